@@ -1,0 +1,86 @@
+#include "base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *errcode;
+    int status;
+} err_table[] = {
+#define ERR(name, errcode, status) {errcode, status},
+#include "base/errors.def"
+#undef ERR
+};
+
+static _Thread_local struct err ring[ERR_RING];
+static _Thread_local unsigned ring_next;
+
+static struct err *next_in_ring(enum err_code code)
+{
+    struct err *e = &ring[ring_next++ % ERR_RING];
+    e->code = code;
+    e->retry_after_ms = 0;
+    e->text[0] = e->cause[0] = e->fields[0] = '\0';
+    return e;
+}
+
+const struct err *err(enum err_code code, const char *text, ...)
+{
+    struct err *e = next_in_ring(code);
+    va_list ap;
+    va_start(ap, text);
+    vsnprintf(e->text, sizeof e->text, text, ap);
+    va_end(ap);
+    return e;
+}
+
+const struct err *err_internal(const char *cause, ...)
+{
+    struct err *e = next_in_ring(ERR_INTERNAL);
+    snprintf(e->text, sizeof e->text, "Internal server error");
+    va_list ap;
+    va_start(ap, cause);
+    vsnprintf(e->cause, sizeof e->cause, cause, ap);
+    va_end(ap);
+    return e;
+}
+
+const struct err *err_with_fields(const struct err *from, const char *fields, ...)
+{
+    struct err *e = next_in_ring(from->code);
+    *e = *from;
+    va_list ap;
+    va_start(ap, fields);
+    vsnprintf(e->fields, sizeof e->fields, fields, ap);
+    va_end(ap);
+    return e;
+}
+
+const struct err *err_limit_exceeded(int retry_after_ms)
+{
+    struct err *e = next_in_ring(ERR_LIMIT_EXCEEDED);
+    e->retry_after_ms = retry_after_ms;
+    snprintf(e->text, sizeof e->text, "Too many requests; try again in %d ms", retry_after_ms);
+    snprintf(e->fields, sizeof e->fields, "\"retry_after_ms\":%d", retry_after_ms);
+    return e;
+}
+
+const struct err *err_copy(const struct err *from)
+{
+    if (!from)
+        return NULL;
+    struct err *e = next_in_ring(from->code);
+    *e = *from;
+    return e;
+}
+
+const char *err_errcode(const struct err *e)
+{
+    return err_table[e->code].errcode;
+}
+
+int err_status(const struct err *e)
+{
+    return err_table[e->code].status;
+}

@@ -1,0 +1,60 @@
+/* Errors as values.
+ *
+ * A function that can fail returns `const struct err *`: NULL for success. The error carries a
+ * code (errors.def maps it to the spec's errcode and HTTP status), a sentence for the client, and
+ * a private cause for the log. Absence is not an error: it is a NULL output.
+ *
+ * Ownership: an error lives in a small per-thread ring and stays valid until the same thread has
+ * made ERR_RING more of them; nothing needs freeing. Whoever keeps one longer, or hands it to
+ * another thread, copies the struct (it holds no pointers). */
+#ifndef BASE_ERR_H
+#define BASE_ERR_H
+
+#include <stdint.h>
+
+enum err_code {
+#define ERR(name, errcode, status) ERR_##name,
+#include "base/errors.def"
+#undef ERR
+    ERR_CODE_COUNT
+};
+
+enum { ERR_RING = 32, ERR_TEXT_MAX = 256, ERR_CAUSE_MAX = 384, ERR_FIELDS_MAX = 512 };
+
+struct err {
+    enum err_code code;
+    int retry_after_ms;          /* > 0: also sent as Retry-After */
+    char text[ERR_TEXT_MAX];     /* for the client */
+    char cause[ERR_CAUSE_MAX];   /* for the log, never for the client */
+    char fields[ERR_FIELDS_MAX]; /* further members of the reply: `"soft_logout":true`, or "" */
+};
+
+#define MUST_USE __attribute__((warn_unused_result))
+#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+
+/* An error with a sentence for the client. */
+const struct err *err(enum err_code code, const char *text, ...) PRINTF_LIKE(2, 3) MUST_USE;
+
+/* An internal failure: the client is told only that the server failed, the log gets the cause. */
+const struct err *err_internal(const char *cause, ...) PRINTF_LIKE(1, 2) MUST_USE;
+
+/* Adds raw JSON members to the reply, e.g. `"room_version":"9"`. Returns its argument. */
+const struct err *err_with_fields(const struct err *e, const char *fields, ...) PRINTF_LIKE(2, 3);
+
+/* 429 M_LIMIT_EXCEEDED that says when to come back. */
+const struct err *err_limit_exceeded(int retry_after_ms) MUST_USE;
+
+/* A copy of an error that came from elsewhere, in this thread's ring. NULL stays NULL. */
+const struct err *err_copy(const struct err *e) MUST_USE;
+
+const char *err_errcode(const struct err *e); /* "M_FORBIDDEN" */
+int err_status(const struct err *e);          /* HTTP status */
+
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        const struct err *try_err_ = (call);                                                       \
+        if (try_err_)                                                                              \
+            return try_err_;                                                                       \
+    } while (0)
+
+#endif

@@ -1,0 +1,47 @@
+/* Reading JSON with jansson: bounded parsing and typed member access that yields the spec's errors.
+ *
+ * Ownership follows jansson's: `const json_t *` is borrowed, `json_auto_t *` is owned. A value
+ * parsed with json_read belongs to the arena and dies with it. */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include "base/arena.h"
+#include "base/str.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+enum { JSON_DEPTH_MAX = 100 };
+
+/* Parses one JSON value. M_NOT_JSON when malformed, not UTF-8 or nested deeper than
+ * JSON_DEPTH_MAX; duplicate keys take the last value, as browsers do. */
+const struct err *json_read(struct arena *a, struct str bytes, json_t **ret);
+
+/* The arena drops the reference when it is reset. Returns its argument. */
+json_t *json_keep(struct arena *a, json_t *owned);
+
+/* Typed members. `need` functions: M_MISSING_PARAM when absent, M_BAD_JSON when of another type.
+ * `want` functions: absent gives the default. A JSON null counts as absent. */
+const struct err *json_need_string(const json_t *o, const char *key, const char **ret);
+const struct err *json_need_int(const json_t *o, const char *key, int64_t *ret);
+const struct err *json_need_object(const json_t *o, const char *key, const json_t **ret);
+const struct err *json_need_array(const json_t *o, const char *key, const json_t **ret);
+const struct err *json_want_string(const json_t *o, const char *key, const char *def,
+                                   const char **ret);
+const struct err *json_want_int(const json_t *o, const char *key, int64_t def, int64_t *ret);
+const struct err *json_want_bool(const json_t *o, const char *key, bool def, bool *ret);
+const struct err *json_want_object(const json_t *o, const char *key, const json_t **ret);
+const struct err *json_want_array(const json_t *o, const char *key, const json_t **ret);
+
+/* Lenient access for data that was checked already: NULL when absent or of another type. */
+const char *json_text(const json_t *o, const char *key);
+
+/* Follows keys down nested objects: json_at(ev, "content", "m.relates_to", NULL). */
+const json_t *json_at(const json_t *o, ...) __attribute__((sentinel));
+
+/* Compact text of a value, appended. Sorted keys; for canonical JSON see matrix/canonical_json.h.
+ */
+void buf_add_json(struct buf *b, const json_t *v);
+char *json_write(struct arena *a, const json_t *v);
+
+#endif

@@ -1,0 +1,55 @@
+/* Mutexes with ranks. A thread may only take a lock of a higher rank than those it holds; debug
+ * builds (without NDEBUG) assert it, so that a deadlock shows in the first test that could make
+ * one. All ranks stand in this one list, outermost first. Two locks of one rank are never held
+ * together. */
+#ifndef BASE_LOCK_H
+#define BASE_LOCK_H
+
+#include <pthread.h>
+
+enum lock_rank {
+    RANK_ROOM_CACHE = 1, /* rooms/room.c: the table of cached rooms */
+    RANK_ROOM,           /* rooms/room.c: one room */
+    RANK_SESSION_TABLE,  /* rooms/session.c: the table of active users */
+    RANK_SESSION,        /* rooms/session.c: one active user */
+    RANK_COMMITTER,      /* storage/committer.c: the queue */
+    RANK_FEED,           /* storage/feed.c: the ring */
+    RANK_INTERN,         /* storage/intern.c: names to ids */
+    RANK_CACHE,          /* caches of single entities: tokens, push rules, filters, keys */
+    RANK_TYPING,         /* rooms/typing.c */
+    RANK_PRESENCE,       /* rooms/presence.c */
+    RANK_DB_POOL,        /* storage/db.c */
+    RANK_HTTP_QUEUE,     /* http/: work queues and parked requests */
+    RANK_HTTP_LOOP,
+    RANK_RATE, /* http/rate.c */
+    RANK_LEAF, /* anything that takes no further lock */
+    RANK_LOG
+};
+
+struct lock {
+    pthread_mutex_t mutex;
+    enum lock_rank rank;
+};
+
+void lock_init(struct lock *l, enum lock_rank rank);
+void lock_finish(struct lock *l);
+void lock_take(struct lock *l);
+void lock_release(struct lock *l);
+
+/* Waits on a condition with the lock held; forever, or until a mono_ms deadline (true: reached). */
+void lock_wait(struct lock *l, pthread_cond_t *c);
+int lock_wait_until(struct lock *l, pthread_cond_t *c, long long deadline_mono_ms);
+void cond_init(pthread_cond_t *c); /* on the monotonic clock, as lock_wait_until needs */
+
+/* For a scope: `LOCKED(&room->lock);` releases at its end. */
+static inline void lock_auto_release_(struct lock **l)
+{
+    lock_release(*l);
+}
+#define LOCKED_NAME_2(line) locked_##line
+#define LOCKED_NAME(line) LOCKED_NAME_2(line)
+#define LOCKED(l)                                                                                  \
+    struct lock *LOCKED_NAME(__LINE__) __attribute__((cleanup(lock_auto_release_), unused)) = (l); \
+    lock_take(LOCKED_NAME(__LINE__))
+
+#endif

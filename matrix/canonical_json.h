@@ -1,0 +1,21 @@
+/* Canonical JSON (appendices, "Canonical JSON"): UTF-8, no white space, keys sorted by code point,
+ * integers within +-(2^53 - 1), no floats. */
+#ifndef MATRIX_CANONICAL_JSON_H
+#define MATRIX_CANONICAL_JSON_H
+
+#include "base/json.h"
+
+enum canonical_mode {
+    CANONICAL_LENIENT, /* room versions 1-5: numbers are kept as they were written */
+    CANONICAL_STRICT   /* room versions 6 and later: M_BAD_JSON for floats and large integers */
+};
+
+/* The canonical form of a raw JSON value (validated here), appended. M_NOT_JSON when malformed,
+ * M_BAD_JSON when the strict rules are broken or an object has a key twice (strict only; lenient
+ * keeps the last). The byte writer is the hot path: it must not build a jansson tree. */
+const struct err *canonical_json_add(struct buf *b, enum canonical_mode mode, struct str raw);
+
+/* The same for a tree. */
+const struct err *canonical_json_add_tree(struct buf *b, enum canonical_mode mode, const json_t *v);
+
+#endif

@@ -1,0 +1,34 @@
+/* The identifiers of the protocol (appendices, "Identifier Grammar"): parsing, checking, making.
+ * Lengths are limited to 255 bytes. Nothing here looks anything up. */
+#ifndef MATRIX_ID_H
+#define MATRIX_ID_H
+
+#include "base/str.h"
+
+enum { ID_LENGTH_MAX = 255 };
+
+/* The two halves of `@localpart:server`, as ranges of the argument; false if malformed. For ids
+ * without a server part (room ids of v12, event ids from v3 on) ret_server->n is 0. The sigil is
+ * checked: '@', '!', '#' or '$'. */
+bool id_split(char sigil, struct str id, struct str *ret_localpart, struct str *ret_server);
+
+/* A user id as other servers may have made it (historical grammar: any non-empty printable
+ * localpart is accepted), and one that may be registered here (a-z 0-9 . _ = - / +). */
+bool id_is_user(struct str id);
+bool id_is_new_localpart(struct str localpart);
+bool id_is_room(struct str id); /* with or without server part */
+bool id_is_alias(struct str id);
+bool id_is_event(struct str id);
+bool id_is_server_name(struct str name); /* host or IP literal, optional port */
+bool id_is_device(struct str id);        /* 1 to 255 printable bytes */
+bool id_is_key(struct str id);           /* "ed25519:KEYID" and alike */
+
+/* The server part of a user, room or alias id, e.g. for comparing with our own name. n == 0 if
+ * none. */
+struct str id_server(struct str id);
+
+/* "sigil + 18 random letters + : + server" (room ids up to v11, event ids of v1 and v2). */
+char *id_make(struct arena *a, char sigil, const char *server);
+char *id_random(struct arena *a, size_t letters); /* [A-Za-z], cryptographically random */
+
+#endif
