@@ -1,0 +1,148 @@
+/* Routes, requests and replies: what a handler sees of HTTP.
+ *
+ * Each file of endpoints has one static table of routes that ends with a row without a path. Paths
+ * hold {param}s that match one segment ({param...} as the last one matches the rest). A path with
+ * /_matrix/client/v3/ is served under /_matrix/client/r0/ too. Path and query parameters are
+ * percent-decoded, checked to be UTF-8 without NUL, and live in the request's arena. */
+#ifndef HTTP_ROUTE_H
+#define HTTP_ROUTE_H
+
+#include "base/json.h"
+#include "base/waiter.h"
+
+enum http_method { GET, POST, PUT, DELETE, HEAD, OPTIONS, METHOD_COUNT };
+
+enum route_who {
+    WHO_ANYBODY,
+    WHO_MAYBE_USER, /* a token is looked at when there is one */
+    WHO_USER,       /* M_MISSING_TOKEN / M_UNKNOWN_TOKEN; guests are refused */
+    WHO_GUEST_TOO,  /* users and guests */
+    WHO_ADMIN,      /* a server administrator */
+    WHO_SERVER,     /* X-Matrix signature of a remote server */
+    WHO_COUNT
+};
+
+enum route_pool {
+    POOL_CLIENT,     /* short work for local users */
+    POOL_FEDERATION, /* requests of remote servers */
+    POOL_SLOW,       /* password hashes, thumbnails, whatever waits for others */
+    POOL_COUNT
+};
+
+enum route_rate {
+    RATE_NONE,
+    RATE_MESSAGE,
+    RATE_LOGIN,
+    RATE_REGISTRATION,
+    RATE_JOIN,
+    RATE_INVITE,
+    RATE_ROOM,
+    RATE_KEY,
+    RATE_MEDIA,
+    RATE_COUNT
+};
+
+struct rate_limit {
+    double per_second;
+    int burst;
+};
+
+enum route_body {
+    BODY_NONE,  /* whatever was sent is ignored */
+    BODY_JSON,  /* a JSON object, parsed before the handler runs: rq->body */
+    BODY_MAYBE, /* the same, but an empty body counts as {} */
+    BODY_RAW,   /* rq->raw only: the handler scans it itself (hot paths) */
+    BODY_FILE   /* an upload, spooled to rq->upload_fd */
+};
+
+struct request;
+struct reply;
+typedef const struct err *route_handler(struct request *rq, struct reply *rp);
+
+struct route {
+    enum http_method method;
+    const char *path;
+    route_handler *handler;
+    enum route_who who;
+    enum route_body body;
+    enum route_rate rate;
+    enum route_pool pool;
+    const char *spec; /* section of the specification, for `concorde routes` */
+    const char *also; /* a second path (unstable spelling), NULL if none; same params */
+    size_t body_max;  /* bytes; 0: the server's default */
+};
+
+struct http_loop_request; /* private to http/ */
+
+struct request {
+    const struct route *route;
+    enum http_method method;
+    const char *path;    /* undecoded, without the query */
+    const char *id;      /* the request id of the log */
+    struct arena *arena; /* emptied after each run of the handler */
+    struct str raw;      /* body bytes; live as long as the request, also across waits */
+    json_t *body;        /* BODY_JSON, BODY_MAYBE: an object in the arena */
+    int upload_fd;       /* BODY_FILE: at offset 0, closed by http/ */
+    int64_t upload_bytes;
+    const char *remote_address; /* of the client, proxies taken into account */
+    void *caller;               /* filled by the authenticate hook (lives in the arena) */
+    const char *caller_id;      /* key of the rate limit: the hook sets it; NULL: the address */
+    void *job;                  /* the worker's context */
+    struct waiter waiter;
+    int64_t started_mono_us;
+    int runs;                       /* 1 at the first run, more after waits */
+    bool timed_out;                 /* this run was caused by the deadline of reply_wait */
+    struct http_loop_request *loop; /* private to http/ */
+};
+
+/* A path parameter by its name in the route: never NULL for a name that the path has. */
+const char *request_param(const struct request *rq, const char *name);
+/* A query parameter, NULL when absent. The first one when it stands several times. */
+const char *request_query(const struct request *rq, const char *name);
+/* All values of a repeated query parameter (server_name, via). */
+size_t request_query_all(const struct request *rq, const char *name, const char *const **ret);
+/* An integer query parameter within bounds; M_INVALID_PARAM for anything else. */
+const struct err *request_query_int(const struct request *rq, const char *name, int64_t def,
+                                    int64_t min, int64_t max, int64_t *ret);
+/* "true" or "false"; M_INVALID_PARAM for anything else. */
+const struct err *request_query_bool(const struct request *rq, const char *name, bool def,
+                                     bool *ret);
+const char *request_header(const struct request *rq, const char *name); /* NULL when absent */
+/* The token of `Authorization: Bearer` or `?access_token=`; NULL when there is none. */
+const char *request_access_token(const struct request *rq);
+bool request_is_stopping(const struct request *rq); /* the server is draining */
+bool request_is_secure(const struct request *rq); /* TLS, or X-Forwarded-Proto of a trusted proxy */
+
+/* Replies. A handler returns NULL after one of these, or an error, which http/ writes as the spec's
+ * JSON. CORS headers and Content-Type are added by http/. */
+struct reply {
+    int status;      /* 200 unless set */
+    struct buf body; /* grows; http/ sends and frees it */
+    struct request *rq;
+    void *loop; /* private to http/ */
+};
+
+/* jansson's pack format: reply_json(rp, 200, "{s:s}", "event_id", id). */
+const struct err *reply_json(struct reply *rp, int status, const char *format, ...);
+/* A tree; steals the reference. */
+const struct err *reply_tree(struct reply *rp, int status, json_t *owned);
+/* `{}` with 200. */
+const struct err *reply_empty(struct reply *rp);
+/* The handler has written JSON bytes into rp->body itself (spliced replies). */
+const struct err *reply_body(struct reply *rp, int status);
+/* Other content types; replaces application/json. */
+void reply_header(struct reply *rp, const char *name, const char *value);
+/* Sends a file's bytes; takes the fd. Range requests are answered by http/. */
+const struct err *reply_file(struct reply *rp, int fd, int64_t bytes, const char *content_type);
+/* 302/307 with Location. */
+const struct err *reply_redirect(struct reply *rp, int status, const char *location);
+
+/* For large replies: call it now and then while writing rp->body. Once the body has passed 256 KiB,
+ * what there is goes out (chunked) and the call blocks until the client has taken most of it, so
+ * that memory stays bounded. An error (client gone, too slow) must be passed up. */
+const struct err *reply_flush(struct reply *rp);
+
+/* Park the request until a wake or until that much time since the request arrived has passed. */
+const struct err *reply_wait(struct reply *rp, int64_t deadline_mono_ms);
+
+#endif

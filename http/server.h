@@ -1,0 +1,68 @@
+/* The HTTP server: listeners, event loops, worker pools. The only user of libmicrohttpd, and small
+ * enough that another event loop could take its place (docs/architecture.md, "Threads").
+ *
+ * Loop threads only read and write sockets. A complete request is queued to its route's pool; a
+ * worker runs the handler straight down, blocking where it must, then the loop sends the reply. A
+ * handler that has nothing to say yet returns reply_wait(): the connection is parked, no thread is
+ * held, the arena is emptied, and a wake or the deadline runs the handler again from its start. */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include "base/json.h"
+#include "base/waiter.h"
+#include "http/route.h"
+
+#include <sys/socket.h>
+
+struct http_listener {
+    const char *address; /* "127.0.0.1:8008", "[::1]:8008", ":8008" (all), "unix:/path" */
+    const char *tls_certificate, *tls_key; /* PEM files, both or neither */
+};
+
+struct http_hooks {
+    /* Each worker thread has a context (a struct job): made once, given to every request it runs.
+     */
+    void *(*worker_start)(void *ctx);
+    void (*worker_stop)(void *ctx, void *job);
+    void (*request_begin)(void *ctx, struct request *rq); /* before authentication */
+    void (*request_end)(void *ctx, struct request *rq);   /* after every run, also before a wait */
+    /* Establishes who calls; fills rq->caller. Indexed by enum route_who; NULL: nothing to check.
+     */
+    const struct err *(*authenticate[WHO_COUNT])(void *ctx, struct request *rq);
+    void *ctx;
+};
+
+struct http_config {
+    const struct http_listener *listeners;
+    size_t listeners_n;
+    int loops;                          /* event loop threads, each a daemon on the shared port */
+    int workers[POOL_COUNT];            /* threads a pool */
+    int connections_max;                /* over all loops */
+    size_t body_max;                    /* bytes, for routes that do not say otherwise */
+    size_t upload_max;                  /* bytes, for routes with body = BODY_FILE */
+    const char *upload_dir;             /* where bodies of uploads are spooled (O_TMPFILE) */
+    int idle_timeout_s;                 /* slow or half-closed connections end after it */
+    const char *const *trusted_proxies; /* addresses or CIDRs whose X-Forwarded-For is believed */
+    size_t trusted_proxies_n;
+    struct rate_limit rates[RATE_COUNT]; /* per_second 0: unlimited */
+    struct http_hooks hooks;
+};
+
+struct http_server;
+
+/* Binds the listeners and starts the threads. Errors say which listener failed and why. The route
+ * tables must outlive the server; duplicates are refused. */
+const struct err *http_server_start(const struct http_config *config,
+                                    const struct route *const *tables, size_t tables_n,
+                                    struct http_server **ret);
+
+/* Stops accepting, wakes every parked request (request_is_stopping() is then true), waits for what
+ * runs up to drain_ms, then frees everything. */
+void http_server_stop(struct http_server *s, int drain_ms);
+
+/* The port a TCP listener got (for port 0). */
+int http_server_port(const struct http_server *s, size_t listener);
+
+void http_server_add_metrics(struct http_server *s, struct buf *out); /* Prometheus text */
+
+#endif
