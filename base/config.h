@@ -1,0 +1,78 @@
+/* The configuration: one YAML file, keys named as Synapse's where the thing is the same, each also
+ * settable by environment (CONCORDE_SERVER_NAME) and --set key=value. Unknown keys and bad values
+ * are refused with file, line and what was expected. One table in config.c describes every key. */
+#ifndef BASE_CONFIG_H
+#define BASE_CONFIG_H
+
+#include "base/arena.h"
+#include "base/log.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct config_listener {
+    const char *address; /* host:port or unix:/path */
+    const char *tls_certificate, *tls_key;
+};
+
+struct config_rate {
+    double per_second;
+    int64_t burst;
+};
+
+struct config_list {
+    const char *const *items;
+    size_t n;
+};
+
+struct config {
+    const char *server_name; /* default: localhost with the port when not given */
+    const char *data_dir;    /* --data; default ./data */
+    const struct config_listener *listen;
+    size_t listen_n;
+    const char *public_baseurl; /* NULL: http://address of the first listener */
+    const char *database;       /* libpq URI; NULL: embedded */
+    int64_t database_connections;
+    const char *media_store_path; /* default DATA/media */
+    const char *signing_key_path; /* default DATA/signing.key */
+    bool enable_registration, enable_registration_without_verification;
+    bool registration_requires_token;
+    const char *registration_shared_secret;
+    bool allow_guest_access;
+    bool allow_public_rooms_without_auth;
+    bool rate_limits; /* `rate_limits: off` */
+    struct config_rate rc_message, rc_login, rc_registration, rc_joins, rc_invites, rc_rooms,
+        rc_keys, rc_media;      /* {per_second, burst_count} */
+    int64_t password_hash_cost; /* argon2id: 1 (tests) .. 10; memory and passes follow from it */
+    int64_t password_min_length;
+    int64_t access_token_lifetime_ms; /* refreshable_access_token_lifetime: with refresh_token */
+    const char *trusted_ca_file;
+    struct config_list ip_range_denylist, ip_range_allowlist, trusted_proxies;
+    struct config_list federation_domain_whitelist; /* items NULL: open; empty: closed */
+    const char *default_room_version;
+    bool presence_enabled;
+    int64_t max_upload_size;      /* bytes; "50M" */
+    int64_t media_quota_per_user; /* bytes; 0: none */
+    int64_t max_request_body;     /* bytes */
+    int64_t loops, workers;       /* 0: chosen by the number of processors */
+    int64_t max_connections;
+    int64_t cache_size; /* bytes for all caches */
+    enum log_level log_level;
+    enum log_format log_format;
+    const char *turn_shared_secret;
+    struct config_list turn_uris;
+    int64_t turn_user_lifetime_ms;
+    const char *well_known_support_contact; /* NULL: no /.well-known/matrix/support */
+};
+
+struct config_override {
+    const char *key, *value; /* from --set; dots descend: rc_message.per_second */
+};
+
+/* Reads the file (NULL: defaults only), then the environment, then the overrides; checks and fills
+ * in defaults. Everything lives in the arena. The error's text is for the operator. */
+const struct err *config_load(struct arena *a, const char *file, const char *data_dir,
+                              const struct config_override *overrides, size_t overrides_n,
+                              const struct config **ret);
+
+#endif

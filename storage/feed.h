@@ -1,0 +1,80 @@
+/* The feed: the newest changes of the log, in memory, in order.
+ *
+ * The committer publishes each committed change here and calls the listeners (in commit order, in
+ * its thread): rooms/ keeps its caches and wakes cursors in them. A cursor inside the ring is
+ * served from memory; an older one from SQL by index. Changes of one room are chained, newest to
+ * oldest, and so are changes that concern one user, so that nobody walks what is not theirs. */
+#ifndef STORAGE_FEED_H
+#define STORAGE_FEED_H
+
+#include "base/str.h"
+#include "matrix/event.h"
+
+enum change_kind {
+    CHANGE_EVENT,   /* room, event, user = sender */
+    CHANGE_RECEIPT, /* room, user; json: {"$event":{"m.read":{"@user":{...}}}} content; private_to:
+                       only its own user */
+    CHANGE_ACCOUNT_DATA, /* user, room (0: global), json: the whole event {"type":…,"content":…} */
+    CHANGE_TO_DEVICE,    /* user, device */
+    CHANGE_DEVICE_LIST, /* user: whose devices or cross-signing keys changed */
+    CHANGE_PRESENCE,    /* user; json: the whole m.presence event */
+    CHANGE_PROFILE,     /* user */
+    CHANGE_DEVICE_KEYS, /* user, device: its one-time or fallback key counts changed (wakes nobody
+                           else) */
+    CHANGE_KIND_COUNT
+};
+
+struct change {
+    enum change_kind kind;
+    int64_t position;          /* given by the committer */
+    int64_t room, user;        /* database ids; 0: none */
+    const char *user_id;       /* text of `user` where a reader needs it (device lists, receipts) */
+    const char *device;        /* to-device: the target device */
+    const struct event *event; /* CHANGE_EVENT */
+    const char *client_txn;    /* CHANGE_EVENT: transaction id ... */
+    int64_t client_device;     /* ... and the device row it came from; 0: none */
+    struct str json;           /* what readers are shown, ready to splice */
+    bool private_to_user;      /* receipts: m.read.private */
+    /* CHANGE_EVENT, as stored: cumulative counters of the room (docs/architecture.md, "Unread"). */
+    int64_t thread; /* position of the thread root; 0: main timeline */
+    int64_t notify_total, highlight_total;
+    void *extra; /* CHANGE_EVENT: what rooms/ attached for its listener; not kept in the ring */
+};
+
+struct feed;
+
+struct feed *feed_create(size_t entries, size_t bytes_max, int64_t position);
+void feed_destroy(struct feed *f);
+void feed_add_metrics(struct feed *f, struct buf *out);
+
+/* Listeners: registered at start-up, called with each batch of committed changes, in order, before
+ * the writers learn of their success. They only touch memory and never block for long. */
+typedef void feed_listener(void *ctx, const struct change *changes, size_t n);
+void feed_listen(struct feed *f, feed_listener *fn, void *ctx);
+
+/* By the committer. Copies what it keeps (events by reference). */
+void feed_publish(struct feed *f, const struct change *changes, size_t n);
+
+int64_t feed_position(struct feed *f); /* of the newest committed change */
+/* Does the ring hold every change after this position? */
+bool feed_covers(struct feed *f, int64_t since);
+
+/* The changes of a room (user) after `since`, oldest first, at most max of them: the NEWEST max
+ * when there are more (then *ret_more). Copied into the arena (events by reference, dropped by it).
+ * Only when feed_covers(since); kinds is a bit set (1u << CHANGE_EVENT). */
+void feed_read_room(struct feed *f, struct arena *a, int64_t room, int64_t since, int64_t until,
+                    unsigned kinds, size_t max, const struct change **ret, size_t *ret_n,
+                    bool *ret_more);
+void feed_read_user(struct feed *f, struct arena *a, int64_t user, int64_t since, int64_t until,
+                    unsigned kinds, size_t max, const struct change **ret, size_t *ret_n,
+                    bool *ret_more);
+/* All changes of these kinds (device lists, presence, profiles: rare ones are chained by kind). */
+void feed_read_kind(struct feed *f, struct arena *a, enum change_kind kind, int64_t since,
+                    int64_t until, size_t max, const struct change **ret, size_t *ret_n,
+                    bool *ret_more);
+/* Position of the newest change of a room (user); 0 when it has none in this process's lifetime. */
+int64_t feed_room_position(struct feed *f, int64_t room);
+int64_t feed_user_position(struct feed *f, int64_t user);
+int64_t feed_kind_position(struct feed *f, enum change_kind kind);
+
+#endif

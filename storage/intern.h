@@ -1,0 +1,28 @@
+/* Names to bigint ids and back, cached both ways: users (local and remote), rooms, event types.
+ * Interning a new name commits on its own; ids are never reused. Returned strings live as long as
+ * the process (the cache keeps them). */
+#ifndef STORAGE_INTERN_H
+#define STORAGE_INTERN_H
+
+#include "storage/db.h"
+
+struct intern;
+struct intern *intern_create(struct db *db);
+void intern_destroy(struct intern *in);
+
+enum intern_kind { INTERN_USER, INTERN_ROOM, INTERN_TYPE, INTERN_KIND_COUNT };
+
+/* The id of a name; made when it is new. */
+const struct err *intern_id(struct intern *in, enum intern_kind kind, const char *name,
+                            int64_t *ret);
+/* The id of a name; 0 when it was never interned (nothing is written). */
+const struct err *intern_find(struct intern *in, enum intern_kind kind, const char *name,
+                              int64_t *ret);
+/* The name of an id that exists. */
+const struct err *intern_name(struct intern *in, enum intern_kind kind, int64_t id,
+                              const char **ret);
+/* Many at once, one round trip for those not cached. */
+const struct err *intern_names(struct intern *in, enum intern_kind kind, const int64_t *ids,
+                               size_t n, const char **ret);
+
+#endif

@@ -1,0 +1,41 @@
+/* What every request or background job carries: its arena, and the way to the database. */
+#ifndef STORAGE_JOB_H
+#define STORAGE_JOB_H
+
+#include "base/config.h"
+#include "matrix/sign.h"
+#include "storage/db.h"
+
+struct committer;
+struct feed;
+struct intern;
+struct room_cache;    /* rooms/room.h */
+struct session_table; /* rooms/session.h */
+
+/* What lives as long as the process. Made by server/main.c, shared by all threads. */
+struct store {
+    const struct config *config;
+    struct signing_key signing_key;
+    struct db *db;
+    struct committer *committer;
+    struct feed *feed;
+    struct intern *intern;
+    struct room_cache *rooms;
+    struct session_table *sessions;
+};
+
+struct job {
+    struct store *store;
+    struct arena *arena;
+    struct tx tx; /* statements outside of an explicit transaction: job_tx(job) */
+};
+
+void job_init(struct job *job, struct store *store, struct arena *arena);
+void job_finish(struct job *job); /* gives the connection back; the arena is the caller's */
+
+static inline struct tx *job_tx(struct job *job)
+{
+    return &job->tx;
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* Writing the log. A request prepares a struct write (changes, and the rows that store them), hands
+ * it to the committer and waits. The committer (one thread a process) takes whatever is waiting and
+ * writes it as ONE transaction, in one round trip, with one fsync; position order is commit order.
+ *
+ *     struct write *w = write_begin(job);
+ *     int at = write_change(w, &(struct change){.kind = CHANGE_ACCOUNT_DATA, .user = user, ...});
+ *     write_row(w, &account_data_rows, P(INT(user), TEXT(type), BYTES(json), POSITION(at)));
+ *     TRY(write_commit(job, w, &position));
+ *
+ * Rows of one batch_table from all waiting writes go out as one INSERT ... SELECT FROM unnest().
+ * Statements (write_statement) go out one by one, in order, after the rows: for rare things.
+ * A write is atomic: all of it or nothing. If a batch fails, its writes are retried one by one, so
+ * that one bad row harms only its own request.
+ *
+ * Errors of write_commit: ERR_CONFLICT (another writer won: reload and retry), ERR_UNAVAILABLE (the
+ * database is away; whether the write happened is then decided: it did not, or the reply says so
+ * only after checking), or the statement's. */
+#ifndef STORAGE_WRITE_H
+#define STORAGE_WRITE_H
+
+#include "storage/db.h"
+#include "storage/feed.h"
+#include "storage/job.h"
+
+/* In SQL a position parameter arrives as "how far back from the head": write
+ *   in a batch table:  (SELECT position FROM log_head) - u.back
+ *   in a statement:    log_at($n) */
+#define POSITION(change) ((struct db_param){.type = DB_POSITION, .i = (change)})
+#define POSITION_OR_NULL(change)                                                                   \
+    ((struct db_param){.type = DB_POSITION, .i = (change), .null = (change) == 0})
+
+enum { BATCH_COLUMNS_MAX = 20 };
+
+struct batch_table {
+    const char *name;
+    const char *sql;                         /* parameters: one array a column, in order */
+    enum db_type columns[BATCH_COLUMNS_MAX]; /* scalar types; DB_POSITION arrives as int8 "back" */
+    int columns_n;
+    int order;       /* tables go out in ascending order */
+    int key_columns; /* > 0: rows equal in the first key_columns columns are
+                        merged in a batch, the last one wins (upserts) */
+    /* How to merge further columns when rows collide; NULL: the later row replaces the earlier. */
+    void (*merge)(struct db_param *into, const struct db_param *from);
+    bool must_affect_every_row; /* fewer rows affected: ERR_CONFLICT (version checks) */
+};
+
+struct write;
+
+struct write *write_begin(struct job *job);
+/* Reserves the next position for this change; returns its number in this write (1, 2, ...). The
+ * change is copied; what it points to must live until write_commit returns. */
+int write_change(struct write *w, const struct change *c);
+void write_row(struct write *w, const struct batch_table *t, const struct db_param *values,
+               size_t n);
+void write_statement(struct write *w, struct sql *s, const struct db_param *params, size_t n);
+/* The statement must affect at least one row, else the write fails with ERR_CONFLICT. */
+void write_statement_must(struct write *w, struct sql *s, const struct db_param *params, size_t n);
+bool write_is_empty(const struct write *w);
+
+/* Queues the write (in the order of calls) without waiting: what a caller does under a lock that
+ * decides the order. Follow with write_wait after releasing the lock. */
+void write_enqueue(struct job *job, struct write *w);
+/* Waits until the write is committed AND published. ret_position (may be NULL): of its last change.
+ */
+const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_position);
+/* Both. */
+const struct err *write_commit(struct job *job, struct write *w, int64_t *ret_position);
+
+/* ---- the committer itself, for start-up -------------------------------------------------------
+ */
+
+struct committer;
+const struct err *committer_start(const char *uri, struct feed *feed, struct committer **ret);
+void committer_stop(struct committer *c); /* commits what waits, then ends the thread */
+void committer_add_metrics(struct committer *c, struct buf *out);
+
+#endif
