@@ -1,7 +1,7 @@
 #!/bin/bash
 # Prints a C file that holds the given migrations (schema/NNNN-name.sql) as strings.
 set -eu
-echo '#include "storage/migrate.h"'
+printf '#include "storage/migrate.h"\n\n#include <stddef.h>\n'
 echo 'const struct migration migrations[] = {'
 for file in "$@"; do
     name=$(basename "$file" .sql)
