@@ -52,9 +52,9 @@ bool str_to_int64(struct str s, int64_t *ret)
     return true;
 }
 
-/* Length of the UTF-8 sequence at p, 0 when it is not valid. */
-static size_t utf8_sequence(const unsigned char *p, size_t n)
+size_t utf8_sequence(const char *bytes, size_t n)
 {
+    const unsigned char *p = (const unsigned char *)bytes;
     if (p[0] < 0x80)
         return 1;
     size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
@@ -71,9 +71,8 @@ static size_t utf8_sequence(const unsigned char *p, size_t n)
 
 bool utf8_valid(struct str s)
 {
-    const unsigned char *p = (const unsigned char *)s.p;
     for (size_t i = 0; i < s.n;) {
-        size_t len = utf8_sequence(p + i, s.n - i);
+        size_t len = utf8_sequence(s.p + i, s.n - i);
         if (!len)
             return false;
         i += len;
@@ -102,6 +101,13 @@ void buf_clear(struct buf *b)
     b->n = 0;
     if (b->p)
         b->p[0] = '\0';
+}
+
+void buf_truncate(struct buf *b, size_t n)
+{
+    b->n = n;
+    if (b->p)
+        b->p[n] = '\0';
 }
 
 void buf_reserve(struct buf *b, size_t more)
@@ -201,10 +207,8 @@ static void add_json_escape(struct buf *b, unsigned char c)
     }
 }
 
-void buf_add_json_string(struct buf *b, struct str s)
+void buf_add_json_inside(struct buf *b, struct str s)
 {
-    buf_reserve(b, s.n + 2);
-    buf_add_char(b, '"');
     size_t done = 0;
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
@@ -215,6 +219,13 @@ void buf_add_json_string(struct buf *b, struct str s)
         done = i + 1;
     }
     buf_add(b, s.p + done, s.n - done);
+}
+
+void buf_add_json_string(struct buf *b, struct str s)
+{
+    buf_reserve(b, s.n + 2);
+    buf_add_char(b, '"');
+    buf_add_json_inside(b, s);
     buf_add_char(b, '"');
 }
 

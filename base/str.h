@@ -44,6 +44,7 @@ char *str_dup(struct arena *a, struct str s); /* NUL-terminated */
 bool str_to_int64(struct str s, int64_t *ret);
 
 bool utf8_valid(struct str s); /* strict: no overlong forms, surrogates or values over U+10FFFF */
+size_t utf8_sequence(const char *p, size_t n); /* length of the one at p (n > 0); 0: not valid */
 
 /* Constant time in the length of the secret; false at once only when the lengths differ. */
 bool str_eq_secret(struct str a, struct str b);
@@ -55,6 +56,7 @@ struct buf {
 
 void buf_finish(struct buf *b);
 void buf_clear(struct buf *b);                /* keeps the memory */
+void buf_truncate(struct buf *b, size_t n);   /* back to the first n bytes */
 void buf_reserve(struct buf *b, size_t more); /* room for that many further bytes */
 void buf_add(struct buf *b, const void *bytes, size_t n);
 void buf_add_str(struct buf *b, struct str s);
@@ -66,6 +68,7 @@ void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* A JSON string with its quotes, escaped as canonical JSON wants (shortest form). */
 void buf_add_json_string(struct buf *b, struct str s);
+void buf_add_json_inside(struct buf *b, struct str s); /* the same without the quotes */
 
 static inline struct str buf_str(const struct buf *b)
 {

@@ -5,10 +5,15 @@
 
 #include "base/json.h"
 
+/* -0 becomes 0 in both modes. Lenient mode keeps numbers as they were written, but a whole number
+ * within the range that has an exponent becomes an integer (the 1e10 of the appendices' example).
+ */
 enum canonical_mode {
-    CANONICAL_LENIENT, /* room versions 1-5: numbers are kept as they were written */
+    CANONICAL_LENIENT, /* room versions 1-5 */
     CANONICAL_STRICT   /* room versions 6 and later: M_BAD_JSON for floats and large integers */
 };
+
+#define CANONICAL_INT_MAX INT64_C(9007199254740991)
 
 /* The canonical form of a raw JSON value (validated here), appended. M_NOT_JSON when malformed,
  * M_BAD_JSON when the strict rules are broken or an object has a key twice (strict only; lenient

@@ -9,12 +9,16 @@ enum { ID_LENGTH_MAX = 255 };
 
 /* The two halves of `@localpart:server`, as ranges of the argument; false if malformed. For ids
  * without a server part (room ids of v12, event ids from v3 on) ret_server->n is 0. The sigil is
- * checked: '@', '!', '#' or '$'. */
+ * checked: '@', '!', '#' or '$'. Users and aliases always have a server part. */
 bool id_split(char sigil, struct str id, struct str *ret_localpart, struct str *ret_server);
 
-/* A user id as other servers may have made it (historical grammar: any non-empty printable
- * localpart is accepted), and one that may be registered here (a-z 0-9 . _ = - / +). */
+/* A user id as other servers may have made it: the historical grammar, which must be accepted in
+ * events, allows any localpart without ':' and NUL, even an empty one. */
 bool id_is_user(struct str id);
+/* Localpart of U+0021 to U+007E and not empty. Others are not to be shown to clients outside of
+ * events, for instance in device lists. */
+bool id_is_compliant_user(struct str id);
+/* What may be registered here: a-z 0-9 . _ = - / + */
 bool id_is_new_localpart(struct str localpart);
 bool id_is_room(struct str id); /* with or without server part */
 bool id_is_alias(struct str id);

@@ -2,7 +2,9 @@
  * of a tree. Pure functions, no allocation but the caller's arena.
  *
  * Validation is strict RFC 8259 and UTF-8; NUL (\u0000) is allowed in strings; lone surrogate
- * escapes are refused; nesting is bounded by JSON_DEPTH_MAX (base/json.h). */
+ * escapes are refused; nesting is bounded by JSON_DEPTH_MAX (base/json.h). As with jansson, NUL is
+ * refused in keys. Functions for VALID documents stay within the bytes of any other, too, and then
+ * give nonsense or nothing. */
 #ifndef MATRIX_JSON_SCAN_H
 #define MATRIX_JSON_SCAN_H
 
@@ -17,15 +19,16 @@ struct json_member {
     struct str key, value;
 };
 
-/* The members of the outermost object of a VALID document, in document order. */
+/* The members of the outermost object of a VALID document, in document order; M_BAD_JSON when it
+ * is no object. */
 struct json_members {
     const struct json_member *m;
     size_t n;
 };
 const struct err *json_scan_object(struct arena *a, struct str doc, struct json_members *ret);
 
-/* The raw value of a top-level member of a VALID object document; p == NULL when absent. The key
- * must be plain ASCII without escapes. When a key stands twice, the last wins. */
+/* The raw value of a top-level member of a VALID object document; p == NULL when absent. The
+ * document may spell the key with escapes. When a key stands twice, the last wins. */
 struct str json_scan_get(struct str doc, const char *key);
 
 /* Follows a path: json_scan_path(doc, "content", "m.relates_to", "rel_type", NULL). */
@@ -41,5 +44,10 @@ char *json_scan_string(struct arena *a, struct str raw);
 /* Compares a raw string value with plain text without allocating. */
 bool json_scan_string_is(struct str raw, const char *text);
 bool json_scan_int(struct str raw, int64_t *ret); /* an integer without fraction or exponent */
+
+/* The inside of a valid string, unescaped into room for inside.n bytes (it never grows); the
+ * length.
+ */
+size_t json_scan_unescape(struct str inside, char *ret);
 
 #endif

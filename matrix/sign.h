@@ -15,7 +15,7 @@ enum { SIGNATURE_BYTES = 64, SIGNATURE_BASE64 = 86 };
 
 /* A new random key with id "ed25519:a_XXXX". */
 void signing_key_make(struct signing_key *ret);
-/* One line of a key file. M_BAD_JSON-free: errors are ERR_INVALID_PARAM with a helpful sentence. */
+/* One line of a key file. Errors are ERR_INVALID_PARAM with a helpful sentence. */
 const struct err *signing_key_parse(struct str line, struct signing_key *ret);
 void signing_key_add_line(struct buf *b, const struct signing_key *k); /* with newline */
 
@@ -26,6 +26,10 @@ bool sign_check(struct str public_key_base64, struct str bytes, struct str signa
 /* Signs an object: canonical JSON without `signatures` and `unsigned`; adds the signature under
  * signatures.<who>.<key id>. */
 const struct err *sign_json(json_t *object, const char *who, const struct signing_key *k);
+
+/* The same for a signature that is there already, given the `signatures` object. */
+void sign_put_signature(json_t *signatures, const char *who, const char *key_id,
+                        const char *signature);
 
 /* Does the object bear a valid signature of `who` by this key? */
 bool sign_check_json(const json_t *object, const char *who, const char *key_id,

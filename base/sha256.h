@@ -1,0 +1,12 @@
+/* SHA-256 by OpenSSL, the digest fetched once per process. */
+#ifndef BASE_SHA256_H
+#define BASE_SHA256_H
+
+#include "base/str.h"
+
+enum { SHA256_BYTES = 32 };
+
+void sha256(struct str bytes, unsigned char ret[SHA256_BYTES]);
+void sha256_parts(const struct str *parts, size_t n, unsigned char ret[SHA256_BYTES]);
+
+#endif

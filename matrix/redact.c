@@ -1,0 +1,201 @@
+#include "matrix/redact.h"
+
+#include "matrix/json_scan.h"
+
+#include <stddef.h>
+
+/* Which room versions a row is for: a flag of struct room_version, by its offset. */
+struct when {
+    enum { ALWAYS, IF_SET, UNLESS_SET } how;
+    size_t flag;
+};
+#define IF(field)                                                                                  \
+    {                                                                                              \
+        IF_SET, offsetof(struct room_version, field)                                               \
+    }
+#define UNLESS(field)                                                                              \
+    {                                                                                              \
+        UNLESS_SET, offsetof(struct room_version, field)                                           \
+    }
+
+static bool applies(const struct when *w, const struct room_version *v)
+{
+    return w->how == ALWAYS || *((const bool *)((const char *)v + w->flag)) == (w->how == IF_SET);
+}
+
+static const struct {
+    const char *key;
+    struct when when;
+} kept_members[] = {
+    {"event_id", {ALWAYS}},
+    {"type", {ALWAYS}},
+    {"room_id", {ALWAYS}},
+    {"sender", {ALWAYS}},
+    {"state_key", {ALWAYS}},
+    {"content", {ALWAYS}},
+    {"hashes", {ALWAYS}},
+    {"signatures", {ALWAYS}},
+    {"depth", {ALWAYS}},
+    {"prev_events", {ALWAYS}},
+    {"auth_events", {ALWAYS}},
+    {"origin_server_ts", {ALWAYS}},
+    {"prev_state", UNLESS(redact_v11)},
+    {"origin", UNLESS(redact_v11)},
+    {"membership", UNLESS(redact_v11)},
+};
+
+#define ANY_KEY NULL
+static const struct kept {
+    const char *type, *key;
+    struct when when;
+    const char *inner; /* only this member of an object */
+} kept_content[] = {
+    {"m.room.member", "membership", {ALWAYS}, NULL},
+    {"m.room.member", "join_authorised_via_users_server", IF(redact_keeps_authorised_via), NULL},
+    {"m.room.member", "third_party_invite", IF(redact_v11), "signed"},
+    {"m.room.create", "creator", {ALWAYS}, NULL},
+    {"m.room.create", ANY_KEY, IF(redact_v11), NULL},
+    {"m.room.join_rules", "join_rule", {ALWAYS}, NULL},
+    {"m.room.join_rules", "allow", IF(redact_keeps_allow), NULL},
+    {"m.room.power_levels", "ban", {ALWAYS}, NULL},
+    {"m.room.power_levels", "events", {ALWAYS}, NULL},
+    {"m.room.power_levels", "events_default", {ALWAYS}, NULL},
+    {"m.room.power_levels", "invite", IF(redact_v11), NULL},
+    {"m.room.power_levels", "kick", {ALWAYS}, NULL},
+    {"m.room.power_levels", "redact", {ALWAYS}, NULL},
+    {"m.room.power_levels", "state_default", {ALWAYS}, NULL},
+    {"m.room.power_levels", "users", {ALWAYS}, NULL},
+    {"m.room.power_levels", "users_default", {ALWAYS}, NULL},
+    {"m.room.aliases", "aliases", IF(aliases_special), NULL},
+    {"m.room.history_visibility", "history_visibility", {ALWAYS}, NULL},
+    {"m.room.redaction", "redacts", IF(redacts_in_content), NULL},
+};
+enum {
+    KEPT_MEMBERS = sizeof kept_members / sizeof kept_members[0],
+    KEPT_CONTENT = sizeof kept_content / sizeof kept_content[0]
+};
+
+static bool keeps_member(const struct room_version *v, struct str key)
+{
+    for (size_t i = 0; i < KEPT_MEMBERS; i++)
+        if (str_is(key, kept_members[i].key))
+            return applies(&kept_members[i].when, v);
+    return false;
+}
+
+/* The rows of a type stand together: where they begin, and NULL when there are none. */
+static const struct kept *rows_of_type(struct str type)
+{
+    for (size_t i = 0; i < KEPT_CONTENT; i++)
+        if (str_is(type, kept_content[i].type))
+            return &kept_content[i];
+    return NULL;
+}
+
+static const struct kept *find_row(const struct room_version *v, const struct kept *first,
+                                   struct str key)
+{
+    for (const struct kept *r = first;
+         r < kept_content + KEPT_CONTENT && strcmp(r->type, first->type) == 0; r++)
+        if ((r->key == ANY_KEY || str_is(key, r->key)) && applies(&r->when, v))
+            return r;
+    return NULL;
+}
+
+static json_t *redact_content(const struct room_version *v, struct str type, const json_t *content)
+{
+    json_t *kept = json_object();
+    const struct kept *first = rows_of_type(type);
+    const char *key;
+    json_t *value;
+    if (!first)
+        return kept;
+    json_object_foreach ((json_t *)content, key, value) {
+        const struct kept *row = find_row(v, first, str_of(key));
+        if (!row || (row->inner && !json_is_object(value)))
+            continue;
+        if (!row->inner) {
+            json_object_set(kept, key, value);
+            continue;
+        }
+        json_t *part = json_object(), *inner = json_object_get(value, row->inner);
+        if (inner)
+            json_object_set(part, row->inner, inner);
+        json_object_set_new(kept, key, part);
+    }
+    return kept;
+}
+
+json_t *redact(const struct room_version *v, const json_t *event)
+{
+    json_t *kept = json_object();
+    const char *type = json_text(event, "type"), *key;
+    json_t *value;
+    json_object_foreach ((json_t *)event, key, value) {
+        if (!keeps_member(v, str_of(key)))
+            continue;
+        if (strcmp(key, "content") == 0)
+            json_object_set_new(kept, key, redact_content(v, str_of(type), value));
+        else
+            json_object_set(kept, key, value);
+    }
+    return kept;
+}
+
+static void add_member(struct buf *b, size_t start, struct json_member m)
+{
+    if (b->n > start)
+        buf_add_char(b, ',');
+    buf_add_char(b, '"');
+    buf_add_str(b, m.key);
+    BUF_LIT(b, "\":");
+    buf_add_str(b, m.value);
+}
+
+static void add_inner(struct buf *b, size_t start, const struct kept *row, struct json_member m)
+{
+    struct str inner = json_scan_get(m.value, row->inner);
+    if (m.value.p[0] != '{')
+        return;
+    add_member(b, start, (struct json_member){m.key, STR("{")});
+    if (inner.p)
+        add_member(b, b->n, (struct json_member){str_of(row->inner), inner});
+    buf_add_char(b, '}');
+}
+
+void redact_add_content(struct buf *b, const struct room_version *v, struct str type,
+                        struct str content)
+{
+    buf_add_char(b, '{');
+    const struct kept *first = rows_of_type(type);
+    struct json_member m;
+    size_t start = b->n;
+    for (size_t pos = 0; first && json_scan_next(content, &pos, &m);) {
+        const struct kept *row = find_row(v, first, m.key);
+        if (row && row->inner)
+            add_inner(b, start, row, m);
+        else if (row)
+            add_member(b, start, m);
+    }
+    buf_add_char(b, '}');
+}
+
+void redact_add(struct buf *b, const struct room_version *v, struct str event, bool for_signing)
+{
+    struct str type = json_scan_get(event, "type");
+    type = type.n > 2 ? (struct str){type.p + 1, type.n - 2} : (struct str){0};
+    buf_add_char(b, '{');
+    struct json_member m;
+    size_t start = b->n;
+    for (size_t pos = 0; json_scan_next(event, &pos, &m);) {
+        if (!keeps_member(v, m.key) || (for_signing && str_is(m.key, "signatures")))
+            continue;
+        if (!str_is(m.key, "content")) {
+            add_member(b, start, m);
+            continue;
+        }
+        add_member(b, start, (struct json_member){m.key, {0}});
+        redact_add_content(b, v, type, m.value);
+    }
+    buf_add_char(b, '}');
+}
