@@ -57,6 +57,17 @@ const struct err *err_with_fields(const struct err *from, const char *fields, ..
     return e;
 }
 
+const struct err *err_with_cause(const struct err *from, const char *cause, ...)
+{
+    struct err *e = next_in_ring(from->code);
+    *e = *from;
+    va_list ap;
+    va_start(ap, cause);
+    vsnprintf(e->cause, sizeof e->cause, cause, ap);
+    va_end(ap);
+    return e;
+}
+
 const struct err *err_limit_exceeded(int retry_after_ms)
 {
     struct err *e = next_in_ring(ERR_LIMIT_EXCEEDED);

@@ -41,6 +41,9 @@ const struct err *err_internal(const char *cause, ...) PRINTF_LIKE(1, 2) MUST_US
 /* Adds raw JSON members to the reply, e.g. `"room_version":"9"`. Returns its argument. */
 const struct err *err_with_fields(const struct err *e, const char *fields, ...) PRINTF_LIKE(2, 3);
 
+/* The same error with a private cause for the log. */
+const struct err *err_with_cause(const struct err *e, const char *cause, ...) PRINTF_LIKE(2, 3);
+
 /* 429 M_LIMIT_EXCEEDED that says when to come back. */
 const struct err *err_limit_exceeded(int retry_after_ms) MUST_USE;
 
