@@ -1,22 +1,51 @@
-/* Push rules (client-server-api, "Push notifications"): the predefined rules of v1.19, rule sets as
- * JSON, and their evaluation. Pure. */
+/* Push rules (client-server-api, "Push notifications"): the predefined rules, rule sets as JSON,
+ * edits to them, and their evaluation. Pure; JSON that goes in is never changed, what comes out
+ * shares parts with it.
+ *
+ * The predefined rules are those of v1.19 and the three that v1.17 removed
+ * (.m.rule.contains_display_name, .m.rule.contains_user_name, .m.rule.roomnotif): deployed clients
+ * still edit them, and bots still mention people by name only. As v1.7 to v1.16 wanted it, those
+ * three apply only to events without m.mentions.
+ *
+ * What is stored for a user is only the difference from the predefined rules:
+ *     {"rules": {KIND: [whole rules, most important first]},
+ *      "predefined": {RULE_ID: {"enabled": bool, "actions": [...]}}}
+ * where every part may be missing. */
 #ifndef MATRIX_PUSH_RULES_H
 #define MATRIX_PUSH_RULES_H
 
 #include "base/json.h"
 
+enum {
+    PUSH_RULES_MAX = 2000,         /* rules of one user's own */
+    PUSH_RULE_ID_MAX = 255,        /* bytes */
+    PUSH_PATTERN_MAX = 255,        /* bytes; what matrix/glob.h can match */
+    PUSH_CONDITIONS_MAX = 64,      /* of one rule */
+    PUSH_ACTIONS_MAX = 32,         /* of one rule */
+    PUSH_RULE_BYTES_MAX = 8 * 1024 /* conditions and actions of one rule as JSON, each */
+};
+
+/* The kinds, in the order in which they are checked. */
+enum push_kind { PUSH_OVERRIDE, PUSH_CONTENT, PUSH_ROOM, PUSH_SENDER, PUSH_UNDERRIDE, PUSH_KINDS };
+extern const char *const push_kind_names[PUSH_KINDS];
+
 /* The predefined ruleset ({"override":[…],"content":[…],"room":[],"sender":[],"underride":[…]}) for
  * one user, a new reference. It differs between users only in their id and localpart. */
 json_t *push_rules_default(const char *user_id);
 
-/* The user's stored changes ({"rules": their own and overridden ones, …}, exactly as
- * push_rules_put and its siblings keep them; NULL: none) laid over the predefined rules: the
- * complete ruleset as GET /pushrules/global/ shows it, a new reference. */
+/* The user's stored changes (NULL: none) laid over the predefined rules: the complete ruleset as
+ * GET /pushrules/global/ shows it, a new reference. The master rule comes first, then the user's
+ * own, then the other predefined ones. */
 json_t *push_rules_merge(const char *user_id, const json_t *stored);
 
+/* Do the stored changes say anything? If not, push_rules_evaluate_base serves this user. */
+bool push_rules_changed(const json_t *stored);
+
 /* The changes behind the /pushrules routes, on the stored form (NULL or object in, new reference
- * out). kind is one of override, content, room, sender, underride. Errors as the spec says:
- * M_NOT_FOUND, M_INVALID_PARAM, M_UNKNOWN for before/after that do not exist. */
+ * out). kind is one of push_kind_names. Errors: M_NOT_FOUND for rules that do not exist (and for
+ * deleting predefined ones), M_UNKNOWN for a before/after that is not a rule of the user's own,
+ * M_MISSING_PARAM, M_BAD_JSON or M_INVALID_PARAM for an unusable kind, id or body, M_TOO_LARGE
+ * beyond the limits. A rule that is put again keeps its place and its enabled flag. */
 const struct err *push_rules_put(const char *user_id, const json_t *stored, const char *kind,
                                  const char *rule_id, const json_t *body, const char *before,
                                  const char *after, json_t **ret);
@@ -36,6 +65,8 @@ struct push_context {
     const char *user_id, *display_name; /* of the recipient; display_name may be NULL */
     int64_t member_count;
     int64_t sender_power, room_notify_power; /* for sender_notification_permission "room" */
+    const json_t *notify_powers; /* "notifications" of m.room.power_levels, for other keys; or NULL
+                                  */
 };
 
 struct push_outcome {
@@ -45,13 +76,35 @@ struct push_outcome {
 };
 
 /* Evaluates a merged ruleset on an event in client format (a tree with content, type, sender,
- * room_id, state_key …). A user's own events never notify: the caller skips them. */
+ * room_id, state_key …). A user's own events never notify: the caller skips them. Allocates
+ * nothing. */
 void push_rules_evaluate(const json_t *ruleset, const json_t *event, const struct push_context *c,
                          struct push_outcome *ret);
 
-/* The outcome under the predefined rules that is the SAME for every member of a room who is not
- * mentioned by the event: computed once per event. */
+/* The outcome under the predefined rules that is the SAME for every member of a room whom the event
+ * does not single out: computed once per event. user_id and display_name are not looked at. The
+ * actions belong to a constant ruleset that lives as long as the process. */
 struct push_outcome push_rules_evaluate_base(const json_t *event, const struct push_context *c);
+
+/* Whom the event singles out, for whom the outcome may differ from the base even though they have
+ * no rules of their own: everybody in m.mentions, and the invited user. Calls each() for them, for
+ * some perhaps twice, whether or not they are users or members. */
+void push_rules_mentioned(const json_t *event, void (*each)(void *ctx, const char *user_id),
+                          void *ctx);
+
+/* Besides those, an event without m.mentions singles out whoever's display name or localpart stands
+ * in its body. This gives that body, or NULL when names do not matter. */
+const char *push_rules_names_body(const json_t *event);
+
+/* The words of a body, prepared so that asking for very many names is cheap. The body is borrowed.
+ */
+struct push_words {
+    struct str body;
+    uint64_t seen[512]; /* a filter of the hashes of its words */
+};
+void push_words_init(struct push_words *w, struct str body);
+/* Does the name stand there, between word boundaries, case-insensitive, no wildcards? */
+bool push_words_contain(const struct push_words *w, struct str name);
 
 /* Glob matching as push conditions want it: * and ?, case-insensitive. `word`: the pattern must
  * match at word boundaries somewhere in the text (content.body), else the whole text. */
