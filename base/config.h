@@ -1,17 +1,22 @@
 /* The configuration: one YAML file, keys named as Synapse's where the thing is the same, each also
  * settable by environment (CONCORDE_SERVER_NAME) and --set key=value. Unknown keys and bad values
- * are refused with file, line and what was expected. One table in config.c describes every key. */
+ * are refused with file, line and what was expected.
+ *
+ * Adding a key: a field here and a row in config_keys.c; nothing else. What needs knowledge of the
+ * protocol (is server_name valid?) is checked by server/. Everything lives in the caller's arena.
+ */
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/str.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct config_listener {
-    const char *address; /* host:port or unix:/path */
+    const char *address; /* host:port, :port or unix:/path */
     const char *tls_certificate, *tls_key;
 };
 
@@ -26,11 +31,11 @@ struct config_list {
 };
 
 struct config {
-    const char *server_name; /* default: localhost with the port when not given */
-    const char *data_dir;    /* --data; default ./data */
+    const char *server_name;
+    const char *data_dir;
     const struct config_listener *listen;
     size_t listen_n;
-    const char *public_baseurl; /* NULL: http://address of the first listener */
+    const char *public_baseurl; /* without trailing slash; NULL: discovery tells nothing */
     const char *database;       /* libpq URI; NULL: embedded */
     int64_t database_connections;
     const char *media_store_path; /* default DATA/media */
@@ -42,8 +47,8 @@ struct config {
     bool allow_public_rooms_without_auth;
     bool rate_limits; /* `rate_limits: off` */
     struct config_rate rc_message, rc_login, rc_registration, rc_joins, rc_invites, rc_rooms,
-        rc_keys, rc_media;      /* {per_second, burst_count} */
-    int64_t password_hash_cost; /* argon2id: 1 (tests) .. 10; memory and passes follow from it */
+        rc_keys, rc_media;
+    int64_t password_hash_cost; /* server/password.h */
     int64_t password_min_length;
     int64_t access_token_lifetime_ms; /* refreshable_access_token_lifetime: with refresh_token */
     const char *trusted_ca_file;
@@ -51,18 +56,23 @@ struct config {
     struct config_list federation_domain_whitelist; /* items NULL: open; empty: closed */
     const char *default_room_version;
     bool presence_enabled;
-    int64_t max_upload_size;      /* bytes; "50M" */
+    int64_t max_upload_size;      /* bytes */
     int64_t media_quota_per_user; /* bytes; 0: none */
     int64_t max_request_body;     /* bytes */
     int64_t loops, workers;       /* 0: chosen by the number of processors */
     int64_t max_connections;
     int64_t cache_size; /* bytes for all caches */
+    int64_t shutdown_timeout_ms;
+    bool enable_metrics; /* for everybody; when false, for direct loopback peers only */
     enum log_level log_level;
     enum log_format log_format;
-    const char *turn_shared_secret;
+    const char *turn_shared_secret, *turn_username, *turn_password;
     struct config_list turn_uris;
     int64_t turn_user_lifetime_ms;
-    const char *well_known_support_contact; /* NULL: no /.well-known/matrix/support */
+    /* /.well-known/matrix/support; NULL: not told */
+    const char *support_page, *support_email, *support_matrix_id, *support_role;
+
+    struct config_list warnings; /* for the operator: settings without effect and the like */
 };
 
 struct config_override {
@@ -70,9 +80,18 @@ struct config_override {
 };
 
 /* Reads the file (NULL: defaults only), then the environment, then the overrides; checks and fills
- * in defaults. Everything lives in the arena. The error's text is for the operator. */
+ * in defaults. data_dir: --data, NULL when not given. Adds one line for each problem to
+ * `ret_problems`; when there was any, *ret is not written. */
+void config_read(struct arena *a, const char *file, const char *data_dir,
+                 const struct config_override *overrides, size_t overrides_n,
+                 struct buf *ret_problems, const struct config **ret);
+
+/* The same with the first problem as an error whose text is for the operator. */
 const struct err *config_load(struct arena *a, const char *file, const char *data_dir,
                               const struct config_override *overrides, size_t overrides_n,
                               const struct config **ret);
+
+/* A commented example file: every key with its help and its default. */
+void config_add_example(struct buf *out);
 
 #endif

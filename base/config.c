@@ -1,0 +1,264 @@
+#include "base/config.h"
+
+#include "base/config_schema.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+const struct config_key *config_find_key(const char *name)
+{
+    for (const struct config_key *k = config_keys; k->name; k++)
+        if (strcmp(k->name, name) == 0)
+            return k;
+    return NULL;
+}
+
+/* Is `name` equal to `group`, or a key below it? What follows the group, or NULL. */
+static const char *below(const char *name, const char *group)
+{
+    size_t n = strlen(group);
+    return strncmp(name, group, n) == 0 && (name[n] == '.' || !name[n]) ? name + n : NULL;
+}
+
+bool config_is_group(const char *name)
+{
+    for (const struct config_key *k = config_keys; k->name; k++) {
+        const char *rest = below(k->name, name);
+        if (rest && *rest)
+            return true;
+    }
+    return false;
+}
+
+/* Edit distance, as far as it matters: names are short. */
+static size_t distance(const char *a, const char *b)
+{
+    enum { NAME_MAX_ = 64 };
+    size_t n = strlen(a), m = strlen(b), row[NAME_MAX_ + 1];
+    if (n > NAME_MAX_ || m > NAME_MAX_)
+        return NAME_MAX_;
+    for (size_t j = 0; j <= m; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            best = best < row[j] + 1 ? best : row[j] + 1;
+            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
+        }
+    }
+    return row[m];
+}
+
+static const char *nearest(const char *name)
+{
+    const char *best = NULL;
+    size_t least = strlen(name) / 3 + 1;
+    for (const struct config_key *k = config_keys; k->name; k++) {
+        size_t d = distance(name, k->name);
+        if (d <= least && (!best || d < least)) {
+            least = d;
+            best = k->name;
+        }
+    }
+    return best;
+}
+
+static const struct config_note *find_note(const char *name)
+{
+    for (const struct config_note *n = config_notes; n->name; n++)
+        if (below(name, n->name))
+            return n;
+    return NULL;
+}
+
+static const char *without_alias(struct arena *a, const char *name)
+{
+    for (const struct config_alias *alias = config_aliases; alias->name; alias++) {
+        const char *rest = below(name, alias->name);
+        if (rest)
+            return arena_printf(a, "%s%s", alias->key, rest);
+    }
+    return name;
+}
+
+const struct config_key *config_resolve(struct config_reader *r, const char *origin,
+                                        const char *name, const char **ret_name, bool *ret_is_group)
+{
+    *ret_is_group = false;
+    *ret_name = name;
+    const struct config_note *note = find_note(name);
+    if (note) {
+        (note->refused ? config_problem : config_warning)(r, "%s: `%s`: %s", origin, name,
+                                                          note->text);
+        return NULL;
+    }
+    *ret_name = without_alias(r->arena, name);
+    const struct config_key *key = config_find_key(*ret_name);
+    if (key || (*ret_is_group = config_is_group(*ret_name)))
+        return key;
+    const char *meant = nearest(*ret_name);
+    if (meant)
+        config_problem(r, "%s: unknown key `%s` (did you mean `%s`?)", origin, name, meant);
+    else
+        config_problem(r, "%s: unknown key `%s`", origin, name);
+    return NULL;
+}
+
+/* ---- messages -------------------------------------------------------------------------------- */
+
+void config_problem(struct config_reader *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    buf_add_text(r->problems, arena_vprintf(r->arena, fmt, ap));
+    va_end(ap);
+    buf_add_char(r->problems, '\n');
+}
+
+void config_warning(struct config_reader *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    const char *text = arena_vprintf(r->arena, fmt, ap);
+    va_end(ap);
+    buf_add(&r->warnings, text, strlen(text) + 1);
+    r->warnings_n++;
+}
+
+static void keep_warnings(struct config_reader *r)
+{
+    const char **items = arena_alloc_array(r->arena, r->warnings_n + 1, sizeof *items);
+    const char *at = arena_memdup(r->arena, buf_str(&r->warnings).p, r->warnings.n);
+    for (size_t i = 0; i < r->warnings_n; i++, at += strlen(at) + 1)
+        items[i] = at;
+    r->config->warnings = (struct config_list){items, r->warnings_n};
+}
+
+/* ---- sources --------------------------------------------------------------------------------- */
+
+static void set_defaults(struct config_reader *r)
+{
+    for (const struct config_key *k = config_keys; k->name; k++)
+        if (k->initial)
+            config_set_text(r, k, "default", k->initial);
+        else if (k->type == CONFIG_LIST)
+            config_set_text(r, k, "default", "");
+}
+
+/* rc_message.per_second is CONCORDE_RC_MESSAGE_PER_SECOND. */
+static const char *environment_name(struct arena *a, const char *key)
+{
+    char *name = arena_printf(a, "CONCORDE_%s", key);
+    for (char *c = name; *c; c++)
+        *c = *c == '.' ? '_' : *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+    return name;
+}
+
+static void read_environment(struct config_reader *r)
+{
+    for (const struct config_key *k = config_keys; k->name; k++) {
+        const char *name = environment_name(r->arena, k->name), *text = getenv(name);
+        if (text)
+            config_set_text(r, k, name, text);
+    }
+}
+
+static bool is_list(const struct config_key *key)
+{
+    return key->type == CONFIG_LIST || key->type == CONFIG_LISTEN;
+}
+
+/* Later --set options replace earlier ones; those of a list add up. */
+static void read_overrides(struct config_reader *r, const struct config_override *overrides,
+                           size_t n)
+{
+    const struct config_key **keys = arena_alloc_array(r->arena, n + 1, sizeof *keys);
+    for (size_t i = 0; i < n; i++) {
+        const char *name;
+        bool is_group;
+        keys[i] = config_resolve(r, "--set", overrides[i].key, &name, &is_group);
+        if (is_group)
+            config_problem(r, "--set: `%s` is a group of keys: name one, with a dot", name);
+        if (!keys[i])
+            continue;
+        const char *text = overrides[i].value;
+        for (size_t before = i; is_list(keys[i]) && before-- > 0;)
+            if (keys[before] == keys[i])
+                text = arena_printf(r->arena, "%s,%s", overrides[before].value, text);
+        config_set_text(r, keys[i], "--set", text);
+    }
+}
+
+/* ---- what follows from other settings -------------------------------------------------------- */
+
+static void check_together(struct config_reader *r)
+{
+    const struct config *c = r->config;
+    if (c->enable_registration && !c->enable_registration_without_verification &&
+        !c->registration_requires_token)
+        config_problem(r, "`enable_registration` needs `registration_requires_token`, or "
+                          "`enable_registration_without_verification` to let anybody in");
+    if (!c->turn_username != !c->turn_password)
+        config_problem(r, "`turn_username` and `turn_password` belong together");
+}
+
+static void fill_in(struct config_reader *r)
+{
+    struct config *c = r->config;
+    if (!c->media_store_path)
+        c->media_store_path = arena_printf(r->arena, "%s/media", c->data_dir);
+    if (!c->signing_key_path)
+        c->signing_key_path = arena_printf(r->arena, "%s/signing.key", c->data_dir);
+    if (c->public_baseurl) {
+        size_t n = strlen(c->public_baseurl);
+        while (c->public_baseurl[n - 1] == '/')
+            n--;
+        c->public_baseurl = arena_memdup(r->arena, c->public_baseurl, n);
+    }
+    const struct config_list *whitelist = &c->federation_domain_whitelist;
+    for (size_t i = 0; i < whitelist->n; i++)
+        if (strcmp(whitelist->items[i], "*") == 0) {
+            c->federation_domain_whitelist = (struct config_list){NULL, 0};
+            break;
+        }
+    keep_warnings(r);
+}
+
+void config_read(struct arena *a, const char *file, const char *data_dir,
+                 const struct config_override *overrides, size_t overrides_n,
+                 struct buf *ret_problems, const struct config **ret)
+{
+    struct config *config = arena_alloc(a, sizeof *config);
+    struct config_reader r = {.arena = a, .config = config, .problems = ret_problems};
+    size_t before = ret_problems->n;
+    set_defaults(&r);
+    assert(ret_problems->n == before); /* the table's own defaults are well-formed */
+    if (file)
+        config_read_file(&r, file);
+    read_environment(&r);
+    if (data_dir)
+        config_set_text(&r, config_find_key("data_dir"), "--data", data_dir);
+    read_overrides(&r, overrides, overrides_n);
+    check_together(&r);
+    if (ret_problems->n == before) {
+        fill_in(&r);
+        *ret = config;
+    }
+    buf_finish(&r.warnings);
+}
+
+const struct err *config_load(struct arena *a, const char *file, const char *data_dir,
+                              const struct config_override *overrides, size_t overrides_n,
+                              const struct config **ret)
+{
+    buf_auto struct buf problems = {0};
+    config_read(a, file, data_dir, overrides, overrides_n, &problems, ret);
+    if (!problems.n)
+        return NULL;
+    return err(ERR_INVALID_PARAM, "%.*s", (int)strcspn(problems.p, "\n"), problems.p);
+}

@@ -1,0 +1,191 @@
+/* Every key of the configuration, in the order in which the example shows them. */
+#include "base/config_schema.h"
+
+#define AT(field) offsetof(struct config, field)
+#define KEY(key, kind, field, initial_, help_, ...)                                                \
+    {                                                                                              \
+        .name = key, .type = CONFIG_##kind, .offset = AT(field), .initial = initial_,              \
+        .help = help_, __VA_ARGS__                                                                 \
+    }
+
+static const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
+static const char *const log_format_names[] = {"text", "json", NULL};
+
+/* Synapse's default, which is every range that is not on the public Internet. */
+#define PRIVATE_RANGES                                                                             \
+    "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,192.0.0.0/24,"              \
+    "169.254.0.0/16,192.88.99.0/24,198.18.0.0/15,192.0.2.0/24,198.51.100.0/24,203.0.113.0/24,"     \
+    "224.0.0.0/4,::1/128,fe80::/10,fc00::/7,2001:db8::/32,ff00::/8,fec0::/10"
+
+#define RATE(key, field, per_second_, burst_, what)                                                \
+    KEY(key ".per_second", NUMBER, field.per_second, per_second_,                                  \
+        "How often " what ", a second."),                                                          \
+        KEY(key ".burst_count", INT, field.burst, burst_, "How many of them at once.", .min = 1,   \
+            .max = 1000000)
+
+const struct config_key config_keys[] = {
+    KEY("server_name", TEXT, server_name, "localhost",
+        "The name of this server: the part of its users' ids behind the colon. It can never be "
+        "changed once there are accounts.",
+        .check = config_check_filled),
+    KEY("data_dir", TEXT, data_dir, "data",
+        "Where everything is kept that is not configured to be elsewhere (also --data).",
+        .check = config_check_filled),
+    KEY("listen", LISTEN, listen, "127.0.0.1:8008",
+        "Addresses to listen on: HOST:PORT, [IPV6]:PORT, :PORT for all addresses, unix:/PATH; for "
+        "TLS an item {address: HOST:PORT, tls_certificate: FILE, tls_key: FILE}."),
+    KEY("public_baseurl", TEXT, public_baseurl, NULL,
+        "The URL at which clients reach this server, told in /.well-known/matrix.",
+        .check = config_check_url),
+    KEY("trusted_proxies", LIST, trusted_proxies, NULL,
+        "Addresses or ranges of the reverse proxies whose X-Forwarded-For is believed.",
+        .check = config_check_cidr),
+
+    KEY("database", TEXT, database, NULL,
+        "The PostgreSQL database as postgresql://USER@HOST/NAME; without it Concorde runs its own "
+        "PostgreSQL under data_dir.",
+        .check = config_check_filled, .secret = true),
+    KEY("database_connections", INT, database_connections, "24",
+        "The most connections to the database.", .min = 2, .max = 1000),
+
+    KEY("signing_key_path", TEXT, signing_key_path, NULL,
+        "The key that signs for this server (Synapse's format), made when it is not there. "
+        "Default: signing.key under data_dir.",
+        .check = config_check_filled),
+    KEY("default_room_version", TEXT, default_room_version, "12", "The version of new rooms."),
+
+    KEY("enable_registration", BOOL, enable_registration, "false",
+        "May people make their own accounts?"),
+    KEY("enable_registration_without_verification", BOOL, enable_registration_without_verification,
+        "false", "May they do so without any proof, such as a registration token?"),
+    KEY("registration_requires_token", BOOL, registration_requires_token, "false",
+        "Must they have a registration token?"),
+    KEY("registration_shared_secret", TEXT, registration_shared_secret, NULL,
+        "A secret with which tools may make accounts, as with Synapse.",
+        .check = config_check_filled, .secret = true),
+    KEY("allow_guest_access", BOOL, allow_guest_access, "false",
+        "May guests without an account read rooms that allow it?"),
+    KEY("password_hash_cost", INT, password_hash_cost, "5",
+        "The cost of hashing a password with argon2id: 5 takes 64 MiB and two passes, each step "
+        "doubles the memory; 1 is for tests only.",
+        .min = 1, .max = 10),
+    KEY("password_min_length", INT, password_min_length, "8",
+        "The least number of characters of a password.", .min = 1, .max = 128),
+    KEY("refreshable_access_token_lifetime", DURATION, access_token_lifetime_ms, "5m",
+        "How long an access token of a client that can refresh it is valid.", .min = 1000,
+        .max = 31536000000),
+
+    KEY("federation_domain_whitelist", LIST, federation_domain_whitelist, NULL,
+        "The servers to federate with; without it none, with \"*\" every one."),
+    KEY("trusted_ca_file", TEXT, trusted_ca_file, NULL,
+        "A PEM file of the authorities that other servers' certificates must come from. Default: "
+        "the system's.",
+        .check = config_check_filled),
+    KEY("ip_range_denylist", LIST, ip_range_denylist, PRIVATE_RANGES,
+        "Addresses that no request goes to which a user or another server can steer.",
+        .check = config_check_cidr),
+    KEY("ip_range_allowlist", LIST, ip_range_allowlist, NULL, "Addresses allowed even so.",
+        .check = config_check_cidr),
+
+    KEY("allow_public_rooms_without_auth", BOOL, allow_public_rooms_without_auth, "false",
+        "May anybody without an account see the room directory?"),
+    KEY("presence.enabled", BOOL, presence_enabled, "true", "Do users see who is online?"),
+
+    KEY("media_store_path", TEXT, media_store_path, NULL,
+        "Where files are kept that users upload. Default: media under data_dir.",
+        .check = config_check_filled),
+    KEY("max_upload_size", SIZE, max_upload_size, "50M", "The largest upload.", .min = 1024,
+        .max = 1LL << 40),
+    KEY("media_quota_per_user", SIZE, media_quota_per_user, "0",
+        "How much one user may upload in all; 0: no limit."),
+
+    KEY("turn_uris", LIST, turn_uris, NULL, "TURN servers for calls."),
+    KEY("turn_shared_secret", TEXT, turn_shared_secret, NULL, "The secret shared with them.",
+        .check = config_check_filled, .secret = true),
+    KEY("turn_username", TEXT, turn_username, NULL,
+        "With turn_password: what to use when there is no shared secret.",
+        .check = config_check_filled),
+    KEY("turn_password", TEXT, turn_password, NULL, "See turn_username.",
+        .check = config_check_filled, .secret = true),
+    KEY("turn_user_lifetime", DURATION, turn_user_lifetime_ms, "1h",
+        "How long credentials for them are valid.", .min = 1000, .max = 31536000000),
+
+    KEY("rate_limits", BOOL, rate_limits, "true",
+        "Limit how often a user or an address may do things? Off is for tests only."),
+    RATE("rc_message", rc_message, "0.2", "10", "a user may send events"),
+    RATE("rc_login", rc_login, "0.1", "10", "an address may try to log in"),
+    RATE("rc_registration", rc_registration, "0.17", "3", "an address may try to register"),
+    RATE("rc_joins", rc_joins, "0.1", "10", "a user may join rooms"),
+    RATE("rc_invites", rc_invites, "0.3", "10", "a user may invite others"),
+    RATE("rc_room_creation", rc_rooms, "0.1", "10", "a user may make rooms"),
+    RATE("rc_keys", rc_keys, "20", "200", "a user may ask for or upload encryption keys"),
+    RATE("rc_media", rc_media, "10", "100", "a user may upload or fetch media"),
+
+    KEY("log_level", CHOICE, log_level, "info", "The least important records to write.",
+        .choices = log_level_names),
+    KEY("log_format", CHOICE, log_format, "text", "Records as text or as lines of JSON.",
+        .choices = log_format_names),
+    KEY("enable_metrics", BOOL, enable_metrics, "false",
+        "Show /metrics to everybody who reaches it? Otherwise only to programs on this machine "
+        "that do not come through a proxy."),
+    KEY("support_page", TEXT, support_page, NULL,
+        "Told in /.well-known/matrix/support, as are the three below.", .check = config_check_url),
+    KEY("support_email", TEXT, support_email, NULL, "Whom to write to.",
+        .check = config_check_filled),
+    KEY("support_matrix_id", TEXT, support_matrix_id, NULL, "The same, a Matrix user.",
+        .check = config_check_filled),
+    KEY("support_role", TEXT, support_role, "m.role.admin", "m.role.admin or m.role.security.",
+        .check = config_check_filled),
+
+    KEY("max_request_body", SIZE, max_request_body, "2M",
+        "The largest body of a request that is not an upload.", .min = 65536, .max = 1LL << 30),
+    KEY("max_connections", INT, max_connections, "20000",
+        "The most connections of clients at once.", .min = 16, .max = 1000000),
+    KEY("cache_size", SIZE, cache_size, "256M", "Memory for all caches.", .min = 1 << 20,
+        .max = 1LL << 40),
+    KEY("loops", INT, loops, "0",
+        "Threads that read and write connections; 0: by the number of processors.", .min = 0,
+        .max = 256),
+    KEY("workers", INT, workers, "0", "Threads that serve clients; 0: by the number of processors.",
+        .min = 0, .max = 1024),
+    KEY("shutdown_timeout", DURATION, shutdown_timeout_ms, "15s",
+        "How long a stop waits for requests that are being served.", .min = 0, .max = 3600000),
+    {.name = NULL},
+};
+
+const struct config_alias config_aliases[] = {
+    {"ip_range_blacklist", "ip_range_denylist"},
+    {"ip_range_whitelist", "ip_range_allowlist"},
+    {"rc_login.address", "rc_login"},
+    {"rc_joins.local", "rc_joins"},
+    {"rc_invites.per_issuer", "rc_invites"},
+    {"rc_media_create", "rc_media"},
+    {"use_presence", "presence.enabled"},
+    {NULL, NULL},
+};
+
+#define NO_EFFECT(key, why)                                                                        \
+    {                                                                                              \
+        key, false, "has no effect: " why                                                          \
+    }
+#define REFUSED(key, why)                                                                          \
+    {                                                                                              \
+        key, true, why                                                                             \
+    }
+
+const struct config_note config_notes[] = {
+    NO_EFFECT("rc_login.account", "logins are limited by address"),
+    NO_EFFECT("rc_login.failed_attempts", "logins are limited by address"),
+    NO_EFFECT("rc_joins.remote", "rc_joins limits local and remote rooms alike"),
+    NO_EFFECT("rc_invites.per_room", "invites are limited by who sends them"),
+    NO_EFFECT("rc_invites.per_user", "invites are limited by who sends them"),
+    NO_EFFECT("report_stats", "Concorde reports nothing to anybody"),
+    NO_EFFECT("pid_file", "Concorde stays in the foreground"),
+    NO_EFFECT("macaroon_secret_key", "tokens are random, not signed"),
+    NO_EFFECT("form_secret", "there are no forms to sign"),
+    NO_EFFECT("suppress_key_server_warning", "there is no such warning"),
+    REFUSED("listeners", "write `listen: HOST:PORT` instead"),
+    REFUSED("log_config", "write `log_level` and `log_format` instead"),
+    REFUSED("bcrypt_rounds", "write `password_hash_cost` instead"),
+    {NULL, false, NULL},
+};
