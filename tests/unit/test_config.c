@@ -115,7 +115,7 @@ static const struct {
      "`enable_registration_without_verification` to let anybody in\n"},
     {"turn_username: u\n", "`turn_username` and `turn_password` belong together\n"},
     {"a: b: c\n", ":1: mapping values are not allowed in this context\n"},
-    {"server_name: a\n\tb: c\n", ":2: found character that cannot start any token\n"},
+    {"server_name: a\n\tb: c\n", ":2: found a tab character that violates indentation\n"},
     {"- server_name\n", ":1: expected `key: value`\n"},
     {"zebra: 1\nlog_level: loud\n", ":1: unknown key `zebra`\n:2: `log_level`: expected one of "
                                     "debug, info, warn, error, got `loud`\n"},
