@@ -19,7 +19,7 @@ struct event {
     const char *room_id;  /* "!..."; in v12 for the create event: derived from its id */
     const char *type, *sender;
     const char *state_key; /* NULL: not a state event */
-    const char *redacts;   /* from the place this version keeps it; NULL if none */
+    const char *redacts;   /* of m.room.redaction, from where this version keeps it; NULL if none */
     int64_t origin_server_ts, depth;
     const char *const *prev_events; /* event ids */
     const char *const *auth_events;
@@ -36,9 +36,11 @@ const struct event *event_keep(struct arena *a, struct event *e);
 /* The content as a tree: parsed at the first call (thread-safe), owned by the event. */
 const json_t *event_content(const struct event *e);
 
-/* Parses a PDU of a known room version. Checks the format of that version (types of every member,
- * lengths of type/state_key/sender/room_id/event_id, numbers of prev and auth events, total size)
- * and works out the event id; checks neither hash nor signatures. M_BAD_JSON, M_TOO_LARGE. */
+/* Parses a PDU of a known room version; e->json is its canonical form without `unsigned`, which
+ * every server on the way may have changed (whoever wants it reads the original bytes). Checks the
+ * format of that version (types of every member, lengths of type/state_key/sender/room_id/event_id,
+ * numbers of prev and auth events, total size) and works out the event id; checks neither hash nor
+ * signatures. M_BAD_JSON, M_TOO_LARGE. */
 const struct err *event_parse(const struct room_version *v, struct str pdu, struct event **ret);
 
 /* Parses bytes that were checked when they were stored; the id is known, so nothing is hashed.
@@ -49,7 +51,8 @@ const struct err *event_parse_stored(const struct room_version *v, const char *e
 /* What a new event is made of. Borrowed; content is raw JSON of an object, any formatting. */
 struct event_template {
     const char *room_id; /* NULL for a v12 create event */
-    const char *type, *sender, *state_key, *redacts;
+    const char *type, *sender, *state_key;
+    const char *redacts; /* goes where the version keeps it */
     struct str content;
     int64_t origin_server_ts, depth;
     const char *const *prev_events;
@@ -68,12 +71,18 @@ const struct err *event_build(const struct room_version *v, const struct event_t
                               const char *origin, const struct signing_key *k, struct event **ret);
 
 /* The reference hash that an event id is made from, and the content hash check. */
-const struct err *event_reference_hash(const struct room_version *v, const json_t *pdu,
-                                       unsigned char ret[32]);
+void event_reference_hash(const struct event *e, unsigned char ret[32]);
 bool event_content_hash_ok(const struct event *e);
 
-/* The bytes that servers sign: redacted, without signatures and unsigned, canonical. */
-const struct err *event_signed_bytes(const struct event *e, struct buf *ret);
+/* The bytes that servers sign: redacted, without signatures and unsigned, canonical; appended. */
+void event_signed_bytes(const struct event *e, struct buf *ret);
+
+/* Does the event bear a valid signature of that server by this key? */
+bool event_signature_ok(const struct event *e, const char *who, const char *key_id,
+                        struct str public_key_base64);
+
+/* The redacted copy: for events that were redacted, or whose content hash is wrong. */
+struct event *event_redacted(const struct event *e);
 
 /* Adds one server's signature to an event (invites, restricted joins). */
 const struct err *event_add_signature(const struct event *e, const char *who,
@@ -86,11 +95,12 @@ const struct err *event_add_signature(const struct event *e, const char *who,
  * the top level and in content; in older versions likewise (spec: clients read both). */
 void event_add_client_format(struct buf *b, const struct event *e, bool with_room_id);
 
-/* The stripped form (content, sender, state_key, type) for invites and knocks. */
+/* The stripped form (content, sender, state_key, type) for invites and knocks, a whole object. */
 void event_add_stripped(struct buf *b, const struct event *e);
 
 /* Event ids as bytes for the database: 32 hash bytes for v3+ ids, the text for v1/v2 ids. The
- * version byte decides which text form comes back. */
+ * version decides which text form comes back. An id of v3+ that is no hash gives p == NULL: no
+ * event has it. */
 struct str event_id_to_bytes(struct arena *a, const struct room_version *v, const char *event_id);
 char *event_id_from_bytes(struct arena *a, const struct room_version *v, struct str bytes);
 
