@@ -46,6 +46,29 @@ const struct err *err_internal(const char *cause, ...)
     return e;
 }
 
+const struct err *err_unavailable(int retry_after_ms, const char *cause, ...)
+{
+    struct err *e = next_in_ring(ERR_UNAVAILABLE);
+    e->retry_after_ms = retry_after_ms;
+    snprintf(e->text, sizeof e->text, "The server is temporarily unable to answer; try again");
+    va_list ap;
+    va_start(ap, cause);
+    vsnprintf(e->cause, sizeof e->cause, cause, ap);
+    va_end(ap);
+    return e;
+}
+
+const struct err *err_with_cause(const struct err *from, const char *cause, ...)
+{
+    struct err *e = next_in_ring(from->code);
+    *e = *from;
+    va_list ap;
+    va_start(ap, cause);
+    vsnprintf(e->cause, sizeof e->cause, cause, ap);
+    va_end(ap);
+    return e;
+}
+
 const struct err *err_with_fields(const struct err *from, const char *fields, ...)
 {
     struct err *e = next_in_ring(from->code);

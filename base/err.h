@@ -38,6 +38,14 @@ const struct err *err(enum err_code code, const char *text, ...) PRINTF_LIKE(2, 
 /* An internal failure: the client is told only that the server failed, the log gets the cause. */
 const struct err *err_internal(const char *cause, ...) PRINTF_LIKE(1, 2) MUST_USE;
 
+/* 503 with Retry-After: what is needed (the database, mostly) is away and will be back. */
+const struct err *err_unavailable(int retry_after_ms, const char *cause, ...)
+    PRINTF_LIKE(2, 3) MUST_USE;
+
+/* Adds the private cause to an error. Returns a copy. */
+const struct err *err_with_cause(const struct err *e, const char *cause, ...)
+    PRINTF_LIKE(2, 3) MUST_USE;
+
 /* Adds raw JSON members to the reply, e.g. `"room_version":"9"`. Returns its argument. */
 const struct err *err_with_fields(const struct err *e, const char *fields, ...) PRINTF_LIKE(2, 3);
 

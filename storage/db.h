@@ -106,19 +106,23 @@ struct db_out {
 #define BOOL_OUT(p) ((struct db_out){DB_BOOL, (bool *){p}})
 #define TEXT_OUT(p) ((struct db_out){DB_TEXT, (const char **){p}})  /* NULL gives NULL */
 #define BYTES_OUT(p) ((struct db_out){DB_BYTES, (struct str *){p}}) /* NULL gives p == NULL */
+#define DOUBLE_OUT(p) ((struct db_out){DB_DOUBLE, (double *){p}})
 #define R(...)                                                                                     \
     (const struct db_out[]){__VA_ARGS__},                                                          \
         sizeof((const struct db_out[]){__VA_ARGS__}) / sizeof(struct db_out)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-/* Where statements run: a connection taken from the pool at the first statement and given back by
- * tx_finish (or when a transaction ends). Outside of tx_begin each statement is its own
- * transaction. */
+/* Where statements run. Outside of tx_begin each statement is its own transaction, on a connection
+ * that the pool lends for just that long; tx_begin holds one until the transaction ends. When a
+ * statement fails in a transaction, all of it is rolled back at once and later statements fail too.
+ *
+ * When the database restarts, idle connections are replaced unseen; a statement that loses its
+ * connection outside of a transaction is repeated once if its text begins with SELECT. */
 struct tx {
     struct db *db;
     struct arena *arena;
-    struct db_connection *connection;
+    struct db_connection *connection; /* NULL outside of a transaction */
     bool in_transaction;
 };
 

@@ -1,0 +1,286 @@
+#include "storage/db_connection.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "storage/db_rows.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <stdio.h>
+
+static void ignore_notice(void *ctx, const PGresult *result)
+{
+}
+
+/* The cause of an error is one line of the log. */
+static const char *one_line(const char *message, char *out, size_t size)
+{
+    snprintf(out, size, "%s", message ? message : "");
+    for (char *p = out; *p; p++)
+        if (*p == '\n')
+            *p = p[1] ? ' ' : '\0';
+    return out;
+}
+
+const struct err *db_away(const char *cause)
+{
+    char line[ERR_CAUSE_MAX];
+    int spread_ms = (int)(mono_us() % 1000); /* so that not all clients come back at once */
+    return err_unavailable(1000 + spread_ms, "database: %s", one_line(cause, line, sizeof line));
+}
+
+/* SQLSTATE prefixes; what is not listed is ERR_INTERNAL. */
+static const struct {
+    const char *prefix;
+    enum err_code code;
+} by_sqlstate[] = {
+    {"23505", ERR_CONFLICT},    /* unique_violation */
+    {"40001", ERR_CONFLICT},    /* serialization_failure */
+    {"40P01", ERR_CONFLICT},    /* deadlock_detected */
+    {"08", ERR_UNAVAILABLE},    /* connection exceptions */
+    {"57P", ERR_UNAVAILABLE},   /* shutting down, crashed, starting up */
+    {"53", ERR_UNAVAILABLE},    /* out of connections, memory or disk */
+    {"25006", ERR_UNAVAILABLE}, /* read-only: a standby after a failover */
+    {"25P03", ERR_UNAVAILABLE}, /* idle_in_transaction_session_timeout */
+};
+
+const struct err *db_result_error(PGconn *pg, const PGresult *result, const char *what)
+{
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    const char *message =
+        result && *PQresultErrorMessage(result) ? PQresultErrorMessage(result) : PQerrorMessage(pg);
+    if (!state && PQstatus(pg) == CONNECTION_BAD)
+        return db_away(message);
+    char line[ERR_CAUSE_MAX];
+    one_line(message, line, sizeof line);
+    for (size_t i = 0; state && i < sizeof by_sqlstate / sizeof *by_sqlstate; i++) {
+        if (strncmp(state, by_sqlstate[i].prefix, strlen(by_sqlstate[i].prefix)) != 0)
+            continue;
+        if (by_sqlstate[i].code == ERR_UNAVAILABLE)
+            return db_away(message);
+        return err_with_cause(err(ERR_CONFLICT, "Another request changed this at the same time"),
+                              "%s: %s", what, line);
+    }
+    return err_internal("%s: %s %s", what, state ? state : "", line);
+}
+
+bool db_result_is_good(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
+/* jit: never worth its compile time for short statements. */
+static const char session_settings[] =
+    "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'; SET jit = off;"
+    "SET client_min_messages = warning; SET bytea_output = hex; SET standard_conforming_strings = "
+    "on";
+
+const struct err *db_connect(const char *uri, PGconn **ret)
+{
+    /* The connection string comes last: what it says wins. */
+    static const char *const keys[] = {
+        "application_name",    "connect_timeout",  "keepalives_idle",
+        "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+        "client_encoding",     "dbname",           NULL};
+    const char *values[] = {"concorde", "5", "10", "5", "3", "20000", "UTF8", uri, NULL};
+    PGconn *pg = PQconnectdbParams(keys, values, 1);
+    if (PQstatus(pg) == CONNECTION_OK) {
+        PQsetNoticeReceiver(pg, ignore_notice, NULL);
+        PGresult *result = PQexec(pg, session_settings);
+        bool good = db_result_is_good(result);
+        PQclear(result);
+        if (good) {
+            *ret = pg;
+            return NULL;
+        }
+    }
+    const struct err *e = db_away(PQerrorMessage(pg));
+    PQfinish(pg);
+    return e;
+}
+
+static size_t registered_n(void)
+{
+    const struct sql *newest = db_registered_sql();
+    return newest ? (size_t)newest->id : 0;
+}
+
+const struct err *db_connection_open(const char *uri, struct db_connection **ret)
+{
+    PGconn *pg;
+    TRY(db_connect(uri, &pg));
+    struct db_connection *c = mem_zalloc(sizeof *c);
+    c->pg = pg;
+    c->prepared = mem_zalloc((registered_n() + 1) * sizeof *c->prepared);
+    *ret = c;
+    return NULL;
+}
+
+void db_connection_close(struct db_connection *c)
+{
+    if (!c)
+        return;
+    PQfinish(c->pg);
+    db_encoded_finish(&c->encoded);
+    free(c->prepared);
+    free(c);
+}
+
+bool db_connection_is_lost(const struct db_connection *c)
+{
+    return PQstatus(c->pg) == CONNECTION_BAD;
+}
+
+bool db_connection_is_alive_when_idle(struct db_connection *c)
+{
+    struct pollfd p = {.fd = PQsocket(c->pg), .events = POLLIN};
+    /* What arrives without having been asked for is the end, or tells of changed settings: rare
+     * enough to reconnect for. */
+    return poll(&p, 1, 0) == 0;
+}
+
+const struct err *db_connection_command(struct db_connection *c, const char *command)
+{
+    PGresult *result = PQexec(c->pg, command);
+    const struct err *e =
+        db_result_is_good(result) ? NULL : db_result_error(c->pg, result, command);
+    /* COMMIT of a failed transaction "succeeds" with the tag ROLLBACK. */
+    if (!e && strcmp(command, "COMMIT") == 0 && strcmp(PQcmdStatus(result), "COMMIT") != 0)
+        e = err_internal("COMMIT answered %s", PQcmdStatus(result));
+    PQclear(result);
+    return e;
+}
+
+enum { NAME_MAX_ = 16 };
+
+static const char *prepared_name(const struct sql *s, char *out)
+{
+    snprintf(out, NAME_MAX_, "s%d", s->id);
+    return out;
+}
+
+/* 0A000: the schema changed under a prepared statement. 26000: somebody dropped it. 57P: the server
+ * is shutting down. 25006: it is a standby now. */
+static bool means_stale(const PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    return state && (strcmp(state, "0A000") == 0 || strcmp(state, "26000") == 0 ||
+                     strncmp(state, "57P", 3) == 0 || strcmp(state, "25006") == 0);
+}
+
+static const struct err *failure(struct db_connection *c, const PGresult *result,
+                                 const struct sql *s)
+{
+    c->stale |= means_stale(result);
+    return db_result_error(c->pg, result, s->name);
+}
+
+const struct err *db_connection_run(struct db_connection *c, struct sql *s,
+                                    const struct db_param *params, size_t n, PGresult **ret)
+{
+    char name[NAME_MAX_];
+    prepared_name(s, name);
+    struct db_encoded *e = &c->encoded;
+    db_encode(e, params, n);
+    if (!c->prepared[s->id]) {
+        PGresult *result = PQprepare(c->pg, name, s->text, e->n, e->types);
+        if (!db_result_is_good(result)) {
+            const struct err *error = failure(c, result, s);
+            PQclear(result);
+            return error;
+        }
+        PQclear(result);
+        c->prepared[s->id] = true;
+    }
+    PGresult *result = PQexecPrepared(c->pg, name, e->n, e->values, e->lengths, e->formats, 1);
+    if (!db_result_is_good(result)) {
+        const struct err *error = failure(c, result, s);
+        PQclear(result);
+        return error;
+    }
+    *ret = result;
+    return NULL;
+}
+
+/* ---- several in one round trip ----------------------------------------------------------------
+ */
+
+static bool send_one(struct db_connection *c, const struct db_batch_query *q, bool prepare)
+{
+    char name[NAME_MAX_];
+    prepared_name(q->sql, name);
+    struct db_encoded *e = &c->encoded;
+    db_encode(e, q->params, q->params_n);
+    if (prepare && !PQsendPrepare(c->pg, name, q->sql->text, e->n, e->types))
+        return false;
+    return PQsendQueryPrepared(c->pg, name, e->n, e->values, e->lengths, e->formats, 1);
+}
+
+/* The result of the next queued command; NULL when the connection failed. */
+static PGresult *next_result(struct db_connection *c)
+{
+    PGresult *result = PQgetResult(c->pg);
+    if (result && PQresultStatus(result) != PGRES_PIPELINE_SYNC)
+        PQclear(PQgetResult(c->pg)); /* the NULL that ends one command's results */
+    return result;
+}
+
+static const struct err *read_one(struct db_connection *c, struct arena *arena,
+                                  const struct db_batch_query *q, bool prepare)
+{
+    if (prepare) {
+        PGresult *result = next_result(c);
+        bool good = result && db_result_is_good(result);
+        const struct err *e = good ? NULL : failure(c, result, q->sql);
+        PQclear(result);
+        if (e)
+            return e;
+        c->prepared[q->sql->id] = true;
+    }
+    PGresult *result = next_result(c);
+    if (!result || !db_result_is_good(result)) {
+        const struct err *e = failure(c, result, q->sql);
+        PQclear(result);
+        return e;
+    }
+    rows_init(q->ret, arena, result);
+    return NULL;
+}
+
+/* After a failure: reads on to the synchronisation point, where the connection is usable again. */
+static void read_to_sync(struct db_connection *c)
+{
+    for (;;) {
+        PGresult *result = next_result(c);
+        bool done = !result || PQresultStatus(result) == PGRES_PIPELINE_SYNC;
+        PQclear(result);
+        if (done)
+            return;
+    }
+}
+
+const struct err *db_connection_run_many(struct db_connection *c, struct arena *arena,
+                                         const struct db_batch_query *queries, size_t n)
+{
+    bool *prepare = arena_alloc_array(arena, n, sizeof *prepare);
+    bool *sent = arena_alloc_array(arena, registered_n() + 1, sizeof *sent);
+    bool good = PQenterPipelineMode(c->pg);
+    for (size_t i = 0; good && i < n; i++) {
+        int id = queries[i].sql->id;
+        prepare[i] = !c->prepared[id] && !sent[id];
+        sent[id] = true;
+        good = send_one(c, &queries[i], prepare[i]);
+    }
+    if (!good || !PQpipelineSync(c->pg)) {
+        c->stale = true;
+        return db_result_error(c->pg, NULL, "pipeline");
+    }
+    const struct err *e = NULL;
+    for (size_t i = 0; !e && i < n; i++)
+        e = read_one(c, arena, &queries[i], prepare[i]);
+    read_to_sync(c);
+    if (!PQexitPipelineMode(c->pg) && !e)
+        e = db_result_error(c->pg, NULL, "pipeline");
+    return e;
+}
