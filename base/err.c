@@ -58,17 +58,6 @@ const struct err *err_unavailable(int retry_after_ms, const char *cause, ...)
     return e;
 }
 
-const struct err *err_with_cause(const struct err *from, const char *cause, ...)
-{
-    struct err *e = next_in_ring(from->code);
-    *e = *from;
-    va_list ap;
-    va_start(ap, cause);
-    vsnprintf(e->cause, sizeof e->cause, cause, ap);
-    va_end(ap);
-    return e;
-}
-
 const struct err *err_with_fields(const struct err *from, const char *fields, ...)
 {
     struct err *e = next_in_ring(from->code);
