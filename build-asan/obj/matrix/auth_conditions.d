@@ -1,0 +1,17 @@
+build-asan/obj/matrix/auth_conditions.o: matrix/auth_conditions.c \
+ matrix/auth_internal.h matrix/auth_rules.h matrix/event.h base/json.h \
+ base/arena.h base/err.h base/errors.def base/str.h matrix/room_version.h \
+ matrix/canonical_json.h matrix/sign.h matrix/id.h matrix/json_scan.h
+matrix/auth_internal.h:
+matrix/auth_rules.h:
+matrix/event.h:
+base/json.h:
+base/arena.h:
+base/err.h:
+base/errors.def:
+base/str.h:
+matrix/room_version.h:
+matrix/canonical_json.h:
+matrix/sign.h:
+matrix/id.h:
+matrix/json_scan.h:

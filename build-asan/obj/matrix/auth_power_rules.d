@@ -1,0 +1,16 @@
+build-asan/obj/matrix/auth_power_rules.o: matrix/auth_power_rules.c \
+ matrix/auth_internal.h matrix/auth_rules.h matrix/event.h base/json.h \
+ base/arena.h base/err.h base/errors.def base/str.h matrix/room_version.h \
+ matrix/canonical_json.h matrix/sign.h matrix/id.h
+matrix/auth_internal.h:
+matrix/auth_rules.h:
+matrix/event.h:
+base/json.h:
+base/arena.h:
+base/err.h:
+base/errors.def:
+base/str.h:
+matrix/room_version.h:
+matrix/canonical_json.h:
+matrix/sign.h:
+matrix/id.h:

@@ -1,0 +1,10 @@
+build-asan/obj/matrix/push_rules.o: matrix/push_rules.c \
+ matrix/push_rules.h base/json.h base/arena.h base/err.h base/errors.def \
+ base/str.h matrix/push_rules_predefined.h
+matrix/push_rules.h:
+base/json.h:
+base/arena.h:
+base/err.h:
+base/errors.def:
+base/str.h:
+matrix/push_rules_predefined.h:

@@ -1,0 +1,91 @@
+#include "server/password.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_round_trip(void **state)
+{
+    arena_auto struct arena *a = arena_create();
+    const char *hash, *again;
+    bool right, rehash;
+    assert_null(password_hash(a, 1, "correct horse", &hash));
+    assert_memory_equal(hash, "$argon2id$", 10);
+    assert_null(password_hash(a, 1, "correct horse", &again));
+    assert_string_not_equal(hash, again); /* salted */
+    assert_null(password_verify(hash, "correct horse", 1, &right, &rehash));
+    assert_true(right);
+    assert_false(rehash);
+    assert_null(password_verify(hash, "correct horse!", 1, &right, &rehash));
+    assert_false(right);
+    assert_false(rehash);
+}
+
+static void test_cost_is_stored_and_followed(void **state)
+{
+    arena_auto struct arena *a = arena_create();
+    const char *hash;
+    bool right, rehash;
+    assert_null(password_hash(a, 2, "x", &hash));
+    assert_non_null(strstr(hash, "m=8192,t=2,p=1"));
+    assert_null(password_verify(hash, "x", 1, &right, &rehash));
+    assert_true(right && rehash);
+    assert_null(password_hash(a, 5, "x", &hash));
+    assert_non_null(strstr(hash, "m=65536,t=2,p=1"));
+}
+
+/* Hashes of known passwords, made by other programs. */
+static const struct {
+    const char *hash, *password;
+    bool right;
+} imported[] = {
+    {"$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U", true},
+    {"$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U", true},
+    {"$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*V", false},
+    {"$2y$05$XXXXXXXXXXXXXXXXXXXXXOAcXxm9kjPGEMsLznoKqmqw7tc8WCx4a", "U*U*U", true},
+};
+
+static void test_bcrypt_of_imported_users(void **state)
+{
+    for (size_t i = 0; i < sizeof imported / sizeof *imported; i++) {
+        bool right, rehash;
+        assert_null(password_verify(imported[i].hash, imported[i].password, 1, &right, &rehash));
+        assert_int_equal(right, imported[i].right);
+        assert_int_equal(rehash, imported[i].right);
+    }
+}
+
+static void test_never_right(void **state)
+{
+    arena_auto struct arena *a = arena_create();
+    char long_one[PASSWORD_BYTES_MAX + 2];
+    memset(long_one, 'x', sizeof long_one - 1);
+    long_one[sizeof long_one - 1] = '\0';
+    bool right = true, rehash = true;
+    assert_null(password_verify(NULL, "x", 1, &right, &rehash));
+    assert_false(right || rehash);
+    right = true;
+    assert_null(password_verify(imported[0].hash, long_one, 1, &right, &rehash));
+    assert_false(right);
+    const char *hash;
+    assert_int_equal(password_hash(a, 1, long_one, &hash)->code, ERR_INVALID_PARAM);
+    assert_null(password_hash(a, 1, long_one + 1, &hash));
+    assert_int_equal(password_verify("$argon2id$rubbish", "x", 1, &right, &rehash)->code,
+                     ERR_INTERNAL);
+    assert_int_equal(password_verify("$2b$rubbish", "x", 1, &right, &rehash)->code, ERR_INTERNAL);
+    assert_int_equal(password_verify("", "", 1, &right, &rehash)->code, ERR_INTERNAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_cost_is_stored_and_followed),
+        cmocka_unit_test(test_bcrypt_of_imported_users),
+        cmocka_unit_test(test_never_right),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
