@@ -162,6 +162,10 @@ bool row_bool(const struct rows *r, int column);
 double row_double(const struct rows *r, int column);
 const char *row_text(const struct rows *r, int column); /* NULL gives NULL; in the arena's result */
 struct str row_bytes(const struct rows *r, int column);
+/* One-dimensional arrays of text or bytea (elements that are NULL have p == NULL), of integers.
+ * In the arena; a NULL array is empty. Texts end in NUL. */
+const struct str *row_bytes_array(const struct rows *r, int column, size_t *ret_n);
+const int64_t *row_int_array(const struct rows *r, int column, size_t *ret_n);
 
 /* Several statements in one round trip: queue them, then run; each result in turn.
  * Used by reads that belong together (libpq pipeline mode). */

@@ -42,26 +42,35 @@ void rows_finish(struct rows *r)
 enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_FLOAT4 = 700 };
 enum { OID_FLOAT8 = 701 };
 
+/* An int2, int4 or int8 as sent; NULL is 0. */
+static int64_t read_int(struct str s)
+{
+    union {
+        uint16_t two;
+        uint32_t four;
+        uint64_t eight;
+    } v;
+    assert(s.n <= sizeof v);
+    if (s.n)
+        memcpy(&v, s.p, s.n);
+    switch (s.n) {
+    case 0:
+        return 0;
+    case 2:
+        return (int16_t)be16toh(v.two);
+    case 4:
+        return (int32_t)be32toh(v.four);
+    default:
+        assert(s.n == 8);
+        return (int64_t)be64toh(v.eight);
+    }
+}
+
 int64_t result_int(const PGresult *result, int row, int column)
 {
-    if (PQgetisnull(result, row, column))
-        return 0;
-    const char *p = PQgetvalue(result, row, column);
     Oid type = PQftype(result, column);
     assert(type == OID_INT2 || type == OID_INT4 || type == OID_INT8);
-    if (type == OID_INT2) {
-        uint16_t v;
-        memcpy(&v, p, sizeof v);
-        return (int16_t)be16toh(v);
-    }
-    if (type == OID_INT4) {
-        uint32_t v;
-        memcpy(&v, p, sizeof v);
-        return (int32_t)be32toh(v);
-    }
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return (int64_t)be64toh(v);
+    return read_int(result_bytes(result, row, column));
 }
 
 bool result_bool(const PGresult *result, int row, int column)
@@ -135,6 +144,73 @@ struct str row_bytes(const struct rows *r, int column)
 {
     return result_bytes(result_of(r), r->row, column);
 }
+
+/* ---- arrays -----------------------------------------------------------------------------------
+ */
+
+static uint32_t take_be32(struct str *s)
+{
+    uint32_t v;
+    assert(s->n >= sizeof v);
+    memcpy(&v, s->p, sizeof v);
+    *s = (struct str){s->p + sizeof v, s->n - sizeof v};
+    return be32toh(v);
+}
+
+/* Reads an array's header (see db_params.c); the elements follow. Returns how many. */
+static size_t take_array_header(struct str *s)
+{
+    if (!s->p)
+        return 0;
+    uint32_t dimensions = take_be32(s);
+    take_be32(s); /* has NULLs */
+    take_be32(s); /* element type */
+    if (dimensions == 0)
+        return 0;
+    assert(dimensions == 1);
+    uint32_t n = take_be32(s);
+    take_be32(s); /* lower bound */
+    return n;
+}
+
+static struct str take_element(struct str *s)
+{
+    int32_t n = (int32_t)take_be32(s);
+    if (n < 0)
+        return (struct str){NULL, 0};
+    assert(s->n >= (size_t)n);
+    struct str element = {s->p, (size_t)n};
+    *s = (struct str){s->p + n, s->n - (size_t)n};
+    return element;
+}
+
+const struct str *row_bytes_array(const struct rows *r, int column, size_t *ret_n)
+{
+    struct str s = row_bytes(r, column);
+    size_t n = take_array_header(&s);
+    struct str *array = arena_alloc_array(r->arena, n, sizeof *array);
+    for (size_t i = 0; i < n; i++) {
+        array[i] = take_element(&s);
+        if (array[i].p)
+            array[i].p = arena_memdup(r->arena, array[i].p, array[i].n);
+    }
+    *ret_n = n;
+    return array;
+}
+
+const int64_t *row_int_array(const struct rows *r, int column, size_t *ret_n)
+{
+    struct str s = row_bytes(r, column);
+    size_t n = take_array_header(&s);
+    int64_t *array = arena_alloc_array(r->arena, n, sizeof *array);
+    for (size_t i = 0; i < n; i++)
+        array[i] = read_int(take_element(&s));
+    *ret_n = n;
+    return array;
+}
+
+/* ---- one row ----------------------------------------------------------------------------------
+ */
 
 static void set_out(struct arena *a, const struct db_out *out, const PGresult *result, int column)
 {

@@ -8,13 +8,20 @@
 
 struct intern;
 struct intern *intern_create(struct db *db);
-void intern_destroy(struct intern *in);
+void intern_destroy(struct intern *in); /* NULL-safe */
+void intern_add_metrics(struct intern *in, struct buf *out);
 
 enum intern_kind { INTERN_USER, INTERN_ROOM, INTERN_TYPE, INTERN_KIND_COUNT };
 
-/* The id of a name; made when it is new. */
+/* The id of a name; made when it is new. Not for rooms: a room's row says more than its name, so
+ * whoever creates a room writes it and then announces its id with intern_remember. */
 const struct err *intern_id(struct intern *in, enum intern_kind kind, const char *name,
                             int64_t *ret);
+/* Many at once, in at most three round trips for those not cached. */
+const struct err *intern_ids(struct intern *in, enum intern_kind kind, const char *const *names,
+                             size_t n, int64_t *ret);
+/* Puts a committed row's name and id into the cache. */
+void intern_remember(struct intern *in, enum intern_kind kind, const char *name, int64_t id);
 /* The id of a name; 0 when it was never interned (nothing is written). */
 const struct err *intern_find(struct intern *in, enum intern_kind kind, const char *name,
                               int64_t *ret);

@@ -1,0 +1,12 @@
+#include "storage/job.h"
+
+void job_init(struct job *job, struct store *store, struct arena *arena)
+{
+    *job = (struct job){.store = store, .arena = arena};
+    tx_init(&job->tx, store->db, arena);
+}
+
+void job_finish(struct job *job)
+{
+    tx_finish(&job->tx);
+}

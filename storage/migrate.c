@@ -1,0 +1,113 @@
+#include "storage/migrate.h"
+
+#include "storage/db_connection.h"
+
+#include <stdlib.h>
+
+/* Held while migrating: nodes that start together take turns. The number is arbitrary. */
+static const char lock_sql[] = "SET statement_timeout = 0; SELECT pg_advisory_lock(4205070201)";
+
+static const char table_sql[] = "CREATE TABLE IF NOT EXISTS schema_migrations ("
+                                "number int PRIMARY KEY, name text NOT NULL,"
+                                "applied_at timestamptz NOT NULL DEFAULT now())";
+
+static const char record_sql[] = "INSERT INTO schema_migrations (number, name) VALUES ($1, $2)";
+
+static const struct err *run(PGconn *pg, const char *sql, const char *what)
+{
+    PGresult *result = PQexec(pg, sql);
+    const struct err *e = db_result_is_good(result) ? NULL : db_result_error(pg, result, what);
+    PQclear(result);
+    return e;
+}
+
+static const struct err *check_encoding(PGconn *pg)
+{
+    const char *encoding = PQparameterStatus(pg, "server_encoding");
+    if (encoding && strcmp(encoding, "UTF8") == 0)
+        return NULL;
+    return err(ERR_INTERNAL,
+               "The database's encoding is %s; it must be UTF8: create it with CREATE DATABASE "
+               "... ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0",
+               encoding ? encoding : "unknown");
+}
+
+static int newest_known(void)
+{
+    int newest = 0;
+    for (const struct migration *m = migrations; m->name; m++)
+        newest = m->number;
+    return newest;
+}
+
+static const struct err *check_not_newer(const PGresult *applied)
+{
+    for (int i = 0; i < PQntuples(applied); i++)
+        if (atoi(PQgetvalue(applied, i, 0)) > newest_known())
+            return err(ERR_INTERNAL,
+                       "The database was migrated by a newer version of this program (migration "
+                       "%s; this one knows them up to %d). Start the newer version, or restore a "
+                       "backup made before the upgrade",
+                       PQgetvalue(applied, i, 1), newest_known());
+    return NULL;
+}
+
+static bool is_applied(const PGresult *applied, int number)
+{
+    for (int i = 0; i < PQntuples(applied); i++)
+        if (atoi(PQgetvalue(applied, i, 0)) == number)
+            return true;
+    return false;
+}
+
+static const struct err *apply(PGconn *pg, const struct migration *m)
+{
+    TRY(run(pg, "BEGIN", "BEGIN"));
+    TRY(run(pg, m->sql, m->name));
+    char number[16];
+    snprintf(number, sizeof number, "%d", m->number);
+    const char *values[] = {number, m->name};
+    PGresult *result = PQexecParams(pg, record_sql, 2, NULL, values, NULL, NULL, 0);
+    const struct err *e = db_result_is_good(result) ? NULL : db_result_error(pg, result, m->name);
+    PQclear(result);
+    TRY(e);
+    return run(pg, "COMMIT", m->name);
+}
+
+static const struct err *apply_missing(PGconn *pg, const PGresult *applied, int *count)
+{
+    TRY(check_not_newer(applied));
+    for (const struct migration *m = migrations; m->name; m++) {
+        if (is_applied(applied, m->number))
+            continue;
+        TRY(apply(pg, m));
+        ++*count;
+    }
+    return NULL;
+}
+
+/* What is left open by an error (the lock, a transaction) ends with the connection. */
+static const struct err *migrate_on(PGconn *pg, int *count)
+{
+    TRY(check_encoding(pg));
+    TRY(run(pg, lock_sql, "the migrations' lock"));
+    TRY(run(pg, table_sql, "schema_migrations"));
+    PGresult *applied = PQexec(pg, "SELECT number, name FROM schema_migrations ORDER BY number");
+    const struct err *e = db_result_is_good(applied)
+                              ? apply_missing(pg, applied, count)
+                              : db_result_error(pg, applied, "schema_migrations");
+    PQclear(applied);
+    return e;
+}
+
+const struct err *migrate(const char *uri, int *ret_applied)
+{
+    PGconn *pg;
+    TRY(db_connect(uri, &pg));
+    int count = 0;
+    const struct err *e = migrate_on(pg, &count);
+    PQfinish(pg);
+    if (!e && ret_applied)
+        *ret_applied = count;
+    return e;
+}
