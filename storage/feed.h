@@ -48,12 +48,16 @@ void feed_destroy(struct feed *f);
 void feed_add_metrics(struct feed *f, struct buf *out);
 
 /* Listeners: registered at start-up, called with each batch of committed changes, in order, before
- * the writers learn of their success. They only touch memory and never block for long. */
+ * the writers learn of their success. They only touch memory and never block for long. A call with
+ * n == 0 means that changes were missed (feed_reset): forget everything cached, wake everybody. */
 typedef void feed_listener(void *ctx, const struct change *changes, size_t n);
 void feed_listen(struct feed *f, feed_listener *fn, void *ctx);
 
 /* By the committer. Copies what it keeps (events by reference). */
 void feed_publish(struct feed *f, const struct change *changes, size_t n);
+
+/* By the committer, after it lost sight of the log: the ring starts anew behind this position. */
+void feed_reset(struct feed *f, int64_t position);
 
 int64_t feed_position(struct feed *f); /* of the newest committed change */
 /* Does the ring hold every change after this position? */

@@ -24,7 +24,9 @@
 
 /* In SQL a position parameter arrives as "how far back from the head": write
  *   in a batch table:  (SELECT position FROM log_head) - u.back
- *   in a statement:    log_at($n) */
+ *   in a statement:    log_at($n)
+ * A statement that must touch a certain number of rows says so itself, with expect_rows(): the
+ * transaction then fails with ERR_CONFLICT. */
 #define POSITION(change) ((struct db_param){.type = DB_POSITION, .i = (change)})
 #define POSITION_OR_NULL(change)                                                                   \
     ((struct db_param){.type = DB_POSITION, .i = (change), .null = (change) == 0})
@@ -32,17 +34,17 @@
 enum { BATCH_COLUMNS_MAX = 20 };
 
 struct batch_table {
-    const char *name;
-    const char *sql;                         /* parameters: one array a column, in order */
+    struct sql *sql;                         /* parameters: one array a column, in order */
     enum db_type columns[BATCH_COLUMNS_MAX]; /* scalar types; DB_POSITION arrives as int8 "back" */
     int columns_n;
-    int order;       /* tables go out in ascending order */
-    int key_columns; /* > 0: rows equal in the first key_columns columns are
-                        merged in a batch, the last one wins (upserts) */
-    /* How to merge further columns when rows collide; NULL: the later row replaces the earlier. */
-    void (*merge)(struct db_param *into, const struct db_param *from);
-    bool must_affect_every_row; /* fewer rows affected: ERR_CONFLICT (version checks) */
+    int order;       /* tables go out in ascending order (enum batch_order) */
+    int key_columns; /* > 0: rows equal in the first key_columns columns are merged within a
+                        batch (upserts): the later one replaces the earlier, ... */
+    void (*merge)(struct db_param *older,
+                  const struct db_param *newer); /* ... or this merges them */
 };
+
+enum batch_order { BATCH_ROOMS, BATCH_EVENTS, BATCH_STATE, BATCH_OTHER };
 
 struct write;
 
@@ -53,8 +55,6 @@ int write_change(struct write *w, const struct change *c);
 void write_row(struct write *w, const struct batch_table *t, const struct db_param *values,
                size_t n);
 void write_statement(struct write *w, struct sql *s, const struct db_param *params, size_t n);
-/* The statement must affect at least one row, else the write fails with ERR_CONFLICT. */
-void write_statement_must(struct write *w, struct sql *s, const struct db_param *params, size_t n);
 bool write_is_empty(const struct write *w);
 
 /* Queues the write (in the order of calls) without waiting: what a caller does under a lock that

@@ -1,0 +1,49 @@
+/* Appending events of our own users to a room: the one way in for everything that is sent, joined,
+ * kicked, redacted or set.
+ *
+ * The event is built on the head of the room under its lock (prev events, auth events, depth,
+ * counters), checked against the room's state by the authorization rules, handed to the committer,
+ * and answered when it is committed. Plain messages are queued one behind the other without
+ * waiting; a state change keeps other writers out until it is committed. Who loses a race against
+ * another node reloads and tries again, a bounded number of times. */
+#ifndef ROOMS_APPEND_H
+#define ROOMS_APPEND_H
+
+#include "rooms/room.h"
+
+/* A local user in whose name events are made. */
+struct author {
+    int64_t user; /* users.id */
+    const char *user_id;
+    int64_t device; /* devices.id; 0: none (server's doing) */
+};
+
+struct new_event {
+    const char *type;
+    const char *state_key;    /* NULL: not state */
+    struct str content;       /* raw JSON of an object; checked and made canonical here */
+    const char *redacts;      /* m.room.redaction only */
+    const char *client_txn;   /* transaction id; NULL: none */
+    const char *txn_scope;    /* the endpoint's path without the txn id; with client_txn */
+    int64_t origin_server_ts; /* 0: now */
+    struct str stripped; /* membership invite or knock: stripped state for room_members; p NULL:
+                            made here */
+};
+
+/* Appends the events as one atomic write. ret_ids: n event ids in the job's arena. When the event
+ * (n == 1) has a client_txn that was used before, nothing is sent and the first id is returned.
+ * M_FORBIDDEN when the rules refuse one of them. */
+const struct err *room_append(struct job *job, struct room *room, const struct author *author,
+                              const struct new_event *events, size_t n, const char **ret_ids);
+
+/* Makes a new room with these first events (the first is m.room.create): one atomic write. */
+const struct err *room_append_new(struct job *job, const struct room_version *version,
+                                  const struct author *author, const struct new_event *events,
+                                  size_t n, const char **ret_room_id, const char **ret_ids);
+
+/* Like room_append for an event whose type is state and whose content may already be the current
+ * one: then nothing is sent and the current event's id is returned. */
+const struct err *room_set_state(struct job *job, struct room *room, const struct author *author,
+                                 const struct new_event *event, const char **ret_id);
+
+#endif

@@ -1,0 +1,113 @@
+/* The cache of rooms: what the server knows of a room that is in use, kept in step with the log.
+ *
+ * A struct room holds the head that writers build upon (extremities, depth, version, counters) and
+ * the committed current state. Writers hold the room's lock while they build (rooms/append.c);
+ * readers use the functions here, which lock for themselves. Rooms are shared and
+ * reference-counted: room_get keeps one for as long as the job's arena. A room that lost a race is
+ * dropped from the cache (room_forget) and read anew. Nothing here cannot be rebuilt from the
+ * database. */
+#ifndef ROOMS_ROOM_H
+#define ROOMS_ROOM_H
+
+#include "base/lock.h"
+#include "base/map.h"
+#include "matrix/auth_rules.h"
+#include "storage/job.h"
+#include "storage/members.h"
+
+struct room_cache;
+struct room_cache *room_cache_create(struct store *store); /* listens to the feed */
+void room_cache_destroy(struct room_cache *c);
+void room_cache_add_metrics(struct room_cache *c, struct buf *out);
+
+struct room_member {
+    int64_t user;
+    const char *user_id; /* interned: lives as long as the process */
+    int64_t position;    /* of the member event */
+    enum membership membership;
+    bool is_local;
+    bool has_own_rules; /* push rules differ from the predefined ones */
+};
+
+/* Fields marked (const) never change after loading; all others need the lock. */
+struct room {
+    struct lock lock;
+    pthread_cond_t changed;             /* broadcast when `busy` ends */
+    int64_t id;                         /* (const) rooms.id */
+    const char *room_id;                /* (const) */
+    const struct room_version *version; /* (const) */
+
+    /* The head: may be ahead of the log by messages that wait in the committer's queue. */
+    int64_t head_version, depth;
+    int64_t notify_total, highlight_total;
+    const char **extremities; /* event ids; malloc'd */
+    size_t extremities_n;
+    bool busy;  /* a state change is being committed: writers wait for it */
+    bool stale; /* dropped from the cache: writers must get the room anew */
+
+    /* Committed current state. */
+    struct map state;   /* "type NUL state_key" -> struct room_state_slot; members lazily */
+    struct map members; /* users.id -> struct room_member: everybody who ever had one */
+    int64_t joined_n, invited_n, joined_local_n;
+    int64_t state_position; /* of the newest state change */
+    struct map watchers;    /* users.id -> struct session: active local members (session.h) */
+
+    int refs;                   /* under the cache's lock */
+    struct room *newer, *older; /* the cache's order of use */
+    bool member_names_indexed;
+    struct name_index
+        *names; /* words of display names of local members (unread.h); NULL: not built */
+};
+
+/* M_NOT_FOUND-free: an unknown room gives NULL. The reference is dropped with the job's arena. */
+const struct err *room_find(struct job *job, const char *room_id, struct room **ret);
+const struct err *room_get_by_id(struct job *job, int64_t id, struct room **ret);
+/* The same, but unknown is M_NOT_FOUND "Unknown room". */
+const struct err *room_get(struct job *job, const char *room_id, struct room **ret);
+
+/* Drops a room from the cache: the next room_get reads the database. */
+void room_forget(struct job *job, struct room *room);
+
+/* The current state event of that key, kept by the job's arena; NULL when there is none. */
+const struct err *room_state(struct job *job, struct room *room, const char *type,
+                             const char *state_key, const struct event **ret);
+/* Its position as well. */
+const struct err *room_state_at_head(struct job *job, struct room *room, const char *type,
+                                     const char *state_key, const struct event **ret,
+                                     int64_t *ret_position);
+/* All current state but member events, from memory. */
+void room_state_without_members(struct job *job, struct room *room, const struct event *const **ret,
+                                size_t *ret_n);
+
+enum membership room_membership(struct room *room, int64_t user);
+/* A copy of the member row; membership MEMBERSHIP_NONE when the user never had one. */
+struct room_member room_member(struct room *room, int64_t user);
+int64_t room_joined_count(struct room *room);
+int64_t room_invited_count(struct room *room);
+/* Users with this membership; copied into the arena. local_only: only our own. */
+void room_list_members(struct job *job, struct room *room, enum membership membership,
+                       bool local_only, const struct room_member **ret, size_t *ret_n);
+
+/* The string at content.key of a state event with an empty state key (name, topic, join_rule …);
+ * NULL when absent. */
+const struct err *room_state_text(struct job *job, struct room *room, const char *type,
+                                  const char *key, const char **ret);
+
+/* M_FORBIDDEN unless the user is joined. */
+const struct err *room_need_joined(struct room *room, int64_t user);
+
+/* An auth_state over the current state, for power levels and the like. Valid with the job's arena.
+ */
+const struct err *room_auth_state(struct job *job, struct room *room, const char *user_id,
+                                  struct auth_state *ret);
+
+/* For append.c, with the lock held. */
+struct room_state_slot {
+    const struct event *event; /* owned reference */
+    int64_t position;
+    char key[]; /* the map's key */
+};
+const struct err *room_load_state_locked(struct job *job, struct room *room, const char *type,
+                                         const char *state_key, const struct event **ret);
+
+#endif

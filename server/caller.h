@@ -1,0 +1,28 @@
+/* Who makes a request: filled by the authenticate hook, read by handlers through caller_of(). */
+#ifndef SERVER_CALLER_H
+#define SERVER_CALLER_H
+
+#include "http/route.h"
+#include "storage/job.h"
+
+struct caller {
+    int64_t user;        /* users.id */
+    const char *user_id; /* "@name:server" */
+    int64_t device;      /* devices.id */
+    const char *device_id;
+    bool is_admin, is_guest;
+    bool is_suspended; /* may read and leave, not write (M_USER_SUSPENDED) */
+};
+
+static inline struct job *job_of(struct request *rq)
+{
+    return rq->job;
+}
+
+/* NULL only on routes that anybody may call. */
+static inline const struct caller *caller_of(const struct request *rq)
+{
+    return rq->caller;
+}
+
+#endif

@@ -1,0 +1,373 @@
+#include "storage/write_internal.h"
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "storage/pipeline.h"
+
+#include <sodium.h>
+#include <stdatomic.h>
+
+enum {
+    BATCH_WRITES_MAX = 512,
+    RECONNECT_MS = 200, /* between attempts while the database is away */
+    RETRY_AFTER_MS = 1000
+};
+
+struct committer {
+    struct lock lock; /* the queue */
+    pthread_cond_t filled;
+    struct write *first, **last;
+    _Atomic bool stopping;
+
+    /* Of the thread alone: */
+    pthread_t thread;
+    struct feed *feed;
+    char *uri;
+    struct pipeline pipeline;
+    struct batch batch;
+    int64_t node, batch_number;
+
+    _Atomic int64_t batches, writes, failures;
+};
+
+/* ---- one transaction ---------------------------------------------------------------------------
+ */
+
+SQL(begin_sql, "BEGIN")
+SQL(commit_sql, "COMMIT")
+SQL(rollback_sql, "ROLLBACK")
+SQL(head_sql, "WITH mine AS (INSERT INTO log_writers (node, batch) VALUES ($2, $3) "
+              "ON CONFLICT (node) DO UPDATE SET batch = excluded.batch) "
+              "UPDATE log_head SET position = position + $1 RETURNING position")
+SQL(last_batch_sql, "SELECT (SELECT batch FROM log_writers WHERE node = $1), position "
+                    "FROM log_head")
+
+static const struct err *send_table(struct committer *c, struct table_rows *t)
+{
+    int n = t->table->columns_n;
+    const char *values[BATCH_COLUMNS_MAX];
+    int lengths[BATCH_COLUMNS_MAX], formats[BATCH_COLUMNS_MAX];
+    Oid types[BATCH_COLUMNS_MAX];
+    for (int i = 0; i < n; i++) {
+        values[i] = t->columns[i].p;
+        lengths[i] = (int)t->columns[i].n;
+        formats[i] = 1;
+        types[i] = db_type_array_oid(t->table->columns[i]);
+    }
+    struct db_encoded e = {
+        .n = n, .types = types, .values = values, .lengths = lengths, .formats = formats};
+    return pipeline_send_encoded(&c->pipeline, t->table->sql, &e);
+}
+
+static const struct err *send_statement(struct committer *c, const struct statement *s,
+                                        int64_t first, int64_t changes_n)
+{
+    struct db_param params[64];
+    if (s->params_n > 64)
+        abort();
+    for (size_t i = 0; i < s->params_n; i++) {
+        params[i] = s->params[i];
+        if (params[i].type == DB_POSITION)
+            params[i].i = changes_n - (params[i].i + first - 1);
+    }
+    return pipeline_send(&c->pipeline, s->sql, params, s->params_n);
+}
+
+/* Sends BEGIN … COMMIT as one pipeline. */
+static const struct err *send_batch(struct committer *c, struct write *writes, int64_t changes_n)
+{
+    batch_clear(&c->batch);
+    int64_t first = 1;
+    for (struct write *w = writes; w; w = w->next) {
+        batch_add_rows(&c->batch, w->rows, first);
+        first += (int64_t)w->changes_n;
+    }
+    batch_encode(&c->batch, changes_n);
+
+    TRY(pipeline_send(&c->pipeline, &begin_sql, NO_PARAMS));
+    TRY(pipeline_send(&c->pipeline, &head_sql,
+                      P(INT(changes_n), INT(c->node), INT(++c->batch_number))));
+    for (size_t i = 0; i < c->batch.tables_n; i++)
+        if (c->batch.tables[i].n)
+            TRY(send_table(c, &c->batch.tables[i]));
+    first = 1;
+    for (struct write *w = writes; w; w = w->next) {
+        for (const struct statement *s = w->statements; s; s = s->next)
+            TRY(send_statement(c, s, first, changes_n));
+        first += (int64_t)w->changes_n;
+    }
+    return pipeline_send(&c->pipeline, &commit_sql, NO_PARAMS);
+}
+
+enum { HEAD_STATEMENT = 1 }; /* BEGIN is 0 */
+
+static int64_t count_changes(const struct write *writes)
+{
+    int64_t n = 0;
+    for (const struct write *w = writes; w; w = w->next)
+        n += (int64_t)w->changes_n;
+    return n;
+}
+
+/* ret_head: the position of the batch's last change. */
+static const struct err *run_batch(struct committer *c, struct write *writes, int64_t *ret_head)
+{
+    TRY(send_batch(c, writes, count_changes(writes)));
+    return pipeline_run(&c->pipeline, HEAD_STATEMENT, ret_head, 1);
+}
+
+/* ---- outcomes ----------------------------------------------------------------------------------
+ */
+
+static void finish_write(struct write *w, const struct err *e)
+{
+    if (e) {
+        w->failed = true;
+        w->err = *e;
+    }
+    sem_post(&w->done); /* from here on w belongs to its writer again */
+}
+
+static void finish_all(struct write *writes, const struct err *e)
+{
+    for (struct write *w = writes, *next; w; w = next) {
+        next = w->next;
+        finish_write(w, e);
+    }
+}
+
+static void publish(struct committer *c, struct write *writes, int64_t head)
+{
+    int64_t n = count_changes(writes);
+    int64_t position = head - n;
+    struct change *all = arena_alloc_array(c->batch.arena, (size_t)n, sizeof *all);
+    size_t filled = 0;
+    for (struct write *w = writes; w; w = w->next)
+        for (size_t i = 0; i < w->changes_n; i++) {
+            w->changes[i].position = ++position;
+            all[filled++] = w->changes[i];
+        }
+    feed_publish(c->feed, all, filled);
+    c->batches++;
+    finish_all(writes, NULL);
+}
+
+static const struct err *unavailable(void)
+{
+    struct err *e = (struct err *)err(ERR_UNAVAILABLE, "The database is away; try again soon");
+    e->retry_after_ms = RETRY_AFTER_MS;
+    return e;
+}
+
+/* ---- a lost connection -------------------------------------------------------------------------
+ */
+
+static void disconnect(struct committer *c)
+{
+    pipeline_close(&c->pipeline);
+}
+
+/* Ends a failed transaction; without success the connection is given up. */
+static void rollback(struct committer *c)
+{
+    const struct err *e = pipeline_send(&c->pipeline, &rollback_sql, NO_PARAMS);
+    if (!e)
+        e = pipeline_run(&c->pipeline, 0, NULL, 0);
+    if (e)
+        disconnect(c);
+}
+
+/* After the connection broke in the middle of a batch: did it commit? Also notices that the head
+ * has moved without us, and then lets everybody forget what they know. */
+static const struct err *look_at_head(struct committer *c, bool *ret_committed, int64_t *ret_head)
+{
+    if (!c->pipeline.connection)
+        TRY(pipeline_open(c->uri, &c->pipeline));
+    int64_t values[2];
+    TRY(pipeline_send(&c->pipeline, &last_batch_sql, P(INT(c->node))));
+    TRY(pipeline_run(&c->pipeline, 0, values, 2));
+    *ret_committed = values[0] == c->batch_number;
+    *ret_head = values[1];
+    return NULL;
+}
+
+/* The writers of a batch whose outcome is unknown wait at most this long to learn it. */
+enum { IN_DOUBT_MS = 10000 };
+
+static void resolve_in_doubt(struct committer *c, struct write *writes)
+{
+    int64_t give_up = mono_ms() + IN_DOUBT_MS;
+    for (;;) {
+        bool committed;
+        int64_t head;
+        const struct err *e = look_at_head(c, &committed, &head);
+        if (!e && committed) {
+            publish(c, writes, head);
+            return;
+        }
+        if (!e)
+            break;
+        disconnect(c);
+        if (mono_ms() >= give_up || c->stopping)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = RECONNECT_MS * 1000000L}, NULL);
+    }
+    finish_all(writes, unavailable());
+}
+
+/* Brings the connection back; everything that waits meanwhile is told to come back later. False:
+ * not yet. */
+static bool ensure_connection(struct committer *c)
+{
+    if (c->pipeline.connection)
+        return true;
+    bool committed;
+    int64_t head;
+    const struct err *e = look_at_head(c, &committed, &head);
+    if (e) {
+        log_err(LOG_WARN, "the committer cannot reach the database", e);
+        disconnect(c);
+        return false;
+    }
+    if (head != feed_position(c->feed))
+        feed_reset(c->feed, head);
+    return true;
+}
+
+/* ---- the thread --------------------------------------------------------------------------------
+ */
+
+static bool connection_was_lost(struct committer *c, const struct err *e)
+{
+    return e->code == ERR_UNAVAILABLE || !pipeline_is_open(&c->pipeline);
+}
+
+/* Commits these writes together; if one of them is bad, each on its own. */
+static void commit(struct committer *c, struct write *writes)
+{
+    if (!ensure_connection(c)) {
+        finish_all(writes, unavailable());
+        nanosleep(&(struct timespec){.tv_nsec = RECONNECT_MS * 1000000L}, NULL);
+        return;
+    }
+    int64_t head;
+    const struct err *e = run_batch(c, writes, &head);
+    if (!e) {
+        publish(c, writes, head);
+        return;
+    }
+    if (connection_was_lost(c, e)) {
+        log_err(LOG_WARN, "the committer lost the database", e);
+        disconnect(c);
+        resolve_in_doubt(c, writes);
+        return;
+    }
+    struct err own = *e;
+    rollback(c);
+    if (!writes->next) {
+        c->failures++;
+        finish_write(writes, &own);
+        return;
+    }
+    for (struct write *w = writes, *next; w; w = next) {
+        next = w->next;
+        w->next = NULL;
+        commit(c, w);
+    }
+}
+
+/* Takes what is waiting, up to a bound; NULL when there is nothing more to come. */
+static struct write *take_waiting(struct committer *c)
+{
+    LOCKED(&c->lock);
+    while (!c->first && !c->stopping)
+        lock_wait(&c->lock, &c->filled);
+    struct write *taken = c->first, *last = taken;
+    for (int n = 1; last && last->next && n < BATCH_WRITES_MAX; n++)
+        last = last->next;
+    if (last) {
+        c->first = last->next;
+        last->next = NULL;
+    }
+    if (!c->first)
+        c->last = &c->first;
+    return taken;
+}
+
+static void *run(void *arg)
+{
+    struct committer *c = arg;
+    struct write *writes;
+    while ((writes = take_waiting(c))) {
+        for (struct write *w = writes; w; w = w->next)
+            c->writes++;
+        commit(c, writes);
+    }
+    return NULL;
+}
+
+void write_enqueue(struct job *job, struct write *w)
+{
+    struct committer *c = job->store->committer;
+    LOCKED(&c->lock);
+    bool was_empty = !c->first;
+    w->next = NULL;
+    *c->last = w;
+    c->last = &w->next;
+    if (was_empty)
+        pthread_cond_signal(&c->filled);
+}
+
+const struct err *committer_start(const char *uri, struct feed *feed, struct committer **ret)
+{
+    struct committer *c = mem_zalloc(sizeof *c);
+    lock_init(&c->lock, RANK_COMMITTER);
+    pthread_cond_init(&c->filled, NULL);
+    c->last = &c->first;
+    c->feed = feed;
+    c->uri = mem_strdup(uri);
+    batch_init(&c->batch);
+    randombytes_buf(&c->node, sizeof c->node);
+    bool committed;
+    int64_t head;
+    const struct err *e = look_at_head(c, &committed, &head);
+    if (e) {
+        batch_finish(&c->batch);
+        disconnect(c);
+        free(c->uri);
+        free(c);
+        return e;
+    }
+    feed_reset(feed, head);
+    pthread_create(&c->thread, NULL, run, c);
+    *ret = c;
+    return NULL;
+}
+
+void committer_stop(struct committer *c)
+{
+    if (!c)
+        return;
+    lock_take(&c->lock);
+    c->stopping = true;
+    pthread_cond_signal(&c->filled);
+    lock_release(&c->lock);
+    pthread_join(c->thread, NULL);
+    disconnect(c);
+    batch_finish(&c->batch);
+    pthread_cond_destroy(&c->filled);
+    lock_finish(&c->lock);
+    free(c->uri);
+    free(c);
+}
+
+void committer_add_metrics(struct committer *c, struct buf *out)
+{
+    buf_printf(out,
+               "# TYPE concorde_commits_total counter\nconcorde_commits_total %lld\n"
+               "# TYPE concorde_writes_total counter\nconcorde_writes_total %lld\n"
+               "# TYPE concorde_writes_failed_total counter\nconcorde_writes_failed_total %lld\n",
+               (long long)c->batches, (long long)c->writes, (long long)c->failures);
+}

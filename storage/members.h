@@ -1,0 +1,42 @@
+/* room_members: the current membership of each user in each room. */
+#ifndef STORAGE_MEMBERS_H
+#define STORAGE_MEMBERS_H
+
+#include "storage/db.h"
+#include "storage/write.h"
+
+enum membership { /* stored as these numbers */
+                  MEMBERSHIP_NONE = 0,
+                  MEMBERSHIP_JOIN = 1,
+                  MEMBERSHIP_INVITE = 2,
+                  MEMBERSHIP_LEAVE = 3,
+                  MEMBERSHIP_BAN = 4,
+                  MEMBERSHIP_KNOCK = 5
+};
+
+/* MEMBERSHIP_NONE for anything that is not a membership. */
+enum membership membership_parse(const char *text);
+const char *membership_text(enum membership m);
+
+struct member_row {
+    int64_t room, user;
+    enum membership membership;
+    int64_t event; /* position of the member event */
+    bool is_local, forgotten, has_own_rules;
+    struct str stripped;
+};
+
+/* Sets the membership that the change `at` of this write made. */
+void members_write(struct write *w, int64_t room, int64_t user, enum membership m, int at,
+                   bool is_local, struct str stripped);
+
+/* Everybody of a room (only user, membership, event, is_local, has_own_rules are filled). */
+const struct err *members_of_room(struct tx *tx, int64_t room, const struct member_row **ret,
+                                  size_t *ret_n);
+/* The rooms of a user, all memberships, without what they have forgotten. */
+const struct err *members_of_user(struct tx *tx, int64_t user, const struct member_row **ret,
+                                  size_t *ret_n);
+/* Hides a room that the user has left; ret_done false when they are not out of it. */
+const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool *ret_done);
+
+#endif

@@ -1,0 +1,122 @@
+#include "storage/pipeline.h"
+
+#include "base/mem.h"
+#include "storage/db_rows.h"
+
+#include <stdio.h>
+
+const struct err *pipeline_open(const char *uri, struct pipeline *ret)
+{
+    struct db_connection *c;
+    TRY(db_connection_open(uri, &c));
+    if (!PQenterPipelineMode(c->pg)) {
+        db_connection_close(c);
+        return err_internal("libpq refuses pipeline mode");
+    }
+    *ret = (struct pipeline){.connection = c};
+    return NULL;
+}
+
+void pipeline_close(struct pipeline *p)
+{
+    db_connection_close(p->connection);
+    db_encoded_finish(&p->encoded);
+    free(p->queued);
+    *p = (struct pipeline){0};
+}
+
+bool pipeline_is_open(const struct pipeline *p)
+{
+    return p->connection && !db_connection_is_lost(p->connection);
+}
+
+/* Is a PREPARE of this statement already on its way? */
+static bool is_queued(const struct pipeline *p, const struct sql *s)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->queued[i].sql == s)
+            return true;
+    return false;
+}
+
+const struct err *pipeline_send_encoded(struct pipeline *p, struct sql *s,
+                                        const struct db_encoded *e)
+{
+    PGconn *pg = p->connection->pg;
+    char name[DB_STATEMENT_NAME];
+    db_statement_name(s, name);
+    bool prepare = !p->connection->prepared[s->id] && !is_queued(p, s);
+    if (prepare && !PQsendPrepare(pg, name, s->text, e->n, e->types))
+        return db_result_error(pg, NULL, s->name);
+    if (!PQsendQueryPrepared(pg, name, e->n, e->values, e->lengths, e->formats, 1))
+        return db_result_error(pg, NULL, s->name);
+    if (p->n == p->room) {
+        p->room = p->room ? p->room * 2 : 32;
+        p->queued = mem_realloc_array(p->queued, p->room, sizeof *p->queued);
+    }
+    p->queued[p->n++] = (struct queued){s, prepare};
+    return NULL;
+}
+
+const struct err *pipeline_send(struct pipeline *p, struct sql *s, const struct db_param *params,
+                                size_t n)
+{
+    db_encode(&p->encoded, params, n);
+    return pipeline_send_encoded(p, s, &p->encoded);
+}
+
+/* The result of the next queued command; NULL when the connection failed. */
+static PGresult *next_result(struct pipeline *p)
+{
+    PGresult *result = PQgetResult(p->connection->pg);
+    if (result && PQresultStatus(result) != PGRES_PIPELINE_SYNC)
+        PQclear(PQgetResult(p->connection->pg)); /* the NULL that ends one command's results */
+    return result;
+}
+
+/* Reads one result; keeps the first error. False when the connection failed. */
+static bool read_result(struct pipeline *p, const struct queued *q, bool is_prepare,
+                        const struct err **e, PGresult **ret)
+{
+    PGresult *result = next_result(p);
+    if (!result) {
+        *e = db_result_error(p->connection->pg, NULL, q->sql->name);
+        return false;
+    }
+    bool good = db_result_is_good(result);
+    if (good && is_prepare)
+        p->connection->prepared[q->sql->id] = true;
+    if (!good && !*e && PQresultStatus(result) != PGRES_PIPELINE_ABORTED)
+        *e = db_result_error(p->connection->pg, result, q->sql->name);
+    if (ret && good)
+        *ret = result;
+    else
+        PQclear(result);
+    return true;
+}
+
+const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, int columns)
+{
+    const struct err *e = NULL;
+    PGresult *wanted = NULL;
+    size_t n = p->n;
+    p->n = 0;
+    bool connected = PQpipelineSync(p->connection->pg);
+    for (size_t i = 0; connected && i < n; i++) {
+        const struct queued *q = &p->queued[i];
+        if (q->prepare)
+            connected = read_result(p, q, true, &e, NULL);
+        if (connected)
+            connected = read_result(p, q, false, &e, i == which ? &wanted : NULL);
+    }
+    if (connected)
+        PQclear(next_result(p)); /* the synchronisation point */
+    else if (!e)
+        e = db_result_error(p->connection->pg, NULL, "pipeline");
+    if (!e && (!wanted || PQntuples(wanted) == 0 || PQnfields(wanted) < columns))
+        e = err_internal("%s gave no row", p->queued[which].sql->name);
+    for (int i = 0; !e && i < columns; i++)
+        ret[i] = result_int(wanted, 0, i);
+    PQclear(wanted);
+    return e;
+}

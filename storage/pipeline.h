@@ -1,0 +1,32 @@
+/* libpq's pipeline mode for the committer: statements are queued, sent in one round trip, and their
+ * results collected. The connection stays in pipeline mode for its whole life. */
+#ifndef STORAGE_PIPELINE_H
+#define STORAGE_PIPELINE_H
+
+#include "storage/db_connection.h"
+
+struct pipeline {
+    struct db_connection *connection;
+    struct queued {
+        struct sql *sql;
+        bool prepare; /* a PREPARE goes before it */
+    } * queued;
+    size_t n, room;
+    struct db_encoded encoded;
+};
+
+const struct err *pipeline_open(const char *uri, struct pipeline *ret);
+void pipeline_close(struct pipeline *p); /* also of one that was never opened (zeroed) */
+bool pipeline_is_open(const struct pipeline *p);
+
+/* Queues a statement with parameters that are encoded already, or plain ones. */
+const struct err *pipeline_send_encoded(struct pipeline *p, struct sql *s,
+                                        const struct db_encoded *e);
+const struct err *pipeline_send(struct pipeline *p, struct sql *s, const struct db_param *params,
+                                size_t n);
+
+/* Sends what is queued and waits for every result. The first error is the outcome; without one, the
+ * integers of the first row of statement number `which` are written to ret. */
+const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, int columns);
+
+#endif

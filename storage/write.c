@@ -1,0 +1,75 @@
+#include "storage/write_internal.h"
+
+#include "base/mem.h"
+
+#include <stdatomic.h>
+
+struct write *write_begin(struct job *job)
+{
+    struct write *w = arena_alloc(job->arena, sizeof *w);
+    w->arena = job->arena;
+    w->last_row = &w->rows;
+    w->last_statement = &w->statements;
+    sem_init(&w->done, 0, 0);
+    return w;
+}
+
+int write_change(struct write *w, const struct change *c)
+{
+    if (w->changes_n == w->changes_room) {
+        size_t room = w->changes_room ? w->changes_room * 2 : 4;
+        struct change *grown = arena_alloc_array(w->arena, room, sizeof *grown);
+        if (w->changes_n)
+            memcpy(grown, w->changes, w->changes_n * sizeof *grown);
+        w->changes = grown;
+        w->changes_room = room;
+    }
+    w->changes[w->changes_n++] = *c;
+    return (int)w->changes_n;
+}
+
+void write_row(struct write *w, const struct batch_table *t, const struct db_param *values,
+               size_t n)
+{
+    if (n != (size_t)t->columns_n)
+        abort();
+    struct row *r = arena_alloc(w->arena, sizeof *r + n * sizeof *values);
+    r->table = t;
+    memcpy(r->values, values, n * sizeof *values);
+    *w->last_row = r;
+    w->last_row = &r->next;
+}
+
+void write_statement(struct write *w, struct sql *sql, const struct db_param *params, size_t n)
+{
+    struct statement *s = arena_alloc(w->arena, sizeof *s + n * sizeof *params);
+    s->sql = sql;
+    s->params_n = n;
+    if (n)
+        memcpy(s->params, params, n * sizeof *params);
+    *w->last_statement = s;
+    w->last_statement = &s->next;
+}
+
+bool write_is_empty(const struct write *w)
+{
+    return !w->rows && !w->statements && !w->changes_n;
+}
+
+const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_position)
+{
+    while (sem_wait(&w->done) != 0)
+        ;
+    sem_destroy(&w->done);
+    if (w->failed)
+        return err_copy(&w->err);
+    if (ret_position)
+        *ret_position = w->changes_n ? w->changes[w->changes_n - 1].position : 0;
+    return NULL;
+}
+
+const struct err *write_commit(struct job *job, struct write *w, int64_t *ret_position)
+{
+    write_enqueue(job, w);
+    return write_wait(job, w, ret_position);
+}
