@@ -152,11 +152,9 @@ const struct err *db_connection_command(struct db_connection *c, const char *com
     return e;
 }
 
-enum { NAME_MAX_ = 16 };
-
-static const char *prepared_name(const struct sql *s, char *out)
+const char *db_statement_name(const struct sql *s, char *out)
 {
-    snprintf(out, NAME_MAX_, "s%d", s->id);
+    snprintf(out, DB_STATEMENT_NAME, "s%d", s->id);
     return out;
 }
 
@@ -179,8 +177,8 @@ static const struct err *failure(struct db_connection *c, const PGresult *result
 const struct err *db_connection_run(struct db_connection *c, struct sql *s,
                                     const struct db_param *params, size_t n, PGresult **ret)
 {
-    char name[NAME_MAX_];
-    prepared_name(s, name);
+    char name[DB_STATEMENT_NAME];
+    db_statement_name(s, name);
     struct db_encoded *e = &c->encoded;
     db_encode(e, params, n);
     if (!c->prepared[s->id]) {
@@ -208,8 +206,8 @@ const struct err *db_connection_run(struct db_connection *c, struct sql *s,
 
 static bool send_one(struct db_connection *c, const struct db_batch_query *q, bool prepare)
 {
-    char name[NAME_MAX_];
-    prepared_name(q->sql, name);
+    char name[DB_STATEMENT_NAME];
+    db_statement_name(q->sql, name);
     struct db_encoded *e = &c->encoded;
     db_encode(e, q->params, q->params_n);
     if (prepare && !PQsendPrepare(c->pg, name, q->sql->text, e->n, e->types))

@@ -23,6 +23,10 @@ const struct err *db_away(const char *cause);
 
 bool db_result_is_good(const PGresult *result);
 
+/* Under what name a connection knows a prepared statement. Returns its argument. */
+enum { DB_STATEMENT_NAME = 16 };
+const char *db_statement_name(const struct sql *s, char *ret);
+
 struct db_connection {
     PGconn *pg;
     bool *prepared; /* by the statement's id */
