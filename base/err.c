@@ -25,6 +25,14 @@ static struct err *next_in_ring(enum err_code code)
     return e;
 }
 
+/* The next slot may be the one that `from` stands in. */
+static struct err *copy_in_ring(const struct err *from)
+{
+    struct err copy = *from, *e = next_in_ring(from->code);
+    *e = copy;
+    return e;
+}
+
 const struct err *err(enum err_code code, const char *text, ...)
 {
     struct err *e = next_in_ring(code);
@@ -60,8 +68,7 @@ const struct err *err_unavailable(int retry_after_ms, const char *cause, ...)
 
 const struct err *err_with_fields(const struct err *from, const char *fields, ...)
 {
-    struct err *e = next_in_ring(from->code);
-    *e = *from;
+    struct err *e = copy_in_ring(from);
     va_list ap;
     va_start(ap, fields);
     vsnprintf(e->fields, sizeof e->fields, fields, ap);
@@ -71,8 +78,7 @@ const struct err *err_with_fields(const struct err *from, const char *fields, ..
 
 const struct err *err_with_cause(const struct err *from, const char *cause, ...)
 {
-    struct err *e = next_in_ring(from->code);
-    *e = *from;
+    struct err *e = copy_in_ring(from);
     va_list ap;
     va_start(ap, cause);
     vsnprintf(e->cause, sizeof e->cause, cause, ap);
@@ -93,9 +99,7 @@ const struct err *err_copy(const struct err *from)
 {
     if (!from)
         return NULL;
-    struct err *e = next_in_ring(from->code);
-    *e = *from;
-    return e;
+    return copy_in_ring(from);
 }
 
 const char *err_errcode(const struct err *e)

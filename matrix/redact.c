@@ -167,7 +167,7 @@ void redact_add_content(struct buf *b, const struct room_version *v, struct str 
                         struct str content)
 {
     buf_add_char(b, '{');
-    const struct kept *first = rows_of_type(type);
+    const struct kept *first = content.n && content.p[0] == '{' ? rows_of_type(type) : NULL;
     struct json_member m;
     size_t start = b->n;
     for (size_t pos = 0; first && json_scan_next(content, &pos, &m);) {
