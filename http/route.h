@@ -72,7 +72,8 @@ struct route {
     size_t body_max;  /* bytes; 0: the server's default */
 };
 
-struct http_loop_request; /* private to http/ */
+struct exchange; /* private to http/ */
+struct outcome;  /* private to http/ */
 
 struct request {
     const struct route *route;
@@ -90,9 +91,9 @@ struct request {
     void *job;                  /* the worker's context */
     struct waiter waiter;
     int64_t started_mono_us;
-    int runs;                       /* 1 at the first run, more after waits */
-    bool timed_out;                 /* this run was caused by the deadline of reply_wait */
-    struct http_loop_request *loop; /* private to http/ */
+    int runs;                  /* 1 at the first run, more after waits */
+    bool timed_out;            /* this run was caused by the deadline of reply_wait */
+    struct exchange *exchange; /* private to http/ */
 };
 
 /* A path parameter by its name in the route: never NULL for a name that the path has. */
@@ -119,7 +120,7 @@ struct reply {
     int status;      /* 200 unless set */
     struct buf body; /* grows; http/ sends and frees it */
     struct request *rq;
-    void *loop; /* private to http/ */
+    struct outcome *outcome; /* private to http/ */
 };
 
 /* jansson's pack format: reply_json(rp, 200, "{s:s}", "event_id", id). */
@@ -142,7 +143,8 @@ const struct err *reply_redirect(struct reply *rp, int status, const char *locat
  * that memory stays bounded. An error (client gone, too slow) must be passed up. */
 const struct err *reply_flush(struct reply *rp);
 
-/* Park the request until a wake or until that much time since the request arrived has passed. */
+/* Park the request until a wake, or until mono_ms() reaches the deadline: then the handler runs
+ * again from its start. */
 const struct err *reply_wait(struct reply *rp, int64_t deadline_mono_ms);
 
 #endif

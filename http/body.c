@@ -1,0 +1,96 @@
+/* Taking in a request's body, bounded: into memory, or for uploads into a file without a name. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct err *too_large(size_t max)
+{
+    return err(ERR_TOO_LARGE, "The body is larger than %zu bytes", max);
+}
+
+const struct err *body_begin(struct exchange *ex)
+{
+    const struct route *route = ex->rq.route;
+    if (!route)
+        return NULL;
+    const struct http_server *s = ex->server;
+    size_t usual = route->body == BODY_FILE ? s->upload_max : s->body_max;
+    ex->body_max = route->body_max ? route->body_max : usual;
+    ex->keeps_body = route->body != BODY_NONE;
+    const char *length = MHD_lookup_connection_value(ex->mhd, MHD_HEADER_KIND, "Content-Length");
+    int64_t n = 0;
+    if (length && (!str_to_int64(str_of(length), &n) || n < 0 || (size_t)n > ex->body_max))
+        return too_large(ex->body_max);
+    /* Memory is given for what came, not for what is announced. */
+    enum { AT_ONCE = 16 * 1024 };
+    if (ex->keeps_body && route->body != BODY_FILE && n)
+        buf_reserve(&ex->body, n < AT_ONCE ? (size_t)n : AT_ONCE);
+    return NULL;
+}
+
+static const struct err *open_file(struct exchange *ex)
+{
+    const char *folder = ex->server->upload_dir;
+    if (!folder)
+        return err_internal("no upload_dir is configured");
+    ex->rq.upload_fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (ex->rq.upload_fd < 0)
+        return err_internal("cannot make a file in %s: %s", folder, strerror(errno));
+    return NULL;
+}
+
+static const struct err *add_to_file(struct exchange *ex, const char *bytes, size_t n)
+{
+    if (ex->rq.upload_fd < 0)
+        TRY(open_file(ex));
+    while (n) {
+        ssize_t w = write(ex->rq.upload_fd, bytes, n);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0)
+            return err_internal("cannot write an upload: %s", strerror(errno));
+        bytes += w;
+        n -= (size_t)w;
+    }
+    return NULL;
+}
+
+const struct err *body_add(struct exchange *ex, const char *bytes, size_t n)
+{
+    if ((size_t)ex->received > ex->body_max)
+        return too_large(ex->body_max);
+    if (!ex->keeps_body)
+        return NULL;
+    if (ex->rq.route->body == BODY_FILE)
+        return add_to_file(ex, bytes, n);
+    buf_add(&ex->body, bytes, n);
+    return NULL;
+}
+
+const struct err *body_finish(struct exchange *ex)
+{
+    ex->rq.raw = buf_str(&ex->body);
+    if (ex->rq.route->body != BODY_FILE)
+        return NULL;
+    if (ex->rq.upload_fd < 0)
+        TRY(open_file(ex)); /* an empty upload */
+    ex->rq.upload_bytes = ex->received;
+    if (lseek(ex->rq.upload_fd, 0, SEEK_SET) < 0)
+        return err_internal("cannot rewind an upload: %s", strerror(errno));
+    return NULL;
+}
+
+void body_free(struct exchange *ex)
+{
+    buf_finish(&ex->body);
+    ex->rq.raw = (struct str){0};
+    if (ex->rq.upload_fd >= 0)
+        close(ex->rq.upload_fd);
+    ex->rq.upload_fd = -1;
+    ex->rq.upload_bytes = 0;
+}

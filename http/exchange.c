@@ -1,0 +1,250 @@
+/* libmicrohttpd's callbacks: a connection's exchange from its first byte to its last. They run in
+ * the loop's thread. libmicrohttpd calls the access handler when the head is complete, then for
+ * each piece of the body, then once more; only in these later calls may the connection be
+ * suspended. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/internal.h"
+
+#include <unistd.h>
+
+void exchange_set_phase(struct exchange *ex, enum phase phase)
+{
+    ex->phase = phase;
+    ex->phase_since_ms = mono_ms();
+}
+
+static void open_connection(struct daemon_slot *slot, struct MHD_Connection *c, void **context)
+{
+    struct loop *l = slot->loop;
+    struct exchange *ex = mem_zalloc(sizeof *ex);
+    ex->server = l->server;
+    ex->loop = l;
+    ex->daemon = slot;
+    ex->mhd = c;
+    ex->fd = l->arriving.fd;
+    l->arriving.fd = -1; /* taken */
+    ex->rq.exchange = ex;
+    ex->rq.upload_fd = -1;
+    ex->rq.waiter.wake = pool_wake;
+    const struct sockaddr *sa = (const struct sockaddr *)&l->arriving.address;
+    ex->peer_is_local = !address_of_socket(sa, &ex->peer);
+    exchange_set_phase(ex, PHASE_HEAD);
+    ex->after = l->connections;
+    if (ex->after)
+        ex->after->before = ex;
+    l->connections = ex;
+    atomic_fetch_add(&l->server->metrics.accepted, 1);
+    *context = ex;
+}
+
+void exchange_destroy(struct exchange *ex)
+{
+    stream_destroy(ex);
+    body_free(ex);
+    free(ex->uri);
+    free(ex);
+}
+
+static void close_connection(struct exchange *ex)
+{
+    struct loop *l = ex->loop;
+    if (ex->before)
+        ex->before->after = ex->after;
+    else
+        l->connections = ex->after;
+    if (ex->after)
+        ex->after->before = ex->before;
+    atomic_fetch_sub(&l->connections_n, 1);
+    if (atomic_fetch_sub(&l->server->connections_n, 1) == l->server->connections_max)
+        loop_notify(&l->server->loops[0]); /* it may accept again */
+    if (!stream_on_closed(ex))
+        exchange_destroy(ex);
+}
+
+void exchange_on_connection(void *slot, struct MHD_Connection *c, void **context,
+                            enum MHD_ConnectionNotificationCode what)
+{
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        open_connection(slot, c, context);
+    else
+        close_connection(*context);
+}
+
+/* The only moment at which libmicrohttpd shows the URI before it takes it apart. */
+void *exchange_on_uri(void *slot, const char *uri, struct MHD_Connection *c)
+{
+    struct exchange *ex =
+        MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    size_t n = strlen(uri) + 1;
+    if (n > ex->uri_size) {
+        ex->uri = mem_realloc_array(ex->uri, n, 1);
+        ex->uri_size = n;
+    }
+    memcpy(ex->uri, uri, n);
+    return ex;
+}
+
+static bool parse_method(const char *text, enum http_method *ret)
+{
+    static const char *const names[METHOD_COUNT] = {
+        [GET] = "GET",       [POST] = "POST", [PUT] = "PUT",
+        [DELETE] = "DELETE", [HEAD] = "HEAD", [OPTIONS] = "OPTIONS"};
+    for (int m = 0; m < METHOD_COUNT; m++) {
+        if (strcmp(names[m], text) == 0) {
+            *ret = (enum http_method)m;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void split_uri(struct exchange *ex)
+{
+    char *question = strchr(ex->uri, '?');
+    ex->query = question ? question + 1 : NULL;
+    if (question)
+        *question = '\0';
+    ex->rq.path = ex->uri;
+}
+
+/* Finds the route. Every path answers OPTIONS (client-server-api, "Web Browser Clients"). */
+static const struct err *find_route(struct exchange *ex, const char *method)
+{
+    struct request *rq = &ex->rq;
+    bool known = parse_method(method, &rq->method);
+    router_find(ex->server->router, known ? rq->method : OPTIONS, str_of(rq->path), &ex->match);
+    rq->route = known && ex->match.pattern ? ex->match.pattern->route : NULL;
+    if (rq->route || (known && rq->method == OPTIONS))
+        return NULL;
+    if (ex->match.other_method || ex->match.pattern)
+        return err(ERR_METHOD_NOT_ALLOWED, "Unrecognized request: not with this method");
+    return err(ERR_UNRECOGNIZED, "Unrecognized request");
+}
+
+static void begin(struct exchange *ex, const char *method)
+{
+    ex->body_max = 0;
+    ex->keeps_body = ex->unread_body = ex->admitted = ex->charged = ex->last_run = false;
+    ex->received = ex->busy_us = 0;
+    ex->id[0] = '\0';
+    ex->rq.started_mono_us = mono_us();
+    ex->rq.runs = 0;
+    exchange_set_phase(ex, PHASE_BODY);
+    split_uri(ex);
+    const struct err *e = find_route(ex, method);
+    if (!e)
+        e = body_begin(ex);
+    if (e || !ex->rq.route)
+        reply_now(ex, e);
+}
+
+static enum MHD_Result send_reply(struct exchange *ex)
+{
+    struct MHD_Response *response = ex->response;
+    ex->response = NULL;
+    exchange_set_phase(ex, PHASE_REPLY);
+    enum MHD_Result r = MHD_queue_response(ex->mhd, (unsigned)ex->status, response);
+    MHD_destroy_response(response);
+    return r;
+}
+
+/* A body that is known to be short is read and dropped, so that the connection lives on; from
+ * others the client learns its error at once, and the connection ends. */
+static bool refuse_at_once(const struct exchange *ex)
+{
+    enum { SHORT_BODY = 64 * 1024 };
+    const char *length = MHD_lookup_connection_value(ex->mhd, MHD_HEADER_KIND, "Content-Length");
+    int64_t n = 0;
+    if (MHD_lookup_connection_value(ex->mhd, MHD_HEADER_KIND, "Transfer-Encoding"))
+        return true;
+    return length && (!str_to_int64(str_of(length), &n) || n > SHORT_BODY);
+}
+
+static enum MHD_Result submit(struct exchange *ex, enum phase phase)
+{
+    struct http_server *s = ex->server;
+    exchange_set_phase(ex, phase);
+    atomic_fetch_add(&s->metrics.working, 1); /* first: the stop looks at it after `aborting` */
+    if (atomic_load(&s->aborting)) {
+        atomic_fetch_sub(&s->metrics.working, 1);
+        return MHD_NO;
+    }
+    MHD_suspend_connection(ex->mhd);
+    pool_submit(ex);
+    return MHD_YES;
+}
+
+static enum MHD_Result take_body(struct exchange *ex, const char *bytes, size_t *n)
+{
+    if (ex->rq.route && ex->rq.route->body == BODY_FILE && !ex->admitted && !ex->response)
+        return submit(ex, PHASE_ADMIT); /* the bytes are shown again afterwards */
+    ex->received += (int64_t)*n;
+    if (!ex->response) {
+        const struct err *e = body_add(ex, bytes, *n);
+        if (e)
+            reply_now(ex, e);
+    }
+    *n = 0;
+    /* What was refused is still read, so that the client gets to see why, but not for ever. */
+    enum { REFUSED_MAX = 4 * 1024 * 1024 };
+    if (ex->response && ex->received > (int64_t)ex->body_max + REFUSED_MAX)
+        return MHD_NO;
+    return MHD_YES;
+}
+
+static enum MHD_Result finish_body(struct exchange *ex)
+{
+    atomic_fetch_add(&ex->server->metrics.active, 1);
+    ex->counted_active = true;
+    if (!ex->response) {
+        const struct err *e = body_finish(ex);
+        if (e)
+            reply_now(ex, e);
+    }
+    return ex->response ? send_reply(ex) : submit(ex, PHASE_WORK);
+}
+
+enum MHD_Result exchange_on_access(void *slot, struct MHD_Connection *c, const char *url,
+                                   const char *method, const char *version, const char *upload,
+                                   size_t *upload_n, void **context)
+{
+    struct exchange *ex = *context;
+    switch (ex->phase) {
+    case PHASE_HEAD:
+        begin(ex, method);
+        if (ex->response && refuse_at_once(ex)) {
+            ex->unread_body = true;
+            return send_reply(ex);
+        }
+        return MHD_YES;
+    case PHASE_ADMIT: /* resumed */
+        exchange_set_phase(ex, PHASE_BODY);
+        return *upload_n ? take_body(ex, upload, upload_n) : finish_body(ex);
+    case PHASE_WORK: /* resumed */
+        return ex->response ? send_reply(ex) : MHD_NO;
+    case PHASE_BODY:
+        return *upload_n ? take_body(ex, upload, upload_n) : finish_body(ex);
+    case PHASE_REPLY:
+        break;
+    }
+    return MHD_NO;
+}
+
+void exchange_on_completed(void *slot, struct MHD_Connection *c, void **context,
+                           enum MHD_RequestTerminationCode why)
+{
+    struct exchange *ex = *context;
+    if (ex->counted_active)
+        atomic_fetch_sub(&ex->server->metrics.active, 1);
+    ex->counted_active = false;
+    if (stream_on_completed(ex))
+        return; /* the worker ends it */
+    if (ex->response)
+        MHD_destroy_response(ex->response);
+    ex->response = NULL;
+    stream_destroy(ex);
+    body_free(ex);
+    exchange_set_phase(ex, PHASE_HEAD);
+}

@@ -1,0 +1,294 @@
+/* What the files of http/ share: the server, its loops and pools, and the life of one request.
+ *
+ * An exchange belongs to its connection and serves one request after the other. It is in one hand
+ * at a time: the loop's thread reads the request, then a worker (or nobody, while it is parked) has
+ * it, then the loop sends the reply. Only a streamed reply is in two hands; what they share is
+ * guarded by the loop's lock. */
+#ifndef HTTP_INTERNAL_H
+#define HTTP_INTERNAL_H
+
+#include "base/lock.h"
+#include "http/proxy.h"
+#include "http/query.h"
+#include "http/rate.h"
+#include "http/router.h"
+#include "http/server.h"
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+
+/* What the loop's thread is doing with a connection. */
+enum phase {
+    PHASE_HEAD,  /* waiting for or reading a request's head */
+    PHASE_BODY,  /* reading its body */
+    PHASE_ADMIT, /* an upload whose head a worker is judging */
+    PHASE_WORK,  /* with the workers, or parked */
+    PHASE_REPLY, /* sending */
+};
+
+/* Who runs the handler next. A wake moves RUNNING to WOKEN and PARKED to QUEUED. */
+enum run_state {
+    RUN_NONE,    /* no handler has it */
+    RUN_RUNNING, /* a worker has it, or it is queued for its first run */
+    RUN_WOKEN,   /* the same, and it must run again instead of being parked */
+    RUN_PARKED,
+    RUN_QUEUED, /* woken, waiting for a worker */
+};
+
+/* What lives only while a handler runs. */
+struct run {
+    const char *params[ROUTER_PARAMS_MAX];
+    struct query query;
+    bool admitting; /* only the head of an upload is judged */
+};
+
+struct stream {
+    struct buf data; /* the loop sends it from `taken` on */
+    size_t taken;
+    pthread_cond_t moved; /* the loop took something, or the client went */
+    bool starved;         /* the loop found nothing and suspended the connection */
+    bool ended;           /* nothing follows */
+    bool broken;          /* the handler failed: the connection must be cut */
+    bool gone;            /* the client went */
+    bool in_worker;       /* a worker still has the exchange */
+    bool closed;          /* the connection is closed: the worker frees the exchange */
+};
+
+struct exchange {
+    struct request rq; /* first, so that handlers' view and ours are one */
+    struct http_server *server;
+    struct loop *loop;
+    struct daemon_slot *daemon;
+    struct MHD_Connection *mhd;
+    int fd;
+
+    struct exchange *before, *after; /* the loop's list of connections */
+    struct exchange *next;           /* in a queue: pool, woken, done */
+    enum phase phase;
+    int64_t phase_since_ms;
+    int64_t received; /* bytes of the body so far */
+
+    char *uri; /* as sent; split at the '?' */
+    size_t uri_size;
+    const char *query;
+    struct router_match match;
+    struct buf body;
+    size_t body_max;
+    bool keeps_body;  /* otherwise what arrives is dropped */
+    bool unread_body; /* refused while the body was still arriving */
+    bool admitted;    /* BODY_FILE: its head was judged */
+    bool charged;     /* the rate limit was applied */
+    bool counted_active;
+    bool secure;
+
+    atomic_int run_state;
+    bool was_parked; /* before this run */
+    bool last_run;   /* the server stops: a further wait is refused */
+    struct run *run;
+    int64_t queued_us, busy_us;
+    int64_t deadline_ms;   /* while parked; guarded by the loop's lock, as the next two */
+    size_t deadline_place; /* in the loop's heap, counted from 1; 0: not in it */
+    bool expired;
+
+    struct MHD_Response *response;
+    int status;
+    struct stream *stream;
+    struct address peer, client;
+    bool peer_is_local; /* a unix socket */
+    char address[INET6_ADDRSTRLEN];
+    char id[20];
+};
+
+/* One libmicrohttpd daemon of a loop: the first serves plain connections, one more each TLS
+ * listener. */
+struct daemon_slot {
+    struct loop *loop;
+    struct MHD_Daemon *mhd;
+    int epoll_fd;
+    bool due;
+    bool tls;
+};
+
+/* A connection on its way from the thread that accepts to its loop. */
+struct newcomer {
+    int fd;
+    size_t daemon;
+    socklen_t address_n;
+    struct sockaddr_storage address;
+};
+
+struct loop {
+    struct http_server *server;
+    pthread_t thread;
+    bool started;
+    int epoll_fd, event_fd;
+    struct daemon_slot *daemons;
+    struct exchange *connections;
+    int64_t swept_ms;
+    atomic_int connections_n;
+    _Atomic(struct exchange *) done; /* a stack: to be resumed */
+    atomic_bool sleeping;
+    atomic_bool wake_all; /* wake every parked request */
+    struct lock lock;     /* guards what follows, parked deadlines and streams */
+    struct exchange **deadlines;
+    size_t deadlines_n, deadlines_size;
+    struct newcomer *newcomers;
+    size_t newcomers_n, newcomers_size;
+    struct newcomer arriving; /* while MHD_add_connection runs */
+};
+
+struct worker {
+    struct pool *pool;
+    pthread_t thread;
+    bool started;
+    pthread_cond_t called;
+    bool awake;
+    struct worker *next_idle;
+    struct arena *arena;
+    void *job;
+};
+
+struct pool {
+    struct http_server *server;
+    enum route_pool kind;
+    struct lock lock;
+    struct exchange *head, *tail;
+    size_t depth;
+    struct worker
+        *idle; /* the last to fall asleep is the first to be called: its caches are warm */
+    int busy;
+    bool stopping;
+    _Atomic(struct exchange *) woken; /* a stack: parked requests to run again */
+    struct worker *workers;
+    int workers_n;
+};
+
+struct listening {
+    int fd;
+    size_t daemon;
+    char *unix_path; /* to be unlinked */
+};
+
+enum { LATENCY_BUCKETS = 10 };
+
+struct metrics {
+    atomic_ulong *by_class; /* routes_n + 1 rows (the last: no route) of 5 status classes */
+    atomic_ulong latency[LATENCY_BUCKETS + 1];
+    atomic_ulong latency_us, latency_n, accepted;
+    atomic_int active;  /* requests between their last byte and their reply's */
+    atomic_int working; /* of them, queued, running or parked */
+    atomic_int parked;
+};
+
+struct http_server {
+    struct http_hooks hooks;
+    struct rate_limit rates[RATE_COUNT];
+    size_t body_max, upload_max;
+    char *upload_dir;
+    int idle_timeout_s, connections_max, cpus;
+    struct proxy_list *proxies;
+    struct router *router;
+    struct rate_table *rate_table;
+    struct pool pools[POOL_COUNT];
+    struct loop *loops;
+    int loops_n;
+    struct listening *listening;
+    size_t listening_n;
+    struct http_listener *tls; /* by daemon, from 1: the PEM texts, not their paths */
+    size_t daemons_n;
+    bool accepting; /* this and the next: the first loop only */
+    int refused_at; /* connections when descriptors ran out; 0: they have not */
+    struct metrics metrics;
+    atomic_int connections_n;
+    atomic_ulong next_id;
+    unsigned id_prefix;
+    atomic_bool stopping; /* drain */
+    atomic_bool aborting; /* run no further handler */
+    atomic_bool quit;     /* the loops end */
+};
+
+/* listen.c */
+const struct err *listen_open(const struct http_listener *l, struct listening *ret);
+void listen_close(struct listening *l);
+int listen_port(const struct listening *l);
+void listen_accept(struct loop *l, size_t listening);
+void listen_watch(struct http_server *s); /* by the first loop, in every round */
+
+/* daemon.c */
+const struct err *daemon_start(struct loop *l, const struct http_listener *tls,
+                               struct daemon_slot *ret);
+
+/* loop.c */
+const struct err *loop_create(struct http_server *s, struct loop *l);
+const struct err *loop_start(struct loop *l);
+const struct err *loop_watch_listening(struct loop *l, int fd, size_t listening);
+void loop_destroy(struct loop *l);
+void loop_notify(struct loop *l);
+void loop_deliver(struct exchange *ex); /* resumes the connection; any thread */
+void loop_add_newcomer(struct loop *l, const struct newcomer *n);
+
+/* deadlines.c */
+void deadlines_add(struct exchange *ex, int64_t deadline_ms);
+bool deadlines_remove(struct exchange *ex);                              /* true: it had expired */
+int64_t deadlines_earliest(struct loop *l);                              /* INT64_MAX: none */
+struct exchange *deadlines_take_expired(struct loop *l, int64_t now_ms); /* NULL: no more */
+
+/* exchange.c: libmicrohttpd's callbacks */
+void *exchange_on_uri(void *slot, const char *uri, struct MHD_Connection *c);
+void exchange_on_connection(void *slot, struct MHD_Connection *c, void **context,
+                            enum MHD_ConnectionNotificationCode what);
+enum MHD_Result exchange_on_access(void *slot, struct MHD_Connection *c, const char *url,
+                                   const char *method, const char *version, const char *upload,
+                                   size_t *upload_n, void **context);
+void exchange_on_completed(void *slot, struct MHD_Connection *c, void **context,
+                           enum MHD_RequestTerminationCode why);
+void exchange_set_phase(struct exchange *ex, enum phase phase);
+void exchange_destroy(struct exchange *ex);
+
+/* body.c */
+const struct err *body_begin(struct exchange *ex);
+const struct err *body_add(struct exchange *ex, const char *bytes, size_t n);
+const struct err *body_finish(struct exchange *ex); /* rq->raw or rq->upload_fd are ready */
+void body_free(struct exchange *ex);
+
+/* pool.c */
+const struct err *pool_start(struct http_server *s, enum route_pool kind, int workers);
+void pool_stop(struct pool *p);
+void pool_submit(struct exchange *ex);
+void pool_wake(struct waiter *w);
+struct pool *pool_of(const struct exchange *ex);
+
+/* run.c */
+void run_exchange(struct worker *w, struct exchange *ex);
+
+/* reply.c, error_reply.c */
+enum outcome_kind { OUTCOME_NONE, OUTCOME_BODY, OUTCOME_FILE, OUTCOME_WAIT };
+enum { REPLY_HEADERS_MAX = 24 };
+struct outcome {
+    enum outcome_kind kind;
+    size_t headers_n;
+    struct reply_header {
+        const char *name, *value; /* in the request's arena */
+    } headers[REPLY_HEADERS_MAX];
+    int fd; /* OUTCOME_FILE */
+    int64_t offset, bytes;
+    int64_t deadline_ms; /* OUTCOME_WAIT */
+};
+struct MHD_Response *reply_response(struct reply *rp); /* empties the reply */
+void reply_drop(struct reply *rp);
+void reply_add_headers(struct reply *rp, struct MHD_Response *response);
+void reply_error(struct reply *rp, const struct err *e);
+void reply_now(struct exchange *ex, const struct err *e); /* the loop's own; NULL: a preflight */
+
+/* stream.c */
+void stream_finish(struct reply *rp, bool broken); /* the exchange is no longer the worker's */
+bool stream_on_completed(struct exchange *ex);     /* true: a worker still has the exchange */
+bool stream_on_closed(struct exchange *ex);        /* true: the worker will free it */
+void stream_destroy(struct exchange *ex);
+
+/* metrics.c */
+void metrics_create(struct http_server *s);
+void metrics_destroy(struct http_server *s);
+void metrics_count(struct exchange *ex);
+
+#endif

@@ -1,0 +1,282 @@
+/* An event loop: one thread that runs its daemons whenever their sockets, a worker's reply, a new
+ * connection or a deadline wants it. Whoever has something for the loop puts it down first and then
+ * calls loop_notify, which only costs a system call when the loop sleeps. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/internal.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Marks of epoll events: below these, the index of a daemon. */
+enum { MARK_NOTIFIED = 1 << 16, MARK_LISTENING = 1 << 17, EVENTS_MAX = 64 };
+
+void loop_notify(struct loop *l)
+{
+    uint64_t one = 1;
+    if (atomic_exchange(&l->sleeping, false))
+        (void)!write(l->event_fd, &one, sizeof one);
+}
+
+void loop_deliver(struct exchange *ex)
+{
+    struct loop *l = ex->loop;
+    struct exchange *top = atomic_load(&l->done);
+    do
+        ex->next = top;
+    while (!atomic_compare_exchange_weak(&l->done, &top, ex));
+    if (!top)
+        loop_notify(l);
+}
+
+void loop_add_newcomer(struct loop *l, const struct newcomer *n)
+{
+    {
+        LOCKED(&l->lock);
+        if (l->newcomers_n == l->newcomers_size) {
+            l->newcomers_size = l->newcomers_size ? l->newcomers_size * 2 : 16;
+            l->newcomers = mem_realloc_array(l->newcomers, l->newcomers_size, sizeof *l->newcomers);
+        }
+        l->newcomers[l->newcomers_n++] = *n;
+    }
+    loop_notify(l);
+}
+
+static bool take_newcomer(struct loop *l, struct newcomer *ret)
+{
+    LOCKED(&l->lock);
+    if (!l->newcomers_n)
+        return false;
+    *ret = l->newcomers[--l->newcomers_n];
+    return true;
+}
+
+static void add_newcomers(struct loop *l)
+{
+    while (take_newcomer(l, &l->arriving)) {
+        struct daemon_slot *d = &l->daemons[l->arriving.daemon];
+        d->due = true;
+        if (MHD_add_connection(d->mhd, l->arriving.fd, (struct sockaddr *)&l->arriving.address,
+                               l->arriving.address_n) == MHD_YES)
+            continue;
+        if (l->arriving.fd >= 0) { /* refused before it was announced */
+            atomic_fetch_sub(&l->connections_n, 1);
+            atomic_fetch_sub(&l->server->connections_n, 1);
+        }
+    }
+}
+
+/* All that is done is resumed before the daemons run: each run walks the daemon's whole list of
+ * suspended connections, once for the batch. */
+static void resume_done(struct loop *l)
+{
+    for (struct exchange *ex = atomic_exchange(&l->done, NULL), *next; ex; ex = next) {
+        next = ex->next;
+        ex->daemon->due = true;
+        MHD_resume_connection(ex->mhd);
+    }
+}
+
+static void wake_expired(struct loop *l)
+{
+    int64_t now = mono_ms();
+    for (struct exchange *ex; (ex = deadlines_take_expired(l, now));)
+        pool_wake(&ex->rq.waiter);
+}
+
+/* The time a client may take for a head, or for a body: libmicrohttpd's own timeout begins anew
+ * with each byte, so that one byte now and then would hold a connection for ever. */
+static int64_t phase_allowance_ms(const struct exchange *ex)
+{
+    int64_t idle_ms = ex->server->idle_timeout_s * 1000LL;
+    if (ex->phase == PHASE_HEAD)
+        return 2 * idle_ms;
+    if (ex->phase == PHASE_BODY)
+        return 2 * idle_ms + ex->received; /* one byte a millisecond, at the least */
+    return INT64_MAX / 2;
+}
+
+static int64_t sweep_every_ms(const struct loop *l)
+{
+    int64_t idle_ms = l->server->idle_timeout_s * 1000LL;
+    return idle_ms < 10000 ? idle_ms / 2 : 5000;
+}
+
+static void sweep(struct loop *l)
+{
+    int64_t now = mono_ms();
+    if (now - l->swept_ms < sweep_every_ms(l))
+        return;
+    l->swept_ms = now;
+    for (struct exchange *ex = l->connections; ex; ex = ex->after)
+        if (now - ex->phase_since_ms > phase_allowance_ms(ex))
+            shutdown(ex->fd, SHUT_RDWR); /* libmicrohttpd sees it closed */
+}
+
+static void wake_everybody(struct loop *l)
+{
+    for (struct exchange *ex = l->connections; ex; ex = ex->after)
+        if (ex->phase == PHASE_WORK)
+            pool_wake(&ex->rq.waiter);
+}
+
+static int64_t min_ms(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t daemon_timeout_ms(struct daemon_slot *d)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+    if (MHD_get_timeout(d->mhd, &ms) != MHD_YES)
+        return INT64_MAX;
+    if (!ms)
+        d->due = true;
+    return ms < 60000 ? (int64_t)ms : 60000;
+}
+
+/* How long to sleep; 0 when something is to be done. */
+static int sleep_ms(struct loop *l)
+{
+    int64_t now = mono_ms(), ms = l->swept_ms + sweep_every_ms(l) - now;
+    for (size_t i = 0; i < l->server->daemons_n; i++)
+        ms = min_ms(ms, daemon_timeout_ms(&l->daemons[i]));
+    int64_t earliest = deadlines_earliest(l);
+    if (earliest != INT64_MAX)
+        ms = min_ms(ms, earliest - now);
+    lock_take(&l->lock);
+    if (l->newcomers_n)
+        ms = 0;
+    lock_release(&l->lock);
+    if (atomic_load(&l->done) || atomic_load(&l->wake_all) || atomic_load(&l->server->quit))
+        ms = 0;
+    return ms < 0 ? 0 : (int)ms;
+}
+
+static void wait_for_events(struct loop *l)
+{
+    struct epoll_event events[EVENTS_MAX];
+    atomic_store(&l->sleeping, true); /* before looking: what comes from here on notifies */
+    int n = epoll_wait(l->epoll_fd, events, EVENTS_MAX, sleep_ms(l));
+    atomic_store(&l->sleeping, false);
+    for (int i = 0; i < n; i++) {
+        uint64_t mark = events[i].data.u64;
+        if (mark >= MARK_LISTENING)
+            listen_accept(l, (size_t)(mark - MARK_LISTENING));
+        else if (mark < MARK_NOTIFIED)
+            l->daemons[mark].due = true;
+    }
+}
+
+static void run_daemons(struct loop *l)
+{
+    for (size_t i = 0; i < l->server->daemons_n; i++) {
+        struct daemon_slot *d = &l->daemons[i];
+        MHD_UNSIGNED_LONG_LONG ms;
+        if (!d->due && (MHD_get_timeout(d->mhd, &ms) != MHD_YES || ms))
+            continue;
+        d->due = false;
+        MHD_run(d->mhd);
+    }
+}
+
+static void *run_loop(void *arg)
+{
+    struct loop *l = arg;
+    pthread_setname_np(pthread_self(), "http-loop");
+    while (!atomic_load(&l->server->quit)) {
+        wait_for_events(l);
+        if (l == l->server->loops)
+            listen_watch(l->server);
+        if (atomic_exchange(&l->wake_all, false))
+            wake_everybody(l);
+        add_newcomers(l);
+        wake_expired(l);
+        resume_done(l);
+        run_daemons(l);
+        sweep(l);
+    }
+    return NULL;
+}
+
+static const struct err *watch(struct loop *l, int fd, uint64_t mark, uint32_t how)
+{
+    struct epoll_event event = {.events = EPOLLIN | how, .data.u64 = mark};
+    if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &event))
+        return err_internal("epoll_ctl: %s", strerror(errno));
+    return NULL;
+}
+
+const struct err *loop_watch_listening(struct loop *l, int fd, size_t listening)
+{
+    return watch(l, fd, MARK_LISTENING + listening, 0);
+}
+
+const struct err *loop_create(struct http_server *s, struct loop *l)
+{
+    l->server = s;
+    lock_init(&l->lock, RANK_HTTP_LOOP);
+    l->swept_ms = mono_ms();
+    l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    l->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (l->epoll_fd < 0 || l->event_fd < 0)
+        return err_internal("cannot make an event loop: %s", strerror(errno));
+    TRY(watch(l, l->event_fd, MARK_NOTIFIED, EPOLLET)); /* so that nobody needs to read it */
+    l->daemons = mem_zalloc(s->daemons_n * sizeof *l->daemons);
+    for (size_t i = 0; i < s->daemons_n; i++) {
+        TRY(daemon_start(l, i ? &s->tls[i] : NULL, &l->daemons[i]));
+        TRY(watch(l, l->daemons[i].epoll_fd, i, 0));
+    }
+    return NULL;
+}
+
+const struct err *loop_start(struct loop *l)
+{
+    if (pthread_create(&l->thread, NULL, run_loop, l))
+        return err_internal("cannot start the thread of an event loop");
+    l->started = true;
+    return NULL;
+}
+
+/* Replies that are ready get a last moment to leave. */
+static void flush_replies(struct loop *l)
+{
+    int64_t until = mono_ms() + 200;
+    bool sending = true;
+    while (sending && mono_ms() < until) {
+        resume_done(l);
+        run_daemons(l);
+        sending = false;
+        for (struct exchange *ex = l->connections; ex; ex = ex->after)
+            sending |= ex->phase == PHASE_REPLY || ex->phase == PHASE_WORK;
+        if (sending)
+            usleep(1000);
+    }
+}
+
+void loop_destroy(struct loop *l)
+{
+    if (!l->server)
+        return; /* never made */
+    if (l->started) {
+        loop_notify(l);
+        pthread_join(l->thread, NULL);
+        flush_replies(l);
+    }
+    for (struct newcomer n; take_newcomer(l, &n);)
+        close(n.fd);
+    for (size_t i = 0; l->daemons && i < l->server->daemons_n; i++)
+        if (l->daemons[i].mhd)
+            MHD_stop_daemon(l->daemons[i].mhd);
+    if (l->epoll_fd >= 0)
+        close(l->epoll_fd);
+    if (l->event_fd >= 0)
+        close(l->event_fd);
+    free(l->daemons);
+    free(l->deadlines);
+    free(l->newcomers);
+    lock_finish(&l->lock);
+}

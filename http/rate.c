@@ -1,0 +1,73 @@
+#include "http/rate.h"
+
+#include "base/lock.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+enum { SETS = 8192, WAYS = 8, LOCKS = 16 };
+
+struct bucket {
+    uint64_t key;    /* keyed hash of kind and caller: two callers never meet in practice */
+    int64_t full_us; /* when it will be full again; in the past: full, that is, free */
+};
+
+struct rate_table {
+    struct lock locks[LOCKS]; /* each guards every LOCKS-th set */
+    struct bucket buckets[SETS][WAYS];
+};
+
+struct rate_table *rate_table_create(void)
+{
+    struct rate_table *t = mem_zalloc(sizeof *t);
+    for (int i = 0; i < LOCKS; i++)
+        lock_init(&t->locks[i], RANK_RATE);
+    return t;
+}
+
+void rate_table_destroy(struct rate_table *t)
+{
+    if (!t)
+        return;
+    for (int i = 0; i < LOCKS; i++)
+        lock_finish(&t->locks[i]);
+    free(t);
+}
+
+static uint64_t bucket_key(enum route_rate kind, struct str key)
+{
+    uint64_t parts[2] = {(uint64_t)kind, hash_bytes(key.p, key.n)};
+    return hash_bytes(parts, sizeof parts);
+}
+
+/* The caller's bucket, or the fullest of the set, which is then the caller's. */
+static struct bucket *find_bucket(struct bucket *set, uint64_t key)
+{
+    struct bucket *fullest = &set[0];
+    for (int i = 0; i < WAYS; i++) {
+        if (set[i].key == key)
+            return &set[i];
+        if (set[i].full_us < fullest->full_us)
+            fullest = &set[i];
+    }
+    *fullest = (struct bucket){.key = key};
+    return fullest;
+}
+
+int rate_take(struct rate_table *t, enum route_rate kind, struct str key,
+              const struct rate_limit *limit, int64_t now_us)
+{
+    if (limit->per_second <= 0)
+        return 0;
+    int64_t token_us = (int64_t)(1e6 / limit->per_second);
+    int64_t burst = limit->burst > 0 ? limit->burst : 1;
+    uint64_t hash = bucket_key(kind, key);
+    size_t set = hash % SETS;
+    LOCKED(&t->locks[set % LOCKS]);
+    struct bucket *b = find_bucket(t->buckets[set], hash);
+    int64_t from = b->full_us > now_us ? b->full_us : now_us;
+    int64_t wait_us = from + token_us - burst * token_us - now_us;
+    if (wait_us > 0)
+        return (int)((wait_us + 999) / 1000);
+    b->full_us = from + token_us;
+    return 0;
+}

@@ -1,0 +1,189 @@
+/* What a handler says, and how it becomes libmicrohttpd's response. */
+#include "http/internal.h"
+
+#include <strings.h>
+#include <unistd.h>
+
+static void set_outcome(struct reply *rp, enum outcome_kind kind, int status)
+{
+    rp->status = status;
+    rp->outcome->kind = kind;
+}
+
+const struct err *reply_json(struct reply *rp, int status, const char *format, ...)
+{
+    json_error_t why;
+    va_list ap;
+    va_start(ap, format);
+    json_t *v = json_vpack_ex(&why, 0, format, ap);
+    va_end(ap);
+    if (!v)
+        return err_internal("reply_json(\"%s\"): %s", format, why.text);
+    return reply_tree(rp, status, v);
+}
+
+const struct err *reply_tree(struct reply *rp, int status, json_t *owned)
+{
+    buf_clear(&rp->body);
+    buf_add_json(&rp->body, owned);
+    json_decref(owned);
+    return reply_body(rp, status);
+}
+
+const struct err *reply_empty(struct reply *rp)
+{
+    buf_clear(&rp->body);
+    BUF_LIT(&rp->body, "{}");
+    return reply_body(rp, 200);
+}
+
+const struct err *reply_body(struct reply *rp, int status)
+{
+    set_outcome(rp, OUTCOME_BODY, status);
+    return NULL;
+}
+
+static struct reply_header *find_header(const struct reply *rp, const char *name)
+{
+    for (size_t i = 0; i < rp->outcome->headers_n; i++)
+        if (strcasecmp(rp->outcome->headers[i].name, name) == 0)
+            return &rp->outcome->headers[i];
+    return NULL;
+}
+
+void reply_header(struct reply *rp, const char *name, const char *value)
+{
+    struct outcome *o = rp->outcome;
+    struct reply_header *h = strcasecmp(name, "Set-Cookie") ? find_header(rp, name) : NULL;
+    if (!h && o->headers_n < REPLY_HEADERS_MAX)
+        h = &o->headers[o->headers_n++];
+    if (h)
+        *h = (struct reply_header){arena_strdup(rp->rq->arena, name),
+                                   arena_strdup(rp->rq->arena, value)};
+}
+
+/* A single range "bytes=a-b", "a-" or "-n" of RFC 9110; several, or other units, are ignored.
+ * Returns false when it lies outside the file. */
+static bool apply_range(struct str range, int64_t size, int64_t *ret_first, int64_t *ret_last)
+{
+    if (!str_starts_with(range, "bytes=") || memchr(range.p, ',', range.n))
+        return true;
+    range = (struct str){range.p + 6, range.n - 6};
+    const char *dash = memchr(range.p, '-', range.n);
+    if (!dash)
+        return true;
+    struct str from = {range.p, (size_t)(dash - range.p)};
+    struct str to = {dash + 1, range.n - from.n - 1};
+    int64_t first = 0, last = size - 1, v;
+    if ((from.n && (!str_to_int64(from, &first) || first < 0)) ||
+        (to.n && (!str_to_int64(to, &v) || v < 0)) || (!from.n && !to.n))
+        return true;
+    if (!from.n)
+        first = v < size ? size - v : 0;
+    else if (to.n && v < last)
+        last = v;
+    if (from.n && to.n && v < first)
+        return true;
+    if (first >= size || first > last)
+        return false;
+    *ret_first = first;
+    *ret_last = last;
+    return true;
+}
+
+static const struct err *reply_unsatisfiable(struct reply *rp, int64_t bytes)
+{
+    reply_header(rp, "Content-Range",
+                 arena_printf(rp->rq->arena, "bytes */%lld", (long long)bytes));
+    return reply_body(rp, 416);
+}
+
+const struct err *reply_file(struct reply *rp, int fd, int64_t bytes, const char *content_type)
+{
+    struct outcome *o = rp->outcome;
+    const char *range = request_header(rp->rq, "Range");
+    int64_t first = 0, last = bytes - 1;
+    buf_clear(&rp->body);
+    reply_header(rp, "Content-Type", content_type);
+    reply_header(rp, "Accept-Ranges", "bytes");
+    /* If-Range asks for a comparison that only the handler could make: the whole file is right. */
+    if (range && !request_header(rp->rq, "If-Range") &&
+        !apply_range(str_of(range), bytes, &first, &last)) {
+        close(fd);
+        return reply_unsatisfiable(rp, bytes);
+    }
+    bool whole = last - first + 1 == bytes;
+    if (!whole)
+        reply_header(rp, "Content-Range",
+                     arena_printf(rp->rq->arena, "bytes %lld-%lld/%lld", (long long)first,
+                                  (long long)last, (long long)bytes));
+    o->fd = fd;
+    o->offset = first;
+    o->bytes = last - first + 1;
+    set_outcome(rp, OUTCOME_FILE, whole ? 200 : 206);
+    return NULL;
+}
+
+const struct err *reply_redirect(struct reply *rp, int status, const char *location)
+{
+    reply_header(rp, "Location", location);
+    return reply_body(rp, status);
+}
+
+const struct err *reply_wait(struct reply *rp, int64_t deadline_mono_ms)
+{
+    rp->outcome->deadline_ms = deadline_mono_ms;
+    rp->outcome->kind = OUTCOME_WAIT;
+    return NULL;
+}
+
+/* CORS headers go on every reply (client-server-api, "Web Browser Clients"). */
+static const struct reply_header defaults[] = {
+    {"Content-Type", "application/json"},
+    {"Access-Control-Allow-Origin", "*"},
+    {"Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS"},
+    {"Access-Control-Allow-Headers", "X-Requested-With, Content-Type, Authorization"},
+    {"Access-Control-Expose-Headers", "ETag, Location, Retry-After"},
+};
+
+void reply_add_headers(struct reply *rp, struct MHD_Response *response)
+{
+    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
+        if (!find_header(rp, defaults[i].name))
+            MHD_add_response_header(response, defaults[i].name, defaults[i].value);
+    /* libmicrohttpd refuses values that would break out of their line; such a header is left out.
+     */
+    for (size_t i = 0; i < rp->outcome->headers_n; i++)
+        MHD_add_response_header(response, rp->outcome->headers[i].name,
+                                rp->outcome->headers[i].value);
+    if (request_is_stopping(rp->rq))
+        MHD_add_response_header(response, "Connection", "close");
+}
+
+struct MHD_Response *reply_response(struct reply *rp)
+{
+    struct outcome *o = rp->outcome;
+    struct MHD_Response *response;
+    if (o->kind == OUTCOME_FILE) {
+        response =
+            MHD_create_response_from_fd_at_offset64((uint64_t)o->bytes, o->fd, (uint64_t)o->offset);
+        o->kind = OUTCOME_NONE; /* libmicrohttpd closes it */
+    } else if (rp->body.n) {
+        size_t n;
+        char *bytes = buf_steal(&rp->body, &n);
+        response = MHD_create_response_from_buffer_with_free_callback(n, bytes, free);
+    } else {
+        response = MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
+    }
+    reply_add_headers(rp, response);
+    return response;
+}
+
+void reply_drop(struct reply *rp)
+{
+    if (rp->outcome->kind == OUTCOME_FILE)
+        close(rp->outcome->fd);
+    rp->outcome->kind = OUTCOME_NONE;
+    rp->outcome->headers_n = 0;
+    buf_finish(&rp->body);
+}

@@ -1,0 +1,274 @@
+/* One run of a request's handler by a worker: who asks, may they, what do they send, the handler,
+ * and then the reply or the wait. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/internal.h"
+
+#include <strings.h>
+#include <unistd.h>
+
+enum { SLOW_US = 1000 * 1000 };
+
+static const char *const method_names[METHOD_COUNT] = {"GET",    "POST", "PUT",
+                                                       "DELETE", "HEAD", "OPTIONS"};
+
+static enum MHD_Result add_forwarded(void *into, enum MHD_ValueKind kind, const char *name,
+                                     const char *value)
+{
+    struct buf *b = into;
+    if (strcasecmp(name, "X-Forwarded-For") == 0 && value) {
+        if (b->n)
+            buf_add_char(b, ',');
+        buf_add_text(b, value);
+    }
+    return MHD_YES;
+}
+
+/* At the first run: the request's id, the client's address and whether it came over TLS. */
+static void identify(struct exchange *ex)
+{
+    struct http_server *s = ex->server;
+    snprintf(ex->id, sizeof ex->id, "%04x-%lx", s->id_prefix & 0xffff,
+             atomic_fetch_add_explicit(&s->next_id, 1, memory_order_relaxed));
+    ex->client = ex->peer;
+    ex->secure = ex->daemon->tls;
+    if (ex->peer_is_local || proxy_is_trusted(s->proxies, &ex->peer)) {
+        buf_auto struct buf forwarded = {0};
+        MHD_get_connection_values(ex->mhd, MHD_HEADER_KIND, add_forwarded, &forwarded);
+        ex->client = proxy_client(s->proxies, ex->peer, buf_str(&forwarded));
+        const char *proto = request_header(&ex->rq, "X-Forwarded-Proto");
+        if (proto)
+            ex->secure = strcasecmp(proto, "https") == 0;
+    }
+    address_write(&ex->client, ex->address);
+    ex->rq.id = ex->id;
+    ex->rq.remote_address = ex->address;
+}
+
+static const struct err *decode(struct exchange *ex, struct run *run)
+{
+    const struct router_pattern *pattern = ex->match.pattern;
+    for (size_t i = 0; i < pattern->params_n; i++)
+        TRY(query_decode(ex->rq.arena, ex->match.values[i], false, &run->params[i]));
+    return query_parse(ex->rq.arena, ex->query, &run->query);
+}
+
+static const struct err *authenticate(struct exchange *ex)
+{
+    const struct http_hooks *hooks = &ex->server->hooks;
+    enum route_who who = ex->rq.route->who;
+    return hooks->authenticate[who] ? hooks->authenticate[who](hooks->ctx, &ex->rq) : NULL;
+}
+
+static const struct err *charge(struct exchange *ex)
+{
+    enum route_rate kind = ex->rq.route->rate;
+    if (ex->charged || kind == RATE_NONE)
+        return NULL;
+    ex->charged = true;
+    struct str key = ex->rq.caller_id ? str_of(ex->rq.caller_id) : address_subscriber(&ex->client);
+    int wait_ms = rate_take(ex->server->rate_table, kind, key, &ex->server->rates[kind], mono_us());
+    return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
+}
+
+static const struct err *parse_body(struct exchange *ex)
+{
+    struct request *rq = &ex->rq;
+    rq->body = NULL;
+    if (rq->route->body != BODY_JSON && rq->route->body != BODY_MAYBE)
+        return NULL;
+    if (rq->route->body == BODY_MAYBE && !rq->raw.n)
+        rq->body = json_keep(rq->arena, json_object());
+    else
+        TRY(json_read(rq->arena, rq->raw, &rq->body));
+    return json_is_object(rq->body) ? NULL : err(ERR_BAD_JSON, "The body must be a JSON object");
+}
+
+static const struct err *serve(struct exchange *ex, struct reply *rp)
+{
+    TRY(authenticate(ex));
+    TRY(charge(ex));
+    if (ex->run->admitting)
+        return NULL;
+    TRY(parse_body(ex));
+    TRY(ex->rq.route->handler(&ex->rq, rp));
+    if (rp->outcome->kind == OUTCOME_NONE)
+        return err_internal("the handler made no reply");
+    return NULL;
+}
+
+static const struct err *run_steps(struct exchange *ex, struct run *run, struct reply *rp)
+{
+    const struct http_hooks *hooks = &ex->server->hooks;
+    TRY(decode(ex, run));
+    if (hooks->request_begin)
+        hooks->request_begin(hooks->ctx, &ex->rq);
+    const struct err *e = serve(ex, rp);
+    if (hooks->request_end)
+        hooks->request_end(hooks->ctx, &ex->rq);
+    return e;
+}
+
+static void log_request(struct exchange *ex, const struct err *e)
+{
+    const struct route *route = ex->rq.route;
+    enum log_level level = ex->busy_us > SLOW_US ? LOG_INFO : LOG_DEBUG;
+    if (e && err_status(e) >= 500)
+        log_at(e->code == ERR_INTERNAL ? LOG_ERROR : LOG_WARN, "%s %s: %s%s%s",
+               method_names[ex->rq.method], route->path, e->text, e->cause[0] ? ": " : "",
+               e->cause);
+    if (log_wants(level))
+        log_at(level, "%s %s %d %.1f ms%s %s", method_names[ex->rq.method], route->path, ex->status,
+               (double)ex->busy_us / 1000, ex->busy_us > SLOW_US ? " (slow)" : "",
+               ex->rq.caller_id ? ex->rq.caller_id : ex->address);
+}
+
+static void begin_run(struct worker *w, struct exchange *ex, struct run *run)
+{
+    struct request *rq = &ex->rq;
+    struct http_server *s = ex->server;
+    bool expired = deadlines_remove(ex);
+    if (ex->was_parked)
+        atomic_fetch_sub_explicit(&s->metrics.parked, 1, memory_order_relaxed);
+    ex->was_parked = false;
+    atomic_store(&ex->run_state, RUN_RUNNING);
+    if (!ex->id[0])
+        identify(ex);
+    ex->run = run;
+    rq->arena = w->arena;
+    rq->job = w->job;
+    rq->caller = NULL;
+    rq->caller_id = NULL;
+    rq->timed_out = expired || ex->last_run;
+    run->admitting = ex->phase == PHASE_ADMIT;
+    if (!run->admitting)
+        rq->runs++;
+    log_set_request(ex->id);
+}
+
+static void end_run(struct exchange *ex)
+{
+    log_set_request(NULL);
+    struct arena *a = ex->rq.arena;
+    ex->rq.arena = NULL;
+    ex->rq.body = NULL;
+    ex->rq.caller = NULL;
+    ex->rq.caller_id = NULL;
+    ex->run = NULL;
+    arena_reset(a);
+}
+
+/* While it is parked a request holds as little memory as can be. */
+static void shrink(struct exchange *ex)
+{
+    struct buf *b = &ex->body;
+    if (!b->n)
+        buf_finish(b);
+    else if (b->size > b->n + 1) {
+        b->size = b->n + 1;
+        b->p = mem_realloc_array(b->p, b->size, 1);
+    }
+    ex->rq.raw = buf_str(b);
+}
+
+/* Nothing may touch the exchange after it is parked or queued. */
+static void park(struct exchange *ex, int64_t deadline_ms)
+{
+    end_run(ex);
+    shrink(ex);
+    ex->was_parked = true;
+    atomic_fetch_add_explicit(&ex->server->metrics.parked, 1, memory_order_relaxed);
+    deadlines_add(ex, deadline_ms);
+    int state = RUN_RUNNING;
+    if (atomic_compare_exchange_strong(&ex->run_state, &state, RUN_PARKED))
+        return;
+    atomic_store(&ex->run_state, RUN_QUEUED); /* woken while it ran */
+    pool_submit(ex);
+}
+
+static void run_once_more(struct exchange *ex)
+{
+    end_run(ex);
+    ex->last_run = true;
+    atomic_store(&ex->run_state, RUN_QUEUED);
+    pool_submit(ex);
+}
+
+static void leave_source(struct request *rq)
+{
+    if (rq->waiter.source)
+        rq->waiter.leave(&rq->waiter);
+}
+
+static void finish(struct exchange *ex, struct reply *rp, const struct err *e)
+{
+    struct http_server *s = ex->server;
+    leave_source(&ex->rq);
+    atomic_store(&ex->run_state, RUN_NONE);
+    bool streamed = ex->stream;
+    if (streamed) {
+        if (rp->outcome->kind == OUTCOME_FILE)
+            close(rp->outcome->fd);
+    } else {
+        if (e)
+            reply_error(rp, e);
+        ex->response = reply_response(rp);
+        ex->status = rp->status;
+    }
+    log_request(ex, e);
+    metrics_count(ex);
+    end_run(ex);
+    if (streamed)
+        stream_finish(rp, e != NULL);
+    else
+        loop_deliver(ex);
+    atomic_fetch_sub(&s->metrics.working, 1);
+}
+
+/* The head of an upload was judged: its body may come, or is refused. */
+static void admit(struct exchange *ex, struct reply *rp, const struct err *e)
+{
+    if (e) {
+        finish(ex, rp, e);
+        return;
+    }
+    struct http_server *s = ex->server;
+    ex->admitted = true;
+    atomic_store(&ex->run_state, RUN_NONE);
+    end_run(ex);
+    loop_deliver(ex);
+    atomic_fetch_sub(&s->metrics.working, 1);
+}
+
+static void conclude(struct exchange *ex, struct reply *rp, const struct err *e)
+{
+    if (ex->run->admitting) {
+        admit(ex, rp, e);
+    } else if (e || rp->outcome->kind != OUTCOME_WAIT) {
+        finish(ex, rp, e);
+    } else if (ex->last_run) {
+        finish(ex, rp, err(ERR_UNAVAILABLE, "The server is shutting down"));
+    } else {
+        int64_t deadline_ms = rp->outcome->deadline_ms;
+        buf_finish(&rp->body);
+        if (request_is_stopping(&ex->rq))
+            run_once_more(ex);
+        else
+            park(ex, deadline_ms);
+    }
+}
+
+void run_exchange(struct worker *w, struct exchange *ex)
+{
+    struct run run = {0};
+    struct outcome outcome = {0};
+    struct reply rp = {.status = 200, .rq = &ex->rq, .outcome = &outcome};
+    int64_t from_us = mono_us();
+    begin_run(w, ex, &run);
+    const struct err *e = atomic_load(&ex->server->aborting)
+                              ? err(ERR_UNAVAILABLE, "The server is shutting down")
+                              : run_steps(ex, &run, &rp);
+    ex->busy_us += mono_us() - from_us;
+    conclude(ex, &rp, e);
+}

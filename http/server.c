@@ -1,0 +1,165 @@
+#include "http/server.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { PEM_MAX = 1024 * 1024 };
+
+static const struct err *read_pem(const char *path, const char **ret)
+{
+    buf_auto struct buf b = {0};
+    char piece[4096];
+    size_t n;
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return err_internal("cannot read %s: %s", path, strerror(errno));
+    while (b.n < PEM_MAX && (n = fread(piece, 1, sizeof piece, f)))
+        buf_add(&b, piece, n);
+    fclose(f);
+    *ret = buf_steal(&b, &n);
+    return NULL;
+}
+
+/* Plain listeners share daemon 0 of each loop; a TLS listener has one of its own. */
+static const struct err *open_listeners(struct http_server *s, const struct http_config *config)
+{
+    s->tls = mem_zalloc((config->listeners_n + 1) * sizeof *s->tls);
+    s->listening = mem_zalloc((config->listeners_n + 1) * sizeof *s->listening);
+    s->daemons_n = 1;
+    for (size_t i = 0; i < config->listeners_n; i++) {
+        const struct http_listener *l = &config->listeners[i];
+        struct listening *to = &s->listening[i];
+        to->fd = -1;
+        s->listening_n++;
+        if (!l->tls_certificate != !l->tls_key)
+            return err_internal("listener %s: TLS needs a certificate and a key", l->address);
+        TRY(listen_open(l, to));
+        if (!l->tls_certificate)
+            continue;
+        to->daemon = s->daemons_n++;
+        struct http_listener *tls = &s->tls[to->daemon];
+        tls->address = mem_strdup(l->address);
+        TRY(read_pem(l->tls_certificate, &tls->tls_certificate));
+        TRY(read_pem(l->tls_key, &tls->tls_key));
+    }
+    return NULL;
+}
+
+static void copy_config(struct http_server *s, const struct http_config *config)
+{
+    s->hooks = config->hooks;
+    memcpy(s->rates, config->rates, sizeof s->rates);
+    s->body_max = config->body_max;
+    s->upload_max = config->upload_max;
+    s->upload_dir = mem_strdup(config->upload_dir);
+    s->idle_timeout_s = config->idle_timeout_s > 0 ? config->idle_timeout_s : 60;
+    s->connections_max = config->connections_max > 0 ? config->connections_max : 20000;
+    s->loops_n = config->loops > 0 ? config->loops : 4;
+    s->cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    s->id_prefix = randombytes_random();
+}
+
+static const struct err *start_threads(struct http_server *s, const struct http_config *config)
+{
+    s->loops = mem_zalloc((size_t)s->loops_n * sizeof *s->loops);
+    for (int i = 0; i < s->loops_n; i++)
+        s->loops[i].epoll_fd = s->loops[i].event_fd = -1;
+    for (int i = 0; i < s->loops_n; i++)
+        TRY(loop_create(s, &s->loops[i]));
+    for (int i = 0; i < POOL_COUNT; i++)
+        TRY(pool_start(s, (enum route_pool)i, config->workers[i] > 0 ? config->workers[i] : 1));
+    for (int i = 0; i < s->loops_n; i++)
+        TRY(loop_start(&s->loops[i]));
+    return NULL;
+}
+
+static const struct err *start(struct http_server *s, const struct http_config *config,
+                               const struct route *const *tables, size_t tables_n)
+{
+    copy_config(s, config);
+    TRY(proxy_list_create(config->trusted_proxies, config->trusted_proxies_n, &s->proxies));
+    TRY(router_create(tables, tables_n, &s->router));
+    metrics_create(s);
+    s->rate_table = rate_table_create();
+    TRY(open_listeners(s, config));
+    return start_threads(s, config);
+}
+
+const struct err *http_server_start(const struct http_config *config,
+                                    const struct route *const *tables, size_t tables_n,
+                                    struct http_server **ret)
+{
+    struct http_server *s = mem_zalloc(sizeof *s);
+    const struct err *e = start(s, config, tables, tables_n);
+    if (e) {
+        http_server_stop(s, 0);
+        return e;
+    }
+    *ret = s;
+    return NULL;
+}
+
+static void wake_loops(struct http_server *s)
+{
+    for (int i = 0; i < s->loops_n && s->loops; i++) {
+        atomic_store(&s->loops[i].wake_all, true);
+        loop_notify(&s->loops[i]);
+    }
+}
+
+static void wait_until_zero(atomic_int *n, int64_t until_ms)
+{
+    while (atomic_load(n) > 0 && mono_ms() < until_ms)
+        usleep(2000);
+}
+
+static void free_server(struct http_server *s)
+{
+    for (size_t i = 0; i < s->listening_n; i++)
+        listen_close(&s->listening[i]);
+    for (size_t i = 0; i < s->daemons_n; i++) {
+        free((void *)s->tls[i].address);
+        free((void *)s->tls[i].tls_certificate);
+        free((void *)s->tls[i].tls_key);
+    }
+    free(s->tls);
+    free(s->listening);
+    free(s->loops);
+    free(s->upload_dir);
+    metrics_destroy(s);
+    rate_table_destroy(s->rate_table);
+    router_destroy(s->router);
+    proxy_list_destroy(s->proxies);
+    free(s);
+}
+
+/* First what runs may end by itself; then no further handler is run, and those that still run are
+ * waited for, since a thread cannot be taken its stack away. */
+void http_server_stop(struct http_server *s, int drain_ms)
+{
+    atomic_store(&s->stopping, true);
+    wake_loops(s);
+    wait_until_zero(&s->metrics.active, mono_ms() + drain_ms);
+    atomic_store(&s->aborting, true);
+    wake_loops(s);
+    wait_until_zero(&s->metrics.working, INT64_MAX);
+    for (int i = 0; i < POOL_COUNT; i++)
+        pool_stop(&s->pools[i]);
+    atomic_store(&s->quit, true);
+    for (int i = 0; i < s->loops_n && s->loops; i++)
+        loop_destroy(&s->loops[i]);
+    free_server(s);
+}
+
+int http_server_port(const struct http_server *s, size_t listener)
+{
+    return listener < s->listening_n ? listen_port(&s->listening[listener]) : 0;
+}
