@@ -62,7 +62,7 @@ $(BUILD)/concorde: $(BUILD)/obj/server/main.o $(BUILD)/libconcorde.a
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libconcorde.a
 	@mkdir -p $(@D)
 	@echo "  LD $@"
-	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Itests/unit -MMD -MP -c $< -o $@.o
+	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Itests/unit -MMD -MP -MT $@ -c $< -o $@.o
 	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $@.o $(BUILD)/libconcorde.a $(LDLIBS) -lcmocka
 
 unit: $(UNIT) ## build and run the unit tests
