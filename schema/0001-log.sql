@@ -96,6 +96,7 @@ CREATE TABLE room_state (
     PRIMARY KEY (room, type, state_key, valid_from)
 );
 CREATE INDEX room_state_by_end ON room_state (room, valid_to, type);
+CREATE INDEX room_state_by_start ON room_state (room, valid_from);
 
 -- The current membership of each user, also readable from the user's side.
 CREATE TABLE room_members (

@@ -56,6 +56,11 @@ bool write_is_empty(const struct write *w)
     return !w->rows && !w->statements && !w->changes_n;
 }
 
+struct arena *write_arena(const struct write *w)
+{
+    return w->arena;
+}
+
 const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_position)
 {
     while (sem_wait(&w->done) != 0)

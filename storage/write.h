@@ -56,6 +56,7 @@ void write_row(struct write *w, const struct batch_table *t, const struct db_par
                size_t n);
 void write_statement(struct write *w, struct sql *s, const struct db_param *params, size_t n);
 bool write_is_empty(const struct write *w);
+struct arena *write_arena(const struct write *w); /* lives until write_commit has returned */
 
 /* Queues the write (in the order of calls) without waiting: what a caller does under a lock that
  * decides the order. Follow with write_wait after releasing the lock. */

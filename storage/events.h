@@ -1,0 +1,104 @@
+/* events, room_state, relations and transaction ids: what an event leaves in the database. */
+#ifndef STORAGE_EVENTS_H
+#define STORAGE_EVENTS_H
+
+#include "matrix/event.h"
+#include "storage/write.h"
+
+/* event_types.id of the types that code asks for by number (schema/0001-log.sql, same order). */
+enum {
+    TYPE_MEMBER = 1,
+    TYPE_CREATE,
+    TYPE_MESSAGE,
+    TYPE_ENCRYPTED,
+    TYPE_REDACTION,
+    TYPE_REACTION,
+    TYPE_POWER_LEVELS,
+    TYPE_JOIN_RULES,
+    TYPE_NAME,
+    TYPE_TOPIC,
+    TYPE_AVATAR,
+    TYPE_CANONICAL_ALIAS,
+    TYPE_HISTORY_VISIBILITY,
+    TYPE_GUEST_ACCESS,
+    TYPE_ENCRYPTION,
+    TYPE_TOMBSTONE,
+    TYPE_SERVER_ACL,
+    TYPE_THIRD_PARTY_INVITE
+};
+
+/* An event as stored, with what belongs to it but is not in its bytes. */
+struct stored_event {
+    int64_t position, room, sender, type;
+    int64_t thread; /* position of the thread root, 0: main timeline */
+    int64_t notify_total, highlight_total;
+    int64_t redacted_by;   /* position of the redaction; 0: none */
+    int64_t client_device; /* 0: none */
+    const char *client_txn;
+    bool is_state;
+    const struct event *event; /* kept by the arena */
+};
+
+/* Stores a new event as change `at` of this write. position is ignored. */
+void events_write(struct write *w, const struct stored_event *e, int at);
+
+/* The transaction id of an event: the key is 16 bytes of a hash of its scope. */
+void event_txns_write(struct write *w, int64_t device, struct str txn, int at);
+/* The event that this transaction id was used for; 0 when none. */
+const struct err *event_txns_find(struct tx *tx, int64_t device, struct str txn, int64_t *ret);
+
+/* By position or id. A missing one gives NULL. The room version is looked up with it. */
+const struct err *events_get(struct tx *tx, int64_t position, const struct stored_event **ret);
+const struct err *events_get_by_id(struct tx *tx, const char *event_id,
+                                   const struct stored_event **ret);
+/* Many by position; the result has one entry for each found, in ascending order of position. */
+const struct err *events_get_many(struct tx *tx, const int64_t *positions, size_t n,
+                                  const struct stored_event **ret, size_t *ret_n);
+
+/* Events of a room between two positions, newest first or oldest first: from < position <= to. */
+const struct err *events_page(struct tx *tx, int64_t room, int64_t from, int64_t to,
+                              bool newest_first, int64_t limit, const struct stored_event **ret,
+                              size_t *ret_n);
+
+/* Replaces the bytes of an event by its redacted form, marks it as redacted by change `at` and
+ * drops its relation. */
+void events_write_redaction(struct write *w, const char *event_id,
+                            const struct room_version *version, struct str redacted, int at);
+
+struct relation {
+    const char *parent; /* event id */
+    const char *rel_type, *key;
+};
+void relations_write(struct write *w, const struct room_version *v, const struct relation *r,
+                     int64_t room, int64_t sender, int64_t type, int at);
+
+#define VALID_FOREVER INT64_MAX
+
+/* State intervals. The change `at` made this event the current one of its key; the one before it
+ * ends there. ends_at: a later change of the same write already replaces it (0: none). */
+void room_state_write(struct write *w, int64_t room, int64_t type, const char *state_key, int at,
+                      int ends_at, bool had_predecessor);
+
+/* One key's event at a position (VALID_FOREVER - 1: now); NULL when there was none. */
+const struct err *room_state_get(struct tx *tx, int64_t room, int64_t type, const char *state_key,
+                                 int64_t at_position, const struct stored_event **ret);
+enum state_part { STATE_ALL, STATE_WITHOUT_MEMBERS, STATE_ONLY_MEMBERS };
+/* The state at a position (before later changes). after_position > 0 with type paging: see below.
+ */
+const struct err *room_state_list(struct tx *tx, int64_t room, int64_t at_position,
+                                  enum state_part part, const struct stored_event **ret,
+                                  size_t *ret_n);
+/* The keys whose event changed in (from, to]: their events at `to`. */
+const struct err *room_state_changes(struct tx *tx, int64_t room, int64_t from, int64_t to,
+                                     const struct stored_event **ret, size_t *ret_n);
+/* Member events of these users at a position. */
+const struct err *room_state_members(struct tx *tx, int64_t room, int64_t at_position,
+                                     const char *const *user_ids, size_t n,
+                                     const struct stored_event **ret, size_t *ret_n);
+/* Member events at a position in steps of `limit`: state keys after `after` ("" to start). For
+ * large rooms that are streamed. */
+const struct err *room_state_members_page(struct tx *tx, int64_t room, int64_t at_position,
+                                          const char *after, int64_t limit,
+                                          const struct stored_event **ret, size_t *ret_n);
+
+#endif

@@ -1,0 +1,103 @@
+#include "storage/members.h"
+
+static const char *const texts[] = {
+    [MEMBERSHIP_NONE] = "none",   [MEMBERSHIP_JOIN] = "join", [MEMBERSHIP_INVITE] = "invite",
+    [MEMBERSHIP_LEAVE] = "leave", [MEMBERSHIP_BAN] = "ban",   [MEMBERSHIP_KNOCK] = "knock",
+};
+
+enum membership membership_parse(const char *text)
+{
+    for (enum membership m = MEMBERSHIP_JOIN; text && m <= MEMBERSHIP_KNOCK; m++)
+        if (strcmp(text, texts[m]) == 0)
+            return m;
+    return MEMBERSHIP_NONE;
+}
+
+const char *membership_text(enum membership m)
+{
+    return texts[m];
+}
+
+SQL(members_upsert_sql,
+    "INSERT INTO room_members (room, \"user\", membership, event, is_local, stripped) "
+    "SELECT u.room, u.\"user\", u.membership, (SELECT position FROM log_head) - u.back, "
+    "u.is_local, u.stripped "
+    "FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[], $5::bool[], $6::bytea[]) "
+    "u(room, \"user\", membership, back, is_local, stripped) "
+    "ON CONFLICT (room, \"user\") DO UPDATE SET membership = excluded.membership, "
+    "event = excluded.event, forgotten = false, stripped = excluded.stripped")
+
+static const struct batch_table members_rows = {
+    .sql = &members_upsert_sql,
+    .columns = {DB_INT8, DB_INT8, DB_INT4, DB_POSITION, DB_BOOL, DB_BYTES},
+    .columns_n = 6,
+    .order = BATCH_OTHER,
+    .key_columns = 2,
+};
+
+void members_write(struct write *w, int64_t room, int64_t user, enum membership m, int at,
+                   bool is_local, struct str stripped)
+{
+    write_row(w, &members_rows,
+              P(INT(room), INT(user), INT4(m), POSITION(at), BOOL(is_local), BYTES(stripped)));
+}
+
+static const struct err *read_members(struct tx *tx, struct sql *s, int64_t key,
+                                      const struct member_row **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, s, P(INT(key)), &rows));
+    struct member_row *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    size_t n = 0;
+    while (rows_next(&rows)) {
+        struct str stripped = row_bytes(&rows, 7);
+        list[n++] = (struct member_row){
+            .room = row_int(&rows, 0),
+            .user = row_int(&rows, 1),
+            .membership = (enum membership)row_int(&rows, 2),
+            .event = row_int(&rows, 3),
+            .is_local = row_bool(&rows, 4),
+            .forgotten = row_bool(&rows, 5),
+            .has_own_rules = row_bool(&rows, 6),
+            .stripped = {stripped.p ? str_dup(tx->arena, stripped) : NULL, stripped.n},
+        };
+    }
+    rows_finish(&rows);
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
+SQL(members_of_room_sql,
+    "SELECT m.room, m.\"user\", m.membership, m.event, m.is_local, m.forgotten, "
+    "d.\"user\" IS NOT NULL, NULL::bytea FROM room_members m LEFT JOIN account_data d "
+    "ON m.is_local AND d.\"user\" = m.\"user\" AND d.room = 0 AND d.type = 'm.push_rules' "
+    "WHERE m.room = $1")
+
+const struct err *members_of_room(struct tx *tx, int64_t room, const struct member_row **ret,
+                                  size_t *ret_n)
+{
+    return read_members(tx, &members_of_room_sql, room, ret, ret_n);
+}
+
+SQL(members_of_user_sql,
+    "SELECT room, \"user\", membership, event, is_local, forgotten, false, stripped "
+    "FROM room_members WHERE \"user\" = $1 AND NOT forgotten")
+
+const struct err *members_of_user(struct tx *tx, int64_t user, const struct member_row **ret,
+                                  size_t *ret_n)
+{
+    return read_members(tx, &members_of_user_sql, user, ret, ret_n);
+}
+
+SQL(members_forget_sql,
+    "UPDATE room_members SET forgotten = true WHERE room = $1 AND \"user\" = $2 "
+    "AND membership IN (3, 4)")
+
+const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool *ret_done)
+{
+    int64_t n;
+    TRY(db_exec(tx, &members_forget_sql, P(INT(room), INT(user)), &n));
+    *ret_done = n > 0;
+    return NULL;
+}

@@ -1,0 +1,104 @@
+/* State as intervals: one row for each change of a room's current state (docs/architecture.md). */
+#include "storage/event_rows.h"
+
+SQL(room_state_insert_sql,
+    "INSERT INTO room_state (room, type, state_key, event, valid_from, valid_to) "
+    "SELECT u.room, u.type, u.state_key, h.position - u.back, h.position - u.back, "
+    "COALESCE(h.position - u.ends, 9223372036854775807) "
+    "FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[], $5::int8[]) "
+    "u(room, type, state_key, back, ends), log_head h")
+
+static const struct batch_table room_state_rows = {
+    .sql = &room_state_insert_sql,
+    .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_POSITION, DB_POSITION},
+    .columns_n = 5,
+    .order = BATCH_STATE + 1,
+};
+
+SQL(room_state_end_sql,
+    "UPDATE room_state s SET valid_to = (SELECT position FROM log_head) - u.back "
+    "FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[]) u(room, type, state_key, back) "
+    "WHERE s.room = u.room AND s.type = u.type AND s.state_key = u.state_key "
+    "AND s.valid_to = 9223372036854775807")
+
+static const struct batch_table room_state_ends = {
+    .sql = &room_state_end_sql,
+    .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_POSITION},
+    .columns_n = 4,
+    .order = BATCH_STATE, /* before the new rows, which it would end at once */
+};
+
+void room_state_write(struct write *w, int64_t room, int64_t type, const char *state_key, int at,
+                      int ends_at, bool had_predecessor)
+{
+    if (had_predecessor)
+        write_row(w, &room_state_ends, P(INT(room), INT(type), TEXT(state_key), POSITION(at)));
+    write_row(w, &room_state_rows,
+              P(INT(room), INT(type), TEXT(state_key), POSITION(at), POSITION_OR_NULL(ends_at)));
+}
+
+#define STATE_SELECT                                                                               \
+    "SELECT " EVENT_COLUMNS "FROM room_state s JOIN events e ON e.position = s.event "             \
+    "JOIN rooms r ON r.id = s.room "
+
+SQL(room_state_get_sql,
+    STATE_SELECT "WHERE s.room = $1 AND s.type = $2 AND s.state_key = $3 AND s.valid_from <= $4 "
+                 "AND s.valid_to > $4 ORDER BY s.valid_from DESC LIMIT 1")
+
+const struct err *room_state_get(struct tx *tx, int64_t room, int64_t type, const char *state_key,
+                                 int64_t at_position, const struct stored_event **ret)
+{
+    return event_rows_one(tx, &room_state_get_sql,
+                          P(INT(room), INT(type), TEXT(state_key), INT(at_position)), ret);
+}
+
+#define STATE_AT "WHERE s.room = $1 AND s.valid_to > $2 AND s.valid_from <= $2 "
+SQL(room_state_list_sql, STATE_SELECT STATE_AT "ORDER BY s.valid_from")
+SQL(room_state_others_sql, STATE_SELECT STATE_AT "AND s.type > 1 ORDER BY s.valid_from")
+SQL(room_state_only_members_sql, STATE_SELECT STATE_AT "AND s.type = 1 ORDER BY s.valid_from")
+
+const struct err *room_state_list(struct tx *tx, int64_t room, int64_t at_position,
+                                  enum state_part part, const struct stored_event **ret,
+                                  size_t *ret_n)
+{
+    struct sql *const by_part[] = {
+        [STATE_ALL] = &room_state_list_sql,
+        [STATE_WITHOUT_MEMBERS] = &room_state_others_sql,
+        [STATE_ONLY_MEMBERS] = &room_state_only_members_sql,
+    };
+    return event_rows(tx, by_part[part], P(INT(room), INT(at_position)), ret, ret_n);
+}
+
+SQL(room_state_changes_sql,
+    STATE_SELECT "WHERE s.room = $1 AND s.valid_from > $2 AND s.valid_from <= $3 "
+                 "AND s.valid_to > $3 ORDER BY s.valid_from")
+
+const struct err *room_state_changes(struct tx *tx, int64_t room, int64_t from, int64_t to,
+                                     const struct stored_event **ret, size_t *ret_n)
+{
+    return event_rows(tx, &room_state_changes_sql, P(INT(room), INT(from), INT(to)), ret, ret_n);
+}
+
+SQL(room_state_members_sql,
+    STATE_SELECT "WHERE s.room = $1 AND s.type = 1 AND s.state_key = ANY($3) "
+                 "AND s.valid_to > $2 AND s.valid_from <= $2")
+
+const struct err *room_state_members(struct tx *tx, int64_t room, int64_t at_position,
+                                     const char *const *user_ids, size_t n,
+                                     const struct stored_event **ret, size_t *ret_n)
+{
+    return event_rows(tx, &room_state_members_sql,
+                      P(INT(room), INT(at_position), TEXT_ARRAY(user_ids, n)), ret, ret_n);
+}
+
+SQL(room_state_members_page_sql,
+    STATE_SELECT "WHERE s.room = $1 AND s.type = 1 AND s.state_key > $3 "
+                 "AND s.valid_to > $2 AND s.valid_from <= $2 ORDER BY s.state_key LIMIT $4")
+
+const struct err *room_state_members_page(struct tx *tx, int64_t room, int64_t at_position,
+                                          const char *after, int64_t limit,
+                                          const struct stored_event **ret, size_t *ret_n)
+{
+    return event_rows(tx, &room_state_members_page_sql,
+                      P(INT(room), INT(at_position), TEXT(after), INT(limit)), ret, ret_n);
+}

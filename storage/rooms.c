@@ -1,0 +1,117 @@
+#include "storage/rooms.h"
+
+SQL(rooms_get_sql, "SELECT id, room_id, room_version, version, depth, notify_total, "
+                   "highlight_total, is_published FROM rooms WHERE id = $1")
+SQL(rooms_extremities_sql, "SELECT unnest(extremities) FROM rooms WHERE id = $1")
+
+const struct err *rooms_get(struct tx *tx, int64_t id, const struct room_head **ret)
+{
+    struct room_head *h = arena_alloc(tx->arena, sizeof *h);
+    const char *version;
+    bool found;
+    TRY(db_one(tx, &rooms_get_sql, P(INT(id)), &found,
+               R(INT_OUT(&h->id), TEXT_OUT(&h->room_id), TEXT_OUT(&version), INT_OUT(&h->version),
+                 INT_OUT(&h->depth), INT_OUT(&h->notify_total), INT_OUT(&h->highlight_total),
+                 BOOL_OUT(&h->is_published))));
+    if (!found) {
+        *ret = NULL;
+        return NULL;
+    }
+    h->room_version = room_version_find(version);
+    if (!h->room_version)
+        return err_internal("room %s has unknown version %s", h->room_id, version);
+    struct rows rows;
+    TRY(db_query(tx, &rooms_extremities_sql, P(INT(id)), &rows));
+    struct str *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    while (rows_next(&rows)) {
+        struct str bytes = row_bytes(&rows, 0);
+        list[h->extremities_n++] = (struct str){str_dup(tx->arena, bytes), bytes.n};
+    }
+    rows_finish(&rows);
+    h->extremities = list;
+    *ret = h;
+    return NULL;
+}
+
+SQL(rooms_next_id_sql, "SELECT nextval('rooms_id_seq')")
+
+const struct err *rooms_next_id(struct tx *tx, int64_t *ret)
+{
+    return db_one(tx, &rooms_next_id_sql, NO_PARAMS, NULL, R(INT_OUT(ret)));
+}
+
+/* bytea[] as text, since an array of arrays cannot be unnested by row. */
+static const char *extremities_text(struct arena *a, const struct room_head *h)
+{
+    buf_auto struct buf b = {0};
+    buf_add_char(&b, '{');
+    for (size_t i = 0; i < h->extremities_n; i++)
+        buf_printf(&b, "%s\"\\\\x%s\"", i ? "," : "",
+                   hex_encode(a, h->extremities[i].p, h->extremities[i].n));
+    buf_add_char(&b, '}');
+    return arena_memdup(a, b.p, b.n);
+}
+
+SQL(rooms_insert_sql,
+    "INSERT INTO rooms (id, room_id, room_version, version, depth, extremities, notify_total, "
+    "highlight_total, is_published) SELECT u.id, u.room_id, u.room_version, u.version, u.depth, "
+    "u.extremities::bytea[], u.notify_total, u.highlight_total, u.is_published "
+    "FROM unnest($1::int8[], $2::text[], $3::text[], $4::int8[], $5::int8[], $6::text[], "
+    "$7::int8[], $8::int8[], $9::bool[]) u(id, room_id, room_version, version, depth, "
+    "extremities, notify_total, highlight_total, is_published)")
+
+static const struct batch_table rooms_new_rows = {
+    .sql = &rooms_insert_sql,
+    .columns = {DB_INT8, DB_TEXT, DB_TEXT, DB_INT8, DB_INT8, DB_TEXT, DB_INT8, DB_INT8, DB_BOOL},
+    .columns_n = 9,
+    .order = BATCH_ROOMS,
+};
+
+void rooms_write_new(struct write *w, const struct room_head *h)
+{
+    write_row(w, &rooms_new_rows,
+              P(INT(h->id), TEXT(h->room_id), TEXT(h->room_version->id), INT(h->version),
+                INT(h->depth), TEXT(extremities_text(write_arena(w), h)), INT(h->notify_total),
+                INT(h->highlight_total), BOOL(h->is_published)));
+}
+
+SQL(rooms_head_sql,
+    "WITH changed AS (UPDATE rooms r SET version = u.version, depth = u.depth, "
+    "extremities = u.extremities::bytea[], notify_total = u.notify_total, "
+    "highlight_total = u.highlight_total "
+    "FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::text[], $6::int8[], "
+    "$7::int8[]) u(id, built_on, version, depth, extremities, notify_total, highlight_total) "
+    "WHERE r.id = u.id AND r.version = u.built_on RETURNING 1) "
+    "SELECT expect_rows((SELECT count(*) FROM changed), cardinality($1::int8[]))")
+
+enum { HEAD_ID, HEAD_BUILT_ON, HEAD_VALUES };
+
+/* Two writes to one room in one batch: the later head counts, the earlier base is checked. */
+static void merge_heads(struct db_param *older, const struct db_param *newer)
+{
+    memcpy(older + HEAD_VALUES, newer + HEAD_VALUES, 5 * sizeof *older);
+}
+
+static const struct batch_table rooms_head_rows = {
+    .sql = &rooms_head_sql,
+    .columns = {DB_INT8, DB_INT8, DB_INT8, DB_INT8, DB_TEXT, DB_INT8, DB_INT8},
+    .columns_n = 7,
+    .order = BATCH_ROOMS,
+    .key_columns = 1,
+    .merge = merge_heads,
+};
+
+void rooms_write_head(struct write *w, const struct room_head *h, int64_t built_on)
+{
+    write_row(w, &rooms_head_rows,
+              P(INT(h->id), INT(built_on), INT(h->version), INT(h->depth),
+                TEXT(extremities_text(write_arena(w), h)), INT(h->notify_total),
+                INT(h->highlight_total)));
+}
+
+SQL(rooms_set_published_sql, "UPDATE rooms SET is_published = $2 WHERE id = $1")
+
+const struct err *rooms_set_published(struct tx *tx, int64_t id, bool is_published)
+{
+    return db_exec(tx, &rooms_set_published_sql, P(INT(id), BOOL(is_published)), NULL);
+}

@@ -1,0 +1,34 @@
+/* rooms: one row a room, with the head that the next event builds upon. */
+#ifndef STORAGE_ROOMS_H
+#define STORAGE_ROOMS_H
+
+#include "matrix/room_version.h"
+#include "storage/write.h"
+
+struct room_head {
+    int64_t id;
+    const char *room_id;
+    const struct room_version *room_version;
+    int64_t version, depth;
+    int64_t notify_total, highlight_total;
+    const struct str *extremities; /* event ids as stored */
+    size_t extremities_n;
+    bool is_published;
+};
+
+/* NULL when there is no such room. */
+const struct err *rooms_get(struct tx *tx, int64_t id, const struct room_head **ret);
+
+/* An id for a room that is about to be made. */
+const struct err *rooms_next_id(struct tx *tx, int64_t *ret);
+
+/* A new room. */
+void rooms_write_new(struct write *w, const struct room_head *head);
+
+/* The new head; fails the write with ERR_CONFLICT unless the stored version is still `built_on`.
+ * Several in one batch merge into the last, checked against the first. */
+void rooms_write_head(struct write *w, const struct room_head *head, int64_t built_on);
+
+const struct err *rooms_set_published(struct tx *tx, int64_t id, bool is_published);
+
+#endif
