@@ -50,13 +50,12 @@ struct room {
     struct map members; /* users.id -> struct room_member: everybody who ever had one */
     int64_t joined_n, invited_n, joined_local_n;
     int64_t state_position; /* of the newest state change */
-    struct map watchers;    /* users.id -> struct session: active local members (session.h) */
+    int64_t *own_rules;     /* users.id of joined local members with push rules of their own */
+    size_t own_rules_n, own_rules_room;
 
     int refs;                   /* under the cache's lock */
     struct room *newer, *older; /* the cache's order of use */
-    bool member_names_indexed;
-    struct name_index
-        *names; /* words of display names of local members (unread.h); NULL: not built */
+    struct name_index *names;   /* words of local members' names (unread.h); NULL: not built */
 };
 
 /* M_NOT_FOUND-free: an unknown room gives NULL. The reference is dropped with the job's arena. */
@@ -101,12 +100,14 @@ const struct err *room_need_joined(struct room *room, int64_t user);
 const struct err *room_auth_state(struct job *job, struct room *room, const char *user_id,
                                   struct auth_state *ret);
 
-/* For append.c, with the lock held. */
+/* For append.c and unread.c, with the lock held. */
 struct room_state_slot {
     const struct event *event; /* owned reference */
     int64_t position;
     char key[]; /* the map's key */
 };
+struct room *room_create_unlisted(int64_t id, const char *room_id, const struct room_version *v);
+void room_destroy_unlisted(struct room *room); /* one that never got into the cache */
 const struct err *room_load_state_locked(struct job *job, struct room *room, const char *type,
                                          const char *state_key, const struct event **ret);
 

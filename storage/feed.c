@@ -111,7 +111,6 @@ static void remember(struct feed *f, const struct change *c)
     if (c->json.n)
         e->change.json.p = memcpy(into, c->json.p, c->json.n);
     e->change.event = c->event ? event_ref(c->event) : NULL;
-    e->change.extra = NULL;
     e->previous_of_room = chain(&f->rooms, c->room, c->position);
     e->previous_of_user = chain(&f->users, c->user, c->position);
     e->previous_of_kind = f->kinds[c->kind];

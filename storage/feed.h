@@ -38,7 +38,8 @@ struct change {
     /* CHANGE_EVENT, as stored: cumulative counters of the room (docs/architecture.md, "Unread"). */
     int64_t thread; /* position of the thread root; 0: main timeline */
     int64_t notify_total, highlight_total;
-    void *extra; /* CHANGE_EVENT: what rooms/ attached for its listener; not kept in the ring */
+    bool is_push_rules;         /* CHANGE_ACCOUNT_DATA: type m.push_rules */
+    bool has_own_rules;         /* member events: the local user has push rules of their own */
 };
 
 struct feed;

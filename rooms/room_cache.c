@@ -1,0 +1,294 @@
+#include "rooms/room_internal.h"
+
+#include "base/mem.h"
+#include "matrix/id.h"
+#include "storage/events.h"
+#include "storage/intern.h"
+
+#include <assert.h>
+
+enum { BYTES_A_ROOM = 64 * 1024, ROOMS_MIN = 64 };
+
+struct room_cache {
+    struct lock lock;
+    struct store *store;
+    struct map rooms;             /* rooms.id -> struct room */
+    struct room *newest, *oldest; /* the order of use */
+    size_t rooms_max;
+    int64_t loads, hits, evictions;
+};
+
+/* ---- the order of use --------------------------------------------------------------------------
+ */
+
+static void unlink_locked(struct room_cache *c, struct room *r)
+{
+    *(r->newer ? &r->newer->older : &c->newest) = r->older;
+    *(r->older ? &r->older->newer : &c->oldest) = r->newer;
+    r->newer = r->older = NULL;
+}
+
+static void link_newest_locked(struct room_cache *c, struct room *r)
+{
+    r->older = c->newest;
+    r->newer = NULL;
+    *(c->newest ? &c->newest->newer : &c->oldest) = r;
+    c->newest = r;
+}
+
+static void drop_locked(struct room_cache *c, struct room *r)
+{
+    map_remove_int(&c->rooms, r->id);
+    unlink_locked(c, r);
+    r->stale = true;
+    if (r->refs == 0)
+        room_destroy_unlisted(r);
+}
+
+static void evict_locked(struct room_cache *c)
+{
+    for (struct room *r = c->oldest, *newer; r && c->rooms.n > c->rooms_max; r = newer) {
+        newer = r->newer;
+        if (r->refs)
+            continue;
+        c->evictions++;
+        drop_locked(c, r);
+    }
+}
+
+/* ---- references --------------------------------------------------------------------------------
+ */
+
+struct held {
+    struct room_cache *cache;
+    struct room *room;
+};
+
+static void release(void *what)
+{
+    struct held *h = what;
+    LOCKED(&h->cache->lock);
+    assert(h->room->refs > 0);
+    if (--h->room->refs == 0 && h->room->stale)
+        room_destroy_unlisted(h->room);
+}
+
+static void hold_locked(struct job *job, struct room_cache *c, struct room *r)
+{
+    r->refs++;
+    struct held *h = arena_alloc(job->arena, sizeof *h);
+    *h = (struct held){c, r};
+    arena_defer(job->arena, release, h);
+}
+
+static struct room *find_cached(struct job *job, struct room_cache *c, int64_t id)
+{
+    LOCKED(&c->lock);
+    struct room *r = map_get_int(&c->rooms, id);
+    if (!r)
+        return NULL;
+    c->hits++;
+    if (c->newest != r) {
+        unlink_locked(c, r);
+        link_newest_locked(c, r);
+    }
+    hold_locked(job, c, r);
+    return r;
+}
+
+/* Puts a loaded room into the cache, unless a change was published while it was being read. */
+static struct room *insert(struct job *job, struct room_cache *c, struct room *r, int64_t before)
+{
+    LOCKED(&c->lock);
+    struct room *there = map_get_int(&c->rooms, r->id);
+    if (there) {
+        room_destroy_unlisted(r);
+        hold_locked(job, c, there);
+        return there;
+    }
+    map_put_int(&c->rooms, r->id, r);
+    link_newest_locked(c, r);
+    c->loads++;
+    if (feed_room_position(c->store->feed, r->id) > before) {
+        drop_locked(c, r);
+        return NULL;
+    }
+    hold_locked(job, c, r);
+    evict_locked(c);
+    return r;
+}
+
+const struct err *room_get_by_id(struct job *job, int64_t id, struct room **ret)
+{
+    struct room_cache *c = job->store->rooms;
+    struct room *r = find_cached(job, c, id);
+    while (!r) {
+        int64_t before = feed_position(job->store->feed);
+        TRY(room_load(job, id, &r));
+        if (!r)
+            break;
+        r = insert(job, c, r, before);
+    }
+    *ret = r;
+    return NULL;
+}
+
+const struct err *room_find(struct job *job, const char *room_id, struct room **ret)
+{
+    int64_t id = 0;
+    if (id_is_room(str_of(room_id)))
+        TRY(intern_find(job->store->intern, INTERN_ROOM, room_id, &id));
+    *ret = NULL;
+    return id ? room_get_by_id(job, id, ret) : NULL;
+}
+
+const struct err *room_get(struct job *job, const char *room_id, struct room **ret)
+{
+    struct room *r;
+    TRY(room_find(job, room_id, &r));
+    if (!r)
+        return err(ERR_NOT_FOUND, "Unknown room");
+    *ret = r;
+    return NULL;
+}
+
+void room_forget(struct job *job, struct room *r)
+{
+    struct room_cache *c = job->store->rooms;
+    LOCKED(&c->lock);
+    if (map_get_int(&c->rooms, r->id) == r)
+        drop_locked(c, r);
+}
+
+void room_cache_add_new(struct job *job, struct room *r)
+{
+    struct room_cache *c = job->store->rooms;
+    LOCKED(&c->lock);
+    if (map_get_int(&c->rooms, r->id)) {
+        r->stale = true; /* somebody was quicker and read it from the database */
+    } else {
+        map_put_int(&c->rooms, r->id, r);
+        link_newest_locked(c, r);
+    }
+    hold_locked(job, c, r);
+    evict_locked(c);
+}
+
+/* ---- keeping step with the log -----------------------------------------------------------------
+ */
+
+static struct room *take_for_listener(struct room_cache *c, int64_t id)
+{
+    LOCKED(&c->lock);
+    struct room *r = map_get_int(&c->rooms, id);
+    if (r)
+        r->refs++;
+    return r;
+}
+
+/* The member event's user was interned when the event was written; so this finds it in memory. */
+static void apply_member_locked(struct room_cache *c, struct room *r, const struct change *change)
+{
+    int64_t user = 0;
+    if (intern_find(c->store->intern, INTERN_USER, change->event->state_key, &user) || !user)
+        return;
+    const char *user_id;
+    if (intern_name(c->store->intern, INTERN_USER, user, &user_id))
+        return;
+    const struct room_member *before = map_get_int(&r->members, user);
+    struct str server = id_server(str_of(user_id));
+    room_put_member_locked(
+        r,
+        &(struct room_member){
+            .user = user,
+            .user_id = user_id,
+            .position = change->position,
+            .membership = membership_parse(json_text(event_content(change->event), "membership")),
+            .is_local = str_is(server, c->store->config->server_name),
+            .has_own_rules = change->has_own_rules || (before && before->has_own_rules),
+        });
+    name_index_destroy(r->names);
+    r->names = NULL;
+}
+
+static void apply_event(struct room_cache *c, const struct change *change)
+{
+    if (!change->event->state_key)
+        return;
+    struct room *r = take_for_listener(c, change->room);
+    if (!r)
+        return;
+    lock_take(&r->lock);
+    room_put_state_locked(r, change->event, change->position);
+    if (strcmp(change->event->type, "m.room.member") == 0)
+        apply_member_locked(c, r, change);
+    lock_release(&r->lock);
+    release(&(struct held){c, r});
+}
+
+/* Somebody's push rules became their own: every room they are in must know. */
+static void apply_push_rules(struct room_cache *c, int64_t user)
+{
+    LOCKED(&c->lock);
+    for (struct map_slot *s = NULL; (s = map_next(&c->rooms, s));) {
+        struct room *r = s->value;
+        lock_take(&r->lock);
+        room_set_own_rules_locked(r, user, true);
+        lock_release(&r->lock);
+    }
+}
+
+static void forget_all(struct room_cache *c)
+{
+    LOCKED(&c->lock);
+    while (c->newest)
+        drop_locked(c, c->newest);
+}
+
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct room_cache *c = ctx;
+    if (n == 0)
+        forget_all(c);
+    for (size_t i = 0; i < n; i++) {
+        if (changes[i].kind == CHANGE_EVENT)
+            apply_event(c, &changes[i]);
+        else if (changes[i].kind == CHANGE_ACCOUNT_DATA && changes[i].is_push_rules)
+            apply_push_rules(c, changes[i].user);
+    }
+}
+
+struct room_cache *room_cache_create(struct store *store)
+{
+    struct room_cache *c = mem_zalloc(sizeof *c);
+    lock_init(&c->lock, RANK_ROOM_CACHE);
+    c->store = store;
+    int64_t rooms = store->config->cache_size / BYTES_A_ROOM;
+    c->rooms_max = (size_t)(rooms > ROOMS_MIN ? rooms : ROOMS_MIN);
+    feed_listen(store->feed, on_changes, c);
+    return c;
+}
+
+void room_cache_destroy(struct room_cache *c)
+{
+    if (!c)
+        return;
+    forget_all(c);
+    map_finish(&c->rooms);
+    lock_finish(&c->lock);
+    free(c);
+}
+
+void room_cache_add_metrics(struct room_cache *c, struct buf *out)
+{
+    LOCKED(&c->lock);
+    buf_printf(
+        out,
+        "# TYPE concorde_room_cache_rooms gauge\nconcorde_room_cache_rooms %zu\n"
+        "# TYPE concorde_room_cache_hits_total counter\nconcorde_room_cache_hits_total %lld\n"
+        "# TYPE concorde_room_cache_loads_total counter\n"
+        "concorde_room_cache_loads_total %lld\n"
+        "# TYPE concorde_room_cache_evictions_total counter\n"
+        "concorde_room_cache_evictions_total %lld\n",
+        c->rooms.n, (long long)c->hits, (long long)c->loads, (long long)c->evictions);
+}
