@@ -44,14 +44,25 @@ void room_destroy_unlisted(struct room *r)
     free(r);
 }
 
-/* The key of the state map in a buffer on the stack or the arena. */
-static struct str state_map_key(struct arena *a, const char *type, const char *state_key)
+void room_rename_unlisted(struct room *r, const char *room_id)
 {
+    free((char *)r->room_id);
+    r->room_id = mem_strdup(room_id);
+}
+
+enum { MAP_KEY_MAX = 2 * EVENT_KEY_MAX + 1 };
+
+/* NULL also for keys longer than any event may have. */
+struct room_state_slot *room_state_slot_locked(struct room *r, const char *type,
+                                               const char *state_key)
+{
+    char key[MAP_KEY_MAX];
     size_t t = strlen(type), k = strlen(state_key);
-    char *p = arena_alloc(a, t + k + 2);
-    memcpy(p, type, t + 1);
-    memcpy(p + t + 1, state_key, k);
-    return (struct str){p, t + 1 + k};
+    if (t + 1 + k > sizeof key)
+        return NULL;
+    memcpy(key, type, t + 1);
+    memcpy(key + t + 1, state_key, k);
+    return map_get(&r->state, (struct str){key, t + 1 + k});
 }
 
 void room_put_state_locked(struct room *r, const struct event *e, int64_t position)
@@ -205,7 +216,7 @@ const struct err *room_load(struct job *job, int64_t id, struct room **ret)
 const struct err *room_load_state_locked(struct job *job, struct room *r, const char *type,
                                          const char *state_key, const struct event **ret)
 {
-    struct room_state_slot *slot = map_get(&r->state, state_map_key(job->arena, type, state_key));
+    struct room_state_slot *slot = room_state_slot_locked(r, type, state_key);
     *ret = NULL;
     if (slot) {
         *ret = slot->event;
@@ -242,8 +253,7 @@ const struct err *room_state_at_head(struct job *job, struct room *r, const char
     LOCKED(&r->lock);
     const struct event *e;
     TRY(room_load_state_locked(job, r, type, state_key, &e));
-    struct room_state_slot *slot =
-        e ? map_get(&r->state, state_map_key(job->arena, type, state_key)) : NULL;
+    struct room_state_slot *slot = e ? room_state_slot_locked(r, type, state_key) : NULL;
     *ret = keep(job, e);
     *ret_position = slot ? slot->position : 0;
     return NULL;

@@ -160,20 +160,6 @@ void room_forget(struct job *job, struct room *r)
         drop_locked(c, r);
 }
 
-void room_cache_add_new(struct job *job, struct room *r)
-{
-    struct room_cache *c = job->store->rooms;
-    LOCKED(&c->lock);
-    if (map_get_int(&c->rooms, r->id)) {
-        r->stale = true; /* somebody was quicker and read it from the database */
-    } else {
-        map_put_int(&c->rooms, r->id, r);
-        link_newest_locked(c, r);
-    }
-    hold_locked(job, c, r);
-    evict_locked(c);
-}
-
 /* ---- keeping step with the log -----------------------------------------------------------------
  */
 
@@ -211,16 +197,29 @@ static void apply_member_locked(struct room_cache *c, struct room *r, const stru
     r->names = NULL;
 }
 
+/* What is cached of a state event that was redacted. */
+static void apply_redaction_locked(struct room *r, const struct change *change)
+{
+    const struct event *left = change->redacted_event;
+    struct room_state_slot *slot = room_state_slot_locked(r, left->type, left->state_key);
+    if (slot && slot->position == change->redacts_position)
+        room_put_state_locked(r, left, change->redacts_position);
+}
+
 static void apply_event(struct room_cache *c, const struct change *change)
 {
-    if (!change->event->state_key)
+    bool redacts_state = change->redacted_event && change->redacted_event->state_key;
+    if (!change->event->state_key && !redacts_state)
         return;
     struct room *r = take_for_listener(c, change->room);
     if (!r)
         return;
     lock_take(&r->lock);
-    room_put_state_locked(r, change->event, change->position);
-    if (strcmp(change->event->type, "m.room.member") == 0)
+    if (redacts_state)
+        apply_redaction_locked(r, change);
+    if (change->event->state_key)
+        room_put_state_locked(r, change->event, change->position);
+    if (change->event->state_key && strcmp(change->event->type, "m.room.member") == 0)
         apply_member_locked(c, r, change);
     lock_release(&r->lock);
     release(&(struct held){c, r});

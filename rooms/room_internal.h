@@ -10,10 +10,12 @@ const struct err *room_load(struct job *job, int64_t id, struct room **ret);
 
 /* Idempotent: an older position than the one that is there changes nothing. */
 void room_put_state_locked(struct room *r, const struct event *e, int64_t position);
+struct room_state_slot *room_state_slot_locked(struct room *r, const char *type,
+                                               const char *state_key); /* NULL: not in memory */
 void room_put_member_locked(struct room *r, const struct room_member *member);
 void room_set_own_rules_locked(struct room *r, int64_t user, bool has);
 
-/* A room that append.c made and committed enters the cache. */
-void room_cache_add_new(struct job *job, struct room *r);
+/* In v12 a room learns its id from its create event. */
+void room_rename_unlisted(struct room *r, const char *room_id);
 
 #endif

@@ -74,10 +74,13 @@ void relations_write(struct write *w, const struct room_version *v, const struct
 
 #define VALID_FOREVER INT64_MAX
 
-/* State intervals. The change `at` made this event the current one of its key; the one before it
- * ends there. ends_at: a later change of the same write already replaces it (0: none). */
+/* State intervals. The change `at` made this event the current one of its key; the one before it in
+ * the database (had_predecessor) ends there. */
 void room_state_write(struct write *w, int64_t room, int64_t type, const char *state_key, int at,
-                      int ends_at, bool had_predecessor);
+                      bool had_predecessor);
+/* One that was written as change `began_at` of the same write ends with change `ends_at`. */
+void room_state_end_in_write(struct write *w, int64_t room, int64_t type, const char *state_key,
+                             int began_at, int ends_at);
 
 /* One key's event at a position (VALID_FOREVER - 1: now); NULL when there was none. */
 const struct err *room_state_get(struct tx *tx, int64_t room, int64_t type, const char *state_key,

@@ -96,6 +96,18 @@ static const char *copy_text(char **into, const char *s)
     return copy;
 }
 
+/* Readers of the ring must not see what a redaction took away. */
+static void redact_in_ring(struct feed *f, const struct change *redaction)
+{
+    int64_t target = redaction->redacts_position;
+    if (target < f->oldest || target >= redaction->position)
+        return;
+    struct change *c = &entry_at(f, target)->change;
+    event_unref(c->event);
+    c->event = event_ref(redaction->redacted_event);
+    c->redacted_by = redaction->position;
+}
+
 /* Copies a change so that nothing in it belongs to the writer any more. */
 static void remember(struct feed *f, const struct change *c)
 {
@@ -111,6 +123,9 @@ static void remember(struct feed *f, const struct change *c)
     if (c->json.n)
         e->change.json.p = memcpy(into, c->json.p, c->json.n);
     e->change.event = c->event ? event_ref(c->event) : NULL;
+    e->change.redacted_event = NULL;
+    if (c->redacted_event)
+        redact_in_ring(f, c);
     e->previous_of_room = chain(&f->rooms, c->room, c->position);
     e->previous_of_user = chain(&f->users, c->user, c->position);
     e->previous_of_kind = f->kinds[c->kind];

@@ -38,8 +38,11 @@ struct change {
     /* CHANGE_EVENT, as stored: cumulative counters of the room (docs/architecture.md, "Unread"). */
     int64_t thread; /* position of the thread root; 0: main timeline */
     int64_t notify_total, highlight_total;
-    bool is_push_rules;         /* CHANGE_ACCOUNT_DATA: type m.push_rules */
-    bool has_own_rules;         /* member events: the local user has push rules of their own */
+    int64_t redacts_position;           /* CHANGE_EVENT, a redaction that applies: its target ... */
+    const struct event *redacted_event; /* ... and what is left of that; not kept in the ring */
+    int64_t redacted_by; /* CHANGE_EVENT: position of the redaction of this event; 0: none */
+    bool is_push_rules;  /* CHANGE_ACCOUNT_DATA: type m.push_rules */
+    bool has_own_rules;  /* member events: the local user has push rules of their own */
 };
 
 struct feed;

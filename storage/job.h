@@ -11,6 +11,7 @@ struct feed;
 struct intern;
 struct room_cache;    /* rooms/room.h */
 struct session_table; /* rooms/session.h */
+struct txn_memory;
 
 /* What lives as long as the process. Made by server/main.c, shared by all threads. */
 struct store {
@@ -22,6 +23,7 @@ struct store {
     struct intern *intern;
     struct room_cache *rooms;
     struct session_table *sessions;
+    struct txn_memory *txns; /* rooms/txn.h */
 };
 
 struct job {

@@ -101,3 +101,11 @@ const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool
     *ret_done = n > 0;
     return NULL;
 }
+
+SQL(members_have_own_rules_sql, "SELECT EXISTS (SELECT 1 FROM account_data WHERE \"user\" = $1 "
+                                "AND room = 0 AND type = 'm.push_rules')")
+
+const struct err *members_have_own_rules(struct tx *tx, int64_t user, bool *ret)
+{
+    return db_one(tx, &members_have_own_rules_sql, P(INT(user)), NULL, R(BOOL_OUT(ret)));
+}

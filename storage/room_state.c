@@ -1,17 +1,20 @@
 /* State as intervals: one row for each change of a room's current state (docs/architecture.md). */
 #include "storage/event_rows.h"
 
+static void keep_older(struct db_param *older, const struct db_param *newer)
+{
+}
+
 SQL(room_state_insert_sql,
     "INSERT INTO room_state (room, type, state_key, event, valid_from, valid_to) "
     "SELECT u.room, u.type, u.state_key, h.position - u.back, h.position - u.back, "
-    "COALESCE(h.position - u.ends, 9223372036854775807) "
-    "FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[], $5::int8[]) "
-    "u(room, type, state_key, back, ends), log_head h")
+    "9223372036854775807 FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[]) "
+    "u(room, type, state_key, back), log_head h")
 
 static const struct batch_table room_state_rows = {
     .sql = &room_state_insert_sql,
-    .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_POSITION, DB_POSITION},
-    .columns_n = 5,
+    .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_POSITION},
+    .columns_n = 4,
     .order = BATCH_STATE + 1,
 };
 
@@ -26,15 +29,28 @@ static const struct batch_table room_state_ends = {
     .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_POSITION},
     .columns_n = 4,
     .order = BATCH_STATE, /* before the new rows, which it would end at once */
+    .key_columns = 3,
+    .merge = keep_older, /* the first of several changes in one write ends the old interval */
 };
 
 void room_state_write(struct write *w, int64_t room, int64_t type, const char *state_key, int at,
-                      int ends_at, bool had_predecessor)
+                      bool had_predecessor)
 {
     if (had_predecessor)
         write_row(w, &room_state_ends, P(INT(room), INT(type), TEXT(state_key), POSITION(at)));
-    write_row(w, &room_state_rows,
-              P(INT(room), INT(type), TEXT(state_key), POSITION(at), POSITION_OR_NULL(ends_at)));
+    write_row(w, &room_state_rows, P(INT(room), INT(type), TEXT(state_key), POSITION(at)));
+}
+
+SQL(room_state_end_in_write_sql,
+    "UPDATE room_state SET valid_to = log_at($5) "
+    "WHERE room = $1 AND type = $2 AND state_key = $3 AND valid_from = log_at($4)")
+
+void room_state_end_in_write(struct write *w, int64_t room, int64_t type, const char *state_key,
+                             int began_at, int ends_at)
+{
+    write_statement(
+        w, &room_state_end_in_write_sql,
+        P(INT(room), INT(type), TEXT(state_key), POSITION(began_at), POSITION(ends_at)));
 }
 
 #define STATE_SELECT                                                                               \

@@ -51,6 +51,16 @@ void write_statement(struct write *w, struct sql *sql, const struct db_param *pa
     w->last_statement = &s->next;
 }
 
+size_t write_changes_n(const struct write *w)
+{
+    return w->changes_n;
+}
+
+void write_abandon(struct write *w)
+{
+    sem_destroy(&w->done);
+}
+
 bool write_is_empty(const struct write *w)
 {
     return !w->rows && !w->statements && !w->changes_n;

@@ -55,7 +55,10 @@ int write_change(struct write *w, const struct change *c);
 void write_row(struct write *w, const struct batch_table *t, const struct db_param *values,
                size_t n);
 void write_statement(struct write *w, struct sql *s, const struct db_param *params, size_t n);
+size_t write_changes_n(const struct write *w);
 bool write_is_empty(const struct write *w);
+/* For one that is not committed after all. */
+void write_abandon(struct write *w);
 struct arena *write_arena(const struct write *w); /* lives until write_commit has returned */
 
 /* Queues the write (in the order of calls) without waiting: what a caller does under a lock that

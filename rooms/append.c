@@ -1,0 +1,194 @@
+#include "rooms/append.h"
+
+#include "base/sha256.h"
+#include "matrix/id.h"
+#include "rooms/draft.h"
+#include "rooms/room_internal.h"
+#include "rooms/txn.h"
+#include "storage/events.h"
+#include "storage/intern.h"
+
+enum { ATTEMPTS = 8 };
+
+/* ---- transaction ids ---------------------------------------------------------------------------
+ */
+
+struct str txn_key(struct arena *a, const struct new_event *e)
+{
+    unsigned char hash[SHA256_BYTES];
+    const struct str parts[] = {str_of(e->txn_scope), {"", 1}, str_of(e->client_txn)};
+    sha256_parts(parts, sizeof parts / sizeof *parts, hash);
+    return (struct str){arena_memdup(a, hash, TXN_KEY_BYTES), TXN_KEY_BYTES};
+}
+
+/* The event that an earlier request with this transaction id made; NULL when there was none. */
+static const struct err *find_earlier(struct job *job, const struct author *author,
+                                      const struct new_event *e, const char **ret_id)
+{
+    int64_t position;
+    const struct stored_event *stored = NULL;
+    TRY(event_txns_find(job_tx(job), author->device, txn_key(job->arena, e), &position));
+    if (position)
+        TRY(events_get(job_tx(job), position, &stored));
+    *ret_id = stored ? stored->event->event_id : NULL;
+    return NULL;
+}
+
+/* ---- appending ---------------------------------------------------------------------------------
+ */
+
+/* Takes the room's lock when nobody's state change is in the way. False: the room was dropped. */
+static bool lock_for_writing(struct room *room)
+{
+    lock_take(&room->lock);
+    while (room->busy && !room->stale)
+        lock_wait(&room->lock, &room->changed);
+    if (!room->stale)
+        return true;
+    lock_release(&room->lock);
+    return false;
+}
+
+static const struct err *build_all(struct draft *d, const struct new_event *events, size_t n,
+                                   const char **ret_ids)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct event *e;
+        TRY(draft_add(d, &events[i], &e));
+        ret_ids[i] = e->event_id;
+    }
+    return NULL;
+}
+
+static void end_busy(struct room *room)
+{
+    LOCKED(&room->lock);
+    room->busy = false;
+    pthread_cond_broadcast(&room->changed);
+}
+
+/* One attempt. ERR_CONFLICT: another writer was first, the room must be read anew. */
+static const struct err *try_append(struct job *job, struct room *room, const struct author *author,
+                                    const struct new_event *events, size_t n, const char **ret_ids)
+{
+    struct write *w = write_begin(job);
+    struct draft d;
+    if (!lock_for_writing(room)) {
+        write_abandon(w);
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    }
+    draft_init(&d, job, room, author, w);
+    const struct err *e = build_all(&d, events, n, ret_ids);
+    if (e) {
+        lock_release(&room->lock);
+        write_abandon(w);
+        return e;
+    }
+    struct room_head head;
+    draft_head(&d, &head);
+    rooms_write_head(w, &head, d.built_on);
+    write_enqueue(job, w);
+    draft_apply_head(&d);
+    room->busy = d.changes_state;
+    lock_release(&room->lock);
+
+    e = write_wait(job, w, NULL);
+    if (e)
+        room_forget(job, room); /* the head that others may have built upon never happened */
+    if (d.changes_state)
+        end_busy(room);
+    return e;
+}
+
+const struct err *room_append(struct job *job, struct room *room, const struct author *author,
+                              const struct new_event *events, size_t n, const char **ret_ids)
+{
+    bool has_txn = n == 1 && events[0].client_txn && author->device;
+    struct str key = has_txn ? txn_key(job->arena, &events[0]) : (struct str){0};
+    if (has_txn && (ret_ids[0] = txn_recent(job, author->device, key)))
+        return NULL;
+    const struct err *e = NULL;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        e = try_append(job, room, author, events, n, ret_ids);
+        if (!e) {
+            if (has_txn)
+                txn_remember(job->store->txns, author->device, key, ret_ids[0]);
+            return NULL;
+        }
+        if (e->code != ERR_CONFLICT)
+            return e;
+        if (has_txn) {
+            TRY(find_earlier(job, author, &events[0], ret_ids));
+            if (ret_ids[0])
+                return NULL;
+        }
+        TRY(room_get_by_id(job, room->id, &room));
+    }
+    return err_copy(e);
+}
+
+const struct err *room_set_state(struct job *job, struct room *room, const struct author *author,
+                                 const struct new_event *event, const char **ret_id)
+{
+    const struct event *current;
+    TRY(room_state(job, room, event->type, event->state_key, &current));
+    if (current && strcmp(current->sender, author->user_id) == 0) {
+        buf_auto struct buf wanted = {0};
+        TRY(canonical_json_add(&wanted, room->version->canonical, event->content));
+        if (str_eq(buf_str(&wanted), current->content)) {
+            *ret_id = current->event_id;
+            return NULL;
+        }
+    }
+    return room_append(job, room, author, event, 1, ret_id);
+}
+
+/* ---- new rooms ---------------------------------------------------------------------------------
+ */
+
+/* In v12 the create event names the room, so it is built before the room has an id. */
+static const struct err *build_new(struct draft *d, const struct new_event *events, size_t n,
+                                   const char **ret_ids)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct event *e;
+        TRY(draft_add(d, &events[i], &e));
+        ret_ids[i] = e->event_id;
+        if (i == 0 && d->room->version->room_id_is_create_hash)
+            room_rename_unlisted(d->room, e->room_id);
+    }
+    return NULL;
+}
+
+const struct err *room_append_new(struct job *job, const struct room_version *version,
+                                  const struct author *author, const struct new_event *events,
+                                  size_t n, const char **ret_room_id, const char **ret_ids)
+{
+    int64_t id;
+    TRY(rooms_next_id(job_tx(job), &id));
+    const char *room_id = version->room_id_is_create_hash
+                              ? "!"
+                              : id_make(job->arena, '!', job->store->config->server_name);
+    struct room *room = room_create_unlisted(id, room_id, version);
+    struct write *w = write_begin(job);
+    struct draft d;
+    lock_take(&room->lock);
+    draft_init(&d, job, room, author, w);
+    const struct err *e = build_new(&d, events, n, ret_ids);
+    lock_release(&room->lock);
+    struct room_head head;
+    draft_head(&d, &head);
+    head.room_id = arena_strdup(job->arena, head.room_id);
+    if (!e) {
+        rooms_write_new(w, &head);
+        e = write_commit(job, w, NULL);
+    } else {
+        write_abandon(w);
+    }
+    room_destroy_unlisted(room);
+    if (e)
+        return e;
+    intern_remember(job->store->intern, INTERN_ROOM, head.room_id, id);
+    *ret_room_id = head.room_id;
+    return NULL;
+}

@@ -1,0 +1,296 @@
+#include "rooms/draft.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "matrix/id.h"
+#include "rooms/redaction.h"
+#include "rooms/relations.h"
+#include "rooms/stripped.h"
+#include "rooms/txn.h"
+#include "rooms/unread.h"
+#include "storage/events.h"
+#include "storage/intern.h"
+
+enum { VIEW_MAX = 12 };
+
+/* The state that one event is judged by: the events it cites, and the create event. */
+struct view {
+    struct draft *draft;
+    const struct event *events[VIEW_MAX];
+    size_t n;
+    const struct err *error;
+};
+
+void draft_init(struct draft *d, struct job *job, struct room *room, const struct author *author,
+                struct write *w)
+{
+    *d = (struct draft){
+        .job = job,
+        .room = room,
+        .author = author,
+        .write = w,
+        .built_on = room->head_version,
+        .version = room->head_version,
+        .depth = room->depth,
+        .notify_total = room->notify_total,
+        .highlight_total = room->highlight_total,
+        .extremities = room->extremities,
+        .extremities_n = room->extremities_n,
+        /* v1 and v2 need the previous event's bytes, so they wait until it is stored. */
+        .changes_state = room->version->event_id == EVENT_ID_GIVEN,
+    };
+}
+
+static struct draft_event *find_drafted(const struct draft *d, const char *type,
+                                        const char *state_key)
+{
+    for (struct draft_event *e = d->newest; e; e = e->next)
+        if (e->event->state_key && strcmp(e->event->type, type) == 0 &&
+            strcmp(e->event->state_key, state_key) == 0)
+            return e;
+    return NULL;
+}
+
+const struct err *draft_state(struct draft *d, const char *type, const char *state_key,
+                              const struct event **ret)
+{
+    const struct draft_event *drafted = find_drafted(d, type, state_key);
+    if (drafted) {
+        *ret = drafted->event;
+        return NULL;
+    }
+    return room_load_state_locked(d->job, d->room, type, state_key, ret);
+}
+
+static void add_to_view(void *ctx, const char *type, const char *state_key)
+{
+    struct view *v = ctx;
+    const struct event *e = NULL;
+    if (!v->error)
+        v->error = draft_state(v->draft, type, state_key, &e);
+    if (e && v->n < VIEW_MAX)
+        v->events[v->n++] = e;
+}
+
+static const struct event *view_get(const struct auth_state *s, const char *type,
+                                    const char *state_key)
+{
+    const struct view *v = s->ctx;
+    for (size_t i = 0; i < v->n; i++)
+        if (strcmp(v->events[i]->type, type) == 0 &&
+            strcmp(v->events[i]->state_key, state_key) == 0)
+            return v->events[i];
+    return NULL;
+}
+
+/* v1 and v2 events name the hashes of what they cite. */
+static const char *reference_hash_text(struct draft *d, const struct event *e)
+{
+    unsigned char hash[32];
+    event_reference_hash(e, hash);
+    return base64_encode(d->job->arena, BASE64_STANDARD, hash, sizeof hash);
+}
+
+static const struct err *prev_hashes(struct draft *d, size_t n, const char *const **ret)
+{
+    const char **hashes = arena_alloc_array(d->job->arena, n + 1, sizeof *hashes);
+    for (size_t i = 0; i < n; i++) {
+        const struct stored_event *stored = NULL;
+        const struct event *e = d->newest ? d->newest->event : NULL;
+        if (!e || strcmp(e->event_id, d->extremities[i]) != 0) {
+            TRY(events_get_by_id(job_tx(d->job), d->extremities[i], &stored));
+            if (!stored)
+                return err_internal("extremity %s is missing", d->extremities[i]);
+            e = stored->event;
+        }
+        hashes[i] = reference_hash_text(d, e);
+    }
+    *ret = hashes;
+    return NULL;
+}
+
+static const char *const *auth_hashes(struct draft *d, const struct event *const *events, size_t n)
+{
+    const char **hashes = arena_alloc_array(d->job->arena, n + 1, sizeof *hashes);
+    for (size_t i = 0; i < n; i++)
+        hashes[i] = reference_hash_text(d, events[i]);
+    return hashes;
+}
+
+/* The state the event must cite, then the event itself, then the verdict of the rules. */
+static const struct err *build_and_check(struct draft *d, const struct new_event *wanted,
+                                         const struct event **ret)
+{
+    struct arena *a = d->job->arena;
+    const struct room_version *version = d->room->version;
+    json_t *content = NULL;
+    if (strcmp(wanted->type, "m.room.member") == 0)
+        TRY(json_read(a, wanted->content, &content));
+    struct view view = {.draft = d};
+    auth_events_for(version, wanted->type, d->author->user_id, wanted->state_key, content,
+                    add_to_view, &view);
+    size_t auth_n = view.n;
+    if (!view_get(&(struct auth_state){.ctx = &view}, "m.room.create", ""))
+        add_to_view(&view, "m.room.create", ""); /* v12 judges by it without citing it */
+    if (view.error)
+        return view.error;
+
+    const char *auth_ids[VIEW_MAX];
+    for (size_t i = 0; i < auth_n; i++)
+        auth_ids[i] = view.events[i]->event_id;
+    bool is_v12_create = version->room_id_is_create_hash && d->extremities_n == 0;
+    struct event_template t = {
+        .room_id = is_v12_create ? NULL : d->room->room_id,
+        .type = wanted->type,
+        .sender = d->author->user_id,
+        .state_key = wanted->state_key,
+        .redacts = wanted->redacts,
+        .content = wanted->content,
+        .origin_server_ts = wanted->origin_server_ts ? wanted->origin_server_ts : now_ms(),
+        .depth = d->depth + 1,
+        .prev_events = d->extremities,
+        .prev_n = d->extremities_n < EVENT_PREV_MAX ? d->extremities_n : EVENT_PREV_MAX,
+        .auth_events = auth_ids,
+        .auth_n = auth_n,
+    };
+    if (version->event_id == EVENT_ID_GIVEN) {
+        TRY(prev_hashes(d, t.prev_n, &t.prev_hashes));
+        t.auth_hashes = auth_hashes(d, view.events, auth_n);
+    }
+    struct event *built;
+    TRY(event_build(version, &t, d->job->store->config->server_name, &d->job->store->signing_key,
+                    &built));
+    *ret = event_keep(a, built);
+    return auth_check(*ret, &(struct auth_state){.get = view_get, .ctx = &view});
+}
+
+/* The rows of a state event: its interval, and for member events the membership. */
+static const struct err *write_state(struct draft *d, struct draft_event *e, struct change *change)
+{
+    const struct event *before;
+    struct draft_event *drafted = find_drafted(d, e->event->type, e->event->state_key);
+    TRY(room_load_state_locked(d->job, d->room, e->event->type, e->event->state_key, &before));
+    if (drafted) /* replaced within one write: its interval ends where this one begins */
+        room_state_end_in_write(d->write, d->room->id, drafted->type, e->event->state_key,
+                                drafted->at, e->at);
+    room_state_write(d->write, d->room->id, e->type, e->event->state_key, e->at, before != NULL);
+    d->changes_state = true;
+    if (strcmp(e->event->type, "m.room.member") != 0)
+        return NULL;
+    int64_t target;
+    TRY(intern_id(d->job->store->intern, INTERN_USER, e->event->state_key, &target));
+    enum membership m = membership_parse(json_text(event_content(e->event), "membership"));
+    bool is_local =
+        str_is(id_server(str_of(e->event->state_key)), d->job->store->config->server_name);
+    struct str stripped = {0};
+    if (m == MEMBERSHIP_INVITE || m == MEMBERSHIP_KNOCK)
+        TRY(stripped_state(d, e->event, &stripped));
+    if (is_local && m == MEMBERSHIP_JOIN)
+        TRY(members_have_own_rules(job_tx(d->job), target, &change->has_own_rules));
+    members_write(d->write, d->room->id, target, m, e->at, is_local, stripped);
+    return NULL;
+}
+
+static const struct err *write_event(struct draft *d, struct draft_event *e)
+{
+    const struct new_event *wanted = e->wanted;
+    struct arena *a = d->job->arena;
+    struct change change = {
+        .kind = CHANGE_EVENT,
+        .room = d->room->id,
+        .user = d->author->user,
+        .event = e->event,
+        .client_txn = wanted->client_txn,
+        .client_device = wanted->client_txn ? d->author->device : 0,
+    };
+    TRY(intern_id(d->job->store->intern, INTERN_TYPE, wanted->type, &e->type));
+    struct relation relation = {0};
+    TRY(relation_of_new_event(d->job, d->room, e->event, &relation, &change.thread));
+    if (strcmp(wanted->type, "m.room.redaction") == 0)
+        TRY(redaction_prepare(d, e->event, &change));
+    e->at = (int)write_changes_n(d->write) + 1;
+    int notify = 0, highlight = 0;
+    TRY(unread_evaluate_locked(d->job, d->room, d->write, e->at, e->event, change.thread, &notify,
+                               &highlight));
+    change.notify_total = d->notify_total += notify;
+    change.highlight_total = d->highlight_total += highlight;
+    if (wanted->state_key)
+        TRY(write_state(d, e, &change));
+    if (change.redacted_event)
+        redaction_write(d, e->event, &change, e->at);
+    write_change(d->write, &change);
+    struct stored_event stored = {
+        .room = d->room->id,
+        .sender = d->author->user,
+        .type = e->type,
+        .thread = change.thread,
+        .notify_total = change.notify_total,
+        .highlight_total = change.highlight_total,
+        .client_device = change.client_device,
+        .client_txn = change.client_txn,
+        .is_state = wanted->state_key != NULL,
+        .event = e->event,
+    };
+    events_write(d->write, &stored, e->at);
+    if (relation.parent)
+        relations_write(d->write, d->room->version, &relation, d->room->id, d->author->user,
+                        e->type, e->at);
+    if (wanted->client_txn)
+        event_txns_write(d->write, d->author->device, txn_key(a, wanted), e->at);
+    return NULL;
+}
+
+const struct err *draft_add(struct draft *d, const struct new_event *wanted,
+                            const struct event **ret)
+{
+    struct draft_event *e = arena_alloc(d->job->arena, sizeof *e);
+    e->wanted = wanted;
+    TRY(build_and_check(d, wanted, &e->event));
+    TRY(write_event(d, e));
+    e->next = d->newest;
+    d->newest = e;
+    d->depth++;
+    d->version++;
+    const char **extremity = arena_alloc(d->job->arena, sizeof *extremity);
+    *extremity = e->event->event_id;
+    d->extremities = extremity;
+    d->extremities_n = 1;
+    *ret = e->event;
+    return NULL;
+}
+
+void draft_head(const struct draft *d, struct room_head *ret)
+{
+    struct arena *a = d->job->arena;
+    struct str *ids = arena_alloc_array(a, d->extremities_n + 1, sizeof *ids);
+    for (size_t i = 0; i < d->extremities_n; i++)
+        ids[i] = event_id_to_bytes(a, d->room->version, d->extremities[i]);
+    *ret = (struct room_head){
+        .id = d->room->id,
+        .room_id = d->room->room_id,
+        .room_version = d->room->version,
+        .version = d->version,
+        .depth = d->depth,
+        .notify_total = d->notify_total,
+        .highlight_total = d->highlight_total,
+        .extremities = ids,
+        .extremities_n = d->extremities_n,
+    };
+}
+
+void draft_apply_head(const struct draft *d)
+{
+    struct room *r = d->room;
+    const char **copy = mem_zalloc((d->extremities_n + 1) * sizeof *copy);
+    for (size_t i = 0; i < d->extremities_n; i++)
+        copy[i] = mem_strdup(d->extremities[i]);
+    for (size_t i = 0; i < r->extremities_n; i++)
+        free((char *)r->extremities[i]);
+    free(r->extremities);
+    r->extremities = copy;
+    r->extremities_n = d->extremities_n;
+    r->head_version = d->version;
+    r->depth = d->depth;
+    r->notify_total = d->notify_total;
+    r->highlight_total = d->highlight_total;
+}

@@ -1,0 +1,21 @@
+/* Redactions of events of ours (client-server-api, "Redactions"): may it be applied, and what
+ * becomes of its target. */
+#ifndef ROOMS_REDACTION_H
+#define ROOMS_REDACTION_H
+
+#include "rooms/draft.h"
+
+/* Finds the target and fills change->redacts_position and change->redacted_event, when there is
+ * such an event in this room. M_FORBIDDEN when the sender may not redact it. */
+const struct err *redaction_prepare(struct draft *d, const struct event *redaction,
+                                    struct change *change);
+
+/* Writes the redacted bytes of the target. */
+void redaction_write(struct draft *d, const struct event *redaction, const struct change *change,
+                     int at);
+
+/* The redacted form of an event. Kept by the arena. */
+const struct err *redaction_redact(struct arena *a, const struct event *e,
+                                   const struct event **ret);
+
+#endif

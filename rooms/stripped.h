@@ -1,0 +1,12 @@
+/* Stripped state (client-server-api, "Stripped state"): what an invited or knocking user is shown
+ * of a room. */
+#ifndef ROOMS_STRIPPED_H
+#define ROOMS_STRIPPED_H
+
+#include "rooms/draft.h"
+
+/* The JSON array for the target of a membership event that is being drafted, that event included.
+ * In the job's arena. */
+const struct err *stripped_state(struct draft *d, const struct event *member, struct str *ret);
+
+#endif
