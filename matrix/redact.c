@@ -4,41 +4,35 @@
 
 #include <stddef.h>
 
-/* Which room versions a row is for: a flag of struct room_version, by its offset. */
-struct when {
-    enum { ALWAYS, IF_SET, UNLESS_SET } how;
-    size_t flag;
-};
-#define IF(field)                                                                                  \
-    {                                                                                              \
-        IF_SET, offsetof(struct room_version, field)                                               \
-    }
-#define UNLESS(field)                                                                              \
-    {                                                                                              \
-        UNLESS_SET, offsetof(struct room_version, field)                                           \
-    }
+/* Which room versions a row is for: those that have set, or not set, a flag of struct room_version,
+ * which is given by its offset. */
+enum when { FOR_ALL, IF_SET, UNLESS_SET };
+#define ALWAYS FOR_ALL, 0
+#define IF(field) IF_SET, offsetof(struct room_version, field)
+#define UNLESS(field) UNLESS_SET, offsetof(struct room_version, field)
 
-static bool applies(const struct when *w, const struct room_version *v)
+static bool applies(enum when when, size_t flag, const struct room_version *v)
 {
-    return w->how == ALWAYS || *((const bool *)((const char *)v + w->flag)) == (w->how == IF_SET);
+    return when == FOR_ALL || *((const bool *)((const char *)v + flag)) == (when == IF_SET);
 }
 
 static const struct {
     const char *key;
-    struct when when;
+    enum when when;
+    size_t flag;
 } kept_members[] = {
-    {"event_id", {ALWAYS}},
-    {"type", {ALWAYS}},
-    {"room_id", {ALWAYS}},
-    {"sender", {ALWAYS}},
-    {"state_key", {ALWAYS}},
-    {"content", {ALWAYS}},
-    {"hashes", {ALWAYS}},
-    {"signatures", {ALWAYS}},
-    {"depth", {ALWAYS}},
-    {"prev_events", {ALWAYS}},
-    {"auth_events", {ALWAYS}},
-    {"origin_server_ts", {ALWAYS}},
+    {"event_id", ALWAYS},
+    {"type", ALWAYS},
+    {"room_id", ALWAYS},
+    {"sender", ALWAYS},
+    {"state_key", ALWAYS},
+    {"content", ALWAYS},
+    {"hashes", ALWAYS},
+    {"signatures", ALWAYS},
+    {"depth", ALWAYS},
+    {"prev_events", ALWAYS},
+    {"auth_events", ALWAYS},
+    {"origin_server_ts", ALWAYS},
     {"prev_state", UNLESS(redact_v11)},
     {"origin", UNLESS(redact_v11)},
     {"membership", UNLESS(redact_v11)},
@@ -47,27 +41,28 @@ static const struct {
 #define ANY_KEY NULL
 static const struct kept {
     const char *type, *key;
-    struct when when;
+    enum when when;
+    size_t flag;
     const char *inner; /* only this member of an object */
 } kept_content[] = {
-    {"m.room.member", "membership", {ALWAYS}, NULL},
+    {"m.room.member", "membership", ALWAYS, NULL},
     {"m.room.member", "join_authorised_via_users_server", IF(redact_keeps_authorised_via), NULL},
     {"m.room.member", "third_party_invite", IF(redact_v11), "signed"},
-    {"m.room.create", "creator", {ALWAYS}, NULL},
+    {"m.room.create", "creator", ALWAYS, NULL},
     {"m.room.create", ANY_KEY, IF(redact_v11), NULL},
-    {"m.room.join_rules", "join_rule", {ALWAYS}, NULL},
+    {"m.room.join_rules", "join_rule", ALWAYS, NULL},
     {"m.room.join_rules", "allow", IF(redact_keeps_allow), NULL},
-    {"m.room.power_levels", "ban", {ALWAYS}, NULL},
-    {"m.room.power_levels", "events", {ALWAYS}, NULL},
-    {"m.room.power_levels", "events_default", {ALWAYS}, NULL},
+    {"m.room.power_levels", "ban", ALWAYS, NULL},
+    {"m.room.power_levels", "events", ALWAYS, NULL},
+    {"m.room.power_levels", "events_default", ALWAYS, NULL},
     {"m.room.power_levels", "invite", IF(redact_v11), NULL},
-    {"m.room.power_levels", "kick", {ALWAYS}, NULL},
-    {"m.room.power_levels", "redact", {ALWAYS}, NULL},
-    {"m.room.power_levels", "state_default", {ALWAYS}, NULL},
-    {"m.room.power_levels", "users", {ALWAYS}, NULL},
-    {"m.room.power_levels", "users_default", {ALWAYS}, NULL},
+    {"m.room.power_levels", "kick", ALWAYS, NULL},
+    {"m.room.power_levels", "redact", ALWAYS, NULL},
+    {"m.room.power_levels", "state_default", ALWAYS, NULL},
+    {"m.room.power_levels", "users", ALWAYS, NULL},
+    {"m.room.power_levels", "users_default", ALWAYS, NULL},
     {"m.room.aliases", "aliases", IF(aliases_special), NULL},
-    {"m.room.history_visibility", "history_visibility", {ALWAYS}, NULL},
+    {"m.room.history_visibility", "history_visibility", ALWAYS, NULL},
     {"m.room.redaction", "redacts", IF(redacts_in_content), NULL},
 };
 enum {
@@ -79,7 +74,7 @@ static bool keeps_member(const struct room_version *v, struct str key)
 {
     for (size_t i = 0; i < KEPT_MEMBERS; i++)
         if (str_is(key, kept_members[i].key))
-            return applies(&kept_members[i].when, v);
+            return applies(kept_members[i].when, kept_members[i].flag, v);
     return false;
 }
 
@@ -97,7 +92,7 @@ static const struct kept *find_row(const struct room_version *v, const struct ke
 {
     for (const struct kept *r = first;
          r < kept_content + KEPT_CONTENT && strcmp(r->type, first->type) == 0; r++)
-        if ((r->key == ANY_KEY || str_is(key, r->key)) && applies(&r->when, v))
+        if ((r->key == ANY_KEY || str_is(key, r->key)) && applies(r->when, r->flag, v))
             return r;
     return NULL;
 }
@@ -129,13 +124,15 @@ static json_t *redact_content(const struct room_version *v, struct str type, con
 json_t *redact(const struct room_version *v, const json_t *event)
 {
     json_t *kept = json_object();
-    const char *type = json_text(event, "type"), *key;
+    const json_t *type_value = json_object_get(event, "type");
+    struct str type = {json_string_value(type_value), json_string_length(type_value)};
+    const char *key;
     json_t *value;
     json_object_foreach ((json_t *)event, key, value) {
         if (!keeps_member(v, str_of(key)))
             continue;
         if (strcmp(key, "content") == 0)
-            json_object_set_new(kept, key, redact_content(v, str_of(type), value));
+            json_object_set_new(kept, key, redact_content(v, type, value));
         else
             json_object_set(kept, key, value);
     }

@@ -305,8 +305,8 @@ static void test_malformed_in_the_database(void **state)
         "[]",
         "{}",
         "{'content':{},'depth':1,'origin_server_ts':1,'sender':'@a:b'}",
-        "{'auth_events':[5],'content':{},'depth':1,'origin_server_ts':1,'prev_events':[],"
-        "'room_id':'!a:b','sender':'@a:b','type':'x'}",
+        ("{'auth_events':[5],'content':{},'depth':1,'origin_server_ts':1,'prev_events':[],"
+         "'room_id':'!a:b','sender':'@a:b','type':'x'}"),
     };
     arena_auto struct arena *a = arena_create();
     for (size_t i = 0; i < COUNT(texts); i++) {
