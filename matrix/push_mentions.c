@@ -25,12 +25,13 @@ void push_rules_mentioned(const json_t *event, void (*each)(void *ctx, const cha
     }
 }
 
-const char *push_rules_names_body(const json_t *event)
+struct str push_rules_names_body(const json_t *event)
 {
     const json_t *content = json_object_get(event, "content");
     const json_t *body = json_object_get(content, "body");
-    bool matters = is_plain_text(body) && *json_string_value(body);
-    return matters && !json_object_get(content, "m.mentions") ? json_string_value(body) : NULL;
+    if (json_string_length(body) == 0 || json_object_get(content, "m.mentions"))
+        return (struct str){NULL, 0};
+    return (struct str){json_string_value(body), json_string_length(body)};
 }
 
 /* The next run of ASCII word characters from *pos on, as a hash of its lower-case form. A name can

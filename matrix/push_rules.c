@@ -29,49 +29,64 @@ struct predefined {
     struct condition conditions[3];
 };
 
+#define EVENT_MATCH(at, glob)                                                                      \
+    {                                                                                              \
+        .kind = "event_match", .key = at, .pattern = glob                                          \
+    }
+#define MAY_NOTIFY_ROOM                                                                            \
+    {                                                                                              \
+        .kind = "sender_notification_permission", .key = "room"                                    \
+    }
+#define ONE_TO_ONE                                                                                 \
+    {                                                                                              \
+        .kind = "room_member_count", .is = "2"                                                     \
+    }
+
 /* push.md, "Predefined Rules", in the order given there; the removed three where v1.16 had them. */
 static const struct predefined predefined[] = {
     {PUSH_OVERRIDE, ".m.rule.master", 0, .disabled = true},
     {PUSH_OVERRIDE, ".m.rule.suppress_notices", 0,
-     .conditions = {{"event_match", "content.msgtype", "m.notice"}}},
+     .conditions = {EVENT_MATCH("content.msgtype", "m.notice")}},
     {PUSH_OVERRIDE, ".m.rule.invite_for_me", NOTIFY | SOUND, .personal = true,
-     .conditions = {{"event_match", "type", "m.room.member"},
-                    {"event_match", "content.membership", "invite"},
-                    {"event_match", "state_key", USER_ID}}},
+     .conditions = {EVENT_MATCH("type", "m.room.member"),
+                    EVENT_MATCH("content.membership", "invite"),
+                    EVENT_MATCH("state_key", USER_ID)}},
     {PUSH_OVERRIDE, ".m.rule.member_event", 0,
-     .conditions = {{"event_match", "type", "m.room.member"}}},
+     .conditions = {EVENT_MATCH("type", "m.room.member")}},
     {PUSH_OVERRIDE, ".m.rule.is_user_mention", NOTIFY | SOUND | HIGHLIGHT, .personal = true,
-     .conditions = {{"event_property_contains", "content.m\\.mentions.user_ids",
+     .conditions = {{.kind = "event_property_contains",
+                     .key = "content.m\\.mentions.user_ids",
                      .value = USER_ID}}},
     {PUSH_OVERRIDE, PUSH_RULE_CONTAINS_DISPLAY_NAME, NOTIFY | SOUND | HIGHLIGHT, .personal = true,
-     .conditions = {{"contains_display_name"}}},
+     .conditions = {{.kind = "contains_display_name"}}},
     {PUSH_OVERRIDE, ".m.rule.is_room_mention", NOTIFY | HIGHLIGHT,
-     .conditions = {{"event_property_is", "content.m\\.mentions.room", .value_true = true},
-                    {"sender_notification_permission", "room"}}},
+     .conditions = {{.kind = "event_property_is",
+                     .key = "content.m\\.mentions.room",
+                     .value_true = true},
+                    MAY_NOTIFY_ROOM}},
     {PUSH_OVERRIDE, PUSH_RULE_ROOMNOTIF, NOTIFY | HIGHLIGHT,
-     .conditions = {{"event_match", "content.body", "@room"},
-                    {"sender_notification_permission", "room"}}},
+     .conditions = {EVENT_MATCH("content.body", "@room"), MAY_NOTIFY_ROOM}},
     {PUSH_OVERRIDE, ".m.rule.tombstone", NOTIFY | HIGHLIGHT,
-     .conditions = {{"event_match", "type", "m.room.tombstone"}, {"event_match", "state_key", ""}}},
-    {PUSH_OVERRIDE, ".m.rule.reaction", 0, .conditions = {{"event_match", "type", "m.reaction"}}},
+     .conditions = {EVENT_MATCH("type", "m.room.tombstone"), EVENT_MATCH("state_key", "")}},
+    {PUSH_OVERRIDE, ".m.rule.reaction", 0, .conditions = {EVENT_MATCH("type", "m.reaction")}},
     {PUSH_OVERRIDE, ".m.rule.room.server_acl", 0,
-     .conditions = {{"event_match", "type", "m.room.server_acl"},
-                    {"event_match", "state_key", ""}}},
+     .conditions = {EVENT_MATCH("type", "m.room.server_acl"), EVENT_MATCH("state_key", "")}},
     {PUSH_OVERRIDE, ".m.rule.suppress_edits", 0,
-     .conditions = {{"event_property_is", "content.m\\.relates_to.rel_type",
+     .conditions = {{.kind = "event_property_is",
+                     .key = "content.m\\.relates_to.rel_type",
                      .value = "m.replace"}}},
     {PUSH_CONTENT, PUSH_RULE_CONTAINS_USER_NAME, NOTIFY | SOUND | HIGHLIGHT, .personal = true,
      .pattern = LOCALPART},
     {PUSH_UNDERRIDE, ".m.rule.call", NOTIFY | RING,
-     .conditions = {{"event_match", "type", "m.call.invite"}}},
+     .conditions = {EVENT_MATCH("type", "m.call.invite")}},
     {PUSH_UNDERRIDE, ".m.rule.encrypted_room_one_to_one", NOTIFY | SOUND,
-     .conditions = {{"room_member_count", .is = "2"}, {"event_match", "type", "m.room.encrypted"}}},
+     .conditions = {ONE_TO_ONE, EVENT_MATCH("type", "m.room.encrypted")}},
     {PUSH_UNDERRIDE, ".m.rule.room_one_to_one", NOTIFY | SOUND,
-     .conditions = {{"room_member_count", .is = "2"}, {"event_match", "type", "m.room.message"}}},
+     .conditions = {ONE_TO_ONE, EVENT_MATCH("type", "m.room.message")}},
     {PUSH_UNDERRIDE, ".m.rule.message", NOTIFY,
-     .conditions = {{"event_match", "type", "m.room.message"}}},
+     .conditions = {EVENT_MATCH("type", "m.room.message")}},
     {PUSH_UNDERRIDE, ".m.rule.encrypted", NOTIFY,
-     .conditions = {{"event_match", "type", "m.room.encrypted"}}},
+     .conditions = {EVENT_MATCH("type", "m.room.encrypted")}},
 };
 
 enum { PREDEFINED = sizeof predefined / sizeof *predefined };

@@ -93,8 +93,8 @@ void push_rules_mentioned(const json_t *event, void (*each)(void *ctx, const cha
                           void *ctx);
 
 /* Besides those, an event without m.mentions singles out whoever's display name or localpart stands
- * in its body. This gives that body, or NULL when names do not matter. */
-const char *push_rules_names_body(const json_t *event);
+ * in its body. This gives that body, or p == NULL when names do not matter. */
+struct str push_rules_names_body(const json_t *event);
 
 /* The words of a body, prepared so that asking for very many names is cheap. The body is borrowed.
  */
