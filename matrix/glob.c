@@ -204,13 +204,44 @@ static bool at_boundary(struct str text, size_t pos)
            !glob_is_word_char(text.p[pos]);
 }
 
+/* Does the pattern begin here as far as its first few characters tell? */
+static bool may_start(struct str pattern, struct str text, size_t pos, int flags)
+{
+    size_t p = 0;
+    for (int i = 0; i < 4 && p < pattern.n && !is_star(pattern.p[p], flags); i++)
+        if (pos == text.n ||
+            !same_char(glob_next_char(pattern, &p), glob_next_char(text, &pos), flags))
+            return false;
+    return true;
+}
+
+/* The first boundary where it may; false when there is none. Most texts end here, which saves
+ * making the automaton. */
+static bool find_start(struct str pattern, struct str text, int flags, size_t *ret)
+{
+    /* Cheapest first: an ASCII letter differs from its other case in bit 5 alone. */
+    unsigned char first = (unsigned char)pattern.p[0];
+    bool plain = first < 0x80 && first != '*' && first != '?';
+    for (size_t pos = 0; pos <= text.n; pos++) {
+        if (plain && (pos == text.n || (text.p[pos] | 0x20) != (first | 0x20)))
+            continue;
+        if (at_boundary(text, pos) && may_start(pattern, text, pos, flags)) {
+            *ret = pos;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool glob_finds_words(struct str pattern, struct str text, int flags)
 {
     struct machine m;
-    if (pattern.n == 0 || !machine_init(&m, pattern, flags))
+    size_t pos;
+    if (pattern.n == 0 || !find_start(pattern, text, flags, &pos) ||
+        !machine_init(&m, pattern, flags))
         return false;
     struct states s = {{0}};
-    for (size_t pos = 0;;) {
+    for (;;) {
         if (at_boundary(text, pos)) {
             set_bit(&s, 0);
             if (has_bit(&s, m.n))

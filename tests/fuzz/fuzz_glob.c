@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool ascii = true;
     for (size_t i = 0; i < size; i++)
         ascii = ascii && data[i] < 0x80;
-    if (!ascii || p.n > 12 || t.n > 24)
+    if (!ascii || p.n > 8 || t.n > 16)
         return 0;
     if (whole != reference(p, t, flags) || words != reference_words(p, t, flags))
         abort();

@@ -208,6 +208,22 @@ static void test_base(void **state)
     assert_in_range(singled, 5, sizeof predefined_rows / sizeof *predefined_rows / 2);
 }
 
+static void test_base_is_about_nobody(void **state)
+{
+    static const char *const events[] = {
+        MESSAGE("Al * and alice"),
+        MENTIONING("x", "{'user_ids':['@alice:example.org','']}"),
+        STATE("m.room.message", "", "{'membership':'invite'}"),
+    };
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+        json_auto_t *event = quoted(events[i]);
+        char text[50];
+        struct push_outcome o = push_rules_evaluate_base(event, &usual);
+        outcome_text(&o, text);
+        assert_string_equal(text, "n-");
+    }
+}
+
 #define RULE(conditions)                                                                           \
     "{'override':[{'rule_id':'x','enabled':true,'actions':['notify'],'conditions':[" conditions    \
     "]}]}"
@@ -469,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_predefined_rules),
         cmocka_unit_test(test_master),
         cmocka_unit_test(test_base),
+        cmocka_unit_test(test_base_is_about_nobody),
         cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_kinds_and_order),
         cmocka_unit_test(test_own_kinds_not_matching),
