@@ -35,6 +35,7 @@ static void open_connection(struct daemon_slot *slot, struct MHD_Connection *c, 
     if (ex->after)
         ex->after->before = ex;
     l->connections = ex;
+    loop_watch_hang_up(ex);
     atomic_fetch_add(&l->server->metrics.accepted, 1);
     *context = ex;
 }
@@ -50,6 +51,9 @@ void exchange_destroy(struct exchange *ex)
 static void close_connection(struct exchange *ex)
 {
     struct loop *l = ex->loop;
+    loop_forget_hang_up(ex); /* a lingering copy of the socket would keep it alive */
+    if (ex->unread_body)
+        linger_begin(ex);
     if (ex->before)
         ex->before->after = ex->after;
     else

@@ -82,8 +82,9 @@ struct exchange {
     bool secure;
 
     atomic_int run_state;
-    bool was_parked; /* before this run */
-    bool last_run;   /* the server stops: a further wait is refused */
+    atomic_bool hung_up; /* the client closed its side: not worth parking */
+    bool was_parked;     /* before this run */
+    bool last_run;       /* the server stops: a further wait is refused */
     struct run *run;
     int64_t queued_us, busy_us;
     int64_t deadline_ms;   /* while parked; guarded by the loop's lock, as the next two */
@@ -117,6 +118,14 @@ struct newcomer {
     struct sockaddr_storage address;
 };
 
+/* A connection that is over but for what the client still sends. */
+struct lingering {
+    int fd;
+    int64_t until_ms;
+};
+
+enum { LINGER_MAX = 64 };
+
 struct loop {
     struct http_server *server;
     pthread_t thread;
@@ -125,6 +134,8 @@ struct loop {
     struct daemon_slot *daemons;
     struct exchange *connections;
     int64_t swept_ms;
+    struct lingering lingering[LINGER_MAX];
+    size_t lingering_n;
     atomic_int connections_n;
     _Atomic(struct exchange *) done; /* a stack: to be resumed */
     atomic_bool sleeping;
@@ -226,6 +237,13 @@ void loop_destroy(struct loop *l);
 void loop_notify(struct loop *l);
 void loop_deliver(struct exchange *ex); /* resumes the connection; any thread */
 void loop_add_newcomer(struct loop *l, const struct newcomer *n);
+
+void loop_watch_hang_up(struct exchange *ex);
+void loop_forget_hang_up(struct exchange *ex);
+
+/* linger.c */
+void linger_begin(struct exchange *ex);
+void linger_run(struct loop *l, int64_t now_ms);
 
 /* deadlines.c */
 void deadlines_add(struct exchange *ex, int64_t deadline_ms);

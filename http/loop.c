@@ -11,8 +11,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Marks of epoll events: below these, the index of a daemon. */
-enum { MARK_NOTIFIED = 1 << 16, MARK_LISTENING = 1 << 17, EVENTS_MAX = 64 };
+/* Marks of epoll events: below these, the index of a daemon; above, the address of an exchange
+ * whose client hung up. */
+enum { MARK_NOTIFIED = 1 << 8, MARK_LISTENING = 1 << 9, MARKS_END = 1 << 10, EVENTS_MAX = 64 };
+enum { LINGER_LOOK_MS = 20 };
 
 void loop_notify(struct loop *l)
 {
@@ -151,9 +153,19 @@ static int sleep_ms(struct loop *l)
     if (l->newcomers_n)
         ms = 0;
     lock_release(&l->lock);
+    if (l->lingering_n)
+        ms = min_ms(ms, LINGER_LOOK_MS);
     if (atomic_load(&l->done) || atomic_load(&l->wake_all) || atomic_load(&l->server->quit))
         ms = 0;
     return ms < 0 ? 0 : (int)ms;
+}
+
+/* Half-closed counts as gone for a request that is parked, and for no other. */
+static void hang_up(struct exchange *ex)
+{
+    atomic_store(&ex->hung_up, true);
+    if (ex->phase == PHASE_WORK)
+        pool_wake(&ex->rq.waiter);
 }
 
 static void wait_for_events(struct loop *l)
@@ -164,7 +176,9 @@ static void wait_for_events(struct loop *l)
     atomic_store(&l->sleeping, false);
     for (int i = 0; i < n; i++) {
         uint64_t mark = events[i].data.u64;
-        if (mark >= MARK_LISTENING)
+        if (mark >= MARKS_END)
+            hang_up(events[i].data.ptr);
+        else if (mark >= MARK_LISTENING)
             listen_accept(l, (size_t)(mark - MARK_LISTENING));
         else if (mark < MARK_NOTIFIED)
             l->daemons[mark].due = true;
@@ -188,9 +202,9 @@ static void *run_loop(void *arg)
     struct loop *l = arg;
     pthread_setname_np(pthread_self(), "http-loop");
     while (!atomic_load(&l->server->quit)) {
-        wait_for_events(l);
         if (l == l->server->loops)
             listen_watch(l->server);
+        wait_for_events(l);
         if (atomic_exchange(&l->wake_all, false))
             wake_everybody(l);
         add_newcomers(l);
@@ -198,6 +212,7 @@ static void *run_loop(void *arg)
         resume_done(l);
         run_daemons(l);
         sweep(l);
+        linger_run(l, mono_ms());
     }
     return NULL;
 }
@@ -213,6 +228,19 @@ static const struct err *watch(struct loop *l, int fd, uint64_t mark, uint32_t h
 const struct err *loop_watch_listening(struct loop *l, int fd, size_t listening)
 {
     return watch(l, fd, MARK_LISTENING + listening, 0);
+}
+
+/* libmicrohttpd does not look at a suspended connection. Edge-triggered, so that one registration
+ * lasts for the life of the connection and costs nothing until its end. */
+void loop_watch_hang_up(struct exchange *ex)
+{
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = ex};
+    epoll_ctl(ex->loop->epoll_fd, EPOLL_CTL_ADD, ex->fd, &event);
+}
+
+void loop_forget_hang_up(struct exchange *ex)
+{
+    epoll_ctl(ex->loop->epoll_fd, EPOLL_CTL_DEL, ex->fd, NULL);
 }
 
 const struct err *loop_create(struct http_server *s, struct loop *l)
@@ -268,6 +296,7 @@ void loop_destroy(struct loop *l)
     }
     for (struct newcomer n; take_newcomer(l, &n);)
         close(n.fd);
+    linger_run(l, INT64_MAX);
     for (size_t i = 0; l->daemons && i < l->server->daemons_n; i++)
         if (l->daemons[i].mhd)
             MHD_stop_daemon(l->daemons[i].mhd);

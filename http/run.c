@@ -124,11 +124,12 @@ static void log_request(struct exchange *ex, const struct err *e)
                ex->rq.caller_id ? ex->rq.caller_id : ex->address);
 }
 
-static void begin_run(struct worker *w, struct exchange *ex, struct run *run)
+/* False: the client of a parked request hung up. */
+static bool begin_run(struct worker *w, struct exchange *ex, struct run *run)
 {
     struct request *rq = &ex->rq;
     struct http_server *s = ex->server;
-    bool expired = deadlines_remove(ex);
+    bool expired = deadlines_remove(ex), in_vain = ex->was_parked && atomic_load(&ex->hung_up);
     if (ex->was_parked)
         atomic_fetch_sub_explicit(&s->metrics.parked, 1, memory_order_relaxed);
     ex->was_parked = false;
@@ -145,6 +146,7 @@ static void begin_run(struct worker *w, struct exchange *ex, struct run *run)
     if (!run->admitting)
         rq->runs++;
     log_set_request(ex->id);
+    return !in_vain;
 }
 
 static void end_run(struct exchange *ex)
@@ -226,6 +228,18 @@ static void finish(struct exchange *ex, struct reply *rp, const struct err *e)
     atomic_fetch_sub(&s->metrics.working, 1);
 }
 
+/* Without a reply the loop closes the connection. */
+static void abandon(struct exchange *ex)
+{
+    struct http_server *s = ex->server;
+    leave_source(&ex->rq);
+    atomic_store(&ex->run_state, RUN_NONE);
+    log_debug("%s %s: the client hung up", method_names[ex->rq.method], ex->rq.route->path);
+    end_run(ex);
+    loop_deliver(ex);
+    atomic_fetch_sub(&s->metrics.working, 1);
+}
+
 /* The head of an upload was judged: its body may come, or is refused. */
 static void admit(struct exchange *ex, struct reply *rp, const struct err *e)
 {
@@ -265,7 +279,10 @@ void run_exchange(struct worker *w, struct exchange *ex)
     struct outcome outcome = {0};
     struct reply rp = {.status = 200, .rq = &ex->rq, .outcome = &outcome};
     int64_t from_us = mono_us();
-    begin_run(w, ex, &run);
+    if (!begin_run(w, ex, &run)) {
+        abandon(ex);
+        return;
+    }
     const struct err *e = atomic_load(&ex->server->aborting)
                               ? err(ERR_UNAVAILABLE, "The server is shutting down")
                               : run_steps(ex, &run, &rp);
