@@ -204,8 +204,10 @@ static const struct err *write_event(struct draft *d, struct draft_event *e)
         .client_device = wanted->client_txn ? d->author->device : 0,
     };
     TRY(intern_id(d->job->store->intern, INTERN_TYPE, wanted->type, &e->type));
-    struct relation relation = {0};
-    TRY(relation_of_new_event(d->job, d->room, e->event, &relation, &change.thread));
+    struct related related = {0};
+    TRY(relation_of_new_event(d->job, d->room, e->event, &related));
+    change.parent = related.parent;
+    change.thread = related.thread;
     if (strcmp(wanted->type, "m.room.redaction") == 0)
         TRY(redaction_prepare(d, e->event, &change));
     e->at = (int)write_changes_n(d->write) + 1;
@@ -232,8 +234,8 @@ static const struct err *write_event(struct draft *d, struct draft_event *e)
         .event = e->event,
     };
     events_write(d->write, &stored, e->at);
-    if (relation.parent)
-        relations_write(d->write, d->room->version, &relation, d->room->id, d->author->user,
+    if (related.parent)
+        relations_write(d->write, d->room->version, &related.relation, d->room->id, d->author->user,
                         e->type, e->at);
     if (wanted->client_txn)
         event_txns_write(d->write, d->author->device, txn_key(a, wanted), e->at);

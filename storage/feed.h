@@ -40,9 +40,14 @@ struct change {
     int64_t notify_total, highlight_total;
     int64_t redacts_position;           /* CHANGE_EVENT, a redaction that applies: its target ... */
     const struct event *redacted_event; /* ... and what is left of that; not kept in the ring */
-    int64_t redacted_by; /* CHANGE_EVENT: position of the redaction of this event; 0: none */
-    bool is_push_rules;  /* CHANGE_ACCOUNT_DATA: type m.push_rules */
-    bool has_own_rules;  /* member events: the local user has push rules of their own */
+    int64_t redacted_by;     /* CHANGE_EVENT: position of the redaction of this event; 0: none */
+    const int64_t *audience; /* DEVICE_LIST, PRESENCE, PROFILE: rooms whose members are told; not
+                                kept in the ring (rooms/session.h, session_fill_audience) */
+    size_t audience_n;
+    int64_t parent;     /* CHANGE_EVENT: position of the event it relates to; 0: none */
+    bool has_children;  /* CHANGE_EVENT: others relate to it; only in the ring */
+    bool is_push_rules; /* CHANGE_ACCOUNT_DATA: type m.push_rules */
+    bool has_own_rules; /* member events: the local user has push rules of their own */
 };
 
 struct feed;

@@ -1,0 +1,55 @@
+/* Active users: for each local user who syncs, the rooms they are in, what changed for them lately,
+ * and who waits for more. Kept in step with the log by a feed listener; rebuilt from room_members
+ * when it is missing; dropped after SESSION_IDLE_MS without use. */
+#ifndef ROOMS_SESSION_H
+#define ROOMS_SESSION_H
+
+#include "base/waiter.h"
+#include "rooms/room.h"
+
+enum { SESSION_IDLE_MS = 10 * 60 * 1000 };
+
+struct session;
+struct session_table;
+
+struct session_table *session_table_create(struct store *store); /* listens to the feed */
+void session_table_destroy(struct session_table *t);
+void session_table_add_metrics(struct session_table *t, struct buf *out);
+
+struct session_room {
+    int64_t room;
+    enum membership membership;
+    int64_t position; /* of the user's member event */
+};
+
+/* The user's session, made when there is none; held until the job's arena is reset. */
+const struct err *session_open(struct job *job, int64_t user, const char *user_id,
+                               struct session **ret);
+
+/* The waiter is woken when anything changes that this user can be told. Call before reading. */
+void session_subscribe(struct session *s, struct waiter *w);
+
+/* All rooms of the user, in the arena. */
+void session_rooms(struct job *job, struct session *s, const struct session_room **ret,
+                   size_t *ret_n);
+/* Only the rooms with changes after `since`; false when the session does not reach back that far.
+ */
+bool session_rooms_changed_since(struct job *job, struct session *s, int64_t since,
+                                 const struct session_room **ret, size_t *ret_n);
+bool session_is_joined(struct session *s, int64_t room);
+
+/* Which member events a device has been sent lately (lazy loading): true when this one is new to
+ * it; it counts as sent from then on. reset: forget what the device was sent. */
+bool session_member_is_new(struct session *s, int64_t device, int64_t room, int64_t member,
+                           int64_t position);
+void session_forget_sent(struct session *s, int64_t device);
+
+/* Wakes a user (or everybody in a room) for what is not in the log: typing, presence. */
+void session_wake_user(struct session_table *t, int64_t user);
+void session_wake_room(struct session_table *t, int64_t room);
+
+/* Fills change->audience with the rooms whose members are told of a change of this user (device
+ * lists, presence, profiles). Lives in the job's arena: use it for write_change. */
+const struct err *session_fill_audience(struct job *job, struct change *change);
+
+#endif

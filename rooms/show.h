@@ -1,0 +1,36 @@
+/* Showing events to a user: the client format with its `unsigned` (client-server-api, "Room event
+ * format"), bundled aggregations included. Used by everything that returns events: /sync,
+ * /messages, /context, /event, /relations, /search. */
+#ifndef ROOMS_SHOW_H
+#define ROOMS_SHOW_H
+
+#include "matrix/filter.h"
+#include "rooms/room.h"
+#include "storage/events.h"
+
+struct viewer {
+    int64_t user;
+    const char *user_id;
+    int64_t device;              /* devices.id: sees its own transaction ids; 0: none */
+    int64_t now_ms;              /* for unsigned.age */
+    bool with_room_id;           /* false inside /sync */
+    const struct filter *fields; /* event_fields; NULL: all */
+};
+
+/* What the caller knows of an event beyond struct stored_event. */
+enum relations_known {
+    RELATIONS_UNKNOWN, /* look in the database whether others relate to these events */
+    RELATIONS_NONE     /* known to have no children: nothing is looked up */
+};
+
+/* Writes the events, separated by commas, in the given order. One round trip to the database for
+ * all their aggregations and redactions together, none if nothing needs it. */
+const struct err *show_events(struct job *job, const struct viewer *v,
+                              const struct stored_event *const *events, size_t n,
+                              enum relations_known known, struct buf *out);
+
+/* One event without aggregations: state in /sync and the like. */
+const struct err *show_state_event(struct job *job, const struct viewer *v,
+                                   const struct stored_event *e, struct buf *out);
+
+#endif
