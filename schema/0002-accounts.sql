@@ -9,8 +9,10 @@ CREATE TABLE accounts (
     erased boolean NOT NULL DEFAULT false,
     locked boolean NOT NULL DEFAULT false,
     suspended boolean NOT NULL DEFAULT false,
-    created_ts bigint NOT NULL
+    created_ts bigint NOT NULL,
+    position bigint NOT NULL DEFAULT 0 -- of the newest CHANGE_ACCOUNT: nodes forget cached tokens
 );
+CREATE INDEX accounts_by_position ON accounts (position);
 
 CREATE TABLE devices (
     id bigserial PRIMARY KEY,
@@ -28,7 +30,9 @@ CREATE TABLE access_tokens (
     token bytea PRIMARY KEY,
     device bigint NOT NULL,
     "user" bigint NOT NULL,
-    expires_ts bigint NOT NULL DEFAULT 0 -- 0: never
+    expires_ts bigint NOT NULL DEFAULT 0, -- 0: never
+    fresh boolean NOT NULL DEFAULT false  -- from a refresh and not used yet: the refresh token that
+                                          -- it was got with still works
 );
 CREATE INDEX access_tokens_by_device ON access_tokens (device);
 CREATE INDEX access_tokens_by_user ON access_tokens ("user");
@@ -37,8 +41,7 @@ CREATE TABLE refresh_tokens (
     token bytea PRIMARY KEY,
     device bigint NOT NULL,
     "user" bigint NOT NULL,
-    successor bytea,             -- the refresh token that replaced it, until that one is used
-    access_token bytea           -- the access token it came with
+    access_token bytea NOT NULL  -- the access token it came with
 );
 CREATE INDEX refresh_tokens_by_device ON refresh_tokens (device);
 CREATE INDEX refresh_tokens_by_user ON refresh_tokens ("user");
@@ -46,7 +49,6 @@ CREATE INDEX refresh_tokens_by_user ON refresh_tokens ("user");
 CREATE TABLE registration_tokens (
     token text PRIMARY KEY,
     uses_allowed int,            -- NULL: any number
-    pending int NOT NULL DEFAULT 0,
     completed int NOT NULL DEFAULT 0,
     expires_ts bigint            -- NULL: never
 );

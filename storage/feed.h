@@ -21,6 +21,8 @@ enum change_kind {
     CHANGE_PROFILE,     /* user */
     CHANGE_DEVICE_KEYS, /* user, device: its one-time or fallback key counts changed (wakes nobody
                            else) */
+    CHANGE_ACCOUNT,     /* user: tokens of theirs ended, or the account was locked, made an
+                           administrator and alike: nothing about it may be believed from a cache */
     CHANGE_KIND_COUNT
 };
 

@@ -1,0 +1,40 @@
+/* Devices of local users. Tokens belong to a device and go with it (storage/tokens.h). */
+#ifndef STORAGE_DEVICES_H
+#define STORAGE_DEVICES_H
+
+#include "storage/write.h"
+
+struct device {
+    int64_t id; /* devices.id */
+    const char *device_id;
+    const char *display_name; /* NULL: none */
+    int64_t last_seen_ts;     /* ms; 0: never */
+    const char *last_seen_ip; /* NULL: never */
+};
+
+/* In the tx's arena. A user has at most a few hundred devices: the list is bounded by
+ * DEVICES_LISTED_MAX, the newest first. */
+enum { DEVICES_LISTED_MAX = 10000 };
+const struct err *devices_list(struct tx *tx, int64_t user, const struct device **ret,
+                               size_t *ret_n);
+const struct err *devices_find(struct tx *tx, int64_t user, const char *device_id, bool *ret_found,
+                               struct device *ret);
+
+/* Makes the device, or finds the one of that name, whose display name then stays. */
+const struct err *devices_open(struct tx *tx, int64_t user, const char *device_id,
+                               const char *display_name, int64_t *ret_id, bool *ret_is_new);
+
+/* Parts of a write: */
+void devices_write_name(struct write *w, int64_t device, const char *display_name);
+/* Removes devices with their tokens and all that others keep for them. Needs users_write_changed in
+ * the same write, and tells nobody that the device list changed. */
+void devices_write_deletion(struct write *w, int64_t user, const struct device *devices, size_t n);
+
+/* When and from where devices were last used; older news than what is stored is ignored. */
+struct device_seen {
+    int64_t device, ts;
+    const char *ip;
+};
+const struct err *devices_seen(struct tx *tx, const struct device_seen *seen, size_t n);
+
+#endif

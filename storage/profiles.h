@@ -1,0 +1,24 @@
+/* Profiles of local users: one JSON object each, with displayname, avatar_url and custom fields
+ * (client-server API, "Profiles"). */
+#ifndef STORAGE_PROFILES_H
+#define STORAGE_PROFILES_H
+
+#include "storage/write.h"
+
+struct profile {
+    const char *displayname, *avatar_url; /* NULL: not set */
+    struct str fields;                    /* raw JSON, an object; "{}" without a profile */
+    int64_t position;                     /* of its newest change; 0: never changed */
+};
+
+/* One lookup by key. Everything is in the tx's arena. */
+const struct err *profile_get(struct tx *tx, int64_t user, struct profile *ret);
+
+/* Replaces the fields and tells everybody (CHANGE_PROFILE). `seen` is the position of the profile
+ * that the new fields were made from: when there is a newer one, the write fails with ERR_CONFLICT;
+ * PROFILE_SEEN_ANY replaces whatever is there.
+ * fields must live until the write is committed. */
+enum { PROFILE_SEEN_ANY = -1 };
+void profile_write(struct write *w, int64_t user, struct str fields, int64_t seen);
+
+#endif
