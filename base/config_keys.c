@@ -139,7 +139,7 @@ const struct config_key config_keys[] = {
 
     KEY("max_request_body", SIZE, max_request_body, "2M",
         "The largest body of a request that is not an upload.", .min = 65536, .max = 1LL << 30),
-    KEY("max_connections", INT, max_connections, "20000",
+    KEY("max_connections", INT, max_connections, "16000",
         "The most connections of clients at once.", .min = 16, .max = 1000000),
     KEY("cache_size", SIZE, cache_size, "256M", "Memory for all caches.", .min = 1 << 20,
         .max = 1LL << 40),

@@ -1,0 +1,9 @@
+/* The route tables of the server-server API; server/routes.c lists them all. */
+#ifndef FEDERATION_ROUTES_H
+#define FEDERATION_ROUTES_H
+
+#include "http/route.h"
+
+extern const struct route federation_keys_routes[];
+
+#endif

@@ -1,0 +1,33 @@
+/* The command line: what was asked for, and the settings that every command takes. */
+#ifndef SERVER_CLI_H
+#define SERVER_CLI_H
+
+#include "base/config.h"
+
+struct cli {
+    struct arena *arena;
+    const char *program;                /* argv[0] */
+    const char *config_file, *data_dir; /* NULL: not given */
+    struct config_override *overrides;
+    size_t overrides_n;
+    const char **words; /* the command and its arguments */
+    size_t words_n;
+    bool admin, example, help, version;
+};
+
+/* Reads the configuration that the command line asks for, checks all of it, prints what is wrong or
+ * odd to standard error, and sets up the log. NULL: it was wrong. */
+const struct config *cli_config(struct cli *cli);
+
+/* Prints an error and returns the exit status for it. */
+int cli_fail(const struct err *e);
+
+/* Runs a whole command line; the exit status. */
+int cli_main(int argc, char **argv);
+
+/* ---- the commands, each in a file of its own --------------------------------------------------
+ */
+
+int serve_command(struct cli *cli); /* serve.c */
+
+#endif

@@ -1,0 +1,123 @@
+#include "server/data_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct err *failed(const char *path)
+{
+    return err(ERR_INVALID_PARAM, "%s: %s", path, strerror(errno));
+}
+
+/* mkdir -p */
+static const struct err *make_dir(const char *path, mode_t mode)
+{
+    buf_auto struct buf part = {0};
+    for (const char *at = path; *at;) {
+        size_t n = strspn(at, "/");
+        n += strcspn(at + n, "/");
+        buf_add(&part, at, n);
+        at += n;
+        if (mkdir(part.p, *at ? 0755 : mode) && errno != EEXIST)
+            return failed(part.p);
+    }
+    struct stat s;
+    if (stat(path, &s))
+        return failed(path);
+    if (!S_ISDIR(s.st_mode))
+        return err(ERR_INVALID_PARAM, "%s: not a directory", path);
+    return NULL;
+}
+
+const struct err *data_dir_make(const struct config *config)
+{
+    TRY(make_dir(config->data_dir, 0711));
+    return make_dir(config->media_store_path, 0700);
+}
+
+static const struct err *read_all(int fd, const char *path, struct buf *ret)
+{
+    char chunk[1024];
+    ssize_t n;
+    while ((n = pread(fd, chunk, sizeof chunk, (off_t)ret->n)) > 0)
+        buf_add(ret, chunk, (size_t)n);
+    return n < 0 ? failed(path) : NULL;
+}
+
+static const struct err *write_all(int fd, const char *path, struct str bytes)
+{
+    for (size_t done = 0; done < bytes.n;) {
+        ssize_t n = pwrite(fd, bytes.p + done, bytes.n - done, (off_t)done);
+        if (n < 0)
+            return failed(path);
+        done += (size_t)n;
+    }
+    return fsync(fd) ? failed(path) : NULL;
+}
+
+const struct err *data_dir_lock(struct arena *a, const char *dir, int *ret_fd,
+                                const char **ret_published)
+{
+    const char *path = arena_printf(a, "%s/concorde.lock", dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return failed(path);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        if (ftruncate(fd, 0)) { /* what a killed server left */
+            close(fd);
+            return failed(path);
+        }
+        *ret_fd = fd;
+        return NULL;
+    }
+    buf_auto struct buf text = {0};
+    const struct err *e = read_all(fd, path, &text);
+    close(fd);
+    TRY(e);
+    *ret_fd = -1;
+    *ret_published = text.n ? str_dup(a, buf_str(&text)) : NULL;
+    return NULL;
+}
+
+const struct err *data_dir_publish(int lock_fd, const char *uri)
+{
+    return write_all(lock_fd, "concorde.lock", str_of(uri));
+}
+
+static const struct err *make_key(const char *path, struct signing_key *ret)
+{
+    buf_auto struct buf line = {0};
+    struct signing_key key;
+    signing_key_make(&key);
+    signing_key_add_line(&line, &key);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return failed(path);
+    const struct err *e = write_all(fd, path, buf_str(&line));
+    close(fd);
+    if (e) {
+        unlink(path);
+        return e;
+    }
+    *ret = key;
+    return NULL;
+}
+
+const struct err *data_dir_signing_key(const struct config *config, struct signing_key *ret)
+{
+    const char *path = config->signing_key_path;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? make_key(path, ret) : failed(path);
+    buf_auto struct buf text = {0};
+    const struct err *e = read_all(fd, path, &text);
+    close(fd);
+    TRY(e);
+    /* The first line signs. */
+    struct str line = {buf_str(&text).p, strcspn(buf_str(&text).p, "\n")};
+    e = signing_key_parse(line, ret);
+    return e ? err(ERR_INVALID_PARAM, "%s: %s", path, e->text) : NULL;
+}

@@ -1,0 +1,22 @@
+/* The files directly under the data directory: its lock and the signing key. */
+#ifndef SERVER_DATA_DIR_H
+#define SERVER_DATA_DIR_H
+
+#include "base/config.h"
+#include "matrix/sign.h"
+
+/* Makes the data directory and the media store. Others may pass through the data directory (the
+ * embedded PostgreSQL runs as another user when we are root), not read it. */
+const struct err *data_dir_make(const struct config *config);
+
+/* Takes the lock for as long as the fd is open. When a server holds it: *ret_fd is -1 and
+ * *ret_published what that server has published, NULL when it has not yet. */
+const struct err *data_dir_lock(struct arena *a, const char *dir, int *ret_fd,
+                                const char **ret_published);
+/* Tells commands where the database is. */
+const struct err *data_dir_publish(int lock_fd, const char *uri);
+
+/* Reads the signing key, making it (mode 0600) when the file is not there. */
+const struct err *data_dir_signing_key(const struct config *config, struct signing_key *ret);
+
+#endif

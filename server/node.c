@@ -1,0 +1,89 @@
+#include "server/node.h"
+
+#include "server/data_dir.h"
+#include "storage/feed.h"
+#include "storage/intern.h"
+#include "storage/log.h"
+#include "storage/migrate.h"
+#include "storage/write.h"
+
+#include <unistd.h>
+
+enum { FEED_ENTRIES = 1 << 16, FEED_SHARE = 4 };
+
+static const struct err *find_database(struct node *n, enum node_kind kind)
+{
+    const struct config *config = n->store.config;
+    const char *running = NULL;
+    TRY(data_dir_make(config));
+    TRY(data_dir_lock(n->arena, config->data_dir, &n->lock_fd, &running));
+    if (n->lock_fd < 0 && kind == NODE_SERVER)
+        return err(ERR_INVALID_PARAM, "Another server is using the data directory %s",
+                   config->data_dir);
+    if (config->database)
+        n->uri = config->database;
+    else if (n->lock_fd < 0)
+        n->uri = running;
+    else
+        TRY(embedded_start(config->data_dir, &n->embedded, &n->uri));
+    if (!n->uri)
+        return err(ERR_UNAVAILABLE, "The server is just starting or stopping; try again");
+    return NULL;
+}
+
+static const struct err *open_log(struct node *n)
+{
+    struct store *s = &n->store;
+    int64_t position;
+    struct tx tx;
+    tx_init(&tx, s->db, n->arena);
+    const struct err *e = log_position(&tx, &position);
+    tx_finish(&tx);
+    TRY(e);
+    s->feed = feed_create(FEED_ENTRIES, (size_t)(s->config->cache_size / FEED_SHARE), position);
+    s->intern = intern_create(s->db);
+    return committer_start(n->uri, s->feed, &s->committer);
+}
+
+static const struct err *start(struct node *n, enum node_kind kind)
+{
+    struct store *s = &n->store;
+    int applied;
+    TRY(find_database(n, kind));
+    TRY(data_dir_signing_key(s->config, &s->signing_key));
+    TRY(migrate(n->uri, &applied));
+    if (applied && kind == NODE_SERVER)
+        log_info("database: applied %d migrations", applied);
+    TRY(db_open(n->uri, (int)s->config->database_connections, &s->db));
+    TRY(open_log(n));
+    if (kind == NODE_SERVER)
+        TRY(data_dir_publish(n->lock_fd, n->uri));
+    return NULL;
+}
+
+const struct err *node_start(struct node *n, const struct config *config, enum node_kind kind)
+{
+    *n = (struct node){.store.config = config, .arena = arena_create(), .lock_fd = -1};
+    const struct err *e = start(n, kind);
+    if (e)
+        node_stop(n);
+    return e;
+}
+
+void node_stop(struct node *n)
+{
+    struct store *s = &n->store;
+    if (s->committer)
+        committer_stop(s->committer);
+    if (s->intern)
+        intern_destroy(s->intern);
+    if (s->feed)
+        feed_destroy(s->feed);
+    if (s->db)
+        db_close(s->db);
+    embedded_stop(n->embedded);
+    if (n->lock_fd >= 0)
+        close(n->lock_fd);
+    arena_destroy(n->arena);
+    *n = (struct node){.lock_fd = -1};
+}

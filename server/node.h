@@ -1,0 +1,31 @@
+/* One process of a deployment (docs/architecture.md, "Nodes"): its configuration, its database and
+ * what lives as long as the process (struct store). `concorde serve` is a node, and so is every
+ * command that works on the data.
+ *
+ * The data directory belongs to one server at a time, by a lock on DATA/concorde.lock. While a
+ * server runs, that file says where its database is, so that commands use the same one. */
+#ifndef SERVER_NODE_H
+#define SERVER_NODE_H
+
+#include "storage/embedded.h"
+#include "storage/job.h"
+
+enum node_kind {
+    NODE_SERVER, /* fails when another server has the data directory */
+    NODE_COMMAND /* joins a running server's database, or starts the embedded one itself */
+};
+
+struct node {
+    struct store store;
+    struct embedded *embedded; /* NULL: not ours to stop */
+    const char *uri;           /* of the database; in the arena */
+    struct arena *arena;
+    int lock_fd; /* -1: no lock held */
+};
+
+/* Opens the database (migrating it), starts the committer, loads or makes the signing key. The
+ * configuration is borrowed. On an error nothing is left running. */
+const struct err *node_start(struct node *n, const struct config *config, enum node_kind kind);
+void node_stop(struct node *n); /* commits what waits, stops what node_start started */
+
+#endif

@@ -1,0 +1,55 @@
+#include "server/routes.h"
+
+#include "federation/routes.h"
+
+const struct route *const route_tables[] = {
+    health_routes,
+    versions_routes,
+    wellknown_routes,
+    federation_keys_routes,
+};
+const size_t route_tables_n = sizeof route_tables / sizeof *route_tables;
+
+static const char *const method_names[METHOD_COUNT] = {"GET",    "POST", "PUT",
+                                                       "DELETE", "HEAD", "OPTIONS"};
+static const char *const who_names[WHO_COUNT] = {"anybody",   "maybe-user", "user",
+                                                 "guest-too", "admin",      "server"};
+static const char *const pool_names[POOL_COUNT] = {"client", "federation", "slow"};
+static const char *const rate_names[RATE_COUNT] = {
+    "-", "message", "login", "registration", "join", "invite", "room", "key", "media"};
+
+static void add_row(struct buf *out, int width, const char *method, const char *path,
+                    const char *who, const char *pool, const char *rate, const char *spec)
+{
+    buf_printf(out, "%-7s %-*s %-10s %-10s %-12s %s\n", method, width, path, who, pool, rate, spec);
+}
+
+static void add_route(struct buf *out, int width, const struct route *r, const char *path)
+{
+    add_row(out, width, method_names[r->method], path, who_names[r->who], pool_names[r->pool],
+            rate_names[r->rate], r->spec ? r->spec : "-");
+}
+
+static int widest_path(void)
+{
+    size_t width = 0;
+    for (size_t i = 0; i < route_tables_n; i++)
+        for (const struct route *r = route_tables[i]; r->path; r++) {
+            size_t n = strlen(r->path), also = r->also ? strlen(r->also) : 0;
+            width = n > width ? n : width;
+            width = also > width ? also : width;
+        }
+    return (int)width;
+}
+
+void routes_add_table(struct buf *out)
+{
+    int width = widest_path();
+    add_row(out, width, "METHOD", "PATH", "WHO", "POOL", "RATE", "SPECIFICATION");
+    for (size_t i = 0; i < route_tables_n; i++)
+        for (const struct route *r = route_tables[i]; r->path; r++) {
+            add_route(out, width, r, r->path);
+            if (r->also)
+                add_route(out, width, r, r->also);
+        }
+}

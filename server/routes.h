@@ -1,0 +1,17 @@
+/* The one list of all route tables. A file of endpoints exports its table here and stands in
+ * routes.c. */
+#ifndef SERVER_ROUTES_H
+#define SERVER_ROUTES_H
+
+#include "http/route.h"
+
+extern const struct route health_routes[];
+extern const struct route versions_routes[];
+extern const struct route wellknown_routes[];
+
+extern const struct route *const route_tables[];
+extern const size_t route_tables_n;
+
+void routes_add_table(struct buf *out); /* `concorde routes`: an aligned table of them all */
+
+#endif

@@ -1,0 +1,241 @@
+/* `concorde serve`: start in order, wait for a signal, stop in the opposite order. */
+#include "server/caller.h"
+#include "server/cli.h"
+#include "server/metrics.h"
+#include "server/node.h"
+#include "server/routes.h"
+#include "server/sd_notify.h"
+
+#include "base/mem.h"
+#include "http/server.h"
+#include "storage/feed.h"
+#include "storage/write.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    LOOPS_MAX = 4,
+    WORKERS_MIN = 8,
+    WORKERS_A_PROCESSOR = 4,
+    SLOW_WORKERS = 8,
+    IDLE_TIMEOUT_S =
+        75,           /* longer than reverse proxies keep connections, so that they close first */
+    SPARE_FILES = 256 /* descriptors that are not connections */
+};
+
+/* ---- settings for http/ ---------------------------------------------------------------------- */
+
+static int processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}
+
+static int at_least(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static void set_rates(const struct config *c, struct http_config *ret)
+{
+    const struct config_rate *const rates[RATE_COUNT] = {
+        [RATE_MESSAGE] = &c->rc_message,
+        [RATE_LOGIN] = &c->rc_login,
+        [RATE_REGISTRATION] = &c->rc_registration,
+        [RATE_JOIN] = &c->rc_joins,
+        [RATE_INVITE] = &c->rc_invites,
+        [RATE_ROOM] = &c->rc_rooms,
+        [RATE_KEY] = &c->rc_keys,
+        [RATE_MEDIA] = &c->rc_media,
+    };
+    for (int i = 0; c->rate_limits && i < RATE_COUNT; i++)
+        if (rates[i])
+            ret->rates[i] = (struct rate_limit){rates[i]->per_second, (int)rates[i]->burst};
+}
+
+static void *worker_start(void *ctx)
+{
+    return mem_zalloc(sizeof(struct job));
+}
+
+static void worker_stop(void *ctx, void *job)
+{
+    free(job);
+}
+
+static void request_begin(void *ctx, struct request *rq)
+{
+    struct node *n = ctx;
+    job_init(rq->job, &n->store, rq->arena);
+}
+
+static void request_end(void *ctx, struct request *rq)
+{
+    job_finish(rq->job);
+}
+
+static struct http_config http_settings(struct node *n)
+{
+    const struct config *c = n->store.config;
+    struct http_listener *listeners = arena_alloc_array(n->arena, c->listen_n, sizeof *listeners);
+    for (size_t i = 0; i < c->listen_n; i++)
+        listeners[i] = (struct http_listener){c->listen[i].address, c->listen[i].tls_certificate,
+                                              c->listen[i].tls_key};
+    int client_workers =
+        c->workers ? (int)c->workers : at_least(WORKERS_MIN, WORKERS_A_PROCESSOR * processors());
+    struct http_config http = {
+        .listeners = listeners,
+        .listeners_n = c->listen_n,
+        .loops = c->loops                   ? (int)c->loops
+                 : processors() < LOOPS_MAX ? processors()
+                                            : LOOPS_MAX,
+        .workers = {[POOL_CLIENT] = client_workers,
+                    [POOL_FEDERATION] = at_least(1, client_workers / 2),
+                    [POOL_SLOW] = SLOW_WORKERS},
+        .connections_max = (int)c->max_connections,
+        .body_max = (size_t)c->max_request_body,
+        .upload_max = (size_t)c->max_upload_size,
+        .upload_dir = c->media_store_path, /* an upload becomes media without being copied */
+        .idle_timeout_s = IDLE_TIMEOUT_S,
+        .trusted_proxies = c->trusted_proxies.items,
+        .trusted_proxies_n = c->trusted_proxies.n,
+        .hooks = {.worker_start = worker_start,
+                  .worker_stop = worker_stop,
+                  .request_begin = request_begin,
+                  .request_end = request_end,
+                  .ctx = n},
+    };
+    set_rates(c, &http);
+    return http;
+}
+
+/* Somebody must check the callers of every route that not everybody may call. */
+static const struct err *check_hooks(const struct http_hooks *hooks)
+{
+    for (size_t i = 0; i < route_tables_n; i++)
+        for (const struct route *r = route_tables[i]; r->path; r++)
+            if (r->who != WHO_ANYBODY && !hooks->authenticate[r->who])
+                return err_internal("%s: nothing checks who calls", r->path);
+    return NULL;
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+static void allow_many_files(const struct config *c)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < (rlim_t)c->max_connections + SPARE_FILES)
+        log_warn("only %llu files may be open: fewer connections than max_connections fit",
+                 (unsigned long long)limit.rlim_cur);
+}
+
+static void add_http_metrics(void *what, struct buf *out)
+{
+    http_server_add_metrics(what, out);
+}
+
+static void add_store_metrics(void *what, struct buf *out)
+{
+    const struct store *s = what;
+    db_add_metrics(s->db, out);
+    committer_add_metrics(s->committer, out);
+    feed_add_metrics(s->feed, out);
+}
+
+/* The address with the port that was really taken. */
+static void print_listener(const struct config_listener *l, int port)
+{
+    if (strncmp(l->address, "unix:", 5) == 0)
+        printf("  listening on  %s\n", l->address);
+    else
+        printf("  listening on  %s://%.*s:%d\n", l->tls_certificate ? "https" : "http",
+               (int)(strrchr(l->address, ':') - l->address), l->address, port);
+}
+
+static void print_welcome(const struct cli *cli, const struct node *n, struct http_server *http)
+{
+    const struct config *c = n->store.config;
+    char path[PATH_MAX];
+    printf("Concorde " CONCORDE_VERSION " serves %s\n", c->server_name);
+    for (size_t i = 0; i < c->listen_n; i++)
+        print_listener(&c->listen[i], http_server_port(http, i));
+    printf("  data in       %s\n", realpath(c->data_dir, path) ? path : c->data_dir);
+    printf("  database      %s\n", c->database ? "as configured" : "its own PostgreSQL");
+    printf("  make an account with: %s user add NAME --admin", cli->program);
+    if (cli->config_file)
+        printf(" --config %s", cli->config_file);
+    if (cli->data_dir)
+        printf(" --data %s", cli->data_dir);
+    putchar('\n');
+    fflush(stdout);
+}
+
+static void reload(struct cli *cli)
+{
+    if (cli_config(cli))
+        log_info("log settings read again");
+    else
+        log_error("the settings are wrong; nothing changed");
+}
+
+static void wait_for_stop(struct cli *cli, const sigset_t *signals)
+{
+    int signal = SIGHUP;
+    while (signal == SIGHUP) {
+        if (sigwait(signals, &signal))
+            return;
+        if (signal == SIGHUP)
+            reload(cli);
+    }
+    log_info("stopping (signal %d)", signal);
+}
+
+static const struct err *serve(struct cli *cli, struct node *n, const sigset_t *signals)
+{
+    struct http_config settings = http_settings(n);
+    struct http_server *http;
+    TRY(check_hooks(&settings.hooks));
+    TRY(http_server_start(&settings, route_tables, route_tables_n, &http));
+    metrics_add_source(add_http_metrics, http);
+    metrics_add_source(add_store_metrics, &n->store);
+    sd_notify_state("READY=1");
+    print_welcome(cli, n, http);
+    wait_for_stop(cli, signals);
+    sd_notify_state("STOPPING=1");
+    metrics_forget_sources();
+    http_server_stop(http, (int)n->store.config->shutdown_timeout_ms);
+    return NULL;
+}
+
+int serve_command(struct cli *cli)
+{
+    const struct config *config = cli_config(cli);
+    if (!config)
+        return EXIT_FAILURE;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: only sigwait takes them */
+    signal(SIGPIPE, SIG_IGN);
+    allow_many_files(config);
+    struct node node;
+    const struct err *e = node_start(&node, config, NODE_SERVER);
+    if (e)
+        return cli_fail(e);
+    e = serve(cli, &node, &signals);
+    int status = e ? cli_fail(e) : EXIT_SUCCESS;
+    node_stop(&node);
+    if (!e)
+        log_info("stopped");
+    return status;
+}
