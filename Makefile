@@ -5,7 +5,7 @@ SHELL := /bin/bash
 BUILD ?= build
 SAN   ?=
 ifeq ($(origin CC),default)
-CC := gcc
+CC := $(if $(shell command -v gcc 2>/dev/null),gcc,clang)
 endif
 CCACHE := $(shell command -v ccache 2>/dev/null)
 export CCACHE_BASEDIR := $(CURDIR)
@@ -15,11 +15,13 @@ FLOORS   := base matrix http storage rooms federation server
 PACKAGES := libmicrohttpd jansson libpq openssl libsodium yaml-0.1 libcurl libcares olm
 VERSION  := $(shell cat VERSION 2>/dev/null || echo 0.1.0)
 
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
-CPPFLAGS += -I. -D_GNU_SOURCE -DCONCORDE_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+CPPFLAGS += -I. -D_GNU_SOURCE -DCONCORDE_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) -fstack-protector-strong $(SANFLAGS)
-LDLIBS   += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lcrypt -lpthread -lm
+LDLIBS   += $(PKG_LIBS) -lcrypt -lpthread -lm
 ifeq ($(SAN),asan)
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 else ifeq ($(SAN),tsan)
@@ -33,11 +35,34 @@ LIB_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(MAIN),$(SOURCES)))
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 MIGRATIONS := $(sort $(wildcard schema/[0-9]*.sql))
 
-.PHONY: help deps build unit format format-check layers clean
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+
+.PHONY: help build deps run install test unit api clients fault fuzz-replay asan tsan bench \
+        format format-check layers clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
 
 build: $(BUILD)/concorde ## compile build/concorde
+
+# What was missing is found by a make of its own, after it has been installed.
+deps: ## install what building, running and testing need (Debian 12, apt-get)
+	@scripts/deps.sh run test
+
+run: ## install what is missing, build, and run the server with its data in ./data
+	@scripts/deps.sh run
+	@$(MAKE) --no-print-directory build
+	@exec $(BUILD)/concorde serve --data data
+
+install: build ## install under PREFIX (/usr/local), with a systemd unit; DESTDIR is for packages
+	install -D -m 755 $(BUILD)/concorde $(DESTDIR)$(PREFIX)/bin/concorde
+	install -d $(DESTDIR)$(UNITDIR)
+	install -D -m 644 deploy/sysusers.conf $(DESTDIR)$(SYSCONFDIR)/sysusers.d/concorde.conf
+	sed 's|@PREFIX@|$(PREFIX)|g; s|@SYSCONFDIR@|$(SYSCONFDIR)|g' deploy/concorde.service \
+	    > $(DESTDIR)$(UNITDIR)/concorde.service
+	[ -e $(DESTDIR)$(SYSCONFDIR)/concorde/concorde.yaml ] || \
+	    install -D -m 640 deploy/concorde.yaml $(DESTDIR)$(SYSCONFDIR)/concorde/concorde.yaml
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -65,19 +90,45 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libconcorde.a
 	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Itests/unit -MMD -MP -MT $@ -c $< -o $@.o
 	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $@.o $(BUILD)/libconcorde.a $(LDLIBS) -lcmocka
 
+test: ## install what is missing, build, run every suite; ends with `N passed, N failed`
+	@scripts/deps.sh run test
+	@$(MAKE) --no-print-directory build
+	@BUILD=$(BUILD) scripts/test.sh
+
 unit: $(UNIT) ## build and run the unit tests
 	@tests/unit/run.sh $(UNIT)
+
+api: build ## play clients and servers against the running server
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh api
+
+clients: build ## let real clients use the server
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/clients/run.sh
+
+fault: build ## kill, starve and cut off the server under load
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh fault
+
+fuzz-replay: ## run the parsers of hostile bytes over the stored corpus
+	@BUILD=$(BUILD) tests/fuzz/replay.sh
+
+asan: ## unit and API tests under AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory BUILD=build-asan SAN=asan unit api
+
+tsan: ## unit tests under ThreadSanitizer
+	@$(MAKE) --no-print-directory BUILD=build-tsan SAN=tsan unit
+
+bench: build ## measure
+	@bench/run.sh
 
 format: ## format every C file
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-format-check:
+format-check: ## is every C file formatted?
 	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
 
 layers: ## check that includes only go down the floors
 	@tests/layers.sh
 
 clean: ## remove what was built
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) build-asan build-tsan
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,49 @@
+#!/bin/bash
+# Installs what is missing with apt-get (Debian 12), as root or by sudo.
+#   deps.sh run         what building and running need
+#   deps.sh run test    and what the tests need
+# A stamp makes it instant when nothing has changed since.
+set -eu
+cd "$(dirname "$0")/.."
+
+run="make pkg-config libc6-dev libmicrohttpd-dev libjansson-dev libolm-dev libpq-dev libssl-dev
+     libsodium-dev libyaml-dev libcurl4-openssl-dev libc-ares-dev libvips-dev libxml2-dev
+     libcrypt-dev postgresql"
+test="clang clang-format libclang-rt-14-dev ccache libcmocka-dev python3-pytest python3-httpx
+      python3-yaml python3-cryptography python3-venv python3-matrix-nio"
+
+packages=""
+for group in "$@"; do packages="$packages ${!group}"; done
+# Any C compiler and any recent Node.js will do.
+command -v gcc clang >/dev/null || packages="$packages gcc"
+node_version() { node --version 2>/dev/null | sed -E 's/^v([0-9]+).*/\1/'; }
+case " $* " in *" test "*)
+    [ "$(node_version || echo 0)" -ge 18 ] 2>/dev/null || packages="$packages nodejs"
+    command -v npm >/dev/null || packages="$packages npm" ;;
+esac
+
+stamp="build/deps-$(echo "$*" | tr ' ' '-')"
+want=$(echo $packages)
+[ -e "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && exit 0
+
+missing=""
+for p in $packages; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] ||
+        missing="$missing $p"
+done
+if [ -n "$missing" ]; then
+    command -v apt-get >/dev/null || {
+        echo "deps: install by hand what these Debian packages hold:$missing" >&2; exit 1; }
+    as_root=""
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || {
+            echo "deps: run as root: apt-get install$missing" >&2; exit 1; }
+        as_root=sudo
+    fi
+    echo "deps: installing$missing"
+    $as_root apt-get update -qq
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        $missing >/dev/null
+fi
+mkdir -p build
+echo "$want" > "$stamp"
