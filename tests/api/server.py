@@ -1,0 +1,168 @@
+"""One Concorde under test: its own data directory, a free port of the loopback address."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+import httpx
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("CONCORDE_BIN", str(ROOT / "build" / "concorde"))
+START_SECONDS = 120
+
+# What a sanitizer or a failed assertion leaves in the log.
+REPORTS = re.compile(
+    r"ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed|Segmentation"
+)
+
+TEST_SETTINGS = {
+    "listen": "127.0.0.1:0",
+    "server_name": "test.example",
+    "rate_limits": "off",
+    "enable_registration": "true",
+    "enable_registration_without_verification": "true",
+    "password_hash_cost": "1",
+    "federation_domain_whitelist": "*",
+    "log_level": "debug",
+}
+
+
+def environment():
+    """Nothing of the caller's settings reaches the server."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("CONCORDE_")}
+    env["ASAN_OPTIONS"] = "detect_leaks=1:" + env.get("ASAN_OPTIONS", "")
+    env["UBSAN_OPTIONS"] = "print_stacktrace=1:" + env.get("UBSAN_OPTIONS", "")
+    return env
+
+
+def run_cli(*args, input=None, timeout=START_SECONDS, env=None, cwd=None):
+    """Runs the program to its end; stdout and stderr are text."""
+    return subprocess.run(
+        [BINARY, *args], input=input, capture_output=True, text=True, timeout=timeout,
+        env={**environment(), **(env or {})}, cwd=cwd,
+    )
+
+
+class Server:
+    """settings: what --set takes, over TEST_SETTINGS; None removes one. A list repeats the option.
+    data: an existing data directory, which then stays; otherwise a new one, which does not."""
+
+    def __init__(self, settings=None, data=None):
+        self.settings = {**TEST_SETTINGS, **(settings or {})}
+        self.owns_data = data is None
+        self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="concorde-test-"))
+        self.data.chmod(0o711)  # the embedded PostgreSQL may run as another user
+        self.log = tempfile.NamedTemporaryFile("w+", prefix="concorde-log-", delete=False)
+        self.process = None
+        self.addresses = []
+        self.welcome = ""
+        self.stopped_cleanly = None
+
+    @property
+    def name(self):
+        return self.settings["server_name"]
+
+    @property
+    def url(self):
+        return self.addresses[0]
+
+    def options(self):
+        out = ["--data", str(self.data)]
+        for key, value in self.settings.items():
+            for one in value if isinstance(value, list) else [value]:
+                if one is not None:
+                    out += ["--set", f"{key}={one}"]
+        return out
+
+    def start(self):
+        self.addresses, self.welcome = [], ""
+        self.process = subprocess.Popen(
+            [BINARY, "serve", *self.options()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=self.log, text=True, env=environment(), start_new_session=True,
+        )
+        guard = threading.Timer(START_SECONDS, self.process.kill)
+        guard.start()
+        try:
+            for line in self.process.stdout:
+                self.welcome += line
+                found = re.search(r"listening on +(\S+)", line)
+                if found:
+                    self.addresses.append(found[1])
+                if "make an account" in line:
+                    return self
+        finally:
+            guard.cancel()
+        self.process.wait()
+        raise RuntimeError(f"the server did not start:\n{self.log_tail()}")
+
+    def stop(self, timeout=60):
+        """Asks it to stop; its exit status."""
+        if not self.process:
+            return None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise RuntimeError(f"the server did not stop:\n{self.log_tail()}")
+        self.process.stdout.close()
+        self.process = None
+        return status
+
+    def kill(self):
+        """kill -9, as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.process = None
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def cli(self, *args, input=None):
+        """A command on this server's data."""
+        return run_cli(*args, *self.options(), input=input)
+
+    def log_text(self):
+        return pathlib.Path(self.log.name).read_text(errors="replace")
+
+    def log_tail(self, lines=60):
+        return "\n".join(self.log_text().splitlines()[-lines:])
+
+    def reports(self):
+        """What sanitizers and assertions said, with what follows."""
+        text = self.log_text()
+        found = REPORTS.search(text)
+        return text[found.start() : found.start() + 6000] if found else ""
+
+    def close(self):
+        """Stops it for good and removes its files; fails when it was not well."""
+        status = self.stop()
+        try:
+            assert not self.reports(), self.reports()
+            assert status in (None, 0), f"exit status {status}\n{self.log_tail()}"
+        finally:
+            self.log.close()
+            os.unlink(self.log.name)
+            if self.owns_data:
+                shutil.rmtree(self.data, ignore_errors=True)
+
+    def wait_until_ready(self, seconds=30):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(self.url + "/ready").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        raise RuntimeError(f"the server is not ready:\n{self.log_tail()}")

@@ -1,0 +1,84 @@
+"""Client-server API, "API versions" and "Well-known URIs"; server-server API, "Publishing keys"."""
+
+import base64
+import json
+import time
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+def test_versions_name_all_that_the_spec_has(nobody):
+    versions = nobody.get("/_matrix/client/versions")
+    assert versions["versions"] == ["r0.6.1"] + [f"v1.{n}" for n in range(1, 20)]
+    assert all(v is True for v in versions["unstable_features"].values())
+
+
+def test_discovery_is_not_found_unless_configured(nobody):
+    for what in "client", "server", "support":
+        nobody.fails(404, "M_NOT_FOUND", "GET", f"/.well-known/matrix/{what}")
+
+
+def test_discovery_as_configured(fresh_server):
+    s = fresh_server(
+        public_baseurl="https://matrix.gov.example/", support_page="https://gov.example/help",
+        support_email="it@gov.example", support_role="m.role.security",
+    )
+    get = lambda what: httpx.get(f"{s.url}/.well-known/matrix/{what}")
+    assert get("client").json() == {"m.homeserver": {"base_url": "https://matrix.gov.example"}}
+    assert get("client").headers["access-control-allow-origin"] == "*"
+    assert get("server").json() == {"m.server": "matrix.gov.example:443"}
+    assert get("support").json() == {
+        "contacts": [{"role": "m.role.security", "email_address": "it@gov.example"}],
+        "support_page": "https://gov.example/help",
+    }
+
+
+def decode(text):
+    return base64.b64decode(text + "=" * (-len(text) % 4))
+
+
+def test_signing_key_is_published_and_signed(nobody, server):
+    keys = nobody.get("/_matrix/key/v2/server")
+    assert keys["server_name"] == server.name
+    assert keys["valid_until_ts"] > (time.time() + 3600) * 1000
+    assert keys["old_verify_keys"] == {}
+    [(key_id, key)] = keys["verify_keys"].items()
+    assert key_id.startswith("ed25519:")
+    signature = keys.pop("signatures")[server.name][key_id]
+    signed = json.dumps(keys, separators=(",", ":"), sort_keys=True).encode()
+    public = Ed25519PublicKey.from_public_bytes(decode(key["key"]))
+    public.verify(decode(signature), signed)
+
+
+def test_signing_key_stays_the_same(fresh_server):
+    s = fresh_server()
+    get = lambda: httpx.get(f"{s.url}/_matrix/key/v2/server").json()["verify_keys"]
+    first = get()
+    assert (s.data / "signing.key").stat().st_mode & 0o777 == 0o600
+    s.restart()
+    assert get() == first
+
+
+def test_server_version(nobody):
+    assert nobody.get("/_matrix/federation/v1/version")["server"]["name"] == "Concorde"
+
+
+def test_health(nobody):
+    assert nobody.request("GET", "/health").text == "OK"
+    assert nobody.request("GET", "/ready").text == "OK"
+
+
+def test_metrics_are_for_direct_loopback_peers(nobody):
+    r = nobody.request("GET", "/metrics")
+    assert r.status_code == 200
+    assert r.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "\nprocess_resident_memory_bytes " in r.text
+    for header in "X-Forwarded-For", "Forwarded":
+        nobody.fails(404, "M_UNRECOGNIZED", "GET", "/metrics", headers={header: "for=127.0.0.1"})
+
+
+def test_metrics_for_all_when_configured(fresh_server):
+    s = fresh_server(enable_metrics="true")
+    r = httpx.get(f"{s.url}/metrics", headers={"X-Forwarded-For": "198.51.100.7"})
+    assert r.status_code == 200
