@@ -1,0 +1,303 @@
+/* State resolution of made-up histories: whatever happened on three forks, every order of the input
+ * gives one outcome, which is a sane state. And of many conflicts at once, in acceptable time. */
+#include "state_maker.h"
+
+#include "base/clock.h"
+
+enum { FORKS = 3, STEPS = 14, SEEDS = 60, ENTRIES_MAX = 64 };
+
+struct fork {
+    struct state_maker *m;
+    struct state_entry entries[ENTRIES_MAX];
+    size_t n;
+    struct auth_state state;
+    struct buf auth; /* of the event being made */
+};
+
+static uint32_t random_state;
+
+static uint32_t draw(uint32_t below)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 17;
+    random_state ^= random_state << 5;
+    return random_state % below;
+}
+
+static struct state_entry *find_entry(struct fork *f, const char *type, const char *key)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (strcmp(f->entries[i].type, type) == 0 && strcmp(f->entries[i].state_key, key) == 0)
+            return &f->entries[i];
+    return NULL;
+}
+
+static const struct event *event_of(struct state_maker *m, const char *id)
+{
+    return ((struct held *)map_get(&m->events, str_of(id)))->e;
+}
+
+static const struct event *state_of_fork(const struct auth_state *s, const char *type,
+                                         const char *key)
+{
+    struct fork *f = s->ctx;
+    const struct state_entry *entry = find_entry(f, type, key);
+    return entry ? event_of(f->m, entry->event_id) : NULL;
+}
+
+static void put_entry(struct fork *f, const struct event *e)
+{
+    struct state_entry *entry = find_entry(f, e->type, e->state_key);
+    if (!entry) {
+        assert_true(f->n < ENTRIES_MAX);
+        entry = &f->entries[f->n++];
+    }
+    *entry = (struct state_entry){e->type, e->state_key, e->event_id};
+}
+
+static void cite(void *ctx, const char *type, const char *key)
+{
+    struct fork *f = ctx;
+    const struct state_entry *entry = find_entry(f, type, key);
+    if (entry)
+        buf_printf(&f->auth, "%s%s", f->auth.n ? " " : "", entry->event_id + 1);
+}
+
+static const char *const users[] = {"@alice:a", "@bob:b", "@carol:c", "@dave:d", "@erin:e"};
+static const char *const memberships[] = {"join", "leave", "ban", "invite"};
+static const char *const rules[] = {"public", "invite", "knock"};
+
+/* Something that a user might do, allowed or not. */
+static struct state_event draw_event(struct state_maker *m)
+{
+    const char *sender = users[draw(5)], *target = users[draw(5)];
+    struct state_event e = {.sender = sender, .key = ""};
+    switch (draw(6)) {
+    case 0:
+        e.type = "m.room.power_levels";
+        e.content = arena_printf(m->a,
+                                 "{'users':{'@alice:a':100,'@bob:b':%u,'@carol:c':%u,"
+                                 "'@dave:d':%u}}",
+                                 draw(3) * 50, draw(3) * 50, draw(3) * 50);
+        break;
+    case 1:
+        e.type = "m.room.join_rules";
+        e.content = arena_printf(m->a, "{'join_rule':'%s'}", rules[draw(3)]);
+        break;
+    case 2:
+        e.type = draw(2) ? "m.room.topic" : "m.room.name";
+        e.content = "{}";
+        break;
+    default:
+        e.type = "m.room.member";
+        e.key = draw(2) ? sender : target;
+        e.content = arena_printf(m->a, "{'membership':'%s'}", memberships[draw(4)]);
+    }
+    return e;
+}
+
+/* Lets the user do it on this fork, if the state there allows it. */
+static void try_event(struct fork *f, struct state_event e, size_t number)
+{
+    struct state_maker *m = f->m;
+    json_auto_t *content = json_loads(json_of(m->a, e.content), 0, NULL);
+    buf_clear(&f->auth);
+    auth_events_for(m->v, e.type, e.sender, e.key, content, cite, f);
+    e.auth = f->auth.n ? arena_strdup(m->a, f->auth.p) : "";
+    e.name = arena_printf(m->a, "e%zu", number);
+    e.ts = 10 + draw(8);
+    e.depth = 10 + draw(8);
+    struct state_event *kept = arena_alloc(m->a, sizeof *kept);
+    *kept = e;
+    add_event(m, kept);
+    const struct event *event = event_of(m, arena_printf(m->a, "$%s", e.name));
+    if (auth_check(event, &f->state) == NULL)
+        put_entry(f, event);
+}
+
+static int by_key(const void *left, const void *right)
+{
+    const struct state_entry *a = left, *b = right;
+    int types = strcmp(a->type, b->type);
+    return types ? types : strcmp(a->state_key, b->state_key);
+}
+
+static char *tell(struct state_maker *m, const struct state_set *set)
+{
+    struct state_entry *sorted = (void *)arena_memdup(m->a, set->entries, set->n * sizeof *sorted);
+    qsort(sorted, set->n, sizeof *sorted, by_key);
+    buf_auto struct buf b = {0};
+    for (size_t i = 0; i < set->n; i++) {
+        const struct event *e = event_of(m, sorted[i].event_id);
+        assert_string_equal(e->type, sorted[i].type);
+        assert_string_equal(e->state_key, sorted[i].state_key);
+        assert_true(i == 0 || by_key(&sorted[i - 1], &sorted[i]) < 0);
+        buf_printf(&b, "%s %s %s\n", sorted[i].type, sorted[i].state_key, sorted[i].event_id);
+    }
+    return arena_strdup(m->a, b.p);
+}
+
+static void check_agreed_is_kept(const struct fork *forks, const struct state_set *outcome)
+{
+    for (size_t i = 0; i < forks[0].n; i++) {
+        const struct state_entry *entry = &forks[0].entries[i];
+        bool agreed = true;
+        for (size_t k = 1; k < FORKS; k++)
+            agreed = agreed &&
+                     set_has(&(struct state_set){forks[k].entries, forks[k].n}, entry->event_id);
+        assert_true(!agreed || set_has(outcome, entry->event_id));
+    }
+}
+
+static void check_history(const struct room_version *v, uint32_t seed)
+{
+    arena_auto struct arena *a = arena_create();
+    struct state_maker m;
+    struct fork forks[FORKS] = {0};
+    random_state = seed;
+    state_maker_init(&m, a, v);
+    for (size_t k = 0; k < FORKS; k++) {
+        forks[k].m = &m;
+        forks[k].state = (struct auth_state){.get = state_of_fork, .ctx = &forks[k]};
+        for (size_t i = 0; i < BASE_EVENTS; i++)
+            put_entry(&forks[k], event_of(&m, arena_printf(a, "$%s", base_events[i].name)));
+    }
+    size_t number = 0;
+    for (size_t i = 0; i < STEPS; i++)
+        for (size_t k = 0; k < FORKS; k++)
+            try_event(&forks[k], draw_event(&m), number++);
+
+    static const int orders[6][FORKS] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                         {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    const char *first = NULL;
+    for (size_t o = 0; o < 6; o++) {
+        struct state_set sets[FORKS], outcome;
+        for (size_t k = 0; k < FORKS; k++)
+            sets[k] = (struct state_set){forks[orders[o][k]].entries, forks[orders[o][k]].n};
+        assert_null(resolve(&m, sets, FORKS, &outcome));
+        const char *told = tell(&m, &outcome);
+        check_agreed_is_kept(forks, &outcome);
+        if (first && strcmp(first, told) != 0)
+            fail_msg("v%s, seed %u: the order of the sets matters:\n%s\n%s", v->id, seed, first,
+                     told);
+        first = told;
+    }
+    for (size_t k = 0; k < FORKS; k++)
+        buf_finish(&forks[k].auth);
+    state_maker_finish(&m);
+}
+
+static void test_random_histories(void **state)
+{
+    for (uint32_t seed = 1; seed <= SEEDS; seed++)
+        for (const struct room_version *v = room_versions; v->id; v++)
+            check_history(v, seed * 2654435761u);
+}
+
+/* Everybody has changed their profile on both forks, and been so busy that their member events are
+ * chains. */
+static void check_crowd(const struct room_version *v, size_t users_n, size_t chain)
+{
+    arena_auto struct arena *a = arena_create();
+    struct state_maker m;
+    state_maker_init(&m, a, v);
+    struct state_entry *entries[2];
+    struct state_event *events = arena_alloc_array(a, 2 * chain * users_n, sizeof *events), *e;
+    size_t n = 0;
+    for (size_t k = 0; k < 2; k++)
+        entries[k] = arena_alloc_array(a, users_n + 4, sizeof *entries[k]);
+    for (size_t u = 0; u < users_n; u++) {
+        const char *user = arena_printf(a, "@u%zu:x", u);
+        for (size_t i = 0; i < 2 * chain; i++) {
+            e = &events[n++];
+            *e = (struct state_event){arena_printf(a, "m%zu-%zu", u, i),
+                                      "m.room.member",
+                                      user,
+                                      user,
+                                      JOINED,
+                                      i < 2 ? "create p0 r0"
+                                            : arena_printf(a, "create p0 r0 m%zu-%zu", u, i - 2),
+                                      (int64_t)(10 + i),
+                                      (int64_t)(10 + i),
+                                      0,
+                                      0};
+            add_event(&m, e);
+            if (i >= 2 * chain - 2)
+                entries[i % 2][u] =
+                    (struct state_entry){"m.room.member", user, arena_printf(a, "$%s", e->name)};
+        }
+    }
+    struct state_set sets[2], outcome;
+    for (size_t k = 0; k < 2; k++) {
+        struct state_set base = make_set(&m, "create ja p0 r0", false);
+        memcpy(entries[k] + users_n, base.entries, base.n * sizeof *base.entries);
+        sets[k] = (struct state_set){entries[k], users_n + base.n};
+    }
+    int64_t start = mono_ms();
+    assert_null(resolve(&m, sets, 2, &outcome));
+    int64_t took = mono_ms() - start;
+    print_message("v%s: %zu conflicted events resolved in %lld ms\n", v->id, 2 * users_n,
+                  (long long)took);
+    assert_int_equal(outcome.n, users_n + 4);
+    for (size_t i = 0; i < outcome.n; i++) /* the later of the two forks' events */
+        if (strcmp(outcome.entries[i].type, "m.room.member") == 0 &&
+            outcome.entries[i].state_key[1] == 'u')
+            assert_non_null(
+                strstr(outcome.entries[i].event_id, arena_printf(a, "-%zu", 2 * chain - 1)));
+    assert_true(took < 20000);
+    state_maker_finish(&m);
+}
+
+static void test_crowd(void **state)
+{
+    check_crowd(room_version_find("1"), 5000, 1);
+    check_crowd(room_version_find("11"), 5000, 3);
+    check_crowd(room_version_find("12"), 5000, 3);
+}
+
+/* A chain of power levels as long as a hostile server cares to make it: no recursion, no square. */
+static void test_long_chain(void **state)
+{
+    enum { LENGTH = 20000 };
+    static const char *const versions[] = {"2", "12"};
+    for (size_t k = 0; k < 2; k++) {
+        arena_auto struct arena *a = arena_create();
+        struct state_maker m;
+        state_maker_init(&m, a, room_version_find(versions[k]));
+        struct state_event *events = arena_alloc_array(a, LENGTH, sizeof *events);
+        const char *last = "p0";
+        for (size_t i = 0; i < LENGTH; i++) {
+            events[i] = (struct state_event){arena_printf(a, "p-%zu", i),
+                                             "m.room.power_levels",
+                                             "@alice:a",
+                                             "",
+                                             POWER_0,
+                                             arena_printf(a, "create ja %s", last),
+                                             (int64_t)(10 + i),
+                                             (int64_t)(10 + i),
+                                             0,
+                                             0};
+            add_event(&m, &events[i]);
+            last = events[i].name;
+        }
+        struct state_set sets[2] = {
+            make_set(&m, "create ja p0 r0 jb", false),
+            make_set(&m, arena_printf(a, "create ja %s r0 jb", last), false),
+        };
+        struct state_set outcome;
+        assert_null(resolve(&m, sets, 2, &outcome));
+        assert_int_equal(outcome.n, 5);
+        assert_true(set_has(&outcome, arena_printf(a, "$%s", last)));
+        state_maker_finish(&m);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random_histories),
+        cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_long_chain),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
