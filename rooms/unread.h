@@ -22,4 +22,25 @@ const struct err *unread_evaluate_locked(struct job *job, struct room *room, str
                                          int at, const struct event *e, int64_t thread,
                                          int *ret_notify, int *ret_highlight);
 
+struct thread_counts {
+    const char *root; /* event id */
+    int64_t notify, highlight;
+};
+
+struct unread_counts {
+    int64_t notify,
+        highlight; /* of the main timeline; of everything when threads were not asked for */
+    const struct thread_counts *threads; /* only those with something unread */
+    size_t threads_n;
+};
+
+/* The counts of one user in one room. From memory in the usual case (a cache of where each active
+ * user's receipts stand, kept in step by a feed listener): no SQL per delivered message. */
+const struct err *unread_get(struct job *job, struct room *room, int64_t user, const char *user_id,
+                             bool by_thread, struct unread_counts *ret);
+
+struct unread_cache;
+struct unread_cache *unread_cache_create(struct store *store);
+void unread_cache_destroy(struct unread_cache *c);
+
 #endif

@@ -20,6 +20,7 @@ struct feed {
     struct entry *ring;
     size_t size, bytes, bytes_max;
     int64_t oldest, newest;
+    int64_t settled;         /* the newest that all listeners have seen */
     struct map rooms, users; /* id -> newest position (as pointer-sized integer) */
     int64_t kinds[CHANGE_KIND_COUNT];
     feed_listener *listeners[LISTENERS_MAX];
@@ -35,7 +36,7 @@ struct feed *feed_create(size_t entries, size_t bytes_max, int64_t position)
     f->size = entries;
     f->bytes_max = bytes_max;
     f->oldest = position + 1;
-    f->newest = position;
+    f->newest = f->settled = position;
     return f;
 }
 
@@ -136,10 +137,14 @@ static void remember(struct feed *f, const struct change *c)
     f->bytes += e->bytes;
 }
 
-static void call_listeners(struct feed *f, const struct change *changes, size_t n)
+/* Readers may go up to `position` only when every listener has seen it. */
+static void call_listeners(struct feed *f, const struct change *changes, size_t n, int64_t position)
 {
     for (int i = 0; i < f->listeners_n; i++)
         f->listeners[i](f->listener_ctx[i], changes, n);
+    pthread_rwlock_wrlock(&f->lock);
+    f->settled = position;
+    pthread_rwlock_unlock(&f->lock);
 }
 
 void feed_publish(struct feed *f, const struct change *changes, size_t n)
@@ -156,7 +161,7 @@ void feed_publish(struct feed *f, const struct change *changes, size_t n)
             forget_oldest(f);
     }
     pthread_rwlock_unlock(&f->lock);
-    call_listeners(f, changes, n);
+    call_listeners(f, changes, n, changes[n - 1].position);
 }
 
 void feed_reset(struct feed *f, int64_t position)
@@ -166,14 +171,23 @@ void feed_reset(struct feed *f, int64_t position)
         forget_oldest(f);
     f->oldest = position + 1;
     f->newest = position;
+    f->settled = position;
     map_finish(&f->rooms);
     map_finish(&f->users);
     memset(f->kinds, 0, sizeof f->kinds);
     pthread_rwlock_unlock(&f->lock);
-    call_listeners(f, NULL, 0);
+    call_listeners(f, NULL, 0, position);
 }
 
 int64_t feed_position(struct feed *f)
+{
+    pthread_rwlock_rdlock(&f->lock);
+    int64_t settled = f->settled;
+    pthread_rwlock_unlock(&f->lock);
+    return settled;
+}
+
+int64_t feed_newest(struct feed *f)
 {
     pthread_rwlock_rdlock(&f->lock);
     int64_t newest = f->newest;

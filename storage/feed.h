@@ -70,7 +70,10 @@ void feed_publish(struct feed *f, const struct change *changes, size_t n);
 /* By the committer, after it lost sight of the log: the ring starts anew behind this position. */
 void feed_reset(struct feed *f, int64_t position);
 
-int64_t feed_position(struct feed *f); /* of the newest committed change */
+/* Of the newest change that every listener has seen: how far a reader may read. */
+int64_t feed_position(struct feed *f);
+/* Of the newest change in the ring, which listeners may be about to see. */
+int64_t feed_newest(struct feed *f);
 /* Does the ring hold every change after this position? */
 bool feed_covers(struct feed *f, int64_t since);
 

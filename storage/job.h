@@ -23,7 +23,10 @@ struct store {
     struct intern *intern;
     struct room_cache *rooms;
     struct session_table *sessions;
-    struct txn_memory *txns; /* rooms/txn.h */
+    struct txn_memory *txns;         /* rooms/txn.h */
+    struct typing *typing;           /* rooms/typing.h */
+    struct presence_table *presence; /* rooms/presence.h; NULL: switched off */
+    struct unread_cache *unread;     /* rooms/unread.h */
 };
 
 struct job {

@@ -1,0 +1,544 @@
+#include "rooms/session.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "matrix/id.h"
+#include "storage/intern.h"
+
+#include <assert.h>
+
+enum { RECENT = 128, SENT_SLOTS = 1024, SWEEP_EVERY = 256 };
+
+/* Which member events a device was sent: a lossy table, a collision only means sending one twice.
+ */
+struct sent_members {
+    int64_t device;
+    struct sent_members *next;
+    uint64_t slots[SENT_SLOTS];
+};
+
+struct recent {
+    int64_t room, position;
+};
+
+struct session {
+    struct session_table *table;
+    struct lock lock;
+    int64_t user;
+    const char *user_id;          /* interned */
+    struct map rooms;             /* rooms.id -> struct session_room */
+    struct recent recent[RECENT]; /* a ring of the newest changes in rooms of the user */
+    size_t recent_n;              /* ever added */
+    int64_t recent_from;          /* the ring is complete for changes after this position */
+    struct waiter waiters;        /* head of a circular list */
+    struct sent_members *sent;
+    bool loading, missed; /* changes came while the rooms were being read */
+    /* Under the table's lock: */
+    int refs;
+    int64_t used_mono_ms;
+    bool dropped;
+};
+
+/* Who must be told of what happens in a room: the active sessions of its joined members. */
+struct watched {
+    struct session **sessions;
+    size_t n, room;
+};
+
+struct session_table {
+    struct lock lock;
+    struct store *store;
+    struct map sessions; /* users.id -> struct session */
+    struct map watched;  /* rooms.id -> struct watched */
+    unsigned opened;     /* since the last sweep */
+};
+
+/* ---- who watches which room --------------------------------------------------------------------
+ */
+
+static void watch_locked(struct session_table *t, int64_t room, struct session *s)
+{
+    struct watched *w = map_get_int(&t->watched, room);
+    if (!w) {
+        w = mem_zalloc(sizeof *w);
+        map_put_int(&t->watched, room, w);
+    }
+    for (size_t i = 0; i < w->n; i++)
+        if (w->sessions[i] == s)
+            return;
+    if (w->n == w->room) {
+        w->room = w->room ? w->room * 2 : 4;
+        w->sessions = mem_realloc_array(w->sessions, w->room, sizeof *w->sessions);
+    }
+    w->sessions[w->n++] = s;
+}
+
+static void unwatch_locked(struct session_table *t, int64_t room, struct session *s)
+{
+    struct watched *w = map_get_int(&t->watched, room);
+    for (size_t i = 0; w && i < w->n; i++)
+        if (w->sessions[i] == s)
+            w->sessions[i] = w->sessions[--w->n];
+    if (w && w->n == 0) {
+        map_remove_int(&t->watched, room);
+        free(w->sessions);
+        free(w);
+    }
+}
+
+/* ---- making and dropping -----------------------------------------------------------------------
+ */
+
+static struct session *session_create(struct session_table *t, int64_t user, const char *user_id)
+{
+    struct session *s = mem_zalloc(sizeof *s);
+    lock_init(&s->lock, RANK_SESSION);
+    s->table = t;
+    s->user = user;
+    s->user_id = user_id;
+    s->waiters.next = s->waiters.prev = &s->waiters;
+    s->loading = true;
+    return s;
+}
+
+static void session_destroy(struct session *s)
+{
+    assert(s->waiters.next == &s->waiters);
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->rooms, slot));)
+        free(slot->value);
+    map_finish(&s->rooms);
+    for (struct sent_members *m = s->sent, *next; m; m = next) {
+        next = m->next;
+        free(m);
+    }
+    lock_finish(&s->lock);
+    free(s);
+}
+
+/* Out of the table; freed when nobody holds it any more. */
+static void drop_locked(struct session_table *t, struct session *s)
+{
+    map_remove_int(&t->sessions, s->user);
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->rooms, slot));)
+        unwatch_locked(t, ((struct session_room *)slot->value)->room, s);
+    s->dropped = true;
+    if (s->refs == 0)
+        session_destroy(s);
+}
+
+static void sweep_locked(struct session_table *t)
+{
+    int64_t idle_since = mono_ms() - SESSION_IDLE_MS;
+    struct session *idle[SWEEP_EVERY];
+    size_t n = 0;
+    for (struct map_slot *slot = NULL; n < SWEEP_EVERY && (slot = map_next(&t->sessions, slot));) {
+        struct session *s = slot->value;
+        if (s->refs == 0 && s->used_mono_ms < idle_since)
+            idle[n++] = s;
+    }
+    for (size_t i = 0; i < n; i++)
+        drop_locked(t, idle[i]);
+}
+
+struct held {
+    struct session_table *table;
+    struct session *session;
+};
+
+static void release(void *what)
+{
+    struct held *h = what;
+    LOCKED(&h->table->lock);
+    if (--h->session->refs == 0 && h->session->dropped)
+        session_destroy(h->session);
+}
+
+/* ---- loading -----------------------------------------------------------------------------------
+ */
+
+static void put_room_locked(struct session *s, int64_t room, enum membership m, int64_t position)
+{
+    struct session_room *r = map_get_int(&s->rooms, room);
+    if (r && r->position > position)
+        return;
+    if (!r) {
+        r = mem_zalloc(sizeof *r);
+        map_put_int(&s->rooms, room, r);
+    }
+    *r = (struct session_room){room, m, position};
+}
+
+static void clear_rooms_locked(struct session_table *t, struct session *s)
+{
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->rooms, slot));) {
+        unwatch_locked(t, ((struct session_room *)slot->value)->room, s);
+        free(slot->value);
+    }
+    map_finish(&s->rooms);
+}
+
+/* Puts what was read into place; false when a change came meanwhile and it must be read again. */
+static bool install(struct session_table *t, struct session *s, const struct member_row *rows,
+                    size_t n)
+{
+    LOCKED(&t->lock);
+    LOCKED(&s->lock);
+    if (s->missed) {
+        s->missed = false;
+        return false;
+    }
+    clear_rooms_locked(t, s);
+    for (size_t i = 0; i < n; i++) {
+        put_room_locked(s, rows[i].room, rows[i].membership, rows[i].event);
+        if (rows[i].membership == MEMBERSHIP_JOIN && !s->dropped)
+            watch_locked(t, rows[i].room, s);
+    }
+    s->recent_n = 0;
+    s->recent_from = feed_newest(t->store->feed);
+    s->loading = false;
+    return true;
+}
+
+static const struct err *load(struct job *job, struct session *s)
+{
+    for (;;) {
+        const struct member_row *rows;
+        size_t n;
+        TRY(members_of_user(job_tx(job), s->user, &rows, &n));
+        if (install(job->store->sessions, s, rows, n))
+            return NULL;
+    }
+}
+
+const struct err *session_open(struct job *job, int64_t user, const char *user_id,
+                               struct session **ret)
+{
+    struct session_table *t = job->store->sessions;
+    const char *interned;
+    TRY(intern_name(job->store->intern, INTERN_USER, user, &interned));
+    lock_take(&t->lock);
+    struct session *s = map_get_int(&t->sessions, user);
+    if (!s) {
+        s = session_create(t, user, interned);
+        map_put_int(&t->sessions, user, s);
+        if (++t->opened % SWEEP_EVERY == 0)
+            sweep_locked(t);
+    }
+    s->refs++;
+    s->used_mono_ms = mono_ms();
+    lock_take(&s->lock);
+    bool loading = s->loading;
+    lock_release(&s->lock);
+    lock_release(&t->lock);
+    struct held *h = arena_alloc(job->arena, sizeof *h);
+    *h = (struct held){t, s};
+    arena_defer(job->arena, release, h);
+    if (loading)
+        TRY(load(job, s));
+    *ret = s;
+    return NULL;
+}
+
+/* ---- waiting -----------------------------------------------------------------------------------
+ */
+
+/* A waiter outlives the job that subscribed it, so it holds its session by itself. */
+static void leave(struct waiter *w)
+{
+    struct session *s = w->source;
+    lock_take(&s->lock);
+    w->prev->next = w->next;
+    w->next->prev = w->prev;
+    w->source = NULL;
+    lock_release(&s->lock);
+    release(&(struct held){s->table, s});
+}
+
+void session_subscribe(struct session *s, struct waiter *w)
+{
+    if (w->source == s)
+        return;
+    if (w->source)
+        w->leave(w);
+    {
+        LOCKED(&s->table->lock);
+        s->refs++;
+        s->used_mono_ms = mono_ms();
+    }
+    LOCKED(&s->lock);
+    w->source = s;
+    w->leave = leave;
+    w->next = s->waiters.next;
+    w->prev = &s->waiters;
+    w->next->prev = w;
+    s->waiters.next = w;
+}
+
+static void wake_locked(struct session *s)
+{
+    for (struct waiter *w = s->waiters.next; w != &s->waiters; w = w->next)
+        w->wake(w);
+}
+
+/* ---- reading -----------------------------------------------------------------------------------
+ */
+
+void session_rooms(struct job *job, struct session *s, const struct session_room **ret,
+                   size_t *ret_n)
+{
+    LOCKED(&s->lock);
+    struct session_room *list = arena_alloc_array(job->arena, s->rooms.n + 1, sizeof *list);
+    size_t n = 0;
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->rooms, slot));)
+        list[n++] = *(const struct session_room *)slot->value;
+    *ret = list;
+    *ret_n = n;
+}
+
+static bool is_listed(const struct session_room *list, size_t n, int64_t room)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].room == room)
+            return true;
+    return false;
+}
+
+bool session_rooms_changed_since(struct job *job, struct session *s, int64_t since,
+                                 const struct session_room **ret, size_t *ret_n)
+{
+    LOCKED(&s->lock);
+    if (since < s->recent_from)
+        return false;
+    struct session_room *list = arena_alloc_array(job->arena, RECENT, sizeof *list);
+    size_t n = 0;
+    for (size_t i = s->recent_n; i-- > 0 && i + RECENT >= s->recent_n;) {
+        const struct recent *r = &s->recent[i % RECENT];
+        if (r->position <= since)
+            break;
+        const struct session_room *room = map_get_int(&s->rooms, r->room);
+        if (room && !is_listed(list, n, r->room))
+            list[n++] = *room;
+    }
+    *ret = list;
+    *ret_n = n;
+    return true;
+}
+
+bool session_is_joined(struct session *s, int64_t room)
+{
+    LOCKED(&s->lock);
+    const struct session_room *r = map_get_int(&s->rooms, room);
+    return r && r->membership == MEMBERSHIP_JOIN;
+}
+
+static struct sent_members *sent_of_locked(struct session *s, int64_t device)
+{
+    struct sent_members *m = s->sent;
+    while (m && m->device != device)
+        m = m->next;
+    if (m)
+        return m;
+    m = mem_zalloc(sizeof *m);
+    m->device = device;
+    m->next = s->sent;
+    s->sent = m;
+    return m;
+}
+
+bool session_member_is_new(struct session *s, int64_t device, int64_t room, int64_t member,
+                           int64_t position)
+{
+    int64_t key[] = {room, member, position};
+    uint64_t hash = hash_bytes(key, sizeof key) | 1;
+    LOCKED(&s->lock);
+    uint64_t *slot = &sent_of_locked(s, device)->slots[hash / 2 % SENT_SLOTS];
+    bool is_new = *slot != hash;
+    *slot = hash;
+    return is_new;
+}
+
+void session_forget_sent(struct session *s, int64_t device)
+{
+    LOCKED(&s->lock);
+    for (struct sent_members *m = s->sent; m; m = m->next)
+        if (m->device == device)
+            memset(m->slots, 0, sizeof m->slots);
+}
+
+/* ---- keeping step with the log -----------------------------------------------------------------
+ */
+
+static void note_locked(struct session *s, int64_t room, int64_t position)
+{
+    struct recent *r = &s->recent[s->recent_n % RECENT];
+    if (s->recent_n >= RECENT)
+        s->recent_from = r->position;
+    *r = (struct recent){room, position};
+    s->recent_n++;
+}
+
+static void tell(struct session *s, int64_t room, int64_t position)
+{
+    LOCKED(&s->lock);
+    if (room)
+        note_locked(s, room, position);
+    wake_locked(s);
+}
+
+static void tell_room_locked(struct session_table *t, int64_t room, int64_t position)
+{
+    const struct watched *w = map_get_int(&t->watched, room);
+    for (size_t i = 0; w && i < w->n; i++)
+        tell(w->sessions[i], room, position);
+}
+
+static void tell_user_locked(struct session_table *t, int64_t user, int64_t room, int64_t position)
+{
+    struct session *s = map_get_int(&t->sessions, user);
+    if (s)
+        tell(s, room, position);
+}
+
+static void apply_membership_locked(struct session_table *t, const struct change *c)
+{
+    int64_t user = 0;
+    if (intern_find(t->store->intern, INTERN_USER, c->event->state_key, &user) || !user)
+        return;
+    struct session *s = map_get_int(&t->sessions, user);
+    if (!s)
+        return;
+    enum membership m = membership_parse(json_text(event_content(c->event), "membership"));
+    lock_take(&s->lock);
+    s->missed |= s->loading;
+    const struct session_room *before = map_get_int(&s->rooms, c->room);
+    bool was_joined = before && before->membership == MEMBERSHIP_JOIN;
+    put_room_locked(s, c->room, m, c->position);
+    lock_release(&s->lock);
+    if (m == MEMBERSHIP_JOIN)
+        watch_locked(t, c->room, s);
+    else if (!was_joined)
+        tell(s, c->room, c->position); /* invited, knocking, or an invite withdrawn */
+}
+
+/* Whoever was joined is still told of their own leaving; only then they stop watching. */
+static void end_watch_locked(struct session_table *t, const struct change *c)
+{
+    int64_t user = 0;
+    if (intern_find(t->store->intern, INTERN_USER, c->event->state_key, &user) || !user)
+        return;
+    struct session *s = map_get_int(&t->sessions, user);
+    if (s && !session_is_joined(s, c->room))
+        unwatch_locked(t, c->room, s);
+}
+
+static void apply_event_locked(struct session_table *t, const struct change *c)
+{
+    bool is_member = c->event->state_key && strcmp(c->event->type, "m.room.member") == 0;
+    if (is_member)
+        apply_membership_locked(t, c);
+    tell_room_locked(t, c->room, c->position);
+    if (is_member)
+        end_watch_locked(t, c);
+}
+
+static void apply_locked(struct session_table *t, const struct change *c)
+{
+    switch (c->kind) {
+    case CHANGE_EVENT:
+        apply_event_locked(t, c);
+        return;
+    case CHANGE_RECEIPT:
+        if (!c->private_to_user)
+            tell_room_locked(t, c->room, c->position);
+        else
+            tell_user_locked(t, c->user, c->room, c->position);
+        return;
+    case CHANGE_DEVICE_KEYS:
+        return; /* told with the next thing that happens */
+    default:
+        tell_user_locked(t, c->user, c->room, c->position);
+        for (size_t i = 0; i < c->audience_n; i++)
+            tell_room_locked(t, c->audience[i], 0);
+    }
+}
+
+static void wake_all_locked(struct session_table *t)
+{
+    for (struct map_slot *slot = NULL; (slot = map_next(&t->sessions, slot));) {
+        struct session *s = slot->value;
+        LOCKED(&s->lock);
+        s->loading = true; /* changes were missed: the next opening reads the rooms anew */
+        s->missed = false;
+        wake_locked(s);
+    }
+}
+
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct session_table *t = ctx;
+    LOCKED(&t->lock);
+    if (n == 0)
+        wake_all_locked(t);
+    for (size_t i = 0; i < n; i++)
+        apply_locked(t, &changes[i]);
+}
+
+void session_wake_user(struct session_table *t, int64_t user)
+{
+    LOCKED(&t->lock);
+    tell_user_locked(t, user, 0, 0);
+}
+
+void session_wake_room(struct session_table *t, int64_t room)
+{
+    LOCKED(&t->lock);
+    const struct watched *w = map_get_int(&t->watched, room);
+    for (size_t i = 0; w && i < w->n; i++)
+        tell(w->sessions[i], 0, 0);
+}
+
+const struct err *session_fill_audience(struct job *job, struct change *change)
+{
+    const struct member_row *rows;
+    size_t n;
+    TRY(members_of_user(job_tx(job), change->user, &rows, &n));
+    int64_t *rooms = arena_alloc_array(job->arena, n + 1, sizeof *rooms);
+    size_t joined = 0;
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].membership == MEMBERSHIP_JOIN)
+            rooms[joined++] = rows[i].room;
+    change->audience = rooms;
+    change->audience_n = joined;
+    return NULL;
+}
+
+/* ---- the table ---------------------------------------------------------------------------------
+ */
+
+struct session_table *session_table_create(struct store *store)
+{
+    struct session_table *t = mem_zalloc(sizeof *t);
+    lock_init(&t->lock, RANK_SESSION_TABLE);
+    t->store = store;
+    feed_listen(store->feed, on_changes, t);
+    return t;
+}
+
+void session_table_destroy(struct session_table *t)
+{
+    if (!t)
+        return;
+    for (struct map_slot *slot; (slot = map_next(&t->sessions, NULL));)
+        drop_locked(t, slot->value);
+    map_finish(&t->sessions);
+    map_finish(&t->watched);
+    lock_finish(&t->lock);
+    free(t);
+}
+
+void session_table_add_metrics(struct session_table *t, struct buf *out)
+{
+    LOCKED(&t->lock);
+    buf_printf(out, "# TYPE concorde_active_users gauge\nconcorde_active_users %zu\n",
+               t->sessions.n);
+}

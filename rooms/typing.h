@@ -1,0 +1,22 @@
+/* Who is typing: never stored. Each change gets a serial from one counter that only grows, also
+ * over restarts (it starts at the time in ms); sync tokens carry it as their second number. */
+#ifndef ROOMS_TYPING_H
+#define ROOMS_TYPING_H
+
+#include "rooms/room.h"
+
+struct typing;
+struct typing *typing_create(struct store *store); /* a thread ends what times out */
+void typing_destroy(struct typing *t);
+
+/* timeout_ms 0: stopped. Wakes the room when something changed. */
+void typing_set(struct typing *t, int64_t room, int64_t user, const char *user_id, int timeout_ms);
+int64_t typing_serial(struct typing *t); /* the newest */
+int64_t typing_room_serial(struct typing *t,
+                           int64_t room); /* of the room's newest change; 0: none */
+/* Rooms that changed after the serial, newest first, up to max. */
+size_t typing_changed_since(struct typing *t, int64_t serial, int64_t *ret_rooms, size_t max);
+/* Appends one whole m.typing event (an empty list of users says that nobody types any more). */
+void typing_add_event(struct typing *t, int64_t room, struct buf *out);
+
+#endif

@@ -1,0 +1,23 @@
+/* account_data: what clients store for a user, globally (room 0) or per room. */
+#ifndef STORAGE_ACCOUNT_DATA_H
+#define STORAGE_ACCOUNT_DATA_H
+
+#include "storage/write.h"
+
+struct account_data {
+    int64_t room;
+    const char *type;
+    struct str content; /* raw JSON object */
+    int64_t position;
+};
+
+void account_data_write(struct write *w, int64_t user, int64_t room, const char *type,
+                        struct str content, int at);
+/* content.p == NULL when there is none. */
+const struct err *account_data_get(struct tx *tx, int64_t user, int64_t room, const char *type,
+                                   struct str *ret);
+/* What changed in (since, until], of all rooms and globally, ordered by position. since 0: all. */
+const struct err *account_data_since(struct tx *tx, int64_t user, int64_t since, int64_t until,
+                                     const struct account_data **ret, size_t *ret_n);
+
+#endif
