@@ -1,5 +1,6 @@
 #include "server/node.h"
 
+#include "rooms/device_state.h"
 #include "server/data_dir.h"
 #include "storage/feed.h"
 #include "storage/intern.h"
@@ -42,6 +43,7 @@ static const struct err *open_log(struct node *n)
     TRY(e);
     s->feed = feed_create(FEED_ENTRIES, (size_t)(s->config->cache_size / FEED_SHARE), position);
     s->intern = intern_create(s->db);
+    s->device_states = device_states_create();
     return committer_start(n->uri, s->feed, &s->committer);
 }
 
@@ -75,6 +77,7 @@ void node_stop(struct node *n)
     struct store *s = &n->store;
     if (s->committer)
         committer_stop(s->committer);
+    device_states_destroy(s->device_states);
     if (s->intern)
         intern_destroy(s->intern);
     if (s->feed)

@@ -1,6 +1,7 @@
 #include "storage/devices.h"
 
 #include "base/clock.h"
+#include "storage/e2ee_keys.h"
 
 #define DEVICE_COLUMNS "id, device_id, display_name, last_seen_ts, last_seen_ip FROM devices "
 
@@ -61,8 +62,10 @@ SQL(devices_delete_sql,
 
 void devices_write_deletion(struct write *w, int64_t user, const struct device *devices, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        e2ee_delete_device(w, user, devices[i].id, devices[i].device_id);
         write_statement(w, &devices_delete_sql, P(INT(devices[i].id)));
+    }
 }
 
 SQL(devices_seen_sql, "UPDATE devices d SET last_seen_ts = s.ts, last_seen_ip = s.ip "

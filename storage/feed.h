@@ -16,13 +16,15 @@ enum change_kind {
                        only its own user */
     CHANGE_ACCOUNT_DATA, /* user, room (0: global), json: the whole event {"type":…,"content":…} */
     CHANGE_TO_DEVICE,    /* user, device */
-    CHANGE_DEVICE_LIST, /* user: whose devices or cross-signing keys changed */
+    CHANGE_DEVICE_LIST, /* user: whose devices or cross-signing keys changed; private_to_user: user
+                           alone is told that the keys of user_id, whom they signed, changed */
     CHANGE_PRESENCE,    /* user; json: the whole m.presence event */
     CHANGE_PROFILE,     /* user */
     CHANGE_DEVICE_KEYS, /* user, device: its one-time or fallback key counts changed (wakes nobody
                            else) */
     CHANGE_ACCOUNT,     /* user: tokens of theirs ended, or the account was locked, made an
                            administrator and alike: nothing about it may be believed from a cache */
+    CHANGE_TO_SERVER,   /* device: name of a server that to-device messages wait for */
     CHANGE_KIND_COUNT
 };
 

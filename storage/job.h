@@ -12,6 +12,7 @@ struct intern;
 struct room_cache;    /* rooms/room.h */
 struct session_table; /* rooms/session.h */
 struct txn_memory;
+struct device_states; /* rooms/device_state.h */
 
 /* What lives as long as the process. Made by server/main.c, shared by all threads. */
 struct store {
@@ -23,10 +24,11 @@ struct store {
     struct intern *intern;
     struct room_cache *rooms;
     struct session_table *sessions;
-    struct txn_memory *txns;         /* rooms/txn.h */
-    struct typing *typing;           /* rooms/typing.h */
-    struct presence_table *presence; /* rooms/presence.h; NULL: switched off */
-    struct unread_cache *unread;     /* rooms/unread.h */
+    struct txn_memory *txns;             /* rooms/txn.h */
+    struct typing *typing;               /* rooms/typing.h */
+    struct presence_table *presence;     /* rooms/presence.h; NULL: switched off */
+    struct unread_cache *unread;         /* rooms/unread.h */
+    struct device_states *device_states; /* rooms/device_state.h */
 };
 
 struct job {

@@ -1,0 +1,202 @@
+#include "storage/e2ee_keys.h"
+
+/* ---- reading -----------------------------------------------------------------------------------
+ */
+
+SQL(public_keys_sql,
+    "SELECT k.kind, u.user_id, k.name, k.display_name, k.json, "
+    " (SELECT json_object_agg(s.signer_key, s.signature)::text FROM key_signatures s "
+    "  WHERE s.target = u.id AND s.target_key = k.name AND s.signer = u.id), "
+    " (SELECT json_object_agg(s.signer_key, s.signature)::text FROM key_signatures s "
+    "  WHERE s.target = u.id AND s.target_key = k.name AND s.signer = $2 AND $2 <> u.id) "
+    "FROM users u CROSS JOIN LATERAL ( "
+    " SELECT 0::smallint AS kind, d.device_id AS name, d.json, "
+    "  COALESCE(l.display_name, d.display_name) AS display_name "
+    "  FROM device_keys d LEFT JOIN devices l ON l.\"user\" = d.\"user\" "
+    "  AND l.device_id = d.device_id WHERE d.\"user\" = u.id "
+    " UNION ALL "
+    " SELECT c.kind, c.public_key, c.json, NULL FROM cross_signing_keys c "
+    "  WHERE c.\"user\" = u.id AND (c.kind <> 3 OR u.id = $2)) k "
+    "WHERE u.user_id = ANY($1)")
+
+const struct err *public_keys_read(struct tx *tx, const char *const *user_ids, size_t n,
+                                   int64_t requester, const struct public_key **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &public_keys_sql, P(TEXT_ARRAY(user_ids, n), INT(requester)), &rows));
+    struct public_key *keys = arena_alloc_array(tx->arena, (size_t)rows.n, sizeof *keys);
+    for (struct public_key *k = keys; rows_next(&rows); k++)
+        *k = (struct public_key){
+            .kind = (enum key_kind)row_int(&rows, 0),
+            .user_id = row_text(&rows, 1),
+            .name = row_text(&rows, 2),
+            .display_name = row_text(&rows, 3),
+            .json = row_bytes(&rows, 4),
+            .owner_signatures = row_text(&rows, 5),
+            .requester_signatures = row_text(&rows, 6),
+        };
+    *ret = keys;
+    *ret_n = (size_t)rows.n;
+    return NULL;
+}
+
+SQL(device_keys_get_sql, "SELECT json FROM device_keys WHERE \"user\" = $1 AND device_id = $2")
+
+const struct err *device_keys_get(struct tx *tx, int64_t user, const char *device_id,
+                                  struct public_key *ret)
+{
+    struct public_key key = {.kind = KEY_DEVICE, .name = device_id};
+    TRY(db_one(tx, &device_keys_get_sql, P(INT(user), TEXT(device_id)), NULL,
+               R(BYTES_OUT(&key.json))));
+    *ret = key;
+    return NULL;
+}
+
+SQL(cross_signing_keys_get_sql,
+    "SELECT kind, public_key, json FROM cross_signing_keys WHERE \"user\" = $1")
+
+const struct err *cross_signing_keys_get(struct tx *tx, int64_t user,
+                                         struct public_key ret[KEY_KIND_COUNT])
+{
+    struct rows rows;
+    TRY(db_query(tx, &cross_signing_keys_get_sql, P(INT(user)), &rows));
+    memset(ret, 0, KEY_KIND_COUNT * sizeof *ret);
+    while (rows_next(&rows)) {
+        struct public_key *k = &ret[row_int(&rows, 0)];
+        k->kind = (enum key_kind)row_int(&rows, 0);
+        k->name = row_text(&rows, 1);
+        k->json = row_bytes(&rows, 2);
+    }
+    return NULL;
+}
+
+SQL(device_id_exists_sql,
+    "SELECT EXISTS (SELECT FROM devices WHERE \"user\" = $1 AND device_id = $2)")
+
+const struct err *device_id_exists(struct tx *tx, int64_t user, const char *device_id, bool *ret)
+{
+    return db_one(tx, &device_id_exists_sql, P(INT(user), TEXT(device_id)), NULL, R(BOOL_OUT(ret)));
+}
+
+SQL(cross_signing_key_exists_sql,
+    "SELECT EXISTS (SELECT FROM cross_signing_keys WHERE \"user\" = $1 AND public_key = $2)")
+
+const struct err *cross_signing_key_exists(struct tx *tx, int64_t user, const char *public_key,
+                                           bool *ret)
+{
+    return db_one(tx, &cross_signing_key_exists_sql, P(INT(user), TEXT(public_key)), NULL,
+                  R(BOOL_OUT(ret)));
+}
+
+/* ---- writing -----------------------------------------------------------------------------------
+ */
+
+SQL(signatures_of_delete_sql, "DELETE FROM key_signatures WHERE target = $1 AND target_key = $2")
+SQL(device_keys_write_sql,
+    "INSERT INTO device_keys (\"user\", device_id, display_name, json) VALUES ($1, $2, $3, $4) "
+    "ON CONFLICT (\"user\", device_id) DO UPDATE "
+    "SET display_name = excluded.display_name, json = excluded.json")
+
+void device_keys_write(struct write *w, int64_t user, const char *device_id,
+                       const char *display_name, struct str json)
+{
+    write_statement(w, &signatures_of_delete_sql, P(INT(user), TEXT(device_id)));
+    write_statement(w, &device_keys_write_sql,
+                    P(INT(user), TEXT(device_id), TEXT(display_name), BYTES(json)));
+}
+
+/* What the old key signed of its owner's keys goes, too; what it signed of other users' keys is
+ * seen by nobody else and does no harm. */
+SQL(cross_signing_signatures_delete_sql,
+    "DELETE FROM key_signatures s USING cross_signing_keys c "
+    "WHERE c.\"user\" = $1 AND c.kind = $2 AND s.target = $1 AND (s.target_key = c.public_key "
+    "OR (s.signer = $1 AND s.signer_key = 'ed25519:' || c.public_key))")
+SQL(cross_signing_key_write_sql,
+    "INSERT INTO cross_signing_keys (\"user\", kind, public_key, json) VALUES ($1, $2, $3, $4) "
+    "ON CONFLICT (\"user\", kind) DO UPDATE "
+    "SET public_key = excluded.public_key, json = excluded.json")
+SQL(cross_signing_key_delete_sql,
+    "DELETE FROM cross_signing_keys WHERE \"user\" = $1 AND kind = $2")
+
+void cross_signing_key_write(struct write *w, int64_t user, enum key_kind kind,
+                             const char *public_key, struct str json)
+{
+    write_statement(w, &cross_signing_signatures_delete_sql, P(INT(user), INT(kind)));
+    write_statement(w, &cross_signing_key_write_sql,
+                    P(INT(user), INT(kind), TEXT(public_key), BYTES(json)));
+}
+
+void cross_signing_key_delete(struct write *w, int64_t user, enum key_kind kind)
+{
+    write_statement(w, &cross_signing_signatures_delete_sql, P(INT(user), INT(kind)));
+    write_statement(w, &cross_signing_key_delete_sql, P(INT(user), INT(kind)));
+}
+
+SQL(key_signature_write_sql,
+    "INSERT INTO key_signatures (target, target_key, signer, signer_key, signature) "
+    "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (target, target_key, signer, signer_key) "
+    "DO UPDATE SET signature = excluded.signature")
+
+void key_signature_write(struct write *w, const struct key_signature *s)
+{
+    write_statement(w, &key_signature_write_sql,
+                    P(INT(s->target), TEXT(s->target_key), INT(s->signer), TEXT(s->signer_key),
+                      TEXT(s->signature)));
+}
+
+SQL(user_signature_change_write_sql,
+    "INSERT INTO user_signature_changes (signer, target, position) VALUES ($1, $2, log_at($3)) "
+    "ON CONFLICT (signer, target) DO UPDATE SET position = excluded.position")
+
+void user_signature_change_write(struct write *w, int64_t signer, int64_t target,
+                                 const char *target_id)
+{
+    int at = write_change(w, &(struct change){.kind = CHANGE_DEVICE_LIST,
+                                              .user = signer,
+                                              .user_id = target_id,
+                                              .private_to_user = true});
+    write_statement(w, &user_signature_change_write_sql, P(INT(signer), INT(target), POSITION(at)));
+}
+
+/* ---- deleting ----------------------------------------------------------------------------------
+ */
+
+SQL(device_keys_delete_sql, "DELETE FROM device_keys WHERE \"user\" = $1 AND device_id = $2")
+SQL(device_signed_delete_sql, "DELETE FROM key_signatures WHERE target = $1 AND signer = $1 AND "
+                              "signer_key = 'ed25519:' || $2")
+SQL(device_one_time_keys_delete_sql, "DELETE FROM one_time_keys WHERE device = $1")
+SQL(device_fallback_keys_delete_sql, "DELETE FROM fallback_keys WHERE device = $1")
+SQL(device_key_changes_delete_sql, "DELETE FROM device_key_changes WHERE device = $1")
+SQL(device_messages_delete_sql, "DELETE FROM to_device WHERE device = $1")
+SQL(device_txns_delete_sql, "DELETE FROM to_device_txns WHERE device = $1")
+SQL(dehydrated_delete_sql, "DELETE FROM dehydrated_devices WHERE \"user\" = $1 AND device = $2")
+
+void e2ee_delete_device(struct write *w, int64_t user, int64_t device, const char *device_id)
+{
+    write_statement(w, &device_keys_delete_sql, P(INT(user), TEXT(device_id)));
+    write_statement(w, &signatures_of_delete_sql, P(INT(user), TEXT(device_id)));
+    write_statement(w, &device_signed_delete_sql, P(INT(user), TEXT(device_id)));
+    write_statement(w, &device_one_time_keys_delete_sql, P(INT(device)));
+    write_statement(w, &device_fallback_keys_delete_sql, P(INT(device)));
+    write_statement(w, &device_key_changes_delete_sql, P(INT(device)));
+    write_statement(w, &device_messages_delete_sql, P(INT(device)));
+    write_statement(w, &device_txns_delete_sql, P(INT(device)));
+    write_statement(w, &dehydrated_delete_sql, P(INT(user), INT(device)));
+    write_change(w,
+                 &(struct change){.kind = CHANGE_DEVICE_KEYS, .user = user, .device = device_id});
+}
+
+SQL(user_cross_signing_delete_sql, "DELETE FROM cross_signing_keys WHERE \"user\" = $1")
+SQL(user_signatures_delete_sql, "DELETE FROM key_signatures WHERE target = $1")
+SQL(user_signature_changes_delete_sql, "DELETE FROM user_signature_changes WHERE signer = $1")
+SQL(user_backups_delete_sql, "DELETE FROM key_backups WHERE \"user\" = $1")
+SQL(user_backup_sessions_delete_sql, "DELETE FROM key_backup_sessions WHERE \"user\" = $1")
+
+void e2ee_delete_user(struct write *w, int64_t user)
+{
+    write_statement(w, &user_cross_signing_delete_sql, P(INT(user)));
+    write_statement(w, &user_signatures_delete_sql, P(INT(user)));
+    write_statement(w, &user_signature_changes_delete_sql, P(INT(user)));
+    write_statement(w, &user_backups_delete_sql, P(INT(user)));
+    write_statement(w, &user_backup_sessions_delete_sql, P(INT(user)));
+}

@@ -1,0 +1,174 @@
+#include "storage/key_backup.h"
+
+/* ---- versions ----------------------------------------------------------------------------------
+ */
+
+SQL(key_backup_create_sql,
+    "INSERT INTO key_backups (\"user\", version, algorithm, auth_data) "
+    "SELECT $1, COALESCE(max(version), 0) + 1, $2, $3 FROM key_backups WHERE \"user\" = $1 "
+    "RETURNING version")
+
+const struct err *key_backup_create(struct tx *tx, int64_t user, const char *algorithm,
+                                    struct str auth_data, int64_t *ret_version)
+{
+    return db_one(tx, &key_backup_create_sql, P(INT(user), TEXT(algorithm), BYTES(auth_data)), NULL,
+                  R(INT_OUT(ret_version)));
+}
+
+static const struct err *read_one(struct tx *tx, struct sql *sql, const struct db_param *params,
+                                  size_t params_n, struct key_backup *ret)
+{
+    return db_one(tx, sql, params, params_n, NULL,
+                  R(INT_OUT(&ret->version), INT_OUT(&ret->etag), INT_OUT(&ret->count),
+                    TEXT_OUT(&ret->algorithm), BYTES_OUT(&ret->auth_data),
+                    BOOL_OUT(&ret->deleted)));
+}
+
+#define BACKUP_COLUMNS "version, etag, count, algorithm, auth_data, deleted"
+#define READ_VERSION                                                                               \
+    "SELECT " BACKUP_COLUMNS " FROM key_backups WHERE \"user\" = $1 AND version = $2"
+#define READ_CURRENT                                                                               \
+    "SELECT " BACKUP_COLUMNS " FROM key_backups WHERE \"user\" = $1 AND NOT deleted "              \
+    "ORDER BY version DESC LIMIT 1"
+
+SQL(key_backup_get_sql, READ_VERSION)
+SQL(key_backup_current_sql, READ_CURRENT)
+
+const struct err *key_backup_get(struct tx *tx, int64_t user, int64_t version,
+                                 struct key_backup *ret)
+{
+    if (version)
+        return read_one(tx, &key_backup_get_sql, P(INT(user), INT(version)), ret);
+    return read_one(tx, &key_backup_current_sql, P(INT(user)), ret);
+}
+
+SQL(key_backup_lock_sql, READ_VERSION " FOR UPDATE")
+SQL(key_backup_lock_current_sql, READ_CURRENT " FOR UPDATE")
+
+const struct err *key_backup_lock(struct tx *tx, int64_t user, int64_t version,
+                                  struct key_backup *ret)
+{
+    if (version)
+        return read_one(tx, &key_backup_lock_sql, P(INT(user), INT(version)), ret);
+    return read_one(tx, &key_backup_lock_current_sql, P(INT(user)), ret);
+}
+
+SQL(key_backup_set_sql, "UPDATE key_backups SET auth_data = $3 "
+                        "WHERE \"user\" = $1 AND version = $2 AND NOT deleted")
+
+const struct err *key_backup_set_auth_data(struct tx *tx, int64_t user, int64_t version,
+                                           struct str auth_data)
+{
+    return db_exec(tx, &key_backup_set_sql, P(INT(user), INT(version), BYTES(auth_data)), NULL);
+}
+
+SQL(key_backup_delete_sql,
+    "WITH gone AS (DELETE FROM key_backup_sessions WHERE \"user\" = $1 AND version = $2) "
+    "UPDATE key_backups SET deleted = true, count = 0 WHERE \"user\" = $1 AND version = $2")
+
+const struct err *key_backup_delete(struct tx *tx, int64_t user, int64_t version)
+{
+    return db_exec(tx, &key_backup_delete_sql, P(INT(user), INT(version)), NULL);
+}
+
+/* ---- keys --------------------------------------------------------------------------------------
+ */
+
+/* Booleans compare as false < true: a row is better when (verified, -index, -forwarded) is greater.
+ * A row that was inserted and not updated has no xmax. */
+SQL(backup_sessions_put_sql,
+    "WITH put AS (INSERT INTO key_backup_sessions AS old (\"user\", version, room_id, session_id, "
+    " first_message_index, forwarded_count, is_verified, session_data) "
+    " SELECT $1, $2, u.* FROM unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[], "
+    " $7::bigint[]::int[]::boolean[], $8::bytea[]) AS u "
+    " ON CONFLICT (\"user\", version, room_id, session_id) DO UPDATE SET "
+    " first_message_index = excluded.first_message_index, "
+    " forwarded_count = excluded.forwarded_count, is_verified = excluded.is_verified, "
+    " session_data = excluded.session_data "
+    " WHERE (excluded.is_verified, -excluded.first_message_index, -excluded.forwarded_count) "
+    " > (old.is_verified, -old.first_message_index, -old.forwarded_count) "
+    " RETURNING xmax = 0 AS is_new) "
+    "UPDATE key_backups SET count = count + (SELECT count(*) FROM put WHERE is_new), "
+    "etag = etag + (SELECT count(*) FROM put) WHERE \"user\" = $1 AND version = $2 "
+    "RETURNING " BACKUP_COLUMNS)
+
+const struct err *backup_sessions_put(struct tx *tx, int64_t user, int64_t version,
+                                      const struct backup_session *sessions, size_t n,
+                                      struct key_backup *ret)
+{
+    const char **rooms = arena_alloc_array(tx->arena, n, sizeof *rooms);
+    const char **ids = arena_alloc_array(tx->arena, n, sizeof *ids);
+    int64_t *indexes = arena_alloc_array(tx->arena, n, sizeof *indexes);
+    int64_t *forwarded = arena_alloc_array(tx->arena, n, sizeof *forwarded);
+    int64_t *verified = arena_alloc_array(tx->arena, n, sizeof *verified);
+    struct str *data = arena_alloc_array(tx->arena, n, sizeof *data);
+    for (size_t i = 0; i < n; i++) {
+        rooms[i] = sessions[i].room_id;
+        ids[i] = sessions[i].session_id;
+        indexes[i] = sessions[i].first_message_index;
+        forwarded[i] = sessions[i].forwarded_count;
+        verified[i] = sessions[i].is_verified;
+        data[i] = sessions[i].session_data;
+    }
+    return read_one(tx, &backup_sessions_put_sql,
+                    P(INT(user), INT(version), TEXT_ARRAY(rooms, n), TEXT_ARRAY(ids, n),
+                      INT_ARRAY(indexes, n), INT_ARRAY(forwarded, n), INT_ARRAY(verified, n),
+                      BYTES_ARRAY(data, n)),
+                    ret);
+}
+
+#define SESSION_COLUMNS                                                                            \
+    "room_id, session_id, first_message_index, forwarded_count, is_verified, session_data"
+
+SQL(backup_sessions_all_sql,
+    "SELECT " SESSION_COLUMNS " FROM key_backup_sessions WHERE \"user\" = $1 AND version = $2 "
+    "AND (room_id, session_id) > ($3, $4) ORDER BY room_id, session_id LIMIT $5")
+SQL(backup_sessions_room_sql,
+    "SELECT " SESSION_COLUMNS " FROM key_backup_sessions WHERE \"user\" = $1 AND version = $2 "
+    "AND room_id = $3 AND session_id > $4 ORDER BY session_id LIMIT $5")
+SQL(backup_sessions_one_sql,
+    "SELECT " SESSION_COLUMNS " FROM key_backup_sessions WHERE \"user\" = $1 AND version = $2 "
+    "AND room_id = $3 AND session_id = $4 LIMIT $5")
+
+const struct err *backup_sessions_read(struct tx *tx, int64_t user, int64_t version,
+                                       struct backup_scope scope,
+                                       const struct backup_session *after, int limit,
+                                       struct rows *ret_rows, struct backup_session *ret,
+                                       size_t *ret_n)
+{
+    struct sql *sql = scope.session_id ? &backup_sessions_one_sql
+                      : scope.room_id  ? &backup_sessions_room_sql
+                                       : &backup_sessions_all_sql;
+    const char *room = scope.room_id ? scope.room_id : after ? after->room_id : "";
+    const char *session = scope.session_id ? scope.session_id : after ? after->session_id : "";
+    struct rows rows;
+    TRY(db_query(tx, sql, P(INT(user), INT(version), TEXT(room), TEXT(session), INT(limit)),
+                 &rows));
+    for (size_t i = 0; rows_next(&rows); i++)
+        ret[i] = (struct backup_session){
+            .room_id = row_text(&rows, 0),
+            .session_id = row_text(&rows, 1),
+            .first_message_index = row_int(&rows, 2),
+            .forwarded_count = row_int(&rows, 3),
+            .is_verified = row_bool(&rows, 4),
+            .session_data = row_bytes(&rows, 5),
+        };
+    *ret_n = (size_t)rows.n;
+    *ret_rows = rows;
+    return NULL;
+}
+
+SQL(backup_sessions_delete_sql,
+    "WITH gone AS (DELETE FROM key_backup_sessions WHERE \"user\" = $1 AND version = $2 "
+    " AND ($3::text IS NULL OR room_id = $3) AND ($4::text IS NULL OR session_id = $4) "
+    " RETURNING 1) "
+    "UPDATE key_backups SET count = count - (SELECT count(*) FROM gone), "
+    "etag = etag + (SELECT count(*) FROM gone) "
+    "WHERE \"user\" = $1 AND version = $2 RETURNING " BACKUP_COLUMNS)
+
+const struct err *backup_sessions_delete(struct tx *tx, int64_t user, int64_t version,
+                                         struct backup_scope scope, struct key_backup *ret)
+{
+    return read_one(tx, &backup_sessions_delete_sql,
+                    P(INT(user), INT(version), TEXT(scope.room_id), TEXT(scope.session_id)), ret);
+}

@@ -1,0 +1,18 @@
+/* Whose keys a user must ask for anew, and whose they may forget, between two positions of the log
+ * (end-to-end encryption, "Tracking the device list for a user"). */
+#ifndef STORAGE_KEY_CHANGES_H
+#define STORAGE_KEY_CHANGES_H
+
+#include "storage/db.h"
+
+/* Both lists are user ids, each once.
+ *   changed: users with whom a room is shared now (and the user's own id) whose keys changed after
+ *            `since` and not after `until`, users who began to share a room after `since`, and
+ *            users whose keys this user has signed since.
+ *   left:    users with whom a room was shared at `since` and none is now. */
+const struct err *key_changes_read(struct tx *tx, int64_t user, const char *user_id, int64_t since,
+                                   int64_t until, const char *const **ret_changed,
+                                   size_t *ret_changed_n, const char *const **ret_left,
+                                   size_t *ret_left_n);
+
+#endif

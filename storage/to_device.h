@@ -1,0 +1,64 @@
+/* To-device messages: one row for each target device until the device has acknowledged it, or for
+ * each remote server until it was sent there ("Send-to-Device messaging").
+ *
+ * A device's /sync reads what lies between its token and the end of the log. When there is more
+ * than it wants to hand out at once, its next token must be the position of the last message that
+ * it did hand out: whatever lies at or before a token that comes back counts as delivered. */
+#ifndef STORAGE_TO_DEVICE_H
+#define STORAGE_TO_DEVICE_H
+
+#include "storage/write.h"
+
+/* Stores a message for a local device and wakes it. json: the whole event (sender, type, content);
+ * it must live until the write is committed. */
+void to_device_write(struct write *w, int64_t user, int64_t device, const char *device_id,
+                     struct str json);
+
+/* Stores an EDU (content of m.direct_to_device) for another server. */
+void to_device_outbound_write(struct write *w, const char *server, struct str json);
+
+struct to_device_message {
+    int64_t position;
+    struct str json;
+};
+
+/* The device's oldest messages with since < position <= until, at most limit. */
+const struct err *to_device_read(struct tx *tx, int64_t device, int64_t since, int64_t until,
+                                 int limit, const struct to_device_message **ret, size_t *ret_n,
+                                 bool *ret_more);
+/* Forgets what the device has acknowledged: position <= until. */
+const struct err *to_device_delete(struct tx *tx, int64_t device, int64_t until);
+
+/* What a device's /sync says of its keys, as JSON, and the positions of its oldest and newest
+ * waiting message (0: none). rooms/device_state.h keeps it. */
+struct device_summary {
+    const char *one_time_key_counts;   /* object; signed_curve25519 is always in it */
+    const char *unused_fallback_types; /* array */
+    int64_t first_message, last_message;
+};
+const struct err *device_summary_read(struct tx *tx, int64_t device, struct device_summary *ret);
+
+/* What waits for another server. */
+const struct err *to_device_outbound_read(struct tx *tx, const char *server, int64_t since,
+                                          int limit, const struct to_device_message **ret,
+                                          size_t *ret_n);
+const struct err *to_device_outbound_delete(struct tx *tx, const char *server, int64_t until);
+
+/* Local devices by user id and device id; "*" is every device of the user. What is not there is
+ * left out. */
+struct device_target {
+    const char *user_id, *device_id;
+    size_t wanted; /* index of the pair that asked for it */
+    int64_t user, device;
+};
+const struct err *to_device_targets(struct tx *tx, const char *const *user_ids,
+                                    const char *const *device_ids, size_t n,
+                                    const struct device_target **ret, size_t *ret_n);
+
+/* Transaction ids (hashed with the endpoint's path): a repeated request sends nothing. The write
+ * fails with ERR_CONFLICT when another request with the same id was first. */
+const struct err *to_device_txn_exists(struct tx *tx, int64_t device, struct str txn, bool *ret);
+void to_device_txn_write(struct write *w, int64_t device, struct str txn, int64_t ts);
+const struct err *to_device_txns_delete_before(struct tx *tx, int64_t ts);
+
+#endif
