@@ -1,6 +1,9 @@
 #include "server/node.h"
 
 #include "rooms/device_state.h"
+#include "rooms/room.h"
+#include "rooms/session.h"
+#include "rooms/txn.h"
 #include "server/data_dir.h"
 #include "storage/feed.h"
 #include "storage/intern.h"
@@ -10,7 +13,7 @@
 
 #include <unistd.h>
 
-enum { FEED_ENTRIES = 1 << 16, FEED_SHARE = 4 };
+enum { FEED_ENTRIES = 1 << 16, FEED_SHARE = 4, TXNS_REMEMBERED = 1 << 16 };
 
 static const struct err *find_database(struct node *n, enum node_kind kind)
 {
@@ -44,6 +47,9 @@ static const struct err *open_log(struct node *n)
     s->feed = feed_create(FEED_ENTRIES, (size_t)(s->config->cache_size / FEED_SHARE), position);
     s->intern = intern_create(s->db);
     s->device_states = device_states_create();
+    s->rooms = room_cache_create(s);
+    s->sessions = session_table_create(s);
+    s->txns = txn_memory_create(TXNS_REMEMBERED);
     return committer_start(n->uri, s->feed, &s->committer);
 }
 
@@ -77,6 +83,9 @@ void node_stop(struct node *n)
     struct store *s = &n->store;
     if (s->committer)
         committer_stop(s->committer);
+    txn_memory_destroy(s->txns);
+    session_table_destroy(s->sessions);
+    room_cache_destroy(s->rooms);
     device_states_destroy(s->device_states);
     if (s->intern)
         intern_destroy(s->intern);
