@@ -29,10 +29,6 @@ struct store {
     struct presence_table *presence;     /* rooms/presence.h; NULL: switched off */
     struct unread_cache *unread;         /* rooms/unread.h */
     struct device_states *device_states; /* rooms/device_state.h */
-    struct txn_memory *txns;         /* rooms/txn.h */
-    struct typing *typing;           /* rooms/typing.h */
-    struct presence_table *presence; /* rooms/presence.h; NULL: switched off */
-    struct unread_cache *unread;     /* rooms/unread.h */
     struct filter_cache *filters;    /* rooms/filters.h */
 };
 
