@@ -1,0 +1,29 @@
+/* What the fuzz targets share. A target is one file fuzz_<name>.c that defines
+ * LLVMFuzzerTestOneInput, with seeds in corpus/fuzz_<name>/. `make fuzz` links it with libFuzzer, `make
+ * fuzz-replay` with replay.c. */
+#ifndef TESTS_FUZZ_FUZZ_H
+#define TESTS_FUZZ_FUZZ_H
+
+#include "base/json.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* An invariant that must hold for any input. */
+#define HOLDS(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);                \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static inline struct str fuzz_str(const uint8_t *data, size_t size)
+{
+    return (struct str){(const char *)data, size};
+}
+
+#endif

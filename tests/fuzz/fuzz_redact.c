@@ -1,0 +1,34 @@
+/* Redaction: the first byte picks the room version, the rest is an event. The tree and the bytes
+ * lose the same, and what is redacted stays as it is. */
+#include "fuzz.h"
+#include "matrix/json_scan.h"
+#include "matrix/redact.h"
+
+static void check_tree(const struct room_version *v, struct str event, struct str redacted)
+{
+    buf_auto struct buf b = {0};
+    json_auto_t *tree = json_loadb(event.p, event.n, JSON_ALLOW_NUL, NULL);
+    HOLDS(tree);
+    json_auto_t *small = redact(v, tree);
+    HOLDS(!canonical_json_add_tree(&b, CANONICAL_STRICT, small));
+    HOLDS(str_eq(buf_str(&b), redacted));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!size)
+        return 0;
+    const struct room_version *v = &room_versions[data[0] % 12];
+    buf_auto struct buf event = {0}, once = {0}, twice = {0}, bare = {0};
+    if (canonical_json_add(&event, CANONICAL_STRICT, fuzz_str(data + 1, size - 1)) ||
+        event.p[0] != '{')
+        return 0;
+    redact_add(&once, v, buf_str(&event), false);
+    HOLDS(!json_scan_check(buf_str(&once)));
+    redact_add(&twice, v, buf_str(&once), false);
+    HOLDS(str_eq(buf_str(&once), buf_str(&twice)));
+    redact_add(&bare, v, buf_str(&event), true);
+    HOLDS(!json_scan_check(buf_str(&bare)) && !json_scan_get(buf_str(&bare), "signatures").p);
+    check_tree(v, buf_str(&event), buf_str(&once));
+    return 0;
+}
