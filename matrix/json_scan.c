@@ -173,11 +173,12 @@ static bool inside_is(struct str inside, const char *text)
     return *text == '\0';
 }
 
-/* An escaped text is always longer than the plain one. */
+/* An escaped text is always longer than what it stands for. */
 static bool key_is(struct str key, struct str text)
 {
-    return key.n > text.n ? memchr(key.p, '\\', key.n) && inside_is(key, text.p)
-                          : str_eq(key, text);
+    if (key.n == text.n)
+        return str_eq(key, text) && (!key.n || !memchr(key.p, '\\', key.n));
+    return key.n > text.n && memchr(key.p, '\\', key.n) && inside_is(key, text.p);
 }
 
 static struct str get(struct str doc, struct str key)

@@ -75,11 +75,13 @@ static bool room_member_count(const struct evaluation *e, const json_t *conditio
 {
     struct str is = member_text(condition, "is");
     size_t n = 0;
+    if (!is.p)
+        return false;
     while (n < is.n && (is.p[n] == '=' || is.p[n] == '<' || is.p[n] == '>'))
         n++;
     struct str op = {is.p, n}, number = {is.p + n, is.n - n};
     int64_t wanted, count = e->context->member_count;
-    if (!is.p || number.n == 0 || *number.p == '-' || !str_to_int64(number, &wanted))
+    if (number.n == 0 || *number.p == '-' || !str_to_int64(number, &wanted))
         return false;
     if (n == 0 || str_is(op, "=="))
         return count == wanted;

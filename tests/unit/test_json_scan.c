@@ -97,6 +97,7 @@ static void test_get(void **state)
         {"a prefix is another key", "{'ab':1}", "a", NULL},
         {"an escaped key", "{'\\u0061':1}", "a", "1"},
         {"another escaped key", "{'\\u0062':1}", "a", NULL},
+        {"a key that looks like an escape", "{'\\\\u0061':1,'\\u0061':2}", "\\u0061", "1"},
         {"empty key", "{'':1}", "", "1"},
         {"empty object", "{}", "a", NULL},
         {"array", "['a',1]", "a", NULL},
