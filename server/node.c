@@ -4,6 +4,7 @@
 #include "rooms/room.h"
 #include "rooms/session.h"
 #include "rooms/txn.h"
+#include "server/auth.h"
 #include "server/data_dir.h"
 #include "storage/feed.h"
 #include "storage/intern.h"
@@ -50,6 +51,7 @@ static const struct err *open_log(struct node *n)
     s->rooms = room_cache_create(s);
     s->sessions = session_table_create(s);
     s->txns = txn_memory_create(TXNS_REMEMBERED);
+    s->auth = auth_create(s);
     return committer_start(n->uri, s->feed, &s->committer);
 }
 
@@ -83,6 +85,7 @@ void node_stop(struct node *n)
     struct store *s = &n->store;
     if (s->committer)
         committer_stop(s->committer);
+    auth_destroy(s->auth);
     txn_memory_destroy(s->txns);
     session_table_destroy(s->sessions);
     room_cache_destroy(s->rooms);

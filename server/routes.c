@@ -5,6 +5,8 @@
 const struct route *const route_tables[] = {
     health_routes,
     versions_routes,
+    login_routes,
+    register_routes,
     wellknown_routes,
     federation_keys_routes,
 };

@@ -6,6 +6,8 @@
 #include "http/route.h"
 
 extern const struct route health_routes[];
+extern const struct route login_routes[];
+extern const struct route register_routes[];
 extern const struct route versions_routes[];
 extern const struct route wellknown_routes[];
 

@@ -1,4 +1,5 @@
 /* `concorde serve`: start in order, wait for a signal, stop in the opposite order. */
+#include "server/auth.h"
 #include "server/caller.h"
 #include "server/cli.h"
 #include "server/metrics.h"
@@ -109,6 +110,7 @@ static struct http_config http_settings(struct node *n)
                   .request_end = request_end,
                   .ctx = n},
     };
+    auth_set_hooks(&http.hooks);
     set_rates(c, &http);
     return http;
 }
@@ -148,6 +150,7 @@ static void add_store_metrics(void *what, struct buf *out)
     db_add_metrics(s->db, out);
     committer_add_metrics(s->committer, out);
     feed_add_metrics(s->feed, out);
+    auth_add_metrics(s->auth, out);
 }
 
 /* The address with the port that was really taken. */

@@ -6,6 +6,7 @@
 #include "matrix/sign.h"
 #include "storage/db.h"
 
+struct auth;
 struct committer;
 struct feed;
 struct intern;
@@ -29,7 +30,8 @@ struct store {
     struct presence_table *presence;     /* rooms/presence.h; NULL: switched off */
     struct unread_cache *unread;         /* rooms/unread.h */
     struct device_states *device_states; /* rooms/device_state.h */
-    struct filter_cache *filters;    /* rooms/filters.h */
+    struct filter_cache *filters;        /* rooms/filters.h */
+    struct auth *auth;                   /* server/auth.h */
 };
 
 struct job {

@@ -75,18 +75,28 @@ SQL(users_create_sql,
     "INSERT INTO profiles (\"user\", fields, position) SELECT \"user\", $6, 0 FROM made) "
     "SELECT \"user\" FROM made")
 
-const struct err *users_create(struct job *job, const char *localpart, const char *password_hash,
-                               unsigned flags, int64_t *ret_user, const char **ret_user_id)
+static struct str first_profile(struct arena *a, const struct new_account *account)
+{
+    buf_auto struct buf fields = {0};
+    BUF_LIT(&fields, "{\"displayname\":");
+    buf_add_json_string(&fields,
+                        str_of(account->displayname ? account->displayname : account->localpart));
+    BUF_LIT(&fields, "}");
+    return (struct str){arena_memdup(a, fields.p, fields.n), fields.n};
+}
+
+const struct err *users_create(struct job *job, const struct new_account *account,
+                               int64_t *ret_user, const char **ret_user_id)
 {
     const char *user_id;
-    TRY(check_localpart(job, localpart, &user_id));
+    TRY(check_localpart(job, account->localpart, &user_id));
     int64_t user, made;
     TRY(intern_id(job->store->intern, INTERN_USER, user_id, &user));
-    const char *fields = arena_printf(job->arena, "{\"displayname\":\"%s\"}", localpart);
+    struct str fields = first_profile(job->arena, account);
     bool is_new;
     TRY(db_one(job_tx(job), &users_create_sql,
-               P(INT(user), TEXT(password_hash), BOOL((flags & USER_ADMIN) != 0),
-                 BOOL((flags & USER_GUEST) != 0), INT(now_ms()), BYTES(str_of(fields))),
+               P(INT(user), TEXT(account->password_hash), BOOL((account->flags & USER_ADMIN) != 0),
+                 BOOL((account->flags & USER_GUEST) != 0), INT(now_ms()), BYTES(fields)),
                &is_new, R(INT_OUT(&made))));
     if (!is_new)
         return err(ERR_USER_IN_USE, "That user name is taken");

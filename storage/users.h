@@ -23,11 +23,17 @@ const struct err *users_get(struct tx *tx, int64_t user, bool *ret_found, struct
 
 enum user_flag { USER_ADMIN = 1, USER_GUEST = 2 }; /* bits */
 
-/* A new account with the localpart as its display name, in the transaction of the job's tx if there
- * is one. M_INVALID_USERNAME when the name cannot be registered (grammar, length), M_USER_IN_USE
- * when it is taken, also by a deactivated account. */
-const struct err *users_create(struct job *job, const char *localpart, const char *password_hash,
-                               unsigned flags, int64_t *ret_user, const char **ret_user_id);
+struct new_account {
+    const char *localpart;
+    const char *password_hash; /* NULL: has none */
+    const char *displayname;   /* NULL: the localpart */
+    unsigned flags;
+};
+
+/* In the transaction of the job's tx if there is one. M_INVALID_USERNAME when the name cannot be
+ * registered (grammar, length), M_USER_IN_USE when it is taken, also by a deactivated account. */
+const struct err *users_create(struct job *job, const struct new_account *account,
+                               int64_t *ret_user, const char **ret_user_id);
 
 /* May the name be registered? The errors of users_create. */
 const struct err *users_check_available(struct job *job, const char *localpart,

@@ -1,0 +1,172 @@
+/* Client-server API, "Login", "Refreshing access tokens", "Current account information". */
+#include "server/credentials.h"
+#include "server/routes.h"
+#include "server/sessions_end.h"
+#include "server/sign_in.h"
+#include "server/uia.h"
+#include "storage/passes.h"
+
+enum { LOGIN_TOKEN_LIFETIME_MS = 2 * 60 * 1000 };
+
+static const struct err *get_login(struct request *rq, struct reply *rp)
+{
+    return reply_json(rp, 200, "{s:[{s:s},{s:s, s:b}]}", "flows", "type", "m.login.password",
+                      "type", "m.login.token", "get_login_token", 1);
+}
+
+/* ---- the ways to log in ------------------------------------------------------------------------
+ */
+
+static const struct err *by_password(struct job *job, const json_t *body, struct account *ret)
+{
+    const char *user_id, *password;
+    TRY(credentials_user_id(job, body, &user_id));
+    if (!user_id)
+        return err(ERR_MISSING_PARAM, "Missing identifier");
+    TRY(json_need_string(body, "password", &password));
+    bool right;
+    TRY(credentials_check(job, user_id, password, &right, ret));
+    return right ? NULL : err(ERR_FORBIDDEN, "Wrong user name or password");
+}
+
+static const struct err *by_token(struct job *job, const json_t *body, struct account *ret)
+{
+    const char *token;
+    int64_t user;
+    bool found;
+    TRY(json_need_string(body, "token", &token));
+    TRY(passes_take(job_tx(job), PASS_LOGIN, token, &found, &user));
+    if (found)
+        TRY(users_get(job_tx(job), user, &found, ret));
+    return found ? NULL : err(ERR_FORBIDDEN, "The login token is not valid");
+}
+
+static const struct {
+    const char *type;
+    const struct err *(*prove)(struct job *job, const json_t *body, struct account *ret);
+} ways[] = {{"m.login.password", by_password}, {"m.login.token", by_token}};
+
+static const struct err *prove(struct job *job, const json_t *body, struct account *ret)
+{
+    const char *type;
+    TRY(json_need_string(body, "type", &type));
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        if (strcmp(ways[i].type, type) == 0)
+            return ways[i].prove(job, body, ret);
+    return err(ERR_UNKNOWN, "Unknown login type");
+}
+
+static void add_well_known(struct job *job, json_t *reply)
+{
+    const char *url = job->store->config->public_baseurl;
+    if (url)
+        json_object_set_new(reply, "well_known",
+                            json_pack("{s:{s:s}}", "m.homeserver", "base_url", url));
+}
+
+static const struct err *post_login(struct request *rq, struct reply *rp)
+{
+    struct job *job = job_of(rq);
+    struct sign_in how;
+    struct account a;
+    TRY(sign_in_read(rq->body, &how));
+    TRY(prove(job, rq->body, &a));
+    if (a.deactivated)
+        return err(ERR_USER_DEACTIVATED, "This account has been deactivated");
+    if (a.locked)
+        return err_with_fields(err(ERR_USER_LOCKED, "This account has been locked"),
+                               "\"soft_logout\":true");
+    json_t *reply;
+    TRY(sign_in(job, a.user, a.user_id, &how, &reply));
+    add_well_known(job, reply);
+    return reply_tree(rp, 200, reply);
+}
+
+/* Each further client is confirmed anew: a completed session is used up. */
+static const struct err *post_get_token(struct request *rq, struct reply *rp)
+{
+    bool done;
+    TRY(uia_require_password(rq, rp, &done));
+    if (!done)
+        return NULL;
+    const char *token;
+    TRY(passes_make(job_tx(job_of(rq)), PASS_LOGIN, caller_of(rq)->user, LOGIN_TOKEN_LIFETIME_MS,
+                    &token));
+    return reply_json(rp, 200, "{s:s, s:i}", "login_token", token, "expires_in_ms",
+                      LOGIN_TOKEN_LIFETIME_MS);
+}
+
+/* ---- and out again -----------------------------------------------------------------------------
+ */
+
+static const struct err *post_refresh(struct request *rq, struct reply *rp)
+{
+    const char *token;
+    json_t *reply;
+    TRY(json_need_string(rq->body, "refresh_token", &token));
+    TRY(sign_in_refresh(job_of(rq), token, &reply));
+    return reply_tree(rp, 200, reply);
+}
+
+static const struct err *post_logout(struct request *rq, struct reply *rp)
+{
+    const struct caller *c = caller_of(rq);
+    TRY(sessions_end_device(job_of(rq), c->user, c->user_id, c->device_id));
+    return reply_empty(rp);
+}
+
+static const struct err *post_logout_all(struct request *rq, struct reply *rp)
+{
+    const struct caller *c = caller_of(rq);
+    TRY(sessions_end_all(job_of(rq), c->user, c->user_id, 0));
+    return reply_empty(rp);
+}
+
+static const struct err *get_whoami(struct request *rq, struct reply *rp)
+{
+    const struct caller *c = caller_of(rq);
+    return reply_json(rp, 200, "{s:s, s:s, s:b}", "user_id", c->user_id, "device_id", c->device_id,
+                      "is_guest", c->is_guest);
+}
+
+const struct route login_routes[] = {
+    {.method = GET, .path = "/_matrix/client/v3/login", .handler = get_login, .spec = "Login"},
+    {.method = POST,
+     .path = "/_matrix/client/v3/login",
+     .handler = post_login,
+     .body = BODY_JSON,
+     .rate = RATE_LOGIN,
+     .pool = POOL_SLOW,
+     .spec = "Login"},
+    {.method = POST,
+     .path = "/_matrix/client/v1/login/get_token",
+     .handler = post_get_token,
+     .who = WHO_USER,
+     .body = BODY_MAYBE,
+     .rate = RATE_LOGIN,
+     .pool = POOL_SLOW,
+     .spec = "Login",
+     .also = "/_matrix/client/unstable/org.matrix.msc3882/login/get_token"},
+    {.method = POST,
+     .path = "/_matrix/client/v3/refresh",
+     .handler = post_refresh,
+     .body = BODY_JSON,
+     .spec = "Refreshing access tokens",
+     .also = "/_matrix/client/v1/refresh"},
+    {.method = POST,
+     .path = "/_matrix/client/v3/logout",
+     .handler = post_logout,
+     .who = WHO_GUEST_TOO,
+     .spec = "Login"},
+    {.method = POST,
+     .path = "/_matrix/client/v3/logout/all",
+     .handler = post_logout_all,
+     .who = WHO_GUEST_TOO,
+     .spec = "Login"},
+    {.method = GET,
+     .path = "/_matrix/client/v3/account/whoami",
+     .handler = get_whoami,
+     .who = WHO_GUEST_TOO,
+     .spec = "Current account information"},
+    {.path = NULL},
+};

@@ -1,0 +1,125 @@
+#include "server/credentials.h"
+
+#include "base/clock.h"
+#include "http/rate.h"
+#include "matrix/id.h"
+#include "server/password.h"
+
+#include <pthread.h>
+
+static struct rate_table *attempts; /* as long as the process: who was tried how often lately */
+static pthread_once_t attempts_once = PTHREAD_ONCE_INIT;
+
+static void make_attempts(void)
+{
+    attempts = rate_table_create();
+}
+
+static const struct err *count_attempt(struct job *job, const char *user_id)
+{
+    const struct config *c = job->store->config;
+    if (!c->rate_limits)
+        return NULL;
+    pthread_once(&attempts_once, make_attempts);
+    struct rate_limit limit = {c->rc_login.per_second, (int)c->rc_login.burst};
+    int wait_ms = rate_take(attempts, RATE_LOGIN, str_of(user_id), &limit, mono_us());
+    return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
+}
+
+/* ---- who ---------------------------------------------------------------------------------------
+ */
+
+static const char *lower(struct arena *a, const char *text)
+{
+    char *l = arena_strdup(a, text);
+    for (char *p = l; *p; p++)
+        if (*p >= 'A' && *p <= 'Z')
+            *p += 'a' - 'A';
+    return l;
+}
+
+/* A localpart may be given for the whole id. New localparts have no capitals; an imported account
+ * may, and is then found by its exact name. */
+static const struct err *complete_id(struct job *job, const char *user, const char **ret)
+{
+    const char *id =
+        user[0] == '@' ? user
+                       : arena_printf(job->arena, "@%s:%s", user, job->store->config->server_name);
+    struct account a;
+    bool found;
+    TRY(users_find(job_tx(job), id, &found, &a));
+    *ret = found ? id : lower(job->arena, id);
+    return NULL;
+}
+
+static const struct err *nobody(void)
+{
+    return err(ERR_FORBIDDEN, "Wrong user name or password");
+}
+
+const struct err *credentials_user_id(struct job *job, const json_t *o, const char **ret)
+{
+    const json_t *identifier;
+    const char *user, *type;
+    TRY(json_want_object(o, "identifier", &identifier));
+    TRY(json_want_string(o, "user", NULL, &user));
+    if (identifier) {
+        TRY(json_need_string(identifier, "type", &type));
+        if (strcmp(type, "m.id.thirdparty") == 0 || strcmp(type, "m.id.phone") == 0)
+            return nobody();
+        if (strcmp(type, "m.id.user") != 0)
+            return err(ERR_UNKNOWN, "Unknown type of identifier");
+        TRY(json_need_string(identifier, "user", &user));
+    } else if (!user && json_object_get(o, "address")) {
+        return nobody();
+    }
+    *ret = NULL;
+    return user ? complete_id(job, user, ret) : NULL;
+}
+
+/* ---- passwords ---------------------------------------------------------------------------------
+ */
+
+const struct err *credentials_check(struct job *job, const char *user_id, const char *password,
+                                    bool *ret_right, struct account *ret)
+{
+    TRY(count_attempt(job, user_id));
+    struct account a;
+    bool found, needs_rehash;
+    TRY(users_find(job_tx(job), user_id, &found, &a));
+    int64_t cost = job->store->config->password_hash_cost;
+    TRY(password_verify(found ? a.password_hash : NULL, password, cost, ret_right, &needs_rehash));
+    if (!*ret_right)
+        return NULL;
+    if (needs_rehash) {
+        const char *better;
+        TRY(password_hash(job->arena, cost, password, &better));
+        TRY(users_rehash(job_tx(job), a.user, a.password_hash, better));
+    }
+    *ret = a;
+    return NULL;
+}
+
+static size_t characters(const char *text)
+{
+    size_t n = 0;
+    for (; *text; text++)
+        n += (*text & 0xc0) != 0x80;
+    return n;
+}
+
+const struct err *credentials_check_new(struct job *job, const char *password)
+{
+    int64_t min = job->store->config->password_min_length;
+    if (strlen(password) > PASSWORD_BYTES_MAX)
+        return err(ERR_INVALID_PARAM, "A password may have at most %d bytes", PASSWORD_BYTES_MAX);
+    if ((int64_t)characters(password) < min)
+        return err(ERR_WEAK_PASSWORD, "A password must have at least %lld characters",
+                   (long long)min);
+    return NULL;
+}
+
+const struct err *credentials_hash(struct job *job, const char *password, const char **ret)
+{
+    return password_hash(job->arena, job->store->config->password_hash_cost, password, ret);
+}

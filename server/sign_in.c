@@ -1,0 +1,105 @@
+#include "server/sign_in.h"
+
+#include "base/clock.h"
+#include "matrix/id.h"
+#include "storage/devices.h"
+#include "storage/tokens.h"
+#include "storage/users.h"
+
+enum { DEVICE_ID_LETTERS = 10 };
+
+const struct err *sign_in_read(const json_t *body, struct sign_in *ret)
+{
+    struct sign_in s;
+    TRY(json_want_string(body, "device_id", NULL, &s.device_id));
+    TRY(json_want_string(body, "initial_device_display_name", NULL, &s.display_name));
+    TRY(json_want_bool(body, "refresh_token", false, &s.refreshable));
+    if (s.device_id && !id_is_device(str_of(s.device_id)))
+        return err(ERR_INVALID_PARAM, "device_id must be 1 to 255 printable characters");
+    if (s.display_name && strlen(s.display_name) > DEVICE_NAME_MAX)
+        return err(ERR_INVALID_PARAM, "The device's display name is too long");
+    *ret = s;
+    return NULL;
+}
+
+static const char *make_device_id(struct arena *a)
+{
+    char *id = id_random(a, DEVICE_ID_LETTERS);
+    for (char *p = id; *p; p++)
+        if (*p >= 'a' && *p <= 'z')
+            *p -= 'a' - 'A'; /* as clients are used to see them */
+    return id;
+}
+
+static const struct err *end_tokens(struct job *job, int64_t user, const char *user_id,
+                                    int64_t device)
+{
+    struct write *w = write_begin(job);
+    users_write_changed(w, user, user_id);
+    tokens_write_end(w, device);
+    return write_commit(job, w, NULL);
+}
+
+static struct token_pair make_pair(struct job *job, bool refreshable)
+{
+    struct token_pair pair = {.access = token_make(job->arena, TOKEN_ACCESS_PREFIX)};
+    if (refreshable) {
+        pair.refresh = token_make(job->arena, TOKEN_REFRESH_PREFIX);
+        pair.expires_ts = now_ms() + job->store->config->access_token_lifetime_ms;
+    }
+    return pair;
+}
+
+static void add_pair(struct job *job, json_t *reply, const struct token_pair *pair)
+{
+    json_object_set_new(reply, "access_token", json_string(pair->access));
+    if (!pair->refresh)
+        return;
+    json_object_set_new(reply, "refresh_token", json_string(pair->refresh));
+    json_object_set_new(reply, "expires_in_ms",
+                        json_integer(job->store->config->access_token_lifetime_ms));
+}
+
+const struct err *sign_in(struct job *job, int64_t user, const char *user_id,
+                          const struct sign_in *how, json_t **ret)
+{
+    const char *device_id = how->device_id ? how->device_id : make_device_id(job->arena);
+    int64_t device;
+    bool is_new;
+    TRY(devices_open(job_tx(job), user, device_id, how->display_name, &device, &is_new));
+    if (!is_new)
+        TRY(end_tokens(job, user, user_id, device));
+    struct token_pair pair = make_pair(job, how->refreshable);
+    TRY(tokens_give(job_tx(job), user, device, &pair));
+    json_t *reply = json_pack("{s:s, s:s, s:s}", "user_id", user_id, "device_id", device_id,
+                              "home_server", job->store->config->server_name);
+    add_pair(job, reply, &pair);
+    *ret = reply;
+    return NULL;
+}
+
+static const struct err *unknown_token(void)
+{
+    return err(ERR_UNKNOWN_TOKEN, "Unknown refresh token");
+}
+
+const struct err *sign_in_refresh(struct job *job, const char *refresh_token, json_t **ret)
+{
+    struct token_hash hash = token_hash(refresh_token);
+    struct refresh_owner owner;
+    bool found, done;
+    TRY(tokens_find_refresh(job_tx(job), token_bytes(&hash), &found, &owner));
+    if (!found)
+        return unknown_token();
+    if (owner.locked)
+        return err_with_fields(err(ERR_USER_LOCKED, "This account has been locked"),
+                               "\"soft_logout\":true");
+    struct token_pair pair = make_pair(job, true);
+    TRY(tokens_refresh(job_tx(job), token_bytes(&hash), &pair, &done));
+    if (!done)
+        return unknown_token();
+    json_t *reply = json_object();
+    add_pair(job, reply, &pair);
+    *ret = reply;
+    return NULL;
+}
