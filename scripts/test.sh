@@ -27,7 +27,7 @@ for suite in ${@:-format layers unit fuzz-replay api clients interop fault}; do
     [ "$suite" != interop ] || [ -d tests/interop ] || continue
     run_suite "$suite" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
-    line=$(grep -E "^$suite: [0-9]+ passed, [0-9]+ failed" "$log" | tail -1)
+    line=$(grep -E "^${suite%-replay}: [0-9]+ passed, [0-9]+ failed" "$log" | tail -1)
     if [ -n "$line" ]; then
         p=$(sed -E 's/^[^:]*: ([0-9]+) passed.*/\1/' <<<"$line")
         f=$(sed -E 's/.*passed, ([0-9]+) failed.*/\1/' <<<"$line")
