@@ -40,8 +40,16 @@ static void open_connection(struct daemon_slot *slot, struct MHD_Connection *c, 
     *context = ex;
 }
 
+static void drop_response(struct exchange *ex)
+{
+    if (ex->response)
+        MHD_destroy_response(ex->response);
+    ex->response = NULL;
+}
+
 void exchange_destroy(struct exchange *ex)
 {
+    drop_response(ex);
     stream_destroy(ex);
     body_free(ex);
     free(ex->uri);
@@ -245,9 +253,7 @@ void exchange_on_completed(void *slot, struct MHD_Connection *c, void **context,
     ex->counted_active = false;
     if (stream_on_completed(ex))
         return; /* the worker ends it */
-    if (ex->response)
-        MHD_destroy_response(ex->response);
-    ex->response = NULL;
+    drop_response(ex);
     stream_destroy(ex);
     body_free(ex);
     exchange_set_phase(ex, PHASE_HEAD);

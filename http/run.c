@@ -110,17 +110,26 @@ static const struct err *run_steps(struct exchange *ex, struct run *run, struct 
     return e;
 }
 
+/* A client that leaves or stops reading in the middle of a streamed reply is its own affair. */
+static enum log_level failure_level(const struct exchange *ex, const struct err *e)
+{
+    if (ex->stream && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT))
+        return LOG_DEBUG;
+    return e->code == ERR_INTERNAL ? LOG_ERROR : LOG_WARN;
+}
+
 static void log_request(struct exchange *ex, const struct err *e)
 {
     const struct route *route = ex->rq.route;
-    enum log_level level = ex->busy_us > SLOW_US ? LOG_INFO : LOG_DEBUG;
+    const char *method = method_names[ex->rq.method];
+    bool slow = ex->busy_us > SLOW_US;
+    enum log_level level = slow ? LOG_INFO : LOG_DEBUG;
     if (e && err_status(e) >= 500)
-        log_at(e->code == ERR_INTERNAL ? LOG_ERROR : LOG_WARN, "%s %s: %s%s%s",
-               method_names[ex->rq.method], route->path, e->text, e->cause[0] ? ": " : "",
-               e->cause);
+        log_at(failure_level(ex, e), "%s %s: %s%s%s", method, route->path, e->text,
+               e->cause[0] ? ": " : "", e->cause);
     if (log_wants(level))
-        log_at(level, "%s %s %d %.1f ms%s %s", method_names[ex->rq.method], route->path, ex->status,
-               (double)ex->busy_us / 1000, ex->busy_us > SLOW_US ? " (slow)" : "",
+        log_at(level, "%s %s %d %.1f ms%s %s", method, route->path, ex->status,
+               (double)ex->busy_us / 1000, slow ? " (slow)" : "",
                ex->rq.caller_id ? ex->rq.caller_id : ex->address);
 }
 

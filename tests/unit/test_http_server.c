@@ -178,11 +178,263 @@ static void test_rules(void **state)
     fixture_forget(&r);
 }
 
+static void test_cors(void **state)
+{
+    struct fixture_reply r = {0};
+    fixture_ask(*state, &r, "OPTIONS /object HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_string_equal(fixture_header(&r, "Access-Control-Allow-Methods"),
+                        "GET, POST, PUT, DELETE, OPTIONS");
+    assert_string_equal(fixture_header(&r, "Access-Control-Allow-Headers"),
+                        "X-Requested-With, Content-Type, Authorization");
+    assert_int_equal(fixture_ask(*state, &r, "GET /redirect HTTP/1.1\r\nHost: x\r\n\r\n"), 302);
+    assert_string_equal(fixture_header(&r, "Location"), "https://elsewhere.example/");
+    assert_string_equal(fixture_header(&r, "Access-Control-Allow-Origin"), "https://one.example");
+    fixture_forget(&r);
+}
+
+static void test_errors_say_when_to_come_back(void **state)
+{
+    struct fixture_reply r = {0};
+    assert_int_equal(fixture_ask(*state, &r, "GET /busy HTTP/1.1\r\nHost: x\r\n\r\n"), 503);
+    assert_string_equal(fixture_header(&r, "Retry-After"), "2");
+    const char *limited = "GET /limited HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n";
+    assert_int_equal(fixture_ask(*state, &r, limited), 200);
+    assert_int_equal(fixture_ask(*state, &r, limited), 200);
+    assert_int_equal(fixture_ask(*state, &r, limited), 429);
+    assert_string_equal(fixture_header(&r, "Retry-After"), "10");
+    assert_non_null(strstr(r.body.p, "\"errcode\":\"M_LIMIT_EXCEEDED\""));
+    assert_non_null(strstr(r.body.p, "\"retry_after_ms\":"));
+    const char *other = "GET /limited HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.2\r\n\r\n";
+    assert_int_equal(fixture_ask(*state, &r, other), 200);
+    assert_int_equal(fixture_ask(*state, &r, "GET /fails HTTP/1.1\r\nHost: x\r\n\r\n"), 500);
+    assert_string_equal(fixture_header(&r, "X-Lost"), "");
+    fixture_forget(&r);
+}
+
+static void test_who_the_client_is(void **state)
+{
+    struct fixture_reply r = {0};
+    fixture_ask(*state, &r, "GET /address HTTP/1.1\r\nHost: x\r\n\r\n");
+    BODY_IS(r, "{\"address\":\"127.0.0.1\",\"secure\":false}");
+    fixture_ask(*state, &r,
+                "GET /address HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6\r\n"
+                "X-Forwarded-For: 192.0.2.7, 10.1.1.1\r\nX-Forwarded-Proto: https\r\n\r\n");
+    BODY_IS(r, "{\"address\":\"192.0.2.7\",\"secure\":true}");
+    fixture_forget(&r);
+}
+
+static void test_keep_alive_and_pipelining(void **state)
+{
+    struct fixture_reply r = {0};
+    int fd = fixture_connect(*state);
+    for (int i = 0; i < 50; i++)
+        fixture_sendf(fd,
+                      "PUT /raw HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%.*s"
+                      "GET /unstable/echo/%d HTTP/1.1\r\nHost: x\r\n\r\n",
+                      i % 10, i % 10, "0123456789", i);
+    for (int i = 0; i < 50; i++) {
+        char wanted[32];
+        assert_true(fixture_read(fd, true, &r));
+        snprintf(wanted, sizeof wanted, "%d", i % 10);
+        BODY_IS(r, wanted);
+        assert_true(fixture_read(fd, true, &r));
+        snprintf(wanted, sizeof wanted, "{\"id\":\"%d\"", i);
+        assert_int_equal(strncmp(r.body.p, wanted, strlen(wanted)), 0);
+    }
+    close(fd);
+    fixture_forget(&r);
+}
+
+static void test_errors_keep_the_connection(void **state)
+{
+    struct fixture_reply r = {0};
+    int fd = fixture_connect(*state);
+    for (int i = 0; i < 3; i++) {
+        fixture_send(fd, "PUT /small HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n12345678901"
+                         "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+        assert_true(fixture_read(fd, true, &r));
+        assert_int_equal(r.status, 413);
+        assert_true(fixture_read(fd, true, &r));
+        assert_int_equal(r.status, 404);
+    }
+    close(fd);
+    fixture_forget(&r);
+}
+
+static void test_head(void **state)
+{
+    struct fixture_reply r = {0};
+    assert_int_equal(fixture_ask(*state, &r, "HEAD /address HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
+    assert_string_equal(fixture_header(&r, "Content-Length"), "38");
+    fixture_forget(&r);
+}
+
+/* A client that sends all of a body that is far too large before it reads must still learn why. */
+static void test_refused_upload_hears_why(void **state)
+{
+    struct fixture_reply r = {0};
+    size_t n = 2 * 1024 * 1024;
+    char *bytes = calloc(1, n);
+    for (int i = 0; i < 5; i++) {
+        int fd = fixture_connect(*state);
+        fixture_sendf(fd, "PUT /raw HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", n);
+        fixture_send_bytes(fd, bytes, n);
+        assert_true(fixture_read(fd, true, &r));
+        assert_int_equal(r.status, 413);
+        assert_true(fixture_is_closed(fd, 5000));
+        close(fd);
+    }
+    free(bytes);
+    fixture_forget(&r);
+}
+
+static void test_expect_continue(void **state)
+{
+    struct fixture_reply r = {0};
+    int fd = fixture_connect(*state);
+    fixture_send(fd, "PUT /raw HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+                     "Expect: 100-continue\r\n\r\n");
+    assert_true(fixture_read(fd, false, &r));
+    assert_int_equal(r.status, 100);
+    fixture_send(fd, "abc");
+    assert_true(fixture_read(fd, true, &r));
+    BODY_IS(r, "3");
+    close(fd);
+    fd = fixture_connect(*state);
+    fixture_send(fd, "PUT /raw HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n"
+                     "Expect: 100-continue\r\n\r\n");
+    assert_true(fixture_read(fd, true, &r));
+    assert_int_equal(r.status, 413); /* without having asked for the body */
+    close(fd);
+    fixture_forget(&r);
+}
+
+static void test_metrics(void **state)
+{
+    buf_auto struct buf out = {0};
+    http_server_add_metrics(*state, &out);
+    assert_non_null(strstr(out.p, "concorde_http_requests_total{method=\"GET\",route=\"/busy\","
+                                  "status=\"5xx\"} 1\n"));
+    assert_non_null(strstr(out.p, "concorde_http_requests_total{method=\"\",route=\"\","
+                                  "status=\"4xx\"}"));
+    assert_non_null(strstr(out.p, "concorde_http_handler_seconds_count "));
+    assert_non_null(strstr(out.p, "concorde_http_queue_depth{pool=\"client\"} 0\n"));
+}
+
+/* Slow heads, slow bodies, idle and half-closed connections all end. */
+static void test_slow_clients_are_cut(void **state)
+{
+    struct http_config config = fixture_config();
+    config.idle_timeout_s = 1;
+    struct http_server *s = fixture_start(&config, routes);
+    int idle = fixture_connect(s), head = fixture_connect(s), body = fixture_connect(s),
+        half = fixture_connect(s);
+    fixture_send(head, "GET /address HTTP/1.1\r\n");
+    fixture_send(body, "PUT /raw HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
+    fixture_send(half, "GET /address HTTP/1.1\r\nHost:");
+    shutdown(half, SHUT_WR);
+    int64_t from = mono_ms(), until = from + 8000;
+    bool head_cut = false, body_cut = false;
+    while (!(head_cut && body_cut) && mono_ms() < until) { /* a byte now and then */
+        fixture_send(head, "X");
+        fixture_send(body, "x");
+        head_cut = head_cut || fixture_is_closed(head, 100);
+        body_cut = body_cut || fixture_is_closed(body, 100);
+    }
+    assert_true(fixture_is_closed(half, 3000));
+    assert_true(mono_ms() - from > 1500); /* not by the idle timeout */
+    assert_true(head_cut);
+    assert_true(body_cut);
+    assert_true(fixture_is_closed(idle, 5000));
+    close(idle);
+    close(head);
+    close(body);
+    close(half);
+    http_server_stop(s, 0);
+}
+
+/* Over the limit connections wait in the kernel until others end. */
+static void test_connection_limit(void **state)
+{
+    struct http_config config = fixture_config();
+    struct fixture_reply r = {0};
+    config.connections_max = 3;
+    struct http_server *s = fixture_start(&config, routes);
+    int fds[5];
+    for (int i = 0; i < 5; i++) {
+        fds[i] = fixture_connect(s);
+        fixture_send(fds[i], "GET /address HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    for (int i = 0; i < 3; i++)
+        assert_true(fixture_read(fds[i], true, &r));
+    assert_false(fixture_readable(fds[3], 100));
+    close(fds[0]);
+    close(fds[1]);
+    for (int i = 2; i < 5; i++) {
+        if (i > 2)
+            assert_true(fixture_read(fds[i], true, &r));
+        close(fds[i]);
+    }
+    http_server_stop(s, 0);
+    fixture_forget(&r);
+}
+
+static void check_refused(const struct http_config *config, const struct route *table,
+                          const char *says)
+{
+    struct http_server *s = NULL;
+    const struct err *e = http_server_start(config, &table, 1, &s);
+    if (!e || !strstr(e->cause, says))
+        fail_msg("%s: %s", says, e ? e->cause : "started");
+    assert_null(s);
+}
+
+static void test_what_is_refused_at_start(void **state)
+{
+    struct http_config config = fixture_config();
+    struct http_listener l = {.address = "127.0.0.1:1", .tls_certificate = "/nowhere"};
+    static const struct route twice[] = {
+        {GET, "/a/{b}", tell_address, .who = WHO_ANYBODY},
+        {GET, "/a/{c}", tell_address, .who = WHO_ANYBODY},
+        {0},
+    };
+    check_refused(&config, twice, "twice");
+    config.listeners = &l;
+    check_refused(&config, routes, "certificate and a key");
+    l.tls_key = "/nowhere";
+    l.address = "127.0.0.1:0";
+    check_refused(&config, routes, "/nowhere");
+    l = (struct http_listener){.address = "192.0.2.1:0"};
+    check_refused(&config, routes, "listener 192.0.2.1:0: ");
+    l.address = "8008";
+    check_refused(&config, routes, "expected address:port");
+    char taken[32];
+    snprintf(taken, sizeof taken, "127.0.0.1:%d", http_server_port(*state, 0));
+    l.address = taken;
+    check_refused(&config, routes, "in use");
+    static const char *const proxies[] = {"10.0.0.0/33"};
+    config.trusted_proxies = proxies;
+    config.trusted_proxies_n = 1;
+    check_refused(&config, routes, "10.0.0.0/33");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parameters_are_decoded),
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_cors),
+        cmocka_unit_test(test_errors_say_when_to_come_back),
+        cmocka_unit_test(test_who_the_client_is),
+        cmocka_unit_test(test_keep_alive_and_pipelining),
+        cmocka_unit_test(test_errors_keep_the_connection),
+        cmocka_unit_test(test_head),
+        cmocka_unit_test(test_refused_upload_hears_why),
+        cmocka_unit_test(test_expect_continue),
+        cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_slow_clients_are_cut),
+        cmocka_unit_test(test_connection_limit),
+        cmocka_unit_test(test_what_is_refused_at_start),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }
