@@ -281,6 +281,12 @@ void room_state_without_members(struct job *job, struct room *r, const struct ev
     *ret_n = n;
 }
 
+bool room_state_is_older(struct room *r, int64_t position)
+{
+    LOCKED(&r->lock);
+    return r->state_position <= position;
+}
+
 struct room_member room_member(struct room *r, int64_t user)
 {
     LOCKED(&r->lock);

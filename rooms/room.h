@@ -78,6 +78,10 @@ const struct err *room_state_at_head(struct job *job, struct room *room, const c
 void room_state_without_members(struct job *job, struct room *room, const struct event *const **ret,
                                 size_t *ret_n);
 
+/* Is every state event that the cache holds at or before this position? Then it is the state there.
+ */
+bool room_state_is_older(struct room *room, int64_t position);
+
 enum membership room_membership(struct room *room, int64_t user);
 /* A copy of the member row; membership MEMBERSHIP_NONE when the user never had one. */
 struct room_member room_member(struct room *room, int64_t user);

@@ -10,3 +10,9 @@ void job_finish(struct job *job)
 {
     tx_finish(&job->tx);
 }
+
+void job_use_arena(struct job *job, struct arena *arena)
+{
+    job->arena = arena;
+    job->tx.arena = arena;
+}

@@ -43,6 +43,10 @@ struct job {
 void job_init(struct job *job, struct store *store, struct arena *arena);
 void job_finish(struct job *job); /* gives the connection back; the arena is the caller's */
 
+/* From here on everything is allocated in that arena: for work in bounded memory, piece by piece.
+ */
+void job_use_arena(struct job *job, struct arena *arena);
+
 static inline struct tx *job_tx(struct job *job)
 {
     return &job->tx;

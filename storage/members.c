@@ -109,3 +109,10 @@ const struct err *members_have_own_rules(struct tx *tx, int64_t user, bool *ret)
 {
     return db_one(tx, &members_have_own_rules_sql, P(INT(user)), NULL, R(BOOL_OUT(ret)));
 }
+
+SQL(members_stripped_sql, "SELECT stripped FROM room_members WHERE room = $1 AND \"user\" = $2")
+
+const struct err *members_stripped(struct tx *tx, int64_t room, int64_t user, struct str *ret)
+{
+    return db_one(tx, &members_stripped_sql, P(INT(room), INT(user)), NULL, R(BYTES_OUT(ret)));
+}

@@ -115,3 +115,19 @@ const struct err *rooms_set_published(struct tx *tx, int64_t id, bool is_publish
 {
     return db_exec(tx, &rooms_set_published_sql, P(INT(id), BOOL(is_published)), NULL);
 }
+
+SQL(rooms_changed_since_sql,
+    "SELECT EXISTS (SELECT 1 FROM events e WHERE e.room = u.id AND e.position > $2) OR "
+    "EXISTS (SELECT 1 FROM receipts c WHERE c.room = u.id AND c.position > $2) "
+    "FROM unnest($1::int8[]) WITH ORDINALITY u(id, n) ORDER BY u.n")
+
+const struct err *rooms_changed_since(struct tx *tx, const int64_t *ids, size_t n, int64_t since,
+                                      bool *ret)
+{
+    struct rows rows;
+    TRY(db_query(tx, &rooms_changed_since_sql, P(INT_ARRAY(ids, n), INT(since)), &rows));
+    for (size_t i = 0; rows_next(&rows); i++)
+        ret[i] = row_bool(&rows, 0);
+    rows_finish(&rows);
+    return NULL;
+}

@@ -29,6 +29,10 @@ void rooms_write_new(struct write *w, const struct room_head *head);
  * Several in one batch merge into the last, checked against the first. */
 void rooms_write_head(struct write *w, const struct room_head *head, int64_t built_on);
 
+/* Sets ret[i] for those of the rooms that have events or receipts after the position. */
+const struct err *rooms_changed_since(struct tx *tx, const int64_t *ids, size_t n, int64_t since,
+                                      bool *ret);
+
 const struct err *rooms_set_published(struct tx *tx, int64_t id, bool is_published);
 
 #endif

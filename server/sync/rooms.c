@@ -1,0 +1,258 @@
+#include "server/sync/sync.h"
+
+#include "rooms/typing.h"
+#include "storage/rooms.h"
+
+enum { TYPING_ROOMS_MAX = 256 };
+
+enum section { JOIN, INVITE, KNOCK, LEAVE, SECTIONS, NOT_SHOWN };
+static const char *const section_names[] = {"join", "invite", "knock", "leave"};
+
+/* ---- which rooms -------------------------------------------------------------------------------
+ */
+
+static void add_room(struct session_room *list, size_t *n, const struct session_room *room)
+{
+    for (size_t i = 0; i < *n; i++)
+        if (list[i].room == room->room)
+            return;
+    list[(*n)++] = *room;
+}
+
+/* Typing is not in the log: rooms where it changed are added to what the log says. */
+static void add_typing_rooms(struct sync *s, struct session_room *list, size_t *n, size_t max)
+{
+    int64_t typing[TYPING_ROOMS_MAX];
+    size_t typing_n =
+        typing_changed_since(s->job->store->typing, s->typing_since, typing, TYPING_ROOMS_MAX);
+    for (size_t i = 0; i < typing_n && *n < max; i++)
+        if (session_is_joined(s->session, typing[i]))
+            add_room(list, n, &(struct session_room){typing[i], MEMBERSHIP_JOIN, 0});
+}
+
+/* Of all rooms of the user, those that the log says anything new of. */
+static const struct err *changed_by_log(struct sync *s, const struct session_room *all, size_t n,
+                                        struct session_room *list, size_t *list_n)
+{
+    int64_t *ids = arena_alloc_array(s->job->arena, n + 1, sizeof *ids);
+    bool *changed = arena_alloc_array(s->job->arena, n + 1, sizeof *changed);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = all[i].room;
+    if (!s->from_feed)
+        TRY(rooms_changed_since(job_tx(s->job), ids, n, s->since, changed));
+    for (size_t i = 0; i < n; i++) {
+        bool is =
+            s->from_feed ? feed_room_position(s->job->store->feed, ids[i]) > s->since : changed[i];
+        if (is || all[i].position > s->since)
+            list[(*list_n)++] = all[i];
+    }
+    for (size_t i = 0; i < s->account_data_n; i++)
+        for (size_t j = 0; j < n; j++)
+            if (s->account_data[i].room && all[j].room == s->account_data[i].room)
+                add_room(list, list_n, &all[j]);
+    return NULL;
+}
+
+static const struct err *choose_rooms(struct sync *s, const struct session_room **ret,
+                                      size_t *ret_n)
+{
+    if (s->is_initial || s->full_state) {
+        session_rooms(s->job, s->session, ret, ret_n);
+        return NULL;
+    }
+    const struct session_room *recent, *all;
+    size_t recent_n, all_n;
+    struct session_room *list;
+    size_t n = 0, max;
+    if (session_rooms_changed_since(s->job, s->session, s->since, &recent, &recent_n)) {
+        max = recent_n + TYPING_ROOMS_MAX;
+        list = arena_alloc_array(s->job->arena, max, sizeof *list);
+        memcpy(list, recent, recent_n * sizeof *list);
+        n = recent_n;
+    } else {
+        session_rooms(s->job, s->session, &all, &all_n);
+        max = all_n + TYPING_ROOMS_MAX;
+        list = arena_alloc_array(s->job->arena, max, sizeof *list);
+        TRY(changed_by_log(s, all, all_n, list, &n));
+    }
+    add_typing_rooms(s, list, &n, max);
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
+/* ---- where each belongs ------------------------------------------------------------------------
+ */
+
+/* The user's membership when the client last read the log. */
+static const struct err *membership_at_since(struct sync *s, const struct room_task *t,
+                                             enum membership *ret)
+{
+    const struct stored_event *e = NULL;
+    if (!s->is_initial)
+        TRY(room_state_get(job_tx(s->job), t->room->id, TYPE_MEMBER, s->caller->user_id, s->since,
+                           &e));
+    *ret = e ? membership_parse(json_text(event_content(e->event), "membership")) : MEMBERSHIP_NONE;
+    return NULL;
+}
+
+static const struct err *plan_joined(struct sync *s, struct room_task *t, enum section *ret)
+{
+    enum membership before = MEMBERSHIP_JOIN;
+    if (s->is_initial)
+        before = MEMBERSHIP_NONE;
+    else if (t->at.position > s->since)
+        TRY(membership_at_since(s, t, &before));
+    t->is_newly_joined = before != MEMBERSHIP_JOIN;
+    t->is_full = t->is_newly_joined || s->full_state;
+    t->since = t->is_newly_joined ? 0 : s->since;
+    *ret = JOIN;
+    return NULL;
+}
+
+static const struct err *plan_left(struct sync *s, struct room_task *t, enum section *ret)
+{
+    *ret = NOT_SHOWN;
+    if (s->is_initial && !s->filter.include_leave)
+        return NULL;
+    if (!s->is_initial && t->at.position <= s->since)
+        return NULL;
+    enum membership before;
+    TRY(membership_at_since(s, t, &before));
+    t->until = t->at.position;
+    t->is_full = s->is_initial || s->full_state || before == MEMBERSHIP_NONE;
+    t->since = before == MEMBERSHIP_JOIN ? s->since : 0;
+    t->is_full |= t->since == 0;
+    *ret = LEAVE;
+    return NULL;
+}
+
+static const struct err *plan(struct sync *s, struct room_task *t, enum section *ret)
+{
+    bool is_new = s->is_initial || t->at.position > s->since;
+    switch (t->at.membership) {
+    case MEMBERSHIP_JOIN:
+        return plan_joined(s, t, ret);
+    case MEMBERSHIP_INVITE:
+        *ret = is_new ? INVITE : NOT_SHOWN;
+        return NULL;
+    case MEMBERSHIP_KNOCK:
+        *ret = is_new ? KNOCK : NOT_SHOWN;
+        return NULL;
+    default:
+        return plan_left(s, t, ret);
+    }
+}
+
+/* ---- writing -----------------------------------------------------------------------------------
+ */
+
+static const struct err *write_stripped(struct sync *s, const struct room_task *t,
+                                        enum section section, struct buf *out)
+{
+    struct str stripped;
+    TRY(members_stripped(job_tx(s->job), t->room->id, s->caller->user, &stripped));
+    buf_add_json_string(out, str_of(t->room->room_id));
+    buf_printf(out, ":{\"%s_state\":{\"events\":", section_names[section]);
+    if (stripped.p)
+        buf_add_str(out, stripped);
+    else
+        BUF_LIT(out, "[]");
+    BUF_LIT(out, "}}");
+    return NULL;
+}
+
+static const struct err *write_room(struct sync *s, struct room_task *t, enum section section,
+                                    struct buf *out, bool *ret_any)
+{
+    *ret_any = true;
+    switch (section) {
+    case JOIN:
+        return sync_write_joined(s, t, out, ret_any);
+    case LEAVE:
+        return sync_write_left(s, t, out);
+    default:
+        return write_stripped(s, t, section, out);
+    }
+}
+
+/* Each room in an arena of its own, so that an account of any size fits into bounded memory. */
+static const struct err *write_one(struct sync *s, const struct session_room *at,
+                                   enum section wanted, struct buf *out, bool *ret_any)
+{
+    struct room_task t = {.at = *at, .since = s->since, .until = s->until};
+    *ret_any = false;
+    TRY(room_get_by_id(s->job, at->room, &t.room));
+    if (!t.room || !filter_wants_room(&s->filter, t.room->room_id))
+        return NULL;
+    if (!t.at.position) { /* typing: its membership was not looked up yet */
+        struct room_member m = room_member(t.room, s->caller->user);
+        t.at.position = m.position;
+        t.at.membership = m.membership;
+    }
+    enum section section;
+    TRY(plan(s, &t, &section));
+    return section == wanted ? write_room(s, &t, section, out, ret_any) : NULL;
+}
+
+static const struct err *write_one_in_own_arena(struct sync *s, const struct session_room *at,
+                                                enum section wanted, struct buf *out, bool *ret_any)
+{
+    struct arena *outer = s->job->arena;
+    arena_auto struct arena *own = arena_create();
+    job_use_arena(s->job, own);
+    const struct err *e = write_one(s, at, wanted, out, ret_any);
+    job_use_arena(s->job, outer);
+    return e;
+}
+
+static bool may_belong(const struct session_room *at, enum section section)
+{
+    switch (at->membership) {
+    case MEMBERSHIP_JOIN:
+        return section == JOIN;
+    case MEMBERSHIP_INVITE:
+        return section == INVITE;
+    case MEMBERSHIP_KNOCK:
+        return section == KNOCK;
+    default:
+        return section == LEAVE;
+    }
+}
+
+static const struct err *write_section(struct sync *s, const struct session_room *rooms, size_t n,
+                                       enum section section, struct buf *out)
+{
+    bool any = false;
+    buf_printf(out, "%s\"%s\":{", section ? "," : "", section_names[section]);
+    for (size_t i = 0; i < n; i++) {
+        if (!may_belong(&rooms[i], section))
+            continue;
+        size_t before = out->n;
+        bool this_any;
+        if (any)
+            buf_add_char(out, ',');
+        TRY(write_one_in_own_arena(s, &rooms[i], section, out, &this_any));
+        if (!this_any) {
+            out->n = before;
+            continue;
+        }
+        any = s->any = true;
+        if (s->is_initial)
+            TRY(reply_flush(s->rp));
+    }
+    buf_add_char(out, '}');
+    return NULL;
+}
+
+const struct err *sync_write_rooms(struct sync *s, struct buf *out)
+{
+    const struct session_room *rooms;
+    size_t n;
+    TRY(choose_rooms(s, &rooms, &n));
+    BUF_LIT(out, ",\"rooms\":{");
+    for (enum section section = JOIN; section < SECTIONS; section++)
+        TRY(write_section(s, rooms, n, section, out));
+    buf_add_char(out, '}');
+    return NULL;
+}

@@ -1,0 +1,241 @@
+#include "server/sync/sync.h"
+
+#include "matrix/json_scan.h"
+#include "storage/intern.h"
+
+enum { MEMBERS_A_PAGE = 500 };
+
+/* A list of state events being written: filtered, comma-separated. */
+struct writer {
+    struct sync *s;
+    const struct room_task *t;
+    struct buf *out;
+    bool any;
+};
+
+static bool is_member(const struct event *e)
+{
+    return strcmp(e->type, "m.room.member") == 0;
+}
+
+static const struct err *write_event(struct writer *w, const struct stored_event *e)
+{
+    const struct event_filter *f = &w->s->filter.state;
+    struct str url = {0};
+    if (!f->matches_everything) {
+        url = json_scan_get(e->event->content, "url");
+        if (!filter_matches(f, &(struct filter_subject){.type = e->event->type,
+                                                        .sender = e->event->sender,
+                                                        .room_id = w->t->room->room_id,
+                                                        .has_url = url.n && url.p[0] == '"'}))
+            return NULL;
+    }
+    if (w->any)
+        buf_add_char(w->out, ',');
+    w->any = true;
+    return show_state_event(w->s->job, &w->s->viewer, e, w->out);
+}
+
+/* ---- lazily loaded members ---------------------------------------------------------------------
+ */
+
+/* Whose member events the reader needs: the senders of the timeline, and some more. */
+struct wanted {
+    const char **users;
+    size_t n;
+};
+
+static void want(struct wanted *w, const char *user_id)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (strcmp(w->users[i], user_id) == 0)
+            return;
+    w->users[w->n++] = user_id;
+}
+
+static const struct err *wanted_members(struct writer *w, const struct timeline *line,
+                                        struct wanted *ret)
+{
+    const char *const *heroes = NULL;
+    size_t heroes_n = 0;
+    if (w->t->is_full)
+        TRY(sync_heroes(w->s, w->t->room, &heroes, &heroes_n));
+    struct wanted list = {
+        arena_alloc_array(w->s->job->arena, line->shown_n + heroes_n + 1, sizeof *list.users), 0};
+    for (size_t i = 0; i < line->shown_n; i++)
+        want(&list, line->shown[i]->event->sender);
+    for (size_t i = 0; i < heroes_n; i++)
+        want(&list, heroes[i]);
+    if (w->t->is_full)
+        want(&list, w->s->caller->user_id);
+    *ret = list;
+    return NULL;
+}
+
+/* A member whose event is newer than the state that is shown: asked for as it was then. */
+static const struct err *write_older_member(struct writer *w, int64_t at, const char *user_id)
+{
+    const struct stored_event *e;
+    TRY(room_state_get(job_tx(w->s->job), w->t->room->id, TYPE_MEMBER, user_id, at, &e));
+    return e ? write_event(w, e) : NULL;
+}
+
+static const struct err *write_member(struct writer *w, int64_t at, const char *user_id)
+{
+    struct sync *s = w->s;
+    const struct event *e;
+    int64_t position, user;
+    TRY(room_state_at_head(s->job, w->t->room, "m.room.member", user_id, &e, &position));
+    if (!e)
+        return NULL;
+    TRY(intern_find(s->job->store->intern, INTERN_USER, user_id, &user));
+    bool is_new = session_member_is_new(s->session, s->caller->device, w->t->room->id, user,
+                                        position > at ? at : position);
+    if (!is_new && !s->filter.state.include_redundant_members && !w->t->is_full)
+        return NULL;
+    if (position > at)
+        return write_older_member(w, at, user_id);
+    return write_event(w, &(struct stored_event){.position = position,
+                                                 .room = w->t->room->id,
+                                                 .sender = user,
+                                                 .is_state = true,
+                                                 .event = e});
+}
+
+static const struct err *write_lazy_members(struct writer *w, const struct timeline *line,
+                                            int64_t at)
+{
+    struct wanted list;
+    TRY(wanted_members(w, line, &list));
+    for (size_t i = 0; i < list.n; i++)
+        TRY(write_member(w, at, list.users[i]));
+    return NULL;
+}
+
+/* ---- whole state -------------------------------------------------------------------------------
+ */
+
+/* The current state when nothing of it is newer than `at`; otherwise as it was then. */
+static const struct err *write_without_members(struct writer *w, int64_t at)
+{
+    struct job *job = w->s->job;
+    if (room_state_is_older(w->t->room, at)) {
+        const struct event *const *events;
+        size_t n;
+        room_state_without_members(job, w->t->room, &events, &n);
+        for (size_t i = 0; i < n; i++)
+            TRY(write_event(w, &(struct stored_event){.is_state = true, .event = events[i]}));
+        return NULL;
+    }
+    const struct stored_event *list;
+    size_t n;
+    TRY(room_state_list(job_tx(job), w->t->room->id, at, STATE_WITHOUT_MEMBERS, &list, &n));
+    for (size_t i = 0; i < n; i++)
+        TRY(write_event(w, &list[i]));
+    return NULL;
+}
+
+/* Pages of members, so that the largest room fits into bounded memory. */
+static const struct err *write_all_members(struct writer *w, int64_t at)
+{
+    struct job *job = w->s->job;
+    struct arena *outer = job->arena;
+    const struct err *e = NULL;
+    const char *after = "";
+    for (bool more = true; more && !e;) {
+        arena_auto struct arena *page = arena_create();
+        job_use_arena(job, page);
+        const struct stored_event *list;
+        size_t n;
+        e = room_state_members_page(job_tx(job), w->t->room->id, at, after, MEMBERS_A_PAGE, &list,
+                                    &n);
+        for (size_t i = 0; i < n && !e; i++)
+            e = write_event(w, &list[i]);
+        more = !e && n == MEMBERS_A_PAGE;
+        job_use_arena(job, outer);
+        if (more)
+            after = arena_strdup(outer, list[n - 1].event->state_key);
+        if (!e && w->out == &w->s->rp->body)
+            e = reply_flush(w->s->rp);
+    }
+    return e;
+}
+
+static const struct err *write_whole(struct writer *w, const struct timeline *line, int64_t at)
+{
+    TRY(write_without_members(w, at));
+    if (w->s->filter.state.lazy_load_members)
+        return write_lazy_members(w, line, at);
+    return write_all_members(w, at);
+}
+
+/* ---- what changed ------------------------------------------------------------------------------
+ */
+
+static bool is_replaced_later(const struct stored_event *e, const struct stored_event *const *list,
+                              size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i]->position > e->position && list[i]->is_state &&
+            strcmp(list[i]->event->type, e->event->type) == 0 &&
+            strcmp(list[i]->event->state_key, e->event->state_key) == 0)
+            return true;
+    return false;
+}
+
+static const struct err *write_last_of(struct writer *w, const struct stored_event *const *list,
+                                       size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i]->is_state && !is_replaced_later(list[i], list, n))
+            TRY(write_event(w, list[i]));
+    return NULL;
+}
+
+static const struct err *write_changes(struct writer *w, int64_t from, int64_t to)
+{
+    struct sync *s = w->s;
+    const struct stored_event *list;
+    size_t n;
+    TRY(room_state_changes(job_tx(s->job), w->t->room->id, from, to, &list, &n));
+    for (size_t i = 0; i < n; i++) {
+        bool members = is_member(list[i].event);
+        s->members_changed |= members;
+        if (!members || !s->filter.state.lazy_load_members)
+            TRY(write_event(w, &list[i]));
+    }
+    return NULL;
+}
+
+static const struct err *write_delta(struct writer *w, const struct timeline *line)
+{
+    struct sync *s = w->s;
+    const struct room_task *t = w->t;
+    int64_t at = s->state_after ? t->until : line->start - 1;
+    if (line->limited)
+        TRY(write_changes(w, t->since, at));
+    if (s->state_after && !line->limited) {
+        const struct stored_event **both =
+            arena_alloc_array(s->job->arena, line->shown_n + line->hidden_n + 1, sizeof *both);
+        memcpy(both, line->hidden, line->hidden_n * sizeof *both);
+        memcpy(both + line->hidden_n, line->shown, line->shown_n * sizeof *both);
+        TRY(write_last_of(w, both, line->shown_n + line->hidden_n));
+    } else if (!s->state_after) {
+        TRY(write_last_of(w, line->hidden, line->hidden_n));
+    }
+    return s->filter.state.lazy_load_members ? write_lazy_members(w, line, at) : NULL;
+}
+
+const struct err *sync_write_state(struct sync *s, const struct room_task *t,
+                                   const struct timeline *line, struct buf *out, bool *ret_any)
+{
+    struct writer w = {.s = s, .t = t, .out = out};
+    buf_printf(out, "\"%s\":{\"events\":[", s->state_after ? s->state_after : "state");
+    if (t->is_full)
+        TRY(write_whole(&w, line, s->state_after ? t->until : line->start - 1));
+    else
+        TRY(write_delta(&w, line));
+    BUF_LIT(out, "]}");
+    *ret_any = w.any;
+    return NULL;
+}

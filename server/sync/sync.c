@@ -1,0 +1,113 @@
+#include "server/sync/sync.h"
+
+#include "base/clock.h"
+#include "rooms/filters.h"
+#include "rooms/presence.h"
+#include "rooms/typing.h"
+#include "rooms/visibility.h"
+#include "server/routes.h"
+#include "server/sync_token.h"
+
+enum { TIMEOUT_MAX_MS = 10 * 60 * 1000 };
+
+bool sync_is_ignored(const struct sync *s, const char *user_id)
+{
+    return s->ignored && map_get(s->ignored, str_of(user_id));
+}
+
+static const struct err *read_parameters(struct sync *s, struct request *rq)
+{
+    const char *since = request_query(rq, "since");
+    struct sync_token token = {0};
+    if (since && *since)
+        TRY(sync_token_parse(since, &token));
+    s->is_initial = !since || !*since;
+    s->since = token.position;
+    s->typing_since = token.serial;
+    TRY(request_query_bool(rq, "full_state", false, &s->full_state));
+    bool stable, unstable;
+    TRY(request_query_bool(rq, "use_state_after", false, &stable));
+    TRY(request_query_bool(rq, "org.matrix.msc4222.use_state_after", false, &unstable));
+    s->state_after = stable ? "state_after" : unstable ? "org.matrix.msc4222.state_after" : NULL;
+    return filter_load(s->job, s->caller->user, request_query(rq, "filter"), &s->filter);
+}
+
+static const struct err *touch_presence(struct sync *s, struct request *rq)
+{
+    const char *state = request_query(rq, "set_presence");
+    if (state && strcmp(state, "online") != 0 && strcmp(state, "unavailable") != 0 &&
+        strcmp(state, "offline") != 0)
+        return err(ERR_INVALID_PARAM, "set_presence must be online, unavailable or offline");
+    if (s->job->store->presence && rq->runs == 1)
+        presence_touch(s->job, s->caller->user, s->caller->user_id, state ? state : "online");
+    return NULL;
+}
+
+/* Where reading ends, and what it needs to know before any room. */
+static const struct err *open_range(struct sync *s, struct request *rq)
+{
+    struct store *store = s->job->store;
+    TRY(session_open(s->job, s->caller->user, s->caller->user_id, &s->session));
+    session_subscribe(s->session, &rq->waiter); /* before reading, or a wake is lost */
+    s->typing_until = typing_serial(store->typing);
+    s->until = feed_position(store->feed);
+    if (s->since > s->until) /* a token of a database that was set back */
+        s->since = s->until;
+    s->from_feed = !s->is_initial && feed_covers(store->feed, s->since);
+    if (s->is_initial)
+        session_forget_sent(s->session, s->caller->device);
+    TRY(ignored_users(s->job, s->caller->user, &s->ignored));
+    if (s->from_feed && feed_user_position(store->feed, s->caller->user) <= s->since)
+        return NULL;
+    return account_data_since(job_tx(s->job), s->caller->user, s->is_initial ? 0 : s->since,
+                              s->until, &s->account_data, &s->account_data_n);
+}
+
+static const struct err *write_reply(struct sync *s, struct buf *out)
+{
+    buf_auto struct buf first = {0}; /* decides how far the token goes */
+    TRY(sync_write_to_device(s, &first));
+    buf_printf(out, "{\"next_batch\":\"s%lld_%lld\"", (long long)s->until,
+               (long long)s->typing_until);
+    buf_add_str(out, buf_str(&first));
+    TRY(sync_write_account_data(s, out));
+    TRY(sync_write_presence(s, out));
+    TRY(sync_write_rooms(s, out));
+    TRY(sync_write_device_lists(s, out));
+    TRY(sync_write_key_counts(s, out));
+    buf_add_char(out, '}');
+    return NULL;
+}
+
+static const struct err *get_sync(struct request *rq, struct reply *rp)
+{
+    struct sync s = {
+        .rp = rp,
+        .job = job_of(rq),
+        .caller = caller_of(rq),
+        .viewer = {.user = caller_of(rq)->user,
+                   .user_id = caller_of(rq)->user_id,
+                   .device = caller_of(rq)->device,
+                   .now_ms = now_ms()},
+    };
+    int64_t timeout;
+    TRY(request_query_int(rq, "timeout", 0, 0, INT64_MAX, &timeout));
+    TRY(read_parameters(&s, rq));
+    if (s.filter.event_fields.present)
+        s.viewer.fields = &s.filter;
+    TRY(touch_presence(&s, rq));
+    TRY(open_range(&s, rq));
+    TRY(write_reply(&s, &rp->body));
+    bool may_wait =
+        !s.is_initial && !s.full_state && timeout > 0 && !rq->timed_out && !request_is_stopping(rq);
+    if (s.any || !may_wait)
+        return reply_body(rp, 200);
+    buf_finish(&rp->body);
+    return reply_wait(rp, rq->started_mono_us / 1000 +
+                              (timeout < TIMEOUT_MAX_MS ? timeout : TIMEOUT_MAX_MS));
+}
+
+const struct route sync_routes[] = {
+    {GET, "/_matrix/client/v3/sync", get_sync, .who = WHO_GUEST_TOO, .spec = "Syncing"},
+    {0},
+};

@@ -1,0 +1,79 @@
+/* GET /sync (client-server-api, "Syncing"), version 2. Private to server/sync/.
+ *
+ * A token is `s<position>_<serial>`: how far the client has read the log, and what it knows of
+ * typing, which is never stored. The reply covers (since, until] of the log, where `until` is what
+ * every cache has seen. A cursor that the feed and the session still reach is served from memory.
+ */
+#ifndef SERVER_SYNC_SYNC_H
+#define SERVER_SYNC_SYNC_H
+
+#include "rooms/session.h"
+#include "rooms/show.h"
+#include "server/caller.h"
+#include "storage/account_data.h"
+
+struct sync {
+    struct reply *rp;
+    struct job *job;
+    const struct caller *caller;
+    struct session *session;
+    struct filter filter;
+    struct viewer viewer;
+    int64_t since, until; /* positions of the log */
+    int64_t typing_since, typing_until;
+    bool is_initial, full_state;
+    const char *state_after; /* the key to use, when the client asked for it; else NULL */
+    bool from_feed;          /* the ring reaches back to since */
+    bool members_changed;    /* somebody joined or left a room of the user: devices to track */
+    const struct account_data *account_data; /* what changed, of all rooms and globally */
+    size_t account_data_n;
+    const struct map *ignored; /* user ids; NULL: none */
+    bool any;                  /* there is something to tell */
+};
+
+/* One room of the reply. */
+struct room_task {
+    struct session_room at; /* the user's membership */
+    struct room *room;
+    int64_t since, until; /* its part of the log: since 0 means from the start */
+    bool is_full;         /* whole state: initial, newly joined, or asked for */
+    bool is_newly_joined;
+};
+
+struct timeline {
+    const struct stored_event **shown; /* oldest first */
+    size_t shown_n;
+    /* State events of the range that the filter or the limit kept out of the timeline and that a
+     * reader of the timeline would miss; only those after its start. */
+    const struct stored_event **hidden;
+    size_t hidden_n;
+    bool limited;
+    int64_t start; /* position of the first shown event, or behind the range */
+    enum relations_known relations;
+};
+
+/* sync/timeline.c */
+const struct err *sync_read_timeline(struct sync *s, const struct room_task *t,
+                                     struct timeline *ret);
+/* sync/state.c: writes `"state":{"events":[…]}` or its state_after spelling; ret_any: not empty. */
+const struct err *sync_write_state(struct sync *s, const struct room_task *t,
+                                   const struct timeline *line, struct buf *out, bool *ret_any);
+/* sync/summary.c: heroes of a room, at most 5, in the arena. */
+const struct err *sync_heroes(struct sync *s, struct room *room, const char *const **ret,
+                              size_t *ret_n);
+/* sync/room.c */
+const struct err *sync_write_joined(struct sync *s, struct room_task *t, struct buf *out,
+                                    bool *ret_any);
+const struct err *sync_write_left(struct sync *s, struct room_task *t, struct buf *out);
+/* sync/rooms.c */
+const struct err *sync_write_rooms(struct sync *s, struct buf *out);
+/* sync/user.c: account data, presence, to-device messages, device lists, key counts. */
+const struct err *sync_write_account_data(struct sync *s, struct buf *out);
+const struct err *sync_write_to_device(struct sync *s, struct buf *out);
+const struct err *sync_write_presence(struct sync *s, struct buf *out);
+const struct err *sync_write_device_lists(struct sync *s, struct buf *out);
+const struct err *sync_write_key_counts(struct sync *s, struct buf *out);
+
+bool sync_is_ignored(const struct sync *s, const char *user_id);
+
+#endif

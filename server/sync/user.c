@@ -1,0 +1,116 @@
+/* What /sync tells a user and a device besides rooms. */
+#include "server/sync/sync.h"
+
+#include "rooms/device_state.h"
+#include "rooms/presence.h"
+#include "storage/key_changes.h"
+
+enum { MESSAGES_MAX = 100 };
+
+const struct err *sync_write_account_data(struct sync *s, struct buf *out)
+{
+    bool any = false;
+    BUF_LIT(out, ",\"account_data\":{\"events\":[");
+    for (size_t i = 0; i < s->account_data_n; i++) {
+        const struct account_data *d = &s->account_data[i];
+        if (d->room ||
+            !filter_matches(&s->filter.account_data, &(struct filter_subject){.type = d->type}))
+            continue;
+        buf_add_text(out, any ? ",{\"type\":" : "{\"type\":");
+        buf_add_json_string(out, str_of(d->type));
+        BUF_LIT(out, ",\"content\":");
+        buf_add_str(out, d->content);
+        buf_add_char(out, '}');
+        any = s->any = true;
+    }
+    BUF_LIT(out, "]}");
+    return NULL;
+}
+
+static struct device_ref device_of(const struct sync *s)
+{
+    return (struct device_ref){s->caller->user, s->caller->device, s->caller->device_id};
+}
+
+const struct err *sync_write_to_device(struct sync *s, struct buf *out)
+{
+    struct device_ref device = device_of(s);
+    const struct to_device_message *messages;
+    size_t n;
+    bool more;
+    TRY(device_state_read_messages(s->job, &device, s->since, s->until, MESSAGES_MAX, &messages, &n,
+                                   &more));
+    /* What is at or before the next token counts as delivered: it must not pass what is left. */
+    if (more)
+        s->until = messages[n - 1].position;
+    BUF_LIT(out, ",\"to_device\":{\"events\":[");
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        buf_add_str(out, messages[i].json);
+    }
+    BUF_LIT(out, "]}");
+    s->any |= n > 0;
+    return NULL;
+}
+
+const struct err *sync_write_presence(struct sync *s, struct buf *out)
+{
+    size_t n = 0;
+    BUF_LIT(out, ",\"presence\":{\"events\":[");
+    if (s->job->store->presence)
+        TRY(presence_add_events(s->job, s->session, s->since, s->until, &s->filter.presence, out,
+                                &n));
+    BUF_LIT(out, "]}");
+    s->any |= n > 0;
+    return NULL;
+}
+
+static void write_users(struct buf *out, const char *key, const char *const *users, size_t n)
+{
+    buf_printf(out, "\"%s\":[", key);
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        buf_add_json_string(out, str_of(users[i]));
+    }
+    buf_add_char(out, ']');
+}
+
+/* Asks the database only when keys changed anywhere, or the user shares rooms with others than
+ * before. */
+static bool lists_may_have_changed(const struct sync *s)
+{
+    return s->members_changed || !s->from_feed ||
+           feed_kind_position(s->job->store->feed, CHANGE_DEVICE_LIST) > s->since;
+}
+
+const struct err *sync_write_device_lists(struct sync *s, struct buf *out)
+{
+    if (s->is_initial || !lists_may_have_changed(s))
+        return NULL;
+    const char *const *changed, *const *left;
+    size_t changed_n, left_n;
+    TRY(key_changes_read(job_tx(s->job), s->caller->user, s->caller->user_id, s->since, s->until,
+                         &changed, &changed_n, &left, &left_n));
+    BUF_LIT(out, ",\"device_lists\":{");
+    write_users(out, "changed", changed, changed_n);
+    buf_add_char(out, ',');
+    write_users(out, "left", left, left_n);
+    buf_add_char(out, '}');
+    s->any |= changed_n + left_n > 0;
+    return NULL;
+}
+
+const struct err *sync_write_key_counts(struct sync *s, struct buf *out)
+{
+    struct device_ref device = device_of(s);
+    struct device_summary summary;
+    TRY(device_state_get(s->job, &device, &summary));
+    buf_printf(out,
+               ",\"device_one_time_keys_count\":%s,\"device_unused_fallback_key_types\":%s,"
+               "\"org.matrix.msc2732.device_unused_fallback_key_types\":%s",
+               summary.one_time_key_counts, summary.unused_fallback_types,
+               summary.unused_fallback_types);
+    return NULL;
+}
