@@ -3,6 +3,8 @@
 #include "matrix/json_scan.h"
 #include "matrix/redact.h"
 
+#include <pthread.h>
+
 static char *canonical(struct arena *a, const char *text)
 {
     buf_auto struct buf b = {0};
@@ -346,6 +348,28 @@ static void test_content_tree(void **state)
     assert_int_equal(json_object_size(event_content(e)), 0);
 }
 
+static void *read_content(void *e)
+{
+    return (void *)event_content(e);
+}
+
+/* Whoever comes first parses; all get the same tree. */
+static void test_content_in_threads(void **state)
+{
+    arena_auto struct arena *a = arena_create();
+    for (int round = 0; round < 50; round++) {
+        const struct event *e = build(a, room_version_find("11"), "x", NULL, "{'a':{'b':'c'}}");
+        pthread_t threads[4];
+        for (size_t i = 0; i < COUNT(threads); i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, read_content, (void *)e), 0);
+        for (size_t i = 0; i < COUNT(threads); i++) {
+            void *tree;
+            pthread_join(threads[i], &tree);
+            assert_ptr_equal(tree, event_content(e));
+        }
+    }
+}
+
 static void test_references(void **state)
 {
     arena_auto struct arena *a = arena_create();
@@ -403,6 +427,7 @@ int main(void)
         cmocka_unit_test(test_add_signature),
         cmocka_unit_test(test_redacted),
         cmocka_unit_test(test_content_tree),
+        cmocka_unit_test(test_content_in_threads),
         cmocka_unit_test(test_references),
         cmocka_unit_test(test_id_bytes),
     };
