@@ -139,7 +139,8 @@ const struct err *db_pool_take(struct db_pool *p, struct db_connection **ret)
             *ret = c;
             return NULL;
         }
-        db_pool_give(p, c); /* the server hung up while it was idle: on to the next */
+        c->stale = true; /* the server hung up while it was idle: on to the next */
+        db_pool_give(p, c);
     }
 }
 
