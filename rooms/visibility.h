@@ -21,6 +21,11 @@ const struct err *visibility_filter(struct job *job, struct room *room, int64_t 
 const struct err *visibility_may_see(struct job *job, struct room *room, int64_t user,
                                      const char *user_id, const struct stored_event *e, bool *ret);
 
+/* The user's membership when the event at this position had happened. */
+const struct err *visibility_membership_at(struct job *job, struct room *room, int64_t user,
+                                           const char *user_id, int64_t position,
+                                           enum membership *ret);
+
 /* The user's ignored users, cached; a set of user id text. NULL when there are none. */
 const struct err *ignored_users(struct job *job, int64_t user, const struct map **ret);
 

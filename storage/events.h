@@ -94,6 +94,14 @@ const struct err *room_state_list(struct tx *tx, int64_t room, int64_t at_positi
 /* The keys whose event changed in (from, to]: their events at `to`. */
 const struct err *room_state_changes(struct tx *tx, int64_t room, int64_t from, int64_t to,
                                      const struct stored_event **ret, size_t *ret_n);
+/* All events that one key ever had, oldest first. */
+const struct err *room_state_history(struct tx *tx, int64_t room, int64_t type,
+                                     const char *state_key, const struct stored_event **ret,
+                                     size_t *ret_n);
+/* The events that those at these positions replaced: position in the result is that of the
+ * REPLACING event, so that the caller can tell which is whose. */
+const struct err *room_state_replaced(struct tx *tx, int64_t room, const int64_t *positions,
+                                      size_t n, const struct stored_event **ret, size_t *ret_n);
 /* Member events of these users at a position. */
 const struct err *room_state_members(struct tx *tx, int64_t room, int64_t at_position,
                                      const char *const *user_ids, size_t n,

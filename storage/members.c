@@ -116,3 +116,11 @@ const struct err *members_stripped(struct tx *tx, int64_t room, int64_t user, st
 {
     return db_one(tx, &members_stripped_sql, P(INT(room), INT(user)), NULL, R(BYTES_OUT(ret)));
 }
+
+SQL(members_remember_sql, "SELECT EXISTS (SELECT 1 FROM room_members WHERE room = $1 AND "
+                          "\"user\" = $2 AND NOT forgotten)")
+
+const struct err *members_remember(struct tx *tx, int64_t room, int64_t user, bool *ret)
+{
+    return db_one(tx, &members_remember_sql, P(INT(room), INT(user)), NULL, R(BOOL_OUT(ret)));
+}

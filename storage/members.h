@@ -39,6 +39,9 @@ const struct err *members_of_user(struct tx *tx, int64_t user, const struct memb
 /* Hides a room that the user has left; ret_done false when they are not out of it. */
 const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool *ret_done);
 
+/* Does the user still have the room in their list (not forgotten)? */
+const struct err *members_remember(struct tx *tx, int64_t room, int64_t user, bool *ret);
+
 /* The stripped state stored with an invite or knock; p == NULL when there is none. */
 const struct err *members_stripped(struct tx *tx, int64_t room, int64_t user, struct str *ret);
 

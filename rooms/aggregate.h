@@ -1,0 +1,15 @@
+/* Bundled aggregations (client-server-api, "Aggregations of child events"): edits, threads and
+ * references, as `m.relations` shows them. */
+#ifndef ROOMS_AGGREGATE_H
+#define ROOMS_AGGREGATE_H
+
+#include "rooms/show.h"
+
+/* ret[i]: the JSON object for events[i], in the job's arena; left alone (p NULL) when it has no
+ * children that are bundled. A fixed number of round trips for the whole list. Children by users
+ * whom the viewer ignores do not count. */
+const struct err *aggregate_events(struct job *job, const struct viewer *v,
+                                   const struct stored_event *const *events, size_t n,
+                                   struct str *ret);
+
+#endif

@@ -1,0 +1,162 @@
+#include "rooms/show.h"
+
+#include "rooms/aggregate.h"
+#include "rooms/visibility.h"
+
+/* What `unsigned` says besides the event's own columns, looked up for a whole page at once. */
+struct extras {
+    struct str *relations;                 /* m.relations of each event; p NULL: none */
+    const struct stored_event *redactions; /* that took something from events of the page */
+    size_t redactions_n;
+    const struct stored_event *replaced; /* position: that of the replacing event */
+    size_t replaced_n;
+};
+
+static const struct stored_event *find_position(const struct stored_event *list, size_t n,
+                                                int64_t position)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].position == position)
+            return &list[i];
+    return NULL;
+}
+
+static const struct err *look_up_redactions(struct job *job,
+                                            const struct stored_event *const *events, size_t n,
+                                            struct extras *x)
+{
+    int64_t *positions = arena_alloc_array(job->arena, n + 1, sizeof *positions);
+    size_t wanted = 0;
+    for (size_t i = 0; i < n; i++)
+        if (events[i]->redacted_by)
+            positions[wanted++] = events[i]->redacted_by;
+    if (!wanted)
+        return NULL;
+    return events_get_many(job_tx(job), positions, wanted, &x->redactions, &x->redactions_n);
+}
+
+static const struct err *look_up_replaced(struct job *job, const struct stored_event *const *events,
+                                          size_t n, struct extras *x)
+{
+    int64_t *positions = arena_alloc_array(job->arena, n + 1, sizeof *positions);
+    size_t wanted = 0;
+    for (size_t i = 0; i < n; i++)
+        if (events[i]->is_state)
+            positions[wanted++] = events[i]->position;
+    if (!wanted)
+        return NULL;
+    return room_state_replaced(job_tx(job), events[0]->room, positions, wanted, &x->replaced,
+                               &x->replaced_n);
+}
+
+static void add_age(struct buf *out, const struct viewer *v, const struct event *e)
+{
+    int64_t age = v->now_ms - e->origin_server_ts;
+    BUF_LIT(out, ",\"unsigned\":{\"age\":");
+    buf_add_int(out, age > 0 ? age : 0);
+}
+
+static void add_replaced(struct buf *out, const struct stored_event *before)
+{
+    BUF_LIT(out, ",\"replaces_state\":");
+    buf_add_json_string(out, str_of(before->event->event_id));
+    BUF_LIT(out, ",\"prev_sender\":");
+    buf_add_json_string(out, str_of(before->event->sender));
+    BUF_LIT(out, ",\"prev_content\":");
+    buf_add_str(out, before->event->content);
+}
+
+static void add_redaction(struct buf *out, const struct viewer *v, const struct stored_event *r)
+{
+    BUF_LIT(out, ",\"redacted_because\":");
+    event_add_client_format(out, r->event, v->with_room_id);
+    add_age(out, v, r->event);
+    BUF_LIT(out, "}}");
+}
+
+static void add_transaction_id(struct buf *out, const struct viewer *v,
+                               const struct stored_event *e)
+{
+    if (!e->client_txn || !v->device || e->client_device != v->device)
+        return;
+    BUF_LIT(out, ",\"transaction_id\":");
+    buf_add_json_string(out, str_of(e->client_txn));
+}
+
+static const struct err *add_membership(struct job *job, const struct viewer *v, struct room *room,
+                                        const struct stored_event *e, struct buf *out)
+{
+    enum membership m = MEMBERSHIP_NONE;
+    if (room)
+        TRY(visibility_membership_at(job, room, v->user, v->user_id, e->position, &m));
+    buf_printf(out, ",\"membership\":\"%s\"", m == MEMBERSHIP_NONE ? "leave" : membership_text(m));
+    return NULL;
+}
+
+/* event_fields: rare enough for a tree. */
+static const struct err *keep_fields(struct job *job, const struct viewer *v, struct buf *out,
+                                     size_t from)
+{
+    json_t *whole;
+    TRY(json_read(job->arena, (struct str){out->p + from, out->n - from}, &whole));
+    json_auto_t *kept = filter_fields(v->fields, whole);
+    out->n = from;
+    buf_add_json(out, kept);
+    return NULL;
+}
+
+static const struct err *show_one(struct job *job, const struct viewer *v, struct room *room,
+                                  const struct stored_event *e, const struct extras *x,
+                                  struct str relations, struct buf *out)
+{
+    size_t from = out->n;
+    event_add_client_format(out, e->event, v->with_room_id);
+    add_age(out, v, e->event);
+    TRY(add_membership(job, v, room, e, out));
+    add_transaction_id(out, v, e);
+    const struct stored_event *replaced =
+        e->is_state ? find_position(x->replaced, x->replaced_n, e->position) : NULL;
+    if (replaced)
+        add_replaced(out, replaced);
+    const struct stored_event *redaction =
+        e->redacted_by ? find_position(x->redactions, x->redactions_n, e->redacted_by) : NULL;
+    if (redaction)
+        add_redaction(out, v, redaction);
+    if (relations.p) {
+        BUF_LIT(out, ",\"m.relations\":");
+        buf_add_str(out, relations);
+    }
+    BUF_LIT(out, "}}");
+    return v->fields && v->fields->event_fields.present ? keep_fields(job, v, out, from) : NULL;
+}
+
+const struct err *show_events(struct job *job, const struct viewer *v,
+                              const struct stored_event *const *events, size_t n,
+                              enum relations_known known, struct buf *out)
+{
+    if (!n)
+        return NULL;
+    struct extras x = {.relations = arena_alloc_array(job->arena, n, sizeof *x.relations)};
+    TRY(look_up_redactions(job, events, n, &x));
+    TRY(look_up_replaced(job, events, n, &x));
+    if (known == RELATIONS_UNKNOWN)
+        TRY(aggregate_events(job, v, events, n, x.relations));
+    struct room *room;
+    TRY(room_get_by_id(job, events[0]->room, &room));
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        TRY(show_one(job, v, room, events[i], &x, x.relations[i], out));
+    }
+    return NULL;
+}
+
+const struct err *show_state_event(struct job *job, const struct viewer *v,
+                                   const struct stored_event *e, struct buf *out)
+{
+    size_t from = out->n;
+    event_add_client_format(out, e->event, v->with_room_id);
+    add_age(out, v, e->event);
+    BUF_LIT(out, "}}");
+    return v->fields && v->fields->event_fields.present ? keep_fields(job, v, out, from) : NULL;
+}
