@@ -22,6 +22,7 @@ static void open_connection(struct daemon_slot *slot, struct MHD_Connection *c, 
     ex->server = l->server;
     ex->loop = l;
     ex->daemon = slot;
+    slot->connections_n++;
     ex->mhd = c;
     ex->fd = l->arriving.fd;
     l->arriving.fd = -1; /* taken */
@@ -68,6 +69,7 @@ static void close_connection(struct exchange *ex)
         l->connections = ex->after;
     if (ex->after)
         ex->after->before = ex->before;
+    ex->daemon->connections_n--;
     atomic_fetch_sub(&l->connections_n, 1);
     if (atomic_fetch_sub(&l->server->connections_n, 1) == l->server->connections_max)
         loop_notify(&l->server->loops[0]); /* it may accept again */

@@ -100,20 +100,25 @@ struct exchange {
     char id[20];
 };
 
-/* One libmicrohttpd daemon of a loop: the first serves plain connections, one more each TLS
- * listener. */
+/* Connections come in kinds: plain (0), and one kind for each TLS listener. A loop has SLOTS
+ * daemons of each kind, since to resume one connection libmicrohttpd walks over all that its daemon
+ * has suspended. */
+enum { SLOTS = 16 };
+
 struct daemon_slot {
     struct loop *loop;
     struct MHD_Daemon *mhd;
     int epoll_fd;
-    bool due;
+    int connections_n;
+    int64_t due_ms; /* when its next timeout is */
+    bool due;       /* it must run now */
     bool tls;
 };
 
 /* A connection on its way from the thread that accepts to its loop. */
 struct newcomer {
     int fd;
-    size_t daemon;
+    size_t kind;
     socklen_t address_n;
     struct sockaddr_storage address;
 };
@@ -132,6 +137,7 @@ struct loop {
     bool started;
     int epoll_fd, event_fd;
     struct daemon_slot *daemons;
+    size_t daemons_n;
     struct exchange *connections;
     int64_t swept_ms;
     struct lingering lingering[LINGER_MAX];
@@ -176,7 +182,7 @@ struct pool {
 
 struct listening {
     int fd;
-    size_t daemon;
+    size_t kind;
     char *unix_path; /* to be unlinked */
 };
 
@@ -205,8 +211,8 @@ struct http_server {
     int loops_n;
     struct listening *listening;
     size_t listening_n;
-    struct http_listener *tls; /* by daemon, from 1: the PEM texts, not their paths */
-    size_t daemons_n;
+    struct http_listener *tls; /* by kind, from 1: the PEM texts, not their paths */
+    size_t kinds_n;
     bool accepting; /* this and the next: the first loop only */
     int refused_at; /* connections when descriptors ran out; 0: they have not */
     struct metrics metrics;

@@ -170,7 +170,7 @@ void listen_accept(struct loop *l, size_t listening)
     struct listening *from = &s->listening[listening];
     for (int i = 0; i < ACCEPT_AT_ONCE && atomic_load(&s->connections_n) < s->connections_max;
          i++) {
-        struct newcomer n = {.daemon = from->daemon, .address_n = sizeof n.address};
+        struct newcomer n = {.kind = from->kind, .address_n = sizeof n.address};
         n.fd = accept4(from->fd, (struct sockaddr *)&n.address, &n.address_n,
                        SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (n.fd >= 0) {

@@ -13,7 +13,7 @@
 
 /* Marks of epoll events: below these, the index of a daemon; above, the address of an exchange
  * whose client hung up. */
-enum { MARK_NOTIFIED = 1 << 8, MARK_LISTENING = 1 << 9, MARKS_END = 1 << 10, EVENTS_MAX = 64 };
+enum { MARK_NOTIFIED = 1 << 12, MARK_LISTENING = 1 << 13, MARKS_END = 1 << 14, EVENTS_MAX = 64 };
 enum { LINGER_LOOK_MS = 20 };
 
 void loop_notify(struct loop *l)
@@ -56,10 +56,19 @@ static bool take_newcomer(struct loop *l, struct newcomer *ret)
     return true;
 }
 
+static struct daemon_slot *least_loaded(struct loop *l, size_t kind)
+{
+    struct daemon_slot *best = &l->daemons[kind * SLOTS];
+    for (struct daemon_slot *d = best; d < &l->daemons[(kind + 1) * SLOTS]; d++)
+        if (d->connections_n < best->connections_n)
+            best = d;
+    return best;
+}
+
 static void add_newcomers(struct loop *l)
 {
     while (take_newcomer(l, &l->arriving)) {
-        struct daemon_slot *d = &l->daemons[l->arriving.daemon];
+        struct daemon_slot *d = least_loaded(l, l->arriving.kind);
         d->due = true;
         if (MHD_add_connection(d->mhd, l->arriving.fd, (struct sockaddr *)&l->arriving.address,
                                l->arriving.address_n) == MHD_YES)
@@ -130,22 +139,12 @@ static int64_t min_ms(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t daemon_timeout_ms(struct daemon_slot *d)
-{
-    MHD_UNSIGNED_LONG_LONG ms;
-    if (MHD_get_timeout(d->mhd, &ms) != MHD_YES)
-        return INT64_MAX;
-    if (!ms)
-        d->due = true;
-    return ms < 60000 ? (int64_t)ms : 60000;
-}
-
 /* How long to sleep; 0 when something is to be done. */
 static int sleep_ms(struct loop *l)
 {
     int64_t now = mono_ms(), ms = l->swept_ms + sweep_every_ms(l) - now;
-    for (size_t i = 0; i < l->server->daemons_n; i++)
-        ms = min_ms(ms, daemon_timeout_ms(&l->daemons[i]));
+    for (size_t i = 0; i < l->daemons_n; i++)
+        ms = min_ms(ms, l->daemons[i].due_ms - now);
     int64_t earliest = deadlines_earliest(l);
     if (earliest != INT64_MAX)
         ms = min_ms(ms, earliest - now);
@@ -185,16 +184,22 @@ static void wait_for_events(struct loop *l)
     }
 }
 
+static void run_daemon(struct daemon_slot *d)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+    d->due = false;
+    MHD_run(d->mhd);
+    d->due_ms = INT64_MAX / 2;
+    if (MHD_get_timeout(d->mhd, &ms) == MHD_YES)
+        d->due_ms = mono_ms() + (ms < 60000 ? (int64_t)ms : 60000);
+}
+
 static void run_daemons(struct loop *l)
 {
-    for (size_t i = 0; i < l->server->daemons_n; i++) {
-        struct daemon_slot *d = &l->daemons[i];
-        MHD_UNSIGNED_LONG_LONG ms;
-        if (!d->due && (MHD_get_timeout(d->mhd, &ms) != MHD_YES || ms))
-            continue;
-        d->due = false;
-        MHD_run(d->mhd);
-    }
+    int64_t now = mono_ms();
+    for (size_t i = 0; i < l->daemons_n; i++)
+        if (l->daemons[i].due || l->daemons[i].due_ms <= now)
+            run_daemon(&l->daemons[i]);
 }
 
 static void *run_loop(void *arg)
@@ -253,9 +258,10 @@ const struct err *loop_create(struct http_server *s, struct loop *l)
     if (l->epoll_fd < 0 || l->event_fd < 0)
         return err_internal("cannot make an event loop: %s", strerror(errno));
     TRY(watch(l, l->event_fd, MARK_NOTIFIED, EPOLLET)); /* so that nobody needs to read it */
-    l->daemons = mem_zalloc(s->daemons_n * sizeof *l->daemons);
-    for (size_t i = 0; i < s->daemons_n; i++) {
-        TRY(daemon_start(l, i ? &s->tls[i] : NULL, &l->daemons[i]));
+    l->daemons_n = s->kinds_n * SLOTS;
+    l->daemons = mem_zalloc(l->daemons_n * sizeof *l->daemons);
+    for (size_t i = 0; i < l->daemons_n; i++) {
+        TRY(daemon_start(l, i < SLOTS ? NULL : &s->tls[i / SLOTS], &l->daemons[i]));
         TRY(watch(l, l->daemons[i].epoll_fd, i, 0));
     }
     return NULL;
@@ -297,7 +303,7 @@ void loop_destroy(struct loop *l)
     for (struct newcomer n; take_newcomer(l, &n);)
         close(n.fd);
     linger_run(l, INT64_MAX);
-    for (size_t i = 0; l->daemons && i < l->server->daemons_n; i++)
+    for (size_t i = 0; i < l->daemons_n; i++)
         if (l->daemons[i].mhd)
             MHD_stop_daemon(l->daemons[i].mhd);
     if (l->epoll_fd >= 0)

@@ -28,12 +28,11 @@ static const struct err *read_pem(const char *path, const char **ret)
     return NULL;
 }
 
-/* Plain listeners share daemon 0 of each loop; a TLS listener has one of its own. */
 static const struct err *open_listeners(struct http_server *s, const struct http_config *config)
 {
     s->tls = mem_zalloc((config->listeners_n + 1) * sizeof *s->tls);
     s->listening = mem_zalloc((config->listeners_n + 1) * sizeof *s->listening);
-    s->daemons_n = 1;
+    s->kinds_n = 1;
     for (size_t i = 0; i < config->listeners_n; i++) {
         const struct http_listener *l = &config->listeners[i];
         struct listening *to = &s->listening[i];
@@ -44,8 +43,8 @@ static const struct err *open_listeners(struct http_server *s, const struct http
         TRY(listen_open(l, to));
         if (!l->tls_certificate)
             continue;
-        to->daemon = s->daemons_n++;
-        struct http_listener *tls = &s->tls[to->daemon];
+        to->kind = s->kinds_n++;
+        struct http_listener *tls = &s->tls[to->kind];
         tls->address = mem_strdup(l->address);
         TRY(read_pem(l->tls_certificate, &tls->tls_certificate));
         TRY(read_pem(l->tls_key, &tls->tls_key));
@@ -62,8 +61,8 @@ static void copy_config(struct http_server *s, const struct http_config *config)
     s->upload_dir = mem_strdup(config->upload_dir);
     s->idle_timeout_s = config->idle_timeout_s > 0 ? config->idle_timeout_s : 60;
     s->connections_max = config->connections_max > 0 ? config->connections_max : 20000;
-    s->loops_n = config->loops > 0 ? config->loops : 4;
     s->cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    s->loops_n = config->loops > 0 ? config->loops : s->cpus < 4 ? s->cpus : 4;
     s->id_prefix = randombytes_random();
 }
 
@@ -125,7 +124,7 @@ static void free_server(struct http_server *s)
 {
     for (size_t i = 0; i < s->listening_n; i++)
         listen_close(&s->listening[i]);
-    for (size_t i = 0; i < s->daemons_n; i++) {
+    for (size_t i = 0; i < s->kinds_n; i++) {
         free((void *)s->tls[i].address);
         free((void *)s->tls[i].tls_certificate);
         free((void *)s->tls[i].tls_key);
