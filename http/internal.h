@@ -43,8 +43,10 @@ struct run {
 };
 
 struct stream {
-    struct buf data; /* the loop sends it from `taken` on */
+    struct buf data; /* the loop sends it from `taken` on, then the file */
     size_t taken;
+    int file; /* what a slow client has not taken yet; -1: none was needed */
+    int64_t file_written, file_taken;
     pthread_cond_t moved; /* the loop took something, or the client went */
     bool starved;         /* the loop found nothing and suspended the connection */
     bool ended;           /* nothing follows */

@@ -139,8 +139,11 @@ const struct err *reply_file(struct reply *rp, int fd, int64_t bytes, const char
 const struct err *reply_redirect(struct reply *rp, int status, const char *location);
 
 /* For large replies: call it now and then while writing rp->body. Once the body has passed 256 KiB,
- * what there is goes out (chunked) and the call blocks until the client has taken most of it, so
- * that memory stays bounded. An error (client gone, too slow) must be passed up. */
+ * what there is goes out (chunked, with the status and headers set so far) and the call blocks
+ * until the client has taken most of it, so that memory stays bounded; for a client that is slow,
+ * the rest goes to a file instead, so that no worker is held. An error (client gone) must be passed
+ * up. From the first such piece on request_header() gives NULL, and an error cuts the connection.
+ */
 const struct err *reply_flush(struct reply *rp);
 
 /* Park the request until a wake, or until mono_ms() reaches the deadline: then the handler runs
