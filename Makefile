@@ -90,7 +90,9 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libconcorde.a
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Itests/unit -MMD -MP -MT $@ -c $< -o $@.o
-	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $@.o $(BUILD)/libconcorde.a $(LDLIBS) -lcmocka
+	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $@.o $(WHOLE) $(BUILD)/libconcorde.a $(LDLIBS) -lcmocka
+# This one must see every statement that is registered, also those it does not refer to.
+$(BUILD)/unit/test_sql: WHOLE := $(filter $(BUILD)/obj/storage/%,$(LIB_OBJ))
 
 test: ## install what is missing, build, run every suite; ends with `N passed, N failed`
 	@scripts/deps.sh run test
