@@ -8,6 +8,14 @@ const struct route *const route_tables[] = {
     login_routes,
     register_routes,
     wellknown_routes,
+    keys_routes,
+    keys_upload_routes,
+    key_changes_routes,
+    send_to_device_routes,
+    cross_signing_routes,
+    key_signatures_routes,
+    room_keys_routes,
+    room_keys_version_routes,
     federation_keys_routes,
 };
 const size_t route_tables_n = sizeof route_tables / sizeof *route_tables;

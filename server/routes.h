@@ -10,6 +10,14 @@ extern const struct route login_routes[];
 extern const struct route register_routes[];
 extern const struct route versions_routes[];
 extern const struct route wellknown_routes[];
+extern const struct route keys_routes[];
+extern const struct route keys_upload_routes[];
+extern const struct route key_changes_routes[];
+extern const struct route send_to_device_routes[];
+extern const struct route cross_signing_routes[];
+extern const struct route key_signatures_routes[];
+extern const struct route room_keys_routes[];
+extern const struct route room_keys_version_routes[];
 
 extern const struct route *const route_tables[];
 extern const size_t route_tables_n;

@@ -4,7 +4,7 @@
  */
 
 SQL(public_keys_sql,
-    "SELECT k.kind, u.user_id, k.name, k.display_name, k.json, "
+    "SELECT k.kind, u.id, u.user_id, k.name, k.display_name, k.json, "
     " (SELECT json_object_agg(s.signer_key, s.signature)::text FROM key_signatures s "
     "  WHERE s.target = u.id AND s.target_key = k.name AND s.signer = u.id), "
     " (SELECT json_object_agg(s.signer_key, s.signature)::text FROM key_signatures s "
@@ -28,12 +28,13 @@ const struct err *public_keys_read(struct tx *tx, const char *const *user_ids, s
     for (struct public_key *k = keys; rows_next(&rows); k++)
         *k = (struct public_key){
             .kind = (enum key_kind)row_int(&rows, 0),
-            .user_id = row_text(&rows, 1),
-            .name = row_text(&rows, 2),
-            .display_name = row_text(&rows, 3),
-            .json = row_bytes(&rows, 4),
-            .owner_signatures = row_text(&rows, 5),
-            .requester_signatures = row_text(&rows, 6),
+            .user = row_int(&rows, 1),
+            .user_id = row_text(&rows, 2),
+            .name = row_text(&rows, 3),
+            .display_name = row_text(&rows, 4),
+            .json = row_bytes(&rows, 5),
+            .owner_signatures = row_text(&rows, 6),
+            .requester_signatures = row_text(&rows, 7),
         };
     *ret = keys;
     *ret_n = (size_t)rows.n;

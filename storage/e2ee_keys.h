@@ -19,6 +19,7 @@ enum key_kind { /* stored as these numbers */
 
 struct public_key {
     enum key_kind kind;
+    int64_t user;
     const char *user_id;
     const char *name;         /* device id, or the public key itself */
     const char *display_name; /* devices; NULL: none */

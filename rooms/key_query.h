@@ -1,0 +1,37 @@
+/* Answers to key queries and key claims about our own users, as JSON bytes: the same for a client
+ * and for another server ("Key management API"; server-server, "End-to-End Encryption"). */
+#ifndef ROOMS_KEY_QUERY_H
+#define ROOMS_KEY_QUERY_H
+
+#include "storage/e2ee_keys.h"
+#include "storage/job.h"
+
+/* Members of the reply's objects, `"@user:server":{…}` with commas and without the outer braces. */
+struct key_query_reply {
+    struct buf of_kind[KEY_KIND_COUNT];
+};
+void key_query_reply_finish(struct key_query_reply *r);
+
+/* Who asks: an own user (also sees what only they may see), or another server (user 0). */
+struct key_requester {
+    int64_t user;
+    const char *user_id;
+};
+
+/* wanted: user ids -> arrays of device ids (empty: all), our own users only, at most
+ * KEY_QUERY_USERS_MAX a call. Every user gets an entry among the devices, if an empty one. */
+enum { KEY_QUERY_USERS_MAX = 250 };
+struct key_wanted {
+    const char *user_id;
+    const json_t *devices;
+};
+const struct err *key_query_add(struct job *job, const struct key_wanted *wanted, size_t n,
+                                const struct key_requester *requester, struct key_query_reply *r);
+
+/* Gives out a one-time (or fallback) key for each device, and tells the devices that they have
+ * fewer. Adds members `"@user:server":{"DEVICE":{"algorithm:id":key}}` to out. */
+struct key_claim;
+const struct err *key_claim_add(struct job *job, const struct key_claim *claims, size_t n,
+                                struct buf *out);
+
+#endif
