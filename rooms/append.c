@@ -5,6 +5,7 @@
 #include "rooms/draft.h"
 #include "rooms/room_internal.h"
 #include "rooms/txn.h"
+#include "storage/aliases.h"
 #include "storage/events.h"
 #include "storage/intern.h"
 
@@ -160,16 +161,28 @@ static const struct err *build_new(struct draft *d, const struct new_event *even
     return NULL;
 }
 
-const struct err *room_append_new(struct job *job, const struct room_version *version,
+/* What else a new room brings into the write. */
+static void write_new(struct write *w, const struct new_room *new_room, const struct author *author,
+                      struct room_head *head)
+{
+    head->is_published = new_room->is_published;
+    rooms_write_new(w, head);
+    if (new_room->alias)
+        aliases_write_new(w, new_room->alias, head->id, author->user);
+    if (new_room->takes_over)
+        aliases_write_move(w, new_room->takes_over, head->id);
+}
+
+const struct err *room_append_new(struct job *job, const struct new_room *new_room,
                                   const struct author *author, const struct new_event *events,
                                   size_t n, const char **ret_room_id, const char **ret_ids)
 {
     int64_t id;
     TRY(rooms_next_id(job_tx(job), &id));
-    const char *room_id = version->room_id_is_create_hash
+    const char *room_id = new_room->version->room_id_is_create_hash
                               ? "!"
                               : id_make(job->arena, '!', job->store->config->server_name);
-    struct room *room = room_create_unlisted(id, room_id, version);
+    struct room *room = room_create_unlisted(id, room_id, new_room->version);
     struct write *w = write_begin(job);
     struct draft d;
     lock_take(&room->lock);
@@ -180,12 +193,14 @@ const struct err *room_append_new(struct job *job, const struct room_version *ve
     draft_head(&d, &head);
     head.room_id = arena_strdup(job->arena, head.room_id);
     if (!e) {
-        rooms_write_new(w, &head);
+        write_new(w, new_room, author, &head);
         e = write_commit(job, w, NULL);
     } else {
         write_abandon(w);
     }
     room_destroy_unlisted(room);
+    if (e && e->code == ERR_CONFLICT && new_room->alias)
+        return err(ERR_ROOM_IN_USE, "The alias %s is taken", new_room->alias);
     if (e)
         return e;
     intern_remember(job->store->intern, INTERN_ROOM, head.room_id, id);

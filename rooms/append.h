@@ -36,8 +36,16 @@ struct new_event {
 const struct err *room_append(struct job *job, struct room *room, const struct author *author,
                               const struct new_event *events, size_t n, const char **ret_ids);
 
-/* Makes a new room with these first events (the first is m.room.create): one atomic write. */
-const struct err *room_append_new(struct job *job, const struct room_version *version,
+struct new_room {
+    const struct room_version *version;
+    bool is_published;  /* in the public directory */
+    const char *alias;  /* of this server, leads to the room; NULL: none */
+    int64_t takes_over; /* rooms.id of the room whose aliases all move to this one; 0: none */
+};
+
+/* Makes a new room with these first events (the first is m.room.create): one atomic write.
+ * M_ROOM_IN_USE when the alias is taken. */
+const struct err *room_append_new(struct job *job, const struct new_room *new_room,
                                   const struct author *author, const struct new_event *events,
                                   size_t n, const char **ret_room_id, const char **ret_ids);
 

@@ -16,6 +16,10 @@ const struct route *const route_tables[] = {
     key_signatures_routes,
     room_keys_routes,
     room_keys_version_routes,
+    create_room_routes,
+    membership_routes,
+    room_send_routes,
+    room_state_routes,
     federation_keys_routes,
 };
 const size_t route_tables_n = sizeof route_tables / sizeof *route_tables;

@@ -5,9 +5,13 @@
 
 #include "http/route.h"
 
+extern const struct route create_room_routes[];
 extern const struct route health_routes[];
 extern const struct route login_routes[];
+extern const struct route membership_routes[];
 extern const struct route register_routes[];
+extern const struct route room_send_routes[];
+extern const struct route room_state_routes[];
 extern const struct route versions_routes[];
 extern const struct route wellknown_routes[];
 extern const struct route keys_routes[];

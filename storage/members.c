@@ -102,6 +102,32 @@ const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool
     return NULL;
 }
 
+SQL(members_is_forgotten_sql,
+    "SELECT forgotten FROM room_members WHERE room = $1 AND \"user\" = $2")
+
+const struct err *members_is_forgotten(struct tx *tx, int64_t room, int64_t user, bool *ret)
+{
+    return db_one(tx, &members_is_forgotten_sql, P(INT(room), INT(user)), NULL, R(BOOL_OUT(ret)));
+}
+
+SQL(members_guests_sql, "SELECT m.\"user\" FROM room_members m "
+                        "JOIN accounts a ON a.\"user\" = m.\"user\" AND a.is_guest "
+                        "WHERE m.room = $1 AND m.membership = 1 AND m.is_local")
+
+const struct err *members_guests(struct tx *tx, int64_t room, const int64_t **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &members_guests_sql, P(INT(room)), &rows));
+    int64_t *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    size_t n = 0;
+    while (rows_next(&rows))
+        list[n++] = row_int(&rows, 0);
+    rows_finish(&rows);
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
 SQL(members_have_own_rules_sql, "SELECT EXISTS (SELECT 1 FROM account_data WHERE \"user\" = $1 "
                                 "AND room = 0 AND type = 'm.push_rules')")
 

@@ -1,0 +1,255 @@
+#include "rooms/membership.h"
+
+#include "matrix/id.h"
+#include "rooms/restricted.h"
+#include "storage/intern.h"
+#include "storage/profiles.h"
+
+/* ---- contents ----------------------------------------------------------------------------------
+ */
+
+static bool is_ours(struct job *job, const char *user_id)
+{
+    return str_is(id_server(str_of(user_id)), job->store->config->server_name);
+}
+
+static void set_text(json_t *o, const char *key, const char *text)
+{
+    if (text && !json_object_get(o, key))
+        json_object_set_new(o, key, json_string(text));
+}
+
+static const struct err *add_profile(struct job *job, const char *user_id, json_t *content)
+{
+    int64_t user = 0;
+    struct profile profile = {0};
+    if (is_ours(job, user_id))
+        TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
+    if (user)
+        TRY(profile_get(job_tx(job), user, &profile));
+    set_text(content, "displayname", profile.displayname);
+    set_text(content, "avatar_url", profile.avatar_url);
+    return NULL;
+}
+
+const struct err *membership_content(struct job *job, const char *user_id, enum membership m,
+                                     json_t **ret)
+{
+    json_auto_t *content = json_pack("{s:s}", "membership", membership_text(m));
+    TRY(add_profile(job, user_id, content));
+    *ret = json_incref(content);
+    return NULL;
+}
+
+/* ---- what must hold before the rules judge -----------------------------------------------------
+ */
+
+struct attempt {
+    struct job *job;
+    struct room *room;
+    const struct author *author;
+    const struct member_change *change;
+    enum membership before; /* of the target */
+    json_t *content;
+};
+
+static const struct err *need_self(const struct attempt *a)
+{
+    if (strcmp(a->author->user_id, a->change->target) == 0)
+        return NULL;
+    return err(ERR_FORBIDDEN, "This can only be done for oneself");
+}
+
+static const struct err *check_guest(const struct attempt *a)
+{
+    const char *access;
+    TRY(room_state_text(a->job, a->room, "m.room.guest_access", "guest_access", &access));
+    if (access && strcmp(access, "can_join") == 0)
+        return NULL;
+    return err(ERR_GUEST_ACCESS_FORBIDDEN, "Guests may not join this room");
+}
+
+static const struct err *prepare_join(struct attempt *a)
+{
+    TRY(need_self(a));
+    if (a->change->author_is_guest)
+        TRY(check_guest(a));
+    if (a->before == MEMBERSHIP_JOIN || a->before == MEMBERSHIP_INVITE)
+        return NULL;
+    const char *authoriser;
+    TRY(restricted_find_authoriser(a->job, a->room, a->author->user, &authoriser));
+    if (authoriser)
+        json_object_set_new(a->content, "join_authorised_via_users_server",
+                            json_string(authoriser));
+    return NULL;
+}
+
+static const struct err *prepare_own(struct attempt *a)
+{
+    return need_self(a);
+}
+
+static const struct err *prepare_invite(struct attempt *a)
+{
+    TRY(room_need_joined(a->room, a->author->user));
+    if (!id_is_user(str_of(a->change->target)))
+        return err(ERR_INVALID_PARAM, "\"%s\" is not a user id", a->change->target);
+    if (a->before == MEMBERSHIP_JOIN)
+        return err(ERR_FORBIDDEN, "%s is already in the room", a->change->target);
+    if (a->before == MEMBERSHIP_BAN)
+        return err(ERR_FORBIDDEN, "%s is banned from the room", a->change->target);
+    return membership_check_invitee(a->job, a->change->target);
+}
+
+static const struct err *prepare_kick(struct attempt *a)
+{
+    TRY(room_need_joined(a->room, a->author->user));
+    if (a->before == MEMBERSHIP_BAN)
+        return err(ERR_BAD_STATE, "Cannot kick a user who is banned");
+    if (a->before == MEMBERSHIP_NONE || a->before == MEMBERSHIP_LEAVE)
+        return err(ERR_FORBIDDEN, "%s is not in the room", a->change->target);
+    return NULL;
+}
+
+static const struct err *prepare_ban(struct attempt *a)
+{
+    if (!id_is_user(str_of(a->change->target)))
+        return err(ERR_INVALID_PARAM, "\"%s\" is not a user id", a->change->target);
+    return room_need_joined(a->room, a->author->user);
+}
+
+static const struct err *prepare_unban(struct attempt *a)
+{
+    TRY(room_need_joined(a->room, a->author->user));
+    if (a->before != MEMBERSHIP_BAN)
+        return err(ERR_BAD_STATE, "Cannot unban a user who is not banned");
+    return NULL;
+}
+
+static const struct {
+    enum membership membership;
+    bool with_profile;
+    const struct err *(*prepare)(struct attempt *a);
+} actions[] = {
+    [MEMBER_JOIN] = {MEMBERSHIP_JOIN, true, prepare_join},
+    [MEMBER_KNOCK] = {MEMBERSHIP_KNOCK, true, prepare_own},
+    [MEMBER_LEAVE] = {MEMBERSHIP_LEAVE, false, prepare_own},
+    [MEMBER_INVITE] = {MEMBERSHIP_INVITE, true, prepare_invite},
+    [MEMBER_KICK] = {MEMBERSHIP_LEAVE, false, prepare_kick},
+    [MEMBER_BAN] = {MEMBERSHIP_BAN, false, prepare_ban},
+    [MEMBER_UNBAN] = {MEMBERSHIP_LEAVE, false, prepare_unban},
+};
+
+/* ---- changing ----------------------------------------------------------------------------------
+ */
+
+static const struct err *find_before(struct job *job, struct room *room, const char *target,
+                                     enum membership *ret)
+{
+    int64_t user;
+    TRY(intern_find(job->store->intern, INTERN_USER, target, &user));
+    *ret = user ? room_membership(room, user) : MEMBERSHIP_NONE;
+    return NULL;
+}
+
+static json_t *start_content(struct job *job, const struct member_change *change)
+{
+    json_t *content = json_keep(job->arena, change->content ? json_copy((json_t *)change->content)
+                                                            : json_object());
+    json_object_set_new(content, "membership",
+                        json_string(membership_text(actions[change->action].membership)));
+    json_object_del(content, "join_authorised_via_users_server"); /* the server's to say */
+    if (change->reason)
+        json_object_set_new(content, "reason", json_string(change->reason));
+    return content;
+}
+
+const struct err *membership_change(struct job *job, struct room *room, const struct author *author,
+                                    const struct member_change *change, const char **ret_event_id)
+{
+    struct attempt a = {.job = job, .room = room, .author = author, .change = change};
+    TRY(find_before(job, room, change->target, &a.before));
+    if (change->action == MEMBER_JOIN && a.before == MEMBERSHIP_JOIN && !change->content) {
+        const struct event *current;
+        TRY(room_state(job, room, "m.room.member", change->target, &current));
+        *ret_event_id = current->event_id;
+        return need_self(&a);
+    }
+    a.content = start_content(job, change);
+    TRY(actions[change->action].prepare(&a));
+    if (actions[change->action].with_profile)
+        TRY(add_profile(job, change->target, a.content));
+    struct new_event e = {.type = "m.room.member",
+                          .state_key = change->target,
+                          .content = str_of(json_write(job->arena, a.content))};
+    return room_set_state(job, room, author, &e, ret_event_id);
+}
+
+const struct err *membership_action(struct job *job, struct room *room, const char *sender,
+                                    const char *target, const json_t *content,
+                                    enum member_action *ret)
+{
+    const char *text;
+    TRY(json_need_string(content, "membership", &text));
+    enum membership before, m = membership_parse(text);
+    TRY(find_before(job, room, target, &before));
+    static const enum member_action plain[] = {
+        [MEMBERSHIP_JOIN] = MEMBER_JOIN,
+        [MEMBERSHIP_INVITE] = MEMBER_INVITE,
+        [MEMBERSHIP_BAN] = MEMBER_BAN,
+        [MEMBERSHIP_KNOCK] = MEMBER_KNOCK,
+    };
+    if (m == MEMBERSHIP_NONE)
+        return err(ERR_BAD_JSON, "\"%s\" is not a membership", text);
+    if (m != MEMBERSHIP_LEAVE)
+        *ret = plain[m];
+    else if (strcmp(sender, target) == 0)
+        *ret = MEMBER_LEAVE;
+    else
+        *ret = before == MEMBERSHIP_BAN ? MEMBER_UNBAN : MEMBER_KICK;
+    return NULL;
+}
+
+/* ---- invites -----------------------------------------------------------------------------------
+ */
+
+const struct err *membership_check_invitee(struct job *job, const char *user_id)
+{
+    if (!is_ours(job, user_id))
+        return err(ERR_UNKNOWN, "%s cannot be invited: this server does not federate yet", user_id);
+    return NULL;
+}
+
+const struct err *membership_refuse_address(void)
+{
+    return err(ERR_THREEPID_DENIED, "This server asks no identity server, so that only Matrix "
+                                    "users can be invited");
+}
+
+const struct err *membership_claim_invite(struct job *job, struct room *room, const char *user_id,
+                                          const json_t *third_party_signed)
+{
+    const char *mxid, *token;
+    TRY(json_need_string(third_party_signed, "mxid", &mxid));
+    TRY(json_need_string(third_party_signed, "token", &token));
+    const struct event *offer;
+    TRY(room_state(job, room, "m.room.third_party_invite", token, &offer));
+    if (!offer || strcmp(mxid, user_id) != 0)
+        return err(ERR_FORBIDDEN, "There is no such invite for %s", user_id);
+    if (!is_ours(job, offer->sender))
+        return err(ERR_FORBIDDEN, "The invite was made on another server");
+    struct author inviter = {.user_id = offer->sender};
+    TRY(intern_id(job->store->intern, INTERN_USER, offer->sender, &inviter.user));
+    json_t *content;
+    TRY(membership_content(job, user_id, MEMBERSHIP_INVITE, &content));
+    json_keep(job->arena, content);
+    const char *name = json_text(event_content(offer), "display_name");
+    json_object_set_new(content, "third_party_invite",
+                        json_pack("{s:s, s:O}", "display_name", name ? name : "", "signed",
+                                  (json_t *)third_party_signed));
+    struct new_event e = {.type = "m.room.member",
+                          .state_key = user_id,
+                          .content = str_of(json_write(job->arena, content))};
+    const char *id;
+    return room_append(job, room, &inviter, &e, 1, &id);
+}

@@ -1,0 +1,106 @@
+#include "rooms/naming.h"
+
+#include "matrix/id.h"
+#include "storage/aliases.h"
+
+static bool is_ours(struct job *job, const char *alias)
+{
+    return str_is(id_server(str_of(alias)), job->store->config->server_name);
+}
+
+static const struct err *malformed(const char *alias)
+{
+    return err(ERR_INVALID_PARAM, "\"%s\" is not a room alias", alias);
+}
+
+const struct err *naming_check_new_alias(struct job *job, const char *alias)
+{
+    struct str localpart, server;
+    if (!id_is_alias(str_of(alias)) || !id_split('#', str_of(alias), &localpart, &server) ||
+        !localpart.n)
+        return malformed(alias);
+    for (size_t i = 0; i < localpart.n; i++)
+        if ((unsigned char)localpart.p[i] <= ' ')
+            return err(ERR_INVALID_PARAM, "A room alias must not contain white space");
+    if (!is_ours(job, alias))
+        return err(ERR_INVALID_PARAM, "%s is not an alias of this server", alias);
+    return NULL;
+}
+
+static const struct err *find(struct job *job, const char *alias, struct alias *ret)
+{
+    bool found = false;
+    if (is_ours(job, alias))
+        TRY(aliases_find(job_tx(job), alias, &found, ret));
+    if (!found)
+        *ret = (struct alias){0};
+    return NULL;
+}
+
+const struct err *naming_resolve(struct job *job, const char *id_or_alias, const char **ret_room_id)
+{
+    if (id_is_room(str_of(id_or_alias))) {
+        *ret_room_id = id_or_alias;
+        return NULL;
+    }
+    if (!id_is_alias(str_of(id_or_alias)))
+        return err(ERR_INVALID_PARAM, "\"%s\" is neither a room id nor a room alias", id_or_alias);
+    struct alias alias;
+    TRY(find(job, id_or_alias, &alias));
+    if (!alias.room)
+        return err(ERR_NOT_FOUND, "Room alias %s not found", id_or_alias);
+    *ret_room_id = alias.room_id;
+    return NULL;
+}
+
+/* ---- m.room.canonical_alias --------------------------------------------------------------------
+ */
+
+static bool names_alias(const json_t *content, const char *alias)
+{
+    const char *main_alias = json_text(content, "alias");
+    const json_t *others = json_object_get(content, "alt_aliases");
+    if (main_alias && strcmp(main_alias, alias) == 0)
+        return true;
+    for (size_t i = 0; i < json_array_size(others); i++) {
+        const char *other = json_string_value(json_array_get(others, i));
+        if (other && strcmp(other, alias) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const struct err *check_one(struct job *job, struct room *room, const json_t *current,
+                                   const json_t *value)
+{
+    const char *text = json_string_value(value);
+    if (!text)
+        return err(ERR_INVALID_PARAM, "Aliases must be strings");
+    if (names_alias(current, text))
+        return NULL;
+    if (!id_is_alias(str_of(text)))
+        return malformed(text);
+    struct alias alias;
+    TRY(find(job, text, &alias));
+    if (alias.room != room->id)
+        return err(ERR_BAD_ALIAS, "The alias %s does not point to this room", text);
+    return NULL;
+}
+
+const struct err *naming_check_canonical(struct job *job, struct room *room, const json_t *content)
+{
+    const struct event *e;
+    TRY(room_state(job, room, "m.room.canonical_alias", "", &e));
+    const json_t *current = e ? event_content(e) : NULL;
+    const json_t *main_alias = json_object_get(content, "alias");
+    const json_t *others = json_object_get(content, "alt_aliases");
+    if (others && !json_is_array(others))
+        return err(ERR_INVALID_PARAM, "\"alt_aliases\" must be a list");
+    if (main_alias && !json_is_null(main_alias) && json_string_length(main_alias) > 0)
+        TRY(check_one(job, room, current, main_alias));
+    else if (main_alias && !json_is_null(main_alias) && !json_is_string(main_alias))
+        return err(ERR_INVALID_PARAM, "Aliases must be strings");
+    for (size_t i = 0; i < json_array_size(others); i++)
+        TRY(check_one(job, room, current, json_array_get(others, i)));
+    return NULL;
+}

@@ -1,0 +1,60 @@
+#include "rooms/restricted.h"
+
+enum { ROOMS_MAX = 64 }; /* conditions looked at */
+
+static const struct err *read_rule(struct job *job, struct room *room, const json_t **ret)
+{
+    const struct event *e;
+    TRY(room_state(job, room, "m.room.join_rules", "", &e));
+    const char *rule = e ? json_text(event_content(e), "join_rule") : NULL;
+    bool restricted =
+        rule && ((room->version->restricted && strcmp(rule, "restricted") == 0) ||
+                 (room->version->knock_restricted && strcmp(rule, "knock_restricted") == 0));
+    *ret = restricted ? event_content(e) : NULL;
+    return NULL;
+}
+
+static const struct err *is_allowed(struct job *job, const json_t *rule, int64_t user, bool *ret)
+{
+    const json_t *allow = json_object_get(rule, "allow");
+    *ret = false;
+    for (size_t i = 0; i < json_array_size(allow) && i < ROOMS_MAX && !*ret; i++) {
+        const json_t *condition = json_array_get(allow, i);
+        const char *type = json_text(condition, "type"), *id = json_text(condition, "room_id");
+        struct room *other = NULL;
+        if (type && id && strcmp(type, "m.room_membership") == 0)
+            TRY(room_find(job, id, &other));
+        *ret = other && room_membership(other, user) == MEMBERSHIP_JOIN;
+    }
+    return NULL;
+}
+
+const struct err *restricted_is_allowed(struct job *job, struct room *room, int64_t user, bool *ret)
+{
+    const json_t *rule;
+    TRY(read_rule(job, room, &rule));
+    *ret = false;
+    return rule ? is_allowed(job, rule, user, ret) : NULL;
+}
+
+const struct err *restricted_find_authoriser(struct job *job, struct room *room, int64_t user,
+                                             const char **ret)
+{
+    bool allowed;
+    TRY(restricted_is_allowed(job, room, user, &allowed));
+    *ret = NULL;
+    if (!allowed)
+        return NULL;
+    const struct room_member *members;
+    size_t n;
+    struct auth_state state;
+    TRY(room_auth_state(job, room, "", &state));
+    int64_t needed = auth_power_for(&state, room->version, "invite");
+    room_list_members(job, room, MEMBERSHIP_JOIN, true, &members, &n);
+    for (size_t i = 0; i < n; i++)
+        if (auth_power_of_user(&state, room->version, members[i].user_id) >= needed) {
+            *ret = members[i].user_id;
+            return NULL;
+        }
+    return err(ERR_UNABLE_TO_GRANT_JOIN, "No user of this server may let you into the room");
+}

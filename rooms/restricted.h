@@ -1,0 +1,19 @@
+/* Restricted rooms (client-server-api, "Restricted rooms"): who may join because of another room
+ * they are in, and which of our users' server vouches for it. */
+#ifndef ROOMS_RESTRICTED_H
+#define ROOMS_RESTRICTED_H
+
+#include "rooms/room.h"
+
+/* Is the user in one of the rooms that the join rule allows? False for other join rules. */
+const struct err *restricted_is_allowed(struct job *job, struct room *room, int64_t user,
+                                        bool *ret);
+
+/* Whose id goes into join_authorised_via_users_server when this user joins without an invite: a
+ * local member with the power to invite. NULL when the room is not restricted, or (left to the
+ * authorization rules to refuse) the user fulfils no condition. M_UNABLE_TO_GRANT_JOIN when nobody
+ * of ours can vouch. */
+const struct err *restricted_find_authoriser(struct job *job, struct room *room, int64_t user,
+                                             const char **ret);
+
+#endif

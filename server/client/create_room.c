@@ -1,0 +1,24 @@
+/* Client-server API, "Creation". */
+#include "rooms/create.h"
+#include "server/client/room_request.h"
+#include "server/routes.h"
+
+static const struct err *post_create_room(struct request *rq, struct reply *rp)
+{
+    struct author author = author_of(rq);
+    const char *room_id;
+    TRY(need_not_suspended(rq));
+    TRY(room_create(job_of(rq), &author, rq->body, &room_id));
+    return reply_json(rp, 200, "{s:s}", "room_id", room_id);
+}
+
+const struct route create_room_routes[] = {
+    {.method = POST,
+     .path = "/_matrix/client/v3/createRoom",
+     .handler = post_create_room,
+     .who = WHO_USER,
+     .body = BODY_MAYBE,
+     .rate = RATE_ROOM,
+     .spec = "creation"},
+    {.path = NULL},
+};

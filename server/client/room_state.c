@@ -1,0 +1,316 @@
+/* Client-server API, "Room state": setting and reading it. */
+#include "base/clock.h"
+#include "matrix/json_scan.h"
+#include "rooms/membership.h"
+#include "rooms/naming.h"
+#include "server/client/room_request.h"
+#include "server/routes.h"
+#include "storage/intern.h"
+
+/* ---- setting -----------------------------------------------------------------------------------
+ */
+
+static const struct err *put_member(struct request *rq, struct room *room, const char *target,
+                                    const char **ret_event_id)
+{
+    struct author author = author_of(rq);
+    struct member_change change = {
+        .target = target, .content = rq->body, .author_is_guest = caller_of(rq)->is_guest};
+    TRY(membership_action(job_of(rq), room, author.user_id, target, rq->body, &change.action));
+    return membership_change(job_of(rq), room, &author, &change, ret_event_id);
+}
+
+/* Where guests may not join any more, they may not stay either ("Guest Access"). */
+static const struct err *remove_guests(struct request *rq, struct room *room)
+{
+    struct job *job = job_of(rq);
+    const char *access, *event_id;
+    TRY(room_state_text(job, room, "m.room.guest_access", "guest_access", &access));
+    if (access && strcmp(access, "can_join") == 0)
+        return NULL;
+    const int64_t *guests;
+    size_t n;
+    TRY(members_guests(job_tx(job), room->id, &guests, &n));
+    for (size_t i = 0; i < n; i++) {
+        struct author guest = {.user = guests[i]};
+        TRY(intern_name(job->store->intern, INTERN_USER, guest.user, &guest.user_id));
+        struct member_change leave = {.action = MEMBER_LEAVE, .target = guest.user_id};
+        TRY(membership_change(job, room, &guest, &leave, &event_id));
+    }
+    return NULL;
+}
+
+static const struct err *put_other(struct request *rq, struct room *room, const char *type,
+                                   const char *key, const char **ret_event_id)
+{
+    struct job *job = job_of(rq);
+    struct author author = author_of(rq);
+    struct new_event e = {.type = type, .state_key = key, .content = rq->raw};
+    if (strcmp(type, "m.room.canonical_alias") == 0 && !*key)
+        TRY(naming_check_canonical(job, room, rq->body));
+    TRY(room_set_state(job, room, &author, &e, ret_event_id));
+    if (strcmp(type, "m.room.guest_access") == 0 && !*key)
+        TRY(remove_guests(rq, room));
+    return NULL;
+}
+
+static const struct err *put_state(struct request *rq, struct reply *rp)
+{
+    const char *type = request_param(rq, "type"), *key = request_param(rq, "key"), *event_id;
+    struct room *room;
+    TRY(need_not_suspended(rq));
+    TRY(room_of_request(rq, &room));
+    if (strcmp(type, "m.room.member") == 0)
+        TRY(put_member(rq, room, key ? key : "", &event_id));
+    else
+        TRY(put_other(rq, room, type, key ? key : "", &event_id));
+    return reply_json(rp, 200, "{s:s}", "event_id", event_id);
+}
+
+/* ---- reading one event -------------------------------------------------------------------------
+ */
+
+static void add_state_event(struct buf *b, const struct event *e)
+{
+    int64_t age = now_ms() - e->origin_server_ts;
+    event_add_client_format(b, e, true);
+    buf_printf(b, ",\"unsigned\":{\"age\":%lld}}", (long long)(age > 0 ? age : 0));
+}
+
+/* NULL when the room had no such state then. */
+static const struct err *find_state(struct job *job, struct room *room, int64_t position,
+                                    const char *type, const char *key, const struct event **ret)
+{
+    if (position == ROOM_STATE_NOW)
+        return room_state(job, room, type, key, ret);
+    int64_t type_id;
+    const struct stored_event *stored = NULL;
+    TRY(intern_find(job->store->intern, INTERN_TYPE, type, &type_id));
+    if (type_id)
+        TRY(room_state_get(job_tx(job), room->id, type_id, key, position, &stored));
+    *ret = stored ? stored->event : NULL;
+    return NULL;
+}
+
+static const struct err *get_state_event(struct request *rq, struct reply *rp)
+{
+    const char *key = request_param(rq, "key"), *format = request_query(rq, "format");
+    bool whole = format && strcmp(format, "event") == 0;
+    struct room *room;
+    int64_t position;
+    const struct event *e;
+    if (format && !whole && strcmp(format, "content") != 0)
+        return err(ERR_INVALID_PARAM, "\"format\" must be \"content\" or \"event\"");
+    TRY(room_of_request(rq, &room));
+    TRY(room_state_position(rq, room, &position));
+    TRY(find_state(job_of(rq), room, position, request_param(rq, "type"), key ? key : "", &e));
+    if (!e)
+        return err(ERR_NOT_FOUND, "The room has no such state");
+    if (whole)
+        add_state_event(&rp->body, e);
+    else
+        buf_add_str(&rp->body, e->content);
+    return reply_body(rp, 200);
+}
+
+/* ---- reading all, members in steps -------------------------------------------------------------
+ */
+
+/* Which members to show, and how. */
+struct member_list {
+    struct request *rq;
+    struct reply *rp;
+    struct room *room;
+    int64_t position;
+    const char *membership, *not_membership; /* filters; NULL: none */
+    void (*add)(struct buf *b, const struct event *e);
+    bool any; /* something was written before */
+};
+
+static bool is_wanted(const struct member_list *l, const struct event *e)
+{
+    if (!l->membership && !l->not_membership)
+        return true;
+    struct str is = json_scan_get(e->content, "membership");
+    return (l->membership && json_scan_string_is(is, l->membership)) ||
+           (l->not_membership && !json_scan_string_is(is, l->not_membership));
+}
+
+static void add_members(struct member_list *l, const struct stored_event *events, size_t n)
+{
+    struct buf *b = &l->rp->body;
+    for (size_t i = 0; i < n; i++) {
+        if (!is_wanted(l, events[i].event))
+            continue;
+        if (l->any)
+            buf_add_char(b, ',');
+        l->add(b, events[i].event);
+        l->any = true;
+    }
+}
+
+/* A page and its memory at a time; ret_last: the last state key of the page, "" at the end. */
+static const struct err *add_members_page(struct member_list *l, const char *after, char *ret_last)
+{
+    enum { PAGE = 500 };
+    arena_auto struct arena *a = arena_create();
+    struct tx tx;
+    tx_init(&tx, job_of(l->rq)->store->db, a);
+    const struct stored_event *events;
+    size_t n;
+    const struct err *e =
+        room_state_members_page(&tx, l->room->id, l->position, after, PAGE, &events, &n);
+    tx_finish(&tx);
+    TRY(e);
+    add_members(l, events, n);
+    ret_last[0] = '\0';
+    if (n == PAGE)
+        snprintf(ret_last, EVENT_KEY_MAX + 1, "%s", events[n - 1].event->state_key);
+    return reply_flush(l->rp);
+}
+
+static const struct err *add_all_members(struct member_list *l)
+{
+    char after[EVENT_KEY_MAX + 1] = "", last[EVENT_KEY_MAX + 1];
+    do {
+        TRY(add_members_page(l, after, last));
+        memcpy(after, last, sizeof after);
+    } while (*after);
+    return NULL;
+}
+
+/* Pages are read one after the other, so they are all of one position. */
+static int64_t settle(struct request *rq, int64_t position)
+{
+    return position == ROOM_STATE_NOW ? feed_position(job_of(rq)->store->feed) : position;
+}
+
+static const struct err *get_state(struct request *rq, struct reply *rp)
+{
+    struct member_list l = {.rq = rq, .rp = rp, .add = add_state_event};
+    const struct stored_event *others;
+    size_t n;
+    TRY(room_of_request(rq, &l.room));
+    TRY(room_state_position(rq, l.room, &l.position));
+    l.position = settle(rq, l.position);
+    TRY(room_state_list(job_tx(job_of(rq)), l.room->id, l.position, STATE_WITHOUT_MEMBERS, &others,
+                        &n));
+    buf_add_char(&rp->body, '[');
+    for (size_t i = 0; i < n; i++) {
+        buf_add_text(&rp->body, l.any ? "," : "");
+        add_state_event(&rp->body, others[i].event);
+        l.any = true;
+    }
+    TRY(add_all_members(&l));
+    buf_add_char(&rp->body, ']');
+    return reply_body(rp, 200);
+}
+
+/* A membership, or NULL; M_INVALID_PARAM for anything else. */
+static const struct err *read_membership(struct request *rq, const char *name, const char **ret)
+{
+    *ret = request_query(rq, name);
+    if (*ret && membership_parse(*ret) == MEMBERSHIP_NONE)
+        return err(ERR_INVALID_PARAM, "\"%s\" must be a membership", name);
+    return NULL;
+}
+
+/* `at` is a token of /sync or /messages: a letter and a position. Nobody sees further than they
+ * may. */
+static const struct err *read_at(struct request *rq, int64_t allowed, int64_t *ret)
+{
+    const char *at = request_query(rq, "at");
+    int64_t position = allowed;
+    if (at) {
+        size_t digits = *at ? strspn(at + 1, "0123456789") : 0;
+        if (!digits || !str_to_int64((struct str){at + 1, digits}, &position))
+            return err(ERR_INVALID_PARAM, "\"at\" must be a token of /sync");
+    }
+    *ret = position < allowed ? position : allowed;
+    return NULL;
+}
+
+static const struct err *get_members(struct request *rq, struct reply *rp)
+{
+    struct member_list l = {.rq = rq, .rp = rp, .add = add_state_event};
+    TRY(read_membership(rq, "membership", &l.membership));
+    TRY(read_membership(rq, "not_membership", &l.not_membership));
+    TRY(room_of_request(rq, &l.room));
+    TRY(room_state_position(rq, l.room, &l.position));
+    TRY(read_at(rq, settle(rq, l.position), &l.position));
+    BUF_LIT(&rp->body, "{\"chunk\":[");
+    TRY(add_all_members(&l));
+    BUF_LIT(&rp->body, "]}");
+    return reply_body(rp, 200);
+}
+
+/* `"@user:server":{"display_name":…,"avatar_url":…}` */
+static void add_joined(struct buf *b, const struct event *e)
+{
+    struct str name = json_scan_get(e->content, "displayname");
+    struct str avatar = json_scan_get(e->content, "avatar_url");
+    bool has_name = name.p && name.p[0] == '"', has_avatar = avatar.p && avatar.p[0] == '"';
+    buf_add_json_string(b, str_of(e->state_key));
+    BUF_LIT(b, ":{");
+    if (has_avatar)
+        buf_printf(b, "\"avatar_url\":%.*s%s", STR_FMT(avatar), has_name ? "," : "");
+    if (has_name)
+        buf_printf(b, "\"display_name\":%.*s", STR_FMT(name));
+    buf_add_char(b, '}');
+}
+
+static const struct err *get_joined_members(struct request *rq, struct reply *rp)
+{
+    struct member_list l = {
+        .rq = rq, .rp = rp, .position = ROOM_STATE_NOW, .membership = "join", .add = add_joined};
+    TRY(room_of_request(rq, &l.room));
+    TRY(room_need_joined(l.room, caller_of(rq)->user));
+    l.position = settle(rq, l.position);
+    BUF_LIT(&rp->body, "{\"joined\":{");
+    TRY(add_all_members(&l));
+    BUF_LIT(&rp->body, "}}");
+    return reply_body(rp, 200);
+}
+
+const struct route room_state_routes[] = {
+    {.method = PUT,
+     .path = "/_matrix/client/v3/rooms/{room}/state/{type}",
+     .handler = put_state,
+     .who = WHO_GUEST_TOO,
+     .body = BODY_JSON,
+     .rate = RATE_MESSAGE,
+     .spec = "sending events"},
+    {.method = PUT,
+     .path = "/_matrix/client/v3/rooms/{room}/state/{type}/{key}",
+     .handler = put_state,
+     .who = WHO_GUEST_TOO,
+     .body = BODY_JSON,
+     .rate = RATE_MESSAGE,
+     .spec = "sending events"},
+    {.method = GET,
+     .path = "/_matrix/client/v3/rooms/{room}/state/{type}",
+     .handler = get_state_event,
+     .who = WHO_GUEST_TOO,
+     .spec = "getting events for a room"},
+    {.method = GET,
+     .path = "/_matrix/client/v3/rooms/{room}/state/{type}/{key}",
+     .handler = get_state_event,
+     .who = WHO_GUEST_TOO,
+     .spec = "getting events for a room"},
+    {.method = GET,
+     .path = "/_matrix/client/v3/rooms/{room}/state",
+     .handler = get_state,
+     .who = WHO_GUEST_TOO,
+     .spec = "getting events for a room"},
+    {.method = GET,
+     .path = "/_matrix/client/v3/rooms/{room}/members",
+     .handler = get_members,
+     .who = WHO_GUEST_TOO,
+     .spec = "getting events for a room"},
+    {.method = GET,
+     .path = "/_matrix/client/v3/rooms/{room}/joined_members",
+     .handler = get_joined_members,
+     .who = WHO_USER,
+     .spec = "getting events for a room"},
+    {.path = NULL},
+};
