@@ -1,0 +1,73 @@
+#include "check.h"
+
+#include "http/rate.h"
+
+enum { SECOND = 1000 * 1000 };
+
+static struct str key = {"@a:b", 4};
+
+static void test_a_bucket(void **state)
+{
+    struct rate_table *t = rate_table_create();
+    struct rate_limit limit = {2, 3};
+    int64_t now = 1000LL * SECOND;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now), 0);
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now), 500);
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now + SECOND / 4), 250);
+    /* a refusal costs nothing */
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now + SECOND / 2), 0);
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now + SECOND / 2), 500);
+    /* after a long pause the bucket is full, and no fuller */
+    now += 100LL * SECOND;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now), 0);
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now), 500);
+    rate_table_destroy(t);
+}
+
+static void test_buckets_are_apart(void **state)
+{
+    struct rate_table *t = rate_table_create();
+    struct rate_limit limit = {0.1, 1};
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, SECOND), 0);
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, SECOND), 10000);
+    assert_int_equal(rate_take(t, RATE_JOIN, key, &limit, SECOND), 0);
+    assert_int_equal(rate_take(t, RATE_LOGIN, STR("@c:b"), &limit, SECOND), 0);
+    rate_table_destroy(t);
+}
+
+static void test_no_limit(void **state)
+{
+    struct rate_table *t = rate_table_create();
+    struct rate_limit none = {0, 0};
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(rate_take(t, RATE_LOGIN, key, &none, SECOND), 0);
+    rate_table_destroy(t);
+}
+
+/* However many callers there were: those who wait keep their place, the idle ones make room. */
+static void test_the_table_is_bounded(void **state)
+{
+    struct rate_table *t = rate_table_create();
+    struct rate_limit slow = {0.001, 1}, fast = {1000, 1};
+    char name[32];
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &slow, SECOND), 0);
+    for (int i = 0; i < 500000; i++) {
+        snprintf(name, sizeof name, "@%d:b", i);
+        assert_int_equal(rate_take(t, RATE_LOGIN, str_of(name), &fast, SECOND + i), 0);
+    }
+    assert_true(rate_take(t, RATE_LOGIN, key, &slow, 2 * SECOND) > 990000);
+    rate_table_destroy(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_bucket),
+        cmocka_unit_test(test_buckets_are_apart),
+        cmocka_unit_test(test_no_limit),
+        cmocka_unit_test(test_the_table_is_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
