@@ -176,9 +176,10 @@ static void add_data(struct buf *b, const struct backup_session *s)
     buf_add_char(b, '}');
 }
 
-static void add_name(struct buf *b, const char *name)
+/* Not by looking at the buffer: what is in it may have been sent off. */
+static void add_name(struct buf *b, bool is_first, const char *name)
 {
-    if (b->p[b->n - 1] != '{')
+    if (!is_first)
         buf_add_char(b, ',');
     buf_add_json_string(b, str_of(name));
     buf_add_char(b, ':');
@@ -192,39 +193,49 @@ static const struct err *need_backup(struct request *rq, int64_t *ret_version)
     return backup.algorithm && !backup.deleted ? NULL : unknown_version();
 }
 
-/* Writes `"session":{…}` for every key, page by page so that memory stays bounded; with_rooms puts
- * those of a room into `"!room":{"sessions":{…}}`. */
+/* Where a reply that is written page by page stands: its last key. */
+struct place {
+    char room[SESSION_ID_MAX + 1], session[SESSION_ID_MAX + 1];
+    bool any;
+};
+
+/* Writes `"session":{…}`; with_rooms puts those of a room into `"!room":{"sessions":{…}}`. */
+static void add_next(struct buf *b, struct place *last, const struct backup_session *s,
+                     bool with_rooms)
+{
+    bool new_room = !last->any || (with_rooms && strcmp(last->room, s->room_id) != 0);
+    if (with_rooms && new_room) {
+        if (last->any)
+            BUF_LIT(b, "}}");
+        add_name(b, !last->any, s->room_id);
+        BUF_LIT(b, "{\"sessions\":{");
+    }
+    add_name(b, new_room, s->session_id);
+    add_data(b, s);
+    snprintf(last->room, sizeof last->room, "%s", s->room_id);
+    snprintf(last->session, sizeof last->session, "%s", s->session_id);
+    last->any = true;
+}
+
+/* Every key in the scope, page by page so that memory stays bounded. */
 static const struct err *add_sessions(struct request *rq, struct reply *rp, int64_t version,
                                       struct backup_scope scope, bool with_rooms)
 {
-    struct backup_session page[PAGE], after = {0};
-    char room[SESSION_ID_MAX + 1] = "", session[SESSION_ID_MAX + 1] = "";
-    struct buf *b = &rp->body;
+    struct backup_session page[PAGE];
+    struct place last = {0};
+    const struct backup_session after = {.room_id = last.room, .session_id = last.session};
     size_t n;
-    bool room_is_open = false;
     do {
         struct rows rows;
         TRY(backup_sessions_read(job_tx(job_of(rq)), caller_of(rq)->user, version, scope,
-                                 after.room_id ? &after : NULL, PAGE, &rows, page, &n));
-        for (size_t i = 0; i < n; i++) {
-            if (with_rooms && (!room_is_open || strcmp(page[i].room_id, room) != 0)) {
-                if (room_is_open)
-                    BUF_LIT(b, "}}");
-                add_name(b, page[i].room_id);
-                BUF_LIT(b, "{\"sessions\":{");
-                room_is_open = true;
-            }
-            snprintf(room, sizeof room, "%s", page[i].room_id);
-            snprintf(session, sizeof session, "%s", page[i].session_id);
-            add_name(b, page[i].session_id);
-            add_data(b, &page[i]);
-        }
+                                 last.any ? &after : NULL, PAGE, &rows, page, &n));
+        for (size_t i = 0; i < n; i++)
+            add_next(&rp->body, &last, &page[i], with_rooms);
         rows_finish(&rows);
-        after = (struct backup_session){.room_id = room, .session_id = session};
         TRY(reply_flush(rp));
     } while (n == PAGE);
-    if (room_is_open)
-        BUF_LIT(b, "}}");
+    if (with_rooms && last.any)
+        BUF_LIT(&rp->body, "}}");
     return NULL;
 }
 

@@ -1,0 +1,130 @@
+"""Send-to-Device messaging."""
+
+import threading
+
+import pytest
+
+from client import Client, q, transactions
+
+
+def send(client, messages, type="m.test", txn=None, status=200):
+    txn = txn or f"td{next(transactions)}"
+    return client.call("PUT", f"/sendToDevice/{q(type)}/{q(txn)}", {"messages": messages},
+                       status=status)
+
+
+def received(reply):
+    return reply.get("to_device", {}).get("events", [])
+
+
+def test_a_message_arrives_once(alice, bob):
+    bob.next_sync()
+    assert send(alice, {bob.user_id: {bob.device_id: {"n": 1, "text": "ä\n\"\\"}}}) == {}
+    got = bob.sync_until(received)
+    assert got == [
+        {"type": "m.test", "sender": alice.user_id, "content": {"n": 1, "text": "ä\n\"\\"}}
+    ]
+    assert received(bob.next_sync()) == []
+
+
+def test_not_acknowledged_is_sent_again(alice, bob):
+    since = bob.next_sync()["next_batch"]
+    send(alice, {bob.user_id: {bob.device_id: {"n": 1}}})
+    first = bob.sync(since=since)
+    assert len(received(first)) == 1
+    assert received(bob.sync(since=since)) == received(first)
+    assert received(bob.sync(since=first["next_batch"])) == []
+    # Acknowledged is gone for good, even for an older token.
+    assert received(bob.sync(since=since)) == []
+
+
+def test_initial_sync_has_what_waits(alice, bob):
+    send(alice, {bob.user_id: {bob.device_id: {"n": 1}}})
+    assert [e["content"]["n"] for e in received(bob.sync())] == [1]
+
+
+def test_only_the_named_device_gets_it(alice, bob):
+    phone = bob.another_device()
+    phone.next_sync()
+    bob.next_sync()
+    send(alice, {bob.user_id: {phone.device_id: {"n": 1}}})
+    assert len(phone.sync_until(received)) == 1
+    assert received(bob.next_sync()) == []
+
+
+def test_star_is_every_device(alice, bob):
+    devices = [bob, bob.another_device(), bob.another_device()]
+    for d in devices:
+        d.next_sync()
+    send(alice, {bob.user_id: {"*": {"n": 1}}, alice.user_id: {"*": {"n": 2}}})
+    for d in devices:
+        assert [e["content"]["n"] for e in d.sync_until(received)] == [1]
+    assert [e["content"]["n"] for e in received(alice.sync())] == [2]
+
+
+def test_unknown_targets_are_ignored(alice, bob):
+    send(alice, {bob.user_id: {"NOSUCH": {}}, "@nobody-here:test.example": {"*": {}}, "junk": {"D": {}}})
+    assert received(bob.sync()) == []
+
+
+def test_repeated_transaction_sends_nothing(alice, bob):
+    bob.next_sync()
+    for n in (1, 2):
+        send(alice, {bob.user_id: {bob.device_id: {"n": n}}}, txn="same")
+    assert [e["content"]["n"] for e in bob.sync_until(received)] == [1]
+    assert received(bob.next_sync()) == []
+    # Another type, and another device, have transactions of their own.
+    send(alice, {bob.user_id: {bob.device_id: {"n": 3}}}, type="m.other", txn="same")
+    send(alice.another_device(), {bob.user_id: {bob.device_id: {"n": 4}}}, txn="same")
+    assert [e["content"]["n"] for e in received(bob.next_sync())] == [3, 4]
+
+
+def test_a_waiting_sync_is_woken(alice, bob):
+    bob.next_sync()
+    timer = threading.Timer(0.5, send, (alice, {bob.user_id: {bob.device_id: {"n": 1}}}))
+    timer.start()
+    assert len(received(bob.next_sync(timeout=20000))) == 1
+    timer.join()
+
+
+def test_long_queues_come_in_order_and_in_parts(alice, bob):
+    bob.next_sync()
+    for n in range(250):
+        send(alice, {bob.user_id: {bob.device_id: {"n": n}}})
+    got = []
+    while True:
+        part = received(bob.next_sync())
+        assert len(part) <= 100
+        if not part:
+            break
+        got += [e["content"]["n"] for e in part]
+    assert got == list(range(250))
+
+
+def test_waiting_messages_survive_a_restart(fresh_server, register):
+    server = fresh_server()
+    alice, bob = register("alice", on=server), register("bob", on=server)
+    token = bob.next_sync()["next_batch"]
+    send(alice, {bob.user_id: {bob.device_id: {"n": 1}}}, txn="t")
+    server.restart()
+    bob = Client(server, bob.user_id, bob.token, bob.device_id)
+    alice = Client(server, alice.user_id, alice.token, alice.device_id)
+    send(alice, {bob.user_id: {bob.device_id: {"n": 2}}}, txn="t")
+    assert [e["content"]["n"] for e in received(bob.sync(since=token))] == [1]
+    alice.close()
+    bob.close()
+
+
+@pytest.mark.parametrize("messages", [None, [], {"@bob:test.example": []}, {"@b:test.example": {"D": "x"}}])
+def test_malformed_bodies_are_refused(alice, messages):
+    send(alice, messages, status=400)
+
+
+def test_too_large_is_refused(alice, bob):
+    big = {bob.user_id: {bob.device_id: {"x": "y" * 70000}}}
+    alice.fails(413, "M_TOO_LARGE", "PUT", "/sendToDevice/m.test/big", {"messages": big})
+    assert received(bob.sync()) == []
+
+
+def test_needs_a_token(nobody):
+    nobody.fails(401, "M_MISSING_TOKEN", "PUT", "/sendToDevice/m.test/1", {"messages": {}})
