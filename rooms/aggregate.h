@@ -6,9 +6,11 @@
 #include "rooms/show.h"
 
 /* ret[i]: the JSON object for events[i], in the job's arena; left alone (p NULL) when it has no
- * children that are bundled. A fixed number of round trips for the whole list. Children by users
- * whom the viewer ignores do not count. */
+ * children that are bundled. All events are of one room, and `sight` is open for the oldest of
+ * them. At most two round trips for the whole list. Children that the viewer may not see, or whose
+ * senders they ignore, do not count. */
 const struct err *aggregate_events(struct job *job, const struct viewer *v,
+                                   const struct sight *sight,
                                    const struct stored_event *const *events, size_t n,
                                    struct str *ret);
 

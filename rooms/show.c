@@ -1,10 +1,10 @@
 #include "rooms/show.h"
 
 #include "rooms/aggregate.h"
-#include "rooms/visibility.h"
 
 /* What `unsigned` says besides the event's own columns, looked up for a whole page at once. */
 struct extras {
+    struct sight sight;
     struct str *relations;                 /* m.relations of each event; p NULL: none */
     const struct stored_event *redactions; /* that took something from events of the page */
     size_t redactions_n;
@@ -83,14 +83,29 @@ static void add_transaction_id(struct buf *out, const struct viewer *v,
     buf_add_json_string(out, str_of(e->client_txn));
 }
 
-static const struct err *add_membership(struct job *job, const struct viewer *v, struct room *room,
-                                        const struct stored_event *e, struct buf *out)
+static void add_membership(struct buf *out, const struct sight *sight, const struct stored_event *e)
 {
-    enum membership m = MEMBERSHIP_NONE;
-    if (room)
-        TRY(visibility_membership_at(job, room, v->user, v->user_id, e->position, &m));
+    enum membership m = sight_membership(sight, e->position);
     buf_printf(out, ",\"membership\":\"%s\"", m == MEMBERSHIP_NONE ? "leave" : membership_text(m));
-    return NULL;
+}
+
+static void add_relations(struct buf *out, struct str relations)
+{
+    if (!relations.p)
+        return;
+    BUF_LIT(out, ",\"m.relations\":");
+    buf_add_str(out, relations);
+}
+
+void show_related_event(const struct viewer *v, const struct sight *sight,
+                        const struct stored_event *e, struct str relations, struct buf *out)
+{
+    event_add_client_format(out, e->event, v->with_room_id);
+    add_age(out, v, e->event);
+    add_membership(out, sight, e);
+    add_transaction_id(out, v, e);
+    add_relations(out, relations);
+    BUF_LIT(out, "}}");
 }
 
 /* event_fields: rare enough for a tree. */
@@ -105,14 +120,14 @@ static const struct err *keep_fields(struct job *job, const struct viewer *v, st
     return NULL;
 }
 
-static const struct err *show_one(struct job *job, const struct viewer *v, struct room *room,
+static const struct err *show_one(struct job *job, const struct viewer *v,
                                   const struct stored_event *e, const struct extras *x,
                                   struct str relations, struct buf *out)
 {
     size_t from = out->n;
     event_add_client_format(out, e->event, v->with_room_id);
     add_age(out, v, e->event);
-    TRY(add_membership(job, v, room, e, out));
+    add_membership(out, &x->sight, e);
     add_transaction_id(out, v, e);
     const struct stored_event *replaced =
         e->is_state ? find_position(x->replaced, x->replaced_n, e->position) : NULL;
@@ -122,12 +137,24 @@ static const struct err *show_one(struct job *job, const struct viewer *v, struc
         e->redacted_by ? find_position(x->redactions, x->redactions_n, e->redacted_by) : NULL;
     if (redaction)
         add_redaction(out, v, redaction);
-    if (relations.p) {
-        BUF_LIT(out, ",\"m.relations\":");
-        buf_add_str(out, relations);
-    }
+    add_relations(out, relations);
     BUF_LIT(out, "}}");
     return v->fields && v->fields->event_fields.present ? keep_fields(job, v, out, from) : NULL;
+}
+
+static const struct err *look_up_sight(struct job *job, const struct viewer *v,
+                                       const struct stored_event *const *events, size_t n,
+                                       struct sight *ret)
+{
+    struct room *room;
+    TRY(room_get_by_id(job, events[0]->room, &room));
+    if (!room)
+        return err_internal("room %lld has events but no row", (long long)events[0]->room);
+    int64_t oldest = events[0]->position;
+    for (size_t i = 1; i < n; i++)
+        if (events[i]->position < oldest)
+            oldest = events[i]->position;
+    return sight_open(job, room, v->user, v->user_id, oldest, ret);
 }
 
 const struct err *show_events(struct job *job, const struct viewer *v,
@@ -137,16 +164,15 @@ const struct err *show_events(struct job *job, const struct viewer *v,
     if (!n)
         return NULL;
     struct extras x = {.relations = arena_alloc_array(job->arena, n, sizeof *x.relations)};
+    TRY(look_up_sight(job, v, events, n, &x.sight));
     TRY(look_up_redactions(job, events, n, &x));
     TRY(look_up_replaced(job, events, n, &x));
     if (known == RELATIONS_UNKNOWN)
-        TRY(aggregate_events(job, v, events, n, x.relations));
-    struct room *room;
-    TRY(room_get_by_id(job, events[0]->room, &room));
+        TRY(aggregate_events(job, v, &x.sight, events, n, x.relations));
     for (size_t i = 0; i < n; i++) {
         if (i)
             buf_add_char(out, ',');
-        TRY(show_one(job, v, room, events[i], &x, x.relations[i], out));
+        TRY(show_one(job, v, events[i], &x, x.relations[i], out));
     }
     return NULL;
 }

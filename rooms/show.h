@@ -5,8 +5,7 @@
 #define ROOMS_SHOW_H
 
 #include "matrix/filter.h"
-#include "rooms/room.h"
-#include "storage/events.h"
+#include "rooms/visibility.h"
 
 struct viewer {
     int64_t user;
@@ -23,11 +22,16 @@ enum relations_known {
     RELATIONS_NONE     /* known to have no children: nothing is looked up */
 };
 
-/* Writes the events, separated by commas, in the given order. One round trip to the database for
- * all their aggregations and redactions together, none if nothing needs it. */
+/* Writes events of one room, separated by commas, in the given order. Their aggregations and
+ * redactions are looked up for all of them together, in a number of round trips that does not
+ * depend on theirs. */
 const struct err *show_events(struct job *job, const struct viewer *v,
                               const struct stored_event *const *events, size_t n,
                               enum relations_known known, struct buf *out);
+
+/* An event inside of another's m.relations. relations: its own m.relations; p NULL when none. */
+void show_related_event(const struct viewer *v, const struct sight *sight,
+                        const struct stored_event *e, struct str relations, struct buf *out);
 
 /* One event without aggregations: state in /sync and the like. */
 const struct err *show_state_event(struct job *job, const struct viewer *v,

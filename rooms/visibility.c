@@ -21,46 +21,50 @@ static enum membership membership_of(const struct event *e)
     return e ? membership_parse(json_text(event_content(e), "membership")) : MEMBERSHIP_NONE;
 }
 
-/* What the state said over time of one key: events in order of their positions. */
-struct history_of_key {
-    const struct stored_event *events;
-    size_t n;
-};
-
-static const struct event *value_at(const struct history_of_key *h, int64_t position)
+static const struct event *value_at(const struct stored_event *events, size_t n, int64_t position)
 {
     const struct event *value = NULL;
-    for (size_t i = 0; i < h->n && h->events[i].position <= position; i++)
-        value = h->events[i].event;
+    for (size_t i = 0; i < n && events[i].position <= position; i++)
+        value = events[i].event;
     return value;
 }
 
-static bool joins_after(const struct history_of_key *members, int64_t position)
+enum membership sight_membership(const struct sight *s, int64_t position)
 {
-    for (size_t i = 0; i < members->n; i++)
-        if (members->events[i].position > position &&
-            membership_of(members->events[i].event) == MEMBERSHIP_JOIN)
+    if (s->now.position <= position)
+        return s->now.membership;
+    return membership_of(value_at(s->members, s->members_n, position));
+}
+
+static enum history history_at(const struct sight *s, int64_t position)
+{
+    return history_of(value_at(s->history, s->history_n, position));
+}
+
+static bool joins_after(const struct sight *s, int64_t position)
+{
+    for (size_t i = s->members_n; i-- > 0 && s->members[i].position > position;)
+        if (membership_of(s->members[i].event) == MEMBERSHIP_JOIN)
             return true;
     return false;
 }
 
-/* client-server-api, "Room history visibility", the five rules. For the events that change one of
- * the two values, the looser of before and after counts. */
-static bool may_see(const struct history_of_key *history, const struct history_of_key *members,
-                    int64_t position)
+/* The five rules. For the events that change the history visibility or the user's membership, the
+ * looser of before and after counts. */
+bool sight_allows(const struct sight *s, int64_t position)
 {
-    enum history before = history_of(value_at(history, position - 1));
-    enum history after = history_of(value_at(history, position));
+    if (s->all)
+        return true;
+    enum history before = history_at(s, position - 1), after = history_at(s, position);
     enum history visible = before < after ? before : after;
-    enum membership was = membership_of(value_at(members, position - 1));
-    enum membership is = membership_of(value_at(members, position));
+    enum membership was = sight_membership(s, position - 1), is = sight_membership(s, position);
     if (visible == WORLD_READABLE || was == MEMBERSHIP_JOIN || is == MEMBERSHIP_JOIN)
         return true;
-    if (visible == SHARED && joins_after(members, position))
+    if (visible == SHARED && joins_after(s, position))
         return true;
-    if (visible <= INVITED && (was == MEMBERSHIP_INVITE || is == MEMBERSHIP_INVITE))
-        return visible == INVITED;
-    /* One's own leaving, and being banned or rejected, is always shown. */
+    if (visible == INVITED && (was == MEMBERSHIP_INVITE || is == MEMBERSHIP_INVITE))
+        return true;
+    /* One's own leaving, and being banned or turned down, is always shown. */
     return is != was && was != MEMBERSHIP_NONE;
 }
 
@@ -73,30 +77,37 @@ static int64_t oldest_of(const struct stored_event *const *events, size_t n)
     return oldest;
 }
 
-/* The usual case, answered from memory: the user is joined, and either has been since before the
+/* The usual case, known from memory: the user is joined, and either has been since before the
  * oldest of the events, or the room has shared its history all along. */
-static const struct err *all_visible(struct job *job, struct room *room, int64_t user,
-                                     int64_t oldest, bool *ret)
+static bool all_is_visible(const struct sight *s, const struct event *history, int64_t changed,
+                           int64_t from)
 {
-    struct room_member m = room_member(room, user);
-    const struct event *e;
-    int64_t position;
-    TRY(room_state_at_head(job, room, "m.room.history_visibility", "", &e, &position));
-    bool joined = m.membership == MEMBERSHIP_JOIN;
-    bool unchanged = !e || position < oldest;
-    *ret = (joined && m.position < oldest) || (unchanged && history_of(e) == WORLD_READABLE) ||
-           (unchanged && history_of(e) == SHARED && joined);
-    return NULL;
+    bool joined = s->now.membership == MEMBERSHIP_JOIN;
+    bool unchanged = !history || changed < from;
+    return (joined && s->now.position < from) ||
+           (unchanged && history_of(history) == WORLD_READABLE) ||
+           (unchanged && history_of(history) == SHARED && joined);
 }
 
-static const struct err *read_histories(struct job *job, struct room *room, const char *user_id,
-                                        struct history_of_key *history,
-                                        struct history_of_key *members)
+const struct err *sight_open(struct job *job, struct room *room, int64_t user, const char *user_id,
+                             int64_t from, struct sight *ret)
 {
-    TRY(room_state_history(job_tx(job), room->id, TYPE_HISTORY_VISIBILITY, "", &history->events,
-                           &history->n));
-    return room_state_history(job_tx(job), room->id, TYPE_MEMBER, user_id, &members->events,
-                              &members->n);
+    struct sight s = {.now = room_member(room, user), .end = VALID_FOREVER};
+    const struct event *history;
+    int64_t changed;
+    TRY(room_state_at_head(job, room, "m.room.history_visibility", "", &history, &changed));
+    s.all = all_is_visible(&s, history, changed, from);
+    if (!s.all)
+        TRY(room_state_history_from(job_tx(job), room->id, TYPE_HISTORY_VISIBILITY, "", from - 1,
+                                    &s.history, &s.history_n));
+    if (!s.all || s.now.position >= from)
+        TRY(room_state_history_from(job_tx(job), room->id, TYPE_MEMBER, user_id, from - 1,
+                                    &s.members, &s.members_n));
+    bool is_in = s.now.membership == MEMBERSHIP_JOIN || s.now.membership == MEMBERSHIP_INVITE;
+    if (!is_in && history_of(history) != WORLD_READABLE)
+        s.end = s.now.position > changed ? s.now.position : changed;
+    *ret = s;
+    return NULL;
 }
 
 const struct err *visibility_filter(struct job *job, struct room *room, int64_t user,
@@ -105,15 +116,12 @@ const struct err *visibility_filter(struct job *job, struct room *room, int64_t 
 {
     if (!n)
         return NULL;
-    bool all;
-    TRY(all_visible(job, room, user, oldest_of(events, n), &all));
-    struct history_of_key history = {0}, members = {0};
-    if (!all)
-        TRY(read_histories(job, room, user_id, &history, &members));
+    struct sight s;
+    TRY(sight_open(job, room, user, user_id, oldest_of(events, n), &s));
     const struct map *ignored;
     TRY(ignored_users(job, user, &ignored));
     for (size_t i = 0; i < n; i++)
-        ret_visible[i] = (all || may_see(&history, &members, events[i]->position)) &&
+        ret_visible[i] = sight_allows(&s, events[i]->position) &&
                          (events[i]->is_state || !ignored ||
                           !map_get(ignored, str_of(events[i]->event->sender)));
     return NULL;
@@ -123,21 +131,6 @@ const struct err *visibility_may_see(struct job *job, struct room *room, int64_t
                                      const char *user_id, const struct stored_event *e, bool *ret)
 {
     return visibility_filter(job, room, user, user_id, &e, 1, ret);
-}
-
-const struct err *visibility_membership_at(struct job *job, struct room *room, int64_t user,
-                                           const char *user_id, int64_t position,
-                                           enum membership *ret)
-{
-    struct room_member now = room_member(room, user);
-    if (now.position <= position) {
-        *ret = now.membership;
-        return NULL;
-    }
-    const struct stored_event *e;
-    TRY(room_state_get(job_tx(job), room->id, TYPE_MEMBER, user_id, position, &e));
-    *ret = membership_of(e ? e->event : NULL);
-    return NULL;
 }
 
 const struct err *visibility_need_room(struct job *job, struct room *room, int64_t user)

@@ -5,14 +5,32 @@
 #include "rooms/room.h"
 #include "storage/events.h"
 
+/* What decides over time what one user sees of one room: from memory while nothing relevant
+ * changed, otherwise read once from the intervals of history visibility and membership. */
+struct sight {
+    bool all;               /* everything is visible, from where it was opened */
+    struct room_member now; /* the user's membership */
+    int64_t end;            /* nothing after this position is visible */
+    const struct stored_event *history, *members; /* as state, oldest first; unless known from `now`
+                                                   */
+    size_t history_n, members_n;
+};
+
+/* For events at `from` and later positions. */
+const struct err *sight_open(struct job *job, struct room *room, int64_t user, const char *user_id,
+                             int64_t from, struct sight *ret);
+/* May the user see the event at this position, as far as history visibility goes? */
+bool sight_allows(const struct sight *s, int64_t position);
+/* The user's membership when the event at this position had happened. */
+enum membership sight_membership(const struct sight *s, int64_t position);
+
 /* May the user read anything of the room (joined, was joined, or the room is world-readable)?
  * M_FORBIDDEN if not. */
 const struct err *visibility_need_room(struct job *job, struct room *room, int64_t user);
 
 /* Of these events of one room (any order), sets ret_visible[i] for those the user may see: by the
  * history visibility and the user's membership at each event, and the user's ignore list (not for
- * state events). From memory when nothing relevant changed in the span; otherwise one query each
- * for the intervals of history visibility and membership. */
+ * state events). */
 const struct err *visibility_filter(struct job *job, struct room *room, int64_t user,
                                     const char *user_id, const struct stored_event *const *events,
                                     size_t n, bool *ret_visible);
@@ -20,11 +38,6 @@ const struct err *visibility_filter(struct job *job, struct room *room, int64_t 
 /* The same for a single event. */
 const struct err *visibility_may_see(struct job *job, struct room *room, int64_t user,
                                      const char *user_id, const struct stored_event *e, bool *ret);
-
-/* The user's membership when the event at this position had happened. */
-const struct err *visibility_membership_at(struct job *job, struct room *room, int64_t user,
-                                           const char *user_id, int64_t position,
-                                           enum membership *ret);
 
 /* The user's ignored users, cached; a set of user id text. NULL when there are none. */
 const struct err *ignored_users(struct job *job, int64_t user, const struct map **ret);

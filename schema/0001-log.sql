@@ -119,7 +119,7 @@ CREATE TABLE relations (
     type bigint NOT NULL,
     rel_type text NOT NULL,
     key text,                    -- of annotations
-    PRIMARY KEY (parent, child)
+    PRIMARY KEY (parent, rel_type, child)
 );
 CREATE INDEX relations_by_child ON relations (child);
 

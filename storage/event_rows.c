@@ -1,6 +1,6 @@
 #include "storage/event_rows.h"
 
-static const struct err *read_row(struct arena *a, struct rows *r, struct stored_event *e)
+const struct err *event_rows_read_one(struct arena *a, const struct rows *r, struct stored_event *e)
 {
     *e = (struct stored_event){
         .position = row_int(r, 0),
@@ -33,7 +33,7 @@ const struct err *event_rows_read(struct tx *tx, struct rows *rows, const struct
     size_t n = 0;
     const struct err *e = NULL;
     while (!e && rows_next(rows))
-        e = read_row(tx->arena, rows, &list[n++]);
+        e = event_rows_read_one(tx->arena, rows, &list[n++]);
     rows_finish(rows);
     if (e)
         return e;

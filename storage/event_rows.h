@@ -20,6 +20,10 @@ const struct err *event_rows_one(struct tx *tx, struct sql *s, const struct db_p
 const struct err *event_rows_read(struct tx *tx, struct rows *rows, const struct stored_event **ret,
                                   size_t *ret_n);
 
+/* The row that rows_next went to; columns after EVENT_COLUMNS are the caller's. */
+const struct err *event_rows_read_one(struct arena *a, const struct rows *r,
+                                      struct stored_event *ret);
+
 /* The database bytes of an event id whose room version is unknown; p == NULL when it cannot be an
  * event id. */
 struct str event_id_any_to_bytes(struct arena *a, const char *event_id);

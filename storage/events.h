@@ -98,6 +98,10 @@ const struct err *room_state_changes(struct tx *tx, int64_t room, int64_t from, 
 const struct err *room_state_history(struct tx *tx, int64_t room, int64_t type,
                                      const char *state_key, const struct stored_event **ret,
                                      size_t *ret_n);
+/* Those of them that were current at `from` or later. */
+const struct err *room_state_history_from(struct tx *tx, int64_t room, int64_t type,
+                                          const char *state_key, int64_t from,
+                                          const struct stored_event **ret, size_t *ret_n);
 /* The events that those at these positions replaced: position in the result is that of the
  * REPLACING event, so that the caller can tell which is whose. */
 const struct err *room_state_replaced(struct tx *tx, int64_t room, const int64_t *positions,

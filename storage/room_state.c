@@ -106,6 +106,18 @@ const struct err *room_state_history(struct tx *tx, int64_t room, int64_t type,
                       ret_n);
 }
 
+SQL(room_state_history_from_sql,
+    STATE_SELECT "WHERE s.room = $1 AND s.type = $2 AND s.state_key = $3 AND s.valid_to > $4 "
+                 "ORDER BY s.valid_from")
+
+const struct err *room_state_history_from(struct tx *tx, int64_t room, int64_t type,
+                                          const char *state_key, int64_t from,
+                                          const struct stored_event **ret, size_t *ret_n)
+{
+    return event_rows(tx, &room_state_history_from_sql,
+                      P(INT(room), INT(type), TEXT(state_key), INT(from)), ret, ret_n);
+}
+
 SQL(room_state_replaced_sql,
     "SELECT s.valid_to, e.room, e.sender, e.type, e.thread, e.notify_total, e.highlight_total, "
     "e.redacted_by, e.client_device, e.client_txn, e.is_state, e.event_id, e.json, r.room_version "
