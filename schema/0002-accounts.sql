@@ -9,10 +9,12 @@ CREATE TABLE accounts (
     erased boolean NOT NULL DEFAULT false,
     locked boolean NOT NULL DEFAULT false,
     suspended boolean NOT NULL DEFAULT false,
+    parting boolean NOT NULL DEFAULT false, -- deactivated, and still has rooms to leave
     created_ts bigint NOT NULL,
     position bigint NOT NULL DEFAULT 0 -- of the newest CHANGE_ACCOUNT: nodes forget cached tokens
 );
 CREATE INDEX accounts_by_position ON accounts (position);
+CREATE INDEX accounts_parting ON accounts ("user") WHERE parting;
 
 CREATE TABLE devices (
     id bigserial PRIMARY KEY,

@@ -4,6 +4,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "server/accounts.h"
 #include "server/auth_cache.h"
 #include "storage/devices.h"
 #include "storage/feed.h"
@@ -14,11 +15,12 @@
 #include <pthread.h>
 
 enum {
-    CACHE_SHARE = 16,    /* of the memory for all caches */
-    ENTRY_BYTES = 400,   /* about what a token takes there */
-    SEEN_MAX = 100000,   /* noted devices: more wait for their next request */
-    FLUSH_MS = 15000,    /* how often the thread stores what was noted */
-    PURGE_MS = 600000,   /* how often it removes what ran out */
+    CACHE_SHARE = 16,  /* of the memory for all caches */
+    ENTRY_BYTES = 400, /* about what a token takes there */
+    SEEN_MAX = 100000, /* noted devices: more wait for their next request */
+    FLUSH_MS = 15000,  /* how often the thread stores what was noted */
+    HOUSE_FIRST_MS = 60000,
+    HOUSE_MS = 600000,   /* how often it removes what ran out */
     SEEN_AT_ONCE = 1000, /* devices a statement */
 };
 
@@ -85,16 +87,19 @@ static void flush_notes(struct auth *a)
     free(notes);
 }
 
-static void purge(struct auth *a)
+static void keep_house(struct auth *a)
 {
     arena_auto struct arena *arena = arena_create();
-    struct tx tx;
-    tx_init(&tx, a->store->db, arena);
-    const struct err *e = passes_purge(&tx);
+    struct job job;
+    job_init(&job, a->store, arena);
+    const struct err *e = passes_purge(job_tx(&job));
     if (!e)
-        e = uia_sessions_purge(&tx);
+        e = uia_sessions_purge(job_tx(&job));
+    if (!e)
+        e = accounts_part_all(&job);
     if (e)
-        log_err(LOG_WARN, "removing sessions that ran out", e);
+        log_err(LOG_WARN, "removing sessions that ran out and users who are leaving", e);
+    job_finish(&job);
 }
 
 /* True: stop. */
@@ -110,14 +115,14 @@ static bool rest(struct auth *a)
 static void *run(void *arg)
 {
     struct auth *a = arg;
-    int64_t purge_at = mono_ms() + PURGE_MS;
+    int64_t house_at = mono_ms() + HOUSE_FIRST_MS;
     bool stop;
     do {
         stop = rest(a);
         flush_notes(a);
-        if (!stop && mono_ms() >= purge_at) {
-            purge(a);
-            purge_at = mono_ms() + PURGE_MS;
+        if (!stop && mono_ms() >= house_at) {
+            keep_house(a);
+            house_at = mono_ms() + HOUSE_MS;
         }
     } while (!stop);
     return NULL;

@@ -47,11 +47,11 @@ static const struct err *open_log(struct node *n)
     TRY(e);
     s->feed = feed_create(FEED_ENTRIES, (size_t)(s->config->cache_size / FEED_SHARE), position);
     s->intern = intern_create(s->db);
+    s->auth = auth_create(s); /* first: whom a change wakes must not pass with a token that ended */
     s->device_states = device_states_create();
     s->rooms = room_cache_create(s);
     s->sessions = session_table_create(s);
     s->txns = txn_memory_create(TXNS_REMEMBERED);
-    s->auth = auth_create(s);
     return committer_start(n->uri, s->feed, &s->committer);
 }
 

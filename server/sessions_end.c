@@ -1,17 +1,23 @@
 #include "server/sessions_end.h"
 
+#include "rooms/session.h"
 #include "storage/device_lists.h"
+#include "storage/e2ee_keys.h"
 #include "storage/users.h"
 
-static void write_end(struct write *w, int64_t user, const char *user_id,
-                      const struct device *devices, size_t n)
+static const struct err *write_end(struct job *job, struct write *w, int64_t user,
+                                   const char *user_id, const struct device *devices, size_t n)
 {
     if (n == 0)
-        return;
-    devices_write_deletion(w, user, devices, n);
-    int at = write_change(
-        w, &(struct change){.kind = CHANGE_DEVICE_LIST, .user = user, .user_id = user_id});
-    device_lists_write(w, user, at);
+        return NULL;
+    struct change change = {.kind = CHANGE_DEVICE_LIST, .user = user, .user_id = user_id};
+    TRY(session_fill_audience(job, &change));
+    for (size_t i = 0; i < n; i++) {
+        e2ee_delete_device(w, user, devices[i].id, devices[i].device_id);
+        devices_write_deletion(w, devices[i].id);
+    }
+    device_lists_write(w, user, write_change(w, &change));
+    return NULL;
 }
 
 static const struct err *end(struct job *job, int64_t user, const char *user_id,
@@ -21,8 +27,11 @@ static const struct err *end(struct job *job, int64_t user, const char *user_id,
         return NULL;
     struct write *w = write_begin(job);
     users_write_changed(w, user, user_id);
-    write_end(w, user, user_id, devices, n);
-    return write_commit(job, w, NULL);
+    const struct err *e = write_end(job, w, user, user_id, devices, n);
+    if (!e)
+        return write_commit(job, w, NULL);
+    write_abandon(w);
+    return e;
 }
 
 const struct err *sessions_end_device(struct job *job, int64_t user, const char *user_id,
@@ -82,6 +91,5 @@ const struct err *sessions_write_end_all(struct job *job, struct write *w, int64
     const struct device *devices;
     size_t n;
     TRY(list_but(job, user, but_device, &devices, &n));
-    write_end(w, user, user_id, devices, n);
-    return NULL;
+    return write_end(job, w, user, user_id, devices, n);
 }

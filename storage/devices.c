@@ -60,12 +60,9 @@ SQL(devices_delete_sql,
     "WITH access AS (DELETE FROM access_tokens WHERE device = $1), "
     "refresh AS (DELETE FROM refresh_tokens WHERE device = $1) DELETE FROM devices WHERE id = $1")
 
-void devices_write_deletion(struct write *w, int64_t user, const struct device *devices, size_t n)
+void devices_write_deletion(struct write *w, int64_t device)
 {
-    for (size_t i = 0; i < n; i++) {
-        e2ee_delete_device(w, user, devices[i].id, devices[i].device_id);
-        write_statement(w, &devices_delete_sql, P(INT(devices[i].id)));
-    }
+    write_statement(w, &devices_delete_sql, P(INT(device)));
 }
 
 SQL(devices_seen_sql, "UPDATE devices d SET last_seen_ts = s.ts, last_seen_ip = s.ip "

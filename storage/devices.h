@@ -26,9 +26,9 @@ const struct err *devices_open(struct tx *tx, int64_t user, const char *device_i
 
 /* Parts of a write: */
 void devices_write_name(struct write *w, int64_t device, const char *display_name);
-/* Removes devices with their tokens and all that others keep for them. Needs users_write_changed in
- * the same write, and tells nobody that the device list changed. */
-void devices_write_deletion(struct write *w, int64_t user, const struct device *devices, size_t n);
+/* Removes the device with its tokens; its keys and messages: storage/e2ee_keys.h. Needs
+ * users_write_changed in the same write, and tells nobody that the device list changed. */
+void devices_write_deletion(struct write *w, int64_t device);
 
 /* When and from where devices were last used; older news than what is stored is ignored. */
 struct device_seen {

@@ -29,8 +29,7 @@ SQL(profile_write_sql,
     "WHERE profiles.position = $4 OR $4 < 0 RETURNING 1) "
     "SELECT expect_rows((SELECT count(*) FROM written), 1)")
 
-void profile_write(struct write *w, int64_t user, struct str fields, int64_t seen)
+void profile_write(struct write *w, int64_t user, struct str fields, int64_t seen, int at)
 {
-    int at = write_change(w, &(struct change){.kind = CHANGE_PROFILE, .user = user});
     write_statement(w, &profile_write_sql, P(INT(user), BYTES(fields), POSITION(at), INT(seen)));
 }

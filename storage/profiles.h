@@ -14,11 +14,10 @@ struct profile {
 /* One lookup by key. Everything is in the tx's arena. */
 const struct err *profile_get(struct tx *tx, int64_t user, struct profile *ret);
 
-/* Replaces the fields and tells everybody (CHANGE_PROFILE). `seen` is the position of the profile
- * that the new fields were made from: when there is a newer one, the write fails with ERR_CONFLICT;
- * PROFILE_SEEN_ANY replaces whatever is there.
- * fields must live until the write is committed. */
+/* Replaces the fields, by the change `at` of this write, a CHANGE_PROFILE. `seen` is the position
+ * of the profile that the new fields were made from: when there is a newer one, the write fails
+ * with ERR_CONFLICT; PROFILE_SEEN_ANY replaces whatever is there. */
 enum { PROFILE_SEEN_ANY = -1 };
-void profile_write(struct write *w, int64_t user, struct str fields, int64_t seen);
+void profile_write(struct write *w, int64_t user, struct str fields, int64_t seen, int at);
 
 #endif

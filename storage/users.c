@@ -160,8 +160,10 @@ void users_write_suspended(struct write *w, int64_t user, bool on)
 }
 
 SQL(users_deactivate_sql,
-    "UPDATE accounts SET deactivated = true, erased = erased OR $2, password_hash = NULL, "
-    "is_admin = false WHERE \"user\" = $1")
+    "WITH data AS (DELETE FROM account_data WHERE \"user\" = $1), "
+    "given AS (DELETE FROM passes WHERE \"user\" = $1) "
+    "UPDATE accounts SET deactivated = true, parting = true, erased = erased OR $2, "
+    "password_hash = NULL, is_admin = false WHERE \"user\" = $1")
 
 void users_write_deactivation(struct write *w, int64_t user, bool erase)
 {
@@ -169,10 +171,35 @@ void users_write_deactivation(struct write *w, int64_t user, bool erase)
 }
 
 SQL(users_reactivate_sql,
-    "UPDATE accounts SET deactivated = false, erased = false, password_hash = $2 "
-    "WHERE \"user\" = $1")
+    "UPDATE accounts SET deactivated = false, parting = false, erased = false, "
+    "password_hash = $2 WHERE \"user\" = $1")
 
 void users_write_reactivation(struct write *w, int64_t user, const char *password_hash)
 {
     write_statement(w, &users_reactivate_sql, P(INT(user), TEXT(password_hash)));
+}
+
+SQL(users_parting_sql, "SELECT u.id, u.user_id FROM accounts a JOIN users u ON u.id = a.\"user\" "
+                       "WHERE a.parting ORDER BY u.id LIMIT $1")
+
+const struct err *users_list_parting(struct tx *tx, int64_t max, const struct account **ret,
+                                     size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &users_parting_sql, P(INT(max)), &rows));
+    struct account *list = arena_alloc_array(tx->arena, (size_t)rows.n, sizeof *list);
+    size_t n = 0;
+    while (rows_next(&rows))
+        list[n++] = (struct account){
+            .user = row_int(&rows, 0), .user_id = row_text(&rows, 1), .deactivated = true};
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
+SQL(users_parted_sql, "UPDATE accounts SET parting = false WHERE \"user\" = $1")
+
+const struct err *users_parted(struct tx *tx, int64_t user)
+{
+    return db_exec(tx, &users_parted_sql, P(INT(user)), NULL);
 }

@@ -50,7 +50,14 @@ void users_write_upgrade(struct write *w, int64_t user, const char *password_has
 void users_write_admin(struct write *w, int64_t user, bool on);
 void users_write_locked(struct write *w, int64_t user, bool on);
 void users_write_suspended(struct write *w, int64_t user, bool on);
+/* Also removes passwords, account data and passes; erase: says that the user wants to be forgotten.
+ * The rooms are left afterwards: the account counts as parting until users_parted. */
 void users_write_deactivation(struct write *w, int64_t user, bool erase);
 void users_write_reactivation(struct write *w, int64_t user, const char *password_hash);
+
+/* Deactivated accounts that still have rooms to leave, at most `max` of them. */
+const struct err *users_list_parting(struct tx *tx, int64_t max, const struct account **ret,
+                                     size_t *ret_n);
+const struct err *users_parted(struct tx *tx, int64_t user);
 
 #endif

@@ -1,0 +1,239 @@
+"""Client-server API, "Login", "Using access tokens", "Refreshing access tokens"."""
+
+import time
+
+import pytest
+
+from client import Client
+
+
+def password_login(user, password, **more):
+    return {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": user},
+            "password": password, **more}
+
+
+def local(c):
+    return c.user_id[1:].split(":")[0]
+
+
+def test_flows(nobody):
+    flows = nobody.get("/login")["flows"]
+    assert {"type": "m.login.password"} in flows
+    assert {"type": "m.login.token", "get_login_token": True} in flows
+
+
+def test_password(nobody, alice):
+    for user in alice.user_id, local(alice), local(alice).upper():
+        r = nobody.post("/login", password_login(user, alice.password))
+        assert r["user_id"] == alice.user_id and r["home_server"] == nobody.server.name
+        assert r["access_token"] and r["device_id"]
+        assert "refresh_token" not in r and "well_known" not in r
+    old = {"type": "m.login.password", "user": local(alice), "password": alice.password}
+    assert nobody.post("/login", old)["user_id"] == alice.user_id
+
+
+def test_wrong_passwords_and_unknown_users_look_the_same(nobody, alice):
+    attempts = [(alice.user_id, "wrong"), ("nobody-of-that-name", "wrong"), (alice.user_id, ""),
+                ("@someone:elsewhere.example", "wrong"), (alice.user_id, "x" * 600)]
+    errors = [nobody.fails(403, "M_FORBIDDEN", "POST", "/login", password_login(*a)) for a in attempts]
+    assert all(e == errors[0] for e in errors)
+
+
+def test_third_party_identifiers_are_nobodys(nobody):
+    for identifier in ({"type": "m.id.thirdparty", "medium": "email", "address": "a@b.example"},
+                       {"type": "m.id.phone", "country": "GB", "phone": "1234"}):
+        body = {"type": "m.login.password", "identifier": identifier, "password": "wrong"}
+        nobody.fails(403, "M_FORBIDDEN", "POST", "/login", body)
+    old = {"type": "m.login.password", "medium": "email", "address": "a@b.example", "password": "x"}
+    nobody.fails(403, "M_FORBIDDEN", "POST", "/login", old)
+
+
+@pytest.mark.parametrize("body, errcode", [
+    ({}, "M_MISSING_PARAM"),
+    ({"type": "m.login.nonsense"}, "M_UNKNOWN"),
+    ({"type": 5}, "M_BAD_JSON"),
+    ({"type": "m.login.password", "password": "x"}, "M_MISSING_PARAM"),
+    ({"type": "m.login.password", "identifier": {"type": "m.id.user", "user": "x"}}, "M_MISSING_PARAM"),
+    ({"type": "m.login.password", "identifier": {"type": "m.id.user"}, "password": "x"}, "M_MISSING_PARAM"),
+    ({"type": "m.login.password", "identifier": {"type": "m.id.dog"}, "password": "x"}, "M_UNKNOWN"),
+    ({"type": "m.login.password", "identifier": "x", "password": "x"}, "M_BAD_JSON"),
+    ({"type": "m.login.token"}, "M_MISSING_PARAM"),
+])
+def test_bad_bodies(nobody, body, errcode):
+    nobody.fails(400, errcode, "POST", "/login", body)
+
+
+def test_device_ids(nobody, alice):
+    r = nobody.post("/login", password_login(alice.user_id, alice.password, device_id="PHONE",
+                                             initial_device_display_name="My phone"))
+    assert r["device_id"] == "PHONE"
+    first = Client(nobody.server, token=r["access_token"])
+    assert first.get("/devices/PHONE")["display_name"] == "My phone"
+    # the same device again: its name stays, the tokens it had end
+    r = nobody.post("/login", password_login(alice.user_id, alice.password, device_id="PHONE",
+                                             initial_device_display_name="Another name"))
+    second = Client(nobody.server, token=r["access_token"])
+    first.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami")
+    assert second.get("/devices/PHONE")["display_name"] == "My phone"
+    assert alice.get("/account/whoami")["device_id"] == alice.device_id
+    nobody.fails(400, "M_INVALID_PARAM", "POST", "/login",
+                 password_login(alice.user_id, alice.password, device_id="x" * 256))
+
+
+def test_token_in_header_or_query(nobody, alice):
+    assert nobody.get("/account/whoami", params={"access_token": alice.token}) == alice.get("/account/whoami")
+    nobody.fails(401, "M_MISSING_TOKEN", "GET", "/account/whoami")
+    for bad in "nonsense", alice.token + "x", alice.token[:-1]:
+        e = nobody.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami",
+                         headers={"Authorization": f"Bearer {bad}"})
+        assert "soft_logout" not in e
+
+
+def test_logout(alice):
+    other = alice.another_device()
+    other.post("/logout")
+    other.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami")
+    other.fails(401, "M_UNKNOWN_TOKEN", "POST", "/logout")
+    assert [d["device_id"] for d in alice.get("/devices")["devices"]] == [alice.device_id]
+
+
+def test_logout_all(alice):
+    other = alice.another_device()
+    alice.post("/logout/all")
+    for c in alice, other:
+        c.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami")
+    again = alice.another_device()
+    assert [d["device_id"] for d in again.get("/devices")["devices"]] == [again.device_id]
+
+
+# ---- login tokens ----
+
+
+def login_token(c):
+    auth = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": c.user_id},
+            "password": c.password}
+    path = "/_matrix/client/v1/login/get_token"
+    r = c.call("POST", path, {}, status=401)
+    assert r["flows"] == [{"stages": ["m.login.password"]}]
+    r = c.post(path, {"auth": {**auth, "session": r["session"]}})
+    assert r["expires_in_ms"] == 120000
+    return r["login_token"]
+
+
+def test_login_tokens(nobody, alice):
+    token = login_token(alice)
+    r = nobody.post("/login", {"type": "m.login.token", "token": token, "device_id": "TV"})
+    assert r["user_id"] == alice.user_id and r["device_id"] == "TV"
+    for bad in token, "nonsense":  # once is enough
+        nobody.fails(403, "M_FORBIDDEN", "POST", "/login", {"type": "m.login.token", "token": bad})
+
+
+def test_login_tokens_are_no_access_tokens(nobody, alice):
+    token = login_token(alice)
+    nobody.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami",
+                 headers={"Authorization": f"Bearer {token}"})
+    nobody.fails(401, "M_MISSING_TOKEN", "POST", "/_matrix/client/v1/login/get_token", {})
+
+
+# ---- refresh ----
+
+
+@pytest.fixture(scope="module")
+def brief():
+    """Access tokens that can be refreshed last two seconds."""
+    from server import Server
+
+    s = Server({"refreshable_access_token_lifetime": "2s"}).start()
+    yield s
+    s.close()
+
+
+def session(server, name):
+    c = Client(server)
+    done = c.post("/register", {"username": name, "password": "correct horse", "refresh_token": True,
+                                "auth": {"type": "m.login.dummy"}})
+    return done
+
+
+def whoami(server, token, **fails):
+    c = Client(server, token=token)
+    if fails:
+        return c.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami")
+    return c.get("/account/whoami")
+
+
+def refresh(server, token):
+    return Client(server).post("/refresh", {"refresh_token": token})
+
+
+def test_refresh(brief):
+    one = session(brief, "refresher")
+    assert one["expires_in_ms"] == 2000
+    two = refresh(brief, one["refresh_token"])
+    assert set(two) == {"access_token", "refresh_token", "expires_in_ms"}
+    assert whoami(brief, two["access_token"])["device_id"] == one["device_id"]
+    # its use ends the old refresh token
+    Client(brief).fails(401, "M_UNKNOWN_TOKEN", "POST", "/refresh", {"refresh_token": one["refresh_token"]})
+    three = refresh(brief, two["refresh_token"])
+    assert whoami(brief, three["access_token"])["user_id"] == one["user_id"]
+
+
+def test_a_lost_reply_can_be_asked_for_again(brief):
+    one = session(brief, "loser")
+    lost = refresh(brief, one["refresh_token"])
+    two = refresh(brief, one["refresh_token"])
+    Client(brief).fails(401, "M_UNKNOWN_TOKEN", "POST", "/refresh", {"refresh_token": lost["refresh_token"]})
+    three = refresh(brief, two["refresh_token"])  # using it ends the one before, too
+    Client(brief).fails(401, "M_UNKNOWN_TOKEN", "POST", "/refresh", {"refresh_token": one["refresh_token"]})
+    assert whoami(brief, three["access_token"])["user_id"] == one["user_id"]
+
+
+def test_an_expired_token_is_a_soft_logout(brief):
+    one = session(brief, "sleeper")
+    assert whoami(brief, one["access_token"])
+    time.sleep(2.1)
+    assert whoami(brief, one["access_token"], fails=True)["soft_logout"] is True
+    two = refresh(brief, one["refresh_token"])
+    assert whoami(brief, two["access_token"])["device_id"] == one["device_id"]
+    Client(brief, token=two["access_token"]).post("/logout")
+    Client(brief).fails(401, "M_UNKNOWN_TOKEN", "POST", "/refresh", {"refresh_token": two["refresh_token"]})
+    assert "soft_logout" not in whoami(brief, two["access_token"], fails=True)
+
+
+def test_bad_refresh_tokens(nobody):
+    e = nobody.fails(401, "M_UNKNOWN_TOKEN", "POST", "/refresh", {"refresh_token": "nonsense"})
+    assert "soft_logout" not in e
+    nobody.fails(400, "M_MISSING_PARAM", "POST", "/refresh", {})
+    nobody.fails(400, "M_BAD_JSON", "POST", "/refresh", {"refresh_token": 7})
+
+
+def test_tokens_survive_a_restart(fresh_server):
+    s = fresh_server()
+    done = session(s, "survivor")
+    plain = Client(s).login("survivor", "correct horse")
+    plain.close()
+    s.restart()
+    assert whoami(s, done["access_token"])["device_id"] == done["device_id"]
+    assert whoami(s, plain.token)["device_id"] == plain.device_id
+    refresh(s, done["refresh_token"])
+
+
+def test_attempts_are_limited_for_each_account(fresh_server):
+    s = fresh_server(rate_limits="on", rc_login__per_second="0.01", rc_login__burst_count="3",
+                     rc_registration__burst_count="100", public_baseurl="https://hs.example")
+    for name in "ann", "ben":
+        Client(s).register(name)
+    c = Client(s)
+    for _ in range(3):
+        c.fails(403, "M_FORBIDDEN", "POST", "/login", password_login("ann", "wrong"),
+                headers={"X-Forwarded-For": "10.0.0.1"})
+    r = c.request("POST", "/login", password_login("ann", "a password for tests"))
+    assert r.status_code == 429 and r.json()["errcode"] == "M_LIMIT_EXCEEDED"
+    assert int(r.headers["Retry-After"]) > 0
+
+
+def test_login_tells_where_the_server_is(fresh_server):
+    s = fresh_server(public_baseurl="https://hs.example/")
+    Client(s).register("ann")
+    r = Client(s).post("/login", password_login("ann", "a password for tests"))
+    assert r["well_known"] == {"m.homeserver": {"base_url": "https://hs.example"}}

@@ -1,0 +1,218 @@
+"""Client-server API, "Account registration", and registration with the shared secret."""
+
+import hashlib
+import hmac
+import itertools
+
+import pytest
+
+from client import Client
+
+names = itertools.count(1)
+DUMMY = {"auth": {"type": "m.login.dummy"}}
+
+
+def name(stem="reg"):
+    return f"{stem}-{next(names)}"
+
+
+def test_registration_asks_for_a_flow_first(nobody):
+    body = {"username": name(), "password": "correct horse"}
+    r = nobody.call("POST", "/register", body, status=401)
+    assert r["flows"] == [{"stages": ["m.login.dummy"]}]
+    assert r["params"] == {} and r["session"]
+    body["auth"] = {"type": "m.login.dummy", "session": r["session"]}
+    done = nobody.post("/register", body)
+    assert done["user_id"] == f"@{body['username']}:{nobody.server.name}"
+    assert done["home_server"] == nobody.server.name
+    assert done["access_token"] and done["device_id"]
+    assert "refresh_token" not in done and "expires_in_ms" not in done
+
+
+def test_the_flow_can_be_completed_at_once(nobody):
+    body = {"username": name(), "password": "correct horse", "device_id": "MYDEVICE", **DUMMY}
+    done = nobody.post("/register", body)
+    assert done["device_id"] == "MYDEVICE"
+    c = Client(nobody.server, token=done["access_token"])
+    assert c.get("/account/whoami") == {
+        "user_id": done["user_id"], "device_id": "MYDEVICE", "is_guest": False}
+
+
+def test_names_that_are_taken(nobody, alice):
+    taken = alice.user_id[1:].split(":")[0]
+    for body in {"username": taken}, {"username": taken, "password": "correct horse", **DUMMY}:
+        nobody.fails(400, "M_USER_IN_USE", "POST", "/register", body)
+    nobody.fails(400, "M_USER_IN_USE", "GET", f"/register/available?username={taken}")
+    assert nobody.get(f"/register/available?username={name()}") == {"available": True}
+    nobody.fails(400, "M_MISSING_PARAM", "GET", "/register/available")
+
+
+@pytest.mark.parametrize("bad", ["", "with space", "ümlaut", "colon:", "@at", "12345", "x" * 250])
+def test_names_that_are_no_names(nobody, bad):
+    nobody.fails(400, "M_INVALID_USERNAME", "POST", "/register",
+                 {"username": bad, "password": "correct horse", **DUMMY})
+    nobody.fails(400, "M_INVALID_USERNAME", "GET", "/register/available", params={"username": bad})
+
+
+def test_capitals_become_small(nobody):
+    n = name("Capital")
+    done = nobody.post("/register", {"username": n, "password": "correct horse", **DUMMY})
+    assert done["user_id"] == f"@{n.lower()}:{nobody.server.name}"
+
+
+def test_a_name_is_made_when_none_is_given(nobody):
+    done = nobody.post("/register", {"password": "correct horse", **DUMMY})
+    assert done["user_id"].startswith("@") and done["user_id"].endswith(":" + nobody.server.name)
+
+
+def test_passwords(nobody):
+    register = lambda password, errcode: nobody.fails(
+        400, errcode, "POST", "/register", {"username": name(), "password": password, **DUMMY})
+    register("short", "M_WEAK_PASSWORD")
+    register("ééééééé", "M_WEAK_PASSWORD")  # 14 bytes, but 7 characters
+    register("x" * 513, "M_INVALID_PARAM")
+    register(12345678, "M_BAD_JSON")
+    nobody.fails(400, "M_MISSING_PARAM", "POST", "/register", {"username": name(), **DUMMY})
+    nobody.post("/register", {"username": name(), "password": "x" * 512, **DUMMY})
+
+
+def test_bad_bodies(nobody):
+    bad = [
+        ("username", 5, "M_BAD_JSON"), ("device_id", 5, "M_BAD_JSON"),
+        ("device_id", "x" * 256, "M_INVALID_PARAM"), ("device_id", "", "M_INVALID_PARAM"),
+        ("inhibit_login", "yes", "M_BAD_JSON"), ("auth", "dummy", "M_BAD_JSON"),
+        ("initial_device_display_name", "x" * 256, "M_INVALID_PARAM"),
+    ]
+    for key, value, errcode in bad:
+        body = {"username": name(), "password": "correct horse", **DUMMY, key: value}
+        nobody.fails(400, errcode, "POST", "/register", body)
+    nobody.fails(400, "M_INVALID_PARAM", "POST", "/register?kind=robot", DUMMY)
+
+
+def test_inhibit_login(nobody):
+    n = name()
+    done = nobody.post("/register", {"username": n, "password": "correct horse",
+                                     "inhibit_login": True, **DUMMY})
+    assert set(done) == {"user_id", "home_server"}
+    Client(nobody.server).login(n, "correct horse")
+
+
+def test_refresh_tokens_at_registration(nobody):
+    done = nobody.post("/register", {"username": name(), "password": "correct horse",
+                                     "refresh_token": True, **DUMMY})
+    assert done["refresh_token"] and done["expires_in_ms"] == 300000
+
+
+def test_new_users_are_called_by_their_name(alice):
+    local = alice.user_id[1:].split(":")[0]
+    assert alice.get(f"/profile/{alice.user_id}") == {"displayname": local}
+
+
+def test_no_mail_and_no_text_messages(nobody):
+    for path in ("/register/email/requestToken", "/register/msisdn/requestToken"):
+        nobody.fails(400, "M_THREEPID_MEDIUM_NOT_SUPPORTED", "POST", path, {})
+
+
+def test_guests_are_refused_by_default(nobody):
+    nobody.fails(403, "M_GUEST_ACCESS_FORBIDDEN", "POST", "/register?kind=guest", {})
+
+
+# ---- other settings ----
+
+
+@pytest.fixture(scope="module")
+def closed():
+    from server import Server
+
+    s = Server({"enable_registration": "false", "registration_shared_secret": "s3cret",
+                "allow_guest_access": "true"}).start()
+    yield s
+    s.close()
+
+
+def test_closed_registration(closed):
+    c = Client(closed)
+    for body in {}, {"username": "x", "password": "correct horse", **DUMMY}:
+        c.fails(403, "M_FORBIDDEN", "POST", "/register", body)
+    c.fails(403, "M_FORBIDDEN", "GET", "/register/available?username=x")
+    c.fails(403, "M_FORBIDDEN", "GET",
+            "/_matrix/client/v1/register/m.login.registration_token/validity?token=x")
+
+
+def mac(secret, *parts):
+    return hmac.new(secret.encode(), b"\0".join(p.encode() for p in parts), hashlib.sha1).hexdigest()
+
+
+def secret_body(c, user, admin=False, secret="s3cret", **more):
+    nonce = c.get("/_synapse/admin/v1/register")["nonce"]
+    return {"nonce": nonce, "username": user, "password": "correct horse", "admin": admin,
+            "mac": mac(secret, nonce, user, "correct horse", "admin" if admin else "notadmin"),
+            **more}
+
+
+def test_shared_secret(closed):
+    c = Client(closed)
+    done = c.post("/_synapse/admin/v1/register", secret_body(c, "ann", displayname="Ann Ä."))
+    user = Client(closed, done["user_id"], done["access_token"])
+    assert user.get("/account/whoami")["user_id"] == "@ann:test.example"
+    assert user.get(f"/profile/{user.user_id}/displayname") == {"displayname": "Ann Ä."}
+    user.fails(403, "M_FORBIDDEN", "GET", f"/_matrix/client/v1/admin/lock/{user.user_id}")
+    done = c.post("/_synapse/admin/v1/register", secret_body(c, "root", admin=True))
+    admin = Client(closed, done["user_id"], done["access_token"])
+    assert admin.get(f"/_matrix/client/v1/admin/lock/{user.user_id}") == {"locked": False}
+
+
+def test_shared_secret_is_checked(closed):
+    c = Client(closed)
+    path = "/_synapse/admin/v1/register"
+    c.fails(403, "M_FORBIDDEN", "POST", path, secret_body(c, "eve", secret="wrong"))
+    body = secret_body(c, "eve")
+    c.fails(403, "M_FORBIDDEN", "POST", path, {**body, "admin": True})
+    c.fails(400, "M_UNKNOWN", "POST", path, body)  # the nonce was used up
+    body = secret_body(c, "eve")
+    del body["mac"]
+    c.fails(400, "M_MISSING_PARAM", "POST", path, body)
+    c.post(path, secret_body(c, "twice"))
+    c.fails(400, "M_USER_IN_USE", "POST", path, secret_body(c, "twice"))
+
+
+def test_shared_secret_must_be_set(nobody):
+    nobody.fails(400, "M_UNKNOWN", "GET", "/_synapse/admin/v1/register")
+    nobody.fails(400, "M_UNKNOWN", "POST", "/_synapse/admin/v1/register",
+                 {"nonce": "x", "username": "x", "password": "x", "mac": "x"})
+
+
+def test_guests(closed):
+    c = Client(closed)
+    done = c.post("/register?kind=guest", {"username": "ignored", "device_id": "IGNORED"})
+    assert done["device_id"] != "IGNORED" and "ignored" not in done["user_id"]
+    guest = Client(closed, done["user_id"], done["access_token"])
+    assert guest.get("/account/whoami")["is_guest"] is True
+    guest.fails(403, "M_GUEST_ACCESS_FORBIDDEN", "GET", "/capabilities")
+    guest.fails(403, "M_GUEST_ACCESS_FORBIDDEN", "GET",
+                f"/_matrix/client/v1/admin/lock/{guest.user_id}")
+    me = f"/profile/{guest.user_id}"
+    guest.put(me + "/displayname", {"displayname": "A visitor"})
+    guest.fails(403, "M_GUEST_ACCESS_FORBIDDEN", "PUT", me + "/avatar_url", {"avatar_url": "mxc://a/b"})
+    guest.delete(me + "/displayname")
+    assert len(guest.get("/devices")["devices"]) == 1
+    guest.post("/logout")
+    guest.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami")
+
+
+def test_registration_tokens(fresh_server):
+    s = fresh_server(registration_requires_token="true")
+    c = Client(s)
+    body = {"username": "joe", "password": "correct horse"}
+    r = c.call("POST", "/register", body, status=401)
+    assert r["flows"] == [{"stages": ["m.login.registration_token"]}]
+    auth = {"type": "m.login.registration_token", "session": r["session"], "token": "nope"}
+    again = c.fails(401, "M_UNAUTHORIZED", "POST", "/register", {**body, "auth": auth})
+    assert again["session"] == r["session"] and "completed" not in again
+    del auth["token"]
+    c.fails(400, "M_MISSING_PARAM", "POST", "/register", {**body, "auth": auth})
+    c.fails(401, "M_UNRECOGNIZED", "POST", "/register", {**body, **DUMMY})
+    validity = "/_matrix/client/v1/register/m.login.registration_token/validity"
+    for token in "nope", "not well formed!", "x" * 65:
+        assert c.get(validity, params={"token": token}) == {"valid": False}
+    c.fails(400, "M_MISSING_PARAM", "GET", validity)
