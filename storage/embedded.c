@@ -97,7 +97,7 @@ static const struct err *spawn_postmaster(struct embedded *e)
     const struct cluster *c = &e->cluster;
     char postgres[4096];
     snprintf(postgres, sizeof postgres, "%s/postgres", c->bin);
-    cluster_remove_stale_pid_file(c);
+    cluster_remove_stale_pid_files(c);
     const char *argv[] = {postgres, "-D", c->pgdata, NULL};
     pid_t pid;
     TRY(cluster_spawn(c, argv, false, &pid));

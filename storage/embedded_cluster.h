@@ -17,6 +17,7 @@
 struct cluster {
     struct arena *arena; /* of everything below */
     const char *dir, *pgdata, *log, *socket_dir;
+    const char *pid_file, *socket_lock; /* by which a second postmaster sees the first */
     const char *name; /* unique to the data directory: marks its processes (cluster_name) */
     const char *uri;  /* of the database that the server uses */
     const char *bin;  /* the directory of initdb and postgres */

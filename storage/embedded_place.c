@@ -140,9 +140,11 @@ static const struct err *make_private_dir(const struct cluster *c, const char *p
     return NULL;
 }
 
+/* A comma would separate two of libpq's hosts. */
 static bool fits_a_socket(const char *dir)
 {
-    return strlen(dir) + strlen("/.s.PGSQL.5432") < sizeof((struct sockaddr_un *)0)->sun_path;
+    return !strchr(dir, ',') &&
+           strlen(dir) + strlen("/.s.PGSQL.5432") < sizeof((struct sockaddr_un *)0)->sun_path;
 }
 
 /* A path that fits, the same at every start. */
@@ -237,6 +239,8 @@ const struct err *cluster_locate(struct arena *a, const char *data_dir, struct c
     c.name = name_of(a, c.dir);
     c.socket_dir = fits_a_socket(c.dir) ? c.dir : short_socket_dir(&c);
     TRY(make_private_dir(&c, c.socket_dir));
+    c.pid_file = arena_printf(a, "%s/postmaster.pid", c.pgdata);
+    c.socket_lock = arena_printf(a, "%s/.s.PGSQL.5432.lock", c.socket_dir);
     c.uri = cluster_uri(&c, "concorde");
     TRY(find_programs(&c));
     *ret = c;

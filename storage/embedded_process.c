@@ -135,11 +135,11 @@ static bool is_of_cluster(const struct cluster *c, pid_t pid)
     return strncmp(arguments, title, strlen(title)) == 0 || has_argument(arguments, n, c->pgdata);
 }
 
-/* Reads postmaster.pid: its first line is the postmaster, its eighth the state. */
-static pid_t read_pid_file(const struct cluster *c, char *ret_state, size_t size)
+/* Reads postmaster.pid, or a socket's lock file: its first line is the postmaster, its eighth the
+ * state. */
+static pid_t read_pid_file(const char *path, char *ret_state, size_t size)
 {
-    char path[4096], line[1024];
-    snprintf(path, sizeof path, "%s/postmaster.pid", c->pgdata);
+    char line[1024];
     FILE *f = fopen(path, "re");
     if (!f)
         return 0;
@@ -158,7 +158,7 @@ static pid_t read_pid_file(const struct cluster *c, char *ret_state, size_t size
 pid_t cluster_live_postmaster(const struct cluster *c, enum postmaster_state *ret_state)
 {
     char state[16];
-    pid_t pid = read_pid_file(c, state, sizeof state);
+    pid_t pid = read_pid_file(c->pid_file, state, sizeof state);
     if (pid <= 0 || !is_of_cluster(c, pid))
         return 0;
     *ret_state = strcmp(state, "ready") == 0      ? POSTMASTER_READY
@@ -167,13 +167,37 @@ pid_t cluster_live_postmaster(const struct cluster *c, enum postmaster_state *re
     return pid;
 }
 
-void cluster_remove_stale_pid_file(const struct cluster *c)
+/* Has it ended, though its parent has not asked yet? */
+static bool is_zombie(pid_t pid)
 {
-    char state[16], arguments[4096];
+    char path[40], line[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return false;
+    size_t n = fread(line, 1, sizeof line - 1, f);
+    fclose(f);
+    line[n] = '\0';
+    const char *after_name = strrchr(line, ')');
+    return after_name && strncmp(after_name, ") Z", 3) == 0;
+}
+
+static bool is_another_program(const struct cluster *c, pid_t pid)
+{
+    char arguments[4096];
     size_t n;
-    pid_t pid = read_pid_file(c, state, sizeof state);
-    if (pid > 0 && read_arguments(pid, arguments, sizeof arguments, &n) && !is_of_cluster(c, pid))
-        unlink(arena_printf(c->arena, "%s/postmaster.pid", c->pgdata));
+    return read_arguments(pid, arguments, sizeof arguments, &n) && !is_of_cluster(c, pid);
+}
+
+void cluster_remove_stale_pid_files(const struct cluster *c)
+{
+    const char *files[] = {c->pid_file, c->socket_lock};
+    for (int i = 0; i < 2; i++) {
+        char state[16];
+        pid_t pid = read_pid_file(files[i], state, sizeof state);
+        if (pid > 0 && (is_zombie(pid) || is_another_program(c, pid)))
+            unlink(files[i]);
+    }
 }
 
 size_t cluster_signal_all(const struct cluster *c, int signal_number)

@@ -23,10 +23,10 @@ enum postmaster_state { POSTMASTER_STARTING, POSTMASTER_READY, POSTMASTER_STOPPI
  * or was left behind by one that is gone. */
 pid_t cluster_live_postmaster(const struct cluster *c, enum postmaster_state *ret_state);
 
-/* Removes postmaster.pid when its process id now belongs to some other program (common in
- * containers, where ids are few): postgres would refuse to start. In every other case postgres
- * judges the file itself. */
-void cluster_remove_stale_pid_file(const struct cluster *c);
+/* Removes postmaster.pid and the socket's lock when their process id now belongs to some other
+ * program (common in containers, where ids are few) or to a zombie: postgres would refuse to start.
+ * In every other case postgres judges the files itself. */
+void cluster_remove_stale_pid_files(const struct cluster *c);
 
 /* Sends a signal (0: none, to count) to every process of this cluster. Returns to how many. */
 size_t cluster_signal_all(const struct cluster *c, int signal_number);

@@ -1,0 +1,360 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "pg_fixture.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+/* The data directory of one test, and what its cluster is copied from. */
+static char dir[64], template[64];
+
+static int make_dir(void **state)
+{
+    snprintf(dir, sizeof dir, "/tmp/concorde-embedded-XXXXXX");
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int make_template(void **state)
+{
+    struct embedded *e;
+    const char *uri;
+    make_dir(NULL);
+    pg_must("the template", embedded_start(dir, &e, &uri));
+    embedded_stop(e);
+    memcpy(template, dir, sizeof template);
+    return 0;
+}
+
+static int remove_template(void **state)
+{
+    pg_remove_dir(template);
+    return 0;
+}
+
+static int copy_template(void **state)
+{
+    char command[200];
+    if (make_dir(NULL) != 0)
+        return -1;
+    snprintf(command, sizeof command, "cp -a %s/postgres %s/", template, dir);
+    return system(command);
+}
+
+static int remove_dir(void **state)
+{
+    pg_remove_dir(dir);
+    return 0;
+}
+
+static const char make_table[] = "CREATE TABLE t (id bigserial PRIMARY KEY)";
+static const char insert_row[] = "INSERT INTO t DEFAULT VALUES";
+
+static int count_rows(const char *uri)
+{
+    PGconn *pg;
+    NO_ERR(db_connect(uri, &pg));
+    PGresult *result = PQexec(pg, "SELECT count(*) FROM t");
+    assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
+    int n = atoi(PQgetvalue(result, 0, 0));
+    PQclear(result);
+    PQfinish(pg);
+    return n;
+}
+
+static bool lives(pid_t pid)
+{
+    return pid > 1 && kill(pid, 0) == 0;
+}
+
+static void a_cluster_is_made_once_and_keeps_its_data(void **state)
+{
+    struct embedded *e;
+    const char *uri;
+    NO_ERR(embedded_start(dir, &e, &uri));
+    NO_ERR(pg_command(uri, make_table));
+    NO_ERR(pg_command(uri, insert_row));
+    pid_t pid = pg_postmaster_in(dir);
+    assert_true(lives(pid));
+    embedded_stop(e);
+    assert_false(lives(pid));
+
+    int64_t started = mono_ms();
+    NO_ERR(embedded_start(dir, &e, &uri));
+    assert_true(mono_ms() - started < 2000);
+    assert_int_equal(count_rows(uri), 1);
+    embedded_stop(e);
+    embedded_stop(NULL);
+}
+
+static void it_is_durable_private_and_utf8(void **state)
+{
+    static const struct {
+        const char *setting, *value;
+    } rows[] = {
+        {"fsync", "on"},          {"synchronous_commit", "on"},        {"full_page_writes", "on"},
+        {"listen_addresses", ""}, {"server_encoding", "UTF8"},         {"lc_collate", "C"},
+        {"data_checksums", "on"}, {"unix_socket_permissions", "0700"}, {"jit", "off"},
+    };
+    struct embedded *e;
+    const char *uri;
+    NO_ERR(embedded_start(dir, &e, &uri));
+    PGconn *pg;
+    NO_ERR(db_connect(uri, &pg));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char sql[80];
+        snprintf(sql, sizeof sql, "SHOW %s", rows[i].setting);
+        PGresult *result = PQexec(pg, sql);
+        assert_int_equal(PQntuples(result), 1);
+        assert_string_equal(PQgetvalue(result, 0, 0), rows[i].value);
+        PQclear(result);
+    }
+    PQfinish(pg);
+    char path[512];
+    struct stat s;
+    snprintf(path, sizeof path, "%s/postgres", dir);
+    assert_int_equal(stat(path, &s), 0);
+    assert_int_equal(s.st_mode & 0777, 0700);
+    assert_int_not_equal(s.st_uid, 0);
+    embedded_stop(e);
+}
+
+/* Starts the cluster in another process, which is then killed: the postmaster stays. */
+static void start_and_be_killed(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct embedded *e;
+        const char *uri;
+        if (embedded_start(dir, &e, &uri) || pg_command(uri, make_table) ||
+            pg_command(uri, insert_row))
+            _exit(1);
+        kill(getpid(), SIGKILL);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_true(WIFSIGNALED(status));
+}
+
+static void what_a_killed_server_left_running_is_taken_over(void **state)
+{
+    start_and_be_killed();
+    pid_t left = pg_postmaster_in(dir);
+    assert_true(lives(left));
+    struct embedded *e;
+    const char *uri;
+    NO_ERR(embedded_start(dir, &e, &uri));
+    assert_int_equal(pg_postmaster_in(dir), left);
+    assert_int_equal(count_rows(uri), 1);
+
+    kill(left, SIGKILL); /* not our child, yet looked after */
+    int64_t started = mono_ms();
+    while (pg_command(uri, insert_row) && mono_ms() - started < 5000)
+        usleep(10 * 1000);
+    assert_true(mono_ms() - started < 5000);
+    assert_int_equal(count_rows(uri), 2);
+    pid_t pid = pg_postmaster_in(dir);
+    assert_int_not_equal(pid, left);
+    embedded_stop(e);
+    assert_false(lives(pid));
+}
+
+static void a_cluster_that_is_just_stopping_is_started_again(void **state)
+{
+    start_and_be_killed();
+    kill(pg_postmaster_in(dir), SIGINT);
+    struct embedded *e;
+    const char *uri;
+    NO_ERR(embedded_start(dir, &e, &uri));
+    assert_int_equal(count_rows(uri), 1);
+    embedded_stop(e);
+}
+
+static void a_pid_file_that_names_somebody_else_is_no_obstacle(void **state)
+{
+    start_and_be_killed();
+    pid_t left = pg_postmaster_in(dir);
+    kill(left, SIGKILL);
+    for (int i = 0; i < 300 && lives(left); i++)
+        usleep(10 * 1000);
+    char command[600];
+    snprintf(command, sizeof command, "sed -i '1s/.*/%d/' %s/postgres/data/postmaster.pid",
+             (int)getppid(), dir);
+    assert_int_equal(system(command), 0);
+    struct embedded *e;
+    const char *uri;
+    NO_ERR(embedded_start(dir, &e, &uri));
+    assert_int_equal(count_rows(uri), 1);
+    embedded_stop(e);
+}
+
+static void it_comes_back_from_every_kill_with_what_was_acknowledged(void **state)
+{
+    struct embedded *e;
+    const char *uri;
+    int acknowledged = 0;
+    NO_ERR(embedded_start(dir, &e, &uri));
+    NO_ERR(pg_command(uri, make_table));
+    for (int i = 0; i < 20; i++) {
+        int64_t started = mono_ms();
+        while (pg_command(uri, insert_row)) {
+            assert_true(mono_ms() - started < 10000);
+            usleep(5 * 1000);
+        }
+        acknowledged++;
+        if (i % 5 == 4)
+            usleep(20 * 1000 * (useconds_t)(i % 3));
+        kill(pg_postmaster_in(dir), SIGKILL);
+    }
+    embedded_stop(e); /* perhaps in the middle of a start */
+    NO_ERR(embedded_start(dir, &e, &uri));
+    assert_true(count_rows(uri) >= acknowledged);
+    embedded_stop(e);
+}
+
+static void a_busy_orphan_does_not_hold_up_the_next_start(void **state)
+{
+    struct embedded *e;
+    const char *uri;
+    NO_ERR(embedded_start(dir, &e, &uri));
+    NO_ERR(pg_command(uri, make_table));
+    PGconn *pg;
+    NO_ERR(db_connect(uri, &pg));
+    PQsendQuery(pg, "SELECT count(*) FROM generate_series(1, 1000000000) i"); /* only computes */
+    PQflush(pg);
+    usleep(100 * 1000);
+    int64_t started = mono_ms();
+    kill(pg_postmaster_in(dir), SIGKILL);
+    usleep(20 * 1000);
+    while (pg_command(uri, insert_row) && mono_ms() - started < 10000)
+        usleep(10 * 1000);
+    assert_true(mono_ms() - started < 5000);
+    PQfinish(pg);
+    embedded_stop(e);
+}
+
+static void one_server_a_data_directory(void **state)
+{
+    struct embedded *e, *second;
+    const char *uri;
+    NO_ERR(embedded_start(dir, &e, &uri));
+    const struct err *error = embedded_start(dir, &second, &uri);
+    assert_non_null(error);
+    assert_non_null(strstr(error->text, "Another server is using"));
+    assert_true(lives(pg_postmaster_in(dir)));
+    embedded_stop(e);
+}
+
+static void a_first_start_that_was_interrupted_is_begun_anew(void **state)
+{
+    struct embedded *e;
+    const char *uri;
+    NO_ERR(embedded_start(dir, &e, &uri));
+    embedded_stop(e);
+    char command[600];
+    snprintf(command, sizeof command, "cd %s/postgres && mv data data.new && rm -r data.new/global",
+             dir);
+    assert_int_equal(system(command), 0);
+    NO_ERR(embedded_start(dir, &e, &uri));
+    NO_ERR(pg_command(uri, make_table));
+    embedded_stop(e);
+}
+
+static void odd_and_long_paths_work(void **state)
+{
+    static const char *const rows[] = {
+        "it's a \"path\" with \\ and more",
+        "one, two",
+        "a-path-that-is-longer-than-the-107-bytes-that-the-address-of-a-unix-socket-can-hold-"
+        "whatever-one-does",
+    };
+    char top[64];
+    snprintf(top, sizeof top, "%s", dir);
+    assert_int_equal(chmod(top, 0755), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/%s", top, rows[i]);
+        struct embedded *e;
+        const char *uri;
+        NO_ERR(embedded_start(path, &e, &uri));
+        NO_ERR(pg_command(uri, make_table));
+        if (i > 0) { /* the socket is elsewhere: tidy up after the test */
+            char socket_dir[200];
+            assert_int_equal(sscanf(uri, "host='%199[^']'", socket_dir), 1);
+            struct stat s;
+            assert_int_equal(stat(socket_dir, &s), 0);
+            assert_int_equal(s.st_mode & 0777, 0700);
+            embedded_stop(e);
+            rmdir(socket_dir);
+        } else {
+            embedded_stop(e);
+        }
+    }
+}
+
+static void a_way_that_is_closed_to_postgres_is_gone_around(void **state)
+{
+    if (geteuid() != 0)
+        skip(); /* only root's PostgreSQL is somebody else */
+    char data[300], link[320], elsewhere[256];
+    assert_int_equal(chmod(dir, 0700), 0);
+    snprintf(data, sizeof data, "%s/data", dir);
+    snprintf(link, sizeof link, "%s/postgres", data);
+    struct embedded *e;
+    const char *uri;
+    for (int i = 0; i < 2; i++) {
+        NO_ERR(embedded_start(data, &e, &uri));
+        if (i == 0)
+            NO_ERR(pg_command(uri, make_table));
+        assert_int_equal(count_rows(uri), 0);
+        embedded_stop(e);
+    }
+    ssize_t n = readlink(link, elsewhere, sizeof elsewhere - 1);
+    assert_true(n > 0);
+    elsewhere[n] = '\0';
+    assert_non_null(strstr(elsewhere, "/concorde-"));
+    pg_remove_dir(elsewhere);
+}
+
+static void a_broken_configuration_is_an_error_that_says_why(void **state)
+{
+    struct embedded *e;
+    const char *uri;
+    NO_ERR(embedded_start(dir, &e, &uri));
+    embedded_stop(e);
+    char command[600];
+    snprintf(command, sizeof command, "echo 'max_connections = many' >%s/postgres/data/local.conf",
+             dir);
+    assert_int_equal(system(command), 0);
+    const struct err *error = embedded_start(dir, &e, &uri);
+    assert_non_null(error);
+    assert_non_null(strstr(error->text, "PostgreSQL does not start"));
+    assert_non_null(strstr(error->text, "local.conf"));
+}
+
+int main(void)
+{
+#define IN_A_DIR(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
+#define ON_A_COPY(f) cmocka_unit_test_setup_teardown(f, copy_template, remove_dir)
+    const struct CMUnitTest tests[] = {
+        IN_A_DIR(a_cluster_is_made_once_and_keeps_its_data),
+        ON_A_COPY(it_is_durable_private_and_utf8),
+        ON_A_COPY(what_a_killed_server_left_running_is_taken_over),
+        ON_A_COPY(a_cluster_that_is_just_stopping_is_started_again),
+        ON_A_COPY(a_pid_file_that_names_somebody_else_is_no_obstacle),
+        ON_A_COPY(it_comes_back_from_every_kill_with_what_was_acknowledged),
+        ON_A_COPY(a_busy_orphan_does_not_hold_up_the_next_start),
+        ON_A_COPY(one_server_a_data_directory),
+        ON_A_COPY(a_first_start_that_was_interrupted_is_begun_anew),
+        IN_A_DIR(odd_and_long_paths_work),
+        IN_A_DIR(a_way_that_is_closed_to_postgres_is_gone_around),
+        ON_A_COPY(a_broken_configuration_is_an_error_that_says_why),
+    };
+    return cmocka_run_group_tests(tests, make_template, remove_template);
+}
