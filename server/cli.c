@@ -53,6 +53,8 @@ static const struct command {
     int (*run)(struct cli *cli);
 } commands[] = {
     {{"serve"}, 0, "serve", "run the server", serve_command},
+    {{"user", "add"}, 1, "user add NAME [--admin]", "make an account", user_add_command},
+    {{"user", "password"}, 1, "user password NAME", "set a new password", user_password_command},
     {{"check-config"},
      0,
      "check-config [--example]",

@@ -28,6 +28,8 @@ int cli_main(int argc, char **argv);
 /* ---- the commands, each in a file of its own --------------------------------------------------
  */
 
-int serve_command(struct cli *cli); /* serve.c */
+int serve_command(struct cli *cli);    /* serve.c */
+int user_add_command(struct cli *cli); /* user_commands.c */
+int user_password_command(struct cli *cli);
 
 #endif

@@ -58,8 +58,19 @@ static const struct err *write_all(int fd, const char *path, struct str bytes)
     return fsync(fd) ? failed(path) : NULL;
 }
 
+/* "PID URI" */
+static struct data_dir_owner read_owner(struct arena *a, struct str text)
+{
+    const char *space = memchr(text.p, ' ', text.n);
+    int64_t pid;
+    if (!space || !str_to_int64((struct str){text.p, (size_t)(space - text.p)}, &pid))
+        return (struct data_dir_owner){0};
+    size_t used = (size_t)(space + 1 - text.p);
+    return (struct data_dir_owner){(pid_t)pid, arena_memdup(a, space + 1, text.n - used)};
+}
+
 const struct err *data_dir_lock(struct arena *a, const char *dir, int *ret_fd,
-                                const char **ret_published)
+                                struct data_dir_owner *ret_owner)
 {
     const char *path = arena_printf(a, "%s/concorde.lock", dir);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -78,13 +89,15 @@ const struct err *data_dir_lock(struct arena *a, const char *dir, int *ret_fd,
     close(fd);
     TRY(e);
     *ret_fd = -1;
-    *ret_published = text.n ? str_dup(a, buf_str(&text)) : NULL;
+    *ret_owner = read_owner(a, buf_str(&text));
     return NULL;
 }
 
 const struct err *data_dir_publish(int lock_fd, const char *uri)
 {
-    return write_all(lock_fd, "concorde.lock", str_of(uri));
+    buf_auto struct buf text = {0};
+    buf_printf(&text, "%d %s", (int)getpid(), uri);
+    return write_all(lock_fd, "concorde.lock", buf_str(&text));
 }
 
 static const struct err *make_key(const char *path, struct signing_key *ret)

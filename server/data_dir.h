@@ -5,15 +5,23 @@
 #include "base/config.h"
 #include "matrix/sign.h"
 
+#include <sys/types.h>
+
 /* Makes the data directory and the media store. Others may pass through the data directory (the
  * embedded PostgreSQL runs as another user when we are root), not read it. */
 const struct err *data_dir_make(const struct config *config);
 
-/* Takes the lock for as long as the fd is open. When a server holds it: *ret_fd is -1 and
- * *ret_published what that server has published, NULL when it has not yet. */
+/* The server that holds the data directory, as it has published itself. */
+struct data_dir_owner {
+    pid_t pid;       /* 0: not published yet */
+    const char *uri; /* of its database; NULL: not published yet */
+};
+
+/* Takes the lock for as long as the fd is open. When a server holds it, *ret_fd is -1 and
+ * *ret_owner is filled. */
 const struct err *data_dir_lock(struct arena *a, const char *dir, int *ret_fd,
-                                const char **ret_published);
-/* Tells commands where the database is. */
+                                struct data_dir_owner *ret_owner);
+/* Tells commands that this process is the server, and where the database is. */
 const struct err *data_dir_publish(int lock_fd, const char *uri);
 
 /* Reads the signing key, making it (mode 0600) when the file is not there. */

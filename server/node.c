@@ -19,16 +19,17 @@ enum { FEED_ENTRIES = 1 << 16, FEED_SHARE = 4, TXNS_REMEMBERED = 1 << 16 };
 static const struct err *find_database(struct node *n, enum node_kind kind)
 {
     const struct config *config = n->store.config;
-    const char *running = NULL;
+    struct data_dir_owner running = {0};
     TRY(data_dir_make(config));
     TRY(data_dir_lock(n->arena, config->data_dir, &n->lock_fd, &running));
+    n->server_pid = running.pid;
     if (n->lock_fd < 0 && kind == NODE_SERVER)
         return err(ERR_INVALID_PARAM, "Another server is using the data directory %s",
                    config->data_dir);
     if (config->database)
         n->uri = config->database;
     else if (n->lock_fd < 0)
-        n->uri = running;
+        n->uri = running.uri;
     else
         TRY(embedded_start(config->data_dir, &n->embedded, &n->uri));
     if (!n->uri)

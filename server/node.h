@@ -3,12 +3,15 @@
  * command that works on the data.
  *
  * The data directory belongs to one server at a time, by a lock on DATA/concorde.lock. While a
- * server runs, that file says where its database is, so that commands use the same one. */
+ * server runs, that file says which process it is and where its database is, so that commands use
+ * the same one. */
 #ifndef SERVER_NODE_H
 #define SERVER_NODE_H
 
 #include "storage/embedded.h"
 #include "storage/job.h"
+
+#include <sys/types.h>
 
 enum node_kind {
     NODE_SERVER, /* fails when another server has the data directory */
@@ -20,7 +23,9 @@ struct node {
     struct embedded *embedded; /* NULL: not ours to stop */
     const char *uri;           /* of the database; in the arena */
     struct arena *arena;
-    int lock_fd; /* -1: no lock held */
+    int lock_fd;      /* -1: no lock held */
+    pid_t server_pid; /* of the server that runs on this data; 0: none but us. It learns of writes
+                         that are not its own at its next one, or by SIGUSR1. */
 };
 
 /* Opens the database (migrating it), starts the committer, loads or makes the signing key. The

@@ -9,6 +9,8 @@
 
 #include "base/mem.h"
 #include "http/server.h"
+#include "rooms/room.h"
+#include "rooms/session.h"
 #include "storage/feed.h"
 #include "storage/write.h"
 
@@ -151,6 +153,8 @@ static void add_store_metrics(void *what, struct buf *out)
     committer_add_metrics(s->committer, out);
     feed_add_metrics(s->feed, out);
     auth_add_metrics(s->auth, out);
+    room_cache_add_metrics(s->rooms, out);
+    session_table_add_metrics(s->sessions, out);
 }
 
 /* The address with the port that was really taken. */
@@ -189,16 +193,29 @@ static void reload(struct cli *cli)
         log_error("the settings are wrong; nothing changed");
 }
 
-static void wait_for_stop(struct cli *cli, const sigset_t *signals)
+/* A command has written to the database: an empty write makes the committer notice. */
+static void look_at_log(struct node *n)
 {
-    int signal = SIGHUP;
-    while (signal == SIGHUP) {
-        if (sigwait(signals, &signal))
-            return;
+    arena_auto struct arena *a = arena_create();
+    struct job job;
+    job_init(&job, &n->store, a);
+    const struct err *e = write_commit(&job, write_begin(&job), NULL);
+    if (e)
+        log_err(LOG_WARN, "looking at the log", e);
+    job_finish(&job);
+}
+
+/* Serves until SIGINT or SIGTERM. */
+static void wait_for_stop(struct cli *cli, struct node *n, const sigset_t *signals)
+{
+    int signal;
+    while (sigwait(signals, &signal) == 0 && (signal == SIGHUP || signal == SIGUSR1)) {
         if (signal == SIGHUP)
             reload(cli);
+        else
+            look_at_log(n);
     }
-    log_info("stopping (signal %d)", signal);
+    log_info("stopping");
 }
 
 static const struct err *serve(struct cli *cli, struct node *n, const sigset_t *signals)
@@ -211,7 +228,7 @@ static const struct err *serve(struct cli *cli, struct node *n, const sigset_t *
     metrics_add_source(add_store_metrics, &n->store);
     sd_notify_state("READY=1");
     print_welcome(cli, n, http);
-    wait_for_stop(cli, signals);
+    wait_for_stop(cli, n, signals);
     sd_notify_state("STOPPING=1");
     metrics_forget_sources();
     http_server_stop(http, (int)n->store.config->shutdown_timeout_ms);
@@ -228,6 +245,7 @@ int serve_command(struct cli *cli)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: only sigwait takes them */
     signal(SIGPIPE, SIG_IGN);
     allow_many_files(config);

@@ -142,6 +142,8 @@ static void publish(struct committer *c, struct write *writes, int64_t head)
 {
     int64_t n = count_changes(writes);
     int64_t position = head - n;
+    if (feed_position(c->feed) != position) /* another process wrote: the ring has no holes */
+        feed_reset(c->feed, position);
     struct change *all = arena_alloc_array(c->batch.arena, (size_t)n, sizeof *all);
     size_t filled = 0;
     for (struct write *w = writes; w; w = w->next)

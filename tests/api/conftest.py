@@ -2,6 +2,7 @@
 their own settings take `fresh_server`."""
 
 import itertools
+import signal
 
 import pytest
 
@@ -10,6 +11,22 @@ from server import Server
 
 numbers = itertools.count(1)
 running = []
+
+
+TEST_SECONDS = 240
+
+
+@pytest.fixture(autouse=True)
+def patience():
+    """No test waits for ever."""
+
+    def give_up(number, frame):
+        raise TimeoutError(f"the test took longer than {TEST_SECONDS} seconds")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(TEST_SECONDS)
+    yield
+    signal.alarm(0)
 
 
 @pytest.fixture(scope="session")

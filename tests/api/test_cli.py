@@ -1,11 +1,15 @@
 """The commands of build/concorde."""
 
+import os
 import pathlib
+import pty
 import re
+import time
 
 import yaml
 
-from server import ROOT, run_cli
+from client import Client
+from server import BINARY, ROOT, environment, run_cli
 
 
 def test_version():
@@ -18,7 +22,7 @@ def test_version():
 def test_help_names_every_command():
     r = run_cli("help")
     assert r.returncode == 0
-    for command in "serve", "check-config", "routes":
+    for command in "serve", "user add", "check-config", "routes":
         assert command in r.stdout
 
 
@@ -74,3 +78,81 @@ def test_data_directory_has_one_server(server):
     r = server.cli("serve")
     assert r.returncode == 1
     assert "Another server is using the data directory" in r.stderr
+
+
+PASSWORD = "a password for tests\n"
+
+
+def until_logged_out(client, seconds=10):
+    """The server is told of what a command did at once, but not in the same moment."""
+    deadline = time.monotonic() + seconds
+    while client.request("GET", "/account/whoami").status_code == 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    client.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami")
+    client.token = None
+
+
+def test_user_add_while_the_server_runs(server):
+    r = server.cli("user", "add", "operator", "--admin", input=PASSWORD)
+    assert (r.returncode, r.stdout) == (0, "@operator:test.example is there, an administrator\n")
+    r = server.cli("user", "add", "operator", input=PASSWORD)
+    assert r.returncode == 1 and "That user name is taken" in r.stderr
+    operator = Client(server).login("operator", PASSWORD.strip())
+    operator.get("/account/whoami")
+    r = server.cli("user", "password", f"@operator:{server.name}", input="another password\n")
+    assert (r.returncode, r.stdout) == (0, "@operator:test.example has a new password and is logged out everywhere\n")
+    until_logged_out(operator)
+    operator.login("operator", "another password").get("/account/whoami")
+    server.wait_until_ready()  # the command has not stopped the server's database
+
+
+def test_user_add_without_a_server(fresh_server):
+    s = fresh_server()
+    s.stop()
+    r = s.cli("user", "add", "first", input=PASSWORD)
+    assert (r.returncode, r.stdout) == (0, "@first:test.example is there\n"), r.stderr
+    s.start()
+    assert s.cli("user", "add", "first", input=PASSWORD).returncode == 1
+
+
+def test_user_commands_refuse(server):
+    def refused(*words, input=PASSWORD):
+        r = server.cli("user", *words, input=input)
+        assert r.returncode == 1 and r.stdout == ""
+        return r.stderr
+
+    assert "characters a-z" in refused("add", "Ünal")
+    assert "is no user of test.example" in refused("add", "@a:elsewhere.example")
+    assert "at least 8 characters" in refused("add", "short", input="äöüäöüä\n")
+    assert "password is needed" in refused("add", "none", input="")
+    assert "at most 512 bytes" in refused("add", "long", input="x" * 600)
+    assert "There is no account @ghost:test.example" in refused("password", "ghost")
+
+
+def test_password_is_asked_for_without_echo(server):
+    """At a terminal: twice, unseen; two that differ are refused."""
+
+    def ask(name, *answers):
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(BINARY, [BINARY, "user", "add", name, *server.options()], environment())
+        seen = b""
+        for question, answer in zip((b"Password: ", b"again: "), answers):
+            while question not in seen:
+                seen += os.read(terminal, 1000)
+            os.write(terminal, answer)
+        try:
+            while chunk := os.read(terminal, 1000):
+                seen += chunk
+        except OSError:  # the end, to a terminal
+            pass
+        os.close(terminal)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen.decode()
+
+    status, seen = ask("typist", b"secret words\n", b"secret words\n")
+    assert status == 0 and "@typist:test.example is there" in seen and "secret" not in seen
+    status, seen = ask("typist2", b"secret words\n", b"secret swords\n")
+    assert status == 1 and "differ" in seen
+    status, seen = ask("typist3", b"\x03")
+    assert status == 1 and "Given up" in seen
