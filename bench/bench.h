@@ -1,0 +1,23 @@
+/* The benchmarks: each prints rows of `| name | figure | ... |` to standard output. */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include "bench/measure.h"
+#include "bench/setup.h"
+
+struct bench {
+    const char *address; /* of the server, host:port */
+    pid_t server;
+    const char *database; /* libpq URI, for row counts and the limits; NULL: those are left out */
+    double seconds;       /* how long a timed part lasts */
+    size_t scale;         /* members, connections: 0 for each benchmark's own */
+};
+
+void bench_send(const struct bench *b);    /* 1: one client, 10 clients, 64 clients over 32 rooms */
+void bench_fanout(const struct bench *b);  /* 2: 1,000 members parked, one message a second */
+void bench_parked(const struct bench *b);  /* 3: 10,000 idle /sync */
+void bench_initial(const struct bench *b); /* 4: 300 rooms of 300 members */
+void bench_bigroom(const struct bench *b); /* 5: 10,000 members */
+void bench_limits(const struct bench *b);  /* what the machine itself gives */
+
+#endif

@@ -1,0 +1,33 @@
+#!/bin/bash
+# Runs the benchmarks against a fresh server with its own PostgreSQL at default durability, and prints
+# a table. Usage: bench/run.sh BINARY BENCH_BINARY [BENCHMARK...]; SECONDS_EACH, SCALE as environment.
+set -eu
+binary=$1 bench=$2
+shift 2
+[ $# -gt 0 ] || set -- limits send fanout parked initial bigroom
+dir=$(mktemp -d "${TMPDIR:-/tmp}/concorde-bench.XXXXXX")
+chmod 711 "$dir"
+server=
+cleanup() {
+    [ -z "$server" ] || { kill -TERM "$server" 2>/dev/null; wait "$server" 2>/dev/null; } || true
+    rm -rf "$dir"
+}
+trap cleanup EXIT
+ulimit -n "$(ulimit -Hn)"
+port=$((20000 + RANDOM % 20000))
+"$binary" serve --data "$dir/data" --set listen=127.0.0.1:$port --set server_name=bench.example \
+    --set rate_limits=off --set enable_registration=true \
+    --set enable_registration_without_verification=true --set password_hash_cost=1 \
+    --set max_connections=12000 >"$dir/log" 2>&1 &
+server=$!
+for _ in $(seq 300); do
+    curl -fs "http://127.0.0.1:$port/health" >/dev/null 2>&1 && break
+    kill -0 "$server" 2>/dev/null || { cat "$dir/log"; exit 1; }
+    sleep 0.1
+done
+echo "| benchmark | | | | | |"
+echo "| --- | --- | --- | --- | --- | --- |"
+for name in "$@"; do
+    "$bench" --address 127.0.0.1:$port --pid "$server" --database "$("$binary" database-uri --data "$dir/data" 2>/dev/null || true)" \
+        --seconds "${SECONDS_EACH:-10}" ${SCALE:+--scale "$SCALE"} "$name" || { tail -20 "$dir/log"; exit 1; }
+done

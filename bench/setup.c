@@ -1,0 +1,117 @@
+#include "bench/setup.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { AT_ONCE = 32 };
+
+void path_escape(const char *id, char *ret, size_t size)
+{
+    size_t n = 0;
+    for (; *id && n + 4 < size; id++) {
+        if (strchr("!:#@$/?%", *id))
+            n += (size_t)snprintf(ret + n, size - n, "%%%02X", (unsigned char)*id);
+        else
+            ret[n++] = *id;
+    }
+    ret[n] = '\0';
+}
+
+/* Many clients doing one thing each, a bounded number at a time. */
+struct crowd {
+    struct engine *engine;
+    size_t first, n, next, done;
+    const char *prefix, *room;
+    void (*start)(struct crowd *c, struct client *client);
+};
+
+static bool crowd_done(void *ctx)
+{
+    struct crowd *c = ctx;
+    return c->done == c->n;
+}
+
+static void start_next(struct crowd *c)
+{
+    if (c->next < c->n)
+        c->start(c, engine_client(c->engine, c->first + c->next++));
+}
+
+static void need_ok(int status, struct str body)
+{
+    if (status == 200)
+        return;
+    fprintf(stderr, "setup: %d %.*s\n", status, STR_FMT(body));
+    exit(1);
+}
+
+static void on_registered(struct client *client, int status, struct str body)
+{
+    struct crowd *c = client->ctx;
+    need_ok(status, body);
+    take_string(body, "access_token", client->token, sizeof client->token);
+    c->done++;
+    start_next(c);
+}
+
+static void start_register(struct crowd *c, struct client *client)
+{
+    char body[256];
+    client->ctx = c;
+    snprintf(body, sizeof body,
+             "{\"username\":\"%s-%d-%lld\",\"password\":\"benchmark-Pass1\","
+             "\"auth\":{\"type\":\"m.login.dummy\"}}",
+             c->prefix, client->index, (long long)now_ms());
+    client_send(c->engine, client, "POST", "/_matrix/client/v3/register", body, on_registered);
+}
+
+static void run_crowd(struct crowd *c)
+{
+    for (int i = 0; i < AT_ONCE; i++)
+        start_next(c);
+    engine_run(c->engine, crowd_done, c, 0);
+}
+
+size_t setup_users(struct engine *e, const char *prefix, size_t n)
+{
+    size_t first = engine_clients_n(e);
+    for (size_t i = 0; i < n; i++)
+        engine_connect(e);
+    struct crowd c = {
+        .engine = e, .first = first, .n = n, .prefix = prefix, .start = start_register};
+    run_crowd(&c);
+    return first;
+}
+
+void setup_room(struct engine *e, struct client *owner, const char *name, char ret[ID_SIZE])
+{
+    char body[256];
+    snprintf(body, sizeof body, "{\"preset\":\"public_chat\",\"name\":\"%s\"}", name);
+    take_string(client_call(e, owner, "POST", "/_matrix/client/v3/createRoom", body), "room_id",
+                ret, ID_SIZE);
+}
+
+static void on_joined(struct client *client, int status, struct str body)
+{
+    struct crowd *c = client->ctx;
+    need_ok(status, body);
+    c->done++;
+    start_next(c);
+}
+
+static void start_join(struct crowd *c, struct client *client)
+{
+    char path[2 * ID_SIZE], room[ID_SIZE * 3 / 2];
+    client->ctx = c;
+    path_escape(c->room, room, sizeof room);
+    snprintf(path, sizeof path, "/_matrix/client/v3/join/%s", room);
+    client_send(c->engine, client, "POST", path, "{}", on_joined);
+}
+
+void setup_joins(struct engine *e, size_t first, size_t n, const char *room)
+{
+    struct crowd c = {.engine = e, .first = first, .n = n, .room = room, .start = start_join};
+    run_crowd(&c);
+}
