@@ -117,8 +117,13 @@ asan: ## unit and API tests under AddressSanitizer and UBSan
 tsan: ## unit tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory BUILD=build-tsan SAN=tsan unit
 
-bench: build ## measure
-	@bench/run.sh
+BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard bench/*.c))
+$(BUILD)/concorde-bench: $(BENCH_OBJ) $(BUILD)/libconcorde.a
+	@echo "  LD $@"
+	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+bench: build $(BUILD)/concorde-bench ## measure (BENCH="send fanout": only those)
+	@bench/run.sh $(BUILD)/concorde $(BUILD)/concorde-bench $(BENCH)
 
 # A fuzz target gets its main() from libFuzzer (make fuzz, clang) or from replay.c (gcc).
 FUZZ      := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))

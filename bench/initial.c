@@ -45,7 +45,7 @@ void bench_initial(const struct bench *b)
         setup_joins(e, first, members, room);
     }
     struct client *reader = engine_client(e, first);
-    char name[64];
+    char name[96];
     for (int again = 0; again < 2; again++) {
         const char *state = again ? "again" : "first";
         snprintf(name, sizeof name, "%zu rooms of %zu, lazy, %s", rooms, members, state);
