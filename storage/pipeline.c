@@ -5,13 +5,23 @@
 
 #include <stdio.h>
 
+/* The committer's statements touch rows by their keys and nothing else. One plan each, made once: a
+ * new plan for every batch costs more than the batch, and a table that grows must not keep a plan
+ * that scans it. */
+static const char planner_settings[] =
+    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; "
+    "SET enable_mergejoin = off";
+
 const struct err *pipeline_open(const char *uri, struct pipeline *ret)
 {
     struct db_connection *c;
     TRY(db_connection_open(uri, &c));
-    if (!PQenterPipelineMode(c->pg)) {
+    const struct err *e = db_connection_command(c, planner_settings);
+    if (!e && !PQenterPipelineMode(c->pg))
+        e = err_internal("libpq refuses pipeline mode");
+    if (e) {
         db_connection_close(c);
-        return err_internal("libpq refuses pipeline mode");
+        return e;
     }
     *ret = (struct pipeline){.connection = c};
     return NULL;
