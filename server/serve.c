@@ -22,8 +22,8 @@
 
 enum {
     LOOPS_MAX = 4,
-    WORKERS_MIN = 8,
-    WORKERS_A_PROCESSOR = 4,
+    WORKERS =
+        64, /* most of them wait for a commit: as many as there are, so large a batch can get */
     SLOW_WORKERS = 8,
     IDLE_TIMEOUT_S =
         75,           /* longer than reverse proxies keep connections, so that they close first */
@@ -88,8 +88,7 @@ static struct http_config http_settings(struct node *n)
     for (size_t i = 0; i < c->listen_n; i++)
         listeners[i] = (struct http_listener){c->listen[i].address, c->listen[i].tls_certificate,
                                               c->listen[i].tls_key};
-    int client_workers =
-        c->workers ? (int)c->workers : at_least(WORKERS_MIN, WORKERS_A_PROCESSOR * processors());
+    int client_workers = c->workers ? (int)c->workers : WORKERS;
     struct http_config http = {
         .listeners = listeners,
         .listeners_n = c->listen_n,
