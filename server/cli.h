@@ -31,5 +31,6 @@ int cli_main(int argc, char **argv);
 int serve_command(struct cli *cli);    /* serve.c */
 int user_add_command(struct cli *cli); /* user_commands.c */
 int user_password_command(struct cli *cli);
+int user_deactivate_command(struct cli *cli);
 
 #endif

@@ -1,10 +1,9 @@
 /* `concorde user ...`: accounts from the command line, on the data of a server that runs or not. */
+#include "server/accounts.h"
 #include "server/cli.h"
+#include "server/credentials.h"
 #include "server/node.h"
-#include "server/password.h"
 #include "server/prompt.h"
-#include "server/sessions_end.h"
-#include "storage/users.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -21,20 +20,16 @@ static const char *localpart_of(const struct cli *cli, const struct config *conf
     return arena_memdup(cli->arena, name + 1, (size_t)(colon - name - 1));
 }
 
-static const struct err *ask_password(struct cli *cli, const struct config *config,
-                                      const char **ret_hash)
+/* A password that may become somebody's. */
+static const struct err *ask_password(struct job *job, const char **ret)
 {
     const char *password;
-    int64_t characters = 0;
-    TRY(prompt_password(cli->arena, &password));
-    for (const char *c = password; *c; c++)
-        characters += ((unsigned char)*c & 0xc0) != 0x80;
+    TRY(prompt_password(job->arena, &password));
     if (!utf8_valid(str_of(password)))
         return err(ERR_INVALID_PARAM, "A password must be UTF-8");
-    if (characters < config->password_min_length)
-        return err(ERR_WEAK_PASSWORD, "A password needs at least %lld characters",
-                   (long long)config->password_min_length);
-    return password_hash(cli->arena, config->password_hash_cost, password, ret_hash);
+    TRY(credentials_check_new(job, password));
+    *ret = password;
+    return NULL;
 }
 
 static const struct err *find_account(struct job *job, const char *localpart, struct account *ret)
@@ -47,10 +42,11 @@ static const struct err *find_account(struct job *job, const char *localpart, st
 
 static const struct err *add(struct cli *cli, struct job *job, const char *localpart)
 {
-    const char *hash, *user_id;
+    const char *password, *hash, *user_id;
     int64_t user;
     TRY(users_check_available(job, localpart, &user_id));
-    TRY(ask_password(cli, job->store->config, &hash));
+    TRY(ask_password(job, &password));
+    TRY(credentials_hash(job, password, &hash));
     const struct new_account account = {
         .localpart = localpart, .password_hash = hash, .flags = cli->admin ? USER_ADMIN : 0};
     TRY(users_create(job, &account, &user, &user_id));
@@ -61,17 +57,22 @@ static const struct err *add(struct cli *cli, struct job *job, const char *local
 static const struct err *set_password(struct cli *cli, struct job *job, const char *localpart)
 {
     struct account account;
-    const char *hash;
+    const char *password;
     TRY(find_account(job, localpart, &account));
     if (account.deactivated)
         return err(ERR_USER_DEACTIVATED, "%s is deactivated", account.user_id);
-    TRY(ask_password(cli, job->store->config, &hash));
-    struct write *w = write_begin(job);
-    users_write_password(w, account.user, hash);
-    users_write_changed(w, account.user, account.user_id);
-    TRY(sessions_write_end_all(job, w, account.user, account.user_id, 0));
-    TRY(write_commit(job, w, NULL));
+    TRY(ask_password(job, &password));
+    TRY(accounts_set_password(job, account.user, account.user_id, password, true, 0));
     printf("%s has a new password and is logged out everywhere\n", account.user_id);
+    return NULL;
+}
+
+static const struct err *deactivate(struct cli *cli, struct job *job, const char *localpart)
+{
+    struct account account;
+    TRY(find_account(job, localpart, &account));
+    TRY(accounts_deactivate(job, account.user, account.user_id, false));
+    printf("%s is deactivated\n", account.user_id);
     return NULL;
 }
 
@@ -124,4 +125,9 @@ int user_add_command(struct cli *cli)
 int user_password_command(struct cli *cli)
 {
     return run(cli, set_password);
+}
+
+int user_deactivate_command(struct cli *cli)
+{
+    return run(cli, deactivate);
 }

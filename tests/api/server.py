@@ -43,10 +43,13 @@ def environment():
 
 def run_cli(*args, input=None, timeout=START_SECONDS, env=None, cwd=None):
     """Runs the program to its end; stdout and stderr are text."""
-    return subprocess.run(
-        [BINARY, *args], input=input, capture_output=True, text=True, timeout=timeout,
-        env={**environment(), **(env or {})}, cwd=cwd,
+    r = subprocess.run(
+        [BINARY, *args], input=input.encode() if isinstance(input, str) else input,
+        capture_output=True, timeout=timeout, env={**environment(), **(env or {})}, cwd=cwd,
     )
+    r.stdout, r.stderr = r.stdout.decode(), r.stderr.decode()
+    assert not REPORTS.search(r.stderr), r.stderr
+    return r
 
 
 class Server:

@@ -107,6 +107,15 @@ def test_user_add_while_the_server_runs(server):
     server.wait_until_ready()  # the command has not stopped the server's database
 
 
+def test_user_deactivate(server, register):
+    user = register("leaver")
+    r = server.cli("user", "deactivate", user.user_id)
+    assert (r.returncode, r.stdout) == (0, f"{user.user_id} is deactivated\n"), r.stderr
+    until_logged_out(user)
+    r = server.cli("user", "password", user.user_id, input=PASSWORD)
+    assert r.returncode == 1 and "is deactivated" in r.stderr
+
+
 def test_user_add_without_a_server(fresh_server):
     s = fresh_server()
     s.stop()
@@ -126,6 +135,7 @@ def test_user_commands_refuse(server):
     assert "is no user of test.example" in refused("add", "@a:elsewhere.example")
     assert "at least 8 characters" in refused("add", "short", input="äöüäöüä\n")
     assert "password is needed" in refused("add", "none", input="")
+    assert "must be UTF-8" in refused("add", "latin", input=b"\xe4" * 10)
     assert "at most 512 bytes" in refused("add", "long", input="x" * 600)
     assert "There is no account @ghost:test.example" in refused("password", "ghost")
 
