@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "matrix/id.h"
 #include "storage/devices.h"
+#include "storage/e2ee_keys.h"
 #include "storage/tokens.h"
 #include "storage/users.h"
 
@@ -65,7 +66,11 @@ const struct err *sign_in(struct job *job, int64_t user, const char *user_id,
 {
     const char *device_id = how->device_id ? how->device_id : make_device_id(job->arena);
     int64_t device;
-    bool is_new;
+    bool is_new, is_key = false;
+    if (how->device_id)
+        TRY(cross_signing_key_exists(job_tx(job), user, device_id, &is_key));
+    if (is_key)
+        return err(ERR_FORBIDDEN, "The device id is the name of a cross-signing key");
     TRY(devices_open(job_tx(job), user, device_id, how->display_name, &device, &is_new));
     if (!is_new)
         TRY(end_tokens(job, user, user_id, device));
