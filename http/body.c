@@ -6,11 +6,54 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 static const struct err *too_large(size_t max)
 {
     return err(ERR_TOO_LARGE, "The body is larger than %zu bytes", max);
+}
+
+struct framing {
+    const char *length, *encoding; /* Content-Length, Transfer-Encoding */
+    bool contradictory;
+};
+
+static void note(const char *value, const char **slot, bool *ret_contradictory)
+{
+    if (*slot && strcmp(*slot, value) != 0)
+        *ret_contradictory = true;
+    *slot = value;
+}
+
+static enum MHD_Result add_framing(void *cls, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    struct framing *f = cls;
+    if (value && strcasecmp(name, "Content-Length") == 0)
+        note(value, &f->length, &f->contradictory);
+    else if (value && strcasecmp(name, "Transfer-Encoding") == 0)
+        note(value, &f->encoding, &f->contradictory);
+    return MHD_YES;
+}
+
+/* libmicrohttpd is lenient here; a proxy in front that reads the same head otherwise could be made
+ * to see two requests where we see one (RFC 9112, section 11.2). */
+const struct err *body_measure(struct exchange *ex)
+{
+    struct framing f = {0};
+    MHD_get_connection_values(ex->mhd, MHD_HEADER_KIND, add_framing, &f);
+    ex->announced = BODY_UNKNOWN;
+    if (f.contradictory || (f.length && f.encoding) ||
+        (f.encoding && strcasecmp(f.encoding, "chunked") != 0))
+        return err(ERR_UNKNOWN, "It is not clear where the request's body ends");
+    if (f.encoding)
+        return NULL;
+    int64_t n = 0;
+    if (f.length && (!str_to_int64(str_of(f.length), &n) || n < 0))
+        return err(ERR_TOO_LARGE, "The request's body is too large");
+    ex->announced = n;
+    return NULL;
 }
 
 const struct err *body_begin(struct exchange *ex)
@@ -22,13 +65,12 @@ const struct err *body_begin(struct exchange *ex)
     size_t usual = route->body == BODY_FILE ? s->upload_max : s->body_max;
     ex->body_max = route->body_max ? route->body_max : usual;
     ex->keeps_body = route->body != BODY_NONE;
-    const char *length = MHD_lookup_connection_value(ex->mhd, MHD_HEADER_KIND, "Content-Length");
-    int64_t n = 0;
-    if (length && (!str_to_int64(str_of(length), &n) || n < 0 || (size_t)n > ex->body_max))
+    int64_t n = ex->announced;
+    if (n > 0 && (size_t)n > ex->body_max)
         return too_large(ex->body_max);
     /* Memory is given for what came, not for what is announced. */
     enum { AT_ONCE = 16 * 1024 };
-    if (ex->keeps_body && route->body != BODY_FILE && n)
+    if (ex->keeps_body && route->body != BODY_FILE && n > 0)
         buf_reserve(&ex->body, n < AT_ONCE ? (size_t)n : AT_ONCE);
     return NULL;
 }

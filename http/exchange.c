@@ -86,17 +86,24 @@ void exchange_on_connection(void *slot, struct MHD_Connection *c, void **context
         close_connection(*context);
 }
 
-/* The only moment at which libmicrohttpd shows the URI before it takes it apart. */
+/* The only moment at which libmicrohttpd shows the URI before it takes it apart. Its own parsing of
+ * the query is kept from happening, by cutting its copy off there: the records would take memory of
+ * the connection, and when that runs out libmicrohttpd forgets to answer at all. */
 void *exchange_on_uri(void *slot, const char *uri, struct MHD_Connection *c)
 {
     struct exchange *ex =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-    size_t n = strlen(uri) + 1;
-    if (n > ex->uri_size) {
-        ex->uri = mem_realloc_array(ex->uri, n, 1);
-        ex->uri_size = n;
+    size_t n = uri ? strlen(uri) : 0;
+    if (n >= ex->uri_size) {
+        ex->uri_size = n + 1;
+        ex->uri = mem_realloc_array(ex->uri, ex->uri_size, 1);
     }
-    memcpy(ex->uri, uri, n);
+    if (n)
+        memcpy(ex->uri, uri, n);
+    ex->uri[n] = '\0';
+    char *query = n ? strchr((char *)uri, '?') : NULL;
+    if (query)
+        query[1] = '\0';
     return ex;
 }
 
@@ -114,13 +121,24 @@ static bool parse_method(const char *text, enum http_method *ret)
     return false;
 }
 
+/* "/path", or for clients that think we are a proxy "http://host/path" (RFC 9112, section 3.2.2).
+ */
+static const char *path_of(const char *uri)
+{
+    const char *authority = strstr(uri, "://");
+    if (*uri == '/' || !authority)
+        return uri;
+    const char *path = strchr(authority + 3, '/');
+    return path ? path : "/";
+}
+
 static void split_uri(struct exchange *ex)
 {
     char *question = strchr(ex->uri, '?');
     ex->query = question ? question + 1 : NULL;
     if (question)
         *question = '\0';
-    ex->rq.path = ex->uri;
+    ex->rq.path = path_of(ex->uri);
 }
 
 /* Finds the route. Every path answers OPTIONS (client-server-api, "Web Browser Clients"). */
@@ -147,7 +165,10 @@ static void begin(struct exchange *ex, const char *method)
     ex->rq.runs = 0;
     exchange_set_phase(ex, PHASE_BODY);
     split_uri(ex);
-    const struct err *e = find_route(ex, method);
+    ex->rq.route = NULL;
+    const struct err *e = body_measure(ex);
+    if (!e)
+        e = find_route(ex, method);
     if (!e)
         e = body_begin(ex);
     if (e || !ex->rq.route)
@@ -169,11 +190,7 @@ static enum MHD_Result send_reply(struct exchange *ex)
 static bool refuse_at_once(const struct exchange *ex)
 {
     enum { SHORT_BODY = 64 * 1024 };
-    const char *length = MHD_lookup_connection_value(ex->mhd, MHD_HEADER_KIND, "Content-Length");
-    int64_t n = 0;
-    if (MHD_lookup_connection_value(ex->mhd, MHD_HEADER_KIND, "Transfer-Encoding"))
-        return true;
-    return length && (!str_to_int64(str_of(length), &n) || n > SHORT_BODY);
+    return ex->announced == BODY_UNKNOWN || ex->announced > SHORT_BODY;
 }
 
 static enum MHD_Result submit(struct exchange *ex, enum phase phase)

@@ -35,6 +35,8 @@ enum run_state {
     RUN_QUEUED, /* woken, waiting for a worker */
 };
 
+enum { BODY_UNKNOWN = -1 }; /* chunked */
+
 /* What lives only while a handler runs. */
 struct run {
     const char *params[ROUTER_PARAMS_MAX];
@@ -68,7 +70,8 @@ struct exchange {
     struct exchange *next;           /* in a queue: pool, woken, done */
     enum phase phase;
     int64_t phase_since_ms;
-    int64_t received; /* bytes of the body so far */
+    int64_t announced; /* bytes of the body by its head, or BODY_UNKNOWN */
+    int64_t received;  /* so far */
 
     char *uri; /* as sent; split at the '?' */
     size_t uri_size;
@@ -272,6 +275,7 @@ void exchange_set_phase(struct exchange *ex, enum phase phase);
 void exchange_destroy(struct exchange *ex);
 
 /* body.c */
+const struct err *body_measure(struct exchange *ex);
 const struct err *body_begin(struct exchange *ex);
 const struct err *body_add(struct exchange *ex, const char *bytes, size_t n);
 const struct err *body_finish(struct exchange *ex); /* rq->raw or rq->upload_fd are ready */

@@ -159,6 +159,15 @@ static const struct row rows[] = {
      "{\"errcode\":\"M_UNKNOWN\",\"error\":\"Internal server error\"}"},
     {"a handler without a reply", "POST /ignored" HOST "Content-Length: 2\r\n\r\nxx", 500,
      "{\"errcode\":\"M_UNKNOWN\""},
+    {"a whole URI", "GET http://x/unstable/echo/a?n=3" HOST "\r\n", 200, "{\"id\":\"a\""},
+    {"a whole URI without a path", "GET http://x" HOST "\r\n", 404, "{\"errcode\""},
+    {"two lengths", "PUT /raw" HOST "Content-Length: 3\r\nContent-Length: 5\r\n\r\nabcde", 400,
+     "{\"errcode\":\"M_UNKNOWN\""},
+    {"a length and chunks",
+     "PUT /raw" HOST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+     "{\"errcode\":\"M_UNKNOWN\""},
+    {"unknown encoding", "PUT /raw" HOST "Transfer-Encoding: gzip\r\n\r\nabc", 400,
+     "{\"errcode\":\"M_UNKNOWN\""},
     {"preflight", "OPTIONS /_matrix/client/v3/echo/a" HOST "\r\n", 200, "{}"},
     {"preflight of an unknown path", "OPTIONS /nowhere" HOST "\r\n", 200, "{}"},
 };
@@ -174,6 +183,26 @@ static void test_rules(void **state)
             fail_msg("%s: %d %s", row->rule, status, r.body.p);
         if (strcmp(fixture_header(&r, "Access-Control-Allow-Origin"), "*") != 0)
             fail_msg("%s: no CORS header", row->rule);
+    }
+    fixture_forget(&r);
+}
+
+/* Heads that fill the connection's memory are answered, or the connection ends; it never hangs. */
+static void test_large_heads(void **state)
+{
+    struct fixture_reply r = {0};
+    static char ask[20000];
+    for (size_t n = 500; n < 9500; n += 250) {
+        size_t at = (size_t)sprintf(ask, "GET /address?");
+        for (size_t i = 0; i < n; i += 4, at += 4)
+            memcpy(ask + at, "a=b&", 5);
+        strcpy(ask + at, HOST "\r\n");
+        int status = fixture_ask(*state, &r, ask);
+        assert_int_equal(status, n < 4000 ? 200 : n < 7500 ? 400 : status);
+        at = (size_t)sprintf(ask, "GET /address" HOST "X: %*s", (int)n, "x");
+        strcpy(ask + at, "\r\n\r\n");
+        status = fixture_ask(*state, &r, ask);
+        assert_int_equal(status, n < 7500 ? 200 : status);
     }
     fixture_forget(&r);
 }
@@ -423,6 +452,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parameters_are_decoded),
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_large_heads),
         cmocka_unit_test(test_cors),
         cmocka_unit_test(test_errors_say_when_to_come_back),
         cmocka_unit_test(test_who_the_client_is),
