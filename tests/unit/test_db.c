@@ -639,7 +639,11 @@ static void acknowledged_rows_survive_kills_of_the_database(void **state)
         if (pid > 1)
             kill(pid, SIGKILL);
     }
-    usleep(1000 * 1000);
+    struct scope s;
+    scope_init(&s, pg_db());
+    for (int i = 0; i < 200 && db_exec(&s.tx, &count_sql, NO_PARAMS, NULL); i++)
+        usleep(100 * 1000);
+    scope_finish(&s);
     int64_t acknowledged = 0;
     for (int i = 0; i < 4; i++) {
         __atomic_store_n(&hammers[i].stop, true, __ATOMIC_RELAXED);
