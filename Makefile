@@ -41,7 +41,7 @@ PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
-.PHONY: help build deps run install test unit api clients fault fuzz fuzz-replay asan tsan bench \
+.PHONY: help build deps run install test unit api olm clients fault fuzz fuzz-replay asan tsan bench \
         format format-check layers clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -104,6 +104,14 @@ unit: $(UNIT) ## build and run the unit tests
 
 api: build ## play clients and servers against the running server
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh api
+
+olm: build $(BUILD)/olm/test_olm_devices ## let devices with real libolm accounts use the server
+	@tests/olm/run.sh $(BUILD)/concorde $(BUILD)/olm/test_olm_devices
+
+$(BUILD)/olm/test_olm_devices: $(wildcard tests/olm/*.[ch]) $(BUILD)/libconcorde.a
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(LDLIBS) -lcmocka
 
 clients: build ## let real clients use the server
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/clients/run.sh

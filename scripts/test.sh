@@ -23,7 +23,7 @@ run_suite() {
     esac
 }
 
-for suite in ${@:-format layers unit fuzz-replay api clients interop fault}; do
+for suite in ${@:-format layers unit fuzz-replay api olm clients interop fault}; do
     [ "$suite" != interop ] || [ -d tests/interop ] || continue
     run_suite "$suite" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
