@@ -23,6 +23,7 @@ const struct route *const route_tables[] = {
     key_signatures_routes,
     room_keys_routes,
     room_keys_version_routes,
+    dehydrated_device_routes,
     create_room_routes,
     membership_routes,
     room_send_routes,

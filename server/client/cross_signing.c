@@ -125,7 +125,7 @@ static const struct err *store_keys(struct job *job, const struct caller *c,
             cross_signing_key_delete(w, c->user, kind);
         }
     }
-    key_change_write(w, c->user, c->user_id);
+    TRY(key_change_write(job, w, c->user, c->user_id));
     return write_commit(job, w, NULL);
 }
 

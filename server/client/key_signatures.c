@@ -174,7 +174,7 @@ static const struct err *post_signatures(struct request *rq, struct reply *rp)
         }
     }
     if (s.signed_own)
-        key_change_write(s.write, s.caller->user, s.caller->user_id);
+        TRY(key_change_write(job, s.write, s.caller->user, s.caller->user_id));
     if (!write_is_empty(s.write))
         TRY(write_commit(job, s.write, NULL));
     return reply_json(rp, 200, "{s:O}", "failures", s.failures);

@@ -3,6 +3,7 @@
 
 #include "matrix/canonical_json.h"
 #include "matrix/device_keys.h"
+#include "rooms/session.h"
 #include "server/caller.h"
 #include "server/routes.h"
 #include "storage/device_lists.h"
@@ -15,11 +16,13 @@ enum {
     FALLBACK_KEYS_MAX = 16
 };
 
-void key_change_write(struct write *w, int64_t user, const char *user_id)
+const struct err *key_change_write(struct job *job, struct write *w, int64_t user,
+                                   const char *user_id)
 {
-    int at = write_change(
-        w, &(struct change){.kind = CHANGE_DEVICE_LIST, .user = user, .user_id = user_id});
-    device_lists_write(w, user, at);
+    struct change change = {.kind = CHANGE_DEVICE_LIST, .user = user, .user_id = user_id};
+    TRY(session_fill_audience(job, &change));
+    device_lists_write(w, user, write_change(w, &change));
+    return NULL;
 }
 
 /* ---- identity keys -----------------------------------------------------------------------------
@@ -100,9 +103,7 @@ static const struct err *add_device_keys(struct job *job, const struct key_owner
         device_keys_write(w, owner->user, owner->device_id, NULL, form);
     }
     bool signatures = add_signatures(job, owner, keys, same ? stored.owner_signatures : NULL, w);
-    if (!same || signatures)
-        key_change_write(w, owner->user, owner->user_id);
-    return NULL;
+    return same && !signatures ? NULL : key_change_write(job, w, owner->user, owner->user_id);
 }
 
 /* ---- one-time and fallback keys ----------------------------------------------------------------
