@@ -12,6 +12,7 @@
 #include "rooms/room.h"
 #include "rooms/session.h"
 #include "storage/feed.h"
+#include "storage/intern.h"
 #include "storage/write.h"
 
 #include <limits.h>
@@ -149,6 +150,7 @@ static void add_store_metrics(void *what, struct buf *out)
 {
     const struct store *s = what;
     db_add_metrics(s->db, out);
+    intern_add_metrics(s->intern, out);
     committer_add_metrics(s->committer, out);
     feed_add_metrics(s->feed, out);
     auth_add_metrics(s->auth, out);
