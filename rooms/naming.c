@@ -104,3 +104,53 @@ const struct err *naming_check_canonical(struct job *job, struct room *room, con
         TRY(check_one(job, room, current, json_array_get(others, i)));
     return NULL;
 }
+
+const struct err *naming_drop_canonical(struct job *job, struct room *room,
+                                        const struct author *author, const char *alias)
+{
+    const struct event *current;
+    TRY(room_state(job, room, "m.room.canonical_alias", "", &current));
+    if (!current || !names_alias(event_content(current), alias))
+        return NULL;
+    json_t *content = json_keep(job->arena, json_deep_copy(event_content(current)));
+    const char *main_alias = json_text(content, "alias");
+    if (main_alias && strcmp(main_alias, alias) == 0)
+        json_object_del(content, "alias");
+    json_t *others = json_object_get(content, "alt_aliases");
+    for (size_t i = json_array_size(others); i-- > 0;) {
+        const char *other = json_string_value(json_array_get(others, i));
+        if (other && strcmp(other, alias) == 0)
+            json_array_remove(others, i);
+    }
+    struct new_event e = {.type = "m.room.canonical_alias",
+                          .state_key = "",
+                          .content = str_of(json_write(job->arena, content))};
+    const char *id;
+    return room_set_state(job, room, author, &e, &id);
+}
+
+/* ---- servers -----------------------------------------------------------------------------------
+ */
+
+void naming_list_servers(struct job *job, struct room *room, const char *const **ret, size_t *ret_n)
+{
+    enum { SERVERS_MAX = 100 };
+    const char **list = arena_alloc_array(job->arena, SERVERS_MAX, sizeof *list);
+    const struct room_member *members;
+    struct map seen = {0};
+    size_t n, found = 0;
+    room_list_members(job, room, MEMBERSHIP_JOIN, false, &members, &n);
+    list[found++] = job->store->config->server_name;
+    map_put(&seen, str_of(list[0]), (void *)list[0]);
+    for (size_t i = 0; i < n && found < SERVERS_MAX; i++) {
+        struct str server = id_server(str_of(members[i].user_id));
+        if (members[i].is_local || map_get(&seen, server))
+            continue;
+        list[found] = str_dup(job->arena, server);
+        map_put(&seen, str_of(list[found]), (void *)list[found]);
+        found++;
+    }
+    map_finish(&seen);
+    *ret = list;
+    *ret_n = found;
+}

@@ -3,7 +3,7 @@
 #ifndef ROOMS_NAMING_H
 #define ROOMS_NAMING_H
 
-#include "rooms/room.h"
+#include "rooms/append.h"
 
 /* May there be such an alias here? M_INVALID_PARAM when it is malformed or of another server. */
 const struct err *naming_check_new_alias(struct job *job, const char *alias);
@@ -16,5 +16,13 @@ const struct err *naming_resolve(struct job *job, const char *id_or_alias,
 /* The aliases that this m.room.canonical_alias content names and the current one does not must lead
  * to the room: M_BAD_ALIAS, M_INVALID_PARAM for malformed ones. */
 const struct err *naming_check_canonical(struct job *job, struct room *room, const json_t *content);
+/* Takes an alias that leads nowhere any more out of the room's m.room.canonical_alias. M_FORBIDDEN
+ * when the author may not change that. */
+const struct err *naming_drop_canonical(struct job *job, struct room *room,
+                                        const struct author *author, const char *alias);
+
+/* The servers that are in the room, ours first, a bounded number of them. */
+void naming_list_servers(struct job *job, struct room *room, const char *const **ret,
+                         size_t *ret_n);
 
 #endif

@@ -1,6 +1,7 @@
 #include "server/node.h"
 
 #include "rooms/device_state.h"
+#include "rooms/directory.h"
 #include "rooms/room.h"
 #include "rooms/session.h"
 #include "rooms/txn.h"
@@ -52,6 +53,7 @@ static const struct err *open_log(struct node *n)
     s->device_states = device_states_create();
     s->rooms = room_cache_create(s);
     s->sessions = session_table_create(s);
+    s->directory = directory_create(s);
     s->txns = txn_memory_create(TXNS_REMEMBERED);
     return committer_start(n->uri, s->feed, &s->committer);
 }
@@ -89,6 +91,7 @@ void node_stop(struct node *n)
     auth_destroy(s->auth);
     txn_memory_destroy(s->txns);
     session_table_destroy(s->sessions);
+    directory_destroy(s->directory);
     room_cache_destroy(s->rooms);
     device_states_destroy(s->device_states);
     if (s->intern)

@@ -28,6 +28,11 @@ const struct route *const route_tables[] = {
     membership_routes,
     room_send_routes,
     room_state_routes,
+    directory_routes,
+    reports_routes,
+    room_previews_routes,
+    room_upgrades_routes,
+    user_directory_routes,
     federation_keys_routes,
 };
 const size_t route_tables_n = sizeof route_tables / sizeof *route_tables;

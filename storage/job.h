@@ -14,6 +14,7 @@ struct room_cache;    /* rooms/room.h */
 struct session_table; /* rooms/session.h */
 struct txn_memory;
 struct device_states; /* rooms/device_state.h */
+struct directory;     /* rooms/directory.h */
 
 /* What lives as long as the process. Made by server/main.c, shared by all threads. */
 struct store {
@@ -30,6 +31,7 @@ struct store {
     struct presence_table *presence;     /* rooms/presence.h; NULL: switched off */
     struct unread_cache *unread;         /* rooms/unread.h */
     struct device_states *device_states; /* rooms/device_state.h */
+    struct directory *directory;         /* rooms/directory.h */
     struct filter_cache *filters;        /* rooms/filters.h */
     struct auth *auth;                   /* server/auth.h */
 };

@@ -33,6 +33,8 @@ void rooms_write_head(struct write *w, const struct room_head *head, int64_t bui
 const struct err *rooms_changed_since(struct tx *tx, const int64_t *ids, size_t n, int64_t since,
                                       bool *ret);
 
+/* The rooms in the public directory. */
+const struct err *rooms_published(struct tx *tx, const int64_t **ret, size_t *ret_n);
 const struct err *rooms_set_published(struct tx *tx, int64_t id, bool is_published);
 
 #endif

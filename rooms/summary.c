@@ -1,0 +1,107 @@
+#include "rooms/summary.h"
+
+#include "rooms/restricted.h"
+
+/* An empty text is as good as none. */
+static const struct err *read_text(struct job *job, struct room *room, const char *type,
+                                   const char *key, const char **ret)
+{
+    TRY(room_state_text(job, room, type, key, ret));
+    if (*ret && !**ret)
+        *ret = NULL;
+    return NULL;
+}
+
+static const struct err *read_is(struct job *job, struct room *room, const char *type,
+                                 const char *key, const char *value, bool *ret)
+{
+    const char *text;
+    TRY(room_state_text(job, room, type, key, &text));
+    *ret = text && strcmp(text, value) == 0;
+    return NULL;
+}
+
+static bool is_rule(const struct room_summary *s, const char *rule)
+{
+    return strcmp(s->join_rule, rule) == 0;
+}
+
+static const struct err *read_join_rule(struct job *job, struct room *room, struct room_summary *s)
+{
+    const struct event *e;
+    TRY(room_state(job, room, "m.room.join_rules", "", &e));
+    const char *rule = e ? json_text(event_content(e), "join_rule") : NULL;
+    s->join_rule = rule ? rule : "invite";
+    if (is_rule(s, "restricted") || is_rule(s, "knock_restricted"))
+        s->allow = json_object_get(event_content(e), "allow");
+    return NULL;
+}
+
+const struct err *room_summary_read(struct job *job, struct room *room, struct room_summary *ret)
+{
+    struct room_summary s = {.room_id = room->room_id,
+                             .room_version = room->version->id,
+                             .joined_n = room_joined_count(room)};
+    TRY(read_text(job, room, "m.room.name", "name", &s.name));
+    TRY(read_text(job, room, "m.room.topic", "topic", &s.topic));
+    TRY(read_text(job, room, "m.room.avatar", "url", &s.avatar_url));
+    TRY(read_text(job, room, "m.room.canonical_alias", "alias", &s.canonical_alias));
+    TRY(read_text(job, room, "m.room.create", "type", &s.room_type));
+    TRY(read_text(job, room, "m.room.encryption", "algorithm", &s.encryption));
+    TRY(read_is(job, room, "m.room.history_visibility", "history_visibility", "world_readable",
+                &s.world_readable));
+    TRY(read_is(job, room, "m.room.guest_access", "guest_access", "can_join", &s.guest_can_join));
+    TRY(read_join_rule(job, room, &s));
+    *ret = s;
+    return NULL;
+}
+
+static void set_text(json_t *o, const char *key, const char *text)
+{
+    if (text)
+        json_object_set_new(o, key, json_string(text));
+}
+
+json_t *room_summary_chunk(const struct room_summary *s)
+{
+    json_t *o = json_pack("{s:s, s:I, s:b, s:b, s:s}", "room_id", s->room_id, "num_joined_members",
+                          (json_int_t)s->joined_n, "world_readable", s->world_readable,
+                          "guest_can_join", s->guest_can_join, "join_rule", s->join_rule);
+    set_text(o, "name", s->name);
+    set_text(o, "topic", s->topic);
+    set_text(o, "avatar_url", s->avatar_url);
+    set_text(o, "canonical_alias", s->canonical_alias);
+    set_text(o, "room_type", s->room_type);
+    return o;
+}
+
+json_t *room_summary_whole(const struct room_summary *s)
+{
+    json_t *o = room_summary_chunk(s), *rooms = json_array();
+    set_text(o, "room_version", s->room_version);
+    set_text(o, "encryption", s->encryption);
+    for (size_t i = 0; i < json_array_size(s->allow); i++) {
+        const json_t *condition = json_array_get(s->allow, i);
+        const char *type = json_text(condition, "type"), *id = json_text(condition, "room_id");
+        if (type && id && strcmp(type, "m.room_membership") == 0)
+            json_array_append_new(rooms, json_string(id));
+    }
+    if (json_array_size(rooms))
+        json_object_set(o, "allowed_room_ids", rooms);
+    json_decref(rooms);
+    return o;
+}
+
+const struct err *room_summary_may_see(struct job *job, struct room *room,
+                                       const struct room_summary *s, int64_t user, bool *ret)
+{
+    enum membership m = user ? room_membership(room, user) : MEMBERSHIP_NONE;
+    bool restricted = is_rule(s, "restricted") || is_rule(s, "knock_restricted");
+    bool knock = (is_rule(s, "knock") && room->version->knock) ||
+                 (is_rule(s, "knock_restricted") && room->version->knock_restricted);
+    *ret = s->world_readable || m == MEMBERSHIP_JOIN || m == MEMBERSHIP_INVITE ||
+           (m != MEMBERSHIP_BAN && (is_rule(s, "public") || knock));
+    if (!*ret && user && restricted && m != MEMBERSHIP_BAN)
+        TRY(restricted_is_allowed(job, room, user, ret));
+    return NULL;
+}

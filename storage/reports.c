@@ -1,0 +1,14 @@
+#include "storage/reports.h"
+
+#include "base/clock.h"
+
+SQL(reports_add_sql, "INSERT INTO reports (reporter, room_id, event_id, user_id, reason, "
+                     "created_ts) VALUES ($1, $2, $3, $4, $5, $6)")
+
+const struct err *reports_add(struct tx *tx, const struct report *r)
+{
+    return db_exec(tx, &reports_add_sql,
+                   P(INT(r->reporter), TEXT(r->room_id), TEXT(r->event_id), TEXT(r->user_id),
+                     TEXT(r->reason), INT(now_ms())),
+                   NULL);
+}

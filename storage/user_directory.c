@@ -1,0 +1,71 @@
+#include "storage/user_directory.h"
+
+/* Names are compared in the collation of ICU, which knows the letters of all scripts, whatever the
+ * database's own is; as JSON texts, for PostgreSQL cannot make a text of every JSON string. They
+ * are looked at first: only the few that match are asked for their rooms. Whether a room is public
+ * can be seen from the bytes of its state, for they are canonical JSON. */
+SQL(user_directory_sql,
+    "WITH wanted AS (SELECT lower($2 COLLATE \"und-x-icu\") AS id, "
+    "lower($3 COLLATE \"und-x-icu\") AS name), "
+    "named AS MATERIALIZED ("
+    "SELECT u.id AS \"user\", u.user_id, lower(u.user_id) AS id, p.fields, "
+    "lower((convert_from(p.fields, 'UTF8')::json -> 'displayname')::text COLLATE \"und-x-icu\") "
+    "AS name FROM users u LEFT JOIN accounts a ON a.\"user\" = u.id "
+    "LEFT JOIN profiles p ON p.\"user\" = u.id "
+    "WHERE u.id <> $1 AND NOT coalesce(a.deactivated OR a.is_guest, false)) "
+    "SELECT n.user_id, n.fields FROM named n, wanted w "
+    "WHERE (strpos(n.id, w.id) > 0 OR strpos(n.name, w.name) > 0) AND EXISTS ("
+    "SELECT 1 FROM room_members m WHERE m.\"user\" = n.\"user\" AND m.membership = 1 AND ("
+    "EXISTS (SELECT 1 FROM room_members o WHERE o.room = m.room AND o.\"user\" = $1 "
+    "AND o.membership = 1) OR "
+    "EXISTS (SELECT 1 FROM room_state s JOIN events e ON e.position = s.event "
+    "WHERE s.room = m.room AND s.type IN (8, 13) AND s.state_key = '' "
+    "AND s.valid_to = 9223372036854775807 "
+    "AND (position('\"join_rule\":\"public\"'::bytea IN e.json) > 0 "
+    "OR position('\"history_visibility\":\"world_readable\"'::bytea IN e.json) > 0)))) "
+    "ORDER BY n.id = w.id DESC, starts_with(n.id, '@' || w.id || ':') DESC, "
+    "n.name IS NOT DISTINCT FROM '\"' || w.name || '\"' DESC, "
+    "starts_with(n.id, '@' || w.id) OR starts_with(coalesce(n.name, ''), '\"' || w.name) DESC, "
+    "n.fields IS NOT NULL DESC, n.user_id LIMIT $4")
+
+const struct err *user_directory_search(struct tx *tx, int64_t viewer, const char *term,
+                                        int64_t limit, const struct found_user **ret, size_t *ret_n)
+{
+    buf_auto struct buf name = {0};
+    buf_add_json_inside(&name, str_of(term));
+    struct rows rows;
+    TRY(db_query(tx, &user_directory_sql,
+                 P(INT(viewer), TEXT(term), TEXT(name.n ? name.p : ""), INT(limit)), &rows));
+    struct found_user *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    size_t n = 0;
+    while (rows_next(&rows))
+        list[n++] = (struct found_user){row_text(&rows, 0), row_bytes(&rows, 1)};
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
+SQL(mutual_rooms_sql,
+    "WITH mutual AS (SELECT r.id, r.room_id FROM room_members a "
+    "JOIN room_members b ON b.room = a.room AND b.\"user\" = $2 AND b.membership = 1 "
+    "JOIN rooms r ON r.id = a.room WHERE a.\"user\" = $1 AND a.membership = 1) "
+    "SELECT id, room_id, (SELECT count(*) FROM mutual) FROM mutual WHERE id > $3 "
+    "ORDER BY id LIMIT $4")
+
+const struct err *mutual_rooms_find(struct tx *tx, int64_t a, int64_t b, int64_t after,
+                                    int64_t limit, const struct mutual_room **ret, size_t *ret_n,
+                                    int64_t *ret_total)
+{
+    struct rows rows;
+    TRY(db_query(tx, &mutual_rooms_sql, P(INT(a), INT(b), INT(after), INT(limit)), &rows));
+    struct mutual_room *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    size_t n = 0;
+    *ret_total = 0;
+    while (rows_next(&rows)) {
+        list[n++] = (struct mutual_room){row_int(&rows, 0), row_text(&rows, 1)};
+        *ret_total = row_int(&rows, 2);
+    }
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
