@@ -4,6 +4,10 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+/* No bucket fills slower than by a token a week. */
+enum { WEEK_S = 7 * 24 * 3600 };
+static const int64_t token_us_max = WEEK_S * 1000000LL;
+
 enum { SETS = 8192, WAYS = 8, LOCKS = 16 };
 
 struct bucket {
@@ -58,7 +62,8 @@ int rate_take(struct rate_table *t, enum route_rate kind, struct str key,
 {
     if (limit->per_second <= 0)
         return 0;
-    int64_t token_us = (int64_t)(1e6 / limit->per_second);
+    double token = 1e6 / limit->per_second;
+    int64_t token_us = token < token_us_max ? (int64_t)token : token_us_max;
     int64_t burst = limit->burst > 0 ? limit->burst : 1;
     uint64_t hash = bucket_key(kind, key);
     size_t set = hash % SETS;

@@ -27,7 +27,8 @@ struct http_hooks {
     void (*request_begin)(void *ctx, struct request *rq); /* before authentication */
     void (*request_end)(void *ctx, struct request *rq);   /* after every run, also before a wait */
     /* Establishes who calls; fills rq->caller. Indexed by enum route_who; NULL: nothing to check.
-     */
+     * Runs before each run of the handler, and for BODY_FILE also before the body is let in: then
+     * without the body, between a request_begin and a request_end of its own. */
     const struct err *(*authenticate[WHO_COUNT])(void *ctx, struct request *rq);
     void *ctx;
 };
@@ -35,14 +36,16 @@ struct http_hooks {
 struct http_config {
     const struct http_listener *listeners;
     size_t listeners_n;
-    int loops;                          /* event loop threads, each a daemon on the shared port */
-    int workers[POOL_COUNT];            /* threads a pool */
-    int connections_max;                /* over all loops */
-    size_t body_max;                    /* bytes, for routes that do not say otherwise */
-    size_t upload_max;                  /* bytes, for routes with body = BODY_FILE */
-    const char *upload_dir;             /* where bodies of uploads are spooled (O_TMPFILE) */
-    int idle_timeout_s;                 /* slow or half-closed connections end after it */
-    const char *const *trusted_proxies; /* addresses or CIDRs whose X-Forwarded-For is believed */
+    int loops;               /* event loop threads; 0: as many as processors, 4 at most */
+    int workers[POOL_COUNT]; /* threads a pool */
+    int connections_max;     /* over all loops */
+    size_t body_max;         /* bytes, for routes that do not say otherwise */
+    size_t upload_max;       /* bytes, for routes with body = BODY_FILE */
+    const char *upload_dir;  /* for uploads, and for large replies to slow clients */
+    int idle_timeout_s;      /* slow or half-closed connections end after it */
+    /* Addresses or CIDRs whose X-Forwarded-For and X-Forwarded-Proto are believed. Peers on unix
+     * sockets always are: the socket's mode (0660) says who may be one. */
+    const char *const *trusted_proxies;
     size_t trusted_proxies_n;
     struct rate_limit rates[RATE_COUNT]; /* per_second 0: unlimited */
     struct http_hooks hooks;
@@ -56,8 +59,10 @@ const struct err *http_server_start(const struct http_config *config,
                                     const struct route *const *tables, size_t tables_n,
                                     struct http_server **ret);
 
-/* Stops accepting, wakes every parked request (request_is_stopping() is then true), waits for what
- * runs up to drain_ms, then frees everything. */
+/* Stops accepting, wakes every parked request (request_is_stopping() is then true; one that wants
+ * to wait again runs once more with timed_out, and is then refused with 503), and lets what runs
+ * end for up to drain_ms. Then no further handler is started; those that still run are waited for.
+ */
 void http_server_stop(struct http_server *s, int drain_ms);
 
 /* The port a TCP listener got (for port 0). */
