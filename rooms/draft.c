@@ -211,11 +211,9 @@ static const struct err *write_event(struct draft *d, struct draft_event *e)
     if (strcmp(wanted->type, "m.room.redaction") == 0)
         TRY(redaction_prepare(d, e->event, &change));
     e->at = (int)write_changes_n(d->write) + 1;
-    int notify = 0, highlight = 0;
-    TRY(unread_evaluate_locked(d->job, d->room, d->write, e->at, e->event, change.thread, &notify,
-                               &highlight));
-    change.notify_total = d->notify_total += notify;
-    change.highlight_total = d->highlight_total += highlight;
+    TRY(unread_evaluate_locked(d->job, d->room, d->write, e->at, e->event, &change));
+    change.notify_total = d->notify_total += change.notify;
+    change.highlight_total = d->highlight_total += change.highlight;
     if (wanted->state_key)
         TRY(write_state(d, e, &change));
     if (change.redacted_event)

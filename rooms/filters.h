@@ -8,8 +8,7 @@
 
 /* param: the query parameter; NULL gives the default filter. M_INVALID_PARAM / M_NOT_FOUND-like
  * errors as the spec says. The filter lives in the job's arena. */
-const struct err *filter_load(struct job *job, int64_t user, const char *param,
-                              struct filter *ret);
+const struct err *filter_load(struct job *job, int64_t user, const char *param, struct filter *ret);
 
 struct filter_cache;
 struct filter_cache *filter_cache_create(size_t entries);

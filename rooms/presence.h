@@ -1,20 +1,43 @@
-/* Presence (client-server-api, "Presence"): kept in memory and, when it changes, in the log. */
+/* Presence (client-server-api, "Presence"): kept in memory and, when it changes, in the log.
+ *
+ * A sync that asks for it keeps its user online for KEEP_MS, setting a state for IDLE_MS; what is
+ * longer ago than that ends by itself. Requests only touch memory: a thread looks once a second at
+ * what has changed, writes it all as one write, and wakes those who share a room, so that a
+ * thousand users who come at once cost one commit and one wake each. Rooms of more than
+ * ROOM_MEMBERS_MAX members carry no presence. */
 #ifndef ROOMS_PRESENCE_H
 #define ROOMS_PRESENCE_H
 
 #include "matrix/filter.h"
 #include "rooms/session.h"
+#include "storage/presence.h"
 
 struct presence_table;
-struct presence_table *presence_create(struct store *store);
+struct presence_table *presence_create(struct store *store); /* listens to the feed */
+/* The thread: started when the committer runs, stopped before it ends. NULL-safe. */
+const struct err *presence_start(struct presence_table *p, struct arena *a);
+void presence_stop(struct presence_table *p);
 void presence_destroy(struct presence_table *p);
 
 /* A client syncs or acts: set_presence "online", "unavailable" or "offline". Cheap when nothing
  * changes. Never fails the request that it is part of. */
 void presence_touch(struct job *job, int64_t user, const char *user_id, const char *state);
 
+/* "online", "unavailable" or "offline"; false for anything else. */
+bool presence_state_parse(const char *text, enum presence_state *ret);
+const char *presence_state_text(enum presence_state state);
+
+/* What a user sets explicitly. status_msg NULL: none. Committed when it returns. */
+const struct err *presence_set(struct job *job, int64_t user, const char *user_id,
+                               enum presence_state state, const char *status_msg);
+
+/* Of anybody; offline when nothing is known. */
+const struct err *presence_get(struct job *job, int64_t user, struct presence_row *ret);
+/* Appends the content of an m.presence event. */
+void presence_add_content(const struct presence_row *r, struct buf *out);
+
 /* Appends the m.presence events, comma-separated, of users who share a room with this one and
- * changed in (since, until]; since 0: those who are online now. Nothing when presence is off. */
+ * changed in (since, until]; since 0: those who are online now. */
 const struct err *presence_add_events(struct job *job, struct session *s, int64_t since,
                                       int64_t until, const struct event_filter *filter,
                                       struct buf *out, size_t *ret_n);

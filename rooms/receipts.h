@@ -3,17 +3,26 @@
 #define ROOMS_RECEIPTS_H
 
 #include "rooms/append.h"
+#include "storage/receipts.h"
 
-enum receipt_type { RECEIPT_READ = 1, RECEIPT_READ_PRIVATE = 2 }; /* as stored */
+/* struct change.thread of a CHANGE_RECEIPT: 0 for an unthreaded one, the position of the thread's
+ * root, or this for the main timeline. Its `parent` is the position of the event that was read. */
+enum { RECEIPT_OF_MAIN = -1 };
 
 /* Moves a receipt (never backwards) through the log, as CHANGE_RECEIPT. thread: "" unthreaded,
- * "main", or the event id of the thread's root. */
+ * "main", or the event id of the thread's root. M_NOT_FOUND for an event that is not of this room,
+ * M_INVALID_PARAM for one that is not in the thread. */
 const struct err *receipt_set(struct job *job, struct room *room, const struct author *who,
                               enum receipt_type type, const char *thread, const char *event_id);
 
+/* The fully read marker, as room account data; never backwards. */
+const struct err *receipt_set_fully_read(struct job *job, struct room *room,
+                                         const struct author *who, const char *event_id);
+
 /* Appends one whole m.receipt event with the receipts that this user may see and that were set in
  * (since, until]; since 0: all. Nothing, and *ret_any false, when there are none. From the feed
- * when it reaches back to `since`, else from SQL. */
+ * when it reaches back to `since`, else from SQL. (In the rare case that somebody marked one event
+ * both in a thread and without one, a second event with what has no room in the first.) */
 const struct err *receipts_add_event(struct job *job, int64_t room, int64_t user, int64_t since,
                                      int64_t until, struct buf *out, bool *ret_any);
 

@@ -280,6 +280,11 @@ static void wake_locked(struct session *s)
         w->wake(w);
 }
 
+int64_t session_user(const struct session *s)
+{
+    return s->user;
+}
+
 /* ---- reading -----------------------------------------------------------------------------------
  */
 

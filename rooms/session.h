@@ -26,6 +26,8 @@ struct session_room {
 const struct err *session_open(struct job *job, int64_t user, const char *user_id,
                                struct session **ret);
 
+int64_t session_user(const struct session *s);
+
 /* The waiter is woken when anything changes that this user can be told. Call before reading. */
 void session_subscribe(struct session *s, struct waiter *w);
 

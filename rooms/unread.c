@@ -1,36 +1,42 @@
 #include "rooms/unread.h"
 
-#include "matrix/json_scan.h"
-#include "matrix/push_rules.h"
-#include "rooms/room.h"
+#include "base/mem.h"
+#include "rooms/unread_internal.h"
 
-/* An encrypted event without cleartext relations or mentions notifies whoever keeps the predefined
- * rules: known without parsing it, for that is most of what is sent. */
-static bool is_plain_encrypted(const struct event *e)
+struct unread_cache {
+    struct store *store;
+};
+
+struct unread_cache *unread_cache_create(struct store *store)
 {
-    return strcmp(e->type, "m.room.encrypted") == 0 && !e->state_key &&
-           !json_scan_get(e->content, "m.relates_to").p &&
-           !json_scan_get(e->content, "m.mentions").p;
+    struct unread_cache *c = mem_zalloc(sizeof *c);
+    c->store = store;
+    return c;
 }
 
-const struct err *unread_evaluate_locked(struct job *job, struct room *room, struct write *w,
-                                         int at, const struct event *e, int64_t thread,
-                                         int *ret_notify, int *ret_highlight)
+void unread_cache_destroy(struct unread_cache *c)
 {
-    if (is_plain_encrypted(e)) {
-        *ret_notify = 1;
-        return NULL;
+    free(c);
+}
+
+const struct err *unread_get(struct job *job, struct room *room, int64_t user, const char *user_id,
+                             bool by_thread, struct unread_counts *ret)
+{
+    struct standing s;
+    TRY(unread_load(job, room, user, user_id, feed_position(job->store->feed), &s));
+    struct thread_counts *threads = arena_alloc_array(job->arena, s.threads_n + 1, sizeof *threads);
+    struct unread_counts c = {.notify = s.main.notify, .highlight = s.main.highlight};
+    for (size_t i = 0; i < s.threads_n; i++) {
+        struct thread_standing *t = &s.threads[i];
+        if (!by_thread) {
+            c.notify += t->unread.notify;
+            c.highlight += t->unread.highlight;
+        } else if (t->root_id && (t->unread.notify || t->unread.highlight)) {
+            threads[c.threads_n++] =
+                (struct thread_counts){t->root_id, t->unread.notify, t->unread.highlight};
+        }
     }
-    json_t *tree;
-    TRY(json_read(job->arena, e->json, &tree));
-    struct push_context context = {.member_count = room->joined_n};
-    struct push_outcome base = push_rules_evaluate_base(tree, &context);
-    *ret_notify = base.notify;
-    *ret_highlight = base.highlight;
+    c.threads = threads;
+    *ret = c;
     return NULL;
-}
-
-void name_index_destroy(struct name_index *n)
-{
-    (void)n;
 }

@@ -16,11 +16,11 @@ struct room;
 struct name_index;
 void name_index_destroy(struct name_index *n); /* NULL-safe */
 
-/* Under the room's lock, while an event is built: works out what everybody gets (0 or 1 each) and
- * adds the push_actions rows of those who get something else to the write. */
+/* Under the room's lock, while an event is built as change `at` of the write: works out what
+ * everybody gets (notify and highlight of the change, 0 or 1 each), and who gets something else
+ * (its actions, and their rows in the write). The change says which thread it is in. */
 const struct err *unread_evaluate_locked(struct job *job, struct room *room, struct write *w,
-                                         int at, const struct event *e, int64_t thread,
-                                         int *ret_notify, int *ret_highlight);
+                                         int at, const struct event *e, struct change *change);
 
 struct thread_counts {
     const char *root; /* event id */

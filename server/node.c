@@ -1,10 +1,15 @@
 #include "server/node.h"
 
+#include "rooms/account_cache.h"
 #include "rooms/device_state.h"
 #include "rooms/directory.h"
+#include "rooms/filters.h"
+#include "rooms/presence.h"
 #include "rooms/room.h"
 #include "rooms/session.h"
 #include "rooms/txn.h"
+#include "rooms/typing.h"
+#include "rooms/unread.h"
 #include "server/auth.h"
 #include "server/data_dir.h"
 #include "storage/feed.h"
@@ -15,7 +20,7 @@
 
 #include <unistd.h>
 
-enum { FEED_ENTRIES = 1 << 16, FEED_SHARE = 4, TXNS_REMEMBERED = 1 << 16 };
+enum { FEED_ENTRIES = 1 << 16, FEED_SHARE = 4, TXNS_REMEMBERED = 1 << 16, FILTERS_CACHED = 4096 };
 
 static const struct err *find_database(struct node *n, enum node_kind kind)
 {
@@ -55,6 +60,12 @@ static const struct err *open_log(struct node *n)
     s->sessions = session_table_create(s);
     s->directory = directory_create(s);
     s->txns = txn_memory_create(TXNS_REMEMBERED);
+    s->filters = filter_cache_create(FILTERS_CACHED);
+    s->account_cache = account_cache_create(s);
+    s->typing = typing_create(s);
+    s->unread = unread_cache_create(s);
+    if (s->config->presence_enabled)
+        s->presence = presence_create(s);
     return committer_start(n->uri, s->feed, &s->committer);
 }
 
@@ -69,6 +80,8 @@ static const struct err *start(struct node *n, enum node_kind kind)
         log_info("database: applied %d migrations", applied);
     TRY(db_open(n->uri, (int)s->config->database_connections, &s->db));
     TRY(open_log(n));
+    if (kind == NODE_SERVER)
+        TRY(presence_start(s->presence, n->arena));
     if (kind == NODE_SERVER)
         TRY(data_dir_publish(n->lock_fd, n->uri));
     return NULL;
@@ -86,9 +99,15 @@ const struct err *node_start(struct node *n, const struct config *config, enum n
 void node_stop(struct node *n)
 {
     struct store *s = &n->store;
+    presence_stop(s->presence);
     if (s->committer)
         committer_stop(s->committer);
     auth_destroy(s->auth);
+    presence_destroy(s->presence);
+    unread_cache_destroy(s->unread);
+    typing_destroy(s->typing);
+    account_cache_destroy(s->account_cache);
+    filter_cache_destroy(s->filters);
     txn_memory_destroy(s->txns);
     session_table_destroy(s->sessions);
     directory_destroy(s->directory);

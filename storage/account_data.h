@@ -13,6 +13,11 @@ struct account_data {
 
 void account_data_write(struct write *w, int64_t user, int64_t room, const char *type,
                         struct str content, int at);
+/* The change and the row in one. The content is copied. `shown`: what readers are told, where that
+ * differs from what is stored (m.push_rules); p == NULL: the content. */
+void account_data_set(struct write *w, int64_t user, int64_t room, const char *type,
+                      struct str content, struct str shown);
+
 /* content.p == NULL when there is none. */
 const struct err *account_data_get(struct tx *tx, int64_t user, int64_t room, const char *type,
                                    struct str *ret);

@@ -126,7 +126,8 @@ static void remember(struct feed *f, const struct change *c)
     e->change.event = c->event ? event_ref(c->event) : NULL;
     e->change.redacted_event = NULL;
     e->change.audience = NULL;
-    if (c->parent >= f->oldest && c->parent < c->position)
+    e->change.actions = NULL;
+    if (c->kind == CHANGE_EVENT && c->parent >= f->oldest && c->parent < c->position)
         entry_at(f, c->parent)->change.has_children = true;
     if (c->redacted_event)
         redact_in_ring(f, c);

@@ -28,6 +28,12 @@ enum change_kind {
     CHANGE_KIND_COUNT
 };
 
+/* What an event means to one user beyond what it means to everybody: the difference. */
+struct push_action {
+    int64_t user;
+    int notify, highlight;
+};
+
 struct change {
     enum change_kind kind;
     int64_t position;          /* given by the committer */
@@ -40,15 +46,19 @@ struct change {
     struct str json;           /* what readers are shown, ready to splice */
     bool private_to_user;      /* receipts: m.read.private */
     /* CHANGE_EVENT, as stored: cumulative counters of the room (docs/architecture.md, "Unread"). */
-    int64_t thread; /* position of the thread root; 0: main timeline */
+    int64_t thread; /* position of the thread root; 0: main timeline. RECEIPT: rooms/receipts.h */
     int64_t notify_total, highlight_total;
+    int notify, highlight;             /* what the event itself adds to them, and ... */
+    const struct push_action *actions; /* ... for whom it is something else; not kept in the ring */
+    size_t actions_n;
     int64_t redacts_position;           /* CHANGE_EVENT, a redaction that applies: its target ... */
     const struct event *redacted_event; /* ... and what is left of that; not kept in the ring */
     int64_t redacted_by;     /* CHANGE_EVENT: position of the redaction of this event; 0: none */
     const int64_t *audience; /* DEVICE_LIST, PRESENCE, PROFILE: rooms whose members are told; not
                                 kept in the ring (rooms/session.h, session_fill_audience) */
     size_t audience_n;
-    int64_t parent;     /* CHANGE_EVENT: position of the event it relates to; 0: none */
+    int64_t parent;     /* CHANGE_EVENT: position of the event it relates to; 0: none. RECEIPT: of
+                           the event that was read */
     bool has_children;  /* CHANGE_EVENT: others relate to it; only in the ring */
     bool is_push_rules; /* CHANGE_ACCOUNT_DATA: type m.push_rules */
     bool has_own_rules; /* member events: the local user has push rules of their own */

@@ -33,6 +33,7 @@ struct store {
     struct device_states *device_states; /* rooms/device_state.h */
     struct directory *directory;         /* rooms/directory.h */
     struct filter_cache *filters;        /* rooms/filters.h */
+    struct account_cache *account_cache; /* rooms/account_cache.h */
     struct auth *auth;                   /* server/auth.h */
 };
 

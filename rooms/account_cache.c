@@ -1,0 +1,279 @@
+#include "rooms/account_cache.h"
+
+#include "base/lock.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "matrix/push_rules.h"
+#include "rooms/visibility.h"
+#include "storage/account_data.h"
+
+enum kind { IGNORED, RULES, KINDS };
+
+static const char *const kind_types[KINDS] = {"m.ignored_user_list", "m.push_rules"};
+
+/* A ruleset as a tree takes about so much; the budget is a share of all caches. */
+enum { BYTES_AN_ENTRY = 16 * 1024, SHARE = 8, ENTRIES_MIN = 256 };
+
+struct entry {
+    int64_t user;
+    enum kind kind;
+    struct arena *arena; /* holds everything, this struct as well */
+    struct map ignored;  /* empty: nobody */
+    struct user_rules rules;
+    struct entry *newer, *older;
+    int refs; /* jobs that use it, and the cache while it is in there */
+};
+
+struct account_cache {
+    struct lock lock;
+    struct map entries[KINDS]; /* users.id -> struct entry */
+    struct entry *newest, *oldest;
+    size_t n, max;
+    uint64_t epoch; /* grows whenever something is dropped because it changed */
+};
+
+/* ---- the cache ---------------------------------------------------------------------------------
+ */
+
+static void unref_locked(struct entry *e)
+{
+    if (--e->refs == 0)
+        arena_destroy(e->arena);
+}
+
+static void unlink_locked(struct account_cache *c, struct entry *e)
+{
+    *(e->newer ? &e->newer->older : &c->newest) = e->older;
+    *(e->older ? &e->older->newer : &c->oldest) = e->newer;
+}
+
+static void link_newest_locked(struct account_cache *c, struct entry *e)
+{
+    e->newer = NULL;
+    e->older = c->newest;
+    *(c->newest ? &c->newest->newer : &c->oldest) = e;
+    c->newest = e;
+}
+
+static void drop_locked(struct account_cache *c, struct entry *e)
+{
+    unlink_locked(c, e);
+    map_remove_int(&c->entries[e->kind], e->user);
+    c->n--;
+    unref_locked(e);
+}
+
+struct held {
+    struct account_cache *cache;
+    struct entry *entry;
+};
+
+static void release(void *what)
+{
+    struct held *h = what;
+    LOCKED(&h->cache->lock);
+    unref_locked(h->entry);
+}
+
+static void hold_locked(struct job *job, struct account_cache *c, struct entry *e)
+{
+    e->refs++;
+    struct held *h = arena_alloc(job->arena, sizeof *h);
+    *h = (struct held){c, e};
+    arena_defer(job->arena, release, h);
+}
+
+static struct entry *find(struct job *job, enum kind kind, int64_t user, uint64_t *ret_epoch)
+{
+    struct account_cache *c = job->store->account_cache;
+    LOCKED(&c->lock);
+    *ret_epoch = c->epoch;
+    struct entry *e = map_get_int(&c->entries[kind], user);
+    if (!e)
+        return NULL;
+    if (c->newest != e) {
+        unlink_locked(c, e);
+        link_newest_locked(c, e);
+    }
+    hold_locked(job, c, e);
+    return e;
+}
+
+/* What was read before a change is only for the job that read it. */
+static struct entry *put(struct job *job, struct entry *e, uint64_t epoch)
+{
+    struct account_cache *c = job->store->account_cache;
+    LOCKED(&c->lock);
+    struct entry *there = map_get_int(&c->entries[e->kind], e->user);
+    if (there) {
+        arena_destroy(e->arena);
+        e = there;
+    } else if (c->epoch == epoch) {
+        if (c->n >= c->max)
+            drop_locked(c, c->oldest);
+        e->refs = 1;
+        map_put_int(&c->entries[e->kind], e->user, e);
+        link_newest_locked(c, e);
+        c->n++;
+    }
+    hold_locked(job, c, e);
+    return e;
+}
+
+static void forget_user_locked(struct account_cache *c, int64_t user)
+{
+    c->epoch++;
+    for (enum kind k = 0; k < KINDS; k++) {
+        struct entry *e = map_get_int(&c->entries[k], user);
+        if (e)
+            drop_locked(c, e);
+    }
+}
+
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct account_cache *c = ctx;
+    LOCKED(&c->lock);
+    if (n == 0) {
+        c->epoch++;
+        while (c->oldest)
+            drop_locked(c, c->oldest);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (changes[i].kind == CHANGE_ACCOUNT_DATA && !changes[i].room)
+            forget_user_locked(c, changes[i].user);
+}
+
+struct account_cache *account_cache_create(struct store *store)
+{
+    struct account_cache *c = mem_zalloc(sizeof *c);
+    lock_init(&c->lock, RANK_CACHE);
+    int64_t entries = store->config->cache_size / SHARE / BYTES_AN_ENTRY;
+    c->max = (size_t)(entries > ENTRIES_MIN ? entries : ENTRIES_MIN);
+    feed_listen(store->feed, on_changes, c);
+    return c;
+}
+
+void account_cache_destroy(struct account_cache *c)
+{
+    if (!c)
+        return;
+    while (c->oldest)
+        drop_locked(c, c->oldest);
+    for (enum kind k = 0; k < KINDS; k++)
+        map_finish(&c->entries[k]);
+    lock_finish(&c->lock);
+    free(c);
+}
+
+/* ---- loading -----------------------------------------------------------------------------------
+ */
+
+static void finish_ignored(void *map)
+{
+    map_finish(map);
+}
+
+static void fill_ignored(struct entry *e, const json_t *content)
+{
+    const char *user_id;
+    json_t *users = json_object_get(content, "ignored_users"), *v;
+    arena_defer(e->arena, finish_ignored, &e->ignored);
+    json_object_foreach (users, user_id, v) {
+        char *key = arena_strdup(e->arena, user_id);
+        map_put(&e->ignored, str_of(key), key);
+    }
+}
+
+static const char *const *ids_of_rules(struct arena *a, const json_t *rules, size_t *ret_n)
+{
+    const json_t *rule;
+    size_t i;
+    const char **ids = arena_alloc_array(a, json_array_size(rules) + 1, sizeof *ids);
+    *ret_n = 0;
+    json_array_foreach (rules, i, rule) {
+        const char *id = json_text(rule, "rule_id");
+        if (id)
+            ids[(*ret_n)++] = id;
+    }
+    return ids;
+}
+
+static void fill_rules(struct entry *e, const char *user_id, const json_t *stored)
+{
+    struct user_rules *r = &e->rules;
+    const json_t *own = json_object_get(stored, "rules");
+    r->ruleset = json_keep(e->arena, push_rules_merge(user_id, stored));
+    r->differs = stored && push_rules_changed(stored);
+    r->anything = json_object_size(json_object_get(stored, "predefined")) > 0;
+    for (enum push_kind k = 0; k < PUSH_KINDS; k++)
+        if (k != PUSH_ROOM && k != PUSH_SENDER)
+            r->anything |= json_array_size(json_object_get(own, push_kind_names[k])) > 0;
+    r->rooms = ids_of_rules(e->arena, json_object_get(own, "room"), &r->rooms_n);
+    r->senders = ids_of_rules(e->arena, json_object_get(own, "sender"), &r->senders_n);
+}
+
+static const struct err *fill(struct job *job, struct entry *e, const char *user_id)
+{
+    struct str content;
+    json_t *tree = NULL;
+    TRY(account_data_get(job_tx(job), e->user, 0, kind_types[e->kind], &content));
+    if (content.p)
+        TRY(json_read(e->arena, content, &tree));
+    if (e->kind == IGNORED)
+        fill_ignored(e, tree);
+    else
+        fill_rules(e, user_id, tree);
+    return NULL;
+}
+
+static const struct err *get(struct job *job, enum kind kind, int64_t user, const char *user_id,
+                             const struct entry **ret)
+{
+    uint64_t epoch;
+    struct entry *e = find(job, kind, user, &epoch);
+    if (!e) {
+        struct arena *own = arena_create();
+        e = arena_alloc(own, sizeof *e);
+        *e = (struct entry){.user = user, .kind = kind, .arena = own};
+        const struct err *bad = fill(job, e, user_id);
+        if (bad) {
+            arena_destroy(own);
+            return bad;
+        }
+        e = put(job, e, epoch);
+    }
+    *ret = e;
+    return NULL;
+}
+
+const struct err *ignored_users(struct job *job, int64_t user, const struct map **ret)
+{
+    const struct entry *e;
+    TRY(get(job, IGNORED, user, NULL, &e));
+    *ret = e->ignored.n ? &e->ignored : NULL;
+    return NULL;
+}
+
+const struct err *user_rules_get(struct job *job, int64_t user, const char *user_id,
+                                 const struct user_rules **ret)
+{
+    const struct entry *e;
+    TRY(get(job, RULES, user, user_id, &e));
+    *ret = &e->rules;
+    return NULL;
+}
+
+static bool is_listed(const char *const *ids, size_t n, const char *id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(ids[i], id) == 0)
+            return true;
+    return false;
+}
+
+bool user_rules_concern(const struct user_rules *r, const char *room_id, const char *sender)
+{
+    return r->anything || is_listed(r->rooms, r->rooms_n, room_id) ||
+           is_listed(r->senders, r->senders_n, sender);
+}

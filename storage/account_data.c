@@ -1,0 +1,75 @@
+#include "storage/account_data.h"
+
+SQL(account_data_write_sql,
+    "INSERT INTO account_data (\"user\", room, type, content, position) "
+    "SELECT u.\"user\", u.room, u.type, u.content, (SELECT position FROM log_head) - u.back "
+    "FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bytea[], $5::bigint[]) "
+    "AS u(\"user\", room, type, content, back) "
+    "ON CONFLICT (\"user\", room, type) DO UPDATE SET content = excluded.content, "
+    "position = excluded.position")
+static const struct batch_table account_data_table = {
+    .sql = &account_data_write_sql,
+    .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_BYTES, DB_POSITION},
+    .columns_n = 5,
+    .order = BATCH_OTHER,
+    .key_columns = 3,
+};
+
+void account_data_write(struct write *w, int64_t user, int64_t room, const char *type,
+                        struct str content, int at)
+{
+    write_row(w, &account_data_table,
+              P(INT(user), INT(room), TEXT(type), BYTES(content), POSITION(at)));
+}
+
+void account_data_set(struct write *w, int64_t user, int64_t room, const char *type,
+                      struct str content, struct str shown)
+{
+    struct arena *a = write_arena(w);
+    buf_auto struct buf event = {0};
+    BUF_LIT(&event, "{\"type\":");
+    buf_add_json_string(&event, str_of(type));
+    BUF_LIT(&event, ",\"content\":");
+    buf_add_str(&event, shown.p ? shown : content);
+    buf_add_char(&event, '}');
+    int at = write_change(
+        w, &(struct change){.kind = CHANGE_ACCOUNT_DATA,
+                            .user = user,
+                            .room = room,
+                            .json = {arena_memdup(a, event.p, event.n), event.n},
+                            .is_push_rules = !room && strcmp(type, "m.push_rules") == 0});
+    account_data_write(w, user, room, arena_strdup(a, type),
+                       (struct str){arena_memdup(a, content.p, content.n), content.n}, at);
+}
+
+SQL(account_data_get_sql,
+    "SELECT content FROM account_data WHERE \"user\" = $1 AND room = $2 AND type = $3")
+
+const struct err *account_data_get(struct tx *tx, int64_t user, int64_t room, const char *type,
+                                   struct str *ret)
+{
+    return db_one(tx, &account_data_get_sql, P(INT(user), INT(room), TEXT(type)), NULL,
+                  R(BYTES_OUT(ret)));
+}
+
+SQL(account_data_since_sql,
+    "SELECT room, type, content, position FROM account_data "
+    "WHERE \"user\" = $1 AND position > $2 AND position <= $3 ORDER BY position")
+
+const struct err *account_data_since(struct tx *tx, int64_t user, int64_t since, int64_t until,
+                                     const struct account_data **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &account_data_since_sql, P(INT(user), INT(since), INT(until)), &rows));
+    struct account_data *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    for (struct account_data *d = list; rows_next(&rows); d++)
+        *d = (struct account_data){
+            .room = row_int(&rows, 0),
+            .type = row_text(&rows, 1),
+            .content = row_bytes(&rows, 2),
+            .position = row_int(&rows, 3),
+        };
+    *ret = list;
+    *ret_n = (size_t)rows.n;
+    return NULL;
+}
