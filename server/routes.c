@@ -14,6 +14,7 @@ const struct route *const route_tables[] = {
     openid_routes,
     voip_routes,
     moderation_routes,
+    sync_routes,
     wellknown_routes,
     keys_routes,
     keys_upload_routes,

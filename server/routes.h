@@ -24,6 +24,7 @@ extern const struct route reports_routes[];
 extern const struct route room_previews_routes[];
 extern const struct route room_upgrades_routes[];
 extern const struct route user_directory_routes[];
+extern const struct route sync_routes[];
 extern const struct route versions_routes[];
 extern const struct route wellknown_routes[];
 extern const struct route keys_routes[];
