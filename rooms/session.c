@@ -37,6 +37,7 @@ struct session {
     int refs;
     int64_t used_mono_ms;
     bool dropped;
+    bool has_news; /* stands in the table's list */
 };
 
 /* Who must be told of what happens in a room: the active sessions of its joined members. */
@@ -51,6 +52,7 @@ struct session_table {
     struct map sessions; /* users.id -> struct session */
     struct map watched;  /* rooms.id -> struct watched */
     unsigned opened;     /* since the last sweep */
+    struct watched news; /* sessions to wake once the feed has settled */
 };
 
 /* ---- who watches which room --------------------------------------------------------------------
@@ -84,6 +86,30 @@ static void unwatch_locked(struct session_table *t, int64_t room, struct session
         free(w->sessions);
         free(w);
     }
+}
+
+/* ---- sessions with news
+ * -------------------------------------------------------------------------- */
+
+static void add_news_locked(struct session_table *t, struct session *s)
+{
+    struct watched *w = &t->news;
+    if (s->has_news)
+        return;
+    if (w->n == w->room) {
+        w->room = w->room ? w->room * 2 : 64;
+        w->sessions = mem_realloc_array(w->sessions, w->room, sizeof *w->sessions);
+    }
+    w->sessions[w->n++] = s;
+    s->has_news = true;
+}
+
+static void remove_news_locked(struct session_table *t, struct session *s)
+{
+    for (size_t i = 0; s->has_news && i < t->news.n; i++)
+        if (t->news.sessions[i] == s)
+            t->news.sessions[i] = t->news.sessions[--t->news.n];
+    s->has_news = false;
 }
 
 /* ---- making and dropping -----------------------------------------------------------------------
@@ -121,6 +147,7 @@ static void drop_locked(struct session_table *t, struct session *s)
     map_remove_int(&t->sessions, s->user);
     for (struct map_slot *slot = NULL; (slot = map_next(&s->rooms, slot));)
         unwatch_locked(t, ((struct session_room *)slot->value)->room, s);
+    remove_news_locked(t, s);
     s->dropped = true;
     if (s->refs == 0)
         session_destroy(s);
@@ -382,26 +409,27 @@ static void note_locked(struct session *s, int64_t room, int64_t position)
     s->recent_n++;
 }
 
-static void tell(struct session *s, int64_t room, int64_t position)
+/* Wakes come later, when the feed has settled: whoever is woken now would find nothing. */
+static void tell_locked(struct session_table *t, struct session *s, int64_t room, int64_t position)
 {
     LOCKED(&s->lock);
     if (room)
         note_locked(s, room, position);
-    wake_locked(s);
+    add_news_locked(t, s);
 }
 
 static void tell_room_locked(struct session_table *t, int64_t room, int64_t position)
 {
     const struct watched *w = map_get_int(&t->watched, room);
     for (size_t i = 0; w && i < w->n; i++)
-        tell(w->sessions[i], room, position);
+        tell_locked(t, w->sessions[i], room, position);
 }
 
 static void tell_user_locked(struct session_table *t, int64_t user, int64_t room, int64_t position)
 {
     struct session *s = map_get_int(&t->sessions, user);
     if (s)
-        tell(s, room, position);
+        tell_locked(t, s, room, position);
 }
 
 static void apply_membership_locked(struct session_table *t, const struct change *c)
@@ -422,7 +450,7 @@ static void apply_membership_locked(struct session_table *t, const struct change
     if (m == MEMBERSHIP_JOIN)
         watch_locked(t, c->room, s);
     else if (!was_joined)
-        tell(s, c->room, c->position); /* invited, knocking, or an invite withdrawn */
+        tell_locked(t, s, c->room, c->position); /* invited, knocking, or an invite withdrawn */
 }
 
 /* Whoever was joined is still told of their own leaving; only then they stop watching. */
@@ -474,7 +502,7 @@ static void wake_all_locked(struct session_table *t)
         LOCKED(&s->lock);
         s->loading = true; /* changes were missed: the next opening reads the rooms anew */
         s->missed = false;
-        wake_locked(s);
+        add_news_locked(t, s);
     }
 }
 
@@ -488,10 +516,29 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
         apply_locked(t, &changes[i]);
 }
 
+static void wake(struct session *s)
+{
+    LOCKED(&s->lock);
+    wake_locked(s);
+}
+
+static void on_settled(void *ctx)
+{
+    struct session_table *t = ctx;
+    LOCKED(&t->lock);
+    for (size_t i = 0; i < t->news.n; i++) {
+        t->news.sessions[i]->has_news = false;
+        wake(t->news.sessions[i]);
+    }
+    t->news.n = 0;
+}
+
 void session_wake_user(struct session_table *t, int64_t user)
 {
     LOCKED(&t->lock);
-    tell_user_locked(t, user, 0, 0);
+    struct session *s = map_get_int(&t->sessions, user);
+    if (s)
+        wake(s);
 }
 
 void session_wake_room(struct session_table *t, int64_t room)
@@ -499,7 +546,7 @@ void session_wake_room(struct session_table *t, int64_t room)
     LOCKED(&t->lock);
     const struct watched *w = map_get_int(&t->watched, room);
     for (size_t i = 0; w && i < w->n; i++)
-        tell(w->sessions[i], 0, 0);
+        wake(w->sessions[i]);
 }
 
 const struct err *session_fill_audience(struct job *job, struct change *change)
@@ -526,6 +573,7 @@ struct session_table *session_table_create(struct store *store)
     lock_init(&t->lock, RANK_SESSION_TABLE);
     t->store = store;
     feed_listen(store->feed, on_changes, t);
+    feed_listen_settled(store->feed, on_settled, t);
     return t;
 }
 
@@ -537,6 +585,7 @@ void session_table_destroy(struct session_table *t)
         drop_locked(t, slot->value);
     map_finish(&t->sessions);
     map_finish(&t->watched);
+    free(t->news.sessions);
     lock_finish(&t->lock);
     free(t);
 }

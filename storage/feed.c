@@ -26,6 +26,9 @@ struct feed {
     feed_listener *listeners[LISTENERS_MAX];
     void *listener_ctx[LISTENERS_MAX];
     int listeners_n;
+    void (*settled_fn[LISTENERS_MAX])(void *ctx);
+    void *settled_ctx[LISTENERS_MAX];
+    int settled_n;
 };
 
 struct feed *feed_create(size_t entries, size_t bytes_max, int64_t position)
@@ -74,6 +77,14 @@ void feed_listen(struct feed *f, feed_listener *fn, void *ctx)
         abort();
     f->listeners[f->listeners_n] = fn;
     f->listener_ctx[f->listeners_n++] = ctx;
+}
+
+void feed_listen_settled(struct feed *f, void (*fn)(void *ctx), void *ctx)
+{
+    if (f->settled_n == LISTENERS_MAX)
+        abort();
+    f->settled_fn[f->settled_n] = fn;
+    f->settled_ctx[f->settled_n++] = ctx;
 }
 
 /* Makes `position` the head of a chain and returns the head before it (0: none). */
@@ -146,6 +157,8 @@ static void call_listeners(struct feed *f, const struct change *changes, size_t 
     pthread_rwlock_wrlock(&f->lock);
     f->settled = position;
     pthread_rwlock_unlock(&f->lock);
+    for (int i = 0; i < f->settled_n; i++)
+        f->settled_fn[i](f->settled_ctx[i]);
 }
 
 void feed_publish(struct feed *f, const struct change *changes, size_t n)

@@ -75,6 +75,9 @@ void feed_add_metrics(struct feed *f, struct buf *out);
  * n == 0 means that changes were missed (feed_reset): forget everything cached, wake everybody. */
 typedef void feed_listener(void *ctx, const struct change *changes, size_t n);
 void feed_listen(struct feed *f, feed_listener *fn, void *ctx);
+/* Called when all listeners have seen a batch and feed_position() has moved: the time to wake
+ * readers, who would find nothing before. */
+void feed_listen_settled(struct feed *f, void (*fn)(void *ctx), void *ctx);
 
 /* By the committer. Copies what it keeps (events by reference). */
 void feed_publish(struct feed *f, const struct change *changes, size_t n);
