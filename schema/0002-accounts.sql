@@ -50,8 +50,8 @@ CREATE INDEX refresh_tokens_by_user ON refresh_tokens ("user");
 
 CREATE TABLE registration_tokens (
     token text PRIMARY KEY,
-    uses_allowed int,            -- NULL: any number
-    completed int NOT NULL DEFAULT 0,
+    uses_allowed bigint,         -- NULL: any number
+    completed bigint NOT NULL DEFAULT 0,
     expires_ts bigint            -- NULL: never
 );
 

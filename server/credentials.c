@@ -1,30 +1,8 @@
 #include "server/credentials.h"
 
-#include "base/clock.h"
-#include "http/rate.h"
 #include "matrix/id.h"
+#include "server/attempts.h"
 #include "server/password.h"
-
-#include <pthread.h>
-
-static struct rate_table *attempts; /* as long as the process: who was tried how often lately */
-static pthread_once_t attempts_once = PTHREAD_ONCE_INIT;
-
-static void make_attempts(void)
-{
-    attempts = rate_table_create();
-}
-
-static const struct err *count_attempt(struct job *job, const char *user_id)
-{
-    const struct config *c = job->store->config;
-    if (!c->rate_limits)
-        return NULL;
-    pthread_once(&attempts_once, make_attempts);
-    struct rate_limit limit = {c->rc_login.per_second, (int)c->rc_login.burst};
-    int wait_ms = rate_take(attempts, RATE_LOGIN, str_of(user_id), &limit, mono_us());
-    return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
-}
 
 /* ---- who ---------------------------------------------------------------------------------------
  */
@@ -83,7 +61,7 @@ const struct err *credentials_user_id(struct job *job, const json_t *o, const ch
 const struct err *credentials_check(struct job *job, const char *user_id, const char *password,
                                     bool *ret_right, struct account *ret)
 {
-    TRY(count_attempt(job, user_id));
+    TRY(attempts_count(job, RATE_LOGIN, &job->store->config->rc_login, user_id));
     struct account a;
     bool found, needs_rehash;
     TRY(users_find(job_tx(job), user_id, &found, &a));

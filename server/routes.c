@@ -15,6 +15,7 @@ const struct route *const route_tables[] = {
     voip_routes,
     moderation_routes,
     sync_routes,
+    registration_tokens_routes,
     wellknown_routes,
     keys_routes,
     keys_upload_routes,

@@ -1,8 +1,9 @@
 #include "server/uia.h"
 
+#include "base/clock.h"
 #include "matrix/id.h"
 #include "server/credentials.h"
-#include "storage/tokens.h"
+#include "storage/registration_tokens.h"
 #include "storage/uia_sessions.h"
 
 enum { SESSION_LETTERS = 24, SESSION_LIFETIME_MS = 60 * 60 * 1000 };
@@ -47,10 +48,10 @@ static const struct err *check_registration_token(struct attempt *t, const json_
 {
     const char *token;
     TRY(json_need_string(auth, "token", &token));
-    bool valid = registration_token_is_wellformed(str_of(token));
-    if (valid)
-        TRY(registration_token_is_valid(job_tx(job_of(t->rq)), token, &valid));
-    if (!valid)
+    struct registration_token found;
+    bool valid;
+    TRY(registration_token_get(job_tx(job_of(t->rq)), token, &valid, &found));
+    if (!valid || !registration_token_is_usable(&found, now_ms()))
         t->wrong = err(ERR_UNAUTHORIZED, "The registration token is not valid");
     t->session.registration_token = token;
     return NULL;

@@ -1,10 +1,10 @@
-/* Access tokens, refresh tokens and registration tokens.
+/* Access tokens and refresh tokens: random, and kept as SHA-256 only, so that whoever reads the
+ * database cannot sign in.
  *
- * Access and refresh tokens are random and kept as SHA-256 only: whoever reads the database cannot
- * sign in. A device has one access token, and with a refresh token for a short time two: after a
- * refresh the old refresh token works until the new tokens are used (client-server API, "Refreshing
- * access tokens"). Access tokens that ran out stay until the device has a newer one, so that the
- * client is told to refresh rather than that it was logged out. */
+ * A device has one access token, and with a refresh token for a short time two: after a refresh the
+ * old refresh token works until the new tokens are used (client-server API, "Refreshing access
+ * tokens"). Access tokens that ran out stay until the device has a newer one, so that the client is
+ * told to refresh rather than that it was logged out. */
 #ifndef STORAGE_TOKENS_H
 #define STORAGE_TOKENS_H
 
@@ -71,21 +71,5 @@ const struct err *tokens_find_refresh(struct tx *tx, struct str hash, bool *ret_
  * tokens remain. False: the refresh token has ended meanwhile. */
 const struct err *tokens_refresh(struct tx *tx, struct str hash, const struct token_pair *next,
                                  bool *ret_done);
-
-/* ---- registration tokens -----------------------------------------------------------------------
- */
-
-struct registration_token {
-    const char *token;
-    int64_t uses_allowed; /* -1: any number */
-    int64_t completed;
-    int64_t expires_ts; /* 0: never */
-};
-enum { REGISTRATION_TOKEN_MAX = 64 };
-
-bool registration_token_is_wellformed(struct str token); /* opaque identifier, at most 64 */
-const struct err *registration_token_is_valid(struct tx *tx, const char *token, bool *ret);
-/* Uses it up once; false when it is not valid any more. */
-const struct err *registration_token_use(struct tx *tx, const char *token, bool *ret);
 
 #endif

@@ -1,11 +1,13 @@
 /* Client-server API, "Account registration", and Synapse's registration with a shared secret. */
 #include "base/clock.h"
 #include "matrix/id.h"
+#include "server/attempts.h"
 #include "server/credentials.h"
 #include "server/routes.h"
 #include "server/sign_in.h"
 #include "server/uia.h"
 #include "storage/passes.h"
+#include "storage/registration_tokens.h"
 #include "storage/tokens.h"
 
 #include <openssl/evp.h>
@@ -35,6 +37,14 @@ static const struct err *check_name(struct job *job, const char *name)
     return users_check_available(job, name, &user_id);
 }
 
+/* Asking how to register, or whether a name is free, is not yet an attempt. */
+static const struct err *count_attempt(struct request *rq)
+{
+    struct job *job = job_of(rq);
+    return attempts_count(job, RATE_REGISTRATION, &job->store->config->rc_registration,
+                          rq->remote_address);
+}
+
 /* ---- guests ------------------------------------------------------------------------------------
  */
 
@@ -45,6 +55,7 @@ static const struct err *register_guest(struct request *rq, struct reply *rp)
     if (!job->store->config->allow_guest_access)
         return err(ERR_GUEST_ACCESS_FORBIDDEN, "This server has no guests");
     struct sign_in how;
+    TRY(count_attempt(rq));
     TRY(sign_in_read(rq->body, &how));
     how.device_id = NULL;
     int64_t user;
@@ -65,8 +76,37 @@ struct registration {
     const char *name, *password; /* NULL: not given */
     bool inhibit_login;
     struct sign_in how;
-    const char *token; /* registration token to use up; NULL: none */
+    const char *token;        /* registration token to use up; NULL: none */
+    struct token_owner guest; /* who becomes a user; user 0: nobody */
 };
+
+/* A guest becomes a user of the same name ("Guest Access"). */
+static const struct err *find_guest(struct job *job, const char *guest_token, const char *name,
+                                    struct token_owner *ret)
+{
+    struct token_hash hash = token_hash(guest_token);
+    struct token_owner o = {0};
+    struct str localpart = {0}, server;
+    bool found;
+    TRY(tokens_find(job_tx(job), token_bytes(&hash), &found, &o));
+    if (found)
+        id_split('@', str_of(o.user_id), &localpart, &server);
+    if (!found || !o.is_guest || !str_is(localpart, name))
+        return err(ERR_FORBIDDEN, "The guest's access token is not of a guest of that name");
+    *ret = o;
+    return NULL;
+}
+
+static const struct err *check_registration_name(struct request *rq, struct registration *r)
+{
+    const char *guest_token;
+    TRY(json_want_string(rq->body, "guest_access_token", NULL, &guest_token));
+    if (!guest_token)
+        return r->name ? check_name(job_of(rq), r->name) : NULL;
+    if (!r->name)
+        return err(ERR_MISSING_PARAM, "Missing username");
+    return find_guest(job_of(rq), guest_token, r->name, &r->guest);
+}
 
 static const struct err *read_registration(struct request *rq, struct registration *ret)
 {
@@ -77,10 +117,9 @@ static const struct err *read_registration(struct request *rq, struct registrati
     TRY(json_want_string(rq->body, "password", NULL, &r.password));
     TRY(json_want_bool(rq->body, "inhibit_login", false, &r.inhibit_login));
     TRY(sign_in_read(rq->body, &r.how));
-    if (name) {
+    if (name)
         r.name = lower(arena_strdup(rq->arena, name));
-        TRY(check_name(job, r.name));
-    }
+    TRY(check_registration_name(rq, &r));
     if (r.password)
         TRY(credentials_check_new(job, r.password));
     *ret = r;
@@ -96,24 +135,44 @@ static const struct err *confirm(struct request *rq, struct reply *rp, bool *ret
     return uia_require(rq, rp, by_token ? &closed : &open, 1, ret_done, ret_token);
 }
 
-/* The token is used up if and only if the account is made. */
+static const struct err *use_token(struct job *job, const struct registration *r)
+{
+    bool done = true;
+    if (r->token)
+        TRY(registration_token_use(job_tx(job), r->token, &done));
+    return done ? NULL : err(ERR_FORBIDDEN, "The registration token is not valid any more");
+}
+
 static const struct err *create(struct job *job, const struct registration *r, const char *hash,
                                 int64_t *ret_user, const char **ret_user_id)
 {
-    bool valid = true;
-    if (r->token)
-        TRY(registration_token_use(job_tx(job), r->token, &valid));
-    if (!valid)
-        return err(ERR_FORBIDDEN, "The registration token is not valid any more");
+    TRY(use_token(job, r));
     return users_create(job, &(struct new_account){.localpart = r->name, .password_hash = hash},
                         ret_user, ret_user_id);
 }
 
+static const struct err *upgrade_guest(struct job *job, const struct registration *r,
+                                       const char *hash, int64_t *ret_user,
+                                       const char **ret_user_id)
+{
+    TRY(use_token(job, r));
+    struct write *w = write_begin(job);
+    users_write_changed(w, r->guest.user, r->guest.user_id);
+    users_write_upgrade(w, r->guest.user, hash);
+    TRY(write_commit(job, w, NULL));
+    *ret_user = r->guest.user;
+    *ret_user_id = r->guest.user_id;
+    return NULL;
+}
+
+/* A new account and the use of its registration token are one transaction. */
 static const struct err *create_account(struct job *job, const struct registration *r,
                                         int64_t *ret_user, const char **ret_user_id)
 {
     const char *hash;
     TRY(credentials_hash(job, r->password, &hash));
+    if (r->guest.user)
+        return upgrade_guest(job, r, hash, ret_user, ret_user_id);
     TRY(tx_begin(job_tx(job)));
     const struct err *e = create(job, r, hash, ret_user, ret_user_id);
     if (!e)
@@ -143,6 +202,8 @@ static const struct err *register_user(struct request *rq, struct reply *rp)
     struct registration r;
     bool done;
     TRY(read_registration(rq, &r));
+    if (json_object_get(rq->body, "auth"))
+        TRY(count_attempt(rq));
     TRY(confirm(rq, rp, &done, &r.token));
     if (!done)
         return NULL;
@@ -184,10 +245,11 @@ static const struct err *get_token_validity(struct request *rq, struct reply *rp
         return err(ERR_MISSING_PARAM, "Missing token");
     if (!job_of(rq)->store->config->enable_registration)
         return err(ERR_FORBIDDEN, "Registration is closed");
-    bool valid = registration_token_is_wellformed(str_of(token));
-    if (valid)
-        TRY(registration_token_is_valid(job_tx(job_of(rq)), token, &valid));
-    return reply_json(rp, 200, "{s:b}", "valid", valid);
+    struct registration_token t;
+    bool found;
+    TRY(registration_token_get(job_tx(job_of(rq)), token, &found, &t));
+    return reply_json(rp, 200, "{s:b}", "valid",
+                      found && registration_token_is_usable(&t, now_ms()));
 }
 
 /* ---- with the shared secret --------------------------------------------------------------------
@@ -273,13 +335,13 @@ const struct route register_routes[] = {
      .path = "/_matrix/client/v3/register",
      .handler = post_register,
      .body = BODY_JSON,
-     .rate = RATE_REGISTRATION,
+     .rate = RATE_KEY,
      .pool = POOL_SLOW,
      .spec = "Account registration"},
     {.method = GET,
      .path = "/_matrix/client/v3/register/available",
      .handler = get_available,
-     .rate = RATE_REGISTRATION,
+     .rate = RATE_KEY,
      .spec = "Account registration"},
     {.method = GET,
      .path = "/_matrix/client/v1/register/m.login.registration_token/validity",

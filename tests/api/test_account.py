@@ -197,6 +197,13 @@ def test_openid(alice, bob):
     bob.fails(403, "M_FORBIDDEN", "POST", path)
     bob.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami",
               headers={"Authorization": "Bearer " + r["access_token"]})
+    userinfo = "/_matrix/federation/v1/openid/userinfo"
+    for _ in range(2):
+        assert Client(alice.server).get(userinfo, params={"access_token": r["access_token"]}) == {
+            "sub": alice.user_id}
+    for bad in "nonsense", alice.token:
+        Client(alice.server).fails(401, "M_UNKNOWN_TOKEN", "GET", userinfo, params={"access_token": bad})
+    Client(alice.server).fails(401, "M_MISSING_TOKEN", "GET", userinfo)
 
 
 def test_no_turn_servers(alice):

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import itertools
+import time
 
 import pytest
 
@@ -200,19 +201,133 @@ def test_guests(closed):
     guest.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami")
 
 
-def test_registration_tokens(fresh_server):
-    s = fresh_server(registration_requires_token="true")
+def guest_of(server):
+    done = Client(server).post("/register?kind=guest", {})
+    return Client(server, done["user_id"], done["access_token"])
+
+
+def test_a_guest_becomes_a_user(fresh_server):
+    s = fresh_server(allow_guest_access="true")
+    c, guest = Client(s), guest_of(s)
+    local = guest.user_id[1:].split(":")[0]
+    body = {"username": local, "password": "correct horse", "guest_access_token": guest.token, **DUMMY}
+    c.fails(403, "M_FORBIDDEN", "POST", "/register", {**body, "guest_access_token": "nonsense"})
+    c.fails(403, "M_FORBIDDEN", "POST", "/register", {**body, "guest_access_token": guest_of(s).token})
+    c.fails(400, "M_MISSING_PARAM", "POST", "/register",
+            {k: v for k, v in body.items() if k != "username"})
+    done = c.post("/register", body)
+    assert done["user_id"] == guest.user_id
+    assert guest.get("/account/whoami")["is_guest"] is False
+    Client(s).login(local, "correct horse").get("/capabilities")
+    c.fails(403, "M_FORBIDDEN", "POST", "/register", body)  # no guest any more
+
+
+# ---- registration tokens ----
+
+TOKENS = "/_synapse/admin/v1/registration_tokens"
+VALIDITY = "/_matrix/client/v1/register/m.login.registration_token/validity"
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    from server import Server
+
+    s = Server({"registration_requires_token": "true", "registration_shared_secret": "s3cret"}).start()
     c = Client(s)
-    body = {"username": "joe", "password": "correct horse"}
-    r = c.call("POST", "/register", body, status=401)
+    done = c.post("/_synapse/admin/v1/register", secret_body(c, "root", admin=True))
+    yield s, Client(s, done["user_id"], done["access_token"])
+    s.close()
+
+
+def with_token(token, session=None):
+    auth = {"type": "m.login.registration_token", "token": token}
+    body = {"username": name("tok"), "password": "correct horse"}
+    return {**body, "auth": {**auth, "session": session} if session else auth}
+
+
+def test_registering_with_a_token(guarded):
+    s, admin = guarded
+    c = Client(s)
+    token = admin.post(TOKENS + "/new", {"uses_allowed": 1})["token"]
+    assert c.get(VALIDITY, params={"token": token}) == {"valid": True}
+    r = c.call("POST", "/register", {"username": name(), "password": "correct horse"}, status=401)
     assert r["flows"] == [{"stages": ["m.login.registration_token"]}]
-    auth = {"type": "m.login.registration_token", "session": r["session"], "token": "nope"}
-    again = c.fails(401, "M_UNAUTHORIZED", "POST", "/register", {**body, "auth": auth})
+    body = with_token("nope", r["session"])
+    again = c.fails(401, "M_UNAUTHORIZED", "POST", "/register", body)
     assert again["session"] == r["session"] and "completed" not in again
-    del auth["token"]
-    c.fails(400, "M_MISSING_PARAM", "POST", "/register", {**body, "auth": auth})
-    c.fails(401, "M_UNRECOGNIZED", "POST", "/register", {**body, **DUMMY})
-    validity = "/_matrix/client/v1/register/m.login.registration_token/validity"
+    body["auth"]["token"] = token
+    assert c.post("/register", body)["access_token"]
+    assert admin.get(f"{TOKENS}/{token}") == {
+        "token": token, "uses_allowed": 1, "pending": 0, "completed": 1, "expiry_time": None}
+    assert c.get(VALIDITY, params={"token": token}) == {"valid": False}
+    c.fails(401, "M_UNAUTHORIZED", "POST", "/register", with_token(token))
+
+
+def test_other_stages_do_not_replace_the_token(guarded):
+    c = Client(guarded[0])
+    c.fails(401, "M_UNRECOGNIZED", "POST", "/register",
+            {"username": name(), "password": "correct horse", **DUMMY})
+    c.fails(400, "M_MISSING_PARAM", "POST", "/register",
+            {"username": name(), "auth": {"type": "m.login.registration_token"}})
     for token in "nope", "not well formed!", "x" * 65:
-        assert c.get(validity, params={"token": token}) == {"valid": False}
-    c.fails(400, "M_MISSING_PARAM", "GET", validity)
+        assert c.get(VALIDITY, params={"token": token}) == {"valid": False}
+    c.fails(400, "M_MISSING_PARAM", "GET", VALIDITY)
+
+
+def test_a_name_that_is_taken_does_not_cost_a_token(guarded):
+    s, admin = guarded
+    token = admin.post(TOKENS + "/new", {"uses_allowed": 1})["token"]
+    Client(s).fails(400, "M_USER_IN_USE", "POST", "/register", {**with_token(token), "username": "root"})
+    assert admin.get(f"{TOKENS}/{token}")["completed"] == 0
+
+
+def test_tokens_are_managed(guarded):
+    s, admin = guarded
+    soon = int(time.time() * 1000) + 1000
+    t = admin.post(TOKENS + "/new", {"token": "my.token_~-1", "uses_allowed": 3, "expiry_time": soon})
+    assert t == {"token": "my.token_~-1", "uses_allowed": 3, "pending": 0, "completed": 0,
+                 "expiry_time": soon}
+    assert len(admin.post(TOKENS + "/new", {"length": 32})["token"]) == 32
+    path = TOKENS + "/my.token_~-1"
+    assert admin.put(path, {"uses_allowed": 0})["expiry_time"] == soon
+    listed = lambda q="": {x["token"] for x in admin.get(TOKENS + q)["registration_tokens"]}
+    assert "my.token_~-1" in listed() & listed("?valid=false") and "my.token_~-1" not in listed("?valid=true")
+    assert admin.put(path, {"uses_allowed": None, "expiry_time": None})["uses_allowed"] is None
+    assert "my.token_~-1" in listed("?valid=true")
+    admin.put(path, {"expiry_time": int(time.time() * 1000) + 200})
+    time.sleep(0.3)
+    assert Client(s).get(VALIDITY, params={"token": "my.token_~-1"}) == {"valid": False}
+    assert admin.delete(path) == {}
+    for method in "GET", "PUT", "DELETE":
+        admin.fails(404, "M_NOT_FOUND", method, path)
+
+
+@pytest.mark.parametrize("body", [
+    {"token": "root space"}, {"token": "x" * 65}, {"token": ""}, {"length": 0}, {"length": 65},
+    {"uses_allowed": -1}, {"uses_allowed": "3"}, {"uses_allowed": 1.5}, {"expiry_time": 1000},
+    {"expiry_time": "soon"},
+])
+def test_bad_tokens(guarded, body):
+    guarded[1].fails(400, "M_INVALID_PARAM", "POST", TOKENS + "/new", body)
+
+
+def test_tokens_twice_and_by_others(guarded, nobody, alice):
+    admin = guarded[1]
+    admin.post(TOKENS + "/new", {"token": "twice"})
+    admin.fails(400, "M_INVALID_PARAM", "POST", TOKENS + "/new", {"token": "twice"})
+    nobody.fails(401, "M_MISSING_TOKEN", "GET", TOKENS)
+    alice.fails(403, "M_FORBIDDEN", "GET", TOKENS)
+
+
+def test_registrations_are_limited_and_questions_are_not(fresh_server):
+    s = fresh_server(rate_limits="on", rc_registration__per_second="0.01", rc_registration__burst_count="2")
+    c = Client(s)
+    for _ in range(8):
+        c.call("POST", "/register", {}, status=401)
+        c.get("/register/available?username=free")
+    c.register("one")
+    c.token = None
+    c.register("two")
+    c.token = None
+    body = {"username": "three", "password": "correct horse", **DUMMY}
+    assert c.fails(429, "M_LIMIT_EXCEEDED", "POST", "/register", body)

@@ -1,0 +1,14 @@
+/* Limits on trying things that http/ cannot see: passwords of one account, whatever address they
+ * come from, and registrations rather than questions about how to register. */
+#ifndef SERVER_ATTEMPTS_H
+#define SERVER_ATTEMPTS_H
+
+#include "base/config.h"
+#include "http/route.h"
+#include "storage/job.h"
+
+/* Counts one. M_LIMIT_EXCEEDED when there were too many of this kind for this key lately. */
+const struct err *attempts_count(struct job *job, enum route_rate kind,
+                                 const struct config_rate *limit, const char *key);
+
+#endif
