@@ -35,6 +35,12 @@ const struct route *const route_tables[] = {
     room_previews_routes,
     room_upgrades_routes,
     user_directory_routes,
+    context_routes,
+    event_routes,
+    messages_routes,
+    relations_routes,
+    threads_routes,
+    timestamp_routes,
     federation_keys_routes,
 };
 const size_t route_tables_n = sizeof route_tables / sizeof *route_tables;

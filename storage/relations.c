@@ -18,6 +18,97 @@ const struct err *relations_has_annotation(struct tx *tx, const struct room_vers
                   ret, R(INT_OUT(&one)));
 }
 
+SQL(relations_find_parents_sql,
+    "SELECT e.position FROM events e WHERE e.position = ANY($1) AND EXISTS "
+    "(SELECT FROM relations l WHERE l.parent = e.event_id AND l.room = e.room "
+    "AND (NOT $2 OR l.rel_type = ANY($3)) "
+    "AND (NOT $4 OR l.sender IN (SELECT u.id FROM users u WHERE u.user_id = ANY($5))))")
+
+const struct err *relations_find_parents(struct tx *tx, const int64_t *positions, size_t n,
+                                         const struct relations_match *m, bool *ret)
+{
+    struct rows rows;
+    TRY(db_query(tx, &relations_find_parents_sql,
+                 P(INT_ARRAY(positions, n), BOOL(m->by_rel_type),
+                   TEXT_ARRAY(m->rel_types, m->rel_types_n), BOOL(m->by_sender),
+                   TEXT_ARRAY(m->senders, m->senders_n)),
+                 &rows));
+    memset(ret, 0, n * sizeof *ret);
+    while (rows_next(&rows))
+        for (size_t i = 0; i < n; i++)
+            ret[i] |= positions[i] == row_int(&rows, 0);
+    rows_finish(&rows);
+    return NULL;
+}
+
+#define RELATED                                                                                    \
+    "SELECT " EVENT_COLUMNS "FROM relations l JOIN events e ON e.position = l.child "              \
+    "JOIN rooms r ON r.id = e.room WHERE l.parent = $2 AND l.room = $1 AND l.rel_type = $3 "       \
+    "AND ($4 = 0 OR l.type = $4) AND l.child > $5 AND l.child <= $6 ORDER BY l.child "
+SQL(relations_page_down_sql, RELATED "DESC LIMIT $7")
+SQL(relations_page_up_sql, RELATED "LIMIT $7")
+
+/* The filters hold for every step: what relates only through something else is not found. */
+#define RELATED_STEP                                                                               \
+    "l.room = $1 AND ($3::text IS NULL OR l.rel_type = $3) AND ($4 = 0 OR l.type = $4) "
+SQL(relations_page_deep_sql,
+    "WITH RECURSIVE found (child, depth) AS ("
+    "SELECT l.child, 1 FROM relations l WHERE l.parent = $2 AND " RELATED_STEP "UNION ALL "
+    "SELECT l.child, f.depth + 1 FROM found f JOIN events p ON p.position = f.child "
+    "JOIN relations l ON l.parent = p.event_id AND " RELATED_STEP "WHERE f.depth < $8) "
+    "SELECT " EVENT_COLUMNS "FROM (SELECT child FROM found WHERE child > $5 AND child <= $6 "
+    "ORDER BY child * $9 LIMIT $7) f JOIN events e ON e.position = f.child "
+    "JOIN rooms r ON r.id = e.room ORDER BY e.position * $9")
+
+const struct err *relations_page(struct tx *tx, int64_t room, const struct relations_range *range,
+                                 int64_t from, int64_t to, bool newest_first, int64_t limit,
+                                 const struct stored_event **ret, size_t *ret_n)
+{
+    if (range->rel_type && range->depth == 1)
+        return event_rows(tx, newest_first ? &relations_page_down_sql : &relations_page_up_sql,
+                          P(INT(room), BYTES(range->parent), TEXT(range->rel_type),
+                            INT(range->type), INT(from), INT(to), INT(limit)),
+                          ret, ret_n);
+    return event_rows(tx, &relations_page_deep_sql,
+                      P(INT(room), BYTES(range->parent), TEXT(range->rel_type), INT(range->type),
+                        INT(from), INT(to), INT(limit), INT(range->depth),
+                        INT(newest_first ? -1 : 1)),
+                      ret, ret_n);
+}
+
+/* The roots are found one after the other in events_by_thread, and the latest event of each by one
+ * probe there, so that the work grows with the number of threads and not with what was said. */
+SQL(threads_page_sql,
+    "WITH RECURSIVE roots (root) AS ("
+    "(SELECT e.thread FROM events e WHERE e.room = $1 AND e.thread > 0 ORDER BY e.thread LIMIT 1) "
+    "UNION ALL SELECT (SELECT e.thread FROM events e WHERE e.room = $1 AND e.thread > 0 "
+    "AND e.thread > roots.root ORDER BY e.thread LIMIT 1) FROM roots WHERE roots.root > 0) "
+    "SELECT " EVENT_COLUMNS ", t.latest FROM (SELECT root, (SELECT c.position FROM events c "
+    "WHERE c.room = $1 AND c.thread > 0 AND c.thread = roots.root AND c.redacted_by IS NULL "
+    "ORDER BY c.position DESC LIMIT 1) AS latest FROM roots WHERE root > 0) t "
+    "JOIN events e ON e.position = t.root JOIN rooms r ON r.id = e.room "
+    "WHERE t.latest <= $2 AND ($3 = 0 OR e.sender = $3 OR EXISTS (SELECT FROM events c "
+    "WHERE c.room = $1 AND c.thread > 0 AND c.thread = t.root AND c.sender = $3 "
+    "AND c.redacted_by IS NULL)) ORDER BY t.latest DESC LIMIT $4")
+
+const struct err *threads_page(struct tx *tx, int64_t room, int64_t to, int64_t participant,
+                               int64_t limit, const struct thread_row **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &threads_page_sql, P(INT(room), INT(to), INT(participant), INT(limit)),
+                 &rows));
+    struct thread_row *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    size_t n = 0;
+    for (; rows_next(&rows); n++) {
+        list[n].latest = row_int(&rows, 14);
+        TRY(event_rows_read_one(tx->arena, &rows, &list[n].root));
+    }
+    rows_finish(&rows);
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
 /* ---- bundled with events ----------------------------------------------------------------------
  */
 

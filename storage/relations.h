@@ -9,6 +9,40 @@ const struct err *relations_has_annotation(struct tx *tx, const struct room_vers
                                            const struct relation *r, const char *sender,
                                            const char *type, bool *ret);
 
+/* Children of these rel_types (by_rel_type) and of these senders (by_sender), together. */
+struct relations_match {
+    bool by_rel_type, by_sender;
+    const char *const *rel_types;
+    size_t rel_types_n;
+    const char *const *senders; /* user ids */
+    size_t senders_n;
+};
+/* Sets ret[i] when the event at positions[i] has such a child. */
+const struct err *relations_find_parents(struct tx *tx, const int64_t *positions, size_t n,
+                                         const struct relations_match *match, bool *ret);
+
+/* The children of an event, and with depth > 1 theirs in turn. */
+struct relations_range {
+    struct str parent;    /* event id as stored */
+    const char *rel_type; /* NULL: any */
+    int64_t type;         /* event_types.id; 0: any */
+    int64_t depth;        /* 1: only direct children */
+};
+/* Those at positions from < position <= to, newest first or oldest first. */
+const struct err *relations_page(struct tx *tx, int64_t room, const struct relations_range *range,
+                                 int64_t from, int64_t to, bool newest_first, int64_t limit,
+                                 const struct stored_event **ret, size_t *ret_n);
+
+/* A thread: its root, and the position of its latest event. */
+struct thread_row {
+    int64_t latest;
+    struct stored_event root;
+};
+/* The threads of a room whose latest event is at `to` or before, the most recently used first. Only
+ * those that this user took part in, when participant is not 0. */
+const struct err *threads_page(struct tx *tx, int64_t room, int64_t to, int64_t participant,
+                               int64_t limit, const struct thread_row **ret, size_t *ret_n);
+
 /* ---- what is bundled with events (rooms/aggregate.h) ---------------------------------------- */
 
 /* Which children count. */

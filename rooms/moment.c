@@ -1,0 +1,22 @@
+#include "rooms/moment.h"
+
+#include "storage/events.h"
+#include "storage/feed.h"
+
+const struct err *moment_find(struct job *job, struct room *room, int64_t ts, int64_t *ret)
+{
+    /* Events at positions <= low are older than ts; those > high are not. */
+    int64_t low = 0, high = feed_position(job->store->feed);
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        const struct stored_event *e;
+        size_t n;
+        TRY(events_page(job_tx(job), room->id, middle, high, false, 1, &e, &n));
+        if (n && e->event->origin_server_ts < ts)
+            low = e->position;
+        else
+            high = middle;
+    }
+    *ret = low;
+    return NULL;
+}

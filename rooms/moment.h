@@ -1,0 +1,15 @@
+/* Finding the place in a room's timeline where something was said at a certain time.
+ *
+ * The log is in the order of arrival, not of origin_server_ts, which any server may set as it
+ * likes; there is no index of times. The place is found by bisection, as if times grew along the
+ * log: where a few events have strange times it is still close, and who wants an event looks around
+ * it. */
+#ifndef ROOMS_MOMENT_H
+#define ROOMS_MOMENT_H
+
+#include "rooms/room.h"
+
+/* The place (rooms/walk.h) in front of the first event that is not older than ts. */
+const struct err *moment_find(struct job *job, struct room *room, int64_t ts, int64_t *ret);
+
+#endif

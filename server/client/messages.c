@@ -1,0 +1,62 @@
+/* Client-server API, "Syncing": paginating a room's events. */
+#include "rooms/walk.h"
+#include "server/client/room_reading.h"
+#include "server/routes.h"
+#include "storage/feed.h"
+
+static const struct err *read_walk(struct request *rq, struct walk *w)
+{
+    TRY(reading_direction(rq, 0, &w->backwards));
+    int64_t now = feed_position(job_of(rq)->store->feed);
+    TRY(reading_place(rq, "from", w->backwards ? now : 0, &w->from));
+    TRY(reading_place(rq, "to", w->backwards ? 0 : now, &w->to));
+    TRY(reading_limit(rq, &w->limit));
+    return reading_filter(rq, &w->filter);
+}
+
+static int64_t newest_of(const struct walked *walked)
+{
+    int64_t newest = 0;
+    for (size_t i = 0; i < walked->n; i++)
+        if (walked->events[i]->position > newest)
+            newest = walked->events[i]->position;
+    return newest;
+}
+
+static const struct err *get_messages(struct request *rq, struct reply *rp)
+{
+    struct viewer viewer = viewer_of(rq);
+    struct walk w = {.viewer = &viewer};
+    struct walked walked;
+    TRY(read_walk(rq, &w));
+    TRY(reading_room(rq, &w.room));
+    TRY(walk_room(job_of(rq), &w, &walked));
+
+    const char *from = request_query(rq, "from");
+    BUF_LIT(&rp->body, "{\"start\":");
+    buf_add_json_string(
+        &rp->body,
+        str_of(from && *from ? from : arena_printf(rq->arena, "s%lld", (long long)w.from)));
+    if (walked.more)
+        buf_printf(&rp->body, ",\"end\":\"s%lld\"", (long long)walked.place);
+    BUF_LIT(&rp->body, ",\"chunk\":[");
+    TRY(show_events(job_of(rq), &viewer, walked.events, walked.n, RELATIONS_UNKNOWN, &rp->body));
+    BUF_LIT(&rp->body, "]");
+    if (w.filter && w.filter->lazy_load_members) {
+        BUF_LIT(&rp->body, ",\"state\":[");
+        TRY(reading_add_senders(rq, w.room, newest_of(&walked), walked.events, walked.n,
+                                &rp->body));
+        BUF_LIT(&rp->body, "]");
+    }
+    buf_add_char(&rp->body, '}');
+    return reply_body(rp, 200);
+}
+
+const struct route messages_routes[] = {
+    {.method = GET,
+     .path = "/_matrix/client/v3/rooms/{room}/messages",
+     .handler = get_messages,
+     .who = WHO_GUEST_TOO,
+     .spec = "Syncing"},
+    {.path = NULL},
+};
