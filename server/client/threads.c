@@ -41,7 +41,7 @@ static const struct err *get_threads(struct request *rq, struct reply *rp)
     struct viewer viewer = viewer_of(rq);
     struct room *room;
     struct sight sight;
-    int64_t participant, from;
+    int64_t participant = 0, from;
     size_t limit, n, roots_n;
     TRY(read_include(rq, &participant));
     TRY(reading_limit(rq, &limit));
