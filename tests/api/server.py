@@ -62,10 +62,11 @@ class Server:
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="concorde-test-"))
         self.data.chmod(0o711)  # the embedded PostgreSQL may run as another user
         self.log = tempfile.NamedTemporaryFile("w+", prefix="concorde-log-", delete=False)
+        self.more = []  # further options
+        self.environment = {}
         self.process = None
         self.addresses = []
         self.welcome = ""
-        self.stopped_cleanly = None
 
     @property
     def name(self):
@@ -76,7 +77,7 @@ class Server:
         return self.addresses[0]
 
     def options(self):
-        out = ["--data", str(self.data)]
+        out = ["--data", str(self.data), *self.more]
         for key, value in self.settings.items():
             for one in value if isinstance(value, list) else [value]:
                 if one is not None:
@@ -87,7 +88,8 @@ class Server:
         self.addresses, self.welcome = [], ""
         self.process = subprocess.Popen(
             [BINARY, "serve", *self.options()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=self.log, text=True, env=environment(), start_new_session=True,
+            stderr=self.log, text=True, env={**environment(), **self.environment},
+            start_new_session=True,
         )
         guard = threading.Timer(START_SECONDS, self.process.kill)
         guard.start()
