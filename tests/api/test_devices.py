@@ -92,3 +92,20 @@ def test_odd_device_ids(alice):
     assert alice.get(path)["device_id"] == "a/b?c=d e%"
     alice.delete(path, {"auth": password(alice)})
     assert ids(alice) == {alice.device_id}
+
+
+def changed(reply):
+    return reply.get("device_lists", {}).get("changed", [])
+
+
+def test_others_learn_of_changed_devices(alice, bob, register):
+    stranger = register("stranger")
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    other = alice.another_device()
+    bob.next_sync(), stranger.next_sync()
+    alice.put(f"/devices/{other.device_id}", {"display_name": "Renamed"})
+    assert alice.user_id in bob.sync_until(changed)
+    other.post("/logout")
+    assert alice.user_id in bob.sync_until(changed)
+    assert changed(stranger.next_sync()) == []

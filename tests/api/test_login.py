@@ -1,6 +1,7 @@
 """Client-server API, "Login", "Using access tokens", "Refreshing access tokens"."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -104,6 +105,21 @@ def test_logout_all(alice):
         c.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami")
     again = alice.another_device()
     assert [d["device_id"] for d in again.get("/devices")["devices"]] == [again.device_id]
+
+
+def test_a_waiting_sync_ends_with_its_token(alice):
+    other = alice.another_device()
+    quiet = {"set_presence": "offline", "filter": '{"presence": {"types": []}}'}
+    other.next_sync(**quiet)
+    with ThreadPoolExecutor() as pool:
+        began = time.monotonic()
+        waiting = pool.submit(other.request, "GET", "/sync",
+                              params={"since": other.next_batch, "timeout": 30000, **quiet})
+        time.sleep(0.5)
+        alice.post("/logout/all")
+        r = waiting.result()
+    assert r.status_code == 401 and r.json()["errcode"] == "M_UNKNOWN_TOKEN"
+    assert time.monotonic() - began < 10
 
 
 # ---- login tokens ----

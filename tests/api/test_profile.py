@@ -2,7 +2,7 @@
 
 import pytest
 
-from client import Client, q
+from client import Client, q, timeline
 
 
 def path(c, *keys):
@@ -103,6 +103,15 @@ def test_rooms_are_told(alice, bob):
     assert bob.state(rooms[0], "m.room.member", alice.user_id)["displayname"] == "Queen Alice"
     alice.delete(path(alice, "displayname"))
     assert "displayname" not in bob.state(rooms[0], "m.room.member", alice.user_id)
+
+
+def test_members_see_a_new_name(alice, bob):
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    bob.next_sync()
+    alice.put(path(alice, "displayname"), {"displayname": "Alice the Second"})
+    names = lambda r: [e["content"].get("displayname") for e in timeline(r, room)]
+    assert bob.sync_until(names) == ["Alice the Second"]
 
 
 def test_rooms_are_not_told_of_what_does_not_change(alice):
