@@ -215,7 +215,7 @@ def test_no_two_claims_get_the_same_key(alice, register):
     assert counts(alice.sync())["signed_curve25519"] == 0
 
 
-def test_sync_tells_counts_and_wakes_when_they_drop(alice, bob):
+def test_sync_tells_how_many_are_left(alice, bob):
     d = Device(alice)
     assert counts(alice.next_sync()) == {"signed_curve25519": 0}
     d.upload(one_time=3)
