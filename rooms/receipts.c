@@ -163,7 +163,7 @@ const struct err *receipt_set_fully_read(struct job *job, struct room *room,
     buf_add_json_string(&content, str_of(event_id));
     buf_add_char(&content, '}');
     struct write *w = write_begin(job);
-    account_data_set(w, who->user, room->id, "m.fully_read", buf_str(&content), (struct str){0});
+    account_data_set(w, who->user, room->id, "m.fully_read", buf_str(&content));
     return write_commit(job, w, NULL);
 }
 

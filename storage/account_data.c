@@ -22,34 +22,70 @@ void account_data_write(struct write *w, int64_t user, int64_t room, const char 
               P(INT(user), INT(room), TEXT(type), BYTES(content), POSITION(at)));
 }
 
-void account_data_set(struct write *w, int64_t user, int64_t room, const char *type,
-                      struct str content, struct str shown)
+/* The change that tells of it; its number in the write. */
+static int add_change(struct write *w, int64_t user, int64_t room, const char *type,
+                      struct str shown)
 {
     struct arena *a = write_arena(w);
     buf_auto struct buf event = {0};
     BUF_LIT(&event, "{\"type\":");
     buf_add_json_string(&event, str_of(type));
     BUF_LIT(&event, ",\"content\":");
-    buf_add_str(&event, shown.p ? shown : content);
+    buf_add_str(&event, shown);
     buf_add_char(&event, '}');
-    int at = write_change(
+    return write_change(
         w, &(struct change){.kind = CHANGE_ACCOUNT_DATA,
                             .user = user,
                             .room = room,
                             .json = {arena_memdup(a, event.p, event.n), event.n},
                             .is_push_rules = !room && strcmp(type, "m.push_rules") == 0});
-    account_data_write(w, user, room, arena_strdup(a, type),
-                       (struct str){arena_memdup(a, content.p, content.n), content.n}, at);
 }
 
-SQL(account_data_get_sql,
-    "SELECT content FROM account_data WHERE \"user\" = $1 AND room = $2 AND type = $3")
+static struct str copy_of(struct write *w, struct str s)
+{
+    return (struct str){arena_memdup(write_arena(w), s.p, s.n), s.n};
+}
+
+void account_data_set(struct write *w, int64_t user, int64_t room, const char *type,
+                      struct str content)
+{
+    int at = add_change(w, user, room, type, content);
+    account_data_write(w, user, room, arena_strdup(write_arena(w), type), copy_of(w, content), at);
+}
+
+SQL(account_data_replace_sql,
+    "WITH written AS ("
+    "INSERT INTO account_data AS d (\"user\", room, type, content, position) "
+    "VALUES ($1, $2, $3, $4, log_at($5)) ON CONFLICT (\"user\", room, type) "
+    "DO UPDATE SET content = excluded.content, position = excluded.position "
+    "WHERE d.position = $6 RETURNING 1) "
+    "SELECT expect_rows((SELECT count(*) FROM written), 1)")
+
+void account_data_replace(struct write *w, int64_t user, int64_t room, const char *type,
+                          struct str content, struct str shown, int64_t seen)
+{
+    int at = add_change(w, user, room, type, shown);
+    write_statement(w, &account_data_replace_sql,
+                    P(INT(user), INT(room), TEXT(arena_strdup(write_arena(w), type)),
+                      BYTES(copy_of(w, content)), POSITION(at), INT(seen)));
+}
+
+SQL(account_data_get_sql, "SELECT content, position FROM account_data "
+                          "WHERE \"user\" = $1 AND room = $2 AND type = $3")
+
+const struct err *account_data_get_position(struct tx *tx, int64_t user, int64_t room,
+                                            const char *type, struct str *ret,
+                                            int64_t *ret_position)
+{
+    return db_one(tx, &account_data_get_sql, P(INT(user), INT(room), TEXT(type)), NULL,
+                  R(BYTES_OUT(ret), INT_OUT(ret_position)));
+}
 
 const struct err *account_data_get(struct tx *tx, int64_t user, int64_t room, const char *type,
                                    struct str *ret)
 {
-    return db_one(tx, &account_data_get_sql, P(INT(user), INT(room), TEXT(type)), NULL,
-                  R(BYTES_OUT(ret)));
+    int64_t position;
+    return account_data_get_position(tx, user, room, type, ret, &position);
 }
 
 SQL(account_data_since_sql,

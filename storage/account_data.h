@@ -13,14 +13,22 @@ struct account_data {
 
 void account_data_write(struct write *w, int64_t user, int64_t room, const char *type,
                         struct str content, int at);
-/* The change and the row in one. The content is copied. `shown`: what readers are told, where that
- * differs from what is stored (m.push_rules); p == NULL: the content. */
+/* The change and the row in one. Everything is copied. */
 void account_data_set(struct write *w, int64_t user, int64_t room, const char *type,
-                      struct str content, struct str shown);
+                      struct str content);
+
+/* The same, when what is there is still what was read: ERR_CONFLICT if somebody was faster.
+ * seen: its position, 0 when there was nothing. shown: what readers are told, which differs from
+ * what is stored for m.push_rules. */
+void account_data_replace(struct write *w, int64_t user, int64_t room, const char *type,
+                          struct str content, struct str shown, int64_t seen);
 
 /* content.p == NULL when there is none. */
 const struct err *account_data_get(struct tx *tx, int64_t user, int64_t room, const char *type,
                                    struct str *ret);
+const struct err *account_data_get_position(struct tx *tx, int64_t user, int64_t room,
+                                            const char *type, struct str *ret,
+                                            int64_t *ret_position);
 /* What changed in (since, until], of all rooms and globally, ordered by position. since 0: all. */
 const struct err *account_data_since(struct tx *tx, int64_t user, int64_t since, int64_t until,
                                      const struct account_data **ret, size_t *ret_n);

@@ -1,29 +1,54 @@
 /* What /sync tells a user and a device besides rooms. */
 #include "server/sync/sync.h"
 
+#include "rooms/account_cache.h"
 #include "rooms/device_state.h"
 #include "rooms/presence.h"
 #include "storage/key_changes.h"
 
 enum { MESSAGES_MAX = 100 };
 
+static void write_account_event(struct buf *out, bool *any, const char *type, struct str content)
+{
+    buf_add_text(out, *any ? ",{\"type\":" : "{\"type\":");
+    buf_add_json_string(out, str_of(type));
+    BUF_LIT(out, ",\"content\":");
+    buf_add_str(out, content);
+    buf_add_char(out, '}');
+    *any = true;
+}
+
+/* Stored is only the difference from the predefined rules, which everybody has. */
+static const struct err *write_push_rules(struct sync *s, struct buf *out, bool *any)
+{
+    const struct user_rules *rules;
+    if (!filter_matches(&s->filter.account_data, &(struct filter_subject){.type = "m.push_rules"}))
+        return NULL;
+    TRY(user_rules_get(s->job, s->caller->user, s->caller->user_id, &rules));
+    buf_auto struct buf content = {0};
+    BUF_LIT(&content, "{\"global\":");
+    buf_add_json(&content, rules->ruleset);
+    buf_add_char(&content, '}');
+    write_account_event(out, any, "m.push_rules", buf_str(&content));
+    return NULL;
+}
+
 const struct err *sync_write_account_data(struct sync *s, struct buf *out)
 {
-    bool any = false;
+    bool any = false, push_rules = s->is_initial;
     BUF_LIT(out, ",\"account_data\":{\"events\":[");
     for (size_t i = 0; i < s->account_data_n; i++) {
         const struct account_data *d = &s->account_data[i];
-        if (d->room ||
-            !filter_matches(&s->filter.account_data, &(struct filter_subject){.type = d->type}))
-            continue;
-        buf_add_text(out, any ? ",{\"type\":" : "{\"type\":");
-        buf_add_json_string(out, str_of(d->type));
-        BUF_LIT(out, ",\"content\":");
-        buf_add_str(out, d->content);
-        buf_add_char(out, '}');
-        any = s->any = true;
+        bool is_rules = strcmp(d->type, "m.push_rules") == 0;
+        push_rules |= is_rules && !d->room;
+        if (!d->room && !is_rules &&
+            filter_matches(&s->filter.account_data, &(struct filter_subject){.type = d->type}))
+            write_account_event(out, &any, d->type, d->content);
     }
+    if (push_rules)
+        TRY(write_push_rules(s, out, &any));
     BUF_LIT(out, "]}");
+    s->any |= any;
     return NULL;
 }
 
