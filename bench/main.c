@@ -17,7 +17,8 @@ static const struct {
 
 static _Noreturn void usage(void)
 {
-    fputs("usage: concorde-bench --address HOST:PORT --pid PID [--database URI] [--seconds N] "
+    fputs("usage: concorde-bench --address HOST:PORT --pid PID [--postmaster PID] [--database URI] "
+          "[--seconds N] "
           "[--scale N] BENCHMARK...\n",
           stderr);
     exit(2);
@@ -37,9 +38,13 @@ static void run(const struct bench *b, const char *name)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"address", required_argument, NULL, 'a'},  {"pid", required_argument, NULL, 'p'},
-        {"database", required_argument, NULL, 'd'}, {"seconds", required_argument, NULL, 's'},
-        {"scale", required_argument, NULL, 'n'},    {0},
+        {"address", required_argument, NULL, 'a'},
+        {"pid", required_argument, NULL, 'p'},
+        {"database", required_argument, NULL, 'd'},
+        {"seconds", required_argument, NULL, 's'},
+        {"scale", required_argument, NULL, 'n'},
+        {"postmaster", required_argument, NULL, 'm'},
+        {0},
     };
     struct bench b = {.seconds = 10};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -49,6 +54,9 @@ int main(int argc, char **argv)
             break;
         case 'p':
             b.server = atoi(optarg);
+            break;
+        case 'm':
+            cpu_set_postmaster(atoi(optarg));
             break;
         case 'd':
             b.database = optarg;

@@ -36,8 +36,15 @@ void latencies_finish(struct latencies *l)
     *l = (struct latencies){0};
 }
 
-/* utime + stime of a process in seconds; its name goes to name. */
-static double read_stat(const char *pid, char *name, size_t size)
+static pid_t postmaster;
+
+void cpu_set_postmaster(pid_t pid)
+{
+    postmaster = pid;
+}
+
+/* utime + stime of a process in seconds, and its parent. */
+static double read_stat(const char *pid, pid_t *ret_parent)
 {
     char path[64], line[1024];
     snprintf(path, sizeof path, "/proc/%s/stat", pid);
@@ -47,27 +54,29 @@ static double read_stat(const char *pid, char *name, size_t size)
     size_t n = fread(line, 1, sizeof line - 1, f);
     fclose(f);
     line[n] = '\0';
-    char *open = strchr(line, '('), *close = strrchr(line, ')');
-    if (!open || !close)
+    char *close = strrchr(line, ')');
+    if (!close)
         return 0;
-    snprintf(name, size, "%.*s", (int)(close - open - 1), open + 1);
     unsigned long user = 0, system = 0;
-    sscanf(close + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
+    sscanf(close + 2, "%*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", ret_parent, &user,
+           &system);
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
 struct cpu cpu_read(pid_t server)
 {
     struct cpu c = {0};
-    char name[64], pid[32];
+    char pid[32];
+    pid_t parent = 0;
     snprintf(pid, sizeof pid, "%d", (int)server);
-    c.server = read_stat(pid, name, sizeof name);
+    c.server = read_stat(pid, &parent);
     DIR *d = opendir("/proc");
     for (struct dirent *e; d && (e = readdir(d));) {
         if (e->d_name[0] < '0' || e->d_name[0] > '9')
             continue;
-        double seconds = read_stat(e->d_name, name, sizeof name);
-        if (strcmp(name, "postgres") == 0)
+        parent = 0;
+        double seconds = read_stat(e->d_name, &parent);
+        if (postmaster && (parent == postmaster || atoi(e->d_name) == postmaster))
             c.postgres += seconds;
     }
     if (d)

@@ -19,6 +19,7 @@ void latencies_finish(struct latencies *l);
 struct cpu {
     double server, postgres;
 };
+void cpu_set_postmaster(pid_t pid);
 struct cpu cpu_read(pid_t server);
 struct cpu cpu_since(pid_t server, struct cpu before);
 

@@ -245,14 +245,15 @@ const struct err *session_open(struct job *job, int64_t user, const char *user_i
     TRY(intern_name(job->store->intern, INTERN_USER, user, &interned));
     lock_take(&t->lock);
     struct session *s = map_get_int(&t->sessions, user);
-    if (!s) {
+    bool is_new = !s;
+    if (is_new) {
         s = session_create(t, user, interned);
         map_put_int(&t->sessions, user, s);
-        if (++t->opened % SWEEP_EVERY == 0)
-            sweep_locked(t);
     }
     s->refs++;
     s->used_mono_ms = mono_ms();
+    if (is_new && ++t->opened % SWEEP_EVERY == 0)
+        sweep_locked(t);
     lock_take(&s->lock);
     bool loading = s->loading;
     lock_release(&s->lock);
