@@ -12,6 +12,18 @@ static const struct err *failed(const char *path)
     return err(ERR_INVALID_PARAM, "%s: %s", path, strerror(errno));
 }
 
+/* What root makes belongs to whom the data belongs to: a command run as root leaves nothing behind
+ * that the server cannot read. */
+static const struct err *give_to_owner(const char *dir, const char *path)
+{
+    struct stat owner;
+    if (geteuid() != 0)
+        return NULL;
+    if (stat(dir, &owner) || lchown(path, owner.st_uid, owner.st_gid))
+        return failed(path);
+    return NULL;
+}
+
 /* mkdir -p */
 static const struct err *make_dir(const char *path, mode_t mode)
 {
@@ -34,8 +46,12 @@ static const struct err *make_dir(const char *path, mode_t mode)
 
 const struct err *data_dir_make(const struct config *config)
 {
+    const char *media = config->media_store_path;
     TRY(make_dir(config->data_dir, 0711));
-    return make_dir(config->media_store_path, 0700);
+    if (access(media, F_OK) == 0)
+        return NULL;
+    TRY(make_dir(media, 0700));
+    return give_to_owner(config->data_dir, media);
 }
 
 static const struct err *read_all(int fd, const char *path, struct buf *ret)
@@ -77,12 +93,13 @@ const struct err *data_dir_lock(struct arena *a, const char *dir, int *ret_fd,
     if (fd < 0)
         return failed(path);
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        if (ftruncate(fd, 0)) { /* what a killed server left */
+        const struct err *e = ftruncate(fd, 0) ? failed(path) /* what a killed server left */
+                                               : give_to_owner(dir, path);
+        if (e)
             close(fd);
-            return failed(path);
-        }
-        *ret_fd = fd;
-        return NULL;
+        else
+            *ret_fd = fd;
+        return e;
     }
     buf_auto struct buf text = {0};
     const struct err *e = read_all(fd, path, &text);
@@ -100,7 +117,7 @@ const struct err *data_dir_publish(int lock_fd, const char *uri)
     return write_all(lock_fd, "concorde.lock", buf_str(&text));
 }
 
-static const struct err *make_key(const char *path, struct signing_key *ret)
+static const struct err *make_key(const char *dir, const char *path, struct signing_key *ret)
 {
     buf_auto struct buf line = {0};
     struct signing_key key;
@@ -116,7 +133,7 @@ static const struct err *make_key(const char *path, struct signing_key *ret)
         return e;
     }
     *ret = key;
-    return NULL;
+    return give_to_owner(dir, path);
 }
 
 const struct err *data_dir_signing_key(const struct config *config, struct signing_key *ret)
@@ -124,7 +141,7 @@ const struct err *data_dir_signing_key(const struct config *config, struct signi
     const char *path = config->signing_key_path;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT ? make_key(path, ret) : failed(path);
+        return errno == ENOENT ? make_key(config->data_dir, path, ret) : failed(path);
     buf_auto struct buf text = {0};
     const struct err *e = read_all(fd, path, &text);
     close(fd);

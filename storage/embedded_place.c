@@ -26,8 +26,9 @@ static bool look_up(struct cluster *c, const struct passwd *p)
     return true;
 }
 
-/* PostgreSQL refuses to run as root. A cluster that exists keeps its owner. Start-up is
- * single-threaded, so getpw* may be used. */
+/* PostgreSQL refuses to run as root. A cluster that exists keeps its owner; a new one gets that of
+ * the data directory, as whom the server will run, if it is not root. Start-up is single-threaded,
+ * so getpw* may be used. */
 static const struct err *choose_user(struct cluster *c)
 {
     struct stat s;
@@ -43,7 +44,8 @@ static const struct err *choose_user(struct cluster *c)
                        (int)s.st_uid);
         return NULL;
     }
-    if (exists && s.st_uid != 0) {
+    bool owned = exists || stat(dirname(arena_strdup(c->arena, c->dir)), &s) == 0;
+    if (owned && s.st_uid != 0) {
         c->uid = s.st_uid;
         c->gid = s.st_gid;
         c->user = arena_printf(c->arena, "with uid %d", (int)s.st_uid);

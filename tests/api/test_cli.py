@@ -6,6 +6,7 @@ import pty
 import re
 import time
 
+import pytest
 import yaml
 
 from client import Client
@@ -123,6 +124,19 @@ def test_user_add_without_a_server(fresh_server):
     assert (r.returncode, r.stdout) == (0, "@first:test.example is there\n"), r.stderr
     s.start()
     assert s.cli("user", "add", "first", input=PASSWORD).returncode == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for somebody else")
+def test_root_leaves_nothing_behind_that_the_owner_cannot_use(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    for directory in data, tmp_path, tmp_path.parent, tmp_path.parent.parent:
+        directory.chmod(0o755)
+    os.chown(data, 65534, 65534)
+    r = run_cli("user", "add", "first", "--data", str(data), input=PASSWORD)
+    assert r.returncode == 0, r.stderr
+    made = {str(p.relative_to(data)): p.stat().st_uid for p in data.iterdir()}
+    assert set(made.values()) == {65534}, made
 
 
 def test_user_commands_refuse(server):

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import time
 
 import httpx
@@ -76,6 +77,24 @@ def test_metrics_are_for_direct_loopback_peers(nobody):
     assert "\nprocess_resident_memory_bytes " in r.text
     for header in "X-Forwarded-For", "Forwarded":
         nobody.fails(404, "M_UNRECOGNIZED", "GET", "/metrics", headers={header: "for=127.0.0.1"})
+
+
+def test_metrics_are_well_formed(nobody):
+    """Each family is announced once, and its samples follow."""
+    families, seen = {}, set()
+    for line in nobody.request("GET", "/metrics").text.splitlines():
+        if line.startswith("# TYPE "):
+            _, _, family, kind = line.split(" ")
+            assert family not in families, f"{family} is announced twice"
+            families[family] = kind
+        elif not line.startswith("#"):
+            name, value = re.fullmatch(r'([a-z_]+)(?:\{(?:[a-z_]+="[^"]*",?)*\})? (\S+)', line).groups()
+            float(value)
+            family = name if name in families else re.sub("_(bucket|sum|count)$", "", name)
+            assert family in families, f"{name} is not announced"
+            assert line not in seen, f"{line} stands twice"
+            seen.add(line)
+    assert {"process_cpu_seconds_total", "concorde_http_requests_total"} <= set(families)
 
 
 def test_metrics_for_all_when_configured(fresh_server):

@@ -1,5 +1,6 @@
 """`concorde serve` as systemd and operators see it: listeners, signals, notification, settings."""
 
+import concurrent.futures
 import os
 import signal
 import socket
@@ -120,6 +121,20 @@ def test_stop_is_clean(number):
     assert s.process.wait(30) == 0
     assert "stopped" in s.log_text()
     s.close()
+
+
+def test_waiting_sync_is_answered_at_a_stop(fresh_server):
+    s = fresh_server()
+    user = Client(s).register("waiter")
+    user.next_sync()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(user.request, "GET", "/sync",
+                              params={"since": user.next_batch, "timeout": 60000})
+        time.sleep(0.5)
+        start = time.monotonic()
+        assert s.stop() == 0
+        assert time.monotonic() - start < 10
+        assert waiting.result().status_code in (200, 503)
 
 
 def test_killed_server_starts_again(fresh_server):
