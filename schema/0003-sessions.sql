@@ -4,6 +4,7 @@
 CREATE TABLE uia_sessions (
     session bytea PRIMARY KEY,
     operation bytea NOT NULL,    -- hash of method, path and user: a session is good for nothing else
+    "user" bigint NOT NULL,      -- who asks; 0: somebody who registers
     completed text[] NOT NULL,   -- stages
     registration_token text,     -- the one that was shown in its stage
     expires_ts bigint NOT NULL

@@ -6,6 +6,7 @@ const struct route *const route_tables[] = {
     health_routes,
     versions_routes,
     login_routes,
+    fallback_routes,
     register_routes,
     account_routes,
     devices_routes,

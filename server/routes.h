@@ -8,6 +8,7 @@
 extern const struct route create_room_routes[];
 extern const struct route health_routes[];
 extern const struct route login_routes[];
+extern const struct route fallback_routes[];
 extern const struct route membership_routes[];
 extern const struct route register_routes[];
 extern const struct route account_routes[];

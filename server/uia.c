@@ -12,6 +12,7 @@ struct attempt {
     struct request *rq;
     const struct uia_flow *flows;
     size_t flows_n;
+    const char *user_id; /* who asks; NULL: somebody who registers */
     struct uia_session session;
     bool stored;             /* the session is in the database */
     const struct err *wrong; /* why the stage failed, for the 401 reply; NULL: it did not */
@@ -23,13 +24,12 @@ struct attempt {
 static const struct err *check_password(struct attempt *t, const json_t *auth)
 {
     struct job *job = job_of(t->rq);
-    const struct caller *caller = caller_of(t->rq);
     const char *user_id, *password;
     TRY(credentials_user_id(job, auth, &user_id));
     TRY(json_need_string(auth, "password", &password));
     if (!user_id)
-        user_id = caller->user_id;
-    if (strcmp(user_id, caller->user_id) != 0)
+        user_id = t->user_id;
+    if (!user_id || strcmp(user_id, t->user_id) != 0)
         return err(ERR_FORBIDDEN, "That is another user than the one who asks");
     struct account a;
     bool right;
@@ -119,15 +119,8 @@ static bool was_completed(const struct attempt *t, const char *stage)
     return false;
 }
 
-/* Stages must be completed in the order of a flow, and cannot be repeated. */
-static const struct err *take_stage(struct attempt *t, const json_t *auth, const char *type)
+static const struct err *complete_stage(struct attempt *t, const json_t *auth, const char *type)
 {
-    if (was_completed(t, type))
-        return NULL;
-    if (!may_come_next(t, type)) {
-        t->wrong = err(ERR_UNRECOGNIZED, "That is not the next stage of any flow");
-        return NULL;
-    }
     TRY(find_stage(type)->check(t, auth));
     if (t->wrong)
         return NULL;
@@ -137,6 +130,17 @@ static const struct err *take_stage(struct attempt *t, const json_t *auth, const
         memcpy(completed, s->completed, s->completed_n * sizeof *completed);
     completed[s->completed_n++] = type;
     s->completed = completed;
+    return NULL;
+}
+
+/* Stages must be completed in the order of a flow, and cannot be repeated. */
+static const struct err *take_stage(struct attempt *t, const json_t *auth, const char *type)
+{
+    if (was_completed(t, type))
+        return NULL;
+    if (may_come_next(t, type))
+        return complete_stage(t, auth, type);
+    t->wrong = err(ERR_UNRECOGNIZED, "That is not the next stage of any flow");
     return NULL;
 }
 
@@ -157,15 +161,18 @@ static void operation_of(const struct request *rq, unsigned char ret[SHA256_BYTE
 static const struct err *find_session(struct attempt *t, const json_t *auth)
 {
     const char *id = NULL;
+    const struct caller *caller = caller_of(t->rq);
     unsigned char operation[SHA256_BYTES];
     operation_of(t->rq, operation);
     if (auth)
         TRY(json_want_string(auth, "session", NULL, &id));
     if (id)
-        TRY(uia_session_get(job_tx(job_of(t->rq)), id, operation, &t->stored, &t->session));
+        TRY(uia_session_get(job_tx(job_of(t->rq)), id, &t->stored, &t->session));
+    t->stored = t->stored && memcmp(t->session.operation, operation, sizeof operation) == 0;
     if (t->stored)
         return NULL;
-    t->session = (struct uia_session){.id = id_random(t->rq->arena, SESSION_LETTERS)};
+    t->session = (struct uia_session){.id = id_random(t->rq->arena, SESSION_LETTERS),
+                                      .user = caller ? caller->user : 0};
     memcpy(t->session.operation, operation, sizeof operation);
     return NULL;
 }
@@ -206,7 +213,9 @@ static const struct err *reply_more(struct attempt *t, struct reply *rp)
 const struct err *uia_require(struct request *rq, struct reply *rp, const struct uia_flow *flows,
                               size_t flows_n, bool *ret_done, const char **ret_registration_token)
 {
-    struct attempt t = {.rq = rq, .flows = flows, .flows_n = flows_n};
+    const struct caller *caller = caller_of(rq);
+    struct attempt t = {
+        .rq = rq, .flows = flows, .flows_n = flows_n, .user_id = caller ? caller->user_id : NULL};
     const json_t *auth;
     const char *type = NULL;
     TRY(json_want_object(rq->body, "auth", &auth));
@@ -229,4 +238,43 @@ const struct err *uia_require_password(struct request *rq, struct reply *rp, boo
 {
     static const struct uia_flow flow = {{UIA_PASSWORD}};
     return uia_require(rq, rp, &flow, 1, ret_done, NULL);
+}
+
+/* ---- outside of the client ---------------------------------------------------------------------
+ */
+
+static const struct err *find_waiting(struct attempt *t, const char *session_id, bool *ret_found)
+{
+    struct tx *tx = job_tx(job_of(t->rq));
+    struct account a = {0};
+    bool found;
+    TRY(uia_session_get(tx, session_id, &found, &t->session));
+    if (found && t->session.user)
+        TRY(users_get(tx, t->session.user, &found, &a));
+    t->user_id = a.user_id;
+    *ret_found = found;
+    return NULL;
+}
+
+const struct err *uia_find_session(struct request *rq, const char *session_id, bool *ret_found,
+                                   const char **ret_user_id)
+{
+    struct attempt t = {.rq = rq};
+    TRY(find_waiting(&t, session_id, ret_found));
+    *ret_user_id = t.user_id;
+    return NULL;
+}
+
+const struct err *uia_complete(struct request *rq, const char *session_id, const char *stage,
+                               const json_t *auth, const struct err **ret_wrong)
+{
+    struct attempt t = {.rq = rq};
+    bool found;
+    TRY(find_waiting(&t, session_id, &found));
+    if (!found || !find_stage(stage))
+        return err(ERR_NOT_FOUND, "There is nothing to confirm: begin anew");
+    if (!was_completed(&t, stage))
+        TRY(complete_stage(&t, auth, stage));
+    *ret_wrong = t.wrong;
+    return t.wrong ? NULL : uia_session_put(job_tx(job_of(rq)), &t.session, SESSION_LIFETIME_MS);
 }

@@ -33,4 +33,12 @@ const struct err *uia_require(struct request *rq, struct reply *rp, const struct
 /* The caller's password. */
 const struct err *uia_require_password(struct request *rq, struct reply *rp, bool *ret_done);
 
+/* For the fallback pages, where a stage is completed in a browser and the client then comes back
+ * with the session alone. ret_user_id: whose session it is; NULL: of somebody who registers. */
+const struct err *uia_find_session(struct request *rq, const char *session_id, bool *ret_found,
+                                   const char **ret_user_id);
+/* ret_wrong: why the stage failed; NULL: it is completed. M_NOT_FOUND without such a session. */
+const struct err *uia_complete(struct request *rq, const char *session_id, const char *stage,
+                               const json_t *auth, const struct err **ret_wrong);
+
 #endif

@@ -9,6 +9,7 @@
 struct uia_session {
     const char *id;                        /* what the client passes back */
     unsigned char operation[SHA256_BYTES]; /* what it is good for: nothing else */
+    int64_t user;                          /* who asks; 0: somebody who registers */
     const char **completed;                /* stages, in their order */
     size_t completed_n;
     const char *registration_token; /* the one shown in its stage; NULL: none */
@@ -16,9 +17,8 @@ struct uia_session {
 
 /* Stores it, new or changed, for lifetime_ms from now. */
 const struct err *uia_session_put(struct tx *tx, const struct uia_session *s, int64_t lifetime_ms);
-/* ret_found false when it is unknown, has run out or was made for another operation. */
-const struct err *uia_session_get(struct tx *tx, const char *id,
-                                  const unsigned char operation[SHA256_BYTES], bool *ret_found,
+/* ret_found false when it is unknown or has run out. */
+const struct err *uia_session_get(struct tx *tx, const char *id, bool *ret_found,
                                   struct uia_session *ret);
 const struct err *uia_session_end(struct tx *tx, const char *id);
 const struct err *uia_sessions_purge(struct tx *tx); /* removes those that ran out */
