@@ -7,11 +7,13 @@
 
 /* Both lists are user ids, each once.
  *   changed: users with whom a room is shared now (and the user's own id) whose keys changed after
- *            `since` and not after `until`, users who began to share a room after `since`, and
- *            users whose keys this user has signed since.
- *   left:    users with whom a room was shared at `since` and none is now. */
+ *            `since` and not after `until`, users whose keys this user has signed since, and users
+ *            who began to share a room after `since`.
+ *   left:    users with whom a room was shared at `since` and none is now.
+ * members_too false: nobody joined or left a room of the user's since; that half is not looked at.
+ */
 const struct err *key_changes_read(struct tx *tx, int64_t user, const char *user_id, int64_t since,
-                                   int64_t until, const char *const **ret_changed,
+                                   int64_t until, bool members_too, const char *const **ret_changed,
                                    size_t *ret_changed_n, const char *const **ret_left,
                                    size_t *ret_left_n);
 

@@ -34,8 +34,8 @@ static const struct err *get_changes(struct request *rq, struct reply *rp)
     const char *const *changed, *const *left;
     size_t changed_n, left_n;
     /* `to` is a hint: whoever changed since would come with the next /sync anyway. */
-    TRY(key_changes_read(job_tx(job), c->user, c->user_id, from, to, &changed, &changed_n, &left,
-                         &left_n));
+    TRY(key_changes_read(job_tx(job), c->user, c->user_id, from, to, true, &changed, &changed_n,
+                         &left, &left_n));
     return reply_json(rp, 200, "{s:o, s:o}", "changed", texts(changed, changed_n), "left",
                       texts(left, left_n));
 }

@@ -104,9 +104,14 @@ static void write_users(struct buf *out, const char *key, const char *const *use
 
 /* Asks the database only when keys changed anywhere, or the user shares rooms with others than
  * before. */
+static bool members_may_have_changed(const struct sync *s)
+{
+    return s->members_changed || !s->from_feed;
+}
+
 static bool lists_may_have_changed(const struct sync *s)
 {
-    return s->members_changed || !s->from_feed ||
+    return members_may_have_changed(s) ||
            feed_kind_position(s->job->store->feed, CHANGE_DEVICE_LIST) > s->since;
 }
 
@@ -117,7 +122,7 @@ const struct err *sync_write_device_lists(struct sync *s, struct buf *out)
     const char *const *changed, *const *left;
     size_t changed_n, left_n;
     TRY(key_changes_read(job_tx(s->job), s->caller->user, s->caller->user_id, s->since, s->until,
-                         &changed, &changed_n, &left, &left_n));
+                         members_may_have_changed(s), &changed, &changed_n, &left, &left_n));
     BUF_LIT(out, ",\"device_lists\":{");
     write_users(out, "changed", changed, changed_n);
     buf_add_char(out, ',');
