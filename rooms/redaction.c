@@ -31,21 +31,38 @@ static const struct event *view_get(const struct auth_state *s, const char *type
                                                       : NULL;
 }
 
+/* Stricter than the authorization rules, which cannot tell the users of one server apart: without
+ * the power to redact, only one's own events. The room's own creation stays. */
+static const struct err *check(const struct auth_state *s, const struct event *redaction,
+                               const struct event *target)
+{
+    const struct room_version *v = redaction->version;
+    bool has_power = auth_power_of_user(s, v, redaction->sender) >= auth_power_for(s, v, "redact");
+    if (!target)
+        return has_power ? NULL : err(ERR_NOT_FOUND, "There is no such event to redact");
+    bool is_own = strcmp(redaction->sender, target->sender) == 0;
+    if (strcmp(target->type, "m.room.create") == 0 || (!has_power && !is_own) ||
+        !auth_redaction_applies(redaction, target, s))
+        return err(ERR_FORBIDDEN, "You don't have permission to redact this event");
+    return NULL;
+}
+
 const struct err *redaction_prepare(struct draft *d, const struct event *redaction,
                                     struct change *change)
 {
     const struct stored_event *target = NULL;
     if (redaction->redacts)
         TRY(events_get_by_id(job_tx(d->job), redaction->redacts, &target));
-    if (!target || target->room != d->room->id)
-        return NULL;
+    if (target && target->room != d->room->id)
+        target = NULL;
     struct redaction_view view;
     TRY(draft_state(d, "m.room.create", "", &view.create));
     TRY(draft_state(d, "m.room.power_levels", "", &view.power_levels));
     TRY(draft_state(d, "m.room.member", redaction->sender, &view.member));
-    if (!auth_redaction_applies(redaction, target->event,
-                                &(struct auth_state){.get = view_get, .ctx = &view}))
-        return err(ERR_FORBIDDEN, "You don't have permission to redact this event");
+    TRY(check(&(struct auth_state){.get = view_get, .ctx = &view}, redaction,
+              target ? target->event : NULL));
+    if (!target)
+        return NULL;
     change->redacts_position = target->position;
     d->changes_state |= target->is_state;
     return redaction_redact(d->job->arena, target->event, &change->redacted_event);

@@ -6,7 +6,8 @@
 #include "rooms/draft.h"
 
 /* Finds the target and fills change->redacts_position and change->redacted_event, when there is
- * such an event in this room. M_FORBIDDEN when the sender may not redact it. */
+ * such an event in this room. M_FORBIDDEN when the sender may not redact it, M_NOT_FOUND when there
+ * is none and the sender could only redact their own. */
 const struct err *redaction_prepare(struct draft *d, const struct event *redaction,
                                     struct change *change);
 

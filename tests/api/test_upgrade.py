@@ -1,0 +1,167 @@
+"""Client-server API, "Room upgrades"."""
+
+import pytest
+
+from client import q
+
+VERSIONS = [str(v) for v in range(1, 13)]
+
+
+def upgrade(client, room, version, **body):
+    return client.post(f"/rooms/{q(room)}/upgrade", {"new_version": version, **body})[
+        "replacement_room"]
+
+
+def refused(client, room, status, errcode, **body):
+    client.fails(status, errcode, "POST", f"/rooms/{q(room)}/upgrade", body)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_up_to_the_newest_and_back(alice, bob, version):
+    room = alice.create_room(room_version=version, preset="public_chat", name="Up")
+    for to in "12", version:
+        new = upgrade(alice, room, to)
+        create = alice.state(new, "m.room.create")
+        assert create["room_version"] == to
+        assert create["predecessor"]["room_id"] == room
+        assert ("event_id" in create["predecessor"]) == (to != "12")
+        tombstone = alice.state(room, "m.room.tombstone")
+        assert tombstone["replacement_room"] == new
+        assert tombstone["body"]
+        assert alice.state(new, "m.room.name") == {"name": "Up"}
+        levels = alice.state(new, "m.room.power_levels")
+        assert levels["users"] == ({} if to == "12" else {alice.user_id: 100})
+        bob.join(new)
+        bob.send(new, "hello")
+        alice.send_state(new, "m.room.topic", {"topic": "still mine"})
+        room = new
+
+
+def test_state_moves(alice, register):
+    carol = register("carol")
+    state = {
+        "m.room.name": {"name": "N"}, "m.room.topic": {"topic": "T"},
+        "m.room.avatar": {"url": "mxc://test.example/a"},
+        "m.room.encryption": {"algorithm": "m.megolm.v1.aes-sha2"},
+        "m.room.history_visibility": {"history_visibility": "joined"},
+        "m.room.guest_access": {"guest_access": "forbidden"},
+        "m.room.server_acl": {"allow": ["*"], "deny": ["evil.example"]},
+        "m.room.join_rules": {"join_rule": "knock"},
+    }
+    room = alice.create_room(
+        room_version="10", creation_content={"type": "org.example.type", "m.federate": False},
+        initial_state=[{"type": t, "content": c} for t, c in state.items()]
+        + [{"type": "org.example.private", "content": {"a": 1}}])
+    alice.ban(room, carol, reason="spam")
+    alice.send_state(room, "m.room.power_levels", {
+        **alice.state(room, "m.room.power_levels"),
+        "users": {alice.user_id: 100, "@mod:test.example": 50}, "ban": 60})
+    new = upgrade(alice, room, "11")
+    for type, content in state.items():
+        assert alice.state(new, type) == content
+    create = alice.state(new, "m.room.create")
+    assert create["type"] == "org.example.type"
+    assert create["m.federate"] is False
+    assert alice.state(new, "m.room.member", carol.user_id) == {
+        "membership": "ban", "reason": "spam"}
+    levels = alice.state(new, "m.room.power_levels")
+    assert levels["users"] == {alice.user_id: 100, "@mod:test.example": 50}
+    assert levels["ban"] == 60
+    alice.fails(404, "M_NOT_FOUND", "GET", f"/rooms/{q(new)}/state/org.example.private")
+
+
+def test_levels_written_as_text_become_numbers(alice):
+    room = alice.create_room(room_version="9")
+    alice.send_state(room, "m.room.power_levels", {
+        "users": {alice.user_id: "100"}, "ban": "40", "events": {"x": "7"}})
+    levels = alice.state(upgrade(alice, room, "10"), "m.room.power_levels")
+    assert levels == {"users": {alice.user_id: 100}, "ban": 40, "events": {"x": 7}}
+
+
+def test_join_rules_that_the_new_version_lacks(alice):
+    room = alice.create_room(room_version="8", initial_state=[
+        {"type": "m.room.join_rules", "content": {"join_rule": "restricted", "allow": []}}])
+    new = upgrade(alice, room, "6")
+    assert alice.state(new, "m.room.join_rules") == {"join_rule": "invite"}
+
+
+def test_aliases_and_publication_move(alice):
+    room = alice.create_room(visibility="public", room_alias_name="moving")
+    alice.put("/directory/room/" + q("#moving-too:test.example"), {"room_id": room})
+    alice.send_state(room, "m.room.canonical_alias", {
+        "alias": "#moving:test.example", "alt_aliases": ["#moving-too:test.example"]})
+    new = upgrade(alice, room, "12")
+    for alias in "#moving:test.example", "#moving-too:test.example":
+        assert alice.get("/directory/room/" + q(alias))["room_id"] == new
+    assert alice.state(new, "m.room.canonical_alias") == {
+        "alias": "#moving:test.example", "alt_aliases": ["#moving-too:test.example"]}
+    assert alice.state(room, "m.room.canonical_alias") == {}
+    assert alice.get(f"/directory/list/room/{q(new)}") == {"visibility": "public"}
+    assert alice.get(f"/directory/list/room/{q(room)}") == {"visibility": "private"}
+
+
+def test_the_old_room_falls_silent(alice, bob):
+    room = alice.create_room(preset="public_chat", room_version="11")
+    bob.join(room)
+    upgrade(alice, room, "12")
+    levels = alice.state(room, "m.room.power_levels")
+    assert levels["events_default"] == 50
+    assert levels["invite"] == 50
+    bob.fails(403, "M_FORBIDDEN", "PUT", f"/rooms/{q(room)}/send/m.room.message/1", {"body": "x"})
+
+
+def test_moderators_who_may_send_tombstones_upgrade(alice, bob):
+    """The upgrader keeps the little power they had."""
+    room = alice.create_room(preset="public_chat", room_version="11", name="Theirs")
+    bob.join(room)
+    levels = alice.state(room, "m.room.power_levels")
+    alice.send_state(room, "m.room.power_levels", {
+        **levels, "users": {alice.user_id: 100, bob.user_id: 50},
+        "events": {**levels["events"], "m.room.tombstone": 50}})
+    new = upgrade(bob, room, "11")
+    assert bob.state(new, "m.room.power_levels")["users"] == {alice.user_id: 100, bob.user_id: 50}
+    assert bob.state(new, "m.room.name") == {"name": "Theirs"}
+    assert bob.state(room, "m.room.tombstone")["replacement_room"] == new
+    assert bob.state(room, "m.room.power_levels") == {
+        **levels, "users": {alice.user_id: 100, bob.user_id: 50},
+        "events": {**levels["events"], "m.room.tombstone": 50}}
+
+
+def test_additional_creators(alice, bob):
+    room = alice.create_room(preset="public_chat", room_version="11")
+    levels = alice.state(room, "m.room.power_levels")
+    alice.send_state(room, "m.room.power_levels", {
+        **levels, "users": {alice.user_id: 100, bob.user_id: 100, "@c:test.example": 50}})
+    new = upgrade(alice, room, "12", additional_creators=[bob.user_id])
+    assert alice.state(new, "m.room.create")["additional_creators"] == [bob.user_id]
+    levels = alice.state(new, "m.room.power_levels")
+    assert levels["users"] == {"@c:test.example": 50}
+    assert levels["events"]["m.room.tombstone"] == 150
+    again = upgrade(alice, new, "12")
+    assert "additional_creators" not in alice.state(again, "m.room.create")
+    older = upgrade(alice, again, "11", additional_creators=[bob.user_id])
+    assert "additional_creators" not in alice.state(older, "m.room.create")
+    refused(alice, older, 400, "M_INVALID_PARAM", new_version="12", additional_creators=["bob"])
+    refused(alice, older, 400, "M_BAD_JSON", new_version="12", additional_creators="@b:x")
+
+
+def test_a_space_keeps_its_rooms(alice):
+    room = alice.create_room()
+    space = alice.create_room(creation_content={"type": "m.space"})
+    alice.send_state(space, "m.space.child", {"via": ["test.example"]}, room)
+    alice.send_state(space, "m.space.child", {}, "!removed:test.example")
+    new = upgrade(alice, space, "12")
+    children = [e for e in alice.state(new) if e["type"] == "m.space.child"]
+    assert [e["state_key"] for e in children] == [room]
+
+
+def test_refusals(alice, bob):
+    room = alice.create_room(preset="public_chat")
+    refused(bob, room, 403, "M_FORBIDDEN", new_version="11")
+    bob.join(room)
+    refused(bob, room, 403, "M_FORBIDDEN", new_version="11")
+    refused(alice, room, 400, "M_UNSUPPORTED_ROOM_VERSION", new_version="ancient")
+    refused(alice, room, 400, "M_MISSING_PARAM")
+    refused(alice, room, 400, "M_BAD_JSON", new_version=11)
+    refused(alice, "!nowhere:test.example", 403, "M_FORBIDDEN", new_version="11")
+    alice.fails(404, "M_NOT_FOUND", "GET", f"/rooms/{q(room)}/state/m.room.tombstone")
