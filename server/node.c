@@ -6,6 +6,7 @@
 #include "rooms/filters.h"
 #include "rooms/presence.h"
 #include "rooms/room.h"
+#include "rooms/search_index.h"
 #include "rooms/session.h"
 #include "rooms/txn.h"
 #include "rooms/typing.h"
@@ -66,6 +67,7 @@ static const struct err *open_log(struct node *n)
     s->unread = unread_cache_create(s);
     if (s->config->presence_enabled)
         s->presence = presence_create(s);
+    n->indexer = search_indexer_create(s);
     return committer_start(n->uri, s->feed, &s->committer);
 }
 
@@ -82,6 +84,8 @@ static const struct err *start(struct node *n, enum node_kind kind)
     TRY(open_log(n));
     if (kind == NODE_SERVER)
         TRY(presence_start(s->presence, n->arena));
+    if (kind == NODE_SERVER)
+        search_indexer_start(n->indexer);
     if (kind == NODE_SERVER)
         TRY(data_dir_publish(n->lock_fd, n->uri));
     return NULL;
@@ -100,8 +104,10 @@ void node_stop(struct node *n)
 {
     struct store *s = &n->store;
     presence_stop(s->presence);
+    search_indexer_stop(n->indexer);
     if (s->committer)
         committer_stop(s->committer);
+    search_indexer_destroy(n->indexer);
     auth_destroy(s->auth);
     presence_destroy(s->presence);
     unread_cache_destroy(s->unread);

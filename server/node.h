@@ -21,6 +21,7 @@ enum node_kind {
 struct node {
     struct store store;
     struct embedded *embedded; /* NULL: not ours to stop */
+    struct search_indexer *indexer;
     const char *uri;           /* of the database; in the arena */
     struct arena *arena;
     int lock_fd;      /* -1: no lock held */

@@ -1,0 +1,34 @@
+/* POST /search between its two files. Private to them. */
+#ifndef SERVER_CLIENT_SEARCH_H
+#define SERVER_CLIENT_SEARCH_H
+
+#include "rooms/show.h"
+#include "server/client/room_reading.h"
+#include "storage/search.h"
+
+struct found {
+    struct search_hit hit;
+    struct room *room;
+};
+
+struct search {
+    struct request *rq;
+    struct reply *rp;
+    struct viewer viewer;
+    struct search_query query;
+    struct event_filter filter;
+    size_t limit;
+    bool with_context, with_profiles, with_state, by_room, by_sender;
+    size_t before, after; /* of the context */
+    struct found *found;
+    size_t found_n;
+    int64_t count;
+    const struct str *words;
+    size_t words_n;
+    bool more;
+};
+
+/* server/client/search_reply.c */
+const struct err *search_write_reply(struct search *s);
+
+#endif

@@ -1,0 +1,115 @@
+#include "storage/search.h"
+
+#include "storage/event_rows.h"
+
+SQL(search_cursor_take_sql, "SELECT position FROM search_cursor FOR UPDATE")
+SQL(search_cursor_set_sql, "UPDATE search_cursor SET position = $1")
+
+const struct err *search_cursor_take(struct tx *tx, int64_t *ret)
+{
+    return db_one(tx, &search_cursor_take_sql, NO_PARAMS, NULL, R(INT_OUT(ret)));
+}
+
+const struct err *search_cursor_set(struct tx *tx, int64_t position)
+{
+    return db_exec(tx, &search_cursor_set_sql, P(INT(position)), NULL);
+}
+
+SQL(search_events_sql, EVENT_SELECT "WHERE e.position > $1 AND e.position <= $2 "
+                                    "AND e.type = ANY($3) ORDER BY e.position LIMIT $4")
+
+const struct err *search_events(struct tx *tx, int64_t from, int64_t to, int64_t limit,
+                                const struct stored_event **ret, size_t *ret_n)
+{
+    static const int64_t types[] = {TYPE_MESSAGE, TYPE_NAME, TYPE_TOPIC, TYPE_REDACTION};
+    return event_rows(
+        tx, &search_events_sql,
+        P(INT(from), INT(to), INT_ARRAY(types, sizeof types / sizeof *types), INT(limit)), ret,
+        ret_n);
+}
+
+SQL(search_index_add_sql,
+    "INSERT INTO search_index (event, room, key, words) "
+    "SELECT u.event, u.room, u.key, to_tsvector('simple', u.text) "
+    "FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::text[]) u(event, room, key, text) "
+    "ON CONFLICT DO NOTHING")
+
+const struct err *search_index_add(struct tx *tx, const struct search_text *texts, size_t n)
+{
+    int64_t *events = arena_alloc_array(tx->arena, n + 1, sizeof *events);
+    int64_t *rooms = arena_alloc_array(tx->arena, n + 1, sizeof *rooms);
+    int64_t *keys = arena_alloc_array(tx->arena, n + 1, sizeof *keys);
+    const char **words = arena_alloc_array(tx->arena, n + 1, sizeof *words);
+    for (size_t i = 0; i < n; i++) {
+        events[i] = texts[i].event;
+        rooms[i] = texts[i].room;
+        keys[i] = texts[i].key;
+        words[i] = texts[i].text;
+    }
+    return db_exec(
+        tx, &search_index_add_sql,
+        P(INT_ARRAY(events, n), INT_ARRAY(rooms, n), INT_ARRAY(keys, n), TEXT_ARRAY(words, n)),
+        NULL);
+}
+
+SQL(search_index_remove_sql,
+    "DELETE FROM search_index WHERE event = "
+    "(SELECT position FROM events WHERE event_id = $1 AND redacted_by IS NOT NULL)")
+
+const struct err *search_index_remove(struct tx *tx, struct str event_id)
+{
+    return db_exec(tx, &search_index_remove_sql, P(BYTES(event_id)), NULL);
+}
+
+#define MATCHING                                                                                   \
+    "FROM search_index s, websearch_to_tsquery('simple', $1) q "                                   \
+    "WHERE s.words @@ q AND s.room = ANY($2) AND s.key = ANY($3::int8[]) "
+
+SQL(search_find_sql,
+    "SELECT " EVENT_COLUMNS ", m.rank FROM (SELECT i.event, i.rank, i.score FROM "
+    "(SELECT s.event, ts_rank(s.words, q)::float8 AS rank, "
+    "CASE WHEN $4 THEN ts_rank(s.words, q)::float8 ELSE 0 END AS score " MATCHING ") i "
+    "WHERE (i.score, i.event) < ($5, $6) ORDER BY i.score DESC, i.event DESC LIMIT $7) m "
+    "JOIN events e ON e.position = m.event JOIN rooms r ON r.id = e.room "
+    "WHERE e.redacted_by IS NULL ORDER BY m.score DESC, m.event DESC")
+
+/* 10000: SEARCH_COUNT_MAX */
+SQL(search_count_sql, "SELECT count(*) FROM (SELECT " MATCHING "LIMIT 10000) s")
+SQL(search_words_sql, "SELECT tsvector_to_array(to_tsvector('simple', $1))")
+
+static const struct err *read_hits(struct tx *tx, struct rows *rows, struct search_result *ret)
+{
+    struct search_hit *hits = arena_alloc_array(tx->arena, (size_t)rows->n + 1, sizeof *hits);
+    size_t n = 0;
+    for (; rows_next(rows); n++) {
+        hits[n].rank = row_double(rows, 14);
+        TRY(event_rows_read_one(tx->arena, rows, &hits[n].event));
+    }
+    rows_finish(rows);
+    ret->hits = hits;
+    ret->hits_n = n;
+    return NULL;
+}
+
+const struct err *search_find(struct tx *tx, const struct search_query *q,
+                              struct search_result *ret)
+{
+    struct rows hits, count, words;
+    const struct db_param params[] = {
+        TEXT(q->term),    INT_ARRAY(q->rooms, q->rooms_n),        INT_ARRAY(q->keys, q->keys_n),
+        BOOL(q->by_rank), DOUBLE(q->by_rank ? q->after_rank : 0), INT(q->after_event),
+        INT(q->limit)};
+    const struct db_batch_query queries[] = {
+        {&search_find_sql, params, 7, &hits},
+        {&search_count_sql, params, 3, &count},
+        {&search_words_sql, params, 1, &words},
+    };
+    TRY(db_query_many(tx, queries, 3));
+    *ret = (struct search_result){0};
+    TRY(read_hits(tx, &hits, ret));
+    if (rows_next(&count))
+        ret->count = row_int(&count, 0);
+    if (rows_next(&words))
+        ret->words = row_bytes_array(&words, 0, &ret->words_n);
+    return NULL;
+}

@@ -1,0 +1,197 @@
+"""POST /search: full text search over what the user may see."""
+
+import json
+
+import pytest
+
+from client import q
+
+
+def search(client, term, params=None, **criteria):
+    body = {"search_categories": {"room_events": {"search_term": term, **criteria}}}
+    return client.post("/search", body, params=params)["search_categories"]["room_events"]
+
+
+def hits(reply):
+    return [r["result"]["content"].get("body") for r in reply["results"]]
+
+
+def test_what_was_just_said_is_found(alice):
+    room = alice.create_room()
+    alice.send(room, "Quick brown foxes")
+    event = alice.send(room, "The lazy dog sleeps")
+    r = search(alice, "lazy")
+    assert hits(r) == ["The lazy dog sleeps"] and r["count"] == 1 and r["highlights"] == ["lazy"]
+    assert r["results"][0]["rank"] > 0 and "next_batch" not in r
+    found = r["results"][0]["result"]
+    assert found["event_id"] == event and found["room_id"] == room and "unsigned" in found
+    assert "context" not in r["results"][0] and "groups" not in r and "state" not in r
+
+
+@pytest.mark.parametrize("term, found", [
+    ("dog LAZY", ["the lazy dog"]),
+    ("dog cat", []),
+    ("dog or cat", ["a cat", "the lazy dog"]),
+    ('"lazy dog"', ["the lazy dog"]),
+    ('"dog lazy"', []),
+    ("the -dog", []),
+    ("'); DROP TABLE events; --", []),
+    ("& | ! ( ) :* <->", []),
+    ("", []),
+    ("Straße", ["die Straße"]),
+])
+def test_terms(alice, term, found):
+    room = alice.create_room()
+    for text in ("the lazy dog", "a cat", "die Straße"):
+        alice.send(room, text)
+    assert hits(search(alice, term, order_by="recent")) == found
+
+
+def test_keys(alice):
+    room = alice.create_room(name="xylophone name", topic="xylophone topic")
+    alice.send(room, "xylophone body")
+    types = lambda **c: {r["result"]["type"] for r in search(alice, "xylophone", **c)["results"]}
+    assert types() == {"m.room.message", "m.room.name", "m.room.topic"}
+    assert types(keys=["content.name"]) == {"m.room.name"}
+    assert types(keys=["content.topic", "content.body"]) == {"m.room.message", "m.room.topic"}
+    assert types(keys=[]) == set()
+
+
+def test_rich_topics(alice):
+    room = alice.create_room()
+    alice.send_state(room, "m.room.topic", {"topic": "plain", "m.topic": {"m.text": [
+        {"mimetype": "text/html", "body": "<b>marsupials</b>"}, {"body": "kangaroos"}]}})
+    assert len(search(alice, "kangaroos")["results"]) == 1
+    assert len(search(alice, "plain")["results"]) == 1
+    assert search(alice, "marsupials")["results"] == []
+
+
+def test_order_and_rank(alice):
+    room = alice.create_room()
+    alice.send(room, "needle needle needle")
+    alice.send(room, "one needle in so much hay that there is hardly any needle to be found")
+    alice.send(room, "needle")
+    assert hits(search(alice, "needle", order_by="recent"))[0] == "needle"
+    ranked = search(alice, "needle")["results"]
+    assert [r["rank"] for r in ranked] == sorted((r["rank"] for r in ranked), reverse=True)
+    assert ranked[0]["result"]["content"]["body"] == "needle needle needle"
+
+
+@pytest.mark.parametrize("order", ["rank", "recent"])
+def test_pages(alice, order):
+    room = alice.create_room()
+    sent = [alice.send(room, f"page turner {i}") for i in range(7)]
+    seen, params = [], None
+    for _ in range(10):
+        r = search(alice, "turner", params, order_by=order, filter={"limit": 3})
+        assert r["count"] == 7
+        seen += [x["result"]["event_id"] for x in r["results"]]
+        if "next_batch" not in r:
+            break
+        params = {"next_batch": r["next_batch"]}
+        assert len(r["results"]) == 3
+    assert seen == sent[::-1]
+
+
+def test_filter(alice, bob):
+    rooms = [alice.create_room(preset="public_chat") for _ in range(2)]
+    bob.join(rooms[0])
+    alice.send(rooms[0], "filtered a")
+    bob.send(rooms[0], "filtered b")
+    alice.send(rooms[1], "filtered c")
+    found = lambda **f: hits(search(alice, "filtered", order_by="recent", filter=f))
+    assert found(rooms=[rooms[0]]) == ["filtered b", "filtered a"]
+    assert found(not_rooms=[rooms[0]]) == ["filtered c"]
+    assert found(senders=[bob.user_id]) == ["filtered b"]
+    assert found(types=["m.room.name"]) == []
+    assert found(rooms=["!nowhere:test.example"]) == []
+
+
+def test_only_what_may_be_seen(alice, bob, register):
+    room = alice.create_room(preset="public_chat", initial_state=[
+        {"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}])
+    alice.send(room, "secret before")
+    bob.join(room)
+    alice.send(room, "secret shared")
+    bob.leave(room)
+    alice.send(room, "secret after")
+    assert hits(search(bob, "secret")) == ["secret shared"]
+    assert len(hits(search(alice, "secret"))) == 3
+    assert hits(search(register("carol"), "secret")) == []
+
+
+def test_redacted_and_encrypted_are_not_found(alice):
+    room = alice.create_room()
+    event = alice.send(room, "regrettable words")
+    assert len(hits(search(alice, "regrettable"))) == 1
+    alice.redact(room, event, reason="regrettable")
+    r = search(alice, "regrettable")
+    assert hits(r) == [] and r["count"] == 0
+    alice.send(room, {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "body": "sealed"},
+               type="m.room.encrypted")
+    assert hits(search(alice, "sealed")) == []
+
+
+def test_context(alice, bob):
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    for text in ("1", "2", "the middle", "3", "4", "5"):
+        (bob if text == "3" else alice).send(room, text)
+    r = search(alice, "middle", event_context={"before_limit": 1, "after_limit": 2,
+                                               "include_profile": True})
+    context = r["results"][0]["context"]
+    texts = lambda events: [e["content"].get("body") for e in events]
+    assert texts(context["events_before"]) == ["2"] and texts(context["events_after"]) == ["3", "4"]
+    names = {u: p["displayname"] for u, p in context["profile_info"].items()}
+    assert names == {c.user_id: c.user_id[1:].split(":")[0] for c in (alice, bob)}
+    before = alice.messages(room, limit=1, **{"from": context["start"]})
+    assert texts(before["chunk"]) == ["1"]
+    after = alice.messages(room, dir="f", limit=1, **{"from": context["end"]})
+    assert texts(after["chunk"]) == ["5"]
+    r = search(alice, "middle", event_context={})["results"][0]["context"]
+    assert len(r["events_before"]) == 5 and len(r["events_after"]) == 3 and "profile_info" not in r
+
+
+def test_groups_and_state(alice, bob):
+    rooms = [alice.create_room(preset="public_chat") for _ in range(2)]
+    bob.join(rooms[0])
+    a = alice.send(rooms[0], "grouped")
+    b = bob.send(rooms[0], "grouped")
+    c = alice.send(rooms[1], "grouped")
+    r = search(alice, "grouped", include_state=True, order_by="recent",
+               groupings={"group_by": [{"key": "room_id"}, {"key": "sender"}]})
+    results = lambda key: {name: g["results"] for name, g in r["groups"][key].items()}
+    assert results("room_id") == {rooms[0]: [b, a], rooms[1]: [c]}
+    assert results("sender") == {alice.user_id: [c, a], bob.user_id: [b]}
+    assert r["groups"]["room_id"][rooms[1]]["order"] < r["groups"]["room_id"][rooms[0]]["order"]
+    assert set(r["state"]) == set(rooms)
+    members = {e["state_key"] for e in r["state"][rooms[0]] if e["type"] == "m.room.member"}
+    assert members == {alice.user_id, bob.user_id}
+
+
+def test_bad_requests(alice, nobody):
+    events = lambda **c: {"search_categories": {"room_events": c}}
+    alice.fails(400, "M_MISSING_PARAM", "POST", "/search", {})
+    alice.fails(400, "M_MISSING_PARAM", "POST", "/search", events())
+    alice.fails(400, "M_BAD_JSON", "POST", "/search", events(search_term=5))
+    alice.fails(400, "M_INVALID_PARAM", "POST", "/search", events(search_term="x", order_by="age"))
+    alice.fails(400, "M_INVALID_PARAM", "POST", "/search", events(search_term="x" * 2000))
+    for token in ("x", "r", "r1", "rnan_1", "r1_", "1_1"):
+        alice.fails(400, "M_INVALID_PARAM", "POST", "/search", events(search_term="x"),
+                    params={"next_batch": token})
+    assert alice.post("/search", {"search_categories": {}}) == {"search_categories": {}}
+    nobody.fails(401, "M_MISSING_TOKEN", "POST", "/search", events(search_term="x"))
+
+
+def test_index_survives_a_restart(fresh_server, register):
+    server = fresh_server()
+    alice = register("alice", on=server)
+    room = alice.create_room()
+    alice.send(room, "before the restart")
+    server.kill()
+    server.start()
+    alice.http.base_url = server.url
+    assert hits(search(alice, "restart")) == ["before the restart"]
+    alice.send(room, "after the restart")
+    assert hits(search(alice, "restart", order_by="recent")) == [
+        "after the restart", "before the restart"]
