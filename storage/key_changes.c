@@ -4,11 +4,26 @@
 
 /* Membership numbers are enum membership: 1 is join. What the member was at `since` decides who
  * came and went, because a changed display name makes a new member event, too. Member events since
- * then are found by room_state_by_start, so that large rooms cost no more than small ones. */
+ * then are found by room_state_by_start, so that large rooms cost no more than small ones; each
+ * OFFSET 0 keeps the planner to index probes where it would rather read a whole table (and so does
+ * event > 0, without which it reads all members from the primary key's index). */
+#define MY_ROOMS(condition)                                                                        \
+    "mine AS MATERIALIZED (SELECT room, membership, event FROM room_members "                      \
+    " WHERE \"user\" = $1" condition ") "
+#define MOVED_SINCE                                                                                \
+    "moved AS MATERIALIZED (SELECT m.room, u.id, u.user_id, t.membership FROM mine m "             \
+    " CROSS JOIN LATERAL (SELECT type, state_key FROM room_state "                                 \
+    "  WHERE room = m.room AND valid_from > $3 AND event > 0 OFFSET 0) s "                         \
+    " CROSS JOIN LATERAL (SELECT id, user_id FROM users WHERE user_id = s.state_key OFFSET 0) u "  \
+    " CROSS JOIN LATERAL (SELECT membership FROM room_members "                                    \
+    "  WHERE room = m.room AND \"user\" = u.id OFFSET 0) t WHERE s.type = 1 AND u.id <> $1) "
+#define MEMBERS_OF(room)                                                                           \
+    "LATERAL (SELECT \"user\" AS id FROM room_members WHERE room = " room                          \
+    " AND membership = 1 AND \"user\" <> $1 OFFSET 0)"
 #define SHARES_A_ROOM(who)                                                                         \
-    "EXISTS (SELECT FROM room_members theirs JOIN room_members mine ON mine.room = theirs.room "   \
-    " AND mine.\"user\" = $1 AND mine.membership = 1 "                                             \
-    " WHERE theirs.\"user\" = " who " AND theirs.membership = 1)"
+    "EXISTS (SELECT FROM (SELECT room FROM room_members WHERE \"user\" = " who                     \
+    " AND membership = 1 OFFSET 0) t CROSS JOIN LATERAL (SELECT FROM room_members "                \
+    " WHERE room = t.room AND \"user\" = $1 AND membership = 1 OFFSET 0) m)"
 
 SQL(keys_changed_sql,
     "SELECT u.user_id FROM device_list_changes c JOIN users u ON u.id = c.\"user\" "
@@ -22,34 +37,29 @@ SQL(keys_changed_sql,
 
 /* Others came into the user's rooms, or the user came to theirs. */
 SQL(members_came_sql,
-    "SELECT u.user_id FROM room_members mine "
-    "JOIN room_state s ON s.room = mine.room AND s.valid_from > $3 AND s.type = 1 "
-    "JOIN users u ON u.user_id = s.state_key JOIN room_members theirs "
-    "ON theirs.room = mine.room AND theirs.\"user\" = u.id AND theirs.membership = 1 "
-    "WHERE mine.\"user\" = $1 AND mine.membership = 1 AND u.id <> $1 "
-    "AND NOT was_joined(mine.room, u.user_id, $3) "
-    "UNION "
-    "SELECT u.user_id FROM room_members mine JOIN room_members theirs ON theirs.room = mine.room "
-    "AND theirs.membership = 1 AND theirs.\"user\" <> $1 "
-    "JOIN users u ON u.id = theirs.\"user\" "
-    "WHERE mine.\"user\" = $1 AND mine.membership = 1 AND mine.event > $3 "
-    "AND NOT was_joined(mine.room, $2, $3)")
+    "WITH " MY_ROOMS(
+        " AND membership = 1") ", " MOVED_SINCE "SELECT user_id FROM moved WHERE membership = 1 "
+                               "AND NOT was_joined(room, user_id, $3) "
+                               "UNION "
+                               "SELECT u.user_id FROM (SELECT room FROM mine WHERE event > $3 "
+                               " AND NOT was_joined(room, $2, $3)) m CROSS JOIN " MEMBERS_OF(
+                                   "m.room") " t "
+                                             "CROSS JOIN LATERAL (SELECT user_id FROM users WHERE "
+                                             "id = t.id OFFSET 0) u")
 
 /* Others left rooms where the user was, or the user left them. */
 SQL(members_went_sql,
-    "SELECT u.user_id FROM ( "
-    " SELECT t.id FROM room_members mine "
-    " JOIN room_state s ON s.room = mine.room AND s.valid_from > $3 AND s.type = 1 "
-    " JOIN users t ON t.user_id = s.state_key JOIN room_members theirs "
-    " ON theirs.room = mine.room AND theirs.\"user\" = t.id AND theirs.membership <> 1 "
-    " WHERE mine.\"user\" = $1 AND was_joined(mine.room, t.user_id, $3) "
-    " AND was_joined(mine.room, $2, $3) "
-    " UNION "
-    " SELECT theirs.\"user\" FROM room_members mine "
-    " JOIN room_members theirs ON theirs.room = mine.room AND theirs.membership = 1 "
-    " WHERE mine.\"user\" = $1 AND mine.membership <> 1 AND mine.event > $3 "
-    " AND was_joined(mine.room, $2, $3)) gone "
-    "JOIN users u ON u.id = gone.id WHERE gone.id <> $1 AND NOT " SHARES_A_ROOM("gone.id"))
+    "WITH " MY_ROOMS(
+        "") ", " MOVED_SINCE ", gone AS MATERIALIZED ( "
+            " SELECT id FROM moved WHERE membership <> 1 AND was_joined(room, user_id, $3) "
+            "  AND was_joined(room, $2, $3) "
+            " UNION "
+            " SELECT t.id FROM (SELECT room FROM mine WHERE event > $3 AND membership <> 1 "
+            "  AND was_joined(room, $2, $3)) m CROSS JOIN " MEMBERS_OF(
+                "m.room") " t) "
+                          "SELECT u.user_id FROM gone CROSS JOIN LATERAL (SELECT user_id FROM "
+                          "users "
+                          " WHERE id = gone.id OFFSET 0) u WHERE NOT " SHARES_A_ROOM("gone.id"))
 
 /* The texts of both results' first columns, each once. */
 static const char *const *texts_of(struct tx *tx, struct rows *rows, struct rows *more,
