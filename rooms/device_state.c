@@ -151,8 +151,12 @@ static bool catch_up(struct job *job, const struct device_ref *device,
 const struct err *device_state_get(struct job *job, const struct device_ref *device,
                                    struct device_summary *ret)
 {
-    struct device_summary summary;
+    struct device_summary summary = {.one_time_key_counts = "{}", .unused_fallback_types = "[]"};
     int64_t as_of;
+    if (!device->device) { /* an application service, say */
+        *ret = summary;
+        return NULL;
+    }
     bool hit =
         look_up(job, device->device, &summary, &as_of) && catch_up(job, device, &summary, &as_of);
     count(job, hit);

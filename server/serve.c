@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "http/server.h"
+#include "rooms/device_state.h"
 #include "rooms/room.h"
 #include "rooms/session.h"
 #include "storage/feed.h"
@@ -153,6 +154,7 @@ static void add_store_metrics(void *what, struct buf *out)
     intern_add_metrics(s->intern, out);
     committer_add_metrics(s->committer, out);
     feed_add_metrics(s->feed, out);
+    device_states_add_metrics(s->device_states, out);
     auth_add_metrics(s->auth, out);
     room_cache_add_metrics(s->rooms, out);
     session_table_add_metrics(s->sessions, out);
