@@ -56,10 +56,13 @@ struct config {
     struct config_list federation_domain_whitelist; /* items NULL: open; empty: closed */
     const char *default_room_version;
     bool presence_enabled;
-    int64_t max_upload_size;      /* bytes */
-    int64_t media_quota_per_user; /* bytes; 0: none */
-    int64_t max_request_body;     /* bytes */
-    int64_t loops, workers;       /* 0: chosen by the number of processors */
+    int64_t max_upload_size;         /* bytes */
+    int64_t media_quota_per_user;    /* bytes; 0: none */
+    bool enable_authenticated_media; /* what is uploaded now needs a token to be seen */
+    int64_t max_image_pixels;        /* for thumbnails */
+    int64_t max_pending_media_uploads, unused_media_expiration_ms;
+    int64_t max_request_body; /* bytes */
+    int64_t loops, workers;   /* 0: chosen by the number of processors */
     int64_t max_connections;
     int64_t cache_size; /* bytes for all caches */
     int64_t shutdown_timeout_ms;

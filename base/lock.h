@@ -18,6 +18,7 @@ enum lock_rank {
     RANK_CACHE,          /* caches of single entities: tokens, push rules, filters, keys */
     RANK_TYPING,         /* rooms/typing.c */
     RANK_PRESENCE,       /* rooms/presence.c */
+    RANK_MEDIA,          /* server/media/repo.c: who waits for uploads and thumbnails */
     RANK_DB_POOL,        /* storage/db.c */
     RANK_HTTP_QUEUE,     /* http/: work queues and parked requests */
     RANK_HTTP_LOOP,

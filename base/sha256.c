@@ -1,8 +1,10 @@
 #include "base/sha256.h"
 
+#include "base/mem.h"
+
 #include <openssl/evp.h>
 #include <pthread.h>
-#include <stdlib.h>
+#include <unistd.h>
 
 /* A fetch looks through the providers under a lock and costs more than hashing an event. */
 static EVP_MD *digest;
@@ -15,21 +17,53 @@ static void fetch_digest(void)
         abort();
 }
 
-void sha256_parts(const struct str *parts, size_t n, unsigned char ret[SHA256_BYTES])
+static EVP_MD_CTX *begin(void)
 {
     pthread_once(&digest_once, fetch_digest);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     if (!ctx || !EVP_DigestInit_ex2(ctx, digest, NULL))
         abort();
-    for (size_t i = 0; i < n; i++)
-        if (!EVP_DigestUpdate(ctx, parts[i].p, parts[i].n))
-            abort();
+    return ctx;
+}
+
+static void add(EVP_MD_CTX *ctx, const void *bytes, size_t n)
+{
+    if (!EVP_DigestUpdate(ctx, bytes, n))
+        abort();
+}
+
+static void end(EVP_MD_CTX *ctx, unsigned char ret[SHA256_BYTES])
+{
     if (!EVP_DigestFinal_ex(ctx, ret, NULL))
         abort();
     EVP_MD_CTX_free(ctx);
 }
 
+void sha256_parts(const struct str *parts, size_t n, unsigned char ret[SHA256_BYTES])
+{
+    EVP_MD_CTX *ctx = begin();
+    for (size_t i = 0; i < n; i++)
+        add(ctx, parts[i].p, parts[i].n);
+    end(ctx, ret);
+}
+
 void sha256(struct str bytes, unsigned char ret[SHA256_BYTES])
 {
     sha256_parts(&bytes, 1, ret);
+}
+
+bool sha256_file(int fd, unsigned char ret[SHA256_BYTES])
+{
+    enum { CHUNK = 256 * 1024 };
+    EVP_MD_CTX *ctx = begin();
+    char *chunk = mem_alloc(CHUNK);
+    off_t at = 0;
+    ssize_t n;
+    while ((n = pread(fd, chunk, CHUNK, at)) > 0) {
+        add(ctx, chunk, (size_t)n);
+        at += n;
+    }
+    free(chunk);
+    end(ctx, ret);
+    return n == 0;
 }

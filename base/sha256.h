@@ -8,5 +8,7 @@ enum { SHA256_BYTES = 32 };
 
 void sha256(struct str bytes, unsigned char ret[SHA256_BYTES]);
 void sha256_parts(const struct str *parts, size_t n, unsigned char ret[SHA256_BYTES]);
+/* All of a file, from its beginning; false and errno when it cannot be read. */
+bool sha256_file(int fd, unsigned char ret[SHA256_BYTES]);
 
 #endif

@@ -13,6 +13,7 @@
 #include "rooms/unread.h"
 #include "server/auth.h"
 #include "server/data_dir.h"
+#include "server/media/repo.h"
 #include "storage/feed.h"
 #include "storage/intern.h"
 #include "storage/log.h"
@@ -68,6 +69,7 @@ static const struct err *open_log(struct node *n)
     if (s->config->presence_enabled)
         s->presence = presence_create(s);
     n->indexer = search_indexer_create(s);
+    s->media = media_repo_create();
     return committer_start(n->uri, s->feed, &s->committer);
 }
 
@@ -114,6 +116,7 @@ void node_stop(struct node *n)
     typing_destroy(s->typing);
     account_cache_destroy(s->account_cache);
     filter_cache_destroy(s->filters);
+    media_repo_destroy(s->media);
     txn_memory_destroy(s->txns);
     session_table_destroy(s->sessions);
     directory_destroy(s->directory);

@@ -50,6 +50,8 @@ const struct route *const route_tables[] = {
     search_routes,
     threads_routes,
     timestamp_routes,
+    upload_routes,
+    download_routes,
     federation_keys_routes,
 };
 const size_t route_tables_n = sizeof route_tables / sizeof *route_tables;

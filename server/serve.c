@@ -2,6 +2,7 @@
 #include "server/auth.h"
 #include "server/caller.h"
 #include "server/cli.h"
+#include "server/media/repo.h"
 #include "server/metrics.h"
 #include "server/node.h"
 #include "server/routes.h"
@@ -158,6 +159,7 @@ static void add_store_metrics(void *what, struct buf *out)
     auth_add_metrics(s->auth, out);
     room_cache_add_metrics(s->rooms, out);
     session_table_add_metrics(s->sessions, out);
+    media_repo_add_metrics(s->media, out);
 }
 
 /* The address with the port that was really taken. */

@@ -15,6 +15,7 @@ struct session_table; /* rooms/session.h */
 struct txn_memory;
 struct device_states; /* rooms/device_state.h */
 struct directory;     /* rooms/directory.h */
+struct media_repo;    /* server/media/repo.h */
 
 /* What lives as long as the process. Made by server/main.c, shared by all threads. */
 struct store {
@@ -35,6 +36,7 @@ struct store {
     struct filter_cache *filters;        /* rooms/filters.h */
     struct account_cache *account_cache; /* rooms/account_cache.h */
     struct auth *auth;                   /* server/auth.h */
+    struct media_repo *media;            /* server/media/repo.h */
 };
 
 struct job {

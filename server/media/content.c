@@ -1,0 +1,124 @@
+#include "server/media/content.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *fan_out(struct arena *a, const char *folder, struct str sha256, const char *suffix)
+{
+    const char *hex = hex_encode(a, sha256.p, sha256.n);
+    return arena_printf(a, "%s%.2s/%.2s/%s%s", folder, hex, hex + 2, hex, suffix);
+}
+
+char *content_name(struct arena *a, struct str sha256)
+{
+    return fan_out(a, "", sha256, "");
+}
+
+char *content_thumbnail_name(struct arena *a, struct str sha256, const char *variant)
+{
+    return fan_out(a, "thumbnails/", sha256, arena_printf(a, "-%s", variant));
+}
+
+static const struct err *failed(const char *name)
+{
+    return err_internal("media store: %s: %s", name, strerror(errno));
+}
+
+static const struct err *open_root(const struct config *c, int *ret)
+{
+    int fd = open(c->media_store_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return failed(c->media_store_path);
+    *ret = fd;
+    return NULL;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+#define fd_auto __attribute__((cleanup(close_fd)))
+
+const struct err *content_open(const struct config *c, const char *name, int *ret,
+                               int64_t *ret_bytes)
+{
+    fd_auto int root = -1;
+    TRY(open_root(c, &root));
+    int fd = openat(root, name, O_RDONLY | O_CLOEXEC);
+    struct stat s = {0};
+    if (fd < 0 && errno != ENOENT)
+        return failed(name);
+    if (fd >= 0 && fstat(fd, &s)) {
+        close(fd);
+        return failed(name);
+    }
+    *ret = fd;
+    if (ret_bytes)
+        *ret_bytes = s.st_size;
+    return NULL;
+}
+
+const struct err *content_create(const struct config *c, int *ret)
+{
+    int fd = open(c->media_store_path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return failed(c->media_store_path);
+    *ret = fd;
+    return NULL;
+}
+
+/* Opens the folder of a name, making it and those above where they are missing. */
+static const struct err *open_folder(int root, const char *name, int *ret)
+{
+    int fd = dup(root);
+    for (const char *slash; fd >= 0 && (slash = strchr(name, '/')); name = slash + 1) {
+        char part[NAME_MAX + 1];
+        snprintf(part, sizeof part, "%.*s", (int)(slash - name), name);
+        fd_auto int parent = fd;
+        if (mkdirat(parent, part, 0700) == 0) {
+            if (fsync(parent))
+                return failed(part);
+        } else if (errno != EEXIST) {
+            return failed(part);
+        }
+        fd = openat(parent, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (fd < 0)
+        return failed(name);
+    *ret = fd;
+    return NULL;
+}
+
+const struct err *content_link(const struct config *c, int fd, const char *name, bool *ret_new)
+{
+    fd_auto int root = -1, folder = -1;
+    char self[64];
+    if (fsync(fd))
+        return failed(name);
+    TRY(open_root(c, &root));
+    TRY(open_folder(root, name, &folder));
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    bool is_new = linkat(AT_FDCWD, self, root, name, AT_SYMLINK_FOLLOW) == 0;
+    if (!is_new && errno != EEXIST)
+        return failed(name);
+    if (fsync(folder)) { /* also for the file of another who has not come so far */
+        const struct err *e = failed(name);
+        if (is_new)
+            unlinkat(root, name, 0);
+        return e;
+    }
+    *ret_new = is_new;
+    return NULL;
+}
+
+const struct err *content_unlink(const struct config *c, const char *name)
+{
+    fd_auto int root = -1;
+    TRY(open_root(c, &root));
+    return unlinkat(root, name, 0) && errno != ENOENT ? failed(name) : NULL;
+}

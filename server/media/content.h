@@ -1,0 +1,33 @@
+/* The files of the media repository, below media_store_path:
+ *
+ *     aa/bb/HASH                       what was uploaded, once for each SHA-256 (64 hex digits)
+ *     thumbnails/aa/bb/HASH-32x32-crop a thumbnail of it; it may be removed at any time
+ *
+ * A file gets its name (linkat) only when it is whole and on the disk, and its folder is written
+ * down before anybody is told. What is unfinished has no name: it goes with its process.
+ *
+ * All nodes of a deployment share this folder. */
+#ifndef SERVER_MEDIA_CONTENT_H
+#define SERVER_MEDIA_CONTENT_H
+
+#include "base/config.h"
+#include "base/sha256.h"
+
+/* Names are relative to media_store_path. */
+char *content_name(struct arena *a, struct str sha256);
+char *content_thumbnail_name(struct arena *a, struct str sha256, const char *variant);
+
+/* For reading; *ret is -1 when there is no such file. ret_bytes may be NULL. */
+const struct err *content_open(const struct config *c, const char *name, int *ret,
+                               int64_t *ret_bytes);
+
+/* A file without a name in the same file system, to be given one by content_link. */
+const struct err *content_create(const struct config *c, int *ret);
+
+/* Writes it down and gives it its name. *ret_new: false when a file of that name was there, which
+ * then stays. An error leaves nothing behind. */
+const struct err *content_link(const struct config *c, int fd, const char *name, bool *ret_new);
+
+const struct err *content_unlink(const struct config *c, const char *name);
+
+#endif

@@ -1,0 +1,74 @@
+/* Client-server API, "Content repository": downloads. */
+#include "server/media/content.h"
+#include "server/media/media_request.h"
+#include "server/media/repo.h"
+#include "server/routes.h"
+
+static const struct err *download(struct request *rq, struct reply *rp, enum media_access access,
+                                  const char *file_name)
+{
+    const struct store *s = job_of(rq)->store;
+    const struct media *m;
+    TRY(media_of_request(rq, rp, access, &m));
+    if (!m)
+        return NULL;
+    struct media_file file = {
+        .content_type = m->content_type,
+        .file_name = file_name ? file_name : m->file_name,
+        .etag = hex_encode(rq->arena, m->sha256.p, m->sha256.n),
+    };
+    const char *name = content_name(rq->arena, m->sha256);
+    TRY(content_open(s->config, name, &file.fd, &file.bytes));
+    if (file.fd < 0)
+        return err_internal("media store: %s is missing", name);
+    media_repo_count(s->media, COUNT_DOWNLOADS, 1);
+    return media_reply(rp, access, &file);
+}
+
+static const struct err *get_download(struct request *rq, struct reply *rp)
+{
+    return download(rq, rp, MEDIA_AUTHENTICATED, NULL);
+}
+
+static const struct err *get_download_named(struct request *rq, struct reply *rp)
+{
+    return download(rq, rp, MEDIA_AUTHENTICATED, request_param(rq, "file"));
+}
+
+static const struct err *get_old_download(struct request *rq, struct reply *rp)
+{
+    return download(rq, rp, MEDIA_FROZEN, NULL);
+}
+
+static const struct err *get_old_download_named(struct request *rq, struct reply *rp)
+{
+    return download(rq, rp, MEDIA_FROZEN, request_param(rq, "file"));
+}
+
+static const struct err *get_config(struct request *rq, struct reply *rp)
+{
+    return reply_json(rp, 200, "{s:I}", "m.upload.size",
+                      (json_int_t)job_of(rq)->store->config->max_upload_size);
+}
+
+#define ROW(path_, also_, handler_, who_)                                                          \
+    {                                                                                              \
+        .method = GET, .path = path_, .also = also_, .handler = handler_, .who = who_,             \
+        .rate = RATE_MEDIA, .spec = "content repository"                                           \
+    }
+#define NEW_ROW(rest, handler_, who_)                                                              \
+    ROW("/_matrix/client/v1/media/" rest,                                                          \
+        "/_matrix/client/unstable/org.matrix.msc3916/media/" rest, handler_, who_)
+#define OLD_DOWNLOAD(path_, also_) ROW(path_, also_, get_old_download, WHO_ANYBODY)
+#define OLD_DOWNLOAD_NAMED(path_, also_) ROW(path_, also_, get_old_download_named, WHO_ANYBODY)
+#define OLD_CONFIG(path_, also_) ROW(path_, also_, get_config, WHO_USER)
+
+const struct route download_routes[] = {
+    NEW_ROW("download/{server}/{media}", get_download, WHO_GUEST_TOO),
+    NEW_ROW("download/{server}/{media}/{file}", get_download_named, WHO_GUEST_TOO),
+    NEW_ROW("config", get_config, WHO_USER),
+    OLD_MEDIA_PATHS(OLD_DOWNLOAD, "download/{server}/{media}"),
+    OLD_MEDIA_PATHS(OLD_DOWNLOAD_NAMED, "download/{server}/{media}/{file}"),
+    OLD_MEDIA_PATHS(OLD_CONFIG, "config"),
+    {.path = NULL},
+};

@@ -1,0 +1,37 @@
+/* What the endpoints of the media repository have in common: finding what an mxc:// URI names,
+ * waiting for it when it is not uploaded yet, and the headers that content is sent with. */
+#ifndef SERVER_MEDIA_MEDIA_REQUEST_H
+#define SERVER_MEDIA_MEDIA_REQUEST_H
+
+#include "server/caller.h"
+#include "storage/media.h"
+
+/* The paths of before v1.11, with all the spellings that clients use. */
+#define OLD_MEDIA_PATHS(PATH_ROW, rest)                                                            \
+    PATH_ROW("/_matrix/media/v3/" rest, "/_matrix/media/r0/" rest),                                \
+        PATH_ROW("/_matrix/media/v1/" rest, NULL)
+
+enum media_access {
+    MEDIA_AUTHENTICATED,
+    MEDIA_FROZEN /* the old endpoints: only what came before they were frozen */
+};
+
+/* What {server} and {media} of the path name. NULL: it is not uploaded yet, and the reply is made:
+ * to wait. M_NOT_FOUND when there is nothing, M_NOT_YET_UPLOADED after `timeout_ms`. */
+const struct err *media_of_request(struct request *rq, struct reply *rp, enum media_access access,
+                                   const struct media **ret);
+
+/* The grammar of mxc:// URIs, which also keeps paths out of them. */
+bool media_id_is_valid(const char *media_id);
+
+/* Sends a file of the media store with the headers for content; takes the fd. etag: without
+ * quotes. */
+struct media_file {
+    int fd;
+    int64_t bytes;
+    const char *content_type, *file_name, *etag;
+};
+const struct err *media_reply(struct reply *rp, enum media_access access,
+                              const struct media_file *file);
+
+#endif
