@@ -2,6 +2,7 @@
 
 #include "matrix/id.h"
 #include "rooms/restricted.h"
+#include "storage/account_data.h"
 #include "storage/intern.h"
 #include "storage/profiles.h"
 
@@ -217,6 +218,18 @@ const struct err *membership_check_invitee(struct job *job, const char *user_id)
 {
     if (!is_ours(job, user_id))
         return err(ERR_UNKNOWN, "%s cannot be invited: this server does not federate yet", user_id);
+    int64_t user;
+    struct str raw = {0};
+    TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
+    if (user)
+        TRY(account_data_get(job_tx(job), user, 0, "m.invite_permission_config", &raw));
+    if (!raw.p)
+        return NULL;
+    json_t *config;
+    TRY(json_read(job->arena, raw, &config));
+    const char *action = json_text(config, "default_action");
+    if (action && strcmp(action, "block") == 0)
+        return err(ERR_INVITE_BLOCKED, "%s does not accept invites", user_id);
     return NULL;
 }
 

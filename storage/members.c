@@ -102,14 +102,6 @@ const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool
     return NULL;
 }
 
-SQL(members_is_forgotten_sql,
-    "SELECT forgotten FROM room_members WHERE room = $1 AND \"user\" = $2")
-
-const struct err *members_is_forgotten(struct tx *tx, int64_t room, int64_t user, bool *ret)
-{
-    return db_one(tx, &members_is_forgotten_sql, P(INT(room), INT(user)), NULL, R(BOOL_OUT(ret)));
-}
-
 SQL(members_guests_sql, "SELECT m.\"user\" FROM room_members m "
                         "JOIN accounts a ON a.\"user\" = m.\"user\" AND a.is_guest "
                         "WHERE m.room = $1 AND m.membership = 1 AND m.is_local")

@@ -44,7 +44,6 @@ const struct err *members_remember(struct tx *tx, int64_t room, int64_t user, bo
 
 /* The stripped state stored with an invite or knock; p == NULL when there is none. */
 const struct err *members_stripped(struct tx *tx, int64_t room, int64_t user, struct str *ret);
-const struct err *members_is_forgotten(struct tx *tx, int64_t room, int64_t user, bool *ret);
 /* Our guests who are joined to a room. */
 const struct err *members_guests(struct tx *tx, int64_t room, const int64_t **ret, size_t *ret_n);
 

@@ -2,6 +2,7 @@
 #include "rooms/membership.h"
 #include "rooms/naming.h"
 #include "server/client/room_request.h"
+#include "server/client/room_successor.h"
 #include "server/routes.h"
 #include "storage/intern.h"
 
@@ -40,7 +41,10 @@ static const struct err *enter(struct request *rq, struct reply *rp, struct room
     const char *event_id;
     TRY(need_not_suspended(rq));
     TRY(read_reason(rq, &change));
+    bool was_in = room_membership(room, author.user) == MEMBERSHIP_JOIN;
     TRY(membership_change(job_of(rq), room, &author, &change, &event_id));
+    if (action == MEMBER_JOIN && !was_in)
+        room_successor_entered(rq, room);
     return reply_json(rp, 200, "{s:s}", "room_id", room->room_id);
 }
 

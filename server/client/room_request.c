@@ -25,10 +25,10 @@ static const struct err *end_of_membership(struct request *rq, struct room *room
 {
     const struct stored_event *events; /* oldest first */
     size_t n;
-    bool forgotten;
+    bool remembers;
     *ret = 0;
-    TRY(members_is_forgotten(job_tx(job_of(rq)), room->id, caller_of(rq)->user, &forgotten));
-    if (forgotten)
+    TRY(members_remember(job_tx(job_of(rq)), room->id, caller_of(rq)->user, &remembers));
+    if (!remembers)
         return NULL;
     TRY(room_state_history(job_tx(job_of(rq)), room->id, TYPE_MEMBER, caller_of(rq)->user_id,
                            &events, &n));

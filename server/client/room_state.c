@@ -1,9 +1,8 @@
 /* Client-server API, "Room state": setting and reading it. */
-#include "base/clock.h"
 #include "matrix/json_scan.h"
 #include "rooms/membership.h"
 #include "rooms/naming.h"
-#include "server/client/room_request.h"
+#include "server/client/room_reading.h"
 #include "server/routes.h"
 #include "storage/intern.h"
 
@@ -70,26 +69,21 @@ static const struct err *put_state(struct request *rq, struct reply *rp)
 /* ---- reading one event -------------------------------------------------------------------------
  */
 
-static void add_state_event(struct buf *b, const struct event *e)
-{
-    int64_t age = now_ms() - e->origin_server_ts;
-    event_add_client_format(b, e, true);
-    buf_printf(b, ",\"unsigned\":{\"age\":%lld}}", (long long)(age > 0 ? age : 0));
-}
-
 /* NULL when the room had no such state then. */
 static const struct err *find_state(struct job *job, struct room *room, int64_t position,
-                                    const char *type, const char *key, const struct event **ret)
+                                    const char *type, const char *key,
+                                    const struct stored_event **ret)
 {
-    if (position == ROOM_STATE_NOW)
-        return room_state(job, room, type, key, ret);
     int64_t type_id;
-    const struct stored_event *stored = NULL;
+    *ret = NULL;
+    if (position == ROOM_STATE_NOW) {
+        struct stored_event *current = arena_alloc(job->arena, sizeof *current);
+        TRY(room_state_at_head(job, room, type, key, &current->event, &current->position));
+        *ret = current->event ? current : NULL;
+        return NULL;
+    }
     TRY(intern_find(job->store->intern, INTERN_TYPE, type, &type_id));
-    if (type_id)
-        TRY(room_state_get(job_tx(job), room->id, type_id, key, position, &stored));
-    *ret = stored ? stored->event : NULL;
-    return NULL;
+    return type_id ? room_state_get(job_tx(job), room->id, type_id, key, position, ret) : NULL;
 }
 
 static const struct err *get_state_event(struct request *rq, struct reply *rp)
@@ -98,7 +92,8 @@ static const struct err *get_state_event(struct request *rq, struct reply *rp)
     bool whole = format && strcmp(format, "event") == 0;
     struct room *room;
     int64_t position;
-    const struct event *e;
+    const struct stored_event *e;
+    struct viewer viewer = viewer_of(rq);
     if (format && !whole && strcmp(format, "content") != 0)
         return err(ERR_INVALID_PARAM, "\"format\" must be \"content\" or \"event\"");
     TRY(room_of_request(rq, &room));
@@ -107,9 +102,9 @@ static const struct err *get_state_event(struct request *rq, struct reply *rp)
     if (!e)
         return err(ERR_NOT_FOUND, "The room has no such state");
     if (whole)
-        add_state_event(&rp->body, e);
+        TRY(show_state_event(job_of(rq), &viewer, e, &rp->body));
     else
-        buf_add_str(&rp->body, e->content);
+        buf_add_str(&rp->body, e->event->content);
     return reply_body(rp, 200);
 }
 
@@ -123,7 +118,8 @@ struct member_list {
     struct room *room;
     int64_t position;
     const char *membership, *not_membership; /* filters; NULL: none */
-    void (*add)(struct buf *b, const struct event *e);
+    struct viewer viewer;
+    const struct err *(*add)(struct member_list *l, const struct stored_event *e);
     bool any; /* something was written before */
 };
 
@@ -136,17 +132,28 @@ static bool is_wanted(const struct member_list *l, const struct event *e)
            (l->not_membership && !json_scan_string_is(is, l->not_membership));
 }
 
-static void add_members(struct member_list *l, const struct stored_event *events, size_t n)
+static const struct err *add_event(struct member_list *l, const struct stored_event *e)
 {
-    struct buf *b = &l->rp->body;
+    return show_state_event(job_of(l->rq), &l->viewer, e, &l->rp->body);
+}
+
+static const struct err *add_events(struct member_list *l, const struct stored_event *events,
+                                    size_t n)
+{
     for (size_t i = 0; i < n; i++) {
         if (!is_wanted(l, events[i].event))
             continue;
         if (l->any)
-            buf_add_char(b, ',');
-        l->add(b, events[i].event);
+            buf_add_char(&l->rp->body, ',');
+        TRY(l->add(l, &events[i]));
         l->any = true;
     }
+    return NULL;
+}
+
+static struct member_list list_of(struct request *rq, struct reply *rp)
+{
+    return (struct member_list){.rq = rq, .rp = rp, .viewer = viewer_of(rq), .add = add_event};
 }
 
 /* A page and its memory at a time; ret_last: the last state key of the page, "" at the end. */
@@ -162,7 +169,7 @@ static const struct err *add_members_page(struct member_list *l, const char *aft
         room_state_members_page(&tx, l->room->id, l->position, after, PAGE, &events, &n);
     tx_finish(&tx);
     TRY(e);
-    add_members(l, events, n);
+    TRY(add_events(l, events, n));
     ret_last[0] = '\0';
     if (n == PAGE)
         snprintf(ret_last, EVENT_KEY_MAX + 1, "%s", events[n - 1].event->state_key);
@@ -187,7 +194,7 @@ static int64_t settle(struct request *rq, int64_t position)
 
 static const struct err *get_state(struct request *rq, struct reply *rp)
 {
-    struct member_list l = {.rq = rq, .rp = rp, .add = add_state_event};
+    struct member_list l = list_of(rq, rp);
     const struct stored_event *others;
     size_t n;
     TRY(room_of_request(rq, &l.room));
@@ -196,11 +203,7 @@ static const struct err *get_state(struct request *rq, struct reply *rp)
     TRY(room_state_list(job_tx(job_of(rq)), l.room->id, l.position, STATE_WITHOUT_MEMBERS, &others,
                         &n));
     buf_add_char(&rp->body, '[');
-    for (size_t i = 0; i < n; i++) {
-        buf_add_text(&rp->body, l.any ? "," : "");
-        add_state_event(&rp->body, others[i].event);
-        l.any = true;
-    }
+    TRY(add_events(&l, others, n));
     TRY(add_all_members(&l));
     buf_add_char(&rp->body, ']');
     return reply_body(rp, 200);
@@ -215,29 +218,16 @@ static const struct err *read_membership(struct request *rq, const char *name, c
     return NULL;
 }
 
-/* `at` is a token of /sync or /messages: a letter and a position. Nobody sees further than they
- * may. */
-static const struct err *read_at(struct request *rq, int64_t allowed, int64_t *ret)
-{
-    const char *at = request_query(rq, "at");
-    int64_t position = allowed;
-    if (at) {
-        size_t digits = *at ? strspn(at + 1, "0123456789") : 0;
-        if (!digits || !str_to_int64((struct str){at + 1, digits}, &position))
-            return err(ERR_INVALID_PARAM, "\"at\" must be a token of /sync");
-    }
-    *ret = position < allowed ? position : allowed;
-    return NULL;
-}
-
 static const struct err *get_members(struct request *rq, struct reply *rp)
 {
-    struct member_list l = {.rq = rq, .rp = rp, .add = add_state_event};
+    struct member_list l = list_of(rq, rp);
     TRY(read_membership(rq, "membership", &l.membership));
     TRY(read_membership(rq, "not_membership", &l.not_membership));
     TRY(room_of_request(rq, &l.room));
     TRY(room_state_position(rq, l.room, &l.position));
-    TRY(read_at(rq, settle(rq, l.position), &l.position));
+    int64_t at, allowed = settle(rq, l.position);
+    TRY(reading_place(rq, "at", allowed, &at));
+    l.position = at < allowed ? at : allowed; /* nobody sees further than they may */
     BUF_LIT(&rp->body, "{\"chunk\":[");
     TRY(add_all_members(&l));
     BUF_LIT(&rp->body, "]}");
@@ -245,8 +235,10 @@ static const struct err *get_members(struct request *rq, struct reply *rp)
 }
 
 /* `"@user:server":{"display_name":…,"avatar_url":…}` */
-static void add_joined(struct buf *b, const struct event *e)
+static const struct err *add_joined(struct member_list *l, const struct stored_event *stored)
 {
+    struct buf *b = &l->rp->body;
+    const struct event *e = stored->event;
     struct str name = json_scan_get(e->content, "displayname");
     struct str avatar = json_scan_get(e->content, "avatar_url");
     bool has_name = name.p && name.p[0] == '"', has_avatar = avatar.p && avatar.p[0] == '"';
@@ -257,15 +249,17 @@ static void add_joined(struct buf *b, const struct event *e)
     if (has_name)
         buf_printf(b, "\"display_name\":%.*s", STR_FMT(name));
     buf_add_char(b, '}');
+    return NULL;
 }
 
 static const struct err *get_joined_members(struct request *rq, struct reply *rp)
 {
-    struct member_list l = {
-        .rq = rq, .rp = rp, .position = ROOM_STATE_NOW, .membership = "join", .add = add_joined};
+    struct member_list l = list_of(rq, rp);
+    l.membership = "join";
+    l.add = add_joined;
     TRY(room_of_request(rq, &l.room));
     TRY(room_need_joined(l.room, caller_of(rq)->user));
-    l.position = settle(rq, l.position);
+    l.position = settle(rq, ROOM_STATE_NOW);
     BUF_LIT(&rp->body, "{\"joined\":{");
     TRY(add_all_members(&l));
     BUF_LIT(&rp->body, "}}");

@@ -1,6 +1,7 @@
 /* Client-server API, "Room upgrades". */
 #include "rooms/upgrade.h"
 #include "server/client/room_request.h"
+#include "server/client/room_successor.h"
 #include "server/routes.h"
 
 static const struct err *post_upgrade(struct request *rq, struct reply *rp)
@@ -18,6 +19,8 @@ static const struct err *post_upgrade(struct request *rq, struct reply *rp)
                    id);
     TRY(room_of_request(rq, &room));
     TRY(room_upgrade(job_of(rq), room, &author, version, creators, &room_id));
+    TRY(room_get(job_of(rq), room_id, &room));
+    room_successor_entered(rq, room);
     return reply_json(rp, 200, "{s:s}", "replacement_room", room_id);
 }
 

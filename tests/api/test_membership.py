@@ -142,6 +142,17 @@ def test_invite_of_the_banned_is_refused(alice, bob):
     refused(alice, room, "invite", {"user_id": bob.user_id})
 
 
+def test_invites_can_be_blocked(alice, bob):
+    path = f"/user/{q(bob.user_id)}/account_data/m.invite_permission_config"
+    bob.put(path, {"default_action": "block"})
+    room = alice.create_room()
+    refused(alice, room, "invite", {"user_id": bob.user_id}, errcode="M_INVITE_BLOCKED")
+    member_refused(alice, room, bob, {"membership": "invite"}, errcode="M_INVITE_BLOCKED")
+    alice.fails(403, "M_INVITE_BLOCKED", "POST", "/createRoom", {"invite": [bob.user_id]})
+    bob.put(path, {})
+    alice.invite(room, bob)
+
+
 # ---- leaving and forgetting ----
 
 

@@ -155,6 +155,25 @@ def test_a_space_keeps_its_rooms(alice):
     assert [e["state_key"] for e in children] == [room]
 
 
+def test_what_a_user_set_for_the_room_follows_them(alice, bob):
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    for user in alice, bob:
+        home = f"/user/{q(user.user_id)}"
+        user.put(f"{home}/rooms/{q(room)}/tags/m.favourite", {"order": 0.5})
+        user.put(f"/pushrules/global/room/{q(room)}", {"actions": []})
+        user.put(f"{home}/account_data/m.direct", {"@x:test.example": [room], "@y:z": []})
+    new = upgrade(alice, room, "12")
+    bob.join(new)
+    for user in alice, bob:
+        home = f"/user/{q(user.user_id)}"
+        assert user.get(f"{home}/rooms/{q(new)}/tags") == {"tags": {"m.favourite": {"order": 0.5}}}
+        assert user.get(f"/pushrules/global/room/{q(new)}/actions") == {"actions": []}
+        assert user.get(f"{home}/account_data/m.direct") == {
+            "@x:test.example": [room, new], "@y:z": []}
+        user.get(f"/pushrules/global/room/{q(room)}/actions")
+
+
 def test_refusals(alice, bob):
     room = alice.create_room(preset="public_chat")
     refused(bob, room, 403, "M_FORBIDDEN", new_version="11")

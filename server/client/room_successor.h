@@ -1,0 +1,13 @@
+/* What a user has set for a room follows them into the room that replaces it (client-server-api,
+ * "Room upgrades"): tags, push rules of the room, its place among their direct chats. */
+#ifndef SERVER_CLIENT_ROOM_SUCCESSOR_H
+#define SERVER_CLIENT_ROOM_SUCCESSOR_H
+
+#include "rooms/room.h"
+#include "server/caller.h"
+
+/* After the caller has come into the room. Does nothing unless it replaces one they were in. What
+ * goes wrong is logged: the user is in the room all the same. */
+void room_successor_entered(struct request *rq, struct room *room);
+
+#endif
