@@ -58,7 +58,8 @@ void devices_write_name(struct write *w, int64_t device, const char *display_nam
 
 SQL(devices_delete_sql,
     "WITH access AS (DELETE FROM access_tokens WHERE device = $1), "
-    "refresh AS (DELETE FROM refresh_tokens WHERE device = $1) DELETE FROM devices WHERE id = $1")
+    "refresh AS (DELETE FROM refresh_tokens WHERE device = $1), "
+    "pusher AS (DELETE FROM pushers WHERE device = $1) DELETE FROM devices WHERE id = $1")
 
 void devices_write_deletion(struct write *w, int64_t device)
 {

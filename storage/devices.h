@@ -26,7 +26,7 @@ const struct err *devices_open(struct tx *tx, int64_t user, const char *device_i
 
 /* Parts of a write: */
 void devices_write_name(struct write *w, int64_t device, const char *display_name);
-/* Removes the device with its tokens; its keys and messages: storage/e2ee_keys.h. Needs
+/* Removes the device with its tokens and pushers; its keys and messages: storage/e2ee_keys.h. Needs
  * users_write_changed in the same write, and tells nobody that the device list changed. */
 void devices_write_deletion(struct write *w, int64_t device);
 

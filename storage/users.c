@@ -161,7 +161,8 @@ void users_write_suspended(struct write *w, int64_t user, bool on)
 
 SQL(users_deactivate_sql,
     "WITH data AS (DELETE FROM account_data WHERE \"user\" = $1), "
-    "given AS (DELETE FROM passes WHERE \"user\" = $1) "
+    "given AS (DELETE FROM passes WHERE \"user\" = $1), "
+    "filter AS (DELETE FROM filters WHERE \"user\" = $1) "
     "UPDATE accounts SET deactivated = true, parting = true, erased = erased OR $2, "
     "password_hash = NULL, is_admin = false WHERE \"user\" = $1")
 
