@@ -1,6 +1,7 @@
 #include "rooms/room_internal.h"
 
 #include "base/mem.h"
+#include "rooms/names.h"
 #include "storage/events.h"
 #include "storage/intern.h"
 #include "storage/rooms.h"

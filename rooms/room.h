@@ -55,7 +55,7 @@ struct room {
 
     int refs;                   /* under the cache's lock */
     struct room *newer, *older; /* the cache's order of use */
-    struct name_index *names;   /* words of local members' names (unread.h); NULL: not built */
+    struct name_index *names;   /* rooms/names.h; NULL: not built */
 };
 
 /* M_NOT_FOUND-free: an unknown room gives NULL. The reference is dropped with the job's arena. */

@@ -193,8 +193,8 @@ static void apply_member_locked(struct room_cache *c, struct room *r, const stru
             .is_local = str_is(server, c->store->config->server_name),
             .has_own_rules = change->has_own_rules || (before && before->has_own_rules),
         });
-    name_index_destroy(r->names);
-    r->names = NULL;
+    unread_member_changed_locked(r, map_get_int(&r->members, user),
+                                 json_text(event_content(change->event), "displayname"));
 }
 
 /* What is cached of a state event that was redacted. */

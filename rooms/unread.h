@@ -12,9 +12,12 @@
 #include "storage/write.h"
 
 struct room;
+struct room_member;
 
-struct name_index;
-void name_index_destroy(struct name_index *n); /* NULL-safe */
+/* Under the room's lock: a member event changed what a local member is called, or whether they are
+ * one. display_name may be NULL. */
+void unread_member_changed_locked(struct room *room, const struct room_member *m,
+                                  const char *display_name);
 
 /* Under the room's lock, while an event is built as change `at` of the write: works out what
  * everybody gets (notify and highlight of the change, 0 or 1 each), and who gets something else
@@ -42,5 +45,6 @@ const struct err *unread_get(struct job *job, struct room *room, int64_t user, c
 struct unread_cache;
 struct unread_cache *unread_cache_create(struct store *store);
 void unread_cache_destroy(struct unread_cache *c);
+void unread_cache_add_metrics(struct unread_cache *c, struct buf *out);
 
 #endif

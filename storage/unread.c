@@ -123,3 +123,20 @@ const struct err *unread_event_ids(struct tx *tx, const int64_t *positions, size
         ret[i] = row_bytes(&rows, 0);
     return NULL;
 }
+
+SQL(unread_local_members_sql,
+    "SELECT m.\"user\", e.json FROM room_members m JOIN events e ON e.position = m.event "
+    "WHERE m.room = $1 AND m.membership = 1 AND m.is_local")
+
+const struct err *unread_local_members(struct tx *tx, int64_t room, const struct local_member **ret,
+                                       size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &unread_local_members_sql, P(INT(room)), &rows));
+    struct local_member *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    for (struct local_member *m = list; rows_next(&rows); m++)
+        *m = (struct local_member){row_int(&rows, 0), row_bytes(&rows, 1)};
+    *ret = list;
+    *ret_n = (size_t)rows.n;
+    return NULL;
+}

@@ -40,4 +40,12 @@ const struct err *unread_member_events(struct tx *tx, int64_t room, const char *
 const struct err *unread_event_ids(struct tx *tx, const int64_t *positions, size_t n,
                                    struct str *ret);
 
+/* The member events of a room's joined local members. */
+struct local_member {
+    int64_t user;
+    struct str json;
+};
+const struct err *unread_local_members(struct tx *tx, int64_t room, const struct local_member **ret,
+                                       size_t *ret_n);
+
 #endif
