@@ -122,6 +122,24 @@ def test_a_waiting_sync_ends_with_its_token(alice):
     assert time.monotonic() - began < 10
 
 
+def test_tokens_end_for_good_among_many_sessions(alice):
+    """Whatever others do at the same time, a token that was logged out stays so."""
+
+    def session(n):
+        for _ in range(5):
+            c = alice.another_device()
+            with ThreadPoolExecutor(3) as readers:
+                asked = [readers.submit(c.request, "GET", "/account/whoami") for _ in range(6)]
+                c.post("/logout")
+                assert {r.result().status_code for r in asked} <= {200, 401}
+            c.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami")
+            c.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(session, range(6)))
+    assert [d["device_id"] for d in alice.get("/devices")["devices"]] == [alice.device_id]
+
+
 # ---- login tokens ----
 
 
