@@ -31,3 +31,4 @@ for name in "$@"; do
     "$bench" --address 127.0.0.1:$port --pid "$server" --postmaster "$(head -1 "$dir"/data/postgres/data/postmaster.pid)" --database "$(cat "$dir/data/concorde.lock")" \
         --seconds "${SECONDS_EACH:-10}" ${SCALE:+--scale "$SCALE"} "$name" || { tail -${LOG_LINES:-20} "$dir/log"; exit 1; }
 done
+[ -z "${METRICS:-}" ] || curl -s "http://127.0.0.1:$port/metrics"

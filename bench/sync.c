@@ -134,7 +134,7 @@ void bench_fanout(const struct bench *b)
 
 void bench_parked(const struct bench *b)
 {
-    enum { WAKES = 200 };
+    enum { WAKES = 2000 };
     size_t n = b->scale ? b->scale : 10000;
     char room[ID_SIZE];
     struct engine *e = engine_create(b->address);
