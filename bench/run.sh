@@ -28,7 +28,7 @@ done
 echo "| benchmark | | | | | |"
 echo "| --- | --- | --- | --- | --- | --- |"
 for name in "$@"; do
-    "$bench" --address 127.0.0.1:$port --pid "$server" --postmaster "$(head -1 "$dir"/data/postgres/data/postmaster.pid)" --database "$(cat "$dir/data/concorde.lock")" \
+    "$bench" --address 127.0.0.1:$port --pid "$server" --postmaster "$(head -1 "$dir"/data/postgres/data/postmaster.pid)" --database "$(cut -d" " -f2- "$dir/data/concorde.lock")" \
         --seconds "${SECONDS_EACH:-10}" ${SCALE:+--scale "$SCALE"} "$name" || { tail -${LOG_LINES:-20} "$dir/log"; exit 1; }
 done
 [ -z "${METRICS:-}" ] || curl -s "http://127.0.0.1:$port/metrics"

@@ -80,7 +80,7 @@ static void run(const struct bench *b, struct engine *e, char (*rooms)[ID_SIZE],
 
 void bench_send(const struct bench *b)
 {
-    enum { CLIENTS = 64, ROOMS = 32, SEQUENTIAL = 500 };
+    enum { CLIENTS = 64, ROOMS = 32, SEQUENTIAL = 2000 };
     static char rooms[ROOMS][ID_SIZE];
     struct engine *e = engine_create(b->address);
     setup_users(e, "sender", CLIENTS);

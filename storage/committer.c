@@ -15,14 +15,17 @@ enum {
     RETRY_AFTER_MS = 1000
 };
 
+/* There is no thread for it: whoever waits first commits for all who wait with it (the leader),
+ * then hands the lead to the first of those who came meanwhile. A lone writer so pays for no switch
+ * of threads, and a crowd for no more than one each. */
 struct committer {
-    struct lock lock; /* the queue */
-    pthread_cond_t filled;
+    struct lock lock; /* the queue, and who leads */
     struct write *first, **last;
+    bool led;            /* somebody is committing */
+    pthread_cond_t idle; /* nobody leads any more */
     _Atomic bool stopping;
 
-    /* Of the thread alone: */
-    pthread_t thread;
+    /* The leader's: */
     struct feed *feed;
     char *uri;
     struct pipeline pipeline;
@@ -38,11 +41,9 @@ struct committer {
 SQL(begin_sql, "BEGIN")
 SQL(commit_sql, "COMMIT")
 SQL(rollback_sql, "ROLLBACK")
-SQL(head_sql, "WITH mine AS (INSERT INTO log_writers (node, batch) VALUES ($2, $3) "
-              "ON CONFLICT (node) DO UPDATE SET batch = excluded.batch) "
-              "UPDATE log_head SET position = position + $1 RETURNING position")
-SQL(last_batch_sql, "SELECT (SELECT batch FROM log_writers WHERE node = $1), position "
-                    "FROM log_head")
+SQL(head_sql, "UPDATE log_head SET position = position + $1, node = $2, batch = $3 "
+              "RETURNING position")
+SQL(last_batch_sql, "SELECT node, batch, position FROM log_head")
 
 static const struct err *send_table(struct committer *c, struct table_rows *t)
 {
@@ -187,11 +188,11 @@ static const struct err *look_at_head(struct committer *c, bool *ret_committed, 
 {
     if (!c->pipeline.connection)
         TRY(pipeline_open(c->uri, &c->pipeline));
-    int64_t values[2];
-    TRY(pipeline_send(&c->pipeline, &last_batch_sql, P(INT(c->node))));
-    TRY(pipeline_run(&c->pipeline, 0, values, 2));
-    *ret_committed = values[0] == c->batch_number;
-    *ret_head = values[1];
+    int64_t values[3];
+    TRY(pipeline_send(&c->pipeline, &last_batch_sql, NO_PARAMS));
+    TRY(pipeline_run(&c->pipeline, 0, values, 3));
+    *ret_committed = values[0] == c->node && values[1] == c->batch_number;
+    *ret_head = values[2];
     return NULL;
 }
 
@@ -238,7 +239,7 @@ static bool ensure_connection(struct committer *c)
     return true;
 }
 
-/* ---- the thread --------------------------------------------------------------------------------
+/* ---- leading -----------------------------------------------------------------------------------
  */
 
 static bool connection_was_lost(struct committer *c, const struct err *e)
@@ -280,12 +281,10 @@ static void commit(struct committer *c, struct write *writes)
     }
 }
 
-/* Takes what is waiting, up to a bound; NULL when there is nothing more to come. */
+/* Takes what is waiting, up to a bound. */
 static struct write *take_waiting(struct committer *c)
 {
     LOCKED(&c->lock);
-    while (!c->first && !c->stopping)
-        lock_wait(&c->lock, &c->filled);
     struct write *taken = c->first, *last = taken;
     for (int n = 1; last && last->next && n < BATCH_WRITES_MAX; n++)
         last = last->next;
@@ -298,35 +297,74 @@ static struct write *take_waiting(struct committer *c)
     return taken;
 }
 
-static void *run(void *arg)
+/* Hands the lead to the first who waits. */
+static void pass_on(struct committer *c)
 {
-    struct committer *c = arg;
-    struct write *writes;
-    while ((writes = take_waiting(c))) {
-        for (struct write *w = writes; w; w = w->next)
-            c->writes++;
-        commit(c, writes);
+    lock_take(&c->lock);
+    struct write *next = c->first;
+    if (next)
+        next->leads = true;
+    else {
+        c->led = false;
+        pthread_cond_broadcast(&c->idle);
     }
-    return NULL;
+    lock_release(&c->lock);
+    if (next)
+        sem_post(&next->done);
+}
+
+static void lead(struct committer *c)
+{
+    struct write *writes = take_waiting(c);
+    for (struct write *w = writes; w; w = w->next)
+        c->writes++;
+    commit(c, writes);
+    pass_on(c);
+}
+
+static bool take_lead(struct committer *c)
+{
+    LOCKED(&c->lock);
+    if (c->led)
+        return false;
+    return c->led = true;
 }
 
 void write_enqueue(struct job *job, struct write *w)
 {
     struct committer *c = job->store->committer;
     LOCKED(&c->lock);
-    bool was_empty = !c->first;
     w->next = NULL;
     *c->last = w;
     c->last = &w->next;
-    if (was_empty)
-        pthread_cond_signal(&c->filled);
+}
+
+const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_position)
+{
+    struct committer *c = job->store->committer;
+    bool leads = take_lead(c), finished = false;
+    while (!finished) {
+        if (leads)
+            lead(c);
+        while (sem_wait(&w->done) != 0)
+            ;
+        leads = w->leads;
+        w->leads = false;
+        finished = !leads;
+    }
+    sem_destroy(&w->done);
+    if (w->failed)
+        return err_copy(&w->err);
+    if (ret_position)
+        *ret_position = w->changes_n ? w->changes[w->changes_n - 1].position : 0;
+    return NULL;
 }
 
 const struct err *committer_start(const char *uri, struct feed *feed, struct committer **ret)
 {
     struct committer *c = mem_zalloc(sizeof *c);
     lock_init(&c->lock, RANK_COMMITTER);
-    pthread_cond_init(&c->filled, NULL);
+    cond_init(&c->idle);
     c->last = &c->first;
     c->feed = feed;
     c->uri = mem_strdup(uri);
@@ -343,7 +381,6 @@ const struct err *committer_start(const char *uri, struct feed *feed, struct com
         return e;
     }
     feed_reset(feed, head);
-    pthread_create(&c->thread, NULL, run, c);
     *ret = c;
     return NULL;
 }
@@ -354,12 +391,12 @@ void committer_stop(struct committer *c)
         return;
     lock_take(&c->lock);
     c->stopping = true;
-    pthread_cond_signal(&c->filled);
+    while (c->led)
+        lock_wait(&c->lock, &c->idle);
     lock_release(&c->lock);
-    pthread_join(c->thread, NULL);
     disconnect(c);
     batch_finish(&c->batch);
-    pthread_cond_destroy(&c->filled);
+    pthread_cond_destroy(&c->idle);
     lock_finish(&c->lock);
     free(c->uri);
     free(c);

@@ -8,9 +8,9 @@
 /* The committer's statements touch rows by their keys and nothing else. One plan each, made once: a
  * new plan for every batch costs more than the batch, and a table that grows must not keep a plan
  * that scans it. */
-static const char planner_settings[] =
-    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; "
-    "SET enable_mergejoin = off";
+static const char planner_settings[] = "SET plan_cache_mode = force_generic_plan; SET "
+                                       "enable_seqscan = off; SET enable_hashjoin = off; "
+                                       "SET enable_mergejoin = off";
 
 const struct err *pipeline_open(const char *uri, struct pipeline *ret)
 {

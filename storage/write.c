@@ -2,8 +2,6 @@
 
 #include "base/mem.h"
 
-#include <stdatomic.h>
-
 struct write *write_begin(struct job *job)
 {
     struct write *w = arena_alloc(job->arena, sizeof *w);
@@ -69,18 +67,6 @@ bool write_is_empty(const struct write *w)
 struct arena *write_arena(const struct write *w)
 {
     return w->arena;
-}
-
-const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_position)
-{
-    while (sem_wait(&w->done) != 0)
-        ;
-    sem_destroy(&w->done);
-    if (w->failed)
-        return err_copy(&w->err);
-    if (ret_position)
-        *ret_position = w->changes_n ? w->changes[w->changes_n - 1].position : 0;
-    return NULL;
 }
 
 const struct err *write_commit(struct job *job, struct write *w, int64_t *ret_position)

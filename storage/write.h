@@ -1,6 +1,6 @@
 /* Writing the log. A request prepares a struct write (changes, and the rows that store them), hands
- * it to the committer and waits. The committer (one thread a process) takes whatever is waiting and
- * writes it as ONE transaction, in one round trip, with one fsync; position order is commit order.
+ * it to the committer and waits. The committer takes whatever is waiting and writes it as ONE
+ * transaction, in one round trip, with one fsync; position order is commit order.
  *
  *     struct write *w = write_begin(job);
  *     int at = write_change(w, &(struct change){.kind = CHANGE_ACCOUNT_DATA, .user = user, ...});
@@ -75,7 +75,7 @@ const struct err *write_commit(struct job *job, struct write *w, int64_t *ret_po
 
 struct committer;
 const struct err *committer_start(const char *uri, struct feed *feed, struct committer **ret);
-void committer_stop(struct committer *c); /* commits what waits, then ends the thread */
+void committer_stop(struct committer *c); /* waits for what is being committed */
 void committer_add_metrics(struct committer *c, struct buf *out);
 
 #endif

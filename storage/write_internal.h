@@ -13,7 +13,8 @@ struct write {
     struct row *rows, **last_row;
     struct statement *statements, **last_statement;
     struct write *next; /* in the committer's queue or batch */
-    sem_t done;
+    sem_t done;         /* posted when the write is finished, or when it is to lead */
+    bool leads;
     bool failed;
     struct err err;
 };
