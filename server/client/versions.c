@@ -8,6 +8,22 @@ static const char *const versions[] = {
 
 /* What clients look for beyond the versions: a row only once the thing works. */
 static const char *const unstable_features[] = {
+    "org.matrix.e2e_cross_signing",
+    "org.matrix.msc2285.stable",               /* private read receipts */
+    "org.matrix.msc2432",                      /* aliases of a room */
+    "org.matrix.msc3030",                      /* events by time */
+    "org.matrix.msc3440.stable",               /* threads */
+    "org.matrix.msc3771",                      /* read receipts in threads */
+    "org.matrix.msc3827.stable",               /* the directory by type of room */
+    "org.matrix.msc3856",                      /* the list of threads */
+    "org.matrix.msc3952_intentional_mentions", /* m.mentions */
+    "org.matrix.msc3981",                      /* relations of relations */
+    "org.matrix.msc4380.stable",               /* blocking invites */
+    "uk.half-shot.msc2666.query_mutual_rooms", /* rooms shared with somebody */
+    "uk.half-shot.msc2666.query_mutual_rooms.stable",
+    "uk.tcpip.msc4133", /* further fields of profiles */
+    "uk.tcpip.msc4133.stable",
+    "uk.timedout.msc4323", /* locking and suspending accounts */
     NULL,
 };
 

@@ -15,6 +15,36 @@ def test_versions_name_all_that_the_spec_has(nobody):
     assert all(v is True for v in versions["unstable_features"].values())
 
 
+UNSTABLE = "/_matrix/client/unstable"
+FEATURES = {
+    "org.matrix.e2e_cross_signing": ("POST", f"{UNSTABLE}/keys/device_signing/upload"),
+    "org.matrix.msc2285.stable": ("POST", "/rooms/!a:b/receipt/m.read.private/$c"),
+    "org.matrix.msc2432": ("GET", f"{UNSTABLE}/org.matrix.msc2432/rooms/!a:b/aliases"),
+    "org.matrix.msc3030": ("GET", f"{UNSTABLE}/org.matrix.msc3030/rooms/!a:b/timestamp_to_event"),
+    "org.matrix.msc3440.stable": ("GET", "/_matrix/client/v1/rooms/!a:b/relations/$c/m.thread"),
+    "org.matrix.msc3771": ("POST", "/rooms/!a:b/receipt/m.read/$c"),
+    "org.matrix.msc3827.stable": ("POST", "/publicRooms"),
+    "org.matrix.msc3856": ("GET", f"{UNSTABLE}/org.matrix.msc3856/rooms/!a:b/threads"),
+    "org.matrix.msc3952_intentional_mentions": ("GET", "/pushrules/"),
+    "org.matrix.msc3981": ("GET", "/_matrix/client/v1/rooms/!a:b/relations/$c"),
+    "org.matrix.msc4380.stable": ("PUT", "/user/@a:b/account_data/m.invite_permission_config"),
+    "uk.half-shot.msc2666.query_mutual_rooms":
+        ("GET", f"{UNSTABLE}/uk.half-shot.msc2666/user/mutual_rooms"),
+    "uk.half-shot.msc2666.query_mutual_rooms.stable": ("GET", "/_matrix/client/v1/mutual_rooms"),
+    "uk.tcpip.msc4133": ("GET", f"{UNSTABLE}/uk.tcpip.msc4133/profile/@a:b/c"),
+    "uk.tcpip.msc4133.stable": ("GET", "/profile/@a:b/c"),
+    "uk.timedout.msc4323": ("GET", f"{UNSTABLE}/uk.timedout.msc4323/admin/lock/@a:b"),
+}
+
+
+def test_every_feature_has_its_endpoint(alice):
+    features = alice.get("/_matrix/client/versions")["unstable_features"]
+    for feature in features:
+        method, path = FEATURES[feature]
+        r = alice.request(method, path, json={})
+        assert r.json().get("errcode") != "M_UNRECOGNIZED", f"{feature}: {r.text}"
+
+
 def test_discovery_is_not_found_unless_configured(nobody):
     for what in "client", "server", "support":
         nobody.fails(404, "M_NOT_FOUND", "GET", f"/.well-known/matrix/{what}")
