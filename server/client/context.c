@@ -38,46 +38,6 @@ static const struct err *walk_both_ways(struct context *c)
 /* ---- state ------------------------------------------------------------------------------------
  */
 
-static const struct err *add_state_events(struct context *c, const struct stored_event *events,
-                                          size_t n, bool *any)
-{
-    struct buf *out = &c->rp->body;
-    for (size_t i = 0; i < n; i++) {
-        if (c->filter && !walk_filter_matches(c->rq->arena, c->filter, events[i].event))
-            continue;
-        buf_add_text(out, *any ? "," : "");
-        TRY(show_state_event(job_of(c->rq), &c->viewer, &events[i], out));
-        *any = true;
-    }
-    return NULL;
-}
-
-/* Pages of members, so that the largest room fits into bounded memory. */
-static const struct err *add_all_members(struct context *c, bool *any)
-{
-    enum { PAGE = 500 };
-    struct job *job = job_of(c->rq);
-    struct arena *outer = job->arena;
-    char after[EVENT_KEY_MAX + 1] = "";
-    const struct err *e = NULL;
-    for (bool more = true; more && !e;) {
-        arena_auto struct arena *arena = arena_create();
-        const struct stored_event *list;
-        size_t n;
-        job_use_arena(job, arena);
-        e = room_state_members_page(job_tx(job), c->room->id, c->newest, after, PAGE, &list, &n);
-        if (!e)
-            e = add_state_events(c, list, n, any);
-        more = !e && n == PAGE;
-        if (more)
-            snprintf(after, sizeof after, "%s", list[n - 1].event->state_key);
-        job_use_arena(job, outer);
-        if (!e)
-            e = reply_flush(c->rp);
-    }
-    return e;
-}
-
 static const struct err *add_senders(struct context *c, bool any)
 {
     const struct stored_event **shown =
@@ -96,15 +56,9 @@ static const struct err *add_senders(struct context *c, bool any)
 
 static const struct err *add_state(struct context *c)
 {
-    const struct stored_event *list;
-    size_t n;
-    bool any = false;
-    TRY(room_state_list(job_tx(job_of(c->rq)), c->room->id, c->newest, STATE_WITHOUT_MEMBERS, &list,
-                        &n));
-    TRY(add_state_events(c, list, n, &any));
-    if (c->filter && c->filter->lazy_load_members)
-        return add_senders(c, any);
-    return add_all_members(c, &any);
+    bool lazy = c->filter && c->filter->lazy_load_members, any;
+    TRY(reading_add_state(c->rq, c->rp, c->room, c->newest, c->filter, !lazy, &any));
+    return lazy ? add_senders(c, any) : NULL;
 }
 
 /* ---- the reply --------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 #include "server/client/room_reading.h"
 
 #include "base/clock.h"
+#include "rooms/walk.h"
 #include "server/sync_token.h"
 
 struct viewer viewer_of(const struct request *rq)
@@ -105,5 +106,68 @@ const struct err *reading_add_senders(struct request *rq, struct room *room, int
             buf_add_char(out, ',');
         TRY(show_state_event(job_of(rq), &v, &members[i], out));
     }
+    return NULL;
+}
+
+struct state_list {
+    struct request *rq;
+    struct reply *rp;
+    struct viewer viewer;
+    const struct event_filter *filter;
+    bool any;
+};
+
+static const struct err *add_state_events(struct state_list *l, const struct stored_event *events,
+                                          size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (l->filter && !walk_filter_matches(l->rq->arena, l->filter, events[i].event))
+            continue;
+        buf_add_text(&l->rp->body, l->any ? "," : "");
+        TRY(show_state_event(job_of(l->rq), &l->viewer, &events[i], &l->rp->body));
+        l->any = true;
+    }
+    return NULL;
+}
+
+/* Pages of members, so that the largest room fits into bounded memory. */
+static const struct err *add_all_members(struct state_list *l, struct room *room, int64_t position)
+{
+    enum { PAGE = 500 };
+    struct job *job = job_of(l->rq);
+    struct arena *outer = job->arena;
+    char after[EVENT_KEY_MAX + 1] = "";
+    const struct err *e = NULL;
+    for (bool more = true; more && !e;) {
+        arena_auto struct arena *arena = arena_create();
+        const struct stored_event *list;
+        size_t n;
+        job_use_arena(job, arena);
+        e = room_state_members_page(job_tx(job), room->id, position, after, PAGE, &list, &n);
+        if (!e)
+            e = add_state_events(l, list, n);
+        more = !e && n == PAGE;
+        if (more)
+            snprintf(after, sizeof after, "%s", list[n - 1].event->state_key);
+        job_use_arena(job, outer);
+        if (!e)
+            e = reply_flush(l->rp);
+    }
+    return e;
+}
+
+const struct err *reading_add_state(struct request *rq, struct reply *rp, struct room *room,
+                                    int64_t position, const struct event_filter *filter,
+                                    bool with_members, bool *ret_any)
+{
+    struct state_list l = {.rq = rq, .rp = rp, .viewer = viewer_of(rq), .filter = filter};
+    const struct stored_event *others;
+    size_t n;
+    TRY(room_state_list(job_tx(job_of(rq)), room->id, position, STATE_WITHOUT_MEMBERS, &others,
+                        &n));
+    TRY(add_state_events(&l, others, n));
+    if (with_members)
+        TRY(add_all_members(&l, room, position));
+    *ret_any = l.any;
     return NULL;
 }

@@ -35,4 +35,10 @@ const struct err *reading_add_senders(struct request *rq, struct room *room, int
                                       const struct stored_event *const *events, size_t n,
                                       struct buf *out);
 
+/* The state at a position, with or without its members, as far as the filter (NULL: none) lets it
+ * through: a list without its brackets in the reply. ret_any: it is not empty. */
+const struct err *reading_add_state(struct request *rq, struct reply *rp, struct room *room,
+                                    int64_t position, const struct event_filter *filter,
+                                    bool with_members, bool *ret_any);
+
 #endif

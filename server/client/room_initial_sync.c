@@ -1,0 +1,86 @@
+/* Client-server API, "Syncing": a room's state and its newest messages at once. Older than lazy
+ * loading and /sync's filters; clients that peek use it still. */
+#include "rooms/walk.h"
+#include "server/client/room_reading.h"
+#include "server/routes.h"
+#include "storage/account_data.h"
+#include "storage/feed.h"
+#include "storage/rooms.h"
+
+static const struct err *add_messages(struct request *rq, struct reply *rp, struct room *room,
+                                      int64_t end)
+{
+    struct viewer viewer = viewer_of(rq);
+    struct walk w = {.room = room, .viewer = &viewer, .from = end, .backwards = true};
+    struct walked walked;
+    TRY(reading_limit(rq, &w.limit));
+    TRY(walk_room(job_of(rq), &w, &walked));
+    for (size_t i = 0; i < walked.n / 2; i++) { /* oldest first */
+        const struct stored_event *e = walked.events[i];
+        walked.events[i] = walked.events[walked.n - 1 - i];
+        walked.events[walked.n - 1 - i] = e;
+    }
+    buf_printf(&rp->body, ",\"messages\":{\"start\":\"s%lld\",\"end\":\"s%lld\",\"chunk\":[",
+               (long long)walked.place, (long long)end);
+    TRY(show_events(job_of(rq), &viewer, walked.events, walked.n, RELATIONS_UNKNOWN, &rp->body));
+    BUF_LIT(&rp->body, "]}");
+    return NULL;
+}
+
+static const struct err *add_account_data(struct request *rq, struct buf *out, struct room *room,
+                                          int64_t end)
+{
+    const struct account_data *list;
+    size_t n;
+    bool any = false;
+    TRY(account_data_since(job_tx(job_of(rq)), caller_of(rq)->user, 0, end, &list, &n));
+    BUF_LIT(out, ",\"account_data\":[");
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].room != room->id)
+            continue;
+        buf_add_text(out, any ? ",{\"type\":" : "{\"type\":");
+        buf_add_json_string(out, str_of(list[i].type));
+        BUF_LIT(out, ",\"content\":");
+        buf_add_str(out, list[i].content);
+        buf_add_char(out, '}');
+        any = true;
+    }
+    buf_add_char(out, ']');
+    return NULL;
+}
+
+static const struct err *get_initial_sync(struct request *rq, struct reply *rp)
+{
+    struct job *job = job_of(rq);
+    const struct caller *c = caller_of(rq);
+    struct buf *out = &rp->body;
+    struct room *room;
+    struct sight sight;
+    const struct room_head *head;
+    bool any;
+    TRY(reading_room(rq, &room));
+    TRY(sight_open(job, room, c->user, c->user_id, VALID_FOREVER, &sight));
+    TRY(rooms_get(job_tx(job), room->id, &head));
+    int64_t now = feed_position(job->store->feed), end = sight.end < now ? sight.end : now;
+
+    BUF_LIT(out, "{\"room_id\":");
+    buf_add_json_string(out, str_of(room->room_id));
+    if (sight.now.membership != MEMBERSHIP_NONE)
+        buf_printf(out, ",\"membership\":\"%s\"", membership_text(sight.now.membership));
+    buf_printf(out, ",\"visibility\":\"%s\"", head && head->is_published ? "public" : "private");
+    TRY(add_messages(rq, rp, room, end));
+    TRY(add_account_data(rq, out, room, now));
+    BUF_LIT(out, ",\"state\":[");
+    TRY(reading_add_state(rq, rp, room, end, NULL, true, &any));
+    BUF_LIT(out, "]}");
+    return reply_body(rp, 200);
+}
+
+const struct route room_initial_sync_routes[] = {
+    {.method = GET,
+     .path = "/_matrix/client/v3/rooms/{room}/initialSync",
+     .handler = get_initial_sync,
+     .who = WHO_GUEST_TOO,
+     .spec = "Syncing"},
+    {.path = NULL},
+};
