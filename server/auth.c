@@ -185,7 +185,7 @@ static const struct err *find(struct auth *a, struct request *rq, const struct t
                        .is_suspended = o.suspended},
             .expires_ts = o.expires_ts,
             .locked = o.locked,
-            .unseen = o.last_seen_ts == 0,
+            .unseen = now - o.last_seen_ts >= AUTH_SEEN_EVERY_MS,
         };
     }
     *ret = e;

@@ -5,7 +5,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-enum { SHARDS = 16, SEEN_EVERY_MS = 60 * 1000 };
+enum { SHARDS = 16 };
 
 struct entry {
     struct token_hash hash;
@@ -154,7 +154,7 @@ bool auth_cache_get(struct auth_cache *c, struct arena *a, const struct token_ha
                    .is_suspended = o->suspended},
         .expires_ts = o->expires_ts,
         .locked = o->locked,
-        .unseen = now - e->noted_ts >= SEEN_EVERY_MS,
+        .unseen = now - e->noted_ts >= AUTH_SEEN_EVERY_MS,
     };
     if (ret->unseen)
         e->noted_ts = now;

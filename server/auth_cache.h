@@ -11,6 +11,8 @@
 
 struct auth_cache;
 
+enum { AUTH_SEEN_EVERY_MS = 60 * 1000 }; /* how often a device's use is noted */
+
 struct auth_cache *auth_cache_create(size_t entries_max);
 void auth_cache_destroy(struct auth_cache *c);
 void auth_cache_add_metrics(struct auth_cache *c, struct buf *out);

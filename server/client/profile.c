@@ -1,7 +1,7 @@
 /* Client-server API, "Profiles". */
 #include "rooms/profile.h"
-#include "server/caller.h"
 #include "matrix/id.h"
+#include "server/caller.h"
 #include "server/routes.h"
 #include "storage/users.h"
 
