@@ -13,11 +13,12 @@ static const struct err *check_annotation(struct job *job, const struct event *e
     return NULL;
 }
 
-/* A thread's root must not itself be part of a thread. */
+/* A thread's root must not itself relate to something; being a reply is no such relation. */
 static const struct err *check_thread(const struct stored_event *root)
 {
-    if (root->thread)
-        return err(ERR_UNKNOWN, "Cannot start a thread from an event that is in a thread");
+    struct str rel_type = json_scan_path(root->event->content, "m.relates_to", "rel_type", NULL);
+    if (rel_type.n && rel_type.p[0] == '"')
+        return err(ERR_UNKNOWN, "Cannot start a thread from an event that relates to another");
     return NULL;
 }
 

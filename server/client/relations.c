@@ -32,13 +32,14 @@ static const struct err *get_relations(struct request *rq, struct reply *rp)
     struct relations_range range;
     struct walk w = {.viewer = &viewer, .related = &range};
     struct walked walked;
-    bool recurse;
+    bool recurse, recurse_unstable;
     TRY(reading_direction(rq, 'b', &w.backwards));
     int64_t now = feed_position(job_of(rq)->store->feed);
     TRY(reading_place(rq, "from", w.backwards ? now : 0, &w.from));
     TRY(reading_place(rq, "to", w.backwards ? 0 : now, &w.to));
     TRY(reading_limit(rq, &w.limit));
-    TRY(request_query_bool(rq, "recurse", false, &recurse));
+    TRY(request_query_bool(rq, "org.matrix.msc3981.recurse", false, &recurse_unstable));
+    TRY(request_query_bool(rq, "recurse", recurse_unstable, &recurse));
     TRY(reading_room(rq, &w.room));
     TRY(read_range(rq, w.room, recurse, &range));
     TRY(walk_room(job_of(rq), &w, &walked));

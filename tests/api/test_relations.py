@@ -198,6 +198,7 @@ def test_recursion(alice, bob, room):
     assert ids(children(alice, room, root)) == [reply]
     assert ids(children(alice, room, root, "m.thread", recurse="true")) == [reply]
     assert ids(children(alice, room, root, "m.annotation", recurse="true")) == []
+    assert ids(children(alice, room, root, **{"org.matrix.msc3981.recurse": "true"})) == ids(r)
     third = refer(alice, room, refer(alice, room, liked))
     assert third not in ids(children(alice, room, root, "m.reference", recurse="true"))
     forward = children(alice, room, root, recurse="true", dir="f", limit=2)

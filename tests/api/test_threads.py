@@ -69,11 +69,17 @@ def test_redacted_root_keeps_its_thread(alice, bob, room):
     assert bundled(alice, room, root)["m.thread"]["count"] == 1
 
 
-def test_threads_do_not_nest(alice, room):
+def test_threads_do_not_start_at_what_relates(alice, room):
     root = alice.send(room, "root")
-    reply = in_thread(alice, room, root, "reply")
-    alice.fails(400, "M_UNKNOWN", "PUT", f"/rooms/{q(room)}/send/m.room.message/nested",
-                {"msgtype": "m.text", "body": "x", **relates("m.thread", reply)})
+    children = [in_thread(alice, room, root, "reply"), react(alice, room, root),
+                edit(alice, room, root, "better")]
+    for i, child in enumerate(children):
+        alice.fails(400, "M_UNKNOWN", "PUT", f"/rooms/{q(room)}/send/m.room.message/nested{i}",
+                    {"msgtype": "m.text", "body": "x", **relates("m.thread", child)})
+    reply = alice.send(room, {"msgtype": "m.text", "body": "rich reply",
+                              "m.relates_to": {"m.in_reply_to": {"event_id": root}}})
+    in_thread(alice, room, reply, "about the reply")
+    assert bundled(alice, room, reply)["m.thread"]["count"] == 1
 
 
 def test_list_is_ordered_by_latest_event(alice, bob, room):
