@@ -1,0 +1,80 @@
+"""One server and the story's clients for the whole session. A step that fails shows the last sync of
+each client, its log's tail, and the server's."""
+
+import signal
+
+import pytest
+
+from device import STEP_SECONDS, js_device, nio_device
+from server import Server
+
+
+class Story:
+    """The server, who is there, and what the steps tell each other (attributes of the steps' own)."""
+
+    def __init__(self):
+        self.server = Server({"log_level": "info"}).start()
+        self.devices = []
+
+    def __getattr__(self, name):
+        pytest.fail(f"there is no {name}: an earlier step failed", pytrace=False)
+
+    def js(self, label):
+        self.devices.append(js_device(label, self.server.url))
+        return self.devices[-1]
+
+    def nio(self, label):
+        self.devices.append(nio_device(label, self.server.url))
+        return self.devices[-1]
+
+    def close(self):
+        for d in self.devices:
+            d.close()
+        self.server.close()
+
+
+running = []
+
+
+@pytest.fixture(scope="session")
+def story():
+    s = Story()
+    running.append(s)
+    yield s
+    running.remove(s)
+    s.close()
+
+
+@pytest.fixture(autouse=True)
+def patience(request):
+    """No step waits for ever; `@pytest.mark.seconds(n)` gives one more time."""
+    marker = request.node.get_closest_marker("seconds")
+    seconds = marker.args[0] if marker else STEP_SECONDS + 15
+
+    def give_up(number, frame):
+        raise TimeoutError(f"the step took longer than {seconds} seconds")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "seconds(n): this step may take so long")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if not report.failed or "an earlier step failed" in str(report.longrepr):
+        return
+    for s in running:
+        for d in s.devices:
+            try:
+                sync = d.last_sync(seconds=5)
+            except Exception as e:
+                sync = e
+            report.sections.append((f"last sync of {d.label}", str(sync)[:4000]))
+            report.sections.append((f"log of {d.label}", d.log_tail()))
+        report.sections.append(("log of the server", s.server.log_tail()))

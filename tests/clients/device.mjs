@@ -1,0 +1,357 @@
+// One signed-in device of one user: matrix-js-sdk with its Rust crypto, as Element runs it. It is told
+// what to do by lines of JSON on its standard input, {"id": 1, "do": "send", "args": [...]}, and
+// answers each with {"id": 1, "value": ...} or {"id": 1, "error": "..."}. What its user would see of a
+// room is `view`: tests look at that until it is right. Logs go to the standard error.
+import { Console } from "node:console";
+import { createInterface } from "node:readline";
+
+globalThis.console = new Console(process.stderr); // the standard output is for the answers
+
+const sdk = await import("matrix-js-sdk");
+const { decodeRecoveryKey, CryptoEvent, VerificationPhase, VerifierEvent } = await import(
+    "matrix-js-sdk/lib/crypto-api/index.js"
+);
+const attachments = (await import("matrix-encrypt-attachment")).default;
+
+const [baseUrl] = process.argv.slice(2);
+let client = null;
+let password = null;
+let storageKey = null; // of the secret storage
+let verification = null; // the request in progress
+let sas = null;
+let online = true;
+const oddities = new Set(); // requests that the server did not know or that made it stumble
+let lastSync = "";
+
+// Every request of the client goes through here: a cable to pull, and a place to listen.
+async function cable(url, options) {
+    if (!online) throw new TypeError("the network is down");
+    const response = await fetch(url, options);
+    const path = new URL(url).pathname;
+    if (path.endsWith("/sync") && response.ok) lastSync = await response.clone().text();
+    if (response.status === 404 || response.status === 405 || response.status >= 500) {
+        const text = await response.clone().text();
+        if (response.status >= 500 || text.includes("M_UNRECOGNIZED"))
+            oddities.add(`${options?.method ?? "GET"} ${path} ${response.status}`);
+    }
+    if (!online) throw new TypeError("the network went down");
+    return response;
+}
+
+function connect(session = {}) {
+    client = sdk.createClient({
+        baseUrl,
+        fetchFn: cable,
+        timelineSupport: true,
+        cryptoCallbacks: {
+            getSecretStorageKey: async ({ keys }) => [Object.keys(keys)[0], storageKey],
+            cacheSecretStorageKey: (id, info, key) => (storageKey = key),
+        },
+        ...session,
+    });
+}
+
+async function start(signedIn) {
+    connect({
+        userId: signedIn.user_id,
+        deviceId: signedIn.device_id,
+        accessToken: signedIn.access_token,
+    });
+    await client.initRustCrypto({ useIndexedDB: false });
+    client.on(CryptoEvent.VerificationRequestReceived, (request) => (verification = request));
+    const prepared = new Promise((resolve, reject) =>
+        client.on(sdk.ClientEvent.Sync, (state, old, data) => {
+            if (state === "PREPARED") resolve();
+            if (state === "ERROR" && old === null) reject(data.error);
+        }),
+    );
+    await client.startClient({ initialSyncLimit: 20, threadSupport: true, pollTimeout: 20000 });
+    await prepared;
+    return { user: client.getUserId(), device: client.getDeviceId() };
+}
+
+// What the password proves, as user-interactive authentication asks for it.
+const authenticate = (request) =>
+    request({
+        type: "m.login.password",
+        identifier: { type: "m.id.user", user: client.getUserId() },
+        password,
+    });
+
+function room(id) {
+    const found = client.getRoom(id);
+    if (!found) throw new Error(`${client.getUserId()} knows no room ${id}`);
+    return found;
+}
+
+const event = (roomId, eventId) => {
+    const found = room(roomId).findEventById(eventId);
+    if (!found) throw new Error(`${client.getUserId()} knows no event ${eventId}`);
+    return found;
+};
+
+function showEvent(r, e) {
+    const content = e.getContent();
+    const reactions = r.relations.getChildEventsForEvent(e.getId(), "m.annotation", "m.reaction");
+    const shown = {
+        id: e.getId(),
+        sender: e.getSender(),
+        type: e.getType(),
+        body: content.body,
+        encrypted: e.isEncrypted(),
+    };
+    if (e.isDecryptionFailure()) shown.failure = e.decryptionFailureReason;
+    if (e.replacingEventId()) shown.edited = true;
+    if (e.isRedacted()) shown.redacted = true;
+    if (e.isState()) shown.stateKey = e.getStateKey();
+    for (const [key, events] of reactions?.getSortedAnnotationsByKey() ?? [])
+        (shown.reactions ??= {})[key] = events.size;
+    return shown;
+}
+
+function wait(check, what, seconds = 20) {
+    return new Promise((resolve, reject) => {
+        const deadline = Date.now() + seconds * 1000;
+        const look = () => {
+            const value = check();
+            if (value) resolve(value);
+            else if (Date.now() > deadline) reject(new Error(`waited in vain for ${what}`));
+            else setTimeout(look, 20);
+        };
+        look();
+    });
+}
+
+function follow(verifier) {
+    verifier.on(VerifierEvent.ShowSas, (shown) => (sas = shown));
+    sas = verifier.getShowSasCallbacks() ?? sas;
+    verifier.verify().catch((error) => console.error("verification ended:", error));
+}
+
+const commands = {
+    async register(user, secret) {
+        connect();
+        password = secret;
+        return start(
+            await client.registerRequest({
+                username: user,
+                password,
+                auth: { type: "m.login.dummy" },
+                initial_device_display_name: "test device",
+            }),
+        );
+    },
+
+    async login(user, secret) {
+        connect();
+        password = secret;
+        return start(
+            await client.loginRequest({
+                type: "m.login.password",
+                identifier: { type: "m.id.user", user },
+                password,
+            }),
+        );
+    },
+
+    // A new identity: cross-signing keys, secret storage and key backup. Gives the recovery key.
+    async bootstrap() {
+        const crypto = client.getCrypto();
+        const key = await crypto.createRecoveryKeyFromPassphrase();
+        await crypto.bootstrapCrossSigning({ authUploadDeviceSigningKeys: authenticate });
+        await crypto.bootstrapSecretStorage({
+            createSecretStorageKey: async () => key,
+            setupNewKeyBackup: true,
+        });
+        return key.encodedPrivateKey;
+    },
+
+    // A new device becomes a trusted one and reads the key backup.
+    async recover(recoveryKey) {
+        const crypto = client.getCrypto();
+        storageKey = decodeRecoveryKey(recoveryKey);
+        await crypto.bootstrapCrossSigning({});
+        await crypto.loadSessionBackupPrivateKeyFromSecretStorage();
+        await crypto.checkKeyBackupAndEnable();
+        return crypto.restoreKeyBackup();
+    },
+
+    async identity() {
+        const crypto = client.getCrypto();
+        const user = client.getUserId();
+        return {
+            crossSigningReady: await crypto.isCrossSigningReady(),
+            secretStorageReady: await crypto.isSecretStorageReady(),
+            backupVersion: await crypto.getActiveSessionBackupVersion(),
+            deviceVerified: (
+                await crypto.getDeviceVerificationStatus(user, client.getDeviceId())
+            )?.crossSigningVerified,
+        };
+    },
+
+    // How many of the keys of this device are in the backup.
+    backedUp: async () => {
+        const { count } = await client.getCrypto().getKeyBackupInfo();
+        return { count, keys: (await client.getCrypto().exportRoomKeys()).length };
+    },
+
+    // Verification by emoji: request, accept, compare, confirm.
+    async requestVerification(user, roomId) {
+        verification = await client.getCrypto().requestVerificationDM(user, roomId);
+    },
+    async requestOwnVerification() {
+        verification = await client.getCrypto().requestOwnUserVerification();
+    },
+    async acceptVerification(user) {
+        await wait(() => verification?.otherUserId === user, "a verification request");
+        await verification.accept();
+    },
+    async startEmoji() {
+        await wait(() => verification.phase === VerificationPhase.Ready, "the request's acceptance");
+        follow(await verification.startVerification("m.sas.v1"));
+    },
+    async followEmoji() {
+        follow(await wait(() => verification.verifier, "the start of the verification"));
+    },
+    emoji: async () => (await wait(() => sas?.sas, "the emoji")).emoji.map(([, name]) => name),
+    async confirmEmoji() {
+        await sas.confirm();
+        await wait(() => verification.phase === VerificationPhase.Done, "the verification's end");
+        verification = sas = null;
+    },
+    verified: async (user) =>
+        (await client.getCrypto().getUserVerificationStatus(user)).isCrossSigningVerified(),
+
+    createRoom: async (name, invite) =>
+        (
+            await client.createRoom({
+                name,
+                invite,
+                preset: "private_chat",
+                initial_state: [
+                    {
+                        type: "m.room.encryption",
+                        state_key: "",
+                        content: { algorithm: "m.megolm.v1.aes-sha2" },
+                    },
+                ],
+            })
+        ).room_id,
+    join: async (roomId) => void (await client.joinRoom(roomId)),
+    invite: async (roomId, user) => void (await client.invite(roomId, user)),
+
+    send: async (roomId, body, threadId = null) =>
+        (await client.sendMessage(roomId, threadId, { msgtype: "m.text", body })).event_id,
+    async sendMany(roomId, bodies) {
+        for (const body of bodies) await commands.send(roomId, body);
+    },
+    edit: async (roomId, eventId, body) =>
+        (
+            await client.sendMessage(roomId, {
+                msgtype: "m.text",
+                body: `* ${body}`,
+                "m.new_content": { msgtype: "m.text", body },
+                "m.relates_to": { rel_type: "m.replace", event_id: eventId },
+            })
+        ).event_id,
+    react: async (roomId, eventId, key) =>
+        (
+            await client.sendEvent(roomId, "m.reaction", {
+                "m.relates_to": { rel_type: "m.annotation", event_id: eventId, key },
+            })
+        ).event_id,
+    redact: async (roomId, eventId) => (await client.redactEvent(roomId, eventId)).event_id,
+    markRead: async (roomId, eventId) =>
+        void (await client.sendReadReceipt(event(roomId, eventId))),
+    typing: async (roomId, on) => void (await client.sendTyping(roomId, on, 20000)),
+
+    async sendFile(roomId, name, text) {
+        const plain = new TextEncoder().encode(text);
+        const { data, info } = await attachments.encryptAttachment(plain.buffer);
+        const type = "application/octet-stream";
+        const { content_uri: url } = await client.uploadContent(new Blob([data]), { type });
+        return (
+            await client.sendMessage(roomId, {
+                msgtype: "m.file",
+                body: name,
+                file: { ...info, url },
+                info: { size: plain.length, mimetype: "text/plain" },
+            })
+        ).event_id;
+    },
+    async readFile(roomId, eventId) {
+        const { file } = event(roomId, eventId).getContent();
+        const url = client.mxcUrlToHttp(file.url, undefined, undefined, undefined, false, true, true);
+        const response = await cable(url, {
+            headers: { Authorization: `Bearer ${client.getAccessToken()}` },
+        });
+        if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+        const plain = await attachments.decryptAttachment(await response.arrayBuffer(), file);
+        return new TextDecoder().decode(plain);
+    },
+
+    // What this user sees of a room now; null before the client knows it.
+    view(roomId) {
+        const r = client.getRoom(roomId);
+        if (!r) return null;
+        const readers = {};
+        for (const { userId } of r.getJoinedMembers()) readers[userId] = r.getEventReadUpTo(userId);
+        const threads = {};
+        for (const thread of r.getThreads())
+            threads[thread.id] = {
+                replies: thread.events.filter((e) => e.getId() !== thread.id).map((e) => showEvent(r, e)),
+                unread: r.getThreadUnreadNotificationCount(thread.id, "total"),
+            };
+        return {
+            name: r.name,
+            membership: r.getMyMembership(),
+            members: r.getJoinedMembers().map((m) => m.userId),
+            typing: r.currentState.getMembers().filter((m) => m.typing).map((m) => m.userId),
+            timeline: r.getLiveTimeline().getEvents().map((e) => showEvent(r, e)),
+            readers,
+            unread: r.getRoomUnreadNotificationCount("total"),
+            highlights: r.getRoomUnreadNotificationCount("highlight"),
+            threads,
+        };
+    },
+
+    // Asks for older events until one of them is there or the room's beginning is reached.
+    async scrollBackTo(roomId, eventId) {
+        const timeline = room(roomId).getLiveTimeline();
+        let requests = 0;
+        const found = () => timeline.getEvents().some((e) => e.getId() === eventId);
+        while (!found()) {
+            requests++;
+            const more = await client.paginateEventTimeline(timeline, { backwards: true, limit: 100 });
+            if (!more) break;
+        }
+        return { found: found(), requests };
+    },
+
+    pullCable: () => void (online = false),
+    async plugCable() {
+        online = true;
+        client.retryImmediately();
+        await wait(() => client.getSyncState() === "SYNCING", "the client to sync again", 30);
+    },
+
+    requests: () => [...oddities],
+    lastSync: () => lastSync.slice(0, 20000),
+
+    async stop() {
+        client?.stopClient();
+        setTimeout(() => process.exit(0), 50);
+    },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+    const { id, do: name, args = [] } = JSON.parse(line);
+    const answer = (a) => process.stdout.write(JSON.stringify({ id, ...a }) + "\n");
+    Promise.resolve()
+        .then(() => commands[name](...args))
+        .then(
+            (value) => answer({ value: value ?? null }),
+            (error) => answer({ error: String(error?.stack ?? error) }),
+        );
+}
+process.exit(0);

@@ -1,0 +1,128 @@
+"""One signed-in device of one user: Debian's matrix-nio with libolm. It takes the same commands in the
+same way as device.mjs."""
+
+import asyncio
+import json
+import sys
+import tempfile
+import traceback
+from urllib.parse import urlsplit
+
+from nio import (
+    AsyncClient, AsyncClientConfig, ErrorResponse, Event, MegolmEvent, RedactionEvent,
+    RoomEncryptedMedia, RoomMessageText, UnknownEvent,
+)
+
+
+class Client(AsyncClient):
+    """Notes what the server did not know or stumbled over."""
+
+    oddities = set()
+
+    async def send(self, method, path, *args, **options):
+        response = await super().send(method, path, *args, **options)
+        if response.status in (404, 405) or response.status >= 500:
+            if response.status >= 500 or "M_UNRECOGNIZED" in await response.text():
+                self.oddities.add(f"{method} {urlsplit(path).path} {response.status}")
+        return response
+
+
+def checked(response):
+    if isinstance(response, ErrorResponse):
+        raise RuntimeError(f"{type(response).__name__}: {response}")
+    return response
+
+
+class Device:
+    def __init__(self, url, store):
+        self.url, self.store = url, store
+        self.client = None
+        self.timelines = {}  # room → events as they came
+        self.syncing = None
+
+    async def start(self, user):
+        config = AsyncClientConfig(encryption_enabled=True, store_sync_tokens=False)
+        self.client = Client(self.url, user, store_path=self.store, config=config)
+        self.client.add_event_callback(self.on_event, Event)
+
+    async def on_event(self, room, event):
+        shown = {"id": event.event_id, "sender": event.sender, "encrypted": event.decrypted}
+        if isinstance(event, MegolmEvent):
+            shown.update(type="m.room.encrypted", failure="not decrypted", encrypted=True)
+        elif isinstance(event, (RoomMessageText, RoomEncryptedMedia)):
+            shown.update(type="m.room.message", body=event.body)
+        else:
+            shown.update(type=event.source.get("type"))
+        self.timelines.setdefault(room.room_id, []).append(shown)
+
+    async def _signed_in(self):
+        checked(await self.client.sync(timeout=0, full_state=True))
+        if self.client.should_upload_keys:
+            checked(await self.client.keys_upload())
+        self.syncing = asyncio.create_task(self.client.sync_forever(timeout=20000))
+        return {"user": self.client.user_id, "device": self.client.device_id}
+
+    async def register(self, user, password):
+        await self.start(user)
+        checked(await self.client.register(user, password, device_name="nio"))
+        return await self._signed_in()
+
+    async def join(self, room):
+        checked(await self.client.join(room))
+
+    async def send(self, room, body):
+        content = {"msgtype": "m.text", "body": body}
+        sent = await self.client.room_send(
+            room, "m.room.message", content, ignore_unverified_devices=True)
+        return checked(sent).event_id
+
+    async def typing(self, room, on):
+        checked(await self.client.room_typing(room, on))
+
+    async def markRead(self, room, event):
+        checked(await self.client.room_read_markers(room, event, event))
+
+    async def view(self, room_id):
+        room = self.client.rooms.get(room_id)
+        if not room:
+            return None
+        return {
+            "name": room.display_name,
+            "members": list(room.users),
+            "encrypted": room.encrypted,
+            "typing": list(room.typing_users),
+            "timeline": self.timelines.get(room_id, []),
+            "unread": room.unread_notifications,
+        }
+
+    async def requests(self):
+        return sorted(Client.oddities)
+
+    async def lastSync(self):
+        return f"nio's next_batch: {self.client.next_batch}"
+
+
+async def main(url):
+    with tempfile.TemporaryDirectory(prefix="concorde-nio-") as store:
+        device = Device(url, store)
+        lines = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+
+        async def run(told):
+            try:
+                answer = {"value": await getattr(device, told["do"])(*told["args"])}
+            except Exception:
+                answer = {"error": traceback.format_exc()}
+            print(json.dumps({"id": told["id"], **answer}), flush=True)
+
+        tasks = set()
+        while line := await lines.readline():
+            tasks.add(asyncio.create_task(run(json.loads(line))))
+        if device.syncing:
+            device.syncing.cancel()
+        if device.client:
+            await device.client.close()
+
+
+asyncio.run(main(sys.argv[1]))
