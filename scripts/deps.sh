@@ -22,8 +22,14 @@ case " $* " in *" test "*)
     command -v npm >/dev/null || packages="$packages npm" ;;
 esac
 
+# Reverse proxies whose examples are tested. Only unpacked: installing them would start services.
+unpacked=""
+case " $* " in *" test "*)
+    for p in nginx caddy; do command -v $p >/dev/null || unpacked="$unpacked $p"; done ;;
+esac
+
 stamp="build/deps-$(echo "$*" | tr ' ' '-')"
-want=$(echo $packages)
+want=$(echo $packages $unpacked)
 [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && exit 0
 
 missing=""
@@ -46,4 +52,11 @@ if [ -n "$missing" ]; then
         $missing >/dev/null
 fi
 mkdir -p build
+for p in $unpacked; do
+    [ ! -e "build/tools/usr/sbin/$p" ] && [ ! -e "build/tools/usr/bin/$p" ] || continue
+    echo "deps: unpacking $p into build/tools"
+    rm -rf build/deb && mkdir -p build/deb
+    (cd build/deb && apt-get download -qq "$p" 2>/dev/null && dpkg -x ./*.deb ../tools)
+    rm -rf build/deb
+done
 echo "$want" > "$stamp"
