@@ -165,4 +165,4 @@ layers: ## check that includes only go down the floors
 clean: ## remove what was built
 	rm -rf $(BUILD) build-asan build-tsan
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

@@ -53,10 +53,10 @@ if [ -n "$missing" ]; then
 fi
 mkdir -p build
 for p in $unpacked; do
-    [ ! -e "build/tools/usr/sbin/$p" ] && [ ! -e "build/tools/usr/bin/$p" ] || continue
-    echo "deps: unpacking $p into build/tools"
+    [ ! -e "build-tools/usr/sbin/$p" ] && [ ! -e "build-tools/usr/bin/$p" ] || continue
+    echo "deps: unpacking $p into build-tools"
     rm -rf build/deb && mkdir -p build/deb
-    (cd build/deb && apt-get download -qq "$p" 2>/dev/null && dpkg -x ./*.deb ../tools)
+    (cd build/deb && apt-get download -qq "$p" 2>/dev/null && dpkg -x ./*.deb ../../build-tools)
     rm -rf build/deb
 done
 echo "$want" > "$stamp"

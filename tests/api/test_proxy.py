@@ -14,7 +14,7 @@ import pytest
 from client import Client, q, timeline
 from server import ROOT
 
-TOOLS = [ROOT / "build" / "tools" / "usr" / d for d in ("sbin", "bin")]
+TOOLS = [ROOT / "build-tools" / "usr" / d for d in ("sbin", "bin")]
 
 
 def program(name):
