@@ -1,20 +1,18 @@
 #include "storage/user_directory.h"
 
-/* Names are compared in the collation of ICU, which knows the letters of all scripts, whatever the
- * database's own is; as JSON texts, for PostgreSQL cannot make a text of every JSON string. They
- * are looked at first: only the few that match are asked for their rooms. Whether a room is public
- * can be seen from the bytes of its state, for they are canonical JSON. */
+/* The names are looked at first: only the few that match are asked for their rooms. Whether a room
+ * is public can be seen from the bytes of its state, for they are canonical JSON. */
 SQL(user_directory_sql,
     "WITH wanted AS (SELECT lower($2 COLLATE \"und-x-icu\") AS id, "
     "lower($3 COLLATE \"und-x-icu\") AS name), "
     "named AS MATERIALIZED ("
     "SELECT u.id AS \"user\", u.user_id, lower(u.user_id) AS id, p.fields, "
-    "lower((convert_from(p.fields, 'UTF8')::json -> 'displayname')::text COLLATE \"und-x-icu\") "
-    "AS name FROM users u LEFT JOIN accounts a ON a.\"user\" = u.id "
+    "coalesce(p.folded_name, '') AS name, w.id AS wanted_id, w.name AS wanted_name FROM wanted w, "
+    "users u LEFT JOIN accounts a ON a.\"user\" = u.id "
     "LEFT JOIN profiles p ON p.\"user\" = u.id "
-    "WHERE u.id <> $1 AND NOT coalesce(a.deactivated OR a.is_guest, false)) "
-    "SELECT n.user_id, n.fields FROM named n, wanted w "
-    "WHERE (strpos(n.id, w.id) > 0 OR strpos(n.name, w.name) > 0) AND EXISTS ("
+    "WHERE u.id <> $1 AND NOT coalesce(a.deactivated OR a.is_guest, false) "
+    "AND (strpos(lower(u.user_id), w.id) > 0 OR strpos(p.folded_name, w.name) > 0)) "
+    "SELECT n.user_id, n.fields FROM named n WHERE EXISTS ("
     "SELECT 1 FROM room_members m WHERE m.\"user\" = n.\"user\" AND m.membership = 1 AND ("
     "EXISTS (SELECT 1 FROM room_members o WHERE o.room = m.room AND o.\"user\" = $1 "
     "AND o.membership = 1) OR "
@@ -23,9 +21,9 @@ SQL(user_directory_sql,
     "AND s.valid_to = 9223372036854775807 "
     "AND (position('\"join_rule\":\"public\"'::bytea IN e.json) > 0 "
     "OR position('\"history_visibility\":\"world_readable\"'::bytea IN e.json) > 0)))) "
-    "ORDER BY n.id = w.id DESC, starts_with(n.id, '@' || w.id || ':') DESC, "
-    "n.name IS NOT DISTINCT FROM '\"' || w.name || '\"' DESC, "
-    "starts_with(n.id, '@' || w.id) OR starts_with(coalesce(n.name, ''), '\"' || w.name) DESC, "
+    "ORDER BY n.id = wanted_id DESC, starts_with(n.id, '@' || wanted_id || ':') DESC, "
+    "n.name = '\"' || wanted_name || '\"' DESC, "
+    "starts_with(n.id, '@' || wanted_id) OR starts_with(n.name, '\"' || wanted_name) DESC, "
     "n.fields IS NOT NULL DESC, n.user_id LIMIT $4")
 
 const struct err *user_directory_search(struct tx *tx, int64_t viewer, const char *term,
