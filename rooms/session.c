@@ -534,6 +534,20 @@ static void on_settled(void *ctx)
     t->news.n = 0;
 }
 
+void session_forget_room(struct session_table *t, int64_t user, int64_t room)
+{
+    LOCKED(&t->lock);
+    struct session *s = map_get_int(&t->sessions, user);
+    if (!s)
+        return;
+    LOCKED(&s->lock);
+    struct session_room *r = map_get_int(&s->rooms, room);
+    if (r && (r->membership == MEMBERSHIP_LEAVE || r->membership == MEMBERSHIP_BAN)) {
+        map_remove_int(&s->rooms, room);
+        free(r);
+    }
+}
+
 void session_wake_user(struct session_table *t, int64_t user)
 {
     LOCKED(&t->lock);

@@ -46,6 +46,9 @@ bool session_member_is_new(struct session *s, int64_t device, int64_t room, int6
                            int64_t position);
 void session_forget_sent(struct session *s, int64_t device);
 
+/* The user has forgotten a room that they left: their session lists it no more. */
+void session_forget_room(struct session_table *t, int64_t user, int64_t room);
+
 /* Wakes a user (or everybody in a room) for what is not in the log: typing, presence. */
 void session_wake_user(struct session_table *t, int64_t user);
 void session_wake_room(struct session_table *t, int64_t room);

@@ -1,6 +1,7 @@
 /* Client-server API, "Room membership". */
 #include "rooms/membership.h"
 #include "rooms/naming.h"
+#include "rooms/session.h"
 #include "server/client/room_request.h"
 #include "server/client/room_successor.h"
 #include "server/routes.h"
@@ -172,6 +173,7 @@ static const struct err *post_forget(struct request *rq, struct reply *rp)
     TRY(members_forget(job_tx(job_of(rq)), room->id, caller_of(rq)->user, &done));
     if (!done)
         return err(ERR_UNKNOWN, "You must leave the room before you can forget it");
+    session_forget_room(job_of(rq)->store->sessions, caller_of(rq)->user, room->id);
     return reply_empty(rp);
 }
 

@@ -183,9 +183,13 @@ def test_forget(alice, bob):
     bob.join(room)
     refused(bob, room, "forget", status=400, errcode="M_UNKNOWN")
     bob.leave(room)
+    with_left = json.dumps({"room": {"include_leave": True}})
     assert bob.state(room, "m.room.join_rules")
+    assert room in bob.sync(filter=with_left)["rooms"]["leave"]
     assert post(bob, room, "forget") == {}
+    assert room not in bob.sync(filter=with_left).get("rooms", {}).get("leave", {})
     bob.fails(403, "M_FORBIDDEN", "GET", f"/rooms/{q(room)}/state")
+    bob.fails(403, "M_FORBIDDEN", "GET", f"/rooms/{q(room)}/messages?dir=b")
     bob.join(room)
     assert bob.state(room, "m.room.join_rules")
 
@@ -414,6 +418,60 @@ def test_guests_join_where_they_may(fresh_server, register):
     assert member(host, opened, guest)["membership"] == "leave"
     assert host.user_id in host.get(f"/rooms/{q(opened)}/joined_members")["joined"]
     guest.close()
+
+
+# ---- suspended users ----
+
+
+def test_the_suspended_may_only_leave_and_take_back(fresh_server):
+    from test_register import secret_body
+
+    server = fresh_server(registration_shared_secret="s3cret")
+    root = Client(server)
+    done = root.post("/_synapse/admin/v1/register", secret_body(root, "root", admin=True))
+    root.token = done["access_token"]
+    ann, ben = Client(server).register("ann"), Client(server).register("ben")
+    room = ann.create_room(preset="public_chat")
+    other = ann.create_room(preset="public_chat")
+    ben.join(room)
+    his, hers = ben.send(room, "his"), ann.send(room, "hers")
+    ann.send_state(room, "m.room.power_levels", {"users_default": 90, "users": {}})
+    root.put(f"/_matrix/client/v1/admin/suspend/{q(ben.user_id)}", {"suspended": True})
+    for method, path, body in (
+        ("POST", "/createRoom", {}), ("POST", f"/join/{q(other)}", {}),
+        ("POST", f"/knock/{q(other)}", {}),
+        ("POST", f"/rooms/{q(room)}/invite", {"user_id": "@x:test.example"}),
+        ("POST", f"/rooms/{q(room)}/kick", {"user_id": ann.user_id}),
+        ("PUT", f"/rooms/{q(room)}/send/m.room.message/1", {}),
+        ("PUT", f"/rooms/{q(room)}/state/m.room.name", {}),
+        ("PUT", f"/rooms/{q(room)}/redact/{q(hers)}/1", {}),
+        ("POST", f"/rooms/{q(room)}/upgrade", {"new_version": "12"}),
+        ("PUT", f"/directory/room/{q('#x:test.example')}", {"room_id": room}),
+        ("PUT", f"/directory/list/room/{q(room)}", {})):
+        ben.fails(403, "M_USER_SUSPENDED", method, path, body)
+    assert ben.state(room)
+    ben.redact(room, his)
+    ben.leave(room)
+    for c in root, ann, ben:
+        c.close()
+
+
+def test_rooms_of_a_server_administrator(fresh_server):
+    """Administrators may tidy the directory without being in the room."""
+    from test_register import secret_body
+
+    server = fresh_server(registration_shared_secret="s3cret")
+    root = Client(server)
+    done = root.post("/_synapse/admin/v1/register", secret_body(root, "root", admin=True))
+    root.token = done["access_token"]
+    ann = Client(server).register("ann")
+    room = ann.create_room(visibility="public", room_alias_name="tidied")
+    assert root.get(f"/rooms/{q(room)}/aliases") == {"aliases": ["#tidied:test.example"]}
+    root.put(f"/directory/list/room/{q(room)}", {"visibility": "private"})
+    root.delete("/directory/room/" + q("#tidied:test.example"))
+    assert ann.get(f"/rooms/{q(room)}/aliases") == {"aliases": []}
+    for c in root, ann:
+        c.close()
 
 
 # ---- invites by address ----

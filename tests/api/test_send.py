@@ -105,6 +105,30 @@ def test_texts_of_every_kind(alice, room):
     assert sent(alice, room, event)["content"]["body"] == body
 
 
+def statements(client):
+    """How often each SQL statement has run, but for those of background jobs."""
+    counts = {}
+    for line in client.request("GET", "/metrics").text.splitlines():
+        if line.startswith("synapse_storage_transaction_time_count") and "search_" not in line:
+            name, value = line.rsplit(" ", 1)
+            counts[name] = float(value)
+    return counts
+
+
+def test_sending_asks_the_database_for_nothing_but_the_commit(fresh_server, register):
+    alice = register("alice", on=fresh_server())
+    room = alice.create_room()
+    alice.send(room, "warm", txn="0")
+    alice.send(room, {"ciphertext": "x"}, type="m.room.encrypted", txn="0")
+    before = statements(alice)
+    for n in range(1, 6):
+        alice.send(room, f"message {n}", txn=str(n))
+        alice.send(room, {"ciphertext": "x"}, type="m.room.encrypted", txn=str(n))
+        alice.send(room, f"message {n}", txn=str(n))  # repeated
+    after = statements(alice)
+    assert before and before == after
+
+
 # ---- redactions ----
 
 
