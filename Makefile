@@ -33,7 +33,10 @@ LDFLAGS  += $(SANFLAGS)
 
 SOURCES := $(foreach f,$(FLOORS),$(shell find $(f) -name '*.c' 2>/dev/null))
 MAIN    := server/main.c
-LIB_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(MAIN),$(SOURCES)))
+# A program of its own, for decoding hostile images: the server is not linked with libvips.
+THUMBNAIL     := server/media/thumbnail_child.c
+THUMBNAIL_OBJ := $(BUILD)/obj/server/media/thumbnail_child.o
+LIB_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(MAIN) $(THUMBNAIL),$(SOURCES)))
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 MIGRATIONS := $(sort $(wildcard schema/[0-9]*.sql))
 
@@ -46,7 +49,7 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
 
-build: $(BUILD)/concorde ## compile build/concorde
+build: $(BUILD)/concorde $(BUILD)/concorde-thumbnail ## compile build/concorde
 
 # What was missing is found by a make of its own, after it has been installed.
 deps: ## install what building, running and testing need (Debian 12, apt-get)
@@ -59,6 +62,7 @@ run: ## install what is missing, build, and run the server with its data in ./da
 
 install: build ## install under PREFIX (/usr/local), with a systemd unit; DESTDIR is for packages
 	install -D -m 755 $(BUILD)/concorde $(DESTDIR)$(PREFIX)/bin/concorde
+	install -D -m 755 $(BUILD)/concorde-thumbnail $(DESTDIR)$(PREFIX)/bin/concorde-thumbnail
 	install -d $(DESTDIR)$(UNITDIR)
 	install -D -m 644 deploy/sysusers.conf $(DESTDIR)$(SYSCONFDIR)/sysusers.d/concorde.conf
 	sed 's|@PREFIX@|$(PREFIX)|g; s|@SYSCONFDIR@|$(SYSCONFDIR)|g' deploy/concorde.service \
@@ -85,6 +89,11 @@ $(BUILD)/libconcorde.a: $(LIB_OBJ) $(BUILD)/obj/gen/schema_data.o
 $(BUILD)/concorde: $(BUILD)/obj/server/main.o $(BUILD)/libconcorde.a
 	@echo "  LD $@"
 	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(THUMBNAIL_OBJ): CPPFLAGS += $(patsubst -I%,-isystem%,$(shell pkg-config --cflags vips))
+$(BUILD)/concorde-thumbnail: $(THUMBNAIL_OBJ) $(BUILD)/libconcorde.a
+	@echo "  LD $@"
+	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs vips)
 
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libconcorde.a
 	@mkdir -p $(@D)

@@ -53,6 +53,7 @@ const struct route *const route_tables[] = {
     timestamp_routes,
     upload_routes,
     download_routes,
+    thumbnail_routes,
     federation_keys_routes,
 };
 const size_t route_tables_n = sizeof route_tables / sizeof *route_tables;

@@ -55,6 +55,7 @@ extern const struct route room_keys_version_routes[];
 extern const struct route dehydrated_device_routes[];
 extern const struct route upload_routes[];
 extern const struct route download_routes[];
+extern const struct route thumbnail_routes[];
 
 extern const struct route *const route_tables[];
 extern const size_t route_tables_n;

@@ -3,6 +3,7 @@
 #include "server/caller.h"
 #include "server/cli.h"
 #include "server/media/repo.h"
+#include "server/media/thumbnail_make.h"
 #include "server/metrics.h"
 #include "server/node.h"
 #include "server/routes.h"
@@ -227,6 +228,9 @@ static const struct err *serve(struct cli *cli, struct node *n, const sigset_t *
 {
     struct http_config settings = http_settings(n);
     struct http_server *http;
+    const struct err *e = thumbnail_check_program();
+    if (e)
+        log_err(LOG_WARN, "there will be no thumbnails", e);
     TRY(check_hooks(&settings.hooks));
     TRY(http_server_start(&settings, route_tables, route_tables_n, &http));
     metrics_add_source(add_http_metrics, http);

@@ -1,0 +1,170 @@
+/* Client-server API, "Content repository": thumbnails. They are made when they are first asked for,
+ * by a few programs at a time, and then kept as files. An empty file says that the original is to
+ * be sent. */
+#include "base/clock.h"
+#include "server/media/content.h"
+#include "server/media/image_type.h"
+#include "server/media/media_request.h"
+#include "server/media/repo.h"
+#include "server/media/thumbnail_make.h"
+#include "server/routes.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+enum { TURN_WAIT_MS = 30000 };
+
+static const struct err *read_side(const struct request *rq, const char *name, int *ret)
+{
+    int64_t side;
+    if (!request_query(rq, name))
+        return err(ERR_MISSING_PARAM, "\"%s\" is missing", name);
+    TRY(request_query_int(rq, name, 0, 1, INT32_MAX, &side));
+    *ret = (int)side;
+    return NULL;
+}
+
+static const struct err *read_size(const struct request *rq, struct thumbnail_size *ret)
+{
+    struct thumbnail_size size = {0};
+    const char *method = request_query(rq, "method");
+    TRY(read_side(rq, "width", &size.width));
+    TRY(read_side(rq, "height", &size.height));
+    TRY(request_query_bool(rq, "animated", false, &size.animated));
+    size.crop = method && strcmp(method, "crop") == 0;
+    if (method && !size.crop && strcmp(method, "scale") != 0)
+        return err(ERR_INVALID_PARAM, "\"method\" must be \"crop\" or \"scale\"");
+    *ret = thumbnail_size_snap(size);
+    return NULL;
+}
+
+static enum image_type type_of(int fd)
+{
+    char first[IMAGE_TYPE_BYTES];
+    ssize_t n = pread(fd, first, sizeof first, 0);
+    return image_type_of((struct str){first, n > 0 ? (size_t)n : 0});
+}
+
+/* ---- making it --------------------------------------------------------------------------------
+ */
+
+static const struct err *open_original(struct request *rq, const struct media *m, int *ret,
+                                       int64_t *ret_bytes)
+{
+    const char *name = content_name(rq->arena, m->sha256);
+    TRY(content_open(job_of(rq)->store->config, name, ret, ret_bytes));
+    return *ret < 0 ? err_internal("media store: %s is missing", name) : NULL;
+}
+
+static const struct err *make_into(struct request *rq, int original, int into,
+                                   struct thumbnail_size size, const char *name)
+{
+    const struct store *s = job_of(rq)->store;
+    bool is_new;
+    const struct err *e = thumbnail_make(original, size, s->config->max_image_pixels, into);
+    media_repo_count(s->media, e ? COUNT_THUMBNAILS_FAILED : COUNT_THUMBNAILS_MADE, 1);
+    TRY(e);
+    return content_link(s->config, into, name, &is_new);
+}
+
+static const struct err *make_in_turn(struct request *rq, int original, struct thumbnail_size size,
+                                      const char *name)
+{
+    int into;
+    TRY(content_create(job_of(rq)->store->config, &into));
+    const struct err *e = make_into(rq, original, into, size, name);
+    close(into);
+    return e;
+}
+
+/* *ret_done is false when the reply is to wait for a turn. */
+static const struct err *make(struct request *rq, struct reply *rp, const struct media *m,
+                              struct thumbnail_size size, const char *name, bool *ret_done)
+{
+    struct media_repo *repo = job_of(rq)->store->media;
+    int64_t until = rq->started_mono_us / 1000 + TURN_WAIT_MS;
+    int original;
+    TRY(open_original(rq, m, &original, NULL));
+    const struct err *e = NULL;
+    if (type_of(original) == IMAGE_NONE) {
+        e = err(ERR_UNKNOWN, "Cannot generate thumbnails for the requested content");
+    } else if ((*ret_done = media_repo_take_turn(repo, &rq->waiter))) {
+        e = make_in_turn(rq, original, size, name);
+        media_repo_end_turn(repo);
+    } else if (mono_ms() >= until) {
+        e = err_unavailable(2000, "too many thumbnails are being made");
+    } else {
+        e = reply_wait(rp, until);
+    }
+    close(original);
+    return e;
+}
+
+/* ---- sending it -------------------------------------------------------------------------------
+ */
+
+static const struct err *send(struct reply *rp, enum media_access access, struct media_file *file,
+                              const char *etag)
+{
+    enum image_type type = type_of(file->fd);
+    file->content_type = image_type_mime(type);
+    file->file_name = arena_printf(rp->rq->arena, "thumbnail.%s", image_type_name(type));
+    file->etag = etag;
+    return media_reply(rp, access, file);
+}
+
+static const struct err *thumbnail(struct request *rq, struct reply *rp, enum media_access access)
+{
+    const struct store *s = job_of(rq)->store;
+    struct thumbnail_size size;
+    struct media_file file = {.fd = -1};
+    const struct media *m;
+    buf_auto struct buf variant = {0};
+    TRY(read_size(rq, &size));
+    TRY(media_of_request(rq, rp, access, &m));
+    if (!m)
+        return NULL;
+    thumbnail_size_add_name(&variant, size);
+    const char *name = content_thumbnail_name(rq->arena, m->sha256, variant.p);
+    TRY(content_open(s->config, name, &file.fd, &file.bytes));
+    if (file.fd < 0) {
+        bool done = false;
+        TRY(make(rq, rp, m, size, name, &done));
+        if (!done)
+            return NULL;
+        TRY(content_open(s->config, name, &file.fd, &file.bytes));
+    }
+    if (file.fd < 0)
+        return err_internal("media store: %s is missing", name);
+    media_repo_count(s->media, COUNT_THUMBNAILS_SERVED, 1);
+    if (file.bytes)
+        return send(rp, access, &file, strrchr(name, '/') + 1);
+    close(file.fd);
+    TRY(open_original(rq, m, &file.fd, &file.bytes));
+    return send(rp, access, &file, hex_encode(rq->arena, m->sha256.p, m->sha256.n));
+}
+
+static const struct err *get_thumbnail(struct request *rq, struct reply *rp)
+{
+    return thumbnail(rq, rp, MEDIA_AUTHENTICATED);
+}
+
+static const struct err *get_old_thumbnail(struct request *rq, struct reply *rp)
+{
+    return thumbnail(rq, rp, MEDIA_FROZEN);
+}
+
+#define ROW(path_, also_, handler_, who_)                                                          \
+    {                                                                                              \
+        .method = GET, .path = path_, .also = also_, .handler = handler_, .who = who_,             \
+        .rate = RATE_MEDIA, .pool = POOL_SLOW, .spec = "content repository"                        \
+    }
+#define OLD_THUMBNAIL(path_, also_) ROW(path_, also_, get_old_thumbnail, WHO_ANYBODY)
+
+const struct route thumbnail_routes[] = {
+    ROW("/_matrix/client/v1/media/thumbnail/{server}/{media}",
+        "/_matrix/client/unstable/org.matrix.msc3916/media/thumbnail/{server}/{media}",
+        get_thumbnail, WHO_GUEST_TOO),
+    OLD_MEDIA_PATHS(OLD_THUMBNAIL, "thumbnail/{server}/{media}"),
+    {.path = NULL},
+};

@@ -1,0 +1,24 @@
+/* What the server and the program `concorde-thumbnail`, which stands beside it, know of each other.
+ *
+ *     concorde-thumbnail WIDTH HEIGHT crop|scale still|animated MAX_PIXELS
+ *
+ * reads an image from its standard input, a file, writes a thumbnail to its standard output, also a
+ * file, and exits with one of the numbers below.
+ *
+ * It is a program of its own because images are hostile and decoders have holes: it has limits, it
+ * cannot open files, use the network or start programs, and it knows no secrets. And libvips in the
+ * server would cost every start 50 ms and 20 MB for the 70 libraries that it brings. */
+#ifndef SERVER_MEDIA_THUMBNAIL_CHILD_H
+#define SERVER_MEDIA_THUMBNAIL_CHILD_H
+
+#define THUMBNAIL_PROGRAM "concorde-thumbnail"
+
+enum thumbnail_outcome {
+    THUMBNAIL_MADE = 0,
+    THUMBNAIL_FAILED = 1,
+    THUMBNAIL_IS_ORIGINAL = 64, /* the image is no larger than that: nothing was written */
+    THUMBNAIL_NOT_AN_IMAGE,
+    THUMBNAIL_TOO_LARGE,
+};
+
+#endif

@@ -1,0 +1,23 @@
+/* Which thumbnails there are. A client may ask for any size; it gets one out of a small number of
+ * sizes that is not smaller, so that an image has few thumbnails (client-server-api, "Thumbnails").
+ */
+#ifndef SERVER_MEDIA_THUMBNAIL_SIZE_H
+#define SERVER_MEDIA_THUMBNAIL_SIZE_H
+
+#include "base/str.h"
+
+/* scale: within width x height, keeping the aspect ratio; crop: just width x height. */
+struct thumbnail_size {
+    int width, height;
+    bool crop, animated;
+};
+
+/* Beyond every other size: the image as it is, in that direction. */
+enum { THUMBNAIL_SIDE_MAX = 65536 };
+
+struct thumbnail_size thumbnail_size_snap(struct thumbnail_size wanted);
+
+/* "96x96-crop", "640x480-scale-animated" */
+void thumbnail_size_add_name(struct buf *b, struct thumbnail_size size);
+
+#endif
