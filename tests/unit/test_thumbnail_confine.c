@@ -60,7 +60,7 @@ static const struct {
 
 static int in_child(bool (*can)(void), bool confined)
 {
-    int status;
+    int status = 0;
     pid_t pid = fork();
     if (pid == 0) {
         if (confined && (!confine_resources() || !confine_system()))
@@ -82,7 +82,7 @@ static void test_confinement(void **state)
 /* The server tells by the signal that memory ran out. */
 static void test_abort_is_seen(void **state)
 {
-    int status;
+    int status = 0;
     pid_t pid = fork();
     if (pid == 0) {
         if (confine_resources() && confine_system())
