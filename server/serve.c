@@ -14,6 +14,7 @@
 #include "rooms/device_state.h"
 #include "rooms/room.h"
 #include "rooms/session.h"
+#include "rooms/unread.h"
 #include "storage/feed.h"
 #include "storage/intern.h"
 #include "storage/write.h"
@@ -160,6 +161,7 @@ static void add_store_metrics(void *what, struct buf *out)
     auth_add_metrics(s->auth, out);
     room_cache_add_metrics(s->rooms, out);
     session_table_add_metrics(s->sessions, out);
+    unread_cache_add_metrics(s->unread, out);
     media_repo_add_metrics(s->media, out);
 }
 

@@ -1,0 +1,128 @@
+"""Presence."""
+
+import pytest
+
+from client import q
+
+
+def path(client):
+    return f"/presence/{q(client.user_id)}/status"
+
+
+def of(client):
+    """A reply's newest presence of this user."""
+
+    def find(reply):
+        found = [e["content"] for e in reply.get("presence", {}).get("events", [])
+                 if e["type"] == "m.presence" and e["sender"] == client.user_id]
+        return found[-1] if found else None
+
+    return find
+
+
+@pytest.fixture
+def room(alice, bob):
+    r = alice.create_room(preset="public_chat")
+    bob.join(r)
+    return r
+
+
+def test_put_and_get(alice):
+    assert alice.get(path(alice))["presence"] == "offline"
+    assert alice.put(path(alice), {"presence": "unavailable", "status_msg": "at \"lunch\""}) == {}
+    got = alice.get(path(alice))
+    assert (got["presence"], got["status_msg"]) == ("unavailable", 'at "lunch"')
+    assert 0 <= got["last_active_ago"] < 60000
+    alice.put(path(alice), {"presence": "online"})
+    got = alice.get(path(alice))
+    assert got["presence"] == "online" and got["currently_active"] is True
+    assert "status_msg" not in got
+    alice.put(path(alice), {"presence": "offline"})
+    assert alice.get(path(alice))["presence"] == "offline"
+
+
+def test_refusals(alice, bob):
+    bob.fails(403, "M_FORBIDDEN", "PUT", path(alice), {"presence": "online"})
+    alice.fails(400, "M_MISSING_PARAM", "PUT", path(alice), {})
+    alice.fails(400, "M_INVALID_PARAM", "PUT", path(alice), {"presence": "asleep"})
+    alice.fails(400, "M_BAD_JSON", "PUT", path(alice), {"presence": "online", "status_msg": 5})
+    bob.fails(403, "M_FORBIDDEN", "GET", path(alice))  # no room in common
+    bob.fails(403, "M_FORBIDDEN", "GET", "/presence/%40nobody%3Atest.example/status")
+    bob.fails(400, "M_INVALID_PARAM", "GET", "/presence/nobody/status")
+
+
+def test_who_shares_a_room_may_see(alice, bob, room):
+    alice.put(path(alice), {"presence": "online", "status_msg": "hi"})
+    assert bob.get(path(alice))["status_msg"] == "hi"
+
+
+def test_it_comes_down_sync(alice, bob, room, register):
+    stranger = register("stranger")
+    stranger.next_sync()
+    bob.next_sync()
+    alice.put(path(alice), {"presence": "unavailable", "status_msg": "busy"})
+    got = bob.sync_until(of(alice))
+    assert (got["presence"], got["status_msg"]) == ("unavailable", "busy")
+    assert of(alice)(bob.next_sync()) is None
+    assert of(alice)(bob.sync())["presence"] == "unavailable"
+    assert of(alice)(stranger.next_sync()) is None
+    alice.put(path(alice), {"presence": "offline"})
+    assert bob.sync_until(of(alice))["presence"] == "offline"
+    assert of(alice)(bob.sync()) is None
+
+
+def test_a_sync_makes_one_online(alice, bob, room):
+    bob.next_sync()
+    alice.sync()
+    got = bob.sync_until(of(alice))
+    assert got["presence"] == "online" and got["currently_active"] is True
+    assert alice.get(path(alice))["presence"] == "online"
+
+
+def test_unless_it_says_otherwise(alice):
+    alice.sync(set_presence="offline")
+    assert alice.get(path(alice))["presence"] == "offline"
+    alice.sync(set_presence="unavailable")
+    assert alice.get(path(alice))["presence"] == "unavailable"
+    alice.fails(400, "M_INVALID_PARAM", "GET", "/sync", params={"set_presence": "asleep"})
+
+
+def test_a_new_room_in_common(alice, bob):
+    alice.put(path(alice), {"presence": "online"})
+    bob.next_sync()
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    assert bob.sync_until(of(alice))["presence"] == "online"
+    bob.leave(room)
+    bob.next_sync()
+    bob.fails(403, "M_FORBIDDEN", "GET", path(alice))
+
+
+def test_the_filter(alice, bob, room):
+    bob.next_sync()
+    alice.put(path(alice), {"presence": "online"})
+    bob.sync_until(of(alice))
+    assert of(alice)(bob.sync(filter='{"presence":{"types":[]}}')) is None
+    assert of(alice)(bob.sync(filter='{"presence":{"not_types":["*"]}}')) is None
+
+
+def test_it_outlives_a_restart(fresh_server, register):
+    server = fresh_server()
+    alice = register("alice", on=server)
+    alice.put(path(alice), {"presence": "unavailable", "status_msg": "soon back"})
+    server.stop()
+    server.start()
+    alice.http.base_url = server.url
+    got = alice.get(path(alice))
+    assert (got["presence"], got["status_msg"]) == ("unavailable", "soon back")
+
+
+def test_switched_off(fresh_server, register):
+    server = fresh_server(presence__enabled="false")
+    alice, bob = register("alice", on=server), register("bob", on=server)
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    bob.next_sync()
+    alice.put(path(alice), {"presence": "online"})
+    assert alice.get(path(alice)) == {"presence": "offline"}
+    assert bob.next_sync()["presence"]["events"] == []

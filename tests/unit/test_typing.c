@@ -1,0 +1,91 @@
+#include "rooms/typing.h"
+
+#include "base/clock.h"
+#include "check.h"
+#include "rooms/session.h"
+#include "storage/feed.h"
+
+#include <unistd.h>
+
+enum { ROOM = 5, OTHER_ROOM = 6, ALICE = 1, BOB = 2 };
+
+static struct store store;
+
+static int set_up(void **state)
+{
+    store.feed = feed_create(64, 1 << 20, 0);
+    store.sessions = session_table_create(&store);
+    store.typing = typing_create(&store);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    typing_destroy(store.typing);
+    session_table_destroy(store.sessions);
+    feed_destroy(store.feed);
+    return 0;
+}
+
+static void check_typing(const char *proves, int64_t room, const char *ids)
+{
+    arena_auto struct arena *a = arena_create();
+    buf_auto struct buf b = {0};
+    typing_add_event(store.typing, room, &b);
+    check_text(proves, buf_str(&b),
+               quoted(a, arena_printf(a, "{'type':'m.typing','content':{'user_ids':[%s]}}", ids)));
+}
+
+static void test_start_and_stop(void **state)
+{
+    struct typing *t = store.typing;
+    int64_t rooms[4], before = typing_serial(t);
+    assert_true(before > 1000000000000); /* so that it grows over restarts */
+    assert_int_equal(typing_room_serial(t, ROOM), 0);
+    check_typing("nobody", ROOM, "");
+    typing_set(t, ROOM, ALICE, "@alice:x", 60000);
+    typing_set(t, ROOM, BOB, "@bob:x", 60000);
+    check_typing("two type", ROOM, "'@alice:x','@bob:x'");
+    check_typing("not elsewhere", OTHER_ROOM, "");
+    int64_t serial = typing_serial(t);
+    assert_int_equal(serial, before + 2);
+    assert_int_equal(typing_room_serial(t, ROOM), serial);
+    typing_set(t, ROOM, ALICE, "@alice:x", 60000);
+    assert_int_equal(typing_serial(t), serial); /* going on is no news */
+    typing_set(t, OTHER_ROOM, ALICE, "@alice:x", 60000);
+    assert_int_equal(typing_changed_since(t, before, rooms, 4), 2);
+    assert_int_equal(rooms[0], OTHER_ROOM);
+    assert_int_equal(rooms[1], ROOM);
+    assert_int_equal(typing_changed_since(t, serial, rooms, 4), 1);
+    assert_int_equal(typing_changed_since(t, before, rooms, 1), 1);
+    typing_set(t, ROOM, ALICE, "@alice:x", 0);
+    check_typing("one has stopped", ROOM, "'@bob:x'");
+    serial = typing_serial(t);
+    typing_set(t, ROOM, ALICE, "@alice:x", 0);
+    assert_int_equal(typing_serial(t), serial);
+}
+
+static void test_time_is_up(void **state)
+{
+    struct typing *t = store.typing;
+    typing_set(t, ROOM, ALICE, "@alice:x", 60000);
+    typing_set(t, ROOM, BOB, "@bob:x", 30);
+    int64_t serial = typing_serial(t), deadline = mono_ms() + 10000;
+    while (typing_serial(t) == serial && mono_ms() < deadline)
+        usleep(5000);
+    check_typing("the other goes on", ROOM, "'@alice:x'");
+    typing_set(t, ROOM, ALICE, "@alice:x", 20); /* the newest timeout counts */
+    serial = typing_serial(t);
+    while (typing_serial(t) == serial && mono_ms() < deadline)
+        usleep(5000);
+    check_typing("all have stopped", ROOM, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_start_and_stop, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_time_is_up, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
