@@ -140,14 +140,18 @@ void bench_parked(const struct bench *b)
     struct engine *e = engine_create(b->address);
     struct client *sender = engine_client(e, setup_users(e, "waker", 1));
     setup_room(e, sender, "parked", room);
+    long without = resident_kib(b->server);
     struct crowd c = {.engine = e, .first = setup_users(e, "parked", n), .n = n};
     setup_joins(e, c.first, 1, room);
+    double signed_in = (double)(resident_kib(b->server) - without) / (double)n;
     sync_once(&c);
-    long idle = resident_kib(b->server);
+    double synced = (double)(resident_kib(b->server) - without) / (double)n;
     park_all(&c);
-    long parked = resident_kib(b->server);
-    printf("| parked, %zu connections | %.1f KiB resident each |\n", n,
-           (double)(parked - idle) / (double)n);
+    double parked = (double)(resident_kib(b->server) - without) / (double)n;
+    printf(
+        "| parked, %zu users | %.1f KiB resident each, connection and account | signed in %.1f | "
+        "synced once %.1f |\n",
+        n, parked, signed_in, synced);
     /* One user is woken again and again while all others stay parked; what the sending itself costs
      * is measured before, with nobody listening. */
     struct client *quiet = sender;
