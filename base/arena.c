@@ -2,12 +2,13 @@
 
 #include "base/mem.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_BLOCK = 2048, BLOCK = 16384, ALIGN = 16 };
+enum { FIRST_BLOCK = 448, BLOCK = 16384, ALIGN = 16 };
 
 struct block {
     struct block *older;
@@ -57,19 +58,28 @@ static void run_deferred(struct arena *a)
     }
 }
 
+/* Keeps one block of the usual size, so that an arena that is used again and again seldom asks for
+ * memory; never a huge one. */
 void arena_reset(struct arena *a)
 {
     run_deferred(a);
-    struct block *b = a->newest;
-    while (b && b->older) {
-        struct block *older = b->older;
-        a->held -= sizeof *b + b->size;
-        free(b);
-        b = older;
+    struct block *kept = NULL;
+    for (struct block *b = a->newest, *older; b; b = older) {
+        older = b->older;
+        bool keep = b->size <= BLOCK && (!kept || b->size > kept->size);
+        struct block *freed = keep ? kept : b;
+        if (keep)
+            kept = b;
+        if (freed) {
+            a->held -= sizeof *freed + freed->size;
+            free(freed);
+        }
     }
-    if (b)
-        b->used = 0;
-    a->newest = b;
+    if (kept) {
+        kept->used = 0;
+        kept->older = NULL;
+    }
+    a->newest = kept;
 }
 
 void arena_destroy(struct arena *a)

@@ -25,12 +25,12 @@ struct session {
     struct session_table *table;
     struct lock lock;
     int64_t user;
-    const char *user_id;          /* interned */
-    struct map rooms;             /* rooms.id -> struct session_room */
-    struct recent recent[RECENT]; /* a ring of the newest changes in rooms of the user */
-    size_t recent_n;              /* ever added */
-    int64_t recent_from;          /* the ring is complete for changes after this position */
-    struct waiter waiters;        /* head of a circular list */
+    const char *user_id;   /* interned */
+    struct map rooms;      /* rooms.id -> struct session_room */
+    struct recent *recent; /* a ring of the newest changes in rooms; NULL before the first */
+    size_t recent_n;       /* ever added */
+    int64_t recent_from;   /* the ring is complete for changes after this position */
+    struct waiter waiters; /* head of a circular list */
     struct sent_members *sent;
     bool loading, missed; /* changes came while the rooms were being read */
     /* Under the table's lock: */
@@ -137,6 +137,7 @@ static void session_destroy(struct session *s)
         next = m->next;
         free(m);
     }
+    free(s->recent);
     lock_finish(&s->lock);
     free(s);
 }
@@ -403,6 +404,8 @@ void session_forget_sent(struct session *s, int64_t device)
 
 static void note_locked(struct session *s, int64_t room, int64_t position)
 {
+    if (!s->recent)
+        s->recent = mem_zalloc(RECENT * sizeof *s->recent);
     struct recent *r = &s->recent[s->recent_n % RECENT];
     if (s->recent_n >= RECENT)
         s->recent_from = r->position;
