@@ -12,7 +12,7 @@ enum kind { IGNORED, RULES, KINDS };
 static const char *const kind_types[KINDS] = {"m.ignored_user_list", "m.push_rules"};
 
 /* A ruleset as a tree takes about so much; the budget is a share of all caches. */
-enum { BYTES_AN_ENTRY = 16 * 1024, SHARE = 8, ENTRIES_MIN = 256 };
+enum { BYTES_A_RULESET = 16 * 1024, SHARE = 8, BYTES_MIN = 4 * 1024 * 1024 };
 
 struct entry {
     int64_t user;
@@ -21,6 +21,7 @@ struct entry {
     struct map ignored;  /* empty: nobody */
     struct user_rules rules;
     struct entry *newer, *older;
+    size_t bytes;
     int refs; /* jobs that use it, and the cache while it is in there */
 };
 
@@ -28,7 +29,7 @@ struct account_cache {
     struct lock lock;
     struct map entries[KINDS]; /* users.id -> struct entry */
     struct entry *newest, *oldest;
-    size_t n, max;
+    size_t bytes, bytes_max;
     uint64_t epoch; /* grows whenever something is dropped because it changed */
 };
 
@@ -59,7 +60,7 @@ static void drop_locked(struct account_cache *c, struct entry *e)
 {
     unlink_locked(c, e);
     map_remove_int(&c->entries[e->kind], e->user);
-    c->n--;
+    c->bytes -= e->bytes;
     unref_locked(e);
 }
 
@@ -109,12 +110,12 @@ static struct entry *put(struct job *job, struct entry *e, uint64_t epoch)
         arena_destroy(e->arena);
         e = there;
     } else if (c->epoch == epoch) {
-        if (c->n >= c->max)
+        while (c->oldest && c->bytes + e->bytes > c->bytes_max)
             drop_locked(c, c->oldest);
         e->refs = 1;
         map_put_int(&c->entries[e->kind], e->user, e);
         link_newest_locked(c, e);
-        c->n++;
+        c->bytes += e->bytes;
     }
     hold_locked(job, c, e);
     return e;
@@ -148,8 +149,8 @@ struct account_cache *account_cache_create(struct store *store)
 {
     struct account_cache *c = mem_zalloc(sizeof *c);
     lock_init(&c->lock, RANK_CACHE);
-    int64_t entries = store->config->cache_size / SHARE / BYTES_AN_ENTRY;
-    c->max = (size_t)(entries > ENTRIES_MIN ? entries : ENTRIES_MIN);
+    int64_t bytes = store->config->cache_size / SHARE;
+    c->bytes_max = (size_t)(bytes > BYTES_MIN ? bytes : BYTES_MIN);
     feed_listen(store->feed, on_changes, c);
     return c;
 }
@@ -227,6 +228,11 @@ static const struct err *fill(struct job *job, struct entry *e, const char *user
     return NULL;
 }
 
+static void destroy_arena(void *arena)
+{
+    arena_destroy(arena);
+}
+
 static const struct err *get(struct job *job, enum kind kind, int64_t user, const char *user_id,
                              const struct entry **ret)
 {
@@ -241,7 +247,11 @@ static const struct err *get(struct job *job, enum kind kind, int64_t user, cons
             arena_destroy(own);
             return bad;
         }
-        e = put(job, e, epoch);
+        e->bytes = arena_bytes(own) + (kind == RULES ? BYTES_A_RULESET : 0);
+        if (kind == RULES && !e->rules.differs) /* seldom asked for: not worth its memory */
+            arena_defer(job->arena, destroy_arena, own);
+        else
+            e = put(job, e, epoch);
     }
     *ret = e;
     return NULL;
