@@ -13,7 +13,7 @@ class Story:
     """The server, who is there, and what the steps tell each other (attributes of the steps' own)."""
 
     def __init__(self):
-        self.server = Server({"log_level": "info"}).start()
+        self.server = Server({"log_level": "debug"}).start()
         self.devices = []
 
     def __getattr__(self, name):

@@ -22,13 +22,17 @@ let sas = null;
 let online = true;
 const oddities = new Set(); // requests that the server did not know or that made it stumble
 let lastSync = "";
+const counted = {}; // by room, the unread counts that the server sent last
 
 // Every request of the client goes through here: a cable to pull, and a place to listen.
 async function cable(url, options) {
     if (!online) throw new TypeError("the network is down");
     const response = await fetch(url, options);
     const path = new URL(url).pathname;
-    if (path.endsWith("/sync") && response.ok) lastSync = await response.clone().text();
+    if (path.endsWith("/sync") && response.ok) {
+        const text = await response.clone().text();
+        if (online) noteSync(text);
+    }
     if (response.status === 404 || response.status === 405 || response.status >= 500) {
         const text = await response.clone().text();
         if (response.status >= 500 || text.includes("M_UNRECOGNIZED"))
@@ -36,6 +40,16 @@ async function cable(url, options) {
     }
     if (!online) throw new TypeError("the network went down");
     return response;
+}
+
+function noteSync(text) {
+    lastSync = text;
+    for (const [id, joined] of Object.entries(JSON.parse(text).rooms?.join ?? {}))
+        if (joined.unread_notifications)
+            counted[id] = {
+                ...joined.unread_notifications,
+                threads: joined.unread_thread_notifications ?? {},
+            };
 }
 
 function connect(session = {}) {
@@ -90,6 +104,14 @@ const event = (roomId, eventId) => {
     return found;
 };
 
+// After a gap the live timeline is a new one, and joined to the older when the gap has been filled.
+function timelines(r) {
+    const found = [];
+    for (let t = r.getLiveTimeline(); t; t = t.getNeighbouringTimeline("b")) found.unshift(t);
+    return found;
+}
+const events = (r) => timelines(r).flatMap((t) => t.getEvents());
+
 function showEvent(r, e) {
     const content = e.getContent();
     const reactions = r.relations.getChildEventsForEvent(e.getId(), "m.annotation", "m.reaction");
@@ -102,6 +124,7 @@ function showEvent(r, e) {
     };
     if (e.isDecryptionFailure()) shown.failure = e.decryptionFailureReason;
     if (e.replacingEventId()) shown.edited = true;
+    if (e.isRelation("m.replace")) shown.isEdit = true;
     if (e.isRedacted()) shown.redacted = true;
     if (e.isState()) shown.stateKey = e.getStateKey();
     for (const [key, events] of reactions?.getSortedAnnotationsByKey() ?? [])
@@ -191,7 +214,7 @@ const commands = {
 
     // How many of the keys of this device are in the backup.
     backedUp: async () => {
-        const { count } = await client.getCrypto().getKeyBackupInfo();
+        const { count } = await client.http.authedRequest("GET", "/room_keys/version");
         return { count, keys: (await client.getCrypto().exportRoomKeys()).length };
     },
 
@@ -242,6 +265,14 @@ const commands = {
 
     send: async (roomId, body, threadId = null) =>
         (await client.sendMessage(roomId, threadId, { msgtype: "m.text", body })).event_id,
+    mention: async (roomId, body, user) =>
+        (
+            await client.sendMessage(roomId, {
+                msgtype: "m.text",
+                body,
+                "m.mentions": { user_ids: [user] },
+            })
+        ).event_id,
     async sendMany(roomId, bodies) {
         for (const body of bodies) await commands.send(roomId, body);
     },
@@ -298,32 +329,32 @@ const commands = {
         for (const { userId } of r.getJoinedMembers()) readers[userId] = r.getEventReadUpTo(userId);
         const threads = {};
         for (const thread of r.getThreads())
-            threads[thread.id] = {
-                replies: thread.events.filter((e) => e.getId() !== thread.id).map((e) => showEvent(r, e)),
-                unread: r.getThreadUnreadNotificationCount(thread.id, "total"),
-            };
+            threads[thread.id] = thread.events
+                .filter((e) => e.getId() !== thread.id)
+                .map((e) => showEvent(r, e));
         return {
             name: r.name,
             membership: r.getMyMembership(),
             members: r.getJoinedMembers().map((m) => m.userId),
             typing: r.currentState.getMembers().filter((m) => m.typing).map((m) => m.userId),
-            timeline: r.getLiveTimeline().getEvents().map((e) => showEvent(r, e)),
+            timeline: events(r).map((e) => showEvent(r, e)),
             readers,
             unread: r.getRoomUnreadNotificationCount("total"),
             highlights: r.getRoomUnreadNotificationCount("highlight"),
             threads,
+            counted: counted[roomId],
         };
     },
 
     // Asks for older events until one of them is there or the room's beginning is reached.
     async scrollBackTo(roomId, eventId) {
-        const timeline = room(roomId).getLiveTimeline();
+        const r = room(roomId);
+        const found = () => events(r).some((e) => e.getId() === eventId);
         let requests = 0;
-        const found = () => timeline.getEvents().some((e) => e.getId() === eventId);
         while (!found()) {
             requests++;
-            const more = await client.paginateEventTimeline(timeline, { backwards: true, limit: 100 });
-            if (!more) break;
+            const [oldest] = timelines(r);
+            if (!(await client.paginateEventTimeline(oldest, { backwards: true, limit: 100 }))) break;
         }
         return { found: found(), requests };
     },

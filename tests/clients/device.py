@@ -22,6 +22,14 @@ PYTHON = "/usr/bin/python3"  # Debian's, which has Debian's matrix-nio
 STEP_SECONDS = 30
 
 
+def show(answer):
+    """A view in lines, of its timeline only the end."""
+    if not isinstance(answer, dict):
+        return str(answer)
+    lines = [f"{key}: {value}"[:2000] for key, value in answer.items() if key != "timeline"]
+    return "\n".join(lines + [str(e) for e in answer.get("timeline", [])[-20:]])
+
+
 class ClientError(Exception):
     pass
 
@@ -50,12 +58,20 @@ class Device:
             self.changed.notify_all()
 
     def call(self, name, *args, seconds=STEP_SECONDS):
+        return self.end(self.begin(name, *args), seconds)
+
+    def begin(self, name, *args):
+        """Tells the client to do something, and goes on: `end` waits for the value."""
         self.last = number = self.last + 1
         try:
             self.process.stdin.write(json.dumps({"id": number, "do": name, "args": args}) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             pass
+        return number, name
+
+    def end(self, begun, seconds=STEP_SECONDS):
+        number, name = begun
         with self.changed:
             self.changed.wait_for(lambda: self.answers.keys() & {number, "end"}, seconds)
             answer = self.answers.pop(number, None)
@@ -75,17 +91,20 @@ class Device:
         self.user, self.device = signed_in["user"], signed_in["device"]
         return self
 
-    def sees(self, room, right, what, seconds=STEP_SECONDS):
-        """Waits until this client's view of the room is right; gives that view."""
+    def waits_until(self, command, right, what, *args, seconds=STEP_SECONDS):
+        """Asks again and again until the answer is right; gives that answer."""
         deadline = time.monotonic() + seconds
         while True:
-            view = self.call("view", room)
-            if view and right(view):
-                return view
+            answer = self.call(command, *args)
+            if answer and right(answer):
+                return answer
             if time.monotonic() > deadline:
-                shown = json.dumps(view, indent=1)[-6000:]
-                raise AssertionError(f"{self.label} never saw {what}; it sees:\n{shown}")
+                raise AssertionError(f"{self.label} never saw {what}; it sees:\n{show(answer)}")
             time.sleep(0.1)
+
+    def sees(self, room, right, what):
+        """Waits until this client's view of the room is right; gives that view."""
+        return self.waits_until("view", right, what, room)
 
     def log_tail(self, lines=40):
         text = pathlib.Path(self.log.name).read_text(errors="replace")

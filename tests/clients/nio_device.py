@@ -59,7 +59,10 @@ class Device:
         checked(await self.client.sync(timeout=0, full_state=True))
         if self.client.should_upload_keys:
             checked(await self.client.keys_upload())
-        self.syncing = asyncio.create_task(self.client.sync_forever(timeout=20000))
+        # nio does not fill gaps: it asks for long timelines instead.
+        wide = {"room": {"timeline": {"limit": 1000}}}
+        self.syncing = asyncio.create_task(
+            self.client.sync_forever(timeout=20000, sync_filter=wide))
         return {"user": self.client.user_id, "device": self.client.device_id}
 
     async def register(self, user, password):
