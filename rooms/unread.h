@@ -42,6 +42,12 @@ struct unread_counts {
 const struct err *unread_get(struct job *job, struct room *room, int64_t user, const char *user_id,
                              bool by_thread, struct unread_counts *ret);
 
+/* Of one event: was the user in the room when it came, and have they read it? From SQL. */
+struct stored_event;
+const struct err *unread_is_read(struct job *job, struct room *room, int64_t user,
+                                 const char *user_id, const struct stored_event *e,
+                                 bool *ret_was_there, bool *ret_is_read);
+
 struct unread_cache;
 struct unread_cache *unread_cache_create(struct store *store);
 void unread_cache_destroy(struct unread_cache *c);

@@ -1,5 +1,6 @@
 #include "matrix/json_scan.h"
 #include "rooms/unread_internal.h"
+#include "storage/events.h"
 #include "storage/receipts.h"
 #include "storage/unread.h"
 
@@ -84,7 +85,7 @@ static const struct err *count_main(struct loading *l, struct standing *s)
     return NULL;
 }
 
-static struct thread_standing *find_thread(struct standing *s, int64_t root)
+static struct thread_standing *find_thread(const struct standing *s, int64_t root)
 {
     for (size_t i = 0; i < s->threads_n; i++)
         if (s->threads[i].root == root)
@@ -146,5 +147,21 @@ const struct err *unread_load(struct job *job, struct room *room, int64_t user, 
     if (l.in_threads_n)
         TRY(count_threads(&l, &s));
     *ret = s;
+    return NULL;
+}
+
+const struct err *unread_is_read(struct job *job, struct room *room, int64_t user,
+                                 const char *user_id, const struct stored_event *e,
+                                 bool *ret_was_there, bool *ret_is_read)
+{
+    struct loading l = {.job = job, .room = room, .user = user};
+    struct standing s;
+    int64_t joined, read_up_to;
+    TRY(joined_at(&l, user_id, &joined));
+    TRY(unread_load(job, room, user, user_id, feed_position(job->store->feed), &s));
+    const struct thread_standing *t = e->thread ? find_thread(&s, e->thread) : NULL;
+    read_up_to = later(s.read_up_to, t ? t->read_up_to : e->thread ? 0 : s.main_read_up_to);
+    *ret_was_there = e->position > joined;
+    *ret_is_read = e->position <= read_up_to;
     return NULL;
 }

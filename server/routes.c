@@ -24,6 +24,8 @@ const struct route *const route_tables[] = {
     typing_routes,
     presence_routes,
     push_rules_routes,
+    pushers_routes,
+    notifications_routes,
     wellknown_routes,
     keys_routes,
     keys_upload_routes,

@@ -42,6 +42,8 @@ extern const struct route receipts_routes[];
 extern const struct route typing_routes[];
 extern const struct route presence_routes[];
 extern const struct route push_rules_routes[];
+extern const struct route pushers_routes[];
+extern const struct route notifications_routes[];
 extern const struct route versions_routes[];
 extern const struct route wellknown_routes[];
 extern const struct route keys_routes[];

@@ -1,0 +1,77 @@
+/* Client-server API, "Listing Notifications". */
+#include "storage/notifications.h"
+#include "base/clock.h"
+#include "rooms/show.h"
+#include "rooms/unread.h"
+#include "server/caller.h"
+#include "server/routes.h"
+
+enum { LIMIT_DEFAULT = 20, LIMIT_MAX = 100 };
+
+static const struct err *write_one(struct request *rq, const struct stored_event *e,
+                                   struct room *room, bool highlight, bool is_read, struct buf *out)
+{
+    const struct caller *c = caller_of(rq);
+    const struct viewer viewer = {
+        .user = c->user, .user_id = c->user_id, .device = c->device, .now_ms = now_ms()};
+    if (out->p[out->n - 1] == '}')
+        buf_add_char(out, ',');
+    buf_add_text(out, highlight ? "{\"actions\":[\"notify\",{\"set_tweak\":\"highlight\"}]"
+                                : "{\"actions\":[\"notify\"]");
+    BUF_LIT(out, ",\"event\":");
+    TRY(show_events(job_of(rq), &viewer, &e, 1, RELATIONS_UNKNOWN, out));
+    buf_printf(out, ",\"read\":%s,\"room_id\":", is_read ? "true" : "false");
+    buf_add_json_string(out, str_of(room->room_id));
+    buf_printf(out, ",\"ts\":%lld}", (long long)e->event->origin_server_ts);
+    return NULL;
+}
+
+/* What was said before the user came, or is hidden from them, did not notify them. */
+static const struct err *add(struct request *rq, const struct notification *n, struct buf *out)
+{
+    struct job *job = job_of(rq);
+    const struct caller *c = caller_of(rq);
+    const struct stored_event *e;
+    struct room *room;
+    bool visible, was_there, is_read;
+    TRY(events_get(job_tx(job), n->position, &e));
+    TRY(room_get_by_id(job, n->room, &room));
+    if (!e || !room)
+        return NULL;
+    TRY(unread_is_read(job, room, c->user, c->user_id, e, &was_there, &is_read));
+    TRY(visibility_may_see(job, room, c->user, c->user_id, e, &visible));
+    return was_there && visible ? write_one(rq, e, room, n->highlight, is_read, out) : NULL;
+}
+
+static const struct err *get_notifications(struct request *rq, struct reply *rp)
+{
+    const char *only = request_query(rq, "only"), *from = request_query(rq, "from");
+    const struct notification *list;
+    size_t n;
+    int64_t limit, floor, before = INT64_MAX;
+    TRY(request_query_int(rq, "limit", LIMIT_DEFAULT, 1, INT64_MAX, &limit));
+    if (limit > LIMIT_MAX)
+        limit = LIMIT_MAX;
+    if (from && (!str_to_int64(str_of(from), &before) || before < 0))
+        return err(ERR_INVALID_PARAM, "Unknown token in from");
+    TRY(notifications_before(job_tx(job_of(rq)), caller_of(rq)->user, before,
+                             only && strcmp(only, "highlight") == 0, limit, &list, &n, &floor));
+    BUF_LIT(&rp->body, "{\"notifications\":[");
+    for (size_t i = 0; i < n; i++)
+        TRY(add(rq, &list[i], &rp->body));
+    buf_add_char(&rp->body, ']');
+    int64_t next = (int64_t)n == limit ? list[n - 1].position : floor ? floor + 1 : 0;
+    if (next)
+        buf_printf(&rp->body, ",\"next_token\":\"%lld\"", (long long)next);
+    buf_add_char(&rp->body, '}');
+    return reply_body(rp, 200);
+}
+
+const struct route notifications_routes[] = {
+    {.method = GET,
+     .path = "/_matrix/client/v3/notifications",
+     .handler = get_notifications,
+     .who = WHO_USER,
+     .spec = "Listing Notifications"},
+    {.path = NULL},
+};
