@@ -22,7 +22,8 @@ struct entry {
     struct user_rules rules;
     struct entry *newer, *older;
     size_t bytes;
-    int refs; /* jobs that use it, and the cache while it is in there */
+    bool is_stored; /* there is account data of this type */
+    int refs;       /* jobs that use it, and the cache while it is in there */
 };
 
 struct account_cache {
@@ -219,7 +220,8 @@ static const struct err *fill(struct job *job, struct entry *e, const char *user
     struct str content;
     json_t *tree = NULL;
     TRY(account_data_get(job_tx(job), e->user, 0, kind_types[e->kind], &content));
-    if (content.p)
+    e->is_stored = content.p != NULL;
+    if (e->is_stored)
         TRY(json_read(e->arena, content, &tree));
     if (e->kind == IGNORED)
         fill_ignored(e, tree);
@@ -248,7 +250,7 @@ static const struct err *get(struct job *job, enum kind kind, int64_t user, cons
             return bad;
         }
         e->bytes = arena_bytes(own) + (kind == RULES ? BYTES_A_RULESET : 0);
-        if (kind == RULES && !e->rules.differs) /* seldom asked for: not worth its memory */
+        if (kind == RULES && !e->is_stored) /* seldom asked for: not worth its memory */
             arena_defer(job->arena, destroy_arena, own);
         else
             e = put(job, e, epoch);

@@ -15,6 +15,7 @@ struct room_cache {
     struct map rooms;             /* rooms.id -> struct room */
     struct room *newest, *oldest; /* the order of use */
     size_t rooms_max;
+    int64_t rules_position; /* of the newest change of anybody's push rules */
     int64_t loads, hits, evictions;
 };
 
@@ -109,7 +110,7 @@ static struct room *insert(struct job *job, struct room_cache *c, struct room *r
     map_put_int(&c->rooms, r->id, r);
     link_newest_locked(c, r);
     c->loads++;
-    if (feed_room_position(c->store->feed, r->id) > before) {
+    if (feed_room_position(c->store->feed, r->id) > before || c->rules_position > before) {
         drop_locked(c, r);
         return NULL;
     }
@@ -226,9 +227,10 @@ static void apply_event(struct room_cache *c, const struct change *change)
 }
 
 /* Somebody's push rules became their own: every room they are in must know. */
-static void apply_push_rules(struct room_cache *c, int64_t user)
+static void apply_push_rules(struct room_cache *c, int64_t user, int64_t position)
 {
     LOCKED(&c->lock);
+    c->rules_position = position;
     for (struct map_slot *s = NULL; (s = map_next(&c->rooms, s));) {
         struct room *r = s->value;
         lock_take(&r->lock);
@@ -253,7 +255,7 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
         if (changes[i].kind == CHANGE_EVENT)
             apply_event(c, &changes[i]);
         else if (changes[i].kind == CHANGE_ACCOUNT_DATA && changes[i].is_push_rules)
-            apply_push_rules(c, changes[i].user);
+            apply_push_rules(c, changes[i].user, changes[i].position);
     }
 }
 
