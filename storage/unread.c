@@ -20,40 +20,77 @@ void push_actions_write(struct write *w, int64_t room, int64_t thread, const str
         P(INT(a->user), INT(room), POSITION(at), INT(thread), INT4(a->notify), INT4(a->highlight)));
 }
 
-SQL(unread_totals_sql,
-    "SELECT x.notify_total, x.highlight_total FROM unnest($2::bigint[]) WITH ORDINALITY "
-    "AS w(position, n) LEFT JOIN LATERAL (SELECT notify_total, highlight_total FROM events "
-    "WHERE room = $1 AND position <= w.position ORDER BY position DESC LIMIT 1) x ON true "
-    "ORDER BY w.n")
+/* ---- how far somebody has read -----------------------------------------------------------------
+ */
 
-const struct err *unread_totals(struct tx *tx, int64_t room, int64_t one, int64_t other,
-                                struct unread_row *ret_one, struct unread_row *ret_other)
+SQL(unread_totals_at_sql, "SELECT position, 0, notify_total, highlight_total FROM events "
+                          "WHERE room = $1 AND position <= $2 ORDER BY position DESC LIMIT 1")
+SQL(unread_receipts_sql,
+    "SELECT thread, max(event) FROM receipts WHERE room = $1 AND \"user\" = $2 "
+    "GROUP BY thread")
+SQL(unread_member_events_sql,
+    "SELECT s.event, e.json FROM room_state s JOIN events e ON e.position = s.event "
+    "WHERE s.room = $1 AND s.type = 1 AND s.state_key = $2 ORDER BY s.valid_from DESC LIMIT 20")
+
+static struct unread_row read_row(const struct rows *r)
 {
-    struct rows rows;
-    const int64_t positions[] = {one, other};
-    struct unread_row found[2] = {0};
-    TRY(db_query(tx, &unread_totals_sql, P(INT(room), INT_ARRAY(positions, 2)), &rows));
-    for (int i = 0; i < 2 && rows_next(&rows); i++)
-        found[i] = (struct unread_row){.notify = row_int(&rows, 0), .highlight = row_int(&rows, 1)};
-    *ret_one = found[0];
-    *ret_other = found[1];
+    return (struct unread_row){row_int(r, 0), row_int(r, 1), row_int(r, 2), row_int(r, 3)};
+}
+
+static void read_receipts(struct arena *a, struct rows *rows, struct unread_marks *ret)
+{
+    struct unread_receipt *list = arena_alloc_array(a, (size_t)rows->n + 1, sizeof *list);
+    for (struct unread_receipt *r = list; rows_next(rows); r++)
+        *r = (struct unread_receipt){row_text(rows, 0), row_int(rows, 1)};
+    ret->receipts = list;
+    ret->receipts_n = (size_t)rows->n;
+}
+
+static void read_member_events(struct arena *a, struct rows *rows, struct unread_marks *ret)
+{
+    struct member_event *list = arena_alloc_array(a, (size_t)rows->n + 1, sizeof *list);
+    for (struct member_event *m = list; rows_next(rows); m++)
+        *m = (struct member_event){row_int(rows, 0), row_bytes(rows, 1)};
+    ret->member_events = list;
+    ret->member_events_n = (size_t)rows->n;
+}
+
+const struct err *unread_read_marks(struct tx *tx, int64_t room, int64_t user, const char *user_id,
+                                    int64_t until, struct unread_marks *ret)
+{
+    const struct db_param at[] = {INT(room), INT(until)}, of_user[] = {INT(room), INT(user)},
+                          named[] = {INT(room), TEXT(user_id)};
+    struct rows newest, receipts, member_events;
+    const struct db_batch_query queries[] = {
+        {&unread_totals_at_sql, at, 2, &newest},
+        {&unread_receipts_sql, of_user, 2, &receipts},
+        {&unread_member_events_sql, named, 2, &member_events},
+    };
+    TRY(db_query_many(tx, queries, 3));
+    *ret = (struct unread_marks){0};
+    if (rows_next(&newest))
+        ret->newest = read_row(&newest);
+    read_receipts(tx->arena, &receipts, ret);
+    read_member_events(tx->arena, &member_events, ret);
     return NULL;
 }
 
-static const struct err *read_rows(struct tx *tx, struct sql *sql, const struct db_param *params,
-                                   size_t params_n, const struct unread_row **ret, size_t *ret_n)
+const struct err *unread_totals_at(struct tx *tx, int64_t room, int64_t position,
+                                   struct unread_row *ret)
 {
     struct rows rows;
-    TRY(db_query(tx, sql, params, params_n, &rows));
-    struct unread_row *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    for (struct unread_row *r = list; rows_next(&rows); r++)
-        *r = (struct unread_row){row_int(&rows, 0), row_int(&rows, 1), row_int(&rows, 2),
-                                 row_int(&rows, 3)};
-    *ret = list;
-    *ret_n = (size_t)rows.n;
+    TRY(db_query(tx, &unread_totals_at_sql, P(INT(room), INT(position)), &rows));
+    *ret = rows_next(&rows) ? read_row(&rows) : (struct unread_row){0};
     return NULL;
 }
 
+/* ---- what is behind that -----------------------------------------------------------------------
+ */
+
+SQL(unread_own_events_sql,
+    "SELECT max(position), thread, 0, 0 FROM (SELECT position, thread, sender, type FROM events "
+    "WHERE room = $1 AND position > $3 AND position <= $4 ORDER BY position DESC LIMIT $5) e "
+    "WHERE sender = $2 AND type <> 1 GROUP BY thread")
 SQL(unread_in_threads_sql,
     "SELECT e.position, e.thread, e.notify_total - COALESCE(p.notify_total, 0), "
     "e.highlight_total - COALESCE(p.highlight_total, 0) FROM events e "
@@ -61,55 +98,40 @@ SQL(unread_in_threads_sql,
     "WHERE room = e.room AND position < e.position ORDER BY position DESC LIMIT 1) p ON true "
     "WHERE e.room = $1 AND e.thread > 0 AND e.position > $2 AND e.position <= $3 "
     "ORDER BY e.position DESC LIMIT $4")
-
-const struct err *unread_in_threads(struct tx *tx, int64_t room, int64_t since, int64_t until,
-                                    const struct unread_row **ret, size_t *ret_n)
-{
-    return read_rows(tx, &unread_in_threads_sql,
-                     P(INT(room), INT(since), INT(until), INT(UNREAD_ROWS_MAX)), ret, ret_n);
-}
-
 SQL(unread_exceptions_sql,
-    "SELECT event, thread, notify, highlight FROM push_actions WHERE \"user\" = $1 AND room = $2 "
+    "SELECT event, thread, notify, highlight FROM push_actions WHERE \"user\" = $2 AND room = $1 "
     "AND event > $3 AND event <= $4 ORDER BY event DESC LIMIT $5")
 
-const struct err *unread_exceptions(struct tx *tx, int64_t room, int64_t user, int64_t since,
-                                    int64_t until, const struct unread_row **ret, size_t *ret_n)
+static const struct unread_row *read_rows(struct arena *a, struct rows *rows, size_t *ret_n)
 {
-    return read_rows(tx, &unread_exceptions_sql,
-                     P(INT(user), INT(room), INT(since), INT(until), INT(UNREAD_ROWS_MAX)), ret,
-                     ret_n);
+    struct unread_row *list = arena_alloc_array(a, (size_t)rows->n + 1, sizeof *list);
+    for (struct unread_row *r = list; rows_next(rows); r++)
+        *r = read_row(rows);
+    *ret_n = (size_t)rows->n;
+    return list;
 }
 
-SQL(unread_own_events_sql,
-    "SELECT max(position), thread, 0, 0 FROM (SELECT position, thread, sender, type FROM events "
-    "WHERE room = $1 AND position > $3 AND position <= $4 ORDER BY position DESC LIMIT $5) e "
-    "WHERE sender = $2 AND type <> 1 GROUP BY thread")
-
-const struct err *unread_own_events(struct tx *tx, int64_t room, int64_t sender, int64_t since,
-                                    int64_t until, const struct unread_row **ret, size_t *ret_n)
+const struct err *unread_read_range(struct tx *tx, int64_t room, int64_t user, int64_t since,
+                                    int64_t until, struct unread_range *ret)
 {
-    return read_rows(tx, &unread_own_events_sql,
-                     P(INT(room), INT(sender), INT(since), INT(until), INT(UNREAD_ROWS_MAX)), ret,
-                     ret_n);
-}
-
-SQL(unread_member_events_sql,
-    "SELECT s.event, e.json FROM room_state s JOIN events e ON e.position = s.event "
-    "WHERE s.room = $1 AND s.type = 1 AND s.state_key = $2 ORDER BY s.valid_from DESC LIMIT 20")
-
-const struct err *unread_member_events(struct tx *tx, int64_t room, const char *user_id,
-                                       const struct member_event **ret, size_t *ret_n)
-{
-    struct rows rows;
-    TRY(db_query(tx, &unread_member_events_sql, P(INT(room), TEXT(user_id)), &rows));
-    struct member_event *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    for (struct member_event *m = list; rows_next(&rows); m++)
-        *m = (struct member_event){row_int(&rows, 0), row_bytes(&rows, 1)};
-    *ret = list;
-    *ret_n = (size_t)rows.n;
+    const struct db_param of_user[] = {INT(room), INT(user), INT(since), INT(until),
+                                       INT(UNREAD_ROWS_MAX)},
+                          of_all[] = {INT(room), INT(since), INT(until), INT(UNREAD_ROWS_MAX)};
+    struct rows own, in_threads, exceptions;
+    const struct db_batch_query queries[] = {
+        {&unread_own_events_sql, of_user, 5, &own},
+        {&unread_in_threads_sql, of_all, 4, &in_threads},
+        {&unread_exceptions_sql, of_user, 5, &exceptions},
+    };
+    TRY(db_query_many(tx, queries, 3));
+    ret->own = read_rows(tx->arena, &own, &ret->own_n);
+    ret->in_threads = read_rows(tx->arena, &in_threads, &ret->in_threads_n);
+    ret->exceptions = read_rows(tx->arena, &exceptions, &ret->exceptions_n);
     return NULL;
 }
+
+/* ---- what else is asked ------------------------------------------------------------------------
+ */
 
 SQL(unread_event_ids_sql, "SELECT e.event_id FROM unnest($1::bigint[]) WITH ORDINALITY "
                           "AS w(position, n) LEFT JOIN events e USING (position) ORDER BY w.n")

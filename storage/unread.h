@@ -14,28 +14,41 @@ struct unread_row {
     int64_t position, thread, notify, highlight;
 };
 
-/* The room's counters at two positions (thread and position are not filled). */
-const struct err *unread_totals(struct tx *tx, int64_t room, int64_t one, int64_t other,
-                                struct unread_row *ret_one, struct unread_row *ret_other);
-/* The newest UNREAD_ROWS_MAX events in threads in (since, until], newest first, and whom this user
- * was singled out by in that range. */
-enum { UNREAD_ROWS_MAX = 5000 };
-const struct err *unread_in_threads(struct tx *tx, int64_t room, int64_t since, int64_t until,
-                                    const struct unread_row **ret, size_t *ret_n);
-const struct err *unread_exceptions(struct tx *tx, int64_t room, int64_t user, int64_t since,
-                                    int64_t until, const struct unread_row **ret, size_t *ret_n);
-/* The newest event of this sender in each thread (0: main) in (since, until], member events apart;
- * looks at the newest UNREAD_ROWS_MAX events only. */
-const struct err *unread_own_events(struct tx *tx, int64_t room, int64_t sender, int64_t since,
-                                    int64_t until, const struct unread_row **ret, size_t *ret_n);
-
-/* The user's member events, newest first, a few of them. */
-struct member_event {
-    int64_t position;
-    struct str json;
+/* What says how far a user has read, in one round trip. */
+struct unread_marks {
+    struct unread_row
+        newest; /* of the room's events up to a position; its counters are the room's */
+    const struct unread_receipt {
+        const char *thread; /* storage/receipts.h */
+        int64_t event;      /* of the receipt that is further ahead, of both types */
+    } * receipts;
+    size_t receipts_n;
+    const struct member_event { /* the user's, newest first, a few of them */
+        int64_t position;
+        struct str json;
+    } * member_events;
+    size_t member_events_n;
 };
-const struct err *unread_member_events(struct tx *tx, int64_t room, const char *user_id,
-                                       const struct member_event **ret, size_t *ret_n);
+const struct err *unread_read_marks(struct tx *tx, int64_t room, int64_t user, const char *user_id,
+                                    int64_t until, struct unread_marks *ret);
+
+/* What there is behind that, in (since, until], in one round trip: of each kind the newest
+ * UNREAD_ROWS_MAX at most. */
+enum { UNREAD_ROWS_MAX = 5000 };
+struct unread_range {
+    const struct unread_row *own;        /* the user's newest event in each thread (0: main), member
+                                            events apart */
+    const struct unread_row *in_threads; /* events in threads, newest first */
+    const struct unread_row *exceptions; /* what singles the user out */
+    size_t own_n, in_threads_n, exceptions_n;
+};
+const struct err *unread_read_range(struct tx *tx, int64_t room, int64_t user, int64_t since,
+                                    int64_t until, struct unread_range *ret);
+
+/* The room's counters at a position (position and thread are not filled). */
+const struct err *unread_totals_at(struct tx *tx, int64_t room, int64_t position,
+                                   struct unread_row *ret);
+
 /* Event ids (as bytes) of events by position; the same order, p NULL for unknown ones. */
 const struct err *unread_event_ids(struct tx *tx, const int64_t *positions, size_t n,
                                    struct str *ret);
