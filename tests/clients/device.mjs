@@ -177,6 +177,14 @@ const commands = {
         );
     },
 
+    logOut: async () => void (await client.logout(true)),
+
+    // The devices of a user, as this client knows them.
+    async devices(user) {
+        const known = await client.getCrypto().getUserDeviceInfo([user]);
+        return [...known.get(user).keys()];
+    },
+
     // A new identity: cross-signing keys, secret storage and key backup. Gives the recovery key.
     async bootstrap() {
         const crypto = client.getCrypto();
@@ -193,6 +201,7 @@ const commands = {
     async recover(recoveryKey) {
         const crypto = client.getCrypto();
         storageKey = decodeRecoveryKey(recoveryKey);
+        await crypto.userHasCrossSigningKeys(client.getUserId(), true); // learns the public ones
         await crypto.bootstrapCrossSigning({});
         await crypto.loadSessionBackupPrivateKeyFromSecretStorage();
         await crypto.checkKeyBackupAndEnable();
@@ -223,6 +232,7 @@ const commands = {
         verification = await client.getCrypto().requestVerificationDM(user, roomId);
     },
     async requestOwnVerification() {
+        await client.getCrypto().userHasCrossSigningKeys(client.getUserId(), true);
         verification = await client.getCrypto().requestOwnUserVerification();
     },
     async acceptVerification(user) {

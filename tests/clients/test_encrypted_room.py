@@ -66,8 +66,8 @@ def test_they_verify_each_other_by_emoji(story):
     assert not story.alice.verified(story.bob.user)
     story.alice.request_verification(story.bob.user, story.room)
     verify_by_emoji(story.alice, story.bob)
-    assert story.alice.verified(story.bob.user)
-    assert story.bob.verified(story.alice.user)
+    for device, other in (story.alice, story.bob), (story.bob, story.alice):
+        device.waits_until("verified", lambda v: v, "the other as verified", other.user)
 
 
 def test_the_others_see_an_edit(story):
@@ -255,6 +255,26 @@ def test_matrix_nio_read_all_500(story):
     sent = [f"message {n} of 500" for n in range(1, 501)]
     view = story.carol.sees(story.room, lambda v: sent[-1] in bodies(v), "the last one")
     assert [b for b in bodies(view) if b and b.endswith("of 500")] == sent
+
+
+def test_messages_flow_again_when_the_server_was_restarted(story):
+    story.server.settings["listen"] = story.server.url.removeprefix("http://")
+    story.server.restart()
+    for sender in story.alice, story.bob, story.carol:
+        body = f"{sender.label} after the restart"
+        sender.send(story.room, body)
+        for device in story.alice, story.bob, story.tablet, story.third, story.carol:
+            device.sees(story.room, lambda v: body in bodies(v), body)
+
+
+def test_the_others_learn_that_a_device_signed_out(story):
+    gone = story.tablet.device
+    story.tablet.log_out()
+    story.bob.waits_until("devices", lambda d: gone not in d, "the device gone", story.alice.user)
+    story.bob.send(story.room, "the tablet is gone")
+    story.alice.sees(story.room, lambda v: "the tablet is gone" in bodies(v), "the message")
+    story.devices.remove(story.tablet)
+    story.tablet.close()
 
 
 # Unstable endpoints that a client tries, and gets on without.
