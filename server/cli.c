@@ -202,7 +202,10 @@ const struct config *cli_config(struct cli *cli)
 
 int cli_fail(const struct err *e)
 {
-    fprintf(stderr, "concorde: %s%s%s\n", e->text, e->cause[0] ? ": " : "", e->cause);
+    /* To an operator the cause is the message; "internal server error" says nothing. */
+    bool only_cause = e->code == ERR_INTERNAL && e->cause[0];
+    fprintf(stderr, "concorde: %s%s%s\n", only_cause ? "" : e->text,
+            e->cause[0] && !only_cause ? ": " : "", e->cause);
     return EXIT_FAILURE;
 }
 
