@@ -8,9 +8,9 @@ cd "$(dirname "$0")/.."
 
 run="make pkg-config libc6-dev libmicrohttpd-dev libjansson-dev libolm-dev libpq-dev libssl-dev
      libsodium-dev libyaml-dev libcurl4-openssl-dev libc-ares-dev libvips-dev libxml2-dev
-     libcrypt-dev postgresql"
+     libcrypt-dev postgresql ca-certificates"
 test="clang clang-format libclang-rt-14-dev ccache libcmocka-dev python3-pytest python3-httpx
-      python3-yaml python3-cryptography python3-venv python3-matrix-nio"
+      python3-yaml python3-cryptography python3-venv python3-matrix-nio openssl"
 
 packages=""
 for group in "$@"; do packages="$packages ${!group}"; done
@@ -47,9 +47,16 @@ if [ -n "$missing" ]; then
         as_root=sudo
     fi
     echo "deps: installing$missing"
+    # The programs of PostgreSQL are wanted, not a database that runs beside ours.
+    settings=/etc/postgresql-common/createcluster.conf
+    case "$missing " in *" postgresql "*)
+        [ -e $settings ] || {
+            $as_root mkdir -p ${settings%/*}
+            echo "create_main_cluster = false" | $as_root tee $settings >/dev/null; } ;;
+    esac
     $as_root apt-get update -qq
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        $missing >/dev/null
+        -o Dpkg::Options::=--force-confold $missing >/dev/null
 fi
 mkdir -p build
 for p in $unpacked; do
