@@ -4,8 +4,9 @@
 #include "matrix/json_scan.h"
 #include "storage/account_data.h"
 #include "storage/events.h"
+#include "storage/relations.h"
 
-enum { NEWEST_LOOKED_AT = 8, FEED_READ_MAX = 10000 };
+enum { NEWEST_LOOKED_AT = 8, FEED_READ_MAX = 10000, HOPS_MAX = 3 };
 
 /* ---- setting -----------------------------------------------------------------------------------
  */
@@ -45,6 +46,21 @@ static const struct err *find_event(struct job *job, const struct room *room, co
     return NULL;
 }
 
+/* Reactions to an event of a thread, and the like, are in it as well ("Threaded read receipts"). */
+static const struct err *is_in_thread(struct job *job, const struct read_event *e, int64_t root,
+                                      bool *ret)
+{
+    struct read_event at = *e;
+    *ret = e->position == root;
+    for (int hops = 0; !*ret && at.position; hops++) {
+        *ret = at.thread == root;
+        if (at.thread || hops == HOPS_MAX)
+            return NULL;
+        TRY(relations_parent(job_tx(job), at.position, &at.position, &at.thread));
+    }
+    return NULL;
+}
+
 /* What `thread` is in the log; M_INVALID_PARAM when the event is not in it. A thread's root counts
  * as the thread's own first event, too: that is how a thread without replies is read. */
 static const struct err *check_thread(struct job *job, const struct room *room, const char *thread,
@@ -61,7 +77,10 @@ static const struct err *check_thread(struct job *job, const struct room *room, 
     const struct err *bad = find_event(job, room, thread, &root);
     if (bad && bad->code != ERR_NOT_FOUND)
         return bad;
-    if (bad || (e->thread != root.position && e->position != root.position))
+    bool is_in = false;
+    if (!bad)
+        TRY(is_in_thread(job, e, root.position, &is_in));
+    if (!is_in)
         return err(ERR_INVALID_PARAM, "The event is not related to the thread");
     *ret = root.position;
     return NULL;

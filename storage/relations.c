@@ -230,3 +230,13 @@ const struct err *relations_of_latest(struct tx *tx, const struct children_query
                   &events));
     return event_rows_read(tx, &events, &ret->events, &ret->events_n);
 }
+
+SQL(relations_parent_sql, "SELECT e.position, e.thread FROM relations r "
+                          "JOIN events e ON e.event_id = r.parent WHERE r.child = $1 LIMIT 1")
+
+const struct err *relations_parent(struct tx *tx, int64_t child, int64_t *ret_position,
+                                   int64_t *ret_thread)
+{
+    return db_one(tx, &relations_parent_sql, P(INT(child)), NULL,
+                  R(INT_OUT(ret_position), INT_OUT(ret_thread)));
+}

@@ -93,4 +93,9 @@ const struct err *relations_of_parents(struct tx *tx, const struct children_quer
 const struct err *relations_of_latest(struct tx *tx, const struct children_query *q,
                                       struct children *ret);
 
+/* What an event relates to: its position and thread; position 0 when it relates to nothing that is
+ * known here. */
+const struct err *relations_parent(struct tx *tx, int64_t child, int64_t *ret_position,
+                                   int64_t *ret_thread);
+
 #endif

@@ -105,6 +105,20 @@ def test_events_of_other_threads(alice, bob, room):
               {"thread_id": "main"})
 
 
+def test_a_reaction_is_in_the_thread_of_what_it_is_to(alice, bob, room):
+    root = alice.send(room, "root")
+    in_thread = alice.send(room, reply(root))
+
+    def react(event):
+        return alice.send(room, {"m.relates_to": {"rel_type": "m.annotation", "event_id": event,
+                                                  "key": "x"}}, type="m.reaction")
+
+    bob.read(room, react(in_thread), thread_id=root)
+    # What relates to the root but by threading is in the main timeline.
+    bob.fails(400, "M_INVALID_PARAM", "POST",
+              f"/rooms/{q(room)}/receipt/m.read/{q(react(root))}", {"thread_id": root})
+
+
 def test_refusals(alice, bob, room, register):
     event = alice.send(room, "hello")
     elsewhere = alice.create_room()
