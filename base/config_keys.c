@@ -130,7 +130,7 @@ const struct config_key config_keys[] = {
     RATE("rc_invites", rc_invites, "0.3", "10", "a user may invite others"),
     RATE("rc_room_creation", rc_rooms, "0.1", "10", "a user may make rooms"),
     RATE("rc_keys", rc_keys, "20", "200", "a user may ask for or upload encryption keys"),
-    RATE("rc_media", rc_media, "10", "100", "a user may upload or fetch media"),
+    RATE("rc_media", rc_media, "10", "100", "a user may upload media"),
 
     KEY("log_level", CHOICE, log_level, "info", "The least important records to write.",
         .choices = log_level_names),

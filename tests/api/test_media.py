@@ -4,6 +4,7 @@ import concurrent.futures
 import hashlib
 import os
 import pathlib
+import subprocess
 import threading
 import time
 
@@ -242,6 +243,53 @@ def test_nothing_is_left_of_an_upload_that_broke_off(fresh_server):
     with pytest.raises(RuntimeError):
         ann.request("POST", UPLOAD, content=body())
     assert files(server) == set()
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """disk(options) mounts a file system of its own; what makes it larger or full."""
+    made = []
+
+    def mount(options, path=None):
+        where = path or tmp_path / f"disk-{len(made)}"
+        where.mkdir(exist_ok=True)
+        more = ["remount," + options] if path else [options]
+        r = subprocess.run(["mount", "-t", "tmpfs", "-o", *more, "tmpfs", str(where)],
+                           capture_output=True, text=True)
+        if r.returncode:
+            pytest.skip(f"may not mount: {r.stderr}")
+        if not path:
+            made.append(where)
+        return where
+
+    yield mount
+    for where in made:
+        subprocess.run(["umount", "-l", str(where)], check=True)
+
+
+def test_a_full_disk(fresh_server, disk):
+    store = disk("size=2m,mode=700")
+    server = fresh_server(media_store_path=str(store))
+    ann = Client(server).register("ann")
+    free = os.statvfs(store).f_bfree
+    for _ in range(3):
+        ann.fails(500, "M_UNKNOWN", "POST", UPLOAD, content=b"x" * 3_000_000)
+    assert [p for p in store.rglob("*") if p.is_file()] == []
+    assert os.statvfs(store).f_bfree == free
+    name = mxc(ann, b"x" * 1_000_000)
+    assert len(fetch(ann, f"{MEDIA}/download/{name}").content) == 1_000_000
+
+
+def test_no_room_for_the_name(fresh_server, disk):
+    """The content fits, its folders do not."""
+    store = disk("nr_inodes=3,mode=700")
+    server = fresh_server(media_store_path=str(store), media_quota_per_user="5")
+    ann = Client(server).register("ann")
+    ann.fails(500, "M_UNKNOWN", "POST", UPLOAD, content=b"abc")
+    assert [p for p in store.rglob("*") if p.is_file()] == []
+    disk("nr_inodes=100", store)
+    name = mxc(ann, b"abc")  # what failed was not counted
+    assert fetch(ann, f"{MEDIA}/download/{name}").content == b"abc"
 
 
 # ---- the old endpoints ----
