@@ -1,4 +1,4 @@
-"""One server and the story's clients for the whole session. A step that fails shows the last sync of
+"""One server and the clients of a story for each file of steps. A step that fails shows the last sync of
 each client, its log's tail, and the server's."""
 
 import signal
@@ -8,12 +8,18 @@ import pytest
 from device import STEP_SECONDS, js_device, nio_device
 from server import Server
 
+# Unstable endpoints that a client tries, and gets on without.
+EXPECTED_UNKNOWN = {
+    "GET /_matrix/client/unstable/org.matrix.msc4143/rtc/transports 404",
+}
+unknown = set()  # all of them, for the summary
+
 
 class Story:
     """The server, who is there, and what the steps tell each other (attributes of the steps' own)."""
 
     def __init__(self):
-        self.server = Server({"log_level": "debug"}).start()
+        self.server = Server().start()
         self.devices = []
 
     def __getattr__(self, name):
@@ -27,6 +33,12 @@ class Story:
         self.devices.append(nio_device(label, self.server.url))
         return self.devices[-1]
 
+    def unexpected_requests(self):
+        """What the clients asked that the server did not know (M_UNRECOGNIZED) or failed at (5xx)."""
+        found = {request for d in self.devices for request in d.requests()}
+        unknown.update(found)
+        return found - EXPECTED_UNKNOWN
+
     def close(self):
         for d in self.devices:
             d.close()
@@ -36,7 +48,7 @@ class Story:
 running = []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def story():
     s = Story()
     running.append(s)
@@ -62,6 +74,13 @@ def patience(request):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "seconds(n): this step may take so long")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if unknown:
+        terminalreporter.write_line("requests that the server did not know, or failed at:")
+        for request in sorted(unknown):
+            terminalreporter.write_line("  " + request)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -20,6 +20,7 @@ let storageKey = null; // of the secret storage
 let verification = null; // the request in progress
 let sas = null;
 let online = true;
+let ended = false; // the server ended the session
 const oddities = new Set(); // requests that the server did not know or that made it stumble
 let lastSync = "";
 const counted = {}; // by room, the unread counts that the server sent last
@@ -73,6 +74,7 @@ async function start(signedIn) {
     });
     await client.initRustCrypto({ useIndexedDB: false });
     client.on(CryptoEvent.VerificationRequestReceived, (request) => (verification = request));
+    client.on(sdk.HttpApiEvent.SessionLoggedOut, () => (ended = true));
     const prepared = new Promise((resolve, reject) =>
         client.on(sdk.ClientEvent.Sync, (state, old, data) => {
             if (state === "PREPARED") resolve();
@@ -322,13 +324,8 @@ const commands = {
     },
     async readFile(roomId, eventId) {
         const { file } = event(roomId, eventId).getContent();
-        const url = client.mxcUrlToHttp(file.url, undefined, undefined, undefined, false, true, true);
-        const response = await cable(url, {
-            headers: { Authorization: `Bearer ${client.getAccessToken()}` },
-        });
-        if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
-        const plain = await attachments.decryptAttachment(await response.arrayBuffer(), file);
-        return new TextDecoder().decode(plain);
+        const cipher = Uint8Array.from(Buffer.from(await commands.download(file.url), "base64"));
+        return new TextDecoder().decode(await attachments.decryptAttachment(cipher.buffer, file));
     },
 
     // What this user sees of a room now; null before the client knows it.
@@ -347,6 +344,11 @@ const commands = {
             membership: r.getMyMembership(),
             members: r.getJoinedMembers().map((m) => m.userId),
             typing: r.currentState.getMembers().filter((m) => m.typing).map((m) => m.userId),
+            names: Object.fromEntries(r.getJoinedMembers().map((m) => [m.userId, m.rawDisplayName])),
+            topic: r.currentState.getStateEvents("m.room.topic", "")?.getContent().topic,
+            successor: r.currentState.getStateEvents("m.room.tombstone", "")?.getContent()
+                .replacement_room,
+            tags: Object.keys(r.tags),
             timeline: events(r).map((e) => showEvent(r, e)),
             readers,
             unread: r.getRoomUnreadNotificationCount("total"),
@@ -374,6 +376,49 @@ const commands = {
         online = true;
         client.retryImmediately();
         await wait(() => client.getSyncState() === "SYNCING", "the client to sync again", 30);
+    },
+
+    // Any method of the client whose arguments and value are plain data.
+    sdk: (method, ...values) => client[method](...values),
+    // One that is asked for the password: its last argument is the proof.
+    async proven(method, ...values) {
+        try {
+            return await client[method](...values);
+        } catch (error) {
+            if (error.httpStatus !== 401) throw error;
+            return authenticate((proof) =>
+                client[method](...values, { ...proof, session: error.data.session }),
+            );
+        }
+    },
+
+    presence(user) {
+        const { presence, presenceStatusMsg: message } = client.getUser(user) ?? {};
+        return { presence, message };
+    },
+    sessionEnded: () => ended,
+    accountData: (type) => client.getAccountData(type)?.getContent(),
+
+    // The events around one, as a permalink shows them.
+    async around(roomId, eventId) {
+        const r = room(roomId);
+        const timeline = await client.getEventTimeline(r.getUnfilteredTimelineSet(), eventId);
+        for (const backwards of [true, false])
+            await client.paginateEventTimeline(timeline, { backwards, limit: 5 });
+        return timeline.getEvents().map((e) => showEvent(r, e));
+    },
+
+    // Bytes travel as base64.
+    upload: async (bytes, type, name) =>
+        (await client.uploadContent(new Blob([Buffer.from(bytes, "base64")]), { type, name }))
+            .content_uri,
+    async download(mxc, width, height, method) {
+        const url = client.mxcUrlToHttp(mxc, width, height, method, false, true, true);
+        const response = await cable(url, {
+            headers: { Authorization: `Bearer ${client.getAccessToken()}` },
+        });
+        if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+        return Buffer.from(await response.arrayBuffer()).toString("base64");
     },
 
     requests: () => [...oddities],

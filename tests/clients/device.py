@@ -30,6 +30,16 @@ def show(answer):
     return "\n".join(lines + [str(e) for e in answer.get("timeline", [])[-20:]])
 
 
+def bodies(view):
+    """The messages that a client shows, in its order. Edits are not messages of their own."""
+    return [e.get("body") for e in view["timeline"]
+            if e["type"] == "m.room.message" and "isEdit" not in e]
+
+
+def one(view, event_id):
+    return next((e for e in view["timeline"] if e["id"] == event_id), None)
+
+
 class ClientError(Exception):
     pass
 

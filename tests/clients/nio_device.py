@@ -79,6 +79,9 @@ class Device:
             room, "m.room.message", content, ignore_unverified_devices=True)
         return checked(sent).event_id
 
+    async def leave(self, room):
+        checked(await self.client.room_leave(room))
+
     async def typing(self, room, on):
         checked(await self.client.room_typing(room, on))
 

@@ -3,15 +3,7 @@ builds on those before it."""
 
 import pytest
 
-
-def bodies(view):
-    """The messages that a client shows, in its order. Edits are not messages of their own."""
-    return [e.get("body") for e in view["timeline"]
-            if e["type"] == "m.room.message" and "isEdit" not in e]
-
-
-def one(view, event_id):
-    return next((e for e in view["timeline"] if e["id"] == event_id), None)
+from device import bodies, one
 
 
 def test_alice_and_bob_register(story):
@@ -277,13 +269,5 @@ def test_the_others_learn_that_a_device_signed_out(story):
     story.tablet.close()
 
 
-# Unstable endpoints that a client tries, and gets on without.
-EXPECTED_UNKNOWN = {
-    "GET /_matrix/client/unstable/org.matrix.msc4143/rtc/transports 404",
-}
-
-
 def test_the_server_knew_all_that_the_clients_asked(story):
-    asked = {r for d in story.devices for r in d.requests()}
-    print("unknown to the server or failed:", *sorted(asked), sep="\n  ")
-    assert asked <= EXPECTED_UNKNOWN
+    assert story.unexpected_requests() == set()
