@@ -8,6 +8,7 @@
 
 #include <sodium.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 enum {
     BATCH_WRITES_MAX = 512,
@@ -31,6 +32,7 @@ struct committer {
     struct pipeline pipeline;
     struct batch batch;
     int64_t node, batch_number;
+    char name[40]; /* of the connection, which tells it from other nodes' */
 
     _Atomic int64_t batches, writes, failures;
 };
@@ -182,12 +184,28 @@ static void rollback(struct committer *c)
         disconnect(c);
 }
 
-/* After the connection broke in the middle of a batch: did it commit? Also notices that the head
- * has moved without us, and then lets everybody forget what they know. */
+/* CTE: so that nothing but our own old connection is ever considered. */
+SQL(end_old_connection_sql, "WITH old AS MATERIALIZED (SELECT pid FROM pg_stat_activity "
+                            "WHERE application_name = $1 AND pid <> pg_backend_pid()) "
+                            "SELECT count(*) FROM old WHERE NOT pg_terminate_backend(pid, 5000)")
+
+/* The server may not have noticed yet that the old connection is gone, and may still commit what it
+ * was sent: only when its process has ended, the head says what happened. */
+static const struct err *connect_anew(struct committer *c)
+{
+    TRY(pipeline_open(c->uri, c->name, &c->pipeline));
+    int64_t remaining;
+    TRY(pipeline_send(&c->pipeline, &end_old_connection_sql, P(TEXT(c->name))));
+    TRY(pipeline_run(&c->pipeline, 0, &remaining, 1));
+    return remaining ? err_unavailable(RETRY_AFTER_MS, "the old connection does not end") : NULL;
+}
+
+/* After the connection broke in the middle of a batch: did it commit? On error the caller
+ * disconnects. */
 static const struct err *look_at_head(struct committer *c, bool *ret_committed, int64_t *ret_head)
 {
     if (!c->pipeline.connection)
-        TRY(pipeline_open(c->uri, &c->pipeline));
+        TRY(connect_anew(c));
     int64_t values[3];
     TRY(pipeline_send(&c->pipeline, &last_batch_sql, NO_PARAMS));
     TRY(pipeline_run(&c->pipeline, 0, values, 3));
@@ -247,14 +265,11 @@ static bool connection_was_lost(struct committer *c, const struct err *e)
     return e->code == ERR_UNAVAILABLE || !pipeline_is_open(&c->pipeline);
 }
 
+static void commit_each(struct committer *c, struct write *writes);
+
 /* Commits these writes together; if one of them is bad, each on its own. */
 static void commit(struct committer *c, struct write *writes)
 {
-    if (!ensure_connection(c)) {
-        finish_all(writes, unavailable());
-        nanosleep(&(struct timespec){.tv_nsec = RECONNECT_MS * 1000000L}, NULL);
-        return;
-    }
     int64_t head;
     const struct err *e = run_batch(c, writes, &head);
     if (!e) {
@@ -274,7 +289,16 @@ static void commit(struct committer *c, struct write *writes)
         finish_write(writes, &own);
         return;
     }
+    commit_each(c, writes);
+}
+
+static void commit_each(struct committer *c, struct write *writes)
+{
     for (struct write *w = writes, *next; w; w = next) {
+        if (!ensure_connection(c)) {
+            finish_all(w, unavailable());
+            return;
+        }
         next = w->next;
         w->next = NULL;
         commit(c, w);
@@ -313,12 +337,19 @@ static void pass_on(struct committer *c)
         sem_post(&next->done);
 }
 
+/* What the new leader has queued itself may have been committed just before it took the lead: then
+ * there can be nothing to do. */
 static void lead(struct committer *c)
 {
     struct write *writes = take_waiting(c);
     for (struct write *w = writes; w; w = w->next)
         c->writes++;
-    commit(c, writes);
+    if (writes && ensure_connection(c)) {
+        commit(c, writes);
+    } else if (writes) {
+        finish_all(writes, unavailable());
+        nanosleep(&(struct timespec){.tv_nsec = RECONNECT_MS * 1000000L}, NULL);
+    }
     pass_on(c);
 }
 
@@ -370,6 +401,7 @@ const struct err *committer_start(const char *uri, struct feed *feed, struct com
     c->uri = mem_strdup(uri);
     batch_init(&c->batch);
     randombytes_buf(&c->node, sizeof c->node);
+    snprintf(c->name, sizeof c->name, "concorde-committer-%016llx", (unsigned long long)c->node);
     bool committed;
     int64_t head;
     const struct err *e = look_at_head(c, &committed, &head);

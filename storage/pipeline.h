@@ -15,7 +15,8 @@ struct pipeline {
     struct db_encoded encoded;
 };
 
-const struct err *pipeline_open(const char *uri, struct pipeline *ret);
+/* name: how the server lists the connection (application_name); letters, digits and '-'. */
+const struct err *pipeline_open(const char *uri, const char *name, struct pipeline *ret);
 void pipeline_close(struct pipeline *p); /* also of one that was never opened (zeroed) */
 bool pipeline_is_open(const struct pipeline *p);
 

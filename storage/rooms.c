@@ -85,18 +85,22 @@ SQL(rooms_head_sql,
     "SELECT CASE WHEN n = cardinality($1::int8[]) THEN true "
     "ELSE expect_rows(n, cardinality($1::int8[])) END FROM (SELECT count(*) AS n FROM changed) c")
 
-enum { HEAD_ID, HEAD_BUILT_ON, HEAD_VALUES };
+enum { HEAD_ID, HEAD_BUILT_ON, HEAD_VERSION, HEAD_COLUMNS = 7 };
 
-/* Two writes to one room in one batch: the later head counts, the earlier base is checked. */
+/* Two writes to one room in one batch: the later head counts, the earlier base is checked. One that
+ * was not built on the other fails the batch, so that each is tried on its own. */
 static void merge_heads(struct db_param *older, const struct db_param *newer)
 {
-    memcpy(older + HEAD_VALUES, newer + HEAD_VALUES, 5 * sizeof *older);
+    if (newer[HEAD_BUILT_ON].i != older[HEAD_VERSION].i)
+        older[HEAD_BUILT_ON].i = -1;
+    memcpy(older + HEAD_VERSION, newer + HEAD_VERSION,
+           (HEAD_COLUMNS - HEAD_VERSION) * sizeof *older);
 }
 
 static const struct batch_table rooms_head_rows = {
     .sql = &rooms_head_sql,
     .columns = {DB_INT8, DB_INT8, DB_INT8, DB_INT8, DB_TEXT, DB_INT8, DB_INT8},
-    .columns_n = 7,
+    .columns_n = HEAD_COLUMNS,
     .order = BATCH_ROOMS,
     .key_columns = 1,
     .merge = merge_heads,
