@@ -42,8 +42,8 @@ struct room {
     int64_t notify_total, highlight_total;
     const char **extremities; /* event ids; malloc'd */
     size_t extremities_n;
-    bool busy;  /* a state change is being committed: writers wait for it */
-    bool stale; /* dropped from the cache: writers must get the room anew */
+    bool busy;          /* a state change is being committed: writers wait for it */
+    _Atomic bool stale; /* dropped from the cache: writers must get the room anew */
 
     /* Committed current state. */
     struct map state;   /* "type NUL state_key" -> struct room_state_slot; members lazily */

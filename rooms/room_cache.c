@@ -110,7 +110,8 @@ static struct room *insert(struct job *job, struct room_cache *c, struct room *r
     map_put_int(&c->rooms, r->id, r);
     link_newest_locked(c, r);
     c->loads++;
-    if (feed_room_position(c->store->feed, r->id) > before || c->rules_position > before) {
+    if (feed_room_position(c->store->feed, r->id) > before || c->rules_position > before ||
+        !feed_covers(c->store->feed, before)) {
         drop_locked(c, r);
         return NULL;
     }

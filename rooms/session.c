@@ -13,6 +13,7 @@ enum { RECENT = 128, SENT_SLOTS = 1024, SWEEP_EVERY = 256 };
  */
 struct sent_members {
     int64_t device;
+    int64_t since; /* of the newest reply that had any */
     struct sent_members *next;
     uint64_t slots[SENT_SLOTS];
 };
@@ -32,7 +33,8 @@ struct session {
     int64_t recent_from;   /* the ring is complete for changes after this position */
     struct waiter waiters; /* head of a circular list */
     struct sent_members *sent;
-    bool loading, missed; /* changes came while the rooms were being read */
+    bool loading;   /* rooms must be read from the database */
+    uint64_t moves; /* counts what makes a reading of the rooms out of date */
     /* Under the table's lock: */
     int refs;
     int64_t used_mono_ms;
@@ -205,16 +207,17 @@ static void clear_rooms_locked(struct session_table *t, struct session *s)
     map_finish(&s->rooms);
 }
 
-/* Puts what was read into place; false when a change came meanwhile and it must be read again. */
+/* Puts what was read into place, unless somebody else has; false when a change came meanwhile and
+ * it must be read again. moves: before the reading. */
 static bool install(struct session_table *t, struct session *s, const struct member_row *rows,
-                    size_t n)
+                    size_t n, uint64_t moves)
 {
     LOCKED(&t->lock);
     LOCKED(&s->lock);
-    if (s->missed) {
-        s->missed = false;
+    if (!s->loading)
+        return true;
+    if (s->moves != moves)
         return false;
-    }
     clear_rooms_locked(t, s);
     for (size_t i = 0; i < n; i++) {
         put_room_locked(s, rows[i].room, rows[i].membership, rows[i].event);
@@ -227,15 +230,23 @@ static bool install(struct session_table *t, struct session *s, const struct mem
     return true;
 }
 
+static bool must_load(struct session *s, uint64_t *ret_moves)
+{
+    LOCKED(&s->lock);
+    *ret_moves = s->moves;
+    return s->loading;
+}
+
 static const struct err *load(struct job *job, struct session *s)
 {
-    for (;;) {
+    for (uint64_t moves; must_load(s, &moves);) {
         const struct member_row *rows;
         size_t n;
         TRY(members_of_user(job_tx(job), s->user, &rows, &n));
-        if (install(job->store->sessions, s, rows, n))
-            return NULL;
+        if (install(job->store->sessions, s, rows, n, moves))
+            break;
     }
+    return NULL;
 }
 
 const struct err *session_open(struct job *job, int64_t user, const char *user_id,
@@ -255,15 +266,11 @@ const struct err *session_open(struct job *job, int64_t user, const char *user_i
     s->used_mono_ms = mono_ms();
     if (is_new && ++t->opened % SWEEP_EVERY == 0)
         sweep_locked(t);
-    lock_take(&s->lock);
-    bool loading = s->loading;
-    lock_release(&s->lock);
     lock_release(&t->lock);
     struct held *h = arena_alloc(job->arena, sizeof *h);
     *h = (struct held){t, s};
     arena_defer(job->arena, release, h);
-    if (loading)
-        TRY(load(job, s));
+    TRY(load(job, s));
     *ret = s;
     return NULL;
 }
@@ -358,11 +365,19 @@ bool session_rooms_changed_since(struct job *job, struct session *s, int64_t sin
     return true;
 }
 
-bool session_is_joined(struct session *s, int64_t room)
+bool session_get_room(struct session *s, int64_t room, struct session_room *ret)
 {
     LOCKED(&s->lock);
     const struct session_room *r = map_get_int(&s->rooms, room);
-    return r && r->membership == MEMBERSHIP_JOIN;
+    if (r)
+        *ret = *r;
+    return r;
+}
+
+bool session_is_joined(struct session *s, int64_t room)
+{
+    struct session_room r;
+    return session_get_room(s, room, &r) && r.membership == MEMBERSHIP_JOIN;
 }
 
 static struct sent_members *sent_of_locked(struct session *s, int64_t device)
@@ -379,23 +394,25 @@ static struct sent_members *sent_of_locked(struct session *s, int64_t device)
     return m;
 }
 
-bool session_member_is_new(struct session *s, int64_t device, int64_t room, int64_t member,
-                           int64_t position)
+bool session_member_is_new(struct session *s, int64_t device, int64_t since, int64_t room,
+                           int64_t member, int64_t position)
 {
     int64_t key[] = {room, member, position};
     uint64_t hash = hash_bytes(key, sizeof key) | 1;
     LOCKED(&s->lock);
-    uint64_t *slot = &sent_of_locked(s, device)->slots[hash / 2 % SENT_SLOTS];
+    struct sent_members *sent = sent_of_locked(s, device);
+    uint64_t *slot = &sent->slots[hash / 2 % SENT_SLOTS];
     bool is_new = *slot != hash;
     *slot = hash;
+    sent->since = since;
     return is_new;
 }
 
-void session_forget_sent(struct session *s, int64_t device)
+void session_begin_reply(struct session *s, int64_t device, int64_t since)
 {
     LOCKED(&s->lock);
     for (struct sent_members *m = s->sent; m; m = m->next)
-        if (m->device == device)
+        if (m->device == device && since <= m->since)
             memset(m->slots, 0, sizeof m->slots);
 }
 
@@ -446,7 +463,7 @@ static void apply_membership_locked(struct session_table *t, const struct change
         return;
     enum membership m = membership_parse(json_text(event_content(c->event), "membership"));
     lock_take(&s->lock);
-    s->missed |= s->loading;
+    s->moves++;
     const struct session_room *before = map_get_int(&s->rooms, c->room);
     bool was_joined = before && before->membership == MEMBERSHIP_JOIN;
     put_room_locked(s, c->room, m, c->position);
@@ -505,7 +522,7 @@ static void wake_all_locked(struct session_table *t)
         struct session *s = slot->value;
         LOCKED(&s->lock);
         s->loading = true; /* changes were missed: the next opening reads the rooms anew */
-        s->missed = false;
+        s->moves++;
         add_news_locked(t, s);
     }
 }

@@ -38,13 +38,16 @@ void session_rooms(struct job *job, struct session *s, const struct session_room
  */
 bool session_rooms_changed_since(struct job *job, struct session *s, int64_t since,
                                  const struct session_room **ret, size_t *ret_n);
+/* False: the user has nothing to do with the room. */
+bool session_get_room(struct session *s, int64_t room, struct session_room *ret);
 bool session_is_joined(struct session *s, int64_t room);
 
 /* Which member events a device has been sent lately (lazy loading): true when this one is new to
- * it; it counts as sent from then on. reset: forget what the device was sent. */
-bool session_member_is_new(struct session *s, int64_t device, int64_t room, int64_t member,
-                           int64_t position);
-void session_forget_sent(struct session *s, int64_t device);
+ * it; it counts as sent from then on. since: of the reply that they are for. A device that asks
+ * again for what it was told before has not got it: its next reply begins anew. */
+bool session_member_is_new(struct session *s, int64_t device, int64_t since, int64_t room,
+                           int64_t member, int64_t position);
+void session_begin_reply(struct session *s, int64_t device, int64_t since);
 
 /* The user has forgotten a room that they left: their session lists it no more. */
 void session_forget_room(struct session_table *t, int64_t user, int64_t room);

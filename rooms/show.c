@@ -1,5 +1,6 @@
 #include "rooms/show.h"
 
+#include "matrix/json_scan.h"
 #include "rooms/aggregate.h"
 
 /* What `unsigned` says besides the event's own columns, looked up for a whole page at once. */
@@ -47,6 +48,28 @@ static const struct err *look_up_replaced(struct job *job, const struct stored_e
         return NULL;
     return room_state_replaced(job_tx(job), events[0]->room, positions, wanted, &x->replaced,
                                &x->replaced_n);
+}
+
+/* event_format "federation": the PDU without its own `unsigned`. */
+static void add_pdu(struct buf *out, const struct event *e)
+{
+    static const char key[] = ",\"unsigned\":"; /* never the first member of canonical JSON */
+    struct str pdu = e->json, theirs = json_scan_get(pdu, "unsigned");
+    if (theirs.p) {
+        buf_add(out, pdu.p, (size_t)(theirs.p - pdu.p) - (sizeof key - 1));
+        pdu.n -= (size_t)(theirs.p + theirs.n - pdu.p);
+        pdu.p = theirs.p + theirs.n;
+    }
+    buf_add(out, pdu.p, pdu.n - 1);
+}
+
+/* Everything but `unsigned` and the closing brace. */
+static void begin_event(struct buf *out, const struct viewer *v, const struct event *e)
+{
+    if (v->fields && v->fields->format_federation)
+        add_pdu(out, e);
+    else
+        event_add_client_format(out, e, v->with_room_id);
 }
 
 static void add_age(struct buf *out, const struct viewer *v, const struct event *e)
@@ -100,7 +123,7 @@ static void add_relations(struct buf *out, struct str relations)
 void show_related_event(const struct viewer *v, const struct sight *sight,
                         const struct stored_event *e, struct str relations, struct buf *out)
 {
-    event_add_client_format(out, e->event, v->with_room_id);
+    begin_event(out, v, e->event);
     add_age(out, v, e->event);
     add_membership(out, sight, e);
     add_transaction_id(out, v, e);
@@ -125,7 +148,7 @@ static const struct err *show_one(struct job *job, const struct viewer *v,
                                   struct str relations, struct buf *out)
 {
     size_t from = out->n;
-    event_add_client_format(out, e->event, v->with_room_id);
+    begin_event(out, v, e->event);
     add_age(out, v, e->event);
     add_membership(out, &x->sight, e);
     add_transaction_id(out, v, e);
@@ -181,7 +204,7 @@ const struct err *show_state_event(struct job *job, const struct viewer *v,
                                    const struct stored_event *e, struct buf *out)
 {
     size_t from = out->n;
-    event_add_client_format(out, e->event, v->with_room_id);
+    begin_event(out, v, e->event);
     add_age(out, v, e->event);
     BUF_LIT(out, "}}");
     return v->fields && v->fields->event_fields.present ? keep_fields(job, v, out, from) : NULL;

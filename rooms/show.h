@@ -13,7 +13,7 @@ struct viewer {
     int64_t device;              /* devices.id: sees its own transaction ids; 0: none */
     int64_t now_ms;              /* for unsigned.age */
     bool with_room_id;           /* false inside /sync */
-    const struct filter *fields; /* event_fields; NULL: all */
+    const struct filter *fields; /* event_fields and event_format; NULL: all, as for clients */
 };
 
 /* What the caller knows of an event beyond struct stored_event. */
