@@ -15,6 +15,11 @@ static bool has_member_event(const struct timeline *line)
     return false;
 }
 
+bool sync_shows_summary(const struct room_task *t, const struct timeline *line)
+{
+    return t->is_full || line->limited || has_member_event(line);
+}
+
 static const struct err *write_timeline(struct sync *s, const struct timeline *line,
                                         struct buf *out)
 {
@@ -122,10 +127,8 @@ const struct err *sync_write_joined(struct sync *s, struct room_task *t, struct 
     BUF_LIT(out, ":{");
     bool state_any, ephemeral_any;
     TRY(sync_write_state(s, t, &line, out, &state_any));
-    bool members_changed = has_member_event(&line);
-    s->members_changed |= members_changed || t->is_newly_joined;
     TRY(write_timeline(s, &line, out));
-    if (t->is_full || members_changed || line.limited)
+    if (sync_shows_summary(t, &line))
         TRY(write_summary(s, t, out));
     TRY(write_unread(s, t, out));
     TRY(write_ephemeral(s, t, out, &ephemeral_any));
@@ -147,6 +150,5 @@ const struct err *sync_write_left(struct sync *s, struct room_task *t, struct bu
     TRY(write_timeline(s, &line, out));
     write_room_account_data(s, t, out);
     buf_add_char(out, '}');
-    s->members_changed = true;
     return NULL;
 }

@@ -23,11 +23,12 @@ static void add_room(struct session_room *list, size_t *n, const struct session_
 static void add_typing_rooms(struct sync *s, struct session_room *list, size_t *n, size_t max)
 {
     int64_t typing[TYPING_ROOMS_MAX];
+    struct session_room room;
     size_t typing_n =
         typing_changed_since(s->job->store->typing, s->typing_since, typing, TYPING_ROOMS_MAX);
     for (size_t i = 0; i < typing_n && *n < max; i++)
-        if (session_is_joined(s->session, typing[i]))
-            add_room(list, n, &(struct session_room){typing[i], MEMBERSHIP_JOIN, 0});
+        if (session_get_room(s->session, typing[i], &room))
+            add_room(list, n, &room);
 }
 
 /* Of all rooms of the user, those that the log says anything new of. */
@@ -84,6 +85,11 @@ static const struct err *choose_rooms(struct sync *s, const struct session_room 
 /* ---- where each belongs ------------------------------------------------------------------------
  */
 
+static enum membership membership_in(const struct stored_event *e)
+{
+    return membership_parse(json_text(event_content(e->event), "membership"));
+}
+
 /* The user's membership when the client last read the log. */
 static const struct err *membership_at_since(struct sync *s, const struct room_task *t,
                                              enum membership *ret)
@@ -92,7 +98,7 @@ static const struct err *membership_at_since(struct sync *s, const struct room_t
     if (!s->is_initial)
         TRY(room_state_get(job_tx(s->job), t->room->id, TYPE_MEMBER, s->caller->user_id, s->since,
                            &e));
-    *ret = e ? membership_parse(json_text(event_content(e->event), "membership")) : MEMBERSHIP_NONE;
+    *ret = e ? membership_in(e) : MEMBERSHIP_NONE;
     return NULL;
 }
 
@@ -105,8 +111,23 @@ static const struct err *plan_joined(struct sync *s, struct room_task *t, enum s
         TRY(membership_at_since(s, t, &before));
     t->is_newly_joined = before != MEMBERSHIP_JOIN;
     t->is_full = t->is_newly_joined || s->full_state;
+    t->may_hide = t->is_newly_joined || t->at.position > s->since;
+    t->may_see_state = true;
     t->since = t->is_newly_joined ? 0 : s->since;
     *ret = JOIN;
+    return NULL;
+}
+
+/* Was the user joined at any time between the client's token and their leaving? */
+static const struct err *was_joined_since(struct sync *s, const struct room_task *t, bool *ret)
+{
+    const struct stored_event *list;
+    size_t n;
+    TRY(room_state_history_from(job_tx(s->job), t->room->id, TYPE_MEMBER, s->caller->user_id,
+                                s->is_initial ? 0 : s->since, &list, &n));
+    *ret = false;
+    for (size_t i = 0; i < n && list[i].position < t->at.position; i++)
+        *ret |= membership_in(&list[i]) == MEMBERSHIP_JOIN;
     return NULL;
 }
 
@@ -118,11 +139,15 @@ static const struct err *plan_left(struct sync *s, struct room_task *t, enum sec
     if (!s->is_initial && t->at.position <= s->since)
         return NULL;
     enum membership before;
+    bool was_joined;
     TRY(membership_at_since(s, t, &before));
+    TRY(was_joined_since(s, t, &was_joined));
+    bool is_known = before == MEMBERSHIP_JOIN || !was_joined;
     t->until = t->at.position;
-    t->is_full = s->is_initial || s->full_state || before == MEMBERSHIP_NONE;
-    t->since = before == MEMBERSHIP_JOIN ? s->since : 0;
-    t->is_full |= t->since == 0;
+    t->since = is_known ? s->since : 0;
+    t->is_full = !is_known || s->is_initial || s->full_state;
+    t->may_hide = true;
+    t->may_see_state = was_joined; /* not whoever only declined an invite */
     *ret = LEAVE;
     return NULL;
 }
@@ -183,13 +208,11 @@ static const struct err *write_one(struct sync *s, const struct session_room *at
     struct room_task t = {.at = *at, .since = s->since, .until = s->until};
     *ret_any = false;
     TRY(room_get_by_id(s->job, at->room, &t.room));
-    if (!t.room || !filter_wants_room(&s->filter, t.room->room_id))
+    if (!t.room)
         return NULL;
-    if (!t.at.position) { /* typing: its membership was not looked up yet */
-        struct room_member m = room_member(t.room, s->caller->user);
-        t.at.position = m.position;
-        t.at.membership = m.membership;
-    }
+    s->members_changed |= !room_state_is_older(t.room, s->since);
+    if (!filter_wants_room(&s->filter, t.room->room_id))
+        return NULL;
     enum section section;
     TRY(plan(s, &t, &section));
     return section == wanted ? write_room(s, &t, section, out, ret_any) : NULL;
@@ -245,11 +268,35 @@ static const struct err *write_section(struct sync *s, const struct session_room
     return NULL;
 }
 
+/* The session may be ahead of what this reply tells: the user's membership as it was then. False:
+ * they had none. */
+static const struct err *step_back(struct sync *s, struct session_room *at, bool *ret)
+{
+    *ret = true;
+    if (at->position <= s->until)
+        return NULL;
+    const struct stored_event *e;
+    TRY(room_state_get(job_tx(s->job), at->room, TYPE_MEMBER, s->caller->user_id, s->until, &e));
+    *ret = e != NULL;
+    if (e) {
+        at->position = e->position;
+        at->membership = membership_in(e);
+    }
+    return NULL;
+}
+
 const struct err *sync_write_rooms(struct sync *s, struct buf *out)
 {
-    const struct session_room *rooms;
-    size_t n;
-    TRY(choose_rooms(s, &rooms, &n));
+    const struct session_room *chosen;
+    size_t chosen_n, n = 0;
+    TRY(choose_rooms(s, &chosen, &chosen_n));
+    struct session_room *rooms = arena_alloc_array(s->job->arena, chosen_n + 1, sizeof *rooms);
+    for (size_t i = 0; i < chosen_n; i++) {
+        bool is_there;
+        rooms[n] = chosen[i];
+        TRY(step_back(s, &rooms[n], &is_there));
+        n += is_there;
+    }
     BUF_LIT(out, ",\"rooms\":{");
     for (enum section section = JOIN; section < SECTIONS; section++)
         TRY(write_section(s, rooms, n, section, out));

@@ -10,6 +10,9 @@ struct writer {
     struct sync *s;
     const struct room_task *t;
     struct buf *out;
+    /* Events that replace what they have the same key as; NULL: nothing is replaced. */
+    const struct stored_event *const *newer;
+    size_t newer_n;
     bool any;
 };
 
@@ -18,9 +21,18 @@ static bool is_member(const struct event *e)
     return strcmp(e->type, "m.room.member") == 0;
 }
 
+static bool has_key_of(const struct stored_event *e, const struct event *other)
+{
+    return e->is_state && strcmp(e->event->type, other->type) == 0 &&
+           strcmp(e->event->state_key, other->state_key) == 0;
+}
+
 static const struct err *write_event(struct writer *w, const struct stored_event *e)
 {
     const struct event_filter *f = &w->s->filter.state;
+    for (size_t i = 0; i < w->newer_n; i++)
+        if (has_key_of(w->newer[i], e->event))
+            return NULL;
     struct str url = {0};
     if (!f->matches_everything) {
         url = json_scan_get(e->event->content, "url");
@@ -58,7 +70,7 @@ static const struct err *wanted_members(struct writer *w, const struct timeline 
 {
     const char *const *heroes = NULL;
     size_t heroes_n = 0;
-    if (w->t->is_full)
+    if (sync_shows_summary(w->t, line))
         TRY(sync_heroes(w->s, w->t->room, &heroes, &heroes_n));
     struct wanted list = {
         arena_alloc_array(w->s->job->arena, line->shown_n + heroes_n + 1, sizeof *list.users), 0};
@@ -89,8 +101,8 @@ static const struct err *write_member(struct writer *w, int64_t at, const char *
     if (!e)
         return NULL;
     TRY(intern_find(s->job->store->intern, INTERN_USER, user_id, &user));
-    bool is_new = session_member_is_new(s->session, s->caller->device, w->t->room->id, user,
-                                        position > at ? at : position);
+    bool is_new = session_member_is_new(s->session, s->caller->device, s->since, w->t->room->id,
+                                        user, position > at ? at : position);
     if (!is_new && !s->filter.state.include_redundant_members && !w->t->is_full)
         return NULL;
     if (position > at)
@@ -102,10 +114,27 @@ static const struct err *write_member(struct writer *w, int64_t at, const char *
                                                  .event = e});
 }
 
+/* Members who stand in the timeline need not be sent again later. */
+static const struct err *note_shown_members(struct writer *w, const struct timeline *line)
+{
+    struct sync *s = w->s;
+    for (size_t i = 0; i < line->shown_n; i++) {
+        const struct stored_event *e = line->shown[i];
+        int64_t user;
+        if (!e->is_state || !is_member(e->event))
+            continue;
+        TRY(intern_find(s->job->store->intern, INTERN_USER, e->event->state_key, &user));
+        session_member_is_new(s->session, s->caller->device, s->since, w->t->room->id, user,
+                              e->position);
+    }
+    return NULL;
+}
+
 static const struct err *write_lazy_members(struct writer *w, const struct timeline *line,
                                             int64_t at)
 {
     struct wanted list;
+    TRY(note_shown_members(w, line));
     TRY(wanted_members(w, line, &list));
     for (size_t i = 0; i < list.n; i++)
         TRY(write_member(w, at, list.users[i]));
@@ -161,24 +190,11 @@ static const struct err *write_all_members(struct writer *w, int64_t at)
     return e;
 }
 
-static const struct err *write_whole(struct writer *w, const struct timeline *line, int64_t at)
-{
-    TRY(write_without_members(w, at));
-    if (w->s->filter.state.lazy_load_members)
-        return write_lazy_members(w, line, at);
-    return write_all_members(w, at);
-}
-
-/* ---- what changed ------------------------------------------------------------------------------
- */
-
 static bool is_replaced_later(const struct stored_event *e, const struct stored_event *const *list,
                               size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (list[i]->position > e->position && list[i]->is_state &&
-            strcmp(list[i]->event->type, e->event->type) == 0 &&
-            strcmp(list[i]->event->state_key, e->event->state_key) == 0)
+        if (list[i]->position > e->position && has_key_of(list[i], e->event))
             return true;
     return false;
 }
@@ -192,6 +208,29 @@ static const struct err *write_last_of(struct writer *w, const struct stored_eve
     return NULL;
 }
 
+/* What the timeline does not show although it is later than its start. */
+static const struct err *write_hidden(struct writer *w, const struct timeline *line)
+{
+    TRY(write_last_of(w, line->hidden, line->hidden_n));
+    w->newer = line->hidden;
+    w->newer_n = line->hidden_n;
+    return NULL;
+}
+
+static const struct err *write_whole(struct writer *w, const struct timeline *line)
+{
+    int64_t at = w->s->state_after ? w->t->until : line->start - 1;
+    if (!w->s->state_after)
+        TRY(write_hidden(w, line));
+    TRY(write_without_members(w, at));
+    if (w->s->filter.state.lazy_load_members)
+        return write_lazy_members(w, line, at);
+    return write_all_members(w, at);
+}
+
+/* ---- what changed ------------------------------------------------------------------------------
+ */
+
 static const struct err *write_changes(struct writer *w, int64_t from, int64_t to)
 {
     struct sync *s = w->s;
@@ -199,9 +238,7 @@ static const struct err *write_changes(struct writer *w, int64_t from, int64_t t
     size_t n;
     TRY(room_state_changes(job_tx(s->job), w->t->room->id, from, to, &list, &n));
     for (size_t i = 0; i < n; i++) {
-        bool members = is_member(list[i].event);
-        s->members_changed |= members;
-        if (!members || !s->filter.state.lazy_load_members)
+        if (!is_member(list[i].event) || !s->filter.state.lazy_load_members)
             TRY(write_event(w, &list[i]));
     }
     return NULL;
@@ -212,6 +249,8 @@ static const struct err *write_delta(struct writer *w, const struct timeline *li
     struct sync *s = w->s;
     const struct room_task *t = w->t;
     int64_t at = s->state_after ? t->until : line->start - 1;
+    if (!s->state_after)
+        TRY(write_hidden(w, line));
     if (line->limited)
         TRY(write_changes(w, t->since, at));
     if (s->state_after && !line->limited) {
@@ -220,8 +259,6 @@ static const struct err *write_delta(struct writer *w, const struct timeline *li
         memcpy(both, line->hidden, line->hidden_n * sizeof *both);
         memcpy(both + line->hidden_n, line->shown, line->shown_n * sizeof *both);
         TRY(write_last_of(w, both, line->shown_n + line->hidden_n));
-    } else if (!s->state_after) {
-        TRY(write_last_of(w, line->hidden, line->hidden_n));
     }
     return s->filter.state.lazy_load_members ? write_lazy_members(w, line, at) : NULL;
 }
@@ -231,9 +268,9 @@ const struct err *sync_write_state(struct sync *s, const struct room_task *t,
 {
     struct writer w = {.s = s, .t = t, .out = out};
     buf_printf(out, "\"%s\":{\"events\":[", s->state_after ? s->state_after : "state");
-    if (t->is_full)
-        TRY(write_whole(&w, line, s->state_after ? t->until : line->start - 1));
-    else
+    if (t->is_full && t->may_see_state)
+        TRY(write_whole(&w, line));
+    else if (t->may_see_state)
         TRY(write_delta(&w, line));
     BUF_LIT(out, "]}");
     *ret_any = w.any;

@@ -54,10 +54,14 @@ static const struct err *open_range(struct sync *s, struct request *rq)
     if (s->since > s->until) /* a token of a database that was set back */
         s->since = s->until;
     s->from_feed = !s->is_initial && feed_covers(store->feed, s->since);
-    if (s->is_initial)
-        session_forget_sent(s->session, s->caller->device);
-    TRY(ignored_users(s->job, s->caller->user, &s->ignored));
-    if (s->from_feed && feed_user_position(store->feed, s->caller->user) <= s->since)
+    session_begin_reply(s->session, s->caller->device, s->since);
+    return ignored_users(s->job, s->caller->user, &s->ignored);
+}
+
+static const struct err *read_account_data(struct sync *s)
+{
+    s->account_data_n = 0;
+    if (s->from_feed && feed_user_position(s->job->store->feed, s->caller->user) <= s->since)
         return NULL;
     return account_data_since(job_tx(s->job), s->caller->user, s->is_initial ? 0 : s->since,
                               s->until, &s->account_data, &s->account_data_n);
@@ -67,6 +71,7 @@ static const struct err *write_reply(struct sync *s, struct buf *out)
 {
     buf_auto struct buf first = {0}; /* decides how far the token goes */
     TRY(sync_write_to_device(s, &first));
+    TRY(read_account_data(s));
     buf_printf(out, "{\"next_batch\":\"s%lld_%lld\"", (long long)s->until,
                (long long)s->typing_until);
     buf_add_str(out, buf_str(&first));
@@ -93,11 +98,15 @@ static const struct err *get_sync(struct request *rq, struct reply *rp)
     int64_t timeout;
     TRY(request_query_int(rq, "timeout", 0, 0, INT64_MAX, &timeout));
     TRY(read_parameters(&s, rq));
-    if (s.filter.event_fields.present)
+    if (s.filter.event_fields.present || s.filter.format_federation)
         s.viewer.fields = &s.filter;
     TRY(touch_presence(&s, rq));
-    TRY(open_range(&s, rq));
-    TRY(write_reply(&s, &rp->body));
+    do { /* again, when what was read from the feed fell out of it meanwhile */
+        buf_clear(&rp->body);
+        s.any = s.members_changed = false;
+        TRY(open_range(&s, rq));
+        TRY(write_reply(&s, &rp->body));
+    } while (s.from_feed && !feed_covers(s.job->store->feed, s.since));
     bool may_wait =
         !s.is_initial && !s.full_state && timeout > 0 && !rq->timed_out && !request_is_stopping(rq);
     if (s.any || !may_wait)

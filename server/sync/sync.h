@@ -38,17 +38,19 @@ struct room_task {
     int64_t since, until; /* its part of the log: since 0 means from the start */
     bool is_full;         /* whole state: initial, newly joined, or asked for */
     bool is_newly_joined;
+    bool may_hide; /* the user was not in the room all the time: history visibility decides */
+    bool may_see_state;
 };
 
 struct timeline {
     const struct stored_event **shown; /* oldest first */
     size_t shown_n;
-    /* State events of the range that the filter or the limit kept out of the timeline and that a
-     * reader of the timeline would miss; only those after its start. */
+    /* State events that the filter kept out of the timeline, oldest first; only those after its
+     * start. */
     const struct stored_event **hidden;
     size_t hidden_n;
     bool limited;
-    int64_t start; /* position of the first shown event, or behind the range */
+    int64_t start; /* the first position that the timeline speaks for: what is older is state */
     enum relations_known relations;
 };
 
@@ -62,6 +64,7 @@ const struct err *sync_write_state(struct sync *s, const struct room_task *t,
 const struct err *sync_heroes(struct sync *s, struct room *room, const char *const **ret,
                               size_t *ret_n);
 /* sync/room.c */
+bool sync_shows_summary(const struct room_task *t, const struct timeline *line);
 const struct err *sync_write_joined(struct sync *s, struct room_task *t, struct buf *out,
                                     bool *ret_any);
 const struct err *sync_write_left(struct sync *s, struct room_task *t, struct buf *out);

@@ -59,7 +59,7 @@ static const struct err *gather(struct sync *s, const struct room_task *t, struc
 {
     bool *visible = arena_alloc_array(s->job->arena, n + 1, sizeof *visible);
     memset(visible, true, n);
-    if (t->is_full || t->at.membership != MEMBERSHIP_JOIN)
+    if (t->may_hide)
         TRY(visibility_filter(s->job, t->room, s->caller->user, s->caller->user_id, events, n,
                               visible));
     for (size_t i = 0; i < n && !g->complete; i++) {
@@ -156,7 +156,7 @@ const struct err *sync_read_timeline(struct sync *s, const struct room_task *t,
     };
     for (size_t i = 0; i < g.kept_n; i++)
         line.shown[i] = g.kept[g.kept_n - 1 - i];
-    line.start = g.kept_n ? line.shown[0]->position : g.limited ? t->until + 1 : t->since + 1;
+    line.start = !g.limited ? t->since + 1 : g.kept_n ? line.shown[0]->position : t->until + 1;
     line.hidden = arena_alloc_array(a, g.hidden_n + 1, sizeof *line.hidden);
     for (size_t i = g.hidden_n; i-- > 0;)
         if (g.hidden[i]->position >= line.start)
