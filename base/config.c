@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* ---- names ----------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 const struct config_key *config_find_key(const char *name)
 {
@@ -109,7 +109,7 @@ const struct config_key *config_resolve(struct config_reader *r, const char *ori
     return NULL;
 }
 
-/* ---- messages -------------------------------------------------------------------------------- */
+/* ---- messages ---- */
 
 void config_problem(struct config_reader *r, const char *fmt, ...)
 {
@@ -139,7 +139,7 @@ static void keep_warnings(struct config_reader *r)
     r->config->warnings = (struct config_list){items, r->warnings_n};
 }
 
-/* ---- sources --------------------------------------------------------------------------------- */
+/* ---- sources ---- */
 
 static void set_defaults(struct config_reader *r)
 {
@@ -194,7 +194,7 @@ static void read_overrides(struct config_reader *r, const struct config_override
     }
 }
 
-/* ---- what follows from other settings -------------------------------------------------------- */
+/* ---- what follows from other settings ---- */
 
 static void check_together(struct config_reader *r)
 {

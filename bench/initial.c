@@ -56,8 +56,7 @@ void bench_initial(const struct bench *b)
     engine_destroy(e);
 }
 
-/* ---- a room of ten thousand --------------------------------------------------------------------
- */
+/* ---- a room of ten thousand ---- */
 
 static void send_to(struct engine *e, struct client *c, const char *room, int n,
                     struct latencies *l)

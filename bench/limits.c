@@ -26,8 +26,7 @@ static void limit_fsync(const struct bench *b)
     printf("| limit: fdatasync of 8 KiB | %.0f /s |\n", n / 2.0);
 }
 
-/* ---- a bare libmicrohttpd ----------------------------------------------------------------------
- */
+/* ---- a bare libmicrohttpd ---- */
 
 static enum MHD_Result answer(void *cls, struct MHD_Connection *c, const char *url,
                               const char *method, const char *version, const char *data,
@@ -107,8 +106,7 @@ static void limit_http(const struct bench *b)
     waitpid(child, NULL, 0);
 }
 
-/* ---- bare INSERTs into a table like events -----------------------------------------------------
- */
+/* ---- bare INSERTs into a table like events ---- */
 
 static PGresult *need(PGconn *pg, PGresult *r)
 {

@@ -37,8 +37,7 @@ static bool decodes_to(const char *base64, size_t bytes)
            n == bytes;
 }
 
-/* ---- devices -----------------------------------------------------------------------------------
- */
+/* ---- devices ---- */
 
 const char *device_keys_find(const json_t *keys, const char *algorithm, const char *device_id)
 {
@@ -127,8 +126,7 @@ const struct err *device_keys_check(const json_t *keys, const char *user_id, con
     return check_own_signature(keys, user_id, device_id);
 }
 
-/* ---- users -------------------------------------------------------------------------------------
- */
+/* ---- users ---- */
 
 static bool has_usage(const json_t *key, const char *usage)
 {
@@ -161,8 +159,7 @@ const struct err *cross_signing_key_check(const json_t *key, const char *user_id
     return NULL;
 }
 
-/* ---- one-time keys -----------------------------------------------------------------------------
- */
+/* ---- one-time keys ---- */
 
 const struct err *one_time_key_check(const char *name, const json_t *key)
 {

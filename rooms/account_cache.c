@@ -34,8 +34,7 @@ struct account_cache {
     uint64_t epoch; /* grows whenever something is dropped because it changed */
 };
 
-/* ---- the cache ---------------------------------------------------------------------------------
- */
+/* ---- the cache ---- */
 
 static void unref_locked(struct entry *e)
 {
@@ -168,8 +167,7 @@ void account_cache_destroy(struct account_cache *c)
     free(c);
 }
 
-/* ---- loading -----------------------------------------------------------------------------------
- */
+/* ---- loading ---- */
 
 static void finish_ignored(void *map)
 {

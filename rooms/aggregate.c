@@ -50,8 +50,7 @@ static const struct err *look_up_latest(struct aggregation *a)
     return q.parents_n ? relations_of_latest(job_tx(a->job), &q, &a->latest) : NULL;
 }
 
-/* ---- m.replace --------------------------------------------------------------------------------
- */
+/* ---- m.replace ---- */
 
 /* An encrypted edit has its m.new_content inside of the ciphertext. */
 static bool edit_is_valid(const struct aggregation *a, const struct edit *edit)
@@ -82,8 +81,7 @@ static const struct edit *newest_edit(const struct aggregation *a, const struct 
     return newest;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 static void add_key(struct buf *out, const char *key)
 {

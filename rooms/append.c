@@ -11,8 +11,7 @@
 
 enum { ATTEMPTS = 8 };
 
-/* ---- transaction ids ---------------------------------------------------------------------------
- */
+/* ---- transaction ids ---- */
 
 struct str txn_key(struct arena *a, const struct new_event *e)
 {
@@ -35,8 +34,7 @@ static const struct err *find_earlier(struct job *job, const struct author *auth
     return NULL;
 }
 
-/* ---- appending ---------------------------------------------------------------------------------
- */
+/* ---- appending ---- */
 
 /* Takes the room's lock when nobody's state change is in the way. False: the room was dropped. */
 static bool lock_for_writing(struct room *room)
@@ -144,8 +142,7 @@ const struct err *room_set_state(struct job *job, struct room *room, const struc
     return room_append(job, room, author, event, 1, ret_id);
 }
 
-/* ---- new rooms ---------------------------------------------------------------------------------
- */
+/* ---- new rooms ---- */
 
 /* In v12 the create event names the room, so it is built before the room has an id. */
 static const struct err *build_new(struct draft *d, const struct new_event *events, size_t n,

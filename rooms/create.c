@@ -32,8 +32,7 @@ struct creation {
     struct new_room room;
 };
 
-/* ---- reading the request -----------------------------------------------------------------------
- */
+/* ---- reading the request ---- */
 
 static const struct err *read_preset(const json_t *body, struct creation *c)
 {
@@ -130,8 +129,7 @@ static const struct err *read_alias(struct job *job, const json_t *body, struct 
     return NULL;
 }
 
-/* ---- the events, in the order of the spec ------------------------------------------------------
- */
+/* ---- the events, in the order of the spec ---- */
 
 static const json_t *find_initial(const struct creation *c, const char *type)
 {

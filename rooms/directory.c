@@ -20,8 +20,7 @@ struct directory {
     unsigned lists;
 };
 
-/* ---- entries -----------------------------------------------------------------------------------
- */
+/* ---- entries ---- */
 
 static void free_entry(struct entry *e)
 {
@@ -79,8 +78,7 @@ static const struct err *refresh(struct job *job, struct directory *d, int64_t i
     return NULL;
 }
 
-/* ---- keeping up with the published rooms -------------------------------------------------------
- */
+/* ---- keeping up with the published rooms ---- */
 
 static size_t find_missing(struct directory *d, const int64_t *rooms, size_t n, int64_t *ret)
 {
@@ -125,8 +123,7 @@ static void drop_unpublished_locked(struct directory *d, struct arena *a)
     }
 }
 
-/* ---- listing -----------------------------------------------------------------------------------
- */
+/* ---- listing ---- */
 
 /* A token names an entry's place in the order: `n` for what comes behind it, `p` for what comes
  * before. */
@@ -249,8 +246,7 @@ const struct err *directory_list(struct job *job, const struct directory_query *
     return NULL;
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 static void on_changes(void *ctx, const struct change *changes, size_t n)
 {

@@ -28,8 +28,7 @@ struct walk {
     bool more;
 };
 
-/* ---- children ----------------------------------------------------------------------------------
- */
+/* ---- children ---- */
 
 /* "order": at most 50 characters from space to tilde. */
 static const char *valid_order(const struct event *e)
@@ -97,8 +96,7 @@ static void push_children(struct walk *w, const struct child *children, size_t n
     }
 }
 
-/* ---- one room ----------------------------------------------------------------------------------
- */
+/* ---- one room ---- */
 
 static void write_child(struct buf *out, const struct event *e)
 {
@@ -150,8 +148,7 @@ static const struct err *visit(struct walk *w, const struct waiting *at)
     return NULL;
 }
 
-/* ---- the walk ----------------------------------------------------------------------------------
- */
+/* ---- the walk ---- */
 
 /* `<rooms so far>_<max_depth>_<suggested_only>` */
 static const struct err *read_token(const struct hierarchy_query *q, int64_t *ret)

@@ -104,8 +104,7 @@ const struct err *key_query_add(struct job *job, const struct key_wanted *wanted
     return NULL;
 }
 
-/* ---- claims ------------------------------------------------------------------------------------
- */
+/* ---- claims ---- */
 
 static const struct err *tell_devices(struct job *job, const struct claimed_key *keys, size_t n)
 {

@@ -6,8 +6,7 @@
 #include "storage/intern.h"
 #include "storage/profiles.h"
 
-/* ---- contents ----------------------------------------------------------------------------------
- */
+/* ---- contents ---- */
 
 static bool is_ours(struct job *job, const char *user_id)
 {
@@ -42,8 +41,7 @@ const struct err *membership_content(struct job *job, const char *user_id, enum 
     return NULL;
 }
 
-/* ---- what must hold before the rules judge -----------------------------------------------------
- */
+/* ---- what must hold before the rules judge ---- */
 
 struct attempt {
     struct job *job;
@@ -141,8 +139,7 @@ static const struct {
     [MEMBER_UNBAN] = {MEMBERSHIP_LEAVE, false, prepare_unban},
 };
 
-/* ---- changing ----------------------------------------------------------------------------------
- */
+/* ---- changing ---- */
 
 static const struct err *find_before(struct job *job, struct room *room, const char *target,
                                      enum membership *ret)
@@ -211,8 +208,7 @@ const struct err *membership_action(struct job *job, struct room *room, const ch
     return NULL;
 }
 
-/* ---- invites -----------------------------------------------------------------------------------
- */
+/* ---- invites ---- */
 
 const struct err *membership_check_invitee(struct job *job, const char *user_id)
 {

@@ -50,8 +50,7 @@ struct name_index *name_index_create(void)
     return mem_zalloc(sizeof(struct name_index));
 }
 
-/* ---- keys --------------------------------------------------------------------------------------
- */
+/* ---- keys ---- */
 
 /* The key of what begins at *pos, which moves behind it; false for a word that is too long. */
 static bool next_key(struct str s, size_t *pos, struct key *ret)
@@ -88,8 +87,7 @@ static struct bucket *bucket_of(struct name_index *n, const struct key *k)
     return b;
 }
 
-/* ---- names -------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
 static void put_name(struct name_index *n, struct member *m, int which, struct str text)
 {
@@ -177,8 +175,7 @@ void name_index_destroy(struct name_index *n)
     free(n);
 }
 
-/* ---- searching ---------------------------------------------------------------------------------
- */
+/* ---- searching ---- */
 
 /* Each bucket is looked at once, however often its word occurs. */
 static struct bucket *new_bucket_at(struct name_index *n, struct str body, size_t *pos)

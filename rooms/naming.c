@@ -53,8 +53,7 @@ const struct err *naming_resolve(struct job *job, const char *id_or_alias, const
     return NULL;
 }
 
-/* ---- m.room.canonical_alias --------------------------------------------------------------------
- */
+/* ---- m.room.canonical_alias ---- */
 
 static bool names_alias(const json_t *content, const char *alias)
 {
@@ -129,8 +128,7 @@ const struct err *naming_drop_canonical(struct job *job, struct room *room,
     return room_set_state(job, room, author, &e, &id);
 }
 
-/* ---- servers -----------------------------------------------------------------------------------
- */
+/* ---- servers ---- */
 
 void naming_list_servers(struct job *job, struct room *room, const char *const **ret, size_t *ret_n)
 {

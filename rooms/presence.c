@@ -55,8 +55,7 @@ bool presence_state_parse(const char *text, enum presence_state *ret)
     return false;
 }
 
-/* ---- entries -----------------------------------------------------------------------------------
- */
+/* ---- entries ---- */
 
 static void unlink_locked(struct presence_table *p, struct entry *e)
 {
@@ -112,8 +111,7 @@ void presence_touch(struct job *job, int64_t user, const char *user_id, const ch
     e->dirty |= state_now(e, now) != e->shown.state;
 }
 
-/* ---- showing -----------------------------------------------------------------------------------
- */
+/* ---- showing ---- */
 
 void presence_add_content(const struct presence_row *r, struct buf *out)
 {
@@ -241,8 +239,7 @@ const struct err *presence_add_events(struct job *job, struct session *s, int64_
     return NULL;
 }
 
-/* ---- writing -----------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 /* Where a change of this user is told: the joined rooms that are not too large, sorted. */
 static const struct err *find_rooms(struct job *job, const struct presence_row *who, int64_t **ret,
@@ -363,8 +360,7 @@ const struct err *presence_set(struct job *job, int64_t user, const char *user_i
     return write_pending(job, &change, 1);
 }
 
-/* ---- the thread --------------------------------------------------------------------------------
- */
+/* ---- the thread ---- */
 
 static size_t take_changed(struct presence_table *p, struct arena *a, struct pending *list)
 {
@@ -468,8 +464,7 @@ void presence_stop(struct presence_table *p)
     p->running = false;
 }
 
-/* ---- keeping step with the log -----------------------------------------------------------------
- */
+/* ---- keeping step with the log ---- */
 
 /* Somebody who joined or left a room is told of in other rooms than before. */
 static void rooms_changed_locked(struct presence_table *p, const struct change *c)

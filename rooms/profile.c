@@ -7,8 +7,7 @@
 
 enum { ATTEMPTS = 5, DISPLAYNAME_MAX = 1024, AVATAR_URL_MAX = 1024 }; /* bytes */
 
-/* ---- fields ------------------------------------------------------------------------------------
- */
+/* ---- fields ---- */
 
 static bool is_told_to_rooms(const char *key)
 {
@@ -57,8 +56,7 @@ static const struct err *check_value(const char *key, const json_t *value, const
     return NULL;
 }
 
-/* ---- the profile -------------------------------------------------------------------------------
- */
+/* ---- the profile ---- */
 
 static const struct err *write_fields(struct job *job, struct write *w, int64_t user,
                                       const char *user_id, struct str fields, int64_t seen)
@@ -124,8 +122,7 @@ const struct err *profile_write_clear(struct job *job, struct write *w, int64_t 
     return write_fields(job, w, user, user_id, STR("{}"), PROFILE_SEEN_ANY);
 }
 
-/* ---- the rooms ---------------------------------------------------------------------------------
- */
+/* ---- the rooms ---- */
 
 static void add_member_text(struct buf *out, const char *key, const char *value)
 {

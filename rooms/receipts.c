@@ -8,8 +8,7 @@
 
 enum { NEWEST_LOOKED_AT = 8, FEED_READ_MAX = 10000, HOPS_MAX = 3 };
 
-/* ---- setting -----------------------------------------------------------------------------------
- */
+/* ---- setting ---- */
 
 struct read_event {
     int64_t position, thread;
@@ -186,8 +185,7 @@ const struct err *receipt_set_fully_read(struct job *job, struct room *room,
     return write_commit(job, w, NULL);
 }
 
-/* ---- showing -----------------------------------------------------------------------------------
- */
+/* ---- showing ---- */
 
 /* From the feed: {"$event":{"m.read":{"@user":{"ts":…,"thread_id":…}}}} */
 static bool parse_change(struct arena *a, const struct change *c, struct receipt *ret)

@@ -6,8 +6,7 @@
 #include "storage/intern.h"
 #include "storage/rooms.h"
 
-/* ---- one room ----------------------------------------------------------------------------------
- */
+/* ---- one room ---- */
 
 struct room *room_create_unlisted(int64_t id, const char *room_id, const struct room_version *v)
 {
@@ -147,8 +146,7 @@ void room_put_member_locked(struct room *r, const struct room_member *member)
     room_set_own_rules_locked(r, m->user, m->has_own_rules);
 }
 
-/* ---- loading -----------------------------------------------------------------------------------
- */
+/* ---- loading ---- */
 
 static const struct err *load_members(struct job *job, struct room *r)
 {
@@ -239,8 +237,7 @@ const struct err *room_load_state_locked(struct job *job, struct room *r, const 
     return NULL;
 }
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static const struct event *keep(struct job *job, const struct event *e)
 {
@@ -343,8 +340,7 @@ const struct err *room_need_joined(struct room *r, int64_t user)
     return err(ERR_FORBIDDEN, "You are not in this room");
 }
 
-/* ---- power levels ------------------------------------------------------------------------------
- */
+/* ---- power levels ---- */
 
 /* create, power levels, join rules and one member: what questions about power need. */
 struct auth_view {

@@ -19,8 +19,7 @@ struct room_cache {
     int64_t loads, hits, evictions;
 };
 
-/* ---- the order of use --------------------------------------------------------------------------
- */
+/* ---- the order of use ---- */
 
 static void unlink_locked(struct room_cache *c, struct room *r)
 {
@@ -57,8 +56,7 @@ static void evict_locked(struct room_cache *c)
     }
 }
 
-/* ---- references --------------------------------------------------------------------------------
- */
+/* ---- references ---- */
 
 struct held {
     struct room_cache *cache;
@@ -162,8 +160,7 @@ void room_forget(struct job *job, struct room *r)
         drop_locked(c, r);
 }
 
-/* ---- keeping step with the log -----------------------------------------------------------------
- */
+/* ---- keeping step with the log ---- */
 
 static struct room *take_for_listener(struct room_cache *c, int64_t id)
 {

@@ -12,8 +12,7 @@
 
 enum { PAGE = 200, PAGES_AT_ONCE = 50, IDLE_MS = 1000, RETRY_MS = 10 * 1000 };
 
-/* ---- what of an event is indexed ---------------------------------------------------------------
- */
+/* ---- what of an event is indexed ---- */
 
 /* The text/plain representation in m.topic, NULL when there is none. */
 static const char *plain_topic(struct arena *a, struct str content)
@@ -63,8 +62,7 @@ static bool text_of(struct arena *a, const struct stored_event *e, struct search
     return true;
 }
 
-/* ---- a page ------------------------------------------------------------------------------------
- */
+/* ---- a page ---- */
 
 static const struct err *remove_redacted(struct job *job, const struct stored_event *e)
 {
@@ -119,8 +117,7 @@ const struct err *search_index_catch_up(struct job *job, int pages)
     return NULL;
 }
 
-/* ---- the thread --------------------------------------------------------------------------------
- */
+/* ---- the thread ---- */
 
 struct search_indexer {
     struct store *store;

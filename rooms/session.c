@@ -57,8 +57,7 @@ struct session_table {
     struct watched news; /* sessions to wake once the feed has settled */
 };
 
-/* ---- who watches which room --------------------------------------------------------------------
- */
+/* ---- who watches which room ---- */
 
 static void watch_locked(struct session_table *t, int64_t room, struct session *s)
 {
@@ -90,8 +89,7 @@ static void unwatch_locked(struct session_table *t, int64_t room, struct session
     }
 }
 
-/* ---- sessions with news
- * -------------------------------------------------------------------------- */
+/* ---- sessions with news ---- */
 
 static void add_news_locked(struct session_table *t, struct session *s)
 {
@@ -114,8 +112,7 @@ static void remove_news_locked(struct session_table *t, struct session *s)
     s->has_news = false;
 }
 
-/* ---- making and dropping -----------------------------------------------------------------------
- */
+/* ---- making and dropping ---- */
 
 static struct session *session_create(struct session_table *t, int64_t user, const char *user_id)
 {
@@ -183,8 +180,7 @@ static void release(void *what)
         session_destroy(h->session);
 }
 
-/* ---- loading -----------------------------------------------------------------------------------
- */
+/* ---- loading ---- */
 
 static void put_room_locked(struct session *s, int64_t room, enum membership m, int64_t position)
 {
@@ -275,8 +271,7 @@ const struct err *session_open(struct job *job, int64_t user, const char *user_i
     return NULL;
 }
 
-/* ---- waiting -----------------------------------------------------------------------------------
- */
+/* ---- waiting ---- */
 
 /* A waiter outlives the job that subscribed it, so it holds its session by itself. */
 static void leave(struct waiter *w)
@@ -321,8 +316,7 @@ int64_t session_user(const struct session *s)
     return s->user;
 }
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 void session_rooms(struct job *job, struct session *s, const struct session_room **ret,
                    size_t *ret_n)
@@ -416,8 +410,7 @@ void session_begin_reply(struct session *s, int64_t device, int64_t since)
             memset(m->slots, 0, sizeof m->slots);
 }
 
-/* ---- keeping step with the log -----------------------------------------------------------------
- */
+/* ---- keeping step with the log ---- */
 
 static void note_locked(struct session *s, int64_t room, int64_t position)
 {
@@ -599,8 +592,7 @@ const struct err *session_fill_audience(struct job *job, struct change *change)
     return NULL;
 }
 
-/* ---- the table ---------------------------------------------------------------------------------
- */
+/* ---- the table ---- */
 
 struct session_table *session_table_create(struct store *store)
 {

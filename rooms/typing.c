@@ -33,8 +33,7 @@ struct typing {
     bool stopping;
 };
 
-/* ---- rooms, newest change first ----------------------------------------------------------------
- */
+/* ---- rooms, newest change first ---- */
 
 static void unlink_locked(struct typing *t, struct typing_room *r)
 {
@@ -81,8 +80,7 @@ static void changed_locked(struct typing *t, struct typing_room *r)
     link_newest_locked(t, r);
 }
 
-/* ---- who types ---------------------------------------------------------------------------------
- */
+/* ---- who types ---- */
 
 static struct typer *find_locked(struct typing_room *r, int64_t user)
 {
@@ -142,8 +140,7 @@ void typing_set(struct typing *t, int64_t room, int64_t user, const char *user_i
         session_wake_room(t->store->sessions, room);
 }
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 int64_t typing_serial(struct typing *t)
 {
@@ -180,8 +177,7 @@ void typing_add_event(struct typing *t, int64_t room, struct buf *out)
     BUF_LIT(out, "]}}");
 }
 
-/* ---- ending ------------------------------------------------------------------------------------
- */
+/* ---- ending ---- */
 
 /* Ends what has timed out in one room; the earliest end of the others counts for the next look. */
 static bool end_overdue_locked(struct typing *t, struct typing_room *r, int64_t now)

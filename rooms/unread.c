@@ -24,8 +24,7 @@ struct unread_cache {
     int64_t hits, loads;
 };
 
-/* ---- rooms and readers -------------------------------------------------------------------------
- */
+/* ---- rooms and readers ---- */
 
 static void unlink_locked(struct unread_cache *c, struct reader *x)
 {
@@ -81,8 +80,7 @@ static struct reader *make_locked(struct unread_cache *c, int64_t room, int64_t 
     return x;
 }
 
-/* ---- keeping step with the log -----------------------------------------------------------------
- */
+/* ---- keeping step with the log ---- */
 
 /* What cannot be followed from memory will be read from the database. */
 static void apply_read_locked(struct unread_cache *c, struct reader *x, int64_t scope,
@@ -165,8 +163,7 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
     c->applied = feed_newest(c->store->feed);
 }
 
-/* ---- loading -----------------------------------------------------------------------------------
- */
+/* ---- loading ---- */
 
 static bool look_up(struct job *job, int64_t room, int64_t user, struct standing *ret)
 {
@@ -233,8 +230,7 @@ static const struct err *name_threads(struct job *job, struct room *room, struct
     return NULL;
 }
 
-/* ---- what others ask for -----------------------------------------------------------------------
- */
+/* ---- what others ask for ---- */
 
 static int64_t not_negative(int64_t v)
 {

@@ -30,8 +30,7 @@ struct evaluation {
     size_t actions_n, actions_room;
 };
 
-/* ---- ordinary messages -------------------------------------------------------------------------
- */
+/* ---- ordinary messages ---- */
 
 static bool is_ordinary_msgtype(struct str v)
 {
@@ -109,8 +108,7 @@ static bool is_ordinary(struct evaluation *v)
     return true;
 }
 
-/* ---- what evaluation looks at ------------------------------------------------------------------
- */
+/* ---- what evaluation looks at ---- */
 
 static const struct event *state_get(const struct auth_state *s, const char *type,
                                      const char *state_key)
@@ -172,8 +170,7 @@ void unread_member_changed_locked(struct room *room, const struct room_member *m
         name_index_remove(room->names, m->user);
 }
 
-/* ---- who is singled out ------------------------------------------------------------------------
- */
+/* ---- who is singled out ---- */
 
 static void add_user(struct evaluation *v, int64_t user, const char *user_id)
 {
@@ -262,8 +259,7 @@ static const struct err *find_own_rules(struct evaluation *v)
     return NULL;
 }
 
-/* ---- the outcome -------------------------------------------------------------------------------
- */
+/* ---- the outcome ---- */
 
 static void add_action(struct evaluation *v, struct push_action a)
 {

@@ -18,8 +18,7 @@ static bool is_zero(struct tally t)
     return !t.notify && !t.highlight;
 }
 
-/* ---- threads -----------------------------------------------------------------------------------
- */
+/* ---- threads ---- */
 
 static size_t thread_at(const struct room_sums *r, int64_t root)
 {
@@ -116,8 +115,7 @@ void room_sums_add_event(struct room_sums *r, const struct newest_event *e)
     r->ring_n++;
 }
 
-/* ---- how far somebody has read -----------------------------------------------------------------
- */
+/* ---- how far somebody has read ---- */
 
 /* What the room's newest events after a position add in one scope. */
 static struct tally after(const struct room_sums *r, int64_t thread, int64_t position)
@@ -209,8 +207,7 @@ void reader_add_exception(struct reader *x, const struct newest_event *e)
     x->exceptions[x->exceptions_n++] = *e;
 }
 
-/* ---- from and to a standing --------------------------------------------------------------------
- */
+/* ---- from and to a standing ---- */
 
 static const struct thread_standing *standing_of(const struct standing *s, int64_t root)
 {

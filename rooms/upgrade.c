@@ -23,8 +23,7 @@ static const char *const copied[] = {
     "m.room.topic",      "m.room.history_visibility", "m.room.guest_access",
 };
 
-/* ---- may they? ---------------------------------------------------------------------------------
- */
+/* ---- may they? ---- */
 
 static const struct err *check_power(struct upgrade *u)
 {
@@ -38,8 +37,7 @@ static const struct err *check_power(struct upgrade *u)
     return NULL;
 }
 
-/* ---- m.room.create -----------------------------------------------------------------------------
- */
+/* ---- m.room.create ---- */
 
 /* The newest event of the old room, which clients show as its end. */
 static const char *last_event(struct upgrade *u)
@@ -64,8 +62,7 @@ static const struct err *add_create(struct upgrade *u, const json_t *additional_
     return first_events_add_create(&u->events, content, NULL, 0);
 }
 
-/* ---- power levels ------------------------------------------------------------------------------
- */
+/* ---- power levels ---- */
 
 /* Old versions took levels as text; new ones want integers. */
 static json_t *as_integer(const json_t *level)
@@ -145,8 +142,7 @@ static const struct err *add_power_levels(struct upgrade *u, const json_t *addit
     return NULL;
 }
 
-/* ---- other state -------------------------------------------------------------------------------
- */
+/* ---- other state ---- */
 
 static const struct err *add_copies(struct upgrade *u)
 {
@@ -209,8 +205,7 @@ static const struct err *add_bans(struct upgrade *u)
     return NULL;
 }
 
-/* ---- aliases -----------------------------------------------------------------------------------
- */
+/* ---- aliases ---- */
 
 static bool moves(const struct upgrade *u, const char *alias)
 {
@@ -250,8 +245,7 @@ static const struct err *add_aliases(struct upgrade *u)
     return NULL;
 }
 
-/* ---- the old room ------------------------------------------------------------------------------
- */
+/* ---- the old room ---- */
 
 static const struct err *set_old(struct upgrade *u, const char *type, json_t *content)
 {

@@ -31,8 +31,7 @@ const struct err *accounts_set_password(struct job *job, int64_t user, const cha
     return e;
 }
 
-/* ---- deactivation ------------------------------------------------------------------------------
- */
+/* ---- deactivation ---- */
 
 static bool is_in(enum membership m)
 {

@@ -42,8 +42,7 @@ struct auth {
     pthread_t thread;
 };
 
-/* ---- when devices were last seen ---------------------------------------------------------------
- */
+/* ---- when devices were last seen ---- */
 
 static void note_seen(struct auth *a, int64_t device, const char *ip, int64_t now)
 {
@@ -128,8 +127,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* ---- from the log ------------------------------------------------------------------------------
- */
+/* ---- from the log ---- */
 
 static void on_changes(void *ctx, const struct change *changes, size_t n)
 {
@@ -141,8 +139,7 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
             auth_cache_forget_user(a->cache, changes[i].user);
 }
 
-/* ---- requests ----------------------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 static const struct err *unknown_token(void)
 {
@@ -241,8 +238,7 @@ void auth_set_hooks(struct http_hooks *hooks)
         hooks->authenticate[ours[i]] = authenticate;
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 struct auth *auth_create(struct store *store)
 {

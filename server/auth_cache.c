@@ -42,8 +42,7 @@ static struct shard *shard_of(struct auth_cache *c, const struct token_hash *has
     return &c->shards[hash->bytes[0] % SHARDS];
 }
 
-/* ---- one shard, locked -------------------------------------------------------------------------
- */
+/* ---- one shard, locked ---- */
 
 static void link_newest(struct shard *s, struct entry *e)
 {
@@ -89,8 +88,7 @@ static void remove_entry(struct shard *s, struct entry *e)
     free(e);
 }
 
-/* ---- the cache ---------------------------------------------------------------------------------
- */
+/* ---- the cache ---- */
 
 void auth_cache_destroy(struct auth_cache *c)
 {

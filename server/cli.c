@@ -9,7 +9,7 @@
 
 enum { EXIT_USAGE = 2 };
 
-/* ---- commands -------------------------------------------------------------------------------- */
+/* ---- commands ---- */
 
 static void print(struct buf *b)
 {
@@ -108,7 +108,7 @@ static const struct command *find_command(const struct cli *cli)
     return NULL;
 }
 
-/* ---- options --------------------------------------------------------------------------------- */
+/* ---- options ---- */
 
 static bool add_override(struct cli *cli, const char *text)
 {

@@ -25,8 +25,7 @@ int cli_fail(const struct err *e);
 /* Runs a whole command line; the exit status. */
 int cli_main(int argc, char **argv);
 
-/* ---- the commands, each in a file of its own --------------------------------------------------
- */
+/* ---- the commands, each in a file of its own ---- */
 
 int serve_command(struct cli *cli);    /* serve.c */
 int user_add_command(struct cli *cli); /* user_commands.c */

@@ -4,8 +4,7 @@
 #include "server/attempts.h"
 #include "server/password.h"
 
-/* ---- who ---------------------------------------------------------------------------------------
- */
+/* ---- who ---- */
 
 static const char *lower(struct arena *a, const char *text)
 {
@@ -55,8 +54,7 @@ const struct err *credentials_user_id(struct job *job, const json_t *o, const ch
     return user ? complete_id(job, user, ret) : NULL;
 }
 
-/* ---- passwords ---------------------------------------------------------------------------------
- */
+/* ---- passwords ---- */
 
 const struct err *credentials_check(struct job *job, const char *user_id, const char *password,
                                     bool *ret_right, struct account *ret)

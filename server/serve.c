@@ -35,7 +35,7 @@ enum {
     SPARE_FILES = 256 /* descriptors that are not connections */
 };
 
-/* ---- settings for http/ ---------------------------------------------------------------------- */
+/* ---- settings for http/ ---- */
 
 static int processors(void)
 {
@@ -131,7 +131,7 @@ static const struct err *check_hooks(const struct http_hooks *hooks)
     return NULL;
 }
 
-/* ---- running --------------------------------------------------------------------------------- */
+/* ---- running ---- */
 
 static void allow_many_files(const struct config *c)
 {

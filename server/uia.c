@@ -18,8 +18,7 @@ struct attempt {
     const struct err *wrong; /* why the stage failed, for the 401 reply; NULL: it did not */
 };
 
-/* ---- stages ------------------------------------------------------------------------------------
- */
+/* ---- stages ---- */
 
 static const struct err *check_password(struct attempt *t, const json_t *auth)
 {
@@ -74,8 +73,7 @@ static const struct stage *find_stage(const char *name)
     return NULL;
 }
 
-/* ---- flows -------------------------------------------------------------------------------------
- */
+/* ---- flows ---- */
 
 static bool flow_begins_with_completed(const struct uia_flow *f, const struct uia_session *s)
 {
@@ -144,8 +142,7 @@ static const struct err *take_stage(struct attempt *t, const json_t *auth, const
     return NULL;
 }
 
-/* ---- sessions ----------------------------------------------------------------------------------
- */
+/* ---- sessions ---- */
 
 static void operation_of(const struct request *rq, unsigned char ret[SHA256_BYTES])
 {
@@ -177,8 +174,7 @@ static const struct err *find_session(struct attempt *t, const json_t *auth)
     return NULL;
 }
 
-/* ---- replies -----------------------------------------------------------------------------------
- */
+/* ---- replies ---- */
 
 static json_t *flows_json(const struct attempt *t)
 {
@@ -240,8 +236,7 @@ const struct err *uia_require_password(struct request *rq, struct reply *rp, boo
     return uia_require(rq, rp, &flow, 1, ret_done, NULL);
 }
 
-/* ---- outside of the client ---------------------------------------------------------------------
- */
+/* ---- outside of the client ---- */
 
 static const struct err *find_waiting(struct attempt *t, const char *session_id, bool *ret_found)
 {

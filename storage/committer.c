@@ -37,8 +37,7 @@ struct committer {
     _Atomic int64_t batches, writes, failures;
 };
 
-/* ---- one transaction ---------------------------------------------------------------------------
- */
+/* ---- one transaction ---- */
 
 SQL(begin_sql, "BEGIN")
 SQL(commit_sql, "COMMIT")
@@ -121,8 +120,7 @@ static const struct err *run_batch(struct committer *c, struct write *writes, in
     return pipeline_run(&c->pipeline, HEAD_STATEMENT, ret_head, 1);
 }
 
-/* ---- outcomes ----------------------------------------------------------------------------------
- */
+/* ---- outcomes ---- */
 
 static void finish_write(struct write *w, const struct err *e)
 {
@@ -166,8 +164,7 @@ static const struct err *unavailable(void)
     return e;
 }
 
-/* ---- a lost connection -------------------------------------------------------------------------
- */
+/* ---- a lost connection ---- */
 
 static void disconnect(struct committer *c)
 {
@@ -257,8 +254,7 @@ static bool ensure_connection(struct committer *c)
     return true;
 }
 
-/* ---- leading -----------------------------------------------------------------------------------
- */
+/* ---- leading ---- */
 
 static bool connection_was_lost(struct committer *c, const struct err *e)
 {

@@ -18,8 +18,7 @@ struct db {
     struct tally *tallies; /* by the statement's id */
 };
 
-/* ---- the registry of statements ---------------------------------------------------------------
- */
+/* ---- the registry of statements ---- */
 
 static struct sql *newest_sql;
 
@@ -35,8 +34,7 @@ const struct sql *db_registered_sql(void)
     return newest_sql;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 const struct err *db_open(const char *uri, int connections, struct db **ret)
 {
@@ -91,8 +89,7 @@ static void count_run(struct db *db, const struct sql *s, int64_t started_us, co
         atomic_fetch_add_explicit(&t->errors, 1, memory_order_relaxed);
 }
 
-/* ---- transactions -----------------------------------------------------------------------------
- */
+/* ---- transactions ---- */
 
 void tx_init(struct tx *tx, struct db *db, struct arena *arena)
 {
@@ -161,8 +158,7 @@ void tx_finish(struct tx *tx)
     tx_rollback(tx);
 }
 
-/* ---- statements -------------------------------------------------------------------------------
- */
+/* ---- statements ---- */
 
 /* One or several statements, whichever the caller has. */
 struct work {

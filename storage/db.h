@@ -25,7 +25,7 @@ const struct err *db_open(const char *uri, int connections, struct db **ret);
 void db_close(struct db *db);
 void db_add_metrics(struct db *db, struct buf *out);
 
-/* ---- statements ------------------------------------------------------------------------------ */
+/* ---- statements ---- */
 
 struct sql {
     const char *text;
@@ -45,7 +45,7 @@ db_registered_sql(void); /* the newest, follow ->next; for the test that prepare
         db_register_sql(&name);                                                                    \
     }
 
-/* ---- parameters and results ------------------------------------------------------------------ */
+/* ---- parameters and results ---- */
 
 enum db_type {
     DB_INT8,
@@ -111,7 +111,7 @@ struct db_out {
     (const struct db_out[]){__VA_ARGS__},                                                          \
         sizeof((const struct db_out[]){__VA_ARGS__}) / sizeof(struct db_out)
 
-/* ---- running --------------------------------------------------------------------------------- */
+/* ---- running ---- */
 
 /* Where statements run. Outside of tx_begin each statement is its own transaction, on a connection
  * that the pool lends for just that long; tx_begin holds one until the transaction ends. When a

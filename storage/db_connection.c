@@ -201,8 +201,7 @@ const struct err *db_connection_run(struct db_connection *c, struct sql *s,
     return NULL;
 }
 
-/* ---- several in one round trip ----------------------------------------------------------------
- */
+/* ---- several in one round trip ---- */
 
 static bool send_one(struct db_connection *c, const struct db_batch_query *q, bool prepare)
 {

@@ -145,8 +145,7 @@ struct str row_bytes(const struct rows *r, int column)
     return result_bytes(result_of(r), r->row, column);
 }
 
-/* ---- arrays -----------------------------------------------------------------------------------
- */
+/* ---- arrays ---- */
 
 static uint32_t take_be32(struct str *s)
 {
@@ -209,8 +208,7 @@ const int64_t *row_int_array(const struct rows *r, int column, size_t *ret_n)
     return array;
 }
 
-/* ---- one row ----------------------------------------------------------------------------------
- */
+/* ---- one row ---- */
 
 static void set_out(struct arena *a, const struct db_out *out, const PGresult *result, int column)
 {

@@ -1,7 +1,6 @@
 #include "storage/e2ee_keys.h"
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 SQL(public_keys_sql,
     "SELECT k.kind, u.id, u.user_id, k.name, k.display_name, k.json, "
@@ -89,8 +88,7 @@ const struct err *cross_signing_key_exists(struct tx *tx, int64_t user, const ch
                   R(BOOL_OUT(ret)));
 }
 
-/* ---- writing -----------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 SQL(signatures_of_delete_sql, "DELETE FROM key_signatures WHERE target = $1 AND target_key = $2")
 SQL(device_keys_write_sql,
@@ -159,8 +157,7 @@ void user_signature_change_write(struct write *w, int64_t signer, int64_t target
     write_statement(w, &user_signature_change_write_sql, P(INT(signer), INT(target), POSITION(at)));
 }
 
-/* ---- deleting ----------------------------------------------------------------------------------
- */
+/* ---- deleting ---- */
 
 SQL(device_keys_delete_sql, "DELETE FROM device_keys WHERE \"user\" = $1 AND device_id = $2")
 SQL(device_signed_delete_sql, "DELETE FROM key_signatures WHERE target = $1 AND signer = $1 AND "

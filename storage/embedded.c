@@ -39,8 +39,7 @@ struct embedded {
     bool is_child;
 };
 
-/* ---- the postmaster ---------------------------------------------------------------------------
- */
+/* ---- the postmaster ---- */
 
 enum seen { SEEN_NOTHING, SEEN_END, SEEN_STOP };
 
@@ -182,8 +181,7 @@ static void end_postmaster(struct embedded *e)
     forget_postmaster(e);
 }
 
-/* ---- the supervisor ---------------------------------------------------------------------------
- */
+/* ---- the supervisor ---- */
 
 static void restart(struct embedded *e)
 {
@@ -224,8 +222,7 @@ static const struct err *start_supervisor(struct embedded *e)
     return failed ? err_internal("pthread_create: %s", strerror(failed)) : NULL;
 }
 
-/* ---- start and stop ---------------------------------------------------------------------------
- */
+/* ---- start and stop ---- */
 
 /* One server a data directory: a second one would stop the first one's database at its end. */
 static const struct err *take_lock(struct embedded *e)

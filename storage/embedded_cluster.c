@@ -25,8 +25,7 @@ const char *cluster_quote(struct arena *a, const char *s, const char *special, c
     return arena_strdup(a, buf_str(&b).p);
 }
 
-/* ---- settings ---------------------------------------------------------------------------------
- */
+/* ---- settings ---- */
 
 /* Replaces a file at once. Refuses to follow a link that the other user may have laid there. */
 static const struct err *write_file(const struct cluster *c, const char *path, struct str text)
@@ -101,8 +100,7 @@ const struct err *cluster_configure(const struct cluster *c)
     return write_file(c, arena_printf(a, "%s/concorde.conf", c->pgdata), buf_str(&b));
 }
 
-/* ---- creation ---------------------------------------------------------------------------------
- */
+/* ---- creation ---- */
 
 static const char *program(const struct cluster *c, const char *name)
 {

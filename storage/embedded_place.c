@@ -13,8 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* ---- which user -------------------------------------------------------------------------------
- */
+/* ---- which user ---- */
 
 static bool look_up(struct cluster *c, const struct passwd *p)
 {
@@ -58,8 +57,7 @@ static const struct err *choose_user(struct cluster *c)
                              "`nobody`: start the server as an unprivileged user");
 }
 
-/* ---- directories ------------------------------------------------------------------------------
- */
+/* ---- directories ---- */
 
 static bool may_enter(const struct cluster *c, const struct stat *s)
 {
@@ -156,8 +154,7 @@ static const char *short_socket_dir(const struct cluster *c)
     return arena_printf(c->arena, "%s/%s", parent, c->name);
 }
 
-/* ---- names ------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
 static const char *name_of(struct arena *a, const char *dir)
 {

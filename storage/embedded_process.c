@@ -94,8 +94,7 @@ const char *cluster_log_tail(const struct cluster *c)
     return arena_memdup(c->arena, line, strcspn(line, "\n"));
 }
 
-/* ---- those that live --------------------------------------------------------------------------
- */
+/* ---- those that live ---- */
 
 /* A process's arguments, each ended by NUL; false when it is gone. */
 static bool read_arguments(pid_t pid, char *out, size_t size, size_t *ret_n)

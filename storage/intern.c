@@ -96,8 +96,7 @@ void intern_add_metrics(struct intern *in, struct buf *out)
                    (long long)misses[i]);
 }
 
-/* ---- the cache --------------------------------------------------------------------------------
- */
+/* ---- the cache ---- */
 
 void intern_remember(struct intern *in, enum intern_kind kind, const char *name, int64_t id)
 {
@@ -150,8 +149,7 @@ static void count_misses(struct names *k, size_t n)
     pthread_rwlock_unlock(&k->lock);
 }
 
-/* ---- the database -----------------------------------------------------------------------------
- */
+/* ---- the database ---- */
 
 /* Runs a statement that gives ids and names, and remembers them. */
 static const struct err *fetch(struct intern *in, enum intern_kind kind, struct sql *s,

@@ -1,7 +1,6 @@
 #include "storage/key_backup.h"
 
-/* ---- versions ----------------------------------------------------------------------------------
- */
+/* ---- versions ---- */
 
 SQL(key_backup_create_sql,
     "INSERT INTO key_backups (\"user\", version, algorithm, auth_data) "
@@ -71,8 +70,7 @@ const struct err *key_backup_delete(struct tx *tx, int64_t user, int64_t version
     return db_exec(tx, &key_backup_delete_sql, P(INT(user), INT(version)), NULL);
 }
 
-/* ---- keys --------------------------------------------------------------------------------------
- */
+/* ---- keys ---- */
 
 /* Booleans compare as false < true: a row is better when (verified, -index, -forwarded) is greater.
  * A row that was inserted and not updated has no xmax. */

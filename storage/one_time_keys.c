@@ -21,8 +21,7 @@ static struct key_columns columns_of(struct arena *a, const struct one_time_key 
     return c;
 }
 
-/* ---- uploading ---------------------------------------------------------------------------------
- */
+/* ---- uploading ---- */
 
 SQL(one_time_keys_find_sql,
     "SELECT k.algorithm, k.key_id, k.json FROM unnest($2::text[], $3::text[]) AS w(algorithm, id) "
@@ -107,8 +106,7 @@ void device_keys_change_write(struct write *w, int64_t user, int64_t device, con
     write_row(w, &device_keys_change_table, P(INT(device), POSITION(at)));
 }
 
-/* ---- claiming ----------------------------------------------------------------------------------
- */
+/* ---- claiming ---- */
 
 /* What other claims hold locked is skipped, so that nobody waits and nobody gets the same. */
 SQL(one_time_keys_claim_sql,

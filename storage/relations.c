@@ -109,8 +109,7 @@ const struct err *threads_page(struct tx *tx, int64_t room, int64_t to, int64_t 
     return NULL;
 }
 
-/* ---- bundled with events ----------------------------------------------------------------------
- */
+/* ---- bundled with events ---- */
 
 /* 20: EDITS_MAX */
 SQL(relations_edits_sql,

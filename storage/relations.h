@@ -43,7 +43,7 @@ struct thread_row {
 const struct err *threads_page(struct tx *tx, int64_t room, int64_t to, int64_t participant,
                                int64_t limit, const struct thread_row **ret, size_t *ret_n);
 
-/* ---- what is bundled with events (rooms/aggregate.h) ---------------------------------------- */
+/* ---- what is bundled with events (rooms/aggregate.h) ---- */
 
 /* Which children count. */
 struct children_query {

@@ -13,8 +13,7 @@ enum search_key {
     SEARCH_TOPIC = 3
 }; /* stored as these numbers */
 
-/* ---- filling ----------------------------------------------------------------------------------
- */
+/* ---- filling ---- */
 
 /* Inside of a transaction: the position that the index covers. Whoever else wants to add to it
  * waits until the transaction ends. */
@@ -35,8 +34,7 @@ const struct err *search_index_add(struct tx *tx, const struct search_text *text
 /* Removes an event, when it was redacted. */
 const struct err *search_index_remove(struct tx *tx, struct str event_id);
 
-/* ---- asking -----------------------------------------------------------------------------------
- */
+/* ---- asking ---- */
 
 struct search_query {
     const char *term; /* words, "quoted phrases", -excluded, or */

@@ -1,7 +1,6 @@
 #include "storage/to_device.h"
 
-/* ---- messages ----------------------------------------------------------------------------------
- */
+/* ---- messages ---- */
 
 SQL(to_device_write_sql,
     "INSERT INTO to_device (device, position, json) "
@@ -74,8 +73,7 @@ const struct err *device_summary_read(struct tx *tx, int64_t device, struct devi
                     INT_OUT(&ret->first_message), INT_OUT(&ret->last_message)));
 }
 
-/* ---- for other servers -------------------------------------------------------------------------
- */
+/* ---- for other servers ---- */
 
 SQL(to_device_outbound_write_sql,
     "INSERT INTO to_device_outbound (server, position, json) "
@@ -113,8 +111,7 @@ const struct err *to_device_outbound_delete(struct tx *tx, const char *server, i
     return db_exec(tx, &to_device_outbound_delete_sql, P(TEXT(server), INT(until)), NULL);
 }
 
-/* ---- who gets one ------------------------------------------------------------------------------
- */
+/* ---- who gets one ---- */
 
 SQL(to_device_targets_sql,
     "SELECT w.n, u.id, d.id, d.device_id FROM unnest($1::text[], $2::text[]) WITH ORDINALITY "
@@ -143,8 +140,7 @@ const struct err *to_device_targets(struct tx *tx, const char *const *user_ids,
     return NULL;
 }
 
-/* ---- transaction ids ---------------------------------------------------------------------------
- */
+/* ---- transaction ids ---- */
 
 SQL(to_device_txn_exists_sql,
     "SELECT EXISTS (SELECT FROM to_device_txns WHERE device = $1 AND txn = $2)")

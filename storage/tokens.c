@@ -10,8 +10,7 @@ const char *token_make(struct arena *a, const char *prefix)
     return arena_printf(a, "%s%s", prefix, id_random(a, TOKEN_LETTERS));
 }
 
-/* ---- sessions ----------------------------------------------------------------------------------
- */
+/* ---- sessions ---- */
 
 SQL(tokens_find_sql,
     "SELECT t.\"user\", t.device, u.user_id, d.device_id, t.expires_ts, t.fresh, a.is_admin, "

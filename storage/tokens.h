@@ -31,8 +31,7 @@ static inline struct str token_bytes(const struct token_hash *h)
 #define TOKEN_REFRESH_PREFIX "ccr_"
 const char *token_make(struct arena *a, const char *prefix);
 
-/* ---- sessions ----------------------------------------------------------------------------------
- */
+/* ---- sessions ---- */
 
 /* What an access token stands for. */
 struct token_owner {

@@ -20,8 +20,7 @@ void push_actions_write(struct write *w, int64_t room, int64_t thread, const str
         P(INT(a->user), INT(room), POSITION(at), INT(thread), INT4(a->notify), INT4(a->highlight)));
 }
 
-/* ---- how far somebody has read -----------------------------------------------------------------
- */
+/* ---- how far somebody has read ---- */
 
 SQL(unread_totals_at_sql, "SELECT position, 0, notify_total, highlight_total FROM events "
                           "WHERE room = $1 AND position <= $2 ORDER BY position DESC LIMIT 1")
@@ -84,8 +83,7 @@ const struct err *unread_totals_at(struct tx *tx, int64_t room, int64_t position
     return NULL;
 }
 
-/* ---- what is behind that -----------------------------------------------------------------------
- */
+/* ---- what is behind that ---- */
 
 SQL(unread_own_events_sql,
     "SELECT max(position), thread, 0, 0 FROM (SELECT position, thread, sender, type FROM events "
@@ -130,8 +128,7 @@ const struct err *unread_read_range(struct tx *tx, int64_t room, int64_t user, i
     return NULL;
 }
 
-/* ---- what else is asked ------------------------------------------------------------------------
- */
+/* ---- what else is asked ---- */
 
 SQL(unread_event_ids_sql, "SELECT e.event_id FROM unnest($1::bigint[]) WITH ORDINALITY "
                           "AS w(position, n) LEFT JOIN events e USING (position) ORDER BY w.n")

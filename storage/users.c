@@ -35,8 +35,7 @@ const struct err *users_get(struct tx *tx, int64_t user, bool *ret_found, struct
     return read_account(tx, &users_get_sql, INT(user), ret_found, ret);
 }
 
-/* ---- new accounts ------------------------------------------------------------------------------
- */
+/* ---- new accounts ---- */
 
 static const struct err *check_localpart(struct job *job, const char *localpart,
                                          const char **ret_user_id)
@@ -105,8 +104,7 @@ const struct err *users_create(struct job *job, const struct new_account *accoun
     return NULL;
 }
 
-/* ---- changes -----------------------------------------------------------------------------------
- */
+/* ---- changes ---- */
 
 SQL(users_rehash_sql,
     "UPDATE accounts SET password_hash = $3 WHERE \"user\" = $1 AND password_hash = $2")

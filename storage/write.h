@@ -70,8 +70,7 @@ const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_posi
 /* Both. */
 const struct err *write_commit(struct job *job, struct write *w, int64_t *ret_position);
 
-/* ---- the committer itself, for start-up -------------------------------------------------------
- */
+/* ---- the committer itself, for start-up ---- */
 
 struct committer;
 const struct err *committer_start(const char *uri, struct feed *feed, struct committer **ret);

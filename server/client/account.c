@@ -37,8 +37,7 @@ static const struct err *post_deactivate(struct request *rq, struct reply *rp)
     return reply_json(rp, 200, "{s:s}", "id_server_unbind_result", "success");
 }
 
-/* ---- third-party identifiers -------------------------------------------------------------------
- */
+/* ---- third-party identifiers ---- */
 
 static const struct err *get_3pid(struct request *rq, struct reply *rp)
 {

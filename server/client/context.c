@@ -35,8 +35,7 @@ static const struct err *walk_both_ways(struct context *c)
     return NULL;
 }
 
-/* ---- state ------------------------------------------------------------------------------------
- */
+/* ---- state ---- */
 
 static const struct err *add_senders(struct context *c, bool any)
 {
@@ -61,8 +60,7 @@ static const struct err *add_state(struct context *c)
     return lazy ? add_senders(c, any) : NULL;
 }
 
-/* ---- the reply --------------------------------------------------------------------------------
- */
+/* ---- the reply ---- */
 
 static const struct err *add_events(struct context *c, const struct stored_event *const *events,
                                     size_t n)

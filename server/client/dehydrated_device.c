@@ -13,8 +13,7 @@
 
 enum { DATA_BYTES_MAX = 262144, EVENTS_PAGE = 100, NAME_BYTES_MAX = 255 };
 
-/* ---- making one --------------------------------------------------------------------------------
- */
+/* ---- making one ---- */
 
 struct dehydration {
     const char *device_id, *display_name;
@@ -84,8 +83,7 @@ static const struct err *put_device(struct request *rq, struct reply *rp)
     return reply_json(rp, 200, "{s:s}", "device_id", d.device_id);
 }
 
-/* ---- using it ----------------------------------------------------------------------------------
- */
+/* ---- using it ---- */
 
 static const struct err *need_device(struct request *rq, struct dehydrated_device *ret)
 {

@@ -21,8 +21,7 @@ static const struct err *may_name(struct request *rq, struct room *room, bool *r
     return NULL;
 }
 
-/* ---- aliases -----------------------------------------------------------------------------------
- */
+/* ---- aliases ---- */
 
 static const struct err *put_alias(struct request *rq, struct reply *rp)
 {
@@ -104,8 +103,7 @@ static const struct err *get_room_aliases(struct request *rq, struct reply *rp)
     return reply_json(rp, 200, "{s:o}", "aliases", list);
 }
 
-/* ---- being published ---------------------------------------------------------------------------
- */
+/* ---- being published ---- */
 
 static const struct err *get_visibility(struct request *rq, struct reply *rp)
 {
@@ -134,8 +132,7 @@ static const struct err *put_visibility(struct request *rq, struct reply *rp)
     return reply_empty(rp);
 }
 
-/* ---- the list ----------------------------------------------------------------------------------
- */
+/* ---- the list ---- */
 
 /* `server`: whose directory. */
 static const struct err *check_server(struct request *rq)

@@ -43,8 +43,7 @@ static void add_escaped(struct buf *out, const char *text)
         }
 }
 
-/* ---- stages of User-Interactive Authentication -------------------------------------------------
- */
+/* ---- stages of User-Interactive Authentication ---- */
 
 static const struct {
     const char *stage, *field; /* what is asked for; NULL: nothing */
@@ -143,8 +142,7 @@ static const struct err *post_auth_page(struct request *rq, struct reply *rp)
     return reply_page(rp, 200);
 }
 
-/* ---- login -------------------------------------------------------------------------------------
- */
+/* ---- login ---- */
 
 static const char login_page[] = HEAD
     "<h1>Sign in</h1><form><p class=\"wrong\" id=\"wrong\"></p>"

@@ -29,8 +29,7 @@ static void add_failure(json_t *failed, const char *user_id)
         json_pack("{s:s, s:s}", "errcode", "M_UNKNOWN", "error", "The server cannot be reached"));
 }
 
-/* ---- /keys/query -------------------------------------------------------------------------------
- */
+/* ---- /keys/query ---- */
 
 /* Our own users among those asked for, as a list; the servers of the others in failed. */
 static const struct err *sort_wanted(struct job *job, const json_t *devices, json_t *failed,
@@ -102,8 +101,7 @@ static const struct err *post_query(struct request *rq, struct reply *rp)
     return e;
 }
 
-/* ---- /keys/claim -------------------------------------------------------------------------------
- */
+/* ---- /keys/claim ---- */
 
 /* The claims of one user's devices, appended. */
 static const struct err *add_claims(const char *user_id, const json_t *devices,

@@ -25,8 +25,7 @@ const struct err *key_change_write(struct job *job, struct write *w, int64_t use
     return NULL;
 }
 
-/* ---- identity keys -----------------------------------------------------------------------------
- */
+/* ---- identity keys ---- */
 
 /* The device's keys as stored; a cross-signing key of the same name is refused. */
 static const struct err *find_stored(struct job *job, const struct key_owner *owner,
@@ -106,8 +105,7 @@ static const struct err *add_device_keys(struct job *job, const struct key_owner
     return same && !signatures ? NULL : key_change_write(job, w, owner->user, owner->user_id);
 }
 
-/* ---- one-time and fallback keys ----------------------------------------------------------------
- */
+/* ---- one-time and fallback keys ---- */
 
 static const struct err *parse_key(struct arena *a, const char *name, const json_t *value,
                                    struct one_time_key *ret)

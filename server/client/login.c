@@ -14,8 +14,7 @@ static const struct err *get_login(struct request *rq, struct reply *rp)
                       "type", "m.login.token", "get_login_token", 1);
 }
 
-/* ---- the ways to log in ------------------------------------------------------------------------
- */
+/* ---- the ways to log in ---- */
 
 static const struct err *by_password(struct job *job, const json_t *body, struct account *ret)
 {
@@ -96,8 +95,7 @@ static const struct err *post_get_token(struct request *rq, struct reply *rp)
                       LOGIN_TOKEN_LIFETIME_MS);
 }
 
-/* ---- and out again -----------------------------------------------------------------------------
- */
+/* ---- and out again ---- */
 
 static const struct err *post_refresh(struct request *rq, struct reply *rp)
 {

@@ -17,8 +17,7 @@ static const struct err *read_reason(const struct request *rq, struct member_cha
     return json_want_string(rq->body, "reason", NULL, &change->reason);
 }
 
-/* ---- joining and knocking ----------------------------------------------------------------------
- */
+/* ---- joining and knocking ---- */
 
 /* The room to join: unlike elsewhere, one may well not be in it yet. */
 static const struct err *find_room(struct request *rq, const char *id_or_alias, struct room **ret)
@@ -79,8 +78,7 @@ static const struct err *post_knock(struct request *rq, struct reply *rp)
     return enter(rq, rp, room, MEMBER_KNOCK);
 }
 
-/* ---- oneself out, others in and out ------------------------------------------------------------
- */
+/* ---- oneself out, others in and out ---- */
 
 static const struct err *post_leave(struct request *rq, struct reply *rp)
 {
@@ -160,8 +158,7 @@ static const struct err *post_unban(struct request *rq, struct reply *rp)
     return change_other(rq, rp, MEMBER_UNBAN);
 }
 
-/* ---- the user's own list -----------------------------------------------------------------------
- */
+/* ---- the user's own list ---- */
 
 static const struct err *post_forget(struct request *rq, struct reply *rp)
 {

@@ -4,8 +4,7 @@
 #include "server/client/user_request.h"
 #include "server/routes.h"
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static const struct err *read_ruleset(struct request *rq, const json_t **ret)
 {
@@ -68,8 +67,7 @@ static const struct err *get_actions(struct request *rq, struct reply *rp)
     return reply_json(rp, 200, "{s:O}", "actions", json_object_get(rule, "actions"));
 }
 
-/* ---- changing ----------------------------------------------------------------------------------
- */
+/* ---- changing ---- */
 
 static json_t *show(void *ctx, const json_t *stored)
 {

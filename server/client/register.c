@@ -45,8 +45,7 @@ static const struct err *count_attempt(struct request *rq)
                           rq->remote_address);
 }
 
-/* ---- guests ------------------------------------------------------------------------------------
- */
+/* ---- guests ---- */
 
 /* All parameters are ignored but initial_device_display_name. */
 static const struct err *register_guest(struct request *rq, struct reply *rp)
@@ -69,8 +68,7 @@ static const struct err *register_guest(struct request *rq, struct reply *rp)
     return reply_tree(rp, 200, reply);
 }
 
-/* ---- users -------------------------------------------------------------------------------------
- */
+/* ---- users ---- */
 
 struct registration {
     const char *name, *password; /* NULL: not given */
@@ -252,8 +250,7 @@ static const struct err *get_token_validity(struct request *rq, struct reply *rp
                       found && registration_token_is_usable(&t, now_ms()));
 }
 
-/* ---- with the shared secret --------------------------------------------------------------------
- */
+/* ---- with the shared secret ---- */
 
 static const struct err *need_secret(struct request *rq, const char **ret)
 {

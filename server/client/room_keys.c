@@ -39,8 +39,7 @@ static const struct err *reply_counts(struct reply *rp, const struct key_backup 
     return reply_json(rp, 200, "{s:s, s:I}", "etag", etag, "count", (json_int_t)b->count);
 }
 
-/* ---- storing -----------------------------------------------------------------------------------
- */
+/* ---- storing ---- */
 
 struct sessions {
     struct arena *arena;
@@ -163,8 +162,7 @@ static const struct err *put_session(struct request *rq, struct reply *rp)
     return store_sessions(rq, rp, &s);
 }
 
-/* ---- fetching ----------------------------------------------------------------------------------
- */
+/* ---- fetching ---- */
 
 static void add_data(struct buf *b, const struct backup_session *s)
 {
@@ -277,8 +275,7 @@ static const struct err *get_session(struct request *rq, struct reply *rp)
     return reply_body(rp, 200);
 }
 
-/* ---- deleting ----------------------------------------------------------------------------------
- */
+/* ---- deleting ---- */
 
 static const struct err *delete_in_tx(struct tx *tx, int64_t user, int64_t version,
                                       struct backup_scope scope, struct key_backup *ret)

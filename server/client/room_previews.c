@@ -6,8 +6,7 @@
 #include "server/client/room_request.h"
 #include "server/routes.h"
 
-/* ---- summaries ---------------------------------------------------------------------------------
- */
+/* ---- summaries ---- */
 
 static void add_membership(const struct request *rq, struct room *room, json_t *o)
 {
@@ -53,8 +52,7 @@ static const struct err *get_summary(struct request *rq, struct reply *rp)
     return reply_tree(rp, 200, o);
 }
 
-/* ---- spaces ------------------------------------------------------------------------------------
- */
+/* ---- spaces ---- */
 
 static const struct err *get_hierarchy(struct request *rq, struct reply *rp)
 {

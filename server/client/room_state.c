@@ -6,8 +6,7 @@
 #include "server/routes.h"
 #include "storage/intern.h"
 
-/* ---- setting -----------------------------------------------------------------------------------
- */
+/* ---- setting ---- */
 
 static const struct err *put_member(struct request *rq, struct room *room, const char *target,
                                     const char **ret_event_id)
@@ -66,8 +65,7 @@ static const struct err *put_state(struct request *rq, struct reply *rp)
     return reply_json(rp, 200, "{s:s}", "event_id", event_id);
 }
 
-/* ---- reading one event -------------------------------------------------------------------------
- */
+/* ---- reading one event ---- */
 
 /* NULL when the room had no such state then. */
 static const struct err *find_state(struct job *job, struct room *room, int64_t position,
@@ -108,8 +106,7 @@ static const struct err *get_state_event(struct request *rq, struct reply *rp)
     return reply_body(rp, 200);
 }
 
-/* ---- reading all, members in steps -------------------------------------------------------------
- */
+/* ---- reading all, members in steps ---- */
 
 /* Which members to show, and how. */
 struct member_list {

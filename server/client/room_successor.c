@@ -38,8 +38,7 @@ static const struct err *read(struct request *rq, int64_t room, const char *type
     return NULL;
 }
 
-/* ---- tags --------------------------------------------------------------------------------------
- */
+/* ---- tags ---- */
 
 static const struct err *edit_tags(void *ctx, const json_t *before, json_t **ret)
 {
@@ -63,8 +62,7 @@ static const struct err *move_tags(struct succession *s)
                                                                    .ctx = s});
 }
 
-/* ---- push rules --------------------------------------------------------------------------------
- */
+/* ---- push rules ---- */
 
 static json_t *show_rules(void *ctx, const json_t *stored)
 {
@@ -96,8 +94,7 @@ static const struct err *move_rules(struct succession *s)
                                                                    .ctx = s});
 }
 
-/* ---- direct chats ------------------------------------------------------------------------------
- */
+/* ---- direct chats ---- */
 
 static bool names(const json_t *rooms, const char *id)
 {

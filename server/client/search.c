@@ -18,8 +18,7 @@ enum {
     CATCH_UP_PAGES = 20 /* of the index, before the search */
 };
 
-/* ---- the request ------------------------------------------------------------------------------
- */
+/* ---- the request ---- */
 
 static const struct err *read_keys(struct search *s, const json_t *criteria)
 {
@@ -128,8 +127,7 @@ static const struct err *read_criteria(struct search *s, const json_t *criteria)
     return read_token(s);
 }
 
-/* ---- the search -------------------------------------------------------------------------------
- */
+/* ---- the search ---- */
 
 static bool filter_wants_room_id(const struct search *s, const int64_t *wanted, size_t n,
                                  int64_t room)

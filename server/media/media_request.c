@@ -83,8 +83,7 @@ const struct err *media_of_request(struct request *rq, struct reply *rp, enum me
     return found ? NULL : wait_for_upload(rq, rp, timeout_ms);
 }
 
-/* ---- replies ----------------------------------------------------------------------------------
- */
+/* ---- replies ---- */
 
 /* The policy of the specification: nothing that is sent here runs or loads anything else. */
 #define POLICY                                                                                     \

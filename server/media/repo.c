@@ -17,8 +17,7 @@ struct media_repo {
     atomic_llong counts[MEDIA_COUNTS];
 };
 
-/* ---- lists of waiters, the lock held ----------------------------------------------------------
- */
+/* ---- lists of waiters, the lock held ---- */
 
 static void append_locked(struct waiter *head, struct waiter *w)
 {
@@ -42,8 +41,7 @@ static void wake_next_locked(struct media_repo *r)
         first->wake(first);
 }
 
-/* ---- uploads ----------------------------------------------------------------------------------
- */
+/* ---- uploads ---- */
 
 static struct waiter *bucket(struct media_repo *r, const char *media_id)
 {
@@ -78,8 +76,7 @@ void media_repo_uploaded(struct media_repo *r, const char *media_id)
         w->wake(w);
 }
 
-/* ---- turns ------------------------------------------------------------------------------------
- */
+/* ---- turns ---- */
 
 /* Whoever was woken and then needed no turn passes the wake on. */
 static void leave_asking(struct waiter *w)
@@ -117,8 +114,7 @@ void media_repo_end_turn(struct media_repo *r)
     wake_next_locked(r);
 }
 
-/* ---- counting ---------------------------------------------------------------------------------
- */
+/* ---- counting ---- */
 
 void media_repo_count(struct media_repo *r, enum media_count what, int64_t n)
 {
@@ -149,8 +145,7 @@ void media_repo_add_metrics(struct media_repo *r, struct buf *out)
                r->turns - r->turns_free);
 }
 
-/* ---- life -------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 struct media_repo *media_repo_create(void)
 {

@@ -45,8 +45,7 @@ static enum image_type type_of(int fd)
     return image_type_of((struct str){first, n > 0 ? (size_t)n : 0});
 }
 
-/* ---- making it --------------------------------------------------------------------------------
- */
+/* ---- making it ---- */
 
 static const struct err *open_original(struct request *rq, const struct media *m, int *ret,
                                        int64_t *ret_bytes)
@@ -100,8 +99,7 @@ static const struct err *make(struct request *rq, struct reply *rp, const struct
     return e;
 }
 
-/* ---- sending it -------------------------------------------------------------------------------
- */
+/* ---- sending it ---- */
 
 static const struct err *send(struct reply *rp, enum media_access access, struct media_file *file,
                               const char *etag)

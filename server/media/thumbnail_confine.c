@@ -49,8 +49,7 @@ bool confine_resources(void)
     return setpriority(PRIO_PROCESS, 0, 10) == 0;
 }
 
-/* ---- system calls -----------------------------------------------------------------------------
- */
+/* ---- system calls ---- */
 
 #if defined(__x86_64__)
 #define ARCHITECTURE AUDIT_ARCH_X86_64

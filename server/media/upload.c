@@ -23,8 +23,7 @@ struct upload {
     struct media media;
 };
 
-/* ---- what the client says of it ---------------------------------------------------------------
- */
+/* ---- what the client says of it ---- */
 
 static bool is_printable(const char *s)
 {
@@ -79,8 +78,7 @@ static const struct err *hash(struct request *rq, struct media *m)
     return NULL;
 }
 
-/* ---- storing it -------------------------------------------------------------------------------
- */
+/* ---- storing it ---- */
 
 static const struct err *store_locked(struct request *rq, const struct upload *u, const char *name,
                                       bool *ret_linked)
@@ -133,8 +131,7 @@ static const struct err *store(struct request *rq, struct upload *u)
     return NULL;
 }
 
-/* ---- endpoints --------------------------------------------------------------------------------
- */
+/* ---- endpoints ---- */
 
 static const char *mxc(struct request *rq, const struct media *m)
 {

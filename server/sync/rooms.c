@@ -8,8 +8,7 @@ enum { TYPING_ROOMS_MAX = 256 };
 enum section { JOIN, INVITE, KNOCK, LEAVE, SECTIONS, NOT_SHOWN };
 static const char *const section_names[] = {"join", "invite", "knock", "leave"};
 
-/* ---- which rooms -------------------------------------------------------------------------------
- */
+/* ---- which rooms ---- */
 
 static void add_room(struct session_room *list, size_t *n, const struct session_room *room)
 {
@@ -82,8 +81,7 @@ static const struct err *choose_rooms(struct sync *s, const struct session_room 
     return NULL;
 }
 
-/* ---- where each belongs ------------------------------------------------------------------------
- */
+/* ---- where each belongs ---- */
 
 static enum membership membership_in(const struct stored_event *e)
 {
@@ -169,8 +167,7 @@ static const struct err *plan(struct sync *s, struct room_task *t, enum section 
     }
 }
 
-/* ---- writing -----------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 static const struct err *write_stripped(struct sync *s, const struct room_task *t,
                                         enum section section, struct buf *out)

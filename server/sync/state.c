@@ -48,8 +48,7 @@ static const struct err *write_event(struct writer *w, const struct stored_event
     return show_state_event(w->s->job, &w->s->viewer, e, w->out);
 }
 
-/* ---- lazily loaded members ---------------------------------------------------------------------
- */
+/* ---- lazily loaded members ---- */
 
 /* Whose member events the reader needs: the senders of the timeline, and some more. */
 struct wanted {
@@ -141,8 +140,7 @@ static const struct err *write_lazy_members(struct writer *w, const struct timel
     return NULL;
 }
 
-/* ---- whole state -------------------------------------------------------------------------------
- */
+/* ---- whole state ---- */
 
 /* The current state when nothing of it is newer than `at`; otherwise as it was then. */
 static const struct err *write_without_members(struct writer *w, int64_t at)
@@ -228,8 +226,7 @@ static const struct err *write_whole(struct writer *w, const struct timeline *li
     return write_all_members(w, at);
 }
 
-/* ---- what changed ------------------------------------------------------------------------------
- */
+/* ---- what changed ---- */
 
 static const struct err *write_changes(struct writer *w, int64_t from, int64_t to)
 {

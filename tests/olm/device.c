@@ -34,8 +34,7 @@ json_t *device_call(struct device *d, const char *method, const char *path, json
     return http_call(d->token, method, path, body);
 }
 
-/* ---- account -----------------------------------------------------------------------------------
- */
+/* ---- account ---- */
 
 static void check_account(const struct device *d, size_t result)
 {
@@ -76,8 +75,7 @@ void device_finish(struct device *d)
     free(d->account);
 }
 
-/* ---- keys --------------------------------------------------------------------------------------
- */
+/* ---- keys ---- */
 
 static void key_name(const char *algorithm, const char *id, char ret[128])
 {
@@ -212,8 +210,7 @@ void device_check_keys(struct device *d, const struct device *other)
     check_signature(found, other);
 }
 
-/* ---- Olm ---------------------------------------------------------------------------------------
- */
+/* ---- Olm ---- */
 
 static void check_session(OlmSession *s, size_t result)
 {

@@ -84,8 +84,7 @@ static void test_fallback_key_serves_when_one_time_keys_are_gone(void **state)
     assert_int_equal(json_integer_value(json_object_get(counts, "signed_curve25519")), 0);
 }
 
-/* ---- Megolm ------------------------------------------------------------------------------------
- */
+/* ---- Megolm ---- */
 
 static char room[256];
 

@@ -41,8 +41,7 @@ static int clear_tables(void **state)
     return 0;
 }
 
-/* ---- parameters and results -------------------------------------------------------------------
- */
+/* ---- parameters and results ---- */
 
 SQL(ints_sql, "SELECT $1::bigint, $2::int, $3::smallint, $4::text")
 
@@ -282,8 +281,7 @@ static void exec_counts_rows(void **state)
     scope_finish(&s);
 }
 
-/* ---- errors and transactions ------------------------------------------------------------------
- */
+/* ---- errors and transactions ---- */
 
 SQL(raise_sql, "SELECT raise($1)")
 
@@ -382,8 +380,7 @@ static void an_error_ends_the_whole_transaction(void **state)
     scope_finish(&s);
 }
 
-/* ---- several in one round trip ----------------------------------------------------------------
- */
+/* ---- several in one round trip ---- */
 
 static void many_statements_answer_in_order(void **state)
 {
@@ -450,8 +447,7 @@ static void large_results_of_many_do_not_stall(void **state)
     scope_finish(&s);
 }
 
-/* ---- the pool ---------------------------------------------------------------------------------
- */
+/* ---- the pool ---- */
 
 static void *release_later(void *what)
 {
@@ -554,8 +550,7 @@ static void a_read_that_loses_its_connection_is_repeated(void **state)
     scope_finish(&s);
 }
 
-/* ---- the database goes away -------------------------------------------------------------------
- */
+/* ---- the database goes away ---- */
 
 static void while_away_everybody_is_told_at_once_and_it_recovers(void **state)
 {
