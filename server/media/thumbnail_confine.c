@@ -4,6 +4,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
@@ -76,6 +77,7 @@ static const unsigned short denied[] = {
     SYS_symlink,
     SYS_mkdir,
     SYS_mknod,
+    SYS_setrlimit,
 #endif
     SYS_openat,
     SYS_openat2,
@@ -113,40 +115,52 @@ static const unsigned short denied[] = {
     SYS_prlimit64,
 };
 
-enum { DENIED = sizeof denied / sizeof *denied, HEAD = 4, SIGNAL = 5, TAIL = 2 };
+/* Numbers beyond are those of another calling convention (x32), which would pass the list by. */
+enum { NUMBER_MAX = 0x3fffffff };
 
-#define AT(field) (uint32_t) offsetof(struct seccomp_data, field)
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, AT(field))
-#define WHEN(value, then, otherwise)                                                               \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), then, otherwise)
+#define LOAD(field)                                                                                \
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, field))
+#define WHEN(test, value, then, otherwise)                                                         \
+    BPF_JUMP(BPF_JMP | BPF_##test | BPF_K, (uint32_t)(value), then, otherwise)
 #define ANSWER(what) BPF_STMT(BPF_RET | BPF_K, what)
+#define REFUSE(error) ANSWER(SECCOMP_RET_ERRNO | (error))
+
+enum { DENIED = sizeof denied / sizeof *denied, HEAD = 18, TAIL = 2 };
 
 bool confine_system(void)
 {
     const struct sock_filter head[HEAD] = {
         LOAD(arch),
-        WHEN(ARCHITECTURE, 1, 0),
+        WHEN(JEQ, ARCHITECTURE, 1, 0),
         ANSWER(SECCOMP_RET_KILL_PROCESS),
         LOAD(nr),
-    };
-    /* abort() signals the own process, by which the server learns that memory ran out. */
-    const struct sock_filter to_itself[SIGNAL] = {
-        WHEN(SYS_tgkill, 0, 4),    LOAD(args[0]),
-        WHEN(getpid(), 1, 0),      ANSWER(SECCOMP_RET_ERRNO | EPERM),
+        WHEN(JGT, NUMBER_MAX, 0, 1),
+        ANSWER(SECCOMP_RET_KILL_PROCESS),
+        /* abort() signals the own process, by which the server learns that memory ran out. */
+        WHEN(JEQ, SYS_tgkill, 0, 4),
+        LOAD(args[0]),
+        WHEN(JEQ, getpid(), 0, 1),
         ANSWER(SECCOMP_RET_ALLOW),
+        REFUSE(EPERM),
+        /* Threads, but no processes. The C library does without clone3 when it is not there. */
+        WHEN(JEQ, SYS_clone3, 0, 1),
+        REFUSE(ENOSYS),
+        WHEN(JEQ, SYS_clone, 0, 4),
+        LOAD(args[0]),
+        WHEN(JSET, CLONE_THREAD, 0, 1),
+        ANSWER(SECCOMP_RET_ALLOW),
+        REFUSE(EPERM),
     };
     const struct sock_filter tail[TAIL] = {
         ANSWER(SECCOMP_RET_ALLOW),
-        ANSWER(SECCOMP_RET_ERRNO | EACCES),
+        REFUSE(EACCES),
     };
-    struct sock_filter code[HEAD + SIGNAL + DENIED + TAIL];
+    struct sock_filter code[HEAD + DENIED + TAIL];
     size_t n = 0;
     for (size_t i = 0; i < HEAD; i++)
         code[n++] = head[i];
-    for (size_t i = 0; i < SIGNAL; i++)
-        code[n++] = to_itself[i];
     for (size_t i = 0; i < DENIED; i++)
-        code[n++] = (struct sock_filter)WHEN(denied[i], (unsigned char)(DENIED - i), 0);
+        code[n++] = (struct sock_filter)WHEN(JEQ, denied[i], (unsigned char)(DENIED - i), 0);
     for (size_t i = 0; i < TAIL; i++)
         code[n++] = tail[i];
     const struct sock_fprog program = {(unsigned short)n, code};

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -33,6 +34,22 @@ static bool signals_others(void)
 {
     return kill(getppid(), 0) == 0;
 }
+static bool forks(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    return pid > 0;
+}
+static void *nothing(void *p)
+{
+    return p;
+}
+static bool makes_threads(void)
+{
+    pthread_t t;
+    return pthread_create(&t, NULL, nothing, NULL) == 0 && pthread_join(t, NULL) == 0;
+}
 static bool widens_limits(void)
 {
     const struct rlimit l = {RLIM_INFINITY, RLIM_INFINITY};
@@ -55,6 +72,8 @@ static const struct {
     {"run programs", runs_programs, false},
     {"signal others", signals_others, false},
     {"widen its limits", widens_limits, false},
+    {"make processes", forks, false},
+    {"make threads", makes_threads, true},
     {"compute and write to what it holds", computes, true},
 };
 
