@@ -223,6 +223,22 @@ const commands = {
         };
     },
 
+    // Everything new; the others see that this user's identity changed.
+    resetEncryption: () => client.getCrypto().resetEncryption(authenticate),
+
+    // A device that takes part while no other is signed in.
+    async dehydrate() {
+        if (!(await client.getCrypto().isDehydrationSupported())) throw new Error("no dehydration");
+        await client.getCrypto().startDehydration();
+    },
+    // Takes the keys that the dehydrated device was sent. Gives how many messages that were.
+    async rehydrate() {
+        let last = null;
+        client.on(CryptoEvent.RehydrationProgress, (keys, messages) => (last = messages));
+        await client.getCrypto().startDehydration({ rehydrate: true });
+        return last;
+    },
+
     // How many of the keys of this device are in the backup.
     backedUp: async () => {
         const { count } = await client.http.authedRequest("GET", "/room_keys/version");
@@ -254,6 +270,7 @@ const commands = {
         await wait(() => verification.phase === VerificationPhase.Done, "the verification's end");
         verification = sas = null;
     },
+    unverified: async (user) => !(await commands.verified(user)),
     verified: async (user) =>
         (await client.getCrypto().getUserVerificationStatus(user)).isCrossSigningVerified(),
 

@@ -2,6 +2,7 @@
 same way as device.mjs."""
 
 import asyncio
+import io
 import json
 import sys
 import tempfile
@@ -12,6 +13,8 @@ from nio import (
     AsyncClient, AsyncClientConfig, ErrorResponse, Event, MegolmEvent, RedactionEvent,
     RoomEncryptedMedia, RoomMessageText, UnknownEvent,
 )
+
+from nio.crypto.attachments import decrypt_attachment
 
 
 class Client(AsyncClient):
@@ -38,6 +41,7 @@ class Device:
         self.url, self.store = url, store
         self.client = None
         self.timelines = {}  # room → events as they came
+        self.files = {}  # event → its file, as its content says
         self.syncing = None
 
     async def start(self, user):
@@ -51,6 +55,8 @@ class Device:
             shown.update(type="m.room.encrypted", failure="not decrypted", encrypted=True)
         elif isinstance(event, (RoomMessageText, RoomEncryptedMedia)):
             shown.update(type="m.room.message", body=event.body)
+            if isinstance(event, RoomEncryptedMedia):
+                self.files[event.event_id] = event.source["content"]["file"]
         else:
             shown.update(type=event.source.get("type"))
         self.timelines.setdefault(room.room_id, []).append(shown)
@@ -78,6 +84,28 @@ class Device:
         sent = await self.client.room_send(
             room, "m.room.message", content, ignore_unverified_devices=True)
         return checked(sent).event_id
+
+    async def sendFile(self, room, name, text):
+        plain = text.encode()
+        uploaded, file = await self.client.upload(
+            lambda *_: io.BytesIO(plain), "application/octet-stream", name, encrypt=True,
+            filesize=len(plain))
+        content = {"msgtype": "m.file", "body": name,
+                   "file": {**file, "url": checked(uploaded).content_uri}}
+        sent = await self.client.room_send(
+            room, "m.room.message", content, ignore_unverified_devices=True)
+        return checked(sent).event_id
+
+    async def readFile(self, room, event):
+        """This nio downloads only from where no token is needed; its decryption is what counts."""
+        file = self.files[event]
+        url = f"{self.url}/_matrix/client/v1/media/download/{file['url'].removeprefix('mxc://')}"
+        headers = {"Authorization": f"Bearer {self.client.access_token}"}
+        async with self.client.client_session.get(url, headers=headers) as response:
+            response.raise_for_status()
+            cipher = await response.read()
+        return decrypt_attachment(
+            cipher, file["key"]["k"], file["hashes"]["sha256"], file["iv"]).decode()
 
     async def leave(self, room):
         checked(await self.client.room_leave(room))
@@ -111,7 +139,7 @@ class Device:
 async def main(url):
     with tempfile.TemporaryDirectory(prefix="concorde-nio-") as store:
         device = Device(url, store)
-        lines = asyncio.StreamReader()
+        lines = asyncio.StreamReader(limit=1 << 24)
         await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
 

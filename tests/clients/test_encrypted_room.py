@@ -15,7 +15,7 @@ def test_alice_and_bob_register(story):
 
 def test_they_set_up_cross_signing_secret_storage_and_key_backup(story):
     story.recovery_key = story.alice.bootstrap()
-    story.bob.bootstrap()
+    story.bob_recovery_key = story.bob.bootstrap()
     for device in story.alice, story.bob:
         identity = device.identity()
         assert identity["crossSigningReady"] and identity["secretStorageReady"], identity
@@ -194,6 +194,15 @@ def test_matrix_nio_and_the_others_see_each_other_type_and_read(story):
     story.bob.typing(story.room, False)
 
 
+def test_files_go_between_matrix_nio_and_matrix_js_sdk(story):
+    sent = story.carol.send_file(story.room, "annex.txt", TEXT)
+    story.bob.sees(story.room, lambda v: "annex.txt" in bodies(v), "the file's message")
+    assert story.bob.read_file(story.room, sent) == TEXT
+    sent = story.bob.send_file(story.room, "protocol.txt", TEXT)
+    story.carol.sees(story.room, lambda v: "protocol.txt" in bodies(v), "the file's message")
+    assert story.carol.read_file(story.room, sent) == TEXT
+
+
 def test_the_key_backup_holds_every_key(story):
     story.alice.waits_until("backedUp", lambda b: b["count"] >= b["keys"] > 0, "all keys backed up")
 
@@ -267,6 +276,28 @@ def test_the_others_learn_that_a_device_signed_out(story):
     story.alice.sees(story.room, lambda v: "the tablet is gone" in bodies(v), "the message")
     story.devices.remove(story.tablet)
     story.tablet.close()
+
+
+def test_a_dehydrated_device_receives_while_nobody_is_signed_in(story):
+    story.bob.dehydrate()
+    story.alice.waits_until("devices", lambda d: len(d) == 2, "two devices", story.bob.user)
+    story.bob.log_out()
+    story.alice.waits_until("devices", lambda d: len(d) == 1, "one device", story.bob.user)
+    sent = story.alice.send(story.room, "while you were signed out")
+    story.devices.remove(story.bob)
+    story.bob.close()
+
+    story.bob = story.js("bob-again").sign_in("login", "bob", "bob's password")
+    story.bob.sees(story.room, lambda v: "failure" in one(v, sent), "what it cannot read yet")
+    story.bob.recover(story.bob_recovery_key)
+    assert story.bob.rehydrate() > 0
+    story.bob.sees(story.room, lambda v: "while you were signed out" in bodies(v), "the message")
+
+
+def test_the_others_learn_that_an_identity_is_new(story):
+    assert story.alice.verified(story.bob.user)
+    story.bob.reset_encryption()
+    story.alice.waits_until("unverified", lambda u: u, "Bob's new identity", story.bob.user)
 
 
 def test_the_server_knew_all_that_the_clients_asked(story):
