@@ -131,7 +131,6 @@ static const struct err *was_joined_since(struct sync *s, const struct room_task
 
 static const struct err *plan_left(struct sync *s, struct room_task *t, enum section *ret)
 {
-    *ret = NOT_SHOWN;
     if (s->is_initial && !s->filter.include_leave)
         return NULL;
     if (!s->is_initial && t->at.position <= s->since)
@@ -150,15 +149,25 @@ static const struct err *plan_left(struct sync *s, struct room_task *t, enum sec
     return NULL;
 }
 
+/* "Servers must not send room invites from ignored users" (Ignoring Users). */
+static const struct err *plan_invited(struct sync *s, struct room_task *t, enum section *ret)
+{
+    const struct stored_event *e = NULL;
+    if (s->ignored)
+        TRY(events_get(job_tx(s->job), t->at.position, &e));
+    *ret = e && sync_is_ignored(s, e->event->sender) ? NOT_SHOWN : INVITE;
+    return NULL;
+}
+
 static const struct err *plan(struct sync *s, struct room_task *t, enum section *ret)
 {
+    *ret = NOT_SHOWN;
     bool is_new = s->is_initial || t->at.position > s->since;
     switch (t->at.membership) {
     case MEMBERSHIP_JOIN:
         return plan_joined(s, t, ret);
     case MEMBERSHIP_INVITE:
-        *ret = is_new ? INVITE : NOT_SHOWN;
-        return NULL;
+        return is_new ? plan_invited(s, t, ret) : NULL;
     case MEMBERSHIP_KNOCK:
         *ret = is_new ? KNOCK : NOT_SHOWN;
         return NULL;

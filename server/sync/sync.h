@@ -45,8 +45,8 @@ struct room_task {
 struct timeline {
     const struct stored_event **shown; /* oldest first */
     size_t shown_n;
-    /* State events that the filter kept out of the timeline, oldest first; only those after its
-     * start. */
+    /* State events that the filter or the history visibility kept out of the timeline, oldest
+     * first; only those after its start. */
     const struct stored_event **hidden;
     size_t hidden_n;
     bool limited;

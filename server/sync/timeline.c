@@ -9,7 +9,7 @@ enum { LIMIT_DEFAULT = 10, LIMIT_MAX = 1000, SCAN_MAX = 1000, PAGES_MAX = 10 };
 struct gathering {
     const struct stored_event **kept; /* newest first */
     size_t kept_n, limit;
-    const struct stored_event **hidden; /* state that the filter kept out */
+    const struct stored_event **hidden; /* state that is not shown */
     size_t hidden_n, hidden_room;
     bool limited, complete;
 };
@@ -63,9 +63,7 @@ static const struct err *gather(struct sync *s, const struct room_task *t, struc
         TRY(visibility_filter(s->job, t->room, s->caller->user, s->caller->user_id, events, n,
                               visible));
     for (size_t i = 0; i < n && !g->complete; i++) {
-        if (!visible[i])
-            continue;
-        if (!passes_filter(s, t, events[i])) {
+        if (!visible[i] || !passes_filter(s, t, events[i])) {
             if (events[i]->is_state)
                 hide(s, g, events[i]);
         } else if (g->kept_n == g->limit) {
