@@ -22,6 +22,11 @@ struct recent {
     int64_t room, position;
 };
 
+/* Messages are told at once. In a crowd everybody's receipt for every message would wake everybody:
+ * there receipts are told together, a few times a second. */
+enum urgency { AT_ONCE, SOON, URGENCIES };
+enum { SOON_MS = 400, CROWD = 32 };
+
 struct session {
     struct session_table *table;
     struct lock lock;
@@ -39,7 +44,7 @@ struct session {
     int refs;
     int64_t used_mono_ms;
     bool dropped;
-    bool has_news; /* stands in the table's list */
+    bool listed[URGENCIES]; /* stands in the table's lists of whom to wake */
 };
 
 /* Who must be told of what happens in a room: the active sessions of its joined members. */
@@ -51,10 +56,14 @@ struct watched {
 struct session_table {
     struct lock lock;
     struct store *store;
-    struct map sessions; /* users.id -> struct session */
-    struct map watched;  /* rooms.id -> struct watched */
-    unsigned opened;     /* since the last sweep */
-    struct watched news; /* sessions to wake once the feed has settled */
+    struct map sessions;            /* users.id -> struct session */
+    struct map watched;             /* rooms.id -> struct watched */
+    unsigned opened;                /* since the last sweep */
+    struct watched news[URGENCIES]; /* sessions to wake */
+    pthread_t thread;               /* wakes those who have time */
+    pthread_cond_t stop;
+    bool stopping;
+    bool settling; /* changes are being listened to: who is woken now would not find them */
 };
 
 /* ---- who watches which room ---- */
@@ -91,25 +100,28 @@ static void unwatch_locked(struct session_table *t, int64_t room, struct session
 
 /* ---- sessions with news ---- */
 
-static void add_news_locked(struct session_table *t, struct session *s)
+static void add_news_locked(struct session_table *t, struct session *s, enum urgency urgency)
 {
-    struct watched *w = &t->news;
-    if (s->has_news)
+    struct watched *w = &t->news[urgency];
+    if (s->listed[urgency])
         return;
     if (w->n == w->room) {
         w->room = w->room ? w->room * 2 : 64;
         w->sessions = mem_realloc_array(w->sessions, w->room, sizeof *w->sessions);
     }
     w->sessions[w->n++] = s;
-    s->has_news = true;
+    s->listed[urgency] = true;
 }
 
 static void remove_news_locked(struct session_table *t, struct session *s)
 {
-    for (size_t i = 0; s->has_news && i < t->news.n; i++)
-        if (t->news.sessions[i] == s)
-            t->news.sessions[i] = t->news.sessions[--t->news.n];
-    s->has_news = false;
+    for (enum urgency u = 0; u < URGENCIES; u++) {
+        struct watched *w = &t->news[u];
+        for (size_t i = 0; s->listed[u] && i < w->n; i++)
+            if (w->sessions[i] == s)
+                w->sessions[i] = w->sessions[--w->n];
+        s->listed[u] = false;
+    }
 }
 
 /* ---- making and dropping ---- */
@@ -424,26 +436,36 @@ static void note_locked(struct session *s, int64_t room, int64_t position)
 }
 
 /* Wakes come later, when the feed has settled: whoever is woken now would find nothing. */
-static void tell_locked(struct session_table *t, struct session *s, int64_t room, int64_t position)
+static void tell_locked(struct session_table *t, struct session *s, int64_t room, int64_t position,
+                        enum urgency urgency)
 {
     LOCKED(&s->lock);
     if (room)
         note_locked(s, room, position);
-    add_news_locked(t, s);
+    add_news_locked(t, s, urgency);
 }
 
-static void tell_room_locked(struct session_table *t, int64_t room, int64_t position)
+static void tell_room_locked(struct session_table *t, int64_t room, int64_t position,
+                             enum urgency crowd_urgency)
 {
     const struct watched *w = map_get_int(&t->watched, room);
+    enum urgency urgency = w && w->n > CROWD ? crowd_urgency : AT_ONCE;
     for (size_t i = 0; w && i < w->n; i++)
-        tell_locked(t, w->sessions[i], room, position);
+        tell_locked(t, w->sessions[i], room, position, urgency);
 }
 
 static void tell_user_locked(struct session_table *t, int64_t user, int64_t room, int64_t position)
 {
     struct session *s = map_get_int(&t->sessions, user);
     if (s)
-        tell_locked(t, s, room, position);
+        tell_locked(t, s, room, position, AT_ONCE);
+}
+
+/* Whose receipt it is has other devices, which clear their counts by it: at once. */
+static void tell_receipt_locked(struct session_table *t, const struct change *c)
+{
+    tell_room_locked(t, c->room, c->position, SOON);
+    tell_user_locked(t, c->user, c->room, c->position);
 }
 
 static void apply_membership_locked(struct session_table *t, const struct change *c)
@@ -464,7 +486,8 @@ static void apply_membership_locked(struct session_table *t, const struct change
     if (m == MEMBERSHIP_JOIN)
         watch_locked(t, c->room, s);
     else if (!was_joined)
-        tell_locked(t, s, c->room, c->position); /* invited, knocking, or an invite withdrawn */
+        tell_locked(t, s, c->room, c->position,
+                    AT_ONCE); /* invited, knocking, or an invite withdrawn */
 }
 
 /* Whoever was joined is still told of their own leaving; only then they stop watching. */
@@ -483,7 +506,7 @@ static void apply_event_locked(struct session_table *t, const struct change *c)
     bool is_member = c->event->state_key && strcmp(c->event->type, "m.room.member") == 0;
     if (is_member)
         apply_membership_locked(t, c);
-    tell_room_locked(t, c->room, c->position);
+    tell_room_locked(t, c->room, c->position, AT_ONCE);
     if (is_member)
         end_watch_locked(t, c);
 }
@@ -496,7 +519,7 @@ static void apply_locked(struct session_table *t, const struct change *c)
         return;
     case CHANGE_RECEIPT:
         if (!c->private_to_user)
-            tell_room_locked(t, c->room, c->position);
+            tell_receipt_locked(t, c);
         else
             tell_user_locked(t, c->user, c->room, c->position);
         return;
@@ -505,7 +528,7 @@ static void apply_locked(struct session_table *t, const struct change *c)
     default:
         tell_user_locked(t, c->user, c->room, c->position);
         for (size_t i = 0; i < c->audience_n; i++)
-            tell_room_locked(t, c->audience[i], 0);
+            tell_room_locked(t, c->audience[i], 0, SOON);
     }
 }
 
@@ -516,7 +539,7 @@ static void wake_all_locked(struct session_table *t)
         LOCKED(&s->lock);
         s->loading = true; /* changes were missed: the next opening reads the rooms anew */
         s->moves++;
-        add_news_locked(t, s);
+        add_news_locked(t, s, AT_ONCE);
     }
 }
 
@@ -524,6 +547,7 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct session_table *t = ctx;
     LOCKED(&t->lock);
+    t->settling = true;
     if (n == 0)
         wake_all_locked(t);
     for (size_t i = 0; i < n; i++)
@@ -536,15 +560,34 @@ static void wake(struct session *s)
     wake_locked(s);
 }
 
+static void wake_listed_locked(struct session_table *t, enum urgency urgency)
+{
+    struct watched *w = &t->news[urgency];
+    for (size_t i = 0; i < w->n; i++) {
+        w->sessions[i]->listed[urgency] = false;
+        wake(w->sessions[i]);
+    }
+    w->n = 0;
+}
+
 static void on_settled(void *ctx)
 {
     struct session_table *t = ctx;
     LOCKED(&t->lock);
-    for (size_t i = 0; i < t->news.n; i++) {
-        t->news.sessions[i]->has_news = false;
-        wake(t->news.sessions[i]);
+    t->settling = false;
+    wake_listed_locked(t, AT_ONCE);
+}
+
+static void *wake_now_and_then(void *arg)
+{
+    struct session_table *t = arg;
+    LOCKED(&t->lock);
+    while (!t->stopping) {
+        lock_wait_until(&t->lock, &t->stop, mono_ms() + SOON_MS);
+        if (!t->settling)
+            wake_listed_locked(t, SOON);
     }
-    t->news.n = 0;
+    return NULL;
 }
 
 void session_forget_room(struct session_table *t, int64_t user, int64_t room)
@@ -601,6 +644,8 @@ struct session_table *session_table_create(struct store *store)
     t->store = store;
     feed_listen(store->feed, on_changes, t);
     feed_listen_settled(store->feed, on_settled, t);
+    cond_init(&t->stop);
+    pthread_create(&t->thread, NULL, wake_now_and_then, t);
     return t;
 }
 
@@ -608,11 +653,18 @@ void session_table_destroy(struct session_table *t)
 {
     if (!t)
         return;
+    lock_take(&t->lock);
+    t->stopping = true;
+    pthread_cond_signal(&t->stop);
+    lock_release(&t->lock);
+    pthread_join(t->thread, NULL);
+    pthread_cond_destroy(&t->stop);
     for (struct map_slot *slot; (slot = map_next(&t->sessions, NULL));)
         drop_locked(t, slot->value);
     map_finish(&t->sessions);
     map_finish(&t->watched);
-    free(t->news.sessions);
+    for (enum urgency u = 0; u < URGENCIES; u++)
+        free(t->news[u].sessions);
     lock_finish(&t->lock);
     free(t);
 }

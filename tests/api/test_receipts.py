@@ -175,3 +175,36 @@ def test_the_ephemeral_filter(alice, bob, room):
     bob.read(room, event)
     no_receipts = '{"room":{"ephemeral":{"not_types":["m.receipt"]}}}'
     assert receipts(alice.sync(filter=no_receipts), room) == {}
+
+
+def test_receipts_in_a_crowd_reach_who_waits(register):
+    """In a large room receipts are told together, a little later; but they are told."""
+    import threading
+
+    speaker = register("speaker")
+    room = speaker.create_room(preset="public_chat")
+    crowd = [register("listener") for _ in range(34)]
+    for one in crowd:
+        one.join(room)
+    event = speaker.send(room, "who is listening?")
+    replies = {}
+
+    def wait(one, since):
+        deadline = 20
+        while deadline:
+            reply = one.sync(since=since, timeout=5000)
+            since = reply["next_batch"]
+            joined = reply["rooms"]["join"].get(room, {})
+            for e in joined.get("ephemeral", {}).get("events", []):
+                if e["type"] == "m.receipt" and crowd[0].user_id in str(e["content"].get(event)):
+                    replies[one.user_id] = True
+                    return
+            deadline -= 1
+
+    threads = [threading.Thread(target=wait, args=(one, one.sync()["next_batch"])) for one in crowd[1:]]
+    for thread in threads:
+        thread.start()
+    crowd[0].read(room, event)
+    for thread in threads:
+        thread.join(60)
+    assert len(replies) == len(crowd) - 1
