@@ -16,6 +16,11 @@ running = []
 TEST_SECONDS = 240
 
 
+def pytest_configure(config):
+    """Told to end, it stops its servers first."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def patience():
     """No test waits for ever."""
