@@ -47,7 +47,7 @@ struct config {
     bool allow_public_rooms_without_auth;
     bool rate_limits; /* `rate_limits: off` */
     struct config_rate rc_message, rc_login, rc_registration, rc_joins, rc_invites, rc_rooms,
-        rc_keys, rc_media;
+        rc_keys, rc_media, rc_account, rc_search;
     int64_t password_hash_cost; /* server/password.h */
     int64_t password_min_length;
     int64_t access_token_lifetime_ms; /* refreshable_access_token_lifetime: with refresh_token */

@@ -131,6 +131,10 @@ const struct config_key config_keys[] = {
     RATE("rc_room_creation", rc_rooms, "0.1", "10", "a user may make rooms"),
     RATE("rc_keys", rc_keys, "20", "200", "a user may ask for or upload encryption keys"),
     RATE("rc_media", rc_media, "10", "100", "a user may upload media"),
+    RATE("rc_account", rc_account, "20", "200",
+         "a user may send receipts and typing notices, and change their own settings"),
+    RATE("rc_search", rc_search, "2", "40",
+         "a user, or an address, may search for messages, users and rooms"),
 
     KEY("log_level", CHOICE, log_level, "info", "The least important records to write.",
         .choices = log_level_names),

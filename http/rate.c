@@ -58,7 +58,7 @@ static struct bucket *find_bucket(struct bucket *set, uint64_t key)
 }
 
 int rate_take(struct rate_table *t, enum route_rate kind, struct str key,
-              const struct rate_limit *limit, int64_t now_us)
+              const struct rate_limit *limit, int n, int64_t now_us)
 {
     if (limit->per_second <= 0)
         return 0;
@@ -73,6 +73,6 @@ int rate_take(struct rate_table *t, enum route_rate kind, struct str key,
     int64_t wait_us = from + token_us - burst * token_us - now_us;
     if (wait_us > 0)
         return (int)((wait_us + 999) / 1000);
-    b->full_us = from + token_us;
+    b->full_us = from + n * token_us;
     return 0;
 }

@@ -13,9 +13,10 @@ struct rate_table;
 struct rate_table *rate_table_create(void);
 void rate_table_destroy(struct rate_table *t); /* NULL-safe */
 
-/* Takes one token from the bucket of this kind and key (a caller's id or address). Returns 0, or
- * how many milliseconds to wait until there is one. A limit of 0 per second is none. */
+/* Takes n tokens from the bucket of this kind and key (a caller's id or address). Returns 0, or how
+ * many milliseconds to wait until there is one. One is enough to take many: the bucket then owes
+ * the others, and is empty for so much longer. A limit of 0 per second is none. */
 int rate_take(struct rate_table *t, enum route_rate kind, struct str key,
-              const struct rate_limit *limit, int64_t now_us);
+              const struct rate_limit *limit, int n, int64_t now_us);
 
 #endif

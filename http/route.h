@@ -39,6 +39,8 @@ enum route_rate {
     RATE_ROOM,
     RATE_KEY,
     RATE_MEDIA,
+    RATE_ACCOUNT, /* small things that are stored for the caller or told to others */
+    RATE_SEARCH,  /* questions whose cost grows with the server */
     RATE_COUNT
 };
 
@@ -111,6 +113,10 @@ const struct err *request_query_bool(const struct request *rq, const char *name,
 const char *request_header(const struct request *rq, const char *name); /* NULL when absent */
 /* The token of `Authorization: Bearer` or `?access_token=`; NULL when there is none. */
 const char *request_access_token(const struct request *rq);
+/* Charges the caller for n things of another kind than the route's own, for routes whose cost shows
+ * in the body only. M_LIMIT_EXCEEDED when there were too many lately; a request that is let through
+ * may be for more than what is left, and is paid off later. */
+const struct err *request_charge(const struct request *rq, enum route_rate kind, int n);
 bool request_is_stopping(const struct request *rq); /* the server is draining */
 bool request_is_secure(const struct request *rq); /* TLS, or X-Forwarded-Proto of a trusted proxy */
 

@@ -8,7 +8,10 @@
 #include <strings.h>
 #include <unistd.h>
 
-enum { SLOW_US = 1000 * 1000 };
+enum {
+    SLOW_US = 1000 * 1000,
+    BYTES_OF_ONE = 64 * 1024, /* a larger body counts as several requests for the rate limit */
+};
 
 static const char *const method_names[METHOD_COUNT] = {"GET",    "POST", "PUT",
                                                        "DELETE", "HEAD", "OPTIONS"};
@@ -61,15 +64,22 @@ static const struct err *authenticate(struct exchange *ex)
     return hooks->authenticate[who] ? hooks->authenticate[who](hooks->ctx, &ex->rq) : NULL;
 }
 
+const struct err *request_charge(const struct request *rq, enum route_rate kind, int n)
+{
+    const struct exchange *ex = rq->exchange;
+    struct http_server *s = ex->server;
+    struct str key = rq->caller_id ? str_of(rq->caller_id) : address_subscriber(&ex->client);
+    int wait_ms = rate_take(s->rate_table, kind, key, &s->rates[kind], n, mono_us());
+    return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
+}
+
 static const struct err *charge(struct exchange *ex)
 {
     enum route_rate kind = ex->rq.route->rate;
     if (ex->charged || kind == RATE_NONE)
         return NULL;
     ex->charged = true;
-    struct str key = ex->rq.caller_id ? str_of(ex->rq.caller_id) : address_subscriber(&ex->client);
-    int wait_ms = rate_take(ex->server->rate_table, kind, key, &ex->server->rates[kind], mono_us());
-    return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
+    return request_charge(&ex->rq, kind, 1 + (int)(ex->rq.raw.n / BYTES_OF_ONE));
 }
 
 static const struct err *parse_body(struct exchange *ex)

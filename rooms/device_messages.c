@@ -94,10 +94,14 @@ static const struct err *deliver(struct job *job, struct write *w, const struct 
         return NULL;
     TRY(to_device_targets(job_tx(job), p->user_ids, p->device_ids, p->n, &targets, &n));
     struct str event = {0};
+    size_t bytes = 0;
     for (size_t i = 0; i < n; i++) {
         const struct device_target *t = &targets[i];
         if (i == 0 || t->wanted != targets[i - 1].wanted)
             event = make_event(job->arena, m, p->contents[t->wanted]);
+        bytes += event.n;
+        if (bytes > DEVICE_MESSAGES_BYTES_MAX)
+            return err(ERR_TOO_LARGE, "That is too much for one request: send it to fewer devices");
         to_device_write(w, t->user, t->device, t->device_id, event);
     }
     return NULL;

@@ -7,8 +7,9 @@
 #include "storage/write.h"
 
 enum {
-    DEVICE_MESSAGES_MAX = 10000,     /* (user, device) pairs in one request */
-    DEVICE_MESSAGE_BYTES_MAX = 65536 /* of one content, as for events in rooms */
+    DEVICE_MESSAGES_MAX = 10000,         /* (user, device) pairs in one request */
+    DEVICE_MESSAGE_BYTES_MAX = 65536,    /* of one content, as for events in rooms */
+    DEVICE_MESSAGES_BYTES_MAX = 32 << 20 /* of one request, after "*" has become devices */
 };
 
 struct device_message {

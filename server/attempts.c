@@ -20,6 +20,6 @@ const struct err *attempts_count(struct job *job, enum route_rate kind,
         return NULL;
     pthread_once(&attempts_once, make_attempts);
     struct rate_limit rate = {limit->per_second, (int)limit->burst};
-    int wait_ms = rate_take(attempts, kind, str_of(key), &rate, mono_us());
+    int wait_ms = rate_take(attempts, kind, str_of(key), &rate, 1, mono_us());
     return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
 }

@@ -1,5 +1,4 @@
-/* Limits on trying things that http/ cannot see: passwords of one account, whatever address they
- * come from, and registrations rather than questions about how to register. */
+/* Limits on trying things whatever address it is tried from: passwords of one account. */
 #ifndef SERVER_ATTEMPTS_H
 #define SERVER_ATTEMPTS_H
 

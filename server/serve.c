@@ -59,6 +59,8 @@ static void set_rates(const struct config *c, struct http_config *ret)
         [RATE_ROOM] = &c->rc_rooms,
         [RATE_KEY] = &c->rc_keys,
         [RATE_MEDIA] = &c->rc_media,
+        [RATE_ACCOUNT] = &c->rc_account,
+        [RATE_SEARCH] = &c->rc_search,
     };
     for (int i = 0; c->rate_limits && i < RATE_COUNT; i++)
         if (rates[i])

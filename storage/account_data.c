@@ -70,6 +70,21 @@ void account_data_replace(struct write *w, int64_t user, int64_t room, const cha
                       BYTES(copy_of(w, content)), POSITION(at), INT(seen)));
 }
 
+SQL(account_data_space_sql,
+    "SELECT count(*), coalesce(sum(octet_length(content)), 0)::int8 FROM account_data "
+    "WHERE \"user\" = $1 AND (room, type) <> ($2, $3)")
+
+const struct err *account_data_check_space(struct tx *tx, int64_t user, int64_t room,
+                                           const char *type, size_t bytes)
+{
+    int64_t rows, used;
+    TRY(db_one(tx, &account_data_space_sql, P(INT(user), INT(room), TEXT(type)), NULL,
+               R(INT_OUT(&rows), INT_OUT(&used))));
+    if (rows < ACCOUNT_DATA_ROWS_MAX && used + (int64_t)bytes <= ACCOUNT_DATA_BYTES_MAX)
+        return NULL;
+    return err(ERR_TOO_LARGE, "You have stored as much account data as you may");
+}
+
 SQL(account_data_get_sql, "SELECT content, position FROM account_data "
                           "WHERE \"user\" = $1 AND room = $2 AND type = $3")
 

@@ -4,6 +4,9 @@
 
 #include "storage/write.h"
 
+/* Of one user, over all rooms: all of it is in one reply of an initial /sync. */
+enum { ACCOUNT_DATA_ROWS_MAX = 20000, ACCOUNT_DATA_BYTES_MAX = 32 << 20 };
+
 struct account_data {
     int64_t room;
     const char *type;
@@ -29,6 +32,9 @@ const struct err *account_data_get(struct tx *tx, int64_t user, int64_t room, co
 const struct err *account_data_get_position(struct tx *tx, int64_t user, int64_t room,
                                             const char *type, struct str *ret,
                                             int64_t *ret_position);
+/* M_TOO_LARGE when the user has too much besides what this is to replace. */
+const struct err *account_data_check_space(struct tx *tx, int64_t user, int64_t room,
+                                           const char *type, size_t bytes);
 /* What changed in (since, until], of all rooms and globally, ordered by position. since 0: all. */
 const struct err *account_data_since(struct tx *tx, int64_t user, int64_t since, int64_t until,
                                      const struct account_data **ret, size_t *ret_n);

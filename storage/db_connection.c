@@ -76,8 +76,34 @@ static const char session_settings[] =
     "SET client_min_messages = warning; SET bytea_output = hex; SET standard_conforming_strings = "
     "on";
 
+/* Neither the host nor the port is the rest of a password that holds an @ or a slash. */
+static bool is_whole(const PQconninfoOption *options)
+{
+    for (; options->keyword; options++) {
+        const char *v = options->val ? options->val : "";
+        if ((strcmp(options->keyword, "host") == 0 && strchr(v, '@')) ||
+            (strcmp(options->keyword, "port") == 0 && v[strspn(v, "0123456789,")]))
+            return false;
+    }
+    return true;
+}
+
+/* What libpq says of a malformed URI quotes it, and may so tell the log a part of its password. */
+static const struct err *check_uri(const char *uri)
+{
+    if (!strstr(uri, "://") && !strchr(uri, '='))
+        return NULL; /* the name of a database */
+    PQconninfoOption *options = PQconninfoParse(uri, NULL);
+    bool well = options && is_whole(options);
+    PQconninfoFree(options);
+    return well ? NULL
+                : err(ERR_INVALID_PARAM, "`database` is malformed: the password's special "
+                                         "characters must be percent-encoded");
+}
+
 const struct err *db_connect(const char *uri, PGconn **ret)
 {
+    TRY(check_uri(uri));
     /* The connection string comes last: what it says wins. */
     static const char *const keys[] = {
         "application_name",    "connect_timeout",  "keepalives_idle",

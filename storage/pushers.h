@@ -4,6 +4,8 @@
 
 #include "storage/db.h"
 
+enum { PUSHERS_MAX = 100 }; /* of one user */
+
 struct pusher {
     int64_t user, device; /* device: of whoever made it; it goes with it */
     const char *app_id, *pushkey;
@@ -11,7 +13,7 @@ struct pusher {
 };
 
 /* Makes or replaces the user's pusher of this app and key, from the end of the log on. alone: takes
- * it away from other users. */
+ * it away from other users. M_TOO_LARGE when the user has too many. */
 const struct err *pushers_set(struct tx *tx, const struct pusher *p, bool alone);
 const struct err *pushers_delete(struct tx *tx, int64_t user, const char *app_id,
                                  const char *pushkey);

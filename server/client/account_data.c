@@ -19,6 +19,8 @@ static const struct err *check_type(const char *type)
 static const struct err *set(struct request *rq, struct reply *rp, int64_t room)
 {
     struct job *job = job_of(rq);
+    TRY(account_data_check_space(job_tx(job), caller_of(rq)->user, room, request_param(rq, "type"),
+                                 rq->raw.n));
     struct write *w = write_begin(job);
     account_data_set(w, caller_of(rq)->user, room, request_param(rq, "type"), rq->raw);
     TRY(write_commit(job, w, NULL));
@@ -84,6 +86,7 @@ const struct route account_data_routes[] = {
      .handler = put_global,
      .who = WHO_USER,
      .body = BODY_JSON,
+     .rate = RATE_ACCOUNT,
      .body_max = CONTENT_MAX,
      .spec = "Client Config"},
     {.method = GET,
@@ -96,6 +99,7 @@ const struct route account_data_routes[] = {
      .handler = put_room,
      .who = WHO_USER,
      .body = BODY_JSON,
+     .rate = RATE_ACCOUNT,
      .body_max = CONTENT_MAX,
      .spec = "Client Config"},
     {.method = GET,

@@ -37,6 +37,7 @@ const struct route filters_routes[] = {
      .handler = post_filter,
      .who = WHO_GUEST_TOO,
      .body = BODY_JSON,
+     .rate = RATE_ACCOUNT,
      .body_max = FILTER_BYTES_MAX,
      .spec = "Filtering"},
     {.method = GET,

@@ -49,6 +49,7 @@ const struct route openid_routes[] = {
      .handler = post_request_token,
      .who = WHO_USER,
      .body = BODY_MAYBE,
+     .rate = RATE_ACCOUNT,
      .spec = "OpenID"},
     {.path = NULL},
 };

@@ -51,6 +51,7 @@ const struct route presence_routes[] = {
      .handler = put_status,
      .who = WHO_USER,
      .body = BODY_JSON,
+     .rate = RATE_ACCOUNT,
      .spec = "Presence"},
     {.method = GET,
      .path = "/_matrix/client/v3/presence/{user}/status",

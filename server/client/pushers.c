@@ -90,6 +90,7 @@ const struct route pushers_routes[] = {
      .handler = post_pusher,
      .who = WHO_USER,
      .body = BODY_JSON,
+     .rate = RATE_ACCOUNT,
      .body_max = PUSHER_BYTES_MAX,
      .spec = "Push Notifications"},
     {.path = NULL},

@@ -1,7 +1,6 @@
 /* Client-server API, "Account registration", and Synapse's registration with a shared secret. */
 #include "base/clock.h"
 #include "matrix/id.h"
-#include "server/attempts.h"
 #include "server/credentials.h"
 #include "server/routes.h"
 #include "server/sign_in.h"
@@ -40,9 +39,7 @@ static const struct err *check_name(struct job *job, const char *name)
 /* Asking how to register, or whether a name is free, is not yet an attempt. */
 static const struct err *count_attempt(struct request *rq)
 {
-    struct job *job = job_of(rq);
-    return attempts_count(job, RATE_REGISTRATION, &job->store->config->rc_registration,
-                          rq->remote_address);
+    return request_charge(rq, RATE_REGISTRATION, 1);
 }
 
 /* ---- guests ---- */
@@ -345,11 +342,16 @@ const struct route register_routes[] = {
      .handler = get_token_validity,
      .rate = RATE_REGISTRATION,
      .spec = "Token-authenticated registration"},
-    {.method = GET, .path = "/_synapse/admin/v1/register", .handler = get_nonce, .spec = "-"},
+    {.method = GET,
+     .path = "/_synapse/admin/v1/register",
+     .handler = get_nonce,
+     .rate = RATE_KEY,
+     .spec = "-"},
     {.method = POST,
      .path = "/_synapse/admin/v1/register",
      .handler = post_secret_register,
      .body = BODY_JSON,
+     .rate = RATE_KEY,
      .pool = POOL_SLOW,
      .spec = "-"},
     {.path = NULL},

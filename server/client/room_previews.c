@@ -82,6 +82,7 @@ const struct route room_previews_routes[] = {
      .path = "/_matrix/client/v1/rooms/{room}/hierarchy",
      .handler = get_hierarchy,
      .who = WHO_USER,
+     .rate = RATE_SEARCH,
      .spec = "spaces",
      .also = "/_matrix/client/unstable/org.matrix.msc2946/rooms/{room}/hierarchy"},
     {.path = NULL},

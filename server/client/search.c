@@ -224,6 +224,7 @@ const struct route search_routes[] = {
      .handler = post_search,
      .who = WHO_USER,
      .body = BODY_JSON,
+     .rate = RATE_SEARCH,
      .pool = POOL_SLOW,
      .spec = "Server side search"},
     {.path = NULL},

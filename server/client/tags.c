@@ -3,7 +3,7 @@
 #include "server/routes.h"
 #include "storage/account_data.h"
 
-enum { TAG_BYTES_MAX = 255, TAGS_MAX = 100 };
+enum { TAG_BYTES_MAX = 255, TAGS_MAX = 100, TAG_DATA_MAX = 4096 };
 
 /* What becomes of one tag. */
 struct tagging {
@@ -89,11 +89,14 @@ const struct route tags_routes[] = {
      .handler = put_tag,
      .who = WHO_USER,
      .body = BODY_MAYBE,
+     .rate = RATE_ACCOUNT,
+     .body_max = TAG_DATA_MAX,
      .spec = "Room Tagging"},
     {.method = DELETE,
      .path = "/_matrix/client/v3/user/{user}/rooms/{room}/tags/{tag}",
      .handler = delete_tag,
      .who = WHO_USER,
+     .rate = RATE_ACCOUNT,
      .spec = "Room Tagging"},
     {.path = NULL},
 };

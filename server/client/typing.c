@@ -35,6 +35,7 @@ const struct route typing_routes[] = {
      .handler = put_typing,
      .who = WHO_USER,
      .body = BODY_JSON,
+     .rate = RATE_ACCOUNT,
      .spec = "Typing Notifications"},
     {.path = NULL},
 };

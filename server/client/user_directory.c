@@ -84,6 +84,7 @@ const struct route user_directory_routes[] = {
      .handler = post_search,
      .who = WHO_USER,
      .body = BODY_JSON,
+     .rate = RATE_SEARCH,
      .spec = "user directory"},
     {.method = GET,
      .path = "/_matrix/client/v1/mutual_rooms",

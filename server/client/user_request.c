@@ -4,7 +4,7 @@
 #include "storage/account_data.h"
 #include "storage/intern.h"
 
-enum { ATTEMPTS = 8 };
+enum { ATTEMPTS = 8, EDITED_BYTES_MAX = 1 << 20 };
 
 const struct err *need_own_user(const struct request *rq)
 {
@@ -33,10 +33,15 @@ static const struct err *try_edit(struct job *job, const struct account_edit *e)
     json_keep(job->arena, after);
     if (before && json_equal(before, after))
         return NULL;
+    struct str text = str_of(json_write(job->arena, after));
+    if (text.n > EDITED_BYTES_MAX)
+        return err(ERR_TOO_LARGE, "That is more than can be stored");
+    if (!content.p)
+        TRY(account_data_check_space(job_tx(job), e->user, e->room, e->type, text.n));
     json_t *shown = e->show ? json_keep(job->arena, e->show(e->ctx, after)) : after;
     struct write *w = write_begin(job);
-    account_data_replace(w, e->user, e->room, e->type, str_of(json_write(job->arena, after)),
-                         str_of(json_write(job->arena, shown)), seen);
+    account_data_replace(w, e->user, e->room, e->type, text, str_of(json_write(job->arena, shown)),
+                         seen);
     return write_commit(job, w, NULL);
 }
 

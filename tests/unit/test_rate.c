@@ -12,17 +12,17 @@ static void test_a_bucket(void **state)
     struct rate_limit limit = {2, 3};
     int64_t now = 1000LL * SECOND;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now), 0);
-    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now), 500);
-    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now + SECOND / 4), 250);
+        assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, 1, now), 0);
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, 1, now), 500);
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, 1, now + SECOND / 4), 250);
     /* a refusal costs nothing */
-    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now + SECOND / 2), 0);
-    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now + SECOND / 2), 500);
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, 1, now + SECOND / 2), 0);
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, 1, now + SECOND / 2), 500);
     /* after a long pause the bucket is full, and no fuller */
     now += 100LL * SECOND;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now), 0);
-    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, now), 500);
+        assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, 1, now), 0);
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, 1, now), 500);
     rate_table_destroy(t);
 }
 
@@ -30,10 +30,23 @@ static void test_buckets_are_apart(void **state)
 {
     struct rate_table *t = rate_table_create();
     struct rate_limit limit = {0.1, 1};
-    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, SECOND), 0);
-    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, SECOND), 10000);
-    assert_int_equal(rate_take(t, RATE_JOIN, key, &limit, SECOND), 0);
-    assert_int_equal(rate_take(t, RATE_LOGIN, STR("@c:b"), &limit, SECOND), 0);
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, 1, SECOND), 0);
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &limit, 1, SECOND), 10000);
+    assert_int_equal(rate_take(t, RATE_JOIN, key, &limit, 1, SECOND), 0);
+    assert_int_equal(rate_take(t, RATE_LOGIN, STR("@c:b"), &limit, 1, SECOND), 0);
+    rate_table_destroy(t);
+}
+
+/* One token is enough for many things at once, which are paid off before the next one. */
+static void test_a_debt(void **state)
+{
+    struct rate_table *t = rate_table_create();
+    struct rate_limit limit = {2, 3};
+    int64_t now = 1000LL * SECOND;
+    assert_int_equal(rate_take(t, RATE_INVITE, key, &limit, 13, now), 0);
+    assert_int_equal(rate_take(t, RATE_INVITE, key, &limit, 1, now), 5500);
+    assert_int_equal(rate_take(t, RATE_INVITE, key, &limit, 1, now + 5 * SECOND), 500);
+    assert_int_equal(rate_take(t, RATE_INVITE, key, &limit, 1, now + 6 * SECOND), 0);
     rate_table_destroy(t);
 }
 
@@ -42,7 +55,7 @@ static void test_no_limit(void **state)
     struct rate_table *t = rate_table_create();
     struct rate_limit none = {0, 0};
     for (int i = 0; i < 1000; i++)
-        assert_int_equal(rate_take(t, RATE_LOGIN, key, &none, SECOND), 0);
+        assert_int_equal(rate_take(t, RATE_LOGIN, key, &none, 1, SECOND), 0);
     rate_table_destroy(t);
 }
 
@@ -52,12 +65,12 @@ static void test_the_table_is_bounded(void **state)
     struct rate_table *t = rate_table_create();
     struct rate_limit slow = {0.001, 1}, fast = {1000, 1};
     char name[32];
-    assert_int_equal(rate_take(t, RATE_LOGIN, key, &slow, SECOND), 0);
+    assert_int_equal(rate_take(t, RATE_LOGIN, key, &slow, 1, SECOND), 0);
     for (int i = 0; i < 500000; i++) {
         snprintf(name, sizeof name, "@%d:b", i);
-        assert_int_equal(rate_take(t, RATE_LOGIN, str_of(name), &fast, SECOND + i), 0);
+        assert_int_equal(rate_take(t, RATE_LOGIN, str_of(name), &fast, 1, SECOND + i), 0);
     }
-    assert_true(rate_take(t, RATE_LOGIN, key, &slow, 2 * SECOND) > 990000);
+    assert_true(rate_take(t, RATE_LOGIN, key, &slow, 1, 2 * SECOND) > 990000);
     rate_table_destroy(t);
 }
 
@@ -66,6 +79,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_bucket),
         cmocka_unit_test(test_buckets_are_apart),
+        cmocka_unit_test(test_a_debt),
         cmocka_unit_test(test_no_limit),
         cmocka_unit_test(test_the_table_is_bounded),
     };

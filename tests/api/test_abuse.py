@@ -1,0 +1,129 @@
+"""What one user or one address can make the server do and keep is bounded."""
+
+import httpx
+import pytest
+
+from client import Client, q
+
+
+@pytest.fixture
+def limited(fresh_server):
+    """Settings by which hardly anything but the first request of a kind is let through."""
+
+    def start(*kinds):
+        rates = {}
+        for kind in kinds:
+            rates[f"rc_{kind}__per_second"] = "0.001"
+            rates[f"rc_{kind}__burst_count"] = "2"
+        return fresh_server(rate_limits="on", rc_registration__burst_count="50", **rates)
+
+    return start
+
+
+def refused(client, method, path, body=None):
+    client.fails(429, "M_LIMIT_EXCEEDED", method, path, body)
+
+
+def test_invites_of_new_rooms_count_as_invites(limited):
+    s = limited("invites")
+    alice = Client(s).register("alice")
+    alice.post("/createRoom", {"invite": [f"@user{i}:{s.name}" for i in range(20)]})
+    refused(alice, "POST", "/createRoom", {"invite": [f"@bob:{s.name}"]})
+    room = alice.post("/createRoom", {})["room_id"]
+    refused(alice, "POST", f"/rooms/{q(room)}/invite", {"user_id": f"@bob:{s.name}"})
+
+
+def test_a_new_name_counts_as_messages_do(limited):
+    alice = Client(limited("message")).register("alice")
+    for name in ("one", "two"):
+        alice.put(f"/profile/{q(alice.user_id)}/displayname", {"displayname": name})
+    refused(alice, "PUT", f"/profile/{q(alice.user_id)}/displayname", {"displayname": "three"})
+
+
+def test_searches_are_limited(limited):
+    alice = Client(limited("search")).register("alice")
+    for _ in range(2):
+        alice.post("/user_directory/search", {"search_term": "bob"})
+    refused(alice, "POST", "/user_directory/search", {"search_term": "bob"})
+    refused(alice, "POST", "/publicRooms", {})
+    refused(alice, "POST", "/search", {"search_categories": {}})
+
+
+def test_large_bodies_cost_more(limited):
+    alice = Client(limited("account")).register("alice")
+    path = f"/user/{q(alice.user_id)}/account_data/a"
+    alice.put(path, {"text": "x" * 200_000})
+    refused(alice, "PUT", path, {})
+
+
+def test_one_subscriber_of_ipv6_is_one_address(fresh_server):
+    s = fresh_server(rate_limits="on", trusted_proxies="127.0.0.1",
+                     rc_registration__per_second="0.001", rc_registration__burst_count="2")
+
+    def register(name, address):
+        return httpx.post(
+            s.url + "/_matrix/client/v3/register", headers={"X-Forwarded-For": address},
+            json={"username": name, "password": "a password", "auth": {"type": "m.login.dummy"}},
+        ).status_code
+
+    assert register("one", "2001:db8:1:2::1") == 200
+    assert register("two", "2001:db8:1:2::2") == 200
+    assert register("three", "2001:db8:1:2:ffff::3") == 429
+    assert register("four", "2001:db8:1:3::1") == 200
+
+
+def test_account_data_is_bounded(alice):
+    path = f"/user/{q(alice.user_id)}/account_data/"
+    large = {"text": "x" * 500_000}
+    for i in range(67):
+        alice.put(f"{path}t{i}", large)
+    alice.fails(413, "M_TOO_LARGE", "PUT", f"{path}another", large)
+    alice.put(f"{path}t0", large)  # what is there can be replaced
+    alice.put(f"{path}small", {})
+
+
+def test_tags_are_small(alice):
+    room = alice.post("/createRoom", {})["room_id"]
+    path = f"/user/{q(alice.user_id)}/rooms/{q(room)}/tags/u.x"
+    alice.fails(413, "M_TOO_LARGE", "PUT", path, {"text": "x" * 5000})
+
+
+def test_pushers_are_bounded(alice):
+    def pusher(key):
+        return {"app_id": "a", "pushkey": key, "kind": "http", "app_display_name": "A", "lang": "en",
+                "device_display_name": "D", "data": {"url": "https://push.example/_matrix/push/v1/notify"}}
+
+    for i in range(100):
+        alice.post("/pushers/set", pusher(str(i)))
+    alice.fails(413, "M_TOO_LARGE", "POST", "/pushers/set", pusher("another"))
+    alice.post("/pushers/set", pusher("7"))
+
+
+def test_what_goes_to_all_devices_is_bounded(alice):
+    def message(size):
+        return {"messages": {alice.user_id: {"*": {"text": "x" * size}}}}
+
+    with Client(alice.server).http as http:
+        for _ in range(550):
+            r = http.post("/_matrix/client/v3/login", json={
+                "type": "m.login.password", "password": alice.password,
+                "identifier": {"type": "m.id.user", "user": alice.user_id}})
+            assert r.status_code == 200
+    alice.fails(413, "M_TOO_LARGE", "PUT", "/sendToDevice/a/1", message(65_000))
+    alice.put("/sendToDevice/a/2", message(1000))
+
+
+@pytest.mark.parametrize("uri", [
+    "postgresql://user:se@cret@127.0.0.1/db",
+    "postgresql://user:se/cret@127.0.0.1/db",
+    "postgresql://user:se%cret@127.0.0.1/db",
+    "host=127.0.0.1 password=se cret",
+])
+def test_errors_do_not_quote_the_database_password(uri, tmp_path):
+    from server import run_cli
+
+    r = run_cli("serve", "--data", str(tmp_path), "--set", f"database={uri}", "--set",
+                "listen=127.0.0.1:0")
+    assert r.returncode
+    assert "`database` is malformed" in r.stderr
+    assert "cret" not in r.stdout + r.stderr
