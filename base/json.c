@@ -145,7 +145,9 @@ const struct err *json_need_array(const json_t *o, const char *key, const json_t
 
 const char *json_text(const json_t *o, const char *key)
 {
-    return json_string_value(json_object_get(o, key));
+    const json_t *v = json_object_get(o, key);
+    const char *text = json_string_value(v);
+    return text && strlen(text) == json_string_length(v) ? text : NULL;
 }
 
 const json_t *json_at(const json_t *o, ...)

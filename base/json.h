@@ -33,7 +33,8 @@ const struct err *json_want_bool(const json_t *o, const char *key, bool def, boo
 const struct err *json_want_object(const json_t *o, const char *key, const json_t **ret);
 const struct err *json_want_array(const json_t *o, const char *key, const json_t **ret);
 
-/* Lenient access for data that was checked already: NULL when absent or of another type. */
+/* Lenient access for data that was checked already: NULL when absent or of another type. A text
+ * with NUL in it counts as absent, for C would read "public\u0000" as "public". */
 const char *json_text(const json_t *o, const char *key);
 
 /* Follows keys down nested objects: json_at(ev, "content", "m.relates_to", NULL). */

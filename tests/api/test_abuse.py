@@ -113,6 +113,16 @@ def test_what_goes_to_all_devices_is_bounded(alice):
     alice.put("/sendToDevice/a/2", message(1000))
 
 
+def test_nul_does_not_end_a_word(alice, bob):
+    rules = {"type": "m.room.join_rules", "state_key": "", "content": {"join_rule": "public\0x"}}
+    visibility = {"type": "m.room.history_visibility", "state_key": "",
+                  "content": {"history_visibility": "world_readable\0"}}
+    room = alice.post("/createRoom", {"initial_state": [rules, visibility]})["room_id"]
+    bob.fails(403, "M_FORBIDDEN", "POST", f"/join/{q(room)}")
+    bob.fails(403, "M_FORBIDDEN", "GET", f"/rooms/{q(room)}/state")
+    bob.fails(404, "M_NOT_FOUND", "GET", f"/_matrix/client/v1/room_summary/{q(room)}")
+
+
 @pytest.mark.parametrize("uri", [
     "postgresql://user:se@cret@127.0.0.1/db",
     "postgresql://user:se/cret@127.0.0.1/db",
