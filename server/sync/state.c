@@ -269,6 +269,8 @@ const struct err *sync_write_state(struct sync *s, const struct room_task *t,
         TRY(write_whole(&w, line));
     else if (t->may_see_state)
         TRY(write_delta(&w, line));
+    else if (s->state_after) /* there, what stands in the timeline is not taken as state */
+        TRY(write_last_of(&w, line->shown, line->shown_n));
     BUF_LIT(out, "]}");
     *ret_any = w.any;
     return NULL;

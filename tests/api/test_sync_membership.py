@@ -330,6 +330,15 @@ def test_state_after_newly_joined_and_left(alice, bob):
     assert state["m.room.member", bob.user_id]["content"]["membership"] == "leave"
 
 
+def test_state_after_a_declined_invite(alice, bob):
+    """The leaving itself, which clients take from nowhere else; and nothing of the room."""
+    room = alice.create_room(invite=[bob.user_id], name="secret")
+    bob.next_sync(use_state_after="true")
+    bob.leave(room)
+    r = bob.next_sync(use_state_after="true")
+    assert list(state_of(r, room, "leave", key="state_after")) == [("m.room.member", bob.user_id)]
+
+
 def test_state_after_lazily(alice, bob):
     room = alice.create_room(preset="public_chat", name="n")
     bob.join(room)
