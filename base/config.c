@@ -5,6 +5,27 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* ---- messages ---- */
+
+void config_problem(struct config_reader *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    buf_add_text(r->problems, arena_vprintf(r->arena, fmt, ap));
+    va_end(ap);
+    buf_add_char(r->problems, '\n');
+}
+
+static void PRINTF_LIKE(2, 3) add_warning(struct config_reader *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    const char *text = arena_vprintf(r->arena, fmt, ap);
+    va_end(ap);
+    buf_add(&r->warnings, text, strlen(text) + 1);
+    r->warnings_n++;
+}
+
 /* ---- names ---- */
 
 const struct config_key *config_find_key(const char *name)
@@ -22,7 +43,8 @@ static const char *below(const char *name, const char *group)
     return strncmp(name, group, n) == 0 && (name[n] == '.' || !name[n]) ? name + n : NULL;
 }
 
-bool config_is_group(const char *name)
+/* Is it the beginning of a dotted key? */
+static bool is_group(const char *name)
 {
     for (const struct config_key *k = config_keys; k->name; k++) {
         const char *rest = below(k->name, name);
@@ -93,13 +115,12 @@ const struct config_key *config_resolve(struct config_reader *r, const char *ori
     *ret_name = name;
     const struct config_note *note = find_note(name);
     if (note) {
-        (note->refused ? config_problem : config_warning)(r, "%s: `%s`: %s", origin, name,
-                                                          note->text);
+        (note->refused ? config_problem : add_warning)(r, "%s: `%s`: %s", origin, name, note->text);
         return NULL;
     }
     *ret_name = without_alias(r->arena, name);
     const struct config_key *key = config_find_key(*ret_name);
-    if (key || (*ret_is_group = config_is_group(*ret_name)))
+    if (key || (*ret_is_group = is_group(*ret_name)))
         return key;
     const char *meant = nearest(*ret_name);
     if (meant)
@@ -107,27 +128,6 @@ const struct config_key *config_resolve(struct config_reader *r, const char *ori
     else
         config_problem(r, "%s: unknown key `%s`", origin, name);
     return NULL;
-}
-
-/* ---- messages ---- */
-
-void config_problem(struct config_reader *r, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    buf_add_text(r->problems, arena_vprintf(r->arena, fmt, ap));
-    va_end(ap);
-    buf_add_char(r->problems, '\n');
-}
-
-void config_warning(struct config_reader *r, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    const char *text = arena_vprintf(r->arena, fmt, ap);
-    va_end(ap);
-    buf_add(&r->warnings, text, strlen(text) + 1);
-    r->warnings_n++;
 }
 
 static void keep_warnings(struct config_reader *r)
@@ -250,15 +250,4 @@ void config_read(struct arena *a, const char *file, const char *data_dir,
         *ret = config;
     }
     buf_finish(&r.warnings);
-}
-
-const struct err *config_load(struct arena *a, const char *file, const char *data_dir,
-                              const struct config_override *overrides, size_t overrides_n,
-                              const struct config **ret)
-{
-    buf_auto struct buf problems = {0};
-    config_read(a, file, data_dir, overrides, overrides_n, &problems, ret);
-    if (!problems.n)
-        return NULL;
-    return err(ERR_INVALID_PARAM, "%.*s", (int)strcspn(problems.p, "\n"), problems.p);
 }

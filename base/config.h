@@ -89,11 +89,6 @@ void config_read(struct arena *a, const char *file, const char *data_dir,
                  const struct config_override *overrides, size_t overrides_n,
                  struct buf *ret_problems, const struct config **ret);
 
-/* The same with the first problem as an error whose text is for the operator. */
-const struct err *config_load(struct arena *a, const char *file, const char *data_dir,
-                              const struct config_override *overrides, size_t overrides_n,
-                              const struct config **ret);
-
 /* A commented example file: every key with its help and its default. */
 void config_add_example(struct buf *out);
 

@@ -67,10 +67,8 @@ struct config_reader {
 };
 
 void config_problem(struct config_reader *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void config_warning(struct config_reader *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 const struct config_key *config_find_key(const char *name);
-bool config_is_group(const char *name); /* the beginning of a dotted key */
 /* Resolves aliases and finds the key; notes, groups and unknown names are reported. ret_name: the
  * name after aliases. NULL key: nothing to set (*ret_is_group: descend if the value is a mapping).
  */

@@ -8,23 +8,20 @@
 #include <pthread.h>
 
 enum lock_rank {
-    RANK_ROOM_CACHE = 1, /* rooms/room.c: the table of cached rooms */
+    RANK_ROOM_CACHE = 1, /* rooms/room_cache.c: the table of cached rooms */
     RANK_ROOM,           /* rooms/room.c: one room */
     RANK_SESSION_TABLE,  /* rooms/session.c: the table of active users */
     RANK_SESSION,        /* rooms/session.c: one active user */
     RANK_COMMITTER,      /* storage/committer.c: the queue */
-    RANK_FEED,           /* storage/feed.c: the ring */
-    RANK_INTERN,         /* storage/intern.c: names to ids */
     RANK_CACHE,          /* caches of single entities: tokens, push rules, filters, keys */
     RANK_TYPING,         /* rooms/typing.c */
     RANK_PRESENCE,       /* rooms/presence.c */
     RANK_MEDIA,          /* server/media/repo.c: who waits for uploads and thumbnails */
-    RANK_DB_POOL,        /* storage/db.c */
+    RANK_DB_POOL,        /* storage/db_pool.c */
     RANK_HTTP_QUEUE,     /* http/: work queues and parked requests */
     RANK_HTTP_LOOP,
     RANK_RATE, /* http/rate.c */
-    RANK_LEAF, /* anything that takes no further lock */
-    RANK_LOG
+    RANK_LEAF  /* anything that takes no further lock */
 };
 
 struct lock {

@@ -331,28 +331,3 @@ char *hex_encode(struct arena *a, const void *bytes, size_t n)
     }
     return out;
 }
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-bool hex_decode(struct str text, void *ret, size_t n)
-{
-    if (text.n != 2 * n)
-        return false;
-    unsigned char *out = ret;
-    for (size_t i = 0; i < n; i++) {
-        int high = hex_value(text.p[2 * i]), low = hex_value(text.p[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[i] = (unsigned char)(high << 4 | low);
-    }
-    return true;
-}

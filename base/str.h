@@ -88,6 +88,5 @@ char *base64_encode(struct arena *a, enum base64_kind kind, const void *bytes, s
 bool base64_decode(enum base64_kind kind, struct str text, void *ret, size_t max, size_t *ret_n);
 
 char *hex_encode(struct arena *a, const void *bytes, size_t n); /* lower case */
-bool hex_decode(struct str text, void *ret, size_t n);          /* exactly n bytes */
 
 #endif

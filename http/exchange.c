@@ -11,7 +11,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-void exchange_set_phase(struct exchange *ex, enum phase phase)
+static void set_phase(struct exchange *ex, enum phase phase)
 {
     ex->phase = phase;
     ex->phase_since_ms = mono_ms();
@@ -33,7 +33,7 @@ static void open_connection(struct daemon_slot *slot, struct MHD_Connection *c, 
     ex->rq.waiter.wake = pool_wake;
     const struct sockaddr *sa = (const struct sockaddr *)&l->arriving.address;
     ex->peer_is_local = !address_of_socket(sa, &ex->peer);
-    exchange_set_phase(ex, PHASE_HEAD);
+    set_phase(ex, PHASE_HEAD);
     ex->after = l->connections;
     if (ex->after)
         ex->after->before = ex;
@@ -174,7 +174,7 @@ static void begin(struct exchange *ex, const char *method)
     ex->id[0] = '\0';
     ex->rq.started_mono_us = mono_us();
     ex->rq.runs = 0;
-    exchange_set_phase(ex, PHASE_BODY);
+    set_phase(ex, PHASE_BODY);
     split_uri(ex);
     ex->rq.route = NULL;
     const struct err *e = body_measure(ex);
@@ -191,7 +191,7 @@ static enum MHD_Result send_reply(struct exchange *ex)
 {
     struct MHD_Response *response = ex->response;
     ex->response = NULL;
-    exchange_set_phase(ex, PHASE_REPLY);
+    set_phase(ex, PHASE_REPLY);
     enum MHD_Result r = MHD_queue_response(ex->mhd, (unsigned)ex->status, response);
     MHD_destroy_response(response);
     return r;
@@ -208,7 +208,7 @@ static bool refuse_at_once(const struct exchange *ex)
 static enum MHD_Result submit(struct exchange *ex, enum phase phase)
 {
     struct http_server *s = ex->server;
-    exchange_set_phase(ex, phase);
+    set_phase(ex, phase);
     atomic_fetch_add(&s->metrics.working, 1); /* first: the stop looks at it after `aborting` */
     if (atomic_load(&s->aborting)) {
         atomic_fetch_sub(&s->metrics.working, 1);
@@ -263,7 +263,7 @@ enum MHD_Result exchange_on_access(void *slot, struct MHD_Connection *c, const c
         }
         return MHD_YES;
     case PHASE_ADMIT: /* resumed */
-        exchange_set_phase(ex, PHASE_BODY);
+        set_phase(ex, PHASE_BODY);
         return *upload_n ? take_body(ex, upload, upload_n) : finish_body(ex);
     case PHASE_WORK: /* resumed */
         return ex->response ? send_reply(ex) : MHD_NO;
@@ -287,5 +287,5 @@ void exchange_on_completed(void *slot, struct MHD_Connection *c, void **context,
     drop_response(ex);
     stream_destroy(ex);
     body_free(ex);
-    exchange_set_phase(ex, PHASE_HEAD);
+    set_phase(ex, PHASE_HEAD);
 }

@@ -196,7 +196,7 @@ enum { LATENCY_BUCKETS = 10 };
 struct metrics {
     atomic_ulong *by_class; /* routes_n + 1 rows (the last: no route) of 5 status classes */
     atomic_ulong latency[LATENCY_BUCKETS + 1];
-    atomic_ulong latency_us, latency_n, accepted;
+    atomic_ulong latency_us, accepted;
     atomic_int active;  /* requests between their last byte and their reply's */
     atomic_int working; /* of them, queued, running or parked */
     atomic_int parked;
@@ -271,7 +271,6 @@ enum MHD_Result exchange_on_access(void *slot, struct MHD_Connection *c, const c
                                    size_t *upload_n, void **context);
 void exchange_on_completed(void *slot, struct MHD_Connection *c, void **context,
                            enum MHD_RequestTerminationCode why);
-void exchange_set_phase(struct exchange *ex, enum phase phase);
 void exchange_destroy(struct exchange *ex);
 
 /* body.c */
@@ -286,7 +285,6 @@ const struct err *pool_start(struct http_server *s, enum route_pool kind, int wo
 void pool_stop(struct pool *p);
 void pool_submit(struct exchange *ex);
 void pool_wake(struct waiter *w);
-struct pool *pool_of(const struct exchange *ex);
 
 /* run.c */
 void run_exchange(struct worker *w, struct exchange *ex);

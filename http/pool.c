@@ -9,7 +9,7 @@
 
 enum { STACK_BYTES = 512 * 1024, LATE_US = 1000 };
 
-struct pool *pool_of(const struct exchange *ex)
+static struct pool *pool_of(const struct exchange *ex)
 {
     return &ex->server->pools[ex->rq.route->pool];
 }

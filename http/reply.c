@@ -124,12 +124,6 @@ const struct err *reply_file(struct reply *rp, int fd, int64_t bytes, const char
     return NULL;
 }
 
-const struct err *reply_redirect(struct reply *rp, int status, const char *location)
-{
-    reply_header(rp, "Location", location);
-    return reply_body(rp, status);
-}
-
 const struct err *reply_wait(struct reply *rp, int64_t deadline_mono_ms)
 {
     rp->outcome->deadline_ms = deadline_mono_ms;

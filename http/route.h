@@ -142,7 +142,6 @@ void reply_header(struct reply *rp, const char *name, const char *value);
 /* Sends a file's bytes; takes the fd. Range requests are answered by http/. */
 const struct err *reply_file(struct reply *rp, int fd, int64_t bytes, const char *content_type);
 /* 302/307 with Location. */
-const struct err *reply_redirect(struct reply *rp, int status, const char *location);
 
 /* For large replies: call it now and then while writing rp->body. Once the body has passed 256 KiB,
  * what there is goes out (chunked, with the status and headers set so far) and the call blocks

@@ -59,9 +59,6 @@ struct rule {
 const struct rule *auth_rules_of(const struct room_version *v);
 const struct rule *auth_list_rules_of(const struct room_version *v);
 
-/* NULL when no rule rejects. */
-const struct err *auth_judge(struct auth_case *c, const struct rule *rules);
-
 /* For conditions: says why in more detail than the table. Returns true. */
 bool auth_because(struct auth_case *c, const char *why, ...) PRINTF_LIKE(2, 3);
 

@@ -18,7 +18,8 @@ static const struct err *refuse(const struct auth_case *c, const char *const *pa
                           "v%s rule %s: %s from %s", c->v->id, number, c->e->type, c->e->sender);
 }
 
-const struct err *auth_judge(struct auth_case *c, const struct rule *r)
+/* NULL when no rule rejects. */
+static const struct err *judge(struct auth_case *c, const struct rule *r)
 {
     const char *path[RULE_DEPTH_MAX];
     size_t depth = 0;
@@ -77,7 +78,7 @@ const struct err *auth_check(const struct event *e, const struct auth_state *s)
     c.create = c.kind == KIND_CREATE ? NULL : s->get(s, "m.room.create", "");
     if (c.kind == KIND_MEMBER)
         c.membership = auth_membership_in(e);
-    return auth_judge(&c, auth_rules_of(c.v));
+    return judge(&c, auth_rules_of(c.v));
 }
 
 const struct err *auth_check_auth_events(const struct event *e, const struct event *const *events,
@@ -86,7 +87,7 @@ const struct err *auth_check_auth_events(const struct event *e, const struct eve
     struct auth_case c = {.e = e, .v = e->version, .kind = kind_of(e->type)};
     c.auth_events = events;
     c.rejected = rejected;
-    return auth_judge(&c, auth_list_rules_of(c.v));
+    return judge(&c, auth_list_rules_of(c.v));
 }
 
 static const struct event *find_in_list(const struct auth_state *s, const char *type,

@@ -208,11 +208,6 @@ json_t *push_rules_merge(const char *user_id, const json_t *stored)
     return ruleset;
 }
 
-json_t *push_rules_default(const char *user_id)
-{
-    return push_rules_merge(user_id, NULL);
-}
-
 bool push_rules_changed(const json_t *stored)
 {
     const json_t *rules = json_object_get(stored, "rules");

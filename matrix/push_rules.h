@@ -29,12 +29,10 @@ enum {
 enum push_kind { PUSH_OVERRIDE, PUSH_CONTENT, PUSH_ROOM, PUSH_SENDER, PUSH_UNDERRIDE, PUSH_KINDS };
 extern const char *const push_kind_names[PUSH_KINDS];
 
-/* The predefined ruleset ({"override":[…],"content":[…],"room":[],"sender":[],"underride":[…]}) for
- * one user, a new reference. It differs between users only in their id and localpart. */
-json_t *push_rules_default(const char *user_id);
-
 /* The user's stored changes (NULL: none) laid over the predefined rules: the complete ruleset as
- * GET /pushrules/global/ shows it, a new reference. The master rule comes first, then the user's
+ * GET /pushrules/global/ shows it ({"override":[…],"content":[…],"room":[…],"sender":[…],
+ * "underride":[…]}), a new reference. The predefined rules differ between users only in their id
+ * and localpart. The master rule comes first, then the user's
  * own, then the other predefined ones. */
 json_t *push_rules_merge(const char *user_id, const json_t *stored);
 
@@ -105,9 +103,5 @@ struct push_words {
 void push_words_init(struct push_words *w, struct str body);
 /* Does the name stand there, between word boundaries, case-insensitive, no wildcards? */
 bool push_words_contain(const struct push_words *w, struct str name);
-
-/* Glob matching as push conditions want it: * and ?, case-insensitive. `word`: the pattern must
- * match at word boundaries somewhere in the text (content.body), else the whole text. */
-bool push_glob(struct str pattern, struct str text, bool word);
 
 #endif

@@ -20,7 +20,9 @@ static struct str member_text(const json_t *o, const char *key)
     return text_of(json_object_get(o, key));
 }
 
-bool push_glob(struct str pattern, struct str text, bool word)
+/* Glob matching as push conditions want it: * and ?, case-insensitive. `word`: the pattern must
+ * match at word boundaries somewhere in the text (content.body), else the whole text. */
+static bool matches_glob(struct str pattern, struct str text, bool word)
 {
     return word ? glob_finds_words(pattern, text, 0) : glob_matches(pattern, text, 0);
 }
@@ -36,7 +38,7 @@ static bool event_match(const struct evaluation *e, const json_t *condition)
     struct str pattern = member_text(condition, "pattern");
     struct str value = text_of(property(e, condition));
     return pattern.p && value.p &&
-           push_glob(pattern, value, str_is(member_text(condition, "key"), "content.body"));
+           matches_glob(pattern, value, str_is(member_text(condition, "key"), "content.body"));
 }
 
 /* Equality of strings, integers, booleans and null; other values equal nothing. */
@@ -163,7 +165,7 @@ static bool rule_matches(const struct evaluation *e, enum push_kind kind, const 
         return id_is_value(rule, json_object_get(e->event, "sender"));
     case PUSH_CONTENT: {
         struct str body = member_text(e->content, "body"), pattern = member_text(rule, "pattern");
-        return body.p && pattern.p && !gives_way(e, rule) && push_glob(pattern, body, true);
+        return body.p && pattern.p && !gives_way(e, rule) && matches_glob(pattern, body, true);
     }
     default:
         return !gives_way(e, rule) && conditions_hold(e, rule);

@@ -97,48 +97,6 @@ static const struct kept *find_row(const struct room_version *v, const struct ke
     return NULL;
 }
 
-static json_t *redact_content(const struct room_version *v, struct str type, const json_t *content)
-{
-    json_t *kept = json_object();
-    const struct kept *first = rows_of_type(type);
-    const char *key;
-    json_t *value;
-    if (!first)
-        return kept;
-    json_object_foreach ((json_t *)content, key, value) {
-        const struct kept *row = find_row(v, first, str_of(key));
-        if (!row || (row->inner && !json_is_object(value)))
-            continue;
-        if (!row->inner) {
-            json_object_set(kept, key, value);
-            continue;
-        }
-        json_t *part = json_object(), *inner = json_object_get(value, row->inner);
-        if (inner)
-            json_object_set(part, row->inner, inner);
-        json_object_set_new(kept, key, part);
-    }
-    return kept;
-}
-
-json_t *redact(const struct room_version *v, const json_t *event)
-{
-    json_t *kept = json_object();
-    const json_t *type_value = json_object_get(event, "type");
-    struct str type = {json_string_value(type_value), json_string_length(type_value)};
-    const char *key;
-    json_t *value;
-    json_object_foreach ((json_t *)event, key, value) {
-        if (!keeps_member(v, str_of(key)))
-            continue;
-        if (strcmp(key, "content") == 0)
-            json_object_set_new(kept, key, redact_content(v, type, value));
-        else
-            json_object_set(kept, key, value);
-    }
-    return kept;
-}
-
 static void add_member(struct buf *b, size_t start, struct json_member m)
 {
     if (b->n > start)

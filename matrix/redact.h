@@ -2,13 +2,10 @@
 #ifndef MATRIX_REDACT_H
 #define MATRIX_REDACT_H
 
-#include "base/json.h"
+#include "base/str.h"
 #include "matrix/room_version.h"
 
-/* The redacted form of a PDU (or of a client-format event), a new reference. */
-json_t *redact(const struct room_version *v, const json_t *event);
-
-/* The same over the bytes of an event in canonical form; what is written is canonical again.
+/* The redacted form of a PDU in canonical form; what is written is canonical again.
  * for_signing leaves out `signatures`, too: these are the bytes that servers sign and that the
  * reference hash is made of. */
 void redact_add(struct buf *b, const struct room_version *v, struct str event, bool for_signing);

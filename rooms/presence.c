@@ -40,11 +40,6 @@ struct presence_table {
 
 static const char *const state_texts[] = {"offline", "unavailable", "online"};
 
-const char *presence_state_text(enum presence_state state)
-{
-    return state_texts[state];
-}
-
 bool presence_state_parse(const char *text, enum presence_state *ret)
 {
     for (enum presence_state s = PRESENCE_OFFLINE; s <= PRESENCE_ONLINE; s++)
@@ -116,7 +111,7 @@ void presence_touch(struct job *job, int64_t user, const char *user_id, const ch
 void presence_add_content(const struct presence_row *r, struct buf *out)
 {
     int64_t ago = now_ms() - r->last_active_ts;
-    buf_printf(out, "{\"presence\":\"%s\"", presence_state_text(r->state));
+    buf_printf(out, "{\"presence\":\"%s\"", state_texts[r->state]);
     if (r->last_active_ts)
         buf_printf(out, ",\"last_active_ago\":%lld", (long long)(ago > 0 ? ago : 0));
     if (r->state == PRESENCE_ONLINE)

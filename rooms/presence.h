@@ -25,7 +25,6 @@ void presence_touch(struct job *job, int64_t user, const char *user_id, const ch
 
 /* "online", "unavailable" or "offline"; false for anything else. */
 bool presence_state_parse(const char *text, enum presence_state *ret);
-const char *presence_state_text(enum presence_state state);
 
 /* What a user sets explicitly. status_msg NULL: none. Committed when it returns. */
 const struct err *presence_set(struct job *job, int64_t user, const char *user_id,

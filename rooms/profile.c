@@ -99,29 +99,6 @@ static const struct err *try_set(struct job *job, int64_t user, const char *user
     return commit_fields(job, user, user_id, str_of(text), p.position);
 }
 
-const struct err *profile_set_field(struct job *job, int64_t user, const char *user_id,
-                                    const char *key, const json_t *value)
-{
-    TRY(profile_check_key(key));
-    TRY(check_value(key, value, &value));
-    bool changed = false;
-    const struct err *e = NULL;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        e = try_set(job, user, user_id, key, value, &changed);
-        if (!e || e->code != ERR_CONFLICT)
-            break;
-    }
-    if (e)
-        return e;
-    return changed && is_told_to_rooms(key) ? profile_propagate(job, user, user_id) : NULL;
-}
-
-const struct err *profile_write_clear(struct job *job, struct write *w, int64_t user,
-                                      const char *user_id)
-{
-    return write_fields(job, w, user, user_id, STR("{}"), PROFILE_SEEN_ANY);
-}
-
 /* ---- the rooms ---- */
 
 static void add_member_text(struct buf *out, const char *key, const char *value)
@@ -147,7 +124,9 @@ static const struct err *tell_room(struct job *job, int64_t room_id, const struc
                           &event_id);
 }
 
-const struct err *profile_propagate(struct job *job, int64_t user, const char *user_id)
+/* Sends a member event with the present profile to every room that the user is joined to and whose
+ * member event says something else. A room that refuses it does not fail the others. */
+static const struct err *propagate(struct job *job, int64_t user, const char *user_id)
 {
     struct profile p;
     const struct member_row *rows;
@@ -172,4 +151,29 @@ const struct err *profile_propagate(struct job *job, int64_t user, const char *u
             return e;
     }
     return NULL;
+}
+
+/* ---- changes ---- */
+
+const struct err *profile_set_field(struct job *job, int64_t user, const char *user_id,
+                                    const char *key, const json_t *value)
+{
+    TRY(profile_check_key(key));
+    TRY(check_value(key, value, &value));
+    bool changed = false;
+    const struct err *e = NULL;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        e = try_set(job, user, user_id, key, value, &changed);
+        if (!e || e->code != ERR_CONFLICT)
+            break;
+    }
+    if (e)
+        return e;
+    return changed && is_told_to_rooms(key) ? propagate(job, user, user_id) : NULL;
+}
+
+const struct err *profile_write_clear(struct job *job, struct write *w, int64_t user,
+                                      const char *user_id)
+{
+    return write_fields(job, w, user, user_id, STR("{}"), PROFILE_SEEN_ANY);
 }

@@ -13,17 +13,13 @@ enum { PROFILE_BYTES_MAX = 65535, PROFILE_KEY_MAX = 255 };
 const struct err *profile_check_key(const char *key);
 
 /* Sets a field; value NULL removes it, and so does an empty displayname or avatar_url. A change of
- * these two is then told to the rooms. M_INVALID_PARAM, M_PROFILE_TOO_LARGE. */
+ * these two is then told to the rooms, which takes a commit a room: call from POOL_SLOW.
+ * M_INVALID_PARAM, M_PROFILE_TOO_LARGE. */
 const struct err *profile_set_field(struct job *job, int64_t user, const char *user_id,
                                     const char *key, const json_t *value);
 
 /* A part of a write: removes all fields without telling the rooms (erasure). */
 const struct err *profile_write_clear(struct job *job, struct write *w, int64_t user,
                                       const char *user_id);
-
-/* Sends a member event with the present profile to every room that the user is joined to and whose
- * member event says something else. A room that refuses it does not fail the others. Takes a commit
- * a room: call from POOL_SLOW. */
-const struct err *profile_propagate(struct job *job, int64_t user, const char *user_id);
 
 #endif

@@ -1,20 +1,6 @@
 #include "rooms/redaction.h"
 
-#include "matrix/redact.h"
 #include "storage/events.h"
-
-const struct err *redaction_redact(struct arena *a, const struct event *e, const struct event **ret)
-{
-    json_t *pdu;
-    TRY(json_read(a, e->json, &pdu));
-    json_t *redacted = json_keep(a, redact(e->version, pdu));
-    buf_auto struct buf bytes = {0};
-    TRY(canonical_json_add_tree(&bytes, CANONICAL_LENIENT, redacted));
-    struct event *made;
-    TRY(event_parse_stored(e->version, e->event_id, buf_str(&bytes), &made));
-    *ret = event_keep(a, made);
-    return NULL;
-}
 
 /* Power levels and the sender's membership are all that the rule asks for. */
 struct redaction_view {
@@ -65,7 +51,8 @@ const struct err *redaction_prepare(struct draft *d, const struct event *redacti
         return NULL;
     change->redacts_position = target->position;
     d->changes_state |= target->is_state;
-    return redaction_redact(d->job->arena, target->event, &change->redacted_event);
+    change->redacted_event = event_keep(d->job->arena, event_redacted(target->event));
+    return NULL;
 }
 
 void redaction_write(struct draft *d, const struct event *redaction, const struct change *change,

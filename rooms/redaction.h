@@ -15,8 +15,4 @@ const struct err *redaction_prepare(struct draft *d, const struct event *redacti
 void redaction_write(struct draft *d, const struct event *redaction, const struct change *change,
                      int at);
 
-/* The redacted form of an event. Kept by the arena. */
-const struct err *redaction_redact(struct arena *a, const struct event *e,
-                                   const struct event **ret);
-
 #endif

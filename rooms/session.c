@@ -604,14 +604,6 @@ void session_forget_room(struct session_table *t, int64_t user, int64_t room)
     }
 }
 
-void session_wake_user(struct session_table *t, int64_t user)
-{
-    LOCKED(&t->lock);
-    struct session *s = map_get_int(&t->sessions, user);
-    if (s)
-        wake(s);
-}
-
 void session_wake_room(struct session_table *t, int64_t room)
 {
     LOCKED(&t->lock);

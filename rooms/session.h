@@ -52,8 +52,7 @@ void session_begin_reply(struct session *s, int64_t device, int64_t since);
 /* The user has forgotten a room that they left: their session lists it no more. */
 void session_forget_room(struct session_table *t, int64_t user, int64_t room);
 
-/* Wakes a user (or everybody in a room) for what is not in the log: typing, presence. */
-void session_wake_user(struct session_table *t, int64_t user);
+/* Wakes everybody in a room for what is not in the log: typing. */
 void session_wake_room(struct session_table *t, int64_t room);
 
 /* Fills change->audience with the rooms whose members are told of a change of this user (device

@@ -15,8 +15,8 @@ static const struct batch_table account_data_table = {
     .key_columns = 3,
 };
 
-void account_data_write(struct write *w, int64_t user, int64_t room, const char *type,
-                        struct str content, int at)
+static void write_content(struct write *w, int64_t user, int64_t room, const char *type,
+                          struct str content, int at)
 {
     write_row(w, &account_data_table,
               P(INT(user), INT(room), TEXT(type), BYTES(content), POSITION(at)));
@@ -50,7 +50,7 @@ void account_data_set(struct write *w, int64_t user, int64_t room, const char *t
                       struct str content)
 {
     int at = add_change(w, user, room, type, content);
-    account_data_write(w, user, room, arena_strdup(write_arena(w), type), copy_of(w, content), at);
+    write_content(w, user, room, arena_strdup(write_arena(w), type), copy_of(w, content), at);
 }
 
 SQL(account_data_replace_sql,

@@ -14,8 +14,6 @@ struct account_data {
     int64_t position;
 };
 
-void account_data_write(struct write *w, int64_t user, int64_t room, const char *type,
-                        struct str content, int at);
 /* The change and the row in one. Everything is copied. */
 void account_data_set(struct write *w, int64_t user, int64_t room, const char *type,
                       struct str content);

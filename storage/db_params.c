@@ -16,7 +16,7 @@ static const struct {
     [DB_POSITION] = {20, 1016},
 };
 
-Oid db_type_oid(enum db_type type)
+static Oid type_oid(enum db_type type)
 {
     return oids[type].scalar;
 }
@@ -83,7 +83,7 @@ size_t db_array_begin(struct buf *b, enum db_type element)
     size_t at = b->n;
     add_be32(b, 0);
     add_be32(b, 0);
-    add_be32(b, db_type_oid(element));
+    add_be32(b, type_oid(element));
     return at;
 }
 
@@ -169,7 +169,7 @@ void db_encode(struct db_encoded *e, const struct db_param *params, size_t n)
     buf_clear(&e->bytes);
     for (size_t i = 0; i < n; i++) {
         const struct db_param *p = &params[i];
-        e->types[i] = db_type_oid(p->type);
+        e->types[i] = type_oid(p->type);
         e->formats[i] = 1;
         e->offsets[i] = e->bytes.n;
         if (p->null || is_sent_in_place(p)) {

@@ -23,7 +23,6 @@ struct db_encoded {
 void db_encode(struct db_encoded *e, const struct db_param *params, size_t n);
 void db_encoded_finish(struct db_encoded *e);
 
-Oid db_type_oid(enum db_type type);
 Oid db_type_array_oid(enum db_type element); /* of a scalar type */
 
 /* An array built element by element, appended to a buffer:

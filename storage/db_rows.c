@@ -66,6 +66,14 @@ static int64_t read_int(struct str s)
     }
 }
 
+/* NULL gives p == NULL */
+static struct str result_bytes(const PGresult *result, int row, int column)
+{
+    if (PQgetisnull(result, row, column))
+        return (struct str){NULL, 0};
+    return (struct str){PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)};
+}
+
 int64_t result_int(const PGresult *result, int row, int column)
 {
     Oid type = PQftype(result, column);
@@ -73,13 +81,13 @@ int64_t result_int(const PGresult *result, int row, int column)
     return read_int(result_bytes(result, row, column));
 }
 
-bool result_bool(const PGresult *result, int row, int column)
+static bool result_bool(const PGresult *result, int row, int column)
 {
     assert(PQftype(result, column) == OID_BOOL);
     return !PQgetisnull(result, row, column) && *PQgetvalue(result, row, column);
 }
 
-double result_double(const PGresult *result, int row, int column)
+static double result_double(const PGresult *result, int row, int column)
 {
     if (PQgetisnull(result, row, column))
         return 0;
@@ -99,13 +107,6 @@ double result_double(const PGresult *result, int row, int column)
     double d;
     memcpy(&d, &bits, sizeof d);
     return d;
-}
-
-struct str result_bytes(const PGresult *result, int row, int column)
-{
-    if (PQgetisnull(result, row, column))
-        return (struct str){NULL, 0};
-    return (struct str){PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)};
 }
 
 static const PGresult *result_of(const struct rows *r)

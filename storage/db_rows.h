@@ -13,8 +13,5 @@ void rows_init(struct rows *r, struct arena *arena, PGresult *owned);
 bool result_first_row(struct arena *a, const PGresult *result, const struct db_out *outs, size_t n);
 
 int64_t result_int(const PGresult *result, int row, int column);
-bool result_bool(const PGresult *result, int row, int column);
-double result_double(const PGresult *result, int row, int column);
-struct str result_bytes(const PGresult *result, int row, int column); /* NULL gives p == NULL */
 
 #endif

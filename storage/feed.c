@@ -6,12 +6,12 @@
 
 enum { LISTENERS_MAX = 16 };
 
-/* One remembered change, with its links to the previous change of the same room, user and kind. */
+/* One remembered change, with its links to the previous change of the same room and user. */
 struct entry {
     struct change change; /* owns a reference to the event and the copied bytes behind `owned` */
     char *owned;
     size_t bytes;
-    int64_t previous_of_room, previous_of_user, previous_of_kind;
+    int64_t previous_of_room, previous_of_user;
 };
 
 /* Entries stand at position % size. Valid positions are oldest .. newest without gaps. */
@@ -20,9 +20,9 @@ struct feed {
     struct entry *ring;
     size_t size, bytes, bytes_max;
     int64_t oldest, newest;
-    int64_t settled;         /* the newest that all listeners have seen */
-    struct map rooms, users; /* id -> newest position (as pointer-sized integer) */
-    int64_t kinds[CHANGE_KIND_COUNT];
+    int64_t settled;                  /* the newest that all listeners have seen */
+    struct map rooms, users;          /* id -> newest position (as pointer-sized integer) */
+    int64_t kinds[CHANGE_KIND_COUNT]; /* newest position of each */
     feed_listener *listeners[LISTENERS_MAX];
     void *listener_ctx[LISTENERS_MAX];
     int listeners_n;
@@ -144,7 +144,6 @@ static void remember(struct feed *f, const struct change *c)
         redact_in_ring(f, c);
     e->previous_of_room = chain(&f->rooms, c->room, c->position);
     e->previous_of_user = chain(&f->users, c->user, c->position);
-    e->previous_of_kind = f->kinds[c->kind];
     f->kinds[c->kind] = c->position;
     f->bytes += e->bytes;
 }
@@ -217,19 +216,15 @@ bool feed_covers(struct feed *f, int64_t since)
     return covers;
 }
 
-enum chain_of { OF_ROOM, OF_USER, OF_KIND };
+enum chain_of { OF_ROOM, OF_USER };
 
 static int64_t previous(const struct entry *e, enum chain_of which)
 {
-    return which == OF_ROOM   ? e->previous_of_room
-           : which == OF_USER ? e->previous_of_user
-                              : e->previous_of_kind;
+    return which == OF_ROOM ? e->previous_of_room : e->previous_of_user;
 }
 
 static int64_t head_locked(struct feed *f, enum chain_of which, int64_t id)
 {
-    if (which == OF_KIND)
-        return f->kinds[id];
     return (int64_t)(intptr_t)map_get_int(which == OF_ROOM ? &f->rooms : &f->users, id);
 }
 
@@ -300,13 +295,6 @@ void feed_read_user(struct feed *f, struct arena *a, int64_t user, int64_t since
     read_chain(f, a, OF_USER, user, since, until, kinds, max, ret, ret_n, ret_more);
 }
 
-void feed_read_kind(struct feed *f, struct arena *a, enum change_kind kind, int64_t since,
-                    int64_t until, size_t max, const struct change **ret, size_t *ret_n,
-                    bool *ret_more)
-{
-    read_chain(f, a, OF_KIND, kind, since, until, 1u << kind, max, ret, ret_n, ret_more);
-}
-
 static int64_t head_position(struct feed *f, enum chain_of which, int64_t id)
 {
     pthread_rwlock_rdlock(&f->lock);
@@ -327,7 +315,10 @@ int64_t feed_user_position(struct feed *f, int64_t user)
 
 int64_t feed_kind_position(struct feed *f, enum change_kind kind)
 {
-    return head_position(f, OF_KIND, kind);
+    pthread_rwlock_rdlock(&f->lock);
+    int64_t p = f->kinds[kind];
+    pthread_rwlock_unlock(&f->lock);
+    return p;
 }
 
 void feed_add_metrics(struct feed *f, struct buf *out)

@@ -101,11 +101,8 @@ void feed_read_room(struct feed *f, struct arena *a, int64_t room, int64_t since
 void feed_read_user(struct feed *f, struct arena *a, int64_t user, int64_t since, int64_t until,
                     unsigned kinds, size_t max, const struct change **ret, size_t *ret_n,
                     bool *ret_more);
-/* All changes of these kinds (device lists, presence, profiles: rare ones are chained by kind). */
-void feed_read_kind(struct feed *f, struct arena *a, enum change_kind kind, int64_t since,
-                    int64_t until, size_t max, const struct change **ret, size_t *ret_n,
-                    bool *ret_more);
-/* Position of the newest change of a room (user); 0 when it has none in this process's lifetime. */
+/* Position of the newest change of a room (user, kind); 0 when it has none in this process's
+ * lifetime. */
 int64_t feed_room_position(struct feed *f, int64_t room);
 int64_t feed_user_position(struct feed *f, int64_t user);
 int64_t feed_kind_position(struct feed *f, enum change_kind kind);

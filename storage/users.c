@@ -138,14 +138,8 @@ void users_write_upgrade(struct write *w, int64_t user, const char *password_has
     write_statement(w, &users_upgrade_sql, P(INT(user), TEXT(password_hash)));
 }
 
-SQL(users_admin_sql, "UPDATE accounts SET is_admin = $2 WHERE \"user\" = $1")
 SQL(users_locked_sql, "UPDATE accounts SET locked = $2 WHERE \"user\" = $1")
 SQL(users_suspended_sql, "UPDATE accounts SET suspended = $2 WHERE \"user\" = $1")
-
-void users_write_admin(struct write *w, int64_t user, bool on)
-{
-    write_statement(w, &users_admin_sql, P(INT(user), BOOL(on)));
-}
 
 void users_write_locked(struct write *w, int64_t user, bool on)
 {
@@ -167,15 +161,6 @@ SQL(users_deactivate_sql,
 void users_write_deactivation(struct write *w, int64_t user, bool erase)
 {
     write_statement(w, &users_deactivate_sql, P(INT(user), BOOL(erase)));
-}
-
-SQL(users_reactivate_sql,
-    "UPDATE accounts SET deactivated = false, parting = false, erased = false, "
-    "password_hash = $2 WHERE \"user\" = $1")
-
-void users_write_reactivation(struct write *w, int64_t user, const char *password_hash)
-{
-    write_statement(w, &users_reactivate_sql, P(INT(user), TEXT(password_hash)));
 }
 
 SQL(users_parting_sql, "SELECT u.id, u.user_id FROM accounts a JOIN users u ON u.id = a.\"user\" "

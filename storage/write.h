@@ -28,8 +28,6 @@
  * A statement that must touch a certain number of rows says so itself, with expect_rows(): the
  * transaction then fails with ERR_CONFLICT. */
 #define POSITION(change) ((struct db_param){.type = DB_POSITION, .i = (change)})
-#define POSITION_OR_NULL(change)                                                                   \
-    ((struct db_param){.type = DB_POSITION, .i = (change), .null = (change) == 0})
 
 enum { BATCH_COLUMNS_MAX = 20 };
 

@@ -31,7 +31,7 @@ static bool is_singled_out(const json_t *event)
 /* Whom the event does not single out gets the base outcome. */
 static void compare_with_base(const json_t *event, const struct push_context *c)
 {
-    json_auto_t *ruleset = push_rules_default(ALICE);
+    json_auto_t *ruleset = push_rules_merge(ALICE, NULL);
     struct push_outcome whole, base = push_rules_evaluate_base(event, c);
     push_rules_evaluate(ruleset, event, c, &whole);
     bool same = whole.notify == base.notify && whole.highlight == base.highlight;

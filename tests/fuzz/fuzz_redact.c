@@ -1,18 +1,8 @@
-/* Redaction: the first byte picks the room version, the rest is an event. The tree and the bytes
- * lose the same, and what is redacted stays as it is. */
+/* Redaction: the first byte picks the room version, the rest is an event. What is redacted is valid
+ * JSON and stays as it is. */
 #include "fuzz.h"
 #include "matrix/json_scan.h"
 #include "matrix/redact.h"
-
-static void check_tree(const struct room_version *v, struct str event, struct str redacted)
-{
-    buf_auto struct buf b = {0};
-    json_auto_t *tree = json_loadb(event.p, event.n, JSON_ALLOW_NUL, NULL);
-    HOLDS(tree);
-    json_auto_t *small = redact(v, tree);
-    HOLDS(!canonical_json_add_tree(&b, CANONICAL_STRICT, small));
-    HOLDS(str_eq(buf_str(&b), redacted));
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -29,6 +19,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     HOLDS(str_eq(buf_str(&once), buf_str(&twice)));
     redact_add(&bare, v, buf_str(&event), true);
     HOLDS(!json_scan_check(buf_str(&bare)) && !json_scan_get(buf_str(&bare), "signatures").p);
-    check_tree(v, buf_str(&event), buf_str(&once));
     return 0;
 }

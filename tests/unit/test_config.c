@@ -36,11 +36,23 @@ static const struct config *read_text(struct arena *a, const char *text, const c
     return c;
 }
 
+/* The first problem as an error; NULL when there is none. */
+static const struct err *load(struct arena *a, const char *file, const char *data_dir,
+                              const struct config_override *overrides, size_t n,
+                              const struct config **ret)
+{
+    buf_auto struct buf problems = {0};
+    config_read(a, file, data_dir, overrides, n, &problems, ret);
+    if (!problems.n)
+        return NULL;
+    return err(ERR_INVALID_PARAM, "%.*s", (int)strcspn(problems.p, "\n"), problems.p);
+}
+
 static void test_defaults(void **state)
 {
     arena_auto struct arena *a = arena_create();
     const struct config *c;
-    assert_null(config_load(a, NULL, NULL, NULL, 0, &c));
+    assert_null(load(a, NULL, NULL, NULL, 0, &c));
     assert_string_equal(c->server_name, "localhost");
     assert_int_equal(c->listen_n, 1);
     assert_string_equal(c->listen[0].address, "127.0.0.1:8008");
@@ -236,7 +248,7 @@ static void test_precedence(void **state)
                                           {"listen", "127.0.0.1:2, :3"},
                                           {"listen", "unix:/x"},
                                           {"turn_uris", ""}};
-    const struct err *e = config_load(a, file_name, "/b", set, 4, &c);
+    const struct err *e = load(a, file_name, "/b", set, 4, &c);
     unlink(file_name);
     unsetenv("CONCORDE_SERVER_NAME");
     unsetenv("CONCORDE_RC_MESSAGE_PER_SECOND");
@@ -258,14 +270,14 @@ static void test_origins_are_named(void **state)
     arena_auto struct arena *a = arena_create();
     const struct config *c;
     setenv("CONCORDE_LOG_LEVEL", "x", 1);
-    const struct err *e = config_load(a, NULL, NULL, NULL, 0, &c);
+    const struct err *e = load(a, NULL, NULL, NULL, 0, &c);
     unsetenv("CONCORDE_LOG_LEVEL");
     assert_memory_equal(e->text, "CONCORDE_LOG_LEVEL: `log_level`", 31);
-    e = config_load(a, NULL, NULL, &(struct config_override){"loops", "many"}, 1, &c);
+    e = load(a, NULL, NULL, &(struct config_override){"loops", "many"}, 1, &c);
     assert_string_equal(e->text, "--set: `loops`: expected a whole number, got `many`");
-    e = config_load(a, NULL, NULL, &(struct config_override){"rc_message", "1"}, 1, &c);
+    e = load(a, NULL, NULL, &(struct config_override){"rc_message", "1"}, 1, &c);
     assert_string_equal(e->text, "--set: `rc_message` is a group of keys: name one, with a dot");
-    e = config_load(a, "/nonexistent/x.yaml", NULL, NULL, 0, &c);
+    e = load(a, "/nonexistent/x.yaml", NULL, NULL, 0, &c);
     assert_string_equal(e->text, "/nonexistent/x.yaml: No such file or directory");
 }
 

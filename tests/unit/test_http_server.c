@@ -57,7 +57,8 @@ static const struct err *tell_address(struct request *rq, struct reply *rp)
 static const struct err *redirect(struct request *rq, struct reply *rp)
 {
     reply_header(rp, "Access-Control-Allow-Origin", "https://one.example");
-    return reply_redirect(rp, 302, "https://elsewhere.example/");
+    reply_header(rp, "Location", "https://elsewhere.example/");
+    return reply_body(rp, 302);
 }
 
 static const struct route routes[] = {

@@ -75,7 +75,7 @@ static void assert_json(const char *what, const json_t *got, const char *wanted)
 
 static void test_predefined_rules_in_order(void **state)
 {
-    json_auto_t *ruleset = push_rules_default(ALICE);
+    json_auto_t *ruleset = push_rules_merge(ALICE, NULL);
     size_t at[PUSH_KINDS] = {0};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         size_t kind = 0;

@@ -1,4 +1,4 @@
-/* rooms/v1 to v12, "Redactions": every key of every version, by tree and by bytes. */
+/* rooms/v1 to v12, "Redactions": every key of every version. */
 #include "matrix/redact.h"
 
 #include "check.h"
@@ -11,16 +11,15 @@ static char *canonical(struct arena *a, const json_t *v)
     return arena_memdup(a, b.p, b.n);
 }
 
-/* Redacts both ways, makes sure they agree, and gives the outcome. */
 static json_t *redacted(struct arena *a, const struct room_version *v, const char *event)
 {
     json_t *tree;
     check_error(event, json_read(a, str_of(quoted(a, event)), &tree), NULL);
-    json_t *out = json_keep(a, redact(v, tree));
     buf_auto struct buf b = {0};
     redact_add(&b, v, str_of(canonical(a, tree)), false);
-    check_text(event, buf_str(&b), canonical(a, out));
-    return out;
+    check_error(event, json_read(a, buf_str(&b), &tree), NULL);
+    check_text(event, buf_str(&b), canonical(a, tree));
+    return tree;
 }
 
 static void check_kept(const struct room_version *v, const char *key, const json_t *in, int from,
