@@ -426,6 +426,7 @@ void session_begin_reply(struct session *s, int64_t device, int64_t since)
 
 static void note_locked(struct session *s, int64_t room, int64_t position)
 {
+    assert(position > 0); /* readers go back through the ring as long as positions are newer */
     if (!s->recent)
         s->recent = mem_zalloc(RECENT * sizeof *s->recent);
     struct recent *r = &s->recent[s->recent_n % RECENT];
@@ -452,6 +453,15 @@ static void tell_room_locked(struct session_table *t, int64_t room, int64_t posi
     enum urgency urgency = w && w->n > CROWD ? crowd_urgency : AT_ONCE;
     for (size_t i = 0; w && i < w->n; i++)
         tell_locked(t, w->sessions[i], room, position, urgency);
+}
+
+/* Of what is told of a user, not of the room: the room itself has no news. */
+static void tell_audience_locked(struct session_table *t, int64_t room)
+{
+    const struct watched *w = map_get_int(&t->watched, room);
+    enum urgency urgency = w && w->n > CROWD ? SOON : AT_ONCE;
+    for (size_t i = 0; w && i < w->n; i++)
+        tell_locked(t, w->sessions[i], 0, 0, urgency);
 }
 
 static void tell_user_locked(struct session_table *t, int64_t user, int64_t room, int64_t position)
@@ -528,7 +538,7 @@ static void apply_locked(struct session_table *t, const struct change *c)
     default:
         tell_user_locked(t, c->user, c->room, c->position);
         for (size_t i = 0; i < c->audience_n; i++)
-            tell_room_locked(t, c->audience[i], 0, SOON);
+            tell_audience_locked(t, c->audience[i]);
     }
 }
 

@@ -63,7 +63,11 @@ static const struct err *gather(struct sync *s, const struct room_task *t, struc
         TRY(visibility_filter(s->job, t->room, s->caller->user, s->caller->user_id, events, n,
                               visible));
     for (size_t i = 0; i < n && !g->complete; i++) {
-        if (!visible[i] || !passes_filter(s, t, events[i])) {
+        bool shown = visible[i] && passes_filter(s, t, events[i]);
+        if (!visible[i] && events[i]->is_state && g->kept_n) {
+            /* A timeline cannot step over a change of state that must not be shown. */
+            g->limited = g->complete = true;
+        } else if (!shown) {
             if (events[i]->is_state)
                 hide(s, g, events[i]);
         } else if (g->kept_n == g->limit) {

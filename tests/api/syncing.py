@@ -51,23 +51,19 @@ class Mirror:
     def __init__(self, client, **params):
         self.client, self.params, self.since = client, params, None
         self.rooms = {}  # joined: {"events": [ids], "state": {key: event id}}
-        self.invited = set()
 
     def step(self):
         reply = self.client.sync(since=self.since, **self.params)
         rooms = reply.get("rooms", {})
         for room, part in rooms.get("join", {}).items():
             self._join(room, part)
-        for room, part in rooms.get("leave", {}).items():
-            self.invited.discard(room)
-            self.rooms.pop(room, None)
-        for room in rooms.get("invite", {}):
-            self.invited.add(room)
+        for name in "leave", "invite", "knock":
+            for room in rooms.get(name, {}):
+                self.rooms.pop(room, None)
         self.since = reply["next_batch"]
         return reply
 
     def _join(self, room, part):
-        self.invited.discard(room)
         known = self.rooms.setdefault(room, {"events": [], "state": {}})
         line = part["timeline"]
         new = ids(line["events"])
