@@ -39,6 +39,11 @@ class Story:
         unknown.update(found)
         return found - EXPECTED_UNKNOWN
 
+    def complaints(self):
+        """What the server logged as wrong."""
+        return [line for line in self.server.log_text().splitlines()
+                if line.split()[1:2] in (["warn"], ["error"])]
+
     def close(self):
         for d in self.devices:
             d.close()

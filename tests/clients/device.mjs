@@ -440,11 +440,6 @@ const commands = {
 
     requests: () => [...oddities],
     lastSync: () => lastSync.slice(0, 20000),
-
-    async stop() {
-        client?.stopClient();
-        setTimeout(() => process.exit(0), 50);
-    },
 };
 
 for await (const line of createInterface({ input: process.stdin })) {

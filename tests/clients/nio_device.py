@@ -10,10 +10,9 @@ import traceback
 from urllib.parse import urlsplit
 
 from nio import (
-    AsyncClient, AsyncClientConfig, ErrorResponse, Event, MegolmEvent, RedactionEvent,
-    RoomEncryptedMedia, RoomMessageText, UnknownEvent,
+    AsyncClient, AsyncClientConfig, ErrorResponse, Event, MegolmEvent, RoomEncryptedMedia,
+    RoomMessageText,
 )
-
 from nio.crypto.attachments import decrypt_attachment
 
 
@@ -106,9 +105,6 @@ class Device:
             cipher = await response.read()
         return decrypt_attachment(
             cipher, file["key"]["k"], file["hashes"]["sha256"], file["iv"]).decode()
-
-    async def leave(self, room):
-        checked(await self.client.room_leave(room))
 
     async def typing(self, room, on):
         checked(await self.client.room_typing(room, on))

@@ -302,3 +302,7 @@ def test_the_others_learn_that_an_identity_is_new(story):
 
 def test_the_server_knew_all_that_the_clients_asked(story):
     assert story.unexpected_requests() == set()
+
+
+def test_the_server_logged_nothing_wrong(story):
+    assert story.complaints() == []

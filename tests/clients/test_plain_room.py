@@ -226,3 +226,7 @@ def test_pushers_and_tokens_of_an_account(story):
 
 def test_the_server_knew_all_that_the_clients_asked(story):
     assert story.unexpected_requests() == set()
+
+
+def test_the_server_logged_nothing_wrong(story):
+    assert story.complaints() == []
