@@ -37,16 +37,21 @@ const struct err *devices_find(struct tx *tx, int64_t user, const char *device_i
 
 /* The row's version tells an insert from an update. */
 SQL(devices_open_sql,
-    "INSERT INTO devices (\"user\", device_id, display_name, created_ts) VALUES ($1, $2, $3, $4) "
+    "INSERT INTO devices (\"user\", device_id, display_name, created_ts) SELECT $1, $2, $3, $4 "
+    "WHERE (SELECT count(*) FROM devices WHERE \"user\" = $1 AND device_id <> $2) < $5 "
     "ON CONFLICT (\"user\", device_id) DO UPDATE SET device_id = excluded.device_id "
     "RETURNING id, xmax = 0")
 
 const struct err *devices_open(struct tx *tx, int64_t user, const char *device_id,
                                const char *display_name, int64_t *ret_id, bool *ret_is_new)
 {
-    return db_one(tx, &devices_open_sql,
-                  P(INT(user), TEXT(device_id), TEXT(display_name), INT(now_ms())), NULL,
-                  R(INT_OUT(ret_id), BOOL_OUT(ret_is_new)));
+    bool found;
+    TRY(db_one(tx, &devices_open_sql,
+               P(INT(user), TEXT(device_id), TEXT(display_name), INT(now_ms()), INT(DEVICES_MAX)),
+               &found, R(INT_OUT(ret_id), BOOL_OUT(ret_is_new))));
+    return found ? NULL
+                 : err(ERR_RESOURCE_LIMIT_EXCEEDED, "You have %d devices: log some of them out",
+                       DEVICES_MAX);
 }
 
 SQL(devices_name_sql, "UPDATE devices SET display_name = $2 WHERE id = $1")

@@ -12,15 +12,18 @@ struct device {
     const char *last_seen_ip; /* NULL: never */
 };
 
-/* In the tx's arena. A user has at most a few hundred devices: the list is bounded by
- * DEVICES_LISTED_MAX, the newest first. */
-enum { DEVICES_LISTED_MAX = 10000 };
+/* A list holds all of a user's devices, so that ending all sessions misses none: there are no more
+ * than DEVICES_MAX, but for logins at the same moment. */
+enum { DEVICES_MAX = 2000, DEVICES_LISTED_MAX = 10000 };
+
+/* In the tx's arena, the newest first. */
 const struct err *devices_list(struct tx *tx, int64_t user, const struct device **ret,
                                size_t *ret_n);
 const struct err *devices_find(struct tx *tx, int64_t user, const char *device_id, bool *ret_found,
                                struct device *ret);
 
-/* Makes the device, or finds the one of that name, whose display name then stays. */
+/* Makes the device, or finds the one of that name, whose display name then stays. An error for who
+ * has DEVICES_MAX already. */
 const struct err *devices_open(struct tx *tx, int64_t user, const char *device_id,
                                const char *display_name, int64_t *ret_id, bool *ret_is_new);
 

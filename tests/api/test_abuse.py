@@ -113,6 +113,19 @@ def test_what_goes_to_all_devices_is_bounded(alice):
     alice.put("/sendToDevice/a/2", message(1000))
 
 
+def test_devices_are_bounded(alice):
+    def login(http, **more):
+        return http.post("/_matrix/client/v3/login", json={
+            "type": "m.login.password", "password": alice.password,
+            "identifier": {"type": "m.id.user", "user": alice.user_id}, **more})
+
+    with Client(alice.server).http as http:
+        for _ in range(1999):
+            assert login(http).status_code == 200
+        assert login(http).json()["errcode"] == "M_RESOURCE_LIMIT_EXCEEDED"
+        assert login(http, device_id=alice.device_id).status_code == 200
+
+
 def test_nul_does_not_end_a_word(alice, bob):
     rules = {"type": "m.room.join_rules", "state_key": "", "content": {"join_rule": "public\0x"}}
     visibility = {"type": "m.room.history_visibility", "state_key": "",
