@@ -45,9 +45,11 @@ class Story:
                 if line.split()[1:2] in (["warn"], ["error"])]
 
     def close(self):
-        for d in self.devices:
-            d.close()
-        self.server.close()
+        try:
+            for d in self.devices:
+                d.close()
+        finally:
+            self.server.close()
 
 
 running = []
