@@ -44,17 +44,15 @@ bool push_rules_changed(const json_t *stored);
  * deleting predefined ones), M_UNKNOWN for a before/after that is not a rule of the user's own,
  * M_MISSING_PARAM, M_BAD_JSON or M_INVALID_PARAM for an unusable kind, id or body, M_TOO_LARGE
  * beyond the limits. A rule that is put again keeps its place and its enabled flag. */
-const struct err *push_rules_put(const char *user_id, const json_t *stored, const char *kind,
-                                 const char *rule_id, const json_t *body, const char *before,
-                                 const char *after, json_t **ret);
-const struct err *push_rules_delete(const char *user_id, const json_t *stored, const char *kind,
-                                    const char *rule_id, json_t **ret);
-const struct err *push_rules_set_enabled(const char *user_id, const json_t *stored,
-                                         const char *kind, const char *rule_id, bool enabled,
-                                         json_t **ret);
-const struct err *push_rules_set_actions(const char *user_id, const json_t *stored,
-                                         const char *kind, const char *rule_id,
-                                         const json_t *actions, json_t **ret);
+const struct err *push_rules_put(const json_t *stored, const char *kind, const char *rule_id,
+                                 const json_t *body, const char *before, const char *after,
+                                 json_t **ret);
+const struct err *push_rules_delete(const json_t *stored, const char *kind, const char *rule_id,
+                                    json_t **ret);
+const struct err *push_rules_set_enabled(const json_t *stored, const char *kind,
+                                         const char *rule_id, bool enabled, json_t **ret);
+const struct err *push_rules_set_actions(const json_t *stored, const char *kind,
+                                         const char *rule_id, const json_t *actions, json_t **ret);
 /* The rule in a merged ruleset, borrowed; NULL when there is none. */
 const json_t *push_rules_find(const json_t *ruleset, const char *kind, const char *rule_id);
 

@@ -181,9 +181,9 @@ static size_t count_own(const json_t *stored)
     return n;
 }
 
-const struct err *push_rules_put(const char *user_id, const json_t *stored, const char *kind_name,
-                                 const char *rule_id, const json_t *body, const char *before,
-                                 const char *after, json_t **ret)
+const struct err *push_rules_put(const json_t *stored, const char *kind_name, const char *rule_id,
+                                 const json_t *body, const char *before, const char *after,
+                                 json_t **ret)
 {
     enum push_kind kind;
     TRY(find_kind(kind_name, &kind));
@@ -208,8 +208,8 @@ const struct err *push_rules_put(const char *user_id, const json_t *stored, cons
     return NULL;
 }
 
-const struct err *push_rules_delete(const char *user_id, const json_t *stored,
-                                    const char *kind_name, const char *rule_id, json_t **ret)
+const struct err *push_rules_delete(const json_t *stored, const char *kind_name,
+                                    const char *rule_id, json_t **ret)
 {
     enum push_kind kind;
     TRY(find_kind(kind_name, &kind));
@@ -267,16 +267,14 @@ static const struct err *set_member(const json_t *stored, const char *kind_name,
     return NULL;
 }
 
-const struct err *push_rules_set_enabled(const char *user_id, const json_t *stored,
-                                         const char *kind, const char *rule_id, bool enabled,
-                                         json_t **ret)
+const struct err *push_rules_set_enabled(const json_t *stored, const char *kind,
+                                         const char *rule_id, bool enabled, json_t **ret)
 {
     return set_member(stored, kind, rule_id, "enabled", json_boolean(enabled), ret);
 }
 
-const struct err *push_rules_set_actions(const char *user_id, const json_t *stored,
-                                         const char *kind, const char *rule_id,
-                                         const json_t *actions, json_t **ret)
+const struct err *push_rules_set_actions(const json_t *stored, const char *kind,
+                                         const char *rule_id, const json_t *actions, json_t **ret)
 {
     TRY(check_actions(actions));
     return set_member(stored, kind, rule_id, "actions", (json_t *)actions, ret);

@@ -19,13 +19,12 @@ struct sent_members {
 
 /* ---- making and dropping ---- */
 
-static struct session *session_create(struct session_table *t, int64_t user, const char *user_id)
+static struct session *session_create(struct session_table *t, int64_t user)
 {
     struct session *s = mem_zalloc(sizeof *s);
     lock_init(&s->lock, RANK_SESSION);
     s->table = t;
     s->user = user;
-    s->user_id = user_id;
     s->waiters.next = s->waiters.prev = &s->waiters;
     s->loading = true;
     return s;
@@ -154,13 +153,13 @@ const struct err *session_open(struct job *job, int64_t user, const char *user_i
                                struct session **ret)
 {
     struct session_table *t = job->store->sessions;
-    const char *interned;
-    TRY(intern_name(job->store->intern, INTERN_USER, user, &interned));
     lock_take(&t->lock);
     struct session *s = map_get_int(&t->sessions, user);
     bool is_new = !s;
     if (is_new) {
-        s = session_create(t, user, interned);
+        /* The listener finds the user by this name, without the database. */
+        intern_remember(t->store->intern, INTERN_USER, user_id, user);
+        s = session_create(t, user);
         map_put_int(&t->sessions, user, s);
     }
     s->refs++;

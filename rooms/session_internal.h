@@ -27,7 +27,6 @@ struct session {
     struct session_table *table;
     struct lock lock;
     int64_t user;
-    const char *user_id;   /* interned */
     struct map rooms;      /* rooms.id -> struct session_room */
     struct recent *recent; /* a ring of the newest changes in rooms; NULL before the first */
     size_t recent_n;       /* ever added */

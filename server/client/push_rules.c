@@ -90,9 +90,8 @@ static const struct err *change(struct request *rq, struct reply *rp,
 static const struct err *edit_put(void *ctx, const json_t *stored, json_t **ret)
 {
     struct request *rq = ctx;
-    return push_rules_put(caller_of(rq)->user_id, stored, request_param(rq, "kind"),
-                          request_param(rq, "rule"), rq->body, request_query(rq, "before"),
-                          request_query(rq, "after"), ret);
+    return push_rules_put(stored, request_param(rq, "kind"), request_param(rq, "rule"), rq->body,
+                          request_query(rq, "before"), request_query(rq, "after"), ret);
 }
 
 static const struct err *put_rule(struct request *rq, struct reply *rp)
@@ -103,8 +102,7 @@ static const struct err *put_rule(struct request *rq, struct reply *rp)
 static const struct err *edit_delete(void *ctx, const json_t *stored, json_t **ret)
 {
     struct request *rq = ctx;
-    return push_rules_delete(caller_of(rq)->user_id, stored, request_param(rq, "kind"),
-                             request_param(rq, "rule"), ret);
+    return push_rules_delete(stored, request_param(rq, "kind"), request_param(rq, "rule"), ret);
 }
 
 static const struct err *delete_rule(struct request *rq, struct reply *rp)
@@ -115,8 +113,7 @@ static const struct err *delete_rule(struct request *rq, struct reply *rp)
 static const struct err *edit_enabled(void *ctx, const json_t *stored, json_t **ret)
 {
     struct request *rq = ctx;
-    return push_rules_set_enabled(caller_of(rq)->user_id, stored, request_param(rq, "kind"),
-                                  request_param(rq, "rule"),
+    return push_rules_set_enabled(stored, request_param(rq, "kind"), request_param(rq, "rule"),
                                   json_is_true(json_object_get(rq->body, "enabled")), ret);
 }
 
@@ -133,9 +130,8 @@ static const struct err *put_enabled(struct request *rq, struct reply *rp)
 static const struct err *edit_actions(void *ctx, const json_t *stored, json_t **ret)
 {
     struct request *rq = ctx;
-    return push_rules_set_actions(caller_of(rq)->user_id, stored, request_param(rq, "kind"),
-                                  request_param(rq, "rule"), json_object_get(rq->body, "actions"),
-                                  ret);
+    return push_rules_set_actions(stored, request_param(rq, "kind"), request_param(rq, "rule"),
+                                  json_object_get(rq->body, "actions"), ret);
 }
 
 static const struct err *put_actions(struct request *rq, struct reply *rp)

@@ -73,8 +73,7 @@ static json_t *show_rules(void *ctx, const json_t *stored)
 static const struct err *edit_rules(void *ctx, const json_t *before, json_t **ret)
 {
     const struct succession *s = ctx;
-    return push_rules_put(caller_of(s->rq)->user_id, before, "room", s->new->room_id, s->found,
-                          NULL, NULL, ret);
+    return push_rules_put(before, "room", s->new->room_id, s->found, NULL, NULL, ret);
 }
 
 static const struct err *move_rules(struct succession *s)

@@ -44,7 +44,7 @@ static void edit(const json_t *stored, const json_t *rule, const json_t *event,
 {
     for (size_t kind = 0; kind < PUSH_KINDS; kind++) {
         json_t *ret;
-        if (push_rules_put(ALICE, stored, push_kind_names[kind], "!r:x", rule, NULL, NULL, &ret))
+        if (push_rules_put(stored, push_kind_names[kind], "!r:x", rule, NULL, NULL, &ret))
             continue;
         json_auto_t *changed = ret, *ruleset = push_rules_merge(ALICE, changed);
         if (!push_rules_find(ruleset, push_kind_names[kind], "!r:x"))
@@ -52,9 +52,8 @@ static void edit(const json_t *stored, const json_t *rule, const json_t *event,
         struct push_outcome o;
         push_rules_evaluate(ruleset, event, c, &o);
         json_t *enabled, *deleted;
-        if (push_rules_set_enabled(ALICE, changed, push_kind_names[kind], "!r:x", false,
-                                   &enabled) ||
-            push_rules_delete(ALICE, changed, push_kind_names[kind], "!r:x", &deleted))
+        if (push_rules_set_enabled(changed, push_kind_names[kind], "!r:x", false, &enabled) ||
+            push_rules_delete(changed, push_kind_names[kind], "!r:x", &deleted))
             abort();
         json_decref(enabled);
         json_decref(deleted);

@@ -142,7 +142,7 @@ static void test_predefined_rules(void **state)
 static void test_master(void **state)
 {
     json_t *stored;
-    assert_null(push_rules_set_enabled(ALICE, NULL, "override", ".m.rule.master", true, &stored));
+    assert_null(push_rules_set_enabled(NULL, "override", ".m.rule.master", true, &stored));
     json_auto_t *ruleset = push_rules_merge(ALICE, stored);
     json_decref(stored);
     for (size_t i = 0; i < sizeof predefined_rows / sizeof *predefined_rows; i++) {

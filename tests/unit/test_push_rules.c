@@ -116,7 +116,7 @@ static const char *put(struct user *u, const char *kind, const char *id, const c
 {
     json_auto_t *b = quoted(body), *was = json_deep_copy(u->stored);
     json_t *stored = NULL;
-    const struct err *e = push_rules_put(ALICE, u->stored, kind, id, b, before, after, &stored);
+    const struct err *e = push_rules_put(u->stored, kind, id, b, before, after, &stored);
     assert_true(json_equal(was, u->stored) || !was); /* what went in is not changed */
     assert_true(!e == !!stored);
     if (stored)
@@ -127,7 +127,7 @@ static const char *put(struct user *u, const char *kind, const char *id, const c
 static const char *del(struct user *u, const char *kind, const char *id)
 {
     json_t *stored = NULL;
-    const struct err *e = push_rules_delete(ALICE, u->stored, kind, id, &stored);
+    const struct err *e = push_rules_delete(u->stored, kind, id, &stored);
     if (stored)
         take(u, stored);
     return e ? err_errcode(e) : "";
@@ -136,7 +136,7 @@ static const char *del(struct user *u, const char *kind, const char *id)
 static const char *enable(struct user *u, const char *kind, const char *id, bool enabled)
 {
     json_t *stored = NULL;
-    const struct err *e = push_rules_set_enabled(ALICE, u->stored, kind, id, enabled, &stored);
+    const struct err *e = push_rules_set_enabled(u->stored, kind, id, enabled, &stored);
     if (stored)
         take(u, stored);
     return e ? err_errcode(e) : "";
@@ -146,7 +146,7 @@ static const char *act(struct user *u, const char *kind, const char *id, const c
 {
     json_t *stored = NULL;
     json_auto_t *a = quoted(actions);
-    const struct err *e = push_rules_set_actions(ALICE, u->stored, kind, id, a, &stored);
+    const struct err *e = push_rules_set_actions(u->stored, kind, id, a, &stored);
     if (stored)
         take(u, stored);
     return e ? err_errcode(e) : "";
@@ -378,7 +378,7 @@ static void test_limits(void **state)
     for (size_t i = 0; i <= PUSH_ACTIONS_MAX; i++)
         json_array_append_new(json_object_get(many, "actions"), json_string("notify"));
     json_t *ret = NULL;
-    assert_int_equal(push_rules_put(ALICE, NULL, "room", "x", many, NULL, NULL, &ret)->code,
+    assert_int_equal(push_rules_put(NULL, "room", "x", many, NULL, NULL, &ret)->code,
                      ERR_TOO_LARGE);
     assert_null(ret);
     json_decref(u.stored);
