@@ -62,7 +62,8 @@ struct config {
     int64_t max_image_pixels;        /* for thumbnails */
     int64_t max_pending_media_uploads, unused_media_expiration_ms;
     int64_t max_request_body; /* bytes */
-    int64_t loops, workers;   /* 0: chosen by the number of processors */
+    int64_t loops;            /* 0: chosen by the number of processors */
+    int64_t workers;          /* 0: server/serve.c chooses */
     int64_t max_connections;
     int64_t cache_size; /* bytes for all caches */
     int64_t shutdown_timeout_ms;

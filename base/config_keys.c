@@ -76,16 +76,18 @@ const struct config_key config_keys[] = {
         .max = 31536000000),
 
     KEY("federation_domain_whitelist", LIST, federation_domain_whitelist, NULL,
-        "The servers to federate with; without it none, with \"*\" every one."),
+        "The servers to federate with; without it none, with \"*\" every one. This version "
+        "does not federate yet: it only keeps to-device messages for them."),
     KEY("trusted_ca_file", TEXT, trusted_ca_file, NULL,
         "A PEM file of the authorities that other servers' certificates must come from. Default: "
-        "the system's.",
+        "the system's. Has no effect yet: this version does not federate.",
         .check = config_check_filled),
     KEY("ip_range_denylist", LIST, ip_range_denylist, PRIVATE_RANGES,
-        "Addresses that no request goes to which a user or another server can steer.",
+        "Addresses that no request goes to which a user or another server can steer. Has no "
+        "effect yet: this version sends no such requests.",
         .check = config_check_cidr),
-    KEY("ip_range_allowlist", LIST, ip_range_allowlist, NULL, "Addresses allowed even so.",
-        .check = config_check_cidr),
+    KEY("ip_range_allowlist", LIST, ip_range_allowlist, NULL,
+        "Addresses allowed even so. Has no effect yet, as above.", .check = config_check_cidr),
 
     KEY("allow_public_rooms_without_auth", BOOL, allow_public_rooms_without_auth, "false",
         "May anybody without an account see the room directory?"),
@@ -161,8 +163,9 @@ const struct config_key config_keys[] = {
     KEY("loops", INT, loops, "0",
         "Threads that read and write connections; 0: by the number of processors.", .min = 0,
         .max = 256),
-    KEY("workers", INT, workers, "0", "Threads that serve clients; 0: by the number of processors.",
-        .min = 0, .max = 1024),
+    KEY("workers", INT, workers, "0",
+        "Threads that serve clients, most of which wait for the database; 0: 64.", .min = 0,
+        .max = 1024),
     KEY("shutdown_timeout", DURATION, shutdown_timeout_ms, "15s",
         "How long a stop waits for requests that are being served.", .min = 0, .max = 3600000),
     {.name = NULL},

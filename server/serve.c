@@ -27,11 +27,11 @@
 
 enum {
     LOOPS_MAX = 4,
-    WORKERS =
-        64, /* most of them wait for a commit: as many as there are, so large a batch can get */
+    /* Most of them wait for a commit: as many as there are, so large a batch can get. */
+    WORKERS = 64,
     SLOW_WORKERS = 8,
-    IDLE_TIMEOUT_S =
-        75,           /* longer than reverse proxies keep connections, so that they close first */
+    /* Longer than reverse proxies keep connections, so that they close first. */
+    IDLE_TIMEOUT_S = 75,
     SPARE_FILES = 256 /* descriptors that are not connections */
 };
 
