@@ -1,0 +1,88 @@
+/* The log under test: a database of pg_fixture.h, a feed and a committer. */
+#ifndef TESTS_LOG_FIXTURE_H
+#define TESTS_LOG_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "pg_fixture.h"
+#include "storage/log.h"
+#include "storage/write.h"
+
+#include <pthread.h>
+
+struct scope {
+    struct arena *arena;
+    struct job job;
+};
+
+static inline void scope_init(struct scope *s, struct store *store)
+{
+    s->arena = arena_create();
+    job_init(&s->job, store, s->arena);
+}
+
+static inline void scope_finish(struct scope *s)
+{
+    job_finish(&s->job);
+    arena_destroy(s->arena);
+}
+
+static inline int64_t log_head_position(struct store *store)
+{
+    struct scope s;
+    int64_t position;
+    scope_init(&s, store);
+    pg_must("log_position", log_position(job_tx(&s.job), &position));
+    scope_finish(&s);
+    return position;
+}
+
+/* Starts a feed and a committer where the log ends now. */
+static inline void log_start(struct store *store, const char *uri)
+{
+    store->feed = feed_create(1 << 16, 1 << 26, log_head_position(store));
+    pg_must("committer_start", committer_start(uri, store->feed, &store->committer));
+}
+
+static inline void log_stop(struct store *store)
+{
+    committer_stop(store->committer);
+    feed_destroy(store->feed);
+    store->committer = NULL;
+    store->feed = NULL;
+}
+
+/* Runs fn(ctx, 0 … n-1) in as many threads and waits for them. */
+struct crowd_member {
+    void (*fn)(void *ctx, int number);
+    void *ctx;
+    int number;
+    pthread_t thread;
+};
+
+static inline void *crowd_run_(void *arg)
+{
+    struct crowd_member *m = arg;
+    m->fn(m->ctx, m->number);
+    return NULL;
+}
+
+static inline void crowd_run(int n, void (*fn)(void *ctx, int number), void *ctx)
+{
+    struct crowd_member *members = calloc((size_t)n, sizeof *members);
+    for (int i = 0; i < n; i++) {
+        members[i] = (struct crowd_member){.fn = fn, .ctx = ctx, .number = i};
+        if (pthread_create(&members[i].thread, NULL, crowd_run_, &members[i]))
+            abort();
+    }
+    for (int i = 0; i < n; i++)
+        pthread_join(members[i].thread, NULL);
+    free(members);
+}
+
+#endif

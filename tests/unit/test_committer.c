@@ -1,0 +1,593 @@
+#include "log_fixture.h"
+
+#include "base/clock.h"
+#include "storage/rooms.h"
+
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+static struct store store;
+
+/* One row a write: who wrote it, and at which position it was told to be. */
+SQL(notes_insert_sql, "INSERT INTO notes (id, position, n) SELECT u.id, "
+                      "(SELECT position FROM log_head) - u.back, u.n "
+                      "FROM unnest($1::int8[], $2::int8[], $3::int8[]) u(id, back, n)")
+static const struct batch_table notes = {
+    .sql = &notes_insert_sql,
+    .columns = {DB_INT8, DB_POSITION, DB_INT8},
+    .columns_n = 3,
+    .order = BATCH_OTHER,
+};
+
+SQL(marks_upsert_sql, "INSERT INTO marks (id, position, n) SELECT u.id, "
+                      "(SELECT position FROM log_head) - u.back, u.n "
+                      "FROM unnest($1::int8[], $2::int8[], $3::int8[]) u(id, back, n) "
+                      "ON CONFLICT (id) DO UPDATE SET position = excluded.position, n = "
+                      "excluded.n")
+static const struct batch_table marks = {
+    .sql = &marks_upsert_sql,
+    .columns = {DB_INT8, DB_POSITION, DB_INT8},
+    .columns_n = 3,
+    .order = BATCH_OTHER,
+    .key_columns = 1,
+};
+
+SQL(notes_update_sql, "UPDATE notes SET n = n + 1, position = log_at($2) WHERE id = $1")
+SQL(notes_get_sql, "SELECT position, n FROM notes WHERE id = $1")
+SQL(marks_get_sql, "SELECT position, n FROM marks WHERE id = $1")
+SQL(expect_sql, "SELECT expect_rows((SELECT count(*) FROM notes WHERE id = $1), 1)")
+
+static int set_up(void **state)
+{
+    store.db = pg_db();
+    pg_must("tables",
+            pg_command(pg_uri(),
+                       "CREATE TABLE notes (id bigint PRIMARY KEY, position bigint, n bigint);"
+                       "CREATE TABLE marks (id bigint PRIMARY KEY, position bigint, n bigint)"));
+    log_start(&store, pg_uri());
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    log_stop(&store);
+    return 0;
+}
+
+static int64_t fresh_id(void)
+{
+    static _Atomic int64_t last;
+    return ++last;
+}
+
+static int note_change(struct write *w)
+{
+    return write_change(w, &(struct change){.kind = CHANGE_PROFILE, .user = 1});
+}
+
+static struct write *new_note(struct job *job, int64_t id)
+{
+    struct write *w = write_begin(job);
+    write_row(w, &notes, P(INT(id), POSITION(note_change(w)), INT(0)));
+    return w;
+}
+
+static bool get_row(struct sql *sql, int64_t id, int64_t *ret_position, int64_t *ret_n)
+{
+    struct scope s;
+    bool found;
+    scope_init(&s, &store);
+    pg_must("get", db_one(job_tx(&s.job), sql, P(INT(id)), &found,
+                          R(INT_OUT(ret_position), INT_OUT(ret_n))));
+    scope_finish(&s);
+    return found;
+}
+
+static bool is_noted(int64_t id)
+{
+    int64_t position, n;
+    return get_row(&notes_get_sql, id, &position, &n);
+}
+
+static int64_t commits_so_far(void)
+{
+    buf_auto struct buf b = {0};
+    committer_add_metrics(store.committer, &b);
+    buf_add_char(&b, '\0');
+    const char *line = strstr(b.p, "\nconcorde_commits_total ");
+    assert_non_null(line);
+    return atoll(line + strlen("\nconcorde_commits_total "));
+}
+
+/* ---- one transaction ---- */
+
+static void rows_and_statements_know_their_positions(void **state)
+{
+    struct scope s;
+    scope_init(&s, &store);
+    int64_t before = log_head_position(&store), last, position, n;
+    int64_t first = fresh_id(), second = fresh_id();
+    struct write *w = write_begin(&s.job);
+    assert_true(write_is_empty(w));
+    int one = note_change(w), two = note_change(w), three = note_change(w);
+    write_row(w, &notes, P(INT(first), POSITION(one), INT(0)));
+    write_row(w, &notes, P(INT(second), POSITION(three), INT(0)));
+    write_statement(w, &notes_update_sql, P(INT(first), POSITION(two)));
+    NO_ERR(write_commit(&s.job, w, &last));
+    assert_int_equal(last, before + 3);
+    assert_true(get_row(&notes_get_sql, first, &position, &n));
+    assert_true(position == before + 2 && n == 1);
+    assert_true(get_row(&notes_get_sql, second, &position, &n));
+    assert_int_equal(position, before + 3);
+    assert_int_equal(feed_position(store.feed), before + 3);
+    scope_finish(&s);
+}
+
+static void what_waits_goes_out_together(void **state)
+{
+    enum { N = 40 };
+    struct scope s;
+    struct write *writes[N];
+    int64_t ids[N], at, position, n, before = log_head_position(&store), commits = commits_so_far();
+    scope_init(&s, &store);
+    for (int i = 0; i < N; i++)
+        write_enqueue(&s.job, writes[i] = new_note(&s.job, ids[i] = fresh_id()));
+    for (int i = 0; i < N; i++) {
+        NO_ERR(write_wait(&s.job, writes[i], &at));
+        assert_int_equal(at, before + 1 + i); /* in the order of the queue */
+        assert_true(get_row(&notes_get_sql, ids[i], &position, &n));
+        assert_int_equal(position, at);
+    }
+    assert_int_equal(commits_so_far(), commits + 1);
+    scope_finish(&s);
+}
+
+static void upserts_of_one_batch_merge(void **state)
+{
+    struct scope s;
+    struct write *writes[3];
+    int64_t id = fresh_id(), position, n, last, before = log_head_position(&store);
+    scope_init(&s, &store);
+    for (int i = 0; i < 3; i++) {
+        writes[i] = write_begin(&s.job);
+        write_row(writes[i], &marks, P(INT(id), POSITION(note_change(writes[i])), INT(i)));
+        write_enqueue(&s.job, writes[i]);
+    }
+    for (int i = 0; i < 3; i++)
+        NO_ERR(write_wait(&s.job, writes[i], &last));
+    assert_true(get_row(&marks_get_sql, id, &position, &n));
+    assert_true(n == 2 && position == before + 3 && last == position);
+    scope_finish(&s);
+}
+
+static void who_finds_the_work_done_opens_no_transaction(void **state)
+{
+    struct scope s;
+    int64_t commits = commits_so_far();
+    scope_init(&s, &store);
+    struct write *early = new_note(&s.job, fresh_id());
+    write_enqueue(&s.job, early);
+    NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), NULL)); /* takes `early` along */
+    NO_ERR(write_wait(&s.job, early, NULL));
+    assert_int_equal(commits_so_far(), commits + 1);
+    scope_finish(&s);
+}
+
+/* ---- failures ---- */
+
+static void a_bad_write_fails_alone(void **state)
+{
+    struct scope s;
+    scope_init(&s, &store);
+    int64_t taken = fresh_id(), good[2] = {fresh_id(), fresh_id()}, at[2];
+    NO_ERR(write_commit(&s.job, new_note(&s.job, taken), NULL));
+    int64_t before = log_head_position(&store);
+    struct write *first = new_note(&s.job, good[0]), *bad = new_note(&s.job, taken),
+                 *last = new_note(&s.job, good[1]);
+    write_enqueue(&s.job, first);
+    write_enqueue(&s.job, bad);
+    write_enqueue(&s.job, last);
+    NO_ERR(write_wait(&s.job, first, &at[0]));
+    const struct err *e = write_wait(&s.job, bad, NULL);
+    assert_true(e && e->code == ERR_CONFLICT);
+    NO_ERR(write_wait(&s.job, last, &at[1]));
+    assert_true(is_noted(good[0]) && is_noted(good[1]));
+    /* the failed one left no hole */
+    assert_true(at[0] == before + 1 && at[1] == before + 2);
+    assert_int_equal(log_head_position(&store), before + 2);
+    scope_finish(&s);
+}
+
+static void a_write_is_all_or_nothing(void **state)
+{
+    struct scope s;
+    scope_init(&s, &store);
+    int64_t id = fresh_id(), before = log_head_position(&store);
+    struct write *w = new_note(&s.job, id);
+    write_statement(w, &expect_sql, P(INT(-1))); /* another was first */
+    const struct err *e = write_commit(&s.job, w, NULL);
+    assert_true(e && e->code == ERR_CONFLICT);
+    assert_false(is_noted(id));
+    assert_int_equal(log_head_position(&store), before);
+    assert_int_equal(feed_position(store.feed), before);
+    NO_ERR(write_commit(&s.job, new_note(&s.job, id), NULL)); /* the connection is fit for more */
+    scope_finish(&s);
+}
+
+/* ---- heads of rooms ---- */
+
+static struct room_head head_of(int64_t id, int64_t version)
+{
+    static const struct str tip = {"0123456789abcdef0123456789abcdef", 32};
+    static char name[64];
+    snprintf(name, sizeof name, "!room%lld:test.example", (long long)id);
+    return (struct room_head){.id = id,
+                              .room_id = name,
+                              .room_version = room_version_find("10"),
+                              .version = version,
+                              .depth = version,
+                              .extremities = &tip,
+                              .extremities_n = 1};
+}
+
+static struct write *new_head(struct job *job, int64_t room, int64_t built_on, int64_t version)
+{
+    struct write *w = write_begin(job);
+    struct room_head h = head_of(room, version);
+    note_change(w);
+    rooms_write_head(w, &h, built_on);
+    return w;
+}
+
+static int64_t make_room(struct job *job)
+{
+    int64_t id;
+    NO_ERR(rooms_next_id(job_tx(job), &id));
+    struct room_head h = head_of(id, 1);
+    struct write *w = write_begin(job);
+    rooms_write_new(w, &h);
+    NO_ERR(write_commit(job, w, NULL));
+    return id;
+}
+
+static void check_version(struct job *job, int64_t room, int64_t wanted)
+{
+    const struct room_head *h;
+    NO_ERR(rooms_get(job_tx(job), room, &h));
+    assert_int_equal(h->version, wanted);
+}
+
+static void heads_built_on_each_other_merge(void **state)
+{
+    struct scope s;
+    scope_init(&s, &store);
+    int64_t room = make_room(&s.job), commits = commits_so_far();
+    struct write *writes[4];
+    for (int i = 0; i < 4; i++)
+        write_enqueue(&s.job, writes[i] = new_head(&s.job, room, 1 + i, 2 + i));
+    for (int i = 0; i < 4; i++)
+        NO_ERR(write_wait(&s.job, writes[i], NULL));
+    check_version(&s.job, room, 5);
+    assert_int_equal(commits_so_far(), commits + 1);
+    scope_finish(&s);
+}
+
+static void heads_built_on_the_same_do_not_fork_the_room(void **state)
+{
+    struct scope s;
+    scope_init(&s, &store);
+    int64_t room = make_room(&s.job);
+    struct write *first = new_head(&s.job, room, 1, 2), *rival = new_head(&s.job, room, 1, 2),
+                 *on_rival = new_head(&s.job, room, 2, 3);
+    write_enqueue(&s.job, first);
+    write_enqueue(&s.job, rival);
+    write_enqueue(&s.job, on_rival);
+    NO_ERR(write_wait(&s.job, first, NULL));
+    const struct err *e = write_wait(&s.job, rival, NULL);
+    assert_true(e && e->code == ERR_CONFLICT);
+    NO_ERR(write_wait(&s.job, on_rival, NULL)); /* nobody can tell whose 2 it was built on */
+    check_version(&s.job, room, 3);
+    scope_finish(&s);
+}
+
+static void heads_built_on_what_failed_fail(void **state)
+{
+    struct scope s;
+    scope_init(&s, &store);
+    int64_t room = make_room(&s.job);
+    struct write *bad = new_head(&s.job, room, 1, 2), *on_bad = new_head(&s.job, room, 2, 3),
+                 *good = new_note(&s.job, fresh_id());
+    write_statement(bad, &expect_sql, P(INT(-1)));
+    write_enqueue(&s.job, bad);
+    write_enqueue(&s.job, on_bad);
+    write_enqueue(&s.job, good);
+    assert_non_null(write_wait(&s.job, bad, NULL));
+    const struct err *e = write_wait(&s.job, on_bad, NULL);
+    assert_true(e && e->code == ERR_CONFLICT);
+    NO_ERR(write_wait(&s.job, good, NULL));
+    check_version(&s.job, room, 1);
+    scope_finish(&s);
+}
+
+/* ---- many threads ---- */
+
+enum { WRITES_EACH = 40 };
+
+struct tally {
+    _Atomic int64_t published; /* the newest position that a listener saw */
+    _Atomic int64_t out_of_order, unpublished, wrong;
+    _Atomic bool done;
+};
+
+static struct tally *listening;
+
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct tally *t = listening;
+    for (size_t i = 0; t && i < n; i++) {
+        if (changes[i].position != t->published + 1)
+            t->out_of_order++;
+        t->published = changes[i].position;
+    }
+}
+
+static void write_many(void *ctx, int number)
+{
+    struct tally *t = ctx;
+    for (int i = 0; i < WRITES_EACH; i++) {
+        struct scope s;
+        int64_t id = fresh_id(), at, position, n;
+        scope_init(&s, &store);
+        struct write *w = new_note(&s.job, id);
+        for (int more = (number + i) % 3; more > 0; more--)
+            note_change(w);
+        size_t changes = write_changes_n(w);
+        if (write_commit(&s.job, w, &at)) {
+            t->wrong++;
+        } else {
+            t->unpublished += feed_position(store.feed) < at || t->published < at;
+            t->wrong += !get_row(&notes_get_sql, id, &position, &n) ||
+                        position != at - (int64_t)changes + 1;
+        }
+        scope_finish(&s);
+    }
+}
+
+/* Whoever reads the log sees no hole that fills later: what is at or below the head is there. */
+static void read_meanwhile(struct tally *t)
+{
+    struct scope s;
+    int64_t before = 0;
+    while (!t->done) {
+        scope_init(&s, &store);
+        int64_t head;
+        NO_ERR(log_position(job_tx(&s.job), &head));
+        assert_true(head >= before);
+        before = head;
+        scope_finish(&s);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
+static void *reader(void *ctx)
+{
+    read_meanwhile(ctx);
+    return NULL;
+}
+
+static void check_crowd(int threads)
+{
+    struct tally t = {.published = feed_position(store.feed)};
+    int64_t before = t.published;
+    pthread_t reading;
+    listening = &t;
+    pthread_create(&reading, NULL, reader, &t);
+    crowd_run(threads, write_many, &t);
+    t.done = true;
+    pthread_join(reading, NULL);
+    listening = NULL;
+    assert_int_equal(t.wrong, 0);
+    assert_int_equal(t.out_of_order, 0); /* gapless, and in the order of the commits */
+    assert_int_equal(t.unpublished, 0);
+    int64_t changes = 0;
+    for (int number = 0; number < threads; number++)
+        for (int i = 0; i < WRITES_EACH; i++)
+            changes += 1 + (number + i) % 3;
+    assert_int_equal(log_head_position(&store), before + changes);
+    assert_int_equal(feed_position(store.feed), before + changes);
+}
+
+static void positions_are_gapless_under_16_threads(void **state)
+{
+    check_crowd(16);
+}
+
+static void the_lead_is_handed_over_under_64_threads(void **state)
+{
+    check_crowd(64);
+}
+
+/* ---- a lost connection ---- */
+
+static const char end_committer[] = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                                    "WHERE application_name LIKE 'concorde-committer-%'";
+
+struct chaos {
+    _Atomic int64_t done, lost, false_success, false_failure;
+    _Atomic bool stop;
+};
+
+static void write_through_chaos(void *ctx, int number)
+{
+    struct chaos *c = ctx;
+    for (int i = 0; i < 30; i++) {
+        struct scope s;
+        int64_t id = fresh_id();
+        scope_init(&s, &store);
+        const struct err *e = write_commit(&s.job, new_note(&s.job, id), NULL);
+        bool there = is_noted(id);
+        c->false_success += !e && !there;
+        c->false_failure += e && there;
+        *(e ? &c->lost : &c->done) += 1;
+        scope_finish(&s);
+    }
+}
+
+static void *end_again_and_again(void *ctx)
+{
+    struct chaos *c = ctx;
+    while (!c->stop) {
+        pg_must("terminate", pg_command(pg_uri(), end_committer));
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    return NULL;
+}
+
+static void what_is_answered_holds_when_connections_are_killed(void **state)
+{
+    struct chaos c = {0};
+    pthread_t killer;
+    pthread_create(&killer, NULL, end_again_and_again, &c);
+    crowd_run(8, write_through_chaos, &c);
+    c.stop = true;
+    pthread_join(killer, NULL);
+    assert_int_equal(c.false_success, 0);
+    assert_int_equal(c.false_failure, 0);
+    assert_true(c.done > 0);
+    assert_int_equal(feed_position(store.feed), log_head_position(&store));
+}
+
+/* Breaks every connection of this process; the servers at their other ends may not notice. */
+static void cut_connections(void)
+{
+    for (int fd = 3; fd < 256; fd++) {
+        struct sockaddr_storage peer;
+        socklen_t n = sizeof peer;
+        if (getpeername(fd, (struct sockaddr *)&peer, &n) == 0)
+            shutdown(fd, SHUT_RDWR);
+    }
+}
+
+static void *cut_soon(void *ctx)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    cut_connections();
+    return NULL;
+}
+
+/* The commit itself takes a while, and the connection breaks meanwhile: what the writer is told
+ * must be what happens in the end. */
+static void a_commit_in_doubt_is_decided(void **state)
+{
+    pg_must("trigger",
+            pg_command(pg_uri(),
+                       "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS "
+                       "$$ BEGIN PERFORM pg_sleep(1.5); RETURN NULL; END $$;"
+                       "CREATE CONSTRAINT TRIGGER linger AFTER INSERT ON notes DEFERRABLE "
+                       "INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION linger()"));
+    struct scope s;
+    pthread_t cutter;
+    int64_t id = fresh_id();
+    scope_init(&s, &store);
+    pthread_create(&cutter, NULL, cut_soon, NULL);
+    const struct err *e = write_commit(&s.job, new_note(&s.job, id), NULL);
+    pthread_join(cutter, NULL);
+    bool there = is_noted(id);
+    nanosleep(&(struct timespec){.tv_sec = 2}, NULL); /* long enough for a forgotten commit */
+    assert_int_equal(there, is_noted(id));
+    assert_int_equal(e == NULL, there);
+    assert_true(!e || e->code == ERR_UNAVAILABLE);
+    pg_must("trigger", pg_command(pg_uri(), "DROP TRIGGER linger ON notes"));
+    NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), NULL));
+    scope_finish(&s);
+}
+
+static void while_the_database_is_away(void **state)
+{
+    struct store away = {0};
+    char uri[600];
+    pg_must("database", pg_command(pg_uri(), "CREATE DATABASE away_for_a_while"));
+    const char *join = strstr(pg_uri(), "://") ? strchr(pg_uri(), '?') ? "&" : "?" : " ";
+    snprintf(uri, sizeof uri, "%s%sdbname=away_for_a_while", pg_uri(), join);
+    pg_must("migrate", migrate(uri, NULL));
+    pg_must("db_open", db_open(uri, 2, &away.db));
+    log_start(&away, uri);
+    struct scope s;
+    scope_init(&s, &away);
+    struct write *w = write_begin(&s.job);
+    note_change(w);
+    NO_ERR(write_commit(&s.job, w, NULL));
+
+    pg_must("refuse", pg_command(pg_uri(), "ALTER DATABASE away_for_a_while ALLOW_CONNECTIONS "
+                                           "false"));
+    pg_must("terminate", pg_command(pg_uri(), "SELECT pg_terminate_backend(pid) FROM "
+                                              "pg_stat_activity WHERE datname = "
+                                              "'away_for_a_while'"));
+    for (int i = 0; i < 2; i++) { /* the first is in doubt until it is given up */
+        w = write_begin(&s.job);
+        note_change(w);
+        int64_t started = mono_ms();
+        const struct err *e = write_commit(&s.job, w, NULL);
+        assert_true(e && e->code == ERR_UNAVAILABLE && e->retry_after_ms > 0);
+        assert_true(mono_ms() - started < (i ? 3000 : 15000));
+    }
+    pg_must("allow", pg_command(pg_uri(), "ALTER DATABASE away_for_a_while ALLOW_CONNECTIONS "
+                                          "true"));
+    w = write_begin(&s.job);
+    note_change(w);
+    int64_t position;
+    NO_ERR(write_commit(&s.job, w, &position));
+    assert_int_equal(position, 2); /* nothing of what was refused came to be */
+    scope_finish(&s);
+    log_stop(&away);
+    db_close(away.db);
+    pg_must("drop", pg_command(pg_uri(), "DROP DATABASE away_for_a_while WITH (FORCE)"));
+}
+
+/* ---- other processes ---- */
+
+static void a_foreign_commit_resets_the_feed(void **state)
+{
+    struct scope s;
+    scope_init(&s, &store);
+    NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), NULL));
+    int64_t before = feed_position(store.feed), at;
+    assert_true(feed_covers(store.feed, before - 1));
+    pg_must("foreign",
+            pg_command(pg_uri(), "UPDATE log_head SET position = position + 5, node = 0"));
+    NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), &at));
+    assert_int_equal(at, before + 6);
+    assert_int_equal(feed_position(store.feed), at);
+    assert_false(feed_covers(store.feed, before)); /* there are changes that it never saw */
+    assert_true(feed_covers(store.feed, at - 1));
+    scope_finish(&s);
+}
+
+static int listen_once(void **state)
+{
+    set_up(state);
+    feed_listen(store.feed, on_changes, NULL);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_and_statements_know_their_positions),
+        cmocka_unit_test(what_waits_goes_out_together),
+        cmocka_unit_test(upserts_of_one_batch_merge),
+        cmocka_unit_test(who_finds_the_work_done_opens_no_transaction),
+        cmocka_unit_test(a_bad_write_fails_alone),
+        cmocka_unit_test(a_write_is_all_or_nothing),
+        cmocka_unit_test(heads_built_on_each_other_merge),
+        cmocka_unit_test(heads_built_on_the_same_do_not_fork_the_room),
+        cmocka_unit_test(heads_built_on_what_failed_fail),
+        cmocka_unit_test(positions_are_gapless_under_16_threads),
+        cmocka_unit_test(the_lead_is_handed_over_under_64_threads),
+        cmocka_unit_test(what_is_answered_holds_when_connections_are_killed),
+        cmocka_unit_test(a_commit_in_doubt_is_decided),
+        cmocka_unit_test(while_the_database_is_away),
+        cmocka_unit_test(a_foreign_commit_resets_the_feed),
+    };
+    return cmocka_run_group_tests(tests, listen_once, tear_down);
+}
