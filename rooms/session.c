@@ -315,6 +315,7 @@ void session_forget_room(struct session_table *t, int64_t user, int64_t room)
     if (!s)
         return;
     LOCKED(&s->lock);
+    s->moves++;
     struct session_room *r = map_get_int(&s->rooms, room);
     if (r && (r->membership == MEMBERSHIP_LEAVE || r->membership == MEMBERSHIP_BAN)) {
         map_remove_int(&s->rooms, room);

@@ -1,0 +1,98 @@
+/* A whole node (server/node.h) on a database of pg_fixture.h, without its network, and users. */
+#ifndef TESTS_NODE_FIXTURE_H
+#define TESTS_NODE_FIXTURE_H
+
+#include "log_fixture.h"
+#include "rooms/append.h"
+#include "rooms/create.h"
+#include "server/node.h"
+#include "storage/intern.h"
+
+static struct {
+    struct node node;
+    struct arena *arena;
+    char dir[64];
+} node_fixture_;
+
+static inline struct store *node_store(void)
+{
+    return &node_fixture_.node.store;
+}
+
+static inline void node_begin(void)
+{
+    const struct config_override set[] = {{"server_name", "test.example"}, {"database", pg_uri()}};
+    const struct config *config = NULL;
+    buf_auto struct buf problems = {0};
+    node_fixture_.arena = arena_create();
+    snprintf(node_fixture_.dir, sizeof node_fixture_.dir, "/tmp/concorde-node-XXXXXX");
+    if (!mkdtemp(node_fixture_.dir))
+        abort();
+    config_read(node_fixture_.arena, NULL, node_fixture_.dir, set, 2, &problems, &config);
+    if (!config) {
+        fprintf(stderr, "%.*s\n", (int)problems.n, problems.p);
+        abort();
+    }
+    pg_must("node_start", node_start(&node_fixture_.node, config, NODE_COMMAND));
+}
+
+static inline void node_end(void)
+{
+    node_stop(&node_fixture_.node);
+    arena_destroy(node_fixture_.arena);
+    pg_remove_dir(node_fixture_.dir);
+}
+
+static inline struct author author_named(const char *user_id)
+{
+    struct author a = {.user_id = user_id};
+    pg_must("intern", intern_id(node_store()->intern, INTERN_USER, user_id, &a.user));
+    return a;
+}
+
+/* A public room; its id, in the job's arena. */
+static inline const char *create_public_room(struct job *job, const struct author *author,
+                                             const char *version)
+{
+    json_auto_t *body = json_pack("{s:s,s:s}", "preset", "public_chat", "room_version", version);
+    const char *room_id;
+    pg_must("room_create", room_create(job, author, body, &room_id));
+    return room_id;
+}
+
+static inline struct room *room_named(struct job *job, const char *room_id)
+{
+    struct room *room;
+    pg_must("room_get", room_get(job, room_id, &room));
+    return room;
+}
+
+static inline struct new_event member_event(const char *user_id, const char *membership)
+{
+    struct new_event e = {.type = "m.room.member", .state_key = user_id};
+    e.content = strcmp(membership, "join") == 0 ? STR("{\"membership\":\"join\"}")
+                                                : STR("{\"membership\":\"leave\"}");
+    return e;
+}
+
+static inline const struct err *set_membership(struct job *job, const char *room_id,
+                                               const struct author *author, const char *membership)
+{
+    const char *id;
+    struct new_event e = member_event(author->user_id, membership);
+    return room_append(job, room_named(job, room_id), author, &e, 1, &id);
+}
+
+static inline const struct err *send_text(struct job *job, const char *room_id,
+                                          const struct author *author, const char *body,
+                                          const char **ret_id)
+{
+    const struct new_event e = {
+        .type = "m.room.message",
+        .content =
+            str_of(arena_printf(job->arena, "{\"body\":\"%s\",\"msgtype\":\"m.text\"}", body)),
+    };
+    return room_append(job, room_named(job, room_id), author, &e, 1, ret_id);
+}
+
+#endif
