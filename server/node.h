@@ -22,7 +22,7 @@ struct node {
     struct store store;
     struct embedded *embedded; /* NULL: not ours to stop */
     struct search_indexer *indexer;
-    const char *uri;           /* of the database; in the arena */
+    const char *uri; /* of the database; in the arena */
     struct arena *arena;
     int lock_fd;      /* -1: no lock held */
     pid_t server_pid; /* of the server that runs on this data; 0: none but us. It learns of writes
