@@ -1,64 +1,28 @@
-#include "rooms/presence.h"
+#include "rooms/presence_internal.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "storage/intern.h"
 
-#include <stdatomic.h>
-
 enum {
     TICK_MS = 1000,
     KEEP_MS = 60 * 1000,     /* a sync: the usual long poll and a margin */
     IDLE_MS = 5 * 60 * 1000, /* what was set explicitly */
-    ACTIVE_MS = 60 * 1000,   /* currently_active */
     ROOM_MEMBERS_MAX = 500,  /* larger rooms carry no presence */
     FLUSH_MAX = 256,         /* users in one write */
     STATUS_MSG_MAX = 1024    /* bytes shown */
 };
 
-struct entry {
-    struct presence_row shown; /* as last written; user_id interned, status_msg malloc'd */
-    int64_t online_until, unavailable_until; /* mono_ms */
-    int64_t last_active_ts;
-    int64_t *rooms; /* where it is told: sorted */
-    size_t rooms_n;
-    bool dirty;                  /* to be written by the thread */
-    struct entry *newer, *older; /* by shown.position */
-};
-
-struct presence_table {
-    struct lock lock;
-    struct store *store;
-    struct map entries; /* users.id -> struct entry */
-    struct entry *newest, *oldest;
-    _Atomic int64_t newest_position;
-    pthread_t thread;
-    pthread_cond_t stopped;
-    bool running, stopping;
-};
-
-static const char *const state_texts[] = {"offline", "unavailable", "online"};
-
-bool presence_state_parse(const char *text, enum presence_state *ret)
-{
-    for (enum presence_state s = PRESENCE_OFFLINE; s <= PRESENCE_ONLINE; s++)
-        if (strcmp(text, state_texts[s]) == 0) {
-            *ret = s;
-            return true;
-        }
-    return false;
-}
-
 /* ---- entries ---- */
 
-static void unlink_locked(struct presence_table *p, struct entry *e)
+static void unlink_locked(struct presence_table *p, struct presence_entry *e)
 {
     *(e->newer ? &e->newer->older : &p->newest) = e->older;
     *(e->older ? &e->older->newer : &p->oldest) = e->newer;
 }
 
-static void link_newest_locked(struct presence_table *p, struct entry *e)
+static void link_newest_locked(struct presence_table *p, struct presence_entry *e)
 {
     e->newer = NULL;
     e->older = p->newest;
@@ -66,9 +30,10 @@ static void link_newest_locked(struct presence_table *p, struct entry *e)
     p->newest = e;
 }
 
-static struct entry *entry_locked(struct presence_table *p, int64_t user, const char *user_id)
+static struct presence_entry *entry_locked(struct presence_table *p, int64_t user,
+                                           const char *user_id)
 {
-    struct entry *e = map_get_int(&p->entries, user);
+    struct presence_entry *e = map_get_int(&p->entries, user);
     if (e)
         return e;
     e = mem_zalloc(sizeof *e);
@@ -82,13 +47,6 @@ static struct entry *entry_locked(struct presence_table *p, int64_t user, const 
     return e;
 }
 
-static enum presence_state state_now(const struct entry *e, int64_t now)
-{
-    return now < e->online_until        ? PRESENCE_ONLINE
-           : now < e->unavailable_until ? PRESENCE_UNAVAILABLE
-                                        : PRESENCE_OFFLINE;
-}
-
 void presence_touch(struct job *job, int64_t user, const char *user_id, const char *state)
 {
     struct presence_table *p = job->store->presence;
@@ -97,141 +55,13 @@ void presence_touch(struct job *job, int64_t user, const char *user_id, const ch
         return; /* such a sync leaves presence alone */
     int64_t now = mono_ms();
     LOCKED(&p->lock);
-    struct entry *e = entry_locked(p, user, user_id);
+    struct presence_entry *e = entry_locked(p, user, user_id);
     int64_t *until = s == PRESENCE_ONLINE ? &e->online_until : &e->unavailable_until;
     if (now + KEEP_MS > *until)
         *until = now + KEEP_MS;
     if (s == PRESENCE_ONLINE)
         e->last_active_ts = now_ms();
-    e->dirty |= state_now(e, now) != e->shown.state;
-}
-
-/* ---- showing ---- */
-
-void presence_add_content(const struct presence_row *r, struct buf *out)
-{
-    int64_t ago = now_ms() - r->last_active_ts;
-    buf_printf(out, "{\"presence\":\"%s\"", state_texts[r->state]);
-    if (r->last_active_ts)
-        buf_printf(out, ",\"last_active_ago\":%lld", (long long)(ago > 0 ? ago : 0));
-    if (r->state == PRESENCE_ONLINE)
-        buf_printf(out, ",\"currently_active\":%s", ago < ACTIVE_MS ? "true" : "false");
-    if (r->status_msg) {
-        BUF_LIT(out, ",\"status_msg\":");
-        buf_add_json_string(out, str_of(r->status_msg));
-    }
-    buf_add_char(out, '}');
-}
-
-static void add_event(const struct presence_row *r, struct buf *out)
-{
-    BUF_LIT(out, "{\"type\":\"m.presence\",\"sender\":");
-    buf_add_json_string(out, str_of(r->user_id));
-    BUF_LIT(out, ",\"content\":");
-    presence_add_content(r, out);
-    buf_add_char(out, '}');
-}
-
-const struct err *presence_get(struct job *job, int64_t user, struct presence_row *ret)
-{
-    struct presence_table *p = job->store->presence;
-    bool found;
-    {
-        LOCKED(&p->lock);
-        struct entry *e = map_get_int(&p->entries, user);
-        if (e) {
-            *ret = e->shown;
-            ret->state = state_now(e, mono_ms());
-            ret->last_active_ts = e->last_active_ts;
-            ret->status_msg = arena_strdup(job->arena, e->shown.status_msg);
-            return NULL;
-        }
-    }
-    return presence_find(job_tx(job), user, &found, ret);
-}
-
-static int by_number(const void *x, const void *y)
-{
-    int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
-    return a < b ? -1 : a > b;
-}
-
-static bool contains(const int64_t *sorted, size_t n, int64_t wanted)
-{
-    return n && bsearch(&wanted, sorted, n, sizeof *sorted, by_number);
-}
-
-/* Rooms of whoever reads: those joined at all, and those joined since the last time. */
-struct reader {
-    int64_t user, since, until;
-    int64_t *rooms, *fresh;
-    size_t rooms_n, fresh_n;
-};
-
-static void read_rooms(struct job *job, struct session *s, struct reader *r)
-{
-    const struct session_room *rooms;
-    size_t n;
-    session_rooms(job, s, &rooms, &n);
-    r->rooms = arena_alloc_array(job->arena, n + 1, sizeof *r->rooms);
-    r->fresh = arena_alloc_array(job->arena, n + 1, sizeof *r->fresh);
-    for (size_t i = 0; i < n; i++) {
-        if (rooms[i].membership != MEMBERSHIP_JOIN)
-            continue;
-        r->rooms[r->rooms_n++] = rooms[i].room;
-        if (rooms[i].position > r->since)
-            r->fresh[r->fresh_n++] = rooms[i].room;
-    }
-    qsort(r->rooms, r->rooms_n, sizeof *r->rooms, by_number);
-    qsort(r->fresh, r->fresh_n, sizeof *r->fresh, by_number);
-}
-
-static bool is_told_in(const struct entry *e, const int64_t *rooms, size_t n)
-{
-    for (size_t i = 0; i < e->rooms_n; i++)
-        if (contains(rooms, n, e->rooms[i]))
-            return true;
-    return false;
-}
-
-static bool is_for(const struct entry *e, const struct reader *r)
-{
-    int64_t position = e->shown.position;
-    if (position > r->until)
-        return false;
-    if (position > r->since && (r->since || e->shown.state != PRESENCE_OFFLINE))
-        return e->shown.user == r->user || is_told_in(e, r->rooms, r->rooms_n);
-    return e->shown.state != PRESENCE_OFFLINE && is_told_in(e, r->fresh, r->fresh_n);
-}
-
-const struct err *presence_add_events(struct job *job, struct session *s, int64_t since,
-                                      int64_t until, const struct event_filter *filter,
-                                      struct buf *out, size_t *ret_n)
-{
-    struct presence_table *p = job->store->presence;
-    struct reader r = {.user = session_user(s), .since = since, .until = until};
-    *ret_n = 0;
-    bool may_have_joined = feed_user_position(job->store->feed, r.user) > since;
-    if (!filter_wants_type(filter, "m.presence") ||
-        (p->newest_position <= since && !may_have_joined))
-        return NULL;
-    read_rooms(job, s, &r);
-    LOCKED(&p->lock);
-    for (struct entry *e = p->newest; e; e = e->older) {
-        if (e->shown.position <= since && !r.fresh_n)
-            break; /* and all that come after it */
-        struct filter_subject subject = {.type = "m.presence", .sender = e->shown.user_id};
-        if (!is_for(e, &r) || !filter_matches(filter, &subject))
-            continue;
-        if (filter->limit_given && (int64_t)*ret_n >= filter->limit)
-            break;
-        if ((*ret_n)++)
-            buf_add_char(out, ',');
-        struct presence_row shown = e->shown;
-        shown.last_active_ts = e->last_active_ts;
-        add_event(&shown, out);
-    }
-    return NULL;
+    e->dirty |= presence_state_now(e, now) != e->shown.state;
 }
 
 /* ---- writing ---- */
@@ -254,7 +84,7 @@ static const struct err *find_rooms(struct job *job, const struct presence_row *
         if (room && room_joined_count(room) <= ROOM_MEMBERS_MAX)
             list[n++] = room->id;
     }
-    qsort(list, n, sizeof *list, by_number);
+    qsort(list, n, sizeof *list, presence_by_number);
     *ret = list;
     *ret_n = n;
     return NULL;
@@ -270,7 +100,7 @@ struct pending {
 static void set_rooms(struct presence_table *p, const struct pending *c)
 {
     LOCKED(&p->lock);
-    struct entry *e = map_get_int(&p->entries, c->row.user);
+    struct presence_entry *e = map_get_int(&p->entries, c->row.user);
     free(e->rooms);
     e->rooms = mem_realloc_array(NULL, c->rooms_n, sizeof *e->rooms);
     memcpy(e->rooms, c->rooms, c->rooms_n * sizeof *e->rooms);
@@ -280,7 +110,7 @@ static void set_rooms(struct presence_table *p, const struct pending *c)
 static void add_change(struct job *job, struct write *w, const struct pending *c)
 {
     buf_auto struct buf json = {0};
-    add_event(&c->row, &json);
+    presence_add_event(&c->row, &json);
     struct str kept = {arena_memdup(job->arena, json.p, json.n), json.n};
     int at = write_change(w, &(struct change){.kind = CHANGE_PRESENCE,
                                               .user = c->row.user,
@@ -299,7 +129,7 @@ static void wake_rooms(struct job *job, const struct pending *list, size_t n)
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < list[i].rooms_n; j++)
             rooms[k++] = list[i].rooms[j];
-    qsort(rooms, k, sizeof *rooms, by_number);
+    qsort(rooms, k, sizeof *rooms, presence_by_number);
     for (size_t i = 0; i < k; i++)
         if (i == 0 || rooms[i] != rooms[i - 1])
             session_wake_room(job->store->sessions, rooms[i]);
@@ -326,10 +156,10 @@ static const struct err *write_pending(struct job *job, struct pending *list, si
 }
 
 /* The state that is now true becomes the shown one. */
-static void take_locked(struct arena *a, struct entry *e, int64_t now, struct pending *ret)
+static void take_locked(struct arena *a, struct presence_entry *e, int64_t now, struct pending *ret)
 {
     e->dirty = false;
-    e->shown.state = state_now(e, now);
+    e->shown.state = presence_state_now(e, now);
     e->shown.last_active_ts = e->last_active_ts;
     *ret = (struct pending){.row = e->shown};
     ret->row.status_msg = arena_strdup(a, e->shown.status_msg);
@@ -343,7 +173,7 @@ const struct err *presence_set(struct job *job, int64_t user, const char *user_i
     int64_t now = mono_ms();
     {
         LOCKED(&p->lock);
-        struct entry *e = entry_locked(p, user, user_id);
+        struct presence_entry *e = entry_locked(p, user, user_id);
         e->online_until = state == PRESENCE_ONLINE ? now + IDLE_MS : 0;
         e->unavailable_until = state == PRESENCE_UNAVAILABLE ? now + IDLE_MS : 0;
         e->last_active_ts = now_ms();
@@ -363,8 +193,8 @@ static size_t take_changed(struct presence_table *p, struct arena *a, struct pen
     size_t n = 0;
     LOCKED(&p->lock);
     for (struct map_slot *s = NULL; n < FLUSH_MAX && (s = map_next(&p->entries, s));) {
-        struct entry *e = s->value;
-        if (e->dirty || e->shown.state != state_now(e, now))
+        struct presence_entry *e = s->value;
+        if (e->dirty || e->shown.state != presence_state_now(e, now))
             take_locked(a, e, now, &list[n++]);
     }
     return n;
@@ -374,7 +204,7 @@ static void mark_dirty(struct presence_table *p, const struct pending *list, siz
 {
     LOCKED(&p->lock);
     for (size_t i = 0; i < n; i++) {
-        struct entry *e = map_get_int(&p->entries, list[i].row.user);
+        struct presence_entry *e = map_get_int(&p->entries, list[i].row.user);
         e->dirty = true;
     }
 }
@@ -435,7 +265,7 @@ const struct err *presence_start(struct presence_table *p, struct arena *a)
     {
         LOCKED(&p->lock);
         for (size_t i = 0; i < n; i++) {
-            struct entry *x = entry_locked(p, rows[i].user, rows[i].user_id);
+            struct presence_entry *x = entry_locked(p, rows[i].user, rows[i].user_id);
             x->shown.state = rows[i].state;
             x->shown.status_msg = mem_strdup(rows[i].status_msg);
             x->shown.last_active_ts = x->last_active_ts = rows[i].last_active_ts;
@@ -467,7 +297,7 @@ static void rooms_changed_locked(struct presence_table *p, const struct change *
     int64_t user = 0;
     if (intern_find(p->store->intern, INTERN_USER, c->event->state_key, &user) || !user)
         return;
-    struct entry *e = map_get_int(&p->entries, user);
+    struct presence_entry *e = map_get_int(&p->entries, user);
     if (e && e->shown.state != PRESENCE_OFFLINE)
         e->dirty = true;
 }
@@ -481,7 +311,8 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
         if (c->kind == CHANGE_EVENT && c->event->state_key &&
             strcmp(c->event->type, "m.room.member") == 0)
             rooms_changed_locked(p, c);
-        struct entry *e = c->kind == CHANGE_PRESENCE ? map_get_int(&p->entries, c->user) : NULL;
+        struct presence_entry *e =
+            c->kind == CHANGE_PRESENCE ? map_get_int(&p->entries, c->user) : NULL;
         if (!e)
             continue;
         e->shown.position = c->position;
@@ -506,7 +337,7 @@ void presence_destroy(struct presence_table *p)
     if (!p)
         return;
     for (struct map_slot *s = NULL; (s = map_next(&p->entries, s));) {
-        struct entry *e = s->value;
+        struct presence_entry *e = s->value;
         free((char *)e->shown.user_id);
         free((char *)e->shown.status_msg);
         free(e->rooms);

@@ -1,0 +1,41 @@
+/* What rooms/presence.c (who is there, told through the log) and rooms/presence_show.c (what
+ * readers are shown) share. */
+#ifndef ROOMS_PRESENCE_INTERNAL_H
+#define ROOMS_PRESENCE_INTERNAL_H
+
+#include "base/lock.h"
+#include "base/map.h"
+#include "rooms/presence.h"
+
+#include <stdatomic.h>
+
+struct presence_entry {
+    struct presence_row shown; /* as last written; user_id interned, status_msg malloc'd */
+    int64_t online_until, unavailable_until; /* mono_ms */
+    int64_t last_active_ts;
+    int64_t *rooms; /* where it is told: sorted */
+    size_t rooms_n;
+    bool dirty;                           /* to be written by the thread */
+    struct presence_entry *newer, *older; /* by shown.position */
+};
+
+struct presence_table {
+    struct lock lock;
+    struct store *store;
+    struct map entries; /* users.id -> struct presence_entry */
+    struct presence_entry *newest, *oldest;
+    _Atomic int64_t newest_position;
+    pthread_t thread;
+    pthread_cond_t stopped;
+    bool running, stopping;
+};
+
+enum presence_state presence_state_now(const struct presence_entry *e, int64_t now_mono_ms);
+
+/* Appends the m.presence event. */
+void presence_add_event(const struct presence_row *r, struct buf *out);
+
+/* For qsort and bsearch of int64_t. */
+int presence_by_number(const void *x, const void *y);
+
+#endif
