@@ -165,6 +165,17 @@ static void take_locked(struct arena *a, struct presence_entry *e, int64_t now, 
     ret->row.status_msg = arena_strdup(a, e->shown.status_msg);
 }
 
+/* What is shown of it, cut between characters; NULL for an empty one. */
+static char *shown_status(const char *status_msg)
+{
+    if (!status_msg || !*status_msg)
+        return NULL;
+    size_t n = strnlen(status_msg, STATUS_MSG_MAX);
+    while (n && (status_msg[n] & 0xC0) == 0x80) /* inside of a UTF-8 sequence */
+        n--;
+    return mem_check_(strndup(status_msg, n));
+}
+
 const struct err *presence_set(struct job *job, int64_t user, const char *user_id,
                                enum presence_state state, const char *status_msg)
 {
@@ -178,8 +189,7 @@ const struct err *presence_set(struct job *job, int64_t user, const char *user_i
         e->unavailable_until = state == PRESENCE_UNAVAILABLE ? now + IDLE_MS : 0;
         e->last_active_ts = now_ms();
         free((char *)e->shown.status_msg);
-        e->shown.status_msg =
-            status_msg && *status_msg ? mem_check_(strndup(status_msg, STATUS_MSG_MAX)) : NULL;
+        e->shown.status_msg = shown_status(status_msg);
         take_locked(job->arena, e, now, &change);
     }
     return write_pending(job, &change, 1);

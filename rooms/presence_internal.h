@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 
 struct presence_entry {
-    struct presence_row shown; /* as last written; user_id interned, status_msg malloc'd */
+    struct presence_row shown;               /* as last written; owns its texts */
     int64_t online_until, unavailable_until; /* mono_ms */
     int64_t last_active_ts;
     int64_t *rooms; /* where it is told: sorted */

@@ -41,6 +41,14 @@ def test_put_and_get(alice):
     assert alice.get(path(alice))["presence"] == "offline"
 
 
+def test_a_long_status_is_cut_between_characters(alice):
+    for padding in range(4):
+        status = "x" * padding + "\U0001f600" * 400
+        alice.put(path(alice), {"presence": "online", "status_msg": status})
+        shown = alice.get(path(alice))["status_msg"]
+        assert status.startswith(shown) and 1020 < len(shown.encode()) <= 1024
+
+
 def test_refusals(alice, bob):
     bob.fails(403, "M_FORBIDDEN", "PUT", path(alice), {"presence": "online"})
     alice.fails(400, "M_MISSING_PARAM", "PUT", path(alice), {})
