@@ -40,6 +40,10 @@ LIB_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(MAIN) $(THUMBNAIL),$(S
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 MIGRATIONS := $(sort $(wildcard schema/[0-9]*.sql))
 
+# What is built at once, unless the caller has said how much (make -j4 test).
+JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+AGAIN = $(MAKE) --no-print-directory $(JOBS)
+
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
@@ -57,7 +61,7 @@ deps: ## install what building, running and testing need (Debian 12, apt-get)
 
 run: ## install what is missing, build, and run the server with its data in ./data
 	@scripts/deps.sh run
-	@$(MAKE) --no-print-directory build
+	@$(AGAIN) -s build
 	@exec $(BUILD)/concorde serve --data data
 
 install: build ## install under PREFIX (/usr/local), with a systemd unit; DESTDIR is for packages
@@ -105,7 +109,9 @@ $(BUILD)/unit/test_sql: WHOLE := $(filter $(BUILD)/obj/storage/%,$(LIB_OBJ))
 
 test: ## install what is missing, build, run every suite; ends with `N passed, N failed`
 	@scripts/deps.sh run test
-	@$(MAKE) --no-print-directory build
+	@$(AGAIN) -s build
+	@$(AGAIN) -s -k $(UNIT) $(OLM) || true # what does not build is counted as a failed suite
+	@$(AGAIN) -s -k BUILD=build-asan SAN=asan $(addprefix build-asan/fuzz/,$(FUZZ)) || true
 	@BUILD=$(BUILD) scripts/test.sh
 
 unit: $(UNIT) ## build and run the unit tests
@@ -114,10 +120,11 @@ unit: $(UNIT) ## build and run the unit tests
 api: build ## play clients and servers against the running server
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh api
 
-olm: build $(BUILD)/olm/test_olm_devices ## let devices with real libolm accounts use the server
-	@tests/olm/run.sh $(BUILD)/concorde $(BUILD)/olm/test_olm_devices
+OLM := $(BUILD)/olm/test_olm_devices
+olm: build $(OLM) ## let devices with real libolm accounts use the server
+	@tests/olm/run.sh $(BUILD)/concorde $(OLM)
 
-$(BUILD)/olm/test_olm_devices: $(wildcard tests/olm/*.[ch]) $(BUILD)/libconcorde.a
+$(OLM): $(wildcard tests/olm/*.[ch]) $(BUILD)/libconcorde.a
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(LDLIBS) -lcmocka
@@ -129,10 +136,11 @@ fault: build ## kill, starve and cut off the server under load
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh fault
 
 asan: ## unit and API tests under AddressSanitizer and UBSan
+	@$(AGAIN) BUILD=build-asan SAN=asan build $(UNIT:$(BUILD)/%=build-asan/%)
 	@$(MAKE) --no-print-directory BUILD=build-asan SAN=asan unit api
 
 tsan: ## unit tests under ThreadSanitizer
-	@$(MAKE) --no-print-directory BUILD=build-tsan SAN=tsan unit
+	@$(AGAIN) BUILD=build-tsan SAN=tsan unit
 
 BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard bench/*.c))
 $(BUILD)/concorde-bench: $(BENCH_OBJ) $(BUILD)/libconcorde.a
@@ -153,13 +161,13 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(FUZZ_MAIN) $(BUILD)/libconco
 		$(BUILD)/libconcorde.a $(LDLIBS)
 
 fuzz: ## fuzz every parser of hostile bytes for FUZZ_SECONDS (60) each
-	@$(MAKE) --no-print-directory BUILD=build-fuzz CC=clang FUZZ_MAIN= FUZZ_ENGINE=-fsanitize=fuzzer \
+	@$(AGAIN) BUILD=build-fuzz CC=clang FUZZ_MAIN= FUZZ_ENGINE=-fsanitize=fuzzer \
 		SANFLAGS="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" \
 		$(addprefix build-fuzz/fuzz/,$(FUZZ))
 	@tests/fuzz/run.sh $(addprefix build-fuzz/fuzz/,$(FUZZ))
 
 fuzz-replay: ## replay the fuzzing corpus under the address sanitizer
-	@$(MAKE) --no-print-directory BUILD=build-asan SAN=asan $(addprefix build-asan/fuzz/,$(FUZZ))
+	@$(AGAIN) BUILD=build-asan SAN=asan $(addprefix build-asan/fuzz/,$(FUZZ))
 	@tests/fuzz/replay.sh $(addprefix build-asan/fuzz/,$(FUZZ))
 
 format: ## format every C file
@@ -172,6 +180,6 @@ layers: ## check that includes only go down the floors
 	@tests/layers.sh
 
 clean: ## remove what was built
-	rm -rf $(BUILD) build-asan build-tsan
+	rm -rf $(BUILD) build-asan build-tsan build-fuzz build-tools
 
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
-passed=0 failed=0
+passed=0 failed=0 took=""
 log=$(mktemp) && trap 'rm -f "$log"' EXIT
 
 # Suites that know only good or bad count as one test.
@@ -25,8 +25,9 @@ run_suite() {
 
 for suite in ${@:-format layers unit fuzz-replay api olm clients interop fault}; do
     [ "$suite" != interop ] || [ -d tests/interop ] || continue
+    SECONDS=0
     run_suite "$suite" 2>&1 | tee "$log"
-    status=${PIPESTATUS[0]}
+    status=${PIPESTATUS[0]} took="$took $suite $SECONDS"
     line=$(grep -E "^${suite%-replay}: [0-9]+ passed, [0-9]+ failed" "$log" | tail -1)
     if [ -n "$line" ]; then
         p=$(sed -E 's/^[^:]*: ([0-9]+) passed.*/\1/' <<<"$line")
@@ -38,5 +39,6 @@ for suite in ${@:-format layers unit fuzz-replay api olm clients interop fault};
         failed=$((failed + 1))
     fi
 done
+echo "seconds:$took"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
