@@ -1,5 +1,6 @@
 #include "rooms/append.h"
 
+#include "base/clock.h"
 #include "base/sha256.h"
 #include "matrix/id.h"
 #include "rooms/draft.h"
@@ -9,7 +10,7 @@
 #include "storage/events.h"
 #include "storage/intern.h"
 
-enum { ATTEMPTS = 8 };
+enum { ATTEMPTS = 24, BACK_OFF_MAX_MS = 64 };
 
 /* ---- transaction ids ---- */
 
@@ -99,6 +100,14 @@ static const struct err *try_append(struct job *job, struct room *room, const st
     return e;
 }
 
+/* Who lost to others waits for a random while that grows, or all of them would meet again. */
+static void back_off(int attempt)
+{
+    int64_t at_most_ms = attempt < 6 ? 1 << attempt : BACK_OFF_MAX_MS;
+    int64_t us = mono_us() % (at_most_ms * 1000);
+    nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
+}
+
 const struct err *room_append(struct job *job, struct room *room, const struct author *author,
                               const struct new_event *events, size_t n, const char **ret_ids)
 {
@@ -121,9 +130,10 @@ const struct err *room_append(struct job *job, struct room *room, const struct a
             if (ret_ids[0])
                 return NULL;
         }
+        back_off(attempt);
         TRY(room_get_by_id(job, room->id, &room));
     }
-    return err_copy(e);
+    return e;
 }
 
 const struct err *room_set_state(struct job *job, struct room *room, const struct author *author,

@@ -118,6 +118,12 @@ static const char *const *auth_hashes(struct draft *d, const struct event *const
 }
 
 /* The state the event must cite, then the event itself, then the verdict of the rules. */
+/* How many of the extremities the next event cites: the first ones. */
+static size_t cited_n(const struct draft *d)
+{
+    return d->extremities_n < EVENT_PREV_MAX ? d->extremities_n : EVENT_PREV_MAX;
+}
+
 static const struct err *build_and_check(struct draft *d, const struct new_event *wanted,
                                          const struct event **ret)
 {
@@ -149,7 +155,7 @@ static const struct err *build_and_check(struct draft *d, const struct new_event
         .origin_server_ts = wanted->origin_server_ts ? wanted->origin_server_ts : now_ms(),
         .depth = d->depth + 1,
         .prev_events = d->extremities,
-        .prev_n = d->extremities_n < EVENT_PREV_MAX ? d->extremities_n : EVENT_PREV_MAX,
+        .prev_n = cited_n(d),
         .auth_events = auth_ids,
         .auth_n = auth_n,
     };
@@ -240,6 +246,25 @@ static const struct err *write_event(struct draft *d, struct draft_event *e)
     return NULL;
 }
 
+/* A number that no other event leads to. A mere count would do so twice when a write fails: for
+ * what was built on the event that never happened, and for its rival of the same count. */
+static int64_t version_after(const struct event *e)
+{
+    return (int64_t)(hash_bytes(e->event_id, strlen(e->event_id)) >> 1);
+}
+
+/* The new event takes the place of those that it cites. */
+static void replace_extremities(struct draft *d, const struct event *e)
+{
+    size_t left = d->extremities_n - cited_n(d);
+    const char **now = arena_alloc_array(d->job->arena, 1 + left, sizeof *now);
+    now[0] = e->event_id;
+    if (left)
+        memcpy(now + 1, d->extremities + cited_n(d), left * sizeof *now);
+    d->extremities = now;
+    d->extremities_n = 1 + left;
+}
+
 const struct err *draft_add(struct draft *d, const struct new_event *wanted,
                             const struct event **ret)
 {
@@ -250,11 +275,8 @@ const struct err *draft_add(struct draft *d, const struct new_event *wanted,
     e->next = d->newest;
     d->newest = e;
     d->depth++;
-    d->version++;
-    const char **extremity = arena_alloc(d->job->arena, sizeof *extremity);
-    *extremity = e->event->event_id;
-    d->extremities = extremity;
-    d->extremities_n = 1;
+    d->version = version_after(e->event);
+    replace_extremities(d, e->event);
     *ret = e->event;
     return NULL;
 }

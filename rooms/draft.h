@@ -21,7 +21,7 @@ struct draft {
     const struct author *author;
     struct write *write;
     struct draft_event *newest;
-    int64_t built_on; /* the version that the room had */
+    int64_t built_on; /* the version of the room's head */
     int64_t version, depth, notify_total, highlight_total;
     const char **extremities;
     size_t extremities_n;

@@ -47,8 +47,8 @@ CREATE TABLE rooms (
     id bigserial PRIMARY KEY,
     room_id text NOT NULL UNIQUE,
     room_version text NOT NULL,
-    -- How often the room has changed: a writer names the version it built upon, and loses
-    -- (expect_rows) when another was first.
+    -- Names the head, unlike any other that the room ever had or almost had: a writer says which
+    -- one it built upon, and loses (expect_rows) when that is not the head any more.
     version bigint NOT NULL,
     depth bigint NOT NULL,
     extremities bytea[] NOT NULL,      -- forward extremities: event ids as in events.event_id

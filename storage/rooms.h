@@ -25,8 +25,9 @@ const struct err *rooms_next_id(struct tx *tx, int64_t *ret);
 /* A new room. */
 void rooms_write_new(struct write *w, const struct room_head *head);
 
-/* The new head; fails the write with ERR_CONFLICT unless the stored version is still `built_on`.
- * Several in one batch merge into the last, checked against the first. */
+/* The new head, whose version no other head has; fails the write with ERR_CONFLICT unless the
+ * stored version is still `built_on`. Several in one batch merge into the last, checked against the
+ * first. */
 void rooms_write_head(struct write *w, const struct room_head *head, int64_t built_on);
 
 /* Sets ret[i] for those of the rooms that have events or receipts after the position. */

@@ -237,6 +237,33 @@ static void the_cache_is_what_the_database_says(void **state)
     scope_finish(&s);
 }
 
+/* An event cites 20 events at most; the others stay to be cited by the next. */
+static void what_an_event_cannot_cite_stays(void **state)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    const char *room_id = create_public_room(&s.job, &alice, "12"), *ids[3];
+    struct room *room = room_named(&s.job, room_id);
+    pg_must("extremities",
+            pg_command(pg_uri(), arena_printf(s.arena,
+                                              "UPDATE rooms SET extremities = ARRAY(SELECT "
+                                              "sha256(i::text::bytea) FROM generate_series(1, 45) "
+                                              "i) WHERE id = %lld",
+                                              (long long)room->id)));
+    room_forget(&s.job, room);
+    for (int i = 0; i < 3; i++)
+        NO_ERR(send_text(&s.job, room_id, &alice, "x", &ids[i]));
+    const struct stored_event *list;
+    size_t n;
+    read_room(&s.job, room_id, &list, &n);
+    assert_int_equal(list[n - 3].event->prev_n, 20); /* leaves 25 and itself, ... */
+    assert_int_equal(list[n - 2].event->prev_n, 20); /* ... 6 and itself */
+    assert_string_equal(list[n - 2].event->prev_events[0], ids[0]);
+    assert_int_equal(list[n - 1].event->prev_n, 7);
+    assert_int_equal(room_named(&s.job, room_id)->extremities_n, 1);
+    scope_finish(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +273,7 @@ int main(void)
         cmocka_unit_test(several_events_are_one_write),
         cmocka_unit_test(a_transaction_happens_once),
         cmocka_unit_test(the_cache_is_what_the_database_says),
+        cmocka_unit_test(what_an_event_cannot_cite_stays),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
