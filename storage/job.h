@@ -16,6 +16,7 @@ struct txn_memory;
 struct device_states; /* rooms/device_state.h */
 struct directory;     /* rooms/directory.h */
 struct media_repo;    /* server/media/repo.h */
+struct federation;    /* federation/federation.h */
 
 /* What lives as long as the process. Made by server/main.c, shared by all threads. */
 struct store {
@@ -37,6 +38,7 @@ struct store {
     struct account_cache *account_cache; /* rooms/account_cache.h */
     struct auth *auth;                   /* server/auth.h */
     struct media_repo *media;            /* server/media/repo.h */
+    struct federation *federation;       /* federation/federation.h; NULL: not started */
 };
 
 struct job {

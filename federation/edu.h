@@ -1,0 +1,35 @@
+/* EDUs: what servers tell each other besides events (server-server-api, "EDUs").
+ *
+ * Incoming: one handler for each type, in the table of federation/edu.c; unknown types are ignored,
+ * and what a handler refuses harms no other. Outgoing: sources that turn the log beyond a
+ * destination's cursor into EDUs; the sender (federation/sender.h) asks each in turn. */
+#ifndef FEDERATION_EDU_H
+#define FEDERATION_EDU_H
+
+#include "storage/job.h"
+
+/* content is hostile: the handler checks that origin may speak of the users and rooms it names. */
+typedef const struct err *edu_handler(struct job *job, const char *origin, const json_t *content);
+
+edu_handler edu_typing, edu_receipt, edu_presence;                        /* edu_<type>.c */
+edu_handler edu_device_list_update, edu_signing_key_update, edu_direct_to_device;
+
+/* Runs the handler of {"edu_type":…,"content":…}. Only our own failures are errors. */
+const struct err *edu_receive(struct job *job, const char *origin, const json_t *edu);
+
+/* EDUs for one transaction: each a whole object as JSON bytes in the arena. */
+struct edu_list {
+    struct str edus[100];
+    size_t n;
+};
+void edu_list_add(struct arena *a, struct edu_list *l, const char *type, struct str content_json);
+
+/* Adds what the server must be told of changes in (from, *until]; when the list gets full it lowers
+ * *until to the position up to which everything is in it. Only what our own users did. */
+typedef const struct err *edu_source(struct job *job, const char *server, int64_t from,
+                                     int64_t *until, struct edu_list *l);
+
+edu_source edus_to_device, edus_device_lists; /* never dropped */
+edu_source edus_receipts, edus_presence;      /* of which the newest state is enough */
+
+#endif

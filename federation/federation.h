@@ -1,0 +1,38 @@
+/* What federation keeps as long as the process: made by server/node.c after the log is open, found
+ * at store->federation. Its threads stop before the committer does. */
+#ifndef FEDERATION_FEDERATION_H
+#define FEDERATION_FEDERATION_H
+
+#include "http/route.h"
+#include "storage/job.h"
+
+struct federation {
+    struct store *store;
+    struct http_client *http;    /* http/client.h */
+    struct discovery *discovery; /* federation/discovery.h */
+    struct keyring *keyring;     /* federation/keyring.h */
+    struct sender *sender;       /* federation/sender.h */
+    struct inbound *inbound;     /* federation/inbound.h */
+    struct device_watch *device_watch; /* federation/device_watch.h: stale lists of remote devices */
+    struct join_completer *completer;  /* federation/complete.h: partial state being completed */
+};
+
+/* threads: false for commands, which only ask. */
+const struct err *federation_start(struct store *store, bool threads, struct federation **ret);
+void federation_stop(struct federation *f); /* NULL-safe */
+void federation_add_metrics(struct federation *f, struct buf *out);
+
+/* Who calls a route with WHO_SERVER. */
+struct remote_server {
+    const char *name;
+};
+static inline const struct remote_server *remote_of(const struct request *rq)
+{
+    return rq->caller;
+}
+
+/* The authenticate hook of WHO_SERVER (federation/xmatrix.c): the X-Matrix signature, the
+ * destination, closed federation. M_UNAUTHORIZED, M_FORBIDDEN. */
+const struct err *federation_authenticate(void *ctx, struct request *rq);
+
+#endif

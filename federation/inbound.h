@@ -1,0 +1,30 @@
+/* Events from other servers, queued per room (server-server-api, "Transactions", "Retrieving
+ * missing events", "Backfilling").
+ *
+ * Events whose parents are here are taken at once (rooms/accept.h). Others are kept in the table
+ * inbound_pdus, acknowledged, and a worker closes the room's gap: get_missing_events, backfill,
+ * state_ids, with a budget a room. One bad room holds up no other. */
+#ifndef FEDERATION_INBOUND_H
+#define FEDERATION_INBOUND_H
+
+#include "rooms/room.h"
+
+struct inbound;
+struct inbound *inbound_create(struct store *store);
+void inbound_start(struct inbound *in); /* goes on with what was kept before a restart */
+void inbound_stop(struct inbound *in);
+void inbound_destroy(struct inbound *in);
+void inbound_add_metrics(struct inbound *in, struct buf *out);
+
+/* Makes sure that history before this place (rooms/walk.h) is here, asking the servers of the room
+ * for at most `limit` more events. *ret_added: how many came. Silent when nobody answers. */
+const struct err *federation_backfill(struct job *job, struct room *room, int64_t place,
+                                      size_t limit, size_t *ret_added);
+
+/* Fetches events by id from the server (/event, in parallel, bounded), checked as PDUs; those that
+ * cannot be had are left out. Nothing is stored. */
+const struct err *federation_fetch_events(struct job *job, struct room *room, const char *server,
+                                          const char *const *ids, size_t n,
+                                          const struct event ***ret, size_t *ret_n);
+
+#endif

@@ -1,0 +1,34 @@
+/* Our users in rooms of other servers: joining, knocking, leaving, inviting (server-server-api,
+ * "Joining Rooms", "Knocking", "Inviting to a room", "Leaving Rooms"). Called by server/client/;
+ * they block while other servers answer, so from POOL_SLOW.
+ *
+ * via: servers to ask, in this order; the room id's own server and what we know of the room are
+ * added. Each returns the errors that the other servers give, the last of them when all fail. */
+#ifndef FEDERATION_JOIN_H
+#define FEDERATION_JOIN_H
+
+#include "rooms/append.h"
+
+struct via {
+    const char *const *servers;
+    size_t n;
+};
+
+/* Is no server that we are part of the room: must it be done through another server? */
+bool federation_room_is_remote(struct job *job, const char *room_id);
+
+const struct err *federation_join(struct job *job, const char *room_id, const struct via *via,
+                                  const struct author *author, const json_t *content,
+                                  const char **ret_event_id);
+const struct err *federation_knock(struct job *job, const char *room_id, const struct via *via,
+                                   const struct author *author, const json_t *content);
+/* Rejects an invite or takes back a knock. When no server answers, the room is left for our user
+ * all the same, and the other side is told when it answers again. */
+const struct err *federation_leave(struct job *job, const char *room_id,
+                                   const struct author *author, const json_t *content);
+/* Has the target's server sign an invite that one of our users makes, then appends it. */
+const struct err *federation_invite(struct job *job, struct room *room, const struct author *author,
+                                    const char *target, const json_t *content,
+                                    const char **ret_event_id);
+
+#endif

@@ -1,0 +1,26 @@
+/* The public keys of other servers: from memory, the database, the server itself, or a notary
+ * (server-server-api, "Retrieving server keys"); pinned keys of the configuration come before all.
+ * Many servers are asked at once; one that does not answer is not asked again for a while. */
+#ifndef FEDERATION_KEYRING_H
+#define FEDERATION_KEYRING_H
+
+#include "storage/job.h"
+
+struct keyring;
+struct keyring *keyring_create(struct store *store);
+void keyring_destroy(struct keyring *k);
+
+struct key_wanted_of {
+    const char *server, *key_id; /* "ed25519:…" */
+    int64_t valid_at_ms;         /* the key must be valid at that time; 0: it may have expired */
+    const char *ret_key;         /* base64; NULL: not to be had */
+};
+/* Fills ret_key of each; blocks for a bounded time while servers are asked. An error is one of
+ * ours (database), never theirs. */
+const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, size_t n);
+
+/* Is the object signed by that server with a key that is valid now? M_UNAUTHORIZED-free: *ret. */
+const struct err *keyring_check_json(struct job *job, const json_t *object, const char *server,
+                                     bool *ret);
+
+#endif

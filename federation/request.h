@@ -1,0 +1,50 @@
+/* Asking other servers: signed requests of the server-server API (server-server-api,
+ * "Authentication"). Finds the server (federation/discovery.h), signs, sends, reads the reply
+ * within bounds, and waits for it: the job's database connection is given back meanwhile.
+ *
+ * Servers that are not allowed (federation_domain_whitelist) and our own name are refused before
+ * anything is sent. What is returned lives in the job's arena. */
+#ifndef FEDERATION_REQUEST_H
+#define FEDERATION_REQUEST_H
+
+#include "http/route.h"
+#include "storage/job.h"
+
+struct fed_request {
+    const char *server; /* whom to ask: a server name */
+    enum http_method method;
+    const char *path;    /* percent-encoded, with its query: "/_matrix/federation/v1/…" */
+    const json_t *body;  /* PUT, POST: this object, or ... */
+    struct str raw_body; /* ... these bytes of a JSON object */
+    int64_t timeout_ms;  /* of the whole exchange; 0: 60 s */
+    size_t reply_max;    /* bytes; 0: 8 MiB */
+    bool unsigned_;      /* without Authorization: keys, the legacy media */
+    bool now;            /* even when the destination is backed off */
+    int sink_fd;         /* > 0: the body of a 2xx reply goes to this file instead of memory */
+};
+
+struct fed_reply {
+    int status;
+    struct str body; /* empty with a sink */
+    json_t *json;    /* body as an object or array; NULL when it is none (then body is raw) */
+    const char *content_type, *content_disposition, *location; /* NULL: absent */
+    int64_t bytes;   /* of the body, also with a sink */
+};
+
+/* Any status is a success: for those who look at it themselves. Errors are those of transport:
+ * ERR_CONNECTION_FAILED, ERR_CONNECTION_TIMEOUT, ERR_TOO_LARGE, ERR_FORBIDDEN (not allowed). */
+const struct err *federation_exchange(struct job *job, const struct fed_request *r,
+                                      struct fed_reply *ret);
+
+/* Wants a 2xx with a JSON object. Another status becomes an error with the other server's errcode
+ * and sentence where errors.def knows them (4xx), else ERR_BAD_STATUS. */
+const struct err *federation_request(struct job *job, const struct fed_request *r,
+                                     struct fed_reply *ret);
+
+/* May we have anything to do with this server (closed federation, our own name)? */
+bool federation_may_contact(const struct config *c, const char *server);
+
+/* "/_matrix/federation/v1/make_join/%s/%s?ver=1": each %s is percent-encoded. */
+const char *federation_path(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif

@@ -1,0 +1,30 @@
+/* Old events of a room that were fetched from other servers: a place in the timeline before what is
+ * here (storage/events.h: negative positions, newest first). Nobody is told of them; /messages finds
+ * them. */
+#ifndef ROOMS_HISTORY_H
+#define ROOMS_HISTORY_H
+
+#include "rooms/room.h"
+#include "storage/events.h"
+
+/* Where history ends: stored timeline events some of whose prev events are not stored, and how far
+ * back in the timeline they lie. At most max, the nearest to `place` first among those at or before
+ * it. n == 0: nothing is missing there. */
+struct history_end {
+    const char *event_id;
+    int64_t position, depth;
+    const char *const *missing; /* its prev events that are not here */
+    size_t missing_n;
+};
+const struct err *history_ends(struct job *job, struct room *room, int64_t place, size_t max,
+                               const struct history_end **ret, size_t *ret_n);
+
+/* Adds a stretch of history: checked events, any order, that lead back from what is missing. The
+ * state before the oldest of them, as another server tells it (/state_ids); those events are stored
+ * (outliers_store). Events that fail the auth rules are kept aside. ret_added: how many came into
+ * the timeline. */
+const struct err *history_add(struct job *job, struct room *room, const struct event *const *events,
+                              size_t n, const char *const *state_ids, size_t state_n,
+                              size_t *ret_added);
+
+#endif

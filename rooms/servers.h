@@ -1,0 +1,26 @@
+/* Which servers are in a room: those with joined members, and while the state is partial those that
+ * the resident server named. Kept in the cached room. */
+#ifndef ROOMS_SERVERS_H
+#define ROOMS_SERVERS_H
+
+#include "rooms/room.h"
+
+bool room_has_server(struct room *room, const char *server);
+/* All but ours, copied into the arena. */
+void room_list_servers(struct job *job, struct room *room, const char *const **ret, size_t *ret_n);
+/* For feed listeners, which have no job: calls each for every server but ours, under the room's
+ * lock. False: the room is not cached. */
+bool room_each_server(struct store *store, int64_t room,
+                      void (*each)(void *ctx, const char *server), void *ctx);
+
+/* May this server take part (m.room.server_acl)? */
+const struct err *room_check_acl(struct job *job, struct room *room, const char *server);
+
+/* The rooms of a server (joined members), from SQL; and the servers that share a room with a user.
+ */
+const struct err *server_rooms(struct tx *tx, const char *server, const int64_t **ret,
+                               size_t *ret_n);
+const struct err *servers_sharing_room(struct job *job, int64_t user, const char *const **ret,
+                                       size_t *ret_n);
+
+#endif
