@@ -44,10 +44,11 @@ struct config {
     bool registration_requires_token;
     const char *registration_shared_secret;
     bool allow_guest_access;
-    bool allow_public_rooms_without_auth;
+    bool allow_public_rooms_without_auth, allow_public_rooms_over_federation;
+    bool allow_profile_lookup_over_federation;
     bool rate_limits; /* `rate_limits: off` */
     struct config_rate rc_message, rc_login, rc_registration, rc_joins, rc_invites, rc_rooms,
-        rc_keys, rc_media, rc_account, rc_search;
+        rc_keys, rc_media, rc_account, rc_search, rc_remote, rc_server;
     int64_t password_hash_cost; /* server/password.h */
     int64_t password_min_length;
     int64_t access_token_lifetime_ms; /* refreshable_access_token_lifetime: with refresh_token */
@@ -58,6 +59,7 @@ struct config {
     bool presence_enabled;
     int64_t max_upload_size;         /* bytes */
     int64_t media_quota_per_user;    /* bytes; 0: none */
+    int64_t max_remote_media_size;   /* bytes */
     bool enable_authenticated_media; /* what is uploaded now needs a token to be seen */
     int64_t max_image_pixels;        /* for thumbnails */
     int64_t max_pending_media_uploads, unused_media_expiration_ms;

@@ -91,6 +91,10 @@ const struct config_key config_keys[] = {
 
     KEY("allow_public_rooms_without_auth", BOOL, allow_public_rooms_without_auth, "false",
         "May anybody without an account see the room directory?"),
+    KEY("allow_public_rooms_over_federation", BOOL, allow_public_rooms_over_federation, "false",
+        "May other servers that we federate with see it?"),
+    KEY("allow_profile_lookup_over_federation", BOOL, allow_profile_lookup_over_federation, "true",
+        "May they ask for the profiles of this server's users?"),
     KEY("presence.enabled", BOOL, presence_enabled, "true", "Do users see who is online?"),
 
     KEY("media_store_path", TEXT, media_store_path, NULL,
@@ -98,6 +102,8 @@ const struct config_key config_keys[] = {
         .check = config_check_filled),
     KEY("max_upload_size", SIZE, max_upload_size, "50M", "The largest upload.", .min = 1024,
         .max = 1LL << 40),
+    KEY("max_remote_media_size", SIZE, max_remote_media_size, "50M",
+        "The largest file that is fetched from another server.", .min = 1024, .max = 1LL << 40),
     KEY("media_quota_per_user", SIZE, media_quota_per_user, "0",
         "How much one user may upload in all; 0: no limit."),
     KEY("enable_authenticated_media", BOOL, enable_authenticated_media, "true",
@@ -137,6 +143,10 @@ const struct config_key config_keys[] = {
          "a user may send receipts and typing notices, and change their own settings"),
     RATE("rc_search", rc_search, "2", "40",
          "a user, or an address, may search for messages, users and rooms"),
+    RATE("rc_remote", rc_remote, "10", "200",
+         "a user, or an address, may do what makes this server ask another one"),
+    RATE("rc_server", rc_server, "50", "500",
+         "another server may ask for profiles, rooms and media"),
 
     KEY("log_level", CHOICE, log_level, "info", "The least important records to write.",
         .choices = log_level_names),

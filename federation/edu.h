@@ -11,7 +11,7 @@
 /* content is hostile: the handler checks that origin may speak of the users and rooms it names. */
 typedef const struct err *edu_handler(struct job *job, const char *origin, const json_t *content);
 
-edu_handler edu_typing, edu_receipt, edu_presence;                        /* edu_<type>.c */
+edu_handler edu_typing, edu_receipt, edu_presence; /* edu_<type>.c */
 edu_handler edu_device_list_update, edu_signing_key_update, edu_direct_to_device;
 
 /* Runs the handler of {"edu_type":…,"content":…}. Only our own failures are errors. */

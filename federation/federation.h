@@ -13,8 +13,9 @@ struct federation {
     struct keyring *keyring;     /* federation/keyring.h */
     struct sender *sender;       /* federation/sender.h */
     struct inbound *inbound;     /* federation/inbound.h */
-    struct device_watch *device_watch; /* federation/device_watch.h: stale lists of remote devices */
-    struct join_completer *completer;  /* federation/complete.h: partial state being completed */
+    struct device_watch
+        *device_watch;                /* federation/device_watch.h: stale lists of remote devices */
+    struct join_completer *completer; /* federation/complete.h: partial state being completed */
 };
 
 /* threads: false for commands, which only ask. */

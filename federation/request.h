@@ -28,7 +28,7 @@ struct fed_reply {
     struct str body; /* empty with a sink */
     json_t *json;    /* body as an object or array; NULL when it is none (then body is raw) */
     const char *content_type, *content_disposition, *location; /* NULL: absent */
-    int64_t bytes;   /* of the body, also with a sink */
+    int64_t bytes;                                             /* of the body, also with a sink */
 };
 
 /* Any status is a success: for those who look at it themselves. Errors are those of transport:

@@ -1,8 +1,8 @@
 /* Sending to other servers: one cursor on the log for each destination (server-server-api,
  * "Transactions"; docs/architecture.md).
  *
- * A destination is a row (destinations.sent_position) and, while it has something to do, a struct in
- * memory. Its transactions go out one after the other: up to 50 PDUs and 100 EDUs from the log
+ * A destination is a row (destinations.sent_position) and, while it has something to do, a struct
+ * in memory. Its transactions go out one after the other: up to 50 PDUs and 100 EDUs from the log
  * beyond sent_position, which advances when they are acknowledged. A feed listener says which
  * destinations have news; a bounded number of threads do the work, so that a slow destination
  * delays no other. Typing is not stored and goes along when there is room. */

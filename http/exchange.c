@@ -150,6 +150,7 @@ static const struct err *find_route(struct exchange *ex, const char *method)
     bool known = parse_method(method, &rq->method);
     router_find(ex->server->router, known ? rq->method : OPTIONS, str_of(rq->path), &ex->match);
     rq->route = known && ex->match.pattern ? ex->match.pattern->route : NULL;
+    rq->pool = rq->route ? rq->route->pool : POOL_CLIENT;
     if (rq->route || (known && rq->method == OPTIONS))
         return NULL;
     if (ex->match.other_method || ex->match.pattern)

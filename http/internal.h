@@ -290,7 +290,7 @@ void pool_wake(struct waiter *w);
 void run_exchange(struct worker *w, struct exchange *ex);
 
 /* reply.c, error_reply.c */
-enum outcome_kind { OUTCOME_NONE, OUTCOME_BODY, OUTCOME_FILE, OUTCOME_WAIT };
+enum outcome_kind { OUTCOME_NONE, OUTCOME_BODY, OUTCOME_FILE, OUTCOME_WAIT, OUTCOME_MOVE };
 enum { REPLY_HEADERS_MAX = 24 };
 struct outcome {
     enum outcome_kind kind;
@@ -300,7 +300,8 @@ struct outcome {
     } headers[REPLY_HEADERS_MAX];
     int fd; /* OUTCOME_FILE */
     int64_t offset, bytes;
-    int64_t deadline_ms; /* OUTCOME_WAIT */
+    int64_t deadline_ms;  /* OUTCOME_WAIT */
+    enum route_pool pool; /* OUTCOME_MOVE */
 };
 struct MHD_Response *reply_response(struct reply *rp); /* empties the reply */
 void reply_drop(struct reply *rp);

@@ -5,7 +5,7 @@
 
 static const char *const method_names[METHOD_COUNT] = {"GET",    "POST", "PUT",
                                                        "DELETE", "HEAD", "OPTIONS"};
-static const char *const pool_names[POOL_COUNT] = {"client", "federation", "slow"};
+static const char *const pool_names[POOL_COUNT] = {"client", "federation", "slow", "remote"};
 static const int latency_ms[LATENCY_BUCKETS] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000};
 enum { CLASSES = 5 };
 

@@ -11,7 +11,7 @@ enum { STACK_BYTES = 512 * 1024, LATE_US = 1000 };
 
 static struct pool *pool_of(const struct exchange *ex)
 {
-    return &ex->server->pools[ex->rq.route->pool];
+    return &ex->server->pools[ex->rq.pool];
 }
 
 static struct worker *take_idle_locked(struct pool *p)
@@ -151,7 +151,8 @@ static void *work(void *arg)
 {
     struct worker *w = arg;
     const struct http_hooks *hooks = &w->pool->server->hooks;
-    static const char *const names[POOL_COUNT] = {"http-client", "http-fed", "http-slow"};
+    static const char *const names[POOL_COUNT] = {"http-client", "http-fed", "http-slow",
+                                                  "http-remote"};
     pthread_setname_np(pthread_self(), names[w->pool->kind]);
     w->arena = arena_create();
     if (hooks->worker_start)

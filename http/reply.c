@@ -131,6 +131,13 @@ const struct err *reply_wait(struct reply *rp, int64_t deadline_mono_ms)
     return NULL;
 }
 
+const struct err *reply_elsewhere(struct reply *rp, enum route_pool pool)
+{
+    rp->outcome->pool = pool;
+    rp->outcome->kind = OUTCOME_MOVE;
+    return NULL;
+}
+
 /* CORS headers go on every reply (client-server-api, "Web Browser Clients"). */
 static const struct reply_header defaults[] = {
     {"Content-Type", "application/json"},

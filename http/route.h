@@ -26,6 +26,7 @@ enum route_pool {
     POOL_CLIENT,     /* short work for local users */
     POOL_FEDERATION, /* requests of remote servers */
     POOL_SLOW,       /* password hashes, thumbnails, whatever waits for others */
+    POOL_REMOTE,     /* what turns out to need another server's answer (reply_elsewhere) */
     POOL_COUNT
 };
 
@@ -41,6 +42,8 @@ enum route_rate {
     RATE_MEDIA,
     RATE_ACCOUNT, /* small things that are stored for the caller or told to others */
     RATE_SEARCH,  /* questions whose cost grows with the server */
+    RATE_REMOTE,  /* what makes us ask another server */
+    RATE_SERVER,  /* questions of another server */
     RATE_COUNT
 };
 
@@ -94,6 +97,7 @@ struct request {
     struct waiter waiter;
     int64_t started_mono_us;
     int runs;                  /* 1 at the first run, more after waits */
+    enum route_pool pool;      /* whose worker runs the handler */
     bool timed_out;            /* this run was caused by the deadline of reply_wait */
     struct exchange *exchange; /* private to http/ */
 };
@@ -154,5 +158,9 @@ const struct err *reply_flush(struct reply *rp);
 /* Park the request until a wake, or until mono_ms() reaches the deadline: then the handler runs
  * again from its start. */
 const struct err *reply_wait(struct reply *rp, int64_t deadline_mono_ms);
+
+/* The handler runs again from its start, at once, by a worker of that pool (rq->pool): for routes
+ * that are mostly answered in no time, but now and then must wait for another server. */
+const struct err *reply_elsewhere(struct reply *rp, enum route_pool pool);
 
 #endif

@@ -216,6 +216,14 @@ static void run_once_more(struct exchange *ex)
     pool_submit(ex);
 }
 
+static void move(struct exchange *ex, enum route_pool pool)
+{
+    end_run(ex);
+    ex->rq.pool = pool;
+    atomic_store(&ex->run_state, RUN_QUEUED);
+    pool_submit(ex);
+}
+
 static void leave_source(struct request *rq)
 {
     if (rq->waiter.source)
@@ -278,8 +286,11 @@ static void conclude(struct exchange *ex, struct reply *rp, const struct err *e)
 {
     if (ex->run->admitting) {
         admit(ex, rp, e);
-    } else if (e || rp->outcome->kind != OUTCOME_WAIT) {
+    } else if (e || (rp->outcome->kind != OUTCOME_WAIT && rp->outcome->kind != OUTCOME_MOVE)) {
         finish(ex, rp, e);
+    } else if (rp->outcome->kind == OUTCOME_MOVE) {
+        buf_finish(&rp->body);
+        move(ex, rp->outcome->pool);
     } else if (ex->last_run) {
         finish(ex, rp, err(ERR_UNAVAILABLE, "The server is shutting down"));
     } else {

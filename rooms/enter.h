@@ -18,17 +18,17 @@ struct room_entry {
     const struct room_version *version;
     const char *room_id;
     struct told_state told;
-    const struct event *join; /* of one of our users */
-    bool is_partial;          /* member events were left out (omit_members) ... */
+    const struct event *join;   /* of one of our users */
+    bool is_partial;            /* member events were left out (omit_members) ... */
     const char *const *servers; /* ... and these servers are in the room; else NULL */
     size_t servers_n;
     const char *resident; /* the server that told it: completes it later */
 };
 
 /* Makes our server part of the room, one atomic write: judges state and auth chain (those that fail
- * are left out), then the join by them (M_FORBIDDEN), makes it the room's current state and the join
- * its only extremity. The room may be known already (invites, an earlier stay): its state is then
- * replaced, and what was before stays history. */
+ * are left out), then the join by them (M_FORBIDDEN), makes it the room's current state and the
+ * join its only extremity. The room may be known already (invites, an earlier stay): its state is
+ * then replaced, and what was before stays history. */
 const struct err *room_enter(struct job *job, const struct room_entry *entry, struct room **ret);
 
 /* The state of a partially joined room became complete: merges the member events that were left out

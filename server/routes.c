@@ -64,9 +64,10 @@ static const char *const method_names[METHOD_COUNT] = {"GET",    "POST", "PUT",
                                                        "DELETE", "HEAD", "OPTIONS"};
 static const char *const who_names[WHO_COUNT] = {"anybody",   "maybe-user", "user",
                                                  "guest-too", "admin",      "server"};
-static const char *const pool_names[POOL_COUNT] = {"client", "federation", "slow"};
+static const char *const pool_names[POOL_COUNT] = {"client", "federation", "slow", "remote"};
 static const char *const rate_names[RATE_COUNT] = {
-    "-", "message", "login", "registration", "join", "invite", "room", "key", "media"};
+    "-",   "message", "login",   "registration", "join",   "invite", "room",
+    "key", "media",   "account", "search",       "remote", "server"};
 
 static void add_row(struct buf *out, int width, const char *method, const char *path,
                     const char *who, const char *pool, const char *rate, const char *spec)

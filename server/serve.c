@@ -30,6 +30,7 @@ enum {
     /* Most of them wait for a commit: as many as there are, so large a batch can get. */
     WORKERS = 64,
     SLOW_WORKERS = 8,
+    REMOTE_WORKERS = 32, /* nearly all of them wait for other servers */
     /* Longer than reverse proxies keep connections, so that they close first. */
     IDLE_TIMEOUT_S = 75,
     SPARE_FILES = 256 /* descriptors that are not connections */
@@ -61,6 +62,8 @@ static void set_rates(const struct config *c, struct http_config *ret)
         [RATE_MEDIA] = &c->rc_media,
         [RATE_ACCOUNT] = &c->rc_account,
         [RATE_SEARCH] = &c->rc_search,
+        [RATE_REMOTE] = &c->rc_remote,
+        [RATE_SERVER] = &c->rc_server,
     };
     for (int i = 0; c->rate_limits && i < RATE_COUNT; i++)
         if (rates[i])
@@ -104,7 +107,8 @@ static struct http_config http_settings(struct node *n)
                                             : LOOPS_MAX,
         .workers = {[POOL_CLIENT] = client_workers,
                     [POOL_FEDERATION] = at_least(1, client_workers / 2),
-                    [POOL_SLOW] = SLOW_WORKERS},
+                    [POOL_SLOW] = SLOW_WORKERS,
+                    [POOL_REMOTE] = REMOTE_WORKERS},
         .connections_max = (int)c->max_connections,
         .body_max = (size_t)c->max_request_body,
         .upload_max = (size_t)c->max_upload_size,

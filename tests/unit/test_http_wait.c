@@ -101,9 +101,22 @@ static void count_end(void *ctx, struct request *rq)
     atomic_fetch_add(&runs_ended, 1);
 }
 
+/* Tells which pools' workers ran it. */
+static const struct err *go_elsewhere(struct request *rq, struct reply *rp)
+{
+    char thread[16];
+    pthread_getname_np(pthread_self(), thread, sizeof thread);
+    if (rq->pool != POOL_REMOTE)
+        return strcmp(thread, "http-client") == 0 ? reply_elsewhere(rp, POOL_REMOTE)
+                                                  : err_internal("begun by %s", thread);
+    return reply_json(rp, 200, "{s:s, s:i, s:i}", "thread", thread, "runs", rq->runs, "body",
+                      (int)rq->raw.n);
+}
+
 static const struct route routes[] = {
     {GET, "/wait", wait_for, .who = WHO_ANYBODY},
     {POST, "/wait", wait_for, .who = WHO_ANYBODY, .body = BODY_RAW},
+    {POST, "/elsewhere", go_elsewhere, .who = WHO_ANYBODY, .body = BODY_RAW},
     {GET, "/for-ever", wait_for_ever, .who = WHO_ANYBODY},
     {GET, "/long", take_long, .who = WHO_ANYBODY},
     {0}};
@@ -199,6 +212,19 @@ static void test_body_outlives_a_wait(void **state)
 }
 
 /* The wake falls before, into and after the moment at which the handler's answer becomes a wait. */
+static void test_another_pool(void **state)
+{
+    struct fixture_reply r = {0};
+    int fd = fixture_connect(*state);
+    for (int i = 0; i < 2; i++) { /* the next request on the connection begins as the first did */
+        fixture_send(fd, "POST /elsewhere HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n1234");
+        assert_true(fixture_read(fd, true, &r));
+        BODY_IS(r, "{\"body\":4,\"runs\":2,\"thread\":\"http-remote\"}");
+    }
+    close(fd);
+    fixture_forget(&r);
+}
+
 static void test_no_wake_is_lost(void **state)
 {
     struct fixture_reply r = {0};
@@ -325,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_wake),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_body_outlives_a_wait),
+        cmocka_unit_test(test_another_pool),
         cmocka_unit_test(test_no_wake_is_lost),
         cmocka_unit_test(test_wakes_from_all_sides),
         cmocka_unit_test(test_two_thousand),
