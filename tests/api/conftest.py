@@ -7,6 +7,8 @@ import signal
 import pytest
 
 from client import Client
+from federation import Ministry, Network
+from remote import Remote
 from server import Server
 
 numbers = itertools.count(1)
@@ -91,6 +93,81 @@ def alice(register):
 @pytest.fixture
 def bob(register):
     return register("bob")
+
+
+@pytest.fixture(scope="session")
+def network():
+    return Network()
+
+
+@pytest.fixture(scope="session")
+def shared_ministries(network):
+    """shared_ministries(n): the first n of those that the session shares."""
+    made = []
+
+    def first(n):
+        while len(made) < n:
+            made.append(Ministry(network).start())
+            running.append(made[-1])
+        return made[:n]
+
+    yield first
+    for m in made:
+        running.remove(m)
+    for m in made:
+        m.close()
+
+
+@pytest.fixture
+def two(shared_ministries, network):
+    """Two servers that federate, whole again after the test."""
+    yield shared_ministries(2)
+    network.heal()
+
+
+@pytest.fixture
+def three(shared_ministries, network):
+    yield shared_ministries(3)
+    network.heal()
+
+
+@pytest.fixture
+def ministries(network):
+    """ministries(setting=value, ...) starts one that federates and lives as long as the test."""
+    made = []
+
+    def start(data=None, certificate=None, name=None, **settings):
+        settings = {k.replace("__", "."): v for k, v in settings.items()}
+        m = Ministry(network, settings, data=data, certificate=certificate, name=name)
+        made.append(m)
+        running.append(m)
+        return m.start()
+
+    yield start
+    network.heal()
+    for m in made:
+        running.remove(m)
+    for m in made:
+        m.close()
+
+
+@pytest.fixture
+def remotes():
+    """remotes() starts a fake server of another ministry (remote.py)."""
+    made = []
+
+    def start(**options):
+        made.append(Remote(**options))
+        return made[-1]
+
+    yield start
+    for r in made:
+        r.close()
+
+
+@pytest.fixture
+def remote(remotes):
+    return remotes()
 
 
 @pytest.hookimpl(hookwrapper=True)
