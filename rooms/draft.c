@@ -117,15 +117,15 @@ static const char *const *auth_hashes(struct draft *d, const struct event *const
     return hashes;
 }
 
-/* The state the event must cite, then the event itself, then the verdict of the rules. */
 /* How many of the extremities the next event cites: the first ones. */
 static size_t cited_n(const struct draft *d)
 {
     return d->extremities_n < EVENT_PREV_MAX ? d->extremities_n : EVENT_PREV_MAX;
 }
 
-static const struct err *build_and_check(struct draft *d, const struct new_event *wanted,
-                                         const struct event **ret)
+/* The state the event must cite, then the event itself, then the verdict of the rules. */
+const struct err *draft_build(struct draft *d, const struct new_event *wanted,
+                              const struct event **ret)
 {
     struct arena *a = d->job->arena;
     const struct room_version *version = d->room->version;
@@ -193,7 +193,7 @@ static const struct err *write_state(struct draft *d, struct draft_event *e, str
         TRY(stripped_state(d, e->event, &stripped));
     if (is_local && m == MEMBERSHIP_JOIN)
         TRY(members_have_own_rules(job_tx(d->job), target, &change->has_own_rules));
-    members_write(d->write, d->room->id, target, m, e->at, is_local, stripped);
+    members_write(d->write, d->room->id, target, m, e->at, 0, is_local, stripped);
     return NULL;
 }
 
@@ -270,7 +270,7 @@ const struct err *draft_add(struct draft *d, const struct new_event *wanted,
 {
     struct draft_event *e = arena_alloc(d->job->arena, sizeof *e);
     e->wanted = wanted;
-    TRY(build_and_check(d, wanted, &e->event));
+    TRY(draft_build(d, wanted, &e->event));
     TRY(write_event(d, e));
     e->next = d->newest;
     d->newest = e;

@@ -35,6 +35,10 @@ void draft_init(struct draft *d, struct job *job, struct room *room, const struc
 const struct err *draft_state(struct draft *d, const char *type, const char *state_key,
                               const struct event **ret);
 
+/* Builds and checks an event without adding it. M_FORBIDDEN when the rules refuse it. */
+const struct err *draft_build(struct draft *d, const struct new_event *wanted,
+                              const struct event **ret);
+
 /* Builds, checks and adds one event to the write. M_FORBIDDEN when the rules refuse it. */
 const struct err *draft_add(struct draft *d, const struct new_event *wanted,
                             const struct event **ret);

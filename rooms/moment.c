@@ -6,7 +6,7 @@
 const struct err *moment_find(struct job *job, struct room *room, int64_t ts, int64_t *ret)
 {
     /* Events at positions <= low are older than ts; those > high are not. */
-    int64_t low = 0, high = feed_position(job->store->feed);
+    int64_t low = EVENT_ASIDE_MAX, high = feed_position(job->store->feed);
     while (low < high) {
         int64_t middle = low + (high - low) / 2;
         const struct stored_event *e;

@@ -1,6 +1,7 @@
 #include "rooms/naming.h"
 
 #include "matrix/id.h"
+#include "rooms/servers.h"
 #include "storage/aliases.h"
 
 static bool is_ours(struct job *job, const char *alias)
@@ -133,22 +134,14 @@ const struct err *naming_drop_canonical(struct job *job, struct room *room,
 void naming_list_servers(struct job *job, struct room *room, const char *const **ret, size_t *ret_n)
 {
     enum { SERVERS_MAX = 100 };
-    const char **list = arena_alloc_array(job->arena, SERVERS_MAX, sizeof *list);
-    const struct room_member *members;
-    struct map seen = {0};
-    size_t n, found = 0;
-    room_list_members(job, room, MEMBERSHIP_JOIN, false, &members, &n);
-    list[found++] = job->store->config->server_name;
-    map_put(&seen, str_of(list[0]), (void *)list[0]);
-    for (size_t i = 0; i < n && found < SERVERS_MAX; i++) {
-        struct str server = id_server(str_of(members[i].user_id));
-        if (members[i].is_local || map_get(&seen, server))
-            continue;
-        list[found] = str_dup(job->arena, server);
-        map_put(&seen, str_of(list[found]), (void *)list[found]);
-        found++;
-    }
-    map_finish(&seen);
+    const char *const *others;
+    size_t n;
+    room_list_servers(job, room, &others, &n);
+    n = n < SERVERS_MAX ? n : SERVERS_MAX - 1;
+    const char **list = arena_alloc_array(job->arena, n + 1, sizeof *list);
+    list[0] = job->store->config->server_name;
+    if (n)
+        memcpy(list + 1, others, n * sizeof *list);
     *ret = list;
-    *ret_n = found;
+    *ret_n = n + 1;
 }

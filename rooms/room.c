@@ -33,6 +33,7 @@ void room_destroy_unlisted(struct room *r)
         free(s->value);
     map_finish(&r->state);
     map_finish(&r->members);
+    room_servers_finish(r);
     for (size_t i = 0; i < r->extremities_n; i++)
         free((char *)r->extremities[i]);
     free(r->extremities);
@@ -97,6 +98,8 @@ static void count_member(struct room *r, const struct room_member *m, int by)
         *counter += by;
     if (m->membership == MEMBERSHIP_JOIN && m->is_local)
         r->joined_local_n += by;
+    if (m->membership == MEMBERSHIP_JOIN)
+        room_servers_count_locked(r, m->user_id, by);
 }
 
 static void remove_own_rules(struct room *r, int64_t user)
@@ -161,7 +164,8 @@ static const struct err *load_members(struct job *job, struct room *r)
     for (size_t i = 0; i < n; i++)
         room_put_member_locked(r, &(struct room_member){.user = rows[i].user,
                                                         .user_id = names[i],
-                                                        .position = rows[i].event,
+                                                        .position = rows[i].since,
+                                                        .event = rows[i].event,
                                                         .membership = rows[i].membership,
                                                         .is_local = rows[i].is_local,
                                                         .has_own_rules = rows[i].has_own_rules});
@@ -174,7 +178,7 @@ static const struct err *load_state(struct job *job, struct room *r)
     size_t n;
     TRY(room_state_list(job_tx(job), r->id, VALID_FOREVER - 1, STATE_WITHOUT_MEMBERS, &state, &n));
     for (size_t i = 0; i < n; i++)
-        room_put_state_locked(r, state[i].event, state[i].position);
+        room_put_state_locked(r, state[i].event, state[i].since);
     return NULL;
 }
 
@@ -184,6 +188,7 @@ static void load_head(struct job *job, struct room *r, const struct room_head *h
     r->depth = h->depth;
     r->notify_total = h->notify_total;
     r->highlight_total = h->highlight_total;
+    r->entered = h->entered;
     r->extremities = mem_zalloc((h->extremities_n + 1) * sizeof *r->extremities);
     for (size_t i = 0; i < h->extremities_n; i++)
         r->extremities[r->extremities_n++] =
@@ -229,10 +234,10 @@ const struct err *room_load_state_locked(struct job *job, struct room *r, const 
     if (!m)
         return NULL;
     const struct stored_event *stored;
-    TRY(events_get(job_tx(job), m->position, &stored));
+    TRY(events_get(job_tx(job), m->event, &stored));
     if (!stored)
-        return err_internal("member event %lld is missing", (long long)m->position);
-    room_put_state_locked(r, stored->event, stored->position);
+        return err_internal("member event %lld is missing", (long long)m->event);
+    room_put_state_locked(r, stored->event, m->position);
     *ret = stored->event;
     return NULL;
 }
@@ -295,6 +300,12 @@ struct room_member room_member(struct room *r, int64_t user)
 enum membership room_membership(struct room *r, int64_t user)
 {
     return room_member(r, user).membership;
+}
+
+int64_t room_entered(struct room *r)
+{
+    LOCKED(&r->lock);
+    return r->entered;
 }
 
 int64_t room_joined_count(struct room *r)

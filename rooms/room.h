@@ -23,7 +23,8 @@ void room_cache_add_metrics(struct room_cache *c, struct buf *out);
 struct room_member {
     int64_t user;
     const char *user_id; /* interned: lives as long as the process */
-    int64_t position;    /* of the member event */
+    int64_t position;    /* where it became the membership, and ... */
+    int64_t event;       /* ... the position of the member event */
     enum membership membership;
     bool is_local;
     bool has_own_rules; /* push rules differ from the predefined ones */
@@ -50,6 +51,9 @@ struct room {
     struct map members; /* users.id -> struct room_member: everybody who ever had one */
     int64_t joined_n, invited_n, joined_local_n;
     int64_t state_position; /* of the newest state change */
+    int64_t entered;        /* where we came into it through another server; 0: made here */
+    bool is_partial;        /* its members are not all known yet (rooms/enter.h) */
+    struct map servers;     /* server name -> struct room_server: who has joined members */
     int64_t *own_rules;     /* users.id of joined local members with push rules of their own */
     size_t own_rules_n, own_rules_room;
 
@@ -85,6 +89,8 @@ bool room_state_is_older(struct room *room, int64_t position);
 enum membership room_membership(struct room *room, int64_t user);
 /* A copy of the member row; membership MEMBERSHIP_NONE when the user never had one. */
 struct room_member room_member(struct room *room, int64_t user);
+/* Where our server came into the room through another one; 0: it was made here. */
+int64_t room_entered(struct room *room);
 int64_t room_joined_count(struct room *room);
 int64_t room_invited_count(struct room *room);
 /* Users with this membership; copied into the arena. local_only: only our own. */

@@ -162,13 +162,18 @@ void room_forget(struct job *job, struct room *r)
 
 /* ---- keeping step with the log ---- */
 
-static struct room *take_for_listener(struct room_cache *c, int64_t id)
+struct room *room_take_cached(struct room_cache *c, int64_t id)
 {
     LOCKED(&c->lock);
     struct room *r = map_get_int(&c->rooms, id);
     if (r)
         r->refs++;
     return r;
+}
+
+void room_give_back(struct room_cache *c, struct room *r)
+{
+    release(&(struct held){c, r});
 }
 
 /* The member event's user was interned when the event was written; so this finds it in memory. */
@@ -188,6 +193,7 @@ static void apply_member_locked(struct room_cache *c, struct room *r, const stru
             .user = user,
             .user_id = user_id,
             .position = change->position,
+            .event = change->position,
             .membership = membership_parse(json_text(event_content(change->event), "membership")),
             .is_local = str_is(server, c->store->config->server_name),
             .has_own_rules = change->has_own_rules || (before && before->has_own_rules),
@@ -210,7 +216,7 @@ static void apply_event(struct room_cache *c, const struct change *change)
     bool redacts_state = change->redacted_event && change->redacted_event->state_key;
     if (!change->event->state_key && !redacts_state)
         return;
-    struct room *r = take_for_listener(c, change->room);
+    struct room *r = room_take_cached(c, change->room);
     if (!r)
         return;
     lock_take(&r->lock);
@@ -221,7 +227,7 @@ static void apply_event(struct room_cache *c, const struct change *change)
     if (change->event->state_key && strcmp(change->event->type, "m.room.member") == 0)
         apply_member_locked(c, r, change);
     lock_release(&r->lock);
-    release(&(struct held){c, r});
+    room_give_back(c, r);
 }
 
 /* Somebody's push rules became their own: every room they are in must know. */

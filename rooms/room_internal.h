@@ -15,6 +15,16 @@ struct room_state_slot *room_state_slot_locked(struct room *r, const char *type,
 void room_put_member_locked(struct room *r, const struct room_member *member);
 void room_set_own_rules_locked(struct room *r, int64_t user, bool has);
 
+/* A room that is in the cache, for feed listeners; NULL when it is not. Follow with give_back. */
+struct room *room_take_cached(struct room_cache *c, int64_t id);
+void room_give_back(struct room_cache *c, struct room *room);
+
+/* rooms/servers.c: who has members in the room. Partial rooms: those that the resident told. */
+void room_servers_count_locked(struct room *r, const char *user_id, int by);
+void room_servers_tell_locked(struct room *r, const char *server);
+void room_servers_forget_told_locked(struct room *r);
+void room_servers_finish(struct room *r);
+
 /* In v12 a room learns its id from its create event. */
 void room_rename_unlisted(struct room *r, const char *room_id);
 

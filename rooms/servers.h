@@ -16,10 +16,7 @@ bool room_each_server(struct store *store, int64_t room,
 /* May this server take part (m.room.server_acl)? */
 const struct err *room_check_acl(struct job *job, struct room *room, const char *server);
 
-/* The rooms of a server (joined members), from SQL; and the servers that share a room with a user.
- */
-const struct err *server_rooms(struct tx *tx, const char *server, const int64_t **ret,
-                               size_t *ret_n);
+/* The servers that share a room with a user. The rooms of a server: storage/server_rooms.h. */
 const struct err *servers_sharing_room(struct job *job, int64_t user, const char *const **ret,
                                        size_t *ret_n);
 

@@ -86,7 +86,8 @@ static void release(void *what)
 
 /* ---- loading ---- */
 
-void session_put_room_locked(struct session *s, int64_t room, enum membership m, int64_t position)
+void session_put_room_locked(struct session *s, int64_t room, enum membership m, int64_t position,
+                             int64_t event)
 {
     struct session_room *r = map_get_int(&s->rooms, room);
     if (r && r->position > position)
@@ -95,7 +96,7 @@ void session_put_room_locked(struct session *s, int64_t room, enum membership m,
         r = mem_zalloc(sizeof *r);
         map_put_int(&s->rooms, room, r);
     }
-    *r = (struct session_room){room, m, position};
+    *r = (struct session_room){room, m, position, event};
 }
 
 static void clear_rooms_locked(struct session_table *t, struct session *s)
@@ -120,7 +121,7 @@ static bool install(struct session_table *t, struct session *s, const struct mem
         return false;
     clear_rooms_locked(t, s);
     for (size_t i = 0; i < n; i++) {
-        session_put_room_locked(s, rows[i].room, rows[i].membership, rows[i].event);
+        session_put_room_locked(s, rows[i].room, rows[i].membership, rows[i].since, rows[i].event);
         if (rows[i].membership == MEMBERSHIP_JOIN && !s->dropped)
             session_watch_locked(t, rows[i].room, s);
     }

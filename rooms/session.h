@@ -19,7 +19,8 @@ void session_table_add_metrics(struct session_table *t, struct buf *out);
 struct session_room {
     int64_t room;
     enum membership membership;
-    int64_t position; /* of the user's member event */
+    int64_t position; /* where it became the membership, and ... */
+    int64_t event;    /* ... the position of the member event */
 };
 
 /* The user's session, made when there is none; held until the job's arena is reset. */

@@ -145,7 +145,7 @@ static void apply_membership_locked(struct session_table *t, const struct change
     s->moves++;
     const struct session_room *before = map_get_int(&s->rooms, c->room);
     bool was_joined = before && before->membership == MEMBERSHIP_JOIN;
-    session_put_room_locked(s, c->room, m, c->position);
+    session_put_room_locked(s, c->room, m, c->position, c->position);
     lock_release(&s->lock);
     if (m == MEMBERSHIP_JOIN)
         session_watch_locked(t, c->room, s);

@@ -56,7 +56,8 @@ struct session_table {
 };
 
 /* session.c. A member event at this position; an older one than is known changes nothing. */
-void session_put_room_locked(struct session *s, int64_t room, enum membership m, int64_t position);
+void session_put_room_locked(struct session *s, int64_t room, enum membership m, int64_t position,
+                             int64_t event);
 
 /* session_follow.c. Who is told of what happens in a room: the sessions of its joined members. */
 void session_watch_locked(struct session_table *t, int64_t room, struct session *s);

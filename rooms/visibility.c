@@ -24,7 +24,7 @@ static enum membership membership_of(const struct event *e)
 static const struct event *value_at(const struct stored_event *events, size_t n, int64_t position)
 {
     const struct event *value = NULL;
-    for (size_t i = 0; i < n && events[i].position <= position; i++)
+    for (size_t i = 0; i < n && events[i].since <= position; i++)
         value = events[i].event;
     return value;
 }
@@ -43,7 +43,7 @@ static enum history history_at(const struct sight *s, int64_t position)
 
 static bool joins_after(const struct sight *s, int64_t position)
 {
-    for (size_t i = s->members_n; i-- > 0 && s->members[i].position > position;)
+    for (size_t i = s->members_n; i-- > 0 && s->members[i].since > position;)
         if (membership_of(s->members[i].event) == MEMBERSHIP_JOIN)
             return true;
     return false;

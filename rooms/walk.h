@@ -7,7 +7,11 @@
 #define ROOMS_WALK_H
 
 #include "rooms/show.h"
+#include "storage/events.h"
 #include "storage/relations.h"
+
+/* Before everything that is here: history that was fetched from other servers lies below zero. */
+#define WALK_START EVENT_ASIDE_MAX
 
 struct walk {
     struct room *room;

@@ -4,19 +4,19 @@
 
 SQL(events_insert_sql,
     "INSERT INTO events (position, room, sender, type, thread, notify_total, highlight_total, "
-    "client_device, client_txn, is_state, event_id, json) "
+    "client_device, client_txn, is_state, event_id, json, status) "
     "SELECT (SELECT position FROM log_head) - u.back, u.room, u.sender, u.type, u.thread, "
-    "u.notify_total, u.highlight_total, u.device, u.txn, u.is_state, u.event_id, u.json "
+    "u.notify_total, u.highlight_total, u.device, u.txn, u.is_state, u.event_id, u.json, u.status "
     "FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], "
-    "$7::int8[], $8::int8[], $9::text[], $10::bool[], $11::bytea[], $12::bytea[]) "
+    "$7::int8[], $8::int8[], $9::text[], $10::bool[], $11::bytea[], $12::bytea[], $13::int4[]) "
     "u(back, room, sender, type, thread, notify_total, highlight_total, device, txn, is_state, "
-    "event_id, json)")
+    "event_id, json, status)")
 
 static const struct batch_table events_rows = {
     .sql = &events_insert_sql,
     .columns = {DB_POSITION, DB_INT8, DB_INT8, DB_INT8, DB_INT8, DB_INT8, DB_INT8, DB_INT8, DB_TEXT,
-                DB_BOOL, DB_BYTES, DB_BYTES},
-    .columns_n = 12,
+                DB_BOOL, DB_BYTES, DB_BYTES, DB_INT4},
+    .columns_n = 13,
     .order = BATCH_EVENTS,
 };
 
@@ -27,7 +27,7 @@ void events_write(struct write *w, const struct stored_event *e, int at)
               P(POSITION(at), INT(e->room), INT(e->sender), INT(e->type), INT(e->thread),
                 INT(e->notify_total), INT(e->highlight_total),
                 INT_OR_NULL(e->client_device, !e->client_device), TEXT(e->client_txn),
-                BOOL(e->is_state), BYTES(id), BYTES(e->event->json)));
+                BOOL(e->is_state), BYTES(id), BYTES(e->event->json), INT4(e->status)));
 }
 
 SQL(event_txns_insert_sql, "INSERT INTO event_txns (device, txn, event) "

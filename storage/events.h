@@ -27,9 +27,26 @@ enum {
     TYPE_THIRD_PARTY_INVITE
 };
 
+/* What became of an event (stored as these numbers). Where it stands in the timeline is its
+ * position's to say (schema/0050-event-graph.sql). */
+enum event_status {
+    EVENT_NORMAL = 0,
+    EVENT_RELAYED = 1,     /* it came to us as resident server, and we tell the others */
+    EVENT_OUTLIER = 2,     /* told of beside the timeline; the state before it is unknown */
+    EVENT_SOFT_FAILED = 3, /* good in its own past, not by the state that was current */
+    EVENT_REJECTED = 4
+};
+#define EVENT_ASIDE_MAX (-(INT64_C(1) << 61)) /* positions up to here are in no timeline */
+static inline bool event_is_aside(int64_t position)
+{
+    return position <= EVENT_ASIDE_MAX;
+}
+
 /* An event as stored, with what belongs to it but is not in its bytes. */
 struct stored_event {
     int64_t position, room, sender, type;
+    int64_t since; /* of lists of state: the position at which it became state; else 0 */
+    enum event_status status;
     int64_t thread; /* position of the thread root, 0: main timeline */
     int64_t notify_total, highlight_total;
     int64_t redacted_by;   /* position of the redaction; 0: none */
@@ -78,6 +95,11 @@ void relations_write(struct write *w, const struct room_version *v, const struct
  * the database (had_predecessor) ends there. */
 void room_state_write(struct write *w, int64_t room, int64_t type, const char *state_key, int at,
                       bool had_predecessor);
+/* The same for an event that is stored already, at that position. */
+void room_state_write_known(struct write *w, int64_t room, int64_t type, const char *state_key,
+                            int64_t event, int at, bool had_predecessor);
+/* The key has no event any more. */
+void room_state_end(struct write *w, int64_t room, int64_t type, const char *state_key, int at);
 /* One that was written as change `began_at` of the same write ends with change `ends_at`. */
 void room_state_end_in_write(struct write *w, int64_t room, int64_t type, const char *state_key,
                              int began_at, int ends_at);

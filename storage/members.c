@@ -19,27 +19,36 @@ const char *membership_text(enum membership m)
 }
 
 SQL(members_upsert_sql,
-    "INSERT INTO room_members (room, \"user\", membership, event, is_local, stripped) "
-    "SELECT u.room, u.\"user\", u.membership, (SELECT position FROM log_head) - u.back, "
-    "u.is_local, u.stripped "
-    "FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[], $5::bool[], $6::bytea[]) "
-    "u(room, \"user\", membership, back, is_local, stripped) "
+    "INSERT INTO room_members (room, \"user\", membership, event, since, is_local, stripped) "
+    "SELECT u.room, u.\"user\", u.membership, CASE WHEN u.event = 0 THEN h.position - u.back "
+    "ELSE u.event END, h.position - u.back, u.is_local, u.stripped "
+    "FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[], $5::int8[], $6::bool[], "
+    "$7::bytea[]) u(room, \"user\", membership, back, event, is_local, stripped), log_head h "
     "ON CONFLICT (room, \"user\") DO UPDATE SET membership = excluded.membership, "
-    "event = excluded.event, forgotten = false, stripped = excluded.stripped")
+    "event = excluded.event, since = excluded.since, forgotten = false, stripped = "
+    "excluded.stripped")
 
 static const struct batch_table members_rows = {
     .sql = &members_upsert_sql,
-    .columns = {DB_INT8, DB_INT8, DB_INT4, DB_POSITION, DB_BOOL, DB_BYTES},
-    .columns_n = 6,
+    .columns = {DB_INT8, DB_INT8, DB_INT4, DB_POSITION, DB_INT8, DB_BOOL, DB_BYTES},
+    .columns_n = 7,
     .order = BATCH_OTHER,
     .key_columns = 2,
 };
 
 void members_write(struct write *w, int64_t room, int64_t user, enum membership m, int at,
-                   bool is_local, struct str stripped)
+                   int64_t event, bool is_local, struct str stripped)
 {
     write_row(w, &members_rows,
-              P(INT(room), INT(user), INT4(m), POSITION(at), BOOL(is_local), BYTES(stripped)));
+              P(INT(room), INT(user), INT4(m), POSITION(at), INT(event), BOOL(is_local),
+                BYTES(stripped)));
+}
+
+SQL(members_delete_sql, "DELETE FROM room_members WHERE room = $1 AND \"user\" = $2")
+
+void members_write_none(struct write *w, int64_t room, int64_t user)
+{
+    write_statement(w, &members_delete_sql, P(INT(room), INT(user)));
 }
 
 static const struct err *read_members(struct tx *tx, struct sql *s, int64_t key,
@@ -50,15 +59,16 @@ static const struct err *read_members(struct tx *tx, struct sql *s, int64_t key,
     struct member_row *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     size_t n = 0;
     while (rows_next(&rows)) {
-        struct str stripped = row_bytes(&rows, 7);
+        struct str stripped = row_bytes(&rows, 8);
         list[n++] = (struct member_row){
             .room = row_int(&rows, 0),
             .user = row_int(&rows, 1),
             .membership = (enum membership)row_int(&rows, 2),
             .event = row_int(&rows, 3),
-            .is_local = row_bool(&rows, 4),
-            .forgotten = row_bool(&rows, 5),
-            .has_own_rules = row_bool(&rows, 6),
+            .since = row_int(&rows, 4),
+            .is_local = row_bool(&rows, 5),
+            .forgotten = row_bool(&rows, 6),
+            .has_own_rules = row_bool(&rows, 7),
             .stripped = {stripped.p ? str_dup(tx->arena, stripped) : NULL, stripped.n},
         };
     }
@@ -69,7 +79,7 @@ static const struct err *read_members(struct tx *tx, struct sql *s, int64_t key,
 }
 
 SQL(members_of_room_sql,
-    "SELECT m.room, m.\"user\", m.membership, m.event, m.is_local, m.forgotten, "
+    "SELECT m.room, m.\"user\", m.membership, m.event, m.since, m.is_local, m.forgotten, "
     "d.\"user\" IS NOT NULL, NULL::bytea FROM room_members m LEFT JOIN account_data d "
     "ON m.is_local AND d.\"user\" = m.\"user\" AND d.room = 0 AND d.type = 'm.push_rules' "
     "WHERE m.room = $1")
@@ -81,7 +91,7 @@ const struct err *members_of_room(struct tx *tx, int64_t room, const struct memb
 }
 
 SQL(members_of_user_sql,
-    "SELECT room, \"user\", membership, event, is_local, forgotten, false, stripped "
+    "SELECT room, \"user\", membership, event, since, is_local, forgotten, false, stripped "
     "FROM room_members WHERE \"user\" = $1 AND NOT forgotten")
 
 const struct err *members_of_user(struct tx *tx, int64_t user, const struct member_row **ret,

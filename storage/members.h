@@ -21,14 +21,18 @@ const char *membership_text(enum membership m);
 struct member_row {
     int64_t room, user;
     enum membership membership;
-    int64_t event; /* position of the member event */
+    int64_t event; /* position of the member event, and ... */
+    int64_t since; /* ... where it became the membership: that position, unless it is older */
     bool is_local, forgotten, has_own_rules;
     struct str stripped;
 };
 
-/* Sets the membership that the change `at` of this write made. */
+/* Sets the membership that the change `at` of this write made. event: position of the member event
+ * when that is not the change itself; else 0. */
 void members_write(struct write *w, int64_t room, int64_t user, enum membership m, int at,
-                   bool is_local, struct str stripped);
+                   int64_t event, bool is_local, struct str stripped);
+/* The user has no membership any more: a fork was resolved that way. */
+void members_write_none(struct write *w, int64_t room, int64_t user);
 
 /* Everybody of a room (only user, membership, event, is_local, has_own_rules are filled). */
 const struct err *members_of_room(struct tx *tx, int64_t room, const struct member_row **ret,

@@ -100,7 +100,7 @@ const struct err *threads_page(struct tx *tx, int64_t room, int64_t to, int64_t 
     struct thread_row *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     size_t n = 0;
     for (; rows_next(&rows); n++) {
-        list[n].latest = row_int(&rows, 14);
+        list[n].latest = row_int(&rows, EVENT_COLUMNS_N);
         TRY(event_rows_read_one(tx->arena, &rows, &list[n].root));
     }
     rows_finish(&rows);
@@ -143,7 +143,7 @@ static const struct err *read_edits(struct tx *tx, struct rows *rows, struct chi
     struct edit *list = arena_alloc_array(tx->arena, (size_t)rows->n + 1, sizeof *list);
     size_t n = 0;
     while (rows_next(rows)) {
-        list[n].parent = row_int(rows, 14);
+        list[n].parent = row_int(rows, EVENT_COLUMNS_N);
         TRY(event_rows_read_one(tx->arena, rows, &list[n++].event));
     }
     rows_finish(rows);

@@ -41,6 +41,33 @@ void room_state_write(struct write *w, int64_t room, int64_t type, const char *s
     write_row(w, &room_state_rows, P(INT(room), INT(type), TEXT(state_key), POSITION(at)));
 }
 
+SQL(room_state_told_sql,
+    "INSERT INTO room_state (room, type, state_key, event, valid_from, valid_to) "
+    "SELECT u.room, u.type, u.state_key, u.event, h.position - u.back, 9223372036854775807 "
+    "FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[], $5::int8[]) "
+    "u(room, type, state_key, event, back), log_head h")
+
+static const struct batch_table room_state_told_rows = {
+    .sql = &room_state_told_sql,
+    .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_INT8, DB_POSITION},
+    .columns_n = 5,
+    .order = BATCH_STATE + 1,
+};
+
+void room_state_write_known(struct write *w, int64_t room, int64_t type, const char *state_key,
+                            int64_t event, int at, bool had_predecessor)
+{
+    if (had_predecessor)
+        room_state_end(w, room, type, state_key, at);
+    write_row(w, &room_state_told_rows,
+              P(INT(room), INT(type), TEXT(state_key), INT(event), POSITION(at)));
+}
+
+void room_state_end(struct write *w, int64_t room, int64_t type, const char *state_key, int at)
+{
+    write_row(w, &room_state_ends, P(INT(room), INT(type), TEXT(state_key), POSITION(at)));
+}
+
 SQL(room_state_end_in_write_sql,
     "UPDATE room_state SET valid_to = log_at($5) "
     "WHERE room = $1 AND type = $2 AND state_key = $3 AND valid_from = log_at($4)")
@@ -54,8 +81,30 @@ void room_state_end_in_write(struct write *w, int64_t room, int64_t type, const 
 }
 
 #define STATE_SELECT                                                                               \
-    "SELECT " EVENT_COLUMNS "FROM room_state s JOIN events e ON e.position = s.event "             \
+    "SELECT " EVENT_COLUMNS                                                                        \
+    ", s.valid_from FROM room_state s JOIN events e ON e.position = s.event "                      \
     "JOIN rooms r ON r.id = s.room "
+
+/* Also fills `since`. */
+static const struct err *state_rows(struct tx *tx, struct sql *s, const struct db_param *params,
+                                    size_t n, const struct stored_event **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, s, params, n, &rows));
+    struct stored_event *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    size_t found = 0;
+    const struct err *e = NULL;
+    while (!e && rows_next(&rows)) {
+        e = event_rows_read_one(tx->arena, &rows, &list[found]);
+        list[found++].since = row_int(&rows, EVENT_COLUMNS_N);
+    }
+    rows_finish(&rows);
+    if (e)
+        return e;
+    *ret = list;
+    *ret_n = found;
+    return NULL;
+}
 
 SQL(room_state_get_sql,
     STATE_SELECT "WHERE s.room = $1 AND s.type = $2 AND s.state_key = $3 AND s.valid_from <= $4 "
@@ -64,8 +113,12 @@ SQL(room_state_get_sql,
 const struct err *room_state_get(struct tx *tx, int64_t room, int64_t type, const char *state_key,
                                  int64_t at_position, const struct stored_event **ret)
 {
-    return event_rows_one(tx, &room_state_get_sql,
-                          P(INT(room), INT(type), TEXT(state_key), INT(at_position)), ret);
+    const struct stored_event *list;
+    size_t n;
+    TRY(state_rows(tx, &room_state_get_sql,
+                   P(INT(room), INT(type), TEXT(state_key), INT(at_position)), &list, &n));
+    *ret = n ? list : NULL;
+    return NULL;
 }
 
 #define STATE_AT "WHERE s.room = $1 AND s.valid_to > $2 AND s.valid_from <= $2 "
@@ -82,7 +135,7 @@ const struct err *room_state_list(struct tx *tx, int64_t room, int64_t at_positi
         [STATE_WITHOUT_MEMBERS] = &room_state_others_sql,
         [STATE_ONLY_MEMBERS] = &room_state_only_members_sql,
     };
-    return event_rows(tx, by_part[part], P(INT(room), INT(at_position)), ret, ret_n);
+    return state_rows(tx, by_part[part], P(INT(room), INT(at_position)), ret, ret_n);
 }
 
 SQL(room_state_changes_sql,
@@ -92,7 +145,7 @@ SQL(room_state_changes_sql,
 const struct err *room_state_changes(struct tx *tx, int64_t room, int64_t from, int64_t to,
                                      const struct stored_event **ret, size_t *ret_n)
 {
-    return event_rows(tx, &room_state_changes_sql, P(INT(room), INT(from), INT(to)), ret, ret_n);
+    return state_rows(tx, &room_state_changes_sql, P(INT(room), INT(from), INT(to)), ret, ret_n);
 }
 
 SQL(room_state_history_sql,
@@ -102,7 +155,7 @@ const struct err *room_state_history(struct tx *tx, int64_t room, int64_t type,
                                      const char *state_key, const struct stored_event **ret,
                                      size_t *ret_n)
 {
-    return event_rows(tx, &room_state_history_sql, P(INT(room), INT(type), TEXT(state_key)), ret,
+    return state_rows(tx, &room_state_history_sql, P(INT(room), INT(type), TEXT(state_key)), ret,
                       ret_n);
 }
 
@@ -114,13 +167,14 @@ const struct err *room_state_history_from(struct tx *tx, int64_t room, int64_t t
                                           const char *state_key, int64_t from,
                                           const struct stored_event **ret, size_t *ret_n)
 {
-    return event_rows(tx, &room_state_history_from_sql,
+    return state_rows(tx, &room_state_history_from_sql,
                       P(INT(room), INT(type), TEXT(state_key), INT(from)), ret, ret_n);
 }
 
 SQL(room_state_replaced_sql,
     "SELECT s.valid_to, e.room, e.sender, e.type, e.thread, e.notify_total, e.highlight_total, "
-    "e.redacted_by, e.client_device, e.client_txn, e.is_state, e.event_id, e.json, r.room_version "
+    "e.redacted_by, e.client_device, e.client_txn, e.is_state, e.event_id, e.json, r.room_version, "
+    "e.status "
     "FROM room_state s JOIN events e ON e.position = s.event JOIN rooms r ON r.id = s.room "
     "WHERE s.room = $1 AND s.valid_to = ANY($2)")
 
@@ -139,7 +193,7 @@ const struct err *room_state_members(struct tx *tx, int64_t room, int64_t at_pos
                                      const char *const *user_ids, size_t n,
                                      const struct stored_event **ret, size_t *ret_n)
 {
-    return event_rows(tx, &room_state_members_sql,
+    return state_rows(tx, &room_state_members_sql,
                       P(INT(room), INT(at_position), TEXT_ARRAY(user_ids, n)), ret, ret_n);
 }
 
@@ -151,6 +205,6 @@ const struct err *room_state_members_page(struct tx *tx, int64_t room, int64_t a
                                           const char *after, int64_t limit,
                                           const struct stored_event **ret, size_t *ret_n)
 {
-    return event_rows(tx, &room_state_members_page_sql,
+    return state_rows(tx, &room_state_members_page_sql,
                       P(INT(room), INT(at_position), TEXT(after), INT(limit)), ret, ret_n);
 }

@@ -14,6 +14,7 @@ struct room_head {
     const struct str *extremities; /* event ids as stored */
     size_t extremities_n;
     bool is_published;
+    int64_t entered; /* where we came into it through another server; 0: made here */
 };
 
 /* NULL when there is no such room. */

@@ -82,7 +82,7 @@ static const struct err *read_hits(struct tx *tx, struct rows *rows, struct sear
     struct search_hit *hits = arena_alloc_array(tx->arena, (size_t)rows->n + 1, sizeof *hits);
     size_t n = 0;
     for (; rows_next(rows); n++) {
-        hits[n].rank = row_double(rows, 14);
+        hits[n].rank = row_double(rows, EVENT_COLUMNS_N);
         TRY(event_rows_read_one(tx->arena, rows, &hits[n].event));
     }
     rows_finish(rows);

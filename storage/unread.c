@@ -28,7 +28,7 @@ SQL(unread_receipts_sql,
     "SELECT thread, max(event) FROM receipts WHERE room = $1 AND \"user\" = $2 "
     "GROUP BY thread")
 SQL(unread_member_events_sql,
-    "SELECT s.event, e.json FROM room_state s JOIN events e ON e.position = s.event "
+    "SELECT s.valid_from, e.json FROM room_state s JOIN events e ON e.position = s.event "
     "WHERE s.room = $1 AND s.type = 1 AND s.state_key = $2 ORDER BY s.valid_from DESC LIMIT 20")
 
 static struct unread_row read_row(const struct rows *r)

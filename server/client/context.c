@@ -23,6 +23,7 @@ static const struct err *walk_both_ways(struct context *c)
                      .viewer = &c->viewer,
                      .filter = c->filter,
                      .from = c->event->position - 1,
+                     .to = WALK_START,
                      .backwards = true,
                      .limit = limit / 2};
     TRY(walk_room(job_of(c->rq), &w, &c->before));

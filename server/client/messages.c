@@ -8,15 +8,15 @@ static const struct err *read_walk(struct request *rq, struct walk *w)
 {
     TRY(reading_direction(rq, 0, &w->backwards));
     int64_t now = feed_position(job_of(rq)->store->feed);
-    TRY(reading_place(rq, "from", w->backwards ? now : 0, &w->from));
-    TRY(reading_place(rq, "to", w->backwards ? 0 : now, &w->to));
+    TRY(reading_place(rq, "from", w->backwards ? now : WALK_START, &w->from));
+    TRY(reading_place(rq, "to", w->backwards ? WALK_START : now, &w->to));
     TRY(reading_limit(rq, &w->limit));
     return reading_filter(rq, &w->filter);
 }
 
 static int64_t newest_of(const struct walked *walked)
 {
-    int64_t newest = 0;
+    int64_t newest = WALK_START;
     for (size_t i = 0; i < walked->n; i++)
         if (walked->events[i]->position > newest)
             newest = walked->events[i]->position;

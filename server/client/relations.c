@@ -35,8 +35,8 @@ static const struct err *get_relations(struct request *rq, struct reply *rp)
     bool recurse, recurse_unstable;
     TRY(reading_direction(rq, 'b', &w.backwards));
     int64_t now = feed_position(job_of(rq)->store->feed);
-    TRY(reading_place(rq, "from", w.backwards ? now : 0, &w.from));
-    TRY(reading_place(rq, "to", w.backwards ? 0 : now, &w.to));
+    TRY(reading_place(rq, "from", w.backwards ? now : WALK_START, &w.from));
+    TRY(reading_place(rq, "to", w.backwards ? WALK_START : now, &w.to));
     TRY(reading_limit(rq, &w.limit));
     TRY(request_query_bool(rq, "org.matrix.msc3981.recurse", false, &recurse_unstable));
     TRY(request_query_bool(rq, "recurse", recurse_unstable, &recurse));

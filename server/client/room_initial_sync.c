@@ -11,7 +11,8 @@ static const struct err *add_messages(struct request *rq, struct reply *rp, stru
                                       int64_t end)
 {
     struct viewer viewer = viewer_of(rq);
-    struct walk w = {.room = room, .viewer = &viewer, .from = end, .backwards = true};
+    struct walk w = {
+        .room = room, .viewer = &viewer, .from = end, .to = WALK_START, .backwards = true};
     struct walked walked;
     TRY(reading_limit(rq, &w.limit));
     TRY(walk_room(job_of(rq), &w, &walked));

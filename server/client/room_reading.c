@@ -30,7 +30,7 @@ const struct err *reading_event(struct request *rq, struct room *room, const cha
     const struct stored_event *e;
     bool visible = false;
     TRY(events_get_by_id(job_tx(job), event_id, &e));
-    if (e && e->room == room->id)
+    if (e && e->room == room->id && !event_is_aside(e->position))
         TRY(visibility_may_see(job, room, caller_of(rq)->user, caller_of(rq)->user_id, e,
                                &visible));
     if (!visible)

@@ -35,7 +35,7 @@ static const struct err *end_of_membership(struct request *rq, struct room *room
     for (size_t i = 0; i + 1 < n; i++) {
         struct str membership = json_scan_get(events[i].event->content, "membership");
         if (json_scan_string_is(membership, "join"))
-            *ret = events[i + 1].position;
+            *ret = events[i + 1].since;
     }
     return NULL;
 }

@@ -50,6 +50,7 @@ static const struct err *add_context(struct search *s, const struct found *f)
     struct walk w = {.room = f->room,
                      .viewer = &s->viewer,
                      .from = position - 1,
+                     .to = WALK_START,
                      .backwards = true,
                      .limit = s->before};
     TRY(walk_room(job, &w, &before));

@@ -34,7 +34,7 @@ static const struct err *find_event(struct request *rq, struct room *room, int64
     /* First in the direction that was asked for, then what lies on the other side out of order. */
     for (int side = 0; side < 2; side++) {
         w.backwards = side == 0 ? backwards : !backwards;
-        w.to = w.backwards ? 0 : feed_position(job_of(rq)->store->feed);
+        w.to = w.backwards ? WALK_START : feed_position(job_of(rq)->store->feed);
         TRY(walk_room(job_of(rq), &w, side == 0 ? &ahead : &around));
         choose_closest(side == 0 ? &ahead : &around, ts, backwards, &closest);
     }

@@ -100,6 +100,15 @@ static const struct err *membership_at_since(struct sync *s, const struct room_t
     return NULL;
 }
 
+/* All of the room that can be shown at once: what came before our server's entering is no timeline
+ * that the state there could be the start of. */
+static void begin_at_start(struct room_task *t)
+{
+    int64_t entered = room_entered(t->room);
+    t->entered = entered <= t->until ? entered : 0;
+    t->since = t->entered ? t->entered - 1 : 0;
+}
+
 static const struct err *plan_joined(struct sync *s, struct room_task *t, enum section *ret)
 {
     enum membership before = MEMBERSHIP_JOIN;
@@ -111,7 +120,9 @@ static const struct err *plan_joined(struct sync *s, struct room_task *t, enum s
     t->is_full = t->is_newly_joined || s->full_state;
     t->may_hide = t->is_newly_joined || t->at.position > s->since;
     t->may_see_state = true;
-    t->since = t->is_newly_joined ? 0 : s->since;
+    t->since = s->since;
+    if (t->is_newly_joined)
+        begin_at_start(t);
     *ret = JOIN;
     return NULL;
 }
@@ -124,7 +135,7 @@ static const struct err *was_joined_since(struct sync *s, const struct room_task
     TRY(room_state_history_from(job_tx(s->job), t->room->id, TYPE_MEMBER, s->caller->user_id,
                                 s->is_initial ? 0 : s->since, &list, &n));
     *ret = false;
-    for (size_t i = 0; i < n && list[i].position < t->at.position; i++)
+    for (size_t i = 0; i < n && list[i].since < t->at.position; i++)
         *ret |= membership_in(&list[i]) == MEMBERSHIP_JOIN;
     return NULL;
 }
@@ -141,7 +152,9 @@ static const struct err *plan_left(struct sync *s, struct room_task *t, enum sec
     TRY(was_joined_since(s, t, &was_joined));
     bool is_known = before == MEMBERSHIP_JOIN || !was_joined;
     t->until = t->at.position;
-    t->since = is_known ? s->since : 0;
+    t->since = s->since;
+    if (!is_known)
+        begin_at_start(t);
     t->is_full = !is_known || s->is_initial || s->full_state;
     t->may_hide = true;
     t->may_see_state = was_joined; /* not whoever only declined an invite */
@@ -154,7 +167,7 @@ static const struct err *plan_invited(struct sync *s, struct room_task *t, enum 
 {
     const struct stored_event *e = NULL;
     if (s->ignored)
-        TRY(events_get(job_tx(s->job), t->at.position, &e));
+        TRY(events_get(job_tx(s->job), t->at.event, &e));
     *ret = e && sync_is_ignored(s, e->event->sender) ? NOT_SHOWN : INVITE;
     return NULL;
 }
@@ -285,7 +298,8 @@ static const struct err *step_back(struct sync *s, struct session_room *at, bool
     TRY(room_state_get(job_tx(s->job), at->room, TYPE_MEMBER, s->caller->user_id, s->until, &e));
     *ret = e != NULL;
     if (e) {
-        at->position = e->position;
+        at->position = e->since;
+        at->event = e->position;
         at->membership = membership_in(e);
     }
     return NULL;

@@ -218,6 +218,8 @@ static const struct err *write_hidden(struct writer *w, const struct timeline *l
 static const struct err *write_whole(struct writer *w, const struct timeline *line)
 {
     int64_t at = w->s->state_after ? w->t->until : line->start - 1;
+    if (at < w->t->entered)
+        at = w->t->entered;
     if (!w->s->state_after)
         TRY(write_hidden(w, line));
     TRY(write_without_members(w, at));

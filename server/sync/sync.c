@@ -20,7 +20,7 @@ static const struct err *read_parameters(struct sync *s, struct request *rq)
     const char *since = request_query(rq, "since");
     struct sync_token token = {0};
     if (since && *since)
-        TRY(sync_token_parse(since, &token));
+        TRY(sync_token_parse_since(since, &token));
     s->is_initial = !since || !*since;
     s->since = token.position;
     s->typing_since = token.serial;

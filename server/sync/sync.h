@@ -35,7 +35,9 @@ struct sync {
 struct room_task {
     struct session_room at; /* the user's membership */
     struct room *room;
-    int64_t since, until; /* its part of the log: since 0 means from the start */
+    int64_t since, until; /* its part of the log: 0 means from the start */
+    int64_t entered;      /* where our server came into the room through another one, if the part of
+                             the log begins there: what is older was told as state; else 0 */
     bool is_full;         /* whole state: initial, newly joined, or asked for */
     bool is_newly_joined;
     bool may_hide; /* the user was not in the room all the time: history visibility decides */
