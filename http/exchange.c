@@ -111,11 +111,8 @@ void *exchange_on_uri(void *slot, const char *uri, struct MHD_Connection *c)
 
 static bool parse_method(const char *text, enum http_method *ret)
 {
-    static const char *const names[METHOD_COUNT] = {
-        [GET] = "GET",       [POST] = "POST", [PUT] = "PUT",
-        [DELETE] = "DELETE", [HEAD] = "HEAD", [OPTIONS] = "OPTIONS"};
     for (int m = 0; m < METHOD_COUNT; m++) {
-        if (strcmp(names[m], text) == 0) {
+        if (strcmp(http_method_names[m], text) == 0) {
             *ret = (enum http_method)m;
             return true;
         }

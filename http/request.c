@@ -3,6 +3,10 @@
 
 #include <strings.h>
 
+const char *const http_method_names[METHOD_COUNT] = {
+    [GET] = "GET",       [POST] = "POST", [PUT] = "PUT",
+    [DELETE] = "DELETE", [HEAD] = "HEAD", [OPTIONS] = "OPTIONS"};
+
 const char *request_param(const struct request *rq, const char *name)
 {
     const struct exchange *ex = rq->exchange;
@@ -61,6 +65,43 @@ const char *request_header(const struct request *rq, const char *name)
     if (rq->exchange->stream)
         return NULL; /* once the reply flows, the connection may go at any moment */
     return MHD_lookup_connection_value(rq->exchange->mhd, MHD_HEADER_KIND, name);
+}
+
+struct header_values {
+    const char *name;
+    const char **values; /* NULL: only count */
+    size_t n;
+};
+
+static enum MHD_Result add_value(void *into, enum MHD_ValueKind kind, const char *name,
+                                 const char *value)
+{
+    struct header_values *h = into;
+    if (!value || strcasecmp(name, h->name) != 0)
+        return MHD_YES;
+    if (h->values)
+        h->values[h->n] = value;
+    h->n++;
+    return MHD_YES;
+}
+
+size_t request_header_all(const struct request *rq, const char *name, const char *const **ret)
+{
+    struct header_values h = {.name = name};
+    if (!rq->exchange->stream)
+        MHD_get_connection_values(rq->exchange->mhd, MHD_HEADER_KIND, add_value, &h);
+    h.values = arena_alloc_array(rq->arena, h.n + 1, sizeof *h.values);
+    h.n = 0;
+    if (!rq->exchange->stream)
+        MHD_get_connection_values(rq->exchange->mhd, MHD_HEADER_KIND, add_value, &h);
+    *ret = h.values;
+    return h.n;
+}
+
+const char *request_target(const struct request *rq)
+{
+    const char *query = rq->exchange->query;
+    return query ? arena_printf(rq->arena, "%s?%s", rq->path, query) : rq->path;
 }
 
 const char *request_access_token(const struct request *rq)

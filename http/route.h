@@ -11,6 +11,7 @@
 #include "base/waiter.h"
 
 enum http_method { GET, POST, PUT, DELETE, HEAD, OPTIONS, METHOD_COUNT };
+extern const char *const http_method_names[METHOD_COUNT]; /* "GET" */
 
 enum route_who {
     WHO_ANYBODY,
@@ -115,6 +116,10 @@ const struct err *request_query_int(const struct request *rq, const char *name, 
 const struct err *request_query_bool(const struct request *rq, const char *name, bool def,
                                      bool *ret);
 const char *request_header(const struct request *rq, const char *name); /* NULL when absent */
+/* All values of a header that stands several times, in the request's arena. */
+size_t request_header_all(const struct request *rq, const char *name, const char *const **ret);
+/* Path and query exactly as they were sent, in the request's arena: what other servers sign. */
+const char *request_target(const struct request *rq);
 /* The token of `Authorization: Bearer` or `?access_token=`; NULL when there is none. */
 const char *request_access_token(const struct request *rq);
 /* Charges the caller for n things of another kind than the route's own, for routes whose cost shows

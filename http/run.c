@@ -13,9 +13,6 @@ enum {
     BYTES_OF_ONE = 64 * 1024, /* a larger body counts as several requests for the rate limit */
 };
 
-static const char *const method_names[METHOD_COUNT] = {"GET",    "POST", "PUT",
-                                                       "DELETE", "HEAD", "OPTIONS"};
-
 static enum MHD_Result add_forwarded(void *into, enum MHD_ValueKind kind, const char *name,
                                      const char *value)
 {
@@ -131,7 +128,7 @@ static enum log_level failure_level(const struct exchange *ex, const struct err 
 static void log_request(struct exchange *ex, const struct err *e)
 {
     const struct route *route = ex->rq.route;
-    const char *method = method_names[ex->rq.method];
+    const char *method = http_method_names[ex->rq.method];
     bool slow = ex->busy_us > SLOW_US;
     enum log_level level = slow ? LOG_INFO : LOG_DEBUG;
     if (e && err_status(e) >= 500)
@@ -261,7 +258,7 @@ static void abandon(struct exchange *ex)
     struct http_server *s = ex->server;
     leave_source(&ex->rq);
     atomic_store(&ex->run_state, RUN_NONE);
-    log_debug("%s %s: the client hung up", method_names[ex->rq.method], ex->rq.route->path);
+    log_debug("%s %s: the client hung up", http_method_names[ex->rq.method], ex->rq.route->path);
     end_run(ex);
     loop_deliver(ex);
     atomic_fetch_sub(&s->metrics.working, 1);

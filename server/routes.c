@@ -60,8 +60,6 @@ const struct route *const route_tables[] = {
 };
 const size_t route_tables_n = sizeof route_tables / sizeof *route_tables;
 
-static const char *const method_names[METHOD_COUNT] = {"GET",    "POST", "PUT",
-                                                       "DELETE", "HEAD", "OPTIONS"};
 static const char *const who_names[WHO_COUNT] = {"anybody",   "maybe-user", "user",
                                                  "guest-too", "admin",      "server"};
 static const char *const pool_names[POOL_COUNT] = {"client", "federation", "slow", "remote"};
@@ -77,7 +75,7 @@ static void add_row(struct buf *out, int width, const char *method, const char *
 
 static void add_route(struct buf *out, int width, const struct route *r, const char *path)
 {
-    add_row(out, width, method_names[r->method], path, who_names[r->who], pool_names[r->pool],
+    add_row(out, width, http_method_names[r->method], path, who_names[r->who], pool_names[r->pool],
             rate_names[r->rate], r->spec ? r->spec : "-");
 }
 
