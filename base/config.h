@@ -55,6 +55,9 @@ struct config {
     const char *trusted_ca_file;
     struct config_list ip_range_denylist, ip_range_allowlist, trusted_proxies;
     struct config_list federation_domain_whitelist; /* items NULL: open; empty: closed */
+    /* Keys of servers; the formats: federation/key_settings.h. */
+    struct config_list trusted_key_servers, federation_pinned_keys, old_signing_keys;
+    int64_t key_refresh_interval_ms;
     const char *default_room_version;
     bool presence_enabled;
     int64_t max_upload_size;         /* bytes */

@@ -52,6 +52,13 @@ const struct config_key config_keys[] = {
         "The key that signs for this server (Synapse's format), made when it is not there. "
         "Default: signing.key under data_dir.",
         .check = config_check_filled),
+    KEY("old_signing_keys", LIST, old_signing_keys, NULL,
+        "Keys that this server used to sign with, so that others can still check old events: "
+        "ed25519:ID:BASE64:EXPIRED_TS, the public key and when it was replaced (milliseconds)."),
+    KEY("key_refresh_interval", DURATION, key_refresh_interval_ms, "1d",
+        "How long other servers may use our keys before they must ask again: so long a new key "
+        "takes to reach them all.",
+        .min = 1000, .max = 7 * 86400000LL),
     KEY("default_room_version", TEXT, default_room_version, "12", "The version of new rooms."),
 
     KEY("enable_registration", BOOL, enable_registration, "false",
@@ -78,6 +85,12 @@ const struct config_key config_keys[] = {
     KEY("federation_domain_whitelist", LIST, federation_domain_whitelist, NULL,
         "The servers to federate with; without it none, with \"*\" every one. This version "
         "does not federate yet: it only keeps to-device messages for them."),
+    KEY("federation_pinned_keys", LIST, federation_pinned_keys, NULL,
+        "The keys of servers as SERVER=ed25519:ID:BASE64. A server that has one here is never asked "
+        "for its keys: no other is accepted."),
+    KEY("trusted_key_servers", LIST, trusted_key_servers, NULL,
+        "Notaries: servers that are asked for the keys of others which do not answer, as SERVER or, "
+        "with the key it must sign with, SERVER=ed25519:ID:BASE64."),
     KEY("trusted_ca_file", TEXT, trusted_ca_file, NULL,
         "A PEM file of the authorities that other servers' certificates must come from. Default: "
         "the system's. Has no effect yet: this version does not federate.",

@@ -1,5 +1,6 @@
 #include "server/check.h"
 
+#include "federation/key_settings.h"
 #include "matrix/id.h"
 #include "matrix/room_version.h"
 
@@ -32,6 +33,7 @@ void check_config(const struct config *c, struct buf *ret)
     if (c->support_matrix_id && !id_is_user(str_of(c->support_matrix_id)))
         buf_printf(ret, "`support_matrix_id`: expected @user:server, got `%s`\n",
                    c->support_matrix_id);
+    key_settings_check(c, ret);
     check_servers("federation_domain_whitelist", c->federation_domain_whitelist, ret);
     for (size_t i = 0; i < c->listen_n; i++) {
         check_file("listen", c->listen[i].tls_certificate, ret);

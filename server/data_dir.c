@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { SIGNING_KEYS_MAX = 16 };
+
 static const struct err *failed(const char *path)
 {
     return err(ERR_INVALID_PARAM, "%s: %s", path, strerror(errno));
@@ -136,18 +138,46 @@ static const struct err *make_key(const char *dir, const char *path, struct sign
     return give_to_owner(dir, path);
 }
 
-const struct err *data_dir_signing_key(const struct config *config, struct signing_key *ret)
+static const struct err *parse_keys(struct arena *a, const char *path, struct str text,
+                                    const struct signing_key **ret, size_t *ret_n)
+{
+    struct signing_key *keys = arena_alloc_array(a, SIGNING_KEYS_MAX, sizeof *keys);
+    size_t n = 0;
+    for (const char *at = text.p, *end = text.p + text.n; at < end;) {
+        struct str line = {at, strcspn(at, "\n")};
+        at += line.n + 1;
+        if (n && strspn(line.p, " \t\r") >= line.n)
+            continue;
+        if (n == SIGNING_KEYS_MAX)
+            return err(ERR_INVALID_PARAM, "%s: more than %d keys", path, SIGNING_KEYS_MAX);
+        const struct err *e = signing_key_parse(line, &keys[n++]);
+        if (e)
+            return err(ERR_INVALID_PARAM, "%s: %s", path, e->text);
+    }
+    if (!n)
+        return err(ERR_INVALID_PARAM, "%s: there is no key in it", path);
+    *ret = keys;
+    *ret_n = n;
+    return NULL;
+}
+
+const struct err *data_dir_signing_keys(struct arena *a, const struct config *config,
+                                        const struct signing_key **ret, size_t *ret_n)
 {
     const char *path = config->signing_key_path;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        struct signing_key *key = arena_alloc(a, sizeof *key);
+        TRY(make_key(config->data_dir, path, key));
+        *ret = key;
+        *ret_n = 1;
+        return NULL;
+    }
     if (fd < 0)
-        return errno == ENOENT ? make_key(config->data_dir, path, ret) : failed(path);
+        return failed(path);
     buf_auto struct buf text = {0};
     const struct err *e = read_all(fd, path, &text);
     close(fd);
     TRY(e);
-    /* The first line signs. */
-    struct str line = {buf_str(&text).p, strcspn(buf_str(&text).p, "\n")};
-    e = signing_key_parse(line, ret);
-    return e ? err(ERR_INVALID_PARAM, "%s: %s", path, e->text) : NULL;
+    return parse_keys(a, path, buf_str(&text), ret, ret_n);
 }

@@ -24,7 +24,9 @@ const struct err *data_dir_lock(struct arena *a, const char *dir, int *ret_fd,
 /* Tells commands that this process is the server, and where the database is. */
 const struct err *data_dir_publish(int lock_fd, const char *uri);
 
-/* Reads the signing key, making it (mode 0600) when the file is not there. */
-const struct err *data_dir_signing_key(const struct config *config, struct signing_key *ret);
+/* Reads the signing keys, one a line: the first signs, the others may still be used to check what
+ * they have signed. Makes one (mode 0600) when the file is not there. */
+const struct err *data_dir_signing_keys(struct arena *a, const struct config *config,
+                                        const struct signing_key **ret, size_t *ret_n);
 
 #endif

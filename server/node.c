@@ -45,6 +45,18 @@ static const struct err *find_database(struct node *n, enum node_kind kind)
     return NULL;
 }
 
+static const struct err *read_signing_keys(struct node *n)
+{
+    struct store *s = &n->store;
+    const struct signing_key *keys;
+    size_t keys_n;
+    TRY(data_dir_signing_keys(n->arena, s->config, &keys, &keys_n));
+    s->signing_key = keys[0];
+    s->further_keys = keys + 1;
+    s->further_keys_n = keys_n - 1;
+    return NULL;
+}
+
 static const struct err *open_log(struct node *n)
 {
     struct store *s = &n->store;
@@ -78,7 +90,7 @@ static const struct err *start(struct node *n, enum node_kind kind)
     struct store *s = &n->store;
     int applied;
     TRY(find_database(n, kind));
-    TRY(data_dir_signing_key(s->config, &s->signing_key));
+    TRY(read_signing_keys(n));
     TRY(migrate(n->uri, &applied));
     if (applied && kind == NODE_SERVER)
         log_info("database: applied %d migrations", applied);

@@ -22,6 +22,8 @@ struct federation;    /* federation/federation.h */
 struct store {
     const struct config *config;
     struct signing_key signing_key;
+    const struct signing_key *further_keys; /* further lines of the key file: published, unused */
+    size_t further_keys_n;
     struct db *db;
     struct committer *committer;
     struct feed *feed;
