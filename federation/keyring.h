@@ -4,11 +4,14 @@
 #ifndef FEDERATION_KEYRING_H
 #define FEDERATION_KEYRING_H
 
+#include "federation/key_settings.h"
 #include "storage/job.h"
 
 struct keyring;
 struct keyring *keyring_create(struct store *store);
-void keyring_destroy(struct keyring *k);
+void keyring_destroy(struct keyring *k); /* NULL-safe; waits for what is being asked */
+void keyring_add_metrics(struct keyring *k, struct buf *out);
+const struct key_settings *keyring_settings(const struct keyring *k);
 
 struct key_wanted_of {
     const char *server, *key_id; /* "ed25519:…" */
@@ -19,8 +22,22 @@ struct key_wanted_of {
  * ours (database), never theirs. */
 const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, size_t n);
 
+/* The same without asking anybody. */
+const struct err *keyring_find_here(struct job *job, struct key_wanted_of *wanted, size_t n);
+
+/* For a server that is speaking to us now: asks it although it did not answer a while ago. Of such
+ * callers only a few wait at once; others get ERR_UNAVAILABLE. */
+const struct err *keyring_find_caller(struct job *job, struct key_wanted_of *wanted, size_t n);
+
+/* Asks these servers for their keys anew, but for those that were asked just now; returns when they
+ * have answered or the time is over. What came is in the database. */
+void keyring_refresh(struct keyring *k, const char *const *servers, size_t n, int64_t timeout_ms);
+
 /* Is the object signed by that server with a key that is valid now? M_UNAUTHORIZED-free: *ret. */
 const struct err *keyring_check_json(struct job *job, const json_t *object, const char *server,
                                      bool *ret);
+
+/* Our own keys as we publish them, signed (federation/keys.c). */
+const struct err *federation_own_keys(struct job *job, json_t **ret);
 
 #endif

@@ -1,0 +1,285 @@
+#include "federation/keyring_internal.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "federation/federation.h"
+#include "federation/request.h"
+
+enum {
+    SERVERS_MAX = 20000, /* in memory */
+    WAIT_MS = 30 * 1000, /* for servers that are asked */
+    WAIT_CALLER_MS = 12 * 1000,
+    CALLERS_MAX = 8,           /* workers that may wait at once for the keys of those who call */
+    AHEAD_MS = 10 * 60 * 1000, /* so long before its end a key in use is asked for anew */
+    SIGNATURES_MAX = 10,
+};
+
+/* ---- life ---- */
+
+struct keyring *keyring_create(struct store *store)
+{
+    struct keyring *k = mem_zalloc(sizeof *k);
+    k->store = store;
+    k->arena = arena_create();
+    k->table.max = SERVERS_MAX;
+    key_settings_read(k->arena, store, &k->settings);
+    lock_init(&k->lock, RANK_LEAF);
+    cond_init(&k->queued);
+    cond_init(&k->answered);
+    return k;
+}
+
+void keyring_destroy(struct keyring *k)
+{
+    if (!k)
+        return;
+    keyring_stop_askers(k);
+    key_table_finish(&k->table);
+    pthread_cond_destroy(&k->queued);
+    pthread_cond_destroy(&k->answered);
+    lock_finish(&k->lock);
+    arena_destroy(k->arena);
+    free(k);
+}
+
+const struct key_settings *keyring_settings(const struct keyring *k)
+{
+    return &k->settings;
+}
+
+void keyring_add_metrics(struct keyring *k, struct buf *out)
+{
+    LOCKED(&k->lock);
+    buf_printf(out, "# TYPE concorde_keyring_servers gauge\nconcorde_keyring_servers %zu\n",
+               k->table.servers.n);
+    buf_printf(out,
+               "# TYPE concorde_keyring_asked_total counter\n"
+               "concorde_keyring_asked_total{result=\"answered\"} %lld\n"
+               "concorde_keyring_asked_total{result=\"failed\"} %lld\n",
+               (long long)k->answers_n, (long long)k->failures_n);
+    buf_printf(out, "# TYPE concorde_keyring_waiting gauge\nconcorde_keyring_waiting %zu\n",
+               k->callers_n);
+}
+
+/* ---- servers of which something is wanted and not there yet ---- */
+
+struct open_servers {
+    const char **names;
+    const char **key_ids; /* one wanted of each */
+    size_t n;
+};
+
+static struct open_servers open_servers(const struct keyring *k, struct arena *a,
+                                        const struct key_wanted_of *wanted, size_t n)
+{
+    struct open_servers o = {arena_alloc_array(a, n, sizeof *o.names),
+                             arena_alloc_array(a, n, sizeof *o.key_ids), 0};
+    struct map seen = {0};
+    const char *fixed;
+    for (size_t i = 0; i < n; i++) {
+        const struct key_wanted_of *w = &wanted[i];
+        if (w->ret_key || map_get(&seen, str_of(w->server)) ||
+            key_settings_find(&k->settings, w->server, w->key_id, w->valid_at_ms, &fixed))
+            continue;
+        map_put(&seen, str_of(w->server), (void *)w->server);
+        o.names[o.n] = w->server;
+        o.key_ids[o.n++] = w->key_id;
+    }
+    map_finish(&seen);
+    return o;
+}
+
+/* ---- looking ---- */
+
+static void look_locked(struct keyring *k, struct arena *a, struct key_wanted_of *w)
+{
+    struct key_server *s = key_table_find(&k->table, w->server);
+    const struct known_key *key = s ? key_server_find(s, w->key_id, w->valid_at_ms) : NULL;
+    if (!key)
+        return;
+    key_table_use(&k->table, w->server);
+    w->ret_key = arena_strdup(a, key->public_key);
+}
+
+static void look(struct keyring *k, struct arena *a, struct key_wanted_of *wanted, size_t n)
+{
+    LOCKED(&k->lock);
+    for (size_t i = 0; i < n; i++)
+        if (!wanted[i].ret_key)
+            look_locked(k, a, &wanted[i]);
+}
+
+static size_t not_loaded(struct keyring *k, const struct open_servers *o, const char **ret)
+{
+    LOCKED(&k->lock);
+    size_t n = 0;
+    for (size_t i = 0; i < o->n; i++)
+        if (!key_table_use(&k->table, o->names[i])->loaded)
+            ret[n++] = o->names[i];
+    return n;
+}
+
+static const struct err *load(struct keyring *k, struct job *job, const struct open_servers *o)
+{
+    const char **names = arena_alloc_array(job->arena, o->n, sizeof *names);
+    const struct server_key *keys;
+    size_t n = not_loaded(k, o, names), keys_n;
+    if (!n)
+        return NULL;
+    TRY(server_keys_load(job_tx(job), names, n, &keys, &keys_n));
+    LOCKED(&k->lock);
+    for (size_t i = 0; i < n; i++)
+        key_table_use(&k->table, names[i])->loaded = true;
+    /* What came meanwhile from the server itself is newer. */
+    for (size_t i = 0; i < keys_n; i++)
+        key_server_put(key_table_use(&k->table, keys[i].server), &keys[i], false);
+    return NULL;
+}
+
+const struct err *keyring_find_here(struct job *job, struct key_wanted_of *wanted, size_t n)
+{
+    struct keyring *k = job->store->federation ? job->store->federation->keyring : NULL;
+    for (size_t i = 0; i < n; i++)
+        wanted[i].ret_key = NULL;
+    if (!k)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        key_settings_find(&k->settings, wanted[i].server, wanted[i].key_id, wanted[i].valid_at_ms,
+                          &wanted[i].ret_key);
+    look(k, job->arena, wanted, n);
+    struct open_servers o = open_servers(k, job->arena, wanted, n);
+    if (!o.n)
+        return NULL;
+    TRY(load(k, job, &o));
+    look(k, job->arena, wanted, n);
+    return NULL;
+}
+
+/* ---- asking ---- */
+
+static bool is_asking_locked(const struct keyring *k, const struct open_servers *o)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        const struct key_server *s = key_table_find(&k->table, o->names[i]);
+        if (s && s->asking)
+            return true;
+    }
+    return false;
+}
+
+/* The servers that may be asked are; the others leave the list. */
+static void ask_locked(struct keyring *k, struct open_servers *o, bool urgent)
+{
+    size_t n = 0;
+    int64_t now = mono_ms();
+    for (size_t i = 0; i < o->n; i++) {
+        if (!federation_may_contact(k->store->config, o->names[i]))
+            continue;
+        struct key_server *s = key_table_use(&k->table, o->names[i]);
+        if (!s->asking && key_server_is_due(s, urgent, now))
+            keyring_ask_locked(k, s, o->key_ids[i]);
+        if (s->asking)
+            o->names[n++] = o->names[i];
+    }
+    o->n = n;
+}
+
+static void wait_locked(struct keyring *k, const struct open_servers *o, int64_t deadline_mono)
+{
+    while (!k->stopping && is_asking_locked(k, o))
+        if (lock_wait_until(&k->lock, &k->answered, deadline_mono))
+            return;
+}
+
+const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, size_t n)
+{
+    TRY(keyring_find_here(job, wanted, n));
+    if (!job->store->federation)
+        return NULL;
+    struct keyring *k = job->store->federation->keyring;
+    struct open_servers o = open_servers(k, job->arena, wanted, n);
+    if (!o.n)
+        return NULL;
+    lock_take(&k->lock);
+    ask_locked(k, &o, false);
+    wait_locked(k, &o, mono_ms() + WAIT_MS);
+    lock_release(&k->lock);
+    look(k, job->arena, wanted, n);
+    return NULL;
+}
+
+static const struct err *ask_caller(struct keyring *k, struct open_servers *o)
+{
+    LOCKED(&k->lock);
+    ask_locked(k, o, true);
+    if (!o->n)
+        return NULL;
+    if (k->callers_n == CALLERS_MAX) {
+        k->refused_n++;
+        return err_unavailable(5000, "too many requests wait for the keys of their servers");
+    }
+    k->callers_n++;
+    wait_locked(k, o, mono_ms() + WAIT_CALLER_MS);
+    k->callers_n--;
+    return NULL;
+}
+
+/* Keys that will soon be too old, of a server that is in contact, are asked for before they are. */
+static void ask_ahead(struct keyring *k, const struct key_wanted_of *w)
+{
+    LOCKED(&k->lock);
+    struct key_server *s = key_table_find(&k->table, w->server);
+    if (s && !s->asking && !key_server_find(s, w->key_id, w->valid_at_ms + AHEAD_MS) &&
+        key_server_is_due(s, false, mono_ms()))
+        keyring_ask_locked(k, s, w->key_id);
+}
+
+const struct err *keyring_find_caller(struct job *job, struct key_wanted_of *wanted, size_t n)
+{
+    TRY(keyring_find_here(job, wanted, n));
+    if (!job->store->federation)
+        return NULL;
+    struct keyring *k = job->store->federation->keyring;
+    struct open_servers o = open_servers(k, job->arena, wanted, n);
+    if (o.n) {
+        TRY(ask_caller(k, &o));
+        look(k, job->arena, wanted, n);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (wanted[i].ret_key)
+            ask_ahead(k, &wanted[i]);
+    return NULL;
+}
+
+void keyring_refresh(struct keyring *k, const char *const *servers, size_t n, int64_t timeout_ms)
+{
+    arena_auto struct arena *a = arena_create();
+    struct open_servers o = {arena_alloc_array(a, n, sizeof *o.names),
+                             arena_alloc_array(a, n, sizeof *o.key_ids), n};
+    for (size_t i = 0; i < n; i++)
+        o.names[i] = servers[i];
+    LOCKED(&k->lock);
+    ask_locked(k, &o, false);
+    wait_locked(k, &o, mono_ms() + timeout_ms);
+}
+
+/* ---- signed objects ---- */
+
+const struct err *keyring_check_json(struct job *job, const json_t *object, const char *server,
+                                     bool *ret)
+{
+    struct key_wanted_of wanted[SIGNATURES_MAX];
+    const char *key_id;
+    const json_t *signature;
+    size_t n = 0;
+    json_object_foreach ((json_t *)json_at(object, "signatures", server, NULL), key_id, signature)
+        if (n < SIGNATURES_MAX && json_is_string(signature) && strncmp(key_id, "ed25519:", 8) == 0)
+            wanted[n++] = (struct key_wanted_of){server, key_id, now_ms(), NULL};
+    TRY(keyring_find(job, wanted, n));
+    bool good = false;
+    for (size_t i = 0; i < n; i++)
+        good = good || (wanted[i].ret_key && sign_check_json(object, server, wanted[i].key_id,
+                                                             str_of(wanted[i].ret_key)));
+    *ret = good;
+    return NULL;
+}

@@ -1,0 +1,206 @@
+/* The threads that ask servers for their keys: each server itself, then the notaries; when many
+ * wait in the queue, the notaries first, for they know of many in one answer. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "federation/keyring_internal.h"
+#include "federation/request.h"
+
+enum { MANY = 8, AT_ONCE_MAX = 50 };
+
+/* What one thread is busy with. The entries cannot go while they are being asked. */
+struct errand {
+    struct keyring *k;
+    struct job *job;
+    struct key_server *servers[AT_ONCE_MAX];
+    struct key_query queries[AT_ONCE_MAX]; /* copies: readable without the lock */
+    bool answered[AT_ONCE_MAX];
+    size_t n;
+    bool many; /* the notaries are asked, and who then is open goes back into the queue */
+    bool skip_notaries;
+};
+
+/* ---- the queue ---- */
+
+static void put_locked(struct keyring *k, struct key_server *s)
+{
+    s->next = NULL;
+    *(k->first ? &k->last->next : &k->first) = s;
+    k->last = s;
+    k->queue_n++;
+}
+
+static struct key_server *take_locked(struct keyring *k)
+{
+    struct key_server *s = k->first;
+    k->first = s->next;
+    k->queue_n--;
+    return s;
+}
+
+static void *run(void *arg);
+
+void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key_id)
+{
+    if (k->stopping)
+        return;
+    s->asking = true;
+    s->missing_id = mem_strdup(key_id);
+    put_locked(k, s);
+    if (k->idle_n < k->queue_n && k->askers_n < KEYRING_ASKERS_MAX &&
+        pthread_create(&k->askers[k->askers_n], NULL, run, k) == 0)
+        k->askers_n++;
+    pthread_cond_signal(&k->queued);
+}
+
+void keyring_stop_askers(struct keyring *k)
+{
+    lock_take(&k->lock);
+    k->stopping = true;
+    pthread_cond_broadcast(&k->queued);
+    pthread_cond_broadcast(&k->answered);
+    lock_release(&k->lock);
+    for (size_t i = 0; i < k->askers_n; i++)
+        pthread_join(k->askers[i], NULL);
+}
+
+/* ---- learning ---- */
+
+static void learn_locked(struct errand *e, const struct key_answer *a)
+{
+    struct key_server *s = key_table_use(&e->k->table, a->keys.server);
+    for (size_t i = 0; i < a->keys.n; i++)
+        key_server_put(s, &a->keys.keys[i], a->newest);
+    for (size_t i = 0; i < e->n; i++)
+        if (e->servers[i] == s)
+            e->answered[i] = true;
+}
+
+static void learn(struct errand *e, const struct key_answer *answers, size_t n)
+{
+    LOCKED(&e->k->lock);
+    for (size_t i = 0; i < n; i++)
+        learn_locked(e, &answers[i]);
+}
+
+/* Has it answered, and has it the key for which it is asked? */
+static bool is_done_locked(const struct errand *e, size_t i)
+{
+    return e->answered[i] &&
+           (!e->queries[i].key_id || key_server_find(e->servers[i], e->queries[i].key_id, 0));
+}
+
+static bool is_done(struct errand *e)
+{
+    LOCKED(&e->k->lock);
+    return e->n == 1 && is_done_locked(e, 0);
+}
+
+/* ---- asking ---- */
+
+static void note_failure(const char *server, const struct err *e)
+{
+    enum log_level level = e->code == ERR_INTERNAL ? LOG_WARN : LOG_DEBUG;
+    log_at(level, "the keys of %s: %s%s%s", server, e->text, e->cause[0] ? ": " : "", e->cause);
+}
+
+static void ask_notaries(struct errand *e)
+{
+    const struct key_settings *settings = &e->k->settings;
+    for (size_t i = 0; i < settings->notaries_n; i++) {
+        const struct server_key *notary = &settings->notaries[i];
+        const struct key_answer *answers;
+        size_t n;
+        if (!federation_may_contact(e->k->store->config, notary->server))
+            continue;
+        const struct err *failed =
+            key_fetch_from_notary(e->job, notary, e->queries, e->n, &answers, &n);
+        if (failed)
+            note_failure(notary->server, failed);
+        else
+            learn(e, answers, n);
+        if (is_done(e))
+            return;
+    }
+}
+
+static void ask_directly(struct errand *e)
+{
+    struct key_answer answer;
+    const struct err *failed = key_fetch_direct(e->job, e->queries[0].server, &answer);
+    if (failed)
+        note_failure(e->queries[0].server, failed);
+    else
+        learn(e, &answer, 1);
+}
+
+static void go(struct errand *e)
+{
+    if (e->many) {
+        ask_notaries(e);
+        return;
+    }
+    ask_directly(e);
+    if (!e->skip_notaries && !is_done(e))
+        ask_notaries(e);
+}
+
+/* ---- the threads ---- */
+
+static void begin_locked(struct errand *e)
+{
+    struct keyring *k = e->k;
+    e->skip_notaries = k->first->notaries_asked;
+    e->many = k->settings.notaries_n && k->queue_n >= MANY && !k->first->notaries_asked;
+    do {
+        struct key_server *s = take_locked(k);
+        e->queries[e->n] = (struct key_query){arena_strdup(e->job->arena, s->name),
+                                              arena_strdup(e->job->arena, s->missing_id)};
+        e->servers[e->n++] = s;
+    } while (e->many && k->first && !k->first->notaries_asked && e->n < AT_ONCE_MAX);
+}
+
+static void end_locked(struct errand *e)
+{
+    struct keyring *k = e->k;
+    for (size_t i = 0; i < e->n; i++) {
+        struct key_server *s = e->servers[i];
+        s->notaries_asked = e->many && !is_done_locked(e, i);
+        if (s->notaries_asked) {
+            put_locked(k, s);
+            pthread_cond_signal(&k->queued);
+            continue;
+        }
+        *(e->answered[i] ? &k->answers_n : &k->failures_n) += 1;
+        key_server_asked(s, e->answered[i], mono_ms());
+    }
+    pthread_cond_broadcast(&k->answered);
+}
+
+static void *run(void *arg)
+{
+    struct keyring *k = arg;
+    struct arena *a = arena_create();
+    lock_take(&k->lock);
+    while (!k->stopping) {
+        if (!k->first) {
+            k->idle_n++;
+            lock_wait(&k->lock, &k->queued);
+            k->idle_n--;
+            continue;
+        }
+        struct job job;
+        job_init(&job, k->store, a);
+        struct errand e = {.k = k, .job = &job};
+        begin_locked(&e);
+        lock_release(&k->lock);
+        go(&e);
+        job_finish(&job);
+        lock_take(&k->lock);
+        end_locked(&e);
+        arena_reset(a);
+    }
+    lock_release(&k->lock);
+    arena_destroy(a);
+    return NULL;
+}

@@ -1,0 +1,34 @@
+/* Private to federation/keyring*.c. */
+#ifndef FEDERATION_KEYRING_INTERNAL_H
+#define FEDERATION_KEYRING_INTERNAL_H
+
+#include "federation/key_fetch.h"
+#include "federation/key_table.h"
+#include "federation/keyring.h"
+
+#include "base/lock.h"
+
+enum { KEYRING_ASKERS_MAX = 32 };
+
+struct keyring {
+    struct store *store;
+    struct arena *arena; /* of the settings */
+    struct key_settings settings;
+
+    struct lock lock; /* of what follows; a leaf */
+    pthread_cond_t queued, answered;
+    struct key_table table;
+    struct key_server *first, *last; /* the queue */
+    size_t queue_n;
+    pthread_t askers[KEYRING_ASKERS_MAX]; /* started when there is something to ask */
+    size_t askers_n, idle_n;
+    size_t callers_n; /* who wait in keyring_find_caller() */
+    bool stopping;
+    int64_t answers_n, failures_n, refused_n;
+};
+
+/* Has the server asked for its keys, and for this one of them above all (NULL: any). */
+void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key_id);
+void keyring_stop_askers(struct keyring *k);
+
+#endif
