@@ -120,7 +120,7 @@ class Remote:
         self.users.add(f"@{local}:{self.name}")
         return f"@{local}:{self.name}"
 
-    def authorization(self, method, uri, destination, body=None, **wrong):
+    def authorization(self, method, uri, destination, body=None, /, **wrong):
         """The header's value. wrong: origin, destination, key or sig to say instead."""
         signed = {"method": method, "uri": uri, "origin": self.name, "destination": destination}
         if body is not None:
