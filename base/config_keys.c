@@ -86,10 +86,12 @@ const struct config_key config_keys[] = {
         "The servers to federate with; without it none, with \"*\" every one. This version "
         "does not federate yet: it only keeps to-device messages for them."),
     KEY("federation_pinned_keys", LIST, federation_pinned_keys, NULL,
-        "The keys of servers as SERVER=ed25519:ID:BASE64. A server that has one here is never asked "
+        "The keys of servers as SERVER=ed25519:ID:BASE64. A server that has one here is never "
+        "asked "
         "for its keys: no other is accepted."),
     KEY("trusted_key_servers", LIST, trusted_key_servers, NULL,
-        "Notaries: servers that are asked for the keys of others which do not answer, as SERVER or, "
+        "Notaries: servers that are asked for the keys of others which do not answer, as SERVER "
+        "or, "
         "with the key it must sign with, SERVER=ed25519:ID:BASE64."),
     KEY("trusted_ca_file", TEXT, trusted_ca_file, NULL,
         "A PEM file of the authorities that other servers' certificates must come from. Default: "
