@@ -1,0 +1,159 @@
+#include "federation/crew.h"
+
+#include "base/lock.h"
+#include "base/mem.h"
+
+struct work {
+    crew_part *fn;
+    char *parts;
+    size_t size, n;
+    size_t taken, done; /* parts */
+    int helpers, helpers_max;
+    pthread_cond_t finished;
+    struct work *next;
+};
+
+struct crew {
+    struct store *store;
+    struct lock lock;
+    pthread_cond_t called;
+    struct work *first, **last; /* works that have parts nobody took */
+    bool stopping;
+    pthread_t *threads;
+    int threads_n;
+};
+
+/* ---- parts, the lock held ---- */
+
+static void unlink_locked(struct crew *c, struct work *w)
+{
+    struct work **at = &c->first;
+    while (*at != w)
+        at = &(*at)->next;
+    *at = w->next;
+    if (!w->next)
+        c->last = at;
+}
+
+static void *take_part_locked(struct crew *c, struct work *w)
+{
+    if (w->taken == w->n)
+        return NULL;
+    void *part = w->parts + w->size * w->taken++;
+    if (w->taken == w->n)
+        unlink_locked(c, w);
+    return part;
+}
+
+/* The last of them may end the work, which is gone then. */
+static void part_done_locked(struct work *w)
+{
+    if (++w->done == w->n)
+        pthread_cond_signal(&w->finished);
+}
+
+static struct work *work_wanting_help_locked(struct crew *c)
+{
+    for (struct work *w = c->first; w; w = w->next)
+        if (w->helpers < w->helpers_max)
+            return w;
+    return NULL;
+}
+
+/* ---- helpers ---- */
+
+static void help(struct crew *c, struct job *job, struct work *w, void *part)
+{
+    job_init(job, c->store, job->arena);
+    w->fn(job, part);
+    job_finish(job);
+    arena_reset(job->arena);
+}
+
+static void *run_helper(void *ctx)
+{
+    struct crew *c = ctx;
+    struct job job = {.arena = arena_create()};
+    lock_take(&c->lock);
+    while (!c->stopping) {
+        struct work *w = work_wanting_help_locked(c);
+        if (!w) {
+            lock_wait(&c->lock, &c->called);
+            continue;
+        }
+        void *part = take_part_locked(c, w);
+        w->helpers++;
+        lock_release(&c->lock);
+        help(c, &job, w, part);
+        lock_take(&c->lock);
+        w->helpers--;
+        part_done_locked(w);
+    }
+    lock_release(&c->lock);
+    arena_destroy(job.arena);
+    return NULL;
+}
+
+/* ---- whoever has the work ---- */
+
+static void announce(struct crew *c, struct work *w)
+{
+    LOCKED(&c->lock);
+    *c->last = w;
+    c->last = &w->next;
+    for (int i = 0; i < w->helpers_max && i < c->threads_n; i++)
+        pthread_cond_signal(&c->called);
+}
+
+void crew_run(struct crew *c, struct job *job, crew_part *fn, void *parts, size_t size, size_t n,
+              int helpers_max)
+{
+    if (n == 1)
+        fn(job, parts);
+    if (n <= 1)
+        return;
+    struct work w = {.fn = fn, .parts = parts, .size = size, .n = n, .helpers_max = helpers_max};
+    cond_init(&w.finished);
+    announce(c, &w);
+    lock_take(&c->lock);
+    for (void *part; (part = take_part_locked(c, &w));) {
+        lock_release(&c->lock);
+        fn(job, part);
+        lock_take(&c->lock);
+        part_done_locked(&w);
+    }
+    while (w.done < w.n)
+        lock_wait(&c->lock, &w.finished);
+    lock_release(&c->lock);
+    pthread_cond_destroy(&w.finished);
+}
+
+struct crew *crew_create(struct store *store, int threads)
+{
+    struct crew *c = mem_zalloc(sizeof *c);
+    c->store = store;
+    c->last = &c->first;
+    lock_init(&c->lock, RANK_CACHE);
+    cond_init(&c->called);
+    c->threads = mem_zalloc((size_t)threads * sizeof *c->threads);
+    for (int i = 0; i < threads; i++)
+        if (!pthread_create(&c->threads[c->threads_n], NULL, run_helper, c))
+            c->threads_n++;
+    return c;
+}
+
+void crew_destroy(struct crew *c)
+{
+    if (!c)
+        return;
+    lock_take(&c->lock);
+    c->stopping = true;
+    pthread_cond_broadcast(&c->called);
+    lock_release(&c->lock);
+    for (int i = 0; i < c->threads_n; i++)
+        pthread_join(c->threads[i], NULL);
+    pthread_cond_destroy(&c->called);
+    lock_finish(&c->lock);
+    free(c->threads);
+    free(c);
+}

@@ -1,0 +1,254 @@
+#include "federation/room_work.h"
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+enum {
+    ITEMS_MAX = 20000,
+    OF_ROOM_MAX = 2,   /* at once */
+    OF_SERVER_MAX = 3, /* at once */
+    LOOK_MS = 500,     /* for items whose time has come */
+    DELAY_MS = 2000,   /* after the first failure; doubles */
+    DELAY_MAX_MS = 30 * 60 * 1000
+};
+
+enum item_state { QUEUED, DELAYED, RUNNING };
+
+struct item {
+    struct work_item what;
+    char *key; /* what.server is its tail */
+    enum item_state state;
+    bool again; /* asked for while it is being done */
+    int64_t due_mono_ms;
+    struct item *prev, *next;
+};
+
+struct list {
+    struct item *first, *last;
+};
+
+struct room_work {
+    struct store *store;
+    work_function *fn;
+    void *ctx;
+    struct lock lock;
+    pthread_cond_t called;
+    struct map items; /* key -> struct item */
+    struct list lists[RUNNING + 1];
+    bool stopping;
+    pthread_t *threads;
+    int threads_n;
+};
+
+/* ---- lists, the lock held ---- */
+
+static void unlink_locked(struct room_work *w, struct item *i)
+{
+    struct list *l = &w->lists[i->state];
+    *(i->prev ? &i->prev->next : &l->first) = i->next;
+    *(i->next ? &i->next->prev : &l->last) = i->prev;
+}
+
+static void append_locked(struct room_work *w, struct item *i, enum item_state state)
+{
+    struct list *l = &w->lists[state];
+    i->state = state;
+    i->next = NULL;
+    i->prev = l->last;
+    *(l->last ? &l->last->next : &l->first) = i;
+    l->last = i;
+}
+
+static void move_locked(struct room_work *w, struct item *i, enum item_state state)
+{
+    unlink_locked(w, i);
+    append_locked(w, i, state);
+}
+
+static void queue_due_locked(struct room_work *w, int64_t now)
+{
+    for (struct item *i = w->lists[DELAYED].first, *next; i; i = next) {
+        next = i->next;
+        if (i->due_mono_ms <= now)
+            move_locked(w, i, QUEUED);
+    }
+}
+
+static bool has_its_share_locked(const struct room_work *w, const struct item *i)
+{
+    int of_room = 0, of_server = 0;
+    for (const struct item *r = w->lists[RUNNING].first; r; r = r->next) {
+        of_room += r->what.room == i->what.room;
+        of_server += *i->what.server && strcmp(r->what.server, i->what.server) == 0;
+    }
+    return of_room >= OF_ROOM_MAX || of_server >= OF_SERVER_MAX;
+}
+
+static struct item *next_locked(struct room_work *w)
+{
+    for (struct item *i = w->lists[QUEUED].first; i; i = i->next)
+        if (!has_its_share_locked(w, i))
+            return i;
+    return NULL;
+}
+
+/* ---- items, the lock held ---- */
+
+static struct item *item_locked(struct room_work *w, int64_t room, const char *server)
+{
+    buf_auto struct buf key = {0};
+    size_t n;
+    buf_printf(&key, "%lld ", (long long)room);
+    size_t room_n = key.n;
+    buf_add_text(&key, server);
+    struct item *i = map_get(&w->items, buf_str(&key));
+    if (i || w->items.n >= ITEMS_MAX || w->stopping)
+        return i;
+    i = mem_zalloc(sizeof *i);
+    i->key = buf_steal(&key, &n);
+    i->what = (struct work_item){.room = room, .server = i->key + room_n};
+    map_put(&w->items, str_of(i->key), i);
+    append_locked(w, i, QUEUED);
+    pthread_cond_signal(&w->called);
+    return i;
+}
+
+static void drop_locked(struct room_work *w, struct item *i)
+{
+    unlink_locked(w, i);
+    map_remove(&w->items, str_of(i->key));
+    free(i->key);
+    free(i);
+}
+
+/* ---- asking for work ---- */
+
+bool room_work_add(struct room_work *w, int64_t room, const char *server)
+{
+    LOCKED(&w->lock);
+    struct item *i = item_locked(w, room, server);
+    if (i && i->state == RUNNING)
+        i->again = true;
+    return i;
+}
+
+/* ---- doing it ---- */
+
+static int64_t delay_ms(int attempts)
+{
+    int64_t ms = attempts < 20 ? (int64_t)DELAY_MS << attempts : DELAY_MAX_MS;
+    ms = ms < DELAY_MAX_MS ? ms : DELAY_MAX_MS;
+    return ms / 2 + mono_us() % (ms / 2); /* those that failed together do not come back together */
+}
+
+static void concluded_locked(struct room_work *w, struct item *i, enum work_result result)
+{
+    if (result == WORK_LATER) {
+        i->due_mono_ms = mono_ms() + delay_ms(i->what.attempts++);
+        move_locked(w, i, DELAYED);
+    } else if (result == WORK_AGAIN || i->again) {
+        i->what.attempts = 0;
+        move_locked(w, i, QUEUED);
+    } else {
+        drop_locked(w, i);
+    }
+}
+
+static void do_one_locked(struct room_work *w, struct item *i, struct arena *arena)
+{
+    move_locked(w, i, RUNNING);
+    i->again = false;
+    struct work_item what = i->what;
+    lock_release(&w->lock);
+    struct job job;
+    job_init(&job, w->store, arena);
+    enum work_result result = w->fn(w->ctx, &job, &what);
+    job_finish(&job);
+    arena_reset(arena);
+    lock_take(&w->lock);
+    concluded_locked(w, i, result);
+    pthread_cond_broadcast(&w->called); /* its share is free */
+}
+
+static void *run(void *ctx)
+{
+    struct room_work *w = ctx;
+    struct arena *arena = arena_create();
+    lock_take(&w->lock);
+    while (!w->stopping) {
+        queue_due_locked(w, mono_ms());
+        struct item *i = next_locked(w);
+        if (i)
+            do_one_locked(w, i, arena);
+        else if (w->lists[DELAYED].first)
+            lock_wait_until(&w->lock, &w->called, mono_ms() + LOOK_MS);
+        else
+            lock_wait(&w->lock, &w->called);
+    }
+    lock_release(&w->lock);
+    arena_destroy(arena);
+    return NULL;
+}
+
+/* ---- start and end ---- */
+
+struct room_work *room_work_create(struct store *store, work_function *fn, void *ctx)
+{
+    struct room_work *w = mem_zalloc(sizeof *w);
+    w->store = store;
+    w->fn = fn;
+    w->ctx = ctx;
+    lock_init(&w->lock, RANK_CACHE);
+    cond_init(&w->called);
+    return w;
+}
+
+void room_work_start(struct room_work *w, int threads)
+{
+    w->threads = mem_zalloc((size_t)threads * sizeof *w->threads);
+    for (int i = 0; i < threads; i++)
+        if (!pthread_create(&w->threads[w->threads_n], NULL, run, w))
+            w->threads_n++;
+    if (w->threads_n < threads)
+        log_warn("only %d of %d threads could be started", w->threads_n, threads);
+}
+
+void room_work_stop(struct room_work *w)
+{
+    lock_take(&w->lock);
+    w->stopping = true;
+    pthread_cond_broadcast(&w->called);
+    lock_release(&w->lock);
+    for (int i = 0; i < w->threads_n; i++)
+        pthread_join(w->threads[i], NULL);
+    w->threads_n = 0;
+}
+
+bool room_work_is_stopping(struct room_work *w)
+{
+    LOCKED(&w->lock);
+    return w->stopping;
+}
+
+void room_work_destroy(struct room_work *w)
+{
+    if (!w)
+        return;
+    for (int state = QUEUED; state <= RUNNING; state++)
+        while (w->lists[state].first)
+            drop_locked(w, w->lists[state].first);
+    map_finish(&w->items);
+    pthread_cond_destroy(&w->called);
+    lock_finish(&w->lock);
+    free(w->threads);
+    free(w);
+}
+
+size_t room_work_waiting(struct room_work *w)
+{
+    LOCKED(&w->lock);
+    return w->items.n;
+}

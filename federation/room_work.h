@@ -1,0 +1,36 @@
+/* Work on rooms that is done in threads of its own, one item for each room and server.
+ *
+ * It is fair: an item that goes on stands behind all others, and neither a server nor a room has
+ * more than its share of the threads. Work that fails is tried again, later and later. */
+#ifndef FEDERATION_ROOM_WORK_H
+#define FEDERATION_ROOM_WORK_H
+
+#include "storage/job.h"
+
+struct work_item {
+    int64_t room;
+    const char *server;
+    int attempts; /* that failed, one after the other */
+};
+
+enum work_result {
+    WORK_DONE,
+    WORK_AGAIN, /* when it is its turn again */
+    WORK_LATER  /* it failed for now */
+};
+typedef enum work_result work_function(void *ctx, struct job *job, const struct work_item *item);
+
+struct room_work;
+struct room_work *room_work_create(struct store *store, work_function *fn, void *ctx);
+void room_work_start(struct room_work *w, int threads);
+void room_work_stop(struct room_work *w); /* waits for what is being done */
+void room_work_destroy(struct room_work *w);
+bool room_work_is_stopping(struct room_work *w);
+
+/* There is something to do. An item that is being done is done once more afterwards; one that waits
+ * after a failure goes on waiting. False: too many are waiting. */
+bool room_work_add(struct room_work *w, int64_t room, const char *server);
+
+size_t room_work_waiting(struct room_work *w); /* items, for metrics */
+
+#endif
