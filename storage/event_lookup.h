@@ -1,0 +1,12 @@
+/* Stored events by their ids, many at once. */
+#ifndef STORAGE_EVENT_LOOKUP_H
+#define STORAGE_EVENT_LOOKUP_H
+
+#include "storage/events.h"
+
+/* Those that are stored, of this room, in no particular order. */
+const struct err *events_find_many(struct tx *tx, int64_t room, const struct room_version *v,
+                                   const char *const *ids, size_t n,
+                                   const struct stored_event **ret, size_t *ret_n);
+
+#endif
