@@ -5,5 +5,7 @@
 #include "http/route.h"
 
 extern const struct route federation_keys_routes[];
+extern const struct route federation_event_routes[];
+extern const struct route federation_transactions_routes[];
 
 #endif

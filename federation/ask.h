@@ -1,0 +1,53 @@
+/* Asking the servers of a room for its events, one server after the other until one answers, within
+ * a budget of requests, events, bytes and time ("Backfilling and retrieving missing events",
+ * "Retrieving events", "Retrieving event authorisation information").
+ *
+ * What comes back is checked (federation/pdu.h) and lives in the job's arena. When nobody answers,
+ * the result is empty: errors are our own failures. */
+#ifndef FEDERATION_ASK_H
+#define FEDERATION_ASK_H
+
+#include "federation/pdu.h"
+#include "rooms/room.h"
+
+enum { ASKED_MAX = 5 };
+
+struct ask {
+    struct job *job;
+    struct room *room;
+    struct {
+        const char *name;
+        bool is_dead; /* it cannot be reached */
+    } servers[ASKED_MAX];
+    size_t servers_n;
+    int requests; /* what is left of the budget */
+    size_t events, bytes;
+    int64_t deadline_mono_ms;
+};
+
+/* first (NULL: nobody in particular) is asked before the room's other servers. */
+void ask_init(struct ask *a, struct job *job, struct room *room, const char *first);
+bool ask_may_go_on(const struct ask *a);     /* something is left of each budget */
+const char *ask_server(const struct ask *a); /* the first that can be reached; NULL: none */
+
+struct events {
+    const struct event **list;
+    size_t n;
+};
+
+/* What leads from the room's head (earliest) to these events. */
+const struct err *ask_missing(struct ask *a, const char *const *earliest, size_t earliest_n,
+                              const char *const *latest, size_t latest_n, int64_t min_depth,
+                              struct events *ret);
+/* These events and those before them. */
+const struct err *ask_backfill(struct ask *a, const char *const *ids, size_t n, size_t limit,
+                               struct events *ret);
+
+/* Has the auth events of these, and theirs, stored (outliers_store) as far as they can be had. */
+const struct err *ask_auth(struct ask *a, const struct event *const *events, size_t n);
+
+/* The ids of the state before the event, which are stored then. *ret_known false: nobody tells. */
+const struct err *ask_state_before(struct ask *a, const char *event_id, const char *const **ret,
+                                   size_t *ret_n, bool *ret_known);
+
+#endif

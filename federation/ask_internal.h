@@ -1,0 +1,13 @@
+#ifndef FEDERATION_ASK_INTERNAL_H
+#define FEDERATION_ASK_INTERNAL_H
+
+#include "federation/ask.h"
+#include "federation/request.h"
+
+/* The request, to one server after the other until one gives a JSON object; p NULL: none did. */
+const struct err *ask_any(struct ask *a, struct fed_request *r, struct str *ret);
+
+/* The good ones of a list of PDUs; none when it is no list or has more than max. */
+const struct err *ask_read_pdus(struct ask *a, struct str list, size_t max, struct events *ret);
+
+#endif

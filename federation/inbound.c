@@ -1,0 +1,117 @@
+#include "federation/inbound_internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "storage/inbound.h"
+
+enum {
+    RECEIVERS = 16,
+    FETCHERS = 16,
+    GAP_THREADS = 8,
+    KEPT_OF_PAIR = 500,    /* events that wait, of one server for one room ... */
+    KEPT_OF_ORIGIN = 5000, /* ... and for all rooms */
+    BACKLOGS_MAX = 20000
+};
+
+struct inbound *inbound_create(struct store *store)
+{
+    struct inbound *in = mem_zalloc(sizeof *in);
+    in->store = store;
+    in->transactions = transaction_table_create();
+    in->gaps = room_work_create(store, gap_close, in);
+    in->flights = flights_create();
+    return in;
+}
+
+/* What waited for its parents when the server stopped. */
+static const struct err *resume(struct inbound *in, struct job *job)
+{
+    const struct inbound_backlog *backlogs;
+    size_t n;
+    TRY(inbound_backlogs(job_tx(job), BACKLOGS_MAX, &backlogs, &n));
+    for (size_t i = 0; i < n; i++)
+        room_work_add(in->gaps, backlogs[i].room, backlogs[i].origin);
+    return NULL;
+}
+
+void inbound_start(struct inbound *in)
+{
+    in->receivers = crew_create(in->store, RECEIVERS);
+    in->fetchers = crew_create(in->store, FETCHERS);
+    arena_auto struct arena *a = arena_create();
+    struct job job;
+    job_init(&job, in->store, a);
+    const struct err *e = resume(in, &job);
+    if (e)
+        log_err(LOG_WARN, "looking for events that wait for their parents", e);
+    job_finish(&job);
+    room_work_start(in->gaps, GAP_THREADS);
+}
+
+void inbound_stop(struct inbound *in)
+{
+    if (in)
+        room_work_stop(in->gaps);
+}
+
+void inbound_destroy(struct inbound *in)
+{
+    if (!in)
+        return;
+    room_work_destroy(in->gaps);
+    crew_destroy(in->receivers);
+    crew_destroy(in->fetchers);
+    transaction_table_destroy(in->transactions);
+    flights_destroy(in->flights);
+    free(in);
+}
+
+/* ---- events that wait for their parents ---- */
+
+static const struct err *trim(struct job *job, struct room *room, const char *origin)
+{
+    int64_t of_pair, of_origin;
+    TRY(inbound_pdus_trim(job_tx(job), room->id, origin, KEPT_OF_PAIR, &of_pair));
+    TRY(inbound_pdus_trim_origin(job_tx(job), origin, KEPT_OF_ORIGIN, &of_origin));
+    inbound_count(inbound_of(job), COUNT_DROPPED, (size_t)(of_pair + of_origin));
+    return NULL;
+}
+
+const struct err *inbound_keep(struct job *job, struct room *room, const char *origin,
+                               const struct event *const *events, size_t n, bool *ret_kept)
+{
+    struct inbound *in = inbound_of(job);
+    struct write *w = write_begin(job);
+    for (size_t i = 0; i < n; i++)
+        inbound_pdus_write(w, room->id, origin, events[i], now_ms());
+    TRY(write_commit(job, w, NULL));
+    TRY(trim(job, room, origin));
+    inbound_count(in, COUNT_WAITING, n);
+    *ret_kept = room_work_add(in->gaps, room->id, origin);
+    return NULL;
+}
+
+/* ---- metrics ---- */
+
+static const char *const count_names[COUNTS] = {
+    [COUNT_TRANSACTIONS] = "transactions", [COUNT_PDUS] = "pdus",
+    [COUNT_ACCEPTED] = "pdus_accepted",    [COUNT_SOFT_FAILED] = "pdus_soft_failed",
+    [COUNT_REJECTED] = "pdus_rejected",    [COUNT_REFUSED] = "pdus_refused",
+    [COUNT_WAITING] = "pdus_kept",         [COUNT_DROPPED] = "pdus_dropped",
+    [COUNT_FETCHED] = "pdus_fetched",      [COUNT_EDUS] = "edus",
+};
+
+void inbound_add_metrics(struct inbound *in, struct buf *out)
+{
+    for (size_t i = 0; i < COUNTS; i++)
+        buf_printf(out,
+                   "# TYPE concorde_federation_received_%s_total counter\n"
+                   "concorde_federation_received_%s_total %lld\n",
+                   count_names[i], count_names[i],
+                   (long long)atomic_load_explicit(&in->counts[i], memory_order_relaxed));
+    buf_printf(out,
+               "# TYPE concorde_federation_gaps gauge\n"
+               "concorde_federation_gaps %zu\n",
+               room_work_waiting(in->gaps));
+}

@@ -1,0 +1,59 @@
+/* What the files that take events from other servers share. */
+#ifndef FEDERATION_INBOUND_INTERNAL_H
+#define FEDERATION_INBOUND_INTERNAL_H
+
+#include "federation/crew.h"
+#include "federation/federation.h"
+#include "federation/inbound.h"
+#include "federation/room_work.h"
+#include "federation/transaction_table.h"
+
+#include <stdatomic.h>
+
+enum inbound_count {
+    COUNT_TRANSACTIONS,
+    COUNT_PDUS,
+    COUNT_ACCEPTED,
+    COUNT_SOFT_FAILED,
+    COUNT_REJECTED,
+    COUNT_REFUSED, /* format, signatures, access: not stored */
+    COUNT_WAITING, /* for their parents */
+    COUNT_DROPPED, /* of those, without having been judged */
+    COUNT_FETCHED, /* asked for and got */
+    COUNT_EDUS,
+    COUNTS
+};
+
+struct inbound {
+    struct store *store;
+    struct transaction_table *transactions;
+    struct crew *receivers; /* rooms of one transaction at once: they wait for the disk */
+    struct crew *fetchers;  /* events asked for one by one: they wait for other servers */
+    struct room_work *gaps;
+    struct flights *flights; /* history that is being fetched */
+    atomic_llong counts[COUNTS];
+};
+
+static inline void inbound_count(struct inbound *in, enum inbound_count what, size_t n)
+{
+    atomic_fetch_add_explicit(&in->counts[what], (long long)n, memory_order_relaxed);
+}
+
+static inline struct inbound *inbound_of(const struct job *job)
+{
+    return job->store->federation->inbound;
+}
+
+/* Keeps checked events of that server until their parents are here; false: too many wait already.
+ */
+const struct err *inbound_keep(struct job *job, struct room *room, const char *origin,
+                               const struct event *const *events, size_t n, bool *ret_kept);
+
+/* gap.c: the work of inbound.gaps. */
+enum work_result gap_close(void *ctx, struct job *job, const struct work_item *item);
+
+/* history.c: one thread at a time fetches the history of a room. */
+struct flights *flights_create(void);
+void flights_destroy(struct flights *f);
+
+#endif

@@ -1,0 +1,346 @@
+/* Server-server API, "Transactions": what other servers send, PDUs and EDUs. */
+#include "base/clock.h"
+#include "federation/edu.h"
+#include "federation/inbound_internal.h"
+#include "federation/pdu.h"
+#include "federation/routes.h"
+#include "federation/transaction_scan.h"
+#include "matrix/id.h"
+#include "matrix/json_scan.h"
+#include "rooms/accept.h"
+#include "rooms/enter.h"
+#include "rooms/servers.h"
+
+enum {
+    BODY_MAX = 10 << 20, /* 50 of the largest PDUs, and as much again of EDUs and escapes */
+    HELPERS_MAX = 8,     /* threads besides the worker's own, for one transaction */
+    WAIT_MS = 60 * 1000, /* for a turn, or the same transaction's first arrival */
+    BUSY_RETRY_MS = 5 * 1000
+};
+
+/* What became of one PDU. */
+struct result {
+    char event_id[EVENT_KEY_MAX + 1]; /* "": it has none that we can tell */
+    char error[ERR_TEXT_MAX];         /* "": it was taken */
+};
+
+/* The PDUs of one room, in the order in which they came. */
+struct part {
+    const char *origin, *room_id;
+    struct str *raw;
+    struct result *results;
+    size_t n;
+    bool failed;
+    struct err failure; /* ours */
+};
+
+/* ---- what is said of PDUs that are not taken ---- */
+
+static void set_id(struct result *r, const char *event_id)
+{
+    snprintf(r->event_id, sizeof r->event_id, "%s", event_id);
+}
+
+static void refuse(struct job *job, struct part *p, size_t i, const char *why)
+{
+    snprintf(p->results[i].error, sizeof p->results[i].error, "%s", why);
+    inbound_count(inbound_of(job), COUNT_REFUSED, 1);
+}
+
+/* Without more than the event's format: to tell the sender which one is meant. */
+static void find_id(const struct room_version *v, struct str raw, struct result *r)
+{
+    struct event *e;
+    if (event_parse(v, raw, &e))
+        return;
+    set_id(r, e->event_id);
+    event_unref(e);
+}
+
+static void refuse_all(struct job *job, struct part *p, const struct room_version *v,
+                       const char *why)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        find_id(v, p->raw[i], &p->results[i]);
+        refuse(job, p, i, why);
+    }
+}
+
+/* For events of rooms that we do not know. Most versions hash most events alike; who sent an event
+ * of another one looks for an id that is not there, and is told nothing. */
+static const struct room_version *guess_version(const struct part *p)
+{
+    if (json_scan_get(p->raw[0], "event_id").p)
+        return room_version_find("1");
+    return room_version_find(strchr(p->room_id, ':') ? "11" : "12");
+}
+
+/* ---- rooms that we are in ---- */
+
+static void count_outcomes(struct inbound *in, const struct outcome *outcomes, size_t n)
+{
+    size_t by_verdict[VERDICT_MISSING + 1] = {0};
+    for (size_t i = 0; i < n; i++)
+        by_verdict[outcomes[i].verdict]++;
+    inbound_count(in, COUNT_ACCEPTED, by_verdict[VERDICT_ACCEPTED]);
+    inbound_count(in, COUNT_SOFT_FAILED, by_verdict[VERDICT_SOFT_FAILED]);
+    inbound_count(in, COUNT_REJECTED, by_verdict[VERDICT_REJECTED]);
+}
+
+/* Those that passed the checks; ret_index: which of the part's each is. */
+static size_t collect(struct job *job, struct part *p, const struct room_version *v,
+                      const struct pdu *pdus, struct incoming *ret, size_t *ret_index)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        if (pdus[i].event) {
+            set_id(&p->results[i], pdus[i].event->event_id);
+            ret_index[n] = i;
+            ret[n++] = (struct incoming){.event = pdus[i].event};
+            continue;
+        }
+        find_id(v, p->raw[i], &p->results[i]);
+        refuse(job, p, i, pdus[i].refused.text);
+    }
+    return n;
+}
+
+static const struct err *keep_missing(struct job *job, struct part *p, struct room *room,
+                                      const struct incoming *events, const struct outcome *outcomes,
+                                      const size_t *index, size_t n)
+{
+    const struct event *missing[TRANSACTION_PDUS_MAX];
+    size_t missing_n = 0;
+    bool kept = true;
+    for (size_t i = 0; i < n; i++)
+        if (outcomes[i].verdict == VERDICT_MISSING)
+            missing[missing_n++] = events[i].event;
+    if (missing_n)
+        TRY(inbound_keep(job, room, p->origin, missing, missing_n, &kept));
+    for (size_t i = 0; i < n && !kept; i++)
+        if (outcomes[i].verdict == VERDICT_MISSING)
+            refuse(job, p, index[i], "Too many events wait for events that they refer to");
+    return NULL;
+}
+
+static const struct err *take(struct job *job, struct part *p, struct room *room)
+{
+    struct pdu *pdus = arena_alloc_array(job->arena, p->n, sizeof *pdus);
+    struct incoming events[TRANSACTION_PDUS_MAX];
+    struct outcome outcomes[TRANSACTION_PDUS_MAX];
+    size_t index[TRANSACTION_PDUS_MAX];
+    for (size_t i = 0; i < p->n; i++)
+        pdus[i].raw = p->raw[i];
+    TRY(pdu_read(job, room->version, room->room_id, pdus, p->n));
+    size_t n = collect(job, p, room->version, pdus, events, index);
+    if (!n)
+        return NULL;
+    TRY(room_accept(job, room, events, n, outcomes));
+    count_outcomes(inbound_of(job), outcomes, n);
+    for (size_t i = 0; i < n; i++)
+        if (outcomes[i].verdict == VERDICT_REJECTED)
+            snprintf(p->results[index[i]].error, sizeof p->results->error, "%s",
+                     outcomes[i].reason ? outcomes[i].reason : "The event was rejected");
+    return keep_missing(job, p, room, events, outcomes, index, n);
+}
+
+/* ---- rooms that we are not in ---- */
+
+/* An invite may be taken back, or a knock refused: the only news we take of such rooms. */
+static bool concerns_our_user(const struct job *job, const struct event *e)
+{
+    return strcmp(e->type, "m.room.member") == 0 && e->state_key &&
+           str_is(id_server(str_of(e->state_key)), job->store->config->server_name);
+}
+
+static const struct err *note(struct job *job, struct part *p, struct room *room)
+{
+    struct pdu *pdus = arena_alloc_array(job->arena, p->n, sizeof *pdus);
+    struct incoming events[TRANSACTION_PDUS_MAX];
+    size_t index[TRANSACTION_PDUS_MAX];
+    for (size_t i = 0; i < p->n; i++)
+        pdus[i].raw = p->raw[i];
+    TRY(pdu_read(job, room->version, room->room_id, pdus, p->n));
+    size_t n = collect(job, p, room->version, pdus, events, index);
+    for (size_t i = 0; i < n; i++) {
+        const struct event *e = events[i].event;
+        if (!concerns_our_user(job, e)) {
+            refuse(job, p, index[i], "This server is not in the room");
+            continue;
+        }
+        const struct err *no = room_note_membership(
+            job,
+            &(struct room_note){.version = room->version, .room_id = room->room_id, .event = e});
+        if (no && err_status(no) >= 500)
+            return no;
+        if (no)
+            refuse(job, p, index[i], no->text);
+    }
+    return NULL;
+}
+
+/* ---- all rooms ---- */
+
+static const struct err *take_part(struct job *job, struct part *p)
+{
+    struct room *room = NULL;
+    TRY(room_find(job, p->room_id, &room));
+    if (!room) {
+        refuse_all(job, p, guess_version(p), "This server is not in the room");
+        return NULL;
+    }
+    const struct err *denied = room_check_acl(job, room, p->origin);
+    if (denied && err_status(denied) >= 500)
+        return denied;
+    if (denied) {
+        refuse_all(job, p, room->version, denied->text);
+        return NULL;
+    }
+    return room_is_resident(room) ? take(job, p, room) : note(job, p, room);
+}
+
+static void run_part(struct job *job, void *part)
+{
+    struct part *p = part;
+    const struct err *e = take_part(job, p);
+    p->failed = e;
+    if (e)
+        p->failure = *e;
+}
+
+/* Create events that name their own rooms are left out: nobody is told of a room by those alone. */
+static struct part *group_by_room(struct arena *a, const struct transaction *t, const char *origin,
+                                  size_t *ret_n)
+{
+    struct map by_room = {0};
+    struct part *parts = arena_alloc_array(a, t->pdus_n, sizeof *parts);
+    struct part *of[TRANSACTION_PDUS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < t->pdus_n; i++) {
+        const char *room_id = t->pdus[i].room_id;
+        of[i] = room_id ? map_get(&by_room, str_of(room_id)) : NULL;
+        if (!room_id)
+            continue;
+        if (!of[i]) {
+            of[i] = &parts[n++];
+            *of[i] = (struct part){.origin = origin, .room_id = room_id};
+            map_put(&by_room, str_of(room_id), of[i]);
+        }
+        of[i]->n++;
+    }
+    map_finish(&by_room);
+    for (size_t i = 0; i < n; i++) {
+        parts[i].raw = arena_alloc_array(a, parts[i].n, sizeof *parts[i].raw);
+        parts[i].results = arena_alloc_array(a, parts[i].n, sizeof *parts[i].results);
+        parts[i].n = 0;
+    }
+    for (size_t i = 0; i < t->pdus_n; i++)
+        if (of[i])
+            of[i]->raw[of[i]->n++] = t->pdus[i].raw;
+    *ret_n = n;
+    return parts;
+}
+
+static const struct err *take_edus(struct job *job, const struct transaction *t, const char *origin)
+{
+    for (size_t i = 0; i < t->edus_n; i++) {
+        json_t *edu;
+        TRY(json_read(job->arena, t->edus[i], &edu));
+        TRY(edu_receive(job, origin, edu));
+    }
+    inbound_count(inbound_of(job), COUNT_EDUS, t->edus_n);
+    return NULL;
+}
+
+static void add_results(struct buf *out, const struct part *parts, size_t n)
+{
+    bool any = false;
+    BUF_LIT(out, "{\"pdus\":{");
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < parts[i].n; k++) {
+            const struct result *r = &parts[i].results[k];
+            if (!r->event_id[0])
+                continue;
+            buf_add_text(out, any ? "," : "");
+            any = true;
+            buf_add_json_string(out, str_of(r->event_id));
+            if (r->error[0]) {
+                BUF_LIT(out, ":{\"error\":");
+                buf_add_json_string(out, str_of(r->error));
+                BUF_LIT(out, "}");
+            } else {
+                BUF_LIT(out, ":{}");
+            }
+        }
+    BUF_LIT(out, "}}");
+}
+
+/* When something of ours fails, the whole transaction fails and comes again; what was taken until
+ * then is known by then. */
+static const struct err *receive(struct job *job, const struct transaction *t, const char *origin,
+                                 struct buf *ret)
+{
+    struct inbound *in = inbound_of(job);
+    size_t n;
+    struct part *parts = group_by_room(job->arena, t, origin, &n);
+    inbound_count(in, COUNT_TRANSACTIONS, 1);
+    inbound_count(in, COUNT_PDUS, t->pdus_n);
+    crew_run(in->receivers, job, run_part, parts, sizeof *parts, n, HELPERS_MAX);
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].failed)
+            return err_copy(&parts[i].failure);
+    TRY(take_edus(job, t, origin));
+    add_results(ret, parts, n);
+    return NULL;
+}
+
+/* ---- the route ---- */
+
+static const struct err *scan(struct request *rq, const char *origin, struct transaction **ret)
+{
+    struct transaction *t = arena_alloc(rq->arena, sizeof *t);
+    TRY(transaction_scan(rq->arena, rq->raw, t));
+    if (t->origin && strcmp(t->origin, origin) != 0)
+        return err(ERR_FORBIDDEN, "The transaction says that it is from %s, its signature %s",
+                   t->origin, origin);
+    *ret = t;
+    return NULL;
+}
+
+static const struct err *put_send(struct request *rq, struct reply *rp)
+{
+    struct job *job = rq->job;
+    struct transaction_table *table = inbound_of(job)->transactions;
+    const char *origin = remote_of(rq)->name, *txn = request_param(rq, "txn");
+    struct transaction *t = NULL;
+    struct str earlier;
+    TRY(scan(rq, origin, &t));
+    switch (transaction_admit(table, rq->arena, origin, txn, rq->raw, &rq->waiter, &earlier)) {
+    case ADMIT_WAIT:
+        if (!rq->timed_out)
+            return reply_wait(rp, mono_ms() + WAIT_MS);
+        return err_limit_exceeded(BUSY_RETRY_MS);
+    case ADMIT_BUSY:
+        return err_limit_exceeded(BUSY_RETRY_MS);
+    case ADMIT_DONE:
+        buf_add_str(&rp->body, earlier);
+        return reply_body(rp, 200);
+    case ADMIT_RUN:
+        break;
+    }
+    const struct err *e = receive(job, t, origin, &rp->body);
+    transaction_finish(table, origin, txn, rq->raw, e ? (struct str){0} : buf_str(&rp->body));
+    return e ? e : reply_body(rp, 200);
+}
+
+const struct route federation_transactions_routes[] = {
+    {.method = PUT,
+     .path = "/_matrix/federation/v1/send/{txn}",
+     .handler = put_send,
+     .who = WHO_SERVER,
+     .body = BODY_RAW,
+     .pool = POOL_FEDERATION,
+     .spec = "transactions",
+     .body_max = BODY_MAX},
+    {.path = NULL},
+};
