@@ -1,7 +1,6 @@
 #include "server/sessions_end.h"
 
-#include "rooms/session.h"
-#include "storage/device_lists.h"
+#include "rooms/device_changes.h"
 #include "storage/e2ee_keys.h"
 #include "storage/users.h"
 
@@ -10,14 +9,13 @@ static const struct err *write_end(struct job *job, struct write *w, int64_t use
 {
     if (n == 0)
         return NULL;
-    struct change change = {.kind = CHANGE_DEVICE_LIST, .user = user, .user_id = user_id};
-    TRY(session_fill_audience(job, &change));
+    const char **device_ids = arena_alloc_array(job->arena, n, sizeof *device_ids);
     for (size_t i = 0; i < n; i++) {
+        device_ids[i] = devices[i].device_id;
         e2ee_delete_device(w, user, devices[i].id, devices[i].device_id);
         devices_write_deletion(w, devices[i].id);
     }
-    device_lists_write(w, user, write_change(w, &change));
-    return NULL;
+    return device_changes_add(job, w, user, user_id, device_ids, n);
 }
 
 static const struct err *end(struct job *job, int64_t user, const char *user_id,

@@ -2,8 +2,8 @@
  * are uploaded in key_signatures.c. */
 #include "matrix/device_keys.h"
 #include "matrix/sign.h"
+#include "rooms/device_changes.h"
 #include "server/caller.h"
-#include "server/client/keys.h"
 #include "server/routes.h"
 #include "server/uia.h"
 #include "storage/e2ee_keys.h"
@@ -125,7 +125,8 @@ static const struct err *store_keys(struct job *job, const struct caller *c,
             cross_signing_key_delete(w, c->user, kind);
         }
     }
-    TRY(key_change_write(job, w, c->user, c->user_id));
+    static const char *const changed[] = {CROSS_SIGNING_KEYS};
+    TRY(device_changes_add(job, w, c->user, c->user_id, changed, 1));
     return write_commit(job, w, NULL);
 }
 

@@ -4,6 +4,7 @@
 #include "matrix/canonical_json.h"
 #include "matrix/device_keys.h"
 #include "matrix/id.h"
+#include "rooms/device_changes.h"
 #include "server/caller.h"
 #include "server/client/keys.h"
 #include "server/routes.h"
@@ -56,6 +57,7 @@ static const struct err *store(struct request *rq, const struct dehydration *d, 
         users_write_changed(w, c->user, c->user_id);
         e2ee_delete_device(w, c->user, old->device.id, old->device.device_id);
         devices_write_deletion(w, old->device.id);
+        TRY(device_changes_add(job, w, c->user, c->user_id, &old->device.device_id, 1));
     }
     return write_commit(job, w, NULL);
 }

@@ -1,10 +1,9 @@
 /* Client-server API, "Device Management". */
-#include "rooms/session.h"
+#include "rooms/device_changes.h"
 #include "server/routes.h"
 #include "server/sessions_end.h"
 #include "server/sign_in.h"
 #include "server/uia.h"
-#include "storage/device_lists.h"
 
 enum { DELETED_AT_ONCE_MAX = 1000 };
 
@@ -51,11 +50,10 @@ static const struct err *rename_device(struct request *rq, int64_t device, const
 {
     struct job *job = job_of(rq);
     const struct caller *c = caller_of(rq);
-    struct change change = {.kind = CHANGE_DEVICE_LIST, .user = c->user, .user_id = c->user_id};
-    TRY(session_fill_audience(job, &change));
+    const char *device_id = request_param(rq, "device");
     struct write *w = write_begin(job);
     devices_write_name(w, device, name);
-    device_lists_write(w, c->user, write_change(w, &change));
+    TRY(device_changes_add(job, w, c->user, c->user_id, &device_id, 1));
     return write_commit(job, w, NULL);
 }
 

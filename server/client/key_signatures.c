@@ -4,8 +4,8 @@
  * master key, and one's user-signing key the master keys of other users. */
 #include "matrix/device_keys.h"
 #include "matrix/sign.h"
+#include "rooms/device_changes.h"
 #include "server/caller.h"
-#include "server/client/keys.h"
 #include "server/routes.h"
 #include "storage/e2ee_keys.h"
 
@@ -18,7 +18,8 @@ struct signing {
     size_t keys_n;
     const char *self_signing, *user_signing; /* the caller's; NULL: none */
     struct write *write;
-    bool signed_own; /* a key of the caller */
+    const char **signed_own; /* keys of the caller: devices, or CROSS_SIGNING_KEYS */
+    size_t signed_own_n;
     json_t *failures;
 };
 
@@ -69,6 +70,13 @@ static bool is_stored(struct signing *s, const struct public_key *target, const 
     return old && strcmp(old, signature) == 0;
 }
 
+static void add_own(struct signing *s, const char *name)
+{
+    if (s->signed_own_n && strcmp(s->signed_own[s->signed_own_n - 1], name) == 0)
+        return;
+    s->signed_own[s->signed_own_n++] = name;
+}
+
 static void add_signature(struct signing *s, const struct public_key *target, const char *name,
                           const char *signature)
 {
@@ -78,7 +86,7 @@ static void add_signature(struct signing *s, const struct public_key *target, co
     key_signature_write(
         s->write, &(struct key_signature){target->user, target->name, c->user, name, signature});
     if (target->user == c->user)
-        s->signed_own = true;
+        add_own(s, target->kind == KEY_DEVICE ? target->name : CROSS_SIGNING_KEYS);
     else
         user_signature_change_write(s->write, c->user, target->user, target->user_id);
 }
@@ -142,6 +150,7 @@ static const struct err *load_keys(struct signing *s, const json_t *body)
     }
     if (signed_n > SIGNED_KEYS_MAX)
         return err(ERR_INVALID_PARAM, "Sign %d keys at most in one request", SIGNED_KEYS_MAX);
+    s->signed_own = arena_alloc_array(s->job->arena, signed_n + 1, sizeof *s->signed_own);
     TRY(public_keys_read(job_tx(s->job), users, n, c->user, &s->keys, &s->keys_n));
     for (size_t i = 0; i < s->keys_n; i++) {
         if (s->keys[i].user != c->user)
@@ -173,8 +182,9 @@ static const struct err *post_signatures(struct request *rq, struct reply *rp)
                 add_failure(&s, user_id, key_id, e);
         }
     }
-    if (s.signed_own)
-        TRY(key_change_write(job, s.write, s.caller->user, s.caller->user_id));
+    if (s.signed_own_n)
+        TRY(device_changes_add(job, s.write, s.caller->user, s.caller->user_id, s.signed_own,
+                               s.signed_own_n));
     if (!write_is_empty(s.write))
         TRY(write_commit(job, s.write, NULL));
     return reply_json(rp, 200, "{s:O}", "failures", s.failures);

@@ -16,8 +16,4 @@ struct key_owner {
 const struct err *keys_upload_add(struct job *job, const struct key_owner *owner,
                                   const json_t *body, struct write *w);
 
-/* Says in the write that the user's devices or cross-signing keys changed. */
-const struct err *key_change_write(struct job *job, struct write *w, int64_t user,
-                                   const char *user_id);
-
 #endif

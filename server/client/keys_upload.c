@@ -3,10 +3,9 @@
 
 #include "matrix/canonical_json.h"
 #include "matrix/device_keys.h"
-#include "rooms/session.h"
+#include "rooms/device_changes.h"
 #include "server/caller.h"
 #include "server/routes.h"
-#include "storage/device_lists.h"
 #include "storage/e2ee_keys.h"
 #include "storage/one_time_keys.h"
 
@@ -15,15 +14,6 @@ enum {
     DEVICE_KEYS_MAX = 10000, /* one-time keys of one device in all */
     FALLBACK_KEYS_MAX = 16
 };
-
-const struct err *key_change_write(struct job *job, struct write *w, int64_t user,
-                                   const char *user_id)
-{
-    struct change change = {.kind = CHANGE_DEVICE_LIST, .user = user, .user_id = user_id};
-    TRY(session_fill_audience(job, &change));
-    device_lists_write(w, user, write_change(w, &change));
-    return NULL;
-}
 
 /* ---- identity keys ---- */
 
@@ -102,7 +92,9 @@ static const struct err *add_device_keys(struct job *job, const struct key_owner
         device_keys_write(w, owner->user, owner->device_id, NULL, form);
     }
     bool signatures = add_signatures(job, owner, keys, same ? stored.owner_signatures : NULL, w);
-    return same && !signatures ? NULL : key_change_write(job, w, owner->user, owner->user_id);
+    if (same && !signatures)
+        return NULL;
+    return device_changes_add(job, w, owner->user, owner->user_id, &owner->device_id, 1);
 }
 
 /* ---- one-time and fallback keys ---- */
