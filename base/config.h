@@ -45,7 +45,7 @@ struct config {
     const char *registration_shared_secret;
     bool allow_guest_access;
     bool allow_public_rooms_without_auth, allow_public_rooms_over_federation;
-    bool allow_profile_lookup_over_federation;
+    bool allow_profile_lookup_over_federation, allow_device_name_lookup_over_federation;
     bool rate_limits; /* `rate_limits: off` */
     struct config_rate rc_message, rc_login, rc_registration, rc_joins, rc_invites, rc_rooms,
         rc_keys, rc_media, rc_account, rc_search, rc_remote, rc_server;

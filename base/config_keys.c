@@ -110,6 +110,8 @@ const struct config_key config_keys[] = {
         "May other servers that we federate with see it?"),
     KEY("allow_profile_lookup_over_federation", BOOL, allow_profile_lookup_over_federation, "true",
         "May they ask for the profiles of this server's users?"),
+    KEY("allow_device_name_lookup_over_federation", BOOL, allow_device_name_lookup_over_federation,
+        "false", "Are they told what this server's users call their devices?"),
     KEY("presence.enabled", BOOL, presence_enabled, "true", "Do users see who is online?"),
 
     KEY("media_store_path", TEXT, media_store_path, NULL,

@@ -8,5 +8,6 @@ extern const struct route federation_keys_routes[];
 extern const struct route federation_event_routes[];
 extern const struct route federation_transactions_routes[];
 extern const struct route federation_notary_routes[];
+extern const struct route federation_user_keys_routes[];
 
 #endif

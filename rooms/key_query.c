@@ -22,8 +22,7 @@ static void add_name(struct buf *b, const char *name)
     buf_add_char(b, ':');
 }
 
-/* The stored object with what was taken out of it when it was stored. */
-static void add_key(struct buf *b, const struct public_key *k,
+void public_key_add(struct buf *b, const struct public_key *k,
                     const struct key_requester *requester)
 {
     buf_add(b, k->json.p, k->json.n - 1);
@@ -38,8 +37,7 @@ static void add_key(struct buf *b, const struct public_key *k,
         buf_add_text(b, k->requester_signatures);
     }
     buf_add_char(b, '}');
-    /* What people call their devices is not told to other servers. */
-    if (k->display_name && requester->user) {
+    if (k->display_name && requester->sees_names) {
         BUF_LIT(b, ",\"unsigned\":{\"device_display_name\":");
         buf_add_json_string(b, str_of(k->display_name));
         buf_add_char(b, '}');
@@ -77,7 +75,7 @@ static void add_user(struct key_query_reply *r, const struct key_wanted *w,
         if (k->kind == KEY_DEVICE && !is_wanted(w, k->name))
             continue;
         add_name(b, k->kind == KEY_DEVICE ? k->name : k->user_id);
-        add_key(b, k, requester);
+        public_key_add(b, k, requester);
     }
     buf_add_char(devices, '}');
 }

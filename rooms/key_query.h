@@ -1,4 +1,4 @@
-/* Answers to key queries and key claims about our own users, as JSON bytes: the same for a client
+/* Answers to key queries and key claims, as JSON bytes: the same for a client
  * and for another server ("Key management API"; server-server, "End-to-End Encryption"). */
 #ifndef ROOMS_KEY_QUERY_H
 #define ROOMS_KEY_QUERY_H
@@ -16,10 +16,12 @@ void key_query_reply_finish(struct key_query_reply *r);
 struct key_requester {
     int64_t user;
     const char *user_id;
+    bool sees_names; /* what people call their devices */
 };
 
-/* wanted: user ids -> arrays of device ids (empty: all), our own users only, at most
- * KEY_QUERY_USERS_MAX a call. Every user gets an entry among the devices, if an empty one. */
+/* wanted: user ids -> arrays of device ids (empty: all); our own users, or others as far as their
+ * keys are stored here. At most KEY_QUERY_USERS_MAX a call. Every user gets an entry among the
+ * devices, if an empty one. */
 enum { KEY_QUERY_USERS_MAX = 250 };
 struct key_wanted {
     const char *user_id;
@@ -27,6 +29,10 @@ struct key_wanted {
 };
 const struct err *key_query_add(struct job *job, const struct key_wanted *wanted, size_t n,
                                 const struct key_requester *requester, struct key_query_reply *r);
+
+/* A key as it is shown: the stored object with what was taken out of it when it was stored. */
+void public_key_add(struct buf *b, const struct public_key *k,
+                    const struct key_requester *requester);
 
 /* Gives out a one-time (or fallback) key for each device, and tells the devices that they have
  * fewer. Adds members `"@user:server":{"DEVICE":{"algorithm:id":key}}` to out. */

@@ -78,7 +78,7 @@ static const struct err *answer_query(struct request *rq, struct reply *rp,
     json_t *failed = json_keep(rq->arena, json_object());
     TRY(json_need_object(rq->body, "device_keys", &devices));
     TRY(sort_wanted(job, devices, failed, &wanted, &n));
-    struct key_requester requester = {c->user, c->user_id};
+    struct key_requester requester = {c->user, c->user_id, true};
     for (size_t i = 0; i < n; i += KEY_QUERY_USERS_MAX) {
         size_t some = n - i < KEY_QUERY_USERS_MAX ? n - i : KEY_QUERY_USERS_MAX;
         TRY(key_query_add(job, wanted + i, some, &requester, r));
