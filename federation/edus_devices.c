@@ -1,0 +1,177 @@
+/* Outgoing EDUs of end-to-end encryption: changes of our users' devices and cross-signing keys, and
+ * messages to devices (server-server-api, "Device Management", "Send-to-device messaging"). None
+ * is ever dropped. */
+#include "federation/edu.h"
+#include "rooms/key_query.h"
+#include "storage/device_lists.h"
+#include "storage/e2ee_keys.h"
+#include "storage/server_rooms.h"
+#include "storage/to_device.h"
+
+enum {
+    EDUS_MAX = sizeof((struct edu_list *)NULL)->edus / sizeof(struct str),
+    MESSAGES_BYTES_MAX = 1 << 20 /* to-device messages in one transaction */
+};
+
+/* ---- device lists ---- */
+
+struct device_list_edus {
+    struct job *job;
+    const struct device_change *changes;
+    size_t n;
+    const struct public_key *keys; /* of all users in it */
+    size_t keys_n;
+    struct key_requester requester;
+    struct edu_list *list;
+};
+
+/* A later change of the same device says all that this one does. */
+static bool is_outdated(const struct device_list_edus *d, size_t i)
+{
+    const struct device_change *c = &d->changes[i];
+    for (size_t later = i + 1; later < d->n; later++)
+        if (d->changes[later].user == c->user &&
+            strcmp(d->changes[later].device_id, c->device_id) == 0)
+            return true;
+    return false;
+}
+
+static const struct public_key *find_key(const struct device_list_edus *d, int64_t user,
+                                         enum key_kind kind, const char *device_id)
+{
+    for (size_t i = 0; i < d->keys_n; i++) {
+        const struct public_key *k = &d->keys[i];
+        if (k->user == user && k->kind == kind && (!device_id || strcmp(k->name, device_id) == 0))
+            return k;
+    }
+    return NULL;
+}
+
+static void add_user(struct buf *b, const char *user_id)
+{
+    BUF_LIT(b, "{\"user_id\":");
+    buf_add_json_string(b, str_of(user_id));
+}
+
+static void add_signing_keys(struct device_list_edus *d, const struct device_change *c)
+{
+    buf_auto struct buf b = {0};
+    const struct public_key *master = find_key(d, c->user, KEY_MASTER, NULL);
+    const struct public_key *self_signing = find_key(d, c->user, KEY_SELF_SIGNING, NULL);
+    add_user(&b, c->user_id);
+    if (master) {
+        BUF_LIT(&b, ",\"master_key\":");
+        public_key_add(&b, master, &d->requester);
+    }
+    if (self_signing) {
+        BUF_LIT(&b, ",\"self_signing_key\":");
+        public_key_add(&b, self_signing, &d->requester);
+    }
+    buf_add_char(&b, '}');
+    edu_list_add(d->job->arena, d->list, "m.signing_key_update", buf_str(&b));
+}
+
+/* What the other server has heard of this user's devices before: by the EDU before this one, or by
+ * an earlier transaction. */
+static int64_t change_before(const struct device_list_edus *d, size_t i)
+{
+    int64_t user = d->changes[i].user;
+    for (size_t j = i; j-- > 0;)
+        if (d->changes[j].user == user && *d->changes[j].device_id && !is_outdated(d, j))
+            return d->changes[j].position;
+    return d->changes[i].before;
+}
+
+static void add_device(struct device_list_edus *d, size_t i)
+{
+    buf_auto struct buf b = {0};
+    const struct device_change *c = &d->changes[i];
+    const struct public_key *k = find_key(d, c->user, KEY_DEVICE, c->device_id);
+    int64_t before = change_before(d, i);
+    add_user(&b, c->user_id);
+    BUF_LIT(&b, ",\"device_id\":");
+    buf_add_json_string(&b, str_of(c->device_id));
+    buf_printf(&b, ",\"stream_id\":%lld,\"prev_id\":[", (long long)c->position);
+    if (before)
+        buf_add_int(&b, before);
+    buf_add_char(&b, ']');
+    if (k) {
+        BUF_LIT(&b, ",\"keys\":");
+        public_key_add(&b, k, &d->requester);
+    } else {
+        BUF_LIT(&b, ",\"deleted\":true");
+    }
+    if (k && k->display_name && d->requester.sees_names) {
+        BUF_LIT(&b, ",\"device_display_name\":");
+        buf_add_json_string(&b, str_of(k->display_name));
+    }
+    buf_add_char(&b, '}');
+    edu_list_add(d->job->arena, d->list, "m.device_list_update", buf_str(&b));
+}
+
+static const struct err *read_keys(struct device_list_edus *d)
+{
+    const char **users = arena_alloc_array(d->job->arena, d->n, sizeof *users);
+    for (size_t i = 0; i < d->n; i++)
+        users[i] = d->changes[i].user_id;
+    return public_keys_read(job_tx(d->job), users, d->n, 0, &d->keys, &d->keys_n);
+}
+
+/* Changes that others follow are cut off by their number, and only then those are left out that a
+ * later one repeats: so what an EDU names as the one before it was really sent. */
+const struct err *edus_device_lists(struct job *job, const char *server, int64_t from,
+                                    int64_t *until, struct edu_list *list)
+{
+    int room = (int)(EDUS_MAX - list->n);
+    bool any;
+    const int64_t *rooms;
+    size_t rooms_n;
+    struct device_list_edus d = {.job = job,
+                                 .requester.sees_names =
+                                     job->store->config->allow_device_name_lookup_over_federation,
+                                 .list = list};
+    TRY(device_changes_exist(job_tx(job), from, *until, &any));
+    if (!any)
+        return NULL;
+    TRY(server_rooms(job_tx(job), server, &rooms, &rooms_n));
+    TRY(device_changes_read(job_tx(job), rooms, rooms_n, from, *until, room + 1, &d.changes, &d.n));
+    if (d.n > (size_t)room) {
+        d.n = (size_t)room;
+        *until = d.changes[d.n].position - 1;
+    }
+    TRY(read_keys(&d));
+    for (size_t i = 0; i < d.n; i++) {
+        if (is_outdated(&d, i))
+            continue;
+        if (*d.changes[i].device_id)
+            add_device(&d, i);
+        else
+            add_signing_keys(&d, &d.changes[i]);
+    }
+    return NULL;
+}
+
+/* ---- messages to devices ---- */
+
+const struct err *edus_to_device(struct job *job, const char *server, int64_t from, int64_t *until,
+                                 struct edu_list *list)
+{
+    const struct to_device_message *messages;
+    size_t n, bytes = 0;
+    int room = (int)(EDUS_MAX - list->n);
+    TRY(to_device_outbound_read(job_tx(job), server, from, room + 1, &messages, &n));
+    for (size_t i = 0; i < n && messages[i].position <= *until; i++) {
+        bytes += messages[i].json.n;
+        if (i == (size_t)room || (i > 0 && bytes > MESSAGES_BYTES_MAX)) {
+            *until = messages[i].position - 1;
+            return NULL;
+        }
+        edu_list_add(job->arena, list, "m.direct_to_device", messages[i].json);
+    }
+    return NULL;
+}
+
+const struct err *to_device_outbound_acknowledge(struct job *job, const char *server, int64_t until)
+{
+    return to_device_outbound_delete(job_tx(job), server, until);
+}
