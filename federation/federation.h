@@ -15,6 +15,7 @@ struct federation {
     struct inbound *inbound;     /* federation/inbound.h */
     struct device_watch
         *device_watch;                /* federation/device_watch.h: stale lists of remote devices */
+    struct crew *key_askers;          /* federation/crew.h: for federation/remote_keys.h */
     struct join_completer *completer; /* federation/complete.h: partial state being completed */
 };
 

@@ -162,6 +162,13 @@ void user_signature_change_write(struct write *w, int64_t signer, int64_t target
 SQL(device_keys_delete_sql, "DELETE FROM device_keys WHERE \"user\" = $1 AND device_id = $2")
 SQL(device_signed_delete_sql, "DELETE FROM key_signatures WHERE target = $1 AND signer = $1 AND "
                               "signer_key = 'ed25519:' || $2")
+
+void device_keys_delete(struct write *w, int64_t user, const char *device_id)
+{
+    write_statement(w, &device_keys_delete_sql, P(INT(user), TEXT(device_id)));
+    write_statement(w, &signatures_of_delete_sql, P(INT(user), TEXT(device_id)));
+}
+
 SQL(device_one_time_keys_delete_sql, "DELETE FROM one_time_keys WHERE device = $1")
 SQL(device_fallback_keys_delete_sql, "DELETE FROM fallback_keys WHERE device = $1")
 SQL(device_key_changes_delete_sql, "DELETE FROM device_key_changes WHERE device = $1")
@@ -171,8 +178,7 @@ SQL(dehydrated_delete_sql, "DELETE FROM dehydrated_devices WHERE \"user\" = $1 A
 
 void e2ee_delete_device(struct write *w, int64_t user, int64_t device, const char *device_id)
 {
-    write_statement(w, &device_keys_delete_sql, P(INT(user), TEXT(device_id)));
-    write_statement(w, &signatures_of_delete_sql, P(INT(user), TEXT(device_id)));
+    device_keys_delete(w, user, device_id);
     write_statement(w, &device_signed_delete_sql, P(INT(user), TEXT(device_id)));
     write_statement(w, &device_one_time_keys_delete_sql, P(INT(device)));
     write_statement(w, &device_fallback_keys_delete_sql, P(INT(device)));

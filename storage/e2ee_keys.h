@@ -54,6 +54,9 @@ void cross_signing_key_write(struct write *w, int64_t user, enum key_kind kind,
                              const char *public_key, struct str json);
 void cross_signing_key_delete(struct write *w, int64_t user, enum key_kind kind);
 
+/* Of another server's user, who has this device no more. */
+void device_keys_delete(struct write *w, int64_t user, const char *device_id);
+
 struct key_signature {
     int64_t target;
     const char *target_key; /* device id or public key */

@@ -1,0 +1,105 @@
+/* m.device_list_update: one device of another server's user changed (server-server-api, "Device
+ * Management").
+ *
+ * An update says which update came before it. When that is the newest one we know, it is applied;
+ * else the list is stale and device_watch asks for all of it. */
+#include "federation/device_watch.h"
+#include "federation/edu.h"
+#include "federation/federation.h"
+#include "federation/remote_user.h"
+#include "federation/told_keys.h"
+#include "matrix/id.h"
+#include "rooms/device_changes.h"
+
+enum { PREV_IDS_MAX = 1000 };
+
+struct update {
+    const char *user_id, *device_id, *display_name;
+    int64_t stream_id;
+    const json_t *prev_id, *keys;
+    bool deleted;
+};
+
+static const struct err *read_update(const json_t *content, struct update *ret)
+{
+    TRY(json_need_string(content, "user_id", &ret->user_id));
+    TRY(json_need_string(content, "device_id", &ret->device_id));
+    TRY(json_need_int(content, "stream_id", &ret->stream_id));
+    TRY(json_want_array(content, "prev_id", &ret->prev_id));
+    TRY(json_want_object(content, "keys", &ret->keys));
+    TRY(json_want_bool(content, "deleted", false, &ret->deleted));
+    ret->display_name = json_text(content, "device_display_name");
+    if (!id_is_device(str_of(ret->device_id)) || ret->stream_id < 0 ||
+        json_array_size(ret->prev_id) > PREV_IDS_MAX)
+        return err(ERR_INVALID_PARAM, "A device list update is malformed");
+    return NULL;
+}
+
+/* Everything that it builds upon is the update that we know. */
+static bool follows(const struct update *u, const struct remote_list *l)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach ((json_t *)u->prev_id, i, one)
+        if (!json_is_integer(one) || json_integer_value(one) != l->stream_id)
+            return false;
+    return json_array_size(u->prev_id) > 0;
+}
+
+static const struct err *add_device(struct job *job, struct write *w, const struct update *u,
+                                    int64_t user, bool *ret_differs)
+{
+    struct told_keys told = {.user_id = u->user_id};
+    if (!u->deleted)
+        told_keys_add_device(job->arena, &told, u->device_id, u->keys, u->display_name);
+    if (told.n)
+        return told_keys_write(job, w, &told, user, false, ret_differs);
+    struct public_key stored;
+    TRY(device_keys_get(job_tx(job), user, u->device_id, &stored));
+    *ret_differs = stored.json.p != NULL;
+    if (*ret_differs)
+        device_keys_delete(w, user, u->device_id);
+    return NULL;
+}
+
+static const struct err *apply(struct job *job, const struct update *u, const struct remote_list *l)
+{
+    bool differs;
+    struct write *w = write_begin(job);
+    remote_list_write_update(w, l, u->stream_id);
+    TRY(add_device(job, w, u, l->user, &differs));
+    if (differs)
+        TRY(remote_devices_change_add(job, w, l->user, u->user_id));
+    return write_commit(job, w, NULL);
+}
+
+/* Nothing is kept that could be wrong; whoever has asked before must ask anew. */
+static const struct err *tell(struct job *job, const struct update *u, int64_t user)
+{
+    struct write *w = write_begin(job);
+    TRY(remote_devices_change_add(job, w, user, u->user_id));
+    return write_commit(job, w, NULL);
+}
+
+const struct err *edu_device_list_update(struct job *job, const char *origin, const json_t *content)
+{
+    struct update u = {0};
+    struct remote_list l;
+    bool heed;
+    TRY(read_update(content, &u));
+    TRY(remote_user_heed(job, origin, u.user_id, &l, &heed));
+    if (!heed)
+        return NULL;
+    if (!l.exists || l.state == REMOTE_LIST_UNTRACKED)
+        return tell(job, &u, l.user);
+    if (l.state == REMOTE_LIST_FRESH && l.stream_id == u.stream_id)
+        return NULL; /* told before */
+    if (l.state == REMOTE_LIST_FRESH && follows(&u, &l)) {
+        const struct err *e = apply(job, &u, &l);
+        if (!e || e->code != ERR_CONFLICT)
+            return e;
+    }
+    TRY(remote_list_set_stale(job_tx(job), l.user));
+    device_watch_poke(job->store->federation->device_watch);
+    return NULL;
+}
