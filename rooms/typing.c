@@ -5,12 +5,13 @@
 #include "rooms/session.h"
 
 enum {
-    ROOMS_MAX = 65536, /* whose last change is remembered */
-    TYPERS_MAX = 100   /* of one room */
+    ROOMS_MAX = 65536,        /* whose last change is remembered */
+    TYPERS_MAX = 100,         /* of one room */
+    TELL_AGAIN_MS = 40 * 1000 /* other servers end it by themselves after a minute */
 };
 
 struct typer {
-    int64_t user, until_mono_ms;
+    int64_t user, until_mono_ms, told_mono_ms;
     char *user_id;
 };
 
@@ -31,6 +32,8 @@ struct typing {
     pthread_cond_t changed;
     int64_t next_end_mono_ms; /* of the first who times out; INT64_MAX: nobody types */
     bool stopping;
+    typing_listener *listener;
+    void *listener_ctx;
 };
 
 /* ---- rooms, newest change first ---- */
@@ -96,12 +99,14 @@ static void remove_locked(struct typing_room *r, struct typer *who)
     *who = r->typers[--r->n];
 }
 
-/* True when the list of those who type is another one now. */
+/* True when the list of those who type is another one now. ret_tell: others must be told (again).
+ */
 static bool start_locked(struct typing *t, int64_t room, int64_t user, const char *user_id,
-                         int64_t until)
+                         int64_t until, bool *ret_tell)
 {
     struct typing_room *r = room_locked(t, room);
     struct typer *who = find_locked(r, user);
+    int64_t now = mono_ms();
     bool is_new = !who;
     if (is_new) {
         if (r->n >= TYPERS_MAX)
@@ -112,6 +117,9 @@ static bool start_locked(struct typing *t, int64_t room, int64_t user, const cha
         changed_locked(t, r);
     }
     who->until_mono_ms = until;
+    *ret_tell = is_new || now - who->told_mono_ms >= TELL_AGAIN_MS;
+    if (*ret_tell)
+        who->told_mono_ms = now;
     if (until < t->next_end_mono_ms) {
         t->next_end_mono_ms = until;
         pthread_cond_signal(&t->changed);
@@ -130,14 +138,32 @@ static bool stop_locked(struct typing *t, int64_t room, int64_t user)
     return true;
 }
 
+void typing_listen(struct typing *t, typing_listener *fn, void *ctx)
+{
+    LOCKED(&t->lock);
+    t->listener = fn;
+    t->listener_ctx = ctx;
+}
+
+static void tell(struct typing *t, int64_t room, const char *user_id, bool typing)
+{
+    if (t->listener)
+        t->listener(t->listener_ctx, room, user_id, typing);
+}
+
 void typing_set(struct typing *t, int64_t room, int64_t user, const char *user_id, int timeout_ms)
 {
+    bool changed, must_tell = false, starts = timeout_ms > 0;
     lock_take(&t->lock);
-    bool changed = timeout_ms > 0 ? start_locked(t, room, user, user_id, mono_ms() + timeout_ms)
-                                  : stop_locked(t, room, user);
+    if (starts)
+        changed = start_locked(t, room, user, user_id, mono_ms() + timeout_ms, &must_tell);
+    else
+        must_tell = changed = stop_locked(t, room, user);
     lock_release(&t->lock);
     if (changed)
         session_wake_room(t->store->sessions, room);
+    if (must_tell)
+        tell(t, room, user_id, starts);
 }
 
 /* ---- reading ---- */
@@ -179,40 +205,54 @@ void typing_add_event(struct typing *t, int64_t room, struct buf *out)
 
 /* ---- ending ---- */
 
-/* Ends what has timed out in one room; the earliest end of the others counts for the next look. */
-static bool end_overdue_locked(struct typing *t, struct typing_room *r, int64_t now)
+enum { ENDED_MAX = 256 };
+
+struct ended {
+    int64_t room;
+    char *user_id; /* owned */
+};
+
+/* Ends what has timed out in one room, as far as there is room for it in the list; the earliest end
+ * of the others counts for the next look. */
+static size_t end_overdue_locked(struct typing *t, struct typing_room *r, int64_t now,
+                                 struct ended *ret, size_t max)
 {
-    bool ended = false;
+    size_t n = 0;
     for (size_t i = r->n; i-- > 0;) {
-        if (r->typers[i].until_mono_ms > now) {
+        if (r->typers[i].until_mono_ms > now || n == max) {
             if (r->typers[i].until_mono_ms < t->next_end_mono_ms)
                 t->next_end_mono_ms = r->typers[i].until_mono_ms;
             continue;
         }
+        ret[n++] = (struct ended){r->room, mem_strdup(r->typers[i].user_id)};
         remove_locked(r, &r->typers[i]);
-        ended = true;
     }
-    return ended;
+    if (n)
+        changed_locked(t, r);
+    return n;
 }
 
-enum { ENDED_MAX = 256 };
-
-/* The rooms where somebody's time was up, at most ENDED_MAX; the next look finds the others. */
-static size_t end_all_overdue_locked(struct typing *t, int64_t *ret_rooms)
+/* Whose time was up, at most ENDED_MAX; the next look finds the others. */
+static size_t end_all_overdue_locked(struct typing *t, struct ended *ret)
 {
     size_t n = 0;
     int64_t now = mono_ms();
     t->next_end_mono_ms = INT64_MAX;
-    for (struct map_slot *s = NULL; n < ENDED_MAX && (s = map_next(&t->rooms, s));) {
-        struct typing_room *r = s->value;
-        if (r->n && end_overdue_locked(t, r, now)) {
-            changed_locked(t, r);
-            ret_rooms[n++] = r->room;
-        }
-    }
+    for (struct map_slot *s = NULL; n < ENDED_MAX && (s = map_next(&t->rooms, s));)
+        n += end_overdue_locked(t, s->value, now, ret + n, ENDED_MAX - n);
     if (n == ENDED_MAX)
         t->next_end_mono_ms = now;
     return n;
+}
+
+static void tell_ended(struct typing *t, struct ended *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || list[i].room != list[i - 1].room)
+            session_wake_room(t->store->sessions, list[i].room);
+        tell(t, list[i].room, list[i].user_id, false);
+        free(list[i].user_id);
+    }
 }
 
 static void *run(void *arg)
@@ -220,11 +260,10 @@ static void *run(void *arg)
     struct typing *t = arg;
     lock_take(&t->lock);
     while (!t->stopping) {
-        int64_t rooms[ENDED_MAX];
-        size_t n = end_all_overdue_locked(t, rooms);
+        struct ended ended[ENDED_MAX];
+        size_t n = end_all_overdue_locked(t, ended);
         lock_release(&t->lock);
-        for (size_t i = 0; i < n; i++)
-            session_wake_room(t->store->sessions, rooms[i]);
+        tell_ended(t, ended, n);
         lock_take(&t->lock);
         while (!t->stopping && t->next_end_mono_ms > mono_ms()) {
             if (t->next_end_mono_ms == INT64_MAX)

@@ -9,7 +9,12 @@ struct typing;
 struct typing *typing_create(struct store *store); /* a thread ends what times out */
 void typing_destroy(struct typing *t);
 
-/* timeout_ms 0: stopped. Wakes the room when something changed. */
+/* Called without locks when somebody begins or ends typing, and again while they go on: what other
+ * servers are told. At most one. */
+typedef void typing_listener(void *ctx, int64_t room, const char *user_id, bool typing);
+void typing_listen(struct typing *t, typing_listener *fn, void *ctx);
+
+/* Of users of any server. timeout_ms 0: stopped. Wakes the room when something changed. */
 void typing_set(struct typing *t, int64_t room, int64_t user, const char *user_id, int timeout_ms);
 int64_t typing_serial(struct typing *t); /* the newest */
 int64_t typing_room_serial(struct typing *t,

@@ -5,6 +5,7 @@
 #include "rooms/session.h"
 #include "storage/feed.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 enum { ROOM = 5, OTHER_ROOM = 6, ALICE = 1, BOB = 2 };
@@ -81,11 +82,44 @@ static void test_time_is_up(void **state)
     check_typing("all have stopped", ROOM, "");
 }
 
+struct told {
+    int64_t room;
+    char text[64]; /* "+@alice:x -@bob:x " */
+};
+
+static void note_told(void *ctx, int64_t room, const char *user_id, bool typing)
+{
+    struct told *t = ctx;
+    size_t n = strlen(t->text);
+    t->room = room;
+    snprintf(t->text + n, sizeof t->text - n, "%c%s ", typing ? '+' : '-', user_id);
+}
+
+static void test_others_are_told(void **state)
+{
+    struct typing *t = store.typing;
+    struct told told = {0};
+    typing_listen(t, note_told, &told);
+    typing_set(t, ROOM, ALICE, "@alice:x", 60000);
+    typing_set(t, ROOM, ALICE, "@alice:x", 60000);
+    check_text("once, while she goes on", str_of(told.text), "+@alice:x ");
+    assert_int_equal(told.room, ROOM);
+    typing_set(t, ROOM, BOB, "@bob:x", 50);
+    typing_set(t, ROOM, ALICE, "@alice:x", 0);
+    typing_set(t, ROOM, ALICE, "@alice:x", 0);
+    check_text("and of the end", str_of(told.text), "+@alice:x +@bob:x -@alice:x ");
+    for (int i = 0; i < 100 && !strstr(told.text, "-@bob"); i++)
+        usleep(20000);
+    check_text("also when time is up", str_of(told.text), "+@alice:x +@bob:x -@alice:x -@bob:x ");
+    typing_listen(t, NULL, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_start_and_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_time_is_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_others_are_told, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
