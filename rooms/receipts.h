@@ -15,6 +15,14 @@ enum { RECEIPT_OF_MAIN = -1 };
 const struct err *receipt_set(struct job *job, struct room *room, const struct author *who,
                               enum receipt_type type, const char *thread, const char *event_id);
 
+/* Receipts of other servers' users, who are joined, all as one write. Left out are those that are
+ * behind what is set, and those of events or threads that are not here. `event` is filled. */
+const struct err *receipts_set_remote(struct job *job, struct room *room, struct receipt *list,
+                                      size_t n);
+/* The public ones that our users set in (since, until]: where each mark stands now. */
+const struct err *receipts_list_own(struct job *job, int64_t room, int64_t since, int64_t until,
+                                    const struct receipt **ret, size_t *ret_n);
+
 /* The fully read marker, as room account data; never backwards. */
 const struct err *receipt_set_fully_read(struct job *job, struct room *room,
                                          const struct author *who, const char *event_id);
