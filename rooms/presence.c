@@ -3,15 +3,17 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "matrix/id.h"
 #include "storage/intern.h"
 
 enum {
     TICK_MS = 1000,
-    KEEP_MS = 60 * 1000,     /* a sync: the usual long poll and a margin */
-    IDLE_MS = 5 * 60 * 1000, /* what was set explicitly */
-    ROOM_MEMBERS_MAX = 500,  /* larger rooms carry no presence */
-    FLUSH_MAX = 256,         /* users in one write */
-    STATUS_MSG_MAX = 1024    /* bytes shown */
+    KEEP_MS = 60 * 1000,        /* a sync: the usual long poll and a margin */
+    IDLE_MS = 5 * 60 * 1000,    /* what was set explicitly */
+    REMOTE_MS = 30 * 60 * 1000, /* what another server said, which may not come back */
+    ROOM_MEMBERS_MAX = 500,     /* larger rooms carry no presence */
+    FLUSH_MAX = 256,            /* users in one write */
+    STATUS_MSG_MAX = 1024       /* bytes shown */
 };
 
 /* ---- entries ---- */
@@ -66,21 +68,44 @@ void presence_touch(struct job *job, int64_t user, const char *user_id, const ch
 
 /* ---- writing ---- */
 
+static bool is_local(const struct store *store, const char *user_id)
+{
+    return str_is(id_server(str_of(user_id)), store->config->server_name);
+}
+
+static const struct err *list_joined(struct job *job, const struct presence_row *who, int64_t **ret,
+                                     size_t *ret_n)
+{
+    size_t n = 0, k = 0;
+    const struct member_row *members = NULL;
+    const struct session_room *rooms = NULL;
+    struct session *s;
+    bool local = is_local(job->store, who->user_id);
+    if (local) {
+        TRY(session_open(job, who->user, who->user_id, &s));
+        session_rooms(job, s, &rooms, &n);
+    } else {
+        TRY(members_of_user(job_tx(job), who->user, &members, &n));
+    }
+    int64_t *list = arena_alloc_array(job->arena, n + 1, sizeof *list);
+    for (size_t i = 0; i < n; i++)
+        if ((local ? rooms[i].membership : members[i].membership) == MEMBERSHIP_JOIN)
+            list[k++] = local ? rooms[i].room : members[i].room;
+    *ret = list;
+    *ret_n = k;
+    return NULL;
+}
+
 /* Where a change of this user is told: the joined rooms that are not too large, sorted. */
 static const struct err *find_rooms(struct job *job, const struct presence_row *who, int64_t **ret,
                                     size_t *ret_n)
 {
-    struct session *s;
-    const struct session_room *rooms;
-    size_t rooms_n, n = 0;
-    TRY(session_open(job, who->user, who->user_id, &s));
-    session_rooms(job, s, &rooms, &rooms_n);
-    int64_t *list = arena_alloc_array(job->arena, rooms_n + 1, sizeof *list);
-    for (size_t i = 0; i < rooms_n; i++) {
+    int64_t *list;
+    size_t joined_n, n = 0;
+    TRY(list_joined(job, who, &list, &joined_n));
+    for (size_t i = 0; i < joined_n; i++) {
         struct room *room;
-        if (rooms[i].membership != MEMBERSHIP_JOIN)
-            continue;
-        TRY(room_get_by_id(job, rooms[i].room, &room));
+        TRY(room_get_by_id(job, list[i], &room));
         if (room && room_joined_count(room) <= ROOM_MEMBERS_MAX)
             list[n++] = room->id;
     }
@@ -195,6 +220,22 @@ const struct err *presence_set(struct job *job, int64_t user, const char *user_i
     return write_pending(job, &change, 1);
 }
 
+void presence_set_remote(struct job *job, int64_t user, const char *user_id,
+                         enum presence_state state, const char *status_msg, int64_t last_active_ts)
+{
+    struct presence_table *p = job->store->presence;
+    int64_t until = mono_ms() + REMOTE_MS;
+    LOCKED(&p->lock);
+    struct presence_entry *e = entry_locked(p, user, user_id);
+    e->online_until = state == PRESENCE_ONLINE ? until : 0;
+    e->unavailable_until = state == PRESENCE_UNAVAILABLE ? until : 0;
+    if (last_active_ts)
+        e->last_active_ts = last_active_ts;
+    free((char *)e->shown.status_msg);
+    e->shown.status_msg = shown_status(status_msg);
+    e->dirty = true;
+}
+
 /* ---- the thread ---- */
 
 static size_t take_changed(struct presence_table *p, struct arena *a, struct pending *list)
@@ -271,11 +312,12 @@ const struct err *presence_start(struct presence_table *p, struct arena *a)
     job_finish(&job);
     if (e)
         return e;
-    int64_t until = mono_ms() + KEEP_MS;
+    int64_t now = mono_ms();
     {
         LOCKED(&p->lock);
         for (size_t i = 0; i < n; i++) {
             struct presence_entry *x = entry_locked(p, rows[i].user, rows[i].user_id);
+            int64_t until = now + (is_local(p->store, rows[i].user_id) ? KEEP_MS : REMOTE_MS);
             x->shown.state = rows[i].state;
             x->shown.status_msg = mem_strdup(rows[i].status_msg);
             x->shown.last_active_ts = x->last_active_ts = rows[i].last_active_ts;

@@ -30,6 +30,21 @@ bool presence_state_parse(const char *text, enum presence_state *ret);
 const struct err *presence_set(struct job *job, int64_t user, const char *user_id,
                                enum presence_state state, const char *status_msg);
 
+/* What another server says of its user; believed for a while. Written and told within a second.
+ * last_active_ts 0: not said. */
+void presence_set_remote(struct job *job, int64_t user, const char *user_id,
+                         enum presence_state state, const char *status_msg, int64_t last_active_ts);
+
+/* Who changed in (since, until], and the rooms where it is told: for other servers. In the arena.
+ */
+struct presence_news {
+    struct presence_row row;
+    const int64_t *rooms;
+    size_t rooms_n;
+};
+void presence_list_news(struct job *job, int64_t since, int64_t until,
+                        const struct presence_news **ret, size_t *ret_n);
+
 /* Of anybody; offline when nothing is known. */
 const struct err *presence_get(struct job *job, int64_t user, struct presence_row *ret);
 /* Appends the content of an m.presence event. */

@@ -65,6 +65,29 @@ const struct err *presence_get(struct job *job, int64_t user, struct presence_ro
     return presence_find(job_tx(job), user, &found, ret);
 }
 
+void presence_list_news(struct job *job, int64_t since, int64_t until,
+                        const struct presence_news **ret, size_t *ret_n)
+{
+    struct presence_table *p = job->store->presence;
+    size_t n = 0, k = 0;
+    LOCKED(&p->lock);
+    for (struct presence_entry *e = p->newest; e && e->shown.position > since; e = e->older)
+        n++;
+    struct presence_news *list = arena_alloc_array(job->arena, n + 1, sizeof *list);
+    for (struct presence_entry *e = p->newest; e && e->shown.position > since; e = e->older) {
+        if (e->shown.position > until)
+            continue;
+        int64_t *rooms = arena_alloc_array(job->arena, e->rooms_n + 1, sizeof *rooms);
+        if (e->rooms_n)
+            memcpy(rooms, e->rooms, e->rooms_n * sizeof *rooms);
+        list[k] = (struct presence_news){.row = e->shown, .rooms = rooms, .rooms_n = e->rooms_n};
+        list[k].row.user_id = arena_strdup(job->arena, e->shown.user_id);
+        list[k++].row.status_msg = arena_strdup(job->arena, e->shown.status_msg);
+    }
+    *ret = list;
+    *ret_n = k;
+}
+
 int presence_by_number(const void *x, const void *y)
 {
     int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
