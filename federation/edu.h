@@ -17,12 +17,18 @@ edu_handler edu_device_list_update, edu_signing_key_update, edu_direct_to_device
 /* Runs the handler of {"edu_type":…,"content":…}. Only our own failures are errors. */
 const struct err *edu_receive(struct job *job, const char *origin, const json_t *edu);
 
-/* EDUs for one transaction: each a whole object as JSON bytes in the arena. */
+/* EDUs for one transaction: each a whole object as JSON bytes in the arena. content_json must be
+ * canonical: transactions are signed as they are written. More than there is room for are dropped.
+ */
 struct edu_list {
     struct str edus[100];
     size_t n;
 };
 void edu_list_add(struct arena *a, struct edu_list *l, const char *type, struct str content_json);
+
+/* Typing is in no log: the sender keeps what is to be told (federation/sender_news.c). */
+void edus_add_typing(struct arena *a, struct edu_list *l, const char *room_id, const char *user_id,
+                     bool typing);
 
 /* Adds what the server must be told of changes in (from, *until]; when the list gets full it lowers
  * *until to the position up to which everything is in it. Only what our own users did. */

@@ -1,0 +1,55 @@
+#include "federation/edu.h"
+
+#include "base/log.h"
+
+static const struct {
+    const char *type;
+    edu_handler *handler;
+} handlers[] = {
+    {"m.typing", edu_typing},
+    {"m.receipt", edu_receipt},
+    {"m.presence", edu_presence},
+    {"m.direct_to_device", edu_direct_to_device},
+    {"m.device_list_update", edu_device_list_update},
+    {"m.signing_key_update", edu_signing_key_update},
+    {"org.matrix.signing_key_update", edu_signing_key_update}, /* what Synapse sends */
+};
+
+/* Is it our failure, so that the whole transaction should come again? */
+static bool is_ours(const struct err *e)
+{
+    return e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE || e->code == ERR_CONFLICT;
+}
+
+const struct err *edu_receive(struct job *job, const char *origin, const json_t *edu)
+{
+    const char *type = json_text(edu, "edu_type");
+    const json_t *content = json_object_get(edu, "content");
+    if (!type || !json_is_object(content))
+        return NULL;
+    for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
+        if (strcmp(type, handlers[i].type) != 0)
+            continue;
+        const struct err *e = handlers[i].handler(job, origin, content);
+        if (!e)
+            return NULL;
+        if (is_ours(e))
+            return e;
+        log_debug("%s of %s is ignored: %s", type, origin, e->text);
+    }
+    return NULL;
+}
+
+void edu_list_add(struct arena *a, struct edu_list *l, const char *type, struct str content_json)
+{
+    buf_auto struct buf b = {0};
+    if (l->n == sizeof l->edus / sizeof *l->edus)
+        return;
+    buf_reserve(&b, content_json.n + 64);
+    BUF_LIT(&b, "{\"content\":");
+    buf_add_str(&b, content_json);
+    BUF_LIT(&b, ",\"edu_type\":");
+    buf_add_json_string(&b, str_of(type));
+    buf_add_char(&b, '}');
+    l->edus[l->n++] = (struct str){arena_memdup(a, b.p, b.n), b.n};
+}

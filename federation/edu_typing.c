@@ -1,0 +1,42 @@
+/* Server-server API, "Typing Notifications". */
+#include "federation/edu.h"
+
+#include "matrix/id.h"
+#include "rooms/servers.h"
+#include "rooms/typing.h"
+#include "storage/intern.h"
+
+enum { TYPING_MS = 60 * 1000 }; /* it is said again before; and who falls silent stops */
+
+const struct err *edu_typing(struct job *job, const char *origin, const json_t *content)
+{
+    const char *room_id, *user_id;
+    bool typing;
+    struct room *room;
+    int64_t user = 0;
+    TRY(json_need_string(content, "room_id", &room_id));
+    TRY(json_need_string(content, "user_id", &user_id));
+    TRY(json_want_bool(content, "typing", false, &typing));
+    if (!id_is_user(str_of(user_id)) || !str_is(id_server(str_of(user_id)), origin))
+        return err(ERR_FORBIDDEN, "%s does not speak for %s", origin, user_id);
+    TRY(room_get(job, room_id, &room));
+    TRY(room_check_acl(job, room, origin));
+    TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
+    if (!user)
+        return err(ERR_FORBIDDEN, "%s is not in the room", user_id);
+    TRY(room_need_joined(room, user));
+    typing_set(job->store->typing, room->id, user, user_id, typing ? TYPING_MS : 0);
+    return NULL;
+}
+
+void edus_add_typing(struct arena *a, struct edu_list *l, const char *room_id, const char *user_id,
+                     bool typing)
+{
+    buf_auto struct buf b = {0};
+    BUF_LIT(&b, "{\"room_id\":");
+    buf_add_json_string(&b, str_of(room_id));
+    buf_printf(&b, ",\"typing\":%s,\"user_id\":", typing ? "true" : "false");
+    buf_add_json_string(&b, str_of(user_id));
+    buf_add_char(&b, '}');
+    edu_list_add(a, l, "m.typing", buf_str(&b));
+}
