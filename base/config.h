@@ -58,6 +58,8 @@ struct config {
     /* Keys of servers; the formats: federation/key_settings.h. */
     struct config_list trusted_key_servers, federation_pinned_keys, old_signing_keys;
     int64_t key_refresh_interval_ms;
+    int64_t federation_retry_min_ms, federation_retry_max_ms; /* of a server that fails */
+    int64_t federation_senders;                               /* threads */
     const char *default_room_version;
     bool presence_enabled;
     int64_t max_upload_size;         /* bytes */

@@ -97,6 +97,17 @@ const struct config_key config_keys[] = {
         "A PEM file of the authorities that other servers' certificates must come from. Default: "
         "the system's. Has no effect yet: this version does not federate.",
         .check = config_check_filled),
+    KEY("federation.destination_min_retry_interval", DURATION, federation_retry_min_ms, "1s",
+        "How long after its first failure another server is tried again; then twice as long each "
+        "time.",
+        .min = 1, .max = 604800000),
+    KEY("federation.destination_max_retry_interval", DURATION, federation_retry_max_ms, "1h",
+        "The longest such wait. It ends at once when the other server contacts us.", .min = 1,
+        .max = 2592000000),
+    KEY("federation.senders", INT, federation_senders, "32",
+        "To how many servers at once events are sent; half of them at most to servers that do not "
+        "answer.",
+        .min = 2, .max = 1024),
     KEY("ip_range_denylist", LIST, ip_range_denylist, PRIVATE_RANGES,
         "Addresses that no request goes to which a user or another server can steer. Has no "
         "effect yet: this version sends no such requests.",

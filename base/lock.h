@@ -16,6 +16,7 @@ enum lock_rank {
     RANK_CACHE,          /* caches of single entities: tokens, push rules, filters, keys */
     RANK_TYPING,         /* rooms/typing.c */
     RANK_PRESENCE,       /* rooms/presence.c */
+    RANK_SENDER,         /* federation/sender.c: destinations */
     RANK_MEDIA,          /* server/media/repo.c: who waits for uploads and thumbnails */
     RANK_DB_POOL,        /* storage/db_pool.c */
     RANK_HTTP_QUEUE,     /* http/: work queues and parked requests */

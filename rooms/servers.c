@@ -111,6 +111,16 @@ bool room_each_server(struct store *store, int64_t room,
     return true;
 }
 
+bool room_entered_with(struct store *store, int64_t room, int64_t position)
+{
+    struct room *r = room_take_cached(store->rooms, room);
+    if (!r)
+        return false;
+    bool entered = room_entered(r) == position;
+    room_give_back(store->rooms, r);
+    return entered;
+}
+
 const struct err *room_check_acl(struct job *job, struct room *r, const char *server)
 {
     const struct event *acl;

@@ -13,6 +13,10 @@ void room_list_servers(struct job *job, struct room *room, const char *const **r
 bool room_each_server(struct store *store, int64_t room,
                       void (*each)(void *ctx, const char *server), void *ctx);
 
+/* Also for listeners: is that event how our server came into the room, through another one? False
+ * when the room is not cached. */
+bool room_entered_with(struct store *store, int64_t room, int64_t position);
+
 /* May this server take part (m.room.server_acl)? */
 const struct err *room_check_acl(struct job *job, struct room *room, const char *server);
 

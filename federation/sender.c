@@ -1,0 +1,405 @@
+#include "federation/sender_internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "federation/backoff.h"
+#include "federation/request.h"
+#include "rooms/typing.h"
+
+#include <sodium.h>
+#include <stdio.h>
+
+enum {
+    SAVE_MS = 50,        /* between two writes of cursors, each of which a commit may join */
+    TICK_MS = 1000,      /* presence, and ... */
+    RETRY_TICK_MS = 100, /* ... whose time to be tried again has come */
+    REFUSED_MS = 30000   /* before one that refuses is tried again because it contacted us */
+};
+
+/* ---- destinations ---- */
+
+static struct destination *make_locked(struct sender *s, const char *server)
+{
+    struct destination *d = mem_zalloc(sizeof *d);
+    d->server = mem_strdup(server);
+    d->is_denied = !federation_may_contact(s->store->config, server);
+    d->is_live = true;
+    d->sent = d->saved = d->receipt_rooms_from = sender_clear_position_locked(s);
+    map_put(&s->destinations, str_of(d->server), d);
+    return d;
+}
+
+struct destination *sender_destination_locked(struct sender *s, const char *server)
+{
+    struct destination *d = map_get(&s->destinations, str_of(server));
+    if (!d && s->destinations.n < DESTINATIONS_MAX)
+        d = make_locked(s, server);
+    return d && !d->is_denied ? d : NULL;
+}
+
+static void destroy(struct destination *d)
+{
+    queue_clear_locked(d);
+    for (size_t i = 0; i < d->typing_n; i++)
+        free(d->typing[i].user_id);
+    free(d->typing);
+    free(d->receipt_rooms);
+    free(d->server);
+    free(d);
+}
+
+/* ---- whose turn it is ---- */
+
+static void list_add(struct destination_list *l, struct destination *d)
+{
+    d->next = NULL;
+    *l->last = d;
+    l->last = &d->next;
+}
+
+static struct destination *list_take(struct destination_list *l)
+{
+    struct destination *d = l->first;
+    if (d && !(l->first = d->next))
+        l->last = &l->first;
+    return d;
+}
+
+static bool has_news_locked(const struct sender *s, const struct destination *d)
+{
+    int64_t clear = sender_clear_position_locked(s);
+    if (d->n && d->queue[d->first].position <= clear)
+        return true;
+    for (int i = 0; i < NEWS_KINDS; i++)
+        if (d->news[i] > d->sent && d->sent < clear)
+            return true;
+    return (!d->is_live && d->sent < clear) || d->typing_n || d->presence_to > d->presence_from;
+}
+
+void sender_consider_locked(struct sender *s, struct destination *d)
+{
+    if (d->is_busy || d->is_waiting || d->is_denied || !s->has_scanned || s->stopping)
+        return;
+    if (d->retry_at > now_ms() || !has_news_locked(s, d))
+        return;
+    d->is_waiting = true;
+    list_add(d->failing_since ? &s->retries : &s->ready, d);
+    pthread_cond_signal(&s->work);
+}
+
+void sender_consider_all_locked(struct sender *s)
+{
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));)
+        sender_consider_locked(s, slot->value);
+}
+
+/* Those that fail get half of the threads at most: however many they are, the others go on. */
+static struct destination *take_turn_locked(struct sender *s, bool *ret_is_retry)
+{
+    struct destination *d = list_take(&s->ready);
+    *ret_is_retry = !d;
+    if (!d && s->busy_retries < s->threads_n / 2)
+        d = list_take(&s->retries);
+    return d;
+}
+
+static void *send_for_all(void *arg)
+{
+    struct sender *s = arg;
+    arena_auto struct arena *a = arena_create();
+    lock_take(&s->lock);
+    while (!s->stopping) {
+        bool is_retry;
+        struct destination *d = take_turn_locked(s, &is_retry);
+        if (!d) {
+            lock_wait(&s->lock, &s->work);
+            continue;
+        }
+        d->is_waiting = false;
+        d->is_busy = true;
+        s->busy_retries += is_retry;
+        lock_release(&s->lock);
+        sender_work(s, a, d);
+        arena_reset(a);
+        lock_take(&s->lock);
+        s->busy_retries -= is_retry;
+        d->is_busy = false;
+        sender_consider_locked(s, d);
+        if (is_retry && s->retries.first)
+            pthread_cond_signal(&s->work);
+    }
+    lock_release(&s->lock);
+    return NULL;
+}
+
+/* ---- how they answer ---- */
+
+void sender_succeeded_locked(struct sender *s, struct destination *d)
+{
+    d->failing_since = d->retry_at = d->retry_interval = 0;
+    d->is_refusing = false;
+    d->last_error[0] = '\0';
+    d->is_dirty = s->must_save = true;
+    pthread_cond_signal(&s->keep);
+}
+
+void sender_failed_locked(struct sender *s, struct destination *d, const char *why,
+                          int64_t at_least_ms)
+{
+    const struct config *c = s->store->config;
+    int64_t now = now_ms();
+    if (!d->failing_since)
+        d->failing_since = now;
+    d->retry_interval =
+        backoff_interval(d->retry_interval, c->federation_retry_min_ms, c->federation_retry_max_ms);
+    int64_t wait = backoff_wait(d->retry_interval, randombytes_random());
+    if (at_least_ms > c->federation_retry_max_ms)
+        at_least_ms = c->federation_retry_max_ms;
+    d->retry_at = now + (wait > at_least_ms ? wait : at_least_ms);
+    snprintf(d->last_error, sizeof d->last_error, "%s", why);
+    d->is_dirty = s->must_save = true;
+    pthread_cond_signal(&s->keep);
+}
+
+/* Not more often than a server that fails is tried at first. */
+static void end_backoff_locked(struct sender *s, struct destination *d)
+{
+    int64_t pause = s->store->config->federation_retry_min_ms;
+    if (d->is_refusing && pause < REFUSED_MS)
+        pause = d->retry_interval < REFUSED_MS ? d->retry_interval : REFUSED_MS;
+    int64_t earliest = d->last_attempt + pause;
+    if (d->retry_at > earliest)
+        d->retry_at = earliest;
+    if (!d->is_refusing)
+        d->retry_interval = 0;
+    sender_consider_locked(s, d);
+}
+
+void sender_heard_from(struct sender *s, const char *server)
+{
+    if (!s)
+        return;
+    LOCKED(&s->lock);
+    struct destination *d = map_get(&s->destinations, str_of(server));
+    if (d && d->failing_since)
+        end_backoff_locked(s, d);
+}
+
+bool sender_is_backed_off(struct sender *s, const char *server)
+{
+    if (!s)
+        return false;
+    LOCKED(&s->lock);
+    struct destination *d = map_get(&s->destinations, str_of(server));
+    return d && d->retry_at > now_ms();
+}
+
+void sender_request_ended(struct sender *s, const char *server, bool reached)
+{
+    if (!s)
+        return;
+    LOCKED(&s->lock);
+    struct destination *d =
+        reached ? map_get(&s->destinations, str_of(server)) : sender_destination_locked(s, server);
+    if (!d || d->is_busy || d->is_denied) /* whoever sends to it will see for himself */
+        return;
+    if (reached && d->failing_since && !d->is_refusing) {
+        sender_succeeded_locked(s, d);
+        sender_consider_locked(s, d);
+    } else if (!reached && d->retry_at <= now_ms()) {
+        d->last_attempt = now_ms();
+        sender_failed_locked(s, d, "could not be reached", 0);
+    }
+}
+
+/* ---- the keeper: what needs the database, and time ---- */
+
+static void note(const char *doing, const struct err *e)
+{
+    if (e)
+        log_err(LOG_WARN, doing, e);
+}
+
+/* An hourglass of its own for each piece of work: the arena is empty again after it. */
+static const struct err *keep(struct sender *s, struct arena *a,
+                              const struct err *(*work)(struct sender *s, struct job *job))
+{
+    struct job job;
+    arena_reset(a);
+    job_init(&job, s->store, a);
+    const struct err *e = work(s, &job);
+    job_finish(&job);
+    return e;
+}
+
+/* When the keeper has something to do next; false: now. */
+static bool plan_locked(struct sender *s, int64_t last_save, int64_t last_tick, int64_t *ret)
+{
+    bool failing = false;
+    int64_t now = now_ms();
+    for (struct map_slot *slot = NULL; !failing && (slot = map_next(&s->destinations, slot));) {
+        const struct destination *d = slot->value;
+        failing = d->retry_at > now;
+    }
+    *ret = last_tick + (failing ? RETRY_TICK_MS : TICK_MS);
+    if (s->must_save && last_save + SAVE_MS < *ret)
+        *ret = last_save + SAVE_MS;
+    return !s->must_look && !s->stopping && mono_ms() < *ret;
+}
+
+static void look(struct sender *s, struct arena *a)
+{
+    lock_take(&s->lock);
+    bool must_scan = s->must_scan, must_resolve = s->unresolved != NULL;
+    s->must_look = false;
+    lock_release(&s->lock);
+    if (must_scan)
+        note("looking for servers that wait for news", keep(s, a, sender_scan));
+    if (must_resolve)
+        note("looking for whom changes concern", keep(s, a, sender_resolve));
+}
+
+static void *keep_all(void *arg)
+{
+    struct sender *s = arg;
+    arena_auto struct arena *a = arena_create();
+    int64_t last_save = 0, last_tick = 0, last_presence = 0, until;
+    lock_take(&s->lock);
+    while (!s->stopping) {
+        if (plan_locked(s, last_save, last_tick, &until)) {
+            lock_wait_until(&s->lock, &s->keep, until);
+            continue;
+        }
+        bool must_save = s->must_save && mono_ms() >= last_save + SAVE_MS;
+        lock_release(&s->lock);
+        last_tick = mono_ms();
+        look(s, a);
+        if (must_save) {
+            note("saving how far other servers were told", keep(s, a, sender_save));
+            last_save = mono_ms();
+        }
+        if (last_tick >= last_presence + TICK_MS) {
+            note("telling other servers who is there", keep(s, a, sender_spread_presence));
+            last_presence = last_tick;
+        }
+        lock_take(&s->lock);
+        sender_consider_all_locked(s);
+    }
+    lock_release(&s->lock);
+    note("saving how far other servers were told", keep(s, a, sender_save));
+    return NULL;
+}
+
+/* ---- life ---- */
+
+struct sender *sender_create(struct store *store)
+{
+    struct sender *s = mem_zalloc(sizeof *s);
+    lock_init(&s->lock, RANK_SENDER);
+    cond_init(&s->work);
+    cond_init(&s->keep);
+    s->store = store;
+    s->ready.last = &s->ready.first;
+    s->retries.last = &s->retries.first;
+    s->last_unresolved = &s->unresolved;
+    s->heard = s->presence_position = feed_position(store->feed);
+    s->must_scan = s->must_look = true;
+    feed_listen(store->feed, sender_on_changes, s);
+    typing_listen(store->typing, sender_on_typing, s);
+    return s;
+}
+
+void sender_start(struct sender *s)
+{
+    int n = (int)s->store->config->federation_senders;
+    s->threads = mem_zalloc((size_t)n * sizeof *s->threads);
+    s->running = pthread_create(&s->keeper, NULL, keep_all, s) == 0;
+    while (s->running && s->threads_n < n &&
+           pthread_create(&s->threads[s->threads_n], NULL, send_for_all, s) == 0)
+        s->threads_n++;
+}
+
+void sender_stop(struct sender *s)
+{
+    if (!s || !s->running)
+        return;
+    lock_take(&s->lock);
+    s->stopping = true;
+    pthread_cond_broadcast(&s->work);
+    pthread_cond_signal(&s->keep);
+    lock_release(&s->lock);
+    for (int i = 0; i < s->threads_n; i++)
+        pthread_join(s->threads[i], NULL);
+    pthread_join(s->keeper, NULL);
+    s->running = false;
+}
+
+void sender_destroy(struct sender *s)
+{
+    if (!s)
+        return;
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));)
+        destroy(slot->value);
+    map_finish(&s->destinations);
+    for (struct unresolved *u = s->unresolved, *next; u; u = next) {
+        next = u->next;
+        event_unref(u->event);
+        free(u);
+    }
+    free(s->touched);
+    free(s->threads);
+    pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->keep);
+    lock_finish(&s->lock);
+    free(s);
+}
+
+/* ---- metrics ---- */
+
+static void count_states(struct sender *s, long long *idle, long long *sending, long long *failing,
+                         long long *catching_up)
+{
+    LOCKED(&s->lock);
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));) {
+        const struct destination *d = slot->value;
+        if (d->is_denied)
+            continue;
+        ++*(d->failing_since ? failing : !d->is_live ? catching_up : d->is_busy ? sending : idle);
+    }
+}
+
+void sender_add_metrics(struct sender *s, struct buf *out)
+{
+    long long idle = 0, sending = 0, failing = 0, catching_up = 0;
+    if (!s)
+        return;
+    count_states(s, &idle, &sending, &failing, &catching_up);
+    buf_printf(out,
+               "# HELP concorde_federation_destinations Other servers, by what is done for them.\n"
+               "# TYPE concorde_federation_destinations gauge\n"
+               "concorde_federation_destinations{state=\"idle\"} %lld\n"
+               "concorde_federation_destinations{state=\"sending\"} %lld\n"
+               "concorde_federation_destinations{state=\"backing_off\"} %lld\n"
+               "concorde_federation_destinations{state=\"catching_up\"} %lld\n",
+               idle, sending, failing, catching_up);
+    buf_printf(out,
+               "# TYPE concorde_federation_transactions_sent_total counter\n"
+               "concorde_federation_transactions_sent_total %lld\n"
+               "# TYPE concorde_federation_transactions_failed_total counter\n"
+               "concorde_federation_transactions_failed_total %lld\n"
+               "# TYPE concorde_federation_transactions_seconds_total counter\n"
+               "concorde_federation_transactions_seconds_total %.6f\n"
+               "# TYPE concorde_federation_pdus_sent_total counter\n"
+               "concorde_federation_pdus_sent_total %lld\n"
+               "# TYPE concorde_federation_pdus_refused_total counter\n"
+               "concorde_federation_pdus_refused_total %lld\n",
+               (long long)s->transactions, (long long)s->failures, (double)s->microseconds / 1e6,
+               (long long)s->pdus, (long long)s->refused_pdus);
+    buf_printf(out,
+               "# TYPE concorde_federation_edus_sent_total counter\n"
+               "concorde_federation_edus_sent_total %lld\n"
+               "# TYPE concorde_federation_catch_ups_total counter\n"
+               "concorde_federation_catch_ups_total %lld\n",
+               (long long)s->edus, (long long)s->catch_ups);
+}
