@@ -51,6 +51,7 @@ static const struct command {
     size_t arguments;
     const char *usage, *help;
     int (*run)(struct cli *cli);
+    size_t optional; /* further arguments */
 } commands[] = {
     {{"serve"}, 0, "serve", "run the server", serve_command},
     {{"user", "add"}, 1, "user add NAME [--admin]", "make an account", user_add_command},
@@ -60,6 +61,22 @@ static const struct command {
      "user deactivate NAME",
      "close an account for good",
      user_deactivate_command},
+    {{"federation", "status"},
+     0,
+     "federation status [SERVER]",
+     "how other servers answer, and what waits for them",
+     federation_status_command,
+     1},
+    {{"federation", "retry"},
+     1,
+     "federation retry SERVER",
+     "try a server that fails again now",
+     federation_retry_command},
+    {{"federation", "reset"},
+     1,
+     "federation reset SERVER",
+     "the same, and forget that it ever failed",
+     federation_reset_command},
     {{"check-config"},
      0,
      "check-config [--example]",
@@ -217,7 +234,8 @@ static int run(struct cli *cli)
         return help_command(cli);
     const struct command *c = find_command(cli);
     size_t command_words = c && c->words[1] ? 2 : 1;
-    if (!c || cli->words_n != command_words + c->arguments) {
+    size_t least = command_words + (c ? c->arguments : 0);
+    if (!c || cli->words_n < least || cli->words_n > least + c->optional) {
         if (c)
             fprintf(stderr, "usage: concorde %s\n", c->usage);
         else

@@ -22,6 +22,12 @@ const struct config *cli_config(struct cli *cli);
 /* Prints an error and returns the exit status for it. */
 int cli_fail(const struct err *e);
 
+/* Runs a command on the data: of the server that is running, which is told to look, or of none. The
+ * exit status. */
+struct job;
+typedef const struct err *cli_node_command(struct cli *cli, struct job *job);
+int cli_run_on_node(struct cli *cli, cli_node_command *command);
+
 /* Runs a whole command line; the exit status. */
 int cli_main(int argc, char **argv);
 
@@ -31,5 +37,8 @@ int serve_command(struct cli *cli);    /* serve.c */
 int user_add_command(struct cli *cli); /* user_commands.c */
 int user_password_command(struct cli *cli);
 int user_deactivate_command(struct cli *cli);
+int federation_status_command(struct cli *cli); /* federation_commands.c */
+int federation_retry_command(struct cli *cli);
+int federation_reset_command(struct cli *cli);
 
 #endif

@@ -2,22 +2,21 @@
 #include "server/accounts.h"
 #include "server/cli.h"
 #include "server/credentials.h"
-#include "server/node.h"
 #include "server/prompt.h"
+#include "storage/job.h"
 
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-/* The argument may be a localpart or the whole id of a user of this server; NULL: of another. */
-static const char *localpart_of(const struct cli *cli, const struct config *config)
+/* The argument may be a localpart or the whole id of a user of this server. */
+static const struct err *localpart_of(const struct cli *cli, const struct job *job,
+                                      const char **ret)
 {
+    const char *own = job->store->config->server_name;
     const char *name = cli->words[2], *colon = strchr(name, ':');
-    if (*name != '@')
-        return name;
-    if (!colon || strcmp(colon + 1, config->server_name) != 0)
-        return NULL;
-    return arena_memdup(cli->arena, name + 1, (size_t)(colon - name - 1));
+    if (*name == '@' && (!colon || strcmp(colon + 1, own) != 0))
+        return err(ERR_INVALID_PARAM, "%s is no user of %s", name, own);
+    *ret = *name == '@' ? arena_memdup(cli->arena, name + 1, (size_t)(colon - name - 1)) : name;
+    return NULL;
 }
 
 /* A password that may become somebody's. */
@@ -40,10 +39,12 @@ static const struct err *find_account(struct job *job, const char *localpart, st
     return found ? NULL : err(ERR_NOT_FOUND, "There is no account %s", id);
 }
 
-static const struct err *add(struct cli *cli, struct job *job, const char *localpart)
+static const struct err *add(struct cli *cli, struct job *job)
 {
+    const char *localpart;
     const char *password, *hash, *user_id;
     int64_t user;
+    TRY(localpart_of(cli, job, &localpart));
     TRY(users_check_available(job, localpart, &user_id));
     TRY(ask_password(job, &password));
     TRY(credentials_hash(job, password, &hash));
@@ -54,10 +55,12 @@ static const struct err *add(struct cli *cli, struct job *job, const char *local
     return NULL;
 }
 
-static const struct err *set_password(struct cli *cli, struct job *job, const char *localpart)
+static const struct err *set_password(struct cli *cli, struct job *job)
 {
+    const char *localpart;
     struct account account;
     const char *password;
+    TRY(localpart_of(cli, job, &localpart));
     TRY(find_account(job, localpart, &account));
     if (account.deactivated)
         return err(ERR_USER_DEACTIVATED, "%s is deactivated", account.user_id);
@@ -67,67 +70,28 @@ static const struct err *set_password(struct cli *cli, struct job *job, const ch
     return NULL;
 }
 
-static const struct err *deactivate(struct cli *cli, struct job *job, const char *localpart)
+static const struct err *deactivate(struct cli *cli, struct job *job)
 {
+    const char *localpart;
     struct account account;
+    TRY(localpart_of(cli, job, &localpart));
     TRY(find_account(job, localpart, &account));
     TRY(accounts_deactivate(job, account.user, account.user_id, false));
     printf("%s is deactivated\n", account.user_id);
     return NULL;
 }
 
-typedef const struct err *user_command(struct cli *cli, struct job *job, const char *localpart);
-
-static const struct err *run_on_node(struct cli *cli, const struct config *config,
-                                     user_command *command)
-{
-    const char *localpart = localpart_of(cli, config);
-    struct node node;
-    struct job job;
-    if (!localpart)
-        return err(ERR_INVALID_PARAM, "%s is no user of %s", cli->words[2], config->server_name);
-    TRY(node_start(&node, config, NODE_COMMAND));
-    job_init(&job, &node.store, cli->arena);
-    const struct err *e = command(cli, &job, localpart);
-    if (node.server_pid)
-        kill(node.server_pid, SIGUSR1); /* it looks at what was written */
-    job_finish(&job);
-    node_stop(&node);
-    return e;
-}
-
-/* Stopping the embedded PostgreSQL must not be cut short. */
-static void hold_signals(void)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-static int run(struct cli *cli, user_command *command)
-{
-    const struct config *config = cli_config(cli);
-    if (!config)
-        return EXIT_FAILURE;
-    hold_signals();
-    const struct err *e = run_on_node(cli, config, command);
-    return e ? cli_fail(e) : EXIT_SUCCESS;
-}
-
 int user_add_command(struct cli *cli)
 {
-    return run(cli, add);
+    return cli_run_on_node(cli, add);
 }
 
 int user_password_command(struct cli *cli)
 {
-    return run(cli, set_password);
+    return cli_run_on_node(cli, set_password);
 }
 
 int user_deactivate_command(struct cli *cli)
 {
-    return run(cli, deactivate);
+    return cli_run_on_node(cli, deactivate);
 }
