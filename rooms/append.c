@@ -1,16 +1,14 @@
 #include "rooms/append.h"
 
-#include "base/clock.h"
 #include "base/sha256.h"
 #include "matrix/id.h"
 #include "rooms/draft.h"
 #include "rooms/room_internal.h"
 #include "rooms/txn.h"
+#include "rooms/writer.h"
 #include "storage/aliases.h"
 #include "storage/events.h"
 #include "storage/intern.h"
-
-enum { ATTEMPTS = 24, BACK_OFF_MAX_MS = 64 };
 
 /* ---- transaction ids ---- */
 
@@ -37,18 +35,6 @@ static const struct err *find_earlier(struct job *job, const struct author *auth
 
 /* ---- appending ---- */
 
-/* Takes the room's lock when nobody's state change is in the way. False: the room was dropped. */
-static bool lock_for_writing(struct room *room)
-{
-    lock_take(&room->lock);
-    while (room->busy && !room->stale)
-        lock_wait(&room->lock, &room->changed);
-    if (!room->stale)
-        return true;
-    lock_release(&room->lock);
-    return false;
-}
-
 static const struct err *build_all(struct draft *d, const struct new_event *events, size_t n,
                                    const char **ret_ids)
 {
@@ -60,20 +46,13 @@ static const struct err *build_all(struct draft *d, const struct new_event *even
     return NULL;
 }
 
-static void end_busy(struct room *room)
-{
-    LOCKED(&room->lock);
-    room->busy = false;
-    pthread_cond_broadcast(&room->changed);
-}
-
 /* One attempt. ERR_CONFLICT: another writer was first, the room must be read anew. */
 static const struct err *try_append(struct job *job, struct room *room, const struct author *author,
                                     const struct new_event *events, size_t n, const char **ret_ids)
 {
     struct write *w = write_begin(job);
     struct draft d;
-    if (!lock_for_writing(room)) {
+    if (!writer_lock(room)) {
         write_abandon(w);
         return err(ERR_CONFLICT, "The room is changing; try again");
     }
@@ -96,16 +75,8 @@ static const struct err *try_append(struct job *job, struct room *room, const st
     if (e)
         room_forget(job, room); /* the head that others may have built upon never happened */
     if (d.changes_state)
-        end_busy(room);
+        writer_done(room);
     return e;
-}
-
-/* Who lost to others waits for a random while that grows, or all of them would meet again. */
-static void back_off(int attempt)
-{
-    int64_t at_most_ms = attempt < 6 ? 1 << attempt : BACK_OFF_MAX_MS;
-    int64_t us = mono_us() % (at_most_ms * 1000);
-    nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
 }
 
 const struct err *room_append(struct job *job, struct room *room, const struct author *author,
@@ -116,7 +87,7 @@ const struct err *room_append(struct job *job, struct room *room, const struct a
     if (has_txn && (ret_ids[0] = txn_recent(job, author->device, key)))
         return NULL;
     const struct err *e = NULL;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
         e = try_append(job, room, author, events, n, ret_ids);
         if (!e) {
             if (has_txn)
@@ -130,7 +101,7 @@ const struct err *room_append(struct job *job, struct room *room, const struct a
             if (ret_ids[0])
                 return NULL;
         }
-        back_off(attempt);
+        writer_back_off(attempt);
         TRY(room_get_by_id(job, room->id, &room));
     }
     return e;

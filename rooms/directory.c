@@ -256,7 +256,8 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
         ((struct entry *)s->value)->stale = true;
     for (size_t i = 0; i < n; i++) {
         const struct change *c = &changes[i];
-        bool shows = c->kind == CHANGE_EVENT && (c->event->state_key || c->redacted_event);
+        bool shows = (c->kind == CHANGE_EVENT && (c->event->state_key || c->redacted_event)) ||
+                     c->kind == CHANGE_STATE;
         struct entry *e = shows ? map_get_int(&d->entries, c->room) : NULL;
         if (e)
             e->stale = true;

@@ -12,6 +12,7 @@
 #include "storage/intern.h"
 
 enum { VIEW_MAX = 12 };
+#define DEPTH_MAX ((INT64_C(1) << 53) - 1) /* what canonical JSON can write */
 
 /* The state that one event is judged by: the events it cites, and the create event. */
 struct view {
@@ -45,8 +46,16 @@ static struct draft_event *find_drafted(const struct draft *d, const char *type,
                                         const char *state_key)
 {
     for (struct draft_event *e = d->newest; e; e = e->next)
-        if (e->event->state_key && strcmp(e->event->type, type) == 0 &&
+        if (e->event->state_key && !e->is_lost && strcmp(e->event->type, type) == 0 &&
             strcmp(e->event->state_key, state_key) == 0)
+            return e;
+    return NULL;
+}
+
+const struct draft_event *draft_find(const struct draft *d, const char *event_id)
+{
+    for (const struct draft_event *e = d->newest; e; e = e->next)
+        if (strcmp(e->event->event_id, event_id) == 0)
             return e;
     return NULL;
 }
@@ -153,7 +162,7 @@ const struct err *draft_build(struct draft *d, const struct new_event *wanted,
         .redacts = wanted->redacts,
         .content = wanted->content,
         .origin_server_ts = wanted->origin_server_ts ? wanted->origin_server_ts : now_ms(),
-        .depth = d->depth + 1,
+        .depth = d->depth < DEPTH_MAX ? d->depth + 1 : DEPTH_MAX,
         .prev_events = d->extremities,
         .prev_n = cited_n(d),
         .auth_events = auth_ids,
@@ -170,6 +179,27 @@ const struct err *draft_build(struct draft *d, const struct new_event *wanted,
     return auth_check(*ret, &(struct auth_state){.get = view_get, .ctx = &view});
 }
 
+/* The membership that a member event makes. event: its position when it is not the change itself.
+ */
+static const struct err *write_member(struct draft *d, const struct event *e, struct str stripped,
+                                      int at, int64_t event, struct change *change)
+{
+    int64_t target;
+    TRY(intern_id(d->job->store->intern, INTERN_USER, e->state_key, &target));
+    if (change->is_end) {
+        members_write_none(d->write, d->room->id, target);
+        return NULL;
+    }
+    enum membership m = membership_parse(json_text(event_content(e), "membership"));
+    bool is_local = str_is(id_server(str_of(e->state_key)), d->job->store->config->server_name);
+    if (is_local && !stripped.p && (m == MEMBERSHIP_INVITE || m == MEMBERSHIP_KNOCK))
+        TRY(stripped_state(d, e, &stripped));
+    if (is_local && m == MEMBERSHIP_JOIN)
+        TRY(members_have_own_rules(job_tx(d->job), target, &change->has_own_rules));
+    members_write(d->write, d->room->id, target, m, at, event, is_local, stripped);
+    return NULL;
+}
+
 /* The rows of a state event: its interval, and for member events the membership. */
 static const struct err *write_state(struct draft *d, struct draft_event *e, struct change *change)
 {
@@ -181,69 +211,106 @@ static const struct err *write_state(struct draft *d, struct draft_event *e, str
                                 drafted->at, e->at);
     room_state_write(d->write, d->room->id, e->type, e->event->state_key, e->at, before != NULL);
     d->changes_state = true;
+    d->last_state_at = e->at;
     if (strcmp(e->event->type, "m.room.member") != 0)
         return NULL;
-    int64_t target;
-    TRY(intern_id(d->job->store->intern, INTERN_USER, e->event->state_key, &target));
-    enum membership m = membership_parse(json_text(event_content(e->event), "membership"));
-    bool is_local =
-        str_is(id_server(str_of(e->event->state_key)), d->job->store->config->server_name);
-    struct str stripped = {0};
-    if (m == MEMBERSHIP_INVITE || m == MEMBERSHIP_KNOCK)
-        TRY(stripped_state(d, e->event, &stripped));
-    if (is_local && m == MEMBERSHIP_JOIN)
-        TRY(members_have_own_rules(job_tx(d->job), target, &change->has_own_rules));
-    members_write(d->write, d->room->id, target, m, e->at, 0, is_local, stripped);
+    return write_member(d, e->event, e->stripped, e->at, 0, change);
+}
+
+const struct err *draft_set_state(struct draft *d, const struct stored_event *e, bool is_end)
+{
+    struct change change = {.kind = CHANGE_STATE,
+                            .room = d->room->id,
+                            .event = e->event,
+                            .state_event = e->position,
+                            .is_end = is_end};
+    const struct event *before;
+    int at = (int)write_changes_n(d->write) + 1;
+    TRY(room_load_state_locked(d->job, d->room, e->event->type, e->event->state_key, &before));
+    if (is_end)
+        room_state_end(d->write, d->room->id, e->type, e->event->state_key, at);
+    else
+        room_state_write_known(d->write, d->room->id, e->type, e->event->state_key, e->position, at,
+                               before != NULL);
+    if (e->type == TYPE_MEMBER)
+        TRY(write_member(d, e->event, (struct str){0}, at, e->position, &change));
+    d->changes_state = true;
+    d->last_state_at = at;
+    write_change(d->write, &change);
     return NULL;
+}
+
+static const struct err *write_relation(struct draft *d, const struct draft_event *e,
+                                        int64_t sender, const struct relation *r)
+{
+    if (r->parent && event_id_to_bytes(d->job->arena, d->room->version, r->parent).p)
+        relations_write(d->write, d->room->version, r, d->room->id, sender, e->type, e->at);
+    return NULL;
+}
+
+static const struct err *prepare_redaction(struct draft *d, const struct draft_event *e,
+                                           struct change *change)
+{
+    if (strcmp(e->event->type, "m.room.redaction") != 0)
+        return NULL;
+    return e->wanted ? redaction_prepare(d, e->event, change)
+                     : redaction_prepare_remote(d, e->event, change);
+}
+
+static void write_row_of_event(struct draft *d, const struct draft_event *e,
+                               const struct change *change)
+{
+    struct stored_event stored = {
+        .room = d->room->id,
+        .sender = change->user,
+        .type = e->type,
+        .thread = change->thread,
+        .notify_total = change->notify_total,
+        .highlight_total = change->highlight_total,
+        .client_device = change->client_device,
+        .client_txn = change->client_txn,
+        .is_state = e->event->state_key != NULL,
+        .status = e->status,
+        .event = e->event,
+    };
+    if (e->moved_from)
+        events_move(d->write, &stored, e->moved_from, e->at);
+    else
+        events_write(d->write, &stored, e->at);
 }
 
 static const struct err *write_event(struct draft *d, struct draft_event *e)
 {
     const struct new_event *wanted = e->wanted;
-    struct arena *a = d->job->arena;
     struct change change = {
         .kind = CHANGE_EVENT,
         .room = d->room->id,
-        .user = d->author->user,
         .event = e->event,
-        .client_txn = wanted->client_txn,
-        .client_device = wanted->client_txn ? d->author->device : 0,
+        .client_txn = wanted ? wanted->client_txn : NULL,
+        .is_lost = e->is_lost,
+        .is_relayed = e->status == EVENT_RELAYED,
     };
-    TRY(intern_id(d->job->store->intern, INTERN_TYPE, wanted->type, &e->type));
+    change.client_device = change.client_txn ? d->author->device : 0;
+    TRY(intern_id(d->job->store->intern, INTERN_USER, e->event->sender, &change.user));
+    TRY(intern_id(d->job->store->intern, INTERN_TYPE, e->event->type, &e->type));
     struct related related = {0};
-    TRY(relation_of_new_event(d->job, d->room, e->event, &related));
+    TRY(relation_of_new_event(d->job, d->room, e->event, wanted != NULL, &related));
     change.parent = related.parent;
     change.thread = related.thread;
-    if (strcmp(wanted->type, "m.room.redaction") == 0)
-        TRY(redaction_prepare(d, e->event, &change));
     e->at = (int)write_changes_n(d->write) + 1;
+    TRY(prepare_redaction(d, e, &change));
     TRY(unread_evaluate_locked(d->job, d->room, d->write, e->at, e->event, &change));
     change.notify_total = d->notify_total += change.notify;
     change.highlight_total = d->highlight_total += change.highlight;
-    if (wanted->state_key)
+    if (e->event->state_key && !e->is_lost)
         TRY(write_state(d, e, &change));
     if (change.redacted_event)
         redaction_write(d, e->event, &change, e->at);
     write_change(d->write, &change);
-    struct stored_event stored = {
-        .room = d->room->id,
-        .sender = d->author->user,
-        .type = e->type,
-        .thread = change.thread,
-        .notify_total = change.notify_total,
-        .highlight_total = change.highlight_total,
-        .client_device = change.client_device,
-        .client_txn = change.client_txn,
-        .is_state = wanted->state_key != NULL,
-        .event = e->event,
-    };
-    events_write(d->write, &stored, e->at);
-    if (related.parent)
-        relations_write(d->write, d->room->version, &related.relation, d->room->id, d->author->user,
-                        e->type, e->at);
-    if (wanted->client_txn)
-        event_txns_write(d->write, d->author->device, txn_key(a, wanted), e->at);
-    return NULL;
+    write_row_of_event(d, e, &change);
+    if (change.client_txn)
+        event_txns_write(d->write, d->author->device, txn_key(d->job->arena, wanted), e->at);
+    return write_relation(d, e, change.user, &related.relation);
 }
 
 /* A number that no other event leads to. A mere count would do so twice when a write fails: for
@@ -253,30 +320,46 @@ static int64_t version_after(const struct event *e)
     return (int64_t)(hash_bytes(e->event_id, strlen(e->event_id)) >> 1);
 }
 
+static bool is_cited(const struct event *e, const char *event_id)
+{
+    for (size_t i = 0; i < e->prev_n; i++)
+        if (strcmp(e->prev_events[i], event_id) == 0)
+            return true;
+    return false;
+}
+
 /* The new event takes the place of those that it cites. */
 static void replace_extremities(struct draft *d, const struct event *e)
 {
-    size_t left = d->extremities_n - cited_n(d);
-    const char **now = arena_alloc_array(d->job->arena, 1 + left, sizeof *now);
-    now[0] = e->event_id;
-    if (left)
-        memcpy(now + 1, d->extremities + cited_n(d), left * sizeof *now);
+    const char **now = arena_alloc_array(d->job->arena, d->extremities_n + 1, sizeof *now);
+    size_t n = 0;
+    now[n++] = e->event_id;
+    for (size_t i = 0; i < d->extremities_n; i++)
+        if (!is_cited(e, d->extremities[i]))
+            now[n++] = d->extremities[i];
     d->extremities = now;
-    d->extremities_n = 1 + left;
+    d->extremities_n = n;
+}
+
+const struct err *draft_put(struct draft *d, struct draft_event *e)
+{
+    TRY(write_event(d, e));
+    e->next = d->newest;
+    d->newest = e;
+    if (e->event->depth > d->depth)
+        d->depth = e->event->depth < DEPTH_MAX ? e->event->depth : DEPTH_MAX;
+    d->version = version_after(e->event);
+    replace_extremities(d, e->event);
+    return NULL;
 }
 
 const struct err *draft_add(struct draft *d, const struct new_event *wanted,
                             const struct event **ret)
 {
     struct draft_event *e = arena_alloc(d->job->arena, sizeof *e);
-    e->wanted = wanted;
+    *e = (struct draft_event){.wanted = wanted, .stripped = wanted->stripped};
     TRY(draft_build(d, wanted, &e->event));
-    TRY(write_event(d, e));
-    e->next = d->newest;
-    d->newest = e;
-    d->depth++;
-    d->version = version_after(e->event);
-    replace_extremities(d, e->event);
+    TRY(draft_put(d, e));
     *ret = e->event;
     return NULL;
 }

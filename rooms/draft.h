@@ -4,15 +4,20 @@
 #define ROOMS_DRAFT_H
 
 #include "rooms/append.h"
+#include "storage/events.h"
 #include "storage/rooms.h"
 #include "storage/write.h"
 
 struct draft_event {
-    const struct new_event *wanted;
-    const struct event *event; /* kept by the arena */
-    int at;                    /* its change in the write */
-    int64_t type;              /* event_types.id */
-    struct draft_event *next;  /* the one built before */
+    const struct event *event;      /* kept by the arena */
+    const struct new_event *wanted; /* what it was built from; NULL: another server made it */
+    struct str stripped;            /* of an invite or knock; p NULL: made here */
+    enum event_status status;
+    int64_t moved_from;       /* where it stood aside; 0: it is new */
+    bool is_lost;             /* a state event that does not become the current one */
+    int at;                   /* its change in the write */
+    int64_t type;             /* event_types.id */
+    struct draft_event *next; /* the one built before */
 };
 
 struct draft {
@@ -25,6 +30,7 @@ struct draft {
     int64_t version, depth, notify_total, highlight_total;
     const char **extremities;
     size_t extremities_n;
+    int last_state_at;  /* the newest change of state in the write; 0: none */
     bool changes_state; /* or what is cached of it: other writers must wait for the commit */
 };
 
@@ -42,6 +48,16 @@ const struct err *draft_build(struct draft *d, const struct new_event *wanted,
 /* Builds, checks and adds one event to the write. M_FORBIDDEN when the rules refuse it. */
 const struct err *draft_add(struct draft *d, const struct new_event *wanted,
                             const struct event **ret);
+
+/* Adds an event that is built and judged already: of another server. */
+const struct err *draft_put(struct draft *d, struct draft_event *e);
+
+/* The drafted event of that id; NULL: it is not drafted here. */
+const struct draft_event *draft_find(const struct draft *d, const char *event_id);
+
+/* A change of state without a new event: the stored event becomes current again (is_end: its key
+ * has no event any more). */
+const struct err *draft_set_state(struct draft *d, const struct stored_event *e, bool is_end);
 
 /* The head that the write stores. */
 void draft_head(const struct draft *d, struct room_head *ret);

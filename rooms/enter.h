@@ -36,20 +36,13 @@ const struct err *room_enter(struct job *job, const struct room_entry *entry, st
  * partial flag and wakes those who wait for it. Can be repeated after a restart. */
 const struct err *room_complete(struct job *job, struct room *room, const struct told_state *told);
 
-/* Rooms whose state is partial: what to complete after a start. */
-struct partial_room {
-    int64_t room;
-    const char *room_id, *join_event_id, *resident;
-    const char *const *servers;
-    size_t servers_n;
-};
-const struct err *rooms_partial_list(struct tx *tx, const struct partial_room **ret, size_t *ret_n);
-/* Another server will tell the rest. */
-const struct err *room_partial_set_resident(struct job *job, struct room *room, const char *server);
+/* Rooms whose state is partial, to be completed after a start: storage/partial_rooms.h. */
 
 bool room_is_partial(struct room *room);
-/* Waits until the state is whole. False: the deadline (mono_ms) passed. */
-bool room_await_complete(struct job *job, struct room *room, int64_t deadline_mono_ms);
+/* Waits until the state is whole; *room is then the room read anew. *ret false: the deadline
+ * (mono_ms) passed. */
+const struct err *room_await_complete(struct job *job, struct room **room, int64_t deadline_mono_ms,
+                                      bool *ret);
 
 /* A member event about one of our users in a room that our server is not in: invited, invite taken
  * back, rejected, knocking, knock taken back or refused. The user is told; the event is judged by

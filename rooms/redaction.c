@@ -33,25 +33,59 @@ static const struct err *check(const struct auth_state *s, const struct event *r
     return NULL;
 }
 
-const struct err *redaction_prepare(struct draft *d, const struct event *redaction,
-                                    struct change *change)
+static const struct err *find_target(struct draft *d, const struct event *redaction,
+                                     const struct stored_event **ret)
 {
     const struct stored_event *target = NULL;
     if (redaction->redacts)
         TRY(events_get_by_id(job_tx(d->job), redaction->redacts, &target));
-    if (target && target->room != d->room->id)
-        target = NULL;
-    struct redaction_view view;
-    TRY(draft_state(d, "m.room.create", "", &view.create));
-    TRY(draft_state(d, "m.room.power_levels", "", &view.power_levels));
-    TRY(draft_state(d, "m.room.member", redaction->sender, &view.member));
-    TRY(check(&(struct auth_state){.get = view_get, .ctx = &view}, redaction,
-              target ? target->event : NULL));
-    if (!target)
-        return NULL;
+    *ret = target && target->room == d->room->id ? target : NULL;
+    return NULL;
+}
+
+static const struct err *read_view(struct draft *d, const struct event *redaction,
+                                   struct redaction_view *ret)
+{
+    TRY(draft_state(d, "m.room.create", "", &ret->create));
+    TRY(draft_state(d, "m.room.power_levels", "", &ret->power_levels));
+    return draft_state(d, "m.room.member", redaction->sender, &ret->member);
+}
+
+static void take(struct draft *d, const struct stored_event *target, struct change *change)
+{
     change->redacts_position = target->position;
     d->changes_state |= target->is_state;
     change->redacted_event = event_keep(d->job->arena, event_redacted(target->event));
+}
+
+const struct err *redaction_prepare(struct draft *d, const struct event *redaction,
+                                    struct change *change)
+{
+    const struct stored_event *target;
+    struct redaction_view view;
+    TRY(find_target(d, redaction, &target));
+    TRY(read_view(d, redaction, &view));
+    TRY(check(&(struct auth_state){.get = view_get, .ctx = &view}, redaction,
+              target ? target->event : NULL));
+    if (target)
+        take(d, target, change);
+    return NULL;
+}
+
+const struct err *redaction_prepare_remote(struct draft *d, const struct event *redaction,
+                                           struct change *change)
+{
+    const struct stored_event *target;
+    struct redaction_view view;
+    TRY(find_target(d, redaction, &target));
+    TRY(read_view(d, redaction, &view));
+    if (!target && redaction->redacts)
+        pending_redaction_write(d->write, redaction, d->room->id);
+    if (!target || target->redacted_by || strcmp(target->event->type, "m.room.create") == 0 ||
+        !auth_redaction_applies(redaction, target->event,
+                                &(struct auth_state){.get = view_get, .ctx = &view}))
+        return NULL;
+    take(d, target, change);
     return NULL;
 }
 

@@ -11,6 +11,11 @@
 const struct err *redaction_prepare(struct draft *d, const struct event *redaction,
                                     struct change *change);
 
+/* The same for a redaction of another server: one that may not be applied, or has nothing to apply
+ * to, does nothing; it is kept for a target that is not here yet. */
+const struct err *redaction_prepare_remote(struct draft *d, const struct event *redaction,
+                                           struct change *change);
+
 /* Writes the redacted bytes of the target. */
 void redaction_write(struct draft *d, const struct event *redaction, const struct change *change,
                      int at);

@@ -23,7 +23,7 @@ static const struct err *check_thread(const struct stored_event *root)
 }
 
 const struct err *relation_of_new_event(struct job *job, struct room *room, const struct event *e,
-                                        struct related *ret)
+                                        bool is_ours, struct related *ret)
 {
     struct str relates = json_scan_get(e->content, "m.relates_to");
     if (!relates.p || relates.p[0] != '{' || e->state_key)
@@ -38,13 +38,16 @@ const struct err *relation_of_new_event(struct job *job, struct room *room, cons
         return NULL; /* an ill-formed relation is no relation */
     const struct stored_event *parent;
     TRY(events_get_by_id(job_tx(job), r.relation.parent, &parent));
-    if (!parent || parent->room != room->id)
+    if (parent && parent->room != room->id)
         return NULL;
-    r.parent = parent->position;
-    if (strcmp(r.relation.rel_type, "m.annotation") == 0)
+    if (!parent && is_ours)
+        return NULL;
+    r.parent = parent ? parent->position : 0;
+    if (is_ours && strcmp(r.relation.rel_type, "m.annotation") == 0)
         TRY(check_annotation(job, e, &r.relation));
-    if (strcmp(r.relation.rel_type, "m.thread") == 0) {
-        TRY(check_thread(parent));
+    if (parent && strcmp(r.relation.rel_type, "m.thread") == 0) {
+        if (is_ours)
+            TRY(check_thread(parent));
         r.thread = parent->position;
     }
     *ret = r;

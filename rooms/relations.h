@@ -12,10 +12,10 @@ struct related {
     int64_t thread;           /* position of the thread's root; 0: main timeline */
 };
 
-/* What a new event relates to, and whether it may. M_DUPLICATE_ANNOTATION when the sender annotated
- * the same event with the same key before; M_UNKNOWN for a thread that would start at an event
- * which is in a thread. */
+/* What a new event relates to. Ours (is_ours): and whether it may. M_DUPLICATE_ANNOTATION when the
+ * sender annotated the same event with the same key before; M_UNKNOWN for a thread that would start
+ * at an event which is in a thread. */
 const struct err *relation_of_new_event(struct job *job, struct room *room, const struct event *e,
-                                        struct related *ret);
+                                        bool is_ours, struct related *ret);
 
 #endif

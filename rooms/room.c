@@ -4,6 +4,7 @@
 #include "rooms/names.h"
 #include "storage/events.h"
 #include "storage/intern.h"
+#include "storage/partial_rooms.h"
 #include "storage/rooms.h"
 
 /* ---- one room ---- */
@@ -82,6 +83,17 @@ void room_put_state_locked(struct room *r, const struct event *e, int64_t positi
     map_put(&r->state, (struct str){slot->key, n}, slot);
     if (before)
         free_slot(before);
+    if (position > r->state_position)
+        r->state_position = position;
+}
+
+void room_end_state_locked(struct room *r, const struct event *e, int64_t position)
+{
+    struct room_state_slot *slot = room_state_slot_locked(r, e->type, e->state_key);
+    if (slot && slot->position <= position) {
+        map_remove(&r->state, (struct str){slot->key, strlen(e->type) + 1 + strlen(e->state_key)});
+        free_slot(slot);
+    }
     if (position > r->state_position)
         r->state_position = position;
 }
@@ -179,6 +191,17 @@ static const struct err *load_state(struct job *job, struct room *r)
     TRY(room_state_list(job_tx(job), r->id, VALID_FOREVER - 1, STATE_WITHOUT_MEMBERS, &state, &n));
     for (size_t i = 0; i < n; i++)
         room_put_state_locked(r, state[i].event, state[i].since);
+    return room_state_newest(job_tx(job), r->id, &r->state_position); /* members too */
+}
+
+/* While the member list is not complete, the resident server has said who is in the room. */
+static const struct err *load_partial(struct job *job, struct room *r)
+{
+    const struct partial_room *p;
+    TRY(partial_room_get(job_tx(job), r->id, &p));
+    r->is_partial = p != NULL;
+    for (size_t i = 0; p && i < p->servers_n; i++)
+        room_servers_tell_locked(r, p->servers[i]);
     return NULL;
 }
 
@@ -209,6 +232,8 @@ const struct err *room_load(struct job *job, int64_t id, struct room **ret)
     const struct err *e = load_members(job, r);
     if (!e)
         e = load_state(job, r);
+    if (!e)
+        e = load_partial(job, r);
     if (e) {
         room_destroy_unlisted(r);
         return e;
@@ -231,7 +256,7 @@ const struct err *room_load_state_locked(struct job *job, struct room *r, const 
     int64_t user;
     TRY(intern_find(job->store->intern, INTERN_USER, state_key, &user));
     struct room_member *m = user ? map_get_int(&r->members, user) : NULL;
-    if (!m)
+    if (!m || m->membership == MEMBERSHIP_NONE)
         return NULL;
     const struct stored_event *stored;
     TRY(events_get(job_tx(job), m->event, &stored));

@@ -152,12 +152,16 @@ const struct err *room_get(struct job *job, const char *room_id, struct room **r
     return NULL;
 }
 
-void room_forget(struct job *job, struct room *r)
+static void forget(struct room_cache *c, struct room *r)
 {
-    struct room_cache *c = job->store->rooms;
     LOCKED(&c->lock);
     if (map_get_int(&c->rooms, r->id) == r)
         drop_locked(c, r);
+}
+
+void room_forget(struct job *job, struct room *r)
+{
+    forget(job->store->rooms, r);
 }
 
 /* ---- keeping step with the log ---- */
@@ -186,20 +190,22 @@ static void apply_member_locked(struct room_cache *c, struct room *r, const stru
     if (intern_name(c->store->intern, INTERN_USER, user, &user_id))
         return;
     const struct room_member *before = map_get_int(&r->members, user);
+    const json_t *content = event_content(change->event);
     struct str server = id_server(str_of(user_id));
+    bool is_end = change->is_end;
     room_put_member_locked(
-        r,
-        &(struct room_member){
-            .user = user,
-            .user_id = user_id,
-            .position = change->position,
-            .event = change->position,
-            .membership = membership_parse(json_text(event_content(change->event), "membership")),
-            .is_local = str_is(server, c->store->config->server_name),
-            .has_own_rules = change->has_own_rules || (before && before->has_own_rules),
-        });
+        r, &(struct room_member){
+               .user = user,
+               .user_id = user_id,
+               .position = change->position,
+               .event = change->kind == CHANGE_STATE ? change->state_event : change->position,
+               .membership =
+                   is_end ? MEMBERSHIP_NONE : membership_parse(json_text(content, "membership")),
+               .is_local = str_is(server, c->store->config->server_name),
+               .has_own_rules = change->has_own_rules || (before && before->has_own_rules),
+           });
     unread_member_changed_locked(r, map_get_int(&r->members, user),
-                                 json_text(event_content(change->event), "displayname"));
+                                 is_end ? NULL : json_text(content, "displayname"));
 }
 
 /* What is cached of a state event that was redacted. */
@@ -211,10 +217,21 @@ static void apply_redaction_locked(struct room *r, const struct change *change)
         room_put_state_locked(r, left, change->redacts_position);
 }
 
+static void apply_state_locked(struct room_cache *c, struct room *r, const struct change *change)
+{
+    if (change->is_end)
+        room_end_state_locked(r, change->event, change->position);
+    else
+        room_put_state_locked(r, change->event, change->position);
+    if (strcmp(change->event->type, "m.room.member") == 0)
+        apply_member_locked(c, r, change);
+}
+
 static void apply_event(struct room_cache *c, const struct change *change)
 {
     bool redacts_state = change->redacted_event && change->redacted_event->state_key;
-    if (!change->event->state_key && !redacts_state)
+    bool changes_state = change->event && change->event->state_key && !change->is_lost;
+    if (!changes_state && !redacts_state && !change->resets_room)
         return;
     struct room *r = room_take_cached(c, change->room);
     if (!r)
@@ -222,11 +239,11 @@ static void apply_event(struct room_cache *c, const struct change *change)
     lock_take(&r->lock);
     if (redacts_state)
         apply_redaction_locked(r, change);
-    if (change->event->state_key)
-        room_put_state_locked(r, change->event, change->position);
-    if (change->event->state_key && strcmp(change->event->type, "m.room.member") == 0)
-        apply_member_locked(c, r, change);
+    if (changes_state)
+        apply_state_locked(c, r, change);
     lock_release(&r->lock);
+    if (change->resets_room)
+        forget(c, r);
     room_give_back(c, r);
 }
 
@@ -256,7 +273,7 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
     if (n == 0)
         forget_all(c);
     for (size_t i = 0; i < n; i++) {
-        if (changes[i].kind == CHANGE_EVENT)
+        if (changes[i].kind == CHANGE_EVENT || changes[i].kind == CHANGE_STATE)
             apply_event(c, &changes[i]);
         else if (changes[i].kind == CHANGE_ACCOUNT_DATA && changes[i].is_push_rules)
             apply_push_rules(c, changes[i].user, changes[i].position);

@@ -10,6 +10,7 @@ const struct err *room_load(struct job *job, int64_t id, struct room **ret);
 
 /* Idempotent: an older position than the one that is there changes nothing. */
 void room_put_state_locked(struct room *r, const struct event *e, int64_t position);
+void room_end_state_locked(struct room *r, const struct event *e, int64_t position);
 struct room_state_slot *room_state_slot_locked(struct room *r, const char *type,
                                                const char *state_key); /* NULL: not in memory */
 void room_put_member_locked(struct room *r, const struct room_member *member);

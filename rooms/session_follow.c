@@ -140,12 +140,15 @@ static void apply_membership_locked(struct session_table *t, const struct change
     struct session *s = map_get_int(&t->sessions, user);
     if (!s)
         return;
-    enum membership m = membership_parse(json_text(event_content(c->event), "membership"));
+    enum membership m = c->is_end
+                            ? MEMBERSHIP_NONE
+                            : membership_parse(json_text(event_content(c->event), "membership"));
     lock_take(&s->lock);
     s->moves++;
     const struct session_room *before = map_get_int(&s->rooms, c->room);
     bool was_joined = before && before->membership == MEMBERSHIP_JOIN;
-    session_put_room_locked(s, c->room, m, c->position, c->position);
+    session_put_room_locked(s, c->room, m, c->position,
+                            c->kind == CHANGE_STATE ? c->state_event : c->position);
     lock_release(&s->lock);
     if (m == MEMBERSHIP_JOIN)
         session_watch_locked(t, c->room, s);
@@ -167,7 +170,8 @@ static void end_watch_locked(struct session_table *t, const struct change *c)
 
 static void apply_event_locked(struct session_table *t, const struct change *c)
 {
-    bool is_member = c->event->state_key && strcmp(c->event->type, "m.room.member") == 0;
+    bool is_member = c->event && c->event->state_key && !c->is_lost &&
+                     strcmp(c->event->type, "m.room.member") == 0;
     if (is_member)
         apply_membership_locked(t, c);
     tell_room_locked(t, c->room, c->position, AT_ONCE);
@@ -179,6 +183,7 @@ static void apply_locked(struct session_table *t, const struct change *c)
 {
     switch (c->kind) {
     case CHANGE_EVENT:
+    case CHANGE_STATE:
         apply_event_locked(t, c);
         return;
     case CHANGE_RECEIPT:

@@ -30,6 +30,122 @@ void events_write(struct write *w, const struct stored_event *e, int at)
                 BOOL(e->is_state), BYTES(id), BYTES(e->event->json), INT4(e->status)));
 }
 
+/* ---- events without a place in the log ---- */
+
+SQL(events_reserve_history_sql, "SELECT nextval('events_history_seq') FROM generate_series(1, $1)")
+SQL(events_reserve_aside_sql, "SELECT nextval('events_aside_seq') FROM generate_series(1, $1)")
+
+const struct err *events_reserve(struct tx *tx, bool in_history, size_t n, const int64_t **ret)
+{
+    struct rows rows;
+    TRY(db_query(tx, in_history ? &events_reserve_history_sql : &events_reserve_aside_sql,
+                 P(INT((int64_t)n)), &rows));
+    int64_t *list = arena_alloc_array(tx->arena, n + 1, sizeof *list);
+    for (size_t i = 0; i < n && rows_next(&rows); i++)
+        list[i] = row_int(&rows, 0);
+    rows_finish(&rows);
+    *ret = list;
+    return NULL;
+}
+
+SQL(events_insert_at_sql,
+    "INSERT INTO events (position, room, sender, type, thread, notify_total, highlight_total, "
+    "is_state, event_id, json, status) "
+    "SELECT u.position, u.room, u.sender, u.type, u.thread, 0, 0, u.is_state, u.event_id, u.json, "
+    "u.status FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::bool[], "
+    "$7::bytea[], $8::bytea[], $9::int4[]) "
+    "u(position, room, sender, type, thread, is_state, event_id, json, status) "
+    "ON CONFLICT (event_id) DO NOTHING")
+
+static const struct batch_table events_at_rows = {
+    .sql = &events_insert_at_sql,
+    .columns = {DB_INT8, DB_INT8, DB_INT8, DB_INT8, DB_INT8, DB_BOOL, DB_BYTES, DB_BYTES, DB_INT4},
+    .columns_n = 9,
+    .order = BATCH_EVENTS,
+};
+
+void events_write_at(struct write *w, const struct stored_event *e)
+{
+    struct str id = event_id_to_bytes(write_arena(w), e->event->version, e->event->event_id);
+    write_row(w, &events_at_rows,
+              P(INT(e->position), INT(e->room), INT(e->sender), INT(e->type), INT(e->thread),
+                BOOL(e->is_state), BYTES(id), BYTES(e->event->json), INT4(e->status)));
+}
+
+#define MOVED_TO "(CASE WHEN $3::bool THEN log_at($2) ELSE $4 END)"
+SQL(events_move_sql,
+    "UPDATE events SET position = " MOVED_TO ", status = $5, thread = $6, notify_total = $7, "
+    "highlight_total = $8, json = $9 WHERE position = $1")
+SQL(events_move_state_sql,
+    "UPDATE room_state SET event = " MOVED_TO " WHERE room = $5 AND type = $6 AND state_key = $7 "
+    "AND event = $1")
+SQL(events_move_member_sql,
+    "UPDATE room_members SET event = " MOVED_TO " WHERE room = $5 AND event = $1 AND \"user\" = "
+    "(SELECT id FROM users WHERE user_id = $6)")
+SQL(events_move_refs_sql, "UPDATE state_ref_entries SET event = " MOVED_TO " WHERE event = $1")
+SQL(events_move_children_sql, "UPDATE event_states SET event = " MOVED_TO " WHERE event = $1")
+
+void events_move(struct write *w, const struct stored_event *e, int64_t from, int at)
+{
+    struct db_param to = at ? POSITION(at) : INT(0), place = INT(at ? 0 : e->position);
+    struct db_param by_log = BOOL(at != 0);
+    write_statement(w, &events_move_sql,
+                    P(INT(from), to, by_log, place, INT4(e->status), INT(e->thread),
+                      INT(e->notify_total), INT(e->highlight_total), BYTES(e->event->json)));
+    write_statement(w, &events_move_children_sql, P(INT(from), to, by_log, place));
+    if (!e->is_state)
+        return;
+    write_statement(
+        w, &events_move_state_sql,
+        P(INT(from), to, by_log, place, INT(e->room), INT(e->type), TEXT(e->event->state_key)));
+    write_statement(w, &events_move_refs_sql, P(INT(from), to, by_log, place));
+    if (e->type == TYPE_MEMBER)
+        write_statement(w, &events_move_member_sql,
+                        P(INT(from), to, by_log, place, INT(e->room), TEXT(e->event->state_key)));
+}
+
+SQL(events_find_sql,
+    "SELECT " EVENT_COLUMNS ", COALESCE(s.ref, 0) FROM events e JOIN rooms r ON r.id = e.room "
+    "LEFT JOIN event_states s ON s.event = e.position WHERE e.event_id = ANY($1)")
+
+static const struct str *ids_as_bytes(struct arena *a, const struct room_version *v,
+                                      const char *const *ids, size_t n, size_t *ret_n)
+{
+    struct str *bytes = arena_alloc_array(a, n + 1, sizeof *bytes);
+    size_t good = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct str id = event_id_to_bytes(a, v, ids[i]);
+        if (id.p)
+            bytes[good++] = id;
+    }
+    *ret_n = good;
+    return bytes;
+}
+
+const struct err *events_find(struct tx *tx, const struct room_version *v, const char *const *ids,
+                              size_t n, const struct known_event **ret, size_t *ret_n)
+{
+    struct rows rows;
+    size_t good;
+    const struct str *bytes = ids_as_bytes(tx->arena, v, ids, n, &good);
+    TRY(db_query(tx, &events_find_sql, P(BYTES_ARRAY(bytes, good)), &rows));
+    struct known_event *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    size_t found = 0;
+    const struct err *e = NULL;
+    while (!e && rows_next(&rows)) {
+        e = event_rows_read_one(tx->arena, &rows, &list[found].e);
+        list[found++].state_ref = row_int(&rows, EVENT_COLUMNS_N);
+    }
+    rows_finish(&rows);
+    if (e)
+        return e;
+    *ret = list;
+    *ret_n = found;
+    return NULL;
+}
+
+/* ---- transaction ids ---- */
+
 SQL(event_txns_insert_sql, "INSERT INTO event_txns (device, txn, event) "
                            "SELECT u.device, u.txn, (SELECT position FROM log_head) - u.back "
                            "FROM unnest($1::int8[], $2::bytea[], $3::int8[]) u(device, txn, back)")
@@ -103,6 +219,52 @@ void events_write_redaction(struct write *w, const char *event_id,
     struct str id = event_id_to_bytes(write_arena(w), version, event_id);
     write_statement(w, &events_redact_sql, P(BYTES(id), BYTES(redacted), POSITION(at)));
     write_statement(w, &relations_drop_sql, P(BYTES(id)));
+}
+
+SQL(events_redact_late_sql, "UPDATE events SET json = $2, redacted_by = $3 WHERE event_id = $1")
+SQL(pending_redactions_drop_sql, "DELETE FROM pending_redactions WHERE target = $1")
+
+void events_write_late_redaction(struct write *w, const char *event_id,
+                                 const struct room_version *version, struct str redacted,
+                                 int64_t redaction)
+{
+    struct str id = event_id_to_bytes(write_arena(w), version, event_id);
+    write_statement(w, &events_redact_late_sql, P(BYTES(id), BYTES(redacted), INT(redaction)));
+    write_statement(w, &relations_drop_sql, P(BYTES(id)));
+    write_statement(w, &pending_redactions_drop_sql, P(BYTES(id)));
+}
+
+SQL(pending_redactions_insert_sql,
+    "INSERT INTO pending_redactions (target, redaction, room) VALUES ($1, $2, $3) "
+    "ON CONFLICT DO NOTHING")
+
+void pending_redaction_write(struct write *w, const struct event *redaction, int64_t room)
+{
+    struct str target = event_id_to_bytes(write_arena(w), redaction->version, redaction->redacts);
+    struct str id = event_id_to_bytes(write_arena(w), redaction->version, redaction->event_id);
+    if (target.p)
+        write_statement(w, &pending_redactions_insert_sql, P(BYTES(target), BYTES(id), INT(room)));
+}
+
+SQL(pending_redactions_find_sql,
+    "SELECT redaction FROM pending_redactions WHERE target = ANY($1) AND room = $2")
+
+const struct err *pending_redactions_find(struct tx *tx, const struct room_version *v, int64_t room,
+                                          const char *const *targets, size_t n,
+                                          const char *const **ret, size_t *ret_n)
+{
+    struct rows rows;
+    size_t good;
+    const struct str *bytes = ids_as_bytes(tx->arena, v, targets, n, &good);
+    TRY(db_query(tx, &pending_redactions_find_sql, P(BYTES_ARRAY(bytes, good), INT(room)), &rows));
+    const char **list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    size_t found = 0;
+    while (rows_next(&rows))
+        list[found++] = event_id_from_bytes(tx->arena, v, row_bytes(&rows, 0));
+    rows_finish(&rows);
+    *ret = list;
+    *ret_n = found;
+    return NULL;
 }
 
 SQL(relations_insert_sql,

@@ -64,6 +64,23 @@ void event_txns_write(struct write *w, int64_t device, struct str txn, int at);
 /* The event that this transaction id was used for; 0 when none. */
 const struct err *event_txns_find(struct tx *tx, int64_t device, struct str txn, int64_t *ret);
 
+/* Positions for n events that get none of the log: in history (in descending order) or aside. */
+const struct err *events_reserve(struct tx *tx, bool in_history, size_t n, const int64_t **ret);
+/* Stores a new event at such a position. */
+void events_write_at(struct write *w, const struct stored_event *e);
+/* Moves an event from aside into the timeline: to change `at` of this write, or (at == 0) to
+ * e->position. Everything that referred to its old position follows. */
+void events_move(struct write *w, const struct stored_event *e, int64_t from, int at);
+
+/* An event with the state before it, where that is not the current state of its moment. */
+struct known_event {
+    struct stored_event e;
+    int64_t state_ref; /* storage/state_refs.h; 0: none */
+};
+/* Those of these events (ids of one room version) that are stored; others are left out. */
+const struct err *events_find(struct tx *tx, const struct room_version *v, const char *const *ids,
+                              size_t n, const struct known_event **ret, size_t *ret_n);
+
 /* By position or id. A missing one gives NULL. The room version is looked up with it. */
 const struct err *events_get(struct tx *tx, int64_t position, const struct stored_event **ret);
 const struct err *events_get_by_id(struct tx *tx, const char *event_id,
@@ -81,6 +98,17 @@ const struct err *events_page(struct tx *tx, int64_t room, int64_t from, int64_t
  * drops its relation. */
 void events_write_redaction(struct write *w, const char *event_id,
                             const struct room_version *version, struct str redacted, int at);
+
+/* The same for a redaction that came before its target: it stands at a position already. */
+void events_write_late_redaction(struct write *w, const char *event_id,
+                                 const struct room_version *version, struct str redacted,
+                                 int64_t redaction);
+/* A redaction whose target is not here. */
+void pending_redaction_write(struct write *w, const struct event *redaction, int64_t room);
+/* Redactions that wait for these events: ids of the redactions, which stand in the same room. */
+const struct err *pending_redactions_find(struct tx *tx, const struct room_version *v, int64_t room,
+                                          const char *const *targets, size_t n,
+                                          const char *const **ret, size_t *ret_n);
 
 struct relation {
     const char *parent; /* event id */
@@ -103,6 +131,9 @@ void room_state_end(struct write *w, int64_t room, int64_t type, const char *sta
 /* One that was written as change `began_at` of the same write ends with change `ends_at`. */
 void room_state_end_in_write(struct write *w, int64_t room, int64_t type, const char *state_key,
                              int began_at, int ends_at);
+
+/* Where the current state changed last; 0: never. */
+const struct err *room_state_newest(struct tx *tx, int64_t room, int64_t *ret);
 
 /* One key's event at a position (VALID_FOREVER - 1: now); NULL when there was none. */
 const struct err *room_state_get(struct tx *tx, int64_t room, int64_t type, const char *state_key,

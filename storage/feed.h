@@ -11,7 +11,9 @@
 #include "matrix/event.h"
 
 enum change_kind {
-    CHANGE_EVENT,   /* room, event, user = sender */
+    CHANGE_EVENT, /* room, event, user = sender */
+    CHANGE_STATE, /* room: its state changed without a new event: a fork was resolved. event became
+                     current (again), or ended (is_end); NULL with resets_room */
     CHANGE_RECEIPT, /* room, user; json: {"$event":{"m.read":{"@user":{...}}}} content; private_to:
                        only its own user */
     CHANGE_ACCOUNT_DATA, /* user, room (0: global), json: the whole event {"type":…,"content":…} */
@@ -58,11 +60,16 @@ struct change {
     const int64_t *audience; /* DEVICE_LIST, PRESENCE, PROFILE: rooms whose members are told; not
                                 kept in the ring (rooms/session.h, session_fill_audience) */
     size_t audience_n;
-    int64_t parent;     /* CHANGE_EVENT: position of the event it relates to; 0: none. RECEIPT: of
-                           the event that was read */
-    bool has_children;  /* CHANGE_EVENT: others relate to it; only in the ring */
-    bool is_push_rules; /* CHANGE_ACCOUNT_DATA: type m.push_rules */
-    bool has_own_rules; /* member events: the local user has push rules of their own */
+    int64_t parent;      /* CHANGE_EVENT: position of the event it relates to; 0: none. RECEIPT: of
+                            the event that was read */
+    bool has_children;   /* CHANGE_EVENT: others relate to it; only in the ring */
+    bool is_push_rules;  /* CHANGE_ACCOUNT_DATA: type m.push_rules */
+    bool is_lost;        /* CHANGE_EVENT, a state event: not the current one, an older one won */
+    bool is_end;         /* CHANGE_STATE: the key has no event any more */
+    bool resets_room;    /* EVENT, STATE: so much of the room changed that it must be read anew */
+    bool is_relayed;     /* CHANGE_EVENT of another server that we tell the others */
+    int64_t state_event; /* CHANGE_STATE: position of the event */
+    bool has_own_rules;  /* member events: the local user has push rules of their own */
 };
 
 struct feed;

@@ -106,6 +106,15 @@ static const struct err *state_rows(struct tx *tx, struct sql *s, const struct d
     return NULL;
 }
 
+SQL(room_state_newest_sql,
+    "SELECT GREATEST((SELECT max(valid_from) FROM room_state WHERE room = $1), "
+    "(SELECT max(valid_to) FROM room_state WHERE room = $1 AND valid_to < 9223372036854775807))")
+
+const struct err *room_state_newest(struct tx *tx, int64_t room, int64_t *ret)
+{
+    return db_one(tx, &room_state_newest_sql, P(INT(room)), NULL, R(INT_OUT(ret)));
+}
+
 SQL(room_state_get_sql,
     STATE_SELECT "WHERE s.room = $1 AND s.type = $2 AND s.state_key = $3 AND s.valid_from <= $4 "
                  "AND s.valid_to > $4 ORDER BY s.valid_from DESC LIMIT 1")

@@ -1,0 +1,321 @@
+#include "rooms/accept_internal.h"
+
+#include "matrix/json_scan.h"
+#include "rooms/room_internal.h"
+#include "rooms/writer.h"
+#include "storage/intern.h"
+
+/* Events are taken in runs: as many as can stand in one write. The usual event, whose state before
+ * is the current state, is judged from memory; one of a fork ends the run and stands alone. */
+enum step { STEP_DONE, STEP_FORK, STEP_AFTER_COMMIT };
+
+/* ---- the usual event ---- */
+
+static bool is_in(const char *const *ids, size_t n, const char *id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(ids[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* Is the state after that event the current state (with what is drafted)? False when it is not
+ * sure.
+ */
+static const struct err *has_current_state(struct intake *in, const char *id, bool *ret)
+{
+    const struct draft *d = &in->draft;
+    const struct draft_event *drafted = draft_find(d, id);
+    const struct known_event *known;
+    if (drafted) {
+        *ret = drafted->at >= d->last_state_at;
+        return NULL;
+    }
+    TRY(lookup_get(in->lookup, id, &known));
+    *ret = known && !known->state_ref && !d->last_state_at &&
+           known->e.position >= in->room->state_position;
+    return NULL;
+}
+
+/* Do its parents stand for the current state, and does its coming leave nothing to resolve? */
+static const struct err *is_usual(struct intake *in, const struct incoming *new, bool *ret)
+{
+    const struct draft *d = &in->draft;
+    const struct event *e = new->event;
+    size_t replaced = 0;
+    *ret = false;
+    if (new->state_ids || e->prev_n == 0)
+        return NULL;
+    for (size_t i = 0; i < d->extremities_n; i++)
+        replaced += is_in(e->prev_events, e->prev_n, d->extremities[i]);
+    bool replaces_all = replaced == d->extremities_n, same = true;
+    for (size_t i = 0; i < e->prev_n && same; i++)
+        if (!replaces_all || !is_in(d->extremities, d->extremities_n, e->prev_events[i]))
+            TRY(has_current_state(in, e->prev_events[i], &same));
+    if (!replaces_all && e->state_key)
+        same = false;
+    for (size_t i = 0; i < d->extremities_n && same && !replaces_all; i++)
+        if (!is_in(e->prev_events, e->prev_n, d->extremities[i]))
+            TRY(has_current_state(in, d->extremities[i], &same));
+    *ret = same;
+    return NULL;
+}
+
+/* What refers to an event that is only drafted finds it when that is stored. */
+static bool refers_to_drafted(struct intake *in, const struct event *e)
+{
+    if (e->redacts && draft_find(&in->draft, e->redacts))
+        return true;
+    struct str parent = json_scan_path(e->content, "m.relates_to", "event_id", NULL);
+    const char *id = parent.p ? json_scan_string(in->job->arena, parent) : NULL;
+    return id && draft_find(&in->draft, id);
+}
+
+static const struct err *put(struct intake *in, size_t i, const struct known_event *known)
+{
+    struct draft_event *d = arena_alloc(in->job->arena, sizeof *d);
+    *d = (struct draft_event){
+        .event = in->events[i].event,
+        .stripped = in->events[i].stripped,
+        .status = in->events[i].relay ? EVENT_RELAYED : EVENT_NORMAL,
+        .moved_from = known ? known->e.position : 0,
+    };
+    TRY(draft_put(&in->draft, d));
+    in->changes[i] = d->at;
+    in->outcomes[i] = (struct outcome){.verdict = VERDICT_ACCEPTED};
+    return NULL;
+}
+
+static const struct err *take_usual(struct intake *in, size_t i, const struct known_event *known,
+                                    enum step *ret)
+{
+    const struct event *e = in->events[i].event;
+    struct cited cited;
+    const char *why;
+    TRY(accept_read_cited(in, e, &cited));
+    TRY(accept_judge_by_cited(in, e, &cited, &why));
+    if (!why)
+        TRY(accept_judge_by_state(in, e, NULL, &why));
+    *ret = STEP_DONE;
+    if (!why)
+        return put(in, i, known);
+    if (in->draft.last_state_at) { /* the state before it has no position yet */
+        *ret = STEP_AFTER_COMMIT;
+        return NULL;
+    }
+    return accept_put_aside(in, i, EVENT_REJECTED, why, NULL);
+}
+
+/* ---- one event ---- */
+
+static const struct err *find_known(struct intake *in, size_t i, const struct known_event **ret,
+                                    bool *ret_done)
+{
+    const char *id = in->events[i].event->event_id;
+    *ret_done = true;
+    if (draft_find(&in->draft, id)) {
+        in->outcomes[i] = (struct outcome){.verdict = VERDICT_KNOWN};
+        return NULL;
+    }
+    TRY(lookup_get(in->lookup, id, ret));
+    *ret_done = *ret && (*ret)->e.status != EVENT_OUTLIER;
+    if (*ret_done)
+        in->outcomes[i] =
+            (struct outcome){.verdict = VERDICT_KNOWN, .position = (*ret)->e.position};
+    return NULL;
+}
+
+static const struct err *take_one(struct intake *in, size_t i, enum step *ret)
+{
+    const struct known_event *known = NULL;
+    bool done, missing, usual;
+    *ret = STEP_DONE;
+    TRY(find_known(in, i, &known, &done));
+    if (done)
+        return NULL;
+    if (in->events[i].event->prev_n == 0)
+        return accept_put_aside(in, i, EVENT_REJECTED,
+                                "Only the first event of a room has no parents", NULL);
+    TRY(accept_find_missing(in, i, &missing));
+    if (missing)
+        return NULL;
+    if (refers_to_drafted(in, in->events[i].event)) {
+        *ret = STEP_AFTER_COMMIT;
+        return NULL;
+    }
+    TRY(is_usual(in, &in->events[i], &usual));
+    if (usual)
+        return take_usual(in, i, known, ret);
+    *ret = STEP_FORK;
+    return NULL;
+}
+
+/* ---- a run ---- */
+
+static void begin_write(struct intake *in)
+{
+    static const struct author nobody;
+    in->write = write_begin(in->job);
+    in->aside_n = 0;
+    draft_init(&in->draft, in->job, in->room, &nobody, in->write);
+}
+
+static void enqueue(struct intake *in)
+{
+    struct room_head head;
+    if (in->draft.newest) {
+        draft_head(&in->draft, &head);
+        rooms_write_head(in->write, &head, in->draft.built_on);
+    }
+    write_enqueue(in->job, in->write);
+    if (in->draft.newest)
+        draft_apply_head(&in->draft);
+}
+
+/* Waits for the write; the outcomes learn their positions. */
+static const struct err *finish(struct intake *in, size_t from, size_t to)
+{
+    int64_t last;
+    int64_t changes = (int64_t)write_changes_n(in->write);
+    const struct err *e = write_wait(in->job, in->write, &last);
+    if (e)
+        room_forget(in->job, in->room);
+    for (size_t i = from; i < to && !e; i++)
+        if (in->changes[i])
+            in->outcomes[i].position = last - changes + in->changes[i];
+    return e;
+}
+
+/* The usual events from `from` on, built under the room's lock, which is held at the start and not
+ * at the end. ret_next: the first that was not taken; ret_step says why not. */
+static const struct err *run_usual(struct intake *in, size_t from, size_t *ret_next,
+                                   enum step *ret_step)
+{
+    const struct err *e = NULL;
+    size_t i = from;
+    enum step step = STEP_DONE;
+    in->locked = true;
+    begin_write(in);
+    for (; i < in->n && !e; i += step == STEP_DONE && !e) {
+        e = take_one(in, i, &step);
+        if (step != STEP_DONE)
+            break;
+    }
+    in->locked = false;
+    *ret_next = i;
+    *ret_step = step;
+    if (e || (!in->draft.newest && !in->aside_n)) {
+        lock_release(&in->room->lock);
+        write_abandon(in->write);
+        return e;
+    }
+    enqueue(in);
+    in->room->busy = in->draft.changes_state;
+    lock_release(&in->room->lock);
+    e = finish(in, from, i);
+    if (in->draft.changes_state)
+        writer_done(in->room);
+    return e;
+}
+
+/* One event of a fork, with other writers kept out. What they have in the committer's queue must be
+ * stored first: its states are asked of the database. */
+static const struct err *run_fork(struct intake *in, size_t i)
+{
+    TRY(write_commit(in->job, write_begin(in->job), NULL));
+    if (in->room->stale)
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    in->lookup = lookup_create(in->job, in->room->version, in->room->id);
+    begin_write(in);
+    const struct err *e = accept_on_fork(in, i);
+    if (e || (!in->draft.newest && !in->aside_n)) {
+        write_abandon(in->write);
+        return e;
+    }
+    lock_take(&in->room->lock);
+    enqueue(in);
+    lock_release(&in->room->lock);
+    return finish(in, i, i + 1);
+}
+
+static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
+{
+    enum step step;
+    if (!writer_lock(in->room))
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    TRY(run_usual(in, from, ret_next, &step));
+    if (step != STEP_FORK || *ret_next != from)
+        return NULL; /* the next run begins with it */
+    if (!writer_lock(in->room))
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    in->room->busy = true;
+    lock_release(&in->room->lock);
+    const struct err *e = run_fork(in, from);
+    writer_done(in->room);
+    if (!e)
+        *ret_next = from + 1;
+    return e;
+}
+
+/* ---- all of them ---- */
+
+/* What the events are and cite, in one query; the newest state is in memory already. */
+static const struct err *look_up(struct intake *in, size_t from)
+{
+    size_t most = 0, n = 0;
+    for (size_t i = from; i < in->n; i++)
+        most += 1 + in->events[i].event->prev_n + in->events[i].event->auth_n;
+    const char **ids = arena_alloc_array(in->job->arena, most + 1, sizeof *ids);
+    memset(in->changes, 0, in->n * sizeof *in->changes);
+    for (size_t i = from; i < in->n; i++) {
+        const struct event *e = in->events[i].event;
+        ids[n++] = e->event_id;
+        for (size_t k = 0; k < e->prev_n; k++)
+            ids[n++] = e->prev_events[k];
+        for (size_t k = 0; k < e->auth_n; k++)
+            ids[n++] = e->auth_events[k];
+    }
+    in->lookup = lookup_create(in->job, in->room->version, in->room->id);
+    return lookup_load(in->lookup, ids, n);
+}
+
+const struct err *room_accept(struct job *job, struct room *room, const struct incoming *events,
+                              size_t n, struct outcome *ret)
+{
+    struct intake in = {.job = job, .room = room, .events = events, .outcomes = ret, .n = n};
+    in.changes = arena_alloc_array(job->arena, n + 1, sizeof *in.changes);
+    int attempt = 0;
+    for (size_t next = 0; next < n;) {
+        TRY(look_up(&in, next));
+        const struct err *e = run(&in, next, &next);
+        if (!e) {
+            attempt = 0;
+            continue;
+        }
+        if (e->code != ERR_CONFLICT || attempt == WRITER_ATTEMPTS)
+            return e;
+        writer_back_off(attempt++);
+        TRY(room_get_by_id(job, room->id, &in.room));
+        if (!in.room)
+            return err(ERR_NOT_FOUND, "Unknown room");
+    }
+    return NULL;
+}
+
+const struct err *events_unknown(struct job *job, struct room *room, const char *const *ids,
+                                 size_t n, const char *const **ret, size_t *ret_n)
+{
+    struct lookup *l = lookup_create(job, room->version, room->id);
+    const char **list = arena_alloc_array(job->arena, n + 1, sizeof *list);
+    size_t found = 0;
+    TRY(lookup_load(l, ids, n));
+    for (size_t i = 0; i < n; i++) {
+        const struct known_event *known;
+        TRY(lookup_get(l, ids[i], &known));
+        if (!known)
+            list[found++] = ids[i];
+    }
+    *ret = list;
+    *ret_n = found;
+    return NULL;
+}

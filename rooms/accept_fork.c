@@ -1,0 +1,291 @@
+/* Taking in an event of a fork: one whose state before is not simply the current state, or whose
+ * coming changes what the current state is. It is alone in its write, upon committed state. */
+#include "rooms/accept_internal.h"
+
+#include "storage/intern.h"
+
+/* ---- references to states ---- */
+
+enum { FLAT_MAX = 32, FLATTEN_EVERY = 16 };
+
+/* What differs from the parent's differences. */
+static size_t differences(struct arena *a, const struct state_view *state,
+                          const struct state_ref_entry *parent, size_t parent_n,
+                          struct state_ref_entry *ret)
+{
+    struct state_view before = {(struct state_ref_entry *)parent, parent_n, parent_n};
+    size_t n = 0;
+    for (size_t i = 0; i < state->n; i++) {
+        const struct state_ref_entry *e = &state->entries[i];
+        const struct state_ref_entry *was = state_view_find(&before, e->type, e->state_key);
+        if (!was || was->event != e->event)
+            ret[n++] = *e;
+    }
+    for (size_t i = 0; i < parent_n; i++)
+        if (!state_view_find(state, parent[i].type, parent[i].state_key)) {
+            ret[n] = parent[i];
+            ret[n++].as_base = true;
+        }
+    return n;
+}
+
+/* An event of the same fork that has a reference with the same base: what is new then is little. */
+static const struct err *find_parent_ref(struct intake *in, const struct event *e, int64_t base,
+                                         int64_t *ret_ref, const struct state_ref_entry **ret,
+                                         size_t *ret_n)
+{
+    const struct known_event *known;
+    int64_t its_base;
+    bool found;
+    *ret_ref = 0;
+    if (e->prev_n != 1)
+        return NULL;
+    TRY(lookup_get(in->lookup, e->prev_events[0], &known));
+    if (!known || !known->state_ref)
+        return NULL;
+    TRY(state_ref_read(job_tx(in->job), known->state_ref, &its_base, ret, ret_n, &found));
+    if (found && its_base == base)
+        *ret_ref = known->state_ref;
+    return NULL;
+}
+
+static const struct err *write_ref(struct intake *in, const struct event *e,
+                                   const struct state_view *state, int64_t *ret_ref)
+{
+    struct tx *tx = job_tx(in->job);
+    const struct state_ref_entry *parent_entries;
+    size_t parent_n;
+    int64_t parent, id, base = in->room->state_position;
+    TRY(find_parent_ref(in, e, base, &parent, &parent_entries, &parent_n));
+    struct state_ref_entry *changed =
+        arena_alloc_array(in->job->arena, state->n + (parent ? parent_n : 0) + 1, sizeof *changed);
+    size_t changed_n =
+        parent ? differences(in->job->arena, state, parent_entries, parent_n, changed) : 0;
+    if (parent && changed_n == 0) {
+        *ret_ref = parent; /* most events of a fork change nothing */
+        return NULL;
+    }
+    TRY(state_refs_next_id(tx, &id));
+    if (parent && state->n > FLAT_MAX && id % FLATTEN_EVERY)
+        state_ref_write(in->write, id, in->room->id, base, parent, changed, changed_n);
+    else
+        state_ref_write(in->write, id, in->room->id, base, 0, state->entries, state->n);
+    *ret_ref = id;
+    return NULL;
+}
+
+const struct err *accept_put_aside(struct intake *in, size_t i, enum event_status status,
+                                   const char *why, const struct state_view *state)
+{
+    static const struct state_view as_current;
+    const struct event *e = in->events[i].event;
+    const struct known_event *known;
+    struct stored_event stored = {
+        .room = in->room->id, .is_state = e->state_key != NULL, .status = status, .event = e};
+    int64_t ref;
+    TRY(lookup_get(in->lookup, e->event_id, &known));
+    TRY(intern_id(in->job->store->intern, INTERN_USER, e->sender, &stored.sender));
+    TRY(intern_id(in->job->store->intern, INTERN_TYPE, e->type, &stored.type));
+    TRY(write_ref(in, e, state ? state : &as_current, &ref));
+    if (known) {
+        stored.position = known->e.position;
+        events_move(in->write, &stored, known->e.position, 0);
+    } else {
+        const int64_t *place;
+        TRY(events_reserve(job_tx(in->job), false, 1, &place));
+        stored.position = place[0];
+        events_write_at(in->write, &stored);
+    }
+    event_state_write(in->write, 0, stored.position, ref);
+    struct known_event *now = arena_alloc(in->job->arena, sizeof *now);
+    *now = (struct known_event){.e = stored, .state_ref = ref};
+    lookup_add(in->lookup, now);
+    in->aside_n++;
+    in->outcomes[i] = (struct outcome){.verdict = status == EVENT_REJECTED ? VERDICT_REJECTED
+                                                                           : VERDICT_SOFT_FAILED,
+                                       .position = stored.position,
+                                       .reason = why};
+    return NULL;
+}
+
+/* ---- the states around the event ---- */
+
+/* The states after events that are stored, the same ones but once. */
+static const struct err *states_after(struct intake *in, const char *const *ids, size_t n,
+                                      struct state_view *ret, size_t *ret_n)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct known_event *known;
+        bool is_known;
+        TRY(lookup_get(in->lookup, ids[i], &known));
+        if (!known)
+            continue;
+        TRY(state_view_after(in->job, in->room, known, &ret[found], &is_known));
+        found += is_known;
+    }
+    *ret_n = found;
+    return NULL;
+}
+
+static const struct err *state_before_event(struct intake *in, size_t i, struct state_view *ret,
+                                            bool *ret_missing)
+{
+    const struct incoming *new = &in->events[i];
+    struct outcome *o = &in->outcomes[i];
+    *ret_missing = false;
+    if (new->state_ids) {
+        TRY(state_view_of_ids(in->job, in->room, in->lookup, new->state_ids, new->state_n, ret,
+                              &o->missing_auth, &o->missing_auth_n));
+        *ret_missing = o->missing_auth_n > 0;
+        return NULL;
+    }
+    struct state_view *views =
+        arena_alloc_array(in->job->arena, new->event->prev_n + 1, sizeof *views);
+    size_t n;
+    TRY(states_after(in, new->event->prev_events, new->event->prev_n, views, &n));
+    return state_view_resolve(in->job, in->room, in->lookup, NULL, views, n, ret);
+}
+
+static bool is_prev(const struct event *e, const char *id)
+{
+    for (size_t i = 0; i < e->prev_n; i++)
+        if (strcmp(e->prev_events[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* The current state once the event is there: that after it, resolved with those of the extremities
+ * that it leaves. */
+static const struct err *state_with_event(struct intake *in, const struct event *e,
+                                          const struct state_view *before, struct state_view *ret)
+{
+    struct draft *d = &in->draft;
+    struct arena *a = in->job->arena;
+    struct state_view *views = arena_alloc_array(a, d->extremities_n + 2, sizeof *views);
+    const char **others = arena_alloc_array(a, d->extremities_n + 1, sizeof *others);
+    size_t others_n = 0, n;
+    for (size_t i = 0; i < d->extremities_n; i++)
+        if (!is_prev(e, d->extremities[i]))
+            others[others_n++] = d->extremities[i];
+    TRY(states_after(in, others, others_n, views, &n));
+    views[n] = state_view_copy(a, before);
+    if (e->state_key) {
+        int64_t type;
+        TRY(intern_id(in->job->store->intern, INTERN_TYPE, e->type, &type));
+        state_view_put(a, &views[n], type, e->state_key, EVENT_BEING_TAKEN);
+    }
+    n++;
+    return state_view_resolve(in->job, in->room, in->lookup, e->state_key ? e : NULL, views, n,
+                              ret);
+}
+
+/* ---- writing ---- */
+
+static const struct err *current_event(struct intake *in, const struct state_ref_entry *entry,
+                                       const struct event **ret)
+{
+    const char *type;
+    TRY(intern_name(in->job->store->intern, INTERN_TYPE, entry->type, &type));
+    return draft_state(&in->draft, type, entry->state_key, ret);
+}
+
+/* State that became current without a new event. */
+static const struct err *write_other_changes(struct intake *in, const struct state_view *now)
+{
+    for (size_t i = 0; i < now->n; i++) {
+        const struct state_ref_entry *entry = &now->entries[i];
+        const struct stored_event *stored = NULL;
+        if (entry->event == EVENT_BEING_TAKEN)
+            continue;
+        if (entry->event) {
+            TRY(events_get(job_tx(in->job), entry->event, &stored));
+            if (stored)
+                TRY(draft_set_state(&in->draft, stored, false));
+            continue;
+        }
+        struct stored_event ended = {.type = entry->type};
+        TRY(current_event(in, entry, &ended.event));
+        if (ended.event)
+            TRY(draft_set_state(&in->draft, &ended, true));
+    }
+    return NULL;
+}
+
+static bool holds_taken(const struct state_view *v)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (v->entries[i].event == EVENT_BEING_TAKEN)
+            return true;
+    return false;
+}
+
+static const struct err *write_accepted(struct intake *in, size_t i,
+                                        const struct state_view *before,
+                                        const struct state_view *now)
+{
+    const struct event *e = in->events[i].event;
+    const struct known_event *known;
+    TRY(lookup_get(in->lookup, e->event_id, &known));
+    struct draft_event *d = arena_alloc(in->job->arena, sizeof *d);
+    *d = (struct draft_event){
+        .event = e,
+        .stripped = in->events[i].stripped,
+        .status = in->events[i].relay ? EVENT_RELAYED : EVENT_NORMAL,
+        .moved_from = known && known->e.position != EVENT_BEING_TAKEN ? known->e.position : 0,
+        .is_lost = e->state_key && !holds_taken(now),
+    };
+    if (before->n || in->events[i].state_ids) {
+        int64_t ref;
+        TRY(write_ref(in, e, before, &ref));
+        event_state_write(in->write, 1, 0, ref);
+    }
+    LOCKED(&in->room->lock);
+    TRY(draft_put(&in->draft, d));
+    in->changes[i] = d->at;
+    in->outcomes[i] = (struct outcome){.verdict = VERDICT_ACCEPTED};
+    return write_other_changes(in, now);
+}
+
+/* For resolution the event counts among those that are stored. */
+static const struct err *add_taken(struct intake *in, const struct event *e, bool *ret_was_known)
+{
+    const struct known_event *known;
+    TRY(lookup_get(in->lookup, e->event_id, &known));
+    *ret_was_known = known != NULL;
+    if (known)
+        return NULL;
+    struct known_event *taken = arena_alloc(in->job->arena, sizeof *taken);
+    *taken = (struct known_event){.e = {.position = EVENT_BEING_TAKEN,
+                                        .room = in->room->id,
+                                        .is_state = e->state_key != NULL,
+                                        .event = e}};
+    lookup_add(in->lookup, taken);
+    return NULL;
+}
+
+const struct err *accept_on_fork(struct intake *in, size_t i)
+{
+    const struct event *e = in->events[i].event;
+    struct state_view before, now;
+    struct cited cited;
+    const char *why;
+    bool missing, was_known;
+    TRY(state_before_event(in, i, &before, &missing));
+    if (missing) {
+        in->outcomes[i].verdict = VERDICT_MISSING;
+        return NULL;
+    }
+    TRY(accept_read_cited(in, e, &cited));
+    TRY(accept_judge_by_cited(in, e, &cited, &why));
+    if (!why)
+        TRY(accept_judge_by_state(in, e, &before, &why));
+    if (why)
+        return accept_put_aside(in, i, EVENT_REJECTED, why, &before);
+    TRY(accept_judge_by_state(in, e, NULL, &why));
+    if (why)
+        return accept_put_aside(in, i, EVENT_SOFT_FAILED, why, &before);
+    TRY(add_taken(in, e, &was_known));
+    TRY(state_with_event(in, e, &before, &now));
+    return write_accepted(in, i, &before, &now);
+}

@@ -1,0 +1,54 @@
+/* What the files of taking in events share: an intake is one call of room_accept. */
+#ifndef ROOMS_ACCEPT_INTERNAL_H
+#define ROOMS_ACCEPT_INTERNAL_H
+
+#include "rooms/accept.h"
+#include "rooms/draft.h"
+#include "rooms/lookup.h"
+#include "rooms/state_view.h"
+
+struct intake {
+    struct job *job;
+    struct room *room;
+    struct lookup *lookup;
+    const struct incoming *events;
+    struct outcome *outcomes;
+    size_t n;
+    /* The write that is being prepared. */
+    struct write *write;
+    struct draft draft;
+    int *changes;   /* of events[i] in the write; 0: it makes none */
+    size_t aside_n; /* events of the write that are stored aside */
+    bool locked;    /* the room's lock is held; else `busy` alone keeps other writers out */
+};
+
+/* What an event needs that is not here goes into its outcome: true when anything is missing. */
+const struct err *accept_find_missing(struct intake *in, size_t i, bool *ret_missing);
+
+/* The events that an event cites for its authorization, and the create event of the room. */
+struct cited {
+    const struct event *events[EVENT_AUTH_MAX];
+    bool rejected[EVENT_AUTH_MAX];
+    size_t n;
+};
+const struct err *accept_read_cited(struct intake *in, const struct event *e, struct cited *ret);
+/* By the list of auth events itself, then by the state they make up. *ret_why: NULL when allowed.
+ */
+const struct err *accept_judge_by_cited(struct intake *in, const struct event *e,
+                                        const struct cited *c, const char **ret_why);
+/* By a state that differs from the current one as the view says; NULL: by the current one, with
+ * what is drafted. */
+const struct err *accept_judge_by_state(struct intake *in, const struct event *e,
+                                        const struct state_view *view, const char **ret_why);
+
+/* Stores an event aside, with the state before it as a difference from the current one. */
+const struct err *accept_put_aside(struct intake *in, size_t i, enum event_status status,
+                                   const char *why, const struct state_view *state);
+
+/* accept_fork.c: one event whose state is not simply the current one, alone in its write. */
+const struct err *accept_on_fork(struct intake *in, size_t i);
+/* The reference to a state, written with the event. */
+const struct err *accept_write_state_ref(struct intake *in, const struct state_view *state,
+                                         int64_t *ret_ref);
+
+#endif

@@ -1,0 +1,79 @@
+#include "rooms/lookup.h"
+
+#include "matrix/state_res.h"
+
+static const struct known_event absent;
+
+static void finish(void *what)
+{
+    struct lookup *l = what;
+    map_finish(&l->known);
+}
+
+struct lookup *lookup_create(struct job *job, const struct room_version *v, int64_t room)
+{
+    struct lookup *l = arena_alloc(job->arena, sizeof *l);
+    *l = (struct lookup){.job = job, .version = v, .room = room};
+    arena_defer(job->arena, finish, l);
+    return l;
+}
+
+void lookup_add(struct lookup *l, const struct known_event *e)
+{
+    map_put(&l->known, str_of(e->e.event->event_id), (void *)e);
+}
+
+const struct err *lookup_load(struct lookup *l, const char *const *ids, size_t n)
+{
+    const char **wanted = arena_alloc_array(l->job->arena, n + 1, sizeof *wanted);
+    size_t wanted_n = 0, found;
+    for (size_t i = 0; i < n; i++)
+        if (!map_get(&l->known, str_of(ids[i]))) {
+            wanted[wanted_n] = arena_strdup(l->job->arena, ids[i]);
+            map_put(&l->known, str_of(wanted[wanted_n]), (void *)&absent);
+            wanted_n++;
+        }
+    if (!wanted_n)
+        return NULL;
+    const struct known_event *list;
+    TRY(events_find(job_tx(l->job), l->version, wanted, wanted_n, &list, &found));
+    for (size_t i = 0; i < found; i++)
+        if (list[i].e.room == l->room)
+            lookup_add(l, &list[i]);
+    return NULL;
+}
+
+const struct err *lookup_get(struct lookup *l, const char *id, const struct known_event **ret)
+{
+    const struct known_event *e = map_get(&l->known, str_of(id));
+    if (!e) {
+        TRY(lookup_load(l, &id, 1));
+        e = map_get(&l->known, str_of(id));
+    }
+    *ret = e == &absent ? NULL : e;
+    return NULL;
+}
+
+/* ---- for state resolution ---- */
+
+/* A failed query looks like an event that is missing; lookup_load failing again tells the caller.
+ */
+static const struct event *get_event(void *ctx, const char *id, bool *ret_rejected)
+{
+    const struct known_event *e = NULL;
+    if (lookup_get(ctx, id, &e) || !e)
+        return NULL;
+    *ret_rejected = e->e.status == EVENT_REJECTED;
+    return e->e.event;
+}
+
+static void prefetch(void *ctx, const char *const *ids, size_t n)
+{
+    const struct err *e = lookup_load(ctx, ids, n);
+    (void)e; /* get_event asks again */
+}
+
+void lookup_source(struct lookup *l, struct state_res_source *ret)
+{
+    *ret = (struct state_res_source){.get_event = get_event, .prefetch = prefetch, .ctx = l};
+}

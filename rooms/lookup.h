@@ -1,0 +1,31 @@
+/* Events by id while others are being taken in: what is stored, and what is about to be. Each id is
+ * asked of the database once. Not thread-safe; lives as long as the job's arena. */
+#ifndef ROOMS_LOOKUP_H
+#define ROOMS_LOOKUP_H
+
+#include "base/map.h"
+#include "rooms/room.h"
+#include "storage/events.h"
+
+struct lookup {
+    struct job *job;
+    const struct room_version *version;
+    int64_t room;
+    struct map known; /* event id -> struct known_event, or the one that stands for absence */
+};
+
+/* In the job's arena. */
+struct lookup *lookup_create(struct job *job, const struct room_version *v, int64_t room);
+
+/* Asks for all of these together, those that were asked for before excepted. */
+const struct err *lookup_load(struct lookup *l, const char *const *ids, size_t n);
+/* NULL: it is not stored. Events of other rooms count as not stored. */
+const struct err *lookup_get(struct lookup *l, const char *id, const struct known_event **ret);
+/* From now on this event is found; *e must live as long as the lookup. */
+void lookup_add(struct lookup *l, const struct known_event *e);
+
+/* A source for state resolution over it (matrix/state_res.h). */
+struct state_res_source;
+void lookup_source(struct lookup *l, struct state_res_source *ret);
+
+#endif

@@ -1,0 +1,50 @@
+/* A state of a room as what differs from its current one. Most states that a fork brings up differ
+ * in little or nothing, so that thousands of members cost nothing. Valid as long as nobody changes
+ * the room's state: whoever uses it keeps writers out (rooms/writer.h). In the job's arena. */
+#ifndef ROOMS_STATE_VIEW_H
+#define ROOMS_STATE_VIEW_H
+
+#include "rooms/lookup.h"
+#include "storage/state_refs.h"
+
+/* Stands for the position of the event that is being taken in. */
+#define EVENT_BEING_TAKEN INT64_MIN
+
+struct state_view {
+    struct state_ref_entry *entries; /* each key once, in no order; event 0: absent */
+    size_t n, room;
+};
+
+/* The state before (after) a stored event. ret_known false: nobody knows it (outliers). */
+const struct err *state_view_before(struct job *job, struct room *room, const struct known_event *e,
+                                    struct state_view *ret, bool *ret_known);
+const struct err *state_view_after(struct job *job, struct room *room, const struct known_event *e,
+                                   struct state_view *ret, bool *ret_known);
+/* The state at a base position of the intervals, with these differences. */
+const struct err *state_view_of_ref(struct job *job, struct room *room, int64_t base,
+                                    const struct state_ref_entry *entries, size_t n,
+                                    struct state_view *ret);
+/* The state that consists of these events (ids), all of which must be stored; ret_missing: those
+ * that are not. */
+const struct err *state_view_of_ids(struct job *job, struct room *room, struct lookup *lookup,
+                                    const char *const *ids, size_t n, struct state_view *ret,
+                                    const char *const **ret_missing, size_t *ret_missing_n);
+
+const struct state_ref_entry *state_view_find(const struct state_view *v, int64_t type,
+                                              const char *state_key);
+/* event: a position, 0 for none, or EVENT_BEING_TAKEN. */
+void state_view_put(struct arena *a, struct state_view *v, int64_t type, const char *state_key,
+                    int64_t event);
+/* The same for a key that is not in it yet. */
+void state_view_add(struct arena *a, struct state_view *v, int64_t type, const char *state_key,
+                    int64_t event);
+struct state_view state_view_copy(struct arena *a, const struct state_view *v);
+bool state_view_equal(const struct state_view *a, const struct state_view *b);
+
+/* State resolution over several states. taken: the event that EVENT_BEING_TAKEN stands for, NULL
+ * when none does. */
+const struct err *state_view_resolve(struct job *job, struct room *room, struct lookup *lookup,
+                                     const struct event *taken, const struct state_view *views,
+                                     size_t n, struct state_view *ret);
+
+#endif

@@ -1,0 +1,183 @@
+#include "storage/state_refs.h"
+
+#include "matrix/event.h"
+#include "storage/events.h"
+
+SQL(state_refs_next_id_sql, "SELECT nextval('state_refs_id_seq')")
+
+const struct err *state_refs_next_id(struct tx *tx, int64_t *ret)
+{
+    return db_one(tx, &state_refs_next_id_sql, NO_PARAMS, NULL, R(INT_OUT(ret)));
+}
+
+SQL(state_refs_insert_sql, "INSERT INTO state_refs (id, room, base, parent) "
+                           "SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[])")
+SQL(state_ref_entries_insert_sql,
+    "INSERT INTO state_ref_entries (ref, type, state_key, event) "
+    "SELECT * FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[])")
+SQL(event_states_insert_sql,
+    "INSERT INTO event_states (event, ref) SELECT (SELECT position FROM log_head) - u.back, u.ref "
+    "FROM unnest($1::int8[], $2::int8[]) u(back, ref) "
+    "ON CONFLICT (event) DO UPDATE SET ref = excluded.ref")
+SQL(event_states_known_sql,
+    "INSERT INTO event_states (event, ref) SELECT * FROM unnest($1::int8[], $2::int8[]) "
+    "ON CONFLICT (event) DO UPDATE SET ref = excluded.ref")
+
+static const struct batch_table state_refs_rows = {
+    .sql = &state_refs_insert_sql,
+    .columns = {DB_INT8, DB_INT8, DB_INT8, DB_INT8},
+    .columns_n = 4,
+    .order = BATCH_OTHER,
+};
+static const struct batch_table state_ref_entries_rows = {
+    .sql = &state_ref_entries_insert_sql,
+    .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_INT8},
+    .columns_n = 4,
+    .order = BATCH_OTHER,
+};
+static const struct batch_table event_states_rows = {
+    .sql = &event_states_insert_sql,
+    .columns = {DB_POSITION, DB_INT8},
+    .columns_n = 2,
+    .order = BATCH_OTHER,
+};
+static const struct batch_table event_states_known_rows = {
+    .sql = &event_states_known_sql,
+    .columns = {DB_INT8, DB_INT8},
+    .columns_n = 2,
+    .order = BATCH_OTHER,
+};
+
+void state_ref_write(struct write *w, int64_t id, int64_t room, int64_t base, int64_t parent,
+                     const struct state_ref_entry *entries, size_t n)
+{
+    write_row(w, &state_refs_rows, P(INT(id), INT(room), INT(base), INT(parent)));
+    for (size_t i = 0; i < n; i++)
+        write_row(w, &state_ref_entries_rows,
+                  P(INT(id), INT(entries[i].type), TEXT(entries[i].state_key),
+                    INT_OR_NULL(entries[i].event, entries[i].as_base)));
+}
+
+void event_state_write(struct write *w, int at, int64_t position, int64_t ref)
+{
+    if (at)
+        write_row(w, &event_states_rows, P(POSITION(at), INT(ref)));
+    else
+        write_row(w, &event_states_known_rows, P(INT(position), INT(ref)));
+}
+
+SQL(state_ref_base_sql, "SELECT base FROM state_refs WHERE id = $1")
+SQL(state_ref_read_sql,
+    "WITH RECURSIVE chain AS (SELECT id, parent, 0 AS distance FROM state_refs WHERE id = $1 "
+    "UNION ALL SELECT r.id, r.parent, c.distance + 1 FROM chain c JOIN state_refs r "
+    "ON r.id = c.parent WHERE c.distance < 1000) "
+    "SELECT type, state_key, event FROM (SELECT DISTINCT ON (e.type, e.state_key) e.type, "
+    "e.state_key, e.event FROM chain c JOIN state_ref_entries e ON e.ref = c.id "
+    "ORDER BY e.type, e.state_key, c.distance) nearest WHERE event IS NOT NULL")
+
+static const struct err *read_entries(struct tx *tx, struct rows *rows,
+                                      const struct state_ref_entry **ret, size_t *ret_n)
+{
+    struct state_ref_entry *list = arena_alloc_array(tx->arena, (size_t)rows->n + 1, sizeof *list);
+    size_t n = 0;
+    while (rows_next(rows))
+        list[n++] = (struct state_ref_entry){
+            .type = row_int(rows, 0),
+            .state_key = arena_strdup(tx->arena, row_text(rows, 1)),
+            .event = row_int(rows, 2),
+        };
+    rows_finish(rows);
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
+const struct err *state_ref_read(struct tx *tx, int64_t ref, int64_t *ret_base,
+                                 const struct state_ref_entry **ret, size_t *ret_n, bool *ret_found)
+{
+    struct rows rows;
+    TRY(db_one(tx, &state_ref_base_sql, P(INT(ref)), ret_found, R(INT_OUT(ret_base))));
+    TRY(db_query(tx, &state_ref_read_sql, P(INT(ref)), &rows));
+    return read_entries(tx, &rows, ret, ret_n);
+}
+
+SQL(event_state_find_sql, "SELECT ref FROM event_states WHERE event = $1")
+
+const struct err *event_state_find(struct tx *tx, int64_t position, int64_t *ret_ref)
+{
+    return db_one(tx, &event_state_find_sql, P(INT(position)), NULL, R(INT_OUT(ret_ref)));
+}
+
+/* Whatever began or ended after the base; each OR of its own, so that either has its index. */
+SQL(room_state_difference_sql,
+    "SELECT k.type, k.state_key, COALESCE(o.event, 0) FROM ("
+    "SELECT type, state_key FROM room_state WHERE room = $1 AND valid_from > $2 UNION "
+    "SELECT type, state_key FROM room_state WHERE room = $1 AND valid_to > $2 "
+    "AND valid_to < 9223372036854775807) k "
+    "LEFT JOIN room_state o ON o.room = $1 AND o.type = k.type AND o.state_key = k.state_key "
+    "AND o.valid_from <= $2 AND o.valid_to > $2 "
+    "LEFT JOIN room_state n ON n.room = $1 AND n.type = k.type AND n.state_key = k.state_key "
+    "AND n.valid_to = 9223372036854775807 "
+    "WHERE o.event IS DISTINCT FROM n.event")
+
+const struct err *room_state_difference(struct tx *tx, int64_t room, int64_t base,
+                                        const struct state_ref_entry **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &room_state_difference_sql, P(INT(room), INT(base)), &rows));
+    return read_entries(tx, &rows, ret, ret_n);
+}
+
+SQL(room_state_current_sql,
+    "SELECT COALESCE(s.event, 0) FROM unnest($2::int8[], $3::text[]) WITH ORDINALITY "
+    "k(type, state_key, n) LEFT JOIN room_state s ON s.room = $1 AND s.type = k.type "
+    "AND s.state_key = k.state_key AND s.valid_to = 9223372036854775807 ORDER BY k.n")
+
+const struct err *room_state_current(struct tx *tx, int64_t room,
+                                     const struct state_ref_entry *keys, size_t n, int64_t *ret)
+{
+    int64_t *types = arena_alloc_array(tx->arena, n + 1, sizeof *types);
+    const char **state_keys = arena_alloc_array(tx->arena, n + 1, sizeof *state_keys);
+    for (size_t i = 0; i < n; i++) {
+        types[i] = keys[i].type;
+        state_keys[i] = keys[i].state_key;
+    }
+    struct rows rows;
+    TRY(db_query(tx, &room_state_current_sql,
+                 P(INT(room), INT_ARRAY(types, n), TEXT_ARRAY(state_keys, n)), &rows));
+    for (size_t i = 0; i < n && rows_next(&rows); i++)
+        ret[i] = row_int(&rows, 0);
+    rows_finish(&rows);
+    return NULL;
+}
+
+SQL(room_state_names_sql,
+    "SELECT s.type, t.type, s.state_key, e.event_id, s.event, r.room_version FROM room_state s "
+    "JOIN event_types t ON t.id = s.type JOIN events e ON e.position = s.event "
+    "JOIN rooms r ON r.id = s.room "
+    "WHERE s.room = $1 AND s.valid_from <= $2 AND s.valid_to > $2")
+
+const struct err *room_state_names(struct tx *tx, int64_t room, int64_t at_position,
+                                   const struct state_name **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &room_state_names_sql, P(INT(room), INT(at_position)), &rows));
+    struct state_name *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    size_t n = 0;
+    const struct room_version *v = NULL;
+    while (rows_next(&rows)) {
+        if (!v)
+            v = room_version_find(row_text(&rows, 5));
+        list[n++] = (struct state_name){
+            .type = row_int(&rows, 0),
+            .type_text = arena_strdup(tx->arena, row_text(&rows, 1)),
+            .state_key = arena_strdup(tx->arena, row_text(&rows, 2)),
+            .event_id = event_id_from_bytes(tx->arena, v, row_bytes(&rows, 3)),
+            .event = row_int(&rows, 4),
+        };
+    }
+    rows_finish(&rows);
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
