@@ -48,7 +48,7 @@ PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
-.PHONY: help build deps run install test unit api olm clients fault fuzz fuzz-replay asan tsan bench \
+.PHONY: help build deps run install test unit api olm clients interop fault fuzz fuzz-replay asan tsan bench \
         format format-check layers clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -131,6 +131,9 @@ $(OLM): $(wildcard tests/olm/*.[ch]) $(BUILD)/libconcorde.a
 
 clients: build ## let real clients use the server
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/clients/run.sh
+
+interop: build ## let Synapse, from its package, federate with the server
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/interop/run.sh
 
 fault: build ## kill, starve and cut off the server under load
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh fault

@@ -36,7 +36,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from client import Client
+from client import Client, q
 from server import Server, run_cli
 
 numbers = itertools.count(1)
@@ -402,7 +402,7 @@ def same_history(room, *clients):
 
 def has_event(client, room, event_id):
     """Can the client read the event? For eventually()."""
-    return client.request("GET", f"/rooms/{room}/event/{event_id}").status_code == 200
+    return client.request("GET", f"/rooms/{q(room)}/event/{q(event_id)}").status_code == 200
 
 
 def received(client, room, event_id, seconds=20):

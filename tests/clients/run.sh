@@ -1,21 +1,10 @@
 #!/bin/bash
-# Lets real clients use the server; ends with one line `clients: N passed, N failed`. What npm brings
-# is installed under build/clients once for each content of the lock file. Further arguments go to
-# pytest.
+# Lets real clients use the server; ends with one line `clients: N passed, N failed`. Further arguments
+# go to pytest.
 set -eu
 cd "$(dirname "$0")"
-lock=$(cat package.json package-lock.json .npmrc | sha256sum | cut -c1-16)
-home=../../build/clients/$lock
-if [ ! -e "$home/installed" ]; then
-    mkdir -p "$home"
-    cp package.json package-lock.json .npmrc "$home"
-    # matrix-js-sdk runs on the Node.js of its own tree: it wants a newer one than Debian has.
-    (cd "$home" && npm ci --ignore-scripts --loglevel=error >npm.log 2>&1) || {
-        cat "$home/npm.log"
-        echo "clients: 0 passed, 1 failed"
-        exit 1
-    }
-    touch "$home/installed"
-fi
-cp ./*.mjs "$home"
-CLIENTS_HOME=$(cd "$home" && pwd) exec ../pytest.sh clients -vv "$@"
+CLIENTS_HOME=$(./install.sh) || {
+    echo "clients: 0 passed, 1 failed"
+    exit 1
+}
+CLIENTS_HOME=$CLIENTS_HOME exec ../pytest.sh clients -vv "$@"
