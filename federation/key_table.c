@@ -111,6 +111,13 @@ const struct known_key *key_server_find(const struct key_server *s, const char *
     return k && valid_at_ms <= k->valid_until_ts ? k : NULL;
 }
 
+void key_server_dropped(struct key_server *s)
+{
+    s->asking = s->notaries_asked = false;
+    free(s->missing_id);
+    s->missing_id = NULL;
+}
+
 void key_server_asked(struct key_server *s, bool answered, int64_t now_mono)
 {
     int64_t wait = AGAIN_MS;
@@ -119,11 +126,9 @@ void key_server_asked(struct key_server *s, bool answered, int64_t now_mono)
         wait = (int64_t)RETRY_FIRST_MS << doublings;
     }
     s->failures = answered ? 0 : s->failures + 1;
-    s->asking = false;
     s->asked_mono = now_mono;
     s->retry_mono = now_mono + wait;
-    free(s->missing_id);
-    s->missing_id = NULL;
+    key_server_dropped(s);
 }
 
 bool key_server_is_due(const struct key_server *s, bool urgent, int64_t now_mono)

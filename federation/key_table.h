@@ -19,6 +19,7 @@ struct key_server {
     bool loaded;                             /* from the database */
     bool asking;                             /* queued, or being asked */
     bool notaries_asked;                     /* since it was queued, in vain */
+    int64_t give_up_mono;                    /* when nobody waits for it any longer */
     char *missing_id;                        /* the key for which it is asked; NULL: any */
     int failures;                            /* in a row */
     int64_t asked_mono;                      /* when the last asking ended */
@@ -47,6 +48,7 @@ const struct known_key *key_server_find(const struct key_server *s, const char *
 
 /* Somebody has asked it and got, or did not get, an answer: says when it may be asked again. */
 void key_server_asked(struct key_server *s, bool answered, int64_t now_mono);
+void key_server_dropped(struct key_server *s); /* it was not asked after all */
 /* May it be asked? urgent: it is known to be there, for it speaks to us. */
 bool key_server_is_due(const struct key_server *s, bool urgent, int64_t now_mono);
 

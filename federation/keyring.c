@@ -57,8 +57,12 @@ void keyring_add_metrics(struct keyring *k, struct buf *out)
                "concorde_keyring_asked_total{result=\"answered\"} %lld\n"
                "concorde_keyring_asked_total{result=\"failed\"} %lld\n",
                (long long)k->answers_n, (long long)k->failures_n);
-    buf_printf(out, "# TYPE concorde_keyring_waiting gauge\nconcorde_keyring_waiting %zu\n",
-               k->callers_n);
+    buf_printf(out,
+               "# TYPE concorde_keyring_callers_waiting gauge\n"
+               "concorde_keyring_callers_waiting %zu\n"
+               "# TYPE concorde_keyring_callers_refused_total counter\n"
+               "concorde_keyring_callers_refused_total %lld\n",
+               k->callers_n, (long long)k->refused_n);
 }
 
 /* ---- servers of which something is wanted and not there yet ---- */
@@ -168,7 +172,7 @@ static bool is_asking_locked(const struct keyring *k, const struct open_servers 
 }
 
 /* The servers that may be asked are; the others leave the list. */
-static void ask_locked(struct keyring *k, struct open_servers *o, bool urgent)
+static void ask_locked(struct keyring *k, struct open_servers *o, bool urgent, int64_t until_mono)
 {
     size_t n = 0;
     int64_t now = mono_ms();
@@ -177,7 +181,7 @@ static void ask_locked(struct keyring *k, struct open_servers *o, bool urgent)
             continue;
         struct key_server *s = key_table_use(&k->table, o->names[i]);
         if (!s->asking && key_server_is_due(s, urgent, now))
-            keyring_ask_locked(k, s, o->key_ids[i]);
+            keyring_ask_locked(k, s, o->key_ids[i], urgent, until_mono);
         if (s->asking)
             o->names[n++] = o->names[i];
     }
@@ -201,8 +205,9 @@ const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, si
     if (!o.n)
         return NULL;
     lock_take(&k->lock);
-    ask_locked(k, &o, false);
-    wait_locked(k, &o, mono_ms() + WAIT_MS);
+    int64_t until = mono_ms() + WAIT_MS;
+    ask_locked(k, &o, false, until);
+    wait_locked(k, &o, until);
     lock_release(&k->lock);
     look(k, job->arena, wanted, n);
     return NULL;
@@ -211,7 +216,8 @@ const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, si
 static const struct err *ask_caller(struct keyring *k, struct open_servers *o)
 {
     LOCKED(&k->lock);
-    ask_locked(k, o, true);
+    int64_t until = mono_ms() + WAIT_CALLER_MS;
+    ask_locked(k, o, true, until);
     if (!o->n)
         return NULL;
     if (k->callers_n == CALLERS_MAX) {
@@ -219,7 +225,7 @@ static const struct err *ask_caller(struct keyring *k, struct open_servers *o)
         return err_unavailable(5000, "too many requests wait for the keys of their servers");
     }
     k->callers_n++;
-    wait_locked(k, o, mono_ms() + WAIT_CALLER_MS);
+    wait_locked(k, o, until);
     k->callers_n--;
     return NULL;
 }
@@ -231,7 +237,7 @@ static void ask_ahead(struct keyring *k, const struct key_wanted_of *w)
     struct key_server *s = key_table_find(&k->table, w->server);
     if (s && !s->asking && !key_server_find(s, w->key_id, w->valid_at_ms + AHEAD_MS) &&
         key_server_is_due(s, false, mono_ms()))
-        keyring_ask_locked(k, s, w->key_id);
+        keyring_ask_locked(k, s, w->key_id, false, mono_ms() + WAIT_MS);
 }
 
 const struct err *keyring_find_caller(struct job *job, struct key_wanted_of *wanted, size_t n)
@@ -259,8 +265,9 @@ void keyring_refresh(struct keyring *k, const char *const *servers, size_t n, in
     for (size_t i = 0; i < n; i++)
         o.names[i] = servers[i];
     LOCKED(&k->lock);
-    ask_locked(k, &o, false);
-    wait_locked(k, &o, mono_ms() + timeout_ms);
+    int64_t until = mono_ms() + timeout_ms;
+    ask_locked(k, &o, false, until);
+    wait_locked(k, &o, until);
 }
 
 /* ---- signed objects ---- */

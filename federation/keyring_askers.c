@@ -22,11 +22,15 @@ struct errand {
 
 /* ---- the queue ---- */
 
-static void put_locked(struct keyring *k, struct key_server *s)
+static void put_locked(struct keyring *k, struct key_server *s, bool first)
 {
-    s->next = NULL;
-    *(k->first ? &k->last->next : &k->first) = s;
-    k->last = s;
+    s->next = first ? k->first : NULL;
+    if (first || !k->first)
+        k->first = s;
+    else
+        k->last->next = s;
+    if (!s->next)
+        k->last = s;
     k->queue_n++;
 }
 
@@ -38,15 +42,28 @@ static struct key_server *take_locked(struct keyring *k)
     return s;
 }
 
+/* A room may name thousands of servers that are gone: those of which somebody wants to know later
+ * must not stand behind them. */
+static void drop_late_locked(struct keyring *k)
+{
+    bool dropped = false;
+    for (; k->first && k->first->give_up_mono < mono_ms(); dropped = true)
+        key_server_dropped(take_locked(k));
+    if (dropped)
+        pthread_cond_broadcast(&k->answered);
+}
+
 static void *run(void *arg);
 
-void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key_id)
+void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key_id, bool urgent,
+                        int64_t until_mono)
 {
     if (k->stopping)
         return;
     s->asking = true;
     s->missing_id = mem_strdup(key_id);
-    put_locked(k, s);
+    s->give_up_mono = until_mono;
+    put_locked(k, s, urgent);
     if (k->idle_n < k->queue_n && k->askers_n < KEYRING_ASKERS_MAX &&
         pthread_create(&k->askers[k->askers_n], NULL, run, k) == 0)
         k->askers_n++;
@@ -167,7 +184,7 @@ static void end_locked(struct errand *e)
         struct key_server *s = e->servers[i];
         s->notaries_asked = e->many && !is_done_locked(e, i);
         if (s->notaries_asked) {
-            put_locked(k, s);
+            put_locked(k, s, false);
             pthread_cond_signal(&k->queued);
             continue;
         }
@@ -183,6 +200,7 @@ static void *run(void *arg)
     struct arena *a = arena_create();
     lock_take(&k->lock);
     while (!k->stopping) {
+        drop_late_locked(k);
         if (!k->first) {
             k->idle_n++;
             lock_wait(&k->lock, &k->queued);

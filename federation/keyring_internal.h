@@ -27,8 +27,10 @@ struct keyring {
     int64_t answers_n, failures_n, refused_n;
 };
 
-/* Has the server asked for its keys, and for this one of them above all (NULL: any). */
-void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key_id);
+/* Has the server asked for its keys, and for this one of them above all (NULL: any). urgent: before
+ * all others. One that is still in the queue when the time is over is not asked. */
+void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key_id, bool urgent,
+                        int64_t until_mono);
 void keyring_stop_askers(struct keyring *k);
 
 #endif

@@ -4,6 +4,7 @@
 #include "federation/federation.h"
 #include "federation/keyring.h"
 #include "federation/request.h"
+#include "federation/sender.h"
 #include "matrix/canonical_json.h"
 #include "matrix/id.h"
 
@@ -122,6 +123,7 @@ const struct err *federation_authenticate(void *ctx, struct request *rq)
     if (!federation_may_contact(config, origin))
         return err(ERR_FORBIDDEN, "This server does not federate with %.200s", origin);
     TRY(check_signature(job, rq, &claims));
+    sender_heard_from(job->store->federation->sender, origin);
     struct remote_server *caller = arena_alloc(rq->arena, sizeof *caller);
     caller->name = origin;
     rq->caller = caller;
