@@ -62,10 +62,13 @@ static void add_push(struct buf *out, const struct presence_row *r)
     buf_add_char(out, '}');
 }
 
+/* from 0: the server is told of those who are there. */
 static const struct err *is_told(struct job *job, const struct presence_news *p, const char *server,
-                                 bool *ret)
+                                 int64_t from, bool *ret)
 {
     *ret = false;
+    if (from == 0 && p->row.state == PRESENCE_OFFLINE)
+        return NULL;
     if (!str_is(id_server(str_of(p->row.user_id)), job->store->config->server_name))
         return NULL;
     for (size_t i = 0; i < p->rooms_n && !*ret; i++) {
@@ -96,7 +99,7 @@ const struct err *edus_presence(struct job *job, const char *server, int64_t fro
     presence_list_news(job, from, *until, &list, &n);
     for (size_t i = 0; i < n; i++) {
         bool told;
-        TRY(is_told(job, &list[i], server, &told));
+        TRY(is_told(job, &list[i], server, from, &told));
         if (!told)
             continue;
         add_push(&pushes, &list[i].row);

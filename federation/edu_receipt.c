@@ -2,6 +2,7 @@
 #include "federation/edu.h"
 
 #include "federation/federation.h"
+#include "federation/late_receipts.h"
 #include "federation/sender_internal.h"
 #include "matrix/id.h"
 #include "rooms/receipts.h"
@@ -44,7 +45,13 @@ static const struct err *take_readers(struct job *job, const char *origin, struc
         TRY(intern_find(job->store->intern, INTERN_USER, user_id, &r->user));
         n += r->user && room_membership(room, r->user) == MEMBERSHIP_JOIN;
     }
-    return n ? receipts_set_remote(job, room, list, n) : NULL;
+    if (!n)
+        return NULL;
+    TRY(receipts_set_remote(job, room, list, n));
+    for (size_t i = 0; i < n; i++)
+        if (!list[i].event)
+            late_receipts_keep(job->store->federation->sender->late, room->id, &list[i]);
+    return NULL;
 }
 
 /* A room that we do not know, or that denies the server, does not harm the others. */

@@ -1,21 +1,16 @@
 #include "federation/sender_internal.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "federation/backoff.h"
+#include "federation/late_receipts.h"
 #include "federation/request.h"
 #include "rooms/typing.h"
 
 #include <sodium.h>
 #include <stdio.h>
 
-enum {
-    SAVE_MS = 50,        /* between two writes of cursors, each of which a commit may join */
-    TICK_MS = 1000,      /* presence, and ... */
-    RETRY_TICK_MS = 100, /* ... whose time to be tried again has come */
-    REFUSED_MS = 30000   /* before one that refuses is tried again because it contacted us */
-};
+enum { REFUSED_MS = 30000 }; /* before one that refuses is tried again because it contacted us */
 
 /* ---- destinations ---- */
 
@@ -213,84 +208,6 @@ void sender_request_ended(struct sender *s, const char *server, bool reached)
     }
 }
 
-/* ---- the keeper: what needs the database, and time ---- */
-
-static void note(const char *doing, const struct err *e)
-{
-    if (e)
-        log_err(LOG_WARN, doing, e);
-}
-
-/* An hourglass of its own for each piece of work: the arena is empty again after it. */
-static const struct err *keep(struct sender *s, struct arena *a,
-                              const struct err *(*work)(struct sender *s, struct job *job))
-{
-    struct job job;
-    arena_reset(a);
-    job_init(&job, s->store, a);
-    const struct err *e = work(s, &job);
-    job_finish(&job);
-    return e;
-}
-
-/* When the keeper has something to do next; false: now. */
-static bool plan_locked(struct sender *s, int64_t last_save, int64_t last_tick, int64_t *ret)
-{
-    bool failing = false;
-    int64_t now = now_ms();
-    for (struct map_slot *slot = NULL; !failing && (slot = map_next(&s->destinations, slot));) {
-        const struct destination *d = slot->value;
-        failing = d->retry_at > now;
-    }
-    *ret = last_tick + (failing ? RETRY_TICK_MS : TICK_MS);
-    if (s->must_save && last_save + SAVE_MS < *ret)
-        *ret = last_save + SAVE_MS;
-    return !s->must_look && !s->stopping && mono_ms() < *ret;
-}
-
-static void look(struct sender *s, struct arena *a)
-{
-    lock_take(&s->lock);
-    bool must_scan = s->must_scan, must_resolve = s->unresolved != NULL;
-    s->must_look = false;
-    lock_release(&s->lock);
-    if (must_scan)
-        note("looking for servers that wait for news", keep(s, a, sender_scan));
-    if (must_resolve)
-        note("looking for whom changes concern", keep(s, a, sender_resolve));
-}
-
-static void *keep_all(void *arg)
-{
-    struct sender *s = arg;
-    arena_auto struct arena *a = arena_create();
-    int64_t last_save = 0, last_tick = 0, last_presence = 0, until;
-    lock_take(&s->lock);
-    while (!s->stopping) {
-        if (plan_locked(s, last_save, last_tick, &until)) {
-            lock_wait_until(&s->lock, &s->keep, until);
-            continue;
-        }
-        bool must_save = s->must_save && mono_ms() >= last_save + SAVE_MS;
-        lock_release(&s->lock);
-        last_tick = mono_ms();
-        look(s, a);
-        if (must_save) {
-            note("saving how far other servers were told", keep(s, a, sender_save));
-            last_save = mono_ms();
-        }
-        if (last_tick >= last_presence + TICK_MS) {
-            note("telling other servers who is there", keep(s, a, sender_spread_presence));
-            last_presence = last_tick;
-        }
-        lock_take(&s->lock);
-        sender_consider_all_locked(s);
-    }
-    lock_release(&s->lock);
-    note("saving how far other servers were told", keep(s, a, sender_save));
-    return NULL;
-}
-
 /* ---- life ---- */
 
 struct sender *sender_create(struct store *store)
@@ -300,6 +217,7 @@ struct sender *sender_create(struct store *store)
     cond_init(&s->work);
     cond_init(&s->keep);
     s->store = store;
+    s->late = late_receipts_create();
     s->ready.last = &s->ready.first;
     s->retries.last = &s->retries.first;
     s->last_unresolved = &s->unresolved;
@@ -314,7 +232,7 @@ void sender_start(struct sender *s)
 {
     int n = (int)s->store->config->federation_senders;
     s->threads = mem_zalloc((size_t)n * sizeof *s->threads);
-    s->running = pthread_create(&s->keeper, NULL, keep_all, s) == 0;
+    s->running = pthread_create(&s->keeper, NULL, sender_keep, s) == 0;
     while (s->running && s->threads_n < n &&
            pthread_create(&s->threads[s->threads_n], NULL, send_for_all, s) == 0)
         s->threads_n++;
@@ -347,59 +265,11 @@ void sender_destroy(struct sender *s)
         event_unref(u->event);
         free(u);
     }
+    late_receipts_destroy(s->late);
     free(s->touched);
     free(s->threads);
     pthread_cond_destroy(&s->work);
     pthread_cond_destroy(&s->keep);
     lock_finish(&s->lock);
     free(s);
-}
-
-/* ---- metrics ---- */
-
-static void count_states(struct sender *s, long long *idle, long long *sending, long long *failing,
-                         long long *catching_up)
-{
-    LOCKED(&s->lock);
-    for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));) {
-        const struct destination *d = slot->value;
-        if (d->is_denied)
-            continue;
-        ++*(d->failing_since ? failing : !d->is_live ? catching_up : d->is_busy ? sending : idle);
-    }
-}
-
-void sender_add_metrics(struct sender *s, struct buf *out)
-{
-    long long idle = 0, sending = 0, failing = 0, catching_up = 0;
-    if (!s)
-        return;
-    count_states(s, &idle, &sending, &failing, &catching_up);
-    buf_printf(out,
-               "# HELP concorde_federation_destinations Other servers, by what is done for them.\n"
-               "# TYPE concorde_federation_destinations gauge\n"
-               "concorde_federation_destinations{state=\"idle\"} %lld\n"
-               "concorde_federation_destinations{state=\"sending\"} %lld\n"
-               "concorde_federation_destinations{state=\"backing_off\"} %lld\n"
-               "concorde_federation_destinations{state=\"catching_up\"} %lld\n",
-               idle, sending, failing, catching_up);
-    buf_printf(out,
-               "# TYPE concorde_federation_transactions_sent_total counter\n"
-               "concorde_federation_transactions_sent_total %lld\n"
-               "# TYPE concorde_federation_transactions_failed_total counter\n"
-               "concorde_federation_transactions_failed_total %lld\n"
-               "# TYPE concorde_federation_transactions_seconds_total counter\n"
-               "concorde_federation_transactions_seconds_total %.6f\n"
-               "# TYPE concorde_federation_pdus_sent_total counter\n"
-               "concorde_federation_pdus_sent_total %lld\n"
-               "# TYPE concorde_federation_pdus_refused_total counter\n"
-               "concorde_federation_pdus_refused_total %lld\n",
-               (long long)s->transactions, (long long)s->failures, (double)s->microseconds / 1e6,
-               (long long)s->pdus, (long long)s->refused_pdus);
-    buf_printf(out,
-               "# TYPE concorde_federation_edus_sent_total counter\n"
-               "concorde_federation_edus_sent_total %lld\n"
-               "# TYPE concorde_federation_catch_ups_total counter\n"
-               "concorde_federation_catch_ups_total %lld\n",
-               (long long)s->edus, (long long)s->catch_ups);
 }

@@ -5,6 +5,7 @@
  *   sender_work.c   one turn of one destination: build, send, acknowledge or back off
  *   sender_build.c  the transaction
  *   sender_catch_up.c  what a destination was not told, from SQL
+ *   sender_keeper.c the thread that does what needs the database, or a clock
  *   sender_save.c   cursors to the database; destinations at start-up
  *
  * One lock guards it all, and is held for moments only. While a destination is `busy`, its cursor
@@ -25,7 +26,8 @@ enum {
     QUEUE_MAX = 10000,           /* events remembered for a destination that answers, ... */
     BACKLOG_MAX = 500,           /* ... and for one that does not; beyond, only the newest of each
                                     room are sent */
-    TYPING_MAX = 50,             /* notices that wait */
+    GATHER_US = 10000, /* from one transaction to the next: what comes meanwhile goes along */
+    TYPING_MAX = 50,   /* notices that wait */
     RECEIPT_ROOMS_MAX = 200,
     DESTINATIONS_MAX = 100000, /* in memory */
     LAST_ERROR_MAX = 120
@@ -82,6 +84,7 @@ struct destination {
     int64_t failing_since, retry_at, retry_interval; /* 0: it answers */
     bool is_refusing; /* it can be reached, but does not take what we send */
     int64_t last_attempt, last_success;
+    int64_t began_us; /* the last turn; mono_us() */
     char last_error[LAST_ERROR_MAX];
 };
 
@@ -106,9 +109,10 @@ struct sender {
     struct unresolved *unresolved, **last_unresolved;
     struct destination **touched; /* by the changes that the listener is about */
     size_t touched_n, touched_room;
-    bool must_scan;            /* changes were missed: ask the database who has news */
-    bool has_scanned;          /* before that nobody is sent anything */
-    int64_t presence_position; /* told to destinations so far */
+    bool must_scan;             /* changes were missed: ask the database who has news */
+    bool has_scanned;           /* before that nobody is sent anything */
+    int64_t presence_position;  /* told to destinations so far */
+    struct late_receipts *late; /* incoming; the keeper looks after them */
 
     struct destination_list ready, retries; /* retries: those that failed the last time */
     int busy_retries, threads_n;
@@ -131,6 +135,10 @@ void sender_consider_all_locked(struct sender *s);
 void sender_succeeded_locked(struct sender *s, struct destination *d);
 void sender_failed_locked(struct sender *s, struct destination *d, const char *why,
                           int64_t at_least_ms);
+
+/* ---- sender_keeper.c ---- */
+
+void *sender_keep(void *sender); /* a thread */
 
 /* ---- the queue (sender_queue.c) ---- */
 

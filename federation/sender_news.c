@@ -111,26 +111,45 @@ static void leave_to_keeper(struct sender *s, const struct change *c, int64_t ro
     pthread_cond_signal(&s->keep);
 }
 
-/* Member events reach the server of the user whom they are about, wherever that is: it may be
- * invited, or just have left. */
-static void mark_target(struct mark *m)
+/* The other server of a member event's user; false when there is none. */
+static bool target_of(const struct sender *s, const struct event *e,
+                      char ret[static ID_LENGTH_MAX + 1])
 {
-    const struct event *e = m->event;
-    if (!e->state_key || strcmp(e->type, "m.room.member") != 0 || is_ours(m->s, e->state_key))
-        return;
+    if (!e->state_key || strcmp(e->type, "m.room.member") != 0 || is_ours(s, e->state_key))
+        return false;
     struct str server = id_server(str_of(e->state_key));
     if (!server.n || server.n > ID_LENGTH_MAX)
+        return false;
+    memcpy(ret, server.p, server.n);
+    ret[server.n] = '\0';
+    return true;
+}
+
+/* Whoever comes into a room hears who of us is there. */
+static void greet(struct sender *s, const struct change *c, const char *server)
+{
+    const char *membership = json_text(event_content(c->event), "membership");
+    if (!s->store->presence || !membership || strcmp(membership, "join") != 0 ||
+        room_server_joined(s->store, c->room, server) != 1)
         return;
-    char name[ID_LENGTH_MAX + 1];
-    memcpy(name, server.p, server.n);
-    name[server.n] = '\0';
-    mark(m, name);
+    LOCKED(&s->lock);
+    struct destination *d = sender_destination_locked(s, server);
+    if (!d || d->failing_since)
+        return;
+    d->presence_from = 0;
+    if (d->presence_to < c->position)
+        d->presence_to = c->position;
+    touch_locked(s, d);
 }
 
 static void hear_event(struct sender *s, const struct change *c)
 {
     const struct event *e = c->event;
     struct mark m = {.s = s, .position = c->position, .room = c->room, .event = e};
+    char target[ID_LENGTH_MAX + 1];
+    bool has_target = target_of(s, e, target);
+    if (has_target)
+        greet(s, c, target);
     if (!is_ours(s, e->sender)) {
         if (c->status != EVENT_RELAYED)
             return;
@@ -140,7 +159,10 @@ static void hear_event(struct sender *s, const struct change *c)
         return; /* the server that let us in tells the others */
     if (!room_each_server(s->store, c->room, mark, &m))
         leave_to_keeper(s, c, c->room);
-    mark_target(&m);
+    /* Member events reach the server of the user whom they are about, wherever that is: it may be
+     * invited, or just have left. */
+    if (has_target)
+        mark(&m, target);
 }
 
 static void hear_receipt(struct sender *s, const struct change *c)
@@ -293,7 +315,7 @@ static void mark_presence(struct presence_mark *m, const char *server)
     struct destination *d = sender_destination_locked(m->s, server);
     if (!d || d->failing_since)
         return;
-    if (d->presence_from == d->presence_to)
+    if (d->presence_from >= d->presence_to)
         d->presence_from = m->from;
     d->presence_to = m->to;
     sender_consider_locked(m->s, d);

@@ -126,8 +126,8 @@ static const struct err *place(struct job *job, struct room *room, struct receip
 {
     struct read_event e;
     TRY(find_event(job, room, r->event_id, &e));
-    TRY(check_thread(job, room, r->thread, &e, ret_root));
     r->event = e.position;
+    TRY(check_thread(job, room, r->thread, &e, ret_root));
     return is_ahead(job, room->id, r, ret_ahead);
 }
 

@@ -16,7 +16,8 @@ const struct err *receipt_set(struct job *job, struct room *room, const struct a
                               enum receipt_type type, const char *thread, const char *event_id);
 
 /* Receipts of other servers' users, who are joined, all as one write. Left out are those that are
- * behind what is set, and those of events or threads that are not here. `event` is filled. */
+ * behind what is set, those of threads that they are not in, and those of events that are not here:
+ * their `event` is 0 then, else it is filled. */
 const struct err *receipts_set_remote(struct job *job, struct room *room, struct receipt *list,
                                       size_t n);
 /* The public ones that our users set in (since, until]: where each mark stands now. */

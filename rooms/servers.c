@@ -111,6 +111,19 @@ bool room_each_server(struct store *store, int64_t room,
     return true;
 }
 
+int64_t room_server_joined(struct store *store, int64_t room, const char *server)
+{
+    struct room *r = room_take_cached(store->rooms, room);
+    if (!r)
+        return 0;
+    lock_take(&r->lock);
+    const struct room_server *s = map_get(&r->servers, str_of(server));
+    int64_t joined = s ? s->joined : 0;
+    lock_release(&r->lock);
+    room_give_back(store->rooms, r);
+    return joined;
+}
+
 bool room_entered_with(struct store *store, int64_t room, int64_t position)
 {
     struct room *r = room_take_cached(store->rooms, room);

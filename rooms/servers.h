@@ -13,6 +13,8 @@ void room_list_servers(struct job *job, struct room *room, const char *const **r
 bool room_each_server(struct store *store, int64_t room,
                       void (*each)(void *ctx, const char *server), void *ctx);
 
+/* Also for listeners: how many members the server has there; 0 when the room is not cached. */
+int64_t room_server_joined(struct store *store, int64_t room, const char *server);
 /* Also for listeners: is that event how our server came into the room, through another one? False
  * when the room is not cached. */
 bool room_entered_with(struct store *store, int64_t room, int64_t position);
