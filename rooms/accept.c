@@ -1,6 +1,7 @@
 #include "rooms/accept_internal.h"
 
 #include "matrix/json_scan.h"
+#include "rooms/late_redactions.h"
 #include "rooms/room_internal.h"
 #include "rooms/writer.h"
 #include "storage/intern.h"
@@ -71,15 +72,22 @@ static bool refers_to_drafted(struct intake *in, const struct event *e)
     return id && draft_find(&in->draft, id);
 }
 
-static const struct err *put(struct intake *in, size_t i, const struct known_event *known)
+struct draft_event *accept_draft(struct intake *in, size_t i, int64_t moved_from)
 {
     struct draft_event *d = arena_alloc(in->job->arena, sizeof *d);
     *d = (struct draft_event){
-        .event = in->events[i].event,
+        .event = in->left[i] ? in->left[i] : in->events[i].event,
+        .redacted_by = in->redactions[i],
         .stripped = in->events[i].stripped,
         .status = in->events[i].relay ? EVENT_RELAYED : EVENT_NORMAL,
-        .moved_from = known ? known->e.position : 0,
+        .moved_from = moved_from,
     };
+    return d;
+}
+
+static const struct err *put(struct intake *in, size_t i, const struct known_event *known)
+{
+    struct draft_event *d = accept_draft(in, i, known ? known->e.position : 0);
     TRY(draft_put(&in->draft, d));
     in->changes[i] = d->at;
     in->outcomes[i] = (struct outcome){.verdict = VERDICT_ACCEPTED};
@@ -152,7 +160,7 @@ static const struct err *take_one(struct intake *in, size_t i, enum step *ret)
 
 /* ---- a run ---- */
 
-static void begin_write(struct intake *in)
+void accept_begin_write(struct intake *in)
 {
     static const struct author nobody;
     in->write = write_begin(in->job);
@@ -195,7 +203,7 @@ static const struct err *run_usual(struct intake *in, size_t from, size_t *ret_n
     size_t i = from;
     enum step step = STEP_DONE;
     in->locked = true;
-    begin_write(in);
+    accept_begin_write(in);
     for (; i < in->n && !e; i += step == STEP_DONE && !e) {
         e = take_one(in, i, &step);
         if (step != STEP_DONE)
@@ -226,7 +234,7 @@ static const struct err *run_fork(struct intake *in, size_t i)
     if (in->room->stale)
         return err(ERR_CONFLICT, "The room is changing; try again");
     in->lookup = lookup_create(in->job, in->room->version, in->room->id);
-    begin_write(in);
+    accept_begin_write(in);
     const struct err *e = accept_on_fork(in, i);
     if (e || (!in->draft.newest && !in->aside_n)) {
         write_abandon(in->write);
@@ -259,6 +267,15 @@ static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
 
 /* ---- all of them ---- */
 
+static const struct err *look_up_redactions(struct intake *in, size_t from)
+{
+    const struct event **events = arena_alloc_array(in->job->arena, in->n + 1, sizeof *events);
+    for (size_t i = from; i < in->n; i++)
+        events[i - from] = in->events[i].event;
+    return late_redactions_of(in->job, in->room, events, in->n - from, in->left + from,
+                              in->redactions + from);
+}
+
 /* What the events are and cite, in one query; the newest state is in memory already. */
 static const struct err *look_up(struct intake *in, size_t from)
 {
@@ -276,7 +293,8 @@ static const struct err *look_up(struct intake *in, size_t from)
             ids[n++] = e->auth_events[k];
     }
     in->lookup = lookup_create(in->job, in->room->version, in->room->id);
-    return lookup_load(in->lookup, ids, n);
+    TRY(lookup_load(in->lookup, ids, n));
+    return look_up_redactions(in, from);
 }
 
 const struct err *room_accept(struct job *job, struct room *room, const struct incoming *events,
@@ -284,6 +302,8 @@ const struct err *room_accept(struct job *job, struct room *room, const struct i
 {
     struct intake in = {.job = job, .room = room, .events = events, .outcomes = ret, .n = n};
     in.changes = arena_alloc_array(job->arena, n + 1, sizeof *in.changes);
+    in.left = arena_alloc_array(job->arena, n + 1, sizeof *in.left);
+    in.redactions = arena_alloc_array(job->arena, n + 1, sizeof *in.redactions);
     int attempt = 0;
     for (size_t next = 0; next < n;) {
         TRY(look_up(&in, next));

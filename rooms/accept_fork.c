@@ -74,19 +74,25 @@ static const struct err *write_ref(struct intake *in, const struct event *e,
     return NULL;
 }
 
-const struct err *accept_put_aside(struct intake *in, size_t i, enum event_status status,
-                                   const char *why, const struct state_view *state)
+const struct err *accept_write_state_ref(struct intake *in, const struct state_view *state,
+                                         int64_t *ret_ref)
 {
-    static const struct state_view as_current;
-    const struct event *e = in->events[i].event;
+    TRY(state_refs_next_id(job_tx(in->job), ret_ref));
+    state_ref_write(in->write, *ret_ref, in->room->id, in->room->state_position, 0, state->entries,
+                    state->n);
+    return NULL;
+}
+
+const struct err *accept_put_aside_known(struct intake *in, const struct event *e,
+                                         enum event_status status, int64_t ref)
+{
     const struct known_event *known;
+    struct known_event *now = arena_alloc(in->job->arena, sizeof *now);
     struct stored_event stored = {
         .room = in->room->id, .is_state = e->state_key != NULL, .status = status, .event = e};
-    int64_t ref;
     TRY(lookup_get(in->lookup, e->event_id, &known));
     TRY(intern_id(in->job->store->intern, INTERN_USER, e->sender, &stored.sender));
     TRY(intern_id(in->job->store->intern, INTERN_TYPE, e->type, &stored.type));
-    TRY(write_ref(in, e, state ? state : &as_current, &ref));
     if (known) {
         stored.position = known->e.position;
         events_move(in->write, &stored, known->e.position, 0);
@@ -97,13 +103,25 @@ const struct err *accept_put_aside(struct intake *in, size_t i, enum event_statu
         events_write_at(in->write, &stored);
     }
     event_state_write(in->write, 0, stored.position, ref);
-    struct known_event *now = arena_alloc(in->job->arena, sizeof *now);
     *now = (struct known_event){.e = stored, .state_ref = ref};
     lookup_add(in->lookup, now);
     in->aside_n++;
+    return NULL;
+}
+
+const struct err *accept_put_aside(struct intake *in, size_t i, enum event_status status,
+                                   const char *why, const struct state_view *state)
+{
+    static const struct state_view as_current;
+    const struct event *e = in->events[i].event;
+    const struct known_event *known;
+    int64_t ref;
+    TRY(write_ref(in, e, state ? state : &as_current, &ref));
+    TRY(accept_put_aside_known(in, e, status, ref));
+    TRY(lookup_get(in->lookup, e->event_id, &known));
     in->outcomes[i] = (struct outcome){.verdict = status == EVENT_REJECTED ? VERDICT_REJECTED
                                                                            : VERDICT_SOFT_FAILED,
-                                       .position = stored.position,
+                                       .position = known->e.position,
                                        .reason = why};
     return NULL;
 }
@@ -227,14 +245,9 @@ static const struct err *write_accepted(struct intake *in, size_t i,
     const struct event *e = in->events[i].event;
     const struct known_event *known;
     TRY(lookup_get(in->lookup, e->event_id, &known));
-    struct draft_event *d = arena_alloc(in->job->arena, sizeof *d);
-    *d = (struct draft_event){
-        .event = e,
-        .stripped = in->events[i].stripped,
-        .status = in->events[i].relay ? EVENT_RELAYED : EVENT_NORMAL,
-        .moved_from = known && known->e.position != EVENT_BEING_TAKEN ? known->e.position : 0,
-        .is_lost = e->state_key && !holds_taken(now),
-    };
+    bool is_new = !known || known->e.position == EVENT_BEING_TAKEN;
+    struct draft_event *d = accept_draft(in, i, is_new ? 0 : known->e.position);
+    d->is_lost = e->state_key && !holds_taken(now);
     if (before->n || in->events[i].state_ids) {
         int64_t ref;
         TRY(write_ref(in, e, before, &ref));
@@ -244,6 +257,8 @@ static const struct err *write_accepted(struct intake *in, size_t i,
     TRY(draft_put(&in->draft, d));
     in->changes[i] = d->at;
     in->outcomes[i] = (struct outcome){.verdict = VERDICT_ACCEPTED};
+    if (in->events[i].state_ids)
+        TRY(history_note_end(in, e, d->at, 0));
     return write_other_changes(in, now);
 }
 
@@ -282,7 +297,8 @@ const struct err *accept_on_fork(struct intake *in, size_t i)
         TRY(accept_judge_by_state(in, e, &before, &why));
     if (why)
         return accept_put_aside(in, i, EVENT_REJECTED, why, &before);
-    TRY(accept_judge_by_state(in, e, NULL, &why));
+    if (!in->room->is_partial) /* what members may do now is not known yet */
+        TRY(accept_judge_by_state(in, e, NULL, &why));
     if (why)
         return accept_put_aside(in, i, EVENT_SOFT_FAILED, why, &before);
     TRY(add_taken(in, e, &was_known));

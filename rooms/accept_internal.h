@@ -17,9 +17,11 @@ struct intake {
     /* The write that is being prepared. */
     struct write *write;
     struct draft draft;
-    int *changes;   /* of events[i] in the write; 0: it makes none */
-    size_t aside_n; /* events of the write that are stored aside */
-    bool locked;    /* the room's lock is held; else `busy` alone keeps other writers out */
+    int *changes;              /* of events[i] in the write; 0: it makes none */
+    const struct event **left; /* of events[i], when a redaction of it is here already; else NULL */
+    int64_t *redactions;       /* position of that redaction */
+    size_t aside_n;            /* events of the write that are stored aside */
+    bool locked; /* the room's lock is held; else `busy` alone keeps other writers out */
 };
 
 /* What an event needs that is not here goes into its outcome: true when anything is missing. */
@@ -47,8 +49,20 @@ const struct err *accept_put_aside(struct intake *in, size_t i, enum event_statu
 
 /* accept_fork.c: one event whose state is not simply the current one, alone in its write. */
 const struct err *accept_on_fork(struct intake *in, size_t i);
-/* The reference to a state, written with the event. */
+/* A reference to a state, for events that are written with it. */
 const struct err *accept_write_state_ref(struct intake *in, const struct state_view *state,
                                          int64_t *ret_ref);
+/* Stores an event aside that has such a reference. */
+const struct err *accept_put_aside_known(struct intake *in, const struct event *e,
+                                         enum event_status status, int64_t ref);
+
+/* events[i] as it goes into the write. */
+struct draft_event *accept_draft(struct intake *in, size_t i, int64_t moved_from);
+/* Begins in->write, with a draft on the room's head. */
+void accept_begin_write(struct intake *in);
+
+/* rooms/history.c: notes that some of the event's parents are not in the timeline. */
+const struct err *history_note_end(struct intake *in, const struct event *e, int at,
+                                   int64_t position);
 
 #endif

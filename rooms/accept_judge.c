@@ -119,10 +119,25 @@ enum { KEYS_MAX = 16 };
 struct gathered {
     struct intake *in;
     const struct state_view *view;
+    const struct cited *cited; /* where the state lacks members: what the event cites; else NULL */
     const struct event *events[KEYS_MAX];
     size_t n;
     const struct err *error;
 };
+
+/* While the member list is not complete, an event's own auth events say who its sender is. */
+static const struct event *cited_member(const struct gathered *g, const char *type,
+                                        const char *state_key)
+{
+    bool is_member = strcmp(type, "m.room.member") == 0;
+    for (size_t i = 0; g->cited && is_member && i < g->cited->n; i++) {
+        const struct event *e = g->cited->events[i];
+        if (!g->cited->rejected[i] && e->state_key && strcmp(e->type, type) == 0 &&
+            strcmp(e->state_key, state_key) == 0)
+            return e;
+    }
+    return NULL;
+}
 
 static const struct err *current_state(struct intake *in, const char *type, const char *state_key,
                                        const struct event **ret)
@@ -162,6 +177,8 @@ static void gather(void *ctx, const char *type, const char *state_key)
     const struct event *e = NULL;
     if (!g->error)
         g->error = read_key(g, type, state_key, &e);
+    if (!e)
+        e = cited_member(g, type, state_key);
     if (e && g->n < KEYS_MAX)
         g->events[g->n++] = e;
 }
@@ -171,6 +188,11 @@ const struct err *accept_judge_by_state(struct intake *in, const struct event *e
 {
     struct gathered g = {.in = in, .view = view};
     struct auth_state_list list;
+    struct cited cited;
+    if (in->room->is_partial) {
+        TRY(accept_read_cited(in, e, &cited));
+        g.cited = &cited;
+    }
     gather(&g, "m.room.create", "");
     auth_events_for(in->room->version, e->type, e->sender, e->state_key,
                     strcmp(e->type, "m.room.member") == 0 ? event_content(e) : NULL, gather, &g);

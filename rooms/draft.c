@@ -277,6 +277,9 @@ static void write_row_of_event(struct draft *d, const struct draft_event *e,
         events_move(d->write, &stored, e->moved_from, e->at);
     else
         events_write(d->write, &stored, e->at);
+    if (e->redacted_by)
+        events_write_late_redaction(d->write, e->event->event_id, d->room->version, e->event->json,
+                                    e->redacted_by);
 }
 
 static const struct err *write_event(struct draft *d, struct draft_event *e)
@@ -288,6 +291,8 @@ static const struct err *write_event(struct draft *d, struct draft_event *e)
         .event = e->event,
         .client_txn = wanted ? wanted->client_txn : NULL,
         .is_lost = e->is_lost,
+        .resets_room = e->resets_room,
+        .redacted_by = e->redacted_by,
         .is_relayed = e->status == EVENT_RELAYED,
     };
     change.client_device = change.client_txn ? d->author->device : 0;

@@ -13,10 +13,12 @@ struct draft_event {
     const struct new_event *wanted; /* what it was built from; NULL: another server made it */
     struct str stripped;            /* of an invite or knock; p NULL: made here */
     enum event_status status;
-    int64_t moved_from;       /* where it stood aside; 0: it is new */
-    bool is_lost;             /* a state event that does not become the current one */
-    int at;                   /* its change in the write */
-    int64_t type;             /* event_types.id */
+    int64_t moved_from;  /* where it stood aside; 0: it is new */
+    bool is_lost;        /* a state event that does not become the current one */
+    bool resets_room;    /* so much changes with it that caches must read the room anew */
+    int64_t redacted_by; /* position of a redaction that was here first; event is then redacted */
+    int at;              /* its change in the write */
+    int64_t type;        /* event_types.id */
     struct draft_event *next; /* the one built before */
 };
 

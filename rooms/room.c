@@ -327,6 +327,12 @@ enum membership room_membership(struct room *r, int64_t user)
     return room_member(r, user).membership;
 }
 
+bool room_is_shared(struct room *r)
+{
+    LOCKED(&r->lock);
+    return r->entered || r->servers.n > 1;
+}
+
 int64_t room_entered(struct room *r)
 {
     LOCKED(&r->lock);

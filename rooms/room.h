@@ -89,6 +89,8 @@ bool room_state_is_older(struct room *room, int64_t position);
 enum membership room_membership(struct room *room, int64_t user);
 /* A copy of the member row; membership MEMBERSHIP_NONE when the user never had one. */
 struct room_member room_member(struct room *room, int64_t user);
+/* Are other servers in the room, or were they? */
+bool room_is_shared(struct room *room);
 /* Where our server came into the room through another one; 0: it was made here. */
 int64_t room_entered(struct room *room);
 int64_t room_joined_count(struct room *room);

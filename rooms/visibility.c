@@ -1,5 +1,6 @@
 #include "rooms/visibility.h"
 
+#include "rooms/state_at.h"
 #include "storage/intern.h"
 
 /* From the loosest to the tightest. */
@@ -110,6 +111,24 @@ const struct err *sight_open(struct job *job, struct room *room, int64_t user, c
     return NULL;
 }
 
+/* In history that was fetched later the intervals say nothing: the state at each event does. */
+static const struct err *may_see_old(struct job *job, struct room *room, const struct sight *s,
+                                     const char *user_id, const struct stored_event *e, bool *ret)
+{
+    const struct stored_event *history, *member;
+    TRY(state_after_get(job, room, e->position, TYPE_HISTORY_VISIBILITY, "", &history));
+    enum history visible = history_of(history ? history->event : NULL);
+    *ret = visible == WORLD_READABLE ||
+           (visible == SHARED &&
+            (s->now.membership == MEMBERSHIP_JOIN || joins_after(s, e->position)));
+    if (*ret)
+        return NULL;
+    TRY(state_after_get(job, room, e->position, TYPE_MEMBER, user_id, &member));
+    enum membership was = membership_of(member ? member->event : NULL);
+    *ret = was == MEMBERSHIP_JOIN || (visible == INVITED && was == MEMBERSHIP_INVITE);
+    return NULL;
+}
+
 const struct err *visibility_filter(struct job *job, struct room *room, int64_t user,
                                     const char *user_id, const struct stored_event *const *events,
                                     size_t n, bool *ret_visible)
@@ -120,10 +139,14 @@ const struct err *visibility_filter(struct job *job, struct room *room, int64_t 
     TRY(sight_open(job, room, user, user_id, oldest_of(events, n), &s));
     const struct map *ignored;
     TRY(ignored_users(job, user, &ignored));
-    for (size_t i = 0; i < n; i++)
-        ret_visible[i] = sight_allows(&s, events[i]->position) &&
-                         (events[i]->is_state || !ignored ||
-                          !map_get(ignored, str_of(events[i]->event->sender)));
+    for (size_t i = 0; i < n; i++) {
+        if (events[i]->position > 0)
+            ret_visible[i] = sight_allows(&s, events[i]->position);
+        else
+            TRY(may_see_old(job, room, &s, user_id, events[i], &ret_visible[i]));
+        if (ignored && !events[i]->is_state && map_get(ignored, str_of(events[i]->event->sender)))
+            ret_visible[i] = false;
+    }
     return NULL;
 }
 

@@ -47,6 +47,14 @@ CREATE TABLE pending_redactions (
     PRIMARY KEY (target, redaction)
 );
 
+-- Where history ends: events of a timeline some of whose prev events are not here.
+CREATE TABLE history_ends (
+    room bigint NOT NULL,
+    position bigint NOT NULL,    -- of the event
+    missing bytea[] NOT NULL,    -- event ids
+    PRIMARY KEY (room, position)
+);
+
 -- Rooms that were entered before their member list had come.
 CREATE TABLE partial_rooms (
     room bigint PRIMARY KEY,

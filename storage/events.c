@@ -288,3 +288,17 @@ void relations_write(struct write *w, const struct room_version *v, const struct
               P(BYTES(parent), POSITION(at), INT(room), INT(sender), INT(type), TEXT(r->rel_type),
                 TEXT(r->key)));
 }
+
+SQL(relations_insert_at_sql,
+    "INSERT INTO relations (parent, child, room, sender, type, rel_type, key) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING")
+
+void relations_write_at(struct write *w, const struct room_version *v, const struct relation *r,
+                        int64_t room, int64_t sender, int64_t type, int64_t position)
+{
+    struct str parent = event_id_to_bytes(write_arena(w), v, r->parent);
+    if (parent.p)
+        write_statement(w, &relations_insert_at_sql,
+                        P(BYTES(parent), INT(position), INT(room), INT(sender), INT(type),
+                          TEXT(r->rel_type), TEXT(r->key)));
+}

@@ -117,6 +117,10 @@ struct relation {
 void relations_write(struct write *w, const struct room_version *v, const struct relation *r,
                      int64_t room, int64_t sender, int64_t type, int at);
 
+/* The same for a child that stands in history, at that position. */
+void relations_write_at(struct write *w, const struct room_version *v, const struct relation *r,
+                        int64_t room, int64_t sender, int64_t type, int64_t position);
+
 #define VALID_FOREVER INT64_MAX
 
 /* State intervals. The change `at` made this event the current one of its key; the one before it in

@@ -114,6 +114,13 @@ void rooms_write_head(struct write *w, const struct room_head *h, int64_t built_
                 INT(h->highlight_total)));
 }
 
+SQL(rooms_entered_sql, "UPDATE rooms SET entered = log_at($2) WHERE id = $1")
+
+void rooms_write_entered(struct write *w, int64_t room, int at)
+{
+    write_statement(w, &rooms_entered_sql, P(INT(room), POSITION(at)));
+}
+
 SQL(rooms_published_sql, "SELECT id FROM rooms WHERE is_published ORDER BY id")
 
 const struct err *rooms_published(struct tx *tx, const int64_t **ret, size_t *ret_n)

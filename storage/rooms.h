@@ -31,6 +31,9 @@ void rooms_write_new(struct write *w, const struct room_head *head);
  * first. */
 void rooms_write_head(struct write *w, const struct room_head *head, int64_t built_on);
 
+/* Change `at` of the write is where our server came into the room through another one. */
+void rooms_write_entered(struct write *w, int64_t room, int at);
+
 /* Sets ret[i] for those of the rooms that have events or receipts after the position. */
 const struct err *rooms_changed_since(struct tx *tx, const int64_t *ids, size_t n, int64_t since,
                                       bool *ret);

@@ -58,6 +58,19 @@ void state_ref_write(struct write *w, int64_t id, int64_t room, int64_t base, in
                     INT_OR_NULL(entries[i].event, entries[i].as_base)));
 }
 
+SQL(state_refs_insert_at_sql,
+    "INSERT INTO state_refs (id, room, base, parent) VALUES ($1, $2, log_at($3), 0)")
+
+void state_ref_write_at(struct write *w, int64_t id, int64_t room, int at,
+                        const struct state_ref_entry *entries, size_t n)
+{
+    write_statement(w, &state_refs_insert_at_sql, P(INT(id), INT(room), POSITION(at)));
+    for (size_t i = 0; i < n; i++)
+        write_row(w, &state_ref_entries_rows,
+                  P(INT(id), INT(entries[i].type), TEXT(entries[i].state_key),
+                    INT_OR_NULL(entries[i].event, entries[i].as_base)));
+}
+
 void event_state_write(struct write *w, int at, int64_t position, int64_t ref)
 {
     if (at)

@@ -19,6 +19,9 @@ const struct err *state_refs_next_id(struct tx *tx, int64_t *ret);
  * none. */
 void state_ref_write(struct write *w, int64_t id, int64_t room, int64_t base, int64_t parent,
                      const struct state_ref_entry *entries, size_t n);
+/* The same with the position of change `at` as the base. */
+void state_ref_write_at(struct write *w, int64_t id, int64_t room, int at,
+                        const struct state_ref_entry *entries, size_t n);
 /* The state before the event that change `at` of this write makes, or (at == 0) that stands at the
  * position. */
 void event_state_write(struct write *w, int at, int64_t position, int64_t ref);

@@ -3,7 +3,7 @@
 #include "matrix/json_scan.h"
 #include "storage/intern.h"
 
-enum { MEMBERS_A_PAGE = 500 };
+enum { STATE_CHANGES_MAX = 100, MEMBERS_A_PAGE = 500 };
 
 /* A list of state events being written: filtered, comma-separated. */
 struct writer {
@@ -230,17 +230,45 @@ static const struct err *write_whole(struct writer *w, const struct timeline *li
 
 /* ---- what changed ---- */
 
-static const struct err *write_changes(struct writer *w, int64_t from, int64_t to)
+/* What became state in (from, to]; events that stand at `before` or later are shown elsewhere. */
+static const struct err *write_changes_before(struct writer *w, int64_t from, int64_t to,
+                                              int64_t before)
 {
     struct sync *s = w->s;
     const struct stored_event *list;
     size_t n;
     TRY(room_state_changes(job_tx(s->job), w->t->room->id, from, to, &list, &n));
     for (size_t i = 0; i < n; i++) {
-        if (!is_member(list[i].event) || !s->filter.state.lazy_load_members)
+        bool wanted = !is_member(list[i].event) || !s->filter.state.lazy_load_members;
+        if (wanted && list[i].position < before)
             TRY(write_event(w, &list[i]));
     }
     return NULL;
+}
+
+/* State that changed without a new event, because a fork was resolved or a member list completed:
+ * from the ring what it says, else from the intervals what the timeline does not show. */
+static const struct err *write_resolved(struct writer *w, const struct timeline *line)
+{
+    struct sync *s = w->s;
+    const struct room_task *t = w->t;
+    const struct change *changes;
+    size_t n;
+    bool more, read_anew = !s->from_feed && room_is_shared(t->room);
+    if (s->from_feed) {
+        feed_read_room(s->job->store->feed, s->job->arena, t->room->id, t->since, t->until,
+                       1u << CHANGE_STATE, STATE_CHANGES_MAX, &changes, &n, &more);
+        read_anew = more;
+        for (size_t i = 0; i < n && !read_anew; i++)
+            read_anew = changes[i].resets_room;
+        for (size_t i = 0; i < n && !read_anew; i++)
+            if (!changes[i].is_end)
+                TRY(write_event(w, &(struct stored_event){.position = changes[i].state_event,
+                                                          .room = t->room->id,
+                                                          .is_state = true,
+                                                          .event = changes[i].event}));
+    }
+    return read_anew ? write_changes_before(w, t->since, t->until, line->start) : NULL;
 }
 
 static const struct err *write_delta(struct writer *w, const struct timeline *line)
@@ -251,7 +279,9 @@ static const struct err *write_delta(struct writer *w, const struct timeline *li
     if (!s->state_after)
         TRY(write_hidden(w, line));
     if (line->limited)
-        TRY(write_changes(w, t->since, at));
+        TRY(write_changes_before(w, t->since, at, INT64_MAX));
+    else
+        TRY(write_resolved(w, line));
     if (s->state_after && !line->limited) {
         const struct stored_event **both =
             arena_alloc_array(s->job->arena, line->shown_n + line->hidden_n + 1, sizeof *both);

@@ -92,7 +92,7 @@ static struct stored_event *from_change(struct arena *a, const struct change *c)
         .redacted_by = c->redacted_by,
         .client_device = c->client_device,
         .client_txn = c->client_txn,
-        .is_state = c->event->state_key != NULL,
+        .is_state = c->event->state_key && !c->is_lost,
         .event = c->event,
     };
     return e;

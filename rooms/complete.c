@@ -1,0 +1,150 @@
+/* Completing the state of a room that was entered before its member list had come. */
+#include "rooms/draft.h"
+#include "rooms/room_internal.h"
+#include "rooms/told_state.h"
+#include "rooms/writer.h"
+#include "storage/partial_rooms.h"
+#include "storage/state_refs.h"
+
+enum { AT_ONCE = 1000 }; /* members in one write */
+
+bool room_is_partial(struct room *room)
+{
+    LOCKED(&room->lock);
+    return room->is_partial;
+}
+
+/* ---- waiting for it ---- */
+
+static bool wait_while_partial(struct room *room, int64_t deadline_mono_ms)
+{
+    LOCKED(&room->lock);
+    while (room->is_partial && !room->stale)
+        if (lock_wait_until(&room->lock, &room->changed, deadline_mono_ms))
+            return false;
+    return true;
+}
+
+const struct err *room_await_complete(struct job *job, struct room **room, int64_t deadline_mono_ms,
+                                      bool *ret)
+{
+    *ret = true;
+    while (room_is_partial(*room) && *ret) {
+        *ret = wait_while_partial(*room, deadline_mono_ms);
+        TRY(room_get_by_id(job, (*room)->id, room));
+        if (!*room)
+            return err(ERR_NOT_FOUND, "Unknown room");
+    }
+    return NULL;
+}
+
+/* ---- what is to be added ---- */
+
+/* What happened since our coming wins over what was told of the moment before it; so does what is
+ * current already. */
+static const struct err *choose_new(struct job *job, struct room *room, const struct told *told,
+                                    const struct stored_event **ret, size_t *ret_n,
+                                    struct map *had)
+{
+    const struct state_name *names;
+    size_t names_n, n = 0;
+    struct map current = {0};
+    TRY(room_state_names(job_tx(job), room->id, VALID_FOREVER - 1, &names, &names_n));
+    for (size_t i = 0; i < names_n; i++)
+        if (names[i].type == TYPE_MEMBER)
+            map_put(&current, str_of(names[i].state_key), (void *)&names[i]);
+    for (size_t i = 0; i < told->n; i++) {
+        const struct stored_event *e = told->events[i];
+        if (e->type != TYPE_MEMBER)
+            continue;
+        const struct state_name *now = map_get(&current, str_of(e->event->state_key));
+        if (now && (now->event > 0 || now->event == e->position))
+            continue;
+        if (now)
+            map_put(had, str_of(e->event->state_key), (void *)e);
+        ret[n++] = e;
+    }
+    map_finish(&current);
+    *ret_n = n;
+    return NULL;
+}
+
+/* ---- writing it ---- */
+
+/* The head stays what it is under a name of its own, so that no other process changed the room since
+ * it was looked at. */
+static void rename_head(struct job *job, struct room *room, struct write *w)
+{
+    static const struct author nobody;
+    struct draft d;
+    struct room_head head;
+    LOCKED(&room->lock);
+    draft_init(&d, job, room, &nobody, w);
+    d.version = (d.version + 1) & INT64_MAX;
+    draft_head(&d, &head);
+    rooms_write_head(w, &head, d.built_on);
+    draft_apply_head(&d);
+}
+
+static const struct err *add_members(struct job *job, struct room *room,
+                                     const struct stored_event *const *events, size_t n,
+                                     const struct map *had, bool is_last)
+{
+    struct write *w = write_begin(job);
+    const struct err *e = NULL;
+    int at = write_change(w, &(struct change){
+                                 .kind = CHANGE_STATE, .room = room->id, .resets_room = true});
+    for (size_t i = 0; i < n && !e; i++)
+        e = told_write_one(job, room, events[i],
+                           map_get(had, str_of(events[i]->event->state_key)) != NULL, w, at);
+    if (e) {
+        write_abandon(w);
+        return e;
+    }
+    if (is_last)
+        partial_room_end(w, room->id);
+    rename_head(job, room, w);
+    e = write_commit(job, w, NULL);
+    if (e)
+        room_forget(job, room);
+    return e;
+}
+
+/* Other writers are kept out from the choice to the commit. */
+static const struct err *complete_step(struct job *job, struct room *room, const struct told *told,
+                                       bool *ret_done)
+{
+    const struct stored_event **new =
+        arena_alloc_array(job->arena, told->n + 1, sizeof *new);
+    struct map had = {0};
+    size_t n;
+    const struct err *e = write_commit(job, write_begin(job), NULL); /* what waits is stored */
+    if (!e)
+        e = choose_new(job, room, told, new, &n, &had);
+    if (!e) {
+        *ret_done = n <= AT_ONCE;
+        e = add_members(job, room, new, *ret_done ? n : AT_ONCE, &had, *ret_done);
+    }
+    map_finish(&had);
+    return e;
+}
+
+const struct err *room_complete(struct job *job, struct room *room, const struct told_state *state)
+{
+    struct told told;
+    TRY(told_store(job, room, state, &told));
+    for (bool done = false; !done;) {
+        if (writer_lock(room)) {
+            room->busy = true;
+            lock_release(&room->lock);
+            const struct err *e = complete_step(job, room, &told, &done);
+            writer_done(room);
+            if (e && e->code != ERR_CONFLICT)
+                return e;
+        }
+        TRY(room_get_by_id(job, room->id, &room));
+        if (!room)
+            return err(ERR_NOT_FOUND, "Unknown room");
+    }
+    return NULL;
+}

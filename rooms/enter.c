@@ -1,0 +1,235 @@
+#include "rooms/enter.h"
+
+#include "matrix/id.h"
+#include "rooms/accept_internal.h"
+#include "rooms/room_internal.h"
+#include "rooms/told_state.h"
+#include "rooms/writer.h"
+#include "storage/intern.h"
+#include "storage/partial_rooms.h"
+#include "storage/state_refs.h"
+
+/* ---- the room's row ---- */
+
+/* A room that nobody here has heard of: a row without a head. */
+static const struct err *make_row(struct job *job, const struct room_version *version,
+                                  const char *room_id)
+{
+    struct room_head head = {.room_id = room_id, .room_version = version};
+    struct write *w = write_begin(job);
+    const struct err *e = rooms_next_id(job_tx(job), &head.id);
+    if (e) {
+        write_abandon(w);
+        return e;
+    }
+    rooms_write_new(w, &head);
+    e = write_commit(job, w, NULL);
+    if (!e)
+        intern_remember(job->store->intern, INTERN_ROOM, arena_strdup(job->arena, room_id),
+                        head.id);
+    return e;
+}
+
+static const struct err *find_or_make(struct job *job, const struct room_version *version,
+                                      const char *room_id, struct room **ret)
+{
+    const struct err *made = NULL;
+    TRY(room_find(job, room_id, ret));
+    if (!*ret) {
+        made = make_row(job, version, room_id);
+        TRY(room_find(job, room_id, ret)); /* somebody else may have been first */
+    }
+    if (!*ret)
+        return made ? made : err_internal("the new room %s is missing", room_id);
+    if ((*ret)->version != version)
+        return err(ERR_FORBIDDEN, "Room %s is of version %s, not %s", room_id,
+                   (*ret)->version->id, version->id);
+    return NULL;
+}
+
+bool room_is_resident(struct room *room)
+{
+    LOCKED(&room->lock);
+    return room->joined_local_n > 0;
+}
+
+/* ---- entering ---- */
+
+struct entering {
+    struct job *job;
+    const struct room_entry *entry;
+    struct room *room;
+    struct told told;
+    struct write *write;
+    struct draft draft;
+};
+
+/* The join by the state that was told. */
+static const struct err *judge_join(const struct entering *en)
+{
+    struct auth_state_list list;
+    const struct event **events =
+        arena_alloc_array(en->job->arena, en->told.n + 1, sizeof *events);
+    for (size_t i = 0; i < en->told.n; i++)
+        events[i] = en->told.events[i]->event;
+    auth_state_list_init(&list, events, en->told.n, NULL);
+    return auth_check(en->entry->join, &list.state);
+}
+
+/* The state before the join: what was told. */
+static const struct err *write_join_state(struct entering *en, int at)
+{
+    const struct event *join = en->entry->join;
+    const struct stored_event *before = told_find(&en->told, join->type, join->state_key);
+    struct state_ref_entry entry = {.type = TYPE_MEMBER,
+                                    .state_key = join->state_key,
+                                    .event = before ? before->position : 0};
+    int64_t ref;
+    TRY(state_refs_next_id(job_tx(en->job), &ref));
+    state_ref_write_at(en->write, ref, en->room->id, at, &entry, 1);
+    event_state_write(en->write, at, 0, ref);
+    return NULL;
+}
+
+static const struct err *build(struct entering *en)
+{
+    static const struct author nobody;
+    const struct room_entry *entry = en->entry;
+    const struct stored_event *stored;
+    struct draft_event *d = arena_alloc(en->job->arena, sizeof *d);
+    draft_init(&en->draft, en->job, en->room, &nobody, en->write);
+    TRY(events_get_by_id(job_tx(en->job), entry->join->event_id, &stored));
+    if (stored && !event_is_aside(stored->position))
+        return err(ERR_FORBIDDEN, "The join event has been used before");
+    *d = (struct draft_event){.event = entry->join,
+                              .moved_from = stored ? stored->position : 0,
+                              .resets_room = true};
+    en->draft.extremities_n = 0; /* a former stay is history: nothing leads on from it */
+    TRY(draft_put(&en->draft, d));
+    TRY(write_join_state(en, d->at));
+    TRY(told_write(en->job, en->room, &en->told, entry->join, entry->is_partial, en->write, d->at));
+    rooms_write_entered(en->write, en->room->id, d->at);
+    struct intake in = {.job = en->job, .room = en->room, .write = en->write};
+    in.lookup = lookup_create(en->job, en->room->version, en->room->id);
+    TRY(history_note_end(&in, entry->join, d->at, 0));
+    if (entry->is_partial)
+        partial_room_write(en->write,
+                           &(struct partial_room){.room = en->room->id,
+                                                  .join_event_id = entry->join->event_id,
+                                                  .resident = entry->resident,
+                                                  .servers = entry->servers,
+                                                  .servers_n = entry->servers_n},
+                           d->at);
+    else
+        partial_room_end(en->write, en->room->id);
+    return NULL;
+}
+
+static const struct err *try_enter(struct entering *en)
+{
+    struct room_head head;
+    if (!writer_lock(en->room))
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    en->write = write_begin(en->job);
+    const struct err *e = build(en);
+    if (e) {
+        lock_release(&en->room->lock);
+        write_abandon(en->write);
+        return e;
+    }
+    draft_head(&en->draft, &head);
+    rooms_write_head(en->write, &head, en->draft.built_on);
+    write_enqueue(en->job, en->write);
+    en->room->busy = true;
+    lock_release(&en->room->lock);
+    e = write_wait(en->job, en->write, NULL);
+    room_forget(en->job, en->room); /* whatever came of it, it is read anew */
+    writer_done(en->room);
+    return e;
+}
+
+static const struct err *need_create(const struct room_entry *entry, const struct told *told)
+{
+    const struct stored_event *create = told_find(told, "m.room.create", "");
+    if (!create)
+        return err(ERR_FORBIDDEN, "The other server told no valid m.room.create of the room");
+    const char *version = json_text(event_content(create->event), "room_version");
+    if (strcmp(version ? version : "1", entry->version->id) != 0)
+        return err(ERR_FORBIDDEN, "The room is not of version %s, as the other server said",
+                   entry->version->id);
+    return NULL;
+}
+
+const struct err *room_enter(struct job *job, const struct room_entry *entry, struct room **ret)
+{
+    struct entering en = {.job = job, .entry = entry};
+    const struct err *e = NULL;
+    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
+        TRY(find_or_make(job, entry->version, entry->room_id, &en.room));
+        TRY(told_store(job, en.room, &entry->told, &en.told));
+        TRY(need_create(entry, &en.told));
+        TRY(judge_join(&en));
+        e = try_enter(&en);
+        if (!e)
+            return room_get(job, entry->room_id, ret);
+        if (e->code != ERR_CONFLICT)
+            return e;
+        writer_back_off(attempt);
+    }
+    return e;
+}
+
+/* ---- what happens to our users in rooms that we are not in ---- */
+
+static const struct err *try_note(struct job *job, struct room *room, const struct room_note *note)
+{
+    static const struct author nobody;
+    struct write *w = write_begin(job);
+    struct draft d;
+    struct room_head head;
+    if (!writer_lock(room)) {
+        write_abandon(w);
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    }
+    draft_init(&d, job, room, &nobody, w);
+    const char **extremities = d.extremities;
+    size_t extremities_n = d.extremities_n;
+    struct draft_event e = {.event = note->event, .stripped = note->stripped};
+    const struct err *problem = draft_put(&d, &e);
+    if (problem) {
+        lock_release(&room->lock);
+        write_abandon(w);
+        return problem;
+    }
+    d.extremities = extremities; /* we are not in the room: nobody builds upon it */
+    d.extremities_n = extremities_n;
+    draft_head(&d, &head);
+    rooms_write_head(w, &head, d.built_on);
+    write_enqueue(job, w);
+    draft_apply_head(&d);
+    room->busy = true;
+    lock_release(&room->lock);
+    problem = write_wait(job, w, NULL);
+    if (problem)
+        room_forget(job, room);
+    writer_done(room);
+    return problem;
+}
+
+const struct err *room_note_membership(struct job *job, const struct room_note *note)
+{
+    const struct err *e = NULL;
+    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
+        struct room *room;
+        const struct stored_event *stored;
+        TRY(find_or_make(job, note->version, note->room_id, &room));
+        TRY(events_get_by_id(job_tx(job), note->event->event_id, &stored));
+        if (stored)
+            return NULL; /* noted before */
+        e = try_note(job, room, note);
+        if (!e || e->code != ERR_CONFLICT)
+            return e;
+        writer_back_off(attempt);
+    }
+    return e;
+}

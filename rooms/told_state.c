@@ -1,0 +1,154 @@
+#include "rooms/told_state.h"
+
+#include "matrix/id.h"
+#include "rooms/accept.h"
+#include "rooms/lookup.h"
+#include "storage/intern.h"
+#include "storage/state_refs.h"
+
+static struct str key_of(struct arena *a, const char *type, const char *state_key)
+{
+    size_t t = strlen(type) + 1, k = strlen(state_key);
+    char *key = arena_alloc(a, t + k + 1);
+    memcpy(key, type, t);
+    memcpy(key + t, state_key, k);
+    return (struct str){key, t + k};
+}
+
+static void finish_map(void *map)
+{
+    map_finish(map);
+}
+
+/* ---- storing ---- */
+
+/* New names are interned together: each on its own would be a commit. */
+static const struct err *intern_members(struct job *job, const struct told_state *state)
+{
+    const char **names = arena_alloc_array(job->arena, state->state_n + 1, sizeof *names);
+    int64_t *ids = arena_alloc_array(job->arena, state->state_n + 1, sizeof *ids);
+    size_t n = 0;
+    for (size_t i = 0; i < state->state_n; i++)
+        if (strcmp(state->state[i]->type, "m.room.member") == 0 && state->state[i]->state_key)
+            names[n++] = state->state[i]->state_key;
+    return n ? intern_ids(job->store->intern, INTERN_USER, names, n, ids) : NULL;
+}
+
+static const struct err *keep_good(struct job *job, struct lookup *lookup,
+                                   const struct told_state *state, struct told *ret)
+{
+    for (size_t i = 0; i < state->state_n; i++) {
+        const struct event *e = state->state[i];
+        const struct known_event *known;
+        TRY(lookup_get(lookup, e->event_id, &known));
+        if (!known || known->e.status == EVENT_REJECTED || !e->state_key)
+            continue;
+        struct str key = key_of(job->arena, e->type, e->state_key);
+        if (!map_put(&ret->by_key, key, (void *)&known->e))
+            ret->events[ret->n++] = &known->e;
+    }
+    return NULL;
+}
+
+const struct err *told_store(struct job *job, struct room *room, const struct told_state *state,
+                             struct told *ret)
+{
+    size_t n = state->state_n + state->auth_n;
+    const struct event **all = arena_alloc_array(job->arena, n + 1, sizeof *all);
+    const char **ids = arena_alloc_array(job->arena, state->state_n + 1, sizeof *ids);
+    if (state->auth_n)
+        memcpy(all, state->auth_chain, state->auth_n * sizeof *all);
+    if (state->state_n)
+        memcpy(all + state->auth_n, state->state, state->state_n * sizeof *all);
+    TRY(intern_members(job, state));
+    TRY(outliers_store(job, room, all, n, NULL, NULL));
+    for (size_t i = 0; i < state->state_n; i++)
+        ids[i] = state->state[i]->event_id;
+    struct lookup *lookup = lookup_create(job, room->version, room->id);
+    TRY(lookup_load(lookup, ids, state->state_n));
+    *ret = (struct told){
+        .events = arena_alloc_array(job->arena, state->state_n + 1, sizeof *ret->events)};
+    const struct err *e = keep_good(job, lookup, state, ret);
+    struct map *map = arena_alloc(job->arena, sizeof *map);
+    *map = ret->by_key;
+    arena_defer(job->arena, finish_map, map);
+    return e;
+}
+
+const struct stored_event *told_find(const struct told *t, const char *type, const char *state_key)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (strcmp(t->events[i]->event->type, type) == 0 &&
+            strcmp(t->events[i]->event->state_key, state_key) == 0)
+            return t->events[i];
+    return NULL;
+}
+
+/* ---- making it current ---- */
+
+const struct err *told_write_one(struct job *job, struct room *room, const struct stored_event *e,
+                                 bool had_predecessor, struct write *w, int at)
+{
+    const char *state_key = e->event->state_key;
+    room_state_write_known(w, room->id, e->type, state_key, e->position, at, had_predecessor);
+    if (e->type != TYPE_MEMBER)
+        return NULL;
+    int64_t user;
+    TRY(intern_id(job->store->intern, INTERN_USER, state_key, &user));
+    bool is_local = str_is(id_server(str_of(state_key)), job->store->config->server_name);
+    members_write(w, room->id, user,
+                  membership_parse(json_text(event_content(e->event), "membership")), at,
+                  e->position, is_local, (struct str){0});
+    return NULL;
+}
+
+static bool is_key_of(const struct event *e, const char *type, const char *state_key)
+{
+    return e && strcmp(e->type, type) == 0 && strcmp(e->state_key, state_key) == 0;
+}
+
+/* What was current and was not told is no more. */
+static const struct err *end_untold(struct job *job, struct room *room, const struct told *t,
+                                    const struct event *join, bool keep_members,
+                                    const struct state_name *names, size_t n, struct write *w,
+                                    int at)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct state_name *s = &names[i];
+        bool is_member = s->type == TYPE_MEMBER;
+        if (is_key_of(join, s->type_text, s->state_key) || (is_member && keep_members) ||
+            map_get(&t->by_key, key_of(job->arena, s->type_text, s->state_key)))
+            continue;
+        room_state_end(w, room->id, s->type, s->state_key, at);
+        if (!is_member)
+            continue;
+        int64_t user;
+        TRY(intern_id(job->store->intern, INTERN_USER, s->state_key, &user));
+        members_write_none(w, room->id, user);
+    }
+    return NULL;
+}
+
+const struct err *told_write(struct job *job, struct room *room, const struct told *t,
+                             const struct event *join, bool keep_members, struct write *w, int at)
+{
+    const struct state_name *names;
+    size_t n;
+    struct map current = {0};
+    const struct err *e = NULL;
+    TRY(room_state_names(job_tx(job), room->id, VALID_FOREVER - 1, &names, &n));
+    for (size_t i = 0; i < n; i++)
+        map_put(&current, key_of(job->arena, names[i].type_text, names[i].state_key),
+                (void *)&names[i]);
+    for (size_t i = 0; i < t->n && !e; i++) {
+        const struct event *told = t->events[i]->event;
+        const struct state_name *now =
+            map_get(&current, key_of(job->arena, told->type, told->state_key));
+        if (is_key_of(join, told->type, told->state_key) ||
+            (now && now->event == t->events[i]->position))
+            continue;
+        e = told_write_one(job, room, t->events[i], now != NULL, w, at);
+    }
+    map_finish(&current);
+    return e ? e : end_untold(job, room, t, join, keep_members, names, n, w, at);
+}

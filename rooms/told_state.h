@@ -1,0 +1,31 @@
+/* The state of a room as another server tells it, on its way into ours: shared by rooms/enter.c and
+ * rooms/complete.c. */
+#ifndef ROOMS_TOLD_STATE_H
+#define ROOMS_TOLD_STATE_H
+
+#include "base/map.h"
+#include "rooms/enter.h"
+#include "storage/events.h"
+
+struct told {
+    const struct stored_event **events; /* stored, and good by their auth events; each key once */
+    size_t n;
+    struct map by_key; /* freed with the job's arena */
+};
+
+/* Stores what was told (outliers) and keeps what is good. */
+const struct err *told_store(struct job *job, struct room *room, const struct told_state *state,
+                             struct told *ret);
+const struct stored_event *told_find(const struct told *t, const char *type,
+                                     const char *state_key);
+
+/* Makes it the current state, as change `at` of the write; `join` (may be NULL) is in the write
+ * already. keep_members: members that were not told stay what they are. */
+const struct err *told_write(struct job *job, struct room *room, const struct told *t,
+                             const struct event *join, bool keep_members, struct write *w, int at);
+
+/* The rows of one state event that is stored: its interval and membership. */
+const struct err *told_write_one(struct job *job, struct room *room, const struct stored_event *e,
+                                 bool had_predecessor, struct write *w, int at);
+
+#endif
