@@ -208,7 +208,7 @@ struct http_server {
     size_t body_max, upload_max;
     char *upload_dir;
     int idle_timeout_s, connections_max, cpus;
-    struct proxy_list *proxies;
+    struct address_ranges *proxies;
     struct router *router;
     struct rate_table *rate_table;
     struct pool pools[POOL_COUNT];

@@ -33,7 +33,7 @@ static void identify(struct exchange *ex)
              atomic_fetch_add_explicit(&s->next_id, 1, memory_order_relaxed));
     ex->client = ex->peer;
     ex->secure = ex->daemon->tls;
-    if (ex->peer_is_local || proxy_is_trusted(s->proxies, &ex->peer)) {
+    if (ex->peer_is_local || address_is_within(s->proxies, &ex->peer)) {
         buf_auto struct buf forwarded = {0};
         MHD_get_connection_values(ex->mhd, MHD_HEADER_KIND, add_forwarded, &forwarded);
         ex->client = proxy_client(s->proxies, ex->peer, buf_str(&forwarded));

@@ -84,7 +84,7 @@ static const struct err *start(struct http_server *s, const struct http_config *
                                const struct route *const *tables, size_t tables_n)
 {
     copy_config(s, config);
-    TRY(proxy_list_create(config->trusted_proxies, config->trusted_proxies_n, &s->proxies));
+    TRY(address_ranges_create(config->trusted_proxies, config->trusted_proxies_n, &s->proxies));
     TRY(router_create(tables, tables_n, &s->router));
     metrics_create(s);
     s->rate_table = rate_table_create();
@@ -136,7 +136,7 @@ static void free_server(struct http_server *s)
     metrics_destroy(s);
     rate_table_destroy(s->rate_table);
     router_destroy(s->router);
-    proxy_list_destroy(s->proxies);
+    address_ranges_destroy(s->proxies);
     free(s);
 }
 

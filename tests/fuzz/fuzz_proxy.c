@@ -14,14 +14,14 @@ static void check_address(const struct address *a)
     HOLDS(memcmp(a, &again, sizeof again) == 0);
 }
 
-static void check_chain(const struct proxy_list *l, struct str forwarded)
+static void check_chain(const struct address_ranges *l, struct str forwarded)
 {
     struct address peer, client, again;
     HOLDS(address_parse(STR("192.0.2.1"), &peer));
     client = proxy_client(l, peer, forwarded);
     check_address(&client);
     /* what a client puts before the last hop that is not trusted changes nothing */
-    if (!proxy_is_trusted(l, &client) && memcmp(&client, &peer, sizeof peer) != 0) {
+    if (!address_is_within(l, &client) && memcmp(&client, &peer, sizeof peer) != 0) {
         buf_auto struct buf longer = {0};
         buf_add_text(&longer, "203.0.113.1,");
         buf_add_str(&longer, forwarded);
@@ -45,10 +45,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         cidrs[n++] = str_dup(a, line);
     }
-    struct proxy_list *l = NULL;
-    if (proxy_list_create(cidrs, n, &l))
+    struct address_ranges *l = NULL;
+    if (address_ranges_create(cidrs, n, &l))
         return 0;
     check_chain(l, left);
-    proxy_list_destroy(l);
+    address_ranges_destroy(l);
     return 0;
 }

@@ -59,13 +59,13 @@ static const struct {
 static void test_membership(void **state)
 {
     for (size_t i = 0; i < COUNT(members); i++) {
-        struct proxy_list *l = NULL;
+        struct address_ranges *l = NULL;
         struct address a;
-        check_error(members[i].proves, proxy_list_create(&members[i].cidr, 1, &l), NULL);
+        check_error(members[i].proves, address_ranges_create(&members[i].cidr, 1, &l), NULL);
         assert_true(address_parse(str_of(members[i].address), &a));
-        check_bool(members[i].proves, members[i].address, proxy_is_trusted(l, &a),
+        check_bool(members[i].proves, members[i].address, address_is_within(l, &a),
                    members[i].inside);
-        proxy_list_destroy(l);
+        address_ranges_destroy(l);
     }
 }
 
@@ -75,8 +75,8 @@ static void test_bad_cidrs_are_refused(void **state)
                                       "::/129", "name/8",      "10.0.0.0/8x", "10.0.0.0:80",
                                       "/8",     "10.0.0/8",    "::1/ 8",      "[::1]/8"};
     for (size_t i = 0; i < COUNT(bad); i++) {
-        struct proxy_list *l = NULL;
-        check_error(bad[i], proxy_list_create(&bad[i], 1, &l), "M_UNKNOWN");
+        struct address_ranges *l = NULL;
+        check_error(bad[i], address_ranges_create(&bad[i], 1, &l), "M_UNKNOWN");
     }
 }
 
@@ -98,9 +98,9 @@ static const struct {
 static void test_chains(void **state)
 {
     static const char *const trusted[] = {"10.0.0.0/8", "127.0.0.1"};
-    struct proxy_list *l = NULL;
+    struct address_ranges *l = NULL;
     struct address peer;
-    check_error("trusted", proxy_list_create(trusted, 2, &l), NULL);
+    check_error("trusted", address_ranges_create(trusted, 2, &l), NULL);
     assert_true(address_parse(STR("10.0.0.1"), &peer));
     for (size_t i = 0; i < COUNT(chains); i++) {
         char text[INET6_ADDRSTRLEN];
@@ -108,7 +108,7 @@ static void test_chains(void **state)
         address_write(&a, text);
         check_text(chains[i].proves, str_of(text), chains[i].client);
     }
-    proxy_list_destroy(l);
+    address_ranges_destroy(l);
 }
 
 static void test_subscribers(void **state)
