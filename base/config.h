@@ -52,7 +52,11 @@ struct config {
     int64_t password_hash_cost; /* server/password.h */
     int64_t password_min_length;
     int64_t access_token_lifetime_ms; /* refreshable_access_token_lifetime: with refresh_token */
-    const char *trusted_ca_file;
+    struct config_list federation_custom_ca_list; /* PEM files; empty: the system's authorities */
+    int federation_client_minimum_tls;            /* 0: 1.2, 1: 1.3 */
+    bool federation_verify_certificates;
+    const char *outbound_proxy;
+    struct config_list dns_servers; /* empty: the system's */
     struct config_list ip_range_denylist, ip_range_allowlist, trusted_proxies;
     struct config_list federation_domain_whitelist; /* items NULL: open; empty: closed */
     /* Keys of servers; the formats: federation/key_settings.h. */

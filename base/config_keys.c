@@ -10,10 +10,13 @@
 
 static const char *const log_level_names[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_format_names[] = {"text", "json", NULL};
+static const char *const tls_version_names[] = {"1.2", "1.3", NULL};
 
-/* Synapse's default, which is every range that is not on the public Internet. */
+/* Synapse's default, which is every range that is not on the public Internet, and the addresses
+ * that mean this machine. */
 #define PRIVATE_RANGES                                                                             \
-    "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,192.0.0.0/24,"              \
+    "0.0.0.0/8,::/128,127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/"             \
+    "10,192.0.0.0/24,"                                                                             \
     "169.254.0.0/16,192.88.99.0/24,198.18.0.0/15,192.0.2.0/24,198.51.100.0/24,203.0.113.0/24,"     \
     "224.0.0.0/4,::1/128,fe80::/10,fc00::/7,2001:db8::/32,ff00::/8,fec0::/10"
 
@@ -83,8 +86,8 @@ const struct config_key config_keys[] = {
         .max = 31536000000),
 
     KEY("federation_domain_whitelist", LIST, federation_domain_whitelist, NULL,
-        "The servers to federate with; without it none, with \"*\" every one. This version "
-        "does not federate yet: it only keeps to-device messages for them."),
+        "The servers to federate with; without it none, with \"*\" every one. Nothing is sent to "
+        "any other, and nothing is taken from them."),
     KEY("federation_pinned_keys", LIST, federation_pinned_keys, NULL,
         "The keys of servers as SERVER=ed25519:ID:BASE64. A server that has one here is never "
         "asked "
@@ -93,10 +96,23 @@ const struct config_key config_keys[] = {
         "Notaries: servers that are asked for the keys of others which do not answer, as SERVER "
         "or, "
         "with the key it must sign with, SERVER=ed25519:ID:BASE64."),
-    KEY("trusted_ca_file", TEXT, trusted_ca_file, NULL,
-        "A PEM file of the authorities that other servers' certificates must come from. Default: "
-        "the system's. Has no effect yet: this version does not federate.",
+    KEY("federation_custom_ca_list", LIST, federation_custom_ca_list, NULL,
+        "PEM files of the authorities that other servers' certificates must come from. Default: "
+        "the system's.",
         .check = config_check_filled),
+    KEY("federation_client_minimum_tls_version", CHOICE, federation_client_minimum_tls, "1.2",
+        "The oldest TLS to speak with other servers.", .choices = tls_version_names),
+    KEY("federation_verify_certificates", BOOL, federation_verify_certificates, "true",
+        "Must other servers show valid certificates? False is for tests only: anybody in between "
+        "could read and change what is sent."),
+    KEY("outbound_proxy", TEXT, outbound_proxy, NULL,
+        "The HTTP proxy (http://HOST:PORT) through which other servers are reached. It then looks "
+        "up their addresses, and must itself keep requests from private ones.",
+        .check = config_check_url, .secret = true),
+    KEY("dns_servers", LIST, dns_servers, NULL,
+        "The DNS servers to ask for other servers, as ADDRESS or ADDRESS:PORT. Default: the "
+        "system's.",
+        .check = config_check_dns_server),
     KEY("federation.destination_min_retry_interval", DURATION, federation_retry_min_ms, "1s",
         "How long after its first failure another server is tried again; then twice as long each "
         "time.",
@@ -109,11 +125,11 @@ const struct config_key config_keys[] = {
         "answer.",
         .min = 2, .max = 1024),
     KEY("ip_range_denylist", LIST, ip_range_denylist, PRIVATE_RANGES,
-        "Addresses that no request goes to which a user or another server can steer. Has no "
-        "effect yet: this version sends no such requests.",
+        "Addresses that no request goes to which a user or another server can steer.",
         .check = config_check_cidr),
     KEY("ip_range_allowlist", LIST, ip_range_allowlist, NULL,
-        "Addresses allowed even so. Has no effect yet, as above.", .check = config_check_cidr),
+        "Addresses allowed even so, such as those of other servers in the same private network.",
+        .check = config_check_cidr),
 
     KEY("allow_public_rooms_without_auth", BOOL, allow_public_rooms_without_auth, "false",
         "May anybody without an account see the room directory?"),
@@ -210,6 +226,7 @@ const struct config_key config_keys[] = {
 };
 
 const struct config_alias config_aliases[] = {
+    {"trusted_ca_file", "federation_custom_ca_list"},
     {"ip_range_blacklist", "ip_range_denylist"},
     {"ip_range_whitelist", "ip_range_allowlist"},
     {"rc_login.address", "rc_login"},

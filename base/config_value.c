@@ -101,6 +101,27 @@ const char *config_check_cidr(const char *text)
     return NULL;
 }
 
+const char *config_check_dns_server(const char *text)
+{
+    static const char expected[] = "an IP address, with :PORT if need be";
+    char host[INET6_ADDRSTRLEN];
+    unsigned char bytes[16];
+    bool bracket = *text == '[';
+    const char *end = bracket ? strchr(text, ']') : strchr(text, '.') ? strchr(text, ':') : NULL;
+    const char *port = end ? end + bracket : "";
+    size_t n = end ? (size_t)(end - text) - bracket : strlen(text);
+    int64_t number;
+    if ((bracket && !end) || n >= sizeof host)
+        return expected;
+    memcpy(host, text + bracket, n);
+    host[n] = '\0';
+    if (inet_pton(AF_INET6, host, bytes) != 1 && (bracket || inet_pton(AF_INET, host, bytes) != 1))
+        return expected;
+    bool well = !*port || (*port == ':' && str_to_int64(str_of(port + 1), &number) && number > 0 &&
+                           number < 65536);
+    return well ? NULL : expected;
+}
+
 static bool address_is_valid(const char *text)
 {
     if (strncmp(text, "unix:", 5) == 0)

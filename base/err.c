@@ -102,6 +102,20 @@ const struct err *err_copy(const struct err *from)
     return copy_in_ring(from);
 }
 
+bool err_code_find(const char *errcode, int status, enum err_code *ret)
+{
+    bool found = false;
+    for (int i = 0; i < ERR_CODE_COUNT; i++) {
+        if (strcmp(err_table[i].errcode, errcode) != 0 || (found && err_table[i].status != status))
+            continue;
+        *ret = (enum err_code)i;
+        if (err_table[i].status == status)
+            return true;
+        found = true;
+    }
+    return found;
+}
+
 const char *err_errcode(const struct err *e)
 {
     return err_table[e->code].errcode;

@@ -10,6 +10,7 @@
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum err_code {
@@ -53,6 +54,10 @@ const struct err *err_limit_exceeded(int retry_after_ms) MUST_USE;
 
 /* A copy of an error that came from elsewhere, in this thread's ring. NULL stays NULL. */
 const struct err *err_copy(const struct err *e) MUST_USE;
+
+/* The code of an errcode that another server has sent with that status; of several, the one with
+ * the same status or else the first. False when there is none. */
+bool err_code_find(const char *errcode, int status, enum err_code *ret);
 
 const char *err_errcode(const struct err *e); /* "M_FORBIDDEN" */
 int err_status(const struct err *e);          /* HTTP status */

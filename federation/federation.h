@@ -21,7 +21,9 @@ struct federation {
 
 /* threads: false for commands, which only ask. */
 const struct err *federation_start(struct store *store, bool threads, struct federation **ret);
-void federation_stop(struct federation *f); /* NULL-safe */
+/* From now on requests to other servers end within that time, so that nobody waits longer. */
+void federation_drain(struct federation *f, int within_ms); /* NULL-safe */
+void federation_stop(struct federation *f);                 /* NULL-safe */
 void federation_add_metrics(struct federation *f, struct buf *out);
 
 /* Who calls a route with WHO_SERVER. */

@@ -21,6 +21,7 @@ struct fed_request {
     bool unsigned_;      /* without Authorization: keys, the legacy media */
     bool now;            /* even when the destination is backed off */
     int sink_fd;         /* > 0: the body of a 2xx reply goes to this file instead of memory */
+    bool no_tree;        /* ret->json stays NULL: for large replies that the caller scans */
 };
 
 struct fed_reply {
@@ -44,7 +45,8 @@ const struct err *federation_request(struct job *job, const struct fed_request *
 /* May we have anything to do with this server (closed federation, our own name)? */
 bool federation_may_contact(const struct config *c, const char *server);
 
-/* "/_matrix/federation/v1/make_join/%s/%s?ver=1": each %s is percent-encoded. */
+/* "/_matrix/federation/v1/make_join/%s/%s?ver=1": each %s is percent-encoded; %d, %zu and %lld are
+ * numbers. */
 const char *federation_path(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -39,5 +39,6 @@ void check_config(const struct config *c, struct buf *ret)
         check_file("listen", c->listen[i].tls_certificate, ret);
         check_file("listen", c->listen[i].tls_key, ret);
     }
-    check_file("trusted_ca_file", c->trusted_ca_file, ret);
+    for (size_t i = 0; i < c->federation_custom_ca_list.n; i++)
+        check_file("federation_custom_ca_list", c->federation_custom_ca_list.items[i], ret);
 }

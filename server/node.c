@@ -1,5 +1,6 @@
 #include "server/node.h"
 
+#include "federation/federation.h"
 #include "rooms/account_cache.h"
 #include "rooms/device_state.h"
 #include "rooms/directory.h"
@@ -101,6 +102,8 @@ static const struct err *start(struct node *n, enum node_kind kind)
     if (kind == NODE_SERVER)
         search_indexer_start(n->indexer);
     if (kind == NODE_SERVER)
+        TRY(federation_start(s, true, &s->federation));
+    if (kind == NODE_SERVER)
         TRY(data_dir_publish(n->lock_fd, n->uri));
     return NULL;
 }
@@ -117,6 +120,7 @@ const struct err *node_start(struct node *n, const struct config *config, enum n
 void node_stop(struct node *n)
 {
     struct store *s = &n->store;
+    federation_stop(s->federation);
     presence_stop(s->presence);
     search_indexer_stop(n->indexer);
     if (s->committer)

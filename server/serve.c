@@ -10,6 +10,7 @@
 #include "server/sd_notify.h"
 
 #include "base/mem.h"
+#include "federation/federation.h"
 #include "http/server.h"
 #include "rooms/device_state.h"
 #include "rooms/room.h"
@@ -169,6 +170,7 @@ static void add_store_metrics(void *what, struct buf *out)
     session_table_add_metrics(s->sessions, out);
     unread_cache_add_metrics(s->unread, out);
     media_repo_add_metrics(s->media, out);
+    federation_add_metrics(s->federation, out);
 }
 
 /* The address with the port that was really taken. */
@@ -248,7 +250,9 @@ static const struct err *serve(struct cli *cli, struct node *n, const sigset_t *
     wait_for_stop(cli, n, signals);
     sd_notify_state("STOPPING=1");
     metrics_forget_sources();
-    http_server_stop(http, (int)n->store.config->shutdown_timeout_ms);
+    int drain_ms = (int)n->store.config->shutdown_timeout_ms;
+    federation_drain(n->store.federation, drain_ms);
+    http_server_stop(http, drain_ms);
     return NULL;
 }
 

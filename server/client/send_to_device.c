@@ -1,6 +1,7 @@
 /* Send-to-Device messaging. */
 #include "base/clock.h"
 #include "base/sha256.h"
+#include "federation/request.h"
 #include "matrix/id.h"
 #include "rooms/device_messages.h"
 #include "server/caller.h"
@@ -14,14 +15,6 @@ enum {
     BODY_BYTES_MAX = 8 << 20
 };
 
-static bool may_federate(const struct config *c, const char *server)
-{
-    for (size_t i = 0; i < c->federation_domain_whitelist.n; i++)
-        if (strcmp(server, c->federation_domain_whitelist.items[i]) == 0)
-            return true;
-    return !c->federation_domain_whitelist.items;
-}
-
 /* One EDU for each server, holding what goes to all users there. */
 static void add_outbound(struct job *job, struct write *w, const struct device_message *m,
                          json_t *servers)
@@ -29,7 +22,7 @@ static void add_outbound(struct job *job, struct write *w, const struct device_m
     const char *server;
     json_t *messages;
     json_object_foreach (servers, server, messages) {
-        if (!may_federate(job->store->config, server))
+        if (!federation_may_contact(job->store->config, server))
             continue;
         json_t *edu = json_pack("{s:s, s:s, s:s, s:O}", "sender", m->sender, "type", m->type,
                                 "message_id", id_random(job->arena, 16), "messages", messages);

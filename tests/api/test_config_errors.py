@@ -13,7 +13,8 @@ WRONG = {
     "federation_domain_whitelist: ['a b']": "`federation_domain_whitelist`: expected server names",
     "listen: {address: ':0', tls_certificate: /nonexistent/c, tls_key: /nonexistent/k}":
         "`listen`: /nonexistent/c: No such file or directory",
-    "trusted_ca_file: /nonexistent/ca": "`trusted_ca_file`: /nonexistent/ca: No such file",
+    "trusted_ca_file: /nonexistent/ca":
+        "`federation_custom_ca_list`: /nonexistent/ca: No such file",
     "enable_registration: true": "`enable_registration` needs `registration_requires_token`",
     "a: b: c": "c.yaml:1: mapping values are not allowed",
 }

@@ -175,8 +175,8 @@ static void test_example_is_valid(void **state)
     const char *problems;
     const struct config *c = read_text(a, active.p, &problems);
     assert_string_equal(problems, "");
-    assert_int_equal(c->ip_range_denylist.n, 19);
-    assert_string_equal(c->ip_range_denylist.items[18], "fec0::/10");
+    assert_int_equal(c->ip_range_denylist.n, 21);
+    assert_string_equal(c->ip_range_denylist.items[20], "fec0::/10");
 }
 
 static void test_values(void **state)

@@ -1,0 +1,205 @@
+#include "federation/request.h"
+
+#include "base/clock.h"
+#include "federation/discovery.h"
+#include "federation/federation.h"
+#include "federation/xmatrix.h"
+#include "matrix/canonical_json.h"
+#include "matrix/id.h"
+
+#include <assert.h>
+
+enum {
+    TIMEOUT_MS = 60 * 1000,
+    REPLY_MAX = 8 << 20,
+    RETRY_AFTER_MOST_MS = 3600 * 1000,
+    SENTENCE_MAX = 200 /* bytes of another server's that are passed on */
+};
+
+bool federation_may_contact(const struct config *c, const char *server)
+{
+    const struct config_list *allowed = &c->federation_domain_whitelist;
+    if (!id_is_server_name(str_of(server)) || strcmp(server, c->server_name) == 0)
+        return false;
+    for (size_t i = 0; i < allowed->n; i++)
+        if (strcmp(server, allowed->items[i]) == 0)
+            return true;
+    return !allowed->items;
+}
+
+/* ---- asking ---- */
+
+static void free_bytes(void *bytes)
+{
+    free(bytes);
+}
+
+/* What is signed is what is sent: canonical JSON. */
+static const struct err *body_of(struct arena *a, const struct fed_request *r, struct str *ret)
+{
+    struct buf b = {0};
+    const struct err *e = r->body         ? canonical_json_add_tree(&b, CANONICAL_LENIENT, r->body)
+                          : r->raw_body.n ? canonical_json_add(&b, CANONICAL_LENIENT, r->raw_body)
+                                          : NULL;
+    if (e) {
+        buf_finish(&b);
+        return err_internal("the body for %s is no JSON: %s", r->path, e->text);
+    }
+    ret->p = buf_steal(&b, &ret->n);
+    arena_defer(a, free_bytes, (char *)ret->p);
+    return NULL;
+}
+
+static const char *const *headers_of(struct job *job, const struct fed_request *r,
+                                     struct str content)
+{
+    const char **headers = arena_alloc_array(job->arena, 4, sizeof *headers);
+    size_t n = 0;
+    headers[n++] = "User-Agent: Concorde/" CONCORDE_VERSION;
+    if (content.n)
+        headers[n++] = "Content-Type: application/json";
+    if (!r->unsigned_)
+        headers[n++] = arena_printf(
+            job->arena, "Authorization: %s",
+            xmatrix_header(job->arena, job->store, r->server, r->method, r->path, content));
+    return headers;
+}
+
+static const struct err *check_allowed(const struct job *job, const struct fed_request *r)
+{
+    const struct federation *f = job->store->federation;
+    if (!federation_may_contact(job->store->config, r->server))
+        return err(ERR_FORBIDDEN, "This server does not federate with %.150s", r->server);
+    if (!f)
+        return err_unavailable(5000, "federation is not running");
+    return NULL;
+}
+
+static const struct err *send_request(struct job *job, const struct fed_request *r,
+                                      struct http_answer *ret)
+{
+    struct federation *f = job->store->federation;
+    int64_t timeout = r->timeout_ms ? r->timeout_ms : TIMEOUT_MS, began = mono_ms();
+    struct destination to;
+    struct str body = {0};
+    TRY(body_of(job->arena, r, &body));
+    TRY(discovery_find(f->discovery, job->arena, r->server, began + timeout, &to));
+    int64_t left = began + timeout - mono_ms();
+    const struct http_call call = {
+        .method = r->method,
+        .url = arena_printf(job->arena, "https://%s%s", to.authority, r->path),
+        .peers = to.peers,
+        .peers_n = to.peers_n,
+        .headers = headers_of(job, r, body),
+        .body = body,
+        /* finding the server may have taken it all: then there is a little more, once */
+        .timeout_ms = left > timeout / 4 ? left : timeout / 4,
+        .reply_max = r->reply_max ? r->reply_max : REPLY_MAX,
+        .sink_fd = r->sink_fd,
+    };
+    return http_client_run(f->http, job->arena, &call, ret);
+}
+
+static json_t *tree_of(struct job *job, struct str body)
+{
+    json_t *v;
+    size_t blank = 0;
+    while (blank < body.n && strchr(" \t\r\n", body.p[blank]))
+        blank++;
+    bool likely = blank < body.n && (body.p[blank] == '{' || body.p[blank] == '[');
+    return likely && !json_read(job->arena, body, &v) ? v : NULL;
+}
+
+const struct err *federation_exchange(struct job *job, const struct fed_request *r,
+                                      struct fed_reply *ret)
+{
+    struct http_answer answer = {0};
+    assert(!job->tx.in_transaction); /* no connection may be held while others are waited for */
+    TRY(check_allowed(job, r));
+    const struct err *e = send_request(job, r, &answer);
+    if (e && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT))
+        discovery_failed(job->store->federation->discovery, r->server);
+    TRY(e);
+    *ret = (struct fed_reply){
+        .status = answer.status,
+        .body = answer.body,
+        .bytes = answer.bytes,
+        .json = r->no_tree ? NULL : tree_of(job, answer.body),
+        .content_type = http_answer_header(job->arena, &answer, "Content-Type"),
+        .content_disposition = http_answer_header(job->arena, &answer, "Content-Disposition"),
+        .location = http_answer_header(job->arena, &answer, "Location"),
+    };
+    return NULL;
+}
+
+/* ---- what the other server complains of ---- */
+
+/* Another server must not make our users' clients believe that their sessions have ended. */
+static bool is_about_sessions(enum err_code code)
+{
+    return code == ERR_UNKNOWN_TOKEN || code == ERR_MISSING_TOKEN || code == ERR_UNAUTHORIZED ||
+           code == ERR_USER_LOCKED || code == ERR_USER_SUSPENDED || code == ERR_USER_DEACTIVATED;
+}
+
+/* At most SENTENCE_MAX bytes, cut between characters. */
+static struct str sentence_of(const struct fed_reply *reply)
+{
+    struct str s = str_of(json_text(reply->json, "error"));
+    if (s.n > SENTENCE_MAX) {
+        s.n = SENTENCE_MAX;
+        while (s.n && ((unsigned char)s.p[s.n] & 0xc0) == 0x80)
+            s.n--;
+    }
+    return s;
+}
+
+static const struct err *limit_exceeded(const struct fed_reply *reply)
+{
+    const json_t *ms = json_object_get(reply->json, "retry_after_ms");
+    json_int_t v = json_is_integer(ms) ? json_integer_value(ms) : 1000;
+    return err_limit_exceeded(v < 0 ? 0 : v > RETRY_AFTER_MOST_MS ? RETRY_AFTER_MOST_MS : (int)v);
+}
+
+static const struct err *with_room_version(struct arena *a, const struct err *e,
+                                           const struct fed_reply *reply)
+{
+    const json_t *version = json_object_get(reply->json, "room_version");
+    if (e->code != ERR_INCOMPATIBLE_ROOM_VERSION || !json_is_string(version))
+        return e;
+    const char *text = json_write(a, version);
+    return strlen(text) > SENTENCE_MAX ? e : err_with_fields(e, "\"room_version\":%s", text);
+}
+
+static const struct err *complaint(struct job *job, const struct fed_request *r,
+                                   const struct fed_reply *reply)
+{
+    const char *errcode = json_text(reply->json, "errcode");
+    struct str sentence = sentence_of(reply);
+    enum err_code code;
+    if (reply->status == 429)
+        return limit_exceeded(reply);
+    if (reply->status / 100 != 4 || !errcode || !err_code_find(errcode, reply->status, &code) ||
+        is_about_sessions(code))
+        return err_with_cause(
+            err(ERR_BAD_STATUS, "%.150s answered with status %d", r->server, reply->status), "%.*s",
+            (int)(reply->body.n < SENTENCE_MAX ? reply->body.n : SENTENCE_MAX), reply->body.p);
+    const struct err *e =
+        sentence.n ? err(code, "%.*s", STR_FMT(sentence)) : err(code, "%.150s refuses", r->server);
+    return with_room_version(job->arena, e, reply);
+}
+
+const struct err *federation_request(struct job *job, const struct fed_request *r,
+                                     struct fed_reply *ret)
+{
+    struct fed_reply reply;
+    TRY(federation_exchange(job, r, &reply));
+    if (reply.status / 100 != 2) {
+        if (r->no_tree)
+            reply.json = tree_of(job, reply.body);
+        return complaint(job, r, &reply);
+    }
+    if (!r->no_tree && !r->sink_fd && !json_is_object(reply.json))
+        return err(ERR_BAD_STATUS, "%.150s did not answer with a JSON object", r->server);
+    *ret = reply;
+    return NULL;
+}
