@@ -1,8 +1,14 @@
 #include "federation/federation.h"
 
 #include "base/mem.h"
+#include "federation/crew.h"
+#include "federation/device_watch.h"
 #include "federation/discovery.h"
+#include "federation/keyring.h"
+#include "federation/sender.h"
 #include "http/client.h"
+
+enum { KEY_ASKERS = 16 };
 
 static const struct err *create_http(const struct config *c, struct http_client **ret)
 {
@@ -25,9 +31,20 @@ static const struct err *create_http(const struct config *c, struct http_client 
 /* In the order in which they need each other. */
 static const struct err *create_all(struct federation *f)
 {
-    TRY(create_http(f->store->config, &f->http));
+    struct store *s = f->store;
+    TRY(create_http(s->config, &f->http));
     f->discovery = discovery_create(f->http);
+    f->keyring = keyring_create(s);
+    f->sender = sender_create(s);
+    f->device_watch = device_watch_create(s);
     return NULL;
+}
+
+static void start_threads(struct federation *f)
+{
+    f->key_askers = crew_create(f->store, KEY_ASKERS);
+    device_watch_start(f->device_watch);
+    sender_start(f->sender);
 }
 
 const struct err *federation_start(struct store *store, bool threads, struct federation **ret)
@@ -36,10 +53,12 @@ const struct err *federation_start(struct store *store, bool threads, struct fed
     f->store = store;
     const struct err *e = create_all(f);
     if (e) {
-        federation_stop(f);
+        federation_destroy(f);
         return e;
     }
-    *ret = f;
+    *ret = store->federation = f; /* where the threads look for it */
+    if (threads)
+        start_threads(f);
     return NULL;
 }
 
@@ -54,8 +73,21 @@ void federation_stop(struct federation *f)
     if (!f)
         return;
     http_client_stop(f->http); /* first: nobody waits for other servers any longer */
+    sender_stop(f->sender);
+    device_watch_stop(f->device_watch);
+}
+
+void federation_destroy(struct federation *f)
+{
+    if (!f)
+        return;
+    crew_destroy(f->key_askers);
+    device_watch_destroy(f->device_watch);
+    sender_destroy(f->sender);
+    keyring_destroy(f->keyring);
     discovery_destroy(f->discovery);
     http_client_destroy(f->http);
+    f->store->federation = NULL;
     free(f);
 }
 
@@ -63,4 +95,7 @@ void federation_add_metrics(struct federation *f, struct buf *out)
 {
     http_client_add_metrics(f->http, out);
     discovery_add_metrics(f->discovery, out);
+    keyring_add_metrics(f->keyring, out);
+    sender_add_metrics(f->sender, out);
+    device_watch_add_metrics(f->device_watch, out);
 }

@@ -23,7 +23,8 @@ struct federation {
 const struct err *federation_start(struct store *store, bool threads, struct federation **ret);
 /* From now on requests to other servers end within that time, so that nobody waits longer. */
 void federation_drain(struct federation *f, int within_ms); /* NULL-safe */
-void federation_stop(struct federation *f);                 /* NULL-safe */
+void federation_stop(struct federation *f);                 /* ends the threads, once; NULL-safe */
+void federation_destroy(struct federation *f); /* when nothing is committed any more; NULL-safe */
 void federation_add_metrics(struct federation *f, struct buf *out);
 
 /* Who calls a route with WHO_SERVER. */

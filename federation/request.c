@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "federation/discovery.h"
 #include "federation/federation.h"
+#include "federation/sender.h"
 #include "federation/xmatrix.h"
 #include "matrix/canonical_json.h"
 #include "matrix/id.h"
@@ -72,6 +73,9 @@ static const struct err *check_allowed(const struct job *job, const struct fed_r
         return err(ERR_FORBIDDEN, "This server does not federate with %.150s", r->server);
     if (!f)
         return err_unavailable(5000, "federation is not running");
+    if (!r->now && sender_is_backed_off(f->sender, r->server))
+        return err(ERR_CONNECTION_FAILED,
+                   "%.150s did not answer lately and will be asked again later", r->server);
     return NULL;
 }
 
@@ -100,6 +104,22 @@ static const struct err *send_request(struct job *job, const struct fed_request 
     return http_client_run(f->http, job->arena, &call, ret);
 }
 
+static bool is_unreachable(const struct err *e)
+{
+    return e && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT);
+}
+
+/* What this says of how the server is, for discovery and for the back-off of what is sent. */
+static void note_outcome(struct federation *f, const struct fed_request *r, const struct err *e,
+                         int status)
+{
+    bool is_ill = is_unreachable(e) || status >= 500 || status == 429;
+    if (is_unreachable(e))
+        discovery_failed(f->discovery, r->server);
+    if (!e || is_ill || e->code == ERR_TOO_LARGE) /* others are failures of our own */
+        sender_request_ended(f->sender, r->server, !is_ill);
+}
+
 static json_t *tree_of(struct job *job, struct str body)
 {
     json_t *v;
@@ -117,8 +137,7 @@ const struct err *federation_exchange(struct job *job, const struct fed_request 
     assert(!job->tx.in_transaction); /* no connection may be held while others are waited for */
     TRY(check_allowed(job, r));
     const struct err *e = send_request(job, r, &answer);
-    if (e && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT))
-        discovery_failed(job->store->federation->discovery, r->server);
+    note_outcome(job->store->federation, r, e, answer.status);
     TRY(e);
     *ret = (struct fed_reply){
         .status = answer.status,

@@ -125,6 +125,7 @@ void node_stop(struct node *n)
     search_indexer_stop(n->indexer);
     if (s->committer)
         committer_stop(s->committer);
+    federation_destroy(s->federation);
     search_indexer_destroy(n->indexer);
     auth_destroy(s->auth);
     presence_destroy(s->presence);

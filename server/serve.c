@@ -124,6 +124,7 @@ static struct http_config http_settings(struct node *n)
                   .ctx = n},
     };
     auth_set_hooks(&http.hooks);
+    http.hooks.authenticate[WHO_SERVER] = federation_authenticate;
     set_rates(c, &http);
     return http;
 }
