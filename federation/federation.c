@@ -4,6 +4,7 @@
 #include "federation/crew.h"
 #include "federation/device_watch.h"
 #include "federation/discovery.h"
+#include "federation/inbound.h"
 #include "federation/keyring.h"
 #include "federation/sender.h"
 #include "http/client.h"
@@ -36,6 +37,7 @@ static const struct err *create_all(struct federation *f)
     f->discovery = discovery_create(f->http);
     f->keyring = keyring_create(s);
     f->sender = sender_create(s);
+    f->inbound = inbound_create(s);
     f->device_watch = device_watch_create(s);
     return NULL;
 }
@@ -43,6 +45,7 @@ static const struct err *create_all(struct federation *f)
 static void start_threads(struct federation *f)
 {
     f->key_askers = crew_create(f->store, KEY_ASKERS);
+    inbound_start(f->inbound);
     device_watch_start(f->device_watch);
     sender_start(f->sender);
 }
@@ -75,6 +78,7 @@ void federation_stop(struct federation *f)
     http_client_stop(f->http); /* first: nobody waits for other servers any longer */
     sender_stop(f->sender);
     device_watch_stop(f->device_watch);
+    inbound_stop(f->inbound);
 }
 
 void federation_destroy(struct federation *f)
@@ -83,6 +87,7 @@ void federation_destroy(struct federation *f)
         return;
     crew_destroy(f->key_askers);
     device_watch_destroy(f->device_watch);
+    inbound_destroy(f->inbound);
     sender_destroy(f->sender);
     keyring_destroy(f->keyring);
     discovery_destroy(f->discovery);
@@ -97,5 +102,6 @@ void federation_add_metrics(struct federation *f, struct buf *out)
     discovery_add_metrics(f->discovery, out);
     keyring_add_metrics(f->keyring, out);
     sender_add_metrics(f->sender, out);
+    inbound_add_metrics(f->inbound, out);
     device_watch_add_metrics(f->device_watch, out);
 }

@@ -57,6 +57,10 @@ const struct route *const route_tables[] = {
     download_routes,
     thumbnail_routes,
     federation_keys_routes,
+    federation_notary_routes,
+    federation_user_keys_routes,
+    federation_event_routes,
+    federation_transactions_routes,
 };
 const size_t route_tables_n = sizeof route_tables / sizeof *route_tables;
 
