@@ -36,9 +36,6 @@ typedef const struct err *edu_source(struct job *job, const char *server, int64_
                                      int64_t *until, struct edu_list *l);
 
 edu_source edus_to_device, edus_device_lists; /* never dropped */
-/* The server has got everything up to `until`: what waited for it is dropped. */
-const struct err *to_device_outbound_acknowledge(struct job *job, const char *server,
-                                                 int64_t until);
 edu_source edus_receipts, edus_presence; /* of which the newest state is enough */
 
 #endif

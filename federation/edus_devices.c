@@ -2,6 +2,7 @@
  * messages to devices (server-server-api, "Device Management", "Send-to-device messaging"). None
  * is ever dropped. */
 #include "federation/edu.h"
+#include "matrix/canonical_json.h"
 #include "rooms/key_query.h"
 #include "storage/device_lists.h"
 #include "storage/e2ee_keys.h"
@@ -12,6 +13,15 @@ enum {
     EDUS_MAX = sizeof((struct edu_list *)NULL)->edus / sizeof(struct str),
     MESSAGES_BYTES_MAX = 1 << 20 /* to-device messages in one transaction */
 };
+
+static const struct err *add_edu(struct job *job, struct edu_list *list, const char *type,
+                                 struct str content)
+{
+    buf_auto struct buf b = {0};
+    TRY(canonical_json_add(&b, CANONICAL_LENIENT, content));
+    edu_list_add(job->arena, list, type, buf_str(&b));
+    return NULL;
+}
 
 /* ---- device lists ---- */
 
@@ -53,7 +63,7 @@ static void add_user(struct buf *b, const char *user_id)
     buf_add_json_string(b, str_of(user_id));
 }
 
-static void add_signing_keys(struct device_list_edus *d, const struct device_change *c)
+static const struct err *add_signing_keys(struct device_list_edus *d, const struct device_change *c)
 {
     buf_auto struct buf b = {0};
     const struct public_key *master = find_key(d, c->user, KEY_MASTER, NULL);
@@ -68,7 +78,7 @@ static void add_signing_keys(struct device_list_edus *d, const struct device_cha
         public_key_add(&b, self_signing, &d->requester);
     }
     buf_add_char(&b, '}');
-    edu_list_add(d->job->arena, d->list, "m.signing_key_update", buf_str(&b));
+    return add_edu(d->job, d->list, "m.signing_key_update", buf_str(&b));
 }
 
 /* What the other server has heard of this user's devices before: by the EDU before this one, or by
@@ -82,7 +92,7 @@ static int64_t change_before(const struct device_list_edus *d, size_t i)
     return d->changes[i].before;
 }
 
-static void add_device(struct device_list_edus *d, size_t i)
+static const struct err *add_device(struct device_list_edus *d, size_t i)
 {
     buf_auto struct buf b = {0};
     const struct device_change *c = &d->changes[i];
@@ -106,7 +116,7 @@ static void add_device(struct device_list_edus *d, size_t i)
         buf_add_json_string(&b, str_of(k->display_name));
     }
     buf_add_char(&b, '}');
-    edu_list_add(d->job->arena, d->list, "m.device_list_update", buf_str(&b));
+    return add_edu(d->job, d->list, "m.device_list_update", buf_str(&b));
 }
 
 static const struct err *read_keys(struct device_list_edus *d)
@@ -144,9 +154,9 @@ const struct err *edus_device_lists(struct job *job, const char *server, int64_t
         if (is_outdated(&d, i))
             continue;
         if (*d.changes[i].device_id)
-            add_device(&d, i);
+            TRY(add_device(&d, i));
         else
-            add_signing_keys(&d, &d.changes[i]);
+            TRY(add_signing_keys(&d, &d.changes[i]));
     }
     return NULL;
 }
@@ -169,9 +179,4 @@ const struct err *edus_to_device(struct job *job, const char *server, int64_t fr
         edu_list_add(job->arena, list, "m.direct_to_device", messages[i].json);
     }
     return NULL;
-}
-
-const struct err *to_device_outbound_acknowledge(struct job *job, const char *server, int64_t until)
-{
-    return to_device_outbound_delete(job_tx(job), server, until);
 }

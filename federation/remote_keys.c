@@ -12,7 +12,11 @@
 #include "storage/intern.h"
 #include "storage/one_time_keys.h"
 
-enum { USERS_AT_ONCE = 250, HELPERS_MAX = 16, REPLY_BYTES_MAX = 32 << 20 };
+enum {
+    USERS_AT_ONCE = 250,
+    HELPERS_MAX = 16,
+    KEYS_A_WRITE = 200 /* statements of one write hold up all others */
+};
 
 /* What one server is asked for. */
 struct part {
@@ -36,8 +40,7 @@ static const struct err *ask(struct job *job, const struct part *p, const char *
                                   .method = POST,
                                   .path = path,
                                   .body = body,
-                                  .timeout_ms = left,
-                                  .reply_max = REPLY_BYTES_MAX};
+                                  .timeout_ms = left};
     return federation_request(job, &r, ret);
 }
 
@@ -60,6 +63,7 @@ static const struct err *store(struct job *job, struct remote_list *lists, size_
                                int64_t position, const json_t *reply)
 {
     struct write *w = write_begin(job);
+    size_t keys_n = 0;
     for (size_t i = 0; i < n; i++) {
         struct told_keys told = {.user_id = lists[i].user_id};
         read_told(job->arena, reply, &told);
@@ -69,6 +73,12 @@ static const struct err *store(struct job *job, struct remote_list *lists, size_
         }
         if (lists[i].user)
             TRY(told_list_write(job, w, &told, &lists[i], position, -1));
+        keys_n += told.n;
+        if (keys_n > KEYS_A_WRITE) {
+            TRY(write_commit(job, w, NULL));
+            w = write_begin(job);
+            keys_n = 0;
+        }
     }
     return write_is_empty(w) ? NULL : write_commit(job, w, NULL);
 }

@@ -4,7 +4,7 @@
 #include "matrix/id.h"
 #include "rooms/device_changes.h"
 
-enum { SIGNATURES_MAX = 64 };
+enum { SIGNATURES_MAX = 16 };
 
 /* ---- reading ---- */
 

@@ -10,7 +10,7 @@
 #include "storage/job.h"
 #include "storage/remote_devices.h"
 
-enum { TOLD_DEVICES_MAX = 2000, TOLD_NAME_MAX = 255 };
+enum { TOLD_DEVICES_MAX = 500, TOLD_NAME_MAX = 255 };
 
 struct told_key {
     enum key_kind kind;

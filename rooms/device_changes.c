@@ -4,16 +4,15 @@
 
 #include <assert.h>
 
-/* Each device has its position, which other servers know it by; everybody is woken by the last. */
+/* Each device has its position, which other servers know it by. */
 const struct err *device_changes_add(struct job *job, struct write *w, int64_t user,
                                      const char *user_id, const char *const *device_ids, size_t n)
 {
     assert(n > 0);
     struct change change = {.kind = CHANGE_DEVICE_LIST, .user = user, .user_id = user_id};
     int at = 0;
+    TRY(session_fill_audience(job, &change));
     for (size_t i = 0; i < n; i++) {
-        if (i + 1 == n)
-            TRY(session_fill_audience(job, &change));
         at = write_change(w, &change);
         device_change_write(w, user, device_ids[i], at);
     }

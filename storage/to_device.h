@@ -14,7 +14,7 @@
 void to_device_write(struct write *w, int64_t user, int64_t device, const char *device_id,
                      struct str json);
 
-/* Stores an EDU (content of m.direct_to_device) for another server. */
+/* Stores an EDU (content of m.direct_to_device, canonical) for another server. */
 void to_device_outbound_write(struct write *w, const char *server, struct str json);
 
 struct to_device_message {
