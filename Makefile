@@ -118,7 +118,7 @@ unit: $(UNIT) ## build and run the unit tests
 	@tests/unit/run.sh $(UNIT)
 
 api: build ## play clients and servers against the running server
-	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh api
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) WORKERS=$${WORKERS:-$(shell nproc)} tests/pytest.sh api
 
 OLM := $(BUILD)/olm/test_olm_devices
 olm: build $(OLM) ## let devices with real libolm accounts use the server
@@ -150,7 +150,7 @@ $(BUILD)/concorde-bench: $(BENCH_OBJ) $(BUILD)/libconcorde.a
 	@echo "  LD $@"
 	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-bench: build $(BUILD)/concorde-bench ## measure (BENCH="send fanout": only those)
+bench: build $(BUILD)/concorde-bench ## measure (BENCH="send fed_in": only those)
 	@bench/run.sh $(BUILD)/concorde $(BUILD)/concorde-bench $(BENCH)
 
 # A fuzz target gets its main() from libFuzzer (make fuzz, clang) or from replay.c (gcc).

@@ -1,10 +1,17 @@
 #!/bin/bash
 # Runs the benchmarks against a fresh server with its own PostgreSQL at default durability, and prints
 # a table. Usage: bench/run.sh BINARY BENCH_BINARY [BENCHMARK...]; SECONDS_EACH, SCALE as environment.
+# Those of federation (fed_...) have servers of their own: bench/fed.sh.
 set -eu
 binary=$1 bench=$2
 shift 2
-[ $# -gt 0 ] || set -- limits send fanout parked initial bigroom
+[ $# -gt 0 ] || set -- limits send fanout parked initial bigroom fed_in fed_out fed_join
+here="" federation=""
+for name in "$@"; do
+    case $name in fed_*) federation="$federation $name" ;; *) here="$here $name" ;; esac
+done
+[ -z "$federation" ] || bench/fed.sh "$binary" $federation
+[ -n "$here" ] || exit 0
 dir=$(mktemp -d "${TMPDIR:-/tmp}/concorde-bench.XXXXXX")
 chmod 711 "$dir"
 server=
@@ -27,7 +34,7 @@ for _ in $(seq 300); do
 done
 echo "| benchmark | | | | | |"
 echo "| --- | --- | --- | --- | --- | --- |"
-for name in "$@"; do
+for name in $here; do
     "$bench" --address 127.0.0.1:$port --pid "$server" --postmaster "$(head -1 "$dir"/data/postgres/data/postmaster.pid)" --database "$(cut -d" " -f2- "$dir/data/concorde.lock")" \
         --seconds "${SECONDS_EACH:-10}" ${SCALE:+--scale "$SCALE"} "$name" || { tail -${LOG_LINES:-20} "$dir/log"; exit 1; }
 done

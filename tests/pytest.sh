@@ -1,12 +1,14 @@
 #!/bin/bash
 # Runs the pytest suite tests/$1 and ends with one line `NAME: N passed, N failed`. Further
-# arguments go to pytest.
+# arguments go to pytest. WORKERS: how many processes share the files of the suite (1).
 set -u
 cd "$(dirname "$0")/.."
 name=$1
 shift
 python=python3 # the first one that has what Debian's packages bring
 python3 -c 'import pytest, httpx, yaml, cryptography' 2>/dev/null || python=/usr/bin/python3
+[ "${WORKERS:-1}" -gt 1 ] && "$python" -c 'import xdist' 2>/dev/null &&
+    set -- -n "$WORKERS" --dist loadfile "$@"
 log=$(mktemp) && trap 'rm -f "$log"' EXIT
 PYTHONPATH=tests/api${PYTHONPATH:+:$PYTHONPATH} PYTHONDONTWRITEBYTECODE=1 \
     "$python" -m pytest -q -p no:cacheprovider "tests/$name" "$@" 2>&1 | tee "$log"

@@ -23,6 +23,7 @@ import ipaddress
 import itertools
 import os
 import pathlib
+import re
 import select
 import socket
 import ssl
@@ -266,8 +267,15 @@ class Link:
 @functools.cache
 def known_settings():
     """The keys that this binary has."""
-    text = run_cli("check-config", "--example").stdout
-    return {line.lstrip("#").split(":")[0] for line in text.splitlines() if ":" in line}
+    found, section = set(), ""
+    for line in run_cli("check-config", "--example").stdout.splitlines():
+        key = re.match(r"#?(  )?([a-z_]+):", line)
+        if key and key[1]:
+            found.add(f"{section}.{key[2]}")
+        elif key:
+            section = key[2]
+            found.add(section)
+    return found
 
 
 def federation_settings():
@@ -275,11 +283,13 @@ def federation_settings():
         "federation_domain_whitelist": "*",
         "federation_custom_ca_list": str(authority().file),
         "ip_range_allowlist": "127.0.0.0/8",
-        "trusted_key_servers": "",
+        "allow_public_rooms_over_federation": "true",
+        "federation.destination_min_retry_interval": "200ms",
+        "federation.destination_max_retry_interval": "1s",
     }
     if "federation_custom_ca_list" not in known_settings():
         settings["trusted_ca_file"] = settings["federation_custom_ca_list"]
-    return {k: v for k, v in settings.items() if k in known_settings() and v != ""}
+    return {k: v for k, v in settings.items() if k in known_settings()}
 
 
 class Ministry(Server):

@@ -58,12 +58,17 @@ def q(text):
 
 
 class Remote:
-    """name: of its own (a fake DNS leads there), or that of its port."""
+    """name: of its own (a fake DNS leads there), or that of its port. handler: another one for its
+    connections; is_direct: without a link, for measurements."""
 
-    def __init__(self, name=None, certificate=None, network=None):
+    def __init__(self, name=None, certificate=None, network=None, handler=None, is_direct=False):
         self.key, self.key_id = SigningKey(), "ed25519:1"
-        self.link = Link(network)
-        self.name = self.link.name = name or self.link.name
+        self.http = _Http(("127.0.0.1", 0), handler or Handler)
+        self.http.remote = self
+        self.link = None if is_direct else Link(network)
+        self.name = name or f"localhost:{self.link.port if self.link else self.http.server_port}"
+        if self.link:
+            self.link.name, self.link.target = self.name, self.http.server_address
         self.rooms, self.users, self.profiles = {}, set(), {}
         self.aliases, self.public_rooms, self.media = {}, [], {}
         self.devices = {}  # user → what user/devices answers
@@ -76,13 +81,11 @@ class Remote:
         self.client = httpx.Client(verify=authority().client_context(), timeout=60)
         self.lock = threading.RLock()
         self.tls = authority().server_context(certificate)
-        self.http = _Http(("127.0.0.1", 0), _Handler)
-        self.http.remote = self
-        self.link.target = self.http.server_address
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self):
-        self.link.close()
+        if self.link:
+            self.link.close()
         self.http.shutdown()
         self.http.server_close()
         self.client.close()
@@ -345,7 +348,7 @@ class _Http(socketserver.ThreadingMixIn, http.server.HTTPServer):
             request.close()
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
