@@ -64,6 +64,23 @@ const struct err *media_add(struct tx *tx, const struct media *m, int64_t quota,
     return run(tx, &media_add_sql, m, quota, ret_done);
 }
 
+SQL(media_add_remote_sql,
+    "INSERT INTO media (server, media_id, sha256, bytes, content_type, file_name, created_ts, "
+    "authenticated) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING")
+
+const struct err *media_add_remote(struct tx *tx, const struct media *m, int64_t quota,
+                                   bool *ret_done)
+{
+    int64_t rows;
+    TRY(db_exec(tx, &media_add_remote_sql,
+                P(TEXT(m->server), TEXT(m->media_id), BYTES(m->sha256), INT(m->bytes),
+                  TEXT(m->content_type), TEXT(m->file_name), INT(m->created_ts),
+                  BOOL(m->authenticated)),
+                &rows));
+    *ret_done = rows == 1;
+    return NULL;
+}
+
 SQL(media_complete_sql,
     CHARGE "UPDATE media SET bytes = $2, sha256 = $6, content_type = $7, file_name = $8, "
            "created_ts = $9, authenticated = $10 FROM charge "

@@ -33,6 +33,11 @@ const struct err *media_has_content(struct tx *tx, struct str sha256, bool *ret)
  * nothing has changed, when the user would then have more than the quota (0: no limit). */
 const struct err *media_add(struct tx *tx, const struct media *m, int64_t quota, bool *ret_done);
 
+/* The same for what was fetched from another server, which counts for nobody; false also when there
+ * is such a row already. */
+const struct err *media_add_remote(struct tx *tx, const struct media *m, int64_t quota,
+                                   bool *ret_done);
+
 /* The same for a row that media_announce made; false also when it was uploaded meanwhile. Then the
  * transaction must be rolled back. */
 const struct err *media_complete(struct tx *tx, const struct media *m, int64_t quota,

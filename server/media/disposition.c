@@ -1,5 +1,7 @@
 #include "server/media/disposition.h"
 
+#include "http/header_value.h"
+
 #include <strings.h>
 
 static const char *const safe_types[] = {
@@ -64,4 +66,55 @@ void disposition_add(struct buf *b, const char *content_type, const char *file_n
         add_quoted(b, file_name);
     else
         add_encoded(b, file_name);
+}
+
+/* ---- reading ---- */
+
+static const char *usable_name(struct arena *a, struct str name)
+{
+    if (!name.n || name.n > FILE_NAME_MAX || !utf8_valid(name))
+        return NULL;
+    for (size_t i = 0; i < name.n; i++)
+        if ((unsigned char)name.p[i] < ' ' || name.p[i] == 0x7f)
+            return NULL;
+    return str_dup(a, name);
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* RFC 8187: charset'language'percent-encoded; of the charsets only UTF-8 is still in use. */
+static const char *decode(struct arena *a, struct str value)
+{
+    const char *language = memchr(value.p, '\'', value.n);
+    size_t charset_n = language ? (size_t)(language - value.p) : 0;
+    const char *text = language ? memchr(language + 1, '\'', value.n - charset_n - 1) : NULL;
+    if (!text || charset_n != 5 || strncasecmp(value.p, "utf-8", 5) != 0)
+        return NULL;
+    size_t left = value.n - (size_t)(text + 1 - value.p), n = 0;
+    char *out = arena_alloc(a, left + 1);
+    for (const char *p = text + 1; left; p++, left--) {
+        int high = left > 2 && *p == '%' ? hex_digit(p[1]) : -1;
+        int low = high >= 0 ? hex_digit(p[2]) : -1;
+        out[n++] = low >= 0 ? (char)(high << 4 | low) : *p;
+        p += low >= 0 ? 2 : 0;
+        left -= low >= 0 ? 2 : 0;
+    }
+    return usable_name(a, (struct str){out, n});
+}
+
+const char *disposition_file_name(struct arena *a, const char *header)
+{
+    struct str value;
+    const char *name = NULL;
+    if (header && header_value_parameter(a, header, "filename*", &value))
+        name = decode(a, value);
+    if (header && !name && header_value_parameter(a, header, "filename", &value))
+        name = usable_name(a, value);
+    return name;
 }

@@ -16,4 +16,8 @@ bool disposition_is_safe_inline(const char *content_type);
  * bytes of the name are safe. */
 void disposition_add(struct buf *b, const char *content_type, const char *file_name);
 
+/* The file name that such a header of another server gives (filename* before filename), in the
+ * arena; NULL when it gives none that is usable: UTF-8 without control characters, not too long. */
+const char *disposition_file_name(struct arena *a, const char *header);
+
 #endif

@@ -1,4 +1,4 @@
-/* Client-server API, "Content repository": downloads.
+/* Client-server API and server-server API, "Content repository": downloads.
  *
  * Neither these nor thumbnails have a rate limit: one list of members asks for hundreds of avatars,
  * and everybody behind one address would share that of the old endpoints. What is costly about
@@ -49,6 +49,11 @@ static const struct err *get_old_download_named(struct request *rq, struct reply
     return download(rq, rp, MEDIA_FROZEN, request_param(rq, "file"));
 }
 
+static const struct err *get_for_server(struct request *rq, struct reply *rp)
+{
+    return download(rq, rp, MEDIA_FEDERATION, NULL);
+}
+
 static const struct err *get_config(struct request *rq, struct reply *rp)
 {
     return reply_json(rp, 200, "{s:I}", "m.upload.size",
@@ -74,5 +79,13 @@ const struct route download_routes[] = {
     OLD_MEDIA_PATHS(OLD_DOWNLOAD, "download/{server}/{media}"),
     OLD_MEDIA_PATHS(OLD_DOWNLOAD_NAMED, "download/{server}/{media}/{file}"),
     OLD_MEDIA_PATHS(OLD_CONFIG, "config"),
+    {.method = GET,
+     .path = "/_matrix/federation/v1/media/download/{media}",
+     .handler = get_for_server,
+     .who = WHO_SERVER,
+     .rate = RATE_SERVER,
+     .pool = POOL_FEDERATION,
+     .spec = "content repository",
+     .also = "/_matrix/federation/unstable/org.matrix.msc3916.v2/media/download/{media}"},
     {.path = NULL},
 };

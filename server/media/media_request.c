@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "matrix/id.h"
 #include "server/media/disposition.h"
+#include "server/media/remote.h"
 #include "server/media/repo.h"
 
 #include <unistd.h>
@@ -10,7 +11,10 @@
 enum {
     WAIT_MS = 20000, /* the spec's default */
     WAIT_MAX_MS = 60000,
-    POLL_MS = 1000, /* for uploads to other nodes, which wake nobody here */
+    FETCH_WAIT_MS = 60000, /* for media of other servers */
+    POLL_MS = 1000,        /* for uploads to other nodes, which wake nobody here */
+    PIECE_BYTES = 64 * 1024,
+    BOUNDARY_LETTERS = 32,
 };
 
 bool media_id_is_valid(const char *media_id)
@@ -33,6 +37,18 @@ static const struct err *read_timeout(const struct request *rq, int64_t *ret)
     return NULL;
 }
 
+static const struct err *check_flags(const struct request *rq)
+{
+    bool unused;
+    TRY(request_query_bool(rq, "allow_remote", true, &unused));
+    return request_query_bool(rq, "allow_redirect", false, &unused);
+}
+
+static bool is_frozen_for_new(struct request *rq)
+{
+    return job_of(rq)->store->config->enable_authenticated_media;
+}
+
 static const struct err *wait_for_upload(struct request *rq, struct reply *rp, int64_t timeout_ms)
 {
     int64_t now = mono_ms(), until = rq->started_mono_us / 1000 + timeout_ms;
@@ -41,46 +57,76 @@ static const struct err *wait_for_upload(struct request *rq, struct reply *rp, i
     return reply_wait(rp, until < now + POLL_MS ? until : now + POLL_MS);
 }
 
+/* *ret_found: false when there is no such row. Nothing is announced by other servers: what is there
+ * of theirs is whole. */
 static const struct err *find(struct request *rq, const char *server, const char *media_id,
-                              struct media *ret)
+                              bool *ret_found, struct media *ret)
 {
+    return media_find(job_tx(job_of(rq)), server, media_id, ret_found, ret);
+}
+
+/* Of our own. ret->sha256.p stays NULL while it is not uploaded: then the request waits for it. */
+static const struct err *find_ours(struct request *rq, const char *media_id, struct media *ret)
+{
+    const char *server = job_of(rq)->store->config->server_name;
     bool found;
-    TRY(media_find(job_tx(job_of(rq)), server, media_id, &found, ret));
-    if (found)
+    TRY(find(rq, server, media_id, &found, ret));
+    if (found && !ret->sha256.p) { /* before looking again, or an upload in between wakes nobody */
+        media_repo_await_upload(job_of(rq)->store->media, &rq->waiter, media_id);
+        TRY(find(rq, server, media_id, &found, ret));
+    }
+    return !found || (!ret->sha256.p && ret->expires_ts <= now_ms()) ? not_found() : NULL;
+}
+
+/* Of another server. *ret_here is false when the reply is made: to wait until it is fetched. What
+ * is fetched now is not for the old endpoints, once they are frozen. */
+static const struct err *find_theirs(struct request *rq, struct reply *rp, enum media_access access,
+                                     const char *server, const char *media_id, bool *ret_here,
+                                     struct media *ret)
+{
+    int64_t until = rq->started_mono_us / 1000 + FETCH_WAIT_MS;
+    bool may_fetch;
+    TRY(request_query_bool(rq, "allow_remote", true, &may_fetch));
+    TRY(find(rq, server, media_id, ret_here, ret));
+    if (*ret_here)
         return NULL;
-    if (strcmp(server, job_of(rq)->store->config->server_name) != 0)
-        return err(ERR_NOT_FOUND, "Media of other servers cannot be fetched");
-    return not_found();
+    if (!may_fetch || (access == MEDIA_FROZEN && is_frozen_for_new(rq)))
+        return not_found();
+    TRY(media_fetch(rq, rp, server, media_id, until, ret_here));
+    if (!*ret_here)
+        return NULL;
+    TRY(find(rq, server, media_id, ret_here, ret));
+    return *ret_here ? NULL : not_found();
 }
 
 const struct err *media_of_request(struct request *rq, struct reply *rp, enum media_access access,
                                    const struct media **ret)
 {
-    const char *server = request_param(rq, "server"), *media_id = request_param(rq, "media");
-    struct media_repo *repo = job_of(rq)->store->media;
-    struct media m;
+    const char *ours = job_of(rq)->store->config->server_name;
+    const char *server = access == MEDIA_FEDERATION ? ours : request_param(rq, "server");
+    const char *media_id = request_param(rq, "media");
+    struct media m = {0};
     int64_t timeout_ms;
-    bool unused;
+    bool here = true;
     TRY(read_timeout(rq, &timeout_ms));
-    TRY(request_query_bool(rq, "allow_remote", true, &unused));
-    TRY(request_query_bool(rq, "allow_redirect", false, &unused));
+    TRY(check_flags(rq));
+    *ret = NULL;
     if (!id_is_server_name(str_of(server)) || !media_id_is_valid(media_id))
         return not_found();
-    TRY(find(rq, server, media_id, &m));
-    if (!m.sha256.p) { /* before looking again, or an upload in between wakes nobody */
-        media_repo_await_upload(repo, &rq->waiter, media_id);
-        TRY(find(rq, server, media_id, &m));
-    }
-    if (!m.sha256.p && m.expires_ts <= now_ms())
+    if (strcmp(server, ours) == 0)
+        TRY(find_ours(rq, media_id, &m));
+    else
+        TRY(find_theirs(rq, rp, access, server, media_id, &here, &m));
+    if (!here)
+        return NULL;
+    if (access == MEDIA_FROZEN && is_frozen_for_new(rq) && m.authenticated)
         return not_found();
-    bool frozen = job_of(rq)->store->config->enable_authenticated_media && m.authenticated;
-    if (access == MEDIA_FROZEN && frozen)
-        return not_found();
-    struct media *found = m.sha256.p ? arena_alloc(rq->arena, sizeof *found) : NULL;
-    if (found)
-        *found = m;
+    if (!m.sha256.p)
+        return wait_for_upload(rq, rp, timeout_ms);
+    struct media *found = arena_alloc(rq->arena, sizeof *found);
+    *found = m;
     *ret = found;
-    return found ? NULL : wait_for_upload(rq, rp, timeout_ms);
+    return NULL;
 }
 
 /* ---- replies ---- */
@@ -113,8 +159,8 @@ static bool has_it_already(const struct request *rq, const char *etag)
     return known && (strcmp(known, "*") == 0 || strstr(known, etag));
 }
 
-const struct err *media_reply(struct reply *rp, enum media_access access,
-                              const struct media_file *file)
+static const struct err *reply_content(struct reply *rp, enum media_access access,
+                                       const struct media_file *file)
 {
     struct arena *a = rp->rq->arena;
     buf_auto struct buf disposition = {0};
@@ -131,4 +177,54 @@ const struct err *media_reply(struct reply *rp, enum media_access access,
         return reply_body(rp, 304);
     }
     return reply_file(rp, file->fd, file->bytes, file->content_type);
+}
+
+/* ---- to other servers ---- */
+
+/* Streams the file's bytes into the reply. */
+static const struct err *add_file(struct reply *rp, const struct media_file *file)
+{
+    for (int64_t done = 0; done < file->bytes;) {
+        buf_reserve(&rp->body, PIECE_BYTES);
+        ssize_t n = pread(file->fd, rp->body.p + rp->body.n, PIECE_BYTES, done);
+        if (n <= 0)
+            return err_internal("media store: a file ends early");
+        rp->body.n += (size_t)n;
+        done += n;
+        TRY(reply_flush(rp));
+    }
+    return NULL;
+}
+
+/* server-server-api, "Content Repository": metadata, of which there is none yet, and the content.
+ */
+static const struct err *add_parts(struct reply *rp, const struct media_file *file,
+                                   const char *boundary)
+{
+    struct buf *b = &rp->body;
+    buf_printf(b,
+               "--%s\r\nContent-Type: application/json\r\n\r\n{}\r\n--%s\r\n"
+               "Content-Type: %s\r\nContent-Disposition: ",
+               boundary, boundary, file->content_type);
+    disposition_add(b, file->content_type, file->file_name);
+    BUF_LIT(b, "\r\n\r\n");
+    TRY(add_file(rp, file));
+    buf_printf(b, "\r\n--%s--\r\n", boundary);
+    return reply_body(rp, 200);
+}
+
+static const struct err *reply_parts(struct reply *rp, const struct media_file *file)
+{
+    const char *boundary = id_random(rp->rq->arena, BOUNDARY_LETTERS);
+    reply_header(rp, "Content-Type",
+                 arena_printf(rp->rq->arena, "multipart/mixed; boundary=%s", boundary));
+    const struct err *e = add_parts(rp, file, boundary);
+    close(file->fd);
+    return e;
+}
+
+const struct err *media_reply(struct reply *rp, enum media_access access,
+                              const struct media_file *file)
+{
+    return access == MEDIA_FEDERATION ? reply_parts(rp, file) : reply_content(rp, access, file);
 }

@@ -13,19 +13,21 @@
 
 enum media_access {
     MEDIA_AUTHENTICATED,
-    MEDIA_FROZEN /* the old endpoints: only what came before they were frozen */
+    MEDIA_FROZEN,    /* the old endpoints: only what came before they were frozen */
+    MEDIA_FEDERATION /* for other servers: only our own */
 };
 
-/* What {server} and {media} of the path name. NULL: it is not uploaded yet, and the reply is made:
- * to wait. M_NOT_FOUND when there is nothing, M_NOT_YET_UPLOADED after `timeout_ms`. */
+/* What {server} and {media} of the path name; what another server has is fetched from there. NULL:
+ * it is not uploaded or here yet, and the reply is made: to wait. M_NOT_FOUND when there is
+ * nothing, M_NOT_YET_UPLOADED after `timeout_ms`, and the errors of server/media/remote.h. */
 const struct err *media_of_request(struct request *rq, struct reply *rp, enum media_access access,
                                    const struct media **ret);
 
 /* The grammar of mxc:// URIs, which also keeps paths out of them. */
 bool media_id_is_valid(const char *media_id);
 
-/* Sends a file of the media store with the headers for content; takes the fd. etag: without
- * quotes. */
+/* Sends a file of the media store with the headers for content, to another server as
+ * multipart/mixed; takes the fd. etag: without quotes. */
 struct media_file {
     int fd;
     int64_t bytes;

@@ -2,6 +2,7 @@
 
 #include "base/lock.h"
 #include "base/mem.h"
+#include "server/media/fetches.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -14,6 +15,7 @@ struct media_repo {
     struct waiter uploads[BUCKETS]; /* heads of circular lists */
     struct waiter asking;           /* for a turn; the first is next */
     int turns, turns_free;
+    struct fetches *fetches;
     atomic_llong counts[MEDIA_COUNTS];
 };
 
@@ -114,6 +116,11 @@ void media_repo_end_turn(struct media_repo *r)
     wake_next_locked(r);
 }
 
+struct fetches *media_repo_fetches(struct media_repo *r)
+{
+    return r->fetches;
+}
+
 /* ---- counting ---- */
 
 void media_repo_count(struct media_repo *r, enum media_count what, int64_t n)
@@ -130,6 +137,8 @@ void media_repo_add_metrics(struct media_repo *r, struct buf *out)
         [COUNT_THUMBNAILS_SERVED] = {"thumbnails_served", "Thumbnails sent."},
         [COUNT_THUMBNAILS_MADE] = {"thumbnails_made", "Thumbnails made."},
         [COUNT_THUMBNAILS_FAILED] = {"thumbnails_failed", "Files no thumbnail could be made of."},
+        [COUNT_FETCHES] = {"fetches", "Files fetched from other servers."},
+        [COUNT_FETCHES_FAILED] = {"fetches_failed", "Files that could not be fetched from them."},
     };
     for (int i = 0; i < MEDIA_COUNTS; i++)
         buf_printf(out,
@@ -155,6 +164,7 @@ struct media_repo *media_repo_create(void)
     for (int i = 0; i < BUCKETS; i++)
         r->uploads[i].next = r->uploads[i].prev = &r->uploads[i];
     r->asking.next = r->asking.prev = &r->asking;
+    r->fetches = fetches_create();
     r->turns = r->turns_free = processors < 1           ? 1
                                : processors < TURNS_MAX ? (int)processors
                                                         : TURNS_MAX;
@@ -166,6 +176,7 @@ void media_repo_destroy(struct media_repo *r)
     if (!r)
         return;
     assert(r->asking.next == &r->asking && r->turns_free == r->turns);
+    fetches_destroy(r->fetches);
     lock_finish(&r->lock);
     free(r);
 }

@@ -7,6 +7,7 @@
 #include "base/waiter.h"
 
 struct media_repo;
+struct fetches; /* server/media/fetches.h */
 
 struct media_repo *media_repo_create(void);
 void media_repo_destroy(struct media_repo *r);
@@ -22,6 +23,9 @@ void media_repo_uploaded(struct media_repo *r, const char *media_id);
 bool media_repo_take_turn(struct media_repo *r, struct waiter *w);
 void media_repo_end_turn(struct media_repo *r);
 
+/* What is being fetched from other servers. */
+struct fetches *media_repo_fetches(struct media_repo *r);
+
 enum media_count {
     COUNT_UPLOADS,
     COUNT_UPLOADED_BYTES,
@@ -29,6 +33,8 @@ enum media_count {
     COUNT_THUMBNAILS_SERVED,
     COUNT_THUMBNAILS_MADE,
     COUNT_THUMBNAILS_FAILED,
+    COUNT_FETCHES,
+    COUNT_FETCHES_FAILED,
     MEDIA_COUNTS
 };
 void media_repo_count(struct media_repo *r, enum media_count what, int64_t n);

@@ -1,6 +1,6 @@
-/* Client-server API, "Content repository": thumbnails. They are made when they are first asked for,
- * by a few programs at a time, and then kept as files. An empty file says that the original is to
- * be sent. */
+/* Client-server API and server-server API, "Content repository": thumbnails. They are made when
+ * they are first asked for, by a few programs at a time, and then kept as files. An empty file says
+ * that the original is to be sent. */
 #include "base/clock.h"
 #include "server/media/content.h"
 #include "server/media/image_type.h"
@@ -152,6 +152,11 @@ static const struct err *get_old_thumbnail(struct request *rq, struct reply *rp)
     return thumbnail(rq, rp, MEDIA_FROZEN);
 }
 
+static const struct err *get_for_server(struct request *rq, struct reply *rp)
+{
+    return thumbnail(rq, rp, MEDIA_FEDERATION);
+}
+
 #define ROW(path_, also_, handler_, who_)                                                          \
     {                                                                                              \
         .method = GET, .path = path_, .also = also_, .handler = handler_, .who = who_,             \
@@ -164,5 +169,13 @@ const struct route thumbnail_routes[] = {
         "/_matrix/client/unstable/org.matrix.msc3916/media/thumbnail/{server}/{media}",
         get_thumbnail, WHO_GUEST_TOO),
     OLD_MEDIA_PATHS(OLD_THUMBNAIL, "thumbnail/{server}/{media}"),
+    {.method = GET,
+     .path = "/_matrix/federation/v1/media/thumbnail/{media}",
+     .handler = get_for_server,
+     .who = WHO_SERVER,
+     .rate = RATE_SERVER,
+     .pool = POOL_SLOW,
+     .spec = "content repository",
+     .also = "/_matrix/federation/unstable/org.matrix.msc3916.v2/media/thumbnail/{media}"},
     {.path = NULL},
 };

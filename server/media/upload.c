@@ -1,25 +1,19 @@
 /* Client-server API, "Content repository": uploads.
  *
- * http/ has already spooled the body to a file without a name in the media store. It is hashed and
- * written to the disk, then, in one transaction that holds the content's lock, it gets its name and
- * its row. The client is told only after the commit. */
+ * http/ has already spooled the body to a file without a name in the media store. */
 #include "base/clock.h"
 #include "matrix/id.h"
 #include "server/client/room_request.h"
-#include "server/media/content.h"
 #include "server/media/disposition.h"
 #include "server/media/media_request.h"
 #include "server/media/repo.h"
+#include "server/media/store.h"
 #include "server/routes.h"
-
-#include <errno.h>
-#include <unistd.h>
 
 enum { MEDIA_ID_LETTERS = 24, CONTENT_TYPE_MAX = 255 };
 
-/* media_add or media_complete */
 struct upload {
-    const struct err *(*store)(struct tx *tx, const struct media *m, int64_t quota, bool *ret_done);
+    media_row_maker *make_row;
     struct media media;
 };
 
@@ -54,11 +48,6 @@ static const struct err *describe(struct request *rq, struct media *m)
     return NULL;
 }
 
-static const struct err *quota_reached(void)
-{
-    return err(ERR_FORBIDDEN, "You have uploaded as much as you may");
-}
-
 /* Spares the disk what would be refused in the end. */
 static const struct err *check_quota(struct request *rq, const struct media *m)
 {
@@ -66,66 +55,15 @@ static const struct err *check_quota(struct request *rq, const struct media *m)
     if (!quota)
         return NULL;
     TRY(media_used_by(job_tx(job_of(rq)), m->uploader, &used));
-    return used + m->bytes > quota ? quota_reached() : NULL;
-}
-
-static const struct err *hash(struct request *rq, struct media *m)
-{
-    unsigned char *sum = arena_alloc(rq->arena, SHA256_BYTES);
-    if (!sha256_file(rq->upload_fd, sum))
-        return err_internal("cannot read an upload: %s", strerror(errno));
-    m->sha256 = (struct str){(const char *)sum, SHA256_BYTES};
-    return NULL;
-}
-
-/* ---- storing it ---- */
-
-static const struct err *store_locked(struct request *rq, const struct upload *u, const char *name,
-                                      bool *ret_linked)
-{
-    struct job *job = job_of(rq);
-    bool done;
-    TRY(media_lock_content(job_tx(job), u->media.sha256));
-    TRY(content_link(job->store->config, rq->upload_fd, name, ret_linked));
-    TRY(u->store(job_tx(job), &u->media, job->store->config->media_quota_per_user, &done));
-    if (!done)
-        return quota_reached();
-    return tx_commit(job_tx(job));
-}
-
-/* After a failure: removes the file again unless a row names it, ours (a commit may succeed without
- * our hearing of it) or another's. While the database is away it stays, and serves the next upload
- * of the same content. */
-static const struct err *take_back(struct request *rq, const struct media *m, const char *name)
-{
-    struct tx *tx = job_tx(job_of(rq));
-    bool is_used;
-    TRY(tx_begin(tx));
-    TRY(media_lock_content(tx, m->sha256));
-    TRY(media_has_content(tx, m->sha256, &is_used));
-    if (!is_used)
-        TRY(content_unlink(job_of(rq)->store->config, name));
-    return tx_commit(tx);
+    return used + m->bytes > quota ? err(ERR_FORBIDDEN, "You have uploaded as much as you may")
+                                   : NULL;
 }
 
 static const struct err *store(struct request *rq, struct upload *u)
 {
-    struct tx *tx = job_tx(job_of(rq));
     struct media_repo *repo = job_of(rq)->store->media;
     TRY(check_quota(rq, &u->media));
-    TRY(hash(rq, &u->media));
-    if (fsync(rq->upload_fd)) /* before the lock is held */
-        return err_internal("cannot write an upload: %s", strerror(errno));
-    const char *name = content_name(rq->arena, u->media.sha256);
-    bool linked = false;
-    TRY(tx_begin(tx));
-    const struct err *e = store_locked(rq, u, name, &linked);
-    if (e) {
-        tx_rollback(tx);
-        if (linked && take_back(rq, &u->media, name))
-            tx_rollback(tx);
-        return e;
-    }
+    TRY(media_store_file(job_of(rq), rq->upload_fd, u->make_row, &u->media));
     media_repo_count(repo, COUNT_UPLOADS, 1);
     media_repo_count(repo, COUNT_UPLOADED_BYTES, u->media.bytes);
     return NULL;
@@ -140,7 +78,7 @@ static const char *mxc(struct request *rq, const struct media *m)
 
 static const struct err *post_upload(struct request *rq, struct reply *rp)
 {
-    struct upload u = {.store = media_add};
+    struct upload u = {.make_row = media_add};
     TRY(need_not_suspended(rq));
     TRY(describe(rq, &u.media));
     u.media.media_id = id_random(rq->arena, MEDIA_ID_LETTERS);
@@ -188,7 +126,7 @@ static const struct err *check_announced(struct request *rq, const char *media_i
 static const struct err *put_upload(struct request *rq, struct reply *rp)
 {
     const char *media_id = request_param(rq, "media");
-    struct upload u = {.store = media_complete};
+    struct upload u = {.make_row = media_complete};
     TRY(need_not_suspended(rq));
     TRY(check_announced(rq, media_id));
     TRY(describe(rq, &u.media));

@@ -173,8 +173,8 @@ def test_uploads_need_a_user(nobody):
 
 @pytest.mark.parametrize("name", [
     "test.example/nothing", "test.example/..%2F..%2Fetc%2Fpasswd", "test.example/a.b",
-    "..%2F../abc", "other.example/abc", "test.example/" + "a" * 300, "TEST.example/abc",
-], ids=range(7))
+    "..%2F../abc", "test.example/" + "a" * 300,
+], ids=range(5))
 def test_what_is_not_there(alice, name):
     alice.fails(404, "M_NOT_FOUND", "GET", f"{MEDIA}/download/{name}")
     alice.fails(404, "M_NOT_FOUND", "GET", f"{OLD}/download/{name}")

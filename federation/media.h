@@ -1,0 +1,19 @@
+/* Fetching media from the server that has it (server-server-api, "Content Repository"): by the
+ * authenticated endpoint, or, from servers that do not know it, the old one. */
+#ifndef FEDERATION_MEDIA_H
+#define FEDERATION_MEDIA_H
+
+#include "storage/job.h"
+
+struct fetched_media {
+    int64_t bytes;
+    const char *content_type, *content_disposition; /* as told, printable; NULL: not told */
+};
+
+/* Into fd, an empty file, which then holds the content and nothing else. Blocks. M_NOT_FOUND when
+ * that server does not have it, M_NOT_YET_UPLOADED, ERR_REMOTE_TOO_LARGE for more than bytes_max,
+ * and the errors of federation/request.h. After an error the file holds anything. */
+const struct err *federation_fetch_media(struct job *job, const char *server, const char *media_id,
+                                         int64_t bytes_max, int fd, struct fetched_media *ret);
+
+#endif

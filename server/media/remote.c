@@ -1,0 +1,92 @@
+#include "server/media/remote.h"
+
+#include "base/clock.h"
+#include "federation/media.h"
+#include "server/media/content.h"
+#include "server/media/disposition.h"
+#include "server/media/fetches.h"
+#include "server/media/repo.h"
+#include "server/media/store.h"
+#include "server/remote_request.h"
+
+#include <unistd.h>
+
+enum { CONTENT_TYPE_MAX = 255 };
+
+static const char *content_type_of(const struct fetched_media *f)
+{
+    const char *type = f->content_type;
+    if (!type || !*type || strlen(type) > CONTENT_TYPE_MAX)
+        return "application/octet-stream";
+    for (const char *p = type; *p; p++)
+        if (*p < ' ' || *p > '~')
+            return "application/octet-stream";
+    return type;
+}
+
+static const struct err *fetch_into(struct job *job, int fd, struct media *m)
+{
+    const struct config *c = job->store->config;
+    struct fetched_media got = {0};
+    TRY(federation_fetch_media(job, m->server, m->media_id, c->max_remote_media_size, fd, &got));
+    m->bytes = got.bytes;
+    m->content_type = content_type_of(&got);
+    m->file_name = disposition_file_name(job->arena, got.content_disposition);
+    m->created_ts = now_ms();
+    m->authenticated = c->enable_authenticated_media; /* new here, however old it is there */
+    return media_store_file(job, fd, media_add_remote, m);
+}
+
+static const struct err *is_here(struct job *job, const struct media *m, bool *ret)
+{
+    struct media found;
+    return media_find(job_tx(job), m->server, m->media_id, ret, &found);
+}
+
+/* Somebody may have fetched it since the caller looked: here before its turn came, or another node,
+ * whose row then forbids ours. */
+static const struct err *fetch(struct job *job, const char *server, const char *media_id)
+{
+    struct media m = {.server = server, .media_id = media_id};
+    bool here;
+    int fd;
+    TRY(is_here(job, &m, &here));
+    if (here)
+        return NULL;
+    TRY(content_create(job->store->config, &fd));
+    const struct err *e = fetch_into(job, fd, &m);
+    close(fd);
+    if (!e || e->code != ERR_FORBIDDEN)
+        return e;
+    struct err forbidden = *e;
+    TRY(is_here(job, &m, &here));
+    return here ? NULL : err_copy(&forbidden);
+}
+
+const struct err *media_fetch(struct request *rq, struct reply *rp, const char *server,
+                              const char *media_id, int64_t until_mono_ms, bool *ret_here)
+{
+    struct media_repo *repo = job_of(rq)->store->media;
+    struct fetches *fetches = media_repo_fetches(repo);
+    struct err failed;
+    bool may_block;
+    *ret_here = false;
+    TRY(remote_request_enter(rq, rp, server, &may_block));
+    if (!may_block)
+        return NULL;
+    switch (fetches_begin(fetches, server, media_id, &rq->waiter, &failed)) {
+    case FETCH_FAILED:
+        return err_copy(&failed);
+    case FETCH_WAIT:
+        return mono_ms() < until_mono_ms
+                   ? reply_wait(rp, until_mono_ms)
+                   : err(ERR_CONNECTION_TIMEOUT, "The media has not come from %s yet", server);
+    case FETCH_MINE:
+        break;
+    }
+    const struct err *e = fetch(job_of(rq), server, media_id);
+    media_repo_count(repo, e ? COUNT_FETCHES_FAILED : COUNT_FETCHES, 1);
+    fetches_end(fetches, server, media_id, e);
+    *ret_here = !e;
+    return e;
+}

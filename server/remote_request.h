@@ -1,0 +1,14 @@
+/* Requests of clients that need the answer of another server. */
+#ifndef SERVER_REMOTE_REQUEST_H
+#define SERVER_REMOTE_REQUEST_H
+
+#include "server/caller.h"
+
+/* For a handler that has found out that it must ask `server`. *ret_here is true when it may go on
+ * and block. Otherwise the reply is made, to run again in POOL_REMOTE, and the caller was charged
+ * for it. M_FORBIDDEN when we do not federate with that server, M_LIMIT_EXCEEDED. server NULL: who
+ * is asked shows later. */
+const struct err *remote_request_enter(struct request *rq, struct reply *rp, const char *server,
+                                       bool *ret_here);
+
+#endif
