@@ -1,6 +1,7 @@
 #include "federation/federation.h"
 
 #include "base/mem.h"
+#include "federation/answers.h"
 #include "federation/crew.h"
 #include "federation/device_watch.h"
 #include "federation/discovery.h"
@@ -9,7 +10,7 @@
 #include "federation/sender.h"
 #include "http/client.h"
 
-enum { KEY_ASKERS = 16 };
+enum { KEY_ASKERS = 16, ANSWERS_BYTES = 16 << 20 };
 
 static const struct err *create_http(const struct config *c, struct http_client **ret)
 {
@@ -36,6 +37,7 @@ static const struct err *create_all(struct federation *f)
     TRY(create_http(s->config, &f->http));
     f->discovery = discovery_create(f->http);
     f->keyring = keyring_create(s);
+    f->answers = answers_create(ANSWERS_BYTES);
     f->sender = sender_create(s);
     f->inbound = inbound_create(s);
     f->device_watch = device_watch_create(s);
@@ -89,6 +91,7 @@ void federation_destroy(struct federation *f)
     device_watch_destroy(f->device_watch);
     inbound_destroy(f->inbound);
     sender_destroy(f->sender);
+    answers_destroy(f->answers);
     keyring_destroy(f->keyring);
     discovery_destroy(f->discovery);
     http_client_destroy(f->http);

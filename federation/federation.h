@@ -11,6 +11,7 @@ struct federation {
     struct http_client *http;    /* http/client.h */
     struct discovery *discovery; /* federation/discovery.h */
     struct keyring *keyring;     /* federation/keyring.h */
+    struct answers *answers;     /* federation/answers.h */
     struct sender *sender;       /* federation/sender.h */
     struct inbound *inbound;     /* federation/inbound.h */
     struct device_watch

@@ -70,8 +70,23 @@ static bool names_alias(const json_t *content, const char *alias)
     return false;
 }
 
+static const struct err *leads_to(struct job *job, struct room *room, const char *text,
+                                  const struct alias_asker *asker, bool *ret)
+{
+    struct alias alias;
+    const char *room_id = NULL;
+    if (!is_ours(job, text)) {
+        TRY(asker->ask(asker->ctx, job, text, &room_id));
+        *ret = room_id && strcmp(room_id, room->room_id) == 0;
+        return NULL;
+    }
+    TRY(find(job, text, &alias));
+    *ret = alias.room == room->id;
+    return NULL;
+}
+
 static const struct err *check_one(struct job *job, struct room *room, const json_t *current,
-                                   const json_t *value)
+                                   const struct alias_asker *asker, const json_t *value)
 {
     const char *text = json_string_value(value);
     if (!text)
@@ -80,14 +95,15 @@ static const struct err *check_one(struct job *job, struct room *room, const jso
         return NULL;
     if (!id_is_alias(str_of(text)))
         return malformed(text);
-    struct alias alias;
-    TRY(find(job, text, &alias));
-    if (alias.room != room->id)
+    bool right;
+    TRY(leads_to(job, room, text, asker, &right));
+    if (!right)
         return err(ERR_BAD_ALIAS, "The alias %s does not point to this room", text);
     return NULL;
 }
 
-const struct err *naming_check_canonical(struct job *job, struct room *room, const json_t *content)
+const struct err *naming_check_canonical(struct job *job, struct room *room, const json_t *content,
+                                         const struct alias_asker *asker)
 {
     const struct event *e;
     TRY(room_state(job, room, "m.room.canonical_alias", "", &e));
@@ -97,11 +113,11 @@ const struct err *naming_check_canonical(struct job *job, struct room *room, con
     if (others && !json_is_array(others))
         return err(ERR_INVALID_PARAM, "\"alt_aliases\" must be a list");
     if (main_alias && !json_is_null(main_alias) && json_string_length(main_alias) > 0)
-        TRY(check_one(job, room, current, main_alias));
+        TRY(check_one(job, room, current, asker, main_alias));
     else if (main_alias && !json_is_null(main_alias) && !json_is_string(main_alias))
         return err(ERR_INVALID_PARAM, "Aliases must be strings");
     for (size_t i = 0; i < json_array_size(others); i++)
-        TRY(check_one(job, room, current, json_array_get(others, i)));
+        TRY(check_one(job, room, current, asker, json_array_get(others, i)));
     return NULL;
 }
 

@@ -13,9 +13,18 @@ const struct err *naming_check_new_alias(struct job *job, const char *alias);
 const struct err *naming_resolve(struct job *job, const char *id_or_alias,
                                  const char **ret_room_id);
 
+/* Finds out where an alias of another server leads: the rooms' floor cannot ask by itself. *ret
+ * stays NULL when it leads nowhere. */
+struct alias_asker {
+    const struct err *(*ask)(void *ctx, struct job *job, const char *alias,
+                             const char **ret_room_id);
+    void *ctx;
+};
+
 /* The aliases that this m.room.canonical_alias content names and the current one does not must lead
- * to the room: M_BAD_ALIAS, M_INVALID_PARAM for malformed ones. */
-const struct err *naming_check_canonical(struct job *job, struct room *room, const json_t *content);
+ * to the room: M_BAD_ALIAS, M_INVALID_PARAM for malformed ones; errors of the asker. */
+const struct err *naming_check_canonical(struct job *job, struct room *room, const json_t *content,
+                                         const struct alias_asker *asker);
 /* Takes an alias that leads nowhere any more out of the room's m.room.canonical_alias. M_FORBIDDEN
  * when the author may not change that. */
 const struct err *naming_drop_canonical(struct job *job, struct room *room,

@@ -4,8 +4,26 @@
 #include "rooms/append.h"
 #include "rooms/session.h"
 #include "storage/members.h"
+#include "storage/users.h"
 
 enum { ATTEMPTS = 5, DISPLAYNAME_MAX = 1024, AVATAR_URL_MAX = 1024 }; /* bytes */
+
+/* ---- reading ---- */
+
+const struct err *profile_read(struct job *job, const char *user_id, const json_t **ret)
+{
+    struct account a = {0};
+    struct profile p = {0};
+    json_t *fields = NULL;
+    bool found;
+    TRY(users_find(job_tx(job), user_id, &found, &a));
+    if (found) {
+        TRY(profile_get(job_tx(job), a.user, &p));
+        TRY(json_read(job->arena, p.fields, &fields));
+    }
+    *ret = fields;
+    return NULL;
+}
 
 /* ---- fields ---- */
 

@@ -1,5 +1,5 @@
-/* Changing the profile of a local user (client-server API, "Profiles"): the log, and a new member
- * event in every room they are in. */
+/* The profiles of local users, and changing them (client-server API, "Profiles"): the log, and a
+ * new member event in every room they are in. */
 #ifndef ROOMS_PROFILE_H
 #define ROOMS_PROFILE_H
 
@@ -8,6 +8,9 @@
 #include "storage/profiles.h"
 
 enum { PROFILE_BYTES_MAX = 65535, PROFILE_KEY_MAX = 255 };
+
+/* All fields of a user of this server, as an object. *ret is NULL when there is no such user. */
+const struct err *profile_read(struct job *job, const char *user_id, const json_t **ret);
 
 /* May a field have this name? M_KEY_TOO_LARGE, M_INVALID_PARAM. */
 const struct err *profile_check_key(const char *key);

@@ -1,9 +1,11 @@
 /* Client-server API, "Room aliases" and "Published room directory". */
-#include "rooms/directory.h"
+#include "federation/public_rooms.h"
+#include "federation/query.h"
 #include "matrix/id.h"
 #include "rooms/naming.h"
 #include "rooms/summary.h"
 #include "server/client/room_request.h"
+#include "server/remote_request.h"
 #include "server/routes.h"
 #include "storage/aliases.h"
 #include "storage/rooms.h"
@@ -40,21 +42,42 @@ static const struct err *put_alias(struct request *rq, struct reply *rp)
     return reply_empty(rp);
 }
 
-static const struct err *get_alias(struct request *rq, struct reply *rp)
+static const struct err *reply_alias(struct reply *rp, const char *room_id,
+                                     const char *const *servers, size_t n)
 {
-    const char *alias = request_param(rq, "alias"), *room_id;
-    if (!id_is_alias(str_of(alias)))
-        return err(ERR_INVALID_PARAM, "\"%s\" is not a room alias", alias);
-    struct room *room;
-    TRY(naming_resolve(job_of(rq), alias, &room_id));
-    TRY(room_get(job_of(rq), room_id, &room));
-    const char *const *servers;
-    size_t n;
-    naming_list_servers(job_of(rq), room, &servers, &n);
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
         json_array_append_new(list, json_string(servers[i]));
     return reply_json(rp, 200, "{s:s, s:o}", "room_id", room_id, "servers", list);
+}
+
+static const struct err *ask_for_alias(struct request *rq, struct reply *rp, const char *alias)
+{
+    const char *room_id;
+    const char *const *servers;
+    size_t n;
+    bool here;
+    TRY(remote_request_enter(rq, rp, str_dup(rq->arena, id_server(str_of(alias))), &here));
+    if (!here)
+        return NULL;
+    TRY(federation_resolve_alias(job_of(rq), alias, &room_id, &servers, &n));
+    return reply_alias(rp, room_id, servers, n);
+}
+
+static const struct err *get_alias(struct request *rq, struct reply *rp)
+{
+    const char *alias = request_param(rq, "alias"), *room_id;
+    const char *const *servers;
+    struct room *room;
+    size_t n;
+    if (!id_is_alias(str_of(alias)))
+        return err(ERR_INVALID_PARAM, "\"%s\" is not a room alias", alias);
+    if (federation_is_remote_id(job_of(rq), alias))
+        return ask_for_alias(rq, rp, alias);
+    TRY(naming_resolve(job_of(rq), alias, &room_id));
+    TRY(room_get(job_of(rq), room_id, &room));
+    naming_list_servers(job_of(rq), room, &servers, &n);
+    return reply_alias(rp, room_id, servers, n);
 }
 
 /* The alias has gone, whether or not the user may say so in the room. */
@@ -134,67 +157,46 @@ static const struct err *put_visibility(struct request *rq, struct reply *rp)
 
 /* ---- the list ---- */
 
-/* `server`: whose directory. */
-static const struct err *check_server(struct request *rq)
+static const struct err *check_sees_list(struct request *rq)
 {
-    const struct config *config = job_of(rq)->store->config;
-    const char *server = request_query(rq, "server");
-    if (server && strcmp(server, config->server_name) != 0)
-        return err(ERR_UNKNOWN, "This server does not federate yet: it has no directory of %s",
-                   server);
-    if (!caller_of(rq) && !config->allow_public_rooms_without_auth)
+    if (!caller_of(rq) && !job_of(rq)->store->config->allow_public_rooms_without_auth)
         return err(ERR_MISSING_TOKEN, "Sign in to see the directory of this server");
     return NULL;
 }
 
-static int64_t page_size(int64_t wanted)
+/* `server`: whose directory. */
+static const struct err *list_public_rooms(struct request *rq, struct reply *rp,
+                                           const struct public_rooms *q)
 {
-    return wanted <= 0                   ? DIRECTORY_PAGE_DEFAULT
-           : wanted > DIRECTORY_PAGE_MAX ? DIRECTORY_PAGE_MAX
-                                         : wanted;
+    struct job *job = job_of(rq);
+    const char *server = request_query(rq, "server");
+    json_t *list;
+    bool here;
+    if (!server || strcmp(server, job->store->config->server_name) == 0)
+        return public_rooms_list(job, q, rp);
+    if (!id_is_server_name(str_of(server)))
+        return err(ERR_INVALID_PARAM, "\"%s\" is not the name of a server", server);
+    TRY(remote_request_enter(rq, rp, server, &here));
+    if (!here)
+        return NULL;
+    TRY(federation_public_rooms(job, server, q, &list));
+    return reply_tree(rp, 200, list);
 }
 
 static const struct err *get_public_rooms(struct request *rq, struct reply *rp)
 {
-    struct directory_query q = {.since = request_query(rq, "since")};
-    int64_t limit;
-    TRY(check_server(rq));
-    TRY(request_query_int(rq, "limit", 0, 0, INT64_MAX, &limit));
-    q.limit = page_size(limit);
-    TRY(directory_list(job_of(rq), &q, &rp->body));
-    return reply_body(rp, 200);
-}
-
-static const struct err *read_filter(const json_t *body, struct directory_query *q)
-{
-    const json_t *filter;
-    TRY(json_want_object(body, "filter", &filter));
-    if (!filter)
-        return NULL;
-    TRY(json_want_string(filter, "generic_search_term", NULL, &q->term));
-    return json_want_array(filter, "room_types", &q->room_types);
+    struct public_rooms q;
+    TRY(check_sees_list(rq));
+    TRY(public_rooms_of_url(rq, &q));
+    return list_public_rooms(rq, rp, &q);
 }
 
 static const struct err *post_public_rooms(struct request *rq, struct reply *rp)
 {
-    struct directory_query q = {0};
-    int64_t limit;
-    bool all_networks;
-    const char *network;
-    TRY(check_server(rq));
-    TRY(json_want_int(rq->body, "limit", 0, &limit));
-    TRY(json_want_string(rq->body, "since", NULL, &q.since));
-    TRY(json_want_bool(rq->body, "include_all_networks", false, &all_networks));
-    TRY(json_want_string(rq->body, "third_party_instance_id", NULL, &network));
-    if (all_networks && network)
-        return err(ERR_INVALID_PARAM,
-                   "\"third_party_instance_id\" excludes \"include_all_networks\"");
-    TRY(read_filter(rq->body, &q));
-    if (network) /* no bridged network has a directory here */
-        return reply_json(rp, 200, "{s:[], s:i}", "chunk", "total_room_count_estimate", 0);
-    q.limit = page_size(limit);
-    TRY(directory_list(job_of(rq), &q, &rp->body));
-    return reply_body(rp, 200);
+    struct public_rooms q;
+    TRY(check_sees_list(rq));
+    TRY(public_rooms_of_body(rq->body, &q));
+    return list_public_rooms(rq, rp, &q);
 }
 
 const struct route directory_routes[] = {

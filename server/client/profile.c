@@ -1,39 +1,42 @@
 /* Client-server API, "Profiles". */
 #include "rooms/profile.h"
+#include "federation/query.h"
 #include "matrix/id.h"
-#include "server/caller.h"
+#include "server/remote_request.h"
 #include "server/routes.h"
-#include "storage/users.h"
 
 static const struct err *not_found(void)
 {
     return err(ERR_NOT_FOUND, "No such profile");
 }
 
-static const struct err *read_profile(struct request *rq, const json_t **ret)
+/* Of a user of another server. */
+static const struct err *ask_for_profile(struct request *rq, struct reply *rp, const char *user_id,
+                                         const char *field, const json_t **ret)
 {
-    struct job *job = job_of(rq);
+    bool here;
+    TRY(remote_request_enter(rq, rp, str_dup(rq->arena, id_server(str_of(user_id))), &here));
+    return here ? federation_get_profile(job_of(rq), user_id, field, ret) : NULL;
+}
+
+/* Whole, or at least that field. *ret stays NULL when the reply is made already. */
+static const struct err *read_profile(struct request *rq, struct reply *rp, const char *field,
+                                      const json_t **ret)
+{
     const char *user_id = request_param(rq, "user");
-    struct account a = {0};
-    bool found;
     if (!id_is_user(str_of(user_id)))
         return err(ERR_INVALID_PARAM, "That is not a user id");
-    TRY(users_find(job_tx(job), user_id, &found, &a));
-    if (!found)
-        return not_found();
-    struct profile p = {0};
-    json_t *fields;
-    TRY(profile_get(job_tx(job), a.user, &p));
-    TRY(json_read(rq->arena, p.fields, &fields));
-    *ret = fields;
-    return NULL;
+    if (federation_is_remote_id(job_of(rq), user_id))
+        return ask_for_profile(rq, rp, user_id, field, ret);
+    TRY(profile_read(job_of(rq), user_id, ret));
+    return *ret ? NULL : not_found();
 }
 
 static const struct err *get_profile(struct request *rq, struct reply *rp)
 {
     const json_t *fields = NULL;
-    TRY(read_profile(rq, &fields));
-    return reply_tree(rp, 200, json_copy((json_t *)fields));
+    TRY(read_profile(rq, rp, NULL, &fields));
+    return fields ? reply_tree(rp, 200, json_copy((json_t *)fields)) : NULL;
 }
 
 static const struct err *get_field(struct request *rq, struct reply *rp)
@@ -41,7 +44,9 @@ static const struct err *get_field(struct request *rq, struct reply *rp)
     const char *key = request_param(rq, "key");
     const json_t *fields = NULL;
     TRY(profile_check_key(key));
-    TRY(read_profile(rq, &fields));
+    TRY(read_profile(rq, rp, key, &fields));
+    if (!fields)
+        return NULL;
     json_t *value = json_object_get(fields, key);
     if (!value)
         return not_found();

@@ -1,10 +1,14 @@
 /* Client-server API, "Room state": setting and reading it. */
+#include "federation/query.h"
 #include "matrix/json_scan.h"
 #include "rooms/membership.h"
 #include "rooms/naming.h"
 #include "server/client/room_reading.h"
+#include "server/remote_request.h"
 #include "server/routes.h"
 #include "storage/intern.h"
+
+enum { ALIASES_ASKED_MAX = 10 };
 
 /* ---- setting ---- */
 
@@ -38,14 +42,46 @@ static const struct err *remove_guests(struct request *rq, struct room *room)
     return NULL;
 }
 
+/* Aliases of other servers: whether they lead to the room is theirs to say. */
+struct asking {
+    const struct request *rq;
+    bool must_move; /* not by this worker */
+    int asked;
+};
+
+static const struct err *ask_for_alias(void *ctx, struct job *job, const char *alias,
+                                       const char **ret_room_id)
+{
+    struct asking *a = ctx;
+    const char *const *servers;
+    size_t n;
+    a->must_move = a->rq->pool != POOL_REMOTE;
+    if (a->must_move)
+        return err(ERR_CONFLICT, "Another server must be asked");
+    if (++a->asked > ALIASES_ASKED_MAX)
+        return err(ERR_BAD_ALIAS, "More than %d aliases of other servers are new",
+                   ALIASES_ASKED_MAX);
+    const struct err *e = federation_resolve_alias(job, alias, ret_room_id, &servers, &n);
+    return e && e->code != ERR_NOT_FOUND && e->code != ERR_FORBIDDEN ? e : NULL;
+}
+
+/* *ret_here is false when the reply is made. */
+static const struct err *check_aliases(struct request *rq, struct reply *rp, struct room *room,
+                                       bool *ret_here)
+{
+    struct asking asking = {.rq = rq};
+    const struct alias_asker asker = {ask_for_alias, &asking};
+    const struct err *e = naming_check_canonical(job_of(rq), room, rq->body, &asker);
+    *ret_here = !asking.must_move;
+    return asking.must_move ? remote_request_enter(rq, rp, NULL, ret_here) : e;
+}
+
 static const struct err *put_other(struct request *rq, struct room *room, const char *type,
                                    const char *key, const char **ret_event_id)
 {
     struct job *job = job_of(rq);
     struct author author = author_of(rq);
     struct new_event e = {.type = type, .state_key = key, .content = rq->raw};
-    if (strcmp(type, "m.room.canonical_alias") == 0 && !*key)
-        TRY(naming_check_canonical(job, room, rq->body));
     TRY(room_set_state(job, room, &author, &e, ret_event_id));
     if (strcmp(type, "m.room.guest_access") == 0 && !*key)
         TRY(remove_guests(rq, room));
@@ -56,8 +92,13 @@ static const struct err *put_state(struct request *rq, struct reply *rp)
 {
     const char *type = request_param(rq, "type"), *key = request_param(rq, "key"), *event_id;
     struct room *room;
+    bool here = true;
     TRY(need_not_suspended(rq));
     TRY(room_of_request(rq, &room));
+    if (strcmp(type, "m.room.canonical_alias") == 0 && (!key || !*key))
+        TRY(check_aliases(rq, rp, room, &here));
+    if (!here)
+        return NULL;
     if (strcmp(type, "m.room.member") == 0)
         TRY(put_member(rq, room, key ? key : "", &event_id));
     else

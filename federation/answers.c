@@ -1,0 +1,110 @@
+#include "federation/answers.h"
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+enum { LARGEST_SHARE = 16 };
+
+struct answer {
+    struct answer *newer; /* in the order of arrival */
+    int64_t until_mono_ms;
+    bool is_some, is_replaced; /* replaced: not in the map any more */
+    size_t key_n, n;
+    char bytes[]; /* the key, then the answer */
+};
+
+struct answers {
+    struct lock lock;
+    struct map by_key;
+    struct answer *oldest, *newest;
+    size_t bytes, bytes_max;
+};
+
+static size_t size_of(const struct answer *e)
+{
+    return sizeof *e + e->key_n + e->n;
+}
+
+static struct str key_of(const struct answer *e)
+{
+    return (struct str){e->bytes, e->key_n};
+}
+
+static void drop_oldest_locked(struct answers *a)
+{
+    struct answer *e = a->oldest;
+    a->oldest = e->newer;
+    if (!a->oldest)
+        a->newest = NULL;
+    if (!e->is_replaced)
+        map_remove(&a->by_key, key_of(e));
+    a->bytes -= size_of(e);
+    free(e);
+}
+
+static struct answer *make(const char *key, struct str answer, int64_t keep_ms)
+{
+    size_t key_n = strlen(key);
+    struct answer *e = mem_zalloc(sizeof *e + key_n + answer.n);
+    *e = (struct answer){.until_mono_ms = mono_ms() + keep_ms,
+                         .is_some = answer.p != NULL,
+                         .key_n = key_n,
+                         .n = answer.n};
+    memcpy(e->bytes, key, key_n);
+    if (answer.n)
+        memcpy(e->bytes + key_n, answer.p, answer.n);
+    return e;
+}
+
+void answers_put(struct answers *a, const char *key, struct str answer, int64_t keep_ms)
+{
+    if (answer.n + strlen(key) > a->bytes_max / LARGEST_SHARE)
+        return;
+    struct answer *e = make(key, answer, keep_ms);
+    LOCKED(&a->lock);
+    struct answer *before = map_remove(&a->by_key, key_of(e));
+    if (before)
+        before->is_replaced = true;
+    map_put(&a->by_key, key_of(e), e);
+    if (a->newest)
+        a->newest->newer = e;
+    else
+        a->oldest = e;
+    a->newest = e;
+    a->bytes += size_of(e);
+    while (a->bytes > a->bytes_max)
+        drop_oldest_locked(a);
+}
+
+bool answers_get(struct answers *a, struct arena *arena, const char *key, struct str *ret)
+{
+    LOCKED(&a->lock);
+    const struct answer *e = map_get(&a->by_key, str_of(key));
+    if (!e || e->until_mono_ms < mono_ms())
+        return false;
+    *ret = (struct str){0};
+    if (e->is_some)
+        *ret = (struct str){arena_memdup(arena, e->bytes + e->key_n, e->n), e->n};
+    return true;
+}
+
+struct answers *answers_create(size_t bytes_max)
+{
+    struct answers *a = mem_zalloc(sizeof *a);
+    lock_init(&a->lock, RANK_CACHE);
+    a->bytes_max = bytes_max;
+    return a;
+}
+
+void answers_destroy(struct answers *a)
+{
+    if (!a)
+        return;
+    while (a->oldest)
+        drop_oldest_locked(a);
+    map_finish(&a->by_key);
+    lock_finish(&a->lock);
+    free(a);
+}

@@ -1,0 +1,190 @@
+"""Server-server API, "Querying for information": aliases and profiles, asked and answered; and
+"OpenID"."""
+
+import time
+
+import httpx
+import pytest
+
+from client import Client, q
+from federation import authority
+from remote import FED
+
+V1 = FED + "/v1"
+
+
+@pytest.fixture
+def one(two):
+    return two[0]
+
+
+def fed_query(remote, server, kind, status=200, **params):
+    uri = f"{V1}/query/{kind}?" + "&".join(f"{k}={q(v)}" for k, v in params.items())
+    return remote.get(server.name, uri, status=status)
+
+
+# ---- aliases ----
+
+
+def test_an_alias_of_another_concorde(two):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    name = f"hall-{time.time_ns()}"
+    room = alice.create_room(room_alias_name=name)
+    alias = f"#{name}:{a.name}"
+    found = {"room_id": room, "servers": [a.name]}
+    assert bob.get(f"/directory/room/{q(alias)}") == found
+    assert Client(b).get(f"/directory/room/{q(alias)}") == found  # asked by nobody
+    bob.fails(404, "M_NOT_FOUND", "GET", f"/directory/room/{q('#nowhere:' + a.name)}")
+
+
+def test_answering_for_aliases(remote, one):
+    alice = one.user("alice")
+    name = f"hall-{time.time_ns()}"
+    room = alice.create_room(room_alias_name=name)
+    assert fed_query(remote, one, "directory", room_alias=f"#{name}:{one.name}") == {
+        "room_id": room, "servers": [one.name]}
+    for alias, status, errcode in [
+            (f"#nowhere:{one.name}", 404, "M_NOT_FOUND"),
+            ("#x:elsewhere.example", 400, "M_INVALID_PARAM"),
+            ("nonsense", 400, "M_INVALID_PARAM")]:
+        assert fed_query(remote, one, "directory", status, room_alias=alias)["errcode"] == errcode
+    remote.fails(one.name, 400, "M_MISSING_PARAM", "GET", f"{V1}/query/directory")
+    remote.fails(one.name, 401, "M_UNAUTHORIZED", "GET", f"{V1}/query/directory?room_alias=x",
+                 sign=False)
+    remote.fails(one.name, 404, "M_UNRECOGNIZED", "GET", f"{V1}/query/weather?where=here")
+
+
+def test_what_is_told_of_an_alias_is_checked(remote, one):
+    alice = one.user("alice")
+    alias = f"#x:{remote.name}"
+
+    def told(answer):
+        remote.on("GET", f"{V1}/query/directory", lambda r: (200, answer))
+        return f"/directory/room/{q(f'#{time.time_ns()}:{remote.name}')}"
+
+    for answer in ({}, {"room_id": "nonsense", "servers": []}, {"room_id": 5}, []):
+        alice.fails(502, "M_BAD_STATUS", "GET", told(answer))
+    good = {"room_id": "!room:x", "servers": ["good.example", 5, "b/ad", one.name, "good.example:1"]}
+    assert alice.get(told(good)) == {"room_id": "!room:x",
+                                     "servers": ["good.example", "good.example:1"]}
+    many = {"room_id": "!room:x", "servers": [f"s{n}.example" for n in range(1000)]}
+    assert len(alice.get(told(many))["servers"]) == 50
+    assert alice.get(told({"room_id": "!room:x"}))["servers"] == [remote.name]
+    remote.link.cut()
+    alice.fails(404, "M_NOT_FOUND", "GET", f"/directory/room/{q('#later' + alias)}")
+
+
+def test_answers_are_remembered_for_a_while(remote, one):
+    alice, alias = one.user("alice"), f"#hall:{remote.name}"
+    remote.aliases[alias] = "!somewhere:" + remote.name
+    for _ in range(3):
+        assert alice.get(f"/directory/room/{q(alias)}")["room_id"] == remote.aliases[alias]
+        alice.fails(404, "M_NOT_FOUND", "GET", f"/directory/room/{q('#no' + alias[1:])}")
+    assert len(remote.seen(path=f"{V1}/query/directory")) == 2
+    assert all(r.is_authentic for r in remote.seen(path=f"{V1}/query/directory"))
+
+
+def test_canonical_aliases_of_other_servers(remote, one):
+    alice = one.user("alice")
+    room = alice.create_room()
+    good, bad = f"#good:{remote.name}", f"#bad:{remote.name}"
+    remote.aliases.update({good: room, bad: "!other:" + remote.name})
+    path = f"/rooms/{q(room)}/state/m.room.canonical_alias/"
+    alice.put(path, {"alias": good})
+    alice.fails(400, "M_BAD_ALIAS", "PUT", path, {"alias": good, "alt_aliases": [bad]})
+    alice.fails(400, "M_BAD_ALIAS", "PUT", path, {"alias": f"#none:{remote.name}"})
+    assert alice.state(room, "m.room.canonical_alias") == {"alias": good}
+
+
+# ---- profiles ----
+
+
+def test_a_profile_of_another_concorde(two):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    alice.put(f"/profile/{alice.user_id}/displayname", {"displayname": "Alice"})
+    alice.put(f"/profile/{alice.user_id}/org.example.job", {"org.example.job": {"title": "clerk"}})
+    whole = {"displayname": "Alice", "org.example.job": {"title": "clerk"}}
+    assert bob.get(f"/profile/{q(alice.user_id)}") == whole
+    assert Client(b).get(f"/profile/{q(alice.user_id)}") == whole
+    for field, value in whole.items():
+        assert bob.get(f"/profile/{q(alice.user_id)}/{field}") == {field: value}
+    bob.fails(404, "M_NOT_FOUND", "GET", f"/profile/{q(alice.user_id)}/avatar_url")
+    bob.fails(404, "M_NOT_FOUND", "GET", f"/profile/{q('@nobody:' + a.name)}")
+
+
+def test_answering_for_profiles(remote, one):
+    alice = one.user("alice", )
+    alice.put(f"/profile/{alice.user_id}/displayname", {"displayname": "Alice"})
+    assert fed_query(remote, one, "profile", user_id=alice.user_id) == {"displayname": "Alice"}
+    assert fed_query(remote, one, "profile", user_id=alice.user_id, field="displayname") == {
+        "displayname": "Alice"}
+    for params, status, errcode in [
+            ({"user_id": f"@nobody:{one.name}"}, 404, "M_NOT_FOUND"),
+            ({"user_id": alice.user_id, "field": "avatar_url"}, 404, "M_NOT_FOUND"),
+            ({"user_id": remote.user("carol")}, 400, "M_INVALID_PARAM"),
+            ({"user_id": "nonsense"}, 400, "M_INVALID_PARAM"),
+            ({}, 400, "M_MISSING_PARAM")]:
+        assert fed_query(remote, one, "profile", status, **params)["errcode"] == errcode
+
+
+def test_profiles_are_not_told_when_that_is_switched_off(remote, ministries):
+    m = ministries(allow_profile_lookup_over_federation="false")
+    alice = m.user("alice")
+    assert fed_query(remote, m, "profile", 403, user_id=alice.user_id)["errcode"] == "M_FORBIDDEN"
+
+
+def test_what_is_told_of_a_profile_is_checked(remote, one):
+    alice, carol = one.user("alice"), remote.user("carol")
+    remote.profiles[carol] = {"displayname": 5, "avatar_url": ["x"], "org.example.x": [1, None]}
+    assert alice.get(f"/profile/{q(carol)}") == {"org.example.x": [1, None]}
+    remote.on("GET", f"{V1}/query/profile", lambda r: (200, {"displayname": "A", "more": 1}))
+    assert alice.get(f"/profile/{q(carol)}/displayname") == {"displayname": "A"}
+    dave = remote.user("dave")
+    remote.on("GET", f"{V1}/query/profile", lambda r: (200, {"displayname": "A" * 10**6}))
+    assert alice.request("GET", f"/profile/{q(dave)}").status_code >= 400
+    remote.on("GET", f"{V1}/query/profile", (403, {"errcode": "M_FORBIDDEN", "error": "no"}))
+    alice.fails(403, "M_FORBIDDEN", "GET", f"/profile/{q(remote.user('erin'))}")
+    remote.on("GET", f"{V1}/query/profile", (200, ["no object"]))
+    assert alice.request("GET", f"/profile/{q(remote.user('frank'))}").status_code == 502
+
+
+def test_a_server_that_is_silent_stalls_nobody_else(remote, one):
+    """Hundreds of questions wait for it, and local profiles are read as fast as ever."""
+    alice = one.user("alice")
+    remote.link.mute()
+    with httpx.Client(base_url=one.url, timeout=0.3) as c:
+        for n in range(60):
+            with pytest.raises(httpx.TimeoutException):
+                c.get(f"/_matrix/client/v3/profile/{q(f'@u{n}:{remote.name}')}")
+            if n % 10 == 0:
+                before = time.monotonic()
+                alice.get(f"/profile/{alice.user_id}")
+                assert time.monotonic() - before < 1
+    remote.link.heal()
+
+
+def test_closed_federation(remote, ministries):
+    m = ministries(federation_domain_whitelist="elsewhere.example")
+    alice, carol = m.user("alice"), remote.user("carol")
+    alice.fails(403, "M_FORBIDDEN", "GET", f"/profile/{q(carol)}")
+    alice.fails(403, "M_FORBIDDEN", "GET", f"/directory/room/{q('#x:' + remote.name)}")
+    alice.fails(403, "M_FORBIDDEN", "GET", "/publicRooms", params={"server": remote.name})
+    remote.fails(m.name, 403, "M_FORBIDDEN", "GET", f"{V1}/query/profile?user_id={alice.user_id}")
+    assert remote.link.connections == 0
+
+
+# ---- openid ----
+
+
+def test_openid_userinfo(one):
+    alice = one.user("alice")
+    token = alice.post(f"/user/{alice.user_id}/openid/request_token")
+    assert token["matrix_server_name"] == one.name and token["token_type"] == "Bearer"
+    with httpx.Client(verify=authority().client_context()) as c:
+        url = f"https://{one.name}{V1}/openid/userinfo"
+        assert c.get(url, params={"access_token": token["access_token"]}).json() == {
+            "sub": alice.user_id}
+        for wrong in ({}, {"access_token": "wrong"}, {"access_token": alice.token}):
+            assert c.get(url, params=wrong).status_code == 401
