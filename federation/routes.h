@@ -9,5 +9,9 @@ extern const struct route federation_event_routes[];
 extern const struct route federation_transactions_routes[];
 extern const struct route federation_notary_routes[];
 extern const struct route federation_user_keys_routes[];
+extern const struct route federation_hierarchy_routes[];
+extern const struct route federation_timestamp_routes[];
+extern const struct route federation_query_routes[];
+extern const struct route federation_public_rooms_routes[];
 
 #endif

@@ -1,19 +1,16 @@
 #include "rooms/hierarchy.h"
 
-#include "matrix/id.h"
-#include "rooms/summary.h"
+#include "rooms/servers.h"
+#include "rooms/space.h"
 
 enum { ROOMS_MAX = 2000 }; /* of one tree; what lies behind is not shown */
-
-struct child {
-    const struct event *event; /* m.space.child */
-    const char *order;         /* NULL: has none that is valid */
-};
 
 /* A room still to be visited. */
 struct waiting {
     const char *room_id;
     int64_t depth;
+    const char *const *via; /* servers that may know it */
+    size_t via_n;
     struct waiting *next;
 };
 
@@ -22,129 +19,132 @@ struct walk {
     const struct hierarchy_query *q;
     struct buf *out;
     struct waiting *first;
-    struct map seen; /* room ids that were visited or wait */
-    int64_t skip;    /* rooms that earlier pages had */
-    int64_t visible; /* so far */
+    struct map seen;   /* room ids that were visited or wait */
+    struct map told;   /* room id -> what a server that was asked for its parent told of it */
+    struct map hidden; /* room ids that such a server called inaccessible */
+    int64_t skip;      /* rooms that earlier pages had */
+    int64_t visible;   /* so far */
     bool more;
 };
 
-/* ---- children ---- */
-
-/* "order": at most 50 characters from space to tilde. */
-static const char *valid_order(const struct event *e)
-{
-    const char *order = json_text(event_content(e), "order");
-    size_t n = order ? strlen(order) : 0;
-    if (!n || n > 50)
-        return NULL;
-    for (size_t i = 0; i < n; i++)
-        if (order[i] < 0x20 || order[i] > 0x7e)
-            return NULL;
-    return order;
-}
-
-static bool is_child(const struct event *e, bool suggested_only)
-{
-    if (strcmp(e->type, "m.space.child") != 0 || !id_is_room(str_of(e->state_key)))
-        return false;
-    const json_t *content = event_content(e);
-    if (json_array_size(json_object_get(content, "via")) == 0)
-        return false;
-    return !suggested_only || json_is_true(json_object_get(content, "suggested"));
-}
-
-static int compare_children(const void *a, const void *b)
-{
-    const struct child *x = a, *y = b;
-    if (!x->order != !y->order)
-        return x->order ? -1 : 1;
-    int by_order = x->order ? strcmp(x->order, y->order) : 0;
-    if (by_order)
-        return by_order;
-    if (x->event->origin_server_ts != y->event->origin_server_ts)
-        return x->event->origin_server_ts < y->event->origin_server_ts ? -1 : 1;
-    return strcmp(x->event->state_key, y->event->state_key);
-}
-
-static const struct child *find_children(struct walk *w, struct room *room, size_t *ret_n)
-{
-    const struct event *const *state;
-    size_t state_n, n = 0;
-    room_state_without_members(w->job, room, &state, &state_n);
-    struct child *children = arena_alloc_array(w->job->arena, state_n + 1, sizeof *children);
-    for (size_t i = 0; i < state_n; i++)
-        if (is_child(state[i], w->q->suggested_only))
-            children[n++] = (struct child){state[i], valid_order(state[i])};
-    qsort(children, n, sizeof *children, compare_children);
-    *ret_n = n;
-    return children;
-}
-
 /* They come before everything that waits already. */
-static void push_children(struct walk *w, const struct child *children, size_t n, int64_t depth)
+static void push_children(struct walk *w, const struct space_child *children, size_t n,
+                          int64_t depth)
 {
     struct waiting **place = &w->first;
     for (size_t i = 0; i < n && w->seen.n < ROOMS_MAX; i++) {
-        const char *id = children[i].event->state_key;
-        if (map_get(&w->seen, str_of(id)))
+        const struct space_child *c = &children[i];
+        if (map_get(&w->seen, str_of(c->room_id)))
             continue;
         struct waiting *new = arena_alloc(w->job->arena, sizeof *new);
-        *new = (struct waiting){id, depth, *place};
+        *new = (struct waiting){c->room_id, depth, c->via, c->via_n, *place};
         *place = new;
         place = &new->next;
-        map_put(&w->seen, str_of(id), new);
+        map_put(&w->seen, str_of(c->room_id), new);
     }
 }
 
 /* ---- one room ---- */
 
-static void write_child(struct buf *out, const struct event *e)
+/* A room as it is shown, wherever the knowledge comes from. */
+struct shown {
+    const json_t *summary; /* NULL: the user may not see it */
+    const struct space_child *children;
+    size_t n;
+};
+
+static const struct err *look_at_ours(struct walk *w, struct room *room, struct shown *ret)
 {
-    event_add_stripped(out, e);
-    buf_truncate(out, out->n - 1);
-    buf_printf(out, ",\"origin_server_ts\":%lld}", (long long)e->origin_server_ts);
+    struct room_summary summary;
+    bool visible;
+    TRY(room_summary_read(w->job, room, &summary));
+    TRY(room_summary_may_see(w->job, room, &summary, w->q->user, &visible));
+    if (!visible)
+        return NULL;
+    ret->summary = json_keep(w->job->arena, room_summary_whole(&summary));
+    return space_children(w->job, room, &summary, w->q->suggested_only, &ret->children, &ret->n);
 }
 
-static void write_room(struct walk *w, const struct room_summary *s, const struct child *children,
-                       size_t n)
+/* What was learnt about the children of a room that another server told of. */
+static void remember_children(struct walk *w, const struct space_told *told)
 {
-    json_auto_t *summary = room_summary_whole(s);
-    buf_add_text(w->out, w->visible > w->skip + 1 ? "," : "");
-    buf_add_json(w->out, summary);
-    buf_truncate(w->out, w->out->n - 1);
-    BUF_LIT(w->out, ",\"children_state\":[");
-    for (size_t i = 0; i < n; i++) {
-        buf_add_text(w->out, i ? "," : "");
-        write_child(w->out, children[i].event);
+    for (size_t i = 0; i < json_array_size(told->children); i++) {
+        const json_t *child = json_array_get(told->children, i);
+        struct str id = str_of(json_text(child, "room_id"));
+        if (id.n && w->told.n < ROOMS_MAX && !map_get(&w->told, id))
+            map_put(&w->told, id, (void *)child);
     }
-    BUF_LIT(w->out, "]}");
+    for (size_t i = 0; i < json_array_size(told->inaccessible); i++) {
+        struct str id = str_of(json_string_value(json_array_get(told->inaccessible, i)));
+        if (id.n && w->hidden.n < ROOMS_MAX)
+            map_put(&w->hidden, id, w);
+    }
+}
+
+static bool is_space(const json_t *summary)
+{
+    const char *type = json_text(summary, "room_type");
+    return type && strcmp(type, "m.space") == 0;
+}
+
+/* Who was asked for a room has told of its children, too: enough for those that are no spaces. */
+static const struct err *find_told(struct walk *w, const struct waiting *at, const json_t **ret)
+{
+    struct space_told told = {0};
+    *ret = map_get(&w->told, str_of(at->room_id));
+    if (map_get(&w->hidden, str_of(at->room_id)) ||
+        (*ret && (!is_space(*ret) || at->depth >= w->q->max_depth)) || !w->q->asker.ask)
+        return NULL;
+    TRY(w->q->asker.ask(w->q->asker.ctx, w->job, at->room_id, at->via, at->via_n, &told));
+    if (told.room)
+        *ret = told.room;
+    remember_children(w, &told);
+    return NULL;
+}
+
+static const struct err *look_at_theirs(struct walk *w, const struct waiting *at,
+                                        struct room *stale, struct shown *ret)
+{
+    const json_t *told;
+    bool visible;
+    TRY(find_told(w, at, &told));
+    if (!told)
+        return stale ? look_at_ours(w, stale, ret) : NULL;
+    TRY(room_told_may_see(w->job, told, w->q->user, &visible));
+    if (!visible)
+        return NULL;
+    json_t *summary = json_keep(w->job->arena, json_copy((json_t *)told));
+    json_object_del(summary, "children_state");
+    ret->summary = summary;
+    if (is_space(told))
+        space_children_of_told(w->job, json_object_get(told, "children_state"),
+                               w->q->suggested_only, &ret->children, &ret->n);
+    return NULL;
 }
 
 static const struct err *visit(struct walk *w, const struct waiting *at)
 {
     struct room *room;
-    struct room_summary summary;
-    bool visible = false;
+    struct shown shown = {0};
     TRY(room_find(w->job, at->room_id, &room));
-    if (room) {
-        TRY(room_summary_read(w->job, room, &summary));
-        TRY(room_summary_may_see(w->job, room, &summary, w->q->user, &visible));
-    }
-    if (!visible && at->depth == 0)
+    if (room && room_has_server(room, w->job->store->config->server_name))
+        TRY(look_at_ours(w, room, &shown));
+    else
+        TRY(look_at_theirs(w, at, room, &shown));
+    if (!shown.summary && at->depth == 0)
         return err(ERR_FORBIDDEN, "You are not allowed to view this room");
-    if (!visible)
+    if (!shown.summary)
         return NULL;
     if (w->visible == w->skip + w->q->limit) {
         w->more = true;
         return NULL;
     }
-    bool is_space = summary.room_type && strcmp(summary.room_type, "m.space") == 0;
-    size_t n = 0;
-    const struct child *children = is_space ? find_children(w, room, &n) : NULL;
-    if (++w->visible > w->skip)
-        write_room(w, &summary, children, n);
+    if (++w->visible > w->skip) {
+        buf_add_text(w->out, w->visible > w->skip + 1 ? "," : "");
+        space_write_room(w->out, shown.summary, shown.children, shown.n);
+    }
     if (at->depth < w->q->max_depth)
-        push_children(w, children, n, at->depth + 1);
+        push_children(w, shown.children, shown.n, at->depth + 1);
     return NULL;
 }
 
@@ -182,13 +182,15 @@ static const struct err *walk(struct walk *w)
 const struct err *hierarchy_list(struct job *job, const char *room_id,
                                  const struct hierarchy_query *q, struct buf *out)
 {
-    struct waiting root = {.room_id = room_id};
+    struct waiting root = {.room_id = room_id, .via = q->via, .via_n = q->via_n};
     struct walk w = {.job = job, .q = q, .out = out, .first = &root};
     TRY(read_token(q, &w.skip));
     map_put(&w.seen, str_of(room_id), &root);
     BUF_LIT(out, "{\"rooms\":[");
     const struct err *e = walk(&w);
     map_finish(&w.seen);
+    map_finish(&w.told);
+    map_finish(&w.hidden);
     TRY(e);
     buf_add_char(out, ']');
     if (w.more)

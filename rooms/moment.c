@@ -1,6 +1,5 @@
 #include "rooms/moment.h"
 
-#include "storage/events.h"
 #include "storage/feed.h"
 
 const struct err *moment_find(struct job *job, struct room *room, int64_t ts, int64_t *ret)
@@ -19,4 +18,14 @@ const struct err *moment_find(struct job *job, struct room *room, int64_t ts, in
     }
     *ret = low;
     return NULL;
+}
+
+void moment_choose(const struct event *e, int64_t ts, bool backwards, const struct event **closest)
+{
+    int64_t time = e->origin_server_ts;
+    if (backwards ? time > ts : time < ts)
+        return;
+    if (!*closest ||
+        (backwards ? time > (*closest)->origin_server_ts : time < (*closest)->origin_server_ts))
+        *closest = e;
 }

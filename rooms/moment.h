@@ -8,8 +8,13 @@
 #define ROOMS_MOMENT_H
 
 #include "rooms/room.h"
+#include "storage/events.h"
 
 /* The place (rooms/walk.h) in front of the first event that is not older than ts. */
 const struct err *moment_find(struct job *job, struct room *room, int64_t ts, int64_t *ret);
+
+/* Makes this event the closest one if it is closer to ts than the one so far (NULL: none) and not
+ * on the wrong side; of several at one time the first stays. */
+void moment_choose(const struct event *e, int64_t ts, bool backwards, const struct event **closest);
 
 #endif

@@ -1,5 +1,7 @@
 #include "rooms/restricted.h"
 
+#include "rooms/servers.h"
+
 enum { ROOMS_MAX = 64 }; /* conditions looked at */
 
 static const struct err *read_rule(struct job *job, struct room *room, const json_t **ret)
@@ -14,7 +16,9 @@ static const struct err *read_rule(struct job *job, struct room *room, const jso
     return NULL;
 }
 
-static const struct err *is_allowed(struct job *job, const json_t *rule, int64_t user, bool *ret)
+/* server: anybody of it, instead of the user. */
+static const struct err *is_allowed(struct job *job, const json_t *rule, int64_t user,
+                                    const char *server, bool *ret)
 {
     const json_t *allow = json_object_get(rule, "allow");
     *ret = false;
@@ -24,7 +28,8 @@ static const struct err *is_allowed(struct job *job, const json_t *rule, int64_t
         struct room *other = NULL;
         if (type && id && strcmp(type, "m.room_membership") == 0)
             TRY(room_find(job, id, &other));
-        *ret = other && room_membership(other, user) == MEMBERSHIP_JOIN;
+        *ret = other && (server ? room_has_server(other, server)
+                                : room_membership(other, user) == MEMBERSHIP_JOIN);
     }
     return NULL;
 }
@@ -34,7 +39,16 @@ const struct err *restricted_is_allowed(struct job *job, struct room *room, int6
     const json_t *rule;
     TRY(read_rule(job, room, &rule));
     *ret = false;
-    return rule ? is_allowed(job, rule, user, ret) : NULL;
+    return rule ? is_allowed(job, rule, user, NULL, ret) : NULL;
+}
+
+const struct err *restricted_is_allowed_server(struct job *job, struct room *room,
+                                               const char *server, bool *ret)
+{
+    const json_t *rule;
+    TRY(read_rule(job, room, &rule));
+    *ret = false;
+    return rule ? is_allowed(job, rule, 0, server, ret) : NULL;
 }
 
 const struct err *restricted_find_authoriser(struct job *job, struct room *room, int64_t user,

@@ -9,6 +9,10 @@
 const struct err *restricted_is_allowed(struct job *job, struct room *room, int64_t user,
                                         bool *ret);
 
+/* Is somebody of that server in one of them? */
+const struct err *restricted_is_allowed_server(struct job *job, struct room *room,
+                                               const char *server, bool *ret);
+
 /* Whose id goes into join_authorised_via_users_server when this user joins without an invite: a
  * local member with the power to invite. NULL when the room is not restricted, or (left to the
  * authorization rules to refuse) the user fulfils no condition. M_UNABLE_TO_GRANT_JOIN when nobody

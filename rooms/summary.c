@@ -1,6 +1,8 @@
 #include "rooms/summary.h"
 
+#include "matrix/id.h"
 #include "rooms/restricted.h"
+#include "rooms/servers.h"
 
 /* An empty text is as good as none. */
 static const struct err *read_text(struct job *job, struct room *room, const char *type,
@@ -92,16 +94,83 @@ json_t *room_summary_whole(const struct room_summary *s)
     return o;
 }
 
+/* ---- who may see it ---- */
+
+/* May anybody come in, or ask to be let in? */
+static bool is_open(const struct room *room, const struct room_summary *s)
+{
+    return is_rule(s, "public") || (is_rule(s, "knock") && room->version->knock) ||
+           (is_rule(s, "knock_restricted") && room->version->knock_restricted);
+}
+
+static bool is_restricted(const struct room_summary *s)
+{
+    return is_rule(s, "restricted") || is_rule(s, "knock_restricted");
+}
+
 const struct err *room_summary_may_see(struct job *job, struct room *room,
                                        const struct room_summary *s, int64_t user, bool *ret)
 {
     enum membership m = user ? room_membership(room, user) : MEMBERSHIP_NONE;
-    bool restricted = is_rule(s, "restricted") || is_rule(s, "knock_restricted");
-    bool knock = (is_rule(s, "knock") && room->version->knock) ||
-                 (is_rule(s, "knock_restricted") && room->version->knock_restricted);
     *ret = s->world_readable || m == MEMBERSHIP_JOIN || m == MEMBERSHIP_INVITE ||
-           (m != MEMBERSHIP_BAN && (is_rule(s, "public") || knock));
-    if (!*ret && user && restricted && m != MEMBERSHIP_BAN)
+           (m != MEMBERSHIP_BAN && is_open(room, s));
+    if (!*ret && user && is_restricted(s) && m != MEMBERSHIP_BAN)
         TRY(restricted_is_allowed(job, room, user, ret));
+    return NULL;
+}
+
+/* Is the user in one of these rooms, as far as we know? */
+static const struct err *is_in_one_of(struct job *job, const json_t *room_ids, int64_t user,
+                                      bool *ret)
+{
+    *ret = false;
+    for (size_t i = 0; i < json_array_size(room_ids) && !*ret; i++) {
+        const char *id = json_string_value(json_array_get(room_ids, i));
+        struct room *room = NULL;
+        if (id)
+            TRY(room_find(job, id, &room));
+        *ret = room && room_membership(room, user) == MEMBERSHIP_JOIN;
+    }
+    return NULL;
+}
+
+const struct err *room_told_may_see(struct job *job, const json_t *summary, int64_t user, bool *ret)
+{
+    static const char *const open[] = {"public", "knock", "knock_restricted"};
+    const char *rule = json_text(summary, "join_rule"), *id = json_text(summary, "room_id");
+    struct room *room = NULL;
+    *ret = json_is_true(json_object_get(summary, "world_readable"));
+    for (size_t i = 0; rule && i < sizeof open / sizeof *open; i++)
+        *ret = *ret || strcmp(rule, open[i]) == 0;
+    if (*ret || !user)
+        return NULL;
+    if (id)
+        TRY(room_find(job, id, &room));
+    enum membership m = room ? room_membership(room, user) : MEMBERSHIP_NONE;
+    *ret = m == MEMBERSHIP_JOIN || m == MEMBERSHIP_INVITE;
+    return *ret ? NULL : is_in_one_of(job, json_object_get(summary, "allowed_room_ids"), user, ret);
+}
+
+static bool has_invited(struct job *job, struct room *room, const char *server)
+{
+    const struct room_member *members;
+    size_t n;
+    room_list_members(job, room, MEMBERSHIP_INVITE, false, &members, &n);
+    for (size_t i = 0; i < n; i++)
+        if (str_is(id_server(str_of(members[i].user_id)), server))
+            return true;
+    return false;
+}
+
+const struct err *room_summary_may_tell(struct job *job, struct room *room,
+                                        const struct room_summary *s, const char *server, bool *ret)
+{
+    const struct err *denied = room_check_acl(job, room, server);
+    if (denied && denied->code != ERR_FORBIDDEN)
+        return denied;
+    *ret = !denied && (s->world_readable || is_open(room, s) || room_has_server(room, server) ||
+                       has_invited(job, room, server));
+    if (!*ret && !denied && is_restricted(s))
+        TRY(restricted_is_allowed_server(job, room, server, ret));
     return NULL;
 }

@@ -61,6 +61,10 @@ const struct route *const route_tables[] = {
     federation_user_keys_routes,
     federation_event_routes,
     federation_transactions_routes,
+    federation_query_routes,
+    federation_public_rooms_routes,
+    federation_hierarchy_routes,
+    federation_timestamp_routes,
 };
 const size_t route_tables_n = sizeof route_tables / sizeof *route_tables;
 

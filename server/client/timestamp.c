@@ -1,7 +1,10 @@
 /* Client-server API, "Getting events for a room": the event closest to a time. */
+#include "federation/timestamp.h"
+#include "rooms/history.h"
 #include "rooms/moment.h"
 #include "rooms/walk.h"
 #include "server/client/room_reading.h"
+#include "server/remote_request.h"
 #include "server/routes.h"
 #include "storage/feed.h"
 
@@ -12,15 +15,8 @@ enum { NEIGHBOURS = 50 };
 static void choose_closest(const struct walked *walked, int64_t ts, bool backwards,
                            const struct event **closest)
 {
-    for (size_t i = 0; i < walked->n; i++) {
-        const struct event *e = walked->events[i]->event;
-        int64_t distance = backwards ? ts - e->origin_server_ts : e->origin_server_ts - ts;
-        if (distance < 0)
-            continue;
-        if (!*closest || distance < (backwards ? ts - (*closest)->origin_server_ts
-                                               : (*closest)->origin_server_ts - ts))
-            *closest = e;
-    }
+    for (size_t i = 0; i < walked->n; i++)
+        moment_choose(walked->events[i]->event, ts, backwards, closest);
 }
 
 static const struct err *find_event(struct request *rq, struct room *room, int64_t ts,
@@ -42,11 +38,83 @@ static const struct err *find_event(struct request *rq, struct room *room, int64
     return NULL;
 }
 
+/* ---- where our history has a gap ---- */
+
+/* The place just behind the time that was asked for. */
+static const struct err *place_after(struct job *job, struct room *room, int64_t ts, int64_t *ret)
+{
+    int64_t moment, end = feed_position(job->store->feed);
+    const struct stored_event *next;
+    size_t n;
+    TRY(moment_find(job, room, ts, &moment));
+    TRY(events_page(job_tx(job), room->id, moment, end, false, 1, &next, &n));
+    *ret = n ? next->position : end;
+    return NULL;
+}
+
+/* Is history missing between the time and the event that is the closest here (NULL: none is)? Then
+ * another server may know a closer one. */
+static const struct err *is_gap_between(struct job *job, struct room *room, int64_t ts,
+                                        bool backwards, const struct event *closest, bool *ret)
+{
+    int64_t place, from = EVENT_ASIDE_MAX;
+    const struct history_end *ends;
+    const struct stored_event *e;
+    size_t n;
+    TRY(place_after(job, room, ts, &place));
+    TRY(history_ends(job, room, place, 1, &ends, &n));
+    if (n && closest && backwards) {
+        TRY(events_get_by_id(job_tx(job), closest->event_id, &e));
+        from = e ? e->position : from;
+    }
+    if (n && !backwards)
+        TRY(moment_find(job, room, ts, &from));
+    *ret = n && ends[0].position > from;
+    return NULL;
+}
+
+static const struct err *reply_moment(struct reply *rp, const char *event_id, int64_t ts)
+{
+    return reply_json(rp, 200, "{s:s, s:I}", "event_id", event_id, "origin_server_ts",
+                      (json_int_t)ts);
+}
+
+static const struct err *reply_closest(struct reply *rp, const struct event *e, bool backwards)
+{
+    if (!e)
+        return err(ERR_NOT_FOUND, "There is no event %s that time", backwards ? "before" : "after");
+    return reply_moment(rp, e->event_id, e->origin_server_ts);
+}
+
+static int64_t distance(int64_t a, int64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* What another server finds is taken when it is closer, and is had here first, so that the client
+ * can read it and what is around it. */
+static const struct err *ask_others(struct request *rq, struct reply *rp, struct room *room,
+                                    int64_t ts, bool backwards, const struct event *closest)
+{
+    const char *event_id, *server;
+    int64_t told_ts;
+    bool here, exists;
+    TRY(federation_find_moment(job_of(rq), room, ts, backwards, &event_id, &told_ts, &server));
+    if (!event_id || (closest && distance(told_ts, ts) >= distance(closest->origin_server_ts, ts)))
+        return reply_closest(rp, closest, backwards);
+    TRY(federation_reach_event(job_of(rq), room, server, event_id, told_ts, &here, &exists));
+    if (!here && exists)
+        return reply_moment(rp, event_id, told_ts);
+    if (here) /* as far as the user may see what has come */
+        TRY(find_event(rq, room, ts, backwards, &closest));
+    return reply_closest(rp, closest, backwards);
+}
+
 static const struct err *get_timestamp_to_event(struct request *rq, struct reply *rp)
 {
     struct room *room;
     int64_t ts;
-    bool backwards;
+    bool backwards, may_be_closer, here = true;
     const struct event *e;
     if (!request_query(rq, "ts"))
         return err(ERR_MISSING_PARAM, "Missing ts");
@@ -54,10 +122,13 @@ static const struct err *get_timestamp_to_event(struct request *rq, struct reply
     TRY(reading_direction(rq, 0, &backwards));
     TRY(reading_room(rq, &room));
     TRY(find_event(rq, room, ts, backwards, &e));
-    if (!e)
-        return err(ERR_NOT_FOUND, "There is no event %s that time", backwards ? "before" : "after");
-    return reply_json(rp, 200, "{s:s, s:I}", "event_id", e->event_id, "origin_server_ts",
-                      (json_int_t)e->origin_server_ts);
+    TRY(is_gap_between(job_of(rq), room, ts, backwards, e, &may_be_closer));
+    if (may_be_closer)
+        TRY(remote_request_enter(rq, rp, NULL, &here));
+    if (!here)
+        return NULL;
+    return may_be_closer ? ask_others(rq, rp, room, ts, backwards, e)
+                         : reply_closest(rp, e, backwards);
 }
 
 const struct route timestamp_routes[] = {

@@ -1,0 +1,223 @@
+"""Server-server API, "Spaces", and the client's view of spaces and rooms that are elsewhere."""
+
+import pytest
+
+from client import Client, q
+from remote import FED
+
+V1 = FED + "/v1/hierarchy/"
+
+
+def path(room):
+    return f"/_matrix/client/v1/rooms/{q(room)}/hierarchy"
+
+
+def summary_path(room):
+    return f"/_matrix/client/v1/room_summary/{q(room)}"
+
+
+def rooms(client, room, via=(), **params):
+    more = [(k, v) for k, v in params.items()] + [("via", v) for v in via]
+    return [r["room_id"] for r in client.get(path(room), params=more)["rooms"]]
+
+
+def make_space(client, **body):
+    return client.create_room(**{"preset": "public_chat", **body},
+                              creation_content={"type": "m.space"})
+
+
+def add(client, space, room, *via, **content):
+    client.send_state(space, "m.space.child", {"via": list(via), **content}, room)
+
+
+def join_rule(rule, **content):
+    return [{"type": "m.room.join_rules", "content": {"join_rule": rule, **content}}]
+
+
+READABLE = [{"type": "m.room.history_visibility",
+             "content": {"history_visibility": "world_readable"}}]
+
+
+@pytest.fixture
+def one(two):
+    return two[0]
+
+
+# ---- answering ----
+
+
+def test_answering(remote, one):
+    alice = one.user("alice")
+    space = make_space(alice, name="Space")
+    public = alice.create_room(preset="public_chat", name="Public")
+    private = alice.create_room(name="Private")
+    readable = alice.create_room(initial_state=READABLE)
+    knock = alice.create_room(initial_state=join_rule("knock"))
+    sub = make_space(alice, name="Sub")
+    add(alice, sub, public, one.name)
+    for n, room in enumerate([public, private, readable, knock, sub, "!elsewhere:x.example"]):
+        add(alice, space, room, one.name, order=str(n), suggested=room == knock)
+    told = remote.get(one.name, V1 + q(space))
+    assert told["room"]["name"] == "Space" and told["room"]["room_type"] == "m.space"
+    assert [e["state_key"] for e in told["room"]["children_state"]] == [
+        public, private, readable, knock, sub, "!elsewhere:x.example"]
+    assert set(told["room"]["children_state"][0]) == {
+        "type", "state_key", "content", "sender", "origin_server_ts"}
+    assert [r["room_id"] for r in told["children"]] == [public, readable, knock, sub]
+    assert [e["state_key"] for e in told["children"][3]["children_state"]] == [public]
+    assert told["inaccessible_children"] == [private]
+    told = remote.get(one.name, V1 + q(space) + "?suggested_only=true")
+    assert [r["room_id"] for r in told["children"]] == [knock]
+    assert len(told["room"]["children_state"]) == 1
+
+
+def test_what_is_not_told(remote, one):
+    alice = one.user("alice")
+    for room in alice.create_room(), "!nowhere:" + one.name:
+        remote.fails(one.name, 404, "M_NOT_FOUND", "GET", V1 + q(room))
+    space = make_space(alice)
+    remote.fails(one.name, 401, "M_UNAUTHORIZED", "GET", V1 + q(space), sign=False)
+    remote.fails(one.name, 400, "M_INVALID_PARAM", "GET", V1 + q(space) + "?suggested_only=maybe")
+    alice.send_state(space, "m.room.server_acl", {"allow": ["*"], "deny": ["localhost"]})
+    remote.fails(one.name, 404, "M_NOT_FOUND", "GET", V1 + q(space))
+
+
+# ---- asking ----
+
+
+def test_a_space_of_another_concorde(two):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    space, sub = make_space(alice, name="Ministry"), make_space(alice, name="Department")
+    public, deep = (alice.create_room(preset="public_chat", name=n) for n in ("Public", "Deep"))
+    private = alice.create_room(name="Private")
+    ours = bob.create_room(preset="public_chat", name="Ours")
+    add(alice, space, public, a.name, order="1")
+    add(alice, space, private, a.name, order="2")
+    add(alice, space, sub, a.name, order="3")
+    add(alice, sub, deep, a.name, order="1")
+    add(alice, sub, ours, b.name, order="2")
+    assert rooms(bob, space, [a.name]) == [space, public, sub, deep, ours]
+    assert rooms(alice, space) == [space, public, private, sub, deep, ours]
+    assert rooms(bob, space, [a.name], max_depth=1) == [space, public, sub]
+    found = bob.get(path(space), params={"via": a.name})["rooms"]
+    assert found[0]["name"] == "Ministry" and len(found[0]["children_state"]) == 3
+    assert found[1]["children_state"] == [] and found[3]["name"] == "Deep"
+    first = bob.get(path(space), params={"via": a.name, "limit": 2})
+    assert [r["room_id"] for r in first["rooms"]] == [space, public]
+    rest = rooms(bob, space, [a.name], **{"from": first["next_batch"]})
+    assert rest == [sub, deep, ours]
+
+
+def test_a_child_that_is_elsewhere(two):
+    """The space is ours; one of its rooms is another server's."""
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    theirs = alice.create_room(preset="public_chat", name="Theirs", room_version="11")
+    hidden = alice.create_room(room_version="11")
+    space = make_space(bob)
+    add(bob, space, theirs, "unreachable.invalid", a.name, order="1")
+    add(bob, space, hidden, a.name, order="2")
+    add(bob, space, "!nowhere:unreachable.invalid", "unreachable.invalid", order="3")
+    assert rooms(bob, space) == [space, theirs]
+    found = bob.get(path(space))["rooms"][1]
+    assert found["name"] == "Theirs" and found["room_version"] == "11"
+
+
+def space_of(remote, *children, type="m.space"):
+    return {"room_id": "!space:" + remote.name, "num_joined_members": 1, "world_readable": False,
+            "guest_can_join": False, "join_rule": "public", "room_type": type,
+            "children_state": [
+                {"type": "m.space.child", "state_key": c, "content": {"via": [remote.name]},
+                 "sender": remote.user("carol"), "origin_server_ts": 1} for c in children]}
+
+
+def room_of(room_id, **more):
+    return {"room_id": room_id, "num_joined_members": 1, "world_readable": False,
+            "guest_can_join": False, "join_rule": "public", **more}
+
+
+def test_who_was_asked_for_the_space_is_not_asked_for_its_rooms(remote, one):
+    alice = one.user("alice")
+    a, b, c, d = (f"!{n}:{remote.name}" for n in "abcd")
+    remote.on("GET", V1, lambda r: (200, {
+        "room": space_of(remote, a, b, c, d), "inaccessible_children": [b],
+        "children": [room_of(a, name="A"), room_of(c, join_rule="invite"), room_of("nonsense"), 5]})
+        if "space" in r.path else None)
+    space = "!space:" + remote.name
+    assert rooms(alice, space) == [space, a]
+    asked = [r.path for r in remote.seen(path=V1)]
+    assert len(asked) == 2 and asked[1].endswith("d%3A" + remote.name.replace(":", "%3A"))
+    assert rooms(alice, space) == [space, a]  # remembered
+    assert len(remote.seen(path=V1)) == 2
+
+
+def test_users_see_what_they_may(remote, one):
+    alice, bob = one.user("alice"), one.user("bob")
+    club = alice.create_room()
+    a, b = (f"!{n}:{remote.name}" for n in "ab")
+    remote.on("GET", V1, lambda r: (200, {
+        "room": space_of(remote, a, b), "inaccessible_children": [],
+        "children": [room_of(a, join_rule="restricted", allowed_room_ids=[club]),
+                     room_of(b, join_rule="invite", world_readable=True)]}))
+    space = "!space:" + remote.name
+    assert rooms(alice, space) == [space, a, b]
+    assert rooms(bob, space) == [space, b]
+
+
+@pytest.mark.parametrize("answer", [
+    {}, {"room": 5}, {"room": {"room_id": "!other:x"}, "children": []}, [], 500,
+    {"errcode": "M_NOT_FOUND"}])
+def test_answers_that_are_none(remote, one, answer):
+    remote.on("GET", V1, answer if isinstance(answer, int) else (200, answer))
+    one.user("alice").fails(403, "M_FORBIDDEN", "GET", path("!space:" + remote.name))
+
+
+def test_malformed_children_are_left_out(remote, one):
+    alice, good = one.user("alice"), f"!good:{remote.name}"
+    told = space_of(remote, good)
+    child = told["children_state"][0]
+    told["children_state"] += [
+        5, {}, {**child, "state_key": "x"}, {**child, "content": {}}, {**child, "sender": 5},
+        {**child, "type": "m.other"}, {**child, "origin_server_ts": "x"}]
+    told["children_state"][0] = {**child, "evil": 1}
+    remote.on("GET", V1, lambda r: (200, {"room": {**told, "evil": 1}, "children": [room_of(good)],
+                                          "inaccessible_children": [5, "x"]}))
+    found = alice.get(path("!space:" + remote.name))["rooms"]
+    assert [r["room_id"] for r in found] == ["!space:" + remote.name, good]
+    assert found[0]["children_state"] == [child] and "evil" not in found[0]
+
+
+def test_a_loop_between_servers_ends(remote, one):
+    alice, space = one.user("alice"), make_space(one.user("bob"))
+    theirs = "!space:" + remote.name
+    remote.on("GET", V1, lambda r: (200, {"room": space_of(remote, space, theirs), "children": [],
+                                          "inaccessible_children": []}))
+    assert rooms(alice, theirs) == [theirs, space]
+
+
+# ---- summaries ----
+
+
+def test_the_summary_of_a_room_of_another_concorde(two):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="public_chat", name="There", topic="Far", room_alias_name=f"s{a.link.port}")
+    expected = alice.get(summary_path(room))
+    assert expected.pop("membership") == "join"
+    assert bob.get(summary_path(room), params={"via": a.name}) == expected
+    assert bob.get(summary_path(f"#s{a.link.port}:{a.name}")) == expected
+    assert Client(b).get(summary_path(room), params={"via": a.name}) == expected
+    private = alice.create_room()
+    for nothing in private, "!nowhere:" + a.name, "#nowhere:" + a.name:
+        bob.fails(404, "M_NOT_FOUND", "GET", summary_path(nothing), params={"via": a.name})
+    bob.fails(404, "M_NOT_FOUND", "GET", summary_path(room + "x"), params={"via": "n o n e"})
+
+
+def test_closed_federation(remote, ministries):
+    m = ministries(federation_domain_whitelist="elsewhere.example")
+    alice, space = m.user("alice"), make_space(m.user("bob"))
+    theirs = "!space:" + remote.name
+    alice.fails(403, "M_FORBIDDEN", "GET", path(theirs), params={"via": remote.name})
+    alice.fails(404, "M_NOT_FOUND", "GET", summary_path(theirs), params={"via": remote.name})
+    assert remote.link.connections == 0
