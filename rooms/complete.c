@@ -43,8 +43,7 @@ const struct err *room_await_complete(struct job *job, struct room **room, int64
 /* What happened since our coming wins over what was told of the moment before it; so does what is
  * current already. */
 static const struct err *choose_new(struct job *job, struct room *room, const struct told *told,
-                                    const struct stored_event **ret, size_t *ret_n,
-                                    struct map *had)
+                                    const struct stored_event **ret, size_t *ret_n, struct map *had)
 {
     const struct state_name *names;
     size_t names_n, n = 0;
@@ -71,8 +70,8 @@ static const struct err *choose_new(struct job *job, struct room *room, const st
 
 /* ---- writing it ---- */
 
-/* The head stays what it is under a name of its own, so that no other process changed the room since
- * it was looked at. */
+/* The head stays what it is under a name of its own, so that no other process changed the room
+ * since it was looked at. */
 static void rename_head(struct job *job, struct room *room, struct write *w)
 {
     static const struct author nobody;
@@ -92,8 +91,8 @@ static const struct err *add_members(struct job *job, struct room *room,
 {
     struct write *w = write_begin(job);
     const struct err *e = NULL;
-    int at = write_change(w, &(struct change){
-                                 .kind = CHANGE_STATE, .room = room->id, .resets_room = true});
+    int at = write_change(
+        w, &(struct change){.kind = CHANGE_STATE, .room = room->id, .resets_room = true});
     for (size_t i = 0; i < n && !e; i++)
         e = told_write_one(job, room, events[i],
                            map_get(had, str_of(events[i]->event->state_key)) != NULL, w, at);
@@ -114,8 +113,7 @@ static const struct err *add_members(struct job *job, struct room *room,
 static const struct err *complete_step(struct job *job, struct room *room, const struct told *told,
                                        bool *ret_done)
 {
-    const struct stored_event **new =
-        arena_alloc_array(job->arena, told->n + 1, sizeof *new);
+    const struct stored_event **new = arena_alloc_array(job->arena, told->n + 1, sizeof *new);
     struct map had = {0};
     size_t n;
     const struct err *e = write_commit(job, write_begin(job), NULL); /* what waits is stored */

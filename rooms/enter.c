@@ -42,8 +42,8 @@ static const struct err *find_or_make(struct job *job, const struct room_version
     if (!*ret)
         return made ? made : err_internal("the new room %s is missing", room_id);
     if ((*ret)->version != version)
-        return err(ERR_FORBIDDEN, "Room %s is of version %s, not %s", room_id,
-                   (*ret)->version->id, version->id);
+        return err(ERR_FORBIDDEN, "Room %s is of version %s, not %s", room_id, (*ret)->version->id,
+                   version->id);
     return NULL;
 }
 
@@ -68,8 +68,7 @@ struct entering {
 static const struct err *judge_join(const struct entering *en)
 {
     struct auth_state_list list;
-    const struct event **events =
-        arena_alloc_array(en->job->arena, en->told.n + 1, sizeof *events);
+    const struct event **events = arena_alloc_array(en->job->arena, en->told.n + 1, sizeof *events);
     for (size_t i = 0; i < en->told.n; i++)
         events[i] = en->told.events[i]->event;
     auth_state_list_init(&list, events, en->told.n, NULL);
@@ -81,9 +80,8 @@ static const struct err *write_join_state(struct entering *en, int at)
 {
     const struct event *join = en->entry->join;
     const struct stored_event *before = told_find(&en->told, join->type, join->state_key);
-    struct state_ref_entry entry = {.type = TYPE_MEMBER,
-                                    .state_key = join->state_key,
-                                    .event = before ? before->position : 0};
+    struct state_ref_entry entry = {
+        .type = TYPE_MEMBER, .state_key = join->state_key, .event = before ? before->position : 0};
     int64_t ref;
     TRY(state_refs_next_id(job_tx(en->job), &ref));
     state_ref_write_at(en->write, ref, en->room->id, at, &entry, 1);
@@ -101,9 +99,8 @@ static const struct err *build(struct entering *en)
     TRY(events_get_by_id(job_tx(en->job), entry->join->event_id, &stored));
     if (stored && !event_is_aside(stored->position))
         return err(ERR_FORBIDDEN, "The join event has been used before");
-    *d = (struct draft_event){.event = entry->join,
-                              .moved_from = stored ? stored->position : 0,
-                              .resets_room = true};
+    *d = (struct draft_event){
+        .event = entry->join, .moved_from = stored ? stored->position : 0, .resets_room = true};
     en->draft.extremities_n = 0; /* a former stay is history: nothing leads on from it */
     TRY(draft_put(&en->draft, d));
     TRY(write_join_state(en, d->at));

@@ -164,8 +164,7 @@ static void put_in_order(struct stretch *s)
 
 /* ---- the states ---- */
 
-static const struct err *after(struct stretch *s, const struct old_event *o,
-                               struct state_view *ret)
+static const struct err *after(struct stretch *s, const struct old_event *o, struct state_view *ret)
 {
     struct arena *a = s->in.job->arena;
     const struct known_event *known;
@@ -195,8 +194,7 @@ static const struct err *after_parent(struct stretch *s, const char *id, struct 
 static const struct err *find_before(struct stretch *s, struct old_event *o)
 {
     const struct event *e = o->event;
-    struct state_view *views =
-        arena_alloc_array(s->in.job->arena, e->prev_n + 2, sizeof *views);
+    struct state_view *views = arena_alloc_array(s->in.job->arena, e->prev_n + 2, sizeof *views);
     size_t n = 0, unknown = 0;
     for (size_t k = 0; k < e->prev_n; k++) {
         bool known;

@@ -75,9 +75,9 @@ static const struct err *redact_target(struct job *job, struct room *room, struc
         return NULL;
     TRY(applies(job, room, redaction, target->event, &good));
     if (good)
-        events_write_late_redaction(
-            w, target->event->event_id, room->version,
-            event_keep(job->arena, event_redacted(target->event))->json, stored->position);
+        events_write_late_redaction(w, target->event->event_id, room->version,
+                                    event_keep(job->arena, event_redacted(target->event))->json,
+                                    stored->position);
     return NULL;
 }
 

@@ -1,4 +1,5 @@
-/* Redactions and their targets that came in the wrong order, or together in a stretch of history. */
+/* Redactions and their targets that came in the wrong order, or together in a stretch of history.
+ */
 #ifndef ROOMS_LATE_REDACTIONS_H
 #define ROOMS_LATE_REDACTIONS_H
 

@@ -110,8 +110,7 @@ const struct err *state_before_list(struct job *job, struct room *room, int64_t 
         map_put(&differs, key_of(job->arena, b.entries[i].type, b.entries[i].state_key),
                 (void *)&b.entries[i]);
     for (size_t i = 0; i < base_n; i++)
-        if (!map_get(&differs,
-                     key_of(job->arena, at_base[i].type, at_base[i].event->state_key)))
+        if (!map_get(&differs, key_of(job->arena, at_base[i].type, at_base[i].event->state_key)))
             list[n++] = at_base[i];
     map_finish(&differs);
     memcpy(list + n, own, own_n * sizeof *list);
@@ -207,8 +206,7 @@ static const struct err *is_all_shared(struct job *job, struct room *room, bool 
     *ret = !room_entered(room);
     for (size_t i = 0; i < n; i++) {
         const char *text = json_text(event_content(history[i].event), "history_visibility");
-        *ret = *ret && text &&
-               (strcmp(text, "shared") == 0 || strcmp(text, "world_readable") == 0);
+        *ret = *ret && text && (strcmp(text, "shared") == 0 || strcmp(text, "world_readable") == 0);
     }
     return NULL;
 }

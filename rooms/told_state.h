@@ -16,8 +16,7 @@ struct told {
 /* Stores what was told (outliers) and keeps what is good. */
 const struct err *told_store(struct job *job, struct room *room, const struct told_state *state,
                              struct told *ret);
-const struct stored_event *told_find(const struct told *t, const char *type,
-                                     const char *state_key);
+const struct stored_event *told_find(const struct told *t, const char *type, const char *state_key);
 
 /* Makes it the current state, as change `at` of the write; `join` (may be NULL) is in the write
  * already. keep_members: members that were not told stay what they are. */
