@@ -166,7 +166,7 @@ static const struct err *read_key(struct gathered *g, const char *type, const ch
         return current_state(g->in, type, state_key, ret);
     const struct stored_event *stored = NULL;
     if (entry->event)
-        TRY(events_get(job_tx(job), entry->event, &stored));
+        TRY(lookup_at(g->in->lookup, entry->event, &stored));
     *ret = stored ? stored->event : NULL;
     return NULL;
 }

@@ -104,12 +104,10 @@ static const struct err *list_new(struct stretch *s, const struct event *const *
     for (size_t i = 0; i < n; i++) {
         const struct known_event *known;
         TRY(lookup_get(s->in.lookup, ids[i], &known));
-        if ((known && known->e.status != EVENT_OUTLIER) || !events[i]->prev_n ||
-            map_get(&s->by_id, str_of(ids[i]))) {
-            bool is_first = !events[i]->prev_n && strcmp(events[i]->type, "m.room.create") == 0;
-            if (!is_first || (known && known->e.status != EVENT_OUTLIER))
-                continue;
-        }
+        bool is_here = known && known->e.status != EVENT_OUTLIER;
+        bool is_orphan = !events[i]->prev_n && strcmp(events[i]->type, "m.room.create") != 0;
+        if (is_here || is_orphan || map_get(&s->by_id, str_of(ids[i])))
+            continue;
         struct old_event *o = &s->events[s->n++];
         *o = (struct old_event){.event = events[i]};
         map_put(&s->by_id, str_of(ids[i]), o);
@@ -202,7 +200,7 @@ static const struct err *find_before(struct stretch *s, struct old_event *o)
         n += known;
         unknown += !known;
     }
-    if (unknown)
+    if (unknown || !e->prev_n) /* before the first event there is nothing, and nothing was told */
         views[n++] = s->told;
     return state_view_resolve(s->in.job, s->in.room, s->in.lookup, NULL, views, n, &o->before);
 }

@@ -8,6 +8,7 @@ static void finish(void *what)
 {
     struct lookup *l = what;
     map_finish(&l->known);
+    map_finish(&l->by_place);
 }
 
 struct lookup *lookup_create(struct job *job, const struct room_version *v, int64_t room)
@@ -21,6 +22,7 @@ struct lookup *lookup_create(struct job *job, const struct room_version *v, int6
 void lookup_add(struct lookup *l, const struct known_event *e)
 {
     map_put(&l->known, str_of(e->e.event->event_id), (void *)e);
+    map_put_int(&l->by_place, e->e.position, (void *)e);
 }
 
 const struct err *lookup_load(struct lookup *l, const char *const *ids, size_t n)
@@ -51,6 +53,15 @@ const struct err *lookup_get(struct lookup *l, const char *id, const struct know
         e = map_get(&l->known, str_of(id));
     }
     *ret = e == &absent ? NULL : e;
+    return NULL;
+}
+
+const struct err *lookup_at(struct lookup *l, int64_t position, const struct stored_event **ret)
+{
+    const struct known_event *e = map_get_int(&l->by_place, position);
+    if (!e)
+        return events_get(job_tx(l->job), position, ret);
+    *ret = &e->e;
     return NULL;
 }
 

@@ -11,7 +11,8 @@ struct lookup {
     struct job *job;
     const struct room_version *version;
     int64_t room;
-    struct map known; /* event id -> struct known_event, or the one that stands for absence */
+    struct map known;    /* event id -> struct known_event, or the one that stands for absence */
+    struct map by_place; /* position -> struct known_event */
 };
 
 /* In the job's arena. */
@@ -21,6 +22,8 @@ struct lookup *lookup_create(struct job *job, const struct room_version *v, int6
 const struct err *lookup_load(struct lookup *l, const char *const *ids, size_t n);
 /* NULL: it is not stored. Events of other rooms count as not stored. */
 const struct err *lookup_get(struct lookup *l, const char *id, const struct known_event **ret);
+/* By position: what is in the lookup, else what is stored. NULL: neither. */
+const struct err *lookup_at(struct lookup *l, int64_t position, const struct stored_event **ret);
 /* From now on this event is found; *e must live as long as the lookup. */
 void lookup_add(struct lookup *l, const struct known_event *e);
 

@@ -65,8 +65,12 @@ static const struct err *load_events(struct resolving *r, const struct state_vie
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < views[i].n; k++) {
             TRY(add_key(r, &views[i].entries[k]));
-            if (views[i].entries[k].event && views[i].entries[k].event != EVENT_BEING_TAKEN)
-                list[wanted++] = views[i].entries[k].event;
+            int64_t position = views[i].entries[k].event;
+            const struct known_event *known = map_get_int(&r->lookup->by_place, position);
+            if (known)
+                map_put_int(&r->positions, position, (void *)known->e.event->event_id);
+            else if (position)
+                list[wanted++] = position;
         }
     const struct stored_event *events;
     TRY(events_get_many(job_tx(r->job), list, wanted, &events, &found));

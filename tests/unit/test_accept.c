@@ -1,0 +1,312 @@
+#include "remote_events.h"
+
+#include "rooms/state_at.h"
+#include "storage/feed.h"
+
+static struct author alice;
+#define BOB "@bob:remote.example"
+
+static int set_up(void **state)
+{
+    node_begin();
+    alice = author_named("@alice:test.example");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    node_end();
+    return 0;
+}
+
+/* A room of ours that bob of the other server has joined. */
+struct scene {
+    struct scope s;
+    struct job *job;
+    const char *room_id;
+    const struct room_version *v;
+    const char *create, *power, *rules; /* NULL: not cited in this version */
+    const struct event *join;           /* bob's */
+};
+
+static const char *head_of(struct scene *c)
+{
+    struct room *room = room_named(c->job, c->room_id);
+    return arena_strdup(c->job->arena, room->extremities[0]);
+}
+
+static int64_t depth_of(struct scene *c)
+{
+    return room_named(c->job, c->room_id)->depth;
+}
+
+static struct wanted bobs(struct scene *c, const char *type, const char *content)
+{
+    struct wanted w = {.type = type, .sender = BOB, .content = content};
+    size_t n = 0;
+    if (!c->v->room_id_is_create_hash)
+        w.auth[n++] = c->create;
+    w.auth[n++] = c->power;
+    if (strcmp(type, "m.room.member") == 0)
+        w.auth[n++] = c->rules;
+    if (c->join)
+        w.auth[n++] = c->join->event_id;
+    w.prev[0] = head_of(c);
+    w.depth = depth_of(c) + 1;
+    return w;
+}
+
+static const struct event *make(struct scene *c, const struct wanted *w)
+{
+    return remote_event(c->job, c->v, c->room_id, w);
+}
+
+static enum verdict take(struct scene *c, const struct event *e)
+{
+    return accept_one(c->job, c->room_id, e).verdict;
+}
+
+static void open_scene(struct scene *c, const char *version)
+{
+    *c = (struct scene){.job = NULL};
+    scope_init(&c->s, node_store());
+    c->job = &c->s.job;
+    c->room_id = create_public_room(c->job, &alice, version);
+    c->v = room_version_find(version);
+    c->create = state_id(c->job, c->room_id, "m.room.create", "");
+    c->power = state_id(c->job, c->room_id, "m.room.power_levels", "");
+    c->rules = state_id(c->job, c->room_id, "m.room.join_rules", "");
+    struct wanted w = bobs(c, "m.room.member", "{\"membership\":\"join\"}");
+    w.state_key = BOB;
+    const struct event *join = make(c, &w);
+    assert_int_equal(take(c, join), VERDICT_ACCEPTED);
+    c->join = join;
+}
+
+static void close_scene(struct scene *c)
+{
+    scope_finish(&c->s);
+}
+
+static void set_state(struct scene *c, const char *type, const char *key, const char *content)
+{
+    const char *id;
+    struct new_event e = {.type = type, .state_key = key, .content = str_of(content)};
+    NO_ERR(room_append(c->job, room_named(c->job, c->room_id), &alice, &e, 1, &id));
+}
+
+static const char *versions[] = {"1", "2", "3", "5", "6", "9", "10", "11", "12"};
+#define EACH_VERSION(v)                                                                            \
+    for (size_t v##_i = 0; v##_i < sizeof versions / sizeof *versions; v##_i++)                    \
+        for (const char *v = versions[v##_i]; v; v = NULL)
+
+static void a_line_is_taken_in_one_go(void **state)
+{
+    EACH_VERSION(v)
+    {
+        enum { N = 20 };
+        struct scene c;
+        struct incoming in[N] = {{NULL}};
+        struct outcome out[N];
+        open_scene(&c, v);
+        for (int i = 0; i < N; i++) {
+            struct wanted w = bobs(&c, "m.room.message", "{\"body\":\"hi\"}");
+            if (i)
+                w.prev[0] = in[i - 1].event->event_id;
+            w.depth += i;
+            in[i].event = make(&c, &w);
+        }
+        NO_ERR(room_accept(c.job, room_named(c.job, c.room_id), in, N, out));
+        for (int i = 0; i < N; i++) {
+            assert_int_equal(out[i].verdict, VERDICT_ACCEPTED);
+            if (i)
+                assert_int_equal(out[i].position, out[i - 1].position + 1);
+        }
+        assert_string_equal(head_of(&c), in[N - 1].event->event_id);
+        assert_int_equal(room_named(c.job, c.room_id)->extremities_n, 1);
+        NO_ERR(room_accept(c.job, room_named(c.job, c.room_id), in, N, out));
+        for (int i = 0; i < N; i++)
+            assert_int_equal(out[i].verdict, VERDICT_KNOWN);
+        close_scene(&c);
+    }
+}
+
+static void what_is_missing_is_named(void **state)
+{
+    struct scene c;
+    open_scene(&c, "11");
+    struct wanted w = bobs(&c, "m.room.message", "{\"body\":\"first\"}");
+    const struct event *first = make(&c, &w);
+    w.prev[0] = first->event_id;
+    const struct event *second = make(&c, &w);
+    struct outcome o = accept_one(c.job, c.room_id, second);
+    assert_int_equal(o.verdict, VERDICT_MISSING);
+    assert_int_equal(o.missing_prev_n, 1);
+    assert_int_equal(o.missing_auth_n, 0);
+    assert_string_equal(o.missing_prev[0], first->event_id);
+    assert_int_equal(take(&c, first), VERDICT_ACCEPTED);
+    assert_int_equal(take(&c, second), VERDICT_ACCEPTED);
+    close_scene(&c);
+}
+
+static void who_may_not_is_rejected_and_does_no_harm(void **state)
+{
+    EACH_VERSION(v)
+    {
+        struct scene c;
+        open_scene(&c, v);
+        struct wanted w = bobs(&c, "m.room.topic", "{\"topic\":\"mine\"}");
+        w.state_key = "";
+        const struct event *bad = make(&c, &w);
+        struct outcome o = accept_one(c.job, c.room_id, bad);
+        assert_int_equal(o.verdict, VERDICT_REJECTED);
+        assert_non_null(o.reason);
+        assert_null(state_id(c.job, c.room_id, "m.room.topic", ""));
+        struct wanted next = bobs(&c, "m.room.message", "{\"body\":\"after\"}");
+        next.prev[0] = bad->event_id;
+        next.depth++;
+        assert_int_equal(take(&c, make(&c, &next)), VERDICT_ACCEPTED);
+        assert_null(state_id(c.job, c.room_id, "m.room.topic", ""));
+        close_scene(&c);
+    }
+}
+
+static void messages_at_the_same_time_leave_two_ends(void **state)
+{
+    EACH_VERSION(v)
+    {
+        struct scene c;
+        const char *ours;
+        open_scene(&c, v);
+        struct wanted w = bobs(&c, "m.room.message", "{\"body\":\"theirs\"}");
+        NO_ERR(send_text(c.job, c.room_id, &alice, "ours", &ours));
+        assert_int_equal(take(&c, make(&c, &w)), VERDICT_ACCEPTED);
+        assert_int_equal(room_named(c.job, c.room_id)->extremities_n, 2);
+        NO_ERR(send_text(c.job, c.room_id, &alice, "both", &ours));
+        assert_int_equal(room_named(c.job, c.room_id)->extremities_n, 1);
+        close_scene(&c);
+    }
+}
+
+static void who_was_banned_meanwhile_is_not_heard(void **state)
+{
+    EACH_VERSION(v)
+    {
+        struct scene c;
+        open_scene(&c, v);
+        struct wanted w = bobs(&c, "m.room.message", "{\"body\":\"ha\"}");
+        set_state(&c, "m.room.member", BOB, "{\"membership\":\"ban\"}");
+        const char *head = head_of(&c);
+        assert_int_equal(take(&c, make(&c, &w)), VERDICT_SOFT_FAILED);
+        assert_string_equal(head_of(&c), head);
+        close_scene(&c);
+    }
+}
+
+/* bob may set topics; both set one upon the same head. */
+static void topics_of_two_branches_are_resolved(void **state)
+{
+    EACH_VERSION(v)
+    {
+        struct scene c;
+        open_scene(&c, v);
+        const char *creator = c.v->privileged_creators ? "" : "\"@alice:test.example\":100,";
+        set_state(&c, "m.room.power_levels", "",
+                  arena_printf(c.job->arena, "{\"users\":{%s\"" BOB "\":50}}", creator));
+        c.power = state_id(c.job, c.room_id, "m.room.power_levels", "");
+        struct wanted w = bobs(&c, "m.room.topic", "{\"topic\":\"theirs\"}");
+        w.state_key = "";
+        w.ts = INT64_C(4000000000000); /* later than ours, so that it wins */
+        set_state(&c, "m.room.topic", "", "{\"topic\":\"ours\"}");
+        const char *ours = state_id(c.job, c.room_id, "m.room.topic", "");
+        const struct event *theirs = make(&c, &w);
+        struct outcome o = accept_one(c.job, c.room_id, theirs);
+        assert_int_equal(o.verdict, VERDICT_ACCEPTED);
+        const char *now = state_id(c.job, c.room_id, "m.room.topic", "");
+        bool is_v1 = c.v->state_res == STATE_RES_V1;
+        if (!is_v1)
+            assert_string_equal(now, theirs->event_id);
+        assert_int_equal(room_named(c.job, c.room_id)->extremities_n, 2);
+        /* the state of the branch is what it was */
+        const struct stored_event *before;
+        NO_ERR(state_before_get(c.job, room_named(c.job, c.room_id), o.position, TYPE_TOPIC, "",
+                                &before));
+        assert_null(before);
+        struct wanted next = bobs(&c, "m.room.message", "{\"body\":\"on the branch\"}");
+        next.prev[0] = theirs->event_id;
+        next.depth = theirs->depth + 1;
+        const struct event *message = make(&c, &next);
+        o = accept_one(c.job, c.room_id, message);
+        assert_int_equal(o.verdict, VERDICT_ACCEPTED);
+        NO_ERR(state_before_get(c.job, room_named(c.job, c.room_id), o.position, TYPE_TOPIC, "",
+                                &before));
+        assert_string_equal(before->event->event_id, theirs->event_id);
+        /* read anew, it is the same */
+        room_forget(c.job, room_named(c.job, c.room_id));
+        assert_string_equal(state_id(c.job, c.room_id, "m.room.topic", ""), now);
+        assert_non_null(ours);
+        close_scene(&c);
+    }
+}
+
+/* Ours, which is older, comes second: what is current then was current before. */
+static void a_loser_is_in_the_timeline_and_not_in_the_state(void **state)
+{
+    struct scene c;
+    open_scene(&c, "10");
+    set_state(&c, "m.room.power_levels", "",
+              "{\"users\":{\"@alice:test.example\":100,\"" BOB "\":50}}");
+    c.power = state_id(c.job, c.room_id, "m.room.power_levels", "");
+    struct wanted w = bobs(&c, "m.room.topic", "{\"topic\":\"theirs\"}");
+    w.state_key = "";
+    w.ts = 1000; /* earlier than ours, so that it loses */
+    set_state(&c, "m.room.topic", "", "{\"topic\":\"ours\"}");
+    const char *ours = state_id(c.job, c.room_id, "m.room.topic", "");
+    struct outcome o = accept_one(c.job, c.room_id, make(&c, &w));
+    assert_int_equal(o.verdict, VERDICT_ACCEPTED);
+    assert_true(o.position > 0);
+    assert_string_equal(state_id(c.job, c.room_id, "m.room.topic", ""), ours);
+    close_scene(&c);
+}
+
+static void a_redaction_waits_for_its_target(void **state)
+{
+    EACH_VERSION(v)
+    {
+        struct scene c;
+        open_scene(&c, v);
+        if (c.v->event_id == EVENT_ID_GIVEN) {
+            close_scene(&c);
+            continue; /* ids of these versions are random: the redaction cannot be made first */
+        }
+        struct wanted w = bobs(&c, "m.room.message", "{\"body\":\"secret\"}");
+        const struct event *target = make(&c, &w), *left;
+        struct wanted r = bobs(&c, "m.room.redaction", "{}");
+        r.redacts = target->event_id;
+        if (c.v->redacts_in_content)
+            r.content = arena_printf(c.job->arena, "{\"redacts\":\"%s\"}", target->event_id);
+        assert_int_equal(take(&c, make(&c, &r)), VERDICT_ACCEPTED);
+        assert_int_equal(take(&c, target), VERDICT_ACCEPTED);
+        const struct stored_event *stored;
+        NO_ERR(events_get_by_id(job_tx(c.job), target->event_id, &stored));
+        left = stored->event;
+        assert_true(stored->redacted_by > 0);
+        assert_true(json_object_size(event_content(left)) == 0);
+        close_scene(&c);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_is_taken_in_one_go),
+        cmocka_unit_test(what_is_missing_is_named),
+        cmocka_unit_test(who_may_not_is_rejected_and_does_no_harm),
+        cmocka_unit_test(messages_at_the_same_time_leave_two_ends),
+        cmocka_unit_test(who_was_banned_meanwhile_is_not_heard),
+        cmocka_unit_test(topics_of_two_branches_are_resolved),
+        cmocka_unit_test(a_loser_is_in_the_timeline_and_not_in_the_state),
+        cmocka_unit_test(a_redaction_waits_for_its_target),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

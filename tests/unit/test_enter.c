@@ -1,0 +1,274 @@
+#include "remote_events.h"
+
+#include "base/clock.h"
+#include "matrix/id.h"
+#include "rooms/enter.h"
+#include "rooms/history.h"
+#include "rooms/servers.h"
+#include "rooms/state_at.h"
+#include "storage/partial_rooms.h"
+
+#define CAROL "@carol:remote.example"
+#define ALICE "@alice:test.example"
+
+static int set_up(void **state)
+{
+    node_begin();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    node_end();
+    return 0;
+}
+
+enum { MEMBERS = 40, EVENTS_MAX = 200 };
+
+/* A room of another server: what it has, as that server would tell it. */
+struct far_room {
+    struct scope s;
+    struct job *job;
+    const struct room_version *v;
+    const char *room_id;
+    const struct event *create, *carol, *power, *rules;
+    const struct event *line[EVENTS_MAX]; /* all of it, oldest first */
+    size_t n;
+    const struct event *state[EVENTS_MAX];
+    size_t state_n;
+};
+
+static const struct event *far_add(struct far_room *r, const char *type, const char *sender,
+                                   const char *key, const char *content, const struct event *member)
+{
+    struct wanted w = {.type = type, .sender = sender, .state_key = key, .content = content};
+    size_t n = 0;
+    if (r->create && !r->v->room_id_is_create_hash)
+        w.auth[n++] = r->create->event_id;
+    if (r->power)
+        w.auth[n++] = r->power->event_id;
+    if (r->rules && strcmp(type, "m.room.member") == 0)
+        w.auth[n++] = r->rules->event_id;
+    if (member)
+        w.auth[n++] = member->event_id;
+    if (r->n)
+        w.prev[0] = r->line[r->n - 1]->event_id;
+    w.depth = (int64_t)r->n + 1;
+    const struct event *e = remote_event(r->job, r->v, r->room_id, &w);
+    r->line[r->n++] = e;
+    if (key)
+        r->state[r->state_n++] = e;
+    return e;
+}
+
+static void make_far_room(struct far_room *r, const char *version)
+{
+    *r = (struct far_room){.v = room_version_find(version)};
+    scope_init(&r->s, node_store());
+    r->job = &r->s.job;
+    const char *creator = r->v->creator_is_sender ? "" : "\"creator\":\"" CAROL "\",";
+    if (!r->v->room_id_is_create_hash)
+        r->room_id = id_make(r->job->arena, '!', "remote.example");
+    r->create =
+        far_add(r, "m.room.create", CAROL, "",
+                arena_printf(r->job->arena, "{%s\"room_version\":\"%s\"}", creator, version), NULL);
+    r->room_id = r->create->room_id;
+    r->carol = far_add(r, "m.room.member", CAROL, CAROL, "{\"membership\":\"join\"}", NULL);
+    const char *users = r->v->privileged_creators ? "{}" : "{\"" CAROL "\":100}";
+    r->power = far_add(r, "m.room.power_levels", CAROL, "",
+                       arena_printf(r->job->arena, "{\"users\":%s}", users), r->carol);
+    r->rules = far_add(r, "m.room.join_rules", CAROL, "", "{\"join_rule\":\"public\"}", r->carol);
+    for (int i = 0; i < MEMBERS; i++) {
+        const char *id = arena_printf(r->job->arena, "@user%d:third.example", i);
+        far_add(r, "m.room.member", id, id, "{\"membership\":\"join\"}", NULL);
+    }
+}
+
+static const struct event *far_join(struct far_room *r)
+{
+    return far_add(r, "m.room.member", ALICE, ALICE, "{\"membership\":\"join\"}", NULL);
+}
+
+static struct room *enter(struct far_room *r, const struct event *join, size_t members_left_out)
+{
+    static const char *const servers[] = {"remote.example", "third.example"};
+    struct room *room;
+    struct room_entry entry = {
+        .version = r->v,
+        .room_id = r->room_id,
+        .told = {.state = r->state, .state_n = r->state_n - 1 - members_left_out},
+        .join = join,
+        .is_partial = members_left_out > 0,
+        .servers = members_left_out ? servers : NULL,
+        .servers_n = members_left_out ? 2 : 0,
+        .resident = "remote.example",
+    };
+    NO_ERR(room_enter(r->job, &entry, &room));
+    return room;
+}
+
+static const char *versions[] = {"1", "3", "6", "10", "11", "12"};
+#define EACH_VERSION(v)                                                                            \
+    for (size_t v##_i = 0; v##_i < sizeof versions / sizeof *versions; v##_i++)                    \
+        for (const char *v = versions[v##_i]; v; v = NULL)
+
+static void entering_makes_the_told_state_current(void **state)
+{
+    EACH_VERSION(v)
+    {
+        struct far_room r;
+        make_far_room(&r, v);
+        const struct event *join = far_join(&r);
+        struct room *room = enter(&r, join, 0);
+        assert_int_equal(room->joined_n, MEMBERS + 2);
+        assert_true(room_is_resident(room));
+        assert_false(room_is_partial(room));
+        assert_true(room_has_server(room, "third.example"));
+        assert_string_equal(state_id(r.job, r.room_id, "m.room.power_levels", ""),
+                            r.power->event_id);
+        assert_string_equal(room->extremities[0], join->event_id);
+        const struct event *hello =
+            far_add(&r, "m.room.message", CAROL, NULL, "{\"body\":\"hello\"}", r.carol);
+        assert_int_equal(accept_one(r.job, r.room_id, hello).verdict, VERDICT_ACCEPTED);
+        struct author alice = author_named(ALICE);
+        const char *id;
+        NO_ERR(send_text(r.job, r.room_id, &alice, "hello back", &id));
+        scope_finish(&r.s);
+    }
+}
+
+static void a_forged_state_is_left_out(void **state)
+{
+    struct far_room r;
+    make_far_room(&r, "11");
+    far_add(&r, "m.room.topic", "@user1:third.example", "", "{\"topic\":\"forged\"}", NULL);
+    const struct event *join = far_join(&r);
+    enter(&r, join, 0);
+    assert_null(state_id(r.job, r.room_id, "m.room.topic", ""));
+    scope_finish(&r.s);
+}
+
+static void members_may_come_later(void **state)
+{
+    EACH_VERSION(v)
+    {
+        struct far_room r;
+        make_far_room(&r, v);
+        const struct event *join = far_join(&r);
+        struct room *room = enter(&r, join, MEMBERS);
+        bool done;
+        assert_true(room_is_partial(room));
+        assert_true(room_has_server(room, "third.example"));
+        assert_int_equal(room->joined_n, 2);
+        NO_ERR(room_await_complete(r.job, &room, mono_ms() + 10, &done));
+        assert_false(done);
+        struct author alice = author_named(ALICE);
+        const char *id;
+        NO_ERR(send_text(r.job, r.room_id, &alice, "already here", &id));
+        /* somebody whose membership is not known yet speaks */
+        const struct event *said = far_add(&r, "m.room.message", "@user3:third.example", NULL,
+                                           "{\"body\":\"hi\"}", r.state[4 + 3]);
+        assert_int_equal(accept_one(r.job, r.room_id, said).verdict, VERDICT_MISSING);
+        const struct event *member = r.state[4 + 3];
+        NO_ERR(outliers_store(r.job, room_named(r.job, r.room_id), &member, 1, NULL, NULL));
+        assert_int_equal(accept_one(r.job, r.room_id, said).verdict, VERDICT_ACCEPTED);
+
+        const struct partial_room *list;
+        size_t n;
+        NO_ERR(rooms_partial_list(job_tx(r.job), &list, &n));
+        assert_true(n >= 1);
+        struct told_state told = {.state = r.state, .state_n = r.state_n - 1};
+        NO_ERR(room_complete(r.job, room_named(r.job, r.room_id), &told));
+        room = room_named(r.job, r.room_id);
+        assert_false(room_is_partial(room));
+        assert_int_equal(room->joined_n, MEMBERS + 2);
+        NO_ERR(room_await_complete(r.job, &room, mono_ms() + 10, &done));
+        assert_true(done);
+        NO_ERR(room_complete(r.job, room, &told)); /* after a restart: once more */
+        scope_finish(&r.s);
+    }
+}
+
+static void history_is_added_in_order(void **state)
+{
+    EACH_VERSION(v)
+    {
+        struct far_room r;
+        const struct history_end *ends;
+        const struct stored_event *list;
+        size_t n, added;
+        make_far_room(&r, v);
+        const struct event *said[5];
+        for (int i = 0; i < 5; i++)
+            said[i] = far_add(&r, "m.room.message", CAROL, NULL, "{\"body\":\"old\"}", r.carol);
+        const struct event *join = far_join(&r);
+        struct room *room = enter(&r, join, 0);
+        NO_ERR(history_ends(r.job, room, INT64_MAX, 5, &ends, &n));
+        assert_int_equal(n, 1);
+        assert_string_equal(ends[0].event_id, join->event_id);
+        assert_int_equal(ends[0].missing_n, 1);
+        assert_string_equal(ends[0].missing[0], said[4]->event_id);
+
+        const char **ids = arena_alloc_array(r.job->arena, r.state_n, sizeof *ids);
+        for (size_t i = 0; i + 1 < r.state_n; i++)
+            ids[i] = r.state[i]->event_id;
+        /* the newest three, then all that is left: from the last member on to the first event */
+        NO_ERR(history_add(r.job, room, said + 2, 3, ids, r.state_n - 1, &added));
+        assert_int_equal(added, 3);
+        NO_ERR(history_ends(r.job, room, INT64_MAX, 5, &ends, &n));
+        assert_int_equal(n, 1);
+        assert_string_equal(ends[0].missing[0], said[1]->event_id);
+        NO_ERR(history_add(r.job, room, r.line, r.n - 4, NULL, 0, &added));
+        assert_int_equal(added, r.n - 4);
+        NO_ERR(history_ends(r.job, room, INT64_MAX, 5, &ends, &n));
+        assert_int_equal(n, 0);
+
+        NO_ERR(events_page(job_tx(r.job), room->id, EVENT_ASIDE_MAX, INT64_MAX, false, 1000, &list,
+                           &n));
+        assert_int_equal(n, r.n);
+        for (size_t i = 0; i < n; i++)
+            assert_string_equal(list[i].event->event_id, r.line[i]->event_id);
+        const struct stored_event *rules;
+        NO_ERR(state_before_get(r.job, room, list[2].position, TYPE_JOIN_RULES, "", &rules));
+        assert_null(rules); /* came later */
+        NO_ERR(state_before_get(r.job, room, list[10].position, TYPE_JOIN_RULES, "", &rules));
+        assert_string_equal(rules->event->event_id, r.rules->event_id);
+        scope_finish(&r.s);
+    }
+}
+
+static void invites_are_noted_and_undone(void **state)
+{
+    struct far_room r;
+    make_far_room(&r, "11");
+    const struct event *invite =
+        far_add(&r, "m.room.member", CAROL, ALICE, "{\"membership\":\"invite\"}", r.carol);
+    struct room_note note = {
+        .version = r.v, .room_id = r.room_id, .event = invite, .stripped = STR("[]")};
+    struct author alice = author_named(ALICE);
+    NO_ERR(room_note_membership(r.job, &note));
+    NO_ERR(room_note_membership(r.job, &note)); /* told twice */
+    assert_int_equal(room_membership(room_named(r.job, r.room_id), alice.user), MEMBERSHIP_INVITE);
+    assert_false(room_is_resident(room_named(r.job, r.room_id)));
+    note.event = far_add(&r, "m.room.member", CAROL, ALICE, "{\"membership\":\"leave\"}", r.carol);
+    NO_ERR(room_note_membership(r.job, &note));
+    assert_int_equal(room_membership(room_named(r.job, r.room_id), alice.user), MEMBERSHIP_LEAVE);
+    r.state_n -= 2; /* neither is state when she joins */
+    r.state[r.state_n++] = r.line[r.n - 1];
+    const struct event *join = far_join(&r);
+    struct room *room = enter(&r, join, 0);
+    assert_int_equal(room_membership(room, alice.user), MEMBERSHIP_JOIN);
+    scope_finish(&r.s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(entering_makes_the_told_state_current),
+        cmocka_unit_test(a_forged_state_is_left_out),
+        cmocka_unit_test(members_may_come_later),
+        cmocka_unit_test(history_is_added_in_order),
+        cmocka_unit_test(invites_are_noted_and_undone),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
