@@ -1,11 +1,16 @@
 /* End-to-end encryption, "Key management API": asking for keys of others. Uploading is in
- * keys_upload.c, /keys/changes in key_changes.c. */
+ * keys_upload.c, /keys/changes in key_changes.c.
+ *
+ * What is known here is answered at once; when other servers must be asked, the request moves to
+ * POOL_REMOTE and begins anew there. */
 #include "rooms/key_query.h"
 
+#include "federation/remote_keys.h"
 #include "matrix/id.h"
 #include "server/caller.h"
 #include "server/routes.h"
 #include "storage/one_time_keys.h"
+#include "storage/remote_devices.h"
 
 enum { QUERY_USERS_MAX = 10000, CLAIMS_MAX = 10000 };
 
@@ -14,46 +19,102 @@ static bool is_our_user(struct job *job, const char *user_id)
     return str_is(id_server(str_of(user_id)), job->store->config->server_name);
 }
 
-/* The reply's `failures`: the servers of these users, each once. */
+/* Whether other servers may be asked here and now; else the reply is made. */
+static const struct err *enter_remote(struct request *rq, struct reply *rp, bool *ret_here)
+{
+    *ret_here = rq->pool == POOL_REMOTE;
+    if (*ret_here)
+        return NULL;
+    TRY(request_charge(rq, RATE_REMOTE, 1));
+    return reply_elsewhere(rp, POOL_REMOTE);
+}
+
+/* The reply's `failures`: the servers that did not answer, and why. */
 static void add_failures(struct buf *out, const json_t *failed)
 {
     BUF_LIT(out, "\"failures\":");
     buf_add_json(out, failed);
 }
 
-static void add_failure(json_t *failed, const char *user_id)
-{
-    struct str server = id_server(str_of(user_id));
-    json_object_setn_new(
-        failed, server.p, server.n,
-        json_pack("{s:s, s:s}", "errcode", "M_UNKNOWN", "error", "The server cannot be reached"));
-}
-
 /* ---- /keys/query ---- */
 
-/* Our own users among those asked for, as a list; the servers of the others in failed. */
-static const struct err *sort_wanted(struct job *job, const json_t *devices, json_t *failed,
-                                     struct key_wanted **ret, size_t *ret_n)
+struct query {
+    struct request *rq;
+    struct key_wanted *wanted; /* whose keys are here */
+    size_t n;
+    struct key_wanted *others; /* whose are not */
+    size_t others_n;
+    json_t *failed;
+};
+
+static const struct err *read_query(struct query *q)
 {
-    if (json_object_size(devices) > QUERY_USERS_MAX)
+    struct job *job = job_of(q->rq);
+    const json_t *devices;
+    TRY(json_need_object(q->rq->body, "device_keys", &devices));
+    size_t most = json_object_size(devices);
+    if (most > QUERY_USERS_MAX)
         return err(ERR_INVALID_PARAM, "Ask for %d users at most", QUERY_USERS_MAX);
-    struct key_wanted *wanted =
-        arena_alloc_array(job->arena, json_object_size(devices), sizeof *wanted);
-    size_t n = 0;
+    q->wanted = arena_alloc_array(job->arena, most, sizeof *q->wanted);
+    q->others = arena_alloc_array(job->arena, most, sizeof *q->others);
+    q->failed = json_keep(job->arena, json_object());
     const char *user_id;
     json_t *list;
     json_object_foreach ((json_t *)devices, user_id, list) {
         if (!json_is_array(list))
             return err(ERR_BAD_JSON, "`device_keys` must map users to arrays of device ids");
+        struct key_wanted w = {user_id, list};
         if (!id_is_user(str_of(user_id)))
             continue;
         if (is_our_user(job, user_id))
-            wanted[n++] = (struct key_wanted){user_id, list};
+            q->wanted[q->n++] = w;
         else
-            add_failure(failed, user_id);
+            q->others[q->others_n++] = w;
     }
-    *ret = wanted;
-    *ret_n = n;
+    return NULL;
+}
+
+static const char **user_ids_of(struct arena *a, const struct key_wanted *wanted, size_t n)
+{
+    const char **user_ids = arena_alloc_array(a, n, sizeof *user_ids);
+    for (size_t i = 0; i < n; i++)
+        user_ids[i] = wanted[i].user_id;
+    return user_ids;
+}
+
+/* Users of other servers whose keys are here, as their servers keep us informed, are like our own.
+ */
+static const struct err *take_known(struct query *q)
+{
+    struct job *job = job_of(q->rq);
+    size_t others_n = 0;
+    if (!q->others_n)
+        return NULL;
+    bool *usable = arena_alloc_array(job->arena, q->others_n, sizeof *usable);
+    TRY(remote_lists_usable(job_tx(job), caller_of(q->rq)->user,
+                            user_ids_of(job->arena, q->others, q->others_n), q->others_n, usable));
+    for (size_t i = 0; i < q->others_n; i++) {
+        if (usable[i])
+            q->wanted[q->n++] = q->others[i];
+        else
+            q->others[others_n++] = q->others[i];
+    }
+    q->others_n = others_n;
+    return NULL;
+}
+
+static const struct err *fetch_others(struct query *q)
+{
+    struct job *job = job_of(q->rq);
+    int64_t timeout_ms;
+    TRY(json_want_int(q->rq->body, "timeout", REMOTE_KEYS_TIMEOUT_MS, &timeout_ms));
+    TRY(remote_keys_fetch(job, user_ids_of(job->arena, q->others, q->others_n), q->others_n,
+                          timeout_ms, q->failed));
+    for (size_t i = 0; i < q->others_n; i++) {
+        struct str server = id_server(str_of(q->others[i].user_id));
+        if (!json_object_getn(q->failed, server.p, server.n))
+            q->wanted[q->n++] = q->others[i];
+    }
     return NULL;
 }
 
@@ -67,41 +128,48 @@ static void add_kind(struct buf *out, const char *name, struct buf *members)
     buf_finish(members);
 }
 
-static const struct err *answer_query(struct request *rq, struct reply *rp,
-                                      struct key_query_reply *r)
+static const struct err *answer_query(struct query *q, struct reply *rp, struct key_query_reply *r)
 {
-    struct job *job = job_of(rq);
-    const struct caller *c = caller_of(rq);
-    const json_t *devices;
-    struct key_wanted *wanted = NULL;
-    size_t n = 0;
-    json_t *failed = json_keep(rq->arena, json_object());
-    TRY(json_need_object(rq->body, "device_keys", &devices));
-    TRY(sort_wanted(job, devices, failed, &wanted, &n));
+    const struct caller *c = caller_of(q->rq);
     struct key_requester requester = {c->user, c->user_id, true};
-    for (size_t i = 0; i < n; i += KEY_QUERY_USERS_MAX) {
-        size_t some = n - i < KEY_QUERY_USERS_MAX ? n - i : KEY_QUERY_USERS_MAX;
-        TRY(key_query_add(job, wanted + i, some, &requester, r));
+    for (size_t i = 0; i < q->n; i += KEY_QUERY_USERS_MAX) {
+        size_t some = q->n - i < KEY_QUERY_USERS_MAX ? q->n - i : KEY_QUERY_USERS_MAX;
+        TRY(key_query_add(job_of(q->rq), q->wanted + i, some, &requester, r));
     }
     static const char *const names[KEY_KIND_COUNT] = {"device_keys", "master_keys",
                                                       "self_signing_keys", "user_signing_keys"};
     buf_add_char(&rp->body, '{');
     for (int kind = 0; kind < KEY_KIND_COUNT; kind++)
         add_kind(&rp->body, names[kind], &r->of_kind[kind]);
-    add_failures(&rp->body, failed);
+    add_failures(&rp->body, q->failed);
     buf_add_char(&rp->body, '}');
     return reply_body(rp, 200);
 }
 
 static const struct err *post_query(struct request *rq, struct reply *rp)
 {
+    struct query q = {.rq = rq};
+    TRY(read_query(&q));
+    TRY(take_known(&q));
+    if (q.others_n) {
+        bool here = false;
+        TRY(enter_remote(rq, rp, &here));
+        if (!here)
+            return NULL;
+        TRY(fetch_others(&q));
+    }
     struct key_query_reply r = {0};
-    const struct err *e = answer_query(rq, rp, &r);
+    const struct err *e = answer_query(&q, rp, &r);
     key_query_reply_finish(&r);
     return e;
 }
 
 /* ---- /keys/claim ---- */
+
+struct claims {
+    struct key_claim *ours, *others;
+    size_t ours_n, others_n;
+};
 
 /* The claims of one user's devices, appended. */
 static const struct err *add_claims(const char *user_id, const json_t *devices,
@@ -119,14 +187,12 @@ static const struct err *add_claims(const char *user_id, const json_t *devices,
     return NULL;
 }
 
-static const struct err *post_claim(struct request *rq, struct reply *rp)
+static const struct err *read_claims(struct request *rq, struct claims *ret)
 {
-    struct job *job = job_of(rq);
     const json_t *users;
     TRY(json_need_object(rq->body, "one_time_keys", &users));
-    json_t *failed = json_keep(rq->arena, json_object());
-    struct key_claim *claims = arena_alloc_array(rq->arena, CLAIMS_MAX, sizeof *claims);
-    size_t n = 0;
+    ret->ours = arena_alloc_array(rq->arena, CLAIMS_MAX, sizeof *ret->ours);
+    ret->others = arena_alloc_array(rq->arena, CLAIMS_MAX, sizeof *ret->others);
     const char *user_id;
     json_t *devices;
     json_object_foreach ((json_t *)users, user_id, devices) {
@@ -134,13 +200,31 @@ static const struct err *post_claim(struct request *rq, struct reply *rp)
             return err(ERR_BAD_JSON, "`one_time_keys` must map users to objects");
         if (!id_is_user(str_of(user_id)))
             continue;
-        if (is_our_user(job, user_id))
-            TRY(add_claims(user_id, devices, claims, &n));
+        if (is_our_user(job_of(rq), user_id))
+            TRY(add_claims(user_id, devices, ret->ours, &ret->ours_n));
         else
-            add_failure(failed, user_id);
+            TRY(add_claims(user_id, devices, ret->others, &ret->others_n));
     }
+    return NULL;
+}
+
+static const struct err *post_claim(struct request *rq, struct reply *rp)
+{
+    struct job *job = job_of(rq);
+    struct claims c = {0};
+    int64_t timeout_ms;
+    bool here = true;
+    json_t *failed = json_keep(rq->arena, json_object());
+    TRY(read_claims(rq, &c));
+    TRY(json_want_int(rq->body, "timeout", REMOTE_KEYS_TIMEOUT_MS, &timeout_ms));
+    if (c.others_n)
+        TRY(enter_remote(rq, rp, &here));
+    if (!here)
+        return NULL;
     BUF_LIT(&rp->body, "{\"one_time_keys\":{");
-    TRY(key_claim_add(job, claims, n, &rp->body));
+    TRY(key_claim_add(job, c.ours, c.ours_n, &rp->body));
+    if (c.others_n)
+        TRY(remote_keys_claim(job, c.others, c.others_n, timeout_ms, &rp->body, failed));
     BUF_LIT(&rp->body, "},");
     add_failures(&rp->body, failed);
     buf_add_char(&rp->body, '}');
