@@ -17,10 +17,10 @@
 enum {
     THREADS = 4,
     TIMEOUT_MS = 30 * 1000,
-    LEASE_MS = 2 * TIMEOUT_MS,  /* longer than asking takes */
+    LEASE_MS = 2 * TIMEOUT_MS, /* longer than asking takes */
     RETRY_MS = 5 * 1000,       /* after the first failure; twice as long after each further one */
     RETRY_MAX_MS = 900 * 1000, /* ... up to this */
-    LOOK_MS = 60 * 1000,        /* how often the database is looked at without a reason */
+    LOOK_MS = 60 * 1000,       /* how often the database is looked at without a reason */
     SWEEP_MS = 3600 * 1000,
     SWEEP_PAGE = 500
 };

@@ -36,6 +36,6 @@ typedef const struct err *edu_source(struct job *job, const char *server, int64_
                                      int64_t *until, struct edu_list *l);
 
 edu_source edus_to_device, edus_device_lists; /* never dropped */
-edu_source edus_receipts, edus_presence; /* of which the newest state is enough */
+edu_source edus_receipts, edus_presence;      /* of which the newest state is enough */
 
 #endif

@@ -36,11 +36,8 @@ static const struct err *ask(struct job *job, const struct part *p, const char *
     int64_t left = p->deadline_mono_ms - mono_ms();
     if (left <= 0)
         return err(ERR_CONNECTION_TIMEOUT, "The server was not asked in time");
-    const struct fed_request r = {.server = p->server,
-                                  .method = POST,
-                                  .path = path,
-                                  .body = body,
-                                  .timeout_ms = left};
+    const struct fed_request r = {
+        .server = p->server, .method = POST, .path = path, .body = body, .timeout_ms = left};
     return federation_request(job, &r, ret);
 }
 
