@@ -231,6 +231,7 @@ struct sender *sender_create(struct store *store)
 void sender_start(struct sender *s)
 {
     int n = (int)s->store->config->federation_senders;
+    LOCKED(&s->lock);
     s->threads = mem_zalloc((size_t)n * sizeof *s->threads);
     s->running = pthread_create(&s->keeper, NULL, sender_keep, s) == 0;
     while (s->running && s->threads_n < n &&
@@ -238,15 +239,21 @@ void sender_start(struct sender *s)
         s->threads_n++;
 }
 
+void sender_halt(struct sender *s)
+{
+    if (!s)
+        return;
+    LOCKED(&s->lock);
+    s->stopping = true;
+    pthread_cond_broadcast(&s->work);
+    pthread_cond_signal(&s->keep);
+}
+
 void sender_stop(struct sender *s)
 {
     if (!s || !s->running)
         return;
-    lock_take(&s->lock);
-    s->stopping = true;
-    pthread_cond_broadcast(&s->work);
-    pthread_cond_signal(&s->keep);
-    lock_release(&s->lock);
+    sender_halt(s);
     for (int i = 0; i < s->threads_n; i++)
         pthread_join(s->threads[i], NULL);
     pthread_join(s->keeper, NULL);

@@ -14,7 +14,8 @@
 struct sender;
 struct sender *sender_create(struct store *store); /* listens to the feed */
 void sender_start(struct sender *s);
-void sender_stop(struct sender *s);
+void sender_halt(struct sender *s); /* begins nothing more; failures from here on do not count */
+void sender_stop(struct sender *s); /* waits for what is being sent: end the HTTP client before */
 void sender_destroy(struct sender *s);
 void sender_add_metrics(struct sender *s, struct buf *out);
 

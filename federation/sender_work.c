@@ -54,9 +54,11 @@ static void advance(struct sender *s, struct destination *d, const struct transa
 static void back_off(struct sender *s, struct destination *d, const struct transaction *t,
                      const char *why, bool is_refusing, int64_t at_least_ms)
 {
+    LOCKED(&s->lock);
+    if (s->stopping) /* we hung up */
+        return;
     s->failures++;
     log_debug("sending to %s failed: %s", d->server, why);
-    LOCKED(&s->lock);
     d->attempted = d->is_live || d->n ? t->until : 0;
     d->is_refusing = is_refusing;
     sender_failed_locked(s, d, why, at_least_ms);
