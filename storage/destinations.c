@@ -43,7 +43,7 @@ const struct err *destinations_add(struct tx *tx, const char *server, int64_t se
 #define HAS_NEWS                                                                                   \
     "(EXISTS (SELECT FROM to_device_outbound o WHERE o.server = d.server "                         \
     "AND o.position > d.sent_position) "                                                           \
-    "OR EXISTS (SELECT FROM device_list_changes c WHERE c.position > d.sent_position) "            \
+    "OR EXISTS (SELECT FROM device_changes c WHERE c.position > d.sent_position) "                 \
     "OR EXISTS (SELECT FROM users u JOIN room_members m ON m.\"user\" = u.id "                     \
     "WHERE server_of(u.user_id) = d.server AND (EXISTS (SELECT FROM events e "                     \
     "WHERE e.room = m.room AND e.position > d.sent_position) OR EXISTS (SELECT FROM receipts r "   \
