@@ -1,0 +1,305 @@
+/* The sender on a whole node, with other servers that are functions here instead of HTTP. */
+#include "check.h"
+#include "federation/federation.h"
+#include "federation/request.h"
+#include "federation/sender.h"
+#include "node_fixture.h"
+#include "rooms/receipts.h"
+#include "rooms/typing.h"
+#include "storage/destinations.h"
+
+#include <stdatomic.h>
+#include <unistd.h>
+
+enum { TRANSACTIONS_MAX = 4000, PATIENCE_MS = 20000 };
+
+/* ---- the other servers ---- */
+
+struct seen {
+    char server[32], id[32];
+    char first[EVENT_KEY_MAX + 1]; /* the body of its first message */
+    size_t pdus, edus;
+    bool taken;
+};
+
+static struct {
+    pthread_mutex_t mutex;
+    struct seen seen[TRANSACTIONS_MAX];
+    size_t n;
+    _Atomic bool far_fails, far_hangs;
+} world = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+bool federation_may_contact(const struct config *c, const char *server)
+{
+    return strcmp(server, "forbidden.example") != 0;
+}
+
+const char *federation_path(struct arena *a, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    const char *path = arena_vprintf(a, format, ap);
+    va_end(ap);
+    return path;
+}
+
+const struct err *federation_exchange(struct job *job, const struct fed_request *r,
+                                      struct fed_reply *ret)
+{
+    json_t *body;
+    bool is_far = strcmp(r->server, "far.example") == 0;
+    while (is_far && world.far_hangs)
+        usleep(10000);
+    TRY(json_read(job->arena, r->raw_body, &body));
+    const json_t *pdus = json_object_get(body, "pdus");
+    const char *first = json_text(json_at(json_array_get(pdus, 0), "content", NULL), "body");
+    pthread_mutex_lock(&world.mutex);
+    struct seen *s = &world.seen[world.n++];
+    snprintf(s->server, sizeof s->server, "%s", r->server);
+    snprintf(s->id, sizeof s->id, "%s", strrchr(r->path, '/') + 1);
+    snprintf(s->first, sizeof s->first, "%s", first ? first : "");
+    s->pdus = json_array_size(pdus);
+    s->edus = json_array_size(json_object_get(body, "edus"));
+    s->taken = !is_far || !world.far_fails;
+    bool taken = s->taken;
+    pthread_mutex_unlock(&world.mutex);
+    *ret = (struct fed_reply){.status = 200};
+    return taken ? NULL : err(ERR_CONNECTION_FAILED, "Nobody is at home");
+}
+
+const struct err *federation_request(struct job *job, const struct fed_request *r,
+                                     struct fed_reply *ret)
+{
+    return federation_exchange(job, r, ret);
+}
+
+/* How many events the server has taken since the test began. */
+static size_t taken(const char *server, size_t *ret_edus)
+{
+    size_t pdus = 0, edus = 0;
+    pthread_mutex_lock(&world.mutex);
+    for (size_t i = 0; i < world.n; i++)
+        if (world.seen[i].taken && strcmp(world.seen[i].server, server) == 0) {
+            pdus += world.seen[i].pdus;
+            edus += world.seen[i].edus;
+        }
+    pthread_mutex_unlock(&world.mutex);
+    if (ret_edus)
+        *ret_edus = edus;
+    return pdus;
+}
+
+static void await_events(const char *proves, const char *server, size_t wanted)
+{
+    for (int ms = 0; ms < PATIENCE_MS && taken(server, NULL) < wanted; ms += 10)
+        usleep(10000);
+    if (taken(server, NULL) != wanted)
+        fail_msg("%s: %zu instead of %zu events", proves, taken(server, NULL), wanted);
+}
+
+static void await_edus(const char *proves, const char *server, size_t wanted)
+{
+    size_t edus = 0;
+    for (int ms = 0; ms < PATIENCE_MS && (taken(server, &edus), edus < wanted); ms += 10)
+        usleep(10000);
+    if (edus != wanted)
+        fail_msg("%s: %zu instead of %zu EDUs", proves, edus, wanted);
+}
+
+/* ---- the node ---- */
+
+static struct federation federation;
+static struct arena *arena;
+static struct job job;
+static struct author alice, bob, carol;
+static const char *room_id;
+
+static int begin(void **state)
+{
+    node_begin();
+    federation.store = node_store();
+    node_store()->federation = &federation;
+    federation.sender = sender_create(node_store());
+    sender_start(federation.sender);
+    return 0;
+}
+
+static int end(void **state)
+{
+    sender_stop(federation.sender);
+    node_store()->federation = NULL;
+    struct sender *s = federation.sender;
+    node_end(); /* the listener may be called until then */
+    sender_destroy(s);
+    return 0;
+}
+
+/* A room with members of two other servers. */
+static int set_up(void **state)
+{
+    world.far_fails = world.far_hangs = false;
+    arena = arena_create();
+    job_init(&job, node_store(), arena);
+    alice = author_named("@alice:test.example");
+    bob = author_named("@bob:far.example");
+    carol = author_named("@carol:near.example");
+    room_id = create_public_room(&job, &alice, "11");
+    pg_must("join", set_membership(&job, room_id, &bob, "join"));
+    pg_must("join", set_membership(&job, room_id, &carol, "join"));
+    usleep(300000); /* whatever else is to be told of that is told */
+    world.n = 0;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    const char *id;
+    world.far_fails = world.far_hangs = false;
+    sender_heard_from(federation.sender, "far.example");
+    pg_must("send", send_text(&job, room_id, &alice, "the last", &id));
+    pg_must("leave", set_membership(&job, room_id, &bob, "leave"));
+    pg_must("leave", set_membership(&job, room_id, &carol, "leave"));
+    job_finish(&job);
+    arena_destroy(arena);
+    while (sender_is_backed_off(federation.sender, "far.example"))
+        usleep(10000);
+    return 0;
+}
+
+static const char *say(int n)
+{
+    const char *id = NULL;
+    for (int i = 0; i < n; i++)
+        pg_must("send", send_text(&job, room_id, &alice, arena_printf(arena, "%d", i), &id));
+    return id;
+}
+
+/* ---- tests ---- */
+
+static void test_all_come_in_order_fifty_at_most(void **state)
+{
+    world.far_hangs = true;
+    say(130);
+    await_events("a server that hangs delays no other", "near.example", 130);
+    assert_int_equal(taken("far.example", NULL), 0);
+    world.far_hangs = false;
+    await_events("all come", "far.example", 130);
+    size_t before = 0;
+    for (size_t i = 0; i < world.n; i++) {
+        const struct seen *s = &world.seen[i];
+        if (strcmp(s->server, "far.example") != 0)
+            continue;
+        assert_true(s->pdus <= 50);
+        assert_int_equal(atol(s->first), before);
+        before += s->pdus;
+    }
+}
+
+static void test_a_repetition_is_the_same_transaction(void **state)
+{
+    world.far_fails = true;
+    say(3);
+    await_events("the other gets it", "near.example", 3);
+    for (int ms = 0; ms < PATIENCE_MS && !sender_is_backed_off(federation.sender, "far.example");
+         ms += 10)
+        usleep(10000);
+    assert_true(sender_is_backed_off(federation.sender, "far.example"));
+    assert_false(sender_is_backed_off(federation.sender, "near.example"));
+    say(1); /* does not join the one that failed */
+    world.far_fails = false;
+    await_events("after its time", "far.example", 4);
+    const struct seen *first = NULL;
+    size_t tries = 0;
+    for (size_t i = 0; i < world.n; i++) {
+        const struct seen *s = &world.seen[i];
+        if (strcmp(s->server, "far.example") != 0 || strcmp(s->first, "0") != 0 || s->edus)
+            continue;
+        first = first ? first : s;
+        if (s->pdus == first->pdus) {
+            assert_string_equal(s->id, first->id);
+            tries++;
+        }
+    }
+    assert_true(tries >= 2);
+}
+
+static void test_after_long_the_newest_is_enough(void **state)
+{
+    world.far_fails = true;
+    say(1);
+    for (int ms = 0; ms < PATIENCE_MS && !sender_is_backed_off(federation.sender, "far.example");
+         ms += 10)
+        usleep(10000);
+    const char *last = say(600);
+    assert_non_null(last);
+    await_events("the other gets all", "near.example", 601);
+    world.far_fails = false;
+    sender_heard_from(federation.sender, "far.example");
+    for (int ms = 0; ms < PATIENCE_MS && !taken("far.example", NULL); ms += 10)
+        usleep(10000);
+    usleep(200000);
+    assert_true(taken("far.example", NULL) <= 51); /* one transaction that was tried before */
+    size_t before = taken("far.example", NULL);
+    say(2);
+    await_events("and then everything again", "far.example", before + 2);
+}
+
+static void test_what_is_not_in_the_log(void **state)
+{
+    struct room *room = room_named(&job, room_id);
+    typing_set(node_store()->typing, room->id, alice.user, alice.user_id, 60000);
+    await_edus("typing", "far.example", 1);
+    typing_set(node_store()->typing, room->id, bob.user, bob.user_id, 60000); /* not ours to tell */
+    const char *id = say(1);
+    pg_must("receipt", receipt_set(&job, room, &alice, RECEIPT_READ_PRIVATE, "", id));
+    pg_must("receipt", receipt_set(&job, room, &bob, RECEIPT_READ, "", id));
+    pg_must("receipt", receipt_set(&job, room, &alice, RECEIPT_READ, "", id));
+    await_edus("typing and one receipt", "far.example", 2);
+    typing_set(node_store()->typing, room->id, alice.user, alice.user_id, 0);
+    await_edus("the end of typing", "far.example", 3);
+    usleep(300000);
+    await_edus("and nothing else", "far.example", 3);
+}
+
+static void test_nothing_for_whom_we_may_not_contact(void **state)
+{
+    struct author dora = author_named("@dora:forbidden.example");
+    pg_must("join", set_membership(&job, room_id, &dora, "join"));
+    say(2);
+    await_events("others", "near.example", 2);
+    assert_int_equal(taken("forbidden.example", NULL), 0);
+}
+
+static void test_the_cursor_is_saved(void **state)
+{
+    const struct destination_row *rows;
+    size_t n;
+    int64_t sent = 0;
+    say(3);
+    await_events("all come", "near.example", 3);
+    int64_t head = feed_position(node_store()->feed);
+    for (int ms = 0; ms < PATIENCE_MS && sent < head; ms += 20) {
+        usleep(20000);
+        pg_must("list", destinations_list(job_tx(&job), "near.example", &rows, &n));
+        sent = n ? rows[0].sent_position : 0;
+    }
+    assert_int_equal(sent, head);
+    assert_int_equal(rows[0].failing_since_ts, 0);
+    assert_true(rows[0].last_success_ts > 0);
+    assert_false(rows[0].has_news);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_all_come_in_order_fifty_at_most),
+        TEST(test_a_repetition_is_the_same_transaction),
+        TEST(test_after_long_the_newest_is_enough),
+        TEST(test_what_is_not_in_the_log),
+        TEST(test_nothing_for_whom_we_may_not_contact),
+        TEST(test_the_cursor_is_saved),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}
