@@ -7,7 +7,6 @@
 #include "matrix/id.h"
 #include "rooms/presence.h"
 #include "rooms/servers.h"
-#include "storage/events.h"
 
 /* A change, and what it is to those whom it concerns. */
 struct mark {
@@ -151,7 +150,7 @@ static void hear_event(struct sender *s, const struct change *c)
     if (has_target)
         greet(s, c, target);
     if (!is_ours(s, e->sender)) {
-        if (c->status != EVENT_RELAYED)
+        if (!c->is_relayed)
             return;
         m.but = id_server(str_of(e->sender));
     }

@@ -43,7 +43,6 @@ struct change {
     const char *user_id;       /* text of `user` where a reader needs it (device lists, receipts) */
     const char *device;        /* to-device: the target device */
     const struct event *event; /* CHANGE_EVENT */
-    int status;                /* CHANGE_EVENT: enum event_status (storage/events.h) */
     const char *client_txn;    /* CHANGE_EVENT: transaction id ... */
     int64_t client_device;     /* ... and the device row it came from; 0: none */
     struct str json;           /* what readers are shown, ready to splice */
