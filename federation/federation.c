@@ -69,14 +69,17 @@ const struct err *federation_start(struct store *store, bool threads, struct fed
 
 void federation_drain(struct federation *f, int within_ms)
 {
-    if (f)
-        http_client_drain(f->http, within_ms);
+    if (!f)
+        return;
+    sender_halt(f->sender);
+    http_client_drain(f->http, within_ms);
 }
 
 void federation_stop(struct federation *f)
 {
     if (!f)
         return;
+    sender_halt(f->sender);
     http_client_stop(f->http); /* first: nobody waits for other servers any longer */
     sender_stop(f->sender);
     device_watch_stop(f->device_watch);

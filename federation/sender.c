@@ -204,7 +204,7 @@ void sender_request_ended(struct sender *s, const char *server, bool reached)
         sender_consider_locked(s, d);
     } else if (!reached && d->retry_at <= now_ms()) {
         d->last_attempt = now_ms();
-        sender_failed_locked(s, d, "could not be reached", 0);
+        sender_failed_locked(s, d, "another request to it failed", 0);
     }
 }
 

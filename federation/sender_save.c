@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "storage/destinations.h"
+#include "storage/to_device.h"
 
 enum { LAG_MAX = 10000 }; /* how far the stored cursor of an idle destination may lie behind */
 
@@ -81,7 +82,7 @@ static const struct err *forget_messages(struct job *job, const struct saved *li
 {
     for (size_t i = 0; i < n; i++)
         if (list[i].to_device_sent)
-            TRY(to_device_outbound_acknowledge(job, list[i].row.server, list[i].to_device_sent));
+            TRY(to_device_outbound_delete(job_tx(job), list[i].row.server, list[i].to_device_sent));
     return NULL;
 }
 
