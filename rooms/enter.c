@@ -178,6 +178,24 @@ const struct err *room_enter(struct job *job, const struct room_entry *entry, st
 
 /* ---- what happens to our users in rooms that we are not in ---- */
 
+/* Others may only end what they began. */
+static const struct err *check_note(struct job *job, struct room *room, const struct event *e)
+{
+    const struct event *before;
+    TRY(room_state(job, room, "m.room.member", e->state_key, &before));
+    const char *is = json_text(event_content(e), "membership");
+    const char *was = before ? json_text(event_content(before), "membership") : NULL;
+    enum membership now = membership_parse(is), then = membership_parse(was);
+    if (strcmp(e->sender, e->state_key) == 0 || now == MEMBERSHIP_INVITE)
+        return NULL;
+    if (then == MEMBERSHIP_KNOCK)
+        return NULL; /* any server of the room may answer */
+    struct str by = id_server(str_of(e->sender));
+    if (then == MEMBERSHIP_INVITE && str_eq(by, id_server(str_of(before->sender))))
+        return NULL;
+    return err(ERR_FORBIDDEN, "%s has no invite that %s could take back", e->state_key, e->sender);
+}
+
 static const struct err *try_note(struct job *job, struct room *room, const struct room_note *note)
 {
     static const struct author nobody;
@@ -223,6 +241,7 @@ const struct err *room_note_membership(struct job *job, const struct room_note *
         TRY(events_get_by_id(job_tx(job), note->event->event_id, &stored));
         if (stored)
             return NULL; /* noted before */
+        TRY(check_note(job, room, note->event));
         e = try_note(job, room, note);
         if (!e || e->code != ERR_CONFLICT)
             return e;

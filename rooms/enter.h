@@ -45,8 +45,9 @@ const struct err *room_await_complete(struct job *job, struct room **room, int64
                                       bool *ret);
 
 /* A member event about one of our users in a room that our server is not in: invited, invite taken
- * back, rejected, knocking, knock taken back or refused. The user is told; the event is judged by
- * nothing but its sender's right to speak. Makes the room's row when there is none. */
+ * back, rejected, knocking, knock taken back or refused. The user is told. There is no state to
+ * judge by: whoever ends an invite must be of the inviting server, and there must be one
+ * (M_FORBIDDEN). Makes the room's row when there is none. */
 struct room_note {
     const struct room_version *version;
     const char *room_id;

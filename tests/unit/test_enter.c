@@ -172,6 +172,8 @@ static void members_may_come_later(void **state)
         const struct event *member = r.state[4 + 3];
         NO_ERR(outliers_store(r.job, room_named(r.job, r.room_id), &member, 1, NULL, NULL));
         assert_int_equal(accept_one(r.job, r.room_id, said).verdict, VERDICT_ACCEPTED);
+        assert_string_equal(state_id(r.job, r.room_id, "m.room.member", "@user3:third.example"),
+                            member->event_id);
 
         const struct partial_room *list;
         size_t n;
@@ -250,6 +252,12 @@ static void invites_are_noted_and_undone(void **state)
     NO_ERR(room_note_membership(r.job, &note)); /* told twice */
     assert_int_equal(room_membership(room_named(r.job, r.room_id), alice.user), MEMBERSHIP_INVITE);
     assert_false(room_is_resident(room_named(r.job, r.room_id)));
+    note.event = far_add(&r, "m.room.member", "@user1:third.example", ALICE,
+                         "{\"membership\":\"leave\"}", r.carol);
+    const struct err *e = room_note_membership(r.job, &note);
+    assert_true(e && e->code == ERR_FORBIDDEN); /* not who invited */
+    r.n--;
+    r.state_n--;
     note.event = far_add(&r, "m.room.member", CAROL, ALICE, "{\"membership\":\"leave\"}", r.carol);
     NO_ERR(room_note_membership(r.job, &note));
     assert_int_equal(room_membership(room_named(r.job, r.room_id), alice.user), MEMBERSHIP_LEAVE);
