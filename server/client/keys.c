@@ -7,7 +7,7 @@
 
 #include "federation/remote_keys.h"
 #include "matrix/id.h"
-#include "server/caller.h"
+#include "server/remote_request.h"
 #include "server/routes.h"
 #include "storage/one_time_keys.h"
 #include "storage/remote_devices.h"
@@ -17,16 +17,6 @@ enum { QUERY_USERS_MAX = 10000, CLAIMS_MAX = 10000 };
 static bool is_our_user(struct job *job, const char *user_id)
 {
     return str_is(id_server(str_of(user_id)), job->store->config->server_name);
-}
-
-/* Whether other servers may be asked here and now; else the reply is made. */
-static const struct err *enter_remote(struct request *rq, struct reply *rp, bool *ret_here)
-{
-    *ret_here = rq->pool == POOL_REMOTE;
-    if (*ret_here)
-        return NULL;
-    TRY(request_charge(rq, RATE_REMOTE, 1));
-    return reply_elsewhere(rp, POOL_REMOTE);
 }
 
 /* The reply's `failures`: the servers that did not answer, and why. */
@@ -153,7 +143,7 @@ static const struct err *post_query(struct request *rq, struct reply *rp)
     TRY(take_known(&q));
     if (q.others_n) {
         bool here = false;
-        TRY(enter_remote(rq, rp, &here));
+        TRY(remote_request_enter(rq, rp, NULL, &here));
         if (!here)
             return NULL;
         TRY(fetch_others(&q));
@@ -218,7 +208,7 @@ static const struct err *post_claim(struct request *rq, struct reply *rp)
     TRY(read_claims(rq, &c));
     TRY(json_want_int(rq->body, "timeout", REMOTE_KEYS_TIMEOUT_MS, &timeout_ms));
     if (c.others_n)
-        TRY(enter_remote(rq, rp, &here));
+        TRY(remote_request_enter(rq, rp, NULL, &here));
     if (!here)
         return NULL;
     BUF_LIT(&rp->body, "{\"one_time_keys\":{");
