@@ -33,7 +33,7 @@ void keyring_destroy(struct keyring *k)
 {
     if (!k)
         return;
-    keyring_stop_askers(k);
+    keyring_stop(k);
     key_table_finish(&k->table);
     pthread_cond_destroy(&k->queued);
     pthread_cond_destroy(&k->answered);

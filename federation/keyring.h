@@ -9,7 +9,8 @@
 
 struct keyring;
 struct keyring *keyring_create(struct store *store);
-void keyring_destroy(struct keyring *k); /* NULL-safe; waits for what is being asked */
+void keyring_stop(struct keyring *k);    /* NULL-safe; ends what is being asked, and who waits */
+void keyring_destroy(struct keyring *k); /* NULL-safe */
 void keyring_add_metrics(struct keyring *k, struct buf *out);
 const struct key_settings *keyring_settings(const struct keyring *k);
 

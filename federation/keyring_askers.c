@@ -70,8 +70,10 @@ void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key
     pthread_cond_signal(&k->queued);
 }
 
-void keyring_stop_askers(struct keyring *k)
+void keyring_stop(struct keyring *k)
 {
+    if (!k)
+        return;
     lock_take(&k->lock);
     k->stopping = true;
     pthread_cond_broadcast(&k->queued);
@@ -79,6 +81,7 @@ void keyring_stop_askers(struct keyring *k)
     lock_release(&k->lock);
     for (size_t i = 0; i < k->askers_n; i++)
         pthread_join(k->askers[i], NULL);
+    k->askers_n = 0;
 }
 
 /* ---- learning ---- */

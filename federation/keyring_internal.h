@@ -31,6 +31,5 @@ struct keyring {
  * all others. One that is still in the queue when the time is over is not asked. */
 void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key_id, bool urgent,
                         int64_t until_mono);
-void keyring_stop_askers(struct keyring *k);
 
 #endif
