@@ -85,11 +85,11 @@ struct draft_event *accept_draft(struct intake *in, size_t i, int64_t moved_from
     return d;
 }
 
-/* While the member list is not complete, whoever speaks becomes known by what their event cites, so
- * that clients are shown who it was. */
-static const struct err *add_sender(struct intake *in, const struct event *e)
+const struct err *accept_add_sender(struct intake *in, const struct event *e)
 {
     const struct event *member;
+    if (!in->room->is_partial)
+        return NULL;
     TRY(draft_state(&in->draft, "m.room.member", e->sender, &member));
     for (size_t i = 0; i < e->auth_n && !member; i++) {
         const struct known_event *known;
@@ -106,8 +106,7 @@ static const struct err *add_sender(struct intake *in, const struct event *e)
 static const struct err *put(struct intake *in, size_t i, const struct known_event *known)
 {
     struct draft_event *d = accept_draft(in, i, known ? known->e.position : 0);
-    if (in->room->is_partial)
-        TRY(add_sender(in, d->event));
+    TRY(accept_add_sender(in, d->event));
     TRY(draft_put(&in->draft, d));
     in->changes[i] = d->at;
     in->outcomes[i] = (struct outcome){.verdict = VERDICT_ACCEPTED};

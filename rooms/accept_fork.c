@@ -248,13 +248,14 @@ static const struct err *write_accepted(struct intake *in, size_t i,
     bool is_new = !known || known->e.position == EVENT_BEING_TAKEN;
     struct draft_event *d = accept_draft(in, i, is_new ? 0 : known->e.position);
     d->is_lost = e->state_key && !holds_taken(now);
-    if (before->n || in->events[i].state_ids) {
-        int64_t ref;
+    int64_t ref = 0;
+    if (before->n || in->events[i].state_ids)
         TRY(write_ref(in, e, before, &ref));
-        event_state_write(in->write, 1, 0, ref);
-    }
     LOCKED(&in->room->lock);
+    TRY(accept_add_sender(in, e));
     TRY(draft_put(&in->draft, d));
+    if (ref)
+        event_state_write(in->write, d->at, 0, ref);
     in->changes[i] = d->at;
     in->outcomes[i] = (struct outcome){.verdict = VERDICT_ACCEPTED};
     if (in->events[i].state_ids)

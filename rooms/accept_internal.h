@@ -56,6 +56,10 @@ const struct err *accept_write_state_ref(struct intake *in, const struct state_v
 const struct err *accept_put_aside_known(struct intake *in, const struct event *e,
                                          enum event_status status, int64_t ref);
 
+/* While the member list is not complete, whoever speaks becomes known by what their event cites, so
+ * that clients are shown who it was. With the room's lock held. */
+const struct err *accept_add_sender(struct intake *in, const struct event *e);
+
 /* events[i] as it goes into the write. */
 struct draft_event *accept_draft(struct intake *in, size_t i, int64_t moved_from);
 /* Begins in->write, with a draft on the room's head. */
