@@ -13,6 +13,8 @@ enum {
     CONNECT_MS = 10 * 1000,
     CONNECT_IN_TURN_MS = 4 * 1000,
     ATTEMPTS_MAX = 8,
+    /* After it a body must come at the rate of client_transfer.c. */
+    GRACE_MS = 15 * 1000,
     CONNECTIONS_PER_HOST = 12,
     CONNECTIONS_TOTAL = 512,
     CONNECTIONS_KEPT = 128
@@ -259,6 +261,7 @@ const struct err *http_client_create(const struct http_client_config *config,
     struct http_client *c = mem_zalloc(sizeof *c);
     c->verify = config->verify;
     c->only_tls13 = config->only_tls13;
+    c->grace_ms = config->grace_ms ? config->grace_ms : GRACE_MS;
     c->proxy = mem_strdup(config->proxy);
     lock_init(&c->lock, RANK_LEAF);
     const struct err *e = start(c, config);

@@ -26,6 +26,7 @@ struct http_client_config {
     size_t denied_n, allowed_n;
     const char *const *dns_servers; /* http/resolver.h */
     size_t dns_servers_n;
+    int grace_ms; /* how long a body may come by a drip; 0: 15 s */
 };
 
 /* Reads the CA files; the error says which is not one. */

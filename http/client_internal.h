@@ -51,6 +51,7 @@ struct http_client {
     struct address_ranges *denied, *allowed;
     X509_STORE *authorities;
     bool verify, only_tls13;
+    int grace_ms; /* http/client.h */
     char *proxy;
     CURLM *multi;
     pthread_t thread;

@@ -32,11 +32,21 @@ static const struct err *no_target(const char *url)
     return err(ERR_INVALID_PARAM, "Not a URL that can be asked: %.150s", url);
 }
 
+/* libcurl would forgive other numbers of slashes. */
+static bool has_authority(const char *url)
+{
+    const char *at = strncmp(url, "https://", 8) == 0  ? url + 8
+                     : strncmp(url, "http://", 7) == 0 ? url + 7
+                                                       : "";
+    return *at && !strchr("/?#", *at);
+}
+
 const struct err *target_read(struct arena *a, const char *url, bool allow_plain,
                               struct http_peer *ret)
 {
     CURLU *u url_auto = curl_url();
-    if (!u || strlen(url) > URL_MAX || curl_url_set(u, CURLUPART_URL, url, CURLU_DISALLOW_USER))
+    if (!u || !has_authority(url) || strlen(url) > URL_MAX ||
+        curl_url_set(u, CURLUPART_URL, url, CURLU_DISALLOW_USER))
         return no_target(url);
     const char *scheme = part_of(a, u, CURLUPART_SCHEME, 0);
     const char *host = part_of(a, u, CURLUPART_HOST, 0);

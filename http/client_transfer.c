@@ -10,7 +10,6 @@ enum {
     /* A reply of another status than 2xx is only a sentence. */
     COMPLAINT_MAX = 64 * 1024,
     /* After the grace a body must have come at this rate, so that nobody holds us by a drip. */
-    GRACE_MS = 15 * 1000,
     BYTES_A_SECOND_LEAST = 512,
     IDLE_CONNECTION_S = 90
 };
@@ -80,7 +79,8 @@ bool transfer_is_slow(const struct transfer *t)
     if (end_by && now > end_by)
         return true;
     /* libcurl keeps the deadline, but not for what waits for a free connection */
-    return now > t->deadline_ms || (ms > GRACE_MS && t->bytes * 1000 < ms * BYTES_A_SECOND_LEAST);
+    return now > t->deadline_ms ||
+           (ms > t->client->grace_ms && t->bytes * 1000 < ms * BYTES_A_SECOND_LEAST);
 }
 
 /* ---- what is asked ---- */

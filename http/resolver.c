@@ -19,7 +19,8 @@ enum {
     NAMES_MAX = 4096,     /* in the cache */
     KEEP_LEAST_MS = 5000, /* what the DNS says not to keep is kept as long as one request's use */
     KEEP_MOST_MS = 3600 * 1000,
-    KEEP_ABSENT_MS = 30 * 1000
+    KEEP_ABSENT_MS = 30 * 1000,
+    KEEP_FAILURE_MS = 3 * 1000 /* a request looks a name up more than once */
 };
 
 struct known_name {
@@ -27,6 +28,7 @@ struct known_name {
     struct address addresses[ADDRESSES_MAX];
     size_t n;
     bool is_alias;
+    int failure;   /* of c-ares; 0: none */
     int64_t until; /* mono_ms */
 };
 
@@ -65,12 +67,14 @@ static void shrink_locked(struct resolver *r)
     r->names = left;
 }
 
-static bool find_known(struct resolver *r, struct arena *a, const char *name, struct resolved *ret)
+static bool find_known(struct resolver *r, struct arena *a, const char *name, struct resolved *ret,
+                       int *ret_failure)
 {
     LOCKED(&r->lock);
     const struct known_name *k = map_get(&r->names, str_of(name));
     if (!k || k->until <= mono_ms())
         return false;
+    *ret_failure = k->failure;
     *ret = (struct resolved){
         .addresses = (const void *)arena_memdup(a, k->addresses, k->n * sizeof *k->addresses),
         .n = k->n,
@@ -78,12 +82,14 @@ static bool find_known(struct resolver *r, struct arena *a, const char *name, st
     return true;
 }
 
-static void keep(struct resolver *r, const char *name, const struct resolved *what, int64_t keep_ms)
+static void keep(struct resolver *r, const char *name, const struct resolved *what, int failure,
+                 int64_t keep_ms)
 {
     struct known_name *k = mem_zalloc(sizeof *k);
     k->name = mem_strdup(name);
     k->n = what->n;
     k->is_alias = what->is_alias;
+    k->failure = failure;
     if (what->n)
         memcpy(k->addresses, what->addresses, what->n * sizeof *what->addresses);
     k->until = mono_ms() + keep_ms;
@@ -115,7 +121,7 @@ static void wait_for_sockets(ares_channel channel, int64_t deadline)
 {
     ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
     struct pollfd fds[ARES_GETSOCK_MAXNUM];
-    struct timeval most = {.tv_sec = 1}, wait;
+    struct timeval most = {.tv_sec = 1}, room;
     nfds_t n = 0;
     int bits = ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
@@ -124,8 +130,8 @@ static void wait_for_sockets(ares_channel channel, int64_t deadline)
         if (events)
             fds[n++] = (struct pollfd){.fd = sockets[i], .events = events};
     }
-    ares_timeout(channel, &most, &wait);
-    int64_t ms = wait.tv_sec * 1000 + wait.tv_usec / 1000 + 1, left = deadline - mono_ms();
+    const struct timeval *wait = ares_timeout(channel, &most, &room);
+    int64_t ms = wait->tv_sec * 1000 + wait->tv_usec / 1000 + 1, left = deadline - mono_ms();
     poll(fds, n, (int)(left < ms ? (left > 0 ? left : 0) : ms));
     for (nfds_t i = 0; i < n; i++)
         ares_process_fd(channel, fds[i].revents & ~POLLOUT ? fds[i].fd : ARES_SOCKET_BAD,
@@ -199,17 +205,17 @@ static const struct err *look_up(struct resolver *r, struct arena *a, const char
     *ret = (struct resolved){0};
     int64_t keep_ms = l.status == ARES_SUCCESS ? read_addresses(a, l.info, ret) : KEEP_ABSENT_MS;
     ares_freeaddrinfo(l.info);
-    if (l.status != ARES_SUCCESS && !is_absent(l.status))
-        return no_answer(name, l.status);
-    keep(r, name, ret, keep_ms);
-    return NULL;
+    bool failed = l.status != ARES_SUCCESS && !is_absent(l.status);
+    keep(r, name, ret, failed ? l.status : 0, failed ? KEEP_FAILURE_MS : keep_ms);
+    return failed ? no_answer(name, l.status) : NULL;
 }
 
 const struct err *resolver_addresses(struct resolver *r, struct arena *a, const char *name,
                                      int64_t deadline_mono_ms, struct resolved *ret)
 {
-    if (find_known(r, a, name, ret))
-        return NULL;
+    int failure;
+    if (find_known(r, a, name, ret, &failure))
+        return failure ? no_answer(name, failure) : NULL;
     return look_up(r, a, name, deadline_mono_ms, ret);
 }
 
