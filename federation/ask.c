@@ -49,10 +49,15 @@ void ask_init(struct ask *a, struct job *job, struct room *room, const char *fir
         add_server(a, names[(from + i) % n]);
 }
 
+static bool is_stopping(const struct ask *a)
+{
+    return atomic_load(&inbound_of(a->job)->stopping);
+}
+
 bool ask_may_go_on(const struct ask *a)
 {
-    return a->requests > 0 && a->events && a->bytes && mono_ms() < a->deadline_mono_ms &&
-           ask_server(a);
+    return !is_stopping(a) && a->requests > 0 && a->events && a->bytes &&
+           mono_ms() < a->deadline_mono_ms && ask_server(a);
 }
 
 const char *ask_server(const struct ask *a)
@@ -89,7 +94,7 @@ const struct err *ask_any(struct ask *a, struct fed_request *r, struct str *ret)
         int64_t left_ms = a->deadline_mono_ms - mono_ms();
         if (a->servers[i].is_dead)
             continue;
-        if (a->requests <= 0 || left_ms <= 0 || !a->bytes)
+        if (a->requests <= 0 || left_ms <= 0 || !a->bytes || is_stopping(a))
             return NULL;
         a->requests--;
         r->server = a->servers[i].name;

@@ -108,10 +108,11 @@ static void announce(struct crew *c, struct work *w)
 void crew_run(struct crew *c, struct job *job, crew_part *fn, void *parts, size_t size, size_t n,
               int helpers_max)
 {
-    if (n == 1)
-        fn(job, parts);
-    if (n <= 1)
+    if (!c || n <= 1) {
+        for (size_t i = 0; i < n; i++)
+            fn(job, (char *)parts + i * size);
         return;
+    }
     struct work w = {.fn = fn, .parts = parts, .size = size, .n = n, .helpers_max = helpers_max};
     cond_init(&w.finished);
     announce(c, &w);

@@ -15,7 +15,7 @@ void crew_destroy(struct crew *c); /* nobody may be running work */
 typedef void crew_part(struct job *job, void *part);
 
 /* Runs fn for each of n parts of that size; returns when all are done. At most helpers_max threads
- * help at once. */
+ * help at once; without a crew (NULL) none does. */
 void crew_run(struct crew *c, struct job *job, crew_part *fn, void *parts, size_t size, size_t n,
               int helpers_max);
 

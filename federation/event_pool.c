@@ -161,15 +161,26 @@ static size_t list_with_parents(struct event_pool *p, struct pool_event *e,
     return n;
 }
 
+static int by_depth(const void *left, const void *right)
+{
+    const struct pool_event *a = *(struct pool_event *const *)left,
+                            *b = *(struct pool_event *const *)right;
+    return (a->event->depth > b->event->depth) - (a->event->depth < b->event->depth);
+}
+
+/* Roughly as they happened: branches go on side by side. */
 size_t event_pool_order(struct event_pool *p, struct pool_event **ret)
 {
-    struct pool_event **stack =
-        arena_alloc_array(p->job->arena, p->n + 1, sizeof(struct pool_event *));
-    size_t n = 0;
+    size_t size = sizeof(struct pool_event *), n = 0;
+    struct pool_event **sorted = arena_alloc_array(p->job->arena, p->n + 1, size);
+    struct pool_event **stack = arena_alloc_array(p->job->arena, p->n + 1, size);
+    for (size_t i = 0; i < p->n; i++) {
+        sorted[i] = p->all[i];
+        sorted[i]->is_listed = false;
+    }
+    qsort(sorted, p->n, size, by_depth);
     for (size_t i = 0; i < p->n; i++)
-        p->all[i]->is_listed = false;
-    for (size_t i = 0; i < p->n; i++)
-        if (!p->all[i]->is_listed && !p->all[i]->is_taken)
-            n = list_with_parents(p, p->all[i], stack, ret, n);
+        if (!sorted[i]->is_listed && !sorted[i]->is_taken)
+            n = list_with_parents(p, sorted[i], stack, ret, n);
     return n;
 }

@@ -8,6 +8,7 @@
 #include "rooms/enter.h"
 #include "rooms/servers.h"
 #include "rooms/state_at.h"
+#include "storage/server_rooms.h"
 
 enum {
     BACKFILL_MAX = 100,
@@ -38,11 +39,14 @@ static const struct err *find_room(struct request *rq, struct room **ret)
 static const struct err *need_access(struct request *rq, struct room *room,
                                      const struct stored_event *e)
 {
-    bool visible = false;
+    struct job *job = rq->job;
+    bool was_there = false;
     if (room_has_server(room, remote_of(rq)->name))
         return NULL;
-    TRY(visibility_for_server(rq->job, room, remote_of(rq)->name, &e, 1, &visible));
-    return visible ? NULL : not_in_room();
+    if (e->position > 0)
+        TRY(server_was_in_room(job_tx(job), room->id, remote_of(rq)->name, e->position, false,
+                               &was_there));
+    return was_there ? NULL : not_in_room();
 }
 
 static const struct err *no_such_event(void)

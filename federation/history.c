@@ -11,6 +11,7 @@
 enum {
     BACKFILL_LIMIT = 100, /* of one request, as servers have it */
     ROUNDS_MAX = 5,
+    ATTEMPTS = 8,
     ENDS_MAX = 5,
     ASKED_AT_ONCE = 20,
     TIME_MS = 20 * 1000,
@@ -135,6 +136,22 @@ static const struct event *find_oldest(const struct events *events)
     return oldest;
 }
 
+/* The room may have been read anew meanwhile, for instance when its state became complete. */
+static const struct err *add(struct ask *a, const struct events *events, const char *const *state,
+                             size_t state_n, size_t *ret_added)
+{
+    const struct err *e = NULL;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        e = history_add(a->job, a->room, events->list, events->n, state, state_n, ret_added);
+        if (!e || e->code != ERR_CONFLICT)
+            return e;
+        TRY(room_get_by_id(a->job, a->room->id, &a->room));
+        if (!a->room)
+            return err(ERR_NOT_FOUND, "Unknown room");
+    }
+    return e;
+}
+
 /* One stretch of history. */
 static const struct err *fetch_some(struct ask *a, int64_t place, size_t *ret_added)
 {
@@ -157,7 +174,7 @@ static const struct err *fetch_some(struct ask *a, int64_t place, size_t *ret_ad
     if (!known)
         return NULL;
     TRY(ask_auth(a, events.list, events.n));
-    return history_add(a->job, a->room, events.list, events.n, state, state_n, ret_added);
+    return add(a, &events, state, state_n, ret_added);
 }
 
 const struct err *federation_backfill(struct job *job, struct room *room, int64_t place,

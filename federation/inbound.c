@@ -51,8 +51,10 @@ void inbound_start(struct inbound *in)
 
 void inbound_stop(struct inbound *in)
 {
-    if (in)
-        room_work_stop(in->gaps);
+    if (!in)
+        return;
+    atomic_store(&in->stopping, true);
+    room_work_stop(in->gaps);
 }
 
 void inbound_destroy(struct inbound *in)

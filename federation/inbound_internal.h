@@ -31,6 +31,7 @@ struct inbound {
     struct crew *fetchers;  /* events asked for one by one: they wait for other servers */
     struct room_work *gaps;
     struct flights *flights; /* history that is being fetched */
+    atomic_bool stopping;    /* ask nobody any more */
     atomic_llong counts[COUNTS];
 };
 

@@ -227,12 +227,6 @@ void room_work_stop(struct room_work *w)
     w->threads_n = 0;
 }
 
-bool room_work_is_stopping(struct room_work *w)
-{
-    LOCKED(&w->lock);
-    return w->stopping;
-}
-
 void room_work_destroy(struct room_work *w)
 {
     if (!w)

@@ -25,7 +25,6 @@ struct room_work *room_work_create(struct store *store, work_function *fn, void 
 void room_work_start(struct room_work *w, int threads);
 void room_work_stop(struct room_work *w); /* waits for what is being done */
 void room_work_destroy(struct room_work *w);
-bool room_work_is_stopping(struct room_work *w);
 
 /* There is something to do. An item that is being done is done once more afterwards; one that waits
  * after a failure goes on waiting. False: too many are waiting. */

@@ -72,6 +72,8 @@ static const struct room_version *guess_version(const struct part *p)
 {
     if (json_scan_get(p->raw[0], "event_id").p)
         return room_version_find("1");
+    if (json_scan_get(p->raw[0], "origin").p) /* which the hash covers before version 11 */
+        return room_version_find("10");
     return room_version_find(strchr(p->room_id, ':') ? "11" : "12");
 }
 
