@@ -1,4 +1,7 @@
 /* Client-server API, "Syncing": paginating a room's events. */
+#include "federation/inbound.h"
+#include "rooms/history.h"
+#include "rooms/servers.h"
 #include "rooms/walk.h"
 #include "server/client/room_reading.h"
 #include "server/routes.h"
@@ -23,6 +26,36 @@ static int64_t newest_of(const struct walked *walked)
     return newest;
 }
 
+/* Did the walk come to where our history of the room ends, and not the room's? */
+static const struct err *needs_history(struct job *job, const struct walk *w,
+                                       const struct walked *walked, bool *ret)
+{
+    const struct history_end *ends;
+    const char *const *servers;
+    size_t servers_n = 0, n = 0;
+    if (w->backwards && !walked->more && job->store->federation)
+        room_list_servers(job, w->room, &servers, &servers_n);
+    if (servers_n)
+        TRY(history_ends(job, w->room, w->from, 1, &ends, &n));
+    *ret = n;
+    return NULL;
+}
+
+/* By a worker that may wait: other servers are asked for what is before, and the walk goes on. */
+static const struct err *walk_on(struct job *job, struct walk *w, struct walked *walked)
+{
+    size_t added;
+    bool needs_more = false;
+    TRY(federation_backfill(job, w->room, w->from, w->limit - walked->n, &added));
+    if (!added)
+        return NULL;
+    TRY(room_get(job, w->room->room_id, &w->room)); /* it may have been read anew */
+    TRY(walk_room(job, w, walked));
+    TRY(needs_history(job, w, walked, &needs_more));
+    walked->more = walked->more || needs_more;
+    return NULL;
+}
+
 static const struct err *get_messages(struct request *rq, struct reply *rp)
 {
     struct viewer viewer = viewer_of(rq);
@@ -31,6 +64,12 @@ static const struct err *get_messages(struct request *rq, struct reply *rp)
     TRY(read_walk(rq, &w));
     TRY(reading_room(rq, &w.room));
     TRY(walk_room(job_of(rq), &w, &walked));
+    bool needs_more;
+    TRY(needs_history(job_of(rq), &w, &walked, &needs_more));
+    if (needs_more && rq->pool == POOL_REMOTE)
+        TRY(walk_on(job_of(rq), &w, &walked));
+    else if (needs_more && !request_charge(rq, RATE_REMOTE, 1))
+        return reply_elsewhere(rp, POOL_REMOTE);
 
     const char *from = request_query(rq, "from");
     BUF_LIT(&rp->body, "{\"start\":");
