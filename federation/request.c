@@ -109,11 +109,16 @@ static bool is_unreachable(const struct err *e)
     return e && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT);
 }
 
-/* What this says of how the server is, for discovery and for the back-off of what is sent. */
+/* What this says of how the server is, for discovery and for the back-off of what is sent. One that
+ * cannot answer a question (a file that it lost, say) may be well: only what it fails to take (PUT)
+ * counts, or its not being there. */
 static void note_outcome(struct federation *f, const struct fed_request *r, const struct err *e,
                          int status)
 {
-    bool is_ill = is_unreachable(e) || status >= 500 || status == 429;
+    bool is_failure = status >= 500 || status == 429;
+    bool is_ill = is_unreachable(e) || (is_failure && r->method == PUT);
+    if (is_failure && !is_ill)
+        return;
     if (is_unreachable(e))
         discovery_failed(f->discovery, r->server);
     if (!e || is_ill || e->code == ERR_TOO_LARGE) /* others are failures of our own */

@@ -2,6 +2,8 @@
 
 import pytest
 
+from conftest import running
+from federation import Ministry
 from remote import FED
 
 PATH = FED + "/v1/publicRooms"
@@ -9,16 +11,9 @@ URL = "/publicRooms"
 
 
 @pytest.fixture(scope="module")
-def open_one(shared_open):
-    return shared_open
-
-
-@pytest.fixture(scope="module")
-def shared_open(network):
-    from conftest import running
-    from federation import Ministry
-
-    m = Ministry(network, {"allow_public_rooms_over_federation": "true"}).start()
+def open_one(network):
+    """With nothing but these in its directory."""
+    m = Ministry(network).start()
     running.append(m)
     alice = m.user("alice")
     for name, type in ("Beta", None), ("Alpha", "m.space"), ("Gamma", None):
@@ -67,10 +62,11 @@ def test_refused_questions(remote, open_one, body):
     assert r.status_code == 400
 
 
-def test_not_told_unless_allowed(remote, two):
-    remote.fails(two[0].name, 403, "M_FORBIDDEN", "GET", PATH)
-    remote.fails(two[0].name, 403, "M_FORBIDDEN", "POST", PATH, {})
-    two[1].user("bob").fails(403, "M_FORBIDDEN", "GET", URL, params={"server": two[0].name})
+def test_not_told_unless_allowed(remote, two, ministries):
+    closed = ministries(allow_public_rooms_over_federation=None)
+    remote.fails(closed.name, 403, "M_FORBIDDEN", "GET", PATH)
+    remote.fails(closed.name, 403, "M_FORBIDDEN", "POST", PATH, {})
+    two[1].user("bob").fails(403, "M_FORBIDDEN", "GET", URL, params={"server": closed.name})
 
 
 def test_asking_another_concorde(two, open_one):
