@@ -4,8 +4,9 @@
 #include "base/lock.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "federation/federation.h"
 
-enum { LARGEST_SHARE = 16 };
+enum { LARGEST_SHARE = 16, AT_ONCE = 8 /* questions to one server */, RETRY_AFTER_MS = 2000 };
 
 struct answer {
     struct answer *newer; /* in the order of arrival */
@@ -15,8 +16,15 @@ struct answer {
     char bytes[]; /* the key, then the answer */
 };
 
+/* Questions to one server. */
+struct waiting {
+    int n;
+    char server[];
+};
+
 struct answers {
     struct lock lock;
+    struct map waiting; /* server -> struct waiting */
     struct map by_key;
     struct answer *oldest, *newest;
     size_t bytes, bytes_max;
@@ -90,6 +98,47 @@ bool answers_get(struct answers *a, struct arena *arena, const char *key, struct
     return true;
 }
 
+/* ---- questions ---- */
+
+static bool begin(struct answers *a, const char *server)
+{
+    LOCKED(&a->lock);
+    struct waiting *w = map_get(&a->waiting, str_of(server));
+    if (!w) {
+        size_t size = strlen(server) + 1;
+        w = mem_zalloc(sizeof *w + size);
+        memcpy(w->server, server, size);
+        map_put(&a->waiting, str_of(w->server), w);
+    }
+    if (w->n == AT_ONCE)
+        return false;
+    w->n++;
+    return true;
+}
+
+static void end(struct answers *a, const char *server)
+{
+    LOCKED(&a->lock);
+    struct waiting *w = map_get(&a->waiting, str_of(server));
+    if (--w->n > 0)
+        return;
+    map_remove(&a->waiting, str_of(w->server));
+    free(w);
+}
+
+const struct err *federation_question(struct job *job, const struct fed_request *r,
+                                      struct fed_reply *ret)
+{
+    struct answers *a = job->store->federation->answers;
+    if (!begin(a, r->server))
+        return err_unavailable(RETRY_AFTER_MS, "too many questions wait for %s", r->server);
+    const struct err *e = federation_request(job, r, ret);
+    end(a, r->server);
+    return e;
+}
+
+/* ---- life ---- */
+
 struct answers *answers_create(size_t bytes_max)
 {
     struct answers *a = mem_zalloc(sizeof *a);
@@ -105,6 +154,7 @@ void answers_destroy(struct answers *a)
     while (a->oldest)
         drop_oldest_locked(a);
     map_finish(&a->by_key);
+    map_finish(&a->waiting);
     lock_finish(&a->lock);
     free(a);
 }

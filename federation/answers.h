@@ -1,10 +1,13 @@
-/* What other servers answered lately: profiles, aliases and spaces are asked for often, and the
- * specification lets us remember them for a while. In memory only, within a number of bytes: the
- * oldest answers go first. Thread-safe. */
+/* What our users want to know of other servers: profiles, aliases, directories, spaces.
+ *
+ * What was answered lately is remembered, as the specification allows. In memory only, within a
+ * number of bytes: the oldest answers go first. And a bounded number of questions is under way to
+ * one server, so that one that is slow on purpose does not keep everybody who could ask.
+ * Thread-safe. */
 #ifndef FEDERATION_ANSWERS_H
 #define FEDERATION_ANSWERS_H
 
-#include "base/str.h"
+#include "federation/request.h"
 
 struct answers;
 
@@ -17,5 +20,10 @@ bool answers_get(struct answers *a, struct arena *arena, const char *key, struct
 
 /* Copies both. An answer that is larger than a sixteenth of all is not kept. */
 void answers_put(struct answers *a, const char *key, struct str answer, int64_t keep_ms);
+
+/* federation_request() for such questions. ERR_UNAVAILABLE while too many others wait for that
+ * server. */
+const struct err *federation_question(struct job *job, const struct fed_request *r,
+                                      struct fed_reply *ret);
 
 #endif

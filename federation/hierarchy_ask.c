@@ -137,8 +137,8 @@ static const json_t *ask_one(struct job *job, const struct space_question *q, co
         .timeout_ms = TIMEOUT_MS,
         .reply_max = REPLY_MAX};
     struct fed_reply reply;
-    return federation_request(job, &r, &reply) ? NULL
-                                               : read_answer(job->arena, reply.json, q->room_id);
+    return federation_question(job, &r, &reply) ? NULL
+                                                : read_answer(job->arena, reply.json, q->room_id);
 }
 
 const struct err *federation_ask_space(struct job *job, const struct space_question *q,

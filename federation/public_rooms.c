@@ -1,5 +1,6 @@
 #include "federation/public_rooms.h"
 
+#include "federation/answers.h"
 #include "federation/federation.h"
 #include "federation/remote_summary.h"
 #include "federation/request.h"
@@ -150,7 +151,7 @@ const struct err *federation_public_rooms(struct job *job, const char *server,
                             .timeout_ms = TIMEOUT_MS,
                             .reply_max = REPLY_MAX};
     struct fed_reply reply;
-    TRY(federation_request(job, &r, &reply));
+    TRY(federation_question(job, &r, &reply));
     *ret = read_answer(reply.json);
     return NULL;
 }

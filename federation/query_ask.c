@@ -42,7 +42,7 @@ static const struct err *ask(struct job *job, const char *server, const char *pa
         *ret = o;
         return o ? NULL : err(ERR_NOT_FOUND, "%s knows nothing of it", server);
     }
-    const struct err *e = federation_request(job, &r, &reply);
+    const struct err *e = federation_question(job, &r, &reply);
     if (e && e->code == ERR_NOT_FOUND)
         answers_put(answers, key, (struct str){0}, NOTHING_KEPT_MS);
     TRY(e);

@@ -1,6 +1,7 @@
 #include "federation/timestamp.h"
 
 #include "base/clock.h"
+#include "federation/answers.h"
 #include "federation/federation.h"
 #include "federation/inbound.h"
 #include "federation/request.h"
@@ -102,7 +103,7 @@ static void ask_one(struct job *job, struct room *room, const char *server, int6
             backwards ? "b" : "f", arena_printf(job->arena, "%lld", (long long)ts)),
         .timeout_ms = TIMEOUT_MS};
     struct fed_reply reply;
-    if (federation_request(job, &r, &reply))
+    if (federation_question(job, &r, &reply))
         return;
     const char *id = json_text(reply.json, "event_id");
     const json_t *when = json_object_get(reply.json, "origin_server_ts");

@@ -210,6 +210,7 @@ const struct route directory_routes[] = {
     {.method = GET,
      .path = "/_matrix/client/v3/directory/room/{alias}",
      .handler = get_alias,
+     .who = WHO_MAYBE_USER,
      .spec = "room aliases"},
     {.method = DELETE,
      .path = "/_matrix/client/v3/directory/room/{alias}",

@@ -150,19 +150,47 @@ def test_what_is_told_of_a_profile_is_checked(remote, one):
     assert alice.request("GET", f"/profile/{q(remote.user('frank'))}").status_code == 502
 
 
-def test_a_server_that_is_silent_stalls_nobody_else(remote, one):
-    """Hundreds of questions wait for it, and local profiles are read as fast as ever."""
-    alice = one.user("alice")
+def test_a_server_that_is_silent_stalls_nobody_else(remote, remotes, one):
+    """Many questions wait for it; other servers and local profiles are asked for as fast as ever."""
+    alice, other = one.user("alice"), remotes()
+    statuses = []
     remote.link.mute()
     with httpx.Client(base_url=one.url, timeout=0.3) as c:
-        for n in range(60):
-            with pytest.raises(httpx.TimeoutException):
-                c.get(f"/_matrix/client/v3/profile/{q(f'@u{n}:{remote.name}')}")
-            if n % 10 == 0:
+        for n in range(40):
+            try:
+                r = c.get(f"/_matrix/client/v3/profile/{q(f'@u{n}:{remote.name}')}")
+                statuses.append((r.status_code, "retry-after" in r.headers))
+            except httpx.TimeoutException:
+                statuses.append(None)
+            if n % 10 == 9:
                 before = time.monotonic()
                 alice.get(f"/profile/{alice.user_id}")
-                assert time.monotonic() - before < 1
-    remote.link.heal()
+                carol = other.user(f"carol-{n}")
+                other.profiles[carol] = {"displayname": "Carol"}
+                assert alice.get(f"/profile/{q(carol)}") == {"displayname": "Carol"}
+                assert time.monotonic() - before < 2
+    assert statuses[:8] == [None] * 8 and (503, True) in statuses[8:]
+
+
+def test_one_server_may_not_ask_too_much(remote, remotes, ministries):
+    m = ministries(rate_limits="true", rc_server__per_second="0.01", rc_server__burst_count="3")
+    uri = f"{V1}/query/profile?user_id={q('@nobody:' + m.name)}"
+    for _ in range(3):
+        remote.fails(m.name, 404, "M_NOT_FOUND", "GET", uri)
+    remote.fails(m.name, 429, "M_LIMIT_EXCEEDED", "GET", uri)
+    remote.fails(m.name, 429, "M_LIMIT_EXCEEDED", "GET", FED + "/v1/publicRooms")
+    remotes().fails(m.name, 404, "M_NOT_FOUND", "GET", uri)
+
+
+def test_one_user_may_not_have_too_much_asked(remote, ministries):
+    m = ministries(rate_limits="true", rc_remote__per_second="0.01", rc_remote__burst_count="3",
+                   rc_registration__burst_count="100")
+    alice, bob = m.user("alice"), m.user("bob")
+    carol = remote.user("carol")
+    for _ in range(3):
+        alice.fails(404, "M_NOT_FOUND", "GET", f"/profile/{q(carol)}")
+    alice.fails(429, "M_LIMIT_EXCEEDED", "GET", f"/profile/{q(carol)}")
+    bob.fails(404, "M_NOT_FOUND", "GET", f"/profile/{q(carol)}")
 
 
 def test_closed_federation(remote, ministries):
