@@ -22,7 +22,9 @@ static const struct err *keep(struct job *job, const json_t *answer, const struc
     if (stored.json.n > KEY_RESPONSE_MAX)
         return err(ERR_BAD_STATUS, "The server's answer about its keys is too large");
     struct key_answer a = {.keys = *r};
-    TRY(server_keys_put(job_tx(job), &stored, direct, r->keys, r->n, &a.newest));
+    bool newest;
+    TRY(server_keys_put(job_tx(job), &stored, direct, r->keys, r->n, &newest));
+    a.news = direct ? KEY_NEWS_DIRECT : newest ? KEY_NEWS_NEWER : KEY_NEWS_OLDER;
     *ret = a;
     return NULL;
 }

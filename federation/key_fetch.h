@@ -4,11 +4,12 @@
 
 #include "federation/key_response.h"
 #include "federation/key_settings.h"
+#include "federation/key_table.h"
 
-/* What was learnt; newest: it replaces what was known before, else it only adds to it. */
+/* What was learnt, and how much is to be made of it. */
 struct key_answer {
     struct key_response keys;
-    bool newest;
+    enum key_news news;
 };
 
 /* GET /_matrix/key/v2/server of the server itself. */

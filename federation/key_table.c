@@ -87,10 +87,11 @@ static struct known_key *find_id(const struct key_server *s, const char *key_id)
     return NULL;
 }
 
-void key_server_put(struct key_server *s, const struct server_key *key, bool overwrite)
+void key_server_put(struct key_server *s, const struct server_key *key, enum key_news news)
 {
     struct known_key *k = find_id(s, key->key_id);
-    if (k && !overwrite)
+    bool same = k && strcmp(k->public_key, key->public_key) == 0;
+    if (k && (news == KEY_NEWS_OLDER || (news == KEY_NEWS_NEWER && !same)))
         return;
     if (!k && s->n == KEYS_MAX)
         return;

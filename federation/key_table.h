@@ -39,8 +39,12 @@ void key_table_finish(struct key_table *t);
 struct key_server *key_table_use(struct key_table *t, const char *server);
 struct key_server *key_table_find(const struct key_table *t, const char *server); /* or NULL */
 
-/* Takes over what the key is now. overwrite: else only when it is not known. */
-void key_server_put(struct key_server *s, const struct server_key *key, bool overwrite);
+enum key_news {
+    KEY_NEWS_OLDER, /* only tells of keys that are not known */
+    KEY_NEWS_NEWER, /* from others: also how long a known key is valid */
+    KEY_NEWS_DIRECT /* from the server itself, which alone can give an id to another key */
+};
+void key_server_put(struct key_server *s, const struct server_key *key, enum key_news news);
 
 /* NULL when it has none of that id that is valid at that time (0: at any). */
 const struct known_key *key_server_find(const struct key_server *s, const char *key_id,

@@ -136,7 +136,7 @@ static const struct err *load(struct keyring *k, struct job *job, const struct o
         key_table_use(&k->table, names[i])->loaded = true;
     /* What came meanwhile from the server itself is newer. */
     for (size_t i = 0; i < keys_n; i++)
-        key_server_put(key_table_use(&k->table, keys[i].server), &keys[i], false);
+        key_server_put(key_table_use(&k->table, keys[i].server), &keys[i], KEY_NEWS_OLDER);
     return NULL;
 }
 

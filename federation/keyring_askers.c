@@ -90,7 +90,7 @@ static void learn_locked(struct errand *e, const struct key_answer *a)
 {
     struct key_server *s = key_table_use(&e->k->table, a->keys.server);
     for (size_t i = 0; i < a->keys.n; i++)
-        key_server_put(s, &a->keys.keys[i], a->newest);
+        key_server_put(s, &a->keys.keys[i], a->news);
     for (size_t i = 0; i < e->n; i++)
         if (e->servers[i] == s)
             e->answered[i] = true;

@@ -26,7 +26,8 @@ SQL(server_keys_put_sql,
     "INSERT INTO server_keys (server, key_id, public_key, valid_until_ts) "
     "SELECT $1, u.* FROM unnest($2::text[], $3::text[], $4::bigint[]) AS u "
     "ON CONFLICT (server, key_id) DO UPDATE SET public_key = excluded.public_key, "
-    "valid_until_ts = excluded.valid_until_ts WHERE $5")
+    "valid_until_ts = excluded.valid_until_ts "
+    "WHERE $5 AND ($6 OR server_keys.public_key = excluded.public_key)")
 
 static const struct err *put(struct tx *tx, const struct server_key_response *r, bool direct,
                              const struct server_key *keys, size_t n, bool *ret_newest)
@@ -47,7 +48,7 @@ static const struct err *put(struct tx *tx, const struct server_key_response *r,
     *ret_newest = newest > 0;
     return db_exec(tx, &server_keys_put_sql,
                    P(TEXT(r->server), TEXT_ARRAY(ids, n), TEXT_ARRAY(public_keys, n),
-                     INT_ARRAY(until, n), BOOL(newest > 0)),
+                     INT_ARRAY(until, n), BOOL(newest > 0), BOOL(direct)),
                    NULL);
 }
 

@@ -21,7 +21,8 @@ struct server_key_response {
 };
 
 /* Keeps an answer and its keys. One that came through others (direct: false) and is older than what
- * is there only adds keys that are not known yet; then *ret_newest is false. */
+ * is there only adds keys that are not known yet; then *ret_newest is false. Only the server itself
+ * can give an id to another key. */
 const struct err *server_keys_put(struct tx *tx, const struct server_key_response *r, bool direct,
                                   const struct server_key *keys, size_t n, bool *ret_newest);
 
