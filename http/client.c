@@ -15,8 +15,8 @@ enum {
     ATTEMPTS_MAX = 8,
     /* After it a body must come at the rate of client_transfer.c. */
     GRACE_MS = 15 * 1000,
-    CONNECTIONS_PER_HOST = 12,
-    CONNECTIONS_TOTAL = 512,
+    CONNECTIONS_PER_ADDRESS = 64, /* many servers may stand behind one */
+    CONNECTIONS_TOTAL = 400,
     CONNECTIONS_KEPT = 128
 };
 
@@ -247,7 +247,7 @@ static const struct err *start(struct http_client *c, const struct http_client_c
     c->multi = curl_multi_init();
     if (!c->multi)
         abort();
-    curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)CONNECTIONS_PER_HOST);
+    curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)CONNECTIONS_PER_ADDRESS);
     curl_multi_setopt(c->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)CONNECTIONS_TOTAL);
     curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_KEPT);
     return client_thread_start(c);

@@ -2,7 +2,7 @@
  *
  * One thread moves the bytes of all exchanges; a call blocks its own thread until its exchange has
  * ended, in time. Connections are kept and used again, HTTP/2 is spoken where it is offered, and
- * their number is bounded, for each host and in all.
+ * their number is bounded, for each address and in all.
  *
  * The client resolves names itself, refuses addresses that are denied, and connects to the address
  * that it has checked, so that nobody can answer one lookup for the check and another for the use.

@@ -34,7 +34,7 @@ enum {
     REMOTE_WORKERS = 32, /* nearly all of them wait for other servers */
     /* Longer than reverse proxies keep connections, so that they close first. */
     IDLE_TIMEOUT_S = 75,
-    SPARE_FILES = 256 /* descriptors that are not connections */
+    SPARE_FILES = 768 /* descriptors that are not connections of clients */
 };
 
 /* ---- settings for http/ ---- */

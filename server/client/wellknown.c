@@ -20,23 +20,23 @@ static const struct err *get_client(struct request *rq, struct reply *rp)
                : not_configured();
 }
 
-/* The host and port of an URL; federation is on 443 of https:// when no port is given. */
+/* The host and port of an https:// URL: federation is on 443 when no port is given. */
 static const char *federation_address(struct arena *a, const char *url)
 {
-    bool secure = strncmp(url, "https:", 6) == 0;
     const char *host = strstr(url, "://") + 3;
     size_t n = strcspn(host, "/");
     const char *colon = memrchr(host, ':', n), *bracket = memrchr(host, ']', n);
     if (colon && (!bracket || colon > bracket))
         return arena_memdup(a, host, n);
-    return arena_printf(a, "%.*s:%d", (int)n, host, secure ? 443 : 80);
+    return arena_printf(a, "%.*s:443", (int)n, host);
 }
 
 static const struct err *get_server(struct request *rq, struct reply *rp)
 {
     const char *url = config_of(rq)->public_baseurl;
-    return url ? reply_json(rp, 200, "{s:s}", "m.server", federation_address(rq->arena, url))
-               : not_configured();
+    bool secure = url && strncmp(url, "https:", 6) == 0; /* servers speak TLS only */
+    return secure ? reply_json(rp, 200, "{s:s}", "m.server", federation_address(rq->arena, url))
+                  : not_configured();
 }
 
 static const struct err *get_support(struct request *rq, struct reply *rp)

@@ -66,6 +66,12 @@ def test_discovery_as_configured(fresh_server):
     }
 
 
+def test_other_servers_are_not_led_to_where_there_is_no_tls(fresh_server):
+    s = fresh_server(public_baseurl="http://localhost:8008")
+    assert httpx.get(f"{s.url}/.well-known/matrix/client").status_code == 200
+    assert httpx.get(f"{s.url}/.well-known/matrix/server").status_code == 404
+
+
 def decode(text):
     return base64.b64decode(text + "=" * (-len(text) % 4))
 
