@@ -36,7 +36,7 @@ static const struct err *has_auth(struct intake *in, const char *id, bool *ret)
     return NULL;
 }
 
-const struct err *accept_find_missing(struct intake *in, size_t i, bool *ret_missing)
+static const struct err *find_missing(struct intake *in, size_t i)
 {
     const struct event *e = in->events[i].event;
     struct outcome *o = &in->outcomes[i];
@@ -55,6 +55,20 @@ const struct err *accept_find_missing(struct intake *in, size_t i, bool *ret_mis
         TRY(has_auth(in, e->auth_events[k], &is_here));
         if (!is_here)
             auth[o->missing_auth_n++] = e->auth_events[k];
+    }
+    return NULL;
+}
+
+/* What was looked up before the room's turn came may have been stored by another transaction: what
+ * seems to be missing is asked for again. */
+const struct err *accept_find_missing(struct intake *in, size_t i, bool *ret_missing)
+{
+    struct outcome *o = &in->outcomes[i];
+    TRY(find_missing(in, i));
+    if (o->missing_prev_n || o->missing_auth_n) {
+        TRY(lookup_again(in->lookup, o->missing_prev, o->missing_prev_n));
+        TRY(lookup_again(in->lookup, o->missing_auth, o->missing_auth_n));
+        TRY(find_missing(in, i));
     }
     *ret_missing = o->missing_prev_n || o->missing_auth_n;
     if (*ret_missing)

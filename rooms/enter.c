@@ -41,10 +41,27 @@ static const struct err *find_or_make(struct job *job, const struct room_version
     }
     if (!*ret)
         return made ? made : err_internal("the new room %s is missing", room_id);
-    if ((*ret)->version != version)
-        return err(ERR_FORBIDDEN, "Room %s is of version %s, not %s", room_id, (*ret)->version->id,
-                   version->id);
     return NULL;
+}
+
+/* What was noted of a room by invites alone may be a lie, also of its version: who is told the
+ * state by a server of the room knows better. */
+static const struct err *correct_version(struct job *job, struct room **room,
+                                         const struct room_version *version)
+{
+    const struct event *create;
+    int64_t id = (*room)->id;
+    if ((*room)->version == version)
+        return NULL;
+    TRY(room_state(job, *room, "m.room.create", "", &create));
+    if (create)
+        return err(ERR_FORBIDDEN, "Room %s is of version %s, not %s", (*room)->room_id,
+                   (*room)->version->id, version->id);
+    struct write *w = write_begin(job);
+    rooms_write_begin_anew(w, id, version->id);
+    TRY(write_commit(job, w, NULL));
+    room_forget(job, *room);
+    return room_get_by_id(job, id, room);
 }
 
 bool room_is_resident(struct room *room)
@@ -163,6 +180,7 @@ const struct err *room_enter(struct job *job, const struct room_entry *entry, st
     const struct err *e = NULL;
     for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
         TRY(find_or_make(job, entry->version, entry->room_id, &en.room));
+        TRY(correct_version(job, &en.room, entry->version));
         TRY(told_store(job, en.room, &entry->told, &en.told));
         TRY(need_create(entry, &en.told));
         TRY(judge_join(&en));
@@ -238,6 +256,9 @@ const struct err *room_note_membership(struct job *job, const struct room_note *
         struct room *room;
         const struct stored_event *stored;
         TRY(find_or_make(job, note->version, note->room_id, &room));
+        if (room->version != note->version)
+            return err(ERR_FORBIDDEN, "Room %s is of version %s, not %s", note->room_id,
+                       room->version->id, note->version->id);
         TRY(events_get_by_id(job_tx(job), note->event->event_id, &stored));
         if (stored)
             return NULL; /* noted before */

@@ -45,6 +45,14 @@ const struct err *lookup_load(struct lookup *l, const char *const *ids, size_t n
     return NULL;
 }
 
+const struct err *lookup_again(struct lookup *l, const char *const *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (map_get(&l->known, str_of(ids[i])) == &absent)
+            map_remove(&l->known, str_of(ids[i]));
+    return lookup_load(l, ids, n);
+}
+
 const struct err *lookup_get(struct lookup *l, const char *id, const struct known_event **ret)
 {
     const struct known_event *e = map_get(&l->known, str_of(id));

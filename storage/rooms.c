@@ -114,6 +114,20 @@ void rooms_write_head(struct write *w, const struct room_head *h, int64_t built_
                 INT(h->highlight_total)));
 }
 
+SQL(rooms_retype_sql, "UPDATE rooms SET room_version = $2, version = 0, depth = 0, "
+                      "extremities = '{}' WHERE id = $1")
+SQL(rooms_drop_events_sql, "DELETE FROM events WHERE room = $1")
+SQL(rooms_drop_state_sql, "DELETE FROM room_state WHERE room = $1")
+SQL(rooms_drop_members_sql, "DELETE FROM room_members WHERE room = $1")
+
+void rooms_write_begin_anew(struct write *w, int64_t room, const char *version)
+{
+    write_statement(w, &rooms_drop_events_sql, P(INT(room)));
+    write_statement(w, &rooms_drop_state_sql, P(INT(room)));
+    write_statement(w, &rooms_drop_members_sql, P(INT(room)));
+    write_statement(w, &rooms_retype_sql, P(INT(room), TEXT(version)));
+}
+
 SQL(rooms_entered_sql, "UPDATE rooms SET entered = log_at($2) WHERE id = $1")
 
 void rooms_write_entered(struct write *w, int64_t room, int at)

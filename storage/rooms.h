@@ -31,6 +31,9 @@ void rooms_write_new(struct write *w, const struct room_head *head);
  * first. */
 void rooms_write_head(struct write *w, const struct room_head *head, int64_t built_on);
 
+/* Forgets all that is known of a room but its name: it was noted with a wrong version. */
+void rooms_write_begin_anew(struct write *w, int64_t room, const char *version);
+
 /* Change `at` of the write is where our server came into the room through another one. */
 void rooms_write_entered(struct write *w, int64_t room, int at);
 

@@ -269,6 +269,30 @@ static void invites_are_noted_and_undone(void **state)
     scope_finish(&r.s);
 }
 
+/* Anybody may send an invite to a room that they name, of a version that they make up. */
+static void a_lie_about_the_version_does_not_last(void **state)
+{
+    struct far_room r;
+    make_far_room(&r, "11");
+    const struct event *join = far_join(&r);
+    struct wanted w = {.type = "m.room.member",
+                       .sender = "@mallory:fourth.example",
+                       .state_key = ALICE,
+                       .content = "{\"membership\":\"invite\"}",
+                       .prev = {r.create->event_id},
+                       .depth = 2};
+    const struct room_version *lie = room_version_find("6");
+    struct room_note note = {.version = lie,
+                             .room_id = r.room_id,
+                             .event = remote_event(r.job, lie, r.room_id, &w),
+                             .stripped = STR("[]")};
+    NO_ERR(room_note_membership(r.job, &note));
+    struct room *room = enter(&r, join, 0);
+    assert_ptr_equal(room->version, r.v);
+    assert_int_equal(room->joined_n, MEMBERS + 2);
+    scope_finish(&r.s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +301,7 @@ int main(void)
         cmocka_unit_test(members_may_come_later),
         cmocka_unit_test(history_is_added_in_order),
         cmocka_unit_test(invites_are_noted_and_undone),
+        cmocka_unit_test(a_lie_about_the_version_does_not_last),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
