@@ -14,15 +14,20 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fake_dns import FakeDns
-from federation import Ministry, authority
+from federation import Ministry, authority, eventually
 
 numbers = itertools.count(1)
 QUERY = "/_matrix/federation/v1/query/profile"
 
 
+def listen(address, port):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family)
+
+
 def may_listen(address, port):
     try:
-        socket.create_server((address, port)).close()
+        listen(address, port).close()
     except OSError:
         return False
     return True
@@ -105,6 +110,17 @@ def test_address_needs_a_certificate_of_its_own(asker, remotes):
     r = remotes(name="127.0.0.85")
     with Forward("127.0.0.85", 8448, r.link.port):
         assert "certificate" in fails_to_reach(asker, r)
+
+
+@pytest.mark.skipif(not socket.has_ipv6 or not may_listen("::1", 0), reason="there is no IPv6")
+def test_ipv6(ministries, remotes, dns):
+    user = ministries(ip_range_allowlist="::1/128", dns_servers=dns.address).user()
+    with Forward("::1", 0, None) as way:
+        for name in "[::1]", new_name():
+            dns.records[name] = {"AAAA": ["::1"], "A": ["127.0.0.1"]}  # of which one is denied
+            r = remotes(name=f"{name}:{way.port}")
+            way.to = r.link.port
+            assert reaches(user, r, r.name)
 
 
 def test_host_with_port(asker, remotes, dns):
@@ -355,6 +371,35 @@ def test_broken_dns_does_not_hold_anybody_for_long(ministries, remotes):
     dns.close()
 
 
+# ---- those that do not answer ----
+
+
+def test_stopping_does_not_wait_for_others(ministries, remotes):
+    m = ministries(shutdown_timeout="1s")
+    user, r = m.user(), remotes()
+    r.link.mute()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ask, user, r, 504)
+        eventually(lambda: r.link.connections)
+        began = time.monotonic()
+        m.stop()
+        assert time.monotonic() - began < 15  # and not the minute that a request may take
+        assert waiting.result()["errcode"] == "M_CONNECTION_TIMEOUT"
+
+
+def test_reply_without_end(asker, remotes):
+    r = remotes()
+    r.on("GET", QUERY, (200, b'{"displayname": "' + b"x" * 30_000_000))
+    ask(asker, r, status=413)
+
+
+def test_reply_that_is_none(asker, remotes):
+    for answer in (200, b"<html>"), (200, b"[]"), (500, b"{}"), (401, {"errcode": "M_UNKNOWN_TOKEN"}):
+        r = remotes()
+        r.on("GET", QUERY, answer)
+        assert ask(asker, r, status=502)["errcode"] == "M_BAD_STATUS"
+
+
 # ---- the way out ----
 
 
@@ -395,7 +440,8 @@ class Forward:
 
     def __init__(self, address, port, to):
         self.to = to
-        self.listener = socket.create_server((address, port))
+        self.listener = listen(address, port)
+        self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self):
