@@ -2,12 +2,14 @@
 
 #include "base/mem.h"
 #include "federation/answers.h"
+#include "federation/complete.h"
 #include "federation/crew.h"
 #include "federation/device_watch.h"
 #include "federation/discovery.h"
 #include "federation/inbound.h"
 #include "federation/keyring.h"
 #include "federation/sender.h"
+#include "federation/turns.h"
 #include "http/client.h"
 
 enum { KEY_ASKERS = 16, ANSWERS_BYTES = 16 << 20 };
@@ -41,6 +43,8 @@ static const struct err *create_all(struct federation *f)
     f->sender = sender_create(s);
     f->inbound = inbound_create(s);
     f->device_watch = device_watch_create(s);
+    f->joins = turns_create();
+    f->completer = join_completer_create(s);
     return NULL;
 }
 
@@ -50,6 +54,7 @@ static void start_threads(struct federation *f)
     inbound_start(f->inbound);
     device_watch_start(f->device_watch);
     sender_start(f->sender);
+    join_completer_start(f->completer);
 }
 
 const struct err *federation_start(struct store *store, bool threads, struct federation **ret)
@@ -85,6 +90,7 @@ void federation_stop(struct federation *f)
     sender_stop(f->sender);
     device_watch_stop(f->device_watch);
     inbound_stop(f->inbound);
+    join_completer_stop(f->completer);
 }
 
 void federation_destroy(struct federation *f)
@@ -92,6 +98,8 @@ void federation_destroy(struct federation *f)
     if (!f)
         return;
     crew_destroy(f->key_askers);
+    join_completer_destroy(f->completer);
+    turns_destroy(f->joins);
     device_watch_destroy(f->device_watch);
     inbound_destroy(f->inbound);
     sender_destroy(f->sender);

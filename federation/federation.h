@@ -18,6 +18,7 @@ struct federation {
         *device_watch;                /* federation/device_watch.h: stale lists of remote devices */
     struct crew *key_askers;          /* federation/crew.h: for federation/remote_keys.h */
     struct join_completer *completer; /* federation/complete.h: partial state being completed */
+    struct turns *joins;              /* federation/turns.h: one join of a room at a time */
 };
 
 /* threads: false for commands, which only ask. */

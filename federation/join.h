@@ -26,6 +26,9 @@ const struct err *federation_knock(struct job *job, const char *room_id, const s
  * all the same, and the other side is told when it answers again. */
 const struct err *federation_leave(struct job *job, const char *room_id,
                                    const struct author *author, const json_t *content);
+/* The same without waiting: the other side is told afterwards. */
+const struct err *federation_leave_unattended(struct job *job, struct room *room,
+                                              const struct author *author);
 /* Has the target's server sign an invite that one of our users makes, then appends it. */
 const struct err *federation_invite(struct job *job, struct room *room, const struct author *author,
                                     const char *target, const json_t *content,

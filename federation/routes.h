@@ -13,5 +13,10 @@ extern const struct route federation_hierarchy_routes[];
 extern const struct route federation_timestamp_routes[];
 extern const struct route federation_query_routes[];
 extern const struct route federation_public_rooms_routes[];
+extern const struct route federation_make_membership_routes[];
+extern const struct route federation_send_membership_routes[];
+extern const struct route federation_send_join_routes[];
+extern const struct route federation_invite_routes[];
+extern const struct route federation_third_party_routes[];
 
 #endif

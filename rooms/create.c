@@ -230,11 +230,18 @@ static void add_names(struct creation *c)
                                    "m.text", "body", c->topic, "mimetype", "text/plain"));
 }
 
-static const struct err *add_invites(struct creation *c)
+static const struct err *add_invites(struct creation *c, struct invited_elsewhere *elsewhere)
 {
+    struct job *job = c->events.job;
+    const char **ids = arena_alloc_array(job->arena, c->invited_n + 1, sizeof *ids);
+    *elsewhere = (struct invited_elsewhere){.ids = ids, .is_direct = c->is_direct};
     for (size_t i = 0; i < c->invited_n; i++) {
         json_t *content;
-        TRY(membership_content(c->events.job, c->invited[i], MEMBERSHIP_INVITE, &content));
+        if (!str_is(id_server(str_of(c->invited[i])), job->store->config->server_name)) {
+            ids[elsewhere->n++] = c->invited[i];
+            continue;
+        }
+        TRY(membership_content(job, c->invited[i], MEMBERSHIP_INVITE, &content));
         if (c->is_direct)
             json_object_set_new(content, "is_direct", json_true());
         first_events_add(&c->events, "m.room.member", c->invited[i], content);
@@ -243,7 +250,7 @@ static const struct err *add_invites(struct creation *c)
 }
 
 const struct err *room_create(struct job *job, const struct author *author, const json_t *body,
-                              const char **ret_room_id)
+                              const char **ret_room_id, struct invited_elsewhere *ret_elsewhere)
 {
     struct creation c = {0};
     const struct room_version *version = NULL;
@@ -263,6 +270,6 @@ const struct err *room_create(struct job *job, const struct author *author, cons
     add_preset(&c);
     add_initial_state(&c);
     add_names(&c);
-    TRY(add_invites(&c));
+    TRY(add_invites(&c, ret_elsewhere));
     return first_events_make_room(&c.events, &c.room, ret_room_id);
 }

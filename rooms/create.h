@@ -5,9 +5,17 @@
 
 #include "rooms/append.h"
 
-/* The whole request as one atomic write: either all of the room is there, invites and alias
- * included, or nothing. */
+/* Users of other servers whom the request invites. */
+struct invited_elsewhere {
+    const char *const *ids;
+    size_t n;
+    bool is_direct;
+};
+
+/* The whole request as one atomic write: either all of the room is there, alias and invites of our
+ * users included, or nothing. Invites of others need their servers: they are the caller's to make
+ * afterwards (federation/join.h). */
 const struct err *room_create(struct job *job, const struct author *author, const json_t *body,
-                              const char **ret_room_id);
+                              const char **ret_room_id, struct invited_elsewhere *ret_elsewhere);
 
 #endif

@@ -162,6 +162,32 @@ static json_t *start_content(struct job *job, const struct member_change *change
     return content;
 }
 
+static const struct err *prepare(struct attempt *a)
+{
+    a->content = start_content(a->job, a->change);
+    TRY(actions[a->change->action].prepare(a));
+    if (actions[a->change->action].with_profile)
+        TRY(add_profile(a->job, a->change->target, a->content));
+    return NULL;
+}
+
+bool membership_is_remote_invite(struct job *job, const struct member_change *change)
+{
+    return change->action == MEMBER_INVITE && !is_ours(job, change->target);
+}
+
+const struct err *membership_prepare_invite(struct job *job, struct room *room,
+                                            const struct author *author,
+                                            const struct member_change *change,
+                                            const json_t **ret_content)
+{
+    struct attempt a = {.job = job, .room = room, .author = author, .change = change};
+    TRY(find_before(job, room, change->target, &a.before));
+    TRY(prepare(&a));
+    *ret_content = a.content;
+    return NULL;
+}
+
 const struct err *membership_change(struct job *job, struct room *room, const struct author *author,
                                     const struct member_change *change, const char **ret_event_id)
 {
@@ -173,10 +199,9 @@ const struct err *membership_change(struct job *job, struct room *room, const st
         *ret_event_id = current->event_id;
         return need_self(&a);
     }
-    a.content = start_content(job, change);
-    TRY(actions[change->action].prepare(&a));
-    if (actions[change->action].with_profile)
-        TRY(add_profile(job, change->target, a.content));
+    if (membership_is_remote_invite(job, change))
+        return err_internal("%s is to be invited without their server", change->target);
+    TRY(prepare(&a));
     struct new_event e = {.type = "m.room.member",
                           .state_key = change->target,
                           .content = str_of(json_write(job->arena, a.content))};
@@ -212,11 +237,10 @@ const struct err *membership_action(struct job *job, struct room *room, const ch
 
 const struct err *membership_check_invitee(struct job *job, const char *user_id)
 {
-    if (!is_ours(job, user_id))
-        return err(ERR_UNKNOWN, "%s cannot be invited: this server does not federate yet", user_id);
-    int64_t user;
+    int64_t user = 0;
     struct str raw = {0};
-    TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
+    if (is_ours(job, user_id))
+        TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
     if (user)
         TRY(account_data_get(job_tx(job), user, 0, "m.invite_permission_config", &raw));
     if (!raw.p)

@@ -29,6 +29,15 @@ struct member_change {
 const struct err *membership_change(struct job *job, struct room *room, const struct author *author,
                                     const struct member_change *change, const char **ret_event_id);
 
+/* Is it the invite of a user of another server? That server must sign it, so membership_change
+ * refuses it: federation/join.h, federation_invite, with the content that this function makes after
+ * the checks that membership_change makes. */
+bool membership_is_remote_invite(struct job *job, const struct member_change *change);
+const struct err *membership_prepare_invite(struct job *job, struct room *room,
+                                            const struct author *author,
+                                            const struct member_change *change,
+                                            const json_t **ret_content);
+
 /* What a member event of that content does, when it comes as a state event. M_BAD_JSON when the
  * content has no membership. */
 const struct err *membership_action(struct job *job, struct room *room, const char *sender,
@@ -39,7 +48,7 @@ const struct err *membership_action(struct job *job, struct room *room, const ch
 const struct err *membership_content(struct job *job, const char *user_id, enum membership m,
                                      json_t **ret);
 
-/* May this user be invited by one of ours? M_INVITE_BLOCKED. */
+/* May this user be invited? M_INVITE_BLOCKED. What users of other servers want, those know. */
 const struct err *membership_check_invitee(struct job *job, const char *user_id);
 
 /* Why there are no invites by e-mail address or phone number. */

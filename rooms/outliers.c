@@ -108,14 +108,23 @@ static const struct err *connect(struct telling *t, struct told *list, size_t n,
     return NULL;
 }
 
-/* Parents first; what lacks one, or stands on a cycle, never gets its turn. */
+static bool is_create(const struct told *e)
+{
+    return e->event->auth_n == 0 && strcmp(e->event->type, "m.room.create") == 0;
+}
+
+/* Parents first; what lacks one, or stands on a cycle, never gets its turn. The create event before
+ * all: in version 12 others are judged by it without citing it. */
 static void put_in_order(struct telling *t, struct told *list, size_t n)
 {
     struct told **ready = arena_alloc_array(t->job->arena, n + 1, sizeof(struct told *));
     size_t ready_n = 0;
     t->order = arena_alloc_array(t->job->arena, n + 1, sizeof *t->order);
     for (size_t i = 0; i < n; i++)
-        if (!list[i].waits_for && !list[i].lacks)
+        if (is_create(&list[i]))
+            ready[ready_n++] = &list[i];
+    for (size_t i = 0; i < n; i++)
+        if (!list[i].waits_for && !list[i].lacks && !is_create(&list[i]))
             ready[ready_n++] = &list[i];
     for (size_t i = 0; i < ready_n; i++) {
         t->order[t->order_n++] = ready[i]->event;

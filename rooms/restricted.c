@@ -1,5 +1,6 @@
 #include "rooms/restricted.h"
 
+#include "rooms/enter.h"
 #include "rooms/servers.h"
 
 enum { ROOMS_MAX = 64 }; /* conditions looked at */
@@ -49,6 +50,47 @@ const struct err *restricted_is_allowed_server(struct job *job, struct room *roo
     TRY(read_rule(job, room, &rule));
     *ret = false;
     return rule ? is_allowed(job, rule, 0, server, ret) : NULL;
+}
+
+const struct err *restricted_applies(struct job *job, struct room *room, bool *ret)
+{
+    const json_t *rule;
+    TRY(read_rule(job, room, &rule));
+    *ret = rule;
+    return NULL;
+}
+
+/* Do we see who is in every room that a condition names? */
+static const struct err *knows_all(struct job *job, const json_t *rule, bool *ret)
+{
+    const json_t *allow = json_object_get(rule, "allow");
+    size_t n = json_array_size(allow);
+    *ret = n <= ROOMS_MAX;
+    for (size_t i = 0; i < n && *ret; i++) {
+        const char *id = json_text(json_array_get(allow, i), "room_id");
+        struct room *other = NULL;
+        if (!id)
+            continue;
+        TRY(room_find(job, id, &other));
+        *ret = other && room_is_resident(other) && !room_is_partial(other);
+    }
+    return NULL;
+}
+
+const struct err *restricted_check_remote(struct job *job, struct room *room, int64_t user)
+{
+    const json_t *rule;
+    bool allowed = false, knows = true;
+    TRY(read_rule(job, room, &rule));
+    if (rule && user)
+        TRY(is_allowed(job, rule, user, NULL, &allowed));
+    if (allowed)
+        return NULL;
+    if (rule)
+        TRY(knows_all(job, rule, &knows));
+    return knows ? err(ERR_FORBIDDEN, "The user is in none of the rooms that let into this one")
+                 : err(ERR_UNABLE_TO_AUTHORISE_JOIN,
+                       "This server does not see who is in the rooms that let into this one");
 }
 
 const struct err *restricted_find_authoriser(struct job *job, struct room *room, int64_t user,

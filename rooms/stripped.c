@@ -1,18 +1,19 @@
 #include "rooms/stripped.h"
 
-static const char *const shown[] = {
-    "m.room.create",     "m.room.name",       "m.room.avatar",
-    "m.room.topic",      "m.room.join_rules", "m.room.canonical_alias",
-    "m.room.encryption",
+const char *const stripped_types[] = {
+    "m.room.create",     "m.room.name",
+    "m.room.avatar",     "m.room.topic",
+    "m.room.join_rules", "m.room.canonical_alias",
+    "m.room.encryption", NULL,
 };
 
 const struct err *stripped_state(struct draft *d, const struct event *member, struct str *ret)
 {
     buf_auto struct buf b = {0};
     buf_add_char(&b, '[');
-    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+    for (const char *const *type = stripped_types; *type; type++) {
         const struct event *e;
-        TRY(draft_state(d, shown[i], "", &e));
+        TRY(draft_state(d, *type, "", &e));
         if (!e)
             continue;
         event_add_stripped(&b, e);

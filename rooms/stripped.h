@@ -5,6 +5,9 @@
 
 #include "rooms/draft.h"
 
+/* The types of state (with an empty state key) that are shown; ends in NULL. */
+extern const char *const stripped_types[];
+
 /* The JSON array for the target of a membership event that is being drafted, that event included.
  * In the job's arena. */
 const struct err *stripped_state(struct draft *d, const struct event *member, struct str *ret);

@@ -1,6 +1,8 @@
 #include "server/accounts.h"
 
+#include "federation/join.h"
 #include "rooms/append.h"
+#include "rooms/enter.h"
 #include "rooms/profile.h"
 #include "server/credentials.h"
 #include "server/sessions_end.h"
@@ -45,6 +47,8 @@ static const struct err *leave_room(struct job *job, int64_t room_id, const stru
     TRY(room_get_by_id(job, room_id, &room));
     if (!room || !is_in(room_membership(room, author->user)))
         return NULL;
+    if (!room_is_resident(room))
+        return federation_leave_unattended(job, room, author);
     return room_append(job, room, author,
                        &(struct new_event){.type = "m.room.member",
                                            .state_key = author->user_id,

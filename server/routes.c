@@ -65,6 +65,11 @@ const struct route *const route_tables[] = {
     federation_public_rooms_routes,
     federation_hierarchy_routes,
     federation_timestamp_routes,
+    federation_make_membership_routes,
+    federation_send_membership_routes,
+    federation_send_join_routes,
+    federation_invite_routes,
+    federation_third_party_routes,
 };
 const size_t route_tables_n = sizeof route_tables / sizeof *route_tables;
 

@@ -1,5 +1,12 @@
 /* Client-server API, "Creation". */
 #include "rooms/create.h"
+
+#include "base/log.h"
+#include "federation/candidates.h"
+#include "federation/query.h"
+#include "matrix/id.h"
+#include "rooms/membership.h"
+#include "server/client/member_change.h"
 #include "server/client/room_request.h"
 #include "server/routes.h"
 
@@ -12,13 +19,75 @@ static const struct err *charge_invites(struct request *rq)
     return n ? request_charge(rq, RATE_INVITE, (int)n) : NULL;
 }
 
+/* ---- users of other servers ---- */
+
+static bool invites_elsewhere(const struct request *rq)
+{
+    const json_t *invited = json_object_get(rq->body, "invite");
+    for (size_t i = 0; i < json_array_size(invited); i++) {
+        const char *id = json_string_value(json_array_get(invited, i));
+        if (id && id_is_user(str_of(id)) && federation_is_remote_id(rq->job, id))
+            return true;
+    }
+    return false;
+}
+
+static const struct err *invite_one(struct job *job, struct room *room, const struct author *author,
+                                    const char *target, bool is_direct)
+{
+    struct member_change change = {.action = MEMBER_INVITE, .target = target};
+    const char *event_id;
+    if (is_direct)
+        change.content = json_keep(job->arena, json_pack("{s:b}", "is_direct", true));
+    return member_change_apply(job, room, author, &change, &event_id);
+}
+
+static bool is_among(const char *const *servers, size_t n, struct str server)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_is(server, servers[i]))
+            return true;
+    return false;
+}
+
+/* The room is there already: who cannot be invited now can be later, and keeps nobody else out. A
+ * server that is away is not waited for twice. */
+static const struct err *invite_all(struct request *rq, const struct author *author,
+                                    const char *room_id, const struct invited_elsewhere *invited)
+{
+    struct job *job = job_of(rq);
+    struct room *room;
+    const char **away = arena_alloc_array(rq->arena, invited->n + 1, sizeof *away);
+    size_t away_n = 0;
+    TRY(room_get(job, room_id, &room));
+    for (size_t i = 0; i < invited->n; i++) {
+        struct str server = id_server(str_of(invited->ids[i]));
+        if (is_among(away, away_n, server))
+            continue;
+        const struct err *e = invite_one(job, room, author, invited->ids[i], invited->is_direct);
+        if (e && candidate_was_away(e))
+            away[away_n++] = str_dup(rq->arena, server);
+        if (e)
+            log_info("%s could not be invited to the new room %s: %s", invited->ids[i], room_id,
+                     e->text);
+    }
+    return NULL;
+}
+
 static const struct err *post_create_room(struct request *rq, struct reply *rp)
 {
     struct author author = author_of(rq);
+    struct invited_elsewhere elsewhere;
     const char *room_id;
     TRY(need_not_suspended(rq));
-    TRY(charge_invites(rq));
-    TRY(room_create(job_of(rq), &author, rq->body, &room_id));
+    if (rq->pool != POOL_REMOTE) {
+        TRY(charge_invites(rq));
+        if (invites_elsewhere(rq))
+            return reply_elsewhere(rp, POOL_REMOTE);
+    }
+    TRY(room_create(job_of(rq), &author, rq->body, &room_id, &elsewhere));
+    if (elsewhere.n)
+        TRY(invite_all(rq, &author, room_id, &elsewhere));
     return reply_json(rp, 200, "{s:s}", "room_id", room_id);
 }
 

@@ -1,7 +1,12 @@
 /* Client-server API, "Room membership". */
-#include "rooms/membership.h"
+#include "federation/join.h"
+#include "federation/query.h"
+#include "federation/third_party.h"
+#include "matrix/id.h"
+#include "rooms/enter.h"
 #include "rooms/naming.h"
 #include "rooms/session.h"
+#include "server/client/member_change.h"
 #include "server/client/room_request.h"
 #include "server/client/room_successor.h"
 #include "server/routes.h"
@@ -12,6 +17,12 @@ static const struct err *unknown_room(const char *room_id)
     return err(ERR_NOT_FOUND, "No room %s is known to this server", room_id);
 }
 
+/* What must wait for another server, and is not where it may. */
+static bool must_move(const struct request *rq)
+{
+    return rq->pool != POOL_REMOTE;
+}
+
 static const struct err *read_reason(const struct request *rq, struct member_change *change)
 {
     return json_want_string(rq->body, "reason", NULL, &change->reason);
@@ -19,63 +30,196 @@ static const struct err *read_reason(const struct request *rq, struct member_cha
 
 /* ---- joining and knocking ---- */
 
-/* The room to join: unlike elsewhere, one may well not be in it yet. */
-static const struct err *find_room(struct request *rq, const char *id_or_alias, struct room **ret)
-{
+/* The room to join: unlike elsewhere, one may well not be in it yet, and it may be elsewhere. */
+struct place {
     const char *room_id;
-    struct room *room;
-    TRY(naming_resolve(job_of(rq), id_or_alias, &room_id));
-    TRY(room_find(job_of(rq), room_id, &room));
-    if (!room)
-        return unknown_room(room_id);
-    *ret = room;
+    struct room *room; /* NULL: we are not in it */
+    struct via via;
+};
+
+/* `via`, and `server_name` as it was called before v1.12. */
+static void read_via(const struct request *rq, struct via *ret)
+{
+    const char *const *via, *const *older;
+    size_t n = request_query_all(rq, "via", &via);
+    size_t older_n = request_query_all(rq, "server_name", &older);
+    const char **all = arena_alloc_array(rq->arena, n + older_n + 1, sizeof *all);
+    if (n)
+        memcpy(all, via, n * sizeof *all);
+    if (older_n)
+        memcpy(all + n, older, older_n * sizeof *all);
+    *ret = (struct via){all, n + older_n};
+}
+
+/* The servers that the alias's own names come after those that the client names. */
+static const struct err *resolve(struct request *rq, const char *alias, struct place *p)
+{
+    const char *const *servers;
+    size_t n;
+    TRY(federation_resolve_alias(job_of(rq), alias, &p->room_id, &servers, &n));
+    const char **all = arena_alloc_array(rq->arena, p->via.n + n + 1, sizeof *all);
+    if (p->via.n)
+        memcpy(all, p->via.servers, p->via.n * sizeof *all);
+    if (n)
+        memcpy(all + p->via.n, servers, n * sizeof *all);
+    p->via = (struct via){all, p->via.n + n};
     return NULL;
 }
 
-static const struct err *enter(struct request *rq, struct reply *rp, struct room *room,
-                               enum member_action action)
+static bool is_alias_elsewhere(const struct request *rq, const char *id_or_alias)
 {
-    struct author author = author_of(rq);
-    struct member_change change = {
-        .action = action, .target = author.user_id, .author_is_guest = caller_of(rq)->is_guest};
-    const char *event_id;
-    TRY(need_not_suspended(rq));
-    TRY(read_reason(rq, &change));
-    bool was_in = room_membership(room, author.user) == MEMBERSHIP_JOIN;
-    TRY(membership_change(job_of(rq), room, &author, &change, &event_id));
-    if (action == MEMBER_JOIN && !was_in)
-        room_successor_entered(rq, room);
-    return reply_json(rp, 200, "{s:s}", "room_id", room->room_id);
+    return id_is_alias(str_of(id_or_alias)) && federation_is_remote_id(rq->job, id_or_alias);
 }
 
-static const struct err *join(struct request *rq, struct reply *rp, struct room *room)
+static const struct err *find_place(struct request *rq, const char *id_or_alias, struct place *ret)
 {
-    const json_t *third_party_signed;
-    TRY(json_want_object(rq->body, "third_party_signed", &third_party_signed));
-    if (third_party_signed && room_membership(room, caller_of(rq)->user) != MEMBERSHIP_JOIN)
-        TRY(membership_claim_invite(job_of(rq), room, caller_of(rq)->user_id, third_party_signed));
-    return enter(rq, rp, room, MEMBER_JOIN);
+    struct place p = {0};
+    read_via(rq, &p.via);
+    if (is_alias_elsewhere(rq, id_or_alias))
+        TRY(resolve(rq, id_or_alias, &p));
+    else
+        TRY(naming_resolve(job_of(rq), id_or_alias, &p.room_id));
+    bool here = false;
+    TRY(room_find(job_of(rq), p.room_id, &p.room));
+    if (p.room)
+        TRY(member_room_is_here(job_of(rq), p.room, &here));
+    if (!here)
+        p.room = NULL;
+    *ret = p;
+    return NULL;
+}
+
+static const struct err *reply_entered(struct request *rq, struct reply *rp, const char *room_id)
+{
+    return reply_json(rp, 200, "{s:s}", "room_id", room_id);
+}
+
+static const struct err *make_content(struct request *rq, enum membership m, const char *reason,
+                                      const json_t **ret)
+{
+    json_t *content;
+    TRY(membership_content(job_of(rq), caller_of(rq)->user_id, m, &content));
+    *ret = json_keep(rq->arena, content);
+    if (reason)
+        json_object_set_new(content, "reason", json_string(reason));
+    return NULL;
+}
+
+static const struct err *join_elsewhere(struct request *rq, struct reply *rp, const struct place *p,
+                                        const char *reason)
+{
+    struct author author = author_of(rq);
+    const json_t *content;
+    const char *event_id;
+    struct room *room;
+    if (caller_of(rq)->is_guest)
+        return err(ERR_GUEST_ACCESS_FORBIDDEN, "Guests may not join rooms of other servers");
+    TRY(make_content(rq, MEMBERSHIP_JOIN, reason, &content));
+    TRY(federation_join(job_of(rq), p->room_id, &p->via, &author, content, &event_id));
+    TRY(room_get(job_of(rq), p->room_id, &room));
+    room_successor_entered(rq, room);
+    return reply_entered(rq, rp, p->room_id);
+}
+
+static const struct err *join_here(struct request *rq, struct reply *rp, const struct place *p,
+                                   const char *reason)
+{
+    struct author author = author_of(rq);
+    struct member_change change = {.action = MEMBER_JOIN,
+                                   .target = author.user_id,
+                                   .reason = reason,
+                                   .author_is_guest = caller_of(rq)->is_guest};
+    const char *event_id;
+    bool was_in = room_membership(p->room, author.user) == MEMBERSHIP_JOIN;
+    TRY(membership_change(job_of(rq), p->room, &author, &change, &event_id));
+    if (!was_in)
+        room_successor_entered(rq, p->room);
+    return reply_entered(rq, rp, p->room_id);
+}
+
+/* The user was invited by address: the server of whoever did that makes it an invite for them. */
+static const struct err *claim_invite(struct request *rq, const struct place *p,
+                                      const json_t *third_party_signed)
+{
+    struct job *job = job_of(rq);
+    const char *sender;
+    TRY(json_need_string(third_party_signed, "sender", &sender));
+    if (p->room && !federation_is_remote_id(job, sender))
+        return membership_claim_invite(job, p->room, caller_of(rq)->user_id, third_party_signed);
+    return third_party_exchange(job, p->room_id, sender, caller_of(rq)->user_id,
+                                third_party_signed);
+}
+
+static const struct err *read_claim(struct request *rq, const struct place *p, const json_t **ret)
+{
+    TRY(json_want_object(rq->body, "third_party_signed", ret));
+    if (p->room && room_membership(p->room, caller_of(rq)->user) == MEMBERSHIP_JOIN)
+        *ret = NULL;
+    return NULL;
+}
+
+static const struct err *join(struct request *rq, struct reply *rp, const char *id_or_alias)
+{
+    struct place p;
+    const json_t *claim;
+    struct member_change spoken = {0};
+    if (is_alias_elsewhere(rq, id_or_alias) && must_move(rq))
+        return reply_elsewhere(rp, POOL_REMOTE);
+    TRY(need_not_suspended(rq));
+    TRY(find_place(rq, id_or_alias, &p));
+    TRY(read_claim(rq, &p, &claim));
+    TRY(read_reason(rq, &spoken));
+    if ((!p.room || claim) && must_move(rq))
+        return reply_elsewhere(rp, POOL_REMOTE);
+    if (claim)
+        TRY(claim_invite(rq, &p, claim));
+    const struct err *e =
+        p.room ? join_here(rq, rp, &p, spoken.reason) : join_elsewhere(rq, rp, &p, spoken.reason);
+    if (!p.room || !e || e->code != ERR_UNABLE_TO_GRANT_JOIN || !room_is_resident(p.room))
+        return e;
+    /* Nobody of ours may let the user in, but somebody of another server in the room may. */
+    return must_move(rq) ? reply_elsewhere(rp, POOL_REMOTE)
+                         : join_elsewhere(rq, rp, &p, spoken.reason);
 }
 
 static const struct err *post_join(struct request *rq, struct reply *rp)
 {
-    struct room *room;
-    TRY(find_room(rq, request_param(rq, "room_or_alias"), &room));
-    return join(rq, rp, room);
+    return join(rq, rp, request_param(rq, "room_or_alias"));
 }
 
 static const struct err *post_room_join(struct request *rq, struct reply *rp)
 {
-    struct room *room;
-    TRY(room_find(job_of(rq), request_param(rq, "room"), &room));
-    return room ? join(rq, rp, room) : unknown_room(request_param(rq, "room"));
+    const char *room_id = request_param(rq, "room");
+    return id_is_room(str_of(room_id)) ? join(rq, rp, room_id) : unknown_room(room_id);
+}
+
+static const struct err *knock_elsewhere(struct request *rq, const struct place *p,
+                                         const char *reason)
+{
+    struct author author = author_of(rq);
+    const json_t *content;
+    TRY(make_content(rq, MEMBERSHIP_KNOCK, reason, &content));
+    return federation_knock(job_of(rq), p->room_id, &p->via, &author, content);
 }
 
 static const struct err *post_knock(struct request *rq, struct reply *rp)
 {
-    struct room *room;
-    TRY(find_room(rq, request_param(rq, "room_or_alias"), &room));
-    return enter(rq, rp, room, MEMBER_KNOCK);
+    const char *id_or_alias = request_param(rq, "room_or_alias"), *event_id;
+    struct author author = author_of(rq);
+    struct member_change change = {.action = MEMBER_KNOCK, .target = author.user_id};
+    struct place p;
+    if (is_alias_elsewhere(rq, id_or_alias) && must_move(rq))
+        return reply_elsewhere(rp, POOL_REMOTE);
+    TRY(need_not_suspended(rq));
+    TRY(find_place(rq, id_or_alias, &p));
+    TRY(read_reason(rq, &change));
+    if (!p.room && must_move(rq))
+        return reply_elsewhere(rp, POOL_REMOTE);
+    if (p.room)
+        TRY(membership_change(job_of(rq), p.room, &author, &change, &event_id));
+    else
+        TRY(knock_elsewhere(rq, &p, change.reason));
+    return reply_entered(rq, rp, p.room_id);
 }
 
 /* ---- oneself out, others in and out ---- */
@@ -90,7 +234,9 @@ static const struct err *post_leave(struct request *rq, struct reply *rp)
     if (!room)
         return unknown_room(request_param(rq, "room"));
     TRY(read_reason(rq, &change));
-    TRY(membership_change(job_of(rq), room, &author, &change, &event_id));
+    if (member_change_is_remote(job_of(rq), room, &change) && must_move(rq))
+        return reply_elsewhere(rp, POOL_REMOTE);
+    TRY(member_change_apply(job_of(rq), room, &author, &change, &event_id));
     return reply_empty(rp);
 }
 
@@ -118,7 +264,9 @@ static const struct err *change_other(struct request *rq, struct reply *rp,
     if (action == MEMBER_KICK || action == MEMBER_BAN)
         TRY(read_redact_events(rq, &change));
     TRY(room_of_request(rq, &room));
-    TRY(membership_change(job_of(rq), room, &author, &change, &event_id));
+    if (member_change_is_remote(job_of(rq), room, &change) && must_move(rq))
+        return reply_elsewhere(rp, POOL_REMOTE);
+    TRY(member_change_apply(job_of(rq), room, &author, &change, &event_id));
     return reply_empty(rp);
 }
 

@@ -1,8 +1,10 @@
 /* Client-server API, "Room state": setting and reading it. */
+#include "base/clock.h"
 #include "federation/query.h"
 #include "matrix/json_scan.h"
-#include "rooms/membership.h"
+#include "rooms/enter.h"
 #include "rooms/naming.h"
+#include "server/client/member_change.h"
 #include "server/client/room_reading.h"
 #include "server/remote_request.h"
 #include "server/routes.h"
@@ -12,6 +14,7 @@ enum { ALIASES_ASKED_MAX = 10 };
 
 /* ---- setting ---- */
 
+/* ret_event_id NULL: the request goes on where it may wait for another server. */
 static const struct err *put_member(struct request *rq, struct room *room, const char *target,
                                     const char **ret_event_id)
 {
@@ -19,7 +22,10 @@ static const struct err *put_member(struct request *rq, struct room *room, const
     struct member_change change = {
         .target = target, .content = rq->body, .author_is_guest = caller_of(rq)->is_guest};
     TRY(membership_action(job_of(rq), room, author.user_id, target, rq->body, &change.action));
-    return membership_change(job_of(rq), room, &author, &change, ret_event_id);
+    *ret_event_id = NULL;
+    if (member_change_is_remote(job_of(rq), room, &change) && rq->pool != POOL_REMOTE)
+        return NULL;
+    return member_change_apply(job_of(rq), room, &author, &change, ret_event_id);
 }
 
 /* Where guests may not join any more, they may not stay either ("Guest Access"). */
@@ -103,6 +109,8 @@ static const struct err *put_state(struct request *rq, struct reply *rp)
         TRY(put_member(rq, room, key ? key : "", &event_id));
     else
         TRY(put_other(rq, room, type, key ? key : "", &event_id));
+    if (!event_id)
+        return reply_elsewhere(rp, POOL_REMOTE);
     return reply_json(rp, 200, "{s:s}", "event_id", event_id);
 }
 
@@ -125,6 +133,20 @@ static const struct err *find_state(struct job *job, struct room *room, int64_t 
     return type_id ? room_state_get(job_tx(job), room->id, type_id, key, position, ret) : NULL;
 }
 
+/* While other servers still tell us who is in the room, whoever asks for that waits, without a
+ * thread, for a bounded time. *ret_ready false: the reply is made. */
+static const struct err *await_members(struct request *rq, struct reply *rp, struct room *room,
+                                       bool *ret_ready)
+{
+    enum { LOOK_EVERY_MS = 200, WAIT_MS = 60 * 1000 };
+    *ret_ready = !room_is_partial(room);
+    if (*ret_ready)
+        return NULL;
+    if (request_is_stopping(rq) || mono_us() - rq->started_mono_us > WAIT_MS * INT64_C(1000))
+        return err_unavailable(WAIT_MS, "the members of %s are not known yet", room->room_id);
+    return reply_wait(rp, mono_ms() + LOOK_EVERY_MS);
+}
+
 static const struct err *get_state_event(struct request *rq, struct reply *rp)
 {
     const char *key = request_param(rq, "key"), *format = request_query(rq, "format");
@@ -132,12 +154,18 @@ static const struct err *get_state_event(struct request *rq, struct reply *rp)
     struct room *room;
     int64_t position;
     const struct stored_event *e;
+    bool ready;
     struct viewer viewer = viewer_of(rq);
     if (format && !whole && strcmp(format, "content") != 0)
         return err(ERR_INVALID_PARAM, "\"format\" must be \"content\" or \"event\"");
     TRY(room_of_request(rq, &room));
     TRY(room_state_position(rq, room, &position));
     TRY(find_state(job_of(rq), room, position, request_param(rq, "type"), key ? key : "", &e));
+    if (!e && strcmp(request_param(rq, "type"), "m.room.member") == 0) {
+        TRY(await_members(rq, rp, room, &ready));
+        if (!ready)
+            return NULL;
+    }
     if (!e)
         return err(ERR_NOT_FOUND, "The room has no such state");
     if (whole)
@@ -235,7 +263,11 @@ static const struct err *get_state(struct request *rq, struct reply *rp)
     struct member_list l = list_of(rq, rp);
     const struct stored_event *others;
     size_t n;
+    bool ready;
     TRY(room_of_request(rq, &l.room));
+    TRY(await_members(rq, rp, l.room, &ready));
+    if (!ready)
+        return NULL;
     TRY(room_state_position(rq, l.room, &l.position));
     l.position = settle(rq, l.position);
     TRY(room_state_list(job_tx(job_of(rq)), l.room->id, l.position, STATE_WITHOUT_MEMBERS, &others,
@@ -261,7 +293,11 @@ static const struct err *get_members(struct request *rq, struct reply *rp)
     struct member_list l = list_of(rq, rp);
     TRY(read_membership(rq, "membership", &l.membership));
     TRY(read_membership(rq, "not_membership", &l.not_membership));
+    bool ready;
     TRY(room_of_request(rq, &l.room));
+    TRY(await_members(rq, rp, l.room, &ready));
+    if (!ready)
+        return NULL;
     TRY(room_state_position(rq, l.room, &l.position));
     int64_t at, allowed = settle(rq, l.position);
     TRY(reading_place(rq, "at", allowed, &at));
@@ -295,8 +331,12 @@ static const struct err *get_joined_members(struct request *rq, struct reply *rp
     struct member_list l = list_of(rq, rp);
     l.membership = "join";
     l.add = add_joined;
+    bool ready;
     TRY(room_of_request(rq, &l.room));
     TRY(room_need_joined(l.room, caller_of(rq)->user));
+    TRY(await_members(rq, rp, l.room, &ready));
+    if (!ready)
+        return NULL;
     l.position = settle(rq, ROOM_STATE_NOW);
     BUF_LIT(&rp->body, "{\"joined\":{");
     TRY(add_all_members(&l));

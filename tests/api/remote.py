@@ -285,24 +285,21 @@ class Remote:
         self.rooms[room.id] = room
         return room
 
-    def invite(self, room, sender, target, status=200, **content):
-        """Has the target's server sign; the event's id. The invite is then part of the room."""
+    def invite(self, room, sender, target, status=200, room_state=None, **content):
+        """Has the target's server sign; the event's id. The invite is then part of the room.
+        room_state: what it says of the room instead of the truth."""
         content = {"membership": "invite", **content}
         event = self.sign(room, room.build(sender, "m.room.member", content, target))
         i = pdus.event_id(event, room.version)
-        stripped = [
-            {k: room.find(room.state[key])[k] for k in ("type", "state_key", "content", "sender")}
-            for key in room.state if key[0] in ("m.room.create", "m.room.join_rules", "m.room.name",
-                                                "m.room.encryption")]
-        if int(room.version) >= 11:  # MSC4311: whole events
-            stripped = [room.find(room.state[key]) if key[0] == "m.room.create" else s
-                        for key, s in zip([k for k in room.state if k[0] in (
-                            "m.room.create", "m.room.join_rules", "m.room.name",
-                            "m.room.encryption")], stripped)]
+        shown = [room.find(i) for key, i in room.state.items() if key[0] in (
+            "m.room.create", "m.room.join_rules", "m.room.name", "m.room.encryption")]
+        if room_state is None:  # whole events since MSC4311
+            room_state = shown if int(room.version) >= 11 else [
+                {k: e[k] for k in ("type", "state_key", "content", "sender")} for e in shown]
         server = target.split(":", 1)[1]
         reply = self.call(
             server, "PUT", f"{FED}/v2/invite/{q(room.id)}/{q(i)}",
-            {"event": event, "room_version": room.version, "invite_room_state": stripped},
+            {"event": event, "room_version": room.version, "invite_room_state": room_state},
             status=status)
         if status != 200:
             return reply

@@ -1,0 +1,22 @@
+/* Completing what was begun in rooms elsewhere, in the background and over restarts:
+ *
+ * - state that a fast join left partial: a server of the room tells the rest (/state), which is
+ *   merged (rooms/enter.h);
+ * - leaves (rejected invites, knocks taken back) of which no server could be told then. */
+#ifndef FEDERATION_COMPLETE_H
+#define FEDERATION_COMPLETE_H
+
+#include "storage/job.h"
+
+struct join_completer;
+struct join_completer *join_completer_create(struct store *store);
+void join_completer_start(struct join_completer *c);   /* goes on with what a restart interrupted */
+void join_completer_stop(struct join_completer *c);    /* NULL-safe */
+void join_completer_destroy(struct join_completer *c); /* NULL-safe */
+
+/* The room's state is partial. */
+void join_completer_add(struct join_completer *c, int64_t room);
+/* The user's leave is kept in untold_leaves (storage/untold_leaves.h). */
+void join_completer_add_leave(struct join_completer *c, int64_t room, int64_t user);
+
+#endif

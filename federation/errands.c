@@ -1,0 +1,183 @@
+#include "federation/errands.h"
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { PAUSE_MS = 2000, PAUSE_MAX_MS = 10 * 60 * 1000 };
+
+struct errand {
+    errand_fn *run;
+    const char *what;
+    int64_t a, b;
+    int64_t due_mono_ms, pause_ms;
+    bool is_running, again;
+    struct errand *next;
+};
+
+struct errands {
+    struct store *store;
+    struct lock lock;
+    pthread_cond_t changed;
+    struct errand *first;
+    pthread_t *threads;
+    int threads_n, running_n;
+    bool stopping;
+};
+
+struct errands *errands_create(struct store *store, int threads)
+{
+    struct errands *e = mem_zalloc(sizeof *e);
+    e->store = store;
+    e->threads = mem_zalloc((size_t)threads * sizeof *e->threads);
+    e->threads_n = threads;
+    lock_init(&e->lock, RANK_LEAF);
+    cond_init(&e->changed);
+    return e;
+}
+
+void errands_destroy(struct errands *e)
+{
+    if (!e)
+        return;
+    for (struct errand *next, *one = e->first; one; one = next) {
+        next = one->next;
+        free(one);
+    }
+    free(e->threads);
+    pthread_cond_destroy(&e->changed);
+    lock_finish(&e->lock);
+    free(e);
+}
+
+static struct errand *find_locked(struct errands *e, errand_fn *run, int64_t a, int64_t b)
+{
+    for (struct errand *one = e->first; one; one = one->next)
+        if (one->run == run && one->a == a && one->b == b)
+            return one;
+    return NULL;
+}
+
+void errands_add(struct errands *e, errand_fn *run, const char *what, int64_t a, int64_t b)
+{
+    LOCKED(&e->lock);
+    struct errand *one = find_locked(e, run, a, b);
+    if (!one) {
+        one = mem_zalloc(sizeof *one);
+        *one = (struct errand){.run = run, .what = what, .a = a, .b = b, .next = e->first};
+        e->first = one;
+    }
+    one->again = one->is_running;
+    one->pause_ms = PAUSE_MS;
+    one->due_mono_ms = 0;
+    pthread_cond_broadcast(&e->changed);
+}
+
+void errands_hurry(struct errands *e)
+{
+    LOCKED(&e->lock);
+    for (struct errand *one = e->first; one; one = one->next)
+        one->due_mono_ms = 0;
+    pthread_cond_broadcast(&e->changed);
+}
+
+bool errands_are_stopping(struct errands *e)
+{
+    LOCKED(&e->lock);
+    return e->stopping;
+}
+
+/* ---- the threads ---- */
+
+static struct errand *most_urgent_locked(struct errands *e)
+{
+    struct errand *best = NULL;
+    for (struct errand *one = e->first; one; one = one->next)
+        if (!one->is_running && (!best || one->due_mono_ms < best->due_mono_ms))
+            best = one;
+    return best;
+}
+
+/* NULL: the threads end. */
+static struct errand *take_due(struct errands *e)
+{
+    LOCKED(&e->lock);
+    while (!e->stopping) {
+        struct errand *one = most_urgent_locked(e);
+        if (one && one->due_mono_ms <= mono_ms()) {
+            one->is_running = true;
+            return one;
+        }
+        if (one)
+            lock_wait_until(&e->lock, &e->changed, one->due_mono_ms);
+        else
+            lock_wait(&e->lock, &e->changed);
+    }
+    return NULL;
+}
+
+static bool run(struct errands *e, const struct errand *one)
+{
+    arena_auto struct arena *a = arena_create();
+    struct job job;
+    bool done = false;
+    job_init(&job, e->store, a);
+    const struct err *failed = one->run(&job, one->a, one->b, &done);
+    job_finish(&job);
+    if (failed)
+        log_err(LOG_INFO, one->what, failed);
+    return done && !failed;
+}
+
+static void drop_locked(struct errands *e, struct errand *one)
+{
+    struct errand **at = &e->first;
+    while (*at != one)
+        at = &(*at)->next;
+    *at = one->next;
+    free(one);
+}
+
+static void put_back(struct errands *e, struct errand *one, bool done)
+{
+    LOCKED(&e->lock);
+    one->is_running = false;
+    if (one->again) {
+        one->again = false;
+    } else if (done) {
+        drop_locked(e, one);
+    } else {
+        /* Not all at the same moment: up to a quarter more. */
+        one->due_mono_ms = mono_ms() + one->pause_ms + mono_us() % (one->pause_ms / 4);
+        one->pause_ms = one->pause_ms * 2 < PAUSE_MAX_MS ? one->pause_ms * 2 : PAUSE_MAX_MS;
+    }
+    pthread_cond_broadcast(&e->changed);
+}
+
+static void *work(void *arg)
+{
+    struct errands *e = arg;
+    pthread_setname_np(pthread_self(), "fed-errands");
+    for (struct errand *one; (one = take_due(e));)
+        put_back(e, one, run(e, one));
+    return NULL;
+}
+
+void errands_start(struct errands *e)
+{
+    while (e->running_n < e->threads_n &&
+           pthread_create(&e->threads[e->running_n], NULL, work, e) == 0)
+        e->running_n++;
+}
+
+void errands_stop(struct errands *e)
+{
+    lock_take(&e->lock);
+    e->stopping = true;
+    pthread_cond_broadcast(&e->changed);
+    lock_release(&e->lock);
+    for (int i = 0; i < e->running_n; i++)
+        pthread_join(e->threads[i], NULL);
+    e->running_n = 0;
+}

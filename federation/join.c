@@ -1,0 +1,233 @@
+/* Joining a room by way of a resident server (server-server-api, "Joining Rooms"). */
+#include "federation/join.h"
+
+#include "base/clock.h"
+#include "federation/candidates.h"
+#include "federation/complete.h"
+#include "federation/federation.h"
+#include "federation/handshake.h"
+#include "federation/reply_file.h"
+#include "federation/told.h"
+#include "federation/turns.h"
+#include "matrix/json_scan.h"
+#include "rooms/accept.h"
+#include "rooms/enter.h"
+#include "rooms/membership.h"
+
+enum {
+    JOIN_TIME_MS = 120 * 1000,
+    WAIT_FOR_OTHER_MS = 150 * 1000,
+    REPLY_MAX = 256 * 1024 * 1024 /* the whole state of the largest rooms, in a file */
+};
+
+struct join {
+    struct job *job;
+    struct handshake hand;
+    struct room *resident_in; /* we are in the room, but nobody of ours may let the user in: */
+    struct err nobody_vouches;
+};
+
+bool federation_room_is_remote(struct job *job, const char *room_id)
+{
+    struct room *room = NULL;
+    const struct err *e = room_find(job, room_id, &room);
+    return !e && !(room && room_is_resident(room));
+}
+
+/* ---- send_join ---- */
+
+static const struct err *put_join(const struct join *j, int api_version, struct str *ret)
+{
+    const struct handshake *h = &j->hand;
+    /* Whoever is in the room already has the members, or needs the state whole. */
+    const char *query = j->resident_in || api_version == 1 ? "" : "?omit_members=true";
+    struct fed_request r = {.server = h->server,
+                            .method = PUT,
+                            .path = handshake_send_path(h, api_version, query),
+                            .raw_body = pdu_bytes(h->event),
+                            .timeout_ms = HANDSHAKE_SEND_TIMEOUT_MS,
+                            .reply_max = REPLY_MAX,
+                            .now = true};
+    return federation_request_file(j->job, &r, ret);
+}
+
+/* Version 1 answers [200, {…}]. */
+static struct str second_of(struct str array)
+{
+    struct json_member m = {0};
+    size_t pos = 0, n = 0;
+    while (n < 2 && json_scan_next(array, &pos, &m))
+        n++;
+    return n == 2 && m.value.p[0] == '{' ? m.value : STR("{}");
+}
+
+static struct str skip_space(struct str s)
+{
+    while (s.n && strchr(" \t\r\n", s.p[0]))
+        s = (struct str){s.p + 1, s.n - 1};
+    return s;
+}
+
+static const struct err *send_join(const struct join *j, struct told *ret)
+{
+    struct str reply;
+    const struct err *e = put_join(j, 2, &reply);
+    if (e && handshake_lacks_v2(e))
+        e = put_join(j, 1, &reply);
+    TRY(e);
+    reply = skip_space(reply);
+    if (reply.n && reply.p[0] == '[')
+        reply = second_of(reply);
+    if (!reply.n || reply.p[0] != '{')
+        return err(ERR_BAD_JSON, "The reply to send_join is no object");
+    return told_read(j->job, reply, "state", ret);
+}
+
+/* The event that others get: ours, or ours with the signature of the server that vouches for it. */
+static const struct err *read_join_event(const struct join *j, const struct told *told,
+                                         const struct event **ret)
+{
+    const struct handshake *h = &j->hand;
+    bool told_event = told->event.p && told->event.p[0] == '{';
+    struct pdu pdu = {.raw = h->is_vouched_for && told_event ? told->event : pdu_bytes(h->event)};
+    TRY(pdu_read(j->job, h->version, h->room_id, &pdu, 1));
+    if (!pdu.event)
+        return err(ERR_BAD_STATUS, "The join was not signed as it must be: %s", pdu.refused.text);
+    if (strcmp(pdu.event->event_id, h->event->event_id) != 0 ||
+        !str_eq(pdu.event->content, h->event->content))
+        return err(ERR_BAD_STATUS, "The server changed the join event");
+    *ret = pdu.event;
+    return NULL;
+}
+
+/* ---- being in ---- */
+
+static const struct err *enter(const struct join *j, const struct told *told,
+                               const struct told_state *state, const struct event *event)
+{
+    const struct handshake *h = &j->hand;
+    struct room_entry entry = {.version = h->version,
+                               .room_id = h->room_id,
+                               .told = *state,
+                               .join = event,
+                               .is_partial = told->members_omitted,
+                               .servers = told->members_omitted ? told->servers : NULL,
+                               .servers_n = told->members_omitted ? told->servers_n : 0,
+                               .resident = h->server};
+    struct room *room;
+    TRY(room_enter(j->job, &entry, &room));
+    if (entry.is_partial)
+        join_completer_add(j->job->store->federation->completer, room->id);
+    return NULL;
+}
+
+static const struct err *accept_one(const struct join *j, const struct incoming *in,
+                                    struct outcome *ret)
+{
+    TRY(room_accept(j->job, j->resident_in, in, 1, ret));
+    if (ret->verdict == VERDICT_REJECTED || ret->verdict == VERDICT_SOFT_FAILED)
+        return err(ERR_FORBIDDEN, "%s", ret->reason);
+    return NULL;
+}
+
+/* Where we are in the room already, the join is an event like any other, wherever the other server
+ * put it. */
+static const struct err *accept(const struct join *j, const struct told_state *state,
+                                const struct event *event)
+{
+    struct incoming in = {.event = event};
+    struct outcome outcome;
+    TRY(accept_one(j, &in, &outcome));
+    if (outcome.verdict != VERDICT_MISSING)
+        return NULL;
+    const char **ids = arena_alloc_array(j->job->arena, state->state_n + 1, sizeof *ids);
+    for (size_t i = 0; i < state->state_n; i++)
+        ids[i] = state->state[i]->event_id;
+    TRY(outliers_store(j->job, j->resident_in, state->auth_chain, state->auth_n, NULL, NULL));
+    TRY(outliers_store(j->job, j->resident_in, state->state, state->state_n, NULL, NULL));
+    in.state_ids = ids;
+    in.state_n = state->state_n;
+    TRY(accept_one(j, &in, &outcome));
+    return outcome.verdict == VERDICT_MISSING
+               ? err(ERR_BAD_STATUS, "%s did not tell the whole state of the room", j->hand.server)
+               : NULL;
+}
+
+static const struct err *join_through(void *ctx, const char *server)
+{
+    struct join *j = ctx;
+    struct told told;
+    struct told_state state;
+    const struct event *event;
+    j->hand.server = server;
+    TRY(handshake_make(&j->hand));
+    TRY(send_join(j, &told));
+    TRY(told_check(j->job, j->hand.version, j->hand.room_id, &told, &state));
+    TRY(read_join_event(j, &told, &event));
+    if (told.members_omitted)
+        told_add_cited_members(j->job->arena, event, &state);
+    return j->resident_in ? accept(j, &state, event) : enter(j, &told, &state, event);
+}
+
+/* ---- one at a time ---- */
+
+static const struct err *join_locally(struct job *job, struct room *room,
+                                      const struct author *author, const json_t *content,
+                                      const char **ret_event_id)
+{
+    struct member_change change = {
+        .action = MEMBER_JOIN, .target = author->user_id, .content = content};
+    return membership_change(job, room, author, &change, ret_event_id);
+}
+
+/* Somebody of ours may have come in while we waited. ret_done: the user is in the room. */
+static const struct err *look_again(struct join *j, const char **ret_event_id, bool *ret_done)
+{
+    struct room *room;
+    *ret_done = false;
+    TRY(room_find(j->job, j->hand.room_id, &room));
+    if (!room || !room_is_resident(room))
+        return NULL;
+    const struct err *e = join_locally(j->job, room, j->hand.author, j->hand.content, ret_event_id);
+    if (e && e->code == ERR_UNABLE_TO_GRANT_JOIN) {
+        j->resident_in = room;
+        j->nobody_vouches = *e;
+        return NULL;
+    }
+    *ret_done = !e;
+    return e;
+}
+
+static const struct err *join_in_turn(struct join *j, const struct via *via,
+                                      const char **ret_event_id)
+{
+    struct candidates candidates;
+    bool done;
+    TRY(look_again(j, ret_event_id, &done));
+    if (done)
+        return NULL;
+    TRY(candidates_find(j->job, j->hand.room_id, j->hand.author->user_id, via, &candidates));
+    if (j->resident_in && !candidates.n)
+        return err_copy(&j->nobody_vouches);
+    TRY(candidates_ask(&candidates, JOIN_TIME_MS, join_through, j));
+    *ret_event_id = j->hand.event->event_id;
+    return NULL;
+}
+
+const struct err *federation_join(struct job *job, const char *room_id, const struct via *via,
+                                  const struct author *author, const json_t *content,
+                                  const char **ret_event_id)
+{
+    struct turns *turns = job->store->federation->joins;
+    struct join j = {.job = job,
+                     .hand = {.job = job,
+                              .room_id = room_id,
+                              .author = author,
+                              .membership = MEMBERSHIP_JOIN,
+                              .content = content}};
+    if (!turns_take(turns, room_id, mono_ms() + WAIT_FOR_OTHER_MS))
+        return err(ERR_CONNECTION_TIMEOUT, "Somebody else is still joining the room; try again");
+    const struct err *e = join_in_turn(&j, via, ret_event_id);
+    turns_give_back(turns, room_id);
+    return e;
+}

@@ -1,0 +1,442 @@
+"""Joining and leaving rooms across servers (server-server-api, "Joining Rooms", "Leaving Rooms"), in
+every room version and on both sides: two of ours, and a fake server that also misbehaves."""
+
+import copy
+import threading
+import time
+
+import pytest
+
+import pdus
+from federation import eventually, has_event, membership, same_state
+from remote import FED, q
+
+VERSIONS = pdus.VERSIONS
+
+
+def state_types(client, room):
+    return {(e["type"], e["state_key"]) for e in client.state(room)}
+
+
+def join_fails(client, room, via, status, errcode):
+    return client.fails(status, errcode, "POST", f"/join/{q(room)}", params={"via": via})
+
+
+# ---- two of ours ----
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_join_talk_and_leave(two, version):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="public_chat", room_version=version, name="Roads")
+    first = alice.send(room, "before bob")
+    assert bob.join(room, via=[a.name]) == room
+    assert bob.state(room, "m.room.name")["name"] == "Roads"
+    eventually(lambda: same_state(room, alice, bob))
+    hello = bob.send(room, "hello from b")
+    eventually(lambda: has_event(alice, room, hello))
+    back = alice.send(room, "welcome")
+    eventually(lambda: has_event(bob, room, back))
+    assert first
+    bob.leave(room)
+    eventually(lambda: membership(alice, room, bob) == "leave")
+    bob.fails(403, "M_FORBIDDEN", "PUT", f"/rooms/{q(room)}/send/m.room.message/late",
+              {"msgtype": "m.text", "body": "late"})
+
+
+@pytest.mark.parametrize("version", ["1", "6", "12"])
+def test_coming_back(two, version):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="public_chat", room_version=version)
+    bob.join(room, via=[a.name])
+    bob.leave(room)
+    eventually(lambda: membership(alice, room, bob) == "leave")
+    alice.send_state(room, "m.room.topic", {"topic": "said while b was away"})
+    bob.join(room, via=[a.name])
+    assert bob.state(room, "m.room.topic")["topic"] == "said while b was away"
+    eventually(lambda: same_state(room, alice, bob))
+    back = bob.send(room, "here again")
+    eventually(lambda: has_event(alice, room, back))
+
+
+def test_join_by_alias_of_another_server(two):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    name = f"roads-{time.time_ns()}"
+    room = alice.create_room(preset="public_chat", room_alias_name=name)
+    assert bob.join(f"#{name}:{a.name}") == room
+    assert bob.state(room, "m.room.canonical_alias")["alias"] == f"#{name}:{a.name}"
+
+
+def test_a_private_room_stays_private(two):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="private_chat")
+    join_fails(bob, room, a.name, 403, "M_FORBIDDEN")
+    assert room not in bob.get("/joined_rooms")["joined_rooms"]
+
+
+def test_a_banned_user_does_not_come_back(two):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="public_chat")
+    bob.join(room, via=[a.name])
+    eventually(lambda: membership(alice, room, bob) == "join")
+    alice.ban(room, bob)
+    eventually(lambda: membership(bob, room, bob) == "ban")
+    join_fails(bob, room, a.name, 403, "M_FORBIDDEN")
+
+
+def test_unknown_rooms_and_servers(two, remote):
+    a, b = two
+    bob = b.user("bob")
+    join_fails(bob, f"!nowhere:{a.name}", a.name, 404, "M_NOT_FOUND")
+    remote.link.cut()
+    r = bob.request("POST", f"/join/{q('!x:' + remote.name)}", {}, params={"via": remote.name})
+    assert r.status_code == 502 and r.json()["errcode"] == "M_CONNECTION_FAILED"
+
+
+def test_the_next_server_is_asked(two, remote):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="public_chat", room_version="12")  # its id names no server
+    remote.link.cut()
+    bob.join(room, via=[remote.name, a.name])
+    eventually(lambda: same_state(room, alice, bob))
+
+
+def test_two_join_at_once(three):
+    a, b, _ = three
+    alice = a.user("alice")
+    users = [b.user(f"bob{n}") for n in range(4)]
+    room = alice.create_room(preset="public_chat")
+    threads = [threading.Thread(target=u.join, args=(room, [a.name])) for u in users]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for u in users:
+        assert room in u.get("/joined_rooms")["joined_rooms"]
+    eventually(lambda: same_state(room, alice, *users))
+
+
+def test_local_joins_do_not_wait_for_slow_servers(two, remote):
+    a, b = two
+    remote.link.mute()
+    slow = [b.user("slow") for _ in range(6)]
+    for u in slow:
+        threading.Thread(
+            target=u.request, daemon=True,
+            args=("POST", f"/join/{q('!never:' + remote.name)}", {})).start()
+    time.sleep(0.3)
+    carol, dora = b.user("carol"), b.user("dora")
+    room = carol.create_room(preset="public_chat")
+    began = time.monotonic()
+    dora.join(room)
+    assert time.monotonic() - began < 3
+
+
+# ---- a fake server as the one that joins ----
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_foreign_server_joins(two, remote, version):
+    a, _ = two
+    alice = a.user("alice")
+    room = alice.create_room(preset="public_chat", room_version=version)
+    topic = alice.send_state(room, "m.room.topic", {"topic": "T"})
+    carol = remote.user("carol")
+    theirs = remote.join(a.name, room, carol)
+    ids = {pdus.event_id(e, version) for e in theirs.join_reply["state"]}
+    assert topic in ids
+    for e in theirs.join_reply["state"] + theirs.join_reply["auth_chain"]:
+        assert remote.check_event(e, version)
+    chain = {pdus.event_id(e, version) for e in theirs.join_reply["auth_chain"]}
+    for e in theirs.join_reply["state"]:
+        assert set(pdus.ids_of(e["auth_events"])) <= chain | ids
+    assert membership(alice, room, carol) == "join"
+    hello = remote.send(theirs, carol, "hello", to=[a.name])
+    eventually(lambda: has_event(alice, room, hello))
+    back = alice.send(room, "welcome")
+    remote.wait_for(lambda: back in remote.pdu_ids(version))
+    remote.leave(a.name, room, carol)
+    assert membership(alice, room, carol) == "leave"
+
+
+def test_the_old_endpoints_answer_with_arrays(two, remote):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = alice.create_room(preset="public_chat", room_version="2")
+    made = remote.make(a.name, "join", room, carol)
+    i, event = remote.fill_template(made["event"], "2", carol)
+    status, reply = remote.call(
+        a.name, "PUT", f"{FED}/v1/send_join/{q(room)}/{q(i)}", event)
+    assert status == 200 and reply["state"] and reply["auth_chain"]
+    made = remote.make(a.name, "leave", room, carol)
+    i, event = remote.fill_template(made["event"], "2", carol)
+    assert remote.call(a.name, "PUT", f"{FED}/v1/send_leave/{q(room)}/{q(i)}", event) == [200, {}]
+    assert membership(alice, room, carol) == "leave"
+
+
+def test_make_join_asks_for_a_known_version(two, remote):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = alice.create_room(preset="public_chat", room_version="10")
+    path = f"{FED}/v1/make_join/{q(room)}/{q(carol)}"
+    e = remote.fails(a.name, 400, "M_INCOMPATIBLE_ROOM_VERSION", "GET", path)
+    assert e["room_version"] == "10"
+    remote.fails(a.name, 400, "M_INCOMPATIBLE_ROOM_VERSION", "GET", f"{path}?ver=9&ver=11")
+    remote.get(a.name, f"{path}?ver=9&ver=10")
+
+
+def test_make_join_refuses(two, remote):
+    a, b = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    private = alice.create_room(preset="private_chat")
+    ver = "?ver=12"
+    make = lambda room, user: f"{FED}/v1/make_join/{q(room)}/{q(user)}{ver}"
+    remote.fails(a.name, 403, "M_FORBIDDEN", "GET", make(private, carol))
+    public = alice.create_room(preset="public_chat")
+    remote.fails(a.name, 403, "M_FORBIDDEN", "GET", make(public, f"@bob:{b.name}"))
+    remote.fails(a.name, 404, "M_NOT_FOUND", "GET", make(f"!nowhere:{a.name}", carol))
+    alice.send_state(public, "m.room.server_acl", {"allow": ["*"], "deny": ["localhost*"]})
+    remote.fails(a.name, 403, "M_FORBIDDEN", "GET", make(public, carol))
+
+
+def test_send_join_checks_the_event(two, remote):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = alice.create_room(preset="public_chat", room_version="11")
+    other = alice.create_room(preset="public_chat", room_version="11")
+    made = remote.make(a.name, "join", room, carol)["event"]
+
+    def refused(event, i=None, status=400, errcode="M_INVALID_PARAM"):
+        i = i or pdus.event_id(event, "11")
+        remote.fails(a.name, status, errcode, "PUT",
+                     f"{FED}/v2/send_join/{q(room)}/{q(i)}", event)
+
+    i, good = remote.fill_template(made, "11", carol)
+    refused({**good, "signatures": {remote.name: {remote.key_id: "A" * 86}}})
+    refused({**good, "content": {**good["content"], "displayname": "changed"}})
+    refused(good, i="$" + "A" * 43)
+    for wrong in ({"type": "m.room.topic"}, {"content": {"membership": "leave"}},
+                  {"state_key": remote.user("dora")}, {"room_id": other},
+                  {"sender": alice.user_id, "state_key": alice.user_id}):
+        _, event = remote.fill_template({**made, **wrong}, "11", carol)
+        refused(event)
+    _, event = remote.fill_template({**made, "prev_events": ["$" + "B" * 43]}, "11", carol)
+    refused(event)
+    assert ("m.room.member", carol) not in state_types(alice, room)
+
+
+def test_the_others_hear_of_a_join(three, remote):
+    a, b, _ = three
+    alice, bob, carol = a.user("alice"), b.user("bob"), remote.user("carol")
+    room = alice.create_room(preset="public_chat")
+    bob.join(room, via=[a.name])
+    remote.join(a.name, room, carol)
+    eventually(lambda: membership(bob, room, carol) == "join")
+    remote.leave(b.name, room, carol)
+    eventually(lambda: membership(alice, room, carol) == "leave")
+
+
+# ---- a fake server that lets us in, or pretends to ----
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_joining_a_foreign_room(two, remote, version):
+    a, _ = two
+    alice = a.user("alice")
+    carol = remote.user("carol")
+    room = remote.create_room(carol, version, members=3)
+    alice.join(room.id, via=[remote.name])
+    assert alice.user_id in room.members()
+    eventually(lambda: len(alice.get(f"/rooms/{q(room.id)}/joined_members")["joined"]) == 5)
+    hello = alice.send(room.id, "hello")
+    remote.wait_for(lambda: hello in remote.pdu_ids(version))
+    back = remote.send(room, carol, "welcome", to=[a.name])
+    eventually(lambda: has_event(alice, room.id, back))
+    alice.leave(room.id)
+    remote.wait_for(lambda: alice.user_id not in room.members())
+
+
+def test_a_server_without_version_2(two, remote):
+    a, _ = two
+    alice = a.user("alice")
+    room = remote.create_room(remote.user("carol"), "4")
+    remote.on("PUT", f"{FED}/v2/", (404, {"errcode": "M_UNRECOGNIZED", "error": "no such thing"}))
+    alice.join(room.id, via=[remote.name])
+    assert alice.user_id in room.members()
+
+
+WRONG_TEMPLATES = {
+    "another user": lambda e, other: e.update(sender=other, state_key=other),
+    "another state key": lambda e, other: e.update(state_key=other),
+    "another room": lambda e, other: e.update(room_id="!other:" + other.split(":", 1)[1]),
+    "another type": lambda e, other: e.update(type="m.room.power_levels"),
+    "another membership": lambda e, other: e["content"].update(membership="ban"),
+    "no prev events": lambda e, other: e.update(prev_events=[]),
+    "too many prev events": lambda e, other: e.update(prev_events=["$" + "A" * 43] * 1000),
+    "prev events of another kind": lambda e, other: e.update(prev_events=[{"a": 1}]),
+    "no depth": lambda e, other: e.pop("depth"),
+    "an impossible depth": lambda e, other: e.update(depth=-5),
+    "no content": lambda e, other: e.update(content=[]),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_TEMPLATES)
+def test_a_wrong_template_is_not_signed(two, remote, wrong):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "11")
+
+    def answer(request):
+        event = room.build(alice.user_id, "m.room.member", {"membership": "join"}, alice.user_id)
+        WRONG_TEMPLATES[wrong](event, carol)
+        return 200, {"room_version": "11", "event": event}
+
+    remote.on("GET", f"{FED}/v1/make_join/", answer)
+    join_fails(alice, room.id, remote.name, 502, "M_BAD_STATUS")
+    assert not remote.seen("PUT", f"{FED}/v2/send_join/{q(room.id)}")
+
+
+def test_a_template_decides_nothing_of_the_content(two, remote):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "11")
+
+    def answer(request):
+        event = room.build(alice.user_id, "m.room.member", {"membership": "join"}, alice.user_id)
+        event["content"].update(displayname="Mallory", extra="x")
+        event.update(origin_server_ts=5, unsigned={"x": 1}, extra="y")
+        return 200, {"room_version": "11", "event": event}
+
+    remote.on("GET", f"{FED}/v1/make_join/", answer)
+    alice.join(room.id, via=[remote.name])
+    sent = room.find(room.state["m.room.member", alice.user_id])
+    assert sent["content"]["displayname"] != "Mallory" and "extra" not in sent["content"]
+    assert "extra" not in sent and sent["origin_server_ts"] > 1e12
+
+
+def test_a_version_that_we_do_not_know(two, remote):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "11")
+    remote.on("GET", f"{FED}/v1/make_join/",
+              (200, {"room_version": "org.example.99", "event": {}}))
+    join_fails(alice, room.id, remote.name, 400, "M_INCOMPATIBLE_ROOM_VERSION")
+
+
+def send_join_with(remote, room, change):
+    """The reply to send_join, changed."""
+
+    def answer(request):
+        from remote_answers import whole_state
+
+        before = dict(room.state)
+        state, chain = whole_state(room, before)
+        reply = {"origin": remote.name, "state": copy.deepcopy(state),
+                 "auth_chain": copy.deepcopy(chain), "event": request.body}
+        return 200, change(reply) or reply
+
+    remote.on("PUT", f"{FED}/v2/send_join/", answer)
+
+
+def test_a_lying_room_version(two, remote):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "9", create={"room_version": "11"})
+    join_fails(alice, room.id, remote.name, 502, "M_BAD_STATUS")
+
+
+def test_state_without_its_create_event(two, remote):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "11")
+
+    def change(reply):
+        reply["state"] = [e for e in reply["state"] if e["type"] != "m.room.create"]
+
+    send_join_with(remote, room, change)
+    join_fails(alice, room.id, remote.name, 502, "M_BAD_STATUS")
+    assert room.id not in alice.get("/joined_rooms")["joined_rooms"]
+
+
+def test_state_of_another_room(two, remote):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room, other = (remote.create_room(carol, "12") for _ in range(2))
+
+    def change(reply):
+        reply["state"] = [other.find(i) for i in other.state.values()]
+        reply["auth_chain"] = []
+
+    send_join_with(remote, room, change)
+    join_fails(alice, room.id, remote.name, 502, "M_BAD_STATUS")
+
+
+def test_forged_state_is_left_out(two, remote):
+    """Bad signatures, changed contents, and events that their own auth events refuse."""
+    a, _ = two
+    alice, carol, mallory = a.user("alice"), remote.user("carol"), remote.user("mallory")
+    room = remote.create_room(carol, "11", state=[("m.room.topic", "", {"topic": "true"})])
+    unsigned = room.build(carol, "m.room.name", {"name": "forged"}, "")
+    unsigned = {**remote.sign(room, unsigned), "signatures": {remote.name: {remote.key_id: "A" * 86}}}
+    unable = remote.sign(room, room.build(mallory, "m.room.avatar", {"url": "mxc://x/y"}, ""))
+
+    def change(reply):
+        reply["state"] += [unsigned, unable, {"no": "event"}, 5]
+        for e in reply["state"]:
+            if isinstance(e, dict) and e.get("type") == "m.room.topic":
+                e["content"] = {"topic": "changed"}
+
+    send_join_with(remote, room, change)
+    alice.join(room.id, via=[remote.name])
+    keys = state_types(alice, room.id)
+    assert ("m.room.name", "") not in keys and ("m.room.avatar", "") not in keys
+    assert alice.state(room.id, "m.room.topic") == {}  # redacted: its hash was wrong
+
+
+def test_a_join_that_the_state_forbids(two, remote):
+    """The other server lets us in, although its own rules do not."""
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "11", join_rule="invite")
+    join_fails(alice, room.id, remote.name, 403, "M_FORBIDDEN")
+    assert room.id not in alice.get("/joined_rooms")["joined_rooms"]
+
+
+NONSENSE = {
+    "nothing": b"", "text": b"what?", "half": b'{"state":[', "array": b"[]", "object": b"{}",
+    "numbers": b'{"state":[1,2],"auth_chain":[3]}', "no list": b'{"state":{},"auth_chain":{}}',
+}
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+def test_nonsense_instead_of_state(two, remote, what):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "11")
+    remote.on("PUT", f"{FED}/v2/send_join/", lambda r: (200, (NONSENSE[what], {})))
+    join_fails(alice, room.id, remote.name, 502, "M_BAD_STATUS")
+
+
+def test_closed_federation_joins_nowhere_else(ministries, remote):
+    a = ministries(federation_domain_whitelist="localhost:1")
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "11")
+    join_fails(alice, room.id, remote.name, 403, "M_FORBIDDEN")
+    remote.fails(a.name, 403, "M_FORBIDDEN", "GET",
+                 f"{FED}/v1/make_join/{q('!x:' + a.name)}/{q(carol)}")
+    assert not remote.seen(path=f"{FED}/")
+
+
+def test_guests_do_not_join_elsewhere(ministries, remote):
+    a = ministries(allow_guest_access="true")
+    room = remote.create_room(remote.user("carol"), "11")
+    guest = a.user("alice")
+    r = guest.call("POST", "/register", {}, params={"kind": "guest"})
+    guest.token = r["access_token"]
+    join_fails(guest, room.id, remote.name, 403, "M_GUEST_ACCESS_FORBIDDEN")

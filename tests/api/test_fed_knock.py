@@ -1,0 +1,124 @@
+"""Knocking on rooms of other servers (server-server-api, "Knocking upon a room")."""
+
+import pytest
+
+import pdus
+from federation import eventually, membership, same_state
+from remote import FED, q
+
+KNOCKABLE = pdus.VERSIONS[6:]
+
+
+def knocking(client, room):
+    knock = client.sync().get("rooms", {}).get("knock", {}).get(room)
+    return knock and {(e["type"], e["state_key"]): e for e in knock["knock_state"]["events"]}
+
+
+def knock(client, room, via, **body):
+    return client.post(f"/knock/{q(room)}", body, params={"via": via})
+
+
+def knock_room(client, version, rule="knock"):
+    return client.create_room(
+        preset="private_chat", room_version=version, name="Archive", initial_state=[
+            {"type": "m.room.join_rules", "state_key": "", "content": {"join_rule": rule}}])
+
+
+@pytest.mark.parametrize("version", KNOCKABLE)
+def test_knock_and_be_let_in(two, version):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = knock_room(alice, version)
+    assert knock(bob, room, a.name, reason="files")["room_id"] == room
+    state = eventually(lambda: knocking(bob, room))
+    assert state["m.room.name", ""]["content"] == {"name": "Archive"}
+    assert state["m.room.create", ""]["sender"] == alice.user_id
+    assert state["m.room.member", bob.user_id]["content"]["membership"] == "knock"
+    member = alice.state(room, "m.room.member", bob.user_id)
+    assert member["membership"] == "knock" and member["reason"] == "files"
+    alice.invite(room, bob)
+    eventually(lambda: room in bob.sync().get("rooms", {}).get("invite", {}))
+    bob.join(room)
+    eventually(lambda: same_state(room, alice, bob))
+
+
+def test_taking_a_knock_back(two):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = knock_room(alice, "11")
+    knock(bob, room, a.name)
+    bob.leave(room)
+    assert not knocking(bob, room)
+    eventually(lambda: membership(alice, room, bob) == "leave")
+
+
+def test_a_knock_that_is_refused(two):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = knock_room(alice, "12")
+    knock(bob, room, a.name)
+    alice.kick(room, bob)
+    eventually(lambda: not knocking(bob, room))
+
+
+def test_where_nobody_can_knock(two, remote):
+    a, b = two
+    alice, bob, carol = a.user("alice"), b.user("bob"), remote.user("carol")
+    private = alice.create_room(preset="private_chat", room_version="11")
+    old = alice.create_room(preset="private_chat", room_version="6")
+    for room in private, old:
+        bob.fails(403, "M_FORBIDDEN", "POST", f"/knock/{q(room)}", params={"via": a.name})
+    room = knock_room(alice, "11")
+    path = f"{FED}/v1/make_knock/{q(room)}/{q(carol)}"
+    e = remote.fails(a.name, 400, "M_INCOMPATIBLE_ROOM_VERSION", "GET", f"{path}?ver=7")
+    assert e["room_version"] == "11"
+
+
+@pytest.mark.parametrize("version", KNOCKABLE)
+def test_a_foreign_server_knocks(two, remote, version):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = knock_room(alice, version)
+    i, reply = remote.knock(a.name, room, carol, reason="please")
+    state = {e["type"]: e for e in reply["knock_room_state"]}
+    assert state["m.room.name"]["content"]["name"] == "Archive"
+    for e in state.values():  # whole events, the create event among them
+        assert remote.check_event(e, version)
+    assert "m.room.create" in state
+    assert membership(alice, room, carol) == "knock"
+    remote.leave(a.name, room, carol)
+    assert membership(alice, room, carol) == "leave"
+
+
+def test_send_knock_checks_the_event(two, remote):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = knock_room(alice, "11")
+    made = remote.make(a.name, "knock", room, carol)["event"]
+    for wrong in ({"content": {"membership": "join"}}, {"type": "m.room.topic"},
+                  {"sender": alice.user_id, "state_key": alice.user_id}):
+        i, event = remote.fill_template({**made, **wrong}, "11", carol)
+        remote.fails(a.name, 400, "M_INVALID_PARAM", "PUT",
+                     f"{FED}/v1/send_knock/{q(room)}/{q(i)}", event)
+
+
+@pytest.mark.parametrize("version", ["7", "12"])
+def test_knocking_on_a_foreign_room(two, remote, version):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, version, join_rule="knock",
+                              state=[("m.room.name", "", {"name": "Far"})])
+    knock(alice, room.id, remote.name)
+    assert knocking(alice, room.id)["m.room.name", ""]["content"]["name"] == "Far"
+    assert alice.user_id in room.members("knock")
+    alice.leave(room.id)
+    remote.wait_for(lambda: alice.user_id in room.members("leave"))
+
+
+def test_what_a_knock_is_shown_may_be_nonsense(two, remote):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "11", join_rule="knock")
+    remote.on("PUT", f"{FED}/v1/send_knock/", (200, {"knock_room_state": [5, {}, {"type": 7}]}))
+    knock(alice, room.id, remote.name)
+    assert set(knocking(alice, room.id)) == {("m.room.member", alice.user_id)}

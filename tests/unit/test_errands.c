@@ -1,0 +1,155 @@
+/* Work that is tried until it is done, and turns that are taken one at a time. */
+#include "base/clock.h"
+#include "federation/errands.h"
+#include "federation/turns.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct store store;
+static atomic_int tries, done, running, most_running;
+
+static void wait_until(atomic_int *what, int n)
+{
+    for (int i = 0; i < 10000 && atomic_load(what) < n; i++)
+        usleep(1000);
+    assert_true(atomic_load(what) >= n);
+}
+
+static struct errands *start(int threads)
+{
+    tries = done = running = most_running = 0;
+    struct errands *e = errands_create(&store, threads);
+    errands_start(e);
+    return e;
+}
+
+static void end(struct errands *e)
+{
+    errands_stop(e);
+    errands_destroy(e);
+}
+
+static const struct err *second_time(struct job *job, int64_t a, int64_t b, bool *ret_done)
+{
+    assert_int_equal(a, 7);
+    assert_int_equal(b, 8);
+    if (atomic_fetch_add(&tries, 1) == 0)
+        return err(ERR_BAD_STATUS, "not yet");
+    *ret_done = true;
+    atomic_fetch_add(&done, 1);
+    return NULL;
+}
+
+static void test_tried_again_until_done(void **state)
+{
+    struct errands *e = start(1);
+    errands_add(e, second_time, "a test", 7, 8);
+    wait_until(&tries, 1);
+    usleep(50 * 1000);
+    assert_int_equal(atomic_load(&tries), 1); /* it waits before the next try ... */
+    errands_hurry(e);                         /* ... unless somebody knows better */
+    wait_until(&done, 1);
+    usleep(50 * 1000);
+    assert_int_equal(atomic_load(&tries), 2); /* what is done is forgotten */
+    end(e);
+}
+
+static const struct err *slow(struct job *job, int64_t a, int64_t b, bool *ret_done)
+{
+    int now = atomic_fetch_add(&running, 1) + 1;
+    for (int most = most_running;
+         now > most && !atomic_compare_exchange_weak(&most_running, &most, now);)
+        ;
+    usleep(30 * 1000);
+    atomic_fetch_sub(&running, 1);
+    atomic_fetch_add(&done, 1);
+    *ret_done = true;
+    return NULL;
+}
+
+static void test_several_at_once_but_each_alone(void **state)
+{
+    struct errands *e = start(4);
+    for (int i = 0; i < 8; i++)
+        errands_add(e, slow, "a test", i, 0);
+    wait_until(&done, 8);
+    assert_in_range(atomic_load(&most_running), 2, 4);
+    end(e);
+    e = start(4);
+    for (int i = 0; i < 5; i++) { /* the same one: it runs once more for what came meanwhile */
+        errands_add(e, slow, "a test", 1, 1);
+        usleep(5 * 1000);
+    }
+    wait_until(&done, 2);
+    usleep(80 * 1000);
+    assert_int_equal(atomic_load(&done), 2);
+    assert_int_equal(atomic_load(&most_running), 1);
+    end(e);
+}
+
+static void test_stops_with_work_left(void **state)
+{
+    struct errands *e = start(2);
+    for (int i = 0; i < 100; i++)
+        errands_add(e, slow, "a test", i, 0);
+    wait_until(&running, 1);
+    end(e);
+    assert_int_equal(atomic_load(&running), 0);
+    assert_in_range(atomic_load(&done), 1, 99);
+}
+
+/* ---- turns ---- */
+
+static struct turns *turns;
+
+static void *take_a_turn(void *name)
+{
+    assert_true(turns_take(turns, name, mono_ms() + 10000));
+    int now = atomic_fetch_add(&running, 1) + 1;
+    if (now > most_running)
+        most_running = now;
+    usleep(5 * 1000);
+    atomic_fetch_sub(&running, 1);
+    turns_give_back(turns, name);
+    return NULL;
+}
+
+static void test_one_turn_at_a_time(void **state)
+{
+    pthread_t threads[6];
+    running = most_running = 0;
+    turns = turns_create();
+    for (int i = 0; i < 6; i++)
+        pthread_create(&threads[i], NULL, take_a_turn, "!room");
+    for (int i = 0; i < 6; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&most_running), 1);
+    assert_true(turns_take(turns, "!room", 0));
+    assert_true(turns_take(turns, "!other", 0));
+    int64_t from = mono_ms();
+    assert_false(turns_take(turns, "!room", from + 50));
+    assert_true(mono_ms() - from >= 49);
+    turns_give_back(turns, "!room");
+    assert_true(turns_take(turns, "!room", 0));
+    turns_give_back(turns, "!room");
+    turns_give_back(turns, "!other");
+    turns_destroy(turns);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tried_again_until_done),
+        cmocka_unit_test(test_several_at_once_but_each_alone),
+        cmocka_unit_test(test_stops_with_work_left),
+        cmocka_unit_test(test_one_turn_at_a_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
