@@ -9,36 +9,41 @@
     "AND server_of(s.user_id) = $2) AND NOT EXISTS (SELECT FROM rooms r WHERE r.id = e.room "      \
     "AND r.entered = e.position))"
 
-/* Member events about the server's users. */
-#define ABOUT_ITS_USERS                                                                            \
-    "SELECT e.position, e.room FROM users u JOIN room_members m ON m.\"user\" = u.id "             \
-    "JOIN room_state s ON s.room = m.room AND s.type = 1 AND s.state_key = u.user_id "             \
-    "AND s.valid_from > $3 AND s.valid_from <= $4 "                                                \
-    "JOIN events e ON e.position = s.event AND e.position > $3 "                                   \
-    "WHERE server_of(u.user_id) = $1 AND " IS_OURS
+/* One row for each room where it has been: when, and is it still? */
+#define STAYS                                                                                      \
+    "WITH stays AS MATERIALIZED (SELECT room, range_agg(int8range(valid_from, valid_to)) AS "      \
+    "span, "                                                                                       \
+    "max(valid_to) > $4 AS is_there FROM server_stays($1, $3) GROUP BY room), "                    \
+    "about AS MATERIALIZED (SELECT e.position, e.room FROM server_member_events($1, $3, $4) e "    \
+    "WHERE " IS_OURS ") "
 
-#define OUTBOUND                                                                                   \
-    "WITH stays AS MATERIALIZED (SELECT * FROM server_stays($1, $3)) "                             \
-    "SELECT o.position FROM (SELECT e.position "                                                   \
-    "FROM (SELECT DISTINCT room FROM stays) r JOIN events e "                                      \
-    "ON e.room = r.room AND e.position > $3 AND e.position <= $4 "                                 \
-    "WHERE " IS_OURS " AND EXISTS (SELECT FROM stays t WHERE t.room = e.room "                     \
-    "AND t.valid_from <= e.position AND t.valid_to > e.position) "                                 \
-    "UNION SELECT a.position FROM (" ABOUT_ITS_USERS ") a) o ORDER BY 1 LIMIT $5"
+/* Of a room, from its own index: r is the room's row of stays. */
+#define OF_ROOM                                                                                    \
+    "FROM events e WHERE e.room = r.room AND e.position > $3 AND e.position <= $4 "                \
+    "AND r.span @> e.position AND " IS_OURS
 
-SQL(outbound_events_sql, OUTBOUND)
+/* All, then sorted: only good for few. */
+SQL(outbound_few_sql,
+    STAYS "SELECT e.position FROM stays r CROSS JOIN LATERAL (SELECT e.position " OF_ROOM ") e "
+          "UNION SELECT position FROM about ORDER BY 1 LIMIT $5")
+
+/* In the order of the log until there are enough: only good for many. */
+SQL(outbound_many_sql,
+    STAYS "SELECT e.position FROM events e LEFT JOIN stays r ON r.room = e.room "
+          "WHERE e.position > $3 AND e.position <= $4 AND " IS_OURS " AND (r.span @> e.position "
+          "OR e.position IN (SELECT position FROM about)) ORDER BY 1 LIMIT $5")
 
 SQL(outbound_newest_sql,
-    "WITH stays AS MATERIALIZED (SELECT DISTINCT room FROM server_stays($1, $3) "
-    "WHERE valid_to > $4) "
-    "SELECT o.position FROM (SELECT (SELECT e.position FROM events e WHERE e.room = r.room "
-    "AND e.position > $3 AND e.position <= $4 AND " IS_OURS
-    " ORDER BY e.position DESC LIMIT 1) AS position FROM stays r "
-    "UNION SELECT a.position FROM (" ABOUT_ITS_USERS ") a "
-    "WHERE NOT EXISTS (SELECT FROM stays r WHERE r.room = a.room)) o "
-    "WHERE o.position IS NOT NULL ORDER BY 1 LIMIT $5")
+    STAYS "SELECT o.position FROM (SELECT (SELECT e.position " OF_ROOM
+          " ORDER BY e.position DESC LIMIT 1) AS position FROM stays r WHERE r.is_there "
+          "UNION SELECT a.position FROM about a "
+          "WHERE NOT EXISTS (SELECT FROM stays r WHERE r.room = a.room AND r.is_there)) o "
+          "WHERE o.position IS NOT NULL ORDER BY 1 LIMIT $5")
 
-SQL(outbound_count_sql, "SELECT count(*) FROM (" OUTBOUND ") o")
+SQL(outbound_count_sql,
+    STAYS "SELECT least($5::bigint, (SELECT count(*) FROM about a WHERE NOT EXISTS (SELECT "
+          "FROM stays r WHERE r.room = a.room AND r.span @> a.position)) + (SELECT count(*) FROM "
+          "(SELECT FROM stays r CROSS JOIN LATERAL (SELECT " OF_ROOM " LIMIT $5) e LIMIT $5) n))")
 
 #define RANGE(r) P(TEXT((r)->server), TEXT((r)->own), INT((r)->from), INT((r)->to), INT((r)->limit))
 
@@ -61,7 +66,9 @@ static const struct err *read_positions(struct tx *tx, struct sql *sql,
 const struct err *outbound_events(struct tx *tx, const struct outbound_range *r,
                                   const int64_t **ret, size_t *ret_n)
 {
-    return read_positions(tx, &outbound_events_sql, r, ret, ret_n);
+    int64_t n;
+    TRY(outbound_count(tx, r, &n));
+    return read_positions(tx, n < r->limit ? &outbound_few_sql : &outbound_many_sql, r, ret, ret_n);
 }
 
 const struct err *outbound_newest(struct tx *tx, const struct outbound_range *r,
