@@ -102,7 +102,8 @@ static void send(struct sender *s, struct job *job, struct destination *d,
         char why[LAST_ERROR_MAX];
         const char *errcode = json_text(reply.json, "errcode");
         snprintf(why, sizeof why, "answered %d %.60s", reply.status, errcode ? errcode : "");
-        back_off(s, d, t, why, true, wait_asked_for(&reply));
+        /* 5xx is what a reverse proxy says of a server that is away */
+        back_off(s, d, t, why, reply.status < 500, wait_asked_for(&reply));
         return;
     }
     count_refused(s, d, reply.json);
