@@ -9,7 +9,8 @@ enum {
     SERVERS_MAX = 20000, /* in memory */
     WAIT_MS = 30 * 1000, /* for servers that are asked */
     WAIT_CALLER_MS = 12 * 1000,
-    CALLERS_MAX = 8,           /* workers that may wait at once for the keys of those who call */
+    REQUESTS_MAX = 8,          /* of one server, from one address, that wait for its keys at once */
+    OTHERS_MAX = 3,            /* from that address, that wait for the keys of other servers */
     AHEAD_MS = 10 * 60 * 1000, /* so long before its end a key in use is asked for anew */
     SIGNATURES_MAX = 10,
 };
@@ -58,11 +59,9 @@ void keyring_add_metrics(struct keyring *k, struct buf *out)
                "concorde_keyring_asked_total{result=\"failed\"} %lld\n",
                (long long)k->answers_n, (long long)k->failures_n);
     buf_printf(out,
-               "# TYPE concorde_keyring_callers_waiting gauge\n"
-               "concorde_keyring_callers_waiting %zu\n"
                "# TYPE concorde_keyring_callers_refused_total counter\n"
                "concorde_keyring_callers_refused_total %lld\n",
-               k->callers_n, (long long)k->refused_n);
+               (long long)k->refused_n);
 }
 
 /* ---- servers of which something is wanted and not there yet ---- */
@@ -213,20 +212,35 @@ const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, si
     return NULL;
 }
 
-static const struct err *ask_caller(struct keyring *k, struct open_servers *o)
+/* A free place among those who wait; NULL: too many do. */
+static struct key_caller *place_locked(struct keyring *k, const struct key_caller *who)
+{
+    struct key_caller *place = NULL;
+    size_t requests = 0, others = 0;
+    for (size_t i = 0; i < KEYRING_CALLERS_MAX; i++) {
+        struct key_caller *c = &k->callers[i];
+        if (!c->server)
+            place = c;
+        else if (strcmp(c->address, who->address) == 0)
+            *(strcmp(c->server, who->server) == 0 ? &requests : &others) += 1;
+    }
+    return requests < REQUESTS_MAX && others < OTHERS_MAX ? place : NULL;
+}
+
+static const struct err *ask_caller(struct keyring *k, const char *address, struct open_servers *o)
 {
     LOCKED(&k->lock);
+    const struct key_caller who = {address, o->names[0]};
     int64_t until = mono_ms() + WAIT_CALLER_MS;
-    ask_locked(k, o, true, until);
-    if (!o->n)
-        return NULL;
-    if (k->callers_n == CALLERS_MAX) {
+    struct key_caller *place = place_locked(k, &who);
+    if (!place) {
         k->refused_n++;
         return err_unavailable(5000, "too many requests wait for the keys of their servers");
     }
-    k->callers_n++;
+    ask_locked(k, o, true, until);
+    *place = who;
     wait_locked(k, o, until);
-    k->callers_n--;
+    *place = (struct key_caller){0};
     return NULL;
 }
 
@@ -240,7 +254,8 @@ static void ask_ahead(struct keyring *k, const struct key_wanted_of *w)
         keyring_ask_locked(k, s, w->key_id, false, mono_ms() + WAIT_MS);
 }
 
-const struct err *keyring_find_caller(struct job *job, struct key_wanted_of *wanted, size_t n)
+const struct err *keyring_find_caller(struct job *job, const char *address,
+                                      struct key_wanted_of *wanted, size_t n)
 {
     TRY(keyring_find_here(job, wanted, n));
     if (!job->store->federation)
@@ -248,7 +263,7 @@ const struct err *keyring_find_caller(struct job *job, struct key_wanted_of *wan
     struct keyring *k = job->store->federation->keyring;
     struct open_servers o = open_servers(k, job->arena, wanted, n);
     if (o.n) {
-        TRY(ask_caller(k, &o));
+        TRY(ask_caller(k, address, &o));
         look(k, job->arena, wanted, n);
     }
     for (size_t i = 0; i < n; i++)

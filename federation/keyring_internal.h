@@ -8,7 +8,15 @@
 
 #include "base/lock.h"
 
-enum { KEYRING_ASKERS_MAX = 32 };
+enum {
+    KEYRING_ASKERS_MAX = 32,
+    KEYRING_CALLERS_MAX = 20 /* workers that may wait at once for the keys of those who call */
+};
+
+/* A request that waits for the keys of its server. */
+struct key_caller {
+    const char *address, *server; /* NULL: a free place */
+};
 
 struct keyring {
     struct store *store;
@@ -22,7 +30,7 @@ struct keyring {
     size_t queue_n;
     pthread_t askers[KEYRING_ASKERS_MAX]; /* started when there is something to ask */
     size_t askers_n, idle_n;
-    size_t callers_n; /* who wait in keyring_find_caller() */
+    struct key_caller callers[KEYRING_CALLERS_MAX];
     bool stopping;
     int64_t answers_n, failures_n, refused_n;
 };

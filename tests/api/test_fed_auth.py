@@ -2,6 +2,8 @@
 Authentication")."""
 
 import re
+import threading
+import time
 
 import pytest
 
@@ -145,3 +147,22 @@ def test_a_stolen_name_is_found_out(two, remotes):
     one, thief = remotes(), remotes()
     thief.name, thief.key = one.name, SigningKey()
     assert ask(thief, two[0].name, thief.authorization("GET", ASK, two[0].name)) == REFUSED
+
+
+def test_callers_whose_keys_are_slow_hold_up_nobody(ministries, remotes):
+    slow, good = [remotes() for _ in range(6)], remotes()
+    a = ministries()
+    for r in slow:
+        r.on("GET", "/_matrix/key/v2/server", lambda request: time.sleep(11))
+    asking = [threading.Thread(target=ask, args=(r, a.name, r.authorization("GET", ASK, a.name)))
+              for r in slow for _ in range(6)]
+    for t in asking:
+        t.start()
+    time.sleep(1)
+    # All of them come from one address: most are sent away, and workers are left for others.
+    started = time.monotonic()
+    status, errcode = ask(good, a.name, good.authorization("GET", ASK, a.name))
+    assert (status, errcode) == (503, "M_UNKNOWN") and time.monotonic() - started < 5
+    for t in asking:
+        t.join()
+    assert is_let_in(good, a.name, good.authorization("GET", ASK, a.name))
