@@ -56,7 +56,8 @@ static inline const char *create_public_room(struct job *job, const struct autho
 {
     json_auto_t *body = json_pack("{s:s,s:s}", "preset", "public_chat", "room_version", version);
     const char *room_id;
-    pg_must("room_create", room_create(job, author, body, &room_id));
+    struct invited_elsewhere nobody;
+    pg_must("room_create", room_create(job, author, body, &room_id, &nobody));
     return room_id;
 }
 
