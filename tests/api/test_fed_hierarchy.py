@@ -82,6 +82,19 @@ def test_what_is_not_told(remote, one):
     remote.fails(one.name, 404, "M_NOT_FOUND", "GET", V1 + q(space))
 
 
+def test_restricted_rooms_are_told_to_servers_that_fulfil_the_condition(remote, one):
+    alice = one.user("alice")
+    space = make_space(alice)
+    inside = alice.create_room(initial_state=join_rule(
+        "restricted", allow=[{"type": "m.room_membership", "room_id": space}]))
+    add(alice, space, inside, one.name)
+    assert remote.get(one.name, V1 + q(space))["inaccessible_children"] == [inside]
+    remote.join(one.name, space, remote.user("carol"))
+    told = remote.get(one.name, V1 + q(space))
+    assert [r["room_id"] for r in told["children"]] == [inside]
+    assert told["children"][0]["allowed_room_ids"] == [space]
+
+
 # ---- asking ----
 
 
