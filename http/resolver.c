@@ -123,10 +123,11 @@ static void wait_for_sockets(ares_channel channel, int64_t deadline)
     struct pollfd fds[ARES_GETSOCK_MAXNUM];
     struct timeval most = {.tv_sec = 1}, room;
     nfds_t n = 0;
-    int bits = ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
+    /* not by the macros of c-ares, which shift a one into the sign */
+    unsigned bits = (unsigned)ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
-                               (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
+        short events = (short)((bits >> i & 1 ? POLLIN : 0) |
+                               (bits >> (i + ARES_GETSOCK_MAXNUM) & 1 ? POLLOUT : 0));
         if (events)
             fds[n++] = (struct pollfd){.fd = sockets[i], .events = events};
     }
