@@ -109,6 +109,20 @@ static const struct {
     {"trusted_proxies: nginx\n",
      ":1: `trusted_proxies`: expected a list in which each item is an IP address or a range such "
      "as 10.0.0.0/8 or fc00::/7, got `nginx`\n"},
+    {"dns_servers: dns.example.org\n",
+     ":1: `dns_servers`: expected a list in which each item is an IP address, with :PORT if need "
+     "be, got `dns.example.org`\n"},
+    {"dns_servers: ['192.0.2.1:']\n",
+     ":1: `dns_servers`: expected a list in which each item is an IP address, with :PORT if need "
+     "be\n"},
+    {"dns_servers: ['192.0.2.1:65536']\n",
+     ":1: `dns_servers`: expected a list in which each item is an IP address, with :PORT if need "
+     "be\n"},
+    {"dns_servers: ['[192.0.2.1]:53']\n",
+     ":1: `dns_servers`: expected a list in which each item is an IP address, with :PORT if need "
+     "be\n"},
+    {"federation_client_minimum_tls_version: 1.1\n",
+     ":1: `federation_client_minimum_tls_version`: expected one of 1.2, 1.3, got `1.1`\n"},
     {"public_baseurl: matrix.example.org\n",
      ":1: `public_baseurl`: expected an http:// or https:// URL without query, got "
      "`matrix.example.org`\n"},
@@ -199,6 +213,9 @@ static void test_values(void **state)
         "presence: {enabled: no}\n"
         "rc_login: {address: {per_second: 0.5, burst_count: 7}, account: {per_second: 1}}\n"
         "ip_range_blacklist: [10.0.0.1, 'fc00::/7']\n"
+        "trusted_ca_file: /etc/ca.pem\n"
+        "dns_servers: [192.0.2.1, '192.0.2.1:5353', '2001:db8::1', '[2001:db8::1]:53']\n"
+        "federation_client_minimum_tls_version: 1.3\n"
         "federation_domain_whitelist: [a.example, b.example]\n"
         "turn_uris: turn:a\n"
         "database: null\n"
@@ -220,6 +237,9 @@ static void test_values(void **state)
     assert_true(c->rc_login.per_second == 0.5);
     assert_int_equal(c->rc_login.burst, 7);
     assert_int_equal(c->ip_range_denylist.n, 2);
+    assert_int_equal(c->federation_custom_ca_list.n, 1);
+    assert_int_equal(c->dns_servers.n, 4);
+    assert_int_equal(c->federation_client_minimum_tls, 1);
     assert_int_equal(c->federation_domain_whitelist.n, 2);
     assert_string_equal(c->federation_domain_whitelist.items[1], "b.example");
     assert_int_equal(c->turn_uris.n, 1);

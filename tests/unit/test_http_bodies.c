@@ -1,10 +1,9 @@
 /* The HTTP server's large bodies (streams, files, uploads) and its other listeners (TLS, unix). */
+#include "certificate_fixture.h"
 #include "http_fixture.h"
 
 #include <fcntl.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -91,36 +90,13 @@ static const struct route routes[] = {
 static char folder[] = "/tmp/concorde-test-XXXXXX";
 static char certificate[64], key[64], unix_address[64];
 
-/* A self-signed certificate for localhost. */
-static void make_certificate(void)
-{
-    EVP_PKEY *pkey = EVP_EC_gen("P-256");
-    X509 *x = X509_new();
-    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), 0);
-    X509_gmtime_adj(X509_getm_notAfter(x), 86400);
-    X509_set_pubkey(x, pkey);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
-                               (const unsigned char *)"localhost", -1, -1, 0);
-    X509_set_issuer_name(x, X509_get_subject_name(x));
-    X509_sign(x, pkey, EVP_sha256());
-    snprintf(certificate, sizeof certificate, "%s/cert.pem", folder);
-    snprintf(key, sizeof key, "%s/key.pem", folder);
-    FILE *f = fopen(certificate, "w");
-    PEM_write_X509(f, x);
-    fclose(f);
-    f = fopen(key, "w");
-    PEM_write_PrivateKey(f, pkey, NULL, NULL, 0, NULL, NULL);
-    fclose(f);
-    X509_free(x);
-    EVP_PKEY_free(pkey);
-}
-
 static int start_server(void **state)
 {
     if (!mkdtemp(folder))
         return -1;
-    make_certificate();
+    snprintf(certificate, sizeof certificate, "%s/cert.pem", folder);
+    snprintf(key, sizeof key, "%s/key.pem", folder);
+    certificate_make(certificate, key);
     snprintf(unix_address, sizeof unix_address, "unix:%s/socket", folder);
     struct http_listener listeners[] = {
         {.address = "127.0.0.1:0"},
