@@ -153,7 +153,7 @@ static const struct err *add(struct ask *a, const struct events *events, const c
 }
 
 /* One stretch of history. */
-static const struct err *fetch_some(struct ask *a, int64_t place, size_t *ret_added)
+static const struct err *fetch_some(struct ask *a, size_t *ret_added)
 {
     const struct history_end *ends;
     size_t n, state_n = 0;
@@ -161,7 +161,7 @@ static const struct err *fetch_some(struct ask *a, int64_t place, size_t *ret_ad
     const char *const *state = NULL;
     struct events events;
     *ret_added = 0;
-    TRY(history_ends(a->job, a->room, place, ENDS_MAX, &ends, &n));
+    TRY(history_ends(a->job, a->room, ENDS_MAX, &ends, &n));
     if (!n)
         return NULL;
     TRY(ask_backfill(a, ids, list_missing(ends, n, ids), BACKFILL_LIMIT, &events));
@@ -177,8 +177,8 @@ static const struct err *fetch_some(struct ask *a, int64_t place, size_t *ret_ad
     return add(a, &events, state, state_n, ret_added);
 }
 
-const struct err *federation_backfill(struct job *job, struct room *room, int64_t place,
-                                      size_t limit, size_t *ret_added)
+const struct err *federation_backfill(struct job *job, struct room *room, size_t limit,
+                                      size_t *ret_added)
 {
     struct flights *flights = inbound_of(job)->flights;
     const struct err *e = NULL;
@@ -191,7 +191,7 @@ const struct err *federation_backfill(struct job *job, struct room *room, int64_
     ask.deadline_mono_ms = mono_ms() + TIME_MS;
     for (int round = 0; added < limit && round < ROUNDS_MAX && ask_may_go_on(&ask); round++) {
         size_t some = 0;
-        e = fetch_some(&ask, place, &some);
+        e = fetch_some(&ask, &some);
         added += some;
         if (e || !some)
             break;

@@ -16,10 +16,10 @@ void inbound_stop(struct inbound *in);
 void inbound_destroy(struct inbound *in);
 void inbound_add_metrics(struct inbound *in, struct buf *out);
 
-/* Makes sure that history before this place (rooms/walk.h) is here, asking the servers of the room
- * for at most `limit` more events. *ret_added: how many came. Silent when nobody answers. */
-const struct err *federation_backfill(struct job *job, struct room *room, int64_t place,
-                                      size_t limit, size_t *ret_added);
+/* Fetches history from before where ours ends (rooms/history.h), asking the servers of the room for
+ * at most `limit` more events. *ret_added: how many came. Silent when nobody answers. */
+const struct err *federation_backfill(struct job *job, struct room *room, size_t limit,
+                                      size_t *ret_added);
 
 /* Fetches events by id from the server (/event, in parallel, bounded), checked as PDUs; those that
  * cannot be had are left out. Nothing is stored. */

@@ -162,7 +162,7 @@ const struct err *federation_reach_event(struct job *job, struct room *room, con
     size_t added = 1;
     TRY(is_here(job, room, event_id, &position));
     for (int i = 0; !position && added && i < REACH_ROUNDS && mono_ms() < until; i++) {
-        TRY(federation_backfill(job, room, feed_position(job->store->feed), REACH_EVENTS, &added));
+        TRY(federation_backfill(job, room, REACH_EVENTS, &added));
         TRY(is_here(job, room, event_id, &position));
     }
     *ret_here = position != 0;

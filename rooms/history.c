@@ -31,12 +31,12 @@ static const struct err *still_missing(struct job *job, struct room *room,
     return NULL;
 }
 
-const struct err *history_ends(struct job *job, struct room *room, int64_t place, size_t max,
+const struct err *history_ends(struct job *job, struct room *room, size_t max,
                                const struct history_end **ret, size_t *ret_n)
 {
     const struct history_end_row *rows;
     size_t rows_n, n = 0;
-    TRY(history_ends_read(job_tx(job), room->id, place, (int64_t)max, &rows, &rows_n));
+    TRY(history_ends_read(job_tx(job), room->id, (int64_t)max, &rows, &rows_n));
     struct history_end *list = arena_alloc_array(job->arena, rows_n + 1, sizeof *list);
     for (size_t i = 0; i < rows_n; i++) {
         struct history_end *end = &list[n];

@@ -7,16 +7,16 @@
 #include "rooms/room.h"
 #include "storage/events.h"
 
-/* Where history ends: stored timeline events some of whose prev events are not stored, and how far
- * back in the timeline they lie. At most max, the nearest to `place` first among those at or before
- * it. n == 0: nothing is missing there. */
+/* Where history ends: timeline events some of whose prev events are not in the timeline. At most
+ * max, the newest first; n == 0: nothing is missing. What is fetched for any of them goes before
+ * all that is here, so that a walk back comes to it at last wherever it began. */
 struct history_end {
     const char *event_id;
     int64_t position, depth;
     const char *const *missing; /* its prev events that are not here */
     size_t missing_n;
 };
-const struct err *history_ends(struct job *job, struct room *room, int64_t place, size_t max,
+const struct err *history_ends(struct job *job, struct room *room, size_t max,
                                const struct history_end **ret, size_t *ret_n);
 
 /* Adds a stretch of history: checked events, any order, that lead back from what is missing. The

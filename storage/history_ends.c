@@ -2,16 +2,15 @@
 
 #include "storage/event_rows.h"
 
-SQL(history_ends_read_sql,
-    "SELECT " EVENT_COLUMNS ", h.missing FROM history_ends h "
-    "JOIN events e ON e.position = h.position JOIN rooms r ON r.id = h.room "
-    "WHERE h.room = $1 AND h.position <= $2 ORDER BY h.position DESC LIMIT $3")
+SQL(history_ends_read_sql, "SELECT " EVENT_COLUMNS ", h.missing FROM history_ends h "
+                           "JOIN events e ON e.position = h.position JOIN rooms r ON r.id = h.room "
+                           "WHERE h.room = $1 ORDER BY h.position DESC LIMIT $2")
 
-const struct err *history_ends_read(struct tx *tx, int64_t room, int64_t at, int64_t limit,
+const struct err *history_ends_read(struct tx *tx, int64_t room, int64_t limit,
                                     const struct history_end_row **ret, size_t *ret_n)
 {
     struct rows rows;
-    TRY(db_query(tx, &history_ends_read_sql, P(INT(room), INT(at), INT(limit)), &rows));
+    TRY(db_query(tx, &history_ends_read_sql, P(INT(room), INT(limit)), &rows));
     struct history_end_row *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     size_t n = 0;
     const struct err *e = NULL;

@@ -10,8 +10,8 @@ struct history_end_row {
     size_t missing_n;
 };
 
-/* At or before the position, the nearest first. */
-const struct err *history_ends_read(struct tx *tx, int64_t room, int64_t at, int64_t limit,
+/* The newest first. */
+const struct err *history_ends_read(struct tx *tx, int64_t room, int64_t limit,
                                     const struct history_end_row **ret, size_t *ret_n);
 
 /* The event of change `at`, or (at == 0) at the position. */

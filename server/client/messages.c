@@ -36,7 +36,7 @@ static const struct err *needs_history(struct job *job, const struct walk *w,
     if (w->backwards && !walked->more && job->store->federation)
         room_list_servers(job, w->room, &servers, &servers_n);
     if (servers_n)
-        TRY(history_ends(job, w->room, w->from, 1, &ends, &n));
+        TRY(history_ends(job, w->room, 1, &ends, &n));
     *ret = n;
     return NULL;
 }
@@ -46,7 +46,7 @@ static const struct err *walk_on(struct job *job, struct walk *w, struct walked 
 {
     size_t added;
     bool needs_more = false;
-    TRY(federation_backfill(job, w->room, w->from, w->limit - walked->n, &added));
+    TRY(federation_backfill(job, w->room, w->limit - walked->n, &added));
     if (!added)
         return NULL;
     TRY(room_get(job, w->room->room_id, &w->room)); /* it may have been read anew */

@@ -8,7 +8,7 @@
 #include "server/routes.h"
 #include "storage/feed.h"
 
-enum { NEIGHBOURS = 50 };
+enum { NEIGHBOURS = 50, ENDS_MAX = 5 };
 
 /* Of the walked events the one whose time is closest to ts in the wanted direction; the first of
  * several. */
@@ -62,14 +62,16 @@ static const struct err *is_gap_between(struct job *job, struct room *room, int6
     const struct stored_event *e;
     size_t n;
     TRY(place_after(job, room, ts, &place));
-    TRY(history_ends(job, room, place, 1, &ends, &n));
+    TRY(history_ends(job, room, ENDS_MAX, &ends, &n));
     if (n && closest && backwards) {
         TRY(events_get_by_id(job_tx(job), closest->event_id, &e));
         from = e ? e->position : from;
     }
     if (n && !backwards)
         TRY(moment_find(job, room, ts, &from));
-    *ret = n && ends[0].position > from;
+    *ret = false;
+    for (size_t i = 0; i < n; i++)
+        *ret |= ends[i].position > from && ends[i].position <= place;
     return NULL;
 }
 

@@ -205,7 +205,7 @@ static void history_is_added_in_order(void **state)
             said[i] = far_add(&r, "m.room.message", CAROL, NULL, "{\"body\":\"old\"}", r.carol);
         const struct event *join = far_join(&r);
         struct room *room = enter(&r, join, 0);
-        NO_ERR(history_ends(r.job, room, INT64_MAX, 5, &ends, &n));
+        NO_ERR(history_ends(r.job, room, 5, &ends, &n));
         assert_int_equal(n, 1);
         assert_string_equal(ends[0].event_id, join->event_id);
         assert_int_equal(ends[0].missing_n, 1);
@@ -217,12 +217,12 @@ static void history_is_added_in_order(void **state)
         /* the newest three, then all that is left: from the last member on to the first event */
         NO_ERR(history_add(r.job, room, said + 2, 3, ids, r.state_n - 1, &added));
         assert_int_equal(added, 3);
-        NO_ERR(history_ends(r.job, room, INT64_MAX, 5, &ends, &n));
+        NO_ERR(history_ends(r.job, room, 5, &ends, &n));
         assert_int_equal(n, 1);
         assert_string_equal(ends[0].missing[0], said[1]->event_id);
         NO_ERR(history_add(r.job, room, r.line, r.n - 4, NULL, 0, &added));
         assert_int_equal(added, r.n - 4);
-        NO_ERR(history_ends(r.job, room, INT64_MAX, 5, &ends, &n));
+        NO_ERR(history_ends(r.job, room, 5, &ends, &n));
         assert_int_equal(n, 0);
 
         NO_ERR(events_page(job_tx(r.job), room->id, EVENT_ASIDE_MAX, INT64_MAX, false, 1000, &list,
