@@ -69,7 +69,8 @@ static const struct err *read_list(struct arena *a, const json_t *reply, struct 
 
 static const struct err *ask(struct job *job, const struct remote_list *l)
 {
-    struct told_keys told = {.user_id = l->user_id};
+    struct told_keys told = {.user_id = l->user_id, .user = l->user};
+    struct stored_keys stored;
     struct fed_reply reply;
     int64_t stream_id, position = feed_position(job->store->feed);
     const struct fed_request r = {
@@ -79,8 +80,9 @@ static const struct err *ask(struct job *job, const struct remote_list *l)
         .timeout_ms = TIMEOUT_MS};
     TRY(federation_request(job, &r, &reply));
     TRY(read_list(job->arena, reply.json, &told, &stream_id));
+    TRY(stored_keys_read(job, &l->user_id, 1, &stored));
     struct write *w = write_begin(job);
-    TRY(told_list_write(job, w, &told, l, position, stream_id));
+    TRY(told_list_write(job, w, &told, &stored, l, position, stream_id));
     return write_commit(job, w, NULL);
 }
 

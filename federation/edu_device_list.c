@@ -49,14 +49,18 @@ static bool follows(const struct update *u, const struct remote_list *l)
 static const struct err *add_device(struct job *job, struct write *w, const struct update *u,
                                     int64_t user, bool *ret_differs)
 {
-    struct told_keys told = {.user_id = u->user_id};
+    struct told_keys told = {.user_id = u->user_id, .user = user};
+    struct stored_keys stored;
+    struct public_key old;
     if (!u->deleted)
         told_keys_add_device(job->arena, &told, u->device_id, u->keys, u->display_name);
-    if (told.n)
-        return told_keys_write(job, w, &told, user, false, ret_differs);
-    struct public_key stored;
-    TRY(device_keys_get(job_tx(job), user, u->device_id, &stored));
-    *ret_differs = stored.json.p != NULL;
+    if (told.n) {
+        TRY(stored_keys_read(job, &u->user_id, 1, &stored));
+        *ret_differs = told_keys_write(job, w, &told, &stored, false);
+        return NULL;
+    }
+    TRY(device_keys_get(job_tx(job), user, u->device_id, &old));
+    *ret_differs = old.json.p != NULL;
     if (*ret_differs)
         device_keys_delete(w, user, u->device_id);
     return NULL;

@@ -19,10 +19,12 @@ const struct err *edu_signing_key_update(struct job *job, const char *origin, co
         return NULL;
     struct write *w = write_begin(job);
     if (l.exists) {
-        struct told_keys told = {.user_id = user_id};
+        struct told_keys told = {.user_id = user_id, .user = l.user};
+        struct stored_keys stored;
         told_keys_add_cross_signing(job->arena, &told, KEY_MASTER, master);
         told_keys_add_cross_signing(job->arena, &told, KEY_SELF_SIGNING, self_signing);
-        TRY(told_keys_write(job, w, &told, l.user, false, &differs));
+        TRY(stored_keys_read(job, &user_id, 1, &stored));
+        differs = told_keys_write(job, w, &told, &stored, false);
         remote_list_write_touched(w, l.user);
     }
     if (differs)

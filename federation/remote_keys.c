@@ -56,21 +56,43 @@ static void read_told(struct arena *a, const json_t *reply, struct told_keys *t)
 }
 
 /* Users that were never heard of before get a name here only when there is something to keep. */
-static const struct err *store(struct job *job, struct remote_list *lists, size_t n,
-                               int64_t position, const json_t *reply)
+static const struct err *name_new_users(struct job *job, struct remote_list *lists,
+                                        struct told_keys *told, size_t n)
 {
-    struct write *w = write_begin(job);
+    const char **names = arena_alloc_array(job->arena, n, sizeof *names);
+    int64_t *ids = arena_alloc_array(job->arena, n, sizeof *ids);
+    size_t new_n = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!lists[i].user && told[i].n)
+            names[new_n++] = told[i].user_id;
+    if (!new_n)
+        return NULL;
+    TRY(intern_ids(job->store->intern, INTERN_USER, names, new_n, ids));
+    TRY(remote_lists_open(job_tx(job), ids, new_n));
+    for (size_t i = 0, next = 0; i < n; i++)
+        if (!lists[i].user && told[i].n)
+            lists[i].user = ids[next++];
+    return NULL;
+}
+
+static const struct err *store(struct job *job, struct remote_list *lists, size_t n,
+                               int64_t position, const char **user_ids, const json_t *reply)
+{
+    struct told_keys *told = arena_alloc_array(job->arena, n, sizeof *told);
+    struct stored_keys stored;
     size_t keys_n = 0;
     for (size_t i = 0; i < n; i++) {
-        struct told_keys told = {.user_id = lists[i].user_id};
-        read_told(job->arena, reply, &told);
-        if (!lists[i].user && told.n) {
-            TRY(intern_id(job->store->intern, INTERN_USER, told.user_id, &lists[i].user));
-            TRY(remote_lists_open(job_tx(job), &lists[i].user, 1));
-        }
-        if (lists[i].user)
-            TRY(told_list_write(job, w, &told, &lists[i], position, -1));
-        keys_n += told.n;
+        told[i].user_id = user_ids[i];
+        read_told(job->arena, reply, &told[i]);
+    }
+    TRY(name_new_users(job, lists, told, n));
+    TRY(stored_keys_read(job, user_ids, n, &stored));
+    struct write *w = write_begin(job);
+    for (size_t i = 0; i < n; i++) {
+        told[i].user = lists[i].user;
+        if (told[i].user)
+            TRY(told_list_write(job, w, &told[i], &stored, &lists[i], position, -1));
+        keys_n += told[i].n;
         if (keys_n > KEYS_A_WRITE) {
             TRY(write_commit(job, w, NULL));
             w = write_begin(job);
@@ -102,7 +124,7 @@ static const struct err *query_some(struct job *job, const struct part *p, const
     TRY(ask(job, p, "/_matrix/federation/v1/user/keys/query", body, &reply));
     if (!json_is_object(json_object_get(reply.json, "device_keys")))
         return err(ERR_BAD_STATUS, "The server's answer is malformed");
-    return store(job, lists, n, position, reply.json);
+    return store(job, lists, n, position, user_ids, reply.json);
 }
 
 static const struct err *query_server(struct job *job, const struct part *p)

@@ -63,12 +63,20 @@ static bool same_text(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static const struct public_key *find_stored(const struct public_key *stored, size_t n,
+const struct err *stored_keys_read(struct job *job, const char *const *user_ids, size_t n,
+                                   struct stored_keys *ret)
+{
+    return public_keys_read(job_tx(job), user_ids, n, 0, &ret->keys, &ret->n);
+}
+
+static const struct public_key *find_stored(const struct stored_keys *stored, int64_t user,
                                             const struct told_key *k)
 {
-    for (size_t i = 0; i < n; i++)
-        if (stored[i].kind == k->kind && strcmp(stored[i].name, k->name) == 0)
-            return &stored[i];
+    for (size_t i = 0; i < stored->n; i++) {
+        const struct public_key *s = &stored->keys[i];
+        if (s->user == user && s->kind == k->kind && strcmp(s->name, k->name) == 0)
+            return s;
+    }
     return NULL;
 }
 
@@ -123,36 +131,42 @@ static bool has_kind(const struct told_keys *t, enum key_kind kind)
     return false;
 }
 
-const struct err *told_keys_write(struct job *job, struct write *w, const struct told_keys *t,
-                                  int64_t user, bool whole, bool *ret_differs)
+static bool drop_others(struct write *w, const struct told_keys *t,
+                        const struct stored_keys *stored)
 {
-    const struct public_key *stored;
-    size_t n;
-    bool differs = false;
-    TRY(public_keys_read(job_tx(job), &t->user_id, 1, 0, &stored, &n));
-    for (size_t i = 0; whole && i < n; i++) {
-        if (is_told(t, &stored[i]))
+    bool any = false;
+    for (size_t i = 0; i < stored->n; i++) {
+        const struct public_key *k = &stored->keys[i];
+        if (k->user != t->user || is_told(t, k))
             continue;
-        if (stored[i].kind == KEY_DEVICE)
-            device_keys_delete(w, user, stored[i].name);
-        else if (!has_kind(t, stored[i].kind))
-            cross_signing_key_delete(w, user, stored[i].kind);
-        differs = true;
+        if (k->kind == KEY_DEVICE)
+            device_keys_delete(w, t->user, k->name);
+        else if (!has_kind(t, k->kind))
+            cross_signing_key_delete(w, t->user, k->kind);
+        any = true;
     }
-    for (size_t i = 0; i < t->n; i++)
-        differs |= write_key(job, w, &t->keys[i], user, find_stored(stored, n, &t->keys[i]));
-    *ret_differs = differs;
-    return NULL;
+    return any;
+}
+
+bool told_keys_write(struct job *job, struct write *w, const struct told_keys *t,
+                     const struct stored_keys *stored, bool whole)
+{
+    bool differs = whole && drop_others(w, t, stored);
+    for (size_t i = 0; i < t->n; i++) {
+        const struct told_key *k = &t->keys[i];
+        differs |= write_key(job, w, k, t->user, find_stored(stored, t->user, k));
+    }
+    return differs;
 }
 
 /* Who asks for the first time has the answer; only later ones are news. */
 const struct err *told_list_write(struct job *job, struct write *w, const struct told_keys *t,
-                                  const struct remote_list *l, int64_t position, int64_t stream_id)
+                                  const struct stored_keys *stored, const struct remote_list *l,
+                                  int64_t position, int64_t stream_id)
 {
-    bool differs;
-    TRY(told_keys_write(job, w, t, l->user, true, &differs));
+    bool differs = told_keys_write(job, w, t, stored, true);
     remote_list_write_whole(w, l, position, stream_id);
     if (differs && l->told_before)
-        TRY(remote_devices_change_add(job, w, l->user, t->user_id));
+        TRY(remote_devices_change_add(job, w, t->user, t->user_id));
     return NULL;
 }

@@ -21,6 +21,7 @@ struct told_key {
 };
 struct told_keys {
     const char *user_id;
+    int64_t user; /* for writing */
     struct told_key *keys;
     size_t n, room;
 };
@@ -32,14 +33,23 @@ void told_keys_add_device(struct arena *a, struct told_keys *t, const char *devi
 void told_keys_add_cross_signing(struct arena *a, struct told_keys *t, enum key_kind kind,
                                  const json_t *key);
 
-/* Adds to the write what differs from what is stored. whole: what was not told is not there any
- * more. */
-const struct err *told_keys_write(struct job *job, struct write *w, const struct told_keys *t,
-                                  int64_t user, bool whole, bool *ret_differs);
+/* Keys that are stored, of one user or many. */
+struct stored_keys {
+    const struct public_key *keys;
+    size_t n;
+};
+const struct err *stored_keys_read(struct job *job, const char *const *user_ids, size_t n,
+                                   struct stored_keys *ret);
+
+/* Adds to the write what differs from what is stored; true when anything does. whole: what was not
+ * told is not there any more. */
+bool told_keys_write(struct job *job, struct write *w, const struct told_keys *t,
+                     const struct stored_keys *stored, bool whole);
 
 /* The same of a whole list, which their server told when it was as in l and our log stood at
  * `position`. stream_id -1: it did not say. */
 const struct err *told_list_write(struct job *job, struct write *w, const struct told_keys *t,
-                                  const struct remote_list *l, int64_t position, int64_t stream_id);
+                                  const struct stored_keys *stored, const struct remote_list *l,
+                                  int64_t position, int64_t stream_id);
 
 #endif
