@@ -52,6 +52,31 @@ static struct draft_event *find_drafted(const struct draft *d, const char *type,
     return NULL;
 }
 
+static struct draft_set *find_set(const struct draft *d, const char *type, const char *state_key)
+{
+    for (struct draft_set *s = d->newest_set; s; s = s->next)
+        if (strcmp(s->type, type) == 0 && strcmp(s->state_key, state_key) == 0)
+            return s;
+    return NULL;
+}
+
+/* What the draft itself leaves of that key. False: nothing, the room's state stands. at 0: the key
+ * has no event. */
+static bool find_own(const struct draft *d, const char *type, const char *state_key, int *ret_at,
+                     const struct event **ret)
+{
+    const struct draft_event *drafted = find_drafted(d, type, state_key);
+    const struct draft_set *set = find_set(d, type, state_key);
+    if (set && (!drafted || set->at > drafted->at)) {
+        *ret = set->event;
+        *ret_at = set->event ? set->at : 0;
+    } else if (drafted) {
+        *ret = drafted->event;
+        *ret_at = drafted->at;
+    }
+    return set || drafted;
+}
+
 const struct draft_event *draft_find(const struct draft *d, const char *event_id)
 {
     for (const struct draft_event *e = d->newest; e; e = e->next)
@@ -63,11 +88,9 @@ const struct draft_event *draft_find(const struct draft *d, const char *event_id
 const struct err *draft_state(struct draft *d, const char *type, const char *state_key,
                               const struct event **ret)
 {
-    const struct draft_event *drafted = find_drafted(d, type, state_key);
-    if (drafted) {
-        *ret = drafted->event;
+    int at;
+    if (find_own(d, type, state_key, &at, ret))
         return NULL;
-    }
     return room_load_state_locked(d->job, d->room, type, state_key, ret);
 }
 
@@ -201,14 +224,20 @@ static const struct err *write_member(struct draft *d, const struct event *e, st
 }
 
 /* The rows of a state event: its interval, and for member events the membership. */
+/* Replaced within one write: its interval ends where the next one begins. */
+static void end_own(struct draft *d, int64_t type, const struct event *e, int at)
+{
+    const struct event *own;
+    int own_at;
+    if (find_own(d, e->type, e->state_key, &own_at, &own) && own_at)
+        room_state_end_in_write(d->write, d->room->id, type, e->state_key, own_at, at);
+}
+
 static const struct err *write_state(struct draft *d, struct draft_event *e, struct change *change)
 {
     const struct event *before;
-    struct draft_event *drafted = find_drafted(d, e->event->type, e->event->state_key);
     TRY(room_load_state_locked(d->job, d->room, e->event->type, e->event->state_key, &before));
-    if (drafted) /* replaced within one write: its interval ends where this one begins */
-        room_state_end_in_write(d->write, d->room->id, drafted->type, e->event->state_key,
-                                drafted->at, e->at);
+    end_own(d, e->type, e->event, e->at);
     room_state_write(d->write, d->room->id, e->type, e->event->state_key, e->at, before != NULL);
     d->changes_state = true;
     d->last_state_at = e->at;
@@ -225,8 +254,10 @@ const struct err *draft_set_state(struct draft *d, const struct stored_event *e,
                             .state_event = e->position,
                             .is_end = is_end};
     const struct event *before;
+    struct draft_set *set = arena_alloc(d->job->arena, sizeof *set);
     int at = (int)write_changes_n(d->write) + 1;
     TRY(room_load_state_locked(d->job, d->room, e->event->type, e->event->state_key, &before));
+    end_own(d, e->type, e->event, at);
     if (is_end)
         room_state_end(d->write, d->room->id, e->type, e->event->state_key, at);
     else
@@ -237,6 +268,12 @@ const struct err *draft_set_state(struct draft *d, const struct stored_event *e,
     d->changes_state = true;
     d->last_state_at = at;
     write_change(d->write, &change);
+    *set = (struct draft_set){.type = e->event->type,
+                              .state_key = e->event->state_key,
+                              .event = is_end ? NULL : e->event,
+                              .at = at,
+                              .next = d->newest_set};
+    d->newest_set = set;
     return NULL;
 }
 

@@ -22,12 +22,21 @@ struct draft_event {
     struct draft_event *next; /* the one built before */
 };
 
+/* State that a change of the draft made current without a new event. */
+struct draft_set {
+    const char *type, *state_key;
+    const struct event *event; /* NULL: the key has no event any more */
+    int at;
+    struct draft_set *next; /* the one before */
+};
+
 struct draft {
     struct job *job;
     struct room *room;
     const struct author *author;
     struct write *write;
     struct draft_event *newest;
+    struct draft_set *newest_set;
     int64_t built_on; /* the version of the room's head */
     int64_t version, depth, notify_total, highlight_total;
     const char **extremities;

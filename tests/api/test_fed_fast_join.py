@@ -67,11 +67,16 @@ def test_what_happens_meanwhile_wins(two, remote):
     gate.asked.wait(20)
     remote.set_member(room, gone, gone, "leave", to=[a.name])
     remote.set_member(room, renamed, renamed, "join", to=[a.name], displayname="New")
+    busy = remote.user("member-3")  # who says much at once, and then leaves
+    events = [remote.event(room, busy, "m.room.message", {"msgtype": "m.text", "body": str(n)})[1]
+              for n in range(3)]
+    events.append(remote.event(room, busy, "m.room.member", {"membership": "leave"}, busy)[1])
+    remote.tell(room, events, to=[a.name])
     last = remote.send(room, carol, "done", to=[a.name])
     eventually(lambda: has_event(alice, room.id, last))
     gate.opened.set()
     told = members(alice, room.id)
-    assert gone not in told and told[renamed]["display_name"] == "New"
+    assert gone not in told and busy not in told and told[renamed]["display_name"] == "New"
     assert set(told) == set(room.members())
 
 
