@@ -1,5 +1,6 @@
 """End-to-end encryption across servers: keys, device lists, messages to devices."""
 
+import threading
 import time
 
 import pytest
@@ -405,6 +406,35 @@ def test_nonsense_is_left_out(met):
     carol.change("HUGE", to=server, keys={**carol.keys("HUGE"), "more": "x" * 40000})
     carol.change("FINE", to=server)
     eventually(lambda: devices_of(alice, carol) == {**before, "FINE": carol.devices["FINE"]})
+
+
+def test_keys_before_the_member_list_is_known(two, remote):
+    a, _ = two
+    alice, carol, member = a.user("alice"), Carol(remote), Carol(remote, "member-3")
+    asked, opened = threading.Event(), threading.Event()
+    remote.on("GET", f"{FED}/v1/state/", lambda r: asked.set() or opened.wait(60) and None)
+    room = remote.create_room(carol.user_id, "11", members=10)
+    member.change("ONE")
+    alice.next_sync()
+    alice.join(room.id, via=[remote.name])
+    asked.wait(20)
+    assert devices_of(alice, member) == member.devices
+    member.change("TWO", to=a.name)  # of whom nobody here knows that they are in the room
+    assert devices_of(alice, member) == member.devices
+    changed = set(alice.next_sync().get("device_lists", {}).get("changed", []))
+    opened.set()
+
+    def everybody(reply):
+        changed.update(reply.get("device_lists", {}).get("changed", []))
+        return set(room.members()) <= changed | {alice.user_id}
+
+    alice.sync_until(everybody)
+    devices_of(alice, member)
+    member.change("THREE", to=a.name)
+    alice.sync_until(told_of(member))
+    before = member.asked()
+    assert devices_of(alice, member) == member.devices
+    assert member.asked() == before
 
 
 def test_who_shares_no_room_is_not_heeded(two, remote):
