@@ -126,8 +126,9 @@ bool federation_space_known(struct job *job, const struct space_question *q, str
     return true;
 }
 
-/* NULL: that server tells nothing of it. */
-static const json_t *ask_one(struct job *job, const struct space_question *q, const char *server)
+/* *ret stays NULL when that server tells nothing of it. */
+static const struct err *ask_one(struct job *job, const struct space_question *q,
+                                 const char *server, const json_t **ret)
 {
     struct fed_request r = {
         .server = server,
@@ -137,8 +138,19 @@ static const json_t *ask_one(struct job *job, const struct space_question *q, co
         .timeout_ms = TIMEOUT_MS,
         .reply_max = REPLY_MAX};
     struct fed_reply reply;
-    return federation_question(job, &r, &reply) ? NULL
-                                                : read_answer(job->arena, reply.json, q->room_id);
+    TRY(federation_question(job, &r, &reply));
+    *ret = read_answer(job->arena, reply.json, q->room_id);
+    return NULL;
+}
+
+/* That nobody tells anything is remembered too, but not that we could not ask. */
+static void remember(struct job *job, const char *key, const json_t *answer)
+{
+    buf_auto struct buf text = {0};
+    if (answer)
+        buf_add_json(&text, answer);
+    answers_put(job->store->federation->answers, key, answer ? buf_str(&text) : (struct str){0},
+                answer ? KEPT_MS : NOTHING_KEPT_MS);
 }
 
 const struct err *federation_ask_space(struct job *job, const struct space_question *q,
@@ -147,13 +159,13 @@ const struct err *federation_ask_space(struct job *job, const struct space_quest
     const char *servers[SPACE_SERVERS_MAX];
     size_t n = choose_servers(job, q, servers);
     const json_t *answer = NULL;
-    for (size_t i = 0; i < n && !answer; i++)
-        answer = ask_one(job, q, servers[i]);
-    buf_auto struct buf text = {0};
-    if (answer)
-        buf_add_json(&text, answer);
-    answers_put(job->store->federation->answers, key_of(job, q, servers, n),
-                answer ? buf_str(&text) : (struct str){0}, answer ? KEPT_MS : NOTHING_KEPT_MS);
+    bool were_asked = true;
+    for (size_t i = 0; i < n && !answer; i++) {
+        const struct err *e = ask_one(job, q, servers[i], &answer);
+        were_asked = were_asked && (!e || e->code != ERR_UNAVAILABLE);
+    }
+    if (answer || were_asked)
+        remember(job, key_of(job, q, servers, n), answer);
     tell(answer, ret);
     return NULL;
 }

@@ -87,7 +87,9 @@ static bool is_space(const json_t *summary)
     return type && strcmp(type, "m.space") == 0;
 }
 
-/* Who was asked for a room has told of its children, too: enough for those that are no spaces. */
+/* Who was asked for a room has told of its children, too: enough for those that are no spaces. When
+ * no more may be asked, the page ends here, unless it would be empty: the next one would be, too.
+ */
 static const struct err *find_told(struct walk *w, const struct waiting *at, const json_t **ret)
 {
     struct space_told told = {0};
@@ -96,6 +98,8 @@ static const struct err *find_told(struct walk *w, const struct waiting *at, con
         (*ret && (!is_space(*ret) || at->depth >= w->q->max_depth)) || !w->q->asker.ask)
         return NULL;
     TRY(w->q->asker.ask(w->q->asker.ctx, w->job, at->room_id, at->via, at->via_n, &told));
+    if (told.is_later && w->visible > w->skip)
+        w->more = true;
     if (told.room)
         *ret = told.room;
     remember_children(w, &told);
@@ -108,6 +112,8 @@ static const struct err *look_at_theirs(struct walk *w, const struct waiting *at
     const json_t *told;
     bool visible;
     TRY(find_told(w, at, &told));
+    if (w->more)
+        return NULL;
     if (!told)
         return stale ? look_at_ours(w, stale, ret) : NULL;
     TRY(room_told_may_see(w->job, told, w->q->user, &visible));

@@ -11,6 +11,7 @@ struct space_told {
     const json_t *room;         /* RoomSummary with children_state; NULL: nobody tells */
     const json_t *children;     /* the same of its children, as far as they may be seen ... */
     const json_t *inaccessible; /* ... and the ids of those that may not */
+    bool is_later;              /* enough was asked for one page: nobody was asked for this */
 };
 
 /* Finds that out: the rooms' floor cannot ask by itself. via: servers that may know. */

@@ -169,9 +169,8 @@ static const struct err *ask(void *ctx, struct job *job, const char *room_id,
     a->must_move = a->rq->pool != POOL_REMOTE;
     if (a->must_move)
         return err(ERR_CONFLICT, "Other servers must be asked");
-    if (++a->asked > ASKED_MAX || mono_us() - a->rq->started_mono_us > ASK_MS * 1000LL)
-        return NULL;
-    return federation_ask_space(job, &q, ret);
+    ret->is_later = ++a->asked > ASKED_MAX || mono_us() - a->rq->started_mono_us > ASK_MS * 1000LL;
+    return ret->is_later ? NULL : federation_ask_space(job, &q, ret);
 }
 
 /* MSC4235: whom to ask for the room itself. */

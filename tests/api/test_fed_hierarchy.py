@@ -1,5 +1,7 @@
 """Server-server API, "Spaces", and the client's view of spaces and rooms that are elsewhere."""
 
+from urllib.parse import unquote
+
 import pytest
 
 from client import Client, q
@@ -207,6 +209,30 @@ def test_a_loop_between_servers_ends(remote, one):
     remote.on("GET", V1, lambda r: (200, {"room": space_of(remote, space, theirs), "children": [],
                                           "inaccessible_children": []}))
     assert rooms(alice, theirs) == [theirs, space]
+
+
+def test_a_space_of_many_servers_comes_page_by_page(remote, one):
+    """However many must be asked, one request asks a bounded number of times."""
+    alice = one.user("alice")
+    children = [f"!{n:03}:{remote.name}" for n in range(130)]
+    space = "!space:" + remote.name
+
+    @remote.on("GET", V1)
+    def answer(request):
+        id = unquote(request.path[len(V1):])
+        room = space_of(remote, *children) if id == space else room_of(id)
+        return 200, {"room": room, "children": [], "inaccessible_children": []}
+
+    seen, token, asked = [], {}, 0
+    for _ in range(4):
+        reply = alice.get(path(space), params={"limit": 100, **token})
+        seen += [r["room_id"] for r in reply["rooms"]]
+        assert len(remote.seen(path=V1)) - asked <= 50
+        asked = len(remote.seen(path=V1))
+        token = {"from": reply.get("next_batch")}
+        if not token["from"]:
+            break
+    assert seen == [space, *children] and asked == 131
 
 
 # ---- summaries ----

@@ -1,0 +1,57 @@
+/* Input: JSON, as another server tells of rooms: a summary with children_state. */
+#include "fuzz.h"
+
+#include "federation/remote_summary.h"
+#include "matrix/id.h"
+#include "rooms/space.h"
+
+static void check_text(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    HOLDS(!v || (json_is_string(v) && json_string_length(v) == strlen(json_string_value(v))));
+}
+
+static void check_summary(const json_t *told)
+{
+    static const char *const texts[] = {"room_id",      "name",       "topic",
+                                        "avatar_url",   "room_type",  "join_rule",
+                                        "room_version", "encryption", "canonical_alias"};
+    json_auto_t *o = remote_summary_read(told), *again = o ? remote_summary_read(o) : NULL;
+    if (!o)
+        return;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        check_text(o, texts[i]);
+    HOLDS(id_is_room(str_of(json_text(o, "room_id"))));
+    HOLDS(json_integer_value(json_object_get(o, "num_joined_members")) >= 0);
+    HOLDS(json_is_boolean(json_object_get(o, "world_readable")));
+    HOLDS(json_equal(o, again));
+}
+
+static void check_children(struct job *job, const json_t *list, bool suggested_only)
+{
+    const struct space_child *children;
+    size_t n;
+    space_children_of_told(job, list, suggested_only, &children, &n);
+    HOLDS(n <= json_array_size(list) && n <= SPACE_CHILDREN_MAX);
+    for (size_t i = 0; i < n; i++) {
+        json_t *shown;
+        HOLDS(id_is_room(str_of(children[i].room_id)));
+        HOLDS(!json_read(job->arena, children[i].shown, &shown) && json_object_size(shown) == 5);
+        for (size_t k = 0; k < children[i].via_n; k++)
+            HOLDS(id_is_server_name(str_of(children[i].via[k])));
+        HOLDS(i == 0 || !children[i].order || children[i - 1].order);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    arena_auto struct arena *a = arena_create();
+    struct job job = {.arena = a};
+    json_t *told;
+    if (json_read(a, fuzz_str(data, size), &told))
+        return 0;
+    check_summary(told);
+    check_children(&job, json_object_get(told, "children_state"), false);
+    check_children(&job, json_object_get(told, "children_state"), true);
+    return 0;
+}
