@@ -15,6 +15,13 @@ WRONG = {
         "`listen`: /nonexistent/c: No such file or directory",
     "trusted_ca_file: /nonexistent/ca":
         "`federation_custom_ca_list`: /nonexistent/ca: No such file",
+    "federation_pinned_keys: ['a.example']":
+        "`federation_pinned_keys`: expected SERVER=ed25519:ID:BASE64, got `a.example`",
+    "trusted_key_servers: ['a.example=ed25519:1:AAAA']":
+        "`trusted_key_servers`: expected SERVER or SERVER=ed25519:ID:BASE64",
+    "old_signing_keys: ['ed25519:1:AAAA:1']":
+        "`old_signing_keys`: expected ed25519:ID:BASE64:EXPIRED_TS",
+    "key_refresh_interval: 8d": "`key_refresh_interval`: expected a",
     "enable_registration: true": "`enable_registration` needs `registration_requires_token`",
     "a: b: c": "c.yaml:1: mapping values are not allowed",
 }
