@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from e2ee import SigningKey, b64, canonical
 from federation import authority
-from remote import FED, unb64
+from remote import FED, q, unb64
 
 KEY = "/_matrix/key/v2"
 PUBLICATION = f"{KEY}/server"
@@ -86,6 +86,25 @@ def test_keys_are_changed_without_a_gap(ministries, web):
     after = web.get(f"https://{a.name}{PUBLICATION}").json()
     assert set(after["verify_keys"]) == {"ed25519:new"}
     assert after["old_verify_keys"] == {old_id: {"key": old["key"], "expired_ts": 1700000000000}}
+
+
+def test_events_outlive_the_key_that_signed_them(ministries, two, web):
+    a, (b, c) = ministries(), two
+    room = a.user("alice").create_room(preset="public_chat")
+    [(old_id, old)] = web.get(f"https://{a.name}{PUBLICATION}").json()["verify_keys"].items()
+    replaced = int(time.time() * 1000)
+    seed = base64.b64encode(bytes(range(32))).decode().rstrip("=")
+    (a.data / "signing.key").write_text(f"ed25519 new {seed}\n")
+
+    def status_of_joining_from(m):
+        r = m.user("bob").request("POST", f"/join/{q(room)}", {}, params={"via": a.name})
+        return r.status_code
+
+    a.restart()
+    assert status_of_joining_from(b) != 200
+    a.settings["old_signing_keys"] = f"{old_id}:{old['key']}:{replaced}"
+    a.restart()
+    assert status_of_joining_from(c) == 200
 
 
 # ---- theirs ----
