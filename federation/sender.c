@@ -132,6 +132,10 @@ static void *send_for_all(void *arg)
 
 void sender_succeeded_locked(struct sender *s, struct destination *d)
 {
+    if (d->failing_since) { /* it was told nothing of presence: now of those who are there */
+        d->presence_from = 0;
+        d->presence_to = s->presence_position;
+    }
     d->failing_since = d->retry_at = d->retry_interval = 0;
     d->is_refusing = false;
     d->last_error[0] = '\0';
@@ -187,7 +191,7 @@ bool sender_is_backed_off(struct sender *s, const char *server)
         return false;
     LOCKED(&s->lock);
     struct destination *d = map_get(&s->destinations, str_of(server));
-    return d && d->retry_at > now_ms();
+    return d && d->failing_since && !d->is_refusing && d->retry_at > now_ms();
 }
 
 void sender_request_ended(struct sender *s, const char *server, bool reached)

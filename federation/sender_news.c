@@ -203,7 +203,8 @@ void sender_on_changes(void *ctx, const struct change *changes, size_t n)
         hear(s, &changes[i]);
     LOCKED(&s->lock);
     s->heard = n ? changes[n - 1].position : feed_newest(s->store->feed);
-    if (!n) {
+    if (!n) { /* nobody is sent anything before it is known who was to be told of what was missed */
+        s->has_scanned = false;
         s->must_scan = s->must_look = true;
         pthread_cond_signal(&s->keep);
     }

@@ -106,28 +106,49 @@ const struct err *sender_save(struct sender *s, struct job *job)
 
 /* ---- who has news ---- */
 
-static void find_behind_locked(struct sender *s, const struct destination_row *row)
+/* There may be something of every kind: the queue is not all of it. */
+static void look_again_locked(struct sender *s, struct destination *d)
+{
+    queue_clear_locked(d);
+    d->is_live = false;
+    d->attempted = 0;
+    d->receipt_rooms_from = s->heard;
+    for (int i = 0; i < NEWS_KINDS; i++)
+        d->news[i] = s->heard;
+}
+
+static void take_row_locked(struct destination *d, const struct destination_row *row)
+{
+    d->is_stored = true;
+    d->sent = d->saved = row->sent_position;
+    d->failing_since = row->failing_since_ts;
+    d->retry_at = row->retry_at_ts;
+    d->retry_interval = row->retry_interval_ms;
+    d->last_success = row->last_success_ts;
+    d->may_skip = row->failing_since_ts > 0;
+    if (row->last_error)
+        memcpy(d->last_error, row->last_error, strnlen(row->last_error, LAST_ERROR_MAX - 1));
+}
+
+static void find_busy_locked(struct sender *s, const struct destination_row *row)
 {
     struct destination *d = sender_destination_locked(s, row->server);
     if (!d)
         return;
-    if (!d->is_stored) { /* not yet seen in this process: the row knows better */
-        d->is_stored = true;
-        d->sent = d->saved = row->sent_position;
-        d->failing_since = row->failing_since_ts;
-        d->retry_at = row->retry_at_ts;
-        d->retry_interval = row->retry_interval_ms;
-        d->last_success = row->last_success_ts;
-        if (row->last_error)
-            memcpy(d->last_error, row->last_error, strnlen(row->last_error, LAST_ERROR_MAX - 1));
-        d->may_skip = true;
+    if (!d->is_stored && !d->is_busy)
+        take_row_locked(d, row);
+    if (row->has_news)
+        look_again_locked(s, d);
+}
+
+/* Those of which the database does not know yet. */
+static void find_unstored_locked(struct sender *s)
+{
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));) {
+        struct destination *d = slot->value;
+        if (!d->is_stored && d->n)
+            look_again_locked(s, d);
     }
-    if (!row->has_news)
-        return;
-    d->is_live = false;
-    d->receipt_rooms_from = s->heard;
-    for (int i = 0; i < NEWS_KINDS; i++)
-        d->news[i] = s->heard;
 }
 
 static void obey_locked(struct sender *s, const struct destination_wish *w)
@@ -163,9 +184,10 @@ const struct err *sender_scan(struct sender *s, struct job *job)
         s->must_scan = true;
         return e;
     }
-    s->has_scanned = true;
+    s->has_scanned = !s->must_scan; /* it may have happened again meanwhile */
     for (size_t i = 0; i < n; i++)
-        find_behind_locked(s, &rows[i]);
+        find_busy_locked(s, &rows[i]);
+    find_unstored_locked(s);
     for (size_t i = 0; i < wishes_n; i++)
         obey_locked(s, &wishes[i]);
     return NULL;

@@ -74,16 +74,26 @@ static const struct err *read_rows(struct rows *rows, const struct destination_r
     return NULL;
 }
 
+#define HAS_NO_ROW(name) "NOT EXISTS (SELECT FROM destinations d WHERE d.server = " name ") "
+
+/* Who has no row, and the position before the first that they may have to get. */
+#define UNKNOWN                                                                                    \
+    "SELECT server_of(u.user_id) AS server, greatest(m.event, 1) - 1 AS before "                   \
+    "FROM users u JOIN room_members m ON m.\"user\" = u.id AND m.membership = 1 "                  \
+    "WHERE NOT m.is_local AND " HAS_NO_ROW(                                                        \
+        "server_of(u.user_id)") "AND EXISTS (SELECT FROM events e JOIN users s ON s.id = "         \
+                                "e.sender "                                                        \
+                                "WHERE e.room = m.room AND e.position > greatest(m.event, 0) AND " \
+                                "server_of(s.user_id) = $1) "                                      \
+                                "UNION ALL SELECT o.server, o.position - 1 FROM "                  \
+                                "to_device_outbound o "                                            \
+                                "WHERE " HAS_NO_ROW("o.server")
+
 SQL(destinations_busy_sql,
     "SELECT * FROM (SELECT " COLUMNS " AS has_news FROM destinations d) d "
     "WHERE has_news OR failing_since_ts > 0 "
-    "UNION ALL "
-    "SELECT server_of(u.user_id), min(greatest(m.event, 1)) - 1, 0, 0, 0, 0, NULL, true "
-    "FROM users u JOIN room_members m ON m.\"user\" = u.id AND m.membership = 1 "
-    "WHERE NOT m.is_local "
-    "AND NOT EXISTS (SELECT FROM destinations d WHERE d.server = server_of(u.user_id)) "
-    "AND EXISTS (SELECT FROM events e JOIN users s ON s.id = e.sender WHERE e.room = m.room "
-    "AND e.position > greatest(m.event, 0) AND server_of(s.user_id) = $1) GROUP BY 1")
+    "UNION ALL SELECT x.server, min(x.before), 0, 0, 0, 0, NULL, true FROM (" UNKNOWN
+    ") x GROUP BY 1")
 
 const struct err *destinations_busy(struct tx *tx, const char *own,
                                     const struct destination_row **ret, size_t *ret_n)

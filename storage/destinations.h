@@ -26,8 +26,8 @@ void destinations_write(struct write *w, const struct destination_row *r);
 /* Makes the row of a destination that is told something for the first time. */
 const struct err *destinations_add(struct tx *tx, const char *server, int64_t sent_position);
 
-/* Those with something to do: with news, or failing. Also those servers in rooms of ours that have
- * no row although they have something to get (we stopped before it was made): their cursor stands
+/* Those with something to do: with news, or failing. Also those servers that have no
+ * row although they have something to get (we stopped before it was made): their cursor stands
  * before the first that it may be. */
 const struct err *destinations_busy(struct tx *tx, const char *own,
                                     const struct destination_row **ret, size_t *ret_n);
