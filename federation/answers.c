@@ -126,14 +126,24 @@ static void end(struct answers *a, const char *server)
     free(w);
 }
 
+const struct err *federation_question_begin(struct job *job, const char *server)
+{
+    return begin(job->store->federation->answers, server)
+               ? NULL
+               : err_unavailable(RETRY_AFTER_MS, "too many questions wait for %s", server);
+}
+
+void federation_question_end(struct job *job, const char *server)
+{
+    end(job->store->federation->answers, server);
+}
+
 const struct err *federation_question(struct job *job, const struct fed_request *r,
                                       struct fed_reply *ret)
 {
-    struct answers *a = job->store->federation->answers;
-    if (!begin(a, r->server))
-        return err_unavailable(RETRY_AFTER_MS, "too many questions wait for %s", r->server);
+    TRY(federation_question_begin(job, r->server));
     const struct err *e = federation_request(job, r, ret);
-    end(a, r->server);
+    federation_question_end(job, r->server);
     return e;
 }
 

@@ -21,8 +21,11 @@ bool answers_get(struct answers *a, struct arena *arena, const char *key, struct
 /* Copies both. An answer that is larger than a sixteenth of all is not kept. */
 void answers_put(struct answers *a, const char *key, struct str answer, int64_t keep_ms);
 
-/* federation_request() for such questions. ERR_UNAVAILABLE while too many others wait for that
- * server. */
+/* Before and after asking. ERR_UNAVAILABLE while too many others wait for that server. */
+const struct err *federation_question_begin(struct job *job, const char *server);
+void federation_question_end(struct job *job, const char *server);
+
+/* federation_request() between the two. */
 const struct err *federation_question(struct job *job, const struct fed_request *r,
                                       struct fed_reply *ret);
 

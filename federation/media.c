@@ -1,5 +1,6 @@
 #include "federation/media.h"
 
+#include "federation/answers.h"
 #include "federation/federation.h"
 #include "federation/multipart.h"
 #include "federation/request.h"
@@ -174,12 +175,10 @@ static const struct err *unwrap(const struct fetch *f, const struct fed_reply *r
     return e;
 }
 
-static const struct err *fetch_old(const struct fetch *f, struct fetched_media *ret)
+static const struct err *fetch_old(const struct fetch *f, const char *path,
+                                   struct fetched_media *ret)
 {
     struct fed_reply r;
-    const char *path =
-        federation_path(f->job->arena, "/_matrix/media/v3/download/%s/%s?allow_remote=false",
-                        f->server, f->media_id);
     TRY(ask(f, path, false, 0, &r));
     TRY(check_status(f, &r));
     *ret = (struct fetched_media){.bytes = r.bytes,
@@ -188,17 +187,42 @@ static const struct err *fetch_old(const struct fetch *f, struct fetched_media *
     return NULL;
 }
 
+/* old_path: for servers that do not know the other. */
+static const struct err *fetch(const struct fetch *f, const char *path, const char *old_path,
+                               struct fetched_media *ret)
+{
+    struct fed_reply r;
+    TRY(ask(f, path, true, WRAPPING_MAX, &r));
+    if (is_unknown_endpoint(&r))
+        return fetch_old(f, old_path, ret);
+    TRY(check_status(f, &r));
+    return unwrap(f, &r, ret);
+}
+
 const struct err *federation_fetch_media(struct job *job, const char *server, const char *media_id,
                                          int64_t bytes_max, int fd, struct fetched_media *ret)
 {
-    struct fetch f = {job, server, media_id, bytes_max, fd};
-    struct fed_reply r;
+    const struct fetch f = {job, server, media_id, bytes_max, fd};
     const char *path =
         arena_printf(job->arena, "/_matrix/federation/v1/media/download/%s?timeout_ms=%d", media_id,
                      UPLOAD_WAIT_MS);
-    TRY(ask(&f, path, true, WRAPPING_MAX, &r));
-    if (is_unknown_endpoint(&r))
-        return fetch_old(&f, ret);
-    TRY(check_status(&f, &r));
-    return unwrap(&f, &r, ret);
+    const char *old_path = federation_path(
+        job->arena, "/_matrix/media/v3/download/%s/%s?allow_remote=false", server, media_id);
+    return fetch(&f, path, old_path, ret);
+}
+
+const struct err *federation_fetch_thumbnail(struct job *job, const char *server,
+                                             const char *media_id, const char *size,
+                                             int64_t bytes_max, int fd, struct fetched_media *ret)
+{
+    const struct fetch f = {job, server, media_id, bytes_max, fd};
+    const char *path =
+        arena_printf(job->arena, "/_matrix/federation/v1/media/thumbnail/%s?%s", media_id, size);
+    const char *old_path = arena_printf(
+        job->arena, "%s?%s&allow_remote=false",
+        federation_path(job->arena, "/_matrix/media/v3/thumbnail/%s/%s", server, media_id), size);
+    TRY(federation_question_begin(job, server));
+    const struct err *e = fetch(&f, path, old_path, ret);
+    federation_question_end(job, server);
+    return e;
 }

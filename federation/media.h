@@ -16,4 +16,11 @@ struct fetched_media {
 const struct err *federation_fetch_media(struct job *job, const char *server, const char *media_id,
                                          int64_t bytes_max, int fd, struct fetched_media *ret);
 
+/* The same for a thumbnail that the other server makes, for media that is too large to be fetched.
+ * size: "width=…&height=…&method=…&animated=…". ERR_UNAVAILABLE while too much else is asked of
+ * that server. */
+const struct err *federation_fetch_thumbnail(struct job *job, const char *server,
+                                             const char *media_id, const char *size,
+                                             int64_t bytes_max, int fd, struct fetched_media *ret);
+
 #endif

@@ -98,7 +98,7 @@ static void set_text(json_t *o, const char *key, const char *text)
         json_object_set_new(o, key, json_string(text));
 }
 
-/* Always a POST: its filter is the only way to search. */
+/* A filter can only be told in a POST. */
 static json_t *make_body(const struct public_rooms *q)
 {
     json_t *body = json_pack("{s:I}", "limit", (json_int_t)q->list.limit);
@@ -110,10 +110,20 @@ static json_t *make_body(const struct public_rooms *q)
     set_text(filter, "generic_search_term", q->list.term);
     if (q->list.room_types)
         json_object_set(filter, "room_types", (json_t *)q->list.room_types);
-    if (json_object_size(filter))
-        json_object_set(body, "filter", filter);
-    json_decref(filter);
+    json_object_set_new(body, "filter", filter);
     return body;
+}
+
+static const char *make_path(struct arena *a, const struct public_rooms *q)
+{
+    const char *path = arena_printf(a, PATH "?limit=%lld&include_all_networks=%s",
+                                    (long long)q->list.limit, q->all_networks ? "true" : "false");
+    if (q->list.since)
+        path = arena_printf(a, "%s%s", path, federation_path(a, "&since=%s", q->list.since));
+    if (q->network)
+        path = arena_printf(a, "%s%s", path,
+                            federation_path(a, "&third_party_instance_id=%s", q->network));
+    return path;
 }
 
 static void copy_token(json_t *o, const json_t *told, const char *key)
@@ -144,12 +154,15 @@ static json_t *read_answer(const json_t *told)
 const struct err *federation_public_rooms(struct job *job, const char *server,
                                           const struct public_rooms *q, json_t **ret)
 {
-    struct fed_request r = {.server = server,
-                            .method = POST,
-                            .path = PATH,
-                            .body = json_keep(job->arena, make_body(q)),
-                            .timeout_ms = TIMEOUT_MS,
-                            .reply_max = REPLY_MAX};
+    struct fed_request r = {
+        .server = server, .method = GET, .timeout_ms = TIMEOUT_MS, .reply_max = REPLY_MAX};
+    if (q->list.term || q->list.room_types) {
+        r.method = POST;
+        r.path = PATH;
+        r.body = json_keep(job->arena, make_body(q));
+    } else {
+        r.path = make_path(job->arena, q);
+    }
     struct fed_reply reply;
     TRY(federation_question(job, &r, &reply));
     *ret = read_answer(reply.json);

@@ -2,6 +2,7 @@
  * they are first asked for, by a few programs at a time, and then kept as files. An empty file says
  * that the original is to be sent. */
 #include "base/clock.h"
+#include "federation/media.h"
 #include "server/media/content.h"
 #include "server/media/image_type.h"
 #include "server/media/media_request.h"
@@ -12,7 +13,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { TURN_WAIT_MS = 30000 };
+enum { TURN_WAIT_MS = 30000, FETCHED_MAX = 5 << 20 /* bytes of a thumbnail made elsewhere */ };
 
 static const struct err *read_side(const struct request *rq, const char *name, int *ret)
 {
@@ -111,6 +112,44 @@ static const struct err *send(struct reply *rp, enum media_access access, struct
     return media_reply(rp, access, file);
 }
 
+/* ---- of what is too large to be fetched ---- */
+
+/* Into an empty file, as the other server makes it. */
+static const struct err *fetch_thumbnail(struct request *rq, struct thumbnail_size size,
+                                         struct media_file *file)
+{
+    struct fetched_media got;
+    int64_t most = job_of(rq)->store->config->max_remote_media_size;
+    const char *asked =
+        arena_printf(rq->arena, "width=%d&height=%d&method=%s&animated=%s", size.width, size.height,
+                     size.crop ? "crop" : "scale", size.animated ? "true" : "false");
+    TRY(federation_fetch_thumbnail(job_of(rq), request_param(rq, "server"),
+                                   request_param(rq, "media"), asked,
+                                   most < FETCHED_MAX ? most : FETCHED_MAX, file->fd, &got));
+    if (type_of(file->fd) == IMAGE_NONE)
+        return err(ERR_BAD_STATUS, "What the other server sent is no image");
+    file->bytes = got.bytes;
+    return NULL;
+}
+
+/* It is sent on and not kept: it belongs to no content that is here. */
+static const struct err *relay(struct request *rq, struct reply *rp, enum media_access access,
+                               struct thumbnail_size size)
+{
+    unsigned char sum[SHA256_BYTES];
+    struct media_file file;
+    TRY(content_create(job_of(rq)->store->config, &file.fd));
+    const struct err *e = fetch_thumbnail(rq, size, &file);
+    if (!e && !sha256_file(file.fd, sum))
+        e = err_internal("cannot read a thumbnail: %s", strerror(errno));
+    if (!e)
+        return send(rp, access, &file, hex_encode(rq->arena, sum, sizeof sum));
+    close(file.fd);
+    return e;
+}
+
+/* ---- the endpoints ---- */
+
 static const struct err *thumbnail(struct request *rq, struct reply *rp, enum media_access access)
 {
     const struct store *s = job_of(rq)->store;
@@ -119,7 +158,10 @@ static const struct err *thumbnail(struct request *rq, struct reply *rp, enum me
     const struct media *m;
     buf_auto struct buf variant = {0};
     TRY(read_size(rq, &size));
-    TRY(media_of_request(rq, rp, access, &m));
+    const struct err *e = media_of_request(rq, rp, access, &m);
+    if (e && e->code == ERR_REMOTE_TOO_LARGE)
+        return relay(rq, rp, access, size);
+    TRY(e);
     if (!m)
         return NULL;
     thumbnail_size_add_name(&variant, size);

@@ -239,6 +239,35 @@ def test_too_large(remote, ministries):
     fails(alice, f"{remote.name}/much", 502, "M_TOO_LARGE")
 
 
+THUMBNAIL = FED + "/v1/media/thumbnail/"
+
+
+def test_a_thumbnail_of_what_is_too_large_is_made_there(remote, ministries):
+    m = ministries(max_remote_media_size="100000")
+    alice, picture = m.user("alice"), png(64, 64)
+    remote.media["large"] = "image/png", b"x" * 200_000
+    remote.on("GET", THUMBNAIL, lambda r: (200, multipart("image/png", picture)))
+    r = fetch(alice, f"{remote.name}/large", "thumbnail", width=60, height=60, method="crop")
+    assert r.content == picture and r.headers["content-type"] == "image/png"
+    asked, = remote.seen(path=THUMBNAIL)
+    assert asked.query == {"width": ["96"], "height": ["96"], "method": ["crop"],
+                           "animated": ["false"]} and asked.is_authentic
+    remote.on("GET", THUMBNAIL, (404, {"errcode": "M_UNRECOGNIZED", "error": "what?"}))
+    remote.on("GET", f"{OLD}/thumbnail/", (200, (picture, {"Content-Type": "image/png"})))
+    assert fetch(alice, f"{remote.name}/large", "thumbnail", width=60, height=60).content == picture
+    assert remote.seen(path=f"{OLD}/thumbnail/")[0].query["allow_remote"] == ["false"]
+    for wrong in b"<html>", b"", png(64, 64)[:5] + b"x" * 200_000:
+        remote.on("GET", THUMBNAIL, lambda r: (200, multipart("image/png", wrong)))
+        fetch(alice, f"{remote.name}/large", "thumbnail", 502, width=60, height=60)
+
+
+def test_such_a_thumbnail_between_concordes(two, ministries):
+    m = ministries(max_remote_media_size="20000")
+    mxc = upload(two[0].user("alice"), png(400, 300) + b"x" * 20_000, "image/png")
+    r = fetch(m.user("bob"), mxc, "thumbnail", width=32, height=32, method="crop")
+    assert r.headers["content-type"] == "image/png" and len(r.content) <= 20_000
+
+
 def test_a_server_that_is_not_there(remote, alice):
     remote.link.cut()
     r = fetch(alice, f"{remote.name}/x", status=502)

@@ -82,15 +82,29 @@ def test_asking_another_concorde(two, open_one):
 
 def test_what_another_server_lists_is_checked(remote, two):
     bob, server = two[1].user("bob"), {"server": remote.name}
-    remote.on("POST", PATH, lambda r: (200, {"chunk": [
+    remote.on("GET", PATH, lambda r: (200, {"chunk": [
         {"room_id": "!good:x", "name": "Good", "num_joined_members": 5, "world_readable": True,
          "guest_can_join": "yes", "canonical_alias": "no alias", "avatar_url": 7, "evil": 1},
         {"room_id": "nonsense"}, "nothing", {"name": "no id"}]}))
     assert bob.get(URL, params=server)["chunk"] == [
         {"room_id": "!good:x", "name": "Good", "num_joined_members": 5, "world_readable": True,
          "guest_can_join": False}]
-    remote.on("POST", PATH, (200, {"chunk": [], "next_batch": 5, "total_room_count_estimate": -1}))
+    remote.on("GET", PATH, (200, {"chunk": [], "next_batch": 5, "total_room_count_estimate": -1}))
     assert bob.get(URL, params=server) == {"chunk": []}
-    remote.on("POST", PATH, 500)
+    remote.on("GET", PATH, 500)
     bob.fails(502, "M_BAD_STATUS", "GET", URL, params=server)
     bob.fails(400, "M_INVALID_PARAM", "GET", URL, params={"server": "no server"})
+
+
+def test_what_is_asked_of_another_server(remote, two):
+    bob, server = two[1].user("bob"), {"server": remote.name}
+    bob.get(URL, params={**server, "limit": 7, "since": "a b&c"})
+    bob.post(URL, {"third_party_instance_id": "irc"}, params=server)
+    bob.post(URL, {"include_all_networks": True, "limit": 9,
+                   "filter": {"generic_search_term": "x", "room_types": [None]}}, params=server)
+    first, second, third = remote.seen(path=PATH)
+    assert first.query == {"limit": ["7"], "since": ["a b&c"], "include_all_networks": ["false"]}
+    assert second.query["third_party_instance_id"] == ["irc"] and second.method == "GET"
+    assert third.body == {"limit": 9, "include_all_networks": True,
+                          "filter": {"generic_search_term": "x", "room_types": [None]}}
+    assert all(r.is_authentic for r in (first, second, third))
