@@ -6,7 +6,7 @@
 #include "storage/partial_rooms.h"
 #include "storage/state_refs.h"
 
-enum { AT_ONCE = 1000 }; /* members in one write */
+enum { AT_ONCE = 10000 }; /* members in one write */
 
 bool room_is_partial(struct room *room)
 {

@@ -3,7 +3,7 @@
 #include "rooms/lookup.h"
 #include "storage/intern.h"
 
-enum { AT_ONCE = 500 }; /* events in one write */
+enum { AT_ONCE = 2500 }; /* events in one write */
 
 struct telling {
     struct job *job;
