@@ -493,6 +493,21 @@ def test_after_an_outage_all_messages_come_in_order(two):
     assert received(bob.next_sync(timeout=500)) == []
 
 
+def test_messages_survive_kills_on_both_sides(ministries):
+    a, b = ministries(), ministries()
+    alice, bob = a.user("alice"), b.user("bob")
+    bob.next_sync()
+    numbers = iter(range(90))
+    for server in a, b, a:
+        for _ in range(30):
+            n = next(numbers)
+            send(alice, {bob.user_id: {bob.device_id: {"n": n}}}, txn=f"kill-{n}")
+        server.kill()
+        server.start()
+    assert collect(bob, 90) == list(range(90))
+    assert received(bob.next_sync(timeout=1000)) == []
+
+
 def test_large_messages_to_many_devices_are_parted(two):
     alice, bob = two[0].user("alice"), two[1].user("bob")
     devices = [bob, *(bob.another_device() for _ in range(5))]
