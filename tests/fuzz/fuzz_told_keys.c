@@ -1,6 +1,6 @@
 /* What another server tells of a user's keys: what is kept of it is small, canonical and named. */
-#include "fuzz.h"
 #include "federation/told_keys.h"
+#include "fuzz.h"
 #include "matrix/canonical_json.h"
 #include "matrix/device_keys.h"
 
