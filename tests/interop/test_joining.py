@@ -93,6 +93,7 @@ def test_a_knock_is_taken_back(servers):
         {"type": "m.room.join_rules", "state_key": "", "content": {"join_rule": "knock"}}])
     bob.post(f"/knock/{q(room)}", {}, params=[("via", servers.synapse.name)])
     eventually(lambda: membership(alice, room, bob) == "knock")
+    bob.sync_until(lambda r: room in r.get("rooms", {}).get("knock", {}))
     bob.leave(room)
     eventually(lambda: membership(alice, room, bob) == "leave")
     gone(bob, room)
