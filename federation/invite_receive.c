@@ -76,7 +76,7 @@ static const struct err *keep(const struct invitation *i, const struct event *si
     struct room *room;
     struct room_note note = {.version = i->version, .room_id = signed_->room_id, .event = signed_};
     TRY(invite_state_read(job, signed_, i->room_state, i->version->room_id_is_create_hash,
-                          &note.stripped));
+                          &note.stripped, &note.proves_version));
     TRY(room_find(job, signed_->room_id, &room));
     return room && room_is_resident(room) ? NULL : room_note_membership(job, &note);
 }

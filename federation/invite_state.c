@@ -60,7 +60,7 @@ struct reading {
     const json_t *list;
     struct pdu *pdus; /* one for each entry; those that are no PDUs have no bytes */
     size_t n;
-    bool has_create;
+    bool has_create, proves_version;
 };
 
 static const struct err *check_pdus(struct job *job, const struct event *member, struct reading *r)
@@ -81,6 +81,15 @@ static const struct err *check_pdus(struct job *job, const struct event *member,
     return NULL;
 }
 
+/* Only the server in a room's id may make that room; in version 12 the id is made of the event. */
+static bool is_version_proof(const struct event *create)
+{
+    const char *version = json_text(event_content(create), "room_version");
+    return strcmp(version ? version : "1", create->version->id) == 0 &&
+           (create->version->room_id_is_create_hash ||
+            str_eq(id_server(str_of(create->room_id)), id_server(str_of(create->sender))));
+}
+
 static void add_entry(struct reading *r, size_t i, struct buf *b)
 {
     const json_t *entry = json_array_get(r->list, i);
@@ -88,6 +97,7 @@ static void add_entry(struct reading *r, size_t i, struct buf *b)
     if (e && e->state_key) {
         event_add_stripped(b, e);
         r->has_create |= is_create(e->type, e->state_key);
+        r->proves_version |= is_create(e->type, e->state_key) && is_version_proof(e);
     } else if (!r->pdus[i].raw.p && is_stripped(entry)) {
         json_auto_t *o =
             json_pack("{s:O, s:O, s:O, s:O}", "content", json_object_get(entry, "content"),
@@ -112,7 +122,7 @@ static const struct err *check_all(const struct reading *r)
 }
 
 const struct err *invite_state_read(struct job *job, const struct event *member, const json_t *list,
-                                    bool is_strict, struct str *ret)
+                                    bool is_strict, struct str *ret, bool *ret_proves_version)
 {
     struct reading r = {.list = list, .n = json_array_size(list)};
     if (is_strict && !json_is_array(list))
@@ -128,6 +138,7 @@ const struct err *invite_state_read(struct job *job, const struct event *member,
     buf_add_char(&b, ']');
     if (is_strict)
         TRY(check_all(&r));
+    *ret_proves_version = r.proves_version;
     *ret = (struct str){arena_memdup(job->arena, b.p, b.n), b.n};
     return NULL;
 }

@@ -16,8 +16,10 @@ const struct err *invite_state_write(struct job *job, struct room *room, const c
  * server sent (NULL: nothing), hostile.
  * is_strict: M_MISSING_PARAM, M_INVALID_PARAM unless every entry is a PDU of the room with valid
  * signatures and the create event is among them. Otherwise what does not hold is left out; stripped
- * entries, as servers sent them before v1.16, are taken as they are. */
+ * entries, as servers sent them before v1.16, are taken as they are.
+ * *ret_proves_version: the create event is among it, of this room version, and signed by the server
+ * that may have made the room. */
 const struct err *invite_state_read(struct job *job, const struct event *member, const json_t *list,
-                                    bool is_strict, struct str *ret);
+                                    bool is_strict, struct str *ret, bool *ret_proves_version);
 
 #endif

@@ -45,6 +45,7 @@ const struct err *federation_knock(struct job *job, const char *room_id, const s
     TRY(candidates_ask(&c, KNOCK_TIME_MS, knock_through, &k));
     note.version = k.hand.version;
     note.event = k.hand.event;
-    TRY(invite_state_read(job, k.hand.event, k.room_state, false, &note.stripped));
+    TRY(invite_state_read(job, k.hand.event, k.room_state, false, &note.stripped,
+                          &note.proves_version));
     return room_note_membership(job, &note);
 }

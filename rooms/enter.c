@@ -256,6 +256,8 @@ const struct err *room_note_membership(struct job *job, const struct room_note *
         struct room *room;
         const struct stored_event *stored;
         TRY(find_or_make(job, note->version, note->room_id, &room));
+        if (room->version != note->version && note->proves_version)
+            TRY(correct_version(job, &room, note->version));
         if (room->version != note->version)
             return err(ERR_FORBIDDEN, "Room %s is of version %s, not %s", note->room_id,
                        room->version->id, note->version->id);

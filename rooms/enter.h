@@ -53,6 +53,7 @@ struct room_note {
     const char *room_id;
     const struct event *event;
     struct str stripped; /* invite_room_state or knock_room_state: a JSON array; p NULL: none */
+    bool proves_version; /* the room's create event came along, signed by its maker */
 };
 const struct err *room_note_membership(struct job *job, const struct room_note *note);
 

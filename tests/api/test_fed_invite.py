@@ -233,6 +233,21 @@ def test_state_of_an_invite_shows_nothing_forged(two, remote):
     assert set(state) == {("m.room.name", ""), ("m.room.member", alice.user_id)}
 
 
+@pytest.mark.parametrize("lie", ["1", "9"])
+def test_an_invite_with_the_wrong_version_spoils_nothing(two, remote, lie):
+    """A hostile invite names the room of others, and lies about its version."""
+    a, b = two
+    alice, bob, mallory = a.user("alice"), b.user("bob"), remote.user("mallory")
+    room = bob.create_room(preset="public_chat", room_version="11")
+    fake = remote.create_room(mallory, lie)
+    fake.id = room
+    remote.invite(fake, mallory, alice.user_id, room_state=[])
+    bob.invite(room, alice)
+    assert ("m.room.create", "") in eventually(lambda: invited(alice, room))
+    alice.join(room, via=[b.name])
+    eventually(lambda: same_state(room, alice, bob))
+
+
 def test_closed_federation_takes_no_invites(ministries, remote):
     a = ministries(federation_domain_whitelist="localhost:1")
     alice, carol = a.user("alice"), remote.user("carol")
