@@ -213,6 +213,37 @@ def test_what_waited_while_we_were_down_is_sent(ministries, remote):
     assert [i for i in got(remote) if i in sent] == sent
 
 
+def test_what_a_command_did_is_told_too(ministries, remote):
+    """Written by another process: the server only hears that something happened."""
+    a = ministries(**QUICK)
+    alice, bob = a.user("alice"), a.user("bob")
+    room, _ = enter(remote, a, alice)
+    bob.join(room)
+    wait_for_event(remote, alice.send(room, "all is well"))
+    r = a.cli("user", "deactivate", bob.user_id)
+    assert r.returncode == 0, r.stderr
+    eventually(lambda: any(p.get("state_key") == bob.user_id and
+                           p["content"]["membership"] == "leave" for p in remote.pdus))
+    after = alice.send(room, "and on")
+    wait_for_event(remote, after)
+    assert len(remote.pdu_ids()) == len(set(remote.pdu_ids()))
+
+
+def test_a_command_tells_servers_that_hear_of_us_for_the_first_time(ministries, remotes):
+    a = ministries(**QUICK)
+    alice, bob = a.user("alice"), a.user("bob")
+    rooms = [alice.create_room(preset="public_chat") for _ in range(2)]
+    for room in rooms:
+        bob.join(room)
+    one, other = remotes(), remotes()
+    for remote, room in zip((one, other), rooms):
+        enter(remote, a, alice, room=room)
+    assert a.cli("user", "deactivate", bob.user_id).returncode == 0
+    for remote in one, other:
+        eventually(lambda: any(p.get("state_key") == bob.user_id and
+                               p["content"]["membership"] == "leave" for p in remote.pdus))
+
+
 def test_after_long_only_the_newest_of_each_room(ministries, remote):
     a = ministries(**QUICK)
     alice = a.user("alice")
