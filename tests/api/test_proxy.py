@@ -40,7 +40,7 @@ class Proxied:
         return c.register(name) if name else c
 
 
-def nginx(tmp_path, backend, port, cert, key):
+def nginx(tmp_path, backend, port, cert, key, host="127.0.0.1"):
     text = (ROOT / "deploy" / "nginx.conf").read_text()
     text = text.replace("listen 443 ssl http2;", f"listen 127.0.0.1:{port} ssl http2;")
     text = text.replace("    listen [::]:443 ssl http2;\n", "")
@@ -59,9 +59,9 @@ def nginx(tmp_path, backend, port, cert, key):
     return [program("nginx"), "-c", str(conf), "-p", str(tmp_path), "-e", "stderr"]
 
 
-def caddy(tmp_path, backend, port, cert, key):
+def caddy(tmp_path, backend, port, cert, key, host="127.0.0.1"):
     text = (ROOT / "deploy" / "Caddyfile").read_text()
-    text = text.replace("matrix.example.org {", f"https://127.0.0.1:{port} {{\n\ttls {cert} {key}")
+    text = text.replace("matrix.example.org {", f"https://{host}:{port} {{\n\ttls {cert} {key}")
     text = text.replace("127.0.0.1:8008", backend.removeprefix("http://"))
     conf = tmp_path / "Caddyfile"
     conf.write_text("{\n\tadmin off\n\tauto_https disable_redirects\n}\n" + text)
