@@ -46,6 +46,7 @@ struct config {
     bool allow_guest_access;
     bool allow_public_rooms_without_auth, allow_public_rooms_over_federation;
     bool allow_profile_lookup_over_federation, allow_device_name_lookup_over_federation;
+    bool require_auth_for_profile_requests;
     bool rate_limits; /* `rate_limits: off` */
     struct config_rate rc_message, rc_login, rc_registration, rc_joins, rc_invites, rc_rooms,
         rc_keys, rc_media, rc_account, rc_search, rc_remote, rc_server;
@@ -66,9 +67,10 @@ struct config {
     int64_t federation_senders;                               /* threads */
     const char *default_room_version;
     bool presence_enabled;
-    int64_t max_upload_size;         /* bytes */
-    int64_t media_quota_per_user;    /* bytes; 0: none */
-    int64_t max_remote_media_size;   /* bytes */
+    int64_t max_upload_size;                         /* bytes */
+    int64_t media_quota_per_user;                    /* bytes; 0: none */
+    int64_t max_remote_media_size;                   /* bytes */
+    struct config_list prevent_media_downloads_from; /* servers */
     bool enable_authenticated_media; /* what is uploaded now needs a token to be seen */
     int64_t max_image_pixels;        /* for thumbnails */
     int64_t max_pending_media_uploads, unused_media_expiration_ms;

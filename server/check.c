@@ -35,6 +35,7 @@ void check_config(const struct config *c, struct buf *ret)
                    c->support_matrix_id);
     key_settings_check(c, ret);
     check_servers("federation_domain_whitelist", c->federation_domain_whitelist, ret);
+    check_servers("prevent_media_downloads_from", c->prevent_media_downloads_from, ret);
     for (size_t i = 0; i < c->listen_n; i++) {
         check_file("listen", c->listen[i].tls_certificate, ret);
         check_file("listen", c->listen[i].tls_key, ret);

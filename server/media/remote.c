@@ -63,6 +63,14 @@ static const struct err *fetch(struct job *job, const char *server, const char *
     return here ? NULL : err_copy(&forbidden);
 }
 
+static const struct err *check_may_fetch(const struct config *c, const char *server)
+{
+    for (size_t i = 0; i < c->prevent_media_downloads_from.n; i++)
+        if (strcmp(c->prevent_media_downloads_from.items[i], server) == 0)
+            return err(ERR_NOT_FOUND, "Media of %s is not fetched", server);
+    return NULL;
+}
+
 const struct err *media_fetch(struct request *rq, struct reply *rp, const char *server,
                               const char *media_id, int64_t until_mono_ms, bool *ret_here)
 {
@@ -71,6 +79,7 @@ const struct err *media_fetch(struct request *rq, struct reply *rp, const char *
     struct err failed;
     bool may_block;
     *ret_here = false;
+    TRY(check_may_fetch(job_of(rq)->store->config, server));
     TRY(remote_request_enter(rq, rp, server, &may_block));
     if (!may_block)
         return NULL;

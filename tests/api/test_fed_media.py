@@ -282,6 +282,23 @@ def test_closed_federation(remote, ministries):
     assert remote.link.connections == 0
 
 
+def test_some_servers_media_is_not_wanted(remote, remotes, ministries):
+    m, other = ministries(prevent_media_downloads_from=remote.name), remotes()
+    alice = m.user("alice")
+    remote.media["x"] = other.media["x"] = "text/plain", b"x"
+    fails(alice, f"{remote.name}/x", 404, "M_NOT_FOUND")
+    assert remote.link.connections == 0
+    fetch(alice, f"{other.name}/x")
+
+
+def test_the_old_endpoints_fetch_before_the_freeze(remote, ministries):
+    m = ministries(enable_authenticated_media="false")
+    nobody, mxc = Client(m), f"{remote.name}/x"
+    remote.media["x"] = "text/plain", b"x"
+    assert nobody.request("GET", f"{OLD}/download/{mxc}").content == b"x"
+    assert nobody.request("GET", f"/_matrix/media/r0/download/{mxc}/name").content == b"x"
+
+
 # ---- redirects ----
 
 

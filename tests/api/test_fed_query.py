@@ -135,6 +135,16 @@ def test_profiles_are_not_told_when_that_is_switched_off(remote, ministries):
     assert fed_query(remote, m, "profile", 403, user_id=alice.user_id)["errcode"] == "M_FORBIDDEN"
 
 
+def test_profiles_can_be_for_those_who_are_signed_in(remote, ministries):
+    m = ministries(require_auth_for_profile_requests="true")
+    alice, nobody, carol = m.user("alice"), Client(m), remote.user("carol")
+    remote.profiles[carol] = {"displayname": "Carol"}
+    for user in alice.user_id, carol:
+        nobody.fails(401, "M_MISSING_TOKEN", "GET", f"/profile/{q(user)}")
+        nobody.fails(401, "M_MISSING_TOKEN", "GET", f"/profile/{q(user)}/displayname")
+    assert alice.get(f"/profile/{q(carol)}") == {"displayname": "Carol"}
+
+
 def test_what_is_told_of_a_profile_is_checked(remote, one):
     alice, carol = one.user("alice"), remote.user("carol")
     remote.profiles[carol] = {"displayname": 5, "avatar_url": ["x"], "org.example.x": [1, None]}
