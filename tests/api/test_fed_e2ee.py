@@ -200,6 +200,11 @@ def test_changes_of_devices_reach_the_other_side(two):
     eventually(lambda: query(alice, bob.user_id)["master_keys"][bob.user_id]["keys"]
                == identity.master_key()["keys"])
 
+    signed = identity.self_signing.sign(first.keys(), bob.user_id, identity.self_signing.public)
+    bob.post("/keys/signatures/upload", {bob.user_id: {first.id: signed}})
+    alice.sync_until(told_of(bob))
+    eventually(lambda: devices_of(alice, bob)[first.id] == signed)
+
 
 def test_changes_are_heard_of_after_an_outage(two):
     alice, bob = two[0].user("alice"), two[1].user("bob")
