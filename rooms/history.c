@@ -31,15 +31,14 @@ static const struct err *still_missing(struct job *job, struct room *room,
     return NULL;
 }
 
-const struct err *history_ends(struct job *job, struct room *room, size_t max,
-                               const struct history_end **ret, size_t *ret_n)
+/* Of the rows those that still are ends; the others are dropped. */
+static const struct err *keep_ends(struct job *job, struct room *room,
+                                   const struct history_end_row *rows, size_t rows_n,
+                                   struct history_end *ret, size_t *ret_n)
 {
-    const struct history_end_row *rows;
-    size_t rows_n, n = 0;
-    TRY(history_ends_read(job_tx(job), room->id, (int64_t)max, &rows, &rows_n));
-    struct history_end *list = arena_alloc_array(job->arena, rows_n + 1, sizeof *list);
+    size_t n = 0;
     for (size_t i = 0; i < rows_n; i++) {
-        struct history_end *end = &list[n];
+        struct history_end *end = &ret[n];
         TRY(still_missing(job, room, &rows[i], &end->missing, &end->missing_n));
         if (!end->missing_n) {
             TRY(history_end_delete(job_tx(job), room->id, rows[i].event->position));
@@ -50,6 +49,20 @@ const struct err *history_ends(struct job *job, struct room *room, size_t max,
         end->depth = rows[i].event->event->depth;
         n++;
     }
+    *ret_n = n;
+    return NULL;
+}
+
+const struct err *history_ends(struct job *job, struct room *room, size_t max,
+                               const struct history_end **ret, size_t *ret_n)
+{
+    const struct history_end_row *rows;
+    struct history_end *list = arena_alloc_array(job->arena, max + 1, sizeof *list);
+    size_t rows_n, n;
+    do {
+        TRY(history_ends_read(job_tx(job), room->id, (int64_t)max, &rows, &rows_n));
+        TRY(keep_ends(job, room, rows, rows_n, list, &n));
+    } while (!n && rows_n == max); /* none of these: perhaps of the next */
     *ret = list;
     *ret_n = n;
     return NULL;
