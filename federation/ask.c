@@ -60,12 +60,28 @@ bool ask_may_go_on(const struct ask *a)
            mono_ms() < a->deadline_mono_ms && ask_server(a);
 }
 
+static bool is_asked(const struct ask *a, size_t i)
+{
+    return !a->servers[i].is_dead && !a->servers[i].is_passed_over;
+}
+
 const char *ask_server(const struct ask *a)
 {
     for (size_t i = 0; i < a->servers_n; i++)
-        if (!a->servers[i].is_dead)
+        if (is_asked(a, i))
             return a->servers[i].name;
     return NULL;
+}
+
+void ask_pass_over(struct ask *a)
+{
+    a->servers[a->answered].is_passed_over = true;
+}
+
+void ask_anew(struct ask *a)
+{
+    for (size_t i = 0; i < a->servers_n; i++)
+        a->servers[i].is_passed_over = false;
 }
 
 /* ---- requests ---- */
@@ -87,12 +103,21 @@ static const struct err *exchange(struct ask *a, struct fed_request *r, struct s
     return e;
 }
 
-const struct err *ask_any(struct ask *a, struct fed_request *r, struct str *ret)
+/* A server may know the room, but not what came before its own joining. */
+static bool has_any(struct str reply, const char *list)
+{
+    struct str found = json_scan_get(reply, list);
+    struct json_member first;
+    size_t pos = 0;
+    return found.p && found.p[0] == '[' && json_scan_next(found, &pos, &first);
+}
+
+const struct err *ask_any(struct ask *a, struct fed_request *r, const char *list, struct str *ret)
 {
     *ret = (struct str){0};
     for (size_t i = 0; i < a->servers_n && !ret->p; i++) {
         int64_t left_ms = a->deadline_mono_ms - mono_ms();
-        if (a->servers[i].is_dead)
+        if (!is_asked(a, i))
             continue;
         if (a->requests <= 0 || left_ms <= 0 || !a->bytes || is_stopping(a))
             return NULL;
@@ -100,13 +125,16 @@ const struct err *ask_any(struct ask *a, struct fed_request *r, struct str *ret)
         r->server = a->servers[i].name;
         r->timeout_ms = left_ms < TIMEOUT_MS ? left_ms : TIMEOUT_MS;
         r->reply_max = r->reply_max && r->reply_max < a->bytes ? r->reply_max : a->bytes;
+        a->answered = i;
         const struct err *e = exchange(a, r, ret);
         if (e && e->code == ERR_INTERNAL)
             return e;
         if (e && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT))
             a->servers[i].is_dead = true;
+        a->bytes -= ret->n < a->bytes ? ret->n : a->bytes;
+        if (ret->p && !has_any(*ret, list))
+            *ret = (struct str){0};
     }
-    a->bytes -= ret->n < a->bytes ? ret->n : a->bytes;
     return NULL;
 }
 
@@ -161,7 +189,7 @@ const struct err *ask_missing(struct ask *a, const char *const *earliest, size_t
         .body = body,
     };
     struct str reply;
-    TRY(ask_any(a, &r, &reply));
+    TRY(ask_any(a, &r, "events", &reply));
     return read_events(a, json_scan_get(reply, "events"), MISSING_LIMIT, ret);
 }
 
@@ -177,6 +205,6 @@ const struct err *ask_backfill(struct ask *a, const char *const *ids, size_t n, 
         buf_add_text(&path, federation_path(arena, "&v=%s", ids[i]));
     struct fed_request r = {.method = GET, .path = arena_strdup(arena, path.p)};
     struct str reply;
-    TRY(ask_any(a, &r, &reply));
+    TRY(ask_any(a, &r, "pdus", &reply));
     return read_events(a, json_scan_get(reply, "pdus"), limit, ret);
 }

@@ -17,10 +17,12 @@ struct ask {
     struct room *room;
     struct {
         const char *name;
-        bool is_dead; /* it cannot be reached */
+        bool is_dead;        /* it cannot be reached */
+        bool is_passed_over; /* it does not have what is missing */
     } servers[ASKED_MAX];
     size_t servers_n;
-    int requests; /* what is left of the budget */
+    size_t answered; /* which of them was the last to answer */
+    int requests;    /* what is left of the budget */
     size_t events, bytes;
     int64_t deadline_mono_ms;
 };
@@ -29,6 +31,9 @@ struct ask {
 void ask_init(struct ask *a, struct job *job, struct room *room, const char *first);
 bool ask_may_go_on(const struct ask *a);     /* something is left of each budget */
 const char *ask_server(const struct ask *a); /* the first that can be reached; NULL: none */
+/* What the last one answered was of no use: it is asked no more, until all are asked anew. */
+void ask_pass_over(struct ask *a);
+void ask_anew(struct ask *a);
 
 struct events {
     const struct event **list;

@@ -4,8 +4,9 @@
 #include "federation/ask.h"
 #include "federation/request.h"
 
-/* The request, to one server after the other until one gives a JSON object; p NULL: none did. */
-const struct err *ask_any(struct ask *a, struct fed_request *r, struct str *ret);
+/* The request, to one server after the other until one gives a JSON object with something in this
+ * list; p NULL: none did. */
+const struct err *ask_any(struct ask *a, struct fed_request *r, const char *list, struct str *ret);
 
 /* The good ones of a list of PDUs; none when it is no list or has more than max. */
 const struct err *ask_read_pdus(struct ask *a, struct str list, size_t max, struct events *ret);

@@ -91,7 +91,7 @@ static const struct err *ask_chain(struct ask *a, const char *event_id, struct e
                                 a->room->room_id, event_id),
     };
     struct str reply;
-    TRY(ask_any(a, &r, &reply));
+    TRY(ask_any(a, &r, "auth_chain", &reply));
     return ask_read_pdus(a, json_scan_get(reply, "auth_chain"), CHAIN_MAX, ret);
 }
 
@@ -136,7 +136,7 @@ static const struct err *ask_whole_state(struct ask *a, const char *event_id, st
     };
     struct str reply;
     struct events chain;
-    TRY(ask_any(a, &r, &reply));
+    TRY(ask_any(a, &r, "pdus", &reply));
     TRY(ask_read_pdus(a, json_scan_get(reply, "pdus"), WHOLE_STATE_MAX, ret));
     TRY(ask_read_pdus(a, json_scan_get(reply, "auth_chain"), WHOLE_STATE_MAX, &chain));
     events_append(a->job->arena, ret, &chain);
@@ -193,7 +193,7 @@ const struct err *ask_state_before(struct ask *a, const char *event_id, const ch
     ids_auto struct ids ids = {0};
     *ret_known = false;
     *ret_n = 0;
-    TRY(ask_any(a, &r, &reply));
+    TRY(ask_any(a, &r, "pdu_ids", &reply));
     add_ids(arena, json_scan_get(reply, "pdu_ids"), &ids);
     size_t state_n = ids.n;
     if (!state_n)

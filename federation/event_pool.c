@@ -1,6 +1,6 @@
 #include "federation/event_pool.h"
 
-#include "rooms/accept.h"
+#include "storage/event_lookup.h"
 
 void event_pool_init(struct event_pool *p, struct job *job, struct room *room)
 {
@@ -55,7 +55,8 @@ static const struct err *find_unknown(struct event_pool *p, const struct event *
     }
     size_t unknown_n = 0;
     if (ids_n)
-        TRY(events_unknown(p->job, p->room, ids, ids_n, &unknown, &unknown_n));
+        TRY(events_find_unplaced(job_tx(p->job), p->room->id, p->room->version, ids, ids_n,
+                                 &unknown, &unknown_n));
     for (size_t i = 0; i < unknown_n; i++)
         map_put(ret, str_of(unknown[i]), (void *)unknown[i]);
     return NULL;

@@ -163,7 +163,7 @@ static const struct err *fetch_missing(struct gap *g)
         TRY(between ? ask_between(g, &events) : ask_before(g, &events));
         TRY(event_pool_add_missing(&g->pool, events.list, events.n, &added));
         if (!added && !between)
-            break;
+            ask_pass_over(&g->ask);
         between = between && added;
     }
     return NULL;
@@ -216,6 +216,7 @@ static const struct err *close_gap(struct gap *g)
         return NULL;
     ask_init(&g->ask, g->job, g->room, g->server);
     TRY(fetch_missing(g));
+    ask_anew(&g->ask);
     if (g->pool.missing.n) {
         g->ask.requests += ENDS_MAX; /* without it all was for nothing */
         g->ask.events += ENDS_MAX;

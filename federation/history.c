@@ -153,17 +153,13 @@ static const struct err *add(struct ask *a, const struct events *events, const c
 }
 
 /* One stretch of history. */
-static const struct err *fetch_some(struct ask *a, size_t *ret_added)
+static const struct err *fetch_some(struct ask *a, const struct history_end *ends, size_t n,
+                                    size_t *ret_added)
 {
-    const struct history_end *ends;
-    size_t n, state_n = 0;
+    size_t state_n = 0;
     const char *ids[ASKED_AT_ONCE];
     const char *const *state = NULL;
     struct events events;
-    *ret_added = 0;
-    TRY(history_ends(a->job, a->room, ENDS_MAX, &ends, &n));
-    if (!n)
-        return NULL;
     TRY(ask_backfill(a, ids, list_missing(ends, n, ids), BACKFILL_LIMIT, &events));
     const struct event *oldest = events.n ? find_oldest(&events) : NULL;
     if (!oldest)
@@ -177,11 +173,27 @@ static const struct err *fetch_some(struct ask *a, size_t *ret_added)
     return add(a, &events, state, state_n, ret_added);
 }
 
+/* Until there is enough, or everything. */
+static const struct err *fetch(struct ask *a, size_t limit, size_t *added)
+{
+    for (int round = 0; *added < limit && round < ROUNDS_MAX && ask_may_go_on(a); round++) {
+        const struct history_end *ends;
+        size_t n, some = 0;
+        TRY(history_ends(a->job, a->room, ENDS_MAX, &ends, &n));
+        if (!n)
+            break;
+        TRY(fetch_some(a, ends, n, &some));
+        *added += some;
+        if (!some)
+            ask_pass_over(a);
+    }
+    return NULL;
+}
+
 const struct err *federation_backfill(struct job *job, struct room *room, size_t limit,
                                       size_t *ret_added)
 {
     struct flights *flights = inbound_of(job)->flights;
-    const struct err *e = NULL;
     struct ask ask;
     size_t added = 0;
     *ret_added = 0;
@@ -189,13 +201,7 @@ const struct err *federation_backfill(struct job *job, struct room *room, size_t
         return NULL;
     ask_init(&ask, job, room, NULL);
     ask.deadline_mono_ms = mono_ms() + TIME_MS;
-    for (int round = 0; added < limit && round < ROUNDS_MAX && ask_may_go_on(&ask); round++) {
-        size_t some = 0;
-        e = fetch_some(&ask, &some);
-        added += some;
-        if (e || !some)
-            break;
-    }
+    const struct err *e = fetch(&ask, limit, &added);
     end(flights, room->id, added);
     *ret_added = added;
     return e;

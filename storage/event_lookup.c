@@ -18,3 +18,29 @@ const struct err *events_find_many(struct tx *tx, int64_t room, const struct roo
     return event_rows(tx, &events_find_many_sql, P(INT(room), BYTES_ARRAY(bytes, bytes_n)), ret,
                       ret_n);
 }
+
+/* status 2: EVENT_OUTLIER */
+SQL(events_unplaced_sql,
+    "SELECT u.n FROM unnest($2::bytea[]) WITH ORDINALITY u(event_id, n) WHERE NOT EXISTS "
+    "(SELECT FROM events e WHERE e.event_id = u.event_id AND e.room = $1 AND e.status <> 2)")
+
+const struct err *events_find_unplaced(struct tx *tx, int64_t room, const struct room_version *v,
+                                       const char *const *ids, size_t n, const char *const **ret,
+                                       size_t *ret_n)
+{
+    struct str *bytes = arena_alloc_array(tx->arena, n + 1, sizeof *bytes);
+    const char **list = arena_alloc_array(tx->arena, n + 1, sizeof *list);
+    struct rows rows;
+    for (size_t i = 0; i < n; i++) {
+        bytes[i] = event_id_to_bytes(tx->arena, v, ids[i]);
+        if (!bytes[i].p) /* no hash: nobody has it */
+            bytes[i] = STR("");
+    }
+    TRY(db_query(tx, &events_unplaced_sql, P(INT(room), BYTES_ARRAY(bytes, n)), &rows));
+    *ret_n = 0;
+    while (rows_next(&rows))
+        list[(*ret_n)++] = ids[row_int(&rows, 0) - 1];
+    rows_finish(&rows);
+    *ret = list;
+    return NULL;
+}
