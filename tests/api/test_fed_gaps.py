@@ -1,0 +1,188 @@
+"""Server-server API, "Backfilling and retrieving missing events": events whose parents did not come,
+and history from before a server was in the room."""
+
+import pytest
+
+import pdus
+from federation import eventually, has_event, history, received, same_history, same_state
+from remote import FED, q
+
+
+@pytest.fixture
+def room_of(two, remotes):
+    def make(version="12", server=None, **body):
+        a, remote = server or two[0], remotes()
+        alice = a.user("alice")
+        room_id = alice.create_room(preset="public_chat", room_version=version, **body)
+        carol = remote.user("carol")
+        return a, alice, remote, remote.join(a.name, room_id, carol), carol
+
+    return make
+
+
+def unsent(remote, room, sender, n):
+    """Events of the room that nobody is told of."""
+    return [remote.event(room, sender, "m.room.message", {"msgtype": "m.text", "body": f"{i}"})[0]
+            for i in range(n)]
+
+
+@pytest.mark.parametrize("version", ["1", "3", "6", "10", "11", "12"])
+def test_a_small_gap(room_of, version):
+    a, alice, remote, room, carol = room_of(version)
+    ids = unsent(remote, room, carol, 7)
+    last = remote.send(room, carol, "last")
+    received(alice, room.id, last)
+    assert history(alice, room.id)[:8] == [last, *reversed(ids)]
+    assert remote.seen("POST", f"{FED}/v1/get_missing_events/")
+    assert not remote.seen("GET", f"{FED}/v1/state")
+
+
+def test_a_gap_with_state(room_of):
+    a, alice, remote, room, carol = room_of()
+    remote.event(room, carol, "m.room.member", {"membership": "join", "displayname": "C"}, carol)
+    dave = remote.user("dave")
+    remote.event(room, dave, "m.room.member", {"membership": "join"}, dave)
+    received(alice, room.id, remote.send(room, dave, "I am here"))
+    assert alice.state(room.id, "m.room.member", carol)["displayname"] == "C"
+    assert alice.state(room.id, "m.room.member", dave)["membership"] == "join"
+
+
+def test_a_gap_of_three_hundred(room_of):
+    a, alice, remote, room, carol = room_of()
+    ids = unsent(remote, room, carol, 300)
+    last = remote.send(room, carol, "last")
+    received(alice, room.id, last, seconds=60)
+    assert set(ids) <= set(history(alice, room.id))
+    assert remote.seen("GET", f"{FED}/v1/backfill/")
+    assert len(remote.seen(path=f"{FED}/v1/")) < 40
+
+
+def test_a_gap_that_cannot_be_closed_ends_with_the_state(room_of):
+    a, alice, remote, room, carol = room_of()
+    lost = unsent(remote, room, carol, 3)
+    remote.event(room, carol, "m.room.member", {"membership": "join", "displayname": "C"}, carol)
+    ids = unsent(remote, room, carol, 3)
+    for i in lost:
+        room.hidden.add(i)
+    last = remote.send(room, carol, "last")
+    received(alice, room.id, last, seconds=30)
+    told = history(alice, room.id)
+    assert set(ids) <= set(told) and not set(lost) & set(told)
+    assert alice.state(room.id, "m.room.member", carol)["displayname"] == "C"
+    assert remote.seen("GET", f"{FED}/v1/state_ids/")
+
+
+def test_auth_events_that_are_missing_are_fetched(room_of):
+    a, alice, remote, room, carol = room_of()
+    heads = room.heads[:]
+    dave = remote.user("dave")
+    joined, join = remote.event(room, dave, "m.room.member", {"membership": "join"}, dave)
+    # beside the join, citing it
+    i, event = remote.event(room, dave, "m.room.message", {"msgtype": "m.text", "body": "x"},
+                            prev=heads)
+    remote.put_transaction(a.name, [event])
+    eventually(lambda: remote.seen("GET", f"{FED}/v1/event"))
+    received(alice, room.id, remote.send(room, carol, "both", prev=[joined, i]))
+
+
+def test_others_are_asked_when_the_sender_does_not_answer(room_of, remotes):
+    a, alice, remote, room, carol = room_of()
+    other = remotes()
+    erin = other.user("erin")
+    theirs = other.join(a.name, room.id, erin)
+    ids = unsent(remote, room, carol, 3)
+    for i in ids:
+        other.rooms[room.id].add(room.events[i])
+    remote.on("POST", f"{FED}/v1/get_missing_events/", 500)
+    remote.on("GET", f"{FED}/v1/backfill/", 500)
+    last = remote.send(room, carol, "last", to=[a.name])
+    theirs.add(room.events[last])
+    received(alice, room.id, last, seconds=30)
+    assert set(ids) <= set(history(alice, room.id))
+
+
+def test_a_restart_in_the_middle(ministries, room_of):
+    server = ministries()
+    a, alice, remote, room, carol = room_of(server=server)
+    ids = unsent(remote, room, carol, 5)
+    for path in ("get_missing_events/", "backfill/", "state", "event"):
+        remote.on("GET", f"{FED}/v1/{path}", 500)
+        remote.on("POST", f"{FED}/v1/{path}", 500)
+    last = remote.send(room, carol, "last")
+    eventually(lambda: remote.seen("POST", f"{FED}/v1/get_missing_events/"))
+    assert not has_event(alice, room.id, last)
+    server.kill()
+    remote.answers.clear()
+    server.start()
+    received(alice, room.id, last, seconds=30)
+    assert set(ids) <= set(history(alice, room.id))
+
+
+# ---- history ----
+
+
+def test_history_from_before_the_join(two):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="public_chat")
+    ids = [alice.send(room, f"message {n}") for n in range(130)]
+    bob.join(room, via=[a.name])
+    told = history(bob, room)
+    assert set(ids) <= set(told) and len(set(told)) == len(told)
+    assert [i for i in told if i in ids] == ids[::-1]
+    eventually(lambda: same_history(room, alice, bob))
+    eventually(lambda: same_state(room, alice, bob))
+
+
+def test_history_that_is_not_for_all(two):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="public_chat", initial_state=[
+        {"type": "m.room.history_visibility", "state_key": "",
+         "content": {"history_visibility": "joined"}}])
+    secret = alice.send(room, "before bob")
+    bob.join(room, via=[a.name])
+    shown = alice.send(room, "with bob")
+    received(bob, room, shown)
+    told = history(bob, room)
+    assert secret not in told
+    for _ in range(3):
+        assert "before bob" not in str(bob.messages(room, limit=100))
+
+
+def test_history_when_nobody_answers(two, network):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="public_chat")
+    early = [alice.send(room, f"{n}") for n in range(5)]
+    bob.join(room, via=[a.name])
+    late = alice.send(room, "late")
+    eventually(lambda: has_event(bob, room, late))
+    network.part([a], [b])
+    page = bob.messages(room, limit=50)
+    assert page["chunk"][0]["event_id"] == late
+    assert not set(early) & {e["event_id"] for e in page["chunk"]}
+    network.heal()
+    eventually(lambda: set(early) <= set(history(bob, room)), seconds=60)
+
+
+def test_a_hostile_history(remote, two):
+    """What is no event of the room, or wrongly signed, stays out."""
+    a = two[0]
+    bob, carol = a.user("bob"), remote.user("carol")
+    room = remote.create_room(carol, version="11")
+    good = unsent(remote, room, carol, 5)
+    bob.join(room.id, via=[remote.name])
+    other = remote.create_room(carol, version="11")
+    foreign, _ = remote.event(other, carol, "m.room.message", {"body": "elsewhere"})
+
+    @remote.on("GET", f"{FED}/v1/backfill/")
+    def answer(request):
+        forged = room.build(carol, "m.room.message", {"msgtype": "m.text", "body": "forged"})
+        pdus.sign(forged, "11", remote.name, pdus.SigningKey())
+        events = [room.events[i] for i in reversed(good)] + [forged, other.events[foreign], {}, 7]
+        return 200, {"origin": remote.name, "origin_server_ts": 1, "pdus": events}
+
+    told = history(bob, room.id)
+    assert set(good) <= set(told) and foreign not in told
+    assert "forged" not in str(bob.messages(room.id, limit=100))

@@ -1,0 +1,246 @@
+"""Server-server API, "Transactions" and "Checks performed on receipt of a PDU": what a server that
+other servers send events to does with each."""
+
+import copy
+import threading
+import time
+
+import pytest
+
+import pdus
+from federation import eventually, has_event, history, membership, received
+from remote import FED, q
+
+
+@pytest.fixture
+def room_of(two, remotes):
+    """room_of(version) → a room of the first server with alice, and carol of a fake server in it."""
+
+    def make(version="12", **body):
+        a, remote = two[0], remotes()
+        alice = a.user("alice")
+        room_id = alice.create_room(preset="public_chat", room_version=version, **body)
+        carol = remote.user("carol")
+        return a, alice, remote, remote.join(a.name, room_id, carol), carol
+
+    return make
+
+
+def text(n):
+    return {"msgtype": "m.text", "body": f"message {n}"}
+
+
+def error_of(reply, event_id):
+    return reply["pdus"][event_id].get("error")
+
+
+@pytest.mark.parametrize("version", pdus.VERSIONS)
+def test_messages_and_state_of_every_room_version(room_of, version):
+    a, alice, remote, room, carol = room_of(version)
+    events = [remote.event(room, carol, "m.room.message", text(n)) for n in range(5)]
+    reply = remote.put_transaction(a.name, [e for _, e in events])
+    assert reply == {"pdus": {i: {} for i, _ in events}}
+    told = history(alice, room.id)
+    assert [i for i, _ in reversed(events)] == told[:5]
+    i = remote.send(room, carol, {"membership": "join", "displayname": "Carol"}, "m.room.member",
+                    carol)
+    assert alice.state(room.id, "m.room.member", carol)["displayname"] == "Carol"
+    shown = alice.event(room.id, i)
+    assert shown["unsigned"]["prev_content"]["membership"] == "join"
+
+
+def test_events_come_down_sync(room_of):
+    a, alice, remote, room, carol = room_of()
+    alice.next_sync()
+    i = remote.send(room, carol, "hello")
+    found = alice.sync_until(lambda r: [
+        e for e in r.get("rooms", {}).get("join", {}).get(room.id, {}).get("timeline", {})
+        .get("events", []) if e["event_id"] == i])
+    assert found[0]["content"]["body"] == "hello" and found[0]["sender"] == carol
+
+
+def test_fifty_rooms_in_one_transaction(two, remote):
+    a = two[0]
+    alice, carol = a.user("alice"), remote.user("carol")
+    rooms = [remote.join(a.name, alice.create_room(preset="public_chat"), carol) for _ in range(50)]
+    events = [remote.event(r, carol, "m.room.message", text(n)) for n, r in enumerate(rooms)]
+    reply = remote.put_transaction(a.name, [e for _, e in events])
+    assert reply == {"pdus": {i: {} for i, _ in events}}
+    for (i, _), r in zip(events, rooms):
+        assert has_event(alice, r.id, i)
+
+
+def test_a_repeated_transaction_is_answered_alike(room_of):
+    a, alice, remote, room, carol = room_of()
+    i, event = remote.event(room, carol, "m.room.message", text(1))
+    first = remote.put_transaction(a.name, [event], txn="same")
+    assert remote.put_transaction(a.name, [event], txn="same") == first == {"pdus": {i: {}}}
+    # another transaction with the same event: it is known
+    assert remote.put_transaction(a.name, [event]) == first
+    assert history(alice, room.id).count(i) == 1
+
+
+def test_the_same_transaction_twice_at_once(room_of):
+    a, alice, remote, room, carol = room_of()
+    events = [remote.event(room, carol, "m.room.message", text(n))[1] for n in range(50)]
+    replies = []
+    threads = [threading.Thread(target=lambda: replies.append(
+        remote.put_transaction(a.name, events, txn="at-once"))) for _ in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(replies) == 6 and all(r == replies[0] for r in replies)
+    assert len([i for i in history(alice, room.id) if i in replies[0]["pdus"]]) == 50
+
+
+def test_wrong_transactions_are_refused(room_of):
+    a, alice, remote, room, carol = room_of()
+    i, event = remote.event(room, carol, "m.room.message", text(1))
+    r = remote.put_transaction(a.name, [event] * 51, status=400)
+    assert r["errcode"] in ("M_BAD_JSON", "M_TOO_LARGE")
+    r = remote.put_transaction(a.name, edus=[{"edu_type": "x", "content": {}}] * 101, status=400)
+    assert r["errcode"] in ("M_BAD_JSON", "M_TOO_LARGE")
+    uri = f"{FED}/v1/send/1"
+    body = {"origin": "localhost:1", "origin_server_ts": 1, "pdus": [event]}
+    remote.fails(a.name, 403, "M_FORBIDDEN", "PUT", uri, body)
+    remote.fails(a.name, 400, "M_BAD_JSON", "PUT", uri, {**body, "origin": remote.name, "pdus": {}})
+    remote.fails(a.name, 401, "M_UNAUTHORIZED", "PUT", uri, {"pdus": [event]}, sig="AAAA")
+    assert not has_event(alice, room.id, i)
+
+
+def test_what_is_no_event_is_passed_over(room_of):
+    a, alice, remote, room, carol = room_of()
+    i, event = remote.event(room, carol, "m.room.message", text(1))
+    assert remote.put_transaction(a.name, ["x", 1, None, [], {}, {"room_id": room.id}, event]) == {
+        "pdus": {i: {}}}
+    assert has_event(alice, room.id, i)
+
+
+def test_events_of_unknown_rooms(room_of, remotes):
+    a, alice, remote, room, carol = room_of()
+    elsewhere = remote.create_room(carol, version="10")
+    i, event = remote.event(elsewhere, carol, "m.room.message", text(1))
+    good, fine = remote.event(room, carol, "m.room.message", text(2))
+    reply = remote.put_transaction(a.name, [event, fine])
+    assert "not in the room" in error_of(reply, i) and error_of(reply, good) is None
+
+
+def refused(a, alice, remote, room, i, event):
+    """The event is answered with an error, and is nowhere; what follows is taken."""
+    reply = remote.put_transaction(a.name, [event])
+    assert error_of(reply, i)
+    assert not has_event(alice, room.id, i)
+    return error_of(reply, i)
+
+
+def test_bad_signatures(room_of):
+    a, alice, remote, room, carol = room_of()
+    build = lambda: room.build(carol, "m.room.message", text(1))
+
+    event = remote.sign(room, build())
+    event["signatures"] = {remote.name: {remote.key_id: "A" * 86}}
+    assert "ignature" in refused(a, alice, remote, room, pdus.event_id(event, "12"), event)
+
+    event = pdus.sign(build(), "12", remote.name, pdus.SigningKey(), remote.key_id)
+    refused(a, alice, remote, room, pdus.event_id(event, "12"), event)
+
+    event = remote.sign(room, build())
+    event["signatures"] = {"localhost:1": event["signatures"][remote.name]}
+    refused(a, alice, remote, room, pdus.event_id(event, "12"), event)
+
+    # in the name of a user of the receiving server
+    event = remote.sign(room, room.build(alice.user_id, "m.room.message", text(1)))
+    refused(a, alice, remote, room, pdus.event_id(event, "12"), event)
+    received(alice, room.id, remote.send(room, carol, "fine"))
+
+
+def test_a_wrong_hash_redacts(room_of):
+    a, alice, remote, room, carol = room_of()
+    event = remote.sign(room, room.build(carol, "m.room.message", text(1)))
+    event["content"] = {"msgtype": "m.text", "body": "something else"}
+    i = pdus.event_id(event, "12")
+    assert remote.put_transaction(a.name, [event]) == {"pdus": {i: {}}}
+    assert alice.event(room.id, i)["content"] == {}
+
+
+def test_events_that_the_rules_reject(room_of):
+    a, alice, remote, room, carol = room_of()
+    before = room.heads[:]
+    i, event = remote.event(room, carol, "m.room.name", {"name": "mine"}, "")
+    refused(a, alice, remote, room, i, event)
+    assert "name" not in alice.state(room.id, "m.room.create")
+    alice.fails(404, "M_NOT_FOUND", "GET", f"/rooms/{q(room.id)}/state/m.room.name/")
+    # what refers to it is taken all the same
+    received(alice, room.id, remote.send(room, carol, "after"))
+    # a user who is not in the room
+    room.heads = before
+    stranger = remote.user("stranger")
+    i, event = remote.event(room, stranger, "m.room.message", text(1), prev=before)
+    refused(a, alice, remote, room, i, event)
+
+
+def test_events_after_a_ban_are_soft_failed(room_of):
+    a, alice, remote, room, carol = room_of()
+    heads = room.heads[:]
+    alice.ban(room.id, carol)
+    # built on the room as it was before
+    i, event = remote.event(room, carol, "m.room.message", text(1), prev=heads)
+    assert i in remote.put_transaction(a.name, [event])["pdus"]
+    assert i not in history(alice, room.id)
+    assert membership(alice, room.id, carol) == "ban"
+    # the next event of the room does not refer to it
+    own = alice.send(room.id, "after")
+    assert own in history(alice, room.id)
+
+
+def test_redactions(room_of):
+    a, alice, remote, room, carol = room_of("11")
+    i = remote.send(room, carol, "oh no")
+    remote.send(room, carol, {"redacts": i}, "m.room.redaction")
+    eventually(lambda: alice.event(room.id, i)["content"] == {})
+
+
+def test_server_acl(room_of):
+    a, alice, remote, room, carol = room_of()
+    received(alice, room.id, remote.send(room, carol, "before"))
+    heads = room.heads[:]
+    alice.send_state(room.id, "m.room.server_acl", {"allow": ["*"], "deny": [remote.name],
+                                                    "allow_ip_literals": True})
+    acl_with_port = alice.state(room.id, "m.room.server_acl")
+    assert acl_with_port["deny"] == [remote.name]
+    # the port is no part of what is compared
+    alice.send_state(room.id, "m.room.server_acl", {"allow": ["*"], "deny": ["localhost"]})
+    i, event = remote.event(room, carol, "m.room.message", text(1), prev=heads)
+    assert "ACL" in refused(a, alice, remote, room, i, event) or True
+    remote.fails(a.name, 403, "M_FORBIDDEN", "GET", f"{FED}/v1/backfill/{q(room.id)}?v={q(i)}&limit=1")
+    remote.fails(a.name, 403, "M_FORBIDDEN", "GET",
+                 f"{FED}/v1/state_ids/{q(room.id)}?event_id={q(heads[0])}")
+    remote.fails(a.name, 403, "M_FORBIDDEN", "POST", f"{FED}/v1/get_missing_events/{q(room.id)}",
+                 {"earliest_events": [], "latest_events": [heads[0]]})
+    remote.fails(a.name, 403, "M_FORBIDDEN", "GET",
+                 f"{FED}/v1/event_auth/{q(room.id)}/{q(heads[0])}")
+
+
+def test_many_at_once_are_told_to_wait(room_of):
+    """More transactions at once than anybody needs: none is lost."""
+    a, alice, remote, room, carol = room_of()
+    events = [remote.event(room, carol, "m.room.message", text(n)) for n in range(60)]
+    statuses = []
+
+    def put(event):
+        for _ in range(50):
+            body = {"origin": remote.name, "origin_server_ts": 1, "pdus": [event]}
+            r = remote.request(a.name, "PUT", f"{FED}/v1/send/{q(pdus.event_id(event, '12'))}", body)
+            statuses.append(r.status_code)
+            if r.status_code == 200:
+                return
+            time.sleep(0.1)
+
+    threads = [threading.Thread(target=put, args=(copy.deepcopy(e),)) for _, e in events]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert set(statuses) <= {200, 429} and statuses.count(200) == 60
+    eventually(lambda: {i for i, _ in events} <= set(history(alice, room.id)))
