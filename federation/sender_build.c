@@ -50,18 +50,16 @@ static void take_events_locked(struct job *job, struct plan *p)
         p->until = queue[n - 1].position;
 }
 
-/* Told once, or not at all. */
 static void take_typing_locked(struct job *job, struct plan *p)
 {
     struct destination *d = p->d;
+    typing_expire_locked(d);
     p->typing = arena_alloc_array(job->arena, d->typing_n + 1, sizeof *p->typing);
     for (size_t i = 0; i < d->typing_n; i++) {
         p->typing[i] = d->typing[i];
         p->typing[i].user_id = arena_strdup(job->arena, d->typing[i].user_id);
-        free(d->typing[i].user_id);
     }
     p->typing_n = d->typing_n;
-    d->typing_n = 0;
 }
 
 static void take(struct sender *s, struct job *job, struct plan *p)
@@ -302,6 +300,8 @@ const struct err *sender_build(struct sender *s, struct job *job, struct destina
     ret->edus_n = p->edus.n;
     ret->presence_to = p->presence_to;
     ret->has_to_device = p->ask[NEWS_TO_DEVICE];
+    ret->typing = p->typing;
+    ret->typing_n = p->typing_n;
     if (!p->pdus_n && !p->edus.n)
         return NULL;
     name_transaction(p, job, ret->id);

@@ -27,6 +27,7 @@ enum {
     BACKLOG_MAX = 500,           /* ... and for one that does not; beyond, only the newest of each
                                     room are sent */
     GATHER_US = 10000, /* from one transaction to the next: what comes meanwhile goes along */
+    TYPING_MS = 20000, /* how long somebody typing is news */
     TYPING_MAX = 50,   /* notices that wait */
     RECEIPT_ROOMS_MAX = 200,
     DESTINATIONS_MAX = 100000, /* in memory */
@@ -43,7 +44,7 @@ struct outgoing {
 enum news { NEWS_TO_DEVICE, NEWS_DEVICE_LISTS, NEWS_RECEIPTS, NEWS_KINDS };
 
 struct typing_notice {
-    int64_t room;
+    int64_t room, since; /* mono_ms */
     char *user_id;
     bool typing;
 };
@@ -147,6 +148,13 @@ void queue_add_locked(struct destination *d, const struct outgoing *o);
 void queue_drop_until_locked(struct destination *d, int64_t position);
 void queue_clear_locked(struct destination *d);
 
+/* Typing notices (sender_queue.c): one for each user and room, the newest. */
+void typing_put_locked(struct destination *d, const struct typing_notice *t);
+/* Drops those that are too old. */
+void typing_expire_locked(struct destination *d);
+/* Was told: drops it, unless there is a newer one. */
+void typing_told_locked(struct destination *d, const struct typing_notice *t);
+
 /* ---- sender_news.c ---- */
 
 void sender_on_changes(void *ctx, const struct change *changes, size_t n);
@@ -174,6 +182,8 @@ struct transaction {
     size_t pdus_n, edus_n;
     int64_t presence_to;
     bool has_to_device;
+    const struct typing_notice *typing; /* that go along */
+    size_t typing_n;
 };
 
 /* The caller finishes the body. */

@@ -265,41 +265,27 @@ const struct err *sender_resolve(struct sender *s, struct job *job)
 
 /* ---- what is not in the log ---- */
 
-static void set_typing_locked(struct destination *d, const struct typing_notice *t)
-{
-    for (size_t i = 0; i < d->typing_n; i++)
-        if (d->typing[i].room == t->room && strcmp(d->typing[i].user_id, t->user_id) == 0) {
-            d->typing[i].typing = t->typing;
-            return;
-        }
-    if (d->typing_n == TYPING_MAX)
-        return;
-    if (!d->typing)
-        d->typing = mem_alloc(TYPING_MAX * sizeof *d->typing);
-    d->typing[d->typing_n++] = (struct typing_notice){t->room, mem_strdup(t->user_id), t->typing};
-}
-
 struct typing_mark {
     struct sender *s;
     struct typing_notice notice;
 };
 
-/* A server that does not answer would be told of it when it is over. */
+/* A server that does not answer for long would be told of it when it is over. */
 static void mark_typing(void *ctx, const char *server)
 {
     struct typing_mark *m = ctx;
     LOCKED(&m->s->lock);
     struct destination *d = sender_destination_locked(m->s, server);
-    if (!d || d->failing_since)
+    if (!d || (d->failing_since && now_ms() - d->failing_since > TYPING_MS))
         return;
-    set_typing_locked(d, &m->notice);
+    typing_put_locked(d, &m->notice);
     sender_consider_locked(m->s, d);
 }
 
 void sender_on_typing(void *ctx, int64_t room, const char *user_id, bool typing)
 {
     struct sender *s = ctx;
-    struct typing_mark m = {s, {room, (char *)user_id, typing}};
+    struct typing_mark m = {s, {room, mono_ms(), (char *)user_id, typing}};
     if (is_ours(s, user_id))
         room_each_server(s->store, room, mark_typing, &m);
 }

@@ -1,5 +1,6 @@
 #include "federation/sender_internal.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 void queue_add_locked(struct destination *d, const struct outgoing *o)
@@ -42,4 +43,49 @@ void queue_clear_locked(struct destination *d)
     free(d->queue);
     d->queue = NULL;
     d->room = 0;
+}
+
+static struct typing_notice *typing_find_locked(struct destination *d,
+                                                const struct typing_notice *t)
+{
+    for (size_t i = 0; i < d->typing_n; i++)
+        if (d->typing[i].room == t->room && strcmp(d->typing[i].user_id, t->user_id) == 0)
+            return &d->typing[i];
+    return NULL;
+}
+
+static void typing_remove_locked(struct destination *d, struct typing_notice *t)
+{
+    free(t->user_id);
+    *t = d->typing[--d->typing_n];
+}
+
+void typing_put_locked(struct destination *d, const struct typing_notice *t)
+{
+    struct typing_notice *there = typing_find_locked(d, t);
+    if (there) {
+        there->typing = t->typing;
+        there->since = t->since;
+        return;
+    }
+    if (d->typing_n == TYPING_MAX)
+        return;
+    if (!d->typing)
+        d->typing = mem_alloc(TYPING_MAX * sizeof *d->typing);
+    d->typing[d->typing_n] = *t;
+    d->typing[d->typing_n++].user_id = mem_strdup(t->user_id);
+}
+
+void typing_expire_locked(struct destination *d)
+{
+    for (size_t i = d->typing_n; i-- > 0;)
+        if (mono_ms() - d->typing[i].since > TYPING_MS)
+            typing_remove_locked(d, &d->typing[i]);
+}
+
+void typing_told_locked(struct destination *d, const struct typing_notice *t)
+{
+    struct typing_notice *there = typing_find_locked(d, t);
+    if (there && there->since == t->since && there->typing == t->typing)
+        typing_remove_locked(d, there);
 }

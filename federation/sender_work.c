@@ -41,6 +41,8 @@ static void advance(struct sender *s, struct destination *d, const struct transa
     forget_receipt_rooms_locked(d);
     if (t->has_to_device)
         d->to_device_sent = t->until;
+    for (size_t i = 0; i < t->typing_n; i++)
+        typing_told_locked(d, &t->typing[i]);
     if (t->presence_to >= d->presence_to)
         d->presence_from = d->presence_to = 0;
     else if (t->presence_to)

@@ -1,6 +1,9 @@
 #include "federation/sender_internal.h"
 
+#include "base/clock.h"
 #include "check.h"
+
+#include <stdio.h>
 
 static void add(struct destination *d, int64_t position)
 {
@@ -53,11 +56,51 @@ static void test_moves_on_in_bounded_memory(void **state)
     queue_clear_locked(&d);
 }
 
+static void check_notices(const char *proves, const struct destination *d, const char *wanted)
+{
+    buf_auto struct buf b = {0};
+    for (size_t i = 0; i < d->typing_n; i++)
+        buf_printf(&b, "%c%s ", d->typing[i].typing ? '+' : '-', d->typing[i].user_id);
+    check_text(proves, buf_str(&b), wanted);
+}
+
+static void test_typing_notices(void **state)
+{
+    struct destination d = {0};
+    int64_t now = mono_ms();
+    struct typing_notice alice = {1, now, "@alice:x", true}, bob = {1, now, "@bob:x", true};
+    typing_put_locked(&d, &alice);
+    typing_put_locked(&d, &bob);
+    check_notices("both", &d, "+@alice:x +@bob:x ");
+    struct typing_notice told = alice;
+    alice.typing = false;
+    typing_put_locked(&d, &alice);
+    check_notices("the newest of each", &d, "-@alice:x +@bob:x ");
+    typing_told_locked(&d, &told);
+    check_notices("what is newer than what was told stays", &d, "-@alice:x +@bob:x ");
+    typing_told_locked(&d, &alice);
+    check_notices("what was told goes", &d, "+@bob:x ");
+    bob.since = now - 60000;
+    typing_put_locked(&d, &bob);
+    typing_expire_locked(&d);
+    check_notices("and so does what is over", &d, "");
+    char name[] = "@000:x";
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof name, "@%03d:x", i);
+        typing_put_locked(&d, &(struct typing_notice){1, now, name, true});
+    }
+    assert_int_equal(d.typing_n, TYPING_MAX);
+    while (d.typing_n)
+        typing_told_locked(&d, &d.typing[0]);
+    free(d.typing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_moves_on_in_bounded_memory),
+        cmocka_unit_test(test_typing_notices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
