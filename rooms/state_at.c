@@ -1,6 +1,7 @@
 #include "rooms/state_at.h"
 
 #include "rooms/lookup.h"
+#include "rooms/state_key.h"
 #include "storage/server_rooms.h"
 #include "storage/state_refs.h"
 
@@ -78,15 +79,6 @@ static const struct err *read_entries(struct job *job, const struct before *b,
     return events_get_many(job_tx(job), positions, n, ret, ret_n);
 }
 
-static struct str key_of(struct arena *a, int64_t type, const char *state_key)
-{
-    size_t n = strlen(state_key);
-    char *key = arena_alloc(a, sizeof type + n + 1);
-    memcpy(key, &type, sizeof type);
-    memcpy(key + sizeof type, state_key, n);
-    return (struct str){key, sizeof type + n};
-}
-
 const struct err *state_before_list(struct job *job, struct room *room, int64_t position,
                                     const struct stored_event **ret, size_t *ret_n, bool *ret_known)
 {
@@ -107,10 +99,11 @@ const struct err *state_before_list(struct job *job, struct room *room, int64_t 
     struct stored_event *list = arena_alloc_array(job->arena, base_n + own_n + 1, sizeof *list);
     struct map differs = {0};
     for (size_t i = 0; i < b.n; i++)
-        map_put(&differs, key_of(job->arena, b.entries[i].type, b.entries[i].state_key),
+        map_put(&differs, state_key_join_id(job->arena, b.entries[i].type, b.entries[i].state_key),
                 (void *)&b.entries[i]);
     for (size_t i = 0; i < base_n; i++)
-        if (!map_get(&differs, key_of(job->arena, at_base[i].type, at_base[i].event->state_key)))
+        if (!map_get(&differs,
+                     state_key_join_id(job->arena, at_base[i].type, at_base[i].event->state_key)))
             list[n++] = at_base[i];
     map_finish(&differs);
     memcpy(list + n, own, own_n * sizeof *list);

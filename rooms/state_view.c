@@ -1,6 +1,6 @@
 #include "rooms/state_view.h"
 
-#include "storage/intern.h"
+#include "rooms/state_key.h"
 
 /* ---- as a set of differences ---- */
 
@@ -53,11 +53,7 @@ struct state_view state_view_copy(struct arena *a, const struct state_view *v)
 
 static struct str entry_key(struct arena *a, const struct state_ref_entry *e)
 {
-    size_t n = strlen(e->state_key);
-    char *key = arena_alloc(a, sizeof e->type + n + 1);
-    memcpy(key, &e->type, sizeof e->type);
-    memcpy(key + sizeof e->type, e->state_key, n);
-    return (struct str){key, sizeof e->type + n};
+    return state_key_join_id(a, e->type, e->state_key);
 }
 
 bool state_view_equal(const struct state_view *a, const struct state_view *b)

@@ -3,6 +3,7 @@
 #include "rooms/state_view.h"
 
 #include "matrix/state_res.h"
+#include "rooms/state_key.h"
 #include "storage/intern.h"
 
 struct resolving {
@@ -23,20 +24,11 @@ struct key {
     const struct state_name *now; /* NULL: not in the current state */
 };
 
-static struct str text_key(struct arena *a, const char *type, const char *state_key)
-{
-    size_t t = strlen(type) + 1, k = strlen(state_key);
-    char *key = arena_alloc(a, t + k + 1);
-    memcpy(key, type, t);
-    memcpy(key + t, state_key, k);
-    return (struct str){key, t + k};
-}
-
 static const struct err *add_key(struct resolving *r, const struct state_ref_entry *e)
 {
     const char *type;
     TRY(intern_name(r->job->store->intern, INTERN_TYPE, e->type, &type));
-    struct str name = text_key(r->job->arena, type, e->state_key);
+    struct str name = state_key_join(r->job->arena, type, e->state_key);
     if (map_get(&r->differing, name))
         return NULL;
     struct key *k = arena_alloc(r->job->arena, sizeof *k);
@@ -48,8 +40,8 @@ static const struct err *add_key(struct resolving *r, const struct state_ref_ent
 static void find_current(struct resolving *r)
 {
     for (size_t i = 0; i < r->names_n; i++) {
-        struct key *k = map_get(
-            &r->differing, text_key(r->job->arena, r->names[i].type_text, r->names[i].state_key));
+        struct key *k = map_get(&r->differing, state_key_join(r->job->arena, r->names[i].type_text,
+                                                              r->names[i].state_key));
         if (k)
             k->now = &r->names[i];
     }
@@ -96,14 +88,14 @@ static struct state_set make_set(struct resolving *r, const struct state_view *v
         const char *type;
         if (intern_name(r->job->store->intern, INTERN_TYPE, e->type, &type))
             continue; /* add_key has seen it, so it is in memory */
-        map_put(&own, text_key(a, type, e->state_key), (void *)e);
+        map_put(&own, state_key_join(a, type, e->state_key), (void *)e);
         const char *id = e->event ? map_get_int(&r->positions, e->event) : NULL;
         if (id)
             entries[n++] = (struct state_entry){type, e->state_key, id};
     }
     for (size_t i = 0; i < r->names_n; i++) {
         const struct state_name *s = &r->names[i];
-        if (!own.n || !map_get(&own, text_key(a, s->type_text, s->state_key)))
+        if (!own.n || !map_get(&own, state_key_join(a, s->type_text, s->state_key)))
             entries[n++] = (struct state_entry){s->type_text, s->state_key, s->event_id};
     }
     map_finish(&own);
@@ -132,7 +124,7 @@ static const struct err *read_outcome(struct resolving *r, const struct state_se
     struct state_view v = {0};
     for (size_t i = 0; i < outcome->n; i++) {
         const struct state_entry *e = &outcome->entries[i];
-        struct key *k = map_remove(&r->differing, text_key(a, e->type, e->state_key));
+        struct key *k = map_remove(&r->differing, state_key_join(a, e->type, e->state_key));
         if (!k || (k->now && strcmp(k->now->event_id, e->event_id) == 0))
             continue;
         int64_t position = 0;

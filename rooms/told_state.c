@@ -3,17 +3,9 @@
 #include "matrix/id.h"
 #include "rooms/accept.h"
 #include "rooms/lookup.h"
+#include "rooms/state_key.h"
 #include "storage/intern.h"
 #include "storage/state_refs.h"
-
-static struct str key_of(struct arena *a, const char *type, const char *state_key)
-{
-    size_t t = strlen(type) + 1, k = strlen(state_key);
-    char *key = arena_alloc(a, t + k + 1);
-    memcpy(key, type, t);
-    memcpy(key + t, state_key, k);
-    return (struct str){key, t + k};
-}
 
 static void finish_map(void *map)
 {
@@ -43,7 +35,7 @@ static const struct err *keep_good(struct job *job, struct lookup *lookup,
         TRY(lookup_get(lookup, e->event_id, &known));
         if (!known || known->e.status == EVENT_REJECTED || !e->state_key)
             continue;
-        struct str key = key_of(job->arena, e->type, e->state_key);
+        struct str key = state_key_join(job->arena, e->type, e->state_key);
         if (!map_put(&ret->by_key, key, (void *)&known->e))
             ret->events[ret->n++] = &known->e;
     }
@@ -117,7 +109,7 @@ static const struct err *end_untold(struct job *job, struct room *room, const st
         const struct state_name *s = &names[i];
         bool is_member = s->type == TYPE_MEMBER;
         if (is_key_of(join, s->type_text, s->state_key) || (is_member && keep_members) ||
-            map_get(&t->by_key, key_of(job->arena, s->type_text, s->state_key)))
+            map_get(&t->by_key, state_key_join(job->arena, s->type_text, s->state_key)))
             continue;
         room_state_end(w, room->id, s->type, s->state_key, at);
         if (!is_member)
@@ -138,12 +130,12 @@ const struct err *told_write(struct job *job, struct room *room, const struct to
     const struct err *e = NULL;
     TRY(room_state_names(job_tx(job), room->id, VALID_FOREVER - 1, &names, &n));
     for (size_t i = 0; i < n; i++)
-        map_put(&current, key_of(job->arena, names[i].type_text, names[i].state_key),
+        map_put(&current, state_key_join(job->arena, names[i].type_text, names[i].state_key),
                 (void *)&names[i]);
     for (size_t i = 0; i < t->n && !e; i++) {
         const struct event *told = t->events[i]->event;
         const struct state_name *now =
-            map_get(&current, key_of(job->arena, told->type, told->state_key));
+            map_get(&current, state_key_join(job->arena, told->type, told->state_key));
         if (is_key_of(join, told->type, told->state_key) ||
             (now && now->event == t->events[i]->position))
             continue;

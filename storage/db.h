@@ -167,6 +167,10 @@ struct str row_bytes(const struct rows *r, int column);
 const struct str *row_bytes_array(const struct rows *r, int column, size_t *ret_n);
 const int64_t *row_int_array(const struct rows *r, int column, size_t *ret_n);
 
+/* The first column of all rows, in the arena. */
+const struct err *db_ints(struct tx *tx, struct sql *s, const struct db_param *params,
+                          size_t params_n, const int64_t **ret, size_t *ret_n);
+
 /* Several statements in one round trip: queue them, then run; each result in turn.
  * Used by reads that belong together (libpq pipeline mode). */
 struct db_batch_query {

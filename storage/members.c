@@ -118,16 +118,7 @@ SQL(members_guests_sql, "SELECT m.\"user\" FROM room_members m "
 
 const struct err *members_guests(struct tx *tx, int64_t room, const int64_t **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &members_guests_sql, P(INT(room)), &rows));
-    int64_t *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = row_int(&rows, 0);
-    rows_finish(&rows);
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    return db_ints(tx, &members_guests_sql, P(INT(room)), ret, ret_n);
 }
 
 SQL(members_have_own_rules_sql, "SELECT EXISTS (SELECT 1 FROM account_data WHERE \"user\" = $1 "

@@ -47,34 +47,18 @@ SQL(outbound_count_sql,
 
 #define RANGE(r) P(TEXT((r)->server), TEXT((r)->own), INT((r)->from), INT((r)->to), INT((r)->limit))
 
-static const struct err *read_positions(struct tx *tx, struct sql *sql,
-                                        const struct outbound_range *r, const int64_t **ret,
-                                        size_t *ret_n)
-{
-    struct rows rows;
-    TRY(db_query(tx, sql, RANGE(r), &rows));
-    int64_t *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = row_int(&rows, 0);
-    rows_finish(&rows);
-    *ret = list;
-    *ret_n = n;
-    return NULL;
-}
-
 const struct err *outbound_events(struct tx *tx, const struct outbound_range *r,
                                   const int64_t **ret, size_t *ret_n)
 {
     int64_t n;
     TRY(outbound_count(tx, r, &n));
-    return read_positions(tx, n < r->limit ? &outbound_few_sql : &outbound_many_sql, r, ret, ret_n);
+    return db_ints(tx, n < r->limit ? &outbound_few_sql : &outbound_many_sql, RANGE(r), ret, ret_n);
 }
 
 const struct err *outbound_newest(struct tx *tx, const struct outbound_range *r,
                                   const int64_t **ret, size_t *ret_n)
 {
-    return read_positions(tx, &outbound_newest_sql, r, ret, ret_n);
+    return db_ints(tx, &outbound_newest_sql, RANGE(r), ret, ret_n);
 }
 
 const struct err *outbound_count(struct tx *tx, const struct outbound_range *r, int64_t *ret)

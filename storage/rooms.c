@@ -139,16 +139,7 @@ SQL(rooms_published_sql, "SELECT id FROM rooms WHERE is_published ORDER BY id")
 
 const struct err *rooms_published(struct tx *tx, const int64_t **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &rooms_published_sql, NO_PARAMS, &rows));
-    int64_t *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = row_int(&rows, 0);
-    rows_finish(&rows);
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    return db_ints(tx, &rooms_published_sql, NO_PARAMS, ret, ret_n);
 }
 
 SQL(rooms_set_published_sql, "UPDATE rooms SET is_published = $2 WHERE id = $1")

@@ -9,16 +9,7 @@ SQL(server_rooms_sql,
 const struct err *server_rooms(struct tx *tx, const char *server, const int64_t **ret,
                                size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &server_rooms_sql, P(TEXT(server)), &rows));
-    int64_t *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = row_int(&rows, 0);
-    rows_finish(&rows);
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    return db_ints(tx, &server_rooms_sql, P(TEXT(server)), ret, ret_n);
 }
 
 SQL(server_was_in_room_sql,
