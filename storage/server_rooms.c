@@ -16,8 +16,8 @@ SQL(server_was_in_room_sql,
     "SELECT EXISTS (SELECT FROM room_state s JOIN events e ON e.position = s.event "
     "WHERE s.room = $1 AND s.type = 1 AND substr(s.state_key, strpos(s.state_key, ':') + 1) = $2 "
     "AND s.valid_from <= $3 AND s.valid_to > $3 "
-    "AND (convert_from(e.json, 'UTF8')::json #>> '{content,membership}' = 'join' OR ($4 AND "
-    "convert_from(e.json, 'UTF8')::json #>> '{content,membership}' = 'invite')))")
+    "AND (json_of(e.json) #>> '{content,membership}' = 'join' OR ($4 AND "
+    "json_of(e.json) #>> '{content,membership}' = 'invite')))")
 
 const struct err *server_was_in_room(struct tx *tx, int64_t room, const char *server, int64_t at,
                                      bool invited_too, bool *ret)
