@@ -10,7 +10,11 @@
 #include "storage/intern.h"
 #include "storage/server_rooms.h"
 
-enum { ROOMS_MAX = 200, READERS_MAX = 1000, RECEIPTS_AT_ONCE = 200, EDUS_MAX = 20 };
+enum {
+    LOOKED_AT_MAX = 500, /* rooms and receipts of one EDU */
+    RECEIPTS_AT_ONCE = 200,
+    EDUS_MAX = 20
+};
 
 /* ---- incoming ---- */
 
@@ -29,17 +33,20 @@ static bool read_receipt(const json_t *v, struct receipt *ret)
     return strlen(ret->thread) <= ID_LENGTH_MAX && ret->ts >= 0;
 }
 
+/* left: how many more may be looked at. */
 static const struct err *take_readers(struct job *job, const char *origin, struct room *room,
-                                      const json_t *readers)
+                                      const json_t *readers, size_t *left)
 {
-    struct receipt *list =
-        arena_alloc_array(job->arena, json_object_size(readers) + 1, sizeof *list);
+    struct receipt *list = arena_alloc_array(job->arena, *left + 1, sizeof *list);
     size_t n = 0;
     const char *user_id;
     json_t *v;
     json_object_foreach ((json_t *)readers, user_id, v) {
         struct receipt *r = &list[n];
-        if (n == READERS_MAX || !str_is(id_server(str_of(user_id)), origin) || !read_receipt(v, r))
+        if (!*left)
+            break;
+        --*left;
+        if (!str_is(id_server(str_of(user_id)), origin) || !read_receipt(v, r))
             continue;
         r->user_id = user_id;
         TRY(intern_find(job->store->intern, INTERN_USER, user_id, &r->user));
@@ -56,7 +63,7 @@ static const struct err *take_readers(struct job *job, const char *origin, struc
 
 /* A room that we do not know, or that denies the server, does not harm the others. */
 static const struct err *take_room(struct job *job, const char *origin, const char *room_id,
-                                   const json_t *types)
+                                   const json_t *types, size_t *left)
 {
     struct room *room;
     const json_t *readers = json_object_get(types, "m.read");
@@ -66,17 +73,20 @@ static const struct err *take_room(struct job *job, const char *origin, const ch
     const struct err *e = room ? room_check_acl(job, room, origin) : NULL;
     if (!room || (e && e->code == ERR_FORBIDDEN))
         return NULL;
-    return e ? e : take_readers(job, origin, room, readers);
+    return e ? e : take_readers(job, origin, room, readers, left);
 }
 
 const struct err *edu_receipt(struct job *job, const char *origin, const json_t *content)
 {
-    size_t n = 0;
+    size_t left = LOOKED_AT_MAX;
     const char *room_id;
     json_t *types;
-    json_object_foreach ((json_t *)content, room_id, types)
-        if (n++ < ROOMS_MAX)
-            TRY(take_room(job, origin, room_id, types));
+    json_object_foreach ((json_t *)content, room_id, types) {
+        if (!left)
+            break;
+        left--;
+        TRY(take_room(job, origin, room_id, types, &left));
+    }
     return NULL;
 }
 

@@ -79,6 +79,8 @@ def ephemeral(reply, room, type):
 
 
 def test_typing_is_seen_and_ends(alice, bob, joined):
+    # Synapse shows a room to ordinary syncs when its state is whole, and then no older typing.
+    bob.sync_until(lambda r: joined in r.get("rooms", {}).get("join", {}))
     for sender, reader in both_ways(alice, bob):
         path = f"/rooms/{q(joined)}/typing/{q(sender.user_id)}"
         sender.put(path, {"typing": True, "timeout": 20000})
