@@ -10,6 +10,8 @@
 #include "storage/events.h"
 #include "storage/intern.h"
 
+#include <time.h>
+
 /* ---- transaction ids ---- */
 
 struct str txn_key(struct arena *a, const struct new_event *e)
@@ -151,9 +153,9 @@ static void write_new(struct write *w, const struct new_room *new_room, const st
         aliases_write_move(w, new_room->takes_over, head->id);
 }
 
-const struct err *room_append_new(struct job *job, const struct new_room *new_room,
-                                  const struct author *author, const struct new_event *events,
-                                  size_t n, const char **ret_room_id, const char **ret_ids)
+static const struct err *try_append_new(struct job *job, const struct new_room *new_room,
+                                        const struct author *author, const struct new_event *events,
+                                        size_t n, const char **ret_room_id, const char **ret_ids)
 {
     int64_t id;
     TRY(rooms_next_id(job_tx(job), &id));
@@ -177,11 +179,24 @@ const struct err *room_append_new(struct job *job, const struct new_room *new_ro
         write_abandon(w);
     }
     room_destroy_unlisted(room);
-    if (e && e->code == ERR_CONFLICT && new_room->alias)
-        return err(ERR_ROOM_IN_USE, "The alias %s is taken", new_room->alias);
     if (e)
         return e;
     intern_remember(job->store->intern, INTERN_ROOM, head.room_id, id);
     *ret_room_id = head.room_id;
     return NULL;
+}
+
+const struct err *room_append_new(struct job *job, const struct new_room *new_room,
+                                  const struct author *author, const struct new_event *events,
+                                  size_t n, const char **ret_room_id, const char **ret_ids)
+{
+    const struct err *e = try_append_new(job, new_room, author, events, n, ret_room_id, ret_ids);
+    if (e && e->code == ERR_CONFLICT && new_room->version->room_id_is_create_hash) {
+        /* Two rooms that somebody makes in one millisecond would have one id. */
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        e = try_append_new(job, new_room, author, events, n, ret_room_id, ret_ids);
+    }
+    if (e && e->code == ERR_CONFLICT && new_room->alias)
+        return err(ERR_ROOM_IN_USE, "The alias %s is taken", new_room->alias);
+    return e;
 }

@@ -9,6 +9,16 @@ import pdus
 from pdus import ids_of
 
 
+last_ms = 0
+
+
+def next_ms():
+    """The time, never the same twice: two rooms of one moment would be one in version 12."""
+    global last_ms
+    last_ms = max(last_ms + 1, int(time.time() * 1000))
+    return last_ms
+
+
 class Room:
     def __init__(self, version, room_id):
         self.version, self.id = str(version), room_id
@@ -103,7 +113,7 @@ class Room:
         depths = [(self.find(p) or {}).get("depth", 0) for p in prev]
         return pdus.make(
             self.version, self.id, sender, type, content, prev=prev, auth=auth,
-            depth=max(depths, default=0) + 1, ts=ts or int(time.time() * 1000),
+            depth=max(depths, default=0) + 1, ts=ts or next_ms(),
             state_key=state_key, events={**self.aside, **self.events}, **more)
 
     def members(self, membership="join"):
