@@ -141,6 +141,12 @@ void join_completer_destroy(struct join_completer *c)
     free(c);
 }
 
+void join_completer_hurry(struct join_completer *c)
+{
+    if (c)
+        errands_hurry(c->errands);
+}
+
 void join_completer_add(struct join_completer *c, int64_t room)
 {
     errands_add(c->errands, complete_room, "completing a room's state", room, 0);

@@ -14,6 +14,9 @@ void join_completer_start(struct join_completer *c);   /* goes on with what a re
 void join_completer_stop(struct join_completer *c);    /* NULL-safe */
 void join_completer_destroy(struct join_completer *c); /* NULL-safe */
 
+/* A server that was away is back: what waits is tried at once. NULL-safe. */
+void join_completer_hurry(struct join_completer *c);
+
 /* The room's state is partial. */
 void join_completer_add(struct join_completer *c, int64_t room);
 /* The user's leave is kept in untold_leaves (storage/untold_leaves.h). */

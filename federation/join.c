@@ -27,13 +27,6 @@ struct join {
     struct err nobody_vouches;
 };
 
-bool federation_room_is_remote(struct job *job, const char *room_id)
-{
-    struct room *room = NULL;
-    const struct err *e = room_find(job, room_id, &room);
-    return !e && !(room && room_is_resident(room));
-}
-
 /* ---- send_join ---- */
 
 static const struct err *put_join(const struct join *j, int api_version, struct str *ret)

@@ -14,9 +14,6 @@ struct via {
     size_t n;
 };
 
-/* Is no server that we are part of the room: must it be done through another server? */
-bool federation_room_is_remote(struct job *job, const char *room_id);
-
 const struct err *federation_join(struct job *job, const char *room_id, const struct via *via,
                                   const struct author *author, const json_t *content,
                                   const char **ret_event_id);

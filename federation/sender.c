@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "federation/backoff.h"
+#include "federation/complete.h"
+#include "federation/federation.h"
 #include "federation/late_receipts.h"
 #include "federation/request.h"
 #include "rooms/typing.h"
@@ -181,8 +183,11 @@ void sender_heard_from(struct sender *s, const char *server)
         return;
     LOCKED(&s->lock);
     struct destination *d = map_get(&s->destinations, str_of(server));
-    if (d && d->failing_since)
-        end_backoff_locked(s, d);
+    if (!d || !d->failing_since)
+        return;
+    end_backoff_locked(s, d);
+    if (s->store->federation)
+        join_completer_hurry(s->store->federation->completer);
 }
 
 bool sender_is_backed_off(struct sender *s, const char *server)
