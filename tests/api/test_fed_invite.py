@@ -202,7 +202,7 @@ def test_what_is_no_invite_is_not_signed(two, remote):
     assert e["room_version"] == "org.example.99"
     # version 12: the room's id must be provable
     refused(400, "M_INVALID_PARAM", good, state=[])
-    other = remote.create_room(carol, "12")
+    other = remote.create_room(carol, "12", create={"x.other": True})
     refused(400, "M_INVALID_PARAM", good, state=[other.find(other.order[0])])
     create = room.find(room.order[0])
     refused(400, "M_INVALID_PARAM", good,
