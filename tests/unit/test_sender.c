@@ -147,7 +147,9 @@ static int set_up(void **state)
     pg_must("join", set_membership(&job, room_id, &bob, "join"));
     pg_must("join", set_membership(&job, room_id, &carol, "join"));
     usleep(300000); /* whatever else is to be told of that is told */
+    pthread_mutex_lock(&world.mutex);
     world.n = 0;
+    pthread_mutex_unlock(&world.mutex);
     return 0;
 }
 
@@ -201,6 +203,7 @@ static void test_all_come_in_order_fifty_at_most(void **state)
     world.far_hangs = false;
     await_events("all come", "far.example", 130);
     size_t before = 0;
+    pthread_mutex_lock(&world.mutex);
     for (size_t i = 0; i < world.n; i++) {
         const struct seen *s = &world.seen[i];
         if (strcmp(s->server, "far.example") != 0)
@@ -209,6 +212,7 @@ static void test_all_come_in_order_fifty_at_most(void **state)
         assert_int_equal(atol(s->first), before);
         before += s->pdus;
     }
+    pthread_mutex_unlock(&world.mutex);
 }
 
 static void test_a_repetition_is_the_same_transaction(void **state)
@@ -226,6 +230,7 @@ static void test_a_repetition_is_the_same_transaction(void **state)
     await_events("after its time", "far.example", 4);
     const struct seen *first = NULL;
     size_t tries = 0;
+    pthread_mutex_lock(&world.mutex);
     for (size_t i = 0; i < world.n; i++) {
         const struct seen *s = &world.seen[i];
         if (strcmp(s->server, "far.example") != 0 || strcmp(s->first, "0") != 0 || s->edus)
@@ -236,6 +241,7 @@ static void test_a_repetition_is_the_same_transaction(void **state)
             tries++;
         }
     }
+    pthread_mutex_unlock(&world.mutex);
     assert_true(tries >= 2);
 }
 
