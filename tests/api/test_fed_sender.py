@@ -244,6 +244,28 @@ def test_a_command_tells_servers_that_hear_of_us_for_the_first_time(ministries, 
                                p["content"]["membership"] == "leave" for p in remote.pdus))
 
 
+def test_messages_to_devices_are_never_dropped(ministries, remote):
+    a = ministries(**QUICK)
+    alice = a.user("alice")
+    room, carol = enter(remote, a, alice)
+    wait_for_event(remote, alice.send(room, "all is well"))
+    remote.link.cut()
+    for i in range(130):
+        alice.put(f"/sendToDevice/m.test/{i}", {"messages": {carol: {"*": {"number": i}}}})
+    for i in range(520):  # beyond what is remembered
+        alice.send(room, f"message {i}")
+    a.kill()
+    a.start()
+    remote.link.heal()
+    messages = lambda: list({
+        c["message_id"]: c["messages"][carol]["*"]["number"]
+        for c in remote.edus_of("m.direct_to_device")}.values())
+    eventually(lambda: messages() == list(range(130)))
+    assert max(len(r.body["edus"]) for r in transactions(remote)) <= 100
+    alice.put("/sendToDevice/m.test/last", {"messages": {carol: {"*": {"number": 130}}}})
+    eventually(lambda: messages() == list(range(131)))
+
+
 def test_after_long_only_the_newest_of_each_room(ministries, remote):
     a = ministries(**QUICK)
     alice = a.user("alice")
