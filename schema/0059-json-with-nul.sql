@@ -34,3 +34,10 @@ $$
     SELECT p.room, p.position, 9223372036854775807 FROM partial_rooms p
     WHERE of_server = ANY (p.servers)
 $$;
+
+-- For the user directory: the name of a member event as folded_name() has it, and the content, which
+-- has displayname and avatar_url where a profile has them.
+CREATE FUNCTION folded_member_name(event bytea) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT lower((json_of(event) #> '{content,displayname}')::text COLLATE "und-x-icu") $$;
+CREATE FUNCTION member_profile(event bytea) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT convert_to((json_of(event) -> 'content')::text, 'UTF8') $$;

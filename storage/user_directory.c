@@ -1,18 +1,29 @@
 #include "storage/user_directory.h"
 
 /* The names are looked at first: only the few that match are asked for their rooms. Whether a room
- * is public can be seen from the bytes of its state, for they are canonical JSON. */
+ * is public can be seen from the bytes of its state, for they are canonical JSON. What users of
+ * other servers are called is known from their newest member event in a room that the viewer
+ * shares. */
 SQL(user_directory_sql,
-    "WITH wanted AS (SELECT lower($2 COLLATE \"und-x-icu\") AS id, "
+    "WITH theirs AS MATERIALIZED (SELECT DISTINCT ON (m.\"user\") m.\"user\", m.event "
+    "FROM room_members o JOIN room_members m ON m.room = o.room AND m.membership = 1 "
+    "AND NOT m.is_local WHERE o.\"user\" = $1 AND o.membership = 1 "
+    "ORDER BY m.\"user\", m.event DESC LIMIT 20000), "
+    "told AS MATERIALIZED (SELECT t.\"user\", t.event, folded_member_name(e.json) AS name "
+    "FROM theirs t JOIN events e ON e.position = t.event), "
+    "wanted AS (SELECT lower($2 COLLATE \"und-x-icu\") AS id, "
     "lower($3 COLLATE \"und-x-icu\") AS name), "
     "named AS MATERIALIZED ("
-    "SELECT u.id AS \"user\", u.user_id, lower(u.user_id) AS id, p.fields, "
-    "coalesce(p.folded_name, '') AS name, w.id AS wanted_id, w.name AS wanted_name FROM wanted w, "
+    "SELECT u.id AS \"user\", u.user_id, lower(u.user_id) AS id, "
+    "p.fields, t.event, coalesce(p.folded_name, t.name, '') AS name, "
+    "w.id AS wanted_id, w.name AS wanted_name FROM wanted w, "
     "users u LEFT JOIN accounts a ON a.\"user\" = u.id "
-    "LEFT JOIN profiles p ON p.\"user\" = u.id "
+    "LEFT JOIN profiles p ON p.\"user\" = u.id LEFT JOIN told t ON t.\"user\" = u.id "
     "WHERE u.id <> $1 AND NOT coalesce(a.deactivated OR a.is_guest, false) "
-    "AND (strpos(lower(u.user_id), w.id) > 0 OR strpos(p.folded_name, w.name) > 0)) "
-    "SELECT n.user_id, n.fields FROM named n WHERE EXISTS ("
+    "AND (strpos(lower(u.user_id), w.id) > 0 OR "
+    "strpos(coalesce(p.folded_name, t.name), w.name) > 0)) "
+    "SELECT n.user_id, coalesce(n.fields, (SELECT member_profile(e.json) FROM events e "
+    "WHERE e.position = n.event)) FROM named n WHERE EXISTS ("
     "SELECT 1 FROM room_members m WHERE m.\"user\" = n.\"user\" AND m.membership = 1 AND ("
     "EXISTS (SELECT 1 FROM room_members o WHERE o.room = m.room AND o.\"user\" = $1 "
     "AND o.membership = 1) OR "
@@ -24,7 +35,7 @@ SQL(user_directory_sql,
     "ORDER BY n.id = wanted_id DESC, starts_with(n.id, '@' || wanted_id || ':') DESC, "
     "n.name = '\"' || wanted_name || '\"' DESC, "
     "starts_with(n.id, '@' || wanted_id) OR starts_with(n.name, '\"' || wanted_name) DESC, "
-    "n.fields IS NOT NULL DESC, n.user_id LIMIT $4")
+    "n.fields IS NOT NULL OR n.event IS NOT NULL DESC, n.user_id LIMIT $4")
 
 const struct err *user_directory_search(struct tx *tx, int64_t viewer, const char *term,
                                         int64_t limit, const struct found_user **ret, size_t *ret_n)

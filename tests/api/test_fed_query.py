@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from client import Client, q
-from federation import authority
+from federation import authority, eventually
 from remote import FED
 
 V1 = FED + "/v1"
@@ -226,3 +226,21 @@ def test_openid_userinfo(one):
             "sub": alice.user_id}
         for wrong in ({}, {"access_token": "wrong"}, {"access_token": alice.token}):
             assert c.get(url, params=wrong).status_code == 401
+
+
+def test_users_of_other_servers_are_found_by_their_names(remote, two):
+    one = two[0]
+    alice, bob = one.user("alice"), one.user("bob")
+    carol = remote.user(f"carol{one.link.port}")
+    room = alice.create_room(preset="public_chat")
+    there = remote.join(one.name, room, carol, content={"displayname": "Frau Übel"})
+    find = lambda who, term: [(u["user_id"], u.get("display_name")) for u in who.post(
+        "/user_directory/search", {"search_term": term})["results"]]
+    assert find(alice, "frau ü") == [(carol, "Frau Übel")]
+    assert find(alice, "FRAU ÜBEL") == find(alice, carol[1:8]) == [(carol, "Frau Übel")]
+    assert find(bob, "frau ü") == []
+    assert find(bob, carol) == [(carol, None)]  # the room is public, but bob has not seen her in it
+    remote.set_member(there, carol, carol, "join", displayname="a\0b", avatar_url="mxc://x/y")
+    eventually(lambda: find(alice, carol) == [(carol, "a\ufffdb")])
+    alice.send_state(room, "m.room.join_rules", {"join_rule": "invite"})
+    assert find(bob, carol) == []
