@@ -30,6 +30,11 @@ struct part {
     struct str *raw;
     struct result *results;
     size_t n;
+    /* Those that passed the checks, when we are in the room; index: which of the PDUs each is. */
+    struct room *room;
+    struct incoming *events;
+    size_t *index;
+    size_t events_n, taken; /* the first `taken` are decided */
     bool failed;
     struct err failure; /* ours */
 };
@@ -89,61 +94,65 @@ static void count_outcomes(struct inbound *in, const struct outcome *outcomes, s
     inbound_count(in, COUNT_REJECTED, by_verdict[VERDICT_REJECTED]);
 }
 
-/* Those that passed the checks; ret_index: which of the part's each is. */
-static size_t collect(struct job *job, struct part *p, const struct room_version *v,
-                      const struct pdu *pdus, struct incoming *ret, size_t *ret_index)
+/* Checks them all: format, signatures, hash. */
+static const struct err *check(struct job *job, struct part *p, struct room *room)
 {
-    size_t n = 0;
+    struct pdu *pdus = arena_alloc_array(job->arena, p->n, sizeof *pdus);
+    p->events = arena_alloc_array(job->arena, p->n, sizeof *p->events);
+    p->index = arena_alloc_array(job->arena, p->n, sizeof *p->index);
+    for (size_t i = 0; i < p->n; i++)
+        pdus[i].raw = p->raw[i];
+    TRY(pdu_read(job, room->version, room->room_id, pdus, p->n));
     for (size_t i = 0; i < p->n; i++) {
         if (pdus[i].event) {
             set_id(&p->results[i], pdus[i].event->event_id);
-            ret_index[n] = i;
-            ret[n++] = (struct incoming){.event = pdus[i].event};
+            p->index[p->events_n] = i;
+            p->events[p->events_n++] = (struct incoming){.event = pdus[i].event};
             continue;
         }
-        find_id(v, p->raw[i], &p->results[i]);
+        find_id(room->version, p->raw[i], &p->results[i]);
         refuse(job, p, i, pdus[i].refused.text);
     }
-    return n;
+    return NULL;
 }
 
-static const struct err *keep_missing(struct job *job, struct part *p, struct room *room,
-                                      const struct incoming *events, const struct outcome *outcomes,
-                                      const size_t *index, size_t n)
+static const struct err *keep_missing(struct job *job, struct part *p, size_t from,
+                                      const struct outcome *outcomes, size_t n)
 {
     const struct event *missing[TRANSACTION_PDUS_MAX];
     size_t missing_n = 0;
     bool kept = true;
     for (size_t i = 0; i < n; i++)
         if (outcomes[i].verdict == VERDICT_MISSING)
-            missing[missing_n++] = events[i].event;
+            missing[missing_n++] = p->events[from + i].event;
     if (missing_n)
-        TRY(inbound_keep(job, room, p->origin, missing, missing_n, &kept));
+        TRY(inbound_keep(job, p->room, p->origin, missing, missing_n, &kept));
     for (size_t i = 0; i < n && !kept; i++)
         if (outcomes[i].verdict == VERDICT_MISSING)
-            refuse(job, p, index[i], "Too many events wait for events that they refer to");
+            refuse(job, p, p->index[from + i],
+                   "Too many events wait for events that they refer to");
     return NULL;
 }
 
-static const struct err *take(struct job *job, struct part *p, struct room *room)
+/* n of the events, from there on, were decided. */
+static const struct err *conclude(struct job *job, struct part *p, size_t from,
+                                  const struct outcome *outcomes, size_t n)
 {
-    struct pdu *pdus = arena_alloc_array(job->arena, p->n, sizeof *pdus);
-    struct incoming events[TRANSACTION_PDUS_MAX];
-    struct outcome outcomes[TRANSACTION_PDUS_MAX];
-    size_t index[TRANSACTION_PDUS_MAX];
-    for (size_t i = 0; i < p->n; i++)
-        pdus[i].raw = p->raw[i];
-    TRY(pdu_read(job, room->version, room->room_id, pdus, p->n));
-    size_t n = collect(job, p, room->version, pdus, events, index);
-    if (!n)
-        return NULL;
-    TRY(room_accept(job, room, events, n, outcomes));
     count_outcomes(inbound_of(job), outcomes, n);
     for (size_t i = 0; i < n; i++)
         if (outcomes[i].verdict == VERDICT_REJECTED)
-            snprintf(p->results[index[i]].error, sizeof p->results->error, "%s",
+            snprintf(p->results[p->index[from + i]].error, sizeof p->results->error, "%s",
                      outcomes[i].reason ? outcomes[i].reason : "The event was rejected");
-    return keep_missing(job, p, room, events, outcomes, index, n);
+    return keep_missing(job, p, from, outcomes, n);
+}
+
+/* What could not be taken together with other rooms. */
+static const struct err *take_rest(struct job *job, struct part *p)
+{
+    struct outcome outcomes[TRANSACTION_PDUS_MAX];
+    size_t n = p->events_n - p->taken;
+    TRY(room_accept(job, p->room, p->events + p->taken, n, outcomes));
+    return conclude(job, p, p->taken, outcomes, n);
 }
 
 /* ---- rooms that we are not in ---- */
@@ -157,17 +166,11 @@ static bool concerns_our_user(const struct job *job, const struct event *e)
 
 static const struct err *note(struct job *job, struct part *p, struct room *room)
 {
-    struct pdu *pdus = arena_alloc_array(job->arena, p->n, sizeof *pdus);
-    struct incoming events[TRANSACTION_PDUS_MAX];
-    size_t index[TRANSACTION_PDUS_MAX];
-    for (size_t i = 0; i < p->n; i++)
-        pdus[i].raw = p->raw[i];
-    TRY(pdu_read(job, room->version, room->room_id, pdus, p->n));
-    size_t n = collect(job, p, room->version, pdus, events, index);
-    for (size_t i = 0; i < n; i++) {
-        const struct event *e = events[i].event;
+    TRY(check(job, p, room));
+    for (size_t i = 0; i < p->events_n; i++) {
+        const struct event *e = p->events[i].event;
         if (!concerns_our_user(job, e)) {
-            refuse(job, p, index[i], "This server is not in the room");
+            refuse(job, p, p->index[i], "This server is not in the room");
             continue;
         }
         const struct err *no = room_note_membership(
@@ -176,14 +179,14 @@ static const struct err *note(struct job *job, struct part *p, struct room *room
         if (no && err_status(no) >= 500)
             return no;
         if (no)
-            refuse(job, p, index[i], no->text);
+            refuse(job, p, p->index[i], no->text);
     }
     return NULL;
 }
 
 /* ---- all rooms ---- */
 
-static const struct err *take_part(struct job *job, struct part *p)
+static const struct err *prepare(struct job *job, struct part *p)
 {
     struct room *room = NULL;
     TRY(room_find(job, p->room_id, &room));
@@ -198,13 +201,42 @@ static const struct err *take_part(struct job *job, struct part *p)
         refuse_all(job, p, room->version, denied->text);
         return NULL;
     }
-    return room_is_resident(room) ? take(job, p, room) : note(job, p, room);
+    if (!room_is_resident(room))
+        return note(job, p, room);
+    p->room = room;
+    return check(job, p, room);
 }
 
-static void run_part(struct job *job, void *part)
+/* The usual events of all rooms, in one commit. */
+static const struct err *take_usual(struct job *job, struct part *parts, size_t n)
+{
+    struct accept_room *rooms = arena_alloc_array(job->arena, n, sizeof *rooms);
+    struct part **of = arena_alloc_array(job->arena, n, sizeof(struct part *));
+    size_t rooms_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct part *p = &parts[i];
+        if (!p->room || !p->events_n)
+            continue;
+        of[rooms_n] = p;
+        rooms[rooms_n++] = (struct accept_room){
+            .room = p->room,
+            .events = p->events,
+            .n = p->events_n,
+            .outcomes = arena_alloc_array(job->arena, p->events_n, sizeof(struct outcome))};
+    }
+    if (rooms_n)
+        TRY(rooms_accept_usual(job, rooms, rooms_n));
+    for (size_t i = 0; i < rooms_n; i++) {
+        of[i]->taken = rooms[i].taken;
+        TRY(conclude(job, of[i], 0, rooms[i].outcomes, rooms[i].taken));
+    }
+    return NULL;
+}
+
+static void run_rest(struct job *job, void *part)
 {
     struct part *p = part;
-    const struct err *e = take_part(job, p);
+    const struct err *e = p->taken < p->events_n && p->room ? take_rest(job, p) : NULL;
     p->failed = e;
     if (e)
         p->failure = *e;
@@ -287,7 +319,10 @@ static const struct err *receive(struct job *job, const struct transaction *t, c
     struct part *parts = group_by_room(job->arena, t, origin, &n);
     inbound_count(in, COUNT_TRANSACTIONS, 1);
     inbound_count(in, COUNT_PDUS, t->pdus_n);
-    crew_run(in->receivers, job, run_part, parts, sizeof *parts, n, HELPERS_MAX);
+    for (size_t i = 0; i < n; i++)
+        TRY(prepare(job, &parts[i]));
+    TRY(take_usual(job, parts, n));
+    crew_run(in->receivers, job, run_rest, parts, sizeof *parts, n, HELPERS_MAX);
     for (size_t i = 0; i < n; i++)
         if (parts[i].failed)
             return err_copy(&parts[i].failure);

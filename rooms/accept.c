@@ -213,10 +213,8 @@ static const struct err *finish(struct intake *in, size_t from, size_t to)
     return e;
 }
 
-/* The usual events from `from` on, built under the room's lock, which is held at the start and not
- * at the end. ret_next: the first that was not taken; ret_step says why not. */
-static const struct err *run_usual(struct intake *in, size_t from, size_t *ret_next,
-                                   enum step *ret_step)
+const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret_next,
+                                     bool *ret_fork, bool *ret_queued)
 {
     const struct err *e = NULL;
     size_t i = from;
@@ -230,16 +228,21 @@ static const struct err *run_usual(struct intake *in, size_t from, size_t *ret_n
     }
     in->locked = false;
     *ret_next = i;
-    *ret_step = step;
-    if (e || (!in->draft.newest && !in->aside_n)) {
-        lock_release(&in->room->lock);
+    *ret_fork = step == STEP_FORK;
+    *ret_queued = !e && (in->draft.newest || in->aside_n);
+    if (*ret_queued) {
+        enqueue(in);
+        in->room->busy = in->draft.changes_state;
+    } else {
         write_abandon(in->write);
-        return e;
     }
-    enqueue(in);
-    in->room->busy = in->draft.changes_state;
     lock_release(&in->room->lock);
-    e = finish(in, from, i);
+    return e;
+}
+
+const struct err *accept_end_usual(struct intake *in, size_t from, size_t to)
+{
+    const struct err *e = finish(in, from, to);
     if (in->draft.changes_state)
         writer_done(in->room);
     return e;
@@ -267,11 +270,13 @@ static const struct err *run_fork(struct intake *in, size_t i)
 
 static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
 {
-    enum step step;
+    bool fork, queued;
     if (!writer_lock(in->room))
         return err(ERR_CONFLICT, "The room is changing; try again");
-    TRY(run_usual(in, from, ret_next, &step));
-    if (step != STEP_FORK || *ret_next != from)
+    TRY(accept_begin_usual(in, from, ret_next, &fork, &queued));
+    if (queued)
+        TRY(accept_end_usual(in, from, *ret_next));
+    if (!fork || *ret_next != from)
         return NULL; /* the next run begins with it */
     if (!writer_lock(in->room))
         return err(ERR_CONFLICT, "The room is changing; try again");
@@ -295,14 +300,17 @@ static const struct err *look_up_redactions(struct intake *in, size_t from)
                               in->redactions + from);
 }
 
-/* What the events are and cite, in one query; the newest state is in memory already. */
-static const struct err *look_up(struct intake *in, size_t from)
+size_t accept_count_ids(const struct intake *in, size_t from)
 {
-    size_t most = 0, n = 0;
+    size_t n = 0;
     for (size_t i = from; i < in->n; i++)
-        most += 1 + in->events[i].event->prev_n + in->events[i].event->auth_n;
-    const char **ids = arena_alloc_array(in->job->arena, most + 1, sizeof *ids);
-    memset(in->changes, 0, in->n * sizeof *in->changes);
+        n += 1 + in->events[i].event->prev_n + in->events[i].event->auth_n;
+    return n;
+}
+
+size_t accept_list_ids(const struct intake *in, size_t from, const char **ids)
+{
+    size_t n = 0;
     for (size_t i = from; i < in->n; i++) {
         const struct event *e = in->events[i].event;
         ids[n++] = e->event_id;
@@ -311,18 +319,35 @@ static const struct err *look_up(struct intake *in, size_t from)
         for (size_t k = 0; k < e->auth_n; k++)
             ids[n++] = e->auth_events[k];
     }
+    return n;
+}
+
+/* What the events are and cite, in one query; the newest state is in memory already. */
+static const struct err *look_up(struct intake *in, size_t from)
+{
+    const char **ids =
+        arena_alloc_array(in->job->arena, accept_count_ids(in, from) + 1, sizeof *ids);
+    size_t n = accept_list_ids(in, from, ids);
+    memset(in->changes, 0, in->n * sizeof *in->changes);
     in->lookup = lookup_create(in->job, in->room->version, in->room->id);
     TRY(lookup_load(in->lookup, ids, n));
     return look_up_redactions(in, from);
 }
 
+void accept_init(struct intake *in, struct job *job, struct room *room,
+                 const struct incoming *events, size_t n, struct outcome *outcomes)
+{
+    *in = (struct intake){.job = job, .room = room, .events = events, .outcomes = outcomes, .n = n};
+    in->changes = arena_alloc_array(job->arena, n + 1, sizeof *in->changes);
+    in->left = arena_alloc_array(job->arena, n + 1, sizeof *in->left);
+    in->redactions = arena_alloc_array(job->arena, n + 1, sizeof *in->redactions);
+}
+
 const struct err *room_accept(struct job *job, struct room *room, const struct incoming *events,
                               size_t n, struct outcome *ret)
 {
-    struct intake in = {.job = job, .room = room, .events = events, .outcomes = ret, .n = n};
-    in.changes = arena_alloc_array(job->arena, n + 1, sizeof *in.changes);
-    in.left = arena_alloc_array(job->arena, n + 1, sizeof *in.left);
-    in.redactions = arena_alloc_array(job->arena, n + 1, sizeof *in.redactions);
+    struct intake in;
+    accept_init(&in, job, room, events, n, ret);
     int attempt = 0;
     for (size_t next = 0; next < n;) {
         TRY(look_up(&in, next));

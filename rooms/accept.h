@@ -45,6 +45,17 @@ struct outcome {
 const struct err *room_accept(struct job *job, struct room *room, const struct incoming *events,
                               size_t n, struct outcome *ret);
 
+/* The usual events of many rooms at once (those that simply go on from a room's head, in the order
+ * in which they are given), looked up together and stored in one commit. */
+struct accept_room {
+    struct room *room; /* each room once */
+    const struct incoming *events;
+    size_t n;
+    struct outcome *outcomes; /* n */
+    size_t taken; /* out: so many of them, from the first on; the others are for room_accept */
+};
+const struct err *rooms_accept_usual(struct job *job, struct accept_room *rooms, size_t n);
+
 /* Stores events that have no place in our timeline: state and auth events of another server's
  * telling, in any order. Each is judged by its auth events alone; those whose auth events are
  * missing (here and in the list) are left out and named in ret_missing (NULL: nobody asks). Those

@@ -62,6 +62,18 @@ const struct err *accept_add_sender(struct intake *in, const struct event *e);
 
 /* events[i] as it goes into the write. */
 struct draft_event *accept_draft(struct intake *in, size_t i, int64_t moved_from);
+void accept_init(struct intake *in, struct job *job, struct room *room,
+                 const struct incoming *events, size_t n, struct outcome *outcomes);
+/* The ids that the events from `from` on are and cite. */
+size_t accept_count_ids(const struct intake *in, size_t from);
+size_t accept_list_ids(const struct intake *in, size_t from, const char **ids);
+/* Builds and queues the usual events from `from` on, under the room's lock, which is held at the
+ * start and not at the end. ret_next: the first that was not taken; ret_fork: for it is of a fork.
+ * What was queued must be ended. */
+const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret_next,
+                                     bool *ret_fork, bool *ret_queued);
+const struct err *accept_end_usual(struct intake *in, size_t from, size_t to);
+
 /* Begins in->write, with a draft on the room's head. */
 void accept_begin_write(struct intake *in);
 

@@ -53,6 +53,17 @@ const struct err *lookup_again(struct lookup *l, const char *const *ids, size_t 
     return lookup_load(l, ids, n);
 }
 
+void lookup_fill(struct lookup *l, const char *const *ids, size_t n,
+                 const struct known_event *found, size_t found_n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!map_get(&l->known, str_of(ids[i])))
+            map_put(&l->known, str_of(ids[i]), (void *)&absent);
+    for (size_t i = 0; i < found_n; i++)
+        if (found[i].e.room == l->room)
+            lookup_add(l, &found[i]);
+}
+
 const struct err *lookup_get(struct lookup *l, const char *id, const struct known_event **ret)
 {
     const struct known_event *e = map_get(&l->known, str_of(id));

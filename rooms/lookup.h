@@ -22,6 +22,9 @@ struct lookup *lookup_create(struct job *job, const struct room_version *v, int6
 const struct err *lookup_load(struct lookup *l, const char *const *ids, size_t n);
 /* Asks again for those that were absent: somebody may have stored them since. */
 const struct err *lookup_again(struct lookup *l, const char *const *ids, size_t n);
+/* For what was asked elsewhere: of these ids those are stored. */
+void lookup_fill(struct lookup *l, const char *const *ids, size_t n,
+                 const struct known_event *found, size_t found_n);
 /* NULL: it is not stored. Events of other rooms count as not stored. */
 const struct err *lookup_get(struct lookup *l, const char *id, const struct known_event **ret);
 /* By position: what is in the lookup, else what is stored. NULL: neither. */

@@ -247,7 +247,7 @@ void pending_redaction_write(struct write *w, const struct event *redaction, int
 }
 
 SQL(pending_redactions_find_sql,
-    "SELECT redaction FROM pending_redactions WHERE target = ANY($1) AND room = $2")
+    "SELECT redaction FROM pending_redactions WHERE target = ANY($1) AND (room = $2 OR $2 = 0)")
 
 const struct err *pending_redactions_find(struct tx *tx, const struct room_version *v, int64_t room,
                                           const char *const *targets, size_t n,

@@ -105,7 +105,8 @@ void events_write_late_redaction(struct write *w, const char *event_id,
                                  int64_t redaction);
 /* A redaction whose target is not here. */
 void pending_redaction_write(struct write *w, const struct event *redaction, int64_t room);
-/* Redactions that wait for these events: ids of the redactions, which stand in the same room. */
+/* Redactions that wait for these events: ids of the redactions, which stand in the same room (0:
+ * any). */
 const struct err *pending_redactions_find(struct tx *tx, const struct room_version *v, int64_t room,
                                           const char *const *targets, size_t n,
                                           const char *const **ret, size_t *ret_n);
