@@ -47,45 +47,73 @@ static void add_hero(struct heroes *h, const struct stored_event *e)
     h->list[at] = e;
 }
 
-/* Without members, but for the heroes of a room that has neither name nor alias. */
-static void leave_members_out(struct answer *a, const struct stored_event *all, size_t n)
+static bool has_name(const struct stored_event *state, size_t n)
 {
-    const struct event **kept = arena_alloc_array(a->rq->arena, n + HEROES, sizeof *kept);
+    for (size_t i = 0; i < n; i++)
+        if ((state[i].type == TYPE_NAME || state[i].type == TYPE_CANONICAL_ALIAS) &&
+            !*state[i].event->state_key)
+            return true;
+    return false;
+}
+
+static const struct event **take_events(struct answer *a, const struct stored_event *list, size_t n)
+{
+    const struct event **events = arena_alloc_array(a->rq->arena, n + HEROES, sizeof *events);
+    for (size_t i = 0; i < n; i++)
+        events[i] = list[i].event;
+    a->state = events;
+    a->state_n = n;
+    return events;
+}
+
+static const struct err *unknown_state(const struct answer *a)
+{
+    return err_internal("the state before the accepted join %s is not known", a->join->event_id);
+}
+
+static const struct err *read_whole(struct answer *a, int64_t position,
+                                    const struct stored_event **ret, size_t *ret_n)
+{
+    bool known;
+    TRY(state_before_list(a->rq->job, a->room, position, ret, ret_n, &known));
+    return known ? NULL : unknown_state(a);
+}
+
+static const struct err *add_heroes(struct answer *a, int64_t position, const struct event **events)
+{
+    const struct stored_event *all;
+    size_t n;
     struct heroes heroes = {.n = 0};
-    bool has_name = false;
-    a->state_n = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (all[i].type != TYPE_MEMBER)
-            kept[a->state_n++] = all[i].event;
-        else if (is_around(all[i].event))
+    TRY(read_whole(a, position, &all, &n));
+    for (size_t i = 0; i < n; i++)
+        if (all[i].type == TYPE_MEMBER && is_around(all[i].event))
             add_hero(&heroes, &all[i]);
-        has_name |= (all[i].type == TYPE_NAME || all[i].type == TYPE_CANONICAL_ALIAS) &&
-                    !*all[i].event->state_key;
-    }
-    for (size_t i = 0; !has_name && i < heroes.n; i++)
-        kept[a->state_n++] = heroes.list[i]->event;
-    a->state = kept;
+    for (size_t i = 0; i < heroes.n; i++)
+        events[a->state_n++] = heroes.list[i]->event;
+    return NULL;
+}
+
+/* Without members, but for the heroes of a room that has neither name nor alias. */
+static const struct err *read_without_members(struct answer *a, int64_t position)
+{
+    const struct stored_event *list;
+    size_t n;
+    bool known;
+    TRY(state_before_list_without_members(a->rq->job, a->room, position, &list, &n, &known));
+    if (!known)
+        return unknown_state(a);
+    const struct event **events = take_events(a, list, n);
+    return has_name(list, n) ? NULL : add_heroes(a, position, events);
 }
 
 static const struct err *read_state(struct answer *a, int64_t position)
 {
-    struct job *job = a->rq->job;
-    const struct stored_event *all;
+    const struct stored_event *list;
     size_t n;
-    bool known;
-    TRY(state_before_list(job, a->room, position, &all, &n, &known));
-    if (!known)
-        return err_internal("the state before the accepted join %s is not known",
-                            a->join->event_id);
-    if (a->omits_members) {
-        leave_members_out(a, all, n);
-        return NULL;
-    }
-    const struct event **events = arena_alloc_array(job->arena, n + 1, sizeof *events);
-    for (size_t i = 0; i < n; i++)
-        events[i] = all[i].event;
-    a->state = events;
-    a->state_n = n;
+    if (a->omits_members)
+        return read_without_members(a, position);
+    TRY(read_whole(a, position, &list, &n));
+    take_events(a, list, n);
     return NULL;
 }
 

@@ -79,8 +79,9 @@ static const struct err *read_entries(struct job *job, const struct before *b,
     return events_get_many(job_tx(job), positions, n, ret, ret_n);
 }
 
-const struct err *state_before_list(struct job *job, struct room *room, int64_t position,
-                                    const struct stored_event **ret, size_t *ret_n, bool *ret_known)
+static const struct err *list_part(struct job *job, struct room *room, int64_t position,
+                                   enum state_part part, const struct stored_event **ret,
+                                   size_t *ret_n, bool *ret_known)
 {
     struct before b;
     const struct stored_event *at_base, *own;
@@ -89,7 +90,7 @@ const struct err *state_before_list(struct job *job, struct room *room, int64_t 
     *ret_known = b.known;
     if (!b.known)
         return NULL;
-    TRY(room_state_list(job_tx(job), room->id, b.base, STATE_ALL, &at_base, &base_n));
+    TRY(room_state_list(job_tx(job), room->id, b.base, part, &at_base, &base_n));
     if (!b.n) {
         *ret = at_base;
         *ret_n = base_n;
@@ -106,10 +107,26 @@ const struct err *state_before_list(struct job *job, struct room *room, int64_t 
                      state_key_join_id(job->arena, at_base[i].type, at_base[i].event->state_key)))
             list[n++] = at_base[i];
     map_finish(&differs);
-    memcpy(list + n, own, own_n * sizeof *list);
+    for (size_t i = 0; i < own_n; i++)
+        if (part == STATE_ALL || own[i].type != TYPE_MEMBER)
+            list[n++] = own[i];
     *ret = list;
-    *ret_n = n + own_n;
+    *ret_n = n;
     return NULL;
+}
+
+const struct err *state_before_list(struct job *job, struct room *room, int64_t position,
+                                    const struct stored_event **ret, size_t *ret_n, bool *ret_known)
+{
+    return list_part(job, room, position, STATE_ALL, ret, ret_n, ret_known);
+}
+
+const struct err *state_before_list_without_members(struct job *job, struct room *room,
+                                                    int64_t position,
+                                                    const struct stored_event **ret, size_t *ret_n,
+                                                    bool *ret_known)
+{
+    return list_part(job, room, position, STATE_WITHOUT_MEMBERS, ret, ret_n, ret_known);
 }
 
 /* ---- auth chains ---- */

@@ -22,6 +22,11 @@ const struct err *state_after_get(struct job *job, struct room *room, int64_t po
 const struct err *state_before_list(struct job *job, struct room *room, int64_t position,
                                     const struct stored_event **ret, size_t *ret_n,
                                     bool *ret_known);
+/* The same but for member events: cheap in rooms of any size. */
+const struct err *state_before_list_without_members(struct job *job, struct room *room,
+                                                    int64_t position,
+                                                    const struct stored_event **ret, size_t *ret_n,
+                                                    bool *ret_known);
 
 /* The auth chain of these events (they themselves are not in it unless others cite them), as far as
  * it is stored: in no particular order, each once. */
