@@ -4,10 +4,15 @@
 #include "rooms/servers.h"
 #include "rooms/space.h"
 
-enum { CHILDREN_MAX = 500 }; /* that are described */
+enum {
+    CHILDREN_MAX = 500,            /* that are described, ... */
+    DESCRIPTION_BYTES = 2 << 20,   /* ... as long as the reply is not longer than this */
+    CHILDREN_FOR_ONE_QUESTION = 10 /* more of them count as more questions */
+};
 
 /* The reply while it is written. */
 struct description {
+    struct request *rq;
     struct job *job;
     const char *server; /* who asks */
     bool suggested_only;
@@ -69,8 +74,11 @@ static const struct err *describe(struct description *d, struct room *room,
     size_t n;
     BUF_LIT(d->out, "{\"room\":");
     TRY(write_room(d, room, summary, &children, &n));
+    n = n < CHILDREN_MAX ? n : CHILDREN_MAX;
+    if (n > CHILDREN_FOR_ONE_QUESTION)
+        TRY(request_charge(d->rq, RATE_SERVER, (int)n / CHILDREN_FOR_ONE_QUESTION));
     BUF_LIT(d->out, ",\"children\":[");
-    for (size_t i = 0; i < n && i < CHILDREN_MAX; i++)
+    for (size_t i = 0; i < n && d->out->n < DESCRIPTION_BYTES; i++)
         TRY(write_child(d, children[i].room_id));
     BUF_LIT(d->out, "],\"inaccessible_children\":");
     buf_add_json(d->out, d->inaccessible);
@@ -80,7 +88,8 @@ static const struct err *describe(struct description *d, struct room *room,
 
 static const struct err *get_hierarchy(struct request *rq, struct reply *rp)
 {
-    struct description d = {.job = rq->job, .server = remote_of(rq)->name, .out = &rp->body};
+    struct description d = {
+        .rq = rq, .job = rq->job, .server = remote_of(rq)->name, .out = &rp->body};
     struct room_summary summary;
     struct room *room;
     bool visible = false;

@@ -6,6 +6,10 @@ const struct err *moment_find(struct job *job, struct room *room, int64_t ts, in
 {
     /* Events at positions <= low are older than ts; those > high are not. */
     int64_t low = EVENT_ASIDE_MAX, high = feed_position(job->store->feed);
+    const struct stored_event *oldest;
+    size_t any;
+    TRY(events_page(job_tx(job), room->id, low, high, false, 1, &oldest, &any));
+    low = any ? oldest->position - 1 : high; /* most of what is below the log is empty */
     while (low < high) {
         int64_t middle = low + (high - low) / 2;
         const struct stored_event *e;

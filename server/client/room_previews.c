@@ -169,7 +169,9 @@ static const struct err *ask(void *ctx, struct job *job, const char *room_id,
     a->must_move = a->rq->pool != POOL_REMOTE;
     if (a->must_move)
         return err(ERR_CONFLICT, "Other servers must be asked");
-    ret->is_later = ++a->asked > ASKED_MAX || mono_us() - a->rq->started_mono_us > ASK_MS * 1000LL;
+    ret->is_later = ++a->asked > ASKED_MAX ||
+                    mono_us() - a->rq->started_mono_us > ASK_MS * 1000LL ||
+                    (a->asked > 1 && request_charge(a->rq, RATE_REMOTE, 1));
     return ret->is_later ? NULL : federation_ask_space(job, &q, ret);
 }
 

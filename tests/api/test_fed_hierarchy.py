@@ -260,3 +260,15 @@ def test_closed_federation(remote, ministries):
     alice.fails(403, "M_FORBIDDEN", "GET", path(theirs), params={"via": remote.name})
     alice.fails(404, "M_NOT_FOUND", "GET", summary_path(theirs), params={"via": remote.name})
     assert remote.link.connections == 0
+
+
+def test_large_spaces_count_as_many_questions(remote, ministries):
+    m = ministries(rate_limits="true", rc_server__per_second="0.01", rc_server__burst_count="10",
+                   rc_message__burst_count="1000", rc_room_creation__burst_count="1000")
+    alice = m.user("alice")
+    space = make_space(alice)
+    for n in range(60):
+        add(alice, space, f"!{n}:elsewhere.example", m.name)
+    assert len(remote.get(m.name, V1 + q(space))["room"]["children_state"]) == 60
+    remote.get(m.name, V1 + q(space))  # the last of it; more than it, and paid off later
+    remote.fails(m.name, 429, "M_LIMIT_EXCEEDED", "GET", V1 + q(space))
