@@ -136,6 +136,19 @@ def test_a_rejection_reaches_a_server_that_was_away(ministries):
     eventually(lambda: membership(alice, room, bob) == "leave", seconds=60)
 
 
+def test_who_is_deactivated_rejects_their_invites(two):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="private_chat")
+    alice.invite(room, bob)
+    eventually(lambda: invited(bob, room))
+    bob.post("/account/deactivate", {"auth": {
+        "type": "m.login.password", "identifier": {"type": "m.id.user", "user": bob.user_id},
+        "password": bob.password}})
+    eventually(lambda: membership(alice, room, bob) == "leave")
+    alice.fails(404, "M_NOT_FOUND", "POST", f"/rooms/{q(room)}/invite", {"user_id": bob.user_id})
+
+
 # ---- a fake server invites ours ----
 
 

@@ -302,6 +302,24 @@ def test_a_wrong_template_is_not_signed(two, remote, wrong):
     assert not remote.seen("PUT", f"{FED}/v2/send_join/{q(room.id)}")
 
 
+def test_a_template_that_never_ends(two, remote):
+    a, _ = two
+    alice = a.user("alice")
+    room = remote.create_room(remote.user("carol"), "11")
+    remote.on("GET", f"{FED}/v1/make_join/",
+              lambda r: (200, (b'{"room_version":"' + b"1" * 1_000_000 + b'"}', {})))
+    join_fails(alice, room.id, remote.name, 502, "M_BAD_STATUS")
+
+
+def test_a_server_that_is_silent_is_left_for_the_next(two, remote):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="public_chat", room_version="12")
+    remote.link.mute()
+    bob.join(room, via=[remote.name, a.name])
+    eventually(lambda: membership(alice, room, bob) == "join")
+
+
 def test_a_template_decides_nothing_of_the_content(two, remote):
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")
