@@ -32,6 +32,7 @@ struct gap {
     const char *server; /* that sent what waits */
     struct event_pool pool;
     struct ask ask;
+    int attempts;         /* that failed before */
     bool is_listed_whole; /* no more than this waits */
 };
 
@@ -193,12 +194,14 @@ static const struct err *end_with_state(struct gap *g)
 
 /* ---- the whole ---- */
 
+/* When the oldest cannot be completed it is the turn of the newest, for which a state may be told.
+ */
 static const struct err *list_kept(struct gap *g)
 {
     const struct inbound_pdu *kept;
     size_t n;
-    TRY(inbound_pdus_list(job_tx(g->job), g->room->id, g->room->version, g->server, KEPT_AT_ONCE,
-                          &kept, &n));
+    TRY(inbound_pdus_list(job_tx(g->job), g->room->id, g->room->version, g->server,
+                          g->attempts % 2 == 1, KEPT_AT_ONCE, &kept, &n));
     for (size_t i = 0; i < n; i++)
         event_pool_add_kept(&g->pool, kept[i].event, kept[i].id);
     g->is_listed_whole = n < KEPT_AT_ONCE;
@@ -261,7 +264,7 @@ static const struct err *work(struct gap *g, const struct work_item *item, enum 
 
 enum work_result gap_close(void *ctx, struct job *job, const struct work_item *item)
 {
-    struct gap g = {.job = job, .in = ctx, .server = item->server};
+    struct gap g = {.job = job, .in = ctx, .server = item->server, .attempts = item->attempts};
     enum work_result result = WORK_LATER;
     const struct err *e = work(&g, item, &result);
     if (e)

@@ -21,15 +21,18 @@ void inbound_pdus_write(struct write *w, int64_t room, const char *origin, const
               P(INT(room), BYTES(id), TEXT(origin), INT(e->depth), INT(now_ms), BYTES(e->json)));
 }
 
-SQL(inbound_list_sql, "SELECT id, event_id, json FROM inbound_pdus "
-                      "WHERE room = $1 AND origin = $2 ORDER BY depth, id LIMIT $3")
+SQL(inbound_lowest_sql, "SELECT id, event_id, json FROM inbound_pdus "
+                        "WHERE room = $1 AND origin = $2 ORDER BY depth, id LIMIT $3")
+SQL(inbound_highest_sql, "SELECT id, event_id, json FROM inbound_pdus "
+                         "WHERE room = $1 AND origin = $2 ORDER BY depth DESC, id DESC LIMIT $3")
 
 const struct err *inbound_pdus_list(struct tx *tx, int64_t room, const struct room_version *v,
-                                    const char *origin, int64_t limit,
+                                    const char *origin, bool highest, int64_t limit,
                                     const struct inbound_pdu **ret, size_t *ret_n)
 {
     struct rows rows;
-    TRY(db_query(tx, &inbound_list_sql, P(INT(room), TEXT(origin), INT(limit)), &rows));
+    TRY(db_query(tx, highest ? &inbound_highest_sql : &inbound_lowest_sql,
+                 P(INT(room), TEXT(origin), INT(limit)), &rows));
     struct inbound_pdu *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     size_t n = 0;
     while (rows_next(&rows)) {

@@ -16,9 +16,9 @@ struct inbound_pdu {
 void inbound_pdus_write(struct write *w, int64_t room, const char *origin, const struct event *e,
                         int64_t now_ms);
 
-/* The lowest in depth first. */
+/* The lowest (or the highest) in depth. */
 const struct err *inbound_pdus_list(struct tx *tx, int64_t room, const struct room_version *v,
-                                    const char *origin, int64_t limit,
+                                    const char *origin, bool highest, int64_t limit,
                                     const struct inbound_pdu **ret, size_t *ret_n);
 const struct err *inbound_pdus_delete(struct tx *tx, const int64_t *ids, size_t n);
 /* Everything that waits for this pair; how many there were. */

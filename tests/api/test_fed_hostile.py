@@ -270,3 +270,23 @@ def test_many_servers_with_gaps_at_once(two, remotes):
     last = good.send(room, carol, "last")
     received(alice, room.id, last, seconds=20)
     assert set(ids) <= set(history(alice, room.id))
+
+
+def test_junk_does_not_hide_a_gap(room_of):
+    """More events that can never be completed than are looked at together, and a gap that can."""
+    a, alice, remote, room, carol = room_of()
+    heads = room.heads[:]
+    junk = dict(orphan(remote, room, carol, n) for n in range(130))
+    room.heads = heads
+
+    @remote.on("GET", f"{FED}/v1/state_ids/")
+    def answer(request):
+        return 404 if request.query["event_id"][0] in junk else None
+
+    for at in range(0, 130, 50):
+        remote.put_transaction(a.name, list(junk.values())[at : at + 50])
+    ids = [remote.event(room, carol, "m.room.message", {"body": "x"})[0] for _ in range(3)]
+    last = remote.send(room, carol, "last")
+    received(alice, room.id, last, seconds=30)
+    told = set(history(alice, room.id))
+    assert set(ids) <= told and not told & set(junk)
