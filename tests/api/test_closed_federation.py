@@ -1,0 +1,150 @@
+"""Closed federation: only the servers of the list, in every way that could lead to another. The
+others are played here, and watched: not one connection reaches them, nor does anybody ask for their
+address."""
+
+import pytest
+
+from client import q
+from fake_dns import FakeDns
+from federation import eventually, has_event, known_settings, membership
+from remote import FED
+
+STRANGER = "stranger.gov.test"
+
+
+@pytest.fixture
+def world(ministries, remotes):
+    """a Ministry, an ally of its list, and a stranger; the stranger is also behind a name."""
+
+    class World:
+        pass
+
+    w = World()
+    w.dns = FakeDns({STRANGER: {"A": ["127.0.0.1"]}})
+    w.ally, w.stranger = remotes(), remotes()
+    settings = {"dns_servers": w.dns.address} if "dns_servers" in known_settings() else {}
+    w.a = ministries(federation_domain_whitelist=w.ally.name, **settings)
+    w.alice = w.a.user("alice")
+    yield w
+    assert w.stranger.link.connections == 0, [r.path for r in w.stranger.requests]
+    assert not [name for name, kind in w.dns.asked if STRANGER in name]
+    w.dns.close()
+
+
+def names(w):
+    return w.stranger.name, STRANGER
+
+
+def test_the_ally_is_reached(world):
+    carol = world.ally.user("carol")
+    room = world.ally.create_room(carol)
+    world.alice.join(room.id, via=[world.ally.name])
+    assert world.ally.send(room, carol, "welcome")
+    sent = world.alice.send(room.id, "thank you")
+    eventually(lambda: sent in room.events)
+
+
+def test_no_request_of_a_user_leads_to_a_stranger(world):
+    alice = world.alice
+    for name in names(world):
+        user = f"@carol:{name}"
+        for method, path, body, params in [
+            ("POST", f"/join/{q('!room:' + name)}", {}, {"via": name}),
+            ("POST", f"/join/{q('#alias:' + name)}", {}, {}),
+            ("POST", f"/knock/{q('!room:' + name)}", {}, {"via": name}),
+            ("GET", f"/directory/room/{q('#alias:' + name)}", None, {}),
+            ("GET", f"/profile/{q(user)}", None, {}),
+            ("GET", f"/profile/{q(user)}/displayname", None, {}),
+            ("GET", "/publicRooms", None, {"server": name}),
+            ("POST", "/publicRooms", {}, {"server": name}),
+            ("GET", f"/_matrix/client/v1/media/download/{name}/file", None, {}),
+            ("GET", f"/_matrix/client/v1/media/thumbnail/{name}/file", None,
+             {"width": 32, "height": 32}),
+            ("GET", f"/_matrix/media/v3/download/{name}/file", None, {}),
+            ("GET", f"/_matrix/client/v1/rooms/{q('!room:' + name)}/hierarchy", None, {}),
+            ("GET", f"/_matrix/client/v1/room_summary/{q('!room:' + name)}", None, {"via": name}),
+        ]:
+            r = alice.request(method, path, body, params=params)
+            assert 400 <= r.status_code < 500, f"{method} {path}: {r.status_code} {r.text}"
+        for path, key in ("/keys/query", "device_keys"), ("/keys/claim", "one_time_keys"):
+            asked = {user: [] if key == "device_keys" else {"D": "signed_curve25519"}}
+            answer = alice.post(path, {key: asked, "timeout": 2000})
+            assert not answer.get(key, {}).get(user)
+        alice.put(f"/sendToDevice/m.test/{name}", {"messages": {user: {"*": {"a": 1}}}})
+
+
+def test_strangers_are_not_invited(world):
+    alice = world.alice
+    room = alice.create_room(preset="private_chat")
+    for name in names(world):
+        r = alice.request("POST", f"/rooms/{q(room)}/invite", {"user_id": f"@carol:{name}"})
+        assert r.status_code == 403 and r.json()["errcode"] == "M_FORBIDDEN", r.text
+
+
+def test_a_stranger_is_refused_before_its_key_is_asked_for(world):
+    room = world.alice.create_room(preset="public_chat")
+    carol = world.stranger.user("carol")
+    for method, uri, body in [
+        ("GET", f"{FED}/v1/make_join/{q(room)}/{q(carol)}?ver=12", None),
+        ("PUT", f"{FED}/v1/send/1", {"origin": world.stranger.name, "origin_server_ts": 1, "pdus": []}),
+        ("GET", f"{FED}/v1/query/profile?user_id={q(world.alice.user_id)}", None),
+        ("GET", f"{FED}/v1/publicRooms", None),
+        ("GET", f"{FED}/v1/media/download/x", None),
+    ]:
+        world.stranger.fails(world.a.name, 403, "M_FORBIDDEN", method, uri, body)
+
+
+def test_nobody_asks_for_a_strangers_keys_through_us(world):
+    asked = {"server_keys": {name: {} for name in names(world)}}
+    answer = world.ally.request(world.a.name, "POST", "/_matrix/key/v2/query", asked, sign=False)
+    assert answer.json() == {"server_keys": []}
+    for name in names(world):
+        r = world.ally.request(world.a.name, "GET", f"/_matrix/key/v2/query/{name}", sign=False)
+        assert r.json().get("server_keys", []) == []
+
+
+def test_strangers_in_an_allys_room_are_not_told_and_not_heard(world):
+    """The ally has users of a stranger in its room, who also speak."""
+    carol = world.ally.user("carol")
+    room = world.ally.create_room(carol, "11")
+    dave = world.stranger.user("dave")
+    join = room.build(dave, "m.room.member", {"membership": "join"}, dave)
+    room.add(world.stranger.sign(room, join))
+    world.alice.join(room.id, via=[world.ally.name])
+    sent = world.alice.send(room.id, "to the ally alone")
+    eventually(lambda: sent in room.events)
+    said = room.build(dave, "m.room.message", {"msgtype": "m.text", "body": "hello"})
+    i = room.add(world.stranger.sign(room, said))
+    answer = world.ally.put_transaction(world.a.name, [said])
+    assert "error" in answer["pdus"].get(i, {"error": ""})
+    last = world.ally.send(room, carol, "again", to=[world.a.name])
+    eventually(lambda: has_event(world.alice, room.id, last))
+    assert not has_event(world.alice, room.id, i)
+
+
+def test_an_allys_invite_that_names_strangers_leads_to_none(world):
+    carol = world.ally.user("carol")
+    room = world.ally.create_room(carol, "10", join_rule="invite")
+    room.id = f"!elsewhere:{world.stranger.name}"
+    room.events.clear(), room.order.clear(), room.state.clear(), room.heads.clear()
+    from remote_room import first_events
+    for type, key, content in first_events("10", carol, "invite"):
+        world.ally.event(room, carol, type, content, key)
+    world.ally.rooms[room.id] = room
+    world.ally.invite(room, carol, world.alice.user_id)
+    world.alice.sync_until(lambda r: room.id in r.get("rooms", {}).get("invite", {}))
+    world.alice.request("POST", f"/join/{q(room.id)}", {}, params={"via": world.stranger.name})
+
+
+def test_devices_of_strangers_are_not_looked_at(world):
+    for name in names(world):
+        content = {"user_id": f"@dave:{name}", "device_id": "D", "stream_id": 1, "prev_id": []}
+        world.ally.send_edu(world.a.name, "m.device_list_update", content)
+        world.ally.send_edu(world.a.name, "m.direct_to_device", {
+            "sender": f"@dave:{name}", "type": "m.test", "message_id": "1",
+            "messages": {world.alice.user_id: {"*": {"n": 1}}}})
+    marker = {"sender": world.ally.user("carol"), "type": "m.test", "message_id": "2",
+              "messages": {world.alice.user_id: {"*": {"n": 2}}}}
+    world.ally.send_edu(world.a.name, "m.direct_to_device", marker)
+    got = world.alice.sync_until(lambda r: r.get("to_device", {}).get("events"))
+    assert [e["content"]["n"] for e in got] == [2]
