@@ -9,7 +9,7 @@ import pathlib
 import sys
 import time
 
-from fed_load import Meter, Talker, Transactions, sink
+from fed_load import Meter, Sinks, Talker, Transactions
 from federation import Ministry, Network, eventually, has_event
 from remote import FED, Remote, q
 from synapse import Synapse, make_database
@@ -83,39 +83,28 @@ def fed_out_to(subject, destinations_n):
     server = subject.server
     alices = [server.user("alice") for _ in range(8)]
     rooms = [a.create_room(preset="public_chat", room_version=VERSION) for a in alices]
-    with contextlib.ExitStack() as ends:
-        sinks = []
-        for _ in range(destinations_n):
-            sinks.append(sink())
-            ends.callback(sinks[-1].close)
-            for room in rooms:
-                sinks[-1].join(server.name, room, sinks[-1].user("carol"))
-        settle(sinks)
-        before = [s.counted for s in sinks]
-        talkers = [Talker(a, q(room)) for a, room in zip(alices, rooms)]
-        meter = subject.meter()
-        for t in talkers:
-            t.start()
-        time.sleep(SECONDS)
-        for t in talkers:
-            t.ends = True
-        for t in talkers:
-            t.join()
-        sent = sum(t.sent for t in talkers)
-        counts = lambda: [s.counted - b for s, b in zip(sinks, before)]
-        with contextlib.suppress(AssertionError):
-            eventually(lambda: min(counts()) >= sent, 120, pause=0.01)
-        meter.stop()
-        arrived = sum(counts())
-        subject.row(f"sent to {destinations_n}", arrived, meter)
-        if min(counts()) < sent:
-            print(f"| {subject.name}: only {arrived} of {sent * destinations_n} arrived | | | | | |")
-
-
-def settle(sinks):
-    """Until nothing more comes of the joins."""
-    while time.monotonic() - max(s.last for s in sinks) < 2:
-        time.sleep(0.2)
+    sinks = Sinks(destinations_n)
+    sinks.join(server.name, rooms)
+    before = sinks.counts[:]
+    talkers = [Talker(a, q(room)) for a, room in zip(alices, rooms)]
+    meter = subject.meter()
+    for t in talkers:
+        t.start()
+    time.sleep(SECONDS)
+    for t in talkers:
+        t.ends = True
+    for t in talkers:
+        t.join()
+    sent = sum(t.sent for t in talkers)
+    counts = lambda: [n - b for n, b in zip(sinks.counts, before)]
+    with contextlib.suppress(AssertionError):
+        eventually(lambda: min(counts()) >= sent, 120, pause=0.01)
+    meter.stop()
+    arrived = sum(counts())
+    subject.row(f"sent to {destinations_n}", arrived, meter)
+    if min(counts()) < sent:
+        print(f"| {subject.name}: only {arrived} of {sent * destinations_n} arrived | | | | | |")
+    sinks.close()
 
 
 def fed_out(subject):

@@ -2,8 +2,10 @@
 bare sockets, a sink that counts what it is sent without reading it. None of it is what is measured."""
 
 import contextlib
+import functools
 import http.client
 import json
+import multiprocessing
 import os
 import socket
 import threading
@@ -63,10 +65,7 @@ class Sink:
                     length = int(header.split(b":")[1])
             body = reader.read(length)
             if target.startswith(FED + "/v1/send/"):
-                n = body.count(b'"auth_events"')
-                with remote.lock:
-                    remote.counted += n
-                    remote.last = time.monotonic()
+                remote.count(body.count(b'"auth_events"'))
                 status, answer = 200, {"pdus": {}}
             else:
                 parts = urlsplit(target)
@@ -78,10 +77,43 @@ class Sink:
                                b"Content-Length: %d\r\n\r\n%s" % (status, len(data), data))
 
 
-def sink():
-    remote = Remote(handler=Sink, is_direct=True)
-    remote.counted, remote.last = 0, 0
-    return remote
+class Sinks:
+    """So many servers that only count, in a process of their own."""
+
+    def __init__(self, n):
+        self.counts = multiprocessing.Array("q", n, lock=False)
+        self.here, there = multiprocessing.Pipe()
+        self.process = multiprocessing.get_context("fork").Process(
+            target=self._run, args=(n, there), daemon=True)
+        self.process.start()
+
+    def join(self, server, rooms):
+        """One user of each joins the rooms of that server; until no more comes of it."""
+        self.here.send((server, rooms))
+        assert self.here.recv() == "joined"
+        before = None
+        while before != self.counts[:]:
+            before = self.counts[:]
+            time.sleep(2)
+
+    def close(self):
+        self.here.send(None)
+        self.process.join(20)
+
+    def _run(self, n, pipe):
+        remotes = [Remote(handler=Sink, is_direct=True) for _ in range(n)]
+        for k, remote in enumerate(remotes):
+            remote.count = functools.partial(self._count, k)
+        while command := pipe.recv():
+            server, rooms = command
+            for remote in remotes:
+                for room in rooms:
+                    remote.join(server, room, remote.user("carol"))
+            pipe.send("joined")
+        os._exit(0)
+
+    def _count(self, k, n):
+        self.counts[k] += n  # one connection at a time: transactions come one after the other
 
 
 class Transactions:
