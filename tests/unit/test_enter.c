@@ -187,6 +187,14 @@ static void members_may_come_later(void **state)
         NO_ERR(room_await_complete(r.job, &room, mono_ms() + 10, &done));
         assert_true(done);
         NO_ERR(room_complete(r.job, room, &told)); /* after a restart: once more */
+        /* events that fork from the joining find the members that were told later */
+        const struct stored_event *late = NULL;
+        for (size_t i = 0; i < n; i++)
+            if (list[i].room == room->id)
+                NO_ERR(state_after_get(r.job, room, list[i].position, TYPE_MEMBER,
+                                       "@user5:third.example", &late));
+        assert_non_null(late);
+        assert_string_equal(late->event->event_id, r.state[4 + 5]->event_id);
         scope_finish(&r.s);
     }
 }
