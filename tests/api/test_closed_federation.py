@@ -4,10 +4,12 @@ address."""
 
 import pytest
 
+import pdus
 from client import q
 from fake_dns import FakeDns
-from federation import eventually, has_event, known_settings, membership
+from federation import eventually, has_event, known_settings
 from remote import FED
+from remote_room import first_events
 
 STRANGER = "stranger.gov.test"
 
@@ -113,11 +115,13 @@ def test_strangers_in_an_allys_room_are_not_told_and_not_heard(world):
     world.alice.join(room.id, via=[world.ally.name])
     sent = world.alice.send(room.id, "to the ally alone")
     eventually(lambda: sent in room.events)
-    said = room.build(dave, "m.room.message", {"msgtype": "m.text", "body": "hello"})
-    i = room.add(world.stranger.sign(room, said))
+    heads = list(room.heads)
+    said = world.stranger.sign(room, room.build(
+        dave, "m.room.message", {"msgtype": "m.text", "body": "hello"}))
     answer = world.ally.put_transaction(world.a.name, [said])
+    i = pdus.event_id(said, room.version)
     assert "error" in answer["pdus"].get(i, {"error": ""})
-    last = world.ally.send(room, carol, "again", to=[world.a.name])
+    last = world.ally.send(room, carol, "again", to=[world.a.name], prev=heads)
     eventually(lambda: has_event(world.alice, room.id, last))
     assert not has_event(world.alice, room.id, i)
 
@@ -126,8 +130,8 @@ def test_an_allys_invite_that_names_strangers_leads_to_none(world):
     carol = world.ally.user("carol")
     room = world.ally.create_room(carol, "10", join_rule="invite")
     room.id = f"!elsewhere:{world.stranger.name}"
-    room.events.clear(), room.order.clear(), room.state.clear(), room.heads.clear()
-    from remote_room import first_events
+    for known in room.events, room.order, room.state, room.heads:
+        known.clear()
     for type, key, content in first_events("10", carol, "invite"):
         world.ally.event(room, carol, type, content, key)
     world.ally.rooms[room.id] = room
