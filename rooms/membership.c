@@ -179,7 +179,7 @@ bool membership_is_remote_invite(struct job *job, const struct member_change *ch
 const struct err *membership_prepare_invite(struct job *job, struct room *room,
                                             const struct author *author,
                                             const struct member_change *change,
-                                            const json_t **ret_content)
+                                            json_t **ret_content)
 {
     struct attempt a = {.job = job, .room = room, .author = author, .change = change};
     TRY(find_before(job, room, change->target, &a.before));

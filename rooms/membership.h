@@ -36,7 +36,7 @@ bool membership_is_remote_invite(struct job *job, const struct member_change *ch
 const struct err *membership_prepare_invite(struct job *job, struct room *room,
                                             const struct author *author,
                                             const struct member_change *change,
-                                            const json_t **ret_content);
+                                            json_t **ret_content); /* the arena's */
 
 /* What a member event of that content does, when it comes as a state event. M_BAD_JSON when the
  * content has no membership. */

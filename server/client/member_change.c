@@ -1,7 +1,12 @@
 #include "server/client/member_change.h"
 
 #include "federation/join.h"
+#include "federation/query.h"
+#include "federation/request.h"
+#include "matrix/id.h"
 #include "rooms/enter.h"
+
+enum { PROFILE_TEXT_MAX = 1024 }; /* bytes of another server's */
 
 /* Of a room that we have only heard of, by an invite or a knock, there is no create event. */
 const struct err *member_room_is_here(struct job *job, struct room *room, bool *ret)
@@ -25,11 +30,31 @@ bool member_change_is_remote(struct job *job, struct room *room, const struct me
     return membership_is_remote_invite(job, change) || leaves_elsewhere(job, room, change);
 }
 
+/* What the invited user is called, when their server says so. One that is away cannot sign the
+ * invite either. */
+static const struct err *add_profile(struct job *job, const char *user_id, json_t *content)
+{
+    static const char *const keys[] = {"displayname", "avatar_url"};
+    const json_t *profile;
+    const struct err *e = federation_get_profile(job, user_id, NULL, &profile);
+    if (e)
+        return e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT ? e : NULL;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *text = json_text(profile, keys[i]);
+        if (text && strlen(text) <= PROFILE_TEXT_MAX && !json_object_get(content, keys[i]))
+            json_object_set_new(content, keys[i], json_string(text));
+    }
+    return NULL;
+}
+
 static const struct err *invite(struct job *job, struct room *room, const struct author *author,
                                 const struct member_change *change, const char **ret_event_id)
 {
-    const json_t *content;
+    json_t *content;
     TRY(membership_prepare_invite(job, room, author, change, &content));
+    if (federation_may_contact(job->store->config,
+                               str_dup(job->arena, id_server(str_of(change->target)))))
+        TRY(add_profile(job, change->target, content));
     return federation_invite(job, room, author, change->target, content, ret_event_id);
 }
 

@@ -29,6 +29,7 @@ def test_invite_and_accept(two, version):
     state = eventually(lambda: invited(bob, room))
     assert state["m.room.name", ""]["content"] == {"name": "Bridges"}
     assert state["m.room.create", ""]["sender"] == alice.user_id
+    assert alice.state(room, "m.room.member", bob.user_id)["displayname"] == bob.user_id[1:].split(":")[0]
     mine = state["m.room.member", bob.user_id]
     assert mine["content"]["membership"] == "invite" and mine["content"]["reason"] == "come"
     assert all(set(e) <= {"type", "state_key", "sender", "content"} for e in state.values())
