@@ -95,6 +95,19 @@ static const struct err *read_join_event(const struct join *j, const struct told
 
 /* ---- being in ---- */
 
+/* Who is in the room while its members are not known: whom the server names, and itself. */
+static void add_servers(const struct join *j, const struct told *told, struct room_entry *entry)
+{
+    const char **all = arena_alloc_array(j->job->arena, told->servers_n + 1, sizeof *all);
+    size_t n = 0;
+    all[n++] = j->hand.server;
+    for (size_t i = 0; i < told->servers_n; i++)
+        if (strcmp(told->servers[i], j->hand.server) != 0)
+            all[n++] = told->servers[i];
+    entry->servers = all;
+    entry->servers_n = n;
+}
+
 static const struct err *enter(const struct join *j, const struct told *told,
                                const struct told_state *state, const struct event *event)
 {
@@ -104,10 +117,10 @@ static const struct err *enter(const struct join *j, const struct told *told,
                                .told = *state,
                                .join = event,
                                .is_partial = told->members_omitted,
-                               .servers = told->members_omitted ? told->servers : NULL,
-                               .servers_n = told->members_omitted ? told->servers_n : 0,
                                .resident = h->server};
     struct room *room;
+    if (entry.is_partial)
+        add_servers(j, told, &entry);
     TRY(room_enter(j->job, &entry, &room));
     if (entry.is_partial)
         join_completer_add(j->job->store->federation->completer, room->id);

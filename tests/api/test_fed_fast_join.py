@@ -57,6 +57,27 @@ def test_reading_and_sending_before_the_members_are_known(two, remote, version):
     assert len(alice.get(f"/rooms/{q(room.id)}/members")["chunk"]) == 22
 
 
+def test_the_server_itself_is_in_the_room_though_it_does_not_say_so(two, remote):
+    from remote_answers import send_join
+
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    gate = Gate(remote)
+    room = remote.create_room(carol, "11", members=3)
+
+    @remote.on("PUT", f"{FED}/v2/send_join/")
+    def answer(request):
+        reply = send_join(remote, request, room.id, "")
+        del reply["servers_in_room"]
+        return 200, reply
+
+    alice.join(room.id, via=[remote.name])
+    hello = alice.send(room.id, "hello")
+    remote.wait_for(lambda: hello in remote.pdu_ids("11"))
+    gate.opened.set()
+    assert len(members(alice, room.id)) == 5
+
+
 def test_what_happens_meanwhile_wins(two, remote):
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")

@@ -137,6 +137,20 @@ def test_a_rejection_reaches_a_server_that_was_away(ministries):
     eventually(lambda: membership(alice, room, bob) == "leave", seconds=60)
 
 
+def test_an_invite_taken_back_reaches_a_server_that_was_away(ministries):
+    a, b = ministries(), ministries()
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="private_chat")
+    alice.invite(room, bob)
+    eventually(lambda: invited(bob, room))
+    b.kill()
+    alice.kick(room, bob)
+    b.start()
+    eventually(lambda: not invited(bob, room), seconds=60)
+    r = bob.sync(filter='{"room":{"include_leave":true}}')
+    assert room in r["rooms"].get("leave", {})
+
+
 def test_who_is_deactivated_rejects_their_invites(two):
     a, b = two
     alice, bob = a.user("alice"), b.user("bob")
