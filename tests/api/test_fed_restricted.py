@@ -166,3 +166,41 @@ def test_their_signature_lets_us_in(two, remote):
     alice.join(room.id, via=[remote.name])
     event = alice.sync()["rooms"]["join"][room.id]
     assert event
+
+
+def test_vouched_for_elsewhere_after_events_that_we_have_not_seen(two, remote):
+    """We are in the room, but nobody of ours may let others in; and the server that may is ahead."""
+    from remote_answers import whole_state
+
+    a, _ = two
+    alice, bob, carol = a.user("alice"), a.user("bob"), remote.user("carol")
+    gate = remote.create_room(carol, "11")
+    room = remote.create_room(carol, "11", levels={"invite": 50}, join_rule={
+        "join_rule": "restricted",
+        "allow": [{"type": "m.room_membership", "room_id": gate.id}]})
+    joined = []
+
+    @remote.on("GET", f"{FED}/v1/make_join/{q(room.id)}")
+    def make(request):
+        user = bob.user_id if joined else alice.user_id
+        event = room.build(user, "m.room.member", {
+            "membership": "join", "join_authorised_via_users_server": carol}, user)
+        return 200, {"room_version": "11", "event": event}
+
+    @remote.on("PUT", f"{FED}/v2/send_join/{q(room.id)}")
+    def send(request):
+        state, chain = whole_state(room, dict(room.state))
+        event = pdus.add_signature(request.body, "11", remote.name, remote.key, remote.key_id)
+        joined.append(room.add(event))
+        return 200, {"state": state, "auth_chain": chain, "event": event}
+
+    alice.join(gate.id, via=[remote.name])
+    bob.join(gate.id)
+    alice.join(room.id, via=[remote.name])
+    for n in range(3):
+        remote.event(room, carol, "m.room.message", {"msgtype": "m.text", "body": str(n)})
+    bob.join(room.id)
+    assert len(joined) == 2
+    eventually(lambda: membership(alice, room.id, bob) == "join")
+    hello = bob.send(room.id, "hello")
+    remote.wait_for(lambda: hello in remote.pdu_ids("11"))
