@@ -99,6 +99,8 @@ const struct err *accept_add_sender(struct intake *in, const struct event *e)
             continue;
         member = known->e.event;
         TRY(draft_set_state(&in->draft, &known->e, false));
+        room_state_write_past(in->write, in->room->id, TYPE_MEMBER, e->sender, known->e.position,
+                              in->room->entered, in->draft.last_state_at);
     }
     return NULL;
 }

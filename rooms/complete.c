@@ -85,6 +85,18 @@ static void rename_head(struct job *job, struct room *room, struct write *w)
     draft_apply_head(&d);
 }
 
+/* What is told late was true from our coming on: state at events since then has it, too. */
+static const struct err *add_member(struct job *job, struct room *room,
+                                    const struct stored_event *e, bool had_predecessor,
+                                    struct write *w, int at)
+{
+    TRY(told_write_one(job, room, e, had_predecessor, w, at));
+    if (!had_predecessor)
+        room_state_write_past(w, room->id, e->type, e->event->state_key, e->position,
+                              room_entered(room), at);
+    return NULL;
+}
+
 static const struct err *add_members(struct job *job, struct room *room,
                                      const struct stored_event *const *events, size_t n,
                                      const struct map *had, bool is_last)
@@ -94,8 +106,8 @@ static const struct err *add_members(struct job *job, struct room *room,
     int at = write_change(
         w, &(struct change){.kind = CHANGE_STATE, .room = room->id, .resets_room = true});
     for (size_t i = 0; i < n && !e; i++)
-        e = told_write_one(job, room, events[i],
-                           map_get(had, str_of(events[i]->event->state_key)) != NULL, w, at);
+        e = add_member(job, room, events[i],
+                       map_get(had, str_of(events[i]->event->state_key)) != NULL, w, at);
     if (e) {
         write_abandon(w);
         return e;

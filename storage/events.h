@@ -131,6 +131,9 @@ void room_state_write(struct write *w, int64_t room, int64_t type, const char *s
 /* The same for an event that is stored already, at that position. */
 void room_state_write_known(struct write *w, int64_t room, int64_t type, const char *state_key,
                             int64_t event, int at, bool had_predecessor);
+/* It was so before already, from that position to change `at`, and is told only now. */
+void room_state_write_past(struct write *w, int64_t room, int64_t type, const char *state_key,
+                           int64_t event, int64_t from, int at);
 /* The key has no event any more. */
 void room_state_end(struct write *w, int64_t room, int64_t type, const char *state_key, int at);
 /* One that was written as change `began_at` of the same write ends with change `ends_at`. */

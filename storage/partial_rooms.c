@@ -56,15 +56,6 @@ SQL(partial_rooms_insert_sql,
     "VALUES ($1, log_at($2), $3, $4, $5) ON CONFLICT (room) DO UPDATE SET "
     "position = excluded.position, join_event = excluded.join_event, "
     "resident = excluded.resident, servers = excluded.servers")
-/* What was told late was true from the beginning: state at events between the joining and now has
- * it too. The rows that began when it was told stay, for readers of changes. */
-SQL(partial_rooms_predate_sql,
-    "INSERT INTO room_state (room, type, state_key, event, valid_from, valid_to) "
-    "SELECT s.room, s.type, s.state_key, s.event, p.position, s.valid_from FROM partial_rooms p "
-    "JOIN room_state s ON s.room = p.room AND s.type = 1 AND s.valid_from > p.position "
-    "AND s.event <= -2305843009213693952 WHERE p.room = $1 AND NOT EXISTS ("
-    "SELECT FROM room_state o WHERE o.room = s.room AND o.type = s.type "
-    "AND o.state_key = s.state_key AND o.valid_from < s.valid_from AND o.valid_to > p.position)")
 SQL(partial_rooms_delete_sql, "DELETE FROM partial_rooms WHERE room = $1")
 
 void partial_room_write(struct write *w, const struct partial_room *p, int at)
@@ -76,6 +67,5 @@ void partial_room_write(struct write *w, const struct partial_room *p, int at)
 
 void partial_room_end(struct write *w, int64_t room)
 {
-    write_statement(w, &partial_rooms_predate_sql, P(INT(room)));
     write_statement(w, &partial_rooms_delete_sql, P(INT(room)));
 }

@@ -18,7 +18,6 @@ const struct err *partial_room_get(struct tx *tx, int64_t room, const struct par
 
 /* p->position is that of change `at`. */
 void partial_room_write(struct write *w, const struct partial_room *p, int at);
-/* With the rows of the last members; all that came late then counts from the joining on. */
 void partial_room_end(struct write *w, int64_t room);
 
 #endif

@@ -63,6 +63,26 @@ void room_state_write_known(struct write *w, int64_t room, int64_t type, const c
               P(INT(room), INT(type), TEXT(state_key), INT(event), POSITION(at)));
 }
 
+SQL(room_state_past_sql,
+    "INSERT INTO room_state (room, type, state_key, event, valid_from, valid_to) "
+    "SELECT u.room, u.type, u.state_key, u.event, u.since, h.position - u.back "
+    "FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[], $5::int8[], $6::int8[]) "
+    "u(room, type, state_key, event, since, back), log_head h ON CONFLICT DO NOTHING")
+
+static const struct batch_table room_state_past_rows = {
+    .sql = &room_state_past_sql,
+    .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_INT8, DB_INT8, DB_POSITION},
+    .columns_n = 6,
+    .order = BATCH_STATE + 1,
+};
+
+void room_state_write_past(struct write *w, int64_t room, int64_t type, const char *state_key,
+                           int64_t event, int64_t from, int at)
+{
+    write_row(w, &room_state_past_rows,
+              P(INT(room), INT(type), TEXT(state_key), INT(event), INT(from), POSITION(at)));
+}
+
 void room_state_end(struct write *w, int64_t room, int64_t type, const char *state_key, int at)
 {
     write_row(w, &room_state_ends, P(INT(room), INT(type), TEXT(state_key), POSITION(at)));
