@@ -145,7 +145,7 @@ const struct err *handshake_make(struct handshake *h)
                             .path = make_path(h),
                             .timeout_ms = HANDSHAKE_MAKE_TIMEOUT_MS,
                             .reply_max = 2 * EVENT_SIZE_MAX,
-                            .now = true};
+                            .now = !h->not_again};
     struct fed_reply reply;
     const json_t *event;
     TRY(federation_request(h->job, &r, &reply));

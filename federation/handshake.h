@@ -16,6 +16,7 @@ struct handshake {
     const struct author *author;
     enum membership membership; /* JOIN, KNOCK or LEAVE */
     const json_t *content;      /* of our event; its `membership` is set here */
+    bool not_again;             /* do not ask a server that is backed off */
     /* Filled by handshake_make: */
     const struct room_version *version;
     const struct event *event; /* ours, signed */

@@ -230,10 +230,16 @@ const struct err *federation_join(struct job *job, const char *room_id, const st
                               .room_id = room_id,
                               .author = author,
                               .membership = MEMBERSHIP_JOIN,
-                              .content = content}};
+                              .content = content,
+                              .not_again = via->not_again}};
     if (!turns_take(turns, room_id, mono_ms() + WAIT_FOR_OTHER_MS))
         return err(ERR_CONNECTION_TIMEOUT, "Somebody else is still joining the room; try again");
     const struct err *e = join_in_turn(&j, via, ret_event_id);
     turns_give_back(turns, room_id);
     return e;
+}
+
+bool federation_join_is_under_way(struct job *job, const char *room_id)
+{
+    return turns_is_taken(job->store->federation->joins, room_id);
 }

@@ -170,7 +170,7 @@ static const struct err *tell(struct job *job, struct room *room, const struct a
                           .membership = MEMBERSHIP_LEAVE,
                           .content = content};
     TRY(candidates_find(job, room->room_id, author->user_id,
-                        &(struct via){servers, untold->servers_n}, &c));
+                        &(struct via){.servers = servers, .n = untold->servers_n}, &c));
     return candidates_ask(&c, LEAVE_TIME_MS, leave_through, &h);
 }
 

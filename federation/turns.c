@@ -39,6 +39,12 @@ bool turns_take(struct turns *t, const char *name, int64_t deadline_mono_ms)
     return true;
 }
 
+bool turns_is_taken(struct turns *t, const char *name)
+{
+    LOCKED(&t->lock);
+    return map_get(&t->taken, str_of(name)) != NULL;
+}
+
 void turns_give_back(struct turns *t, const char *name)
 {
     LOCKED(&t->lock);

@@ -1,4 +1,5 @@
 /* Client-server API, "Room membership". */
+#include "base/clock.h"
 #include "federation/join.h"
 #include "federation/query.h"
 #include "federation/third_party.h"
@@ -11,6 +12,8 @@
 #include "server/client/room_successor.h"
 #include "server/routes.h"
 #include "storage/intern.h"
+
+enum { LOOK_EVERY_MS = 100 };
 
 static const struct err *unknown_room(const char *room_id)
 {
@@ -48,7 +51,7 @@ static void read_via(const struct request *rq, struct via *ret)
         memcpy(all, via, n * sizeof *all);
     if (older_n)
         memcpy(all + n, older, older_n * sizeof *all);
-    *ret = (struct via){all, n + older_n};
+    *ret = (struct via){.servers = all, .n = n + older_n};
 }
 
 /* The servers that the alias's own names come after those that the client names. */
@@ -62,7 +65,7 @@ static const struct err *resolve(struct request *rq, const char *alias, struct p
         memcpy(all, p->via.servers, p->via.n * sizeof *all);
     if (n)
         memcpy(all + p->via.n, servers, n * sizeof *all);
-    p->via = (struct via){all, p->via.n + n};
+    p->via = (struct via){.servers = all, .n = p->via.n + n};
     return NULL;
 }
 
@@ -137,6 +140,22 @@ static const struct err *join_here(struct request *rq, struct reply *rp, const s
     return reply_entered(rq, rp, p->room_id);
 }
 
+static bool has_waited(const struct request *rq)
+{
+    enum { SHORT_MS = 2000 };
+    return mono_us() - rq->started_mono_us > SHORT_MS * INT64_C(1000);
+}
+
+/* A room that somebody else of ours is just joining is here soon, or not at all: until then the
+ * request is parked, so that a crowd that follows a link to a slow server holds no workers. */
+static bool must_queue(const struct request *rq, const struct place *p)
+{
+    enum { WAIT_MS = 120 * 1000 };
+    return !p->room && !request_is_stopping(rq) &&
+           mono_us() - rq->started_mono_us < WAIT_MS * INT64_C(1000) &&
+           federation_join_is_under_way(rq->job, p->room_id);
+}
+
 /* The user was invited by address: the server of whoever did that makes it an invite for them. */
 static const struct err *claim_invite(struct request *rq, const struct place *p,
                                       const json_t *third_party_signed)
@@ -169,6 +188,9 @@ static const struct err *join(struct request *rq, struct reply *rp, const char *
     TRY(find_place(rq, id_or_alias, &p));
     TRY(read_claim(rq, &p, &claim));
     TRY(read_reason(rq, &spoken));
+    p.via.not_again = has_waited(rq);
+    if (must_queue(rq, &p))
+        return reply_wait(rp, mono_ms() + LOOK_EVERY_MS);
     if ((!p.room || claim) && must_move(rq))
         return reply_elsewhere(rp, POOL_REMOTE);
     if (claim)

@@ -122,6 +122,25 @@ def test_two_join_at_once(three):
     eventually(lambda: same_state(room, alice, *users))
 
 
+def test_a_crowd_at_a_silent_server_keeps_nobody_else_out(two, remotes):
+    a, b = two
+    silent, other = remotes(), remotes()
+    silent.link.mute()
+    crowd = b.user("crowd")
+    gone = [threading.Thread(
+        target=crowd.another_device().request, daemon=True,
+        args=("POST", f"/join/{q('!never:' + silent.name)}", {})) for _ in range(40)]
+    for t in gone:
+        t.start()
+    time.sleep(1)
+    room = other.create_room(other.user("carol"), "11")
+    began = time.monotonic()
+    b.user("dora").join(room.id, via=[other.name])
+    assert time.monotonic() - began < 5
+    for t in gone:
+        t.join()
+
+
 def test_local_joins_do_not_wait_for_slow_servers(two, remote):
     a, b = two
     remote.link.mute()

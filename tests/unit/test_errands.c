@@ -133,6 +133,8 @@ static void test_one_turn_at_a_time(void **state)
     assert_int_equal(atomic_load(&most_running), 1);
     assert_true(turns_take(turns, "!room", 0));
     assert_true(turns_take(turns, "!other", 0));
+    assert_true(turns_is_taken(turns, "!room"));
+    assert_false(turns_is_taken(turns, "!third"));
     int64_t from = mono_ms();
     assert_false(turns_take(turns, "!room", from + 50));
     assert_true(mono_ms() - from >= 49);
