@@ -131,6 +131,8 @@ const struct err *ask_any(struct ask *a, struct fed_request *r, const char *list
             return e;
         if (e && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT))
             a->servers[i].is_dead = true;
+        else
+            a->answers++;
         a->bytes -= ret->n < a->bytes ? ret->n : a->bytes;
         if (ret->p && !has_any(*ret, list))
             *ret = (struct str){0};

@@ -22,6 +22,7 @@ struct ask {
     } servers[ASKED_MAX];
     size_t servers_n;
     size_t answered; /* which of them was the last to answer */
+    int answers;     /* that came, of whatever kind */
     int requests;    /* what is left of the budget */
     size_t events, bytes;
     int64_t deadline_mono_ms;

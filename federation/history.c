@@ -15,8 +15,9 @@ enum {
     ENDS_MAX = 5,
     ASKED_AT_ONCE = 20,
     TIME_MS = 20 * 1000,
-    WAIT_MS = 20 * 1000,  /* for what another request has begun */
-    RETRY_MS = 30 * 1000, /* after nobody had anything */
+    WAIT_MS = 20 * 1000,      /* for what another request has begun */
+    RETRY_MS = 30 * 1000,     /* after nobody had anything */
+    RETRY_SOON_MS = 2 * 1000, /* after nobody could be reached */
     REMEMBERED_MAX = 10000
 };
 
@@ -96,13 +97,13 @@ static bool begin(struct flights *f, int64_t room, size_t *ret_added)
     return false;
 }
 
-static void end(struct flights *f, int64_t room, size_t added)
+static void end(struct flights *f, int64_t room, size_t added, int64_t retry_ms)
 {
     LOCKED(&f->lock);
     struct flight *flight = map_get_int(&f->rooms, room);
     flight->running = false;
     flight->added = added;
-    flight->not_before_mono_ms = added ? 0 : mono_ms() + RETRY_MS;
+    flight->not_before_mono_ms = added ? 0 : mono_ms() + retry_ms;
     pthread_cond_broadcast(&f->ended);
 }
 
@@ -202,7 +203,7 @@ const struct err *federation_backfill(struct job *job, struct room *room, size_t
     ask_init(&ask, job, room, NULL);
     ask.deadline_mono_ms = mono_ms() + TIME_MS;
     const struct err *e = fetch(&ask, limit, &added);
-    end(flights, room->id, added);
+    end(flights, room->id, added, ask.answers ? RETRY_MS : RETRY_SOON_MS);
     *ret_added = added;
     return e;
 }

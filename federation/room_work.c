@@ -12,7 +12,8 @@ enum {
     OF_SERVER_MAX = 3, /* at once */
     LOOK_MS = 500,     /* for items whose time has come */
     DELAY_MS = 2000,   /* after the first failure; doubles */
-    DELAY_MAX_MS = 30 * 60 * 1000
+    DELAY_MAX_MS = 30 * 60 * 1000,
+    NEWS_MS = 30 * 1000 /* no longer than that once there is more to do */
 };
 
 enum item_state { QUEUED, DELAYED, RUNNING };
@@ -132,6 +133,8 @@ bool room_work_add(struct room_work *w, int64_t room, const char *server)
     struct item *i = item_locked(w, room, server);
     if (i && i->state == RUNNING)
         i->again = true;
+    if (i && i->state == DELAYED && i->due_mono_ms > mono_ms() + NEWS_MS)
+        i->due_mono_ms = mono_ms() + NEWS_MS;
     return i;
 }
 
