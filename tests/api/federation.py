@@ -219,10 +219,13 @@ class Link:
             self.connections += 1
             threading.Thread(target=self._serve, args=(s, address[1]), daemon=True).start()
 
+    def _is_refused(self, source):
+        return self.is_cut or not self.target or (
+            self.network and not self.network.reaches(source, self.name))
+
     def _serve(self, inside, port):
         source = self.network and self.network.owner(port)
-        if self.is_cut or not self.target or (
-                self.network and not self.network.reaches(source, self.name)):
+        if self._is_refused(source):
             inside.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             inside.close()
             return
@@ -237,7 +240,8 @@ class Link:
             with self.lock:
                 self.open.append(entry)
             try:
-                self._pump(inside, outside)
+                if not self._is_refused(source):  # what was cut meanwhile stays out
+                    self._pump(inside, outside)
             finally:
                 with self.lock:
                     self.open.remove(entry)
