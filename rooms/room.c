@@ -260,8 +260,11 @@ const struct err *room_load_state_locked(struct job *job, struct room *r, const 
         return NULL;
     const struct stored_event *stored;
     TRY(events_get(job_tx(job), m->event, &stored));
+    if (!stored) /* it stood aside, and has been given a place in the timeline since */
+        TRY(room_state_get(job_tx(job), r->id, TYPE_MEMBER, state_key, VALID_FOREVER - 1, &stored));
     if (!stored)
         return err_internal("member event %lld is missing", (long long)m->event);
+    m->event = stored->position;
     room_put_state_locked(r, stored->event, m->position);
     *ret = stored->event;
     return NULL;
