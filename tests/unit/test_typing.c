@@ -83,6 +83,7 @@ static void test_time_is_up(void **state)
 }
 
 struct told {
+    pthread_mutex_t mutex;
     int64_t room;
     char text[64]; /* "+@alice:x -@bob:x " */
 };
@@ -90,27 +91,44 @@ struct told {
 static void note_told(void *ctx, int64_t room, const char *user_id, bool typing)
 {
     struct told *t = ctx;
+    pthread_mutex_lock(&t->mutex);
     size_t n = strlen(t->text);
     t->room = room;
     snprintf(t->text + n, sizeof t->text - n, "%c%s ", typing ? '+' : '-', user_id);
+    pthread_mutex_unlock(&t->mutex);
+}
+
+static void check_told(struct told *t, const char *when, const char *expected)
+{
+    pthread_mutex_lock(&t->mutex);
+    check_text(when, str_of(t->text), expected);
+    assert_int_equal(t->room, ROOM);
+    pthread_mutex_unlock(&t->mutex);
+}
+
+static bool has_heard(struct told *t, const char *what)
+{
+    pthread_mutex_lock(&t->mutex);
+    bool has = strstr(t->text, what) != NULL;
+    pthread_mutex_unlock(&t->mutex);
+    return has;
 }
 
 static void test_others_are_told(void **state)
 {
     struct typing *t = store.typing;
-    struct told told = {0};
+    struct told told = {.mutex = PTHREAD_MUTEX_INITIALIZER};
     typing_listen(t, note_told, &told);
     typing_set(t, ROOM, ALICE, "@alice:x", 60000);
     typing_set(t, ROOM, ALICE, "@alice:x", 60000);
-    check_text("once, while she goes on", str_of(told.text), "+@alice:x ");
-    assert_int_equal(told.room, ROOM);
+    check_told(&told, "once, while she goes on", "+@alice:x ");
     typing_set(t, ROOM, BOB, "@bob:x", 50);
     typing_set(t, ROOM, ALICE, "@alice:x", 0);
     typing_set(t, ROOM, ALICE, "@alice:x", 0);
-    check_text("and of the end", str_of(told.text), "+@alice:x +@bob:x -@alice:x ");
-    for (int i = 0; i < 100 && !strstr(told.text, "-@bob"); i++)
+    check_told(&told, "and of the end", "+@alice:x +@bob:x -@alice:x ");
+    for (int i = 0; i < 100 && !has_heard(&told, "-@bob"); i++)
         usleep(20000);
-    check_text("also when time is up", str_of(told.text), "+@alice:x +@bob:x -@alice:x -@bob:x ");
+    check_told(&told, "also when time is up", "+@alice:x +@bob:x -@alice:x -@bob:x ");
     typing_listen(t, NULL, NULL);
 }
 
