@@ -25,6 +25,7 @@ struct ask {
     int answers;     /* that came, of whatever kind */
     int requests;    /* what is left of the budget */
     size_t events, bytes;
+    size_t strangers; /* events, so far, that closed federation does not let us check */
     int64_t deadline_mono_ms;
 };
 

@@ -79,7 +79,10 @@ static const struct err *fetch(struct ask *a, const char *const *ids, size_t n, 
         return NULL;
     n = n < FETCH_MAX ? n : FETCH_MAX;
     a->requests--;
-    return federation_fetch_events(a->job, a->room, server, ids, n, &ret->list, &ret->n);
+    size_t strangers;
+    TRY(federation_fetch_events(a->job, a->room, server, ids, n, &ret->list, &ret->n, &strangers));
+    a->strangers += strangers;
+    return NULL;
 }
 
 /* The whole auth chain of an event, where following it link by link would take too long. */
@@ -159,9 +162,11 @@ static const struct err *store_unknown(struct ask *a, const char *event_id, cons
     return events.n ? outliers_store(a->job, a->room, events.list, events.n, NULL, NULL) : NULL;
 }
 
-/* The state without what could not be had: a little of it may be lost. */
+/* The state without what could not be had: a little of it may be lost, and what is of servers that
+ * closed federation keeps out. */
 static const struct err *drop_unknown(struct ask *a, const char *const *ids, size_t n,
-                                      const char *const **ret, size_t *ret_n, bool *ret_known)
+                                      size_t strangers, const char *const **ret, size_t *ret_n,
+                                      bool *ret_known)
 {
     const char *const *unknown;
     size_t unknown_n, kept = 0;
@@ -176,7 +181,7 @@ static const struct err *drop_unknown(struct ask *a, const char *const *ids, siz
     map_finish(&lost);
     *ret = list;
     *ret_n = kept;
-    *ret_known = kept && unknown_n <= n / MISSING_SHARE;
+    *ret_known = kept && unknown_n <= n / MISSING_SHARE + strangers;
     return NULL;
 }
 
@@ -195,10 +200,10 @@ const struct err *ask_state_before(struct ask *a, const char *event_id, const ch
     *ret_n = 0;
     TRY(ask_any(a, &r, "pdu_ids", &reply));
     add_ids(arena, json_scan_get(reply, "pdu_ids"), &ids);
-    size_t state_n = ids.n;
+    size_t state_n = ids.n, strangers = a->strangers;
     if (!state_n)
         return NULL;
     add_ids(arena, json_scan_get(reply, "auth_chain_ids"), &ids);
     TRY(store_unknown(a, event_id, &ids));
-    return drop_unknown(a, ids.list, state_n, ret, ret_n, ret_known);
+    return drop_unknown(a, ids.list, state_n, a->strangers - strangers, ret, ret_n, ret_known);
 }

@@ -22,9 +22,11 @@ const struct err *federation_backfill(struct job *job, struct room *room, size_t
                                       size_t *ret_added);
 
 /* Fetches events by id from the server (/event, in parallel, bounded), checked as PDUs; those that
- * cannot be had are left out. Nothing is stored. */
+ * cannot be had are left out; of those, ret_strangers (NULL: not wanted) are of servers that closed
+ * federation does not allow. Nothing is stored. */
 const struct err *federation_fetch_events(struct job *job, struct room *room, const char *server,
                                           const char *const *ids, size_t n,
-                                          const struct event ***ret, size_t *ret_n);
+                                          const struct event ***ret, size_t *ret_n,
+                                          size_t *ret_strangers);
 
 #endif

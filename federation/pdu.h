@@ -17,6 +17,12 @@ struct pdu {
     struct err refused;        /* why */
 };
 
+/* Was it refused because closed federation does not allow a server that must have signed it? */
+static inline bool pdu_is_of_stranger(const struct pdu *p)
+{
+    return !p->event && p->refused.code == ERR_FORBIDDEN;
+}
+
 /* All of one room version; room_id NULL: any, else events of other rooms are refused. All keys that
  * are missing are asked for at once. Errors are ours alone. */
 const struct err *pdu_read(struct job *job, const struct room_version *v, const char *room_id,

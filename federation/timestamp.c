@@ -149,7 +149,7 @@ static const struct err *exists(struct job *job, struct room *room, const char *
 {
     const struct event **found;
     size_t n;
-    TRY(federation_fetch_events(job, room, server, &event_id, 1, &found, &n));
+    TRY(federation_fetch_events(job, room, server, &event_id, 1, &found, &n, NULL));
     *ret = n == 1 && strcmp(found[0]->event_id, event_id) == 0 && found[0]->origin_server_ts == ts;
     return NULL;
 }
