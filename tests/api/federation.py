@@ -120,7 +120,8 @@ class Network:
     """Which process may reach which server."""
 
     def __init__(self):
-        self.links, self.parts, self.owners = [], [], {}
+        self.links, self.parts = [], []
+        self.servers = []  # whose processes are looked for
 
     def add(self, link):
         self.links.append(link)
@@ -140,20 +141,18 @@ class Network:
         of = lambda name: next((i for i, p in enumerate(self.parts) if name in p), None)
         return of(source) is None or of(target) is None or of(source) == of(target)
 
-    def owner(self, port):
-        """The name of the server whose process has this local port of a connection."""
-        inode = None
+    def owner(self, port, link_port):
+        """The name of the server whose process has this end of a connection to a link."""
+        ends = f"0100007F:{port:04X}", f"0100007F:{link_port:04X}"
         with open("/proc/net/tcp") as f:
-            for line in f:
-                fields = line.split()
-                if fields[1].endswith(f":{port:04X}") and fields[1].startswith("0100007F"):
-                    inode = fields[9]
-        for pid, name in list(self.owners.items()):
-            with contextlib.suppress(OSError):
-                for fd in os.scandir(f"/proc/{pid}/fd"):
+            lines = [line.split() for line in f]
+        inode = next((fields[9] for fields in lines if tuple(fields[1:3]) == ends), None)
+        for server in list(self.servers):
+            with contextlib.suppress(OSError, AttributeError):  # it has no process now
+                for fd in os.scandir(f"/proc/{server.process.pid}/fd"):
                     with contextlib.suppress(OSError):
                         if os.readlink(fd.path) == f"socket:[{inode}]":
-                            return name
+                            return server.name
         return None
 
 
@@ -224,7 +223,7 @@ class Link:
             self.network and not self.network.reaches(source, self.name))
 
     def _serve(self, inside, port):
-        source = self.network and self.network.owner(port)
+        source = self.network and self.network.owner(port, self.port)
         if self._is_refused(source):
             inside.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             inside.close()
@@ -308,6 +307,7 @@ class Ministry(Server):
             **(settings or {}),
         }, data=data)
         self.link.name = self.name
+        network.servers.append(self)
         self.config = tempfile.NamedTemporaryFile("w", prefix="concorde-listen-", suffix=".yaml")
         self.config.write(
             "listen:\n  - '127.0.0.1:0'\n  - {address: '127.0.0.1:0', "
@@ -317,7 +317,6 @@ class Ministry(Server):
 
     def start(self):
         super().start()
-        self.network.owners[self.process.pid] = self.name
         tls = next(a for a in self.addresses if a.startswith("https://"))
         self.link.target = "127.0.0.1", int(tls.rsplit(":", 1)[1])
         for c in self.clients:  # a restart: the clients find the new port
@@ -328,17 +327,12 @@ class Ministry(Server):
     def url(self):
         return next(a for a in self.addresses if a.startswith("http://"))
 
-    def _gone(self):
-        self.link.target = None
-        if self.process:
-            self.network.owners.pop(self.process.pid, None)
-
     def stop(self, timeout=60):
-        self._gone()
+        self.link.target = None
         return super().stop(timeout)
 
     def kill(self):
-        self._gone()
+        self.link.target = None
         super().kill()
 
     def user(self, name="user", **body):
@@ -353,6 +347,7 @@ class Ministry(Server):
         try:
             super().close()
         finally:
+            self.network.servers.remove(self)
             self.link.close()
             self.config.close()
 

@@ -3,6 +3,7 @@
 import os
 import socket
 import struct
+import types
 
 import httpx
 import pytest
@@ -77,7 +78,8 @@ def test_a_link_is_cut_and_heals(remote):
 
 
 def test_the_network_is_parted_by_who_connects(two, network):
-    network.owners[os.getpid()] = "the test"
+    tester = types.SimpleNamespace(name="the test", process=types.SimpleNamespace(pid=os.getpid()))
+    network.servers.append(tester)
     try:
         url = f"https://{two[0].name}/_matrix/key/v2/server"
         get = lambda: httpx.get(url, verify=authority().client_context()).status_code
@@ -88,7 +90,7 @@ def test_the_network_is_parted_by_who_connects(two, network):
         network.part(["the test", two[0]], [two[1]])
         assert get() == 200
     finally:
-        del network.owners[os.getpid()]
+        network.servers.remove(tester)
 
 
 def test_the_fake_dns_answers():

@@ -97,10 +97,9 @@ def long_histories(histories):
 
 
 @pytest.fixture(params=["concorde", "synapse"])
-def host(request, servers, network):
+def host(request, servers):
     """The server where the room is."""
-    yield getattr(servers, request.param)
-    network.heal()
+    return getattr(servers, request.param)
 
 
 @pytest.fixture
@@ -131,6 +130,13 @@ def joined(alice, bob, room, host):
     bob.join(room, via=[host.name])
     alice.sync_until(lambda r: bob.user_id in str(r))
     return room
+
+
+@pytest.fixture(autouse=True)
+def whole_again(network):
+    """Whatever becomes of the test."""
+    yield
+    network.heal()
 
 
 @pytest.fixture(autouse=True)

@@ -49,6 +49,7 @@ class Synapse:
         self.port, self.tls_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.clients, self.process = [], None
+        network.servers.append(self)
         folder = pathlib.Path(self.folder.name)
         self.log_file = folder / "log"
         (folder / "log.yaml").write_text(json.dumps({
@@ -100,7 +101,6 @@ class Synapse:
             [PYTHON, "-m", "synapse.app.homeserver", "-c", str(self.config)],
             stdout=open(self.folder.name + "/out", "w"), stderr=subprocess.STDOUT,
             cwd=self.folder.name, start_new_session=True)
-        self.network.owners[self.process.pid] = self.name
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -137,5 +137,6 @@ class Synapse:
         for c in self.clients:
             c.close()
         self.stop()
+        self.network.servers.remove(self)
         self.link.close()
         self.folder.cleanup()
