@@ -6,13 +6,15 @@
  * came and went, because a changed display name makes a new member event, too. Member events since
  * then are found by room_state_by_start, so that large rooms cost no more than small ones; each
  * OFFSET 0 keeps the planner to index probes where it would rather read a whole table (and so does
- * event <> 0, without which it reads all members from the primary key's index). */
+ * event <> 0, without which it reads all members from the primary key's index). Whose membership
+ * was told late was a member all along (storage/partial_rooms.c), and is news even so. */
 #define MY_ROOMS(condition)                                                                        \
     "mine AS MATERIALIZED (SELECT room, membership, since FROM room_members "                      \
     " WHERE \"user\" = $1" condition ") "
 #define MOVED_SINCE                                                                                \
-    "moved AS MATERIALIZED (SELECT m.room, u.id, u.user_id, t.membership FROM mine m "             \
-    " CROSS JOIN LATERAL (SELECT type, state_key FROM room_state "                                 \
+    "moved AS MATERIALIZED (SELECT m.room, u.id, u.user_id, t.membership, "                        \
+    " s.event <= -2305843009213693952 AS is_told_late FROM mine m "                                \
+    " CROSS JOIN LATERAL (SELECT type, state_key, event FROM room_state "                          \
     "  WHERE room = m.room AND valid_from > $3 AND event <> 0 OFFSET 0) s "                        \
     " CROSS JOIN LATERAL (SELECT id, user_id FROM users WHERE user_id = s.state_key OFFSET 0) u "  \
     " CROSS JOIN LATERAL (SELECT membership FROM room_members "                                    \
@@ -39,7 +41,7 @@ SQL(keys_changed_sql,
 SQL(members_came_sql,
     "WITH " MY_ROOMS(
         " AND membership = 1") ", " MOVED_SINCE "SELECT user_id FROM moved WHERE membership = 1 "
-                               "AND NOT was_joined(room, user_id, $3) "
+                               "AND (is_told_late OR NOT was_joined(room, user_id, $3)) "
                                "UNION "
                                "SELECT u.user_id FROM (SELECT room FROM mine WHERE since > $3 "
                                " AND NOT was_joined(room, $2, $3)) m CROSS JOIN " MEMBERS_OF(
