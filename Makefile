@@ -118,7 +118,7 @@ unit: $(UNIT) ## build and run the unit tests
 	@tests/unit/run.sh $(UNIT)
 
 api: build ## play clients and servers against the running server
-	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) WORKERS=$${WORKERS:-$(shell nproc)} tests/pytest.sh api
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) WORKERS=$${WORKERS:-$$((2 * $(shell nproc)))} tests/pytest.sh api
 
 OLM := $(BUILD)/olm/test_olm_devices
 olm: build $(OLM) ## let devices with real libolm accounts use the server
