@@ -34,8 +34,13 @@ struct attempts {
 
 static bool is_bad_certificate(CURLcode code)
 {
-    return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR ||
-           code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CIPHER;
+    return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM;
+}
+
+/* Also what a connection that breaks at once looks like. */
+static bool is_without_tls(CURLcode code)
+{
+    return code == CURLE_SSL_CONNECT_ERROR || code == CURLE_SSL_CIPHER;
 }
 
 static enum client_outcome outcome_of_failure(const struct transfer *t)
@@ -45,7 +50,8 @@ static enum client_outcome outcome_of_failure(const struct transfer *t)
                : t->cut == CUT_SLOW    ? OUTCOME_TIMEOUT
                                        : OUTCOME_FAILED;
     return t->result == CURLE_OPERATION_TIMEDOUT ? OUTCOME_TIMEOUT
-           : t->result == CURLE_COULDNT_CONNECT || is_bad_certificate(t->result)
+           : t->result == CURLE_COULDNT_CONNECT || is_bad_certificate(t->result) ||
+                   is_without_tls(t->result)
                ? OUTCOME_UNREACHABLE
                : OUTCOME_FAILED;
 }
@@ -64,6 +70,9 @@ static const struct err *failure(const struct attempts *at, const struct transfe
         e = err(ERR_CONNECTION_TIMEOUT, "%.150s did not answer in time", host);
     else if (is_bad_certificate(t->result))
         e = err(ERR_CONNECTION_FAILED, "%.150s did not show a certificate that is trusted for it",
+                host);
+    else if (is_without_tls(t->result))
+        e = err(ERR_CONNECTION_FAILED, "%.150s ended the connection before TLS was agreed on",
                 host);
     else
         e = err(ERR_CONNECTION_FAILED, "%.150s could not be reached", host);

@@ -53,10 +53,37 @@ function noteSync(text) {
             };
 }
 
+// When /sync brings an event before the answer to its sending has been handled, the SDK trips over its
+// own echo, and would send the event again and again. It was sent: the echo says so.
+const retryUnlessEchoed = (event, attempts, error) =>
+    error.message?.includes("not a local echo")
+        ? -1
+        : sdk.MatrixScheduler.RETRY_BACKOFF_RATELIMIT(event, attempts, error);
+
+async function sendOrHearEcho(roomId, threadId, content) {
+    const txnId = client.makeTxnId();
+    let hear;
+    const echo = new Promise((resolve) => {
+        hear = (event) =>
+            event.getUnsigned().transaction_id === txnId && resolve({ event_id: event.getId() });
+        client.on(sdk.ClientEvent.Event, hear);
+    });
+    const sent = client.sendMessage(roomId, threadId, content, txnId).catch((error) => {
+        if (error.message?.includes("not a local echo")) return echo;
+        throw error;
+    });
+    try {
+        return (await sent).event_id;
+    } finally {
+        client.off(sdk.ClientEvent.Event, hear);
+    }
+}
+
 function connect(session = {}) {
     client = sdk.createClient({
         baseUrl,
         fetchFn: cable,
+        scheduler: new sdk.MatrixScheduler(retryUnlessEchoed),
         timelineSupport: true,
         cryptoCallbacks: {
             getSecretStorageKey: async ({ keys }) => [Object.keys(keys)[0], storageKey],
@@ -293,7 +320,7 @@ const commands = {
     invite: async (roomId, user) => void (await client.invite(roomId, user)),
 
     send: async (roomId, body, threadId = null) =>
-        (await client.sendMessage(roomId, threadId, { msgtype: "m.text", body })).event_id,
+        sendOrHearEcho(roomId, threadId, { msgtype: "m.text", body }),
     mention: async (roomId, body, user) =>
         (
             await client.sendMessage(roomId, {
