@@ -156,11 +156,28 @@ class Network:
         return None
 
 
+ports_used = set()
+
+
+def listen_at_new_port():
+    """At one by which no server of this run was known: others remember a server's keys by its name."""
+    passed_over = []
+    while True:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+        if listener.getsockname()[1] not in ports_used:
+            break
+        passed_over.append(listener)
+    for other in passed_over:
+        other.close()
+    ports_used.add(listener.getsockname()[1])
+    return listener
+
+
 class Link:
     """A TCP proxy at a port of its own: the address that a server is known by."""
 
     def __init__(self, network=None):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self.listener = listen_at_new_port()
         self.port = self.listener.getsockname()[1]
         self.name = f"localhost:{self.port}"
         self.network = network
