@@ -43,11 +43,6 @@ void keyring_destroy(struct keyring *k)
     free(k);
 }
 
-const struct key_settings *keyring_settings(const struct keyring *k)
-{
-    return &k->settings;
-}
-
 void keyring_add_metrics(struct keyring *k, struct buf *out)
 {
     LOCKED(&k->lock);
@@ -286,22 +281,3 @@ void keyring_refresh(struct keyring *k, const char *const *servers, size_t n, in
 }
 
 /* ---- signed objects ---- */
-
-const struct err *keyring_check_json(struct job *job, const json_t *object, const char *server,
-                                     bool *ret)
-{
-    struct key_wanted_of wanted[SIGNATURES_MAX];
-    const char *key_id;
-    const json_t *signature;
-    size_t n = 0;
-    json_object_foreach ((json_t *)json_at(object, "signatures", server, NULL), key_id, signature)
-        if (n < SIGNATURES_MAX && json_is_string(signature) && strncmp(key_id, "ed25519:", 8) == 0)
-            wanted[n++] = (struct key_wanted_of){server, key_id, now_ms(), NULL};
-    TRY(keyring_find(job, wanted, n));
-    bool good = false;
-    for (size_t i = 0; i < n; i++)
-        good = good || (wanted[i].ret_key && sign_check_json(object, server, wanted[i].key_id,
-                                                             str_of(wanted[i].ret_key)));
-    *ret = good;
-    return NULL;
-}

@@ -12,7 +12,6 @@ struct keyring *keyring_create(struct store *store);
 void keyring_stop(struct keyring *k);    /* NULL-safe; ends what is being asked, and who waits */
 void keyring_destroy(struct keyring *k); /* NULL-safe */
 void keyring_add_metrics(struct keyring *k, struct buf *out);
-const struct key_settings *keyring_settings(const struct keyring *k);
 
 struct key_wanted_of {
     const char *server, *key_id; /* "ed25519:…" */
@@ -35,10 +34,6 @@ const struct err *keyring_find_caller(struct job *job, const char *address,
 /* Asks these servers for their keys anew, but for those that were asked just now; returns when they
  * have answered or the time is over. What came is in the database. */
 void keyring_refresh(struct keyring *k, const char *const *servers, size_t n, int64_t timeout_ms);
-
-/* Is the object signed by that server with a key that is valid now? M_UNAUTHORIZED-free: *ret. */
-const struct err *keyring_check_json(struct job *job, const json_t *object, const char *server,
-                                     bool *ret);
 
 /* Our own keys as we publish them, signed (federation/keys.c). */
 const struct err *federation_own_keys(struct job *job, json_t **ret);

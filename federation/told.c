@@ -2,6 +2,7 @@
 
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
+#include "rooms/state_key.h"
 
 enum { EVENTS_MAX = 400 * 1000, SERVERS_MAX = 20 * 1000 };
 
@@ -75,14 +76,10 @@ static const struct err *check_create(const struct event *create, const struct r
 
 static bool is_new_key(struct arena *a, struct map *seen, const struct event *e)
 {
-    size_t type_n = strlen(e->type) + 1, key_n = strlen(e->state_key);
-    char *key = arena_alloc(a, type_n + key_n + 1);
-    memcpy(key, e->type, type_n);
-    memcpy(key + type_n, e->state_key, key_n);
-    struct str whole = {key, type_n + key_n};
-    if (map_get(seen, whole))
+    struct str key = state_key_join(a, e->type, e->state_key);
+    if (map_get(seen, key))
         return false;
-    map_put(seen, whole, key);
+    map_put(seen, key, (void *)e);
     return true;
 }
 

@@ -23,7 +23,6 @@ void room_give_back(struct room_cache *c, struct room *room);
 /* rooms/servers.c: who has members in the room. Partial rooms: those that the resident told. */
 void room_servers_count_locked(struct room *r, const char *user_id, int by);
 void room_servers_tell_locked(struct room *r, const char *server);
-void room_servers_forget_told_locked(struct room *r);
 void room_servers_finish(struct room *r);
 
 /* In v12 a room learns its id from its create event. */

@@ -46,25 +46,6 @@ void room_servers_tell_locked(struct room *r, const char *server)
     server_of_locked(r, str_of(server))->told = true;
 }
 
-/* Removing while walking is not allowed, so one at a time. */
-static struct room_server *find_told_locked(struct room *r)
-{
-    for (struct map_slot *slot = NULL; (slot = map_next(&r->servers, slot));) {
-        struct room_server *s = slot->value;
-        if (s->told)
-            return s;
-    }
-    return NULL;
-}
-
-void room_servers_forget_told_locked(struct room *r)
-{
-    for (struct room_server *s; (s = find_told_locked(r));) {
-        s->told = false;
-        drop_if_gone_locked(r, s);
-    }
-}
-
 void room_servers_finish(struct room *r)
 {
     for (struct map_slot *slot = NULL; (slot = map_next(&r->servers, slot));)
@@ -141,34 +122,4 @@ const struct err *room_check_acl(struct job *job, struct room *r, const char *se
     if (server_acl_allows(acl ? event_content(acl) : NULL, server))
         return NULL;
     return err(ERR_FORBIDDEN, "The room's access control list denies %s", server);
-}
-
-const struct err *servers_sharing_room(struct job *job, int64_t user, const char *const **ret,
-                                       size_t *ret_n)
-{
-    const struct member_row *rows;
-    size_t n;
-    TRY(members_of_user(job_tx(job), user, &rows, &n));
-    struct map seen = {0};
-    const struct err *e = NULL;
-    for (size_t i = 0; i < n && !e; i++) {
-        struct room *room;
-        const char *const *servers;
-        size_t servers_n = 0;
-        if (rows[i].membership != MEMBERSHIP_JOIN)
-            continue;
-        e = room_get_by_id(job, rows[i].room, &room);
-        if (!e && room)
-            room_list_servers(job, room, &servers, &servers_n);
-        for (size_t k = 0; k < servers_n; k++)
-            map_put(&seen, str_of(servers[k]), (void *)servers[k]);
-    }
-    const char **list = arena_alloc_array(job->arena, seen.n + 1, sizeof *list);
-    size_t found = 0;
-    for (struct map_slot *slot = NULL; (slot = map_next(&seen, slot));)
-        list[found++] = slot->value;
-    map_finish(&seen);
-    *ret = list;
-    *ret_n = found;
-    return e;
 }

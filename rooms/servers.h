@@ -22,8 +22,4 @@ bool room_entered_with(struct store *store, int64_t room, int64_t position);
 /* May this server take part (m.room.server_acl)? */
 const struct err *room_check_acl(struct job *job, struct room *room, const char *server);
 
-/* The servers that share a room with a user. The rooms of a server: storage/server_rooms.h. */
-const struct err *servers_sharing_room(struct job *job, int64_t user, const char *const **ret,
-                                       size_t *ret_n);
-
 #endif
