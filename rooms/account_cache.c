@@ -6,6 +6,9 @@
 #include "matrix/push_rules.h"
 #include "rooms/visibility.h"
 #include "storage/account_data.h"
+#include "storage/users.h"
+
+#include <stdatomic.h>
 
 enum kind { IGNORED, RULES, KINDS };
 
@@ -14,11 +17,17 @@ static const char *const kind_types[KINDS] = {"m.ignored_user_list", "m.push_rul
 /* A ruleset as a tree takes about so much; the budget is a share of all caches. */
 enum { BYTES_A_RULESET = 16 * 1024, SHARE = 8, BYTES_MIN = 4 * 1024 * 1024 };
 
+struct ignored_list {
+    struct arena *arena; /* holds everything, this struct as well */
+    struct map users;    /* not empty */
+    atomic_int refs;
+};
+
 struct entry {
     int64_t user;
     enum kind kind;
-    struct arena *arena; /* holds everything, this struct as well */
-    struct map ignored;  /* empty: nobody */
+    struct arena *arena;          /* holds everything, this struct as well */
+    struct ignored_list *ignored; /* NULL: nobody */
     struct user_rules rules;
     struct entry *newer, *older;
     size_t bytes;
@@ -33,6 +42,61 @@ struct account_cache {
     size_t bytes, bytes_max;
     uint64_t epoch; /* grows whenever something is dropped because it changed */
 };
+
+/* ---- whom somebody ignores ---- */
+
+struct ignored_list *ignored_list_create(const json_t *content)
+{
+    const char *user_id;
+    json_t *users = json_object_get(content, "ignored_users"), *v;
+    if (!json_object_size(users))
+        return NULL;
+    struct arena *a = arena_create();
+    struct ignored_list *l = arena_alloc(a, sizeof *l);
+    *l = (struct ignored_list){.arena = a, .refs = 1};
+    json_object_foreach (users, user_id, v) {
+        char *key = arena_strdup(a, user_id);
+        map_put(&l->users, str_of(key), key);
+    }
+    return l;
+}
+
+struct ignored_list *ignored_list_ref(struct ignored_list *l)
+{
+    if (l)
+        l->refs++;
+    return l;
+}
+
+void ignored_list_unref(struct ignored_list *l)
+{
+    if (!l || --l->refs)
+        return;
+    map_finish(&l->users);
+    arena_destroy(l->arena);
+}
+
+const struct map *ignored_list_users(const struct ignored_list *l)
+{
+    return l ? &l->users : NULL;
+}
+
+bool ignored_list_has(const struct ignored_list *l, const char *user_id)
+{
+    return l && map_get(&l->users, str_of(user_id));
+}
+
+bool ignored_list_same(const struct ignored_list *a, const struct ignored_list *b)
+{
+    if (a == b)
+        return true;
+    if (!a || !b || a->users.n != b->users.n)
+        return false;
+    for (struct map_slot *s = NULL; (s = map_next(&a->users, s));)
+        if (!map_get(&b->users, s->key))
+            return false;
+    return true;
+}
 
 /* ---- the cache ---- */
 
@@ -169,20 +233,15 @@ void account_cache_destroy(struct account_cache *c)
 
 /* ---- loading ---- */
 
-static void finish_ignored(void *map)
+static void unref_ignored(void *list)
 {
-    map_finish(map);
+    ignored_list_unref(list);
 }
 
 static void fill_ignored(struct entry *e, const json_t *content)
 {
-    const char *user_id;
-    json_t *users = json_object_get(content, "ignored_users"), *v;
-    arena_defer(e->arena, finish_ignored, &e->ignored);
-    json_object_foreach (users, user_id, v) {
-        char *key = arena_strdup(e->arena, user_id);
-        map_put(&e->ignored, str_of(key), key);
-    }
+    e->ignored = ignored_list_create(content);
+    arena_defer(e->arena, unref_ignored, e->ignored);
 }
 
 static const char *const *ids_of_rules(struct arena *a, const json_t *rules, size_t *ret_n)
@@ -247,7 +306,8 @@ static const struct err *get(struct job *job, enum kind kind, int64_t user, cons
             arena_destroy(own);
             return bad;
         }
-        e->bytes = arena_bytes(own) + (kind == RULES ? BYTES_A_RULESET : 0);
+        e->bytes = arena_bytes(own) + (kind == RULES ? BYTES_A_RULESET : 0) +
+                   (e->ignored ? arena_bytes(e->ignored->arena) : 0);
         if (kind == RULES && !e->is_stored) /* seldom asked for: not worth its memory */
             arena_defer(job->arena, destroy_arena, own);
         else
@@ -257,12 +317,41 @@ static const struct err *get(struct job *job, enum kind kind, int64_t user, cons
     return NULL;
 }
 
-const struct err *ignored_users(struct job *job, int64_t user, const struct map **ret)
+const struct err *ignored_list_get(struct job *job, int64_t user, struct ignored_list **ret)
 {
     const struct entry *e;
     TRY(get(job, IGNORED, user, NULL, &e));
-    *ret = e->ignored.n ? &e->ignored : NULL;
+    *ret = e->ignored;
     return NULL;
+}
+
+const struct err *ignored_users(struct job *job, int64_t user, const struct map **ret)
+{
+    struct ignored_list *list;
+    TRY(ignored_list_get(job, user, &list));
+    *ret = ignored_list_users(list);
+    return NULL;
+}
+
+const struct err *ignored_list_ids(struct job *job, const struct ignored_list *l,
+                                   const int64_t **ret, size_t *ret_n)
+{
+    size_t n = 0;
+    *ret_n = 0;
+    if (!l)
+        return NULL;
+    const char **names = arena_alloc_array(job->arena, l->users.n, sizeof *names);
+    for (struct map_slot *s = NULL; (s = map_next(&l->users, s));)
+        names[n++] = s->value;
+    return users_find_ids(job_tx(job), names, n, ret, ret_n);
+}
+
+const struct err *ignored_user_ids(struct job *job, int64_t user, const int64_t **ret,
+                                   size_t *ret_n)
+{
+    struct ignored_list *list;
+    TRY(ignored_list_get(job, user, &list));
+    return ignored_list_ids(job, list, ret, ret_n);
 }
 
 const struct err *user_rules_get(struct job *job, int64_t user, const char *user_id,

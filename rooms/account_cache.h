@@ -4,6 +4,7 @@
 #ifndef ROOMS_ACCOUNT_CACHE_H
 #define ROOMS_ACCOUNT_CACHE_H
 
+#include "base/map.h"
 #include "storage/job.h"
 
 #include <jansson.h>
@@ -11,6 +12,23 @@
 struct account_cache;
 struct account_cache *account_cache_create(struct store *store); /* listens to the feed */
 void account_cache_destroy(struct account_cache *c);             /* NULL-safe */
+
+/* Whom a user ignores: user id text. Immutable; who keeps it longer than a job holds a reference.
+ */
+struct ignored_list;
+const struct map *ignored_list_users(const struct ignored_list *l); /* NULL: none */
+struct ignored_list *ignored_list_ref(struct ignored_list *l);      /* NULL-safe, as unref */
+void ignored_list_unref(struct ignored_list *l);
+bool ignored_list_same(const struct ignored_list *a, const struct ignored_list *b);
+bool ignored_list_has(const struct ignored_list *l, const char *user_id);
+struct ignored_list *ignored_list_create(const json_t *content); /* of m.ignored_user_list */
+
+/* NULL: nobody is ignored. Valid with the job's arena, and as long as it is referenced. */
+const struct err *ignored_list_get(struct job *job, int64_t user, struct ignored_list **ret);
+
+/* The users.id of those that are known here at all. */
+const struct err *ignored_list_ids(struct job *job, const struct ignored_list *l,
+                                   const int64_t **ret, size_t *ret_n);
 
 struct user_rules {
     const json_t *ruleset; /* merged: what GET /pushrules/global/ shows */

@@ -1,7 +1,6 @@
 #include "rooms/aggregate.h"
 
 #include "matrix/json_scan.h"
-#include "storage/intern.h"
 #include "storage/relations.h"
 
 struct aggregation {
@@ -17,22 +16,6 @@ static bool is_edit(const struct event *e)
 {
     return json_scan_string_is(json_scan_path(e->content, "m.relates_to", "rel_type", NULL),
                                "m.replace");
-}
-
-static const struct err *ignored_senders(struct job *job, int64_t user, struct children_query *q)
-{
-    const struct map *ignored;
-    TRY(ignored_users(job, user, &ignored));
-    if (!ignored)
-        return NULL;
-    int64_t *ids = arena_alloc_array(job->arena, ignored->n + 1, sizeof *ids);
-    for (struct map_slot *s = NULL; (s = map_next(ignored, s));) {
-        TRY(intern_find(job->store->intern, INTERN_USER, str_dup(job->arena, s->key),
-                        &ids[q->ignored_n]));
-        q->ignored_n += ids[q->ignored_n] != 0;
-    }
-    q->ignored = ids;
-    return NULL;
 }
 
 /* The threads' latest events with what is bundled with them in turn. It goes no deeper: a thread
@@ -170,7 +153,7 @@ const struct err *aggregate_events(struct job *job, const struct viewer *v,
             parents[a.query.parents_n++] = events[i]->position;
     if (!a.query.parents_n)
         return NULL;
-    TRY(ignored_senders(job, v->user, &a.query));
+    TRY(ignored_user_ids(job, v->user, &a.query.ignored, &a.query.ignored_n));
     TRY(relations_of_parents(job_tx(job), &a.query, &a.children));
     TRY(look_up_latest(&a));
     for (size_t i = 0; i < n; i++)

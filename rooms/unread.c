@@ -3,6 +3,7 @@
 #include "rooms/unread.h"
 
 #include "base/mem.h"
+#include "rooms/account_cache.h"
 #include "rooms/unread_sums.h"
 #include "storage/intern.h"
 #include "storage/unread.h"
@@ -90,12 +91,13 @@ static void apply_read_locked(struct unread_cache *c, struct reader *x, int64_t 
         drop_locked(c, x);
 }
 
-static void apply_exceptions(struct room_sums *r, const struct change *change)
+/* An ignored user singles nobody out: all of the event counts for nothing. */
+static void apply_exceptions(struct room_sums *r, const struct change *change, const char *sender)
 {
     for (size_t i = 0; i < change->actions_n; i++) {
         const struct push_action *a = &change->actions[i];
         struct reader *x = map_get_int(&r->readers, a->user);
-        if (x)
+        if (x && !reader_ignores(x, sender))
             reader_add_exception(x, &(struct newest_event){change->position,
                                                            change->thread,
                                                            {a->notify, a->highlight}});
@@ -124,15 +126,19 @@ static void apply_event_locked(struct unread_cache *c, struct room_sums *r,
         drop_room_locked(c, r);
         return;
     }
-    room_sums_add_event(r, &(struct newest_event){change->position,
-                                                  change->thread,
-                                                  {change->notify, change->highlight}});
-    apply_exceptions(r, change);
-    struct reader *sender = map_get_int(&r->readers, change->user);
+    /* State events are shown, also those of ignored users. */
+    bool is_state = change->event->state_key && !change->is_lost;
+    const char *sender = is_state ? NULL : change->event->sender;
+    room_sums_add_event(r,
+                        &(struct newest_event){
+                            change->position, change->thread, {change->notify, change->highlight}},
+                        sender);
+    apply_exceptions(r, change, sender);
+    struct reader *author = map_get_int(&r->readers, change->user);
     if (is_member)
         apply_member_locked(c, r, change->event);
-    else if (sender)
-        apply_read_locked(c, sender, change->thread ? change->thread : READ_MAIN, change->position);
+    else if (author)
+        apply_read_locked(c, author, change->thread ? change->thread : READ_MAIN, change->position);
 }
 
 static void apply_locked(struct unread_cache *c, const struct change *change)
@@ -165,12 +171,22 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
 
 /* ---- loading ---- */
 
-static bool look_up(struct job *job, int64_t room, int64_t user, struct standing *ret)
+/* True when the reader still ignores those whom it was loaded with, and has caught up with them. */
+static bool is_true(struct reader *x, struct ignored_list *ignored)
+{
+    if (!x->loaded || !ignored_list_same(x->ignored, ignored))
+        return false;
+    reader_set_ignored(x, ignored);
+    return reader_catch_up(x);
+}
+
+static bool look_up(struct job *job, int64_t room, int64_t user, struct ignored_list *ignored,
+                    struct standing *ret)
 {
     struct unread_cache *c = job->store->unread;
     LOCKED(&c->lock);
     struct reader *x = find_locked(c, room, user);
-    if (!x || !x->loaded)
+    if (!x || !is_true(x, ignored))
         return false;
     c->hits++;
     if (c->newest != x) {
@@ -182,7 +198,7 @@ static bool look_up(struct job *job, int64_t room, int64_t user, struct standing
 }
 
 static const struct err *load(struct job *job, struct room *room, int64_t user, const char *user_id,
-                              struct standing *ret)
+                              struct ignored_list *ignored, struct standing *ret)
 {
     struct unread_cache *c = job->store->unread;
     for (int i = 0; i < LOADS_MAX; i++) {
@@ -195,12 +211,12 @@ static const struct err *load(struct job *job, struct room *room, int64_t user, 
         c->loads++;
         lock_release(&c->lock);
 
-        TRY(unread_load(job, room, user, user_id, until, ret));
+        TRY(unread_load(job, room, user, user_id, ignored, until, ret));
         LOCKED(&c->lock);
         x = find_locked(c, room->id, user);
         if (!x)
             return NULL;
-        if (x->touched == touched && reader_install(x, ret, until)) {
+        if (x->touched == touched && reader_install(x, ret, ignored, until) && reader_catch_up(x)) {
             reader_standing(job->arena, x, ret);
             return NULL;
         }
@@ -245,7 +261,8 @@ static void fill(struct arena *a, const struct standing *s, bool by_thread,
     if (by_thread && s->threads_n) {
         struct thread_counts *list = arena_alloc_array(a, s->threads_n, sizeof *list);
         for (size_t i = 0; i < s->threads_n; i++)
-            if (s->threads[i].root_id)
+            if (s->threads[i].root_id &&
+                (s->threads[i].unread.notify > 0 || s->threads[i].unread.highlight > 0))
                 list[ret->threads_n++] = (struct thread_counts){
                     s->threads[i].root_id, not_negative(s->threads[i].unread.notify),
                     not_negative(s->threads[i].unread.highlight)};
@@ -263,8 +280,10 @@ const struct err *unread_get(struct job *job, struct room *room, int64_t user, c
                              bool by_thread, struct unread_counts *ret)
 {
     struct standing s;
-    if (!look_up(job, room->id, user, &s))
-        TRY(load(job, room, user, user_id, &s));
+    struct ignored_list *ignored;
+    TRY(ignored_list_get(job, user, &ignored));
+    if (!look_up(job, room->id, user, ignored, &s))
+        TRY(load(job, room, user, user_id, ignored, &s));
     if (by_thread)
         TRY(name_threads(job, room, &s));
     fill(job->arena, &s, by_thread, ret);

@@ -24,8 +24,12 @@ struct standing {
     size_t threads_n;
 };
 
-/* As of position `until`; in the job's arena. */
+struct ignored_list;
+
+/* As of position `until`; in the job's arena. ignored: whose events are not sent to the user, and
+ * so count for nothing; NULL: none. */
 const struct err *unread_load(struct job *job, struct room *room, int64_t user, const char *user_id,
-                              int64_t until, struct standing *ret);
+                              const struct ignored_list *ignored, int64_t until,
+                              struct standing *ret);
 
 #endif

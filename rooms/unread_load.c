@@ -1,4 +1,5 @@
 #include "matrix/json_scan.h"
+#include "rooms/account_cache.h"
 #include "rooms/unread_internal.h"
 #include "storage/events.h"
 #include "storage/unread.h"
@@ -7,6 +8,7 @@
 struct loading {
     struct job *job;
     struct room *room;
+    const struct ignored_list *ignored;
     int64_t joined; /* position */
     struct unread_marks marks;
     struct unread_range range;
@@ -69,6 +71,9 @@ static const struct err *count_main(struct loading *l, struct standing *s)
     for (size_t i = 0; i < r->exceptions_n; i++)
         if (!r->exceptions[i].thread && r->exceptions[i].position > s->main_read_up_to)
             add(&s->main, &r->exceptions[i], 1);
+    for (size_t i = 0; i < r->ignored_n; i++)
+        if (!r->ignored[i].thread && r->ignored[i].position > s->main_read_up_to)
+            add(&s->main, &r->ignored[i], -1);
     return NULL;
 }
 
@@ -116,6 +121,11 @@ static const struct err *count_threads(struct loading *l, struct standing *s)
         if (t && r->exceptions[i].position > t->read_up_to)
             add(&t->unread, &r->exceptions[i], 1);
     }
+    for (size_t i = 0; i < r->ignored_n; i++) {
+        struct thread_standing *t = find_thread(s, r->ignored[i].thread);
+        if (t && r->ignored[i].position > t->read_up_to)
+            add(&t->unread, &r->ignored[i], -1);
+    }
     return NULL;
 }
 
@@ -128,7 +138,9 @@ static const struct err *load(struct loading *l, int64_t user, const char *user_
     l->joined = joined_at(&l->marks);
     s.read_up_to = s.main_read_up_to = later(receipt_at(l, ""), l->joined);
     if (s.read_up_to != l->marks.newest.position) { /* else all is read: the usual case */
-        TRY(unread_read_range(tx, l->room->id, user, s.read_up_to, until, &l->range));
+        struct unread_reader reader = {.room = l->room->id, .user = user};
+        TRY(ignored_list_ids(l->job, l->ignored, &reader.ignored, &reader.ignored_n));
+        TRY(unread_read_range(tx, &reader, s.read_up_to, until, &l->range));
         s.main_read_up_to = later(s.read_up_to, later(receipt_at(l, "main"), own_event_at(l, 0)));
         TRY(count_main(l, &s));
         if (l->range.in_threads_n)
@@ -139,9 +151,10 @@ static const struct err *load(struct loading *l, int64_t user, const char *user_
 }
 
 const struct err *unread_load(struct job *job, struct room *room, int64_t user, const char *user_id,
-                              int64_t until, struct standing *ret)
+                              const struct ignored_list *ignored, int64_t until,
+                              struct standing *ret)
 {
-    struct loading l = {.job = job, .room = room};
+    struct loading l = {.job = job, .room = room, .ignored = ignored};
     return load(&l, user, user_id, until, ret);
 }
 

@@ -1,6 +1,7 @@
 #include "rooms/unread_sums.h"
 
 #include "base/mem.h"
+#include "rooms/account_cache.h"
 
 static void add(struct tally *t, struct tally by)
 {
@@ -76,6 +77,8 @@ void room_sums_destroy(struct room_sums *r)
     for (size_t i = 0; i < r->threads_n; i++)
         free(r->threads[i].root_id);
     free(r->threads);
+    for (size_t i = 0; i < UNREAD_RING; i++)
+        free(r->ring[i].sender);
     map_finish(&r->readers);
     free(r);
 }
@@ -98,20 +101,22 @@ struct reader *reader_create(struct room_sums *r, int64_t user)
 void reader_destroy(struct reader *x)
 {
     map_remove_int(&x->room->readers, x->user);
+    ignored_list_unref(x->ignored);
     free(x->threads);
     free(x);
 }
 
-void room_sums_add_event(struct room_sums *r, const struct newest_event *e)
+void room_sums_add_event(struct room_sums *r, const struct newest_event *e, const char *sender)
 {
     if (!e->thread)
         add(&r->main, e->adds);
     else if (!is_zero(e->adds))
         add(&room_sums_thread(r, e->thread)->sum, e->adds);
-    struct newest_event *slot = &r->ring[r->ring_n % UNREAD_RING];
+    struct ring_event *slot = &r->ring[r->ring_n % UNREAD_RING];
     if (r->ring_n >= UNREAD_RING)
-        r->ring_from = slot->position;
-    *slot = *e;
+        r->ring_from = slot->e.position;
+    free(slot->sender);
+    *slot = (struct ring_event){*e, sender ? mem_strdup(sender) : NULL};
     r->ring_n++;
 }
 
@@ -122,7 +127,7 @@ static struct tally after(const struct room_sums *r, int64_t thread, int64_t pos
 {
     struct tally t = {0};
     for (size_t i = r->ring_n; i-- > 0 && i + UNREAD_RING >= r->ring_n;) {
-        const struct newest_event *e = &r->ring[i % UNREAD_RING];
+        const struct newest_event *e = &r->ring[i % UNREAD_RING].e;
         if (e->position <= position)
             break;
         if (e->thread == thread)
@@ -180,7 +185,7 @@ bool reader_read(struct reader *x, int64_t scope, int64_t position)
     x->touched++;
     if (!x->loaded)
         return true;
-    if (position < x->room->ring_from || position < x->exceptions_from)
+    if (!reader_catch_up(x) || position < x->room->ring_from || position < x->exceptions_from)
         return false;
     if (scope == READ_EVERYTHING)
         read_everything(x, position);
@@ -191,11 +196,18 @@ bool reader_read(struct reader *x, int64_t scope, int64_t position)
     return true;
 }
 
-void reader_add_exception(struct reader *x, const struct newest_event *e)
+/* All of a ring's events after a position, oldest first: how many events ever were before them. */
+static size_t ring_after(const struct room_sums *r, int64_t position)
 {
-    x->touched++;
-    if (!x->loaded)
-        return;
+    size_t i = r->ring_n;
+    while (i > 0 && i + UNREAD_RING > r->ring_n &&
+           r->ring[(i - 1) % UNREAD_RING].e.position > position)
+        i--;
+    return i;
+}
+
+static void add_exception(struct reader *x, const struct newest_event *e)
+{
     if (e->thread)
         room_sums_thread(x->room, e->thread);
     struct tally *read = e->thread ? &thread_reader(x, e->thread)->read : &x->main_read;
@@ -205,6 +217,48 @@ void reader_add_exception(struct reader *x, const struct newest_event *e)
         memmove(x->exceptions, x->exceptions + 1, sizeof *x->exceptions * --x->exceptions_n);
     }
     x->exceptions[x->exceptions_n++] = *e;
+}
+
+void reader_add_exception(struct reader *x, const struct newest_event *e)
+{
+    x->touched++;
+    if (x->loaded && reader_catch_up(x)) /* they are in the order of the log */
+        add_exception(x, e);
+}
+
+/* ---- whom a reader ignores ---- */
+
+bool reader_ignores(const struct reader *x, const char *sender)
+{
+    return sender && ignored_list_has(x->ignored, sender);
+}
+
+void reader_set_ignored(struct reader *x, struct ignored_list *ignored)
+{
+    ignored_list_ref(ignored);
+    ignored_list_unref(x->ignored);
+    x->ignored = ignored;
+}
+
+bool reader_catch_up(struct reader *x)
+{
+    const struct room_sums *r = x->room;
+    if (!x->ignored)
+        return true;
+    if (x->caught_up < r->ring_from) {
+        x->loaded = false;
+        return false;
+    }
+    for (size_t i = ring_after(r, x->caught_up); i < r->ring_n; i++) {
+        const struct ring_event *at = &r->ring[i % UNREAD_RING];
+        struct newest_event e = at->e;
+        x->caught_up = e.position;
+        if (is_zero(e.adds) || !reader_ignores(x, at->sender))
+            continue;
+        e.adds = minus((struct tally){0}, e.adds);
+        add_exception(x, &e);
+    }
+    return true;
 }
 
 /* ---- from and to a standing ---- */
@@ -232,12 +286,15 @@ static void add_threads(struct room_sums *r, const struct standing *s)
     }
 }
 
-bool reader_install(struct reader *x, const struct standing *s, int64_t until)
+bool reader_install(struct reader *x, const struct standing *s, struct ignored_list *ignored,
+                    int64_t until)
 {
     struct room_sums *r = x->room;
     if (until < r->ring_from)
         return false;
     add_threads(r, s);
+    reader_set_ignored(x, ignored);
+    x->caught_up = until;
     x->loaded = true;
     x->exceptions_n = 0;
     x->exceptions_from = until;

@@ -27,6 +27,11 @@ struct newest_event {
     struct tally adds;
 };
 
+struct ring_event {
+    struct newest_event e;
+    char *sender; /* NULL: of a state event, which is shown whoever sent it */
+};
+
 /* Both kinds of thread lists are sorted by root. */
 struct thread_sum {
     int64_t root;
@@ -44,7 +49,7 @@ struct room_sums {
     struct tally main;
     struct thread_sum *threads;
     size_t threads_n;
-    struct newest_event ring[UNREAD_RING];
+    struct ring_event ring[UNREAD_RING];
     size_t ring_n;      /* ever added */
     int64_t ring_from;  /* the ring holds every event after this position */
     struct map readers; /* users.id -> struct reader */
@@ -62,13 +67,15 @@ struct reader {
     struct newest_event exceptions[UNREAD_EXCEPTIONS]; /* what they add beyond the room's */
     size_t exceptions_n;
     int64_t exceptions_from;      /* all after this position are here */
+    struct ignored_list *ignored; /* whose events add nothing; NULL: none */
+    int64_t caught_up;            /* position: those up to here are in the sums */
     struct reader *newer, *older; /* for whoever keeps readers in an order of use */
 };
 
 /* applied: the position up to which the log was followed. */
 struct room_sums *room_sums_create(int64_t room, int64_t applied);
 void room_sums_destroy(struct room_sums *r); /* one without readers */
-void room_sums_add_event(struct room_sums *r, const struct newest_event *e);
+void room_sums_add_event(struct room_sums *r, const struct newest_event *e, const char *sender);
 struct thread_sum *room_sums_thread(struct room_sums *r, int64_t root);      /* made if missing */
 struct thread_sum *room_sums_find_thread(struct room_sums *r, int64_t root); /* NULL: missing */
 
@@ -82,8 +89,16 @@ bool reader_read(struct reader *x, int64_t scope, int64_t position);
 void reader_add_exception(struct reader *x, const struct newest_event *e);
 
 /* What was read from the database as of position `until` becomes the reader's; false when the ring
- * does not reach back to that position any more. */
-bool reader_install(struct reader *x, const struct standing *s, int64_t until);
+ * does not reach back to that position any more. ignored: whom it was read with; a reference is
+ * kept. */
+bool reader_install(struct reader *x, const struct standing *s, struct ignored_list *ignored,
+                    int64_t until);
+void reader_set_ignored(struct reader *x, struct ignored_list *ignored); /* the same users */
+bool reader_ignores(const struct reader *x, const char *sender);         /* NULL: nobody */
+/* Before a reader is looked at: takes off what ignored users sent since the last time, so that
+ * their events cost nothing when they come. False: the ring does not reach back so far, and the
+ * reader is not loaded any more. */
+bool reader_catch_up(struct reader *x);
 /* Where the reader stands now: only what is unread, in the arena. */
 void reader_standing(struct arena *a, const struct reader *x, struct standing *ret);
 

@@ -41,5 +41,8 @@ const struct err *visibility_may_see(struct job *job, struct room *room, int64_t
 
 /* The user's ignored users, cached; a set of user id text. NULL when there are none. */
 const struct err *ignored_users(struct job *job, int64_t user, const struct map **ret);
+/* The users.id of those of them that are known here at all. */
+const struct err *ignored_user_ids(struct job *job, int64_t user, const int64_t **ret,
+                                   size_t *ret_n);
 
 #endif

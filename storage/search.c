@@ -63,13 +63,15 @@ const struct err *search_index_remove(struct tx *tx, struct str event_id)
 
 #define MATCHING                                                                                   \
     "FROM search_index s, websearch_to_tsquery('simple', $1) q "                                   \
-    "WHERE s.words @@ q AND s.room = ANY($2) AND s.key = ANY($3::int8[]) "
+    "WHERE s.words @@ q AND s.room = ANY($2) AND s.key = ANY($3::int8[]) "                         \
+    "AND (cardinality($4::int8[]) = 0 OR NOT EXISTS (SELECT FROM events i "                        \
+    "WHERE i.position = s.event AND NOT i.is_state AND i.sender = ANY($4))) "
 
 SQL(search_find_sql,
     "SELECT " EVENT_COLUMNS ", m.rank FROM (SELECT i.event, i.rank, i.score FROM "
     "(SELECT s.event, ts_rank(s.words, q)::float8 AS rank, "
-    "CASE WHEN $4 THEN ts_rank(s.words, q)::float8 ELSE 0 END AS score " MATCHING ") i "
-    "WHERE (i.score, i.event) < ($5, $6) ORDER BY i.score DESC, i.event DESC LIMIT $7) m "
+    "CASE WHEN $5 THEN ts_rank(s.words, q)::float8 ELSE 0 END AS score " MATCHING ") i "
+    "WHERE (i.score, i.event) < ($6, $7) ORDER BY i.score DESC, i.event DESC LIMIT $8) m "
     "JOIN events e ON e.position = m.event JOIN rooms r ON r.id = e.room "
     "WHERE e.redacted_by IS NULL ORDER BY m.score DESC, m.event DESC")
 
@@ -95,13 +97,17 @@ const struct err *search_find(struct tx *tx, const struct search_query *q,
                               struct search_result *ret)
 {
     struct rows hits, count, words;
-    const struct db_param params[] = {
-        TEXT(q->term),    INT_ARRAY(q->rooms, q->rooms_n),        INT_ARRAY(q->keys, q->keys_n),
-        BOOL(q->by_rank), DOUBLE(q->by_rank ? q->after_rank : 0), INT(q->after_event),
-        INT(q->limit)};
+    const struct db_param params[] = {TEXT(q->term),
+                                      INT_ARRAY(q->rooms, q->rooms_n),
+                                      INT_ARRAY(q->keys, q->keys_n),
+                                      INT_ARRAY(q->ignored, q->ignored_n),
+                                      BOOL(q->by_rank),
+                                      DOUBLE(q->by_rank ? q->after_rank : 0),
+                                      INT(q->after_event),
+                                      INT(q->limit)};
     const struct db_batch_query queries[] = {
-        {&search_find_sql, params, 7, &hits},
-        {&search_count_sql, params, 3, &count},
+        {&search_find_sql, params, 8, &hits},
+        {&search_count_sql, params, 4, &count},
         {&search_words_sql, params, 1, &words},
     };
     TRY(db_query_many(tx, queries, 3));

@@ -40,7 +40,9 @@ struct search_query {
     const char *term; /* words, "quoted phrases", -excluded, or */
     const int64_t *rooms, *keys;
     size_t rooms_n, keys_n;
-    bool by_rank; /* best first; otherwise newest first */
+    bool by_rank;           /* best first; otherwise newest first */
+    const int64_t *ignored; /* users.id: whose messages are neither found nor counted */
+    size_t ignored_n;
     /* Only what comes after this one. */
     double after_rank; /* without by_rank: ignored */
     int64_t after_event;

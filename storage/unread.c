@@ -89,16 +89,32 @@ SQL(unread_own_events_sql,
     "SELECT max(position), thread, 0, 0 FROM (SELECT position, thread, sender, type FROM events "
     "WHERE room = $1 AND position > $3 AND position <= $4 ORDER BY position DESC LIMIT $5) e "
     "WHERE sender = $2 AND type <> 1 GROUP BY thread")
+/* What each event of `source` adds to the room's counters: the difference to the event before. */
+#define EACH_ADDS(source, more)                                                                    \
+    "SELECT e.position, e.thread, e.notify_total - COALESCE(p.notify_total, 0)" more(              \
+        notify) ", "                                                                               \
+                "e.highlight_total - COALESCE(p.highlight_total, 0)" more(                         \
+                    highlight) " FROM " source " e "                                               \
+                               "LEFT JOIN LATERAL (SELECT notify_total, highlight_total FROM "     \
+                               "events "                                                           \
+                               "WHERE room = e.room AND position < e.position ORDER BY position "  \
+                               "DESC LIMIT 1) p ON true "
+#define NO_MORE(column) ""
+#define AND_ACTION(column) " + COALESCE(a." #column ", 0)"
 SQL(unread_in_threads_sql,
-    "SELECT e.position, e.thread, e.notify_total - COALESCE(p.notify_total, 0), "
-    "e.highlight_total - COALESCE(p.highlight_total, 0) FROM events e "
-    "LEFT JOIN LATERAL (SELECT notify_total, highlight_total FROM events "
-    "WHERE room = e.room AND position < e.position ORDER BY position DESC LIMIT 1) p ON true "
-    "WHERE e.room = $1 AND e.thread > 0 AND e.position > $2 AND e.position <= $3 "
-    "ORDER BY e.position DESC LIMIT $4")
+    EACH_ADDS("events", NO_MORE) "WHERE e.room = $1 AND e.thread > 0 AND e.position > $2 "
+                                 "AND e.position <= $3 ORDER BY e.position DESC LIMIT $4")
 SQL(unread_exceptions_sql,
     "SELECT event, thread, notify, highlight FROM push_actions WHERE \"user\" = $2 AND room = $1 "
     "AND event > $3 AND event <= $4 ORDER BY event DESC LIMIT $5")
+/* State events of ignored users are shown, and count. */
+SQL(unread_ignored_sql,
+    EACH_ADDS("(SELECT position, room, thread, sender, is_state, notify_total, highlight_total "
+              "FROM events WHERE room = $1 AND position > $3 AND position <= $4 "
+              "ORDER BY position DESC LIMIT $5)",
+              AND_ACTION) "LEFT JOIN push_actions a ON a.\"user\" = $2 AND a.room = e.room "
+                          "AND a.event = e.position "
+                          "WHERE NOT e.is_state AND e.sender = ANY($6::bigint[])")
 
 static const struct unread_row *read_rows(struct arena *a, struct rows *rows, size_t *ret_n)
 {
@@ -109,22 +125,30 @@ static const struct unread_row *read_rows(struct arena *a, struct rows *rows, si
     return list;
 }
 
-const struct err *unread_read_range(struct tx *tx, int64_t room, int64_t user, int64_t since,
-                                    int64_t until, struct unread_range *ret)
+const struct err *unread_read_range(struct tx *tx, const struct unread_reader *reader,
+                                    int64_t since, int64_t until, struct unread_range *ret)
 {
-    const struct db_param of_user[] = {INT(room), INT(user), INT(since), INT(until),
-                                       INT(UNREAD_ROWS_MAX)},
-                          of_all[] = {INT(room), INT(since), INT(until), INT(UNREAD_ROWS_MAX)};
-    struct rows own, in_threads, exceptions;
+    const struct db_param of_user[] = {INT(reader->room),
+                                       INT(reader->user),
+                                       INT(since),
+                                       INT(until),
+                                       INT(UNREAD_ROWS_MAX),
+                                       INT_ARRAY(reader->ignored, reader->ignored_n)},
+                          of_all[] = {INT(reader->room), INT(since), INT(until),
+                                      INT(UNREAD_ROWS_MAX)};
+    struct rows own, in_threads, exceptions, ignored = {0};
     const struct db_batch_query queries[] = {
         {&unread_own_events_sql, of_user, 5, &own},
         {&unread_in_threads_sql, of_all, 4, &in_threads},
         {&unread_exceptions_sql, of_user, 5, &exceptions},
+        {&unread_ignored_sql, of_user, 6, &ignored},
     };
-    TRY(db_query_many(tx, queries, 3));
+    TRY(db_query_many(tx, queries, reader->ignored_n ? 4 : 3));
     ret->own = read_rows(tx->arena, &own, &ret->own_n);
     ret->in_threads = read_rows(tx->arena, &in_threads, &ret->in_threads_n);
     ret->exceptions = read_rows(tx->arena, &exceptions, &ret->exceptions_n);
+    if (reader->ignored_n)
+        ret->ignored = read_rows(tx->arena, &ignored, &ret->ignored_n);
     return NULL;
 }
 

@@ -40,10 +40,16 @@ struct unread_range {
                                             events apart */
     const struct unread_row *in_threads; /* events in threads, newest first */
     const struct unread_row *exceptions; /* what singles the user out */
-    size_t own_n, in_threads_n, exceptions_n;
+    const struct unread_row *ignored;    /* all that the events of ignored users add */
+    size_t own_n, in_threads_n, exceptions_n, ignored_n;
 };
-const struct err *unread_read_range(struct tx *tx, int64_t room, int64_t user, int64_t since,
-                                    int64_t until, struct unread_range *ret);
+struct unread_reader {
+    int64_t room, user;
+    const int64_t *ignored; /* users.id: senders whose events the user is not sent */
+    size_t ignored_n;
+};
+const struct err *unread_read_range(struct tx *tx, const struct unread_reader *reader,
+                                    int64_t since, int64_t until, struct unread_range *ret);
 
 /* The room's counters at a position (position and thread are not filled). */
 const struct err *unread_totals_at(struct tx *tx, int64_t room, int64_t position,

@@ -35,6 +35,21 @@ const struct err *users_get(struct tx *tx, int64_t user, bool *ret_found, struct
     return read_account(tx, &users_get_sql, INT(user), ret_found, ret);
 }
 
+SQL(users_find_ids_sql, "SELECT id FROM users WHERE user_id = ANY($1)")
+
+const struct err *users_find_ids(struct tx *tx, const char *const *user_ids, size_t n,
+                                 const int64_t **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &users_find_ids_sql, P(TEXT_ARRAY(user_ids, n)), &rows));
+    int64_t *ids = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *ids);
+    for (int64_t *id = ids; rows_next(&rows); id++)
+        *id = row_int(&rows, 0);
+    *ret = ids;
+    *ret_n = (size_t)rows.n;
+    return NULL;
+}
+
 /* ---- new accounts ---- */
 
 static const struct err *check_localpart(struct job *job, const char *localpart,

@@ -21,6 +21,10 @@ const struct err *users_find(struct tx *tx, const char *user_id, bool *ret_found
                              struct account *ret);
 const struct err *users_get(struct tx *tx, int64_t user, bool *ret_found, struct account *ret);
 
+/* Of these user ids, of any server, the users.id of those that are known; in any order. */
+const struct err *users_find_ids(struct tx *tx, const char *const *user_ids, size_t n,
+                                 const int64_t **ret, size_t *ret_n);
+
 enum user_flag { USER_ADMIN = 1, USER_GUEST = 2 }; /* bits */
 
 struct new_account {

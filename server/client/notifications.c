@@ -47,15 +47,18 @@ static const struct err *get_notifications(struct request *rq, struct reply *rp)
 {
     const char *only = request_query(rq, "only"), *from = request_query(rq, "from");
     const struct notification *list;
-    size_t n;
+    const int64_t *ignored;
+    size_t n, ignored_n;
     int64_t limit, floor, before = INT64_MAX;
     TRY(request_query_int(rq, "limit", LIMIT_DEFAULT, 1, INT64_MAX, &limit));
     if (limit > LIMIT_MAX)
         limit = LIMIT_MAX;
     if (from && (!str_to_int64(str_of(from), &before) || before < 0))
         return err(ERR_INVALID_PARAM, "Unknown token in from");
+    TRY(ignored_user_ids(job_of(rq), caller_of(rq)->user, &ignored, &ignored_n));
     TRY(notifications_before(job_tx(job_of(rq)), caller_of(rq)->user, before,
-                             only && strcmp(only, "highlight") == 0, limit, &list, &n, &floor));
+                             only && strcmp(only, "highlight") == 0, limit, ignored, ignored_n,
+                             &list, &n, &floor));
     BUF_LIT(&rp->body, "{\"notifications\":[");
     for (size_t i = 0; i < n; i++)
         TRY(add(rq, &list[i], &rp->body));

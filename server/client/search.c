@@ -214,6 +214,7 @@ static const struct err *post_search(struct request *rq, struct reply *rp)
     TRY(read_criteria(&s, criteria));
     TRY(search_index_catch_up(job_of(rq), CATCH_UP_PAGES));
     TRY(choose_rooms(&s));
+    TRY(ignored_user_ids(job_of(rq), s.viewer.user, &s.query.ignored, &s.query.ignored_n));
     TRY(find(&s));
     return search_write_reply(&s);
 }

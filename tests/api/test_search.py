@@ -195,3 +195,20 @@ def test_index_survives_a_restart(fresh_server, register):
     alice.send(room, "after the restart")
     assert hits(search(alice, "restart", order_by="recent")) == [
         "after the restart", "before the restart"]
+
+
+def test_messages_of_ignored_users_are_neither_found_nor_counted(alice, bob):
+    room = alice.create_room(preset="public_chat", name="needles")
+    bob.join(room)
+    for i in range(3):
+        alice.send(room, f"needles in hay {i}")
+    own = bob.send(room, "needles of mine")
+    assert search(bob, "needles")["count"] == 5
+    path = f"/user/{q(bob.user_id)}/account_data/m.ignored_user_list"
+    bob.put(path, {"ignored_users": {alice.user_id: {}}})
+    r = search(bob, "needles", order_by="recent")
+    assert r["count"] == len(r["results"]) == 2  # and the room's name, which is state
+    assert r["results"][0]["result"]["event_id"] == own
+    assert search(bob, "hay")["count"] == 0
+    bob.put(path, {"ignored_users": {}})
+    assert search(bob, "hay")["count"] == 3

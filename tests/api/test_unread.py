@@ -354,3 +354,87 @@ def test_memory_and_database_agree(fresh_server):
             p.__init__(server, p.user_id, p.token, p.device_id, p.password)
         assert [(counts(p, room), by_thread(p, room)) for p in people] == kept
     assert kept[1] != kept[2]
+
+
+# ---- ignored users ----------------------------------------------------------------------------
+
+
+def ignore(client, *users):
+    client.put(f"/user/{q(client.user_id)}/account_data/m.ignored_user_list",
+               {"ignored_users": {u if isinstance(u, str) else u.user_id: {} for u in users}})
+
+
+def test_what_ignored_users_say_is_not_unread(alice, bob, room):
+    root = bob.send(room, "root")
+    ignore(bob, alice)
+    assert counts(bob, room) == (0, 0)
+    alice.send(room, mention(bob.user_id))
+    alice.send(room, reply(root))
+    alice.send(room, reply(root, **{"m.mentions": {"user_ids": [bob.user_id]}}))
+    assert by_thread(bob, room) == {"main": (0, 0)}
+    assert counts(bob, room) == (0, 0)
+
+
+def test_ignoring_counts_for_what_was_said_before_and_unignoring_too(alice, bob, room, register):
+    carol = register("carol")
+    carol.join(room)
+    root = bob.send(room, "root")
+    alice.send(room, mention(bob.user_id))
+    alice.send(room, reply(root))
+    carol.send(room, "from somebody else")
+    assert by_thread(bob, room) == {"main": (2, 1), root: (1, 0)}
+    ignore(bob, alice)
+    assert by_thread(bob, room) == {"main": (1, 0)}
+    alice.send(room, "still here")
+    ignore(bob)
+    assert by_thread(bob, room) == {"main": (3, 1), root: (1, 0)}
+
+
+def test_counts_of_who_ignores_follow_every_message(alice, bob, room, register):
+    carol = register("carol")
+    carol.join(room)
+    ignore(bob, alice)
+    bob.next_sync()
+    for i in range(40):  # more than are remembered of a room
+        alice.send(room, f"unheard {i}")
+    carol.send(room, "heard")
+    got = bob.next_sync()["rooms"]["join"][room]["unread_notifications"]
+    assert got == {"notification_count": 1, "highlight_count": 0}
+    alice.send(room, mention(bob.user_id))
+    last = carol.send(room, mention(bob.user_id))
+    got = bob.next_sync()["rooms"]["join"][room]["unread_notifications"]
+    assert got == {"notification_count": 2, "highlight_count": 1}
+    alice.send(room, "after it")
+    bob.post(f"/rooms/{q(room)}/receipt/m.read/{q(last)}", {})
+    assert counts(bob, room) == (0, 0)
+
+
+def test_somebody_ignored_before_they_were_known(alice, bob, room, register, server):
+    server_name = bob.user_id.split(":", 1)[1]
+    ignore(bob, f"@not-yet-known:{server_name}")
+    assert counts(bob, room) == (0, 0)
+    zoe = Client(server).register("not-yet-known")
+    zoe.join(room)
+    zoe.send(room, "hello")
+    assert counts(bob, room) == (0, 0)
+
+
+def test_state_of_ignored_users_counts_as_it_is_shown(alice, bob, room):
+    ignore(bob, alice)
+    rule = {"actions": ["notify"], "conditions": [
+        {"kind": "event_match", "key": "type", "pattern": "m.room.topic"}]}
+    bob.put("/pushrules/global/override/topics", rule)
+    alice.put(f"/rooms/{q(room)}/state/m.room.topic", {"topic": "shown"})
+    alice.send(room, "not shown")
+    assert counts(bob, room) == (1, 0)
+
+
+def test_ignored_users_are_not_in_notifications(alice, bob, room, register):
+    carol = register("carol")
+    carol.join(room)
+    heard = carol.send(room, "heard")
+    for i in range(3):
+        alice.send(room, f"unheard {i}")
+    ignore(bob, alice)
+    got = bob.get("/notifications", params={"limit": 1})["notifications"]
+    assert [n["event"]["event_id"] for n in got] == [heard]
