@@ -12,7 +12,7 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
 FLOORS   := base matrix http storage rooms federation server
-PACKAGES := libmicrohttpd jansson libpq openssl libsodium yaml-0.1 libcurl libcares olm
+PACKAGES := libmicrohttpd jansson libpq openssl libsodium yaml-0.1 libcurl libcares olm icu-i18n icu-uc
 VERSION  := $(shell cat VERSION 2>/dev/null || echo 0.1.0)
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)

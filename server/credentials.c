@@ -69,8 +69,11 @@ const struct err *credentials_check(struct job *job, const char *user_id, const 
         return NULL;
     if (needs_rehash) {
         const char *better;
-        TRY(password_hash(job->arena, cost, password, &better));
-        TRY(users_rehash(job_tx(job), a.user, a.password_hash, better));
+        const struct err *e = password_hash(job->arena, cost, password, &better);
+        if (e && e->code != ERR_INVALID_PARAM) /* an old one may be too long when normalised */
+            return e;
+        if (!e)
+            TRY(users_rehash(job_tx(job), a.user, a.password_hash, better));
     }
     *ret = a;
     return NULL;
@@ -87,8 +90,7 @@ static size_t characters(const char *text)
 const struct err *credentials_check_new(struct job *job, const char *password)
 {
     int64_t min = job->store->config->password_min_length;
-    if (strlen(password) > PASSWORD_BYTES_MAX)
-        return err(ERR_INVALID_PARAM, "A password may have at most %d bytes", PASSWORD_BYTES_MAX);
+    TRY(password_normalise(job->arena, password, &password));
     if ((int64_t)characters(password) < min)
         return err(ERR_WEAK_PASSWORD, "A password must have at least %lld characters",
                    (long long)min);

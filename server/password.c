@@ -1,5 +1,7 @@
 #include "server/password.h"
 
+#include "base/text.h"
+
 #include <crypt.h>
 #include <errno.h>
 #include <pthread.h>
@@ -40,12 +42,22 @@ static unsigned long long passes_of(int64_t cost)
     return cost <= 1 ? crypto_pwhash_OPSLIMIT_MIN : 2;
 }
 
+const struct err *password_normalise(struct arena *a, const char *password, const char **ret)
+{
+    struct str s = str_of(password);
+    if (s.n <= PASSWORD_BYTES_MAX)
+        s = text_normalise(a, s);
+    if (s.n > PASSWORD_BYTES_MAX)
+        return err(ERR_INVALID_PARAM, "A password may have at most %d bytes", PASSWORD_BYTES_MAX);
+    *ret = s.p;
+    return NULL;
+}
+
 const struct err *password_hash(struct arena *a, int64_t cost, const char *password,
                                 const char **ret)
 {
+    TRY(password_normalise(a, password, &password));
     size_t n = strlen(password);
-    if (n > PASSWORD_BYTES_MAX)
-        return err(ERR_INVALID_PARAM, "A password may have at most %d bytes", PASSWORD_BYTES_MAX);
     char *hash = arena_alloc(a, crypto_pwhash_STRBYTES);
     take_turn();
     int failed = crypto_pwhash_str_alg(hash, password, n, passes_of(cost), memory_of(cost),
@@ -98,21 +110,46 @@ static const struct err *verify_nothing(const char *password, int64_t cost, bool
     return NULL;
 }
 
+static const struct err *verify_form(const char *hash, const char *password, int64_t cost,
+                                     bool *ret_right)
+{
+    return !hash             ? verify_nothing(password, cost, ret_right)
+           : is_bcrypt(hash) ? verify_bcrypt(hash, password, ret_right)
+                             : verify_argon2id(hash, password, ret_right);
+}
+
+/* Normalised, as they are hashed now, and then as it was typed: so hashes were made before, and are
+ * by servers that do not normalise. How long it takes depends on the given password alone, unless
+ * it is right. */
+static const struct err *verify_forms(const char *hash, const char *password, int64_t cost,
+                                      bool *ret_right, bool *ret_as_typed)
+{
+    arena_auto struct arena *a = arena_create();
+    const char *normalised = password;
+    bool right = false, fits = !password_normalise(a, password, &normalised);
+    bool differs = !fits || strcmp(normalised, password) != 0;
+    if (fits)
+        TRY(verify_form(hash, normalised, cost, &right));
+    *ret_as_typed = differs && !right;
+    if (*ret_as_typed)
+        TRY(verify_form(hash, password, cost, &right));
+    *ret_right = right;
+    return NULL;
+}
+
 const struct err *password_verify(const char *hash, const char *password, int64_t cost,
                                   bool *ret_right, bool *ret_needs_rehash)
 {
-    bool right = false;
+    bool right = false, as_typed = false;
     if (strlen(password) <= PASSWORD_BYTES_MAX) {
         take_turn();
-        const struct err *e = !hash             ? verify_nothing(password, cost, &right)
-                              : is_bcrypt(hash) ? verify_bcrypt(hash, password, &right)
-                                                : verify_argon2id(hash, password, &right);
+        const struct err *e = verify_forms(hash, password, cost, &right, &as_typed);
         sem_post(&turns);
         TRY(e);
     }
     *ret_needs_rehash =
-        right &&
-        (is_bcrypt(hash) || crypto_pwhash_str_needs_rehash(hash, passes_of(cost), memory_of(cost)));
+        right && (as_typed || is_bcrypt(hash) ||
+                  crypto_pwhash_str_needs_rehash(hash, passes_of(cost), memory_of(cost)));
     *ret_right = right;
     return NULL;
 }

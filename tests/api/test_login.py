@@ -33,6 +33,23 @@ def test_password(nobody, alice):
     assert nobody.post("/login", old)["user_id"] == alice.user_id
 
 
+def test_a_password_is_the_same_in_every_unicode_form(nobody, register):
+    """One system composes an accent, another combines it: NFKC comes before hashing, wherever a
+    password is set or asked for."""
+    composed, combining = "\u00dcbergr\u00f6\u00dfe 1234", "U\u0308bergro\u0308\u00dfe 1234"
+    user = register("umlaut", password=composed)
+    for typed in composed, combining:
+        assert nobody.post("/login", password_login(user.user_id, typed))["user_id"] == user.user_id
+    nobody.fails(403, "M_FORBIDDEN", "POST", "/login", password_login(user.user_id, "Ubergro\u00dfe 1234"))
+    new = {"new_password": "Cafe\u0301 au lait",
+           "auth": {**password_login(user.user_id, combining), "type": "m.login.password"}}
+    user.post("/account/password", new)
+    nobody.post("/login", password_login(user.user_id, "Caf\u00e9 au lait"))
+    r = nobody.server.cli("user", "password", user.user_id, input=combining + "\n")
+    assert r.returncode == 0, r.stderr
+    nobody.post("/login", password_login(user.user_id, composed))
+
+
 def test_wrong_passwords_and_unknown_users_look_the_same(nobody, alice):
     attempts = [(alice.user_id, "wrong"), ("nobody-of-that-name", "wrong"), (alice.user_id, ""),
                 ("@someone:elsewhere.example", "wrong"), (alice.user_id, "x" * 600)]
