@@ -40,7 +40,8 @@ const struct err *edu_receive(struct job *job, const char *origin, const json_t 
     return NULL;
 }
 
-void edu_list_add(struct arena *a, struct edu_list *l, const char *type, struct str content_json)
+void edu_list_add(struct arena *a, struct edu_list *l, int64_t position, const char *type,
+                  struct str content_json)
 {
     buf_auto struct buf b = {0};
     if (l->n == sizeof l->edus / sizeof *l->edus)
@@ -51,5 +52,7 @@ void edu_list_add(struct arena *a, struct edu_list *l, const char *type, struct 
     BUF_LIT(&b, ",\"edu_type\":");
     buf_add_json_string(&b, str_of(type));
     buf_add_char(&b, '}');
+    l->positions[l->n] = position;
+    l->types[l->n] = type;
     l->edus[l->n++] = (struct str){arena_memdup(a, b.p, b.n), b.n};
 }

@@ -19,12 +19,15 @@ const struct err *edu_receive(struct job *job, const char *origin, const json_t 
 
 /* EDUs for one transaction: each a whole object as JSON bytes in the arena. content_json must be
  * canonical: transactions are signed as they are written. More than there is room for are dropped.
- */
+ * position: of the change that it tells of, or the last of several; 0: it is not in the log. */
 struct edu_list {
     struct str edus[100];
+    int64_t positions[100];
+    const char *types[100]; /* literals */
     size_t n;
 };
-void edu_list_add(struct arena *a, struct edu_list *l, const char *type, struct str content_json);
+void edu_list_add(struct arena *a, struct edu_list *l, int64_t position, const char *type,
+                  struct str content_json);
 
 /* Typing is in no log: the sender keeps what is to be told (federation/sender_news.c). */
 void edus_add_typing(struct arena *a, struct edu_list *l, const char *room_id, const char *user_id,

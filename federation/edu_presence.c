@@ -84,7 +84,7 @@ static void add_edu(struct arena *a, struct edu_list *l, struct buf *pushes)
     if (!pushes->n)
         return;
     const char *content = arena_printf(a, "{\"push\":[%s]}", buf_str(pushes).p);
-    edu_list_add(a, l, "m.presence", str_of(content));
+    edu_list_add(a, l, 0, "m.presence", str_of(content));
     buf_clear(pushes);
 }
 

@@ -135,12 +135,12 @@ static void add_receipt(struct layer *l, const char *room_id, const struct recei
     l->n++;
 }
 
-static void finish_layer(struct arena *a, struct edu_list *list, struct layer *l)
+static void finish_layer(struct arena *a, struct edu_list *list, int64_t until, struct layer *l)
 {
     if (l->n) {
         end_room(l);
         buf_add_char(&l->content, '}');
-        edu_list_add(a, list, "m.receipt", buf_str(&l->content));
+        edu_list_add(a, list, until, "m.receipt", buf_str(&l->content));
     }
     buf_finish(&l->content);
     *l = (struct layer){0};
@@ -148,7 +148,7 @@ static void finish_layer(struct arena *a, struct edu_list *list, struct layer *l
 
 /* Marks come in the order of readers: the second of one goes to the second layer. Those for which
  * there is no room any more are left out: newer ones will follow. */
-static void add_room(struct arena *a, struct edu_list *list, struct layer *layers,
+static void add_room(struct arena *a, struct edu_list *list, int64_t until, struct layer *layers,
                      const char *room_id, const struct receipt *receipts, size_t n)
 {
     size_t nth = 0;
@@ -157,7 +157,7 @@ static void add_room(struct arena *a, struct edu_list *list, struct layer *layer
         if (nth == EDUS_MAX)
             continue;
         if (layers[nth].n == RECEIPTS_AT_ONCE && list->n < EDUS_MAX)
-            finish_layer(a, list, &layers[nth]);
+            finish_layer(a, list, until, &layers[nth]);
         if (layers[nth].n < RECEIPTS_AT_ONCE)
             add_receipt(&layers[nth], room_id, &receipts[i]);
     }
@@ -215,9 +215,9 @@ const struct err *edus_receipts(struct job *job, const char *server, int64_t fro
         if (e || !n)
             continue;
         qsort((struct receipt *)receipts, n, sizeof *receipts, by_reader);
-        add_room(job->arena, l, layers, rooms[i]->room_id, receipts, n);
+        add_room(job->arena, l, *until, layers, rooms[i]->room_id, receipts, n);
     }
     for (size_t i = 0; i < EDUS_MAX; i++)
-        finish_layer(job->arena, l, &layers[i]);
+        finish_layer(job->arena, l, *until, &layers[i]);
     return e;
 }

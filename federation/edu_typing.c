@@ -38,5 +38,5 @@ void edus_add_typing(struct arena *a, struct edu_list *l, const char *room_id, c
     buf_printf(&b, ",\"typing\":%s,\"user_id\":", typing ? "true" : "false");
     buf_add_json_string(&b, str_of(user_id));
     buf_add_char(&b, '}');
-    edu_list_add(a, l, "m.typing", buf_str(&b));
+    edu_list_add(a, l, 0, "m.typing", buf_str(&b));
 }

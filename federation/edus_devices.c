@@ -14,12 +14,12 @@ enum {
     MESSAGES_BYTES_MAX = 1 << 20 /* to-device messages in one transaction */
 };
 
-static const struct err *add_edu(struct job *job, struct edu_list *list, const char *type,
-                                 struct str content)
+static const struct err *add_edu(struct job *job, struct edu_list *list, int64_t position,
+                                 const char *type, struct str content)
 {
     buf_auto struct buf b = {0};
     TRY(canonical_json_add(&b, CANONICAL_LENIENT, content));
-    edu_list_add(job->arena, list, type, buf_str(&b));
+    edu_list_add(job->arena, list, position, type, buf_str(&b));
     return NULL;
 }
 
@@ -78,7 +78,7 @@ static const struct err *add_signing_keys(struct device_list_edus *d, const stru
         public_key_add(&b, self_signing, &d->requester);
     }
     buf_add_char(&b, '}');
-    return add_edu(d->job, d->list, "m.signing_key_update", buf_str(&b));
+    return add_edu(d->job, d->list, c->position, "m.signing_key_update", buf_str(&b));
 }
 
 /* What the other server has heard of this user's devices before: by the EDU before this one, or by
@@ -116,7 +116,7 @@ static const struct err *add_device(struct device_list_edus *d, size_t i)
         buf_add_json_string(&b, str_of(k->display_name));
     }
     buf_add_char(&b, '}');
-    return add_edu(d->job, d->list, "m.device_list_update", buf_str(&b));
+    return add_edu(d->job, d->list, c->position, "m.device_list_update", buf_str(&b));
 }
 
 static const struct err *read_keys(struct device_list_edus *d)
@@ -176,7 +176,8 @@ const struct err *edus_to_device(struct job *job, const char *server, int64_t fr
             *until = messages[i].position - 1;
             return NULL;
         }
-        edu_list_add(job->arena, list, "m.direct_to_device", messages[i].json);
+        edu_list_add(job->arena, list, messages[i].position, "m.direct_to_device",
+                     messages[i].json);
     }
     return NULL;
 }

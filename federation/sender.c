@@ -71,7 +71,8 @@ static bool has_news_locked(const struct sender *s, const struct destination *d)
     for (int i = 0; i < NEWS_KINDS; i++)
         if (d->news[i] > d->sent && d->sent < clear)
             return true;
-    return (!d->is_live && d->sent < clear) || d->typing_n || d->presence_to > d->presence_from;
+    return (d->must_resend && !d->failing_since) || (!d->is_live && d->sent < clear) ||
+           d->typing_n || d->presence_to > d->presence_from;
 }
 
 void sender_consider_locked(struct sender *s, struct destination *d)

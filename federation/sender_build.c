@@ -75,6 +75,8 @@ static void take(struct sender *s, struct job *job, struct plan *p)
     take_events_locked(job, p);
     for (int i = 0; i < NEWS_KINDS; i++)
         p->ask[i] = d->news[i] > d->sent && p->until > p->from;
+    if (d->divide_until) /* that is about what lies in the log */
+        return;
     p->presence_from = d->presence_from;
     p->presence_to = d->presence_to;
     take_typing_locked(job, p);
@@ -155,6 +157,16 @@ static edu_source *const sources[NEWS_KINDS] = {
     [NEWS_RECEIPTS] = edus_receipts,
 };
 
+/* As many as there is room for. */
+static void add_edus(struct edu_list *to, const struct edu_list *from)
+{
+    for (size_t i = 0; i < from->n && to->n < TRANSACTION_EDUS; i++) {
+        to->edus[to->n] = from->edus[i];
+        to->positions[to->n] = from->positions[i];
+        to->types[to->n++] = from->types[i];
+    }
+}
+
 /* Each source gets an empty list; false: all together are too many. */
 static const struct err *try_sources(struct job *job, struct plan *p, bool *ret_fit)
 {
@@ -167,8 +179,7 @@ static const struct err *try_sources(struct job *job, struct plan *p, bool *ret_
         *ret_fit = p->edus.n + one->n <= TRANSACTION_EDUS;
         if (!*ret_fit)
             return NULL;
-        memcpy(p->edus.edus + p->edus.n, one->edus, one->n * sizeof *one->edus);
-        p->edus.n += one->n;
+        add_edus(&p->edus, one);
     }
     return NULL;
 }
@@ -205,8 +216,7 @@ static const struct err *add_presence(struct job *job, struct plan *p)
         return NULL;
     struct edu_list *one = arena_alloc(job->arena, sizeof *one);
     TRY(edus_presence(job, p->d->server, p->presence_from, &p->presence_to, one));
-    for (size_t i = 0; i < one->n && has_room(p); i++)
-        p->edus.edus[p->edus.n++] = one->edus[i];
+    add_edus(&p->edus, one);
     return NULL;
 }
 
@@ -249,32 +259,59 @@ static void name_transaction(struct plan *p, struct job *job, char ret[static 32
     snprintf(ret, 32, "%s", base64_encode(job->arena, BASE64_URL, hash, 18));
 }
 
-/* Canonical, for it is signed: members in their order, stored bytes as they are. */
-static void write_body(const struct plan *p, struct buf *out)
+static void add_list(struct buf *out, const struct str *list, size_t n)
 {
-    size_t bytes = 256;
-    for (size_t i = 0; i < p->pdus_n; i++)
-        bytes += p->pdus[i].event->json.n + 1;
-    for (size_t i = 0; i < p->edus.n; i++)
-        bytes += p->edus.edus[i].n + 1;
-    buf_reserve(out, bytes);
-    BUF_LIT(out, "{\"edus\":[");
-    for (size_t i = 0; i < p->edus.n; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (i)
             buf_add_char(out, ',');
-        buf_add_str(out, p->edus.edus[i]);
+        buf_add_str(out, list[i]);
     }
+}
+
+void sender_write_body(const struct sender *s, const struct str *edus, size_t edus_n,
+                       const struct str *pdus, size_t pdus_n, struct buf *out)
+{
+    size_t bytes = 256;
+    for (size_t i = 0; i < pdus_n; i++)
+        bytes += pdus[i].n + 1;
+    for (size_t i = 0; i < edus_n; i++)
+        bytes += edus[i].n + 1;
+    buf_reserve(out, bytes);
+    BUF_LIT(out, "{\"edus\":[");
+    add_list(out, edus, edus_n);
     BUF_LIT(out, "],\"origin\":");
-    buf_add_json_string(out, str_of(p->s->store->config->server_name));
+    buf_add_json_string(out, str_of(s->store->config->server_name));
     BUF_LIT(out, ",\"origin_server_ts\":");
     buf_add_int(out, now_ms());
     BUF_LIT(out, ",\"pdus\":[");
-    for (size_t i = 0; i < p->pdus_n; i++) {
-        if (i)
-            buf_add_char(out, ',');
-        buf_add_str(out, pdu_bytes(p->pdus[i].event));
-    }
+    add_list(out, pdus, pdus_n);
     BUF_LIT(out, "]}");
+}
+
+static void write_body(const struct plan *p, struct buf *out)
+{
+    struct str pdus[TRANSACTION_PDUS];
+    for (size_t i = 0; i < p->pdus_n; i++)
+        pdus[i] = pdu_bytes(p->pdus[i].event);
+    sender_write_body(p->s, p->edus.edus, p->edus.n, pdus, p->pdus_n, out);
+}
+
+/* What lies in the log, to be divided if it is refused. */
+static void list_items(const struct plan *p, struct arena *a, struct transaction *ret)
+{
+    struct transaction_item *items =
+        arena_alloc_array(a, p->pdus_n + p->durable_n + 1, sizeof *items);
+    size_t n = 0;
+    for (size_t i = 0; i < p->pdus_n; i++) {
+        const struct event *e = p->pdus[i].event;
+        items[n++] =
+            (struct transaction_item){p->pdus[i].position, e->type, e->event_id, pdu_bytes(e)};
+    }
+    for (size_t i = 0; i < p->durable_n; i++)
+        items[n++] =
+            (struct transaction_item){p->edus.positions[i], p->edus.types[i], "", p->edus.edus[i]};
+    ret->items = items;
+    ret->items_n = n;
 }
 
 static const struct err *gather(struct job *job, struct plan *p)
@@ -295,6 +332,7 @@ const struct err *sender_build(struct sender *s, struct job *job, struct destina
     *p = (struct plan){.s = s, .d = d};
     take(s, job, p);
     TRY(gather(job, p));
+    ret->from = p->from;
     ret->until = p->until;
     ret->pdus_n = p->pdus_n;
     ret->edus_n = p->edus.n;
@@ -305,6 +343,7 @@ const struct err *sender_build(struct sender *s, struct job *job, struct destina
     if (!p->pdus_n && !p->edus.n)
         return NULL;
     name_transaction(p, job, ret->id);
+    list_items(p, job->arena, ret);
     write_body(p, &ret->body);
     return NULL;
 }

@@ -4,6 +4,7 @@
  *   sender_news.c   the feed listener: which destinations have news
  *   sender_work.c   one turn of one destination: build, send, acknowledge or back off
  *   sender_build.c  the transaction
+ *   sender_divide.c what the other server refuses: found by dividing the transaction, set aside
  *   sender_catch_up.c  what a destination was not told, from SQL
  *   sender_keeper.c the thread that does what needs the database, or a clock
  *   sender_save.c   cursors to the database; destinations at start-up
@@ -16,6 +17,7 @@
 #include "base/lock.h"
 #include "base/map.h"
 #include "federation/edu.h"
+#include "federation/request.h"
 #include "federation/sender.h"
 #include "storage/feed.h"
 
@@ -83,7 +85,12 @@ struct destination {
 
     /* How it answers. Times are now_ms(). */
     int64_t failing_since, retry_at, retry_interval; /* 0: it answers */
-    bool is_refusing; /* it can be reached, but does not take what we send */
+    bool is_refusing;     /* it can be reached, but does not take what we send */
+    int refusals;         /* of the same transaction in a row */
+    int64_t divide_until; /* where the refused transaction ended that is being divided; 0: none */
+    int aside_run; /* how many were set aside in a row, with nothing taken between them, ... */
+    int64_t aside_run_ts; /* ... and since when */
+    bool must_resend;     /* of what was set aside, some is to be sent again */
     int64_t last_attempt, last_success;
     int64_t began_us; /* the last turn; mono_us() */
     char last_error[LAST_ERROR_MAX];
@@ -123,6 +130,7 @@ struct sender {
     uint64_t serial; /* of transactions of typing alone */
 
     _Atomic int64_t transactions, pdus, edus, failures, refused_pdus, microseconds, catch_ups;
+    _Atomic int64_t divisions, set_aside;
 };
 
 /* ---- sender.c ---- */
@@ -175,11 +183,20 @@ const struct err *sender_catch_up(struct sender *s, struct job *job, struct dest
 
 /* ---- sender_build.c ---- */
 
+/* A PDU, or an EDU that lies in the log. */
+struct transaction_item {
+    int64_t position;
+    const char *type, *event_id; /* "": an EDU */
+    struct str json;
+};
+
 struct transaction {
-    int64_t until; /* what the cursor becomes */
+    int64_t from, until; /* what the cursor is, and becomes */
     char id[32];
     struct buf body; /* empty: there is nothing to send */
     size_t pdus_n, edus_n;
+    const struct transaction_item *items; /* without presence and typing */
+    size_t items_n;
     int64_t presence_to;
     bool has_to_device;
     const struct typing_notice *typing; /* that go along */
@@ -190,10 +207,33 @@ struct transaction {
 const struct err *sender_build(struct sender *s, struct job *job, struct destination *d,
                                struct transaction *ret);
 
+/* Canonical, for it is signed: members in their order, stored bytes as they are. */
+void sender_write_body(const struct sender *s, const struct str *edus, size_t edus_n,
+                       const struct str *pdus, size_t pdus_n, struct buf *out);
+
 /* ---- sender_work.c ---- */
+
+/* PUTs that body under that id. */
+const struct err *sender_put(struct job *job, const char *server, const char *id, struct str body,
+                             struct fed_reply *ret);
+void sender_advance(struct sender *s, struct destination *d, const struct transaction *t);
+void sender_back_off(struct sender *s, struct destination *d, const struct transaction *t,
+                     const char *why, bool is_refusing, int64_t at_least_ms);
 
 /* One turn of a destination that the caller has made busy. */
 void sender_work(struct sender *s, struct arena *a, struct destination *d);
+
+/* ---- sender_divide.c ---- */
+
+/* Does this status say that the content is not wanted, rather than that the server is away? */
+bool sender_is_refusal(int status);
+/* The destination refused the transaction with this answer. */
+void sender_refused(struct sender *s, struct job *job, struct destination *d,
+                    const struct transaction *t, const char *why);
+/* It took one. */
+void sender_taken(struct sender *s, struct destination *d);
+/* Sends one of those again that were set aside, when some are asked for. */
+void sender_resend(struct sender *s, struct job *job, struct destination *d);
 
 /* ---- sender_save.c ---- */
 

@@ -39,10 +39,14 @@ void sender_add_metrics(struct sender *s, struct buf *out)
                "concorde_federation_pdus_refused_total %lld\n",
                (long long)s->transactions, (long long)s->failures, (double)s->microseconds / 1e6,
                (long long)s->pdus, (long long)s->refused_pdus);
-    buf_printf(out,
-               "# TYPE concorde_federation_edus_sent_total counter\n"
-               "concorde_federation_edus_sent_total %lld\n"
-               "# TYPE concorde_federation_catch_ups_total counter\n"
-               "concorde_federation_catch_ups_total %lld\n",
-               (long long)s->edus, (long long)s->catch_ups);
+    buf_printf(
+        out,
+        "# TYPE concorde_federation_edus_sent_total counter\n"
+        "concorde_federation_edus_sent_total %lld\n"
+        "# TYPE concorde_federation_catch_ups_total counter\n"
+        "concorde_federation_catch_ups_total %lld\n"
+        "# HELP concorde_federation_set_aside_total Events and EDUs that other servers refuse.\n"
+        "# TYPE concorde_federation_set_aside_total counter\n"
+        "concorde_federation_set_aside_total %lld\n",
+        (long long)s->edus, (long long)s->catch_ups, (long long)s->set_aside);
 }

@@ -43,7 +43,8 @@ static void take_locked(struct arena *a, struct destination *d, struct saved *re
                 .retry_at_ts = d->retry_at,
                 .retry_interval_ms = d->retry_interval,
                 .last_success_ts = d->last_success,
-                .last_error = d->last_error[0] ? arena_strdup(a, d->last_error) : NULL},
+                .last_error = d->last_error[0] ? arena_strdup(a, d->last_error) : NULL,
+                .refusals = d->refusals},
         .to_device_sent = d->to_device_sent};
     d->is_dirty = false;
     d->saved = d->sent;
@@ -126,6 +127,8 @@ static void take_row_locked(struct destination *d, const struct destination_row 
     d->retry_interval = row->retry_interval_ms;
     d->last_success = row->last_success_ts;
     d->may_skip = row->failing_since_ts > 0;
+    d->refusals = row->refusals;
+    d->is_refusing = row->refusals > 0;
     if (row->last_error)
         memcpy(d->last_error, row->last_error, strnlen(row->last_error, LAST_ERROR_MAX - 1));
 }
@@ -137,6 +140,7 @@ static void find_busy_locked(struct sender *s, const struct destination_row *row
         return;
     if (!d->is_stored && !d->is_busy)
         take_row_locked(d, row);
+    d->must_resend = d->must_resend || row->must_resend;
     if (row->has_news)
         look_again_locked(s, d);
 }
@@ -157,10 +161,12 @@ static void obey_locked(struct sender *s, const struct destination_wish *w)
     if (!d)
         return;
     d->retry_at = 0;
+    d->must_resend = d->must_resend || w->what == ASKED_RESEND;
     if (w->what == ASKED_RESET) {
         d->failing_since = d->retry_interval = 0;
         d->last_error[0] = '\0';
         d->is_refusing = false;
+        d->refusals = 0;
     }
     d->is_dirty = s->must_save = true;
 }

@@ -32,12 +32,14 @@ static void forget_receipt_rooms_locked(struct destination *d)
     d->receipt_rooms_n = kept;
 }
 
-static void advance(struct sender *s, struct destination *d, const struct transaction *t)
+void sender_advance(struct sender *s, struct destination *d, const struct transaction *t)
 {
     LOCKED(&s->lock);
     queue_drop_until_locked(d, t->until);
     d->sent = t->until;
     d->attempted = 0;
+    if (t->until >= d->divide_until)
+        d->divide_until = 0;
     forget_receipt_rooms_locked(d);
     if (t->has_to_device)
         d->to_device_sent = t->until;
@@ -53,7 +55,7 @@ static void advance(struct sender *s, struct destination *d, const struct transa
     }
 }
 
-static void back_off(struct sender *s, struct destination *d, const struct transaction *t,
+void sender_back_off(struct sender *s, struct destination *d, const struct transaction *t,
                      const char *why, bool is_refusing, int64_t at_least_ms)
 {
     LOCKED(&s->lock);
@@ -68,14 +70,14 @@ static void back_off(struct sender *s, struct destination *d, const struct trans
 
 /* ---- sending ---- */
 
-static const struct err *put(struct job *job, struct destination *d, const struct transaction *t,
+const struct err *sender_put(struct job *job, const char *server, const char *id, struct str body,
                              struct fed_reply *ret)
 {
     struct fed_request r = {
-        .server = d->server,
+        .server = server,
         .method = PUT,
-        .path = federation_path(job->arena, "/_matrix/federation/v1/send/%s", t->id),
-        .raw_body = buf_str(&t->body),
+        .path = federation_path(job->arena, "/_matrix/federation/v1/send/%s", id),
+        .raw_body = body,
         .now = true,
     };
     return federation_exchange(job, &r, ret);
@@ -94,25 +96,28 @@ static void send(struct sender *s, struct job *job, struct destination *d,
 {
     struct fed_reply reply = {0};
     int64_t began = mono_us();
-    const struct err *e = put(job, d, t, &reply);
+    const struct err *e = sender_put(job, d->server, t->id, buf_str(&t->body), &reply);
     s->microseconds += mono_us() - began;
     if (e) {
-        back_off(s, d, t, e->text, false, 0);
+        sender_back_off(s, d, t, e->text, false, 0);
         return;
     }
     if (reply.status != 200) {
         char why[LAST_ERROR_MAX];
         const char *errcode = json_text(reply.json, "errcode");
         snprintf(why, sizeof why, "answered %d %.60s", reply.status, errcode ? errcode : "");
-        /* 5xx is what a reverse proxy says of a server that is away */
-        back_off(s, d, t, why, reply.status < 500, wait_asked_for(&reply));
+        if (sender_is_refusal(reply.status))
+            sender_refused(s, job, d, t, why);
+        else
+            sender_back_off(s, d, t, why, reply.status < 500, wait_asked_for(&reply));
         return;
     }
     count_refused(s, d, reply.json);
     s->transactions++;
     s->pdus += (int64_t)t->pdus_n;
     s->edus += (int64_t)t->edus_n;
-    advance(s, d, t);
+    sender_taken(s, d);
+    sender_advance(s, d, t);
 }
 
 /* ---- a turn ---- */
@@ -179,7 +184,9 @@ void sender_work(struct sender *s, struct arena *a, struct destination *d)
     else if (t.body.n)
         send(s, &job, d, &t);
     else
-        advance(s, d, &t);
+        sender_advance(s, d, &t);
+    if (!e)
+        sender_resend(s, &job, d);
     buf_finish(&t.body);
     job_finish(&job);
 }

@@ -40,5 +40,7 @@ int user_deactivate_command(struct cli *cli);
 int federation_status_command(struct cli *cli); /* federation_commands.c */
 int federation_retry_command(struct cli *cli);
 int federation_reset_command(struct cli *cli);
+int federation_resend_command(struct cli *cli);
+int federation_discard_command(struct cli *cli);
 
 #endif

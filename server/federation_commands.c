@@ -4,6 +4,7 @@
 #include "storage/destinations.h"
 #include "storage/log.h"
 #include "storage/outbound.h"
+#include "storage/set_aside.h"
 
 #include <stdio.h>
 
@@ -59,8 +60,23 @@ static void print_row(const struct destination_row *d, int64_t behind)
     if (d->last_success_ts)
         span(last, now - d->last_success_ts);
     snprintf(events, sizeof events, "%lld%s", (long long)behind, behind == BEHIND_MAX ? "+" : "");
-    printf("%-*s %-12s %-8s %-14s %-14s %-14s %s\n", SERVER_WIDTH, d->server, state_of(d, behind),
-           events, last, failing, next, d->last_error ? d->last_error : "");
+    printf("%-*s %-12s %-8s %-10lld %-14s %-14s %-14s %s\n", SERVER_WIDTH, d->server,
+           state_of(d, behind), events, (long long)d->aside_n, last, failing, next,
+           d->last_error ? d->last_error : "");
+}
+
+static const struct err *print_set_aside(struct job *job, const char *server)
+{
+    const struct set_aside *list;
+    size_t n;
+    char since[TIME_MAX];
+    TRY(set_aside_list(job_tx(job), server, SET_ASIDE_MAX, &list, &n));
+    if (n)
+        printf("\n%-14s %-30s %-48s %s\n", "SET ASIDE FOR", "TYPE", "EVENT", "ANSWER");
+    for (size_t i = 0; i < n; i++)
+        printf("%-14s %-30s %-48s %s\n", span(since, now_ms() - list[i].since_ts), list[i].type,
+               *list[i].event_id ? list[i].event_id : "-", list[i].answer);
+    return NULL;
 }
 
 static const struct err *status(struct cli *cli, struct job *job)
@@ -73,26 +89,30 @@ static const struct err *status(struct cli *cli, struct job *job)
     TRY(destinations_list(job_tx(job), server, &list, &n));
     if (server && !n)
         return err(ERR_NOT_FOUND, "Nothing was ever sent to %s", server);
-    printf("%-*s %-12s %-8s %-14s %-14s %-14s %s\n", SERVER_WIDTH, "SERVER", "STATE", "EVENTS",
-           "LAST SENT", "FAILING FOR", "NEXT TRY IN", "LAST ERROR");
+    printf("%-*s %-12s %-8s %-10s %-14s %-14s %-14s %s\n", SERVER_WIDTH, "SERVER", "STATE",
+           "EVENTS", "SET ASIDE", "LAST SENT", "FAILING FOR", "NEXT TRY IN", "LAST ERROR");
     for (size_t i = 0; i < n; i++) {
         int64_t behind;
         TRY(count_behind(job, &list[i], head, &behind));
         print_row(&list[i], behind);
     }
-    return NULL;
+    return server ? print_set_aside(job, server) : NULL;
 }
 
 /* ---- retry, reset ---- */
 
-static const struct err *ask(struct cli *cli, struct job *job, enum destination_asked what)
+static const struct err *check_known(struct job *job, const char *server)
 {
-    const char *server = cli->words[2];
     const struct destination_row *list;
     size_t n;
     TRY(destinations_list(job_tx(job), server, &list, &n));
-    if (!n)
-        return err(ERR_NOT_FOUND, "Nothing was ever sent to %s", server);
+    return n ? NULL : err(ERR_NOT_FOUND, "Nothing was ever sent to %s", server);
+}
+
+static const struct err *ask(struct cli *cli, struct job *job, enum destination_asked what)
+{
+    const char *server = cli->words[2];
+    TRY(check_known(job, server));
     struct write *w = write_begin(job);
     destinations_write_asked(w, server, what);
     TRY(write_commit(job, w, NULL));
@@ -110,6 +130,26 @@ static const struct err *reset(struct cli *cli, struct job *job)
     return ask(cli, job, ASKED_RESET);
 }
 
+/* ---- what was set aside ---- */
+
+static const struct err *resend(struct cli *cli, struct job *job)
+{
+    int64_t n;
+    TRY(check_known(job, cli->words[2]));
+    TRY(set_aside_ask(job_tx(job), cli->words[2], 0, &n));
+    printf("%lld set aside\n", (long long)n);
+    return n ? ask(cli, job, ASKED_RESEND) : NULL;
+}
+
+static const struct err *discard(struct cli *cli, struct job *job)
+{
+    int64_t n;
+    TRY(check_known(job, cli->words[2]));
+    TRY(set_aside_discard(job_tx(job), cli->words[2], &n));
+    printf("%lld discarded\n", (long long)n);
+    return NULL;
+}
+
 int federation_status_command(struct cli *cli)
 {
     return cli_run_on_node(cli, status);
@@ -123,4 +163,14 @@ int federation_retry_command(struct cli *cli)
 int federation_reset_command(struct cli *cli)
 {
     return cli_run_on_node(cli, reset);
+}
+
+int federation_resend_command(struct cli *cli)
+{
+    return cli_run_on_node(cli, resend);
+}
+
+int federation_discard_command(struct cli *cli)
+{
+    return cli_run_on_node(cli, discard);
 }

@@ -4,18 +4,18 @@
 
 SQL(destinations_write_sql,
     "INSERT INTO destinations AS d (server, sent_position, failing_since_ts, retry_at_ts, "
-    "retry_interval_ms, last_success_ts, last_error) "
+    "retry_interval_ms, last_success_ts, last_error, refusals) "
     "SELECT u.* FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], "
-    "$6::bigint[], $7::text[]) AS u ON CONFLICT (server) DO UPDATE SET "
+    "$6::bigint[], $7::text[], $8::int[]) AS u ON CONFLICT (server) DO UPDATE SET "
     "sent_position = greatest(d.sent_position, excluded.sent_position), "
     "failing_since_ts = excluded.failing_since_ts, retry_at_ts = excluded.retry_at_ts, "
     "retry_interval_ms = excluded.retry_interval_ms, "
     "last_success_ts = greatest(d.last_success_ts, excluded.last_success_ts), "
-    "last_error = excluded.last_error")
+    "last_error = excluded.last_error, refusals = excluded.refusals")
 static const struct batch_table destinations_table = {
     .sql = &destinations_write_sql,
-    .columns = {DB_TEXT, DB_INT8, DB_INT8, DB_INT8, DB_INT8, DB_INT8, DB_TEXT},
-    .columns_n = 7,
+    .columns = {DB_TEXT, DB_INT8, DB_INT8, DB_INT8, DB_INT8, DB_INT8, DB_TEXT, DB_INT4},
+    .columns_n = 8,
     .order = BATCH_OTHER,
     .key_columns = 1,
 };
@@ -25,7 +25,7 @@ void destinations_write(struct write *w, const struct destination_row *r)
     write_row(w, &destinations_table,
               P(TEXT(r->server), INT(r->sent_position), INT(r->failing_since_ts),
                 INT(r->retry_at_ts), INT(r->retry_interval_ms), INT(r->last_success_ts),
-                TEXT(r->last_error)));
+                TEXT(r->last_error), INT4(r->refusals)));
 }
 
 SQL(destinations_add_sql, "INSERT INTO destinations (server, sent_position) VALUES ($1, $2) "
@@ -53,7 +53,10 @@ const struct err *destinations_add(struct tx *tx, const char *server, int64_t se
 
 #define COLUMNS                                                                                    \
     "d.server, d.sent_position, d.failing_since_ts, d.retry_at_ts, d.retry_interval_ms, "          \
-    "d.last_success_ts, d.last_error, " HAS_NEWS
+    "d.last_success_ts, d.last_error, d.refusals, "                                                \
+    "(SELECT count(*) FROM federation_set_aside a WHERE a.server = d.server) AS aside_n, "         \
+    "EXISTS (SELECT FROM federation_set_aside a WHERE a.server = d.server AND a.asked) "           \
+    "AS must_resend, " HAS_NEWS
 
 static const struct err *read_rows(struct rows *rows, const struct destination_row **ret,
                                    size_t *ret_n)
@@ -68,7 +71,10 @@ static const struct err *read_rows(struct rows *rows, const struct destination_r
                                       .retry_interval_ms = row_int(rows, 4),
                                       .last_success_ts = row_int(rows, 5),
                                       .last_error = row_text(rows, 6),
-                                      .has_news = row_bool(rows, 7)};
+                                      .refusals = (int)row_int(rows, 7),
+                                      .aside_n = row_int(rows, 8),
+                                      .must_resend = row_bool(rows, 9),
+                                      .has_news = row_bool(rows, 10)};
     *ret = list;
     *ret_n = (size_t)rows->n;
     return NULL;
@@ -91,8 +97,8 @@ static const struct err *read_rows(struct rows *rows, const struct destination_r
 
 SQL(destinations_busy_sql,
     "SELECT * FROM (SELECT " COLUMNS " AS has_news FROM destinations d) d "
-    "WHERE has_news OR failing_since_ts > 0 "
-    "UNION ALL SELECT x.server, min(x.before), 0, 0, 0, 0, NULL, true FROM (" UNKNOWN
+    "WHERE has_news OR failing_since_ts > 0 OR must_resend "
+    "UNION ALL SELECT x.server, min(x.before), 0, 0, 0, 0, NULL, 0, 0, false, true FROM (" UNKNOWN
     ") x GROUP BY 1")
 
 const struct err *destinations_busy(struct tx *tx, const char *own,

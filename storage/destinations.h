@@ -8,7 +8,8 @@
 enum destination_asked {
     ASKED_NOTHING = 0,
     ASKED_RETRY = 1, /* try now */
-    ASKED_RESET = 2  /* and forget that it ever failed */
+    ASKED_RESET = 2, /* and forget that it ever failed */
+    ASKED_RESEND = 3 /* try now, also what was set aside */
 };
 
 struct destination_row {
@@ -17,7 +18,10 @@ struct destination_row {
     int64_t failing_since_ts, retry_at_ts, retry_interval_ms; /* 0: it answers */
     int64_t last_success_ts;                                  /* 0: never */
     const char *last_error;                                   /* NULL: none */
-    bool has_news; /* there may be something behind the cursor that it has to be told */
+    int refusals;                                             /* of the same transaction in a row */
+    int64_t aside_n;  /* what it refused and what was set aside (storage/set_aside.h) */
+    bool must_resend; /* some of that is to be sent again */
+    bool has_news;    /* there may be something behind the cursor that it has to be told */
 };
 
 /* Stores the row; the cursor never goes back. */
