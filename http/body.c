@@ -16,12 +16,12 @@ static const struct err *too_large(size_t max)
 
 struct framing {
     const char *length, *encoding; /* Content-Length, Transfer-Encoding */
-    bool contradictory;
+    bool contradictory;            /* or given twice */
 };
 
 static void note(const char *value, const char **slot, bool *ret_contradictory)
 {
-    if (*slot && strcmp(*slot, value) != 0)
+    if (*slot)
         *ret_contradictory = true;
     *slot = value;
 }
@@ -39,18 +39,21 @@ static enum MHD_Result add_framing(void *cls, enum MHD_ValueKind kind, const cha
 
 /* libmicrohttpd is lenient here; a proxy in front that reads the same head otherwise could be made
  * to see two requests where we see one (RFC 9112, section 11.2). */
-const struct err *body_measure(struct exchange *ex)
+const struct err *body_measure(struct exchange *ex, const char *version)
 {
     struct framing f = {0};
     MHD_get_connection_values(ex->mhd, MHD_HEADER_KIND, add_framing, &f);
     ex->announced = BODY_UNKNOWN;
     if (f.contradictory || (f.length && f.encoding) ||
-        (f.encoding && strcasecmp(f.encoding, "chunked") != 0))
+        (f.encoding && strcasecmp(f.encoding, "chunked") != 0) ||
+        (f.encoding && strcmp(version, "HTTP/1.1") != 0))
         return err(ERR_UNKNOWN, "It is not clear where the request's body ends");
     if (f.encoding)
         return NULL;
     int64_t n = 0;
-    if (f.length && (!str_to_int64(str_of(f.length), &n) || n < 0))
+    if (f.length && (!*f.length || f.length[strspn(f.length, "0123456789")]))
+        return err(ERR_UNKNOWN, "It is not clear where the request's body ends");
+    if (f.length && !str_to_int64(str_of(f.length), &n))
         return err(ERR_TOO_LARGE, "The request's body is too large");
     ex->announced = n;
     return NULL;

@@ -5,10 +5,14 @@
 
 #include <stdio.h>
 
-/* A parked connection must stay below 12 KiB in all; requests' heads must fit in here. */
-enum { CONNECTION_MEMORY = 8 * 1024 };
+/* Every connection has it, also while it is parked. A head must fit, the records of its lines, and
+ * the head of the reply. */
+enum { CONNECTION_MEMORY = HEAD_MAX + 4 * 1024 };
 
-static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+/* Forward secrecy and authenticated encryption only. */
+static const char tls_priorities[] =
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-CIPHER-ALL:+AES-256-GCM:+CHACHA20-POLY1305:"
+    "+AES-128-GCM:-MAC-ALL:+AEAD:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:-SIGN-DSA-SHA1";
 
 /* The router and query.c decode for themselves, after taking the URI apart. */
 static size_t leave_undecoded(void *cls, struct MHD_Connection *c, char *text)
@@ -43,10 +47,10 @@ const struct err *daemon_start(struct loop *l, const struct http_listener *tls,
         flags, 0, NULL, NULL, exchange_on_access, ret, MHD_OPTION_EXTERNAL_LOGGER, log_message,
         NULL, MHD_OPTION_ARRAY, tls ? secure : plain, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)s->connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->idle_timeout_s, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_undecoded, NULL, MHD_OPTION_URI_LOG_CALLBACK,
-        exchange_on_uri, ret, MHD_OPTION_NOTIFY_CONNECTION, exchange_on_connection, ret,
-        MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, ret, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->idle_timeout_s, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_undecoded, NULL, MHD_OPTION_URI_LOG_CALLBACK, exchange_on_uri, ret,
+        MHD_OPTION_NOTIFY_CONNECTION, exchange_on_connection, ret, MHD_OPTION_NOTIFY_COMPLETED,
+        exchange_on_completed, ret, MHD_OPTION_END);
     if (!ret->mhd)
         return tls ? err_internal("listener %s: TLS does not start: is the key the certificate's?",
                                   tls->address)

@@ -28,6 +28,7 @@ static void open_connection(struct daemon_slot *slot, struct MHD_Connection *c, 
     ex->mhd = c;
     ex->fd = l->arriving.fd;
     l->arriving.fd = -1; /* taken */
+    ex->secure = slot->tls;
     ex->rq.exchange = ex;
     ex->rq.upload_fd = -1;
     ex->rq.waiter.wake = pool_wake;
@@ -164,7 +165,7 @@ static void ask_for_body(const struct exchange *ex)
         setsockopt(ex->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
-static void begin(struct exchange *ex, const char *method)
+static void begin(struct exchange *ex, const char *method, const char *url, const char *version)
 {
     ex->body_max = 0;
     ex->keeps_body = ex->unread_body = ex->admitted = ex->charged = ex->last_run = false;
@@ -173,9 +174,14 @@ static void begin(struct exchange *ex, const char *method)
     ex->rq.started_mono_us = mono_us();
     ex->rq.runs = 0;
     set_phase(ex, PHASE_BODY);
-    split_uri(ex);
     ex->rq.route = NULL;
-    const struct err *e = body_measure(ex);
+    const struct err *e = head_check(ex, method, url, version);
+    split_uri(ex);
+    if (!e)
+        e = body_measure(ex, version);
+    ex->ends = e != NULL; /* where the next request begins is not certain */
+    if (e)
+        ex->announced = BODY_UNKNOWN;
     ask_for_body(ex);
     if (!e)
         e = find_route(ex, method);
@@ -190,7 +196,7 @@ static enum MHD_Result send_reply(struct exchange *ex)
     struct MHD_Response *response = ex->response;
     ex->response = NULL;
     set_phase(ex, PHASE_REPLY);
-    enum MHD_Result r = MHD_queue_response(ex->mhd, (unsigned)ex->status, response);
+    enum MHD_Result r = queue_response(ex->mhd, ex->status, response);
     MHD_destroy_response(response);
     return r;
 }
@@ -254,7 +260,7 @@ enum MHD_Result exchange_on_access(void *slot, struct MHD_Connection *c, const c
     struct exchange *ex = *context;
     switch (ex->phase) {
     case PHASE_HEAD:
-        begin(ex, method);
+        begin(ex, method, url, version);
         if (ex->response && refuse_at_once(ex)) {
             ex->unread_body = true;
             return send_reply(ex);

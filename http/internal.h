@@ -81,6 +81,7 @@ struct exchange {
     size_t body_max;
     bool keeps_body;  /* otherwise what arrives is dropped */
     bool unread_body; /* refused while the body was still arriving */
+    bool ends;        /* the connection, with this reply */
     bool admitted;    /* BODY_FILE: its head was judged */
     bool charged;     /* the rate limit was applied */
     bool counted_active;
@@ -273,8 +274,16 @@ void exchange_on_completed(void *slot, struct MHD_Connection *c, void **context,
                            enum MHD_RequestTerminationCode why);
 void exchange_destroy(struct exchange *ex);
 
+/* head.c */
+enum { HEAD_MAX = 16 * 1024 };
+const struct err *head_check(struct exchange *ex, const char *method, const char *url,
+                             const char *version);
+
+/* own_errors.c: in place of MHD_queue_response */
+enum MHD_Result queue_response(struct MHD_Connection *c, int status, struct MHD_Response *response);
+
 /* body.c */
-const struct err *body_measure(struct exchange *ex);
+const struct err *body_measure(struct exchange *ex, const char *version);
 const struct err *body_begin(struct exchange *ex);
 const struct err *body_add(struct exchange *ex, const char *bytes, size_t n);
 const struct err *body_finish(struct exchange *ex); /* rq->raw or rq->upload_fd are ready */

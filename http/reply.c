@@ -157,7 +157,9 @@ void reply_add_headers(struct reply *rp, struct MHD_Response *response)
     for (size_t i = 0; i < rp->outcome->headers_n; i++)
         MHD_add_response_header(response, rp->outcome->headers[i].name,
                                 rp->outcome->headers[i].value);
-    if (request_is_stopping(rp->rq))
+    if (request_is_secure(rp->rq)) /* by our certificate, or by a proxy's (RFC 6797, 7.2) */
+        MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000");
+    if (request_is_stopping(rp->rq) || rp->rq->exchange->ends)
         MHD_add_response_header(response, "Connection", "close");
 }
 

@@ -366,12 +366,12 @@ static int tcp_connect(int port, int family)
     return fd;
 }
 
-static int tls_versions_offered(int port, int version)
+static int tls_offered(int port, int version, const char *ciphers)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_min_proto_version(ctx, version);
     SSL_CTX_set_max_proto_version(ctx, version);
-    SSL_CTX_set_cipher_list(ctx, "DEFAULT:@SECLEVEL=0");
+    SSL_CTX_set_cipher_list(ctx, ciphers);
     SSL *ssl = SSL_new(ctx);
     int fd = tcp_connect(port, AF_INET);
     SSL_set_fd(ssl, fd);
@@ -385,9 +385,14 @@ static int tls_versions_offered(int port, int version)
 static void test_tls(void **state)
 {
     int port = http_server_port(*state, 1);
-    assert_true(tls_versions_offered(port, TLS1_3_VERSION));
-    assert_true(tls_versions_offered(port, TLS1_2_VERSION));
-    assert_false(tls_versions_offered(port, TLS1_1_VERSION));
+    const char *all = "ALL:@SECLEVEL=0";
+    assert_true(tls_offered(port, TLS1_3_VERSION, all));
+    assert_true(tls_offered(port, TLS1_2_VERSION, all));
+    assert_false(tls_offered(port, TLS1_1_VERSION, all));
+    assert_true(tls_offered(port, TLS1_2_VERSION, "ECDHE+AESGCM"));
+    assert_true(tls_offered(port, TLS1_2_VERSION, "ECDHE+CHACHA20"));
+    assert_false(tls_offered(port, TLS1_2_VERSION, "SHA1:SHA256:SHA384:@SECLEVEL=0")); /* CBC */
+    assert_false(tls_offered(port, TLS1_2_VERSION, "kRSA:@SECLEVEL=0"));
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     SSL *ssl = SSL_new(ctx);
     int fd = tcp_connect(port, AF_INET);
@@ -406,6 +411,7 @@ static void test_tls(void **state)
             reply[n] = '\0';
         }
         assert_non_null(strstr(reply, "{\"address\":\"127.0.0.1\",\"secure\":true}"));
+        assert_non_null(strstr(reply, "\r\nStrict-Transport-Security: max-age=31536000\r\n"));
     }
     const char *ask = "GET /lines HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_true(SSL_write(ssl, ask, (int)strlen(ask)) > 0);
@@ -431,6 +437,10 @@ static void test_unix_socket(void **state)
     fixture_send(fd, "GET /secure HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.5\r\n\r\n");
     assert_true(fixture_read(fd, true, &r));
     BODY_IS(r, "{\"address\":\"192.0.2.5\",\"secure\":false}");
+    assert_string_equal(fixture_header(&r, "Strict-Transport-Security"), "");
+    fixture_send(fd, "GET /secure HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\n\r\n");
+    assert_true(fixture_read(fd, true, &r));
+    assert_string_equal(fixture_header(&r, "Strict-Transport-Security"), "max-age=31536000");
     close(fd);
     fixture_forget(&r);
     struct stat st;
