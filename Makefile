@@ -22,14 +22,25 @@ CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wno-unused-parameter -Wno-missing-field-initializers
 CPPFLAGS += -I. -D_GNU_SOURCE -DCONCORDE_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
-ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) -fstack-protector-strong $(SANFLAGS)
+ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) -fstack-protector-strong $(HARDEN) $(SANFLAGS)
 LDLIBS   += $(PKG_LIBS) -lcrypt -lpthread -lm
 ifeq ($(SAN),asan)
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 else ifeq ($(SAN),tsan)
 SANFLAGS := -fsanitize=thread -fno-omit-frame-pointer
 endif
-LDFLAGS  += $(SANFLAGS)
+# What makes a fault in memory hard to use; tests/api/test_hardening.py reads it off the program.
+# Sanitizers have checks of their own, and _FORTIFY_SOURCE (which needs optimization) gets in their way.
+accepts   = $(shell $(CC) -Werror $(1) -x c -c -o /dev/null /dev/null 2>/dev/null && echo '$(1)')
+FORTIFIED = $(shell echo '\#include <string.h>' | $(CC) -O2 -D_FORTIFY_SOURCE=3 -E -dM -x c - 2>/dev/null | \
+	awk '$$2 == "__USE_FORTIFY_LEVEL" { print $$3 }')
+HARDEN  := -fPIE
+ifeq ($(SANFLAGS),)
+HARDEN  += $(call accepts,-fstack-clash-protection)
+HARDEN  += $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),$(call accepts,-fcf-protection))
+HARDEN  += $(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(or $(FORTIFIED),2))
+endif
+LDFLAGS += $(SANFLAGS) -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
 SOURCES := $(foreach f,$(FLOORS),$(shell find $(f) -name '*.c' 2>/dev/null))
 MAIN    := server/main.c
@@ -74,7 +85,7 @@ install: build ## install under PREFIX (/usr/local), with a systemd unit; DESTDI
 	[ -e $(DESTDIR)$(SYSCONFDIR)/concorde/concorde.yaml ] || \
 	    install -D -m 640 deploy/concorde.yaml $(DESTDIR)$(SYSCONFDIR)/concorde/concorde.yaml
 
-$(BUILD)/obj/%.o: %.c
+$(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
