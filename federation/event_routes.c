@@ -6,6 +6,7 @@
 #include "federation/pdu.h"
 #include "federation/routes.h"
 #include "rooms/enter.h"
+#include "rooms/erasure.h"
 #include "rooms/servers.h"
 #include "rooms/state_at.h"
 #include "storage/server_rooms.h"
@@ -77,6 +78,7 @@ static const struct err *add_visible(struct request *rq, struct room *room,
 {
     bool *visible = arena_alloc_array(rq->arena, n + 1, sizeof *visible);
     TRY(visibility_for_server(rq->job, room, remote_of(rq)->name, events, n, visible));
+    TRY(onlooker_list(rq->job, onlooker_server(rq->arena, remote_of(rq)->name), &events, n));
     for (size_t i = 0; i < n; i++) {
         const struct event *e = events[i]->event;
         if (!visible[i] && events[i]->status != EVENT_OUTLIER)
@@ -96,12 +98,16 @@ static void begin_transaction(const struct request *rq, struct buf *out)
     buf_printf(out, ",\"origin_server_ts\":%lld,\"pdus\":[", (long long)now_ms());
 }
 
-static const struct err *add_events(struct reply *rp, const struct stored_event *events, size_t n)
+static const struct err *add_events(struct request *rq, struct reply *rp,
+                                    const struct stored_event *events, size_t n)
 {
+    struct onlooker *onlooker = onlooker_server(rq->arena, remote_of(rq)->name);
     for (size_t i = 0; i < n; i++) {
+        const struct event *shown;
+        TRY(onlooker_event(rq->job, onlooker, &events[i], &shown));
         if (i)
             buf_add_char(&rp->body, ',');
-        buf_add_str(&rp->body, pdu_bytes(events[i].event));
+        buf_add_str(&rp->body, pdu_bytes(shown));
         if (i % FLUSH_EVERY == FLUSH_EVERY - 1)
             TRY(reply_flush(rp));
     }
@@ -172,9 +178,9 @@ static const struct err *get_state(struct request *rq, struct reply *rp)
     struct state s;
     TRY(read_state(rq, &s));
     BUF_LIT(&rp->body, "{\"pdus\":[");
-    TRY(add_events(rp, s.state, s.state_n));
+    TRY(add_events(rq, rp, s.state, s.state_n));
     BUF_LIT(&rp->body, "],\"auth_chain\":[");
-    TRY(add_events(rp, s.chain, s.chain_n));
+    TRY(add_events(rq, rp, s.chain, s.chain_n));
     BUF_LIT(&rp->body, "]}");
     return reply_body(rp, 200);
 }
@@ -200,7 +206,7 @@ static const struct err *get_event_auth(struct request *rq, struct reply *rp)
     TRY(find_event(rq, room, request_param(rq, "event"), &e));
     TRY(auth_chain(rq->job, room, (const char *const[]){e->event->event_id}, 1, &chain, &n));
     BUF_LIT(&rp->body, "{\"auth_chain\":[");
-    TRY(add_events(rp, chain, n));
+    TRY(add_events(rq, rp, chain, n));
     BUF_LIT(&rp->body, "]}");
     return reply_body(rp, 200);
 }

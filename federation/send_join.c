@@ -4,6 +4,7 @@
 #include "federation/resident.h"
 #include "federation/routes.h"
 #include "matrix/json_scan.h"
+#include "rooms/erasure.h"
 #include "rooms/servers.h"
 
 enum { HEROES = 5 };
@@ -14,8 +15,9 @@ struct answer {
     struct room *room;
     const struct event *join;
     bool omits_members;
-    const struct event *const *state;
+    const struct stored_event *const *state;
     size_t state_n;
+    struct onlooker *onlooker;
     const char *const *servers; /* before the join */
     size_t servers_n;
 };
@@ -56,11 +58,13 @@ static bool has_name(const struct stored_event *state, size_t n)
     return false;
 }
 
-static const struct event **take_events(struct answer *a, const struct stored_event *list, size_t n)
+static const struct stored_event **take_events(struct answer *a, const struct stored_event *list,
+                                               size_t n)
 {
-    const struct event **events = arena_alloc_array(a->rq->arena, n + HEROES, sizeof *events);
+    const struct stored_event **events =
+        arena_alloc_array(a->rq->arena, n + HEROES, sizeof *events);
     for (size_t i = 0; i < n; i++)
-        events[i] = list[i].event;
+        events[i] = &list[i];
     a->state = events;
     a->state_n = n;
     return events;
@@ -79,7 +83,8 @@ static const struct err *read_whole(struct answer *a, int64_t position,
     return known ? NULL : unknown_state(a);
 }
 
-static const struct err *add_heroes(struct answer *a, int64_t position, const struct event **events)
+static const struct err *add_heroes(struct answer *a, int64_t position,
+                                    const struct stored_event **events)
 {
     const struct stored_event *all;
     size_t n;
@@ -89,7 +94,7 @@ static const struct err *add_heroes(struct answer *a, int64_t position, const st
         if (all[i].type == TYPE_MEMBER && is_around(all[i].event))
             add_hero(&heroes, &all[i]);
     for (size_t i = 0; i < heroes.n; i++)
-        events[a->state_n++] = heroes.list[i]->event;
+        events[a->state_n++] = heroes.list[i];
     return NULL;
 }
 
@@ -102,7 +107,7 @@ static const struct err *read_without_members(struct answer *a, int64_t position
     TRY(state_before_list_without_members(a->rq->job, a->room, position, &list, &n, &known));
     if (!known)
         return unknown_state(a);
-    const struct event **events = take_events(a, list, n);
+    const struct stored_event **events = take_events(a, list, n);
     return has_name(list, n) ? NULL : add_heroes(a, position, events);
 }
 
@@ -119,13 +124,21 @@ static const struct err *read_state(struct answer *a, int64_t position)
 
 /* ---- telling it ---- */
 
-static const struct err *add_events(struct answer *a, const struct event *const *events, size_t n)
+/* What erased users said is redacted for a server that comes only now. */
+static const struct err *add_event(struct answer *a, const struct stored_event *e)
 {
-    for (size_t i = 0; i < n; i++) {
+    const struct event *shown;
+    TRY(onlooker_event(a->rq->job, a->onlooker, e, &shown));
+    buf_add_str(&a->rp->body, pdu_bytes(shown));
+    return reply_flush(a->rp);
+}
+
+static const struct err *add_state(struct answer *a)
+{
+    for (size_t i = 0; i < a->state_n; i++) {
         if (i)
             buf_add_char(&a->rp->body, ',');
-        buf_add_str(&a->rp->body, pdu_bytes(events[i]));
-        TRY(reply_flush(a->rp));
+        TRY(add_event(a, a->state[i]));
     }
     return NULL;
 }
@@ -140,9 +153,9 @@ static const struct err *add_auth_chain(struct answer *a)
     const struct stored_event *chain;
     size_t n = 0, chain_n;
     for (size_t i = 0; i < a->state_n; i++) {
-        ids[n++] = a->state[i]->event_id;
+        ids[n++] = a->state[i]->event->event_id;
         if (a->omits_members)
-            map_put(&told, str_of(a->state[i]->event_id), (void *)a->state[i]);
+            map_put(&told, str_of(a->state[i]->event->event_id), (void *)a->state[i]);
     }
     ids[n++] = a->join->event_id;
     const struct err *e = auth_chain(job, a->room, ids, n, &chain, &chain_n);
@@ -153,8 +166,7 @@ static const struct err *add_auth_chain(struct answer *a)
         if (any)
             buf_add_char(&a->rp->body, ',');
         any = true;
-        buf_add_str(&a->rp->body, pdu_bytes(chain[i].event));
-        e = reply_flush(a->rp);
+        e = add_event(a, &chain[i]);
     }
     map_finish(&told);
     return e;
@@ -184,7 +196,7 @@ static const struct err *write_answer(struct answer *a)
     buf_add_str(b, pdu_bytes(a->join));
     add_servers(a);
     BUF_LIT(b, ",\"state\":[");
-    TRY(add_events(a, a->state, a->state_n));
+    TRY(add_state(a));
     BUF_LIT(b, "],\"auth_chain\":[");
     TRY(add_auth_chain(a));
     BUF_LIT(b, "]}");
@@ -214,6 +226,7 @@ static const struct err *take_join(struct answer *a)
     TRY(resident_room(a->rq, &a->room));
     TRY(resident_read_event(a->rq, a->room, MEMBERSHIP_JOIN, &a->join));
     list_servers(a);
+    a->onlooker = onlooker_server(a->rq->arena, remote_of(a->rq)->name);
     TRY(resident_accept(a->rq, a->room, a->join, &position));
     return read_state(a, position);
 }

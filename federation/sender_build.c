@@ -5,6 +5,7 @@
 #include "base/sha256.h"
 #include "federation/pdu.h"
 #include "matrix/id.h"
+#include "rooms/erasure.h"
 #include "rooms/servers.h"
 #include "storage/events.h"
 
@@ -146,6 +147,18 @@ static const struct err *drop_denied(struct job *job, struct plan *p)
             p->pdus[kept++] = *o;
     }
     p->pdus_n = kept;
+    return NULL;
+}
+
+/* A server that was away may have come into a room after what it is sent of it. */
+static const struct err *look_at(struct job *job, struct plan *p)
+{
+    struct onlooker *onlooker = onlooker_server(job->arena, p->d->server);
+    for (size_t i = 0; i < p->pdus_n; i++) {
+        struct outgoing *o = &p->pdus[i];
+        const struct stored_event e = {.position = o->position, .room = o->room, .event = o->event};
+        TRY(onlooker_event(job, onlooker, &e, &o->event));
+    }
     return NULL;
 }
 
@@ -321,6 +334,7 @@ static const struct err *gather(struct job *job, struct plan *p)
     TRY(add_durable(job, p));
     keep_until(p);
     TRY(drop_denied(job, p));
+    TRY(look_at(job, p));
     TRY(add_presence(job, p));
     return add_typing(job, p);
 }

@@ -33,6 +33,19 @@ static const struct err *look_up_latest(struct aggregation *a)
     return q.parents_n ? relations_of_latest(job_tx(a->job), &q, &a->latest) : NULL;
 }
 
+/* What erased users said may be redacted for the viewer, and then relates to nothing. */
+static const struct err *look_at(struct aggregation *a, struct children *c)
+{
+    struct onlooker *o = a->viewer->onlooker;
+    struct edit *edits = arena_alloc_array(a->job->arena, c->edits_n + 1, sizeof *edits);
+    for (size_t i = 0; i < c->edits_n; i++) {
+        edits[i] = c->edits[i];
+        TRY(onlooker_event(a->job, o, &c->edits[i].event, &edits[i].event.event));
+    }
+    c->edits = edits;
+    return onlooker_rows(a->job, o, &c->events, c->events_n);
+}
+
 /* ---- m.replace ---- */
 
 /* An encrypted edit has its m.new_content inside of the ciphertext. */
@@ -40,7 +53,7 @@ static bool edit_is_valid(const struct aggregation *a, const struct edit *edit)
 {
     const struct event *e = edit->event.event;
     struct str new_content = json_scan_get(e->content, "m.new_content");
-    return !e->state_key && sight_allows(a->sight, edit->event.position) &&
+    return !e->state_key && is_edit(e) && sight_allows(a->sight, edit->event.position) &&
            ((new_content.n && new_content.p[0] == '{') || strcmp(e->type, "m.room.encrypted") == 0);
 }
 
@@ -156,6 +169,8 @@ const struct err *aggregate_events(struct job *job, const struct viewer *v,
     TRY(ignored_user_ids(job, v->user, &a.query.ignored, &a.query.ignored_n));
     TRY(relations_of_parents(job_tx(job), &a.query, &a.children));
     TRY(look_up_latest(&a));
+    TRY(look_at(&a, &a.children));
+    TRY(look_at(&a, &a.latest));
     for (size_t i = 0; i < n; i++)
         if (!events[i]->is_state)
             add_all(&a, events[i], &ret[i]);

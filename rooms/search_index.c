@@ -5,12 +5,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "matrix/json_scan.h"
+#include "rooms/erasure.h"
+#include "storage/erasures.h"
 #include "storage/feed.h"
 #include "storage/search.h"
 
 #include <stdatomic.h>
 
-enum { PAGE = 200, PAGES_AT_ONCE = 50, IDLE_MS = 1000, RETRY_MS = 10 * 1000 };
+enum { PAGE = 200, FORGET_PAGE = 1000, PAGES_AT_ONCE = 50, IDLE_MS = 1000, RETRY_MS = 10 * 1000 };
 
 /* ---- what of an event is indexed ---- */
 
@@ -82,9 +84,12 @@ static const struct err *index_page(struct job *job, bool *ret_more)
     TRY(search_cursor_take(tx, &from));
     TRY(search_events(tx, from, head, PAGE, &events, &n));
     struct search_text *texts = arena_alloc_array(job->arena, n + 1, sizeof *texts);
-    for (size_t i = 0; i < n; i++)
-        if (text_of(job->arena, &events[i], &texts[texts_n]))
+    for (size_t i = 0; i < n; i++) {
+        int64_t erased;
+        TRY(erasures_find(job, events[i].event->sender, &erased));
+        if (!erased && text_of(job->arena, &events[i], &texts[texts_n]))
             texts_n++;
+    }
     if (texts_n)
         TRY(search_index_add(tx, texts, texts_n));
     for (size_t i = 0; i < n; i++)
@@ -94,15 +99,22 @@ static const struct err *index_page(struct job *job, bool *ret_more)
     return to > from ? search_cursor_set(tx, to) : NULL;
 }
 
+static const struct err *forget_page(struct job *job, bool *ret_more)
+{
+    return erasures_forget_words(job_tx(job), FORGET_PAGE, ret_more);
+}
+
 /* In a transaction and an arena of its own. */
-static const struct err *index_page_alone(struct store *store, bool *ret_more)
+static const struct err *page_alone(struct store *store,
+                                    const struct err *(*page)(struct job *job, bool *ret_more),
+                                    bool *ret_more)
 {
     arena_auto struct arena *a = arena_create();
     struct job job;
     job_init(&job, store, a);
     const struct err *e = tx_begin(job_tx(&job));
     if (!e)
-        e = index_page(&job, ret_more);
+        e = page(&job, ret_more);
     if (!e)
         e = tx_commit(job_tx(&job));
     job_finish(&job);
@@ -113,7 +125,7 @@ const struct err *search_index_catch_up(struct job *job, int pages)
 {
     bool more = true;
     for (int i = 0; i < pages && more; i++)
-        TRY(index_page_alone(job->store, &more));
+        TRY(page_alone(job->store, index_page, &more));
     return NULL;
 }
 
@@ -134,7 +146,7 @@ static void hear(void *ctx, const struct change *changes, size_t n)
     struct search_indexer *x = ctx;
     bool any = n == 0; /* changes were missed */
     for (size_t i = 0; i < n && !any; i++)
-        any = changes[i].kind == CHANGE_EVENT;
+        any = changes[i].kind == CHANGE_EVENT || changes[i].is_erasure;
     if (!any || atomic_exchange(&x->behind, true))
         return;
     LOCKED(&x->lock);
@@ -148,22 +160,30 @@ static void wait_locked(struct search_indexer *x, int ms)
         lock_wait_until(&x->lock, &x->wake, until);
 }
 
+static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
+{
+    bool index = true, forget = true;
+    for (int i = 0; i < PAGES_AT_ONCE && (index || forget); i++) {
+        if (index)
+            TRY(page_alone(x->store, index_page, &index));
+        if (forget)
+            TRY(page_alone(x->store, forget_page, &forget));
+    }
+    *ret_more = index || forget;
+    return NULL;
+}
+
 /* How long to rest after it. */
 static int follow(struct search_indexer *x)
 {
     bool more = true;
     atomic_store(&x->behind, false);
-    for (int i = 0; i < PAGES_AT_ONCE && more; i++) {
-        const struct err *e = index_page_alone(x->store, &more);
-        if (e) {
-            atomic_store(&x->behind, true);
-            log_err(LOG_WARN, "messages are not indexed; it will be tried again", e);
-            return RETRY_MS;
-        }
-    }
+    const struct err *e = follow_pages(x, &more);
     if (more)
         atomic_store(&x->behind, true);
-    return IDLE_MS;
+    if (e)
+        log_err(LOG_WARN, "the search index does not follow; it will be tried again", e);
+    return e ? RETRY_MS : IDLE_MS;
 }
 
 static void *run(void *arg)

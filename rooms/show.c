@@ -22,7 +22,7 @@ static const struct stored_event *find_position(const struct stored_event *list,
     return NULL;
 }
 
-static const struct err *look_up_redactions(struct job *job,
+static const struct err *look_up_redactions(struct job *job, const struct viewer *v,
                                             const struct stored_event *const *events, size_t n,
                                             struct extras *x)
 {
@@ -33,11 +33,13 @@ static const struct err *look_up_redactions(struct job *job,
             positions[wanted++] = events[i]->redacted_by;
     if (!wanted)
         return NULL;
-    return events_get_many(job_tx(job), positions, wanted, &x->redactions, &x->redactions_n);
+    TRY(events_get_many(job_tx(job), positions, wanted, &x->redactions, &x->redactions_n));
+    return onlooker_rows(job, v->onlooker, &x->redactions, x->redactions_n);
 }
 
-static const struct err *look_up_replaced(struct job *job, const struct stored_event *const *events,
-                                          size_t n, struct extras *x)
+static const struct err *look_up_replaced(struct job *job, const struct viewer *v,
+                                          const struct stored_event *const *events, size_t n,
+                                          struct extras *x)
 {
     int64_t *positions = arena_alloc_array(job->arena, n + 1, sizeof *positions);
     size_t wanted = 0;
@@ -46,8 +48,9 @@ static const struct err *look_up_replaced(struct job *job, const struct stored_e
             positions[wanted++] = events[i]->position;
     if (!wanted)
         return NULL;
-    return room_state_replaced(job_tx(job), events[0]->room, positions, wanted, &x->replaced,
-                               &x->replaced_n);
+    TRY(room_state_replaced(job_tx(job), events[0]->room, positions, wanted, &x->replaced,
+                            &x->replaced_n));
+    return onlooker_rows(job, v->onlooker, &x->replaced, x->replaced_n);
 }
 
 /* event_format "federation": the PDU without its own `unsigned`. */
@@ -187,9 +190,10 @@ const struct err *show_events(struct job *job, const struct viewer *v,
     if (!n)
         return NULL;
     struct extras x = {.relations = arena_alloc_array(job->arena, n, sizeof *x.relations)};
+    TRY(onlooker_list(job, v->onlooker, &events, n));
     TRY(look_up_sight(job, v, events, n, &x.sight));
-    TRY(look_up_redactions(job, events, n, &x));
-    TRY(look_up_replaced(job, events, n, &x));
+    TRY(look_up_redactions(job, v, events, n, &x));
+    TRY(look_up_replaced(job, v, events, n, &x));
     if (known == RELATIONS_UNKNOWN)
         TRY(aggregate_events(job, v, &x.sight, events, n, x.relations));
     for (size_t i = 0; i < n; i++) {
@@ -200,12 +204,20 @@ const struct err *show_events(struct job *job, const struct viewer *v,
     return NULL;
 }
 
+const struct err *show_as(struct job *job, const struct viewer *v, const struct stored_event *e,
+                          const struct event **ret)
+{
+    return onlooker_event(job, v->onlooker, e, ret);
+}
+
 const struct err *show_state_event(struct job *job, const struct viewer *v,
                                    const struct stored_event *e, struct buf *out)
 {
     size_t from = out->n;
-    begin_event(out, v, e->event);
-    add_age(out, v, e->event);
+    const struct event *shown;
+    TRY(show_as(job, v, e, &shown));
+    begin_event(out, v, shown);
+    add_age(out, v, shown);
     BUF_LIT(out, "}}");
     return v->fields && v->fields->event_fields.present ? keep_fields(job, v, out, from) : NULL;
 }

@@ -5,6 +5,7 @@
 #define ROOMS_SHOW_H
 
 #include "matrix/filter.h"
+#include "rooms/erasure.h"
 #include "rooms/visibility.h"
 
 struct viewer {
@@ -14,6 +15,7 @@ struct viewer {
     int64_t now_ms;              /* for unsigned.age */
     bool with_room_id;           /* false inside /sync */
     const struct filter *fields; /* event_fields and event_format; NULL: all, as for clients */
+    struct onlooker *onlooker;   /* the user's eyes: what erased users said is not for all */
 };
 
 /* What the caller knows of an event beyond struct stored_event. */
@@ -29,9 +31,14 @@ const struct err *show_events(struct job *job, const struct viewer *v,
                               const struct stored_event *const *events, size_t n,
                               enum relations_known known, struct buf *out);
 
-/* An event inside of another's m.relations. relations: its own m.relations; p NULL when none. */
+/* An event inside of another's m.relations, as the viewer may see it. relations: its own
+ * m.relations; p NULL when none. */
 void show_related_event(const struct viewer *v, const struct sight *sight,
                         const struct stored_event *e, struct str relations, struct buf *out);
+
+/* The event as the viewer may see it: for those who show parts of its content. */
+const struct err *show_as(struct job *job, const struct viewer *v, const struct stored_event *e,
+                          const struct event **ret);
 
 /* One event without aggregations: state in /sync and the like. */
 const struct err *show_state_event(struct job *job, const struct viewer *v,

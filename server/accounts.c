@@ -7,6 +7,7 @@
 #include "server/credentials.h"
 #include "server/sessions_end.h"
 #include "storage/e2ee_keys.h"
+#include "storage/erasures.h"
 #include "storage/members.h"
 
 enum { PARTING_AT_ONCE = 100 };
@@ -81,10 +82,13 @@ static const struct err *write_deactivation(struct job *job, struct write *w, in
                                             const char *user_id, bool erase)
 {
     users_write_changed(w, user, user_id);
-    users_write_deactivation(w, user, erase);
+    users_write_deactivation(w, user);
     TRY(sessions_write_end_all(job, w, user, user_id, 0));
     e2ee_delete_user(w, user);
-    return erase ? profile_write_clear(job, w, user, user_id) : NULL;
+    if (!erase)
+        return NULL;
+    erasures_write(w, user, user_id);
+    return profile_write_clear(job, w, user, user_id);
 }
 
 const struct err *accounts_deactivate(struct job *job, int64_t user, const char *user_id,

@@ -11,8 +11,9 @@ const struct err *accounts_set_password(struct job *job, int64_t user, const cha
                                         const char *password, bool logout, int64_t but_device);
 
 /* Signs the user out for good: no password, devices, keys or account data are left, and the user
- * leaves all rooms. erase: their profile is removed too, and the account marked as erased. What is
- * interrupted goes on by accounts_part_all. */
+ * leaves all rooms. erase: their profile is removed too, and what they said is erased
+ * (rooms/erasure.h), also when the account was deactivated before. What is interrupted goes on by
+ * accounts_part_all. */
 const struct err *accounts_deactivate(struct job *job, int64_t user, const char *user_id,
                                       bool erase);
 

@@ -58,8 +58,8 @@ static const struct command {
     {{"user", "password"}, 1, "user password NAME", "set a new password", user_password_command},
     {{"user", "deactivate"},
      1,
-     "user deactivate NAME",
-     "close an account for good",
+     "user deactivate NAME [--erase]",
+     "close an account for good; --erase: newcomers read nothing of it",
      user_deactivate_command},
     {{"federation", "status"},
      0,
@@ -102,15 +102,15 @@ static void print_help(FILE *out)
 {
     fputs("Concorde, a Matrix homeserver\n\nusage: concorde [OPTIONS] COMMAND\n\n", out);
     for (size_t i = 0; i < COMMANDS_N; i++)
-        fprintf(out, "  %-26s %s\n", commands[i].usage, commands[i].help);
-    fputs(
-        "\noptions:\n"
-        "  --config FILE              settings (default: $CONCORDE_CONFIG, else concorde.yaml in\n"
-        "                             the data directory when it is there)\n"
-        "  --data DIR                 where everything is kept (default: data)\n"
-        "  --set KEY=VALUE            one setting; dots descend: rc_message.per_second=5\n\n"
-        "A password is asked for on the terminal, or read from standard input.\n",
-        out);
+        fprintf(out, "  %-30s %s\n", commands[i].usage, commands[i].help);
+    fputs("\noptions:\n"
+          "  --config FILE                  settings (default: $CONCORDE_CONFIG, else "
+          "concorde.yaml in\n"
+          "                                 the data directory when it is there)\n"
+          "  --data DIR                     where everything is kept (default: data)\n"
+          "  --set KEY=VALUE                one setting; dots descend: rc_message.per_second=5\n\n"
+          "A password is asked for on the terminal, or read from standard input.\n",
+          out);
 }
 
 static int help_command(struct cli *cli)
@@ -154,6 +154,7 @@ static bool take_option(struct cli *cli, const char *name, const char *value, bo
         const char *name;
         bool *flag;
     } flags[] = {{"admin", &cli->admin},
+                 {"erase", &cli->erase},
                  {"example", &cli->example},
                  {"help", &cli->help},
                  {"version", &cli->version}};

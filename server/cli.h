@@ -12,7 +12,7 @@ struct cli {
     size_t overrides_n;
     const char **words; /* the command and its arguments */
     size_t words_n;
-    bool admin, example, help, version;
+    bool admin, erase, example, help, version;
 };
 
 /* Reads the configuration that the command line asks for, checks all of it, prints what is wrong or

@@ -4,6 +4,7 @@
 #include "rooms/account_cache.h"
 #include "rooms/device_state.h"
 #include "rooms/directory.h"
+#include "rooms/erasure.h"
 #include "rooms/filters.h"
 #include "rooms/presence.h"
 #include "rooms/room.h"
@@ -70,6 +71,7 @@ static const struct err *open_log(struct node *n)
     s->feed = feed_create(FEED_ENTRIES, (size_t)(s->config->cache_size / FEED_SHARE), position);
     s->intern = intern_create(s->db);
     s->auth = auth_create(s); /* first: whom a change wakes must not pass with a token that ended */
+    s->erasures = erasures_create(s);
     s->device_states = device_states_create();
     s->rooms = room_cache_create(s);
     s->sessions = session_table_create(s);
@@ -128,6 +130,7 @@ void node_stop(struct node *n)
     federation_destroy(s->federation);
     search_indexer_destroy(n->indexer);
     auth_destroy(s->auth);
+    erasures_destroy(s->erasures);
     presence_destroy(s->presence);
     unread_cache_destroy(s->unread);
     typing_destroy(s->typing);

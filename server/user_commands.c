@@ -76,8 +76,9 @@ static const struct err *deactivate(struct cli *cli, struct job *job)
     struct account account;
     TRY(localpart_of(cli, job, &localpart));
     TRY(find_account(job, localpart, &account));
-    TRY(accounts_deactivate(job, account.user, account.user_id, false));
-    printf("%s is deactivated\n", account.user_id);
+    TRY(accounts_deactivate(job, account.user, account.user_id, cli->erase));
+    printf("%s is deactivated%s\n", account.user_id,
+           cli->erase ? "; who joins a room from now on reads nothing of theirs" : "");
     return NULL;
 }
 

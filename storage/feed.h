@@ -69,6 +69,7 @@ struct change {
     bool is_relayed;     /* CHANGE_EVENT of another server that we tell the others */
     int64_t state_event; /* CHANGE_STATE: position of the event */
     bool has_own_rules;  /* member events: the local user has push rules of their own */
+    bool is_erasure;     /* ACCOUNT: what user_id said is erased from here on */
 };
 
 struct feed;

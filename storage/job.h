@@ -17,6 +17,7 @@ struct device_states; /* rooms/device_state.h */
 struct directory;     /* rooms/directory.h */
 struct media_repo;    /* server/media/repo.h */
 struct federation;    /* federation/federation.h */
+struct erasures;      /* rooms/erasure.h */
 
 /* What lives as long as the process. Made by server/main.c, shared by all threads. */
 struct store {
@@ -38,6 +39,7 @@ struct store {
     struct directory *directory;         /* rooms/directory.h */
     struct filter_cache *filters;        /* rooms/filters.h */
     struct account_cache *account_cache; /* rooms/account_cache.h */
+    struct erasures *erasures;           /* rooms/erasure.h */
     struct auth *auth;                   /* server/auth.h */
     struct media_repo *media;            /* server/media/repo.h */
     struct federation *federation;       /* federation/federation.h; NULL: not started */

@@ -166,16 +166,15 @@ void users_write_suspended(struct write *w, int64_t user, bool on)
     write_statement(w, &users_suspended_sql, P(INT(user), BOOL(on)));
 }
 
-SQL(users_deactivate_sql,
-    "WITH data AS (DELETE FROM account_data WHERE \"user\" = $1), "
-    "given AS (DELETE FROM passes WHERE \"user\" = $1), "
-    "filter AS (DELETE FROM filters WHERE \"user\" = $1) "
-    "UPDATE accounts SET deactivated = true, parting = true, erased = erased OR $2, "
-    "password_hash = NULL, is_admin = false WHERE \"user\" = $1")
+SQL(users_deactivate_sql, "WITH data AS (DELETE FROM account_data WHERE \"user\" = $1), "
+                          "given AS (DELETE FROM passes WHERE \"user\" = $1), "
+                          "filter AS (DELETE FROM filters WHERE \"user\" = $1) "
+                          "UPDATE accounts SET deactivated = true, parting = true, "
+                          "password_hash = NULL, is_admin = false WHERE \"user\" = $1")
 
-void users_write_deactivation(struct write *w, int64_t user, bool erase)
+void users_write_deactivation(struct write *w, int64_t user)
 {
-    write_statement(w, &users_deactivate_sql, P(INT(user), BOOL(erase)));
+    write_statement(w, &users_deactivate_sql, P(INT(user)));
 }
 
 SQL(users_parting_sql, "SELECT u.id, u.user_id FROM accounts a JOIN users u ON u.id = a.\"user\" "

@@ -53,9 +53,9 @@ void users_write_password(struct write *w, int64_t user, const char *password_ha
 void users_write_upgrade(struct write *w, int64_t user, const char *password_hash);
 void users_write_locked(struct write *w, int64_t user, bool on);
 void users_write_suspended(struct write *w, int64_t user, bool on);
-/* Also removes passwords, account data and passes; erase: says that the user wants to be forgotten.
+/* Also removes passwords, account data and passes.
  * The rooms are left afterwards: the account counts as parting until users_parted. */
-void users_write_deactivation(struct write *w, int64_t user, bool erase);
+void users_write_deactivation(struct write *w, int64_t user);
 
 /* Deactivated accounts that still have rooms to leave, at most `max` of them. */
 const struct err *users_list_parting(struct tx *tx, int64_t max, const struct account **ret,

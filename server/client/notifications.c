@@ -12,8 +12,11 @@ static const struct err *write_one(struct request *rq, const struct stored_event
                                    struct room *room, bool highlight, bool is_read, struct buf *out)
 {
     const struct caller *c = caller_of(rq);
-    const struct viewer viewer = {
-        .user = c->user, .user_id = c->user_id, .device = c->device, .now_ms = now_ms()};
+    const struct viewer viewer = {.user = c->user,
+                                  .user_id = c->user_id,
+                                  .device = c->device,
+                                  .now_ms = now_ms(),
+                                  .onlooker = onlooker_user(rq->arena, c->user_id)};
     if (out->p[out->n - 1] == '}')
         buf_add_char(out, ',');
     buf_add_text(out, highlight ? "{\"actions\":[\"notify\",{\"set_tweak\":\"highlight\"}]"

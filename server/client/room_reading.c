@@ -11,7 +11,8 @@ struct viewer viewer_of(const struct request *rq)
                            .user_id = c->user_id,
                            .device = c->device,
                            .now_ms = now_ms(),
-                           .with_room_id = true};
+                           .with_room_id = true,
+                           .onlooker = onlooker_user(rq->arena, c->user_id)};
 }
 
 const struct err *reading_room(struct request *rq, struct room **ret)

@@ -125,6 +125,7 @@ static const struct err *find_state(struct job *job, struct room *room, int64_t 
     *ret = NULL;
     if (position == ROOM_STATE_NOW) {
         struct stored_event *current = arena_alloc(job->arena, sizeof *current);
+        *current = (struct stored_event){.room = room->id, .is_state = true};
         TRY(room_state_at_head(job, room, type, key, &current->event, &current->position));
         *ret = current->event ? current : NULL;
         return NULL;
@@ -154,6 +155,7 @@ static const struct err *get_state_event(struct request *rq, struct reply *rp)
     struct room *room;
     int64_t position;
     const struct stored_event *e;
+    const struct event *shown;
     bool ready;
     struct viewer viewer = viewer_of(rq);
     if (format && !whole && strcmp(format, "content") != 0)
@@ -168,10 +170,11 @@ static const struct err *get_state_event(struct request *rq, struct reply *rp)
     }
     if (!e)
         return err(ERR_NOT_FOUND, "The room has no such state");
+    TRY(show_as(job_of(rq), &viewer, e, &shown));
     if (whole)
         TRY(show_state_event(job_of(rq), &viewer, e, &rp->body));
     else
-        buf_add_str(&rp->body, e->event->content);
+        buf_add_str(&rp->body, shown->content);
     return reply_body(rp, 200);
 }
 
@@ -312,7 +315,8 @@ static const struct err *get_members(struct request *rq, struct reply *rp)
 static const struct err *add_joined(struct member_list *l, const struct stored_event *stored)
 {
     struct buf *b = &l->rp->body;
-    const struct event *e = stored->event;
+    const struct event *e;
+    TRY(show_as(job_of(l->rq), &l->viewer, stored, &e));
     struct str name = json_scan_get(e->content, "displayname");
     struct str avatar = json_scan_get(e->content, "avatar_url");
     bool has_name = name.p && name.p[0] == '"', has_avatar = avatar.p && avatar.p[0] == '"';

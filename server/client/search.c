@@ -1,6 +1,7 @@
 /* Client-server API, "Server Side Search". */
 #include "server/client/search.h"
 
+#include "rooms/erasure.h"
 #include "rooms/search_index.h"
 #include "rooms/walk.h"
 #include "server/routes.h"
@@ -168,8 +169,10 @@ static const struct err *take_hit(struct search *s, const struct search_hit *hit
     struct job *job = job_of(s->rq);
     struct room *room;
     bool visible = false;
+    int64_t erased; /* what the index has not forgotten yet */
     TRY(room_get_by_id(job, hit->event.room, &room));
-    if (room && walk_filter_matches(job->arena, &s->filter, hit->event.event))
+    TRY(erasures_find(job, hit->event.event->sender, &erased));
+    if (room && !erased && walk_filter_matches(job->arena, &s->filter, hit->event.event))
         TRY(visibility_may_see(job, room, s->viewer.user, s->viewer.user_id, &hit->event,
                                &visible));
     if (visible)

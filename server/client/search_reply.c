@@ -31,7 +31,9 @@ static const struct err *add_profiles(struct search *s, const struct found *f,
                            &members_n));
     json_auto_t *profiles = json_object();
     for (size_t i = 0; i < members_n; i++) {
-        const json_t *content = event_content(members[i].event);
+        const struct event *shown;
+        TRY(show_as(job, &s->viewer, &members[i], &shown));
+        const json_t *content = event_content(shown);
         const char *name = json_text(content, "displayname"),
                    *avatar = json_text(content, "avatar_url");
         json_object_set_new(profiles, members[i].event->state_key,

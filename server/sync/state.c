@@ -151,7 +151,8 @@ static const struct err *write_without_members(struct writer *w, int64_t at)
         size_t n;
         room_state_without_members(job, w->t->room, &events, &n);
         for (size_t i = 0; i < n; i++)
-            TRY(write_event(w, &(struct stored_event){.is_state = true, .event = events[i]}));
+            TRY(write_event(w, &(struct stored_event){
+                                   .room = w->t->room->id, .is_state = true, .event = events[i]}));
         return NULL;
     }
     const struct stored_event *list;

@@ -93,7 +93,8 @@ static const struct err *get_sync(struct request *rq, struct reply *rp)
         .viewer = {.user = caller_of(rq)->user,
                    .user_id = caller_of(rq)->user_id,
                    .device = caller_of(rq)->device,
-                   .now_ms = now_ms()},
+                   .now_ms = now_ms(),
+                   .onlooker = onlooker_user(rq->arena, caller_of(rq)->user_id)},
     };
     int64_t timeout;
     TRY(request_query_int(rq, "timeout", 0, 0, INT64_MAX, &timeout));
