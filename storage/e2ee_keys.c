@@ -171,6 +171,7 @@ void device_keys_delete(struct write *w, int64_t user, const char *device_id)
 
 SQL(device_one_time_keys_delete_sql, "DELETE FROM one_time_keys WHERE device = $1")
 SQL(device_fallback_keys_delete_sql, "DELETE FROM fallback_keys WHERE device = $1")
+SQL(device_claimed_keys_delete_sql, "DELETE FROM claimed_one_time_keys WHERE device = $1")
 SQL(device_key_changes_delete_sql, "DELETE FROM device_key_changes WHERE device = $1")
 SQL(device_messages_delete_sql, "DELETE FROM to_device WHERE device = $1")
 SQL(device_txns_delete_sql, "DELETE FROM to_device_txns WHERE device = $1")
@@ -182,6 +183,7 @@ void e2ee_delete_device(struct write *w, int64_t user, int64_t device, const cha
     write_statement(w, &device_signed_delete_sql, P(INT(user), TEXT(device_id)));
     write_statement(w, &device_one_time_keys_delete_sql, P(INT(device)));
     write_statement(w, &device_fallback_keys_delete_sql, P(INT(device)));
+    write_statement(w, &device_claimed_keys_delete_sql, P(INT(device)));
     write_statement(w, &device_key_changes_delete_sql, P(INT(device)));
     write_statement(w, &device_messages_delete_sql, P(INT(device)));
     write_statement(w, &device_txns_delete_sql, P(INT(device)));

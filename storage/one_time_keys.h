@@ -12,10 +12,16 @@ struct one_time_key {
     struct str json;                /* canonical */
 };
 
-/* Which of these keys the device has now, with their JSON; and how many it has in all. */
+enum one_time_key_found { ONE_TIME_KEY_IS_NEW, ONE_TIME_KEY_IS_SAME, ONE_TIME_KEY_DIFFERS };
+
+/* What of these keys the device has now or had before it was given out, for each; and how many keys
+ * it has in all. */
 const struct err *one_time_keys_find(struct tx *tx, int64_t device, const struct one_time_key *keys,
-                                     size_t n, const struct one_time_key **ret, size_t *ret_n,
+                                     size_t n, const enum one_time_key_found **ret,
                                      int64_t *ret_total);
+/* No one-time key of the device has its id, or had it. */
+const struct err *fallback_key_is_free(struct tx *tx, int64_t device,
+                                       const struct one_time_key *key, bool *ret);
 
 /* Adds keys to what the device has; one whose id it has already is skipped. */
 void one_time_keys_write(struct write *w, int64_t device, const struct one_time_key *keys,

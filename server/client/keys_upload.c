@@ -128,35 +128,25 @@ static const struct err *parse_keys(struct arena *a, const json_t *body, const c
     return NULL;
 }
 
-static const struct one_time_key *find_key(const struct one_time_key *keys, size_t n,
-                                           const struct one_time_key *like)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(keys[i].key_id, like->key_id) == 0 &&
-            strcmp(keys[i].algorithm, like->algorithm) == 0)
-            return &keys[i];
-    return NULL;
-}
-
 static const struct err *add_one_time_keys(struct job *job, const struct key_owner *owner,
                                            const json_t *body, bool renewed, struct write *w,
                                            bool *ret_changed)
 {
-    const struct one_time_key *keys, *stored;
-    size_t n, stored_n, fresh_n = 0;
+    const struct one_time_key *keys;
+    const enum one_time_key_found *found;
+    size_t n, fresh_n = 0;
     int64_t total;
     TRY(parse_keys(job->arena, body, "one_time_keys", UPLOAD_KEYS_MAX, &keys, &n));
     if (!n)
         return NULL;
-    TRY(one_time_keys_find(job_tx(job), owner->device, keys, n, &stored, &stored_n, &total));
+    TRY(one_time_keys_find(job_tx(job), owner->device, keys, n, &found, &total));
     if (renewed)
-        stored_n = 0, total = 0;
+        total = 0;
     struct one_time_key *fresh = arena_alloc_array(job->arena, n, sizeof *fresh);
     for (size_t i = 0; i < n; i++) {
-        const struct one_time_key *old = find_key(stored, stored_n, &keys[i]);
-        if (!old)
+        if (renewed || found[i] == ONE_TIME_KEY_IS_NEW)
             fresh[fresh_n++] = keys[i];
-        else if (!str_eq(old->json, keys[i].json))
+        else if (found[i] == ONE_TIME_KEY_DIFFERS)
             return err(ERR_UNKNOWN, "One time key %s:%s already exists with another value",
                        keys[i].algorithm, keys[i].key_id);
     }
@@ -171,15 +161,22 @@ static const struct err *add_one_time_keys(struct job *job, const struct key_own
 }
 
 static const struct err *add_fallback_keys(struct job *job, const struct key_owner *owner,
-                                           const json_t *body, struct write *w, bool *ret_changed)
+                                           const json_t *body, bool renewed, struct write *w,
+                                           bool *ret_changed)
 {
     static const char *const members[] = {"fallback_keys", "org.matrix.msc2732.fallback_keys"};
     for (size_t m = 0; m < 2; m++) {
         const struct one_time_key *keys;
         size_t n;
         TRY(parse_keys(job->arena, body, members[m], FALLBACK_KEYS_MAX, &keys, &n));
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
+            bool is_free;
+            TRY(fallback_key_is_free(job_tx(job), owner->device, &keys[i], &is_free));
+            if (!is_free && !renewed)
+                return err(ERR_UNKNOWN, "A one-time key is or was called %s:%s", keys[i].algorithm,
+                           keys[i].key_id);
             fallback_key_write(w, owner->device, &keys[i]);
+        }
         *ret_changed |= n > 0;
     }
     return NULL;
@@ -195,7 +192,7 @@ const struct err *keys_upload_add(struct job *job, const struct key_owner *owner
         TRY(add_device_keys(job, owner, device_keys, w, &renewed));
     bool counts_changed = renewed;
     TRY(add_one_time_keys(job, owner, body, renewed, w, &counts_changed));
-    TRY(add_fallback_keys(job, owner, body, w, &counts_changed));
+    TRY(add_fallback_keys(job, owner, body, renewed, w, &counts_changed));
     if (counts_changed)
         device_keys_change_write(w, owner->user, owner->device, owner->device_id);
     return NULL;
