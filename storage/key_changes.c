@@ -2,26 +2,29 @@
 
 #include "base/map.h"
 
-/* Membership numbers are enum membership: 1 is join. What the member was at `since` decides who
- * came and went, because a changed display name makes a new member event, too. Member events since
- * then are found by room_state_by_start, so that large rooms cost no more than small ones; each
- * OFFSET 0 keeps the planner to index probes where it would rather read a whole table (and so does
- * event <> 0, without which it reads all members from the primary key's index). Whose membership
- * was told late was a member all along (storage/partial_rooms.c), and is news even so. */
+/* Membership numbers are those of enum membership. Whether a member stayed since `since` decides
+ * who came, because a changed display name makes a new member event, too, and because who left and
+ * came back may have other devices. Member events since then are found by room_state_by_start, so
+ * that large rooms cost no more than small ones; each OFFSET 0 keeps the planner to index probes
+ * where it would rather read a whole table (and so does event <> 0, without which it reads all
+ * members from the primary key's index). Whose membership was told late was a member all along
+ * (storage/partial_rooms.c), and is news even so. */
 #define MY_ROOMS(condition)                                                                        \
     "mine AS MATERIALIZED (SELECT room, membership, since FROM room_members "                      \
     " WHERE \"user\" = $1" condition ") "
 #define MOVED_SINCE                                                                                \
-    "moved AS MATERIALIZED (SELECT m.room, u.id, u.user_id, t.membership, "                        \
-    " s.event <= -2305843009213693952 AS is_told_late FROM mine m "                                \
-    " CROSS JOIN LATERAL (SELECT type, state_key, event FROM room_state "                          \
-    "  WHERE room = m.room AND valid_from > $3 AND event <> 0 OFFSET 0) s "                        \
+    "moved AS MATERIALIZED (SELECT m.room, u.id, u.user_id, t.membership, s.is_told_late "         \
+    " FROM mine m CROSS JOIN LATERAL (SELECT state_key, "                                          \
+    "  bool_or(event <= -2305843009213693952) AS is_told_late FROM (SELECT type, state_key, "      \
+    "event "                                                                                       \
+    "   FROM room_state WHERE room = m.room AND valid_from > $3 AND event <> 0 OFFSET 0) c "       \
+    "  WHERE type = 1 GROUP BY state_key) s "                                                      \
     " CROSS JOIN LATERAL (SELECT id, user_id FROM users WHERE user_id = s.state_key OFFSET 0) u "  \
     " CROSS JOIN LATERAL (SELECT membership FROM room_members "                                    \
-    "  WHERE room = m.room AND \"user\" = u.id OFFSET 0) t WHERE s.type = 1 AND u.id <> $1) "
-#define MEMBERS_OF(room)                                                                           \
+    "  WHERE room = m.room AND \"user\" = u.id OFFSET 0) t WHERE u.id <> $1) "
+#define MEMBERS_OF(room, memberships)                                                              \
     "LATERAL (SELECT \"user\" AS id FROM room_members WHERE room = " room                          \
-    " AND membership = 1 AND \"user\" <> $1 OFFSET 0)"
+    " AND membership IN (" memberships ") OFFSET 0)"
 #define SHARES_A_ROOM(who)                                                                         \
     "EXISTS (SELECT FROM (SELECT room FROM room_members WHERE \"user\" = " who                     \
     " AND membership = 1 OFFSET 0) t CROSS JOIN LATERAL (SELECT FROM room_members "                \
@@ -37,19 +40,22 @@ SQL(keys_changed_sql,
                       "s.target "
                       "WHERE s.signer = $1 AND s.position > $2 AND s.position <= $3")
 
-/* Others came into the user's rooms, or the user came to theirs. */
+/* Others came into the user's rooms or were invited or knocked there, or the user came to theirs,
+ * where the user's own id is one of them. */
 SQL(members_came_sql,
     "WITH " MY_ROOMS(
-        " AND membership = 1") ", " MOVED_SINCE "SELECT user_id FROM moved WHERE membership = 1 "
-                               "AND (is_told_late OR NOT was_joined(room, user_id, $3)) "
+        " AND membership = 1") ", " MOVED_SINCE "SELECT user_id FROM moved WHERE membership IN (2, "
+                               "5) OR membership = 1 "
+                               " AND (is_told_late OR NOT stayed_joined(room, user_id, $3)) "
                                "UNION "
                                "SELECT u.user_id FROM (SELECT room FROM mine WHERE since > $3 "
-                               " AND NOT was_joined(room, $2, $3)) m CROSS JOIN " MEMBERS_OF(
-                                   "m.room") " t "
-                                             "CROSS JOIN LATERAL (SELECT user_id FROM users WHERE "
-                                             "id = t.id OFFSET 0) u")
+                               " AND NOT stayed_joined(room, $2, $3)) m CROSS JOIN " MEMBERS_OF(
+                                   "m.room", "1, 2") " t "
+                                                     "CROSS JOIN LATERAL (SELECT user_id FROM "
+                                                     "users WHERE id = t.id OFFSET 0) u")
 
-/* Others left rooms where the user was, or the user left them. */
+/* Others left rooms where the user was, or the user left them; who shares a room again is not
+ * among them. */
 SQL(members_went_sql,
     "WITH " MY_ROOMS(
         "") ", " MOVED_SINCE ", gone AS MATERIALIZED ( "
@@ -58,10 +64,11 @@ SQL(members_went_sql,
             " UNION "
             " SELECT t.id FROM (SELECT room FROM mine WHERE since > $3 AND membership <> 1 "
             "  AND was_joined(room, $2, $3)) m CROSS JOIN " MEMBERS_OF(
-                "m.room") " t) "
-                          "SELECT u.user_id FROM gone CROSS JOIN LATERAL (SELECT user_id FROM "
-                          "users "
-                          " WHERE id = gone.id OFFSET 0) u WHERE NOT " SHARES_A_ROOM("gone.id"))
+                "m.room",
+                "1") " t) "
+                     "SELECT u.user_id FROM gone CROSS JOIN LATERAL (SELECT user_id FROM users "
+                     " WHERE id = gone.id AND id <> $1 OFFSET 0) u WHERE NOT " SHARES_A_ROOM(
+                         "gone.id"))
 
 /* The texts of both results' first columns, each once. */
 static const char *const *texts_of(struct tx *tx, struct rows *rows, struct rows *more,

@@ -8,7 +8,8 @@
 /* Both lists are user ids, each once.
  *   changed: users with whom a room is shared now (and the user's own id) whose keys changed after
  *            `since` and not after `until`, users whose keys this user has signed since, and users
- *            who began to share a room after `since`.
+ *            who began to share a room after `since` (also who did before and stopped meanwhile) or
+ *            were invited or knocked there. The user's own id, too, after joining a room.
  *   left:    users with whom a room was shared at `since` and none is now.
  * members_too false: nobody joined or left a room of the user's since; that half is not looked at.
  */
