@@ -152,9 +152,11 @@ enum state_part { STATE_ALL, STATE_WITHOUT_MEMBERS, STATE_ONLY_MEMBERS };
 const struct err *room_state_list(struct tx *tx, int64_t room, int64_t at_position,
                                   enum state_part part, const struct stored_event **ret,
                                   size_t *ret_n);
-/* The keys whose event changed in (from, to]: their events at `to`. */
+/* The keys whose event changed in (from, to]: their events at `to`. told_late_too: also of members
+ * who were there at `from` with the same event, and whom the member list got later. */
 const struct err *room_state_changes(struct tx *tx, int64_t room, int64_t from, int64_t to,
-                                     const struct stored_event **ret, size_t *ret_n);
+                                     bool told_late_too, const struct stored_event **ret,
+                                     size_t *ret_n);
 /* All events that one key ever had, oldest first. */
 const struct err *room_state_history(struct tx *tx, int64_t room, int64_t type,
                                      const char *state_key, const struct stored_event **ret,

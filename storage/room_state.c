@@ -169,12 +169,17 @@ const struct err *room_state_list(struct tx *tx, int64_t room, int64_t at_positi
 
 SQL(room_state_changes_sql,
     STATE_SELECT "WHERE s.room = $1 AND s.valid_from > $2 AND s.valid_from <= $3 "
-                 "AND s.valid_to > $3 ORDER BY s.valid_from")
+                 "AND s.valid_to > $3 AND ($4 OR s.event > -2305843009213693952 OR NOT EXISTS ( "
+                 " SELECT FROM room_state o WHERE o.room = s.room AND o.type = s.type "
+                 " AND o.state_key = s.state_key AND o.event = s.event AND o.valid_from <= $2 "
+                 " AND o.valid_to > $2)) ORDER BY s.valid_from")
 
 const struct err *room_state_changes(struct tx *tx, int64_t room, int64_t from, int64_t to,
-                                     const struct stored_event **ret, size_t *ret_n)
+                                     bool told_late_too, const struct stored_event **ret,
+                                     size_t *ret_n)
 {
-    return state_rows(tx, &room_state_changes_sql, P(INT(room), INT(from), INT(to)), ret, ret_n);
+    return state_rows(tx, &room_state_changes_sql,
+                      P(INT(room), INT(from), INT(to), BOOL(told_late_too)), ret, ret_n);
 }
 
 SQL(room_state_history_sql,

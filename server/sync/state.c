@@ -1,6 +1,8 @@
 #include "server/sync/sync.h"
 
 #include "matrix/json_scan.h"
+#include "rooms/state_at.h"
+#include "rooms/state_key.h"
 #include "storage/intern.h"
 
 enum { STATE_CHANGES_MAX = 100, MEMBERS_A_PAGE = 500 };
@@ -13,6 +15,11 @@ struct writer {
     /* Events that replace what they have the same key as; NULL: nothing is replaced. */
     const struct stored_event *const *newer;
     size_t newer_n;
+    /* Where what changed is collected from several places: the keys that are written already. */
+    struct map written;
+    bool writes_each_once;
+    int64_t entry; /* position of the join by which our server entered, when the timeline shows it:
+                      the state there has the event before it; else 0 */
     bool any;
 };
 
@@ -27,21 +34,34 @@ static bool has_key_of(const struct stored_event *e, const struct event *other)
            strcmp(e->event->state_key, other->state_key) == 0;
 }
 
-static const struct err *write_event(struct writer *w, const struct stored_event *e)
+static bool is_written(struct writer *w, const struct event *e)
+{
+    for (size_t i = 0; i < w->newer_n; i++)
+        if (has_key_of(w->newer[i], e))
+            return true;
+    return w->writes_each_once &&
+           map_put(&w->written, state_key_join(w->s->job->arena, e->type, e->state_key), w);
+}
+
+static bool passes_filter(const struct writer *w, const struct event *e)
 {
     const struct event_filter *f = &w->s->filter.state;
-    for (size_t i = 0; i < w->newer_n; i++)
-        if (has_key_of(w->newer[i], e->event))
-            return NULL;
-    struct str url = {0};
-    if (!f->matches_everything) {
-        url = json_scan_get(e->event->content, "url");
-        if (!filter_matches(f, &(struct filter_subject){.type = e->event->type,
-                                                        .sender = e->event->sender,
-                                                        .room_id = w->t->room->room_id,
-                                                        .has_url = url.n && url.p[0] == '"'}))
-            return NULL;
-    }
+    if (f->matches_everything)
+        return true;
+    struct str url = json_scan_get(e->content, "url");
+    return filter_matches(f, &(struct filter_subject){.type = e->type,
+                                                      .sender = e->sender,
+                                                      .room_id = w->t->room->room_id,
+                                                      .has_url = url.n && url.p[0] == '"'});
+}
+
+static const struct err *write_event(struct writer *w, const struct stored_event *e)
+{
+    if (w->entry && e->position == w->entry)
+        TRY(state_before_get(w->s->job, w->t->room, w->entry, TYPE_MEMBER, e->event->state_key,
+                             &e));
+    if (!e || is_written(w, e->event) || !passes_filter(w, e->event))
+        return NULL;
     if (w->any)
         buf_add_char(w->out, ',');
     w->any = true;
@@ -219,8 +239,10 @@ static const struct err *write_hidden(struct writer *w, const struct timeline *l
 static const struct err *write_whole(struct writer *w, const struct timeline *line)
 {
     int64_t at = w->s->state_after ? w->t->until : line->start - 1;
-    if (at < w->t->entered)
+    if (at < w->t->entered) {
         at = w->t->entered;
+        w->entry = line->shown_n && line->shown[0]->position == at ? at : 0;
+    }
     if (!w->s->state_after)
         TRY(write_hidden(w, line));
     TRY(write_without_members(w, at));
@@ -231,19 +253,20 @@ static const struct err *write_whole(struct writer *w, const struct timeline *li
 
 /* ---- what changed ---- */
 
-/* What became state in (from, to]; events that stand at `before` or later are shown elsewhere. */
+/* What became state in (from, to]; events that stand at `before` or later are shown elsewhere. Of
+ * members "the server MUST return membership events for events in the gap", lazily loaded or not;
+ * only who was there all along, and was told late, is left to be loaded when needed. */
 static const struct err *write_changes_before(struct writer *w, int64_t from, int64_t to,
                                               int64_t before)
 {
     struct sync *s = w->s;
     const struct stored_event *list;
     size_t n;
-    TRY(room_state_changes(job_tx(s->job), w->t->room->id, from, to, &list, &n));
-    for (size_t i = 0; i < n; i++) {
-        bool wanted = !is_member(list[i].event) || !s->filter.state.lazy_load_members;
-        if (wanted && list[i].position < before)
+    TRY(room_state_changes(job_tx(s->job), w->t->room->id, from, to,
+                           !s->filter.state.lazy_load_members, &list, &n));
+    for (size_t i = 0; i < n; i++)
+        if (list[i].position < before)
             TRY(write_event(w, &list[i]));
-    }
     return NULL;
 }
 
@@ -272,6 +295,16 @@ static const struct err *write_resolved(struct writer *w, const struct timeline 
     return read_anew ? write_changes_before(w, t->since, t->until, line->start) : NULL;
 }
 
+/* Up to the timeline's start, and what was resolved differently since. */
+static const struct err *write_gap(struct writer *w, const struct timeline *line, int64_t at)
+{
+    const struct room_task *t = w->t;
+    w->writes_each_once = true;
+    if (at < t->until && room_is_shared(t->room))
+        TRY(write_changes_before(w, at, t->until, line->start));
+    return write_changes_before(w, t->since, at, INT64_MAX);
+}
+
 static const struct err *write_delta(struct writer *w, const struct timeline *line)
 {
     struct sync *s = w->s;
@@ -279,10 +312,7 @@ static const struct err *write_delta(struct writer *w, const struct timeline *li
     int64_t at = s->state_after ? t->until : line->start - 1;
     if (!s->state_after)
         TRY(write_hidden(w, line));
-    if (line->limited)
-        TRY(write_changes_before(w, t->since, at, INT64_MAX));
-    else
-        TRY(write_resolved(w, line));
+    TRY(line->limited ? write_gap(w, line, at) : write_resolved(w, line));
     if (s->state_after && !line->limited) {
         const struct stored_event **both =
             arena_alloc_array(s->job->arena, line->shown_n + line->hidden_n + 1, sizeof *both);
@@ -293,18 +323,25 @@ static const struct err *write_delta(struct writer *w, const struct timeline *li
     return s->filter.state.lazy_load_members ? write_lazy_members(w, line, at) : NULL;
 }
 
+static const struct err *write_state(struct writer *w, const struct timeline *line)
+{
+    if (w->t->is_full && w->t->may_see_state)
+        return write_whole(w, line);
+    if (w->t->may_see_state)
+        return write_delta(w, line);
+    if (w->s->state_after) /* there, what stands in the timeline is not taken as state */
+        return write_last_of(w, line->shown, line->shown_n);
+    return NULL;
+}
+
 const struct err *sync_write_state(struct sync *s, const struct room_task *t,
                                    const struct timeline *line, struct buf *out, bool *ret_any)
 {
     struct writer w = {.s = s, .t = t, .out = out};
     buf_printf(out, "\"%s\":{\"events\":[", s->state_after ? s->state_after : "state");
-    if (t->is_full && t->may_see_state)
-        TRY(write_whole(&w, line));
-    else if (t->may_see_state)
-        TRY(write_delta(&w, line));
-    else if (s->state_after) /* there, what stands in the timeline is not taken as state */
-        TRY(write_last_of(&w, line->shown, line->shown_n));
+    const struct err *e = write_state(&w, line);
+    map_finish(&w.written);
     BUF_LIT(out, "]}");
     *ret_any = w.any;
-    return NULL;
+    return e;
 }

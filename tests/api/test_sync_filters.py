@@ -257,7 +257,8 @@ def test_lazy_members_who_changed(crowd):
     assert state["m.room.member", ben.user_id]["content"]["displayname"] == "B"
 
 
-def test_lazy_gap_has_other_state(crowd):
+def test_lazy_gap_has_state_and_members_who_changed(crowd):
+    """"When a sync is limited, the server MUST return membership events for events in the gap"."""
     (ann, ben, cat, dan, eve), room = crowd
     ann.next_sync(**lazy(limit=1))
     ann.send_state(room, "m.room.topic", {"topic": "t"})
@@ -265,7 +266,8 @@ def test_lazy_gap_has_other_state(crowd):
     for n in range(3):
         cat.send(room, f"{n}")
     state = state_of(ann.next_sync(**lazy(limit=1)), room)
-    assert set(state) == {("m.room.topic", ""), ("m.room.member", cat.user_id)}
+    assert set(state) == {("m.room.topic", ""), ("m.room.member", cat.user_id),
+                          ("m.room.member", dan.user_id)}
 
 
 def test_lazy_heroes(register):
