@@ -108,7 +108,7 @@ static const struct err *add_device(struct device_list_edus *d, size_t i)
     if (k) {
         BUF_LIT(&b, ",\"keys\":");
         public_key_add(&b, k, &d->requester);
-    } else {
+    } else if (!c->is_there) {
         BUF_LIT(&b, ",\"deleted\":true");
     }
     if (k && k->display_name && d->requester.sees_names) {

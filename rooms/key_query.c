@@ -22,10 +22,12 @@ static void add_name(struct buf *b, const char *name)
     buf_add_char(b, ':');
 }
 
-void public_key_add(struct buf *b, const struct public_key *k,
-                    const struct key_requester *requester)
+/* Devices always have them; a cross-signing key was uploaded without. */
+static void add_signatures(struct buf *b, const struct public_key *k,
+                           const struct key_requester *requester)
 {
-    buf_add(b, k->json.p, k->json.n - 1);
+    if (k->kind != KEY_DEVICE && !k->owner_signatures && !k->requester_signatures)
+        return;
     add_name(b, "signatures");
     buf_add_char(b, '{');
     if (k->owner_signatures) {
@@ -37,11 +39,29 @@ void public_key_add(struct buf *b, const struct public_key *k,
         buf_add_text(b, k->requester_signatures);
     }
     buf_add_char(b, '}');
-    if (k->display_name && requester->sees_names) {
-        BUF_LIT(b, ",\"unsigned\":{\"device_display_name\":");
+}
+
+/* For clients it is always there, other servers have no need of an empty one. */
+static void add_unsigned(struct buf *b, const struct public_key *k,
+                         const struct key_requester *requester)
+{
+    bool shows_name = k->display_name && requester->sees_names;
+    if (k->kind != KEY_DEVICE || (!shows_name && !requester->user))
+        return;
+    BUF_LIT(b, ",\"unsigned\":{");
+    if (shows_name) {
+        BUF_LIT(b, "\"device_display_name\":");
         buf_add_json_string(b, str_of(k->display_name));
-        buf_add_char(b, '}');
     }
+    buf_add_char(b, '}');
+}
+
+void public_key_add(struct buf *b, const struct public_key *k,
+                    const struct key_requester *requester)
+{
+    buf_add(b, k->json.p, k->json.n - 1);
+    add_signatures(b, k, requester);
+    add_unsigned(b, k, requester);
     buf_add_char(b, '}');
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "matrix/id.h"
+#include "rooms/device_changes.h"
 #include "storage/devices.h"
 #include "storage/e2ee_keys.h"
 #include "storage/tokens.h"
@@ -41,6 +42,15 @@ static const struct err *end_tokens(struct job *job, int64_t user, const char *u
     return write_commit(job, w, NULL);
 }
 
+/* A device is on its user's list before it has keys. */
+static const struct err *tell_of_device(struct job *job, int64_t user, const char *user_id,
+                                        const char *device_id)
+{
+    struct write *w = write_begin(job);
+    TRY(device_changes_add(job, w, user, user_id, &device_id, 1));
+    return write_commit(job, w, NULL);
+}
+
 static struct token_pair make_pair(struct job *job, bool refreshable)
 {
     struct token_pair pair = {.access = token_make(job->arena, TOKEN_ACCESS_PREFIX)};
@@ -72,8 +82,8 @@ const struct err *sign_in(struct job *job, int64_t user, const char *user_id,
     if (is_key)
         return err(ERR_FORBIDDEN, "The device id is the name of a cross-signing key");
     TRY(devices_open(job_tx(job), user, device_id, how->display_name, &device, &is_new));
-    if (!is_new)
-        TRY(end_tokens(job, user, user_id, device));
+    TRY(is_new ? tell_of_device(job, user, user_id, device_id)
+               : end_tokens(job, user, user_id, device));
     struct token_pair pair = make_pair(job, how->refreshable);
     TRY(tokens_give(job_tx(job), user, device, &pair));
     json_t *reply = json_pack("{s:s, s:s, s:s}", "user_id", user_id, "device_id", device_id,

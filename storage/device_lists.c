@@ -49,7 +49,8 @@ void device_changes_prune(struct write *w, int64_t user)
 SQL(device_changes_read_sql,
     "SELECT c.\"user\", u.user_id, c.position, c.device_id, "
     " (SELECT max(p.position) FROM device_changes p WHERE p.\"user\" = c.\"user\" "
-    "  AND p.position <= $2 AND p.device_id <> '') "
+    "  AND p.position <= $2 AND p.device_id <> ''), "
+    " EXISTS (SELECT FROM devices d WHERE d.\"user\" = c.\"user\" AND d.device_id = c.device_id) "
     "FROM device_changes c JOIN users u ON u.id = c.\"user\" "
     "WHERE c.position > $2 AND c.position <= $3 "
     "AND EXISTS (SELECT FROM room_members m WHERE m.\"user\" = c.\"user\" AND m.membership = 1 "
@@ -68,7 +69,8 @@ const struct err *device_changes_read(struct tx *tx, const int64_t *rooms, size_
                                     .user_id = row_text(&rows, 1),
                                     .position = row_int(&rows, 2),
                                     .device_id = row_text(&rows, 3),
-                                    .before = row_int(&rows, 4)};
+                                    .before = row_int(&rows, 4),
+                                    .is_there = row_bool(&rows, 5)};
     *ret = list;
     *ret_n = (size_t)rows.n;
     return NULL;

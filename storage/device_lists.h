@@ -20,6 +20,7 @@ void device_changes_prune(struct write *w, int64_t user);
 struct device_change {
     int64_t user, position;
     const char *user_id, *device_id;
+    bool is_there;  /* the device has not been removed (it may have no keys) */
     int64_t before; /* the device change of the user that came last up to `from`; 0: none */
 };
 /* The oldest of those after `from` up to `until`, of users who are joined to one of these rooms. */

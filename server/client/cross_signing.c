@@ -108,6 +108,7 @@ static const struct err *store_keys(struct job *job, const struct caller *c,
                                     const struct upload uploads[KEY_KIND_COUNT],
                                     const struct public_key *stored)
 {
+    static const char *const changed[] = {CROSS_SIGNING_KEYS};
     struct write *w = write_begin(job);
     const struct upload *master = &uploads[KEY_MASTER];
     if (master->is_new) {
@@ -125,8 +126,11 @@ static const struct err *store_keys(struct job *job, const struct caller *c,
             cross_signing_key_delete(w, c->user, kind);
         }
     }
-    static const char *const changed[] = {CROSS_SIGNING_KEYS};
-    TRY(device_changes_add(job, w, c->user, c->user_id, changed, 1));
+    /* Nobody else ever sees the user-signing key. */
+    if (master->is_new || uploads[KEY_SELF_SIGNING].is_new)
+        TRY(device_changes_add(job, w, c->user, c->user_id, changed, 1));
+    else
+        user_signature_change_write(w, c->user, c->user, c->user_id);
     return write_commit(job, w, NULL);
 }
 

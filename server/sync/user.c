@@ -93,6 +93,8 @@ const struct err *sync_write_presence(struct sync *s, struct buf *out)
 
 static void write_users(struct buf *out, const char *key, const char *const *users, size_t n)
 {
+    if (!n)
+        return;
     buf_printf(out, "\"%s\":[", key);
     for (size_t i = 0; i < n; i++) {
         if (i)
@@ -123,12 +125,15 @@ const struct err *sync_write_device_lists(struct sync *s, struct buf *out)
     size_t changed_n, left_n;
     TRY(key_changes_read(job_tx(s->job), s->caller->user, s->caller->user_id, s->since, s->until,
                          members_may_have_changed(s), &changed, &changed_n, &left, &left_n));
+    if (!changed_n && !left_n)
+        return NULL;
     BUF_LIT(out, ",\"device_lists\":{");
     write_users(out, "changed", changed, changed_n);
-    buf_add_char(out, ',');
+    if (changed_n && left_n)
+        buf_add_char(out, ',');
     write_users(out, "left", left, left_n);
     buf_add_char(out, '}');
-    s->any |= changed_n + left_n > 0;
+    s->any = true;
     return NULL;
 }
 

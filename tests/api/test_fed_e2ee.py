@@ -20,9 +20,14 @@ def share_room(host, guest):
 
 
 def devices_of(client, user):
+    """The user's devices as they were uploaded."""
     r = query(client, getattr(user, "user_id", user))
     assert r["failures"] == {}
-    return r["device_keys"].get(getattr(user, "user_id", user), {})
+    found = r["device_keys"].get(getattr(user, "user_id", user), {})
+    for keys in found.values():
+        if not keys["unsigned"]:  # always there: the device's name, if it is told
+            del keys["unsigned"]
+    return found
 
 
 def told_of(user):
@@ -80,10 +85,10 @@ def test_cross_signing_keys_travel(two):
     keys = identity.self_signing.sign(d.keys(), bob.user_id, identity.self_signing.public)
     assert bob.post("/keys/signatures/upload", {bob.user_id: {d.id: keys}}) == {"failures": {}}
     r = query(alice, bob.user_id)
-    assert r["master_keys"][bob.user_id] == {**identity.master_key(), "signatures": {}}
+    assert r["master_keys"][bob.user_id] == identity.master_key()
     assert r["self_signing_keys"][bob.user_id] == identity.self_signing_key()
     assert r["user_signing_keys"] == {}
-    assert r["device_keys"][bob.user_id][d.id] == keys
+    assert r["device_keys"][bob.user_id][d.id] == {**keys, "unsigned": {}}
 
 
 def test_a_user_of_another_server_is_verified(two):
@@ -100,7 +105,7 @@ def test_a_user_of_another_server_is_verified(two):
         found = query(alice, bob.user_id)["master_keys"][bob.user_id]
         assert found["signatures"][alice.user_id] == master["signatures"][alice.user_id]
     other = two[0].user("other")
-    assert alice.user_id not in query(other, bob.user_id)["master_keys"][bob.user_id]["signatures"]
+    assert alice.user_id not in str(query(other, bob.user_id)["master_keys"][bob.user_id])
 
 
 def test_servers_that_do_not_answer_are_failures(two, remotes):
@@ -547,18 +552,20 @@ def test_the_fake_remote_hears_of_changes_and_messages(two, remote):
     d = Device(alice)
     d.upload()
     remote.join(two[0].name, alice.create_room(preset="public_chat"), carol)
-    told = remote.get(two[0].name, f"{FED}/v1/user/devices/{q(alice.user_id)}")
     second = Device(alice.another_device())
+    told = remote.get(two[0].name, f"{FED}/v1/user/devices/{q(alice.user_id)}")
+    heard = lambda n: remote.wait_for(
+        lambda: remote.edus_of("m.device_list_update")[n - 1:n] or None)[0]
+    assert heard(1)["device_id"] == second.id and heard(1)["stream_id"] == told["stream_id"]
+    assert "keys" not in heard(1) and "deleted" not in heard(1)
     second.upload()
-    third = Device(alice.another_device())
-    third.upload()
-    first_edu, second_edu = remote.wait_for(
-        lambda: (remote.edus_of("m.device_list_update") + [None])[:2]
-        if len(remote.edus_of("m.device_list_update")) >= 2 else None)
+    first_edu = heard(2)
+    alice.put(f"/devices/{q(second.id)}", {"display_name": "secret"})
+    second_edu = heard(3)
     assert first_edu["prev_id"] == [told["stream_id"]]
     assert second_edu["prev_id"] == [first_edu["stream_id"]]
     assert first_edu["device_id"] == second.id and first_edu["keys"] == second.keys()
-    assert "device_display_name" not in first_edu
+    assert "device_display_name" not in second_edu
     send(alice, {carol: {"DEVICE": {"n": 1}, "OTHER": {"n": 2}}})
     (edu,) = remote.wait_for(lambda: remote.edus_of("m.direct_to_device"))
     assert edu["sender"] == alice.user_id and edu["type"] == "m.test"
