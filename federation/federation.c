@@ -6,6 +6,7 @@
 #include "federation/crew.h"
 #include "federation/device_watch.h"
 #include "federation/discovery.h"
+#include "federation/early_pdus.h"
 #include "federation/inbound.h"
 #include "federation/keyring.h"
 #include "federation/sender.h"
@@ -44,6 +45,7 @@ static const struct err *create_all(struct federation *f)
     f->inbound = inbound_create(s);
     f->device_watch = device_watch_create(s);
     f->joins = turns_create();
+    f->early_pdus = early_pdus_create();
     f->completer = join_completer_create(s);
     return NULL;
 }
@@ -100,6 +102,7 @@ void federation_destroy(struct federation *f)
     crew_destroy(f->key_askers);
     join_completer_destroy(f->completer);
     turns_destroy(f->joins);
+    early_pdus_destroy(f->early_pdus);
     device_watch_destroy(f->device_watch);
     inbound_destroy(f->inbound);
     sender_destroy(f->sender);

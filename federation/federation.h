@@ -19,6 +19,7 @@ struct federation {
     struct crew *key_askers;          /* federation/crew.h: for federation/remote_keys.h */
     struct join_completer *completer; /* federation/complete.h: partial state being completed */
     struct turns *joins;              /* federation/turns.h: one join of a room at a time */
+    struct early_pdus *early_pdus;    /* federation/early_pdus.h: of rooms that are being joined */
 };
 
 /* threads: false for commands, which only ask. */

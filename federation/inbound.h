@@ -16,6 +16,10 @@ void inbound_stop(struct inbound *in);
 void inbound_destroy(struct inbound *in);
 void inbound_add_metrics(struct inbound *in, struct buf *out);
 
+/* The join of the room has ended: processes the PDUs that came for it meanwhile
+ * (federation/early_pdus.h). */
+void inbound_take_early(struct job *job, const char *room_id);
+
 /* Fetches history from before where ours ends (rooms/history.h), asking the servers of the room for
  * at most `limit` more events. *ret_added: how many came. Silent when nobody answers. */
 const struct err *federation_backfill(struct job *job, struct room *room, size_t limit,

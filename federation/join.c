@@ -4,8 +4,10 @@
 #include "base/clock.h"
 #include "federation/candidates.h"
 #include "federation/complete.h"
+#include "federation/early_pdus.h"
 #include "federation/federation.h"
 #include "federation/handshake.h"
+#include "federation/inbound.h"
 #include "federation/reply_file.h"
 #include "federation/told.h"
 #include "federation/turns.h"
@@ -234,7 +236,9 @@ const struct err *federation_join(struct job *job, const char *room_id, const st
                               .not_again = via->not_again}};
     if (!turns_take(turns, room_id, mono_ms() + WAIT_FOR_OTHER_MS))
         return err(ERR_CONNECTION_TIMEOUT, "Somebody else is still joining the room; try again");
+    early_pdus_begin(job->store->federation->early_pdus, room_id);
     const struct err *e = join_in_turn(&j, via, ret_event_id);
+    inbound_take_early(job, room_id);
     turns_give_back(turns, room_id);
     return e;
 }

@@ -1,5 +1,7 @@
 /* Server-server API, "Transactions": what other servers send, PDUs and EDUs. */
 #include "base/clock.h"
+#include "base/log.h"
+#include "federation/early_pdus.h"
 #include "federation/edu.h"
 #include "federation/inbound_internal.h"
 #include "federation/pdu.h"
@@ -186,10 +188,28 @@ static const struct err *note(struct job *job, struct part *p, struct room *room
 
 /* ---- all rooms ---- */
 
+/* Events of a room that is being joined wait for the end of the join. If it ended just now, the
+ * room is here. */
+static const struct err *keep_early(struct job *job, struct part *p, struct room **room,
+                                    bool *ret_kept)
+{
+    *ret_kept =
+        early_pdus_keep(job->store->federation->early_pdus, p->room_id, p->origin, p->raw, p->n);
+    const struct room_version *v = *room ? (*room)->version : guess_version(p);
+    for (size_t i = 0; i < p->n && *ret_kept; i++)
+        find_id(v, p->raw[i], &p->results[i]);
+    return *ret_kept ? NULL : room_find(job, p->room_id, room);
+}
+
 static const struct err *prepare(struct job *job, struct part *p)
 {
     struct room *room = NULL;
+    bool kept = false;
     TRY(room_find(job, p->room_id, &room));
+    if (!room || !room_is_resident(room))
+        TRY(keep_early(job, p, &room, &kept));
+    if (kept)
+        return NULL;
     if (!room) {
         refuse_all(job, p, guess_version(p), "This server is not in the room");
         return NULL;
@@ -275,6 +295,18 @@ static struct part *group_by_room(struct arena *a, const struct transaction *t, 
     return parts;
 }
 
+static const struct err *take_pdus(struct job *job, struct part *parts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        TRY(prepare(job, &parts[i]));
+    TRY(take_usual(job, parts, n));
+    crew_run(inbound_of(job)->receivers, job, run_rest, parts, sizeof *parts, n, HELPERS_MAX);
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].failed)
+            return err_copy(&parts[i].failure);
+    return NULL;
+}
+
 static const struct err *take_edus(struct job *job, const struct transaction *t, const char *origin)
 {
     for (size_t i = 0; i < t->edus_n; i++) {
@@ -319,16 +351,42 @@ static const struct err *receive(struct job *job, const struct transaction *t, c
     struct part *parts = group_by_room(job->arena, t, origin, &n);
     inbound_count(in, COUNT_TRANSACTIONS, 1);
     inbound_count(in, COUNT_PDUS, t->pdus_n);
-    for (size_t i = 0; i < n; i++)
-        TRY(prepare(job, &parts[i]));
-    TRY(take_usual(job, parts, n));
-    crew_run(in->receivers, job, run_rest, parts, sizeof *parts, n, HELPERS_MAX);
-    for (size_t i = 0; i < n; i++)
-        if (parts[i].failed)
-            return err_copy(&parts[i].failure);
+    TRY(take_pdus(job, parts, n));
     TRY(take_edus(job, t, origin));
     add_results(ret, parts, n);
     return NULL;
+}
+
+/* ---- after a join ---- */
+
+/* From the i-th on: as many as one server sent, one after the other. */
+static struct part early_part(struct arena *a, const char *room_id, const struct early_pdu *pdus,
+                              size_t i, size_t n)
+{
+    size_t end = i;
+    while (end < n && end - i < TRANSACTION_PDUS_MAX &&
+           strcmp(pdus[end].origin, pdus[i].origin) == 0)
+        end++;
+    struct part p = {.origin = pdus[i].origin, .room_id = room_id, .n = end - i};
+    p.raw = arena_alloc_array(a, p.n, sizeof *p.raw);
+    p.results = arena_alloc_array(a, p.n, sizeof *p.results);
+    for (size_t k = 0; k < p.n; k++)
+        p.raw[k] = pdus[i + k].raw;
+    return p;
+}
+
+void inbound_take_early(struct job *job, const char *room_id)
+{
+    size_t n;
+    struct early_pdu *pdus =
+        early_pdus_take(job->store->federation->early_pdus, job->arena, room_id, &n);
+    for (size_t i = 0; i < n;) {
+        struct part p = early_part(job->arena, room_id, pdus, i, n);
+        const struct err *e = take_pdus(job, &p, 1);
+        if (e)
+            log_err(LOG_WARN, "processing events that came during a join", e);
+        i += p.n;
+    }
 }
 
 /* ---- the route ---- */

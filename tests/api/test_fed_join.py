@@ -8,7 +8,7 @@ import time
 import pytest
 
 import pdus
-from federation import eventually, has_event, membership, same_state
+from federation import eventually, has_event, membership, received, same_state
 from remote import FED, q
 
 VERSIONS = pdus.VERSIONS
@@ -319,6 +319,41 @@ def test_a_wrong_template_is_not_signed(two, remote, wrong):
     remote.on("GET", f"{FED}/v1/make_join/", answer)
     join_fails(alice, room.id, remote.name, 502, "M_BAD_STATUS")
     assert not remote.seen("PUT", f"{FED}/v2/send_join/{q(room.id)}")
+
+
+def test_events_that_come_before_the_reply_to_send_join(two, remote):
+    """The resident server has our join, and others send to us, before we have the room."""
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "12")
+    sent = []
+
+    def before_the_reply(request):
+        sent.append(remote.event(room, carol, "m.room.message",
+                                 {"msgtype": "m.text", "body": "early"})[0])
+        reply = remote.put_transaction(a.name, [room.events[sent[0]]])
+        assert reply["pdus"] == {sent[0]: {}}
+
+    remote.on("PUT", f"{FED}/v2/send_join/", before_the_reply)
+    alice.join(room.id, via=[remote.name])
+    received(alice, room.id, sent[0])
+
+
+def test_early_events_of_a_join_that_fails_are_dropped(two, remote):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "12")
+
+    def fail(request):
+        _, event = remote.event(room, carol, "m.room.message", {"msgtype": "m.text", "body": "x"})
+        remote.put_transaction(a.name, [event])
+        return 403, {"errcode": "M_FORBIDDEN", "error": "no"}
+
+    remote.on("PUT", f"{FED}/v2/send_join/", fail)
+    alice.fails(403, "M_FORBIDDEN", "POST", f"/join/{q(room.id)}", params={"via": remote.name})
+    remote.answers.clear()
+    alice.join(room.id, via=[remote.name])
+    received(alice, room.id, remote.send(room, carol, "after the join"))
 
 
 def test_a_template_that_never_ends(two, remote):

@@ -1,0 +1,34 @@
+/* PDUs of rooms that this server is still joining. As soon as the resident server has our join
+ * event it names us to the others, whose events may so come before we have stored the room's state.
+ * They are kept in memory until the join ends, and are then processed as if they had just come. A
+ * server that stops in between loses them as it loses the join; what they are parents of is fetched
+ * as any gap.
+ *
+ * Bounded in number for each room and in bytes for all. Thread-safe; it takes a leaf lock. */
+#ifndef FEDERATION_EARLY_PDUS_H
+#define FEDERATION_EARLY_PDUS_H
+
+#include "base/str.h"
+
+#include <stdbool.h>
+
+struct early_pdus;
+struct early_pdus *early_pdus_create(void);
+void early_pdus_destroy(struct early_pdus *e); /* NULL-safe */
+
+/* One join a room at a time (federation/turns.h) begins and takes. */
+void early_pdus_begin(struct early_pdus *e, const char *room_id);
+
+/* False: the room is not being joined, or too much waits. */
+bool early_pdus_keep(struct early_pdus *e, const char *room_id, const char *origin,
+                     const struct str *raw, size_t n);
+
+/* The join has ended. What was kept, in the order in which it came, copied into the arena. */
+struct early_pdu {
+    const char *origin;
+    struct str raw;
+};
+struct early_pdu *early_pdus_take(struct early_pdus *e, struct arena *a, const char *room_id,
+                                  size_t *ret_n);
+
+#endif
