@@ -13,8 +13,7 @@ enum {
     EVENTS = 2000,
     BYTES = 32 << 20,
     TIME_MS = 90 * 1000,
-    TIMEOUT_MS = 20 * 1000,
-    MISSING_LIMIT = 20, /* what servers give at most */
+    TIMEOUT_MS = 20 * 1000
 };
 
 /* ---- whom to ask ---- */

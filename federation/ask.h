@@ -10,7 +10,10 @@
 #include "federation/pdu.h"
 #include "rooms/room.h"
 
-enum { ASKED_MAX = 5 };
+enum {
+    ASKED_MAX = 5,
+    MISSING_LIMIT = 20 /* events that one get_missing_events gives at most */
+};
 
 struct ask {
     struct job *job;
@@ -56,5 +59,8 @@ const struct err *ask_auth(struct ask *a, const struct event *const *events, siz
 /* The ids of the state before the event, which are stored then. *ret_known false: nobody tells. */
 const struct err *ask_state_before(struct ask *a, const char *event_id, const char *const **ret,
                                    size_t *ret_n, bool *ret_known);
+/* The same after the event, which is fetched too. */
+const struct err *ask_state_after(struct ask *a, const char *event_id, const char *const **ret,
+                                  size_t *ret_n, bool *ret_known);
 
 #endif

@@ -185,25 +185,52 @@ static const struct err *drop_unknown(struct ask *a, const char *const *ids, siz
     return NULL;
 }
 
-const struct err *ask_state_before(struct ask *a, const char *event_id, const char *const **ret,
-                                   size_t *ret_n, bool *ret_known)
+/* The ids of the state before the event; none: no server answered. */
+static const struct err *ask_state_ids(struct ask *a, const char *event_id, struct ids *state,
+                                       struct str *ret_auth_chain)
 {
-    struct arena *arena = a->job->arena;
     struct fed_request r = {
         .method = GET,
-        .path = federation_path(arena, "/_matrix/federation/v1/state_ids/%s?event_id=%s",
+        .path = federation_path(a->job->arena, "/_matrix/federation/v1/state_ids/%s?event_id=%s",
                                 a->room->room_id, event_id),
     };
     struct str reply;
+    TRY(ask_any(a, &r, "pdu_ids", &reply));
+    add_ids(a->job->arena, json_scan_get(reply, "pdu_ids"), state);
+    *ret_auth_chain = json_scan_get(reply, "auth_chain_ids");
+    return NULL;
+}
+
+/* The state before the event or, with and_itself, after it. */
+static const struct err *ask_state(struct ask *a, const char *event_id, bool and_itself,
+                                   const char *const **ret, size_t *ret_n, bool *ret_known)
+{
     ids_auto struct ids ids = {0};
+    struct str auth_chain;
     *ret_known = false;
     *ret_n = 0;
-    TRY(ask_any(a, &r, "pdu_ids", &reply));
-    add_ids(arena, json_scan_get(reply, "pdu_ids"), &ids);
-    size_t state_n = ids.n, strangers = a->strangers;
-    if (!state_n)
+    TRY(ask_state_ids(a, event_id, &ids, &auth_chain));
+    size_t strangers = a->strangers;
+    if (!ids.n)
         return NULL;
-    add_ids(arena, json_scan_get(reply, "auth_chain_ids"), &ids);
+    if (and_itself) /* the last one of a place in the state counts */
+        ids_add(a->job->arena, &ids, event_id);
+    size_t state_n = ids.n;
+    add_ids(a->job->arena, auth_chain, &ids);
     TRY(store_unknown(a, event_id, &ids));
     return drop_unknown(a, ids.list, state_n, a->strangers - strangers, ret, ret_n, ret_known);
+}
+
+const struct err *ask_state_before(struct ask *a, const char *event_id, const char *const **ret,
+                                   size_t *ret_n, bool *ret_known)
+{
+    return ask_state(a, event_id, false, ret, ret_n, ret_known);
+}
+
+const struct err *ask_state_after(struct ask *a, const char *event_id, const char *const **ret,
+                                  size_t *ret_n, bool *ret_known)
+{
+    TRY(ask_state(a, event_id, true, ret, ret_n, ret_known));
+    *ret_known = *ret_known && strcmp((*ret)[*ret_n - 1], event_id) == 0;
+    return NULL;
 }

@@ -114,7 +114,8 @@ const struct err *event_pool_add_missing(struct event_pool *p, const struct even
     struct map unknown = {0}, offered = {0};
     const struct err *e = find_unknown(p, events, n, &unknown);
     for (size_t i = 0; i < n && !e; i++)
-        map_put(&offered, str_of(events[i]->event_id), (void *)events[i]);
+        if (events[i]->depth >= p->min_depth)
+            map_put(&offered, str_of(events[i]->event_id), (void *)events[i]);
     *ret_added = e ? 0 : add_wanted(p, &offered, &unknown);
     map_finish(&unknown);
     map_finish(&offered);

@@ -20,6 +20,7 @@ struct event_pool {
     struct map by_id;        /* -> struct pool_event */
     struct pool_event **all; /* as they came */
     size_t n, size;
+    int64_t min_depth;  /* events that are offered and lie before that are history: not added */
     struct map missing; /* ids of events before them that are neither here nor stored */
 };
 

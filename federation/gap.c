@@ -2,8 +2,9 @@
  * ("Backfilling and retrieving missing events").
  *
  *     take what can be taken by now
- *     get_missing_events a few times, then backfill, until nothing is missing or the budget ends
- *     where it ended: the state before the oldest, as a server of the room tells it
+ *     get_missing_events, and more of it and backfill while a server gives as much as it may, until
+ *     nothing is missing, the budget ends, or what is missing lies before our own join
+ *     where it ended: the state after the missing parent, as a server of the room gives it
  *     take everything, oldest first
  */
 #include "base/log.h"
@@ -12,6 +13,7 @@
 #include "federation/inbound_internal.h"
 #include "rooms/accept.h"
 #include "rooms/enter.h"
+#include "storage/event_lookup.h"
 #include "storage/inbound.h"
 
 enum {
@@ -48,6 +50,11 @@ static const struct err *settle(struct gap *g, struct pool_event *const *events,
         if (outcomes[i].verdict == VERDICT_MISSING)
             continue;
         events[i]->is_taken = true;
+        if (outcomes[i].reason)
+            log_debug("%s, fetched for a gap in %s, is %s: %.200s", events[i]->event->event_id,
+                      g->room->room_id,
+                      outcomes[i].verdict == VERDICT_REJECTED ? "rejected" : "soft-failed",
+                      outcomes[i].reason);
         if (events[i]->kept)
             ids[ids_n++] = events[i]->kept;
         inbound_count(g->in, COUNT_ACCEPTED, outcomes[i].verdict == VERDICT_ACCEPTED);
@@ -143,7 +150,7 @@ static const struct err *ask_between(struct gap *g, struct events *ret)
         if (event_pool_misses_before(&g->pool, g->pool.all[i]->event))
             latest[latest_n++] = g->pool.all[i]->event->event_id;
     copy_extremities(g, &earliest, &earliest_n);
-    return ask_missing(&g->ask, earliest, earliest_n, latest, latest_n, 0, ret);
+    return ask_missing(&g->ask, earliest, earliest_n, latest, latest_n, g->pool.min_depth, ret);
 }
 
 static const struct err *ask_before(struct gap *g, struct events *ret)
@@ -153,24 +160,46 @@ static const struct err *ask_before(struct gap *g, struct events *ret)
     return ask_backfill(&g->ask, ids, n, BACKFILL_LIMIT, ret);
 }
 
+/* What lies before the event by which we joined is history, which readers fetch when they come to
+ * it. Without that bound an event beside our join would lead back to the beginning of the room. */
+static const struct err *find_min_depth(struct gap *g)
+{
+    const struct stored_event *join = NULL;
+    int64_t entered = room_entered(g->room);
+    if (entered)
+        TRY(events_get(job_tx(g->job), entered, &join));
+    g->pool.min_depth = join ? join->event->depth : 0;
+    return NULL;
+}
+
+/* A server that gave less than it may has no more of it. */
 static const struct err *fetch_missing(struct gap *g)
 {
-    bool between = true;
+    TRY(find_min_depth(g));
     TRY(event_pool_look(&g->pool));
-    for (int round = 0; g->pool.missing.n && ask_may_go_on(&g->ask); round++) {
+    bool gave_all = false;
+    for (int round = 0; g->pool.missing.n && !gave_all && ask_may_go_on(&g->ask); round++) {
         struct events events;
         size_t added;
-        between = between && round < ROUNDS_OF_MISSING;
+        bool between = round < ROUNDS_OF_MISSING;
         TRY(between ? ask_between(g, &events) : ask_before(g, &events));
         TRY(event_pool_add_missing(&g->pool, events.list, events.n, &added));
-        if (!added && !between)
-            ask_pass_over(&g->ask);
-        between = between && added;
+        gave_all = !added || events.n < (between ? MISSING_LIMIT : BACKFILL_LIMIT);
     }
     return NULL;
 }
 
-/* What is missing still is not going to come: the state tells what became of it. */
+/* An event whose only parent is missing is judged by the state after that. */
+static const struct err *ask_state_for(struct gap *g, const struct event *e,
+                                       const char *const **ret, size_t *ret_n, bool *ret_known)
+{
+    *ret_known = false;
+    if (e->prev_n == 1)
+        TRY(ask_state_after(&g->ask, e->prev_events[0], ret, ret_n, ret_known));
+    return *ret_known ? NULL : ask_state_before(&g->ask, e->event_id, ret, ret_n, ret_known);
+}
+
+/* What is missing still is not going to come: the state says what became of it. */
 static const struct err *end_with_state(struct gap *g)
 {
     int ends = 0;
@@ -183,7 +212,7 @@ static const struct err *end_with_state(struct gap *g)
             continue;
         if (ends++ == ENDS_MAX)
             break;
-        TRY(ask_state_before(&g->ask, e->event->event_id, &ids, &n, &known));
+        TRY(ask_state_for(g, e->event, &ids, &n, &known));
         if (known) {
             e->state_ids = ids;
             e->state_n = n;
@@ -228,6 +257,24 @@ static const struct err *close_gap(struct gap *g)
     return take_with_auth(g);
 }
 
+/* Events that come by another way, from another server or as somebody else's gap, wake this one.
+ * One that came since we looked is not missed. */
+static const struct err *await_missing(struct gap *g, const struct work_item *item,
+                                       enum work_result *ret)
+{
+    const char *ids[AWAITED_MAX];
+    const char *const *unplaced;
+    size_t unplaced_n, n = event_pool_list_missing(&g->pool, ids, AWAITED_MAX);
+    if (!n)
+        return NULL;
+    room_work_await(g->in->gaps, item, ids, n);
+    TRY(events_find_unplaced(job_tx(g->job), g->room->id, g->room->version, ids, n, &unplaced,
+                             &unplaced_n));
+    if (unplaced_n < n)
+        *ret = WORK_AGAIN;
+    return NULL;
+}
+
 static const struct err *drop(struct gap *g, int64_t room)
 {
     int64_t dropped;
@@ -236,6 +283,7 @@ static const struct err *drop(struct gap *g, int64_t room)
     return NULL;
 }
 
+/* ret: WORK_LATER until it is known better. */
 static const struct err *work(struct gap *g, const struct work_item *item, enum work_result *ret)
 {
     TRY(room_get_by_id(g->job, item->room, &g->room));
@@ -244,17 +292,15 @@ static const struct err *work(struct gap *g, const struct work_item *item, enum 
         return drop(g, item->room);
     }
     event_pool_init(&g->pool, g->job, g->room);
-    const struct err *e = close_gap(g);
+    TRY(close_gap(g));
     size_t left = waiting(g);
     bool any_taken = left < g->pool.n;
-    event_pool_finish(&g->pool);
-    TRY(e);
     if (!left)
         *ret = g->is_listed_whole ? WORK_DONE : WORK_AGAIN;
     else if (any_taken && !g->is_listed_whole)
         *ret = WORK_AGAIN;
     else
-        *ret = WORK_LATER;
+        TRY(await_missing(g, item, ret));
     if (*ret == WORK_LATER && item->attempts >= ATTEMPTS_MAX) {
         *ret = WORK_DONE;
         return drop(g, item->room);
@@ -267,6 +313,7 @@ enum work_result gap_close(void *ctx, struct job *job, const struct work_item *i
     struct gap g = {.job = job, .in = ctx, .server = item->server, .attempts = item->attempts};
     enum work_result result = WORK_LATER;
     const struct err *e = work(&g, item, &result);
+    event_pool_finish(&g.pool); /* also one that was never begun */
     if (e)
         log_err(LOG_WARN, "closing a gap of a room", e);
     return e ? WORK_LATER : result;

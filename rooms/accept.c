@@ -162,6 +162,10 @@ static const struct err *take_one(struct intake *in, size_t i, enum step *ret)
     TRY(find_known(in, i, &known, &done));
     if (done)
         return NULL;
+    if (in->events[i].event->prev_n == 0 && known) { /* the room's own create event */
+        in->outcomes[i] = (struct outcome){.verdict = VERDICT_KNOWN, .position = known->e.position};
+        return NULL;
+    }
     if (in->events[i].event->prev_n == 0)
         return accept_put_aside(in, i, EVENT_REJECTED,
                                 "Only the first event of a room has no parents", NULL);

@@ -101,6 +101,44 @@ def test_others_are_asked_when_the_sender_does_not_answer(room_of, remotes):
     assert set(ids) <= set(history(alice, room.id))
 
 
+@pytest.mark.parametrize("version", ["1", "10", "12"])
+def test_an_event_beside_our_join_does_not_lead_to_the_beginning(two, remote, version):
+    """Its parent is history that we do not have: the state after that parent is asked for."""
+    alice, carol = two[0].user("alice"), remote.user("carol")
+    room = remote.create_room(carol, version)
+    before = [remote.event(room, carol, "m.room.message", {"body": f"{i}", "msgtype": "m.text"})[0]
+              for i in range(3)]
+    topic, _ = remote.event(room, carol, "m.room.topic", {"topic": "beside"}, "", prev=[before[1]])
+    room.heads = [before[2]]
+    alice.join(room.id, via=[remote.name])
+    beside = remote.send(room, carol, "beside", prev=[before[1]])
+    child = remote.send(room, carol, "child", prev=[beside])
+    received(alice, room.id, beside)
+    received(alice, room.id, child)
+    after_topic = remote.send(room, carol, "after the topic", prev=[topic])
+    received(alice, room.id, after_topic)
+    assert any(r.query["event_id"] == [before[1]] for r in remote.seen("GET", f"{FED}/v1/state_ids/"))
+    assert not remote.seen("GET", f"{FED}/v1/event/{q(room.order[0])}")
+    received(alice, room.id, remote.send(room, carol, "goes on", prev=[child, after_topic]))
+    assert alice.state(room.id, "m.room.create")
+
+
+def test_a_parent_that_comes_by_itself_wakes_what_waits_for_it(room_of, remotes):
+    a, alice, remote, room, carol = room_of()
+    other = remotes()
+    theirs = other.join(a.name, room.id, other.user("erin"))
+    parent, event = remote.event(room, carol, "m.room.message", {"msgtype": "m.text", "body": "p"})
+    for path in ("get_missing_events/", "backfill/", "state", "event"):
+        for server in remote, other:
+            server.on("GET", f"{FED}/v1/{path}", 404)
+            server.on("POST", f"{FED}/v1/{path}", 404)
+    child = remote.send(room, carol, "child", prev=[parent])
+    eventually(lambda: len(remote.seen("POST", f"{FED}/v1/get_missing_events/")) >= 3, seconds=30)
+    other.put_transaction(a.name, [event])
+    received(alice, room.id, parent)
+    received(alice, room.id, child)
+
+
 def test_a_restart_in_the_middle(ministries, room_of):
     server = ministries()
     a, alice, remote, room, carol = room_of(server=server)
