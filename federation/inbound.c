@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "storage/feed.h"
 #include "storage/inbound.h"
 
 enum {
@@ -14,6 +15,14 @@ enum {
     BACKLOGS_MAX = 20000
 };
 
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct inbound *in = ctx;
+    for (size_t i = 0; i < n && room_work_awaits(in->gaps); i++)
+        if (changes[i].kind == CHANGE_EVENT)
+            room_work_event_came(in->gaps, changes[i].event->event_id);
+}
+
 struct inbound *inbound_create(struct store *store)
 {
     struct inbound *in = mem_zalloc(sizeof *in);
@@ -21,6 +30,7 @@ struct inbound *inbound_create(struct store *store)
     in->transactions = transaction_table_create();
     in->gaps = room_work_create(store, gap_close, in);
     in->flights = flights_create();
+    feed_listen(store->feed, on_changes, in);
     return in;
 }
 

@@ -6,6 +6,8 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#include <stdatomic.h>
+
 enum {
     ITEMS_MAX = 20000,
     OF_ROOM_MAX = 2,   /* at once */
@@ -18,11 +20,21 @@ enum {
 
 enum item_state { QUEUED, DELAYED, RUNNING };
 
+/* An event that an item waits for; those of one event are chained. */
+struct awaited {
+    char *event_id;
+    struct item *item;
+    struct awaited *other; /* of the same event */
+};
+
 struct item {
     struct work_item what;
     char *key; /* what.server is its tail */
+    struct awaited awaited[AWAITED_MAX];
+    size_t awaited_n;
     enum item_state state;
-    bool again; /* asked for while it is being done */
+    bool again;    /* asked for while it is being done */
+    bool has_come; /* meanwhile an event that it waits for came */
     int64_t due_mono_ms;
     struct item *prev, *next;
 };
@@ -37,7 +49,9 @@ struct room_work {
     void *ctx;
     struct lock lock;
     pthread_cond_t called;
-    struct map items; /* key -> struct item */
+    struct map items;   /* key -> struct item */
+    struct map awaited; /* event id -> struct awaited */
+    atomic_size_t awaited_n;
     struct list lists[RUNNING + 1];
     bool stopping;
     pthread_t *threads;
@@ -96,6 +110,38 @@ static struct item *next_locked(struct room_work *w)
     return NULL;
 }
 
+/* ---- events that items wait for, the lock held ---- */
+
+static void await_locked(struct room_work *w, struct item *i, const char *event_id)
+{
+    struct awaited *a = &i->awaited[i->awaited_n++];
+    *a = (struct awaited){.event_id = mem_strdup(event_id), .item = i};
+    a->other = map_remove(&w->awaited, str_of(event_id));
+    map_put(&w->awaited, str_of(a->event_id), a);
+}
+
+static void unchain_locked(struct room_work *w, struct awaited *a)
+{
+    struct awaited *head = map_remove(&w->awaited, str_of(a->event_id));
+    if (head == a)
+        head = a->other;
+    for (struct awaited *b = head; b; b = b->other)
+        if (b->other == a)
+            b->other = a->other;
+    if (head)
+        map_put(&w->awaited, str_of(head->event_id), head);
+}
+
+static void await_nothing_locked(struct room_work *w, struct item *i)
+{
+    for (size_t k = 0; k < i->awaited_n; k++) {
+        unchain_locked(w, &i->awaited[k]);
+        free(i->awaited[k].event_id);
+    }
+    i->awaited_n = 0;
+    atomic_store(&w->awaited_n, w->awaited.n);
+}
+
 /* ---- items, the lock held ---- */
 
 static struct item *item_locked(struct room_work *w, int64_t room, const char *server)
@@ -119,6 +165,7 @@ static struct item *item_locked(struct room_work *w, int64_t room, const char *s
 
 static void drop_locked(struct room_work *w, struct item *i)
 {
+    await_nothing_locked(w, i);
     unlink_locked(w, i);
     map_remove(&w->items, str_of(i->key));
     free(i->key);
@@ -138,6 +185,33 @@ bool room_work_add(struct room_work *w, int64_t room, const char *server)
     return i;
 }
 
+void room_work_await(struct room_work *w, const struct work_item *what,
+                     const char *const *event_ids, size_t n)
+{
+    LOCKED(&w->lock);
+    struct item *i = item_locked(w, what->room, what->server);
+    for (size_t k = 0; i && k < n && i->awaited_n < AWAITED_MAX; k++)
+        await_locked(w, i, event_ids[k]);
+    atomic_store(&w->awaited_n, w->awaited.n);
+}
+
+bool room_work_awaits(struct room_work *w)
+{
+    return atomic_load(&w->awaited_n) > 0;
+}
+
+void room_work_event_came(struct room_work *w, const char *event_id)
+{
+    LOCKED(&w->lock);
+    for (struct awaited *a = map_get(&w->awaited, str_of(event_id)); a; a = a->other) {
+        a->item->has_come = true;
+        if (a->item->state != DELAYED)
+            continue;
+        move_locked(w, a->item, QUEUED);
+        pthread_cond_signal(&w->called);
+    }
+}
+
 /* ---- doing it ---- */
 
 static int64_t delay_ms(int attempts)
@@ -149,7 +223,9 @@ static int64_t delay_ms(int attempts)
 
 static void concluded_locked(struct room_work *w, struct item *i, enum work_result result)
 {
-    if (result == WORK_LATER) {
+    if (result == WORK_LATER && i->has_come) {
+        move_locked(w, i, QUEUED);
+    } else if (result == WORK_LATER) {
         i->due_mono_ms = mono_ms() + delay_ms(i->what.attempts++);
         move_locked(w, i, DELAYED);
     } else if (result == WORK_AGAIN || i->again) {
@@ -163,7 +239,8 @@ static void concluded_locked(struct room_work *w, struct item *i, enum work_resu
 static void do_one_locked(struct room_work *w, struct item *i, struct arena *arena)
 {
     move_locked(w, i, RUNNING);
-    i->again = false;
+    await_nothing_locked(w, i);
+    i->again = i->has_come = false;
     struct work_item what = i->what;
     lock_release(&w->lock);
     struct job job;
@@ -238,6 +315,7 @@ void room_work_destroy(struct room_work *w)
         while (w->lists[state].first)
             drop_locked(w, w->lists[state].first);
     map_finish(&w->items);
+    map_finish(&w->awaited);
     pthread_cond_destroy(&w->called);
     lock_finish(&w->lock);
     free(w->threads);

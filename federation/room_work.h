@@ -1,7 +1,8 @@
 /* Work on rooms that is done in threads of its own, one item for each room and server.
  *
  * It is fair: an item that goes on stands behind all others, and neither a server nor a room has
- * more than its share of the threads. Work that fails is tried again, later and later. */
+ * more than its share of the threads. Work that fails is tried again, later and later, or as soon
+ * as an event comes that it waits for. */
 #ifndef FEDERATION_ROOM_WORK_H
 #define FEDERATION_ROOM_WORK_H
 
@@ -29,6 +30,14 @@ void room_work_destroy(struct room_work *w);
 /* There is something to do. An item that is being done is done once more afterwards; one that waits
  * after a failure goes on waiting, though not for long. False: too many are waiting. */
 bool room_work_add(struct room_work *w, int64_t room, const char *server);
+
+/* By the work itself, before it answers WORK_LATER: any of these events would help (the first
+ * AWAITED_MAX). The item is then due when one of them comes by another way. */
+enum { AWAITED_MAX = 20 };
+void room_work_await(struct room_work *w, const struct work_item *what,
+                     const char *const *event_ids, size_t n);
+void room_work_event_came(struct room_work *w, const char *event_id);
+bool room_work_awaits(struct room_work *w); /* any event; cheap */
 
 size_t room_work_waiting(struct room_work *w); /* items, for metrics */
 

@@ -1,0 +1,103 @@
+/* Work on rooms: tried again later, and at once when an event comes that it waits for. */
+#include "federation/room_work.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct store store;
+static struct room_work *work;
+static atomic_int runs;
+static atomic_int run_of[4]; /* by room */
+
+static void wait_until(atomic_int *what, int n)
+{
+    for (int i = 0; i < 30000 && atomic_load(what) < n; i++)
+        usleep(1000);
+    assert_true(atomic_load(what) >= n);
+}
+
+static enum work_result waits_for_parent(void *ctx, struct job *job, const struct work_item *what)
+{
+    static const char *const ids[] = {"$parent", "$other"};
+    atomic_fetch_add(&run_of[what->room], 1);
+    if (what->attempts == 20) {
+        atomic_fetch_add(&runs, 1);
+        return WORK_DONE;
+    }
+    room_work_await(work, what, ids, what->room == 1 ? 2 : 1);
+    atomic_fetch_add(&runs, 1);
+    return WORK_LATER;
+}
+
+static void start(void)
+{
+    runs = 0;
+    for (int i = 0; i < 4; i++)
+        run_of[i] = 0;
+    work = room_work_create(&store, waits_for_parent, NULL);
+    room_work_start(work, 2);
+}
+
+static void end(void)
+{
+    room_work_stop(work);
+    room_work_destroy(work);
+}
+
+/* Twenty failures double the pause until it is half an hour: only the event can end it. */
+static void test_an_awaited_event_ends_the_pause(void **state)
+{
+    start();
+    room_work_add(work, 1, "a.example");
+    for (int i = 1; i <= 20; i++) {
+        wait_until(&runs, i);
+        room_work_event_came(work, i % 2 ? "$parent" : "$other");
+    }
+    wait_until(&runs, 21);
+    end();
+}
+
+static void test_each_item_that_waits_for_it_is_woken(void **state)
+{
+    start();
+    room_work_add(work, 1, "a.example");
+    room_work_add(work, 1, "b.example");
+    room_work_add(work, 2, "a.example");
+    wait_until(&runs, 3);
+    for (int i = 2; i < 8; i++) {
+        room_work_event_came(work, "$parent");
+        wait_until(&runs, 3 * i);
+    }
+    assert_true(run_of[2] >= 7);
+    end();
+}
+
+static void test_nothing_is_awaited_by_work_that_is_done(void **state)
+{
+    start();
+    assert_false(room_work_awaits(work));
+    room_work_add(work, 1, "a.example");
+    for (int i = 1; i <= 21; i++) {
+        wait_until(&runs, i);
+        room_work_event_came(work, "$parent");
+    }
+    for (int i = 0; i < 10000 && room_work_waiting(work); i++)
+        usleep(1000);
+    assert_false(room_work_awaits(work));
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_awaited_event_ends_the_pause),
+        cmocka_unit_test(test_each_item_that_waits_for_it_is_woken),
+        cmocka_unit_test(test_nothing_is_awaited_by_work_that_is_done),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
