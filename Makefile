@@ -59,7 +59,7 @@ PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
-.PHONY: help build deps run install test unit api olm clients interop fault fuzz fuzz-replay asan tsan bench \
+.PHONY: help build deps run install test unit api olm clients interop fault soak fuzz fuzz-replay asan tsan bench \
         format format-check layers clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -148,6 +148,10 @@ interop: build ## let Synapse, from its package, federate with the server
 
 fault: build ## kill, starve and cut off the server under load
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh fault
+
+SOAK_SECONDS ?= 1200
+soak: build ## joins over federation followed by messages at once, under load, for SOAK_SECONDS (1200)
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) PYTHONPATH=tests/api python3 tests/soak/joins.py $(SOAK_SECONDS)
 
 asan: ## unit and API tests under AddressSanitizer and UBSan
 	@$(AGAIN) BUILD=build-asan SAN=asan build $(UNIT:$(BUILD)/%=build-asan/%)
