@@ -8,6 +8,7 @@
 #include "federation/request.h"
 #include "federation/told_keys.h"
 #include "matrix/id.h"
+#include "rooms/device_changes.h"
 #include "storage/feed.h"
 #include "storage/remote_devices.h"
 
@@ -95,6 +96,14 @@ static int64_t retry_after_ms(int failures)
     return ms / 2 + (int64_t)randombytes_uniform((uint32_t)ms);
 }
 
+/* The list is wrong, and clients must know it even if the right one cannot be had yet. */
+static const struct err *tell_of_failure(struct job *job, const struct remote_list *l)
+{
+    struct write *w = write_begin(job);
+    TRY(remote_devices_change_add(job, w, l->user, l->user_id));
+    return write_commit(job, w, NULL);
+}
+
 static const struct err *ask_and_note(struct job *job, const struct remote_list *l)
 {
     struct device_watch *w = job->store->federation->device_watch;
@@ -104,6 +113,8 @@ static const struct err *ask_and_note(struct job *job, const struct remote_list 
         return NULL;
     atomic_fetch_add(&w->failed, 1);
     log_debug("the devices of %s are not to be had: %s", l->user_id, e->text);
+    if (!l->failures)
+        TRY(tell_of_failure(job, l));
     return remote_list_failed(job_tx(job), l->user, now_ms() + retry_after_ms(l->failures));
 }
 

@@ -2,7 +2,7 @@
  * Management").
  *
  * An update says which update came before it. When that is the newest one we know, it is applied;
- * else the list is stale and device_watch asks for all of it. */
+ * else, and at the first update of a user, device_watch asks for all of the list. */
 #include "federation/device_watch.h"
 #include "federation/edu.h"
 #include "federation/federation.h"
@@ -77,12 +77,14 @@ static const struct err *apply(struct job *job, const struct update *u, const st
     return write_commit(job, w, NULL);
 }
 
-/* Nothing is kept that could be wrong; whoever has asked before must ask anew. */
-static const struct err *tell(struct job *job, const struct update *u, int64_t user)
+/* Clients are told when the list is here, or as soon as it turns out not to be had. */
+static const struct err *ask_for_all(struct job *job, const struct remote_list *l)
 {
-    struct write *w = write_begin(job);
-    TRY(remote_devices_change_add(job, w, user, u->user_id));
-    return write_commit(job, w, NULL);
+    if (!l->exists)
+        TRY(remote_lists_open(job_tx(job), &l->user, 1));
+    TRY(remote_list_set_stale(job_tx(job), l->user));
+    device_watch_poke(job->store->federation->device_watch);
+    return NULL;
 }
 
 const struct err *edu_device_list_update(struct job *job, const char *origin, const json_t *content)
@@ -94,8 +96,6 @@ const struct err *edu_device_list_update(struct job *job, const char *origin, co
     TRY(remote_user_heed(job, origin, u.user_id, &l, &heed));
     if (!heed)
         return NULL;
-    if (!l.exists || l.state == REMOTE_LIST_UNTRACKED)
-        return tell(job, &u, l.user);
     if (l.state == REMOTE_LIST_FRESH && l.stream_id == u.stream_id)
         return NULL; /* told before */
     if (l.state == REMOTE_LIST_FRESH && follows(&u, &l)) {
@@ -103,7 +103,5 @@ const struct err *edu_device_list_update(struct job *job, const char *origin, co
         if (!e || e->code != ERR_CONFLICT)
             return e;
     }
-    TRY(remote_list_set_stale(job_tx(job), l.user));
-    device_watch_poke(job->store->federation->device_watch);
-    return NULL;
+    return ask_for_all(job, &l);
 }

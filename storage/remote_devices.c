@@ -98,7 +98,7 @@ void remote_list_write_update(struct write *w, const struct remote_list *l, int6
 }
 
 SQL(remote_list_stale_sql, "UPDATE remote_device_lists SET state = 1, touched = touched + 1, "
-                           "retry_ts = 0 WHERE \"user\" = $1")
+                           "failures = 0, retry_ts = 0 WHERE \"user\" = $1")
 
 const struct err *remote_list_set_stale(struct tx *tx, int64_t user)
 {
@@ -119,18 +119,19 @@ SQL(remote_list_take_sql,
     "UPDATE remote_device_lists l SET retry_ts = $2 FROM users u WHERE u.id = l.\"user\" "
     "AND l.\"user\" = (SELECT \"user\" FROM remote_device_lists WHERE state = 1 "
     " AND retry_ts <= $1 AND server <> ALL($3) ORDER BY retry_ts LIMIT 1 FOR UPDATE SKIP LOCKED) "
-    "RETURNING l.\"user\", u.user_id, l.server, l.touched, l.failures, l.complete_at > 0")
+    "RETURNING l.\"user\", u.user_id, l.server, l.touched, l.failures")
 
 const struct err *remote_list_take_stale(struct tx *tx, int64_t now, int64_t lease_until,
                                          const char *const *busy, size_t busy_n,
                                          struct remote_list *ret)
 {
     int64_t failures;
-    struct remote_list l = {.exists = true, .state = REMOTE_LIST_STALE, .stream_id = -1};
+    struct remote_list l = {
+        .exists = true, .state = REMOTE_LIST_STALE, .stream_id = -1, .told_before = true};
     TRY(db_one(tx, &remote_list_take_sql, P(INT(now), INT(lease_until), TEXT_ARRAY(busy, busy_n)),
                NULL,
                R(INT_OUT(&l.user), TEXT_OUT(&l.user_id), TEXT_OUT(&l.server), INT_OUT(&l.touched),
-                 INT_OUT(&failures), BOOL_OUT(&l.told_before))));
+                 INT_OUT(&failures))));
     l.failures = (int)failures;
     *ret = l;
     return NULL;

@@ -373,6 +373,7 @@ def test_a_stale_list_survives_a_restart(ministries, remote):
     failing = remote.on("GET", path, 500)
     carol.change("ONE", to=a.name)
     eventually(lambda: remote.seen("GET", path))
+    alice.sync_until(told_of(carol))  # that it is wrong is known before the right one is here
     a.stop()
     remote.answers.remove(failing)
     a.start()
