@@ -248,6 +248,7 @@ static const struct err *write_accepted(struct intake *in, size_t i,
     bool is_new = !known || known->e.position == EVENT_BEING_TAKEN;
     struct draft_event *d = accept_draft(in, i, is_new ? 0 : known->e.position);
     d->is_lost = e->state_key && !holds_taken(now);
+    d->follows_gap = in->events[i].state_ids != NULL;
     int64_t ref = 0;
     if (before->n || in->events[i].state_ids)
         TRY(write_ref(in, e, before, &ref));

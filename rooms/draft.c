@@ -328,6 +328,7 @@ static const struct err *write_event(struct draft *d, struct draft_event *e)
         .event = e->event,
         .client_txn = wanted ? wanted->client_txn : NULL,
         .is_lost = e->is_lost,
+        .follows_gap = e->follows_gap,
         .resets_room = e->resets_room,
         .redacted_by = e->redacted_by,
         .is_relayed = e->status == EVENT_RELAYED,

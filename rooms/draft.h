@@ -15,6 +15,7 @@ struct draft_event {
     enum event_status status;
     int64_t moved_from;  /* where it stood aside; 0: it is new */
     bool is_lost;        /* a state event that does not become the current one */
+    bool follows_gap;    /* another server told the state before it */
     bool resets_room;    /* so much changes with it that caches must read the room anew */
     int64_t redacted_by; /* position of a redaction that was here first; event is then redacted */
     int at;              /* its change in the write */

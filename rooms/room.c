@@ -212,6 +212,7 @@ static void load_head(struct job *job, struct room *r, const struct room_head *h
     r->notify_total = h->notify_total;
     r->highlight_total = h->highlight_total;
     r->entered = h->entered;
+    r->gap = h->gap;
     r->extremities = mem_zalloc((h->extremities_n + 1) * sizeof *r->extremities);
     for (size_t i = 0; i < h->extremities_n; i++)
         r->extremities[r->extremities_n++] =
@@ -340,6 +341,19 @@ int64_t room_entered(struct room *r)
 {
     LOCKED(&r->lock);
     return r->entered;
+}
+
+int64_t room_gap(struct room *r)
+{
+    LOCKED(&r->lock);
+    return r->gap;
+}
+
+void room_gap_closed(struct room *r, int64_t was, int64_t now)
+{
+    LOCKED(&r->lock);
+    if (r->gap == was)
+        r->gap = now;
 }
 
 int64_t room_joined_count(struct room *r)

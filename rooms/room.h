@@ -51,6 +51,7 @@ struct room {
     struct map members; /* users.id -> struct room_member: everybody who ever had one */
     int64_t joined_n, invited_n, joined_local_n;
     int64_t state_position; /* of the newest state change */
+    int64_t gap;            /* the newest event that may follow a gap (rooms/history.h); 0: none */
     int64_t entered;        /* where we came into it through another server; 0: made here */
     bool is_partial;        /* its members are not all known yet (rooms/enter.h) */
     struct map servers;     /* server name -> struct room_server: who has joined members */
@@ -93,6 +94,9 @@ struct room_member room_member(struct room *room, int64_t user);
 bool room_is_shared(struct room *room);
 /* Where our server came into the room through another one; 0: it was made here. */
 int64_t room_entered(struct room *room);
+int64_t room_gap(struct room *room);
+/* What was said to be the gap is none any more; `now` is the newest one. */
+void room_gap_closed(struct room *room, int64_t was, int64_t now);
 int64_t room_joined_count(struct room *room);
 int64_t room_invited_count(struct room *room);
 /* Users with this membership; copied into the arena. local_only: only our own. */

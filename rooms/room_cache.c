@@ -231,7 +231,7 @@ static void apply_event(struct room_cache *c, const struct change *change)
 {
     bool redacts_state = change->redacted_event && change->redacted_event->state_key;
     bool changes_state = change->event && change->event->state_key && !change->is_lost;
-    if (!changes_state && !redacts_state && !change->resets_room)
+    if (!changes_state && !redacts_state && !change->resets_room && !change->follows_gap)
         return;
     struct room *r = room_take_cached(c, change->room);
     if (!r)
@@ -241,6 +241,8 @@ static void apply_event(struct room_cache *c, const struct change *change)
         apply_redaction_locked(r, change);
     if (changes_state)
         apply_state_locked(c, r, change);
+    if (change->follows_gap && r->gap < change->position)
+        r->gap = change->position;
     lock_release(&r->lock);
     if (change->resets_room)
         forget(c, r);

@@ -64,6 +64,7 @@ struct change {
     bool has_children;   /* CHANGE_EVENT: others relate to it; only in the ring */
     bool is_push_rules;  /* CHANGE_ACCOUNT_DATA: type m.push_rules */
     bool is_lost;        /* CHANGE_EVENT, a state event: not the current one, an older one won */
+    bool follows_gap;    /* CHANGE_EVENT: some of its prev events are not here */
     bool is_end;         /* CHANGE_STATE: the key has no event any more */
     bool resets_room;    /* EVENT, STATE: so much of the room changed that it must be read anew */
     bool is_relayed;     /* CHANGE_EVENT of another server that we tell the others */

@@ -1,7 +1,9 @@
 #include "storage/rooms.h"
 
 SQL(rooms_get_sql, "SELECT id, room_id, room_version, version, depth, notify_total, "
-                   "highlight_total, is_published, entered FROM rooms WHERE id = $1")
+                   "highlight_total, is_published, entered, "
+                   "(SELECT max(position) FROM history_ends WHERE room = $1) "
+                   "FROM rooms WHERE id = $1")
 SQL(rooms_extremities_sql, "SELECT unnest(extremities) FROM rooms WHERE id = $1")
 
 const struct err *rooms_get(struct tx *tx, int64_t id, const struct room_head **ret)
@@ -12,7 +14,7 @@ const struct err *rooms_get(struct tx *tx, int64_t id, const struct room_head **
     TRY(db_one(tx, &rooms_get_sql, P(INT(id)), &found,
                R(INT_OUT(&h->id), TEXT_OUT(&h->room_id), TEXT_OUT(&version), INT_OUT(&h->version),
                  INT_OUT(&h->depth), INT_OUT(&h->notify_total), INT_OUT(&h->highlight_total),
-                 BOOL_OUT(&h->is_published), INT_OUT(&h->entered))));
+                 BOOL_OUT(&h->is_published), INT_OUT(&h->entered), INT_OUT(&h->gap))));
     if (!found) {
         *ret = NULL;
         return NULL;

@@ -15,6 +15,7 @@ struct room_head {
     size_t extremities_n;
     bool is_published;
     int64_t entered; /* where we came into it through another server; 0: made here */
+    int64_t gap;     /* the newest row of history_ends; 0: none */
 };
 
 /* NULL when there is no such room. */

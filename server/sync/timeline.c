@@ -1,9 +1,10 @@
 #include "server/sync/sync.h"
 
 #include "matrix/json_scan.h"
+#include "rooms/history.h"
 #include "rooms/visibility.h"
 
-enum { LIMIT_DEFAULT = 10, LIMIT_MAX = 1000, SCAN_MAX = 1000, PAGES_MAX = 10 };
+enum { LIMIT_DEFAULT = 10, LIMIT_MAX = 1000, SCAN_MAX = 1000, PAGES_MAX = 10, GAPS_MAX = 4 };
 
 /* Events being gathered from the newest back to the oldest. */
 struct gathering {
@@ -12,6 +13,8 @@ struct gathering {
     const struct stored_event **hidden; /* state that is not shown */
     size_t hidden_n, hidden_room;
     bool limited, complete;
+    int64_t gap; /* position of an event whose prev events are not all here: what is older does not
+                    lead up to it; 0: none */
 };
 
 static size_t limit_of(const struct sync *s)
@@ -53,7 +56,24 @@ static void hide(struct sync *s, struct gathering *g, const struct stored_event 
     g->hidden[g->hidden_n++] = e;
 }
 
-/* Adds events (newest first) until the limit is passed. */
+/* The newest gap in this part of the log; with our server's entering it may begin anyway. */
+static const struct err *find_gap(struct sync *s, const struct room_task *t, int64_t *ret)
+{
+    const struct history_end *ends;
+    size_t n;
+    int64_t newest = room_gap(t->room);
+    if (newest <= t->since || (newest == t->entered && t->since == newest - 1))
+        return NULL;
+    TRY(history_ends(s->job, t->room, GAPS_MAX, &ends, &n));
+    if (!n || ends[0].position < newest)
+        room_gap_closed(t->room, newest, n ? ends[0].position : 0);
+    for (size_t i = n; i-- > 0;)
+        if (ends[i].position > t->since && ends[i].position <= t->until)
+            *ret = ends[i].position;
+    return NULL;
+}
+
+/* Adds events (newest first) until the limit is passed, or a gap. */
 static const struct err *gather(struct sync *s, const struct room_task *t, struct gathering *g,
                                 const struct stored_event *const *events, size_t n)
 {
@@ -64,7 +84,9 @@ static const struct err *gather(struct sync *s, const struct room_task *t, struc
                               visible));
     for (size_t i = 0; i < n && !g->complete; i++) {
         bool shown = visible[i] && passes_filter(s, t, events[i]);
-        if (!visible[i] && events[i]->is_state && g->kept_n) {
+        if (events[i]->position < g->gap) {
+            g->limited = g->complete = true;
+        } else if (!visible[i] && events[i]->is_state && g->kept_n) {
             /* A timeline cannot step over a change of state that must not be shown. */
             g->limited = g->complete = true;
         } else if (!shown) {
@@ -144,16 +166,18 @@ const struct err *sync_read_timeline(struct sync *s, const struct room_task *t,
     struct arena *a = s->job->arena;
     struct gathering g = {.limit = limit_of(s)};
     g.kept = arena_alloc_array(a, g.limit + 1, sizeof *g.kept);
+    TRY(find_gap(s, t, &g.gap));
     bool from_feed = s->from_feed && t->since >= s->since, has_children = false;
     if (from_feed)
         TRY(gather_from_feed(s, t, &g, &has_children));
     else
         TRY(gather_from_database(s, t, &g));
+    g.limited |= g.gap != 0;
 
     struct timeline line = {
         .shown = arena_alloc_array(a, g.kept_n + 1, sizeof *line.shown),
         .shown_n = g.kept_n,
-        .limited = g.limited || t->entered,
+        .limited = g.limited || t->entered || (t->is_newly_joined && !s->is_initial),
         .relations = from_feed && !has_children ? RELATIONS_NONE : RELATIONS_UNKNOWN,
     };
     for (size_t i = 0; i < g.kept_n; i++)

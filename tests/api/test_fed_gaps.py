@@ -6,6 +6,7 @@ import pytest
 import pdus
 from federation import eventually, has_event, history, received, same_history, same_state
 from remote import FED, q
+from syncing import ids as ids_in, section, state_of
 
 
 @pytest.fixture
@@ -70,6 +71,63 @@ def test_a_gap_that_cannot_be_closed_ends_with_the_state(room_of):
     assert set(ids) <= set(told) and not set(lost) & set(told)
     assert alice.state(room.id, "m.room.member", carol)["displayname"] == "C"
     assert remote.seen("GET", f"{FED}/v1/state_ids/")
+
+
+def open_gap(a, alice, remote, room, carol):
+    """Events that come, some that nobody gives, and the ones after them."""
+    before = remote.send(room, carol, "before")
+    received(alice, room.id, before)
+    alice.next_sync()
+    shown = [remote.send(room, carol, "shown")]
+    received(alice, room.id, shown[-1])
+    lost = unsent(remote, room, carol, 3)
+    dave = remote.user("dave")
+    join, _ = remote.event(room, dave, "m.room.member", {"membership": "join"}, dave)
+    remote.event(room, carol, "m.room.member", {"membership": "join", "displayname": "C"}, carol)
+    for i in lost:
+        room.hidden.add(i)
+    after = remote.send(room, carol, "after")
+    received(alice, room.id, after, seconds=30)
+    return before, shown, lost, dave, after
+
+
+@pytest.mark.parametrize("how", ["from memory", "after a restart", "state_after"])
+def test_a_timeline_does_not_reach_over_a_gap(ministries, room_of, how):
+    """What is before and after it are not neighbours: the client is shown where the gap is."""
+    a, alice, remote, room, carol = room_of(server=ministries())
+    before, shown, lost, dave, after = open_gap(a, alice, remote, room, carol)
+    if how == "after a restart":
+        a.stop()
+        a.start()
+    params, key = {}, "state"
+    if how == "state_after":
+        params, key = {"use_state_after": "true"}, "state_after"
+    reply = alice.next_sync(**params)
+    line = section(reply, room.id)["timeline"]
+    assert line["limited"]
+    told = ids_in(line["events"])
+    assert told[-1] == after and not {before, *shown, *lost} & set(told)
+    state = state_of(reply, room.id, key=key)
+    now = {e["state_key"]: e["content"] for e in [*state.values(), *line["events"]]
+           if e["type"] == "m.room.member"}
+    assert now[dave]["membership"] == "join" and now[carol]["displayname"] == "C"
+    assert dave in reply["device_lists"]["changed"]
+    older = alice.messages(room.id, **{"from": line["prev_batch"]})["chunk"]
+    assert ids_in(older)[:2] == [*shown, before]
+    # One is as far as the other: nothing is said twice, nor is it a gap for ever.
+    last = remote.send(room, carol, "last")
+    received(alice, room.id, last)
+    line = section(alice.next_sync(), room.id)["timeline"]
+    assert ids_in(line["events"]) == [last] and not line["limited"]
+
+
+def test_a_gap_that_was_filled_later_is_none(room_of):
+    a, alice, remote, room, carol = room_of()
+    before, shown, lost, dave, after = open_gap(a, alice, remote, room, carol)
+    room.hidden.clear()
+    eventually(lambda: set(lost) <= set(history(alice, room.id)), seconds=60)
+    line = section(alice.next_sync(), room.id)["timeline"]
+    assert ids_in(line["events"])[0] == shown[0] and not line["limited"]
 
 
 def test_auth_events_that_are_missing_are_fetched(room_of):

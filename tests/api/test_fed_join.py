@@ -10,6 +10,7 @@ import pytest
 import pdus
 from federation import eventually, has_event, membership, received, same_state
 from remote import FED, q
+from syncing import events_of, inline, section, state_of
 
 VERSIONS = pdus.VERSIONS
 
@@ -513,3 +514,49 @@ def test_guests_do_not_join_elsewhere(ministries, remote):
     r = guest.call("POST", "/register", {}, params={"kind": "guest"})
     guest.token = r["access_token"]
     join_fails(guest, room.id, remote.name, 403, "M_GUEST_ACCESS_FORBIDDEN")
+
+
+@pytest.mark.parametrize("invited", [True, False], ids=["invited", "not invited"])
+@pytest.mark.parametrize("lazily", [False, True], ids=["all members", "lazily"])
+def test_ones_own_join_comes_once(two, invited, lazily):
+    """`state` is the state before the timeline: the invite, if there was one."""
+    alice, bob = two[0].user("alice"), two[1].user("bob")
+    room = alice.create_room(preset="private_chat" if invited else "public_chat")
+    bob.next_sync()
+    if invited:
+        alice.invite(room, bob)
+        bob.sync_until(lambda r: section(r, room, "invite"))
+    bob.join(room, via=[two[0].name])
+    reply = bob.next_sync(**inline(room={"state": {"lazy_load_members": lazily}}))
+    (join,) = [e for e in events_of(reply, room) if e.get("state_key") == bob.user_id]
+    state = state_of(reply, room)
+    before = state.get(("m.room.member", bob.user_id))
+    if invited:
+        assert before["content"]["membership"] == "invite"
+        assert join["unsigned"]["prev_content"]["membership"] == "invite"
+        assert join["unsigned"]["replaces_state"] == before["event_id"]
+    else:
+        assert before is None and "prev_content" not in join["unsigned"]
+    assert section(reply, room)["timeline"]["limited"]
+    whole = bob.sync(**inline(room={"timeline": {"limit": 0}}))
+    assert state_of(whole, room)["m.room.member", bob.user_id]["event_id"] == join["event_id"]
+
+
+def test_a_stay_elsewhere_is_a_gap(two):
+    """Who left and came back between two syncs is not shown the two stays as one."""
+    alice, bob = two[0].user("alice"), two[1].user("bob")
+    room = alice.create_room(preset="public_chat")
+    bob.join(room, via=[two[0].name])
+    eventually(lambda: membership(alice, room, bob) == "join")
+    bob.next_sync()
+    bob.leave(room)
+    eventually(lambda: membership(alice, room, bob) == "leave")
+    alice.send_state(room, "m.room.topic", {"topic": "said while bob was away"})
+    bob.join(room, via=[two[0].name])
+    reply = bob.next_sync()
+    line = section(reply, room)["timeline"]
+    assert line["limited"]
+    assert [e["content"]["membership"] for e in line["events"]] == ["join"]
+    state = state_of(reply, room)
+    assert state["m.room.topic", ""]["content"]["topic"] == "said while bob was away"
+    assert set(reply["device_lists"]["changed"]) >= {alice.user_id, bob.user_id}
