@@ -59,6 +59,7 @@ struct config {
     const char *outbound_proxy;
     struct config_list dns_servers; /* empty: the system's */
     struct config_list ip_range_denylist, ip_range_allowlist, trusted_proxies;
+    struct config_list search_languages;
     struct config_list federation_domain_whitelist; /* items NULL: open; empty: closed */
     /* Keys of servers; the formats: federation/key_settings.h. */
     struct config_list trusted_key_servers, federation_pinned_keys, old_signing_keys;

@@ -143,6 +143,11 @@ const struct config_key config_keys[] = {
         "false", "Are they told what this server's users call their devices?"),
     KEY("presence.enabled", BOOL, presence_enabled, "true", "Do users see who is online?"),
 
+    KEY("search_languages", LIST, search_languages, "french,english",
+        "The languages whose inflections a search for messages knows, besides the words as they "
+        "are written: those of PostgreSQL's stemmers (french, english, german, italian ...).",
+        .check = config_check_language),
+
     KEY("media_store_path", TEXT, media_store_path, NULL,
         "Where files are kept that users upload. Default: media under data_dir.",
         .check = config_check_filled),

@@ -80,6 +80,20 @@ const char *config_check_url(const char *text)
     return well ? NULL : "an http:// or https:// URL without query";
 }
 
+/* The stemmers of PostgreSQL 13 and later. */
+const char *config_check_language(const char *text)
+{
+    static const char *const known[] = {
+        "arabic",  "danish",     "dutch",     "english",    "finnish",    "french",
+        "german",  "greek",      "hungarian", "irish",      "indonesian", "italian",
+        "nepali",  "lithuanian", "norwegian", "portuguese", "russian",    "romanian",
+        "spanish", "swedish",    "tamil",     "turkish"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(text, known[i]) == 0)
+            return NULL;
+    return "a language of PostgreSQL's stemmers in lower case, such as french";
+}
+
 const char *config_check_cidr(const char *text)
 {
     static const char expected[] = "an IP address or a range such as 10.0.0.0/8 or fc00::/7";

@@ -4,65 +4,22 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "matrix/json_scan.h"
 #include "rooms/erasure.h"
+#include "rooms/search_text.h"
 #include "storage/erasures.h"
 #include "storage/feed.h"
 #include "storage/search.h"
 
 #include <stdatomic.h>
 
-enum { PAGE = 200, FORGET_PAGE = 1000, PAGES_AT_ONCE = 50, IDLE_MS = 1000, RETRY_MS = 10 * 1000 };
-
-/* ---- what of an event is indexed ---- */
-
-/* The text/plain representation in m.topic, NULL when there is none. */
-static const char *plain_topic(struct arena *a, struct str content)
-{
-    struct str list = json_scan_path(content, "m.topic", "m.text", NULL);
-    struct json_member m;
-    size_t pos = 0;
-    if (!list.p || list.p[0] != '[')
-        return NULL;
-    while (json_scan_next(list, &pos, &m)) {
-        if (m.value.p[0] != '{')
-            continue;
-        struct str mimetype = json_scan_get(m.value, "mimetype");
-        if (!mimetype.p || json_scan_string_is(mimetype, "text/plain"))
-            return json_scan_string(a, json_scan_get(m.value, "body"));
-    }
-    return NULL;
-}
-
-static const char *topic_of(struct arena *a, struct str content)
-{
-    const char *topic = json_scan_string(a, json_scan_get(content, "topic"));
-    const char *plain = plain_topic(a, content);
-    if (!topic || !plain || strcmp(topic, plain) == 0)
-        return topic ? topic : plain;
-    return arena_printf(a, "%s\n%s", topic, plain);
-}
-
-/* False when the event has nothing to be found by. */
-static bool text_of(struct arena *a, const struct stored_event *e, struct search_text *ret)
-{
-    struct str content = e->event->content;
-    struct search_text text = {.event = e->position, .room = e->room};
-    if (e->type == TYPE_MESSAGE) {
-        text.key = SEARCH_BODY;
-        text.text = json_scan_string(a, json_scan_get(content, "body"));
-    } else if (e->type == TYPE_NAME) {
-        text.key = SEARCH_NAME;
-        text.text = json_scan_string(a, json_scan_get(content, "name"));
-    } else if (e->type == TYPE_TOPIC) {
-        text.key = SEARCH_TOPIC;
-        text.text = topic_of(a, content);
-    }
-    if (!text.text || !*text.text)
-        return false;
-    *ret = text;
-    return true;
-}
+enum {
+    PAGE = 200,
+    FORGET_PAGE = 1000,
+    PAGES_AT_ONCE = 50,
+    IDLE_MS = 1000,
+    REMAKE_MS = 10,
+    RETRY_MS = 10 * 1000
+};
 
 /* ---- a page ---- */
 
@@ -75,28 +32,84 @@ static const struct err *remove_redacted(struct job *job, const struct stored_ev
     return id.p ? search_index_remove(job_tx(job), id) : NULL;
 }
 
-static const struct err *index_page(struct job *job, bool *ret_more)
+/* What was said by users who are erased is forgotten. */
+static const struct err *put(struct job *job, const struct stored_event *events, size_t n)
 {
-    struct tx *tx = job_tx(job);
-    int64_t from, head = feed_position(job->store->feed);
-    const struct stored_event *events;
-    size_t n, texts_n = 0;
-    TRY(search_cursor_take(tx, &from));
-    TRY(search_events(tx, from, head, PAGE, &events, &n));
-    struct search_text *texts = arena_alloc_array(job->arena, n + 1, sizeof *texts);
+    const struct search_row *rows;
+    size_t kept_n = 0, rows_n;
+    const struct stored_event **kept = arena_alloc_array(job->arena, n + 1, sizeof *kept);
     for (size_t i = 0; i < n; i++) {
         int64_t erased;
         TRY(erasures_find(job, events[i].event->sender, &erased));
-        if (!erased && text_of(job->arena, &events[i], &texts[texts_n]))
-            texts_n++;
+        if (!erased)
+            kept[kept_n++] = &events[i];
     }
-    if (texts_n)
-        TRY(search_index_add(tx, texts, texts_n));
+    TRY(search_text_rows(job_tx(job), &job->store->config->search_languages, kept, kept_n, &rows,
+                         &rows_n));
+    return rows_n ? search_index_put(job_tx(job), rows, rows_n) : NULL;
+}
+
+/* Onward along the log. */
+static const struct err *index_page(struct job *job, bool *ret_more)
+{
+    struct tx *tx = job_tx(job);
+    int64_t head = feed_position(job->store->feed);
+    struct search_cursor c;
+    const struct stored_event *events;
+    size_t n;
+    TRY(search_cursor_take(tx, &c));
+    TRY(search_events(tx, c.position, head, PAGE, &events, &n));
+    TRY(put(job, events, n));
     for (size_t i = 0; i < n; i++)
         TRY(remove_redacted(job, &events[i]));
     *ret_more = n == PAGE;
     int64_t to = *ret_more ? events[n - 1].position : head;
-    return to > from ? search_cursor_set(tx, to) : NULL;
+    if (to <= c.position)
+        return NULL;
+    c.position = to;
+    return search_cursor_set(tx, &c);
+}
+
+/* Back over what is indexed in an older form. */
+static const struct err *remake_page(struct job *job, bool *ret_more)
+{
+    struct tx *tx = job_tx(job);
+    struct search_cursor c;
+    const struct stored_event *events;
+    size_t n;
+    *ret_more = false;
+    TRY(search_cursor_take(tx, &c));
+    if (!c.remake_below)
+        return NULL;
+    TRY(search_indexed_events(tx, c.remake_below, PAGE, &events, &n));
+    TRY(put(job, events, n));
+    *ret_more = n == PAGE;
+    c.remake_below = *ret_more ? events[n - 1].position : 0;
+    return search_cursor_set(tx, &c);
+}
+
+/* The number goes up when words are made otherwise. */
+static const char *form_of(struct arena *a, const struct config_list *languages)
+{
+    buf_auto struct buf form = {0};
+    BUF_LIT(&form, "2");
+    for (size_t i = 0; i < languages->n; i++)
+        buf_printf(&form, " %s", languages->items[i]);
+    return str_dup(a, buf_str(&form));
+}
+
+/* Once, when the server starts: an index of another form is to be made anew. */
+static const struct err *adopt(struct job *job, bool *ret_more)
+{
+    struct search_cursor c;
+    const char *form = form_of(job->arena, &job->store->config->search_languages);
+    *ret_more = false;
+    TRY(search_cursor_take(job_tx(job), &c));
+    if (strcmp(c.form, form) == 0)
+        return NULL;
+    c.form = form;
+    c.remake_below = c.position + 1;
+    return search_cursor_set(job_tx(job), &c);
 }
 
 static const struct err *forget_page(struct job *job, bool *ret_more)
@@ -135,7 +148,8 @@ struct search_indexer {
     struct store *store;
     pthread_t thread;
     bool running;
-    atomic_bool behind; /* something was said that is not indexed */
+    bool adopted, remade; /* the thread's own: the form of the index is ours, and all of it is */
+    atomic_bool behind;   /* something was said that is not indexed */
     struct lock lock;
     pthread_cond_t wake;
     bool stopping;
@@ -160,16 +174,24 @@ static void wait_locked(struct search_indexer *x, int ms)
         lock_wait_until(&x->lock, &x->wake, until);
 }
 
+/* What the log says first, then what is to be forgotten, then what is of an older form. */
 static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
 {
-    bool index = true, forget = true;
+    bool adopting, index = true, forget = true;
+    if (!x->adopted)
+        TRY(page_alone(x->store, adopt, &adopting));
+    x->adopted = true;
     for (int i = 0; i < PAGES_AT_ONCE && (index || forget); i++) {
         if (index)
             TRY(page_alone(x->store, index_page, &index));
         if (forget)
             TRY(page_alone(x->store, forget_page, &forget));
     }
-    *ret_more = index || forget;
+    bool remake = !x->remade;
+    if (!index && !forget && remake)
+        TRY(page_alone(x->store, remake_page, &remake));
+    x->remade = !remake;
+    *ret_more = index || forget || remake;
     return NULL;
 }
 
@@ -183,7 +205,7 @@ static int follow(struct search_indexer *x)
         atomic_store(&x->behind, true);
     if (e)
         log_err(LOG_WARN, "the search index does not follow; it will be tried again", e);
-    return e ? RETRY_MS : IDLE_MS;
+    return e ? RETRY_MS : x->remade ? IDLE_MS : REMAKE_MS;
 }
 
 static void *run(void *arg)

@@ -2,17 +2,21 @@
 
 #include "storage/event_rows.h"
 
-SQL(search_cursor_take_sql, "SELECT position FROM search_cursor FOR UPDATE")
-SQL(search_cursor_set_sql, "UPDATE search_cursor SET position = $1")
+SQL(search_cursor_take_sql,
+    "SELECT position, form, coalesce(remake_below, 0) FROM search_cursor FOR UPDATE")
+SQL(search_cursor_set_sql,
+    "UPDATE search_cursor SET position = $1, form = $2, remake_below = nullif($3, 0)")
 
-const struct err *search_cursor_take(struct tx *tx, int64_t *ret)
+const struct err *search_cursor_take(struct tx *tx, struct search_cursor *ret)
 {
-    return db_one(tx, &search_cursor_take_sql, NO_PARAMS, NULL, R(INT_OUT(ret)));
+    return db_one(tx, &search_cursor_take_sql, NO_PARAMS, NULL,
+                  R(INT_OUT(&ret->position), TEXT_OUT(&ret->form), INT_OUT(&ret->remake_below)));
 }
 
-const struct err *search_cursor_set(struct tx *tx, int64_t position)
+const struct err *search_cursor_set(struct tx *tx, const struct search_cursor *c)
 {
-    return db_exec(tx, &search_cursor_set_sql, P(INT(position)), NULL);
+    return db_exec(tx, &search_cursor_set_sql,
+                   P(INT(c->position), TEXT(c->form), INT(c->remake_below)), NULL);
 }
 
 SQL(search_events_sql, EVENT_SELECT "WHERE e.position > $1 AND e.position <= $2 "
@@ -28,26 +32,36 @@ const struct err *search_events(struct tx *tx, int64_t from, int64_t to, int64_t
         ret_n);
 }
 
-SQL(search_index_add_sql,
-    "INSERT INTO search_index (event, room, key, words) "
-    "SELECT u.event, u.room, u.key, to_tsvector('simple', u.text) "
-    "FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::text[]) u(event, room, key, text) "
-    "ON CONFLICT DO NOTHING")
+SQL(search_indexed_events_sql,
+    "SELECT " EVENT_COLUMNS "FROM search_index s JOIN events e ON e.position = s.event "
+    "JOIN rooms r ON r.id = e.room WHERE s.event < $1 ORDER BY s.event DESC LIMIT $2")
 
-const struct err *search_index_add(struct tx *tx, const struct search_text *texts, size_t n)
+const struct err *search_indexed_events(struct tx *tx, int64_t below, int64_t limit,
+                                        const struct stored_event **ret, size_t *ret_n)
+{
+    return event_rows(tx, &search_indexed_events_sql, P(INT(below), INT(limit)), ret, ret_n);
+}
+
+SQL(search_index_put_sql,
+    "INSERT INTO search_index (event, room, key, words) "
+    "SELECT u.event, u.room, u.key, u.words::tsvector "
+    "FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::text[]) u(event, room, key, words) "
+    "ON CONFLICT (event) DO UPDATE SET words = excluded.words")
+
+const struct err *search_index_put(struct tx *tx, const struct search_row *rows, size_t n)
 {
     int64_t *events = arena_alloc_array(tx->arena, n + 1, sizeof *events);
     int64_t *rooms = arena_alloc_array(tx->arena, n + 1, sizeof *rooms);
     int64_t *keys = arena_alloc_array(tx->arena, n + 1, sizeof *keys);
     const char **words = arena_alloc_array(tx->arena, n + 1, sizeof *words);
     for (size_t i = 0; i < n; i++) {
-        events[i] = texts[i].event;
-        rooms[i] = texts[i].room;
-        keys[i] = texts[i].key;
-        words[i] = texts[i].text;
+        events[i] = rows[i].event;
+        rooms[i] = rows[i].room;
+        keys[i] = rows[i].key;
+        words[i] = rows[i].vector;
     }
     return db_exec(
-        tx, &search_index_add_sql,
+        tx, &search_index_put_sql,
         P(INT_ARRAY(events, n), INT_ARRAY(rooms, n), INT_ARRAY(keys, n), TEXT_ARRAY(words, n)),
         NULL);
 }
@@ -62,7 +76,7 @@ const struct err *search_index_remove(struct tx *tx, struct str event_id)
 }
 
 #define MATCHING                                                                                   \
-    "FROM search_index s, websearch_to_tsquery('simple', $1) q "                                   \
+    "FROM search_index s, CAST($1 AS tsquery) q "                                                  \
     "WHERE s.words @@ q AND s.room = ANY($2) AND s.key = ANY($3::int8[]) "                         \
     "AND (cardinality($4::int8[]) = 0 OR NOT EXISTS (SELECT FROM events i "                        \
     "WHERE i.position = s.event AND NOT i.is_state AND i.sender = ANY($4))) "
@@ -77,7 +91,6 @@ SQL(search_find_sql,
 
 /* 10000: SEARCH_COUNT_MAX */
 SQL(search_count_sql, "SELECT count(*) FROM (SELECT " MATCHING "LIMIT 10000) s")
-SQL(search_words_sql, "SELECT tsvector_to_array(to_tsvector('simple', $1))")
 
 static const struct err *read_hits(struct tx *tx, struct rows *rows, struct search_result *ret)
 {
@@ -96,8 +109,8 @@ static const struct err *read_hits(struct tx *tx, struct rows *rows, struct sear
 const struct err *search_find(struct tx *tx, const struct search_query *q,
                               struct search_result *ret)
 {
-    struct rows hits, count, words;
-    const struct db_param params[] = {TEXT(q->term),
+    struct rows hits, count;
+    const struct db_param params[] = {TEXT(q->query),
                                       INT_ARRAY(q->rooms, q->rooms_n),
                                       INT_ARRAY(q->keys, q->keys_n),
                                       INT_ARRAY(q->ignored, q->ignored_n),
@@ -108,14 +121,11 @@ const struct err *search_find(struct tx *tx, const struct search_query *q,
     const struct db_batch_query queries[] = {
         {&search_find_sql, params, 8, &hits},
         {&search_count_sql, params, 4, &count},
-        {&search_words_sql, params, 1, &words},
     };
-    TRY(db_query_many(tx, queries, 3));
+    TRY(db_query_many(tx, queries, 2));
     *ret = (struct search_result){0};
     TRY(read_hits(tx, &hits, ret));
     if (rows_next(&count))
         ret->count = row_int(&count, 0);
-    if (rows_next(&words))
-        ret->words = row_bytes_array(&words, 0, &ret->words_n);
     return NULL;
 }

@@ -1,7 +1,5 @@
-/* search_index: the words of messages, names and topics, and how far of the log it covers.
- *
- * Words are indexed as they stand, folded to lower case (PostgreSQL's `simple` configuration): a
- * server has users of many languages, and stemming knows one. */
+/* search_index: the words of messages, names and topics, and how far of the log it covers. What is
+ * kept of a text, and how a term asks for it, is storage/search_terms.h. */
 #ifndef STORAGE_SEARCH_H
 #define STORAGE_SEARCH_H
 
@@ -15,29 +13,40 @@ enum search_key {
 
 /* ---- filling ---- */
 
-/* Inside of a transaction: the position that the index covers. Whoever else wants to add to it
- * waits until the transaction ends. */
-const struct err *search_cursor_take(struct tx *tx, int64_t *ret);
-const struct err *search_cursor_set(struct tx *tx, int64_t position);
+/* position: what the index covers. What it has of events below remake_below is of an older form; 0:
+ * nothing is. */
+struct search_cursor {
+    int64_t position, remake_below;
+    const char *form;
+};
+
+/* Inside of a transaction, until whose end others wait that want to change the index. */
+const struct err *search_cursor_take(struct tx *tx, struct search_cursor *ret);
+const struct err *search_cursor_set(struct tx *tx, const struct search_cursor *c);
 
 /* The events in from < position <= to that matter to the index, oldest first: those with words, and
  * redactions. */
 const struct err *search_events(struct tx *tx, int64_t from, int64_t to, int64_t limit,
                                 const struct stored_event **ret, size_t *ret_n);
 
-struct search_text {
+/* Those below a position that are in the index, newest first. */
+const struct err *search_indexed_events(struct tx *tx, int64_t below, int64_t limit,
+                                        const struct stored_event **ret, size_t *ret_n);
+
+struct search_row {
     int64_t event, room;
     enum search_key key;
-    const char *text;
+    const char *vector; /* search_vector() */
 };
-const struct err *search_index_add(struct tx *tx, const struct search_text *texts, size_t n);
+/* Adds rows or replaces them. */
+const struct err *search_index_put(struct tx *tx, const struct search_row *rows, size_t n);
 /* Removes an event, when it was redacted. */
 const struct err *search_index_remove(struct tx *tx, struct str event_id);
 
 /* ---- asking ---- */
 
 struct search_query {
-    const char *term; /* words, "quoted phrases", -excluded, or */
+    const char *query; /* search_terms_query() */
     const int64_t *rooms, *keys;
     size_t rooms_n, keys_n;
     bool by_rank;           /* best first; otherwise newest first */
@@ -57,9 +66,7 @@ struct search_hit {
 struct search_result {
     const struct search_hit *hits;
     size_t hits_n;
-    int64_t count;           /* of all that match, up to SEARCH_COUNT_MAX */
-    const struct str *words; /* that were looked for */
-    size_t words_n;
+    int64_t count; /* of all that match, up to SEARCH_COUNT_MAX */
 };
 
 enum { SEARCH_COUNT_MAX = 10000 };

@@ -116,11 +116,19 @@ static const struct err *read_token(struct search *s)
     return NULL;
 }
 
+static const struct err *read_term(struct search *s, const json_t *criteria)
+{
+    const char *term;
+    TRY(json_need_string(criteria, "search_term", &term));
+    if (strlen(term) > TERM_MAX)
+        return err(ERR_INVALID_PARAM, "A search term is at most %d bytes", TERM_MAX);
+    search_terms_parse(s->rq->arena, str_of(term), &s->terms);
+    return NULL;
+}
+
 static const struct err *read_criteria(struct search *s, const json_t *criteria)
 {
-    TRY(json_need_string(criteria, "search_term", &s->query.term));
-    if (strlen(s->query.term) > TERM_MAX)
-        return err(ERR_INVALID_PARAM, "A search term is at most %d bytes", TERM_MAX);
+    TRY(read_term(s, criteria));
     TRY(read_keys(s, criteria));
     TRY(read_order(s, criteria));
     TRY(read_filter(s, criteria));
@@ -163,6 +171,17 @@ static const struct err *choose_rooms(struct search *s)
     return NULL;
 }
 
+/* NULL when the term has no words. */
+static const struct err *make_query(struct search *s)
+{
+    struct job *job = job_of(s->rq);
+    struct search_stems *stems = search_stems_create(job->arena);
+    search_terms_want_stems(&s->terms, stems);
+    TRY(search_stems_read(job_tx(job), &job->store->config->search_languages, stems));
+    s->query.query = search_terms_query(job->arena, &s->terms, stems);
+    return NULL;
+}
+
 /* Adds the hit when the user may see it and the filter lets it through. */
 static const struct err *take_hit(struct search *s, const struct search_hit *hit)
 {
@@ -185,13 +204,11 @@ static const struct err *find(struct search *s)
     struct job *job = job_of(s->rq);
     s->found = arena_alloc_array(job->arena, s->limit + 1, sizeof *s->found);
     s->query.limit = (int64_t)s->limit + 1;
-    s->more = s->query.rooms_n && s->query.keys_n;
+    s->more = s->query.query && s->query.rooms_n && s->query.keys_n;
     for (int page = 0; page < PAGES_MAX && s->more; page++) {
         struct search_result r;
         TRY(search_find(job_tx(job), &s->query, &r));
         s->count = r.count;
-        s->words = r.words;
-        s->words_n = r.words_n;
         s->more = (int64_t)r.hits_n == s->query.limit;
         for (size_t i = 0; i < r.hits_n; i++) {
             if (s->found_n == s->limit) {
@@ -217,6 +234,7 @@ static const struct err *post_search(struct request *rq, struct reply *rp)
     TRY(read_criteria(&s, criteria));
     TRY(search_index_catch_up(job_of(rq), CATCH_UP_PAGES));
     TRY(choose_rooms(&s));
+    TRY(make_query(&s));
     TRY(ignored_user_ids(job_of(rq), s.viewer.user, &s.query.ignored, &s.query.ignored_n));
     TRY(find(&s));
     return search_write_reply(&s);

@@ -2,9 +2,9 @@
 #ifndef SERVER_CLIENT_SEARCH_H
 #define SERVER_CLIENT_SEARCH_H
 
+#include "rooms/search_text.h"
 #include "rooms/show.h"
 #include "server/client/room_reading.h"
-#include "storage/search.h"
 
 struct found {
     struct search_hit hit;
@@ -23,8 +23,7 @@ struct search {
     struct found *found;
     size_t found_n;
     int64_t count;
-    const struct str *words;
-    size_t words_n;
+    struct search_terms terms;
     bool more;
 };
 

@@ -153,21 +153,32 @@ static void add_groups(const struct search *s, struct buf *out)
     buf_add_json(out, groups);
 }
 
-static void add_highlights(const struct search *s, struct buf *out)
+static const struct err *add_highlights(struct search *s)
 {
+    struct job *job = job_of(s->rq);
+    struct buf *out = &s->rp->body;
+    const struct stored_event **events =
+        arena_alloc_array(job->arena, s->found_n + 1, sizeof *events);
+    const struct str *words;
+    size_t n;
+    for (size_t i = 0; i < s->found_n; i++)
+        events[i] = &s->found[i].hit.event;
+    TRY(search_text_highlights(job_tx(job), &job->store->config->search_languages, &s->terms,
+                               events, s->found_n, &words, &n));
     BUF_LIT(out, ",\"highlights\":[");
-    for (size_t i = 0; i < s->words_n; i++) {
+    for (size_t i = 0; i < n; i++) {
         buf_add_text(out, i ? "," : "");
-        buf_add_json_string(out, s->words[i]);
+        buf_add_json_string(out, words[i]);
     }
     buf_add_char(out, ']');
+    return NULL;
 }
 
 const struct err *search_write_reply(struct search *s)
 {
     struct buf *out = &s->rp->body;
     buf_printf(out, "{\"search_categories\":{\"room_events\":{\"count\":%lld", (long long)s->count);
-    add_highlights(s, out);
+    TRY(add_highlights(s));
     TRY(add_results(s));
     if (s->with_state)
         TRY(add_state(s));

@@ -23,6 +23,7 @@ WRONG = {
         "`old_signing_keys`: expected ed25519:ID:BASE64:EXPIRED_TS",
     "key_refresh_interval: 8d": "`key_refresh_interval`: expected a",
     "enable_registration: true": "`enable_registration` needs `registration_requires_token`",
+    "search_languages: [french, klingon]": "a language of PostgreSQL's stemmers",
     "a: b: c": "c.yaml:1: mapping values are not allowed",
 }
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from client import q
+from client import Client, q
+from federation import eventually
 
 
 def search(client, term, params=None, **criteria):
@@ -45,6 +46,133 @@ def test_terms(alice, term, found):
     for text in ("the lazy dog", "a cat", "die Straße"):
         alice.send(room, text)
     assert hits(search(alice, term, order_by="recent")) == found
+
+
+SAID = {
+    "link": "see https://www.youtube.com/watch?v=oHg5SJYRHA0 now",
+    "intranet": "https://intern.example/akte/4711",
+    "mail": "mail anna@interior.example please",
+    "budget": "the report is budget-2024_v2.xlsx",
+    "cafe": "Cafe\u0301 au lait",
+    "verbs": "Nous avons \u00e9t\u00e9 d\u00e9rang\u00e9es par les agents",
+    "school": "les \u00e9coles nationales",
+    "english": "Searching several ministries",
+    "japanese": "\u660e\u65e5\u306e\u4f1a\u8b70\u306f\u6771\u4eac\u30bf\u30ef\u30fc\u3067\u3059",
+    "mixed": "meeting in \u5317\u4eac tomorrow",
+    "korean": "\uc11c\uc6b8\uc5d0\uc11c \ub9cc\ub098\uc694",
+    "thai": "\u0e1b\u0e23\u0e30\u0e40\u0e17\u0e28\u0e44\u0e17\u0e22",
+    "russian": "\u0417\u0430\u0441\u0435\u0434\u0430\u043d\u0438\u0435 \u0401\u043b\u043a\u0430",
+    "greek": "\u0391\u03b8\u03ae\u03bd\u03b1",
+    "german": "Stra\u00dfe nach \u00d8rsted",
+    "office": "c\u0153ur de l\u2019\u0153uvre",
+    "quote": "she said don't \\ 'x'",
+}
+
+
+@pytest.fixture
+def library(alice):
+    room = alice.create_room()
+    for text in SAID.values():
+        alice.send(room, text)
+    alice.send(room, {"msgtype": "m.file", "body": "our caption", "filename": "Jahresbericht_Entwurf.pdf",
+                      "url": "mxc://x/y"})
+    return alice
+
+
+def test_people_find_what_is_written(library):
+    """A text by itself, its words and their parts, in another form, without accents, inflected."""
+    finds = {
+        "link": ["https://www.youtube.com/watch?v=oHg5SJYRHA0", "oHg5SJYRHA0", "ohg5sjyrha0", "youtube",
+                 "www.youtube.com", "watch?v=oHg5SJYRHA0", SAID["link"]],
+        "intranet": ["https://intern.example/akte/4711", "4711", "akte/4711", "intern.example"],
+        "mail": ["anna@interior.example", "anna", "interior.example", "@interior"],
+        "budget": ["budget-2024_v2.xlsx", "budget", "xlsx", "2024", "budget-2024", "budget*", "bud*", "report",
+                   "the reports", "Reporting"],
+        "cafe": ["caf\u00e9", "CAFE", "Cafe\u0301", "cafes", "lait"],
+        "verbs": ["d\u00e9ranger", "deranger", "d\u00e9rang\u00e9", "derangees", "agent", "\u00e9t\u00e9", "d'agents"],
+        "school": ["\u00e9cole", "ecole", "l'\u00e9cole", "L\u2019\u00c9COLE", "nationale"],
+        "english": ["search", "searched", "ministry", "Several MINISTRY"],
+        "japanese": ["\u6771\u4eac", "\u6771\u4eac\u30bf\u30ef\u30fc", "\u660e\u65e5", "\u660e", "\u4f1a\u8b70", "\u3059"],
+        "mixed": ["\u5317\u4eac", "\u5317", "\u4eac", "meetings \u5317\u4eac"],
+        "korean": ["\uc11c\uc6b8"],
+        "thai": ["\u0e44\u0e17\u0e22", "\u0e1b\u0e23\u0e30\u0e40\u0e17\u0e28\u0e44\u0e17\u0e22"],
+        "russian": ["\u0437\u0430\u0441\u0435\u0434\u0430\u043d\u0438\u0435", "\u0435\u043b\u043a\u0430"],
+        "greek": ["\u03b1\u03b8\u03b7\u03bd\u03b1", "\u0391\u0398\u0397\u039d\u0391"],
+        "german": ["strasse", "STRASSE", "Orsted"],
+        "office": ["coeur", "oeuvre", "c\u0153urs"],
+        "quote": ["don't", "don\u2019t", "'x'", SAID["quote"]],
+    }
+    wrong = [(term, what) for what, terms in finds.items() for term in terms
+             if SAID[what] not in hits(search(library, term))]
+    assert not wrong
+    for term in "Jahresbericht_Entwurf.pdf", "entwurf", "jahresbericht caption":
+        assert hits(search(library, term)) == ["our caption"], term
+
+
+@pytest.mark.parametrize("term", [
+    "akte-4712", "2024-budget", "example/anna", '"reports"', '"is report"', "-https youtube -watch",
+    "\u4eac\u6771", "\u65e5\u660e", "ministry school", "caf -lait", "budge", '"nation"', "watc", "or",
+])
+def test_people_do_not_find_what_is_not_there(library, term):
+    assert hits(search(library, term)) == []
+
+
+def test_words_that_are_everywhere_count_when_there_are_no_others(library):
+    assert hits(search(library, "what are the xlsx")) == [SAID["budget"]]
+    assert hits(search(library, "the is")) == [SAID["budget"]]
+    assert hits(search(library, "-xlsx")) == [SAID["budget"]]  # nothing else was asked for
+    assert sorted(hits(search(library, "anna OR youtube"))) == sorted([SAID["mail"], SAID["link"]])
+
+
+@pytest.mark.parametrize("term, words", [
+    ("deranger agent", ["d\u00e9rang\u00e9es", "agents"]),
+    ("CAFE", ["Cafe\u0301"]),
+    ("budget-2024", ["budget", "2024"]),
+    ("minis* search", ["Searching", "ministries"]),
+    ("\u6771\u4eac\u30bf", ["\u6771\u4eac", "\u4eac\u30bf"]),
+])
+def test_highlights_stand_in_the_text(library, term, words):
+    assert search(library, term)["highlights"] == words
+
+
+def test_an_index_of_another_form_is_made_anew_in_the_background(fresh_server):
+    """The form is that of the version and of the configured languages."""
+    s = fresh_server(search_languages="german")
+    user = Client(s).register("archivist")
+    room = user.create_room()
+    oldest = user.send(room, "Nous avons \u00e9t\u00e9 d\u00e9rang\u00e9es")
+    gone = user.send(room, "Vous d\u00e9rangez")
+    for i in range(220):  # more than a page
+        user.send(room, f"line {i}")
+    user.redact(room, gone)
+    assert hits(search(user, "line 7")) == ["line 7"]
+    assert hits(search(user, "deranger")) == []
+    s.stop()
+    s.settings["search_languages"] = ["french", "english"]
+    s.start()
+    user = Client(s).login(user.user_id, user.password)
+    found = eventually(lambda: search(user, "deranger")["results"])
+    assert [r["result"]["event_id"] for r in found] == [oldest]
+    user.send(room, "line 7 again")
+    assert hits(search(user, '"line 7"', order_by="recent")) == ["line 7 again", "line 7"]
+
+
+def test_hostile_texts_and_terms_are_bounded(alice):
+    room = alice.create_room()
+    long = "x" * 50000
+    many = " ".join(f"w{i:x}" for i in range(9000))
+    thick = "\ufdfa" * 15000
+    for text in long, many, thick, "a\u0301" * 10000, "\u6f22" * 15000, "' \\ : * ' " * 3000:
+        alice.send(room, text)
+    alice.send(room, "the last one")
+    assert hits(search(alice, "last")) == ["the last one"]
+    assert hits(search(alice, "w1fff")) == [many] and hits(search(alice, "\u6f22\u6f22\u6f22"))
+    assert hits(search(alice, "x" * 200)) == [long]
+    for term in '"' * 1024, "-" * 1024, "a " * 512, "a-" * 512, "' " * 512, "*" * 1024, "\u6f22" * 341, \
+            "a OR " * 200, '"a" ' * 256, "\\'" * 400, "\u00ab" * 500:
+        search(alice, term)
+    alice.fails(400, "M_INVALID_PARAM", "POST", "/search",
+                {"search_categories": {"room_events": {"search_term": "x" * 1025}}})
 
 
 def test_keys(alice):
