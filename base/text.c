@@ -300,6 +300,18 @@ static const struct short_text *short_of(UChar32 c)
     return found && found->n ? found : NULL;
 }
 
+/* Is it folded already, whatever stands beside it? So are Chinese characters, kana and emoji. */
+static bool is_inert(UChar32 c)
+{
+    return c >= LETTERS_END && unorm2_isInert(tables.casefold, c) &&
+           unorm2_isInert(tables.nfd, c) && !(U_GET_GC_MASK(c) & U_GC_M_MASK) && !find_ascii(c);
+}
+
+static bool is_ignorable(UChar32 c)
+{
+    return c >= LETTERS_END && u_hasBinaryProperty(c, UCHAR_DEFAULT_IGNORABLE_CODE_POINT);
+}
+
 /* One character after the other; false: there is one that this cannot fold. */
 static bool fold_each(struct arena *a, struct str s, struct str *ret)
 {
@@ -307,12 +319,18 @@ static bool fold_each(struct arena *a, struct str s, struct str *ret)
     char *out = arena_alloc(a, s.n * 4 + 1);
     for (size_t i = 0; i < s.n;) {
         UChar32 c;
+        size_t from = i;
         U8_NEXT(s.p, i, s.n, c);
         const struct short_text *one = short_of(c);
-        if (!one)
+        if (one) {
+            memcpy(out + n, one->bytes, one->n);
+            n += one->n;
+        } else if (is_inert(c)) {
+            memcpy(out + n, s.p + from, i - from);
+            n += i - from;
+        } else if (!is_ignorable(c)) {
             return false;
-        memcpy(out + n, one->bytes, one->n);
-        n += one->n;
+        }
     }
     out[n] = '\0';
     *ret = (struct str){out, n};
@@ -327,6 +345,11 @@ struct str text_fold(struct arena *a, struct str s)
         return fold_ascii(a, s);
     need_tables();
     return fold_each(a, s, &folded) ? folded : fold_whole(a, s);
+}
+
+struct str text_fold_unless_ascii(struct arena *a, struct str s)
+{
+    return text_is_ascii(s) ? s : text_fold(a, s);
 }
 
 const char *text_fold_string(struct arena *a, const char *s)

@@ -25,6 +25,9 @@ struct str text_fold(struct arena *a, struct str s);
 /* The same of a whole C string; NULL stays NULL. */
 const char *text_fold_string(struct arena *a, const char *s);
 
+/* For those who compare without the case of ASCII anyway: a text of ASCII is left as it is. */
+struct str text_fold_unless_ascii(struct arena *a, struct str s);
+
 /* Without case alone (NFKC_Casefold): what a stemmer wants. */
 struct str text_fold_case(struct arena *a, struct str s);
 

@@ -234,14 +234,20 @@ size_t json_scan_unescape(struct str inside, char *ret)
     return (size_t)(out - ret);
 }
 
-char *json_scan_string(struct arena *a, struct str raw)
+struct str json_scan_str(struct arena *a, struct str raw)
 {
     if (!is_string(raw))
-        return NULL;
+        return (struct str){NULL, 0};
     char *text = arena_alloc(a, raw.n);
     size_t n = json_scan_unescape((struct str){raw.p + 1, raw.n - 2}, text);
     text[n] = '\0';
-    return memchr(text, '\0', n) ? NULL : text;
+    return (struct str){text, n};
+}
+
+char *json_scan_string(struct arena *a, struct str raw)
+{
+    struct str s = json_scan_str(a, raw);
+    return s.p && !memchr(s.p, '\0', s.n) ? (char *)s.p : NULL;
 }
 
 bool json_scan_string_is(struct str raw, const char *text)

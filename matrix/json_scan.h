@@ -41,6 +41,8 @@ bool json_scan_next(struct str doc, size_t *pos, struct json_member *ret);
 /* A raw value that is a string, unescaped into the arena (NUL-terminated); NULL if it is not a
  * string or contains NUL. */
 char *json_scan_string(struct arena *a, struct str raw);
+/* The same, with the NULs that there are; p NULL if it is not a string. */
+struct str json_scan_str(struct arena *a, struct str raw);
 /* Compares a raw string value with plain text without allocating. */
 bool json_scan_string_is(struct str raw, const char *text);
 bool json_scan_int(struct str raw, int64_t *ret); /* an integer without fraction or exponent */

@@ -58,11 +58,14 @@ const json_t *push_rules_find(const json_t *ruleset, const char *kind, const cha
 
 /* What evaluation may look at besides the event. */
 struct push_context {
-    const char *user_id, *display_name; /* of the recipient; display_name may be NULL */
+    const char *user_id;      /* of the recipient */
+    const char *display_name; /* as text_fold_unless_ascii() has it; may be NULL */
     int64_t member_count;
     int64_t sender_power, room_notify_power; /* for sender_notification_permission "room" */
     const json_t *notify_powers; /* "notifications" of m.room.power_levels, for other keys; or NULL
                                   */
+    struct str
+        folded_body; /* content.body, in the form of display_name; p NULL: it has it already */
 };
 
 struct push_outcome {
@@ -88,8 +91,8 @@ struct push_outcome push_rules_evaluate_base(const json_t *event, const struct p
 void push_rules_mentioned(const json_t *event, void (*each)(void *ctx, const char *user_id),
                           void *ctx);
 
-/* Besides those, an event without m.mentions singles out whoever's display name or localpart stands
- * in its body. This gives that body, or p == NULL when names do not matter. */
+/* Besides those, an event without m.mentions singles out whoever's display name stands in its body,
+ * folded, or localpart as it is. This gives that body, or p == NULL when names do not matter. */
 struct str push_rules_names_body(const json_t *event);
 
 /* The words of a body, prepared so that asking for very many names is cheap. The body is borrowed.
@@ -99,7 +102,8 @@ struct push_words {
     uint64_t seen[512]; /* a filter of the hashes of its words */
 };
 void push_words_init(struct push_words *w, struct str body);
-/* Does the name stand there, between word boundaries, case-insensitive, no wildcards? */
+/* Does the name stand there, between word boundaries, case-insensitive, no wildcards? Accents and
+ * Unicode form are the caller's: base/text.h. */
 bool push_words_contain(const struct push_words *w, struct str name);
 
 #endif

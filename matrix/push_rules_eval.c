@@ -69,7 +69,8 @@ static bool event_property_contains(const struct evaluation *e, const json_t *co
 static bool contains_display_name(const struct evaluation *e, const json_t *condition)
 {
     struct str name = str_of(e->context->display_name);
-    struct str body = member_text(e->content, "body");
+    struct str folded = e->context->folded_body;
+    struct str body = folded.p ? folded : member_text(e->content, "body");
     return name.p && body.p && glob_finds_words(name, body, GLOB_LITERAL);
 }
 

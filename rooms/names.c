@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "matrix/glob.h"
 #include "matrix/id.h"
 #include "matrix/push_rules.h"
@@ -138,6 +139,14 @@ void name_index_remove(struct name_index *n, int64_t user)
     free_member(m);
 }
 
+static char *folded_name(const char *display_name)
+{
+    if (!display_name || text_is_ascii(str_of(display_name)))
+        return mem_strdup(display_name);
+    arena_auto struct arena *a = arena_create();
+    return mem_strdup(text_fold_string(a, display_name));
+}
+
 void name_index_put(struct name_index *n, int64_t user, const char *user_id,
                     const char *display_name)
 {
@@ -146,7 +155,7 @@ void name_index_put(struct name_index *n, int64_t user, const char *user_id,
     struct str localpart, server;
     m->user = user;
     m->user_id = mem_strdup(user_id);
-    m->display_name = mem_strdup(display_name);
+    m->display_name = folded_name(display_name);
     map_put_int(&n->members, user, m);
     put_name(n, m, DISPLAY_NAME, str_of(m->display_name));
     if (id_split('@', str_of(m->user_id), &localpart, &server))

@@ -1,6 +1,9 @@
 /* The names of a room's local members (display names and localparts) by their first word, so that
  * whom a message mentions by name is found by the words of its body, not by asking for each member.
  *
+ * Display names are kept as text_fold_unless_ascii() has them, and found in bodies of the same
+ * form; localparts as they are.
+ *
  * A name can only be mentioned where its first word stands as a word (a run of [A-Za-z0-9_]); of a
  * name that begins with another character it is that character that is looked for. Not thread-safe:
  * the room's lock guards it. */

@@ -1,6 +1,7 @@
 /* What an event means to whom, worked out while it is built. The usual message is judged by a look
  * at its bytes; a tree is only made of an event that singles somebody out, or that is not an
  * ordinary message. */
+#include "base/text.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 #include "matrix/push_rules.h"
@@ -69,15 +70,6 @@ static bool says_room(struct str body)
     return false;
 }
 
-static struct str unescaped(struct arena *a, struct str raw)
-{
-    if (!raw.p || raw.p[0] != '"')
-        return (struct str){0};
-    struct str inside = {raw.p + 1, raw.n - 2};
-    char *text = arena_alloc(a, inside.n + 1);
-    return (struct str){text, json_scan_unescape(inside, text)};
-}
-
 /* An ordinary message notifies everybody who keeps the predefined rules, and singles nobody out but
  * by names in its body. The content is canonical: what is compared here has one spelling only. */
 static bool is_ordinary(struct evaluation *v)
@@ -104,7 +96,7 @@ static bool is_ordinary(struct evaluation *v)
         return true;
     if (says_room(body))
         return false;
-    v->body = unescaped(v->job->arena, body);
+    v->body = json_scan_str(v->job->arena, body);
     return true;
 }
 
@@ -239,7 +231,11 @@ static const struct err *find_singled_out(struct evaluation *v)
     if (!v->body.n || !v->room->joined_local_n)
         return NULL;
     TRY(need_names(v));
+    /* Localparts stand in the body as it is, display names in the folded one. */
+    struct str folded = text_fold_unless_ascii(v->job->arena, v->body);
     name_index_find(v->room->names, v->body, add_member, v);
+    if (folded.p != v->body.p)
+        name_index_find(v->room->names, folded, add_member, v);
     return NULL;
 }
 
@@ -274,6 +270,13 @@ static void add_action(struct evaluation *v, struct push_action a)
     v->actions[v->actions_n++] = a;
 }
 
+static struct str folded_body(const struct evaluation *v)
+{
+    const json_t *body = json_at(v->tree, "content", "body", NULL);
+    struct str text = {json_string_value(body), json_string_length(body)};
+    return text.p ? text_fold_unless_ascii(v->job->arena, text) : text;
+}
+
 static const struct err *evaluate_for(struct evaluation *v, int64_t user, const char *user_id)
 {
     const struct user_rules *rules;
@@ -282,6 +285,8 @@ static const struct err *evaluate_for(struct evaluation *v, int64_t user, const 
     TRY(user_rules_get(v->job, user, user_id, &rules));
     if (rules->anything && v->body.n)
         TRY(need_names(v));
+    if (!v->context.folded_body.p)
+        v->context.folded_body = folded_body(v);
     v->context.user_id = user_id;
     v->context.display_name = v->room->names ? name_index_display_name(v->room->names, user) : NULL;
     push_rules_evaluate(rules->ruleset, v->tree, &v->context, &o);

@@ -189,6 +189,28 @@ def test_a_room_mention_needs_power(alice, bob, room):
     assert counts(alice, room) == (2, 0)
 
 
+@pytest.mark.parametrize("name, said, times", [
+    ("L\u00e9on", ["leon?", "L\u00c9ON!", "Le\u0301on", "hey \u201cL\u00e9on\u201d\u2026 \U0001f980"], 4),
+    ("Le\u0301on", ["L\u00e9on"], 1),
+    ("leon", ["L\u00e9on"], 1),
+    ("S\u00f8ren B\u00e6k", ["soren baek \u2764\ufe0f", "S\u00d8REN B\u00c6K"], 2),
+    ("L\u00e9on", ["Napol\u00e9on", "L\u00e9onie", "l\u00e9 on"], 0),
+    ("\u674e\u96f7", ["\u4f60\u597d\u674e\u96f7"], 1),
+])
+def test_names_highlight_without_their_accents(alice, bob, room, name, said, times):
+    bob.put(f"/profile/{q(bob.user_id)}/displayname", {"displayname": name})
+    for text in said:
+        alice.send(room, text)
+    assert counts(bob, room)[1] == times
+
+
+def test_a_localpart_highlights_beside_other_letters(alice, bob, room):
+    """The rule about it looks at the body as it is."""
+    localpart = bob.user_id[1:].split(":")[0]
+    alice.send(room, f"\u00e9{localpart}\u00e9")
+    assert counts(bob, room)[1] == 1
+
+
 def test_a_tombstone_highlights(alice, bob, room):
     alice.send_state(room, "m.room.tombstone", {"body": "moved", "replacement_room": "!x:y"})
     assert counts(bob, room) == (1, 1)

@@ -468,6 +468,7 @@ static void test_names(void **state)
         {"another alphabet", "\xd0\x98\xd0\xb2\xd0\xb0\xd0\xbd",
          "\xd0\xb8\xd0\xb2\xd0\xb0\xd0\xbd!", true},
         {"mixed", "\xc3\x89lodie", "ma ch\xc3\xa9re \xc3\xa9lodie", true},
+        {"a name across accents is the caller's", "leon", "l\xc3\xa9on", false},
         {"mixed, absent", "\xc3\x89lodie", "melodie", false},
         {"the empty name", "", "x", false},
     };
