@@ -1,6 +1,7 @@
 #include "rooms/directory.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "matrix/glob.h"
 #include "rooms/summary.h"
 #include "storage/rooms.h"
@@ -8,7 +9,7 @@
 struct entry {
     int64_t room, joined_n;
     char *json, *room_type;     /* room_type NULL: none */
-    char *name, *topic, *alias; /* what a search looks at; NULL: none */
+    char *name, *topic, *alias; /* what a search looks at, folded; NULL: none */
     unsigned seen;              /* in the newest list that was made */
     bool stale;
 };
@@ -34,7 +35,13 @@ static void free_entry(struct entry *e)
     free(e);
 }
 
-static struct entry *make_entry(const struct room *room, const struct room_summary *s)
+static char *folded(struct arena *a, const char *text)
+{
+    return mem_strdup(text_fold_string(a, text));
+}
+
+static struct entry *make_entry(struct arena *a, const struct room *room,
+                                const struct room_summary *s)
 {
     struct entry *e = mem_zalloc(sizeof *e);
     json_auto_t *chunk = room_summary_chunk(s);
@@ -45,9 +52,9 @@ static struct entry *make_entry(const struct room *room, const struct room_summa
         .joined_n = s->joined_n,
         .json = buf_steal(&json, &(size_t){0}),
         .room_type = mem_strdup(s->room_type),
-        .name = mem_strdup(s->name),
-        .topic = mem_strdup(s->topic),
-        .alias = mem_strdup(s->canonical_alias),
+        .name = folded(a, s->name),
+        .topic = folded(a, s->topic),
+        .alias = folded(a, s->canonical_alias),
     };
     return e;
 }
@@ -69,7 +76,7 @@ static const struct err *refresh(struct job *job, struct directory *d, int64_t i
     if (!room)
         return NULL;
     TRY(room_summary_read(job, room, &s));
-    struct entry *e = make_entry(room, &s);
+    struct entry *e = make_entry(job->arena, room, &s);
     lock_take(&d->lock);
     free_entry(map_put_int(&d->entries, id, e));
     lock_release(&d->lock);
@@ -237,7 +244,8 @@ const struct err *directory_list(struct job *job, const struct directory_query *
     TRY(rooms_published(job_tx(job), &rooms, &n));
     int64_t *missing = arena_alloc_array(job->arena, n + 1, sizeof *missing);
     TRY(refresh_all(job, d, missing, find_missing(d, rooms, n, missing)));
-    const char *pattern = q->term && *q->term ? arena_printf(job->arena, "*%s*", q->term) : NULL;
+    const char *term = text_fold_string(job->arena, q->term);
+    const char *pattern = term && *term ? arena_printf(job->arena, "*%s*", term) : NULL;
     struct entry **found = arena_alloc_array(job->arena, n + 1, sizeof(struct entry *));
     LOCKED(&d->lock);
     write_page(out, found, collect_locked(d, rooms, n, q, pattern, found), &token,

@@ -8,6 +8,7 @@
 #include "rooms/search_text.h"
 #include "storage/erasures.h"
 #include "storage/feed.h"
+#include "storage/profiles.h"
 #include "storage/search.h"
 
 #include <stdatomic.h>
@@ -148,8 +149,11 @@ struct search_indexer {
     struct store *store;
     pthread_t thread;
     bool running;
-    bool adopted, remade; /* the thread's own: the form of the index is ours, and all of it is */
-    atomic_bool behind;   /* something was said that is not indexed */
+    /* The thread's own: the form of the index is ours, all of it is, all names are folded that are
+     * not behind names_after. */
+    bool adopted, remade, names_folded;
+    int64_t names_after;
+    atomic_bool behind; /* something was said that is not indexed */
     struct lock lock;
     pthread_cond_t wake;
     bool stopping;
@@ -174,6 +178,30 @@ static void wait_locked(struct search_indexer *x, int ms)
         lock_wait_until(&x->lock, &x->wake, until);
 }
 
+/* Display names of profiles from before they were folded, or that an older version has written. */
+static const struct err *fold_names(struct search_indexer *x)
+{
+    arena_auto struct arena *a = arena_create();
+    struct job job;
+    bool more = false;
+    job_init(&job, x->store, a);
+    const struct err *e = profiles_fold_names(job_tx(&job), &x->names_after, PAGE, &more);
+    job_finish(&job);
+    x->names_folded = !e && !more;
+    return e;
+}
+
+/* A page of what older versions have left. */
+static const struct err *renew(struct search_indexer *x)
+{
+    if (!x->names_folded)
+        return fold_names(x);
+    bool more;
+    TRY(page_alone(x->store, remake_page, &more));
+    x->remade = !more;
+    return NULL;
+}
+
 /* What the log says first, then what is to be forgotten, then what is of an older form. */
 static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
 {
@@ -187,11 +215,9 @@ static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
         if (forget)
             TRY(page_alone(x->store, forget_page, &forget));
     }
-    bool remake = !x->remade;
-    if (!index && !forget && remake)
-        TRY(page_alone(x->store, remake_page, &remake));
-    x->remade = !remake;
-    *ret_more = index || forget || remake;
+    if (!index && !forget && !x->remade)
+        TRY(renew(x));
+    *ret_more = index || forget || !x->remade;
     return NULL;
 }
 

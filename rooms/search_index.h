@@ -1,5 +1,8 @@
 /* Indexing what is said for POST /search: a cursor on the log that runs behind it.
  *
+ * What is indexed in an older form, and display names of profiles that are not folded as they are
+ * now, are made anew behind that.
+ *
  * A thread of each node follows the log at leisure; the cursor's row in the database keeps two
  * nodes from indexing the same. Whoever searches catches up first, so that what was just said is
  * found. */

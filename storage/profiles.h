@@ -20,4 +20,12 @@ const struct err *profile_get(struct tx *tx, int64_t user, struct profile *ret);
 enum { PROFILE_SEEN_ANY = -1 };
 void profile_write(struct write *w, int64_t user, struct str fields, int64_t seen, int at);
 
+/* A display name (raw JSON; p NULL: none) as people look for it: text_fold(), without NUL; "" when
+ * there is none. Kept beside the profile for the user directory. */
+const char *profile_search_name(struct arena *a, struct str displayname);
+
+/* Keeps the names of the next `limit` profiles behind *after that are not kept so yet; moves *after
+ * on. ret_more false: there are no further ones. */
+const struct err *profiles_fold_names(struct tx *tx, int64_t *after, int64_t limit, bool *ret_more);
+
 #endif

@@ -1,29 +1,63 @@
 #include "storage/user_directory.h"
 
+#include "base/text.h"
+#include "storage/profiles.h"
+
+/* What users of other servers are called is known from their newest member event in a room that the
+ * viewer shares. */
+SQL(user_directory_theirs_sql,
+    "SELECT t.\"user\", t.event, u.user_id, member_name(e.json) FROM ("
+    "SELECT DISTINCT ON (m.\"user\") m.\"user\", m.event FROM room_members o "
+    "JOIN room_members m ON m.room = o.room AND m.membership = 1 AND NOT m.is_local "
+    "WHERE o.\"user\" = $1 AND o.membership = 1 ORDER BY m.\"user\", m.event DESC LIMIT 20000) t "
+    "JOIN users u ON u.id = t.\"user\" JOIN events e ON e.position = t.event")
+
+struct theirs {
+    int64_t *users, *events;
+    const char **names; /* folded */
+    size_t n;
+};
+
+/* Those that the term finds. */
+static const struct err *find_theirs(struct tx *tx, int64_t viewer, const char *folded,
+                                     struct theirs *ret)
+{
+    struct rows rows;
+    TRY(db_query(tx, &user_directory_theirs_sql, P(INT(viewer)), &rows));
+    size_t room = (size_t)rows.n + 1;
+    struct theirs t = {.users = arena_alloc_array(tx->arena, room, sizeof *t.users),
+                       .events = arena_alloc_array(tx->arena, room, sizeof *t.events),
+                       .names = arena_alloc_array(tx->arena, room, sizeof *t.names)};
+    while (rows_next(&rows)) {
+        const char *name = profile_search_name(tx->arena, row_bytes(&rows, 3));
+        if (!strstr(name, folded) && !strcasestr(row_text(&rows, 2), folded))
+            continue;
+        t.users[t.n] = row_int(&rows, 0);
+        t.events[t.n] = row_int(&rows, 1);
+        t.names[t.n++] = name;
+    }
+    rows_finish(&rows);
+    *ret = t;
+    return NULL;
+}
+
 /* The names are looked at first: only the few that match are asked for their rooms. Whether a room
- * is public can be seen from the bytes of its state, for they are canonical JSON. What users of
- * other servers are called is known from their newest member event in a room that the viewer
- * shares. */
+ * is public can be seen from the bytes of its state, for they are canonical JSON. Those who search
+ * find themselves too. */
 SQL(user_directory_sql,
-    "WITH theirs AS MATERIALIZED (SELECT DISTINCT ON (m.\"user\") m.\"user\", m.event "
-    "FROM room_members o JOIN room_members m ON m.room = o.room AND m.membership = 1 "
-    "AND NOT m.is_local WHERE o.\"user\" = $1 AND o.membership = 1 "
-    "ORDER BY m.\"user\", m.event DESC LIMIT 20000), "
-    "told AS MATERIALIZED (SELECT t.\"user\", t.event, folded_member_name(e.json) AS name "
-    "FROM theirs t JOIN events e ON e.position = t.event), "
-    "wanted AS (SELECT lower($2 COLLATE \"und-x-icu\") AS id, "
-    "lower($3 COLLATE \"und-x-icu\") AS name), "
-    "named AS MATERIALIZED ("
-    "SELECT u.id AS \"user\", u.user_id, lower(u.user_id) AS id, "
-    "p.fields, t.event, coalesce(p.folded_name, t.name, '') AS name, "
-    "w.id AS wanted_id, w.name AS wanted_name FROM wanted w, "
+    "WITH named AS MATERIALIZED ("
+    "SELECT u.id AS \"user\", u.user_id, lower(u.user_id) AS id, p.fields, t.event, "
+    "coalesce(p.search_name, btrim(p.folded_name, '\"'), t.name, '') AS name, w.term "
+    "FROM (SELECT $2::text AS term) w, "
     "users u LEFT JOIN accounts a ON a.\"user\" = u.id "
-    "LEFT JOIN profiles p ON p.\"user\" = u.id LEFT JOIN told t ON t.\"user\" = u.id "
-    "WHERE u.id <> $1 AND NOT coalesce(a.deactivated OR a.is_guest, false) "
-    "AND (strpos(lower(u.user_id), w.id) > 0 OR "
-    "strpos(coalesce(p.folded_name, t.name), w.name) > 0)) "
+    "LEFT JOIN profiles p ON p.\"user\" = u.id "
+    "LEFT JOIN unnest($4::int8[], $5::int8[], $6::text[]) t(\"user\", event, name) "
+    "ON t.\"user\" = u.id "
+    "WHERE NOT coalesce(a.deactivated OR a.is_guest, false) "
+    "AND (strpos(lower(u.user_id), w.term) > 0 OR "
+    "strpos(coalesce(p.search_name, btrim(p.folded_name, '\"'), t.name), w.term) > 0)) "
     "SELECT n.user_id, coalesce(n.fields, (SELECT member_profile(e.json) FROM events e "
-    "WHERE e.position = n.event)) FROM named n WHERE EXISTS ("
+    "WHERE e.position = n.event)) FROM named n WHERE n.\"user\" = $1 OR EXISTS ("
     "SELECT 1 FROM room_members m WHERE m.\"user\" = n.\"user\" AND m.membership = 1 AND ("
     "EXISTS (SELECT 1 FROM room_members o WHERE o.room = m.room AND o.\"user\" = $1 "
     "AND o.membership = 1) OR "
@@ -32,19 +66,25 @@ SQL(user_directory_sql,
     "AND s.valid_to = 9223372036854775807 "
     "AND (position('\"join_rule\":\"public\"'::bytea IN e.json) > 0 "
     "OR position('\"history_visibility\":\"world_readable\"'::bytea IN e.json) > 0)))) "
-    "ORDER BY n.id = wanted_id DESC, starts_with(n.id, '@' || wanted_id || ':') DESC, "
-    "n.name = '\"' || wanted_name || '\"' DESC, "
-    "starts_with(n.id, '@' || wanted_id) OR starts_with(n.name, '\"' || wanted_name) DESC, "
-    "n.fields IS NOT NULL OR n.event IS NOT NULL DESC, n.user_id LIMIT $4")
+    "ORDER BY n.id = term DESC, starts_with(n.id, '@' || term || ':') DESC, n.name = term DESC, "
+    "starts_with(n.id, '@' || term) OR starts_with(n.name, term) DESC, "
+    "n.fields IS NOT NULL OR n.event IS NOT NULL DESC, n.user_id LIMIT $3")
 
 const struct err *user_directory_search(struct tx *tx, int64_t viewer, const char *term,
                                         int64_t limit, const struct found_user **ret, size_t *ret_n)
 {
-    buf_auto struct buf name = {0};
-    buf_add_json_inside(&name, str_of(term));
+    const char *folded = text_fold_string(tx->arena, term);
+    struct theirs theirs;
     struct rows rows;
+    *ret = NULL;
+    *ret_n = 0;
+    if (!*folded)
+        return NULL;
+    TRY(find_theirs(tx, viewer, folded, &theirs));
     TRY(db_query(tx, &user_directory_sql,
-                 P(INT(viewer), TEXT(term), TEXT(name.n ? name.p : ""), INT(limit)), &rows));
+                 P(INT(viewer), TEXT(folded), INT(limit), INT_ARRAY(theirs.users, theirs.n),
+                   INT_ARRAY(theirs.events, theirs.n), TEXT_ARRAY(theirs.names, theirs.n)),
+                 &rows));
     struct found_user *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     size_t n = 0;
     while (rows_next(&rows))

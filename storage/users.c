@@ -2,7 +2,9 @@
 
 #include "base/clock.h"
 #include "matrix/id.h"
+#include "matrix/json_scan.h"
 #include "storage/intern.h"
+#include "storage/profiles.h"
 
 #define ACCOUNT_COLUMNS                                                                            \
     "u.id, u.user_id, a.password_hash, a.is_admin, a.is_guest, a.deactivated, a.erased, "          \
@@ -86,7 +88,8 @@ SQL(users_create_sql,
     "INSERT INTO accounts (\"user\", password_hash, is_admin, is_guest, created_ts) "
     "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING \"user\"), "
     "profile AS ("
-    "INSERT INTO profiles (\"user\", fields, position) SELECT \"user\", $6, 0 FROM made) "
+    "INSERT INTO profiles (\"user\", fields, position, search_name) "
+    "SELECT \"user\", $6, 0, $7 FROM made) "
     "SELECT \"user\" FROM made")
 
 static struct str first_profile(struct arena *a, const struct new_account *account)
@@ -110,7 +113,8 @@ const struct err *users_create(struct job *job, const struct new_account *accoun
     bool is_new;
     TRY(db_one(job_tx(job), &users_create_sql,
                P(INT(user), TEXT(account->password_hash), BOOL((account->flags & USER_ADMIN) != 0),
-                 BOOL((account->flags & USER_GUEST) != 0), INT(now_ms()), BYTES(fields)),
+                 BOOL((account->flags & USER_GUEST) != 0), INT(now_ms()), BYTES(fields),
+                 TEXT(profile_search_name(job->arena, json_scan_get(fields, "displayname")))),
                &is_new, R(INT_OUT(&made))));
     if (!is_new)
         return err(ERR_USER_IN_USE, "That user name is taken");

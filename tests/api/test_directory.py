@@ -117,6 +117,14 @@ def found(client, term, **body):
     return [r["room_id"] for r in reply["chunk"]], reply
 
 
+def test_accents_case_and_unicode_form_do_not_matter(alice):
+    room = alice.create_room(visibility="public", name="\u00c9ducation na\u00efve \u0152uvres",
+                             topic="D\u0131\u015f Stra\u00dfe")
+    for term in ("education naive", "E\u0301DUCATION NAI\u0308VE", "\u0153uvres", "oeuvr", "dis stras", "STRASSE"):
+        assert room in found(alice, term)[0], term
+    assert room not in found(alice, "educatoin")[0]
+
+
 def test_what_the_list_shows(alice, bob):
     room = alice.create_room(
         visibility="public", name="Shown Room", topic="About ÜBUNGEN", room_alias_name="shown",

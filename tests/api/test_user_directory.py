@@ -36,9 +36,33 @@ def test_found_by_those_who_share_a_room(alice, bob, register, word):
     assert search(alice, bob.user_id)[0] == [bob.user_id]
     assert search(alice, bob.user_id[1:].split(":")[0].upper())[0][0] == bob.user_id
     assert search(register("stranger"), word)[0] == []
-    assert search(bob, word)[0] == []
     bob.leave(room)
     assert search(alice, word)[0] == []
+
+
+def test_those_who_search_find_themselves(register, word):
+    user = register("alone")
+    rename(user, word)
+    assert search(user, word)[0] == [user.user_id]  # who is in no room, too
+    assert search(user, user.user_id)[0] == [user.user_id]
+
+
+@pytest.mark.parametrize("name, terms", [
+    ("L\u00e9on Bj\u00f8rn{}", ["leon bjorn{}", "LE\u0301ON BJ\u00d8RN{}", "l\u00e9on bjorn{}", "eon Bj\u00f6rn{}"]),
+    ("Leon{}", ["L\u00e9on{}"]),
+    ("Fran\u00e7ois\u0301e{}", ["francoise{}", "FRANC\u0327OI\u015aE{}"]),
+    ("Gro\u00df{}", ["GROSS{}", "gro\u00df{}"]),
+    ("\u0395\u03bb\u03ad\u03bd\u03b7{}", ["\u03b5\u03bb\u03b5\u03bd\u03b7{}"]),
+    ("nul\u0000\u00c9l{}", ["el{}"]),
+])
+def test_accents_case_and_unicode_form_do_not_matter(alice, bob, name, terms):
+    number = f"{next(numbers)}q"
+    alice.create_room(preset="public_chat")
+    bob.create_room(preset="public_chat")
+    rename(bob, name.format(number))
+    wrong = [term for term in terms if search(alice, term.format(number))[0] != [bob.user_id]]
+    assert not wrong
+    assert search(alice, name.format(number).replace("\0", "")[:3] + "\u3042")[0] == []
 
 
 @pytest.mark.parametrize("how", [
