@@ -1,0 +1,115 @@
+/* What older versions have left is made anew in the background: words of messages, display names.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "pg_fixture.h"
+
+#include "base/clock.h"
+#include "node_fixture.h"
+#include "rooms/search_index.h"
+#include "storage/users.h"
+
+/* The one value that a query gives, "" for none. */
+static const char *value_of(const char *sql)
+{
+    static char value[256];
+    PGconn *pg;
+    pg_must("connect", db_connect(pg_uri(), &pg));
+    PGresult *r = PQexec(pg, sql);
+    snprintf(value, sizeof value, "%s", PQntuples(r) ? PQgetvalue(r, 0, 0) : "");
+    PQclear(r);
+    PQfinish(pg);
+    return value;
+}
+
+static void wait_until(const char *sql, const char *wanted)
+{
+    int64_t deadline = mono_ms() + 30 * 1000;
+    while (strcmp(value_of(sql), wanted) != 0) {
+        if (mono_ms() > deadline)
+            fail_msg("%s: still \"%s\"", sql, value_of(sql));
+        usleep(10 * 1000);
+    }
+}
+
+#define CHECK_STATE(sql, wanted) assert_string_equal(value_of(sql), wanted)
+#define OF_OLD_FORM "SELECT count(*) FROM search_index WHERE words @@ 'lundi'::tsquery"
+#define OF_OUR_FORM                                                                                \
+    "SELECT count(*) FROM search_index WHERE words @@ '''derang'' & ''ecol'''::tsquery"
+#define CURSOR "SELECT form || ', ' || coalesce(remake_below, 0) FROM search_cursor"
+#define NAMES "SELECT string_agg(coalesce(search_name, '?'), ' ' ORDER BY \"user\") FROM profiles"
+
+static void make_messages(int n)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    struct author author = author_named("@archivist:test.example");
+    const char *room = create_public_room(&s.job, &author, "11"), *id;
+    for (int i = 0; i < n; i++)
+        pg_must("send",
+                send_text(&s.job, room, &author, "D\u00e9rang\u00e9es \u00e0 l'\u00c9cole?", &id));
+    pg_must("index", search_index_catch_up(&s.job, 10));
+    scope_finish(&s);
+}
+
+static void make_user(const char *localpart, const char *name)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    int64_t user;
+    const char *id;
+    pg_must("user",
+            users_create(&s.job, &(struct new_account){.localpart = localpart, .displayname = name},
+                         &user, &id));
+    scope_finish(&s);
+}
+
+static void test_what_older_versions_left(void **state)
+{
+    enum { N = 250 }; /* more than a page */
+    make_messages(N);
+    make_user("one", "L\u00e9on");
+    make_user("two", "S\u00d8REN");
+    CHECK_STATE(OF_OUR_FORM, "250");
+    CHECK_STATE(NAMES, "leon soren");
+
+    NO_ERR(pg_command(pg_uri(), "UPDATE search_index SET words = to_tsvector('simple', 'lundi');"
+                                "UPDATE search_cursor SET form = '', remake_below = NULL;"
+                                "UPDATE profiles SET search_name = NULL"));
+    CHECK_STATE(OF_OLD_FORM, "250");
+    struct search_indexer *x = search_indexer_create(node_store());
+    search_indexer_start(x);
+    wait_until(CURSOR, "2 french english, 0");
+    CHECK_STATE(OF_OLD_FORM, "0");
+    CHECK_STATE(OF_OUR_FORM, "250");
+    CHECK_STATE(NAMES, "leon soren");
+    search_indexer_stop(x);
+
+    /* Interrupted in the middle: it goes on where it was. */
+    NO_ERR(pg_command(pg_uri(),
+                      "UPDATE search_index SET words = to_tsvector('simple', 'lundi');"
+                      "UPDATE search_cursor SET remake_below = "
+                      "(SELECT event FROM search_index ORDER BY event LIMIT 1 OFFSET 99)"));
+    struct search_indexer *again = search_indexer_create(node_store());
+    search_indexer_start(again);
+    wait_until(CURSOR, "2 french english, 0");
+    CHECK_STATE(OF_OUR_FORM, "99");
+    search_indexer_stop(again);
+    node_end();
+    search_indexer_destroy(x);
+    search_indexer_destroy(again);
+}
+
+int main(void)
+{
+    node_begin();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_older_versions_left),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
