@@ -7,12 +7,15 @@
 #ifndef BASE_WAITER_H
 #define BASE_WAITER_H
 
+#include <stdbool.h>
+
 struct waiter {
     struct waiter *prev, *next;      /* the source's list, under the source's lock */
     void *source;                    /* NULL: not subscribed */
     void (*wake)(struct waiter *w);  /* set by http/; thread-safe, never blocks, takes only locks
                                         of rank RANK_HTTP_QUEUE and above */
     void (*leave)(struct waiter *w); /* set by the source when it subscribes the waiter */
+    bool is_displaced; /* set by the source: too many wait there, so this one must answer now */
 };
 
 #endif

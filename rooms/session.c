@@ -178,13 +178,29 @@ const struct err *session_open(struct job *job, int64_t user, const char *user_i
 
 /* ---- waiting ---- */
 
+static void unlink_waiter_locked(struct session *s, struct waiter *w)
+{
+    w->prev->next = w->next;
+    w->next->prev = w->prev;
+    s->waiters_n--;
+}
+
+/* Its client gets an empty reply, as after a timeout. */
+static void displace_oldest_locked(struct session *s)
+{
+    struct waiter *oldest = s->waiters.prev;
+    unlink_waiter_locked(s, oldest);
+    oldest->is_displaced = true;
+    oldest->wake(oldest);
+}
+
 /* A waiter outlives the job that subscribed it, so it holds its session by itself. */
 static void leave(struct waiter *w)
 {
     struct session *s = w->source;
     lock_take(&s->lock);
-    w->prev->next = w->next;
-    w->next->prev = w->prev;
+    if (!w->is_displaced)
+        unlink_waiter_locked(s, w);
     w->source = NULL;
     lock_release(&s->lock);
     release(&(struct held){s->table, s});
@@ -192,7 +208,7 @@ static void leave(struct waiter *w)
 
 void session_subscribe(struct session *s, struct waiter *w)
 {
-    if (w->source == s)
+    if (w->source == s || w->is_displaced) /* one that must answer now waits nowhere */
         return;
     if (w->source)
         w->leave(w);
@@ -208,6 +224,8 @@ void session_subscribe(struct session *s, struct waiter *w)
     w->prev = &s->waiters;
     w->next->prev = w;
     s->waiters.next = w;
+    if (++s->waiters_n > SESSION_WAITERS_MAX)
+        displace_oldest_locked(s);
 }
 
 int64_t session_user(const struct session *s)

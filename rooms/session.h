@@ -29,7 +29,9 @@ const struct err *session_open(struct job *job, int64_t user, const char *user_i
 
 int64_t session_user(const struct session *s);
 
-/* The waiter is woken when anything changes that this user can be told. Call before reading. */
+/* The waiter is woken when anything changes that this user can be told. Call before reading. Beyond
+ * SESSION_WAITERS_MAX of one user the oldest is displaced (base/waiter.h). */
+enum { SESSION_WAITERS_MAX = 200 };
 void session_subscribe(struct session *s, struct waiter *w);
 
 /* All rooms of the user, in the arena. */

@@ -31,7 +31,8 @@ struct session {
     struct recent *recent; /* a ring of the newest changes in rooms; NULL before the first */
     size_t recent_n;       /* ever added */
     int64_t recent_from;   /* the ring is complete for changes after this position */
-    struct waiter waiters; /* head of a circular list */
+    struct waiter waiters; /* head of a circular list, the newest first */
+    size_t waiters_n;
     struct sent_members *sent;
     bool loading;   /* rooms must be read from the database */
     uint64_t moves; /* counts what makes a reading of the rooms out of date */

@@ -108,8 +108,8 @@ static const struct err *get_sync(struct request *rq, struct reply *rp)
         TRY(open_range(&s, rq));
         TRY(write_reply(&s, &rp->body));
     } while (s.from_feed && !feed_covers(s.job->store->feed, s.since));
-    bool may_wait =
-        !s.is_initial && !s.full_state && timeout > 0 && !rq->timed_out && !request_is_stopping(rq);
+    bool may_wait = !s.is_initial && !s.full_state && timeout > 0 && !rq->timed_out &&
+                    !rq->waiter.is_displaced && !request_is_stopping(rq);
     if (s.any || !may_wait)
         return reply_body(rp, 200);
     buf_finish(&rp->body);

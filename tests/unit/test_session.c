@@ -244,10 +244,36 @@ static void no_membership_is_missed_while_loading(void **state)
     scope_finish(&s);
 }
 
+/* Their clients get an empty reply: nobody parks more than a user's share. */
+static void the_oldest_of_too_many_waiters_is_displaced(void **state)
+{
+    enum { MORE = 3, ALL = SESSION_WAITERS_MAX + MORE };
+    static struct sleeper sleepers[ALL];
+    struct scope scope;
+    scope_init(&scope, node_store());
+    struct session *s = open_session(&scope.job, &alice);
+    for (size_t i = 0; i < ALL; i++)
+        sleep_on(&sleepers[i], s);
+    for (size_t i = 0; i < ALL; i++) {
+        assert_int_equal(sleepers[i].waiter.is_displaced, i < MORE);
+        assert_int_equal(sleepers[i].wakes, i < MORE);
+    }
+    session_subscribe(s, &sleepers[0].waiter); /* it runs again, to answer */
+    for (size_t i = 0; i < ALL; i++)
+        get_up(&sleepers[i]);
+    for (size_t i = 0; i < SESSION_WAITERS_MAX; i++)
+        sleep_on(&sleepers[i], s); /* there is room again for as many */
+    assert_false(sleepers[0].waiter.is_displaced);
+    for (size_t i = 0; i < SESSION_WAITERS_MAX; i++)
+        get_up(&sleepers[i]);
+    scope_finish(&scope);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_are_woken_others_are_not),
+        cmocka_unit_test(the_oldest_of_too_many_waiters_is_displaced),
         cmocka_unit_test(changed_rooms_are_remembered),
         cmocka_unit_test(changes_of_users_do_not_hide_those_of_rooms),
         cmocka_unit_test(a_reset_wakes_everybody_and_reads_anew),
