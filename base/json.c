@@ -45,6 +45,8 @@ const struct err *json_read(struct arena *a, struct str bytes, json_t **ret)
         return err(ERR_NOT_JSON, "The JSON is nested deeper than %d levels", JSON_DEPTH_MAX);
     json_error_t why;
     json_t *v = json_loadb(bytes.n ? bytes.p : "", bytes.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    if (!v && json_error_code(&why) == json_error_numeric_overflow)
+        return err(ERR_BAD_JSON, "A number is too large");
     if (!v)
         return err(ERR_NOT_JSON, "Content is not JSON: %s", why.text);
     *ret = json_keep(a, v);
@@ -158,22 +160,4 @@ const json_t *json_at(const json_t *o, ...)
         o = json_object_get(o, key);
     va_end(ap);
     return o;
-}
-
-static int add_piece(const char *bytes, size_t n, void *into)
-{
-    buf_add(into, bytes, n);
-    return 0;
-}
-
-void buf_add_json(struct buf *b, const json_t *v)
-{
-    json_dump_callback(v, add_piece, b, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-}
-
-char *json_write(struct arena *a, const json_t *v)
-{
-    buf_auto struct buf b = {0};
-    buf_add_json(&b, v);
-    return arena_memdup(a, b.p, b.n);
 }

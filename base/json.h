@@ -14,7 +14,8 @@
 enum { JSON_DEPTH_MAX = 100 };
 
 /* Parses one JSON value. M_NOT_JSON when malformed, not UTF-8 or nested deeper than
- * JSON_DEPTH_MAX; duplicate keys take the last value, as browsers do. */
+ * JSON_DEPTH_MAX, M_BAD_JSON for integers beyond 64 bits and floats beyond doubles; duplicate keys
+ * take the last value, as browsers do. */
 const struct err *json_read(struct arena *a, struct str bytes, json_t **ret);
 
 /* The arena drops the reference when it is reset. Returns its argument. */
@@ -40,9 +41,13 @@ const char *json_text(const json_t *o, const char *key);
 /* Follows keys down nested objects: json_at(ev, "content", "m.relates_to", NULL). */
 const json_t *json_at(const json_t *o, ...) __attribute__((sentinel));
 
-/* Compact text of a value, appended. Sorted keys; for canonical JSON see matrix/canonical_json.h.
- */
+/* Compact text of a value, appended; nothing for NULL. Sorted keys; for canonical JSON see
+ * matrix/canonical_json.h. */
 void buf_add_json(struct buf *b, const json_t *v);
 char *json_write(struct arena *a, const json_t *v);
+
+/* A finite float in the fewest digits that read back the same, written as Python's json module
+ * writes it: 0.1, 1.0, 1e-07, 1e+16. Servers that parse and encode again come to these bytes. */
+void buf_add_real(struct buf *b, double v);
 
 #endif

@@ -35,12 +35,14 @@ static void free_bytes(void *bytes)
     free(bytes);
 }
 
-/* What is signed is what is sent: canonical JSON. */
+/* What is signed is what is sent: canonical JSON. Many servers check the signature of what they
+ * parsed and encoded again, so floats (of events that others made in old rooms) are written as that
+ * gives them. */
 static const struct err *body_of(struct arena *a, const struct fed_request *r, struct str *ret)
 {
     struct buf b = {0};
-    const struct err *e = r->body         ? canonical_json_add_tree(&b, CANONICAL_LENIENT, r->body)
-                          : r->raw_body.n ? canonical_json_add(&b, CANONICAL_LENIENT, r->raw_body)
+    const struct err *e = r->body         ? canonical_json_add_tree(&b, CANONICAL_SHORTEST, r->body)
+                          : r->raw_body.n ? canonical_json_add(&b, CANONICAL_SHORTEST, r->raw_body)
                                           : NULL;
     if (e) {
         buf_finish(&b);

@@ -162,6 +162,22 @@ static const struct err *look_at(struct job *job, struct plan *p)
     return NULL;
 }
 
+/* Others made events in old rooms, and older versions of this server took them, that no server
+ * which parses and encodes again could check as part of a signed request. */
+static void drop_unwritable(struct plan *p)
+{
+    buf_auto struct buf b = {0};
+    size_t kept = 0;
+    for (size_t i = 0; i < p->pdus_n; i++) {
+        const struct event *e = p->pdus[i].event;
+        buf_clear(&b);
+        if (e->version->canonical == CANONICAL_STRICT ||
+            !canonical_json_add(&b, CANONICAL_SHORTEST, e->json))
+            p->pdus[kept++] = p->pdus[i];
+    }
+    p->pdus_n = kept;
+}
+
 /* ---- EDUs ---- */
 
 static edu_source *const sources[NEWS_KINDS] = {
@@ -335,6 +351,7 @@ static const struct err *gather(struct job *job, struct plan *p)
     keep_until(p);
     TRY(drop_denied(job, p));
     TRY(look_at(job, p));
+    drop_unwritable(p);
     TRY(add_presence(job, p));
     return add_typing(job, p);
 }

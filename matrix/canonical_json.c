@@ -3,6 +3,10 @@
 #include "base/mem.h"
 #include "matrix/json_lex.h"
 
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
 /* The writer goes over the input once, validating and writing at the same time. It notes where each
  * member of an object came to stand, and puts them in order afterwards only if they were not. */
 struct member {
@@ -65,43 +69,66 @@ static const struct err *write_string(struct writer *w, bool is_key)
 }
 
 /* Is it a whole number of the range, though written with an exponent (appendices, example 1e10)? */
-static bool exponent_int(struct str number, int64_t *ret)
+static bool exponent_int(struct str number, double value, int64_t *ret)
 {
-    char text[64];
-    if (number.n >= sizeof text ||
-        !(memchr(number.p, 'e', number.n) || memchr(number.p, 'E', number.n)))
+    if (!memchr(number.p, 'e', number.n) && !memchr(number.p, 'E', number.n))
         return false;
-    memcpy(text, number.p, number.n);
-    text[number.n] = '\0';
-    double d = strtod(text, NULL);
-    if (!(d >= -CANONICAL_INT_MAX && d <= CANONICAL_INT_MAX) || d != (double)(int64_t)d)
+    if (!(value >= -CANONICAL_INT_MAX && value <= CANONICAL_INT_MAX) ||
+        value != (double)(int64_t)value)
         return false;
-    *ret = (int64_t)d;
+    *ret = (int64_t)value;
     return true;
+}
+
+static const struct err *check_strict(struct str number, bool integer)
+{
+    int64_t value;
+    if (!integer)
+        return err(ERR_BAD_JSON, "Numbers must be integers");
+    if (!str_to_int64(number, &value) || value > CANONICAL_INT_MAX || value < -CANONICAL_INT_MAX)
+        return err(ERR_BAD_JSON, "Integers must be between -(2^53 - 1) and 2^53 - 1");
+    return NULL;
+}
+
+/* The value of a float, or of an integer of many digits. */
+static const struct err *read_double(struct str number, double *ret)
+{
+    buf_auto struct buf text = {0};
+    buf_add_str(&text, number);
+    *ret = strtod(text.p, NULL);
+    return isfinite(*ret) ? NULL : err(ERR_BAD_JSON, "A number is too large");
+}
+
+static const struct err *write_float(struct writer *w, struct str number)
+{
+    double value;
+    int64_t whole;
+    TRY(read_double(number, &value));
+    if (exponent_int(number, value, &whole))
+        buf_add_int(w->out, whole);
+    else if (w->mode == CANONICAL_SHORTEST)
+        buf_add_real(w->out, value);
+    else
+        buf_add_str(w->out, number);
+    return NULL;
 }
 
 static const struct err *write_number(struct writer *w)
 {
     bool integer;
-    int64_t value;
     const char *behind = json_lex_number(w->p, w->end, &integer);
     if (!behind)
         return not_json(w);
     struct str number = {w->p, (size_t)(behind - w->p)};
     w->p = behind;
-    if (w->mode == CANONICAL_STRICT) {
-        if (!integer)
-            return err(ERR_BAD_JSON, "Numbers must be integers");
-        if (!str_to_int64(number, &value) || value > CANONICAL_INT_MAX ||
-            value < -CANONICAL_INT_MAX)
-            return err(ERR_BAD_JSON, "Integers must be between -(2^53 - 1) and 2^53 - 1");
-    }
-    if (str_eq(number, STR("-0")))
-        buf_add_char(w->out, '0');
-    else if (!integer && exponent_int(number, &value))
-        buf_add_int(w->out, value);
-    else
-        buf_add_str(w->out, number);
+    if (w->mode == CANONICAL_STRICT)
+        TRY(check_strict(number, integer));
+    if (!integer)
+        return write_float(w, number);
+    double value;
+    if (number.n > DBL_MAX_10_EXP)
+        TRY(read_double(number, &value));
+    buf_add_str(w->out, str_eq(number, STR("-0")) ? STR("0") : number);
     return NULL;
 }
 

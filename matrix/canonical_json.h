@@ -5,12 +5,15 @@
 
 #include "base/json.h"
 
-/* -0 becomes 0 in both modes. Lenient mode keeps numbers as they were written, but a whole number
- * within the range that has an exponent becomes an integer (the 1e10 of the appendices' example).
- */
+/* -0 becomes 0 in all modes. Without the strict rules a whole number within the range that has an
+ * exponent becomes an integer (the 1e10 of the appendices' example), and only numbers that no
+ * double can hold are refused: most servers could not even read them. */
 enum canonical_mode {
-    CANONICAL_LENIENT, /* room versions 1-5 */
-    CANONICAL_STRICT   /* room versions 6 and later: M_BAD_JSON for floats and large integers */
+    CANONICAL_LENIENT,  /* room versions 1-5, as others made them: numbers stay as written */
+    CANONICAL_SHORTEST, /* bodies that we sign: floats as those write them who parse and encode
+                           again before they check the signature */
+    CANONICAL_STRICT    /* room versions 6 and later, and all that our users write: M_BAD_JSON for
+                           floats and large integers */
 };
 
 #define CANONICAL_INT_MAX INT64_C(9007199254740991)
@@ -20,7 +23,12 @@ enum canonical_mode {
  * keeps the last). The byte writer is the hot path: it must not build a jansson tree. */
 const struct err *canonical_json_add(struct buf *b, enum canonical_mode mode, struct str raw);
 
-/* The same for a tree. */
+/* Does a tree of our user's obey the strict rules? M_BAD_JSON if not. For whatever may become part
+ * of an event, an EDU or a signed request. */
+const struct err *canonical_json_check_tree(const json_t *v);
+
+/* The canonical form of a tree. It no longer says how floats were written: they are the shortest.
+ */
 const struct err *canonical_json_add_tree(struct buf *b, enum canonical_mode mode, const json_t *v);
 
 #endif

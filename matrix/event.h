@@ -65,8 +65,8 @@ struct event_template {
 
 /* Builds, hashes and signs an event of ours: the hot path of sending. The canonical bytes are
  * written directly in key order from the canonical content; for ordinary messages no jansson tree
- * is built. M_TOO_LARGE over EVENT_SIZE_MAX or an over-long key, M_BAD_JSON for content that the
- * version's canonical JSON refuses. */
+ * is built. M_TOO_LARGE over EVENT_SIZE_MAX or an over-long key, M_BAD_JSON for content that is
+ * not canonical JSON by the strict rules, whatever the version. */
 const struct err *event_build(const struct room_version *v, const struct event_template *t,
                               const char *origin, const struct signing_key *k, struct event **ret);
 

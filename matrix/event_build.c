@@ -41,8 +41,8 @@ static void add_ids(struct buf *b, const struct room_version *v, const char *con
 }
 
 /* From version 11 on `redacts` is a member of the content. */
-static const struct err *add_content_with_redacts(struct buf *b, const struct room_version *v,
-                                                  struct str content, const char *redacts)
+static const struct err *add_content_with_redacts(struct buf *b, struct str content,
+                                                  const char *redacts)
 {
     buf_auto struct buf merged = {0};
     struct json_member m;
@@ -51,21 +51,23 @@ static const struct err *add_content_with_redacts(struct buf *b, const struct ro
         if (!str_is(m.key, "redacts"))
             buf_printf(&merged, ",\"%.*s\":%.*s", STR_FMT(m.key), STR_FMT(m.value));
     buf_add_char(&merged, '}');
-    return canonical_json_add(b, v->canonical, buf_str(&merged));
+    return canonical_json_add(b, CANONICAL_STRICT, buf_str(&merged));
 }
 
+/* Strict in every room version: what we make must be read alike by everybody, also when it travels
+ * in a signed request. */
 static const struct err *add_content(struct draft *d, const struct room_version *v,
                                      const struct event_template *t)
 {
     d->content = d->b.n;
-    TRY(canonical_json_add(&d->b, v->canonical, t->content));
+    TRY(canonical_json_add(&d->b, CANONICAL_STRICT, t->content));
     if (d->b.p[d->content] != '{')
         return err(ERR_BAD_JSON, "The content of an event must be an object");
     if (t->redacts && v->redacts_in_content) {
         buf_auto struct buf plain = {0};
         buf_add(&plain, d->b.p + d->content, d->b.n - d->content);
         buf_truncate(&d->b, d->content);
-        TRY(add_content_with_redacts(&d->b, v, buf_str(&plain), t->redacts));
+        TRY(add_content_with_redacts(&d->b, buf_str(&plain), t->redacts));
     }
     d->content_end = d->b.n;
     return NULL;

@@ -116,7 +116,7 @@ const struct err *room_set_state(struct job *job, struct room *room, const struc
     TRY(room_state(job, room, event->type, event->state_key, &current));
     if (current && strcmp(current->sender, author->user_id) == 0) {
         buf_auto struct buf wanted = {0};
-        TRY(canonical_json_add(&wanted, room->version->canonical, event->content));
+        TRY(canonical_json_add(&wanted, CANONICAL_STRICT, event->content));
         if (str_eq(buf_str(&wanted), current->content)) {
             *ret_id = current->event_id;
             return NULL;

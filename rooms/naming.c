@@ -1,5 +1,6 @@
 #include "rooms/naming.h"
 
+#include "matrix/canonical_json.h"
 #include "matrix/id.h"
 #include "rooms/servers.h"
 #include "storage/aliases.h"
@@ -138,6 +139,10 @@ const struct err *naming_drop_canonical(struct job *job, struct room *room,
         if (other && strcmp(other, alias) == 0)
             json_array_remove(others, i);
     }
+    if (canonical_json_check_tree(content)) /* others could write floats into it in old rooms */
+        content = json_keep(job->arena,
+                            json_pack("{s:O*, s:O*}", "alias", json_object_get(content, "alias"),
+                                      "alt_aliases", others));
     struct new_event e = {.type = "m.room.canonical_alias",
                           .state_key = "",
                           .content = str_of(json_write(job->arena, content))};

@@ -71,7 +71,7 @@ static const struct err *check_value(const char *key, const json_t *value, const
             return err(ERR_INVALID_PARAM, "avatar_url must be an mxc:// URI");
     }
     *ret = value;
-    return NULL;
+    return value ? canonical_json_check_tree(value) : NULL;
 }
 
 /* ---- the profile ---- */

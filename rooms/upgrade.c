@@ -1,5 +1,6 @@
 #include "rooms/upgrade.h"
 
+#include "matrix/canonical_json.h"
 #include "rooms/first_events.h"
 #include "storage/aliases.h"
 #include "storage/events.h"
@@ -55,7 +56,8 @@ static const struct err *add_create(struct upgrade *u, const json_t *additional_
     json_t *content = json_keep(u->job->arena, json_pack("{s:o}", "predecessor", predecessor));
     static const char *const kept[] = {"type", "m.federate"};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        if (json_object_get(before, kept[i]))
+        if (json_object_get(before, kept[i]) &&
+            !canonical_json_check_tree(json_object_get(before, kept[i])))
             json_object_set(content, kept[i], json_object_get(before, kept[i]));
     if (additional_creators && u->events.version->privileged_creators)
         json_object_set(content, "additional_creators", (json_t *)additional_creators);
@@ -64,13 +66,16 @@ static const struct err *add_create(struct upgrade *u, const json_t *additional_
 
 /* ---- power levels ---- */
 
-/* Old versions took levels as text; new ones want integers. */
+/* Old versions took levels as text and floats; events of ours want integers. */
 static json_t *as_integer(const json_t *level)
 {
     int64_t n;
     const char *text = json_string_value(level);
+    double real = json_real_value(level);
     if (json_is_real(level))
-        return json_integer((json_int_t)json_real_value(level));
+        return json_integer(real > CANONICAL_INT_MAX    ? CANONICAL_INT_MAX
+                            : real < -CANONICAL_INT_MAX ? -CANONICAL_INT_MAX
+                                                        : (json_int_t)real);
     if (text &&
         str_to_int64((struct str){text + (*text == '+'), strlen(text) - (*text == '+')}, &n))
         return json_integer(n);
@@ -88,6 +93,17 @@ static void make_integers(json_t *levels, int depth)
         else
             json_object_set_new(levels, key, as_integer(value));
     }
+}
+
+/* Floats and large integers, which others could write in old rooms and we cannot write anew. */
+static void drop_uncanonical(json_t *content)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe (content, next, key, value)
+        if (canonical_json_check_tree(value))
+            json_object_del(content, key);
 }
 
 static json_t *member_object(json_t *o, const char *key)
@@ -134,6 +150,7 @@ static const struct err *add_power_levels(struct upgrade *u, const json_t *addit
     TRY(room_state(u->job, u->old, "m.room.power_levels", "", &e));
     json_t *levels = e ? json_deep_copy(event_content(e)) : first_events_power_levels(&u->events);
     make_integers(levels, 0);
+    drop_uncanonical(levels);
     if (u->events.version->privileged_creators)
         make_privileged(u, levels, additional_creators);
     else if (u->old->version->privileged_creators)
@@ -144,13 +161,20 @@ static const struct err *add_power_levels(struct upgrade *u, const json_t *addit
 
 /* ---- other state ---- */
 
+static void add_copy(struct upgrade *u, const struct event *e)
+{
+    json_t *content = json_copy((json_t *)event_content(e));
+    drop_uncanonical(content);
+    first_events_add(&u->events, e->type, e->state_key, content);
+}
+
 static const struct err *add_copies(struct upgrade *u)
 {
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
         const struct event *e;
         TRY(room_state(u->job, u->old, copied[i], "", &e));
         if (e)
-            first_events_add_raw(&u->events, copied[i], "", e->content);
+            add_copy(u, e);
     }
     return NULL;
 }
@@ -170,7 +194,7 @@ static const struct err *add_join_rules(struct upgrade *u)
                  : strcmp(rule, "knock_restricted") == 0 ? v->knock_restricted
                                                          : true;
     if (known)
-        first_events_add_raw(&u->events, "m.room.join_rules", "", e->content);
+        add_copy(u, e);
     else
         first_events_add(&u->events, "m.room.join_rules", "",
                          json_pack("{s:s}", "join_rule", "invite"));
@@ -186,8 +210,7 @@ static void add_children(struct upgrade *u)
     for (size_t i = 0; i < n; i++)
         if (strcmp(state[i]->type, "m.space.child") == 0 &&
             json_object_get(event_content(state[i]), "via"))
-            first_events_add_raw(&u->events, state[i]->type, state[i]->state_key,
-                                 state[i]->content);
+            add_copy(u, state[i]);
 }
 
 static const struct err *add_bans(struct upgrade *u)
@@ -277,6 +300,8 @@ static const struct err *silence_old(struct upgrade *u)
     if (!e)
         return NULL;
     json_t *levels = json_deep_copy(event_content(e));
+    make_integers(levels, 0);
+    drop_uncanonical(levels);
     json_int_t least = level(levels, "users_default", 0) + 1;
     least = least > 50 ? least : 50;
     raise_level(levels, "events_default", level(levels, "events_default", 0), least);

@@ -1,5 +1,6 @@
 /* End-to-end encryption, "Cross-signing": publishing one's cross-signing keys. Signatures by them
  * are uploaded in key_signatures.c. */
+#include "matrix/canonical_json.h"
 #include "matrix/device_keys.h"
 #include "matrix/sign.h"
 #include "rooms/device_changes.h"
@@ -32,6 +33,7 @@ static const struct err *read_upload(struct job *job, const struct caller *c, co
     if (!ret->key)
         return NULL;
     TRY(cross_signing_key_check(ret->key, c->user_id, kinds[kind].usage, &ret->public_key));
+    TRY(canonical_json_check_tree(ret->key));
     TRY(key_signed_form(job->arena, ret->key, &ret->form));
     ret->is_new = !stored->json.p || !str_eq(stored->json, ret->form);
     bool taken;

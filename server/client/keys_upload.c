@@ -79,6 +79,7 @@ static const struct err *add_device_keys(struct job *job, const struct key_owner
                                          const json_t *keys, struct write *w, bool *ret_renewed)
 {
     TRY(device_keys_check(keys, owner->user_id, owner->device_id));
+    TRY(canonical_json_check_tree(keys));
     struct str form;
     struct public_key stored;
     TRY(key_signed_form(job->arena, keys, &form));
@@ -105,7 +106,7 @@ static const struct err *parse_key(struct arena *a, const char *name, const json
     TRY(one_time_key_check(name, value));
     key_name_split(a, name, &ret->algorithm, &ret->key_id);
     buf_auto struct buf b = {0};
-    TRY(canonical_json_add_tree(&b, CANONICAL_LENIENT, value));
+    TRY(canonical_json_add_tree(&b, CANONICAL_STRICT, value));
     ret->json = (struct str){arena_memdup(a, b.p, b.n), b.n};
     return b.n <= KEY_JSON_MAX ? NULL : err(ERR_INVALID_PARAM, "The key %.40s is too large", name);
 }

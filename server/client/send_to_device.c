@@ -46,7 +46,7 @@ static const struct err *end_edu(struct outbound *o)
     if (!o->edu.n)
         return NULL;
     BUF_LIT(&o->edu, "}}}");
-    TRY(canonical_json_add(&b, CANONICAL_LENIENT, buf_str(&o->edu)));
+    TRY(canonical_json_add(&b, CANONICAL_STRICT, buf_str(&o->edu)));
     struct str json = {arena_memdup(o->job->arena, b.p, b.n), b.n};
     to_device_outbound_write(o->w, o->server, json);
     buf_clear(&o->edu);
@@ -127,6 +127,7 @@ static const struct err *put_send_to_device(struct request *rq, struct reply *rp
     if (strlen(m.type) > TEXT_BYTES_MAX || strlen(request_param(rq, "txn")) > TEXT_BYTES_MAX)
         return err(ERR_INVALID_PARAM, "The event type or the transaction id is too long");
     TRY(json_need_object(rq->body, "messages", &messages));
+    TRY(canonical_json_check_tree(messages));
     struct write *w = write_begin(job);
     TRY(device_messages_add(job, w, &m, messages, &servers));
     TRY(add_outbound(job, w, &m, servers));

@@ -213,3 +213,31 @@ def test_openid_tells_who_somebody_is(alice, host, guest):
     r = httpx.get(f"https://{host.name}/_matrix/federation/v1/openid/userinfo",
                   params={"access_token": token["access_token"]}, verify=authority().client_context())
     assert r.json() == {"sub": alice.user_id}
+
+
+def test_floats_do_not_stop_what_is_sent(servers):
+    """Synapse parses and encodes again what it checks the signature of. Its users may write 0.1 in old
+    rooms and to devices; ours may not; what we sign with theirs in it must be right."""
+    alice, bob = servers.concorde.user("alice"), servers.synapse.user("bob")
+    dora = servers.synapse.user("dora")
+    room = alice.create_room(preset="public_chat", room_version="5",
+                             power_level_content_override={"events": {"m.room.name": 0}})
+    bob.join(room, via=[servers.concorde.name])
+    alice.sync_until(lambda r: bob.user_id in str(r))
+    floats = {"n": [0.1, 1e-7, 123456789.123456789, 1e22, 1.0]}
+    sent = bob.send(room, {"msgtype": "m.text", "body": "numbers", **floats})
+    bob.send_state(room, "m.room.name", {"name": "Numbers", **floats})
+    bob.put("/sendToDevice/x.y/1", {"messages": {alice.user_id: {alice.device_id: floats}}})
+    got = alice.sync_until(lambda r: r.get("to_device", {}).get("events"))
+    assert got[0]["content"] == floats
+    eventually(lambda: alice.state(room, "m.room.name")["name"] == "Numbers")
+    assert alice.event(room, sent)["content"]["n"] == floats["n"]
+
+    alice.invite(room, dora.user_id)  # with the room's name
+    eventually(lambda: room in dora.sync()["rooms"].get("invite", {}))
+    messages = {"messages": {bob.user_id: {bob.device_id: {"volume": 0.1}}}}
+    alice.fails(400, "M_BAD_JSON", "PUT", "/sendToDevice/x.y/2", messages)
+    alice.fails(400, "M_BAD_JSON", "PUT", f"/rooms/{q(room)}/send/m.room.message/2",
+                {"msgtype": "m.text", "body": "x", "n": 0.1})
+    later = alice.send(room, "an ordinary message")
+    eventually(lambda: has_event(bob, room, later))

@@ -61,6 +61,20 @@ static void test_typed_members(void **state)
     assert_null(v);
 }
 
+/* As Python's json module writes them, so that what is encoded again has the same bytes. */
+static void test_floats(void **state)
+{
+    arena_auto struct arena *a = arena_create();
+    const json_t *o =
+        read_json(a, "[0.1,1.10,1.0,-0.0,1e-7,0.0001,1e15,1e16,1.5e300,123456789.123456789]");
+    assert_string_equal(json_write(a, o), "[0.1,1.1,1.0,-0.0,1e-07,0.0001,1000000000000000.0,1e+16,"
+                                          "1.5e+300,123456789.12345679]");
+    json_t *v;
+    check_error("float beyond doubles", json_read(a, STR("1e400"), &v), "M_BAD_JSON");
+    check_error("integer beyond 64 bits", json_read(a, STR("[99999999999999999999]"), &v),
+                "M_BAD_JSON");
+}
+
 static void test_lenient_access(void **state)
 {
     arena_auto struct arena *a = arena_create();
@@ -77,6 +91,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_typed_members),
+        cmocka_unit_test(test_floats),
         cmocka_unit_test(test_lenient_access),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
