@@ -102,17 +102,21 @@ const struct err *sign_in_refresh(struct job *job, const char *refresh_token, js
 {
     struct token_hash hash = token_hash(refresh_token);
     struct refresh_owner owner;
-    bool found, done;
+    struct token_pair pair;
+    bool found, done = false;
     TRY(tokens_find_refresh(job_tx(job), token_bytes(&hash), &found, &owner));
     if (!found)
         return unknown_token();
     if (owner.locked)
         return err_with_fields(err(ERR_USER_LOCKED, "This account has been locked"),
                                "\"soft_logout\":true");
-    struct token_pair pair = make_pair(job, true);
-    TRY(tokens_refresh(job_tx(job), token_bytes(&hash), &pair, &done));
-    if (!done)
+    if (!owner.has_ended)
+        TRY(tokens_refresh(job_tx(job), refresh_token,
+                           now_ms() + job->store->config->access_token_lifetime_ms, &done, &pair));
+    if (!done) {
+        TRY(end_tokens(job, owner.user, owner.user_id, owner.device));
         return unknown_token();
+    }
     json_t *reply = json_object();
     add_pair(job, reply, &pair);
     *ret = reply;

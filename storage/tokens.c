@@ -33,11 +33,12 @@ const struct err *tokens_find(struct tx *tx, struct str hash, bool *ret_found,
 }
 
 SQL(tokens_settle_sql, "WITH used AS (UPDATE access_tokens SET fresh = false WHERE token = $1) "
-                       "DELETE FROM refresh_tokens WHERE device = $2 AND access_token <> $1")
+                       "UPDATE refresh_tokens SET ended_ts = $3 "
+                       "WHERE device = $2 AND access_token <> $1 AND ended_ts IS NULL")
 
 const struct err *tokens_settle(struct tx *tx, struct str hash, int64_t device)
 {
-    return db_exec(tx, &tokens_settle_sql, P(BYTES(hash), INT(device)), NULL);
+    return db_exec(tx, &tokens_settle_sql, P(BYTES(hash), INT(device), INT(now_ms())), NULL);
 }
 
 SQL(tokens_give_sql,
@@ -67,8 +68,10 @@ void tokens_write_end(struct write *w, int64_t device)
     write_statement(w, &tokens_end_refresh_sql, P(INT(device)));
 }
 
+/* ---- refreshing ---- */
+
 SQL(tokens_find_refresh_sql,
-    "SELECT t.\"user\", t.device, u.user_id, a.locked "
+    "SELECT t.\"user\", t.device, u.user_id, a.locked, t.ended_ts IS NOT NULL "
     "FROM refresh_tokens t JOIN users u ON u.id = t.\"user\" "
     "JOIN accounts a ON a.\"user\" = t.\"user\" WHERE t.token = $1 AND NOT a.deactivated")
 
@@ -77,35 +80,75 @@ const struct err *tokens_find_refresh(struct tx *tx, struct str hash, bool *ret_
 {
     struct refresh_owner o;
     TRY(db_one(tx, &tokens_find_refresh_sql, P(BYTES(hash)), ret_found,
-               R(INT_OUT(&o.user), INT_OUT(&o.device), TEXT_OUT(&o.user_id), BOOL_OUT(&o.locked))));
+               R(INT_OUT(&o.user), INT_OUT(&o.device), TEXT_OUT(&o.user_id), BOOL_OUT(&o.locked),
+                 BOOL_OUT(&o.has_ended))));
     *ret = o;
     return NULL;
 }
 
-/* The token that is used becomes the device's older one: the one before it ends, and so does one
- * that an earlier refresh gave out and that was never used. An access token that runs out is not
- * worth telling the caches of. */
+SQL(tokens_refresh_secret_sql, "UPDATE refresh_tokens SET secret = coalesce(secret, $2) "
+                               "WHERE token = $1 AND ended_ts IS NULL RETURNING secret")
+
+/* The secret that the successors of this token are made with: the same at each repetition. */
+static const struct err *find_secret(struct tx *tx, struct str hash, bool *ret_found,
+                                     struct str *ret)
+{
+    struct str fresh = str_of(id_random(tx->arena, TOKEN_LETTERS));
+    return db_one(tx, &tokens_refresh_secret_sql, P(BYTES(hash), BYTES(fresh)), ret_found,
+                  R(BYTES_OUT(ret)));
+}
+
+/* Neither the database alone nor the old token alone leads to the new one. */
+static const char *make_successor(struct arena *a, const char *prefix, struct str secret,
+                                  const char *token)
+{
+    unsigned char hash[SHA256_BYTES];
+    const struct str parts[] = {secret, str_of(prefix), str_of(token)};
+    sha256_parts(parts, sizeof parts / sizeof *parts, hash);
+    return arena_printf(a, "%s%s", prefix, base64_encode(a, BASE64_URL, hash, sizeof hash));
+}
+
+/* The token that is used becomes the device's older one: the one before it ends. An access token
+ * that runs out is not worth telling the caches of. Of those that have ended the newest hundred are
+ * remembered. */
 SQL(tokens_refresh_sql,
     "WITH used AS (SELECT token, device, \"user\", access_token FROM refresh_tokens "
-    "WHERE token = $1 FOR UPDATE), "
-    "others AS (DELETE FROM refresh_tokens r USING used "
-    "WHERE r.device = used.device AND r.token <> used.token), "
+    "WHERE token = $1 AND ended_ts IS NULL FOR UPDATE), "
+    "others AS (UPDATE refresh_tokens r SET ended_ts = $5 FROM used "
+    "WHERE r.device = used.device AND r.token <> used.token AND r.token <> $4 "
+    "AND r.ended_ts IS NULL), "
+    "forgotten AS (DELETE FROM refresh_tokens WHERE token IN (SELECT r.token "
+    "FROM refresh_tokens r JOIN used ON r.device = used.device WHERE r.ended_ts IS NOT NULL "
+    "ORDER BY r.ended_ts DESC OFFSET 100)), "
     "older AS (DELETE FROM access_tokens a USING used "
-    "WHERE a.device = used.device AND a.token <> used.access_token), "
-    "access AS (INSERT INTO access_tokens (token, device, \"user\", expires_ts, fresh) "
-    "SELECT $2, device, \"user\", $3, true FROM used) "
-    "INSERT INTO refresh_tokens (token, device, \"user\", access_token) "
-    "SELECT $4, device, \"user\", $2 FROM used")
+    "WHERE a.device = used.device AND a.token <> used.access_token AND a.token <> $2), "
+    "refresh AS (INSERT INTO refresh_tokens (token, device, \"user\", access_token) "
+    "SELECT $4, device, \"user\", $2 FROM used ON CONFLICT (token) DO NOTHING) "
+    "INSERT INTO access_tokens (token, device, \"user\", expires_ts, fresh) "
+    "SELECT $2, device, \"user\", $3, true FROM used "
+    "ON CONFLICT (token) DO UPDATE SET expires_ts = excluded.expires_ts")
 
-const struct err *tokens_refresh(struct tx *tx, struct str hash, const struct token_pair *next,
-                                 bool *ret_done)
+const struct err *tokens_refresh(struct tx *tx, const char *token, int64_t expires_ts,
+                                 bool *ret_done, struct token_pair *ret)
 {
-    struct token_hash access = token_hash(next->access), refresh = token_hash(next->refresh);
+    struct token_hash hash = token_hash(token);
+    struct str secret;
+    bool found;
     int64_t rows;
+    *ret_done = false;
+    TRY(find_secret(tx, token_bytes(&hash), &found, &secret));
+    if (!found)
+        return NULL;
+    struct token_pair next = {
+        .access = make_successor(tx->arena, TOKEN_ACCESS_PREFIX, secret, token),
+        .refresh = make_successor(tx->arena, TOKEN_REFRESH_PREFIX, secret, token),
+        .expires_ts = expires_ts};
+    struct token_hash access = token_hash(next.access), refresh = token_hash(next.refresh);
     TRY(db_exec(tx, &tokens_refresh_sql,
-                P(BYTES(hash), BYTES(token_bytes(&access)), INT(next->expires_ts),
-                  BYTES(token_bytes(&refresh))),
+                P(BYTES(token_bytes(&hash)), BYTES(token_bytes(&access)), INT(next.expires_ts),
+                  BYTES(token_bytes(&refresh)), INT(now_ms())),
                 &rows));
     *ret_done = rows == 1;
+    *ret = next;
     return NULL;
 }

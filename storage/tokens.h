@@ -3,8 +3,9 @@
  *
  * A device has one access token, and with a refresh token for a short time two: after a refresh the
  * old refresh token works until the new tokens are used (client-server API, "Refreshing access
- * tokens"). Access tokens that ran out stay until the device has a newer one, so that the client is
- * told to refresh rather than that it was logged out. */
+ * tokens"). One that is used after that was stolen, or its successor was: the device's tokens end
+ * (RFC 9700, section 4.14.2). Access tokens that ran out stay until the device has a newer one, so
+ * that the client is told to refresh rather than that it was logged out. */
 #ifndef STORAGE_TOKENS_H
 #define STORAGE_TOKENS_H
 
@@ -62,13 +63,14 @@ void tokens_write_end(struct write *w, int64_t device);
 struct refresh_owner {
     int64_t user, device;
     const char *user_id;
-    bool locked;
+    bool locked, has_ended; /* another one took its place, and was used */
 };
 const struct err *tokens_find_refresh(struct tx *tx, struct str hash, bool *ret_found,
                                       struct refresh_owner *ret);
-/* Gives the device of this refresh token a new pair; only the two newest of the device's refresh
- * tokens remain. False: the refresh token has ended meanwhile. */
-const struct err *tokens_refresh(struct tx *tx, struct str hash, const struct token_pair *next,
-                                 bool *ret_done);
+/* Gives the device of this refresh token a new pair, and the same one again when it is repeated
+ * before the pair is used; only the two newest of the device's refresh tokens work. False: the
+ * refresh token has ended meanwhile. */
+const struct err *tokens_refresh(struct tx *tx, const char *token, int64_t expires_ts,
+                                 bool *ret_done, struct token_pair *ret);
 
 #endif

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -223,8 +224,6 @@ def test_refresh(brief):
     two = refresh(brief, one["refresh_token"])
     assert set(two) == {"access_token", "refresh_token", "expires_in_ms"}
     assert whoami(brief, two["access_token"])["device_id"] == one["device_id"]
-    # its use ends the old refresh token
-    Client(brief).fails(401, "M_UNKNOWN_TOKEN", "POST", "/refresh", {"refresh_token": one["refresh_token"]})
     three = refresh(brief, two["refresh_token"])
     assert whoami(brief, three["access_token"])["user_id"] == one["user_id"]
 
@@ -233,10 +232,44 @@ def test_a_lost_reply_can_be_asked_for_again(brief):
     one = session(brief, "loser")
     lost = refresh(brief, one["refresh_token"])
     two = refresh(brief, one["refresh_token"])
-    Client(brief).fails(401, "M_UNKNOWN_TOKEN", "POST", "/refresh", {"refresh_token": lost["refresh_token"]})
-    three = refresh(brief, two["refresh_token"])  # using it ends the one before, too
-    Client(brief).fails(401, "M_UNKNOWN_TOKEN", "POST", "/refresh", {"refresh_token": one["refresh_token"]})
+    assert two == lost
+    assert whoami(brief, one["access_token"])  # until the new one is used
+    three = refresh(brief, two["refresh_token"])
     assert whoami(brief, three["access_token"])["user_id"] == one["user_id"]
+
+
+def test_ten_refreshes_at_once_get_the_same(brief):
+    one = session(brief, "hasty")
+    with ThreadPoolExecutor(10) as pool:
+        got = list(pool.map(lambda _: refresh(brief, one["refresh_token"]), range(10)))
+    assert len({(r["access_token"], r["refresh_token"]) for r in got}) == 1
+    assert whoami(brief, got[0]["access_token"])["user_id"] == one["user_id"]
+
+
+def ends_all(server, used, *tokens):
+    Client(server).fails(401, "M_UNKNOWN_TOKEN", "POST", "/refresh", {"refresh_token": used})
+    for t in tokens:
+        whoami(server, t["access_token"], fails=True)
+        Client(server).fails(401, "M_UNKNOWN_TOKEN", "POST", "/refresh",
+                             {"refresh_token": t["refresh_token"]})
+
+
+def test_a_used_refresh_token_ends_what_came_from_it(brief):
+    """Its successor's access token was used, or its successor was: then two have the token, and which
+    of them is the thief nobody knows."""
+    one = session(brief, "robbed")
+    two = refresh(brief, one["refresh_token"])
+    whoami(brief, two["access_token"])
+    ends_all(brief, one["refresh_token"], one, two)
+
+    one = session(brief, "robbed-later")
+    two = refresh(brief, one["refresh_token"])
+    three = refresh(brief, two["refresh_token"])
+    four = refresh(brief, three["refresh_token"])
+    ends_all(brief, one["refresh_token"], two, three, four)
+    # another device of theirs goes on
+    other = Client(brief).login("robbed-later", "correct horse")
+    assert whoami(brief, other.token)
 
 
 def test_an_expired_token_is_a_soft_logout(brief):
