@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "matrix/id.h"
 #include "server/credentials.h"
+#include "server/uia_memory.h"
 #include "storage/registration_tokens.h"
 #include "storage/uia_sessions.h"
 
@@ -154,24 +155,89 @@ static void operation_of(const struct request *rq, unsigned char ret[SHA256_BYTE
     sha256_parts(parts, sizeof parts / sizeof *parts, ret);
 }
 
-/* The client's session, or a new one: one that ran out costs only the stages it had. */
-static const struct err *find_session(struct attempt *t, const json_t *auth)
+/* The session that the client names; not found when it names none, or one that ran out. */
+static const struct err *find_named(struct request *rq, bool *ret_found, struct uia_session *ret)
 {
+    const json_t *auth;
     const char *id = NULL;
-    const struct caller *caller = caller_of(t->rq);
     unsigned char operation[SHA256_BYTES];
-    operation_of(t->rq, operation);
+    *ret_found = false;
+    TRY(json_want_object(rq->body, "auth", &auth));
     if (auth)
         TRY(json_want_string(auth, "session", NULL, &id));
     if (id)
-        TRY(uia_session_get(job_tx(job_of(t->rq)), id, &t->stored, &t->session));
-    t->stored = t->stored && memcmp(t->session.operation, operation, sizeof operation) == 0;
-    if (t->stored)
+        TRY(uia_session_get(job_tx(job_of(rq)), id, ret_found, ret));
+    if (!*ret_found)
         return NULL;
-    t->session = (struct uia_session){.id = id_random(t->rq->arena, SESSION_LETTERS),
-                                      .user = caller ? caller->user : 0};
-    memcpy(t->session.operation, operation, sizeof operation);
+    operation_of(rq, operation);
+    return memcmp(ret->operation, operation, sizeof operation) == 0
+               ? NULL
+               : err(ERR_FORBIDDEN, "The session is for another operation");
+}
+
+static const char **flow_texts(const struct attempt *t)
+{
+    const char **texts = arena_alloc_array(t->rq->arena, t->flows_n, sizeof *texts);
+    for (size_t i = 0; i < t->flows_n; i++) {
+        buf_auto struct buf b = {0};
+        for (size_t k = 0; k < UIA_STAGES_MAX && t->flows[i].stages[k]; k++)
+            buf_printf(&b, "%s%s", k ? " " : "", t->flows[i].stages[k]);
+        texts[i] = str_dup(t->rq->arena, buf_str(&b));
+    }
+    return texts;
+}
+
+/* The client's session, or a new one: one that ran out costs only the stages it had. */
+static const struct err *find_session(struct attempt *t)
+{
+    const struct caller *caller = caller_of(t->rq);
+    TRY(find_named(t->rq, &t->stored, &t->session));
+    if (!t->stored) {
+        t->session = (struct uia_session){.id = id_random(t->rq->arena, SESSION_LETTERS),
+                                          .user = caller ? caller->user : 0};
+        operation_of(t->rq, t->session.operation);
+    }
+    t->session.flows = flow_texts(t);
+    t->session.flows_n = t->flows_n;
     return NULL;
+}
+
+/* ---- what a session remembers ---- */
+
+/* The parameters of the request, which uia_recall has completed. */
+static json_t *params_of(struct request *rq)
+{
+    json_t *params = json_keep(rq->arena, json_copy(rq->body));
+    json_object_del(params, "auth");
+    return params;
+}
+
+const struct err *uia_recall(struct request *rq, const json_t **ret_answer)
+{
+    struct uia_session s = {0};
+    bool found;
+    TRY(find_named(rq, &found, &s));
+    json_t *params = found ? uia_memory_open(rq->arena, s.id, s.params) : NULL;
+    json_t *answer = found ? uia_memory_open(rq->arena, s.id, s.answer) : NULL;
+    if (params)
+        json_object_update_missing(rq->body, params);
+    if (answer && !json_equal(params_of(rq), params))
+        return err(ERR_FORBIDDEN, "The session was used for another request");
+    if (ret_answer)
+        *ret_answer = answer;
+    return NULL;
+}
+
+const struct err *uia_remember(struct request *rq, const struct uia_proof *p, const json_t *answer)
+{
+    if (!p->session)
+        return NULL;
+    const struct caller *caller = caller_of(rq);
+    struct uia_session s = {.id = p->session, .user = caller ? caller->user : 0};
+    operation_of(rq, s.operation);
+    s.params = uia_memory_seal(rq->arena, s.id, params_of(rq));
+    s.answer = uia_memory_seal(rq->arena, s.id, answer);
+    return uia_session_put(job_tx(job_of(rq)), &s, SESSION_LIFETIME_MS);
 }
 
 /* ---- replies ---- */
@@ -188,12 +254,13 @@ static json_t *flows_json(const struct attempt *t)
     return flows;
 }
 
-static const struct err *reply_more(struct attempt *t, struct reply *rp)
+static const struct err *reply_more(struct attempt *t, struct reply *rp, bool was_tried)
 {
+    t->session.params = uia_memory_seal(t->rq->arena, t->session.id, params_of(t->rq));
     TRY(uia_session_put(job_tx(job_of(t->rq)), &t->session, SESSION_LIFETIME_MS));
     json_t *o =
         json_pack("{s:o, s:{}, s:s}", "flows", flows_json(t), "params", "session", t->session.id);
-    if (t->session.completed_n) {
+    if (was_tried) {
         json_t *completed = json_array();
         for (size_t i = 0; i < t->session.completed_n; i++)
             json_array_append_new(completed, json_string(t->session.completed[i]));
@@ -207,7 +274,7 @@ static const struct err *reply_more(struct attempt *t, struct reply *rp)
 }
 
 const struct err *uia_require(struct request *rq, struct reply *rp, const struct uia_flow *flows,
-                              size_t flows_n, bool *ret_done, const char **ret_registration_token)
+                              size_t flows_n, bool *ret_done, struct uia_proof *ret_proof)
 {
     const struct caller *caller = caller_of(rq);
     struct attempt t = {
@@ -215,18 +282,19 @@ const struct err *uia_require(struct request *rq, struct reply *rp, const struct
     const json_t *auth;
     const char *type = NULL;
     TRY(json_want_object(rq->body, "auth", &auth));
-    TRY(find_session(&t, auth));
+    TRY(find_session(&t));
     if (auth)
         TRY(json_want_string(auth, "type", NULL, &type));
     if (type)
         TRY(take_stage(&t, auth, type));
     *ret_done = !t.wrong && is_complete(&t);
     if (!*ret_done)
-        return reply_more(&t, rp);
+        return reply_more(&t, rp, auth);
     if (t.stored)
         TRY(uia_session_end(job_tx(job_of(rq)), t.session.id));
-    if (ret_registration_token)
-        *ret_registration_token = t.session.registration_token;
+    if (ret_proof)
+        *ret_proof =
+            (struct uia_proof){t.stored ? t.session.id : NULL, t.session.registration_token};
     return NULL;
 }
 
@@ -238,7 +306,20 @@ const struct err *uia_require_password(struct request *rq, struct reply *rp, boo
 
 /* ---- outside of the client ---- */
 
-static const struct err *find_waiting(struct attempt *t, const char *session_id, bool *ret_found)
+static struct uia_flow parse_flow(struct arena *a, const char *text)
+{
+    struct uia_flow flow = {.stages = {NULL}};
+    char *rest = arena_strdup(a, text);
+    for (size_t i = 0; i < UIA_STAGES_MAX && rest; i++) {
+        char *stage = strsep(&rest, " ");
+        flow.stages[i] = *stage ? stage : NULL;
+    }
+    return flow;
+}
+
+/* Found: a session that is waited for, and the stage, which is the next one or is done already. */
+static const struct err *find_waiting(struct attempt *t, const char *session_id, const char *stage,
+                                      bool *ret_found)
 {
     struct tx *tx = job_tx(job_of(t->rq));
     struct account a = {0};
@@ -247,15 +328,20 @@ static const struct err *find_waiting(struct attempt *t, const char *session_id,
     if (found && t->session.user)
         TRY(users_get(tx, t->session.user, &found, &a));
     t->user_id = a.user_id;
-    *ret_found = found;
+    struct uia_flow *flows = arena_alloc_array(t->rq->arena, t->session.flows_n, sizeof *flows);
+    for (size_t i = 0; i < t->session.flows_n; i++)
+        flows[i] = parse_flow(t->rq->arena, t->session.flows[i]);
+    t->flows = flows;
+    t->flows_n = t->session.flows_n;
+    *ret_found = found && find_stage(stage) && (was_completed(t, stage) || may_come_next(t, stage));
     return NULL;
 }
 
-const struct err *uia_find_session(struct request *rq, const char *session_id, bool *ret_found,
-                                   const char **ret_user_id)
+const struct err *uia_find_session(struct request *rq, const char *session_id, const char *stage,
+                                   bool *ret_found, const char **ret_user_id)
 {
     struct attempt t = {.rq = rq};
-    TRY(find_waiting(&t, session_id, ret_found));
+    TRY(find_waiting(&t, session_id, stage, ret_found));
     *ret_user_id = t.user_id;
     return NULL;
 }
@@ -265,8 +351,8 @@ const struct err *uia_complete(struct request *rq, const char *session_id, const
 {
     struct attempt t = {.rq = rq};
     bool found;
-    TRY(find_waiting(&t, session_id, &found));
-    if (!found || !find_stage(stage))
+    TRY(find_waiting(&t, session_id, stage, &found));
+    if (!found)
         return err(ERR_NOT_FOUND, "There is nothing to confirm: begin anew");
     if (!was_completed(&t, stage))
         TRY(complete_stage(&t, auth, stage));

@@ -5,10 +5,11 @@
 
 SQL(uia_session_put_sql,
     "INSERT INTO uia_sessions "
-    "(session, operation, \"user\", completed, registration_token, expires_ts) "
-    "VALUES ($1, $2, $6, $3, $4, $5) ON CONFLICT (session) DO UPDATE SET "
+    "(session, operation, \"user\", completed, registration_token, expires_ts, flows, params, "
+    "answer) VALUES ($1, $2, $6, $3, $4, $5, $7, $8, $9) ON CONFLICT (session) DO UPDATE SET "
     "completed = excluded.completed, registration_token = excluded.registration_token, "
-    "expires_ts = excluded.expires_ts")
+    "expires_ts = excluded.expires_ts, flows = excluded.flows, params = excluded.params, "
+    "answer = excluded.answer")
 
 const struct err *uia_session_put(struct tx *tx, const struct uia_session *s, int64_t lifetime_ms)
 {
@@ -17,12 +18,23 @@ const struct err *uia_session_put(struct tx *tx, const struct uia_session *s, in
     return db_exec(tx, &uia_session_put_sql,
                    P(BYTES(token_bytes(&hash)), BYTES(operation),
                      TEXT_ARRAY(s->completed, s->completed_n), TEXT(s->registration_token),
-                     INT(now_ms() + lifetime_ms), INT(s->user)),
+                     INT(now_ms() + lifetime_ms), INT(s->user), TEXT_ARRAY(s->flows, s->flows_n),
+                     BYTES(s->params), BYTES(s->answer)),
                    NULL);
 }
 
-SQL(uia_session_get_sql, "SELECT completed, registration_token, operation, \"user\" "
-                         "FROM uia_sessions WHERE session = $1 AND expires_ts > $2")
+static const char **read_texts(struct arena *a, const struct rows *rows, int column, size_t *ret_n)
+{
+    const struct str *list = row_bytes_array(rows, column, ret_n);
+    const char **texts = arena_alloc_array(a, *ret_n, sizeof *texts);
+    for (size_t i = 0; i < *ret_n; i++)
+        texts[i] = list[i].p;
+    return texts;
+}
+
+SQL(uia_session_get_sql,
+    "SELECT completed, registration_token, operation, \"user\", coalesce(flows, '{}'), params, "
+    "answer FROM uia_sessions WHERE session = $1 AND expires_ts > $2")
 
 const struct err *uia_session_get(struct tx *tx, const char *id, bool *ret_found,
                                   struct uia_session *ret)
@@ -39,10 +51,10 @@ const struct err *uia_session_get(struct tx *tx, const char *id, bool *ret_found
     if (operation.n != sizeof s.operation)
         return err_internal("an operation of %zu bytes", operation.n);
     memcpy(s.operation, operation.p, operation.n);
-    const struct str *completed = row_bytes_array(&rows, 0, &s.completed_n);
-    s.completed = arena_alloc_array(tx->arena, s.completed_n, sizeof *s.completed);
-    for (size_t i = 0; i < s.completed_n; i++)
-        s.completed[i] = completed[i].p;
+    s.completed = read_texts(tx->arena, &rows, 0, &s.completed_n);
+    s.flows = read_texts(tx->arena, &rows, 4, &s.flows_n);
+    s.params = row_bytes(&rows, 5);
+    s.answer = row_bytes(&rows, 6);
     *ret = s;
     return NULL;
 }

@@ -13,6 +13,9 @@ struct uia_session {
     const char **completed;                /* stages, in their order */
     size_t completed_n;
     const char *registration_token; /* the one shown in its stage; NULL: none */
+    const char **flows;             /* that lead to the end: stages with spaces between */
+    size_t flows_n;
+    struct str params, answer; /* sealed (server/uia_memory.h); p NULL: none */
 };
 
 /* Stores it, new or changed, for lifetime_ms from now. */

@@ -11,6 +11,7 @@ static const struct err *post_password(struct request *rq, struct reply *rp)
     const struct caller *c = caller_of(rq);
     const char *password;
     bool logout, done;
+    TRY(uia_recall(rq, NULL));
     TRY(json_want_string(rq->body, "new_password", NULL, &password));
     TRY(json_want_bool(rq->body, "logout_devices", true, &logout));
     if (password)
@@ -29,6 +30,7 @@ static const struct err *post_deactivate(struct request *rq, struct reply *rp)
 {
     const struct caller *c = caller_of(rq);
     bool erase, done;
+    TRY(uia_recall(rq, NULL));
     TRY(json_want_bool(rq->body, "erase", false, &erase));
     TRY(uia_require_password(rq, rp, &done));
     if (!done)

@@ -144,6 +144,7 @@ static const struct err *post_device_signing(struct request *rq, struct reply *r
     struct public_key stored[KEY_KIND_COUNT];
     struct upload uploads[KEY_KIND_COUNT] = {0};
     bool any_new = false;
+    TRY(uia_recall(rq, NULL));
     TRY(cross_signing_keys_get(job_tx(job), c->user, stored));
     for (enum key_kind kind = KEY_MASTER; kind < KEY_KIND_COUNT; kind++) {
         TRY(read_upload(job, c, rq->body, kind, &stored[kind], &uploads[kind]));

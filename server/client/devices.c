@@ -105,6 +105,7 @@ static const struct err *post_delete_devices(struct request *rq, struct reply *r
     const char *const *ids = NULL;
     size_t n = 0;
     bool done;
+    TRY(uia_recall(rq, NULL));
     TRY(read_device_ids(rq, &ids, &n));
     TRY(uia_require_password(rq, rp, &done));
     if (!done)

@@ -71,7 +71,7 @@ static const struct err *need_session(struct request *rq, const char **ret, cons
     bool found;
     if (!session)
         return err(ERR_MISSING_PARAM, "Missing session");
-    TRY(uia_find_session(rq, session, &found, ret_user));
+    TRY(uia_find_session(rq, session, request_param(rq, "stage"), &found, ret_user));
     if (!found)
         return err(ERR_NOT_FOUND, "There is nothing to confirm: begin anew");
     *ret = session;

@@ -71,7 +71,7 @@ struct registration {
     const char *name, *password; /* NULL: not given */
     bool inhibit_login;
     struct sign_in how;
-    const char *token;        /* registration token to use up; NULL: none */
+    struct uia_proof proof;   /* its registration token, if any, is to be used up */
     struct token_owner guest; /* who becomes a user; user 0: nobody */
 };
 
@@ -122,19 +122,19 @@ static const struct err *read_registration(struct request *rq, struct registrati
 }
 
 static const struct err *confirm(struct request *rq, struct reply *rp, bool *ret_done,
-                                 const char **ret_token)
+                                 struct uia_proof *ret_proof)
 {
     static const struct uia_flow open = {{UIA_DUMMY}}, closed = {{UIA_REGISTRATION_TOKEN}};
     const struct config *c = job_of(rq)->store->config;
     bool by_token = c->registration_requires_token || !c->enable_registration_without_verification;
-    return uia_require(rq, rp, by_token ? &closed : &open, 1, ret_done, ret_token);
+    return uia_require(rq, rp, by_token ? &closed : &open, 1, ret_done, ret_proof);
 }
 
 static const struct err *use_token(struct job *job, const struct registration *r)
 {
     bool done = true;
-    if (r->token)
-        TRY(registration_token_use(job_tx(job), r->token, &done));
+    if (r->proof.registration_token)
+        TRY(registration_token_use(job_tx(job), r->proof.registration_token, &done));
     return done ? NULL : err(ERR_FORBIDDEN, "The registration token is not valid any more");
 }
 
@@ -176,17 +176,21 @@ static const struct err *create_account(struct job *job, const struct registrati
     return e;
 }
 
-static const struct err *reply_registered(struct job *job, struct reply *rp,
+static const struct err *reply_registered(struct request *rq, struct reply *rp,
                                           const struct registration *r, int64_t user,
                                           const char *user_id)
 {
+    struct job *job = job_of(rq);
     json_t *reply;
     if (r->inhibit_login)
         reply = json_pack("{s:s, s:s}", "user_id", user_id, "home_server",
                           job->store->config->server_name);
     else
         TRY(sign_in(job, user, user_id, &r->how, &reply));
-    return reply_tree(rp, 200, reply);
+    const struct err *e = uia_remember(rq, &r->proof, reply);
+    if (e)
+        json_decref(reply);
+    return e ? e : reply_tree(rp, 200, reply);
 }
 
 static const struct err *register_user(struct request *rq, struct reply *rp)
@@ -195,11 +199,15 @@ static const struct err *register_user(struct request *rq, struct reply *rp)
     if (!job->store->config->enable_registration)
         return err(ERR_FORBIDDEN, "Registration is closed");
     struct registration r;
+    const json_t *answer;
     bool done;
+    TRY(uia_recall(rq, &answer));
+    if (answer)
+        return reply_tree(rp, 200, json_incref((json_t *)answer));
     TRY(read_registration(rq, &r));
     if (json_object_get(rq->body, "auth"))
         TRY(count_attempt(rq));
-    TRY(confirm(rq, rp, &done, &r.token));
+    TRY(confirm(rq, rp, &done, &r.proof));
     if (!done)
         return NULL;
     if (!r.password)
@@ -209,7 +217,7 @@ static const struct err *register_user(struct request *rq, struct reply *rp)
     int64_t user;
     const char *user_id;
     TRY(create_account(job, &r, &user, &user_id));
-    return reply_registered(job, rp, &r, user, user_id);
+    return reply_registered(rq, rp, &r, user, user_id);
 }
 
 static const struct err *post_register(struct request *rq, struct reply *rp)
@@ -321,7 +329,7 @@ static const struct err *post_secret_register(struct request *rq, struct reply *
     new.flags = admin ? USER_ADMIN : 0;
     int64_t user;
     TRY(users_create(job, &new, &user, &user_id));
-    return reply_registered(job, rp, &r, user, user_id);
+    return reply_registered(rq, rp, &r, user, user_id);
 }
 
 const struct route register_routes[] = {

@@ -20,7 +20,7 @@ def test_a_password_on_the_page(nobody, alice):
     assert r.status_code == 200 and alice.user_id in r.text and 'type="password"' in r.text
     r = page(nobody, "m.login.password", session, {"password": "wrong"})
     assert r.status_code == 401 and "Wrong password" in r.text and "onAuthDone" not in r.text
-    assert "completed" not in ask(alice, {"session": session})
+    assert ask(alice, {"session": session})["completed"] == []
     r = page(nobody, "m.login.password", session, {"password": alice.password})
     assert r.status_code == 200 and "onAuthDone" in r.text
     assert ask(alice, {"session": session}, status=200)["login_token"]
@@ -34,10 +34,16 @@ def test_anothers_password_does_not_help(nobody, alice, register):
 
 
 def test_a_stage_that_the_flow_does_not_have(nobody, alice):
+    """It would spoil the session, for no flow begins with it."""
     session = ask(alice)["session"]
-    assert page(nobody, "m.login.dummy", session, {}).status_code == 200
-    r = alice.call("POST", TOKEN_PATH, {"auth": {"session": session}}, status=401)
-    assert r["completed"] == ["m.login.dummy"]
+    url = "/_matrix/client/v3/auth/m.login.dummy/fallback/web"
+    for method in "GET", "POST":
+        nobody.fails(404, "M_NOT_FOUND", method, url, params={"session": session})
+    assert ask(alice, {"session": session})["completed"] == []
+    assert page(nobody, "m.login.password", session, {"password": alice.password}).status_code == 200
+    # once more: it is done, and that is well
+    assert page(nobody, "m.login.password", session, {"password": alice.password}).status_code == 200
+    assert ask(alice, {"session": session}, status=200)["login_token"]
 
 
 def test_registration_on_the_page(fresh_server):

@@ -30,6 +30,33 @@ def test_registration_asks_for_a_flow_first(nobody):
     assert "refresh_token" not in done and "expires_in_ms" not in done
 
 
+def test_parameters_of_the_first_request_count(nobody):
+    n = name()
+    session = nobody.call("POST", "/register", {
+        "username": n, "password": "correct horse", "device_id": "FIRST",
+        "initial_device_display_name": "the first"}, status=401)["session"]
+    done = nobody.post("/register", {"auth": {"type": "m.login.dummy", "session": session}})
+    assert done["user_id"] == f"@{n}:{nobody.server.name}" and done["device_id"] == "FIRST"
+    c = Client(nobody.server).login(n, "correct horse")
+    assert "the first" in [d.get("display_name") for d in c.get("/devices")["devices"]]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_finished_session_answers_the_same(nobody, named):
+    body = {"password": "correct horse", **({"username": name()} if named else {})}
+    session = nobody.call("POST", "/register", {}, status=401)["session"]
+    body["auth"] = {"type": "m.login.dummy", "session": session}
+    done = nobody.post("/register", body)
+    assert nobody.post("/register", body) == done
+    assert Client(nobody.server, token=done["access_token"]).get("/account/whoami")
+    nobody.fails(403, "M_FORBIDDEN", "POST", "/register", {**body, "username": name()})
+    del body["auth"]["session"]  # without it, this is somebody else
+    if named:
+        nobody.fails(400, "M_USER_IN_USE", "POST", "/register", body)
+    else:
+        assert nobody.post("/register", body)["user_id"] != done["user_id"]
+
+
 def test_the_flow_can_be_completed_at_once(nobody):
     body = {"username": name(), "password": "correct horse", "device_id": "MYDEVICE", **DUMMY}
     done = nobody.post("/register", body)

@@ -33,7 +33,7 @@ def test_a_wrong_password_may_be_tried_again(alice):
     session = ask(alice)["session"]
     r = ask(alice, password(alice, session, password="wrong"))
     assert r["errcode"] == "M_FORBIDDEN" and r["error"]
-    assert r["session"] == session and "completed" not in r
+    assert r["session"] == session and r["completed"] == []
     assert ask(alice, password(alice, session), status=200)["login_token"]
 
 
@@ -41,13 +41,13 @@ def test_a_completed_session_is_used_up(alice):
     session = ask(alice)["session"]
     ask(alice, password(alice, session), status=200)
     r = ask(alice, {"session": session})
-    assert r["session"] != session and "completed" not in r
+    assert r["session"] != session and r["completed"] == []
 
 
 def test_the_session_alone_completes_nothing(alice):
     session = ask(alice)["session"]
     r = ask(alice, {"session": session})
-    assert r["session"] == session and "errcode" not in r and "completed" not in r
+    assert r["session"] == session and "errcode" not in r and r["completed"] == []
 
 
 def test_a_stage_without_a_session(alice):
@@ -59,6 +59,7 @@ def test_stages_that_are_not_offered(alice):
     for stage in "m.login.dummy", "m.login.registration_token", "m.login.sso", "nonsense":
         r = ask(alice, {"type": stage, "session": session, "token": "x"})
         assert r["errcode"] == "M_UNRECOGNIZED" and r["session"] == session
+        assert r["completed"] == []
 
 
 def test_another_users_password(alice, bob):
@@ -87,11 +88,25 @@ def test_bad_auth(alice, auth, errcode):
 
 def test_sessions_are_bound_to_caller_and_operation(alice, bob):
     session = ask(alice)["session"]
-    assert ask(bob, {"session": session})["session"] != session
-    elsewhere = ask(alice, {"session": session}, path="/account/deactivate")
-    assert elsewhere["session"] != session
-    device = alice.call("DELETE", f"/devices/{alice.device_id}", {"auth": {"session": session}}, status=401)
-    assert device["session"] != session
+    auth = {"auth": {"session": session}}
+    bob.fails(403, "M_FORBIDDEN", "POST", TOKEN_PATH, auth)
+    alice.fails(403, "M_FORBIDDEN", "POST", "/account/deactivate", auth)
+    alice.fails(403, "M_FORBIDDEN", "DELETE", f"/devices/{alice.device_id}", auth)
+    alice.fails(403, "M_FORBIDDEN", "POST", "/account/password",
+                {"auth": password(alice, session), "new_password": "another password"})
+    assert ask(alice, password(alice, session), status=200)["login_token"]
+
+
+def test_parameters_of_earlier_requests_count(alice, bob):
+    """Of whatever operation: the client may come back with `auth` alone."""
+    session = alice.call("POST", "/account/password", {"new_password": "a much better password"},
+                         status=401)["session"]
+    alice.post("/account/password", {"auth": password(alice, session)})
+    Client(alice.server).login(alice.user_id, "a much better password")
+    gone = bob.another_device()
+    session = bob.call("POST", "/delete_devices", {"devices": [gone.device_id]}, status=401)["session"]
+    bob.post("/delete_devices", {"auth": password(bob, session)})
+    assert [d["device_id"] for d in bob.get("/devices")["devices"]] == [bob.device_id]
 
 
 def test_sessions_survive_a_restart(fresh_server):
@@ -112,7 +127,8 @@ def test_unknown_sessions_begin_anew(alice):
 
 def test_registration_sessions_do_not_fit_elsewhere(nobody, alice):
     r = nobody.call("POST", "/register", {}, status=401)
-    assert ask(alice, {"type": "m.login.dummy", "session": r["session"]})["errcode"] == "M_UNRECOGNIZED"
+    alice.fails(403, "M_FORBIDDEN", "POST", TOKEN_PATH,
+                {"auth": {"type": "m.login.dummy", "session": r["session"]}})
 
 
 def test_the_first_request_needs_a_token(nobody):
