@@ -39,9 +39,7 @@ static const struct err *check_form(const struct invitation *i)
 static const struct err *read_event(struct invitation *i)
 {
     struct event *parsed;
-    const struct err *bad = event_parse(i->version, i->raw, &parsed);
-    if (bad)
-        return err(ERR_INVALID_PARAM, "%s", bad->text);
+    TRY(event_parse(i->version, i->raw, &parsed));
     i->event = event_keep(i->rq->arena, parsed);
     TRY(check_form(i));
     struct pdu pdu = {.raw = pdu_bytes(i->event)};

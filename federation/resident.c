@@ -87,9 +87,7 @@ const struct err *resident_read_event(struct request *rq, struct room *room,
 {
     struct job *job = rq->job;
     struct event *parsed;
-    const struct err *bad = event_parse(room->version, rq->raw, &parsed);
-    if (bad)
-        return err(ERR_INVALID_PARAM, "%s", bad->text);
+    TRY(event_parse(room->version, rq->raw, &parsed));
     const struct event *e = event_keep(rq->arena, parsed);
     TRY(check_form(rq, e, membership));
     if (membership == MEMBERSHIP_JOIN && is_ours_to_sign(job, e))

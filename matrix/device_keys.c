@@ -51,6 +51,13 @@ const char *device_keys_find(const json_t *keys, const char *algorithm, const ch
     return NULL;
 }
 
+/* keys_upload: whatever is wrong with the form of a key is M_BAD_JSON. */
+static const struct err *malformed(const struct err *e)
+{
+    bool is_form = e && (e->code == ERR_MISSING_PARAM || e->code == ERR_INVALID_PARAM);
+    return is_form ? err(ERR_BAD_JSON, "%s", e->text) : e;
+}
+
 static const struct err *check_owner(const json_t *keys, const char *user_id)
 {
     const char *owner;
@@ -112,7 +119,8 @@ static const struct err *check_own_signature(const json_t *keys, const char *use
     return NULL;
 }
 
-const struct err *device_keys_check(const json_t *keys, const char *user_id, const char *device_id)
+static const struct err *check_device(const json_t *keys, const char *user_id,
+                                      const char *device_id)
 {
     TRY(check_owner(keys, user_id));
     const char *device;
@@ -124,6 +132,11 @@ const struct err *device_keys_check(const json_t *keys, const char *user_id, con
     TRY(check_strings(keys));
     TRY(check_signatures(keys));
     return check_own_signature(keys, user_id, device_id);
+}
+
+const struct err *device_keys_check(const json_t *keys, const char *user_id, const char *device_id)
+{
+    return malformed(check_device(keys, user_id, device_id));
 }
 
 /* ---- users ---- */
@@ -161,7 +174,7 @@ const struct err *cross_signing_key_check(const json_t *key, const char *user_id
 
 /* ---- one-time keys ---- */
 
-const struct err *one_time_key_check(const char *name, const json_t *key)
+static const struct err *check_one_time_key(const char *name, const json_t *key)
 {
     const char *colon = strchr(name, ':');
     if (!colon || colon == name || !colon[1] || strlen(name) > KEY_NAME_MAX)
@@ -179,4 +192,9 @@ const struct err *one_time_key_check(const char *name, const json_t *key)
     if (strlen(text) > KEY_NAME_MAX)
         return err(ERR_INVALID_PARAM, "The key %.40s is too long", name);
     return check_signatures(key);
+}
+
+const struct err *one_time_key_check(const char *name, const json_t *key)
+{
+    return malformed(check_one_time_key(name, key));
 }

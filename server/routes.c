@@ -14,6 +14,7 @@ const struct route *const route_tables[] = {
     capabilities_routes,
     openid_routes,
     voip_routes,
+    third_party_lookup_routes,
     moderation_routes,
     sync_routes,
     registration_tokens_routes,

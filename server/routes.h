@@ -17,6 +17,7 @@ extern const struct route profile_routes[];
 extern const struct route capabilities_routes[];
 extern const struct route openid_routes[];
 extern const struct route voip_routes[];
+extern const struct route third_party_lookup_routes[];
 extern const struct route moderation_routes[];
 extern const struct route registration_tokens_routes[];
 extern const struct route room_send_routes[];

@@ -1,6 +1,6 @@
-/* What a session of User-Interactive Authentication remembers of a request, sealed with a key made of
- * the session's id. The database holds only a hash of that, so who reads it reads neither the password
- * of who registers nor the tokens that were given. */
+/* What a session of User-Interactive Authentication remembers of a request, sealed with a key made
+ * of the session's id. The database holds only a hash of that, so who reads it reads neither the
+ * password of who registers nor the tokens that were given. */
 #ifndef SERVER_UIA_MEMORY_H
 #define SERVER_UIA_MEMORY_H
 

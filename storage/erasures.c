@@ -1,7 +1,8 @@
 #include "storage/erasures.h"
 
-SQL(erasures_account_sql, "UPDATE accounts SET erased = true, position = log_at($2), "
-                          "erased_at = COALESCE(erased_at, log_at($2)) WHERE \"user\" = $1")
+SQL(erasures_account_sql,
+    "UPDATE accounts SET erased = true, password_hash = NULL, position = log_at($2), "
+    "erased_at = COALESCE(erased_at, log_at($2)) WHERE \"user\" = $1")
 SQL(erasures_begin_sql, "WITH earlier AS (DELETE FROM search_forgetting) "
                         "INSERT INTO search_forgetting VALUES (-9223372036854775808)")
 

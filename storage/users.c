@@ -170,11 +170,12 @@ void users_write_suspended(struct write *w, int64_t user, bool on)
     write_statement(w, &users_suspended_sql, P(INT(user), BOOL(on)));
 }
 
-SQL(users_deactivate_sql, "WITH data AS (DELETE FROM account_data WHERE \"user\" = $1), "
-                          "given AS (DELETE FROM passes WHERE \"user\" = $1), "
-                          "filter AS (DELETE FROM filters WHERE \"user\" = $1) "
-                          "UPDATE accounts SET deactivated = true, parting = true, "
-                          "password_hash = NULL, is_admin = false WHERE \"user\" = $1")
+/* The password stays unless the account is erased: its owner is told why they cannot sign in. */
+SQL(users_deactivate_sql,
+    "WITH data AS (DELETE FROM account_data WHERE \"user\" = $1), "
+    "given AS (DELETE FROM passes WHERE \"user\" = $1), "
+    "filter AS (DELETE FROM filters WHERE \"user\" = $1) "
+    "UPDATE accounts SET deactivated = true, parting = true, is_admin = false WHERE \"user\" = $1")
 
 void users_write_deactivation(struct write *w, int64_t user)
 {

@@ -7,7 +7,7 @@
 
 static const struct err *not_found(void)
 {
-    return err(ERR_NOT_FOUND, "No such profile");
+    return err(ERR_NOT_FOUND, "There is no such user");
 }
 
 /* Of a user of another server. */
@@ -51,7 +51,8 @@ static const struct err *get_field(struct request *rq, struct reply *rp)
         return NULL;
     json_t *value = json_object_get(fields, key);
     if (!value)
-        return not_found();
+        return err(ERR_NOT_FOUND, "%.100s has set no such field in their profile",
+                   request_param(rq, "user"));
     return reply_json(rp, 200, "{s:O}", key, value);
 }
 

@@ -68,7 +68,8 @@ def test_deactivate(register, alice):
     assert done == {"id_server_unbind_result": "success"}
     for c in eve, other:
         c.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami")
-    assert relogin(eve, eve.password, status=403)["errcode"] == "M_FORBIDDEN"
+    assert relogin(eve, eve.password, status=403)["errcode"] == "M_USER_DEACTIVATED"
+    assert relogin(eve, "guessed", status=403)["errcode"] == "M_FORBIDDEN"
     for room in open_room, invited:
         assert alice.state(room, "m.room.member", eve.user_id)["membership"] == "leave"
     local = eve.user_id[1:].split(":")[0]
@@ -81,6 +82,7 @@ def test_deactivate_and_erase(register, nobody):
     eve = register("eve")
     eve.post("/account/deactivate", {"erase": True, "auth": password(eve)})
     assert nobody.get(f"/profile/{q(eve.user_id)}") == {}
+    assert relogin(eve, eve.password, status=403)["errcode"] == "M_FORBIDDEN"  # it is forgotten
 
 
 def test_deactivate_needs_the_password(alice):

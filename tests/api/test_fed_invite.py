@@ -225,6 +225,8 @@ def test_what_is_no_invite_is_not_signed(two, remote):
     refused(400, "M_INVALID_PARAM", good, room_id="!" + "A" * 43)
     refused(400, "M_INVALID_PARAM", {**good, "signatures": {remote.name: {remote.key_id: "A" * 86}}})
     refused(400, "M_INVALID_PARAM", {**good, "content": {"membership": "invite", "x": 1}})
+    refused(400, "M_BAD_JSON", {**good, "content": {"membership": "invite", "x": 0.5}})
+    refused(400, "M_BAD_JSON", {**good, "depth": "deep"})
     refused(404, "M_NOT_FOUND", build(target=f"@nobody-at-all:{a.name}"))
     e = refused(400, "M_INCOMPATIBLE_ROOM_VERSION", good, version="org.example.99")
     assert e["room_version"] == "org.example.99"

@@ -241,12 +241,14 @@ def test_send_join_checks_the_event(two, remote):
     refused({**good, "signatures": {remote.name: {remote.key_id: "A" * 86}}})
     refused({**good, "content": {**good["content"], "displayname": "changed"}})
     refused(good, i="$" + "A" * 43)
+    refused({**good, "content": {**good["content"], "x": 0.5}}, errcode="M_BAD_JSON")
+    refused({k: v for k, v in good.items() if k != "depth"}, errcode="M_BAD_JSON")
     for wrong in ({"type": "m.room.topic"}, {"content": {"membership": "leave"}},
                   {"state_key": remote.user("dora")}, {"room_id": other},
                   {"sender": alice.user_id, "state_key": alice.user_id}):
         _, event = remote.fill_template({**made, **wrong}, "11", carol)
         refused(event)
-    _, event = remote.fill_template({**made, "prev_events": ["$" + "B" * 43]}, "11", carol)
+    _, event = remote.fill_template({**made, "prev_events": ["$" + "A" * 43]}, "11", carol)
     refused(event)
     assert ("m.room.member", carol) not in state_types(alice, room)
 

@@ -100,6 +100,9 @@ def test_send_knock_checks_the_event(two, remote):
         i, event = remote.fill_template({**made, **wrong}, "11", carol)
         remote.fails(a.name, 400, "M_INVALID_PARAM", "PUT",
                      f"{FED}/v1/send_knock/{q(room)}/{q(i)}", event)
+    for what in "send_knock", "send_leave":
+        remote.fails(a.name, 400, "M_BAD_JSON", "PUT", f"{FED}/v1/{what}/{q(room)}/{q(i)}",
+                     {**event, "content": {"membership": "knock", "x": 2**53}})
 
 
 @pytest.mark.parametrize("version", ["7", "12"])

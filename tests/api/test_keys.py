@@ -158,7 +158,7 @@ def test_malformed_one_time_keys_are_refused(alice, key):
 
 @pytest.mark.parametrize("name", ["signed_curve25519", "signed_curve25519:", ":x", "a:" + "x" * 300])
 def test_malformed_key_names_are_refused(alice, name):
-    alice.fails(400, "M_INVALID_PARAM", "POST", "/keys/upload", {"one_time_keys": {name: "k"}})
+    alice.fails(400, "M_BAD_JSON", "POST", "/keys/upload", {"one_time_keys": {name: "k"}})
 
 
 def test_too_many_keys_are_refused(alice):
