@@ -6,6 +6,8 @@
 #include "rooms/writer.h"
 #include "storage/intern.h"
 
+#include <stdatomic.h>
+
 /* Events are taken in runs: as many as can stand in one write. The usual event, whose state before
  * is the current state, is judged from memory; one of a fork ends the run and stands alone. */
 enum step { STEP_DONE, STEP_FORK, STEP_AFTER_COMMIT };
@@ -154,10 +156,21 @@ static const struct err *find_known(struct intake *in, size_t i, const struct kn
     return NULL;
 }
 
+/* A redaction whose target is not here: or is just being stored, which only who keeps other writers
+ * out can tell. */
+static const struct err *has_unknown_target(struct intake *in, const struct event *e, bool *ret)
+{
+    const struct known_event *target = NULL;
+    if (e->redacts)
+        TRY(lookup_get(in->lookup, e->redacts, &target));
+    *ret = e->redacts && !target;
+    return NULL;
+}
+
 static const struct err *take_one(struct intake *in, size_t i, enum step *ret)
 {
     const struct known_event *known = NULL;
-    bool done, missing, usual;
+    bool done, missing, usual, unsure;
     *ret = STEP_DONE;
     TRY(find_known(in, i, &known, &done));
     if (done)
@@ -176,8 +189,9 @@ static const struct err *take_one(struct intake *in, size_t i, enum step *ret)
         *ret = STEP_AFTER_COMMIT;
         return NULL;
     }
+    TRY(has_unknown_target(in, in->events[i].event, &unsure));
     TRY(is_usual(in, &in->events[i], &usual));
-    if (usual)
+    if (usual && !unsure)
         return take_usual(in, i, known, ret);
     *ret = STEP_FORK;
     return NULL;
@@ -219,12 +233,25 @@ static const struct err *finish(struct intake *in, size_t from, size_t to)
     return e;
 }
 
+/* With the room's lock: redactions were stored since they were looked up, perhaps of these events.
+ */
+static bool is_outdated(const struct intake *in)
+{
+    return atomic_load(&in->room->waiting_redactions) != in->waiting_redactions;
+}
+
 const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret_next,
                                      bool *ret_fork, bool *ret_queued)
 {
     const struct err *e = NULL;
     size_t i = from;
     enum step step = STEP_DONE;
+    *ret_next = from;
+    *ret_fork = *ret_queued = false;
+    if (is_outdated(in)) {
+        lock_release(&in->room->lock);
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    }
     in->locked = true;
     accept_begin_write(in);
     for (; i < in->n && !e; i += step == STEP_DONE && !e) {
@@ -286,9 +313,15 @@ static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
         return NULL; /* the next run begins with it */
     if (!writer_lock(in->room))
         return err(ERR_CONFLICT, "The room is changing; try again");
+    if (is_outdated(in)) {
+        lock_release(&in->room->lock);
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    }
     in->room->busy = true;
     lock_release(&in->room->lock);
     const struct err *e = run_fork(in, from);
+    if (in->events[from].event->redacts)
+        room_note_redactions(in->room);
     writer_done(in->room);
     if (!e)
         *ret_next = from + 1;
@@ -299,6 +332,7 @@ static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
 
 static const struct err *look_up_redactions(struct intake *in, size_t from)
 {
+    in->waiting_redactions = atomic_load(&in->room->waiting_redactions);
     const struct event **events = arena_alloc_array(in->job->arena, in->n + 1, sizeof *events);
     for (size_t i = from; i < in->n; i++)
         events[i - from] = in->events[i].event;
@@ -310,7 +344,7 @@ size_t accept_count_ids(const struct intake *in, size_t from)
 {
     size_t n = 0;
     for (size_t i = from; i < in->n; i++)
-        n += 1 + in->events[i].event->prev_n + in->events[i].event->auth_n;
+        n += 2 + in->events[i].event->prev_n + in->events[i].event->auth_n;
     return n;
 }
 
@@ -320,6 +354,8 @@ size_t accept_list_ids(const struct intake *in, size_t from, const char **ids)
     for (size_t i = from; i < in->n; i++) {
         const struct event *e = in->events[i].event;
         ids[n++] = e->event_id;
+        if (e->redacts)
+            ids[n++] = e->redacts;
         for (size_t k = 0; k < e->prev_n; k++)
             ids[n++] = e->prev_events[k];
         for (size_t k = 0; k < e->auth_n; k++)
@@ -343,7 +379,12 @@ static const struct err *look_up(struct intake *in, size_t from)
 void accept_init(struct intake *in, struct job *job, struct room *room,
                  const struct incoming *events, size_t n, struct outcome *outcomes)
 {
-    *in = (struct intake){.job = job, .room = room, .events = events, .outcomes = outcomes, .n = n};
+    *in = (struct intake){.job = job,
+                          .room = room,
+                          .events = events,
+                          .outcomes = outcomes,
+                          .n = n,
+                          .waiting_redactions = atomic_load(&room->waiting_redactions)};
     in->changes = arena_alloc_array(job->arena, n + 1, sizeof *in->changes);
     in->left = arena_alloc_array(job->arena, n + 1, sizeof *in->left);
     in->redactions = arena_alloc_array(job->arena, n + 1, sizeof *in->redactions);

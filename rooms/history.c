@@ -340,6 +340,7 @@ const struct err *history_add(struct job *job, struct room *room, const struct e
     room->busy = true;
     lock_release(&room->lock);
     const struct err *e = add(&s, events, n, ret_added);
+    room_note_redactions(room);
     writer_done(room);
     map_finish(&s.by_id);
     return e;

@@ -2,6 +2,8 @@
 
 #include "rooms/lookup.h"
 
+#include <stdatomic.h>
+
 /* The rule is that of today's power levels, which a redaction that came late had to meet anyway. */
 static const struct err *applies(struct job *job, struct room *room, const struct event *redaction,
                                  const struct event *target, bool *ret)
@@ -67,14 +69,13 @@ static const struct err *redact_target(struct job *job, struct room *room, struc
     TRY(events_get_by_id(job_tx(job), redaction->redacts, &target));
     if (!stored || event_is_aside(stored->position))
         return NULL;
-    if (!target || target->room != room->id) {
+    bool is_here = target && target->room == room->id && target->status != EVENT_REJECTED;
+    good = false;
+    if (is_here)
+        TRY(applies(job, room, redaction, target->event, &good));
+    if (!good)
         pending_redaction_write(w, redaction, room->id);
-        return NULL;
-    }
-    if (target->redacted_by)
-        return NULL;
-    TRY(applies(job, room, redaction, target->event, &good));
-    if (good)
+    else if (!target->redacted_by)
         events_write_late_redaction(w, target->event->event_id, room->version,
                                     event_keep(job->arena, event_redacted(target->event))->json,
                                     stored->position);
@@ -95,6 +96,11 @@ static const struct err *add_all(struct job *job, struct room *room, struct writ
             TRY(redact_target(job, room, w, events[i]));
     }
     return NULL;
+}
+
+void room_note_redactions(struct room *room)
+{
+    atomic_fetch_add(&room->waiting_redactions, 1);
 }
 
 const struct err *late_redactions_apply(struct job *job, struct room *room,

@@ -24,13 +24,21 @@ static const struct err *check(const struct auth_state *s, const struct event *r
 {
     const struct room_version *v = redaction->version;
     bool has_power = auth_power_of_user(s, v, redaction->sender) >= auth_power_for(s, v, "redact");
-    if (!target)
-        return has_power ? NULL : err(ERR_NOT_FOUND, "There is no such event to redact");
     bool is_own = strcmp(redaction->sender, target->sender) == 0;
     if (strcmp(target->type, "m.room.create") == 0 || (!has_power && !is_own) ||
         !auth_redaction_applies(redaction, target, s))
         return err(ERR_FORBIDDEN, "You don't have permission to redact this event");
     return NULL;
+}
+
+static const struct err *no_target(struct draft *d, const struct event *redaction)
+{
+    const struct stored_event *elsewhere = NULL;
+    if (redaction->redacts)
+        TRY(events_get_by_id(job_tx(d->job), redaction->redacts, &elsewhere));
+    if (elsewhere && elsewhere->room != d->room->id)
+        return err(ERR_UNKNOWN, "The event to redact is in another room");
+    return err(ERR_NOT_FOUND, "There is no such event in this room to redact");
 }
 
 static const struct err *find_target(struct draft *d, const struct event *redaction,
@@ -39,7 +47,8 @@ static const struct err *find_target(struct draft *d, const struct event *redact
     const struct stored_event *target = NULL;
     if (redaction->redacts)
         TRY(events_get_by_id(job_tx(d->job), redaction->redacts, &target));
-    *ret = target && target->room == d->room->id ? target : NULL;
+    bool is_here = target && target->room == d->room->id && target->status != EVENT_REJECTED;
+    *ret = is_here ? target : NULL;
     return NULL;
 }
 
@@ -64,11 +73,11 @@ const struct err *redaction_prepare(struct draft *d, const struct event *redacti
     const struct stored_event *target;
     struct redaction_view view;
     TRY(find_target(d, redaction, &target));
+    if (!target)
+        return no_target(d, redaction);
     TRY(read_view(d, redaction, &view));
-    TRY(check(&(struct auth_state){.get = view_get, .ctx = &view}, redaction,
-              target ? target->event : NULL));
-    if (target)
-        take(d, target, change);
+    TRY(check(&(struct auth_state){.get = view_get, .ctx = &view}, redaction, target->event));
+    take(d, target, change);
     return NULL;
 }
 
@@ -79,13 +88,16 @@ const struct err *redaction_prepare_remote(struct draft *d, const struct event *
     struct redaction_view view;
     TRY(find_target(d, redaction, &target));
     TRY(read_view(d, redaction, &view));
-    if (!target && redaction->redacts)
-        pending_redaction_write(d->write, redaction, d->room->id);
-    if (!target || target->redacted_by || strcmp(target->event->type, "m.room.create") == 0 ||
+    if (!redaction->redacts)
+        return NULL; /* one that was redacted itself */
+    if (!target || strcmp(target->event->type, "m.room.create") == 0 ||
         !auth_redaction_applies(redaction, target->event,
-                                &(struct auth_state){.get = view_get, .ctx = &view}))
-        return NULL;
-    take(d, target, change);
+                                &(struct auth_state){.get = view_get, .ctx = &view})) {
+        change->is_withheld = true;
+        pending_redaction_write(d->write, redaction, d->room->id);
+    } else if (!target->redacted_by) {
+        take(d, target, change);
+    }
     return NULL;
 }
 

@@ -5,14 +5,15 @@
 
 #include "rooms/draft.h"
 
-/* Finds the target and fills change->redacts_position and change->redacted_event, when there is
- * such an event in this room. M_FORBIDDEN when the sender may not redact it, M_NOT_FOUND when there
- * is none and the sender could only redact their own. */
+/* Finds the target and fills change->redacts_position and change->redacted_event. M_FORBIDDEN when
+ * the sender may not redact it, M_NOT_FOUND when there is no such event in this room. */
 const struct err *redaction_prepare(struct draft *d, const struct event *redaction,
                                     struct change *change);
 
 /* The same for a redaction of another server: one that may not be applied, or has nothing to apply
- * to, does nothing; it is kept for a target that is not here yet. */
+ * to, does nothing and is withheld from clients (rooms/v3, "Handling redactions"); it is kept for a
+ * target that is not here yet. What the committer is about to store is not seen: who calls this
+ * with an unknown target keeps other writers out. */
 const struct err *redaction_prepare_remote(struct draft *d, const struct event *redaction,
                                            struct change *change);
 

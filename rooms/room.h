@@ -43,6 +43,7 @@ struct room {
     int64_t notify_total, highlight_total;
     const char **extremities; /* event ids; malloc'd */
     size_t extremities_n;
+    _Atomic uint64_t waiting_redactions; /* grows when some were stored whose target is not here */
     bool busy;          /* a state change is being committed: writers wait for it */
     _Atomic bool stale; /* dropped from the cache: writers must get the room anew */
 

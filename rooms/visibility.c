@@ -144,6 +144,8 @@ const struct err *visibility_filter(struct job *job, struct room *room, int64_t 
             ret_visible[i] = sight_allows(&s, events[i]->position);
         else
             TRY(may_see_old(job, room, &s, user_id, events[i], &ret_visible[i]));
+        if (events[i]->is_withheld)
+            ret_visible[i] = false;
         if (ignored && !events[i]->is_state && map_get(ignored, str_of(events[i]->event->sender)))
             ret_visible[i] = false;
     }

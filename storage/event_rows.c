@@ -15,6 +15,7 @@ const struct err *event_rows_read_one(struct arena *a, const struct rows *r, str
         .client_txn = arena_strdup(a, row_text(r, 9)),
         .is_state = row_bool(r, 10),
         .status = (enum event_status)row_int(r, 14),
+        .is_withheld = row_bool(r, 15),
     };
     const struct room_version *v = room_version_find(row_text(r, 13));
     if (!v)

@@ -9,8 +9,10 @@
 #define EVENT_COLUMNS                                                                              \
     "e.position, e.room, e.sender, e.type, e.thread, e.notify_total, e.highlight_total, "          \
     "e.redacted_by, e.client_device, e.client_txn, e.is_state, e.event_id, e.json, "               \
-    "r.room_version, e.status "
-enum { EVENT_COLUMNS_N = 15 };
+    "r.room_version, e.status, CASE WHEN e.type = 5 THEN EXISTS (SELECT FROM pending_redactions "  \
+    "w "                                                                                           \
+    "WHERE w.redaction = e.event_id) ELSE false END "
+enum { EVENT_COLUMNS_N = 16 };
 #define EVENT_SELECT "SELECT " EVENT_COLUMNS "FROM events e JOIN rooms r ON r.id = e.room "
 
 const struct err *event_rows(struct tx *tx, struct sql *s, const struct db_param *params, size_t n,

@@ -222,7 +222,8 @@ void events_write_redaction(struct write *w, const char *event_id,
 }
 
 SQL(events_redact_late_sql, "UPDATE events SET json = $2, redacted_by = $3 WHERE event_id = $1")
-SQL(pending_redactions_drop_sql, "DELETE FROM pending_redactions WHERE target = $1")
+SQL(pending_redactions_drop_sql, "DELETE FROM pending_redactions WHERE target = $1 AND redaction = "
+                                 "(SELECT event_id FROM events WHERE position = $2)")
 
 void events_write_late_redaction(struct write *w, const char *event_id,
                                  const struct room_version *version, struct str redacted,
@@ -231,7 +232,7 @@ void events_write_late_redaction(struct write *w, const char *event_id,
     struct str id = event_id_to_bytes(write_arena(w), version, event_id);
     write_statement(w, &events_redact_late_sql, P(BYTES(id), BYTES(redacted), INT(redaction)));
     write_statement(w, &relations_drop_sql, P(BYTES(id)));
-    write_statement(w, &pending_redactions_drop_sql, P(BYTES(id)));
+    write_statement(w, &pending_redactions_drop_sql, P(BYTES(id), INT(redaction)));
 }
 
 SQL(pending_redactions_insert_sql,

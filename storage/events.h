@@ -53,6 +53,7 @@ struct stored_event {
     int64_t client_device; /* 0: none */
     const char *client_txn;
     bool is_state;
+    bool is_withheld;          /* a redaction that is not applied (yet): not shown to clients */
     const struct event *event; /* kept by the arena */
 };
 
@@ -103,7 +104,8 @@ void events_write_redaction(struct write *w, const char *event_id,
 void events_write_late_redaction(struct write *w, const char *event_id,
                                  const struct room_version *version, struct str redacted,
                                  int64_t redaction);
-/* A redaction whose target is not here. */
+/* A redaction that is not applied: its target is not here, or not its sender's to redact. It is
+ * withheld from clients, until its target comes and it may be applied. */
 void pending_redaction_write(struct write *w, const struct event *redaction, int64_t room);
 /* Redactions that wait for these events: ids of the redactions, which stand in the same room (0:
  * any). */

@@ -28,6 +28,8 @@ static bool passes_filter(const struct sync *s, const struct room_task *t,
                           const struct stored_event *e)
 {
     const struct event_filter *f = &s->filter.timeline;
+    if (e->is_withheld)
+        return false;
     if (!e->is_state && sync_is_ignored(s, e->event->sender))
         return false;
     if (f->matches_everything)
@@ -115,6 +117,7 @@ static struct stored_event *from_change(struct arena *a, const struct change *c)
         .client_device = c->client_device,
         .client_txn = c->client_txn,
         .is_state = c->event->state_key && !c->is_lost,
+        .is_withheld = c->is_withheld,
         .event = c->event,
     };
     return e;

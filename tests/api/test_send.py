@@ -172,9 +172,10 @@ def test_redacting_needs_power_or_ones_own_event(alice, bob):
     bob.redact(room, his)
     bob.fails(403, "M_FORBIDDEN", "PUT", f"/rooms/{q(room)}/redact/{q(hers)}/1")
     assert sent(alice, room, hers)["content"]["body"] == "hers"
-    for missing in "$" + "x" * 43, alice.send(alice.create_room(), "elsewhere"):
-        bob.fails(404, "M_NOT_FOUND", "PUT", f"/rooms/{q(room)}/redact/{q(missing)}/2")
-        alice.redact(room, missing)
+    elsewhere = alice.send(alice.create_room(), "elsewhere")
+    for missing, status, code in (("$" + "x" * 43, 404, "M_NOT_FOUND"), (elsewhere, 400, "M_UNKNOWN")):
+        bob.fails(status, code, "PUT", f"/rooms/{q(room)}/redact/{q(missing)}/2")
+        alice.fails(status, code, "PUT", f"/rooms/{q(room)}/redact/{q(missing)}/2")
 
 
 def test_redacted_state(alice, room):

@@ -1,0 +1,193 @@
+"""Rooms of version 3 and later, "Handling redactions": clients are shown a redaction when it is applied,
+and not before. In versions 1 and 2 a redaction may come before its target as well."""
+
+import json
+import re
+import subprocess
+import threading
+
+import pytest
+
+import pdus
+from client import timeline
+from federation import eventually, history, received
+from remote import FED, q
+
+
+@pytest.fixture
+def room_of(two, remotes):
+    def make(version="12", server=None, **body):
+        a, remote = server or two[0], remotes()
+        alice = a.user("alice")
+        room_id = alice.create_room(preset="public_chat", room_version=version, **body)
+        carol = remote.user("carol")
+        return a, alice, remote, remote.join(a.name, room_id, carol), carol
+
+    return make
+
+
+def redaction(remote, room, sender, target, **options):
+    """(id, event) of a redaction; content or top level, as the version has it."""
+    content, more = {"redacts": target}, {}
+    if int(room.version) < 11:
+        content, more = {}, {"redacts": target}
+    return remote.event(room, sender, "m.room.redaction", content, **more, **options)
+
+
+def is_withheld(client, room, event_id, since):
+    """By every route that could show it."""
+    shown = history(client, room)
+    assert event_id not in shown
+    client.fails(404, "M_NOT_FOUND", "GET", f"/rooms/{q(room)}/event/{q(event_id)}")
+    client.fails(404, "M_NOT_FOUND", "GET", f"/rooms/{q(room)}/context/{q(event_id)}")
+    around = client.get(f"/rooms/{q(room)}/context/{q(shown[0])}?limit=20")
+    first = client.get(f"/rooms/{q(room)}/initialSync?limit=100")
+    filter_ = json.dumps({"room": {"timeline": {"limit": 50}}})
+    replies = [client.sync(filter=filter_), client.sync(since=since, filter=filter_), around, first]
+    return all(event_id not in json.dumps(r) for r in replies)
+
+
+@pytest.mark.parametrize("version", ["1", "3", "6", "10", "11", "12"])
+def test_it_waits_for_its_target(room_of, version):
+    a, alice, remote, room, carol = room_of(version)
+    since, heads = alice.sync()["next_batch"], room.heads[:]
+    target, event = remote.event(room, carol, "m.room.message", {"body": "SECRET", "msgtype": "m.text"})
+    redacts, redaction_event = redaction(remote, room, carol, target, prev=heads)
+    room.heads = [redacts]
+    assert remote.put_transaction(a.name, [redaction_event]) == {"pdus": {redacts: {}}}
+    later = remote.send(room, carol, "later")
+    received(alice, room.id, later)
+    assert is_withheld(alice, room.id, redacts, since)
+    assert remote.get(a.name, f"{FED}/v1/event/{q(redacts)}")["pdus"]  # servers are told
+
+    remote.put_transaction(a.name, [event])
+    gone = eventually(lambda: alice.event(room.id, target))
+    assert gone["content"] == {}
+    assert gone["unsigned"]["redacted_because"]["event_id"] == redacts
+    assert {redacts, target} <= set(history(alice, room.id))
+    told = {e["event_id"]: e for e in timeline(alice.sync(since=since), room.id)}
+    assert told[target]["content"] == {}
+
+
+@pytest.mark.parametrize("version", ["3", "10", "12"])
+def test_one_that_is_not_allowed(room_of, version):
+    a, alice, remote, room, carol = room_of(version)
+    since = alice.sync()["next_batch"]
+    target = alice.send(room.id, "stays")
+    remote.wait_for(lambda: target in remote.pdu_ids(version))
+    redacts, event = redaction(remote, room, carol, target)
+    remote.put_transaction(a.name, [event])
+    received(alice, room.id, remote.send(room, carol, "later"))
+    assert is_withheld(alice, room.id, redacts, since)
+    assert alice.event(room.id, target)["content"]["body"] == "stays"
+
+
+@pytest.mark.parametrize("version", ["3", "12"])
+def test_one_that_points_into_another_room(room_of, version):
+    a, alice, remote, room, carol = room_of(version)
+    other = remote.join(a.name, alice.create_room(preset="public_chat", room_version=version), carol)
+    elsewhere = remote.send(other, carol, "stays")
+    received(alice, other.id, elsewhere)
+    since = alice.sync()["next_batch"]
+    redacts, event = redaction(remote, room, carol, elsewhere)
+    remote.put_transaction(a.name, [event])
+    received(alice, room.id, remote.send(room, carol, "later"))
+    assert is_withheld(alice, room.id, redacts, since)
+    assert alice.event(other.id, elsewhere)["content"]["body"] == "stays"
+
+
+def test_of_several_each_is_judged(room_of, remotes):
+    """Of an event that came after two redactions of it, one good and one not."""
+    a, alice, remote, room, carol = room_of()
+    dan_remote = remotes()
+    dan = dan_remote.user("dan")
+    theirs = dan_remote.join(a.name, room.id, dan)
+    since, heads = alice.sync()["next_batch"], theirs.heads[:]
+    remote.wait_for(lambda: heads[0] in remote.pdu_ids())
+    target, event = remote.event(room, carol, "m.room.message", {"body": "x"}, prev=heads)
+    good, good_event = redaction(remote, room, carol, target, prev=heads)
+    bad, bad_event = redaction(dan_remote, theirs, dan, target, prev=heads)
+    dan_remote.put_transaction(a.name, [bad_event])
+    remote.put_transaction(a.name, [good_event])
+    remote.put_transaction(a.name, [event])
+    assert eventually(lambda: alice.event(room.id, target))["unsigned"]["redacted_because"][
+        "event_id"] == good
+    assert good in history(alice, room.id)
+    assert is_withheld(alice, room.id, bad, since)
+
+
+def test_a_second_one_is_shown(room_of):
+    a, alice, remote, room, carol = room_of()
+    target = remote.send(room, carol, "x")
+    first, event = redaction(remote, room, carol, target)
+    remote.put_transaction(a.name, [event])
+    second, again = redaction(remote, room, carol, target)
+    remote.put_transaction(a.name, [again])
+    received(alice, room.id, second)
+    assert alice.event(room.id, target)["unsigned"]["redacted_because"]["event_id"] == first
+
+
+def test_own_redactions_need_a_target(two):
+    alice = two[0].user("alice")
+    room, other = (alice.create_room() for _ in range(2))
+    elsewhere = alice.send(other, "stays")
+    for wrong, status, errcode in ((elsewhere, 400, "M_UNKNOWN"), ("nonsense", 404, "M_NOT_FOUND"),
+                                   ("$" + "A" * 43, 404, "M_NOT_FOUND")):
+        alice.fails(status, errcode, "PUT", f"/rooms/{q(room)}/redact/{q(wrong)}/1")
+        alice.fails(status, errcode, "PUT", f"/rooms/{q(room)}/send/m.room.redaction/{q(wrong)}",
+                    {"redacts": wrong})
+    assert alice.event(other, elsewhere)["content"]["body"] == "stays"
+
+
+class Database:
+    """A session of its own on the server's database."""
+
+    def __init__(self, server):
+        uri = (server.data / "concorde.lock").read_text().split(" ", 1)[1].strip()
+        self.psql = subprocess.Popen(["psql", "-XqAt", uri], stdin=subprocess.PIPE, text=True,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def __call__(self, sql):
+        self.psql.stdin.write(f"{sql};\n\\echo end\n")
+        self.psql.stdin.flush()
+        lines = []
+        while (line := self.psql.stdout.readline().strip()) != "end":
+            assert line or self.psql.poll() is None, "psql ended"
+            lines.append(line)
+        return lines
+
+    def close(self):
+        self.psql.stdin.close()
+        self.psql.wait()
+
+
+@pytest.mark.parametrize("version", ["1", "10", "12"])
+def test_a_target_that_is_just_being_stored(ministries, remotes, version):
+    """The redaction comes while its target waits to be committed."""
+    a, remote = ministries(), remotes()
+    alice = a.user("alice")
+    room_id = alice.create_room(preset="public_chat", room_version=version)
+    carol = remote.user("carol")
+    room = remote.join(a.name, room_id, carol)
+    heads = room.heads[:]
+    target, event = remote.event(room, carol, "m.room.message", {"body": "SECRET", "msgtype": "m.text"})
+    redacts, redaction_event = redaction(remote, room, carol, target, prev=heads)
+    holder, watcher = Database(a), Database(a)
+    waiting = lambda: int(watcher("SELECT count(*) FROM pg_stat_activity "
+                                  "WHERE wait_event_type = 'Lock'")[0])
+    holder("BEGIN; SELECT FROM log_head FOR UPDATE")
+    threads = []
+    try:
+        for e in (event, redaction_event):
+            threads.append(threading.Thread(target=remote.put_transaction, args=(a.name, [e])))
+            threads[-1].start()
+            eventually(waiting)
+    finally:
+        holder("COMMIT")
+    for t in threads:
+        t.join()
+    for d in (holder, watcher):
+        d.close()
+    gone = eventually(lambda: alice.event(room_id, target))
+    assert gone["content"] == {}
+    assert gone["unsigned"]["redacted_because"]["event_id"] == redacts
