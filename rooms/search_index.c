@@ -153,7 +153,8 @@ struct search_indexer {
      * not behind names_after. */
     bool adopted, remade, names_folded;
     int64_t names_after;
-    atomic_bool behind; /* something was said that is not indexed */
+    atomic_bool behind;  /* something was said that is not indexed */
+    atomic_bool forgets; /* erased users are to be forgotten */
     struct lock lock;
     pthread_cond_t wake;
     bool stopping;
@@ -162,9 +163,13 @@ struct search_indexer {
 static void hear(void *ctx, const struct change *changes, size_t n)
 {
     struct search_indexer *x = ctx;
-    bool any = n == 0; /* changes were missed */
-    for (size_t i = 0; i < n && !any; i++)
-        any = changes[i].kind == CHANGE_EVENT || changes[i].is_erasure;
+    bool erased = n == 0, any = n == 0; /* changes were missed */
+    for (size_t i = 0; i < n; i++) {
+        erased |= changes[i].is_erasure;
+        any |= erased || changes[i].kind == CHANGE_EVENT;
+    }
+    if (erased)
+        atomic_store(&x->forgets, true);
     if (!any || atomic_exchange(&x->behind, true))
         return;
     LOCKED(&x->lock);
@@ -205,7 +210,7 @@ static const struct err *renew(struct search_indexer *x)
 /* What the log says first, then what is to be forgotten, then what is of an older form. */
 static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
 {
-    bool adopting, index = true, forget = true;
+    bool adopting, index = true, forget = atomic_exchange(&x->forgets, false);
     if (!x->adopted)
         TRY(page_alone(x->store, adopt, &adopting));
     x->adopted = true;
@@ -215,6 +220,8 @@ static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
         if (forget)
             TRY(page_alone(x->store, forget_page, &forget));
     }
+    if (forget)
+        atomic_store(&x->forgets, true);
     if (!index && !forget && !x->remade)
         TRY(renew(x));
     *ret_more = index || forget || !x->remade;
@@ -229,8 +236,11 @@ static int follow(struct search_indexer *x)
     const struct err *e = follow_pages(x, &more);
     if (more)
         atomic_store(&x->behind, true);
-    if (e)
+    if (e) {
+        atomic_store(&x->forgets, true);
+        atomic_store(&x->behind, true);
         log_err(LOG_WARN, "the search index does not follow; it will be tried again", e);
+    }
     return e ? RETRY_MS : x->remade ? IDLE_MS : REMAKE_MS;
 }
 
@@ -256,6 +266,7 @@ struct search_indexer *search_indexer_create(struct store *store)
     x->store = store;
     lock_init(&x->lock, RANK_LEAF);
     cond_init(&x->wake);
+    atomic_init(&x->forgets, true); /* what a stop interrupted goes on */
     feed_listen(store->feed, hear, x);
     return x;
 }
