@@ -9,7 +9,7 @@ struct extras {
     struct str *relations;                 /* m.relations of each event; p NULL: none */
     const struct stored_event *redactions; /* that took something from events of the page */
     size_t redactions_n;
-    const struct stored_event *replaced; /* position: that of the replacing event */
+    const struct replaced_event *replaced; /* by state events of the page */
     size_t replaced_n;
 };
 
@@ -41,16 +41,31 @@ static const struct err *look_up_replaced(struct job *job, const struct viewer *
                                           const struct stored_event *const *events, size_t n,
                                           struct extras *x)
 {
-    int64_t *positions = arena_alloc_array(job->arena, n + 1, sizeof *positions);
-    size_t wanted = 0;
+    const struct stored_event **state = arena_alloc_array(job->arena, n + 1, sizeof *state);
+    const struct replaced_event *rows;
+    size_t state_n = 0;
     for (size_t i = 0; i < n; i++)
-        if (events[i]->is_state)
-            positions[wanted++] = events[i]->position;
-    if (!wanted)
+        if (events[i]->event->state_key)
+            state[state_n++] = events[i];
+    if (!state_n)
         return NULL;
-    TRY(room_state_replaced(job_tx(job), events[0]->room, positions, wanted, &x->replaced,
-                            &x->replaced_n));
-    return onlooker_rows(job, v->onlooker, &x->replaced, x->replaced_n);
+    TRY(room_state_replaced(job_tx(job), events[0]->room, state, state_n, &rows, &x->replaced_n));
+    struct replaced_event *shown = arena_alloc_array(job->arena, x->replaced_n + 1, sizeof *shown);
+    for (size_t i = 0; i < x->replaced_n; i++) {
+        shown[i] = rows[i];
+        TRY(onlooker_event(job, v->onlooker, &rows[i].event, &shown[i].event.event));
+    }
+    x->replaced = shown;
+    return NULL;
+}
+
+static const struct stored_event *find_replaced(const struct extras *x,
+                                                const struct stored_event *e)
+{
+    for (size_t i = 0; i < x->replaced_n; i++)
+        if (x->replaced[i].by == e->position)
+            return &x->replaced[i].event;
+    return NULL;
 }
 
 /* event_format "federation": the PDU without its own `unsigned`. */
@@ -155,8 +170,7 @@ static const struct err *show_one(struct job *job, const struct viewer *v,
     add_age(out, v, e->event);
     add_membership(out, &x->sight, e);
     add_transaction_id(out, v, e);
-    const struct stored_event *replaced =
-        e->is_state ? find_position(x->replaced, x->replaced_n, e->position) : NULL;
+    const struct stored_event *replaced = e->event->state_key ? find_replaced(x, e) : NULL;
     if (replaced)
         add_replaced(out, replaced);
     const struct stored_event *redaction =

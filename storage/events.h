@@ -167,10 +167,15 @@ const struct err *room_state_history(struct tx *tx, int64_t room, int64_t type,
 const struct err *room_state_history_from(struct tx *tx, int64_t room, int64_t type,
                                           const char *state_key, int64_t from,
                                           const struct stored_event **ret, size_t *ret_n);
-/* The events that those at these positions replaced: position in the result is that of the
- * REPLACING event, so that the caller can tell which is whose. */
-const struct err *room_state_replaced(struct tx *tx, int64_t room, const int64_t *positions,
-                                      size_t n, const struct stored_event **ret, size_t *ret_n);
+/* What these state events replaced in the state before them, wherever they stand: in the log, on a
+ * fork or in history (storage/replaced_state.c). Those that replaced nothing are left out. */
+struct replaced_event {
+    int64_t by; /* position of the event that replaced it */
+    struct stored_event event;
+};
+const struct err *room_state_replaced(struct tx *tx, int64_t room,
+                                      const struct stored_event *const *events, size_t n,
+                                      const struct replaced_event **ret, size_t *ret_n);
 /* Member events of these users at a position. */
 const struct err *room_state_members(struct tx *tx, int64_t room, int64_t at_position,
                                      const char *const *user_ids, size_t n,

@@ -205,20 +205,6 @@ const struct err *room_state_history_from(struct tx *tx, int64_t room, int64_t t
                       P(INT(room), INT(type), TEXT(state_key), INT(from)), ret, ret_n);
 }
 
-SQL(room_state_replaced_sql,
-    "SELECT s.valid_to, e.room, e.sender, e.type, e.thread, e.notify_total, e.highlight_total, "
-    "e.redacted_by, e.client_device, e.client_txn, e.is_state, e.event_id, e.json, r.room_version, "
-    "e.status "
-    "FROM room_state s JOIN events e ON e.position = s.event JOIN rooms r ON r.id = s.room "
-    "WHERE s.room = $1 AND s.valid_to = ANY($2)")
-
-const struct err *room_state_replaced(struct tx *tx, int64_t room, const int64_t *positions,
-                                      size_t n, const struct stored_event **ret, size_t *ret_n)
-{
-    return event_rows(tx, &room_state_replaced_sql, P(INT(room), INT_ARRAY(positions, n)), ret,
-                      ret_n);
-}
-
 SQL(room_state_members_sql,
     STATE_SELECT "WHERE s.room = $1 AND s.type = 1 AND s.state_key = ANY($3) "
                  "AND s.valid_to > $2 AND s.valid_from <= $2")

@@ -156,6 +156,7 @@ def scene(two, remotes):
     i["redacted"] = gone.send(room, "SECRET that is redacted")
     i["redaction"] = gone.redact(room, i["redacted"], reason="SECRET reason")
     i["topic"] = gone.send_state(room, "m.room.topic", {"topic": "SECRET topic"})
+    gone.send_state(room, "org.example.board", {"note": "current"})
     i["note"] = gone.send_state(room, "org.example.note", {"note": "SECRET note"}, gone.user_id)
     gone.invite(room, pending.user_id, reason="SECRET invitation")
     i["at"] = host.sync()["next_batch"]
@@ -238,6 +239,9 @@ def test_the_witness_reads_on(scene):
     assert event(late, "name")["content"] == {"membership": "join"}
     assert event(late, "topic")["content"] == {}
     assert event(late, "next_topic")["unsigned"]["prev_content"] == {}
+    newest = host.send_state(scene.room_id, "org.example.board", {"note": "plain"})
+    assert "prev_content" in late.event(scene.room_id, newest)["unsigned"]
+    assert late.event(scene.room_id, newest)["unsigned"]["prev_content"] == {}
     thread = event(late, "root")["unsigned"]["m.relations"]["m.thread"]
     assert thread["latest_event"]["content"] == {} and thread["count"] == 1
     assert event(late, "root")["content"]["body"] == "plain root"
