@@ -70,7 +70,6 @@ const json_t *auth_content_of(const struct auth_state *s, const char *type, cons
 
 /* Levels (auth_power.c). */
 bool auth_read_level(const struct room_version *v, const json_t *value, int64_t *ret);
-bool auth_is_creator(const struct room_version *v, const struct event *create, const char *user_id);
 int64_t auth_sender_power(struct auth_case *c);
 bool auth_sender_lacks(struct auth_case *c, int64_t needed, const char *to_do_what);
 

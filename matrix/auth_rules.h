@@ -64,4 +64,7 @@ int64_t auth_power_to_notify_room(const struct auth_state *s, const struct room_
 bool auth_redaction_applies(const struct event *redaction, const struct event *target,
                             const struct auth_state *s);
 
+/* From version 12 on: does the create event give the user infinite power? */
+bool auth_is_creator(const struct room_version *v, const struct event *create, const char *user_id);
+
 #endif

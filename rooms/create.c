@@ -18,7 +18,7 @@ struct preset {
 static const struct preset presets[] = {
     {"private_chat", "invite", "shared", "can_join", 0, false},
     {"trusted_private_chat", "invite", "shared", "can_join", 0, true},
-    {"public_chat", "public", "shared", "forbidden", 50, false},
+    {"public_chat", "public", "shared", NULL, 50, false}, /* guests are out by default */
 };
 
 struct creation {
@@ -188,7 +188,7 @@ static void add_alias(struct creation *c)
 static void add_preset_event(struct creation *c, const char *type, const char *key,
                              const char *value)
 {
-    if (!find_initial(c, type))
+    if (value && !find_initial(c, type))
         first_events_add(&c->events, type, "", json_pack("{s:s}", key, value));
 }
 

@@ -65,11 +65,8 @@ static const struct err *check_value(const char *key, const json_t *value, const
         value = NULL;
     if (value && strcmp(key, "displayname") == 0)
         TRY(check_text(key, value, DISPLAYNAME_MAX));
-    if (value && strcmp(key, "avatar_url") == 0) {
+    if (value && strcmp(key, "avatar_url") == 0)
         TRY(check_text(key, value, AVATAR_URL_MAX));
-        if (strncmp(json_string_value(value), "mxc://", 6) != 0)
-            return err(ERR_INVALID_PARAM, "avatar_url must be an mxc:// URI");
-    }
     *ret = value;
     return value ? canonical_json_check_tree(value) : NULL;
 }

@@ -97,12 +97,24 @@ static const struct err *reply_entered(struct request *rq, struct reply *rp, con
     return reply_json(rp, 200, "{s:s}", "room_id", room_id);
 }
 
+/* What else the body of a join says becomes part of the event; NULL: nothing. */
+static const json_t *spoken_content(struct request *rq)
+{
+    json_t *content = json_keep(rq->arena, json_copy(rq->body));
+    json_object_del(content, "reason");
+    json_object_del(content, "third_party_signed");
+    json_object_del(content, "membership");
+    json_object_del(content, "join_authorised_via_users_server"); /* a server's to say */
+    return json_object_size(content) ? content : NULL;
+}
+
 static const struct err *make_content(struct request *rq, enum membership m, const char *reason,
-                                      const json_t **ret)
+                                      const json_t *spoken, const json_t **ret)
 {
     json_t *content;
     TRY(membership_content(job_of(rq), caller_of(rq)->user_id, m, &content));
     *ret = json_keep(rq->arena, content);
+    json_object_update(content, (json_t *)spoken);
     if (reason)
         json_object_set_new(content, "reason", json_string(reason));
     return NULL;
@@ -117,7 +129,7 @@ static const struct err *join_elsewhere(struct request *rq, struct reply *rp, co
     struct room *room;
     if (caller_of(rq)->is_guest)
         return err(ERR_GUEST_ACCESS_FORBIDDEN, "Guests may not join rooms of other servers");
-    TRY(make_content(rq, MEMBERSHIP_JOIN, reason, &content));
+    TRY(make_content(rq, MEMBERSHIP_JOIN, reason, spoken_content(rq), &content));
     TRY(federation_join(job_of(rq), p->room_id, &p->via, &author, content, &event_id));
     TRY(room_get(job_of(rq), p->room_id, &room));
     room_successor_entered(rq, room);
@@ -131,6 +143,7 @@ static const struct err *join_here(struct request *rq, struct reply *rp, const s
     struct member_change change = {.action = MEMBER_JOIN,
                                    .target = author.user_id,
                                    .reason = reason,
+                                   .content = spoken_content(rq),
                                    .author_is_guest = caller_of(rq)->is_guest};
     const char *event_id;
     bool was_in = room_membership(p->room, author.user) == MEMBERSHIP_JOIN;
@@ -220,7 +233,7 @@ static const struct err *knock_elsewhere(struct request *rq, const struct place 
 {
     struct author author = author_of(rq);
     const json_t *content;
-    TRY(make_content(rq, MEMBERSHIP_KNOCK, reason, &content));
+    TRY(make_content(rq, MEMBERSHIP_KNOCK, reason, NULL, &content));
     return federation_knock(job_of(rq), p->room_id, &p->via, &author, content);
 }
 

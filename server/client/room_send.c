@@ -7,9 +7,11 @@
 
 enum { TXN_ID_MAX = 512 };
 
-/* The transaction id, and as its scope the path before it. */
+/* The transaction id, and as its scope the path before it. Older bots send by POST, without one. */
 static const struct err *set_transaction(const struct request *rq, struct new_event *e)
 {
+    if (rq->method == POST)
+        return NULL;
     e->client_txn = request_param(rq, "txn");
     if (strlen(e->client_txn) > TXN_ID_MAX)
         return err(ERR_INVALID_PARAM, "A transaction id is at most %d bytes", TXN_ID_MAX);
@@ -84,6 +86,20 @@ const struct route room_send_routes[] = {
      .body = BODY_RAW,
      .rate = RATE_MESSAGE,
      .spec = "sending events"},
+    {.method = POST,
+     .path = "/_matrix/client/v3/rooms/{room}/send/{type}",
+     .handler = put_send,
+     .who = WHO_GUEST_TOO,
+     .body = BODY_RAW,
+     .rate = RATE_MESSAGE,
+     .spec = "sending events"},
+    {.method = POST,
+     .path = "/_matrix/client/v3/rooms/{room}/redact/{event}",
+     .handler = put_redact,
+     .who = WHO_USER,
+     .body = BODY_MAYBE,
+     .rate = RATE_MESSAGE,
+     .spec = "redactions"},
     {.method = PUT,
      .path = "/_matrix/client/v3/rooms/{room}/redact/{event}/{txn}",
      .handler = put_redact,

@@ -6,6 +6,7 @@
 #include "rooms/naming.h"
 #include "server/client/member_change.h"
 #include "server/client/room_reading.h"
+#include "server/client/state_content.h"
 #include "server/remote_request.h"
 #include "server/routes.h"
 #include "storage/intern.h"
@@ -101,6 +102,8 @@ static const struct err *put_state(struct request *rq, struct reply *rp)
     bool here = true;
     TRY(need_not_suspended(rq));
     TRY(room_of_request(rq, &room));
+    if (!key || !*key)
+        TRY(state_content_check(job_of(rq), room, type, rq->body));
     if (strcmp(type, "m.room.canonical_alias") == 0 && (!key || !*key))
         TRY(check_aliases(rq, rp, room, &here));
     if (!here)

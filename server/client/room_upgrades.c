@@ -17,7 +17,9 @@ static const struct err *post_upgrade(struct request *rq, struct reply *rp)
     if (!version)
         return err(ERR_UNSUPPORTED_ROOM_VERSION, "This server does not support room version \"%s\"",
                    id);
-    TRY(room_of_request(rq, &room));
+    TRY(room_find(job_of(rq), request_param(rq, "room"), &room));
+    if (!room)
+        return err(ERR_NOT_FOUND, "There is no room %.255s here", request_param(rq, "room"));
     TRY(room_upgrade(job_of(rq), room, &author, version, creators, &room_id));
     TRY(room_get(job_of(rq), room_id, &room));
     room_successor_entered(rq, room);

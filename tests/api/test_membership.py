@@ -508,3 +508,20 @@ def test_claiming_an_invite_by_address(alice, bob):
 def test_joined_rooms(alice):
     rooms = {alice.create_room() for _ in range(3)}
     assert set(alice.get("/joined_rooms")["joined_rooms"]) == rooms
+
+
+def test_what_else_the_body_of_a_join_says(alice, bob, two):
+    """It becomes part of the member event, also in a room of another server."""
+    body = {"org.example.x": [1, "two"], "displayname": "Bob of Records", "reason": "work",
+            "membership": "ban", "join_authorised_via_users_server": alice.user_id,
+            "third_party_signed": None}
+    wanted = {"membership": "join", "org.example.x": [1, "two"], "displayname": "Bob of Records",
+              "reason": "work"}
+    room = alice.create_room(preset="public_chat")
+    bob.join(room, **body)
+    assert alice.state(room, "m.room.member", bob.user_id) == wanted
+    bob.fails(400, "M_BAD_JSON", "POST", f"/join/{q(room)}", {"org.example.x": 0.5})
+    here, there = two[0].user("carol"), two[1].user("dave")
+    far = here.create_room(preset="public_chat")
+    there.join(far, via=[two[0].name], **body)
+    assert here.state(far, "m.room.member", there.user_id) == wanted

@@ -249,3 +249,20 @@ def test_canonical_alias_may_keep_what_it_had(alice):
     alice.send_state(room, "m.room.canonical_alias", {"alias": one, "alt_aliases": [two]})
     alice.delete("/directory/room/" + q(two))
     assert alice.state(room, "m.room.canonical_alias")["alias"] == one
+
+
+def test_what_nobody_may_set_in_version_12(alice, bob):
+    """Of whatever power: it is the request that is wrong."""
+    room = alice.create_room(creation_content={"additional_creators": [bob.user_id]})
+    alice.invite(room, bob)
+    bob.join(room)
+    levels = alice.state(room, "m.room.power_levels")
+    for creator in alice, bob:
+        for sender in alice, bob:
+            sender.fails(400, "M_INVALID_PARAM", "PUT", f"/rooms/{q(room)}/state/m.room.power_levels",
+                         {**levels, "users": {creator.user_id: 100}})
+    alice.fails(400, "M_INVALID_PARAM", "PUT", f"/rooms/{q(room)}/state/m.room.create",
+                {"room_version": "12"})
+    old = alice.create_room(room_version="11")
+    alice.fails(403, "M_FORBIDDEN", "PUT", f"/rooms/{q(old)}/state/m.room.create",
+                {"room_version": "11", "x": 1})

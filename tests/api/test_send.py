@@ -211,3 +211,15 @@ def test_acknowledged_means_kept(fresh_server, register):
     again = Client(server, alice.user_id, alice.token)
     assert [again.send(room, "again", txn=f"t{n}") for n in range(20)] == events
     again.close()
+
+
+def test_sending_without_a_transaction_id(alice, bob, room):
+    """As older bots do."""
+    body = {"msgtype": "m.text", "body": "hello"}
+    sent = [alice.post(f"/rooms/{q(room)}/send/m.room.message", body)["event_id"] for _ in range(2)]
+    assert len(set(sent)) == 2
+    assert alice.event(room, sent[0])["content"] == body
+    assert "transaction_id" not in alice.event(room, sent[0]).get("unsigned", {})
+    alice.post(f"/rooms/{q(room)}/redact/{q(sent[0])}", {"reason": "a slip"})
+    assert alice.event(room, sent[0])["content"] == {}
+    bob.fails(403, "M_FORBIDDEN", "POST", f"/rooms/{q(room)}/send/m.room.message", body)

@@ -182,5 +182,12 @@ def test_refusals(alice, bob):
     refused(alice, room, 400, "M_UNSUPPORTED_ROOM_VERSION", new_version="ancient")
     refused(alice, room, 400, "M_MISSING_PARAM")
     refused(alice, room, 400, "M_BAD_JSON", new_version=11)
-    refused(alice, "!nowhere:test.example", 403, "M_FORBIDDEN", new_version="11")
+    refused(alice, "!nowhere:test.example", 404, "M_NOT_FOUND", new_version="11")
     alice.fails(404, "M_NOT_FOUND", "GET", f"/rooms/{q(room)}/state/m.room.tombstone")
+
+
+def test_a_room_is_not_replaced_by_itself(alice):
+    room = alice.create_room()
+    alice.fails(400, "M_INVALID_PARAM", "PUT", f"/rooms/{q(room)}/state/m.room.tombstone",
+                {"body": "gone", "replacement_room": room})
+    alice.send_state(room, "m.room.tombstone", {"body": "gone", "replacement_room": "!other:x.example"})
