@@ -1,5 +1,5 @@
-/* What clients may not set as state, beyond what the authorization rules refuse with 403: requests that
- * no user of whatever power could make are told 400, as other servers do. */
+/* What clients may not set as state, beyond what the authorization rules refuse with 403: requests
+ * that no user of whatever power could make are told 400, as other servers do. */
 #ifndef SERVER_CLIENT_STATE_CONTENT_H
 #define SERVER_CLIENT_STATE_CONTENT_H
 
