@@ -5,6 +5,7 @@
 #include "federation/resident.h"
 #include "federation/routes.h"
 #include "matrix/id.h"
+#include "matrix/json_scan.h"
 #include "rooms/enter.h"
 #include "rooms/membership.h"
 #include "storage/users.h"
@@ -116,7 +117,7 @@ static const struct err *put_invite(struct request *rq, struct reply *rp)
     i.version = room_version_find(version);
     if (!i.version)
         return resident_refuse_version(version);
-    i.raw = str_of(json_write(rq->arena, event));
+    i.raw = json_scan_get(rq->raw, "event"); /* as it was written, for its hash */
     i.room_state = json_object_get(rq->body, "invite_room_state");
     TRY(take(&i, &signed_));
     BUF_LIT(&rp->body, "{\"event\":");
