@@ -150,3 +150,14 @@ def test_errors_do_not_quote_the_database_password(uri, tmp_path):
     assert r.returncode
     assert "`database` is malformed" in r.stderr
     assert "cret" not in r.stdout + r.stderr
+
+
+def test_what_people_and_bots_do_at_once_is_let_through(fresh_server):
+    """With the limits as they are unless configured: a fast writer, a bot that reports, who invites a
+    whole team."""
+    alice = Client(fresh_server(rate_limits="on")).register("alice")
+    room = alice.create_room()
+    for n in range(40):
+        alice.send(room, f"line {n}")
+    for n in range(30):
+        alice.invite(room, f"@colleague-{n}:{alice.server.name}")
