@@ -93,7 +93,7 @@ function connect(session = {}) {
     });
 }
 
-async function start(signedIn) {
+async function start(signedIn, lazyLoadMembers = false) {
     connect({
         userId: signedIn.user_id,
         deviceId: signedIn.device_id,
@@ -108,7 +108,12 @@ async function start(signedIn) {
             if (state === "ERROR" && old === null) reject(data.error);
         }),
     );
-    await client.startClient({ initialSyncLimit: 20, threadSupport: true, pollTimeout: 20000 });
+    await client.startClient({
+        initialSyncLimit: 20,
+        threadSupport: true,
+        pollTimeout: 20000,
+        lazyLoadMembers,
+    });
     await prepared;
     return { user: client.getUserId(), device: client.getDeviceId() };
 }
@@ -181,7 +186,7 @@ function follow(verifier) {
 }
 
 const commands = {
-    async register(user, secret) {
+    async register(user, secret, lazily) {
         connect();
         password = secret;
         return start(
@@ -191,10 +196,11 @@ const commands = {
                 auth: { type: "m.login.dummy" },
                 initial_device_display_name: "test device",
             }),
+            lazily,
         );
     },
 
-    async login(user, secret) {
+    async login(user, secret, lazily) {
         connect();
         password = secret;
         return start(
@@ -203,6 +209,7 @@ const commands = {
                 identifier: { type: "m.id.user", user },
                 password,
             }),
+            lazily,
         );
     },
 
@@ -420,6 +427,12 @@ const commands = {
         online = true;
         client.retryImmediately();
         await wait(() => client.getSyncState() === "SYNCING", "the client to sync again", 30);
+    },
+
+    // For whom the next message would be encrypted.
+    async encryptsTo(roomId) {
+        const members = await room(roomId).getEncryptionTargetMembers();
+        return members.map((member) => member.userId);
     },
 
     // Any method of the client whose arguments and value are plain data.
