@@ -5,6 +5,7 @@
 #include "rooms/room_internal.h"
 #include "rooms/told_state.h"
 #include "rooms/writer.h"
+#include "storage/event_lookup.h"
 #include "storage/intern.h"
 #include "storage/partial_rooms.h"
 #include "storage/state_refs.h"
@@ -196,22 +197,62 @@ const struct err *room_enter(struct job *job, const struct room_entry *entry, st
 
 /* ---- what happens to our users in rooms that we are not in ---- */
 
-/* Others may only end what they began. */
-static const struct err *check_note(struct job *job, struct room *room, const struct event *e)
+static bool cites(const struct event *e, const char *event_id)
+{
+    for (size_t i = 0; i < e->auth_n; i++)
+        if (strcmp(e->auth_events[i], event_id) == 0)
+            return true;
+    return false;
+}
+
+/* Does the event cite another member event of its user that we know: one that was before? */
+static const struct err *cites_earlier(struct draft *d, const struct event *e, bool *ret)
+{
+    const struct stored_event *found;
+    size_t n;
+    TRY(events_find_many(job_tx(d->job), d->room->id, d->room->version, e->auth_events, e->auth_n,
+                         &found, &n));
+    *ret = false;
+    for (size_t i = 0; i < n; i++)
+        *ret |= found[i].type == TYPE_MEMBER && found[i].event->state_key &&
+                strcmp(found[i].event->state_key, e->state_key) == 0;
+    return NULL;
+}
+
+static const struct err *too_late(const struct event *e)
+{
+    return err(ERR_FORBIDDEN, "The event of %s answers an earlier membership of %s", e->sender,
+               e->state_key);
+}
+
+/* Others may only end what they began, and what they mean is the membership that their event cites
+ * among its auth events: an answer that was long on its way ends nothing that is newer. To an
+ * invite that knows less than we do (of a rejection that did not reach its server) that does not
+ * apply, unless the user has knocked again. */
+static const struct err *check_note(struct draft *d, const struct event *e)
 {
     const struct event *before;
-    TRY(room_state(job, room, "m.room.member", e->state_key, &before));
+    bool earlier;
+    TRY(draft_state(d, "m.room.member", e->state_key, &before));
     const char *is = json_text(event_content(e), "membership");
     const char *was = before ? json_text(event_content(before), "membership") : NULL;
     enum membership now = membership_parse(is), then = membership_parse(was);
-    if (strcmp(e->sender, e->state_key) == 0 || now == MEMBERSHIP_INVITE)
+    if (strcmp(e->sender, e->state_key) == 0)
         return NULL;
-    if (then == MEMBERSHIP_KNOCK)
-        return NULL; /* any server of the room may answer */
+    bool answers = before && cites(e, before->event_id);
+    if (now == MEMBERSHIP_INVITE) {
+        if (then != MEMBERSHIP_KNOCK || answers)
+            return NULL;
+        TRY(cites_earlier(d, e, &earlier));
+        return earlier ? too_late(e) : NULL;
+    }
     struct str by = id_server(str_of(e->sender));
-    if (then == MEMBERSHIP_INVITE && str_eq(by, id_server(str_of(before->sender))))
-        return NULL;
-    return err(ERR_FORBIDDEN, "%s has no invite that %s could take back", e->state_key, e->sender);
+    bool may_end = then == MEMBERSHIP_KNOCK /* any server of the room may answer */ ||
+                   (then == MEMBERSHIP_INVITE && str_eq(by, id_server(str_of(before->sender))));
+    if (!may_end)
+        return err(ERR_FORBIDDEN, "%s has no invite that %s could take back", e->state_key,
+                   e->sender);
+    return answers ? NULL : too_late(e);
 }
 
 static const struct err *try_note(struct job *job, struct room *room, const struct room_note *note)
@@ -228,7 +269,9 @@ static const struct err *try_note(struct job *job, struct room *room, const stru
     const char **extremities = d.extremities;
     size_t extremities_n = d.extremities_n;
     struct draft_event e = {.event = note->event, .stripped = note->stripped};
-    const struct err *problem = draft_put(&d, &e);
+    const struct err *problem = check_note(&d, note->event);
+    if (!problem)
+        problem = draft_put(&d, &e);
     if (problem) {
         lock_release(&room->lock);
         write_abandon(w);
@@ -264,7 +307,6 @@ const struct err *room_note_membership(struct job *job, const struct room_note *
         TRY(events_get_by_id(job_tx(job), note->event->event_id, &stored));
         if (stored)
             return NULL; /* noted before */
-        TRY(check_note(job, room, note->event));
         e = try_note(job, room, note);
         if (!e || e->code != ERR_CONFLICT)
             return e;

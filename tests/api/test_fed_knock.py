@@ -125,3 +125,55 @@ def test_what_a_knock_is_shown_may_be_nonsense(two, remote):
     remote.on("PUT", f"{FED}/v1/send_knock/", (200, {"knock_room_state": [5, {}, {"type": 7}]}))
     knock(alice, room.id, remote.name)
     assert set(knocking(alice, room.id)) == {("m.room.member", alice.user_id)}
+
+
+def answer(remote, room, sender, target, membership):
+    """An answer to the target's membership as it is now, which is on its way."""
+    return remote.event(room, sender, "m.room.member", {"membership": membership}, target)[1]
+
+
+@pytest.mark.parametrize("late_answer", ["leave", "ban", "invite"])
+def test_an_answer_to_an_earlier_knock(two, remote, late_answer):
+    """The answer was on its way when the knock was taken back and repeated: it ends the earlier one."""
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "11", join_rule="knock")
+    key = "m.room.member", alice.user_id
+    knock(alice, room.id, remote.name)
+    first = remote.wait_for(lambda: room.find(room.state[key])["content"]["membership"] == "knock"
+                            and room.state[key])
+    late = remote.sign(room, room.build(carol, "m.room.member", {"membership": late_answer},
+                                        alice.user_id))
+    alice.leave(room.id)
+    remote.wait_for(lambda: room.find(room.state[key])["content"]["membership"] == "leave")
+    knock(alice, room.id, remote.name)
+    second = remote.wait_for(lambda: room.find(room.state[key])["content"]["membership"] == "knock"
+                             and room.state[key])
+    assert first != second
+    i = pdus.event_id(late, "11")
+    if late_answer == "invite":
+        remote.fails(a.name, 403, "M_FORBIDDEN", "PUT", f"{FED}/v2/invite/{q(room.id)}/{q(i)}",
+                     {"event": late, "room_version": "11", "invite_room_state": []})
+    else:
+        assert "error" in remote.put_transaction(a.name, [late])["pdus"][i]
+    assert knocking(alice, room.id)
+    refusal = answer(remote, room, carol, alice.user_id, "leave")
+    assert remote.put_transaction(a.name, [refusal])["pdus"] == {pdus.event_id(refusal, "11"): {}}
+    eventually(lambda: not knocking(alice, room.id))
+
+
+def test_an_invite_that_was_taken_back_late(two, remote):
+    """It was repeated before the news came that the earlier one was taken back."""
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "11", join_rule="invite")
+    invited = lambda: room.id in alice.sync().get("rooms", {}).get("invite", {})
+    remote.invite(room, carol, alice.user_id)
+    assert eventually(invited)
+    late = answer(remote, room, carol, alice.user_id, "leave")
+    remote.invite(room, carol, alice.user_id)
+    assert "error" in remote.put_transaction(a.name, [late])["pdus"][pdus.event_id(late, "11")]
+    assert invited()
+    back = answer(remote, room, carol, alice.user_id, "leave")
+    remote.put_transaction(a.name, [back])
+    eventually(lambda: not invited())
