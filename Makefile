@@ -150,8 +150,9 @@ fault: build ## kill, starve and cut off the server under load
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh fault
 
 SOAK_SECONDS ?= 1200
-soak: build ## joins over federation followed by messages at once, under load, for SOAK_SECONDS (1200)
-	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) PYTHONPATH=tests/api python3 tests/soak/joins.py $(SOAK_SECONDS)
+soak: build ## joins followed by messages at once, redactions out of order: under load, SOAK_SECONDS (1200) each
+	@for what in joins redactions; do CONCORDE_BIN=$(abspath $(BUILD)/concorde) PYTHONPATH=tests/api \
+	    python3 tests/soak/$$what.py $(SOAK_SECONDS) || exit 1; done
 
 asan: ## unit and API tests under AddressSanitizer and UBSan
 	@$(AGAIN) BUILD=build-asan SAN=asan build $(UNIT:$(BUILD)/%=build-asan/%)
