@@ -91,12 +91,16 @@ $(BUILD)/obj/%.o: %.c Makefile
 	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 # The migrations travel inside the binary.
-$(BUILD)/gen/schema_data.c: $(MIGRATIONS) scripts/embed-schema.sh
+$(BUILD)/gen/schema_data.c: schema/objects.txt $(MIGRATIONS) scripts/embed-schema.sh
 	@mkdir -p $(@D)
-	@scripts/embed-schema.sh $(MIGRATIONS) > $@.new && mv $@.new $@
+	@scripts/embed-schema.sh schema/objects.txt $(MIGRATIONS) > $@.new && mv $@.new $@
 $(BUILD)/obj/gen/schema_data.o: $(BUILD)/gen/schema_data.c
 	@mkdir -p $(@D)
 	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
+
+schema-objects: $(BUILD)/unit/test_migrate ## write the list of all that the migrations make, after a new one
+	@SCHEMA_OBJECTS=schema/objects.txt $(BUILD)/unit/test_migrate > /dev/null 2>&1; \
+	    git diff --stat schema/objects.txt
 
 $(BUILD)/libconcorde.a: $(LIB_OBJ) $(BUILD)/obj/gen/schema_data.o
 	@rm -f $@ && ar rcs $@ $^

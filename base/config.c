@@ -168,6 +168,30 @@ static void read_environment(struct config_reader *r)
     }
 }
 
+void config_add_environment(struct arena *a, struct buf *out)
+{
+    for (const struct config_key *k = config_keys; k->name; k++) {
+        const char *name = environment_name(a, k->name), *text = getenv(name);
+        if (!text || k->secret)
+            continue;
+        buf_printf(out, "%s=", name);
+        buf_add_shell_word(out, text);
+        buf_add_char(out, ' ');
+    }
+}
+
+bool config_is_secret(const char *key)
+{
+    buf_auto struct buf name = {0};
+    for (const struct config_alias *alias = config_aliases; alias->name; alias++) {
+        const char *rest = below(key, alias->name);
+        if (rest && !name.n)
+            buf_printf(&name, "%s%s", alias->key, rest);
+    }
+    const struct config_key *k = config_find_key(name.n ? name.p : key);
+    return k && k->secret;
+}
+
 static bool is_list(const struct config_key *key)
 {
     return key->type == CONFIG_LIST || key->type == CONFIG_LISTEN;

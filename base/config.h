@@ -104,6 +104,11 @@ void config_read(struct arena *a, const char *file, const char *data_dir,
                  const struct config_override *overrides, size_t overrides_n,
                  struct buf *ret_problems, const struct config **ret);
 
+/* Environment variables that set keys, as `NAME='value' ` for a shell, and whether a key of --set
+ * is one: both leave out what is secret. */
+void config_add_environment(struct arena *a, struct buf *out);
+bool config_is_secret(const char *key);
+
 /* A commented example file: every key with its help and its default. */
 void config_add_example(struct buf *out);
 

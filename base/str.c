@@ -229,6 +229,23 @@ void buf_add_json_string(struct buf *b, struct str s)
     buf_add_char(b, '"');
 }
 
+void buf_add_shell_word(struct buf *b, const char *text)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "@%+=:,./_-";
+    if (*text && !text[strspn(text, plain)]) {
+        buf_add_text(b, text);
+        return;
+    }
+    buf_add_char(b, '\'');
+    for (; *text; text++)
+        if (*text == '\'')
+            BUF_LIT(b, "'\\''");
+        else
+            buf_add_char(b, *text);
+    buf_add_char(b, '\'');
+}
+
 char *buf_steal(struct buf *b, size_t *ret_n)
 {
     buf_reserve(b, 0);

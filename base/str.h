@@ -67,6 +67,8 @@ void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 #define BUF_LIT(b, literal) buf_add((b), "" literal, sizeof(literal) - 1)
 
 /* A JSON string with its quotes, escaped as canonical JSON wants (shortest form). */
+/* As one word of a shell's command line: in quotes when it needs them. */
+void buf_add_shell_word(struct buf *b, const char *text);
 void buf_add_json_string(struct buf *b, struct str s);
 void buf_add_json_inside(struct buf *b, struct str s); /* the same without the quotes */
 

@@ -1,7 +1,13 @@
 #!/bin/bash
-# Prints a C file that holds the given migrations (schema/NNNN-name.sql) as strings.
+# Prints a C file that holds schema/objects.txt, the first argument, and the migrations
+# (schema/NNNN-name.sql) that follow as strings.
 set -eu
-printf '#include "storage/migrate.h"\n\n#include <stddef.h>\n'
+objects=$1
+shift
+printf '#include "storage/migrate.h"\n#include "storage/schema_check.h"\n\n#include <stddef.h>\n'
+echo 'const char schema_objects[] ='
+sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$/\\n"/' "$objects"
+echo '    "";'
 echo 'const struct migration migrations[] = {'
 for file in "$@"; do
     name=$(basename "$file" .sql)

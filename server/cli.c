@@ -228,6 +228,29 @@ const struct config *cli_config(struct cli *cli)
     return config;
 }
 
+static void add_option(struct buf *out, const char *name, const char *value)
+{
+    buf_printf(out, " --%s ", name);
+    buf_add_shell_word(out, value);
+}
+
+void cli_add_command(const struct cli *cli, const char *command, struct buf *out)
+{
+    const char *file = getenv("CONCORDE_CONFIG");
+    config_add_environment(cli->arena, out);
+    buf_add_shell_word(out, cli->program);
+    buf_printf(out, " %s", command);
+    if (cli->config_file || file)
+        add_option(out, "config", cli->config_file ? cli->config_file : file);
+    if (cli->data_dir)
+        add_option(out, "data", cli->data_dir);
+    for (size_t i = 0; i < cli->overrides_n; i++) {
+        const struct config_override *o = &cli->overrides[i];
+        if (!config_is_secret(o->key))
+            add_option(out, "set", arena_printf(cli->arena, "%s=%s", o->key, o->value));
+    }
+}
+
 int cli_fail(const struct err *e)
 {
     /* To an operator the cause is the message; "internal server error" says nothing. */

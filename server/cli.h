@@ -19,6 +19,11 @@ struct cli {
  * odd to standard error, and sets up the log. NULL: it was wrong. */
 const struct config *cli_config(struct cli *cli);
 
+/* The line for a shell that runs a command with the settings of this one: its options, and what
+ * came from the environment. What is secret is left out: a running server says where its database
+ * is. */
+void cli_add_command(const struct cli *cli, const char *command, struct buf *out);
+
 /* Prints an error and returns the exit status for it. */
 int cli_fail(const struct err *e);
 

@@ -56,6 +56,18 @@ const struct err *data_dir_make(const struct config *config)
     return give_to_owner(config->data_dir, media);
 }
 
+const struct err *data_dir_need(const struct config *config)
+{
+    buf_auto struct buf path = {0};
+    buf_printf(&path, "%s/concorde.lock", config->data_dir);
+    if (access(path.p, F_OK) == 0 || errno == EACCES)
+        return NULL;
+    return err(ERR_INVALID_PARAM,
+               "There are no data of a server in %.120s. Give the command the --data, --config and "
+               "--set of `concorde serve`, which makes new data",
+               config->data_dir);
+}
+
 static const struct err *read_all(int fd, const char *path, struct buf *ret)
 {
     char chunk[1024];
@@ -161,12 +173,12 @@ static const struct err *parse_keys(struct arena *a, const char *path, struct st
     return NULL;
 }
 
-const struct err *data_dir_signing_keys(struct arena *a, const struct config *config,
+const struct err *data_dir_signing_keys(struct arena *a, const struct config *config, bool may_make,
                                         const struct signing_key **ret, size_t *ret_n)
 {
     const char *path = config->signing_key_path;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) {
+    if (fd < 0 && errno == ENOENT && may_make) {
         struct signing_key *key = arena_alloc(a, sizeof *key);
         TRY(make_key(config->data_dir, path, key));
         *ret = key;

@@ -17,6 +17,9 @@ struct data_dir_owner {
     const char *uri; /* of its database; NULL: not published yet */
 };
 
+/* Has a server been started on this data directory? What commands ask, which make none. */
+const struct err *data_dir_need(const struct config *config);
+
 /* Takes the lock for as long as the fd is open. When a server holds it, *ret_fd is -1 and
  * *ret_owner is filled. */
 const struct err *data_dir_lock(struct arena *a, const char *dir, int *ret_fd,
@@ -25,8 +28,8 @@ const struct err *data_dir_lock(struct arena *a, const char *dir, int *ret_fd,
 const struct err *data_dir_publish(int lock_fd, const char *uri);
 
 /* Reads the signing keys, one a line: the first signs, the others may still be used to check what
- * they have signed. Makes one (mode 0600) when the file is not there. */
-const struct err *data_dir_signing_keys(struct arena *a, const struct config *config,
+ * they have signed. With may_make one is made (mode 0600) when the file is not there. */
+const struct err *data_dir_signing_keys(struct arena *a, const struct config *config, bool may_make,
                                         const struct signing_key **ret, size_t *ret_n);
 
 #endif

@@ -1,8 +1,10 @@
 /* What operators' tools ask: is the process there, can it serve, how is it doing. */
+#include "base/clock.h"
 #include "server/caller.h"
 #include "server/metrics.h"
 #include "server/routes.h"
 #include "storage/log.h"
+#include "storage/schema_check.h"
 
 static const struct err *get_health(struct request *rq, struct reply *rp)
 {
@@ -11,13 +13,28 @@ static const struct err *get_health(struct request *rq, struct reply *rp)
     return reply_body(rp, 200);
 }
 
-/* Ready: the database answers, and we are not stopping. */
+/* Anybody may ask, as often as they like: one that was whole is believed for a while. */
+static const struct err *check_schema(struct job *job)
+{
+    enum { BELIEVED_MS = 5000 };
+    int64_t now = mono_ms();
+    if (now < job->store->schema_good_until)
+        return NULL;
+    const struct err *e = schema_check(job_tx(job));
+    if (e)
+        return err_unavailable(1000, "%s", e->code == ERR_INTERNAL ? e->text : e->cause);
+    job->store->schema_good_until = now + BELIEVED_MS;
+    return NULL;
+}
+
+/* Ready: the database answers and is whole, and we are not stopping. */
 static const struct err *get_ready(struct request *rq, struct reply *rp)
 {
     int64_t position;
     if (request_is_stopping(rq))
         return err_unavailable(1000, "stopping");
     TRY(log_position(job_tx(job_of(rq)), &position));
+    TRY(check_schema(job_of(rq)));
     return get_health(rq, rp);
 }
 

@@ -16,10 +16,12 @@
 #include "server/auth.h"
 #include "server/data_dir.h"
 #include "server/media/repo.h"
+#include "storage/deployment.h"
 #include "storage/feed.h"
 #include "storage/intern.h"
 #include "storage/log.h"
 #include "storage/migrate.h"
+#include "storage/schema_check.h"
 #include "storage/write.h"
 
 #include <unistd.h>
@@ -30,7 +32,7 @@ static const struct err *find_database(struct node *n, enum node_kind kind)
 {
     const struct config *config = n->store.config;
     struct data_dir_owner running = {0};
-    TRY(data_dir_make(config));
+    TRY(kind == NODE_SERVER ? data_dir_make(config) : data_dir_need(config));
     TRY(data_dir_lock(n->arena, config->data_dir, &n->lock_fd, &running));
     n->server_pid = running.pid;
     if (n->lock_fd < 0 && kind == NODE_SERVER)
@@ -40,6 +42,11 @@ static const struct err *find_database(struct node *n, enum node_kind kind)
         n->uri = config->database;
     else if (n->lock_fd < 0)
         n->uri = running.uri;
+    else if (kind == NODE_COMMAND && !embedded_exists(config->data_dir))
+        return err(ERR_INVALID_PARAM,
+                   "There is no database in %.120s, and `database` is not set: set it as "
+                   "`concorde serve` has it",
+                   config->data_dir);
     else
         TRY(embedded_start(config->data_dir, &n->embedded, &n->uri));
     if (!n->uri)
@@ -47,12 +54,12 @@ static const struct err *find_database(struct node *n, enum node_kind kind)
     return NULL;
 }
 
-static const struct err *read_signing_keys(struct node *n)
+static const struct err *read_signing_keys(struct node *n, enum node_kind kind)
 {
     struct store *s = &n->store;
     const struct signing_key *keys;
     size_t keys_n;
-    TRY(data_dir_signing_keys(n->arena, s->config, &keys, &keys_n));
+    TRY(data_dir_signing_keys(n->arena, s->config, kind == NODE_SERVER, &keys, &keys_n));
     s->signing_key = keys[0];
     s->further_keys = keys + 1;
     s->further_keys_n = keys_n - 1;
@@ -88,16 +95,42 @@ static const struct err *open_log(struct node *n)
     return committer_start(n->uri, s->feed, &s->committer);
 }
 
+/* Is it whole, and this server's? */
+static const struct err *check_data(struct tx *tx, const struct config *config, enum node_kind kind,
+                                    bool had_key)
+{
+    bool is_new;
+    TRY(schema_check(tx));
+    TRY(deployment_check(tx, config->server_name, kind == NODE_SERVER, &is_new));
+    if (!had_key && !is_new)
+        log_warn("%s was not there: this server signs with a new key from now on. If there is a "
+                 "backup of the old one, restore it",
+                 config->signing_key_path);
+    return NULL;
+}
+
+static const struct err *open_database(struct node *n, enum node_kind kind, bool had_key)
+{
+    struct store *s = &n->store;
+    int applied = 0;
+    TRY(kind == NODE_SERVER ? migrate(n->uri, &applied) : migrate_check(n->uri));
+    if (applied)
+        log_info("database: applied %d migrations", applied);
+    TRY(db_open(n->uri, (int)s->config->database_connections, &s->db));
+    struct tx tx;
+    tx_init(&tx, s->db, n->arena);
+    const struct err *e = check_data(&tx, s->config, kind, had_key);
+    tx_finish(&tx);
+    return e;
+}
+
 static const struct err *start(struct node *n, enum node_kind kind)
 {
     struct store *s = &n->store;
-    int applied;
     TRY(find_database(n, kind));
-    TRY(read_signing_keys(n));
-    TRY(migrate(n->uri, &applied));
-    if (applied && kind == NODE_SERVER)
-        log_info("database: applied %d migrations", applied);
-    TRY(db_open(n->uri, (int)s->config->database_connections, &s->db));
+    bool had_key = access(s->config->signing_key_path, F_OK) == 0;
+    TRY(read_signing_keys(n, kind));
+    TRY(open_database(n, kind, had_key));
     TRY(open_log(n));
     if (kind == NODE_SERVER)
         TRY(presence_start(s->presence, n->arena));

@@ -14,8 +14,10 @@
 #include <sys/types.h>
 
 enum node_kind {
-    NODE_SERVER, /* fails when another server has the data directory */
-    NODE_COMMAND /* joins a running server's database, or starts the embedded one itself */
+    /* Makes what is not there yet; fails when another server has the data directory. */
+    NODE_SERVER,
+    /* Joins a running server's database, or starts the embedded one itself; makes nothing new. */
+    NODE_COMMAND
 };
 
 struct node {
@@ -29,8 +31,9 @@ struct node {
                          that are not its own at its next one, or by SIGUSR1. */
 };
 
-/* Opens the database (migrating it), starts the committer, loads or makes the signing key. The
- * configuration is borrowed. On an error nothing is left running. */
+/* Opens the database (a server migrates it), checks whose it is, starts the committer, loads the
+ * signing key (a server may make it). The configuration is borrowed. On an error nothing is left
+ * running. */
 const struct err *node_start(struct node *n, const struct config *config, enum node_kind kind);
 void node_stop(struct node *n); /* commits what waits, stops what node_start started */
 

@@ -193,12 +193,9 @@ static void print_welcome(const struct cli *cli, const struct node *n, struct ht
         print_listener(&c->listen[i], http_server_port(http, i));
     printf("  data in       %s\n", realpath(c->data_dir, path) ? path : c->data_dir);
     printf("  database      %s\n", c->database ? "as configured" : "its own PostgreSQL");
-    printf("  make an account with: %s user add NAME --admin", cli->program);
-    if (cli->config_file)
-        printf(" --config %s", cli->config_file);
-    if (cli->data_dir)
-        printf(" --data %s", cli->data_dir);
-    putchar('\n');
+    buf_auto struct buf line = {0};
+    cli_add_command(cli, "user add NAME --admin", &line);
+    printf("  make an account with: %s\n", buf_str(&line).p);
     fflush(stdout);
 }
 

@@ -70,9 +70,10 @@ bool db_result_is_good(const PGresult *result)
     return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 }
 
-/* jit: never worth its compile time for short statements. */
+/* jit: never worth its compile time for short statements. The schema is named in functions, too. */
 static const char session_settings[] =
     "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'; SET jit = off;"
+    "SET search_path = public;"
     "SET client_min_messages = warning; SET bytea_output = hex; SET standard_conforming_strings = "
     "on";
 

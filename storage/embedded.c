@@ -294,6 +294,13 @@ const struct err *embedded_start(const char *data_dir, struct embedded **ret, co
     return NULL;
 }
 
+bool embedded_exists(const char *data_dir)
+{
+    buf_auto struct buf path = {0};
+    buf_printf(&path, "%s/postgres/data/PG_VERSION", data_dir);
+    return access(path.p, F_OK) == 0 || errno == EACCES;
+}
+
 void embedded_stop(struct embedded *e)
 {
     if (!e)

@@ -26,6 +26,7 @@ struct store {
     const struct signing_key *further_keys; /* further lines of the key file: published, unused */
     size_t further_keys_n;
     struct db *db;
+    _Atomic int64_t schema_good_until; /* by mono_ms(): for so long it need not be checked again */
     struct committer *committer;
     struct feed *feed;
     struct intern *intern;

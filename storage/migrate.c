@@ -11,6 +11,8 @@ static const char table_sql[] = "CREATE TABLE IF NOT EXISTS schema_migrations ("
                                 "number int PRIMARY KEY, name text NOT NULL,"
                                 "applied_at timestamptz NOT NULL DEFAULT now())";
 
+static const char applied_sql[] = "SELECT number, name FROM schema_migrations ORDER BY number";
+
 static const char record_sql[] = "INSERT INTO schema_migrations (number, name) VALUES ($1, $2)";
 
 static const struct err *run(PGconn *pg, const char *sql, const char *what)
@@ -92,11 +94,44 @@ static const struct err *migrate_on(PGconn *pg, int *count)
     TRY(check_encoding(pg));
     TRY(run(pg, lock_sql, "the migrations' lock"));
     TRY(run(pg, table_sql, "schema_migrations"));
-    PGresult *applied = PQexec(pg, "SELECT number, name FROM schema_migrations ORDER BY number");
+    PGresult *applied = PQexec(pg, applied_sql);
     const struct err *e = db_result_is_good(applied)
                               ? apply_missing(pg, applied, count)
                               : db_result_error(pg, applied, "schema_migrations");
     PQclear(applied);
+    return e;
+}
+
+static const struct err *check_current(const PGresult *applied)
+{
+    TRY(check_not_newer(applied));
+    for (const struct migration *m = migrations; m->name; m++)
+        if (!is_applied(applied, m->number))
+            return err(ERR_INTERNAL,
+                       "The database is not up to date (%s is missing): the start of "
+                       "`concorde serve` brings it there",
+                       m->name);
+    return NULL;
+}
+
+const struct err *migrate_check(const char *uri)
+{
+    PGconn *pg;
+    TRY(db_connect(uri, &pg));
+    PGresult *there =
+        PQexec(pg, "SELECT FROM pg_class WHERE oid = to_regclass('schema_migrations')");
+    const struct err *e = NULL;
+    if (!db_result_is_good(there))
+        e = db_result_error(pg, there, "schema_migrations");
+    else if (!PQntuples(there))
+        e = err(ERR_INTERNAL, "No server has used this database yet: start `concorde serve` first");
+    PQclear(there);
+    PGresult *applied = e ? NULL : PQexec(pg, applied_sql);
+    if (!e)
+        e = db_result_is_good(applied) ? check_current(applied)
+                                       : db_result_error(pg, applied, "schema_migrations");
+    PQclear(applied);
+    PQfinish(pg);
     return e;
 }
 

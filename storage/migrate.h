@@ -16,4 +16,7 @@ extern const struct migration migrations[]; /* ends with a NULL name */
  * several nodes start at once (advisory lock). */
 const struct err *migrate(const char *uri, int *ret_applied);
 
+/* Changes nothing: refuses a database that is not up to date. */
+const struct err *migrate_check(const char *uri);
+
 #endif

@@ -104,6 +104,8 @@ class Server:
         finally:
             guard.cancel()
         self.process.wait()
+        self.process.stdout.close()
+        self.process = None
         raise RuntimeError(f"the server did not start:\n{self.log_tail()}")
 
     def stop(self, timeout=60):

@@ -4,13 +4,16 @@ import os
 import pathlib
 import pty
 import re
+import subprocess
 import time
 
+import httpx
 import pytest
 import yaml
 
 from client import Client
-from server import BINARY, ROOT, environment, run_cli
+from federation import eventually
+from server import BINARY, ROOT, Server, environment, run_cli
 
 
 def test_version():
@@ -84,6 +87,83 @@ def test_data_directory_has_one_server(server):
 PASSWORD = "a password for tests\n"
 
 
+def printed_line(server):
+    return re.search(r"make an account with: (.*)", server.welcome)[1]
+
+
+@pytest.mark.parametrize("how", ["set", "environment", "config"])
+def test_the_printed_line_is_complete(how, tmp_path):
+    """Pasted into a shell it makes an account of this server, wherever its settings came from."""
+    tmp_path.chmod(0o711)
+    name, data = "name.of-it.example", tmp_path / "it's here"
+    data.mkdir()
+    config = tmp_path / "my settings.yaml"
+    config.write_text(f"server_name: {name}\nregistration_shared_secret: hidden\n"
+                      if how == "config" else "log_level: warn\n")
+    s = Server({"server_name": name if how == "set" else None,
+                "turn_shared_secret": "hidden"}, data=data)
+    s.more = ["--config", str(config)]
+    if how == "environment":
+        s.environment = {"CONCORDE_SERVER_NAME": name, "CONCORDE_TURN_SHARED_SECRET": "hidden"}
+    try:
+        s.start()
+        assert "hidden" not in s.welcome
+        line = printed_line(s).replace(" NAME ", " first ")
+        r = subprocess.run(["sh", "-c", line], input=PASSWORD, capture_output=True, text=True,
+                           env=environment(), timeout=60)
+        assert r.stdout == f"@first:{name} is there, an administrator\n", (line, r.stderr)
+        assert Client(s).login("first", PASSWORD.strip()).user_id == f"@first:{name}"
+    finally:
+        s.close()
+
+
+def test_the_name_of_a_server_is_in_its_database(fresh_server):
+    s = fresh_server(server_name="right.example")
+    user = Client(s).register("one")
+    assert user.user_id == "@one:right.example"
+    s.settings["server_name"] = "wrong.example"
+    for _ in "while it runs", "while it does not":
+        r = s.cli("user", "add", "first", input=PASSWORD)
+        assert (r.returncode, r.stdout) == (1, "")
+        assert "the data of right.example" in r.stderr and "--set" in r.stderr
+        s.stop()
+    with pytest.raises(RuntimeError, match="the data of right.example"):
+        s.start()
+    s.settings["server_name"] = "right.example"
+    s.start()
+    assert Client(s, user.user_id, user.token).get("/account/whoami")["user_id"] == user.user_id
+
+
+@pytest.mark.parametrize("words", [("user", "add", "x"), ("user", "password", "x"),
+                                   ("user", "deactivate", "x"), ("federation", "status")])
+def test_commands_make_no_deployment(words, tmp_path):
+    missing, empty = tmp_path / "missing", tmp_path / "empty"
+    empty.mkdir()
+    for data in missing, empty:
+        r = run_cli(*words, "--data", str(data), input=PASSWORD)
+        assert (r.returncode, r.stdout) == (1, "")
+        assert str(data) in r.stderr and "--data" in r.stderr
+    assert not missing.exists() and not list(empty.iterdir())
+
+
+def psql(server, sql):
+    uri = (server.data / "concorde.lock").read_text().split(" ", 1)[1]
+    subprocess.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1", uri, "-c", sql], check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+def test_a_database_that_lacks_something_is_not_served(fresh_server):
+    s = fresh_server()
+    s.wait_until_ready()
+    psql(s, "ALTER TABLE profiles RENAME TO gone")
+    eventually(lambda: httpx.get(s.url + "/ready").status_code == 503)
+    s.stop()
+    with pytest.raises(RuntimeError, match="incomplete.*table profiles"):
+        s.start()
+    r = s.cli("user", "add", "first", input=PASSWORD)
+    assert r.returncode == 1 and "table profiles" in r.stderr
+
+
 def until_logged_out(client, seconds=10):
     """The server is told of what a command did at once, but not in the same moment."""
     deadline = time.monotonic() + seconds
@@ -133,7 +213,13 @@ def test_root_leaves_nothing_behind_that_the_owner_cannot_use(tmp_path):
     for directory in data, tmp_path, tmp_path.parent, tmp_path.parent.parent:
         directory.chmod(0o755)
     os.chown(data, 65534, 65534)
-    r = run_cli("user", "add", "first", "--data", str(data), input=PASSWORD)
+    s = Server(data=data).start()
+    s.stop()
+    (data / "concorde.lock").unlink()  # what a restore does not bring along
+    s.start()
+    s.stop()
+    r = s.cli("user", "add", "first", input=PASSWORD)
+    s.close()
     assert r.returncode == 0, r.stderr
     made = {str(p.relative_to(data)): p.stat().st_uid for p in data.iterdir()}
     assert set(made.values()) == {65534}, made

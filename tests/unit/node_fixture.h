@@ -5,7 +5,9 @@
 #include "log_fixture.h"
 #include "rooms/append.h"
 #include "rooms/create.h"
+#include "server/data_dir.h"
 #include "server/node.h"
+#include "storage/deployment.h"
 #include "storage/intern.h"
 
 static struct {
@@ -17,6 +19,23 @@ static struct {
 static inline struct store *node_store(void)
 {
     return &node_fixture_.node.store;
+}
+
+/* What the first `concorde serve` leaves behind. */
+static inline void node_make_deployment_(const struct config *config)
+{
+    const struct signing_key *keys;
+    size_t n;
+    struct data_dir_owner owner;
+    struct tx tx;
+    int fd = -1;
+    pg_must("data_dir_make", data_dir_make(config));
+    pg_must("data_dir_lock", data_dir_lock(node_fixture_.arena, config->data_dir, &fd, &owner));
+    close(fd);
+    pg_must("keys", data_dir_signing_keys(node_fixture_.arena, config, true, &keys, &n));
+    tx_init(&tx, pg_db(), node_fixture_.arena);
+    pg_must("deployment", deployment_check(&tx, config->server_name, true, NULL));
+    tx_finish(&tx);
 }
 
 static inline void node_begin(void)
@@ -33,6 +52,7 @@ static inline void node_begin(void)
         fprintf(stderr, "%.*s\n", (int)problems.n, problems.p);
         abort();
     }
+    node_make_deployment_(config);
     pg_must("node_start", node_start(&node_fixture_.node, config, NODE_COMMAND));
 }
 

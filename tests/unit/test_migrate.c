@@ -7,6 +7,9 @@
 
 #include "pg_fixture.h"
 
+#include "storage/deployment.h"
+#include "storage/schema_check.h"
+
 #include <pthread.h>
 
 static int count_migrations(void)
@@ -113,6 +116,140 @@ static void a_database_that_is_away_is_unavailable(void **state)
     assert_non_null(strstr(e->cause, "/nonexistent"));
 }
 
+/* ---- what there must be ---- */
+
+static void list_objects(struct arena *a, struct buf *ret)
+{
+    struct tx tx;
+    tx_init(&tx, pg_db(), a);
+    NO_ERR(schema_list(&tx, ret));
+    tx_finish(&tx);
+}
+
+/* `make schema-objects` runs this with SCHEMA_OBJECTS set: the list is then written. */
+static void the_list_of_objects_is_that_of_a_fresh_schema(void **state)
+{
+    arena_auto struct arena *a = arena_create();
+    buf_auto struct buf there = {0};
+    list_objects(a, &there);
+    const char *path = getenv("SCHEMA_OBJECTS");
+    FILE *f = path ? fopen(path, "we") : NULL;
+    if (f) {
+        fwrite(there.p, 1, there.n, f);
+        fclose(f);
+    } else if (strcmp(buf_str(&there).p, schema_objects) != 0) {
+        fail_msg("schema/objects.txt is not what the migrations make: run `make schema-objects`");
+    }
+}
+
+static void assert_incomplete(const char *sql, const char *undo, const char *named)
+{
+    arena_auto struct arena *a = arena_create();
+    struct tx tx;
+    tx_init(&tx, pg_db(), a);
+    NO_ERR(schema_check(&tx));
+    NO_ERR(pg_command(pg_uri(), sql));
+    const struct err *e = schema_check(&tx);
+    NO_ERR(pg_command(pg_uri(), undo));
+    assert_non_null(e);
+    assert_non_null(strstr(e->text, named));
+    NO_ERR(schema_check(&tx));
+    tx_finish(&tx);
+}
+
+static void whatever_is_missing_is_named(void **state)
+{
+    assert_incomplete("ALTER TABLE profiles RENAME TO gone", "ALTER TABLE gone RENAME TO profiles",
+                      "table profiles");
+    assert_incomplete("ALTER TABLE rooms RENAME depth TO gone",
+                      "ALTER TABLE rooms RENAME gone TO depth", "column rooms.depth bigint");
+    assert_incomplete("ALTER INDEX events_by_id RENAME TO gone",
+                      "ALTER INDEX gone RENAME TO events_by_id", "index events_by_id");
+    assert_incomplete("ALTER FUNCTION log_at RENAME TO gone",
+                      "ALTER FUNCTION gone RENAME TO log_at", "function log_at(back bigint)");
+    assert_incomplete("ALTER SEQUENCE events_history_seq RENAME TO gone",
+                      "ALTER SEQUENCE gone RENAME TO events_history_seq",
+                      "sequence events_history_seq");
+    assert_incomplete("ALTER TABLE rooms ALTER depth DROP NOT NULL",
+                      "ALTER TABLE rooms ALTER depth SET NOT NULL", "column rooms.depth bigint");
+}
+
+/* pg_restore runs with an empty search path. */
+static void functions_name_their_schema(void **state)
+{
+    pg_db();
+    NO_ERR(pg_command(pg_uri(),
+                      "SET search_path = ''; "
+                      "SELECT fmgr_sql_validator(p.oid) FROM pg_proc p JOIN pg_language l "
+                      "ON l.oid = p.prolang WHERE l.lanname = 'sql' "
+                      "AND p.pronamespace = 'public'::regnamespace"));
+}
+
+/* ---- commands ---- */
+
+static void a_check_changes_nothing(void **state)
+{
+    char uri[600];
+    NO_ERR(pg_command(pg_uri(), "CREATE DATABASE concorde_unit_empty ENCODING 'UTF8' LOCALE 'C' "
+                                "TEMPLATE template0"));
+    snprintf(uri, sizeof uri, "%s dbname=concorde_unit_empty", pg_uri());
+    const struct err *e = migrate_check(uri);
+    assert_non_null(e);
+    assert_non_null(strstr(e->text, "concorde serve"));
+    NO_ERR(pg_command(uri, "SELECT 1 / (count(*) = 0)::int FROM pg_class "
+                           "WHERE relnamespace = 'public'::regnamespace"));
+    NO_ERR(migrate(uri, NULL));
+    NO_ERR(migrate_check(uri));
+    NO_ERR(pg_command(uri, "DELETE FROM schema_migrations WHERE number = 1"));
+    e = migrate_check(uri);
+    assert_non_null(e);
+    assert_non_null(strstr(e->text, "0001-log"));
+    NO_ERR(pg_command(pg_uri(), "DROP DATABASE concorde_unit_empty"));
+}
+
+/* ---- whose it is ---- */
+
+static const struct err *claim(const char *server_name, bool may_claim, bool *ret_is_new)
+{
+    arena_auto struct arena *a = arena_create();
+    struct tx tx;
+    tx_init(&tx, pg_db(), a);
+    const struct err *e = deployment_check(&tx, server_name, may_claim, ret_is_new);
+    tx_finish(&tx);
+    return e;
+}
+
+static void a_database_belongs_to_one_server(void **state)
+{
+    bool is_new = false;
+    const struct err *e = claim("a.example", false, NULL);
+    assert_non_null(e);
+    assert_non_null(strstr(e->text, "concorde serve"));
+    NO_ERR(claim("a.example", true, &is_new));
+    assert_true(is_new);
+    NO_ERR(claim("a.example", true, &is_new));
+    assert_false(is_new);
+    NO_ERR(claim("a.example", false, NULL));
+    e = claim("b.example", true, NULL);
+    assert_non_null(e);
+    assert_non_null(strstr(e->text, "the data of a.example"));
+    NO_ERR(pg_command(pg_uri(), "DELETE FROM deployment"));
+}
+
+static void accounts_say_whose_an_older_database_is(void **state)
+{
+    NO_ERR(pg_command(pg_uri(), "INSERT INTO users (id, user_id) VALUES (9, '@x:old.example');"
+                                "INSERT INTO accounts (\"user\", created_ts) VALUES (9, 0)"));
+    const struct err *e = claim("new.example", true, NULL);
+    assert_non_null(e);
+    assert_non_null(strstr(e->text, "the data of old.example"));
+    bool is_new = true;
+    NO_ERR(claim("old.example", true, &is_new));
+    assert_false(is_new);
+    NO_ERR(pg_command(pg_uri(), "DELETE FROM deployment; DELETE FROM accounts; "
+                                "DELETE FROM users WHERE id = 9"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +261,12 @@ int main(void)
         cmocka_unit_test(a_newer_database_is_refused_with_advice),
         cmocka_unit_test(a_database_that_is_not_utf8_is_refused_with_advice),
         cmocka_unit_test(a_database_that_is_away_is_unavailable),
+        cmocka_unit_test(the_list_of_objects_is_that_of_a_fresh_schema),
+        cmocka_unit_test(whatever_is_missing_is_named),
+        cmocka_unit_test(functions_name_their_schema),
+        cmocka_unit_test(a_check_changes_nothing),
+        cmocka_unit_test(a_database_belongs_to_one_server),
+        cmocka_unit_test(accounts_say_whose_an_older_database_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
