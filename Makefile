@@ -60,7 +60,7 @@ SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
 .PHONY: help build deps run install test unit api olm clients interop fault soak fuzz fuzz-replay asan tsan bench \
-        format format-check layers clean
+        schema-objects format format-check layers clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
 

@@ -6,6 +6,7 @@
 #include "rooms/key_query.h"
 #include "storage/device_lists.h"
 #include "storage/e2ee_keys.h"
+#include "storage/epochs.h"
 #include "storage/server_rooms.h"
 #include "storage/to_device.h"
 
@@ -97,13 +98,15 @@ static const struct err *add_device(struct device_list_edus *d, size_t i)
     buf_auto struct buf b = {0};
     const struct device_change *c = &d->changes[i];
     const struct public_key *k = find_key(d, c->user, KEY_DEVICE, c->device_id);
+    struct epochs *epochs = d->job->store->epochs;
     int64_t before = change_before(d, i);
     add_user(&b, c->user_id);
     BUF_LIT(&b, ",\"device_id\":");
     buf_add_json_string(&b, str_of(c->device_id));
-    buf_printf(&b, ",\"stream_id\":%lld,\"prev_id\":[", (long long)c->position);
+    buf_printf(&b, ",\"stream_id\":%lld,\"prev_id\":[",
+               (long long)epochs_stream_id(epochs, c->position));
     if (before)
-        buf_add_int(&b, before);
+        buf_add_int(&b, epochs_stream_id(epochs, before));
     buf_add_char(&b, ']');
     if (k) {
         BUF_LIT(&b, ",\"keys\":");

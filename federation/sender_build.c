@@ -7,6 +7,7 @@
 #include "matrix/id.h"
 #include "rooms/erasure.h"
 #include "rooms/servers.h"
+#include "storage/epochs.h"
 #include "storage/events.h"
 
 #include <stdio.h>
@@ -266,7 +267,8 @@ static const struct err *add_typing(struct job *job, struct plan *p)
 
 /* ---- writing ---- */
 
-/* The same content has the same id, also after a restart: whoever got it already knows. What is not
+/* The same content has the same id, also after a restart: whoever got it already knows. The epoch
+ * keeps an id from coming twice after the database was set back. What is not
  * in the log does not count: when there is nothing else, it is of this moment alone. */
 static void name_transaction(struct plan *p, struct job *job, char ret[static 32])
 {
@@ -279,7 +281,8 @@ static void name_transaction(struct plan *p, struct job *job, char ret[static 32
         return;
     }
     parts[n++] =
-        str_of(arena_printf(job->arena, "%lld %lld", (long long)p->from, (long long)p->until));
+        str_of(arena_printf(job->arena, "%lld %lld %llx", (long long)p->from, (long long)p->until,
+                            (long long)epochs_at(job->store->epochs, p->until)));
     for (size_t i = 0; i < p->pdus_n; i++)
         parts[n++] = str_of(p->pdus[i].event->event_id);
     for (size_t i = 0; i < p->durable_n; i++)

@@ -5,6 +5,7 @@
 #include "matrix/id.h"
 #include "rooms/key_query.h"
 #include "storage/device_lists.h"
+#include "storage/epochs.h"
 #include "storage/intern.h"
 #include "storage/one_time_keys.h"
 
@@ -51,6 +52,8 @@ static const struct err *get_devices(struct request *rq, struct reply *rp)
     /* The number first: what changes between the two is then told once more. */
     TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
     TRY(device_changes_newest(job_tx(job), user, &newest));
+    if (newest)
+        newest = epochs_stream_id(job->store->epochs, newest);
     TRY(public_keys_read(job_tx(job), &user_id, 1, 0, &keys, &n));
     struct key_requester requester = a_server(job);
     BUF_LIT(b, "{\"user_id\":");

@@ -17,6 +17,7 @@
 #include "server/data_dir.h"
 #include "server/media/repo.h"
 #include "storage/deployment.h"
+#include "storage/epochs.h"
 #include "storage/feed.h"
 #include "storage/intern.h"
 #include "storage/log.h"
@@ -24,6 +25,7 @@
 #include "storage/schema_check.h"
 #include "storage/write.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 enum { FEED_ENTRIES = 1 << 16, FEED_SHARE = 4, TXNS_REMEMBERED = 1 << 16, FILTERS_CACHED = 4096 };
@@ -66,7 +68,17 @@ static const struct err *read_signing_keys(struct node *n, enum node_kind kind)
     return NULL;
 }
 
-static const struct err *open_log(struct node *n)
+/* The process asks itself to stop, as an operator would; server/serve.c says that it failed. */
+static void on_lost(void *ctx, const char *why)
+{
+    struct node *n = ctx;
+    log_error("this server cannot go on and stops: %s", why);
+    n->is_lost = true;
+    if (n->kind == NODE_SERVER)
+        kill(getpid(), SIGTERM);
+}
+
+static const struct err *open_log(struct node *n, enum node_kind kind)
 {
     struct store *s = &n->store;
     int64_t position;
@@ -76,6 +88,7 @@ static const struct err *open_log(struct node *n)
     tx_finish(&tx);
     TRY(e);
     s->feed = feed_create(FEED_ENTRIES, (size_t)(s->config->cache_size / FEED_SHARE), position);
+    s->epochs = epochs_create();
     s->intern = intern_create(s->db);
     s->auth = auth_create(s); /* first: whom a change wakes must not pass with a token that ended */
     s->erasures = erasures_create(s);
@@ -92,7 +105,17 @@ static const struct err *open_log(struct node *n)
         s->presence = presence_create(s);
     n->indexer = search_indexer_create(s);
     s->media = media_repo_create();
-    return committer_start(n->uri, s->feed, &s->committer);
+    const struct committer_settings settings = {.uri = n->uri,
+                                                .feed = s->feed,
+                                                .epochs = s->epochs,
+                                                .is_server = kind == NODE_SERVER,
+                                                .on_lost = on_lost,
+                                                .ctx = n};
+    TRY(committer_start(&settings, &s->committer));
+    tx_init(&tx, s->db, n->arena);
+    e = epochs_load(s->epochs, &tx);
+    tx_finish(&tx);
+    return e;
 }
 
 /* Is it whole, and this server's? */
@@ -131,7 +154,7 @@ static const struct err *start(struct node *n, enum node_kind kind)
     bool had_key = access(s->config->signing_key_path, F_OK) == 0;
     TRY(read_signing_keys(n, kind));
     TRY(open_database(n, kind, had_key));
-    TRY(open_log(n));
+    TRY(open_log(n, kind));
     if (kind == NODE_SERVER)
         TRY(presence_start(s->presence, n->arena));
     if (kind == NODE_SERVER)
@@ -145,7 +168,8 @@ static const struct err *start(struct node *n, enum node_kind kind)
 
 const struct err *node_start(struct node *n, const struct config *config, enum node_kind kind)
 {
-    *n = (struct node){.store.config = config, .arena = arena_create(), .lock_fd = -1};
+    *n =
+        (struct node){.store.config = config, .arena = arena_create(), .lock_fd = -1, .kind = kind};
     const struct err *e = start(n, kind);
     if (e)
         node_stop(n);
@@ -179,6 +203,7 @@ void node_stop(struct node *n)
         intern_destroy(s->intern);
     if (s->feed)
         feed_destroy(s->feed);
+    epochs_destroy(s->epochs);
     if (s->db)
         db_close(s->db);
     embedded_stop(n->embedded);

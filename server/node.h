@@ -26,7 +26,9 @@ struct node {
     struct search_indexer *indexer;
     const char *uri; /* of the database; in the arena */
     struct arena *arena;
-    int lock_fd;      /* -1: no lock held */
+    enum node_kind kind;
+    _Atomic bool is_lost; /* the log is not this process's any more: it is stopping */
+    int lock_fd;          /* -1: no lock held */
     pid_t server_pid; /* of the server that runs on this data; 0: none but us. It learns of writes
                          that are not its own at its next one, or by SIGUSR1. */
 };

@@ -20,6 +20,7 @@
 #include "storage/intern.h"
 #include "storage/write.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ enum {
     REMOTE_WORKERS = 32, /* nearly all of them wait for other servers */
     /* Longer than reverse proxies keep connections, so that they close first. */
     IDLE_TIMEOUT_S = 75,
+    LOOK_S = 5,
     SPARE_FILES = 768 /* descriptors that are not connections of clients */
 };
 
@@ -219,14 +221,17 @@ static void look_at_log(struct node *n)
     job_finish(&job);
 }
 
-/* Serves until SIGINT or SIGTERM. */
+/* Serves until SIGINT or SIGTERM. Now and then the log is looked at, so that a server that has
+ * nothing to write hears, too, when it has lost the database to another. */
 static void wait_for_stop(struct cli *cli, struct node *n, const sigset_t *signals)
 {
-    int signal;
-    while (sigwait(signals, &signal) == 0 && (signal == SIGHUP || signal == SIGUSR1)) {
+    for (;;) {
+        int signal = sigtimedwait(signals, NULL, &(struct timespec){.tv_sec = LOOK_S});
+        if (signal == SIGINT || signal == SIGTERM)
+            break;
         if (signal == SIGHUP)
             reload(cli);
-        else
+        else if (signal == SIGUSR1 || errno == EAGAIN)
             look_at_log(n);
     }
     log_info("stopping");
@@ -248,10 +253,10 @@ static const struct err *serve(struct cli *cli, struct node *n, const sigset_t *
     wait_for_stop(cli, n, signals);
     sd_notify_state("STOPPING=1");
     metrics_forget_sources();
-    int drain_ms = (int)n->store.config->shutdown_timeout_ms;
+    int drain_ms = n->is_lost ? 0 : (int)n->store.config->shutdown_timeout_ms;
     federation_drain(n->store.federation, drain_ms);
     http_server_stop(http, drain_ms);
-    return NULL;
+    return n->is_lost ? err(ERR_UNAVAILABLE, "The database was lost to another, see above") : NULL;
 }
 
 int serve_command(struct cli *cli)

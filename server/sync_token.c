@@ -1,25 +1,72 @@
 #include "server/sync_token.h"
 
-const struct err *sync_token_parse(const char *text, struct sync_token *ret)
+#include "storage/epochs.h"
+#include "storage/feed.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { TOKEN_MAX = 80, EPOCH_DIGITS = 16 };
+
+void sync_token_add(struct buf *b, const struct store *store, int64_t position, int64_t serial)
 {
-    struct str s = str_of(text);
+    buf_printf(b, "s%lld_%lld_%llx", (long long)position, (long long)serial,
+               (unsigned long long)epochs_current(store->epochs));
+}
+
+/* The part up to the next underscore. */
+static struct str take_part(const char **at)
+{
+    struct str part = {*at, strcspn(*at, "_")};
+    *at += part.n + ((*at)[part.n] == '_' && (*at)[part.n + 1]);
+    return part;
+}
+
+static bool read_hex(struct str s, int64_t *ret)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        const char *digit = memchr("0123456789abcdef", s.p[i], 16);
+        if (!digit)
+            return false;
+        n = n << 4 | (uint64_t)(digit - "0123456789abcdef");
+    }
+    *ret = (int64_t)n;
+    return s.n > 0 && s.n <= EPOCH_DIGITS;
+}
+
+static bool read_token(const char *text, struct sync_token *ret, int64_t *ret_epoch)
+{
+    if (*text != 's' || strlen(text) > TOKEN_MAX)
+        return false;
+    text++;
+    if (!str_to_int64(take_part(&text), &ret->position))
+        return false;
+    if (*text && (!str_to_int64(take_part(&text), &ret->serial) || ret->serial < 0))
+        return false;
+    return (!*text || read_hex(take_part(&text), ret_epoch)) && !*text;
+}
+
+const struct err *sync_token_parse(const struct store *store, const char *text,
+                                   struct sync_token *ret)
+{
     struct sync_token token = {0};
-    const char *split = strchr(text, '_');
-    struct str position = {s.p + 1, split ? (size_t)(split - text - 1) : s.n - 1};
-    bool good = s.n > 1 && s.n < 64 && s.p[0] == 's' && str_to_int64(position, &token.position) &&
-                (!split || str_to_int64(str_of(split + 1), &token.serial)) && token.serial >= 0;
-    if (!good)
+    int64_t epoch = 0;
+    if (!read_token(text, &token, &epoch))
         return err(ERR_INVALID_PARAM, "Not a token of this server");
+    token.position = epochs_place(store->epochs, epoch, token.position, &token.is_lost);
     *ret = token;
     return NULL;
 }
 
-const struct err *sync_token_parse_since(const char *text, struct sync_token *ret)
+const struct err *sync_token_parse_since(const struct store *store, const char *text,
+                                         struct sync_token *ret)
 {
     struct sync_token token;
-    TRY(sync_token_parse(text, &token));
+    TRY(sync_token_parse(store, text, &token));
     if (token.position < 0)
         return err(ERR_INVALID_PARAM, "Not a token of /sync");
+    token.is_lost |= token.position > feed_position(store->feed);
     *ret = token;
     return NULL;
 }

@@ -1,19 +1,29 @@
-/* Tokens of /sync and of pagination: `s<position>`, with `_<serial>` for what is never stored. Both
- * kinds are accepted wherever a token is (clients paginate back from a sync token). */
+/* Tokens of /sync and of pagination: `s<position>_<serial>_<epoch>`. The serial is for what is
+ * never stored, the epoch says which history of the log the position belongs to (storage/epochs.h).
+ * Tokens of both kinds are accepted wherever a token is (clients paginate back from a sync token),
+ * and so are those of earlier versions, which end after the position or the serial. */
 #ifndef SERVER_SYNC_TOKEN_H
 #define SERVER_SYNC_TOKEN_H
 
-#include "base/str.h"
+#include "storage/job.h"
 
 struct sync_token {
-    int64_t position; /* below zero: a place in history that was fetched later */
-    int64_t serial;   /* of typing; 0 when the token has none */
+    /* In the log as it is. Below zero: a place in history that was fetched later. */
+    int64_t position;
+    int64_t serial; /* of typing; 0 when the token has none */
+    /* Whoever got it has seen what the database has lost: the position is where that begins. */
+    bool is_lost;
 };
 
-/* M_INVALID_PARAM when it is not one of ours. */
-const struct err *sync_token_parse(const char *text, struct sync_token *ret);
+void sync_token_add(struct buf *b, const struct store *store, int64_t position, int64_t serial);
 
-/* The same for what follows the log, which begins at zero. */
-const struct err *sync_token_parse_since(const char *text, struct sync_token *ret);
+/* M_INVALID_PARAM when it is not one of ours. */
+const struct err *sync_token_parse(const struct store *store, const char *text,
+                                   struct sync_token *ret);
+
+/* The same for what follows the log, which begins at zero; one from beyond its head is lost, too.
+ */
+const struct err *sync_token_parse_since(const struct store *store, const char *text,
+                                         struct sync_token *ret);
 
 #endif

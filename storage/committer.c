@@ -4,7 +4,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "storage/pipeline.h"
+#include "storage/log_session.h"
 
 #include <sodium.h>
 #include <stdatomic.h>
@@ -28,11 +28,12 @@ struct committer {
 
     /* The leader's: */
     struct feed *feed;
-    char *uri;
-    struct pipeline pipeline;
+    struct log_session session;
     struct batch batch;
     int64_t node, batch_number;
-    char name[40]; /* of the connection, which tells it from other nodes' */
+    bool lost;
+    void (*on_lost)(void *ctx, const char *why);
+    void *ctx;
 
     _Atomic int64_t batches, writes, failures;
 };
@@ -42,9 +43,10 @@ struct committer {
 SQL(begin_sql, "BEGIN")
 SQL(commit_sql, "COMMIT")
 SQL(rollback_sql, "ROLLBACK")
-SQL(head_sql, "UPDATE log_head SET position = position + $1, node = $2, batch = $3 "
+/* A batch of an epoch that is over fails as a whole. */
+SQL(head_sql, "UPDATE log_head SET node = $2, batch = $3, "
+              "position = CASE WHEN epoch = $4 THEN position + $1 ELSE log_refuse() END "
               "RETURNING position")
-SQL(last_batch_sql, "SELECT node, batch, position FROM log_head")
 
 static const struct err *send_table(struct committer *c, struct table_rows *t)
 {
@@ -60,7 +62,7 @@ static const struct err *send_table(struct committer *c, struct table_rows *t)
     }
     struct db_encoded e = {
         .n = n, .types = types, .values = values, .lengths = lengths, .formats = formats};
-    return pipeline_send_encoded(&c->pipeline, t->table->sql, &e);
+    return pipeline_send_encoded(&c->session.pipeline, t->table->sql, &e);
 }
 
 static const struct err *send_statement(struct committer *c, const struct statement *s,
@@ -74,7 +76,7 @@ static const struct err *send_statement(struct committer *c, const struct statem
         if (params[i].type == DB_POSITION)
             params[i].i = changes_n - (params[i].i + first - 1);
     }
-    return pipeline_send(&c->pipeline, s->sql, params, s->params_n);
+    return pipeline_send(&c->session.pipeline, s->sql, params, s->params_n);
 }
 
 /* Sends BEGIN … COMMIT as one pipeline. */
@@ -88,9 +90,10 @@ static const struct err *send_batch(struct committer *c, struct write *writes, i
     }
     batch_encode(&c->batch, changes_n);
 
-    TRY(pipeline_send(&c->pipeline, &begin_sql, NO_PARAMS));
-    TRY(pipeline_send(&c->pipeline, &head_sql,
-                      P(INT(changes_n), INT(c->node), INT(++c->batch_number))));
+    TRY(pipeline_send(&c->session.pipeline, &begin_sql, NO_PARAMS));
+    TRY(pipeline_send(
+        &c->session.pipeline, &head_sql,
+        P(INT(changes_n), INT(c->node), INT(++c->batch_number), INT(c->session.epoch))));
     for (size_t i = 0; i < c->batch.tables_n; i++)
         if (c->batch.tables[i].n)
             TRY(send_table(c, &c->batch.tables[i]));
@@ -100,7 +103,7 @@ static const struct err *send_batch(struct committer *c, struct write *writes, i
             TRY(send_statement(c, s, first, changes_n));
         first += (int64_t)w->changes_n;
     }
-    return pipeline_send(&c->pipeline, &commit_sql, NO_PARAMS);
+    return pipeline_send(&c->session.pipeline, &commit_sql, NO_PARAMS);
 }
 
 enum { HEAD_STATEMENT = 1 }; /* BEGIN is 0 */
@@ -117,7 +120,7 @@ static int64_t count_changes(const struct write *writes)
 static const struct err *run_batch(struct committer *c, struct write *writes, int64_t *ret_head)
 {
     TRY(send_batch(c, writes, count_changes(writes)));
-    return pipeline_run(&c->pipeline, HEAD_STATEMENT, ret_head, 1);
+    return pipeline_run(&c->session.pipeline, HEAD_STATEMENT, ret_head, 1);
 }
 
 /* ---- outcomes ---- */
@@ -168,46 +171,78 @@ static const struct err *unavailable(void)
 
 static void disconnect(struct committer *c)
 {
-    pipeline_close(&c->pipeline);
+    log_session_close(&c->session);
 }
 
 /* Ends a failed transaction; without success the connection is given up. */
 static void rollback(struct committer *c)
 {
-    const struct err *e = pipeline_send(&c->pipeline, &rollback_sql, NO_PARAMS);
+    const struct err *e = pipeline_send(&c->session.pipeline, &rollback_sql, NO_PARAMS);
     if (!e)
-        e = pipeline_run(&c->pipeline, 0, NULL, 0);
+        e = pipeline_run(&c->session.pipeline, 0, NULL, 0);
     if (e)
         disconnect(c);
 }
 
-/* CTE: so that nothing but our own old connection is ever considered. */
-SQL(end_old_connection_sql, "WITH old AS MATERIALIZED (SELECT pid FROM pg_stat_activity "
-                            "WHERE application_name = $1 AND pid <> pg_backend_pid()) "
-                            "SELECT count(*) FROM old WHERE NOT pg_terminate_backend(pid, 5000)")
-
-/* The server may not have noticed yet that the old connection is gone, and may still commit what it
- * was sent: only when its process has ended, the head says what happened. */
-static const struct err *connect_anew(struct committer *c)
+/* The end of committing: nothing that this process knows of the log may be believed any more. */
+static void lose(struct committer *c, const char *why)
 {
-    TRY(pipeline_open(c->uri, c->name, &c->pipeline));
-    int64_t remaining;
-    TRY(pipeline_send(&c->pipeline, &end_old_connection_sql, P(TEXT(c->name))));
-    TRY(pipeline_run(&c->pipeline, 0, &remaining, 1));
-    return remaining ? err_unavailable(RETRY_AFTER_MS, "the old connection does not end") : NULL;
+    if (c->lost)
+        return;
+    c->lost = true;
+    disconnect(c);
+    if (c->on_lost)
+        c->on_lost(c->ctx, why);
+}
+
+static const struct err *is_lost(void)
+{
+    return err_unavailable(RETRY_AFTER_MS, "the log is not this process's any more");
+}
+
+/* Is the log as this process has left it, or further by what a command wrote? */
+static bool is_as_it_was(struct committer *c, const struct log_head *head)
+{
+    if (head->epoch != c->session.epoch)
+        lose(c, "another server has taken over the database, or it was restored");
+    else if (head->position < feed_position(c->feed))
+        lose(c, "the database has lost transactions: it was restored, or has failed over");
+    return !c->lost;
+}
+
+/* With a new connection comes a new epoch: the database may be one that has lost what came last,
+ * and what is written now must not be taken for that. */
+static const struct err *reconnect(struct committer *c, struct log_head *ret)
+{
+    const struct err *e = log_session_open(&c->session);
+    if (e && e->code == ERR_CONFLICT)
+        lose(c, e->text);
+    TRY(e);
+    TRY(log_session_read(&c->session, ret));
+    if (!is_as_it_was(c, ret))
+        return is_lost();
+    e = log_session_begin(&c->session, ret);
+    if (e && e->code == ERR_CONFLICT)
+        lose(c, e->text);
+    return e;
 }
 
 /* After the connection broke in the middle of a batch: did it commit? On error the caller
  * disconnects. */
 static const struct err *look_at_head(struct committer *c, bool *ret_committed, int64_t *ret_head)
 {
-    if (!c->pipeline.connection)
-        TRY(connect_anew(c));
-    int64_t values[3];
-    TRY(pipeline_send(&c->pipeline, &last_batch_sql, NO_PARAMS));
-    TRY(pipeline_run(&c->pipeline, 0, values, 3));
-    *ret_committed = values[0] == c->node && values[1] == c->batch_number;
-    *ret_head = values[2];
+    struct log_head head;
+    if (c->lost)
+        return is_lost();
+    if (!log_session_is_open(&c->session)) {
+        TRY(reconnect(c, &head));
+    } else {
+        TRY(log_session_read(&c->session, &head));
+        if (!is_as_it_was(c, &head))
+            return is_lost();
+    }
+    *ret_committed = head.node == c->node && head.batch == c->batch_number;
+    *ret_head = head.position;
     return NULL;
 }
 
@@ -239,7 +274,7 @@ static void resolve_in_doubt(struct committer *c, struct write *writes)
  * not yet. */
 static bool ensure_connection(struct committer *c)
 {
-    if (c->pipeline.connection)
+    if (log_session_is_open(&c->session))
         return true;
     bool committed;
     int64_t head;
@@ -258,16 +293,30 @@ static bool ensure_connection(struct committer *c)
 
 static bool connection_was_lost(struct committer *c, const struct err *e)
 {
-    return e->code == ERR_UNAVAILABLE || !pipeline_is_open(&c->pipeline);
+    return e->code == ERR_UNAVAILABLE || !pipeline_is_open(&c->session.pipeline);
 }
 
 static void commit_each(struct committer *c, struct write *writes);
 
-/* Commits these writes together; if one of them is bad, each on its own. */
+static bool all_are_empty(const struct write *writes)
+{
+    while (writes && write_is_empty(writes))
+        writes = writes->next;
+    return !writes;
+}
+
+/* Commits these writes together; if one of them is bad, each on its own. An empty write only looks
+ * at the head: it learns of what others wrote, and whether the log is still ours. */
 static void commit(struct committer *c, struct write *writes)
 {
     int64_t head;
-    const struct err *e = run_batch(c, writes, &head);
+    bool is_ours;
+    const struct err *e =
+        all_are_empty(writes) ? look_at_head(c, &is_ours, &head) : run_batch(c, writes, &head);
+    if (c->lost) {
+        finish_all(writes, unavailable());
+        return;
+    }
     if (!e) {
         publish(c, writes, head);
         return;
@@ -279,7 +328,10 @@ static void commit(struct committer *c, struct write *writes)
         return;
     }
     struct err own = *e;
+    bool committed;
     rollback(c);
+    if (own.code == ERR_INTERNAL && look_at_head(c, &committed, &head) && c->lost)
+        own = *is_lost();
     if (!writes->next) {
         c->failures++;
         finish_write(writes, &own);
@@ -387,30 +439,46 @@ const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_posi
     return NULL;
 }
 
-const struct err *committer_start(const char *uri, struct feed *feed, struct committer **ret)
+static void destroy(struct committer *c)
+{
+    disconnect(c);
+    batch_finish(&c->batch);
+    free(c->session.uri);
+    free(c);
+}
+
+static const struct err *open_log(struct committer *c)
+{
+    struct log_head head;
+    TRY(log_session_open(&c->session));
+    TRY(log_session_read(&c->session, &head));
+    TRY(log_session_begin(&c->session, &head));
+    feed_reset(c->feed, head.position);
+    return NULL;
+}
+
+const struct err *committer_start(const struct committer_settings *settings, struct committer **ret)
 {
     struct committer *c = mem_zalloc(sizeof *c);
     lock_init(&c->lock, RANK_COMMITTER);
     cond_init(&c->idle);
     c->last = &c->first;
-    c->feed = feed;
-    c->uri = mem_strdup(uri);
+    c->feed = settings->feed;
+    c->on_lost = settings->on_lost;
+    c->ctx = settings->ctx;
     batch_init(&c->batch);
     randombytes_buf(&c->node, sizeof c->node);
-    snprintf(c->name, sizeof c->name, "concorde-committer-%016llx", (unsigned long long)c->node);
-    bool committed;
-    int64_t head;
-    const struct err *e = look_at_head(c, &committed, &head);
-    if (e) {
-        batch_finish(&c->batch);
-        disconnect(c);
-        free(c->uri);
-        free(c);
-        return e;
-    }
-    feed_reset(feed, head);
-    *ret = c;
-    return NULL;
+    c->session = (struct log_session){.uri = mem_strdup(settings->uri),
+                                      .epochs = settings->epochs,
+                                      .is_server = settings->is_server};
+    snprintf(c->session.name, sizeof c->session.name, "concorde-committer-%016llx",
+             (unsigned long long)c->node);
+    const struct err *e = open_log(c);
+    if (e)
+        destroy(c);
+    else
+        *ret = c;
+    return e;
 }
 
 void committer_stop(struct committer *c)
@@ -422,12 +490,9 @@ void committer_stop(struct committer *c)
     while (c->led)
         lock_wait(&c->lock, &c->idle);
     lock_release(&c->lock);
-    disconnect(c);
-    batch_finish(&c->batch);
     pthread_cond_destroy(&c->idle);
     lock_finish(&c->lock);
-    free(c->uri);
-    free(c);
+    destroy(c);
 }
 
 void committer_add_metrics(struct committer *c, struct buf *out)

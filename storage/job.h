@@ -8,6 +8,7 @@
 
 struct auth;
 struct committer;
+struct epochs;
 struct feed;
 struct intern;
 struct room_cache;    /* rooms/room.h */
@@ -29,6 +30,7 @@ struct store {
     _Atomic int64_t schema_good_until; /* by mono_ms(): for so long it need not be checked again */
     struct committer *committer;
     struct feed *feed;
+    struct epochs *epochs; /* storage/epochs.h */
     struct intern *intern;
     struct room_cache *rooms;
     struct session_table *sessions;

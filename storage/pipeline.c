@@ -12,13 +12,16 @@ static const char planner_settings[] = "SET plan_cache_mode = force_generic_plan
                                        "enable_seqscan = off; SET enable_hashjoin = off; "
                                        "SET enable_mergejoin = off";
 
-const struct err *pipeline_open(const char *uri, const char *name, struct pipeline *ret)
+const struct err *pipeline_open(const char *uri, const char *name, const char *settings,
+                                struct pipeline *ret)
 {
     struct db_connection *c;
     char set_name[128];
     snprintf(set_name, sizeof set_name, "SET application_name = '%s'", name);
     TRY(db_connection_open(uri, &c));
     const struct err *e = db_connection_command(c, planner_settings);
+    if (!e)
+        e = db_connection_command(c, settings);
     if (!e)
         e = db_connection_command(c, set_name);
     if (!e && !PQenterPipelineMode(c->pg))

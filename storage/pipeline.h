@@ -15,8 +15,10 @@ struct pipeline {
     struct db_encoded encoded;
 };
 
-/* name: how the server lists the connection (application_name); letters, digits and '-'. */
-const struct err *pipeline_open(const char *uri, const char *name, struct pipeline *ret);
+/* name: how the server lists the connection (application_name); letters, digits and '-'. settings:
+ * further SET commands. */
+const struct err *pipeline_open(const char *uri, const char *name, const char *settings,
+                                struct pipeline *ret);
 void pipeline_close(struct pipeline *p); /* also of one that was never opened (zeroed) */
 bool pipeline_is_open(const struct pipeline *p);
 

@@ -71,7 +71,19 @@ const struct err *write_commit(struct job *job, struct write *w, int64_t *ret_po
 /* ---- the committer itself, for start-up ---- */
 
 struct committer;
-const struct err *committer_start(const char *uri, struct feed *feed, struct committer **ret);
+struct epochs;
+struct committer_settings {
+    const char *uri;
+    struct feed *feed;
+    struct epochs *epochs; /* the committer adds those that it begins; NULL: nobody asks */
+    bool is_server;        /* one at a time has the database; others (commands) join in */
+    /* The log is another process's now, or the database went back in time: nothing is committed any
+     * more, and this process must end. Called by the thread that commits; must not block. */
+    void (*on_lost)(void *ctx, const char *why);
+    void *ctx;
+};
+const struct err *committer_start(const struct committer_settings *settings,
+                                  struct committer **ret);
 void committer_stop(struct committer *c); /* waits for what is being committed */
 void committer_add_metrics(struct committer *c, struct buf *out);
 

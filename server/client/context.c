@@ -77,8 +77,11 @@ static const struct err *get_context(struct request *rq, struct reply *rp)
     TRY(reading_room(rq, &c.room));
     TRY(reading_event(rq, c.room, request_param(rq, "event"), &c.event));
     TRY(walk_both_ways(&c));
-    buf_printf(out, "{\"start\":\"s%lld\",\"end\":\"s%lld\",\"event\":", (long long)c.before.place,
-               (long long)c.after.place);
+    buf_add_char(out, '{');
+    reading_add_token(rq, rp, "start", c.before.place);
+    buf_add_char(out, ',');
+    reading_add_token(rq, rp, "end", c.after.place);
+    BUF_LIT(out, ",\"event\":");
     TRY(add_events(&c, &c.event, 1));
     BUF_LIT(out, ",\"events_before\":[");
     TRY(add_events(&c, c.before.events, c.before.n));

@@ -9,6 +9,7 @@
 #include "server/client/keys.h"
 #include "server/routes.h"
 #include "server/sessions_end.h"
+#include "server/sync_token.h"
 #include "storage/e2ee_keys.h"
 #include "storage/users.h"
 
@@ -114,6 +115,16 @@ static const struct err *delete_device(struct request *rq, struct reply *rp)
     return reply_json(rp, 200, "{s:s}", "device_id", d.device.device_id);
 }
 
+/* With a token that knows what the database has lost, all that waits is read again. */
+static const struct err *read_place(const struct store *store, const char *from, int64_t *ret)
+{
+    struct sync_token token = {0};
+    if (from)
+        TRY(sync_token_parse_since(store, from, &token));
+    *ret = token.is_lost ? 0 : token.position;
+    return NULL;
+}
+
 /* Nothing is deleted: if the one who reads it breaks off, another device can start anew. */
 static const struct err *reply_events(struct request *rq, struct reply *rp, const char *from,
                                       bool always_next_batch)
@@ -124,8 +135,7 @@ static const struct err *reply_events(struct request *rq, struct reply *rp, cons
     TRY(dehydrated_device_get(job_tx(job), caller_of(rq)->user, &d));
     if (!d.device.id || strcmp(d.device.device_id, request_param(rq, "device")) != 0)
         return err(ERR_FORBIDDEN, "This is not your dehydrated device");
-    if (from && (!str_to_int64(str_of(from), &since) || since < 0))
-        return err(ERR_INVALID_PARAM, "`from` is not a next_batch of before");
+    TRY(read_place(job->store, from, &since));
     const struct to_device_message *messages;
     size_t n;
     bool more;
@@ -138,9 +148,11 @@ static const struct err *reply_events(struct request *rq, struct reply *rp, cons
         buf_add_str(&rp->body, messages[i].json);
     }
     buf_add_char(&rp->body, ']');
-    if (more || always_next_batch)
-        buf_printf(&rp->body, ",\"next_batch\":\"%lld\"",
-                   (long long)(n ? messages[n - 1].position : since));
+    if (more || always_next_batch) {
+        BUF_LIT(&rp->body, ",\"next_batch\":\"");
+        sync_token_add(&rp->body, job->store, n ? messages[n - 1].position : since, 0);
+        buf_add_char(&rp->body, '"');
+    }
     buf_add_char(&rp->body, '}');
     return reply_body(rp, 200);
 }

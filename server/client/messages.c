@@ -72,12 +72,17 @@ static const struct err *get_messages(struct request *rq, struct reply *rp)
         return reply_elsewhere(rp, POOL_REMOTE);
 
     const char *from = request_query(rq, "from");
-    BUF_LIT(&rp->body, "{\"start\":");
-    buf_add_json_string(
-        &rp->body,
-        str_of(from && *from ? from : arena_printf(rq->arena, "s%lld", (long long)w.from)));
-    if (walked.more)
-        buf_printf(&rp->body, ",\"end\":\"s%lld\"", (long long)walked.place);
+    buf_add_char(&rp->body, '{');
+    if (from && *from) {
+        BUF_LIT(&rp->body, "\"start\":");
+        buf_add_json_string(&rp->body, str_of(from));
+    } else {
+        reading_add_token(rq, rp, "start", w.from);
+    }
+    if (walked.more) {
+        buf_add_char(&rp->body, ',');
+        reading_add_token(rq, rp, "end", walked.place);
+    }
     BUF_LIT(&rp->body, ",\"chunk\":[");
     TRY(show_events(job_of(rq), &viewer, walked.events, walked.n, RELATIONS_UNKNOWN, &rp->body));
     BUF_LIT(&rp->body, "]");

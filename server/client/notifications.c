@@ -4,6 +4,7 @@
 #include "rooms/show.h"
 #include "rooms/unread.h"
 #include "server/caller.h"
+#include "server/client/room_reading.h"
 #include "server/routes.h"
 
 enum { LIMIT_DEFAULT = 20, LIMIT_MAX = 100 };
@@ -48,16 +49,15 @@ static const struct err *add(struct request *rq, const struct notification *n, s
 
 static const struct err *get_notifications(struct request *rq, struct reply *rp)
 {
-    const char *only = request_query(rq, "only"), *from = request_query(rq, "from");
+    const char *only = request_query(rq, "only");
     const struct notification *list;
     const int64_t *ignored;
     size_t n, ignored_n;
-    int64_t limit, floor, before = INT64_MAX;
+    int64_t limit, floor, before;
     TRY(request_query_int(rq, "limit", LIMIT_DEFAULT, 1, INT64_MAX, &limit));
     if (limit > LIMIT_MAX)
         limit = LIMIT_MAX;
-    if (from && (!str_to_int64(str_of(from), &before) || before < 0))
-        return err(ERR_INVALID_PARAM, "Unknown token in from");
+    TRY(reading_place(rq, "from", INT64_MAX, &before));
     TRY(ignored_user_ids(job_of(rq), caller_of(rq)->user, &ignored, &ignored_n));
     TRY(notifications_before(job_tx(job_of(rq)), caller_of(rq)->user, before,
                              only && strcmp(only, "highlight") == 0, limit, ignored, ignored_n,
@@ -67,8 +67,10 @@ static const struct err *get_notifications(struct request *rq, struct reply *rp)
         TRY(add(rq, &list[i], &rp->body));
     buf_add_char(&rp->body, ']');
     int64_t next = (int64_t)n == limit ? list[n - 1].position : floor ? floor + 1 : 0;
-    if (next)
-        buf_printf(&rp->body, ",\"next_token\":\"%lld\"", (long long)next);
+    if (next) {
+        buf_add_char(&rp->body, ',');
+        reading_add_token(rq, rp, "next_token", next);
+    }
     buf_add_char(&rp->body, '}');
     return reply_body(rp, 200);
 }

@@ -47,10 +47,14 @@ static const struct err *get_relations(struct request *rq, struct reply *rp)
     BUF_LIT(&rp->body, "{\"chunk\":[");
     TRY(show_events(job_of(rq), &viewer, walked.events, walked.n, RELATIONS_UNKNOWN, &rp->body));
     buf_add_char(&rp->body, ']');
-    if (walked.more)
-        buf_printf(&rp->body, ",\"next_batch\":\"s%lld\"", (long long)walked.place);
-    if (request_query(rq, "from"))
-        buf_printf(&rp->body, ",\"prev_batch\":\"s%lld\"", (long long)w.from);
+    if (walked.more) {
+        buf_add_char(&rp->body, ',');
+        reading_add_token(rq, rp, "next_batch", walked.place);
+    }
+    if (request_query(rq, "from")) {
+        buf_add_char(&rp->body, ',');
+        reading_add_token(rq, rp, "prev_batch", w.from);
+    }
     if (recurse)
         buf_printf(&rp->body, ",\"recursion_depth\":%d", RECURSION_DEPTH);
     buf_add_char(&rp->body, '}');

@@ -21,8 +21,11 @@ static const struct err *add_messages(struct request *rq, struct reply *rp, stru
         walked.events[i] = walked.events[walked.n - 1 - i];
         walked.events[walked.n - 1 - i] = e;
     }
-    buf_printf(&rp->body, ",\"messages\":{\"start\":\"s%lld\",\"end\":\"s%lld\",\"chunk\":[",
-               (long long)walked.place, (long long)end);
+    BUF_LIT(&rp->body, ",\"messages\":{");
+    reading_add_token(rq, rp, "start", walked.place);
+    buf_add_char(&rp->body, ',');
+    reading_add_token(rq, rp, "end", end);
+    BUF_LIT(&rp->body, ",\"chunk\":[");
     TRY(show_events(job_of(rq), &viewer, walked.events, walked.n, RELATIONS_UNKNOWN, &rp->body));
     BUF_LIT(&rp->body, "]}");
     return NULL;

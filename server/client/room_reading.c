@@ -40,15 +40,21 @@ const struct err *reading_event(struct request *rq, struct room *room, const cha
     return NULL;
 }
 
-const struct err *reading_place(const struct request *rq, const char *name, int64_t def,
-                                int64_t *ret)
+const struct err *reading_place(struct request *rq, const char *name, int64_t def, int64_t *ret)
 {
     const char *text = request_query(rq, name);
     struct sync_token token = {.position = def};
     if (text && *text)
-        TRY(sync_token_parse(text, &token));
+        TRY(sync_token_parse(job_of(rq)->store, text, &token));
     *ret = token.position;
     return NULL;
+}
+
+void reading_add_token(struct request *rq, struct reply *rp, const char *key, int64_t place)
+{
+    buf_printf(&rp->body, "\"%s\":\"", key);
+    sync_token_add(&rp->body, job_of(rq)->store, place, 0);
+    buf_add_char(&rp->body, '"');
 }
 
 const struct err *reading_limit(const struct request *rq, size_t *ret)

@@ -16,9 +16,12 @@ const struct err *reading_room(struct request *rq, struct room **ret);
 const struct err *reading_event(struct request *rq, struct room *room, const char *event_id,
                                 const struct stored_event **ret);
 
-/* The place (rooms/walk.h) that a token in the query names. */
-const struct err *reading_place(const struct request *rq, const char *name, int64_t def,
-                                int64_t *ret);
+/* The place (rooms/walk.h) that a token in the query names; of a token that knows what the database
+ * has lost, the place where that begins. */
+const struct err *reading_place(struct request *rq, const char *name, int64_t def, int64_t *ret);
+
+/* `"key":"<token of a place>"` */
+void reading_add_token(struct request *rq, struct reply *rp, const char *key, int64_t place);
 
 /* `limit`: larger ones than the server's are lowered to that. */
 const struct err *reading_limit(const struct request *rq, size_t *ret);

@@ -1,5 +1,6 @@
 /* Client-server API, "Server Side Search". */
 #include "server/client/search.h"
+#include "server/sync_token.h"
 
 #include "rooms/erasure.h"
 #include "rooms/search_index.h"
@@ -99,7 +100,7 @@ static const struct err *read_extras(struct search *s, const json_t *criteria)
     return NULL;
 }
 
-/* A token names the last result of the page before: `r<rank>_<position>`. */
+/* A token names the last result of the page before, by its rank and its place. */
 static const struct err *read_token(struct search *s)
 {
     const char *token = request_query(s->rq, "next_batch");
@@ -109,9 +110,11 @@ static const struct err *read_token(struct search *s)
         return NULL;
     char *end = NULL;
     double rank = *token == 'r' ? strtod(token + 1, &end) : 0;
-    if (!end || *end != '_' || !isfinite(rank) ||
-        !str_to_int64(str_of(end + 1), &s->query.after_event))
+    struct sync_token place;
+    if (!end || *end != '_' || !isfinite(rank))
         return err(ERR_INVALID_PARAM, "Not a token of this server");
+    TRY(sync_token_parse(job_of(s->rq)->store, end + 1, &place));
+    s->query.after_event = place.position;
     s->query.after_rank = rank;
     return NULL;
 }

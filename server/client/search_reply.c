@@ -1,6 +1,7 @@
 /* What POST /search answers: results with their context, groups, state and words. */
 #include "rooms/walk.h"
 #include "server/client/search.h"
+#include "server/sync_token.h"
 #include "storage/feed.h"
 
 static const struct err *add_events(struct search *s, const char *key,
@@ -62,8 +63,10 @@ static const struct err *add_context(struct search *s, const struct found *f)
                       .to = feed_position(job->store->feed),
                       .limit = s->after};
     TRY(walk_room(job, &w, &after));
-    buf_printf(&s->rp->body, ",\"context\":{\"start\":\"s%lld\",\"end\":\"s%lld\"",
-               (long long)before.place, (long long)after.place);
+    BUF_LIT(&s->rp->body, ",\"context\":{");
+    reading_add_token(s->rq, s->rp, "start", before.place);
+    buf_add_char(&s->rp->body, ',');
+    reading_add_token(s->rq, s->rp, "end", after.place);
     TRY(add_events(s, "events_before", before.events, before.n));
     TRY(add_events(s, "events_after", after.events, after.n));
     if (s->with_profiles)
@@ -174,6 +177,14 @@ static const struct err *add_highlights(struct search *s)
     return NULL;
 }
 
+/* `r<rank>_<token of the event>` */
+static void write_next(struct search *s, struct buf *out)
+{
+    buf_printf(out, ",\"next_batch\":\"r%.17g_", s->query.after_rank);
+    sync_token_add(out, job_of(s->rq)->store, s->query.after_event, 0);
+    buf_add_char(out, '"');
+}
+
 const struct err *search_write_reply(struct search *s)
 {
     struct buf *out = &s->rp->body;
@@ -185,8 +196,7 @@ const struct err *search_write_reply(struct search *s)
     if (s->by_room || s->by_sender)
         add_groups(s, out);
     if (s->more)
-        buf_printf(out, ",\"next_batch\":\"r%.17g_%lld\"", s->query.after_rank,
-                   (long long)s->query.after_event);
+        write_next(s, out);
     BUF_LIT(out, "}}}");
     return reply_body(s->rp, 200);
 }

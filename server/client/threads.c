@@ -60,8 +60,10 @@ static const struct err *get_threads(struct request *rq, struct reply *rp)
     BUF_LIT(&rp->body, "{\"chunk\":[");
     TRY(show_events(job, &viewer, roots, roots_n, RELATIONS_UNKNOWN, &rp->body));
     buf_add_char(&rp->body, ']');
-    if (n > limit)
-        buf_printf(&rp->body, ",\"next_batch\":\"s%lld\"", (long long)threads[limit].latest);
+    if (n > limit) {
+        buf_add_char(&rp->body, ',');
+        reading_add_token(rq, rp, "next_batch", threads[limit].latest);
+    }
     buf_add_char(&rp->body, '}');
     return reply_body(rp, 200);
 }

@@ -3,6 +3,7 @@
 #include "rooms/receipts.h"
 #include "rooms/typing.h"
 #include "rooms/unread.h"
+#include "server/sync_token.h"
 
 static bool has_member_event(const struct timeline *line)
 {
@@ -25,8 +26,9 @@ static const struct err *write_timeline(struct sync *s, const struct timeline *l
 {
     BUF_LIT(out, ",\"timeline\":{\"events\":[");
     TRY(show_events(s->job, &s->viewer, line->shown, line->shown_n, line->relations, out));
-    buf_printf(out, "],\"limited\":%s,\"prev_batch\":\"s%lld\"}", line->limited ? "true" : "false",
-               (long long)line->start - 1);
+    buf_printf(out, "],\"limited\":%s,\"prev_batch\":\"", line->limited ? "true" : "false");
+    sync_token_add(out, s->job->store, line->start - 1, 0);
+    BUF_LIT(out, "\"}");
     return NULL;
 }
 

@@ -20,10 +20,11 @@ static const struct err *read_parameters(struct sync *s, struct request *rq)
     const char *since = request_query(rq, "since");
     struct sync_token token = {0};
     if (since && *since)
-        TRY(sync_token_parse_since(since, &token));
-    s->is_initial = !since || !*since;
-    s->since = token.position;
-    s->typing_since = token.serial;
+        TRY(sync_token_parse_since(s->job->store, since, &token));
+    s->is_resync = token.is_lost;
+    s->is_initial = !since || !*since || s->is_resync;
+    s->since = s->is_initial ? 0 : token.position;
+    s->typing_since = s->is_initial ? 0 : token.serial;
     TRY(request_query_bool(rq, "full_state", false, &s->full_state));
     bool stable, unstable;
     TRY(request_query_bool(rq, "use_state_after", false, &stable));
@@ -51,8 +52,6 @@ static const struct err *open_range(struct sync *s, struct request *rq)
     session_subscribe(s->session, &rq->waiter); /* before reading, or a wake is lost */
     s->typing_until = typing_serial(store->typing);
     s->until = feed_position(store->feed);
-    if (s->since > s->until) /* a token of a database that was set back */
-        s->since = s->until;
     s->from_feed = !s->is_initial && feed_covers(store->feed, s->since);
     session_begin_reply(s->session, s->caller->device, s->since);
     return ignored_users(s->job, s->caller->user, &s->ignored);
@@ -72,8 +71,9 @@ static const struct err *write_reply(struct sync *s, struct buf *out)
     buf_auto struct buf first = {0}; /* decides how far the token goes */
     TRY(sync_write_to_device(s, &first));
     TRY(read_account_data(s));
-    buf_printf(out, "{\"next_batch\":\"s%lld_%lld\"", (long long)s->until,
-               (long long)s->typing_until);
+    BUF_LIT(out, "{\"next_batch\":\"");
+    sync_token_add(out, s->job->store, s->until, s->typing_until);
+    buf_add_char(out, '"');
     buf_add_str(out, buf_str(&first));
     TRY(sync_write_account_data(s, out));
     TRY(sync_write_presence(s, out));

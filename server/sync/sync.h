@@ -1,6 +1,6 @@
 /* GET /sync (client-server-api, "Syncing"), version 2. Private to server/sync/.
  *
- * A token is `s<position>_<serial>`: how far the client has read the log, and what it knows of
+ * A token (server/sync_token.h) says how far the client has read the log, and what it knows of
  * typing, which is never stored. The reply covers (since, until] of the log, where `until` is what
  * every cache has seen. A cursor that the feed and the session still reach is served from memory.
  */
@@ -22,6 +22,9 @@ struct sync {
     int64_t since, until; /* positions of the log */
     int64_t typing_since, typing_until;
     bool is_initial, full_state;
+    /* The token knows more than the database does, which was set back: an initial sync, and what a
+     * client needs that takes it for an incremental one. is_initial is set, too. */
+    bool is_resync;
     const char *state_after; /* the key to use, when the client asked for it; else NULL */
     bool from_feed;          /* the ring reaches back to since */
     bool members_changed;    /* somebody joined or left a room of the user: devices to track */

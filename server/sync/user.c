@@ -119,7 +119,7 @@ static bool lists_may_have_changed(const struct sync *s)
 
 const struct err *sync_write_device_lists(struct sync *s, struct buf *out)
 {
-    if (s->is_initial || !lists_may_have_changed(s))
+    if ((s->is_initial && !s->is_resync) || !lists_may_have_changed(s))
         return NULL;
     const char *const *changed, *const *left;
     size_t changed_n, left_n;

@@ -46,7 +46,8 @@ static inline int64_t log_head_position(struct store *store)
 static inline void log_start(struct store *store, const char *uri)
 {
     store->feed = feed_create(1 << 16, 1 << 26, log_head_position(store));
-    pg_must("committer_start", committer_start(uri, store->feed, &store->committer));
+    const struct committer_settings settings = {.uri = uri, .feed = store->feed};
+    pg_must("committer_start", committer_start(&settings, &store->committer));
 }
 
 static inline void log_stop(struct store *store)

@@ -1,0 +1,37 @@
+"""Backups of a server's data, and going back to them."""
+
+import shutil
+import subprocess
+
+
+class Copy:
+    """The whole data directory of a server, as it was while nothing ran."""
+
+    def __init__(self, server, path):
+        self.server, self.path = server, path
+        server.stop()
+        copy_tree(server.data, path)
+        server.start()
+
+    def restore(self):
+        """What was done since is lost."""
+        self.server.stop()
+        shutil.rmtree(self.server.data)
+        copy_tree(self.path, self.server.data)
+        self.server.start()
+        return self.server
+
+
+def copy_tree(source, target):
+    subprocess.run(["cp", "-a", "--no-target-directory", str(source), str(target)], check=True)
+
+
+def uri_of(server):
+    """Of the database of a server that runs."""
+    return (server.data / "concorde.lock").read_text().split(" ", 1)[1]
+
+
+def psql(uri, sql):
+    r = subprocess.run(["psql", "-qXAt", "-v", "ON_ERROR_STOP=1", uri, "-c", sql], check=True,
+                       capture_output=True, text=True)
+    return r.stdout.strip()

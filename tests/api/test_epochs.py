@@ -1,0 +1,179 @@
+"""The database goes back in time: what was told of the lost part is not taken for what is there."""
+
+
+import pytest
+
+from client import Client, q, timeline
+from e2ee import Device
+from federation import eventually
+from remote import FED
+from restoring import Copy, psql, uri_of
+from server import Server
+
+ENCRYPTION = {"type": "m.room.encryption", "state_key": "",
+              "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
+
+
+def again(client):
+    """The same device after the server has come up again, perhaps at another port."""
+    return Client(client.server, client.user_id, client.token, client.device_id, client.password)
+
+
+def state_types(room):
+    events = room["state"]["events"] + room["timeline"]["events"]
+    return {e["type"] for e in events if "state_key" in e}
+
+
+@pytest.fixture
+def story(fresh_server, tmp_path):
+    """A backup in the middle; alice has tokens from before it and from after it."""
+
+    class Story:
+        pass
+
+    t, s = Story(), fresh_server()
+    alice, bob, carol = (Client(s).register(n) for n in ("alice", "bob", "carol"))
+    Device(bob).upload()
+    t.old = alice.create_room(preset="public_chat", initial_state=[ENCRYPTION])
+    t.left = alice.create_room(name="left")
+    bob.join(t.old)
+    t.said = [bob.send(t.old, f"before {i}") for i in range(3)]
+    alice.leave(t.left)
+    t.before = alice.sync()["next_batch"]
+    copy = Copy(s, tmp_path / "copy")
+    alice, bob, carol = again(alice), again(bob), again(carol)
+    t.lost_room = bob.create_room(preset="public_chat", initial_state=[ENCRYPTION])
+    alice.join(t.lost_room)
+    alice.send_state(t.old, "m.room.topic", {"topic": "lost"})
+    t.lost = [bob.send(t.old, f"lost {i}") for i in range(4)]
+    reply = alice.sync()
+    t.after, t.prev = reply["next_batch"], reply["rooms"]["join"][t.old]["timeline"]["prev_batch"]
+    t.end = alice.messages(t.old, limit=2)["end"]
+    copy.restore()
+    t.server, t.alice, t.bob, t.carol = s, again(alice), again(bob), again(carol)
+    t.new_room = t.bob.create_room(preset="public_chat", initial_state=[ENCRYPTION])
+    t.alice.join(t.new_room)
+    t.said += [t.bob.send(t.old, f"new {i}") for i in range(30)]  # further than the lost ones were
+    return t
+
+
+def test_a_token_from_what_was_lost_gets_everything(story):
+    reply = story.alice.sync(since=story.after)
+    joined = reply["rooms"]["join"]
+    assert set(joined) == {story.old, story.new_room}
+    for room in joined.values():
+        assert {"m.room.encryption", "m.room.create", "m.room.member"} <= state_types(room)
+        assert room["timeline"]["limited"]
+    assert story.left in reply["rooms"]["leave"]
+    assert {story.alice.user_id, story.bob.user_id} >= set(reply["device_lists"]["changed"])
+    assert story.bob.user_id in reply["device_lists"]["changed"]
+    assert reply["account_data"]["events"]
+    sent = story.bob.send(story.old, "and on")
+    reply = story.alice.sync(since=reply["next_batch"])
+    assert [e["event_id"] for e in timeline(reply, story.old)] == [sent]
+    assert not reply["rooms"]["join"][story.old]["timeline"]["limited"]
+    assert "m.room.create" not in state_types(reply["rooms"]["join"][story.old])
+
+
+def test_a_token_from_before_goes_on(story):
+    reply = story.alice.sync(since=story.before, filter='{"room":{"timeline":{"limit":50}}}')
+    room = reply["rooms"]["join"][story.old]
+    assert [e["event_id"] for e in timeline(reply, story.old)] == story.said[3:]
+    assert not room["timeline"]["limited"] and not room["state"]["events"]
+    assert story.left not in reply["rooms"].get("leave", {})
+
+
+def test_restarts_and_lost_connections_keep_tokens(story):
+    since = story.alice.sync()["next_batch"]
+    for i in range(2):
+        story.server.restart()
+        story.alice, story.bob = again(story.alice), again(story.bob)
+    psql(uri_of(story.server), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                               "WHERE application_name LIKE 'concorde-committer%'")
+
+    def sent():
+        r = story.bob.request("PUT", f"/rooms/{q(story.old)}/send/m.room.message/once",
+                              {"body": "x", "msgtype": "m.text"})
+        return r.status_code == 200 and r.json()["event_id"]
+
+    event = eventually(sent)
+    reply = story.alice.sync(since=since)
+    assert [e["event_id"] for e in timeline(reply, story.old)] == [event]
+    assert not reply["rooms"]["join"][story.old]["timeline"]["limited"]
+
+
+def test_pages_go_on_from_where_the_histories_part(story):
+    def bodies(dir, **params):
+        chunk = story.alice.messages(story.old, dir=dir, limit=100, **params)["chunk"]
+        return [e["content"].get("body") for e in chunk if e["type"] == "m.room.message"]
+
+    old = [f"before {i}" for i in range(3)]
+    for token in story.after, story.end:
+        assert bodies("b", **{"from": token}) == old[::-1]
+        assert bodies("f", **{"from": token}) == [f"new {i}" for i in range(30)]
+    assert bodies("f", to=story.after) == old
+    members = story.alice.get(f"/rooms/{q(story.old)}/members", params={"at": story.after})["chunk"]
+    assert {e["state_key"] for e in members} == {story.alice.user_id, story.bob.user_id}
+    changes = story.alice.get("/keys/changes", params={"from": story.after, "to": story.after})
+    assert story.bob.user_id in changes["changed"]
+
+
+def test_another_server_cannot_take_the_database(story, tmp_path):
+    """Nor does one that lost it go on."""
+    other = Server({"database": uri_of(story.server)})
+    with pytest.raises(RuntimeError, match="Another server is using this database"):
+        other.start()
+    since = story.alice.sync()["next_batch"]
+    psql(uri_of(story.server), "UPDATE log_head SET epoch = 4711")  # as another one would
+    r = story.bob.request("PUT", f"/rooms/{q(story.old)}/send/m.room.message/fenced",
+                          {"body": "fenced", "msgtype": "m.text"})
+    assert r.status_code == 503
+    assert story.server.process.wait(30) != 0
+    assert "another server has taken over the database" in story.server.log_text()
+    story.server.process.stdout.close()
+    story.server.process = None
+    story.server.start()
+    reply = again(story.alice).sync(since=since)
+    assert "fenced" not in str(reply)
+    other.close()
+
+
+def test_an_idle_server_hears_that_it_lost_the_database(fresh_server):
+    s = fresh_server()
+    psql(uri_of(s), "UPDATE log_head SET epoch = 4711")
+    assert s.process.wait(30) != 0
+    s.process.stdout.close()
+    s.process = None
+
+
+def test_other_servers_take_what_is_said_again(ministries, remote, tmp_path):
+    """Numbers of device lists and transactions do not come twice."""
+    a = ministries()
+    alice = a.user("alice")
+    room = alice.create_room(preset="public_chat")
+    guest = remote.user("carol")
+    remote.join(a.name, room, guest)
+    Device(alice).upload()
+    remote.wait_for(lambda: remote.edus_of("m.device_list_update"))
+    copy = Copy(a, tmp_path / "copy")
+
+    def change(n):
+        """A new device is told: the EDU about it."""
+        before = len(remote.edus_of("m.device_list_update"))
+        d = Device(Client(a).login(alice.user_id, alice.password))
+        d.upload()
+        remote.wait_for(lambda: any(e["device_id"] == d.id for e in remote.edus_of("m.device_list_update")))
+        (edu,) = [e for e in remote.edus_of("m.device_list_update")[before:] if e["device_id"] == d.id]
+        return edu
+
+    lost = [change(n) for n in range(2)]
+    copy.restore()
+    new = [change(n) for n in range(3)]
+    seen = [e["stream_id"] for e in remote.edus_of("m.device_list_update")]
+    assert min(e["stream_id"] for e in new) > max(e["stream_id"] for e in lost)
+    assert new[1]["prev_id"] == [new[0]["stream_id"]]
+    assert new[0]["prev_id"] == lost[0]["prev_id"]  # what we know of: who has heard more asks anew
+    r = remote.get(a.name, f"{FED}/v1/user/devices/{q(alice.user_id)}")
+    assert r["stream_id"] == new[-1]["stream_id"]
+    ids = [r.path.rsplit("/", 1)[1] for r in remote.seen("PUT", f"{FED}/v1/send/")]
+    assert len(ids) == len(set(ids))
