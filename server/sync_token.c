@@ -64,7 +64,7 @@ const struct err *sync_token_parse_since(const struct store *store, const char *
 {
     struct sync_token token;
     TRY(sync_token_parse(store, text, &token));
-    if (token.position < 0)
+    if (text[1] == '-')
         return err(ERR_INVALID_PARAM, "Not a token of /sync");
     token.is_lost |= token.position > feed_position(store->feed);
     *ret = token;

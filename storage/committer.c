@@ -4,6 +4,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "storage/log_batches.h"
 #include "storage/log_session.h"
 
 #include <sodium.h>
@@ -79,6 +80,24 @@ static const struct err *send_statement(struct committer *c, const struct statem
     return pipeline_send(&c->session.pipeline, s->sql, params, s->params_n);
 }
 
+SQL(batch_row_sql, "INSERT INTO log_batches (first, last, changes) "
+                   "SELECT position - $1 + 1, position, $2 FROM log_head")
+SQL(old_batches_sql, "DELETE FROM log_batches WHERE written_at < now() - interval '1 day'")
+
+/* What the server that runs must hear of. */
+static const struct err *send_batch_row(struct committer *c, const struct write *writes,
+                                        int64_t changes_n)
+{
+    buf_auto struct buf encoded = {0};
+    for (const struct write *w = writes; w; w = w->next)
+        for (size_t i = 0; i < w->changes_n; i++)
+            log_batch_add(&encoded, &w->changes[i]);
+    log_batch_end(&encoded);
+    TRY(pipeline_send(&c->session.pipeline, &old_batches_sql, NO_PARAMS));
+    return pipeline_send(&c->session.pipeline, &batch_row_sql,
+                         P(INT(changes_n), BYTES(buf_str(&encoded))));
+}
+
 /* Sends BEGIN … COMMIT as one pipeline. */
 static const struct err *send_batch(struct committer *c, struct write *writes, int64_t changes_n)
 {
@@ -103,6 +122,8 @@ static const struct err *send_batch(struct committer *c, struct write *writes, i
             TRY(send_statement(c, s, first, changes_n));
         first += (int64_t)w->changes_n;
     }
+    if (changes_n && !c->session.is_server)
+        TRY(send_batch_row(c, writes, changes_n));
     return pipeline_send(&c->session.pipeline, &commit_sql, NO_PARAMS);
 }
 
@@ -142,12 +163,40 @@ static void finish_all(struct write *writes, const struct err *e)
     }
 }
 
+/* Publishes what other processes have written up to this position. False: it is not known. */
+static bool follow_others(struct committer *c, int64_t position)
+{
+    arena_auto struct arena *a = arena_create();
+    const struct change *changes;
+    struct db *db;
+    size_t n;
+    bool covers = false;
+    if (db_open(c->session.uri, 1, &db) != NULL)
+        return false;
+    struct tx tx;
+    tx_init(&tx, db, a);
+    const struct err *e =
+        log_batches_read(&tx, feed_position(c->feed), position, &changes, &n, &covers);
+    tx_finish(&tx);
+    db_close(db);
+    if (e || !covers)
+        return false;
+    feed_publish(c->feed, changes, n);
+    return true;
+}
+
+/* Another process wrote, and the ring has no holes. */
+static void catch_up(struct committer *c, int64_t position)
+{
+    if (feed_position(c->feed) != position && !follow_others(c, position))
+        feed_reset(c->feed, position);
+}
+
 static void publish(struct committer *c, struct write *writes, int64_t head)
 {
     int64_t n = count_changes(writes);
     int64_t position = head - n;
-    if (feed_position(c->feed) != position) /* another process wrote: the ring has no holes */
-        feed_reset(c->feed, position);
+    catch_up(c, position);
     struct change *all = arena_alloc_array(c->batch.arena, (size_t)n, sizeof *all);
     size_t filled = 0;
     for (struct write *w = writes; w; w = w->next)
@@ -284,8 +333,7 @@ static bool ensure_connection(struct committer *c)
         disconnect(c);
         return false;
     }
-    if (head != feed_position(c->feed))
-        feed_reset(c->feed, head);
+    catch_up(c, head);
     return true;
 }
 

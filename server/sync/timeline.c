@@ -180,8 +180,8 @@ const struct err *sync_read_timeline(struct sync *s, const struct room_task *t,
     struct timeline line = {
         .shown = arena_alloc_array(a, g.kept_n + 1, sizeof *line.shown),
         .shown_n = g.kept_n,
-        .limited = g.limited || t->entered || s->is_resync ||
-                   (t->is_newly_joined && !s->is_initial),
+        .limited =
+            g.limited || t->entered || s->is_resync || (t->is_newly_joined && !s->is_initial),
         .relations = from_feed && !has_children ? RELATIONS_NONE : RELATIONS_UNKNOWN,
     };
     for (size_t i = 0; i < g.kept_n; i++)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import yaml
 
-from client import Client
+from client import Client, timeline
 from federation import eventually
 from server import BINARY, ROOT, Server, environment, run_cli
 
@@ -266,3 +266,42 @@ def test_password_is_asked_for_without_echo(server):
     assert status == 1 and "differ" in seen
     status, seen = ask("typist3", b"\x03")
     assert status == 1 and "Given up" in seen
+
+
+# ---- a running server and what commands write ----
+
+
+def metrics(server):
+    lines = httpx.get(server.url + "/metrics").text.splitlines()
+    return dict(line.rsplit(" ", 1) for line in lines if line.startswith("concorde_"))
+
+
+def test_a_command_makes_the_server_forget_nothing_else(fresh_server):
+    """The changes of another process are published as our own are: caches stay."""
+    s = fresh_server()
+    alice, bob, carol = (Client(s).register(n) for n in ("alice", "bob", "carol"))
+    room = alice.create_room(preset="public_chat")
+    quiet = alice.create_room()
+    bob.join(room)
+    alice.send(quiet, "x")
+    for client in alice, bob, carol:
+        client.next_sync()
+    before = metrics(s)
+    r = s.cli("user", "password", "bob", input="another password\n")
+    assert r.returncode == 0, r.stderr
+    until_logged_out(bob)
+    r = s.cli("user", "deactivate", "carol")
+    assert r.returncode == 0, r.stderr
+    until_logged_out(carol)
+    after = metrics(s)
+    assert int(after["concorde_feed_entries"]) > int(before["concorde_feed_entries"])
+    assert after["concorde_room_cache_loads_total"] == before["concorde_room_cache_loads_total"]
+    bob.login("bob", "another password").join(room)
+    r = s.cli("user", "deactivate", "bob")
+    assert r.returncode == 0, r.stderr
+    left = alice.sync_until(lambda reply: [e for e in timeline(reply, room)
+                                           if e.get("state_key") == bob.user_id])
+    assert left[-1]["content"]["membership"] == "leave"
+    sent = alice.send(room, "and on")  # on the head that the command made
+    assert alice.event(room, sent)["content"]["body"] == "and on"
+    assert alice.sync_until(lambda reply: timeline(reply, room))[-1]["event_id"] == sent

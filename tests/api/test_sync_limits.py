@@ -1,6 +1,9 @@
 """Client-server API, "Syncing": gaps in timelines and how /messages fills them; tokens older than
 what is in memory."""
 
+import json
+import re
+
 import pytest
 
 from client import Client, q
@@ -152,7 +155,8 @@ def test_answers_do_not_depend_on_memory(fresh_server, register):
     asked = [(token, params) for params in filters for token in tokens]
 
     def answers(client):
-        return [sorted_parts(client.sync(since=since, **params)) for since, params in asked]
+        replies = [sorted_parts(client.sync(since=since, **params)) for since, params in asked]
+        return json.loads(re.sub(r'"(s\d+_\d+)_[0-9a-f]+"', r'"\1"', json.dumps(replies)))  # epochs
 
     from_memory = answers(bob)
     server.restart()
