@@ -160,10 +160,10 @@ class Database:
         self.psql.stdin.close()
         self.psql.wait()
 
-
 @pytest.mark.parametrize("version", ["1", "10", "12"])
-def test_a_target_that_is_just_being_stored(ministries, remotes, version):
-    """The redaction comes while its target waits to be committed."""
+def test_a_redaction_that_overtakes_its_target(ministries, remotes, version):
+    """Both wait for another writer of the room; the target looked before whether a redaction is here,
+    and there was none yet."""
     a, remote = ministries(), remotes()
     alice = a.user("alice")
     room_id = alice.create_room(preset="public_chat", room_version=version)
@@ -175,13 +175,16 @@ def test_a_target_that_is_just_being_stored(ministries, remotes, version):
     holder, watcher = Database(a), Database(a)
     waiting = lambda: int(watcher("SELECT count(*) FROM pg_stat_activity "
                                   "WHERE wait_event_type = 'Lock'")[0])
+    busy = lambda: int(re.search(r'concorde_http_workers_busy\{pool="federation"\} (\d+)',
+                                 alice.request("GET", "/metrics").text)[1])
     holder("BEGIN; SELECT FROM log_head FOR UPDATE")
-    threads = []
+    threads = [threading.Thread(target=alice.send_state, args=(room_id, "m.room.topic", {"topic": "x"}))]
+    threads += [threading.Thread(target=remote.put_transaction, args=(a.name, [e]))
+                for e in (redaction_event, event)]
     try:
-        for e in (event, redaction_event):
-            threads.append(threading.Thread(target=remote.put_transaction, args=(a.name, [e])))
-            threads[-1].start()
-            eventually(waiting)
+        for n, t in enumerate(threads):
+            t.start()
+            eventually(lambda: waiting() and busy() == n)
     finally:
         holder("COMMIT")
     for t in threads:
