@@ -133,7 +133,7 @@ static void copy_token(json_t *o, const json_t *told, const char *key)
         json_object_set_new(o, key, json_string(token));
 }
 
-static json_t *read_answer(const json_t *told)
+json_t *public_rooms_read_answer(const json_t *told)
 {
     const json_t *chunk = json_object_get(told, "chunk");
     const json_t *estimate = json_object_get(told, "total_room_count_estimate");
@@ -165,7 +165,7 @@ const struct err *federation_public_rooms(struct job *job, const char *server,
     }
     struct fed_reply reply;
     TRY(federation_question(job, &r, &reply));
-    *ret = read_answer(reply.json);
+    *ret = public_rooms_read_answer(reply.json);
     return NULL;
 }
 

@@ -20,6 +20,9 @@ const struct err *public_rooms_of_body(const json_t *body, struct public_rooms *
 const struct err *public_rooms_list(struct job *job, const struct public_rooms *q,
                                     struct reply *rp);
 
+/* What of another server's answer is shown to clients; owned. */
+json_t *public_rooms_read_answer(const json_t *told);
+
 /* Another server's, checked; owned. Blocks: see federation/query.h, also for the errors. */
 const struct err *federation_public_rooms(struct job *job, const char *server,
                                           const struct public_rooms *q, json_t **ret);

@@ -223,41 +223,47 @@ const struct err *resolver_addresses(struct resolver *r, struct arena *a, const 
 /* ---- services ---- */
 
 struct srv_lookup {
+    struct arena *arena;
     int status;
-    struct ares_srv_reply *records;
+    struct srv_record *records;
+    size_t n;
 };
+
+int srv_read(struct arena *a, const unsigned char *answer, int n, struct srv_record **ret,
+             size_t *ret_n)
+{
+    struct ares_srv_reply *records = NULL;
+    int status = ares_parse_srv_reply(answer, n, &records);
+    if (status != ARES_SUCCESS)
+        return status;
+    *ret = arena_alloc_array(a, SRV_MAX, sizeof **ret);
+    *ret_n = 0;
+    for (const struct ares_srv_reply *i = records; i && *ret_n < SRV_MAX; i = i->next)
+        (*ret)[(*ret_n)++] = (struct srv_record){
+            arena_strdup(a, strcmp(i->host, ".") ? i->host : ""), i->port, i->priority, i->weight};
+    ares_free_data(records);
+    return ARES_SUCCESS;
+}
 
 static void got_services(void *arg, int status, int timeouts, unsigned char *bytes, int n)
 {
     struct srv_lookup *l = arg;
-    l->status = status == ARES_SUCCESS ? ares_parse_srv_reply(bytes, n, &l->records) : status;
-}
-
-static void read_services(struct arena *a, const struct ares_srv_reply *records,
-                          struct srv_record **ret, size_t *ret_n)
-{
-    *ret = arena_alloc_array(a, SRV_MAX, sizeof **ret);
-    size_t n = 0;
-    for (const struct ares_srv_reply *i = records; i && n < SRV_MAX; i = i->next)
-        (*ret)[n++] = (struct srv_record){arena_strdup(a, strcmp(i->host, ".") ? i->host : ""),
-                                          i->port, i->priority, i->weight};
-    *ret_n = n;
+    l->status = status == ARES_SUCCESS ? srv_read(l->arena, bytes, n, &l->records, &l->n) : status;
 }
 
 const struct err *resolver_srv(struct resolver *r, struct arena *a, const char *name,
                                int64_t deadline_mono_ms, struct srv_record **ret, size_t *ret_n)
 {
     ares_channel channel;
-    struct srv_lookup l = {.status = -1};
+    struct srv_lookup l = {.arena = a, .status = -1};
     TRY(open_channel(r, &channel));
     ares_query(channel, name, ns_c_in, ns_t_srv, got_services, &l);
     drive(channel, &l.status, deadline_mono_ms);
     ares_destroy(channel);
     if (l.status != ARES_SUCCESS && !is_absent(l.status))
         return no_answer(name, l.status);
-    read_services(a, l.records, ret, ret_n);
-    if (l.records)
-        ares_free_data(l.records);
+    *ret = l.records;
+    *ret_n = l.n;
     return NULL;
 }
 

@@ -33,6 +33,10 @@ struct srv_record {
 const struct err *resolver_srv(struct resolver *r, struct arena *a, const char *name,
                                int64_t deadline_mono_ms, struct srv_record **ret, size_t *ret_n);
 
+/* The records of an answer of the DNS as it came; a status of c-ares, 0 when it is well-formed. */
+int srv_read(struct arena *a, const unsigned char *answer, int n, struct srv_record **ret,
+             size_t *ret_n);
+
 /* Puts records into the order in which they are to be tried (RFC 2782): by priority, then at random
  * by weight. random(n) gives a number below n. */
 void srv_order(struct srv_record *records, size_t n, uint32_t (*random)(uint32_t n));

@@ -1,6 +1,7 @@
 /* Input: JSON, as another server tells of rooms: a summary with children_state. */
 #include "fuzz.h"
 
+#include "federation/public_rooms.h"
 #include "federation/remote_summary.h"
 #include "matrix/id.h"
 #include "rooms/space.h"
@@ -43,6 +44,25 @@ static void check_children(struct job *job, const json_t *list, bool suggested_o
     }
 }
 
+/* The same as a page of its directory: of each room what a summary is checked for. */
+static void check_directory(const json_t *told)
+{
+    json_auto_t *page = json_pack("{s:[O,O], s:O, s:O}", "chunk", told, told, "next_batch", told,
+                                  "total_room_count_estimate", told);
+    json_auto_t *one = public_rooms_read_answer(told), *both = public_rooms_read_answer(page);
+    const json_t *rooms[] = {json_object_get(one, "chunk"), json_object_get(both, "chunk")};
+    json_auto_t *summary = remote_summary_read(told);
+    HOLDS(json_array_size(rooms[1]) == (summary ? 2u : 0u));
+    for (int i = 0; i < 2; i++) {
+        HOLDS(json_is_array(rooms[i]) && json_array_size(rooms[i]) <= DIRECTORY_PAGE_MAX);
+        for (size_t k = 0; k < json_array_size(rooms[i]); k++)
+            HOLDS(id_is_room(str_of(json_text(json_array_get(rooms[i], k), "room_id"))));
+    }
+    check_text(one, "next_batch");
+    check_text(one, "prev_batch");
+    check_text(both, "next_batch");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     arena_auto struct arena *a = arena_create();
@@ -51,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (json_read(a, fuzz_str(data, size), &told))
         return 0;
     check_summary(told);
+    check_directory(told);
     check_children(&job, json_object_get(told, "children_state"), false);
     check_children(&job, json_object_get(told, "children_state"), true);
     return 0;
