@@ -55,6 +55,17 @@ def test_who_leaves_and_comes_back_between_two_syncs_has_changed(three, way):
     assert both(alice) == ([], [])
 
 
+def test_who_changed_devices_before_the_client_read_has_changed_again(three):
+    """The change of devices is before `since`; what is after it is only the coming back."""
+    alice, bob, _ = three
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    Device(bob).upload()
+    alice.next_sync()
+    bob.leave(room), bob.join(room)
+    assert both(alice) == ([bob.user_id], [])
+
+
 def test_who_comes_back_oneself_asks_for_all(three):
     alice, bob, carol = three
     room = alice.create_room(preset="public_chat")
