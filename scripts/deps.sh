@@ -10,7 +10,7 @@ run="make pkg-config libc6-dev libmicrohttpd-dev libjansson-dev libolm-dev libpq
      libsodium-dev libyaml-dev libcurl4-openssl-dev libc-ares-dev libvips-dev libxml2-dev
      libcrypt-dev libicu-dev postgresql ca-certificates"
 test="clang clang-format libclang-rt-14-dev ccache libcmocka-dev python3-pytest python3-pytest-xdist
-      python3-httpx python3-yaml python3-cryptography python3-venv python3-matrix-nio openssl"
+      libevent-2.1-7 python3-httpx python3-yaml python3-cryptography python3-venv python3-matrix-nio openssl"
 
 packages=""
 for group in "$@"; do packages="$packages ${!group}"; done
@@ -22,10 +22,10 @@ case " $* " in *" test "*)
     command -v npm >/dev/null || packages="$packages npm" ;;
 esac
 
-# Reverse proxies whose examples are tested. Only unpacked: installing them would start services.
+# Proxies that are tested, ours and of the database. Only unpacked: installing them would start services.
 unpacked=""
 case " $* " in *" test "*)
-    for p in nginx caddy; do command -v $p >/dev/null || unpacked="$unpacked $p"; done ;;
+    for p in nginx caddy pgbouncer; do command -v $p >/dev/null || unpacked="$unpacked $p"; done ;;
 esac
 
 stamp="build/deps-$(echo "$*" | tr ' ' '-')"

@@ -23,6 +23,7 @@
 #include "storage/log.h"
 #include "storage/migrate.h"
 #include "storage/schema_check.h"
+#include "storage/session_check.h"
 #include "storage/write.h"
 
 #include <signal.h>
@@ -136,6 +137,8 @@ static const struct err *open_database(struct node *n, enum node_kind kind, bool
 {
     struct store *s = &n->store;
     int applied = 0;
+    if (kind == NODE_SERVER && s->config->database)
+        TRY(session_check(n->uri));
     TRY(kind == NODE_SERVER ? migrate(n->uri, &applied) : migrate_check(n->uri));
     if (applied)
         log_info("database: applied %d migrations", applied);
