@@ -199,12 +199,18 @@ static void hear(struct sender *s, const struct change *c)
 void sender_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct sender *s = ctx;
-    for (size_t i = 0; i < n; i++)
+    bool is_asked = false;
+    for (size_t i = 0; i < n; i++) {
         hear(s, &changes[i]);
+        is_asked |= changes[i].is_asked;
+    }
     LOCKED(&s->lock);
     s->heard = n ? changes[n - 1].position : feed_newest(s->store->feed);
     if (!n) { /* nobody is sent anything before it is known who was to be told of what was missed */
         s->has_scanned = false;
+        is_asked = true;
+    }
+    if (is_asked) {
         s->must_scan = s->must_look = true;
         pthread_cond_signal(&s->keep);
     }

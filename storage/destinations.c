@@ -128,7 +128,7 @@ SQL(destinations_ask_sql,
 
 void destinations_write_asked(struct write *w, const char *server, enum destination_asked what)
 {
-    write_change(w, &(struct change){.kind = CHANGE_TO_SERVER, .device = server});
+    write_change(w, &(struct change){.kind = CHANGE_TO_SERVER, .device = server, .is_asked = true});
     write_statement(w, &destinations_ask_sql, P(TEXT(server), INT4(what)));
 }
 

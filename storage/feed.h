@@ -26,7 +26,8 @@ enum change_kind {
                            else) */
     CHANGE_ACCOUNT,     /* user: tokens of theirs ended, or the account was locked, made an
                            administrator and alike: nothing about it may be believed from a cache */
-    CHANGE_TO_SERVER,   /* device: name of a server that to-device messages wait for */
+    CHANGE_TO_SERVER,   /* device: name of a server that to-device messages wait for, or that the
+                           operator asks something about (is_asked) */
     CHANGE_KIND_COUNT
 };
 
@@ -70,6 +71,7 @@ struct change {
     bool resets_room;    /* EVENT, STATE: so much of the room changed that it must be read anew */
     bool is_relayed;     /* CHANGE_EVENT of another server that we tell the others */
     int64_t state_event; /* CHANGE_STATE: position of the event */
+    bool is_asked;       /* CHANGE_TO_SERVER: the database says what */
     bool has_own_rules;  /* member events: the local user has push rules of their own */
     bool is_erasure;     /* ACCOUNT: what user_id said is erased from here on */
 };

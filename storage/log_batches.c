@@ -42,6 +42,7 @@ static const struct field {
     FIELD(BOOL, resets_room),
     FIELD(BOOL, is_relayed),
     FIELD(INT64, state_event),
+    FIELD(BOOL, is_asked),
     FIELD(BOOL, has_own_rules),
 };
 enum { FIELDS_N = sizeof fields / sizeof *fields };
