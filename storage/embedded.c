@@ -3,14 +3,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "storage/db_connection.h"
 #include "storage/embedded_process.h"
+#include "storage/embedded_roles.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/pidfd.h>
@@ -245,27 +246,6 @@ static void rotate_log(const struct cluster *c)
         rename(c->log, arena_printf(c->arena, "%s.old", c->log));
 }
 
-static const struct err *create_database(const struct cluster *c)
-{
-    PGconn *pg;
-    TRY(db_connect(cluster_uri(c, "postgres"), &pg));
-    PGresult *result = PQexec(pg, "CREATE DATABASE concorde");
-    const struct err *e =
-        db_result_is_good(result) ? NULL : db_result_error(pg, result, "CREATE DATABASE");
-    PQclear(result);
-    PQfinish(pg);
-    return e;
-}
-
-static const struct err *create_database_if_missing(const struct cluster *c)
-{
-    PGconn *pg;
-    if (db_connect(c->uri, &pg) != NULL)
-        return create_database(c);
-    PQfinish(pg);
-    return NULL;
-}
-
 static const struct err *start(struct embedded *e, const char *data_dir)
 {
     TRY(cluster_locate(e->arena, data_dir, &e->cluster));
@@ -274,7 +254,7 @@ static const struct err *start(struct embedded *e, const char *data_dir)
     TRY(cluster_create_if_missing(&e->cluster));
     TRY(cluster_configure(&e->cluster));
     TRY(bring_up(e));
-    TRY(create_database_if_missing(&e->cluster));
+    TRY(embedded_prepare_roles(&e->cluster));
     return start_supervisor(e);
 }
 

@@ -160,7 +160,7 @@ const struct err *cluster_create_if_missing(const struct cluster *c)
     const char *initdb[] = {program(c, "initdb"),
                             "-D",
                             new,
-                            "--username=concorde",
+                            "--username=postgres",
                             "--encoding=UTF8",
                             "--locale=C",
                             letters(),

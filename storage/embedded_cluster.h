@@ -37,7 +37,7 @@ const struct err *cluster_create_if_missing(const struct cluster *c);
 const struct err *cluster_configure(const struct cluster *c);
 
 /* A libpq connection string for one of the cluster's databases. */
-const char *cluster_uri(const struct cluster *c, const char *database);
+const char *cluster_uri(const struct cluster *c, const char *role, const char *database);
 
 /* What stands within quotes in a connection string or a setting: each of the special characters is
  * preceded by the mark (0: doubled). */

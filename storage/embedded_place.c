@@ -163,10 +163,10 @@ static const char *name_of(struct arena *a, const char *dir)
     return arena_printf(a, "concorde-%s", hex_encode(a, digest, 6));
 }
 
-const char *cluster_uri(const struct cluster *c, const char *database)
+const char *cluster_uri(const struct cluster *c, const char *role, const char *database)
 {
-    return arena_printf(c->arena, "host='%s' port=5432 user=concorde dbname=%s",
-                        cluster_quote(c->arena, c->socket_dir, "'\\", '\\'), database);
+    return arena_printf(c->arena, "host='%s' port=5432 user=%s dbname=%s",
+                        cluster_quote(c->arena, c->socket_dir, "'\\", '\\'), role, database);
 }
 
 static int version_of_cluster(const char *pgdata)
@@ -240,7 +240,7 @@ const struct err *cluster_locate(struct arena *a, const char *data_dir, struct c
     TRY(make_private_dir(&c, c.socket_dir));
     c.pid_file = arena_printf(a, "%s/postmaster.pid", c.pgdata);
     c.socket_lock = arena_printf(a, "%s/.s.PGSQL.5432.lock", c.socket_dir);
-    c.uri = cluster_uri(&c, "concorde");
+    c.uri = cluster_uri(&c, "concorde", "concorde");
     TRY(find_programs(&c));
     *ret = c;
     return NULL;

@@ -125,6 +125,108 @@ static void it_is_durable_private_and_utf8(void **state)
     embedded_stop(e);
 }
 
+/* The same database, for another role. */
+static const char *as_role(const char *uri, const char *role, const char *database)
+{
+    static char other[400];
+    const char *user = strstr(uri, "user=");
+    assert_non_null(user);
+    snprintf(other, sizeof other, "%.*suser=%s dbname=%s", (int)(user - uri), uri, role, database);
+    return other;
+}
+
+static void answers(const char *uri, const char *sql, const char *wanted)
+{
+    PGconn *pg;
+    NO_ERR(db_connect(uri, &pg));
+    PGresult *result = PQexec(pg, sql);
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        fail_msg("%s: %s", sql, PQerrorMessage(pg));
+    assert_string_equal(PQgetvalue(result, 0, 0), wanted);
+    PQclear(result);
+    PQfinish(pg);
+}
+
+static const char is_super[] = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user";
+
+static void the_server_is_an_ordinary_role(void **state)
+{
+    struct embedded *e;
+    const char *uri;
+    NO_ERR(embedded_start(dir, &e, &uri));
+    answers(uri, is_super, "f");
+    assert_non_null(pg_command(uri, "COPY (SELECT 1) TO PROGRAM 'true'"));
+    assert_non_null(pg_command(uri, "SELECT pg_read_file('PG_VERSION')"));
+    NO_ERR(pg_command(uri, make_table));
+    embedded_stop(e);
+}
+
+/* A cluster as it was made when the superuser was called "concorde" and owned everything. */
+static void make_old_cluster(void)
+{
+    static const char *const steps[][2] = {
+        {"postgres", "CREATE ROLE helper SUPERUSER LOGIN"},
+        {"postgres", "ALTER DATABASE concorde OWNER TO postgres"},
+        {"postgres", "DROP ROLE concorde"},
+        {"helper", "ALTER ROLE postgres RENAME TO concorde"},
+        {"concorde", "DROP ROLE helper"},
+    };
+    struct embedded *e;
+    const char *uri;
+    NO_ERR(embedded_start(dir, &e, &uri));
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        NO_ERR(pg_command(as_role(uri, steps[i][0], "postgres"), steps[i][1]));
+    answers(uri, is_super, "t");
+    NO_ERR(pg_command(uri, make_table));
+    NO_ERR(pg_command(uri, insert_row));
+    NO_ERR(pg_command(uri, "CREATE SEQUENCE s"));
+    NO_ERR(pg_command(uri, "CREATE TYPE colour AS ENUM ('red')"));
+    NO_ERR(pg_command(uri, "CREATE FUNCTION f(x int) RETURNS int LANGUAGE sql AS 'SELECT x'"));
+    embedded_stop(e);
+}
+
+static void check_moved(const char *uri)
+{
+    answers(uri, is_super, "f");
+    assert_int_equal(count_rows(uri), 1);
+    static const char *const changes[] = {
+        "ALTER TABLE t ADD COLUMN IF NOT EXISTS more int", "ALTER SEQUENCE s INCREMENT 2",
+        "ALTER TYPE colour ADD VALUE IF NOT EXISTS 'green'",
+        "CREATE OR REPLACE FUNCTION f(x int) RETURNS int LANGUAGE sql AS 'SELECT x + 1'",
+        "CREATE INDEX IF NOT EXISTS i ON t (more)"};
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+        NO_ERR(pg_command(uri, changes[i]));
+    answers(uri, "SELECT count(*) FROM pg_roles WHERE rolsuper", "1");
+}
+
+static void an_old_cluster_is_moved(void **state)
+{
+    struct embedded *e;
+    const char *uri;
+    make_old_cluster();
+    for (int start = 0; start < 2; start++) {
+        NO_ERR(embedded_start(dir, &e, &uri));
+        check_moved(uri);
+        embedded_stop(e);
+    }
+}
+
+/* It went away between two steps of the move. */
+static void a_move_that_was_interrupted_is_finished(void **state)
+{
+    struct embedded *e;
+    const char *uri;
+    make_old_cluster();
+    NO_ERR(embedded_start(dir, &e, &uri));
+    NO_ERR(pg_command(as_role(uri, "postgres", "postgres"),
+                      "CREATE ROLE concorde_rename SUPERUSER LOGIN"));
+    NO_ERR(pg_command(as_role(uri, "postgres", "concorde"), "ALTER TABLE t OWNER TO postgres"));
+    embedded_stop(e);
+    NO_ERR(embedded_start(dir, &e, &uri));
+    check_moved(uri);
+    embedded_stop(e);
+}
+
 /* Starts the cluster in another process, which is then killed: the postmaster stays. */
 static void start_and_be_killed(void)
 {
@@ -345,6 +447,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_A_DIR(a_cluster_is_made_once_and_keeps_its_data),
         ON_A_COPY(it_is_durable_private_and_utf8),
+        ON_A_COPY(the_server_is_an_ordinary_role),
+        ON_A_COPY(an_old_cluster_is_moved),
+        ON_A_COPY(a_move_that_was_interrupted_is_finished),
         ON_A_COPY(what_a_killed_server_left_running_is_taken_over),
         ON_A_COPY(a_cluster_that_is_just_stopping_is_started_again),
         ON_A_COPY(a_pid_file_that_names_somebody_else_is_no_obstacle),
