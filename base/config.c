@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* ---- messages ---- */
 
@@ -24,6 +25,29 @@ static void PRINTF_LIKE(2, 3) add_warning(struct config_reader *r, const char *f
     va_end(ap);
     buf_add(&r->warnings, text, strlen(text) + 1);
     r->warnings_n++;
+}
+
+bool config_is_set(const struct config *c, const char *key)
+{
+    return c->origins[config_find_key(key) - config_keys] != NULL;
+}
+
+static void add_origin(const struct config *c, const char *key, struct buf *out)
+{
+    const char *origin = c->origins[config_find_key(key) - config_keys];
+    buf_printf(out, "%s%s`%s`: ", origin ? origin : "", origin ? ": " : "", key);
+}
+
+void config_complain(const struct config *c, const char *key, struct buf *ret_problems,
+                     const char *fmt, ...)
+{
+    arena_auto struct arena *a = arena_create();
+    va_list ap;
+    va_start(ap, fmt);
+    add_origin(c, key, ret_problems);
+    buf_add_text(ret_problems, arena_vprintf(a, fmt, ap));
+    buf_add_char(ret_problems, '\n');
+    va_end(ap);
 }
 
 /* ---- names ---- */
@@ -141,13 +165,21 @@ static void keep_warnings(struct config_reader *r)
 
 /* ---- sources ---- */
 
+static size_t count_keys(void)
+{
+    size_t n = 0;
+    while (config_keys[n].name)
+        n++;
+    return n;
+}
+
 static void set_defaults(struct config_reader *r)
 {
     for (const struct config_key *k = config_keys; k->name; k++)
         if (k->initial)
-            config_set_text(r, k, "default", k->initial);
+            config_set_text(r, k, NULL, k->initial);
         else if (k->type == CONFIG_LIST)
-            config_set_text(r, k, "default", "");
+            config_set_text(r, k, NULL, "");
 }
 
 /* rc_message.per_second is CONCORDE_RC_MESSAGE_PER_SECOND. */
@@ -159,12 +191,44 @@ static const char *environment_name(struct arena *a, const char *key)
     return name;
 }
 
+/* What others put there: this program's own variables, and those that Kubernetes makes of a service
+ * called "concorde". */
+static bool is_no_setting(struct str name)
+{
+    return str_is(name, "CONCORDE_CONFIG") || str_starts_with(name, "CONCORDE_SERVICE_") ||
+           str_starts_with(name, "CONCORDE_PORT");
+}
+
+static void warn_of_unknown_variable(struct config_reader *r, struct str name)
+{
+    const char *best = NULL;
+    size_t least = name.n / 3;
+    const char *text = str_dup(r->arena, name);
+    for (const struct config_key *k = config_keys; k->name; k++) {
+        const char *known = environment_name(r->arena, k->name);
+        size_t d = distance(text, known);
+        if (d == 0)
+            return;
+        if (d < least) {
+            least = d;
+            best = known;
+        }
+    }
+    add_warning(r, "the environment variable %s has no meaning%s%s%s", text,
+                best ? " (did you mean " : "", best ? best : "", best ? "?)" : "");
+}
+
 static void read_environment(struct config_reader *r)
 {
     for (const struct config_key *k = config_keys; k->name; k++) {
         const char *name = environment_name(r->arena, k->name), *text = getenv(name);
         if (text)
             config_set_text(r, k, name, text);
+    }
+    for (char **e = environ; *e; e++) {
+        struct str name = {*e, strcspn(*e, "=")};
+        if (str_starts_with(name, "CONCORDE_") && !is_no_setting(name))
+            warn_of_unknown_variable(r, name);
     }
 }
 
@@ -225,10 +289,16 @@ static void check_together(struct config_reader *r)
     const struct config *c = r->config;
     if (c->enable_registration && !c->enable_registration_without_verification &&
         !c->registration_requires_token)
-        config_problem(r, "`enable_registration` needs `registration_requires_token`, or "
-                          "`enable_registration_without_verification` to let anybody in");
+        config_complain(c, "enable_registration", r->problems,
+                        "needs `registration_requires_token: true`, or "
+                        "`enable_registration_without_verification: true` to let anybody in");
     if (!c->turn_username != !c->turn_password)
-        config_problem(r, "`turn_username` and `turn_password` belong together");
+        config_complain(
+            c, c->turn_username ? "turn_username" : "turn_password", r->problems,
+            "needs its other half: `turn_username` and `turn_password` belong together");
+    if (c->turn_uris.n && !c->turn_shared_secret && !c->turn_username)
+        config_complain(c, "turn_uris", r->problems,
+                        "needs `turn_shared_secret`, or `turn_username` and `turn_password`");
 }
 
 static void fill_in(struct config_reader *r)
@@ -260,6 +330,8 @@ void config_read(struct arena *a, const char *file, const char *data_dir,
     struct config *config = arena_alloc(a, sizeof *config);
     struct config_reader r = {.arena = a, .config = config, .problems = ret_problems};
     size_t before = ret_problems->n;
+    config->file = file;
+    config->origins = r.origins = arena_alloc_array(a, count_keys(), sizeof *r.origins);
     set_defaults(&r);
     assert(ret_problems->n == before); /* the table's own defaults are well-formed */
     if (file)

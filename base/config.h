@@ -81,15 +81,22 @@ struct config {
     int64_t max_connections;
     int64_t cache_size; /* bytes for all caches */
     int64_t shutdown_timeout_ms;
-    bool enable_metrics; /* for everybody; when false, for direct loopback peers only */
+    bool enable_metrics;                  /* for direct peers on loopback, and: */
+    struct config_list metrics_allowlist; /* addresses and ranges */
     enum log_level log_level;
     enum log_format log_format;
+    bool log_requests; /* at info */
     const char *turn_shared_secret, *turn_username, *turn_password;
     struct config_list turn_uris;
     int64_t turn_user_lifetime_ms;
     /* /.well-known/matrix/support; NULL: not told */
     const char *support_page, *support_email, *support_matrix_id, *support_role;
+    const char *terms_url; /* for the page at / */
 
+    /* Where each setting stands, by its place in config_keys ("FILE:LINE", "--set", an environment
+     * variable); NULL: nowhere. file: the one that was read, or NULL. */
+    const char *const *origins;
+    const char *file;
     struct config_list warnings; /* for the operator: settings without effect and the like */
 };
 
@@ -108,6 +115,12 @@ void config_read(struct arena *a, const char *file, const char *data_dir,
  * is one: both leave out what is secret. */
 void config_add_environment(struct arena *a, struct buf *out);
 bool config_is_secret(const char *key);
+
+/* Adds one line for a problem that only who knows the protocol or the machine can see: where the
+ * setting stands, its name, what is wrong and what to write. */
+void config_complain(const struct config *c, const char *key, struct buf *ret_problems,
+                     const char *fmt, ...) PRINTF_LIKE(4, 5);
+bool config_is_set(const struct config *c, const char *key);
 
 /* A commented example file: every key with its help and its default. */
 void config_add_example(struct buf *out);

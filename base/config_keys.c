@@ -47,7 +47,7 @@ const struct config_key config_keys[] = {
     KEY("database", TEXT, database, NULL,
         "The PostgreSQL database as postgresql://USER@HOST/NAME; without it Concorde runs its own "
         "PostgreSQL under data_dir.",
-        .check = config_check_filled, .secret = true),
+        .check = config_check_database, .secret = true),
     KEY("database_connections", INT, database_connections, "24",
         "The most connections to the database.", .min = 2, .max = 1000),
 
@@ -205,17 +205,26 @@ const struct config_key config_keys[] = {
         .choices = log_level_names),
     KEY("log_format", CHOICE, log_format, "text", "Records as text or as lines of JSON.",
         .choices = log_format_names),
-    KEY("enable_metrics", BOOL, enable_metrics, "false",
-        "Show /metrics to everybody who reaches it? Otherwise only to programs on this machine "
-        "that do not come through a proxy."),
+    KEY("log_requests", BOOL, log_requests, "false",
+        "Write a record of each request at info (otherwise at debug)?"),
+    KEY("enable_metrics", BOOL, enable_metrics, "true",
+        "Are there /metrics for Prometheus? For programs on this machine, and those below; never "
+        "through a proxy."),
+    KEY("metrics_allowlist", LIST, metrics_allowlist, NULL,
+        "Addresses or ranges of other machines that may read /metrics.",
+        .check = config_check_cidr),
     KEY("support_page", TEXT, support_page, NULL,
-        "Told in /.well-known/matrix/support, as are the three below.", .check = config_check_url),
+        "Where users get help: told in /.well-known/matrix/support, as are the three below, and on "
+        "the page at /.",
+        .check = config_check_url),
     KEY("support_email", TEXT, support_email, NULL, "Whom to write to.",
         .check = config_check_filled),
     KEY("support_matrix_id", TEXT, support_matrix_id, NULL, "The same, a Matrix user.",
         .check = config_check_filled),
     KEY("support_role", TEXT, support_role, "m.role.admin", "m.role.admin or m.role.security.",
         .check = config_check_filled),
+    KEY("terms_url", TEXT, terms_url, NULL, "The terms of use, for the page at /.",
+        .check = config_check_url),
 
     KEY("max_request_body", SIZE, max_request_body, "2M",
         "The largest body of a request that is not an upload.", .min = 65536, .max = 1LL << 30),

@@ -61,6 +61,7 @@ struct config_value {
 struct config_reader {
     struct arena *arena;
     struct config *config;
+    const char **origins;
     struct buf *problems;
     struct buf warnings; /* NUL-separated */
     size_t warnings_n;
@@ -89,6 +90,7 @@ void config_read_file(struct config_reader *r, const char *file);
 const char *config_check_url(const char *text);
 const char *config_check_cidr(const char *text);
 const char *config_check_language(const char *text);
+const char *config_check_database(const char *text);
 const char *config_check_dns_server(const char *text);
 const char *config_check_filled(const char *text);
 

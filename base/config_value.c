@@ -94,6 +94,17 @@ const char *config_check_language(const char *text)
     return "a language of PostgreSQL's stemmers in lower case, such as french";
 }
 
+/* A URI, or libpq's `host=… dbname=…`. */
+const char *config_check_database(const char *text)
+{
+    bool is_uri = strncmp(text, "postgresql://", 13) == 0 || strncmp(text, "postgres://", 11) == 0;
+    size_t word = strspn(text, "abcdefghijklmnopqrstuvwxyz_");
+    bool is_settings = word && text[word + strspn(text + word, " ")] == '=';
+    return is_uri || is_settings ? NULL
+                                 : "postgresql://USER@HOST/NAME: Concorde keeps everything in "
+                                   "PostgreSQL, and runs its own without this setting";
+}
+
 const char *config_check_cidr(const char *text)
 {
     static const char expected[] = "an IP address or a range such as 10.0.0.0/8 or fc00::/7";
@@ -273,8 +284,10 @@ void config_set(struct config_reader *r, const struct config_value *v)
     const char *expected = v->key->type == CONFIG_LISTEN ? set_listen(r, v)
                            : v->key->type == CONFIG_LIST ? set_list(r, v, into)
                                                          : set_scalar(r, v, into);
-    if (!expected)
+    if (!expected) {
+        r->origins[v->key - config_keys] = v->origin;
         return;
+    }
     if (v->is_list || v->n != 1 || v->key->secret || !v->items[0].address)
         config_problem(r, "%s: `%s`: expected %s", v->origin, v->key->name, expected);
     else

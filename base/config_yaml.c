@@ -1,9 +1,8 @@
 /* The configuration file, through libyaml's documents (which know the line of every node). */
-#include "base/config_schema.h"
+#include "base/config_forms.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <yaml.h>
 
 enum { NESTING_MAX = 4 };
 
@@ -32,24 +31,15 @@ static bool is_null(const yaml_node_t *node)
     return !*text || strcmp(text, "~") == 0 || strcasecmp(text, "null") == 0;
 }
 
-/* A scalar's text; NULL for other nodes and for text with NUL in it. */
-static const char *scalar(const yaml_node_t *node)
-{
-    if (!node || node->type != YAML_SCALAR_NODE)
-        return NULL;
-    const char *text = (const char *)node->data.scalar.value;
-    return strlen(text) == node->data.scalar.length ? text : NULL;
-}
-
 /* {address: ..., tls_certificate: ..., tls_key: ...} */
 static bool read_listener(struct yaml_reader *y, const yaml_node_t *node,
                           struct config_listener *ret)
 {
     for (yaml_node_pair_t *p = node->data.mapping.pairs.start; p < node->data.mapping.pairs.top;
          p++) {
-        const char *key = scalar(yaml_document_get_node(y->document, p->key));
+        const char *key = config_scalar(yaml_document_get_node(y->document, p->key));
         const char *value =
-            arena_strdup(y->r->arena, scalar(yaml_document_get_node(y->document, p->value)));
+            arena_strdup(y->r->arena, config_scalar(yaml_document_get_node(y->document, p->value)));
         if (!key || !value)
             return false;
         else if (strcmp(key, "address") == 0)
@@ -69,7 +59,7 @@ static bool read_item(struct yaml_reader *y, const struct config_key *key, const
 {
     if (node->type == YAML_MAPPING_NODE && key->type == CONFIG_LISTEN)
         return read_listener(y, node, ret);
-    ret->address = arena_strdup(y->r->arena, scalar(node));
+    ret->address = arena_strdup(y->r->arena, config_scalar(node));
     return ret->address != NULL;
 }
 
@@ -85,6 +75,15 @@ static bool read_items(struct yaml_reader *y, const struct config_key *key, cons
     return true;
 }
 
+static void read_form(struct yaml_reader *y, struct config_value *v, const yaml_node_t *node)
+{
+    const char *expected = config_take_form(y->r->arena, y->document, v->key, node, v);
+    if (expected)
+        config_problem(y->r, "%s: `%s`: expected %s", v->origin, v->key->name, expected);
+    else
+        config_set(y->r, v);
+}
+
 static void read_value(struct yaml_reader *y, const struct config_key *key, const char *origin,
                        const yaml_node_t *node)
 {
@@ -93,6 +92,10 @@ static void read_value(struct yaml_reader *y, const struct config_key *key, cons
         is_list ? (size_t)(node->data.sequence.items.top - node->data.sequence.items.start) : 1;
     struct config_listener *items = arena_alloc_array(y->r->arena, n + 1, sizeof *items);
     struct config_value v = {.key = key, .origin = origin, .items = items, .is_list = is_list};
+    if (config_has_form(key, node)) {
+        read_form(y, &v, node);
+        return;
+    }
     if (read_items(y, key, node, &v, items))
         config_set(y->r, &v);
     else if (key->type == CONFIG_LISTEN)
@@ -124,7 +127,7 @@ static void read_mapping(struct yaml_reader *y, const char *group, const yaml_no
         const yaml_node_t *key_node = yaml_document_get_node(y->document, p->key);
         const yaml_node_t *value = yaml_document_get_node(y->document, p->value);
         size_t line = line_of(key_node);
-        const char *origin = origin_of(y, line), *text = scalar(key_node);
+        const char *origin = origin_of(y, line), *text = config_scalar(key_node);
         if (!text) {
             config_problem(y->r, "%s: expected a key", origin);
             continue;

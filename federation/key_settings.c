@@ -124,9 +124,10 @@ bool key_settings_find(const struct key_settings *k, const char *server, const c
 
 /* ---- checking ---- */
 
-static void complain(struct buf *problems, const char *key, const char *expected, const char *got)
+static void complain(const struct config *c, const char *key, const char *expected, const char *got,
+                     struct buf *problems)
 {
-    buf_printf(problems, "`%s`: expected %s, got `%s`\n", key, expected, got);
+    config_complain(c, key, problems, "expected %s, got `%s`", expected, got);
 }
 
 void key_settings_check(const struct config *c, struct buf *ret_problems)
@@ -135,16 +136,17 @@ void key_settings_check(const struct config *c, struct buf *ret_problems)
     struct server_key k;
     for (size_t i = 0; i < c->old_signing_keys.n; i++)
         if (!read_key(a, str_of(c->old_signing_keys.items[i]), true, &k))
-            complain(ret_problems, "old_signing_keys",
-                     "ed25519:ID:BASE64:EXPIRED_TS (the public key, and when it was replaced, in "
+            complain(c, "old_signing_keys",
+                     "a list of ed25519:ID:BASE64:EXPIRED_TS (the public key, and when it was "
+                     "replaced, in "
                      "milliseconds)",
-                     c->old_signing_keys.items[i]);
+                     c->old_signing_keys.items[i], ret_problems);
     for (size_t i = 0; i < c->federation_pinned_keys.n; i++)
         if (!read_server(a, c->federation_pinned_keys.items[i], true, &k))
-            complain(ret_problems, "federation_pinned_keys", "SERVER=ed25519:ID:BASE64",
-                     c->federation_pinned_keys.items[i]);
+            complain(c, "federation_pinned_keys", "a list of SERVER=ed25519:ID:BASE64",
+                     c->federation_pinned_keys.items[i], ret_problems);
     for (size_t i = 0; i < c->trusted_key_servers.n; i++)
         if (!read_server(a, c->trusted_key_servers.items[i], false, &k))
-            complain(ret_problems, "trusted_key_servers", "SERVER or SERVER=ed25519:ID:BASE64",
-                     c->trusted_key_servers.items[i]);
+            complain(c, "trusted_key_servers", "a list of SERVER or SERVER=ed25519:ID:BASE64",
+                     c->trusted_key_servers.items[i], ret_problems);
 }

@@ -53,7 +53,7 @@ def test_example_is_a_valid_file(tmp_path):
     assert "#server_name: localhost\n" in example
     assert yaml.safe_load(example) is None  # all of it comments
     file = tmp_path / "c.yaml"
-    file.write_text(example)
+    file.write_text(example + "server_name: gov.example\n")
     assert run_cli("check-config", "--config", str(file)).stdout == "OK\n"
 
 
@@ -63,7 +63,7 @@ def test_config_is_found(tmp_path):
     env = {"CONCORDE_DATA_DIR": str(tmp_path)}
     assert "unknown key `zebra`" in run_cli("check-config", env=env).stderr
     other = tmp_path / "other.yaml"
-    other.write_text("log_level: warn\n")
+    other.write_text("server_name: gov.example\n")
     assert run_cli("check-config", env={**env, "CONCORDE_CONFIG": str(other)}).stdout == "OK\n"
 
 

@@ -60,7 +60,7 @@ def test_bad_certificate_is_told(tmp_path, certificate):
     key.write_text("not a key")
     config = tmp_path / "c.yaml"
     config.write_text(
-        f"listen: {{address: '127.0.0.1:0', tls_certificate: {pem}, tls_key: {key}}}\n"
+        f"server_name: gov.example\nlisten: {{address: '127.0.0.1:0', tls_certificate: {pem}, tls_key: {key}}}\n"
     )
     data = tmp_path / "data"
     r = run_cli("serve", "--config", str(config), "--data", str(data))

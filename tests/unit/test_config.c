@@ -69,6 +69,10 @@ static void test_defaults(void **state)
     assert_int_equal(c->warnings.n, 0);
 }
 
+#define DATABASE_FORM                                                                              \
+    "expected postgresql://USER@HOST/NAME, or Synapse's `name: psycopg2` with `args` (user, "      \
+    "password, database, host, port); without `database` Concorde runs its own PostgreSQL\n"
+
 static const struct {
     const char *text, *problem;
 } refused[] = {
@@ -135,11 +139,24 @@ static const struct {
      ":1: `listen`: expected an address, a list of them, or items {address, tls_certificate, "
      "tls_key}\n"},
     {"listeners:\n - port: 8008\n", ":1: `listeners`: write `listen: HOST:PORT` instead\n"},
-    {"database:\n  name: psycopg2\n", ":1: `database`: expected one value, not a mapping\n"},
-    {"enable_registration: true\n",
-     "`enable_registration` needs `registration_requires_token`, or "
-     "`enable_registration_without_verification` to let anybody in\n"},
-    {"turn_username: u\n", "`turn_username` and `turn_password` belong together\n"},
+    {"database:\n  name: psycopg2\n", ":1: `database`: " DATABASE_FORM},
+    {"database:\n  name: sqlite3\n  args: {database: /x.db}\n", ":1: `database`: " DATABASE_FORM},
+    {"database: mysql://u@h/d\n",
+     ":1: `database`: expected postgresql://USER@HOST/NAME: Concorde keeps everything in "
+     "PostgreSQL, and runs its own without this setting\n"},
+    {"old_signing_keys:\n  'ed25519:a': {key: AAAA}\n",
+     ":1: `old_signing_keys`: expected a list of ed25519:ID:BASE64:EXPIRED_TS, or Synapse's "
+     "\"ed25519:ID\": {key: BASE64, expired_ts: MILLISECONDS}\n"},
+    {"trusted_key_servers:\n  - {verify_keys: {'ed25519:a': AAAA}}\n",
+     ":1: `trusted_key_servers`: expected a list of SERVER or SERVER=ed25519:ID:BASE64, or "
+     "Synapse's {server_name: SERVER, verify_keys: {\"ed25519:ID\": BASE64}}\n"},
+    {"\nturn_uris: ['turn:a']\n",
+     ":2: `turn_uris`: needs `turn_shared_secret`, or `turn_username` and `turn_password`\n"},
+    {"enable_registration: yes\n",
+     ":1: `enable_registration`: needs `registration_requires_token: true`, or "
+     "`enable_registration_without_verification: true` to let anybody in\n"},
+    {"turn_username: u\n", ":1: `turn_username`: needs its other half: `turn_username` and "
+                           "`turn_password` belong together\n"},
     {"a: b: c\n", ":1: mapping values are not allowed in this context\n"},
     {"server_name: a\n\tb: c\n", ":2: found a tab character that violates indentation\n"},
     {"- server_name\n", ":1: expected `key: value`\n"},
@@ -193,6 +210,53 @@ static void test_example_is_valid(void **state)
     assert_string_equal(c->ip_range_denylist.items[20], "fec0::/10");
 }
 
+/* As Synapse writes them. */
+static void test_other_forms(void **state)
+{
+    arena_auto struct arena *a = arena_create();
+    const char *problems;
+    const struct config *c =
+        read_text(a,
+                  "database:\n"
+                  "  name: psycopg2\n"
+                  "  txn_limit: 10000\n"
+                  "  args: {user: u, password: \"it's \\\\ me\", database: d, host: h, port: 5433, "
+                  "cp_max: 10}\n"
+                  "old_signing_keys:\n"
+                  "  \"ed25519:auto\": {key: AAAA, expired_ts: 1576922508411}\n"
+                  "trusted_key_servers:\n"
+                  "  - server_name: one.example\n"
+                  "    verify_keys: {\"ed25519:auto\": BBBB, \"ed25519:b\": CCCC}\n"
+                  "  - server_name: two.example\n"
+                  "  - three.example\n",
+                  &problems);
+    assert_string_equal(problems, "");
+    assert_string_equal(c->database, "user='u' password='it\\'s \\\\ me' dbname='d' host='h' "
+                                     "port='5433'");
+    assert_int_equal(c->old_signing_keys.n, 1);
+    assert_string_equal(c->old_signing_keys.items[0], "ed25519:auto:AAAA:1576922508411");
+    static const char *const notaries[] = {"one.example=ed25519:auto:BBBB",
+                                           "one.example=ed25519:b:CCCC", "two.example",
+                                           "three.example"};
+    assert_int_equal(c->trusted_key_servers.n, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(c->trusted_key_servers.items[i], notaries[i]);
+}
+
+static void test_unknown_variables(void **state)
+{
+    arena_auto struct arena *a = arena_create();
+    const char *problems;
+    setenv("CONCORDE_SERVR_NAME", "x", 1);
+    setenv("CONCORDE_PORT_8008_TCP", "tcp://10.0.0.1:8008", 1); /* by Kubernetes */
+    const struct config *c = read_text(a, "server_name: a\n", &problems);
+    unsetenv("CONCORDE_SERVR_NAME");
+    unsetenv("CONCORDE_PORT_8008_TCP");
+    assert_int_equal(c->warnings.n, 1);
+    assert_string_equal(c->warnings.items[0], "the environment variable CONCORDE_SERVR_NAME has no "
+                                              "meaning (did you mean CONCORDE_SERVER_NAME?)");
+}
+
 static void test_values(void **state)
 {
     arena_auto struct arena *a = arena_create();
@@ -218,6 +282,7 @@ static void test_values(void **state)
         "federation_client_minimum_tls_version: 1.3\n"
         "federation_domain_whitelist: [a.example, b.example]\n"
         "turn_uris: turn:a\n"
+        "turn_shared_secret: hush\n"
         "database: null\n"
         "media_store_path:\n",
         &problems);
@@ -317,6 +382,8 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_each_key_refuses),
         cmocka_unit_test(test_example_is_valid),
+        cmocka_unit_test(test_other_forms),
+        cmocka_unit_test(test_unknown_variables),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_open_federation),
         cmocka_unit_test(test_precedence),

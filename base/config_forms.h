@@ -1,0 +1,20 @@
+/* Private to base/config*.c: values as Synapse writes them, where they mean the same as ours. */
+#ifndef BASE_CONFIG_FORMS_H
+#define BASE_CONFIG_FORMS_H
+
+#include "base/config_schema.h"
+
+#include <yaml.h>
+
+/* Does the key have another form, which this node may be? */
+bool config_has_form(const struct config_key *key, const yaml_node_t *node);
+
+/* Puts the value into our form; NULL, or what was expected. */
+const char *config_take_form(struct arena *a, yaml_document_t *document,
+                             const struct config_key *key, const yaml_node_t *node,
+                             struct config_value *ret);
+
+/* A scalar's text; NULL for other nodes and for text with NUL in it. */
+const char *config_scalar(const yaml_node_t *node);
+
+#endif
