@@ -1,15 +1,23 @@
 /* Logging: one line a record, to standard error, as text or JSON (`log_format`). Library code never
- * logs; dispatchers (HTTP, the committer, background jobs, start-up) do. Secrets never go in. */
+ * logs; dispatchers (HTTP, the committer, background jobs, start-up) do. Secrets never go in.
+ *
+ * A record may have fields, which JSON shows beside the message; the text format shows the message
+ * alone. What a user or another server can bring about as often as they like is written by
+ * log_limited. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
 #include "base/err.h"
 
+#include <stddef.h>
+
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_TEXT, LOG_JSON };
 
-void log_setup(enum log_level least, enum log_format format);
+/* requests: a record of each request at info, not at debug (log_request_level). */
+void log_setup(enum log_level least, enum log_format format, bool requests);
 int log_wants(enum log_level level);
+enum log_level log_request_level(void);
 
 /* The id that every record of this thread carries from now on; NULL for none. Borrowed. */
 void log_set_request(const char *request_id);
@@ -22,5 +30,21 @@ void log_at(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* An error with its private cause, prefixed by what was being done. */
 void log_err(enum log_level level, const char *doing, const struct err *e);
+
+struct log_field {
+    const char *name;
+    const char *text; /* NULL: the number; neither: left out */
+    double number;
+    bool is_number;
+};
+void log_record(enum log_level level, const struct log_field *fields, size_t n, const char *fmt,
+                ...) PRINTF_LIKE(4, 5);
+
+/* May one more record of this kind be written? At most `a_minute` of a kind are; then the others
+ * are counted, and the next record of any kind is preceded by one that says how many were left out.
+ * At debug level everything is written. kind: a short text, the same for all that count together.
+ */
+bool log_limited(const char *kind, int a_minute);
+enum { LOG_FEW = 10, LOG_MANY = 600 }; /* a minute */
 
 #endif

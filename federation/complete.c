@@ -83,7 +83,7 @@ static const struct err *complete_room(struct job *job, int64_t id, int64_t unus
         e = complete_from(job, p, room, server);
     }
     *ret_done = !e;
-    if (!e)
+    if (!e && log_limited("the state of a room is complete", LOG_FEW))
         log_info("%s: the state is complete", p->room_id);
     return e;
 }

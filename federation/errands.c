@@ -125,7 +125,7 @@ static bool run(struct errands *e, const struct errand *one)
     job_init(&job, e->store, a);
     const struct err *failed = one->run(&job, one->a, one->b, &done);
     job_finish(&job);
-    if (failed)
+    if (failed && log_limited(one->what, LOG_FEW))
         log_err(LOG_INFO, one->what, failed);
     return done && !failed;
 }

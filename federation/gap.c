@@ -314,7 +314,7 @@ enum work_result gap_close(void *ctx, struct job *job, const struct work_item *i
     enum work_result result = WORK_LATER;
     const struct err *e = work(&g, item, &result);
     event_pool_finish(&g.pool); /* also one that was never begun */
-    if (e)
+    if (e && log_limited("closing a gap of a room", LOG_FEW))
         log_err(LOG_WARN, "closing a gap of a room", e);
     return e ? WORK_LATER : result;
 }

@@ -121,7 +121,8 @@ static bool is_done(struct errand *e)
 static void note_failure(const char *server, const struct err *e)
 {
     enum log_level level = e->code == ERR_INTERNAL ? LOG_WARN : LOG_DEBUG;
-    log_at(level, "the keys of %s: %s%s%s", server, e->text, e->cause[0] ? ": " : "", e->cause);
+    if (log_wants(level) && log_limited("keys of another server", LOG_FEW))
+        log_at(level, "the keys of %s: %s%s%s", server, e->text, e->cause[0] ? ": " : "", e->cause);
 }
 
 static void ask_notaries(struct errand *e)

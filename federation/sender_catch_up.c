@@ -46,7 +46,8 @@ static const struct err *find(struct job *job, const struct outbound_range *r, b
     TRY(outbound_events(job_tx(job), r, ret, ret_n));
     if (!may_skip || *ret_n <= BACKLOG_MAX)
         return NULL;
-    log_info("%s was away for long: it is sent the newest event of each room", r->server);
+    if (log_limited("a server was away for long", LOG_FEW))
+        log_info("%s was away for long: it is sent the newest event of each room", r->server);
     return outbound_newest(job_tx(job), r, ret, ret_n);
 }
 

@@ -93,8 +93,9 @@ static const struct err *store_items(struct sender *s, struct job *job, struct d
         if (!*ret_stored)
             return NULL;
         s->set_aside++;
-        log_warn("%s refuses %s %s of ours (%s): it is set aside", d->server, it->type,
-                 *it->event_id ? it->event_id : "(an EDU)", why);
+        if (log_limited("something of ours was refused and is set aside", LOG_FEW))
+            log_warn("%s refuses %s %s of ours (%s): it is set aside", d->server, it->type,
+                     *it->event_id ? it->event_id : "(an EDU)", why);
     }
     return NULL;
 }
@@ -135,7 +136,7 @@ static void set_aside_or_wait(struct sender *s, struct job *job, struct destinat
     const struct err *e = set_aside(s, job, d, t, why, &is_stored);
     if (e)
         log_err(LOG_WARN, "what another server refuses cannot be set aside now", e);
-    else if (!is_stored)
+    else if (!is_stored && log_limited("no more is set aside", LOG_FEW))
         log_warn("%s has refused so much that no more is set aside", d->server);
     if (e || !is_stored || d->aside_run >= SET_ASIDE_RUN) {
         sender_back_off(s, d, t, why, true, 0);
@@ -154,7 +155,9 @@ void sender_refused(struct sender *s, struct job *job, struct destination *d,
     }
     int64_t middle = t->items_n ? middle_of(job->arena, t) : 0;
     if (!t->items_n) {
-        log_info("%s refuses presence and typing notices (%s): they are dropped", d->server, why);
+        if (log_limited("presence and typing notices were refused", LOG_FEW))
+            log_info("%s refuses presence and typing notices (%s): they are dropped", d->server,
+                     why);
         sender_advance(s, d, t);
     } else if (t->pdus_n + t->edus_n > t->items_n) {
         try_until(s, d, t, t->until); /* without presence and typing */

@@ -167,7 +167,8 @@ enum { DATABASE_PAUSE_MS = 1000 };
 /* It is ours to fail: the other server is not held responsible. */
 static void pause_after(struct sender *s, struct destination *d, const struct err *e)
 {
-    log_err(LOG_WARN, "a transaction cannot be made; it will be tried again", e);
+    if (log_limited("a transaction cannot be made", LOG_FEW))
+        log_err(LOG_WARN, "a transaction cannot be made; it will be tried again", e);
     LOCKED(&s->lock);
     d->retry_at = now_ms() + DATABASE_PAUSE_MS;
 }

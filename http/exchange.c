@@ -165,6 +165,22 @@ static void ask_for_body(const struct exchange *ex)
         setsockopt(ex->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
+/* What clients miss here. The query may hold a token: it is not shown. */
+static void log_unrouted(const struct exchange *ex, const char *method)
+{
+    char address[INET6_ADDRSTRLEN], path[256];
+    address_write(&ex->peer, address);
+    snprintf(path, sizeof path, "%s", ex->rq.path);
+    const struct log_field fields[] = {
+        {"method", method},
+        {"path", path},
+        {"status", .number = ex->status, .is_number = true},
+        {"remote_address", address},
+    };
+    log_record(LOG_DEBUG, fields, sizeof fields / sizeof *fields, "%.20s %s %d: no such endpoint",
+               method, path, ex->status);
+}
+
 static void begin(struct exchange *ex, const char *method, const char *url, const char *version)
 {
     ex->body_max = 0;
@@ -189,6 +205,8 @@ static void begin(struct exchange *ex, const char *method, const char *url, cons
         e = body_begin(ex);
     if (e || !ex->rq.route)
         reply_now(ex, e);
+    if (e && !ex->rq.route && log_wants(LOG_DEBUG))
+        log_unrouted(ex, method);
 }
 
 static enum MHD_Result send_reply(struct exchange *ex)

@@ -67,6 +67,8 @@ const struct err *request_charge(const struct request *rq, enum route_rate kind,
     struct http_server *s = ex->server;
     struct str key = rq->caller_id ? str_of(rq->caller_id) : address_subscriber(&ex->client);
     int wait_ms = rate_take(s->rate_table, kind, key, &s->rates[kind], n, mono_us());
+    if (wait_ms)
+        atomic_fetch_add_explicit(&s->metrics.limited[kind], 1, memory_order_relaxed);
     return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
 }
 
@@ -125,19 +127,41 @@ static enum log_level failure_level(const struct exchange *ex, const struct err 
     return e->code == ERR_INTERNAL ? LOG_ERROR : LOG_WARN;
 }
 
-static void log_request(struct exchange *ex, const struct err *e)
+static void log_failure(struct exchange *ex, const struct log_field *fields, size_t n,
+                        const struct err *e)
 {
+    char kind[80];
     const struct route *route = ex->rq.route;
     const char *method = http_method_names[ex->rq.method];
+    snprintf(kind, sizeof kind, "%d of %s %.60s", err_status(e), method, route->path);
+    if (log_limited(kind, LOG_FEW))
+        log_record(failure_level(ex, e), fields, n, "%s %s: %s%s%s", method, route->path, e->text,
+                   e->cause[0] ? ": " : "", e->cause);
+}
+
+static void log_request(struct exchange *ex, const struct err *e)
+{
+    const char *route = ex->rq.route->path, *method = http_method_names[ex->rq.method];
+    double ms = (double)ex->busy_us / 1000;
+    const struct log_field fields[] = {
+        {"method", method},
+        {"route", route},
+        {"status", .number = ex->status, .is_number = true},
+        {"ms", .number = ms, .is_number = true},
+        {"user", ex->rq.caller_id},
+        {"remote_address", ex->address},
+    };
+    enum { FIELDS_N = sizeof fields / sizeof *fields };
     bool slow = ex->busy_us > SLOW_US;
-    enum log_level level = slow ? LOG_INFO : LOG_DEBUG;
     if (e && err_status(e) >= 500)
-        log_at(failure_level(ex, e), "%s %s: %s%s%s", method, route->path, e->text,
-               e->cause[0] ? ": " : "", e->cause);
+        log_failure(ex, fields, FIELDS_N, e);
+    enum log_level level = log_request_level();
+    if (slow && level < LOG_INFO && log_limited("slow requests", LOG_FEW))
+        level = LOG_INFO;
     if (log_wants(level))
-        log_at(level, "%s %s %d %.1f ms%s %s", method, route->path, ex->status,
-               (double)ex->busy_us / 1000, slow ? " (slow)" : "",
-               ex->rq.caller_id ? ex->rq.caller_id : ex->address);
+        log_record(level, fields, FIELDS_N, "%s %s %d %.1f ms%s %s%s%s", method, route, ex->status,
+                   ms, slow ? " (slow)" : "", ex->rq.caller_id ? ex->rq.caller_id : "",
+                   ex->rq.caller_id ? " " : "", ex->address);
 }
 
 /* False: the client of a parked request hung up. */

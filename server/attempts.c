@@ -1,6 +1,7 @@
 #include "server/attempts.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "http/rate.h"
 
 #include <pthread.h>
@@ -22,4 +23,13 @@ const struct err *attempts_count(struct job *job, enum route_rate kind,
     struct rate_limit rate = {limit->per_second, (int)limit->burst};
     int wait_ms = rate_take(attempts, kind, str_of(key), &rate, 1, mono_us());
     return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
+}
+
+void attempts_log_failure(const struct request *rq, const char *user_id, const char *why)
+{
+    const struct log_field fields[] = {
+        {"event", "login_failed"}, {"user", user_id}, {"remote_address", rq->remote_address}};
+    if (log_wants(LOG_INFO) && log_limited("failed logins", LOG_MANY))
+        log_record(LOG_INFO, fields, sizeof fields / sizeof *fields,
+                   "failed login of %s from %s: %s", user_id, rq->remote_address, why);
 }

@@ -224,7 +224,7 @@ const struct config *cli_config(struct cli *cli)
         return NULL;
     for (size_t i = 0; i < config->warnings.n; i++)
         fprintf(stderr, "warning: %s\n", config->warnings.items[i]);
-    log_setup(config->log_level, config->log_format);
+    log_setup(config->log_level, config->log_format, config->log_requests);
     return config;
 }
 

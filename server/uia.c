@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "matrix/id.h"
+#include "server/attempts.h"
 #include "server/credentials.h"
 #include "server/uia_memory.h"
 #include "storage/registration_tokens.h"
@@ -34,8 +35,10 @@ static const struct err *check_password(struct attempt *t, const json_t *auth)
     struct account a;
     bool right;
     TRY(credentials_check(job, user_id, password, &right, &a));
-    if (!right)
+    if (!right) {
         t->wrong = err(ERR_FORBIDDEN, "Wrong password");
+        attempts_log_failure(t->rq, user_id, t->wrong->text);
+    }
     return NULL;
 }
 

@@ -67,7 +67,7 @@ static const struct err *invite_all(struct request *rq, const struct author *aut
         const struct err *e = invite_one(job, room, author, invited->ids[i], invited->is_direct);
         if (e && candidate_was_away(e))
             away[away_n++] = str_dup(rq->arena, server);
-        if (e)
+        if (e && log_limited("an invite to a new room failed", LOG_FEW))
             log_info("%s could not be invited to the new room %s: %s", invited->ids[i], room_id,
                      e->text);
     }

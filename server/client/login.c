@@ -1,4 +1,5 @@
 /* Client-server API, "Login", "Refreshing access tokens", "Current account information". */
+#include "server/attempts.h"
 #include "server/credentials.h"
 #include "server/routes.h"
 #include "server/sessions_end.h"
@@ -16,24 +17,31 @@ static const struct err *get_login(struct request *rq, struct reply *rp)
 
 /* ---- the ways to log in ---- */
 
-static const struct err *by_password(struct job *job, const json_t *body, struct account *ret)
+static const struct err *by_password(struct request *rq, struct account *ret)
 {
+    struct job *job = job_of(rq);
+    const json_t *body = rq->body;
     const char *user_id, *password;
     TRY(credentials_user_id(job, body, &user_id));
     if (!user_id)
         return err(ERR_MISSING_PARAM, "Missing identifier");
     TRY(json_need_string(body, "password", &password));
     bool right;
-    TRY(credentials_check(job, user_id, password, &right, ret));
-    return right ? NULL : err(ERR_FORBIDDEN, "Wrong user name or password");
+    const struct err *e = credentials_check(job, user_id, password, &right, ret);
+    if (!e && !right)
+        e = err(ERR_FORBIDDEN, "Wrong user name or password");
+    if (e && err_status(e) < 500)
+        attempts_log_failure(rq, user_id, e->text);
+    return e;
 }
 
-static const struct err *by_token(struct job *job, const json_t *body, struct account *ret)
+static const struct err *by_token(struct request *rq, struct account *ret)
 {
+    struct job *job = job_of(rq);
     const char *token;
     int64_t user;
     bool found;
-    TRY(json_need_string(body, "token", &token));
+    TRY(json_need_string(rq->body, "token", &token));
     TRY(passes_take(job_tx(job), PASS_LOGIN, token, &found, &user));
     if (found)
         TRY(users_get(job_tx(job), user, &found, ret));
@@ -42,16 +50,16 @@ static const struct err *by_token(struct job *job, const json_t *body, struct ac
 
 static const struct {
     const char *type;
-    const struct err *(*prove)(struct job *job, const json_t *body, struct account *ret);
+    const struct err *(*prove)(struct request *rq, struct account *ret);
 } ways[] = {{"m.login.password", by_password}, {"m.login.token", by_token}};
 
-static const struct err *prove(struct job *job, const json_t *body, struct account *ret)
+static const struct err *prove(struct request *rq, struct account *ret)
 {
     const char *type;
-    TRY(json_need_string(body, "type", &type));
+    TRY(json_need_string(rq->body, "type", &type));
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         if (strcmp(ways[i].type, type) == 0)
-            return ways[i].prove(job, body, ret);
+            return ways[i].prove(rq, ret);
     return err(ERR_UNKNOWN, "Unknown login type");
 }
 
@@ -69,7 +77,9 @@ static const struct err *post_login(struct request *rq, struct reply *rp)
     struct sign_in how;
     struct account a;
     TRY(sign_in_read(rq->body, &how));
-    TRY(prove(job, rq->body, &a));
+    TRY(prove(rq, &a));
+    if (a.deactivated || a.locked)
+        attempts_log_failure(rq, a.user_id, a.locked ? "locked" : "deactivated");
     if (a.deactivated)
         return err(ERR_USER_DEACTIVATED, "This account has been deactivated");
     if (a.locked)

@@ -152,6 +152,6 @@ static const struct err *move_all(struct request *rq, struct room *room)
 void room_successor_entered(struct request *rq, struct room *room)
 {
     const struct err *e = move_all(rq, room);
-    if (e)
+    if (e && log_limited("settings of an upgraded room", LOG_FEW))
         log_err(LOG_WARN, "settings of an upgraded room", e);
 }
