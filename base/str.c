@@ -348,3 +348,27 @@ char *hex_encode(struct arena *a, const void *bytes, size_t n)
     }
     return out;
 }
+
+void buf_add_html(struct buf *b, const char *text)
+{
+    for (; *text; text++)
+        switch (*text) {
+        case '&':
+            BUF_LIT(b, "&amp;");
+            break;
+        case '<':
+            BUF_LIT(b, "&lt;");
+            break;
+        case '>':
+            BUF_LIT(b, "&gt;");
+            break;
+        case '"':
+            BUF_LIT(b, "&quot;");
+            break;
+        case '\'':
+            BUF_LIT(b, "&#39;");
+            break;
+        default:
+            buf_add_char(b, *text);
+        }
+}

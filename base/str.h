@@ -66,6 +66,8 @@ void buf_add_int(struct buf *b, int64_t v);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 #define BUF_LIT(b, literal) buf_add((b), "" literal, sizeof(literal) - 1)
 
+/* A text in HTML, also within quotes. */
+void buf_add_html(struct buf *b, const char *text);
 /* A JSON string with its quotes, escaped as canonical JSON wants (shortest form). */
 /* As one word of a shell's command line: in quotes when it needs them. */
 void buf_add_shell_word(struct buf *b, const char *text);

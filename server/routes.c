@@ -4,6 +4,7 @@
 
 const struct route *const route_tables[] = {
     health_routes,
+    front_page_routes,
     versions_routes,
     login_routes,
     fallback_routes,

@@ -7,6 +7,7 @@
 
 extern const struct route create_room_routes[];
 extern const struct route health_routes[];
+extern const struct route front_page_routes[];
 extern const struct route login_routes[];
 extern const struct route fallback_routes[];
 extern const struct route membership_routes[];

@@ -25,24 +25,6 @@ static const struct err *reply_page(struct reply *rp, int status)
     return reply_body(rp, status);
 }
 
-static void add_escaped(struct buf *out, const char *text)
-{
-    for (; *text; text++)
-        switch (*text) {
-        case '&':
-            BUF_LIT(out, "&amp;");
-            break;
-        case '<':
-            BUF_LIT(out, "&lt;");
-            break;
-        case '"':
-            BUF_LIT(out, "&quot;");
-            break;
-        default:
-            buf_add_char(out, *text);
-        }
-}
-
 /* ---- stages of User-Interactive Authentication ---- */
 
 static const struct {
@@ -85,12 +67,12 @@ static const struct err *reply_form(struct reply *rp, size_t form, const char *u
     BUF_LIT(out, HEAD "<h1>Please confirm</h1><form method=\"post\">");
     if (user_id) {
         BUF_LIT(out, "<p>You are ");
-        add_escaped(out, user_id);
+        buf_add_html(out, user_id);
         BUF_LIT(out, ".</p>");
     }
     if (wrong) {
         BUF_LIT(out, "<p class=\"wrong\">");
-        add_escaped(out, wrong);
+        buf_add_html(out, wrong);
         BUF_LIT(out, "</p>");
     }
     if (forms[form].field)
