@@ -1,5 +1,6 @@
 #include "base/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,6 +64,21 @@ const struct err *err_unavailable(int retry_after_ms, const char *cause, ...)
     va_start(ap, cause);
     vsnprintf(e->cause, sizeof e->cause, cause, ap);
     va_end(ap);
+    return e;
+}
+
+const struct err *err_storage(int errno_, const char *cause, ...)
+{
+    bool full = errno_ == ENOSPC || errno_ == EDQUOT || errno_ == EFBIG;
+    struct err *e = next_in_ring(full ? ERR_STORAGE_FULL : ERR_INTERNAL);
+    snprintf(e->text, sizeof e->text, "%s",
+             full ? "The server has no room left to store this" : "Internal server error");
+    va_list ap;
+    va_start(ap, cause);
+    int n = vsnprintf(e->cause, sizeof e->cause, cause, ap);
+    va_end(ap);
+    if (n >= 0 && (size_t)n < sizeof e->cause)
+        snprintf(e->cause + n, sizeof e->cause - (size_t)n, ": %s", strerror(errno_));
     return e;
 }
 

@@ -43,6 +43,9 @@ const struct err *err_internal(const char *cause, ...) PRINTF_LIKE(1, 2) MUST_US
 const struct err *err_unavailable(int retry_after_ms, const char *cause, ...)
     PRINTF_LIKE(2, 3) MUST_USE;
 
+/* A file could not be written: 507 when the disk, or our share of it, is full, else internal. */
+const struct err *err_storage(int errno_, const char *cause, ...) PRINTF_LIKE(2, 3) MUST_USE;
+
 /* Adds raw JSON members to the reply, e.g. `"room_version":"9"`. Returns its argument. */
 const struct err *err_with_fields(const struct err *e, const char *fields, ...) PRINTF_LIKE(2, 3);
 

@@ -24,7 +24,7 @@ static const struct err *map_file(struct arena *a, int fd, struct str *ret)
 {
     struct stat st;
     if (fstat(fd, &st))
-        return err_internal("a reply's file: %s", strerror(errno));
+        return err_storage(errno, "a reply's file");
     if (st.st_size == 0)
         return err(ERR_NOT_JSON, "The reply is empty");
     struct mapping *m = arena_alloc(a, sizeof *m);

@@ -85,7 +85,7 @@ static const struct err *open_file(struct exchange *ex)
         return err_internal("no upload_dir is configured");
     ex->rq.upload_fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (ex->rq.upload_fd < 0)
-        return err_internal("cannot make a file in %s: %s", folder, strerror(errno));
+        return err_storage(errno, "cannot make a file in %s", folder);
     return NULL;
 }
 
@@ -98,7 +98,7 @@ static const struct err *add_to_file(struct exchange *ex, const char *bytes, siz
         if (w < 0 && errno == EINTR)
             continue;
         if (w <= 0)
-            return err_internal("cannot write an upload: %s", strerror(errno));
+            return err_storage(errno, "cannot write an upload");
         bytes += w;
         n -= (size_t)w;
     }

@@ -272,6 +272,7 @@ int serve_command(struct cli *cli)
     sigaddset(&signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: only sigwait takes them */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
     allow_many_files(config);
     struct node node;
     const struct err *e = node_start(&node, config, NODE_SERVER);

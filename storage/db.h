@@ -19,6 +19,12 @@
 
 struct db;
 
+/* Did the database say so in that time? Reading goes on, so nothing else shows it. */
+bool db_disk_is_full(int64_t within_ms);
+
+/* Is it a libpq connection string? */
+bool db_uri_is_valid(const char *uri);
+
 /* uri: a libpq connection string. connections: the most the pool opens. Connects once, to fail
  * early. */
 const struct err *db_open(const char *uri, int connections, struct db **ret);

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 static void ignore_notice(void *ctx, const PGresult *result)
@@ -44,6 +45,15 @@ static const struct {
     {"25P03", ERR_UNAVAILABLE}, /* idle_in_transaction_session_timeout */
 };
 
+#define DISK_FULL "53100"
+static _Atomic int64_t disk_full_mono_ms; /* when a statement last failed for that; 0: never */
+
+bool db_disk_is_full(int64_t within_ms)
+{
+    int64_t at = atomic_load(&disk_full_mono_ms);
+    return at && mono_ms() - at < within_ms;
+}
+
 const struct err *db_result_error(PGconn *pg, const PGresult *result, const char *what)
 {
     const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
@@ -56,6 +66,8 @@ const struct err *db_result_error(PGconn *pg, const PGresult *result, const char
     for (size_t i = 0; state && i < sizeof by_sqlstate / sizeof *by_sqlstate; i++) {
         if (strncmp(state, by_sqlstate[i].prefix, strlen(by_sqlstate[i].prefix)) != 0)
             continue;
+        if (strcmp(state, DISK_FULL) == 0)
+            atomic_store(&disk_full_mono_ms, mono_ms());
         if (by_sqlstate[i].code == ERR_UNAVAILABLE)
             return db_away(message);
         return err_with_cause(err(ERR_CONFLICT, "Another request changed this at the same time"),
@@ -100,6 +112,11 @@ static const struct err *check_uri(const char *uri)
     return well ? NULL
                 : err(ERR_INVALID_PARAM, "`database` is malformed: the password's special "
                                          "characters must be percent-encoded");
+}
+
+bool db_uri_is_valid(const char *uri)
+{
+    return !check_uri(uri);
 }
 
 const struct err *db_connect(const char *uri, PGconn **ret)

@@ -25,7 +25,7 @@ char *content_thumbnail_name(struct arena *a, struct str sha256, const char *var
 
 static const struct err *failed(const char *name)
 {
-    return err_internal("media store: %s: %s", name, strerror(errno));
+    return err_storage(errno, "media store: %s", name);
 }
 
 static const struct err *open_root(const struct config *c, int *ret)

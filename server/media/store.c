@@ -48,7 +48,7 @@ const struct err *media_store_file(struct job *job, int fd, media_row_maker *mak
     struct tx *tx = job_tx(job);
     TRY(hash(job, fd, media));
     if (fsync(fd)) /* before the lock is held */
-        return err_internal("cannot write a new file: %s", strerror(errno));
+        return err_storage(errno, "cannot write a new file");
     const char *name = content_name(job->arena, media->sha256);
     bool linked = false;
     TRY(tx_begin(tx));
