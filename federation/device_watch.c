@@ -267,7 +267,7 @@ void device_watch_destroy(struct device_watch *w)
 void device_watch_add_metrics(struct device_watch *w, struct buf *out)
 {
     buf_printf(out,
-               "# HELP concorde_federation_device_lists_total Device lists asked for again\n"
+               "# HELP concorde_federation_device_lists_total Device lists asked for again.\n"
                "# TYPE concorde_federation_device_lists_total counter\n"
                "concorde_federation_device_lists_total{result=\"told\"} %lld\n"
                "concorde_federation_device_lists_total{result=\"failed\"} %lld\n",

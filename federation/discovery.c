@@ -299,12 +299,15 @@ void discovery_destroy(struct discovery *d)
 void discovery_add_metrics(struct discovery *d, struct buf *out)
 {
     static const char *const names[FOUND_COUNT] = {"well_known", "srv", "plain"};
-    BUF_LIT(out, "# TYPE concorde_federation_discoveries_total counter\n");
+    BUF_LIT(out, "# HELP concorde_federation_discoveries_total How the addresses of other servers "
+                 "were found.\n"
+                 "# TYPE concorde_federation_discoveries_total counter\n");
     for (int i = 0; i < FOUND_COUNT; i++)
         buf_printf(out, "concorde_federation_discoveries_total{found=\"%s\"} %lu\n", names[i],
                    atomic_load(&d->lookups[i]));
     LOCKED(&d->lock);
     buf_printf(out,
+               "# HELP concorde_federation_servers_known Servers whose addresses are in memory.\n"
                "# TYPE concorde_federation_servers_known gauge\n"
                "concorde_federation_servers_known %zu\n",
                d->servers.n);

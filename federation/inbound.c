@@ -106,23 +106,47 @@ const struct err *inbound_keep(struct job *job, struct room *room, const char *o
 
 /* ---- metrics ---- */
 
-static const char *const count_names[COUNTS] = {
-    [COUNT_TRANSACTIONS] = "transactions", [COUNT_PDUS] = "pdus",
-    [COUNT_ACCEPTED] = "pdus_accepted",    [COUNT_SOFT_FAILED] = "pdus_soft_failed",
-    [COUNT_REJECTED] = "pdus_rejected",    [COUNT_REFUSED] = "pdus_refused",
-    [COUNT_WAITING] = "pdus_kept",         [COUNT_DROPPED] = "pdus_dropped",
-    [COUNT_FETCHED] = "pdus_fetched",      [COUNT_EDUS] = "edus",
+static const struct {
+    const char *name, *help;
+} counts[COUNTS] = {
+    [COUNT_TRANSACTIONS] = {"transactions", "Transactions of other servers."},
+    [COUNT_PDUS] = {"pdus", "Events in them."},
+    [COUNT_ACCEPTED] = {"pdus_accepted", "Events of other servers that were accepted."},
+    [COUNT_SOFT_FAILED] = {"pdus_soft_failed",
+                           "Events that are not allowed by the state as it is."},
+    [COUNT_REJECTED] = {"pdus_rejected", "Events that are not allowed by the state before them."},
+    [COUNT_REFUSED] = {"pdus_refused", "Events that are malformed, not signed or not wanted."},
+    [COUNT_WAITING] = {"pdus_kept", "Events kept until their predecessors have come."},
+    [COUNT_DROPPED] = {"pdus_dropped", "Kept events that were given up."},
+    [COUNT_FETCHED] = {"pdus_fetched", "Events that other servers were asked for."},
+    [COUNT_EDUS] = {"edus", "EDUs of other servers."},
 };
+
+static long long count_of(struct inbound *in, size_t i)
+{
+    return (long long)atomic_load_explicit(&in->counts[i], memory_order_relaxed);
+}
 
 void inbound_add_metrics(struct inbound *in, struct buf *out)
 {
     for (size_t i = 0; i < COUNTS; i++)
         buf_printf(out,
+                   "# HELP concorde_federation_received_%s_total %s\n"
                    "# TYPE concorde_federation_received_%s_total counter\n"
                    "concorde_federation_received_%s_total %lld\n",
-                   count_names[i], count_names[i],
-                   (long long)atomic_load_explicit(&in->counts[i], memory_order_relaxed));
+                   counts[i].name, counts[i].help, counts[i].name, counts[i].name, count_of(in, i));
+    static const size_t as_synapse[] = {COUNT_PDUS, COUNT_EDUS};
+    for (size_t i = 0; i < 2; i++) {
+        const char *name = counts[as_synapse[i]].name;
+        buf_printf(out,
+                   "# HELP synapse_federation_server_received_%s_total %s\n"
+                   "# TYPE synapse_federation_server_received_%s_total counter\n"
+                   "synapse_federation_server_received_%s_total %lld\n",
+                   name, counts[as_synapse[i]].help, name, name, count_of(in, as_synapse[i]));
+    }
     buf_printf(out,
+               "# HELP concorde_federation_gaps Rooms and servers with events whose predecessors "
+               "are missing.\n"
                "# TYPE concorde_federation_gaps gauge\n"
                "concorde_federation_gaps %zu\n",
                room_work_waiting(in->gaps));

@@ -46,14 +46,19 @@ void keyring_destroy(struct keyring *k)
 void keyring_add_metrics(struct keyring *k, struct buf *out)
 {
     LOCKED(&k->lock);
-    buf_printf(out, "# TYPE concorde_keyring_servers gauge\nconcorde_keyring_servers %zu\n",
+    buf_printf(out,
+               "# HELP concorde_keyring_servers Servers whose signing keys are in memory.\n"
+               "# TYPE concorde_keyring_servers gauge\nconcorde_keyring_servers %zu\n",
                k->table.servers.n);
     buf_printf(out,
+               "# HELP concorde_keyring_asked_total Requests to other servers for signing keys.\n"
                "# TYPE concorde_keyring_asked_total counter\n"
                "concorde_keyring_asked_total{result=\"answered\"} %lld\n"
                "concorde_keyring_asked_total{result=\"failed\"} %lld\n",
                (long long)k->answers_n, (long long)k->failures_n);
     buf_printf(out,
+               "# HELP concorde_keyring_callers_refused_total Requests whose server could not be "
+               "asked for its keys just now.\n"
                "# TYPE concorde_keyring_callers_refused_total counter\n"
                "concorde_keyring_callers_refused_total %lld\n",
                (long long)k->refused_n);

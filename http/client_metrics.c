@@ -17,11 +17,16 @@ void client_count(struct http_client *c, enum client_outcome outcome, int64_t us
 
 void http_client_add_metrics(struct http_client *c, struct buf *out)
 {
-    BUF_LIT(out, "# TYPE concorde_http_client_requests_total counter\n");
+    BUF_LIT(
+        out,
+        "# HELP concorde_http_client_requests_total Requests to other servers, by how they ended.\n"
+        "# TYPE concorde_http_client_requests_total counter\n");
     for (int i = OUTCOME_2XX; i < OUTCOME_COUNT; i++)
         buf_printf(out, "concorde_http_client_requests_total{outcome=\"%s\"} %lu\n",
                    outcome_names[i], atomic_load(&c->outcomes[i]));
-    BUF_LIT(out, "# TYPE concorde_http_client_request_duration_seconds histogram\n");
+    BUF_LIT(out, "# HELP concorde_http_client_request_duration_seconds Time that requests to other "
+                 "servers took.\n"
+                 "# TYPE concorde_http_client_request_duration_seconds histogram\n");
     unsigned long n = 0;
     for (int i = 0; i < DURATION_BUCKETS; i++) {
         n += atomic_load(&c->durations[i]);

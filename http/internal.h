@@ -194,8 +194,14 @@ struct listening {
 
 enum { LATENCY_BUCKETS = 10 };
 
+/* Of one route, the replies of one class of status: from the end of the head to the reply. */
+struct answered {
+    atomic_ulong n, us, by_time[LATENCY_BUCKETS];
+};
+
 struct metrics {
-    atomic_ulong *by_class; /* routes_n + 1 rows (the last: no route) of 5 status classes */
+    struct answered *by_class; /* routes_n + 1 rows (the last: no route) of 5 status classes */
+    atomic_ulong limited[RATE_COUNT]; /* 429 */
     atomic_ulong latency[LATENCY_BUCKETS + 1];
     atomic_ulong latency_us, accepted;
     atomic_int active;  /* requests between their last byte and their reply's */

@@ -25,42 +25,120 @@ static void count(atomic_ulong *counter, unsigned long by)
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
 
+static int bucket_of(int64_t us)
+{
+    int bucket = 0;
+    while (bucket < LATENCY_BUCKETS && us > latency_ms[bucket] * 1000LL)
+        bucket++;
+    return bucket;
+}
+
 void metrics_count(struct exchange *ex)
 {
     struct metrics *m = &ex->server->metrics;
     size_t row = ex->rq.route ? ex->match.pattern->index : router_routes_n(ex->server->router);
     int class = ex->status / 100 - 1;
-    if (class >= 0 && class < CLASSES)
-        count(&m->by_class[row * CLASSES + (size_t) class], 1);
-    int bucket = 0;
-    while (bucket < LATENCY_BUCKETS && ex->busy_us > latency_ms[bucket] * 1000LL)
-        bucket++;
-    count(&m->latency[bucket], 1);
+    count(&m->latency[bucket_of(ex->busy_us)], 1);
     count(&m->latency_us, (unsigned long)ex->busy_us);
+    if (class < 0 || class >= CLASSES)
+        return;
+    struct answered *a = &m->by_class[row * CLASSES + (size_t) class];
+    int64_t us = mono_us() - ex->rq.started_mono_us;
+    int bucket = bucket_of(us);
+    count(&a->n, 1);
+    count(&a->us, us > 0 ? (unsigned long)us : 0);
+    if (bucket < LATENCY_BUCKETS)
+        count(&a->by_time[bucket], 1);
+}
+
+struct row {
+    const char *method, *route;
+    int class;
+    struct answered *answered;
+};
+
+/* Calls `add` for each route and class of status that was answered. */
+static void each_row(struct http_server *s, struct buf *out,
+                     void (*add)(const struct row *r, struct buf *out))
+{
+    size_t routes_n = router_routes_n(s->router);
+    for (size_t i = 0; i < (routes_n + 1) * CLASSES; i++) {
+        size_t at = i / CLASSES;
+        const struct route *route = at < routes_n ? router_route(s->router, at) : NULL;
+        struct row r = {.method = route ? method_names[route->method] : "",
+                        .route = route ? route->path : "",
+                        .class = (int)(i % CLASSES) + 1,
+                        .answered = &s->metrics.by_class[i]};
+        if (atomic_load(&r.answered->n))
+            add(&r, out);
+    }
+}
+
+static void add_requests_row(const struct row *r, struct buf *out)
+{
+    buf_printf(out,
+               "concorde_http_requests_total{method=\"%s\",route=\"%s\",status=\"%dxx\"} %lu\n",
+               r->method, r->route, r->class, atomic_load(&r->answered->n));
+}
+
+static void add_times_row(const struct row *r, struct buf *out)
+{
+    static const char name[] = "synapse_http_server_response_time_seconds";
+    char labels[400];
+    unsigned long sum = 0;
+    snprintf(labels, sizeof labels, "method=\"%s\",servlet=\"%s\",code=\"%dxx\"", r->method,
+             r->route, r->class);
+    for (int i = 0; i < LATENCY_BUCKETS; i++) {
+        sum += atomic_load(&r->answered->by_time[i]);
+        buf_printf(out, "%s_bucket{%s,le=\"%g\"} %lu\n", name, labels, latency_ms[i] / 1000.0, sum);
+    }
+    unsigned long n = atomic_load(&r->answered->n);
+    n = n < sum ? sum : n; /* counted meanwhile */
+    buf_printf(out, "%s_bucket{%s,le=\"+Inf\"} %lu\n%s_sum{%s} %.6f\n%s_count{%s} %lu\n", name,
+               labels, n, name, labels, (double)atomic_load(&r->answered->us) / 1e6, name, labels,
+               n);
 }
 
 static void add_requests(struct http_server *s, struct buf *out)
 {
-    size_t routes_n = router_routes_n(s->router);
-    BUF_LIT(out, "# TYPE concorde_http_requests_total counter\n");
-    for (size_t row = 0; row <= routes_n; row++) {
-        const struct route *route = row < routes_n ? router_route(s->router, row) : NULL;
-        for (int class = 0; class < CLASSES; class ++) {
-            unsigned long n = atomic_load(&s->metrics.by_class[row * CLASSES + (size_t) class]);
-            if (n)
-                buf_printf(out,
-                           "concorde_http_requests_total{method=\"%s\",route=\"%s\","
-                           "status=\"%dxx\"} %lu\n",
-                           route ? method_names[route->method] : "", route ? route->path : "",
-                           class + 1, n);
-        }
-    }
+    BUF_LIT(out, "# HELP concorde_http_requests_total Requests by method, route and class of "
+                 "status.\n"
+                 "# TYPE concorde_http_requests_total counter\n");
+    each_row(s, out, add_requests_row);
+    BUF_LIT(out, "# HELP synapse_http_server_response_time_seconds Time from the head of a request "
+                 "to its reply, waits included.\n"
+                 "# TYPE synapse_http_server_response_time_seconds histogram\n");
+    each_row(s, out, add_times_row);
+}
+
+static void add_limited(struct http_server *s, struct buf *out)
+{
+    static const char *const names[RATE_COUNT] = {
+        [RATE_MESSAGE] = "rc_message",
+        [RATE_LOGIN] = "rc_login",
+        [RATE_REGISTRATION] = "rc_registration",
+        [RATE_JOIN] = "rc_joins",
+        [RATE_INVITE] = "rc_invites",
+        [RATE_ROOM] = "rc_room_creation",
+        [RATE_KEY] = "rc_keys",
+        [RATE_MEDIA] = "rc_media",
+        [RATE_ACCOUNT] = "rc_account",
+        [RATE_SEARCH] = "rc_search",
+        [RATE_REMOTE] = "rc_remote",
+        [RATE_SERVER] = "rc_server",
+    };
+    BUF_LIT(out, "# HELP synapse_rate_limit_reject_total Requests that came too often.\n"
+                 "# TYPE synapse_rate_limit_reject_total counter\n");
+    for (int i = 0; i < RATE_COUNT; i++)
+        if (names[i])
+            buf_printf(out, "synapse_rate_limit_reject_total{rate_limiter_name=\"%s\"} %lu\n",
+                       names[i], atomic_load(&s->metrics.limited[i]));
 }
 
 static void add_latency(struct http_server *s, struct buf *out)
 {
     unsigned long sum = 0;
-    BUF_LIT(out, "# HELP concorde_http_handler_seconds time in workers, waits excluded\n"
+    BUF_LIT(out, "# HELP concorde_http_handler_seconds Time in workers, waits excluded.\n"
                  "# TYPE concorde_http_handler_seconds histogram\n");
     for (int i = 0; i < LATENCY_BUCKETS; i++) {
         sum += atomic_load(&s->metrics.latency[i]);
@@ -77,7 +155,9 @@ static void add_latency(struct http_server *s, struct buf *out)
 
 static void add_pools(struct http_server *s, struct buf *out)
 {
-    BUF_LIT(out, "# TYPE concorde_http_queue_depth gauge\n"
+    BUF_LIT(out, "# HELP concorde_http_queue_depth Requests that wait for a worker.\n"
+                 "# TYPE concorde_http_queue_depth gauge\n"
+                 "# HELP concorde_http_workers_busy Workers that are serving a request.\n"
                  "# TYPE concorde_http_workers_busy gauge\n");
     for (int i = 0; i < POOL_COUNT; i++) {
         struct pool *p = &s->pools[i];
@@ -92,17 +172,24 @@ static void add_pools(struct http_server *s, struct buf *out)
 void http_server_add_metrics(struct http_server *s, struct buf *out)
 {
     add_requests(s, out);
+    add_limited(s, out);
     add_latency(s, out);
     add_pools(s, out);
-    buf_printf(out,
-               "# TYPE concorde_http_requests_in_flight gauge\n"
-               "concorde_http_requests_in_flight %d\n"
-               "# TYPE concorde_http_requests_parked gauge\n"
-               "concorde_http_requests_parked %d\n"
-               "# TYPE concorde_http_connections gauge\n"
-               "concorde_http_connections %d\n"
-               "# TYPE concorde_http_connections_accepted_total counter\n"
-               "concorde_http_connections_accepted_total %lu\n",
-               atomic_load(&s->metrics.active), atomic_load(&s->metrics.parked),
-               atomic_load(&s->connections_n), atomic_load(&s->metrics.accepted));
+    buf_printf(
+        out,
+        "# HELP concorde_http_requests_in_flight Requests between their last byte and that of "
+        "their reply.\n"
+        "# TYPE concorde_http_requests_in_flight gauge\n"
+        "concorde_http_requests_in_flight %d\n"
+        "# HELP concorde_http_requests_parked Requests that wait for news, without a worker.\n"
+        "# TYPE concorde_http_requests_parked gauge\n"
+        "concorde_http_requests_parked %d\n"
+        "# HELP concorde_http_connections Connections of clients and servers.\n"
+        "# TYPE concorde_http_connections gauge\n"
+        "concorde_http_connections %d\n"
+        "# HELP concorde_http_connections_accepted_total Connections that were taken.\n"
+        "# TYPE concorde_http_connections_accepted_total counter\n"
+        "concorde_http_connections_accepted_total %lu\n",
+        atomic_load(&s->metrics.active), atomic_load(&s->metrics.parked),
+        atomic_load(&s->connections_n), atomic_load(&s->metrics.accepted));
 }

@@ -207,9 +207,13 @@ void device_states_add_metrics(struct device_states *s, struct buf *out)
 {
     LOCKED(&s->lock);
     buf_printf(out,
+               "# HELP concorde_device_states Users whose devices are in memory.\n"
                "# TYPE concorde_device_states gauge\nconcorde_device_states %zu\n"
+               "# HELP concorde_device_state_hits_total Users whose devices were found in memory.\n"
                "# TYPE concorde_device_state_hits_total counter\n"
                "concorde_device_state_hits_total %lld\n"
+               "# HELP concorde_device_state_misses_total Users whose devices were read from the "
+               "database.\n"
                "# TYPE concorde_device_state_misses_total counter\n"
                "concorde_device_state_misses_total %lld\n",
                s->entries.n, (long long)s->hits, (long long)s->misses);

@@ -308,10 +308,14 @@ void room_cache_add_metrics(struct room_cache *c, struct buf *out)
     LOCKED(&c->lock);
     buf_printf(
         out,
+        "# HELP concorde_room_cache_rooms Rooms in memory.\n"
         "# TYPE concorde_room_cache_rooms gauge\nconcorde_room_cache_rooms %zu\n"
+        "# HELP concorde_room_cache_hits_total Rooms found in memory.\n"
         "# TYPE concorde_room_cache_hits_total counter\nconcorde_room_cache_hits_total %lld\n"
+        "# HELP concorde_room_cache_loads_total Rooms read from the database.\n"
         "# TYPE concorde_room_cache_loads_total counter\n"
         "concorde_room_cache_loads_total %lld\n"
+        "# HELP concorde_room_cache_evictions_total Rooms removed from memory to make room.\n"
         "# TYPE concorde_room_cache_evictions_total counter\n"
         "concorde_room_cache_evictions_total %lld\n",
         c->rooms.n, (long long)c->hits, (long long)c->loads, (long long)c->evictions);

@@ -371,6 +371,8 @@ void session_table_destroy(struct session_table *t)
 void session_table_add_metrics(struct session_table *t, struct buf *out)
 {
     LOCKED(&t->lock);
-    buf_printf(out, "# TYPE concorde_active_users gauge\nconcorde_active_users %zu\n",
+    buf_printf(out,
+               "# HELP concorde_active_users Users whose state for /sync is in memory.\n"
+               "# TYPE concorde_active_users gauge\nconcorde_active_users %zu\n",
                t->sessions.n);
 }

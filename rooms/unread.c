@@ -317,9 +317,12 @@ void unread_cache_add_metrics(struct unread_cache *c, struct buf *out)
 {
     LOCKED(&c->lock);
     buf_printf(out,
+               "# HELP concorde_unread_cache_readers Users whose unread counts are in memory.\n"
                "# TYPE concorde_unread_cache_readers gauge\nconcorde_unread_cache_readers %zu\n"
+               "# HELP concorde_unread_cache_hits_total Unread counts found in memory.\n"
                "# TYPE concorde_unread_cache_hits_total counter\n"
                "concorde_unread_cache_hits_total %lld\n"
+               "# HELP concorde_unread_cache_loads_total Unread counts read from the database.\n"
                "# TYPE concorde_unread_cache_loads_total counter\n"
                "concorde_unread_cache_loads_total %lld\n",
                c->readers_n, (long long)c->hits, (long long)c->loads);

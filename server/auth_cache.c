@@ -116,13 +116,17 @@ void auth_cache_add_metrics(struct auth_cache *c, struct buf *out)
         misses += s->misses;
         n += s->entries.n;
     }
-    buf_printf(out,
-               "# TYPE concorde_token_cache_entries gauge\nconcorde_token_cache_entries %zu\n"
-               "# TYPE concorde_token_cache_hits_total counter\n"
-               "concorde_token_cache_hits_total %lld\n"
-               "# TYPE concorde_token_cache_misses_total counter\n"
-               "concorde_token_cache_misses_total %lld\n",
-               n, (long long)hits, (long long)misses);
+    buf_printf(
+        out,
+        "# HELP concorde_token_cache_entries Sessions whose access tokens are known in memory.\n"
+        "# TYPE concorde_token_cache_entries gauge\nconcorde_token_cache_entries %zu\n"
+        "# HELP concorde_token_cache_hits_total Access tokens found in memory.\n"
+        "# TYPE concorde_token_cache_hits_total counter\n"
+        "concorde_token_cache_hits_total %lld\n"
+        "# HELP concorde_token_cache_misses_total Access tokens looked up in the database.\n"
+        "# TYPE concorde_token_cache_misses_total counter\n"
+        "concorde_token_cache_misses_total %lld\n",
+        n, (long long)hits, (long long)misses);
 }
 
 bool auth_cache_get(struct auth_cache *c, struct arena *a, const struct token_hash *hash,

@@ -3,6 +3,7 @@
 #include "base/lock.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -56,6 +57,24 @@ static double resident_bytes(void)
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
+static double open_files(void)
+{
+    double n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    for (struct dirent *one; d && (one = readdir(d));)
+        n += one->d_name[0] != '.';
+    if (d)
+        closedir(d);
+    return d ? n - 1 : 0; /* without the one that reads them */
+}
+
+static double files_max(void)
+{
+    struct rlimit limit = {0};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return (double)limit.rlim_cur;
+}
+
 static double seconds(struct timeval t)
 {
     return (double)t.tv_sec + (double)t.tv_usec / 1e6;
@@ -70,6 +89,8 @@ static void add_process(struct buf *out)
     add_gauge(out, "process_resident_memory_bytes", "gauge", "Memory in RAM.", resident_bytes());
     add_gauge(out, "process_start_time_seconds", "gauge", "When the server started.",
               (double)metrics.started);
+    add_gauge(out, "process_open_fds", "gauge", "Open files and connections.", open_files());
+    add_gauge(out, "process_max_fds", "gauge", "The most that may be open.", files_max());
     buf_printf(out,
                "# HELP concorde_build_info The program that runs.\n"
                "# TYPE concorde_build_info gauge\n"

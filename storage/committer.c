@@ -546,8 +546,11 @@ void committer_stop(struct committer *c)
 void committer_add_metrics(struct committer *c, struct buf *out)
 {
     buf_printf(out,
+               "# HELP concorde_commits_total Transactions that the committer has made.\n"
                "# TYPE concorde_commits_total counter\nconcorde_commits_total %lld\n"
+               "# HELP concorde_writes_total Writes that it was given.\n"
                "# TYPE concorde_writes_total counter\nconcorde_writes_total %lld\n"
+               "# HELP concorde_writes_failed_total Writes that were refused.\n"
                "# TYPE concorde_writes_failed_total counter\nconcorde_writes_failed_total %lld\n",
                (long long)c->batches, (long long)c->writes, (long long)c->failures);
 }

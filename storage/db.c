@@ -58,21 +58,32 @@ void db_close(struct db *db)
 }
 
 /* Synapse's names: its dashboards show the costliest transactions by them. */
+static void add_times(struct db *db, struct buf *out)
+{
+    BUF_LIT(out, "# HELP synapse_storage_transaction_time_count_total Runs of each statement.\n"
+                 "# TYPE synapse_storage_transaction_time_count_total counter\n");
+    for (const struct sql *s = newest_sql; s; s = s->next) {
+        long long runs = atomic_load(&db->tallies[s->id].runs);
+        if (runs)
+            buf_printf(out, "synapse_storage_transaction_time_count_total{desc=\"%s\"} %lld\n",
+                       s->name, runs);
+    }
+    BUF_LIT(out, "# HELP synapse_storage_transaction_time_sum_total Seconds that each has taken.\n"
+                 "# TYPE synapse_storage_transaction_time_sum_total counter\n");
+    for (const struct sql *s = newest_sql; s; s = s->next) {
+        struct tally *t = &db->tallies[s->id];
+        if (atomic_load(&t->runs))
+            buf_printf(out, "synapse_storage_transaction_time_sum_total{desc=\"%s\"} %.6f\n",
+                       s->name, (double)atomic_load(&t->us) / 1e6);
+    }
+}
+
 void db_add_metrics(struct db *db, struct buf *out)
 {
     db_pool_add_metrics(db->pool, out);
-    BUF_LIT(out, "# TYPE synapse_storage_transaction_time summary\n");
-    for (const struct sql *s = newest_sql; s; s = s->next) {
-        struct tally *t = &db->tallies[s->id];
-        long long runs = atomic_load(&t->runs);
-        if (!runs)
-            continue;
-        buf_printf(out,
-                   "synapse_storage_transaction_time_count{desc=\"%s\"} %lld\n"
-                   "synapse_storage_transaction_time_sum{desc=\"%s\"} %.6f\n",
-                   s->name, runs, s->name, (double)atomic_load(&t->us) / 1e6);
-    }
-    BUF_LIT(out, "# TYPE concorde_db_errors_total counter\n");
+    add_times(db, out);
+    BUF_LIT(out, "# HELP concorde_db_errors_total Statements that failed.\n"
+                 "# TYPE concorde_db_errors_total counter\n");
     for (const struct sql *s = newest_sql; s; s = s->next) {
         long long errors = atomic_load(&db->tallies[s->id].errors);
         if (errors)

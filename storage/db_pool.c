@@ -168,23 +168,31 @@ void db_pool_add_metrics(struct db_pool *p, struct buf *out)
 {
     LOCKED(&p->lock);
     buf_printf(out,
+               "# HELP concorde_db_connections Connections to the database.\n"
                "# TYPE concorde_db_connections gauge\n"
                "concorde_db_connections{state=\"idle\"} %d\n"
                "concorde_db_connections{state=\"in_use\"} %d\n"
+               "# HELP concorde_db_connections_max The most connections that may be open.\n"
                "# TYPE concorde_db_connections_max gauge\n"
                "concorde_db_connections_max %d\n"
+               "# HELP concorde_db_away 1 while the database cannot be reached.\n"
                "# TYPE concorde_db_away gauge\n"
                "concorde_db_away %d\n",
                p->idle_n, p->open - p->idle_n, p->max, p->away);
     buf_printf(out,
+               "# HELP concorde_db_pool_waits_total Waits for a free connection.\n"
                "# TYPE concorde_db_pool_waits_total counter\n"
                "concorde_db_pool_waits_total %lld\n"
+               "# HELP concorde_db_pool_timeouts_total Waits for a connection that were given up.\n"
                "# TYPE concorde_db_pool_timeouts_total counter\n"
                "concorde_db_pool_timeouts_total %lld\n"
+               "# HELP concorde_db_connects_total Connections that were opened.\n"
                "# TYPE concorde_db_connects_total counter\n"
                "concorde_db_connects_total %lld\n"
+               "# HELP concorde_db_connect_failures_total Connections that could not be opened.\n"
                "# TYPE concorde_db_connect_failures_total counter\n"
                "concorde_db_connect_failures_total %lld\n"
+               "# HELP concorde_db_connections_lost_total Connections that broke.\n"
                "# TYPE concorde_db_connections_lost_total counter\n"
                "concorde_db_connections_lost_total %lld\n",
                (long long)p->waits, (long long)p->timeouts, (long long)p->connects,

@@ -325,8 +325,11 @@ void feed_add_metrics(struct feed *f, struct buf *out)
 {
     pthread_rwlock_rdlock(&f->lock);
     buf_printf(out,
+               "# HELP concorde_feed_position The last position of the log.\n"
                "# TYPE concorde_feed_position counter\nconcorde_feed_position %lld\n"
+               "# HELP concorde_feed_entries Changes in memory.\n"
                "# TYPE concorde_feed_entries gauge\nconcorde_feed_entries %lld\n"
+               "# HELP concorde_feed_bytes Memory of these changes.\n"
                "# TYPE concorde_feed_bytes gauge\nconcorde_feed_bytes %zu\n",
                (long long)f->newest, (long long)(f->newest - f->oldest + 1), f->bytes);
     pthread_rwlock_unlock(&f->lock);

@@ -84,13 +84,16 @@ void intern_add_metrics(struct intern *in, struct buf *out)
         misses[i] = k->misses;
         pthread_rwlock_unlock(&k->lock);
     }
-    BUF_LIT(out, "# TYPE concorde_interned_names gauge\n");
+    BUF_LIT(out, "# HELP concorde_interned_names Names whose numbers are in memory.\n"
+                 "# TYPE concorde_interned_names gauge\n");
     for (int i = 0; i < INTERN_KIND_COUNT; i++)
         buf_printf(out, "concorde_interned_names{kind=\"%s\"} %zu\n", tables[i].kind, n[i]);
-    BUF_LIT(out, "# TYPE concorde_interned_bytes gauge\n");
+    BUF_LIT(out, "# HELP concorde_interned_bytes Memory of these names.\n"
+                 "# TYPE concorde_interned_bytes gauge\n");
     for (int i = 0; i < INTERN_KIND_COUNT; i++)
         buf_printf(out, "concorde_interned_bytes{kind=\"%s\"} %zu\n", tables[i].kind, bytes[i]);
-    BUF_LIT(out, "# TYPE concorde_interned_misses_total counter\n");
+    BUF_LIT(out, "# HELP concorde_interned_misses_total Names looked up in the database.\n"
+                 "# TYPE concorde_interned_misses_total counter\n");
     for (int i = 0; i < INTERN_KIND_COUNT; i++)
         buf_printf(out, "concorde_interned_misses_total{kind=\"%s\"} %lld\n", tables[i].kind,
                    (long long)misses[i]);

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import socket
 import time
 
 import httpx
@@ -117,13 +118,19 @@ def test_metrics_are_for_direct_loopback_peers(nobody):
 
 
 def test_metrics_are_well_formed(nobody):
-    """Each family is announced once, and its samples follow."""
-    families, seen = {}, set()
+    """Each family is announced once, with what it means, and its samples follow."""
+    families, seen, helped = {}, set(), set()
     for line in nobody.request("GET", "/metrics").text.splitlines():
         if line.startswith("# TYPE "):
             _, _, family, kind = line.split(" ")
             assert family not in families, f"{family} is announced twice"
             families[family] = kind
+            assert family in helped, f"{family} has no HELP before its TYPE"
+            assert kind != "counter" or family.endswith("_total") or family == "concorde_feed_position"
+        elif line.startswith("# HELP "):
+            _, _, family, text = line.split(" ", 3)
+            assert family not in helped and text[0].isupper() | text[0].isdigit() and text[-1] == "."
+            helped.add(family)
         elif not line.startswith("#"):
             name, value = re.fullmatch(r'([a-z_]+)(?:\{(?:[a-z_]+="[^"]*",?)*\})? (\S+)', line).groups()
             float(value)
@@ -131,10 +138,34 @@ def test_metrics_are_well_formed(nobody):
             assert family in families, f"{name} is not announced"
             assert line not in seen, f"{line} stands twice"
             seen.add(line)
-    assert {"process_cpu_seconds_total", "concorde_http_requests_total"} <= set(families)
+    assert {"process_cpu_seconds_total", "concorde_http_requests_total", "process_open_fds",
+            "synapse_http_server_response_time_seconds", "synapse_rate_limit_reject_total",
+            "synapse_storage_transaction_time_count_total",
+            "synapse_storage_transaction_time_sum_total",
+            "synapse_federation_client_sent_transactions_total",
+            "synapse_federation_server_received_pdus_total"} <= set(families)
 
 
-def test_metrics_for_all_when_configured(fresh_server):
-    s = fresh_server(enable_metrics="true")
-    r = httpx.get(f"{s.url}/metrics", headers={"X-Forwarded-For": "198.51.100.7"})
-    assert r.status_code == 200
+def address_of_this_machine():
+    """One that is not loopback; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect(("192.0.2.1", 9))
+        return s.getsockname()[0]
+
+
+def test_metrics_for_the_machines_that_are_named(fresh_server):
+    """`enable_metrics`, as with Synapse, makes them public to nobody."""
+    own = address_of_this_machine()
+    for settings, status in ({}, 404), ({"metrics_allowlist": f"{own}/32,10.255.0.0/16"}, 200):
+        s = fresh_server(enable_metrics="true", listen="0.0.0.0:0", **settings)
+        port = s.url.rsplit(":", 1)[1]
+        url = f"http://{own}:{port}/metrics"
+        assert httpx.get(f"http://127.0.0.1:{port}/metrics").status_code == 200
+        assert httpx.get(url).status_code == status
+        for header in "X-Forwarded-For", "Forwarded":  # whoever the proxy speaks for
+            assert httpx.get(url, headers={header: own}).status_code == 404
+
+
+def test_no_metrics_when_switched_off(fresh_server):
+    s = fresh_server(enable_metrics="false")
+    assert httpx.get(f"{s.url}/metrics").status_code == 404
