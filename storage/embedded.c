@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "storage/embedded_process.h"
 #include "storage/embedded_roles.h"
 

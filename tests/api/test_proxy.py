@@ -118,7 +118,7 @@ def test_behind_a_proxy(proxied):
     found = user.sync_until(lambda r: [e["event_id"] for e in timeline(r, room)])
     assert event in found
     # The operator's pages stay inside.
-    for path in "/metrics", "/health", "/ready", "/":
+    for path in "/metrics", "/health", "/ready":
         assert user.http.get(path).status_code == 404
     # Browsers are let in.
     r = user.http.options("/_matrix/client/v3/sync", headers={"Origin": "https://app.example"})
@@ -146,3 +146,30 @@ def test_large_uploads_pass_a_proxy(proxied):
     media = r.json()["content_uri"].removeprefix("mxc://")
     r = user.request("GET", f"/_matrix/client/v1/media/download/{media}")
     assert r.status_code == 200 and r.content == data
+
+
+def test_what_stays_inside(proxied):
+    with httpx.Client(base_url=proxied.url, verify=proxied.context) as http:
+        for path in "/_synapse/admin/v1/registration_tokens", "/metrics", "/health", "/ready":
+            assert httpx.get(proxied.behind.url + path).status_code != 404
+            assert http.get(path).status_code == 404, path
+        page = http.get("/")
+        assert page.status_code == 200 and "Matrix" in page.text
+        assert page.headers["strict-transport-security"].startswith("max-age=")
+        assert http.get("/index.html").status_code == 404
+
+
+def test_limits_agree(proxied):
+    """The proxy lets through what the server takes, and a little more: the server then says what is
+    too large, as clients understand it."""
+    user = proxied.client("user")
+    largest = user.get("/_matrix/client/v1/media/config")["m.upload.size"]
+    assert largest == 50 << 20
+    r = user.request("POST", "/_matrix/media/v3/upload", content=bytes(largest),
+                     headers={"Content-Type": "application/octet-stream"})
+    assert r.status_code == 200, r.text
+    head = {"X-Long": "x" * 12000}
+    assert user.request("GET", "/_matrix/client/versions", headers=head).status_code == 200
+    [nginx_max] = re.findall(r"client_max_body_size (\d+)m;", (ROOT / "deploy/nginx.conf").read_text())
+    [caddy_max] = re.findall(r"max_size (\d+)MiB", (ROOT / "deploy/Caddyfile").read_text())
+    assert int(nginx_max) << 20 > largest and int(caddy_max) << 20 > largest
