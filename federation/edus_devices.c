@@ -93,13 +93,13 @@ static int64_t change_before(const struct device_list_edus *d, size_t i)
     return d->changes[i].before;
 }
 
-static const struct err *add_device(struct device_list_edus *d, size_t i)
+/* position: of what it is told for, the change itself or a join. */
+static const struct err *add_device(struct device_list_edus *d, const struct device_change *c,
+                                    int64_t before, int64_t position)
 {
     buf_auto struct buf b = {0};
-    const struct device_change *c = &d->changes[i];
     const struct public_key *k = find_key(d, c->user, KEY_DEVICE, c->device_id);
     struct epochs *epochs = d->job->store->epochs;
-    int64_t before = change_before(d, i);
     add_user(&b, c->user_id);
     BUF_LIT(&b, ",\"device_id\":");
     buf_add_json_string(&b, str_of(c->device_id));
@@ -119,7 +119,7 @@ static const struct err *add_device(struct device_list_edus *d, size_t i)
         buf_add_json_string(&b, str_of(k->display_name));
     }
     buf_add_char(&b, '}');
-    return add_edu(d->job, d->list, c->position, "m.device_list_update", buf_str(&b));
+    return add_edu(d->job, d->list, position, "m.device_list_update", buf_str(&b));
 }
 
 static const struct err *read_keys(struct device_list_edus *d)
@@ -132,36 +132,67 @@ static const struct err *read_keys(struct device_list_edus *d)
 
 /* Changes that others follow are cut off by their number, and only then those are left out that a
  * later one repeats: so what an EDU names as the one before it was really sent. */
+static const struct err *add_changes(struct device_list_edus *d, const int64_t *rooms,
+                                     size_t rooms_n, int64_t from, int64_t *until)
+{
+    int room = (int)(EDUS_MAX - d->list->n);
+    bool any;
+    TRY(device_changes_exist(job_tx(d->job), from, *until, &any));
+    if (!any)
+        return NULL;
+    TRY(device_changes_read(job_tx(d->job), rooms, rooms_n, from, *until, room + 1, &d->changes,
+                            &d->n));
+    if (d->n > (size_t)room) {
+        d->n = (size_t)room;
+        *until = d->changes[d->n].position - 1;
+    }
+    TRY(read_keys(d));
+    for (size_t i = 0; i < d->n; i++) {
+        if (is_outdated(d, i))
+            continue;
+        if (*d->changes[i].device_id)
+            TRY(add_device(d, &d->changes[i], change_before(d, i), d->changes[i].position));
+        else
+            TRY(add_signing_keys(d, &d->changes[i]));
+    }
+    return NULL;
+}
+
+/* Who came into a room with this server and was in none with it before: their newest change is
+ * told, and a server that does not know the one before it asks for the whole list. */
+static const struct err *add_joiners(struct device_list_edus *d, const int64_t *rooms,
+                                     size_t rooms_n, int64_t from, int64_t *until)
+{
+    size_t most = (EDUS_MAX - d->list->n + 1) / 2, n;
+    const struct device_joiner *joiners;
+    TRY(device_joiners_read(job_tx(d->job), rooms, rooms_n, from, *until, (int)most + 1, &joiners,
+                            &n));
+    if (n > most) {
+        n = most;
+        *until = joiners[n].joined - 1;
+    }
+    const char **users = arena_alloc_array(d->job->arena, n + 1, sizeof *users);
+    for (size_t i = 0; i < n; i++)
+        users[i] = joiners[i].change.user_id;
+    if (n)
+        TRY(public_keys_read(job_tx(d->job), users, n, 0, &d->keys, &d->keys_n));
+    for (size_t i = 0; i < n; i++)
+        TRY(add_device(d, &joiners[i].change, joiners[i].change.before, joiners[i].joined));
+    return NULL;
+}
+
 const struct err *edus_device_lists(struct job *job, const char *server, int64_t from,
                                     int64_t *until, struct edu_list *list)
 {
-    int room = (int)(EDUS_MAX - list->n);
-    bool any;
     const int64_t *rooms;
     size_t rooms_n;
     struct device_list_edus d = {.job = job,
                                  .requester.sees_names =
                                      job->store->config->allow_device_name_lookup_over_federation,
                                  .list = list};
-    TRY(device_changes_exist(job_tx(job), from, *until, &any));
-    if (!any)
-        return NULL;
     TRY(server_rooms(job_tx(job), server, &rooms, &rooms_n));
-    TRY(device_changes_read(job_tx(job), rooms, rooms_n, from, *until, room + 1, &d.changes, &d.n));
-    if (d.n > (size_t)room) {
-        d.n = (size_t)room;
-        *until = d.changes[d.n].position - 1;
-    }
-    TRY(read_keys(&d));
-    for (size_t i = 0; i < d.n; i++) {
-        if (is_outdated(&d, i))
-            continue;
-        if (*d.changes[i].device_id)
-            TRY(add_device(&d, i));
-        else
-            TRY(add_signing_keys(&d, &d.changes[i]));
-    }
-    return NULL;
+    TRY(add_joiners(&d, rooms, rooms_n, from, until));
+    return add_changes(&d, rooms, rooms_n, from, until);
 }
 
 /* ---- messages to devices ---- */

@@ -141,14 +141,28 @@ static void greet(struct sender *s, const struct change *c, const char *server)
     touch_locked(s, d);
 }
 
+/* One of our users is joined: they may have come, to servers that hear nothing of their devices yet
+ * (server-server-api, "Device Management"). */
+static bool is_own_join(const struct sender *s, const struct event *e)
+{
+    if (!is_ours(s, e->state_key) || strcmp(e->type, "m.room.member") != 0)
+        return false;
+    const char *membership = json_text(event_content(e), "membership");
+    return membership && strcmp(membership, "join") == 0;
+}
+
 static void hear_event(struct sender *s, const struct change *c)
 {
     const struct event *e = c->event;
     struct mark m = {.s = s, .position = c->position, .room = c->room, .event = e};
+    struct mark devices = {
+        .s = s, .position = c->position, .room = c->room, .news = NEWS_DEVICE_LISTS};
     char target[ID_LENGTH_MAX + 1];
     bool has_target = target_of(s, e, target);
     if (has_target)
         greet(s, c, target);
+    if (is_own_join(s, e))
+        room_each_server(s->store, c->room, mark, &devices);
     if (!is_ours(s, e->sender)) {
         if (!c->is_relayed)
             return;
@@ -252,11 +266,17 @@ static const struct err *resolve(struct sender *s, struct job *job, const struct
     TRY(room_get_by_id(job, u->room, &room));
     if (!room)
         return NULL;
-    if (u->event && room_entered(room) == u->position)
-        return NULL;
+    struct mark devices = {
+        .s = s, .position = u->position, .room = u->room, .news = NEWS_DEVICE_LISTS};
+    bool has_devices = u->event && is_own_join(s, u->event);
+    bool is_told = !u->event || room_entered(room) != u->position;
     room_list_servers(job, room, &servers, &n);
-    for (size_t i = 0; i < n; i++)
-        mark(&m, servers[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (is_told)
+            mark(&m, servers[i]);
+        if (has_devices)
+            mark(&devices, servers[i]);
+    }
     return NULL;
 }
 

@@ -76,6 +76,49 @@ const struct err *device_changes_read(struct tx *tx, const int64_t *rooms, size_
     return NULL;
 }
 
+#define IS_JOIN(event)                                                                             \
+    "EXISTS (SELECT FROM events e WHERE e.position = " event                                       \
+    " AND json_of(e.json) #>> '{content,membership}' = 'join')"
+
+SQL(device_joiners_sql,
+    "WITH came AS MATERIALIZED (SELECT u.id, u.user_id, min(s.valid_from) AS joined "
+    "FROM room_state s JOIN users u ON u.user_id = s.state_key "
+    "JOIN room_members m ON m.room = s.room AND m.\"user\" = u.id AND m.is_local "
+    "AND m.membership = 1 WHERE s.room = ANY($1) AND s.type = 1 AND s.valid_from > $2 "
+    "AND s.valid_from <= $3 AND " IS_JOIN(
+        "s.event") " GROUP BY 1, 2) "
+                   "SELECT c.id, c.user_id, d.position, d.device_id, (SELECT max(p.position) "
+                   "FROM device_changes p WHERE p.\"user\" = c.id AND p.position < d.position "
+                   "AND p.device_id <> ''), c.joined FROM came c CROSS JOIN LATERAL (SELECT "
+                   "position, device_id "
+                   "FROM device_changes WHERE \"user\" = c.id AND device_id <> '' ORDER BY "
+                   "position DESC LIMIT 1) "
+                   "d WHERE d.position <= $2 AND NOT EXISTS (SELECT FROM room_state s WHERE s.room "
+                   "= ANY($1) "
+                   "AND s.type = 1 AND s.state_key = c.user_id AND s.valid_from <= $2 AND "
+                   "s.valid_to > $2 "
+                   "AND " IS_JOIN("s.event") ") ORDER BY c.joined LIMIT $4")
+
+const struct err *device_joiners_read(struct tx *tx, const int64_t *rooms, size_t rooms_n,
+                                      int64_t from, int64_t until, int limit,
+                                      const struct device_joiner **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &device_joiners_sql,
+                 P(INT_ARRAY(rooms, rooms_n), INT(from), INT(until), INT(limit)), &rows));
+    struct device_joiner *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    for (struct device_joiner *j = list; rows_next(&rows); j++)
+        *j = (struct device_joiner){.change = {.user = row_int(&rows, 0),
+                                               .user_id = row_text(&rows, 1),
+                                               .position = row_int(&rows, 2),
+                                               .device_id = row_text(&rows, 3),
+                                               .before = row_int(&rows, 4)},
+                                    .joined = row_int(&rows, 5)};
+    *ret = list;
+    *ret_n = (size_t)rows.n;
+    return NULL;
+}
+
 SQL(device_changes_exist_sql,
     "SELECT EXISTS (SELECT FROM device_changes WHERE position > $1 AND position <= $2)")
 

@@ -27,6 +27,15 @@ struct device_change {
 const struct err *device_changes_read(struct tx *tx, const int64_t *rooms, size_t rooms_n,
                                       int64_t from, int64_t until, int limit,
                                       const struct device_change **ret, size_t *ret_n);
+/* Users who were joined to none of these rooms at `from` and joined one until `until`, in the order
+ * of joining: the newest change of their devices, if it is not after `from`. */
+struct device_joiner {
+    struct device_change change; /* `before` is the change before it */
+    int64_t joined;              /* position */
+};
+const struct err *device_joiners_read(struct tx *tx, const int64_t *rooms, size_t rooms_n,
+                                      int64_t from, int64_t until, int limit,
+                                      const struct device_joiner **ret, size_t *ret_n);
 const struct err *device_changes_exist(struct tx *tx, int64_t from, int64_t until, bool *ret);
 /* The newest change of a user's devices; 0: none. */
 const struct err *device_changes_newest(struct tx *tx, int64_t user, int64_t *ret);

@@ -265,3 +265,30 @@ def test_the_fake_remote_hears_of_changes_and_messages(two, remote):
     alice.post("/keys/device_signing/upload", identity.body())
     (edu,) = remote.wait_for(lambda: remote.edus_of("m.signing_key_update"))
     assert edu["self_signing_key"] == identity.self_signing_key()
+
+
+def test_who_joins_a_room_with_a_server_for_the_first_time_tells_it_of_their_devices(two, remote):
+    """server-server API, "Device Management": "when that user joins a room which contains servers which
+    are not already receiving updates for that user's device list"."""
+    alice, bob = two[0].user("alice"), two[0].user("bob")
+    devices = {}
+    for user in alice, bob:
+        devices[user.user_id] = Device(user)
+        devices[user.user_id].upload()
+    told = lambda: [(e["user_id"], e["device_id"]) for e in remote.edus_of("m.device_list_update")]
+    room = alice.create_room(preset="public_chat")
+    remote.join(two[0].name, room, remote.user("carol"))
+    bob.join(room)
+    remote.wait_for(lambda: told() == [(bob.user_id, devices[bob.user_id].id)])
+    stream = remote.get(two[0].name, f"{FED}/v1/user/devices/{q(bob.user_id)}")["stream_id"]
+    (edu,) = remote.edus_of("m.device_list_update")
+    assert edu["stream_id"] == stream and edu["keys"] == devices[bob.user_id].keys()
+    # A room that lives elsewhere, and one with a server that hears of them already.
+    dave = two[0].user("dave")
+    devices[dave.user_id] = Device(dave)
+    devices[dave.user_id].upload()
+    there = remote.create_room(remote.user("carol"))
+    bob.join(there.id, via=[remote.name])
+    bob.put(f"/profile/{bob.user_id}/displayname", {"displayname": "Bob"})
+    dave.join(there.id, via=[remote.name])
+    remote.wait_for(lambda: told()[1:] == [(dave.user_id, devices[dave.user_id].id)])
