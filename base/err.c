@@ -21,8 +21,8 @@ static struct err *next_in_ring(enum err_code code)
 {
     struct err *e = &ring[ring_next++ % ERR_RING];
     e->code = code;
-    e->retry_after_ms = 0;
-    e->text[0] = e->cause[0] = e->fields[0] = '\0';
+    e->retry_after_ms = e->answered = 0;
+    e->errcode[0] = e->text[0] = e->cause[0] = e->fields[0] = '\0';
     return e;
 }
 
@@ -102,6 +102,21 @@ const struct err *err_with_cause(const struct err *from, const char *cause, ...)
     return e;
 }
 
+static bool is_errcode(const char *s)
+{
+    size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
+    return n && !s[n] && n < ERR_ERRCODE_MAX;
+}
+
+const struct err *err_with_answer(const struct err *from, int status, const char *errcode)
+{
+    struct err *e = copy_in_ring(from);
+    e->answered = status;
+    if (errcode && is_errcode(errcode))
+        snprintf(e->errcode, sizeof e->errcode, "%s", errcode);
+    return e;
+}
+
 const struct err *err_limit_exceeded(int retry_after_ms)
 {
     struct err *e = next_in_ring(ERR_LIMIT_EXCEEDED);
@@ -134,10 +149,10 @@ bool err_code_find(const char *errcode, int status, enum err_code *ret)
 
 const char *err_errcode(const struct err *e)
 {
-    return err_table[e->code].errcode;
+    return e->errcode[0] ? e->errcode : err_table[e->code].errcode;
 }
 
 int err_status(const struct err *e)
 {
-    return err_table[e->code].status;
+    return e->errcode[0] ? e->answered : err_table[e->code].status;
 }

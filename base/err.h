@@ -20,14 +20,22 @@ enum err_code {
     ERR_CODE_COUNT
 };
 
-enum { ERR_RING = 32, ERR_TEXT_MAX = 256, ERR_CAUSE_MAX = 384, ERR_FIELDS_MAX = 512 };
+enum {
+    ERR_RING = 32,
+    ERR_TEXT_MAX = 256,
+    ERR_CAUSE_MAX = 384,
+    ERR_FIELDS_MAX = 512,
+    ERR_ERRCODE_MAX = 64
+};
 
 struct err {
     enum err_code code;
-    int retry_after_ms;          /* > 0: also sent as Retry-After */
-    char text[ERR_TEXT_MAX];     /* for the client */
-    char cause[ERR_CAUSE_MAX];   /* for the log, never for the client */
-    char fields[ERR_FIELDS_MAX]; /* further members of the reply: `"soft_logout":true`, or "" */
+    int retry_after_ms;            /* > 0: also sent as Retry-After */
+    int answered;                  /* the status that another server answered with; 0: none */
+    char errcode[ERR_ERRCODE_MAX]; /* its errcode, which goes on with its status; "": the code's */
+    char text[ERR_TEXT_MAX];       /* for the client */
+    char cause[ERR_CAUSE_MAX];     /* for the log, never for the client */
+    char fields[ERR_FIELDS_MAX];   /* further members of the reply: `"soft_logout":true`, or "" */
 };
 
 #define MUST_USE __attribute__((warn_unused_result))
@@ -51,6 +59,10 @@ const struct err *err_with_fields(const struct err *e, const char *fields, ...) 
 
 /* The same error with a private cause for the log. */
 const struct err *err_with_cause(const struct err *e, const char *cause, ...) PRINTF_LIKE(2, 3);
+
+/* The same error, with the status that another server answered with, and with its errcode, unless
+ * that is NULL or no errcode. */
+const struct err *err_with_answer(const struct err *e, int status, const char *errcode);
 
 /* 429 M_LIMIT_EXCEEDED that says when to come back. */
 const struct err *err_limit_exceeded(int retry_after_ms) MUST_USE;

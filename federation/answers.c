@@ -6,11 +6,16 @@
 #include "base/mem.h"
 #include "federation/federation.h"
 
-enum { LARGEST_SHARE = 16, AT_ONCE = 8 /* questions to one server */, RETRY_AFTER_MS = 2000 };
+enum {
+    LARGEST_SHARE = 16,
+    AT_ONCE = 8, /* questions to one server */
+    RETRY_AFTER_MS = 2000,
+    FORGOTTEN_MAX = 1000 /* servers */
+};
 
 struct answer {
     struct answer *newer; /* in the order of arrival */
-    int64_t until_mono_ms;
+    int64_t put_mono_ms, until_mono_ms;
     bool is_some, is_replaced; /* replaced: not in the map any more */
     size_t key_n, n;
     char bytes[]; /* the key, then the answer */
@@ -22,9 +27,17 @@ struct waiting {
     char server[];
 };
 
+/* What a server answered until then does not count. */
+struct forgotten {
+    int64_t at_mono_ms;
+    char server[];
+};
+
 struct answers {
     struct lock lock;
-    struct map waiting; /* server -> struct waiting */
+    struct map forgotten;     /* server -> struct forgotten */
+    int64_t all_forgotten_ms; /* what anybody answered until then does not count */
+    struct map waiting;       /* server -> struct waiting */
     struct map by_key;
     struct answer *oldest, *newest;
     size_t bytes, bytes_max;
@@ -56,7 +69,8 @@ static struct answer *make(const char *key, struct str answer, int64_t keep_ms)
 {
     size_t key_n = strlen(key);
     struct answer *e = mem_zalloc(sizeof *e + key_n + answer.n);
-    *e = (struct answer){.until_mono_ms = mono_ms() + keep_ms,
+    *e = (struct answer){.put_mono_ms = mono_ms(),
+                         .until_mono_ms = mono_ms() + keep_ms,
                          .is_some = answer.p != NULL,
                          .key_n = key_n,
                          .n = answer.n};
@@ -86,11 +100,55 @@ void answers_put(struct answers *a, const char *key, struct str answer, int64_t 
         drop_oldest_locked(a);
 }
 
+/* ---- forgetting ---- */
+
+static void drop_forgotten_locked(struct answers *a)
+{
+    for (struct map_slot *slot = NULL; (slot = map_next(&a->forgotten, slot));)
+        free(slot->value);
+    map_finish(&a->forgotten);
+    a->forgotten = (struct map){0};
+}
+
+void answers_forget(struct answers *a, const char *server)
+{
+    size_t size = strlen(server) + 1;
+    LOCKED(&a->lock);
+    struct forgotten *f = map_get(&a->forgotten, str_of(server));
+    if (!f && a->forgotten.n == FORGOTTEN_MAX) {
+        drop_forgotten_locked(a);
+        a->all_forgotten_ms = mono_ms();
+        return;
+    }
+    if (!f) {
+        f = mem_zalloc(sizeof *f + size);
+        memcpy(f->server, server, size);
+        map_put(&a->forgotten, str_of(f->server), f);
+    }
+    f->at_mono_ms = mono_ms();
+}
+
+static bool is_forgotten_locked(struct answers *a, const struct answer *e)
+{
+    struct str key = key_of(e);
+    if (e->put_mono_ms <= a->all_forgotten_ms)
+        return true;
+    for (size_t i = 0, word = 0; a->forgotten.n && i <= key.n; i++) {
+        if (i < key.n && key.p[i] != ' ')
+            continue;
+        const struct forgotten *f = map_get(&a->forgotten, (struct str){key.p + word, i - word});
+        if (f && e->put_mono_ms <= f->at_mono_ms)
+            return true;
+        word = i + 1;
+    }
+    return false;
+}
+
 bool answers_get(struct answers *a, struct arena *arena, const char *key, struct str *ret)
 {
     LOCKED(&a->lock);
     const struct answer *e = map_get(&a->by_key, str_of(key));
-    if (!e || e->until_mono_ms < mono_ms())
+    if (!e || e->until_mono_ms < mono_ms() || is_forgotten_locked(a, e))
         return false;
     *ret = (struct str){0};
     if (e->is_some)
@@ -163,6 +221,7 @@ void answers_destroy(struct answers *a)
         return;
     while (a->oldest)
         drop_oldest_locked(a);
+    drop_forgotten_locked(a);
     map_finish(&a->by_key);
     map_finish(&a->waiting);
     lock_finish(&a->lock);

@@ -21,6 +21,10 @@ bool answers_get(struct answers *a, struct arena *arena, const char *key, struct
 /* Copies both. An answer that is larger than a sixteenth of all is not kept. */
 void answers_put(struct answers *a, const char *key, struct str answer, int64_t keep_ms);
 
+/* Nothing that this server answered so far counts any more: it may know more by now, as when it or
+ * we have just joined a room. Cheap. Keys name the servers that answered, each between spaces. */
+void answers_forget(struct answers *a, const char *server);
+
 /* Before and after asking. ERR_UNAVAILABLE while too many others wait for that server. */
 const struct err *federation_question_begin(struct job *job, const char *server);
 void federation_question_end(struct job *job, const char *server);

@@ -102,6 +102,8 @@ static bool is_ours(const struct err *e)
  * to mend (server-server-api, send_join, 400). */
 static void blame_server(struct err *e, const char *server)
 {
+    if (e->errcode[0]) /* its own */
+        return;
     switch (e->code) {
     case ERR_MISSING_PARAM:
     case ERR_INVALID_PARAM:

@@ -163,7 +163,13 @@ const char *handshake_send_path(const struct handshake *h, int api_version, cons
     return arena_printf(a, "%s%s", path, query);
 }
 
-bool handshake_lacks_v2(const struct err *e)
+/* Some say so by a status alone. Rooms of versions 1 and 2 are as old as servers that know nothing
+ * of version 2 of the endpoint, and say anything. */
+bool handshake_lacks_v2(const struct room_version *v, const struct err *e)
 {
-    return e->code == ERR_UNRECOGNIZED || e->code == ERR_METHOD_NOT_ALLOWED;
+    if (e->code == ERR_UNRECOGNIZED || e->code == ERR_METHOD_NOT_ALLOWED)
+        return true;
+    if (v->event_id == EVENT_ID_GIVEN)
+        return e->answered == 400 || e->answered == 404 || e->answered == 405;
+    return e->code == ERR_BAD_STATUS && (e->answered == 404 || e->answered == 405);
 }

@@ -28,7 +28,7 @@ const struct err *handshake_make(struct handshake *h);
 /* "/_matrix/federation/v2/send_join/…" of that event, with `query` ("?…" or ""). */
 const char *handshake_send_path(const struct handshake *h, int api_version, const char *query);
 /* Does the error mean that the server has no version 2 of the endpoint? */
-bool handshake_lacks_v2(const struct err *e);
+bool handshake_lacks_v2(const struct room_version *v, const struct err *e);
 
 enum { HANDSHAKE_MAKE_TIMEOUT_MS = 20 * 1000, HANDSHAKE_SEND_TIMEOUT_MS = 60 * 1000 };
 

@@ -101,7 +101,7 @@ static const struct err *ask(void *ctx, const char *server)
     struct invite *i = ctx;
     const struct err *e = put(i, 2, &i->answer);
     bool is_old_room = i->room->version->event_id == EVENT_ID_GIVEN;
-    if (e && is_old_room && (err_status(e) == 400 || err_status(e) == 404))
+    if (e && is_old_room && handshake_lacks_v2(i->room->version, e))
         e = put(i, 1, &i->answer);
     return e;
 }

@@ -2,6 +2,7 @@
 #include "federation/join.h"
 
 #include "base/clock.h"
+#include "federation/answers.h"
 #include "federation/candidates.h"
 #include "federation/complete.h"
 #include "federation/early_pdus.h"
@@ -67,7 +68,7 @@ static const struct err *send_join(const struct join *j, struct told *ret)
 {
     struct str reply;
     const struct err *e = put_join(j, 2, &reply);
-    if (e && handshake_lacks_v2(e))
+    if (e && handshake_lacks_v2(j->hand.version, e))
         e = put_join(j, 1, &reply);
     TRY(e);
     reply = skip_space(reply);
@@ -217,7 +218,11 @@ static const struct err *join_in_turn(struct join *j, const struct via *via,
     TRY(candidates_find(j->job, j->hand.room_id, j->hand.author->user_id, via, &candidates));
     if (j->resident_in && !candidates.n)
         return err_copy(&j->nobody_vouches);
-    TRY(candidates_ask(&candidates, JOIN_TIME_MS, join_through, j));
+    const struct err *e = candidates_ask(&candidates, JOIN_TIME_MS, join_through, j);
+    /* What they said of the room's space or alias was wrong, or said to somebody outside. */
+    for (size_t i = 0; i < candidates.n; i++)
+        answers_forget(j->job->store->federation->answers, candidates.servers[i]);
+    TRY(e);
     *ret_event_id = j->hand.event->event_id;
     return NULL;
 }

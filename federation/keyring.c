@@ -170,16 +170,22 @@ static bool is_asking_locked(const struct keyring *k, const struct open_servers 
     return false;
 }
 
+/* HASTE_ANEW: one that answered just now is asked again; HASTE_CALLER: one that did not. */
+enum haste { HASTE_NONE, HASTE_CALLER, HASTE_ANEW };
+
 /* The servers that may be asked are; the others leave the list. */
-static void ask_locked(struct keyring *k, struct open_servers *o, bool urgent, int64_t until_mono)
+static void ask_locked(struct keyring *k, struct open_servers *o, enum haste haste,
+                       int64_t until_mono)
 {
+    bool urgent = haste == HASTE_CALLER;
     size_t n = 0;
     int64_t now = mono_ms();
     for (size_t i = 0; i < o->n; i++) {
         if (!federation_may_contact(k->store->config, o->names[i]))
             continue;
         struct key_server *s = key_table_use(&k->table, o->names[i]);
-        if (!s->asking && key_server_is_due(s, urgent, now))
+        bool is_due = key_server_is_due(s, urgent, now) || (haste == HASTE_ANEW && !s->failures);
+        if (!s->asking && is_due)
             keyring_ask_locked(k, s, o->key_ids[i], urgent, until_mono);
         if (s->asking)
             o->names[n++] = o->names[i];
@@ -205,7 +211,7 @@ const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, si
         return NULL;
     lock_take(&k->lock);
     int64_t until = mono_ms() + WAIT_MS;
-    ask_locked(k, &o, false, until);
+    ask_locked(k, &o, HASTE_NONE, until);
     wait_locked(k, &o, until);
     lock_release(&k->lock);
     look(k, job->arena, wanted, n);
@@ -237,7 +243,7 @@ static const struct err *ask_caller(struct keyring *k, const char *address, stru
         k->refused_n++;
         return err_unavailable(5000, "too many requests wait for the keys of their servers");
     }
-    ask_locked(k, o, true, until);
+    ask_locked(k, o, HASTE_CALLER, until);
     *place = who;
     wait_locked(k, o, until);
     *place = (struct key_caller){0};
@@ -281,7 +287,7 @@ void keyring_refresh(struct keyring *k, const char *const *servers, size_t n, in
         o.names[i] = servers[i];
     LOCKED(&k->lock);
     int64_t until = mono_ms() + timeout_ms;
-    ask_locked(k, &o, false, until);
+    ask_locked(k, &o, HASTE_ANEW, until);
     wait_locked(k, &o, until);
 }
 

@@ -31,8 +31,8 @@ const struct err *keyring_find_here(struct job *job, struct key_wanted_of *wante
 const struct err *keyring_find_caller(struct job *job, const char *address,
                                       struct key_wanted_of *wanted, size_t n);
 
-/* Asks these servers for their keys anew, but for those that were asked just now; returns when they
- * have answered or the time is over. What came is in the database. */
+/* Asks these servers for their keys anew, but for those that did not answer lately; returns when
+ * they have answered or the time is over. What came is in the database. */
 void keyring_refresh(struct keyring *k, const char *const *servers, size_t n, int64_t timeout_ms);
 
 /* Our own keys as we publish them, signed (federation/keys.c). */

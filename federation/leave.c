@@ -37,7 +37,7 @@ static const struct err *leave_through(void *ctx, const char *server)
     h->server = server;
     TRY(handshake_make(h));
     const struct err *e = put_leave(h, 2);
-    return e && handshake_lacks_v2(e) ? put_leave(h, 1) : e;
+    return e && handshake_lacks_v2(h->version, e) ? put_leave(h, 1) : e;
 }
 
 /* ---- for our user ---- */

@@ -1,6 +1,7 @@
 /* Server-server API, "Querying Keys Through Another Server": answering as a notary.
  *
- * What we know is answered from the database; who was not asked for long is asked again, within
+ * What we know is answered from the database; who was not asked for long is asked again, and who
+ * may by now have the key that is wanted, or keys that are valid as long as is wanted; within
  * limits, for anybody may call here. A server that does not answer is answered for with what it
  * said last. Closed federation: of servers that are not allowed nothing is asked or told. */
 #include "base/clock.h"
@@ -147,7 +148,7 @@ static const struct err *answer(struct request *rq, struct reply *rp, struct que
 
 /* ---- routes ---- */
 
-static const struct err *get_query(struct request *rq, struct reply *rp)
+static const struct err *query_one(struct request *rq, struct reply *rp, const json_t *key_ids)
 {
     struct query one;
     struct queries q = {.of = &one};
@@ -156,8 +157,18 @@ static const struct err *get_query(struct request *rq, struct reply *rp)
     const char *server = request_param(rq, "serverName");
     if (!id_is_server_name(str_of(server)))
         return err(ERR_INVALID_PARAM, "This is not a server name");
-    add_query(rq->job, &q, server, min, NULL);
+    add_query(rq->job, &q, server, min, key_ids);
     return answer(rq, rp, &q);
+}
+
+static const struct err *get_query(struct request *rq, struct reply *rp)
+{
+    return query_one(rq, rp, NULL);
+}
+
+static const struct err *get_query_of_key(struct request *rq, struct reply *rp)
+{
+    return query_one(rq, rp, json_keep(rq->arena, json_pack("{s:{}}", request_param(rq, "key"))));
 }
 
 /* The latest of the times that are given for the keys of a server; without any, now. */
@@ -202,7 +213,7 @@ const struct route federation_notary_routes[] = {
      .spec = "querying keys through another server"},
     {.method = GET, /* before v1.6: about one key */
      .path = "/_matrix/key/v2/query/{serverName}/{key}",
-     .handler = get_query,
+     .handler = get_query_of_key,
      .rate = RATE_SERVER,
      .pool = POOL_CLIENT,
      .spec = "querying keys through another server"},

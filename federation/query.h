@@ -26,6 +26,8 @@ const struct err *federation_get_profile(struct job *job, const char *user_id, c
                                          const json_t **ret);
 
 /* Is this name of a user, a room or an alias one of another server? */
+/* What the server of that id has answered so far does not count any more. */
+void federation_forget_answers(struct job *job, const char *id);
 bool federation_is_remote_id(struct job *job, const char *id);
 
 #endif

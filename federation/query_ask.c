@@ -21,6 +21,11 @@ bool federation_is_remote_id(struct job *job, const char *id)
     return server.n && !str_is(server, job->store->config->server_name);
 }
 
+void federation_forget_answers(struct job *job, const char *id)
+{
+    answers_forget(job->store->federation->answers, str_dup(job->arena, id_server(str_of(id))));
+}
+
 /* The answer to a question, remembered or asked for. An answer that there is none is remembered
  * too. */
 static const struct err *ask(struct job *job, const char *server, const char *path, int64_t keep_ms,

@@ -196,22 +196,37 @@ static const struct err *with_room_version(struct arena *a, const struct err *e,
     return strlen(text) > SENTENCE_MAX ? e : err_with_fields(e, "\"room_version\":%s", text);
 }
 
+static const struct err *bad_status(const struct fed_request *r, const struct fed_reply *reply)
+{
+    return err_with_cause(
+        err(ERR_BAD_STATUS, "%.150s answered with status %d", r->server, reply->status), "%.*s",
+        (int)(reply->body.n < SENTENCE_MAX ? reply->body.n : SENTENCE_MAX), reply->body.p);
+}
+
+/* What our code calls an errcode that it does not know; it goes on as it is. */
+static enum err_code code_of_status(int status)
+{
+    return status == 403 ? ERR_FORBIDDEN : status == 404 ? ERR_NOT_FOUND : ERR_UNKNOWN;
+}
+
 static const struct err *complaint(struct job *job, const struct fed_request *r,
                                    const struct fed_reply *reply)
 {
     const char *errcode = json_text(reply->json, "errcode");
     struct str sentence = sentence_of(reply);
-    enum err_code code;
+    enum err_code code = ERR_UNKNOWN;
     if (reply->status == 429)
-        return limit_exceeded(reply);
-    if (reply->status / 100 != 4 || !errcode || !err_code_find(errcode, reply->status, &code) ||
-        is_about_sessions(code))
-        return err_with_cause(
-            err(ERR_BAD_STATUS, "%.150s answered with status %d", r->server, reply->status), "%.*s",
-            (int)(reply->body.n < SENTENCE_MAX ? reply->body.n : SENTENCE_MAX), reply->body.p);
+        return err_with_answer(limit_exceeded(reply), 429, NULL);
+    bool is_known = errcode && err_code_find(errcode, reply->status, &code);
+    if (reply->status / 100 != 4 || !errcode || (is_known && is_about_sessions(code)) ||
+        (!is_known && reply->status == 401))
+        return err_with_answer(bad_status(r, reply), reply->status, NULL);
+    if (!is_known)
+        code = code_of_status(reply->status);
     const struct err *e =
         sentence.n ? err(code, "%.*s", STR_FMT(sentence)) : err(code, "%.150s refuses", r->server);
-    return with_room_version(job->arena, e, reply);
+    return err_with_answer(with_room_version(job->arena, e, reply), reply->status,
+                           is_known && code != ERR_UNKNOWN ? NULL : errcode);
 }
 
 const struct err *federation_request(struct job *job, const struct fed_request *r,

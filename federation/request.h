@@ -38,7 +38,8 @@ const struct err *federation_exchange(struct job *job, const struct fed_request 
                                       struct fed_reply *ret);
 
 /* Wants a 2xx with a JSON object. Another status becomes an error with the other server's errcode
- * and sentence where errors.def knows them (4xx), else ERR_BAD_STATUS. */
+ * and sentence when it is one of 4xx with an errcode, else ERR_BAD_STATUS. The status is in
+ * err->answered. */
 const struct err *federation_request(struct job *job, const struct fed_request *r,
                                      struct fed_reply *ret);
 

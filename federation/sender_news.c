@@ -1,5 +1,7 @@
 /* Who has to be told of what is new. The listener runs in the committer's thread: it touches memory
  * only, and leaves to the keeper what is not there. */
+#include "federation/answers.h"
+#include "federation/federation.h"
 #include "federation/sender_internal.h"
 
 #include "base/clock.h"
@@ -124,11 +126,16 @@ static bool target_of(const struct sender *s, const struct event *e,
     return true;
 }
 
+static bool has_membership(const struct event *e, const char *wanted)
+{
+    const char *membership = json_text(event_content(e), "membership");
+    return membership && strcmp(membership, wanted) == 0;
+}
+
 /* Whoever comes into a room hears who of us is there. */
 static void greet(struct sender *s, const struct change *c, const char *server)
 {
-    const char *membership = json_text(event_content(c->event), "membership");
-    if (!s->store->presence || !membership || strcmp(membership, "join") != 0 ||
+    if (!s->store->presence || !has_membership(c->event, "join") ||
         room_server_joined(s->store, c->room, server) != 1)
         return;
     LOCKED(&s->lock);
@@ -145,10 +152,8 @@ static void greet(struct sender *s, const struct change *c, const char *server)
  * (server-server-api, "Device Management"). */
 static bool is_own_join(const struct sender *s, const struct event *e)
 {
-    if (!is_ours(s, e->state_key) || strcmp(e->type, "m.room.member") != 0)
-        return false;
-    const char *membership = json_text(event_content(e), "membership");
-    return membership && strcmp(membership, "join") == 0;
+    return is_ours(s, e->state_key) && strcmp(e->type, "m.room.member") == 0 &&
+           has_membership(e, "join");
 }
 
 static void hear_event(struct sender *s, const struct change *c)
@@ -161,6 +166,8 @@ static void hear_event(struct sender *s, const struct change *c)
     bool has_target = target_of(s, e, target);
     if (has_target)
         greet(s, c, target);
+    if (has_target && has_membership(e, "join") && s->store->federation)
+        answers_forget(s->store->federation->answers, target); /* it may tell of the room now */
     if (is_own_join(s, e))
         room_each_server(s->store, c->room, mark, &devices);
     if (!is_ours(s, e->sender)) {
@@ -172,9 +179,9 @@ static void hear_event(struct sender *s, const struct change *c)
         return; /* the server that let us in tells the others */
     if (!room_each_server(s->store, c->room, mark, &m))
         leave_to_keeper(s, c, c->room);
-    /* Member events reach the server of the user whom they are about, wherever that is: it may be
-     * invited, or just have left. */
-    if (has_target)
+    /* Member events reach the server of the user whom they are about, wherever that is: it may have
+     * been invited, or just have left. The invite itself it has signed. */
+    if (has_target && !has_membership(e, "invite"))
         mark(&m, target);
 }
 

@@ -9,13 +9,15 @@
     "AND server_of(s.user_id) = $2) AND NOT EXISTS (SELECT FROM rooms r WHERE r.id = e.room "      \
     "AND r.entered = e.position))"
 
-/* One row for each room where it has been: when, and is it still? */
+/* stays: one row for each room where it has been: when, and is it still? about: member events of
+ * its users, but for invites, which it has signed. */
 #define STAYS                                                                                      \
     "WITH stays AS MATERIALIZED (SELECT room, range_agg(int8range(valid_from, valid_to)) AS "      \
     "span, "                                                                                       \
     "max(valid_to) > $4 AS is_there FROM server_stays($1, $3) GROUP BY room), "                    \
     "about AS MATERIALIZED (SELECT e.position, e.room FROM server_member_events($1, $3, $4) e "    \
-    "WHERE " IS_OURS ") "
+    "WHERE " IS_OURS " AND json_of(e.json) #>> '{content,membership}' IS DISTINCT FROM "           \
+    "'invite') "
 
 /* Of a room, from its own index: r is the room's row of stays. */
 #define OF_ROOM                                                                                    \

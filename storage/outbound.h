@@ -1,6 +1,7 @@
 /* Which events of the log another server has to be sent: those of our users, and those that we
- * relay, in rooms where the server was when they happened; and member events about its users,
- * wherever they are. For catching up: what is new is known from memory (federation/sender.h). */
+ * relay, in rooms where the server was when they happened; and member events about its users
+ * wherever they are, but for invites. For catching up: what is new is known from memory
+ * (federation/sender.h). */
 #ifndef STORAGE_OUTBOUND_H
 #define STORAGE_OUTBOUND_H
 

@@ -38,6 +38,7 @@ struct place {
     const char *room_id;
     struct room *room; /* NULL: we are not in it */
     struct via via;
+    const char *alias; /* of another server, that led here; NULL: none */
 };
 
 /* `via`, and `server_name` as it was called before v1.12. */
@@ -66,6 +67,7 @@ static const struct err *resolve(struct request *rq, const char *alias, struct p
     if (n)
         memcpy(all + p->via.n, servers, n * sizeof *all);
     p->via = (struct via){.servers = all, .n = p->via.n + n};
+    p->alias = alias;
     return NULL;
 }
 
@@ -130,7 +132,11 @@ static const struct err *join_elsewhere(struct request *rq, struct reply *rp, co
     if (caller_of(rq)->is_guest)
         return err(ERR_GUEST_ACCESS_FORBIDDEN, "Guests may not join rooms of other servers");
     TRY(make_content(rq, MEMBERSHIP_JOIN, reason, spoken_content(rq), &content));
-    TRY(federation_join(job_of(rq), p->room_id, &p->via, &author, content, &event_id));
+    const struct err *e =
+        federation_join(job_of(rq), p->room_id, &p->via, &author, content, &event_id);
+    if (e && p->alias) /* it may lead elsewhere by now */
+        federation_forget_answers(job_of(rq), p->alias);
+    TRY(e);
     TRY(room_get(job_of(rq), p->room_id, &room));
     room_successor_entered(rq, room);
     return reply_entered(rq, rp, p->room_id);

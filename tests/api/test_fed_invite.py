@@ -322,6 +322,41 @@ def test_inviting_a_user_of_an_old_server(two, remote):
     assert r.status_code == 502
 
 
+@pytest.mark.parametrize("refusal", [(404, (b"not here", {})), (400, {}), (404, {}),
+                                     (400, {"errcode": "M_UNKNOWN", "error": "what?"})])
+def test_an_old_server_may_say_anything_of_version_2(two, remote, refusal):
+    a, _ = two
+    alice, bob, carol = a.user("alice"), a.user("bob"), remote.user("carol")
+    remote.on("PUT", f"{FED}/v2/", refusal)
+    room = alice.create_room(preset="private_chat", room_version="2")
+    alice.invite(room, carol)
+    assert membership(alice, room, carol) == "invite"
+    theirs = remote.create_room(carol, "2")
+    bob.join(theirs.id, via=[remote.name])
+    assert remote.seen("PUT", f"{FED}/v1/send_join/")
+    before = len(remote.seen("PUT", f"{FED}/v1/invite/"))
+    newer = alice.create_room(preset="private_chat", room_version="6")
+    assert alice.request("POST", f"/rooms/{q(newer)}/invite", {"user_id": carol}).status_code >= 400
+    assert len(remote.seen("PUT", f"{FED}/v1/invite/")) == before
+
+
+def test_an_invite_is_not_sent_to_a_server_that_is_not_in_the_room(two, remote):
+    """It has signed it already; when it is in the room, it gets the event as all others do."""
+    a, _ = two
+    alice, carol, dave = a.user("alice"), remote.user("carol"), remote.user("dave")
+    room = alice.create_room(preset="private_chat", room_version="11")
+    alice.invite(room, carol)
+    other = alice.create_room(preset="public_chat", room_version="11")
+    remote.join(a.name, other, dave)
+    mark = alice.send(other, "behind the invite")
+    remote.wait_for(lambda: mark in remote.pdu_ids("11"))
+    assert [p for p in remote.pdus if p["room_id"] == room] == []
+    remote.join(a.name, room, carol)
+    alice.invite(room, dave)
+    remote.wait_for(lambda: [p for p in remote.pdus if p["room_id"] == room
+                             and p.get("state_key") == dave])
+
+
 def test_answers_that_are_not_our_invite(two, remote):
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")
@@ -356,6 +391,12 @@ def test_errors_of_the_other_server_reach_the_client(two, remote):
     for status, errcode, seen, seen_errcode in (
             (403, "M_FORBIDDEN", 403, "M_FORBIDDEN"),
             (403, "M_INVITE_BLOCKED", 403, "M_INVITE_BLOCKED"),
+            (403, "ORG.EXAMPLE.NOT_TODAY", 403, "ORG.EXAMPLE.NOT_TODAY"),
+            (404, "M_SOMETHING_NEW", 404, "M_SOMETHING_NEW"),
+            (403, "M_UNKNOWN", 403, "M_UNKNOWN"),
+            (401, "M_UNKNOWN_TOKEN", 502, "M_BAD_STATUS"),
+            (401, "M_SOMETHING_NEW", 502, "M_BAD_STATUS"),
+            (403, 'NOT"AN ERRCODE', 403, "M_FORBIDDEN"),
             (400, "M_INVALID_PARAM", 502, "M_BAD_STATUS"),
             (400, "M_MISSING_PARAM", 502, "M_BAD_STATUS"),
             (500, "M_UNKNOWN", 502, "M_BAD_STATUS")):

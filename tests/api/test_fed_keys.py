@@ -270,12 +270,30 @@ def test_a_notary_answers_for_who_is_away(two, remotes, web):
 def test_a_notary_asks_again_for_keys_that_are_valid_longer(two, remote, web):
     a, _ = two
     remote.on("GET", PUBLICATION, lambda request: (200, publication(remote, valid_for=60)))
-    [answer] = web.get(f"https://{a.name}{KEY}/query/{remote.name}").json()["server_keys"]
+    url = f"https://{a.name}{KEY}/query/{remote.name}"
+    [answer] = web.get(url).json()["server_keys"]
+    remote.on("GET", PUBLICATION, lambda request: (200, publication(remote, valid_for=600)))
     later = answer["valid_until_ts"] + 1
-    # It was asked just now: what is there must do.
-    url = f"https://{a.name}{KEY}/query/{remote.name}?minimum_valid_until_ts={later}"
-    assert web.get(url).json()["server_keys"][0]["valid_until_ts"] == answer["valid_until_ts"]
-    assert len(remote.seen("GET", PUBLICATION)) == 1
+    [again] = web.get(f"{url}?minimum_valid_until_ts={later}").json()["server_keys"]
+    assert again["valid_until_ts"] >= later
+    assert len(remote.seen("GET", PUBLICATION)) == 2
+    assert web.get(f"{url}?minimum_valid_until_ts={later}").json()["server_keys"] == [again]
+    assert len(remote.seen("GET", PUBLICATION)) == 2
+
+
+def test_a_notary_asks_again_for_another_key(two, remote, web):
+    a, _ = two
+    url = f"https://{a.name}{KEY}/query"
+    [answer] = web.get(f"{url}/{remote.name}").json()["server_keys"]
+    assert list(answer["verify_keys"]) == [remote.key_id]
+    for ask in (lambda key: web.get(f"{url}/{remote.name}/{key}"),
+                lambda key: web.post(url, json={"server_keys": {remote.name: {key: {}}}})):
+        remote.key, remote.key_id = SigningKey(), f"ed25519:{remote.key_id[8:]}x"
+        [answer] = ask(remote.key_id).json()["server_keys"]
+        assert list(answer["verify_keys"]) == [remote.key_id]
+    asked = len(remote.seen("GET", PUBLICATION))
+    web.get(f"{url}/{remote.name}/{remote.key_id}")
+    assert len(remote.seen("GET", PUBLICATION)) == asked == 3
 
 
 @pytest.mark.parametrize("body, status", [

@@ -85,6 +85,26 @@ def test_answers_are_remembered_for_a_while(remote, one):
     assert all(r.is_authentic for r in remote.seen(path=f"{V1}/query/directory"))
 
 
+def test_answers_are_forgotten_when_joining_through_them_failed(remote, one):
+    alice, alias, carol = one.user("alice"), f"#hall:{remote.name}", remote.user("carol")
+    remote.aliases[alias] = "!gone:" + remote.name
+    assert alice.request("POST", f"/join/{q(alias)}", {}).status_code == 404
+    room = remote.create_room(carol)
+    remote.aliases[alias] = room.id
+    assert alice.post(f"/join/{q(alias)}", {})["room_id"] == room.id
+
+
+def test_answers_are_forgotten_when_the_server_joined(remote, one):
+    alice, alias, carol = one.user("alice"), f"#hall:{remote.name}", remote.user("carol")
+    path = f"/directory/room/{q(alias)}"
+    alice.fails(404, "M_NOT_FOUND", "GET", path)
+    room = alice.create_room(preset="public_chat")
+    remote.aliases[alias] = room
+    alice.fails(404, "M_NOT_FOUND", "GET", path)
+    remote.join(one.name, room, carol)
+    assert alice.get(path)["room_id"] == room
+
+
 def test_canonical_aliases_of_other_servers(remote, one):
     alice = one.user("alice")
     room = alice.create_room()
