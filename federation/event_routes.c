@@ -5,6 +5,7 @@
 #include "federation/federation.h"
 #include "federation/pdu.h"
 #include "federation/routes.h"
+#include "federation/share.h"
 #include "rooms/enter.h"
 #include "rooms/erasure.h"
 #include "rooms/servers.h"
@@ -31,7 +32,6 @@ static const struct err *find_room(struct request *rq, struct room **ret)
     struct job *job = rq->job;
     struct room *room;
     TRY(room_get(job, request_param(rq, "room"), &room));
-    TRY(room_check_acl(job, room, remote_of(rq)->name));
     *ret = room;
     return NULL;
 }
@@ -293,35 +293,40 @@ const struct route federation_event_routes[] = {
      .spec = "retrieving events"},
     {.method = GET,
      .path = "/_matrix/federation/v1/state/{room}",
-     .handler = get_state,
+     .handler = share_run,
+     .inner = get_state,
      .who = WHO_SERVER,
      .rate = RATE_SERVER,
      .pool = POOL_FEDERATION,
      .spec = "retrieving events"},
     {.method = GET,
      .path = "/_matrix/federation/v1/state_ids/{room}",
-     .handler = get_state_ids,
+     .handler = share_run,
+     .inner = get_state_ids,
      .who = WHO_SERVER,
      .rate = RATE_SERVER,
      .pool = POOL_FEDERATION,
      .spec = "retrieving events"},
     {.method = GET,
      .path = "/_matrix/federation/v1/event_auth/{room}/{event}",
-     .handler = get_event_auth,
+     .handler = share_run,
+     .inner = get_event_auth,
      .who = WHO_SERVER,
      .rate = RATE_SERVER,
      .pool = POOL_FEDERATION,
      .spec = "retrieving event authorisation information"},
     {.method = GET,
      .path = "/_matrix/federation/v1/backfill/{room}",
-     .handler = get_backfill,
+     .handler = share_run,
+     .inner = get_backfill,
      .who = WHO_SERVER,
      .rate = RATE_SERVER,
      .pool = POOL_FEDERATION,
      .spec = "backfilling and retrieving missing events"},
     {.method = POST,
      .path = "/_matrix/federation/v1/get_missing_events/{room}",
-     .handler = post_missing_events,
+     .handler = share_run,
+     .inner = post_missing_events,
      .who = WHO_SERVER,
      .body = BODY_JSON,
      .rate = RATE_SERVER,

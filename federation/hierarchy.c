@@ -94,7 +94,7 @@ static const struct err *get_hierarchy(struct request *rq, struct reply *rp)
     struct room *room;
     bool visible = false;
     TRY(request_query_bool(rq, "suggested_only", false, &d.suggested_only));
-    TRY(find_room(d.job, request_param(rq, "room"), &room));
+    TRY(find_room(d.job, request_param(rq, "root"), &room));
     if (room)
         TRY(look_at(&d, room, &summary, &visible));
     if (!visible)
@@ -106,7 +106,7 @@ static const struct err *get_hierarchy(struct request *rq, struct reply *rp)
 
 const struct route federation_hierarchy_routes[] = {
     {.method = GET,
-     .path = "/_matrix/federation/v1/hierarchy/{room}",
+     .path = "/_matrix/federation/v1/hierarchy/{root}",
      .handler = get_hierarchy,
      .who = WHO_SERVER,
      .rate = RATE_SERVER,

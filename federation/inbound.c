@@ -10,6 +10,8 @@ enum {
     RECEIVERS = 16,
     FETCHERS = 16,
     GAP_THREADS = 8,
+    TRANSACTIONS_WAITING = 32, /* of one server */
+    QUESTIONS_WAITING = 64,
     KEPT_OF_PAIR = 500,    /* events that wait, of one server for one room ... */
     KEPT_OF_ORIGIN = 5000, /* ... and for all rooms */
     BACKLOGS_MAX = 20000
@@ -27,7 +29,8 @@ struct inbound *inbound_create(struct store *store)
 {
     struct inbound *in = mem_zalloc(sizeof *in);
     in->store = store;
-    in->transactions = transaction_table_create();
+    in->transactions = transaction_table_create(TRANSACTIONS_WAITING);
+    in->questions = transaction_table_create(QUESTIONS_WAITING);
     in->gaps = room_work_create(store, gap_close, in);
     in->flights = flights_create();
     feed_listen(store->feed, on_changes, in);
@@ -75,6 +78,7 @@ void inbound_destroy(struct inbound *in)
     crew_destroy(in->receivers);
     crew_destroy(in->fetchers);
     transaction_table_destroy(in->transactions);
+    transaction_table_destroy(in->questions);
     flights_destroy(in->flights);
     free(in);
 }

@@ -27,6 +27,7 @@ enum inbound_count {
 struct inbound {
     struct store *store;
     struct transaction_table *transactions;
+    struct transaction_table *questions; /* federation/share.h */
     struct crew *receivers; /* rooms of one transaction at once: they wait for the disk */
     struct crew *fetchers;  /* events asked for one by one: they wait for other servers */
     struct room_work *gaps;

@@ -4,6 +4,7 @@
 #include "federation/pdu.h"
 #include "federation/resident.h"
 #include "federation/routes.h"
+#include "federation/share.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 #include "rooms/enter.h"
@@ -147,14 +148,16 @@ static const struct err *put_invite_v1(struct request *rq, struct reply *rp)
 const struct route federation_invite_routes[] = {
     {.method = PUT,
      .path = "/_matrix/federation/v2/invite/{room}/{event}",
-     .handler = put_invite,
+     .handler = share_run,
+     .inner = put_invite,
      .who = WHO_SERVER,
      .body = BODY_JSON,
      .pool = POOL_FEDERATION,
      .spec = "inviting to a room"},
     {.method = PUT,
      .path = "/_matrix/federation/v1/invite/{room}/{event}",
-     .handler = put_invite_v1,
+     .handler = share_run,
+     .inner = put_invite_v1,
      .who = WHO_SERVER,
      .body = BODY_JSON,
      .pool = POOL_FEDERATION,

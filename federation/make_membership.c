@@ -1,6 +1,7 @@
 /* Server-server API, make_join, make_knock and make_leave: templates of member events. */
 #include "federation/resident.h"
 #include "federation/routes.h"
+#include "federation/share.h"
 #include "rooms/restricted.h"
 #include "rooms/template.h"
 #include "storage/intern.h"
@@ -99,19 +100,22 @@ static const struct err *get_make_leave(struct request *rq, struct reply *rp)
 const struct route federation_make_membership_routes[] = {
     {.method = GET,
      .path = "/_matrix/federation/v1/make_join/{room}/{user}",
-     .handler = get_make_join,
+     .handler = share_run,
+     .inner = get_make_join,
      .who = WHO_SERVER,
      .pool = POOL_FEDERATION,
      .spec = "joining rooms"},
     {.method = GET,
      .path = "/_matrix/federation/v1/make_knock/{room}/{user}",
-     .handler = get_make_knock,
+     .handler = share_run,
+     .inner = get_make_knock,
      .who = WHO_SERVER,
      .pool = POOL_FEDERATION,
      .spec = "knocking upon a room"},
     {.method = GET,
      .path = "/_matrix/federation/v1/make_leave/{room}/{user}",
-     .handler = get_make_leave,
+     .handler = share_run,
+     .inner = get_make_leave,
      .who = WHO_SERVER,
      .pool = POOL_FEDERATION,
      .spec = "leaving rooms (rejecting invites)"},

@@ -3,6 +3,7 @@
 #include "federation/pdu.h"
 #include "federation/resident.h"
 #include "federation/routes.h"
+#include "federation/share.h"
 #include "matrix/json_scan.h"
 #include "rooms/erasure.h"
 #include "rooms/servers.h"
@@ -253,14 +254,16 @@ static const struct err *put_send_join_v1(struct request *rq, struct reply *rp)
 const struct route federation_send_join_routes[] = {
     {.method = PUT,
      .path = "/_matrix/federation/v1/send_join/{room}/{event}",
-     .handler = put_send_join_v1,
+     .handler = share_run,
+     .inner = put_send_join_v1,
      .who = WHO_SERVER,
      .body = BODY_RAW,
      .pool = POOL_FEDERATION,
      .spec = "joining rooms"},
     {.method = PUT,
      .path = "/_matrix/federation/v2/send_join/{room}/{event}",
-     .handler = put_send_join,
+     .handler = share_run,
+     .inner = put_send_join,
      .who = WHO_SERVER,
      .body = BODY_RAW,
      .pool = POOL_FEDERATION,

@@ -2,6 +2,7 @@
 #include "federation/invite_state.h"
 #include "federation/resident.h"
 #include "federation/routes.h"
+#include "federation/share.h"
 
 static const struct err *take_leave(struct request *rq)
 {
@@ -45,21 +46,24 @@ static const struct err *put_send_knock(struct request *rq, struct reply *rp)
 const struct route federation_send_membership_routes[] = {
     {.method = PUT,
      .path = "/_matrix/federation/v1/send_leave/{room}/{event}",
-     .handler = put_send_leave_v1,
+     .handler = share_run,
+     .inner = put_send_leave_v1,
      .who = WHO_SERVER,
      .body = BODY_RAW,
      .pool = POOL_FEDERATION,
      .spec = "leaving rooms (rejecting invites)"},
     {.method = PUT,
      .path = "/_matrix/federation/v2/send_leave/{room}/{event}",
-     .handler = put_send_leave,
+     .handler = share_run,
+     .inner = put_send_leave,
      .who = WHO_SERVER,
      .body = BODY_RAW,
      .pool = POOL_FEDERATION,
      .spec = "leaving rooms (rejecting invites)"},
     {.method = PUT,
      .path = "/_matrix/federation/v1/send_knock/{room}/{event}",
-     .handler = put_send_knock,
+     .handler = share_run,
+     .inner = put_send_knock,
      .who = WHO_SERVER,
      .body = BODY_RAW,
      .pool = POOL_FEDERATION,

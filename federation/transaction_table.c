@@ -5,9 +5,8 @@
 #include "base/mem.h"
 
 enum {
-    RUNNING_MAX = 4,  /* of one server at once */
-    WAITING_MAX = 32, /* of one server */
-    KEPT_MAX = 1024   /* answers */
+    RUNNING_MAX = 4, /* of one server at once */
+    KEPT_MAX = 1024  /* answers */
 };
 
 /* A server with transactions at work or waiting. */
@@ -29,12 +28,13 @@ struct transaction_table {
     struct map origins; /* name -> struct origin */
     struct map answers; /* key -> struct answer */
     struct answer ring[KEPT_MAX];
-    size_t next;
+    size_t next, waiting_max;
 };
 
-struct transaction_table *transaction_table_create(void)
+struct transaction_table *transaction_table_create(size_t waiting_max)
 {
     struct transaction_table *t = mem_zalloc(sizeof *t);
+    t->waiting_max = waiting_max;
     lock_init(&t->lock, RANK_CACHE);
     return t;
 }
@@ -162,7 +162,7 @@ static enum admission admit_locked(struct transaction_table *t, struct arena *a,
         *key = NULL;
         return ADMIT_RUN;
     }
-    if (o->waiting_n >= WAITING_MAX)
+    if (o->waiting_n >= t->waiting_max)
         return ADMIT_BUSY;
     wait_locked(t, o, w);
     return ADMIT_WAIT;

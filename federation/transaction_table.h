@@ -9,7 +9,7 @@
 #include "base/waiter.h"
 
 struct transaction_table;
-struct transaction_table *transaction_table_create(void);
+struct transaction_table *transaction_table_create(size_t waiting_max); /* of one server */
 void transaction_table_destroy(struct transaction_table *t);
 
 enum admission {

@@ -7,6 +7,7 @@
 #include "federation/sender.h"
 #include "matrix/canonical_json.h"
 #include "matrix/id.h"
+#include "rooms/servers.h"
 
 enum { HEADERS_MAX = 4 };
 
@@ -113,6 +114,18 @@ static const struct err *check_signature(struct job *job, const struct request *
                           c->of[0].key_id, r.origin);
 }
 
+/* What is asked of a room, {room} in the path, is not for servers that the room denies, whatever
+ * else is wrong with it (server-server-api, "Server Access Control Lists"). {root} of a space is:
+ * it is hidden instead. */
+static const struct err *check_acl(struct request *rq, const char *origin)
+{
+    const char *room_id = request_param(rq, "room");
+    struct room *room = NULL;
+    if (room_id)
+        TRY(room_find(rq->job, room_id, &room));
+    return room ? room_check_acl(rq->job, room, origin) : NULL;
+}
+
 const struct err *federation_authenticate(void *ctx, struct request *rq)
 {
     struct job *job = rq->job;
@@ -128,5 +141,5 @@ const struct err *federation_authenticate(void *ctx, struct request *rq)
     caller->name = origin;
     rq->caller = caller;
     rq->caller_id = origin;
-    return NULL;
+    return check_acl(rq, origin);
 }

@@ -73,9 +73,10 @@ struct route {
     enum route_body body;
     enum route_rate rate;
     enum route_pool pool;
-    const char *spec; /* section of the specification, for `concorde routes` */
-    const char *also; /* a second path (unstable spelling), NULL if none; same params */
-    size_t body_max;  /* bytes; 0: the server's default */
+    const char *spec;     /* section of the specification, for `concorde routes` */
+    const char *also;     /* a second path (unstable spelling), NULL if none; same params */
+    size_t body_max;      /* bytes; 0: the server's default */
+    route_handler *inner; /* for a handler that runs another one; NULL: none */
 };
 
 struct exchange; /* private to http/ */

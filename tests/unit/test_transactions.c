@@ -88,7 +88,7 @@ static enum admission admit(struct transaction_table *t, struct arena *a, const 
 static void test_repeated(void **state)
 {
     arena_auto struct arena *a = arena_create();
-    struct transaction_table *t = transaction_table_create();
+    struct transaction_table *t = transaction_table_create(32);
     struct waiter first = {.wake = wake}, second = {.wake = wake};
     struct str reply;
     woken = 0;
@@ -110,7 +110,7 @@ static void test_repeated(void **state)
 static void test_share(void **state)
 {
     arena_auto struct arena *a = arena_create();
-    struct transaction_table *t = transaction_table_create();
+    struct transaction_table *t = transaction_table_create(32);
     struct waiter waiters[64];
     int got[ADMIT_BUSY + 1] = {0};
     for (int i = 0; i < 64; i++) {
