@@ -130,6 +130,33 @@ def test_a_gap_that_was_filled_later_is_none(room_of):
     assert ids_in(line["events"])[0] == shown[0] and not line["limited"]
 
 
+@pytest.mark.parametrize("type, key", [("m.room.message", None), ("m.room.topic", "")])
+def test_the_state_after_the_missing_parent_is_asked_for(room_of, type, key):
+    """As others do: one round of get_missing_events, then /state_ids at the parent, and the parent."""
+    a, alice, remote, room, carol = room_of()
+    levels = dict(room.find(room.state["m.room.power_levels", ""])["content"])
+    alice.send_state(room.id, "m.room.power_levels", {**levels, "state_default": 0})
+    eventually(lambda: any(p["type"] == "m.room.power_levels" for p in remote.pdus))
+    newest = next(p for p in remote.pdus if p["type"] == "m.room.power_levels")
+    room.add(newest)
+    lost = unsent(remote, room, carol, 2)
+    parent, _ = remote.event(room, carol, type, {"topic": "new", "body": "x", "msgtype": "m.text"},
+                             key)
+    for path in "get_missing_events", "backfill":
+        remote.on("POST" if "get" in path else "GET", f"{FED}/v1/{path}/",
+                  (404, {"errcode": "M_NOT_FOUND", "error": "no"}))
+    last = remote.send(room, carol, "last")
+    eventually(lambda: has_event(alice, room.id, last), 30)
+    assert [r.query["event_id"] for r in remote.seen("GET", f"{FED}/v1/state_ids/")] == [[parent]]
+    assert len(remote.seen("POST", f"{FED}/v1/get_missing_events/")) == 1
+    assert not remote.seen("GET", f"{FED}/v1/backfill/")
+    assert not remote.seen("GET", f"{FED}/v1/state/")
+    assert remote.seen("GET", f"{FED}/v1/event/{q(parent)}")
+    if key is not None:
+        assert alice.state(room.id, type) == {"topic": "new", "body": "x", "msgtype": "m.text"}
+    assert not set(lost) & set(history(alice, room.id)[:2])
+
+
 def test_auth_events_that_are_missing_are_fetched(room_of):
     a, alice, remote, room, carol = room_of()
     heads = room.heads[:]
