@@ -361,3 +361,37 @@ const struct err *room_upgrade(struct job *job, struct room *room, const struct 
     *ret_room_id = new_room_id;
     return NULL;
 }
+
+/* ---- upgrades that were made elsewhere, or by hand ---- */
+
+static const struct err *is_replaced_by(struct job *job, struct room *old, const struct room *new,
+                                        bool *ret)
+{
+    const struct event *tombstone;
+    TRY(room_state(job, old, "m.room.tombstone", "", &tombstone));
+    const char *id = tombstone ? json_text(event_content(tombstone), "replacement_room") : NULL;
+    *ret = id && strcmp(id, new->room_id) == 0;
+    return NULL;
+}
+
+const struct err *room_upgrade_follow(struct job *job, struct room *old, struct room *new)
+{
+    const struct room_head *head;
+    const char *const *aliases;
+    size_t n;
+    bool replaced;
+    TRY(is_replaced_by(job, old, new, &replaced));
+    if (!replaced)
+        return NULL;
+    TRY(aliases_of_room(job_tx(job), old->id, &aliases, &n));
+    if (n) {
+        struct write *w = write_begin(job);
+        aliases_write_move(w, old->id, new->id);
+        TRY(write_commit(job, w, NULL));
+    }
+    TRY(rooms_get(job_tx(job), old->id, &head));
+    if (!head || !head->is_published)
+        return NULL;
+    TRY(rooms_set_published(job_tx(job), new->id, true));
+    return rooms_set_published(job_tx(job), old->id, false);
+}

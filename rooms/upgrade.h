@@ -11,4 +11,9 @@ const struct err *room_upgrade(struct job *job, struct room *room, const struct 
                                const struct room_version *version,
                                const json_t *additional_creators, const char **ret_room_id);
 
+/* Our aliases of the old room, and its place in our directory, move to the one that replaces it, as
+ * soon as each of the two names the other: also when they were upgraded on another server, or by
+ * hand. */
+const struct err *room_upgrade_follow(struct job *job, struct room *old, struct room *new);
+
 #endif

@@ -8,6 +8,7 @@
 #include "rooms/membership.h"
 #include "server/client/member_change.h"
 #include "server/client/room_request.h"
+#include "server/client/room_successor.h"
 #include "server/routes.h"
 
 /* They count as those of /invite do. */
@@ -74,6 +75,17 @@ static const struct err *invite_all(struct request *rq, const struct author *aut
     return NULL;
 }
 
+/* Made by hand to replace another: the creator's settings follow, as after an upgrade. */
+static const struct err *follow_predecessor(struct request *rq, const char *room_id)
+{
+    struct room *room;
+    if (!json_at(rq->body, "creation_content", "predecessor", NULL))
+        return NULL;
+    TRY(room_get(job_of(rq), room_id, &room));
+    room_successor_entered(rq, room);
+    return NULL;
+}
+
 static const struct err *post_create_room(struct request *rq, struct reply *rp)
 {
     struct author author = author_of(rq);
@@ -88,6 +100,7 @@ static const struct err *post_create_room(struct request *rq, struct reply *rp)
     TRY(room_create(job_of(rq), &author, rq->body, &room_id, &elsewhere));
     if (elsewhere.n)
         TRY(invite_all(rq, &author, room_id, &elsewhere));
+    TRY(follow_predecessor(rq, room_id));
     return reply_json(rp, 200, "{s:s}", "room_id", room_id);
 }
 

@@ -143,7 +143,7 @@ static const struct err *add_all_members(struct state_list *l, struct room *room
     enum { PAGE = 500 };
     struct job *job = job_of(l->rq);
     struct arena *outer = job->arena;
-    char after[EVENT_KEY_MAX + 1] = "";
+    char after[EVENT_STATE_KEY_MAX + 1] = "";
     const struct err *e = NULL;
     for (bool more = true; more && !e;) {
         arena_auto struct arena *arena = arena_create();

@@ -244,13 +244,13 @@ static const struct err *add_members_page(struct member_list *l, const char *aft
     TRY(add_events(l, events, n));
     ret_last[0] = '\0';
     if (n == PAGE)
-        snprintf(ret_last, EVENT_KEY_MAX + 1, "%s", events[n - 1].event->state_key);
+        snprintf(ret_last, EVENT_STATE_KEY_MAX + 1, "%s", events[n - 1].event->state_key);
     return reply_flush(l->rp);
 }
 
 static const struct err *add_all_members(struct member_list *l)
 {
-    char after[EVENT_KEY_MAX + 1] = "", last[EVENT_KEY_MAX + 1];
+    char after[EVENT_STATE_KEY_MAX + 1] = "", last[EVENT_STATE_KEY_MAX + 1];
     do {
         TRY(add_members_page(l, after, last));
         memcpy(after, last, sizeof after);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "matrix/push_rules.h"
+#include "rooms/upgrade.h"
 #include "server/client/user_request.h"
 #include "storage/account_data.h"
 
@@ -11,7 +12,7 @@ struct succession {
     const json_t *found; /* what the old room had */
 };
 
-/* The room that this one replaces, when the user was in it; NULL otherwise. */
+/* The room that this one says it replaces, when we know it; NULL otherwise. */
 static const struct err *find_old(struct request *rq, struct room *room, struct room **ret)
 {
     const struct event *create;
@@ -21,8 +22,6 @@ static const struct err *find_old(struct request *rq, struct room *room, struct 
     *ret = NULL;
     if (id)
         TRY(room_find(job_of(rq), id, ret));
-    if (*ret && room_membership(*ret, caller_of(rq)->user) == MEMBERSHIP_NONE)
-        *ret = NULL;
     return NULL;
 }
 
@@ -143,6 +142,9 @@ static const struct err *move_all(struct request *rq, struct room *room)
     struct succession s = {.rq = rq, .new = room};
     TRY(find_old(rq, room, &s.old));
     if (!s.old)
+        return NULL;
+    TRY(room_upgrade_follow(job_of(rq), s.old, room));
+    if (room_membership(s.old, caller_of(rq)->user) == MEMBERSHIP_NONE)
         return NULL;
     TRY(move_tags(&s));
     TRY(move_rules(&s));

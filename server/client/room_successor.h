@@ -1,5 +1,6 @@
 /* What a user has set for a room follows them into the room that replaces it (client-server-api,
- * "Room upgrades"): tags, push rules of the room, its place among their direct chats. */
+ * "Room upgrades"): tags, push rules of the room, its place among their direct chats. What our
+ * server knows of the room follows with the first of them: aliases, the place in the directory. */
 #ifndef SERVER_CLIENT_ROOM_SUCCESSOR_H
 #define SERVER_CLIENT_ROOM_SUCCESSOR_H
 

@@ -3,6 +3,7 @@
 import pytest
 
 from client import q
+from federation import eventually
 
 VERSIONS = [str(v) for v in range(1, 13)]
 
@@ -172,6 +173,55 @@ def test_what_a_user_set_for_the_room_follows_them(alice, bob):
         assert user.get(f"{home}/account_data/m.direct") == {
             "@x:test.example": [room, new], "@y:z": []}
         user.get(f"/pushrules/global/room/{q(room)}/actions")
+
+
+def follow(user, old, new):
+    """Sets what is to follow from the old room, enters the new one by new(), and looks."""
+    home = f"/user/{q(user.user_id)}"
+    user.put(f"{home}/rooms/{q(old)}/tags/m.favourite", {"order": 0.5})
+    user.put(f"/pushrules/global/room/{q(old)}", {"actions": []})
+    room = new()
+    assert user.get(f"{home}/rooms/{q(room)}/tags") == {"tags": {"m.favourite": {"order": 0.5}}}
+    assert user.get(f"/pushrules/global/room/{q(room)}/actions") == {"actions": []}
+    return room
+
+
+def test_what_was_set_follows_into_a_successor_made_by_hand(alice, bob):
+    old = alice.create_room(visibility="public", room_alias_name="by-hand", preset="public_chat")
+    bob.join(old)
+    new = follow(alice, old, lambda: alice.create_room(
+        preset="public_chat", creation_content={"predecessor": {"room_id": old, "event_id": "$x"}}))
+    alias = "/directory/room/" + q("#by-hand:test.example")
+    stranger_says = alice.create_room(
+        preset="public_chat", creation_content={"predecessor": {"room_id": old, "event_id": "$x"}})
+    bob.join(stranger_says)  # the old room does not say so
+    assert alice.get(alias)["room_id"] == old
+    alice.send_state(old, "m.room.tombstone", {"body": "moved", "replacement_room": new})
+    follow(bob, old, lambda: bob.join(new) or new)
+    assert alice.get(alias)["room_id"] == new
+    assert alice.get(f"/directory/list/room/{q(new)}") == {"visibility": "public"}
+    assert alice.get(f"/directory/list/room/{q(old)}") == {"visibility": "private"}
+
+
+def test_what_was_set_follows_after_an_upgrade_on_another_server(two):
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    old = alice.create_room(preset="public_chat")
+    bob.join(old, via=[a.name])
+    levels = alice.state(old, "m.room.power_levels")
+    levels["users"] = {**levels.get("users", {}), bob.user_id: 100}
+    alice.send_state(old, "m.room.power_levels", levels)
+    eventually(lambda: bob.state(old, "m.room.power_levels") == levels)
+    alias = f"/directory/room/{q(f'#theirs:{b.name}')}"
+    bob.put(alias, {"room_id": old})
+    bob.put(f"/directory/list/room/{q(old)}", {"visibility": "public"})
+    new = alice.post(f"/rooms/{q(old)}/upgrade", {"new_version": "11"})["replacement_room"]
+    eventually(lambda: bob.request(
+        "GET", f"/rooms/{q(old)}/state/m.room.tombstone").status_code == 200)
+    follow(bob, old, lambda: bob.join(new, via=[a.name]) or new)
+    assert bob.get(alias)["room_id"] == new
+    assert bob.get(f"/directory/list/room/{q(new)}") == {"visibility": "public"}
+    assert bob.get(f"/directory/list/room/{q(old)}") == {"visibility": "private"}
 
 
 def test_refusals(alice, bob):
