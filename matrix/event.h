@@ -11,7 +11,14 @@
 #include "matrix/room_version.h"
 #include "matrix/sign.h"
 
-enum { EVENT_SIZE_MAX = 65536, EVENT_KEY_MAX = 255, EVENT_PREV_MAX = 20, EVENT_AUTH_MAX = 10 };
+enum {
+    EVENT_SIZE_MAX = 65536,
+    EVENT_KEY_MAX = 255,
+    EVENT_STATE_KEY_MAX = 4 * 255, /* of others' events: before version 11 the limit of 255 was one
+                                      of characters in practice; in bytes */
+    EVENT_PREV_MAX = 20,
+    EVENT_AUTH_MAX = 10
+};
 
 struct event {
     const struct room_version *version;
@@ -95,7 +102,8 @@ const struct err *event_add_signature(const struct event *e, const char *who,
  * the top level and in content; in older versions likewise (spec: clients read both). */
 void event_add_client_format(struct buf *b, const struct event *e, bool with_room_id);
 
-/* The stripped form (content, sender, state_key, type) for invites and knocks, a whole object. */
+/* The stripped form (content, sender, state_key, type; and origin_server_ts, as MSC4311 has it) for
+ * invites and knocks, a whole object. */
 void event_add_stripped(struct buf *b, const struct event *e);
 
 /* Event ids as bytes for the database: 32 hash bytes for v3+ ids, the text for v1/v2 ids. The

@@ -132,10 +132,27 @@ static const struct err *check_length(const char *name, const char *value)
     return NULL;
 }
 
+static size_t count_characters(const char *utf8)
+{
+    size_t n = 0;
+    for (; *utf8; utf8++)
+        n += ((unsigned char)*utf8 & 0xc0) != 0x80;
+    return n;
+}
+
+/* There are rooms of versions before 11 with keys of 255 characters. */
+static const struct err *check_state_key(const struct event *e)
+{
+    if (!e->state_key || e->version->state_keys_in_bytes ||
+        count_characters(e->state_key) > EVENT_KEY_MAX)
+        return check_length("state_key", e->state_key);
+    return NULL;
+}
+
 static const struct err *check_lengths(const struct event *e)
 {
     TRY(check_length("type", e->type));
-    TRY(check_length("state_key", e->state_key));
+    TRY(check_state_key(e));
     TRY(check_length("sender", e->sender));
     TRY(check_length("room_id", e->room_id));
     return check_length("event_id", e->event_id);

@@ -13,7 +13,9 @@
 #define V8 V7, .restricted = true, .redact_keeps_allow = true
 #define V9 V8, .redact_keeps_authorised_via = true
 #define V10 V9, .knock_restricted = true, .integer_power_levels = true
-#define V11 V10, .creator_is_sender = true, .redacts_in_content = true, .redact_v11 = true
+#define V11                                                                                        \
+    V10, .creator_is_sender = true, .redacts_in_content = true, .redact_v11 = true,                \
+         .state_keys_in_bytes = true
 #define V12 V11, .room_id_is_create_hash = true, .privileged_creators = true
 
 const struct room_version room_versions[] = {

@@ -27,8 +27,9 @@ struct room_version {
     bool redact_keeps_allow;            /* 8+: join_rules.allow */
     bool redact_keeps_authorised_via;   /* 9+: member.join_authorised_via_users_server */
     bool redact_v11;                    /* 11+: the updated redaction algorithm */
-    bool room_id_is_create_hash;        /* 12: room id from the create event */
-    bool privileged_creators;           /* 12: creators have infinite power */
+    bool state_keys_in_bytes;    /* 11+: how their length is limited; before, in characters */
+    bool room_id_is_create_hash; /* 12: room id from the create event */
+    bool privileged_creators;    /* 12: creators have infinite power */
 };
 
 /* NULL when the version is unknown to us. */

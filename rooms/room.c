@@ -52,7 +52,7 @@ void room_rename_unlisted(struct room *r, const char *room_id)
     r->room_id = mem_strdup(room_id);
 }
 
-enum { MAP_KEY_MAX = 2 * EVENT_KEY_MAX + 1 };
+enum { MAP_KEY_MAX = EVENT_KEY_MAX + 1 + EVENT_STATE_KEY_MAX };
 
 /* NULL also for keys longer than any event may have. */
 struct room_state_slot *room_state_slot_locked(struct room *r, const char *type,

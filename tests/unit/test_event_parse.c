@@ -265,6 +265,39 @@ static void test_create_events(void **state)
                 event_parse(room_version_find("11"), create->json, &e), "M_BAD_JSON");
 }
 
+/* client-server-api, "Size limits": 255 bytes; there are rooms of versions before 11 with more. */
+static void test_lengths_of_state_keys(void **state)
+{
+    static const struct {
+        const char *letter;
+        int n, from, to;
+        const char *errcode;
+    } rows_of_keys[] = {
+        {"x", 255, 1, 12, NULL},           {"x", 256, 1, 12, "M_TOO_LARGE"},
+        {"é", 255, 1, 10, NULL},           {"é", 256, 1, 10, "M_TOO_LARGE"},
+        {"é", 128, 11, 12, "M_TOO_LARGE"}, {"é", 127, 11, 12, NULL},
+    };
+    arena_auto struct arena *a = arena_create();
+    for (const struct room_version *v = room_versions; v->id; v++) {
+        const struct event *good = build(a, v, "org.example", "key", "{'a':1}");
+        for (size_t i = 0; i < COUNT(rows_of_keys); i++) {
+            buf_auto struct buf key = {0};
+            struct event *e = NULL;
+            if (v->number < rows_of_keys[i].from || v->number > rows_of_keys[i].to)
+                continue;
+            buf_add_char(&key, '\'');
+            for (int k = 0; k < rows_of_keys[i].n; k++)
+                buf_add_text(&key, rows_of_keys[i].letter);
+            buf_add_char(&key, '\'');
+            check_error(arena_printf(a, "v%s: %d times %s", v->id, rows_of_keys[i].n,
+                                     rows_of_keys[i].letter),
+                        event_parse(v, str_of(altered(a, good, "state_key", key.p)), &e),
+                        rows_of_keys[i].errcode);
+            event_unref(e);
+        }
+    }
+}
+
 static void test_redacts_is_a_string(void **state)
 {
     arena_auto struct arena *a = arena_create();
@@ -330,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_size),
         cmocka_unit_test(test_unsigned_is_dropped),
         cmocka_unit_test(test_create_events),
+        cmocka_unit_test(test_lengths_of_state_keys),
         cmocka_unit_test(test_redacts_is_a_string),
         cmocka_unit_test(test_tampering_shows),
         cmocka_unit_test(test_malformed_in_the_database),
