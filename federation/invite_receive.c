@@ -28,7 +28,7 @@ static const struct err *check_form(const struct invitation *i)
     if (strcmp(e->type, "m.room.member") != 0 || !membership || strcmp(membership, "invite") != 0)
         return err(ERR_INVALID_PARAM, "Not an invite event");
     if (!str_is(id_server(str_of(e->sender)), remote_of(i->rq)->name))
-        return err(ERR_INVALID_PARAM, "The sender is no user of your server");
+        return err(ERR_FORBIDDEN, "The sender is no user of your server");
     if (strcmp(e->room_id, request_param(i->rq, "room")) != 0)
         return err(ERR_INVALID_PARAM, "The event is of another room");
     if (strcmp(e->event_id, request_param(i->rq, "event")) != 0)
@@ -47,7 +47,7 @@ static const struct err *read_event(struct invitation *i)
     struct pdu pdu = {.raw = pdu_bytes(i->event)};
     TRY(pdu_read(i->rq->job, i->version, i->event->room_id, &pdu, 1));
     if (!pdu.event)
-        return err(ERR_INVALID_PARAM, "%s", pdu.refused.text);
+        return pdu_refusal(&pdu);
     i->event = pdu.event;
     return NULL;
 }

@@ -103,6 +103,9 @@ static void add_entry(struct reading *r, size_t i, struct buf *b)
             json_pack("{s:O, s:O, s:O, s:O}", "content", json_object_get(entry, "content"),
                       "sender", json_object_get(entry, "sender"), "state_key",
                       json_object_get(entry, "state_key"), "type", json_object_get(entry, "type"));
+        json_t *ts = json_object_get(entry, "origin_server_ts");
+        if (json_is_integer(ts))
+            json_object_set(o, "origin_server_ts", ts);
         buf_add_json(b, o);
     } else {
         return;

@@ -308,3 +308,10 @@ const struct err *pdu_read(struct job *job, const struct room_version *v, const 
     }
     return e;
 }
+
+const struct err *pdu_refusal(const struct pdu *p)
+{
+    bool is_forbidden =
+        p->refused.code == ERR_INVALID_SIGNATURE || p->refused.code == ERR_FORBIDDEN;
+    return err(is_forbidden ? ERR_FORBIDDEN : ERR_INVALID_PARAM, "%s", p->refused.text);
+}

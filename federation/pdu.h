@@ -23,6 +23,9 @@ static inline bool pdu_is_of_stranger(const struct pdu *p)
     return !p->event && p->refused.code == ERR_FORBIDDEN;
 }
 
+/* What the server that sent it by itself is told: a wrong signature is no matter of its form. */
+const struct err *pdu_refusal(const struct pdu *p);
+
 /* All of one room version; room_id NULL: any, else events of other rooms are refused. All keys that
  * are missing are asked for at once. Errors are ours alone. */
 const struct err *pdu_read(struct job *job, const struct room_version *v, const char *room_id,

@@ -50,7 +50,7 @@ static const struct err *check_form(struct request *rq, const struct event *e,
     if (!e->state_key || strcmp(e->state_key, e->sender) != 0)
         return err(ERR_INVALID_PARAM, "The sender and the state_key must be the same user");
     if (!str_is(id_server(str_of(e->sender)), remote_of(rq)->name))
-        return err(ERR_INVALID_PARAM, "The sender is no user of your server");
+        return err(ERR_FORBIDDEN, "The sender is no user of your server");
     if (strcmp(e->room_id, request_param(rq, "room")) != 0)
         return err(ERR_INVALID_PARAM, "The event is of another room");
     if (strcmp(e->event_id, request_param(rq, "event")) != 0)
@@ -94,7 +94,7 @@ const struct err *resident_read_event(struct request *rq, struct room *room,
     struct pdu pdu = {.raw = pdu_bytes(e)};
     TRY(pdu_read(job, room->version, room->room_id, &pdu, 1));
     if (!pdu.event)
-        return err(ERR_INVALID_PARAM, "%s", pdu.refused.text);
+        return pdu_refusal(&pdu);
     *ret = pdu.event;
     return NULL;
 }

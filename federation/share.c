@@ -12,8 +12,8 @@ const struct err *share_run(struct request *rq, struct reply *rp)
     const char *origin = remote_of(rq)->name;
     const char *name = arena_printf(rq->arena, "%p", (void *)rq); /* each is another one */
     struct str earlier;
-    switch (transaction_admit(table, rq->arena, origin, name, (struct str){0}, &rq->waiter,
-                              &earlier)) {
+    switch (
+        transaction_admit(table, rq->arena, origin, name, (struct str){0}, &rq->waiter, &earlier)) {
     case ADMIT_WAIT:
         return rq->timed_out ? err_limit_exceeded(BUSY_RETRY_MS)
                              : reply_wait(rp, mono_ms() + WAIT_MS);

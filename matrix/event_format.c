@@ -46,6 +46,8 @@ void event_add_stripped(struct buf *b, const struct event *e)
 {
     BUF_LIT(b, "{\"content\":");
     buf_add_str(b, e->content);
+    BUF_LIT(b, ",\"origin_server_ts\":");
+    buf_add_int(b, e->origin_server_ts);
     add_text_member(b, ",\"sender\":", e->sender);
     if (e->state_key)
         add_text_member(b, ",\"state_key\":", e->state_key);

@@ -246,9 +246,10 @@ static const struct err *check_note(struct draft *d, const struct event *e)
         TRY(cites_earlier(d, e, &earlier));
         return earlier ? too_late(e) : NULL;
     }
-    struct str by = id_server(str_of(e->sender));
-    bool may_end = then == MEMBERSHIP_KNOCK /* any server of the room may answer */ ||
-                   (then == MEMBERSHIP_INVITE && str_eq(by, id_server(str_of(before->sender))));
+    /* A knock any server of the room may answer; whether others may take an invite back than the
+     * inviter, only the room's state says. */
+    bool may_end = then == MEMBERSHIP_KNOCK ||
+                   (then == MEMBERSHIP_INVITE && strcmp(e->sender, before->sender) == 0);
     if (!may_end)
         return err(ERR_FORBIDDEN, "%s has no invite that %s could take back", e->state_key,
                    e->sender);

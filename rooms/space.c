@@ -67,8 +67,6 @@ static struct str show_event(struct arena *a, const struct event *e)
 {
     buf_auto struct buf out = {0};
     event_add_stripped(&out, e);
-    buf_truncate(&out, out.n - 1);
-    buf_printf(&out, ",\"origin_server_ts\":%lld}", (long long)e->origin_server_ts);
     return keep(a, &out);
 }
 

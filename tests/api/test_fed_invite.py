@@ -32,7 +32,8 @@ def test_invite_and_accept(two, version):
     assert alice.state(room, "m.room.member", bob.user_id)["displayname"] == bob.user_id[1:].split(":")[0]
     mine = state["m.room.member", bob.user_id]
     assert mine["content"]["membership"] == "invite" and mine["content"]["reason"] == "come"
-    assert all(set(e) <= {"type", "state_key", "sender", "content"} for e in state.values())
+    assert all(set(e) <= {"type", "state_key", "sender", "content", "origin_server_ts"}
+               for e in state.values())
     assert membership(alice, room, bob) == "invite"
     bob.join(room)
     eventually(lambda: same_state(room, alice, bob))
@@ -220,10 +221,10 @@ def test_what_is_no_invite_is_not_signed(two, remote):
     refused(400, "M_INVALID_PARAM", build(type="m.room.topic"))
     refused(400, "M_INVALID_PARAM", build(membership="join"))
     refused(400, "M_INVALID_PARAM", build(target=bob.user_id))
-    refused(400, "M_INVALID_PARAM", build(sender=bob.user_id))
+    refused(403, "M_FORBIDDEN", build(sender=bob.user_id))
     refused(400, "M_INVALID_PARAM", good, i="$" + "A" * 43)
     refused(400, "M_INVALID_PARAM", good, room_id="!" + "A" * 43)
-    refused(400, "M_INVALID_PARAM", {**good, "signatures": {remote.name: {remote.key_id: "A" * 86}}})
+    refused(403, "M_FORBIDDEN", {**good, "signatures": {remote.name: {remote.key_id: "A" * 86}}})
     refused(400, "M_INVALID_PARAM", {**good, "content": {"membership": "invite", "x": 1}})
     refused(400, "M_BAD_JSON", {**good, "content": {"membership": "invite", "x": 0.5}})
     refused(400, "M_BAD_JSON", {**good, "depth": "deep"})
@@ -355,6 +356,31 @@ def test_an_invite_is_not_sent_to_a_server_that_is_not_in_the_room(two, remote):
     alice.invite(room, dave)
     remote.wait_for(lambda: [p for p in remote.pdus if p["room_id"] == room
                              and p.get("state_key") == dave])
+
+
+def test_only_the_inviter_takes_an_invite_back_that_we_know_no_more_of(two, remote):
+    a, _ = two
+    alice, carol, dave = a.user("alice"), remote.user("carol"), remote.user("dave")
+    room = remote.create_room(carol, "11", levels={"users": {carol: 100, dave: 100}})
+    remote.event(room, dave, "m.room.member", {"membership": "join"}, dave)
+    remote.invite(room, carol, alice.user_id)
+    assert invited(alice, room.id)
+    i, event = remote.event(room, dave, "m.room.member", {"membership": "leave"}, alice.user_id)
+    assert remote.put_transaction(a.name, [event])["pdus"][i]["error"]
+    assert invited(alice, room.id)
+    i, event = remote.event(room, carol, "m.room.member", {"membership": "leave"}, alice.user_id)
+    assert not remote.put_transaction(a.name, [event])["pdus"][i]
+    assert not invited(alice, room.id)
+
+
+def test_stripped_state_of_others_keeps_its_time(two, remote):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "10")
+    shown = [{k: e[k] for k in ("type", "state_key", "content", "sender", "origin_server_ts")}
+             for e in (room.find(i) for key, i in room.state.items() if key[0] == "m.room.create")]
+    remote.invite(room, carol, alice.user_id, room_state=shown)
+    assert invited(alice, room.id)["m.room.create", ""] == shown[0]
 
 
 def test_answers_that_are_not_our_invite(two, remote):

@@ -95,14 +95,17 @@ def test_send_knock_checks_the_event(two, remote):
     alice, carol = a.user("alice"), remote.user("carol")
     room = knock_room(alice, "11")
     made = remote.make(a.name, "knock", room, carol)["event"]
-    for wrong in ({"content": {"membership": "join"}}, {"type": "m.room.topic"},
-                  {"sender": alice.user_id, "state_key": alice.user_id}):
+    bad, forbidden = (400, "M_INVALID_PARAM"), (403, "M_FORBIDDEN")
+    for wrong, refusal in (({"content": {"membership": "join"}}, bad), ({"type": "m.room.topic"}, bad),
+                           ({"sender": alice.user_id, "state_key": alice.user_id}, forbidden)):
         i, event = remote.fill_template({**made, **wrong}, "11", carol)
-        remote.fails(a.name, 400, "M_INVALID_PARAM", "PUT",
-                     f"{FED}/v1/send_knock/{q(room)}/{q(i)}", event)
+        remote.fails(a.name, *refusal, "PUT", f"{FED}/v1/send_knock/{q(room)}/{q(i)}", event)
     for what in "send_knock", "send_leave":
         remote.fails(a.name, 400, "M_BAD_JSON", "PUT", f"{FED}/v1/{what}/{q(room)}/{q(i)}",
                      {**event, "content": {"membership": "knock", "x": 2**53}})
+    i, event = remote.fill_template(made, "11", carol)
+    event["signatures"] = {remote.name: {remote.key_id: "A" * 86}}
+    remote.fails(a.name, *forbidden, "PUT", f"{FED}/v1/send_knock/{q(room)}/{q(i)}", event)
 
 
 @pytest.mark.parametrize("version", ["7", "12"])

@@ -16,7 +16,7 @@ def rooms_in(reply):
 
 def stripped(reply, room, name="invite"):
     events = section(reply, room, name)[f"{name}_state"]["events"]
-    assert all(set(e) == {"type", "state_key", "sender", "content"} for e in events)
+    assert all(set(e) == {"type", "state_key", "sender", "content", "origin_server_ts"} for e in events)
     return {(e["type"], e["state_key"]): e for e in events}
 
 

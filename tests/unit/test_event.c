@@ -243,9 +243,11 @@ static void test_client_format(void **state)
     assert_null(strstr(b.p, "redacts"));
     buf_clear(&b);
     event_add_stripped(&b, e);
-    check_text("stripped", buf_str(&b),
-               quoted(a, "{'content':{'topic':'x'},'sender':'@alice:domain','state_key':'',"
-                         "'type':'m.room.topic'}"));
+    check_text(
+        "stripped", buf_str(&b),
+        quoted(a,
+               "{'content':{'topic':'x'},'origin_server_ts':1700000000000,'sender':'@alice:domain',"
+               "'state_key':'','type':'m.room.topic'}"));
 }
 
 static void test_templates_that_are_refused(void **state)
