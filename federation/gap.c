@@ -2,10 +2,9 @@
  * ("Backfilling and retrieving missing events").
  *
  *     take what can be taken by now
- *     get_missing_events, and more of it and backfill while a server gives as much as it may, until
- *     nothing is missing, the budget ends, or what is missing lies before our own join
- *     where it ended: the state after the missing parent, as a server of the room gives it
- *     take everything, oldest first
+ *     get_missing_events once, and backfill while a server gives as much as it may, until nothing
+ * is missing, the budget ends, or what is missing lies before our own join where it ended: the
+ * state after the missing parent, as a server of the room gives it take everything, oldest first
  */
 #include "base/log.h"
 #include "federation/ask.h"
@@ -18,7 +17,6 @@
 
 enum {
     KEPT_AT_ONCE = 100,
-    ROUNDS_OF_MISSING = 3, /* before it is a matter for backfill */
     ASKED_AT_ONCE = 20,
     BACKFILL_LIMIT = 100,
     ENDS_MAX = 10, /* events whose state before them is asked for */
@@ -181,7 +179,7 @@ static const struct err *fetch_missing(struct gap *g)
     for (int round = 0; g->pool.missing.n && !gave_all && ask_may_go_on(&g->ask); round++) {
         struct events events;
         size_t added;
-        bool between = round < ROUNDS_OF_MISSING;
+        bool between = round == 0;
         TRY(between ? ask_between(g, &events) : ask_before(g, &events));
         TRY(event_pool_add_missing(&g->pool, events.list, events.n, &added));
         gave_all = !added || events.n < (between ? MISSING_LIMIT : BACKFILL_LIMIT);
