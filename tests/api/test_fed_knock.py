@@ -100,10 +100,10 @@ def test_send_knock_checks_the_event(two, remote):
                            ({"sender": alice.user_id, "state_key": alice.user_id}, forbidden)):
         i, event = remote.fill_template({**made, **wrong}, "11", carol)
         remote.fails(a.name, *refusal, "PUT", f"{FED}/v1/send_knock/{q(room)}/{q(i)}", event)
+    i, event = remote.fill_template(made, "11", carol)
     for what in "send_knock", "send_leave":
         remote.fails(a.name, 400, "M_BAD_JSON", "PUT", f"{FED}/v1/{what}/{q(room)}/{q(i)}",
                      {**event, "content": {"membership": "knock", "x": 2**53}})
-    i, event = remote.fill_template(made, "11", carol)
     event["signatures"] = {remote.name: {remote.key_id: "A" * 86}}
     remote.fails(a.name, *forbidden, "PUT", f"{FED}/v1/send_knock/{q(room)}/{q(i)}", event)
 
