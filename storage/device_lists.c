@@ -89,7 +89,9 @@ SQL(device_joiners_sql,
         "s.event") " GROUP BY 1, 2) "
                    "SELECT c.id, c.user_id, d.position, d.device_id, (SELECT max(p.position) "
                    "FROM device_changes p WHERE p.\"user\" = c.id AND p.position < d.position "
-                   "AND p.device_id <> ''), c.joined FROM came c CROSS JOIN LATERAL (SELECT "
+                   "AND p.device_id <> ''), c.joined, EXISTS (SELECT FROM devices v WHERE "
+                   "v.\"user\" = c.id "
+                   "AND v.device_id = d.device_id) FROM came c CROSS JOIN LATERAL (SELECT "
                    "position, device_id "
                    "FROM device_changes WHERE \"user\" = c.id AND device_id <> '' ORDER BY "
                    "position DESC LIMIT 1) "
@@ -112,7 +114,8 @@ const struct err *device_joiners_read(struct tx *tx, const int64_t *rooms, size_
                                                .user_id = row_text(&rows, 1),
                                                .position = row_int(&rows, 2),
                                                .device_id = row_text(&rows, 3),
-                                               .before = row_int(&rows, 4)},
+                                               .before = row_int(&rows, 4),
+                                               .is_there = row_bool(&rows, 6)},
                                     .joined = row_int(&rows, 5)};
     *ret = list;
     *ret_n = (size_t)rows.n;
