@@ -365,8 +365,8 @@ def test_only_the_inviter_takes_an_invite_back_that_we_know_no_more_of(two, remo
     remote.event(room, dave, "m.room.member", {"membership": "join"}, dave)
     remote.invite(room, carol, alice.user_id)
     assert invited(alice, room.id)
-    i, event = remote.event(room, dave, "m.room.member", {"membership": "leave"}, alice.user_id)
-    assert remote.put_transaction(a.name, [event])["pdus"][i]["error"]
+    event = remote.sign(room, room.build(dave, "m.room.member", {"membership": "leave"}, alice.user_id))
+    assert remote.put_transaction(a.name, [event])["pdus"][pdus.event_id(event, "11")]["error"]
     assert invited(alice, room.id)
     i, event = remote.event(room, carol, "m.room.member", {"membership": "leave"}, alice.user_id)
     assert not remote.put_transaction(a.name, [event])["pdus"][i]
