@@ -44,6 +44,8 @@ static const struct field {
     FIELD(INT64, state_event),
     FIELD(BOOL, is_asked),
     FIELD(BOOL, has_own_rules),
+    FIELD(BOOL, is_withheld),
+    FIELD(BOOL, is_erasure),
 };
 enum { FIELDS_N = sizeof fields / sizeof *fields };
 

@@ -336,6 +336,7 @@ def test_by_command_and_after_a_restart(fresh_server, register):
     gone.join(room)
     i = gone.send(room, "SECRET")
     deactivate(gone)
+    assert host.event(room, i)["content"]["body"] == "SECRET"  # who is erased is in memory now
     assert "--erase" in run_cli("help").stdout
     done = server.cli("user", "deactivate", gone.user_id, "--erase")
     assert done.returncode == 0, done.stderr
