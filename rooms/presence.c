@@ -13,7 +13,8 @@ enum {
     REMOTE_MS = 30 * 60 * 1000, /* what another server said, which may not come back */
     ROOM_MEMBERS_MAX = 500,     /* larger rooms carry no presence */
     FLUSH_MAX = 256,            /* users in one write */
-    STATUS_MSG_MAX = 1024       /* bytes shown */
+    STATUS_MSG_MAX = 1024,      /* bytes shown */
+    WORDS_MAX = 32              /* devices of a user: those that end last */
 };
 
 /* ---- entries ---- */
@@ -49,21 +50,80 @@ static struct presence_entry *entry_locked(struct presence_table *p, int64_t use
     return e;
 }
 
-void presence_touch(struct job *job, int64_t user, const char *user_id, const char *state)
+/* ---- words ---- */
+
+static void remove_ended_locked(struct presence_entry *e, int64_t now)
 {
-    struct presence_table *p = job->store->presence;
-    enum presence_state s;
-    if (!presence_state_parse(state, &s) || s == PRESENCE_OFFLINE)
-        return; /* such a sync leaves presence alone */
-    int64_t now = mono_ms();
-    LOCKED(&p->lock);
-    struct presence_entry *e = entry_locked(p, user, user_id);
-    int64_t *until = s == PRESENCE_ONLINE ? &e->online_until : &e->unavailable_until;
-    if (now + KEEP_MS > *until)
-        *until = now + KEEP_MS;
-    if (s == PRESENCE_ONLINE)
+    size_t kept = 0;
+    for (size_t i = 0; i < e->words_n; i++)
+        if (now < e->words[i].until)
+            e->words[kept++] = e->words[i];
+    e->words_n = kept;
+}
+
+/* NULL: the device has said nothing that still counts. */
+static struct presence_word *word_locked(struct presence_entry *e, int64_t device, int64_t now)
+{
+    for (size_t i = 0; i < e->words_n; i++)
+        if (e->words[i].device == device && now < e->words[i].until)
+            return &e->words[i];
+    return NULL;
+}
+
+static struct presence_word *ends_first(struct presence_entry *e)
+{
+    struct presence_word *first = &e->words[0];
+    for (size_t i = 1; i < e->words_n; i++)
+        if (e->words[i].until < first->until)
+            first = &e->words[i];
+    return first;
+}
+
+static void say_locked(struct presence_entry *e, int64_t device, enum presence_state state,
+                       int64_t now, int64_t keep_ms)
+{
+    struct presence_word *w = word_locked(e, device, now);
+    if (!w) {
+        remove_ended_locked(e, now);
+        if (e->words_n == WORDS_MAX) {
+            w = ends_first(e);
+        } else {
+            e->words = mem_realloc_array(e->words, e->words_n + 1, sizeof *e->words);
+            w = &e->words[e->words_n++];
+        }
+        *w = (struct presence_word){.device = device};
+    }
+    /* What was set for longer is not shortened by a sync that says the same. */
+    if (w->state != state || w->until < now + keep_ms)
+        w->until = now + keep_ms;
+    w->state = state;
+    if (state == PRESENCE_ONLINE)
         e->last_active_ts = now_ms();
     e->dirty |= presence_state_now(e, now) != e->shown.state;
+}
+
+void presence_sync(struct job *job, const struct presence_who *who, enum presence_state state)
+{
+    struct presence_table *p = job->store->presence;
+    int64_t now = mono_ms();
+    LOCKED(&p->lock);
+    struct presence_entry *e = entry_locked(p, who->user, who->user_id);
+    const struct presence_word *said = word_locked(e, who->device, now);
+    if (state != PRESENCE_OFFLINE || !said || said->state == PRESENCE_OFFLINE)
+        say_locked(e, who->device, state, now, KEEP_MS);
+}
+
+void presence_act(struct job *job, const struct presence_who *who)
+{
+    struct presence_table *p = job->store->presence;
+    if (!p)
+        return;
+    int64_t now = mono_ms();
+    LOCKED(&p->lock);
+    struct presence_entry *e = entry_locked(p, who->user, who->user_id);
+    const struct presence_word *said = word_locked(e, who->device, now);
+    if (!said || said->state != PRESENCE_OFFLINE)
+        say_locked(e, who->device, PRESENCE_ONLINE, now, KEEP_MS);
 }
 
 /* ---- writing ---- */
@@ -201,7 +261,7 @@ static char *shown_status(const char *status_msg)
     return mem_check_(strndup(status_msg, n));
 }
 
-const struct err *presence_set(struct job *job, int64_t user, const char *user_id,
+const struct err *presence_set(struct job *job, const struct presence_who *who,
                                enum presence_state state, const char *status_msg)
 {
     struct presence_table *p = job->store->presence;
@@ -209,9 +269,11 @@ const struct err *presence_set(struct job *job, int64_t user, const char *user_i
     int64_t now = mono_ms();
     {
         LOCKED(&p->lock);
-        struct presence_entry *e = entry_locked(p, user, user_id);
-        e->online_until = state == PRESENCE_ONLINE ? now + IDLE_MS : 0;
-        e->unavailable_until = state == PRESENCE_UNAVAILABLE ? now + IDLE_MS : 0;
+        struct presence_entry *e = entry_locked(p, who->user, who->user_id);
+        struct presence_word *before = word_locked(e, 0, now); /* of a restart: known better now */
+        if (before)
+            before->until = now;
+        say_locked(e, who->device, state, now, IDLE_MS);
         e->last_active_ts = now_ms();
         free((char *)e->shown.status_msg);
         e->shown.status_msg = shown_status(status_msg);
@@ -224,11 +286,10 @@ void presence_set_remote(struct job *job, int64_t user, const char *user_id,
                          enum presence_state state, const char *status_msg, int64_t last_active_ts)
 {
     struct presence_table *p = job->store->presence;
-    int64_t until = mono_ms() + REMOTE_MS;
+    int64_t now = mono_ms();
     LOCKED(&p->lock);
     struct presence_entry *e = entry_locked(p, user, user_id);
-    e->online_until = state == PRESENCE_ONLINE ? until : 0;
-    e->unavailable_until = state == PRESENCE_UNAVAILABLE ? until : 0;
+    say_locked(e, 0, state, now, REMOTE_MS);
     if (last_active_ts)
         e->last_active_ts = last_active_ts;
     free((char *)e->shown.status_msg);
@@ -317,12 +378,11 @@ const struct err *presence_start(struct presence_table *p, struct arena *a)
         LOCKED(&p->lock);
         for (size_t i = 0; i < n; i++) {
             struct presence_entry *x = entry_locked(p, rows[i].user, rows[i].user_id);
-            int64_t until = now + (is_local(p->store, rows[i].user_id) ? KEEP_MS : REMOTE_MS);
+            int64_t keep_ms = is_local(p->store, rows[i].user_id) ? KEEP_MS : REMOTE_MS;
             x->shown.state = rows[i].state;
             x->shown.status_msg = mem_strdup(rows[i].status_msg);
+            say_locked(x, 0, rows[i].state, now, keep_ms);
             x->shown.last_active_ts = x->last_active_ts = rows[i].last_active_ts;
-            x->online_until = rows[i].state == PRESENCE_ONLINE ? until : 0;
-            x->unavailable_until = until;
         }
     }
     p->running = pthread_create(&p->thread, NULL, run, p) == 0;
@@ -393,6 +453,7 @@ void presence_destroy(struct presence_table *p)
         free((char *)e->shown.user_id);
         free((char *)e->shown.status_msg);
         free(e->rooms);
+        free(e->words);
         free(e);
     }
     map_finish(&p->entries);

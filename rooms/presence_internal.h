@@ -9,9 +9,17 @@
 
 #include <stdatomic.h>
 
+/* What a device said last: it counts until its time is up. */
+struct presence_word {
+    int64_t device; /* 0: of a remote user, or from before a restart */
+    enum presence_state state;
+    int64_t until; /* mono_ms */
+};
+
 struct presence_entry {
-    struct presence_row shown;               /* as last written; owns its texts */
-    int64_t online_until, unavailable_until; /* mono_ms */
+    struct presence_row shown; /* as last written; owns its texts */
+    struct presence_word *words;
+    size_t words_n;
     int64_t last_active_ts;
     int64_t *rooms; /* where it is told: sorted */
     size_t rooms_n;
@@ -30,6 +38,7 @@ struct presence_table {
     bool running, stopping;
 };
 
+/* The highest over all devices. */
 enum presence_state presence_state_now(const struct presence_entry *e, int64_t now_mono_ms);
 
 /* Appends the m.presence event. */

@@ -18,9 +18,11 @@ bool presence_state_parse(const char *text, enum presence_state *ret)
 
 enum presence_state presence_state_now(const struct presence_entry *e, int64_t now)
 {
-    return now < e->online_until        ? PRESENCE_ONLINE
-           : now < e->unavailable_until ? PRESENCE_UNAVAILABLE
-                                        : PRESENCE_OFFLINE;
+    enum presence_state highest = PRESENCE_OFFLINE;
+    for (size_t i = 0; i < e->words_n; i++)
+        if (now < e->words[i].until && e->words[i].state > highest)
+            highest = e->words[i].state;
+    return highest;
 }
 
 void presence_add_content(const struct presence_row *r, struct buf *out)
@@ -144,7 +146,7 @@ static bool is_for(const struct presence_entry *e, const struct reader *r)
 
 const struct err *presence_add_events(struct job *job, struct session *s, int64_t since,
                                       int64_t until, const struct event_filter *filter,
-                                      struct buf *out, size_t *ret_n)
+                                      const struct map *without, struct buf *out, size_t *ret_n)
 {
     struct presence_table *p = job->store->presence;
     struct reader r = {.user = session_user(s), .since = since, .until = until};
@@ -159,7 +161,8 @@ const struct err *presence_add_events(struct job *job, struct session *s, int64_
         if (e->shown.position <= since && !r.fresh_n)
             break; /* and all that come after it */
         struct filter_subject subject = {.type = "m.presence", .sender = e->shown.user_id};
-        if (!is_for(e, &r) || !filter_matches(filter, &subject))
+        if (!is_for(e, &r) || !filter_matches(filter, &subject) ||
+            (without && map_get(without, str_of(e->shown.user_id))))
             continue;
         if (filter->limit_given && (int64_t)*ret_n >= filter->limit)
             break;

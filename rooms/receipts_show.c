@@ -176,12 +176,24 @@ const struct err *receipts_list_own(struct job *job, int64_t room, int64_t since
     return NULL;
 }
 
+static size_t leave_out(struct receipt *list, size_t n, const struct map *without)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!map_get(without, str_of(list[i].user_id)))
+            list[kept++] = list[i];
+    return kept;
+}
+
 const struct err *receipts_add_event(struct job *job, int64_t room, int64_t user, int64_t since,
-                                     int64_t until, struct buf *out, bool *ret_any)
+                                     int64_t until, const struct map *without, struct buf *out,
+                                     bool *ret_any)
 {
     struct receipt *list;
     size_t n;
     TRY(read_newest(job, room, user, since, until, &list, &n));
+    if (without)
+        n = leave_out(list, n, without);
     qsort(list, n, sizeof *list, by_event);
     for (*ret_any = n > 0; n;) {
         n = add_event(list, n, out);

@@ -3,6 +3,7 @@
 #define SERVER_CALLER_H
 
 #include "http/route.h"
+#include "rooms/presence.h"
 #include "storage/job.h"
 
 struct caller {
@@ -23,6 +24,12 @@ static inline struct job *job_of(struct request *rq)
 static inline const struct caller *caller_of(const struct request *rq)
 {
     return rq->caller;
+}
+
+static inline struct presence_who presence_who_of(const struct request *rq)
+{
+    const struct caller *c = caller_of(rq);
+    return (struct presence_who){.user = c->user, .device = c->device, .user_id = c->user_id};
 }
 
 #endif

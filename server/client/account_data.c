@@ -27,10 +27,21 @@ static const struct err *set(struct request *rq, struct reply *rp, int64_t room)
     return reply_empty(rp);
 }
 
+/* Who ignored themself would not see what they say. */
+static const struct err *check_content(struct request *rq)
+{
+    const json_t *ignored = json_object_get(rq->body, "ignored_users");
+    if (strcmp(request_param(rq, "type"), "m.ignored_user_list") == 0 &&
+        json_object_get(ignored, caller_of(rq)->user_id))
+        return err(ERR_INVALID_PARAM, "You cannot ignore yourself");
+    return NULL;
+}
+
 static const struct err *put_global(struct request *rq, struct reply *rp)
 {
     TRY(need_own_user(rq));
     TRY(check_type(request_param(rq, "type")));
+    TRY(check_content(rq));
     return set(rq, rp, 0);
 }
 

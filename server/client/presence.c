@@ -8,7 +8,7 @@
 
 static const struct err *put_status(struct request *rq, struct reply *rp)
 {
-    const struct caller *c = caller_of(rq);
+    struct presence_who who = presence_who_of(rq);
     const char *text, *status_msg;
     enum presence_state state;
     TRY(need_own_user(rq));
@@ -17,7 +17,7 @@ static const struct err *put_status(struct request *rq, struct reply *rp)
     if (!presence_state_parse(text, &state))
         return err(ERR_INVALID_PARAM, "presence must be online, unavailable or offline");
     if (job_of(rq)->store->presence)
-        TRY(presence_set(job_of(rq), c->user, c->user_id, state, status_msg));
+        TRY(presence_set(job_of(rq), &who, state, status_msg));
     return reply_empty(rp);
 }
 

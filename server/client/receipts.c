@@ -46,6 +46,7 @@ static const struct err *post_receipt(struct request *rq, struct reply *rp)
     TRY(read_thread(rq->body, type, &thread));
     TRY(need_joined_room(rq, &room));
     TRY(set(rq, room, type, thread, request_param(rq, "event")));
+    caller_acts(rq);
     return reply_empty(rp);
 }
 
@@ -60,6 +61,7 @@ static const struct err *post_read_markers(struct request *rq, struct reply *rp)
     for (int i = 0; i < 3; i++)
         if (events[i])
             TRY(set(rq, room, types[i], "", events[i]));
+    caller_acts(rq);
     return reply_empty(rp);
 }
 

@@ -14,6 +14,13 @@ static inline struct author author_of(const struct request *rq)
     return (struct author){.user = c->user, .user_id = c->user_id, .device = c->device};
 }
 
+/* The user does something that others see: who only acts and never syncs is online, too. */
+static inline void caller_acts(struct request *rq)
+{
+    struct presence_who who = presence_who_of(rq);
+    presence_act(job_of(rq), &who);
+}
+
 /* The room of the path's {room}. One that does not exist is refused like one that the user is not
  * in: M_FORBIDDEN. */
 const struct err *room_of_request(struct request *rq, struct room **ret);

@@ -27,6 +27,7 @@ static const struct err *append(struct request *rq, struct reply *rp, const stru
     const char *event_id;
     TRY(room_of_request(rq, &room));
     TRY(room_append(job_of(rq), room, &author, e, 1, &event_id));
+    caller_acts(rq);
     BUF_LIT(&rp->body, "{\"event_id\":");
     buf_add_json_string(&rp->body, str_of(event_id));
     buf_add_char(&rp->body, '}');

@@ -114,6 +114,7 @@ static const struct err *put_state(struct request *rq, struct reply *rp)
         TRY(put_other(rq, room, type, key ? key : "", &event_id));
     if (!event_id)
         return reply_elsewhere(rp, POOL_REMOTE);
+    caller_acts(rq);
     return reply_json(rp, 200, "{s:s}", "event_id", event_id);
 }
 

@@ -26,6 +26,7 @@ static const struct err *put_typing(struct request *rq, struct reply *rp)
     if (timeout > TIMEOUT_MAX_MS)
         timeout = TIMEOUT_MAX_MS;
     typing_set(job_of(rq)->store->typing, room->id, c->user, c->user_id, typing ? (int)timeout : 0);
+    caller_acts(rq);
     return reply_empty(rp);
 }
 

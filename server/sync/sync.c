@@ -35,12 +35,13 @@ static const struct err *read_parameters(struct sync *s, struct request *rq)
 
 static const struct err *touch_presence(struct sync *s, struct request *rq)
 {
-    const char *state = request_query(rq, "set_presence");
-    if (state && strcmp(state, "online") != 0 && strcmp(state, "unavailable") != 0 &&
-        strcmp(state, "offline") != 0)
+    const char *text = request_query(rq, "set_presence");
+    enum presence_state state = PRESENCE_ONLINE;
+    struct presence_who who = presence_who_of(rq);
+    if (text && !presence_state_parse(text, &state))
         return err(ERR_INVALID_PARAM, "set_presence must be online, unavailable or offline");
     if (s->job->store->presence && rq->runs == 1)
-        presence_touch(s->job, s->caller->user, s->caller->user_id, state ? state : "online");
+        presence_sync(s->job, &who, state);
     return NULL;
 }
 

@@ -84,8 +84,8 @@ const struct err *sync_write_presence(struct sync *s, struct buf *out)
     size_t n = 0;
     BUF_LIT(out, ",\"presence\":{\"events\":[");
     if (s->job->store->presence)
-        TRY(presence_add_events(s->job, s->session, s->since, s->until, &s->filter.presence, out,
-                                &n));
+        TRY(presence_add_events(s->job, s->session, s->since, s->until, &s->filter.presence,
+                                s->ignored, out, &n));
     BUF_LIT(out, "]}");
     s->any |= n > 0;
     return NULL;

@@ -127,3 +127,12 @@ def test_ignored_users_are_not_heard(alice, bob, register):
     bob.next_sync()
     alice.send(room, "heard again")
     assert len(bob.next_sync()["rooms"]["join"][room]["timeline"]["events"]) == 1
+
+
+def test_nobody_ignores_themself(alice, bob):
+    where = path(alice, "m.ignored_user_list")
+    alice.fails(400, "M_INVALID_PARAM", "PUT", where,
+                {"ignored_users": {bob.user_id: {}, alice.user_id: {}}})
+    alice.fails(404, "M_NOT_FOUND", "GET", where)
+    alice.put(where, {"ignored_users": {bob.user_id: {}}})
+    alice.put(where, {"ignored_users": "everybody"})

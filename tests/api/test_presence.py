@@ -134,3 +134,49 @@ def test_switched_off(fresh_server, register):
     alice.put(path(alice), {"presence": "online"})
     assert alice.get(path(alice)) == {"presence": "offline"}
     assert bob.next_sync()["presence"]["events"] == []
+
+
+def test_the_newest_word_of_a_device_replaces_its_earlier_one(alice, bob, room):
+    bob.next_sync()
+    alice.put(path(alice), {"presence": "online"})
+    assert alice.get(path(alice))["presence"] == "online"
+    alice.sync(set_presence="unavailable")
+    assert alice.get(path(alice))["presence"] == "unavailable"
+    assert bob.sync_until(lambda r: (of(alice)(r) or {}).get("presence") == "unavailable")
+    alice.sync(set_presence="offline")  # says nothing
+    assert alice.get(path(alice))["presence"] == "unavailable"
+    alice.sync()
+    assert alice.get(path(alice))["presence"] == "online"
+
+
+def test_the_highest_over_all_devices_counts(alice):
+    phone = alice.another_device()
+    alice.sync(set_presence="unavailable")
+    phone.sync(set_presence="online")
+    assert alice.get(path(alice))["presence"] == "online"
+    alice.sync(set_presence="unavailable")
+    assert alice.get(path(alice))["presence"] == "online"
+    phone.put(path(alice), {"presence": "offline"})
+    assert alice.get(path(alice))["presence"] == "unavailable"
+
+
+def test_who_only_acts_is_online(alice, bob, room):
+    bob.next_sync()
+    said = alice.send(room, "without ever syncing")
+    assert alice.get(path(alice))["presence"] == "online"
+    assert bob.sync_until(lambda r: (of(alice)(r) or {}).get("presence") == "online")
+    alice.put(path(alice), {"presence": "offline"})  # who is not to be seen stays so
+    alice.post(f"/rooms/{q(room)}/receipt/m.read/{q(said)}", {})
+    alice.send(room, "unseen")
+    assert alice.get(path(alice))["presence"] == "offline"
+
+
+def test_reading_and_typing_are_acts(alice, bob, room):
+    for act in (lambda: bob.post(f"/rooms/{q(room)}/receipt/m.read/{q(alice.send(room, 'x'))}", {}),
+                lambda: bob.put(f"/rooms/{q(room)}/typing/{q(bob.user_id)}", {"typing": True}),
+                lambda: bob.post(f"/rooms/{q(room)}/read_markers",
+                                 {"m.read": alice.send(room, "y")})):
+        bob.sync(set_presence="unavailable")
+        assert bob.get(path(bob))["presence"] == "unavailable"
+        act()
+        assert bob.get(path(bob))["presence"] == "online"

@@ -313,3 +313,34 @@ def test_ignored_users(talk):
     assert "b1" not in bodies(events_of(alice.sync(), room))
     other = bob.create_room(invite=[alice.user_id])
     assert other not in alice.next_sync().get("rooms", {}).get("invite", {})
+
+
+def test_what_ignored_users_do_is_withheld(alice, bob, register):
+    carol = register("carol")
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    carol.join(room)
+    said = alice.send(room, "read me")
+    alice.put(f"/user/{q(alice.user_id)}/account_data/m.ignored_user_list",
+              {"ignored_users": {bob.user_id: {}}})
+    alice.next_sync()
+    for who in (bob, carol):
+        who.post(f"/rooms/{q(room)}/receipt/m.read/{q(said)}", {})
+        who.put(f"/rooms/{q(room)}/typing/{q(who.user_id)}", {"typing": True, "timeout": 60000})
+        who.put(f"/presence/{q(who.user_id)}/status", {"presence": "online", "status_msg": "hello"})
+    seen = {"m.typing": set(), "m.receipt": set(), "m.presence": set()}
+
+    def look(reply):
+        for e in reply.get("presence", {}).get("events", []):
+            seen["m.presence"].add(e["sender"])
+        for e in reply["rooms"]["join"].get(room, {}).get("ephemeral", {}).get("events", []):
+            users = e["content"].get("user_ids") or [
+                u for marks in e["content"].values() if isinstance(marks, dict)
+                for u in marks.get("m.read", {})]
+            seen[e["type"]].update(users)
+        return all(carol.user_id in users for users in seen.values())
+
+    alice.sync_until(look)
+    for reply in (alice.next_sync(), alice.sync()):
+        look(reply)
+    assert all(bob.user_id not in users for users in seen.values()), seen
