@@ -7,6 +7,7 @@
 #include "federation/device_watch.h"
 #include "federation/discovery.h"
 #include "federation/early_pdus.h"
+#include "federation/guests.h"
 #include "federation/inbound.h"
 #include "federation/keyring.h"
 #include "federation/sender.h"
@@ -47,6 +48,7 @@ static const struct err *create_all(struct federation *f)
     f->joins = turns_create();
     f->early_pdus = early_pdus_create();
     f->completer = join_completer_create(s);
+    f->guest_watch = guest_watch_create(s);
     return NULL;
 }
 
@@ -57,6 +59,7 @@ static void start_threads(struct federation *f)
     device_watch_start(f->device_watch);
     sender_start(f->sender);
     join_completer_start(f->completer);
+    guest_watch_start(f->guest_watch);
 }
 
 const struct err *federation_start(struct store *store, bool threads, struct federation **ret)
@@ -93,6 +96,7 @@ void federation_stop(struct federation *f)
     device_watch_stop(f->device_watch);
     inbound_stop(f->inbound);
     join_completer_stop(f->completer);
+    guest_watch_stop(f->guest_watch);
 }
 
 void federation_destroy(struct federation *f)
@@ -100,6 +104,7 @@ void federation_destroy(struct federation *f)
     if (!f)
         return;
     crew_destroy(f->key_askers);
+    guest_watch_destroy(f->guest_watch);
     join_completer_destroy(f->completer);
     turns_destroy(f->joins);
     early_pdus_destroy(f->early_pdus);

@@ -18,6 +18,7 @@ struct federation {
         *device_watch;                /* federation/device_watch.h: stale lists of remote devices */
     struct crew *key_askers;          /* federation/crew.h: for federation/remote_keys.h */
     struct join_completer *completer; /* federation/complete.h: partial state being completed */
+    struct guest_watch *guest_watch;  /* federation/guests.h */
     struct turns *joins;              /* federation/turns.h: one join of a room at a time */
     struct early_pdus *early_pdus;    /* federation/early_pdus.h: of rooms that are being joined */
 };

@@ -1,6 +1,7 @@
 #include "rooms/membership.h"
 
 #include "matrix/id.h"
+#include "rooms/guests.h"
 #include "rooms/restricted.h"
 #include "storage/account_data.h"
 #include "storage/intern.h"
@@ -59,20 +60,11 @@ static const struct err *need_self(const struct attempt *a)
     return err(ERR_FORBIDDEN, "This can only be done for oneself");
 }
 
-static const struct err *check_guest(const struct attempt *a)
-{
-    const char *access;
-    TRY(room_state_text(a->job, a->room, "m.room.guest_access", "guest_access", &access));
-    if (access && strcmp(access, "can_join") == 0)
-        return NULL;
-    return err(ERR_GUEST_ACCESS_FORBIDDEN, "Guests may not join this room");
-}
-
 static const struct err *prepare_join(struct attempt *a)
 {
     TRY(need_self(a));
     if (a->change->author_is_guest)
-        TRY(check_guest(a));
+        TRY(guests_check_access(a->job, a->room));
     if (a->before == MEMBERSHIP_JOIN || a->before == MEMBERSHIP_INVITE)
         return NULL;
     const char *authoriser;

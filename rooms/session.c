@@ -96,7 +96,7 @@ void session_put_room_locked(struct session *s, int64_t room, enum membership m,
         r = mem_zalloc(sizeof *r);
         map_put_int(&s->rooms, room, r);
     }
-    *r = (struct session_room){room, m, position, event};
+    *r = (struct session_room){.room = room, .membership = m, .position = position, .event = event};
 }
 
 static void clear_rooms_locked(struct session_table *t, struct session *s)
@@ -122,6 +122,8 @@ static bool install(struct session_table *t, struct session *s, const struct mem
     clear_rooms_locked(t, s);
     for (size_t i = 0; i < n; i++) {
         session_put_room_locked(s, rows[i].room, rows[i].membership, rows[i].since, rows[i].event);
+        ((struct session_room *)map_get_int(&s->rooms, rows[i].room))->forgotten =
+            rows[i].forgotten;
         if (rows[i].membership == MEMBERSHIP_JOIN && !s->dropped)
             session_watch_locked(t, rows[i].room, s);
     }
@@ -143,7 +145,7 @@ static const struct err *load(struct job *job, struct session *s)
     for (uint64_t moves; must_load(s, &moves);) {
         const struct member_row *rows;
         size_t n;
-        TRY(members_of_user(job_tx(job), s->user, &rows, &n));
+        TRY(members_of_user_and_forgotten(job_tx(job), s->user, &rows, &n));
         if (install(job->store->sessions, s, rows, n, moves))
             break;
     }
@@ -336,10 +338,8 @@ void session_forget_room(struct session_table *t, int64_t user, int64_t room)
     LOCKED(&s->lock);
     s->moves++;
     struct session_room *r = map_get_int(&s->rooms, room);
-    if (r && (r->membership == MEMBERSHIP_LEAVE || r->membership == MEMBERSHIP_BAN)) {
-        map_remove_int(&s->rooms, room);
-        free(r);
-    }
+    if (r && (r->membership == MEMBERSHIP_LEAVE || r->membership == MEMBERSHIP_BAN))
+        r->forgotten = true;
 }
 
 /* ---- the table ---- */

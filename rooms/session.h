@@ -21,6 +21,7 @@ struct session_room {
     enum membership membership;
     int64_t position; /* where it became the membership, and ... */
     int64_t event;    /* ... the position of the member event */
+    bool forgotten;   /* left, and told only to devices that have not heard of it */
 };
 
 /* The user's session, made when there is none; held until the job's arena is reset. */
@@ -52,7 +53,7 @@ bool session_member_is_new(struct session *s, int64_t device, int64_t since, int
                            int64_t member, int64_t position);
 void session_begin_reply(struct session *s, int64_t device, int64_t since);
 
-/* The user has forgotten a room that they left: their session lists it no more. */
+/* The user has forgotten a room that they left. */
 void session_forget_room(struct session_table *t, int64_t user, int64_t room);
 
 /* Wakes everybody in a room for what is not in the log: typing. */

@@ -168,7 +168,7 @@ const struct err *visibility_need_room(struct job *job, struct room *room, int64
     if (history_of(e) == WORLD_READABLE)
         return NULL;
     bool was_there = false;
-    if (m.membership == MEMBERSHIP_LEAVE || m.membership == MEMBERSHIP_BAN)
+    if (m.membership == MEMBERSHIP_LEAVE)
         TRY(members_remember(job_tx(job), room->id, user, &was_there));
     if (was_there)
         return NULL;

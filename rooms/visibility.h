@@ -24,8 +24,8 @@ bool sight_allows(const struct sight *s, int64_t position);
 /* The user's membership when the event at this position had happened. */
 enum membership sight_membership(const struct sight *s, int64_t position);
 
-/* May the user read anything of the room (joined, was joined, or the room is world-readable)?
- * M_FORBIDDEN if not. */
+/* May the user read anything of the room (joined, has left, or the room is world-readable)? Not who
+ * is banned from it. M_FORBIDDEN if not. */
 const struct err *visibility_need_room(struct job *job, struct room *room, int64_t user);
 
 /* Of these events of one room (any order), sets ret_visible[i] for those the user may see: by the

@@ -90,14 +90,25 @@ const struct err *members_of_room(struct tx *tx, int64_t room, const struct memb
     return read_members(tx, &members_of_room_sql, room, ret, ret_n);
 }
 
-SQL(members_of_user_sql,
-    "SELECT room, \"user\", membership, event, since, is_local, forgotten, false, stripped "
-    "FROM room_members WHERE \"user\" = $1 AND NOT forgotten")
+#define OF_USER                                                                                    \
+    "SELECT room, \"user\", membership, event, since, is_local, forgotten, false, stripped "       \
+    "FROM room_members WHERE \"user\" = $1 "
+SQL(members_of_user_sql, OF_USER "AND NOT forgotten")
+/* 1000: FORGOTTEN_MAX */
+SQL(members_of_user_and_forgotten_sql,
+    OF_USER "AND NOT forgotten UNION ALL (" OF_USER
+            "AND membership IN (3, 4) AND forgotten ORDER BY since DESC LIMIT 1000)")
 
 const struct err *members_of_user(struct tx *tx, int64_t user, const struct member_row **ret,
                                   size_t *ret_n)
 {
     return read_members(tx, &members_of_user_sql, user, ret, ret_n);
+}
+
+const struct err *members_of_user_and_forgotten(struct tx *tx, int64_t user,
+                                                const struct member_row **ret, size_t *ret_n)
+{
+    return read_members(tx, &members_of_user_and_forgotten_sql, user, ret, ret_n);
 }
 
 SQL(members_forget_sql,
@@ -119,6 +130,15 @@ SQL(members_guests_sql, "SELECT m.\"user\" FROM room_members m "
 const struct err *members_guests(struct tx *tx, int64_t room, const int64_t **ret, size_t *ret_n)
 {
     return db_ints(tx, &members_guests_sql, P(INT(room)), ret, ret_n);
+}
+
+SQL(members_rooms_with_guests_sql, "SELECT DISTINCT m.room FROM accounts a JOIN room_members m "
+                                   "ON m.\"user\" = a.\"user\" AND m.membership = 1 "
+                                   "WHERE a.is_guest")
+
+const struct err *members_rooms_with_guests(struct tx *tx, const int64_t **ret, size_t *ret_n)
+{
+    return db_ints(tx, &members_rooms_with_guests_sql, NO_PARAMS, ret, ret_n);
 }
 
 SQL(members_have_own_rules_sql, "SELECT EXISTS (SELECT 1 FROM account_data WHERE \"user\" = $1 "

@@ -40,6 +40,10 @@ const struct err *members_of_room(struct tx *tx, int64_t room, const struct memb
 /* The rooms of a user, all memberships, without what they have forgotten. */
 const struct err *members_of_user(struct tx *tx, int64_t user, const struct member_row **ret,
                                   size_t *ret_n);
+/* With those that they have forgotten: of these the newest FORGOTTEN_MAX that they left. */
+enum { FORGOTTEN_MAX = 1000 };
+const struct err *members_of_user_and_forgotten(struct tx *tx, int64_t user,
+                                                const struct member_row **ret, size_t *ret_n);
 /* Hides a room that the user has left; ret_done false when they are not out of it. */
 const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool *ret_done);
 
@@ -50,6 +54,9 @@ const struct err *members_remember(struct tx *tx, int64_t room, int64_t user, bo
 const struct err *members_stripped(struct tx *tx, int64_t room, int64_t user, struct str *ret);
 /* Our guests who are joined to a room. */
 const struct err *members_guests(struct tx *tx, int64_t room, const int64_t **ret, size_t *ret_n);
+
+/* The rooms that any of our guests is joined to. */
+const struct err *members_rooms_with_guests(struct tx *tx, const int64_t **ret, size_t *ret_n);
 
 /* Does this local user have push rules that differ from the predefined ones? */
 const struct err *members_have_own_rules(struct tx *tx, int64_t user, bool *ret);

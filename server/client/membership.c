@@ -1,6 +1,6 @@
 /* Client-server API, "Room membership". */
 #include "base/clock.h"
-#include "federation/join.h"
+#include "federation/guests.h"
 #include "federation/query.h"
 #include "federation/third_party.h"
 #include "matrix/id.h"
@@ -129,11 +129,11 @@ static const struct err *join_elsewhere(struct request *rq, struct reply *rp, co
     const json_t *content;
     const char *event_id;
     struct room *room;
-    if (caller_of(rq)->is_guest)
-        return err(ERR_GUEST_ACCESS_FORBIDDEN, "Guests may not join rooms of other servers");
     TRY(make_content(rq, MEMBERSHIP_JOIN, reason, spoken_content(rq), &content));
     const struct err *e =
-        federation_join(job_of(rq), p->room_id, &p->via, &author, content, &event_id);
+        caller_of(rq)->is_guest
+            ? federation_join_as_guest(job_of(rq), p->room_id, &p->via, &author, content, &event_id)
+            : federation_join(job_of(rq), p->room_id, &p->via, &author, content, &event_id);
     if (e && p->alias) /* it may lead elsewhere by now */
         federation_forget_answers(job_of(rq), p->alias);
     TRY(e);

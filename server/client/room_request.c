@@ -51,7 +51,7 @@ const struct err *room_state_position(struct request *rq, struct room *room, int
         return NULL;
     }
     int64_t end = 0;
-    if (now == MEMBERSHIP_LEAVE || now == MEMBERSHIP_BAN)
+    if (now == MEMBERSHIP_LEAVE)
         TRY(end_of_membership(rq, room, &end));
     if (!end)
         return err(ERR_FORBIDDEN, "You are not in this room, or there is no such room");

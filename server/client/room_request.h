@@ -29,7 +29,8 @@ const struct err *room_of_request(struct request *rq, struct room **ret);
 const struct err *need_not_suspended(const struct request *rq);
 
 /* The position at whose state the user may look: ROOM_STATE_NOW for members and in world-readable
- * rooms, the end of their membership for those who were members. M_FORBIDDEN for everybody else. */
+ * rooms, the end of their membership for those who have left. M_FORBIDDEN for everybody else, also
+ * for those who are banned. */
 const struct err *room_state_position(struct request *rq, struct room *room, int64_t *ret);
 
 #endif

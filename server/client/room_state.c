@@ -3,6 +3,7 @@
 #include "federation/query.h"
 #include "matrix/json_scan.h"
 #include "rooms/enter.h"
+#include "rooms/guests.h"
 #include "rooms/naming.h"
 #include "server/client/member_change.h"
 #include "server/client/room_reading.h"
@@ -27,26 +28,6 @@ static const struct err *put_member(struct request *rq, struct room *room, const
     if (member_change_is_remote(job_of(rq), room, &change) && rq->pool != POOL_REMOTE)
         return NULL;
     return member_change_apply(job_of(rq), room, &author, &change, ret_event_id);
-}
-
-/* Where guests may not join any more, they may not stay either ("Guest Access"). */
-static const struct err *remove_guests(struct request *rq, struct room *room)
-{
-    struct job *job = job_of(rq);
-    const char *access, *event_id;
-    TRY(room_state_text(job, room, "m.room.guest_access", "guest_access", &access));
-    if (access && strcmp(access, "can_join") == 0)
-        return NULL;
-    const int64_t *guests;
-    size_t n;
-    TRY(members_guests(job_tx(job), room->id, &guests, &n));
-    for (size_t i = 0; i < n; i++) {
-        struct author guest = {.user = guests[i]};
-        TRY(intern_name(job->store->intern, INTERN_USER, guest.user, &guest.user_id));
-        struct member_change leave = {.action = MEMBER_LEAVE, .target = guest.user_id};
-        TRY(membership_change(job, room, &guest, &leave, &event_id));
-    }
-    return NULL;
 }
 
 /* Aliases of other servers: whether they lead to the room is theirs to say. */
@@ -91,7 +72,7 @@ static const struct err *put_other(struct request *rq, struct room *room, const 
     struct new_event e = {.type = type, .state_key = key, .content = rq->raw};
     TRY(room_set_state(job, room, &author, &e, ret_event_id));
     if (strcmp(type, "m.room.guest_access") == 0 && !*key)
-        TRY(remove_guests(rq, room));
+        TRY(guests_remove(job, room));
     return NULL;
 }
 

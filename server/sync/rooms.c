@@ -142,7 +142,7 @@ static const struct err *was_joined_since(struct sync *s, const struct room_task
 
 static const struct err *plan_left(struct sync *s, struct room_task *t, enum section *ret)
 {
-    if (s->is_initial && !s->is_resync && !s->filter.include_leave)
+    if (s->is_initial && !s->is_resync && (!s->filter.include_leave || t->at.forgotten))
         return NULL;
     if (!s->is_initial && t->at.position <= s->since)
         return NULL;

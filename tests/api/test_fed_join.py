@@ -8,6 +8,7 @@ import time
 import pytest
 
 import pdus
+from client import Client
 from federation import eventually, has_event, membership, received, same_state
 from remote import FED, q
 from syncing import events_of, inline, section, state_of
@@ -509,13 +510,63 @@ def test_closed_federation_joins_nowhere_else(ministries, remote):
     assert not remote.seen(path=f"{FED}/")
 
 
-def test_guests_do_not_join_elsewhere(ministries, remote):
-    a = ministries(allow_guest_access="true")
-    room = remote.create_room(remote.user("carol"), "11")
-    guest = a.user("alice")
+def guest_of(ministry):
+    guest = Client(ministry)
     r = guest.call("POST", "/register", {}, params={"kind": "guest"})
-    guest.token = r["access_token"]
-    join_fails(guest, room.id, remote.name, 403, "M_GUEST_ACCESS_FORBIDDEN")
+    guest.user_id, guest.token = r["user_id"], r["access_token"]
+    return guest
+
+
+GUESTS = {"type": "m.room.guest_access", "content": {"guest_access": "can_join"}}
+
+
+def membership_at(client, room, user):
+    found = [m["content"]["membership"] for m in client.get(f"/rooms/{q(room)}/members")["chunk"]
+             if m["state_key"] == user.user_id]
+    return found[0] if found else None
+
+
+def test_guests_join_elsewhere_only_where_they_may(ministries, remote):
+    a, b = ministries(allow_guest_access="true"), ministries()
+    bob, guest = b.user("bob"), guest_of(a)
+    untold = remote.create_room(remote.user("carol"), "11")  # says nothing of itself
+    join_fails(guest, untold.id, remote.name, 403, "M_GUEST_ACCESS_FORBIDDEN")
+    closed = bob.create_room(preset="public_chat")
+    join_fails(guest, closed, b.name, 403, "M_GUEST_ACCESS_FORBIDDEN")
+    assert membership_at(bob, closed, guest) is None
+    opened = bob.create_room(preset="public_chat", initial_state=[GUESTS])
+    guest.join(opened, via=[b.name])
+    eventually(lambda: membership_at(bob, opened, guest) == "join")
+    guest.send(opened, "hello from afar")
+
+
+def test_an_invited_guest_is_judged_by_the_state(ministries, remote):
+    """Its server tells nothing of the room to those who are not in it."""
+    a = ministries(allow_guest_access="true")
+    carol, guest = remote.user("carol"), guest_of(a)
+    for access in "can_join", "forbidden":
+        room = remote.create_room(carol, "11", join_rule="invite")
+        remote.event(room, carol, "m.room.guest_access", {"guest_access": access}, "")
+        remote.invite(room, carol, guest.user_id)
+        if access == "can_join":
+            guest.join(room.id, via=[remote.name])
+            assert room.id in guest.get("/joined_rooms")["joined_rooms"]
+        else:
+            join_fails(guest, room.id, remote.name, 403, "M_GUEST_ACCESS_FORBIDDEN")
+            assert room.id not in guest.get("/joined_rooms")["joined_rooms"]
+
+
+def test_a_guest_leaves_when_another_server_revokes_guest_access(ministries):
+    a, b = ministries(allow_guest_access="true"), ministries()
+    bob, guest, alice = b.user("bob"), guest_of(a), a.user("alice")
+    room = bob.create_room(preset="public_chat", initial_state=[GUESTS])
+    guest.join(room, via=[b.name])
+    alice.join(room)
+    eventually(lambda: membership_at(bob, room, guest) == "join")
+    bob.send_state(room, "m.room.guest_access", {"guest_access": "forbidden"})
+    eventually(lambda: membership_at(alice, room, guest) == "leave")
+    eventually(lambda: membership_at(bob, room, guest) == "leave")
+    assert membership_at(bob, room, alice) == "join"
 
 
 @pytest.mark.parametrize("invited", [True, False], ids=["invited", "not invited"])

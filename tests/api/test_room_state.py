@@ -149,11 +149,16 @@ def test_those_who_left_see_the_state_of_their_leaving(alice, bob, register):
     assert bob.state(room, "m.room.name") == {"name": "after"}
 
 
-def test_the_banned_see_the_state_of_their_leaving(alice, bob):
+def test_the_banned_read_nothing(alice, bob):
     room = alice.create_room(preset="public_chat", name="before")
     bob.join(room)
-    bob.leave(room)
-    alice.send_state(room, "m.room.name", {"name": "after"})
+    alice.ban(room, bob)
+    for what in ("state", "state/m.room.name", "members", "joined_members", "messages?dir=b",
+                 "initialSync"):
+        unreadable(bob, room, what)
+    alice.unban(room, bob)
+    assert bob.state(room, "m.room.name") == {"name": "before"}
+    alice.send_state(room, "m.room.history_visibility", {"history_visibility": "world_readable"})
     alice.ban(room, bob)
     assert bob.state(room, "m.room.name") == {"name": "before"}
 

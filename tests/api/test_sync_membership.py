@@ -251,6 +251,37 @@ def test_forgotten_rooms_are_gone(alice, bob):
     assert rooms_in(bob.next_sync()) == {"join": [room]}
 
 
+def test_other_devices_hear_of_a_room_that_was_left_and_forgotten(alice, bob):
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    tablet, phone = bob.another_device(), bob.another_device()
+    tablet.next_sync()
+    phone.next_sync()
+    bob.leave(room)
+    bob.post(f"/rooms/{q(room)}/forget")
+    assert rooms_in(tablet.next_sync()) == {"leave": [room]}
+    assert rooms_in(tablet.next_sync()) == {}
+    assert rooms_in(bob.sync(**ARCHIVE)) == {}
+    alice.invite(room, bob)
+    assert rooms_in(phone.next_sync()) == {"invite": [room]}
+    bob.leave(room)
+    bob.join(room)
+    assert rooms_in(tablet.next_sync()) == {"join": [room]}
+
+
+def test_a_forgotten_room_is_told_after_a_restart(fresh_server, register):
+    server = fresh_server()
+    alice = register("alice", on=server)
+    room = alice.create_room()
+    phone = alice.another_device()
+    phone.next_sync()
+    alice.leave(room)
+    alice.post(f"/rooms/{q(room)}/forget")
+    server.restart()
+    phone.http.base_url = server.url
+    assert rooms_in(phone.next_sync()) == {"leave": [room]}
+
+
 def test_other_members_come_and_go(alice, bob, register):
     room = alice.create_room(preset="public_chat")
     alice.next_sync()

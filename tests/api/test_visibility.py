@@ -129,14 +129,16 @@ def test_own_membership_is_seen(alice, bob):
     assert bodies(seen_by(bob, room)) == ["hello"]
 
 
-def test_the_banned_see_what_was_before(alice, bob):
+def test_the_banned_are_shown_what_was_before_and_read_no_more(alice, bob):
     room = room_with(alice, "shared")
     alice.send(room, "before")
     alice.invite(room, bob)
     bob.join(room)
     alice.ban(room, bob)
     alice.send(room, "after")
-    assert bodies(seen_by(bob, room)) == ["before"]
+    timeline = bob.sync(filter='{"room":{"include_leave":true}}')["rooms"]["leave"][room]["timeline"]
+    assert bodies(timeline["events"]) == ["before"]
+    bob.fails(403, "M_FORBIDDEN", "GET", f"/rooms/{q(room)}/messages?dir=b")
 
 
 @pytest.mark.parametrize("value", [None, "nonsense", 5])
