@@ -44,15 +44,17 @@ static const struct err *find_event(struct job *job, const struct room *room, co
     return NULL;
 }
 
-/* Reactions to an event of a thread, and the like, are in it as well ("Threaded read receipts"). */
+/* Reactions to an event of a thread, and the like, are in it as well ("Threaded read receipts"). So
+ * is what hangs on the thread's root in another way: by the text it is of the main timeline, but
+ * clients show it in the thread, and other servers take their receipts. */
 static const struct err *is_in_thread(struct job *job, const struct read_event *e, int64_t root,
                                       bool *ret)
 {
     struct read_event at = *e;
-    *ret = e->position == root;
-    for (int hops = 0; !*ret && at.position; hops++) {
-        *ret = at.thread == root;
-        if (at.thread || hops == HOPS_MAX)
+    *ret = false;
+    for (int hops = 0; at.position; hops++) {
+        *ret = at.position == root || at.thread == root;
+        if (*ret || at.thread || hops == HOPS_MAX)
             return NULL;
         TRY(relations_parent(job_tx(job), at.position, &at.position, &at.thread));
     }

@@ -28,6 +28,7 @@ struct walked {
     size_t n;
     int64_t place; /* where the walk stopped: to go on from there */
     bool more;     /* there may be more; false: the end was reached */
+    bool is_live;  /* onward, and the viewer will see what comes next */
 };
 
 /* Looks at a bounded number of events: with a filter that few pass, it stops before the limit. */

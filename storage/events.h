@@ -182,6 +182,8 @@ const struct err *room_state_members(struct tx *tx, int64_t room, int64_t at_pos
                                      const struct stored_event **ret, size_t *ret_n);
 /* Member events at a position in steps of `limit`: state keys after `after` ("" to start). For
  * large rooms that are streamed. */
+/* Where the room's first member event became state; 0: it has none. */
+const struct err *room_state_first_member(struct tx *tx, int64_t room, int64_t *ret);
 const struct err *room_state_members_page(struct tx *tx, int64_t room, int64_t at_position,
                                           const char *after, int64_t limit,
                                           const struct stored_event **ret, size_t *ret_n);

@@ -217,6 +217,18 @@ const struct err *room_state_members(struct tx *tx, int64_t room, int64_t at_pos
                       P(INT(room), INT(at_position), TEXT_ARRAY(user_ids, n)), ret, ret_n);
 }
 
+SQL(room_state_first_member_sql, "SELECT valid_from FROM room_state WHERE room = $1 AND type = 1 "
+                                 "ORDER BY valid_from LIMIT 1")
+
+const struct err *room_state_first_member(struct tx *tx, int64_t room, int64_t *ret)
+{
+    bool found;
+    TRY(db_one(tx, &room_state_first_member_sql, P(INT(room)), &found, R(INT_OUT(ret))));
+    if (!found)
+        *ret = 0;
+    return NULL;
+}
+
 SQL(room_state_members_page_sql,
     STATE_SELECT "WHERE s.room = $1 AND s.type = 1 AND s.state_key > $3 "
                  "AND s.valid_to > $2 AND s.valid_from <= $2 ORDER BY s.state_key LIMIT $4")

@@ -61,8 +61,8 @@ static const struct err *get_messages(struct request *rq, struct reply *rp)
     struct viewer viewer = viewer_of(rq);
     struct walk w = {.viewer = &viewer};
     struct walked walked;
+    TRY(reading_room(rq, &w.room)); /* first: who may not read it is told so, whatever they ask */
     TRY(read_walk(rq, &w));
-    TRY(reading_room(rq, &w.room));
     TRY(walk_room(job_of(rq), &w, &walked));
     bool needs_more;
     TRY(needs_history(job_of(rq), &w, &walked, &needs_more));
@@ -79,7 +79,7 @@ static const struct err *get_messages(struct request *rq, struct reply *rp)
     } else {
         reading_add_token(rq, rp, "start", w.from);
     }
-    if (walked.more) {
+    if (walked.more || (walked.is_live && !request_query(rq, "to"))) {
         buf_add_char(&rp->body, ',');
         reading_add_token(rq, rp, "end", walked.place);
     }

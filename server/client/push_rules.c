@@ -14,10 +14,26 @@ static const struct err *read_ruleset(struct request *rq, const json_t **ret)
     return NULL;
 }
 
+/* Below /pushrules/ other servers have one handler that takes paths apart by itself, and clients
+ * know its answers. */
+static const struct err *odd_path(void)
+{
+    return err(ERR_ODD_PATH,
+               "Unrecognized request: the path of push rules is "
+               "pushrules/global/{kind}/{rule}, with a slash behind what holds rules");
+}
+
+static const struct err *refuse_path(struct request *rq, struct reply *rp)
+{
+    return odd_path();
+}
+
 static const struct err *find_rule(struct request *rq, const json_t **ret)
 {
     const json_t *ruleset;
     TRY(read_ruleset(rq, &ruleset));
+    if (!json_object_get(ruleset, request_param(rq, "kind")))
+        return odd_path();
     *ret = push_rules_find(ruleset, request_param(rq, "kind"), request_param(rq, "rule"));
     return *ret ? NULL : err(ERR_NOT_FOUND, "The push rule was not found");
 }
@@ -42,7 +58,7 @@ static const struct err *get_kind(struct request *rq, struct reply *rp)
     TRY(read_ruleset(rq, &ruleset));
     json_t *rules = json_object_get(ruleset, request_param(rq, "kind"));
     if (!rules)
-        return err(ERR_NOT_FOUND, "There is no such kind of push rules");
+        return odd_path();
     return reply_tree(rp, 200, json_incref(rules));
 }
 
@@ -145,10 +161,17 @@ static const struct err *put_actions(struct request *rq, struct reply *rp)
 #define RULE PUSH_RULES "/global/{kind}/{rule}"
 
 const struct route push_rules_routes[] = {
-    {GET, PUSH_RULES "/", get_all, WHO_USER, .also = PUSH_RULES, .spec = "Push Rules: API"},
-    {GET, PUSH_RULES "/global/", get_global, WHO_USER, .also = PUSH_RULES "/global",
+    {GET, PUSH_RULES "/", get_all, WHO_USER, .spec = "Push Rules: API"},
+    {GET, PUSH_RULES "/global/", get_global, WHO_USER, .spec = "Push Rules: API"},
+    {GET, PUSH_RULES "/global/{kind}/", get_kind, WHO_USER, .spec = "Push Rules: API"},
+    {GET, PUSH_RULES "/{path...}", refuse_path, WHO_USER, .spec = "Push Rules: API"},
+    {PUT, PUSH_RULES "/{path...}", refuse_path, WHO_USER, BODY_MAYBE, .rate = RATE_ACCOUNT,
      .spec = "Push Rules: API"},
-    {GET, PUSH_RULES "/global/{kind}/", get_kind, WHO_USER, .also = PUSH_RULES "/global/{kind}",
+    {PUT, PUSH_RULES "/global/{kind}/", refuse_path, WHO_USER, BODY_MAYBE, .rate = RATE_ACCOUNT,
+     .spec = "Push Rules: API"},
+    {DELETE, PUSH_RULES "/global/{kind}/", refuse_path, WHO_USER, .rate = RATE_ACCOUNT,
+     .spec = "Push Rules: API"},
+    {DELETE, PUSH_RULES "/{path...}", refuse_path, WHO_USER, .rate = RATE_ACCOUNT,
      .spec = "Push Rules: API"},
     {GET, RULE, get_rule, WHO_USER, .spec = "Push Rules: API"},
     {PUT, RULE, put_rule, WHO_USER, BODY_JSON, .rate = RATE_ACCOUNT, .spec = "Push Rules: API"},

@@ -276,6 +276,21 @@ static const struct err *read_membership(struct request *rq, const char *name, c
     return NULL;
 }
 
+/* `at`, no further than the user may see. Before a room's first member there is nobody, and who
+ * pages back to there is shown who was first. */
+static const struct err *members_position(struct request *rq, struct room *room, int64_t allowed,
+                                          int64_t *ret)
+{
+    int64_t at, first;
+    TRY(reading_place(rq, "at", allowed, &at));
+    if (at < allowed) {
+        TRY(room_state_first_member(job_tx(job_of(rq)), room->id, &first));
+        at = at < first ? first : at;
+    }
+    *ret = at < allowed ? at : allowed;
+    return NULL;
+}
+
 static const struct err *get_members(struct request *rq, struct reply *rp)
 {
     struct member_list l = list_of(rq, rp);
@@ -287,13 +302,16 @@ static const struct err *get_members(struct request *rq, struct reply *rp)
     if (!ready)
         return NULL;
     TRY(room_state_position(rq, l.room, &l.position));
-    int64_t at, allowed = settle(rq, l.position);
-    TRY(reading_place(rq, "at", allowed, &at));
-    l.position = at < allowed ? at : allowed; /* nobody sees further than they may */
+    TRY(members_position(rq, l.room, settle(rq, l.position), &l.position));
     BUF_LIT(&rp->body, "{\"chunk\":[");
     TRY(add_all_members(&l));
     BUF_LIT(&rp->body, "]}");
     return reply_body(rp, 200);
+}
+
+static struct str text_or_null(struct str value)
+{
+    return value.p && value.p[0] == '"' ? value : STR("null");
 }
 
 /* `"@user:server":{"display_name":…,"avatar_url":…}` */
@@ -304,13 +322,11 @@ static const struct err *add_joined(struct member_list *l, const struct stored_e
     TRY(show_as(job_of(l->rq), &l->viewer, stored, &e));
     struct str name = json_scan_get(e->content, "displayname");
     struct str avatar = json_scan_get(e->content, "avatar_url");
-    bool has_name = name.p && name.p[0] == '"', has_avatar = avatar.p && avatar.p[0] == '"';
     buf_add_json_string(b, str_of(e->state_key));
-    BUF_LIT(b, ":{");
-    if (has_avatar)
-        buf_printf(b, "\"avatar_url\":%.*s%s", STR_FMT(avatar), has_name ? "," : "");
-    if (has_name)
-        buf_printf(b, "\"display_name\":%.*s", STR_FMT(name));
+    BUF_LIT(b, ":{\"avatar_url\":");
+    buf_add_str(b, text_or_null(avatar));
+    BUF_LIT(b, ",\"display_name\":");
+    buf_add_str(b, text_or_null(name));
     buf_add_char(b, '}');
     return NULL;
 }

@@ -38,7 +38,7 @@ static const struct err *add_profiles(struct search *s, const struct found *f,
         const char *name = json_text(content, "displayname"),
                    *avatar = json_text(content, "avatar_url");
         json_object_set_new(profiles, members[i].event->state_key,
-                            json_pack("{s:s*, s:s*}", "displayname", name, "avatar_url", avatar));
+                            json_pack("{s:s?, s:s?}", "displayname", name, "avatar_url", avatar));
     }
     BUF_LIT(out, ",\"profile_info\":");
     buf_add_json(out, profiles);

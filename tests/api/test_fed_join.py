@@ -550,10 +550,10 @@ def test_an_invited_guest_is_judged_by_the_state(ministries, remote):
         remote.invite(room, carol, guest.user_id)
         if access == "can_join":
             guest.join(room.id, via=[remote.name])
-            assert room.id in guest.get("/joined_rooms")["joined_rooms"]
+            assert room.id in guest.sync()["rooms"]["join"]
         else:
             join_fails(guest, room.id, remote.name, 403, "M_GUEST_ACCESS_FORBIDDEN")
-            assert room.id not in guest.get("/joined_rooms")["joined_rooms"]
+            assert room.id not in guest.sync().get("rooms", {}).get("join", {})
 
 
 def test_a_guest_leaves_when_another_server_revokes_guest_access(ministries):

@@ -45,13 +45,38 @@ def test_forwards(alice):
     first = alice.messages(room, dir="f", limit=2)
     assert [e["type"] for e in first["chunk"]][0] == "m.room.create"
     seen, r = list(first["chunk"]), first
-    while "end" in r:
+    while r["chunk"]:
         r = alice.messages(room, dir="f", limit=3, **{"from": r["end"]})
         assert len(r["chunk"]) <= 3
         seen += r["chunk"]
     assert [e["event_id"] for e in seen[-6:]] == ids
     back = alice.messages(room, limit=1000)["chunk"]
     assert [e["event_id"] for e in back[::-1]] == [e["event_id"] for e in seen]
+
+
+def test_at_the_live_end_one_can_go_on(alice, bob):
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    numbered(alice, room, 3)
+    r = alice.messages(room, dir="f", limit=1000)
+    again = alice.messages(room, dir="f", **{"from": r["end"]})
+    assert again["chunk"] == []
+    numbered(alice, room, 2)
+    assert bodies(alice.messages(room, dir="f", **{"from": again["end"]})) == ["0", "1"]
+    assert "end" not in alice.messages(room, dir="f", to=r["end"], limit=1000)
+    bob.leave(room)
+    numbered(alice, room, 1)
+    assert "end" not in bob.messages(room, dir="f", limit=1000)  # they see no more of it
+
+
+def test_who_may_not_read_is_told_so_first(alice, bob):
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    bob.fails(400, "M_MISSING_PARAM", "GET", f"/rooms/{q(room)}/messages")
+    bob.leave(room)
+    bob.post(f"/rooms/{q(room)}/forget")
+    for query in "", "?dir=x", "?dir=b&from=nowhere":
+        bob.fails(403, "M_FORBIDDEN", "GET", f"/rooms/{q(room)}/messages{query}")
 
 
 def test_start_is_from(alice):

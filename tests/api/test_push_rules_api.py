@@ -27,7 +27,6 @@ def test_everybody_has_the_predefined_ones(alice):
     rules = alice.get("/pushrules/")
     assert set(rules) == {"global"} and set(rules["global"]) == set(KINDS)
     assert alice.get("/pushrules/global/") == rules["global"]
-    assert alice.get("/pushrules") == rules
     assert alice.get("/pushrules/global/override/") == rules["global"]["override"]
     assert ids(alice, "override")[0] == ".m.rule.master"
     assert ".m.rule.is_user_mention" in ids(alice, "override")
@@ -138,3 +137,28 @@ def test_each_has_their_own(alice, bob):
     alice.put(rule("content", "cake"), {"pattern": "cake", "actions": ["notify"]})
     assert own(bob, "content") == []
     assert own(alice, "content") == ["cake"]
+
+
+ODD = ["global", "global/content", "global/nonsense/", "global/nonsense/x", "device/", "device/content/x",
+       "global/content/x/nonsense", "global/content/x/enabled/more", "global/content/x/"]
+
+
+@pytest.mark.parametrize("where", ODD)
+def test_odd_paths(alice, where):
+    alice.put(rule("content", "x"), {"pattern": "x", "actions": ["notify"]})
+    alice.fails(400, "M_UNRECOGNIZED", "GET", f"/pushrules/{where}")
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+@pytest.mark.parametrize("where", ["", "global", "global/", "global/content", "global/content/",
+                                   "device/content/x", "global/content/x/nonsense"])
+def test_odd_paths_of_changes(alice, method, where):
+    alice.fails(400, "M_UNRECOGNIZED", method, f"/pushrules/{where}", {"actions": []})
+
+
+def test_a_kind_or_id_that_cannot_be(alice):
+    body = {"actions": ["notify"], "pattern": "x", "conditions": []}
+    for kind, id in ("nonsense", "x"), ("content", ".mine"), ("content", "a\\b"), ("content", "a/b"):
+        alice.fails(400, "M_INVALID_PARAM", "PUT", rule(kind, id), body)
+    alice.fails(404, "M_UNRECOGNIZED", "GET", "/pushrules")
+    alice.fails(405, "M_UNRECOGNIZED", "POST", rule("content", "x"), body)

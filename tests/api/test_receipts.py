@@ -114,9 +114,15 @@ def test_a_reaction_is_in_the_thread_of_what_it_is_to(alice, bob, room):
                                                   "key": "x"}}, type="m.reaction")
 
     bob.read(room, react(in_thread), thread_id=root)
-    # What relates to the root but by threading is in the main timeline.
+    # What relates to the root in another way is in the main timeline, but clients show it in the
+    # thread, and send such receipts.
+    bob.read(room, react(root), thread_id=root)
+    about = alice.send(room, {"m.relates_to": {"rel_type": "m.reference", "event_id": root}},
+                       type="org.example.about")
+    bob.read(room, react(about), thread_id=root)
+    bob.read(room, about, thread_id="main")
     bob.fails(400, "M_INVALID_PARAM", "POST",
-              f"/rooms/{q(room)}/receipt/m.read/{q(react(root))}", {"thread_id": root})
+              f"/rooms/{q(room)}/receipt/m.read/{q(about)}", {"thread_id": in_thread})
 
 
 def test_refusals(alice, bob, room, register):

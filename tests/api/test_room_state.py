@@ -202,12 +202,22 @@ def test_members_at_a_token(alice, bob):
     assert members(alice, room) == {alice.user_id: "join", bob.user_id: "join"}
 
 
+def test_members_at_the_very_beginning_are_the_first_ones(alice, bob):
+    room = alice.create_room(preset="public_chat")
+    token = alice.sync(filter='{"room":{"timeline":{"limit":100}}}'
+                       )["rooms"]["join"][room]["timeline"]["prev_batch"]
+    bob.join(room)
+    assert members(alice, room, at=token) == {alice.user_id: "join"}
+
+
 def test_joined_members(alice, bob):
     room = alice.create_room(preset="public_chat")
     bob.put(f"/profile/{q(bob.user_id)}/displayname", {"displayname": 'B "ob"'})
     bob.put(f"/profile/{q(bob.user_id)}/avatar_url", {"avatar_url": "mxc://test.example/b"})
     bob.join(room)
     joined = alice.get(f"/rooms/{q(room)}/joined_members")["joined"]
+    assert set(joined[alice.user_id]) == {"display_name", "avatar_url"}
+    assert joined[alice.user_id]["avatar_url"] is None
     assert joined[bob.user_id] == {"display_name": 'B "ob"', "avatar_url": "mxc://test.example/b"}
     assert set(joined) == {alice.user_id, bob.user_id}
 

@@ -270,6 +270,7 @@ def test_context(alice, bob):
     context = r["results"][0]["context"]
     texts = lambda events: [e["content"].get("body") for e in events]
     assert texts(context["events_before"]) == ["2"] and texts(context["events_after"]) == ["3", "4"]
+    assert all(p["avatar_url"] is None for p in context["profile_info"].values())
     names = {u: p["displayname"] for u, p in context["profile_info"].items()}
     assert names == {c.user_id: c.user_id[1:].split(":")[0] for c in (alice, bob)}
     before = alice.messages(room, limit=1, **{"from": context["start"]})

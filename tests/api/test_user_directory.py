@@ -32,7 +32,7 @@ def test_found_by_those_who_share_a_room(alice, bob, register, word):
     for term in word, word.upper(), word.lower(), word[1:4] + word[4:]:
         assert search(alice, term)[0] == [bob.user_id], term
     result = search(alice, word)[1]["results"][0]
-    assert result["display_name"] == f"The {word} Bob"
+    assert result["display_name"] == f"The {word} Bob" and result["avatar_url"] is None
     assert search(alice, bob.user_id)[0] == [bob.user_id]
     assert search(alice, bob.user_id[1:].split(":")[0].upper())[0][0] == bob.user_id
     assert search(register("stranger"), word)[0] == []

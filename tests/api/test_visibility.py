@@ -18,7 +18,7 @@ def seen_by(client, room):
     while True:
         r = client.messages(room, dir="f", limit=100, **at)
         seen += r["chunk"]
-        if "end" not in r:
+        if not r["chunk"] or "end" not in r:
             break
         at = {"from": r["end"]}
     back = client.messages(room, limit=1000)["chunk"][::-1]
