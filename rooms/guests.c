@@ -22,7 +22,9 @@ const struct err *guests_remove_one(struct job *job, struct room *room, const st
 {
     const char *event_id;
     struct member_change leave = {.action = MEMBER_LEAVE, .target = guest->user_id};
-    return membership_change(job, room, guest, &leave, &event_id);
+    const struct err *e = membership_change(job, room, guest, &leave, &event_id);
+    bool is_out = room_membership(room, guest->user) != MEMBERSHIP_JOIN; /* somebody was first */
+    return is_out ? NULL : e;
 }
 
 const struct err *guests_remove(struct job *job, struct room *room)
