@@ -10,6 +10,7 @@
 #include "storage/feed.h"
 #include "storage/intern.h"
 #include "storage/passes.h"
+#include "storage/retention.h"
 #include "storage/uia_sessions.h"
 
 #include <pthread.h>
@@ -40,6 +41,7 @@ struct auth {
     size_t notes_n, notes_room;
 
     pthread_t thread;
+    struct push_actions_place swept; /* of the thread alone */
 };
 
 /* ---- when devices were last seen ---- */
@@ -96,8 +98,10 @@ static void keep_house(struct auth *a)
         e = uia_sessions_purge(job_tx(&job));
     if (!e)
         e = accounts_part_all(&job);
+    if (!e)
+        e = retention_sweep(job_tx(&job), now_ms(), &a->swept);
     if (e)
-        log_err(LOG_WARN, "removing sessions that ran out and users who are leaving", e);
+        log_err(LOG_WARN, "removing what ran out or is old, and users who are leaving", e);
     job_finish(&job);
 }
 
