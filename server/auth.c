@@ -16,6 +16,7 @@
 #include <pthread.h>
 
 enum {
+    AGENT_MAX = 127,   /* bytes of a User-Agent that are kept */
     CACHE_SHARE = 16,  /* of the memory for all caches */
     ENTRY_BYTES = 400, /* about what a token takes there */
     SEEN_MAX = 100000, /* noted devices: more wait for their next request */
@@ -28,6 +29,7 @@ enum {
 struct note {
     int64_t device, ts;
     char ip[48];
+    char agent[AGENT_MAX + 1]; /* UTF-8 */
 };
 
 struct auth {
@@ -46,8 +48,19 @@ struct auth {
 
 /* ---- when devices were last seen ---- */
 
-static void note_seen(struct auth *a, int64_t device, const char *ip, int64_t now)
+/* Of what a client says of itself, as much as is text and has room. */
+static void copy_agent(const char *agent, char *ret)
 {
+    size_t n = 0, left = agent ? strlen(agent) : 0;
+    for (size_t k; n < left && (k = utf8_sequence(agent + n, left - n)) && n + k <= AGENT_MAX;)
+        n += k;
+    memcpy(ret, agent ? agent : "", n);
+    ret[n] = '\0';
+}
+
+static void note_seen(struct auth *a, int64_t device, const struct request *rq, int64_t now)
+{
+    const char *ip = rq->remote_address;
     LOCKED(&a->lock);
     if (a->notes_n == SEEN_MAX)
         return;
@@ -59,6 +72,7 @@ static void note_seen(struct auth *a, int64_t device, const char *ip, int64_t no
     n->device = device;
     n->ts = now;
     snprintf(n->ip, sizeof n->ip, "%s", ip ? ip : "");
+    copy_agent(request_header(rq, "User-Agent"), n->agent);
 }
 
 static const struct err *store_notes(struct auth *a, const struct note *notes, size_t n)
@@ -68,7 +82,8 @@ static const struct err *store_notes(struct auth *a, const struct note *notes, s
     tx_init(&tx, a->store->db, arena);
     struct device_seen *seen = arena_alloc_array(arena, n, sizeof *seen);
     for (size_t i = 0; i < n; i++)
-        seen[i] = (struct device_seen){notes[i].device, notes[i].ts, notes[i].ip};
+        seen[i] = (struct device_seen){notes[i].device, notes[i].ts, notes[i].ip,
+                                       *notes[i].agent ? notes[i].agent : NULL};
     for (size_t i = 0; i < n; i += SEEN_AT_ONCE)
         TRY(devices_seen(&tx, seen + i, n - i < SEEN_AT_ONCE ? n - i : SEEN_AT_ONCE));
     return NULL;
@@ -229,7 +244,7 @@ static const struct err *authenticate(void *ctx, struct request *rq)
     TRY(find(a, rq, &hash, now, &e));
     TRY(check(rq, &e, now));
     if (e.unseen)
-        note_seen(a, e.caller.device, rq->remote_address, now);
+        note_seen(a, e.caller.device, rq, now);
     rq->caller = arena_memdup(rq->arena, &e.caller, sizeof e.caller);
     rq->caller_id = e.caller.user_id;
     return NULL;

@@ -3,7 +3,8 @@
 #include "base/clock.h"
 #include "storage/e2ee_keys.h"
 
-#define DEVICE_COLUMNS "id, device_id, display_name, last_seen_ts, last_seen_ip FROM devices "
+#define DEVICE_COLUMNS                                                                             \
+    "id, device_id, display_name, last_seen_ts, last_seen_ip, last_seen_agent FROM devices "
 
 SQL(devices_list_sql, "SELECT " DEVICE_COLUMNS "WHERE \"user\" = $1 ORDER BY id DESC LIMIT $2")
 
@@ -16,7 +17,7 @@ const struct err *devices_list(struct tx *tx, int64_t user, const struct device 
     size_t n = 0;
     while (rows_next(&rows))
         all[n++] = (struct device){row_int(&rows, 0), row_text(&rows, 1), row_text(&rows, 2),
-                                   row_int(&rows, 3), row_text(&rows, 4)};
+                                   row_int(&rows, 3), row_text(&rows, 4), row_text(&rows, 5)};
     *ret = all;
     *ret_n = n;
     return NULL;
@@ -30,7 +31,8 @@ const struct err *devices_find(struct tx *tx, int64_t user, const char *device_i
     struct device d;
     TRY(db_one(tx, &devices_find_sql, P(INT(user), TEXT(device_id)), ret_found,
                R(INT_OUT(&d.id), TEXT_OUT(&d.device_id), TEXT_OUT(&d.display_name),
-                 INT_OUT(&d.last_seen_ts), TEXT_OUT(&d.last_seen_ip))));
+                 INT_OUT(&d.last_seen_ts), TEXT_OUT(&d.last_seen_ip),
+                 TEXT_OUT(&d.last_seen_agent))));
     *ret = d;
     return NULL;
 }
@@ -71,8 +73,10 @@ void devices_write_deletion(struct write *w, int64_t device)
     write_statement(w, &devices_delete_sql, P(INT(device)));
 }
 
-SQL(devices_seen_sql, "UPDATE devices d SET last_seen_ts = s.ts, last_seen_ip = s.ip "
-                      "FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS s(device, ts, ip) "
+SQL(devices_seen_sql, "UPDATE devices d SET last_seen_ts = s.ts, last_seen_ip = s.ip, "
+                      "last_seen_agent = s.agent "
+                      "FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) "
+                      "AS s(device, ts, ip, agent) "
                       "WHERE d.id = s.device AND d.last_seen_ts < s.ts")
 
 const struct err *devices_seen(struct tx *tx, const struct device_seen *seen, size_t n)
@@ -80,11 +84,14 @@ const struct err *devices_seen(struct tx *tx, const struct device_seen *seen, si
     int64_t *ids = arena_alloc_array(tx->arena, n, sizeof *ids);
     int64_t *ts = arena_alloc_array(tx->arena, n, sizeof *ts);
     const char **ips = arena_alloc_array(tx->arena, n, sizeof *ips);
+    const char **agents = arena_alloc_array(tx->arena, n, sizeof *agents);
     for (size_t i = 0; i < n; i++) {
         ids[i] = seen[i].device;
         ts[i] = seen[i].ts;
         ips[i] = seen[i].ip;
+        agents[i] = seen[i].agent;
     }
-    return db_exec(tx, &devices_seen_sql,
-                   P(INT_ARRAY(ids, n), INT_ARRAY(ts, n), TEXT_ARRAY(ips, n)), NULL);
+    return db_exec(
+        tx, &devices_seen_sql,
+        P(INT_ARRAY(ids, n), INT_ARRAY(ts, n), TEXT_ARRAY(ips, n), TEXT_ARRAY(agents, n)), NULL);
 }

@@ -7,9 +7,10 @@
 struct device {
     int64_t id; /* devices.id */
     const char *device_id;
-    const char *display_name; /* NULL: none */
-    int64_t last_seen_ts;     /* ms; 0: never */
-    const char *last_seen_ip; /* NULL: never */
+    const char *display_name;    /* NULL: none */
+    int64_t last_seen_ts;        /* ms; 0: never */
+    const char *last_seen_ip;    /* NULL: never */
+    const char *last_seen_agent; /* NULL: never, or it did not say */
 };
 
 /* A list holds all of a user's devices, so that ending all sessions misses none: there are no more
@@ -33,10 +34,12 @@ void devices_write_name(struct write *w, int64_t device, const char *display_nam
  * users_write_changed in the same write, and tells nobody that the device list changed. */
 void devices_write_deletion(struct write *w, int64_t device);
 
-/* When and from where devices were last used; older news than what is stored is ignored. */
+/* When, from where and by which program devices were last used; older news than what is stored is
+ * ignored. */
 struct device_seen {
     int64_t device, ts;
     const char *ip;
+    const char *agent; /* UTF-8; NULL: not said */
 };
 const struct err *devices_seen(struct tx *tx, const struct device_seen *seen, size_t n);
 

@@ -12,7 +12,8 @@ enum {
 /* 3600000: an hour */
 SQL(log_times_note_sql,
     "INSERT INTO log_times (position, ts) SELECT position, $1::bigint FROM log_head "
-    "WHERE NOT EXISTS (SELECT FROM log_times WHERE ts > $1::bigint - 3600000) ON CONFLICT DO NOTHING")
+    "WHERE NOT EXISTS (SELECT FROM log_times WHERE ts > $1::bigint - 3600000) ON CONFLICT DO "
+    "NOTHING")
 /* The newest of those that are older than everything that is asked for is still needed. */
 SQL(log_times_forget_sql, "DELETE FROM log_times WHERE ts < "
                           "(SELECT max(ts) FROM log_times WHERE ts <= $1)")

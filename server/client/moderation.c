@@ -86,8 +86,9 @@ static const struct err *get_whois(struct request *rq, struct reply *rp)
         json_t *connections = json_array();
         if (devices[i].last_seen_ts)
             json_array_append_new(connections,
-                                  json_pack("{s:s, s:I}", "ip", devices[i].last_seen_ip,
-                                            "last_seen", (json_int_t)devices[i].last_seen_ts));
+                                  json_pack("{s:s, s:I, s:s*}", "ip", devices[i].last_seen_ip,
+                                            "last_seen", (json_int_t)devices[i].last_seen_ts,
+                                            "user_agent", devices[i].last_seen_agent));
         json_object_set_new(list, devices[i].device_id,
                             json_pack("{s:[{s:o}]}", "sessions", "connections", connections));
     }

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from client import Client, q
+from federation import eventually
 from test_uia import password
 
 NEW = "an entirely new password"
@@ -186,6 +187,23 @@ def test_whois(moderated, alice, bob):
         assert r["user_id"] == fay.user_id
         assert list(r["devices"]) == [fay.device_id]
     bob.fails(403, "M_FORBIDDEN", "GET", f"/admin/whois/{q(alice.user_id)}")
+
+
+@pytest.mark.parametrize("sent, told", [
+    (b"Element/1.2 (\xc3\xa9)", "Element/1.2 (\u00e9)"), (b"odd \xff bytes", "odd "),
+    (b"x" * 126 + "\u00e9".encode(), "x" * 126)])
+def test_whois_names_the_program(moderated, sent, told):
+    """What it is last seen with is stored by a thread, within seconds."""
+    s, _ = moderated
+    fay = Client(s).register(f"fay{len(told)}")
+    fay.get("/joined_rooms", headers={"User-Agent": sent})
+
+    def connections():
+        device = fay.get(f"/admin/whois/{q(fay.user_id)}")["devices"][fay.device_id]
+        return device["sessions"][0]["connections"]
+
+    (connection,) = eventually(connections, seconds=60)
+    assert connection["user_agent"] == told and connection["ip"] == "127.0.0.1"
 
 
 # ---- OpenID, TURN ----
