@@ -66,4 +66,7 @@ const struct err *presence_add_events(struct job *job, struct session *s, int64_
                                       int64_t until, const struct event_filter *filter,
                                       const struct map *without, struct buf *out, size_t *ret_n);
 
+/* Appends the m.presence events of who is there and told of in this room. */
+void presence_add_room(struct job *job, int64_t room, const struct map *without, struct buf *out);
+
 #endif

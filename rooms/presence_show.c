@@ -174,3 +174,18 @@ const struct err *presence_add_events(struct job *job, struct session *s, int64_
     }
     return NULL;
 }
+
+void presence_add_room(struct job *job, int64_t room, const struct map *without, struct buf *out)
+{
+    struct presence_table *p = job->store->presence;
+    bool any = false;
+    LOCKED(&p->lock);
+    for (struct presence_entry *e = p->newest; e; e = e->older) {
+        if (e->shown.state == PRESENCE_OFFLINE || !is_told_in(e, &room, 1) ||
+            (without && map_get(without, str_of(e->shown.user_id))))
+            continue;
+        buf_add_text(out, any ? "," : "");
+        presence_add_event(&e->shown, out);
+        any = true;
+    }
+}

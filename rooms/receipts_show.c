@@ -111,11 +111,17 @@ static bool same_place(const struct receipt *a, const struct receipt *b)
 
 /* Writes one event and moves what has no room in it to the front of the list; how many those are.
  */
-static size_t add_event(struct receipt *list, size_t n, struct buf *out)
+static size_t add_event(struct receipt *list, size_t n, const char *room_id, struct buf *out)
 {
     size_t left = 0;
     const struct receipt *before = NULL;
-    BUF_LIT(out, "{\"type\":\"m.receipt\",\"content\":{");
+    BUF_LIT(out, "{\"type\":\"m.receipt\",");
+    if (room_id) {
+        BUF_LIT(out, "\"room_id\":");
+        buf_add_json_string(out, str_of(room_id));
+        buf_add_char(out, ',');
+    }
+    BUF_LIT(out, "\"content\":{");
     for (size_t i = 0; i < n; i++) {
         struct receipt r = list[i];
         if (before && same_place(before, &r)) {
@@ -186,8 +192,8 @@ static size_t leave_out(struct receipt *list, size_t n, const struct map *withou
 }
 
 const struct err *receipts_add_event(struct job *job, int64_t room, int64_t user, int64_t since,
-                                     int64_t until, const struct map *without, struct buf *out,
-                                     bool *ret_any)
+                                     int64_t until, const struct map *without, const char *room_id,
+                                     struct buf *out, bool *ret_any)
 {
     struct receipt *list;
     size_t n;
@@ -196,7 +202,7 @@ const struct err *receipts_add_event(struct job *job, int64_t room, int64_t user
         n = leave_out(list, n, without);
     qsort(list, n, sizeof *list, by_event);
     for (*ret_any = n > 0; n;) {
-        n = add_event(list, n, out);
+        n = add_event(list, n, room_id, out);
         if (n)
             buf_add_char(out, ',');
     }

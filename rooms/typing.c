@@ -190,12 +190,19 @@ size_t typing_changed_since(struct typing *t, int64_t serial, int64_t *ret_rooms
     return n;
 }
 
-void typing_add_event(struct typing *t, int64_t room, const struct map *without, struct buf *out)
+void typing_add_event(struct typing *t, int64_t room, const struct map *without,
+                      const char *room_id, struct buf *out)
 {
     bool any = false;
     LOCKED(&t->lock);
     const struct typing_room *r = map_get_int(&t->rooms, room);
-    BUF_LIT(out, "{\"type\":\"m.typing\",\"content\":{\"user_ids\":[");
+    BUF_LIT(out, "{\"type\":\"m.typing\",");
+    if (room_id) {
+        BUF_LIT(out, "\"room_id\":");
+        buf_add_json_string(out, str_of(room_id));
+        buf_add_char(out, ',');
+    }
+    BUF_LIT(out, "\"content\":{\"user_ids\":[");
     for (size_t i = 0; r && i < r->n; i++) {
         struct str user_id = str_of(r->typers[i].user_id);
         if (without && map_get(without, user_id))

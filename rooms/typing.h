@@ -22,7 +22,8 @@ int64_t typing_room_serial(struct typing *t,
 /* Rooms that changed after the serial, newest first, up to max. */
 size_t typing_changed_since(struct typing *t, int64_t serial, int64_t *ret_rooms, size_t max);
 /* Appends one whole m.typing event (an empty list of users says that nobody types any more).
- * without: a set of user ids who are not named; NULL: none. */
-void typing_add_event(struct typing *t, int64_t room, const struct map *without, struct buf *out);
+ * without: a set of user ids who are not named; room_id: to stand in it; NULL: none. */
+void typing_add_event(struct typing *t, int64_t room, const struct map *without,
+                      const char *room_id, struct buf *out);
 
 #endif

@@ -51,7 +51,7 @@ const struct route *const route_tables[] = {
     event_routes,
     messages_routes,
     relations_routes,
-    room_initial_sync_routes,
+    old_sync_routes,
     search_routes,
     threads_routes,
     timestamp_routes,

@@ -79,13 +79,13 @@ static const struct err *write_ephemeral(struct sync *s, const struct room_task 
     struct typing *table = s->job->store->typing;
     if (filter_matches(f, &typing) &&
         typing_room_serial(table, t->room->id) > (t->is_newly_joined ? 0 : s->typing_since))
-        typing_add_event(table, t->room->id, s->ignored, &events);
+        typing_add_event(table, t->room->id, s->ignored, NULL, &events);
     if (filter_matches(f, &receipt)) {
         buf_auto struct buf receipts = {0};
         bool any;
         TRY(receipts_add_event(s->job, t->room->id, s->caller->user,
-                               t->is_newly_joined ? 0 : s->since, t->until, s->ignored, &receipts,
-                               &any));
+                               t->is_newly_joined ? 0 : s->since, t->until, s->ignored, NULL,
+                               &receipts, &any));
         if (any && events.n)
             buf_add_char(&events, ',');
         if (any)

@@ -53,8 +53,7 @@ static const struct err *changed_by_log(struct sync *s, const struct session_roo
     return NULL;
 }
 
-static const struct err *choose_rooms(struct sync *s, const struct session_room **ret,
-                                      size_t *ret_n)
+const struct err *sync_choose_rooms(struct sync *s, const struct session_room **ret, size_t *ret_n)
 {
     if (s->is_initial || s->full_state) {
         session_rooms(s->job, s->session, ret, ret_n);
@@ -309,7 +308,7 @@ const struct err *sync_write_rooms(struct sync *s, struct buf *out)
 {
     const struct session_room *chosen;
     size_t chosen_n, n = 0;
-    TRY(choose_rooms(s, &chosen, &chosen_n));
+    TRY(sync_choose_rooms(s, &chosen, &chosen_n));
     struct session_room *rooms = arena_alloc_array(s->job->arena, chosen_n + 1, sizeof *rooms);
     for (size_t i = 0; i < chosen_n; i++) {
         bool is_there;

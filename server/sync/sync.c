@@ -46,7 +46,7 @@ static const struct err *touch_presence(struct sync *s, struct request *rq)
 }
 
 /* Where reading ends, and what it needs to know before any room. */
-static const struct err *open_range(struct sync *s, struct request *rq)
+const struct err *sync_open_range(struct sync *s, struct request *rq)
 {
     struct store *store = s->job->store;
     TRY(session_open(s->job, s->caller->user, s->caller->user_id, &s->session));
@@ -58,7 +58,7 @@ static const struct err *open_range(struct sync *s, struct request *rq)
     return ignored_users(s->job, s->caller->user, &s->ignored);
 }
 
-static const struct err *read_account_data(struct sync *s)
+const struct err *sync_read_account_data(struct sync *s)
 {
     s->account_data_n = 0;
     if (s->from_feed && feed_user_position(s->job->store->feed, s->caller->user) <= s->since)
@@ -71,7 +71,7 @@ static const struct err *write_reply(struct sync *s, struct buf *out)
 {
     buf_auto struct buf first = {0}; /* decides how far the token goes */
     TRY(sync_write_to_device(s, &first));
-    TRY(read_account_data(s));
+    TRY(sync_read_account_data(s));
     BUF_LIT(out, "{\"next_batch\":\"");
     sync_token_add(out, s->job->store, s->until, s->typing_until);
     buf_add_char(out, '"');
@@ -85,9 +85,9 @@ static const struct err *write_reply(struct sync *s, struct buf *out)
     return NULL;
 }
 
-static const struct err *get_sync(struct request *rq, struct reply *rp)
+struct sync sync_of(struct request *rq, struct reply *rp)
 {
-    struct sync s = {
+    return (struct sync){
         .rp = rp,
         .job = job_of(rq),
         .caller = caller_of(rq),
@@ -97,6 +97,11 @@ static const struct err *get_sync(struct request *rq, struct reply *rp)
                    .now_ms = now_ms(),
                    .onlooker = onlooker_user(rq->arena, caller_of(rq)->user_id)},
     };
+}
+
+static const struct err *get_sync(struct request *rq, struct reply *rp)
+{
+    struct sync s = sync_of(rq, rp);
     int64_t timeout;
     TRY(request_query_int(rq, "timeout", 0, 0, INT64_MAX, &timeout));
     TRY(read_parameters(&s, rq));
@@ -106,7 +111,7 @@ static const struct err *get_sync(struct request *rq, struct reply *rp)
     do { /* again, when what was read from the feed fell out of it meanwhile */
         buf_clear(&rp->body);
         s.any = s.members_changed = false;
-        TRY(open_range(&s, rq));
+        TRY(sync_open_range(&s, rq));
         TRY(write_reply(&s, &rp->body));
     } while (s.from_feed && !feed_covers(s.job->store->feed, s.since));
     bool may_wait = !s.is_initial && !s.full_state && timeout > 0 && !rq->timed_out &&

@@ -59,6 +59,10 @@ struct timeline {
     enum relations_known relations;
 };
 
+/* sync/sync.c: a request's part of the log, and what changed in account data in it. */
+struct sync sync_of(struct request *rq, struct reply *rp);
+const struct err *sync_open_range(struct sync *s, struct request *rq);
+const struct err *sync_read_account_data(struct sync *s);
 /* sync/timeline.c */
 const struct err *sync_read_timeline(struct sync *s, const struct room_task *t,
                                      struct timeline *ret);
@@ -74,9 +78,12 @@ const struct err *sync_write_joined(struct sync *s, struct room_task *t, struct 
                                     bool *ret_any);
 const struct err *sync_write_left(struct sync *s, struct room_task *t, struct buf *out);
 /* sync/rooms.c */
+const struct err *sync_choose_rooms(struct sync *s, const struct session_room **ret,
+                                    size_t *ret_n); /* those with news, and alike */
 const struct err *sync_write_rooms(struct sync *s, struct buf *out);
 /* sync/user.c: account data, presence, to-device messages, device lists, key counts. */
 const struct err *sync_write_account_data(struct sync *s, struct buf *out);
+const struct err *sync_add_account_events(struct sync *s, struct buf *out); /* the bare list */
 const struct err *sync_write_to_device(struct sync *s, struct buf *out);
 const struct err *sync_write_presence(struct sync *s, struct buf *out);
 const struct err *sync_write_device_lists(struct sync *s, struct buf *out);

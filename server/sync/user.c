@@ -33,10 +33,9 @@ static const struct err *write_push_rules(struct sync *s, struct buf *out, bool 
     return NULL;
 }
 
-const struct err *sync_write_account_data(struct sync *s, struct buf *out)
+const struct err *sync_add_account_events(struct sync *s, struct buf *out)
 {
     bool any = false, push_rules = s->is_initial;
-    BUF_LIT(out, ",\"account_data\":{\"events\":[");
     for (size_t i = 0; i < s->account_data_n; i++) {
         const struct account_data *d = &s->account_data[i];
         bool is_rules = strcmp(d->type, "m.push_rules") == 0;
@@ -47,8 +46,15 @@ const struct err *sync_write_account_data(struct sync *s, struct buf *out)
     }
     if (push_rules)
         TRY(write_push_rules(s, out, &any));
-    BUF_LIT(out, "]}");
     s->any |= any;
+    return NULL;
+}
+
+const struct err *sync_write_account_data(struct sync *s, struct buf *out)
+{
+    BUF_LIT(out, ",\"account_data\":{\"events\":[");
+    TRY(sync_add_account_events(s, out));
+    BUF_LIT(out, "]}");
     return NULL;
 }
 

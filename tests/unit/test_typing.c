@@ -32,7 +32,7 @@ static void check_typing(const char *proves, int64_t room, const char *ids)
 {
     arena_auto struct arena *a = arena_create();
     buf_auto struct buf b = {0};
-    typing_add_event(store.typing, room, NULL, &b);
+    typing_add_event(store.typing, room, NULL, NULL, &b);
     check_text(proves, buf_str(&b),
                quoted(a, arena_printf(a, "{'type':'m.typing','content':{'user_ids':[%s]}}", ids)));
 }

@@ -1,20 +1,23 @@
-/* Client-server API, "Syncing": a room's state and its newest messages at once. Older than lazy
- * loading and /sync's filters; clients that peek use it still. */
+#include "server/client/room_snapshot.h"
+
+#include "rooms/presence.h"
+#include "rooms/receipts.h"
 #include "rooms/walk.h"
-#include "server/client/room_reading.h"
-#include "server/routes.h"
 #include "storage/account_data.h"
 #include "storage/feed.h"
 #include "storage/rooms.h"
 
 static const struct err *add_messages(struct request *rq, struct reply *rp, struct room *room,
-                                      int64_t end)
+                                      size_t limit, int64_t end)
 {
     struct viewer viewer = viewer_of(rq);
-    struct walk w = {
-        .room = room, .viewer = &viewer, .from = end, .to = WALK_START, .backwards = true};
+    struct walk w = {.room = room,
+                     .viewer = &viewer,
+                     .from = end,
+                     .to = WALK_START,
+                     .backwards = true,
+                     .limit = limit};
     struct walked walked;
-    TRY(reading_limit(rq, &w.limit));
     TRY(walk_room(job_of(rq), &w, &walked));
     for (size_t i = 0; i < walked.n / 2; i++) { /* oldest first */
         const struct stored_event *e = walked.events[i];
@@ -53,16 +56,32 @@ static const struct err *add_account_data(struct request *rq, struct buf *out, s
     return NULL;
 }
 
-static const struct err *get_initial_sync(struct request *rq, struct reply *rp)
+static const struct err *add_moment(struct request *rq, struct buf *out, struct room *room,
+                                    int64_t now)
+{
+    struct job *job = job_of(rq);
+    const struct caller *c = caller_of(rq);
+    const struct map *ignored;
+    bool any;
+    TRY(ignored_users(job, c->user, &ignored));
+    BUF_LIT(out, ",\"receipts\":[");
+    TRY(receipts_add_event(job, room->id, c->user, 0, now, ignored, room->room_id, out, &any));
+    BUF_LIT(out, "],\"presence\":[");
+    if (job->store->presence)
+        presence_add_room(job, room->id, ignored, out);
+    buf_add_char(out, ']');
+    return NULL;
+}
+
+const struct err *room_snapshot_write(struct request *rq, struct reply *rp, struct room *room,
+                                      size_t limit, bool with_moment)
 {
     struct job *job = job_of(rq);
     const struct caller *c = caller_of(rq);
     struct buf *out = &rp->body;
-    struct room *room;
     struct sight sight;
     const struct room_head *head;
     bool any;
-    TRY(reading_room(rq, &room));
     TRY(sight_open(job, room, c->user, c->user_id, VALID_FOREVER, &sight));
     TRY(rooms_get(job_tx(job), room->id, &head));
     int64_t now = feed_position(job->store->feed), end = sight.end < now ? sight.end : now;
@@ -72,19 +91,12 @@ static const struct err *get_initial_sync(struct request *rq, struct reply *rp)
     if (sight.now.membership != MEMBERSHIP_NONE)
         buf_printf(out, ",\"membership\":\"%s\"", membership_text(sight.now.membership));
     buf_printf(out, ",\"visibility\":\"%s\"", head && head->is_published ? "public" : "private");
-    TRY(add_messages(rq, rp, room, end));
+    TRY(add_messages(rq, rp, room, limit, end));
     TRY(add_account_data(rq, out, room, now));
+    if (with_moment)
+        TRY(add_moment(rq, out, room, end));
     BUF_LIT(out, ",\"state\":[");
     TRY(reading_add_state(rq, rp, room, end, NULL, true, &any));
     BUF_LIT(out, "]}");
-    return reply_body(rp, 200);
+    return NULL;
 }
-
-const struct route room_initial_sync_routes[] = {
-    {.method = GET,
-     .path = "/_matrix/client/v3/rooms/{room}/initialSync",
-     .handler = get_initial_sync,
-     .who = WHO_GUEST_TOO,
-     .spec = "Syncing"},
-    {.path = NULL},
-};

@@ -1,0 +1,355 @@
+/* The endpoints that were before /sync (client-server-api, "Syncing"; deprecated, but bots and old
+ * clients use them): GET /initialSync, GET /rooms/{roomId}/initialSync, and GET /events, which
+ * streams from the first one's token. They read what /sync reads, and their tokens are its tokens.
+ */
+#include "base/clock.h"
+#include "rooms/filters.h"
+#include "rooms/presence.h"
+#include "rooms/receipts.h"
+#include "rooms/typing.h"
+#include "rooms/visibility.h"
+#include "server/client/room_snapshot.h"
+#include "server/routes.h"
+#include "server/sync/sync.h"
+#include "server/sync_token.h"
+
+enum {
+    TIMEOUT_DEFAULT_MS = 30 * 1000,
+    TIMEOUT_MAX_MS = 10 * 60 * 1000,
+    LOOK_EVERY_MS = 1000, /* at a room that the user is not in: nothing wakes them */
+    EVENTS_MAX = 1000     /* of one reply of /events */
+};
+
+/* ---- initialSync ---- */
+
+static const struct err *get_room_initial_sync(struct request *rq, struct reply *rp)
+{
+    struct room *room;
+    size_t limit;
+    TRY(reading_room(rq, &room));
+    TRY(reading_limit(rq, &limit));
+    TRY(room_snapshot_write(rq, rp, room, limit, true));
+    return reply_body(rp, 200);
+}
+
+static void begin_bare(struct buf *out, const struct room *room, enum membership m)
+{
+    BUF_LIT(out, "{\"room_id\":");
+    buf_add_json_string(out, str_of(room->room_id));
+    buf_printf(out, ",\"membership\":\"%s\"", membership_text(m));
+}
+
+/* *ret_any false: not shown (somebody ignored has invited). */
+static const struct err *add_invited(struct sync *s, struct room *room,
+                                     const struct session_room *at, bool *ret_any)
+{
+    struct buf *out = &s->rp->body;
+    const struct stored_event *e;
+    TRY(events_get(job_tx(s->job), at->event, &e));
+    *ret_any = e && !sync_is_ignored(s, e->event->sender);
+    if (!*ret_any)
+        return NULL;
+    begin_bare(out, room, at->membership);
+    BUF_LIT(out, ",\"invite\":");
+    TRY(show_state_event(s->job, &s->viewer, e, out));
+    buf_add_char(out, '}');
+    return NULL;
+}
+
+static const struct err *add_room(struct sync *s, struct request *rq, const struct session_room *at,
+                                  size_t limit, bool *ret_any)
+{
+    struct room *room;
+    *ret_any = false;
+    TRY(room_get_by_id(s->job, at->room, &room));
+    if (!room)
+        return NULL;
+    if (at->membership == MEMBERSHIP_INVITE)
+        return add_invited(s, room, at, ret_any);
+    *ret_any = true;
+    const struct err *e = visibility_need_room(s->job, room, s->caller->user);
+    if (!e)
+        return room_snapshot_write(rq, s->rp, room, limit, false);
+    if (e->code != ERR_FORBIDDEN)
+        return e;
+    begin_bare(&s->rp->body, room, at->membership); /* banned */
+    buf_add_char(&s->rp->body, '}');
+    return NULL;
+}
+
+/* In an arena of its own: a user may be in very many rooms. */
+static const struct err *add_room_apart(struct sync *s, struct request *rq,
+                                        const struct session_room *at, size_t limit, bool *any)
+{
+    struct arena *outer = s->job->arena;
+    arena_auto struct arena *own = arena_create();
+    bool this_any;
+    size_t before = s->rp->body.n;
+    buf_add_text(&s->rp->body, *any ? "," : "");
+    job_use_arena(s->job, own);
+    const struct err *e = add_room(s, rq, at, limit, &this_any);
+    job_use_arena(s->job, outer);
+    TRY(e);
+    if (!this_any)
+        s->rp->body.n = before;
+    *any |= this_any;
+    return this_any ? reply_flush(s->rp) : NULL;
+}
+
+static bool is_listed(const struct session_room *at, bool archived)
+{
+    bool is_gone = at->membership == MEMBERSHIP_LEAVE || at->membership == MEMBERSHIP_BAN;
+    return at->membership == MEMBERSHIP_JOIN || at->membership == MEMBERSHIP_INVITE ||
+           (archived && is_gone && !at->forgotten);
+}
+
+static const struct err *add_presence(struct sync *s, struct buf *out, size_t *ret_n)
+{
+    *ret_n = 0;
+    if (!s->job->store->presence)
+        return NULL;
+    return presence_add_events(s->job, s->session, s->since, s->until, &s->filter.presence,
+                               s->ignored, out, ret_n);
+}
+
+static const struct err *get_initial_sync(struct request *rq, struct reply *rp)
+{
+    struct sync s = sync_of(rq, rp);
+    struct buf *out = &rp->body;
+    const struct session_room *rooms;
+    size_t limit, n;
+    bool archived, any = false;
+    s.is_initial = true;
+    s.viewer = viewer_of(rq);
+    TRY(reading_limit(rq, &limit));
+    TRY(request_query_bool(rq, "archived", false, &archived));
+    TRY(filter_load(s.job, s.caller->user, NULL, &s.filter));
+    TRY(sync_open_range(&s, rq));
+    TRY(sync_read_account_data(&s));
+    BUF_LIT(out, "{\"end\":\"");
+    sync_token_add(out, s.job->store, s.until, s.typing_until);
+    BUF_LIT(out, "\",\"presence\":[");
+    TRY(add_presence(&s, out, &n));
+    BUF_LIT(out, "],\"account_data\":[");
+    TRY(sync_add_account_events(&s, out));
+    BUF_LIT(out, "],\"rooms\":[");
+    session_rooms(s.job, s.session, &rooms, &n);
+    for (size_t i = 0; i < n; i++)
+        if (is_listed(&rooms[i], archived))
+            TRY(add_room_apart(&s, rq, &rooms[i], limit, &any));
+    BUF_LIT(out, "]}");
+    return reply_body(rp, 200);
+}
+
+/* ---- events ---- */
+
+/* What is new in one room. */
+struct room_news {
+    struct room *room;
+    struct session_room at;
+    const struct stored_event **events; /* oldest first, those that the user may see */
+    size_t n;
+};
+
+/* Where a page is full, the reply goes no further than its end: nothing is left out. */
+static const struct err *read_timeline(struct sync *s, struct room_news *news, size_t max)
+{
+    const struct stored_event *list;
+    size_t n;
+    int64_t to = news->at.membership == MEMBERSHIP_JOIN ? s->until : news->at.position;
+    TRY(events_page(job_tx(s->job), news->room->id, s->since, to < s->until ? to : s->until, false,
+                    (int64_t)max, &list, &n));
+    news->events = arena_alloc_array(s->job->arena, n + 1, sizeof *news->events);
+    bool *visible = arena_alloc_array(s->job->arena, n + 1, sizeof *visible);
+    for (size_t i = 0; i < n; i++)
+        news->events[i] = &list[i];
+    TRY(visibility_filter(s->job, news->room, s->caller->user, s->caller->user_id, news->events, n,
+                          visible));
+    for (size_t i = 0; i < n; i++)
+        if (visible[i])
+            news->events[news->n++] = news->events[i];
+    if (n == max && list[n - 1].position < s->until)
+        s->until = list[n - 1].position;
+    return NULL;
+}
+
+static const struct err *read_invite(struct sync *s, struct room_news *news)
+{
+    const struct stored_event *e;
+    if (news->at.position <= s->since)
+        return NULL;
+    TRY(events_get(job_tx(s->job), news->at.event, &e));
+    if (!e || sync_is_ignored(s, e->event->sender))
+        return NULL;
+    news->events = arena_alloc_array(s->job->arena, 1, sizeof *news->events);
+    news->events[news->n++] = e;
+    return NULL;
+}
+
+static const struct err *read_news(struct sync *s, const struct session_room *at, size_t max,
+                                   struct room_news *ret)
+{
+    ret->at = *at;
+    TRY(room_get_by_id(s->job, at->room, &ret->room));
+    if (!ret->room || at->membership == MEMBERSHIP_KNOCK)
+        return NULL;
+    if (at->membership == MEMBERSHIP_INVITE)
+        return read_invite(s, ret);
+    bool is_over = at->membership != MEMBERSHIP_JOIN && at->position <= s->since;
+    return is_over ? NULL : read_timeline(s, ret, max);
+}
+
+static void separate(struct buf *out, bool *any)
+{
+    buf_add_text(out, *any ? "," : "");
+    *any = true;
+}
+
+static const struct err *add_news(struct sync *s, struct room_news *news, struct buf *out)
+{
+    size_t n = 0;
+    while (n < news->n && news->events[n]->position <= s->until)
+        n++;
+    if (!n)
+        return NULL;
+    separate(out, &s->any);
+    return show_events(s->job, &s->viewer, news->events, n, RELATIONS_UNKNOWN, out);
+}
+
+static const struct err *add_ephemeral(struct sync *s, const struct room_news *news,
+                                       struct buf *out)
+{
+    struct typing *typing = s->job->store->typing;
+    const char *room_id = news->room->room_id;
+    buf_auto struct buf receipts = {0};
+    bool any;
+    if (news->at.membership != MEMBERSHIP_JOIN)
+        return NULL;
+    if (typing_room_serial(typing, news->room->id) > s->typing_since) {
+        separate(out, &s->any);
+        typing_add_event(typing, news->room->id, s->ignored, room_id, out);
+    }
+    TRY(receipts_add_event(s->job, news->room->id, s->caller->user, s->since, s->until, s->ignored,
+                           room_id, &receipts, &any));
+    if (any) {
+        separate(out, &s->any);
+        buf_add_str(out, buf_str(&receipts));
+    }
+    return NULL;
+}
+
+/* The rooms with news, or the one that is asked for, which the user need not be in. */
+static const struct err *choose(struct sync *s, struct room *only, const struct session_room **ret,
+                                size_t *ret_n)
+{
+    if (!only)
+        return sync_choose_rooms(s, ret, ret_n);
+    struct session_room *one = arena_alloc(s->job->arena, sizeof *one);
+    if (!session_get_room(s->session, only->id, one) || one->membership != MEMBERSHIP_JOIN)
+        *one = (struct session_room){
+            .room = only->id, .membership = MEMBERSHIP_LEAVE, .position = VALID_FOREVER};
+    *ret = one;
+    *ret_n = 1;
+    return NULL;
+}
+
+static const struct err *write_chunk(struct sync *s, struct room *only, struct buf *out)
+{
+    const struct session_room *rooms;
+    size_t n, presence_n;
+    buf_auto struct buf presence = {0};
+    TRY(choose(s, only, &rooms, &n));
+    struct room_news *news = arena_alloc_array(s->job->arena, n + 1, sizeof *news);
+    memset(news, 0, (n + 1) * sizeof *news);
+    for (size_t i = 0; i < n; i++)
+        TRY(read_news(s, &rooms[i], n < EVENTS_MAX ? EVENTS_MAX / n : 1, &news[i]));
+    for (size_t i = 0; i < n; i++)
+        if (news[i].room)
+            TRY(add_news(s, &news[i], out));
+    for (size_t i = 0; i < n; i++)
+        if (news[i].room)
+            TRY(add_ephemeral(s, &news[i], out));
+    if (only)
+        return NULL;
+    TRY(add_presence(s, &presence, &presence_n));
+    if (presence_n) {
+        separate(out, &s->any);
+        buf_add_str(out, buf_str(&presence));
+    }
+    return NULL;
+}
+
+static const struct err *find_only_room(struct request *rq, struct room **ret)
+{
+    const char *room_id = request_query(rq, "room_id");
+    *ret = NULL;
+    if (!room_id)
+        return NULL;
+    TRY(room_find(job_of(rq), room_id, ret));
+    if (!*ret)
+        return err(ERR_FORBIDDEN, "You are not in this room, or there is no such room");
+    return visibility_need_room(job_of(rq), *ret, caller_of(rq)->user);
+}
+
+static const struct err *reply_events(struct request *rq, struct reply *rp, const struct sync *s,
+                                      const char *from, const struct buf *chunk)
+{
+    struct buf *out = &rp->body;
+    buf_auto struct buf end = {0};
+    sync_token_add(&end, s->job->store, s->until, s->typing_until);
+    BUF_LIT(out, "{\"start\":");
+    buf_add_json_string(out, from ? str_of(from) : buf_str(&end));
+    BUF_LIT(out, ",\"end\":");
+    buf_add_json_string(out, buf_str(&end));
+    BUF_LIT(out, ",\"chunk\":[");
+    buf_add_str(out, buf_str(chunk));
+    BUF_LIT(out, "]}");
+    return reply_body(rp, 200);
+}
+
+/* Without `from` the answer is where the stream is now. */
+static const struct err *get_events(struct request *rq, struct reply *rp)
+{
+    struct sync s = sync_of(rq, rp);
+    const char *from = request_query(rq, "from");
+    struct sync_token token = {0};
+    struct room *only;
+    int64_t timeout;
+    buf_auto struct buf chunk = {0};
+    TRY(request_query_int(rq, "timeout", TIMEOUT_DEFAULT_MS, 0, INT64_MAX, &timeout));
+    if (from)
+        TRY(sync_token_parse_since(s.job->store, from, &token));
+    s.since = token.position;
+    s.typing_since = token.serial;
+    s.viewer = viewer_of(rq);
+    TRY(find_only_room(rq, &only));
+    TRY(filter_load(s.job, s.caller->user, NULL, &s.filter));
+    TRY(sync_open_range(&s, rq));
+    if (!from)
+        return reply_events(rq, rp, &s, NULL, &chunk);
+    TRY(write_chunk(&s, only, &chunk));
+    int64_t now = mono_ms(), until = rq->started_mono_us / 1000 +
+                                     (timeout < TIMEOUT_MAX_MS ? timeout : TIMEOUT_MAX_MS);
+    if (s.any || now >= until || rq->waiter.is_displaced || request_is_stopping(rq))
+        return reply_events(rq, rp, &s, from, &chunk);
+    return reply_wait(rp, only && until > now + LOOK_EVERY_MS ? now + LOOK_EVERY_MS : until);
+}
+
+const struct route old_sync_routes[] = {
+    {.method = GET,
+     .path = "/_matrix/client/v3/rooms/{room}/initialSync",
+     .handler = get_room_initial_sync,
+     .who = WHO_GUEST_TOO,
+     .spec = "Syncing"},
+    {.method = GET,
+     .path = "/_matrix/client/v3/initialSync",
+     .handler = get_initial_sync,
+     .who = WHO_USER,
+     .spec = "Syncing"},
+    {.method = GET,
+     .path = "/_matrix/client/v3/events",
+     .handler = get_events,
+     .who = WHO_GUEST_TOO,
+     .spec = "Syncing"},
+    {.path = NULL},
+};
