@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from client import q
 from federation import Ministry, Network
 from synapse import Synapse, make_database
 
@@ -58,6 +59,11 @@ class Servers:
 
 
 running = []
+
+
+def wait_until_complete(client, room):
+    """A server that joined fast does not answer before it has the room's members."""
+    client.get(f"/rooms/{q(room)}/members")
 
 
 @pytest.fixture(scope="session")
@@ -126,9 +132,10 @@ def room(alice):
 
 @pytest.fixture
 def joined(alice, bob, room, host):
-    """The room, with both in it."""
+    """The room, with both in it, and its state complete on both servers."""
     bob.join(room, via=[host.name])
     alice.sync_until(lambda r: bob.user_id in str(r))
+    wait_until_complete(bob, room)
     return room
 
 
