@@ -148,7 +148,7 @@ def test_errors_do_not_quote_the_database_password(uri, tmp_path):
     r = run_cli("serve", "--data", str(tmp_path), "--set", f"database={uri}", "--set",
                 "listen=127.0.0.1:0")
     assert r.returncode
-    assert "`database` is malformed" in r.stderr
+    assert "`database`: cannot be understood" in r.stderr
     assert "cret" not in r.stdout + r.stderr
 
 

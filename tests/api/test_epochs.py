@@ -158,22 +158,21 @@ def test_other_servers_take_what_is_said_again(ministries, remote, tmp_path):
     copy = Copy(a, tmp_path / "copy")
 
     def change(n):
-        """A new device is told: the EDU about it."""
-        before = len(remote.edus_of("m.device_list_update"))
+        """A new device signs in and uploads keys: the EDUs about it, one or two."""
         d = Device(Client(a).login(alice.user_id, alice.password))
         d.upload()
-        remote.wait_for(lambda: any(e["device_id"] == d.id for e in remote.edus_of("m.device_list_update")))
-        (edu,) = [e for e in remote.edus_of("m.device_list_update")[before:] if e["device_id"] == d.id]
-        return edu
+        about = lambda: [e for e in remote.edus_of("m.device_list_update") if e["device_id"] == d.id]
+        remote.wait_for(lambda: any("keys" in e for e in about()))
+        return about()
 
     lost = [change(n) for n in range(2)]
     copy.restore()
     new = [change(n) for n in range(3)]
-    seen = [e["stream_id"] for e in remote.edus_of("m.device_list_update")]
-    assert min(e["stream_id"] for e in new) > max(e["stream_id"] for e in lost)
-    assert new[1]["prev_id"] == [new[0]["stream_id"]]
-    assert new[0]["prev_id"] == lost[0]["prev_id"]  # what we know of: who has heard more asks anew
+    assert min(e["stream_id"] for edus in new for e in edus) > \
+        max(e["stream_id"] for edus in lost for e in edus)
+    assert new[1][0]["prev_id"] == [new[0][-1]["stream_id"]]
+    assert new[0][0]["prev_id"] == lost[0][0]["prev_id"]  # what we know: who has heard more asks anew
     r = remote.get(a.name, f"{FED}/v1/user/devices/{q(alice.user_id)}")
-    assert r["stream_id"] == new[-1]["stream_id"]
+    assert r["stream_id"] == new[-1][-1]["stream_id"]
     ids = [r.path.rsplit("/", 1)[1] for r in remote.seen("PUT", f"{FED}/v1/send/")]
     assert len(ids) == len(set(ids))

@@ -35,6 +35,9 @@ CLIENT = {
         C1 + "/rooms/{room}/relations/{hosts}/m.annotation/m.reaction"],
     "GET rooms/{room}/threads": [C1 + "/rooms/{room}/threads"],
     "GET rooms/{room}/initialSync": [C3 + "/rooms/{room}/initialSync?limit=100"],
+    "GET initialSync": [C3 + "/initialSync?limit=100"],
+    "GET events": [C3 + "/events?timeout=0&from={since}",
+                   C3 + "/events?timeout=0&from={since}&room_id={room}"],
     "GET rooms/{room}/state": [C3 + "/rooms/{room}/state"],
     "GET rooms/{room}/state/{type}": [C3 + "/rooms/{room}/state/m.room.topic"],
     "GET rooms/{room}/state/{type}/{key}": [
@@ -74,7 +77,7 @@ SERVER = {
         "earliest_events": [], "latest_events": ["{last}"], "limit": 20})],
     "PUT send_join/{room}/{event}": [],  # test_servers
     "PUT send_knock/{room}/{event}": [],  # stripped state: current settings
-    "GET hierarchy/{room}": [FED + "/v1/hierarchy/{room}"],
+    "GET hierarchy/{root}": [FED + "/v1/hierarchy/{room}"],
     "GET publicRooms": [FED + "/v1/publicRooms"],
     "POST publicRooms": [(FED + "/v1/publicRooms", {})],
     "GET query/profile": [FED + "/v1/query/profile?user_id={gone}"],
@@ -92,9 +95,9 @@ NO_CLIENT = """
     (GET|POST) keys/.*|PUT sendToDevice/.*|(GET|PUT|POST|DELETE) (room_keys/.*|dehydrated_device.*)
     POST createRoom|POST (join|knock)/{room_or_alias}
     POST rooms/{room}/(join|leave|forget|invite|kick|ban|unban|report|report/{event}|upgrade)
-    POST users/{user}/report|PUT rooms/{room}/(send|redact|state)/.*|GET rooms/{room}/aliases
+    POST users/{user}/report|(PUT|POST) rooms/{room}/(send|redact|state)/.*|GET rooms/{room}/aliases
     (GET|PUT|DELETE) directory/.*|GET rooms/{room}/timestamp_to_event|(GET|POST|PUT) media/.*
-    (GET|POST|PUT) thirdparty/.*|GET (events|publicised)$
+    (GET|POST|PUT) thirdparty/.*
 """
 NO_SERVER = """
     GET version|GET openid/userinfo|GET media/.*|GET user/devices/{user}|POST user/keys/.*
