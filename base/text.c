@@ -73,6 +73,23 @@ static void wide_normalise(const UNormalizer2 *form, struct wide *w)
     out = old;
 }
 
+/* Sorting marks that stand one after the other takes the square of their number: as in stream-safe
+ * text (Unicode Standard Annex 15, section 13), thirty are kept of those that a character has. */
+static void limit_marks(const UNormalizer2 *form, struct wide *w)
+{
+    enum { MARKS_MAX = 30 };
+    int32_t n = 0, marks = 0;
+    for (int32_t i = 0; i < w->n;) {
+        UChar32 c;
+        int32_t at = i;
+        U16_NEXT(w->p, i, w->n, c);
+        marks = unorm2_hasBoundaryBefore(form, c) ? 0 : marks + 1;
+        while (marks <= MARKS_MAX && at < i)
+            w->p[n++] = w->p[at++];
+    }
+    w->n = n;
+}
+
 /* ---- tables ---- */
 
 enum {
@@ -178,8 +195,10 @@ static struct str fold_whole(struct arena *a, struct str s)
 {
     wide_auto struct wide w;
     wide_from(&w, s);
+    limit_marks(tables.casefold, &w);
     wide_normalise(tables.casefold, &w);
     wide_normalise(tables.nfd, &w);
+    limit_marks(tables.nfd, &w); /* again: one may have become several */
     drop_accents(&w);
     wide_normalise(tables.nfc, &w);
     return wide_to_str(a, &w);
@@ -370,8 +389,12 @@ struct str text_fold_case(struct arena *a, struct str s)
     assert(s.n <= TEXT_BYTES_MAX);
     if (text_is_ascii(s))
         return fold_ascii(a, s);
+    wide_auto struct wide w;
     need_tables();
-    return convert(a, tables.casefold, s);
+    wide_from(&w, s);
+    limit_marks(tables.casefold, &w);
+    wide_normalise(tables.casefold, &w);
+    return wide_to_str(a, &w);
 }
 
 struct str text_normalise(struct arena *a, struct str s)

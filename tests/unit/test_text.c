@@ -92,6 +92,34 @@ static void test_every_character(void **state)
     }
 }
 
+/* Marks are sorted, in quadratic time. */
+static void test_very_many_marks(void **state)
+{
+    static const struct {
+        const char *mark, *one_of;
+        size_t kept;
+    } rows[] = {
+        {"\u0301\u0323", "\u0301", 15},       /* above, below */
+        {"\u0301\u034f\u0323", "\u0301", 15}, /* joined by what folding takes away */
+        {"\u0f73", "\u0f71", 30},             /* no mark by itself, but two when decomposed */
+    };
+    arena_auto struct arena *a = arena_create();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        buf_auto struct buf b = {0};
+        size_t found = 0;
+        buf_add_char(&b, '1'); /* of no script whose marks go */
+        for (size_t k = 0; k < 1000; k++)
+            buf_add_text(&b, rows[i].mark);
+        struct str folded = text_fold(a, buf_str(&b));
+        for (const char *p = folded.p; (p = strstr(p, rows[i].one_of)); p++)
+            found++;
+        assert_in_range(found, 10, rows[i].kept);
+        assert_true(folded.n <= 1 + 30 * 3);
+        assert_true(str_eq(text_fold(a, folded), folded));
+        assert_true(text_fold_case(a, buf_str(&b)).n <= 1 + 2 * 30 * 3);
+    }
+}
+
 static void test_normalising(void **state)
 {
     arena_auto struct arena *a = arena_create();
@@ -128,9 +156,8 @@ static void test_ascii(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_folding),
-        cmocka_unit_test(test_every_character),
-        cmocka_unit_test(test_normalising),
+        cmocka_unit_test(test_folding),         cmocka_unit_test(test_every_character),
+        cmocka_unit_test(test_very_many_marks), cmocka_unit_test(test_normalising),
         cmocka_unit_test(test_ascii),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
