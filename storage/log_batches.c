@@ -38,6 +38,7 @@ static const struct field {
     FIELD(BOOL, has_children),
     FIELD(BOOL, is_push_rules),
     FIELD(BOOL, is_lost),
+    FIELD(BOOL, follows_gap),
     FIELD(BOOL, is_end),
     FIELD(BOOL, resets_room),
     FIELD(BOOL, is_relayed),
