@@ -56,8 +56,9 @@ static const struct err *add_account_data(struct request *rq, struct buf *out, s
     return NULL;
 }
 
+/* Who left is not shown who is there now. */
 static const struct err *add_moment(struct request *rq, struct buf *out, struct room *room,
-                                    int64_t now)
+                                    int64_t end, bool is_now)
 {
     struct job *job = job_of(rq);
     const struct caller *c = caller_of(rq);
@@ -65,9 +66,9 @@ static const struct err *add_moment(struct request *rq, struct buf *out, struct 
     bool any;
     TRY(ignored_users(job, c->user, &ignored));
     BUF_LIT(out, ",\"receipts\":[");
-    TRY(receipts_add_event(job, room->id, c->user, 0, now, ignored, room->room_id, out, &any));
+    TRY(receipts_add_event(job, room->id, c->user, 0, end, ignored, room->room_id, out, &any));
     BUF_LIT(out, "],\"presence\":[");
-    if (job->store->presence)
+    if (job->store->presence && is_now)
         presence_add_room(job, room->id, ignored, out);
     buf_add_char(out, ']');
     return NULL;
@@ -94,7 +95,7 @@ const struct err *room_snapshot_write(struct request *rq, struct reply *rp, stru
     TRY(add_messages(rq, rp, room, limit, end));
     TRY(add_account_data(rq, out, room, now));
     if (with_moment)
-        TRY(add_moment(rq, out, room, end));
+        TRY(add_moment(rq, out, room, end, sight.end == VALID_FOREVER));
     BUF_LIT(out, ",\"state\":[");
     TRY(reading_add_state(rq, rp, room, end, NULL, true, &any));
     BUF_LIT(out, "]}");

@@ -73,6 +73,15 @@ def test_with_receipts_and_presence(alice, bob, register):
     assert set(r["receipts"][0]["content"][said]["m.read"]) == {carol.user_id}
 
 
+def test_who_left_is_not_shown_who_is_there_now(alice, bob, nobody):
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    alice.put(f"/presence/{q(alice.user_id)}/status", {"presence": "online"})
+    eventually(lambda: snapshot(bob, room)["presence"])
+    bob.leave(room)
+    assert snapshot(bob, room)["presence"] == [] and snapshot(alice, room)["presence"]
+
+
 # ---- GET /initialSync --------------------------------------------------------------------------
 
 
