@@ -4,7 +4,11 @@
 #include "server/client/user_request.h"
 #include "server/routes.h"
 
-enum { TYPE_MAX = 255, CONTENT_MAX = 512 * 1024 };
+enum {
+    TYPE_MAX = 255,
+    CONTENT_MAX = 512 * 1024,
+    IGNORED_MAX = 2000 /* users: each is looked up wherever something is counted for the ignorer */
+};
 
 /* What the server manages is set by other means. */
 static const struct err *check_type(const char *type)
@@ -31,9 +35,12 @@ static const struct err *set(struct request *rq, struct reply *rp, int64_t room)
 static const struct err *check_content(struct request *rq)
 {
     const json_t *ignored = json_object_get(rq->body, "ignored_users");
-    if (strcmp(request_param(rq, "type"), "m.ignored_user_list") == 0 &&
-        json_object_get(ignored, caller_of(rq)->user_id))
+    if (strcmp(request_param(rq, "type"), "m.ignored_user_list") != 0)
+        return NULL;
+    if (json_object_get(ignored, caller_of(rq)->user_id))
         return err(ERR_INVALID_PARAM, "You cannot ignore yourself");
+    if (json_object_size(ignored) > IGNORED_MAX)
+        return err(ERR_TOO_LARGE, "You can ignore at most %d users", IGNORED_MAX);
     return NULL;
 }
 

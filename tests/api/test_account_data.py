@@ -129,6 +129,15 @@ def test_ignored_users_are_not_heard(alice, bob, register):
     assert len(bob.next_sync()["rooms"]["join"][room]["timeline"]["events"]) == 1
 
 
+def test_so_many_users_can_be_ignored(alice):
+    where = path(alice, "m.ignored_user_list")
+    many = {f"@u{i}:elsewhere.example": {} for i in range(2000)}
+    alice.put(where, {"ignored_users": many})
+    alice.fails(413, "M_TOO_LARGE", "PUT", where,
+                {"ignored_users": {**many, "@one.more:elsewhere.example": {}}})
+    assert len(alice.get(where)["ignored_users"]) == 2000
+
+
 def test_nobody_ignores_themself(alice, bob):
     where = path(alice, "m.ignored_user_list")
     alice.fails(400, "M_INVALID_PARAM", "PUT", where,
