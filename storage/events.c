@@ -247,8 +247,14 @@ void pending_redaction_write(struct write *w, const struct event *redaction, int
         write_statement(w, &pending_redactions_insert_sql, P(BYTES(target), BYTES(id), INT(room)));
 }
 
+/* One for each sender: what a sender may redact does not depend on the redaction, and a server may
+ * send any number of them. The LIMIT keeps each event a look-up by its id. */
 SQL(pending_redactions_find_sql,
-    "SELECT redaction FROM pending_redactions WHERE target = ANY($1) AND (room = $2 OR $2 = 0)")
+    "SELECT DISTINCT ON (p.target, e.sender) p.redaction FROM pending_redactions p "
+    "CROSS JOIN LATERAL (SELECT position, sender, redacted_by IS NULL AS is_whole FROM events "
+    "WHERE event_id = p.redaction LIMIT 1) e "
+    "WHERE p.target = ANY($1) AND (p.room = $2 OR $2 = 0) "
+    "ORDER BY p.target, e.sender, e.is_whole DESC, e.position DESC")
 
 const struct err *pending_redactions_find(struct tx *tx, const struct room_version *v, int64_t room,
                                           const char *const *targets, size_t n,
