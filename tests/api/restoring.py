@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 
+from server import as_superuser
+
 
 class Copy:
     """The whole data directory of a server, as it was while nothing ran."""
@@ -29,6 +31,11 @@ def copy_tree(source, target):
 def uri_of(server):
     """Of the database of a server that runs."""
     return (server.data / "concorde.lock").read_text().split(" ", 1)[1]
+
+
+def make_database(uri, name):
+    """Beside that one, for the same role."""
+    psql(as_superuser(uri), f"CREATE DATABASE {name} OWNER concorde TEMPLATE template0")
 
 
 def psql(uri, sql):

@@ -52,6 +52,13 @@ def run_cli(*args, input=None, timeout=START_SECONDS, env=None, cwd=None):
     return r
 
 
+def as_superuser(uri):
+    """The URI of a Concorde's own PostgreSQL (concorde.lock), with the role that may do everything."""
+    found = re.sub(r"user='?concorde'?", "user=postgres", uri, count=1)
+    assert found != uri
+    return found
+
+
 class Server:
     """settings: what --set takes, over TEST_SETTINGS; None removes one. A list repeats the option.
     data: an existing data directory, which then stays; otherwise a new one, which does not."""

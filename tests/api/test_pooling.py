@@ -13,7 +13,7 @@ import pytest
 
 from client import Client
 from federation import eventually
-from restoring import psql, uri_of
+from restoring import make_database, uri_of
 from server import Server
 from test_proxy import free_port, program
 
@@ -33,7 +33,7 @@ def proxied(fresh_server):
     home.chmod(0o777)
     s, started = fresh_server(), []
     direct = uri_of(s)
-    psql(direct, "CREATE DATABASE proxied TEMPLATE template0")
+    make_database(direct, "proxied")
     words = dict(re.findall(r"(\w+)='?([^' ]+)'?", direct))
     binary = shutil.copy(program("pgbouncer"), home)  # where its user reaches it
     cluster = (s.data / "postgres" / "data").stat()

@@ -11,8 +11,8 @@ import pytest
 
 from client import Client, q, timeline
 from e2ee import Device, Identity, query
-from restoring import copy_tree, psql, uri_of
-from server import Server
+from restoring import copy_tree, make_database, psql, uri_of
+from server import Server, as_superuser
 from test_to_device import send
 
 ENCRYPTION = {"type": "m.room.encryption", "state_key": "",
@@ -130,7 +130,7 @@ def test_dump_and_restore(fresh_server, tmp_path):
     run("pg_dump", "-Fc", "-f", str(dump), uri)
     was = tables(uri)
     lost = lose_something(story)
-    psql(uri, "CREATE DATABASE restored TEMPLATE template0")
+    make_database(uri, "restored")
     run("pg_restore", "-1", "-O", "-d", other_uri, str(dump))
     assert tables(other_uri) == was and len(was) > 40
     data = tmp_path / "data"
@@ -153,7 +153,7 @@ def test_base_backup(fresh_server, tmp_path):
     told = without_age(story.told())
     (program,) = pathlib.Path("/usr/lib/postgresql").glob("*/bin/pg_basebackup")
     backup, cluster = tmp_path / "backup", (s.data / "postgres" / "data").resolve()
-    run(str(program), "-D", str(backup), "-X", "stream", "-c", "fast", "-d", uri_of(s))
+    run(str(program), "-D", str(backup), "-X", "stream", "-c", "fast", "-d", as_superuser(uri_of(s)))
     lost = lose_something(story)
     s.stop()
     owner = cluster.stat()

@@ -16,6 +16,7 @@ import httpx
 from client import Client
 from e2ee import b64
 from federation import Link, authority, numbers
+from server import as_superuser
 
 PYTHON = pathlib.Path(os.environ.get("SYNAPSE_HOME", ".")) / "bin" / "python"
 START_SECONDS = 90
@@ -29,7 +30,8 @@ def free_port():
 
 
 def make_database(uri, name):
-    """In the PostgreSQL of that libpq URI; what to give psycopg2."""
+    """In a Concorde's own PostgreSQL, of which that is the URI; what to give psycopg2."""
+    uri = as_superuser(uri)
     psql = shutil.which("psql") or sorted(
         pathlib.Path("/usr/lib/postgresql").glob("*/bin/psql"))[-1]
     subprocess.run(

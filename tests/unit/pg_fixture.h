@@ -83,6 +83,14 @@ static inline void pg_use_server_(const char *admin_uri)
              pg_fixture_.name);
 }
 
+/* The server's role is an ordinary one; tests make databases with it. */
+static inline void pg_let_make_databases_(const char *uri)
+{
+    char admin[512]; /* of settings given twice the last one counts */
+    snprintf(admin, sizeof admin, "%s user=postgres", uri);
+    pg_must("ALTER ROLE", pg_command(admin, "ALTER ROLE concorde CREATEDB"));
+}
+
 static inline const char *pg_uri(void)
 {
     if (pg_fixture_.uri[0])
@@ -97,6 +105,7 @@ static inline const char *pg_uri(void)
             abort();
         pg_must("embedded_start", embedded_start(pg_fixture_.dir, &pg_fixture_.embedded, &uri));
         snprintf(pg_fixture_.uri, sizeof pg_fixture_.uri, "%s", uri);
+        pg_let_make_databases_(uri);
     }
     atexit(pg_finish_);
     return pg_fixture_.uri;

@@ -485,7 +485,7 @@ static void the_pool_is_bounded_and_waiters_are_served(void **state)
     assert_non_null(strstr(metrics.p, "concorde_db_connections{state=\"idle\"} 1\n"));
     assert_non_null(strstr(metrics.p, "concorde_db_pool_timeouts_total 1\n"));
     assert_non_null(
-        strstr(metrics.p, "synapse_storage_transaction_time_count{desc=\"count_sql\"} 2\n"));
+        strstr(metrics.p, "synapse_storage_transaction_time_count_total{desc=\"count_sql\"} 2\n"));
     scope_finish(&s);
     for (int i = 0; i < 2; i++)
         scope_finish(&holders[i]);

@@ -32,6 +32,7 @@ struct far_room {
     const struct room_version *v;
     const char *room_id;
     const struct event *create, *carol, *power, *rules;
+    const struct event *target; /* the membership that the next event changes; NULL: none */
     const struct event *line[EVENTS_MAX]; /* all of it, oldest first */
     size_t n;
     const struct event *state[EVENTS_MAX];
@@ -51,6 +52,8 @@ static const struct event *far_add(struct far_room *r, const char *type, const c
         w.auth[n++] = r->rules->event_id;
     if (member)
         w.auth[n++] = member->event_id;
+    if (r->target)
+        w.auth[n++] = r->target->event_id;
     if (r->n)
         w.prev[0] = r->line[r->n - 1]->event_id;
     w.depth = (int64_t)r->n + 1;
@@ -260,6 +263,7 @@ static void invites_are_noted_and_undone(void **state)
     NO_ERR(room_note_membership(r.job, &note)); /* told twice */
     assert_int_equal(room_membership(room_named(r.job, r.room_id), alice.user), MEMBERSHIP_INVITE);
     assert_false(room_is_resident(room_named(r.job, r.room_id)));
+    r.target = invite;
     note.event = far_add(&r, "m.room.member", "@user1:third.example", ALICE,
                          "{\"membership\":\"leave\"}", r.carol);
     const struct err *e = room_note_membership(r.job, &note);
@@ -269,6 +273,7 @@ static void invites_are_noted_and_undone(void **state)
     note.event = far_add(&r, "m.room.member", CAROL, ALICE, "{\"membership\":\"leave\"}", r.carol);
     NO_ERR(room_note_membership(r.job, &note));
     assert_int_equal(room_membership(room_named(r.job, r.room_id), alice.user), MEMBERSHIP_LEAVE);
+    r.target = NULL;
     r.state_n -= 2; /* neither is state when she joins */
     r.state[r.state_n++] = r.line[r.n - 1];
     const struct event *join = far_join(&r);

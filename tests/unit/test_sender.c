@@ -1,5 +1,6 @@
 /* The sender on a whole node, with other servers that are functions here instead of HTTP. */
 #include "check.h"
+#include "federation/answers.h"
 #include "federation/federation.h"
 #include "federation/request.h"
 #include "federation/sender.h"
@@ -119,6 +120,7 @@ static int begin(void **state)
     node_begin();
     federation.store = node_store();
     node_store()->federation = &federation;
+    federation.answers = answers_create(1 << 20);
     federation.sender = sender_create(node_store());
     sender_start(federation.sender);
     return 0;
@@ -131,6 +133,7 @@ static int end(void **state)
     struct sender *s = federation.sender;
     node_end(); /* the listener may be called until then */
     sender_destroy(s);
+    answers_destroy(federation.answers);
     return 0;
 }
 
