@@ -33,6 +33,16 @@ char *str_dup(struct arena *a, struct str s)
     return arena_memdup(a, s.p, s.n);
 }
 
+struct str str_trim(struct str s, const char *blanks)
+{
+    size_t n = strlen(blanks);
+    while (s.n && memchr(blanks, s.p[0], n))
+        s = (struct str){s.p + 1, s.n - 1};
+    while (s.n && memchr(blanks, s.p[s.n - 1], n))
+        s.n--;
+    return s;
+}
+
 bool str_to_int64(struct str s, int64_t *ret)
 {
     bool negative = s.n && s.p[0] == '-';

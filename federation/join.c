@@ -57,13 +57,6 @@ static struct str second_of(struct str array)
     return n == 2 && m.value.p[0] == '{' ? m.value : STR("{}");
 }
 
-static struct str skip_space(struct str s)
-{
-    while (s.n && strchr(" \t\r\n", s.p[0]))
-        s = (struct str){s.p + 1, s.n - 1};
-    return s;
-}
-
 static const struct err *send_join(const struct join *j, struct told *ret)
 {
     struct str reply;
@@ -71,7 +64,7 @@ static const struct err *send_join(const struct join *j, struct told *ret)
     if (e && handshake_lacks_v2(j->hand.version, e))
         e = put_join(j, 1, &reply);
     TRY(e);
-    reply = skip_space(reply);
+    reply = str_trim(reply, " \t\r\n");
     if (reply.n && reply.p[0] == '[')
         reply = second_of(reply);
     if (!reply.n || reply.p[0] != '{')

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "federation/discovery.h"
 #include "federation/federation.h"
+#include "federation/reply.h"
 #include "federation/sender.h"
 #include "federation/xmatrix.h"
 #include "matrix/canonical_json.h"
@@ -10,12 +11,7 @@
 
 #include <assert.h>
 
-enum {
-    TIMEOUT_MS = 60 * 1000,
-    REPLY_MAX = 8 << 20,
-    RETRY_AFTER_MOST_MS = 3600 * 1000,
-    SENTENCE_MAX = 200 /* bytes of another server's that are passed on */
-};
+enum { TIMEOUT_MS = 60 * 1000, REPLY_MAX = 8 << 20 };
 
 bool federation_may_contact(const struct config *c, const char *server)
 {
@@ -127,16 +123,6 @@ static void note_outcome(struct federation *f, const struct fed_request *r, cons
         sender_request_ended(f->sender, r->server, !is_ill);
 }
 
-static json_t *tree_of(struct job *job, struct str body)
-{
-    json_t *v;
-    size_t blank = 0;
-    while (blank < body.n && strchr(" \t\r\n", body.p[blank]))
-        blank++;
-    bool likely = blank < body.n && (body.p[blank] == '{' || body.p[blank] == '[');
-    return likely && !json_read(job->arena, body, &v) ? v : NULL;
-}
-
 const struct err *federation_exchange(struct job *job, const struct fed_request *r,
                                       struct fed_reply *ret)
 {
@@ -146,87 +132,8 @@ const struct err *federation_exchange(struct job *job, const struct fed_request 
     const struct err *e = send_request(job, r, &answer);
     note_outcome(job->store->federation, r, e, answer.status);
     TRY(e);
-    *ret = (struct fed_reply){
-        .status = answer.status,
-        .body = answer.body,
-        .bytes = answer.bytes,
-        .json = r->no_tree ? NULL : tree_of(job, answer.body),
-        .content_type = http_answer_header(job->arena, &answer, "Content-Type"),
-        .content_disposition = http_answer_header(job->arena, &answer, "Content-Disposition"),
-        .location = http_answer_header(job->arena, &answer, "Location"),
-    };
+    fed_reply_read(job->arena, &answer, !r->no_tree, ret);
     return NULL;
-}
-
-/* ---- what the other server complains of ---- */
-
-/* Another server must not make our users' clients believe that their sessions have ended. */
-static bool is_about_sessions(enum err_code code)
-{
-    return code == ERR_UNKNOWN_TOKEN || code == ERR_MISSING_TOKEN || code == ERR_UNAUTHORIZED ||
-           code == ERR_USER_LOCKED || code == ERR_USER_SUSPENDED || code == ERR_USER_DEACTIVATED;
-}
-
-/* At most SENTENCE_MAX bytes, cut between characters. */
-static struct str sentence_of(const struct fed_reply *reply)
-{
-    struct str s = str_of(json_text(reply->json, "error"));
-    if (s.n > SENTENCE_MAX) {
-        s.n = SENTENCE_MAX;
-        while (s.n && ((unsigned char)s.p[s.n] & 0xc0) == 0x80)
-            s.n--;
-    }
-    return s;
-}
-
-static const struct err *limit_exceeded(const struct fed_reply *reply)
-{
-    const json_t *ms = json_object_get(reply->json, "retry_after_ms");
-    json_int_t v = json_is_integer(ms) ? json_integer_value(ms) : 1000;
-    return err_limit_exceeded(v < 0 ? 0 : v > RETRY_AFTER_MOST_MS ? RETRY_AFTER_MOST_MS : (int)v);
-}
-
-static const struct err *with_room_version(struct arena *a, const struct err *e,
-                                           const struct fed_reply *reply)
-{
-    const json_t *version = json_object_get(reply->json, "room_version");
-    if (e->code != ERR_INCOMPATIBLE_ROOM_VERSION || !json_is_string(version))
-        return e;
-    const char *text = json_write(a, version);
-    return strlen(text) > SENTENCE_MAX ? e : err_with_fields(e, "\"room_version\":%s", text);
-}
-
-static const struct err *bad_status(const struct fed_request *r, const struct fed_reply *reply)
-{
-    return err_with_cause(
-        err(ERR_BAD_STATUS, "%.150s answered with status %d", r->server, reply->status), "%.*s",
-        (int)(reply->body.n < SENTENCE_MAX ? reply->body.n : SENTENCE_MAX), reply->body.p);
-}
-
-/* What our code calls an errcode that it does not know; it goes on as it is. */
-static enum err_code code_of_status(int status)
-{
-    return status == 403 ? ERR_FORBIDDEN : status == 404 ? ERR_NOT_FOUND : ERR_UNKNOWN;
-}
-
-static const struct err *complaint(struct job *job, const struct fed_request *r,
-                                   const struct fed_reply *reply)
-{
-    const char *errcode = json_text(reply->json, "errcode");
-    struct str sentence = sentence_of(reply);
-    enum err_code code = ERR_UNKNOWN;
-    if (reply->status == 429)
-        return err_with_answer(limit_exceeded(reply), 429, NULL);
-    bool is_known = errcode && err_code_find(errcode, reply->status, &code);
-    if (reply->status / 100 != 4 || !errcode || (is_known && is_about_sessions(code)) ||
-        (!is_known && reply->status == 401))
-        return err_with_answer(bad_status(r, reply), reply->status, NULL);
-    if (!is_known)
-        code = code_of_status(reply->status);
-    const struct err *e =
-        sentence.n ? err(code, "%.*s", STR_FMT(sentence)) : err(code, "%.150s refuses", r->server);
-    return err_with_answer(with_room_version(job->arena, e, reply), reply->status,
-                           is_known && code != ERR_UNKNOWN ? NULL : errcode);
 }
 
 const struct err *federation_request(struct job *job, const struct fed_request *r,
@@ -234,13 +141,7 @@ const struct err *federation_request(struct job *job, const struct fed_request *
 {
     struct fed_reply reply;
     TRY(federation_exchange(job, r, &reply));
-    if (reply.status / 100 != 2) {
-        if (r->no_tree)
-            reply.json = tree_of(job, reply.body);
-        return complaint(job, r, &reply);
-    }
-    if (!r->no_tree && !r->sink_fd && !json_is_object(reply.json))
-        return err(ERR_BAD_STATUS, "%.150s did not answer with a JSON object", r->server);
+    TRY(fed_reply_check(job->arena, r, &reply));
     *ret = reply;
     return NULL;
 }

@@ -54,18 +54,6 @@ static const struct err *read_claims(struct request *rq, const char *our_name, s
 
 /* ---- checking ---- */
 
-static struct str trim(struct str s)
-{
-    static const char blanks[] = " \t\r\n";
-    while (s.n && strchr(blanks, s.p[0]) && s.p[0]) {
-        s.p++;
-        s.n--;
-    }
-    while (s.n && strchr(blanks, s.p[s.n - 1]) && s.p[s.n - 1])
-        s.n--;
-    return s;
-}
-
 static bool is_signed(const struct xmatrix_request *r, const struct xmatrix *x, const char *key)
 {
     buf_auto struct buf b = {0};
@@ -78,7 +66,7 @@ static bool is_signed(const struct xmatrix_request *r, const struct xmatrix *x, 
 static bool is_signed_as_sent_or_canonical(struct xmatrix_request *r, const struct xmatrix *x,
                                            const char *key, struct str body)
 {
-    r->content = trim(body);
+    r->content = str_trim(body, " \t\r\n");
     if (is_signed(r, x, key))
         return true;
     buf_auto struct buf canonical = {0};

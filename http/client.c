@@ -79,29 +79,6 @@ static const struct err *failure(const struct attempts *at, const struct transfe
     return err_with_cause(e, "%s", why);
 }
 
-static void free_bytes(void *bytes)
-{
-    free(bytes);
-}
-
-static struct str steal(struct arena *a, struct buf *b)
-{
-    size_t n;
-    char *bytes = buf_steal(b, &n);
-    arena_defer(a, free_bytes, bytes);
-    return (struct str){bytes ? bytes : "", n};
-}
-
-static void read_answer(struct attempts *at, struct transfer *t, struct http_answer *ret)
-{
-    long status = 0;
-    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
-    *ret = (struct http_answer){.status = (int)status,
-                                .bytes = t->bytes,
-                                .body = steal(at->arena, &t->body),
-                                .head = steal(at->arena, &t->head)};
-}
-
 static const struct err *try_address(struct attempts *at, const char *connect_to, bool is_last,
                                      struct http_answer *ret)
 {
@@ -117,7 +94,7 @@ static const struct err *try_address(struct attempts *at, const char *connect_to
     curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &sent);
     at->was_sent = sent > 0 || t->cut == CUT_STOPPING;
     if (well)
-        read_answer(at, t, ret);
+        transfer_answer(t, at->arena, ret);
     if (well && ret->status >= 200 && ret->status <= 599)
         outcome = (enum client_outcome)(OUTCOME_2XX + ret->status / 100 - 2);
     transfer_destroy(t);
@@ -216,11 +193,7 @@ const char *http_answer_header(struct arena *a, const struct http_answer *answer
         rest = end ? (struct str){end + 1, rest.n - line.n - 1} : (struct str){0};
         if (line.n <= name_n || line.p[name_n] != ':' || strncasecmp(line.p, name, name_n) != 0)
             continue;
-        line = (struct str){line.p + name_n + 1, line.n - name_n - 1};
-        while (line.n && strchr(" \t\r", line.p[line.n - 1]))
-            line.n--;
-        while (line.n && (line.p[0] == ' ' || line.p[0] == '\t'))
-            line.p++, line.n--;
+        line = str_trim((struct str){line.p + name_n + 1, line.n - name_n - 1}, " \t\r");
         return memchr(line.p, '\0', line.n) ? NULL : str_dup(a, line);
     }
     return NULL;

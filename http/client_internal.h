@@ -72,6 +72,9 @@ void transfer_destroy(struct transfer *t);
 /* Is it past its deadline, or has its body brought next to nothing for a while? */
 bool transfer_is_slow(const struct transfer *t);
 
+/* What a transfer that went well has brought: its bytes move to the arena. */
+void transfer_answer(struct transfer *t, struct arena *a, struct http_answer *ret);
+
 /* client_thread.c */
 const struct err *client_thread_start(struct http_client *c);
 void client_thread_stop(struct http_client *c);                    /* again does nothing */

@@ -83,6 +83,27 @@ bool transfer_is_slow(const struct transfer *t)
            (ms > t->client->grace_ms && t->bytes * 1000 < ms * BYTES_A_SECOND_LEAST);
 }
 
+static void free_bytes(void *bytes)
+{
+    free(bytes);
+}
+
+static struct str steal(struct arena *a, struct buf *b)
+{
+    size_t n;
+    char *bytes = buf_steal(b, &n);
+    arena_defer(a, free_bytes, bytes);
+    return (struct str){bytes ? bytes : "", n};
+}
+
+void transfer_answer(struct transfer *t, struct arena *a, struct http_answer *ret)
+{
+    *ret = (struct http_answer){.status = (int)status_of(t),
+                                .bytes = t->bytes,
+                                .body = steal(a, &t->body),
+                                .head = steal(a, &t->head)};
+}
+
 /* ---- what is asked ---- */
 
 static CURLcode use_authorities(CURL *easy, void *ssl_ctx, void *ctx)

@@ -159,13 +159,22 @@ static void test_hex(void **state)
     assert_string_equal(hex_encode(a, "\x00\xab\xff", 3), "00abff");
 }
 
+static void test_trim(void **state)
+{
+    assert_true(str_is(str_trim(STR(" \ta b\r\n"), " \t\r\n"), "a b"));
+    assert_true(str_eq(str_trim(STR(" a\0 "), " "), STR("a\0")));
+    assert_true(str_eq(str_trim(STR("\0"), " "), STR("\0")));
+    assert_int_equal(str_trim(STR("  "), " ").n, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_comparisons),   cmocka_unit_test(test_integers),
-        cmocka_unit_test(test_utf8),          cmocka_unit_test(test_buf),
-        cmocka_unit_test(test_json_string),   cmocka_unit_test(test_base64),
-        cmocka_unit_test(test_base64_decode), cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_trim),     cmocka_unit_test(test_comparisons),
+        cmocka_unit_test(test_integers), cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_buf),      cmocka_unit_test(test_json_string),
+        cmocka_unit_test(test_base64),   cmocka_unit_test(test_base64_decode),
+        cmocka_unit_test(test_hex),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
