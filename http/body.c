@@ -46,7 +46,7 @@ const struct err *body_measure(struct exchange *ex, const char *version)
     ex->announced = BODY_UNKNOWN;
     if (f.contradictory || (f.length && f.encoding) ||
         (f.encoding && strcasecmp(f.encoding, "chunked") != 0) ||
-        (f.encoding && strcmp(version, "HTTP/1.1") != 0))
+        (f.encoding && strcmp(version, "HTTP/1.0") == 0))
         return err(ERR_UNKNOWN, "It is not clear where the request's body ends");
     if (f.encoding)
         return NULL;

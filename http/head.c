@@ -87,7 +87,7 @@ const struct err *head_check(struct exchange *ex, const char *method, const char
     bool well = walk_request_line(&w, method, url, ex->uri, version);
     if (well)
         MHD_get_connection_values_n(ex->mhd, MHD_HEADER_KIND, walk_line, &w);
-    if (!well || w.broken || w.hosts > 1 || (!w.hosts && strcmp(version, "HTTP/1.1") == 0) ||
+    if (!well || w.broken || w.hosts > 1 || (!w.hosts && strcmp(version, "HTTP/1.0") != 0) ||
         !ends_line(&w, w.at) || w.at + 2 != w.end)
         return err(ERR_UNKNOWN, "The request's head is malformed");
     return NULL;

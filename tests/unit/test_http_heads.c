@@ -50,6 +50,7 @@ static const struct row rows[] = {
     ROW("a name that is no token", 400, "GET /get HTTP/1.1\r\nHost: x\r\nX(): a\r\n\r\n"),
     ROW("a line without a colon", 400, "GET /get HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n"),
     ROW("no Host", 400, "GET /get HTTP/1.1\r\n\r\n"),
+    ROW("no Host in a later version", 400, "GET /get HTTP/1.2\r\n\r\n"),
     ROW("two Hosts", 400, "GET /get HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"),
     ROW("two lengths", 400,
         "PUT /put HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nabcde"),
@@ -113,6 +114,7 @@ static void test_well_formed(void **state)
         "PUT /put HTTP/1.1\r\nHost: x\r\nLatin: \xe9\r\nTransfer-Encoding: chunked\r\n\r\n"
         "3\r\nabc\r\n0\r\n\r\n",
         "\r\nPUT /put HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+        "PUT /put HTTP/1.2\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
     };
     struct fixture_reply r = {0};
     int fd = fixture_connect(*state);
