@@ -147,7 +147,11 @@ const struct err *json_need_array(const json_t *o, const char *key, const json_t
 
 const char *json_text(const json_t *o, const char *key)
 {
-    const json_t *v = json_object_get(o, key);
+    return json_string_text(json_object_get(o, key));
+}
+
+const char *json_string_text(const json_t *v)
+{
     const char *text = json_string_value(v);
     return text && strlen(text) == json_string_length(v) ? text : NULL;
 }

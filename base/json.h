@@ -37,6 +37,7 @@ const struct err *json_want_array(const json_t *o, const char *key, const json_t
 /* Lenient access for data that was checked already: NULL when absent or of another type. A text
  * with NUL in it counts as absent, for C would read "public\u0000" as "public". */
 const char *json_text(const json_t *o, const char *key);
+const char *json_string_text(const json_t *v); /* the same of a value itself */
 
 /* Follows keys down nested objects: json_at(ev, "content", "m.relates_to", NULL). */
 const json_t *json_at(const json_t *o, ...) __attribute__((sentinel));

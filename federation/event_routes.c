@@ -251,7 +251,7 @@ static const struct err *read_ids(struct request *rq, const char *name, const ch
         return err(ERR_INVALID_PARAM, "\"%s\" may name at most %d events", name, IDS_MAX);
     const char **ids = arena_alloc_array(rq->arena, n + 1, sizeof *ids);
     for (size_t i = 0; i < n; i++)
-        if (!(ids[i] = json_string_value(json_array_get(list, i))))
+        if (!(ids[i] = json_string_text(json_array_get(list, i))))
             return err(ERR_BAD_JSON, "\"%s\" must be a list of event ids", name);
     *ret = ids;
     *ret_n = n;

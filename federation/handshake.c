@@ -16,7 +16,7 @@ static const struct err *read_reference(const struct room_version *v, const json
 {
     bool with_hash = v->event_id == EVENT_ID_GIVEN;
     const json_t *id = with_hash ? json_array_get(entry, 0) : entry;
-    const char *text = json_string_value(id);
+    const char *text = json_string_text(id);
     const char *hash = with_hash ? json_text(json_array_get(entry, 1), "sha256") : NULL;
     if (!text || !id_is_event(str_of(text)))
         return err(ERR_BAD_JSON, "The event's template refers to what is no event");

@@ -100,7 +100,7 @@ static bool write_signatures(struct job *job, struct write *w, const struct told
     if (!json_is_object(k->signatures))
         return false;
     json_object_foreach ((json_t *)k->signatures, name, signature) {
-        const char *text = json_string_value(signature);
+        const char *text = json_string_text(signature);
         if (!text || strlen(name) > KEY_NAME_MAX || strlen(text) > KEY_NAME_MAX ||
             ++n > SIGNATURES_MAX || same_text(json_text(old, name), text))
             continue;

@@ -156,7 +156,7 @@ static const struct err *read_claims(struct job *job, const json_t *users, struc
         if (!is_our_user(job, user_id))
             continue;
         json_object_foreach (devices, device_id, algorithm) {
-            if (!json_is_string(algorithm))
+            if (!json_string_text(algorithm))
                 return err(ERR_BAD_JSON, "`one_time_keys` must map devices to names of algorithms");
             if (n == CLAIMS_MAX)
                 return err(ERR_INVALID_PARAM, "Claim %d keys at most", CLAIMS_MAX);

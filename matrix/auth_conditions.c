@@ -90,10 +90,10 @@ bool has_room_id_of_its_own(struct auth_case *c)
 bool room_version_is_unknown(struct auth_case *c)
 {
     const json_t *version = json_object_get(event_content(c->e), "room_version");
-    if (!version || (json_is_string(version) && room_version_find(json_string_value(version))))
+    const char *id = json_string_text(version);
+    if (!version || (id && room_version_find(id)))
         return false;
-    return auth_because(c, "The room version %.40s is not known here",
-                        json_is_string(version) ? json_string_value(version) : "of the room");
+    return auth_because(c, "The room version %.40s is not known here", id ? id : "of the room");
 }
 
 bool has_no_creator(struct auth_case *c)

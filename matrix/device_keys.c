@@ -47,7 +47,7 @@ const char *device_keys_find(const json_t *keys, const char *algorithm, const ch
     json_object_foreach (json_object_get(keys, "keys"), name, value)
         if (strncmp(name, algorithm, n) == 0 && name[n] == ':' &&
             strcmp(name + n + 1, device_id) == 0)
-            return json_string_value(value);
+            return json_string_text(value);
     return NULL;
 }
 
@@ -78,10 +78,10 @@ static const struct err *check_strings(const json_t *keys)
     const char *name;
     json_t *value;
     json_array_foreach (algorithms, i, value)
-        if (!json_is_string(value))
+        if (!json_string_text(value))
             return err(ERR_BAD_JSON, "`algorithms` must be an array of strings");
     json_object_foreach ((json_t *)map, name, value)
-        if (!json_is_string(value) || strlen(name) > KEY_NAME_MAX)
+        if (!json_string_text(value) || strlen(name) > KEY_NAME_MAX)
             return err(ERR_BAD_JSON, "`keys` must map key names to strings");
     return NULL;
 }
@@ -97,7 +97,7 @@ static const struct err *check_signatures(const json_t *key)
         if (!json_is_object(of_one) || json_object_size(of_one) > KEYS_MAX)
             return err(ERR_BAD_JSON, "`signatures` must map users to objects");
         json_object_foreach (of_one, name, signature)
-            if (!json_is_string(signature) || strlen(name) > KEY_NAME_MAX ||
+            if (!json_string_text(signature) || strlen(name) > KEY_NAME_MAX ||
                 json_string_length(signature) > KEY_NAME_MAX)
                 return err(ERR_BAD_JSON, "`signatures` must map key names to signatures");
     }
@@ -110,7 +110,7 @@ static const struct err *check_own_signature(const json_t *keys, const char *use
     const char *public_key = device_keys_find(keys, "ed25519", device_id);
     char name[KEY_NAME_MAX + 16];
     snprintf(name, sizeof name, "ed25519:%s", device_id);
-    const char *signature = json_string_value(json_at(keys, "signatures", user_id, name, NULL));
+    const char *signature = json_string_text(json_at(keys, "signatures", user_id, name, NULL));
     if (!public_key || !decodes_to(public_key, PUBLIC_KEY_BYTES) || !signature ||
         !decodes_to(signature, SIGNATURE_BYTES))
         return NULL;
@@ -146,7 +146,7 @@ static bool has_usage(const json_t *key, const char *usage)
     size_t i;
     json_t *one;
     json_array_foreach (json_object_get(key, "usage"), i, one)
-        if (json_is_string(one) && strcmp(json_string_value(one), usage) == 0)
+        if (json_string_text(one) && strcmp(json_string_text(one), usage) == 0)
             return true;
     return false;
 }
@@ -162,7 +162,7 @@ const struct err *cross_signing_key_check(const json_t *key, const char *user_id
     const char *name = NULL, *public_key = NULL;
     json_t *value;
     json_object_foreach ((json_t *)keys, name, value)
-        public_key = json_string_value(value);
+        public_key = json_string_text(value);
     name = json_object_iter_key(json_object_iter((json_t *)keys));
     if (json_object_size(keys) != 1 || !public_key || strncmp(name, "ed25519:", 8) != 0 ||
         strcmp(name + 8, public_key) != 0 || !decodes_to(public_key, PUBLIC_KEY_BYTES))

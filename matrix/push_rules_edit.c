@@ -72,7 +72,7 @@ static bool too_big(const json_t *v)
 
 static bool is_known_action(const json_t *action)
 {
-    const char *name = json_string_value(action);
+    const char *name = json_string_text(action);
     if (json_is_object(action))
         return json_text(action, "set_tweak") != NULL;
     return same_text(name, "notify") || same_text(name, "dont_notify") ||

@@ -196,7 +196,7 @@ static void apply_action(const json_t *action, struct push_outcome *ret)
     if (str_is(tweak, "highlight"))
         ret->highlight = !value || json_is_true(value);
     else if (str_is(tweak, "sound"))
-        ret->sound = json_string_value(value);
+        ret->sound = json_string_text(value);
 }
 
 void push_rules_evaluate(const json_t *ruleset, const json_t *event, const struct push_context *c,

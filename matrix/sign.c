@@ -155,7 +155,7 @@ const struct err *sign_json(json_t *object, const char *who, const struct signin
 bool sign_check_json(const json_t *object, const char *who, const char *key_id,
                      struct str public_key_base64)
 {
-    const char *signature = json_string_value(json_at(object, "signatures", who, key_id, NULL));
+    const char *signature = json_string_text(json_at(object, "signatures", who, key_id, NULL));
     buf_auto struct buf b = {0};
     return signature && !add_signed_bytes(&b, object) &&
            sign_check(public_key_base64, buf_str(&b), str_of(signature));

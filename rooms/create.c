@@ -82,7 +82,7 @@ static const struct err *read_invites(struct job *job, const json_t *body, struc
         return err(ERR_INVALID_PARAM, "At most %d users can be invited at once", INVITES_MAX);
     c->invited = arena_alloc_array(job->arena, json_array_size(list) + 1, sizeof *c->invited);
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *id = json_string_value(json_array_get(list, i));
+        const char *id = json_string_text(json_array_get(list, i));
         if (!id || !id_is_user(str_of(id)))
             return err(ERR_INVALID_PARAM, "\"invite\" must be a list of user ids");
         if (is_invited(c, id))

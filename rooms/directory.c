@@ -179,8 +179,10 @@ static bool is_wanted(const struct entry *e, const struct directory_query *q, co
         !is_found(pattern, e->alias))
         return false;
     for (size_t i = 0; i < json_array_size(q->room_types); i++) {
-        const char *type = json_string_value(json_array_get(q->room_types, i));
-        if (type ? e->room_type && strcmp(type, e->room_type) == 0 : !e->room_type)
+        const json_t *wanted = json_array_get(q->room_types, i);
+        const char *type = json_string_text(wanted);
+        if (json_is_null(wanted) ? !e->room_type
+                                 : type && e->room_type && strcmp(type, e->room_type) == 0)
             return true;
     }
     return !q->room_types;

@@ -44,7 +44,7 @@ static const struct err *join_creators(const json_t *given, const char *const *c
     if (given && !json_is_array(given))
         return err(ERR_INVALID_PARAM, "\"additional_creators\" must be a list of user ids");
     for (size_t i = 0; i < json_array_size(given); i++) {
-        const char *id = json_string_value(json_array_get(given, i));
+        const char *id = json_string_text(json_array_get(given, i));
         if (!id || !id_is_user(str_of(id)))
             return err(ERR_INVALID_PARAM, "\"additional_creators\" must be a list of user ids");
         if (!has_string(ret, id))

@@ -72,7 +72,7 @@ static bool is_wanted(const struct key_wanted *w, const char *device_id)
     size_t i;
     json_t *one;
     json_array_foreach ((json_t *)w->devices, i, one)
-        if (json_is_string(one) && strcmp(json_string_value(one), device_id) == 0)
+        if (json_string_text(one) && strcmp(json_string_text(one), device_id) == 0)
             return true;
     return false;
 }

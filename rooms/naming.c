@@ -64,7 +64,7 @@ static bool names_alias(const json_t *content, const char *alias)
     if (main_alias && strcmp(main_alias, alias) == 0)
         return true;
     for (size_t i = 0; i < json_array_size(others); i++) {
-        const char *other = json_string_value(json_array_get(others, i));
+        const char *other = json_string_text(json_array_get(others, i));
         if (other && strcmp(other, alias) == 0)
             return true;
     }
@@ -89,7 +89,7 @@ static const struct err *leads_to(struct job *job, struct room *room, const char
 static const struct err *check_one(struct job *job, struct room *room, const json_t *current,
                                    const struct alias_asker *asker, const json_t *value)
 {
-    const char *text = json_string_value(value);
+    const char *text = json_string_text(value);
     if (!text)
         return err(ERR_INVALID_PARAM, "Aliases must be strings");
     if (names_alias(current, text))
@@ -135,7 +135,7 @@ const struct err *naming_drop_canonical(struct job *job, struct room *room,
         json_object_del(content, "alias");
     json_t *others = json_object_get(content, "alt_aliases");
     for (size_t i = json_array_size(others); i-- > 0;) {
-        const char *other = json_string_value(json_array_get(others, i));
+        const char *other = json_string_text(json_array_get(others, i));
         if (other && strcmp(other, alias) == 0)
             json_array_remove(others, i);
     }

@@ -125,7 +125,7 @@ static const struct err *is_in_one_of(struct job *job, const json_t *room_ids, i
 {
     *ret = false;
     for (size_t i = 0; i < json_array_size(room_ids) && !*ret; i++) {
-        const char *id = json_string_value(json_array_get(room_ids, i));
+        const char *id = json_string_text(json_array_get(room_ids, i));
         struct room *room = NULL;
         if (id)
             TRY(room_find(job, id, &room));

@@ -247,7 +247,7 @@ static json_t *part_of_aliases(const struct upgrade *u, const json_t *content, b
     if (alias && moves(u, alias) == moving)
         json_object_set_new(o, "alias", json_string(alias));
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *other = json_string_value(json_array_get(list, i));
+        const char *other = json_string_text(json_array_get(list, i));
         if (other && moves(u, other) == moving)
             json_array_append_new(others, json_string(other));
     }

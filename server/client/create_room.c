@@ -26,7 +26,7 @@ static bool invites_elsewhere(const struct request *rq)
 {
     const json_t *invited = json_object_get(rq->body, "invite");
     for (size_t i = 0; i < json_array_size(invited); i++) {
-        const char *id = json_string_value(json_array_get(invited, i));
+        const char *id = json_string_text(json_array_get(invited, i));
         if (id && id_is_user(str_of(id)) && federation_is_remote_id(rq->job, id))
             return true;
     }

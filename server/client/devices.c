@@ -90,7 +90,7 @@ static const struct err *read_device_ids(struct request *rq, const char *const *
         return err(ERR_INVALID_PARAM, "At most %d devices at once", DELETED_AT_ONCE_MAX);
     const char **ids = arena_alloc_array(rq->arena, n, sizeof *ids);
     for (size_t i = 0; i < n; i++) {
-        ids[i] = json_string_value(json_array_get(list, i));
+        ids[i] = json_string_text(json_array_get(list, i));
         if (!ids[i])
             return err(ERR_BAD_JSON, "devices must be a list of strings");
     }

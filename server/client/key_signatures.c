@@ -110,7 +110,7 @@ static const struct err *sign_one(struct signing *s, const char *user_id, const 
     json_t *signature;
     json_object_foreach ((json_t *)json_at(object, "signatures", s->caller->user_id, NULL), name,
                          signature) {
-        const char *by = key_name_split(a, name, &algorithm, &id) && json_is_string(signature)
+        const char *by = key_name_split(a, name, &algorithm, &id) && json_string_text(signature)
                              ? find_signer(s, target, id)
                              : NULL;
         if (!by)

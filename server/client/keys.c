@@ -168,7 +168,7 @@ static const struct err *add_claims(const char *user_id, const json_t *devices,
     const char *device_id;
     json_t *algorithm;
     json_object_foreach ((json_t *)devices, device_id, algorithm) {
-        if (!json_is_string(algorithm))
+        if (!json_string_text(algorithm))
             return err(ERR_BAD_JSON, "`one_time_keys` must map devices to names of algorithms");
         if (*n == CLAIMS_MAX)
             return err(ERR_INVALID_PARAM, "Claim %d keys at most", CLAIMS_MAX);

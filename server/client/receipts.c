@@ -17,11 +17,11 @@ static const struct err *read_thread(const json_t *body, const char *type, const
     *ret = "";
     if (!v)
         return NULL;
-    if (!json_is_string(v) || !*json_string_value(v))
+    *ret = json_string_text(v);
+    if (!*ret || !**ret)
         return err(ERR_INVALID_PARAM, "thread_id must be a string that is not empty");
     if (strcmp(type, "m.fully_read") == 0)
         return err(ERR_INVALID_PARAM, "thread_id does not go with m.fully_read");
-    *ret = json_string_value(v);
     return NULL;
 }
 

@@ -18,7 +18,7 @@ static const struct err *find_old(struct request *rq, struct room *room, struct 
     const struct event *create;
     TRY(room_state(job_of(rq), room, "m.room.create", "", &create));
     const char *id =
-        json_string_value(json_at(event_content(create), "predecessor", "room_id", NULL));
+        json_string_text(json_at(event_content(create), "predecessor", "room_id", NULL));
     *ret = NULL;
     if (id)
         TRY(room_find(job_of(rq), id, ret));
@@ -97,7 +97,7 @@ static const struct err *move_rules(struct succession *s)
 static bool names(const json_t *rooms, const char *id)
 {
     for (size_t i = 0; i < json_array_size(rooms); i++) {
-        const char *one = json_string_value(json_array_get(rooms, i));
+        const char *one = json_string_text(json_array_get(rooms, i));
         if (one && strcmp(one, id) == 0)
             return true;
     }

@@ -35,7 +35,7 @@ static const struct err *read_keys(struct search *s, const json_t *criteria)
     for (int key = SEARCH_BODY; key <= SEARCH_TOPIC; key++) {
         bool wanted = !list;
         for (size_t i = 0; i < json_array_size(list) && !wanted; i++) {
-            const char *name = json_string_value(json_array_get(list, i));
+            const char *name = json_string_text(json_array_get(list, i));
             wanted = name && strcmp(name, names[key]) == 0;
         }
         if (wanted)

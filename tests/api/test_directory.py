@@ -178,6 +178,7 @@ def test_room_types(alice):
     assert of([None, "m.space"]) == {plain, space}
     assert of(["org.example", "org.unknown"]) == {other}
     assert of([]) == set()
+    assert of(["m.space\0"]) == of([5]) == set()
 
 
 def test_pages(alice, register):

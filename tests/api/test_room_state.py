@@ -249,7 +249,7 @@ def test_canonical_alias_must_lead_here(alice):
                  {"alt_aliases": [good, elsewhere]}):
         refused(alice, room, "m.room.canonical_alias", body, 400, "M_BAD_ALIAS")
     for body in ({"alias": "nonsense"}, {"alt_aliases": ["nonsense"]}, {"alt_aliases": [1]},
-                 {"alt_aliases": "x"}, {"alias": 1}):
+                 {"alt_aliases": [good + "\0x"]}, {"alt_aliases": "x"}, {"alias": 1}):
         refused(alice, room, "m.room.canonical_alias", body, 400, "M_INVALID_PARAM")
     alice.send_state(room, "m.room.canonical_alias", {"alias": good, "alt_aliases": [good]})
     alice.delete("/directory/room/" + q(elsewhere))

@@ -83,6 +83,10 @@ static void test_lenient_access(void **state)
     assert_null(json_at(o, "a", "x", "c", NULL));
     assert_null(json_text(o, "i"));
     assert_null(json_text(NULL, "i"));
+    const json_t *texts = read_json(a, "['a','a\\u0000',5]");
+    assert_string_equal(json_string_text(json_array_get(texts, 0)), "a");
+    for (size_t i = 1; i < 4; i++)
+        assert_null(json_string_text(json_array_get(texts, i)));
     assert_string_equal(json_write(a, o), quoted(a, "{'a':{'b':{'c':'deep'}},'i':5}"));
 }
 
