@@ -5,38 +5,14 @@
  * else, and at the first update of a user, device_watch asks for all of the list. */
 #include "federation/device_watch.h"
 #include "federation/edu.h"
+#include "federation/edu_read.h"
 #include "federation/federation.h"
 #include "federation/remote_user.h"
 #include "federation/told_keys.h"
-#include "matrix/id.h"
 #include "rooms/device_changes.h"
 
-enum { PREV_IDS_MAX = 1000 };
-
-struct update {
-    const char *user_id, *device_id, *display_name;
-    int64_t stream_id;
-    const json_t *prev_id, *keys;
-    bool deleted;
-};
-
-static const struct err *read_update(const json_t *content, struct update *ret)
-{
-    TRY(json_need_string(content, "user_id", &ret->user_id));
-    TRY(json_need_string(content, "device_id", &ret->device_id));
-    TRY(json_need_int(content, "stream_id", &ret->stream_id));
-    TRY(json_want_array(content, "prev_id", &ret->prev_id));
-    TRY(json_want_object(content, "keys", &ret->keys));
-    TRY(json_want_bool(content, "deleted", false, &ret->deleted));
-    ret->display_name = json_text(content, "device_display_name");
-    if (!id_is_device(str_of(ret->device_id)) || ret->stream_id < 0 ||
-        json_array_size(ret->prev_id) > PREV_IDS_MAX)
-        return err(ERR_INVALID_PARAM, "A device list update is malformed");
-    return NULL;
-}
-
 /* Everything that it builds upon is the update that we know. */
-static bool follows(const struct update *u, const struct remote_list *l)
+static bool follows(const struct device_list_update *u, const struct remote_list *l)
 {
     size_t i;
     json_t *one;
@@ -46,8 +22,9 @@ static bool follows(const struct update *u, const struct remote_list *l)
     return json_array_size(u->prev_id) > 0;
 }
 
-static const struct err *add_device(struct job *job, struct write *w, const struct update *u,
-                                    int64_t user, bool *ret_differs)
+static const struct err *add_device(struct job *job, struct write *w,
+                                    const struct device_list_update *u, int64_t user,
+                                    bool *ret_differs)
 {
     struct told_keys told = {.user_id = u->user_id, .user = user};
     struct stored_keys stored;
@@ -66,7 +43,8 @@ static const struct err *add_device(struct job *job, struct write *w, const stru
     return NULL;
 }
 
-static const struct err *apply(struct job *job, const struct update *u, const struct remote_list *l)
+static const struct err *apply(struct job *job, const struct device_list_update *u,
+                               const struct remote_list *l)
 {
     bool differs;
     struct write *w = write_begin(job);
@@ -89,10 +67,10 @@ static const struct err *ask_for_all(struct job *job, const struct remote_list *
 
 const struct err *edu_device_list_update(struct job *job, const char *origin, const json_t *content)
 {
-    struct update u = {0};
+    struct device_list_update u = {0};
     struct remote_list l;
     bool heed;
-    TRY(read_update(content, &u));
+    TRY(edu_read_device_list_update(content, &u));
     TRY(remote_user_heed(job, origin, u.user_id, &l, &heed));
     if (!heed)
         return NULL;

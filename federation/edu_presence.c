@@ -2,6 +2,7 @@
 #include "federation/edu.h"
 
 #include "base/clock.h"
+#include "federation/edu_read.h"
 #include "matrix/id.h"
 #include "rooms/presence.h"
 #include "rooms/servers.h"
@@ -13,19 +14,16 @@ enum { PUSH_MAX = 1000, PUSH_AT_ONCE = 50, ACTIVE_MS = 60 * 1000 };
 
 static const struct err *take(struct job *job, const char *origin, const json_t *push)
 {
-    const char *user_id = json_text(push, "user_id"), *text = json_text(push, "presence");
-    enum presence_state state;
-    int64_t user = 0, ago;
-    if (!user_id || !text || !id_is_user(str_of(user_id)) ||
-        !str_is(id_server(str_of(user_id)), origin) || !presence_state_parse(text, &state))
+    struct presence_push p;
+    int64_t user = 0, now = now_ms(), ago;
+    if (!edu_read_presence(origin, push, &p))
         return NULL;
-    TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
+    TRY(intern_find(job->store->intern, INTERN_USER, p.user_id, &user));
     if (!user) /* nobody here shares a room with them */
         return NULL;
-    const json_t *v = json_object_get(push, "last_active_ago");
-    ago = json_is_integer(v) ? json_integer_value(v) : -1;
-    presence_set_remote(job, user, user_id, state, json_text(push, "status_msg"),
-                        ago >= 0 && ago < now_ms() ? now_ms() - ago : 0);
+    ago = p.last_active_ago;
+    presence_set_remote(job, user, p.user_id, p.state, p.status_msg,
+                        ago >= 0 && ago < now ? now - ago : 0);
     return NULL;
 }
 

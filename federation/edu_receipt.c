@@ -1,6 +1,7 @@
 /* Server-server API, "Receipts". Private ones (m.read.private) stay home. */
 #include "federation/edu.h"
 
+#include "federation/edu_read.h"
 #include "federation/federation.h"
 #include "federation/late_receipts.h"
 #include "federation/sender_internal.h"
@@ -18,39 +19,16 @@ enum {
 
 /* ---- incoming ---- */
 
-/* One reader's {"event_ids":["$…"],"data":{"ts":…,"thread_id":…}}. */
-static bool read_receipt(const json_t *v, struct receipt *ret)
-{
-    const json_t *data = json_object_get(v, "data");
-    const char *event_id = json_string_value(json_array_get(json_object_get(v, "event_ids"), 0));
-    const json_t *thread = json_object_get(data, "thread_id");
-    if (!event_id || !id_is_event(str_of(event_id)) || (thread && !json_is_string(thread)))
-        return false;
-    ret->type = RECEIPT_READ;
-    ret->event_id = event_id;
-    ret->ts = json_integer_value(json_object_get(data, "ts"));
-    ret->thread = thread ? json_string_value(thread) : "";
-    return strlen(ret->thread) <= ID_LENGTH_MAX && ret->ts >= 0;
-}
-
 /* left: how many more may be looked at. */
 static const struct err *take_readers(struct job *job, const char *origin, struct room *room,
                                       const json_t *readers, size_t *left)
 {
-    struct receipt *list = arena_alloc_array(job->arena, *left + 1, sizeof *list);
-    size_t n = 0;
-    const char *user_id;
-    json_t *v;
-    json_object_foreach ((json_t *)readers, user_id, v) {
-        struct receipt *r = &list[n];
-        if (!*left)
-            break;
-        --*left;
-        if (!str_is(id_server(str_of(user_id)), origin) || !read_receipt(v, r))
-            continue;
-        r->user_id = user_id;
-        TRY(intern_find(job->store->intern, INTERN_USER, user_id, &r->user));
-        n += r->user && room_membership(room, r->user) == MEMBERSHIP_JOIN;
+    struct receipt *list;
+    size_t n = 0, read_n = edu_read_receipts(job->arena, origin, readers, left, &list);
+    for (size_t i = 0; i < read_n; i++) {
+        list[n] = list[i];
+        TRY(intern_find(job->store->intern, INTERN_USER, list[n].user_id, &list[n].user));
+        n += list[n].user && room_membership(room, list[n].user) == MEMBERSHIP_JOIN;
     }
     if (!n)
         return NULL;

@@ -1,7 +1,7 @@
 /* Server-server API, "Typing Notifications". */
 #include "federation/edu.h"
 
-#include "matrix/id.h"
+#include "federation/edu_read.h"
 #include "rooms/servers.h"
 #include "rooms/typing.h"
 #include "storage/intern.h"
@@ -10,22 +10,17 @@ enum { TYPING_MS = 60 * 1000 }; /* it is said again before; and who falls silent
 
 const struct err *edu_typing(struct job *job, const char *origin, const json_t *content)
 {
-    const char *room_id, *user_id;
-    bool typing;
+    struct typing_edu t;
     struct room *room;
     int64_t user = 0;
-    TRY(json_need_string(content, "room_id", &room_id));
-    TRY(json_need_string(content, "user_id", &user_id));
-    TRY(json_want_bool(content, "typing", false, &typing));
-    if (!id_is_user(str_of(user_id)) || !str_is(id_server(str_of(user_id)), origin))
-        return err(ERR_FORBIDDEN, "%s does not speak for %s", origin, user_id);
-    TRY(room_get(job, room_id, &room));
+    TRY(edu_read_typing(origin, content, &t));
+    TRY(room_get(job, t.room_id, &room));
     TRY(room_check_acl(job, room, origin));
-    TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
+    TRY(intern_find(job->store->intern, INTERN_USER, t.user_id, &user));
     if (!user)
-        return err(ERR_FORBIDDEN, "%s is not in the room", user_id);
+        return err(ERR_FORBIDDEN, "%s is not in the room", t.user_id);
     TRY(room_need_joined(room, user));
-    typing_set(job->store->typing, room->id, user, user_id, typing ? TYPING_MS : 0);
+    typing_set(job->store->typing, room->id, user, t.user_id, t.typing ? TYPING_MS : 0);
     return NULL;
 }
 
