@@ -1,0 +1,171 @@
+/* Input: a request as it comes from the wire. libmicrohttpd reads it from a socket of ours; the
+ * heads that we take must be those that anybody in front reads in the same way (RFC 9112). */
+#include "fuzz.h"
+
+#include "http/internal.h"
+
+#include <ctype.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { INPUT_MAX = 1 << 15, ROUNDS_MAX = 40, MEMORY = HEAD_MAX + 4 * 1024 };
+
+/* The one request that is looked at. */
+static struct {
+    struct str bytes;
+    struct exchange ex;
+    bool judged, done;
+} now;
+
+/* ---- a strict reading of our own ---- */
+
+static bool take(struct str *left, const char *text)
+{
+    size_t n = strlen(text);
+    if (left->n < n || memcmp(left->p, text, n) != 0)
+        return false;
+    *left = (struct str){left->p + n, left->n - n};
+    return true;
+}
+
+static struct str take_while(struct str *left, bool (*is_good)(unsigned char))
+{
+    struct str s = {left->p, 0};
+    while (s.n < left->n && is_good((unsigned char)left->p[s.n]))
+        s.n++;
+    *left = (struct str){left->p + s.n, left->n - s.n};
+    return s;
+}
+
+static bool is_token(unsigned char c)
+{
+    return isalnum(c) || (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static bool is_target(unsigned char c)
+{
+    return c > 0x20 && c != 0x7f;
+}
+
+static bool is_value(unsigned char c)
+{
+    return (c >= 0x20 && c != 0x7f) || c == '\t';
+}
+
+/* "GET /x HTTP/1.1"; what is before it are empty lines. */
+static bool read_request_line(struct str *left, struct str *ret_method, struct str *ret_uri,
+                              bool *ret_is_10)
+{
+    while (take(left, "\r\n") || take(left, "\n"))
+        ;
+    *ret_method = take_while(left, is_token);
+    if (!ret_method->n || !take(left, " "))
+        return false;
+    *ret_uri = take_while(left, is_target);
+    if (!ret_uri->n || !take(left, " HTTP/1."))
+        return false;
+    if (!left->n || !isdigit((unsigned char)left->p[0]))
+        return false;
+    *ret_is_10 = take(left, "0");
+    if (!*ret_is_10) /* later versions are read as HTTP/1.1 (RFC 9110, section 2.5) */
+        *left = (struct str){left->p + 1, left->n - 1};
+    return take(left, "\r\n");
+}
+
+/* libmicrohttpd 0.9.75 takes a line ":" that ends in a bare LF for the end of the head, and leaves
+ * the same two NUL there: head_check() cannot see which it was. */
+static bool is_end(struct str *left)
+{
+    return take(left, "\r\n") || take(left, ":\n");
+}
+
+static bool read_headers(struct str *left, size_t *ret_n, size_t *ret_hosts)
+{
+    for (*ret_n = *ret_hosts = 0; !is_end(left); ++*ret_n) {
+        struct str name = take_while(left, is_token);
+        if (!name.n || !take(left, ":"))
+            return false;
+        take_while(left, is_value);
+        if (!take(left, "\r\n"))
+            return false;
+        *ret_hosts += name.n == 4 && strncasecmp(name.p, "Host", 4) == 0;
+    }
+    return true;
+}
+
+/* ---- what libmicrohttpd calls ---- */
+
+static void *on_uri(void *cls, const char *uri, struct MHD_Connection *c)
+{
+    now.ex.uri = (char *)uri;
+    return NULL;
+}
+
+static size_t leave_undecoded(void *cls, struct MHD_Connection *c, char *text)
+{
+    return strlen(text);
+}
+
+static void check(struct MHD_Connection *c, const char *method, const char *version)
+{
+    struct str left = now.bytes, our_method, our_uri;
+    size_t n, hosts;
+    bool is_10;
+    HOLDS(read_request_line(&left, &our_method, &our_uri, &is_10));
+    HOLDS(str_is(our_method, method) && str_is(our_uri, now.ex.uri));
+    HOLDS(is_10 == (strcmp(version, "HTTP/1.0") == 0));
+    HOLDS(read_headers(&left, &n, &hosts));
+    HOLDS((int)n == MHD_get_connection_values_n(c, MHD_HEADER_KIND, NULL, NULL));
+    HOLDS(hosts == 1 || (!hosts && is_10));
+    HOLDS((size_t)(left.p - our_method.p) <= HEAD_MAX);
+}
+
+static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char *url,
+                                 const char *method, const char *version, const char *upload,
+                                 size_t *upload_n, void **context)
+{
+    now.ex.mhd = c;
+    now.judged = true;
+    if (!head_check(&now.ex, method, url, version))
+        check(c, method, version);
+    return MHD_NO; /* the connection ends */
+}
+
+static void on_connection(void *cls, struct MHD_Connection *c, void **context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    now.done |= what == MHD_CONNECTION_NOTIFY_CLOSED;
+}
+
+static struct MHD_Daemon *start(void)
+{
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_access,
+                            NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
+                            MHD_OPTION_UNESCAPE_CALLBACK, leave_undecoded, NULL,
+                            MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+                            on_connection, NULL, MHD_OPTION_END);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct MHD_Daemon *daemon;
+    const struct sockaddr address = {.sa_family = AF_UNIX};
+    int fds[2];
+    if (!size || size > INPUT_MAX)
+        return 0;
+    if (!daemon)
+        HOLDS((daemon = start()));
+    memset(&now, 0, sizeof now);
+    now.bytes = fuzz_str(data, size);
+    HOLDS(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds));
+    HOLDS(send(fds[1], data, size, MSG_NOSIGNAL) == (ssize_t)size);
+    shutdown(fds[1], SHUT_WR);
+    HOLDS(MHD_add_connection(daemon, fds[0], &address, sizeof address) == MHD_YES);
+    for (int i = 0; !now.done && i < ROUNDS_MAX; i++)
+        HOLDS(MHD_run(daemon) == MHD_YES);
+    close(fds[1]);
+    for (int i = 0; !now.done && i < ROUNDS_MAX; i++)
+        HOLDS(MHD_run(daemon) == MHD_YES);
+    return 0;
+}
