@@ -57,15 +57,33 @@ static void add_time(struct buf *line, int64_t ms)
     buf_printf(line, "%s.%03dZ", text, (int)(ms % 1000));
 }
 
+/* What others wrote may be cut in the middle of a character, or hold controls of the second set,
+ * which terminals obey: a line of JSON must stay JSON, and a line of text a line. */
+static void add_clean(struct buf *out, struct str s)
+{
+    for (size_t i = 0, n; i < s.n; i += n) {
+        n = utf8_sequence(s.p + i, s.n - i);
+        bool is_control = n == 2 && s.p[i] == '\xc2' && (unsigned char)s.p[i + 1] < 0xa0;
+        if (!n || is_control)
+            buf_add_text(out, n ? " " : "\ufffd");
+        else
+            buf_add(out, s.p + i, n);
+        n = n ? n : 1;
+    }
+}
+
 static void add_json_field(struct buf *line, const struct log_field *f)
 {
     if (!f->text && !f->is_number)
         return;
     buf_printf(line, ",\"%s\":", f->name);
-    if (f->text)
-        buf_add_json_string(line, str_of(f->text));
-    else
+    buf_auto struct buf text = {0};
+    if (f->text) {
+        add_clean(&text, str_of(f->text));
+        buf_add_json_string(line, buf_str(&text));
+    } else {
         buf_printf(line, "%.10g", f->number);
+    }
 }
 
 static void add_json_record(struct buf *line, const struct record *r)
@@ -210,8 +228,10 @@ static void write_message(enum log_level level, const struct log_field *fields, 
     if (length < 0)
         return;
     size_t kept = (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
+    buf_auto struct buf clean = {0};
+    add_clean(&clean, (struct str){text, kept});
     write_summaries();
-    write_record(&(struct record){level, fields, n, {text, kept}});
+    write_record(&(struct record){level, fields, n, buf_str(&clean)});
 }
 
 void log_at(enum log_level level, const char *fmt, ...)
