@@ -33,6 +33,8 @@ static const struct err *error_of(unsigned status)
         return err(ERR_HEAD_TOO_LARGE, "The request's head is larger than %d bytes", HEAD_MAX);
     case MHD_HTTP_CONTENT_TOO_LARGE:
         return err(ERR_TOO_LARGE, "The request's body is too large");
+    case MHD_HTTP_HTTP_VERSION_NOT_SUPPORTED:
+        return err(ERR_UNKNOWN, "This server speaks HTTP/1.1 only");
     default:
         return status < 500 ? err(ERR_UNKNOWN, "The request is malformed")
                             : err_internal("libmicrohttpd: %u", status);

@@ -59,3 +59,13 @@ def test_rubbish_is_survived(server, nobody, what):
             pass
     assert not reply.startswith(b"HTTP/1.1 5")
     nobody.get("/_matrix/client/versions")
+
+
+def test_another_version_of_http(server):
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as s:
+        s.sendall(b"GET / HTTP/2.0\r\nHost: x\r\n\r\n")
+        reply = b""
+        while chunk := s.recv(65536):
+            reply += chunk
+    assert reply.startswith(b"HTTP/1.1 505 ") and b"speaks HTTP/1.1 only" in reply
