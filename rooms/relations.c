@@ -34,7 +34,8 @@ const struct err *relation_of_new_event(struct job *job, struct room *room, cons
             .rel_type = json_scan_string(job->arena, json_scan_get(relates, "rel_type")),
             .key = json_scan_string(job->arena, json_scan_get(relates, "key")),
         }};
-    if (!r.relation.parent || !r.relation.rel_type || strlen(r.relation.rel_type) > EVENT_KEY_MAX)
+    if (!r.relation.parent || !r.relation.rel_type || strlen(r.relation.parent) > EVENT_KEY_MAX ||
+        strlen(r.relation.rel_type) > EVENT_KEY_MAX)
         return NULL; /* an ill-formed relation is no relation */
     const struct stored_event *parent;
     TRY(events_get_by_id(job_tx(job), r.relation.parent, &parent));

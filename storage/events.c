@@ -243,8 +243,9 @@ void pending_redaction_write(struct write *w, const struct event *redaction, int
 {
     struct str target = event_id_to_bytes(write_arena(w), redaction->version, redaction->redacts);
     struct str id = event_id_to_bytes(write_arena(w), redaction->version, redaction->event_id);
-    if (target.p)
-        write_statement(w, &pending_redactions_insert_sql, P(BYTES(target), BYTES(id), INT(room)));
+    if (!target.p || target.n > EVENT_KEY_MAX) /* no event has such an id: it waits for ever */
+        target = STR("");
+    write_statement(w, &pending_redactions_insert_sql, P(BYTES(target), BYTES(id), INT(room)));
 }
 
 /* One for each sender: what a sender may redact does not depend on the redaction, and a server may

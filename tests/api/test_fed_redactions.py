@@ -3,6 +3,7 @@ and not before. In versions 1 and 2 a redaction may come before its target as we
 
 import json
 import re
+import secrets
 import subprocess
 import threading
 
@@ -67,6 +68,34 @@ def test_it_waits_for_its_target(room_of, version):
     assert {redacts, target} <= set(history(alice, room.id))
     told = {e["event_id"]: e for e in timeline(alice.sync(since=since), room.id)}
     assert told[target]["content"] == {}
+
+
+def too_long(remote):
+    """Longer than what fits into an index, however it is compressed."""
+    return "$" + secrets.token_urlsafe(9000) + ":" + remote.name
+
+
+@pytest.mark.parametrize("version", ["1", "10", "11", "12"])
+@pytest.mark.parametrize("what", [lambda remote: "$nothing:" + remote.name, too_long])
+def test_one_of_what_can_be_no_event(room_of, version, what):
+    a, alice, remote, room, carol = room_of(version, power_level_content_override={"redact": 0})
+    since = alice.sync()["next_batch"]
+    redacts, event = redaction(remote, room, carol, what(remote))
+    assert remote.put_transaction(a.name, [event]) == {"pdus": {redacts: {}}}
+    room.heads = [redacts]
+    received(alice, room.id, remote.send(room, carol, "later"))
+    assert is_withheld(alice, room.id, redacts, since)
+
+
+@pytest.mark.parametrize("version", ["1", "10", "12"])
+@pytest.mark.parametrize("what", [lambda remote: "$nothing:" + remote.name, too_long])
+def test_a_relation_to_what_can_be_no_event(room_of, version, what):
+    a, alice, remote, room, carol = room_of(version)
+    relation = {"rel_type": "m.thread", "event_id": what(remote)}
+    content = {"msgtype": "m.text", "body": "x", "m.relates_to": relation}
+    said, event = remote.event(room, carol, "m.room.message", content)
+    assert remote.put_transaction(a.name, [event]) == {"pdus": {said: {}}}
+    received(alice, room.id, said)
 
 
 @pytest.mark.parametrize("version", ["3", "10", "12"])
