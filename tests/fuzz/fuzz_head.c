@@ -29,6 +29,18 @@ static bool take(struct str *left, const char *text)
     return true;
 }
 
+/* An end of a line. libmicrohttpd 0.9.75 writes NUL over CR, LF and the colon, and takes a line
+ * that begins with NUL or a colon for an empty one: head_check() sees two NUL where CR LF must be,
+ * and cannot see what they were. */
+static bool take_end(struct str *left)
+{
+    for (size_t i = 0; i < 2; i++)
+        if (left->n <= i || (left->p[i] && !strchr("\r\n:", left->p[i])))
+            return false;
+    *left = (struct str){left->p + 2, left->n - 2};
+    return true;
+}
+
 static struct str take_while(struct str *left, bool (*is_good)(unsigned char))
 {
     struct str s = {left->p, 0};
@@ -53,12 +65,21 @@ static bool is_value(unsigned char c)
     return (c >= 0x20 && c != 0x7f) || c == '\t';
 }
 
+static bool is_in_line(unsigned char c)
+{
+    return c != '\n';
+}
+
 /* "GET /x HTTP/1.1"; what is before it are empty lines. */
 static bool read_request_line(struct str *left, struct str *ret_method, struct str *ret_uri,
                               bool *ret_is_10)
 {
-    while (take(left, "\r\n") || take(left, "\n"))
-        ;
+    while (take(left, "\r\n") || take(left, "\n") || (left->n && !left->p[0]))
+        if (left->n && !left->p[0]) { /* libmicrohttpd takes such a line for an empty one */
+            take_while(left, is_in_line);
+            if (!take(left, "\n"))
+                return false;
+        }
     *ret_method = take_while(left, is_token);
     if (!ret_method->n || !take(left, " "))
         return false;
@@ -70,24 +91,17 @@ static bool read_request_line(struct str *left, struct str *ret_method, struct s
     *ret_is_10 = take(left, "0");
     if (!*ret_is_10) /* later versions are read as HTTP/1.1 (RFC 9110, section 2.5) */
         *left = (struct str){left->p + 1, left->n - 1};
-    return take(left, "\r\n");
-}
-
-/* libmicrohttpd 0.9.75 takes a line ":" that ends in a bare LF for the end of the head, and leaves
- * the same two NUL there: head_check() cannot see which it was. */
-static bool is_end(struct str *left)
-{
-    return take(left, "\r\n") || take(left, ":\n");
+    return take_end(left);
 }
 
 static bool read_headers(struct str *left, size_t *ret_n, size_t *ret_hosts)
 {
-    for (*ret_n = *ret_hosts = 0; !is_end(left); ++*ret_n) {
+    for (*ret_n = *ret_hosts = 0; !take_end(left); ++*ret_n) {
         struct str name = take_while(left, is_token);
         if (!name.n || !take(left, ":"))
             return false;
         take_while(left, is_value);
-        if (!take(left, "\r\n"))
+        if (!take_end(left))
             return false;
         *ret_hosts += name.n == 4 && strncasecmp(name.p, "Host", 4) == 0;
     }
