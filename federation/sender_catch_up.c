@@ -4,7 +4,8 @@
 #include "base/log.h"
 #include "storage/outbound.h"
 
-/* From here on the listener adds what is new; what lies before is read from the database. */
+/* From here on the listener adds what is new; what lies before is read from the database. Of the
+ * changes that the listener is about, some may be skipped already. */
 static struct outbound_range begin(struct sender *s, struct destination *d, bool *ret_may_skip)
 {
     LOCKED(&s->lock);
@@ -14,7 +15,7 @@ static struct outbound_range begin(struct sender *s, struct destination *d, bool
     return (struct outbound_range){.server = d->server,
                                    .own = s->store->config->server_name,
                                    .from = d->sent,
-                                   .to = s->heard,
+                                   .to = s->heard > d->skipped ? s->heard : d->skipped,
                                    .limit = BACKLOG_MAX + 1};
 }
 

@@ -70,8 +70,9 @@ struct destination {
                             there, too; 0: none */
     struct outgoing *queue;
     size_t first, n, room; /* of the queue: queue[first .. first + n) */
-    bool is_live;  /* the queue has everything after `sent`; else up to its last, then SQL */
-    bool may_skip; /* it was away for long */
+    bool is_live;    /* the queue has everything after `sent`; else up to its last, then SQL */
+    int64_t skipped; /* the newest event that did not come into the queue, not being live */
+    bool may_skip;   /* it was away for long */
     int64_t news[NEWS_KINDS]; /* positions of the newest */
     int64_t to_device_sent;   /* up to where messages may be deleted; 0: nothing to do */
     struct receipt_room *receipt_rooms;

@@ -9,6 +9,13 @@
 #include "matrix/id.h"
 #include "rooms/presence.h"
 #include "rooms/servers.h"
+#include "storage/outbound.h"
+
+/* Changes that were published together. The rooms in memory are as they are after all of them. */
+struct published {
+    const struct change *list;
+    size_t movers_n; /* so many, of which the last is of a member of another server */
+};
 
 /* A change, and what it is to those whom it concerns. */
 struct mark {
@@ -51,8 +58,10 @@ static void forget_queue_locked(struct destination *d)
 
 static void add_event_locked(struct destination *d, const struct mark *m)
 {
-    if (!d->is_live)
+    if (!d->is_live) {
+        d->skipped = m->position;
         return;
+    }
     if (d->n >= (size_t)(d->failing_since ? BACKLOG_MAX : QUEUE_MAX))
         forget_queue_locked(d);
     else
@@ -156,7 +165,24 @@ static bool is_own_join(const struct sender *s, const struct event *e)
            has_membership(e, "join");
 }
 
-static void hear_event(struct sender *s, const struct change *c)
+static bool moves_server(const struct sender *s, const struct change *c)
+{
+    char server[ID_LENGTH_MAX + 1];
+    return (c->kind == CHANGE_EVENT || c->kind == CHANGE_STATE) && c->event &&
+           target_of(s, c->event, server);
+}
+
+/* Did servers come into the room, or leave it, after this change? The room in memory does not say
+ * then who was there. */
+static bool is_overtaken(const struct sender *s, const struct published *p, const struct change *c)
+{
+    for (const struct change *later = c + 1; later < p->list + p->movers_n; later++)
+        if (later->room == c->room && moves_server(s, later))
+            return true;
+    return false;
+}
+
+static void hear_event(struct sender *s, const struct published *p, const struct change *c)
 {
     const struct event *e = c->event;
     struct mark m = {.s = s, .position = c->position, .room = c->room, .event = e};
@@ -177,7 +203,7 @@ static void hear_event(struct sender *s, const struct change *c)
     }
     if (room_entered_with(s->store, c->room, c->position))
         return; /* the server that let us in tells the others */
-    if (!room_each_server(s->store, c->room, mark, &m))
+    if (is_overtaken(s, p, c) || !room_each_server(s->store, c->room, mark, &m))
         leave_to_keeper(s, c, c->room);
     /* Member events reach the server of the user whom they are about, wherever that is: it may have
      * been invited, or just have left. The invite itself it has signed. */
@@ -204,11 +230,11 @@ static void hear_device_list(struct sender *s, const struct change *c)
             leave_to_keeper(s, c, c->audience[i]);
 }
 
-static void hear(struct sender *s, const struct change *c)
+static void hear(struct sender *s, const struct published *p, const struct change *c)
 {
     struct mark m = {.s = s, .position = c->position, .news = NEWS_TO_DEVICE};
     if (c->kind == CHANGE_EVENT)
-        hear_event(s, c);
+        hear_event(s, p, c);
     else if (c->kind == CHANGE_RECEIPT)
         hear_receipt(s, c);
     else if (c->kind == CHANGE_DEVICE_LIST)
@@ -220,9 +246,13 @@ static void hear(struct sender *s, const struct change *c)
 void sender_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct sender *s = ctx;
+    struct published p = {changes, 0};
     bool is_asked = false;
+    for (size_t i = 0; i < n; i++)
+        if (moves_server(s, &changes[i]))
+            p.movers_n = i + 1;
     for (size_t i = 0; i < n; i++) {
-        hear(s, &changes[i]);
+        hear(s, &p, &changes[i]);
         is_asked |= changes[i].is_asked;
     }
     LOCKED(&s->lock);
@@ -258,32 +288,72 @@ static void finish_unresolved(struct sender *s, struct unresolved *u)
     free(u);
 }
 
-static const struct err *resolve(struct sender *s, struct job *job, const struct unresolved *u)
+/* The servers that were in the room at that position, which may be another set by now: an event
+ * from before a server joined would be new to it. */
+static const struct err *list_servers_at(struct job *job, struct room *room, int64_t position,
+                                         const char *const **ret, size_t *ret_n)
+{
+    const char *const *now;
+    const struct outbound_server *changed;
+    size_t now_n, changed_n, n = 0;
+    struct map moved = {0};
+    room_list_servers(job, room, &now, &now_n);
+    *ret_n = 0;
+    if (!now_n) /* a room of our own, or one that the others have left */
+        return NULL;
+    TRY(outbound_servers_changed(job_tx(job), room->id, position, &changed, &changed_n));
+    const char **list = arena_alloc_array(job->arena, now_n + changed_n + 1, sizeof *list);
+    for (size_t i = 0; i < changed_n; i++) {
+        map_put(&moved, str_of(changed[i].name), (void *)&changed[i]);
+        if (changed[i].was_there && strcmp(changed[i].name, job->store->config->server_name) != 0)
+            list[n++] = changed[i].name;
+    }
+    for (size_t i = 0; i < now_n; i++)
+        if (!map_get(&moved, str_of(now[i])))
+            list[n++] = now[i];
+    map_finish(&moved);
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
+static const struct err *resolve_event(struct sender *s, struct job *job,
+                                       const struct unresolved *u, struct room *room)
 {
     struct mark m = {.s = s,
                      .position = u->position,
                      .room = u->room,
                      .event = u->event,
+                     .but = id_server(str_of(u->event->sender))};
+    const char *const *servers;
+    size_t n;
+    if (room_entered(room) == u->position)
+        return NULL;
+    TRY(list_servers_at(job, room, u->position, &servers, &n));
+    for (size_t i = 0; i < n; i++)
+        mark(&m, servers[i]);
+    return NULL;
+}
+
+static const struct err *resolve(struct sender *s, struct job *job, const struct unresolved *u)
+{
+    struct mark m = {.s = s,
+                     .position = u->position,
+                     .room = u->room,
                      .news = u->kind == CHANGE_RECEIPT ? NEWS_RECEIPTS : NEWS_DEVICE_LISTS};
     struct room *room;
     const char *const *servers;
     size_t n;
-    if (u->event)
-        m.but = id_server(str_of(u->event->sender));
     TRY(room_get_by_id(job, u->room, &room));
     if (!room)
         return NULL;
-    struct mark devices = {
-        .s = s, .position = u->position, .room = u->room, .news = NEWS_DEVICE_LISTS};
-    bool has_devices = u->event && is_own_join(s, u->event);
-    bool is_told = !u->event || room_entered(room) != u->position;
+    if (u->event)
+        TRY(resolve_event(s, job, u, room));
+    if (u->event && !is_own_join(s, u->event))
+        return NULL;
     room_list_servers(job, room, &servers, &n);
-    for (size_t i = 0; i < n; i++) {
-        if (is_told)
-            mark(&m, servers[i]);
-        if (has_devices)
-            mark(&devices, servers[i]);
-    }
+    for (size_t i = 0; i < n; i++)
+        mark(&m, servers[i]);
     return NULL;
 }
 

@@ -67,3 +67,28 @@ const struct err *outbound_count(struct tx *tx, const struct outbound_range *r, 
 {
     return db_one(tx, &outbound_count_sql, RANGE(r), NULL, R(INT_OUT(ret)));
 }
+
+SQL(servers_changed_sql,
+    "SELECT c.server, EXISTS (SELECT FROM room_state s JOIN events e ON e.position = s.event "
+    "WHERE s.room = $1 AND s.type = 1 AND s.valid_from <= $2 AND s.valid_to > $2 "
+    "AND server_of(s.state_key) = c.server "
+    "AND json_of(e.json) #>> '{content,membership}' = 'join') "
+    "OR EXISTS (SELECT FROM partial_rooms p WHERE p.room = $1 AND p.position <= $2 "
+    "AND c.server = ANY (p.servers)) FROM (SELECT DISTINCT server_of(state_key) AS server "
+    "FROM room_state WHERE room = $1 AND type = 1 AND valid_from > $2) c")
+
+const struct err *outbound_servers_changed(struct tx *tx, int64_t room, int64_t position,
+                                           const struct outbound_server **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &servers_changed_sql, P(INT(room), INT(position)), &rows));
+    struct outbound_server *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    size_t n = 0;
+    while (rows_next(&rows))
+        list[n++] = (struct outbound_server){arena_strdup(tx->arena, row_text(&rows, 0)),
+                                             row_bool(&rows, 1)};
+    rows_finish(&rows);
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}

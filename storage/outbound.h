@@ -22,6 +22,15 @@ const struct err *outbound_events(struct tx *tx, const struct outbound_range *r,
 const struct err *outbound_newest(struct tx *tx, const struct outbound_range *r,
                                   const int64_t **ret, size_t *ret_n);
 
+/* The servers whose members of a room changed after that position; each: was it in the room then?
+ */
+struct outbound_server {
+    const char *name;
+    bool was_there;
+};
+const struct err *outbound_servers_changed(struct tx *tx, int64_t room, int64_t position,
+                                           const struct outbound_server **ret, size_t *ret_n);
+
 /* How many outbound_events there are, counted up to `limit`. */
 const struct err *outbound_count(struct tx *tx, const struct outbound_range *r, int64_t *ret);
 

@@ -3,11 +3,12 @@
 #include "federation/answers.h"
 #include "federation/federation.h"
 #include "federation/request.h"
-#include "federation/sender.h"
+#include "federation/sender_internal.h"
 #include "node_fixture.h"
 #include "rooms/receipts.h"
 #include "rooms/typing.h"
 #include "storage/destinations.h"
+#include "storage/events.h"
 
 #include <stdatomic.h>
 #include <unistd.h>
@@ -110,6 +111,7 @@ static void await_edus(const char *proves, const char *server, size_t wanted)
 /* ---- the node ---- */
 
 static struct federation federation;
+static struct sender *by_hand; /* one that hears, and does nothing by itself */
 static struct arena *arena;
 static struct job job;
 static struct author alice, bob, carol;
@@ -121,7 +123,8 @@ static int begin(void **state)
     federation.store = node_store();
     node_store()->federation = &federation;
     federation.answers = answers_create(1 << 20);
-    federation.sender = sender_create(node_store());
+    by_hand = sender_create(node_store());
+    federation.sender = sender_create(node_store()); /* the last one hears of typing */
     sender_start(federation.sender);
     return 0;
 }
@@ -133,6 +136,7 @@ static int end(void **state)
     struct sender *s = federation.sender;
     node_end(); /* the listener may be called until then */
     sender_destroy(s);
+    sender_destroy(by_hand);
     answers_destroy(federation.answers);
     return 0;
 }
@@ -196,6 +200,97 @@ static const char *say(int n)
 }
 
 /* ---- tests ---- */
+
+static int set_up_alone(void **state)
+{
+    arena = arena_create();
+    job_init(&job, node_store(), arena);
+    alice = author_named("@alice:test.example");
+    bob = author_named("@bob:far.example");
+    room_id = create_public_room(&job, &alice, "11");
+    return 0;
+}
+
+static int tear_down_quietly(void **state)
+{
+    pg_must("leave", set_membership(&job, room_id, &bob, "leave"));
+    job_finish(&job);
+    arena_destroy(arena);
+    return 0;
+}
+
+static struct destination *far_by_hand(void)
+{
+    return map_get(&by_hand->destinations, str_of("far.example"));
+}
+
+static struct change as_change(const char *event_id)
+{
+    const struct stored_event *e;
+    pg_must("find", events_get_by_id(job_tx(&job), event_id, &e));
+    return (struct change){
+        .kind = CHANGE_EVENT, .position = e->position, .room = e->room, .event = e->event};
+}
+
+static bool is_queued(int64_t position)
+{
+    const struct destination *d = far_by_hand();
+    for (size_t i = 0; d && i < d->n; i++)
+        if (d->queue[d->first + i].position == position)
+            return true;
+    return false;
+}
+
+/* Nothing has looked yet for those whom the new room's events concern when the other server comes
+ * in. */
+static void test_nothing_from_before_it_joined(void **state)
+{
+    const char *id;
+    assert_non_null(by_hand->unresolved);
+    pg_must("join", set_membership(&job, room_id, &bob, "join"));
+    int64_t joined = by_hand->heard;
+    pg_must("send", send_text(&job, room_id, &alice, "since", &id));
+    pg_must("resolve", sender_resolve(by_hand, &job));
+    const struct destination *d = far_by_hand();
+    assert_non_null(d);
+    assert_int_equal(d->n, 1);
+    assert_true(d->queue[d->first].position > joined);
+}
+
+/* A room in memory is as it is after all changes of a commit. */
+static void test_a_join_in_the_same_commit(void **state)
+{
+    const char *before, *join, *after;
+    struct room *room = room_named(&job, room_id);
+    pg_must("send", send_text(&job, room_id, &alice, "before", &before));
+    const struct new_event joining = {.type = "m.room.member",
+                                      .state_key = bob.user_id,
+                                      .content = STR("{\"membership\":\"join\"}")};
+    pg_must("join", room_append(&job, room, &bob, &joining, 1, &join));
+    pg_must("send", send_text(&job, room_id, &alice, "after", &after));
+    const struct change together[] = {as_change(before), as_change(join), as_change(after)};
+    if (far_by_hand())
+        queue_clear_locked(far_by_hand());
+    sender_on_changes(by_hand, together, 3);
+    pg_must("resolve", sender_resolve(by_hand, &job));
+    assert_false(is_queued(together[0].position));
+    assert_true(is_queued(together[2].position));
+}
+
+/* The turn of a destination may come between the marking of an event and the end of the changes
+ * that it came with. */
+static void test_what_is_skipped_is_caught_up(void **state)
+{
+    int64_t heard = by_hand->heard;
+    struct destination *d = far_by_hand();
+    assert_non_null(d);
+    d->sent = heard;
+    d->is_live = false;
+    const char *id = say(1);
+    by_hand->heard = heard;
+    pg_must("catch up", sender_catch_up(by_hand, &job, d));
+    assert_true(is_queued(as_change(id).position));
+}
 
 static void test_all_come_in_order_fifty_at_most(void **state)
 {
@@ -309,6 +404,11 @@ static void test_the_cursor_is_saved(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_nothing_from_before_it_joined, set_up_alone,
+                                        tear_down_quietly),
+        cmocka_unit_test_setup_teardown(test_a_join_in_the_same_commit, set_up_alone,
+                                        tear_down_quietly),
+        TEST(test_what_is_skipped_is_caught_up),
         TEST(test_all_come_in_order_fifty_at_most),
         TEST(test_a_repetition_is_the_same_transaction),
         TEST(test_after_long_the_newest_is_enough),
