@@ -91,8 +91,9 @@ const struct err *inbound_backlogs(struct tx *tx, int64_t limit, const struct in
     struct inbound_backlog *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     size_t n = 0;
     while (rows_next(&rows))
-        list[n++] = (struct inbound_backlog){
-            .room = row_int(&rows, 0), .n = row_int(&rows, 2), .origin = row_text(&rows, 1)};
+        list[n++] = (struct inbound_backlog){.room = row_int(&rows, 0),
+                                             .n = row_int(&rows, 2),
+                                             .origin = arena_strdup(tx->arena, row_text(&rows, 1))};
     *ret = list;
     *ret_n = n;
     return NULL;
