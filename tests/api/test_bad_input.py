@@ -76,7 +76,7 @@ def victim(server):
                 "alias": f"#bad-{self.n}:test.example", "tag": "u.tag", "session": "s",
                 "version": "1", "token": "t", "server": "test.example", "media": "m",
                 "serverName": "test.example", "stage": "m.login.dummy", "filter": "0", "rel_type": "m.thread", "file": "f.png",
-                "protocol": "irc",
+                "protocol": "irc", "root": self.room, "path...": "global/override/mine",
             }
             for name, value in values.items():
                 pattern = pattern.replace("{" + name + "}", q(value))

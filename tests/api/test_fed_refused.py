@@ -88,7 +88,7 @@ def test_what_was_set_aside_is_sent_again_when_the_operator_asks(a, remote):
     eventually(lambda: len(set_aside(a, remote)) == 2)
     refused = len(picky.refused)
     assert a.cli("federation", "resend", remote.name).returncode == 0
-    eventually(lambda: len(picky.refused) == refused + 2)  # each alone, and both refused again
+    eventually(lambda: len(picky.refused) >= refused + 2)  # each alone, and both refused again
     wait_for_event(remote, alice.send(room, "still good"))
     assert len(set_aside(a, remote)) == 2
     picky.is_open = True

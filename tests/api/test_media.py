@@ -273,7 +273,7 @@ def test_a_full_disk(fresh_server, disk):
     ann = Client(server).register("ann")
     free = os.statvfs(store).f_bfree
     for _ in range(3):
-        ann.fails(500, "M_UNKNOWN", "POST", UPLOAD, content=b"x" * 3_000_000)
+        ann.fails(507, "M_UNKNOWN", "POST", UPLOAD, content=b"x" * 3_000_000)
     assert [p for p in store.rglob("*") if p.is_file()] == []
     assert os.statvfs(store).f_bfree == free
     name = mxc(ann, b"x" * 1_000_000)
@@ -285,7 +285,7 @@ def test_no_room_for_the_name(fresh_server, disk):
     store = disk("nr_inodes=3,mode=700")
     server = fresh_server(media_store_path=str(store), media_quota_per_user="5")
     ann = Client(server).register("ann")
-    ann.fails(500, "M_UNKNOWN", "POST", UPLOAD, content=b"abc")
+    ann.fails(507, "M_UNKNOWN", "POST", UPLOAD, content=b"abc")
     assert [p for p in store.rglob("*") if p.is_file()] == []
     disk("nr_inodes=100", store)
     name = mxc(ann, b"abc")  # what failed was not counted
