@@ -32,7 +32,8 @@ def no_pdu(*bodies):
 def no_message(*numbers):
     return lambda t: not any(
         e["edu_type"] == "m.direct_to_device" and one["number"] in numbers
-        for e in t.get("edus", ()) for of in e["content"]["messages"].values() for one in of.values())
+        for e in t.get("edus", ()) for of in e["content"].get("messages", {}).values()
+        for one in of.values())
 
 
 def whisper(alice, carol, numbers):
