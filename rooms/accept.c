@@ -290,7 +290,11 @@ static const struct err *run_fork(struct intake *in, size_t i)
         return err(ERR_CONFLICT, "The room is changing; try again");
     in->lookup = lookup_create(in->job, in->room->version, in->room->id);
     accept_begin_write(in);
-    const struct err *e = accept_on_fork(in, i);
+    const struct known_event *known;
+    bool done; /* it may have been stored since it was looked up first */
+    const struct err *e = find_known(in, i, &known, &done);
+    if (!e && !done)
+        e = accept_on_fork(in, i);
     if (e || (!in->draft.newest && !in->aside_n)) {
         write_abandon(in->write);
         return e;

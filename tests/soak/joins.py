@@ -5,7 +5,8 @@
 Three servers share rooms. In each round a user of the second joins through the first while members on
 the first and the third write; then the new member writes too. A round ends when each of the three has
 read every message by /sync. LOAD processes (2) keep the processors busy. The script prints how long
-the messages took, names each one that took longer than SLOW seconds, and fails when one never came."""
+the messages took, names each one that took longer than SLOW seconds, and fails when one never came, or
+came twice."""
 
 import itertools
 import multiprocessing
@@ -14,7 +15,7 @@ import threading
 import time
 
 from federation import Ministry, Network
-from syncing import events_of, timeline_filter
+from syncing import events_of, section, timeline_filter
 
 SLOW, LOST = 3.0, 60.0
 
@@ -25,21 +26,33 @@ def burn():
 
 
 class Reader(threading.Thread):
-    """Follows one room of one client: when each message body came."""
+    """Follows one room of one client: when each message body came, and what came twice."""
 
     def __init__(self, client, room):
         super().__init__(daemon=True)
-        self.client, self.room, self.seen, self.since = client, room, {}, None
+        self.client, self.room, self.since = client, room, None
+        self.seen, self.ids, self.twice = {}, set(), []
         self.done = threading.Event()
+
+    def take(self, events):
+        now = time.monotonic()
+        for e in events:
+            self.ids.add(e["event_id"])
+            if e["type"] == "m.room.message":
+                self.seen.setdefault(e["content"]["body"], now)
 
     def run(self):
         while not self.done.is_set():
             reply = self.client.sync(since=self.since, timeout=1000, **timeline_filter(limit=100))
+            events = events_of(reply, self.room)
+            self.twice += [e["content"].get("body", e["type"]) for e in events
+                           if e["event_id"] in self.ids]
+            self.take(events)
+            timeline = section(reply, self.room).get("timeline", {})
+            if timeline.get("limited") and "prev_batch" in timeline:  # as clients fill a gap
+                self.take(self.client.messages(
+                    self.room, **{"from": timeline["prev_batch"], "limit": 100})["chunk"])
             self.since = reply["next_batch"]
-            now = time.monotonic()
-            for e in events_of(reply, self.room):
-                if e["type"] == "m.room.message":
-                    self.seen.setdefault(e["content"]["body"], now)
 
 
 def write(client, room, tag, sent, n=3):
@@ -83,8 +96,9 @@ def run_round(number, a, b, c, clients):
                 lost.append(f"{body} never came to {who}")
                 continue
             delays.append((r.seen[body] - max(sent[body], joined if who == "bob" else 0), body, who))
-    for r in readers:
+    for r, who in zip(readers, ("alice", "carol", "bob")):
         r.join()
+        lost += [f"{what} came twice to {who}" for what in r.twice]
     for x in clients:
         x.leave(room)
     return delays, lost
@@ -109,7 +123,7 @@ def main(seconds=60, load=2):
                 if delay > SLOW:
                     print(f"slow: {body} came to {who} after {delay:.1f} s", flush=True)
             for line in gone:
-                print(f"lost: {line}", flush=True)
+                print(f"wrong: {line}", flush=True)
     finally:
         for p in burners:
             p.terminate()
@@ -118,7 +132,7 @@ def main(seconds=60, load=2):
     delays.sort()
     at = lambda f: delays[min(len(delays) - 1, int(len(delays) * f))][0]
     print(f"{number - 1} joins, {len(delays)} deliveries: p50 {at(.5):.2f} s, p99 {at(.99):.2f} s, "
-          f"worst {at(1):.2f} s; {sum(d[0] > SLOW for d in delays)} slow, {len(lost)} lost")
+          f"worst {at(1):.2f} s; {sum(d[0] > SLOW for d in delays)} slow, {len(lost)} lost or twice")
     return bool(lost)
 
 

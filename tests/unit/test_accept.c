@@ -3,6 +3,8 @@
 #include "rooms/state_at.h"
 #include "storage/feed.h"
 
+#include <pthread.h>
+
 static struct author alice;
 #define BOB "@bob:remote.example"
 
@@ -301,6 +303,56 @@ static void a_redaction_waits_for_its_target(void **state)
     }
 }
 
+/* ---- one event by two ways at once ---- */
+
+struct bringer {
+    const struct scene *scene;
+    const struct event *event;
+    struct outcome outcome;
+};
+
+static void *bring(void *ctx)
+{
+    struct bringer *b = ctx;
+    struct scope s;
+    scope_init(&s, node_store());
+    b->outcome = accept_one(&s.job, b->scene->room_id, b->event);
+    scope_finish(&s);
+    return NULL;
+}
+
+/* The transaction that has it and the closing of a gap: each looks it up before it has the room. */
+static void an_event_of_a_fork_is_taken_once(void **state)
+{
+    enum { ROUNDS = 30, BRINGERS = 8 };
+    struct scene c;
+    open_scene(&c, "11");
+    for (int round = 0; round < ROUNDS; round++) {
+        struct wanted w = bobs(&c, "m.room.message", "{\"body\":\"beside\"}");
+        set_state(&c, "m.room.topic", "", round % 2 ? "{\"topic\":\"a\"}" : "{\"topic\":\"b\"}");
+        const struct event *beside = make(&c, &w); /* its parent is no longer the current state */
+        struct bringer all[BRINGERS];
+        pthread_t threads[BRINGERS];
+        for (int i = 0; i < BRINGERS; i++) {
+            all[i] = (struct bringer){.scene = &c, .event = beside};
+            assert_int_equal(pthread_create(&threads[i], NULL, bring, &all[i]), 0);
+        }
+        int accepted = 0;
+        int64_t position = 0;
+        for (int i = 0; i < BRINGERS; i++) {
+            pthread_join(threads[i], NULL);
+            accepted += all[i].outcome.verdict == VERDICT_ACCEPTED;
+            position =
+                all[i].outcome.verdict == VERDICT_ACCEPTED ? all[i].outcome.position : position;
+        }
+        const struct stored_event *stored;
+        NO_ERR(events_get_by_id(job_tx(c.job), beside->event_id, &stored));
+        assert_int_equal(accepted, 1);
+        assert_int_equal(stored->position, position);
+    }
+    close_scene(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +364,7 @@ int main(void)
         cmocka_unit_test(topics_of_two_branches_are_resolved),
         cmocka_unit_test(a_loser_is_in_the_timeline_and_not_in_the_state),
         cmocka_unit_test(a_redaction_waits_for_its_target),
+        cmocka_unit_test(an_event_of_a_fork_is_taken_once),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
