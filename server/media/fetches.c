@@ -186,7 +186,8 @@ void fetches_end(struct fetches *f, const char *server, const char *media_id,
         free(e);
     }
     wake_locked(f, key);
-    wake_locked(f, server);
+    if (bucket(f, server) != bucket(f, key))
+        wake_locked(f, server);
 }
 
 /* ---- life ---- */
