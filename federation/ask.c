@@ -77,12 +77,6 @@ void ask_pass_over(struct ask *a)
     a->servers[a->answered].is_passed_over = true;
 }
 
-void ask_anew(struct ask *a)
-{
-    for (size_t i = 0; i < a->servers_n; i++)
-        a->servers[i].is_passed_over = false;
-}
-
 /* ---- requests ---- */
 
 /* In an arena of its own: of the reply only the bytes are kept. */

@@ -36,9 +36,8 @@ struct ask {
 void ask_init(struct ask *a, struct job *job, struct room *room, const char *first);
 bool ask_may_go_on(const struct ask *a);     /* something is left of each budget */
 const char *ask_server(const struct ask *a); /* the first that can be reached; NULL: none */
-/* What the last one answered was of no use: it is asked no more, until all are asked anew. */
+/* What the last one answered was of no use: it is asked no more. */
 void ask_pass_over(struct ask *a);
-void ask_anew(struct ask *a);
 
 struct events {
     const struct event **list;

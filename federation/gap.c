@@ -246,7 +246,6 @@ static const struct err *close_gap(struct gap *g)
         return NULL;
     ask_init(&g->ask, g->job, g->room, g->server);
     TRY(fetch_missing(g));
-    ask_anew(&g->ask);
     if (g->pool.missing.n) {
         g->ask.requests += ENDS_MAX; /* without it all was for nothing */
         g->ask.events += ENDS_MAX;
