@@ -223,13 +223,17 @@ static void disconnect(struct committer *c)
     log_session_close(&c->session);
 }
 
-/* Ends a failed transaction; without success the connection is given up. */
+/* Ends a failed transaction. The connection goes on, for a new one begins an epoch; unless it is
+ * not fit for more. */
 static void rollback(struct committer *c)
 {
-    const struct err *e = pipeline_send(&c->session.pipeline, &rollback_sql, NO_PARAMS);
-    if (!e)
-        e = pipeline_run(&c->session.pipeline, 0, NULL, 0);
-    if (e)
+    struct pipeline *p = &c->session.pipeline;
+    const struct err *e = NULL;
+    if (!pipeline_is_stale(p))
+        e = pipeline_send(p, &rollback_sql, NO_PARAMS);
+    if (!e && !pipeline_is_stale(p))
+        e = pipeline_run(p, 0, NULL, 0);
+    if (e || pipeline_is_stale(p))
         disconnect(c);
 }
 
@@ -339,9 +343,20 @@ static bool ensure_connection(struct committer *c)
 
 /* ---- leading ---- */
 
+/* A full disk fails the statement alone: that batch is rolled back as any other that fails. */
 static bool connection_was_lost(struct committer *c, const struct err *e)
 {
-    return e->code == ERR_UNAVAILABLE || !pipeline_is_open(&c->session.pipeline);
+    const struct pipeline *p = &c->session.pipeline;
+    return !pipeline_is_open(p) || (e->code == ERR_UNAVAILABLE && pipeline_is_stale(p));
+}
+
+/* The log refuses batches of an epoch that is over. */
+static void look_why_refused(struct committer *c)
+{
+    bool committed;
+    int64_t head;
+    if (look_at_head(c, &committed, &head))
+        disconnect(c);
 }
 
 static void commit_each(struct committer *c, struct write *writes);
@@ -376,9 +391,10 @@ static void commit(struct committer *c, struct write *writes)
         return;
     }
     struct err own = *e;
-    bool committed;
     rollback(c);
-    if (own.code == ERR_INTERNAL && look_at_head(c, &committed, &head) && c->lost)
+    if (own.code == ERR_INTERNAL)
+        look_why_refused(c);
+    if (c->lost)
         own = *is_lost();
     if (!writes->next) {
         c->failures++;

@@ -211,8 +211,8 @@ static bool means_stale(const PGresult *result)
                      strncmp(state, "57P", 3) == 0 || strcmp(state, "25006") == 0);
 }
 
-static const struct err *failure(struct db_connection *c, const PGresult *result,
-                                 const struct sql *s)
+const struct err *db_connection_failure(struct db_connection *c, const PGresult *result,
+                                        const struct sql *s)
 {
     c->stale |= means_stale(result);
     return db_result_error(c->pg, result, s->name);
@@ -228,7 +228,7 @@ const struct err *db_connection_run(struct db_connection *c, struct sql *s,
     if (!c->prepared[s->id]) {
         PGresult *result = PQprepare(c->pg, name, s->text, e->n, e->types);
         if (!db_result_is_good(result)) {
-            const struct err *error = failure(c, result, s);
+            const struct err *error = db_connection_failure(c, result, s);
             PQclear(result);
             return error;
         }
@@ -237,7 +237,7 @@ const struct err *db_connection_run(struct db_connection *c, struct sql *s,
     }
     PGresult *result = PQexecPrepared(c->pg, name, e->n, e->values, e->lengths, e->formats, 1);
     if (!db_result_is_good(result)) {
-        const struct err *error = failure(c, result, s);
+        const struct err *error = db_connection_failure(c, result, s);
         PQclear(result);
         return error;
     }
@@ -273,7 +273,7 @@ static const struct err *read_one(struct db_connection *c, struct arena *arena,
     if (prepare) {
         PGresult *result = next_result(c);
         bool good = result && db_result_is_good(result);
-        const struct err *e = good ? NULL : failure(c, result, q->sql);
+        const struct err *e = good ? NULL : db_connection_failure(c, result, q->sql);
         PQclear(result);
         if (e)
             return e;
@@ -281,7 +281,7 @@ static const struct err *read_one(struct db_connection *c, struct arena *arena,
     }
     PGresult *result = next_result(c);
     if (!result || !db_result_is_good(result)) {
-        const struct err *e = failure(c, result, q->sql);
+        const struct err *e = db_connection_failure(c, result, q->sql);
         PQclear(result);
         return e;
     }

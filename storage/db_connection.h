@@ -18,6 +18,11 @@ const struct err *db_connect(const char *uri, PGconn **ret);
  * statement's name, for the cause. */
 const struct err *db_result_error(PGconn *pg, const PGresult *result, const char *what);
 
+struct db_connection;
+/* The same, and notes whether the connection is stale from now on. */
+const struct err *db_connection_failure(struct db_connection *c, const PGresult *result,
+                                        const struct sql *s);
+
 /* ERR_UNAVAILABLE with a Retry-After between one and two seconds. */
 const struct err *db_away(const char *cause);
 

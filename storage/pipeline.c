@@ -47,6 +47,11 @@ bool pipeline_is_open(const struct pipeline *p)
     return p->connection && !db_connection_is_lost(p->connection);
 }
 
+bool pipeline_is_stale(const struct pipeline *p)
+{
+    return p->connection->stale;
+}
+
 /* Is a PREPARE of this statement already on its way? */
 static bool is_queued(const struct pipeline *p, const struct sql *s)
 {
@@ -63,10 +68,11 @@ const struct err *pipeline_send_encoded(struct pipeline *p, struct sql *s,
     char name[DB_STATEMENT_NAME];
     db_statement_name(s, name);
     bool prepare = !p->connection->prepared[s->id] && !is_queued(p, s);
-    if (prepare && !PQsendPrepare(pg, name, s->text, e->n, e->types))
+    if ((prepare && !PQsendPrepare(pg, name, s->text, e->n, e->types)) ||
+        !PQsendQueryPrepared(pg, name, e->n, e->values, e->lengths, e->formats, 1)) {
+        p->connection->stale = true;
         return db_result_error(pg, NULL, s->name);
-    if (!PQsendQueryPrepared(pg, name, e->n, e->values, e->lengths, e->formats, 1))
-        return db_result_error(pg, NULL, s->name);
+    }
     if (p->n == p->room) {
         p->room = p->room ? p->room * 2 : 32;
         p->queued = mem_realloc_array(p->queued, p->room, sizeof *p->queued);
@@ -104,7 +110,7 @@ static bool read_result(struct pipeline *p, const struct queued *q, bool is_prep
     if (good && is_prepare)
         p->connection->prepared[q->sql->id] = true;
     if (!good && !*e && PQresultStatus(result) != PGRES_PIPELINE_ABORTED)
-        *e = db_result_error(p->connection->pg, result, q->sql->name);
+        *e = db_connection_failure(p->connection, result, q->sql);
     if (ret && good)
         *ret = result;
     else
@@ -130,7 +136,7 @@ const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, i
         PQclear(next_result(p)); /* the synchronisation point */
     else if (!e)
         e = db_result_error(p->connection->pg, NULL, "pipeline");
-    if (!e && (!wanted || PQntuples(wanted) == 0 || PQnfields(wanted) < columns))
+    if (!e && columns && (!wanted || PQntuples(wanted) == 0 || PQnfields(wanted) < columns))
         e = err_internal("%s gave no row", p->queued[which].sql->name);
     for (int i = 0; !e && i < columns; i++)
         ret[i] = result_int(wanted, 0, i);

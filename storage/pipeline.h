@@ -21,6 +21,8 @@ const struct err *pipeline_open(const char *uri, const char *name, const char *s
                                 struct pipeline *ret);
 void pipeline_close(struct pipeline *p); /* also of one that was never opened (zeroed) */
 bool pipeline_is_open(const struct pipeline *p);
+/* What is open has seen an error after which a new connection is better. */
+bool pipeline_is_stale(const struct pipeline *p);
 
 /* Queues a statement with parameters that are encoded already, or plain ones. */
 const struct err *pipeline_send_encoded(struct pipeline *p, struct sql *s,
@@ -29,7 +31,8 @@ const struct err *pipeline_send(struct pipeline *p, struct sql *s, const struct 
                                 size_t n);
 
 /* Sends what is queued and waits for every result. The first error is the outcome; without one, the
- * integers of the first row of statement number `which` are written to ret. */
+ * integers of the first row of statement number `which` are written to ret. Without columns, no row
+ * is expected. */
 const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, int columns);
 
 #endif

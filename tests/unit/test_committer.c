@@ -214,6 +214,73 @@ static void a_write_is_all_or_nothing(void **state)
     scope_finish(&s);
 }
 
+SQL(epochs_count_sql, "SELECT count(*) FROM log_epochs")
+
+static int64_t count_epochs(void)
+{
+    struct scope s;
+    int64_t n;
+    bool found;
+    scope_init(&s, &store);
+    pg_must("count", db_one(job_tx(&s.job), &epochs_count_sql, NO_PARAMS, &found, R(INT_OUT(&n))));
+    scope_finish(&s);
+    return n;
+}
+
+/* Inserting a note fails with this SQLSTATE. */
+static void fail_notes(const char *sqlstate)
+{
+    char sql[400];
+    snprintf(sql, sizeof sql,
+             "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS "
+             "$$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '%s'; END $$;"
+             "CREATE TRIGGER fail AFTER INSERT ON notes FOR EACH ROW EXECUTE FUNCTION fail()",
+             sqlstate);
+    pg_must("trigger", pg_command(pg_uri(), sql));
+}
+
+static void fail_notes_no_more(void)
+{
+    pg_must("trigger", pg_command(pg_uri(), "DROP TRIGGER fail ON notes; DROP FUNCTION fail()"));
+}
+
+/* A new epoch makes tokens worth less, and a new connection costs time. */
+static void a_failed_batch_begins_no_epoch(void **state)
+{
+    static const struct {
+        const char *sqlstate;
+        enum err_code code;
+        int epochs; /* that begin with each failed transaction */
+    } rows[] = {
+        {"23505", ERR_CONFLICT, 0},    /* another was first */
+        {"23514", ERR_INTERNAL, 0},    /* a check that is violated */
+        {"57014", ERR_INTERNAL, 0},    /* statement_timeout */
+        {"53100", ERR_UNAVAILABLE, 0}, /* the disk is full */
+        {"26000", ERR_INTERNAL, 1},    /* prepared statements were dropped: begin anew */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct scope s;
+        scope_init(&s, &store);
+        fail_notes(rows[i].sqlstate);
+        int64_t epochs = count_epochs(), before = log_head_position(&store);
+        struct write *writes[2] = {new_note(&s.job, fresh_id()), new_note(&s.job, fresh_id())};
+        write_enqueue(&s.job, writes[0]);
+        write_enqueue(&s.job, writes[1]);
+        for (int j = 0; j < 2; j++) {
+            const struct err *e = write_wait(&s.job, writes[j], NULL);
+            assert_non_null(e);
+            assert_int_equal(e->code, rows[i].code);
+        }
+        fail_notes_no_more();
+        NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), NULL));
+        /* Together, then each on its own. */
+        assert_int_equal(count_epochs() - epochs, 3 * rows[i].epochs);
+        assert_int_equal(log_head_position(&store), before + 1);
+        assert_int_equal(feed_position(store.feed), before + 1);
+        scope_finish(&s);
+    }
+}
+
 /* ---- heads of rooms ---- */
 
 static struct room_head head_of(int64_t id, int64_t version)
@@ -582,6 +649,7 @@ int main(void)
         cmocka_unit_test(who_finds_the_work_done_opens_no_transaction),
         cmocka_unit_test(a_bad_write_fails_alone),
         cmocka_unit_test(a_write_is_all_or_nothing),
+        cmocka_unit_test(a_failed_batch_begins_no_epoch),
         cmocka_unit_test(heads_built_on_each_other_merge),
         cmocka_unit_test(heads_built_on_the_same_do_not_fork_the_room),
         cmocka_unit_test(heads_built_on_what_failed_fail),
