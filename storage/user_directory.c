@@ -3,6 +3,49 @@
 #include "base/text.h"
 #include "storage/profiles.h"
 
+enum { WORDS_MAX = 10 };
+
+/* What is looked for: a user is found whose display name or user id has every word in it. */
+struct wanted {
+    const char *term; /* the words, a space between them */
+    const char *words[WORDS_MAX];
+    size_t n;
+};
+
+static bool is_between_words(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r') || c == ',' || c == ';';
+}
+
+static void wanted_init(struct arena *a, const char *term, struct wanted *ret)
+{
+    char *at = str_dup(a, str_of(text_fold_string(a, term)));
+    buf_auto struct buf joined = {0};
+    *ret = (struct wanted){0};
+    while (ret->n < WORDS_MAX) {
+        while (is_between_words(*at))
+            at++;
+        if (!*at)
+            break;
+        const char *word = at;
+        while (*at && !is_between_words(*at))
+            at++;
+        if (*at)
+            *at++ = '\0';
+        buf_printf(&joined, ret->n ? " %s" : "%s", word);
+        ret->words[ret->n++] = word;
+    }
+    ret->term = str_dup(a, buf_str(&joined));
+}
+
+static bool is_found(const struct wanted *w, const char *name, const char *user_id)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (!strstr(name, w->words[i]) && !strcasestr(user_id, w->words[i]))
+            return false;
+    return true;
+}
+
 /* What users of other servers are called is known from their newest member event in a room that the
  * viewer shares. */
 SQL(user_directory_theirs_sql,
@@ -18,8 +61,8 @@ struct theirs {
     size_t n;
 };
 
-/* Those that the term finds. */
-static const struct err *find_theirs(struct tx *tx, int64_t viewer, const char *folded,
+/* Those that are found. */
+static const struct err *find_theirs(struct tx *tx, int64_t viewer, const struct wanted *wanted,
                                      struct theirs *ret)
 {
     struct rows rows;
@@ -30,7 +73,7 @@ static const struct err *find_theirs(struct tx *tx, int64_t viewer, const char *
                        .names = arena_alloc_array(tx->arena, room, sizeof *t.names)};
     while (rows_next(&rows)) {
         const char *name = profile_search_name(tx->arena, row_bytes(&rows, 3));
-        if (!strstr(name, folded) && !strcasestr(row_text(&rows, 2), folded))
+        if (!is_found(wanted, name, row_text(&rows, 2)))
             continue;
         t.users[t.n] = row_int(&rows, 0);
         t.events[t.n] = row_int(&rows, 1);
@@ -41,23 +84,26 @@ static const struct err *find_theirs(struct tx *tx, int64_t viewer, const char *
     return NULL;
 }
 
-/* The names are looked at first: only the few that match are asked for their rooms. Whether a room
- * is public can be seen from the bytes of its state, for they are canonical JSON. Those who search
- * find themselves too. */
+/* The names are looked at first, all of them for the first word: a part of a word is in no index.
+ * Only the few that match are asked for their rooms. Whether a room is public can be seen from the
+ * bytes of its state, for they are canonical JSON. Those who search find themselves too. */
 SQL(user_directory_sql,
     "WITH named AS MATERIALIZED ("
     "SELECT u.id AS \"user\", u.user_id, lower(u.user_id) AS id, p.fields, t.event, "
     "coalesce(p.search_name, btrim(p.folded_name, '\"'), t.name, '') AS name, w.term "
-    "FROM (SELECT $2::text AS term) w, "
+    "FROM (SELECT $2::text AS term, ($7::text[])[1] AS word) w, "
     "users u LEFT JOIN accounts a ON a.\"user\" = u.id "
     "LEFT JOIN profiles p ON p.\"user\" = u.id "
     "LEFT JOIN unnest($4::int8[], $5::int8[], $6::text[]) t(\"user\", event, name) "
     "ON t.\"user\" = u.id "
     "WHERE NOT coalesce(a.deactivated OR a.is_guest, false) "
-    "AND (strpos(lower(u.user_id), w.term) > 0 OR "
-    "strpos(coalesce(p.search_name, btrim(p.folded_name, '\"'), t.name), w.term) > 0)) "
+    "AND (strpos(lower(u.user_id), w.word) > 0 OR "
+    "strpos(coalesce(p.search_name, btrim(p.folded_name, '\"'), t.name), w.word) > 0)) "
     "SELECT n.user_id, coalesce(n.fields, (SELECT member_profile(e.json) FROM events e "
-    "WHERE e.position = n.event)) FROM named n WHERE n.\"user\" = $1 OR EXISTS ("
+    "WHERE e.position = n.event)) FROM named n WHERE NOT EXISTS ("
+    "SELECT FROM unnest($7::text[]) w(word) "
+    "WHERE strpos(n.id, w.word) = 0 AND strpos(n.name, w.word) = 0) "
+    "AND (n.\"user\" = $1 OR EXISTS ("
     "SELECT 1 FROM room_members m WHERE m.\"user\" = n.\"user\" AND m.membership = 1 AND ("
     "EXISTS (SELECT 1 FROM room_members o WHERE o.room = m.room AND o.\"user\" = $1 "
     "AND o.membership = 1) OR "
@@ -65,25 +111,30 @@ SQL(user_directory_sql,
     "WHERE s.room = m.room AND s.type IN (8, 13) AND s.state_key = '' "
     "AND s.valid_to = 9223372036854775807 "
     "AND (position('\"join_rule\":\"public\"'::bytea IN e.json) > 0 "
-    "OR position('\"history_visibility\":\"world_readable\"'::bytea IN e.json) > 0)))) "
+    "OR position('\"history_visibility\":\"world_readable\"'::bytea IN e.json) > 0))))) "
     "ORDER BY n.id = term DESC, starts_with(n.id, '@' || term || ':') DESC, n.name = term DESC, "
     "starts_with(n.id, '@' || term) OR starts_with(n.name, term) DESC, "
+    "(SELECT count(*) FROM unnest($7::text[]) w(word) WHERE strpos(' ' || n.name, ' ' || w.word) > "
+    "0 "
+    " OR starts_with(n.id, '@' || w.word)) DESC, "
     "n.fields IS NOT NULL OR n.event IS NOT NULL DESC, n.user_id LIMIT $3")
 
 const struct err *user_directory_search(struct tx *tx, int64_t viewer, const char *term,
                                         int64_t limit, const struct found_user **ret, size_t *ret_n)
 {
-    const char *folded = text_fold_string(tx->arena, term);
+    struct wanted wanted;
     struct theirs theirs;
     struct rows rows;
     *ret = NULL;
     *ret_n = 0;
-    if (!*folded)
+    wanted_init(tx->arena, term, &wanted);
+    if (!wanted.n)
         return NULL;
-    TRY(find_theirs(tx, viewer, folded, &theirs));
+    TRY(find_theirs(tx, viewer, &wanted, &theirs));
     TRY(db_query(tx, &user_directory_sql,
-                 P(INT(viewer), TEXT(folded), INT(limit), INT_ARRAY(theirs.users, theirs.n),
-                   INT_ARRAY(theirs.events, theirs.n), TEXT_ARRAY(theirs.names, theirs.n)),
+                 P(INT(viewer), TEXT(wanted.term), INT(limit), INT_ARRAY(theirs.users, theirs.n),
+                   INT_ARRAY(theirs.events, theirs.n), TEXT_ARRAY(theirs.names, theirs.n),
+                   TEXT_ARRAY(wanted.words, wanted.n)),
                  &rows));
     struct found_user *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     size_t n = 0;

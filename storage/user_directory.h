@@ -9,8 +9,9 @@ struct found_user {
     struct str profile; /* raw JSON of a local user's profile; p NULL: none */
 };
 
-/* Users whose id or display name contains the term, both folded (base/text.h), and who share a room
- * with `viewer`, are in one that is public, or are the viewer; best matches first. */
+/* Users whose id or display name contains each of the first ten words of the term, in any order and
+ * folded (base/text.h), and who share a room with `viewer`, are in one that is public, or are the
+ * viewer; best matches first. */
 const struct err *user_directory_search(struct tx *tx, int64_t viewer, const char *term,
                                         int64_t limit, const struct found_user **ret,
                                         size_t *ret_n);

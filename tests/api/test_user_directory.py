@@ -92,6 +92,33 @@ def test_limit_and_order(alice, register, word):
     assert reply["limited"] is True
 
 
+def test_words_in_any_order(alice, bob, word):
+    alice.create_room(preset="public_chat")
+    bob.create_room(preset="public_chat")
+    rename(bob, f"Jean-René  Dupont {word}")
+    local = bob.user_id[1:].split(":")[0]
+    for term in (f"dupont {word} jean", f"{word}, Dupont; Jean", f"  {word}\u00a0rene\tdup ",
+                 f"upon {word}", f"{local} {word}", f"{word} @{local.upper()}:"):
+        assert search(alice, term)[0] == [bob.user_id], term
+    for term in f"{word} pierre", f"dupont {word}q", " ,; ":
+        assert search(alice, term)[0] == [], term
+
+
+def test_words_beyond_the_tenth_do_not_count(alice, register, word):
+    rename(alice, f"{word} a b c d e f g h i")
+    assert search(alice, f"{word} i h g f e d c b a zzz")[0] == [alice.user_id]
+    assert search(alice, f"{word} i h g f e d c b zzz")[0] == []
+
+
+def test_beginnings_of_words_come_first(alice, register, word):
+    room = alice.create_room(preset="public_chat")
+    people = [register("ordered") for _ in range(3)]
+    for person, name in zip(people, [f"Xjean {word}", f"{word} Jean", f"Jean {word}"]):
+        rename(person, name)
+        person.join(room)
+    assert search(alice, f"jean {word}")[0] == [p.user_id for p in reversed(people)]
+
+
 def test_terms_of_every_kind(alice, bob):
     room = alice.create_room(preset="public_chat")
     bob.join(room)
