@@ -166,6 +166,19 @@ def remotes():
 
 
 @pytest.fixture
+def room_of(two, remotes):
+    """Makes a room of one server's alice that carol of a played one has joined."""
+    def make(version="12", server=None, remote=None, **body):
+        a, remote = server or two[0], remote or remotes()
+        alice = a.user("alice")
+        room_id = alice.create_room(preset="public_chat", room_version=version, **body)
+        carol = remote.user("carol")
+        return a, alice, remote, remote.join(a.name, room_id, carol), carol
+
+    return make
+
+
+@pytest.fixture
 def remote(remotes):
     return remotes()
 

@@ -32,6 +32,7 @@ import tempfile
 import threading
 import time
 
+import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -440,3 +441,9 @@ def membership(client, room, user):
     """What the client's server thinks of a user's membership."""
     user = getattr(user, "user_id", user)
     return client.state(room, "m.room.member", user)["membership"]
+
+
+def metric(server, name):
+    text = httpx.get(server.url + "/metrics").text
+    found = re.search(rf"^{name} (\S+)$", text, re.M)
+    return float(found[1]) if found else 0

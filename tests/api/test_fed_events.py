@@ -8,18 +8,6 @@ from federation import received
 from remote import FED, q
 
 
-@pytest.fixture
-def room_of(two, remotes):
-    def make(version="12", **body):
-        a, remote = two[0], remotes()
-        alice = a.user("alice")
-        room_id = alice.create_room(preset="public_chat", room_version=version, **body)
-        carol = remote.user("carol")
-        return a, alice, remote, remote.join(a.name, room_id, carol), carol
-
-    return make
-
-
 def v1(path, *args):
     return f"{FED}/v1/" + path.format(*map(q, args))
 

@@ -3,34 +3,14 @@
 import contextlib
 import hashlib
 import json
-import re
 import time
 from base64 import urlsafe_b64encode
 
 import httpx
-import pytest
 
 import pdus
-from federation import eventually, has_event, history, received
+from federation import eventually, has_event, history, metric, received
 from remote import FED, q
-
-
-@pytest.fixture
-def room_of(two, remotes):
-    def make(version="12", server=None, remote=None, **body):
-        a, remote = server or two[0], remote or remotes()
-        alice = a.user("alice")
-        room_id = alice.create_room(preset="public_chat", room_version=version, **body)
-        carol = remote.user("carol")
-        return a, alice, remote, remote.join(a.name, room_id, carol), carol
-
-    return make
-
-
-def metric(server, name):
-    text = httpx.get(server.url + "/metrics").text
-    found = re.search(rf"^{name} (\S+)$", text, re.M)
-    return float(found[1]) if found else 0
 
 
 def made_up_id(n):

@@ -15,18 +15,6 @@ from federation import eventually, history, received
 from remote import FED, q
 
 
-@pytest.fixture
-def room_of(two, remotes):
-    def make(version="12", server=None, **body):
-        a, remote = server or two[0], remotes()
-        alice = a.user("alice")
-        room_id = alice.create_room(preset="public_chat", room_version=version, **body)
-        carol = remote.user("carol")
-        return a, alice, remote, remote.join(a.name, room_id, carol), carol
-
-    return make
-
-
 def redaction(remote, room, sender, target, **options):
     """(id, event) of a redaction; content or top level, as the version has it."""
     content, more = {"redacts": target}, {}
