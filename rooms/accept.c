@@ -3,6 +3,7 @@
 #include "matrix/json_scan.h"
 #include "rooms/late_redactions.h"
 #include "rooms/room_internal.h"
+#include "rooms/state_at.h"
 #include "rooms/writer.h"
 #include "storage/intern.h"
 
@@ -139,6 +140,24 @@ static const struct err *take_usual(struct intake *in, size_t i, const struct kn
 
 /* ---- one event ---- */
 
+/* Is it part of the state that came with our join? Then it is from before that, and no news. What
+ * is deeper than the join is not: a member whom an event cited while the members were missing. */
+static const struct err *came_with_our_join(struct intake *in, const struct stored_event *e,
+                                            bool *ret)
+{
+    int64_t entered = in->room->entered;
+    const struct stored_event *join, *told;
+    *ret = false;
+    if (e->status != EVENT_OUTLIER || !e->is_state || !entered)
+        return NULL;
+    TRY(events_get(job_tx(in->job), entered, &join));
+    if (!join || e->event->depth >= join->event->depth)
+        return NULL;
+    TRY(state_before_get(in->job, in->room, entered, e->type, e->event->state_key, &told));
+    *ret = told && told->position == e->position;
+    return NULL;
+}
+
 static const struct err *find_known(struct intake *in, size_t i, const struct known_event **ret,
                                     bool *ret_done)
 {
@@ -149,7 +168,9 @@ static const struct err *find_known(struct intake *in, size_t i, const struct kn
         return NULL;
     }
     TRY(lookup_get(in->lookup, id, ret));
-    *ret_done = *ret && (*ret)->e.status != EVENT_OUTLIER;
+    *ret_done = *ret && known_is_placed(*ret);
+    if (*ret && !*ret_done)
+        TRY(came_with_our_join(in, &(*ret)->e, ret_done));
     if (*ret_done)
         in->outcomes[i] =
             (struct outcome){.verdict = VERDICT_KNOWN, .position = (*ret)->e.position};

@@ -13,7 +13,7 @@ static const struct err *has_parent(struct intake *in, const char *id, bool *ret
     if (*ret)
         return NULL;
     TRY(lookup_get(in->lookup, id, &known));
-    *ret = known && (known->e.position > 0 || known->state_ref);
+    *ret = known && known_is_placed(known);
     return NULL;
 }
 

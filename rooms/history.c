@@ -23,7 +23,7 @@ static const struct err *still_missing(struct job *job, struct room *room,
     for (size_t i = 0; i < row->missing_n; i++) {
         const struct known_event *known;
         TRY(lookup_get(l, ids[i], &known));
-        if (!known || known->e.status == EVENT_OUTLIER)
+        if (!known || !known_is_placed(known))
             ids[n++] = ids[i];
     }
     *ret = ids;
@@ -76,7 +76,7 @@ const struct err *history_note_end(struct intake *in, const struct event *e, int
     for (size_t i = 0; i < e->prev_n; i++) {
         const struct known_event *known;
         TRY(lookup_get(in->lookup, e->prev_events[i], &known));
-        if (known && known->e.status != EVENT_OUTLIER)
+        if (known && known_is_placed(known))
             continue;
         struct str id = event_id_to_bytes(in->job->arena, in->room->version, e->prev_events[i]);
         if (id.p)
@@ -117,7 +117,7 @@ static const struct err *list_new(struct stretch *s, const struct event *const *
     for (size_t i = 0; i < n; i++) {
         const struct known_event *known;
         TRY(lookup_get(s->in.lookup, ids[i], &known));
-        bool is_here = known && known->e.status != EVENT_OUTLIER;
+        bool is_here = known && known_is_placed(known);
         bool is_orphan = !events[i]->prev_n && strcmp(events[i]->type, "m.room.create") != 0;
         if (is_here || is_orphan || map_get(&s->by_id, str_of(ids[i])))
             continue;

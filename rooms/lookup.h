@@ -15,6 +15,14 @@ struct lookup {
     struct map by_place; /* position -> struct known_event */
 };
 
+/* Does it stand in the room's graph, so that the state before it is known? Not so what was told of
+ * beside the timeline, be it an outlier or rejected by its auth events alone
+ * (events_find_unplaced). */
+static inline bool known_is_placed(const struct known_event *e)
+{
+    return !event_is_aside(e->e.position) || e->state_ref;
+}
+
 /* In the job's arena. */
 struct lookup *lookup_create(struct job *job, const struct room_version *v, int64_t room);
 

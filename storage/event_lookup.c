@@ -19,10 +19,12 @@ const struct err *events_find_many(struct tx *tx, int64_t room, const struct roo
                       ret_n);
 }
 
-/* status 2: EVENT_OUTLIER */
+/* -2^61: EVENT_ASIDE_MAX */
 SQL(events_unplaced_sql,
     "SELECT u.n FROM unnest($2::bytea[]) WITH ORDINALITY u(event_id, n) WHERE NOT EXISTS "
-    "(SELECT FROM events e WHERE e.event_id = u.event_id AND e.room = $1 AND e.status <> 2)")
+    "(SELECT FROM events e WHERE e.event_id = u.event_id AND e.room = $1 "
+    "AND (e.position > -2305843009213693952 "
+    "OR EXISTS (SELECT FROM event_states s WHERE s.event = e.position)))")
 
 const struct err *events_find_unplaced(struct tx *tx, int64_t room, const struct room_version *v,
                                        const char *const *ids, size_t n, const char *const **ret,

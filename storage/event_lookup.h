@@ -9,7 +9,8 @@ const struct err *events_find_many(struct tx *tx, int64_t room, const struct roo
                                    const char *const *ids, size_t n,
                                    const struct stored_event **ret, size_t *ret_n);
 
-/* Which of these ids are not in the room's graph: not stored, or told of beside the timeline. */
+/* Which of these ids do not stand in the room's graph: they are not stored, or were told of beside
+ * the timeline, so that the state before them is not known (rooms/lookup.h, known_is_placed). */
 const struct err *events_find_unplaced(struct tx *tx, int64_t room, const struct room_version *v,
                                        const char *const *ids, size_t n, const char *const **ret,
                                        size_t *ret_n);

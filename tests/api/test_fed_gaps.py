@@ -4,21 +4,10 @@ and history from before a server was in the room."""
 import pytest
 
 import pdus
-from federation import eventually, has_event, history, received, same_history, same_state
+from federation import (
+    eventually, has_event, history, membership, metric, received, same_history, same_state)
 from remote import FED, q
 from syncing import ids as ids_in, section, state_of
-
-
-@pytest.fixture
-def room_of(two, remotes):
-    def make(version="12", server=None, **body):
-        a, remote = server or two[0], remotes()
-        alice = a.user("alice")
-        room_id = alice.create_room(preset="public_chat", room_version=version, **body)
-        carol = remote.user("carol")
-        return a, alice, remote, remote.join(a.name, room_id, carol), carol
-
-    return make
 
 
 def unsent(remote, room, sender, n):
@@ -206,6 +195,63 @@ def test_an_event_beside_our_join_does_not_lead_to_the_beginning(two, remote, ve
     assert not remote.seen("GET", f"{FED}/v1/event/{q(room.order[0])}")
     received(alice, room.id, remote.send(room, carol, "goes on", prev=[child, after_topic]))
     assert alice.state(room.id, "m.room.create")
+
+
+@pytest.mark.parametrize("what", ["topic", "member", "our user"])
+def test_state_that_came_with_our_join_is_no_news(two, remote, what):
+    """Were it judged by what is allowed now, it would be soft-failed."""
+    remote.on("GET", f"{FED}/v1/backfill/", 404)  # whoever reads history would give it a place
+    alice, carol, dave = two[0].user("alice"), remote.user("carol"), remote.user("dave")
+    room = remote.create_room(carol, levels={"state_default": 0})
+    remote.event(room, dave, "m.room.member", {"membership": "join"}, dave)
+    told = {"topic": remote.event(room, dave, "m.room.topic", {"topic": "then"}, ""),
+            "member": remote.event(room, dave, "m.room.member",
+                                   {"membership": "join", "displayname": "D"}, dave)}
+    for was in "ban", "leave":
+        told["our user"] = remote.event(
+            room, carol, "m.room.member", {"membership": was}, alice.user_id)
+    alice.join(room.id, via=[remote.name])
+    ban = remote.set_member(room, carol, dave, "ban")
+    eventually(lambda: membership(alice, room.id, dave) == "ban")
+    received(alice, room.id, ban)
+    kept = metric(two[0], "concorde_federation_received_pdus_kept_total")
+    i, event = told[what]
+    assert remote.put_transaction(two[0].name, [event])["pdus"] == {i: {}}
+    assert metric(two[0], "concorde_federation_received_pdus_kept_total") == kept
+    # What refers to it is taken all the same.
+    child = remote.send(room, carol, "beside our join", prev=[i],
+                        state=room.state_at(i) | room.state)
+    received(alice, room.id, child)
+    assert i not in history(alice, room.id)[:3]
+    assert alice.state(room.id, "m.room.topic") == {"topic": "then"}
+    assert membership(alice, room.id, dave) == "ban"
+
+
+@pytest.mark.parametrize("when", ["before our join", "after it"])
+def test_the_child_of_an_event_whose_auth_events_do_not_allow_it(two, remote, when):
+    """Such an event is known from the state or an auth chain, without a place among the others."""
+    remote.on("GET", f"{FED}/v1/backfill/", 404)
+    alice, carol, dave = two[0].user("alice"), remote.user("carol"), remote.user("dave")
+    room = remote.create_room(carol, "11")
+    remote.event(room, dave, "m.room.member", {"membership": "join"}, dave)
+    if when == "after it":
+        alice.join(room.id, via=[remote.name])
+    state = dict(room.state)
+    bad, _ = remote.event(room, dave, "m.room.name", {"name": "mine"}, "")
+    if when == "after it":
+        room.state = state
+        auth = [bad, *(state[k] for k in [("m.room.create", ""), ("m.room.power_levels", ""),
+                                          ("m.room.member", dave)])]
+        event = remote.sign(room, room.build(dave, "m.room.message", {"body": "x"}, auth=auth,
+                                             prev=[room.order[-2]]))
+        remote.put_transaction(two[0].name, [event])
+        eventually(lambda: metric(two[0], "concorde_federation_received_pdus_rejected_total") > 0)
+    else:
+        alice.join(room.id, via=[remote.name])
+        room.state = {**room.state, **state}
+    child = remote.send(room, carol, "child", prev=[bad])
+    received(alice, room.id, child)
+    alice.fails(404, "M_NOT_FOUND", "GET", f"/rooms/{q(room.id)}/state/m.room.name/")
 
 
 def test_a_parent_that_comes_by_itself_wakes_what_waits_for_it(room_of, remotes):
