@@ -108,6 +108,8 @@ const struct err *resident_accept(struct request *rq, struct room *room, const s
     switch (outcome.verdict) {
     case VERDICT_ACCEPTED:
     case VERDICT_KNOWN:
+        if (event_is_aside(outcome.position))
+            return err(ERR_FORBIDDEN, "The event is known, and not allowed now");
         *ret_position = outcome.position;
         return NULL;
     case VERDICT_MISSING:

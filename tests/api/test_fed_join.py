@@ -226,6 +226,18 @@ def test_make_join_refuses(two, remote):
     remote.fails(a.name, 403, "M_FORBIDDEN", "GET", make(public, carol))
 
 
+def test_a_join_that_was_refused_is_refused_again(two, remote):
+    a, _ = two
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = alice.create_room(preset="public_chat", room_version="11")
+    made = remote.make(a.name, "join", room, carol)
+    i, event = remote.fill_template(made["event"], "11", carol)
+    alice.ban(room, carol)
+    for _ in range(2):
+        remote.fails(a.name, 403, "M_FORBIDDEN", "PUT", f"{FED}/v2/send_join/{q(room)}/{q(i)}", event)
+    assert membership(alice, room, carol) == "ban"
+
+
 def test_send_join_checks_the_event(two, remote):
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")
