@@ -6,6 +6,7 @@
 #include "rooms/writer.h"
 #include "storage/history_ends.h"
 #include "storage/intern.h"
+#include "storage/search.h"
 
 /* ---- where it ends ---- */
 
@@ -296,6 +297,9 @@ static const struct err *write_all(struct stretch *s, size_t *ret_added)
     const struct state_view *ref_of = NULL;
     int64_t ref = 0;
     TRY(events_reserve(job_tx(s->in.job), true, s->n, &places));
+    search_range_write(s->in.write, &(struct search_range){.room = s->in.room->id,
+                                                           .first = places[s->n - 1],
+                                                           .last = places[0]});
     for (size_t i = s->n; i-- > 0;) {
         TRY(write_one(s, &s->events[i], places[i], &ref, &ref_of));
         *ret_added += !s->events[i].why;

@@ -71,6 +71,27 @@ static const struct err *index_page(struct job *job, bool *ret_more)
     return search_cursor_set(tx, &c);
 }
 
+/* A piece of the oldest stretch that the log does not name. */
+static const struct err *range_page(struct job *job, bool *ret_more)
+{
+    struct tx *tx = job_tx(job);
+    struct search_cursor c;
+    struct search_range r;
+    const struct stored_event *events;
+    size_t n;
+    TRY(search_cursor_take(tx, &c));
+    TRY(search_range_next(tx, &r));
+    *ret_more = r.id;
+    if (!r.id)
+        return NULL;
+    TRY(search_range_events(tx, &r, PAGE, &events, &n));
+    if (n == PAGE)
+        r.last = events[n - 1].position;
+    TRY(put(job, events, n));
+    TRY(search_range_remove_redacted(tx, &r));
+    return search_range_done(tx, &r, r.last);
+}
+
 /* Back over what is indexed in an older form. */
 static const struct err *remake_page(struct job *job, bool *ret_more)
 {
@@ -137,9 +158,13 @@ static const struct err *page_alone(struct store *store,
 
 const struct err *search_index_catch_up(struct job *job, int pages)
 {
-    bool more = true;
-    for (int i = 0; i < pages && more; i++)
-        TRY(page_alone(job->store, index_page, &more));
+    bool more = true, more_ranges = true;
+    for (int i = 0; i < pages && (more || more_ranges); i++) {
+        if (more)
+            TRY(page_alone(job->store, index_page, &more));
+        if (more_ranges)
+            TRY(page_alone(job->store, range_page, &more_ranges));
+    }
     return NULL;
 }
 
@@ -207,24 +232,27 @@ static const struct err *renew(struct search_indexer *x)
     return NULL;
 }
 
-/* What the log says first, then what is to be forgotten, then what is of an older form. */
+/* What is said in the log and beside it first, then what is to be forgotten, then what is of an
+ * older form. */
 static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
 {
-    bool adopting, index = true, forget = atomic_exchange(&x->forgets, false);
+    bool adopting, index = true, ranges = true, forget = atomic_exchange(&x->forgets, false);
     if (!x->adopted)
         TRY(page_alone(x->store, adopt, &adopting));
     x->adopted = true;
-    for (int i = 0; i < PAGES_AT_ONCE && (index || forget); i++) {
+    for (int i = 0; i < PAGES_AT_ONCE && (index || ranges || forget); i++) {
         if (index)
             TRY(page_alone(x->store, index_page, &index));
+        if (ranges)
+            TRY(page_alone(x->store, range_page, &ranges));
         if (forget)
             TRY(page_alone(x->store, forget_page, &forget));
     }
     if (forget)
         atomic_store(&x->forgets, true);
-    if (!index && !forget && !x->remade)
+    if (!index && !ranges && !forget && !x->remade)
         TRY(renew(x));
-    *ret_more = index || forget || !x->remade;
+    *ret_more = index || ranges || forget || !x->remade;
     return NULL;
 }
 

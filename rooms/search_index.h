@@ -1,5 +1,8 @@
 /* Indexing what is said for POST /search: a cursor on the log that runs behind it.
  *
+ * What the log does not name (history from other servers) waits in a table of its own; it is
+ * indexed when the thread next wakes, or before a search.
+ *
  * What is indexed in an older form, and display names of profiles that are not folded as they are
  * now, are made anew behind that.
  *

@@ -225,6 +225,10 @@ SQL(events_redact_late_sql, "UPDATE events SET json = $2, redacted_by = $3 WHERE
 SQL(pending_redactions_drop_sql, "DELETE FROM pending_redactions WHERE target = $1 AND redaction = "
                                  "(SELECT event_id FROM events WHERE position = $2)")
 
+/* Its words may be in the search index. */
+SQL(events_search_again_sql, "INSERT INTO search_ranges (room, first, last) "
+                             "SELECT room, position, position FROM events WHERE event_id = $1")
+
 void events_write_late_redaction(struct write *w, const char *event_id,
                                  const struct room_version *version, struct str redacted,
                                  int64_t redaction)
@@ -233,6 +237,7 @@ void events_write_late_redaction(struct write *w, const char *event_id,
     write_statement(w, &events_redact_late_sql, P(BYTES(id), BYTES(redacted), INT(redaction)));
     write_statement(w, &relations_drop_sql, P(BYTES(id)));
     write_statement(w, &pending_redactions_drop_sql, P(BYTES(id), INT(redaction)));
+    write_statement(w, &events_search_again_sql, P(BYTES(id)));
 }
 
 SQL(pending_redactions_insert_sql,

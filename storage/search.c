@@ -19,17 +19,66 @@ const struct err *search_cursor_set(struct tx *tx, const struct search_cursor *c
                    P(INT(c->position), TEXT(c->form), INT(c->remake_below)), NULL);
 }
 
+SQL(search_range_write_sql, "INSERT INTO search_ranges (room, first, last) VALUES ($1, $2, $3)")
+SQL(search_range_next_sql, "SELECT id, room, first, last FROM search_ranges ORDER BY id LIMIT 1")
+SQL(search_range_done_sql, "WITH gone AS (DELETE FROM search_ranges WHERE id = $1 AND last <= $2) "
+                           "UPDATE search_ranges SET first = $2 + 1 WHERE id = $1 AND last > $2")
+
+void search_range_write(struct write *w, const struct search_range *r)
+{
+    write_statement(w, &search_range_write_sql, P(INT(r->room), INT(r->first), INT(r->last)));
+}
+
+const struct err *search_range_next(struct tx *tx, struct search_range *ret)
+{
+    bool found;
+    *ret = (struct search_range){0};
+    return db_one(
+        tx, &search_range_next_sql, NO_PARAMS, &found,
+        R(INT_OUT(&ret->id), INT_OUT(&ret->room), INT_OUT(&ret->first), INT_OUT(&ret->last)));
+}
+
+const struct err *search_range_done(struct tx *tx, const struct search_range *r, int64_t up_to)
+{
+    return db_exec(tx, &search_range_done_sql, P(INT(r->id), INT(up_to)), NULL);
+}
+
+/* Those that have words, and redactions. */
+static const int64_t searched_types[] = {TYPE_MESSAGE, TYPE_NAME, TYPE_TOPIC, TYPE_REDACTION};
+enum { SEARCHED_TYPES_N = sizeof searched_types / sizeof *searched_types };
+
+SQL(search_range_events_sql,
+    EVENT_SELECT "WHERE e.room = $1 AND e.position >= $2 AND e.position <= $3 AND e.type = ANY($4) "
+                 "ORDER BY e.position LIMIT $5")
+
+const struct err *search_range_events(struct tx *tx, const struct search_range *r, int64_t limit,
+                                      const struct stored_event **ret, size_t *ret_n)
+{
+    return event_rows(tx, &search_range_events_sql,
+                      P(INT(r->room), INT(r->first), INT(r->last),
+                        INT_ARRAY(searched_types, SEARCHED_TYPES_N), INT(limit)),
+                      ret, ret_n);
+}
+
+SQL(search_range_remove_redacted_sql,
+    "DELETE FROM search_index s USING events e WHERE e.room = $1 AND e.position >= $2 "
+    "AND e.position <= $3 AND e.redacted_by IS NOT NULL AND s.event = e.position")
+
+const struct err *search_range_remove_redacted(struct tx *tx, const struct search_range *r)
+{
+    return db_exec(tx, &search_range_remove_redacted_sql,
+                   P(INT(r->room), INT(r->first), INT(r->last)), NULL);
+}
+
 SQL(search_events_sql, EVENT_SELECT "WHERE e.position > $1 AND e.position <= $2 "
                                     "AND e.type = ANY($3) ORDER BY e.position LIMIT $4")
 
 const struct err *search_events(struct tx *tx, int64_t from, int64_t to, int64_t limit,
                                 const struct stored_event **ret, size_t *ret_n)
 {
-    static const int64_t types[] = {TYPE_MESSAGE, TYPE_NAME, TYPE_TOPIC, TYPE_REDACTION};
     return event_rows(
         tx, &search_events_sql,
-        P(INT(from), INT(to), INT_ARRAY(types, sizeof types / sizeof *types), INT(limit)), ret,
-        ret_n);
+        P(INT(from), INT(to), INT_ARRAY(searched_types, SEARCHED_TYPES_N), INT(limit)), ret, ret_n);
 }
 
 SQL(search_indexed_events_sql,

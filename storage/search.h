@@ -24,6 +24,20 @@ struct search_cursor {
 const struct err *search_cursor_take(struct tx *tx, struct search_cursor *ret);
 const struct err *search_cursor_set(struct tx *tx, const struct search_cursor *c);
 
+/* A stretch of a room that the log does not name: history from other servers, and what was redacted
+ * by a redaction that came before it. It is indexed (again), once this is written. */
+struct search_range {
+    int64_t id, room, first, last; /* id 0: there is none */
+};
+void search_range_write(struct write *w, const struct search_range *r);
+/* The oldest of them. In a transaction that has taken the cursor, as the others. */
+const struct err *search_range_next(struct tx *tx, struct search_range *ret);
+/* Its events that matter, oldest first. */
+const struct err *search_range_events(struct tx *tx, const struct search_range *r, int64_t limit,
+                                      const struct stored_event **ret, size_t *ret_n);
+/* It is indexed, as far as this position. */
+const struct err *search_range_done(struct tx *tx, const struct search_range *r, int64_t up_to);
+
 /* The events in from < position <= to that matter to the index, oldest first: those with words, and
  * redactions. */
 const struct err *search_events(struct tx *tx, int64_t from, int64_t to, int64_t limit,
@@ -42,6 +56,8 @@ struct search_row {
 const struct err *search_index_put(struct tx *tx, const struct search_row *rows, size_t n);
 /* Removes an event, when it was redacted. */
 const struct err *search_index_remove(struct tx *tx, struct str event_id);
+/* The same for all of a stretch. */
+const struct err *search_range_remove_redacted(struct tx *tx, const struct search_range *r);
 
 /* ---- asking ---- */
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from client import Client, q
-from federation import eventually
+from federation import eventually, history, received
 
 
 def search(client, term, params=None, **criteria):
@@ -258,6 +258,37 @@ def test_redacted_and_encrypted_are_not_found(alice):
     alice.send(room, {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "body": "sealed"},
                type="m.room.encrypted")
     assert hits(search(alice, "sealed")) == []
+
+
+def test_history_that_came_from_another_server(two):
+    """It is found as what was said while the user was there."""
+    a, b = two
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="public_chat", name="Ostrich club")
+    old = [alice.send(room, f"ostrich number {n}") for n in range(4)]
+    for n in range(40):
+        alice.send(room, f"filler {n}")
+    bob.join(room, via=[a.name])
+    received(bob, room, alice.send(room, "the newest ostrich"))
+    eventually(lambda: set(old) <= set(history(bob, room)))
+    wanted = ["the newest ostrich", *(f"ostrich number {n}" for n in (3, 2, 1, 0))]
+    found, params = [], None
+    while True:  # page by page
+        reply = search(bob, "ostrich", params, keys=["content.body"], order_by="recent",
+                       filter={"limit": 2}, event_context={"before_limit": 1, "after_limit": 1})
+        assert reply["count"] == len(wanted)
+        found += hits(reply)
+        assert all(r["context"]["events_after"] for r in reply["results"] if "number" in str(r))
+        if "next_batch" not in reply:
+            break
+        params = {"next_batch": reply["next_batch"]}
+    assert found == wanted
+    assert [r["result"]["content"]["name"] for r in
+            search(bob, "ostrich", keys=["content.name"])["results"]] == ["Ostrich club"]
+
+    alice.put(f"/rooms/{room}/redact/{q(old[1])}/r", {})
+    eventually(lambda: not bob.event(room, old[1])["content"])
+    assert search(bob, "ostrich", keys=["content.body"])["count"] == len(wanted) - 1
 
 
 def test_context(alice, bob):

@@ -69,6 +69,35 @@ static void make_user(const char *localpart, const char *name)
     scope_finish(&s);
 }
 
+/* History from other servers, and what is redacted late, comes beside the log. */
+static void test_stretches_that_the_log_does_not_name(void **state)
+{
+    enum { N = 450 }; /* two pages and a half */
+    struct scope s;
+    scope_init(&s, node_store());
+    make_messages(N);
+    NO_ERR(pg_command(pg_uri(), "DELETE FROM search_index"));
+    NO_ERR(search_index_catch_up(&s.job, 10));
+    CHECK_STATE(OF_OUR_FORM, "0");
+    NO_ERR(pg_command(pg_uri(), "INSERT INTO search_ranges (room, first, last) "
+                                "SELECT room, min(position), max(position) FROM events GROUP BY "
+                                "room"));
+    NO_ERR(search_index_catch_up(&s.job, 10));
+    CHECK_STATE(OF_OUR_FORM, "450");
+    CHECK_STATE("SELECT count(*) FROM search_ranges", "0");
+
+    NO_ERR(pg_command(pg_uri(),
+                      "UPDATE events SET redacted_by = 1, json = convert_to(regexp_replace("
+                      "convert_from(json, 'UTF8'), '\"body\":\"[^\"]*\"', '\"x\":1'), 'UTF8') "
+                      "WHERE position = (SELECT max(event) FROM search_index);"
+                      "INSERT INTO search_ranges (room, first, last) "
+                      "SELECT room, event, event FROM search_index ORDER BY event DESC LIMIT 1"));
+    NO_ERR(search_index_catch_up(&s.job, 10));
+    CHECK_STATE(OF_OUR_FORM, "449");
+    scope_finish(&s);
+    NO_ERR(pg_command(pg_uri(), "DELETE FROM search_index"));
+}
+
 static void test_what_older_versions_left(void **state)
 {
     enum { N = 250 }; /* more than a page */
@@ -109,6 +138,7 @@ int main(void)
 {
     node_begin();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stretches_that_the_log_does_not_name),
         cmocka_unit_test(test_what_older_versions_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
