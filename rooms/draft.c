@@ -337,12 +337,15 @@ static const struct err *write_event(struct draft *d, struct draft_event *e)
     TRY(intern_id(d->job->store->intern, INTERN_USER, e->event->sender, &change.user));
     TRY(intern_id(d->job->store->intern, INTERN_TYPE, e->event->type, &e->type));
     struct related related = {0};
-    TRY(relation_of_new_event(d->job, d->room, e->event, wanted != NULL, &related));
-    change.parent = related.parent;
-    change.thread = related.thread;
     e->at = (int)write_changes_n(d->write) + 1;
     TRY(prepare_redaction(d, e, &change));
-    TRY(unread_evaluate_locked(d->job, d->room, d->write, e->at, e->event, &change));
+    /* Clients are not shown what is withheld: it is no news of a thread, and notifies no one. */
+    if (!change.is_withheld)
+        TRY(relation_of_new_event(d->job, d->room, e->event, wanted != NULL, &related));
+    change.parent = related.parent;
+    change.thread = related.thread;
+    if (!change.is_withheld)
+        TRY(unread_evaluate_locked(d->job, d->room, d->write, e->at, e->event, &change));
     change.notify_total = d->notify_total += change.notify;
     change.highlight_total = d->highlight_total += change.highlight;
     if (e->event->state_key && !e->is_lost)

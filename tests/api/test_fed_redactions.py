@@ -211,3 +211,32 @@ def test_a_redaction_that_overtakes_its_target(ministries, remotes, version):
     gone = eventually(lambda: alice.event(room_id, target))
     assert gone["content"] == {}
     assert gone["unsigned"]["redacted_because"]["event_id"] == redacts
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_what_is_withheld_counts_for_nothing(room_of, allowed):
+    """It neither notifies, nor takes a count away, nor is an event of a thread."""
+    a, alice, remote, room, carol = room_of()
+    root = remote.send(room, carol, "root")
+    target = remote.send(room, carol, "x") if allowed else alice.send(room.id, "stays")
+    if not allowed:
+        remote.wait_for(lambda: target in remote.pdu_ids())
+    received(alice, room.id, target)
+    alice.post(f"/rooms/{q(room.id)}/receipt/m.read/{q(target)}", {})
+    unread = remote.send(room, carol, {"msgtype": "m.text", "body": "x",
+                                       "m.mentions": {"user_ids": [alice.user_id]}})
+    received(alice, room.id, unread)
+    redacts, event = remote.event(room, carol, "m.room.redaction", {
+        "redacts": target, "body": alice.user_id, "m.mentions": {"user_ids": [alice.user_id]},
+        "m.relates_to": {"rel_type": "m.thread", "event_id": root}})
+    assert remote.put_transaction(a.name, [event]) == {"pdus": {redacts: {}}}
+    received(alice, room.id, remote.send(room, carol, "later"))
+    reply = alice.sync(filter=json.dumps({"room": {"timeline": {"unread_thread_notifications": True}}}))
+    joined = reply["rooms"]["join"][room.id]
+    assert joined["unread_notifications"] == {"notification_count": 2, "highlight_count": 1}
+    in_thread = {"notification_count": 1, "highlight_count": 1}
+    assert joined.get("unread_thread_notifications", {}) == ({root: in_thread} if allowed else {})
+    thread = alice.event(room.id, root)["unsigned"].get("m.relations", {}).get("m.thread")
+    assert bool(thread) == allowed
+    assert ([e["event_id"] for e in alice.get(f"/_matrix/client/v1/rooms/{q(room.id)}/threads")["chunk"]]
+            == ([root] if allowed else []))
