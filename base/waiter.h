@@ -8,10 +8,12 @@
 #define BASE_WAITER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct waiter {
     struct waiter *prev, *next;      /* the source's list, under the source's lock */
     void *source;                    /* NULL: not subscribed */
+    int64_t about;                   /* the source's own: what of it is waited for */
     void (*wake)(struct waiter *w);  /* set by http/; thread-safe, never blocks, takes only locks
                                         of rank RANK_HTTP_QUEUE and above */
     void (*leave)(struct waiter *w); /* set by the source when it subscribes the waiter */

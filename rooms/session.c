@@ -196,15 +196,45 @@ static void displace_oldest_locked(struct session *s)
     oldest->wake(oldest);
 }
 
+void session_await_room(struct session *s, struct waiter *w, int64_t room)
+{
+    LOCKED(&s->table->lock);
+    if (w->source != s || w->about)
+        return;
+    w->about = room;
+    session_await_locked(s->table, room, s);
+}
+
+static bool is_awaited(struct session *s, int64_t room)
+{
+    LOCKED(&s->lock);
+    for (struct waiter *w = s->waiters.next; w != &s->waiters; w = w->next)
+        if (w->about == room)
+            return true;
+    return false;
+}
+
+/* The room, unless another waiter of the session is about it too. */
+static void stop_awaiting(struct session *s, int64_t room)
+{
+    LOCKED(&s->table->lock);
+    if (!is_awaited(s, room))
+        session_unawait_locked(s->table, room, s);
+}
+
 /* A waiter outlives the job that subscribed it, so it holds its session by itself. */
 static void leave(struct waiter *w)
 {
     struct session *s = w->source;
+    int64_t about = w->about;
     lock_take(&s->lock);
     if (!w->is_displaced)
         unlink_waiter_locked(s, w);
     w->source = NULL;
+    w->about = 0;
     lock_release(&s->lock);
+    if (about)
+        stop_awaiting(s, about);
     release(&(struct held){s->table, s});
 }
 
@@ -362,6 +392,7 @@ void session_table_destroy(struct session_table *t)
         drop_locked(t, slot->value);
     map_finish(&t->sessions);
     map_finish(&t->watched);
+    map_finish(&t->awaited);
     for (enum urgency u = 0; u < URGENCIES; u++)
         free(t->news[u].sessions);
     lock_finish(&t->lock);

@@ -35,6 +35,10 @@ int64_t session_user(const struct session *s);
 enum { SESSION_WAITERS_MAX = 200 };
 void session_subscribe(struct session *s, struct waiter *w);
 
+/* For one that is subscribed to the session: it is woken for events of this room too, in which the
+ * user need not be. Call before reading. */
+void session_await_room(struct session *s, struct waiter *w, int64_t room);
+
 /* All rooms of the user, in the arena. */
 void session_rooms(struct job *job, struct session *s, const struct session_room **ret,
                    size_t *ret_n);

@@ -31,12 +31,12 @@ static void list_remove(struct session_list *l, struct session *s)
         }
 }
 
-void session_watch_locked(struct session_table *t, int64_t room, struct session *s)
+static void put(struct map *lists, int64_t room, struct session *s)
 {
-    struct session_list *w = map_get_int(&t->watched, room);
+    struct session_list *w = map_get_int(lists, room);
     if (!w) {
         w = mem_zalloc(sizeof *w);
-        map_put_int(&t->watched, room, w);
+        map_put_int(lists, room, w);
     }
     for (size_t i = 0; i < w->n; i++)
         if (w->sessions[i] == s)
@@ -44,16 +44,36 @@ void session_watch_locked(struct session_table *t, int64_t room, struct session 
     list_add(w, s);
 }
 
-void session_unwatch_locked(struct session_table *t, int64_t room, struct session *s)
+static void drop(struct map *lists, int64_t room, struct session *s)
 {
-    struct session_list *w = map_get_int(&t->watched, room);
+    struct session_list *w = map_get_int(lists, room);
     if (w)
         list_remove(w, s);
     if (w && w->n == 0) {
-        map_remove_int(&t->watched, room);
+        map_remove_int(lists, room);
         free(w->sessions);
         free(w);
     }
+}
+
+void session_watch_locked(struct session_table *t, int64_t room, struct session *s)
+{
+    put(&t->watched, room, s);
+}
+
+void session_unwatch_locked(struct session_table *t, int64_t room, struct session *s)
+{
+    drop(&t->watched, room, s);
+}
+
+void session_await_locked(struct session_table *t, int64_t room, struct session *s)
+{
+    put(&t->awaited, room, s);
+}
+
+void session_unawait_locked(struct session_table *t, int64_t room, struct session *s)
+{
+    drop(&t->awaited, room, s);
 }
 
 /* ---- sessions with news ---- */
@@ -107,6 +127,14 @@ static void tell_room_locked(struct session_table *t, int64_t room, int64_t posi
     enum urgency urgency = w && w->n > CROWD ? crowd_urgency : AT_ONCE;
     for (size_t i = 0; w && i < w->n; i++)
         tell_locked(t, w->sessions[i], room, position, urgency);
+}
+
+/* For those who only look into the room, it is no news of theirs. */
+static void wake_lookers_locked(struct session_table *t, int64_t room)
+{
+    const struct session_list *w = t->awaited.n ? map_get_int(&t->awaited, room) : NULL;
+    for (size_t i = 0; w && i < w->n; i++)
+        add_news_locked(t, w->sessions[i], AT_ONCE);
 }
 
 /* Of what is told of a user, not of the room: the room itself has no news. */
@@ -175,6 +203,7 @@ static void apply_event_locked(struct session_table *t, const struct change *c)
     if (is_member)
         apply_membership_locked(t, c);
     tell_room_locked(t, c->room, c->position, AT_ONCE);
+    wake_lookers_locked(t, c->room);
     if (is_member)
         end_watch_locked(t, c);
 }

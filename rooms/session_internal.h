@@ -48,6 +48,7 @@ struct session_table {
     struct store *store;
     struct map sessions;                 /* users.id -> struct session */
     struct map watched;                  /* rooms.id -> struct session_list: who watches it */
+    struct map awaited;                  /* the same, of those who only look into it for a while */
     unsigned opened;                     /* since the last sweep */
     struct session_list news[URGENCIES]; /* sessions to wake */
     pthread_t thread;                    /* wakes those who have time */
@@ -63,6 +64,9 @@ void session_put_room_locked(struct session *s, int64_t room, enum membership m,
 /* session_follow.c. Who is told of what happens in a room: the sessions of its joined members. */
 void session_watch_locked(struct session_table *t, int64_t room, struct session *s);
 void session_unwatch_locked(struct session_table *t, int64_t room, struct session *s);
+/* The same for sessions with waiters about the room. */
+void session_await_locked(struct session_table *t, int64_t room, struct session *s);
+void session_unawait_locked(struct session_table *t, int64_t room, struct session *s);
 void session_forget_news_locked(struct session_table *t, struct session *s);
 
 /* Listens to the feed, and starts the thread that wakes those who have time. */

@@ -16,8 +16,7 @@
 enum {
     TIMEOUT_DEFAULT_MS = 30 * 1000,
     TIMEOUT_MAX_MS = 10 * 60 * 1000,
-    LOOK_EVERY_MS = 1000, /* at a room that the user is not in: nothing wakes them */
-    EVENTS_MAX = 1000     /* of one reply of /events */
+    EVENTS_MAX = 1000 /* of one reply of /events */
 };
 
 /* ---- initialSync ---- */
@@ -307,6 +306,20 @@ static const struct err *reply_events(struct request *rq, struct reply *rp, cons
     return reply_body(rp, 200);
 }
 
+/* What happens in their own rooms wakes users anyway. */
+static const struct err *await_only_room(struct sync *s, struct request *rq,
+                                         const struct room *only)
+{
+    struct session *session;
+    if (!only)
+        return NULL;
+    TRY(session_open(s->job, s->caller->user, s->caller->user_id, &session));
+    session_subscribe(session, &rq->waiter);
+    if (!session_is_joined(session, only->id))
+        session_await_room(session, &rq->waiter, only->id);
+    return NULL;
+}
+
 /* Without `from` the answer is where the stream is now. */
 static const struct err *get_events(struct request *rq, struct reply *rp)
 {
@@ -324,6 +337,7 @@ static const struct err *get_events(struct request *rq, struct reply *rp)
     s.viewer = viewer_of(rq);
     TRY(find_only_room(rq, &only));
     TRY(filter_load(s.job, s.caller->user, NULL, &s.filter));
+    TRY(await_only_room(&s, rq, only));
     TRY(sync_open_range(&s, rq));
     if (!from)
         return reply_events(rq, rp, &s, NULL, &chunk);
@@ -332,7 +346,7 @@ static const struct err *get_events(struct request *rq, struct reply *rp)
                                      (timeout < TIMEOUT_MAX_MS ? timeout : TIMEOUT_MAX_MS);
     if (s.any || now >= until || rq->waiter.is_displaced || request_is_stopping(rq))
         return reply_events(rq, rp, &s, from, &chunk);
-    return reply_wait(rp, only && until > now + LOOK_EVERY_MS ? now + LOOK_EVERY_MS : until);
+    return reply_wait(rp, until);
 }
 
 const struct route old_sync_routes[] = {

@@ -3,7 +3,7 @@
 import threading
 
 from client import q
-from federation import eventually
+from federation import eventually, metric
 
 
 def snapshot(client, room, **params):
@@ -216,6 +216,30 @@ def test_events_of_a_room_that_one_only_looks_into(alice, bob):
     alice.send(room, "for all to see")
     assert bodies(stream.until(lambda seen: bodies(seen))) == ["for all to see"]
     bob.fails(403, "M_FORBIDDEN", "GET", "/events", params={"room_id": "!nowhere:test.example"})
+
+
+def test_who_looks_into_a_room_waits_for_its_news(fresh_server, register):
+    """And does not look again and again meanwhile."""
+    server = fresh_server()
+    alice, bob = (register(name, on=server) for name in ("alice", "bob"))
+    room = alice.create_room(initial_state=[{"type": "m.room.history_visibility",
+                                             "content": {"history_visibility": "world_readable"}}])
+    stream, hits = Stream(bob, room_id=room), "concorde_room_cache_hits_total"
+    stream.read()
+    before = metric(server, hits)
+    stream.read()
+    of_one_look = metric(server, hits) - before
+    assert of_one_look > 0
+    assert stream.read(timeout=4000) == []
+    assert metric(server, hits) - before <= 3 * of_one_look  # at the beginning, and at the end
+
+    found = []
+    waiting = threading.Thread(target=lambda: found.extend(stream.read(timeout=600000)))
+    waiting.start()
+    eventually(lambda: metric(server, "concorde_http_requests_parked") == 1)
+    alice.send(room, "news")
+    waiting.join(60)
+    assert bodies(found) == ["news"]
 
 
 def test_events_stop_at_the_leaving(alice, bob):

@@ -4,13 +4,14 @@
 
 #include <stdatomic.h>
 
-static struct author alice, bob;
+static struct author alice, bob, carol;
 
 static int set_up(void **state)
 {
     node_begin();
     alice = author_named("@alice:test.example");
     bob = author_named("@bob:test.example");
+    carol = author_named("@carol:test.example");
     return 0;
 }
 
@@ -91,6 +92,42 @@ static void members_are_woken_others_are_not(void **state)
 }
 
 /* The rooms that changed, as the session remembers them; -1: it does not reach back so far. */
+/* Those who look into a room that they are not in. */
+static void who_awaits_a_room_is_woken_for_it(void **state)
+{
+    struct scope s;
+    struct sleeper a, b, other;
+    const char *id;
+    struct room *r;
+    scope_init(&s, node_store());
+    const char *room = create_public_room(&s.job, &alice, "12");
+    const char *elsewhere = create_public_room(&s.job, &alice, "12");
+    NO_ERR(room_find(&s.job, room, &r));
+    struct session *session = open_session(&s.job, &bob);
+    sleep_on(&a, session);
+    sleep_on(&b, session);
+    sleep_on(&other, open_session(&s.job, &carol));
+    session_await_room(session, &a.waiter, r->id);
+    session_await_room(session, &b.waiter, r->id);
+    session_await_room(session, &b.waiter, r->id); /* it runs again, and waits for more */
+
+    NO_ERR(send_text(&s.job, elsewhere, &alice, "x", &id));
+    assert_false(was_woken(&a) || was_woken(&b));
+    NO_ERR(send_text(&s.job, room, &alice, "x", &id));
+    assert_true(was_woken(&a) && was_woken(&b));
+    get_up(&b);
+    NO_ERR(send_text(&s.job, room, &alice, "x", &id));
+    assert_true(was_woken(&a) && !was_woken(&b));
+    get_up(&a);
+
+    sleep_on(&a, session); /* for other things */
+    NO_ERR(send_text(&s.job, room, &alice, "x", &id));
+    assert_false(was_woken(&a) || was_woken(&other));
+    get_up(&a);
+    get_up(&other);
+    scope_finish(&s);
+}
+
 static int changed_rooms(struct job *job, struct session *s, int64_t since)
 {
     const struct session_room *list;
@@ -273,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_are_woken_others_are_not),
+        cmocka_unit_test(who_awaits_a_room_is_woken_for_it),
         cmocka_unit_test(the_oldest_of_too_many_waiters_is_displaced),
         cmocka_unit_test(changed_rooms_are_remembered),
         cmocka_unit_test(changes_of_users_do_not_hide_those_of_rooms),
