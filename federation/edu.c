@@ -18,7 +18,8 @@ static const struct {
 /* Is it our failure, so that the whole transaction should come again? */
 static bool is_ours(const struct err *e)
 {
-    return e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE || e->code == ERR_CONFLICT;
+    return e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE || e->code == ERR_CONFLICT ||
+           e->code == ERR_STORAGE_FULL;
 }
 
 const struct err *edu_receive(struct job *job, const char *origin, const json_t *edu)

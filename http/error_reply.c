@@ -28,7 +28,7 @@ void reply_error(struct reply *rp, const struct err *e)
     }
     buf_add_char(&rp->body, '}');
     int ms = e->retry_after_ms;
-    if (!ms && e->code == ERR_UNAVAILABLE)
+    if (!ms && err_status(e) == 503)
         ms = UNAVAILABLE_RETRY_MS;
     if (ms > 0)
         add_retry_after(rp, ms);
