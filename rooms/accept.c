@@ -326,15 +326,19 @@ static const struct err *run_fork(struct intake *in, size_t i)
     return finish(in, i, i + 1);
 }
 
+/* ret_next is written only when all before it is stored: what lost to another writer is tried anew.
+ */
 static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
 {
+    size_t next;
     bool fork, queued;
     if (!writer_lock(in->room))
         return err(ERR_CONFLICT, "The room is changing; try again");
-    TRY(accept_begin_usual(in, from, ret_next, &fork, &queued));
+    TRY(accept_begin_usual(in, from, &next, &fork, &queued));
     if (queued)
-        TRY(accept_end_usual(in, from, *ret_next));
-    if (!fork || *ret_next != from)
+        TRY(accept_end_usual(in, from, next));
+    *ret_next = next;
+    if (!fork || next != from)
         return NULL; /* the next run begins with it */
     if (!writer_lock(in->room))
         return err(ERR_CONFLICT, "The room is changing; try again");

@@ -1,6 +1,7 @@
 """Server-server API, "Transactions" and "Checks performed on receipt of a PDU": what a server that
 other servers send events to does with each."""
 
+import contextlib
 import copy
 import threading
 import time
@@ -10,20 +11,7 @@ import pytest
 import pdus
 from federation import eventually, has_event, history, membership, received
 from remote import FED, q
-
-
-@pytest.fixture
-def room_of(two, remotes):
-    """room_of(version) → a room of the first server with alice, and carol of a fake server in it."""
-
-    def make(version="12", **body):
-        a, remote = two[0], remotes()
-        alice = a.user("alice")
-        room_id = alice.create_room(preset="public_chat", room_version=version, **body)
-        carol = remote.user("carol")
-        return a, alice, remote, remote.join(a.name, room_id, carol), carol
-
-    return make
+from restoring import psql, uri_of
 
 
 def text(n):
@@ -244,3 +232,44 @@ def test_many_at_once_are_told_to_wait(room_of):
         t.join()
     assert set(statuses) <= {200, 429} and statuses.count(200) == 60
     eventually(lambda: {i for i, _ in events} <= set(history(alice, room.id)))
+
+
+# ---- what is ours to mend ----
+
+
+@contextlib.contextmanager
+def losing(server, times=1 << 30):
+    """So many writes to rooms lose, as if another writer were faster each time."""
+    psql(uri_of(server), "CREATE SEQUENCE lost; CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS "
+         f"'BEGIN RETURN CASE WHEN nextval(''lost'') > {times} THEN NEW END; END';"
+         "CREATE TRIGGER lose BEFORE UPDATE ON rooms FOR EACH ROW EXECUTE FUNCTION lose()")
+    yield
+    psql(uri_of(server), "DROP TRIGGER lose ON rooms; DROP FUNCTION lose(); DROP SEQUENCE lost")
+
+
+@pytest.mark.parametrize("times", [1, 5, 10])
+def test_events_that_lost_to_other_writers_are_stored(ministries, room_of, times):
+    a, alice, remote, room, carol = room_of(server=ministries())
+    with losing(a, times):
+        ids = [remote.send(room, carol, text(n)) for n in range(3)]
+    assert history(alice, room.id)[:3] == ids[::-1]
+
+
+def test_who_met_a_busy_room_may_come_again(ministries, room_of):
+    """A status of 4xx, or 500, would say that the transaction is refused."""
+    a, alice, remote, room, carol = room_of(server=ministries())
+    dave = remote.user("dave")
+    i, message = remote.event(room, carol, "m.room.message", {"msgtype": "m.text", "body": "m"})
+    made = remote.make(a.name, "join", room.id, dave)
+    join_id, join = remote.fill_template(made["event"], room.version, dave)
+    requests = [
+        (f"{FED}/v1/send/busy", {"origin": remote.name, "origin_server_ts": 1, "pdus": [message]}),
+        (f"{FED}/v2/send_join/{q(room.id)}/{q(join_id)}", join)]
+    with losing(a):
+        for uri, body in requests:
+            reply = remote.request(a.name, "PUT", uri, body)
+            assert reply.status_code == 503 and int(reply.headers["Retry-After"]) > 0, reply.text
+    for uri, body in requests:
+        remote.call(a.name, "PUT", uri, body)
+    received(alice, room.id, i)
+    assert membership(alice, room.id, dave) == "join"
