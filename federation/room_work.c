@@ -226,7 +226,8 @@ static void concluded_locked(struct room_work *w, struct item *i, enum work_resu
     if (result == WORK_LATER && i->has_come) {
         move_locked(w, i, QUEUED);
     } else if (result == WORK_LATER) {
-        i->due_mono_ms = mono_ms() + delay_ms(i->what.attempts++);
+        int64_t ms = delay_ms(i->what.attempts++);
+        i->due_mono_ms = mono_ms() + (i->again && ms > NEWS_MS ? NEWS_MS : ms);
         move_locked(w, i, DELAYED);
     } else if (result == WORK_AGAIN || i->again) {
         i->what.attempts = 0;

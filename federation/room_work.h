@@ -28,7 +28,7 @@ void room_work_stop(struct room_work *w); /* waits for what is being done */
 void room_work_destroy(struct room_work *w);
 
 /* There is something to do. An item that is being done is done once more afterwards; one that waits
- * after a failure goes on waiting, though not for long. False: too many are waiting. */
+ * after a failure, or fails now, waits, though not for long. False: too many are waiting. */
 bool room_work_add(struct room_work *w, int64_t room, const char *server);
 
 /* By the work itself, before it answers WORK_LATER: any of these events would help (the first

@@ -5,9 +5,21 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+static atomic_llong ahead_ms;
+
+/* In place of the library's, so that the test can move the clock. */
+int clock_gettime(clockid_t which, struct timespec *t)
+{
+    long failed = syscall(SYS_clock_gettime, which, t);
+    t->tv_sec += atomic_load(&ahead_ms) / 1000; /* whole seconds are enough */
+    return (int)failed;
+}
 
 static struct store store;
 static struct room_work *work;
@@ -34,13 +46,18 @@ static enum work_result waits_for_parent(void *ctx, struct job *job, const struc
     return WORK_LATER;
 }
 
-static void start(void)
+static void start_with(work_function *fn)
 {
     runs = 0;
     for (int i = 0; i < 4; i++)
         run_of[i] = 0;
-    work = room_work_create(&store, waits_for_parent, NULL);
+    work = room_work_create(&store, fn, NULL);
     room_work_start(work, 2);
+}
+
+static void start(void)
+{
+    start_with(waits_for_parent);
 }
 
 static void end(void)
@@ -92,12 +109,43 @@ static void test_nothing_is_awaited_by_work_that_is_done(void **state)
     end();
 }
 
+/* More comes for room 1 while it fails for the twentieth time. */
+static enum work_result fails(void *ctx, struct job *job, const struct work_item *what)
+{
+    if (what->room != 1)
+        return WORK_DONE;
+    if (what->attempts < 19)
+        return waits_for_parent(ctx, job, what);
+    room_work_add(work, what->room, what->server);
+    atomic_fetch_add(&runs, 1);
+    return WORK_LATER;
+}
+
+static void test_news_that_came_during_a_failure_shorten_the_pause(void **state)
+{
+    start_with(fails);
+    room_work_add(work, 1, "a.example");
+    for (int i = 1; i < 20; i++) {
+        wait_until(&runs, i);
+        room_work_event_came(work, "$parent");
+    }
+    wait_until(&runs, 20);
+    for (int i = 0; i < 10000 && atomic_load(&runs) < 21; i++) {
+        atomic_fetch_add(&ahead_ms, 80);     /* it would pause for a quarter of an hour at least */
+        room_work_add(work, 2, "b.example"); /* so that its threads look at the clock */
+        usleep(1000);
+    }
+    assert_true(atomic_load(&runs) >= 21);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_awaited_event_ends_the_pause),
         cmocka_unit_test(test_each_item_that_waits_for_it_is_woken),
         cmocka_unit_test(test_nothing_is_awaited_by_work_that_is_done),
+        cmocka_unit_test(test_news_that_came_during_a_failure_shorten_the_pause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
