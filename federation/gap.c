@@ -48,6 +48,7 @@ static const struct err *settle(struct gap *g, struct pool_event *const *events,
         if (outcomes[i].verdict == VERDICT_MISSING)
             continue;
         events[i]->is_taken = true;
+        inbound_event_concluded(g->in, events[i]->event->event_id, &outcomes[i]);
         if (outcomes[i].reason)
             log_debug("%s, fetched for a gap in %s, is %s: %.200s", events[i]->event->event_id,
                       g->room->room_id,

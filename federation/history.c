@@ -171,7 +171,10 @@ static const struct err *fetch_some(struct ask *a, const struct history_end *end
     if (!known)
         return NULL;
     TRY(ask_auth(a, events.list, events.n));
-    return add(a, &events, state, state_n, ret_added);
+    TRY(add(a, &events, state, state_n, ret_added));
+    for (size_t i = 0; i < events.n; i++)
+        inbound_event_came(inbound_of(a->job), events.list[i]->event_id);
+    return NULL;
 }
 
 /* Until there is enough, or everything. */

@@ -25,6 +25,18 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
             room_work_event_came(in->gaps, changes[i].event->event_id);
 }
 
+void inbound_event_came(struct inbound *in, const char *event_id)
+{
+    if (room_work_awaits(in->gaps))
+        room_work_event_came(in->gaps, event_id);
+}
+
+void inbound_event_concluded(struct inbound *in, const char *event_id, const struct outcome *o)
+{
+    if (o->verdict == VERDICT_SOFT_FAILED || o->verdict == VERDICT_REJECTED)
+        inbound_event_came(in, event_id);
+}
+
 struct inbound *inbound_create(struct store *store)
 {
     struct inbound *in = mem_zalloc(sizeof *in);

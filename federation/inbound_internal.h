@@ -7,6 +7,7 @@
 #include "federation/inbound.h"
 #include "federation/room_work.h"
 #include "federation/transaction_table.h"
+#include "rooms/accept.h"
 
 #include <stdatomic.h>
 
@@ -50,6 +51,12 @@ static inline struct inbound *inbound_of(const struct job *job)
  */
 const struct err *inbound_keep(struct job *job, struct room *room, const char *origin,
                                const struct event *const *events, size_t n, bool *ret_kept);
+
+/* What waits for this event goes on. What the feed tells does so by itself: this is for events that
+ * get their place in another way, aside or in history. Cheap when nothing waits. */
+void inbound_event_came(struct inbound *in, const char *event_id);
+/* The same for an event that was taken, if it was put aside. */
+void inbound_event_concluded(struct inbound *in, const char *event_id, const struct outcome *o);
 
 /* gap.c: the work of inbound.gaps. */
 enum work_result gap_close(void *ctx, struct job *job, const struct work_item *item);

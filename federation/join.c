@@ -8,7 +8,7 @@
 #include "federation/early_pdus.h"
 #include "federation/federation.h"
 #include "federation/handshake.h"
-#include "federation/inbound.h"
+#include "federation/inbound_internal.h"
 #include "federation/reply_file.h"
 #include "federation/told.h"
 #include "federation/turns.h"
@@ -127,6 +127,7 @@ static const struct err *accept_one(const struct join *j, const struct incoming 
                                     struct outcome *ret)
 {
     TRY(room_accept(j->job, j->resident_in, in, 1, ret));
+    inbound_event_concluded(inbound_of(j->job), in->event->event_id, ret);
     if (ret->verdict == VERDICT_REJECTED || ret->verdict == VERDICT_SOFT_FAILED)
         return err(ERR_FORBIDDEN, "%s", ret->reason);
     return NULL;

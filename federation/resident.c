@@ -1,5 +1,6 @@
 #include "federation/resident.h"
 
+#include "federation/inbound_internal.h"
 #include "federation/pdu.h"
 #include "matrix/id.h"
 #include "rooms/accept.h"
@@ -105,6 +106,7 @@ const struct err *resident_accept(struct request *rq, struct room *room, const s
     struct incoming in = {.event = event, .relay = true};
     struct outcome outcome;
     TRY(room_accept(rq->job, room, &in, 1, &outcome));
+    inbound_event_concluded(inbound_of(rq->job), event->event_id, &outcome);
     switch (outcome.verdict) {
     case VERDICT_ACCEPTED:
     case VERDICT_KNOWN:

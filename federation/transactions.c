@@ -141,10 +141,12 @@ static const struct err *conclude(struct job *job, struct part *p, size_t from,
                                   const struct outcome *outcomes, size_t n)
 {
     count_outcomes(inbound_of(job), outcomes, n);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        inbound_event_concluded(inbound_of(job), p->events[from + i].event->event_id, &outcomes[i]);
         if (outcomes[i].verdict == VERDICT_REJECTED)
             snprintf(p->results[p->index[from + i]].error, sizeof p->results->error, "%s",
                      outcomes[i].reason ? outcomes[i].reason : "The event was rejected");
+    }
     return keep_missing(job, p, from, outcomes, n);
 }
 

@@ -270,6 +270,33 @@ def test_a_parent_that_comes_by_itself_wakes_what_waits_for_it(room_of, remotes)
     received(alice, room.id, child)
 
 
+def test_a_parent_that_comes_by_itself_and_is_not_accepted(room_of, remotes):
+    """It wakes what waits for it as well: neither the rejected nor the soft-failed one is news."""
+    waiting = []
+    for what in "rejected", "soft-failed":
+        a, alice, remote, room, carol = room_of()
+        other, dave = remotes(), remote.user("dave")
+        other.join(a.name, room.id, other.user("erin"))
+        remote.set_member(room, dave, dave, "join")
+        type, key = ("m.room.name", "") if what == "rejected" else ("m.room.message", None)
+        state = dict(room.state)
+        parent, event = remote.event(room, dave, type, {"name": "x", "body": "x"}, key)
+        room.state = state
+        alice.ban(room.id, dave)
+        for path in ("get_missing_events/", "backfill/", "state", "event"):
+            for server in remote, other:
+                server.on("GET", f"{FED}/v1/{path}", 404)
+                server.on("POST", f"{FED}/v1/{path}", 404)
+        child = remote.send(room, carol, "child", prev=[parent])
+        waiting.append((a, alice, remote, room, other, event, child))
+    for _, _, remote, *_ in waiting:
+        eventually(lambda: len(remote.seen("POST", f"{FED}/v1/get_missing_events/")) >= 5, 60)
+    for a, _, _, _, other, event, _ in waiting:
+        other.put_transaction(a.name, [event])
+    for _, alice, _, room, _, _, child in waiting:
+        received(alice, room.id, child, seconds=12)  # by itself it would pause for 16 at least
+
+
 def test_a_restart_in_the_middle(ministries, room_of):
     server = ministries()
     a, alice, remote, room, carol = room_of(server=server)
