@@ -63,7 +63,7 @@ bool search_text_of(struct arena *a, const struct stored_event *e, struct search
     return true;
 }
 
-/* ---- for the index ---- */
+/* ---- its words ---- */
 
 struct text_words {
     const struct stored_event *event;
@@ -73,46 +73,24 @@ struct text_words {
 };
 
 /* The words of those events that have any. */
-static size_t split(struct arena *a, const struct stored_event *const *events, size_t n,
-                    struct text_words *ret)
+static const struct text_words *split(struct arena *a, const struct stored_event *const *events,
+                                      size_t n, size_t *ret_n)
 {
-    size_t found = 0;
+    struct text_words *texts = arena_alloc_array(a, n + 1, sizeof *texts);
+    *ret_n = 0;
     for (size_t i = 0; i < n; i++) {
         struct search_text text;
-        struct text_words *t = &ret[found];
+        struct text_words *t = &texts[*ret_n];
         if (!search_text_of(a, events[i], &text))
             continue;
         *t = (struct text_words){.event = events[i], .key = text.key};
         t->words = words_of(a, text.text, &t->n);
-        found += t->n > 0;
+        *ret_n += t->n > 0;
     }
-    return found;
+    return texts;
 }
 
-const struct err *search_text_rows(struct tx *tx, const struct config_list *languages,
-                                   const struct stored_event *const *events, size_t n,
-                                   const struct search_row **ret, size_t *ret_n)
-{
-    struct arena *a = tx->arena;
-    struct search_stems *stems = search_stems_create(a);
-    struct text_words *texts = arena_alloc_array(a, n + 1, sizeof *texts);
-    n = split(a, events, n, texts);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < texts[i].n; j++)
-            search_stems_want(stems, &texts[i].words[j]);
-    TRY(search_stems_read(tx, languages, stems));
-    struct search_row *rows = arena_alloc_array(a, n + 1, sizeof *rows);
-    for (size_t i = 0; i < n; i++)
-        rows[i] = (struct search_row){texts[i].event->position, texts[i].event->room, texts[i].key,
-                                      search_vector(a, texts[i].words, texts[i].n, stems)};
-    *ret = rows;
-    *ret_n = n;
-    return NULL;
-}
-
-/* ---- for who has found it ---- */
-
-/* A stem begins as its word does: only such words need to be asked about. */
+/* A stem begins as its word does: only words that begin as one of the term's may match it. */
 static bool may_match(const struct search_terms *terms, const struct word *w)
 {
     enum { SAME = 2 };
@@ -124,6 +102,50 @@ static bool may_match(const struct search_terms *terms, const struct word *w)
     }
     return false;
 }
+
+/* The words, and the stems of those that terms may match (NULL: of all) and of the terms. */
+static const struct err *split_with_stems(struct tx *tx, const struct config_list *languages,
+                                          const struct search_terms *terms,
+                                          const struct stored_event *const *events, size_t n,
+                                          const struct text_words **ret, size_t *ret_n,
+                                          struct search_stems **ret_stems)
+{
+    struct search_stems *stems = search_stems_create(tx->arena);
+    size_t texts_n;
+    const struct text_words *texts = split(tx->arena, events, n, &texts_n);
+    if (terms)
+        search_terms_want_stems(terms, stems);
+    for (size_t i = 0; i < texts_n; i++)
+        for (size_t j = 0; j < texts[i].n; j++)
+            if (!terms || may_match(terms, &texts[i].words[j]))
+                search_stems_want(stems, &texts[i].words[j]);
+    TRY(search_stems_read(tx, languages, stems));
+    *ret = texts;
+    *ret_n = texts_n;
+    *ret_stems = stems;
+    return NULL;
+}
+
+/* ---- for the index ---- */
+
+const struct err *search_text_rows(struct tx *tx, const struct config_list *languages,
+                                   const struct stored_event *const *events, size_t n,
+                                   const struct search_row **ret, size_t *ret_n)
+{
+    struct arena *a = tx->arena;
+    const struct text_words *texts;
+    struct search_stems *stems;
+    TRY(split_with_stems(tx, languages, NULL, events, n, &texts, &n, &stems));
+    struct search_row *rows = arena_alloc_array(a, n + 1, sizeof *rows);
+    for (size_t i = 0; i < n; i++)
+        rows[i] = (struct search_row){texts[i].event->position, texts[i].event->room, texts[i].key,
+                                      search_vector(a, texts[i].words, texts[i].n, stems)};
+    *ret = rows;
+    *ret_n = n;
+    return NULL;
+}
+
+/* ---- for those who have found it ---- */
 
 struct highlights {
     struct map seen;
@@ -150,17 +172,11 @@ const struct err *search_text_highlights(struct tx *tx, const struct config_list
                                          const struct stored_event *const *events, size_t n,
                                          const struct str **ret, size_t *ret_n)
 {
-    struct arena *a = tx->arena;
-    struct search_stems *stems = search_stems_create(a);
-    struct text_words *texts = arena_alloc_array(a, n + 1, sizeof *texts);
-    n = split(a, events, n, texts);
-    search_terms_want_stems(terms, stems);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < texts[i].n; j++)
-            if (may_match(terms, &texts[i].words[j]))
-                search_stems_want(stems, &texts[i].words[j]);
-    TRY(search_stems_read(tx, languages, stems));
-    struct highlights h = {.list = arena_alloc_array(a, SEARCH_HIGHLIGHTS_MAX, sizeof *h.list)};
+    const struct text_words *texts;
+    struct search_stems *stems;
+    TRY(split_with_stems(tx, languages, terms, events, n, &texts, &n, &stems));
+    struct highlights h = {.list =
+                               arena_alloc_array(tx->arena, SEARCH_HIGHLIGHTS_MAX, sizeof *h.list)};
     for (size_t i = 0; i < n; i++)
         add_highlights(&h, terms, stems, &texts[i]);
     map_finish(&h.seen);
