@@ -13,6 +13,12 @@ struct checker {
 
 static bool check_value(struct checker *c, int depth);
 
+/* Also of what is absent: not even 0 may be added to NULL. */
+static const char *end_of(struct str s)
+{
+    return s.n ? s.p + s.n : s.p;
+}
+
 static bool check_string(struct checker *c, bool is_key)
 {
     bool escaped;
@@ -91,7 +97,7 @@ static bool check_value(struct checker *c, int depth)
 
 const struct err *json_scan_check(struct str doc)
 {
-    struct checker c = {.p = doc.p, .end = doc.p + doc.n};
+    struct checker c = {.p = doc.p, .end = end_of(doc)};
     bool ok = doc.n && check_value(&c, 0);
     if (c.too_deep)
         return err(ERR_NOT_JSON, "The JSON is nested deeper than %d levels", JSON_DEPTH_MAX);
@@ -105,7 +111,7 @@ const struct err *json_scan_check(struct str doc)
 
 bool json_scan_next(struct str doc, size_t *pos, struct json_member *ret)
 {
-    const char *end = doc.p + doc.n, *open = json_lex_space(doc.p, end);
+    const char *end = end_of(doc), *open = json_lex_space(doc.p, end);
     if (open == end || (*open != '{' && *open != '['))
         return false;
     const char *p = json_lex_space(*pos ? doc.p + *pos : open + 1, end);
@@ -137,8 +143,8 @@ bool json_scan_next(struct str doc, size_t *pos, struct json_member *ret)
 
 const struct err *json_scan_object(struct arena *a, struct str doc, struct json_members *ret)
 {
-    const char *open = json_lex_space(doc.p, doc.p + doc.n);
-    if (open == doc.p + doc.n || *open != '{')
+    const char *end = end_of(doc), *open = json_lex_space(doc.p, end);
+    if (open == end || *open != '{')
         return err(ERR_BAD_JSON, "Content must be an object");
     size_t n = 0, pos = 0;
     struct json_member one;
@@ -185,7 +191,7 @@ static struct str get(struct str doc, struct str key)
 {
     struct str found = {0};
     struct json_member m;
-    const char *end = doc.p + doc.n, *open = json_lex_space(doc.p, end);
+    const char *end = end_of(doc), *open = json_lex_space(doc.p, end);
     if (open == end || *open != '{')
         return found;
     for (size_t pos = 0; json_scan_next(doc, &pos, &m);)
@@ -217,7 +223,7 @@ static bool is_string(struct str raw)
 size_t json_scan_unescape(struct str inside, char *ret)
 {
     char *out = ret;
-    const char *p = inside.p, *end = inside.p + inside.n;
+    const char *p = inside.p, *end = end_of(inside);
     while (p < end) {
         const char *backslash = memchr(p, '\\', (size_t)(end - p));
         size_t run = (size_t)((backslash ? backslash : end) - p);
@@ -258,6 +264,6 @@ bool json_scan_string_is(struct str raw, const char *text)
 bool json_scan_int(struct str raw, int64_t *ret)
 {
     bool integer;
-    const char *end = raw.p + raw.n;
+    const char *end = end_of(raw);
     return raw.n && json_lex_number(raw.p, end, &integer) == end && str_to_int64(raw, ret);
 }
