@@ -107,6 +107,16 @@ static const struct err *make_content(struct handshake *h, const json_t *templat
     return NULL;
 }
 
+/* The template may refer to what is no event in a room of that version, or tell a version that the
+ * room's id does not fit: then nobody could read what we sign. */
+static const struct err *check_made(const struct event *made)
+{
+    struct event *again;
+    TRY(event_parse(made->version, made->json, &again));
+    event_unref(again);
+    return NULL;
+}
+
 static const struct err *complete(struct handshake *h, const json_t *event)
 {
     const struct store *store = h->job->store;
@@ -121,7 +131,7 @@ static const struct err *complete(struct handshake *h, const json_t *event)
     struct event *made;
     TRY(event_build(h->version, &t, store->config->server_name, &store->signing_key, &made));
     h->event = event_keep(h->job->arena, made);
-    return NULL;
+    return check_made(h->event);
 }
 
 /* ---- asking ---- */

@@ -315,6 +315,8 @@ WRONG_TEMPLATES = {
     "no prev events": lambda e, other: e.update(prev_events=[]),
     "too many prev events": lambda e, other: e.update(prev_events=["$" + "A" * 43] * 1000),
     "prev events of another kind": lambda e, other: e.update(prev_events=[{"a": 1}]),
+    "prev events of another version": lambda e, other: e.update(prev_events=["$e:b.example"]),
+    "auth events of another version": lambda e, other: e.update(auth_events=["$" + "A" * 44]),
     "no depth": lambda e, other: e.pop("depth"),
     "an impossible depth": lambda e, other: e.update(depth=-5),
     "no content": lambda e, other: e.update(content=[]),
