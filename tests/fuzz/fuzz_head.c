@@ -1,5 +1,6 @@
 /* Input: a request as it comes from the wire. libmicrohttpd reads it from a socket of ours; the
- * heads that we take must be those that anybody in front reads in the same way (RFC 9112). */
+ * heads that we take must be those that anybody in front reads in the same way (RFC 9112), and so
+ * must the length of the body. */
 #include "fuzz.h"
 
 #include "http/internal.h"
@@ -94,16 +95,41 @@ static bool read_request_line(struct str *left, struct str *ret_method, struct s
     return take_end(left);
 }
 
-static bool read_headers(struct str *left, size_t *ret_n, size_t *ret_hosts)
+/* The headers that say where a request ends. */
+struct headers {
+    size_t n, hosts, lengths, encodings;
+    struct str length, encoding; /* the last of each */
+};
+
+static bool is_named(struct str name, const char *wanted)
 {
-    for (*ret_n = *ret_hosts = 0; !take_end(left); ++*ret_n) {
+    return name.n == strlen(wanted) && strncasecmp(name.p, wanted, name.n) == 0;
+}
+
+static void note(struct headers *h, struct str name, struct str value)
+{
+    h->n++;
+    h->hosts += is_named(name, "Host");
+    if (is_named(name, "Content-Length")) {
+        h->lengths++;
+        h->length = value;
+    } else if (is_named(name, "Transfer-Encoding")) {
+        h->encodings++;
+        h->encoding = value;
+    }
+}
+
+static bool read_headers(struct str *left, struct headers *ret)
+{
+    *ret = (struct headers){0};
+    while (!take_end(left)) {
         struct str name = take_while(left, is_token);
         if (!name.n || !take(left, ":"))
             return false;
-        take_while(left, is_value);
+        struct str value = take_while(left, is_value);
         if (!take_end(left))
             return false;
-        *ret_hosts += name.n == 4 && strncasecmp(name.p, "Host", 4) == 0;
+        note(ret, name, str_trim(value, " \t"));
     }
     return true;
 }
@@ -121,18 +147,33 @@ static size_t leave_undecoded(void *cls, struct MHD_Connection *c, char *text)
     return strlen(text);
 }
 
+/* A body is taken only where no two readings of the head can differ about its end. */
+static void check_body(const struct headers *h, const char *version, bool is_10)
+{
+    int64_t length = 0;
+    if (body_measure(&now.ex, version))
+        return;
+    HOLDS(h->lengths + h->encodings <= 1);
+    HOLDS(!h->encodings || (is_named(h->encoding, "chunked") && !is_10));
+    for (size_t i = 0; i < h->length.n; i++)
+        HOLDS(isdigit((unsigned char)h->length.p[i]));
+    HOLDS(!h->lengths || str_to_int64(h->length, &length));
+    HOLDS(now.ex.announced == (h->encodings ? BODY_UNKNOWN : length));
+}
+
 static void check(struct MHD_Connection *c, const char *method, const char *version)
 {
     struct str left = now.bytes, our_method, our_uri;
-    size_t n, hosts;
+    struct headers h;
     bool is_10;
     HOLDS(read_request_line(&left, &our_method, &our_uri, &is_10));
     HOLDS(str_is(our_method, method) && str_is(our_uri, now.ex.uri));
     HOLDS(is_10 == (strcmp(version, "HTTP/1.0") == 0));
-    HOLDS(read_headers(&left, &n, &hosts));
-    HOLDS((int)n == MHD_get_connection_values_n(c, MHD_HEADER_KIND, NULL, NULL));
-    HOLDS(hosts == 1 || (!hosts && is_10));
+    HOLDS(read_headers(&left, &h));
+    HOLDS((int)h.n == MHD_get_connection_values_n(c, MHD_HEADER_KIND, NULL, NULL));
+    HOLDS(h.hosts == 1 || (!h.hosts && is_10));
     HOLDS((size_t)(left.p - our_method.p) <= HEAD_MAX);
+    check_body(&h, version, is_10);
 }
 
 static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char *url,
