@@ -177,11 +177,15 @@ bench: build $(BUILD)/concorde-bench ## measure (BENCH="send fed_in": only those
 FUZZ      := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_MAIN ?= tests/fuzz/replay.c
 export FUZZ_SECONDS ?= 60
-$(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(FUZZ_MAIN) $(BUILD)/libconcorde.a
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(FUZZ_MAIN) $(BUILD)/libconcorde.a
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(FUZZ_ENGINE) -Itests/fuzz -o $@ $< $(FUZZ_MAIN) \
-		$(BUILD)/libconcorde.a $(LDLIBS)
+		$(FUZZ_MORE) $(BUILD)/libconcorde.a $(LDLIBS)
+# These run on the whole server.
+FUZZ_WHOLE := $(addprefix $(BUILD)/fuzz/fuzz_,client_request server_request remote_answer)
+$(FUZZ_WHOLE): FUZZ_MORE := $(addprefix tests/fuzz/,whole_server.c empty_db.c answering_host.c)
+$(FUZZ_WHOLE): tests/fuzz/whole_server.c tests/fuzz/empty_db.c tests/fuzz/answering_host.c
 
 fuzz: ## fuzz every parser of hostile bytes for FUZZ_SECONDS (60) each
 	@$(AGAIN) BUILD=build-fuzz CC=clang FUZZ_MAIN= FUZZ_ENGINE=-fsanitize=fuzzer \

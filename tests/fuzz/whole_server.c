@@ -1,0 +1,268 @@
+#include "whole_server.h"
+
+#include "empty_db.h"
+#include "federation/federation.h"
+#include "fuzz.h"
+#include "http/internal.h"
+#include "rooms/account_cache.h"
+#include "rooms/device_state.h"
+#include "rooms/directory.h"
+#include "rooms/erasure.h"
+#include "rooms/filters.h"
+#include "rooms/room.h"
+#include "rooms/session.h"
+#include "rooms/txn.h"
+#include "rooms/typing.h"
+#include "rooms/unread.h"
+#include "server/auth.h"
+#include "server/media/repo.h"
+#include "server/routes.h"
+#include "storage/epochs.h"
+#include "storage/feed.h"
+#include "storage/intern.h"
+#include "storage/write.h"
+
+#include <arpa/inet.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { FEED_BYTES = 1 << 16, INPUT_MAX = 1 << 16 };
+
+static struct {
+    struct arena *arena;
+    struct store store;
+    struct http_server http;
+} whole;
+
+/* ---- starting ---- */
+
+/* A name server for which no name is there: it sends back each question as its answer. */
+static void *deny_names(void *arg)
+{
+    enum { MESSAGE_MAX = 512, HEAD_BYTES = 12, IS_ANSWER = 0x80, NO_SUCH_NAME = 3 };
+    uint8_t message[MESSAGE_MAX];
+    struct sockaddr_in from;
+    for (;;) {
+        socklen_t from_n = sizeof from;
+        ssize_t n =
+            recvfrom(*(int *)arg, message, sizeof message, 0, (struct sockaddr *)&from, &from_n);
+        if (n < HEAD_BYTES)
+            continue;
+        message[2] |= IS_ANSWER;
+        message[3] = NO_SUCH_NAME;
+        sendto(*(int *)arg, message, (size_t)n, 0, (struct sockaddr *)&from, from_n);
+    }
+    return NULL;
+}
+
+static const char *start_name_server(void)
+{
+    static int fd;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t n = sizeof address;
+    pthread_t thread;
+    HOLDS((fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) >= 0);
+    HOLDS(!bind(fd, (struct sockaddr *)&address, n));
+    HOLDS(!getsockname(fd, (struct sockaddr *)&address, &n));
+    HOLDS(!pthread_create(&thread, NULL, deny_names, &fd) && !pthread_detach(thread));
+    return arena_printf(whole.arena, "127.0.0.1:%d", ntohs(address.sin_port));
+}
+
+/* No name is looked up in the network, and no other address may be gone to. */
+static const struct config *make_config(const char *reachable)
+{
+    const struct config_override set[] = {
+        {"server_name", "us"},
+        {"dns_servers", start_name_server()},
+        {"ip_range_denylist", "0.0.0.0/0,::/0"},
+        {"ip_range_allowlist", reachable ? reachable : "192.0.2.1"},
+        {"federation_verify_certificates", "no"},
+        {"federation_domain_whitelist", "*"},
+        {"rate_limits", "off"},
+        {"enable_registration", "yes"},
+        {"enable_registration_without_verification", "yes"},
+        {"allow_guest_access", "yes"},
+        {"allow_public_rooms_over_federation", "yes"},
+        {"password_hash_cost", "1"},
+        {"presence.enabled", "no"},
+        {"turn_uris", "turn:us"},
+        {"turn_shared_secret", "secret"},
+        {"registration_shared_secret", "secret"},
+    };
+    const struct config *config = NULL;
+    buf_auto struct buf problems = {0};
+    config_read(whole.arena, NULL, "/tmp", set, sizeof set / sizeof *set, &problems, &config);
+    if (!config)
+        fprintf(stderr, "%.*s\n", (int)problems.n, problems.p);
+    HOLDS(config);
+    return config;
+}
+
+static void start(const char *reachable)
+{
+    struct store *s = &whole.store;
+    const char *uri = empty_db_start();
+    whole.arena = arena_create();
+    log_setup(LOG_ERROR, LOG_TEXT, false);
+    s->config = make_config(reachable);
+    signing_key_make(&s->signing_key);
+    HOLDS(!db_open(uri, 8, &s->db));
+    s->feed = feed_create(16, FEED_BYTES, 0);
+    s->epochs = epochs_create();
+    s->intern = intern_create(s->db);
+    s->auth = auth_create(s);
+    s->erasures = erasures_create(s);
+    s->device_states = device_states_create();
+    s->rooms = room_cache_create(s);
+    s->sessions = session_table_create(s);
+    s->directory = directory_create(s);
+    s->txns = txn_memory_create(16);
+    s->filters = filter_cache_create(16);
+    s->account_cache = account_cache_create(s);
+    s->typing = typing_create(s);
+    s->unread = unread_cache_create(s);
+    s->media = media_repo_create();
+    const struct committer_settings settings = {.uri = uri, .feed = s->feed, .epochs = s->epochs};
+    HOLDS(!committer_start(&settings, &s->committer));
+    HOLDS(!federation_start(s, false, &s->federation));
+    whole.http.body_max = whole.http.upload_max = INPUT_MAX;
+    whole.http.rate_table = rate_table_create();
+    HOLDS(!router_create(route_tables, route_tables_n, &whole.http.router));
+}
+
+struct store *whole_server_store(const char *reachable)
+{
+    if (!whole.arena)
+        start(reachable);
+    return &whole.store;
+}
+
+/* ---- a request ---- */
+
+static struct str take(struct str *left, char at)
+{
+    const char *end = left->n ? memchr(left->p, at, left->n) : NULL;
+    struct str part = {left->p, end ? (size_t)(end - left->p) : left->n};
+    *left = end ? (struct str){end + 1, left->n - part.n - 1} : (struct str){left->p + left->n, 0};
+    return part;
+}
+
+static bool read_head(struct arena *a, struct str line, struct exchange *ex)
+{
+    struct str method = take(&line, ' ');
+    for (int m = 0; m < METHOD_COUNT; m++)
+        if (str_is(method, http_method_names[m]))
+            ex->rq.method = (enum http_method)m;
+    char *uri = str_dup(a, line), *question = strchr(uri, '?');
+    if (question) {
+        *question = '\0';
+        ex->query = question + 1;
+    }
+    ex->rq.path = uri;
+    router_find(whole.http.router, ex->rq.method, str_of(uri), &ex->match);
+    ex->rq.route = ex->match.pattern ? ex->match.pattern->route : NULL;
+    return ex->rq.route;
+}
+
+static const struct err *decode(struct exchange *ex)
+{
+    for (size_t i = 0; i < ex->match.pattern->params_n; i++)
+        TRY(query_decode(ex->rq.arena, ex->match.values[i], false, &ex->run->params[i]));
+    return query_parse(ex->rq.arena, ex->query, &ex->run->query);
+}
+
+static const struct err *read_body(struct request *rq)
+{
+    enum route_body kind = rq->route->body;
+    if (kind == BODY_FILE) {
+        rq->upload_fd = memfd_create("upload", MFD_CLOEXEC);
+        rq->upload_bytes = (int64_t)rq->raw.n;
+        HOLDS(pwrite(rq->upload_fd, rq->raw.p, rq->raw.n, 0) == (ssize_t)rq->raw.n);
+    }
+    if (kind != BODY_JSON && kind != BODY_MAYBE)
+        return NULL;
+    if (kind == BODY_MAYBE && !rq->raw.n)
+        rq->body = json_keep(rq->arena, json_object());
+    else
+        TRY(json_read(rq->arena, rq->raw, &rq->body));
+    return json_is_object(rq->body) ? NULL : err(ERR_BAD_JSON, "The body must be a JSON object");
+}
+
+static const struct err *run(struct exchange *ex, struct reply *rp)
+{
+    TRY(decode(ex));
+    TRY(read_body(&ex->rq));
+    return ex->rq.route->handler(&ex->rq, rp);
+}
+
+/* ---- what comes of it ---- */
+
+static bool is_json(const struct reply *rp)
+{
+    for (size_t i = 0; i < rp->outcome->headers_n; i++)
+        if (strcmp(rp->outcome->headers[i].name, "Content-Type") == 0)
+            return strcmp(rp->outcome->headers[i].value, "application/json") == 0;
+    return true;
+}
+
+static void check_reply(struct arena *a, const struct reply *rp)
+{
+    json_t *tree;
+    HOLDS(rp->outcome->kind != OUTCOME_NONE);
+    if (rp->outcome->kind == OUTCOME_BODY && rp->body.n && is_json(rp))
+        HOLDS(!json_read(a, buf_str(&rp->body), &tree));
+}
+
+/* Nothing can be stored: there is no folder for media, and the database takes no rows. */
+static bool is_expected_failure(const struct err *e)
+{
+    return strncmp(e->cause, "media store", strlen("media store")) == 0 ||
+           strstr(e->cause, EMPTY_DB_REFUSAL) || strstr(e->cause, "failed before");
+}
+
+static void check_error(const struct err *e)
+{
+    bool is_failure = e->code == ERR_INTERNAL && !is_expected_failure(e);
+    if (is_failure)
+        fprintf(stderr, "%s\n", e->cause);
+    HOLDS(!is_failure && err_status(e) >= 400);
+    HOLDS(e->text[0] && utf8_valid(str_of(e->text)));
+}
+
+void whole_server_run(const uint8_t *data, size_t size, bool (*is_wanted)(const struct route *r),
+                      void *caller)
+{
+    arena_auto struct arena *a = arena_create();
+    struct store *store = whole_server_store(NULL);
+    struct str left = fuzz_str(data, size);
+    struct job job;
+    struct run own = {0};
+    struct outcome outcome = {0};
+    struct exchange ex = {.server = &whole.http, .run = &own};
+    struct reply rp = {.status = 200, .rq = &ex.rq, .outcome = &outcome};
+    if (size > INPUT_MAX || !read_head(a, take(&left, '\n'), &ex) || !is_wanted(ex.rq.route))
+        return;
+    job_init(&job, store, a);
+    ex.rq.arena = a;
+    ex.rq.job = &job;
+    ex.rq.raw = left;
+    ex.rq.upload_fd = -1;
+    ex.rq.remote_address = "192.0.2.1";
+    ex.rq.exchange = &ex;
+    ex.rq.caller = caller;
+    ex.rq.caller_id = "caller";
+    ex.rq.runs = 1;
+    ex.rq.pool = POOL_REMOTE;
+    ex.rq.timed_out = true;
+    const struct err *e = run(&ex, &rp);
+    if (e)
+        check_error(e);
+    else
+        check_reply(a, &rp);
+    if (ex.rq.waiter.source)
+        ex.rq.waiter.leave(&ex.rq.waiter);
+    if (ex.rq.upload_fd >= 0)
+        close(ex.rq.upload_fd);
+    reply_drop(&rp);
+    job_finish(&job);
+}
