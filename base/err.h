@@ -5,8 +5,8 @@
  * a private cause for the log. Absence is not an error: it is a NULL output.
  *
  * Ownership: an error lives in a small per-thread ring and stays valid until the same thread has
- * made ERR_RING more of them; nothing needs freeing. Whoever keeps one longer, or hands it to
- * another thread, copies the struct (it holds no pointers). */
+ * made ERR_RING more of them; nothing needs freeing. To keep one longer, or to hand it to
+ * another thread, copy the struct (it holds no pointers). */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 

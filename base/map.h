@@ -1,7 +1,7 @@
 /* Hash maps from a 64-bit integer or a byte string to a pointer.
  *
  * Open addressing, grows by itself, never shrinks. String keys are borrowed: they must live as
- * long as their entry (usually they are a member of the value). Not thread-safe: whoever owns the
+ * long as their entry (usually they are a member of the value). Not thread-safe: the owner of the
  * map locks. Hashes are keyed with a per-process random seed, so remote parties cannot make
  * collisions. */
 #ifndef BASE_MAP_H

@@ -16,7 +16,7 @@ enum {
     TIMEOUT_MS = 20 * 1000
 };
 
-/* ---- whom to ask ---- */
+/* ---- servers to ask ---- */
 
 static void add_server(struct ask *a, const char *name)
 {

@@ -2,8 +2,8 @@
  * a budget of requests, events, bytes and time ("Backfilling and retrieving missing events",
  * "Retrieving events", "Retrieving event authorisation information").
  *
- * What comes back is checked (federation/pdu.h) and lives in the job's arena. When nobody answers,
- * the result is empty: errors are our own failures. */
+ * What comes back is checked (federation/pdu.h) and lives in the job's arena. When no server
+ * answers, the result is empty: errors are our own failures. */
 #ifndef FEDERATION_ASK_H
 #define FEDERATION_ASK_H
 
@@ -32,7 +32,7 @@ struct ask {
     int64_t deadline_mono_ms;
 };
 
-/* first (NULL: nobody in particular) is asked before the room's other servers. */
+/* first (NULL: none in particular) is asked before the room's other servers. */
 void ask_init(struct ask *a, struct job *job, struct room *room, const char *first);
 bool ask_may_go_on(const struct ask *a);     /* something is left of each budget */
 const char *ask_server(const struct ask *a); /* the first that can be reached; NULL: none */
@@ -55,7 +55,8 @@ const struct err *ask_backfill(struct ask *a, const char *const *ids, size_t n, 
 /* Has the auth events of these, and theirs, stored (outliers_store) as far as they can be had. */
 const struct err *ask_auth(struct ask *a, const struct event *const *events, size_t n);
 
-/* The ids of the state before the event, which are stored then. *ret_known false: nobody tells. */
+/* The ids of the state before the event, stored by then. *ret_known false: no server tells.
+ */
 const struct err *ask_state_before(struct ask *a, const char *event_id, const char *const **ret,
                                    size_t *ret_n, bool *ret_known);
 /* The same after the event, which is fetched too. */

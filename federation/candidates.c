@@ -39,7 +39,7 @@ static void add_writers(struct job *job, struct str stripped, struct candidates 
     }
 }
 
-/* The server of whoever made the user's newest member event, and of those who made the room. */
+/* The servers of those who made the user's newest member event and the room. */
 static const struct err *add_inviter(struct job *job, struct room *room, const char *user_id,
                                      struct candidates *c)
 {

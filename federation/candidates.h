@@ -9,12 +9,12 @@ enum { CANDIDATES_MAX = 16 };
 struct candidates {
     const char *servers[CANDIDATES_MAX];
     size_t n;
-    bool left_out; /* there were others, whom we may not contact */
+    bool left_out; /* there were others, which we may not contact */
 };
 
-/* Those of `via` first, then the servers of whoever invited the user and of those who wrote what an
- * invite or knock shows, the one in the room's id, and what we know of the room. Each once, none
- * that closed federation forbids. */
+/* Those of `via` first, then the servers of the user who sent the invite and of those who wrote
+ * what an invite or knock shows, the one in the room's id, and what we know of the room. Each once,
+ * none that closed federation forbids. */
 const struct err *candidates_find(struct job *job, const char *room_id, const char *user_id,
                                   const struct via *via, struct candidates *ret);
 

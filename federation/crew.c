@@ -17,7 +17,7 @@ struct crew {
     struct store *store;
     struct lock lock;
     pthread_cond_t called;
-    struct work *first, **last; /* works that have parts nobody took */
+    struct work *first, **last; /* works that have parts not taken yet */
     bool stopping;
     pthread_t *threads;
     int threads_n;
@@ -94,7 +94,7 @@ static void *run_helper(void *ctx)
     return NULL;
 }
 
-/* ---- whoever has the work ---- */
+/* ---- the thread that has the work ---- */
 
 static void announce(struct crew *c, struct work *w)
 {

@@ -1,6 +1,6 @@
 /* A crew: threads that help with work that falls into parts, such as the rooms of one transaction
- * or events to be fetched one by one. Whoever has the work does parts of it too, so that it goes on
- * when all helpers are busy elsewhere. */
+ * or events to be fetched one by one. The thread that has the work does parts of it too, so that it
+ * goes on when all helpers are busy elsewhere. */
 #ifndef FEDERATION_CREW_H
 #define FEDERATION_CREW_H
 
@@ -8,7 +8,7 @@
 
 struct crew;
 struct crew *crew_create(struct store *store, int threads);
-void crew_destroy(struct crew *c); /* nobody may be running work */
+void crew_destroy(struct crew *c); /* no thread may be running work */
 
 /* Does one part, in any thread. A helper's job ends with the part, so what comes out of it is
  * copied to where the part says. */

@@ -1,6 +1,6 @@
 /* Asks for the device lists of other servers' users of which changes were missed, or the first one
  * came (server-server-api, "Device Management"): threads that take what is stale from the database
- * (storage/remote_devices.h), so that a restart forgets nothing and nobody is asked for twice. One
+ * (storage/remote_devices.h), so that a restart forgets nothing and no user is asked for twice. One
  * list of a server at a time, and later and later when it does not answer. Now and then they forget
  * the lists of users with whom no room is shared any more. */
 #ifndef FEDERATION_DEVICE_WATCH_H

@@ -22,7 +22,7 @@ enum {
     RETRY_MOST_MS = HOUR_MS,
     /* While the host cannot be asked again, what it last said counts for so long. */
     DELEGATION_LASTS_MS = 48 * HOUR_MS,
-    /* What is younger is not doubted when nobody could be reached. */
+    /* What is younger is not doubted when no server could be reached. */
     SURE_MS = 5 * MINUTE_MS
 };
 
@@ -34,11 +34,11 @@ struct services {
 /* What is known of a server whose name is a host without port. */
 struct known_server {
     char *name;
-    char *delegated; /* NULL: nobody answers in its place */
+    char *delegated; /* NULL: no other answers in its place */
     struct services services;
     int64_t delegation_until, delegation_read, services_until; /* mono_ms */
     int failures; /* of asking for the delegation, in a row */
-    bool in_hand; /* somebody is looking; the fields above are theirs */
+    bool in_hand; /* a thread is looking; the fields above are its own */
 };
 
 enum found { FOUND_WELL_KNOWN, FOUND_SRV, FOUND_PLAIN, FOUND_COUNT };
@@ -73,7 +73,7 @@ static bool is_fresh(const struct known_server *k, int64_t now)
     return now < k->delegation_until && now < k->services_until;
 }
 
-/* Makes room: what is out of date goes, or else all that nobody has in hand. */
+/* Makes room: what is out of date goes, or else all that no thread has in hand. */
 static void shrink_locked(struct discovery *d)
 {
     struct map left = {0};

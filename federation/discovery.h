@@ -27,7 +27,7 @@ struct destination {
 const struct err *discovery_find(struct discovery *d, struct arena *a, const char *server,
                                  int64_t deadline_mono_ms, struct destination *ret);
 
-/* Nobody was there: what is known of the server is found out anew before long. */
+/* No server was there: what is known of the server is found out anew before long. */
 void discovery_failed(struct discovery *d, const char *server);
 
 /* The parts of a server name. */

@@ -20,7 +20,7 @@ static struct str message_hash(struct arena *a, const char *origin, const char *
     return (struct str){arena_memdup(a, hash, HASH_BYTES), HASH_BYTES};
 }
 
-/* Delivered before, by somebody who was faster: that is as good. */
+/* Delivered before, by a thread that was faster: that is as good. */
 static const struct err *settle(struct job *job, struct str hash, const struct err *e)
 {
     bool received = false;

@@ -19,7 +19,7 @@ static const struct err *take(struct job *job, const char *origin, const json_t 
     if (!edu_read_presence(origin, push, &p))
         return NULL;
     TRY(intern_find(job->store->intern, INTERN_USER, p.user_id, &user));
-    if (!user) /* nobody here shares a room with them */
+    if (!user) /* no user here shares a room with them */
         return NULL;
     ago = p.last_active_ago;
     presence_set_remote(job, user, p.user_id, p.state, p.status_msg,

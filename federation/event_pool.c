@@ -87,7 +87,7 @@ const struct err *event_pool_look(struct event_pool *p)
     return e;
 }
 
-/* From what is missing on, so that events nobody asked for stay out. */
+/* From what is missing on, so that events that were not asked for stay out. */
 static size_t add_wanted(struct event_pool *p, const struct map *offered, const struct map *unknown)
 {
     size_t added = 0;

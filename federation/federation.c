@@ -90,7 +90,7 @@ void federation_stop(struct federation *f)
     if (!f)
         return;
     sender_halt(f->sender);
-    http_client_stop(f->http); /* first: nobody waits for other servers any longer */
+    http_client_stop(f->http); /* first: no request waits for other servers any longer */
     keyring_stop(f->keyring);
     sender_stop(f->sender);
     device_watch_stop(f->device_watch);

@@ -25,7 +25,7 @@ struct federation {
 
 /* threads: false for commands, which only ask. */
 const struct err *federation_start(struct store *store, bool threads, struct federation **ret);
-/* From now on requests to other servers end within that time, so that nobody waits longer. */
+/* From now on requests to other servers end within that time, so that no request waits longer. */
 void federation_drain(struct federation *f, int within_ms); /* NULL-safe */
 void federation_stop(struct federation *f);                 /* ends the threads, once; NULL-safe */
 void federation_destroy(struct federation *f); /* when nothing is committed any more; NULL-safe */

@@ -255,7 +255,7 @@ static const struct err *close_gap(struct gap *g)
     return take_with_auth(g);
 }
 
-/* Events that come by another way, from another server or as somebody else's gap, wake this one.
+/* Events that come by another way, from another server or as another's gap, wake this one.
  * One that came since we looked is not missed. */
 static const struct err *await_missing(struct gap *g, const struct work_item *item,
                                        enum work_result *ret)

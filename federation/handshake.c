@@ -88,7 +88,7 @@ static const struct err *read_version(struct handshake *h, const json_t *reply)
                             "The room has a version that this server does not know");
 }
 
-/* Our content, and whoever vouches for the join. */
+/* Our content, and the user who vouches for the join. */
 static const struct err *make_content(struct handshake *h, const json_t *template_content,
                                       struct str *ret)
 {

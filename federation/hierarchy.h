@@ -15,11 +15,11 @@ struct space_question {
     bool suggested_only;
 };
 
-/* From memory; false when somebody must be asked. */
+/* From memory; false when a server must be asked. */
 bool federation_space_known(struct job *job, const struct space_question *q,
                             struct space_told *ret);
 
-/* Blocks. ret->room is NULL when nobody tells anything. Errors are ours alone. */
+/* Blocks. ret->room is NULL when no server tells anything. Errors are ours alone. */
 const struct err *federation_ask_space(struct job *job, const struct space_question *q,
                                        struct space_told *ret);
 

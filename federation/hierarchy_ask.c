@@ -14,7 +14,7 @@ enum {
     REPLY_MAX = 4 << 20
 };
 
-/* ---- whom ---- */
+/* ---- servers to ask ---- */
 
 static void add_server(struct job *job, const char **servers, size_t *n, const char *server)
 {
@@ -113,7 +113,7 @@ bool federation_space_known(struct job *job, const struct space_question *q, str
     size_t n = choose_servers(job, q, servers);
     struct str known;
     json_t *answer = NULL;
-    if (n == 0) /* nobody could be asked */
+    if (n == 0) /* no server could be asked */
         *ret = (struct space_told){0};
     if (n == 0)
         return true;
@@ -143,7 +143,7 @@ static const struct err *ask_one(struct job *job, const struct space_question *q
     return NULL;
 }
 
-/* That nobody tells anything is remembered too, but not that we could not ask. */
+/* That no server tells anything is remembered too, but not that we could not ask. */
 static void remember(struct job *job, const char *key, const json_t *answer)
 {
     buf_auto struct buf text = {0};

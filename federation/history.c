@@ -1,4 +1,4 @@
-/* History from before our server was in a room, fetched when somebody reads back to where ours ends
+/* History from before our server was in a room, fetched when a user reads back to where ours ends
  * ("Backfilling and retrieving missing events"). */
 #include "rooms/history.h"
 #include "base/clock.h"
@@ -16,8 +16,8 @@ enum {
     ASKED_AT_ONCE = 20,
     TIME_MS = 20 * 1000,
     WAIT_MS = 20 * 1000,      /* for what another request has begun */
-    RETRY_MS = 30 * 1000,     /* after nobody had anything */
-    RETRY_SOON_MS = 2 * 1000, /* after nobody could be reached */
+    RETRY_MS = 30 * 1000,     /* after no server had anything */
+    RETRY_SOON_MS = 2 * 1000, /* after no server could be reached */
     REMEMBERED_MAX = 10000
 };
 
@@ -33,7 +33,7 @@ struct flights {
     struct lock lock;
     pthread_cond_t ended;
     struct map rooms; /* rooms.id -> struct flight */
-    int waiting;      /* threads, for somebody else's */
+    int waiting;      /* threads, for another's */
 };
 
 struct flights *flights_create(void)
@@ -72,7 +72,7 @@ static bool is_used_locked(struct flights *f)
     return false;
 }
 
-/* True: it is the caller's to fly. Otherwise somebody else did (ret_added: with what outcome), or
+/* True: it is the caller's to fly. Otherwise another did (ret_added: with what outcome), or
  * it is too soon to try again. */
 static bool begin(struct flights *f, int64_t room, size_t *ret_added)
 {

@@ -21,7 +21,7 @@ void inbound_add_metrics(struct inbound *in, struct buf *out);
 void inbound_take_early(struct job *job, const char *room_id);
 
 /* Fetches history from before where ours ends (rooms/history.h), asking the servers of the room for
- * at most `limit` more events. *ret_added: how many came. Silent when nobody answers. */
+ * at most `limit` more events. *ret_added: how many came. Silent when no server answers. */
 const struct err *federation_backfill(struct job *job, struct room *room, size_t limit,
                                       size_t *ret_added);
 

@@ -33,7 +33,7 @@ struct inbound {
     struct crew *fetchers;  /* events asked for one by one: they wait for other servers */
     struct room_work *gaps;
     struct flights *flights; /* history that is being fetched */
-    atomic_bool stopping;    /* ask nobody any more */
+    atomic_bool stopping;    /* ask no server any more */
     atomic_llong counts[COUNTS];
 };
 

@@ -1,4 +1,4 @@
-/* Server-server API, "Inviting to a room": our user is invited by somebody of another server. */
+/* Server-server API, "Inviting to a room": our user is invited by a user of another server. */
 #include "federation/federation.h"
 #include "federation/invite_state.h"
 #include "federation/pdu.h"
@@ -37,7 +37,7 @@ static const struct err *check_form(const struct invitation *i)
                                     : err(ERR_INVALID_PARAM, "The event's hash is not right");
 }
 
-/* Before the signatures, so that nobody has us fetch keys for what is no invite anyway. */
+/* Before the signatures, so that no server has us fetch keys for what is no invite anyway. */
 static const struct err *read_event(struct invitation *i)
 {
     struct event *parsed;

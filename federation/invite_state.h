@@ -1,4 +1,4 @@
-/* invite_room_state and knock_room_state: what somebody who is not in a room gets to see of it.
+/* invite_room_state and knock_room_state: what a user who is not in a room gets to see of it.
  * Between servers its entries are whole PDUs, the create event among them, so that the room's id
  * can be checked (server-server-api, "Inviting to a room", since v1.16); clients get the stripped
  * form. */

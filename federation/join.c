@@ -26,7 +26,7 @@ enum {
 struct join {
     struct job *job;
     struct handshake hand;
-    struct room *resident_in; /* we are in the room, but nobody of ours may let the user in: */
+    struct room *resident_in; /* we are in the room, but no user of ours may let the user in: */
     struct err nobody_vouches;
 };
 
@@ -35,7 +35,7 @@ struct join {
 static const struct err *put_join(const struct join *j, int api_version, struct str *ret)
 {
     const struct handshake *h = &j->hand;
-    /* Whoever is in the room already has the members, or needs the state whole. */
+    /* A server in the room already has the members, or needs the state whole. */
     const char *query = j->resident_in || api_version == 1 ? "" : "?omit_members=true";
     struct fed_request r = {.server = h->server,
                             .method = PUT,
@@ -91,7 +91,7 @@ static const struct err *read_join_event(const struct join *j, const struct told
 
 /* ---- being in ---- */
 
-/* Who is in the room while its members are not known: whom the server names, and itself. */
+/* Who is in the room while its members are not known: those that the server names, and itself. */
 static void add_servers(const struct join *j, const struct told *told, struct room_entry *entry)
 {
     const char **all = arena_alloc_array(j->job->arena, told->servers_n + 1, sizeof *all);
@@ -183,7 +183,7 @@ static const struct err *join_locally(struct job *job, struct room *room,
     return membership_change(job, room, author, &change, ret_event_id);
 }
 
-/* Somebody of ours may have come in while we waited. ret_done: the user is in the room. */
+/* A user of ours may have come in while we waited. ret_done: the user is in the room. */
 static const struct err *look_again(struct join *j, const char **ret_event_id, bool *ret_done)
 {
     struct room *room;
@@ -213,7 +213,7 @@ static const struct err *join_in_turn(struct join *j, const struct via *via,
     if (j->resident_in && !candidates.n)
         return err_copy(&j->nobody_vouches);
     const struct err *e = candidates_ask(&candidates, JOIN_TIME_MS, join_through, j);
-    /* What they said of the room's space or alias was wrong, or said to somebody outside. */
+    /* What they said of the room's space or alias was wrong, or said to a server outside. */
     for (size_t i = 0; i < candidates.n; i++)
         answers_forget(j->job->store->federation->answers, candidates.servers[i]);
     TRY(e);

@@ -18,8 +18,8 @@ struct via {
 const struct err *federation_join(struct job *job, const char *room_id, const struct via *via,
                                   const struct author *author, const json_t *content,
                                   const char **ret_event_id);
-/* Is somebody of ours joining that room through another server just now? federation_join then waits
- * for them; whoever would rather not hold a thread looks again later. */
+/* Is a user of ours joining that room through another server just now? federation_join then waits
+ * for them; a caller that would rather not hold a thread looks again later. */
 bool federation_join_is_under_way(struct job *job, const char *room_id);
 const struct err *federation_knock(struct job *job, const char *room_id, const struct via *via,
                                    const struct author *author, const json_t *content);

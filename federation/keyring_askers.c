@@ -42,7 +42,7 @@ static struct key_server *take_locked(struct keyring *k)
     return s;
 }
 
-/* A room may name thousands of servers that are gone: those of which somebody wants to know later
+/* A room may name thousands of servers that are gone: those of which a request wants to know later
  * must not stand behind them. */
 static void drop_late_locked(struct keyring *k)
 {

@@ -13,7 +13,7 @@
 #include "storage/untold_leaves.h"
 
 enum { LEAVE_TIME_MS = 25 * 1000, SEND_TIMEOUT_MS = 20 * 1000 };
-/* After that nobody waits for it any more. */
+/* After that no request waits for it any more. */
 static const int64_t tell_for_ms = INT64_C(30) * 24 * 3600 * 1000;
 
 /* ---- the handshake ---- */
@@ -49,7 +49,7 @@ static const struct err *note(struct job *job, const struct room *room, const st
         &(struct room_note){.version = room->version, .room_id = room->room_id, .event = event});
 }
 
-/* Nobody made a template, so the event follows what it answers: the invite or knock. No other
+/* No server made a template, so the event follows what it answers: the invite or knock. No other
  * server ever sees it. */
 static const struct err *make_alone(struct job *job, const struct room *room,
                                     const struct author *author, const json_t *content,

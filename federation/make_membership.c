@@ -45,7 +45,7 @@ static const struct err *find(struct request *rq, struct room **ret_room, const 
     return intern_find(job->store->intern, INTERN_USER, *ret_user_id, ret_user);
 }
 
-/* In a restricted room whoever has no invitation needs somebody who vouches for them. */
+/* In a restricted room a user without an invitation needs one who vouches for them. */
 static const struct err *add_authoriser(struct job *job, struct room *room, int64_t user,
                                         json_t *content)
 {

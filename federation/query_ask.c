@@ -80,7 +80,7 @@ static const struct err *read_servers(struct job *job, const json_t *list, const
             strcmp(name, job->store->config->server_name) != 0)
             servers[n++] = name;
     }
-    if (n == 0) /* whoever knows the alias may well know the room */
+    if (n == 0) /* the server that knows the alias may well know the room */
         servers[n++] = first;
     *ret = servers;
     *ret_n = n;

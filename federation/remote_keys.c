@@ -21,7 +21,7 @@ enum {
 /* What one server is asked for. */
 struct part {
     const char *server;
-    const char **user_ids;         /* queries: of whom */
+    const char **user_ids;         /* queries: of these users */
     const struct key_claim *first; /* claims: of all claims, those of this server in a row */
     size_t n;
     int64_t deadline_mono_ms;

@@ -9,7 +9,7 @@
 bool is_user_of(const char *server, const char *user_id);
 
 /* What we know of the user's devices, for an EDU of that server about them. M_FORBIDDEN when they
- * are not its user; *ret_heed false when no room is shared, and nobody is to be told. */
+ * are not its user; *ret_heed false when no room is shared, and no user is to be told. */
 const struct err *remote_user_heed(struct job *job, const char *origin, const char *user_id,
                                    struct remote_list *ret, bool *ret_heed);
 

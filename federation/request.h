@@ -11,7 +11,7 @@
 #include "storage/job.h"
 
 struct fed_request {
-    const char *server; /* whom to ask: a server name */
+    const char *server; /* the one that is asked: its name */
     enum http_method method;
     const char *path;    /* percent-encoded, with its query: "/_matrix/federation/v1/…" */
     const json_t *body;  /* PUT, POST: this object, or ... */

@@ -60,7 +60,7 @@ static const struct err *check_form(struct request *rq, const struct event *e,
                                     : err(ERR_INVALID_PARAM, "The event's hash is not right");
 }
 
-/* Does a user of ours vouch for this join, of somebody who does not come by invitation? */
+/* Does a user of ours vouch for this join, of a user who does not come by invitation? */
 static bool is_ours_to_sign(const struct job *job, const struct event *e)
 {
     const char *who = json_text(event_content(e), "join_authorised_via_users_server");

@@ -207,7 +207,7 @@ void sender_request_ended(struct sender *s, const char *server, bool reached)
     LOCKED(&s->lock);
     struct destination *d =
         reached ? map_get(&s->destinations, str_of(server)) : sender_destination_locked(s, server);
-    if (!d || d->is_busy || d->is_denied) /* whoever sends to it will see for himself */
+    if (!d || d->is_busy || d->is_denied) /* the thread that sends to it will see */
         return;
     if (reached && d->failing_since && !d->is_refusing) {
         sender_succeeded_locked(s, d);

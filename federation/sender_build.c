@@ -267,9 +267,9 @@ static const struct err *add_typing(struct job *job, struct plan *p)
 
 /* ---- writing ---- */
 
-/* The same content has the same id, also after a restart: whoever got it already knows. The epoch
- * keeps an id from coming twice after the database was set back. What is not
- * in the log does not count: when there is nothing else, it is of this moment alone. */
+/* The same content has the same id, also after a restart: a server that got it already knows. The
+ * epoch keeps an id from coming twice after the database was set back. What is not in the log does
+ * not count: when there is nothing else, it is of this moment alone. */
 static void name_transaction(struct plan *p, struct job *job, char ret[static 32])
 {
     struct str parts[1 + TRANSACTION_PDUS + TRANSACTION_EDUS];

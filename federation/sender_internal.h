@@ -29,7 +29,7 @@ enum {
     BACKLOG_MAX = 500,           /* ... and for one that does not; beyond, only the newest of each
                                     room are sent */
     GATHER_US = 10000, /* from one transaction to the next: what comes meanwhile goes along */
-    TYPING_MS = 20000, /* how long somebody typing is news */
+    TYPING_MS = 20000, /* how long a typing user is news */
     TYPING_MAX = 50,   /* notices that wait */
     RECEIPT_ROOMS_MAX = 200,
     DESTINATIONS_MAX = 100000, /* in memory */
@@ -97,7 +97,7 @@ struct destination {
     char last_error[LAST_ERROR_MAX];
 };
 
-/* A change whose room was not in memory when it was published: somebody with a database connection
+/* A change whose room was not in memory when it was published: a thread with a database connection
  * looks who is concerned. No cursor passes it before. */
 struct unresolved {
     struct unresolved *next;
@@ -119,7 +119,7 @@ struct sender {
     struct destination **touched; /* by the changes that the listener is about */
     size_t touched_n, touched_room;
     bool must_scan;             /* changes were missed: ask the database who has news */
-    bool has_scanned;           /* before that nobody is sent anything */
+    bool has_scanned;           /* before that no server is sent anything */
     int64_t presence_position;  /* told to destinations so far */
     struct late_receipts *late; /* incoming; the keeper looks after them */
 

@@ -17,7 +17,7 @@ struct published {
     size_t movers_n; /* so many, of which the last is of a member of another server */
 };
 
-/* A change, and what it is to those whom it concerns. */
+/* A change, and what it is to those that it concerns. */
 struct mark {
     struct sender *s;
     int64_t position, room;
@@ -141,7 +141,7 @@ static bool has_membership(const struct event *e, const char *wanted)
     return membership && strcmp(membership, wanted) == 0;
 }
 
-/* Whoever comes into a room hears who of us is there. */
+/* A server that comes into a room hears who of us is there. */
 static void greet(struct sender *s, const struct change *c, const char *server)
 {
     if (!s->store->presence || !has_membership(c->event, "join") ||
@@ -205,7 +205,7 @@ static void hear_event(struct sender *s, const struct published *p, const struct
         return; /* the server that let us in tells the others */
     if (is_overtaken(s, p, c) || !room_each_server(s->store, c->room, mark, &m))
         leave_to_keeper(s, c, c->room);
-    /* Member events reach the server of the user whom they are about, wherever that is: it may have
+    /* Member events reach the server of the user that they are about, wherever that is: it may have
      * been invited, or just have left. The invite itself it has signed. */
     if (has_target && !has_membership(e, "invite"))
         mark(&m, target);
@@ -257,7 +257,7 @@ void sender_on_changes(void *ctx, const struct change *changes, size_t n)
     }
     LOCKED(&s->lock);
     s->heard = n ? changes[n - 1].position : feed_newest(s->store->feed);
-    if (!n) { /* nobody is sent anything before it is known who was to be told of what was missed */
+    if (!n) { /* nothing is sent before it is known who was to hear of what was missed */
         s->has_scanned = false;
         is_asked = true;
     }

@@ -136,7 +136,7 @@ static void gather(struct sender *s, struct destination *d)
     d->began_us = mono_us();
 }
 
-/* Whoever is told something for the first time gets a row before, so that nothing is lost. */
+/* A server that is sent something for the first time gets a row before, so that nothing is lost. */
 static const struct err *make_row(struct sender *s, struct job *job, struct destination *d)
 {
     if (d->is_stored)

@@ -141,7 +141,7 @@ static const struct err *take_bound_invite(struct job *job, const char *user_id,
     return third_party_exchange(job, room_id, sender, user_id, signed_);
 }
 
-/* Nobody signs this request, but the invites in it are signed, and judged where they were made. */
+/* This request is not signed, but the invites in it are signed, and judged where they were made. */
 static const struct err *put_onbind(struct request *rq, struct reply *rp)
 {
     struct job *job = rq->job;

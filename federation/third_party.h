@@ -1,6 +1,6 @@
 /* Invites by e-mail address or phone number that an identity server has matched with one of our
  * users (server-server-api, "Third-party invites"). We ask no identity server, but take what one
- * signed: the server of whoever made the invite then turns it into one for the user. */
+ * signed: the server of the user who made the invite then turns it into one for the user. */
 #ifndef FEDERATION_THIRD_PARTY_H
 #define FEDERATION_THIRD_PARTY_H
 

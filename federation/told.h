@@ -27,8 +27,8 @@ const struct err *told_check(struct job *job, const struct room_version *v, cons
                              const struct told *told, struct told_state *ret);
 
 /* Of the members that were left out, those by whom the event is authorised (its sender's
- * invitation, whoever vouches for it): they are in the auth chain, and part of the state before the
- * event. */
+ * invitation, the user who vouches for it): they are in the auth chain, and part of the state
+ * before the event. */
 void told_add_cited_members(struct arena *a, const struct event *event, struct told_state *told);
 
 #endif

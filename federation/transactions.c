@@ -264,7 +264,7 @@ static void run_rest(struct job *job, void *part)
         p->failure = *e;
 }
 
-/* Create events that name their own rooms are left out: nobody is told of a room by those alone. */
+/* Create events that name their own rooms are left out: no room is found by those alone. */
 static struct part *group_by_room(struct arena *a, const struct transaction *t, const char *origin,
                                   size_t *ret_n)
 {

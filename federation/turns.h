@@ -10,7 +10,7 @@ struct turns;
 struct turns *turns_create(void);
 void turns_destroy(struct turns *t); /* NULL-safe */
 
-/* Waits until nobody else has the turn. False: the deadline (mono_ms) passed before. */
+/* Waits until no other has the turn. False: the deadline (mono_ms) passed before. */
 bool turns_take(struct turns *t, const char *name, int64_t deadline_mono_ms);
 bool turns_is_taken(struct turns *t, const char *name);
 void turns_give_back(struct turns *t, const char *name);

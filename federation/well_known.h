@@ -1,5 +1,5 @@
-/* /.well-known/matrix/server: whom a server lets answer in its place (server-server-api, "Resolving
- * server names", step 3). Pure reading, and the request itself. */
+/* /.well-known/matrix/server: the server that answers in another's place (server-server-api,
+ * "Resolving server names", step 3). Pure reading, and the request itself. */
 #ifndef FEDERATION_WELL_KNOWN_H
 #define FEDERATION_WELL_KNOWN_H
 
@@ -7,7 +7,7 @@
 
 struct well_known {
     const char *delegated; /* a server name; NULL: there is none */
-    bool failed_for_now;   /* nobody answered, or only to say that something is broken */
+    bool failed_for_now;   /* no server answered, or only to say that something is broken */
     int64_t keep_ms;       /* for how long this may be used; with failed_for_now 0 */
 };
 

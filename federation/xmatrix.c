@@ -62,7 +62,7 @@ static bool is_signed(const struct xmatrix_request *r, const struct xmatrix *x, 
 }
 
 /* Most servers send what they have signed, byte by byte: then nothing needs to be put into
- * canonical form first. A body that is no JSON would be found out by whoever reads it. */
+ * canonical form first. A body that is no JSON would be found out by its reader. */
 static bool is_signed_as_sent_or_canonical(struct xmatrix_request *r, const struct xmatrix *x,
                                            const char *key, struct str body)
 {

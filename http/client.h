@@ -5,9 +5,10 @@
  * their number is bounded, for each address and in all.
  *
  * The client resolves names itself, refuses addresses that are denied, and connects to the address
- * that it has checked, so that nobody can answer one lookup for the check and another for the use.
- * What the certificate must be for, SNI and Host always come from the URL. Through a proxy, the
- * proxy resolves the names: then only addresses that stand in the request are checked. */
+ * that it has checked, so that no DNS server can answer one lookup for the check and another for
+ * the use. What the certificate must be for, SNI and Host always come from the URL. Through a
+ * proxy, the proxy resolves the names: then only addresses that stand in the request are checked.
+ */
 #ifndef HTTP_CLIENT_H
 #define HTTP_CLIENT_H
 
@@ -34,7 +35,7 @@ const struct err *http_client_create(const struct http_client_config *config,
                                      struct http_client **ret);
 /* From now on every exchange ends within that time. */
 void http_client_drain(struct http_client *c, int within_ms);
-/* Ends what is under way with an error. Nobody may call any more afterwards. NULL-safe. */
+/* Ends what is under way with an error. No call may be made afterwards. NULL-safe. */
 void http_client_stop(struct http_client *c);
 void http_client_destroy(struct http_client *c); /* NULL-safe */
 void http_client_add_metrics(struct http_client *c, struct buf *out);

@@ -9,7 +9,7 @@ enum {
     HEAD_MAX = 64 * 1024,
     /* A reply of another status than 2xx is only a sentence. */
     COMPLAINT_MAX = 64 * 1024,
-    /* After the grace a body must have come at this rate, so that nobody holds us by a drip. */
+    /* After the grace a body must have come at this rate, so that no server holds us by a drip. */
     BYTES_A_SECOND_LEAST = 512,
     IDLE_CONNECTION_S = 90
 };

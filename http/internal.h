@@ -1,7 +1,7 @@
 /* What the files of http/ share: the server, its loops and pools, and the life of one request.
  *
  * An exchange belongs to its connection and serves one request after the other. It is in one hand
- * at a time: the loop's thread reads the request, then a worker (or nobody, while it is parked) has
+ * at a time: the loop's thread reads the request, then a worker (or none, while it is parked) has
  * it, then the loop sends the reply. Only a streamed reply is in two hands; what they share is
  * guarded by the loop's lock. */
 #ifndef HTTP_INTERNAL_H

@@ -1,5 +1,5 @@
 /* An event loop: one thread that runs its daemons whenever their sockets, a worker's reply, a new
- * connection or a deadline wants it. Whoever has something for the loop puts it down first and then
+ * connection or a deadline wants it. What has something for the loop puts it down first and then
  * calls loop_notify, which only costs a system call when the loop sleeps. */
 #include "base/clock.h"
 #include "base/log.h"
@@ -257,7 +257,7 @@ const struct err *loop_create(struct http_server *s, struct loop *l)
     l->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->epoll_fd < 0 || l->event_fd < 0)
         return err_internal("cannot make an event loop: %s", strerror(errno));
-    TRY(watch(l, l->event_fd, MARK_NOTIFIED, EPOLLET)); /* so that nobody needs to read it */
+    TRY(watch(l, l->event_fd, MARK_NOTIFIED, EPOLLET)); /* so that it need not be read */
     l->daemons_n = s->kinds_n * SLOTS;
     l->daemons = mem_zalloc(l->daemons_n * sizeof *l->daemons);
     for (size_t i = 0; i < l->daemons_n; i++) {

@@ -60,7 +60,7 @@ static void push_woken(struct pool *p, struct exchange *ex)
         ex->next = top;
     while (!atomic_compare_exchange_weak(&p->woken, &top, ex));
     if (top)
-        return; /* whoever put the first one calls a worker, which takes them all */
+        return; /* a worker was called for the first one, and takes them all */
     lock_take(&p->lock);
     struct worker *w = take_idle_locked(p);
     lock_release(&p->lock);

@@ -20,7 +20,7 @@ struct resolved {
     bool is_alias; /* the name is a CNAME */
 };
 
-/* Errors: ERR_CONNECTION_FAILED when nobody answers, for now. */
+/* Errors: ERR_CONNECTION_FAILED when no DNS server answers, for now. */
 const struct err *resolver_addresses(struct resolver *r, struct arena *a, const char *name,
                                      int64_t deadline_mono_ms, struct resolved *ret);
 

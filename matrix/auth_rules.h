@@ -3,7 +3,7 @@
  *
  * Not checked here, because they need more than an event and a state: the signatures of events
  * (server-server-api, "Signing Events"), to which the rule on content of member events with
- * `join_authorised_via_users_server` (v8 to v11 rule 4.2, v12 rule 5.2) belongs: whoever checks
+ * `join_authorised_via_users_server` (v8 to v11 rule 4.2, v12 rule 5.2) belongs: what checks
  * signatures also demands one of that user's server. */
 #ifndef MATRIX_AUTH_RULES_H
 #define MATRIX_AUTH_RULES_H

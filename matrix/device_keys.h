@@ -17,8 +17,8 @@ bool key_name_split(struct arena *a, const char *name, const char **ret_algorith
 const struct err *key_signed_form(struct arena *a, const json_t *key, struct str *ret);
 
 /* Device keys of just this user and device. A signature by the device itself is checked as far as
- * it can be: one that is there and well-formed must be right (M_INVALID_SIGNATURE). Whoever trusts
- * a device checks all of this anyway; the server only keeps nonsense out. */
+ * it can be: one that is there and well-formed must be right (M_INVALID_SIGNATURE). A client that
+ * trusts a device checks all of this anyway; the server only keeps nonsense out. */
 const struct err *device_keys_check(const json_t *keys, const char *user_id, const char *device_id);
 
 /* The device's key of that algorithm (ed25519, curve25519), NULL when it has none. */

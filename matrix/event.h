@@ -44,7 +44,7 @@ const struct event *event_keep(struct arena *a, struct event *e);
 const json_t *event_content(const struct event *e);
 
 /* Parses a PDU of a known room version; e->json is its canonical form without `unsigned`, which
- * every server on the way may have changed (whoever wants it reads the original bytes). Checks the
+ * every server on the way may have changed (it is read from the original bytes). Checks the
  * format of that version (types of every member, lengths of type/state_key/sender/room_id/event_id,
  * numbers of prev and auth events, total size) and works out the event id; checks neither hash nor
  * signatures. M_BAD_JSON, M_TOO_LARGE. */

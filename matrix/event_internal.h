@@ -1,4 +1,4 @@
-/* What the event*.c files share; nobody else includes this (but their unit tests). */
+/* What the event*.c files share; no other file includes this (but their unit tests). */
 #ifndef MATRIX_EVENT_INTERNAL_H
 #define MATRIX_EVENT_INTERNAL_H
 

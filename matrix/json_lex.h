@@ -1,4 +1,4 @@
-/* The tokens of JSON: shared by the scanner and the canonical writer, for nobody else.
+/* The tokens of JSON: shared by the scanner and the canonical writer, for no other file.
  *
  * The `lex` functions validate and return the position behind the token, NULL when it is malformed.
  * The `skip` functions walk over bytes that were validated before; on other bytes they stay within

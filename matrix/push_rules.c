@@ -24,7 +24,7 @@ struct predefined {
     const char *rule_id;
     unsigned actions;
     bool disabled;
-    bool personal; /* matches only users whom the event singles out */
+    bool personal; /* matches only users that the event singles out */
     const char *pattern;
     struct condition conditions[3];
 };

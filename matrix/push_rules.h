@@ -80,19 +80,20 @@ struct push_outcome {
 void push_rules_evaluate(const json_t *ruleset, const json_t *event, const struct push_context *c,
                          struct push_outcome *ret);
 
-/* The outcome under the predefined rules that is the SAME for every member of a room whom the event
+/* The outcome under the predefined rules that is the SAME for every member of a room that the event
  * does not single out: computed once per event. user_id and display_name are not looked at. The
  * actions belong to a constant ruleset that lives as long as the process. */
 struct push_outcome push_rules_evaluate_base(const json_t *event, const struct push_context *c);
 
-/* Whom the event singles out, for whom the outcome may differ from the base even though they have
- * no rules of their own: everybody in m.mentions, and the invited user. Calls each() for them, for
- * some perhaps twice, whether or not they are users or members. */
+/* The users that the event singles out: the outcome for them may differ from the base even though
+ * they have no rules of their own: everybody in m.mentions, and the invited user. Calls each() for
+ * them, for some perhaps twice, whether or not they are users or members. */
 void push_rules_mentioned(const json_t *event, void (*each)(void *ctx, const char *user_id),
                           void *ctx);
 
-/* Besides those, an event without m.mentions singles out whoever's display name stands in its body,
- * folded, or localpart as it is. This gives that body, or p == NULL when names do not matter. */
+/* Besides those, an event without m.mentions singles out users whose display name is in its body,
+ * folded, or localpart as it is. This gives that body, or p == NULL when names do not matter.
+ */
 struct str push_rules_names_body(const json_t *event);
 
 /* The words of a body, prepared so that asking for very many names is cheap. The body is borrowed.

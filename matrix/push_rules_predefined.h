@@ -10,7 +10,7 @@
 #define PUSH_RULE_ROOMNOTIF ".m.rule.roomnotif"
 
 /* A predefined rule as it is before anybody changed it, a new reference (its user-specific
- * conditions name nobody); NULL when there is none of that kind and id. */
+ * conditions name no user); NULL when there is none of that kind and id. */
 json_t *push_rules_predefined(const char *kind, const char *rule_id);
 
 #endif

@@ -67,7 +67,7 @@ static struct res_node *heap_pop(struct res_node **heap, size_t n)
     return first;
 }
 
-/* The edges of the DAG that is sorted, turned round: who waits for whom. */
+/* The edges of the DAG that is sorted, turned round: which event waits for which. */
 struct edges {
     size_t *start; /* of node i in `waiting`; n + 2 of them */
     struct res_node **waiting;

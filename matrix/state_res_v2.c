@@ -2,7 +2,7 @@
 #include "matrix/auth_internal.h"
 #include "matrix/state_res_internal.h"
 
-/* Events that may take somebody's ability to do something. */
+/* Events that may take a user's ability to do something. */
 static bool is_power_event(const struct res_node *node)
 {
     const struct event *e = node->e;

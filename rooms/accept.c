@@ -141,7 +141,7 @@ static const struct err *take_usual(struct intake *in, size_t i, const struct kn
 /* ---- one event ---- */
 
 /* Is it part of the state that came with our join? Then it is from before that, and no news. What
- * is deeper than the join is not: a member whom an event cited while the members were missing. */
+ * is deeper than the join is not: a member that an event cited while the members were missing. */
 static const struct err *came_with_our_join(struct intake *in, const struct stored_event *e,
                                             bool *ret)
 {

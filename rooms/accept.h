@@ -25,7 +25,7 @@ struct incoming {
 enum verdict {
     VERDICT_ACCEPTED,
     VERDICT_KNOWN,       /* was here already, whatever became of it */
-    VERDICT_SOFT_FAILED, /* stored aside; nobody is told */
+    VERDICT_SOFT_FAILED, /* stored aside; no client is told */
     VERDICT_REJECTED,    /* stored aside; the reason says why */
     VERDICT_MISSING      /* not stored: `missing` are not here */
 };
@@ -58,7 +58,7 @@ const struct err *rooms_accept_usual(struct job *job, struct accept_room *rooms,
 
 /* Stores events that have no place in our timeline: state and auth events of another server's
  * telling, in any order. Each is judged by its auth events alone; those whose auth events are
- * missing (here and in the list) are left out and named in ret_missing (NULL: nobody asks). Those
+ * missing (here and in the list) are left out and named in ret_missing (NULL: not wanted). Those
  * that are here already are passed over. */
 const struct err *outliers_store(struct job *job, struct room *room,
                                  const struct event *const *events, size_t n,

@@ -57,8 +57,8 @@ const struct err *accept_write_state_ref(struct intake *in, const struct state_v
 const struct err *accept_put_aside_known(struct intake *in, const struct event *e,
                                          enum event_status status, int64_t ref);
 
-/* While the member list is not complete, whoever speaks becomes known by what their event cites, so
- * that clients are shown who it was. With the room's lock held. */
+/* While the member list is not complete, a member who speaks becomes known by what their event
+ * cites, so that clients are shown who it was. With the room's lock held. */
 const struct err *accept_add_sender(struct intake *in, const struct event *e);
 
 /* events[i] as it goes into the write. */

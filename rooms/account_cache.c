@@ -27,7 +27,7 @@ struct entry {
     int64_t user;
     enum kind kind;
     struct arena *arena;          /* holds everything, this struct as well */
-    struct ignored_list *ignored; /* NULL: nobody */
+    struct ignored_list *ignored; /* NULL: no user */
     struct user_rules rules;
     struct entry *newer, *older;
     size_t bytes;
@@ -43,7 +43,7 @@ struct account_cache {
     uint64_t epoch; /* grows whenever something is dropped because it changed */
 };
 
-/* ---- whom somebody ignores ---- */
+/* ---- ignored users ---- */
 
 struct ignored_list *ignored_list_create(const json_t *content)
 {

@@ -13,8 +13,7 @@ struct account_cache;
 struct account_cache *account_cache_create(struct store *store); /* listens to the feed */
 void account_cache_destroy(struct account_cache *c);             /* NULL-safe */
 
-/* Whom a user ignores: user id text. Immutable; who keeps it longer than a job holds a reference.
- */
+/* Users that a user ignores: user id text. Immutable; a keeper beyond a job holds a reference. */
 struct ignored_list;
 const struct map *ignored_list_users(const struct ignored_list *l); /* NULL: none */
 struct ignored_list *ignored_list_ref(struct ignored_list *l);      /* NULL-safe, as unref */
@@ -23,7 +22,7 @@ bool ignored_list_same(const struct ignored_list *a, const struct ignored_list *
 bool ignored_list_has(const struct ignored_list *l, const char *user_id);
 struct ignored_list *ignored_list_create(const json_t *content); /* of m.ignored_user_list */
 
-/* NULL: nobody is ignored. Valid with the job's arena, and as long as it is referenced. */
+/* NULL: no user is ignored. Valid with the job's arena, and as long as it is referenced. */
 const struct err *ignored_list_get(struct job *job, int64_t user, struct ignored_list **ret);
 
 /* The users.id of those that are known here at all. */

@@ -192,7 +192,7 @@ const struct err *room_append_new(struct job *job, const struct new_room *new_ro
 {
     const struct err *e = try_append_new(job, new_room, author, events, n, ret_room_id, ret_ids);
     if (e && e->code == ERR_CONFLICT && new_room->version->room_id_is_create_hash) {
-        /* Two rooms that somebody makes in one millisecond would have one id. */
+        /* Two rooms that a user makes in one millisecond would have one id. */
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
         e = try_append_new(job, new_room, author, events, n, ret_room_id, ret_ids);
     }

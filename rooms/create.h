@@ -5,7 +5,7 @@
 
 #include "rooms/append.h"
 
-/* Users of other servers whom the request invites. */
+/* Users of other servers that the request invites. */
 struct invited_elsewhere {
     const char *const *ids;
     size_t n;

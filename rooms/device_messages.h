@@ -1,4 +1,4 @@
-/* Delivering to-device messages to our own users' devices, whoever sent them: a client or another
+/* Delivering to-device messages to our own users' devices, whatever sent them: a client or another
  * server ("Send-to-Device messaging"). */
 #ifndef ROOMS_DEVICE_MESSAGES_H
 #define ROOMS_DEVICE_MESSAGES_H

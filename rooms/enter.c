@@ -12,7 +12,7 @@
 
 /* ---- the room's row ---- */
 
-/* A room that nobody here has heard of: a row without a head. */
+/* A room that is not known here: a row without a head. */
 static const struct err *make_row(struct job *job, const struct room_version *version,
                                   const char *room_id)
 {
@@ -38,7 +38,7 @@ static const struct err *find_or_make(struct job *job, const struct room_version
     TRY(room_find(job, room_id, ret));
     if (!*ret) {
         made = make_row(job, version, room_id);
-        TRY(room_find(job, room_id, ret)); /* somebody else may have been first */
+        TRY(room_find(job, room_id, ret)); /* another request may have been first */
     }
     if (!*ret)
         return made ? made : err_internal("the new room %s is missing", room_id);
@@ -278,7 +278,7 @@ static const struct err *try_note(struct job *job, struct room *room, const stru
         write_abandon(w);
         return problem;
     }
-    d.extremities = extremities; /* we are not in the room: nobody builds upon it */
+    d.extremities = extremities; /* we are not in the room: no event builds upon it */
     d.extremities_n = extremities_n;
     draft_head(&d, &head);
     rooms_write_head(w, &head, d.built_on);

@@ -46,7 +46,7 @@ const struct err *room_await_complete(struct job *job, struct room **room, int64
 
 /* A member event about one of our users in a room that our server is not in: invited, invite taken
  * back, rejected, knocking, knock taken back or refused. The user is told. There is no state to
- * judge by: whoever ends an invite must be of the inviting server, and there must be one
+ * judge by: the user who ends an invite must be of the inviting server, and there must be one
  * (M_FORBIDDEN). Makes the room's row when there is none. */
 struct room_note {
     const struct room_version *version;

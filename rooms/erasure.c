@@ -16,7 +16,7 @@ struct entry {
     char user_id[];
 };
 
-/* Nobody ever leaves it: an erasure cannot be taken back. */
+/* No user ever leaves it: an erasure cannot be taken back. */
 struct erasures {
     struct lock lock;
     struct map users; /* user id -> struct entry */

@@ -37,7 +37,7 @@ static bool has_string(const json_t *array, const char *text)
     return false;
 }
 
-/* Both lists in one, nobody twice. */
+/* Both lists in one, no user twice. */
 static const struct err *join_creators(const json_t *given, const char *const *creators, size_t n,
                                        json_t *ret)
 {

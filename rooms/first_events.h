@@ -32,7 +32,7 @@ const struct err *first_events_add_create(struct first_events *f, const json_t *
 /* The creator's join, with their profile. */
 const struct err *first_events_add_creator(struct first_events *f);
 
-/* The content of m.room.power_levels as it is unless somebody wants it otherwise. Owned. */
+/* The content of m.room.power_levels as it is unless the request wants it otherwise. Owned. */
 json_t *first_events_power_levels(const struct first_events *f);
 
 /* The creator has infinite power in this version and is not listed. */

@@ -8,10 +8,10 @@ enum { HIERARCHY_PAGE_DEFAULT = 50, HIERARCHY_PAGE_MAX = 100, HIERARCHY_DEPTH_MA
 
 /* A room that we are not in, as another server tells of it, checked. */
 struct space_told {
-    const json_t *room;         /* RoomSummary with children_state; NULL: nobody tells */
+    const json_t *room;         /* RoomSummary with children_state; NULL: no server tells */
     const json_t *children;     /* the same of its children, as far as they may be seen ... */
     const json_t *inaccessible; /* ... and the ids of those that may not */
-    bool is_later;              /* enough was asked for one page: nobody was asked for this */
+    bool is_later;              /* enough was asked for one page: no server was asked for this */
 };
 
 /* Finds that out: the rooms' floor cannot ask by itself. via: servers that may know. */

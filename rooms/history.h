@@ -1,5 +1,5 @@
 /* Old events of a room that were fetched from other servers: a place in the timeline before what is
- * here (storage/events.h: negative positions, newest first). Nobody is told of them; /messages
+ * here (storage/events.h: negative positions, newest first). No client is told of them; /messages
  * finds them. */
 #ifndef ROOMS_HISTORY_H
 #define ROOMS_HISTORY_H

@@ -7,8 +7,8 @@
 #include "storage/events.h"
 
 /* These events were just stored: redacts those among them for which a redaction was here before,
- * and the targets of the redactions among them. Nobody is told: for events of history, and before
- * others are published. */
+ * and the targets of the redactions among them. No client is told: for events of history, and
+ * before others are published. */
 const struct err *late_redactions_apply(struct job *job, struct room *room,
                                         const struct event *const *events, size_t n);
 

@@ -28,7 +28,7 @@ struct lookup *lookup_create(struct job *job, const struct room_version *v, int6
 
 /* Asks for all of these together, those that were asked for before excepted. */
 const struct err *lookup_load(struct lookup *l, const char *const *ids, size_t n);
-/* Asks again for those that were absent: somebody may have stored them since. */
+/* Asks again for those that were absent: another request may have stored them since. */
 const struct err *lookup_again(struct lookup *l, const char *const *ids, size_t n);
 /* For what was asked elsewhere: of these ids those are stored. */
 void lookup_fill(struct lookup *l, const char *const *ids, size_t n,

@@ -54,7 +54,7 @@ const struct err *membership_check_invitee(struct job *job, const char *user_id)
 /* Why there are no invites by e-mail address or phone number. */
 const struct err *membership_refuse_address(void);
 
-/* The join of somebody who was invited by address: with the identity server's signature they claim
+/* The join of a user who was invited by address: with the identity server's signature they claim
  * the m.room.third_party_invite, whose sender, a user of ours, then invites them. */
 const struct err *membership_claim_invite(struct job *job, struct room *room, const char *user_id,
                                           const json_t *third_party_signed);

@@ -403,7 +403,7 @@ void presence_stop(struct presence_table *p)
 
 /* ---- keeping step with the log ---- */
 
-/* Somebody who joined or left a room is told of in other rooms than before. */
+/* A user who joined or left a room is told of in other rooms than before. */
 static void rooms_changed_locked(struct presence_table *p, const struct change *c)
 {
     int64_t user = 0;

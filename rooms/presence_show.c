@@ -101,7 +101,7 @@ static bool contains(const int64_t *sorted, size_t n, int64_t wanted)
     return n && bsearch(&wanted, sorted, n, sizeof *sorted, presence_by_number);
 }
 
-/* Rooms of whoever reads: those joined at all, and those joined since the last time. */
+/* Rooms of the user who reads: those joined at all, and those joined since the last time. */
 struct reader {
     int64_t user, since, until;
     int64_t *rooms, *fresh;

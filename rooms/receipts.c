@@ -13,7 +13,7 @@ struct read_event {
     int64_t position, thread;
 };
 
-/* Mostly somebody reads what has just been sent: the feed has it. */
+/* Mostly users read what has just been sent: the feed has it. */
 static bool find_in_feed(struct job *job, const struct room *room, const char *event_id,
                          struct read_event *ret)
 {

@@ -30,7 +30,7 @@ const struct err *receipt_set_fully_read(struct job *job, struct room *room,
 
 /* Appends one whole m.receipt event with the receipts that this user may see and that were set in
  * (since, until]; since 0: all. Nothing, and *ret_any false, when there are none. From the feed
- * when it reaches back to `since`, else from SQL. (In the rare case that somebody marked one event
+ * when it reaches back to `since`, else from SQL. (In the rare case that a user marked one event
  * both in a thread and without one, a second event with what has no room in the first.) without: a
  * set of user ids whose receipts are left out; room_id: to stand in the event; NULL: none. */
 const struct err *receipts_add_event(struct job *job, int64_t room, int64_t user, int64_t since,

@@ -147,7 +147,7 @@ static size_t add_event(struct receipt *list, size_t n, const char *room_id, str
     return left;
 }
 
-/* Set in (since, until] and visible to the user (0: to nobody in particular), in the order of
+/* Set in (since, until] and visible to the user (0: to no user in particular), in the order of
  * marks. */
 static const struct err *read_newest(struct job *job, int64_t room, int64_t user, int64_t since,
                                      int64_t until, struct receipt **ret, size_t *ret_n)

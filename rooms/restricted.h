@@ -9,7 +9,7 @@
 const struct err *restricted_is_allowed(struct job *job, struct room *room, int64_t user,
                                         bool *ret);
 
-/* Is somebody of that server in one of them? */
+/* Is a user of that server in one of them? */
 const struct err *restricted_is_allowed_server(struct job *job, struct room *room,
                                                const char *server, bool *ret);
 
@@ -23,7 +23,7 @@ const struct err *restricted_check_remote(struct job *job, struct room *room, in
 
 /* Whose id goes into join_authorised_via_users_server when this user joins without an invite: a
  * local member with the power to invite. NULL when the room is not restricted, or (left to the
- * authorization rules to refuse) the user fulfils no condition. M_UNABLE_TO_GRANT_JOIN when nobody
+ * authorization rules to refuse) the user fulfils no condition. M_UNABLE_TO_GRANT_JOIN when no user
  * of ours can vouch. */
 const struct err *restricted_find_authoriser(struct job *job, struct room *room, int64_t user,
                                              const char **ret);

@@ -249,7 +249,7 @@ static void apply_event(struct room_cache *c, const struct change *change)
     room_give_back(c, r);
 }
 
-/* Somebody's push rules became their own: every room they are in must know. */
+/* A user's push rules became their own: every room they are in must know. */
 static void apply_push_rules(struct room_cache *c, int64_t user, int64_t position)
 {
     LOCKED(&c->lock);

@@ -7,7 +7,7 @@
  * now, are made anew behind that.
  *
  * A thread of each node follows the log at leisure; the cursor's row in the database keeps two
- * nodes from indexing the same. Whoever searches catches up first, so that what was just said is
+ * nodes from indexing the same. A search catches up first, so that what was just said is
  * found. */
 #ifndef ROOMS_SEARCH_INDEX_H
 #define ROOMS_SEARCH_INDEX_H

@@ -45,7 +45,7 @@ static void session_destroy(struct session *s)
     free(s);
 }
 
-/* Out of the table; freed when nobody holds it any more. */
+/* Out of the table; freed when no job holds it any more. */
 static void drop_locked(struct session_table *t, struct session *s)
 {
     map_remove_int(&t->sessions, s->user);
@@ -108,7 +108,7 @@ static void clear_rooms_locked(struct session_table *t, struct session *s)
     map_finish(&s->rooms);
 }
 
-/* Puts what was read into place, unless somebody else has; false when a change came meanwhile and
+/* Puts what was read into place, unless another job has; false when a change came meanwhile and
  * it must be read again. moves: before the reading. */
 static bool install(struct session_table *t, struct session *s, const struct member_row *rows,
                     size_t n, uint64_t moves)

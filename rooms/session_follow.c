@@ -110,7 +110,7 @@ static void note_locked(struct session *s, int64_t room, int64_t position)
     s->recent_n++;
 }
 
-/* Wakes come later, when the feed has settled: whoever is woken now would find nothing. */
+/* Wakes come later, when the feed has settled: a reader that is woken now would find nothing. */
 static void tell_locked(struct session_table *t, struct session *s, int64_t room, int64_t position,
                         enum urgency urgency)
 {
@@ -185,7 +185,7 @@ static void apply_membership_locked(struct session_table *t, const struct change
                     AT_ONCE); /* invited, knocking, or an invite withdrawn */
 }
 
-/* Whoever was joined is still told of their own leaving; only then they stop watching. */
+/* Users who were joined are still told of their own leaving; only then they stop watching. */
 static void end_watch_locked(struct session_table *t, const struct change *c)
 {
     int64_t user = 0;

@@ -40,7 +40,7 @@ struct session {
     int refs;
     int64_t used_mono_ms;
     bool dropped;
-    bool listed[URGENCIES]; /* stands in the table's lists of whom to wake */
+    bool listed[URGENCIES]; /* stands in the table's lists of sessions to wake */
 };
 
 struct session_table {

@@ -18,7 +18,7 @@ const struct err *state_after_get(struct job *job, struct room *room, int64_t po
                                   int64_t type, const char *state_key,
                                   const struct stored_event **ret);
 
-/* The whole state before the event. ret_known false: it is an outlier, whose state nobody told. */
+/* The whole state before the event. ret_known false: it is an outlier, whose state is not known. */
 const struct err *state_before_list(struct job *job, struct room *room, int64_t position,
                                     const struct stored_event **ret, size_t *ret_n,
                                     bool *ret_known);

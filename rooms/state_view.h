@@ -1,6 +1,6 @@
 /* A state of a room as what differs from its current one. Most states that a fork brings up differ
- * in little or nothing, so that thousands of members cost nothing. Valid as long as nobody changes
- * the room's state: whoever uses it keeps writers out (rooms/writer.h). In the job's arena. */
+ * in little or nothing, so that thousands of members cost nothing. Valid as long as no writer
+ * changes the room's state: the caller keeps writers out (rooms/writer.h). In the job's arena. */
 #ifndef ROOMS_STATE_VIEW_H
 #define ROOMS_STATE_VIEW_H
 
@@ -15,7 +15,7 @@ struct state_view {
     size_t n, room;
 };
 
-/* The state before (after) a stored event. ret_known false: nobody knows it (outliers). */
+/* The state before (after) a stored event. ret_known false: it is not known (outliers). */
 const struct err *state_view_before(struct job *job, struct room *room, const struct known_event *e,
                                     struct state_view *ret, bool *ret_known);
 const struct err *state_view_after(struct job *job, struct room *room, const struct known_event *e,

@@ -21,8 +21,8 @@ const struct err *room_summary_read(struct job *job, struct room *room, struct r
 json_t *room_summary_chunk(const struct room_summary *s);
 json_t *room_summary_whole(const struct room_summary *s);
 
-/* May the user see it? Members, whoever may join or knock, and everybody if the room is
- * world-readable. user 0: somebody who is not signed in. */
+/* May the user see it? Members, those who may join or knock, and everybody if the room is
+ * world-readable. user 0: one who is not signed in. */
 const struct err *room_summary_may_see(struct job *job, struct room *room,
                                        const struct room_summary *s, int64_t user, bool *ret);
 /* The same of a room that we are not in, by the RoomSummary that another server told. */

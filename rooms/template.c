@@ -25,7 +25,7 @@ const struct err *room_template(struct job *job, struct room *room, const char *
     TRY(json_read(job->arena, built->json, &tree));
     json_object_del(tree, "signatures");
     json_object_del(tree, "hashes");
-    json_object_del(tree, "event_id"); /* versions 1 and 2: whoever signs the event names it */
+    json_object_del(tree, "event_id"); /* versions 1 and 2: its signer names it */
     json_object_del(tree, "origin");
     *ret = tree;
     return NULL;

@@ -30,7 +30,7 @@ struct typing {
     int64_t serial;
     pthread_t thread;
     pthread_cond_t changed;
-    int64_t next_end_mono_ms; /* of the first who times out; INT64_MAX: nobody types */
+    int64_t next_end_mono_ms; /* of the first who times out; INT64_MAX: no user types */
     bool stopping;
     typing_listener *listener;
     void *listener_ctx;
@@ -287,7 +287,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* Whoever leaves a room stops typing there; what is heard of it comes with the member event. */
+/* A user who leaves a room stops typing there; what is heard of it comes with the member event. */
 static void on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct typing *t = ctx;

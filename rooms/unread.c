@@ -91,7 +91,7 @@ static void apply_read_locked(struct unread_cache *c, struct reader *x, int64_t 
         drop_locked(c, x);
 }
 
-/* An ignored user singles nobody out: all of the event counts for nothing. */
+/* An ignored user singles no user out: all of the event counts for nothing. */
 static void apply_exceptions(struct room_sums *r, const struct change *change, const char *sender)
 {
     for (size_t i = 0; i < change->actions_n; i++) {
@@ -171,7 +171,7 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
 
 /* ---- loading ---- */
 
-/* True when the reader still ignores those whom it was loaded with, and has caught up with them. */
+/* True when the reader still ignores those that it was loaded with, and has caught up with them. */
 static bool is_true(struct reader *x, struct ignored_list *ignored)
 {
     if (!x->loaded || !ignored_list_same(x->ignored, ignored))

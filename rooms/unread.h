@@ -1,9 +1,9 @@
-/* What an event means to whom: notification and highlight counts.
+/* What an event means to each user: notification and highlight counts.
  *
  * Every event carries the room's counters up to itself (events.notify_total, highlight_total): what
  * a member who has the predefined push rules and is not singled out gets. A user's unread count is
  * the room's counter now, minus the counter where their read receipt (or own last message) stands,
- * plus the push_actions rows in between: one row per user whom an event singles out (mentions,
+ * plus the push_actions rows in between: one row per user that an event singles out (mentions,
  * display names, own rules), holding the difference to everybody's outcome. So a message to ten
  * thousand members writes no row for any of them. */
 #ifndef ROOMS_UNREAD_H

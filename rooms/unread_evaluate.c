@@ -1,5 +1,5 @@
-/* What an event means to whom, worked out while it is built. The usual message is judged by a look
- * at its bytes; a tree is only made of an event that singles somebody out, or that is not an
+/* What an event means to each user, worked out while it is built. The usual message is judged by a
+ * look at its bytes; a tree is only made of an event that singles users out, or that is not an
  * ordinary message. */
 #include "base/text.h"
 #include "matrix/id.h"
@@ -26,7 +26,7 @@ struct evaluation {
     struct push_context context;
     struct push_outcome base;
     struct map mentioned; /* ids of local users */
-    struct map users;     /* users.id -> user id: whom the event may mean something else to */
+    struct map users;     /* users.id -> user id: to these the event may mean something else */
     struct push_action *actions;
     size_t actions_n, actions_room;
 };
@@ -70,8 +70,9 @@ static bool says_room(struct str body)
     return false;
 }
 
-/* An ordinary message notifies everybody who keeps the predefined rules, and singles nobody out but
- * by names in its body. The content is canonical: what is compared here has one spelling only. */
+/* An ordinary message notifies everybody who keeps the predefined rules, and singles no user out
+ * but by names in its body. The content is canonical: what is compared has one spelling.
+ */
 static bool is_ordinary(struct evaluation *v)
 {
     const struct event *e = v->event;
@@ -185,7 +186,7 @@ static void add_mentioned(void *ctx, const char *user_id)
         map_put(&v->mentioned, str_of(user_id), (void *)user_id);
 }
 
-/* Very many are found by walking over the members once: names that nobody has would each cost a
+/* Very many are found by walking over the members once: names that no user has would each cost a
  * question to the database. */
 static const struct err *add_all_mentioned(struct evaluation *v)
 {
@@ -207,7 +208,7 @@ static const struct err *add_all_mentioned(struct evaluation *v)
     return NULL;
 }
 
-/* Whoever is invited is no member yet. */
+/* An invited user is no member yet. */
 static const struct err *add_invited(struct evaluation *v)
 {
     const struct event *e = v->event;

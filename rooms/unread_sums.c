@@ -120,7 +120,7 @@ void room_sums_add_event(struct room_sums *r, const struct newest_event *e, cons
     r->ring_n++;
 }
 
-/* ---- how far somebody has read ---- */
+/* ---- how far a user has read ---- */
 
 /* What the room's newest events after a position add in one scope. */
 static struct tally after(const struct room_sums *r, int64_t thread, int64_t position)
@@ -226,7 +226,7 @@ void reader_add_exception(struct reader *x, const struct newest_event *e)
         add_exception(x, e);
 }
 
-/* ---- whom a reader ignores ---- */
+/* ---- users that a reader ignores ---- */
 
 bool reader_ignores(const struct reader *x, const char *sender)
 {

@@ -1,8 +1,9 @@
 /* The arithmetic of the cache of unread counts. What is kept are sums since a moment that does not
  * matter: of a room, and for each reader the sum up to where they have read; the difference is what
  * is unread. So an event costs one addition for the room, however many read it, and one for each
- * whom it singles out; a receipt costs a subtraction of what came after it, which the newest events
- * of the room (its ring) tell. Only where they do not reach is the database to be asked again.
+ * user that it singles out; a receipt costs a subtraction of what came after it, which the newest
+ * events of the room (its ring) tell. Only where they do not reach is the database to be asked
+ * again.
  *
  * Not thread-safe: the lock of the cache (unread.c) guards it. */
 #ifndef ROOMS_UNREAD_SUMS_H
@@ -29,7 +30,7 @@ struct newest_event {
 
 struct ring_event {
     struct newest_event e;
-    char *sender; /* NULL: of a state event, which is shown whoever sent it */
+    char *sender; /* NULL: of a state event, which is shown whatever user sent it */
 };
 
 /* Both kinds of thread lists are sorted by root. */
@@ -69,7 +70,7 @@ struct reader {
     int64_t exceptions_from;      /* all after this position are here */
     struct ignored_list *ignored; /* whose events add nothing; NULL: none */
     int64_t caught_up;            /* position: those up to here are in the sums */
-    struct reader *newer, *older; /* for whoever keeps readers in an order of use */
+    struct reader *newer, *older; /* for a cache that keeps readers in an order of use */
 };
 
 /* applied: the position up to which the log was followed. */
@@ -89,12 +90,12 @@ bool reader_read(struct reader *x, int64_t scope, int64_t position);
 void reader_add_exception(struct reader *x, const struct newest_event *e);
 
 /* What was read from the database as of position `until` becomes the reader's; false when the ring
- * does not reach back to that position any more. ignored: whom it was read with; a reference is
- * kept. */
+ * does not reach back to that position any more. ignored: those that it was read with; a reference
+ * is kept. */
 bool reader_install(struct reader *x, const struct standing *s, struct ignored_list *ignored,
                     int64_t until);
 void reader_set_ignored(struct reader *x, struct ignored_list *ignored); /* the same users */
-bool reader_ignores(const struct reader *x, const char *sender);         /* NULL: nobody */
+bool reader_ignores(const struct reader *x, const char *sender);         /* NULL: no user */
 /* Before a reader is looked at: takes off what ignored users sent since the last time, so that
  * their events cost nothing when they come. False: the ring does not reach back so far, and the
  * reader is not loaded any more. */

@@ -292,7 +292,7 @@ static void raise_level(json_t *levels, const char *key, json_int_t now, json_in
         json_object_set_new(levels, key, json_integer(least));
 }
 
-/* Nobody but moderators shall write there or invite any more. */
+/* Only moderators shall write there or invite any more. */
 static const struct err *silence_old(struct upgrade *u)
 {
     const struct event *e;

@@ -30,7 +30,7 @@ const struct err *visibility_need_room(struct job *job, struct room *room, int64
 
 /* Of these events of one room (any order), sets ret_visible[i] for those the user may see: by the
  * history visibility and the user's membership at each event, and the user's ignore list (not for
- * state events). Redactions that are not applied are for nobody. */
+ * state events). Redactions that are not applied are for no user. */
 const struct err *visibility_filter(struct job *job, struct room *room, int64_t user,
                                     const char *user_id, const struct stored_event *const *events,
                                     size_t n, bool *ret_visible);

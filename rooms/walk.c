@@ -104,7 +104,7 @@ const struct err *walk_room(struct job *job, const struct walk *w, struct walked
     TRY(sight_open(job, w->room, w->viewer->user, w->viewer->user_id, VALID_FOREVER, &sight));
     walked.is_live = !w->backwards && sight.end == VALID_FOREVER;
     if (w->backwards && sight.end < walked.place)
-        walked.place = sight.end; /* whoever left need not walk back over what came later */
+        walked.place = sight.end; /* one who left need not walk back over what came later */
     for (size_t scanned = 0, n; walked.n < w->limit && scanned < SCAN_MAX; scanned += n) {
         /* One more than is missing tells whether there is more. */
         size_t page = w->limit - walked.n + 1;

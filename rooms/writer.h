@@ -8,7 +8,7 @@
 
 enum { WRITER_ATTEMPTS = 24 };
 
-/* Takes the room's lock when nobody's state change is in the way. False: the room was dropped from
+/* Takes the room's lock when no state change is in the way. False: the room was dropped from
  * the cache and must be read anew; the lock is not held. */
 bool writer_lock(struct room *room);
 /* Ends room->busy. */

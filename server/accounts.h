@@ -1,4 +1,4 @@
-/* What ends or changes a whole account, whoever asks for it: its owner, an administrator, the
+/* What ends or changes a whole account, whether it is asked for by its owner, an administrator, the
  * command line. */
 #ifndef SERVER_ACCOUNTS_H
 #define SERVER_ACCOUNTS_H

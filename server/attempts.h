@@ -10,7 +10,7 @@
 const struct err *attempts_count(struct job *job, enum route_rate kind,
                                  const struct config_rate *limit, const char *key);
 
-/* Writes to the log who could not prove to be whom, and from where. */
+/* Writes to the log which user a client could not prove to be, and from where. */
 void attempts_log_failure(const struct request *rq, const char *user_id, const char *why);
 
 #endif

@@ -1,4 +1,4 @@
-/* Who somebody says they are, and whether their password is right. Attempts are limited for each
+/* Who a client says its user is, and whether their password is right. Attempts are limited for each
  * account (rc_login), whatever address they come from. */
 #ifndef SERVER_CREDENTIALS_H
 #define SERVER_CREDENTIALS_H
@@ -17,7 +17,7 @@ const struct err *credentials_user_id(struct job *job, const json_t *o, const ch
 const struct err *credentials_check(struct job *job, const char *user_id, const char *password,
                                     bool *ret_right, struct account *ret);
 
-/* M_WEAK_PASSWORD or M_INVALID_PARAM when it may not become somebody's password. */
+/* M_WEAK_PASSWORD or M_INVALID_PARAM when it may not become a user's password. */
 const struct err *credentials_check_new(struct job *job, const char *password);
 
 /* The hash of a new password that was checked. Call from POOL_SLOW. */

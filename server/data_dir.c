@@ -14,7 +14,7 @@ static const struct err *failed(const char *path)
     return err(ERR_INVALID_PARAM, "%s: %s", path, strerror(errno));
 }
 
-/* What root makes belongs to whom the data belongs to: a command run as root leaves nothing behind
+/* What root makes belongs to the owner of the data: a command run as root leaves nothing behind
  * that the server cannot read. */
 static const struct err *give_to_owner(const char *dir, const char *path)
 {

@@ -1,4 +1,4 @@
-/* GET /: what somebody sees who opens the server's address in a browser. It loads nothing and runs
+/* GET /: what a person sees who opens the server's address in a browser. It loads nothing and runs
  * nothing, and says nothing that the operator did not configure. */
 #include "base/sha256.h"
 #include "server/caller.h"

@@ -91,7 +91,7 @@ static const struct err *open_log(struct node *n, enum node_kind kind)
     s->feed = feed_create(FEED_ENTRIES, (size_t)(s->config->cache_size / FEED_SHARE), position);
     s->epochs = epochs_create();
     s->intern = intern_create(s->db);
-    s->auth = auth_create(s); /* first: whom a change wakes must not pass with a token that ended */
+    s->auth = auth_create(s); /* first: what a change wakes must not pass with a token that ended */
     s->erasures = erasures_create(s);
     s->device_states = device_states_create();
     s->rooms = room_cache_create(s);

@@ -131,7 +131,7 @@ static struct http_config http_settings(struct node *n)
     return http;
 }
 
-/* Somebody must check the callers of every route that not everybody may call. */
+/* The callers of every route that not everybody may call must be checked. */
 static const struct err *check_hooks(const struct http_hooks *hooks)
 {
     for (size_t i = 0; i < route_tables_n; i++)

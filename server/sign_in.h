@@ -1,4 +1,4 @@
-/* Signing in: a device and its tokens for somebody who has proven who they are. What login,
+/* Signing in: a device and its tokens for a user who has proven who they are. What login,
  * registration and refresh have in common. */
 #ifndef SERVER_SIGN_IN_H
 #define SERVER_SIGN_IN_H

@@ -11,7 +11,8 @@ struct sync_token {
     /* In the log as it is. Below zero: a place in history that was fetched later. */
     int64_t position;
     int64_t serial; /* of typing; 0 when the token has none */
-    /* Whoever got it has seen what the database has lost: the position is where that begins. */
+    /* The client that got it has seen what the database has lost: the position is where that
+     * begins. */
     bool is_lost;
 };
 

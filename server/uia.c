@@ -14,7 +14,7 @@ struct attempt {
     struct request *rq;
     const struct uia_flow *flows;
     size_t flows_n;
-    const char *user_id; /* who asks; NULL: somebody who registers */
+    const char *user_id; /* who asks; NULL: a user who registers */
     struct uia_session session;
     bool stored;             /* the session is in the database */
     const struct err *wrong; /* why the stage failed, for the 401 reply; NULL: it did not */

@@ -48,7 +48,7 @@ const struct err *uia_remember(struct request *rq, const struct uia_proof *p, co
 const struct err *uia_require_password(struct request *rq, struct reply *rp, bool *ret_done);
 
 /* For the fallback pages, where a stage is completed in a browser and the client then comes back
- * with the session alone. ret_user_id: whose session it is; NULL: of somebody who registers. */
+ * with the session alone. ret_user_id: whose session it is; NULL: of a user who registers. */
 const struct err *uia_find_session(struct request *rq, const char *session_id, const char *stage,
                                    bool *ret_found, const char **ret_user_id);
 /* ret_wrong: why the stage failed; NULL: it is completed. M_NOT_FOUND without such a session, or

@@ -19,7 +19,7 @@ static const struct err *localpart_of(const struct cli *cli, const struct job *j
     return NULL;
 }
 
-/* A password that may become somebody's. */
+/* A password that may become a user's. */
 static const struct err *ask_password(struct job *job, const char **ret)
 {
     const char *password;

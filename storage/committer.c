@@ -17,14 +17,14 @@ enum {
     RETRY_AFTER_MS = 1000
 };
 
-/* There is no thread for it: whoever waits first commits for all who wait with it (the leader),
+/* There is no thread for it: the first that waits commits for all that wait with it (the leader),
  * then hands the lead to the first of those who came meanwhile. A lone writer so pays for no switch
  * of threads, and a crowd for no more than one each. */
 struct committer {
     struct lock lock; /* the queue, and who leads */
     struct write *first, **last;
-    bool led;            /* somebody is committing */
-    pthread_cond_t idle; /* nobody leads any more */
+    bool led;            /* a writer is committing */
+    pthread_cond_t idle; /* no writer leads any more */
     _Atomic bool stopping;
 
     /* The leader's: */

@@ -202,7 +202,7 @@ const char *db_statement_name(const struct sql *s, char *out)
     return out;
 }
 
-/* 0A000: the schema changed under a prepared statement. 26000: somebody dropped it. 57P: the server
+/* 0A000: the schema changed under a prepared statement. 26000: it was dropped. 57P: the server
  * is shutting down. 25006: it is a standby now. */
 static bool means_stale(const PGresult *result)
 {

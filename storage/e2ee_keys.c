@@ -105,7 +105,7 @@ void device_keys_write(struct write *w, int64_t user, const char *device_id,
 }
 
 /* What the old key signed of its owner's keys goes, too; what it signed of other users' keys is
- * seen by nobody else and does no harm. */
+ * seen by no other user and does no harm. */
 SQL(cross_signing_signatures_delete_sql,
     "DELETE FROM key_signatures s USING cross_signing_keys c "
     "WHERE c.\"user\" = $1 AND c.kind = $2 AND s.target = $1 AND (s.target_key = c.public_key "

@@ -2,7 +2,7 @@
  * encryption, "Key Distribution" and "Cross-signing"). One-time keys: storage/one_time_keys.h.
  *
  * A key's JSON is kept canonical and without `signatures` and `unsigned`; each signature is a row
- * of its own, whether it came with the key or was uploaded later by somebody else. Who writes
+ * of its own, whether it came with the key or was uploaded later by another user. Who writes
  * checks keys and signatures first (matrix/device_keys.h); here nothing is judged. */
 #ifndef STORAGE_E2EE_KEYS_H
 #define STORAGE_E2EE_KEYS_H

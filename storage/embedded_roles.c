@@ -28,7 +28,7 @@ static const struct err *run_as(const struct cluster *c, const char *role, const
 
 /* ---- clusters made when the superuser was called "concorde" ---- */
 
-/* Nobody can rename themselves. Each step may be the last before a crash. */
+/* No role can rename itself. Each step may be the last before a crash. */
 static const char add_helper[] =
     "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'concorde_rename') THEN "
     "CREATE ROLE concorde_rename SUPERUSER LOGIN; END IF; END $$";

@@ -155,7 +155,7 @@ const struct err *room_state_list(struct tx *tx, int64_t room, int64_t at_positi
                                   enum state_part part, const struct stored_event **ret,
                                   size_t *ret_n);
 /* The keys whose event changed in (from, to]: their events at `to`. told_late_too: also of members
- * who were there at `from` with the same event, and whom the member list got later. */
+ * who were there at `from` with the same event, and came into the member list later. */
 const struct err *room_state_changes(struct tx *tx, int64_t room, int64_t from, int64_t to,
                                      bool told_late_too, const struct stored_event **ret,
                                      size_t *ret_n);

@@ -3,7 +3,7 @@
  * The committer publishes each committed change here and calls the listeners (in commit order, in
  * its thread): rooms/ keeps its caches and wakes cursors in them. A cursor inside the ring is
  * served from memory; an older one from SQL by index. Changes of one room are chained, newest to
- * oldest, and so are changes that concern one user, so that nobody walks what is not theirs. */
+ * oldest, and so are changes that concern one user, so that no reader walks what is not theirs. */
 #ifndef STORAGE_FEED_H
 #define STORAGE_FEED_H
 
@@ -22,8 +22,8 @@ enum change_kind {
                            alone is told that the keys of user_id, whom they signed, changed */
     CHANGE_PRESENCE,    /* user; json: the whole m.presence event */
     CHANGE_PROFILE,     /* user */
-    CHANGE_DEVICE_KEYS, /* user, device: its one-time or fallback key counts changed (wakes nobody
-                           else) */
+    CHANGE_DEVICE_KEYS, /* user, device: its one-time or fallback key counts changed (wakes no
+                           reader) */
     CHANGE_ACCOUNT,     /* user: tokens of theirs ended, or the account was locked, made an
                            administrator and alike: nothing about it may be believed from a cache */
     CHANGE_TO_SERVER,   /* device: name of a server that to-device messages wait for, or that the
@@ -52,7 +52,7 @@ struct change {
     int64_t thread; /* position of the thread root; 0: main timeline. RECEIPT: rooms/receipts.h */
     int64_t notify_total, highlight_total;
     int notify, highlight;             /* what the event itself adds to them, and ... */
-    const struct push_action *actions; /* ... for whom it is something else; not kept in the ring */
+    const struct push_action *actions; /* ... where it is something else; not kept in the ring */
     size_t actions_n;
     int64_t redacts_position;           /* CHANGE_EVENT, a redaction that applies: its target ... */
     const struct event *redacted_event; /* ... and what is left of that; not kept in the ring */

@@ -31,7 +31,7 @@ const struct err *inbound_pdus_trim(struct tx *tx, int64_t room, const char *ori
 const struct err *inbound_pdus_trim_origin(struct tx *tx, const char *origin, int64_t keep,
                                            int64_t *ret_dropped);
 
-/* Which rooms have events waiting, by whom they were sent. */
+/* Which rooms have events waiting, and which servers have sent them. */
 struct inbound_backlog {
     int64_t room, n;
     const char *origin;

@@ -202,7 +202,7 @@ const struct err *intern_ids(struct intern *in, enum intern_kind kind, const cha
     TRY(find_ids(in, kind, names, n, ret, &missing));
     if (missing && tables[kind].add)
         TRY(fetch_ids(in, kind, tables[kind].add, names, n, ret, &missing));
-    if (missing) /* somebody else added them between the two statements */
+    if (missing) /* another request added them between the two statements */
         TRY(fetch_ids(in, kind, tables[kind].by_name, names, n, ret, &missing));
     return missing ? err_internal("unknown %s", tables[kind].kind) : NULL;
 }

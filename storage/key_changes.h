@@ -11,7 +11,7 @@
  *            who began to share a room after `since` (also who did before and stopped meanwhile) or
  *            were invited or knocked there. The user's own id, too, after joining a room.
  *   left:    users with whom a room was shared at `since` and none is now.
- * members_too false: nobody joined or left a room of the user's since; that half is not looked at.
+ * members_too false: no user joined or left a room of the user's since; that half is not looked at.
  */
 const struct err *key_changes_read(struct tx *tx, int64_t user, const char *user_id, int64_t since,
                                    int64_t until, bool members_too, const char *const **ret_changed,

@@ -2,7 +2,7 @@
  * repository"). The bytes themselves are files, one for each SHA-256 (server/media/content.h).
  *
  * A content file may go only when no row names it. So that one comes or goes together with its row,
- * whoever links or unlinks a file holds media_lock_content for it, in the transaction that adds or
+ * what links or unlinks a file holds media_lock_content for it, in the transaction that adds or
  * removes the row. */
 #ifndef STORAGE_MEDIA_H
 #define STORAGE_MEDIA_H
@@ -33,8 +33,8 @@ const struct err *media_has_content(struct tx *tx, struct str sha256, bool *ret)
  * nothing has changed, when the user would then have more than the quota (0: no limit). */
 const struct err *media_add(struct tx *tx, const struct media *m, int64_t quota, bool *ret_done);
 
-/* The same for what was fetched from another server, which counts for nobody; false also when there
- * is such a row already. */
+/* The same for what was fetched from another server, which counts for no user; false also when
+ * there is such a row already. */
 const struct err *media_add_remote(struct tx *tx, const struct media *m, int64_t quota,
                                    bool *ret_done);
 

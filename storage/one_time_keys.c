@@ -156,7 +156,7 @@ void device_keys_change_write(struct write *w, int64_t user, int64_t device, con
 
 /* ---- claiming ---- */
 
-/* What other claims hold locked is skipped, so that nobody waits and nobody gets the same. An id
+/* What other claims hold locked is skipped, so that no claim waits and no two get the same. An id
  * that was given out before, and came back by an upload that overlapped that claim, is dropped. */
 SQL(one_time_keys_claim_sql,
     "WITH picked AS (SELECT w.n, d.\"user\", d.id AS device, w.algorithm, k.number "

@@ -2,8 +2,8 @@
 
 /* $1 server, $2 own name, $3 from, $4 to, $5 limit. */
 
-/* Sent by one of our users, or to be relayed (EVENT_RELAYED) though somebody else sent it. Not how
- * we came into the room: whoever let us in tells the others. */
+/* Sent by one of our users, or to be relayed (EVENT_RELAYED) though another server sent it. Not how
+ * we came into the room: the server that let us in tells the others. */
 #define IS_OURS                                                                                    \
     "(e.status = 1 OR EXISTS (SELECT FROM users s WHERE s.id = e.sender "                          \
     "AND server_of(s.user_id) = $2) AND NOT EXISTS (SELECT FROM rooms r WHERE r.id = e.room "      \

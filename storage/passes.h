@@ -11,7 +11,7 @@ enum pass_kind { /* stored as these numbers */
                  PASS_REGISTRATION_NONCE = 3
 };
 
-/* Makes one for the user (0: nobody's). ret: in the tx's arena. */
+/* Makes one for the user (0: of no user). ret: in the tx's arena. */
 const struct err *passes_make(struct tx *tx, enum pass_kind kind, int64_t user, int64_t lifetime_ms,
                               const char **ret);
 /* Whose it is; ret_found false when it is unknown or has run out. */

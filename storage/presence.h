@@ -16,7 +16,7 @@ struct presence_row {
 };
 
 void presence_write(struct write *w, const struct presence_row *r, int at);
-/* *ret_found false for somebody who never had a presence. */
+/* *ret_found false for a user who never had a presence. */
 const struct err *presence_find(struct tx *tx, int64_t user, bool *ret_found,
                                 struct presence_row *ret);
 /* Everybody who is not offline. */

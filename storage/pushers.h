@@ -7,7 +7,7 @@
 enum { PUSHERS_MAX = 100 }; /* of one user */
 
 struct pusher {
-    int64_t user, device; /* device: of whoever made it; it goes with it */
+    int64_t user, device; /* device: which made it; it goes with it */
     const char *app_id, *pushkey;
     struct str json; /* as GET /pushers shows it */
 };

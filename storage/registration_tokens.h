@@ -1,5 +1,5 @@
 /* Registration tokens: shared by administrators with those who may register (client-server API,
- * "Token-authenticated registration"). Not secret to whoever reads the database: they open no
+ * "Token-authenticated registration"). Not secret to those who read the database: they open no
  * account but a new one. */
 #ifndef STORAGE_REGISTRATION_TOKENS_H
 #define STORAGE_REGISTRATION_TOKENS_H

@@ -10,7 +10,7 @@
 #include "storage/write.h"
 
 enum remote_list_state {                            /* stored as these numbers */
-                         REMOTE_LIST_UNTRACKED = 0, /* nobody tells us of changes */
+                         REMOTE_LIST_UNTRACKED = 0, /* no server tells us of changes */
                          REMOTE_LIST_STALE = 1,     /* changes were missed; device_watch asks */
                          REMOTE_LIST_FRESH = 2
 };

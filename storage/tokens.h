@@ -1,4 +1,4 @@
-/* Access tokens and refresh tokens: random, and kept as SHA-256 only, so that whoever reads the
+/* Access tokens and refresh tokens: random, and kept as SHA-256 only, so that one who reads the
  * database cannot sign in.
  *
  * A device has one access token, and with a refresh token for a short time two: after a refresh the
@@ -27,7 +27,7 @@ static inline struct str token_bytes(const struct token_hash *h)
     return (struct str){(const char *)h->bytes, sizeof h->bytes};
 }
 
-/* A new random token: the prefix says what it is to whoever finds one in a log. */
+/* A new random token: the prefix says what it is, should one be found in a log. */
 #define TOKEN_ACCESS_PREFIX "cct_"
 #define TOKEN_REFRESH_PREFIX "ccr_"
 const char *token_make(struct arena *a, const char *prefix);

@@ -9,7 +9,7 @@
 struct uia_session {
     const char *id;                        /* what the client passes back */
     unsigned char operation[SHA256_BYTES]; /* what it is good for: nothing else */
-    int64_t user;                          /* who asks; 0: somebody who registers */
+    int64_t user;                          /* who asks; 0: a user who registers */
     const char **completed;                /* stages, in their order */
     size_t completed_n;
     const char *registration_token; /* the one shown in its stage; NULL: none */

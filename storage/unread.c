@@ -20,7 +20,7 @@ void push_actions_write(struct write *w, int64_t room, int64_t thread, const str
         P(INT(a->user), INT(room), POSITION(at), INT(thread), INT4(a->notify), INT4(a->highlight)));
 }
 
-/* ---- how far somebody has read ---- */
+/* ---- how far a user has read ---- */
 
 SQL(unread_totals_at_sql, "SELECT position, 0, notify_total, highlight_total FROM events "
                           "WHERE room = $1 AND position <= $2 ORDER BY position DESC LIMIT 1")

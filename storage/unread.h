@@ -1,5 +1,5 @@
 /* What unread counts are made of (rooms/unread.h): the rooms' counters in events, and push_actions
- * for those whom an event singles out. */
+ * for the users that an event singles out. */
 #ifndef STORAGE_UNREAD_H
 #define STORAGE_UNREAD_H
 

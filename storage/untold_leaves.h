@@ -9,7 +9,7 @@ struct untold_leave {
     int64_t room, user;
     const char *reason; /* NULL: none was given */
     int64_t since_ts;
-    const struct str *servers; /* whom to tell; each ends in NUL */
+    const struct str *servers; /* that must hear of it; each ends in NUL */
     size_t servers_n;
 };
 

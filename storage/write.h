@@ -75,7 +75,7 @@ struct epochs;
 struct committer_settings {
     const char *uri;
     struct feed *feed;
-    struct epochs *epochs; /* the committer adds those that it begins; NULL: nobody asks */
+    struct epochs *epochs; /* the committer adds those that it begins; NULL: not wanted */
     bool is_server;        /* one at a time has the database; others (commands) join in */
     /* The log is another process's now, or the database went back in time: nothing is committed any
      * more, and this process must end. Called by the thread that commits; must not block. */

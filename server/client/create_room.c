@@ -51,7 +51,7 @@ static bool is_among(const char *const *servers, size_t n, struct str server)
     return false;
 }
 
-/* The room is there already: who cannot be invited now can be later, and keeps nobody else out. A
+/* The room is there already: who cannot be invited now can be later, and keeps no other out. A
  * server that is away is not waited for twice. */
 static const struct err *invite_all(struct request *rq, const struct author *author,
                                     const char *room_id, const struct invited_elsewhere *invited)

@@ -128,7 +128,7 @@ static const struct err *store_keys(struct job *job, const struct caller *c,
             cross_signing_key_delete(w, c->user, kind);
         }
     }
-    /* Nobody else ever sees the user-signing key. */
+    /* No other user ever sees the user-signing key. */
     if (master->is_new || uploads[KEY_SELF_SIGNING].is_new)
         TRY(device_changes_add(job, w, c->user, c->user_id, changed, 1));
     else

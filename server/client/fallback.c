@@ -5,7 +5,7 @@
 #include "server/routes.h"
 #include "server/uia.h"
 
-/* The pages are self-contained: nothing is loaded, and nobody may frame them. */
+/* The pages are self-contained: nothing is loaded, and no other page may frame them. */
 #define POLICY                                                                                     \
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "                  \
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'"

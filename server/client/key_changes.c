@@ -33,7 +33,7 @@ static const struct err *get_changes(struct request *rq, struct reply *rp)
     TRY(token_position(rq, "to", &to));
     const char *const *changed, *const *left;
     size_t changed_n, left_n;
-    /* `to` is a hint: whoever changed since would come with the next /sync anyway. */
+    /* `to` is a hint: users who changed since would come with the next /sync anyway. */
     TRY(key_changes_read(job_tx(job), c->user, c->user_id, from, to, true, &changed, &changed_n,
                          &left, &left_n));
     return reply_json(rp, 200, "{s:o, s:o}", "changed", texts(changed, changed_n), "left",

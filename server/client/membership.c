@@ -165,7 +165,7 @@ static bool has_waited(const struct request *rq)
     return mono_us() - rq->started_mono_us > SHORT_MS * INT64_C(1000);
 }
 
-/* A room that somebody else of ours is just joining is here soon, or not at all: until then the
+/* A room that another user of ours is just joining is here soon, or not at all: until then the
  * request is parked, so that a crowd that follows a link to a slow server holds no workers. */
 static bool must_queue(const struct request *rq, const struct place *p)
 {
@@ -175,7 +175,8 @@ static bool must_queue(const struct request *rq, const struct place *p)
            federation_join_is_under_way(rq->job, p->room_id);
 }
 
-/* The user was invited by address: the server of whoever did that makes it an invite for them. */
+/* The user was invited by address: the inviter's server makes it an invite for them.
+ */
 static const struct err *claim_invite(struct request *rq, const struct place *p,
                                       const json_t *third_party_signed)
 {
@@ -218,7 +219,7 @@ static const struct err *join(struct request *rq, struct reply *rp, const char *
         p.room ? join_here(rq, rp, &p, spoken.reason) : join_elsewhere(rq, rp, &p, spoken.reason);
     if (!p.room || !e || e->code != ERR_UNABLE_TO_GRANT_JOIN || !room_is_resident(p.room))
         return e;
-    /* Nobody of ours may let the user in, but somebody of another server in the room may. */
+    /* No user of ours may let the user in, but one of another server in the room may. */
     return must_move(rq) ? reply_elsewhere(rp, POOL_REMOTE)
                          : join_elsewhere(rq, rp, &p, spoken.reason);
 }

@@ -72,7 +72,7 @@ struct registration {
     bool inhibit_login;
     struct sign_in how;
     struct uia_proof proof;   /* its registration token, if any, is to be used up */
-    struct token_owner guest; /* who becomes a user; user 0: nobody */
+    struct token_owner guest; /* who becomes a user; user 0: none */
 };
 
 /* A guest becomes a user of the same name ("Guest Access"). */

@@ -94,7 +94,7 @@ static const struct err *ask_for_summary(struct request *rq, struct reply *rp, s
     return reply_summary(rq, rp, room, summary);
 }
 
-/* Whom to ask: `via`, then whom the alias's server names. */
+/* The servers to ask: `via`, then those that the alias's server names. */
 static void add_servers(struct request *rq, const char *const *named, size_t named_n,
                         struct space_question *q)
 {
@@ -155,7 +155,7 @@ enum { ASK_MS = 20000, ASKED_MAX = 50 };
 struct asking {
     const struct request *rq;
     bool suggested_only;
-    bool must_move; /* somebody must be asked: not by this worker */
+    bool must_move; /* a server must be asked: not by this worker */
     int asked;
 };
 
@@ -175,7 +175,7 @@ static const struct err *ask(void *ctx, struct job *job, const char *room_id,
     return ret->is_later ? NULL : federation_ask_space(job, &q, ret);
 }
 
-/* MSC4235: whom to ask for the room itself. */
+/* MSC4235: the servers to ask for the room itself. */
 static void read_via(const struct request *rq, struct hierarchy_query *q)
 {
     q->via_n = request_query_all(rq, "via", &q->via);

@@ -119,7 +119,7 @@ static const struct err *find_state(struct job *job, struct room *room, int64_t 
     return type_id ? room_state_get(job_tx(job), room->id, type_id, key, position, ret) : NULL;
 }
 
-/* While other servers still tell us who is in the room, whoever asks for that waits, without a
+/* While other servers still tell us who is in the room, a request for that waits, without a
  * thread, for a bounded time. *ret_ready false: the reply is made. */
 static const struct err *await_members(struct request *rq, struct reply *rp, struct room *room,
                                        bool *ret_ready)
@@ -276,8 +276,8 @@ static const struct err *read_membership(struct request *rq, const char *name, c
     return NULL;
 }
 
-/* `at`, no further than the user may see. Before a room's first member there is nobody, and who
- * pages back to there is shown who was first. */
+/* `at`, no further than the user may see. Before a room's first member there is none, and
+ * a client that pages back to there is shown that one. */
 static const struct err *members_position(struct request *rq, struct room *room, int64_t allowed,
                                           int64_t *ret)
 {

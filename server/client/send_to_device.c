@@ -12,7 +12,7 @@
 enum {
     TEXT_BYTES_MAX = 255,
     TXN_HASH_BYTES = 16,
-    TXN_KEPT_MS = 86400000, /* nobody repeats a request after so long */
+    TXN_KEPT_MS = 86400000, /* no client repeats a request after so long */
     BODY_BYTES_MAX = 8 << 20,
     EDU_BYTES_MAX = 48 << 10
 };

@@ -11,8 +11,8 @@ const struct err *need_own_user(const struct request *rq);
 const struct err *room_number_of_request(struct request *rq, int64_t *ret);
 
 /* A change of an account data object that starts from what is there: `edit` makes the new content
- * from the old one (NULL: none), and is called again when somebody else was faster. `show` (may be
- * NULL) makes of the new content what readers are told. Both return new references. */
+ * from the old one (NULL: none), and is called again when another request was faster. `show` (may
+ * be NULL) makes of the new content what readers are told. Both return new references. */
 struct account_edit {
     int64_t user, room;
     const char *type;

@@ -14,7 +14,7 @@ void fetches_destroy(struct fetches *f); /* NULL-safe */
 
 enum fetch_turn {
     FETCH_MINE,  /* the caller fetches it, then calls fetches_end */
-    FETCH_WAIT,  /* somebody else does, or too much else comes from there: the waiter is woken */
+    FETCH_WAIT,  /* another does, or too much else comes from there: the waiter is woken */
     FETCH_FAILED /* lately: *ret_failed says why */
 };
 enum fetch_turn fetches_begin(struct fetches *f, const char *server, const char *media_id,

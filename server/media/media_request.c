@@ -12,7 +12,7 @@ enum {
     WAIT_MS = 20000, /* the spec's default */
     WAIT_MAX_MS = 60000,
     FETCH_WAIT_MS = 60000, /* for media of other servers */
-    POLL_MS = 1000,        /* for uploads to other nodes, which wake nobody here */
+    POLL_MS = 1000,        /* for uploads to other nodes, which wake no request here */
     PIECE_BYTES = 64 * 1024,
     BOUNDARY_LETTERS = 32,
 };
@@ -71,7 +71,7 @@ static const struct err *find_ours(struct request *rq, const char *media_id, str
     const char *server = job_of(rq)->store->config->server_name;
     bool found;
     TRY(find(rq, server, media_id, &found, ret));
-    if (found && !ret->sha256.p) { /* before looking again, or an upload in between wakes nobody */
+    if (found && !ret->sha256.p) { /* before looking again, or an upload in between is missed */
         media_repo_await_upload(job_of(rq)->store->media, &rq->waiter, media_id);
         TRY(find(rq, server, media_id, &found, ret));
     }

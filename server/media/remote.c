@@ -43,7 +43,7 @@ static const struct err *is_here(struct job *job, const struct media *m, bool *r
     return media_find(job_tx(job), m->server, m->media_id, ret, &found);
 }
 
-/* Somebody may have fetched it since the caller looked: here before its turn came, or another node,
+/* Another may have fetched it since the caller looked: here before its turn came, or another node,
  * whose row then forbids ours. */
 static const struct err *fetch(struct job *job, const char *server, const char *media_id)
 {

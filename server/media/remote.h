@@ -1,4 +1,4 @@
-/* Media of other servers: fetched when somebody asks for it, and then stored as our own is. */
+/* Media of other servers: fetched when a user asks for it, and then stored as our own is. */
 #ifndef SERVER_MEDIA_REMOTE_H
 #define SERVER_MEDIA_REMOTE_H
 

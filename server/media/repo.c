@@ -80,7 +80,7 @@ void media_repo_uploaded(struct media_repo *r, const char *media_id)
 
 /* ---- turns ---- */
 
-/* Whoever was woken and then needed no turn passes the wake on. */
+/* One that was woken and then needed no turn passes the wake on. */
 static void leave_asking(struct waiter *w)
 {
     struct media_repo *r = w->source;

@@ -14,7 +14,7 @@ void media_repo_destroy(struct media_repo *r);
 void media_repo_add_metrics(struct media_repo *r, struct buf *out);
 
 /* Wakes the waiter when that media was uploaded to this node (or another one that shares its
- * bucket): subscribe, look, then wait. Other nodes' uploads wake nobody. */
+ * bucket): subscribe, look, then wait. Other nodes' uploads wake no request. */
 void media_repo_await_upload(struct media_repo *r, struct waiter *w, const char *media_id);
 void media_repo_uploaded(struct media_repo *r, const char *media_id);
 

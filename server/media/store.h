@@ -1,6 +1,6 @@
 /* Putting a file that is complete into the media store: hashed and written to the disk, then, in
- * one transaction that holds the content's lock, it gets its name and its row. Whoever is told of
- * it is told only after the commit. */
+ * one transaction that holds the content's lock, it gets its name and its row. A client that is
+ * told of it is told only after the commit. */
 #ifndef SERVER_MEDIA_STORE_H
 #define SERVER_MEDIA_STORE_H
 

@@ -38,7 +38,7 @@ static void begin_bare(struct buf *out, const struct room *room, enum membership
     buf_printf(out, ",\"membership\":\"%s\"", membership_text(m));
 }
 
-/* *ret_any false: not shown (somebody ignored has invited). */
+/* *ret_any false: not shown (an ignored user has invited). */
 static const struct err *add_invited(struct sync *s, struct room *room,
                                      const struct session_room *at, bool *ret_any)
 {

@@ -156,7 +156,7 @@ static const struct err *plan_left(struct sync *s, struct room_task *t, enum sec
         begin_at_start(t);
     t->is_full = !is_known || s->is_initial || s->full_state;
     t->may_hide = true;
-    t->may_see_state = was_joined; /* not whoever only declined an invite */
+    t->may_see_state = was_joined; /* not one who only declined an invite */
     *ret = LEAVE;
     return NULL;
 }

@@ -48,7 +48,7 @@ const struct err *sync_heroes(struct sync *s, struct room *room, const char *con
     size_t n = 0;
     add_heroes(s, room, MEMBERSHIP_JOIN, heroes, &n);
     add_heroes(s, room, MEMBERSHIP_INVITE, heroes, &n);
-    if (n == 0) { /* everybody else has left: the client shows whom it was with */
+    if (n == 0) { /* everybody else has left: the client shows who was there */
         add_heroes(s, room, MEMBERSHIP_LEAVE, heroes, &n);
         add_heroes(s, room, MEMBERSHIP_BAN, heroes, &n);
     }

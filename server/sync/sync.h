@@ -27,7 +27,7 @@ struct sync {
     bool is_resync;
     const char *state_after; /* the key to use, when the client asked for it; else NULL */
     bool from_feed;          /* the ring reaches back to since */
-    bool members_changed;    /* somebody joined or left a room of the user: devices to track */
+    bool members_changed;    /* a user joined or left a room of this one: devices to track */
     const struct account_data *account_data; /* what changed, of all rooms and globally */
     size_t account_data_n;
     const struct map *ignored; /* user ids; NULL: none */
