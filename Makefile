@@ -109,10 +109,13 @@ $(BUILD)/concorde: $(BUILD)/obj/server/main.o $(BUILD)/libconcorde.a
 	@echo "  LD $@"
 	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# The allow list of its system calls: nothing else is linked with libseccomp, but the test of it.
+$(BUILD)/obj/server/media/thumbnail_calls.o: CPPFLAGS += $(shell pkg-config --cflags libseccomp)
+$(BUILD)/unit/test_thumbnail_confine: LDLIBS += $(shell pkg-config --libs libseccomp)
 $(THUMBNAIL_OBJ): CPPFLAGS += $(patsubst -I%,-isystem%,$(shell pkg-config --cflags vips))
 $(BUILD)/concorde-thumbnail: $(THUMBNAIL_OBJ) $(BUILD)/libconcorde.a
 	@echo "  LD $@"
-	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs vips)
+	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs vips gmodule-no-export-2.0 libseccomp)
 
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libconcorde.a
 	@mkdir -p $(@D)

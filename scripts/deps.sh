@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 run="make pkg-config libc6-dev libmicrohttpd-dev libjansson-dev libolm-dev libpq-dev libssl-dev
      libsodium-dev libyaml-dev libcurl4-openssl-dev libc-ares-dev libvips-dev libxml2-dev
-     libcrypt-dev libicu-dev postgresql ca-certificates"
+     libseccomp-dev libcrypt-dev libicu-dev postgresql ca-certificates"
 test="clang clang-format libclang-rt-14-dev ccache libcmocka-dev python3-pytest python3-pytest-xdist
       libevent-2.1-7 python3-httpx python3-yaml python3-cryptography python3-venv python3-matrix-nio openssl"
 

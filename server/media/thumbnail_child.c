@@ -6,6 +6,9 @@
 #include "server/media/thumbnail_confine.h"
 #include "server/media/thumbnail_size.h"
 
+#include <dlfcn.h>
+#include <gmodule.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,9 +49,35 @@ static struct str map_input(void)
     return (struct str){p, (size_t)s.st_size};
 }
 
+/* GLib would look for a terminal, the journal and the time zone to write what is not read here:
+ * errors are in vips_error_buffer(). What is fatal still ends the process. */
+static GLogWriterOutput drop_words(GLogLevelFlags level, const GLogField *fields, gsize n,
+                                   void *ctx)
+{
+    return G_LOG_WRITER_HANDLED;
+}
+
+/* AVIF's decoder is in a module. libvips itself would load all that are installed: ImageMagick's
+ * among them, which takes 70 ms and then looks at each image that no other decoder knows. */
+static void load_avif_decoder(void)
+{
+    char path[PATH_MAX];
+    Dl_info libvips;
+    const char *slash;
+    if (!dladdr((void *)(uintptr_t)vips_init, &libvips) ||
+        !(slash = strrchr(libvips.dli_fname, '/')))
+        return;
+    int n = snprintf(path, sizeof path, "%.*s/vips-modules-%d.%d/vips-heif." G_MODULE_SUFFIX,
+                     (int)(slash - libvips.dli_fname), libvips.dli_fname, vips_version(0),
+                     vips_version(1));
+    if (n < (int)sizeof path)
+        g_module_open(path, G_MODULE_BIND_LAZY); /* built in where it is not there */
+}
+
 /* Only the decoders of the formats that we know, which libvips calls fit for untrusted input; for
- * AVIF it does not, but nothing else reads it. That decoder is in a module: without VIPSHOME all
- * modules are loaded, ImageMagick's among them, which takes 70 ms. */
+ * AVIF it does not, but nothing else reads it. Without VIPSHOME all modules are loaded. And libvips
+ * before 8.15 compiles its inner loops while it runs (Orc), into memory that could be written:
+ * there is none here. */
 static void start_vips(enum image_type type)
 {
     static const char *const loaders[] = {
@@ -56,10 +85,14 @@ static void start_vips(enum image_type type)
         [IMAGE_GIF] = "VipsForeignLoadNsgif", [IMAGE_WEBP] = "VipsForeignLoadWebp",
         [IMAGE_AVIF] = "VipsForeignLoadHeif",
     };
-    if (type != IMAGE_AVIF)
-        setenv("VIPSHOME", "/nonexistent", 1);
+    setenv("VIPSHOME", "/nonexistent", 1);
+    if (VIPS_MAJOR_VERSION == 8 && VIPS_MINOR_VERSION < 15)
+        setenv("VIPS_NOVECTOR", "1", 1);
+    g_log_set_writer_func(drop_words, NULL, NULL);
     if (vips_init(THUMBNAIL_PROGRAM))
         finish(THUMBNAIL_FAILED);
+    if (type == IMAGE_AVIF)
+        load_avif_decoder();
     vips_concurrency_set(1);
     vips_cache_set_max(0);
     vips_block_untrusted_set(TRUE);
@@ -172,7 +205,8 @@ static struct task read_task(char **argv)
 
 int main(int argc, char **argv)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    confine_user();
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user would clear it */
     if (argc != 6 || !confine_resources())
         _exit(THUMBNAIL_FAILED);
     struct task t = read_task(argv);
@@ -181,7 +215,7 @@ int main(int argc, char **argv)
     if (t.type == IMAGE_NONE)
         finish(THUMBNAIL_NOT_AN_IMAGE);
     start_vips(t.type);
-    if (!confine_system())
+    if (!confine_paths() || !confine_calls())
         finish(THUMBNAIL_FAILED);
     measure(&t);
     if (original_will_do(&t))

@@ -6,7 +6,8 @@
  * file, and exits with one of the numbers below.
  *
  * It is a program of its own because images are hostile and decoders have holes: it has limits, it
- * cannot open files, use the network or start programs, and it knows no secrets. And libvips in the
+ * cannot open files, use the network or start programs (server/media/thumbnail_confine.h), and it
+ * knows no secrets. And libvips in the
  * server would cost every start 50 ms and 20 MB for the 70 libraries that it brings. */
 #ifndef SERVER_MEDIA_THUMBNAIL_CHILD_H
 #define SERVER_MEDIA_THUMBNAIL_CHILD_H

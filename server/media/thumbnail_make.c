@@ -94,6 +94,14 @@ static bool is_limit(int number)
            number == SIGTRAP;
 }
 
+/* An attack, or a version of a library that needs more than ours: the operator has to know. */
+static const struct err *forbidden_call(void)
+{
+    return err_internal(THUMBNAIL_PROGRAM
+                        " was killed for a system call that it may not make (the kernel's log "
+                        "has its number)");
+}
+
 static const struct err *judge(int status, int words)
 {
     char text[256];
@@ -101,6 +109,8 @@ static const struct err *judge(int status, int words)
     int outcome = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     if (outcome == THUMBNAIL_MADE || outcome == THUMBNAIL_IS_ORIGINAL)
         return NULL;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+        return forbidden_call();
     if (outcome == THUMBNAIL_TOO_LARGE || (WIFSIGNALED(status) && is_limit(WTERMSIG(status))))
         return too_large();
     if (outcome == THUMBNAIL_NOT_AN_IMAGE || WIFSIGNALED(status))

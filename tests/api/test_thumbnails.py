@@ -3,12 +3,16 @@
 import concurrent.futures
 import os
 import pathlib
+import shutil
+import subprocess
 import time
 
 import pytest
 
 import images
+import server as servers
 from client import Client
+from federation import eventually
 from test_media import MEDIA, OLD, announce, files, fetch, mxc, put, stored
 
 
@@ -165,7 +169,8 @@ def test_bad_parameters(alice, picture, params, errcode):
     b"", b"no image at all", b"<svg xmlns='http://www.w3.org/2000/svg' width='10' height='10'/>",
     b"%PDF-1.4\n", images.png_header(100, 100), PICTURE[:40], b"GIF89a", b"\xff\xd8\xff\xe0 no",
     b"RIFF\x10\0\0\0WEBPVP8 ", images.AVIF[:100], b"II*\0\x08\0\0\0" + bytes(100),
-], ids=range(11))
+    b"\0\0\0\x1d" + images.AVIF[4:],  # the decoder itself does not take it for AVIF
+], ids=range(12))
 def test_not_an_image(alice, content):
     name = mxc(alice, content, "image/png")
     assert thumbnail(alice, name, 32, 32, status=400).json()["errcode"] == "M_UNKNOWN"
@@ -209,6 +214,45 @@ def test_a_large_real_image(alice):
     """30 million pixels, under the limit: within the time and memory that it gets."""
     name = mxc(alice, images.png_bomb(6000, 5000), "image/png")
     assert thumbnail(alice, name, 96, 96, method="crop")[1] == ("png", 96, 96, False)
+
+
+# ---- its program ----
+
+
+PROGRAM = pathlib.Path(servers.BINARY).with_name("concorde-thumbnail")
+
+
+def test_its_program_is_confined(tmp_path):
+    """Looked at while it writes: into a pipe, which is soon full."""
+    (tmp_path / "image").write_bytes(PICTURE)
+    with (tmp_path / "image").open("rb") as image, subprocess.Popen(
+            [PROGRAM, "640", "480", "scale", "still", "1000000"], stdin=image,
+            stdout=subprocess.PIPE, pipesize=4096) as p:
+        def status():
+            lines = pathlib.Path(f"/proc/{p.pid}/status").read_text().splitlines()
+            return dict(line.split(":\t", 1) for line in lines)
+
+        eventually(lambda: status()["Seccomp"] == "2")
+        now = status()
+        assert now["NoNewPrivs"] == "1"
+        assert set(now["Uid"].split()) == {str(os.getuid() or 65533)}
+        assert set(now["Gid"].split()) == {str(os.getgid() if os.getuid() else 65533)}
+        if os.getuid() == 0:
+            assert now["CapEff"] == now["CapPrm"] == "0" * 16 and not now["Groups"].strip()
+        assert images.size_of(p.stdout.read())[:3] == ("png", 640, 320)
+    assert p.returncode == 0
+
+
+def test_a_forbidden_call_is_logged(fresh_server, tmp_path, monkeypatch):
+    monkeypatch.setattr(servers, "BINARY", str(shutil.copy(servers.BINARY, tmp_path / "concorde")))
+    program = tmp_path / PROGRAM.name
+    program.write_text("#!/bin/sh\nkill -SYS $$\n")
+    program.chmod(0o755)
+    server = fresh_server()
+    ann = Client(server).register("ann")
+    ann.fails(500, "M_UNKNOWN", "GET", f"{MEDIA}/thumbnail/{mxc(ann, PICTURE)}",
+              params={"width": 32, "height": 32})
+    assert "killed for a system call that it may not make" in server.log_text()
 
 
 # ---- keeping them ----
