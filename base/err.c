@@ -1,5 +1,7 @@
 #include "base/err.h"
 
+#include "base/str.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,6 +36,15 @@ static struct err *copy_in_ring(const struct err *from)
     return e;
 }
 
+/* A text is cut at its most, and may quote what was cut before: clients are sent UTF-8. */
+static void keep_whole_characters(char *text)
+{
+    struct str s = str_of(text);
+    while (s.n && !utf8_valid(s))
+        s.n--;
+    text[s.n] = '\0';
+}
+
 const struct err *err(enum err_code code, const char *text, ...)
 {
     struct err *e = next_in_ring(code);
@@ -41,6 +52,7 @@ const struct err *err(enum err_code code, const char *text, ...)
     va_start(ap, text);
     vsnprintf(e->text, sizeof e->text, text, ap);
     va_end(ap);
+    keep_whole_characters(e->text);
     return e;
 }
 

@@ -3,15 +3,6 @@
 
 enum { UNAVAILABLE_RETRY_MS = 2000 };
 
-/* A text may have been cut within a character. */
-static struct str whole_characters(const char *text)
-{
-    struct str s = str_of(text);
-    while (s.n && !utf8_valid(s))
-        s.n--;
-    return s;
-}
-
 static void add_retry_after(struct reply *rp, int ms)
 {
     reply_header(rp, "Retry-After", arena_printf(rp->rq->arena, "%d", (ms + 999) / 1000));
@@ -21,7 +12,7 @@ void reply_error(struct reply *rp, const struct err *e)
 {
     reply_drop(rp);
     buf_printf(&rp->body, "{\"errcode\":\"%s\",\"error\":", err_errcode(e));
-    buf_add_json_string(&rp->body, whole_characters(e->text));
+    buf_add_json_string(&rp->body, str_of(e->text));
     if (e->fields[0]) {
         buf_add_char(&rp->body, ',');
         buf_add_text(&rp->body, e->fields);

@@ -1,4 +1,5 @@
 #include "base/err.h"
+#include "base/str.h"
 
 #include "check.h"
 
@@ -33,6 +34,18 @@ static void test_fields(void **state)
     assert_string_equal(e->fields, "\"retry_after_ms\":1500");
 }
 
+static void test_texts_are_utf8(void **state)
+{
+    char text[ERR_TEXT_MAX + 2];
+    for (int before = ERR_TEXT_MAX - 4; before < ERR_TEXT_MAX; before++) {
+        snprintf(text, sizeof text, "%*s\xf0\x9f\x98\x80", before, "x");
+        const struct err *e = err(ERR_UNKNOWN, "%s", text);
+        assert_true(utf8_valid(str_of(e->text)));
+        assert_int_equal(strlen(e->text), before);
+    }
+    assert_string_equal(err(ERR_UNKNOWN, "near %.2s'", "a\xc3\xa4")->text, "near a");
+}
+
 static void test_ring(void **state)
 {
     const struct err *first = err(ERR_NOT_FOUND, "first");
@@ -55,11 +68,9 @@ static void test_long_texts_are_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes),
-        cmocka_unit_test(test_internal_hides_its_cause),
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_ring),
-        cmocka_unit_test(test_long_texts_are_cut),
+        cmocka_unit_test(test_codes),  cmocka_unit_test(test_internal_hides_its_cause),
+        cmocka_unit_test(test_fields), cmocka_unit_test(test_texts_are_utf8),
+        cmocka_unit_test(test_ring),   cmocka_unit_test(test_long_texts_are_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
