@@ -76,3 +76,30 @@ bool header_value_parameter(struct arena *a, const char *value, const char *name
     }
     return false;
 }
+
+bool header_value_range(struct str range, int64_t size, int64_t *ret_first, int64_t *ret_last)
+{
+    if (!str_starts_with(range, "bytes=") || memchr(range.p, ',', range.n))
+        return true;
+    range = (struct str){range.p + 6, range.n - 6};
+    const char *dash = memchr(range.p, '-', range.n);
+    if (!dash)
+        return true;
+    struct str from = {range.p, (size_t)(dash - range.p)};
+    struct str to = {dash + 1, range.n - from.n - 1};
+    int64_t first = 0, last = size - 1, v;
+    if ((from.n && (!str_to_int64(from, &first) || first < 0)) ||
+        (to.n && (!str_to_int64(to, &v) || v < 0)) || (!from.n && !to.n))
+        return true;
+    if (!from.n)
+        first = v < size ? size - v : 0;
+    else if (to.n && v < last)
+        last = v;
+    if (from.n && to.n && v < first)
+        return true;
+    if (first >= size || first > last)
+        return false;
+    *ret_first = first;
+    *ret_last = last;
+    return true;
+}

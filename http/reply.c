@@ -1,4 +1,5 @@
 /* What a handler says, and how it becomes libmicrohttpd's response. */
+#include "http/header_value.h"
 #include "http/internal.h"
 
 #include <strings.h>
@@ -62,35 +63,6 @@ void reply_header(struct reply *rp, const char *name, const char *value)
                                    arena_strdup(rp->rq->arena, value)};
 }
 
-/* A single range "bytes=a-b", "a-" or "-n" of RFC 9110; several, or other units, are ignored.
- * Returns false when it lies outside the file. */
-static bool apply_range(struct str range, int64_t size, int64_t *ret_first, int64_t *ret_last)
-{
-    if (!str_starts_with(range, "bytes=") || memchr(range.p, ',', range.n))
-        return true;
-    range = (struct str){range.p + 6, range.n - 6};
-    const char *dash = memchr(range.p, '-', range.n);
-    if (!dash)
-        return true;
-    struct str from = {range.p, (size_t)(dash - range.p)};
-    struct str to = {dash + 1, range.n - from.n - 1};
-    int64_t first = 0, last = size - 1, v;
-    if ((from.n && (!str_to_int64(from, &first) || first < 0)) ||
-        (to.n && (!str_to_int64(to, &v) || v < 0)) || (!from.n && !to.n))
-        return true;
-    if (!from.n)
-        first = v < size ? size - v : 0;
-    else if (to.n && v < last)
-        last = v;
-    if (from.n && to.n && v < first)
-        return true;
-    if (first >= size || first > last)
-        return false;
-    *ret_first = first;
-    *ret_last = last;
-    return true;
-}
-
 static const struct err *reply_unsatisfiable(struct reply *rp, int64_t bytes)
 {
     reply_header(rp, "Content-Range",
@@ -108,7 +80,7 @@ const struct err *reply_file(struct reply *rp, int fd, int64_t bytes, const char
     reply_header(rp, "Accept-Ranges", "bytes");
     /* If-Range asks for a comparison that only the handler could make: the whole file is right. */
     if (range && !request_header(rp->rq, "If-Range") &&
-        !apply_range(str_of(range), bytes, &first, &last)) {
+        !header_value_range(str_of(range), bytes, &first, &last)) {
         close(fd);
         return reply_unsatisfiable(rp, bytes);
     }
