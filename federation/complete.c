@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "federation/errands.h"
 #include "federation/federation.h"
+#include "federation/inbound.h"
 #include "federation/leave.h"
 #include "federation/reply_file.h"
 #include "federation/told.h"
@@ -155,4 +156,10 @@ void join_completer_add(struct join_completer *c, int64_t room)
 void join_completer_add_leave(struct join_completer *c, int64_t room, int64_t user)
 {
     errands_add(c->errands, leave_tell_errand, "telling others that a user left", room, user);
+}
+
+void join_completer_add_early(struct join_completer *c)
+{
+    errands_add(c->errands, inbound_take_early_again, "processing events that came during a join",
+                0, 0);
 }

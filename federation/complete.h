@@ -2,7 +2,8 @@
  *
  * - state that a fast join left partial: a server of the room tells the rest (/state), which is
  *   merged (rooms/enter.h);
- * - leaves (rejected invites, knocks taken back) of which no server could be told then. */
+ * - leaves (rejected invites, knocks taken back) of which no server could be told then;
+ * - events that came during a join and could not be processed then (not over restarts). */
 #ifndef FEDERATION_COMPLETE_H
 #define FEDERATION_COMPLETE_H
 
@@ -21,5 +22,7 @@ void join_completer_hurry(struct join_completer *c);
 void join_completer_add(struct join_completer *c, int64_t room);
 /* The user's leave is kept in untold_leaves (storage/untold_leaves.h). */
 void join_completer_add_leave(struct join_completer *c, int64_t room, int64_t user);
+/* Early PDUs were put back (federation/early_pdus.h). */
+void join_completer_add_early(struct join_completer *c);
 
 #endif

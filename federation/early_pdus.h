@@ -2,9 +2,10 @@
  * event it names us to the others, whose events may so come before we have stored the room's state.
  * They are kept in memory until the join ends, and are then processed as if they had just come. A
  * server that stops in between loses them as it loses the join; what they are parents of is fetched
- * as any gap.
+ * as any gap. What could not be processed is put back, for they were acknowledged.
  *
- * Bounded in number for each room and in bytes for all. Thread-safe; it takes a leaf lock. */
+ * Bounded in number for each room and in bytes for all, and in both for each server that sends.
+ * Thread-safe; it takes a leaf lock. */
 #ifndef FEDERATION_EARLY_PDUS_H
 #define FEDERATION_EARLY_PDUS_H
 
@@ -30,5 +31,12 @@ struct early_pdu {
 };
 struct early_pdu *early_pdus_take(struct early_pdus *e, struct arena *a, const char *room_id,
                                   size_t *ret_n);
+
+/* Keeps again, whatever the bounds, what was taken and is to be tried once more. */
+void early_pdus_put_back(struct early_pdus *e, const char *room_id, const struct early_pdu *pdus,
+                         size_t n);
+/* What was put back, of one room after the other; NULL: nothing. */
+struct early_pdu *early_pdus_take_again(struct early_pdus *e, struct arena *a,
+                                        const char **ret_room_id, size_t *ret_n);
 
 #endif

@@ -19,6 +19,9 @@ void inbound_add_metrics(struct inbound *in, struct buf *out);
 /* The join of the room has ended: processes the PDUs that came for it meanwhile
  * (federation/early_pdus.h). */
 void inbound_take_early(struct job *job, const char *room_id);
+/* The errand (federation/errands.h) for those of all rooms that could not be processed then. */
+const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, int64_t unused_b,
+                                           bool *ret_done);
 
 /* Fetches history from before where ours ends (rooms/history.h), asking the servers of the room for
  * at most `limit` more events. *ret_added: how many came. Silent when no server answers. */

@@ -1,6 +1,7 @@
 /* Server-server API, "Transactions": what other servers send, PDUs and EDUs. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "federation/complete.h"
 #include "federation/early_pdus.h"
 #include "federation/edu.h"
 #include "federation/inbound_internal.h"
@@ -377,18 +378,59 @@ static struct part early_part(struct arena *a, const char *room_id, const struct
     return p;
 }
 
-void inbound_take_early(struct job *job, const char *room_id)
+/* They were acknowledged: what cannot be taken now waits where events wait for their parents, which
+ * are tried again. */
+static const struct err *take_early_part(struct job *job, struct part *p)
 {
-    size_t n;
-    struct early_pdu *pdus =
-        early_pdus_take(job->store->federation->early_pdus, job->arena, room_id, &n);
+    const struct event *left[TRANSACTION_PDUS_MAX];
+    size_t n = 0;
+    bool kept; /* too many wait: their turn comes after a restart */
+    const struct err *e = take_pdus(job, p, 1);
+    if (!e || !p->room || !p->events_n)
+        return e;
+    if (log_limited("processing events that came during a join", LOG_FEW))
+        log_err(LOG_WARN, "processing events that came during a join", e);
+    for (size_t i = 0; i < p->events_n; i++) /* those that were taken will be known */
+        left[n++] = p->events[i].event;
+    return inbound_keep(job, p->room, p->origin, left, n, &kept);
+}
+
+/* Where not even that is possible, because the database is away, they stay in memory. */
+static const struct err *take_early(struct job *job, const char *room_id,
+                                    const struct early_pdu *pdus, size_t n)
+{
     for (size_t i = 0; i < n;) {
         struct part p = early_part(job->arena, room_id, pdus, i, n);
-        const struct err *e = take_pdus(job, &p, 1);
-        if (e)
-            log_err(LOG_WARN, "processing events that came during a join", e);
+        const struct err *e = take_early_part(job, &p);
+        if (e) {
+            early_pdus_put_back(job->store->federation->early_pdus, room_id, pdus + i, n - i);
+            return e;
+        }
         i += p.n;
     }
+    return NULL;
+}
+
+void inbound_take_early(struct job *job, const char *room_id)
+{
+    struct federation *f = job->store->federation;
+    size_t n;
+    const struct early_pdu *pdus = early_pdus_take(f->early_pdus, job->arena, room_id, &n);
+    if (take_early(job, room_id, pdus, n))
+        join_completer_add_early(f->completer);
+}
+
+const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, int64_t unused_b,
+                                           bool *ret_done)
+{
+    struct early_pdus *early = job->store->federation->early_pdus;
+    const struct early_pdu *pdus;
+    const char *room_id;
+    size_t n;
+    while ((pdus = early_pdus_take_again(early, job->arena, &room_id, &n)))
+        TRY(take_early(job, room_id, pdus, n));
+    *ret_done = true;
+    return NULL;
 }
 
 /* ---- the route ---- */

@@ -11,6 +11,7 @@ import pdus
 from client import Client
 from federation import eventually, has_event, membership, received, same_state
 from remote import FED, q
+from restoring import psql, uri_of
 from syncing import events_of, inline, section, state_of
 
 VERSIONS = pdus.VERSIONS
@@ -355,6 +356,33 @@ def test_events_that_come_before_the_reply_to_send_join(two, remote):
     remote.on("PUT", f"{FED}/v2/send_join/", before_the_reply)
     alice.join(room.id, via=[remote.name])
     received(alice, room.id, sent[0])
+
+
+@pytest.mark.parametrize("follows", ["our join", "what was before"])
+@pytest.mark.parametrize("tables", [["events"], ["events", "inbound_pdus"]])
+def test_early_events_that_cannot_be_stored_at_once(ministries, remote, tables, follows):
+    """They were acknowledged: they come as soon as the database takes them."""
+    a = ministries()
+    alice, carol = a.user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "12")
+    early = []
+
+    def before_the_reply(request):
+        prev = [pdus.event_id(request.body, "12")] if follows == "our join" else None
+        early.append(remote.send(room, carol, "early bird", to=[a.name], prev=prev))
+
+    remote.on("PUT", f"{FED}/v2/send_join/", before_the_reply)
+    psql(uri_of(a), "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+         "'BEGIN IF strpos(encode(NEW.json, ''escape''), ''early bird'') > 0 THEN "
+         "RAISE EXCEPTION ''not now''; END IF; RETURN NEW; END';" + "".join(
+             f"CREATE TRIGGER refuse BEFORE INSERT ON {t} FOR EACH ROW EXECUTE FUNCTION refuse();"
+             for t in tables))
+    alice.join(room.id, via=[remote.name])
+    assert not has_event(alice, room.id, early[0])
+    kept = psql(uri_of(a), "SELECT count(*) FROM inbound_pdus")
+    assert kept == ("0" if "inbound_pdus" in tables else "1")
+    psql(uri_of(a), "DROP FUNCTION refuse() CASCADE")
+    received(alice, room.id, early[0])
 
 
 def test_early_events_of_a_join_that_fails_are_dropped(two, remote):
