@@ -72,6 +72,14 @@ const char *ask_server(const struct ask *a)
     return NULL;
 }
 
+bool ask_failed(const struct ask *a)
+{
+    size_t failed = 0;
+    for (size_t i = 0; i < a->servers_n; i++)
+        failed += a->servers[i].failed;
+    return failed && (a->servers[0].failed || failed == a->servers_n);
+}
+
 void ask_pass_over(struct ask *a)
 {
     a->servers[a->answered].is_passed_over = true;
@@ -94,6 +102,13 @@ static const struct err *exchange(struct ask *a, struct fed_request *r, struct s
     if (!e)
         *ret = (struct str){arena_memdup(outer, reply.body.p, reply.body.n), reply.body.n};
     return e;
+}
+
+/* Too many requests, or a server that is away or ill: no answer to the question. */
+static bool may_pass(const struct err *e)
+{
+    return e && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT ||
+                 e->answered == 429 || e->answered >= 500);
 }
 
 /* A server may know the room, but not what came before its own joining. */
@@ -122,6 +137,7 @@ const struct err *ask_any(struct ask *a, struct fed_request *r, const char *list
         const struct err *e = exchange(a, r, ret);
         if (e && e->code == ERR_INTERNAL)
             return e;
+        a->servers[i].failed = may_pass(e);
         if (e && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT))
             a->servers[i].is_dead = true;
         else

@@ -22,6 +22,7 @@ struct ask {
         const char *name;
         bool is_dead;        /* it cannot be reached */
         bool is_passed_over; /* it does not have what is missing */
+        bool failed;         /* when asked last: it may have what it did not give */
     } servers[ASKED_MAX];
     size_t servers_n;
     size_t answered; /* which of them was the last to answer */
@@ -36,6 +37,9 @@ struct ask {
 void ask_init(struct ask *a, struct job *job, struct room *room, const char *first);
 bool ask_may_go_on(const struct ask *a);     /* something is left of each budget */
 const char *ask_server(const struct ask *a); /* the first that can be reached; NULL: none */
+/* Did nobody answer, or not the first server, who should know, when all were asked last? Then what
+ * did not come may come yet: the failure may pass. */
+bool ask_failed(const struct ask *a);
 /* What the last one answered was of no use: it is asked no more. */
 void ask_pass_over(struct ask *a);
 

@@ -1,11 +1,12 @@
 /* Closing a gap of a room: the events that one server sent and whose parents are not here
  * ("Backfilling and retrieving missing events").
  *
- *     take what can be taken by now
- *     get_missing_events once, and backfill while a server gives as much as it may, until nothing
- * is missing, the budget ends, or what is missing lies before our own join where it ended: the
- * state after the missing parent, as a server of the room gives it take everything, oldest first
- */
+ * - Take what can be taken by now.
+ * - get_missing_events once, and backfill while a server gives as much as it may, until nothing is
+ *   missing, the budget ends, or what is missing lies before our own join.
+ * - Where that ended, and did not fail: the state after the missing parent, as a server of the room
+ *   gives it.
+ * - Take everything, oldest first. */
 #include "base/log.h"
 #include "federation/ask.h"
 #include "federation/event_pool.h"
@@ -22,7 +23,8 @@ enum {
     ENDS_MAX = 10, /* events whose state before them is asked for */
     TAKEN_AT_ONCE = 250,
     AUTH_ROUNDS = 3,
-    ATTEMPTS_MAX = 16 /* about six hours */
+    PATIENT_ATTEMPTS = 8, /* about six minutes, in which a failure may pass */
+    ATTEMPTS_MAX = 16     /* about six hours */
 };
 
 struct gap {
@@ -171,8 +173,9 @@ static const struct err *find_min_depth(struct gap *g)
     return NULL;
 }
 
-/* A server that gave less than it may has no more of it. */
-static const struct err *fetch_missing(struct gap *g)
+/* A server that gave less than it may has no more of it, unless it failed: ret_failed, for some
+ * minutes. */
+static const struct err *fetch_missing(struct gap *g, bool *ret_failed)
 {
     TRY(find_min_depth(g));
     TRY(event_pool_look(&g->pool));
@@ -185,6 +188,7 @@ static const struct err *fetch_missing(struct gap *g)
         TRY(event_pool_add_missing(&g->pool, events.list, events.n, &added));
         gave_all = !added || events.n < (between ? MISSING_LIMIT : BACKFILL_LIMIT);
     }
+    *ret_failed = g->attempts < PATIENT_ATTEMPTS && ask_failed(&g->ask);
     return NULL;
 }
 
@@ -246,8 +250,9 @@ static const struct err *close_gap(struct gap *g)
     if (!waiting(g))
         return NULL;
     ask_init(&g->ask, g->job, g->room, g->server);
-    TRY(fetch_missing(g));
-    if (g->pool.missing.n) {
+    bool failed;
+    TRY(fetch_missing(g, &failed));
+    if (g->pool.missing.n && !failed) {
         g->ask.requests += ENDS_MAX; /* without it all was for nothing */
         g->ask.events += ENDS_MAX;
         TRY(end_with_state(g));

@@ -175,6 +175,24 @@ def test_others_are_asked_when_the_sender_does_not_answer(room_of, remotes):
     assert set(ids) <= set(history(alice, room.id))
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_failure_is_no_answer(room_of, remotes, status):
+    """Who did not answer may still have what is missing, whatever others have."""
+    a, alice, remote, room, carol = room_of()
+    other = remotes()
+    other.join(a.name, room.id, other.user("erin"))
+    ids = unsent(remote, room, carol, 3)
+    for path in "get_missing_events", "backfill":
+        for method in "GET", "POST":
+            remote.on(method, f"{FED}/v1/{path}/", (status, {"errcode": "M_UNKNOWN", "error": "no"}))
+    last = remote.send(room, carol, "last", to=[a.name])
+    eventually(lambda: len(remote.seen("POST", f"{FED}/v1/get_missing_events/")) >= 2)
+    assert not remote.seen("GET", f"{FED}/v1/state")
+    remote.answers.clear()
+    received(alice, room.id, last, seconds=30)
+    assert history(alice, room.id)[:4] == [last, *reversed(ids)]
+
+
 @pytest.mark.parametrize("version", ["1", "10", "12"])
 def test_an_event_beside_our_join_does_not_lead_to_the_beginning(two, remote, version):
     """Its parent is history that we do not have: the state after that parent is asked for."""
