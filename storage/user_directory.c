@@ -7,14 +7,25 @@ enum { WORDS_MAX = 10 };
 
 /* What is looked for: a user is found whose display name or user id has every word in it. */
 struct wanted {
-    const char *term; /* the words, a space between them */
-    const char *words[WORDS_MAX];
+    const char *term;             /* the words, a space between them */
+    const char *words[WORDS_MAX]; /* the longest first: the fewest names have it */
     size_t n;
 };
 
 static bool is_between_words(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r') || c == ',' || c == ';';
+}
+
+static void put_longest_first(struct wanted *w)
+{
+    for (size_t i = 1; i < w->n; i++) {
+        const char *word = w->words[i];
+        if (strlen(word) <= strlen(w->words[0]))
+            continue;
+        w->words[i] = w->words[0];
+        w->words[0] = word;
+    }
 }
 
 static void wanted_init(struct arena *a, const char *term, struct wanted *ret)
@@ -36,6 +47,7 @@ static void wanted_init(struct arena *a, const char *term, struct wanted *ret)
         ret->words[ret->n++] = word;
     }
     ret->term = str_dup(a, buf_str(&joined));
+    put_longest_first(ret);
 }
 
 static bool is_found(const struct wanted *w, const char *name, const char *user_id)
