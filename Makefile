@@ -109,9 +109,11 @@ $(BUILD)/concorde: $(BUILD)/obj/server/main.o $(BUILD)/libconcorde.a
 	@echo "  LD $@"
 	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# The allow list of its system calls: nothing else is linked with libseccomp, but the test of it.
+# The allow list of its system calls: nothing else is linked with libseccomp, but the tests of it.
+CONFINED := $(BUILD)/unit/test_thumbnail_calls $(BUILD)/unit/test_thumbnail_confine
 $(BUILD)/obj/server/media/thumbnail_calls.o: CPPFLAGS += $(shell pkg-config --cflags libseccomp)
-$(BUILD)/unit/test_thumbnail_confine: LDLIBS += $(shell pkg-config --libs libseccomp)
+$(CONFINED): CPPFLAGS += $(shell pkg-config --cflags libseccomp)
+$(CONFINED): LDLIBS += $(shell pkg-config --libs libseccomp)
 $(THUMBNAIL_OBJ): CPPFLAGS += $(patsubst -I%,-isystem%,$(shell pkg-config --cflags vips))
 $(BUILD)/concorde-thumbnail: $(THUMBNAIL_OBJ) $(BUILD)/libconcorde.a
 	@echo "  LD $@"
