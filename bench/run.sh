@@ -25,7 +25,7 @@ port=$((20000 + RANDOM % 20000))
 "$binary" serve --data "$dir/data" --set listen=127.0.0.1:$port --set server_name=bench.example \
     --set rate_limits=off --set enable_registration=true \
     --set enable_registration_without_verification=true --set password_hash_cost=1 \
-    --set max_connections=12000 ${EXTRA:-} >"$dir/log" 2>&1 &
+    --set max_connections=12000 --set trusted_proxies=127.0.0.1 ${EXTRA:-} >"$dir/log" 2>&1 &
 server=$!
 for _ in $(seq 300); do
     curl -fs "http://127.0.0.1:$port/health" >/dev/null 2>&1 && break

@@ -43,5 +43,8 @@ static inline const struct remote_server *remote_of(const struct request *rq)
 /* The authenticate hook of WHO_SERVER (federation/xmatrix.c): the X-Matrix signature, the
  * destination, closed federation. M_UNAUTHORIZED, M_FORBIDDEN. */
 const struct err *federation_authenticate(void *ctx, struct request *rq);
+/* The source hook of WHO_SERVER: the server by whose name the request claims to be signed. */
+enum source_knowledge federation_source(void *ctx, const struct request *rq,
+                                        char ret_name[SOURCE_NAME_MAX]);
 
 #endif

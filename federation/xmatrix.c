@@ -131,3 +131,17 @@ const struct err *federation_authenticate(void *ctx, struct request *rq)
     rq->caller_id = origin;
     return check_acl(rq, origin);
 }
+
+/* ---- in whose turn ---- */
+
+enum source_knowledge federation_source(void *ctx, const struct request *rq,
+                                        char ret_name[SOURCE_NAME_MAX])
+{
+    arena_auto struct arena *a = arena_create();
+    struct xmatrix x;
+    const char *header = request_header(rq, "Authorization");
+    if (!header || !xmatrix_is_scheme(str_of(header)) || xmatrix_parse(a, str_of(header), &x))
+        return SOURCE_IS_ADDRESS;
+    snprintf(ret_name, SOURCE_NAME_MAX, "%s", x.origin);
+    return SOURCE_IS_CLAIMED;
+}

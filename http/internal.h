@@ -8,6 +8,8 @@
 #define HTTP_INTERNAL_H
 
 #include "base/lock.h"
+#include "http/connections.h"
+#include "http/fair_queue.h"
 #include "http/proxy.h"
 #include "http/query.h"
 #include "http/rate.h"
@@ -39,6 +41,7 @@ enum { BODY_UNKNOWN = -1 }; /* chunked */
 
 /* What lives only while a handler runs. */
 struct run {
+    struct source *left; /* the exchange is no longer this source's: the worker says so */
     const char *params[ROUTER_PARAMS_MAX];
     struct query query;
     bool admitting; /* only the head of an upload is judged */
@@ -65,6 +68,7 @@ struct exchange {
     struct daemon_slot *daemon;
     struct MHD_Connection *mhd;
     int fd;
+    uint64_t key; /* of its address among the connections */
 
     struct exchange *before, *after; /* the loop's list of connections */
     struct exchange *next;           /* in a queue: pool, woken, done */
@@ -92,6 +96,7 @@ struct exchange {
     bool was_parked;     /* before this run */
     bool last_run;       /* the server stops: a further wait is refused */
     struct run *run;
+    struct source *source; /* in the queue of its pool, from submit to its end */
     int64_t queued_us, busy_us;
     int64_t deadline_ms;   /* while parked; guarded by the loop's lock, as the next two */
     size_t deadline_place; /* in the loop's heap, counted from 1; 0: not in it */
@@ -125,6 +130,7 @@ struct daemon_slot {
 struct newcomer {
     int fd;
     size_t kind;
+    uint64_t key;
     socklen_t address_n;
     struct sockaddr_storage address;
 };
@@ -151,8 +157,9 @@ struct loop {
     atomic_int connections_n;
     _Atomic(struct exchange *) done; /* a stack: to be resumed */
     atomic_bool sleeping;
-    atomic_bool wake_all; /* wake every parked request */
-    struct lock lock;     /* guards what follows, parked deadlines and streams */
+    atomic_bool wake_all;   /* wake every parked request */
+    atomic_ullong displace; /* key of an address that has to make room; 0: none */
+    struct lock lock;       /* guards what follows, parked deadlines and streams */
     struct exchange **deadlines;
     size_t deadlines_n, deadlines_size;
     struct newcomer *newcomers;
@@ -175,8 +182,8 @@ struct pool {
     struct http_server *server;
     enum route_pool kind;
     struct lock lock;
-    struct exchange *head, *tail;
-    size_t depth;
+    struct fair_queue queue;
+    unsigned long refused; /* since their source had too many */
     struct worker
         *idle; /* the last to fall asleep is the first to be called: its caches are warm */
     int busy;
@@ -225,9 +232,11 @@ struct http_server {
     size_t listening_n;
     struct http_listener *tls; /* by kind, from 1: the PEM texts, not their paths */
     size_t kinds_n;
-    bool accepting; /* this and the next: the first loop only */
-    int refused_at; /* connections when descriptors ran out; 0: they have not */
+    bool accepting;       /* this and the next: the first loop only */
+    int refused_at;       /* connections when descriptors ran out; 0: they have not */
+    int64_t made_room_ms; /* the same */
     struct metrics metrics;
+    struct connections connections;
     atomic_int connections_n;
     atomic_ulong next_id;
     unsigned id_prefix;
@@ -296,13 +305,22 @@ const struct err *body_finish(struct exchange *ex); /* rq->raw or rq->upload_fd 
 void body_free(struct exchange *ex);
 
 /* pool.c */
-const struct err *pool_start(struct http_server *s, enum route_pool kind, int workers);
+const struct err *pool_start(struct http_server *s, enum route_pool kind,
+                             const struct http_pool *size);
 void pool_stop(struct pool *p);
-void pool_submit(struct exchange *ex);
+/* Makes the exchange one of the source's in rq->pool. M_LIMIT_EXCEEDED: it has too many there. */
+const struct err *pool_enter(struct exchange *ex, uint64_t source);
+void pool_leave(struct exchange *ex);  /* by what entered and was not submitted */
+void pool_submit(struct exchange *ex); /* which entered; for a worker to run */
 void pool_wake(struct waiter *w);
 
-/* run.c */
-void run_exchange(struct worker *w, struct exchange *ex);
+/* source.c */
+void source_identify(struct exchange *ex); /* before the first run: id, client's address, TLS */
+uint64_t source_claimed(const struct exchange *ex); /* before the caller was authenticated */
+uint64_t source_proven(const struct exchange *ex);  /* in a run of the handler */
+
+/* run.c: returns the source that the exchange has left, NULL when it is still that one's */
+struct source *run_exchange(struct worker *w, struct exchange *ex);
 
 /* reply.c, error_reply.c */
 enum outcome_kind { OUTCOME_NONE, OUTCOME_BODY, OUTCOME_FILE, OUTCOME_WAIT, OUTCOME_MOVE };

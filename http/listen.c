@@ -154,6 +154,10 @@ static struct loop *least_loaded(struct http_server *s)
 static void pass_on(struct http_server *s, struct newcomer *n)
 {
     int on = 1;
+    if (!connections_add(s, n)) {
+        close(n->fd);
+        return;
+    }
     if (n->address.ss_family != AF_UNIX) {
         setsockopt(n->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         setsockopt(n->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -193,6 +197,8 @@ void listen_watch(struct http_server *s)
 {
     int n = atomic_load(&s->connections_n);
     bool on = !atomic_load(&s->stopping) && n < s->connections_max;
+    if (n >= s->connections_max)
+        connections_make_room(s);
     if (s->refused_at && n >= s->refused_at)
         on = false;
     else

@@ -73,10 +73,8 @@ static void add_newcomers(struct loop *l)
         if (MHD_add_connection(d->mhd, l->arriving.fd, (struct sockaddr *)&l->arriving.address,
                                l->arriving.address_n) == MHD_YES)
             continue;
-        if (l->arriving.fd >= 0) { /* refused before it was announced */
-            atomic_fetch_sub(&l->connections_n, 1);
-            atomic_fetch_sub(&l->server->connections_n, 1);
-        }
+        if (l->arriving.fd >= 0) /* refused before it was announced */
+            connections_remove(l->server, l, l->arriving.key);
     }
 }
 
@@ -154,6 +152,8 @@ static int sleep_ms(struct loop *l)
     lock_release(&l->lock);
     if (l->lingering_n)
         ms = min_ms(ms, LINGER_LOOK_MS);
+    if (atomic_load(&l->server->connections_n) >= l->server->connections_max)
+        ms = min_ms(ms, MAKE_ROOM_MS);
     if (atomic_load(&l->done) || atomic_load(&l->wake_all) || atomic_load(&l->server->quit))
         ms = 0;
     return ms < 0 ? 0 : (int)ms;
@@ -212,6 +212,7 @@ static void *run_loop(void *arg)
         wait_for_events(l);
         if (atomic_exchange(&l->wake_all, false))
             wake_everybody(l);
+        connections_displace(l);
         add_newcomers(l);
         wake_expired(l);
         resume_done(l);

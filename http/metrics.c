@@ -5,7 +5,8 @@
 
 static const char *const method_names[METHOD_COUNT] = {"GET",    "POST", "PUT",
                                                        "DELETE", "HEAD", "OPTIONS"};
-static const char *const pool_names[POOL_COUNT] = {"client", "federation", "slow", "remote"};
+static const char *const pool_names[POOL_COUNT] = {"client", "federation", "slow",
+                                                   "search", "remote",     "watch"};
 static const int latency_ms[LATENCY_BUCKETS] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000};
 enum { CLASSES = 5 };
 
@@ -158,15 +159,37 @@ static void add_pools(struct http_server *s, struct buf *out)
     BUF_LIT(out, "# HELP concorde_http_queue_depth Requests that wait for a worker.\n"
                  "# TYPE concorde_http_queue_depth gauge\n"
                  "# HELP concorde_http_workers_busy Workers that are serving a request.\n"
-                 "# TYPE concorde_http_workers_busy gauge\n");
+                 "# TYPE concorde_http_workers_busy gauge\n"
+                 "# HELP concorde_http_sources Users, addresses and servers with requests here.\n"
+                 "# TYPE concorde_http_sources gauge\n"
+                 "# HELP concorde_http_refused_total Requests of sources with too many already.\n"
+                 "# TYPE concorde_http_refused_total counter\n");
     for (int i = 0; i < POOL_COUNT; i++) {
         struct pool *p = &s->pools[i];
         LOCKED(&p->lock);
         buf_printf(out,
                    "concorde_http_queue_depth{pool=\"%s\"} %zu\n"
-                   "concorde_http_workers_busy{pool=\"%s\"} %d\n",
-                   pool_names[i], p->depth, pool_names[i], p->busy);
+                   "concorde_http_workers_busy{pool=\"%s\"} %d\n"
+                   "concorde_http_sources{pool=\"%s\"} %zu\n"
+                   "concorde_http_refused_total{pool=\"%s\"} %lu\n",
+                   pool_names[i], p->queue.depth, pool_names[i], p->busy, pool_names[i],
+                   p->queue.sources.n, pool_names[i], p->refused);
     }
+}
+
+static void add_displaced(struct http_server *s, struct buf *out)
+{
+    LOCKED(&s->connections.lock);
+    buf_printf(out,
+               "# HELP concorde_http_connections_displaced_total Idle connections that were closed "
+               "to make room.\n"
+               "# TYPE concorde_http_connections_displaced_total counter\n"
+               "concorde_http_connections_displaced_total %lu\n"
+               "# HELP concorde_http_connections_refused_total Connections of addresses that had "
+               "as many as they may.\n"
+               "# TYPE concorde_http_connections_refused_total counter\n"
+               "concorde_http_connections_refused_total %lu\n",
+               s->connections.displaced, s->connections.refused);
 }
 
 void http_server_add_metrics(struct http_server *s, struct buf *out)
@@ -192,4 +215,5 @@ void http_server_add_metrics(struct http_server *s, struct buf *out)
         "concorde_http_connections_accepted_total %lu\n",
         atomic_load(&s->metrics.active), atomic_load(&s->metrics.parked),
         atomic_load(&s->connections_n), atomic_load(&s->metrics.accepted));
+    add_displaced(s, out);
 }

@@ -1,11 +1,13 @@
-/* Worker pools. New requests are queued under the pool's lock and call a worker each, since
- * handlers block (on commits, mostly) and should do so together. Parked requests that are woken go
- * onto a stack without a lock: a thousand of them cost their waker next to nothing and call few
- * workers, since they mostly run from memory. */
+/* Worker pools. New requests are queued under the pool's lock, by their sources, and call a worker
+ * each, since handlers block (on commits, mostly) and should do so together. Parked requests that
+ * are woken go onto a stack without a lock: a thousand of them cost their waker next to nothing and
+ * call few workers, since they mostly run from memory. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/internal.h"
+
+#include <limits.h>
 
 enum { STACK_BYTES = 512 * 1024, LATE_US = 1000 };
 
@@ -31,15 +33,22 @@ static void call(struct worker *w)
         pthread_cond_signal(&w->called);
 }
 
-static void append_locked(struct pool *p, struct exchange *ex)
+const struct err *pool_enter(struct exchange *ex, uint64_t source)
 {
-    ex->next = NULL;
-    if (p->tail)
-        p->tail->next = ex;
-    else
-        p->head = ex;
-    p->tail = ex;
-    p->depth++;
+    enum { RETRY_MS = 1000 };
+    struct pool *p = pool_of(ex);
+    LOCKED(&p->lock);
+    ex->source = fair_queue_enter(&p->queue, source);
+    p->refused += !ex->source;
+    return ex->source ? NULL : err_limit_exceeded(RETRY_MS);
+}
+
+void pool_leave(struct exchange *ex)
+{
+    struct pool *p = pool_of(ex);
+    LOCKED(&p->lock);
+    fair_queue_leave(&p->queue, ex->source);
+    ex->source = NULL;
 }
 
 void pool_submit(struct exchange *ex)
@@ -47,7 +56,7 @@ void pool_submit(struct exchange *ex)
     struct pool *p = pool_of(ex);
     ex->queued_us = mono_us();
     lock_take(&p->lock);
-    append_locked(p, ex);
+    fair_queue_add(&p->queue, ex);
     struct worker *w = take_idle_locked(p);
     lock_release(&p->lock);
     call(w);
@@ -96,7 +105,7 @@ static void take_woken_locked(struct pool *p)
     }
     while (oldest) {
         struct exchange *next = oldest->next;
-        append_locked(p, oldest);
+        fair_queue_add(&p->queue, oldest);
         oldest = next;
     }
 }
@@ -105,7 +114,8 @@ static void take_woken_locked(struct pool *p)
  * they block. */
 static struct worker *take_helper_locked(struct pool *p)
 {
-    if (!p->head || (p->busy >= p->server->cpus && mono_us() - p->head->queued_us < LATE_US))
+    if (!p->queue.first ||
+        (p->busy >= p->server->cpus && mono_us() - fair_queue_oldest_us(&p->queue) < LATE_US))
         return NULL;
     return take_idle_locked(p);
 }
@@ -121,25 +131,36 @@ static void sleep_locked(struct worker *w)
         lock_wait(&p->lock, &w->called);
 }
 
+/* What the worker has run. */
+struct ran {
+    struct source *source; /* NULL: nothing yet */
+    bool left;             /* the exchange is no longer the source's */
+};
+
+static void note_ran_locked(struct pool *p, const struct ran *ran)
+{
+    if (ran->left)
+        fair_queue_leave(&p->queue, ran->source);
+    if (ran->source)
+        fair_queue_ran(&p->queue, ran->source);
+}
+
 /* The next exchange, or NULL when the pool ends. */
-static struct exchange *take(struct worker *w)
+static struct exchange *take(struct worker *w, struct ran *ran)
 {
     struct pool *p = w->pool;
-    struct exchange *ex = NULL;
     struct worker *helper = NULL;
     lock_take(&p->lock);
+    note_ran_locked(p, ran);
     for (;;) {
         take_woken_locked(p);
-        if (p->head || p->stopping)
+        if (p->queue.first || p->stopping)
             break;
         sleep_locked(w);
     }
-    if (p->head) {
-        ex = p->head;
-        p->head = ex->next;
-        if (!p->head)
-            p->tail = NULL;
-        p->depth--;
+    struct exchange *ex = fair_queue_take(&p->queue);
+    if (ex) {
+        *ran = (struct ran){.source = ex->source};
         helper = take_helper_locked(p);
     }
     lock_release(&p->lock);
@@ -151,23 +172,33 @@ static void *work(void *arg)
 {
     struct worker *w = arg;
     const struct http_hooks *hooks = &w->pool->server->hooks;
-    static const char *const names[POOL_COUNT] = {"http-client", "http-fed", "http-slow",
-                                                  "http-remote"};
+    static const char *const names[POOL_COUNT] = {"http-client", "http-fed",    "http-slow",
+                                                  "http-search", "http-remote", "http-watch"};
     pthread_setname_np(pthread_self(), names[w->pool->kind]);
     w->arena = arena_create();
     if (hooks->worker_start)
         w->job = hooks->worker_start(hooks->ctx);
-    for (struct exchange *ex; (ex = take(w));)
-        run_exchange(w, ex);
+    struct ran ran = {0};
+    for (struct exchange *ex; (ex = take(w, &ran));)
+        ran.left = run_exchange(w, ex) != NULL;
     if (hooks->worker_stop)
         hooks->worker_stop(hooks->ctx, w->job);
     arena_destroy(w->arena);
     return NULL;
 }
 
-const struct err *pool_start(struct http_server *s, enum route_pool kind, int workers)
+static int or_any(int n)
+{
+    return n > 0 ? n : INT_MAX;
+}
+
+const struct err *pool_start(struct http_server *s, enum route_pool kind,
+                             const struct http_pool *size)
 {
     struct pool *p = &s->pools[kind];
+    int workers = size->workers > 0 ? size->workers : 1;
+    p->queue.running_max = or_any(size->running_max);
+    p->queue.held_max = or_any(size->held_max);
     p->server = s;
     p->kind = kind;
     lock_init(&p->lock, RANK_HTTP_QUEUE);
@@ -205,5 +236,6 @@ void pool_stop(struct pool *p)
         pthread_cond_destroy(&p->workers[i].called);
     }
     free(p->workers);
+    fair_queue_finish(&p->queue);
     lock_finish(&p->lock);
 }

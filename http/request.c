@@ -104,14 +104,20 @@ const char *request_target(const struct request *rq)
     return query ? arena_printf(rq->arena, "%s?%s", rq->path, query) : rq->path;
 }
 
+const char *request_bearer_token(const struct request *rq)
+{
+    static const char scheme[] = "Bearer ";
+    enum { SCHEME_N = sizeof scheme - 1 };
+    const char *header = request_header(rq, "Authorization");
+    if (!header || strncasecmp(header, scheme, SCHEME_N) != 0)
+        return NULL;
+    return header + SCHEME_N + strspn(header + SCHEME_N, " ");
+}
+
 const char *request_access_token(const struct request *rq)
 {
-    const char *header = request_header(rq, "Authorization");
-    if (header && strncasecmp(header, "Bearer ", 7) == 0) {
-        header += 7;
-        return header + strspn(header, " ");
-    }
-    return request_query(rq, "access_token");
+    const char *token = request_bearer_token(rq);
+    return token ? token : request_query(rq, "access_token");
 }
 
 bool request_is_stopping(const struct request *rq)

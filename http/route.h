@@ -26,8 +26,10 @@ enum route_who {
 enum route_pool {
     POOL_CLIENT,     /* short work for local users */
     POOL_FEDERATION, /* requests of remote servers */
-    POOL_SLOW,       /* password hashes, thumbnails, whatever waits for others */
+    POOL_SLOW,       /* password hashes, thumbnails: what computes */
+    POOL_SEARCH,     /* questions whose cost grows with the server */
     POOL_REMOTE,     /* what turns out to need another server's answer (reply_elsewhere) */
+    POOL_WATCH,      /* operators' tools, which must be answered whatever else there is to do */
     POOL_COUNT
 };
 
@@ -123,12 +125,23 @@ size_t request_header_all(const struct request *rq, const char *name, const char
 const char *request_target(const struct request *rq);
 /* The token of `Authorization: Bearer` or `?access_token=`; NULL when there is none. */
 const char *request_access_token(const struct request *rq);
+const char *request_bearer_token(const struct request *rq); /* of the header only */
 /* Charges the caller for n things of another kind than the route's own, for routes whose cost shows
  * in the body only. M_LIMIT_EXCEEDED when there were too many lately; a request that is let through
  * may be for more than what is left, and is paid off later. */
 const struct err *request_charge(const struct request *rq, enum route_rate kind, int n);
 bool request_is_stopping(const struct request *rq); /* the server is draining */
 bool request_is_secure(const struct request *rq); /* TLS, or X-Forwarded-Proto of a trusted proxy */
+
+/* What a hook knows of a request's source before the caller is authenticated. */
+enum source_knowledge {
+    SOURCE_IS_ADDRESS, /* nothing */
+    SOURCE_IS_KNOWN,   /* the name is certain */
+    SOURCE_IS_CLAIMED, /* the name is what the request says */
+};
+enum { SOURCE_NAME_MAX = 256 };
+typedef enum source_knowledge source_hook(void *ctx, const struct request *rq,
+                                          char ret_name[SOURCE_NAME_MAX]);
 
 /* Replies. A handler returns NULL after one of these, or an error, which http/ writes as the spec's
  * JSON. CORS headers and Content-Type are added by http/. */

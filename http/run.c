@@ -5,46 +5,12 @@
 #include "base/mem.h"
 #include "http/internal.h"
 
-#include <strings.h>
 #include <unistd.h>
 
 enum {
     SLOW_US = 1000 * 1000,
     BYTES_OF_ONE = 64 * 1024, /* a larger body counts as several requests for the rate limit */
 };
-
-static enum MHD_Result add_forwarded(void *into, enum MHD_ValueKind kind, const char *name,
-                                     const char *value)
-{
-    struct buf *b = into;
-    if (strcasecmp(name, "X-Forwarded-For") == 0 && value) {
-        if (b->n)
-            buf_add_char(b, ',');
-        buf_add_text(b, value);
-    }
-    return MHD_YES;
-}
-
-/* At the first run: the request's id, the client's address and whether it came over TLS. */
-static void identify(struct exchange *ex)
-{
-    struct http_server *s = ex->server;
-    snprintf(ex->id, sizeof ex->id, "%04x-%lx", s->id_prefix & 0xffff,
-             atomic_fetch_add_explicit(&s->next_id, 1, memory_order_relaxed));
-    ex->client = ex->peer;
-    ex->secure = ex->daemon->tls;
-    if (ex->peer_is_local || address_is_within(s->proxies, &ex->peer)) {
-        buf_auto struct buf forwarded = {0};
-        MHD_get_connection_values(ex->mhd, MHD_HEADER_KIND, add_forwarded, &forwarded);
-        ex->client = proxy_client(s->proxies, ex->peer, buf_str(&forwarded));
-        const char *proto = request_header(&ex->rq, "X-Forwarded-Proto");
-        if (proto)
-            ex->secure = strcasecmp(proto, "https") == 0;
-    }
-    address_write(&ex->client, ex->address);
-    ex->rq.id = ex->id;
-    ex->rq.remote_address = ex->address;
-}
 
 static const struct err *decode(struct exchange *ex, struct run *run)
 {
@@ -174,8 +140,6 @@ static bool begin_run(struct worker *w, struct exchange *ex, struct run *run)
         atomic_fetch_sub_explicit(&s->metrics.parked, 1, memory_order_relaxed);
     ex->was_parked = false;
     atomic_store(&ex->run_state, RUN_RUNNING);
-    if (!ex->id[0])
-        identify(ex);
     ex->run = run;
     rq->arena = w->arena;
     rq->job = w->job;
@@ -237,12 +201,11 @@ static void run_once_more(struct exchange *ex)
     pool_submit(ex);
 }
 
-static void move(struct exchange *ex, enum route_pool pool)
+/* The worker says so to its pool. */
+static void leave_pool(struct exchange *ex)
 {
-    end_run(ex);
-    ex->rq.pool = pool;
-    atomic_store(&ex->run_state, RUN_QUEUED);
-    pool_submit(ex);
+    ex->run->left = ex->source;
+    ex->source = NULL;
 }
 
 static void leave_source(struct request *rq)
@@ -255,6 +218,7 @@ static void finish(struct exchange *ex, struct reply *rp, const struct err *e)
 {
     struct http_server *s = ex->server;
     leave_source(&ex->rq);
+    leave_pool(ex);
     atomic_store(&ex->run_state, RUN_NONE);
     bool streamed = ex->stream;
     if (streamed) {
@@ -281,6 +245,7 @@ static void abandon(struct exchange *ex)
 {
     struct http_server *s = ex->server;
     leave_source(&ex->rq);
+    leave_pool(ex);
     atomic_store(&ex->run_state, RUN_NONE);
     log_debug("%s %s: the client hung up", http_method_names[ex->rq.method], ex->rq.route->path);
     end_run(ex);
@@ -297,10 +262,30 @@ static void admit(struct exchange *ex, struct reply *rp, const struct err *e)
     }
     struct http_server *s = ex->server;
     ex->admitted = true;
+    leave_pool(ex);
     atomic_store(&ex->run_state, RUN_NONE);
     end_run(ex);
     loop_deliver(ex);
     atomic_fetch_sub(&s->metrics.working, 1);
+}
+
+static void move(struct exchange *ex, struct reply *rp)
+{
+    struct source *before = ex->source;
+    enum route_pool from = ex->rq.pool;
+    ex->rq.pool = rp->outcome->pool;
+    const struct err *e = pool_enter(ex, source_proven(ex));
+    if (e) {
+        ex->rq.pool = from;
+        ex->source = before;
+        finish(ex, rp, e);
+        return;
+    }
+    ex->run->left = before;
+    buf_finish(&rp->body);
+    end_run(ex);
+    atomic_store(&ex->run_state, RUN_QUEUED);
+    pool_submit(ex);
 }
 
 static void conclude(struct exchange *ex, struct reply *rp, const struct err *e)
@@ -310,8 +295,7 @@ static void conclude(struct exchange *ex, struct reply *rp, const struct err *e)
     } else if (e || (rp->outcome->kind != OUTCOME_WAIT && rp->outcome->kind != OUTCOME_MOVE)) {
         finish(ex, rp, e);
     } else if (rp->outcome->kind == OUTCOME_MOVE) {
-        buf_finish(&rp->body);
-        move(ex, rp->outcome->pool);
+        move(ex, rp);
     } else if (ex->last_run) {
         finish(ex, rp, err(ERR_UNAVAILABLE, "The server is shutting down"));
     } else {
@@ -324,7 +308,7 @@ static void conclude(struct exchange *ex, struct reply *rp, const struct err *e)
     }
 }
 
-void run_exchange(struct worker *w, struct exchange *ex)
+struct source *run_exchange(struct worker *w, struct exchange *ex)
 {
     struct run run = {0};
     struct outcome outcome = {0};
@@ -332,11 +316,12 @@ void run_exchange(struct worker *w, struct exchange *ex)
     int64_t from_us = mono_us();
     if (!begin_run(w, ex, &run)) {
         abandon(ex);
-        return;
+        return run.left;
     }
     const struct err *e = atomic_load(&ex->server->aborting)
                               ? err(ERR_UNAVAILABLE, "The server is shutting down")
                               : run_steps(ex, &run, &rp);
     ex->busy_us += mono_us() - from_us;
     conclude(ex, &rp, e);
+    return run.left;
 }

@@ -74,7 +74,7 @@ static const struct err *start_threads(struct http_server *s, const struct http_
     for (int i = 0; i < s->loops_n; i++)
         TRY(loop_create(s, &s->loops[i]));
     for (int i = 0; i < POOL_COUNT; i++)
-        TRY(pool_start(s, (enum route_pool)i, config->workers[i] > 0 ? config->workers[i] : 1));
+        TRY(pool_start(s, (enum route_pool)i, &config->pools[i]));
     for (int i = 0; i < s->loops_n; i++)
         TRY(loop_start(&s->loops[i]));
     return NULL;
@@ -88,6 +88,9 @@ static const struct err *start(struct http_server *s, const struct http_config *
     TRY(router_create(tables, tables_n, &s->router));
     metrics_create(s);
     s->rate_table = rate_table_create();
+    connections_init(&s->connections, config->connections_of_address_max > 0
+                                          ? config->connections_of_address_max
+                                          : s->connections_max);
     TRY(open_listeners(s, config));
     return start_threads(s, config);
 }
@@ -135,6 +138,7 @@ static void free_server(struct http_server *s)
     free(s->upload_dir);
     metrics_destroy(s);
     rate_table_destroy(s->rate_table);
+    connections_finish(&s->connections);
     router_destroy(s->router);
     address_ranges_destroy(s->proxies);
     free(s);

@@ -30,19 +30,29 @@ struct http_hooks {
      * Runs before each run of the handler, and for BODY_FILE also before the body is let in: then
      * without the body, between a request_begin and a request_end of its own. */
     const struct err *(*authenticate[WHO_COUNT])(void *ctx, struct request *rq);
+    /* Whose turn it is (http/fair_queue.h). Runs in the loop's thread: it must not block, and of
+     * request_...() it may use the headers only. Indexed by enum route_who; NULL: the address. */
+    source_hook *source[WHO_COUNT];
     void *ctx;
+};
+
+struct http_pool {
+    int workers;     /* threads; 1 at least */
+    int running_max; /* requests of one source that are run at once; 0: any number */
+    int held_max;    /* requests of one source that wait, run or are parked; 0: any number */
 };
 
 struct http_config {
     const struct http_listener *listeners;
     size_t listeners_n;
-    int loops;               /* event loop threads; 0: as many as processors, 4 at most */
-    int workers[POOL_COUNT]; /* threads a pool */
-    int connections_max;     /* over all loops */
-    size_t body_max;         /* bytes, for routes that do not say otherwise */
-    size_t upload_max;       /* bytes, for routes with body = BODY_FILE */
-    const char *upload_dir;  /* for uploads, and for large replies to slow clients */
-    int idle_timeout_s;      /* slow or half-closed connections end after it */
+    int loops; /* event loop threads; 0: as many as processors, 4 at most */
+    struct http_pool pools[POOL_COUNT];
+    int connections_max;            /* over all loops */
+    int connections_of_address_max; /* trusted proxies are not bounded; 0: no bound of its own */
+    size_t body_max;                /* bytes, for routes that do not say otherwise */
+    size_t upload_max;              /* bytes, for routes with body = BODY_FILE */
+    const char *upload_dir;         /* for uploads, and for large replies to slow clients */
+    int idle_timeout_s;             /* slow or half-closed connections end after it */
     /* Addresses or CIDRs whose X-Forwarded-For and X-Forwarded-Proto are believed. Peers on unix
      * sockets always are: the socket's mode (0660) says who may be one. */
     const char *const *trusted_proxies;

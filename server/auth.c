@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "server/accounts.h"
 #include "server/auth_cache.h"
+#include "server/node.h"
 #include "storage/devices.h"
 #include "storage/feed.h"
 #include "storage/intern.h"
@@ -250,11 +251,29 @@ static const struct err *authenticate(void *ctx, struct request *rq)
     return NULL;
 }
 
+/* A token that is not in memory counts with its address, once. */
+static enum source_knowledge find_source(void *ctx, const struct request *rq,
+                                         char ret_name[SOURCE_NAME_MAX])
+{
+    struct node *n = ctx;
+    const char *token = request_bearer_token(rq);
+    if (!token)
+        return SOURCE_IS_ADDRESS;
+    struct token_hash hash = token_hash(token);
+    const char *user_id = auth_cache_user(n->store.auth->cache, &hash);
+    if (!user_id)
+        return SOURCE_IS_ADDRESS;
+    snprintf(ret_name, SOURCE_NAME_MAX, "%s", user_id);
+    return SOURCE_IS_KNOWN;
+}
+
 void auth_set_hooks(struct http_hooks *hooks)
 {
     static const enum route_who ours[] = {WHO_MAYBE_USER, WHO_USER, WHO_GUEST_TOO, WHO_ADMIN};
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         hooks->authenticate[ours[i]] = authenticate;
+        hooks->source[ours[i]] = find_source;
+    }
 }
 
 /* ---- life ---- */

@@ -129,6 +129,14 @@ void auth_cache_add_metrics(struct auth_cache *c, struct buf *out)
         n, (long long)hits, (long long)misses);
 }
 
+const char *auth_cache_user(struct auth_cache *c, const struct token_hash *hash)
+{
+    struct shard *s = shard_of(c, hash);
+    LOCKED(&s->lock);
+    const struct entry *e = map_get(&s->entries, token_bytes(hash));
+    return e ? e->owner.user_id : NULL;
+}
+
 bool auth_cache_get(struct auth_cache *c, struct arena *a, const struct token_hash *hash,
                     int64_t now, struct auth_entry *ret, uint64_t *ret_epoch)
 {

@@ -30,6 +30,9 @@ struct auth_entry {
 bool auth_cache_get(struct auth_cache *c, struct arena *a, const struct token_hash *hash,
                     int64_t now, struct auth_entry *ret, uint64_t *ret_epoch);
 
+/* The user whose token it is, an id that lives as long as the process; NULL: it is not there. */
+const char *auth_cache_user(struct auth_cache *c, const struct token_hash *hash);
+
 /* Adds what was read from the database, unless something was forgotten since: then it may be
  * outdated already. user_id must live as long as the process. */
 void auth_cache_put(struct auth_cache *c, const struct token_hash *hash,

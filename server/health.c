@@ -77,8 +77,8 @@ static const struct err *get_metrics(struct request *rq, struct reply *rp)
 }
 
 const struct route health_routes[] = {
-    {.method = GET, .path = "/health", .handler = get_health, .spec = "-"},
-    {.method = GET, .path = "/ready", .handler = get_ready, .spec = "-"},
-    {.method = GET, .path = "/metrics", .handler = get_metrics, .spec = "-"},
+    {.method = GET, .path = "/health", .handler = get_health, .pool = POOL_WATCH, .spec = "-"},
+    {.method = GET, .path = "/ready", .handler = get_ready, .pool = POOL_WATCH, .spec = "-"},
+    {.method = GET, .path = "/metrics", .handler = get_metrics, .pool = POOL_WATCH, .spec = "-"},
     {.path = NULL},
 };

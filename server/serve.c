@@ -31,8 +31,6 @@ enum {
     LOOPS_MAX = 4,
     /* Most of them wait for a commit: as many as there are, so large a batch can get. */
     WORKERS = 64,
-    SLOW_WORKERS = 8,
-    REMOTE_WORKERS = 32, /* nearly all of them wait for other servers */
     /* Longer than reverse proxies keep connections, so that they close first. */
     IDLE_TIMEOUT_S = 75,
     LOOK_S = 5,
@@ -73,6 +71,20 @@ static void set_rates(const struct config *c, struct http_config *ret)
             ret->rates[i] = (struct rate_limit){rates[i]->per_second, (int)rates[i]->burst};
 }
 
+/* Of each source a few run at once and a few more wait: what others need stays free, also beside
+ * twenty who ask without end. */
+static void set_pools(const struct config *c, struct http_pool ret[POOL_COUNT])
+{
+    int workers = c->workers ? (int)c->workers : WORKERS;
+    ret[POOL_CLIENT] = (struct http_pool){workers, at_least(1, workers / 4), 1000};
+    ret[POOL_FEDERATION] =
+        (struct http_pool){at_least(1, workers / 2), at_least(1, workers / 8), 200};
+    ret[POOL_SLOW] = (struct http_pool){8, 2, 200};
+    ret[POOL_SEARCH] = (struct http_pool){4, 1, 20};
+    ret[POOL_REMOTE] = (struct http_pool){128, 6, 100}; /* nearly all of them wait for others */
+    ret[POOL_WATCH] = (struct http_pool){4, 2, 20};
+}
+
 static void *worker_start(void *ctx)
 {
     return mem_zalloc(sizeof(struct job));
@@ -101,18 +113,16 @@ static struct http_config http_settings(struct node *n)
     for (size_t i = 0; i < c->listen_n; i++)
         listeners[i] = (struct http_listener){c->listen[i].address, c->listen[i].tls_certificate,
                                               c->listen[i].tls_key};
-    int client_workers = c->workers ? (int)c->workers : WORKERS;
     struct http_config http = {
         .listeners = listeners,
         .listeners_n = c->listen_n,
         .loops = c->loops                   ? (int)c->loops
                  : processors() < LOOPS_MAX ? processors()
                                             : LOOPS_MAX,
-        .workers = {[POOL_CLIENT] = client_workers,
-                    [POOL_FEDERATION] = at_least(1, client_workers / 2),
-                    [POOL_SLOW] = SLOW_WORKERS,
-                    [POOL_REMOTE] = REMOTE_WORKERS},
         .connections_max = (int)c->max_connections,
+        .connections_of_address_max =
+            (int)(c->max_connections_per_address ? c->max_connections_per_address
+                                                 : c->max_connections / 2),
         .body_max = (size_t)c->max_request_body,
         .upload_max = (size_t)c->max_upload_size,
         .upload_dir = c->media_store_path, /* an upload becomes media without being copied */
@@ -125,8 +135,10 @@ static struct http_config http_settings(struct node *n)
                   .request_end = request_end,
                   .ctx = n},
     };
+    set_pools(c, http.pools);
     auth_set_hooks(&http.hooks);
     http.hooks.authenticate[WHO_SERVER] = federation_authenticate;
+    http.hooks.source[WHO_SERVER] = federation_source;
     set_rates(c, &http);
     return http;
 }

@@ -240,6 +240,7 @@ const struct route directory_routes[] = {
      .handler = get_public_rooms,
      .who = WHO_MAYBE_USER,
      .rate = RATE_SEARCH,
+     .pool = POOL_SEARCH,
      .spec = "published room directory"},
     {.method = POST,
      .path = "/_matrix/client/v3/publicRooms",
@@ -247,6 +248,7 @@ const struct route directory_routes[] = {
      .who = WHO_USER,
      .body = BODY_MAYBE,
      .rate = RATE_SEARCH,
+     .pool = POOL_SEARCH,
      .spec = "published room directory"},
     {.path = NULL},
 };

@@ -250,7 +250,7 @@ const struct route search_routes[] = {
      .who = WHO_USER,
      .body = BODY_JSON,
      .rate = RATE_SEARCH,
-     .pool = POOL_SLOW,
+     .pool = POOL_SEARCH,
      .spec = "Server side search"},
     {.path = NULL},
 };

@@ -85,6 +85,7 @@ const struct route user_directory_routes[] = {
      .who = WHO_USER,
      .body = BODY_JSON,
      .rate = RATE_SEARCH,
+     .pool = POOL_SEARCH,
      .spec = "user directory"},
     {.method = GET,
      .path = "/_matrix/client/v1/mutual_rooms",

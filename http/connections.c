@@ -1,0 +1,153 @@
+#include "http/connections.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "http/internal.h"
+
+/* Of a loop's connections, at once: a walk over all of them should be worth it. */
+enum { DISPLACED_SHARE = 64 };
+
+void connections_init(struct connections *c, int of_address_max)
+{
+    lock_init(&c->lock, RANK_LEAF);
+    c->of_address_max = of_address_max;
+}
+
+void connections_finish(struct connections *c)
+{
+    for (struct map_slot *slot = NULL; (slot = map_next(&c->by_address, slot));)
+        free(slot->value);
+    map_finish(&c->by_address);
+    lock_finish(&c->lock);
+}
+
+/* 0: not bounded. */
+static uint64_t key_of(const struct http_server *s, const struct newcomer *n)
+{
+    struct address a;
+    if (!address_of_socket((const struct sockaddr *)&n->address, &a) ||
+        address_is_within(s->proxies, &a))
+        return 0;
+    struct str subscriber = address_subscriber(&a);
+    uint64_t key = hash_bytes(subscriber.p, subscriber.n);
+    return key ? key : 1;
+}
+
+static int *count_locked(struct connections *c, uint64_t key)
+{
+    int *n = map_get_int(&c->by_address, (int64_t)key);
+    if (!n) {
+        n = mem_zalloc(sizeof *n);
+        map_put_int(&c->by_address, (int64_t)key, n);
+    }
+    return n;
+}
+
+enum verdict { TAKEN, TAKEN_AT_BOUND, REFUSED };
+
+/* A few more than the bound are taken, while those that they displace go. */
+static enum verdict take_one(struct connections *c, uint64_t key)
+{
+    LOCKED(&c->lock);
+    int *n = count_locked(c, key), max = c->of_address_max;
+    bool refused = *n >= max + max / DISPLACED_SHARE + 1;
+    c->refused += refused;
+    if (refused)
+        return REFUSED;
+    return ++*n > max ? TAKEN_AT_BOUND : TAKEN;
+}
+
+static void ask_loops(struct http_server *s, uint64_t key)
+{
+    for (int i = 0; i < s->loops_n; i++) {
+        atomic_store(&s->loops[i].displace, key);
+        loop_notify(&s->loops[i]);
+    }
+}
+
+bool connections_add(struct http_server *s, struct newcomer *n)
+{
+    n->key = key_of(s, n);
+    enum verdict v = n->key ? take_one(&s->connections, n->key) : TAKEN;
+    if (v != TAKEN)
+        ask_loops(s, n->key);
+    return v != REFUSED;
+}
+
+static void give_back(struct connections *c, uint64_t key)
+{
+    LOCKED(&c->lock);
+    int *n = map_get_int(&c->by_address, (int64_t)key);
+    if (--*n == 0) {
+        map_remove_int(&c->by_address, (int64_t)key);
+        free(n);
+    }
+}
+
+void connections_remove(struct http_server *s, struct loop *l, uint64_t key)
+{
+    if (key)
+        give_back(&s->connections, key);
+    atomic_fetch_sub(&l->connections_n, 1);
+    if (atomic_fetch_sub(&s->connections_n, 1) == s->connections_max)
+        loop_notify(&s->loops[0]); /* it may accept again */
+}
+
+static uint64_t heaviest(struct connections *c)
+{
+    uint64_t key = 0;
+    int most = 0;
+    LOCKED(&c->lock);
+    for (struct map_slot *slot = NULL; (slot = map_next(&c->by_address, slot));) {
+        int n = *(int *)slot->value;
+        if (n > most) {
+            most = n;
+            key = slot->id;
+        }
+    }
+    return key;
+}
+
+void connections_make_room(struct http_server *s)
+{
+    int64_t now = mono_ms();
+    if (now < s->made_room_ms + MAKE_ROOM_MS)
+        return;
+    s->made_room_ms = now;
+    uint64_t key = heaviest(&s->connections);
+    if (key)
+        ask_loops(s, key);
+}
+
+static bool is_waiting(const struct exchange *ex, uint64_t key)
+{
+    return ex->key == key && (ex->phase == PHASE_HEAD || ex->phase == PHASE_BODY);
+}
+
+/* Of those that wait for (the rest of) a request: about how long the longest have. */
+static int64_t long_since_ms(const struct loop *l, uint64_t key, int64_t now)
+{
+    int64_t oldest = now;
+    for (const struct exchange *ex = l->connections; ex; ex = ex->after)
+        if (is_waiting(ex, key) && ex->phase_since_ms < oldest)
+            oldest = ex->phase_since_ms;
+    return oldest + (now - oldest) / DISPLACED_SHARE;
+}
+
+void connections_displace(struct loop *l)
+{
+    uint64_t key = atomic_exchange(&l->displace, 0);
+    if (!key)
+        return;
+    int64_t until = long_since_ms(l, key, mono_ms());
+    unsigned long n = 0, n_max = (unsigned long)atomic_load(&l->connections_n) / DISPLACED_SHARE;
+    for (struct exchange *ex = l->connections; ex && n <= n_max; ex = ex->after) {
+        if (is_waiting(ex, key) && ex->phase_since_ms <= until) {
+            shutdown(ex->fd, SHUT_RDWR); /* libmicrohttpd sees it closed */
+            n++;
+        }
+    }
+    struct connections *c = &l->server->connections;
+    LOCKED(&c->lock);
+    c->displaced += n;
+}

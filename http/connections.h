@@ -1,0 +1,39 @@
+/* How many connections there are, in all and of each address.
+ *
+ * An address (of IPv6: a /64) has a bound of its own; reverse proxies that are trusted and unix
+ * sockets have none, since many clients stand behind them. When an address is at its bound, or all
+ * connections are taken, room is made: of that address, or of the one with the most, those are
+ * closed that have waited longest for a request. So neither an idle nor a slow crowd keeps others
+ * out. Thread-safe. */
+#ifndef HTTP_CONNECTIONS_H
+#define HTTP_CONNECTIONS_H
+
+#include "base/lock.h"
+#include "base/map.h"
+
+struct http_server;
+struct loop;
+struct newcomer;
+
+struct connections {
+    struct lock lock;
+    struct map by_address; /* key -> how many it has */
+    int of_address_max;
+    unsigned long displaced, refused;
+};
+
+void connections_init(struct connections *c, int of_address_max);
+void connections_finish(struct connections *c);
+
+/* Counts the newcomer and sets its key. False: its address has as many as it may. */
+bool connections_add(struct http_server *s, struct newcomer *n);
+void connections_remove(struct http_server *s, struct loop *l, uint64_t key);
+
+/* All are taken: asks the loops to make room. Those that are displaced take a moment to go, so it
+ * does nothing when it did lately. */
+enum { MAKE_ROOM_MS = 50 };
+void connections_make_room(struct http_server *s);
+/* What a loop was asked for, in its thread. */
+void connections_displace(struct loop *l);
+
+#endif

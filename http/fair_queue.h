@@ -1,0 +1,46 @@
+/* A pool's queue: one short queue for each source of requests, and the sources are served in turn.
+ *
+ * A source is a user, an address or another server (http/source.c). However much one of them asks,
+ * the next request of another one waits for one request of each source that is waiting, at most.
+ * Each source has a bound of requests that a worker has at once, so that handlers that block leave
+ * workers to others, and a bound of requests that are here at all: queued, running or parked.
+ *
+ * The pool's lock guards all of it. */
+#ifndef HTTP_FAIR_QUEUE_H
+#define HTTP_FAIR_QUEUE_H
+
+#include "base/map.h"
+
+struct exchange;
+
+struct source {
+    uint64_t key;
+    struct exchange *head, *tail; /* that wait for a worker */
+    int held;                     /* its exchanges: waiting, with a worker, or parked */
+    int running; /* workers that run one, or are done with one that another may have by now */
+    bool has_turn;
+    struct source *next; /* among those that have a turn */
+};
+
+struct fair_queue {
+    struct map sources;          /* by key, while they hold something */
+    struct source *first, *last; /* those with something to run, in the order of their turns */
+    size_t depth;                /* exchanges that wait for a worker */
+    int running_max, held_max;   /* of each source */
+};
+
+void fair_queue_finish(struct fair_queue *q);
+
+/* The source with this key takes one more exchange; NULL: it has as many as it may. */
+struct source *fair_queue_enter(struct fair_queue *q, uint64_t key);
+void fair_queue_leave(struct fair_queue *q, struct source *s); /* one exchange less */
+
+void fair_queue_add(struct fair_queue *q, struct exchange *ex); /* behind its source's others */
+/* The exchange whose turn it is, now with a worker; NULL: there is none. */
+struct exchange *fair_queue_take(struct fair_queue *q);
+/* The worker has run an exchange of the source, which is freed when it holds nothing any more. */
+void fair_queue_ran(struct fair_queue *q, struct source *s);
+/* When the exchange whose turn it is was queued (mono_us); INT64_MAX: there is none. */
+int64_t fair_queue_oldest_us(const struct fair_queue *q);
+
+#endif

@@ -1,0 +1,135 @@
+/* Connections are bounded in all and by address, and make room for new ones. */
+#include "http_fixture.h"
+
+enum { CONNECTIONS_MAX = 40, OF_ADDRESS_MAX = 20 };
+
+static const struct err *answer(struct request *rq, struct reply *rp)
+{
+    return reply_empty(rp);
+}
+
+static const struct route routes[] = {{GET, "/answer", answer, .who = WHO_ANYBODY}, {0}};
+
+static int start_server(void **state)
+{
+    struct http_config config = fixture_config();
+    config.connections_max = CONNECTIONS_MAX;
+    config.connections_of_address_max = OF_ADDRESS_MAX;
+    *state = fixture_start(&config, routes);
+    return 0;
+}
+
+static int stop_server(void **state)
+{
+    http_server_stop(*state, 2000);
+    return 0;
+}
+
+/* From 127.0.0.`host`. */
+static int connect_from(struct http_server *s, int host)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK + (unsigned)host - 1)};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)http_server_port(s, 0)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static void expect_an_answer(int fd)
+{
+    struct fixture_reply r = {0};
+    fixture_send(fd, "GET /answer HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(fixture_read(fd, true, &r));
+    assert_int_equal(r.status, 200);
+    fixture_forget(&r);
+}
+
+static int metric(struct http_server *s, const char *name)
+{
+    buf_auto struct buf out = {0};
+    char line[80];
+    snprintf(line, sizeof line, "\n%s ", name);
+    http_server_add_metrics(s, &out);
+    return atoi(strstr(out.p, line) + strlen(line));
+}
+
+static void wait_until_at_most(struct http_server *s, int n)
+{
+    for (int i = 0; metric(s, "concorde_http_connections") > n; i++) {
+        if (i > 20000)
+            fail_msg("%d connections, not %d", metric(s, "concorde_http_connections"), n);
+        usleep(1000);
+    }
+}
+
+/* Half a head each: their own newer ones displace the older. */
+static void test_an_address_has_a_bound(void **state)
+{
+    enum { CROWD = 3 * OF_ADDRESS_MAX };
+    int fds[CROWD];
+    for (int i = 0; i < CROWD; i++) {
+        fds[i] = connect_from(*state, 2);
+        fixture_send(fds[i], "GET /answer HTTP/1.1\r\n");
+        usleep(2000); /* so that there is an oldest */
+    }
+    wait_until_at_most(*state, OF_ADDRESS_MAX);
+    assert_true(metric(*state, "concorde_http_connections_displaced_total") > 0);
+    int other = connect_from(*state, 3), same = connect_from(*state, 2);
+    expect_an_answer(other);
+    expect_an_answer(same);
+    close(other);
+    close(same);
+    for (int i = 0; i < CROWD; i++)
+        close(fds[i]);
+}
+
+/* Many addresses, none at its bound, have all connections: the one with the most makes room. */
+static void test_a_full_server_makes_room(void **state)
+{
+    int fds[CONNECTIONS_MAX];
+    for (int i = 0; i < CONNECTIONS_MAX; i++) {
+        fds[i] = connect_from(*state, 2 + i % 4);
+        usleep(2000);
+    }
+    for (int i = 0; i < 20; i++) {
+        int fd = connect_from(*state, 100 + i);
+        expect_an_answer(fd);
+        close(fd);
+    }
+    for (int i = 0; i < CONNECTIONS_MAX; i++)
+        close(fds[i]);
+}
+
+/* Many clients stand behind a proxy. */
+static void test_a_trusted_proxy_has_no_bound(void **state)
+{
+    static const char *const proxies[] = {"127.0.0.2"};
+    struct http_config config = fixture_config();
+    config.connections_of_address_max = 5;
+    config.trusted_proxies = proxies;
+    config.trusted_proxies_n = 1;
+    struct http_server *s = fixture_start(&config, routes);
+    int fds[30];
+    for (int i = 0; i < 30; i++)
+        fds[i] = connect_from(s, 2);
+    for (int i = 0; i < 30; i++) {
+        expect_an_answer(fds[i]);
+        close(fds[i]);
+    }
+    http_server_stop(s, 2000);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start_server, stop_server)
+    const struct CMUnitTest tests[] = {
+        TEST(test_an_address_has_a_bound),
+        TEST(test_a_full_server_makes_room),
+        cmocka_unit_test(test_a_trusted_proxy_has_no_bound),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,302 @@
+/* Sources are served in turn, a few requests of each at once, and each has a bound. */
+#include "http_fixture.h"
+
+#include "base/lock.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { WORKERS = 4, RUNNING_MAX = 2, HELD_MAX = 6 };
+
+static struct {
+    struct lock lock;
+    pthread_cond_t changed;
+    bool open;
+    int blocked;
+    char order[64]; /* the tags of the requests that passed */
+    size_t order_n;
+} gate;
+
+/* Blocks its worker until the gate opens. */
+static const struct err *pass_gate(struct request *rq, struct reply *rp)
+{
+    LOCKED(&gate.lock);
+    gate.blocked++;
+    while (!gate.open)
+        lock_wait(&gate.lock, &gate.changed);
+    gate.blocked--;
+    gate.order[gate.order_n++] = request_query(rq, "tag")[0];
+    return reply_empty(rp);
+}
+
+static const struct err *pass_gate_elsewhere(struct request *rq, struct reply *rp)
+{
+    return rq->pool == POOL_REMOTE ? pass_gate(rq, rp) : reply_elsewhere(rp, POOL_REMOTE);
+}
+
+static const struct err *answer(struct request *rq, struct reply *rp)
+{
+    return reply_empty(rp);
+}
+
+static const struct err *take_upload(struct request *rq, struct reply *rp)
+{
+    return reply_empty(rp);
+}
+
+static const struct err *is_user(void *ctx, struct request *rq)
+{
+    rq->caller_id = request_header(rq, "Authorization");
+    return NULL;
+}
+
+static enum source_knowledge user_of(void *ctx, const struct request *rq,
+                                     char ret_name[SOURCE_NAME_MAX])
+{
+    const char *user = request_header(rq, "Authorization");
+    snprintf(ret_name, SOURCE_NAME_MAX, "%s", user ? user : "");
+    return user ? SOURCE_IS_KNOWN : SOURCE_IS_ADDRESS;
+}
+
+static enum source_knowledge server_of(void *ctx, const struct request *rq,
+                                       char ret_name[SOURCE_NAME_MAX])
+{
+    user_of(ctx, rq, ret_name);
+    return SOURCE_IS_CLAIMED;
+}
+
+static const struct route routes[] = {
+    {GET, "/gate", pass_gate, .who = WHO_ANYBODY},
+    {GET, "/user-gate", pass_gate, .who = WHO_USER},
+    {GET, "/server-gate", pass_gate, .who = WHO_SERVER},
+    {GET, "/elsewhere", pass_gate_elsewhere, .who = WHO_USER},
+    {GET, "/answer", answer, .who = WHO_ANYBODY},
+    {POST, "/upload", take_upload, .who = WHO_ANYBODY, .body = BODY_FILE},
+    {GET, "/health", answer, .who = WHO_ANYBODY, .pool = POOL_WATCH},
+    {0}};
+
+static int start_server(void **state)
+{
+    static const char *const proxies[] = {"127.0.0.1"};
+    lock_init(&gate.lock, RANK_SESSION);
+    cond_init(&gate.changed);
+    gate.open = false;
+    gate.order_n = 0;
+    struct http_config config = fixture_config();
+    struct http_pool size = {WORKERS, RUNNING_MAX, HELD_MAX};
+    config.pools[POOL_CLIENT] = config.pools[POOL_REMOTE] = size;
+    config.trusted_proxies = proxies;
+    config.trusted_proxies_n = 1;
+    config.hooks.authenticate[WHO_USER] = config.hooks.authenticate[WHO_SERVER] = is_user;
+    config.hooks.source[WHO_USER] = user_of;
+    config.hooks.source[WHO_SERVER] = server_of;
+    *state = fixture_start(&config, routes);
+    return 0;
+}
+
+static void open_gate(void)
+{
+    LOCKED(&gate.lock);
+    gate.open = true;
+    pthread_cond_broadcast(&gate.changed);
+}
+
+static int stop_server(void **state)
+{
+    open_gate();
+    http_server_stop(*state, 2000);
+    pthread_cond_destroy(&gate.changed);
+    lock_finish(&gate.lock);
+    return 0;
+}
+
+static int blocked(void)
+{
+    LOCKED(&gate.lock);
+    return gate.blocked;
+}
+
+static void wait_until_blocked(int n)
+{
+    for (int i = 0; blocked() != n; i++) {
+        if (i > 20000)
+            fail_msg("%d requests are at work, not %d", blocked(), n);
+        usleep(1000);
+    }
+}
+
+/* A request of the user, or without one of the address. */
+static int ask(struct http_server *s, const char *target, const char *user, const char *address)
+{
+    int fd = fixture_connect(s);
+    fixture_sendf(fd, "GET %s HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\n%s%s%s\r\n", target,
+                  address, user ? "Authorization: " : "", user ? user : "", user ? "\r\n" : "");
+    return fd;
+}
+
+static void expect(int fd, int status)
+{
+    struct fixture_reply r = {0};
+    assert_true(fixture_read(fd, true, &r));
+    assert_int_equal(r.status, status);
+    if (status == 429) {
+        assert_non_null(strstr(r.body.p, "M_LIMIT_EXCEEDED"));
+        assert_string_equal(fixture_header(&r, "Retry-After"), "1");
+    }
+    close(fd);
+    fixture_forget(&r);
+}
+
+static void expect_all(const int *fds, size_t n, int status)
+{
+    for (size_t i = 0; i < n; i++)
+        expect(fds[i], status);
+}
+
+static int depth(struct http_server *s, const char *pool)
+{
+    buf_auto struct buf out = {0};
+    char name[80];
+    snprintf(name, sizeof name, "concorde_http_queue_depth{pool=\"%s\"} ", pool);
+    http_server_add_metrics(s, &out);
+    return atoi(strstr(out.p, name) + strlen(name));
+}
+
+static void wait_until_queued(struct http_server *s, const char *pool, int n)
+{
+    for (int i = 0; depth(s, pool) != n; i++) {
+        if (i > 20000)
+            fail_msg("%d requests wait, not %d", depth(s, pool), n);
+        usleep(1000);
+    }
+}
+
+/* One source whose handlers block leaves workers to the others. */
+static void test_few_of_one_run_at_once(void **state)
+{
+    int fds[HELD_MAX];
+    for (int i = 0; i < HELD_MAX; i++)
+        fds[i] = ask(*state, "/gate?tag=a", NULL, "192.0.2.1");
+    wait_until_blocked(RUNNING_MAX);
+    wait_until_queued(*state, "client", HELD_MAX - RUNNING_MAX);
+    expect(ask(*state, "/answer", NULL, "192.0.2.2"), 200);
+    assert_int_equal(blocked(), RUNNING_MAX);
+    open_gate();
+    expect_all(fds, HELD_MAX, 200);
+}
+
+/* Two sources have all workers; of what waits then, the sources' requests alternate. */
+static void test_in_turn(void **state)
+{
+    int a[HELD_MAX], b[HELD_MAX];
+    for (int i = 0; i < HELD_MAX; i++)
+        a[i] = ask(*state, "/gate?tag=a", NULL, "192.0.2.1");
+    wait_until_blocked(RUNNING_MAX);
+    wait_until_queued(*state, "client", HELD_MAX - RUNNING_MAX);
+    for (int i = 0; i < HELD_MAX; i++)
+        b[i] = ask(*state, "/gate?tag=b", NULL, "192.0.2.2");
+    wait_until_blocked(WORKERS);
+    wait_until_queued(*state, "client", 2 * (HELD_MAX - RUNNING_MAX));
+    open_gate();
+    expect_all(a, HELD_MAX, 200);
+    expect_all(b, HELD_MAX, 200);
+    /* However the threads run, the second half of b does not wait for the whole of a. */
+    const char *last_a = memrchr(gate.order, 'a', gate.order_n);
+    const char *first_b = memchr(gate.order, 'b', gate.order_n);
+    assert_true(first_b < last_a);
+}
+
+static void test_too_many_are_refused(void **state)
+{
+    int fds[HELD_MAX];
+    for (int i = 0; i < HELD_MAX; i++)
+        fds[i] = ask(*state, "/user-gate?tag=a", "alice", "192.0.2.1");
+    wait_until_queued(*state, "client", HELD_MAX - RUNNING_MAX);
+    expect(ask(*state, "/user-gate?tag=a", "alice", "192.0.2.9"), 429); /* wherever she is */
+    int bob = ask(*state, "/user-gate?tag=b", "bob", "192.0.2.1");
+    wait_until_blocked(RUNNING_MAX + 1);
+    open_gate();
+    expect(bob, 200);
+    expect_all(fds, HELD_MAX, 200);
+    expect(ask(*state, "/user-gate?tag=a", "alice", "192.0.2.1"), 200);
+}
+
+/* A name that is not proven takes nothing from the server that it belongs to. */
+static void test_a_claimed_name_counts_with_the_address(void **state)
+{
+    int fds[HELD_MAX];
+    for (int i = 0; i < HELD_MAX; i++)
+        fds[i] = ask(*state, "/server-gate?tag=a", "one.example", "192.0.2.1");
+    wait_until_queued(*state, "client", HELD_MAX - RUNNING_MAX);
+    expect(ask(*state, "/server-gate?tag=a", "one.example", "192.0.2.1"), 429);
+    int real = ask(*state, "/server-gate?tag=b", "one.example", "192.0.2.2");
+    wait_until_blocked(RUNNING_MAX + 1);
+    open_gate();
+    expect(real, 200);
+    expect_all(fds, HELD_MAX, 200);
+}
+
+/* The bound of the pool to which a request moves is that pool's own. */
+static void test_moving_is_bounded(void **state)
+{
+    int fds[HELD_MAX];
+    for (int i = 0; i < HELD_MAX; i++)
+        fds[i] = ask(*state, "/elsewhere?tag=a", "alice", "192.0.2.1");
+    wait_until_blocked(RUNNING_MAX);
+    wait_until_queued(*state, "remote", HELD_MAX - RUNNING_MAX);
+    expect(ask(*state, "/elsewhere?tag=a", "alice", "192.0.2.1"), 429);
+    expect(ask(*state, "/answer", NULL, "192.0.2.1"), 200);
+    int bob = ask(*state, "/elsewhere?tag=b", "bob", "192.0.2.1");
+    wait_until_blocked(RUNNING_MAX + 1);
+    open_gate();
+    expect(bob, 200);
+    expect_all(fds, HELD_MAX, 200);
+}
+
+/* The head of an upload is judged by a worker: also that has its turn. */
+static void test_an_upload_is_refused_and_the_connection_lives(void **state)
+{
+    struct fixture_reply r = {0};
+    int fds[HELD_MAX];
+    for (int i = 0; i < HELD_MAX; i++)
+        fds[i] = ask(*state, "/gate?tag=a", NULL, "192.0.2.1");
+    wait_until_queued(*state, "client", HELD_MAX - RUNNING_MAX);
+    int fd = fixture_connect(*state);
+    static const char upload[] =
+        "POST /upload HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\n"
+        "Content-Length: 5\r\n\r\nhello";
+    fixture_send(fd, upload);
+    assert_true(fixture_read(fd, true, &r));
+    assert_int_equal(r.status, 429);
+    open_gate();
+    expect_all(fds, HELD_MAX, 200);
+    fixture_send(fd, upload);
+    expect(fd, 200);
+    fixture_forget(&r);
+}
+
+static void test_health_waits_for_nobody(void **state)
+{
+    int fds[2 * RUNNING_MAX];
+    for (int i = 0; i < 2 * RUNNING_MAX; i++)
+        fds[i] = ask(*state, "/gate?tag=a", NULL, i % 2 ? "192.0.2.1" : "192.0.2.2");
+    wait_until_blocked(WORKERS);
+    expect(ask(*state, "/health", NULL, "192.0.2.1"), 200);
+    open_gate();
+    expect_all(fds, 2 * RUNNING_MAX, 200);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start_server, stop_server)
+    const struct CMUnitTest tests[] = {
+        TEST(test_few_of_one_run_at_once),
+        TEST(test_in_turn),
+        TEST(test_too_many_are_refused),
+        TEST(test_a_claimed_name_counts_with_the_address),
+        TEST(test_moving_is_bounded),
+        TEST(test_an_upload_is_refused_and_the_connection_lives),
+        TEST(test_health_waits_for_nobody),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
