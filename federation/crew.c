@@ -2,6 +2,7 @@
 
 #include "base/lock.h"
 #include "base/mem.h"
+#include "http/waits.h"
 
 struct work {
     crew_part *fn;
@@ -9,6 +10,7 @@ struct work {
     size_t size, n;
     size_t taken, done; /* parts */
     int helpers, helpers_max;
+    bool may_wait; /* for other servers: as the thread that has the work */
     pthread_cond_t finished;
     struct work *next;
 };
@@ -65,6 +67,7 @@ static struct work *work_wanting_help_locked(struct crew *c)
 static void help(struct crew *c, struct job *job, struct work *w, void *part)
 {
     job_init(job, c->store, job->arena);
+    waits_allow(w->may_wait);
     w->fn(job, part);
     job_finish(job);
     arena_reset(job->arena);
@@ -113,7 +116,12 @@ void crew_run(struct crew *c, struct job *job, crew_part *fn, void *parts, size_
             fn(job, (char *)parts + i * size);
         return;
     }
-    struct work w = {.fn = fn, .parts = parts, .size = size, .n = n, .helpers_max = helpers_max};
+    struct work w = {.fn = fn,
+                     .parts = parts,
+                     .size = size,
+                     .n = n,
+                     .helpers_max = helpers_max,
+                     .may_wait = waits_are_allowed()};
     cond_init(&w.finished);
     announce(c, &w);
     lock_take(&c->lock);

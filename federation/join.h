@@ -1,6 +1,6 @@
 /* Our users in rooms of other servers: joining, knocking, leaving, inviting (server-server-api,
  * "Joining Rooms", "Knocking", "Inviting to a room", "Leaving Rooms"). Called by server/client/;
- * they block while other servers answer, so from POOL_SLOW.
+ * they block while other servers answer, so from POOL_REMOTE.
  *
  * via: servers to ask, in this order; the room id's own server and what we know of the room are
  * added. Each returns the errors that the other servers give, the last of them when all fail. */

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "federation/federation.h"
 #include "federation/request.h"
+#include "http/waits.h"
 
 enum {
     SERVERS_MAX = 20000, /* in memory */
@@ -173,24 +174,36 @@ static bool is_asking_locked(const struct keyring *k, const struct open_servers 
 /* HASTE_ANEW: one that answered just now is asked again; HASTE_CALLER: one that did not. */
 enum haste { HASTE_NONE, HASTE_CALLER, HASTE_ANEW };
 
-/* The servers that may be asked are; the others leave the list. */
-static void ask_locked(struct keyring *k, struct open_servers *o, enum haste haste,
-                       int64_t until_mono)
+static bool is_due(const struct key_server *s, enum haste haste)
 {
-    bool urgent = haste == HASTE_CALLER;
+    return key_server_is_due(s, haste == HASTE_CALLER, mono_ms()) ||
+           (haste == HASTE_ANEW && !s->failures);
+}
+
+/* Leaves in the list those that are being asked, or may be asked now. */
+static void choose_locked(struct keyring *k, struct open_servers *o, enum haste haste)
+{
     size_t n = 0;
-    int64_t now = mono_ms();
     for (size_t i = 0; i < o->n; i++) {
         if (!federation_may_contact(k->store->config, o->names[i]))
             continue;
-        struct key_server *s = key_table_use(&k->table, o->names[i]);
-        bool is_due = key_server_is_due(s, urgent, now) || (haste == HASTE_ANEW && !s->failures);
-        if (!s->asking && is_due)
-            keyring_ask_locked(k, s, o->key_ids[i], urgent, until_mono);
-        if (s->asking)
-            o->names[n++] = o->names[i];
+        const struct key_server *s = key_table_use(&k->table, o->names[i]);
+        if (!s->asking && !is_due(s, haste))
+            continue;
+        o->names[n] = o->names[i];
+        o->key_ids[n++] = o->key_ids[i];
     }
     o->n = n;
+}
+
+static void ask_locked(struct keyring *k, const struct open_servers *o, enum haste haste,
+                       int64_t until_mono)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        struct key_server *s = key_table_use(&k->table, o->names[i]);
+        if (!s->asking)
+            keyring_ask_locked(k, s, o->key_ids[i], haste == HASTE_CALLER, until_mono);
+    }
 }
 
 static void wait_locked(struct keyring *k, const struct open_servers *o, int64_t deadline_mono)
@@ -198,6 +211,18 @@ static void wait_locked(struct keyring *k, const struct open_servers *o, int64_t
     while (!k->stopping && is_asking_locked(k, o))
         if (lock_wait_until(&k->lock, &k->answered, deadline_mono))
             return;
+}
+
+/* Asks the servers that may be asked, and waits. ERR_ELSEWHERE: not in this thread. */
+static const struct err *ask_and_wait_locked(struct keyring *k, struct open_servers *o,
+                                             enum haste haste, int64_t until_mono)
+{
+    choose_locked(k, o, haste);
+    if (o->n && !waits_are_allowed())
+        return waits_elsewhere(o->names[0]);
+    ask_locked(k, o, haste, until_mono);
+    wait_locked(k, o, until_mono);
+    return NULL;
 }
 
 const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, size_t n)
@@ -210,12 +235,11 @@ const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, si
     if (!o.n)
         return NULL;
     lock_take(&k->lock);
-    int64_t until = mono_ms() + WAIT_MS;
-    ask_locked(k, &o, HASTE_NONE, until);
-    wait_locked(k, &o, until);
+    const struct err *e = ask_and_wait_locked(k, &o, HASTE_NONE, mono_ms() + WAIT_MS);
     lock_release(&k->lock);
-    look(k, job->arena, wanted, n);
-    return NULL;
+    if (!e)
+        look(k, job->arena, wanted, n);
+    return e;
 }
 
 /* A free place among those who wait; NULL: too many do. */
@@ -243,11 +267,10 @@ static const struct err *ask_caller(struct keyring *k, const char *address, stru
         k->refused_n++;
         return err_unavailable(5000, "too many requests wait for the keys of their servers");
     }
-    ask_locked(k, o, HASTE_CALLER, until);
     *place = who;
-    wait_locked(k, o, until);
+    const struct err *e = ask_and_wait_locked(k, o, HASTE_CALLER, until);
     *place = (struct key_caller){0};
-    return NULL;
+    return e;
 }
 
 /* Keys that will soon be too old, of a server that is in contact, are asked for before they are. */
@@ -286,9 +309,7 @@ void keyring_refresh(struct keyring *k, const char *const *servers, size_t n, in
     for (size_t i = 0; i < n; i++)
         o.names[i] = servers[i];
     LOCKED(&k->lock);
-    int64_t until = mono_ms() + timeout_ms;
-    ask_locked(k, &o, HASTE_ANEW, until);
-    wait_locked(k, &o, until);
+    ask_and_wait_locked(k, &o, HASTE_ANEW, mono_ms() + timeout_ms);
 }
 
 /* ---- signed objects ---- */

@@ -1,5 +1,5 @@
 /* Asking other servers what they know of their users and rooms (server-server-api, "Querying for
- * information"). They block while another server answers: call them from POOL_REMOTE, POOL_SLOW or
+ * information"). They block while another server answers: call them from POOL_REMOTE or
  * a thread of one's own.
  *
  * What is learnt is checked before it is returned, and remembered for a short time

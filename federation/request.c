@@ -6,6 +6,7 @@
 #include "federation/reply.h"
 #include "federation/sender.h"
 #include "federation/xmatrix.h"
+#include "http/waits.h"
 #include "matrix/canonical_json.h"
 #include "matrix/id.h"
 
@@ -127,6 +128,7 @@ const struct err *federation_exchange(struct job *job, const struct fed_request 
                                       struct fed_reply *ret)
 {
     struct http_answer answer = {0};
+    waits_assert(r->server);
     assert(!job->tx.in_transaction); /* no connection may be held while others are waited for */
     TRY(check_allowed(job, r));
     const struct err *e = send_request(job, r, &answer);

@@ -7,7 +7,7 @@
 #include "storage/job.h"
 
 /* Has the server of `sender`, who made the m.room.third_party_invite, invite our user.
- * signed_: {"mxid", "token", "signatures"}. Blocks: for POOL_SLOW. */
+ * signed_: {"mxid", "token", "signatures"}. Blocks: for POOL_REMOTE. */
 const struct err *third_party_exchange(struct job *job, const char *room_id, const char *sender,
                                        const char *user_id, const json_t *signed_);
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "http/client_target.h"
+#include "http/waits.h"
 
 #include <openssl/err.h>
 #include <strings.h>
@@ -164,6 +165,7 @@ static const char *const *without_credentials(struct arena *a, const char *const
 const struct err *http_client_run(struct http_client *c, struct arena *a,
                                   const struct http_call *call, struct http_answer *ret)
 {
+    waits_assert(call->url);
     struct http_call now = *call;
     struct attempts at = {
         .client = c, .arena = a, .call = &now, .deadline_ms = mono_ms() + call->timeout_ms};

@@ -5,8 +5,6 @@
 
 static const char *const method_names[METHOD_COUNT] = {"GET",    "POST", "PUT",
                                                        "DELETE", "HEAD", "OPTIONS"};
-static const char *const pool_names[POOL_COUNT] = {"client", "federation", "slow",
-                                                   "search", "remote",     "watch"};
 static const int latency_ms[LATENCY_BUCKETS] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000};
 enum { CLASSES = 5 };
 
@@ -172,8 +170,8 @@ static void add_pools(struct http_server *s, struct buf *out)
                    "concorde_http_workers_busy{pool=\"%s\"} %d\n"
                    "concorde_http_sources{pool=\"%s\"} %zu\n"
                    "concorde_http_refused_total{pool=\"%s\"} %lu\n",
-                   pool_names[i], p->queue.depth, pool_names[i], p->busy, pool_names[i],
-                   p->queue.sources.n, pool_names[i], p->refused);
+                   http_pool_names[i], p->queue.depth, http_pool_names[i], p->busy,
+                   http_pool_names[i], p->queue.sources.n, http_pool_names[i], p->refused);
     }
 }
 

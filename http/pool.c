@@ -6,8 +6,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/internal.h"
+#include "http/waits.h"
 
 #include <limits.h>
+
+const char *const http_pool_names[POOL_COUNT] = {
+    [POOL_CLIENT] = "client", [POOL_FEDERATION] = "federation", [POOL_SLOW] = "slow",
+    [POOL_SEARCH] = "search", [POOL_REMOTE] = "remote",         [POOL_WATCH] = "watch"};
 
 enum { STACK_BYTES = 512 * 1024, LATE_US = 1000 };
 
@@ -172,10 +177,11 @@ static void *work(void *arg)
 {
     struct worker *w = arg;
     const struct http_hooks *hooks = &w->pool->server->hooks;
-    static const char *const names[POOL_COUNT] = {"http-client", "http-fed",    "http-slow",
-                                                  "http-search", "http-remote", "http-watch"};
-    pthread_setname_np(pthread_self(), names[w->pool->kind]);
+    char name[16];
+    snprintf(name, sizeof name, "http-%s", http_pool_names[w->pool->kind]);
+    pthread_setname_np(pthread_self(), name);
     w->arena = arena_create();
+    waits_allow(w->pool->kind == POOL_REMOTE);
     if (hooks->worker_start)
         w->job = hooks->worker_start(hooks->ctx);
     struct ran ran = {0};

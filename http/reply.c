@@ -103,8 +103,16 @@ const struct err *reply_wait(struct reply *rp, int64_t deadline_mono_ms)
     return NULL;
 }
 
+bool route_may_ask(const struct route *r)
+{
+    return r->asks || r->who == WHO_SERVER || r->pool == POOL_REMOTE;
+}
+
 const struct err *reply_elsewhere(struct reply *rp, enum route_pool pool)
 {
+    const struct route *route = rp->rq->route;
+    if (!route_may_ask(route))
+        return err_internal("%s asks other servers, but its row does not say so", route->path);
     rp->outcome->pool = pool;
     rp->outcome->kind = OUTCOME_MOVE;
     return NULL;

@@ -33,6 +33,8 @@ enum route_pool {
     POOL_COUNT
 };
 
+extern const char *const http_pool_names[POOL_COUNT]; /* "client" */
+
 enum route_rate {
     RATE_NONE,
     RATE_MESSAGE,
@@ -78,8 +80,12 @@ struct route {
     const char *spec;     /* section of the specification, for `concorde routes` */
     const char *also;     /* a second path (unstable spelling), NULL if none; same params */
     size_t body_max;      /* bytes; 0: the server's default */
+    bool asks;            /* other servers, at times: then it goes on in POOL_REMOTE */
     route_handler *inner; /* for a handler that runs another one; NULL: none */
 };
+
+/* May a request of that route have to wait for other servers? */
+bool route_may_ask(const struct route *r);
 
 struct exchange; /* private to http/ */
 struct outcome;  /* private to http/ */
@@ -179,7 +185,8 @@ const struct err *reply_flush(struct reply *rp);
 const struct err *reply_wait(struct reply *rp, int64_t deadline_mono_ms);
 
 /* The handler runs again from its start, at once, by a worker of that pool (rq->pool): for routes
- * that are mostly answered in no time, but now and then must wait for another server. */
+ * that are mostly answered in no time, but now and then must wait for another server. Their row
+ * says so (asks); those of WHO_SERVER may always have to ask for the caller's key. */
 const struct err *reply_elsewhere(struct reply *rp, enum route_pool pool);
 
 #endif

@@ -82,6 +82,8 @@ static const struct err *run_steps(struct exchange *ex, struct run *run, struct 
     const struct err *e = serve(ex, rp);
     if (hooks->request_end)
         hooks->request_end(hooks->ctx, &ex->rq);
+    if (e && e->code == ERR_ELSEWHERE && ex->rq.pool != POOL_REMOTE && !run->admitting)
+        return reply_elsewhere(rp, POOL_REMOTE);
     return e;
 }
 

@@ -77,21 +77,23 @@ const size_t route_tables_n = sizeof route_tables / sizeof *route_tables;
 
 static const char *const who_names[WHO_COUNT] = {"anybody",   "maybe-user", "user",
                                                  "guest-too", "admin",      "server"};
-static const char *const pool_names[POOL_COUNT] = {"client", "federation", "slow", "remote"};
 static const char *const rate_names[RATE_COUNT] = {
     "-",   "message", "login",   "registration", "join",   "invite", "room",
     "key", "media",   "account", "search",       "remote", "server"};
 
 static void add_row(struct buf *out, int width, const char *method, const char *path,
-                    const char *who, const char *pool, const char *rate, const char *spec)
+                    const char *who, const char *pool, const char *asks, const char *rate,
+                    const char *spec)
 {
-    buf_printf(out, "%-7s %-*s %-10s %-10s %-12s %s\n", method, width, path, who, pool, rate, spec);
+    buf_printf(out, "%-7s %-*s %-10s %-10s %-5s %-12s %s\n", method, width, path, who, pool, asks,
+               rate, spec);
 }
 
 static void add_route(struct buf *out, int width, const struct route *r, const char *path)
 {
-    add_row(out, width, http_method_names[r->method], path, who_names[r->who], pool_names[r->pool],
-            rate_names[r->rate], r->spec ? r->spec : "-");
+    add_row(out, width, http_method_names[r->method], path, who_names[r->who],
+            http_pool_names[r->pool], route_may_ask(r) ? "asks" : "-", rate_names[r->rate],
+            r->spec ? r->spec : "-");
 }
 
 static int widest_path(void)
@@ -109,7 +111,7 @@ static int widest_path(void)
 void routes_add_table(struct buf *out)
 {
     int width = widest_path();
-    add_row(out, width, "METHOD", "PATH", "WHO", "POOL", "RATE", "SPECIFICATION");
+    add_row(out, width, "METHOD", "PATH", "WHO", "POOL", "ASKS", "RATE", "SPECIFICATION");
     for (size_t i = 0; i < route_tables_n; i++)
         for (const struct route *r = route_tables[i]; r->path; r++) {
             add_route(out, width, r, r->path);

@@ -108,6 +108,7 @@ const struct route create_room_routes[] = {
     {.method = POST,
      .path = "/_matrix/client/v3/createRoom",
      .handler = post_create_room,
+     .asks = true,
      .who = WHO_USER,
      .body = BODY_MAYBE,
      .rate = RATE_ROOM,

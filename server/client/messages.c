@@ -100,6 +100,7 @@ const struct route messages_routes[] = {
     {.method = GET,
      .path = "/_matrix/client/v3/rooms/{room}/messages",
      .handler = get_messages,
+     .asks = true,
      .who = WHO_GUEST_TOO,
      .spec = "Syncing"},
     {.path = NULL},

@@ -137,6 +137,7 @@ const struct route timestamp_routes[] = {
     {.method = GET,
      .path = "/_matrix/client/v1/rooms/{room}/timestamp_to_event",
      .handler = get_timestamp_to_event,
+     .asks = true,
      .who = WHO_USER,
      .spec = "Getting events for a room",
      .also = "/_matrix/client/unstable/org.matrix.msc3030/rooms/{room}/timestamp_to_event"},

@@ -63,14 +63,18 @@ static const struct err *get_config(struct request *rq, struct reply *rp)
 #define ROW(path_, also_, handler_, who_)                                                          \
     {                                                                                              \
         .method = GET, .path = path_, .also = also_, .handler = handler_, .who = who_,             \
-        .spec = "content repository"                                                               \
+        .asks = true, .spec = "content repository"                                                 \
     }
 #define NEW_ROW(rest, handler_, who_)                                                              \
     ROW("/_matrix/client/v1/media/" rest,                                                          \
         "/_matrix/client/unstable/org.matrix.msc3916/media/" rest, handler_, who_)
 #define OLD_DOWNLOAD(path_, also_) ROW(path_, also_, get_old_download, WHO_ANYBODY)
 #define OLD_DOWNLOAD_NAMED(path_, also_) ROW(path_, also_, get_old_download_named, WHO_ANYBODY)
-#define OLD_CONFIG(path_, also_) ROW(path_, also_, get_config, WHO_USER)
+#define OLD_CONFIG(path_, also_)                                                                   \
+    {                                                                                              \
+        .method = GET, .path = path_, .also = also_, .handler = get_config, .who = WHO_USER,       \
+        .spec = "content repository"                                                               \
+    }
 
 const struct route download_routes[] = {
     NEW_ROW("download/{server}/{media}", get_download, WHO_GUEST_TOO),

@@ -202,7 +202,7 @@ static const struct err *get_for_server(struct request *rq, struct reply *rp)
 #define ROW(path_, also_, handler_, who_)                                                          \
     {                                                                                              \
         .method = GET, .path = path_, .also = also_, .handler = handler_, .who = who_,             \
-        .pool = POOL_SLOW, .spec = "content repository"                                            \
+        .asks = true, .pool = POOL_SLOW, .spec = "content repository"                              \
     }
 #define OLD_THUMBNAIL(path_, also_) ROW(path_, also_, get_old_thumbnail, WHO_ANYBODY)
 

@@ -16,9 +16,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("CONCORDE_BIN", str(ROOT / "build" / "concorde"))
 START_SECONDS = 120
 
-# What a sanitizer or a failed assertion leaves in the log.
+# What a sanitizer or a failed assertion leaves in the log, or one that is only logged in this build.
 REPORTS = re.compile(
     r"ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed|Segmentation"
+    r"|outside of the remote pool"
 )
 
 TEST_SETTINGS = {

@@ -69,7 +69,7 @@ static const struct route routes[] = {
     {GET, "/gate", pass_gate, .who = WHO_ANYBODY},
     {GET, "/user-gate", pass_gate, .who = WHO_USER},
     {GET, "/server-gate", pass_gate, .who = WHO_SERVER},
-    {GET, "/elsewhere", pass_gate_elsewhere, .who = WHO_USER},
+    {GET, "/elsewhere", pass_gate_elsewhere, .who = WHO_USER, .asks = true},
     {GET, "/answer", answer, .who = WHO_ANYBODY},
     {POST, "/upload", take_upload, .who = WHO_ANYBODY, .body = BODY_FILE},
     {GET, "/health", answer, .who = WHO_ANYBODY, .pool = POOL_WATCH},
