@@ -77,6 +77,7 @@ static void *talk(void *arg)
             ;
     close(SSL_get_fd(s));
     SSL_free(s);
+    OPENSSL_thread_stop(); /* what it keeps of this thread */
     return NULL;
 }
 
