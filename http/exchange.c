@@ -226,43 +226,31 @@ static bool refuse_at_once(const struct exchange *ex)
     return ex->announced == BODY_UNKNOWN || ex->announced > SHORT_BODY;
 }
 
-/* The source has too many requests here. libmicrohttpd takes no reply before the body has ended. */
-static enum MHD_Result refuse(struct exchange *ex, const struct err *e)
-{
-    reply_now(ex, e);
-    if (ex->phase == PHASE_WORK)
-        return send_reply(ex);
-    set_phase(ex, PHASE_BODY);
-    return MHD_YES;
-}
-
 static enum MHD_Result submit(struct exchange *ex, enum phase phase)
 {
     struct http_server *s = ex->server;
     set_phase(ex, phase);
     if (!ex->id[0])
         source_identify(ex);
-    const struct err *e = pool_enter(ex, source_claimed(ex));
-    if (e)
-        return refuse(ex, e);
     atomic_fetch_add(&s->metrics.working, 1); /* first: the stop looks at it after `aborting` */
     if (atomic_load(&s->aborting)) {
         atomic_fetch_sub(&s->metrics.working, 1);
-        pool_leave(ex);
         return MHD_NO;
     }
     MHD_suspend_connection(ex->mhd);
-    pool_submit(ex);
+    const struct err *e = pool_submit_new(ex, source_claimed(ex));
+    if (e) { /* no worker has it */
+        reply_now(ex, e);
+        atomic_fetch_sub(&s->metrics.working, 1);
+        loop_deliver(ex);
+    }
     return MHD_YES;
 }
 
 static enum MHD_Result take_body(struct exchange *ex, const char *bytes, size_t *n)
 {
-    if (ex->rq.route && ex->rq.route->body == BODY_FILE && !ex->admitted && !ex->response) {
-        enum MHD_Result r = submit(ex, PHASE_ADMIT);
-        if (ex->phase == PHASE_ADMIT)
-            return r; /* the bytes are shown again afterwards */
-    }
+    if (ex->rq.route && ex->rq.route->body == BODY_FILE && !ex->admitted && !ex->response)
+        return submit(ex, PHASE_ADMIT); /* the bytes are shown again afterwards */
     ex->received += (int64_t)*n;
     if (!ex->response) {
         const struct err *e = body_add(ex, bytes, *n);

@@ -310,8 +310,8 @@ const struct err *pool_start(struct http_server *s, enum route_pool kind,
 void pool_stop(struct pool *p);
 /* Makes the exchange one of the source's in rq->pool. M_LIMIT_EXCEEDED: it has too many there. */
 const struct err *pool_enter(struct exchange *ex, uint64_t source);
-void pool_leave(struct exchange *ex);  /* by what entered and was not submitted */
 void pool_submit(struct exchange *ex); /* which entered; for a worker to run */
+const struct err *pool_submit_new(struct exchange *ex, uint64_t source); /* both */
 void pool_wake(struct waiter *w);
 
 /* source.c */

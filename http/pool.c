@@ -38,22 +38,25 @@ static void call(struct worker *w)
         pthread_cond_signal(&w->called);
 }
 
-const struct err *pool_enter(struct exchange *ex, uint64_t source)
+static struct source *enter_locked(struct pool *p, uint64_t key)
 {
-    enum { RETRY_MS = 1000 };
-    struct pool *p = pool_of(ex);
-    LOCKED(&p->lock);
-    ex->source = fair_queue_enter(&p->queue, source);
-    p->refused += !ex->source;
-    return ex->source ? NULL : err_limit_exceeded(RETRY_MS);
+    struct source *s = fair_queue_enter(&p->queue, key);
+    p->refused += !s;
+    return s;
 }
 
-void pool_leave(struct exchange *ex)
+static const struct err *too_many(void)
+{
+    enum { RETRY_MS = 1000 };
+    return err_limit_exceeded(RETRY_MS);
+}
+
+const struct err *pool_enter(struct exchange *ex, uint64_t source)
 {
     struct pool *p = pool_of(ex);
     LOCKED(&p->lock);
-    fair_queue_leave(&p->queue, ex->source);
-    ex->source = NULL;
+    ex->source = enter_locked(p, source);
+    return ex->source ? NULL : too_many();
 }
 
 void pool_submit(struct exchange *ex)
@@ -65,6 +68,22 @@ void pool_submit(struct exchange *ex)
     struct worker *w = take_idle_locked(p);
     lock_release(&p->lock);
     call(w);
+}
+
+const struct err *pool_submit_new(struct exchange *ex, uint64_t source)
+{
+    struct pool *p = pool_of(ex);
+    struct worker *w = NULL;
+    ex->queued_us = mono_us();
+    lock_take(&p->lock);
+    struct source *entered = ex->source = enter_locked(p, source);
+    if (entered) {
+        fair_queue_add(&p->queue, ex);
+        w = take_idle_locked(p);
+    }
+    lock_release(&p->lock); /* from here on a worker may have ended the exchange */
+    call(w);
+    return entered ? NULL : too_many();
 }
 
 static void push_woken(struct pool *p, struct exchange *ex)
