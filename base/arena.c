@@ -25,7 +25,7 @@ struct deferred {
 struct arena {
     struct block *newest;
     struct deferred *deferred;
-    size_t held;
+    size_t held, owned;
 };
 
 static struct block *add_block(struct arena *a, size_t at_least)
@@ -161,5 +161,20 @@ void arena_defer(struct arena *a, void (*fn)(void *), void *what)
 
 size_t arena_bytes(const struct arena *a)
 {
-    return a->held;
+    return a->held + a->owned;
+}
+
+void arena_own(struct arena *a, size_t bytes)
+{
+    a->owned += bytes;
+}
+
+void arena_disown(struct arena *a, size_t bytes)
+{
+    a->owned -= bytes;
+}
+
+size_t arena_owned(const struct arena *a)
+{
+    return a->owned;
 }

@@ -30,6 +30,11 @@ void arena_defer(struct arena *a, void (*fn)(void *), void *what);
 
 size_t arena_bytes(const struct arena *a); /* held from malloc, for metrics and tests */
 
+/* Memory that is not the arena's own but goes with it, by a deferred call: it is counted. */
+void arena_own(struct arena *a, size_t bytes);
+void arena_disown(struct arena *a, size_t bytes);
+size_t arena_owned(const struct arena *a);
+
 /* For arenas that live in one scope: `arena_auto struct arena *a = arena_create();` */
 void arena_auto_destroy_(struct arena **a);
 #define arena_auto __attribute__((cleanup(arena_auto_destroy_)))

@@ -1,31 +1,135 @@
 #include "base/json.h"
 
+#include "base/budget.h"
+#include "base/clock.h"
+#include "base/lock.h"
+
 #include <stdarg.h>
 #include <string.h>
 
-/* Nesting is counted before parsing: jansson's own limit (2048) is a build-time constant. */
-static bool too_deep(struct str s)
+/* What jansson takes from malloc for one of each, when it is alone; measured by test_json.c. */
+enum {
+    OBJECT_BYTES = 240,
+    ARRAY_BYTES = 144,
+    NUMBER_BYTES = 32,
+    STRING_BYTES = 80, /* and its own */
+    KEY_BYTES = 48,    /* beyond those of a string */
+    PLACE_BYTES = 24,  /* in an array or an object, which grow by doubling */
+};
+
+static size_t string_end(struct str s, size_t i)
 {
+    for (i++; i < s.n && s.p[i] != '"'; i++)
+        if (s.p[i] == '\\')
+            i++;
+    return i;
+}
+
+static bool is_in_scalar(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-' || c == '.' || c == 'E' ||
+           c == '+';
+}
+
+static size_t scalar_end(struct str s, size_t i)
+{
+    while (i + 1 < s.n && is_in_scalar(s.p[i + 1]))
+        i++;
+    return i;
+}
+
+struct json_measure json_measure(struct str s)
+{
+    struct json_measure m = {0};
     int depth = 0;
-    bool in_string = false;
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
+        size_t from = i;
+        if (c == '"') {
+            i = string_end(s, i);
+            m.tree_bytes += STRING_BYTES + (i - from);
         } else if (c == '{' || c == '[') {
-            if (++depth > JSON_DEPTH_MAX)
-                return true;
+            m.tree_bytes += c == '{' ? OBJECT_BYTES : ARRAY_BYTES;
+            if (++depth > m.depth)
+                m.depth = depth;
         } else if (c == '}' || c == ']') {
             depth--;
+        } else if (c == ':') {
+            m.tree_bytes += KEY_BYTES;
+        } else if (c == ',') {
+            m.tree_bytes += PLACE_BYTES;
+        } else if (is_in_scalar(c)) {
+            i = scalar_end(s, i);
+            m.tree_bytes += c > '9' ? 0 : NUMBER_BYTES; /* true, false and null cost nothing */
         }
     }
-    return false;
+    return m;
 }
+
+static size_t tree_max(size_t bytes)
+{
+    size_t max = JSON_TREE_LEAST + bytes * JSON_TREE_RATIO;
+    return max < JSON_TREE_MAX ? max : JSON_TREE_MAX;
+}
+
+/* ---- the memory of all trees ---- */
+
+static struct {
+    struct lock lock;
+    pthread_cond_t given_back;
+    atomic_int waiting;
+    struct budget budget;
+} trees = {.lock = {PTHREAD_MUTEX_INITIALIZER, RANK_LEAF}, .budget = {.size = JSON_TREES_MAX}};
+
+__attribute__((constructor)) static void init_trees(void)
+{
+    cond_init(&trees.given_back);
+}
+
+static void give_back(uint64_t who, size_t bytes)
+{
+    budget_give_back(&trees.budget, who, bytes);
+    if (atomic_load(&trees.waiting)) {
+        LOCKED(&trees.lock);
+        pthread_cond_broadcast(&trees.given_back);
+    }
+}
+
+static bool wait_for(uint64_t who, size_t bytes)
+{
+    int64_t until = mono_ms() + JSON_TREES_WAIT_MS;
+    bool taken, late = false;
+    atomic_fetch_add(&trees.waiting, 1);
+    LOCKED(&trees.lock);
+    while (!(taken = budget_take(&trees.budget, who, bytes)) && !late)
+        late = lock_wait_until(&trees.lock, &trees.given_back, until);
+    atomic_fetch_sub(&trees.waiting, 1);
+    return taken;
+}
+
+/* An arena has a little free of charge. What is as short as an event is never refused: who reads it
+ * could not go on without. An arena that has drawn already does not wait for others that may wait
+ * for it. */
+static bool take(const struct arena *a, size_t bytes, size_t tree_bytes, size_t *ret_drawn)
+{
+    uint64_t who = (uintptr_t)a / sizeof(void *);
+    size_t owned = arena_owned(a);
+    *ret_drawn = owned + tree_bytes <= JSON_TREES_FREE ? 0 : tree_bytes;
+    if (!*ret_drawn || budget_take(&trees.budget, who, tree_bytes))
+        return true;
+    if (bytes <= JSON_SHORT) {
+        budget_overdraw(&trees.budget, who, tree_bytes);
+        return true;
+    }
+    return owned <= JSON_TREES_FREE && wait_for(who, tree_bytes);
+}
+
+size_t json_trees_bytes(void)
+{
+    return atomic_load(&trees.budget.taken);
+}
+
+/* ---- trees in arenas ---- */
 
 static void drop(void *v)
 {
@@ -39,19 +143,79 @@ json_t *json_keep(struct arena *a, json_t *owned)
     return owned;
 }
 
-const struct err *json_read(struct arena *a, struct str bytes, json_t **ret)
+struct tree {
+    json_t *v;
+    struct arena *arena;
+    size_t bytes, drawn;
+};
+
+static void drop_tree(void *tree)
 {
-    if (too_deep(bytes))
-        return err(ERR_NOT_JSON, "The JSON is nested deeper than %d levels", JSON_DEPTH_MAX);
+    struct tree *t = tree;
+    json_decref(t->v);
+    arena_disown(t->arena, t->bytes);
+    if (t->drawn)
+        give_back((uintptr_t)t->arena / sizeof(void *), t->drawn);
+}
+
+static const struct err *parse(struct str bytes, json_t **ret)
+{
     json_error_t why;
     json_t *v = json_loadb(bytes.n ? bytes.p : "", bytes.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
     if (!v && json_error_code(&why) == json_error_numeric_overflow)
         return err(ERR_BAD_JSON, "A number is too large");
     if (!v)
         return err(ERR_NOT_JSON, "Content is not JSON: %s", why.text);
-    *ret = json_keep(a, v);
+    *ret = v;
     return NULL;
 }
+
+static const struct err *check(struct str bytes, size_t *ret_tree_bytes)
+{
+    struct json_measure m = json_measure(bytes);
+    if (m.depth > JSON_DEPTH_MAX)
+        return err(ERR_NOT_JSON, "The JSON is nested deeper than %d levels", JSON_DEPTH_MAX);
+    if (m.tree_bytes > tree_max(bytes.n))
+        return err(ERR_TOO_LARGE, "The JSON has too many values: send less in one request");
+    *ret_tree_bytes = m.tree_bytes;
+    return NULL;
+}
+
+static const struct err *read_into(struct arena *a, struct str bytes, struct tree *t)
+{
+    const struct err *e = parse(bytes, &t->v);
+    if (e) {
+        if (t->drawn)
+            give_back((uintptr_t)a / sizeof(void *), t->drawn);
+        return e;
+    }
+    t->arena = a;
+    arena_own(a, t->bytes);
+    arena_defer(a, drop_tree, t);
+    return NULL;
+}
+
+const struct err *json_read(struct arena *a, struct str bytes, json_t **ret)
+{
+    struct tree *t = arena_alloc(a, sizeof *t);
+    TRY(check(bytes, &t->bytes));
+    if (!take(a, bytes.n, t->bytes, &t->drawn))
+        return err_unavailable(1000, "too many large JSON documents are read at once");
+    TRY(read_into(a, bytes, t));
+    *ret = t->v;
+    return NULL;
+}
+
+const struct err *json_read_to_keep(struct arena *a, struct str bytes, json_t **ret)
+{
+    struct tree *t = arena_alloc(a, sizeof *t);
+    TRY(check(bytes, &t->bytes));
+    TRY(read_into(a, bytes, t));
+    *ret = t->v;
+    return NULL;
+}
+
+/* ---- typed members ---- */
 
 static const json_t *member(const json_t *o, const char *key)
 {

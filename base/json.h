@@ -11,12 +11,33 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-enum { JSON_DEPTH_MAX = 100 };
+enum {
+    JSON_DEPTH_MAX = 100,
+    /* A tree may become so large: a fixed part, and so much for each byte of the document. */
+    JSON_TREE_LEAST = 16 << 20,
+    JSON_TREE_RATIO = 8,
+    JSON_TREE_MAX = 32 << 20,
+    JSON_TREES_MAX = 128 << 20,  /* all together, but for those of an arena's first */
+    JSON_TREES_FREE = 256 << 10, /* bytes, and */
+    JSON_SHORT = 192 << 10,      /* documents of so many bytes, which are never refused */
+    JSON_TREES_WAIT_MS = 10000
+};
+
+/* What a document will take, found by looking at it once, before anything is made of it. */
+struct json_measure {
+    int depth;
+    size_t tree_bytes; /* from malloc; rather too many */
+};
+struct json_measure json_measure(struct str bytes);
 
 /* Parses one JSON value. M_NOT_JSON when malformed, not UTF-8 or nested deeper than
- * JSON_DEPTH_MAX, M_BAD_JSON for integers beyond 64 bits and floats beyond doubles; duplicate keys
- * take the last value, as browsers do. */
+ * JSON_DEPTH_MAX, M_BAD_JSON for integers beyond 64 bits and floats beyond doubles, M_TOO_LARGE
+ * when the tree would be too large; duplicate keys take the last value, as browsers do. A large
+ * tree waits until others have gone, and then is ERR_UNAVAILABLE. */
 const struct err *json_read(struct arena *a, struct str bytes, json_t **ret);
+/* The same for an arena that lives in a cache, which has a bound of its own. */
+const struct err *json_read_to_keep(struct arena *a, struct str bytes, json_t **ret);
+size_t json_trees_bytes(void); /* drawn now, for metrics and tests */
 
 /* The arena drops the reference when it is reset. Returns its argument. */
 json_t *json_keep(struct arena *a, json_t *owned);

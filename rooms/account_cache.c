@@ -279,7 +279,7 @@ static const struct err *fill(struct job *job, struct entry *e, const char *user
     TRY(account_data_get(job_tx(job), e->user, 0, kind_types[e->kind], &content));
     e->is_stored = content.p != NULL;
     if (e->is_stored)
-        TRY(json_read(e->arena, content, &tree));
+        TRY(json_read_to_keep(e->arena, content, &tree));
     if (e->kind == IGNORED)
         fill_ignored(e, tree);
     else

@@ -7,13 +7,17 @@
 
 #include <inttypes.h>
 
-enum { KEY_MAX = 4096 }; /* longer inline filters are parsed each time */
+enum {
+    KEY_MAX = 4096, /* longer inline filters are parsed each time */
+    BYTES_MAX = 16 << 20
+};
 
 struct entry {
     struct str key;      /* "user:id", or the inline JSON itself, which begins with a brace */
     struct arena *arena; /* holds the key, the entry and what the filter refers to */
     struct filter filter;
     struct entry *newer, *older;
+    size_t bytes;
     int refs; /* jobs that use it, and the cache while it is in there */
 };
 
@@ -21,7 +25,7 @@ struct filter_cache {
     struct lock lock;
     struct map entries;
     struct entry *newest, *oldest;
-    size_t max;
+    size_t max, bytes;
 };
 
 struct filter_cache *filter_cache_create(size_t entries)
@@ -57,6 +61,7 @@ static void drop_oldest_locked(struct filter_cache *c)
     struct entry *e = c->oldest;
     unlink_locked(c, e);
     map_remove(&c->entries, e->key);
+    c->bytes -= e->bytes;
     unref_locked(e);
 }
 
@@ -117,7 +122,9 @@ static void put(struct job *job, struct entry *e, struct filter *ret)
         arena_destroy(e->arena);
         return;
     }
-    if (c->entries.n >= c->max)
+    e->bytes = arena_bytes(e->arena);
+    c->bytes += e->bytes;
+    while (c->oldest && (c->entries.n >= c->max || c->bytes > BYTES_MAX))
         drop_oldest_locked(c);
     e->refs = 1;
     map_put(&c->entries, e->key, e);
@@ -128,7 +135,7 @@ static void put(struct job *job, struct entry *e, struct filter *ret)
 static const struct err *parse(struct arena *a, struct str json, struct filter *ret)
 {
     json_t *tree;
-    TRY(json_read(a, json, &tree));
+    TRY(json_read_to_keep(a, json, &tree));
     return filter_parse(a, tree, ret);
 }
 

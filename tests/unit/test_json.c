@@ -1,6 +1,10 @@
 #include "base/json.h"
 
+#include "base/budget.h"
+
 #include "check.h"
+
+#include <malloc.h>
 
 static json_t *read_json(struct arena *a, const char *text)
 {
@@ -61,6 +65,131 @@ static void test_typed_members(void **state)
     assert_null(v);
 }
 
+/* ---- memory ---- */
+
+static char *repeated(struct arena *a, const char *before, const char *unit, size_t bytes,
+                      const char *after)
+{
+    struct buf b = {0};
+    buf_add_text(&b, before);
+    for (size_t i = 0; b.n < bytes; i++) {
+        char text[64];
+        snprintf(text, sizeof text, unit, (unsigned)i);
+        buf_add_text(&b, i ? "," : "");
+        buf_add_text(&b, text);
+    }
+    buf_add_text(&b, after);
+    char *copy = arena_memdup(a, b.p, b.n);
+    buf_finish(&b);
+    return copy;
+}
+
+static size_t in_use;
+
+static void *counting_malloc(size_t n)
+{
+    void *p = malloc(n);
+    in_use += malloc_usable_size(p) + 8;
+    return p;
+}
+
+static void counting_free(void *p)
+{
+    if (p)
+        in_use -= malloc_usable_size(p) + 8;
+    free(p);
+}
+
+/* What jansson takes is never much more than what was counted, and seldom far less. */
+static void test_measure(void **state)
+{
+    static const struct {
+        const char *before, *unit, *after;
+    } shapes[] = {
+        {"[", "{}", "]"},
+        {"[", "[]", "]"},
+        {"[", "1", "]"},
+        {"[", "-1.5e3", "]"},
+        {"[", "true", "]"},
+        {"[", "\"\"", "]"},
+        {"[", "\"a long one, \\\" and more of it, longer than most %u\"", "]"},
+        {"{", "\"%u\":1", "}"},
+        {"{", "\"key%u\":{\"a\":[1,null]}", "}"},
+        {"[", "[[[{\"a\":{}}]]]", "]"},
+        {"{\"x\":{", "\"@user%u:example.com\":[]", "}}"},
+    };
+    json_set_alloc_funcs(counting_malloc, counting_free);
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        arena_auto struct arena *a = arena_create();
+        struct str text =
+            str_of(repeated(a, shapes[i].before, shapes[i].unit, 100000, shapes[i].after));
+        struct json_measure m = json_measure(text);
+        json_auto_t *v = json_loadb(text.p, text.n, 0, NULL);
+        assert_non_null(v);
+        if (in_use > m.tree_bytes || in_use * 3 < m.tree_bytes)
+            fail_msg("%s: %zu bytes were counted, %zu are used", shapes[i].unit, m.tree_bytes,
+                     in_use);
+        json_decref(v);
+        v = NULL;
+        assert_int_equal(in_use, 0);
+    }
+    json_set_alloc_funcs(malloc, free);
+}
+
+static void test_tree_bounds(void **state)
+{
+    arena_auto struct arena *a = arena_create();
+    json_t *v;
+    size_t before = json_trees_bytes();
+    check_error("an event of nothing but objects",
+                json_read(a, str_of(repeated(a, "[", "{}", 65536, "]")), &v), NULL);
+    assert_true(arena_owned(a) > 4000000);
+    check_error("2 MB of objects", json_read(a, str_of(repeated(a, "[", "{}", 2000000, "]")), &v),
+                "M_TOO_LARGE");
+    check_error("2 MB of arrays", json_read(a, str_of(repeated(a, "[", "[]", 2000000, "]")), &v),
+                "M_TOO_LARGE");
+    check_error("10 MB of numbers", json_read(a, str_of(repeated(a, "[", "1", 10000000, "]")), &v),
+                "M_TOO_LARGE");
+    check_error("one string of 10 MB",
+                json_read(a, str_of(repeated(a, "[\"", "xxxxxxxxxxxxxxx", 10000000, "\"]")), &v),
+                NULL);
+    check_error(
+        "2 MB of users",
+        json_read(a, str_of(repeated(a, "{", "\"@user%u:example.com\":[]", 1500000, "}")), &v),
+        NULL);
+    check_error("broken", json_read(a, str_of(repeated(a, "[", "1", 500000, "}")), &v),
+                "M_NOT_JSON");
+    assert_true(json_trees_bytes() > before);
+    arena_reset(a);
+    assert_int_equal(json_trees_bytes(), before);
+    assert_int_equal(arena_owned(a), 0);
+}
+
+static void test_budget(void **state)
+{
+    static struct budget b = {.size = 1000};
+    assert_false(budget_is_over(&b, 1));
+    assert_false(budget_take(&b, 1, 1001));
+    assert_true(budget_take(&b, 1, 500));
+    assert_false(budget_take(&b, 1, 1)); /* half of it, at most */
+    assert_true(budget_take(&b, 2, 250));
+    assert_false(budget_take(&b, 2, 1));
+    assert_true(budget_take(&b, 3, 125));
+    budget_give_back(&b, 1, 500);
+    assert_true(budget_take(&b, 2, 100));
+    budget_overdraw(&b, 4, 1000);
+    assert_false(budget_take(&b, 5, 1));
+    budget_give_back(&b, 4, 1000);
+    assert_true(budget_take(&b, 5, 1));
+    for (int i = 0; i < 1000; i++) /* twenty that take what they get, and give up what is over */
+        for (uint64_t hog = 10; hog < 30; hog++) {
+            budget_take(&b, hog, 1);
+            if (budget_is_over(&b, hog))
+                budget_give_back(&b, hog, 1);
+        }
+    assert_true(budget_take(&b, 99, 5));
+}
+
 /* As Python's json module writes them, so that what is encoded again has the same bytes. */
 static void test_floats(void **state)
 {
@@ -93,10 +222,10 @@ static void test_lenient_access(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read),
-        cmocka_unit_test(test_typed_members),
-        cmocka_unit_test(test_floats),
-        cmocka_unit_test(test_lenient_access),
+        cmocka_unit_test(test_read),    cmocka_unit_test(test_typed_members),
+        cmocka_unit_test(test_floats),  cmocka_unit_test(test_lenient_access),
+        cmocka_unit_test(test_measure), cmocka_unit_test(test_tree_bounds),
+        cmocka_unit_test(test_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,37 @@
+#include "base/budget.h"
+
+static atomic_size_t *slot_of(struct budget *b, uint64_t source)
+{
+    return &b->by_source[source % BUDGET_SLOTS];
+}
+
+void budget_overdraw(struct budget *b, uint64_t source, size_t bytes)
+{
+    atomic_fetch_add(&b->taken, bytes);
+    atomic_fetch_add(slot_of(b, source), bytes);
+}
+
+void budget_give_back(struct budget *b, uint64_t source, size_t bytes)
+{
+    atomic_fetch_sub(&b->taken, bytes);
+    atomic_fetch_sub(slot_of(b, source), bytes);
+}
+
+bool budget_is_over(const struct budget *b, uint64_t source)
+{
+    return atomic_load(&b->by_source[source % BUDGET_SLOTS]) + atomic_load(&b->taken) > b->size;
+}
+
+/* Taken first and looked at then: of several at once too many may be refused, never too few. */
+bool budget_take(struct budget *b, uint64_t source, size_t bytes)
+{
+    if (bytes > b->size)
+        return false;
+    size_t taken = atomic_fetch_add(&b->taken, bytes) + bytes;
+    size_t own = atomic_fetch_add(slot_of(b, source), bytes) + bytes;
+    if (taken + own <= b->size)
+        return true;
+    budget_give_back(b, source, bytes);
+    atomic_fetch_add_explicit(&b->refused, 1, memory_order_relaxed);
+    return false;
+}

@@ -1,0 +1,29 @@
+/* A budget of bytes that many sources draw on: a source is given nothing that would be more than
+ * what is then left for all others. One alone may so have half of it. When others have come it may
+ * turn out to have too much (budget_is_over): where those give up what they have, twenty sources
+ * have a 21st each, and as much is left for the next. Lock-free; sources are told apart by their
+ * hash, and two of one slot count as one. */
+#ifndef BASE_BUDGET_H
+#define BASE_BUDGET_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { BUDGET_SLOTS = 1024 };
+
+struct budget {
+    size_t size;
+    atomic_size_t taken, by_source[BUDGET_SLOTS];
+    atomic_ulong refused;
+};
+
+bool budget_take(struct budget *b, uint64_t source, size_t bytes);
+/* Also when there is not enough: for what cannot be refused. */
+void budget_overdraw(struct budget *b, uint64_t source, size_t bytes);
+/* Has the source more than what is left? */
+bool budget_is_over(const struct budget *b, uint64_t source);
+void budget_give_back(struct budget *b, uint64_t source, size_t bytes);
+
+#endif
