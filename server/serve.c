@@ -10,6 +10,7 @@
 #include "server/sd_notify.h"
 
 #include "base/mem.h"
+#include "base/memory.h"
 #include "federation/federation.h"
 #include "http/server.h"
 #include "rooms/device_state.h"
@@ -233,8 +234,8 @@ static void look_at_log(struct node *n)
     job_finish(&job);
 }
 
-/* Serves until SIGINT or SIGTERM. Now and then the log is looked at, so that a server that has
- * nothing to write hears, too, when it has lost the database to another. */
+/* Serves until SIGINT or SIGTERM. Now and then memory is given back, and the log is looked at, so
+ * that a server that has nothing to write hears, too, when it has lost the database to another. */
 static void wait_for_stop(struct cli *cli, struct node *n, const sigset_t *signals)
 {
     for (;;) {
@@ -245,6 +246,8 @@ static void wait_for_stop(struct cli *cli, struct node *n, const sigset_t *signa
             reload(cli);
         else if (signal == SIGUSR1 || errno == EAGAIN)
             look_at_log(n);
+        if (memory_trim())
+            log_debug("gave memory back: %zu MiB are left", memory_resident() >> 20);
     }
     log_info("stopping");
 }
@@ -286,6 +289,7 @@ int serve_command(struct cli *cli)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
     allow_many_files(config);
+    memory_begin(processors());
     struct node node;
     const struct err *e = node_start(&node, config, NODE_SERVER);
     if (e)

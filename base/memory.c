@@ -1,0 +1,50 @@
+#include "base/memory.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    /* What is larger is mapped by itself, and goes back at once. By default glibc raises this to
+     * 32 MiB as soon as something so large was freed. */
+    MAPPED_FROM = 1 << 20,
+    TOP_KEPT = 8 << 20,
+    MUCH = 24 << 20
+};
+
+void memory_begin(int processors)
+{
+    /* By default there are eight for each processor, each with its own holes. */
+    int arenas = 2 * processors < 8 ? 8 : 2 * processors > 32 ? 32 : 2 * processors;
+    mallopt(M_ARENA_MAX, arenas);
+    mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+    mallopt(M_TRIM_THRESHOLD, TOP_KEPT);
+}
+
+size_t memory_resident(void)
+{
+    unsigned long all, resident = 0, shared = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%lu %lu %lu", &all, &resident, &shared) != 3)
+        resident = shared = 0;
+    fclose(f);
+    return (resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+bool memory_trim(void)
+{
+    static size_t after_last;
+    size_t resident = memory_resident();
+    if (resident < after_last)
+        after_last = resident;
+    if (resident < after_last + MUCH)
+        return false;
+    struct mallinfo2 m = mallinfo2();
+    if (resident < m.uordblks + m.hblkhd + MUCH)
+        return false;
+    malloc_trim(0);
+    after_last = memory_resident();
+    return true;
+}
