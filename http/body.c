@@ -1,4 +1,8 @@
-/* Taking in a request's body, bounded: into memory, or for uploads into a file without a name. */
+/* Taking in a request's body, bounded: into memory, or for uploads into a file without a name.
+ *
+ * A few KiB come with the connection. What is more is drawn from a budget that all bodies share by
+ * their sources, until the request has been answered; so neither many connections nor slow senders
+ * hold more memory than that. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/internal.h"
@@ -105,6 +109,47 @@ static const struct err *add_to_file(struct exchange *ex, const char *bytes, siz
     return NULL;
 }
 
+static void give_back(struct exchange *ex)
+{
+    if (ex->body_drawn)
+        budget_give_back(&ex->server->bodies, ex->body_of, ex->body_drawn);
+    ex->body_drawn = 0;
+}
+
+/* A source that has more than others have left gives up what it is sending. */
+static bool draw(struct exchange *ex, size_t bytes)
+{
+    enum { WITH_CONNECTION = 4096, STEP = 16384 };
+    struct budget *all = &ex->server->bodies;
+    size_t need = bytes <= WITH_CONNECTION ? 0 : (bytes + STEP - 1) / STEP
+    *STEP;
+    if (!need)
+        return true;
+    if (!ex->body_drawn) {
+        if (!ex->id[0])
+            source_identify(ex);
+        ex->body_of = source_certain(ex);
+    }
+    if (budget_is_over(all, ex->body_of) ||
+        (need > ex->body_drawn && !budget_take(all, ex->body_of, need - ex->body_drawn)))
+        return false;
+    if (need > ex->body_drawn)
+        ex->body_drawn = need;
+    return true;
+}
+
+static const struct err *add_to_memory(struct exchange *ex, const char *bytes, size_t n)
+{
+    enum { RETRY_MS = 1000 };
+    if (draw(ex, ex->body.n + n)) {
+        buf_add(&ex->body, bytes, n);
+        return NULL;
+    }
+    buf_finish(&ex->body);
+    give_back(ex);
+    return err_limit_exceeded(RETRY_MS);
+}
+
 const struct err *body_add(struct exchange *ex, const char *bytes, size_t n)
 {
     if ((size_t)ex->received > ex->body_max)
@@ -113,8 +158,7 @@ const struct err *body_add(struct exchange *ex, const char *bytes, size_t n)
         return NULL;
     if (ex->rq.route->body == BODY_FILE)
         return add_to_file(ex, bytes, n);
-    buf_add(&ex->body, bytes, n);
-    return NULL;
+    return add_to_memory(ex, bytes, n);
 }
 
 const struct err *body_finish(struct exchange *ex)
@@ -133,6 +177,7 @@ const struct err *body_finish(struct exchange *ex)
 void body_free(struct exchange *ex)
 {
     buf_finish(&ex->body);
+    give_back(ex);
     ex->rq.raw = (struct str){0};
     if (ex->rq.upload_fd >= 0)
         close(ex->rq.upload_fd);

@@ -7,6 +7,7 @@
 #ifndef HTTP_INTERNAL_H
 #define HTTP_INTERNAL_H
 
+#include "base/budget.h"
 #include "base/lock.h"
 #include "http/connections.h"
 #include "http/fair_queue.h"
@@ -83,11 +84,13 @@ struct exchange {
     struct router_match match;
     struct buf body;
     size_t body_max;
-    bool keeps_body;  /* otherwise what arrives is dropped */
-    bool unread_body; /* refused while the body was still arriving */
-    bool ends;        /* the connection, with this reply */
-    bool admitted;    /* BODY_FILE: its head was judged */
-    bool charged;     /* the rate limit was applied */
+    size_t body_drawn; /* from the budget of all bodies, */
+    uint64_t body_of;  /* by this source */
+    bool keeps_body;   /* otherwise what arrives is dropped */
+    bool unread_body;  /* refused while the body was still arriving */
+    bool ends;         /* the connection, with this reply */
+    bool admitted;     /* BODY_FILE: its head was judged */
+    bool charged;      /* the rate limit was applied */
     bool counted_active;
     bool secure;
 
@@ -237,6 +240,7 @@ struct http_server {
     int64_t made_room_ms; /* the same */
     struct metrics metrics;
     struct connections connections;
+    struct budget bodies; /* bytes of bodies in memory, beyond the first of each */
     atomic_int connections_n;
     atomic_ulong next_id;
     unsigned id_prefix;
@@ -317,6 +321,7 @@ void pool_wake(struct waiter *w);
 /* source.c */
 void source_identify(struct exchange *ex); /* before the first run: id, client's address, TLS */
 uint64_t source_claimed(const struct exchange *ex); /* before the caller was authenticated */
+uint64_t source_certain(const struct exchange *ex); /* the same, without names that are claimed */
 uint64_t source_proven(const struct exchange *ex);  /* in a run of the handler */
 
 /* run.c: returns the source that the exchange has left, NULL when it is still that one's */

@@ -210,8 +210,15 @@ void http_server_add_metrics(struct http_server *s, struct buf *out)
         "concorde_http_connections %d\n"
         "# HELP concorde_http_connections_accepted_total Connections that were taken.\n"
         "# TYPE concorde_http_connections_accepted_total counter\n"
-        "concorde_http_connections_accepted_total %lu\n",
+        "concorde_http_connections_accepted_total %lu\n"
+        "# HELP concorde_http_bodies_bytes Of the budget for bodies of requests in memory, drawn.\n"
+        "# TYPE concorde_http_bodies_bytes gauge\n"
+        "concorde_http_bodies_bytes %zu\n"
+        "# HELP concorde_http_bodies_refused_total Bodies for which nothing was left of it.\n"
+        "# TYPE concorde_http_bodies_refused_total counter\n"
+        "concorde_http_bodies_refused_total %lu\n",
         atomic_load(&s->metrics.active), atomic_load(&s->metrics.parked),
-        atomic_load(&s->connections_n), atomic_load(&s->metrics.accepted));
+        atomic_load(&s->connections_n), atomic_load(&s->metrics.accepted),
+        atomic_load(&s->bodies.taken), atomic_load(&s->bodies.refused));
     add_displaced(s, out);
 }

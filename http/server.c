@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { PEM_MAX = 1024 * 1024 };
+enum { PEM_MAX = 1024 * 1024, BODIES_MAX = 128 << 20 };
 
 static const struct err *read_pem(const char *path, const char **ret)
 {
@@ -57,6 +57,7 @@ static void copy_config(struct http_server *s, const struct http_config *config)
     s->hooks = config->hooks;
     memcpy(s->rates, config->rates, sizeof s->rates);
     s->body_max = config->body_max;
+    s->bodies.size = config->bodies_max ? config->bodies_max : BODIES_MAX;
     s->upload_max = config->upload_max;
     s->upload_dir = mem_strdup(config->upload_dir);
     s->idle_timeout_s = config->idle_timeout_s > 0 ? config->idle_timeout_s : 60;

@@ -65,6 +65,16 @@ uint64_t source_claimed(const struct exchange *ex)
     return key_of(SOURCE_ADDRESS, address, (struct str){0});
 }
 
+uint64_t source_certain(const struct exchange *ex)
+{
+    const struct http_hooks *hooks = &ex->server->hooks;
+    source_hook *look = hooks->source[ex->rq.route->who];
+    char name[SOURCE_NAME_MAX];
+    if (look && look(hooks->ctx, &ex->rq, name) == SOURCE_IS_KNOWN)
+        return key_of(SOURCE_CALLER, str_of(name), (struct str){0});
+    return key_of(SOURCE_ADDRESS, address_subscriber(&ex->client), (struct str){0});
+}
+
 uint64_t source_proven(const struct exchange *ex)
 {
     if (ex->rq.caller_id)

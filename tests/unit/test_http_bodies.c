@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-enum { STREAM_BYTES = 20 * 1000 * 1000, LINE = 100 };
+enum { STREAM_BYTES = 20 * 1000 * 1000, LINE = 100, BODIES_MAX = 256 * 1024 };
 
 static atomic_size_t largest_piece;
 static atomic_int streams_failed, streams_done, handlers_run;
@@ -70,6 +70,11 @@ static const struct err *who_is_secure(struct request *rq, struct reply *rp)
                       rq->remote_address);
 }
 
+static const struct err *take_raw(struct request *rq, struct reply *rp)
+{
+    return reply_json(rp, 200, "{s:I}", "bytes", (json_int_t)rq->raw.n);
+}
+
 static const struct err *check_token(void *ctx, struct request *rq)
 {
     const char *token = request_access_token(rq);
@@ -85,6 +90,7 @@ static const struct route routes[] = {
     {GET, "/file", send_file, .who = WHO_ANYBODY},
     {POST, "/upload", take_upload, .who = WHO_USER, .body = BODY_FILE},
     {GET, "/secure", who_is_secure, .who = WHO_ANYBODY},
+    {POST, "/raw", take_raw, .who = WHO_ANYBODY, .body = BODY_RAW, .body_max = 1 << 20},
     {0}};
 
 static char folder[] = "/tmp/concorde-test-XXXXXX";
@@ -107,6 +113,10 @@ static int start_server(void **state)
     config.listeners = listeners;
     config.listeners_n = 4;
     config.idle_timeout_s = 3;
+    config.bodies_max = BODIES_MAX;
+    static const char *const proxies[] = {"127.0.0.1"};
+    config.trusted_proxies = proxies;
+    config.trusted_proxies_n = 1;
     config.hooks.authenticate[WHO_USER] = check_token;
     *state = fixture_start(&config, routes);
     return 0;
@@ -326,6 +336,71 @@ static void test_uploads(void **state)
     fixture_forget(&r);
 }
 
+/* ---- memory of bodies ---- */
+
+static int begin_body(struct http_server *s, const char *from, size_t announced, size_t sent)
+{
+    char piece[BODIES_MAX];
+    memset(piece, 'x', sizeof piece);
+    int fd = fixture_connect(s);
+    fixture_sendf(fd,
+                  "POST /raw HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\n"
+                  "Content-Length: %zu\r\n\r\n",
+                  from, announced);
+    fixture_send_bytes(fd, piece, sent);
+    return fd;
+}
+
+static void wait_for_drawn(struct http_server *s, size_t wanted)
+{
+    char line[64];
+    snprintf(line, sizeof line, "\nconcorde_http_bodies_bytes %zu\n", wanted);
+    for (int i = 0; i < 10000; i++) {
+        buf_auto struct buf b = {0};
+        http_server_add_metrics(s, &b);
+        if (strstr(b.p, line))
+            return;
+        usleep(1000);
+    }
+    fail_msg("never were %zu bytes drawn", wanted);
+}
+
+static int end_body(int fd, const char *rest)
+{
+    struct fixture_reply r = {0};
+    fixture_send(fd, rest);
+    assert_true(fixture_read(fd, true, &r));
+    int status = r.status;
+    if (status == 429)
+        assert_string_equal(fixture_header(&r, "Retry-After"), "1");
+    fixture_forget(&r);
+    close(fd);
+    return status;
+}
+
+static void test_bodies_share_a_budget(void **state)
+{
+    struct http_server *s = *state;
+    int first = begin_body(s, "1.1.1.1", 60001, 60000);
+    int second = begin_body(s, "1.1.1.1", 60001, 60000);
+    wait_for_drawn(s, 128 * 1024); /* half of it */
+    assert_int_equal(end_body(begin_body(s, "1.1.1.1", 10000, 10000), ""), 429);
+    assert_int_equal(end_body(begin_body(s, "1.1.1.1", 4000, 4000), ""), 200);
+    assert_int_equal(end_body(begin_body(s, "2.2.2.2", 10000, 10000), ""), 200);
+    wait_for_drawn(s, 128 * 1024);
+
+    int third = begin_body(s, "2.2.2.2", 60001, 60000);
+    wait_for_drawn(s, 192 * 1024);
+    assert_int_equal(end_body(first, "x"), 429); /* the first source has too much by now */
+    assert_int_equal(end_body(second, "x"), 200);
+    assert_int_equal(end_body(third, "x"), 200);
+    wait_for_drawn(s, 0);
+
+    close(begin_body(s, "1.1.1.1", 60001, 60000)); /* and who hangs up has nothing */
+    assert_int_equal(end_body(begin_body(s, "1.1.1.1", 100000, 100000), ""), 200);
+    wait_for_drawn(s, 0);
+}
+
 /* Nobody fills the disk with uploads that are not allowed. */
 static void test_upload_is_judged_by_its_head(void **state)
 {
@@ -480,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_http_1_0_stream),
         cmocka_unit_test(test_file_ranges),
         cmocka_unit_test(test_uploads),
+        cmocka_unit_test(test_bodies_share_a_budget),
         cmocka_unit_test(test_upload_is_judged_by_its_head),
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_unix_socket),
