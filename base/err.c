@@ -114,6 +114,13 @@ const struct err *err_with_cause(const struct err *from, const char *cause, ...)
     return e;
 }
 
+const struct err *err_with_retry(const struct err *from, int retry_after_ms)
+{
+    struct err *e = copy_in_ring(from);
+    e->retry_after_ms = retry_after_ms;
+    return e;
+}
+
 static bool is_errcode(const char *s)
 {
     size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");

@@ -60,6 +60,9 @@ const struct err *err_with_fields(const struct err *e, const char *fields, ...) 
 /* The same error with a private cause for the log. */
 const struct err *err_with_cause(const struct err *e, const char *cause, ...) PRINTF_LIKE(2, 3);
 
+/* The same error, with a Retry-After. */
+const struct err *err_with_retry(const struct err *e, int retry_after_ms);
+
 /* The same error, with the status that another server answered with, and with its errcode, unless
  * that is NULL or no errcode. */
 const struct err *err_with_answer(const struct err *e, int status, const char *errcode);

@@ -4,6 +4,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "storage/db_wait.h"
 #include "storage/log_batches.h"
 #include "storage/log_session.h"
 
@@ -26,17 +27,18 @@ struct committer {
     bool led;            /* a writer is committing */
     pthread_cond_t idle; /* no writer leads any more */
     _Atomic bool stopping;
+    int64_t away_since; /* the database, as far as the leader knows; by mono_ms(), 0: it is there */
 
     /* The leader's: */
     struct feed *feed;
     struct log_session session;
     struct batch batch;
     int64_t node, batch_number;
-    bool lost;
+    _Atomic bool lost;
     void (*on_lost)(void *ctx, const char *why);
     void *ctx;
 
-    _Atomic int64_t batches, writes, failures;
+    _Atomic int64_t batches, writes, failures, timeouts;
 };
 
 /* ---- one transaction ---- */
@@ -211,15 +213,15 @@ static void publish(struct committer *c, struct write *writes, int64_t head)
 
 static const struct err *unavailable(void)
 {
-    struct err *e = (struct err *)err(ERR_UNAVAILABLE, "The database is away; try again soon");
-    e->retry_after_ms = RETRY_AFTER_MS;
-    return e;
+    return err_with_retry(err(ERR_UNAVAILABLE, "The database is away; try again soon"),
+                          RETRY_AFTER_MS);
 }
 
 /* ---- a lost connection ---- */
 
 static void disconnect(struct committer *c)
 {
+    c->timeouts += pipeline_is_late(&c->session.pipeline);
     log_session_close(&c->session);
 }
 
@@ -299,16 +301,42 @@ static const struct err *look_at_head(struct committer *c, bool *ret_committed, 
     return NULL;
 }
 
-/* The writers of a batch whose outcome is unknown wait at most this long to learn it. */
-enum { IN_DOUBT_MS = 10000 };
-
-static void resolve_in_doubt(struct committer *c, struct write *writes)
+/* While the database is away one writer at a time finds out whether it is back, or what became of
+ * its batch; the others come again later. Returns those who wait, of whom nothing was sent. */
+static struct write *say_away(struct committer *c)
 {
-    int64_t give_up = mono_ms() + IN_DOUBT_MS;
+    LOCKED(&c->lock);
+    struct write *waiting = c->first;
+    if (!c->away_since)
+        c->away_since = mono_ms();
+    c->first = NULL;
+    c->last = &c->first;
+    return waiting;
+}
+
+static void say_there(struct committer *c)
+{
+    LOCKED(&c->lock);
+    c->away_since = 0;
+}
+
+/* The writers of a batch whose outcome is unknown wait at most this long to learn it. */
+enum { IN_DOUBT_MS = 10000, IN_DOUBT_MIN_MS = 2000 };
+
+/* started: when the batch was sent. Those of a database that does not answer have waited already.
+ */
+static void resolve_in_doubt(struct committer *c, struct write *writes, int64_t started)
+{
+    int64_t give_up = mono_ms() + IN_DOUBT_MIN_MS;
+    if (give_up < started + IN_DOUBT_MS)
+        give_up = started + IN_DOUBT_MS;
+    finish_all(say_away(c), unavailable());
     for (;;) {
         bool committed;
         int64_t head;
         const struct err *e = look_at_head(c, &committed, &head);
+        if (!e)
+            say_there(c);
         if (!e && committed) {
             publish(c, writes, head);
             return;
@@ -316,7 +344,7 @@ static void resolve_in_doubt(struct committer *c, struct write *writes)
         if (!e)
             break;
         disconnect(c);
-        if (mono_ms() >= give_up || c->stopping)
+        if (mono_ms() >= give_up || c->stopping || c->lost)
             break;
         nanosleep(&(struct timespec){.tv_nsec = RECONNECT_MS * 1000000L}, NULL);
     }
@@ -335,8 +363,10 @@ static bool ensure_connection(struct committer *c)
     if (e) {
         log_err(LOG_WARN, "the committer cannot reach the database", e);
         disconnect(c);
+        finish_all(say_away(c), unavailable());
         return false;
     }
+    say_there(c);
     catch_up(c, head);
     return true;
 }
@@ -372,7 +402,7 @@ static bool all_are_empty(const struct write *writes)
  * at the head: it learns of what others wrote, and whether the log is still ours. */
 static void commit(struct committer *c, struct write *writes)
 {
-    int64_t head;
+    int64_t head, started = mono_ms();
     bool is_ours;
     const struct err *e =
         all_are_empty(writes) ? look_at_head(c, &is_ours, &head) : run_batch(c, writes, &head);
@@ -387,7 +417,7 @@ static void commit(struct committer *c, struct write *writes)
     if (connection_was_lost(c, e)) {
         log_err(LOG_WARN, "the committer lost the database", e);
         disconnect(c);
-        resolve_in_doubt(c, writes);
+        resolve_in_doubt(c, writes, started);
         return;
     }
     struct err own = *e;
@@ -478,6 +508,10 @@ void write_enqueue(struct job *job, struct write *w)
     struct committer *c = job->store->committer;
     LOCKED(&c->lock);
     w->next = NULL;
+    if (c->led && c->away_since) {
+        finish_write(w, unavailable());
+        return;
+    }
     *c->last = w;
     c->last = &w->next;
 }
@@ -532,9 +566,11 @@ const struct err *committer_start(const struct committer_settings *settings, str
     c->ctx = settings->ctx;
     batch_init(&c->batch);
     randombytes_buf(&c->node, sizeof c->node);
-    c->session = (struct log_session){.uri = mem_strdup(settings->uri),
-                                      .epochs = settings->epochs,
-                                      .is_server = settings->is_server};
+    c->session = (struct log_session){
+        .uri = mem_strdup(settings->uri),
+        .epochs = settings->epochs,
+        .limit_ms = settings->statement_timeout_ms ? settings->statement_timeout_ms : DB_LIMIT_MS,
+        .is_server = settings->is_server};
     snprintf(c->session.name, sizeof c->session.name, "concorde-committer-%016llx",
              (unsigned long long)c->node);
     const struct err *e = open_log(c);
@@ -559,6 +595,16 @@ void committer_stop(struct committer *c)
     destroy(c);
 }
 
+const char *committer_trouble(struct committer *c, int64_t *ret_since)
+{
+    LOCKED(&c->lock);
+    *ret_since = c->lost ? 0 : c->away_since;
+    return c->lost         ? "the log is not this server's any more: another server has the "
+                             "database, or it was restored"
+           : c->away_since ? "the database has taken no writes"
+                           : NULL;
+}
+
 void committer_add_metrics(struct committer *c, struct buf *out)
 {
     buf_printf(out,
@@ -567,6 +613,11 @@ void committer_add_metrics(struct committer *c, struct buf *out)
                "# HELP concorde_writes_total Writes that it was given.\n"
                "# TYPE concorde_writes_total counter\nconcorde_writes_total %lld\n"
                "# HELP concorde_writes_failed_total Writes that were refused.\n"
-               "# TYPE concorde_writes_failed_total counter\nconcorde_writes_failed_total %lld\n",
-               (long long)c->batches, (long long)c->writes, (long long)c->failures);
+               "# TYPE concorde_writes_failed_total counter\nconcorde_writes_failed_total %lld\n"
+               "# HELP concorde_commit_timeouts_total Times that the database did not answer the "
+               "committer in time.\n"
+               "# TYPE concorde_commit_timeouts_total counter\n"
+               "concorde_commit_timeouts_total %lld\n",
+               (long long)c->batches, (long long)c->writes, (long long)c->failures,
+               (long long)c->timeouts);
 }

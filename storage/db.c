@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "storage/db_pool.h"
 #include "storage/db_rows.h"
+#include "storage/db_wait.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -55,6 +56,11 @@ void db_close(struct db *db)
     db_pool_destroy(db->pool);
     free(db->tallies);
     free(db);
+}
+
+int64_t db_silence_ms(struct db *db)
+{
+    return db_pool_silence_ms(db->pool);
 }
 
 /* Synapse's names: its dashboards show the costliest transactions by them. */
@@ -123,18 +129,22 @@ const struct err *tx_begin(struct tx *tx)
 {
     assert(!tx->in_transaction);
     const struct err *e = NULL;
+    int64_t deadline = db_statement_deadline();
     /* A BEGIN that is lost with its connection has done nothing: once more on a fresh one. */
     for (int attempt = 0; attempt < 2; attempt++) {
         struct db_connection *c;
-        TRY(db_pool_take(tx->db->pool, &c));
+        TRY(db_pool_take(tx->db->pool, deadline, &c));
         e = db_connection_command(c, "BEGIN");
         if (!e) {
             tx->connection = c;
             tx->in_transaction = true;
             return NULL;
         }
+        bool late = c->late;
         c->stale = true;
         db_pool_give(tx->db->pool, c);
+        if (late)
+            break;
     }
     return e;
 }
@@ -142,6 +152,7 @@ const struct err *tx_begin(struct tx *tx)
 const struct err *tx_commit(struct tx *tx)
 {
     assert(tx->in_transaction);
+    tx->connection->deadline = db_statement_deadline();
     const struct err *e = tx->connection->failed
                               ? err_internal("commit of a transaction that failed before")
                               : db_connection_command(tx->connection, "COMMIT");
@@ -151,6 +162,7 @@ const struct err *tx_commit(struct tx *tx)
 
 static void roll_back(struct db_connection *c)
 {
+    c->deadline = db_statement_deadline();
     if (db_connection_is_lost(c) || db_connection_command(c, "ROLLBACK"))
         c->stale = true;
 }
@@ -192,6 +204,7 @@ static const struct err *run_in_transaction(struct tx *tx, struct work *w)
     struct db_connection *c = tx->connection;
     if (c->failed)
         return err_internal("%s: the transaction failed before", w->sql ? w->sql->name : "batch");
+    c->deadline = db_statement_deadline();
     const struct err *e = run_on(c, tx, w);
     if (e) {
         roll_back(c);
@@ -217,11 +230,12 @@ static bool may_repeat(const struct work *w)
 
 static const struct err *run_alone(struct tx *tx, struct work *w)
 {
+    int64_t deadline = db_statement_deadline();
     for (int attempt = 0;; attempt++) {
         struct db_connection *c;
-        TRY(db_pool_take(tx->db->pool, &c));
+        TRY(db_pool_take(tx->db->pool, deadline, &c));
         const struct err *e = run_on(c, tx, w);
-        bool replace = must_be_replaced(c);
+        bool replace = must_be_replaced(c) && !c->late;
         db_pool_give(tx->db->pool, c);
         if (!e || !replace || attempt > 0 || !may_repeat(w))
             return e;

@@ -22,6 +22,14 @@ struct db;
 /* Did the database say so in that time? Reading goes on, so nothing else shows it. */
 bool db_disk_is_full(int64_t within_ms);
 
+/* For how long the database has left unanswered what it was asked; 0: not at all. */
+int64_t db_silence_ms(struct db *db);
+
+/* Statements have deadlines on this side, for a database that is stopped answers nothing: those of
+ * this thread have so many milliseconds each from now on. Returns how many they had; a thread
+ * begins with 35 seconds, after PostgreSQL's own limit. What is late fails with ERR_UNAVAILABLE. */
+int db_limit_statements(int limit_ms);
+
 /* Is it a libpq connection string? */
 bool db_uri_is_valid(const char *uri);
 

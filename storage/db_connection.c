@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "storage/db_rows.h"
+#include "storage/db_wait.h"
 
 #include <assert.h>
 #include <poll.h>
@@ -28,6 +29,13 @@ const struct err *db_away(const char *cause)
     char line[ERR_CAUSE_MAX];
     int spread_ms = (int)(mono_us() % 1000); /* so that not all clients come back at once */
     return err_unavailable(1000 + spread_ms, "database: %s", one_line(cause, line, sizeof line));
+}
+
+const struct err *db_late(const char *what)
+{
+    char cause[ERR_CAUSE_MAX];
+    snprintf(cause, sizeof cause, "%s was not answered in time", what);
+    return db_away(cause);
 }
 
 /* SQLSTATE prefixes; what is not listed is ERR_INTERNAL. */
@@ -82,12 +90,15 @@ bool db_result_is_good(const PGresult *result)
     return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 }
 
-/* jit: never worth its compile time for short statements. The schema is named in functions, too. */
+/* client_connection_check_interval: so that a statement ends soon after this side has given it up
+ * (PostgreSQL 14, on systems that have it).
+ * jit: never worth its compile time for short statements. The schema is named in functions, too. */
 static const char session_settings[] =
     "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'; SET jit = off;"
     "SET search_path = public;"
     "SET client_min_messages = warning; SET bytea_output = hex; SET standard_conforming_strings = "
-    "on";
+    "on; DO $$ BEGIN PERFORM set_config('client_connection_check_interval', '5s', false); "
+    "EXCEPTION WHEN OTHERS THEN NULL; END $$";
 
 /* Neither the host nor the port is the rest of a password that holds an @ or a slash. */
 static bool is_whole(const PQconninfoOption *options)
@@ -121,6 +132,7 @@ bool db_uri_is_valid(const char *uri)
 
 const struct err *db_connect(const char *uri, PGconn **ret)
 {
+    enum { SETTINGS_LIMIT_MS = 5000 };
     TRY(check_uri(uri));
     /* The connection string comes last: what it says wins. */
     static const char *const keys[] = {
@@ -129,18 +141,18 @@ const struct err *db_connect(const char *uri, PGconn **ret)
         "client_encoding",     "dbname",           NULL};
     const char *values[] = {"concorde", "5", "10", "5", "3", "20000", "UTF8", uri, NULL};
     PGconn *pg = PQconnectdbParams(keys, values, 1);
-    if (PQstatus(pg) == CONNECTION_OK) {
-        PQsetNoticeReceiver(pg, ignore_notice, NULL);
-        PGresult *result = PQexec(pg, session_settings);
-        bool good = db_result_is_good(result);
-        PQclear(result);
-        if (good) {
-            *ret = pg;
-            return NULL;
-        }
-    }
-    const struct err *e = db_away(PQerrorMessage(pg));
-    PQfinish(pg);
+    const struct err *e = NULL;
+    PQsetNoticeReceiver(pg, ignore_notice, NULL);
+    if (PQstatus(pg) != CONNECTION_OK || PQsetnonblocking(pg, 1) != 0)
+        e = db_away(PQerrorMessage(pg));
+    else
+        e = db_ask(pg, session_settings, SETTINGS_LIMIT_MS, "the session's settings", NULL);
+    if (e && e->code != ERR_UNAVAILABLE)
+        e = db_away(e->cause);
+    if (e)
+        PQfinish(pg);
+    else
+        *ret = pg;
     return e;
 }
 
@@ -156,6 +168,7 @@ const struct err *db_connection_open(const char *uri, struct db_connection **ret
     TRY(db_connect(uri, &pg));
     struct db_connection *c = mem_zalloc(sizeof *c);
     c->pg = pg;
+    c->deadline = db_statement_deadline();
     c->prepared = mem_zalloc((registered_n() + 1) * sizeof *c->prepared);
     *ret = c;
     return NULL;
@@ -173,7 +186,7 @@ void db_connection_close(struct db_connection *c)
 
 bool db_connection_is_lost(const struct db_connection *c)
 {
-    return PQstatus(c->pg) == CONNECTION_BAD;
+    return c->late || PQstatus(c->pg) == CONNECTION_BAD;
 }
 
 bool db_connection_is_alive_when_idle(struct db_connection *c)
@@ -184,11 +197,18 @@ bool db_connection_is_alive_when_idle(struct db_connection *c)
     return poll(&p, 1, 0) == 0;
 }
 
+/* The result of what was sent; NULL when that failed, or when it is late. */
+static PGresult *finish(struct db_connection *c, int sent)
+{
+    return sent ? db_wait_last(c->pg, c->deadline, &c->late) : NULL;
+}
+
 const struct err *db_connection_command(struct db_connection *c, const char *command)
 {
-    PGresult *result = PQexec(c->pg, command);
-    const struct err *e =
-        db_result_is_good(result) ? NULL : db_result_error(c->pg, result, command);
+    PGresult *result = finish(c, PQsendQuery(c->pg, command));
+    const struct err *e = c->late                     ? db_late(command)
+                          : db_result_is_good(result) ? NULL
+                                                      : db_result_error(c->pg, result, command);
     /* COMMIT of a failed transaction "succeeds" with the tag ROLLBACK. */
     if (!e && strcmp(command, "COMMIT") == 0 && strcmp(PQcmdStatus(result), "COMMIT") != 0)
         e = err_internal("COMMIT answered %s", PQcmdStatus(result));
@@ -214,6 +234,8 @@ static bool means_stale(const PGresult *result)
 const struct err *db_connection_failure(struct db_connection *c, const PGresult *result,
                                         const struct sql *s)
 {
+    if (c->late)
+        return db_late(s->name);
     c->stale |= means_stale(result);
     return db_result_error(c->pg, result, s->name);
 }
@@ -226,7 +248,7 @@ const struct err *db_connection_run(struct db_connection *c, struct sql *s,
     struct db_encoded *e = &c->encoded;
     db_encode(e, params, n);
     if (!c->prepared[s->id]) {
-        PGresult *result = PQprepare(c->pg, name, s->text, e->n, e->types);
+        PGresult *result = finish(c, PQsendPrepare(c->pg, name, s->text, e->n, e->types));
         if (!db_result_is_good(result)) {
             const struct err *error = db_connection_failure(c, result, s);
             PQclear(result);
@@ -235,7 +257,8 @@ const struct err *db_connection_run(struct db_connection *c, struct sql *s,
         PQclear(result);
         c->prepared[s->id] = true;
     }
-    PGresult *result = PQexecPrepared(c->pg, name, e->n, e->values, e->lengths, e->formats, 1);
+    PGresult *result =
+        finish(c, PQsendQueryPrepared(c->pg, name, e->n, e->values, e->lengths, e->formats, 1));
     if (!db_result_is_good(result)) {
         const struct err *error = db_connection_failure(c, result, s);
         PQclear(result);
@@ -258,12 +281,17 @@ static bool send_one(struct db_connection *c, const struct db_batch_query *q, bo
     return PQsendQueryPrepared(c->pg, name, e->n, e->values, e->lengths, e->formats, 1);
 }
 
-/* The result of the next queued command; NULL when the connection failed. */
-static PGresult *next_result(struct db_connection *c)
+static PGresult *one_result(struct db_connection *c)
 {
-    PGresult *result = PQgetResult(c->pg);
+    c->late |= !db_wait(c->pg, c->deadline);
+    return c->late ? NULL : PQgetResult(c->pg);
+}
+
+PGresult *db_connection_next_result(struct db_connection *c)
+{
+    PGresult *result = one_result(c);
     if (result && PQresultStatus(result) != PGRES_PIPELINE_SYNC)
-        PQclear(PQgetResult(c->pg)); /* the NULL that ends one command's results */
+        PQclear(one_result(c)); /* the NULL that ends one command's results */
     return result;
 }
 
@@ -271,7 +299,7 @@ static const struct err *read_one(struct db_connection *c, struct arena *arena,
                                   const struct db_batch_query *q, bool prepare)
 {
     if (prepare) {
-        PGresult *result = next_result(c);
+        PGresult *result = db_connection_next_result(c);
         bool good = result && db_result_is_good(result);
         const struct err *e = good ? NULL : db_connection_failure(c, result, q->sql);
         PQclear(result);
@@ -279,7 +307,7 @@ static const struct err *read_one(struct db_connection *c, struct arena *arena,
             return e;
         c->prepared[q->sql->id] = true;
     }
-    PGresult *result = next_result(c);
+    PGresult *result = db_connection_next_result(c);
     if (!result || !db_result_is_good(result)) {
         const struct err *e = db_connection_failure(c, result, q->sql);
         PQclear(result);
@@ -293,7 +321,7 @@ static const struct err *read_one(struct db_connection *c, struct arena *arena,
 static void read_to_sync(struct db_connection *c)
 {
     for (;;) {
-        PGresult *result = next_result(c);
+        PGresult *result = db_connection_next_result(c);
         bool done = !result || PQresultStatus(result) == PGRES_PIPELINE_SYNC;
         PQclear(result);
         if (done)
@@ -322,6 +350,6 @@ const struct err *db_connection_run_many(struct db_connection *c, struct arena *
         e = read_one(c, arena, &queries[i], prepare[i]);
     read_to_sync(c);
     if (!PQexitPipelineMode(c->pg) && !e)
-        e = db_result_error(c->pg, NULL, "pipeline");
+        e = c->late ? db_late("pipeline") : db_result_error(c->pg, NULL, "pipeline");
     return e;
 }

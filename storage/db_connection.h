@@ -11,7 +11,9 @@
 #include <libpq-fe.h>
 
 /* Opens a connection with Concorde's session settings: time limits, keep-alives, no notices on
- * standard error. ERR_UNAVAILABLE when that fails, whatever the reason; the cause says it. */
+ * standard error; nothing that is sent on it blocks (storage/db_wait.h). Waits for each address of
+ * the URI for five seconds, unless it says otherwise. ERR_UNAVAILABLE when that fails, whatever the
+ * reason; the cause says it. */
 const struct err *db_connect(const char *uri, PGconn **ret);
 
 /* The error for a failed result (NULL: the connection itself failed) by its SQLSTATE. what: the
@@ -26,6 +28,9 @@ const struct err *db_connection_failure(struct db_connection *c, const PGresult 
 /* ERR_UNAVAILABLE with a Retry-After between one and two seconds. */
 const struct err *db_away(const char *cause);
 
+/* The same, for what was not answered in time. */
+const struct err *db_late(const char *what);
+
 bool db_result_is_good(const PGresult *result);
 
 /* Under what name a connection knows a prepared statement. Returns its argument. */
@@ -36,6 +41,9 @@ struct db_connection {
     PGconn *pg;
     bool *prepared; /* by the statement's id */
     struct db_encoded encoded;
+    int64_t asked_ms;           /* when the pool lent it */
+    int64_t deadline;           /* of what runs on it: the caller sets it, by mono_ms() */
+    bool late;                  /* something was not answered by then: it is lost */
     bool failed;                /* the transaction open on it failed and was rolled back */
     bool stale;                 /* to be replaced: what it is or has prepared no longer fits */
     struct db_connection *next; /* the pool's list of idle ones */
@@ -55,6 +63,9 @@ const struct err *db_connection_command(struct db_connection *c, const char *com
 /* Runs a statement, preparing it at its first use on this connection. The caller clears ret. */
 const struct err *db_connection_run(struct db_connection *c, struct sql *s,
                                     const struct db_param *params, size_t n, PGresult **ret);
+
+/* In pipeline mode: the result of the next command; NULL when the connection failed or is late. */
+PGresult *db_connection_next_result(struct db_connection *c);
 
 /* Runs several in one round trip, as one implicit transaction when none is open. */
 const struct err *db_connection_run_many(struct db_connection *c, struct arena *arena,

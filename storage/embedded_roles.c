@@ -4,16 +4,13 @@
 #include "storage/embedded_roles.h"
 
 #include "storage/db_connection.h"
+#include "storage/db_wait.h"
 
 #include <string.h>
 
 static const struct err *run(PGconn *pg, const char *sql)
 {
-    PGresult *result = PQexec(pg, sql);
-    const struct err *e =
-        db_result_is_good(result) ? NULL : db_result_error(pg, result, "the database's roles");
-    PQclear(result);
-    return e;
+    return db_ask(pg, sql, DB_BACKGROUND_LIMIT_MS, "the database's roles", NULL);
 }
 
 static const struct err *run_as(const struct cluster *c, const char *role, const char *database,
@@ -69,12 +66,12 @@ static const char give_objects[] =
 
 static const struct err *has_database(PGconn *pg, bool *ret)
 {
-    PGresult *result = PQexec(pg, "SELECT FROM pg_database WHERE datname = 'concorde'");
-    const struct err *e =
-        db_result_is_good(result) ? NULL : db_result_error(pg, result, "pg_database");
-    *ret = !e && PQntuples(result) == 1;
+    PGresult *result;
+    TRY(db_ask(pg, "SELECT FROM pg_database WHERE datname = 'concorde'", DB_LIMIT_MS, "pg_database",
+               &result));
+    *ret = PQntuples(result) == 1;
     PQclear(result);
-    return e;
+    return NULL;
 }
 
 static const struct err *prepare(PGconn *pg)

@@ -52,7 +52,7 @@ static const struct err *take_lock(struct log_session *s, bool *ret_has)
 const struct err *log_session_open(struct log_session *s)
 {
     int64_t remaining = 0;
-    TRY(pipeline_open(s->uri, s->name, keep_alive, &s->pipeline));
+    TRY(pipeline_open(s->uri, s->name, keep_alive, s->limit_ms, &s->pipeline));
     /* The server may not have noticed yet that the old connection is gone, and may still commit
      * what it was sent: only when its process has ended, the head says what happened. */
     TRY(run_int(s, &end_old_connection_sql, P(TEXT(s->name)), &remaining));

@@ -11,6 +11,7 @@ struct log_session {
     char *uri;
     char name[40]; /* of the connection, which tells it from other processes' */
     struct epochs *epochs;
+    int limit_ms;   /* of a statement's answer */
     bool is_server; /* a command may share the log with the server that runs */
     bool has_lock;
     int64_t epoch; /* by which every commit says that the log is still ours; 0: none begun */

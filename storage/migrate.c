@@ -1,6 +1,8 @@
 #include "storage/migrate.h"
 
+#include "base/clock.h"
 #include "storage/db_connection.h"
+#include "storage/db_wait.h"
 
 #include <stdlib.h>
 
@@ -17,10 +19,7 @@ static const char record_sql[] = "INSERT INTO schema_migrations (number, name) V
 
 static const struct err *run(PGconn *pg, const char *sql, const char *what)
 {
-    PGresult *result = PQexec(pg, sql);
-    const struct err *e = db_result_is_good(result) ? NULL : db_result_error(pg, result, what);
-    PQclear(result);
-    return e;
+    return db_ask(pg, sql, DB_MIGRATION_LIMIT_MS, what, NULL);
 }
 
 static const struct err *check_encoding(PGconn *pg)
@@ -69,8 +68,13 @@ static const struct err *apply(PGconn *pg, const struct migration *m)
     char number[16];
     snprintf(number, sizeof number, "%d", m->number);
     const char *values[] = {number, m->name};
-    PGresult *result = PQexecParams(pg, record_sql, 2, NULL, values, NULL, NULL, 0);
-    const struct err *e = db_result_is_good(result) ? NULL : db_result_error(pg, result, m->name);
+    bool late = false;
+    PGresult *result = NULL;
+    if (PQsendQueryParams(pg, record_sql, 2, NULL, values, NULL, NULL, 0))
+        result = db_wait_last(pg, mono_ms() + DB_LIMIT_MS, &late);
+    const struct err *e = late                        ? db_late(m->name)
+                          : db_result_is_good(result) ? NULL
+                                                      : db_result_error(pg, result, m->name);
     PQclear(result);
     TRY(e);
     return run(pg, "COMMIT", m->name);
@@ -94,10 +98,9 @@ static const struct err *migrate_on(PGconn *pg, int *count)
     TRY(check_encoding(pg));
     TRY(run(pg, lock_sql, "the migrations' lock"));
     TRY(run(pg, table_sql, "schema_migrations"));
-    PGresult *applied = PQexec(pg, applied_sql);
-    const struct err *e = db_result_is_good(applied)
-                              ? apply_missing(pg, applied, count)
-                              : db_result_error(pg, applied, "schema_migrations");
+    PGresult *applied;
+    TRY(db_ask(pg, applied_sql, DB_LIMIT_MS, "schema_migrations", &applied));
+    const struct err *e = apply_missing(pg, applied, count);
     PQclear(applied);
     return e;
 }
@@ -114,23 +117,27 @@ static const struct err *check_current(const PGresult *applied)
     return NULL;
 }
 
+static const struct err *check_on(PGconn *pg)
+{
+    PGresult *there, *applied;
+    TRY(db_ask(pg, "SELECT FROM pg_class WHERE oid = to_regclass('schema_migrations')", DB_LIMIT_MS,
+               "schema_migrations", &there));
+    bool any = PQntuples(there);
+    PQclear(there);
+    if (!any)
+        return err(ERR_INTERNAL,
+                   "No server has used this database yet: start `concorde serve` first");
+    TRY(db_ask(pg, applied_sql, DB_LIMIT_MS, "schema_migrations", &applied));
+    const struct err *e = check_current(applied);
+    PQclear(applied);
+    return e;
+}
+
 const struct err *migrate_check(const char *uri)
 {
     PGconn *pg;
     TRY(db_connect(uri, &pg));
-    PGresult *there =
-        PQexec(pg, "SELECT FROM pg_class WHERE oid = to_regclass('schema_migrations')");
-    const struct err *e = NULL;
-    if (!db_result_is_good(there))
-        e = db_result_error(pg, there, "schema_migrations");
-    else if (!PQntuples(there))
-        e = err(ERR_INTERNAL, "No server has used this database yet: start `concorde serve` first");
-    PQclear(there);
-    PGresult *applied = e ? NULL : PQexec(pg, applied_sql);
-    if (!e)
-        e = db_result_is_good(applied) ? check_current(applied)
-                                       : db_result_error(pg, applied, "schema_migrations");
-    PQclear(applied);
+    const struct err *e = check_on(pg);
     PQfinish(pg);
     return e;
 }

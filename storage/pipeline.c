@@ -1,7 +1,9 @@
 #include "storage/pipeline.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "storage/db_rows.h"
+#include "storage/db_wait.h"
 
 #include <stdio.h>
 
@@ -13,7 +15,7 @@ static const char planner_settings[] = "SET plan_cache_mode = force_generic_plan
                                        "SET enable_mergejoin = off";
 
 const struct err *pipeline_open(const char *uri, const char *name, const char *settings,
-                                struct pipeline *ret)
+                                int limit_ms, struct pipeline *ret)
 {
     struct db_connection *c;
     char set_name[128];
@@ -30,7 +32,7 @@ const struct err *pipeline_open(const char *uri, const char *name, const char *s
         db_connection_close(c);
         return e;
     }
-    *ret = (struct pipeline){.connection = c};
+    *ret = (struct pipeline){.connection = c, .limit_ms = limit_ms};
     return NULL;
 }
 
@@ -52,12 +54,33 @@ bool pipeline_is_stale(const struct pipeline *p)
     return p->connection->stale;
 }
 
+bool pipeline_is_late(const struct pipeline *p)
+{
+    return p->connection && p->connection->late;
+}
+
 /* Is a PREPARE of this statement already on its way? */
 static bool is_queued(const struct pipeline *p, const struct sql *s)
 {
     for (size_t i = 0; i < p->n; i++)
         if (p->queued[i].sql == s)
             return true;
+    return false;
+}
+
+/* What does not go out at once is kept by libpq, and moved with every part of it that goes. */
+static bool send_large(struct pipeline *p, const struct db_encoded *e)
+{
+    enum { HELD_MAX = 256 * 1024 };
+    for (int i = 0; i < e->n; i++)
+        p->unsent += e->values[i] ? (size_t)e->lengths[i] : 0;
+    if (p->unsent < HELD_MAX)
+        return true;
+    p->unsent = 0;
+    p->connection->deadline = mono_ms() + p->limit_ms;
+    if (db_wait_sent(p->connection->pg, p->connection->deadline))
+        return true;
+    p->connection->late = !db_connection_is_lost(p->connection);
     return false;
 }
 
@@ -69,9 +92,10 @@ const struct err *pipeline_send_encoded(struct pipeline *p, struct sql *s,
     db_statement_name(s, name);
     bool prepare = !p->connection->prepared[s->id] && !is_queued(p, s);
     if ((prepare && !PQsendPrepare(pg, name, s->text, e->n, e->types)) ||
-        !PQsendQueryPrepared(pg, name, e->n, e->values, e->lengths, e->formats, 1)) {
+        !PQsendQueryPrepared(pg, name, e->n, e->values, e->lengths, e->formats, 1) ||
+        !send_large(p, e)) {
         p->connection->stale = true;
-        return db_result_error(pg, NULL, s->name);
+        return db_connection_failure(p->connection, NULL, s);
     }
     if (p->n == p->room) {
         p->room = p->room ? p->room * 2 : 32;
@@ -88,22 +112,14 @@ const struct err *pipeline_send(struct pipeline *p, struct sql *s, const struct 
     return pipeline_send_encoded(p, s, &p->encoded);
 }
 
-/* The result of the next queued command; NULL when the connection failed. */
-static PGresult *next_result(struct pipeline *p)
-{
-    PGresult *result = PQgetResult(p->connection->pg);
-    if (result && PQresultStatus(result) != PGRES_PIPELINE_SYNC)
-        PQclear(PQgetResult(p->connection->pg)); /* the NULL that ends one command's results */
-    return result;
-}
-
 /* Reads one result; keeps the first error. False when the connection failed. */
 static bool read_result(struct pipeline *p, const struct queued *q, bool is_prepare,
                         const struct err **e, PGresult **ret)
 {
-    PGresult *result = next_result(p);
+    p->connection->deadline = mono_ms() + p->limit_ms;
+    PGresult *result = db_connection_next_result(p->connection);
     if (!result) {
-        *e = db_result_error(p->connection->pg, NULL, q->sql->name);
+        *e = db_connection_failure(p->connection, NULL, q->sql);
         return false;
     }
     bool good = db_result_is_good(result);
@@ -123,7 +139,7 @@ const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, i
     const struct err *e = NULL;
     PGresult *wanted = NULL;
     size_t n = p->n;
-    p->n = 0;
+    p->n = p->unsent = 0;
     bool connected = PQpipelineSync(p->connection->pg);
     for (size_t i = 0; connected && i < n; i++) {
         const struct queued *q = &p->queued[i];
@@ -133,7 +149,7 @@ const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, i
             connected = read_result(p, q, false, &e, i == which ? &wanted : NULL);
     }
     if (connected)
-        PQclear(next_result(p)); /* the synchronisation point */
+        PQclear(db_connection_next_result(p->connection)); /* the synchronisation point */
     else if (!e)
         e = db_result_error(p->connection->pg, NULL, "pipeline");
     if (!e && columns && (!wanted || PQntuples(wanted) == 0 || PQnfields(wanted) < columns))

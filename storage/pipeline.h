@@ -12,16 +12,20 @@ struct pipeline {
         bool prepare; /* a PREPARE goes before it */
     } * queued;
     size_t n, room;
+    int limit_ms;  /* for the next answer, counted from the one before */
+    size_t unsent; /* bytes that libpq may still hold */
     struct db_encoded encoded;
 };
 
-/* name: how the server lists the connection (application_name); letters, digits and '-'. settings:
- * further SET commands. */
+/* limit_ms: how long the connection may be silent, beyond that it is lost. name: how the server
+ * lists the connection (application_name); letters, digits and '-'. settings: further SET commands.
+ */
 const struct err *pipeline_open(const char *uri, const char *name, const char *settings,
-                                struct pipeline *ret);
+                                int limit_ms, struct pipeline *ret);
 void pipeline_close(struct pipeline *p); /* also of one that was never opened (zeroed) */
 bool pipeline_is_open(const struct pipeline *p);
 /* What is open has seen an error after which a new connection is better. */
+bool pipeline_is_late(const struct pipeline *p);
 bool pipeline_is_stale(const struct pipeline *p);
 
 /* Queues a statement with parameters that are encoded already, or plain ones. */

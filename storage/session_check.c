@@ -1,19 +1,19 @@
 #include "storage/session_check.h"
 
 #include "storage/db_connection.h"
+#include "storage/db_wait.h"
 
 #include <stdlib.h>
 
 /* The first column of the first row; -1: there is none. */
 static const struct err *ask(PGconn *pg, const char *sql, int *ret)
 {
-    PGresult *result = PQexec(pg, sql);
-    const struct err *e =
-        db_result_is_good(result) ? NULL : db_result_error(pg, result, "the check of the session");
-    bool any = !e && PQntuples(result) && PQnfields(result) && !PQgetisnull(result, 0, 0);
+    PGresult *result;
+    TRY(db_ask(pg, sql, DB_LIMIT_MS, "the check of the session", &result));
+    bool any = PQntuples(result) && PQnfields(result) && !PQgetisnull(result, 0, 0);
     *ret = any ? atoi(PQgetvalue(result, 0, 0)) : -1;
     PQclear(result);
-    return e;
+    return NULL;
 }
 
 /* A mark that one session sets must be there in it, also while another one is in a transaction, and

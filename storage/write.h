@@ -75,8 +75,9 @@ struct epochs;
 struct committer_settings {
     const char *uri;
     struct feed *feed;
-    struct epochs *epochs; /* the committer adds those that it begins; NULL: not wanted */
-    bool is_server;        /* one at a time has the database; others (commands) join in */
+    struct epochs *epochs;    /* the committer adds those that it begins; NULL: not wanted */
+    int statement_timeout_ms; /* 0: that of storage/db_wait.h */
+    bool is_server;           /* one at a time has the database; others (commands) join in */
     /* The log is another process's now, or the database went back in time: nothing is committed any
      * more, and this process must end. Called by the thread that commits; must not block. */
     void (*on_lost)(void *ctx, const char *why);
@@ -85,6 +86,10 @@ struct committer_settings {
 const struct err *committer_start(const struct committer_settings *settings,
                                   struct committer **ret);
 void committer_stop(struct committer *c); /* waits for what is being committed */
+
+/* What keeps it from committing, a sentence; NULL: nothing. *ret_since: mono_ms() of its beginning,
+ * 0 if that does not matter. */
+const char *committer_trouble(struct committer *c, int64_t *ret_since);
 void committer_add_metrics(struct committer *c, struct buf *out);
 
 #endif
