@@ -38,6 +38,7 @@ struct config {
     const char *public_baseurl; /* without trailing slash; NULL: discovery tells nothing */
     const char *database;       /* libpq URI; NULL: embedded */
     int64_t database_connections;
+    int64_t database_statement_timeout_ms;
     const char *media_store_path; /* default DATA/media */
     const char *signing_key_path; /* default DATA/signing.key */
     bool enable_registration, enable_registration_without_verification;

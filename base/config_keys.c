@@ -50,6 +50,11 @@ const struct config_key config_keys[] = {
         .check = config_check_database, .secret = true),
     KEY("database_connections", INT, database_connections, "24",
         "The most connections to the database.", .min = 2, .max = 1000),
+    KEY("database_statement_timeout", DURATION, database_statement_timeout_ms, "10s",
+        "How long a request waits for an answer of the database before it gets 503; a database "
+        "that "
+        "answers nothing for so long is taken to be away (1s to 30s).",
+        .min = 1000, .max = 30000),
 
     KEY("signing_key_path", TEXT, signing_key_path, NULL,
         "The key that signs for this server (Synapse's format), made when it is not there. "

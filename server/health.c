@@ -6,12 +6,31 @@
 #include "server/routes.h"
 #include "storage/log.h"
 #include "storage/schema_check.h"
+#include "storage/write.h"
+
+#include <stdio.h>
 
 static const struct err *get_health(struct request *rq, struct reply *rp)
 {
     reply_header(rp, "Content-Type", "text/plain");
     BUF_LIT(&rp->body, "OK");
     return reply_body(rp, 200);
+}
+
+/* Why this server is not ready, and for how long, if that is known. */
+static const struct err *not_ready(const char *why, int64_t for_ms)
+{
+    enum { RETRY_AFTER_MS = 1000 };
+    char time[32] = "";
+    if (for_ms >= 1000)
+        snprintf(time, sizeof time, " for %lld s", (long long)for_ms / 1000);
+    return err_with_retry(err(ERR_UNAVAILABLE, "%s%s", why, time), RETRY_AFTER_MS);
+}
+
+static const struct err *no_answer(struct job *job, const struct err *e)
+{
+    return err_with_cause(not_ready("the database has not answered", db_silence_ms(job->store->db)),
+                          "%s", e->cause);
 }
 
 /* Anybody may ask, as often as they like: one that was whole is believed for a while. */
@@ -23,24 +42,51 @@ static const struct err *check_schema(struct job *job)
         return NULL;
     const struct err *e = schema_check(job_tx(job));
     if (e)
-        return err_unavailable(1000, "%s", e->code == ERR_INTERNAL ? e->text : e->cause);
+        return e->code == ERR_UNAVAILABLE ? no_answer(job, e) : not_ready(e->text, 0);
     job->store->schema_good_until = now + BELIEVED_MS;
     return NULL;
+}
+
+static const struct err *check_database(struct job *job)
+{
+    int64_t position;
+    const struct err *e = log_position(job_tx(job), &position);
+    if (e && e->code == ERR_UNAVAILABLE)
+        return no_answer(job, e);
+    if (!e)
+        return check_schema(job);
+    struct err cause = *e; /* the schema was changed under us, mostly */
+    job->store->schema_good_until = 0;
+    TRY(check_schema(job));
+    return err_with_cause(not_ready("the log cannot be read", 0), "%s", cause.cause);
 }
 
 /* Writes that failed are tried again when requests come back after that time. */
 enum { DISK_FULL_MS = 30 * 1000 };
 
+static const struct err *check_ready(struct request *rq)
+{
+    struct job *job = job_of(rq);
+    int64_t since = 0;
+    const char *trouble = committer_trouble(job->store->committer, &since);
+    if (request_is_stopping(rq))
+        return not_ready("stopping", 0);
+    if (trouble && !since)
+        return not_ready(trouble, 0);
+    if (db_disk_is_full(DISK_FULL_MS))
+        return not_ready("the database's disk is full", 0);
+    TRY(check_database(job));
+    return trouble ? not_ready(trouble, mono_ms() - since) : NULL;
+}
+
 /* Ready: the database answers, is whole and takes writes, and we are not stopping. */
 static const struct err *get_ready(struct request *rq, struct reply *rp)
 {
-    int64_t position;
-    if (request_is_stopping(rq))
-        return err_unavailable(1000, "stopping");
-    if (db_disk_is_full(DISK_FULL_MS))
-        return err_unavailable(1000, "the database's disk is full");
-    TRY(log_position(job_tx(job_of(rq)), &position));
-    TRY(check_schema(job_of(rq)));
+    enum { LIMIT_MS = 2000 };
+    int before = db_limit_statements(LIMIT_MS);
+    const struct err *e = check_ready(rq);
+    db_limit_statements(before);
+    TRY(e);
     return get_health(rq, rp);
 }
 

@@ -109,6 +109,8 @@ static const struct err *open_log(struct node *n, enum node_kind kind)
     const struct committer_settings settings = {.uri = n->uri,
                                                 .feed = s->feed,
                                                 .epochs = s->epochs,
+                                                .statement_timeout_ms =
+                                                    (int)s->config->database_statement_timeout_ms,
                                                 .is_server = kind == NODE_SERVER,
                                                 .on_lost = on_lost,
                                                 .ctx = n};

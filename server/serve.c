@@ -88,6 +88,8 @@ static void set_pools(const struct config *c, struct http_pool ret[POOL_COUNT])
 
 static void *worker_start(void *ctx)
 {
+    const struct node *n = ctx;
+    db_limit_statements((int)n->store.config->database_statement_timeout_ms);
     return mem_zalloc(sizeof(struct job));
 }
 
