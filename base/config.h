@@ -76,6 +76,9 @@ struct config {
     bool enable_authenticated_media; /* what is uploaded now needs a token to be seen */
     int64_t max_image_pixels;        /* for thumbnails */
     int64_t max_pending_media_uploads, unused_media_expiration_ms;
+    /* bytes of messages to devices that wait: for one device; of what a user has caused, or a
+     * server */
+    int64_t to_device_per_device, to_device_per_user, to_device_per_server;
     int64_t max_request_body; /* bytes */
     int64_t loops;            /* 0: chosen by the number of processors */
     int64_t workers;          /* 0: server/serve.c chooses */

@@ -176,6 +176,17 @@ const struct config_key config_keys[] = {
     KEY("unused_expiration_time", DURATION, unused_media_expiration_ms, "24h",
         "How long an announced URI waits for its upload.", .min = 1000, .max = 31536000000),
 
+    KEY("max_to_device_bytes_per_device", SIZE, to_device_per_device, "128M",
+        "How much may wait for one device in messages to devices. Beyond it the oldest go of the "
+        "sender who has most there.",
+        .min = 65536, .max = 1LL << 40),
+    KEY("max_to_device_bytes_per_user", SIZE, to_device_per_user, "256M",
+        "How much of what one user has sent to devices may wait, here and for other servers. "
+        "Beyond it the oldest of it goes.",
+        .min = 65536, .max = 1LL << 40),
+    KEY("max_to_device_bytes_per_server", SIZE, to_device_per_server, "1G",
+        "The same, of what one other server has sent.", .min = 65536, .max = 1LL << 40),
+
     KEY("turn_uris", LIST, turn_uris, NULL, "TURN servers for calls."),
     KEY("turn_shared_secret", TEXT, turn_shared_secret, NULL, "The secret shared with them.",
         .check = config_check_filled, .secret = true),

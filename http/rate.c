@@ -57,22 +57,40 @@ static struct bucket *find_bucket(struct bucket *set, uint64_t key)
     return fullest;
 }
 
-int rate_take(struct rate_table *t, enum route_rate kind, struct str key,
-              const struct rate_limit *limit, int n, int64_t now_us)
+static int64_t token_us(const struct rate_limit *limit)
 {
-    if (limit->per_second <= 0)
-        return 0;
     double token = 1e6 / limit->per_second;
-    int64_t token_us = token < token_us_max ? (int64_t)token : token_us_max;
-    int64_t burst = limit->burst > 0 ? limit->burst : 1;
+    return token < token_us_max ? (int64_t)token : token_us_max;
+}
+
+/* Returns how many microseconds to wait; without `must`, nothing is then taken. */
+static int64_t take(struct rate_table *t, enum route_rate kind, struct str key,
+                    const struct rate_limit *limit, int n, int64_t now_us, bool must)
+{
+    int64_t token = token_us(limit), burst = limit->burst > 0 ? limit->burst : 1;
     uint64_t hash = bucket_key(kind, key);
     size_t set = hash % SETS;
     LOCKED(&t->locks[set % LOCKS]);
     struct bucket *b = find_bucket(t->buckets[set], hash);
     int64_t from = b->full_us > now_us ? b->full_us : now_us;
-    int64_t wait_us = from + token_us - burst * token_us - now_us;
-    if (wait_us > 0)
-        return (int)((wait_us + 999) / 1000);
-    b->full_us = from + n * token_us;
+    int64_t wait_us = from + token - burst * token - now_us;
+    if (wait_us > 0 && !must)
+        return wait_us;
+    b->full_us = from + n * token;
     return 0;
+}
+
+int rate_take(struct rate_table *t, enum route_rate kind, struct str key,
+              const struct rate_limit *limit, int n, int64_t now_us)
+{
+    if (limit->per_second <= 0)
+        return 0;
+    return (int)((take(t, kind, key, limit, n, now_us, false) + 999) / 1000);
+}
+
+void rate_owe(struct rate_table *t, enum route_rate kind, struct str key,
+              const struct rate_limit *limit, int n, int64_t now_us)
+{
+    if (limit->per_second > 0)
+        take(t, kind, key, limit, n, now_us, true);
 }

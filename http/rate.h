@@ -19,4 +19,8 @@ void rate_table_destroy(struct rate_table *t); /* NULL-safe */
 int rate_take(struct rate_table *t, enum route_rate kind, struct str key,
               const struct rate_limit *limit, int n, int64_t now_us);
 
+/* Takes n tokens, whether there are any or not. */
+void rate_owe(struct rate_table *t, enum route_rate kind, struct str key,
+              const struct rate_limit *limit, int n, int64_t now_us);
+
 #endif

@@ -136,6 +136,8 @@ const char *request_bearer_token(const struct request *rq); /* of the header onl
  * in the body only. M_LIMIT_EXCEEDED when there were too many lately; a request that is let through
  * may be for more than what is left, and is paid off later. */
 const struct err *request_charge(const struct request *rq, enum route_rate kind, int n);
+/* The same for what cannot be refused any more: it is only paid off later. */
+void request_owe(const struct request *rq, enum route_rate kind, int n);
 bool request_is_stopping(const struct request *rq); /* the server is draining */
 bool request_is_secure(const struct request *rq); /* TLS, or X-Forwarded-Proto of a trusted proxy */
 

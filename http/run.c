@@ -27,15 +27,27 @@ static const struct err *authenticate(struct exchange *ex)
     return hooks->authenticate[who] ? hooks->authenticate[who](hooks->ctx, &ex->rq) : NULL;
 }
 
+static struct str caller_key(const struct exchange *ex)
+{
+    return ex->rq.caller_id ? str_of(ex->rq.caller_id) : address_subscriber(&ex->client);
+}
+
 const struct err *request_charge(const struct request *rq, enum route_rate kind, int n)
 {
     const struct exchange *ex = rq->exchange;
     struct http_server *s = ex->server;
-    struct str key = rq->caller_id ? str_of(rq->caller_id) : address_subscriber(&ex->client);
-    int wait_ms = rate_take(s->rate_table, kind, key, &s->rates[kind], n, mono_us());
+    int wait_ms = rate_take(s->rate_table, kind, caller_key(ex), &s->rates[kind], n, mono_us());
     if (wait_ms)
         atomic_fetch_add_explicit(&s->metrics.limited[kind], 1, memory_order_relaxed);
     return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
+}
+
+void request_owe(const struct request *rq, enum route_rate kind, int n)
+{
+    const struct exchange *ex = rq->exchange;
+    struct http_server *s = ex->server;
+    if (n > 0)
+        rate_owe(s->rate_table, kind, caller_key(ex), &s->rates[kind], n, mono_us());
 }
 
 static const struct err *charge(struct exchange *ex)

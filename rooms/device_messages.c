@@ -1,7 +1,9 @@
 #include "rooms/device_messages.h"
 
 #include "matrix/id.h"
-#include "storage/to_device.h"
+#include "rooms/message_quota.h"
+
+enum { SHARED_MIN = 256 }; /* bytes; what is smaller is no larger than a reference to it */
 
 /* (user, device) pairs with the JSON text of what is for them. */
 struct pairs {
@@ -85,31 +87,69 @@ static struct str make_event(struct arena *a, const struct device_message *m, st
     return (struct str){arena_memdup(a, b.p, b.n), b.n};
 }
 
-static const struct err *deliver(struct job *job, struct write *w, const struct device_message *m,
-                                 const struct pairs *p)
+/* ---- in pieces ---- */
+
+/* How many of the targets from here on get the same. */
+static size_t count_same(const struct device_delivery *d, size_t from)
 {
-    const struct device_target *targets;
-    size_t n;
-    if (!p->n)
-        return NULL;
-    TRY(to_device_targets(job_tx(job), p->user_ids, p->device_ids, p->n, &targets, &n));
-    struct str event = {0};
-    size_t bytes = 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct device_target *t = &targets[i];
-        if (i == 0 || t->wanted != targets[i - 1].wanted)
-            event = make_event(job->arena, m, p->contents[t->wanted]);
-        bytes += event.n;
-        if (bytes > DEVICE_MESSAGES_BYTES_MAX)
-            return err(ERR_TOO_LARGE, "That is too much for one request: send it to fewer devices");
-        to_device_write(w, t->user, t->device, t->device_id, event);
-    }
-    return NULL;
+    size_t n = 1;
+    while (from + n < d->n && d->targets[from + n].wanted == d->targets[from].wanted)
+        n++;
+    return n;
 }
 
-const struct err *device_messages_add(struct job *job, struct write *w,
-                                      const struct device_message *m, const json_t *messages,
-                                      json_t **ret_others)
+static bool is_shared(size_t n, struct str content)
+{
+    return n > 1 && content.n >= SHARED_MIN;
+}
+
+static size_t count_bytes(const struct device_delivery *d)
+{
+    size_t bytes = 0;
+    for (size_t i = 0, n; i < d->n; i += n) {
+        struct str content = d->contents[d->targets[i].wanted];
+        n = count_same(d, i);
+        bytes += n * TO_DEVICE_ROW_BYTES + content.n * (is_shared(n, content) ? 1 : n);
+    }
+    return bytes;
+}
+
+bool device_messages_left(const struct device_delivery *d)
+{
+    return d->next < d->n;
+}
+
+static void add_shared(struct device_delivery *d, struct write *w, struct str event, size_t n)
+{
+    struct to_device_address *to = arena_alloc_array(write_arena(w), n, sizeof *to);
+    for (size_t i = 0; i < n; i++)
+        to[i] = d->targets[d->next + i].to;
+    to_device_write_shared(w, to, n, event, d->message.source);
+}
+
+void device_messages_add(struct device_delivery *d, struct write *w, size_t *bytes)
+{
+    while (d->next < d->n && *bytes < DEVICE_PIECE_BYTES) {
+        struct str content = d->contents[d->targets[d->next].wanted];
+        struct str event = make_event(write_arena(w), &d->message, content);
+        size_t same = count_same(d, d->next);
+        size_t room = (DEVICE_PIECE_BYTES - *bytes) / TO_DEVICE_ROW_BYTES + 1;
+        size_t n = same < room ? same : room;
+        bool shared = is_shared(n, content);
+        *bytes += content.n * (shared ? 1 : n) + n * TO_DEVICE_ROW_BYTES;
+        if (shared) {
+            add_shared(d, w, event, n);
+        } else {
+            for (size_t i = 0; i < n; i++)
+                to_device_write(w, &d->targets[d->next + i].to, event, d->message.source);
+        }
+        d->next += n;
+    }
+}
+
+const struct err *device_messages_prepare(struct job *job, const struct device_message *m,
+                                          const json_t *messages, struct device_delivery *ret,
+                                          json_t **ret_others)
 {
     struct pairs ours = {0};
     json_t *others = json_keep(job->arena, json_object());
@@ -124,8 +164,31 @@ const struct err *device_messages_add(struct job *job, struct write *w,
         else if (id_is_user(str_of(user_id)))
             add_other(others, server, user_id, devices);
     }
-    TRY(deliver(job, w, m, &ours));
+    struct device_delivery d = {.message = *m, .contents = ours.contents};
+    if (ours.n)
+        TRY(to_device_targets(job_tx(job), ours.user_ids, ours.device_ids, ours.n,
+                              DEVICE_TARGETS_MAX + 1, &d.targets, &d.n));
+    if (d.n > DEVICE_TARGETS_MAX)
+        return err(ERR_TOO_LARGE, "That is for more than %d devices: send it to fewer at once",
+                   DEVICE_TARGETS_MAX);
+    d.bytes = count_bytes(&d);
+    *ret = d;
     if (ret_others)
         *ret_others = others;
+    return NULL;
+}
+
+const struct err *device_messages_bound(struct job *job, const struct device_delivery *d)
+{
+    if (!d->n)
+        return NULL;
+    struct to_device_address *to = arena_alloc_array(job->arena, d->n, sizeof *to);
+    for (size_t i = 0; i < d->n; i++)
+        to[i] = d->targets[i].to;
+    for (size_t i = 0, n; i < d->n; i += n) {
+        n = count_same(d, i);
+        TRY(message_quota_waits(job, to + i, n,
+                                d->contents[d->targets[i].wanted].n + TO_DEVICE_ROW_BYTES));
+    }
     return NULL;
 }

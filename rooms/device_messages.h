@@ -1,5 +1,6 @@
 /* Delivering to-device messages to our own users' devices, whatever sent them: a client or another
- * server ("Send-to-Device messaging"). */
+ * server ("Send-to-Device messaging"). What is much goes in several writes, so that no commit takes
+ * long; each has a number, under which its sender's transaction is noted. */
 #ifndef ROOMS_DEVICE_MESSAGES_H
 #define ROOMS_DEVICE_MESSAGES_H
 
@@ -7,21 +8,38 @@
 #include "storage/write.h"
 
 enum {
-    DEVICE_MESSAGES_MAX = 10000,         /* (user, device) pairs in one request */
-    DEVICE_MESSAGE_BYTES_MAX = 65536,    /* of one content, as for events in rooms */
-    DEVICE_MESSAGES_BYTES_MAX = 32 << 20 /* of one request, after "*" has become devices */
+    DEVICE_MESSAGES_MAX = 10000,      /* (user, device) pairs in one request */
+    DEVICE_TARGETS_MAX = 20000,       /* devices, after "*" has become devices */
+    DEVICE_MESSAGE_BYTES_MAX = 65536, /* of one content, as for events in rooms */
+    DEVICE_PIECE_BYTES = 512 << 10,   /* of one write, about */
 };
 
 struct device_message {
     const char *sender, *type;
+    int64_t source; /* storage/to_device.h */
 };
 
-/* messages: user ids -> device ids or "*" -> content. Adds a row for each device of ours to the
- * write; unknown users and devices are ignored. ret_others (may be NULL: they are ignored): what is
- * for users of other servers, as server names -> user ids -> devices -> content; it belongs to the
- * arena. M_BAD_JSON, M_TOO_LARGE or M_INVALID_PARAM for what is malformed or too much. */
-const struct err *device_messages_add(struct job *job, struct write *w,
-                                      const struct device_message *m, const json_t *messages,
-                                      json_t **ret_others);
+struct device_delivery {
+    struct device_message message;
+    const struct device_target *targets;
+    const struct str *contents; /* by target.wanted */
+    size_t n, next;
+    size_t bytes; /* that it takes in the database, with rows */
+};
+
+/* messages: user ids -> device ids or "*" -> content. Unknown users and devices are ignored.
+ * ret_others (may be NULL: they are ignored): what is for users of other servers, as server names
+ * -> user ids -> devices -> content; it belongs to the arena. M_BAD_JSON, M_TOO_LARGE or
+ * M_INVALID_PARAM for what is malformed or too much. */
+const struct err *device_messages_prepare(struct job *job, const struct device_message *m,
+                                          const json_t *messages, struct device_delivery *ret,
+                                          json_t **ret_others);
+
+/* Adds what fits into one write, and how many bytes it is; until there is no more. */
+bool device_messages_left(const struct device_delivery *d);
+void device_messages_add(struct device_delivery *d, struct write *w, size_t *bytes);
+
+/* After all is committed: what waits stays bounded (rooms/message_quota.h). */
+const struct err *device_messages_bound(struct job *job, const struct device_delivery *d);
 
 #endif

@@ -12,6 +12,7 @@
 #include "storage/intern.h"
 #include "storage/passes.h"
 #include "storage/retention.h"
+#include "storage/to_device.h"
 #include "storage/uia_sessions.h"
 
 #include <pthread.h>
@@ -44,7 +45,8 @@ struct auth {
     size_t notes_n, notes_room;
 
     pthread_t thread;
-    struct push_actions_place swept; /* of the thread alone */
+    struct push_actions_place swept; /* of the thread alone, as is: */
+    int64_t contents_swept;          /* storage/to_device.h */
 };
 
 /* ---- when devices were last seen ---- */
@@ -116,6 +118,8 @@ static void keep_house(struct auth *a)
         e = accounts_part_all(&job);
     if (!e)
         e = retention_sweep(job_tx(&job), now_ms(), &a->swept);
+    if (!e)
+        e = to_device_sweep(job_tx(&job), &a->contents_swept);
     if (e)
         log_err(LOG_WARN, "removing what ran out or is old, and users who are leaving", e);
     job_finish(&job);

@@ -6,6 +6,7 @@
 #include "rooms/directory.h"
 #include "rooms/erasure.h"
 #include "rooms/filters.h"
+#include "rooms/message_quota.h"
 #include "rooms/presence.h"
 #include "rooms/room.h"
 #include "rooms/search_index.h"
@@ -94,6 +95,7 @@ static const struct err *open_log(struct node *n, enum node_kind kind)
     s->auth = auth_create(s); /* first: what a change wakes must not pass with a token that ended */
     s->erasures = erasures_create(s);
     s->device_states = device_states_create();
+    s->message_quota = message_quota_create();
     s->rooms = room_cache_create(s);
     s->sessions = session_table_create(s);
     s->directory = directory_create(s);
@@ -204,6 +206,7 @@ void node_stop(struct node *n)
     directory_destroy(s->directory);
     room_cache_destroy(s->rooms);
     device_states_destroy(s->device_states);
+    message_quota_destroy(s->message_quota);
     if (s->intern)
         intern_destroy(s->intern);
     if (s->feed)

@@ -14,6 +14,7 @@
 #include "federation/federation.h"
 #include "http/server.h"
 #include "rooms/device_state.h"
+#include "rooms/message_quota.h"
 #include "rooms/room.h"
 #include "rooms/session.h"
 #include "rooms/unread.h"
@@ -183,6 +184,7 @@ static void add_store_metrics(void *what, struct buf *out)
     committer_add_metrics(s->committer, out);
     feed_add_metrics(s->feed, out);
     device_states_add_metrics(s->device_states, out);
+    message_quota_add_metrics(s->message_quota, out);
     auth_add_metrics(s->auth, out);
     room_cache_add_metrics(s->rooms, out);
     session_table_add_metrics(s->sessions, out);

@@ -173,7 +173,10 @@ SQL(device_one_time_keys_delete_sql, "DELETE FROM one_time_keys WHERE device = $
 SQL(device_fallback_keys_delete_sql, "DELETE FROM fallback_keys WHERE device = $1")
 SQL(device_claimed_keys_delete_sql, "DELETE FROM claimed_one_time_keys WHERE device = $1")
 SQL(device_key_changes_delete_sql, "DELETE FROM device_key_changes WHERE device = $1")
-SQL(device_messages_delete_sql, "DELETE FROM to_device WHERE device = $1")
+/* They can be many: storage/to_device.h deletes them. */
+SQL(device_messages_gone_sql, "INSERT INTO to_device_gone (device) SELECT $1::bigint "
+                              "WHERE EXISTS (SELECT FROM to_device WHERE device = $1) "
+                              "ON CONFLICT DO NOTHING")
 SQL(device_txns_delete_sql, "DELETE FROM to_device_txns WHERE device = $1")
 SQL(dehydrated_delete_sql, "DELETE FROM dehydrated_devices WHERE \"user\" = $1 AND device = $2")
 
@@ -185,7 +188,7 @@ void e2ee_delete_device(struct write *w, int64_t user, int64_t device, const cha
     write_statement(w, &device_fallback_keys_delete_sql, P(INT(device)));
     write_statement(w, &device_claimed_keys_delete_sql, P(INT(device)));
     write_statement(w, &device_key_changes_delete_sql, P(INT(device)));
-    write_statement(w, &device_messages_delete_sql, P(INT(device)));
+    write_statement(w, &device_messages_gone_sql, P(INT(device)));
     write_statement(w, &device_txns_delete_sql, P(INT(device)));
     write_statement(w, &dehydrated_delete_sql, P(INT(user), INT(device)));
     write_change(w,

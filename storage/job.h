@@ -15,6 +15,7 @@ struct room_cache;    /* rooms/room.h */
 struct session_table; /* rooms/session.h */
 struct txn_memory;
 struct device_states; /* rooms/device_state.h */
+struct message_quota; /* rooms/message_quota.h */
 struct directory;     /* rooms/directory.h */
 struct media_repo;    /* server/media/repo.h */
 struct federation;    /* federation/federation.h */
@@ -39,6 +40,7 @@ struct store {
     struct presence_table *presence;     /* rooms/presence.h; NULL: switched off */
     struct unread_cache *unread;         /* rooms/unread.h */
     struct device_states *device_states; /* rooms/device_state.h */
+    struct message_quota *message_quota; /* rooms/message_quota.h */
     struct directory *directory;         /* rooms/directory.h */
     struct filter_cache *filters;        /* rooms/filters.h */
     struct account_cache *account_cache; /* rooms/account_cache.h */

@@ -1,5 +1,7 @@
 /* To-device messages: one row for each target device until the device has acknowledged it, or for
- * each remote server until it was sent there ("Send-to-Device messaging").
+ * each remote server until it was sent there ("Send-to-Device messaging"). What goes to several
+ * devices is stored once (to_device_contents), and their rows refer to it; it goes with the last of
+ * them.
  *
  * A device's /sync reads what lies between its token and the end of the log. When there is more
  * than it wants to hand out at once, its next token must be the position of the last message that
@@ -9,13 +11,23 @@
 
 #include "storage/write.h"
 
+/* A device of ours. */
+struct to_device_address {
+    int64_t user, device;
+    const char *device_id;
+};
+
 /* Stores a message for a local device and wakes it. json: the whole event (sender, type, content);
- * it must live until the write is committed. */
-void to_device_write(struct write *w, int64_t user, int64_t device, const char *device_id,
-                     struct str json);
+ * it must live until the write is committed. source: who caused it, a user of ours or, below zero,
+ * another server. */
+void to_device_write(struct write *w, const struct to_device_address *to, struct str json,
+                     int64_t source);
+/* The same message for several: its content is stored once. */
+void to_device_write_shared(struct write *w, const struct to_device_address *to, size_t n,
+                            struct str json, int64_t source);
 
 /* Stores an EDU (content of m.direct_to_device, canonical) for another server. */
-void to_device_outbound_write(struct write *w, const char *server, struct str json);
+void to_device_outbound_write(struct write *w, const char *server, struct str json, int64_t source);
 
 struct to_device_message {
     int64_t position;
@@ -45,15 +57,31 @@ const struct err *to_device_outbound_read(struct tx *tx, const char *server, int
 const struct err *to_device_outbound_delete(struct tx *tx, const char *server, int64_t until);
 
 /* Local devices by user id and device id; "*" is every device of the user. What is not there is
- * left out. */
+ * left out. At most limit. */
 struct device_target {
-    const char *user_id, *device_id;
-    size_t wanted; /* index of the pair that asked for it */
-    int64_t user, device;
+    struct to_device_address to;
+    size_t wanted; /* index of the pair that asked for it; ascending */
 };
 const struct err *to_device_targets(struct tx *tx, const char *const *user_ids,
-                                    const char *const *device_ids, size_t n,
+                                    const char *const *device_ids, size_t n, int64_t limit,
                                     const struct device_target **ret, size_t *ret_n);
+
+/* How much waits of what a source has caused, here and for other servers, and how much for a
+ * device. Each takes a look at all of it: rooms/message_quota.h asks rarely. */
+enum { TO_DEVICE_ROW_BYTES = 256 }; /* a row counts for so much more than its text */
+struct to_device_amount {
+    int64_t n, bytes;
+};
+const struct err *to_device_caused(struct tx *tx, int64_t source, struct to_device_amount *ret);
+const struct err *to_device_waiting(struct tx *tx, int64_t device, struct to_device_amount *ret);
+/* Deletes the oldest that a source has caused (at most max here, and max for other servers), and
+ * the oldest that wait for a device from the source that has most there. */
+const struct err *to_device_drop_caused(struct tx *tx, int64_t source, int64_t max, int64_t *ret_n);
+const struct err *to_device_drop_waiting(struct tx *tx, int64_t device, int64_t max,
+                                         int64_t *ret_n);
+/* Deletes what waits for devices that are gone, and contents that nothing refers to any more: a
+ * bounded part, from the place on, which becomes 0 at the end. */
+const struct err *to_device_sweep(struct tx *tx, int64_t *place);
 
 /* Transaction ids (hashed with the endpoint's path): a repeated request sends nothing. The write
  * fails with ERR_CONFLICT when another request with the same id was first. */

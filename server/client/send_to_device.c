@@ -5,6 +5,7 @@
 #include "matrix/canonical_json.h"
 #include "matrix/id.h"
 #include "rooms/device_messages.h"
+#include "rooms/message_quota.h"
 #include "server/caller.h"
 #include "server/routes.h"
 #include "storage/to_device.h"
@@ -14,20 +15,41 @@ enum {
     TXN_HASH_BYTES = 16,
     TXN_KEPT_MS = 86400000, /* no client repeats a request after so long */
     BODY_BYTES_MAX = 8 << 20,
-    EDU_BYTES_MAX = 48 << 10
+    EDU_BYTES_MAX = 48 << 10,
+    BYTES_OF_ONE = 65536 /* written, for one more request of the rate limit */
 };
 
 /* ---- for other servers ---- */
 
-/* EDUs for one server, each with what goes to some devices there: other servers refuse large ones.
- */
+struct outbound_edu {
+    const char *server;
+    struct str json;
+};
+
+/* EDUs, each with what goes to some devices of one server: other servers refuse large ones. */
 struct outbound {
     struct job *job;
-    struct write *w;
     const struct device_message *message;
     const char *server, *user_id; /* whose object is open in edu; NULL: none */
     struct buf edu;
+    struct outbound_edu *edus;
+    size_t n, room, next; /* next: the first that is not written */
+    size_t bytes;         /* that they take in the database, with rows */
 };
+
+static void keep_edu(struct outbound *o, struct str json)
+{
+    if (o->n == o->room) {
+        size_t room = o->room ? o->room * 2 : 4;
+        struct outbound_edu *grown = arena_alloc_array(o->job->arena, room, sizeof *grown);
+        if (o->n)
+            memcpy(grown, o->edus, o->n * sizeof *grown);
+        o->edus = grown;
+        o->room = room;
+    }
+    o->edus[o->n++] = (struct outbound_edu){o->server, json};
+    o->bytes += json.n + TO_DEVICE_ROW_BYTES;
+}
 
 static void begin_edu(struct outbound *o)
 {
@@ -48,7 +70,7 @@ static const struct err *end_edu(struct outbound *o)
     BUF_LIT(&o->edu, "}}}");
     TRY(canonical_json_add(&b, CANONICAL_STRICT, buf_str(&o->edu)));
     struct str json = {arena_memdup(o->job->arena, b.p, b.n), b.n};
-    to_device_outbound_write(o->w, o->server, json);
+    keep_edu(o, json);
     buf_clear(&o->edu);
     o->user_id = NULL;
     return NULL;
@@ -89,63 +111,95 @@ static const struct err *add_server(struct outbound *o, const json_t *messages)
     return end_edu(o);
 }
 
-static const struct err *add_outbound(struct job *job, struct write *w,
-                                      const struct device_message *m, json_t *servers)
+static const struct err *prepare_outbound(struct outbound *o, json_t *servers)
 {
     const char *server;
     json_t *messages;
-    struct outbound o = {.job = job, .w = w, .message = m};
     const struct err *e = NULL;
     json_object_foreach (servers, server, messages) {
-        o.server = server;
-        if (!e && federation_may_contact(job->store->config, server))
-            e = add_server(&o, messages);
+        o->server = server;
+        if (!e && federation_may_contact(o->job->store->config, server))
+            e = add_server(o, messages);
     }
-    buf_finish(&o.edu);
+    buf_finish(&o->edu);
     return e;
 }
 
-/* "Transaction identifiers": of one device, and of one endpoint. */
-static struct str txn_hash(struct request *rq, const char *user_id)
+static void write_outbound(struct outbound *o, struct write *w, size_t *bytes)
+{
+    for (; o->next < o->n && *bytes < DEVICE_PIECE_BYTES; o->next++) {
+        const struct outbound_edu *e = &o->edus[o->next];
+        to_device_outbound_write(w, e->server, e->json, o->message->source);
+        *bytes += e->json.n + TO_DEVICE_ROW_BYTES;
+    }
+}
+
+/* ---- the request ---- */
+
+/* "Transaction identifiers": of one device, and of one endpoint; of each of the writes that a
+ * request is divided into. */
+static struct str txn_hash(struct request *rq, const char *user_id, int piece)
 {
     unsigned char hash[SHA256_BYTES];
     const struct str parts[] = {
-        str_of(user_id), STR("\0sendToDevice\0"),          str_of(request_param(rq, "type")),
-        STR("\0"),       str_of(request_param(rq, "txn")),
+        str_of(user_id),
+        STR("\0sendToDevice\0"),
+        str_of(request_param(rq, "type")),
+        STR("\0"),
+        str_of(request_param(rq, "txn")),
+        STR("\0"),
+        str_of(arena_printf(rq->arena, "%d", piece)),
     };
-    sha256_parts(parts, sizeof parts / sizeof *parts, hash);
+    sha256_parts(parts, piece ? 7 : 5, hash);
     return (struct str){arena_memdup(rq->arena, hash, TXN_HASH_BYTES), TXN_HASH_BYTES};
+}
+
+/* Sent before, when the write's transaction id is there: then the answer is the same, and it is not
+ * sent again. */
+static const struct err *commit_piece(struct request *rq, struct write *w, int piece)
+{
+    struct job *job = job_of(rq);
+    const struct caller *c = caller_of(rq);
+    struct str txn = txn_hash(rq, c->user_id, piece);
+    if (txn.p[0] == 0) /* one request in 256 clears away */
+        TRY(to_device_txns_delete_before(job_tx(job), now_ms() - TXN_KEPT_MS));
+    to_device_txn_write(w, c->device, txn, now_ms());
+    const struct err *e = write_commit(job, w, NULL);
+    if (!e || e->code != ERR_CONFLICT)
+        return e;
+    bool sent;
+    TRY(to_device_txn_exists(job_tx(job), c->device, txn, &sent));
+    return sent ? NULL : err_copy(e);
 }
 
 static const struct err *put_send_to_device(struct request *rq, struct reply *rp)
 {
     struct job *job = job_of(rq);
     const struct caller *c = caller_of(rq);
-    struct device_message m = {c->user_id, request_param(rq, "type")};
+    struct device_message m = {c->user_id, request_param(rq, "type"), c->user};
+    struct device_delivery ours;
+    struct outbound theirs = {.job = job, .message = &m};
     const json_t *messages;
     json_t *servers;
     if (strlen(m.type) > TEXT_BYTES_MAX || strlen(request_param(rq, "txn")) > TEXT_BYTES_MAX)
         return err(ERR_INVALID_PARAM, "The event type or the transaction id is too long");
     TRY(json_need_object(rq->body, "messages", &messages));
     TRY(canonical_json_check_tree(messages));
-    struct write *w = write_begin(job);
-    TRY(device_messages_add(job, w, &m, messages, &servers));
-    TRY(add_outbound(job, w, &m, servers));
-    if (write_is_empty(w))
-        return reply_empty(rp);
-
-    struct str txn = txn_hash(rq, c->user_id);
-    if (txn.p[0] == 0) /* one request in 256 clears away */
-        TRY(to_device_txns_delete_before(job_tx(job), now_ms() - TXN_KEPT_MS));
-    to_device_txn_write(w, c->device, txn, now_ms());
-    const struct err *e = write_commit(job, w, NULL);
-    if (e && e->code == ERR_CONFLICT) {
-        /* Sent before: then the answer is the same, and nothing is sent again. */
-        bool sent;
-        TRY(to_device_txn_exists(job_tx(job), c->device, txn, &sent));
-        return sent ? reply_empty(rp) : err_copy(e);
+    TRY(device_messages_prepare(job, &m, messages, &ours, &servers));
+    TRY(prepare_outbound(&theirs, servers));
+    size_t written = ours.bytes + theirs.bytes;
+    if (written > rq->raw.n) /* the body has been charged */
+        request_owe(rq, RATE_KEY, (int)((written - rq->raw.n) / BYTES_OF_ONE));
+    for (int piece = 0; device_messages_left(&ours) || theirs.next < theirs.n; piece++) {
+        struct write *w = write_begin(job);
+        size_t bytes = 0;
+        device_messages_add(&ours, w, &bytes);
+        write_outbound(&theirs, w, &bytes);
+        TRY(commit_piece(rq, w, piece));
     }
-    TRY(e);
+    TRY(device_messages_bound(job, &ours));
+    if (written)
+        TRY(message_quota_caused(job, m.source, written));
     return reply_empty(rp);
 }
 

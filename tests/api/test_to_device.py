@@ -6,6 +6,7 @@ import time
 import pytest
 
 from client import Client, q, transactions
+from restoring import psql, uri_of
 
 
 def send(client, messages, type="m.test", txn=None, status=200):
@@ -129,6 +130,88 @@ def test_too_large_is_refused(alice, bob):
     big = {bob.user_id: {bob.device_id: {"x": "y" * 70000}}}
     alice.fails(413, "M_TOO_LARGE", "PUT", "/sendToDevice/m.test/big", {"messages": big})
     assert received(bob.sync()) == []
+
+
+def waiting(server, user=None):
+    """Rows, and the bytes in them, that wait in the database; with a user, what they have sent."""
+    of = f"source = (SELECT id FROM users WHERE user_id = '{user.user_id}')" if user else "true"
+    rows = psql(uri_of(server), "SELECT (SELECT count(*) FROM to_device WHERE " + of + "), (SELECT "
+                "COALESCE(sum(octet_length(json)), 0) FROM to_device WHERE " + of + ") + (SELECT "
+                "COALESCE(sum(octet_length(json)), 0) FROM to_device_contents WHERE " + of + ")")
+    return tuple(int(n) for n in rows.split("|"))
+
+
+def contents(client):
+    """All that waits for a client, read to the end."""
+    got = []
+    while part := received(client.next_sync()):
+        got += [e["content"] for e in part]
+    return got
+
+
+def test_what_goes_to_many_devices_is_stored_once(fresh_server, register):
+    server = fresh_server()
+    alice, bob = register("alice", on=server), register("bob", on=server)
+    devices = [bob] + [bob.another_device() for _ in range(9)]
+    sent = {"x": "y" * 60000}
+    send(alice, {bob.user_id: {"*": sent}})
+    n, size = waiting(server)
+    assert n == 10 and 60000 < size < 61000
+    for d in devices:
+        d.next_sync()
+    for d in devices[:-1]:
+        assert contents(d) == [] and received(d.sync()) == []
+    assert waiting(server)[0] == 1 and waiting(server)[1] == size
+    assert contents(devices[-1]) == []
+    assert waiting(server) == (0, 0)
+
+
+def test_a_large_request_goes_in_pieces_and_once(alice, bob):
+    devices = [bob] + [bob.another_device() for _ in range(39)]
+    for d in devices:
+        d.next_sync()
+    messages = {bob.user_id: {d.device_id: {"n": i, "x": "y" * 60000} for i, d in enumerate(devices)}}
+    for _ in range(2):
+        send(alice, messages, txn="pieces")
+    for i, d in enumerate(devices):
+        assert [c["n"] for c in contents(d)] == [i]
+
+
+def test_the_oldest_go_of_who_has_too_much_waiting_for_a_device(fresh_server, register):
+    server = fresh_server(max_to_device_bytes_per_device="1M")
+    alice, bob, carol = (register(n, on=server) for n in ("alice", "bob", "carol"))
+    send(carol, {bob.user_id: {bob.device_id: {"n": "carol's"}}})
+    for n in range(40):
+        send(alice, {bob.user_id: {bob.device_id: {"n": n, "x": "y" * 60000}}})
+    assert waiting(server)[1] <= 1.125 * 2**20
+    got = [c["n"] for c in contents(bob)]
+    assert got[0] == "carol's" and got[1] > 0 and got[1:] == list(range(got[1], 40))
+
+
+def test_the_oldest_go_of_a_user_who_has_too_much_waiting(fresh_server, register):
+    server = fresh_server(max_to_device_bytes_per_user="1M")
+    alice, bob, carol = (register(n, on=server) for n in ("alice", "bob", "carol"))
+    devices = [bob] + [bob.another_device() for _ in range(9)]
+    send(carol, {bob.user_id: {"*": {"n": "carol's"}}})
+    for n in range(40):
+        send(alice, {bob.user_id: {devices[n % 10].device_id: {"n": n, "x": "y" * 60000}},
+                     "@far:away.example": {"D": {"x": "y" * 1000}}})
+    assert waiting(server, alice)[1] <= 1.125 * 2**20
+    assert waiting(server, carol)[0] == 10
+    got = [[c["n"] for c in contents(d)] for d in devices]
+    assert all(g[0] == "carol's" and g[-1] == 30 + i for i, g in enumerate(got))
+    assert sum(map(len, got)) < 50
+
+
+def test_what_is_written_is_charged(fresh_server, register):
+    """A message to "*" of a user with a thousand devices is a small request and much to store."""
+    server = fresh_server(rate_limits="on", rc_keys__per_second="0.001", rc_keys__burst_count="3")
+    alice, bob = register("alice", on=server), register("bob", on=server)
+    psql(uri_of(server), "INSERT INTO devices (\"user\", device_id, created_ts) SELECT id, 'D' || n, 0 FROM users, "
+         f"generate_series(1, 1000) n WHERE user_id = '{bob.user_id}'")
+    send(alice, {bob.user_id: {"*": {"n": 1}}})
+    assert waiting(server)[0] == 1001
+    alice.fails(429, "M_LIMIT_EXCEEDED", "PUT", "/sendToDevice/m.test/more", {"messages": {}})
 
 
 def test_needs_a_token(nobody):

@@ -9,6 +9,7 @@
 #include "rooms/directory.h"
 #include "rooms/erasure.h"
 #include "rooms/filters.h"
+#include "rooms/message_quota.h"
 #include "rooms/room.h"
 #include "rooms/session.h"
 #include "rooms/txn.h"
@@ -113,6 +114,7 @@ static void start(const char *reachable)
     s->auth = auth_create(s);
     s->erasures = erasures_create(s);
     s->device_states = device_states_create();
+    s->message_quota = message_quota_create();
     s->rooms = room_cache_create(s);
     s->sessions = session_table_create(s);
     s->directory = directory_create(s);

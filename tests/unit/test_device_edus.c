@@ -182,7 +182,7 @@ static void messages_come_in_order_until_acknowledged(void **state)
     scope_init(&s, node_store());
     for (int i = 0; i < 3; i++) {
         struct write *w = write_begin(&s.job);
-        to_device_outbound_write(w, OTHER, str_of(arena_printf(s.job.arena, "{\"n\":%d}", i)));
+        to_device_outbound_write(w, OTHER, str_of(arena_printf(s.job.arena, "{\"n\":%d}", i)), 1);
         NO_ERR(write_commit(&s.job, w, &at[i]));
     }
     int64_t until = at[1];
@@ -392,6 +392,43 @@ static void a_message_counts_once(void **state)
     scope_finish(&s);
 }
 
+SQL(contents_count_sql, "SELECT count(*) FROM to_device_contents WHERE source = $1")
+SQL(gone_note_sql, "INSERT INTO to_device_gone (device) VALUES ($1)")
+
+static int64_t contents_of(struct job *job, int64_t source)
+{
+    int64_t n;
+    NO_ERR(db_one(job_tx(job), &contents_count_sql, P(INT(source)), NULL, R(INT_OUT(&n))));
+    return n;
+}
+
+/* One content for two devices goes with the last of them, also when that is gone itself. */
+static void a_shared_content_goes_with_the_last(void **state)
+{
+    enum { SOURCE = 987654 };
+    struct scope s;
+    struct to_device_address to[2] = {{alice.user, 0, "S1"}, {alice.user, 0, "S2"}};
+    bool is_new;
+    int64_t place = 0;
+    scope_init(&s, node_store());
+    for (int i = 0; i < 2; i++)
+        NO_ERR(devices_open(job_tx(&s.job), alice.user, to[i].device_id, NULL, &to[i].device,
+                            &is_new));
+    struct write *w = write_begin(&s.job);
+    to_device_write_shared(w, to, 2, STR("{\"shared\":1}"), SOURCE);
+    NO_ERR(write_commit(&s.job, w, NULL));
+    assert_int_equal(contents_of(&s.job, SOURCE), 1);
+    assert_int_equal(waiting(&s.job, to[1].device), 1);
+    NO_ERR(to_device_delete(job_tx(&s.job), to[0].device, INT64_MAX));
+    NO_ERR(to_device_sweep(job_tx(&s.job), &place));
+    assert_int_equal(contents_of(&s.job, SOURCE), 1);
+    NO_ERR(db_exec(job_tx(&s.job), &gone_note_sql, P(INT(to[1].device)), NULL));
+    NO_ERR(to_device_sweep(job_tx(&s.job), &place));
+    assert_int_equal(contents_of(&s.job, SOURCE), 0);
+    assert_int_equal(waiting(&s.job, to[1].device), 0);
+    scope_finish(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +441,7 @@ int main(void)
         cmocka_unit_test(strangers_are_not_heeded),
         cmocka_unit_test(without_a_shared_room_nothing_is_kept),
         cmocka_unit_test(a_message_counts_once),
+        cmocka_unit_test(a_shared_content_goes_with_the_last),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

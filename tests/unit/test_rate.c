@@ -50,6 +50,21 @@ static void test_a_debt(void **state)
     rate_table_destroy(t);
 }
 
+/* What cannot be refused any more is paid off later, even if nothing was left. */
+static void test_owing(void **state)
+{
+    struct rate_table *t = rate_table_create();
+    struct rate_limit limit = {2, 3};
+    int64_t now = 1000LL * SECOND;
+    rate_owe(t, RATE_KEY, key, &limit, 3, now);
+    assert_int_equal(rate_take(t, RATE_KEY, key, &limit, 1, now), 500);
+    rate_owe(t, RATE_KEY, key, &limit, 10, now);
+    assert_int_equal(rate_take(t, RATE_KEY, key, &limit, 1, now), 5500);
+    rate_owe(t, RATE_KEY, key, &(struct rate_limit){0, 0}, 10, now);
+    assert_int_equal(rate_take(t, RATE_KEY, key, &limit, 1, now), 5500);
+    rate_table_destroy(t);
+}
+
 static void test_no_limit(void **state)
 {
     struct rate_table *t = rate_table_create();
@@ -77,11 +92,9 @@ static void test_the_table_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_bucket),
-        cmocka_unit_test(test_buckets_are_apart),
-        cmocka_unit_test(test_a_debt),
-        cmocka_unit_test(test_no_limit),
-        cmocka_unit_test(test_the_table_is_bounded),
+        cmocka_unit_test(test_a_bucket), cmocka_unit_test(test_buckets_are_apart),
+        cmocka_unit_test(test_a_debt),   cmocka_unit_test(test_owing),
+        cmocka_unit_test(test_no_limit), cmocka_unit_test(test_the_table_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
