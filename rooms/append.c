@@ -48,37 +48,71 @@ static const struct err *build_all(struct draft *d, const struct new_event *even
     return NULL;
 }
 
+static const struct err *is_changing(void)
+{
+    return err(ERR_CONFLICT, "The room is changing; try again");
+}
+
+static bool has_state(const struct new_event *events, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (events[i].state_key)
+            return true;
+    return false;
+}
+
+/* What is refused because of state that is not committed is refused only when that is. */
+static const struct err *refuse(struct room *room, int64_t judged_by, const struct err *e)
+{
+    return writer_wait_for_state(room, judged_by) ? e : is_changing();
+}
+
+static void enqueue_locked(struct draft *d)
+{
+    struct room_head head;
+    draft_head(d, &head);
+    rooms_write_head(d->write, &head, d->built_on);
+    write_enqueue(d->job, d->write);
+    draft_apply_head(d);
+    d->room->busy = d->is_alone;
+    if (d->changes_state && !d->is_alone) {
+        draft_apply_state(d);
+        d->room->state_queued++;
+    }
+}
+
+static const struct err *finish(struct draft *d)
+{
+    const struct err *e = write_wait(d->job, d->write, NULL);
+    if (e)
+        room_forget(d->job, d->room); /* what others may have built upon never happened */
+    if (d->is_alone)
+        writer_done(d->room);
+    else if (d->changes_state)
+        writer_state_done(d->room);
+    return e;
+}
+
 /* One attempt. ERR_CONFLICT: another writer was first, the room must be read anew. */
 static const struct err *try_append(struct job *job, struct room *room, const struct author *author,
                                     const struct new_event *events, size_t n, const char **ret_ids)
 {
     struct write *w = write_begin(job);
     struct draft d;
-    if (!writer_lock(room)) {
+    if (!writer_lock_behind(room, has_state(events, n))) {
         write_abandon(w);
-        return err(ERR_CONFLICT, "The room is changing; try again");
+        return is_changing();
     }
     draft_init(&d, job, room, author, w);
+    int64_t judged_by = room->state_queued;
     const struct err *e = build_all(&d, events, n, ret_ids);
-    if (e) {
-        lock_release(&room->lock);
-        write_abandon(w);
-        return e;
-    }
-    struct room_head head;
-    draft_head(&d, &head);
-    rooms_write_head(w, &head, d.built_on);
-    write_enqueue(job, w);
-    draft_apply_head(&d);
-    room->busy = d.changes_state;
+    if (!e)
+        enqueue_locked(&d);
     lock_release(&room->lock);
-
-    e = write_wait(job, w, NULL);
-    if (e)
-        room_forget(job, room); /* the head that others may have built upon never happened */
-    if (d.changes_state)
-        writer_done(room);
-    return e;
+    if (!e)
+        return finish(&d);
+    write_abandon(w);
+    return refuse(room, judged_by, e);
 }
 
 const struct err *room_append(struct job *job, struct room *room, const struct author *author,

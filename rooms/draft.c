@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "matrix/id.h"
+#include "rooms/ahead.h"
 #include "rooms/redaction.h"
 #include "rooms/relations.h"
 #include "rooms/stripped.h"
@@ -39,6 +40,7 @@ void draft_init(struct draft *d, struct job *job, struct room *room, const struc
         .extremities_n = room->extremities_n,
         /* v1 and v2 need the previous event's bytes, so they wait until it is stored. */
         .changes_state = room->version->event_id == EVENT_ID_GIVEN,
+        .is_alone = room->version->event_id == EVENT_ID_GIVEN,
     };
 }
 
@@ -91,6 +93,11 @@ const struct err *draft_state(struct draft *d, const char *type, const char *sta
     int at;
     if (find_own(d, type, state_key, &at, ret))
         return NULL;
+    const struct ahead *ahead = ahead_find_locked(d->room, type, state_key);
+    if (ahead) {
+        *ret = ahead->event;
+        return NULL;
+    }
     return room_load_state_locked(d->job, d->room, type, state_key, ret);
 }
 
@@ -205,7 +212,8 @@ const struct err *draft_build(struct draft *d, const struct new_event *wanted,
 /* The membership that a member event makes. event: its position when it is not the change itself.
  */
 static const struct err *write_member(struct draft *d, const struct event *e, struct str stripped,
-                                      int at, int64_t event, struct change *change)
+                                      int at, int64_t event, struct change *change,
+                                      struct room_member *ret)
 {
     int64_t target;
     TRY(intern_id(d->job->store->intern, INTERN_USER, e->state_key, &target));
@@ -220,10 +228,13 @@ static const struct err *write_member(struct draft *d, const struct event *e, st
     if (is_local && m == MEMBERSHIP_JOIN)
         TRY(members_have_own_rules(job_tx(d->job), target, &change->has_own_rules));
     members_write(d->write, d->room->id, target, m, at, event, is_local, stripped);
-    return NULL;
+    *ret = (struct room_member){.user = target,
+                                .membership = m,
+                                .is_local = is_local,
+                                .has_own_rules = change->has_own_rules};
+    return intern_name(d->job->store->intern, INTERN_USER, target, &ret->user_id);
 }
 
-/* The rows of a state event: its interval, and for member events the membership. */
 /* Replaced within one write: its interval ends where the next one begins. */
 static void end_own(struct draft *d, int64_t type, const struct event *e, int at)
 {
@@ -233,17 +244,31 @@ static void end_own(struct draft *d, int64_t type, const struct event *e, int at
         room_state_end_in_write(d->write, d->room->id, type, e->state_key, own_at, at);
 }
 
-static const struct err *write_state(struct draft *d, struct draft_event *e, struct change *change)
+/* What the event replaces may wait in the queue itself, to be committed with it or before it. */
+static const struct err *find_replaced(struct draft *d, const struct event *e,
+                                       enum replaced_state *ret)
 {
     const struct event *before;
-    TRY(room_load_state_locked(d->job, d->room, e->event->type, e->event->state_key, &before));
+    *ret = REPLACES_QUEUED;
+    if (ahead_find_locked(d->room, e->type, e->state_key))
+        return NULL;
+    TRY(room_load_state_locked(d->job, d->room, e->type, e->state_key, &before));
+    *ret = before ? REPLACES_STORED : REPLACES_NOTHING;
+    return NULL;
+}
+
+/* The rows of a state event: its interval, and for member events the membership. */
+static const struct err *write_state(struct draft *d, struct draft_event *e, struct change *change)
+{
+    enum replaced_state replaced;
+    TRY(find_replaced(d, e->event, &replaced));
     end_own(d, e->type, e->event, e->at);
-    room_state_write(d->write, d->room->id, e->type, e->event->state_key, e->at, before != NULL);
+    room_state_write(d->write, d->room->id, e->type, e->event->state_key, e->at, replaced);
     d->changes_state = true;
     d->last_state_at = e->at;
     if (strcmp(e->event->type, "m.room.member") != 0)
         return NULL;
-    return write_member(d, e->event, e->stripped, e->at, 0, change);
+    return write_member(d, e->event, e->stripped, e->at, 0, change, &e->member);
 }
 
 const struct err *draft_set_state(struct draft *d, const struct stored_event *e, bool is_end)
@@ -254,6 +279,7 @@ const struct err *draft_set_state(struct draft *d, const struct stored_event *e,
                             .state_event = e->position,
                             .is_end = is_end};
     const struct event *before;
+    struct room_member member;
     struct draft_set *set = arena_alloc(d->job->arena, sizeof *set);
     int at = (int)write_changes_n(d->write) + 1;
     TRY(room_load_state_locked(d->job, d->room, e->event->type, e->event->state_key, &before));
@@ -264,8 +290,8 @@ const struct err *draft_set_state(struct draft *d, const struct stored_event *e,
         room_state_write_known(d->write, d->room->id, e->type, e->event->state_key, e->position, at,
                                before != NULL);
     if (e->type == TYPE_MEMBER)
-        TRY(write_member(d, e->event, (struct str){0}, at, e->position, &change));
-    d->changes_state = true;
+        TRY(write_member(d, e->event, (struct str){0}, at, e->position, &change, &member));
+    d->changes_state = d->is_alone = true;
     d->last_state_at = at;
     write_change(d->write, &change);
     *set = (struct draft_set){.type = e->event->type,
@@ -444,4 +470,19 @@ void draft_apply_head(const struct draft *d)
     r->depth = d->depth;
     r->notify_total = d->notify_total;
     r->highlight_total = d->highlight_total;
+}
+
+/* The oldest first: of several with one key the last one counts. */
+static void apply_from(struct room *r, const struct draft_event *e)
+{
+    if (!e)
+        return;
+    apply_from(r, e->next);
+    if (e->event->state_key)
+        ahead_put_locked(r, e->event, e->member.user ? &e->member : NULL);
+}
+
+void draft_apply_state(const struct draft *d)
+{
+    apply_from(d->room, d->newest);
 }

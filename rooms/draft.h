@@ -20,7 +20,8 @@ struct draft_event {
     int64_t redacted_by; /* position of a redaction that was here first; event is then redacted */
     int at;              /* its change in the write */
     int64_t type;        /* event_types.id */
-    struct draft_event *next; /* the one built before */
+    struct room_member member; /* of a member event that becomes current; user 0: it is none */
+    struct draft_event *next;  /* the one built before */
 };
 
 /* State that a change of the draft made current without a new event. */
@@ -43,7 +44,8 @@ struct draft {
     const char **extremities;
     size_t extremities_n;
     int last_state_at;  /* the newest change of state in the write; 0: none */
-    bool changes_state; /* or what is cached of it: other writers must wait for the commit */
+    bool changes_state; /* or what is cached of it */
+    bool is_alone;      /* nothing can be built upon it before it is committed */
 };
 
 void draft_init(struct draft *d, struct job *job, struct room *room, const struct author *author,
@@ -75,5 +77,7 @@ const struct err *draft_set_state(struct draft *d, const struct stored_event *e,
 void draft_head(const struct draft *d, struct room_head *ret);
 /* Makes it the head that the next writer builds upon. */
 void draft_apply_head(const struct draft *d);
+/* The same of its state (rooms/ahead.h). Not for a draft that is alone. */
+void draft_apply_state(const struct draft *d);
 
 #endif

@@ -63,7 +63,8 @@ static const struct err *read_view(struct draft *d, const struct event *redactio
 static void take(struct draft *d, const struct stored_event *target, struct change *change)
 {
     change->redacts_position = target->position;
-    d->changes_state |= target->is_state;
+    if (target->is_state)
+        d->changes_state = d->is_alone = true;
     change->redacted_event = event_keep(d->job->arena, event_redacted(target->event));
 }
 

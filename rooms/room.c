@@ -1,6 +1,7 @@
 #include "rooms/room_internal.h"
 
 #include "base/mem.h"
+#include "rooms/ahead.h"
 #include "rooms/names.h"
 #include "storage/events.h"
 #include "storage/intern.h"
@@ -34,6 +35,7 @@ void room_destroy_unlisted(struct room *r)
         free(s->value);
     map_finish(&r->state);
     map_finish(&r->members);
+    ahead_finish(r);
     room_servers_finish(r);
     for (size_t i = 0; i < r->extremities_n; i++)
         free((char *)r->extremities[i]);
@@ -52,19 +54,24 @@ void room_rename_unlisted(struct room *r, const char *room_id)
     r->room_id = mem_strdup(room_id);
 }
 
-enum { MAP_KEY_MAX = EVENT_KEY_MAX + 1 + EVENT_STATE_KEY_MAX };
+struct str room_state_key(const char *type, const char *state_key,
+                          char ret[static ROOM_STATE_KEY_MAX])
+{
+    size_t t = strlen(type), k = strlen(state_key);
+    if (t + 1 + k > ROOM_STATE_KEY_MAX)
+        return (struct str){0};
+    memcpy(ret, type, t + 1);
+    memcpy(ret + t + 1, state_key, k);
+    return (struct str){ret, t + 1 + k};
+}
 
 /* NULL also for keys longer than any event may have. */
 struct room_state_slot *room_state_slot_locked(struct room *r, const char *type,
                                                const char *state_key)
 {
-    char key[MAP_KEY_MAX];
-    size_t t = strlen(type), k = strlen(state_key);
-    if (t + 1 + k > sizeof key)
-        return NULL;
-    memcpy(key, type, t + 1);
-    memcpy(key + t + 1, state_key, k);
-    return map_get(&r->state, (struct str){key, t + 1 + k});
+    char buffer[ROOM_STATE_KEY_MAX];
+    struct str key = room_state_key(type, state_key, buffer);
+    return key.p ? map_get(&r->state, key) : NULL;
 }
 
 void room_put_state_locked(struct room *r, const struct event *e, int64_t position)

@@ -33,19 +33,25 @@ struct room_member {
 /* Fields marked (const) never change after loading; all others need the lock. */
 struct room {
     struct lock lock;
-    pthread_cond_t changed;             /* broadcast when `busy` ends */
+    pthread_cond_t changed;             /* broadcast when a writer that others wait for is done */
     int64_t id;                         /* (const) rooms.id */
     const char *room_id;                /* (const) */
     const struct room_version *version; /* (const) */
 
-    /* The head: may be ahead of the log by messages that wait in the committer's queue. */
+    /* The head: may be ahead of the log by what waits in the committer's queue, ... */
     int64_t head_version, depth;
     int64_t notify_total, highlight_total;
     const char **extremities; /* event ids; malloc'd */
     size_t extremities_n;
     _Atomic uint64_t waiting_redactions; /* grows when some were stored whose target is not here */
-    bool busy;          /* a state change is being committed: writers wait for it */
+    bool busy;          /* a writer is alone until its write is committed: others wait for it */
     _Atomic bool stale; /* dropped from the cache: writers must get the room anew */
+
+    /* ... and so may be the state that writers build upon (rooms/ahead.h). */
+    struct map ahead;                 /* "type NUL state_key" -> struct ahead */
+    struct map ahead_members;         /* users.id -> the same, of member events */
+    int64_t state_queued, state_done; /* writes of state: queued, and known to be over */
+    int wanted_alone;                 /* writers that wait until none of them is under way */
 
     /* Committed current state. */
     struct map state;   /* "type NUL state_key" -> struct room_state_slot; members lazily */

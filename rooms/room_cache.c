@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "matrix/id.h"
+#include "rooms/ahead.h"
 #include "storage/events.h"
 #include "storage/intern.h"
 
@@ -193,6 +194,7 @@ static void apply_member_locked(struct room_cache *c, struct room *r, const stru
     const json_t *content = event_content(change->event);
     struct str server = id_server(str_of(user_id));
     bool is_end = change->is_end;
+    const struct room_member *ahead = ahead_member_locked(r, user);
     room_put_member_locked(
         r, &(struct room_member){
                .user = user,
@@ -202,10 +204,13 @@ static void apply_member_locked(struct room_cache *c, struct room *r, const stru
                .membership =
                    is_end ? MEMBERSHIP_NONE : membership_parse(json_text(content, "membership")),
                .is_local = str_is(server, c->store->config->server_name),
-               .has_own_rules = change->has_own_rules || (before && before->has_own_rules),
+               .has_own_rules = change->has_own_rules || (before && before->has_own_rules) ||
+                                (ahead && ahead->has_own_rules),
            });
-    unread_member_changed_locked(r, map_get_int(&r->members, user),
-                                 is_end ? NULL : json_text(content, "displayname"));
+    ahead_settle_locked(r, change->event);
+    const struct room_member *now = map_get_int(&r->members, user);
+    if (ahead_member_locked(r, user) == now) /* else a newer name is known already */
+        unread_member_changed_locked(r, now, is_end ? NULL : json_text(content, "displayname"));
 }
 
 /* What is cached of a state event that was redacted. */
@@ -225,6 +230,7 @@ static void apply_state_locked(struct room_cache *c, struct room *r, const struc
         room_put_state_locked(r, change->event, change->position);
     if (strcmp(change->event->type, "m.room.member") == 0)
         apply_member_locked(c, r, change);
+    ahead_settle_locked(r, change->event);
 }
 
 static void apply_event(struct room_cache *c, const struct change *change)
@@ -258,6 +264,7 @@ static void apply_push_rules(struct room_cache *c, int64_t user, int64_t positio
         struct room *r = s->value;
         lock_take(&r->lock);
         room_set_own_rules_locked(r, user, true);
+        ahead_set_own_rules_locked(r, user);
         lock_release(&r->lock);
     }
 }

@@ -8,6 +8,11 @@
 /* Reads a room from the database; NULL when there is none. Not yet in the cache. */
 const struct err *room_load(struct job *job, int64_t id, struct room **ret);
 
+/* The key of a state event in the maps of a room; p NULL for one longer than any event may have. */
+enum { ROOM_STATE_KEY_MAX = EVENT_KEY_MAX + 1 + EVENT_STATE_KEY_MAX };
+struct str room_state_key(const char *type, const char *state_key,
+                          char ret[static ROOM_STATE_KEY_MAX]);
+
 /* Idempotent: an older position than the one that is there changes nothing. */
 void room_put_state_locked(struct room *r, const struct event *e, int64_t position);
 void room_end_state_locked(struct room *r, const struct event *e, int64_t position);

@@ -6,6 +6,7 @@
 #include "matrix/json_scan.h"
 #include "matrix/push_rules.h"
 #include "rooms/account_cache.h"
+#include "rooms/ahead.h"
 #include "rooms/names.h"
 #include "rooms/room_internal.h"
 #include "rooms/unread_internal.h"
@@ -107,6 +108,9 @@ static const struct event *state_get(const struct auth_state *s, const char *typ
                                      const char *state_key)
 {
     struct evaluation *v = s->ctx;
+    const struct ahead *ahead = ahead_find_locked(v->room, type, state_key);
+    if (ahead)
+        return ahead->event;
     struct room_state_slot *slot = room_state_slot_locked(v->room, type, state_key);
     return slot ? slot->event : NULL;
 }
@@ -118,7 +122,7 @@ static void fill_context(struct evaluation *v)
     struct auth_state state = {.get = state_get, .ctx = v};
     const struct event *levels = state_get(&state, "m.room.power_levels", "");
     v->context = (struct push_context){
-        .member_count = v->room->joined_n,
+        .member_count = v->room->joined_n + ahead_joined_locked(v->room),
         .sender_power = auth_power_of_user(&state, version, v->event->sender),
         .room_notify_power = auth_power_to_notify_room(&state, version),
         .notify_powers = levels ? json_object_get(event_content(levels), "notifications") : NULL,
@@ -131,6 +135,16 @@ static const struct err *need_tree(struct evaluation *v)
         return NULL;
     fill_context(v);
     return json_read(v->job->arena, v->event->json, &v->tree);
+}
+
+static void name_ahead(struct evaluation *v)
+{
+    for (struct map_slot *s = NULL; (s = map_next(&v->room->ahead, s));) {
+        const struct ahead *a = s->value;
+        if (a->member.user)
+            unread_member_changed_locked(v->room, &a->member,
+                                         json_text(event_content(a->event), "displayname"));
+    }
 }
 
 static const struct err *need_names(struct evaluation *v)
@@ -149,6 +163,7 @@ static const struct err *need_names(struct evaluation *v)
             name_index_put(room->names, m->user, m->user_id,
                            name.p ? json_scan_string(v->job->arena, name) : NULL);
     }
+    name_ahead(v);
     return NULL;
 }
 
@@ -174,7 +189,7 @@ static void add_user(struct evaluation *v, int64_t user, const char *user_id)
 static void add_member(void *ctx, int64_t user)
 {
     struct evaluation *v = ctx;
-    const struct room_member *m = map_get_int(&v->room->members, user);
+    const struct room_member *m = ahead_member_locked(v->room, user);
     if (m && m->membership == MEMBERSHIP_JOIN && m->is_local)
         add_user(v, user, m->user_id);
 }
@@ -186,17 +201,22 @@ static void add_mentioned(void *ctx, const char *user_id)
         map_put(&v->mentioned, str_of(user_id), (void *)user_id);
 }
 
+static void add_if_mentioned(void *ctx, const struct room_member *m)
+{
+    struct evaluation *v = ctx;
+    if (map_get(&v->mentioned, str_of(m->user_id)))
+        add_member(v, m->user);
+}
+
 /* Very many are found by walking over the members once: names that no user has would each cost a
  * question to the database. */
 static const struct err *add_all_mentioned(struct evaluation *v)
 {
     struct intern *in = v->job->store->intern;
     if (v->mentioned.n > LOOKED_UP_MAX) {
-        for (struct map_slot *s = NULL; (s = map_next(&v->room->members, s));) {
-            const struct room_member *m = s->value;
-            if (map_get(&v->mentioned, str_of(m->user_id)))
-                add_member(v, m->user);
-        }
+        for (struct map_slot *s = NULL; (s = map_next(&v->room->members, s));)
+            add_if_mentioned(v, s->value);
+        ahead_each_member_locked(v->room, add_if_mentioned, v);
         return NULL;
     }
     for (struct map_slot *s = NULL; (s = map_next(&v->mentioned, s));) {
@@ -229,7 +249,7 @@ static const struct err *find_singled_out(struct evaluation *v)
         TRY(add_all_mentioned(v));
         TRY(add_invited(v));
     }
-    if (!v->body.n || !v->room->joined_local_n)
+    if (!v->body.n || (!v->room->joined_local_n && !v->room->ahead_members.n))
         return NULL;
     TRY(need_names(v));
     /* Localparts stand in the body as it is, display names in the folded one. */
@@ -240,18 +260,29 @@ static const struct err *find_singled_out(struct evaluation *v)
     return NULL;
 }
 
+static const struct err *ask_own_rules(struct evaluation *v, const struct room_member *m)
+{
+    const struct user_rules *rules;
+    if (!m || m->membership != MEMBERSHIP_JOIN || m->user == v->change->user ||
+        map_get_int(&v->users, m->user))
+        return NULL;
+    TRY(user_rules_get(v->job, m->user, m->user_id, &rules));
+    if (user_rules_concern(rules, v->room->room_id, v->event->sender))
+        add_user(v, m->user, m->user_id);
+    return NULL;
+}
+
 /* Members whose own rules may say something about such an event. */
 static const struct err *find_own_rules(struct evaluation *v)
 {
-    for (size_t i = 0; i < v->room->own_rules_n; i++) {
-        int64_t user = v->room->own_rules[i];
-        const struct room_member *m = map_get_int(&v->room->members, user);
-        const struct user_rules *rules;
-        if (!m || user == v->change->user || map_get_int(&v->users, user))
-            continue;
-        TRY(user_rules_get(v->job, user, m->user_id, &rules));
-        if (user_rules_concern(rules, v->room->room_id, v->event->sender))
-            add_user(v, user, m->user_id);
+    for (size_t i = 0; i < v->room->own_rules_n; i++)
+        TRY(ask_own_rules(v, ahead_member_locked(v->room, v->room->own_rules[i])));
+    if (!v->room->ahead_members.n)
+        return NULL;
+    for (struct map_slot *s = NULL; (s = map_next(&v->room->ahead_members, s));) {
+        const struct ahead *a = s->value;
+        if (a->member.is_local && a->member.has_own_rules)
+            TRY(ask_own_rules(v, &a->member));
     }
     return NULL;
 }

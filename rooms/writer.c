@@ -4,15 +4,32 @@
 
 enum { BACK_OFF_MAX_MS = 64 };
 
-bool writer_lock(struct room *room)
+/* The lock is held at the end only when the room is still in the cache. */
+static bool keep_lock_unless_stale(struct room *room)
 {
-    lock_take(&room->lock);
-    while (room->busy && !room->stale)
-        lock_wait(&room->lock, &room->changed);
     if (!room->stale)
         return true;
     lock_release(&room->lock);
     return false;
+}
+
+bool writer_lock(struct room *room)
+{
+    lock_take(&room->lock);
+    room->wanted_alone++;
+    while ((room->busy || room->state_done < room->state_queued) && !room->stale)
+        lock_wait(&room->lock, &room->changed);
+    if (--room->wanted_alone == 0)
+        pthread_cond_broadcast(&room->changed);
+    return keep_lock_unless_stale(room);
+}
+
+bool writer_lock_behind(struct room *room, bool with_state)
+{
+    lock_take(&room->lock);
+    while ((room->busy || (with_state && room->wanted_alone)) && !room->stale)
+        lock_wait(&room->lock, &room->changed);
+    return keep_lock_unless_stale(room);
 }
 
 void writer_done(struct room *room)
@@ -20,6 +37,21 @@ void writer_done(struct room *room)
     LOCKED(&room->lock);
     room->busy = false;
     pthread_cond_broadcast(&room->changed);
+}
+
+void writer_state_done(struct room *room)
+{
+    LOCKED(&room->lock);
+    room->state_done++;
+    pthread_cond_broadcast(&room->changed);
+}
+
+bool writer_wait_for_state(struct room *room, int64_t queued)
+{
+    LOCKED(&room->lock);
+    while (room->state_done < queued && !room->stale)
+        lock_wait(&room->lock, &room->changed);
+    return !room->stale;
 }
 
 void writer_back_off(int attempt)

@@ -126,10 +126,16 @@ void relations_write_at(struct write *w, const struct room_version *v, const str
 
 #define VALID_FOREVER INT64_MAX
 
-/* State intervals. The change `at` made this event the current one of its key; the one before it in
- * the database (had_predecessor) ends there. */
+/* State intervals. The change `at` made this event the current one of its key; the one before it
+ * ends there. */
+enum replaced_state {
+    REPLACES_NOTHING,
+    REPLACES_STORED,
+    REPLACES_QUEUED /* it is of a write that was queued before this one, perhaps of the same batch
+                     */
+};
 void room_state_write(struct write *w, int64_t room, int64_t type, const char *state_key, int at,
-                      bool had_predecessor);
+                      enum replaced_state replaced);
 /* The same for an event that is stored already, at that position. */
 void room_state_write_known(struct write *w, int64_t room, int64_t type, const char *state_key,
                             int64_t event, int at, bool had_predecessor);

@@ -15,7 +15,7 @@ static const struct batch_table room_state_rows = {
     .sql = &room_state_insert_sql,
     .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_POSITION},
     .columns_n = 4,
-    .order = BATCH_STATE + 1,
+    .order = BATCH_STATE,
 };
 
 SQL(room_state_end_sql,
@@ -28,16 +28,36 @@ static const struct batch_table room_state_ends = {
     .sql = &room_state_end_sql,
     .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_POSITION},
     .columns_n = 4,
-    .order = BATCH_STATE, /* before the new rows, which it would end at once */
+    .order = BATCH_STATE_ENDS, /* before the new rows, which it would end at once */
     .key_columns = 3,
     .merge = keep_older, /* the first of several changes in one write ends the old interval */
 };
 
+/* After the new rows: of a key that changes again and again in one batch, each interval ends where
+ * the next one begins. */
+SQL(room_state_cut_sql,
+    "UPDATE room_state s SET valid_to = c.ends FROM (SELECT r.room, r.type, r.state_key, "
+    "r.valid_from, min(h.position - u.back) AS ends "
+    "FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[]) u(room, type, state_key, back), "
+    "log_head h, room_state r WHERE r.room = u.room AND r.type = u.type "
+    "AND r.state_key = u.state_key AND r.valid_to = 9223372036854775807 "
+    "AND r.valid_from < h.position - u.back GROUP BY 1, 2, 3, 4) c "
+    "WHERE s.room = c.room AND s.type = c.type AND s.state_key = c.state_key "
+    "AND s.valid_from = c.valid_from")
+
+static const struct batch_table room_state_cuts = {
+    .sql = &room_state_cut_sql,
+    .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_POSITION},
+    .columns_n = 4,
+    .order = BATCH_STATE_REPLACED,
+};
+
 void room_state_write(struct write *w, int64_t room, int64_t type, const char *state_key, int at,
-                      bool had_predecessor)
+                      enum replaced_state replaced)
 {
-    if (had_predecessor)
-        write_row(w, &room_state_ends, P(INT(room), INT(type), TEXT(state_key), POSITION(at)));
+    if (replaced != REPLACES_NOTHING)
+        write_row(w, replaced == REPLACES_QUEUED ? &room_state_cuts : &room_state_ends,
+                  P(INT(room), INT(type), TEXT(state_key), POSITION(at)));
     write_row(w, &room_state_rows, P(INT(room), INT(type), TEXT(state_key), POSITION(at)));
 }
 
@@ -51,7 +71,7 @@ static const struct batch_table room_state_told_rows = {
     .sql = &room_state_told_sql,
     .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_INT8, DB_POSITION},
     .columns_n = 5,
-    .order = BATCH_STATE + 1,
+    .order = BATCH_STATE,
 };
 
 void room_state_write_known(struct write *w, int64_t room, int64_t type, const char *state_key,
@@ -73,7 +93,7 @@ static const struct batch_table room_state_past_rows = {
     .sql = &room_state_past_sql,
     .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_INT8, DB_INT8, DB_POSITION},
     .columns_n = 6,
-    .order = BATCH_STATE + 1,
+    .order = BATCH_STATE,
 };
 
 void room_state_write_past(struct write *w, int64_t room, int64_t type, const char *state_key,

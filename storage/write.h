@@ -42,7 +42,14 @@ struct batch_table {
                   const struct db_param *newer); /* ... or this merges them */
 };
 
-enum batch_order { BATCH_ROOMS, BATCH_EVENTS, BATCH_STATE, BATCH_OTHER };
+enum batch_order {
+    BATCH_ROOMS,
+    BATCH_EVENTS,
+    BATCH_STATE_ENDS,
+    BATCH_STATE,
+    BATCH_STATE_REPLACED,
+    BATCH_OTHER
+};
 
 struct write;
 

@@ -1,0 +1,441 @@
+/* State that waits in the committer's queue: built upon, shown to no reader, gone when it fails. */
+#include "node_fixture.h"
+
+#include "rooms/ahead.h"
+#include "rooms/membership.h"
+#include "rooms/unread.h"
+#include "storage/events.h"
+
+#include <stdatomic.h>
+
+static struct author alice, bob;
+
+static int set_up(void **state)
+{
+    node_begin();
+    alice = author_named("@alice:test.example");
+    bob = author_named("@bob:test.example");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    node_end();
+    return 0;
+}
+
+/* ---- a log that nothing can be written to ---- */
+
+static PGconn *hold_log(void)
+{
+    PGconn *pg;
+    pg_must("connect", db_connect(pg_uri(), &pg));
+    PQclear(PQexec(pg, "BEGIN"));
+    PGresult *r = PQexec(pg, "SELECT FROM log_head FOR UPDATE");
+    assert_int_equal(PQresultStatus(r), PGRES_TUPLES_OK);
+    PQclear(r);
+    return pg;
+}
+
+static void let_log_go(PGconn *pg)
+{
+    PGresult *r = PQexec(pg, "COMMIT");
+    assert_int_equal(PQresultStatus(r), PGRES_COMMAND_OK);
+    PQclear(r);
+    PQfinish(pg);
+}
+
+/* ---- events that are sent while it is held, one after the other ---- */
+
+enum { SENDERS_MAX = 16 };
+
+struct sender {
+    const char *room_id;
+    struct author author;
+    struct new_event event;
+    pthread_t thread;
+    _Atomic bool is_over;
+    bool is_refused;
+    enum err_code code;
+    char id[128];
+};
+
+static struct sender senders[SENDERS_MAX];
+static size_t senders_n;
+
+static void *send_it(void *arg)
+{
+    struct sender *s = arg;
+    struct scope scope;
+    const char *id;
+    scope_init(&scope, node_store());
+    const struct err *e = room_append(&scope.job, room_named(&scope.job, s->room_id), &s->author,
+                                      &s->event, 1, &id);
+    s->is_refused = e != NULL;
+    if (e)
+        s->code = e->code;
+    else
+        snprintf(s->id, sizeof s->id, "%s", id);
+    scope_finish(&scope);
+    s->is_over = true;
+    return NULL;
+}
+
+static struct sender *start(const char *room_id, struct author author, struct new_event event)
+{
+    struct sender *s = &senders[senders_n++];
+    assert_true(senders_n <= SENDERS_MAX);
+    *s = (struct sender){.room_id = room_id, .author = author, .event = event};
+    assert_int_equal(pthread_create(&s->thread, NULL, send_it, s), 0);
+    return s;
+}
+
+static int64_t depth_of(const char *room_id)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    struct room *room = room_named(&s.job, room_id);
+    lock_take(&room->lock);
+    int64_t depth = room->depth;
+    lock_release(&room->lock);
+    scope_finish(&s);
+    return depth;
+}
+
+/* Until the event is in the queue: the head of the room has moved on. */
+static struct sender *queue(const char *room_id, struct author author, struct new_event event)
+{
+    int64_t before = depth_of(room_id);
+    struct sender *s = start(room_id, author, event);
+    while (depth_of(room_id) == before)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    assert_false(s->is_over);
+    return s;
+}
+
+static void join_senders(void)
+{
+    for (size_t i = 0; i < senders_n; i++)
+        pthread_join(senders[i].thread, NULL);
+    senders_n = 0;
+}
+
+static struct new_event text_event(const char *content)
+{
+    return (struct new_event){.type = "m.room.message", .content = str_of(content)};
+}
+
+static struct new_event topic_event(const char *content)
+{
+    return (struct new_event){.type = "m.room.topic", .state_key = "", .content = str_of(content)};
+}
+
+static struct new_event ban_event(const char *user_id, const char *content)
+{
+    return (struct new_event){
+        .type = "m.room.member", .state_key = user_id, .content = str_of(content)};
+}
+
+/* ---- what the room says ---- */
+
+static const struct stored_event *stored(struct job *job, const char *id)
+{
+    const struct stored_event *e;
+    NO_ERR(events_get_by_id(job_tx(job), id, &e));
+    assert_non_null(e);
+    return e;
+}
+
+static bool cites(const struct event *e, const char *id)
+{
+    for (size_t i = 0; i < e->auth_n; i++)
+        if (strcmp(e->auth_events[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* Each event follows the one before it, and the intervals of each key meet. */
+static void check_room(struct job *job, const char *room_id)
+{
+    struct room *room = room_named(job, room_id);
+    const struct stored_event *list;
+    size_t n;
+    NO_ERR(events_page(job_tx(job), room->id, 0, INT64_MAX, false, 10000, &list, &n));
+    for (size_t i = 1; i < n; i++) {
+        assert_int_equal(list[i].event->prev_n, 1);
+        assert_string_equal(list[i].event->prev_events[0], list[i - 1].event->event_id);
+    }
+    assert_int_equal(room->ahead.n, 0);
+    assert_int_equal(room->ahead_members.n, 0);
+    assert_true(room->state_queued == room->state_done);
+    pg_must("intervals",
+            pg_command(pg_uri(),
+                       "DO $$ BEGIN IF EXISTS (SELECT FROM room_state s WHERE valid_to <> "
+                       "COALESCE((SELECT min(n.valid_from) FROM room_state n WHERE n.room = s.room "
+                       "AND n.type = s.type AND n.state_key = s.state_key AND n.valid_from > "
+                       "s.valid_from), 9223372036854775807)) THEN RAISE 'intervals'; END IF; "
+                       "IF EXISTS (SELECT FROM room_members m JOIN users u ON u.id = m.\"user\" "
+                       "JOIN room_state s ON s.room = m.room AND s.type = 1 AND s.state_key = "
+                       "u.user_id AND s.valid_to = 9223372036854775807 WHERE m.event <> s.event "
+                       "OR m.since <> s.valid_from) THEN RAISE 'members'; END IF; END $$"));
+}
+
+static size_t intervals_of(struct job *job, const char *room_id, int64_t type,
+                           const char *state_key)
+{
+    const struct stored_event *history;
+    size_t n;
+    NO_ERR(room_state_history(job_tx(job), room_named(job, room_id)->id, type, state_key, &history,
+                              &n));
+    return n;
+}
+
+/* ---- the tests ---- */
+
+static void what_waits_is_built_upon_and_not_shown(void **state)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    const char *room_id = create_public_room(&s.job, &alice, "12");
+    struct room *room = room_named(&s.job, room_id);
+    const struct event *member;
+    PGconn *log = hold_log();
+    struct sender *join = queue(room_id, bob, member_event(bob.user_id, "join"));
+    struct sender *text = queue(room_id, bob, text_event("{\"body\":\"here I am\"}"));
+    assert_int_equal(room_membership(room, bob.user), MEMBERSHIP_NONE);
+    assert_int_equal(room_joined_count(room), 1);
+    NO_ERR(room_state(&s.job, room, "m.room.member", bob.user_id, &member));
+    assert_null(member);
+    assert_non_null(room_need_joined(room, bob.user));
+    let_log_go(log);
+    join_senders();
+    assert_false(join->is_refused || text->is_refused);
+    assert_int_equal(room_membership(room, bob.user), MEMBERSHIP_JOIN);
+    assert_int_equal(room_joined_count(room), 2);
+    assert_true(cites(stored(&s.job, text->id)->event, join->id));
+    assert_int_equal(stored(&s.job, join->id)->position + 1, stored(&s.job, text->id)->position);
+    check_room(&s.job, room_id);
+    scope_finish(&s);
+}
+
+static void a_ban_holds_from_its_place_in_the_queue(void **state)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    const char *room_id = create_public_room(&s.job, &alice, "11");
+    struct room *room = room_named(&s.job, room_id);
+    PGconn *log = hold_log();
+    struct sender *join = queue(room_id, bob, member_event(bob.user_id, "join"));
+    struct sender *ban = queue(room_id, alice, ban_event(bob.user_id, "{\"membership\":\"ban\"}"));
+    struct sender *text = start(room_id, bob, text_event("{\"body\":\"not any more\"}"));
+    struct sender *again = start(room_id, bob, member_event(bob.user_id, "join"));
+    struct sender *last = queue(room_id, alice, text_event("{\"body\":\"bye\"}"));
+    assert_false(text->is_over || again->is_over); /* the ban may still fail */
+    let_log_go(log);
+    join_senders();
+    assert_false(join->is_refused || ban->is_refused || last->is_refused);
+    assert_true(text->is_refused && text->code == ERR_FORBIDDEN);
+    assert_true(again->is_refused && again->code == ERR_FORBIDDEN);
+    assert_int_equal(room_membership(room, bob.user), MEMBERSHIP_BAN);
+    assert_int_equal(intervals_of(&s.job, room_id, TYPE_MEMBER, bob.user_id), 2);
+    check_room(&s.job, room_id);
+    scope_finish(&s);
+}
+
+static void a_key_that_changes_often_has_intervals_that_meet(void **state)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    const char *room_id = create_public_room(&s.job, &alice, "12");
+    const struct event *topic;
+    for (int round = 0; round < 2; round++) { /* nothing is replaced, then something stored */
+        PGconn *log = hold_log();
+        queue(room_id, alice, text_event("{\"body\":\"leads a batch\"}"));
+        queue(room_id, alice, topic_event("{\"topic\":\"one\"}"));
+        queue(room_id, alice, topic_event("{\"topic\":\"two\"}"));
+        queue(room_id, alice, text_event("{\"body\":\"between\"}"));
+        queue(room_id, alice, topic_event("{\"topic\":\"three\"}"));
+        let_log_go(log);
+        join_senders();
+        NO_ERR(
+            room_state(&s.job, room_named(&s.job, room_id), "m.room.topic", "", &topic));
+        assert_string_equal(json_text(event_content(topic), "topic"), "three");
+        check_room(&s.job, room_id);
+    }
+    assert_int_equal(intervals_of(&s.job, room_id, TYPE_TOPIC, ""), 6);
+    PGconn *log = hold_log(); /* members too */
+    queue(room_id, alice, topic_event("{\"topic\":\"four\"}"));
+    queue(room_id, bob, member_event(bob.user_id, "join"));
+    queue(room_id, bob, member_event(bob.user_id, "leave"));
+    queue(room_id, bob, member_event(bob.user_id, "join"));
+    let_log_go(log);
+    join_senders();
+    assert_int_equal(intervals_of(&s.job, room_id, TYPE_TOPIC, ""), 7);
+    assert_int_equal(intervals_of(&s.job, room_id, TYPE_MEMBER, bob.user_id), 3);
+    check_room(&s.job, room_id);
+    scope_finish(&s);
+}
+
+#define POISON                                                                                     \
+    "CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "                \
+    "IF position('poison'::bytea IN NEW.json) > 0 THEN RAISE 'poison'; END IF; RETURN NEW; "       \
+    "END $$; CREATE TRIGGER poison BEFORE INSERT ON events FOR EACH ROW "                          \
+    "EXECUTE FUNCTION refuse_poison()"
+
+/* bob may set the topic by power levels that wait. They fail, and so does what they allowed; what
+ * did not need them is built anew. */
+static void what_was_built_on_a_failure_is_judged_anew(void **state)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    const char *room_id = create_public_room(&s.job, &alice, "11");
+    NO_ERR(set_membership(&s.job, room_id, &bob, "join"));
+    pg_must("trigger", pg_command(pg_uri(), POISON));
+    PGconn *log = hold_log();
+    struct sender *first = queue(room_id, alice, text_event("{\"body\":\"leads a batch\"}"));
+    struct sender *powers = queue(
+        room_id, alice,
+        (struct new_event){.type = "m.room.power_levels",
+                           .state_key = "",
+                           .content = STR("{\"users\":{\"@alice:test.example\":100,"
+                                          "\"@bob:test.example\":50},\"x\":\"poison\"}")});
+    struct sender *topic = queue(room_id, bob, topic_event("{\"topic\":\"mine\"}"));
+    struct author carol = author_named("@carol:test.example");
+    struct sender *join = queue(room_id, carol, member_event(carol.user_id, "join"));
+    struct sender *text = queue(room_id, bob, text_event("{\"body\":\"hello\"}"));
+    let_log_go(log);
+    join_senders();
+    pg_must("trigger", pg_command(pg_uri(), "DROP TRIGGER poison ON events; "
+                                            "DROP FUNCTION refuse_poison"));
+    assert_false(first->is_refused || join->is_refused || text->is_refused);
+    assert_true(powers->is_refused && powers->code == ERR_INTERNAL);
+    assert_true(topic->is_refused && topic->code == ERR_FORBIDDEN);
+    const struct event *now;
+    struct room *room = room_named(&s.job, room_id);
+    NO_ERR(room_state(&s.job, room, "m.room.topic", "", &now));
+    assert_null(now);
+    assert_int_equal(room_membership(room, carol.user), MEMBERSHIP_JOIN);
+    check_room(&s.job, room_id);
+    scope_finish(&s);
+}
+
+/* A refusal because of a ban that waits stands only when the ban does. */
+static void a_refusal_is_judged_anew_when_the_ban_fails(void **state)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    const char *room_id = create_public_room(&s.job, &alice, "12");
+    pg_must("trigger", pg_command(pg_uri(), POISON));
+    PGconn *log = hold_log();
+    struct sender *ban = queue(room_id, alice,
+                               ban_event(bob.user_id, "{\"membership\":\"ban\",\"reason\":"
+                                                      "\"poison\"}"));
+    struct sender *join = start(room_id, bob, member_event(bob.user_id, "join"));
+    let_log_go(log);
+    join_senders();
+    pg_must("trigger", pg_command(pg_uri(), "DROP TRIGGER poison ON events; "
+                                            "DROP FUNCTION refuse_poison"));
+    assert_true(ban->is_refused);
+    assert_false(join->is_refused);
+    assert_int_equal(room_membership(room_named(&s.job, room_id), bob.user), MEMBERSHIP_JOIN);
+    check_room(&s.job, room_id);
+    scope_finish(&s);
+}
+
+static int64_t highlights(struct job *job, const char *room_id, const struct author *user)
+{
+    struct unread_counts counts;
+    NO_ERR(unread_get(job, room_named(job, room_id), user->user, user->user_id, false, &counts));
+    return counts.highlight;
+}
+
+/* A message behind a join means to its user what it means to every member. */
+static void who_is_about_to_join_is_mentioned(void **state)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    const char *room_id = create_public_room(&s.job, &alice, "12");
+    PGconn *log = hold_log();
+    queue(room_id, bob, member_event(bob.user_id, "join"));
+    queue(room_id, alice,
+          text_event("{\"body\":\"hi\",\"m.mentions\":{\"user_ids\":[\"@bob:test.example\"]},"
+                     "\"msgtype\":\"m.text\"}"));
+    queue(room_id, alice, text_event("{\"body\":\"well, bob?\",\"msgtype\":\"m.text\"}"));
+    let_log_go(log);
+    join_senders();
+    assert_int_equal(highlights(&s.job, room_id, &bob), 2);
+
+    log = hold_log();
+    queue(room_id, bob, member_event(bob.user_id, "leave"));
+    queue(room_id, alice, text_event("{\"body\":\"where is bob\",\"msgtype\":\"m.text\"}"));
+    queue(room_id, bob, member_event(bob.user_id, "join"));
+    queue(room_id, alice, text_event("{\"body\":\"bob is here\",\"msgtype\":\"m.text\"}"));
+    let_log_go(log);
+    join_senders();
+    assert_int_equal(highlights(&s.job, room_id, &bob), 1);
+    check_room(&s.job, room_id);
+    scope_finish(&s);
+}
+
+/* ---- a crowd ---- */
+
+enum { THREADS = 16, TURNS = 20 };
+
+struct crowd {
+    const char *room_id;
+    _Atomic int64_t failed;
+};
+
+/* Some are banned and let in again, some forget the room, all come and go. */
+static void come_and_go(void *ctx, int number)
+{
+    struct crowd *c = ctx;
+    for (int i = 0; i < TURNS; i++) {
+        struct scope s;
+        scope_init(&s, node_store());
+        struct author me = author_named(arena_printf(s.arena, "@user%d:test.example", number));
+        const char *id;
+        const struct err *e;
+        if (number == 0) {
+            struct new_event ban = ban_event(arena_printf(s.arena, "@user%d:test.example", i % 4),
+                                             i % 8 < 4 ? "{\"membership\":\"ban\"}"
+                                                       : "{\"membership\":\"leave\"}");
+            e = room_append(&s.job, room_named(&s.job, c->room_id), &alice, &ban, 1, &id);
+        } else if (number == 1) {
+            room_forget(&s.job, room_named(&s.job, c->room_id));
+            e = send_text(&s.job, c->room_id, &alice, "hello", &id);
+        } else {
+            e = set_membership(&s.job, c->room_id, &me, i % 3 == 2 ? "leave" : "join");
+        }
+        c->failed += e && e->code != ERR_FORBIDDEN;
+        scope_finish(&s);
+    }
+}
+
+static void a_crowd_leaves_a_room_that_agrees_with_itself(void **state)
+{
+    static const char *const versions[] = {"1", "11", "12"};
+    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+        struct scope s;
+        scope_init(&s, node_store());
+        struct crowd c = {.room_id = create_public_room(&s.job, &alice, versions[i])};
+        crowd_run(THREADS, come_and_go, &c);
+        assert_int_equal(c.failed, 0);
+        check_room(&s.job, c.room_id);
+        scope_finish(&s);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_waits_is_built_upon_and_not_shown),
+        cmocka_unit_test(a_ban_holds_from_its_place_in_the_queue),
+        cmocka_unit_test(a_key_that_changes_often_has_intervals_that_meet),
+        cmocka_unit_test(what_was_built_on_a_failure_is_judged_anew),
+        cmocka_unit_test(a_refusal_is_judged_anew_when_the_ban_fails),
+        cmocka_unit_test(who_is_about_to_join_is_mentioned),
+        cmocka_unit_test(a_crowd_leaves_a_room_that_agrees_with_itself),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
