@@ -31,6 +31,7 @@ def test_members_of_the_other_room_come_in(two, version):
     eventually(lambda: same_state(room, alice, bob))
     # the server is in the room now, but nobody of it may let others in
     dora.join(gate)
+    eventually(lambda: membership(alice, gate, dora) == "join")
     alice.send_state(room, "m.room.power_levels",
                      {**alice.state(room, "m.room.power_levels"), "invite": 50})
     eventually(lambda: bob.state(room, "m.room.power_levels")["invite"] == 50)
