@@ -18,7 +18,8 @@ void bench_fanout(const struct bench *b);  /* 2: 1,000 members parked, one messa
 void bench_parked(const struct bench *b);  /* 3: 10,000 idle /sync */
 void bench_initial(const struct bench *b); /* 4: 300 rooms of 300 members */
 void bench_bigroom(const struct bench *b); /* 5: 10,000 members */
-void bench_joins(const struct bench *b);   /* 6: a crowd joins one room; rooms are made */
+void bench_joins(const struct bench *b);   /* 6: a crowd joins one room, and leaves it */
+void bench_create(const struct bench *b);  /* 7: new rooms */
 void bench_limits(const struct bench *b);  /* what the machine itself gives */
 
 #endif

@@ -13,7 +13,7 @@ static const struct {
 } benchmarks[] = {
     {"limits", bench_limits}, {"send", bench_send},       {"fanout", bench_fanout},
     {"parked", bench_parked}, {"initial", bench_initial}, {"bigroom", bench_bigroom},
-    {"joins", bench_joins},
+    {"joins", bench_joins},   {"create", bench_create},
 };
 
 static _Noreturn void usage(void)

@@ -69,8 +69,8 @@ static void *send_it(void *arg)
     struct scope scope;
     const char *id;
     scope_init(&scope, node_store());
-    const struct err *e = room_append(&scope.job, room_named(&scope.job, s->room_id), &s->author,
-                                      &s->event, 1, &id);
+    const struct err *e =
+        room_append(&scope.job, room_named(&scope.job, s->room_id), &s->author, &s->event, 1, &id);
     s->is_refused = e != NULL;
     if (e)
         s->code = e->code;
@@ -257,8 +257,7 @@ static void a_key_that_changes_often_has_intervals_that_meet(void **state)
         queue(room_id, alice, topic_event("{\"topic\":\"three\"}"));
         let_log_go(log);
         join_senders();
-        NO_ERR(
-            room_state(&s.job, room_named(&s.job, room_id), "m.room.topic", "", &topic));
+        NO_ERR(room_state(&s.job, room_named(&s.job, room_id), "m.room.topic", "", &topic));
         assert_string_equal(json_text(event_content(topic), "topic"), "three");
         check_room(&s.job, room_id);
     }
@@ -293,12 +292,12 @@ static void what_was_built_on_a_failure_is_judged_anew(void **state)
     pg_must("trigger", pg_command(pg_uri(), POISON));
     PGconn *log = hold_log();
     struct sender *first = queue(room_id, alice, text_event("{\"body\":\"leads a batch\"}"));
-    struct sender *powers = queue(
-        room_id, alice,
-        (struct new_event){.type = "m.room.power_levels",
-                           .state_key = "",
-                           .content = STR("{\"users\":{\"@alice:test.example\":100,"
-                                          "\"@bob:test.example\":50},\"x\":\"poison\"}")});
+    struct sender *powers =
+        queue(room_id, alice,
+              (struct new_event){.type = "m.room.power_levels",
+                                 .state_key = "",
+                                 .content = STR("{\"users\":{\"@alice:test.example\":100,"
+                                                "\"@bob:test.example\":50},\"x\":\"poison\"}")});
     struct sender *topic = queue(room_id, bob, topic_event("{\"topic\":\"mine\"}"));
     struct author carol = author_named("@carol:test.example");
     struct sender *join = queue(room_id, carol, member_event(carol.user_id, "join"));
@@ -397,9 +396,9 @@ static void come_and_go(void *ctx, int number)
         const char *id;
         const struct err *e;
         if (number == 0) {
-            struct new_event ban = ban_event(arena_printf(s.arena, "@user%d:test.example", i % 4),
-                                             i % 8 < 4 ? "{\"membership\":\"ban\"}"
-                                                       : "{\"membership\":\"leave\"}");
+            struct new_event ban =
+                ban_event(arena_printf(s.arena, "@user%d:test.example", i % 4),
+                          i % 8 < 4 ? "{\"membership\":\"ban\"}" : "{\"membership\":\"leave\"}");
             e = room_append(&s.job, room_named(&s.job, c->room_id), &alice, &ban, 1, &id);
         } else if (number == 1) {
             room_forget(&s.job, room_named(&s.job, c->room_id));
