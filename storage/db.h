@@ -9,8 +9,8 @@
  *     }
  *
  * Results live in the arena of the tx. Errors: ERR_UNAVAILABLE (503 with Retry-After) while the
- * database is away, ERR_CONFLICT for unique violations and serialization failures, ERR_INTERNAL
- * with the cause for the rest. */
+ * database is away, ERR_CONFLICT for unique violations and serialization failures, ERR_TOO_SLOW for
+ * statements that took longer than they may, ERR_INTERNAL with the cause for the rest. */
 #ifndef STORAGE_DB_H
 #define STORAGE_DB_H
 

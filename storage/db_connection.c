@@ -47,6 +47,7 @@ static const struct {
     {"40001", ERR_CONFLICT},    /* serialization_failure */
     {"40P01", ERR_CONFLICT},    /* deadlock_detected */
     {"08", ERR_UNAVAILABLE},    /* connection exceptions */
+    {"57014", ERR_TOO_SLOW},    /* statement_timeout */
     {"57P", ERR_UNAVAILABLE},   /* shutting down, crashed, starting up */
     {"53", ERR_UNAVAILABLE},    /* out of connections, memory or disk */
     {"25006", ERR_UNAVAILABLE}, /* read-only: a standby after a failover */
@@ -78,8 +79,10 @@ const struct err *db_result_error(PGconn *pg, const PGresult *result, const char
             atomic_store(&disk_full_mono_ms, mono_ms());
         if (by_sqlstate[i].code == ERR_UNAVAILABLE)
             return db_away(message);
-        return err_with_cause(err(ERR_CONFLICT, "Another request changed this at the same time"),
-                              "%s: %s", what, line);
+        const char *text = by_sqlstate[i].code == ERR_TOO_SLOW
+                               ? "This takes too long: ask for less at once"
+                               : "Another request changed this at the same time";
+        return err_with_cause(err(by_sqlstate[i].code, "%s", text), "%s: %s", what, line);
     }
     return err_internal("%s: %s %s", what, state ? state : "", line);
 }

@@ -1,6 +1,7 @@
 #include "storage/search.h"
 
 #include "storage/event_rows.h"
+#include "storage/time_limit.h"
 
 SQL(search_cursor_take_sql,
     "SELECT position, form, coalesce(remake_below, 0) FROM search_cursor FOR UPDATE")
@@ -130,13 +131,21 @@ const struct err *search_index_remove(struct tx *tx, struct str event_id)
     "AND (cardinality($4::int8[]) = 0 OR NOT EXISTS (SELECT FROM events i "                        \
     "WHERE i.position = s.event AND NOT i.is_state AND i.sender = ANY($4))) "
 
-SQL(search_find_sql,
-    "SELECT " EVENT_COLUMNS ", m.rank FROM (SELECT i.event, i.rank, i.score FROM "
-    "(SELECT s.event, ts_rank(s.words, q)::float8 AS rank, "
-    "CASE WHEN $5 THEN ts_rank(s.words, q)::float8 ELSE 0 END AS score " MATCHING ") i "
-    "WHERE (i.score, i.event) < ($6, $7) ORDER BY i.score DESC, i.event DESC LIMIT $8) m "
-    "JOIN events e ON e.position = m.event JOIN rooms r ON r.id = e.room "
-    "WHERE e.redacted_by IS NULL ORDER BY m.score DESC, m.event DESC")
+#define HITS                                                                                       \
+    "JOIN events e ON e.position = m.event JOIN rooms r ON r.id = e.room "                         \
+    "WHERE e.redacted_by IS NULL ORDER BY m.rank DESC, m.event DESC"
+
+/* 2000: SEARCH_RANKED_MAX */
+SQL(search_best_sql,
+    "SELECT " EVENT_COLUMNS ", m.rank FROM (SELECT i.event, i.rank FROM "
+    "(SELECT n.event, ts_rank(n.words, n.q)::float8 AS rank FROM (SELECT s.event, s.words, "
+    "q " MATCHING "ORDER BY s.event DESC LIMIT 2000) n) i "
+    "WHERE (i.rank, i.event) < ($5, $6) ORDER BY i.rank DESC, i.event DESC LIMIT $7) m " HITS)
+
+SQL(search_newest_sql,
+    "SELECT " EVENT_COLUMNS
+    ", ts_rank(m.words, m.q)::float8 FROM (SELECT s.event, s.words, q, 0 AS rank " MATCHING
+    "AND s.event < $5 ORDER BY s.event DESC LIMIT $6) m " HITS)
 
 /* 10000: SEARCH_COUNT_MAX */
 SQL(search_count_sql, "SELECT count(*) FROM (SELECT " MATCHING "LIMIT 10000) s")
@@ -155,23 +164,25 @@ static const struct err *read_hits(struct tx *tx, struct rows *rows, struct sear
     return NULL;
 }
 
-const struct err *search_find(struct tx *tx, const struct search_query *q,
+const struct err *search_find(struct tx *tx, const struct search_query *q, int64_t limit_ms,
                               struct search_result *ret)
 {
     struct rows hits, count;
-    const struct db_param params[] = {TEXT(q->query),
-                                      INT_ARRAY(q->rooms, q->rooms_n),
-                                      INT_ARRAY(q->keys, q->keys_n),
-                                      INT_ARRAY(q->ignored, q->ignored_n),
-                                      BOOL(q->by_rank),
-                                      DOUBLE(q->by_rank ? q->after_rank : 0),
-                                      INT(q->after_event),
-                                      INT(q->limit)};
+    enum { MATCHING_N = 4, BEST_N = 7, NEWEST_N = 6 };
+    const struct db_param matching[MATCHING_N] = {TEXT(q->query), INT_ARRAY(q->rooms, q->rooms_n),
+                                                  INT_ARRAY(q->keys, q->keys_n),
+                                                  INT_ARRAY(q->ignored, q->ignored_n)};
+    struct db_param best[BEST_N] = {
+        [MATCHING_N] = DOUBLE(q->after_rank), INT(q->after_event), INT(q->limit)};
+    struct db_param newest[NEWEST_N] = {[MATCHING_N] = INT(q->after_event), INT(q->limit)};
+    memcpy(best, matching, sizeof matching);
+    memcpy(newest, matching, sizeof matching);
     const struct db_batch_query queries[] = {
-        {&search_find_sql, params, 8, &hits},
-        {&search_count_sql, params, 4, &count},
+        q->by_rank ? (struct db_batch_query){&search_best_sql, best, BEST_N, &hits}
+                   : (struct db_batch_query){&search_newest_sql, newest, NEWEST_N, &hits},
+        {&search_count_sql, matching, MATCHING_N, &count},
     };
-    TRY(db_query_many(tx, queries, 2));
+    TRY(time_limit_query_many(tx, limit_ms, queries, 2));
     *ret = (struct search_result){0};
     TRY(read_hits(tx, &hits, ret));
     if (rows_next(&count))

@@ -85,9 +85,11 @@ struct search_result {
     int64_t count; /* of all that match, up to SEARCH_COUNT_MAX */
 };
 
-enum { SEARCH_COUNT_MAX = 10000 };
+/* Of what matches only the newest are ranked: a rank costs more than a match. */
+enum { SEARCH_COUNT_MAX = 10000, SEARCH_RANKED_MAX = 2000 };
 
-const struct err *search_find(struct tx *tx, const struct search_query *q,
+/* ERR_TOO_SLOW when limit_ms is not enough. */
+const struct err *search_find(struct tx *tx, const struct search_query *q, int64_t limit_ms,
                               struct search_result *ret);
 
 #endif

@@ -93,6 +93,29 @@ static bool is_elided(const struct word *w, struct str segment)
     return w->folded.n == 1 && strchr("cdjlmnst", w->folded.p[0]);
 }
 
+static bool is_same(const struct search_part *x, const struct search_part *y)
+{
+    if (x->n != y->n || x->exact != y->exact || x->excluded != y->excluded ||
+        x->begins != y->begins)
+        return false;
+    for (size_t i = 0; i < x->n; i++)
+        if (!str_eq(x->words[i].folded, y->words[i].folded))
+            return false;
+    return true;
+}
+
+/* Since the last OR: what is said twice finds no less, and costs twice as much. */
+static bool is_repeated(const struct search_terms *t, const struct search_part *p)
+{
+    bool same_alternative = !p->or_before;
+    for (size_t i = t->n; i-- > 0 && same_alternative;) {
+        if (is_same(&t->parts[i], p))
+            return true;
+        same_alternative = !t->parts[i].or_before;
+    }
+    return false;
+}
+
 static void add_part(struct search_terms *t, struct search_part p, struct str segment,
                      size_t *words)
 {
@@ -107,6 +130,8 @@ static void add_part(struct search_terms *t, struct search_part p, struct str se
     const struct word *last = &p.words[p.n - 1];
     const char *end = last->written.p + last->written.n;
     p.begins = !p.exact && end < segment.p + segment.n && *end == '*';
+    if (is_repeated(t, &p))
+        return;
     *words += p.n;
     t->parts[t->n++] = p;
 }

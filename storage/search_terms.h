@@ -17,7 +17,7 @@
 #include "storage/search_stems.h"
 
 enum {
-    SEARCH_WORDS_MAX = 64,          /* of a term; what comes after is left out */
+    SEARCH_WORDS_MAX = 24,          /* of a term; what comes after is left out */
     SEARCH_VECTOR_MAX = 384 * 1024, /* bytes of an indexed text, as PostgreSQL reads it */
 };
 

@@ -2,8 +2,9 @@
 
 #include "base/text.h"
 #include "storage/profiles.h"
+#include "storage/time_limit.h"
 
-enum { WORDS_MAX = 10 };
+enum { WORDS_MAX = 10, TIME_MAX_MS = 2000 };
 
 /* What is looked for: a user is found whose display name or user id has every word in it. */
 struct wanted {
@@ -78,7 +79,7 @@ static const struct err *find_theirs(struct tx *tx, int64_t viewer, const struct
                                      struct theirs *ret)
 {
     struct rows rows;
-    TRY(db_query(tx, &user_directory_theirs_sql, P(INT(viewer)), &rows));
+    TRY(time_limit_query(tx, TIME_MAX_MS, &user_directory_theirs_sql, P(INT(viewer)), &rows));
     size_t room = (size_t)rows.n + 1;
     struct theirs t = {.users = arena_alloc_array(tx->arena, room, sizeof *t.users),
                        .events = arena_alloc_array(tx->arena, room, sizeof *t.events),
@@ -143,11 +144,11 @@ const struct err *user_directory_search(struct tx *tx, int64_t viewer, const cha
     if (!wanted.n)
         return NULL;
     TRY(find_theirs(tx, viewer, &wanted, &theirs));
-    TRY(db_query(tx, &user_directory_sql,
-                 P(INT(viewer), TEXT(wanted.term), INT(limit), INT_ARRAY(theirs.users, theirs.n),
-                   INT_ARRAY(theirs.events, theirs.n), TEXT_ARRAY(theirs.names, theirs.n),
-                   TEXT_ARRAY(wanted.words, wanted.n)),
-                 &rows));
+    TRY(time_limit_query(tx, TIME_MAX_MS, &user_directory_sql,
+                         P(INT(viewer), TEXT(wanted.term), INT(limit),
+                           INT_ARRAY(theirs.users, theirs.n), INT_ARRAY(theirs.events, theirs.n),
+                           TEXT_ARRAY(theirs.names, theirs.n), TEXT_ARRAY(wanted.words, wanted.n)),
+                         &rows));
     struct found_user *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     size_t n = 0;
     while (rows_next(&rows))

@@ -2,6 +2,7 @@
 #include "server/client/search.h"
 #include "server/sync_token.h"
 
+#include "base/clock.h"
 #include "rooms/erasure.h"
 #include "rooms/search_index.h"
 #include "rooms/walk.h"
@@ -16,6 +17,8 @@ enum {
     CONTEXT_DEFAULT = 5,
     CONTEXT_MAX = 50,
     TERM_MAX = 1024,
+    STATE_ROOMS_MAX = 10, /* a page ends before it has the state of more */
+    TIME_MAX_MS = 2000,
     PAGES_MAX = 10,     /* of hits that may turn out not to be visible */
     CATCH_UP_PAGES = 20 /* of the index, before the search */
 };
@@ -202,27 +205,59 @@ static const struct err *take_hit(struct search *s, const struct search_hit *hit
     return NULL;
 }
 
+/* Whose state a page would have to show. */
+static bool is_of_new_room(const struct search *s, int64_t room)
+{
+    for (size_t i = 0; i < s->found_n; i++)
+        if (s->found[i].room->id == room)
+            return false;
+    return true;
+}
+
+static bool page_is_full(const struct search *s, const struct search_hit *hit)
+{
+    return s->found_n == s->limit ||
+           (s->with_state && s->rooms_n == STATE_ROOMS_MAX && is_of_new_room(s, hit->event.room));
+}
+
+static const struct err *take_hits(struct search *s, const struct search_result *r, bool *ret_full)
+{
+    for (size_t i = 0; i < r->hits_n; i++) {
+        *ret_full = page_is_full(s, &r->hits[i]);
+        if (*ret_full)
+            return NULL;
+        size_t before = s->found_n;
+        bool is_new = is_of_new_room(s, r->hits[i].event.room);
+        s->query.after_rank = r->hits[i].rank;
+        s->query.after_event = r->hits[i].event.position;
+        TRY(take_hit(s, &r->hits[i]));
+        s->rooms_n += is_new && s->found_n > before;
+    }
+    return NULL;
+}
+
+/* What was found before the time was over is a page, if a short one. */
 static const struct err *find(struct search *s)
 {
     struct job *job = job_of(s->rq);
+    int64_t until = mono_ms() + TIME_MAX_MS;
+    bool full = false;
     s->found = arena_alloc_array(job->arena, s->limit + 1, sizeof *s->found);
     s->query.limit = (int64_t)s->limit + 1;
     s->more = s->query.query && s->query.rooms_n && s->query.keys_n;
-    for (int page = 0; page < PAGES_MAX && s->more; page++) {
+    for (int page = 0; page < PAGES_MAX && s->more && !full; page++) {
         struct search_result r;
-        TRY(search_find(job_tx(job), &s->query, &r));
+        const struct err *e = search_find(job_tx(job), &s->query, until - mono_ms(), &r);
+        if (e && e->code == ERR_TOO_SLOW)
+            return page ? NULL
+                        : err(ERR_TOO_SLOW, "This search takes too long: look for rarer words, or "
+                                            "in fewer rooms");
+        TRY(e);
         s->count = r.count;
         s->more = (int64_t)r.hits_n == s->query.limit;
-        for (size_t i = 0; i < r.hits_n; i++) {
-            if (s->found_n == s->limit) {
-                s->more = true;
-                return NULL;
-            }
-            s->query.after_rank = r.hits[i].rank;
-            s->query.after_event = r.hits[i].event.position;
-            TRY(take_hit(s, &r.hits[i]));
-        }
+        TRY(take_hits(s, &r, &full));
     }
+    s->more |= full;
     return NULL;
 }
 

@@ -21,7 +21,7 @@ struct search {
     bool with_context, with_profiles, with_state, by_room, by_sender;
     size_t before, after; /* of the context */
     struct found *found;
-    size_t found_n;
+    size_t found_n, rooms_n; /* rooms_n: that they are in */
     int64_t count;
     struct search_terms terms;
     bool more;

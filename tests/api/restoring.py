@@ -1,5 +1,6 @@
 """Backups of a server's data, and going back to them."""
 
+import contextlib
 import shutil
 import subprocess
 
@@ -42,3 +43,16 @@ def psql(uri, sql):
     r = subprocess.run(["psql", "-qXAt", "-v", "ON_ERROR_STOP=1", uri, "-c", sql], check=True,
                        capture_output=True, text=True)
     return r.stdout.strip()
+
+
+@contextlib.contextmanager
+def locked(server, table):
+    """While nothing else can read it."""
+    uri = as_superuser(uri_of(server))
+    holder = subprocess.Popen(["psql", "-qXAt", uri], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    holder.stdin.write(f"BEGIN; LOCK TABLE {table}; SELECT 'held';\n")
+    holder.stdin.flush()
+    assert holder.stdout.readline() == "held\n"
+    yield
+    holder.stdin.close()
+    assert holder.wait() == 0

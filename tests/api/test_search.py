@@ -6,6 +6,7 @@ import pytest
 
 from client import Client, q
 from federation import eventually, history, received
+from restoring import locked
 
 
 def search(client, term, params=None, **criteria):
@@ -327,6 +328,32 @@ def test_groups_and_state(alice, bob):
     assert set(r["state"]) == set(rooms)
     members = {e["state_key"] for e in r["state"][rooms[0]] if e["type"] == "m.room.member"}
     assert members == {alice.user_id, bob.user_id}
+
+
+def test_a_page_has_the_state_of_ten_rooms(alice):
+    said = [alice.send(alice.create_room(), "everywhere") for _ in range(12)]
+    first = search(alice, "everywhere", include_state=True, order_by="recent")
+    assert [r["result"]["event_id"] for r in first["results"]] == said[:1:-1] and len(first["state"]) == 10
+    rest = search(alice, "everywhere", {"next_batch": first["next_batch"]}, include_state=True, order_by="recent",
+                  filter={"limit": 50})
+    assert [r["result"]["event_id"] for r in rest["results"]] == said[1::-1] and "next_batch" not in rest
+
+
+@pytest.mark.parametrize("order", ["rank", "recent"])
+def test_a_search_ends_when_its_time_is_over(fresh_server, order):
+    s = fresh_server()
+    alice = Client(s).register("alice")
+    alice.send(alice.create_room(), "found")
+    assert search(alice, "found")["results"]
+    with locked(s, "search_index"):
+        e = alice.fails(503, "M_UNKNOWN", "POST", "/search", {"search_categories": {"room_events": {
+            "search_term": "found", "order_by": order}}})
+    assert "rarer words" in e["error"]
+    with locked(s, "profiles"):
+        e = alice.fails(503, "M_UNKNOWN", "POST", "/user_directory/search", {"search_term": "alice"})
+    assert "too long" in e["error"]
+    assert search(alice, "found")["results"]
+    assert alice.post("/user_directory/search", {"search_term": "alice"})["results"]
 
 
 def test_bad_requests(alice, nobody):

@@ -254,7 +254,7 @@ static void a_failed_batch_begins_no_epoch(void **state)
     } rows[] = {
         {"23505", ERR_CONFLICT, 0},    /* another was first */
         {"23514", ERR_INTERNAL, 0},    /* a check that is violated */
-        {"57014", ERR_INTERNAL, 0},    /* statement_timeout */
+        {"57014", ERR_TOO_SLOW, 0},    /* statement_timeout */
         {"53100", ERR_UNAVAILABLE, 0}, /* the disk is full */
         {"26000", ERR_INTERNAL, 1},    /* prepared statements were dropped: begin anew */
     };

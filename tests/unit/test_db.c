@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "pg_fixture.h"
+#include "storage/time_limit.h"
 
 #include <float.h>
 #include <pthread.h>
@@ -294,7 +295,7 @@ static void sqlstates_become_codes(void **state)
         {"23505", ERR_CONFLICT},    {"40001", ERR_CONFLICT},    {"40P01", ERR_CONFLICT},
         {"57P01", ERR_UNAVAILABLE}, {"57P03", ERR_UNAVAILABLE}, {"08006", ERR_UNAVAILABLE},
         {"53100", ERR_UNAVAILABLE}, {"53300", ERR_UNAVAILABLE}, {"22012", ERR_INTERNAL},
-        {"23503", ERR_INTERNAL},    {"57014", ERR_INTERNAL},    {"P0001", ERR_INTERNAL},
+        {"23503", ERR_INTERNAL},    {"57014", ERR_TOO_SLOW},    {"P0001", ERR_INTERNAL},
     };
     NO_ERR(pg_command(pg_uri(),
                       "CREATE FUNCTION raise(state text) RETURNS void LANGUAGE plpgsql AS"
@@ -651,6 +652,29 @@ static void acknowledged_rows_survive_kills_of_the_database(void **state)
     assert_true(stored <= acknowledged + 4 * 5); /* those under way when it died */
 }
 
+SQL(sleep_sql, "SELECT pg_sleep($1)")
+SQL(show_timeout_sql,
+    "SELECT current_setting('statement_timeout') || current_setting('plan_cache_mode')")
+
+static void a_time_limit_is_of_its_statements_alone(void **state)
+{
+    struct scope s;
+    const char *before, *after;
+    struct rows rows;
+    scope_init(&s, pg_db());
+    NO_ERR(db_one(&s.tx, &show_timeout_sql, NO_PARAMS, NULL, R(TEXT_OUT(&before))));
+    const struct err *e = time_limit_query(&s.tx, 50, &sleep_sql, P(DOUBLE(60)), &rows);
+    assert_non_null(e);
+    assert_int_equal(e->code, ERR_TOO_SLOW);
+    assert_int_equal(err_status(e), 503);
+    NO_ERR(time_limit_query(&s.tx, 20000, &show_timeout_sql, NO_PARAMS, &rows));
+    assert_true(rows_next(&rows));
+    assert_string_equal(row_text(&rows, 0), "20sforce_custom_plan");
+    NO_ERR(db_one(&s.tx, &show_timeout_sql, NO_PARAMS, NULL, R(TEXT_OUT(&after))));
+    assert_string_equal(before, after);
+    scope_finish(&s);
+}
+
 int main(void)
 {
 #define CLEARED(f) cmocka_unit_test_setup(f, clear_tables)
@@ -671,6 +695,7 @@ int main(void)
         CLEARED(an_error_ends_the_whole_transaction),
         CLEARED(many_statements_answer_in_order),
         CLEARED(one_bad_statement_of_many_harms_no_later_use),
+        cmocka_unit_test(a_time_limit_is_of_its_statements_alone),
         cmocka_unit_test(large_results_of_many_do_not_stall),
         cmocka_unit_test(the_pool_is_bounded_and_waiters_are_served),
         CLEARED(connections_that_died_idle_are_replaced_unseen),

@@ -57,6 +57,9 @@ static void test_terms(void **state)
         {"\"open", "(('open'))"},
         {"a b OR c or", "(('a')&('b'))|(('c')&('or'))"},
         {"-a", "(('a'))"},
+        {"-a -a -A", "(('a'))"},
+        {"a b a \"a\" \"a\" a* a* -c -c", "(('a')&('b')&('a':A)&('a':*A)&!('c'))"},
+        {"a a OR a", "(('a'))|(('a'))"},
         {"bud*", "(('bud':*A))"},
         {"x/bud*", "(('x':A<->'bud':*A))"},
         {"l'\u00e9cole qu\u2019il d'accord", "(('ecole')&('il')&('accord'))"},
@@ -92,6 +95,11 @@ static void test_bounds(void **state)
     assert_true(strlen(search_vector(a, w, n, stems)) < SEARCH_VECTOR_MAX + 1024);
     struct search_terms t;
     search_terms_parse(a, buf_str(&text), &t);
+    assert_int_equal(t.n, 3); /* x, \ufdfax, \ufdfa: each once */
+    buf_auto struct buf different = {0};
+    for (int i = 0; i < 1000; i++)
+        buf_printf(&different, "x%d%s", i, i % 3 ? " " : "-");
+    search_terms_parse(a, buf_str(&different), &t);
     size_t words = 0;
     for (size_t i = 0; i < t.n; i++)
         words += t.parts[i].n;
