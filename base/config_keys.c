@@ -201,7 +201,7 @@ const struct config_key config_keys[] = {
     KEY("rate_limits", BOOL, rate_limits, "true",
         "Limit how often a user or an address may do things? Off is for tests only."),
     RATE("rc_message", rc_message, "10", "50", "a user may send events"),
-    RATE("rc_login", rc_login, "0.1", "10", "an address, and an account, may try to log in"),
+    RATE("rc_login", rc_login, "0.1", "10", "an address may try to log in, and to an account"),
     RATE("rc_registration", rc_registration, "0.17", "3", "an address may try to register"),
     RATE("rc_joins", rc_joins, "1", "50", "a user may join rooms"),
     RATE("rc_invites", rc_invites, "1", "50", "a user may invite others"),
@@ -284,8 +284,10 @@ const struct config_alias config_aliases[] = {
     }
 
 const struct config_note config_notes[] = {
-    NO_EFFECT("rc_login.account", "rc_login limits addresses and accounts alike"),
-    NO_EFFECT("rc_login.failed_attempts", "rc_login limits addresses and accounts alike"),
+    NO_EFFECT("rc_login.account",
+              "rc_login limits addresses, and accounts by where it is tried from"),
+    NO_EFFECT("rc_login.failed_attempts",
+              "rc_login limits addresses, and accounts by where it is tried from"),
     NO_EFFECT("rc_joins.remote", "rc_joins limits local and remote rooms alike"),
     NO_EFFECT("rc_invites.per_room", "invites are limited by who sends them"),
     NO_EFFECT("rc_invites.per_user", "invites are limited by who sends them"),

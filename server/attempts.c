@@ -2,8 +2,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "http/address.h"
 #include "http/rate.h"
+#include "server/caller.h"
+#include "storage/known_networks.h"
 
+#include <netinet/in.h>
 #include <pthread.h>
 
 static struct rate_table *attempts; /* lives as long as the process */
@@ -14,15 +18,65 @@ static void make_attempts(void)
     attempts = rate_table_create();
 }
 
-const struct err *attempts_count(struct job *job, enum route_rate kind,
-                                 const struct config_rate *limit, const char *key)
+/* One network in one spelling, also of an address as it was noted. */
+static const char *network_of(struct arena *a, const char *text)
 {
-    if (!job->store->config->rate_limits)
+    struct address address, first = {0};
+    char written[INET6_ADDRSTRLEN];
+    if (!text || !address_parse(str_of(text), &address))
+        return "";
+    struct str subscriber = address_subscriber(&address);
+    memcpy(first.bytes, subscriber.p, subscriber.n);
+    address_write(&first, written);
+    return arena_strdup(a, written);
+}
+
+static const struct err *is_known(struct job *job, int64_t user, const char *network, bool *ret)
+{
+    const char *const *known;
+    size_t n;
+    *ret = false;
+    TRY(known_networks_list(job_tx(job), user, now_ms(), &known, &n));
+    for (size_t i = 0; i < n && !*ret; i++)
+        *ret = strcmp(network_of(job->arena, known[i]), network) == 0;
+    return NULL;
+}
+
+/* times: how many times as much as one network may. */
+static const struct err *take(const struct config *config, const char *key, int times)
+{
+    struct rate_limit rate = {config->rc_login.per_second * times,
+                              (int)config->rc_login.burst * times};
+    int wait_ms = rate_take(attempts, RATE_LOGIN, str_of(key), &rate, 1, mono_us());
+    return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
+}
+
+/* No part of a key holds a newline. */
+const struct err *attempts_count(struct request *rq, const char *user_id, int64_t user)
+{
+    struct job *job = job_of(rq);
+    const struct config *config = job->store->config;
+    const struct caller *caller = caller_of(rq);
+    bool known;
+    if (!config->rate_limits)
         return NULL;
     pthread_once(&attempts_once, make_attempts);
-    struct rate_limit rate = {limit->per_second, (int)limit->burst};
-    int wait_ms = rate_take(attempts, kind, str_of(key), &rate, 1, mono_us());
-    return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
+    if (caller && strcmp(caller->user_id, user_id) == 0)
+        return take(config, arena_printf(job->arena, "device\n%s\n%s", user_id, caller->device_id),
+                    1);
+    const char *network = network_of(job->arena, rq->remote_address);
+    TRY(take(config, arena_printf(job->arena, "network\n%s\n%s", user_id, network), 1));
+    TRY(is_known(job, user, network, &known));
+    if (known)
+        return NULL;
+    return take(config, arena_printf(job->arena, "elsewhere\n%s", user_id), ATTEMPTS_ELSEWHERE);
+}
+
+const struct err *attempts_note_sign_in(struct request *rq, int64_t user)
+{
+    struct job *job = job_of(rq);
+    return known_networks_note(job_tx(job), user, network_of(job->arena, rq->remote_address),
+                               now_ms());
 }
 
 void attempts_log_failure(const struct request *rq, const char *user_id, const char *why)

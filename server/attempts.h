@@ -1,14 +1,22 @@
-/* Limits on trying things whatever address it is tried from: passwords of one account. */
+/* Limits on trying passwords, by which no user can be kept out by others.
+ *
+ * An attempt counts for its account and network (an address; of IPv6 the first 64 bits), and if the
+ * user has not signed in or used a device from there lately, also for the account and all such
+ * networks together, which may try ATTEMPTS_ELSEWHERE times as much. Those of a client that is
+ * signed in as the user count for its device alone. */
 #ifndef SERVER_ATTEMPTS_H
 #define SERVER_ATTEMPTS_H
 
-#include "base/config.h"
 #include "http/route.h"
-#include "storage/job.h"
 
-/* Counts one. M_LIMIT_EXCEEDED when there were too many of this kind for this key lately. */
-const struct err *attempts_count(struct job *job, enum route_rate kind,
-                                 const struct config_rate *limit, const char *key);
+enum { ATTEMPTS_ELSEWHERE = 5 };
+
+/* Counts one. M_LIMIT_EXCEEDED when there were too many (rc_login). user: users.id; 0: there is no
+ * such account. */
+const struct err *attempts_count(struct request *rq, const char *user_id, int64_t user);
+
+/* Notes that the user has signed in from where the request comes from. */
+const struct err *attempts_note_sign_in(struct request *rq, int64_t user);
 
 /* Writes to the log which user a client could not prove to be, and from where. */
 void attempts_log_failure(const struct request *rq, const char *user_id, const char *why);

@@ -2,6 +2,7 @@
 
 #include "matrix/id.h"
 #include "server/attempts.h"
+#include "server/caller.h"
 #include "server/password.h"
 
 /* ---- who ---- */
@@ -56,13 +57,14 @@ const struct err *credentials_user_id(struct job *job, const json_t *o, const ch
 
 /* ---- passwords ---- */
 
-const struct err *credentials_check(struct job *job, const char *user_id, const char *password,
+const struct err *credentials_check(struct request *rq, const char *user_id, const char *password,
                                     bool *ret_right, struct account *ret)
 {
-    TRY(attempts_count(job, RATE_LOGIN, &job->store->config->rc_login, user_id));
+    struct job *job = job_of(rq);
     struct account a;
     bool found, needs_rehash;
     TRY(users_find(job_tx(job), user_id, &found, &a));
+    TRY(attempts_count(rq, user_id, found ? a.user : 0));
     int64_t cost = job->store->config->password_hash_cost;
     TRY(password_verify(found ? a.password_hash : NULL, password, cost, ret_right, &needs_rehash));
     if (!*ret_right)

@@ -1,9 +1,10 @@
-/* Who a client says its user is, and whether their password is right. Attempts are limited for each
- * account (rc_login), whatever address they come from. */
+/* Who a client says its user is, and whether their password is right. Attempts are limited
+ * (server/attempts.h). */
 #ifndef SERVER_CREDENTIALS_H
 #define SERVER_CREDENTIALS_H
 
 #include "base/json.h"
+#include "http/route.h"
 #include "storage/users.h"
 
 /* The user id that an `identifier` (or the old `user`) of a login or of a stage names ("Identifier
@@ -14,7 +15,7 @@ const struct err *credentials_user_id(struct job *job, const json_t *o, const ch
 /* The account of that name if the password is right; *ret_right false takes as long, whether there
  * is such an account or not. Keeps a better hash when the stored one is outdated. M_LIMIT_EXCEEDED
  * after too many attempts. Call from POOL_SLOW. */
-const struct err *credentials_check(struct job *job, const char *user_id, const char *password,
+const struct err *credentials_check(struct request *rq, const char *user_id, const char *password,
                                     bool *ret_right, struct account *ret);
 
 /* M_WEAK_PASSWORD or M_INVALID_PARAM when it may not become a user's password. */

@@ -24,9 +24,8 @@ struct attempt {
 
 static const struct err *check_password(struct attempt *t, const json_t *auth)
 {
-    struct job *job = job_of(t->rq);
     const char *user_id, *password;
-    TRY(credentials_user_id(job, auth, &user_id));
+    TRY(credentials_user_id(job_of(t->rq), auth, &user_id));
     TRY(json_need_string(auth, "password", &password));
     if (!user_id)
         user_id = t->user_id;
@@ -34,7 +33,7 @@ static const struct err *check_password(struct attempt *t, const json_t *auth)
         return err(ERR_FORBIDDEN, "That is another user than the one who asks");
     struct account a;
     bool right;
-    TRY(credentials_check(job, user_id, password, &right, &a));
+    TRY(credentials_check(t->rq, user_id, password, &right, &a));
     if (!right) {
         t->wrong = err(ERR_FORBIDDEN, "Wrong password");
         attempts_log_failure(t->rq, user_id, t->wrong->text);

@@ -174,7 +174,8 @@ void users_write_suspended(struct write *w, int64_t user, bool on)
 SQL(users_deactivate_sql,
     "WITH data AS (DELETE FROM account_data WHERE \"user\" = $1), "
     "given AS (DELETE FROM passes WHERE \"user\" = $1), "
-    "filter AS (DELETE FROM filters WHERE \"user\" = $1) "
+    "filter AS (DELETE FROM filters WHERE \"user\" = $1), "
+    "network AS (DELETE FROM known_networks WHERE \"user\" = $1) "
     "UPDATE accounts SET deactivated = true, parting = true, is_admin = false WHERE \"user\" = $1")
 
 void users_write_deactivation(struct write *w, int64_t user)

@@ -27,7 +27,7 @@ static const struct err *by_password(struct request *rq, struct account *ret)
         return err(ERR_MISSING_PARAM, "Missing identifier");
     TRY(json_need_string(body, "password", &password));
     bool right;
-    const struct err *e = credentials_check(job, user_id, password, &right, ret);
+    const struct err *e = credentials_check(rq, user_id, password, &right, ret);
     if (!e && !right)
         e = err(ERR_FORBIDDEN, "Wrong user name or password");
     if (e && err_status(e) < 500)
@@ -86,6 +86,7 @@ static const struct err *post_login(struct request *rq, struct reply *rp)
         return err_with_fields(err(ERR_USER_LOCKED, "This account has been locked"),
                                "\"soft_logout\":true");
     json_t *reply;
+    TRY(attempts_note_sign_in(rq, a.user));
     TRY(sign_in(job, a.user, a.user_id, &how, &reply));
     add_well_known(job, reply);
     return reply_tree(rp, 200, reply);

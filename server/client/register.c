@@ -1,6 +1,7 @@
 /* Client-server API, "Account registration", and Synapse's registration with a shared secret. */
 #include "base/clock.h"
 #include "matrix/id.h"
+#include "server/attempts.h"
 #include "server/credentials.h"
 #include "server/routes.h"
 #include "server/sign_in.h"
@@ -182,6 +183,7 @@ static const struct err *reply_registered(struct request *rq, struct reply *rp,
 {
     struct job *job = job_of(rq);
     json_t *reply;
+    TRY(attempts_note_sign_in(rq, user));
     if (r->inhibit_login)
         reply = json_pack("{s:s, s:s}", "user_id", user_id, "home_server",
                           job->store->config->server_name);

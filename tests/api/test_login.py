@@ -2,8 +2,8 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from client import Client
@@ -302,18 +302,63 @@ def test_tokens_survive_a_restart(fresh_server):
     refresh(s, done["refresh_token"])
 
 
-def test_attempts_are_limited_for_each_account(fresh_server):
-    s = fresh_server(rate_limits="on", rc_login__per_second="0.01", rc_login__burst_count="3",
-                     rc_registration__burst_count="100", public_baseurl="https://hs.example")
-    for name in "ann", "ben":
-        Client(s).register(name)
-    c = Client(s)
+@pytest.fixture
+def attacked(fresh_server):
+    """A server whose users come from many addresses, and may try three times."""
+    s = fresh_server(rate_limits="on", rc_login__per_second="0.001", rc_login__burst_count="3",
+                     rc_registration__burst_count="100", trusted_proxies="127.0.0.1")
+    s.tries = lambda address, password="wrong", name="ann": httpx.post(
+        s.url + "/_matrix/client/v3/login", json=password_login(name, password),
+        headers={"X-Forwarded-For": address}, timeout=60)
+    r = httpx.post(s.url + "/_matrix/client/v3/register", headers={"X-Forwarded-For": "2001:db8:1:2::1"}, json={
+        "username": "ann", "password": "a password for tests", "auth": {"type": "m.login.dummy"}})
+    assert r.status_code == 200
+    s.token = r.json()["access_token"]
+    return s
+
+
+def test_attempts_are_limited_for_each_account_and_network(attacked):
     for _ in range(3):
-        c.fails(403, "M_FORBIDDEN", "POST", "/login", password_login("ann", "wrong"),
-                headers={"X-Forwarded-For": "10.0.0.1"})
-    r = c.request("POST", "/login", password_login("ann", "a password for tests"))
+        assert attacked.tries("10.0.0.1").status_code == 403
+    r = attacked.tries("10.0.0.1", "a password for tests")
     assert r.status_code == 429 and r.json()["errcode"] == "M_LIMIT_EXCEEDED"
     assert int(r.headers["Retry-After"]) > 0
+    assert attacked.tries("10.0.0.2", "a password for tests").status_code == 200
+
+
+def test_wrong_passwords_from_elsewhere_keep_none_out_where_they_are_known(attacked):
+    answers = [attacked.tries(f"10.0.{i}.1").status_code for i in range(20) for _ in range(3)]
+    assert answers.count(403) == 15  # all unknown networks together
+    assert answers[15:] == [429] * 45
+    assert attacked.tries("10.1.0.1", "a password for tests").status_code == 429
+    # The same /64 that she registered at; what is tried there counts there alone.
+    assert attacked.tries("2001:db8:1:2:ffff::7", "a password for tests").status_code == 200
+    assert attacked.tries("2001:db8:1:3::1", "a password for tests").status_code == 429
+    # Who is signed in is asked for the password nevertheless.
+    c = Client(attacked)
+    c.token = attacked.token
+    c.post("/account/password", {"new_password": "another password", "logout_devices": False, "auth": {
+        "type": "m.login.password", "identifier": {"type": "m.id.user", "user": "ann"},
+        "password": "a password for tests"}}, headers={"X-Forwarded-For": "10.0.0.1"})
+    for status in 200, 200, 429:
+        assert attacked.tries("2001:db8:1:2::1", "another password").status_code == status
+
+
+def test_a_network_is_known_after_a_login(attacked):
+    assert attacked.tries("192.0.2.1", "a password for tests").status_code == 200
+    answers = [attacked.tries(f"10.0.{i}.1").status_code for i in range(20)]
+    assert answers == [403] * 14 + [429] * 6
+    assert attacked.tries("192.0.2.1", "a password for tests").status_code == 200
+    attacked.stop()
+    attacked.start()
+    for i in range(15):
+        assert attacked.tries(f"10.0.{i}.1").status_code == 403
+    assert attacked.tries("192.0.2.1", "a password for tests").status_code == 200
+
+
+def test_names_without_an_account_are_limited_alike(attacked):
+    answers = [attacked.tries(f"10.0.{i}.1", name="nobody").status_code for i in range(16)]
+    assert answers == [403] * 15 + [429]
 
 
 def test_login_tells_where_the_server_is(fresh_server):
