@@ -68,16 +68,28 @@ static bool is_queued(const struct pipeline *p, const struct sql *s)
     return false;
 }
 
+/* Much takes long: ten seconds more for a MiB, up to PostgreSQL's own limit. */
+static int64_t next_deadline(const struct pipeline *p)
+{
+    enum { MS_PER_KIB = 10 };
+    size_t limit = (size_t)p->limit_ms + p->bytes / 1024 * MS_PER_KIB;
+    bool is_most = limit > DB_BACKGROUND_LIMIT_MS && p->bytes >= 1024;
+    return mono_ms() + (is_most ? DB_BACKGROUND_LIMIT_MS : (int64_t)limit);
+}
+
 /* What does not go out at once is kept by libpq, and moved with every part of it that goes. */
 static bool send_large(struct pipeline *p, const struct db_encoded *e)
 {
     enum { HELD_MAX = 256 * 1024 };
+    size_t n = 0;
     for (int i = 0; i < e->n; i++)
-        p->unsent += e->values[i] ? (size_t)e->lengths[i] : 0;
+        n += e->values[i] ? (size_t)e->lengths[i] : 0;
+    p->bytes += n;
+    p->unsent += n;
     if (p->unsent < HELD_MAX)
         return true;
     p->unsent = 0;
-    p->connection->deadline = mono_ms() + p->limit_ms;
+    p->connection->deadline = next_deadline(p);
     if (db_wait_sent(p->connection->pg, p->connection->deadline))
         return true;
     p->connection->late = !db_connection_is_lost(p->connection);
@@ -116,7 +128,7 @@ const struct err *pipeline_send(struct pipeline *p, struct sql *s, const struct 
 static bool read_result(struct pipeline *p, const struct queued *q, bool is_prepare,
                         const struct err **e, PGresult **ret)
 {
-    p->connection->deadline = mono_ms() + p->limit_ms;
+    p->connection->deadline = next_deadline(p);
     PGresult *result = db_connection_next_result(p->connection);
     if (!result) {
         *e = db_connection_failure(p->connection, NULL, q->sql);
@@ -139,7 +151,7 @@ const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, i
     const struct err *e = NULL;
     PGresult *wanted = NULL;
     size_t n = p->n;
-    p->n = p->unsent = 0;
+    p->n = p->unsent = 0; /* its bytes count for the answers, too */
     bool connected = PQpipelineSync(p->connection->pg);
     for (size_t i = 0; connected && i < n; i++) {
         const struct queued *q = &p->queued[i];
@@ -157,5 +169,6 @@ const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, i
     for (int i = 0; !e && i < columns; i++)
         ret[i] = result_int(wanted, 0, i);
     PQclear(wanted);
+    p->bytes = 0;
     return e;
 }

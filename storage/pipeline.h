@@ -12,13 +12,14 @@ struct pipeline {
         bool prepare; /* a PREPARE goes before it */
     } * queued;
     size_t n, room;
-    int limit_ms;  /* for the next answer, counted from the one before */
-    size_t unsent; /* bytes that libpq may still hold */
+    int limit_ms;         /* for the next answer, counted from the one before */
+    size_t bytes, unsent; /* of what is queued, and of that what libpq may still hold */
     struct db_encoded encoded;
 };
 
-/* limit_ms: how long the connection may be silent, beyond that it is lost. name: how the server
- * lists the connection (application_name); letters, digits and '-'. settings: further SET commands.
+/* limit_ms: how long the connection may be silent, beyond that it is lost; a little longer when
+ * much was sent. name: how the server lists the connection (application_name); letters, digits and
+ * '-'. settings: further SET commands.
  */
 const struct err *pipeline_open(const char *uri, const char *name, const char *settings,
                                 int limit_ms, struct pipeline *ret);

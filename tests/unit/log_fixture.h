@@ -42,12 +42,19 @@ static inline int64_t log_head_position(struct store *store)
     return position;
 }
 
-/* Starts a feed and a committer where the log ends now. */
-static inline void log_start(struct store *store, const char *uri)
+/* Starts a feed and a committer where the log ends now. limit_ms: of its statements; 0: as usual.
+ */
+static inline void log_start_limited(struct store *store, const char *uri, int limit_ms)
 {
     store->feed = feed_create(1 << 16, 1 << 26, log_head_position(store));
-    const struct committer_settings settings = {.uri = uri, .feed = store->feed};
+    const struct committer_settings settings = {
+        .uri = uri, .feed = store->feed, .statement_timeout_ms = limit_ms};
     pg_must("committer_start", committer_start(&settings, &store->committer));
+}
+
+static inline void log_start(struct store *store, const char *uri)
+{
+    log_start_limited(store, uri, 0);
 }
 
 static inline void log_stop(struct store *store)

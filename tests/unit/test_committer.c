@@ -572,6 +572,38 @@ static void a_commit_in_doubt_is_decided(void **state)
     scope_finish(&s);
 }
 
+/* A commit that is not answered in time is decided, too; those who come meanwhile do not wait. */
+static void a_commit_that_is_late_is_decided(void **state)
+{
+    enum { LIMIT_MS = 500 };
+    log_stop(&store);
+    log_start_limited(&store, pg_uri(), LIMIT_MS);
+    pg_must("trigger",
+            pg_command(pg_uri(), "CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS "
+                                 "$$ BEGIN PERFORM pg_sleep(25); RETURN NULL; END $$;"
+                                 "CREATE CONSTRAINT TRIGGER stay AFTER INSERT ON notes DEFERRABLE "
+                                 "INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stay()"));
+    struct scope s;
+    int64_t id = fresh_id(), since, started = mono_ms();
+    scope_init(&s, &store);
+    const struct err *e = write_commit(&s.job, new_note(&s.job, id), NULL);
+    assert_true(e && e->code == ERR_UNAVAILABLE && e->retry_after_ms > 0);
+    assert_in_range(mono_ms() - started, LIMIT_MS, 20000);
+    assert_false(is_noted(id));
+    pg_must("trigger", pg_command(pg_uri(), "DROP TRIGGER stay ON notes"));
+    id = fresh_id();
+    while (write_commit(&s.job, new_note(&s.job, id), NULL))
+        assert_true(mono_ms() - started < 60000);
+    assert_true(is_noted(id));
+    assert_null(committer_trouble(store.committer, &since));
+    buf_auto struct buf metrics = {0};
+    committer_add_metrics(store.committer, &metrics);
+    assert_null(strstr(metrics.p, "concorde_commit_timeouts_total 0"));
+    scope_finish(&s);
+    log_stop(&store);
+    log_start(&store, pg_uri());
+}
+
 static void while_the_database_is_away(void **state)
 {
     struct store away = {0};
@@ -657,6 +689,7 @@ int main(void)
         cmocka_unit_test(the_lead_is_handed_over_under_64_threads),
         cmocka_unit_test(what_is_answered_holds_when_connections_are_killed),
         cmocka_unit_test(a_commit_in_doubt_is_decided),
+        cmocka_unit_test(a_commit_that_is_late_is_decided),
         cmocka_unit_test(while_the_database_is_away),
         cmocka_unit_test(a_foreign_commit_resets_the_feed),
     };
