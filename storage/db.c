@@ -125,6 +125,13 @@ static void end_transaction(struct tx *tx)
     tx->in_transaction = false;
 }
 
+/* In a transaction, whose connection may have been lent long ago. */
+static void begin_statement(struct db_connection *c)
+{
+    c->asked_ms = mono_ms();
+    c->deadline = db_statement_deadline();
+}
+
 const struct err *tx_begin(struct tx *tx)
 {
     assert(!tx->in_transaction);
@@ -152,7 +159,7 @@ const struct err *tx_begin(struct tx *tx)
 const struct err *tx_commit(struct tx *tx)
 {
     assert(tx->in_transaction);
-    tx->connection->deadline = db_statement_deadline();
+    begin_statement(tx->connection);
     const struct err *e = tx->connection->failed
                               ? err_internal("commit of a transaction that failed before")
                               : db_connection_command(tx->connection, "COMMIT");
@@ -162,7 +169,7 @@ const struct err *tx_commit(struct tx *tx)
 
 static void roll_back(struct db_connection *c)
 {
-    c->deadline = db_statement_deadline();
+    begin_statement(c);
     if (db_connection_is_lost(c) || db_connection_command(c, "ROLLBACK"))
         c->stale = true;
 }
@@ -204,7 +211,7 @@ static const struct err *run_in_transaction(struct tx *tx, struct work *w)
     struct db_connection *c = tx->connection;
     if (c->failed)
         return err_internal("%s: the transaction failed before", w->sql ? w->sql->name : "batch");
-    c->deadline = db_statement_deadline();
+    begin_statement(c);
     const struct err *e = run_on(c, tx, w);
     if (e) {
         roll_back(c);

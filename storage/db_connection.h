@@ -41,7 +41,7 @@ struct db_connection {
     PGconn *pg;
     bool *prepared; /* by the statement's id */
     struct db_encoded encoded;
-    int64_t asked_ms;           /* when the pool lent it */
+    int64_t asked_ms;           /* when the pool lent it, or a transaction's next statement began */
     int64_t deadline;           /* of what runs on it: the caller sets it, by mono_ms() */
     bool late;                  /* something was not answered by then: it is lost */
     bool failed;                /* the transaction open on it failed and was rolled back */

@@ -342,6 +342,7 @@ static void a_transaction_of_a_silent_database_ends(void **state)
     started = mono_ms();
     tx_rollback(&s.tx); /* without asking again */
     assert_true(mono_ms() - started < PATIENCE_MS);
+    assert_int_equal(metric(db, "concorde_db_away"), 1);
     assert_int_equal(metric(db, "concorde_db_statement_timeouts_total"), 1);
     db_limit_statements(before);
     scope_finish(&s);
