@@ -43,11 +43,6 @@ static struct str slot_key(struct res *r, const char *type, const char *state_ke
     return buf_str(&r->key);
 }
 
-struct res_slot *res_find_slot(struct res *r, const char *type, const char *state_key)
-{
-    return map_get(&r->slots, slot_key(r, type, state_key));
-}
-
 static struct res_slot *make_slot(struct res *r, const char *type, const char *state_key)
 {
     struct str key = slot_key(r, type, state_key);
@@ -64,9 +59,28 @@ static struct res_slot *make_slot(struct res *r, const char *type, const char *s
     return slot;
 }
 
+/* A slot that no set has is made when it is first asked for. */
+struct res_slot *res_find_slot(struct res *r, const char *type, const char *state_key)
+{
+    struct res_slot *slot = map_get(&r->slots, slot_key(r, type, state_key));
+    if (slot || !r->source->agreed || r->v->state_res == STATE_RES_V2_1)
+        return slot; /* v2.1 starts with the empty state */
+    const char *id = r->source->agreed(r->source->ctx, type, state_key);
+    if (!id)
+        return NULL;
+    slot = make_slot(r, type, state_key);
+    slot->agreed_id = id;
+    slot->unconflicted = true;
+    slot->id = id;
+    return slot;
+}
+
 void res_apply(struct res *r, const struct event *e)
 {
-    make_slot(r, e->type, e->state_key)->id = e->event_id;
+    struct res_slot *slot = res_find_slot(r, e->type, e->state_key);
+    if (!slot)
+        slot = make_slot(r, e->type, e->state_key);
+    slot->id = e->event_id;
 }
 
 struct res_node *res_create_of(struct res *r, const struct event *e)
@@ -119,6 +133,43 @@ bool res_allows(struct res *r, struct res_node *node, bool use_auth_events)
     struct judged_by j = {.r = r, .node = node, .use_auth_events = use_auth_events};
     j.state = (struct auth_state){.get = find_for_auth, .ctx = &j};
     return auth_check(node->e, &j.state) == NULL;
+}
+
+/* The keys of agreed state that events are judged by. */
+struct asked {
+    struct res *r;
+    struct state_key *keys;
+    size_t n;
+    struct map seen;
+};
+
+static void ask(void *ctx, const char *type, const char *state_key)
+{
+    struct asked *asked = ctx;
+    struct str key = slot_key(asked->r, type, state_key);
+    if (map_get(&asked->r->slots, key) || map_get(&asked->seen, key))
+        return;
+    key.p = arena_memdup(asked->r->a, key.p, key.n);
+    map_put(&asked->seen, key, asked);
+    asked->keys[asked->n++] = (struct state_key){key.p, key.p + strlen(key.p) + 1};
+}
+
+void res_prepare(struct res *r, const struct res_list *list)
+{
+    enum { KEYS_OF_AN_EVENT = 16 };
+    if (!r->source->prefetch_agreed || r->v->state_res == STATE_RES_V2_1)
+        return;
+    struct asked asked = {.r = r};
+    asked.keys = arena_alloc_array(r->a, list->n * KEYS_OF_AN_EVENT + 1, sizeof *asked.keys);
+    for (size_t i = 0; i < list->n; i++) {
+        const struct event *e = list->nodes[i]->e;
+        bool is_member = strcmp(e->type, "m.room.member") == 0;
+        auth_events_for(r->v, e->type, e->sender, e->state_key,
+                        is_member ? event_content(e) : NULL, ask, &asked);
+    }
+    if (asked.n)
+        r->source->prefetch_agreed(r->source->ctx, asked.keys, asked.n);
+    map_finish(&asked.seen);
 }
 
 /* Enters the sets into slots. In v1 only different events are in conflict, from v2 on also a key

@@ -127,6 +127,14 @@ static void add_to_full(struct res *r, struct res_list *full, struct res_node *n
     res_list_add(r->a, full, node);
 }
 
+static void add_ids(struct res *r, struct res_list *full, const char *const *ids, size_t n)
+{
+    if (n && r->source->prefetch)
+        r->source->prefetch(r->source->ctx, ids, n);
+    for (size_t i = 0; i < n; i++)
+        add_to_full(r, full, res_node_of(r, ids[i]));
+}
+
 /* rooms/v2, "Auth difference". The events of a set count as part of its chain, as in every deployed
  * server: what is agreed on is not replayed, and it wins in the last step anyway. */
 const struct err *res_add_auth_difference(struct res *r, struct res_list *full)
@@ -135,10 +143,7 @@ const struct err *res_add_auth_difference(struct res *r, struct res_list *full)
         const char *const *ids;
         size_t n;
         TRY(r->source->auth_difference(r->source->ctx, r->a, r->sets, r->sets_n, &ids, &n));
-        if (r->source->prefetch)
-            r->source->prefetch(r->source->ctx, ids, n);
-        for (size_t i = 0; i < n; i++)
-            add_to_full(r, full, res_node_of(r, ids[i]));
+        add_ids(r, full, ids, n);
         return NULL;
     }
     struct res_list seen = {0};
@@ -173,7 +178,7 @@ static void walk_from_conflicted(struct res *r, struct res_list *reached)
 
 /* rooms/v12, "Conflicted state subgraph": what lies between two conflicted events is reached from
  * one of them, and by walking back from one of them. */
-void res_add_conflicted_subgraph(struct res *r, struct res_list *full)
+static void walk_subgraph(struct res *r, struct res_list *full)
 {
     struct res_list reached = {0}, back = {0};
     walk_from_conflicted(r, &reached);
@@ -201,4 +206,20 @@ void res_add_conflicted_subgraph(struct res *r, struct res_list *full)
         for (size_t k = start[node->index]; k < start[node->index + 1]; k++)
             enqueue(r, &back, cited_by[k]);
     }
+}
+
+const struct err *res_add_conflicted_subgraph(struct res *r, struct res_list *full)
+{
+    if (!r->source->conflicted_subgraph) {
+        walk_subgraph(r, full);
+        return NULL;
+    }
+    const char **conflicted = arena_alloc_array(r->a, r->conflicted.n, sizeof *conflicted);
+    const char *const *ids;
+    size_t n;
+    for (size_t i = 0; i < r->conflicted.n; i++)
+        conflicted[i] = r->conflicted.nodes[i]->id;
+    TRY(r->source->conflicted_subgraph(r->source->ctx, r->a, conflicted, r->conflicted.n, &ids, &n));
+    add_ids(r, full, ids, n);
+    return NULL;
 }

@@ -68,6 +68,8 @@ struct res {
 /* state_res.c */
 struct res_node *res_node_of(struct res *r, const char *event_id);
 struct res_slot *res_find_slot(struct res *r, const char *type, const char *state_key);
+/* Tells the source which agreed state these events will be judged by. */
+void res_prepare(struct res *r, const struct res_list *list);
 void res_apply(struct res *r, const struct event *e); /* puts a state event into its slot */
 bool res_is(const struct res_node *node, const char *type, const char *state_key);
 /* v12, whose events cite no create event: the one that the room id stands for. Else NULL. */
@@ -79,11 +81,11 @@ bool res_allows(struct res *r, struct res_node *node, bool use_auth_events);
 /* state_res_graph.c */
 void res_expand(struct res *r, struct res_node *const *nodes, size_t n);
 const struct err *res_add_auth_difference(struct res *r, struct res_list *full);
-void res_add_conflicted_subgraph(struct res *r, struct res_list *full);
+const struct err *res_add_conflicted_subgraph(struct res *r, struct res_list *full);
 
 /* state_res_order.c. Both sort in place; nodes on a cycle are dropped. */
 void res_order_by_power(struct res *r, struct res_list *list);
-void res_order_by_mainline(struct res *r, struct res_list *list);
+const struct err *res_order_by_mainline(struct res *r, struct res_list *list);
 
 /* state_res_v1.c, state_res_v2.c: leave the outcome in the slots. */
 const struct err *res_resolve_v1(struct res *r);

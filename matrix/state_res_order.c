@@ -177,17 +177,43 @@ static int by_mainline(const void *left, const void *right)
     return by_time_and_id(a->node, b->node);
 }
 
+/* The place of each by the source's own graph. */
+static const struct err *ask_places(struct res *r, struct placed *placed, size_t n)
+{
+    const struct res_slot *slot = res_find_slot(r, "m.room.power_levels", "");
+    const char **ids = arena_alloc_array(r->a, n, sizeof *ids);
+    int64_t *positions = arena_alloc_array(r->a, n, sizeof *positions);
+    size_t *of = arena_alloc_array(r->a, n, sizeof *of), ids_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct res_node *power = cited_power(r, placed[i].node);
+        placed[i].position = INT64_MAX;
+        if (!power || !slot || !slot->id)
+            continue;
+        ids[ids_n] = power->id;
+        of[ids_n++] = i;
+    }
+    if (ids_n)
+        TRY(r->source->mainline(r->source->ctx, slot->id, ids, ids_n, positions));
+    for (size_t i = 0; i < ids_n; i++)
+        placed[of[i]].position = positions[i];
+    return NULL;
+}
+
 /* rooms/v2, "Mainline ordering", based on the power levels that the slots have now. */
-void res_order_by_mainline(struct res *r, struct res_list *list)
+const struct err *res_order_by_mainline(struct res *r, struct res_list *list)
 {
     res_expand(r, list->nodes, list->n);
-    walk_mainline(r);
     struct placed *placed = arena_alloc_array(r->a, list->n, sizeof *placed);
-    for (size_t i = 0; i < list->n; i++) {
+    for (size_t i = 0; i < list->n; i++)
         placed[i].node = list->nodes[i];
+    if (r->source->mainline)
+        TRY(ask_places(r, placed, list->n));
+    else
+        walk_mainline(r);
+    for (size_t i = 0; i < list->n && !r->source->mainline; i++)
         placed[i].position = position_from(r, cited_power(r, list->nodes[i]));
-    }
     qsort(placed, list->n, sizeof *placed, by_mainline);
     for (size_t i = 0; i < list->n; i++)
         list->nodes[i] = placed[i].node;
+    return NULL;
 }

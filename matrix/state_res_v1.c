@@ -108,6 +108,7 @@ const struct err *res_resolve_v1(struct res *r)
 {
     for (struct res_slot *slot = r->first_slot; slot; slot = slot->next)
         slot->id = slot->unconflicted ? slot->agreed_id : NULL;
+    res_prepare(r, &r->conflicted);
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
         TRY(run_pass(r, &passes[i]));
     return NULL;

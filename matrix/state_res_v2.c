@@ -23,7 +23,7 @@ static const struct err *collect_full_conflicted(struct res *r, struct res_list 
     }
     TRY(res_add_auth_difference(r, &full));
     if (r->v->state_res == STATE_RES_V2_1)
-        res_add_conflicted_subgraph(r, &full);
+        TRY(res_add_conflicted_subgraph(r, &full));
     *ret = full;
     return NULL;
 }
@@ -67,6 +67,8 @@ const struct err *res_resolve_v2(struct res *r)
 {
     struct res_list full, power = {0}, rest = {0};
     TRY(collect_full_conflicted(r, &full));
+    res_expand(r, full.nodes, full.n);
+    res_prepare(r, &full);
     pick_power_events(r, &full, &power);
     for (size_t i = 0; i < full.n; i++)
         if (!full.nodes[i]->picked)
@@ -77,7 +79,7 @@ const struct err *res_resolve_v2(struct res *r)
             slot->id = slot->unconflicted ? slot->agreed_id : NULL;
     res_order_by_power(r, &power);
     replay(r, &power);
-    res_order_by_mainline(r, &rest);
+    TRY(res_order_by_mainline(r, &rest));
     replay(r, &rest);
     return NULL;
 }

@@ -3,8 +3,9 @@
 #include "state_maker.h"
 
 #include "base/clock.h"
+#include "matrix/auth_graph.h"
 
-enum { FORKS = 3, STEPS = 14, SEEDS = 60, ENTRIES_MAX = 64 };
+enum { FORKS = 3, STEPS = 14, SEEDS = 100, ENTRIES_MAX = 64 };
 
 struct fork {
     struct state_maker *m;
@@ -149,6 +150,180 @@ static void check_agreed_is_kept(const struct fork *forks, const struct state_se
     }
 }
 
+/* ---- with the graph of auth events that a caller keeps ---- */
+
+/* All events by number, each after those that it cites, and a graph that learns them bit by bit. */
+struct keeper {
+    struct auth_graph graph; /* first: load gets it */
+    struct state_maker *m;
+    const struct event **events; /* events[n - 1] is node n */
+    struct map numbers;          /* event id -> address in `events` */
+    const struct fork *forks;
+};
+
+static uint32_t number_of(struct keeper *k, const char *id)
+{
+    const struct event **at = map_get(&k->numbers, str_of(id));
+    return at ? (uint32_t)(at - k->events + 1) : 0;
+}
+
+static uint32_t cites_of(struct keeper *k, uint32_t node, uint32_t *cites, uint32_t *ret_power)
+{
+    const struct event *e = k->events[node - 1];
+    uint32_t n = 0;
+    *ret_power = 0;
+    for (size_t i = 0; i < e->auth_n; i++) {
+        uint32_t cited = number_of(k, e->auth_events[i]);
+        if (!cited)
+            continue;
+        cites[n++] = cited;
+        if (!*ret_power && strcmp(k->events[cited - 1]->type, "m.room.power_levels") == 0)
+            *ret_power = cited;
+    }
+    return n;
+}
+
+static const struct err *load_some(struct auth_graph *g, uint32_t node)
+{
+    struct keeper *k = (struct keeper *)g;
+    uint32_t cites[EVENT_AUTH_MAX], power;
+    for (int i = 0; i < 3 && g->from > 1; i++) {
+        uint32_t n = cites_of(k, g->from - 1, cites, &power);
+        auth_graph_fill(g, cites, n, power);
+    }
+    return NULL;
+}
+
+static void keeper_init(struct keeper *k, struct state_maker *m, const struct fork *forks, size_t n)
+{
+    *k = (struct keeper){.m = m, .forks = forks};
+    k->events = arena_alloc_array(m->a, n + BASE_EVENTS, sizeof *k->events);
+    uint32_t cites[EVENT_AUTH_MAX], power, nodes = 0;
+    for (size_t i = 0; i < n + BASE_EVENTS; i++) {
+        const char *id = i < BASE_EVENTS ? arena_printf(m->a, "$%s", base_events[i].name)
+                                         : arena_printf(m->a, "$e%zu", i - BASE_EVENTS);
+        k->events[nodes++] = event_of(m, id);
+        map_put(&k->numbers, str_of(k->events[nodes - 1]->event_id), &k->events[nodes - 1]);
+    }
+    uint32_t added_later = nodes > 20 ? 5 : 0;
+    auth_graph_init(&k->graph, nodes - added_later);
+    k->graph.load = load_some;
+    for (uint32_t node = nodes - added_later + 1; node <= nodes; node++) {
+        uint32_t cites_n = cites_of(k, node, cites, &power);
+        assert_int_equal(auth_graph_add(&k->graph, cites, cites_n, power), node);
+    }
+}
+
+static void ids_of_nodes(struct keeper *k, const uint32_t *nodes, size_t n,
+                         const char *const **ret_ids)
+{
+    const char **ids = arena_alloc_array(k->m->a, n + 1, sizeof *ids);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = k->events[nodes[i] - 1]->event_id;
+    *ret_ids = ids;
+}
+
+static const char *agreed_by_all(void *ctx, const char *type, const char *key)
+{
+    struct keeper *k = ctx;
+    const char *id = NULL;
+    for (size_t i = 0; i < FORKS; i++) {
+        const struct state_entry *entry = find_entry((struct fork *)&k->forks[i], type, key);
+        if (!entry || (id && strcmp(id, entry->event_id) != 0))
+            return NULL;
+        id = entry->event_id;
+    }
+    return id;
+}
+
+static const struct err *difference_of(void *ctx, struct arena *a, const struct state_set *sets,
+                                       size_t n, const char *const **ret_ids, size_t *ret_n)
+{
+    struct keeper *k = ctx;
+    struct auth_member members[FORKS * ENTRIES_MAX];
+    size_t members_n = 0;
+    const uint32_t *nodes;
+    for (uint32_t node = 1; node <= k->graph.n; node++)
+        k->graph.nodes[node].flags = 0;
+    for (size_t i = 0; i < k->forks[0].n; i++) {
+        const struct state_entry *entry = &k->forks[0].entries[i];
+        if (agreed_by_all(k, entry->type, entry->state_key))
+            k->graph.nodes[number_of(k, entry->event_id)].flags = AUTH_NODE_CURRENT;
+    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t e = 0; e < sets[i].n; e++)
+            members[members_n++] =
+                (struct auth_member){number_of(k, sets[i].entries[e].event_id), (uint32_t)i};
+    TRY(auth_graph_difference(&k->graph, a, members, members_n, n, &nodes, ret_n));
+    ids_of_nodes(k, nodes, *ret_n, ret_ids);
+    return NULL;
+}
+
+static const struct err *subgraph_of(void *ctx, struct arena *a, const char *const *ids, size_t n,
+                                     const char *const **ret_ids, size_t *ret_n)
+{
+    struct keeper *k = ctx;
+    uint32_t conflicted[FORKS * ENTRIES_MAX];
+    const uint32_t *nodes;
+    for (size_t i = 0; i < n; i++)
+        conflicted[i] = number_of(k, ids[i]);
+    TRY(auth_graph_between(&k->graph, a, conflicted, n, &nodes, ret_n));
+    ids_of_nodes(k, nodes, *ret_n, ret_ids);
+    return NULL;
+}
+
+static const struct err *mainline_of(void *ctx, const char *power_id, const char *const *ids,
+                                     size_t n, int64_t *ret)
+{
+    struct keeper *k = ctx;
+    uint32_t *nodes = arena_alloc_array(k->m->a, n, sizeof *nodes);
+    for (size_t i = 0; i < n; i++)
+        nodes[i] = number_of(k, ids[i]);
+    return auth_graph_mainline(&k->graph, k->m->a, number_of(k, power_id), nodes, n, ret);
+}
+
+static const struct event *get_kept(void *ctx, const char *event_id, bool *ret_rejected)
+{
+    struct keeper *k = ctx;
+    const struct held *held = map_get(&k->m->events, str_of(event_id));
+    *ret_rejected = held && held->from->rejected;
+    return held ? held->e : NULL;
+}
+
+/* The outcome by way of the graph, with sets that leave out what all agree on. */
+static const char *resolve_by_graph(struct state_maker *m, const struct fork *forks, size_t events_n)
+{
+    struct keeper k;
+    struct state_set sets[FORKS], outcome;
+    keeper_init(&k, m, forks, events_n);
+    const struct state_res_source source = {.get_event = get_kept,
+                                            .auth_difference = difference_of,
+                                            .conflicted_subgraph = subgraph_of,
+                                            .mainline = mainline_of,
+                                            .agreed = agreed_by_all,
+                                            .ctx = &k};
+    for (size_t i = 0; i < FORKS; i++) {
+        struct state_entry *entries = arena_alloc_array(m->a, ENTRIES_MAX, sizeof *entries);
+        size_t n = 0;
+        for (size_t e = 0; e < forks[i].n; e++)
+            if (!agreed_by_all(&k, forks[i].entries[e].type, forks[i].entries[e].state_key))
+                entries[n++] = forks[i].entries[e];
+        sets[i] = (struct state_set){entries, n};
+    }
+    assert_null(state_resolve(m->a, m->v, &source, sets, FORKS, &outcome));
+    struct state_entry *whole = arena_alloc_array(m->a, 2 * ENTRIES_MAX, sizeof *whole);
+    size_t n = 0;
+    for (size_t i = 0; i < outcome.n; i++)
+        if (!agreed_by_all(&k, outcome.entries[i].type, outcome.entries[i].state_key))
+            whole[n++] = outcome.entries[i];
+    for (size_t e = 0; e < forks[0].n; e++)
+        if (agreed_by_all(&k, forks[0].entries[e].type, forks[0].entries[e].state_key))
+            whole[n++] = forks[0].entries[e];
+    auth_graph_finish(&k.graph);
+    map_finish(&k.numbers);
+    return tell(m, &(struct state_set){whole, n});
+}
+
 static void check_history(const struct room_version *v, uint32_t seed)
 {
     arena_auto struct arena *a = arena_create();
@@ -182,6 +357,10 @@ static void check_history(const struct room_version *v, uint32_t seed)
                      told);
         first = told;
     }
+    const char *by_graph = resolve_by_graph(&m, forks, number);
+    if (strcmp(first, by_graph) != 0)
+        fail_msg("v%s, seed %u: by the graph it is another state:\n%s\n%s", v->id, seed, first,
+                 by_graph);
     for (size_t k = 0; k < FORKS; k++)
         buf_finish(&forks[k].auth);
     state_maker_finish(&m);
