@@ -163,8 +163,8 @@ static void cite_all(struct walk *w, uint32_t node, const uint64_t *bits)
         add_bits(w, from->cites[i], bits);
 }
 
-/* Members pass on what they have at once, and again when the walk comes to them: those that no chain
- * leads to, often old ones, need not be waited for. */
+/* Members pass on what they have at once, and again when the walk comes to them: those that no
+ * chain leads to, often old ones, need not be waited for. */
 static const struct err *enter_members(struct walk *w, const struct auth_member *members, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -241,7 +241,8 @@ static void collect_reaching(struct auth_graph *g, struct arena *a, uint32_t low
         struct auth_node *from = &g->nodes[node];
         bool reaches = from->flags & AUTH_NODE_CONFLICTED;
         for (size_t i = 0; i < from->cites_n && !reaches; i++)
-            reaches = from->cites[i] >= lowest && g->nodes[from->cites[i]].flags & AUTH_NODE_REACHES;
+            reaches =
+                from->cites[i] >= lowest && g->nodes[from->cites[i]].flags & AUTH_NODE_REACHES;
         if (!reaches)
             continue;
         from->flags |= AUTH_NODE_REACHES;
@@ -265,7 +266,7 @@ const struct err *auth_graph_between(struct auth_graph *g, struct arena *a, cons
         collect_reaching(g, a, lowest, highest, &list);
     for (uint32_t node = lowest; n && node <= highest; node++)
         g->nodes[node].flags &=
-            (uint8_t)~(AUTH_NODE_CONFLICTED | AUTH_NODE_REACHED | AUTH_NODE_REACHES);
+            (uint8_t) ~(AUTH_NODE_CONFLICTED | AUTH_NODE_REACHED | AUTH_NODE_REACHES);
     *ret = list.nodes;
     *ret_n = list.n;
     return e;

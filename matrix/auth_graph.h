@@ -1,6 +1,7 @@
-/* The auth events of a room as a graph of small numbers, and what state resolution asks of it. Nodes
- * are numbered 1 to n so that each is greater than those it cites: chains are walked by counting
- * down, each node once, and only as far as the answer needs. Events themselves are not here.
+/* The auth events of a room as a graph of small numbers, and what state resolution asks of it.
+ * Nodes are numbered 1 to n so that each is greater than those it cites: chains are walked by
+ * counting down, each node once, and only as far as the answer needs. Events themselves are not
+ * here.
  *
  * What lies below `from` is loaded when a walk comes to it. Not thread-safe. */
 #ifndef MATRIX_AUTH_GRAPH_H
@@ -44,16 +45,15 @@ uint32_t auth_graph_add(struct auth_graph *g, const uint32_t *cites, size_t cite
 /* Forgets the nodes above n, which were added last. */
 void auth_graph_cut(struct auth_graph *g, uint32_t n);
 /* For load: what node `from` - 1 is; it moves down with each call. */
-void auth_graph_fill(struct auth_graph *g, const uint32_t *cites, size_t cites_n,
-                        uint32_t power);
+void auth_graph_fill(struct auth_graph *g, const uint32_t *cites, size_t cites_n, uint32_t power);
 
 /* An event of one of the sets. */
 struct auth_member {
     uint32_t node, set;
 };
-/* rooms/v2, "Auth difference": the nodes in the chains of some sets but not of all, where the events
- * of a set count as part of its chain. Each set has its members, and all nodes that are CURRENT.
- * Members themselves are left out. */
+/* rooms/v2, "Auth difference": the nodes in the chains of some sets but not of all, where the
+ * events of a set count as part of its chain. Each set has its members, and all nodes that are
+ * CURRENT. Members themselves are left out. */
 const struct err *auth_graph_difference(struct auth_graph *g, struct arena *a,
                                         const struct auth_member *members, size_t n, size_t sets_n,
                                         const uint32_t **ret, size_t *ret_n);
@@ -61,8 +61,9 @@ const struct err *auth_graph_difference(struct auth_graph *g, struct arena *a,
  * themselves are left out. */
 const struct err *auth_graph_between(struct auth_graph *g, struct arena *a, const uint32_t *nodes,
                                      size_t n, const uint32_t **ret, size_t *ret_n);
-/* rooms/v2, "Mainline ordering": ret[i] is where the chain of power levels that begins with nodes[i]
- * meets that of `power`, counted from there; INT64_MAX: nowhere. A node of 0 has no chain. */
+/* rooms/v2, "Mainline ordering": ret[i] is where the chain of power levels that begins with
+ * nodes[i] meets that of `power`, counted from there; INT64_MAX: nowhere. A node of 0 has no chain.
+ */
 const struct err *auth_graph_mainline(struct auth_graph *g, struct arena *a, uint32_t power,
                                       const uint32_t *nodes, size_t n, int64_t *ret);
 

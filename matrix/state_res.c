@@ -164,8 +164,8 @@ void res_prepare(struct res *r, const struct res_list *list)
     for (size_t i = 0; i < list->n; i++) {
         const struct event *e = list->nodes[i]->e;
         bool is_member = strcmp(e->type, "m.room.member") == 0;
-        auth_events_for(r->v, e->type, e->sender, e->state_key,
-                        is_member ? event_content(e) : NULL, ask, &asked);
+        auth_events_for(r->v, e->type, e->sender, e->state_key, is_member ? event_content(e) : NULL,
+                        ask, &asked);
     }
     if (asked.n)
         r->source->prefetch_agreed(r->source->ctx, asked.keys, asked.n);

@@ -39,12 +39,12 @@ struct state_res_source {
     /* The conflicted state subgraph (v2.1) of these events, which may be left out. */
     const struct err *(*conflicted_subgraph)(void *ctx, struct arena *a, const char *const *ids,
                                              size_t n, const char *const **ret_ids, size_t *ret_n);
-    /* ret[i]: where the chain of power levels that begins with ids[i] meets that of power_id, counted
-     * from there; INT64_MAX: nowhere. */
+    /* ret[i]: where the chain of power levels that begins with ids[i] meets that of power_id,
+     * counted from there; INT64_MAX: nowhere. */
     const struct err *(*mainline)(void *ctx, const char *power_id, const char *const *ids, size_t n,
                                   int64_t *ret);
-    /* For sets that leave out keys which are the same in all of them: the event of a key that no set
-     * has, or NULL. NULL function: nothing is left out. The hint is as above. */
+    /* For sets that leave out keys which are the same in all of them: the event of a key that no
+     * set has, or NULL. NULL function: nothing is left out. The hint is as above. */
     const char *(*agreed)(void *ctx, const char *type, const char *state_key);
     void (*prefetch_agreed)(void *ctx, const struct state_key *keys, size_t n);
     void *ctx;

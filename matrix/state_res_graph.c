@@ -219,7 +219,8 @@ const struct err *res_add_conflicted_subgraph(struct res *r, struct res_list *fu
     size_t n;
     for (size_t i = 0; i < r->conflicted.n; i++)
         conflicted[i] = r->conflicted.nodes[i]->id;
-    TRY(r->source->conflicted_subgraph(r->source->ctx, r->a, conflicted, r->conflicted.n, &ids, &n));
+    TRY(r->source->conflicted_subgraph(r->source->ctx, r->a, conflicted, r->conflicted.n, &ids,
+                                       &n));
     add_ids(r, full, ids, n);
     return NULL;
 }

@@ -302,6 +302,23 @@ const struct err *accept_end_usual(struct intake *in, size_t from, size_t to)
     return e;
 }
 
+/* All that taking in an event of a fork asks for by id. */
+static const struct err *look_up_fork(struct intake *in, size_t i)
+{
+    struct incoming all[1] = {in->events[i]};
+    struct intake one = {.events = all, .n = 1};
+    struct arena *a = in->job->arena;
+    size_t n = accept_count_ids(&one, 0) + in->draft.extremities_n + 1;
+    const char **ids = arena_alloc_array(a, n + 1, sizeof *ids);
+    n = accept_list_ids(&one, 0, ids);
+    for (size_t k = 0; k < in->draft.extremities_n; k++)
+        ids[n++] = in->draft.extremities[k];
+    if (in->room->version->room_id_is_create_hash)
+        ids[n++] = arena_printf(a, "$%s", in->room->room_id + 1);
+    in->lookup = lookup_create(in->job, in->room->version, in->room->id);
+    return lookup_load(in->lookup, ids, n);
+}
+
 /* One event of a fork, with other writers kept out. What they have in the committer's queue must be
  * stored first: its states are asked of the database. */
 static const struct err *run_fork(struct intake *in, size_t i)
@@ -309,11 +326,12 @@ static const struct err *run_fork(struct intake *in, size_t i)
     TRY(write_commit(in->job, write_begin(in->job), NULL));
     if (in->room->stale)
         return err(ERR_CONFLICT, "The room is changing; try again");
-    in->lookup = lookup_create(in->job, in->room->version, in->room->id);
     accept_begin_write(in);
     const struct known_event *known;
-    bool done; /* it may have been stored since it was looked up first */
-    const struct err *e = find_known(in, i, &known, &done);
+    bool done = false; /* it may have been stored since it was looked up first */
+    const struct err *e = look_up_fork(in, i);
+    if (!e)
+        e = find_known(in, i, &known, &done);
     if (!e && !done)
         e = accept_on_fork(in, i);
     if (e || (!in->draft.newest && !in->aside_n)) {

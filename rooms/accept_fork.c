@@ -2,6 +2,7 @@
  * coming changes what the current state is. It is alone in its write, upon committed state. */
 #include "rooms/accept_internal.h"
 
+#include "rooms/auth_index.h"
 #include "storage/intern.h"
 
 /* ---- references to states ---- */
@@ -9,65 +10,49 @@
 enum { FLAT_MAX = 32, FLATTEN_EVERY = 16 };
 
 /* What differs from the parent's differences. */
-static size_t differences(struct arena *a, const struct state_view *state,
-                          const struct state_ref_entry *parent, size_t parent_n,
+static size_t differences(const struct state_view *state, const struct state_view *parent,
                           struct state_ref_entry *ret)
 {
-    struct state_view before = {(struct state_ref_entry *)parent, parent_n, parent_n};
     size_t n = 0;
     for (size_t i = 0; i < state->n; i++) {
         const struct state_ref_entry *e = &state->entries[i];
-        const struct state_ref_entry *was = state_view_find(&before, e->type, e->state_key);
+        const struct state_ref_entry *was = state_view_find(parent, e->type, e->state_key);
         if (!was || was->event != e->event)
             ret[n++] = *e;
     }
-    for (size_t i = 0; i < parent_n; i++)
-        if (!state_view_find(state, parent[i].type, parent[i].state_key)) {
-            ret[n] = parent[i];
+    for (size_t i = 0; i < parent->n; i++)
+        if (!state_view_find(state, parent->entries[i].type, parent->entries[i].state_key)) {
+            ret[n] = parent->entries[i];
             ret[n++].as_base = true;
         }
     return n;
 }
 
-/* An event of the same fork that has a reference with the same base: what is new then is little. */
-static const struct err *find_parent_ref(struct intake *in, const struct event *e, int64_t base,
-                                         int64_t *ret_ref, const struct state_ref_entry **ret,
-                                         size_t *ret_n)
+/* A reference with the same base that the state was made of: what is new then is little. As the
+ * current state has not changed since that base, the view has the reference's own differences. */
+static const struct state_view *find_parent(const struct state_view *state, int64_t base)
 {
-    const struct known_event *known;
-    int64_t its_base;
-    bool found;
-    *ret_ref = 0;
-    if (e->prev_n != 1)
-        return NULL;
-    TRY(lookup_get(in->lookup, e->prev_events[0], &known));
-    if (!known || !known->state_ref)
-        return NULL;
-    TRY(state_ref_read(job_tx(in->job), known->state_ref, &its_base, ret, ret_n, &found));
-    if (found && its_base == base)
-        *ret_ref = known->state_ref;
-    return NULL;
+    const struct state_view *parent = state->ref ? state : state->from;
+    return parent && parent->ref && parent->base == base ? parent : NULL;
 }
 
-static const struct err *write_ref(struct intake *in, const struct event *e,
-                                   const struct state_view *state, int64_t *ret_ref)
+static const struct err *write_ref(struct intake *in, const struct state_view *state,
+                                   int64_t *ret_ref)
 {
-    struct tx *tx = job_tx(in->job);
-    const struct state_ref_entry *parent_entries;
-    size_t parent_n;
-    int64_t parent, id, base = in->room->state_position;
-    TRY(find_parent_ref(in, e, base, &parent, &parent_entries, &parent_n));
+    int64_t id, base = in->room->state_position;
+    const struct state_view *parent = find_parent(state, base);
+    size_t changed_n = 0;
     struct state_ref_entry *changed =
-        arena_alloc_array(in->job->arena, state->n + (parent ? parent_n : 0) + 1, sizeof *changed);
-    size_t changed_n =
-        parent ? differences(in->job->arena, state, parent_entries, parent_n, changed) : 0;
+        arena_alloc_array(in->job->arena, state->n + (parent ? parent->n : 0) + 1, sizeof *changed);
+    if (parent)
+        changed_n = differences(state, parent, changed);
     if (parent && changed_n == 0) {
-        *ret_ref = parent; /* most events of a fork change nothing */
+        *ret_ref = parent->ref; /* most events of a fork change nothing */
         return NULL;
     }
-    TRY(state_refs_next_id(tx, &id));
+    TRY(state_refs_next_id(job_tx(in->job), &id));
     if (parent && state->n > FLAT_MAX && id % FLATTEN_EVERY)
-        state_ref_write(in->write, id, in->room->id, base, parent, changed, changed_n);
+        state_ref_write(in->write, id, in->room->id, base, parent->ref, changed, changed_n);
     else
         state_ref_write(in->write, id, in->room->id, base, 0, state->entries, state->n);
     *ret_ref = id;
@@ -94,6 +79,7 @@ const struct err *accept_put_aside_known(struct intake *in, const struct event *
     TRY(intern_id(in->job->store->intern, INTERN_USER, e->sender, &stored.sender));
     TRY(intern_id(in->job->store->intern, INTERN_TYPE, e->type, &stored.type));
     if (known) {
+        auth_indexes_forget_event(in->job->store->auth_indexes, in->room->id, e->event_id);
         stored.position = known->e.position;
         events_move(in->write, &stored, known->e.position, 0);
     } else {
@@ -116,7 +102,7 @@ const struct err *accept_put_aside(struct intake *in, size_t i, enum event_statu
     const struct event *e = in->events[i].event;
     const struct known_event *known;
     int64_t ref;
-    TRY(write_ref(in, e, state ? state : &as_current, &ref));
+    TRY(write_ref(in, state ? state : &as_current, &ref));
     TRY(accept_put_aside_known(in, e, status, ref));
     TRY(lookup_get(in->lookup, e->event_id, &known));
     in->outcomes[i] = (struct outcome){.verdict = status == EVENT_REJECTED ? VERDICT_REJECTED
@@ -128,25 +114,63 @@ const struct err *accept_put_aside(struct intake *in, size_t i, enum event_statu
 
 /* ---- the states around the event ---- */
 
-/* The states after events that are stored, the same ones but once. */
-static const struct err *states_after(struct intake *in, const char *const *ids, size_t n,
-                                      struct state_view *ret, size_t *ret_n)
+/* The states after the event's parents, and after the room's other extremities. */
+struct around {
+    struct state_view *views; /* first those of the parents */
+    size_t parents_n, others_n;
+};
+
+static bool is_prev(const struct event *e, const char *id)
 {
-    size_t found = 0;
+    for (size_t i = 0; i < e->prev_n; i++)
+        if (strcmp(e->prev_events[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* Those of these events that are stored. */
+static const struct err *add_stored(struct intake *in, const char *const *ids, size_t n,
+                                    const struct known_event **list, size_t *list_n)
+{
     for (size_t i = 0; i < n; i++) {
         const struct known_event *known;
-        bool is_known;
         TRY(lookup_get(in->lookup, ids[i], &known));
-        if (!known)
-            continue;
-        TRY(state_view_after(in->job, in->room, known, &ret[found], &is_known));
-        found += is_known;
+        if (known)
+            list[(*list_n)++] = known;
     }
-    *ret_n = found;
     return NULL;
 }
 
-static const struct err *state_before_event(struct intake *in, size_t i, struct state_view *ret,
+static const struct err *read_around(struct intake *in, const struct incoming *new,
+                                     struct around *ret)
+{
+    const struct event *e = new->event;
+    const struct draft *d = &in->draft;
+    struct arena *a = in->job->arena;
+    size_t most = e->prev_n + d->extremities_n + 1, others_n = 0, n = 0, parents_n;
+    const struct known_event **list = arena_alloc_array(a, most, sizeof(struct known_event *));
+    const char **others = arena_alloc_array(a, most, sizeof *others);
+    bool *known = arena_alloc_array(a, most, sizeof *known);
+    for (size_t i = 0; i < d->extremities_n; i++)
+        if (!is_prev(e, d->extremities[i]))
+            others[others_n++] = d->extremities[i];
+    if (!new->state_ids)
+        TRY(add_stored(in, e->prev_events, e->prev_n, list, &n));
+    parents_n = n;
+    TRY(add_stored(in, others, others_n, list, &n));
+    *ret = (struct around){.views = arena_alloc_array(a, most, sizeof *ret->views)};
+    TRY(state_views_after(in->job, in->room, list, n, ret->views, known));
+    for (size_t i = 0; i < n; i++) {
+        if (!known[i])
+            continue;
+        ret->views[ret->parents_n + ret->others_n] = ret->views[i];
+        *(i < parents_n ? &ret->parents_n : &ret->others_n) += 1;
+    }
+    return NULL;
+}
+
+static const struct err *state_before_event(struct intake *in, size_t i,
+                                            const struct around *around, struct state_view *ret,
                                             bool *ret_missing)
 {
     const struct incoming *new = &in->events[i];
@@ -158,35 +182,20 @@ static const struct err *state_before_event(struct intake *in, size_t i, struct 
         *ret_missing = o->missing_auth_n > 0;
         return NULL;
     }
-    struct state_view *views =
-        arena_alloc_array(in->job->arena, new->event->prev_n + 1, sizeof *views);
-    size_t n;
-    TRY(states_after(in, new->event->prev_events, new->event->prev_n, views, &n));
-    return state_view_resolve(in->job, in->room, in->lookup, NULL, views, n, ret);
-}
-
-static bool is_prev(const struct event *e, const char *id)
-{
-    for (size_t i = 0; i < e->prev_n; i++)
-        if (strcmp(e->prev_events[i], id) == 0)
-            return true;
-    return false;
+    return state_view_resolve(in->job, in->room, in->lookup, NULL, around->views, around->parents_n,
+                              ret);
 }
 
 /* The current state once the event is there: that after it, resolved with those of the extremities
  * that it leaves. */
 static const struct err *state_with_event(struct intake *in, const struct event *e,
+                                          const struct around *around,
                                           const struct state_view *before, struct state_view *ret)
 {
-    struct draft *d = &in->draft;
     struct arena *a = in->job->arena;
-    struct state_view *views = arena_alloc_array(a, d->extremities_n + 2, sizeof *views);
-    const char **others = arena_alloc_array(a, d->extremities_n + 1, sizeof *others);
-    size_t others_n = 0, n;
-    for (size_t i = 0; i < d->extremities_n; i++)
-        if (!is_prev(e, d->extremities[i]))
-            others[others_n++] = d->extremities[i];
-    TRY(states_after(in, others, others_n, views, &n));
+    size_t n = around->others_n;
+    struct state_view *views = arena_alloc_array(a, n + 1, sizeof *views);
+    memcpy(views, around->views + around->parents_n, n * sizeof *views);
     views[n] = state_view_copy(a, before);
     if (e->state_key) {
         int64_t type;
@@ -217,7 +226,7 @@ static const struct err *write_other_changes(struct intake *in, const struct sta
         if (entry->event == EVENT_BEING_TAKEN)
             continue;
         if (entry->event) {
-            TRY(events_get(job_tx(in->job), entry->event, &stored));
+            TRY(lookup_at(in->lookup, entry->event, &stored));
             if (stored)
                 TRY(draft_set_state(&in->draft, stored, false));
             continue;
@@ -251,7 +260,7 @@ static const struct err *write_accepted(struct intake *in, size_t i,
     d->follows_gap = in->events[i].state_ids != NULL;
     int64_t ref = 0;
     if (before->n || in->events[i].state_ids)
-        TRY(write_ref(in, e, before, &ref));
+        TRY(write_ref(in, before, &ref));
     LOCKED(&in->room->lock);
     TRY(accept_add_sender(in, e));
     TRY(draft_put(&in->draft, d));
@@ -288,7 +297,9 @@ const struct err *accept_on_fork(struct intake *in, size_t i)
     struct cited cited;
     const char *why;
     bool missing, was_known;
-    TRY(state_before_event(in, i, &before, &missing));
+    struct around around;
+    TRY(read_around(in, &in->events[i], &around));
+    TRY(state_before_event(in, i, &around, &before, &missing));
     if (missing) {
         in->outcomes[i].verdict = VERDICT_MISSING;
         return NULL;
@@ -304,6 +315,6 @@ const struct err *accept_on_fork(struct intake *in, size_t i)
     if (why)
         return accept_put_aside(in, i, EVENT_SOFT_FAILED, why, &before);
     TRY(add_taken(in, e, &was_known));
-    TRY(state_with_event(in, e, &before, &now));
+    TRY(state_with_event(in, e, &around, &before, &now));
     return write_accepted(in, i, &before, &now);
 }

@@ -197,6 +197,47 @@ static void gather(void *ctx, const char *type, const char *state_key)
         g->events[g->n++] = e;
 }
 
+/* What a view has of the keys that an event is judged by. */
+struct named {
+    struct intake *in;
+    const struct state_view *view;
+    int64_t positions[KEYS_MAX];
+    size_t n;
+    const struct err *error;
+};
+
+static void name(void *ctx, const char *type, const char *state_key)
+{
+    struct named *named = ctx;
+    int64_t type_id;
+    if (!named->error)
+        named->error = intern_id(named->in->job->store->intern, INTERN_TYPE, type, &type_id);
+    if (named->error || named->n == KEYS_MAX)
+        return;
+    const struct state_ref_entry *entry = state_view_find(named->view, type_id, state_key);
+    if (entry)
+        named->positions[named->n++] = entry->event;
+}
+
+static void each_key(struct intake *in, const struct event *e,
+                     void (*each)(void *ctx, const char *type, const char *state_key), void *ctx)
+{
+    each(ctx, "m.room.create", "");
+    auth_events_for(in->room->version, e->type, e->sender, e->state_key,
+                    strcmp(e->type, "m.room.member") == 0 ? event_content(e) : NULL, each, ctx);
+}
+
+/* In one query, not one by one. */
+static const struct err *load_named(struct intake *in, const struct event *e,
+                                    const struct state_view *view)
+{
+    struct named named = {.in = in, .view = view};
+    if (!view || !view->n)
+        return NULL;
+    each_key(in, e, name, &named);
+    return named.error ? named.error : lookup_load_at(in->lookup, named.positions, named.n);
+}
+
 const struct err *accept_judge_by_state(struct intake *in, const struct event *e,
                                         const struct state_view *view, const char **ret_why)
 {
@@ -207,9 +248,8 @@ const struct err *accept_judge_by_state(struct intake *in, const struct event *e
         TRY(accept_read_cited(in, e, &cited));
         g.cited = &cited;
     }
-    gather(&g, "m.room.create", "");
-    auth_events_for(in->room->version, e->type, e->sender, e->state_key,
-                    strcmp(e->type, "m.room.member") == 0 ? event_content(e) : NULL, gather, &g);
+    TRY(load_named(in, e, view));
+    each_key(in, e, gather, &g);
     if (g.error)
         return g.error;
     auth_state_list_init(&list, g.events, g.n, NULL);

@@ -2,6 +2,7 @@
 
 #include "matrix/id.h"
 #include "rooms/accept_internal.h"
+#include "rooms/auth_index.h"
 #include "rooms/room_internal.h"
 #include "rooms/told_state.h"
 #include "rooms/writer.h"
@@ -61,6 +62,7 @@ static const struct err *correct_version(struct job *job, struct room **room,
     struct write *w = write_begin(job);
     rooms_write_begin_anew(w, id, version->id);
     TRY(write_commit(job, w, NULL));
+    auth_indexes_forget(job->store->auth_indexes, id);
     room_forget(job, *room);
     return room_get_by_id(job, id, room);
 }

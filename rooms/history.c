@@ -199,7 +199,7 @@ static const struct err *after_parent(struct stretch *s, const char *id, struct 
         return after(s, o, ret);
     TRY(lookup_get(s->in.lookup, id, &known));
     *ret_known = false;
-    return known ? state_view_after(s->in.job, s->in.room, known, ret, ret_known) : NULL;
+    return known ? state_views_after(s->in.job, s->in.room, &known, 1, ret, ret_known) : NULL;
 }
 
 /* From its parents; where they are not here, what the other server told. */

@@ -1,7 +1,5 @@
 #include "rooms/lookup.h"
 
-#include "matrix/state_res.h"
-
 static const struct known_event absent;
 
 static void finish(void *what)
@@ -75,6 +73,12 @@ const struct err *lookup_get(struct lookup *l, const char *id, const struct know
     return NULL;
 }
 
+const struct known_event *lookup_peek(const struct lookup *l, const char *id)
+{
+    const struct known_event *e = map_get(&l->known, str_of(id));
+    return e == &absent ? NULL : e;
+}
+
 const struct err *lookup_at(struct lookup *l, int64_t position, const struct stored_event **ret)
 {
     const struct known_event *e = map_get_int(&l->by_place, position);
@@ -84,26 +88,19 @@ const struct err *lookup_at(struct lookup *l, int64_t position, const struct sto
     return NULL;
 }
 
-/* ---- for state resolution ---- */
-
-/* A failed query looks like an event that is missing; lookup_load failing again tells the caller.
- */
-static const struct event *get_event(void *ctx, const char *id, bool *ret_rejected)
+const struct err *lookup_load_at(struct lookup *l, const int64_t *positions, size_t n)
 {
-    const struct known_event *e = NULL;
-    if (lookup_get(ctx, id, &e) || !e)
+    int64_t *wanted = arena_alloc_array(l->job->arena, n + 1, sizeof *wanted);
+    size_t wanted_n = 0, found;
+    const struct known_event *list;
+    for (size_t i = 0; i < n; i++)
+        if (positions[i] && !map_get_int(&l->by_place, positions[i]))
+            wanted[wanted_n++] = positions[i];
+    if (!wanted_n)
         return NULL;
-    *ret_rejected = e->e.status == EVENT_REJECTED;
-    return e->e.event;
-}
-
-static void prefetch(void *ctx, const char *const *ids, size_t n)
-{
-    const struct err *e = lookup_load(ctx, ids, n);
-    (void)e; /* get_event asks again */
-}
-
-void lookup_source(struct lookup *l, struct state_res_source *ret)
-{
-    *ret = (struct state_res_source){.get_event = get_event, .prefetch = prefetch, .ctx = l};
+    TRY(events_find_at(job_tx(l->job), wanted, wanted_n, &list, &found));
+    for (size_t i = 0; i < found; i++)
+        if (list[i].e.room == l->room)
+            lookup_add(l, &list[i]);
+    return NULL;
 }

@@ -35,13 +35,14 @@ void lookup_fill(struct lookup *l, const char *const *ids, size_t n,
                  const struct known_event *found, size_t found_n);
 /* NULL: it is not stored. Events of other rooms count as not stored. */
 const struct err *lookup_get(struct lookup *l, const char *id, const struct known_event **ret);
+/* What is known without asking. */
+const struct known_event *lookup_peek(const struct lookup *l, const char *id);
 /* By position: what is in the lookup, else what is stored. NULL: neither. */
 const struct err *lookup_at(struct lookup *l, int64_t position, const struct stored_event **ret);
+/* Asks for all that stand at these positions together; 0 and what is in the lookup is passed over.
+ */
+const struct err *lookup_load_at(struct lookup *l, const int64_t *positions, size_t n);
 /* From now on this event is found; *e must live as long as the lookup. */
 void lookup_add(struct lookup *l, const struct known_event *e);
-
-/* A source for state resolution over it (matrix/state_res.h). */
-struct state_res_source;
-void lookup_source(struct lookup *l, struct state_res_source *ret);
 
 #endif

@@ -278,6 +278,48 @@ const struct err *room_load_state_locked(struct job *job, struct room *r, const 
     return NULL;
 }
 
+/* Which of them have a member event that is not in memory. */
+static const struct err *list_unread(struct job *job, struct room *r, const char *const *user_ids,
+                                     size_t n, const char **ret, size_t *ret_n)
+{
+    LOCKED(&r->lock);
+    *ret_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        int64_t user;
+        if (room_state_slot_locked(r, "m.room.member", user_ids[i]))
+            continue;
+        TRY(intern_find(job->store->intern, INTERN_USER, user_ids[i], &user));
+        const struct room_member *m = user ? map_get_int(&r->members, user) : NULL;
+        if (m && m->membership != MEMBERSHIP_NONE)
+            ret[(*ret_n)++] = user_ids[i];
+    }
+    return NULL;
+}
+
+const struct err *room_load_members(struct job *job, struct room *r, const char *const *user_ids,
+                                    size_t n)
+{
+    const char **unread = arena_alloc_array(job->arena, n + 1, sizeof *unread);
+    const struct stored_event *found;
+    size_t unread_n, found_n;
+    TRY(list_unread(job, r, user_ids, n, unread, &unread_n));
+    if (!unread_n)
+        return NULL;
+    TRY(room_state_members(job_tx(job), r->id, VALID_FOREVER - 1, unread, unread_n, &found,
+                           &found_n));
+    LOCKED(&r->lock);
+    for (size_t i = 0; i < found_n; i++) {
+        int64_t user;
+        TRY(intern_find(job->store->intern, INTERN_USER, found[i].event->state_key, &user));
+        struct room_member *m = user ? map_get_int(&r->members, user) : NULL;
+        if (!m)
+            continue;
+        m->event = found[i].position;
+        room_put_state_locked(r, found[i].event, m->position);
+    }
+    return NULL;
+}
+
 /* ---- reading ---- */
 
 static const struct event *keep(struct job *job, const struct event *e)

@@ -82,6 +82,9 @@ void room_forget(struct job *job, struct room *room);
 /* The current state event of that key, kept by the job's arena; NULL when there is none. */
 const struct err *room_state(struct job *job, struct room *room, const char *type,
                              const char *state_key, const struct event **ret);
+/* Reads the member events of these users together, those that are in memory excepted. */
+const struct err *room_load_members(struct job *job, struct room *room, const char *const *user_ids,
+                                    size_t n);
 /* Its position as well. */
 const struct err *room_state_at_head(struct job *job, struct room *room, const char *type,
                                      const char *state_key, const struct event **ret,

@@ -28,6 +28,7 @@ static void append(struct arena *a, struct state_view *v, const struct state_ref
 void state_view_put(struct arena *a, struct state_view *v, int64_t type, const char *state_key,
                     int64_t event)
 {
+    v->ref = 0;
     for (size_t i = 0; i < v->n; i++)
         if (v->entries[i].type == type && strcmp(v->entries[i].state_key, state_key) == 0) {
             v->entries[i].event = event;
@@ -39,12 +40,24 @@ void state_view_put(struct arena *a, struct state_view *v, int64_t type, const c
 void state_view_add(struct arena *a, struct state_view *v, int64_t type, const char *state_key,
                     int64_t event)
 {
+    v->ref = 0;
     append(a, v, &(struct state_ref_entry){.type = type, .state_key = state_key, .event = event});
+}
+
+void state_view_remove(struct state_view *v, int64_t type, const char *state_key)
+{
+    const struct state_ref_entry *e = state_view_find(v, type, state_key);
+    if (!e)
+        return;
+    v->ref = 0;
+    v->entries[e - v->entries] = v->entries[v->n - 1];
+    v->n--;
 }
 
 struct state_view state_view_copy(struct arena *a, const struct state_view *v)
 {
-    struct state_view copy = {.n = v->n, .room = v->n + 1};
+    struct state_view copy = {
+        .n = v->n, .room = v->n + 1, .ref = v->ref, .base = v->base, .from = v->from};
     copy.entries = arena_alloc_array(a, copy.room, sizeof *copy.entries);
     if (v->n)
         memcpy(copy.entries, v->entries, v->n * sizeof *copy.entries);
@@ -74,86 +87,78 @@ bool state_view_equal(const struct state_view *a, const struct state_view *b)
 
 /* ---- of stored events ---- */
 
-/* Leaves out what is as in the current state. */
-static const struct err *keep_different(struct job *job, struct room *room,
-                                        const struct state_ref_entry *entries, size_t n,
-                                        struct state_view *ret)
-{
-    int64_t *current = arena_alloc_array(job->arena, n + 1, sizeof *current);
-    struct state_view v = {0};
-    if (n)
-        TRY(room_state_current(job_tx(job), room->id, entries, n, current));
-    for (size_t i = 0; i < n; i++)
-        if (entries[i].event != current[i])
-            append(job->arena, &v, &entries[i]);
-    *ret = v;
-    return NULL;
-}
-
 static int64_t newest_state(struct room *room)
 {
     LOCKED(&room->lock);
     return room->state_position;
 }
 
-const struct err *state_view_of_ref(struct job *job, struct room *room, int64_t base,
-                                    const struct state_ref_entry *entries, size_t n,
+/* Did it make the current state of its moment? Then it is in that of its position. */
+static bool made_current(const struct known_event *e)
+{
+    return !e->state_ref && e->e.position > 0;
+}
+
+static const struct err *apply(struct job *job, struct room *room, const struct stored_event *e,
+                               struct state_view *v)
+{
+    const struct event *now;
+    struct state_view *before = arena_alloc(job->arena, sizeof *before);
+    TRY(room_state(job, room, e->event->type, e->event->state_key, &now));
+    *before = *v;
+    *v = state_view_copy(job->arena, before);
+    v->from = before->ref ? before : NULL;
+    if (now && strcmp(now->event_id, e->event->event_id) == 0)
+        state_view_remove(v, e->type, e->event->state_key);
+    else
+        state_view_put(job->arena, v, e->type, e->event->state_key, e->position);
+    return NULL;
+}
+
+/* What is at or after the newest change of the state differs in nothing. */
+static const struct err *read_views(struct job *job, struct room *room,
+                                    const struct known_event *const *events, size_t n,
                                     struct state_view *ret)
 {
-    const struct state_ref_entry *older = NULL;
-    size_t older_n = 0;
-    if (base < newest_state(room))
-        TRY(room_state_difference(job_tx(job), room->id, base, &older, &older_n));
-    if (!n) { /* room_state_difference leaves out what came back to where it was */
-        *ret = (struct state_view){(struct state_ref_entry *)older, older_n, older_n};
-        return NULL;
+    int64_t *refs = arena_alloc_array(job->arena, n + 1, sizeof *refs);
+    int64_t *positions = arena_alloc_array(job->arena, n + 1, sizeof *positions);
+    size_t *of = arena_alloc_array(job->arena, n + 1, sizeof *of), asked = 0;
+    struct state_difference *found = arena_alloc_array(job->arena, n + 1, sizeof *found);
+    int64_t newest = newest_state(room);
+    for (size_t i = 0; i < n; i++) {
+        ret[i] = (struct state_view){0};
+        if (made_current(events[i]) ? events[i]->e.position >= newest : !events[i]->state_ref)
+            continue;
+        refs[asked] = events[i]->state_ref;
+        positions[asked] = events[i]->e.position;
+        of[asked++] = i;
     }
-    struct map own = {0};
-    struct state_ref_entry *all = arena_alloc_array(job->arena, n + older_n + 1, sizeof *all);
-    memcpy(all, entries, n * sizeof *all);
-    for (size_t i = 0; i < n; i++)
-        map_put(&own, entry_key(job->arena, &entries[i]), (void *)&entries[i]);
-    for (size_t i = 0; i < older_n; i++)
-        if (!map_get(&own, entry_key(job->arena, &older[i])))
-            all[n++] = older[i];
-    map_finish(&own);
-    return keep_different(job, room, all, n, ret);
+    if (asked)
+        TRY(state_differences(job_tx(job), room->id, refs, positions, asked, found));
+    for (size_t k = 0; k < asked; k++) {
+        if (!found[k].is_known)
+            return err_internal("state reference %lld is missing", (long long)refs[k]);
+        ret[of[k]] = (struct state_view){.entries = (struct state_ref_entry *)found[k].entries,
+                                         .n = found[k].n,
+                                         .room = found[k].n,
+                                         .ref = refs[k],
+                                         .base = found[k].base};
+    }
+    return NULL;
 }
 
-const struct err *state_view_before(struct job *job, struct room *room, const struct known_event *e,
+const struct err *state_views_after(struct job *job, struct room *room,
+                                    const struct known_event *const *events, size_t n,
                                     struct state_view *ret, bool *ret_known)
 {
-    *ret_known = e->state_ref || e->e.position > 0;
-    if (!*ret_known)
-        return NULL;
-    if (!e->state_ref)
-        return state_view_of_ref(job, room, e->e.position - 1, NULL, 0, ret);
-    int64_t base;
-    const struct state_ref_entry *entries;
-    size_t n;
-    bool found;
-    TRY(state_ref_read(job_tx(job), e->state_ref, &base, &entries, &n, &found));
-    if (!found)
-        return err_internal("state reference %lld is missing", (long long)e->state_ref);
-    return state_view_of_ref(job, room, base, entries, n, ret);
-}
-
-const struct err *state_view_after(struct job *job, struct room *room, const struct known_event *e,
-                                   struct state_view *ret, bool *ret_known)
-{
-    if (!e->state_ref && e->e.position > 0) { /* it made the current state of its moment */
-        *ret_known = true;
-        return state_view_of_ref(job, room, e->e.position, NULL, 0, ret);
+    TRY(read_views(job, room, events, n, ret));
+    for (size_t i = 0; i < n; i++) {
+        const struct stored_event *e = &events[i]->e;
+        ret_known[i] = made_current(events[i]) || events[i]->state_ref;
+        if (!made_current(events[i]) && ret_known[i] && e->is_state && e->status != EVENT_REJECTED)
+            TRY(apply(job, room, e, &ret[i]));
     }
-    TRY(state_view_before(job, room, e, ret, ret_known));
-    if (!*ret_known || !e->e.is_state || e->e.status == EVENT_REJECTED)
-        return NULL;
-    struct state_ref_entry *all = arena_alloc_array(job->arena, ret->n + 1, sizeof *all);
-    struct state_view v = {all, 0, ret->n + 1};
-    memcpy(all, ret->entries, ret->n * sizeof *all);
-    v.n = ret->n;
-    state_view_put(job->arena, &v, e->e.type, e->e.event->state_key, e->e.position);
-    return keep_different(job, room, v.entries, v.n, ret);
+    return NULL;
 }
 
 /* ---- of a list of events ---- */

@@ -13,17 +13,16 @@
 struct state_view {
     struct state_ref_entry *entries; /* each key once, in no order; event 0: absent */
     size_t n, room;
+    /* Where this very state is stored: a reference and its base; 0: nowhere, or not known. */
+    int64_t ref, base;
+    const struct state_view *from; /* a stored state that this one was made of; or NULL */
 };
 
-/* The state before (after) a stored event. ret_known false: it is not known (outliers). */
-const struct err *state_view_before(struct job *job, struct room *room, const struct known_event *e,
+/* The states after stored events, all in one query. ret_known[i] false: it is not known (outliers).
+ */
+const struct err *state_views_after(struct job *job, struct room *room,
+                                    const struct known_event *const *events, size_t n,
                                     struct state_view *ret, bool *ret_known);
-const struct err *state_view_after(struct job *job, struct room *room, const struct known_event *e,
-                                   struct state_view *ret, bool *ret_known);
-/* The state at a base position of the intervals, with these differences. */
-const struct err *state_view_of_ref(struct job *job, struct room *room, int64_t base,
-                                    const struct state_ref_entry *entries, size_t n,
-                                    struct state_view *ret);
 /* The state that consists of these events (ids), all of which must be stored; ret_missing: those
  * that are not. */
 const struct err *state_view_of_ids(struct job *job, struct room *room, struct lookup *lookup,
@@ -35,7 +34,9 @@ const struct state_ref_entry *state_view_find(const struct state_view *v, int64_
 /* event: a position, 0 for none, or EVENT_BEING_TAKEN. */
 void state_view_put(struct arena *a, struct state_view *v, int64_t type, const char *state_key,
                     int64_t event);
-/* The same for a key that is not in it yet. */
+/* The key is as in the current state. */
+void state_view_remove(struct state_view *v, int64_t type, const char *state_key);
+/* The same as put for a key that is not in it yet. */
 void state_view_add(struct arena *a, struct state_view *v, int64_t type, const char *state_key,
                     int64_t event);
 struct state_view state_view_copy(struct arena *a, const struct state_view *v);

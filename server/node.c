@@ -2,6 +2,7 @@
 
 #include "federation/federation.h"
 #include "rooms/account_cache.h"
+#include "rooms/auth_index.h"
 #include "rooms/device_state.h"
 #include "rooms/directory.h"
 #include "rooms/erasure.h"
@@ -97,6 +98,7 @@ static const struct err *open_log(struct node *n, enum node_kind kind)
     s->device_states = device_states_create();
     s->message_quota = message_quota_create();
     s->rooms = room_cache_create(s);
+    s->auth_indexes = auth_indexes_create(s);
     s->sessions = session_table_create(s);
     s->directory = directory_create(s);
     s->txns = txn_memory_create(TXNS_REMEMBERED);
@@ -204,6 +206,7 @@ void node_stop(struct node *n)
     txn_memory_destroy(s->txns);
     session_table_destroy(s->sessions);
     directory_destroy(s->directory);
+    auth_indexes_destroy(s->auth_indexes);
     room_cache_destroy(s->rooms);
     device_states_destroy(s->device_states);
     message_quota_destroy(s->message_quota);

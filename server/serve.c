@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "federation/federation.h"
 #include "http/server.h"
+#include "rooms/auth_index.h"
 #include "rooms/device_state.h"
 #include "rooms/message_quota.h"
 #include "rooms/room.h"
@@ -187,6 +188,7 @@ static void add_store_metrics(void *what, struct buf *out)
     message_quota_add_metrics(s->message_quota, out);
     auth_add_metrics(s->auth, out);
     room_cache_add_metrics(s->rooms, out);
+    auth_indexes_add_metrics(s->auth_indexes, out);
     session_table_add_metrics(s->sessions, out);
     unread_cache_add_metrics(s->unread, out);
     media_repo_add_metrics(s->media, out);

@@ -17,6 +17,7 @@ struct tally {
 struct db {
     struct db_pool *pool;
     struct tally *tallies; /* by the statement's id */
+    atomic_llong statements;
 };
 
 /* ---- the registry of statements ---- */
@@ -88,6 +89,10 @@ void db_add_metrics(struct db *db, struct buf *out)
 {
     db_pool_add_metrics(db->pool, out);
     add_times(db, out);
+    buf_printf(out,
+               "# HELP concorde_db_statements_total Statements so far, but for those of commits.\n"
+               "# TYPE concorde_db_statements_total counter\nconcorde_db_statements_total %lld\n",
+               (long long)db_statements(db));
     BUF_LIT(out, "# HELP concorde_db_errors_total Statements that failed.\n"
                  "# TYPE concorde_db_errors_total counter\n");
     for (const struct sql *s = newest_sql; s; s = s->next) {
@@ -249,9 +254,16 @@ static const struct err *run_alone(struct tx *tx, struct work *w)
     }
 }
 
+int64_t db_statements(struct db *db)
+{
+    return atomic_load(&db->statements);
+}
+
 static const struct err *run(struct tx *tx, struct work *w)
 {
     int64_t started_us = mono_us();
+    atomic_fetch_add_explicit(&tx->db->statements, w->sql ? 1 : (long long)w->n,
+                              memory_order_relaxed);
     const struct err *e = tx->in_transaction ? run_in_transaction(tx, w) : run_alone(tx, w);
     /* Several count as the first one's: they share one round trip. */
     count_run(tx->db, w->sql ? w->sql : w->queries[0].sql, started_us, e);

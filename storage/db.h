@@ -38,6 +38,8 @@ bool db_uri_is_valid(const char *uri);
 const struct err *db_open(const char *uri, int connections, struct db **ret);
 void db_close(struct db *db);
 void db_add_metrics(struct db *db, struct buf *out);
+/* How many statements ran so far, each of those in one round trip; not those of the committer. */
+int64_t db_statements(struct db *db);
 
 /* ---- statements ---- */
 

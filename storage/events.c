@@ -104,9 +104,11 @@ void events_move(struct write *w, const struct stored_event *e, int64_t from, in
                         P(INT(from), to, by_log, place, INT(e->room), TEXT(e->event->state_key)));
 }
 
-SQL(events_find_sql,
-    "SELECT " EVENT_COLUMNS ", COALESCE(s.ref, 0) FROM events e JOIN rooms r ON r.id = e.room "
-    "LEFT JOIN event_states s ON s.event = e.position WHERE e.event_id = ANY($1)")
+#define KNOWN_SELECT                                                                               \
+    "SELECT " EVENT_COLUMNS ", COALESCE(s.ref, 0) FROM events e JOIN rooms r ON r.id = e.room "    \
+    "LEFT JOIN event_states s ON s.event = e.position "
+SQL(events_find_sql, KNOWN_SELECT "WHERE e.event_id = ANY($1)")
+SQL(events_find_at_sql, KNOWN_SELECT "WHERE e.position = ANY($1)")
 
 static const struct str *ids_as_bytes(struct arena *a, const struct room_version *v,
                                       const char *const *ids, size_t n, size_t *ret_n)
@@ -122,6 +124,25 @@ static const struct str *ids_as_bytes(struct arena *a, const struct room_version
     return bytes;
 }
 
+static const struct err *read_known(struct tx *tx, struct rows *rows,
+                                    const struct known_event **ret, size_t *ret_n)
+{
+    struct known_event *list = arena_alloc_array(tx->arena, (size_t)rows->n + 1, sizeof *list);
+    size_t found = 0;
+    const struct err *e = NULL;
+    while (!e && rows_next(rows)) {
+        e = event_rows_read_one(tx->arena, rows, &list[found].e);
+        list[found].is_stored = true;
+        list[found++].state_ref = row_int(rows, EVENT_COLUMNS_N);
+    }
+    rows_finish(rows);
+    if (e)
+        return e;
+    *ret = list;
+    *ret_n = found;
+    return NULL;
+}
+
 const struct err *events_find(struct tx *tx, const struct room_version *v, const char *const *ids,
                               size_t n, const struct known_event **ret, size_t *ret_n)
 {
@@ -129,19 +150,15 @@ const struct err *events_find(struct tx *tx, const struct room_version *v, const
     size_t good;
     const struct str *bytes = ids_as_bytes(tx->arena, v, ids, n, &good);
     TRY(db_query(tx, &events_find_sql, P(BYTES_ARRAY(bytes, good)), &rows));
-    struct known_event *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t found = 0;
-    const struct err *e = NULL;
-    while (!e && rows_next(&rows)) {
-        e = event_rows_read_one(tx->arena, &rows, &list[found].e);
-        list[found++].state_ref = row_int(&rows, EVENT_COLUMNS_N);
-    }
-    rows_finish(&rows);
-    if (e)
-        return e;
-    *ret = list;
-    *ret_n = found;
-    return NULL;
+    return read_known(tx, &rows, ret, ret_n);
+}
+
+const struct err *events_find_at(struct tx *tx, const int64_t *positions, size_t n,
+                                 const struct known_event **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &events_find_at_sql, P(INT_ARRAY(positions, n)), &rows));
+    return read_known(tx, &rows, ret, ret_n);
 }
 
 /* ---- transaction ids ---- */

@@ -77,10 +77,14 @@ void events_move(struct write *w, const struct stored_event *e, int64_t from, in
 struct known_event {
     struct stored_event e;
     int64_t state_ref; /* storage/state_refs.h; 0: none */
+    bool is_stored;    /* it was read from the database, and is not just about to be written */
 };
 /* Those of these events (ids of one room version) that are stored; others are left out. */
 const struct err *events_find(struct tx *tx, const struct room_version *v, const char *const *ids,
                               size_t n, const struct known_event **ret, size_t *ret_n);
+/* The same by position. */
+const struct err *events_find_at(struct tx *tx, const int64_t *positions, size_t n,
+                                 const struct known_event **ret, size_t *ret_n);
 
 /* By position or id. A missing one gives NULL. The room version is looked up with it. */
 const struct err *events_get(struct tx *tx, int64_t position, const struct stored_event **ret);

@@ -12,6 +12,7 @@ struct epochs;
 struct feed;
 struct intern;
 struct room_cache;    /* rooms/room.h */
+struct auth_indexes;  /* rooms/auth_index.h */
 struct session_table; /* rooms/session.h */
 struct txn_memory;
 struct device_states; /* rooms/device_state.h */
@@ -34,6 +35,7 @@ struct store {
     struct epochs *epochs; /* storage/epochs.h */
     struct intern *intern;
     struct room_cache *rooms;
+    struct auth_indexes *auth_indexes;
     struct session_table *sessions;
     struct txn_memory *txns;             /* rooms/txn.h */
     struct typing *typing;               /* rooms/typing.h */

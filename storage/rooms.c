@@ -120,6 +120,7 @@ SQL(rooms_retype_sql, "UPDATE rooms SET room_version = $2, version = 0, depth = 
                       "extremities = '{}' WHERE id = $1")
 SQL(rooms_drop_events_sql, "DELETE FROM events WHERE room = $1")
 SQL(rooms_drop_state_sql, "DELETE FROM room_state WHERE room = $1")
+SQL(rooms_drop_auth_nodes_sql, "DELETE FROM auth_nodes WHERE room = $1")
 SQL(rooms_drop_members_sql, "DELETE FROM room_members WHERE room = $1")
 
 void rooms_write_begin_anew(struct write *w, int64_t room, const char *version)
@@ -127,6 +128,7 @@ void rooms_write_begin_anew(struct write *w, int64_t room, const char *version)
     write_statement(w, &rooms_drop_events_sql, P(INT(room)));
     write_statement(w, &rooms_drop_state_sql, P(INT(room)));
     write_statement(w, &rooms_drop_members_sql, P(INT(room)));
+    write_statement(w, &rooms_drop_auth_nodes_sql, P(INT(room)));
     write_statement(w, &rooms_retype_sql, P(INT(room), TEXT(version)));
 }
 

@@ -79,26 +79,39 @@ void event_state_write(struct write *w, int at, int64_t position, int64_t ref)
         write_row(w, &event_states_known_rows, P(INT(position), INT(ref)));
 }
 
-SQL(state_ref_base_sql, "SELECT base FROM state_refs WHERE id = $1")
-SQL(state_ref_read_sql,
-    "WITH RECURSIVE chain AS (SELECT id, parent, 0 AS distance FROM state_refs WHERE id = $1 "
-    "UNION ALL SELECT r.id, r.parent, c.distance + 1 FROM chain c JOIN state_refs r "
-    "ON r.id = c.parent WHERE c.distance < 1000) "
-    "SELECT type, state_key, event FROM (SELECT DISTINCT ON (e.type, e.state_key) e.type, "
-    "e.state_key, e.event FROM chain c JOIN state_ref_entries e ON e.ref = c.id "
-    "ORDER BY e.type, e.state_key, c.distance) nearest WHERE event IS NOT NULL")
+/* Of a chain of references the nearest entry of each key counts; NULL: as at the base. */
+#define REF_ENTRIES(ref)                                                                           \
+    "WITH RECURSIVE chain AS (SELECT id, parent, 0 AS distance FROM state_refs WHERE id = " ref    \
+    " UNION ALL SELECT r.id, r.parent, c.distance + 1 FROM chain c JOIN state_refs r "             \
+    "ON r.id = c.parent WHERE c.distance < 1000), "                                                \
+    "own AS MATERIALIZED (SELECT type, state_key, event FROM ("                                    \
+    "SELECT DISTINCT ON (e.type, e.state_key) e.type, e.state_key, e.event "                       \
+    "FROM chain c JOIN state_ref_entries e ON e.ref = c.id "                                       \
+    "ORDER BY e.type, e.state_key, c.distance) nearest WHERE event IS NOT NULL) "
 
-static const struct err *read_entries(struct tx *tx, struct rows *rows,
-                                      const struct state_ref_entry **ret, size_t *ret_n)
+SQL(state_ref_read_sql, REF_ENTRIES("$1") "SELECT own.type, own.state_key, own.event, r.base FROM "
+                                          "state_refs r LEFT JOIN own ON true "
+                                          "WHERE r.id = $1")
+
+/* The base comes with every row, and in one without a key when there is no difference. */
+static const struct err *read_with_base(struct tx *tx, struct rows *rows, int64_t *ret_base,
+                                        const struct state_ref_entry **ret, size_t *ret_n,
+                                        bool *ret_found)
 {
     struct state_ref_entry *list = arena_alloc_array(tx->arena, (size_t)rows->n + 1, sizeof *list);
     size_t n = 0;
-    while (rows_next(rows))
+    *ret_found = rows->n > 0;
+    *ret_base = 0;
+    while (rows_next(rows)) {
+        *ret_base = row_int(rows, 3);
+        if (row_is_null(rows, 0))
+            continue;
         list[n++] = (struct state_ref_entry){
             .type = row_int(rows, 0),
             .state_key = arena_strdup(tx->arena, row_text(rows, 1)),
             .event = row_int(rows, 2),
         };
+    }
     rows_finish(rows);
     *ret = list;
     *ret_n = n;
@@ -109,9 +122,66 @@ const struct err *state_ref_read(struct tx *tx, int64_t ref, int64_t *ret_base,
                                  const struct state_ref_entry **ret, size_t *ret_n, bool *ret_found)
 {
     struct rows rows;
-    TRY(db_one(tx, &state_ref_base_sql, P(INT(ref)), ret_found, R(INT_OUT(ret_base))));
     TRY(db_query(tx, &state_ref_read_sql, P(INT(ref)), &rows));
-    return read_entries(tx, &rows, ret, ret_n);
+    return read_with_base(tx, &rows, ret_base, ret, ret_n, ret_found);
+}
+
+/* Of each place: what began or ended after its base (each OR of its own, so that either has its
+ * index), and the reference's own entries, which count instead where there are any. */
+SQL(state_differences_sql,
+    "SELECT p.n, p.base, d.type, d.state_key, d.event FROM (SELECT u.n, u.ref, "
+    "CASE WHEN u.ref = 0 THEN u.position ELSE (SELECT base FROM state_refs WHERE id = u.ref) END "
+    "AS base FROM unnest($2::int8[], $3::int8[]) WITH ORDINALITY u(ref, position, n)) p "
+    "LEFT JOIN LATERAL (" REF_ENTRIES(
+        "p.ref") "SELECT k.type, k.state_key, COALESCE(own.event, o.event, 0) AS event FROM ("
+                 "SELECT type, state_key FROM room_state WHERE room = $1 AND valid_from > p.base "
+                 "UNION "
+                 "SELECT type, state_key FROM room_state WHERE room = $1 AND valid_to > p.base "
+                 "AND valid_to < 9223372036854775807 UNION SELECT type, state_key FROM own) k "
+                 "LEFT JOIN own ON own.type = k.type AND own.state_key = k.state_key "
+                 "LEFT JOIN room_state o ON o.room = $1 AND o.type = k.type AND o.state_key = "
+                 "k.state_key "
+                 "AND o.valid_from <= p.base AND o.valid_to > p.base "
+                 "LEFT JOIN room_state n ON n.room = $1 AND n.type = k.type AND n.state_key = "
+                 "k.state_key "
+                 "AND n.valid_to = 9223372036854775807 "
+                 "WHERE COALESCE(own.event, o.event, 0) <> COALESCE(n.event, 0)) d ON true ORDER "
+                 "BY p.n")
+
+static const struct err *read_differences(struct tx *tx, struct rows *rows, size_t n,
+                                          struct state_difference *ret)
+{
+    struct state_ref_entry *list = arena_alloc_array(tx->arena, (size_t)rows->n + 1, sizeof *list);
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = (struct state_difference){.entries = list};
+    while (rows_next(rows)) {
+        struct state_difference *d = &ret[row_int(rows, 0) - 1];
+        d->is_known = !row_is_null(rows, 1);
+        d->base = row_int(rows, 1);
+        if (!d->n)
+            d->entries = list + at;
+        if (row_is_null(rows, 2) || !d->is_known)
+            continue;
+        list[at++] = (struct state_ref_entry){
+            .type = row_int(rows, 2),
+            .state_key = arena_strdup(tx->arena, row_text(rows, 3)),
+            .event = row_int(rows, 4),
+        };
+        d->n++;
+    }
+    rows_finish(rows);
+    return NULL;
+}
+
+const struct err *state_differences(struct tx *tx, int64_t room, const int64_t *refs,
+                                    const int64_t *positions, size_t n,
+                                    struct state_difference *ret)
+{
+    struct rows rows;
+    TRY(db_query(tx, &state_differences_sql,
+                 P(INT(room), INT_ARRAY(refs, n), INT_ARRAY(positions, n)), &rows));
+    return read_differences(tx, &rows, n, ret);
 }
 
 SQL(event_state_find_sql, "SELECT ref FROM event_states WHERE event = $1")
@@ -119,49 +189,6 @@ SQL(event_state_find_sql, "SELECT ref FROM event_states WHERE event = $1")
 const struct err *event_state_find(struct tx *tx, int64_t position, int64_t *ret_ref)
 {
     return db_one(tx, &event_state_find_sql, P(INT(position)), NULL, R(INT_OUT(ret_ref)));
-}
-
-/* Whatever began or ended after the base; each OR of its own, so that either has its index. */
-SQL(room_state_difference_sql,
-    "SELECT k.type, k.state_key, COALESCE(o.event, 0) FROM ("
-    "SELECT type, state_key FROM room_state WHERE room = $1 AND valid_from > $2 UNION "
-    "SELECT type, state_key FROM room_state WHERE room = $1 AND valid_to > $2 "
-    "AND valid_to < 9223372036854775807) k "
-    "LEFT JOIN room_state o ON o.room = $1 AND o.type = k.type AND o.state_key = k.state_key "
-    "AND o.valid_from <= $2 AND o.valid_to > $2 "
-    "LEFT JOIN room_state n ON n.room = $1 AND n.type = k.type AND n.state_key = k.state_key "
-    "AND n.valid_to = 9223372036854775807 "
-    "WHERE o.event IS DISTINCT FROM n.event")
-
-const struct err *room_state_difference(struct tx *tx, int64_t room, int64_t base,
-                                        const struct state_ref_entry **ret, size_t *ret_n)
-{
-    struct rows rows;
-    TRY(db_query(tx, &room_state_difference_sql, P(INT(room), INT(base)), &rows));
-    return read_entries(tx, &rows, ret, ret_n);
-}
-
-SQL(room_state_current_sql,
-    "SELECT COALESCE(s.event, 0) FROM unnest($2::int8[], $3::text[]) WITH ORDINALITY "
-    "k(type, state_key, n) LEFT JOIN room_state s ON s.room = $1 AND s.type = k.type "
-    "AND s.state_key = k.state_key AND s.valid_to = 9223372036854775807 ORDER BY k.n")
-
-const struct err *room_state_current(struct tx *tx, int64_t room,
-                                     const struct state_ref_entry *keys, size_t n, int64_t *ret)
-{
-    int64_t *types = arena_alloc_array(tx->arena, n + 1, sizeof *types);
-    const char **state_keys = arena_alloc_array(tx->arena, n + 1, sizeof *state_keys);
-    for (size_t i = 0; i < n; i++) {
-        types[i] = keys[i].type;
-        state_keys[i] = keys[i].state_key;
-    }
-    struct rows rows;
-    TRY(db_query(tx, &room_state_current_sql,
-                 P(INT(room), INT_ARRAY(types, n), TEXT_ARRAY(state_keys, n)), &rows));
-    for (size_t i = 0; i < n && rows_next(&rows); i++)
-        ret[i] = row_int(&rows, 0);
-    rows_finish(&rows);
-    return NULL;
 }
 
 SQL(room_state_names_sql,

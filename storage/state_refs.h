@@ -34,12 +34,17 @@ const struct err *state_ref_read(struct tx *tx, int64_t ref, int64_t *ret_base,
 /* The reference of an event; 0: none. */
 const struct err *event_state_find(struct tx *tx, int64_t position, int64_t *ret_ref);
 
-/* The keys whose event at the position `base` is not the current one: that event (0: none). */
-const struct err *room_state_difference(struct tx *tx, int64_t room, int64_t base,
-                                        const struct state_ref_entry **ret, size_t *ret_n);
-/* The current events of these keys: positions, 0 for none, in ret[0..n). */
-const struct err *room_state_current(struct tx *tx, int64_t room,
-                                     const struct state_ref_entry *keys, size_t n, int64_t *ret);
+/* A state as what differs from the room's current one. */
+struct state_difference {
+    const struct state_ref_entry *entries; /* event 0: none, unlike in the current state */
+    size_t n;
+    int64_t base;  /* of the reference */
+    bool is_known; /* else there is no such reference */
+};
+/* The states of these references, or (refs[i] == 0) at these positions of the log: ret[0..n). */
+const struct err *state_differences(struct tx *tx, int64_t room, const int64_t *refs,
+                                    const int64_t *positions, size_t n,
+                                    struct state_difference *ret);
 
 /* The state at a position as names only, for large rooms. */
 struct state_name {

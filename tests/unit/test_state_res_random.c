@@ -291,7 +291,8 @@ static const struct event *get_kept(void *ctx, const char *event_id, bool *ret_r
 }
 
 /* The outcome by way of the graph, with sets that leave out what all agree on. */
-static const char *resolve_by_graph(struct state_maker *m, const struct fork *forks, size_t events_n)
+static const char *resolve_by_graph(struct state_maker *m, const struct fork *forks,
+                                    size_t events_n)
 {
     struct keeper k;
     struct state_set sets[FORKS], outcome;

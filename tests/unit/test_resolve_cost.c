@@ -1,0 +1,220 @@
+/* State resolution costs what the conflict is large: an event of a fork takes few statements,
+ * however long the chains of auth events are that the room's state stands upon. */
+#include "remote_events.h"
+
+#include "rooms/state_at.h"
+
+#define BOB "@bob:remote.example"
+enum { CHAIN = 10000, AT_ONCE = 1000, FORK = 31, STATEMENTS = 10 };
+
+static struct author alice;
+
+static int set_up(void **state)
+{
+    node_begin();
+    alice = author_named("@alice:test.example");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    node_end();
+    return 0;
+}
+
+/* A room of ours that bob of the other server has joined, who may change its topic. */
+struct scene {
+    struct scope s;
+    struct job *job;
+    const char *room_id;
+    const struct room_version *v;
+    const char *create, *power, *rules;
+    const char *bob; /* his newest member event */
+    const char *prev;
+    int64_t depth;
+};
+
+static const struct event *bobs(struct scene *c, const char *type, const char *key,
+                                const char *content)
+{
+    struct wanted w = {.type = type, .sender = BOB, .state_key = key, .content = content};
+    size_t n = 0;
+    if (!c->v->room_id_is_create_hash)
+        w.auth[n++] = c->create;
+    w.auth[n++] = c->power;
+    if (strcmp(type, "m.room.member") == 0)
+        w.auth[n++] = c->rules;
+    if (c->bob)
+        w.auth[n++] = c->bob;
+    w.prev[0] = c->prev;
+    w.depth = ++c->depth;
+    const struct event *e = remote_event(c->job, c->v, c->room_id, &w);
+    c->prev = e->event_id;
+    if (strcmp(type, "m.room.member") == 0)
+        c->bob = e->event_id;
+    return e;
+}
+
+static const struct event *bob_is_called(struct scene *c, int number)
+{
+    return bobs(
+        c, "m.room.member", BOB,
+        arena_printf(c->job->arena, "{\"displayname\":\"%d\",\"membership\":\"join\"}", number));
+}
+
+static void take(struct scene *c, const struct event *e)
+{
+    assert_int_equal(accept_one(c->job, c->room_id, e).verdict, VERDICT_ACCEPTED);
+}
+
+static void set_state(struct scene *c, const char *type, const char *content)
+{
+    const char *id;
+    struct new_event e = {.type = type, .state_key = "", .content = str_of(content)};
+    NO_ERR(room_append(c->job, room_named(c->job, c->room_id), &alice, &e, 1, &id));
+}
+
+static void go_on_from_head(struct scene *c)
+{
+    struct room *room = room_named(c->job, c->room_id);
+    c->prev = arena_strdup(c->job->arena, room->extremities[0]);
+    c->depth = room->depth;
+}
+
+static void open_scene(struct scene *c, const char *version)
+{
+    *c = (struct scene){.v = room_version_find(version)};
+    scope_init(&c->s, node_store());
+    c->job = &c->s.job;
+    c->room_id = create_public_room(c->job, &alice, version);
+    set_state(c, "m.room.power_levels",
+              c->v->privileged_creators ? "{\"users\":{\"" BOB "\":50}}"
+                                        : "{\"users\":{\"@alice:test.example\":100,\"" BOB
+                                          "\":50}}");
+    c->create = state_id(c->job, c->room_id, "m.room.create", "");
+    c->power = state_id(c->job, c->room_id, "m.room.power_levels", "");
+    c->rules = state_id(c->job, c->room_id, "m.room.join_rules", "");
+    go_on_from_head(c);
+    take(c, bob_is_called(c, 0));
+}
+
+static void close_scene(struct scene *c)
+{
+    scope_finish(&c->s);
+}
+
+/* Bob changes his name again and again, which anybody can do. */
+static void make_chain(struct scene *c, int length)
+{
+    struct incoming in[AT_ONCE];
+    struct outcome out[AT_ONCE];
+    go_on_from_head(c);
+    for (int done = 0; done < length;) {
+        size_t n = 0;
+        for (; n < AT_ONCE && done < length; n++, done++)
+            in[n] = (struct incoming){.event = bob_is_called(c, done + 1)};
+        NO_ERR(room_accept(c->job, room_named(c->job, c->room_id), in, n, out));
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(out[i].verdict, VERDICT_ACCEPTED);
+    }
+}
+
+/* The i-th of what bob does on his side: messages, and every other kind of state. */
+static const struct event *on_the_fork(struct scene *c, int i)
+{
+    if (i % 3 == 0)
+        return bob_is_called(c, i);
+    if (i % 3 == 1)
+        return bobs(c, "m.room.topic", "", arena_printf(c->job->arena, "{\"topic\":\"%d\"}", i));
+    return bobs(c, "m.room.message", NULL, "{\"body\":\"hi\",\"msgtype\":\"m.text\"}");
+}
+
+static int64_t statements(void)
+{
+    return db_statements(node_store()->db);
+}
+
+static const char *versions[] = {"2", "12"};
+#define EACH_VERSION(v)                                                                            \
+    for (size_t v##_i = 0; v##_i < sizeof versions / sizeof *versions; v##_i++)                    \
+        for (const char *v = versions[v##_i]; v; v = NULL)
+
+static void long_chains_cost_no_statements(void **state)
+{
+    EACH_VERSION(v)
+    {
+        struct scene c;
+        int64_t most = 0, all = statements();
+        open_scene(&c, v);
+        make_chain(&c, CHAIN);
+        set_state(&c, "m.room.topic", "{\"topic\":\"ours\"}"); /* bob has not seen it */
+        all = statements();
+        for (int i = 0; i < FORK; i++) {
+            int64_t before = statements();
+            take(&c, on_the_fork(&c, i));
+            int64_t took = statements() - before;
+            if (took > STATEMENTS)
+                print_message("v%s: event %d of the fork took %lld statements\n", v, i,
+                              (long long)took);
+            most = took > most ? took : most;
+        }
+        print_message("v%s: %lld statements for %d events\n", v, (long long)(statements() - all),
+                      FORK);
+        assert_in_range(most, 1, STATEMENTS);
+        close_scene(&c);
+    }
+}
+
+/* Bob's server was away, and comes back with a chain that is itself what is in conflict: all of it
+ * is looked at, and still in few statements. */
+static void a_long_conflict_costs_no_statements(void **state)
+{
+    static const char *const some[] = {"10", "12"};
+    for (size_t k = 0; k < 2; k++) {
+        struct scene c;
+        struct outcome out;
+        open_scene(&c, some[k]);
+        const struct event **chain = arena_alloc_array(c.job->arena, CHAIN, sizeof *chain);
+        const char *was = c.bob;
+        go_on_from_head(&c);
+        for (int i = 0; i < CHAIN; i++)
+            chain[i] = bob_is_called(&c, i + 1);
+        set_state(&c, "m.room.topic", "{\"topic\":\"ours\"}");
+        NO_ERR(outliers_store(c.job, room_named(c.job, c.room_id), chain, CHAIN, NULL, NULL));
+        const struct stored_event *now;
+        size_t now_n, ids_n = 0;
+        NO_ERR(room_state_list(job_tx(c.job), room_named(c.job, c.room_id)->id, VALID_FOREVER - 1,
+                               STATE_ALL, &now, &now_n));
+        const char **ids = arena_alloc_array(c.job->arena, now_n + 1, sizeof *ids);
+        for (size_t i = 0; i < now_n; i++)
+            if (strcmp(now[i].event->type, "m.room.topic") != 0)
+                ids[ids_n++] =
+                    strcmp(now[i].event->event_id, was) == 0 ? c.bob : now[i].event->event_id;
+        struct incoming back = {.event = bobs(&c, "m.room.message", NULL, "{\"body\":\"back\"}"),
+                                .state_ids = ids,
+                                .state_n = ids_n};
+        int64_t before = statements();
+        NO_ERR(room_accept(c.job, room_named(c.job, c.room_id), &back, 1, &out));
+        assert_int_equal(out.verdict, VERDICT_ACCEPTED);
+        print_message("v%s: %lld statements for the first event\n", some[k],
+                      (long long)(statements() - before));
+        /* And the state that was told, and two names that are new. */
+        assert_in_range(statements() - before, 1, STATEMENTS + 4);
+        assert_string_equal(state_id(c.job, c.room_id, "m.room.member", BOB), c.bob);
+        for (int i = 0; i < 4; i++) {
+            before = statements();
+            take(&c, on_the_fork(&c, i));
+            assert_in_range(statements() - before, 1, STATEMENTS);
+        }
+        close_scene(&c);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(long_chains_cost_no_statements, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_long_conflict_costs_no_statements, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
