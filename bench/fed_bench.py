@@ -1,4 +1,4 @@
-"""Benchmarks of federation: fed_in, fed_out, fed_join, of Concorde and beside it of Synapse (in the
+"""Benchmarks of federation: fed_in, fed_out, fed_join, resolve, of Concorde and beside it of Synapse (in the
 virtual environment SYNAPSE_HOME; without it only Concorde). bench/run.sh starts it. Each prints rows
 of `| name | figure | ... |`. SECONDS_EACH, PDUS, MEMBERS as environment."""
 
@@ -147,7 +147,58 @@ def fed_join(subject):
     remote.close()
 
 
-BENCHMARKS = {"fed_in": fed_in, "fed_out": fed_out, "fed_join": fed_join}
+# ---- state resolution ----
+
+NAMES, FORK = 220, 31
+
+
+def on_a_fork(remote, room, carol, prev, n):
+    """n events of which the server hears nothing yet: every other one is state."""
+    for k in range(n):
+        if k % 2:
+            i, event = remote.event(room, carol, "m.room.message",
+                                    {"msgtype": "m.text", "body": f"{k}"}, prev=[prev])
+        else:
+            i, event = remote.event(room, carol, "m.room.topic", {"topic": f"{k}"}, "", prev=[prev])
+        prev = i
+    return i, event
+
+
+def resolve(subject):
+    """A fork in a room whose members have changed their names NAMES times each, which are chains of
+    auth events: FORK events that come after a gap, the first time and again."""
+    server = subject.server
+    alice = server.user("alice")
+    remote = Remote(is_direct=True)
+    carol = remote.user("carol")
+    room_id = alice.create_room(
+        preset="public_chat", room_version=VERSION,
+        power_level_content_override={"users": {alice.user_id: 100, carol: 50}})
+    room = remote.join(server.name, room_id, carol)
+    members = [carol] + [remote.user(name) for name in ("dave", "erin", "frank")]
+    chains = [remote.event(room, user, "m.room.member",
+                           {"membership": "join", "displayname": f"{user} {k}"}, user)
+              for user in members for k in range(NAMES)]
+    events = [event for _, event in chains]
+    Transactions(remote, server.name,
+                 [events[k : k + 50] for k in range(0, len(events), 50)]).send()
+    last = chains[-1][0]
+    eventually(lambda: has_event(alice, room_id, last), 60, pause=0.01)
+    for what in "first", "second":
+        alice.send_state(room_id, "m.room.topic", {"topic": f"ours, before the {what}"})
+        last, event = on_a_fork(remote, room, carol, last, FORK)
+        meter, began = subject.meter(), time.monotonic()
+        Transactions(remote, server.name, [[event]]).send()
+        eventually(lambda: has_event(alice, room_id, last), 60, pause=0.002)
+        took = 1000 * (time.monotonic() - began)
+        meter.stop()
+        print(f"| {subject.name}: {FORK} events of a fork after a gap, chains of {NAMES}, the {what} "
+              f"time | {took:.0f} ms | server {1000 * meter.cpu[0]:.0f} ms | "
+              f"postgres {1000 * meter.cpu[1]:.0f} ms | |", flush=True)
+    remote.close()
+
+
+BENCHMARKS = {"fed_in": fed_in, "fed_out": fed_out, "fed_join": fed_join, "resolve": resolve}
 
 
 def main(names):

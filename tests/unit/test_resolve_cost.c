@@ -134,6 +134,17 @@ static int64_t statements(void)
     return db_statements(node_store()->db);
 }
 
+static int64_t count_rows(const char *sql)
+{
+    PGconn *pg;
+    NO_ERR(db_connect(pg_uri(), &pg));
+    PGresult *result = PQexec(pg, sql);
+    int64_t n = atoll(PQgetvalue(result, 0, 0));
+    PQclear(result);
+    PQfinish(pg);
+    return n;
+}
+
 static const char *versions[] = {"2", "12"};
 #define EACH_VERSION(v)                                                                            \
     for (size_t v##_i = 0; v##_i < sizeof versions / sizeof *versions; v##_i++)                    \
@@ -210,10 +221,43 @@ static void a_long_conflict_costs_no_statements(void **state)
     }
 }
 
+/* Into another room, where it does not count, or back from there. */
+static void move_away_or_back(struct scene *c, const char *id)
+{
+    char sql[200];
+    struct str bytes = event_id_to_bytes(c->job->arena, c->v, id);
+    snprintf(sql, sizeof sql, "UPDATE events SET room = -room WHERE event_id = '\\x%s'",
+             hex_encode(c->job->arena, bytes.p, bytes.n));
+    NO_ERR(pg_command(pg_uri(), sql));
+}
+
+/* An auth event that was not here when numbers were given gets its place when it has come. */
+static void what_was_missing_gets_its_number(void **state)
+{
+    struct scene c;
+    open_scene(&c, "10");
+    make_chain(&c, 3);
+    const char *missing = c.bob;
+    make_chain(&c, 40); /* more than wait in memory to be stored */
+    set_state(&c, "m.room.topic", "{\"topic\":\"ours\"}");
+    move_away_or_back(&c, missing);
+    for (int i = 0; i < 4; i++)
+        take(&c, on_the_fork(&c, i));
+    assert_int_equal(count_rows("SELECT count(*) FROM auth_nodes WHERE lacks IS NOT NULL"), 1);
+    int64_t nodes = count_rows("SELECT count(*) FROM auth_nodes");
+    move_away_or_back(&c, missing);
+    for (int i = 0; i < 4; i++)
+        take(&c, on_the_fork(&c, i));
+    assert_int_equal(count_rows("SELECT count(*) FROM auth_nodes WHERE lacks IS NOT NULL"), 0);
+    assert_in_range(count_rows("SELECT count(*) FROM auth_nodes"), nodes + 1, INT32_MAX);
+    close_scene(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(long_chains_cost_no_statements, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_missing_gets_its_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_conflict_costs_no_statements, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
