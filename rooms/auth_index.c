@@ -128,6 +128,7 @@ static void trim(struct auth_index *x)
         x->state_position = -1;
     }
     forget_numbers(x);
+    x->has_all_numbers = false;
 }
 
 /* ---- loading ---- */
@@ -170,6 +171,7 @@ static const struct err *make(struct job *job, struct room *room, struct auth_in
     x->stored_n = x->known_n = newest;
     x->state_position = -1;
     x->lacks = lacks;
+    x->has_all_numbers = newest == 0;
     *ret = x;
     return NULL;
 }

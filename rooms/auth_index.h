@@ -32,6 +32,7 @@ struct auth_index {
                                stored */
     int64_t state_position; /* the current state that the CURRENT nodes are; -1: of none */
     bool lacks;             /* some node lacks auth events */
+    bool has_all_numbers;   /* what is not among the numbers has no node */
     struct map numbers;     /* event id as bytes -> struct auth_number */
     struct map extra;       /* the same for nodes above known_n, in the job's arena */
     struct map events;      /* event id -> struct auth_index_event */

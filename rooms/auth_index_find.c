@@ -3,6 +3,7 @@
 #include "rooms/auth_index.h"
 
 #include "base/mem.h"
+#include "rooms/state_view.h"
 #include "storage/auth_nodes.h"
 
 enum {
@@ -66,6 +67,12 @@ static const struct str *auth_of(struct discovery *d, const struct event *e, siz
     return auth;
 }
 
+static void describe(struct discovery *d, struct fresh *f, const struct event *e)
+{
+    f->auth = auth_of(d, e, &f->auth_n);
+    f->is_power = e->state_key && !*e->state_key && strcmp(e->type, "m.room.power_levels") == 0;
+}
+
 /* An event that is not stored may be one that is being taken in. */
 static void add_unstored(struct discovery *d, struct fresh *f)
 {
@@ -73,11 +80,30 @@ static void add_unstored(struct discovery *d, struct fresh *f)
     const struct known_event *known = lookup_peek(d->x->lookup, id);
     f->is_missing = !known;
     f->is_extra = known != NULL;
-    if (known) {
-        const struct event *e = known->e.event;
-        f->auth = auth_of(d, e, &f->auth_n);
-        f->is_power = e->state_key && !*e->state_key && strcmp(e->type, "m.room.power_levels") == 0;
+    if (known)
+        describe(d, f, known->e.event);
+}
+
+/* Those of which the lookup has all that there is to know need no query; ret: the others. */
+static size_t take_looked_up(struct discovery *d, const struct str *ids, size_t n, struct str *ret)
+{
+    size_t others = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *id = event_id_from_bytes(d->arena, d->x->room->version, ids[i]);
+        const struct known_event *known = lookup_peek(d->x->lookup, id);
+        bool is_extra = known && known->e.position == EVENT_BEING_TAKEN;
+        if (!is_extra && !(known && known->is_stored && d->x->has_all_numbers)) {
+            ret[others++] = ids[i];
+            continue;
+        }
+        if (map_get(&d->found, ids[i]))
+            continue;
+        struct fresh *f = arena_alloc(d->arena, sizeof *f);
+        *f = (struct fresh){.id = ids[i], .is_extra = is_extra};
+        describe(d, f, known->e.event);
+        add_fresh(d, f);
     }
+    return others;
 }
 
 static void take_row(struct discovery *d, const struct auth_node_row *row)
@@ -97,13 +123,16 @@ static void take_row(struct discovery *d, const struct auth_node_row *row)
     add_fresh(d, f);
 }
 
-/* What the events found so far cite, and what is not known yet. */
-static size_t list_wanted(struct discovery *d, size_t from, struct str **ret)
+/* What the events found from there on cite and is not known yet, and these others. */
+static size_t list_wanted(struct discovery *d, size_t from, const struct str *others,
+                          size_t others_n, const struct str **ret)
 {
-    size_t most = 1, n = 0;
+    size_t most = others_n + 1, n = 0;
     for (size_t i = from; i < d->fresh_n; i++)
         most += d->fresh[i]->auth_n;
     struct str *ids = arena_alloc_array(d->arena, most, sizeof *ids);
+    for (; n < others_n; n++)
+        ids[n] = others[n];
     for (size_t i = from; i < d->fresh_n; i++)
         for (size_t k = 0; k < d->fresh[i]->auth_n; k++) {
             struct str id = d->fresh[i]->auth[k];
@@ -116,8 +145,11 @@ static size_t list_wanted(struct discovery *d, size_t from, struct str **ret)
 
 static const struct err *find_all(struct discovery *d, const struct str *ids, size_t n)
 {
-    struct str *next = (struct str *)ids;
-    for (size_t from = 0; n;) {
+    struct str *others = arena_alloc_array(d->arena, n + 1, sizeof *others);
+    const struct str *next;
+    n = take_looked_up(d, ids, n, others);
+    n = list_wanted(d, 0, others, n, &next);
+    for (size_t from = d->fresh_n; n;) {
         const struct auth_node_row *rows;
         size_t rows_n;
         TRY(auth_nodes_find(job_tx(d->x->job), d->x->room_id, d->x->room->version, next, n,
@@ -128,7 +160,7 @@ static const struct err *find_all(struct discovery *d, const struct str *ids, si
             return err(ERR_TOO_LARGE, "The room's state stands upon too many events");
         /* All of them again: where the LIMIT cut the walk off is not said. */
         from = rows_n < FIND_AT_ONCE ? from : 0;
-        n = list_wanted(d, from, &next);
+        n = list_wanted(d, from, NULL, 0, &next);
         from = d->fresh_n;
     }
     return NULL;
