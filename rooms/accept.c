@@ -350,6 +350,7 @@ static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
 {
     size_t next;
     bool fork, queued;
+    in->was_fork = false;
     if (!writer_lock(in->room))
         return err(ERR_CONFLICT, "The room is changing; try again");
     TRY(accept_begin_usual(in, from, &next, &fork, &queued));
@@ -364,7 +365,7 @@ static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
         lock_release(&in->room->lock);
         return err(ERR_CONFLICT, "The room is changing; try again");
     }
-    in->room->busy = true;
+    in->room->busy = in->was_fork = true;
     lock_release(&in->room->lock);
     const struct err *e = run_fork(in, from);
     if (in->events[from].event->redacts)
@@ -443,11 +444,15 @@ const struct err *room_accept(struct job *job, struct room *room, const struct i
     struct intake in;
     accept_init(&in, job, room, events, n, ret);
     int attempt = 0;
+    size_t ahead = n;
     for (size_t next = 0; next < n;) {
+        in.n = n - next < ahead ? n : next + ahead;
         TRY(look_up(&in, next));
         const struct err *e = run(&in, next, &next);
         if (!e) {
             attempt = 0;
+            /* What follows an event of a fork mostly is one, and looks up what it needs itself. */
+            ahead = in.was_fork ? 1 : n;
             continue;
         }
         if (e->code != ERR_CONFLICT || attempt == WRITER_ATTEMPTS)

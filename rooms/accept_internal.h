@@ -22,6 +22,7 @@ struct intake {
     int64_t *redactions;       /* position of that redaction */
     uint64_t waiting_redactions; /* the room's count, before they were looked up */
     size_t aside_n;              /* events of the write that are stored aside */
+    bool was_fork;               /* the newest run ended with an event of a fork */
     bool locked; /* the room's lock is held; else `busy` alone keeps other writers out */
 };
 
