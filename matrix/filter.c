@@ -76,6 +76,17 @@ static const struct err *read_lists(struct arena *a, const json_t *o, const stru
     return NULL;
 }
 
+static const struct err *check_globs(const struct filter_list *types)
+{
+    size_t globs = 0;
+    for (size_t i = 0; i < types->n; i++)
+        globs += strchr(types->items[i], '*') != NULL;
+    if (globs > FILTER_GLOBS_MAX)
+        return err(ERR_INVALID_PARAM, "A list of types may have %d entries with a `*`",
+                   FILTER_GLOBS_MAX);
+    return NULL;
+}
+
 /* Some clients write their limits with a fraction of zero. */
 static const struct err *read_limit(const json_t *o, struct event_filter *f)
 {
@@ -125,6 +136,8 @@ static const struct err *read_event_filter(struct arena *a, const json_t *o,
     *ret = match_all;
     TRY(read_limit(o, ret));
     TRY(read_lists(a, o, event_lists, sizeof event_lists / sizeof *event_lists, ret));
+    TRY(check_globs(&ret->types));
+    TRY(check_globs(&ret->not_types));
     find_out_whether_everything_matches(ret);
     return NULL;
 }

@@ -7,7 +7,10 @@
 
 #include "base/json.h"
 
-enum { FILTER_LIST_MAX = 2000 }; /* entries of one list */
+enum {
+    FILTER_LIST_MAX = 2000, /* entries of one list */
+    FILTER_GLOBS_MAX = 64   /* of types with a `*`, of which each is tried on each event */
+};
 
 struct filter_list { /* NULL items with present == false: not given (matches everything) */
     const char *const *items;

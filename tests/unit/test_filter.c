@@ -120,6 +120,18 @@ static void test_bounds(void **state)
     assert_int_equal(f.limit, INT32_MAX);
     json_array_append_new(json_object_get(json, "types"), json_string("x"));
     assert_int_equal(filter_parse_event(a, json, &f)->code, ERR_INVALID_PARAM);
+    for (int not = 0; not < 2; not ++) {
+        const char *key = not ? "not_types" : "types";
+        json_auto_t *globs = quoted("{}");
+        json_object_set_new(globs, key, json_array());
+        for (size_t i = 0; i < FILTER_GLOBS_MAX; i++)
+            json_array_append_new(json_object_get(globs, key), json_string("*x*y"));
+        assert_null(filter_parse_event(a, globs, &f));
+        json_array_append_new(json_object_get(globs, key), json_string("exact"));
+        assert_null(filter_parse_event(a, globs, &f));
+        json_array_append_new(json_object_get(globs, key), json_string("m.*"));
+        assert_int_equal(filter_parse_event(a, globs, &f)->code, ERR_INVALID_PARAM);
+    }
 }
 
 static void test_matching(void **state)
