@@ -17,12 +17,14 @@
 #include "base/json.h"
 
 enum {
-    PUSH_RULES_MAX = 2000,         /* rules of one user's own */
-    PUSH_RULE_ID_MAX = 255,        /* bytes */
-    PUSH_PATTERN_MAX = 255,        /* bytes; what matrix/glob.h can match */
-    PUSH_CONDITIONS_MAX = 64,      /* of one rule */
-    PUSH_ACTIONS_MAX = 32,         /* of one rule */
-    PUSH_RULE_BYTES_MAX = 8 * 1024 /* conditions and actions of one rule as JSON, each */
+    PUSH_RULES_MAX = 2000,          /* rules of one user's own */
+    PUSH_RULE_ID_MAX = 255,         /* bytes */
+    PUSH_PATTERN_MAX = 255,         /* bytes; what matrix/glob.h can match */
+    PUSH_CONDITIONS_MAX = 64,       /* of one rule */
+    PUSH_ACTIONS_MAX = 32,          /* of one rule */
+    PUSH_RULE_BYTES_MAX = 8 * 1024, /* conditions and actions of one rule as JSON, each */
+    PUSH_STEPS_MAX = 256 * 1024,    /* of one evaluation: a character that is looked at is one */
+    PUSH_CONDITION_STEPS = 32       /* of a condition, whatever it looks at */
 };
 
 /* The kinds, in the order in which they are checked. */
@@ -65,18 +67,21 @@ struct push_context {
     const json_t *notify_powers; /* "notifications" of m.room.power_levels, for other keys; or NULL
                                   */
     struct str
-        folded_body; /* content.body, in the form of display_name; p NULL: it has it already */
+        folded_body;  /* content.body, in the form of display_name; p NULL: it has it already */
+    size_t steps_max; /* less than PUSH_STEPS_MAX; 0: those */
 };
 
 struct push_outcome {
     bool notify, highlight;
     const json_t *actions; /* borrowed from the ruleset; NULL when no rule matched */
     const char *sound;     /* tweak, NULL if none */
+    size_t steps;          /* that the user's own rules have taken */
 };
 
 /* Evaluates a merged ruleset on an event in client format (a tree with content, type, sender,
  * room_id, state_key …). A user's own events never notify: the caller skips them. Allocates
- * nothing. */
+ * nothing. Once the user's own rules have taken all the steps, what follows of them matches
+ * nothing; the predefined ones go on. */
 void push_rules_evaluate(const json_t *ruleset, const json_t *event, const struct push_context *c,
                          struct push_outcome *ret);
 

@@ -7,7 +7,19 @@ struct evaluation {
     const json_t *event, *content;
     const struct push_context *context;
     bool has_mentions;
+    size_t steps_left; /* of the user's own rules */
+    bool is_own;       /* the rule that is looked at */
 };
+
+/* False: there are no steps left for it. */
+static bool take_steps(struct evaluation *e, size_t n)
+{
+    if (!e->is_own)
+        return true;
+    bool enough = n <= e->steps_left;
+    e->steps_left = enough ? e->steps_left - n : 0;
+    return enough;
+}
 
 static struct str text_of(const json_t *v)
 {
@@ -22,23 +34,25 @@ static struct str member_text(const json_t *o, const char *key)
 
 /* Glob matching as push conditions want it: * and ?, case-insensitive. `word`: the pattern must
  * match at word boundaries somewhere in the text (content.body), else the whole text. */
-static bool matches_glob(struct str pattern, struct str text, bool word)
+static bool matches_glob(struct evaluation *e, struct str pattern, struct str text, bool word)
 {
+    if (!take_steps(e, text.n))
+        return false;
     return word ? glob_finds_words(pattern, text, 0) : glob_matches(pattern, text, 0);
 }
 
-static const json_t *property(const struct evaluation *e, const json_t *condition)
+static const json_t *property(struct evaluation *e, const json_t *condition)
 {
     struct str key = member_text(condition, "key");
-    return key.p ? dotted_path_get(e->event, key) : NULL;
+    return key.p && take_steps(e, key.n) ? dotted_path_get(e->event, key) : NULL;
 }
 
-static bool event_match(const struct evaluation *e, const json_t *condition)
+static bool event_match(struct evaluation *e, const json_t *condition)
 {
     struct str pattern = member_text(condition, "pattern");
     struct str value = text_of(property(e, condition));
     return pattern.p && value.p &&
-           matches_glob(pattern, value, str_is(member_text(condition, "key"), "content.body"));
+           matches_glob(e, pattern, value, str_is(member_text(condition, "key"), "content.body"));
 }
 
 /* Equality of strings, integers, booleans and null; other values equal nothing. */
@@ -49,16 +63,18 @@ static bool same_scalar(const json_t *a, const json_t *b)
     return json_equal(a, b);
 }
 
-static bool event_property_is(const struct evaluation *e, const json_t *condition)
+static bool event_property_is(struct evaluation *e, const json_t *condition)
 {
     return same_scalar(property(e, condition), json_object_get(condition, "value"));
 }
 
-static bool event_property_contains(const struct evaluation *e, const json_t *condition)
+static bool event_property_contains(struct evaluation *e, const json_t *condition)
 {
     const json_t *item, *array = property(e, condition);
     const json_t *value = json_object_get(condition, "value");
     size_t i;
+    if (!take_steps(e, json_array_size(array)))
+        return false;
     json_array_foreach (array, i, item) {
         if (same_scalar(item, value))
             return true;
@@ -66,15 +82,15 @@ static bool event_property_contains(const struct evaluation *e, const json_t *co
     return false;
 }
 
-static bool contains_display_name(const struct evaluation *e, const json_t *condition)
+static bool contains_display_name(struct evaluation *e, const json_t *condition)
 {
     struct str name = str_of(e->context->display_name);
     struct str folded = e->context->folded_body;
     struct str body = folded.p ? folded : member_text(e->content, "body");
-    return name.p && body.p && glob_finds_words(name, body, GLOB_LITERAL);
+    return name.p && body.p && take_steps(e, body.n) && glob_finds_words(name, body, GLOB_LITERAL);
 }
 
-static bool room_member_count(const struct evaluation *e, const json_t *condition)
+static bool room_member_count(struct evaluation *e, const json_t *condition)
 {
     struct str is = member_text(condition, "is");
     size_t n = 0;
@@ -97,7 +113,7 @@ static bool room_member_count(const struct evaluation *e, const json_t *conditio
     return str_is(op, ">=") && count >= wanted;
 }
 
-static bool sender_notification_permission(const struct evaluation *e, const json_t *condition)
+static bool sender_notification_permission(struct evaluation *e, const json_t *condition)
 {
     const int64_t by_default = 50; /* m.room.power_levels, "notifications" */
     const char *key = json_text(condition, "key");
@@ -110,11 +126,11 @@ static bool sender_notification_permission(const struct evaluation *e, const jso
            (json_is_integer(power) ? json_integer_value(power) : by_default);
 }
 
-static bool condition_holds(const struct evaluation *e, const json_t *condition)
+static bool condition_holds(struct evaluation *e, const json_t *condition)
 {
     static const struct {
         const char *kind;
-        bool (*holds)(const struct evaluation *e, const json_t *condition);
+        bool (*holds)(struct evaluation *e, const json_t *condition);
     } kinds[] = {
         {"event_match", event_match},
         {"event_property_is", event_property_is},
@@ -130,19 +146,19 @@ static bool condition_holds(const struct evaluation *e, const json_t *condition)
     return false; /* unrecognised conditions match no event */
 }
 
-static bool conditions_hold(const struct evaluation *e, const json_t *rule)
+static bool conditions_hold(struct evaluation *e, const json_t *rule)
 {
     const json_t *condition, *conditions = json_object_get(rule, "conditions");
     size_t i;
     json_array_foreach (conditions, i, condition) {
-        if (!condition_holds(e, condition))
+        if (!take_steps(e, PUSH_CONDITION_STEPS) || !condition_holds(e, condition))
             return false;
     }
     return true;
 }
 
 /* Rules of before m.mentions give way to it (v1.7 to v1.16, "User and room mentions"). */
-static bool gives_way(const struct evaluation *e, const json_t *rule)
+static bool gives_way(struct evaluation *e, const json_t *rule)
 {
     const char *id = json_text(rule, "rule_id");
     return e->has_mentions && id && *id == '.' &&
@@ -155,9 +171,12 @@ static bool id_is_value(const json_t *rule, const json_t *value)
     return same_scalar(json_object_get(rule, "rule_id"), value);
 }
 
-static bool rule_matches(const struct evaluation *e, enum push_kind kind, const json_t *rule)
+static bool rule_matches(struct evaluation *e, enum push_kind kind, const json_t *rule)
 {
     if (!json_is_true(json_object_get(rule, "enabled")))
+        return false;
+    e->is_own = !json_is_true(json_object_get(rule, "default"));
+    if (!take_steps(e, 1))
         return false;
     switch (kind) {
     case PUSH_ROOM:
@@ -166,14 +185,14 @@ static bool rule_matches(const struct evaluation *e, enum push_kind kind, const 
         return id_is_value(rule, json_object_get(e->event, "sender"));
     case PUSH_CONTENT: {
         struct str body = member_text(e->content, "body"), pattern = member_text(rule, "pattern");
-        return body.p && pattern.p && !gives_way(e, rule) && matches_glob(pattern, body, true);
+        return body.p && pattern.p && !gives_way(e, rule) && matches_glob(e, pattern, body, true);
     }
     default:
         return !gives_way(e, rule) && conditions_hold(e, rule);
     }
 }
 
-static const json_t *first_match(const struct evaluation *e, const json_t *ruleset)
+static const json_t *first_match(struct evaluation *e, const json_t *ruleset)
 {
     for (enum push_kind kind = 0; kind < PUSH_KINDS; kind++) {
         const json_t *rule, *rules = json_object_get(ruleset, push_kind_names[kind]);
@@ -203,9 +222,15 @@ void push_rules_evaluate(const json_t *ruleset, const json_t *event, const struc
                          struct push_outcome *ret)
 {
     const json_t *content = json_object_get(event, "content");
-    struct evaluation e = {event, content, c, json_object_get(content, "m.mentions") != NULL};
+    size_t steps = c->steps_max && c->steps_max < PUSH_STEPS_MAX ? c->steps_max : PUSH_STEPS_MAX;
+    struct evaluation e = {.event = event,
+                           .content = content,
+                           .context = c,
+                           .has_mentions = json_object_get(content, "m.mentions") != NULL,
+                           .steps_left = steps};
     const json_t *rule = first_match(&e, ruleset);
-    *ret = (struct push_outcome){.actions = json_object_get(rule, "actions")};
+    *ret = (struct push_outcome){.actions = json_object_get(rule, "actions"),
+                                 .steps = steps - e.steps_left};
     const json_t *action;
     size_t i;
     json_array_foreach (ret->actions, i, action) {

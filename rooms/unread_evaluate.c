@@ -15,7 +15,11 @@
 
 #include <strings.h>
 
-enum { LOOKED_UP_MAX = 8 }; /* mentioned users that are looked up one by one */
+enum {
+    LOOKED_UP_MAX = 8,                     /* mentioned users that are looked up one by one */
+    STEPS_MAX = 16 * PUSH_STEPS_MAX,       /* of all users' own rules, for one event, ... */
+    STEPS_AFTERWARDS = PUSH_STEPS_MAX / 32 /* ... and then of each further user's */
+};
 
 struct evaluation {
     struct job *job;
@@ -26,6 +30,7 @@ struct evaluation {
     struct str body;
     struct push_context context;
     struct push_outcome base;
+    size_t steps;         /* that own rules have taken */
     struct map mentioned; /* ids of local users */
     struct map users;     /* users.id -> user id: to these the event may mean something else */
     struct push_action *actions;
@@ -321,7 +326,9 @@ static const struct err *evaluate_for(struct evaluation *v, int64_t user, const 
         v->context.folded_body = folded_body(v);
     v->context.user_id = user_id;
     v->context.display_name = v->room->names ? name_index_display_name(v->room->names, user) : NULL;
+    v->context.steps_max = v->steps < STEPS_MAX ? PUSH_STEPS_MAX : STEPS_AFTERWARDS;
     push_rules_evaluate(rules->ruleset, v->tree, &v->context, &o);
+    v->steps += o.steps;
     struct push_action a = {user, o.notify - v->base.notify, o.highlight - v->base.highlight};
     if (a.notify || a.highlight)
         add_action(v, a);

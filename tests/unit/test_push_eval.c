@@ -420,6 +420,56 @@ static void test_actions(void **state)
     }
 }
 
+/* As many rules as one may have, with as many conditions, none of which matches before its end. */
+static json_t *costly_rules(void)
+{
+    json_t *overrides = json_array(), *contents = json_array();
+    for (int i = 0; i < PUSH_RULES_MAX; i++) {
+        json_t *conditions = json_array();
+        for (int k = 0; i % 2 && k < PUSH_CONDITIONS_MAX; k++)
+            json_array_append_new(conditions, quoted("{'kind':'event_match','key':'content.body',"
+                                                     "'pattern':'*a?a*a'}"));
+        json_array_append_new(conditions, quoted("{'kind':'event_match','key':'content.body',"
+                                                 "'pattern':'*a?a*b'}"));
+        json_array_append_new(overrides,
+                              json_pack("{s:s, s:b, s:b, s:o, s:[s]}", "rule_id", "o", "default", 0,
+                                        "enabled", 1, "conditions", conditions, "actions", "x"));
+        json_array_append_new(contents, quoted("{'rule_id':'c','default':false,'enabled':true,"
+                                               "'actions':[],'pattern':'*a?a*b'}"));
+    }
+    return json_pack("{s:{s:o, s:o}}", "rules", "override", overrides, "content", contents);
+}
+
+static void test_steps_are_bounded(void **state)
+{
+    enum { BODY = 60000 };
+    char *body = malloc(BODY + 1);
+    memset(body, 'a', BODY);
+    body[BODY] = 0;
+    json_auto_t *stored = costly_rules();
+    json_auto_t *ruleset = push_rules_merge("@alice:x", stored);
+    json_auto_t *event = quoted(MESSAGE("hi"));
+    struct push_context c = usual;
+    struct push_outcome o;
+    json_object_set_new(json_object_get(event, "content"), "body", json_string(body));
+    push_rules_evaluate(ruleset, event, &c, &o);
+    assert_int_equal(o.steps, PUSH_STEPS_MAX);
+    assert_true(o.notify); /* by .m.rule.message */
+    c.steps_max = 100;
+    push_rules_evaluate(ruleset, event, &c, &o);
+    assert_int_equal(o.steps, 100);
+    assert_true(o.notify);
+    /* What people write is far below. */
+    json_object_set_new(json_object_get(event, "content"), "body", json_string("a word or two"));
+    json_auto_t *few = quoted("{'rules':{'content':[{'rule_id':'c','default':false,'enabled':true,"
+                              "'actions':[],'pattern':'two'}]}}");
+    json_auto_t *usual_rules = push_rules_merge("@alice:x", few);
+    push_rules_evaluate(usual_rules, event, &usual, &o);
+    assert_false(o.notify);
+    assert_true(o.steps < 100);
+    free(body);
+}
+
 static void add_name(void *ctx, const char *user_id)
 {
     strcat(strcat(ctx, user_id), " ");
@@ -491,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_kinds_and_order),
         cmocka_unit_test(test_own_kinds_not_matching),
         cmocka_unit_test(test_actions),
+        cmocka_unit_test(test_steps_are_bounded),
         cmocka_unit_test(test_mentioned),
         cmocka_unit_test(test_names),
     };
