@@ -3,7 +3,9 @@
 #include "rooms/servers.h"
 #include "rooms/space.h"
 
-enum { ROOMS_MAX = 2000 }; /* of one tree; what lies behind is not shown */
+/* Of one tree; what lies behind is not shown. */
+enum { ROOMS_MAX = 2000, CHILDREN_MAX = 50000 };
+enum { PAGE_BYTES = 4 << 20 }; /* then a page ends */
 
 /* A room still to be visited. */
 struct waiting {
@@ -24,6 +26,7 @@ struct walk {
     struct map hidden; /* room ids that such a server called inaccessible */
     int64_t skip;      /* rooms that earlier pages had */
     int64_t visible;   /* so far */
+    size_t children;   /* that were looked at so far */
     bool more;
 };
 
@@ -141,7 +144,7 @@ static const struct err *visit(struct walk *w, const struct waiting *at)
         return err(ERR_FORBIDDEN, "You are not allowed to view this room");
     if (!shown.summary)
         return NULL;
-    if (w->visible == w->skip + w->q->limit) {
+    if (w->visible == w->skip + w->q->limit || w->out->n > PAGE_BYTES) {
         w->more = true;
         return NULL;
     }
@@ -149,6 +152,7 @@ static const struct err *visit(struct walk *w, const struct waiting *at)
         buf_add_text(w->out, w->visible > w->skip + 1 ? "," : "");
         space_write_room(w->out, shown.summary, shown.children, shown.n);
     }
+    w->children += shown.n;
     if (at->depth < w->q->max_depth)
         push_children(w, shown.children, shown.n, at->depth + 1);
     return NULL;
@@ -177,7 +181,7 @@ static const struct err *read_token(const struct hierarchy_query *q, int64_t *re
 
 static const struct err *walk(struct walk *w)
 {
-    while (w->first && !w->more) {
+    while (w->first && !w->more && w->children < CHILDREN_MAX) {
         const struct waiting *at = w->first;
         w->first = at->next;
         TRY(visit(w, at));

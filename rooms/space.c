@@ -63,13 +63,6 @@ static struct str keep(struct arena *a, const struct buf *b)
 
 /* ---- ours ---- */
 
-static struct str show_event(struct arena *a, const struct event *e)
-{
-    buf_auto struct buf out = {0};
-    event_add_stripped(&out, e);
-    return keep(a, &out);
-}
-
 const struct err *space_children(struct job *job, struct room *room, const struct room_summary *s,
                                  bool suggested_only, const struct space_child **ret, size_t *ret_n)
 {
@@ -83,7 +76,7 @@ const struct err *space_children(struct job *job, struct room *room, const struc
         if (strcmp(e->type, "m.space.child") == 0 &&
             read_child(e->state_key, event_content(e), e->origin_server_ts, suggested_only,
                        &children[n]))
-            children[n++].shown = show_event(job->arena, e);
+            children[n++].event = e;
     }
     qsort(children, n, sizeof *children, compare);
     *ret = children;
@@ -142,7 +135,10 @@ void space_write_room(struct buf *out, const json_t *summary, const struct space
     BUF_LIT(out, ",\"children_state\":[");
     for (size_t i = 0; i < n; i++) {
         buf_add_text(out, i ? "," : "");
-        buf_add_str(out, children[i].shown);
+        if (children[i].event)
+            event_add_stripped(out, children[i].event);
+        else
+            buf_add_str(out, children[i].shown);
     }
     BUF_LIT(out, "]}");
 }

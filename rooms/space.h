@@ -13,7 +13,8 @@ struct space_child {
     int64_t ts;
     const char *via[SPACE_VIA_MAX]; /* servers to ask */
     size_t via_n;
-    struct str shown; /* the stripped event with origin_server_ts, JSON */
+    const struct event *event; /* ours, in memory */
+    struct str shown;          /* else the stripped event with origin_server_ts, JSON */
 };
 
 /* Of a room that we are in, in the order that the specification wants; none when it is no space. In

@@ -120,6 +120,20 @@ def test_pages(alice):
         alice.fails(400, "M_INVALID_PARAM", "GET", path(root), params=params)
 
 
+def test_a_page_ends_when_it_is_long(alice):
+    spaces = [make_space(alice) for _ in range(4)]
+    for space in spaces[1:]:
+        add(alice, spaces[0], space, order=str(spaces.index(space)))
+        for n in range(40):
+            add(alice, space, f"!{n}:test.example", note="x" * 60_000)
+    seen, tokens = [], [None]
+    for token in tokens:
+        reply = alice.get(path(spaces[0]), params={"from": token} if token else {})
+        seen.append([r["room_id"] for r in reply["rooms"]])
+        tokens += [reply["next_batch"]] if "next_batch" in reply else []
+    assert seen == [spaces[:3], spaces[3:]]
+
+
 def test_each_sees_what_they_may(alice, bob):
     root = make_space(alice)
     private = alice.create_room()
