@@ -291,6 +291,20 @@ def test_many_different_ones_take_turns(fresh_server):
     assert got == [("png", 32, 32, False)] * 40
 
 
+def test_one_user_has_two_made_at_once(fresh_server):
+    server = fresh_server()
+    ann = Client(server).register("ann")
+    names = [mxc(ann, images.gif(2000 + i, 1000)) for i in range(12)]
+    running = set()
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(thumbnail, ann, n, 32, 32, method="crop") for n in names]
+        while not all(a.done() for a in asked):
+            metrics = Client(server).request("GET", "/metrics").text
+            running.add(int(metrics.split("\nconcorde_media_thumbnailers ")[-1].split()[0]))
+        assert all(a.result()[1] == ("png", 32, 32, False) for a in asked)
+    assert max(running) in (1, 2)
+
+
 def test_a_thumbnail_waits_for_the_upload(alice, bob):
     name = announce(alice)
     with concurrent.futures.ThreadPoolExecutor() as pool:
