@@ -1,6 +1,10 @@
 #include "storage/relations.h"
 
 #include "storage/event_rows.h"
+#include "storage/time_limit.h"
+
+/* Of statements that look at all there is before they sort it. */
+enum { TIME_MAX_MS = 2000 };
 
 SQL(relations_has_annotation_sql,
     "SELECT 1::int8 FROM relations l JOIN users u ON u.id = l.sender "
@@ -69,11 +73,13 @@ const struct err *relations_page(struct tx *tx, int64_t room, const struct relat
                           P(INT(room), BYTES(range->parent), TEXT(range->rel_type),
                             INT(range->type), INT(from), INT(to), INT(limit)),
                           ret, ret_n);
-    return event_rows(tx, &relations_page_deep_sql,
-                      P(INT(room), BYTES(range->parent), TEXT(range->rel_type), INT(range->type),
-                        INT(from), INT(to), INT(limit), INT(range->depth),
-                        INT(newest_first ? -1 : 1)),
-                      ret, ret_n);
+    struct rows rows;
+    TRY(time_limit_query(tx, TIME_MAX_MS, &relations_page_deep_sql,
+                         P(INT(room), BYTES(range->parent), TEXT(range->rel_type), INT(range->type),
+                           INT(from), INT(to), INT(limit), INT(range->depth),
+                           INT(newest_first ? -1 : 1)),
+                         &rows));
+    return event_rows_read(tx, &rows, ret, ret_n);
 }
 
 /* The roots are found one after the other in events_by_thread, and the latest event of each by one
@@ -95,8 +101,8 @@ const struct err *threads_page(struct tx *tx, int64_t room, int64_t to, int64_t 
                                int64_t limit, const struct thread_row **ret, size_t *ret_n)
 {
     struct rows rows;
-    TRY(db_query(tx, &threads_page_sql, P(INT(room), INT(to), INT(participant), INT(limit)),
-                 &rows));
+    TRY(time_limit_query(tx, TIME_MAX_MS, &threads_page_sql,
+                         P(INT(room), INT(to), INT(participant), INT(limit)), &rows));
     struct thread_row *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     size_t n = 0;
     for (; rows_next(&rows); n++) {

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from client import q, timeline
+from client import Client, q, timeline
 from relations import bundled, children, edit, ids, in_thread, react, refer, relates
+from restoring import locked
 
 
 @pytest.fixture
@@ -271,3 +272,19 @@ def test_limited_sync_bundles(alice, room):
     r = alice.sync(filter=json.dumps({"room": {"timeline": {"limit": 5}}}))
     shown = [e for e in timeline(r, room) if e["event_id"] == event][0]
     assert shown["unsigned"]["m.relations"]["m.replace"]["event_id"] == newest
+
+
+def test_questions_about_a_whole_room_have_a_time_limit(fresh_server):
+    s = fresh_server()
+    alice = Client(s).register("alice")
+    room = alice.create_room()
+    root = alice.send(room, "root")
+    reply = alice.send(room, {"msgtype": "m.text", "body": "reply", "m.relates_to": {
+        "rel_type": "m.thread", "event_id": root}})
+    paths = [f"/_matrix/client/v1/rooms/{q(room)}/{what}" for what in (f"relations/{q(root)}", "threads")]
+    found = [[e["event_id"] for e in alice.get(path)["chunk"]] for path in paths]
+    assert found == [[reply], [root]]
+    for table, path in zip(("relations", "events"), paths):
+        with locked(s, table):
+            assert "too long" in alice.fails(503, "M_UNKNOWN", "GET", path)["error"]
+    assert found == [[e["event_id"] for e in alice.get(path)["chunk"]] for path in paths]
