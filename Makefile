@@ -59,7 +59,7 @@ PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
-.PHONY: help build deps run install test unit api olm clients interop fault soak fuzz fuzz-replay asan tsan bench \
+.PHONY: help build deps run install test unit api olm clients interop fault neighbours soak fuzz fuzz-replay asan tsan bench \
         schema-objects format format-check layers clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -156,12 +156,15 @@ interop: build ## let Synapse, from its package, federate with the server
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/interop/run.sh
 
 fault: build ## kill, starve and cut off the server under load
-	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh fault
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh fault --ignore tests/fault/neighbours
+
+neighbours: build ## attack the server, and measure what others notice
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh fault/neighbours
 
 SOAK_SECONDS ?= 1200
 soak: build ## joins followed by messages at once, redactions out of order: under load, SOAK_SECONDS (1200) each
 	@for what in joins redactions; do CONCORDE_BIN=$(abspath $(BUILD)/concorde) PYTHONPATH=tests/api \
-	    python3 tests/soak/$$what.py $(SOAK_SECONDS) || exit 1; done
+	    tests/python.sh tests/soak/$$what.py $(SOAK_SECONDS) || exit 1; done
 
 asan: ## unit and API tests under AddressSanitizer and UBSan
 	@$(AGAIN) BUILD=build-asan SAN=asan build $(UNIT:$(BUILD)/%=build-asan/%)

@@ -5,13 +5,11 @@ set -u
 cd "$(dirname "$0")/.."
 name=$1
 shift
-python=python3 # the first one that has what Debian's packages bring
-python3 -c 'import pytest, httpx, yaml, cryptography' 2>/dev/null || python=/usr/bin/python3
-[ "${WORKERS:-1}" -gt 1 ] && "$python" -c 'import xdist' 2>/dev/null &&
+[ "${WORKERS:-1}" -gt 1 ] && tests/python.sh -c 'import xdist' 2>/dev/null &&
     set -- -n "$WORKERS" --dist loadfile "$@"
 log=$(mktemp) && trap 'rm -f "$log"' EXIT
 PYTHONPATH=tests/api${PYTHONPATH:+:$PYTHONPATH} PYTHONDONTWRITEBYTECODE=1 \
-    "$python" -m pytest -q -p no:cacheprovider "tests/$name" "$@" 2>&1 | tee "$log"
+    tests/python.sh -m pytest -q -p no:cacheprovider "tests/$name" "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 count() { grep -oE "[0-9]+ $1" <<<"$(tail -1 "$log")" | grep -oE '^[0-9]+' || echo 0; }
 failed=$(($(count failed) + $(count 'errors?')))
