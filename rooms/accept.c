@@ -78,6 +78,7 @@ static bool refers_to_drafted(struct intake *in, const struct event *e)
 struct draft_event *accept_draft(struct intake *in, size_t i, int64_t moved_from)
 {
     struct draft_event *d = arena_alloc(in->job->arena, sizeof *d);
+    in->moves |= moved_from != 0;
     *d = (struct draft_event){
         .event = in->left[i] ? in->left[i] : in->events[i].event,
         .redacted_by = in->redactions[i],
@@ -225,6 +226,7 @@ void accept_begin_write(struct intake *in)
     static const struct author nobody;
     in->write = write_begin(in->job);
     in->aside_n = 0;
+    in->moves = false;
     draft_init(&in->draft, in->job, in->room, &nobody, in->write);
 }
 
@@ -248,17 +250,18 @@ static const struct err *finish(struct intake *in, size_t from, size_t to)
     const struct err *e = write_wait(in->job, in->write, &last);
     if (e)
         room_forget(in->job, in->room);
+    if (in->moves)
+        room_note_aside(in->room);
     for (size_t i = from; i < to && !e; i++)
         if (in->changes[i])
             in->outcomes[i].position = last - changes + in->changes[i];
     return e;
 }
 
-/* With the room's lock: redactions were stored since they were looked up, perhaps of these events.
- */
+/* With the room's lock: something changed since the events were looked up, perhaps of these. */
 static bool is_outdated(const struct intake *in)
 {
-    return atomic_load(&in->room->waiting_redactions) != in->waiting_redactions;
+    return atomic_load(&in->room->aside_version) != in->aside_version;
 }
 
 const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret_next,
@@ -369,7 +372,7 @@ static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
     lock_release(&in->room->lock);
     const struct err *e = run_fork(in, from);
     if (in->events[from].event->redacts)
-        room_note_redactions(in->room);
+        room_note_aside(in->room);
     writer_done(in->room);
     if (!e)
         *ret_next = from + 1;
@@ -380,7 +383,7 @@ static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
 
 static const struct err *look_up_redactions(struct intake *in, size_t from)
 {
-    in->waiting_redactions = atomic_load(&in->room->waiting_redactions);
+    in->aside_version = atomic_load(&in->room->aside_version);
     const struct event **events = arena_alloc_array(in->job->arena, in->n + 1, sizeof *events);
     for (size_t i = from; i < in->n; i++)
         events[i - from] = in->events[i].event;
@@ -432,7 +435,7 @@ void accept_init(struct intake *in, struct job *job, struct room *room,
                           .events = events,
                           .outcomes = outcomes,
                           .n = n,
-                          .waiting_redactions = atomic_load(&room->waiting_redactions)};
+                          .aside_version = atomic_load(&room->aside_version)};
     in->changes = arena_alloc_array(job->arena, n + 1, sizeof *in->changes);
     in->left = arena_alloc_array(job->arena, n + 1, sizeof *in->left);
     in->redactions = arena_alloc_array(job->arena, n + 1, sizeof *in->redactions);

@@ -20,9 +20,10 @@ struct intake {
     int *changes;              /* of events[i] in the write; 0: it makes none */
     const struct event **left; /* of events[i], when a redaction of it is here already; else NULL */
     int64_t *redactions;       /* position of that redaction */
-    uint64_t waiting_redactions; /* the room's count, before they were looked up */
-    size_t aside_n;              /* events of the write that are stored aside */
-    bool was_fork;               /* the newest run ended with an event of a fork */
+    uint64_t aside_version;    /* the room's, before they were looked up */
+    size_t aside_n;            /* events of the write that are stored aside */
+    bool moves;                /* the write gives places to events that stood aside */
+    bool was_fork;             /* the newest run ended with an event of a fork */
     bool locked; /* the room's lock is held; else `busy` alone keeps other writers out */
 };
 

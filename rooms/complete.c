@@ -6,6 +6,8 @@
 #include "storage/partial_rooms.h"
 #include "storage/state_refs.h"
 
+#include <stdatomic.h>
+
 enum { AT_ONCE = 10000 }; /* members in one write */
 
 bool room_is_partial(struct room *room)
@@ -142,9 +144,18 @@ static const struct err *complete_step(struct job *job, struct room *room, const
 const struct err *room_complete(struct job *job, struct room *room, const struct told_state *state)
 {
     struct told told;
-    TRY(told_store(job, room, state, &told));
+    const struct room *looked_up = NULL;
+    uint64_t aside_version = 0;
     for (bool done = false; !done;) {
-        if (writer_lock(room)) {
+        if (room != looked_up || atomic_load(&room->aside_version) != aside_version) {
+            looked_up = room;
+            aside_version = atomic_load(&room->aside_version);
+            TRY(told_store(job, room, state, &told));
+        }
+        bool locked = writer_lock(room);
+        if (locked && atomic_load(&room->aside_version) != aside_version) {
+            lock_release(&room->lock); /* told events got places: they have other positions now */
+        } else if (locked) {
             room->busy = true;
             lock_release(&room->lock);
             const struct err *e = complete_step(job, room, &told, &done);

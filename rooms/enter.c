@@ -11,6 +11,8 @@
 #include "storage/partial_rooms.h"
 #include "storage/state_refs.h"
 
+#include <stdatomic.h>
+
 /* ---- the room's row ---- */
 
 /* A room that is not known here: a row without a head. */
@@ -80,6 +82,7 @@ struct entering {
     const struct room_entry *entry;
     struct room *room;
     struct told told;
+    uint64_t aside_version; /* the room's, before that was looked up */
     struct write *write;
     struct draft draft;
 };
@@ -147,6 +150,10 @@ static const struct err *try_enter(struct entering *en)
     struct room_head head;
     if (!writer_lock(en->room))
         return err(ERR_CONFLICT, "The room is changing; try again");
+    if (atomic_load(&en->room->aside_version) != en->aside_version) {
+        lock_release(&en->room->lock);
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    }
     en->write = write_begin(en->job);
     const struct err *e = build(en);
     if (e) {
@@ -184,6 +191,7 @@ const struct err *room_enter(struct job *job, const struct room_entry *entry, st
     for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
         TRY(find_or_make(job, entry->version, entry->room_id, &en.room));
         TRY(correct_version(job, &en.room, entry->version));
+        en.aside_version = atomic_load(&en.room->aside_version);
         TRY(told_store(job, en.room, &entry->told, &en.told));
         TRY(need_create(entry, &en.told));
         TRY(judge_join(&en));

@@ -3,6 +3,7 @@
 #include "rooms/accept_internal.h"
 #include "rooms/late_redactions.h"
 #include "rooms/relations.h"
+#include "rooms/room_internal.h"
 #include "rooms/writer.h"
 #include "storage/history_ends.h"
 #include "storage/intern.h"
@@ -344,7 +345,7 @@ const struct err *history_add(struct job *job, struct room *room, const struct e
     room->busy = true;
     lock_release(&room->lock);
     const struct err *e = add(&s, events, n, ret_added);
-    room_note_redactions(room);
+    room_note_aside(room);
     writer_done(room);
     map_finish(&s.by_id);
     return e;

@@ -98,11 +98,6 @@ static const struct err *add_all(struct job *job, struct room *room, struct writ
     return NULL;
 }
 
-void room_note_redactions(struct room *room)
-{
-    atomic_fetch_add(&room->waiting_redactions, 1);
-}
-
 const struct err *late_redactions_apply(struct job *job, struct room *room,
                                         const struct event *const *events, size_t n)
 {

@@ -18,8 +18,4 @@ const struct err *late_redactions_of(struct job *job, struct room *room,
                                      const struct event *const *events, size_t n,
                                      const struct event **ret_left, int64_t *ret_redaction);
 
-/* Redactions were stored whose target may not be here, and other writers are still kept out: who
- * has looked for those of new events before must look again. */
-void room_note_redactions(struct room *room);
-
 #endif

@@ -8,6 +8,8 @@
 #include "storage/partial_rooms.h"
 #include "storage/rooms.h"
 
+#include <stdatomic.h>
+
 /* ---- one room ---- */
 
 struct room *room_create_unlisted(int64_t id, const char *room_id, const struct room_version *v)
@@ -318,6 +320,11 @@ const struct err *room_load_members(struct job *job, struct room *r, const char 
         room_put_state_locked(r, found[i].event, m->position);
     }
     return NULL;
+}
+
+void room_note_aside(struct room *r)
+{
+    atomic_fetch_add(&r->aside_version, 1);
 }
 
 /* ---- reading ---- */

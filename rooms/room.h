@@ -43,7 +43,10 @@ struct room {
     int64_t notify_total, highlight_total;
     const char **extremities; /* event ids; malloc'd */
     size_t extremities_n;
-    _Atomic uint64_t waiting_redactions; /* grows when some were stored whose target is not here */
+    /* Grows when what stands beside the timeline changed: an event got a place in it, and with that
+     * another position, or a redaction was stored whose target is not here. What was looked up
+     * before that is outdated. */
+    _Atomic uint64_t aside_version;
     bool busy;          /* a writer is alone until its write is committed: others wait for it */
     _Atomic bool stale; /* dropped from the cache: writers must get the room anew */
 

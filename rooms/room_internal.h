@@ -21,6 +21,10 @@ struct room_state_slot *room_state_slot_locked(struct room *r, const char *type,
 void room_put_member_locked(struct room *r, const struct room_member *member);
 void room_set_own_rules_locked(struct room *r, int64_t user, bool has);
 
+/* What stands beside the timeline changed (aside_version), and other writers are still kept out:
+ * who has looked it up before must look again. */
+void room_note_aside(struct room *r);
+
 /* A room that is in the cache, for feed listeners; NULL when it is not. Follow with give_back. */
 struct room *room_take_cached(struct room_cache *c, int64_t id);
 void room_give_back(struct room_cache *c, struct room *room);

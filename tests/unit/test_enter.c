@@ -250,6 +250,48 @@ static void history_is_added_in_order(void **state)
     }
 }
 
+struct completion {
+    const struct far_room *r;
+    pthread_t thread;
+};
+
+static void *complete_the_room(void *arg)
+{
+    struct completion *c = arg;
+    struct scope s;
+    scope_init(&s, c->r->job->store);
+    struct told_state told = {.state = c->r->state, .state_n = c->r->state_n - 1};
+    NO_ERR(room_complete(&s.job, room_named(&s.job, c->r->room_id), &told));
+    scope_finish(&s);
+    return NULL;
+}
+
+/* The members are told of beside the timeline. Meanwhile history gives them places in it: what
+ * becomes current state is where they are then. */
+static void members_and_history_may_come_at_once(void **state)
+{
+    enum { ROUNDS = 12 };
+    for (int i = 0; i < ROUNDS; i++) {
+        struct far_room r;
+        size_t added;
+        make_far_room(&r, i % 2 ? "10" : "12");
+        size_t before_n = r.n;
+        const struct event *join = far_join(&r);
+        struct room *room = enter(&r, join, MEMBERS);
+        struct completion c = {.r = &r};
+        pthread_create(&c.thread, NULL, complete_the_room, &c);
+        while (history_add(r.job, room, r.line, before_n, NULL, 0, &added))
+            room = room_named(r.job, r.room_id); /* it lost to the other */
+        pthread_join(c.thread, NULL);
+        room = room_named(r.job, r.room_id);
+        assert_int_equal(room->joined_n, MEMBERS + 2);
+        for (size_t k = 0; k + 1 < r.state_n; k++)
+            assert_string_equal(state_id(r.job, r.room_id, r.state[k]->type, r.state[k]->state_key),
+                                r.state[k]->event_id);
+        scope_finish(&r.s);
+    }
+}
+
 static void invites_are_noted_and_undone(void **state)
 {
     struct far_room r;
@@ -313,6 +355,7 @@ int main(void)
         cmocka_unit_test(a_forged_state_is_left_out),
         cmocka_unit_test(members_may_come_later),
         cmocka_unit_test(history_is_added_in_order),
+        cmocka_unit_test(members_and_history_may_come_at_once),
         cmocka_unit_test(invites_are_noted_and_undone),
         cmocka_unit_test(a_lie_about_the_version_does_not_last),
     };
