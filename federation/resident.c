@@ -8,6 +8,7 @@
 #include "rooms/restricted.h"
 #include "rooms/servers.h"
 #include "storage/intern.h"
+#include "storage/write.h"
 
 const struct err *resident_room(struct request *rq, struct room **ret)
 {
@@ -100,12 +101,25 @@ const struct err *resident_read_event(struct request *rq, struct room *room,
     return NULL;
 }
 
+/* A template names the newest events, which may still be waiting for their commit, and be the newest
+ * no more: so what waits is stored before an event's parents are called unknown. */
+static const struct err *accept_one(struct job *job, struct room *room, const struct incoming *in,
+                                    struct outcome *ret)
+{
+    TRY(room_accept(job, room, in, 1, ret));
+    if (ret->verdict != VERDICT_MISSING)
+        return NULL;
+    TRY(write_commit(job, write_begin(job), NULL));
+    TRY(room_get_by_id(job, room->id, &room));
+    return room_accept(job, room, in, 1, ret);
+}
+
 const struct err *resident_accept(struct request *rq, struct room *room, const struct event *event,
                                   int64_t *ret_position)
 {
     struct incoming in = {.event = event, .relay = true};
     struct outcome outcome;
-    TRY(room_accept(rq->job, room, &in, 1, &outcome));
+    TRY(accept_one(rq->job, room, &in, &outcome));
     inbound_event_concluded(inbound_of(rq->job), event->event_id, &outcome);
     switch (outcome.verdict) {
     case VERDICT_ACCEPTED:
