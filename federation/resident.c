@@ -101,8 +101,8 @@ const struct err *resident_read_event(struct request *rq, struct room *room,
     return NULL;
 }
 
-/* A template names the newest events, which may still be waiting for their commit, and be the newest
- * no more: so what waits is stored before an event's parents are called unknown. */
+/* A template names the newest events, which may still be waiting for their commit, and be the
+ * newest no more: so what waits is stored before an event's parents are called unknown. */
 static const struct err *accept_one(struct job *job, struct room *room, const struct incoming *in,
                                     struct outcome *ret)
 {
