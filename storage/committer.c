@@ -14,6 +14,7 @@
 
 enum {
     BATCH_WRITES_MAX = 512,
+    BATCH_BYTES_MAX = 2 << 20,
     RECONNECT_MS = 200, /* between attempts while the database is away */
     RETRY_AFTER_MS = 1000
 };
@@ -21,9 +22,16 @@ enum {
 /* There is no thread for it: the first that waits commits for all that wait with it (the leader),
  * then hands the lead to the first of those who came meanwhile. A lone writer so pays for no switch
  * of threads, and a crowd for no more than one each. */
-struct committer {
-    struct lock lock; /* the queue, and who leads */
+struct queue {
     struct write *first, **last;
+};
+
+struct committer {
+    struct lock lock; /* the queues, and who leads */
+    struct queue usual;
+    struct queue large; /* each is a transaction of its own (storage/write.h) */
+    bool large_is_next; /* a batch of others has passed */
+    uint64_t queued;
     bool led;            /* a writer is committing */
     pthread_cond_t idle; /* no writer leads any more */
     _Atomic bool stopping;
@@ -38,8 +46,34 @@ struct committer {
     void (*on_lost)(void *ctx, const char *why);
     void *ctx;
 
-    _Atomic int64_t batches, writes, failures, timeouts;
+    _Atomic int64_t batches, writes, large_writes, failures, timeouts;
 };
+
+/* ---- the queues ---- */
+
+static void queue_init(struct queue *q)
+{
+    q->first = NULL;
+    q->last = &q->first;
+}
+
+static void queue_add_locked(struct queue *q, struct write *w)
+{
+    w->next = NULL;
+    *q->last = w;
+    q->last = &w->next;
+}
+
+/* Cuts off the first ones, up to `last`. */
+static struct write *queue_take_locked(struct queue *q, struct write *last)
+{
+    struct write *taken = q->first;
+    q->first = last->next;
+    last->next = NULL;
+    if (!q->first)
+        q->last = &q->first;
+    return taken;
+}
 
 /* ---- one transaction ---- */
 
@@ -306,11 +340,12 @@ static const struct err *look_at_head(struct committer *c, bool *ret_committed, 
 static struct write *say_away(struct committer *c)
 {
     LOCKED(&c->lock);
-    struct write *waiting = c->first;
     if (!c->away_since)
         c->away_since = mono_ms();
-    c->first = NULL;
-    c->last = &c->first;
+    *c->usual.last = c->large.first;
+    struct write *waiting = c->usual.first;
+    queue_init(&c->usual);
+    queue_init(&c->large);
     return waiting;
 }
 
@@ -447,27 +482,59 @@ static void commit_each(struct committer *c, struct write *writes)
     }
 }
 
+/* ---- who is next ---- */
+
+static bool is_of_room(const struct write *w, int64_t room)
+{
+    for (size_t i = 0; i < w->changes_n; i++)
+        if (w->changes[i].room == room)
+            return true;
+    return false;
+}
+
+/* Does a large one wait that touches a room of this one, too? Then this is built upon it. */
+static bool follows_large_locked(const struct committer *c, const struct write *w)
+{
+    for (const struct write *l = c->large.first; l; l = l->next)
+        for (size_t i = 0; i < w->changes_n; i++)
+            if (w->changes[i].room && is_of_room(l, w->changes[i].room))
+                return true;
+    return false;
+}
+
+/* A large one does not pass those that were queued before it. */
+static bool takes_large_locked(const struct committer *c)
+{
+    const struct write *large = c->large.first, *usual = c->usual.first;
+    return large && (!usual || (c->large_is_next && large->number < usual->number));
+}
+
 /* Takes what is waiting, up to a bound. */
 static struct write *take_waiting(struct committer *c)
 {
     LOCKED(&c->lock);
-    struct write *taken = c->first, *last = taken;
-    for (int n = 1; last && last->next && n < BATCH_WRITES_MAX; n++)
-        last = last->next;
-    if (last) {
-        c->first = last->next;
-        last->next = NULL;
+    bool large = takes_large_locked(c);
+    c->large_is_next = !large;
+    if (large) {
+        c->large_writes++;
+        return queue_take_locked(&c->large, c->large.first);
     }
-    if (!c->first)
-        c->last = &c->first;
-    return taken;
+    struct write *last = c->usual.first;
+    size_t bytes = last ? last->bytes : 0;
+    for (int n = 1; last && last->next && n < BATCH_WRITES_MAX; n++) {
+        bytes += last->next->bytes;
+        if (bytes > BATCH_BYTES_MAX)
+            break;
+        last = last->next;
+    }
+    return last ? queue_take_locked(&c->usual, last) : NULL;
 }
 
-/* Hands the lead to the first who waits. */
+/* Hands the lead to one who waits. */
 static void pass_on(struct committer *c)
 {
     lock_take(&c->lock);
-    struct write *next = c->first;
+    struct write *next = takes_large_locked(c) ? c->large.first : c->usual.first;
     if (next)
         next->leads = true;
     else {
@@ -507,13 +574,13 @@ void write_enqueue(struct job *job, struct write *w)
 {
     struct committer *c = job->store->committer;
     LOCKED(&c->lock);
-    w->next = NULL;
     if (c->led && c->away_since) {
         finish_write(w, unavailable());
         return;
     }
-    *c->last = w;
-    c->last = &w->next;
+    w->number = c->queued++;
+    bool large = write_is_large(w) || (c->large.first && follows_large_locked(c, w));
+    queue_add_locked(large ? &c->large : &c->usual, w);
 }
 
 const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_position)
@@ -560,7 +627,8 @@ const struct err *committer_start(const struct committer_settings *settings, str
     struct committer *c = mem_zalloc(sizeof *c);
     lock_init(&c->lock, RANK_COMMITTER);
     cond_init(&c->idle);
-    c->last = &c->first;
+    queue_init(&c->usual);
+    queue_init(&c->large);
     c->feed = settings->feed;
     c->on_lost = settings->on_lost;
     c->ctx = settings->ctx;
@@ -612,12 +680,14 @@ void committer_add_metrics(struct committer *c, struct buf *out)
                "# TYPE concorde_commits_total counter\nconcorde_commits_total %lld\n"
                "# HELP concorde_writes_total Writes that it was given.\n"
                "# TYPE concorde_writes_total counter\nconcorde_writes_total %lld\n"
+               "# HELP concorde_writes_large_total Writes that were a transaction of their own.\n"
+               "# TYPE concorde_writes_large_total counter\nconcorde_writes_large_total %lld\n"
                "# HELP concorde_writes_failed_total Writes that were refused.\n"
                "# TYPE concorde_writes_failed_total counter\nconcorde_writes_failed_total %lld\n"
                "# HELP concorde_commit_timeouts_total Times that the database did not answer the "
                "committer in time.\n"
                "# TYPE concorde_commit_timeouts_total counter\n"
                "concorde_commit_timeouts_total %lld\n",
-               (long long)c->batches, (long long)c->writes, (long long)c->failures,
-               (long long)c->timeouts);
+               (long long)c->batches, (long long)c->writes, (long long)c->large_writes,
+               (long long)c->failures, (long long)c->timeouts);
 }

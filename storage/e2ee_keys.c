@@ -203,6 +203,7 @@ SQL(user_backup_sessions_delete_sql, "DELETE FROM key_backup_sessions WHERE \"us
 
 void e2ee_delete_user(struct write *w, int64_t user)
 {
+    write_set_large(w); /* backups can be */
     write_statement(w, &user_cross_signing_delete_sql, P(INT(user)));
     write_statement(w, &user_signatures_delete_sql, P(INT(user)));
     write_statement(w, &user_signature_changes_delete_sql, P(INT(user)));

@@ -12,8 +12,32 @@ struct write *write_begin(struct job *job)
     return w;
 }
 
+static size_t count_array(const struct db_param *p)
+{
+    size_t bytes = p->n * sizeof(int64_t);
+    for (size_t i = 0; i < p->n; i++)
+        if (p->type == DB_TEXT_ARRAY)
+            bytes += str_of(((const char *const *)p->array)[i]).n;
+        else if (p->type == DB_BYTES_ARRAY)
+            bytes += ((const struct str *)p->array)[i].n;
+    return bytes;
+}
+
+static void count_bytes(struct write *w, const struct db_param *values, size_t n)
+{
+    w->bytes += WRITE_ROW_BYTES;
+    for (size_t i = 0; i < n; i++)
+        w->bytes += values[i].s.n + (values[i].n ? count_array(&values[i]) : 0);
+}
+
+void write_set_large(struct write *w)
+{
+    w->is_large = true;
+}
+
 int write_change(struct write *w, const struct change *c)
 {
+    w->bytes += WRITE_ROW_BYTES;
     if (w->changes_n == w->changes_room) {
         size_t room = w->changes_room ? w->changes_room * 2 : 4;
         struct change *grown = arena_alloc_array(w->arena, room, sizeof *grown);
@@ -34,6 +58,7 @@ void write_row(struct write *w, const struct batch_table *t, const struct db_par
     struct row *r = arena_alloc(w->arena, sizeof *r + n * sizeof *values);
     r->table = t;
     memcpy(r->values, values, n * sizeof *values);
+    count_bytes(w, values, n);
     *w->last_row = r;
     w->last_row = &r->next;
 }
@@ -45,6 +70,7 @@ void write_statement(struct write *w, struct sql *sql, const struct db_param *pa
     s->params_n = n;
     if (n)
         memcpy(s->params, params, n * sizeof *params);
+    count_bytes(w, params, n);
     *w->last_statement = s;
     w->last_statement = &s->next;
 }

@@ -60,6 +60,10 @@ int write_change(struct write *w, const struct change *c);
 void write_row(struct write *w, const struct batch_table *t, const struct db_param *values,
                size_t n);
 void write_statement(struct write *w, struct sql *s, const struct db_param *params, size_t n);
+/* For one with a statement that touches many rows. Large writes (of 256 KiB, or marked so) are
+ * transactions of their own, and those that wait let a batch of others pass before each: others
+ * wait for one of them at most. Writes to one room stay in their order. */
+void write_set_large(struct write *w);
 size_t write_changes_n(const struct write *w);
 bool write_is_empty(const struct write *w);
 /* For one that is not committed after all. */

@@ -13,10 +13,23 @@ struct write {
     struct row *rows, **last_row;
     struct statement *statements, **last_statement;
     struct write *next; /* in the committer's queue or batch */
-    sem_t done;         /* posted when the write is finished, or when it is to lead */
+    uint64_t number;    /* in the order in which they were queued */
+    size_t bytes;       /* about what it sends to the database */
+    bool is_large;
+    sem_t done; /* posted when the write is finished, or when it is to lead */
     bool leads;
     bool failed;
     struct err err;
 };
+
+enum {
+    WRITE_ROW_BYTES = 128, /* what a row, a statement or a change counts besides its values */
+    WRITE_LARGE_BYTES = 256 * 1024 /* no message in a room is so large */
+};
+
+static inline bool write_is_large(const struct write *w)
+{
+    return w->is_large || w->bytes >= WRITE_LARGE_BYTES;
+}
 
 #endif

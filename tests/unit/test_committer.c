@@ -33,6 +33,7 @@ static const struct batch_table marks = {
 };
 
 SQL(notes_update_sql, "UPDATE notes SET n = n + 1, position = log_at($2) WHERE id = $1")
+SQL(size_sql, "SELECT octet_length($1::bytea)")
 SQL(notes_get_sql, "SELECT position, n FROM notes WHERE id = $1")
 SQL(marks_get_sql, "SELECT position, n FROM marks WHERE id = $1")
 SQL(expect_sql, "SELECT expect_rows((SELECT count(*) FROM notes WHERE id = $1), 1)")
@@ -170,6 +171,76 @@ static void who_finds_the_work_done_opens_no_transaction(void **state)
     NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), NULL)); /* takes `early` along */
     NO_ERR(write_wait(&s.job, early, NULL));
     assert_int_equal(commits_so_far(), commits + 1);
+    scope_finish(&s);
+}
+
+/* ---- large writes ---- */
+
+static struct write *new_large(struct job *job, int64_t room)
+{
+    enum { BYTES = 300 * 1024 };
+    struct write *w = write_begin(job);
+    int at = write_change(w, &(struct change){.kind = CHANGE_PROFILE, .user = 1, .room = room});
+    char *text = arena_alloc(job->arena, BYTES);
+    write_row(w, &notes, P(INT(fresh_id()), POSITION(at), INT(0)));
+    write_statement(w, &size_sql, P(BYTES(((struct str){text, BYTES}))));
+    return w;
+}
+
+static int64_t finish_at(struct job *job, struct write *w)
+{
+    int64_t position;
+    NO_ERR(write_wait(job, w, &position));
+    return position;
+}
+
+static void a_large_write_goes_alone(void **state)
+{
+    struct scope s;
+    int64_t commits = commits_so_far();
+    scope_init(&s, &store);
+    struct write *before = new_note(&s.job, fresh_id()), *large = new_large(&s.job, 0),
+                 *after = new_note(&s.job, fresh_id());
+    write_enqueue(&s.job, before);
+    write_enqueue(&s.job, large);
+    write_enqueue(&s.job, after);
+    int64_t at[] = {finish_at(&s.job, before), finish_at(&s.job, large), finish_at(&s.job, after)};
+    assert_true(at[0] < at[2] && at[2] < at[1]);
+    assert_int_equal(commits_so_far(), commits + 2);
+    scope_finish(&s);
+}
+
+static void a_batch_passes_between_two_large_ones(void **state)
+{
+    struct scope s;
+    scope_init(&s, &store);
+    struct write *large[] = {new_large(&s.job, 0), new_large(&s.job, 0), new_large(&s.job, 0)};
+    struct write *marked = new_note(&s.job, fresh_id());
+    write_set_large(marked);
+    for (int i = 0; i < 3; i++)
+        write_enqueue(&s.job, large[i]);
+    write_enqueue(&s.job, marked);
+    int64_t first = finish_at(&s.job, large[0]);
+    struct write *note = new_note(&s.job, fresh_id());
+    write_enqueue(&s.job, note);
+    int64_t second = finish_at(&s.job, large[1]), noted = finish_at(&s.job, note);
+    int64_t third = finish_at(&s.job, large[2]), last = finish_at(&s.job, marked);
+    assert_true(first < noted && noted < second && second < third && third < last);
+    scope_finish(&s);
+}
+
+static void what_is_built_upon_a_large_write_follows_it(void **state)
+{
+    struct scope s;
+    scope_init(&s, &store);
+    struct write *large = new_large(&s.job, 77), *other = new_note(&s.job, fresh_id());
+    struct write *same = write_begin(&s.job);
+    write_change(same, &(struct change){.kind = CHANGE_PROFILE, .user = 1, .room = 77});
+    write_enqueue(&s.job, large);
+    write_enqueue(&s.job, same);
+    write_enqueue(&s.job, other);
+    int64_t at[] = {finish_at(&s.job, large), finish_at(&s.job, same), finish_at(&s.job, other)};
+    assert_true(at[2] < at[0] && at[0] < at[1]);
     scope_finish(&s);
 }
 
@@ -679,6 +750,9 @@ int main(void)
         cmocka_unit_test(what_waits_goes_out_together),
         cmocka_unit_test(upserts_of_one_batch_merge),
         cmocka_unit_test(who_finds_the_work_done_opens_no_transaction),
+        cmocka_unit_test(a_large_write_goes_alone),
+        cmocka_unit_test(a_batch_passes_between_two_large_ones),
+        cmocka_unit_test(what_is_built_upon_a_large_write_follows_it),
         cmocka_unit_test(a_bad_write_fails_alone),
         cmocka_unit_test(a_write_is_all_or_nothing),
         cmocka_unit_test(a_failed_batch_begins_no_epoch),
