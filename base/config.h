@@ -72,6 +72,8 @@ struct config {
     int64_t max_upload_size;                         /* bytes */
     int64_t media_quota_per_user;                    /* bytes; 0: none */
     int64_t max_remote_media_size;                   /* bytes */
+    int64_t remote_media_budget;                     /* bytes; 0: none */
+    int64_t remote_media_lifetime_ms;                /* since it was sent last; 0: for ever */
     struct config_list prevent_media_downloads_from; /* servers */
     bool enable_authenticated_media; /* what is uploaded now needs a token to be seen */
     int64_t max_image_pixels;        /* for thumbnails */
@@ -79,9 +81,10 @@ struct config {
     /* bytes of messages to devices that wait: for one device; of what a user has caused, or a
      * server */
     int64_t to_device_per_device, to_device_per_user, to_device_per_server;
-    int64_t max_request_body; /* bytes */
-    int64_t loops;            /* 0: chosen by the number of processors */
-    int64_t workers;          /* 0: server/serve.c chooses */
+    int64_t key_backups_per_user; /* bytes */
+    int64_t max_request_body;     /* bytes */
+    int64_t loops;                /* 0: chosen by the number of processors */
+    int64_t workers;              /* 0: server/serve.c chooses */
     int64_t max_connections, max_connections_per_address;
     int64_t cache_size; /* bytes for all caches */
     int64_t shutdown_timeout_ms;

@@ -160,9 +160,16 @@ const struct config_key config_keys[] = {
         .max = 1LL << 40),
     KEY("max_remote_media_size", SIZE, max_remote_media_size, "50M",
         "The largest file that is fetched from another server.", .min = 1024, .max = 1LL << 40),
+    KEY("remote_media_budget", SIZE, remote_media_budget, "20G",
+        "How much is kept of what was fetched from other servers. Beyond it, what was not asked "
+        "for "
+        "for the longest time goes, and is fetched again when it is; 0: no limit.",
+        .max = 1LL << 50),
+    KEY("media_retention.remote_media_lifetime", DURATION, remote_media_lifetime_ms, "90d",
+        "How long it is kept after it was last asked for; 0: for ever.", .max = 3153600000000),
     KEY("prevent_media_downloads_from", LIST, prevent_media_downloads_from, NULL,
         "Servers whose media is not fetched. What is here already stays."),
-    KEY("media_quota_per_user", SIZE, media_quota_per_user, "0",
+    KEY("media_quota_per_user", SIZE, media_quota_per_user, "10G",
         "How much one user may upload in all; 0: no limit."),
     KEY("enable_authenticated_media", BOOL, enable_authenticated_media, "true",
         "Does what is uploaded from now on need an access token to be seen? What was uploaded "
@@ -186,6 +193,10 @@ const struct config_key config_keys[] = {
         .min = 65536, .max = 1LL << 40),
     KEY("max_to_device_bytes_per_server", SIZE, to_device_per_server, "1G",
         "The same, of what one other server has sent.", .min = 65536, .max = 1LL << 40),
+
+    KEY("max_key_backup_bytes_per_user", SIZE, key_backups_per_user, "256M",
+        "How much the encryption keys may take that one user has backed up.", .min = 65536,
+        .max = 1LL << 40),
 
     KEY("turn_uris", LIST, turn_uris, NULL, "TURN servers for calls."),
     KEY("turn_shared_secret", TEXT, turn_shared_secret, NULL, "The secret shared with them.",

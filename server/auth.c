@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "server/accounts.h"
 #include "server/auth_cache.h"
+#include "server/media/retention.h"
 #include "server/node.h"
 #include "storage/devices.h"
 #include "storage/feed.h"
@@ -120,6 +121,8 @@ static void keep_house(struct auth *a)
         e = retention_sweep(job_tx(&job), now_ms(), &a->swept);
     if (!e)
         e = to_device_sweep(job_tx(&job), &a->contents_swept);
+    if (!e)
+        e = remote_media_sweep(&job, NULL);
     if (e)
         log_err(LOG_WARN, "removing what ran out or is old, and users who are leaving", e);
     job_finish(&job);

@@ -1,7 +1,7 @@
 #include "storage/media.h"
 
 SQL(media_find_sql, "SELECT coalesce(uploader, 0), sha256, bytes, content_type, file_name, "
-                    "created_ts, expires_ts, authenticated FROM media "
+                    "created_ts, expires_ts, authenticated, accessed_ts FROM media "
                     "WHERE server = $1 AND media_id = $2")
 
 const struct err *media_find(struct tx *tx, const char *server, const char *media_id,
@@ -11,7 +11,7 @@ const struct err *media_find(struct tx *tx, const char *server, const char *medi
     TRY(db_one(tx, &media_find_sql, P(TEXT(server), TEXT(media_id)), ret_found,
                R(INT_OUT(&m.uploader), BYTES_OUT(&m.sha256), INT_OUT(&m.bytes),
                  TEXT_OUT(&m.content_type), TEXT_OUT(&m.file_name), INT_OUT(&m.created_ts),
-                 INT_OUT(&m.expires_ts), BOOL_OUT(&m.authenticated))));
+                 INT_OUT(&m.expires_ts), BOOL_OUT(&m.authenticated), INT_OUT(&m.accessed_ts))));
     *ret = m;
     return NULL;
 }
@@ -65,8 +65,11 @@ const struct err *media_add(struct tx *tx, const struct media *m, int64_t quota,
 }
 
 SQL(media_add_remote_sql,
-    "INSERT INTO media (server, media_id, sha256, bytes, content_type, file_name, created_ts, "
-    "authenticated) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING")
+    "WITH added AS (INSERT INTO media (server, media_id, sha256, bytes, content_type, file_name, "
+    " created_ts, authenticated, accessed_ts) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7) "
+    " ON CONFLICT DO NOTHING RETURNING bytes) "
+    "INSERT INTO media_usage AS u (\"user\", bytes) SELECT 0, bytes FROM added "
+    "ON CONFLICT (\"user\") DO UPDATE SET bytes = u.bytes + excluded.bytes")
 
 const struct err *media_add_remote(struct tx *tx, const struct media *m, int64_t quota,
                                    bool *ret_done)
@@ -121,4 +124,49 @@ SQL(media_used_by_sql, "SELECT bytes FROM media_usage WHERE \"user\" = $1")
 const struct err *media_used_by(struct tx *tx, int64_t user, int64_t *ret_bytes)
 {
     return db_one(tx, &media_used_by_sql, P(INT(user)), NULL, R(INT_OUT(ret_bytes)));
+}
+
+/* ---- what is here of other servers ---- */
+
+SQL(media_touch_sql, "UPDATE media SET accessed_ts = $3 WHERE server = $1 AND media_id = $2 "
+                     "AND accessed_ts < $3")
+
+const struct err *media_touch(struct tx *tx, const struct media *m, int64_t now)
+{
+    return db_exec(tx, &media_touch_sql, P(TEXT(m->server), TEXT(m->media_id), INT(now)), NULL);
+}
+
+SQL(media_oldest_remote_sql, "SELECT server, media_id, sha256, bytes, accessed_ts FROM media "
+                             "WHERE uploader IS NULL AND accessed_ts < $1 "
+                             "ORDER BY accessed_ts LIMIT $2")
+
+const struct err *media_oldest_remote(struct tx *tx, int64_t accessed_before, int64_t limit,
+                                      const struct media **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &media_oldest_remote_sql, P(INT(accessed_before), INT(limit)), &rows));
+    struct media *m = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *m);
+    *ret = m;
+    *ret_n = (size_t)rows.n;
+    for (; rows_next(&rows); m++)
+        *m = (struct media){.server = row_text(&rows, 0),
+                            .media_id = row_text(&rows, 1),
+                            .sha256 = row_bytes(&rows, 2),
+                            .bytes = row_int(&rows, 3),
+                            .accessed_ts = row_int(&rows, 4)};
+    return NULL;
+}
+
+SQL(media_remove_remote_sql,
+    "WITH gone AS (DELETE FROM media WHERE server = $1 AND media_id = $2 AND uploader IS NULL "
+    " AND accessed_ts <= $3 RETURNING bytes) "
+    "UPDATE media_usage u SET bytes = u.bytes - g.bytes FROM gone g WHERE u.\"user\" = 0")
+
+const struct err *media_remove_remote(struct tx *tx, const struct media *m, bool *ret_done)
+{
+    int64_t rows;
+    TRY(db_exec(tx, &media_remove_remote_sql,
+                P(TEXT(m->server), TEXT(m->media_id), INT(m->accessed_ts)), &rows));
+    *ret_done = rows == 1;
+    return NULL;
 }

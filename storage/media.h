@@ -18,8 +18,9 @@ struct media {
     const char *content_type;
     const char *file_name; /* NULL: none was given */
     int64_t created_ts;
-    int64_t expires_ts; /* while nothing is uploaded */
-    bool authenticated; /* not for the unauthenticated endpoints */
+    int64_t expires_ts;  /* while nothing is uploaded */
+    int64_t accessed_ts; /* of other servers' media: when it was sent last, about */
+    bool authenticated;  /* not for the unauthenticated endpoints */
 };
 
 const struct err *media_find(struct tx *tx, const char *server, const char *media_id,
@@ -48,6 +49,16 @@ const struct err *media_complete(struct tx *tx, const struct media *m, int64_t q
 const struct err *media_announce(struct tx *tx, const struct media *m, int64_t most,
                                  int64_t *ret_until);
 
+/* user 0: what is here of other servers'. */
 const struct err *media_used_by(struct tx *tx, int64_t user, int64_t *ret_bytes);
+
+/* ---- what is here of other servers ---- */
+
+const struct err *media_touch(struct tx *tx, const struct media *m, int64_t now);
+/* What was not sent since, the oldest first: name, sha256, bytes, accessed_ts. */
+const struct err *media_oldest_remote(struct tx *tx, int64_t accessed_before, int64_t limit,
+                                      const struct media **ret, size_t *ret_n);
+/* Removes the row, unless it was sent since m was read; its content is the caller's to remove. */
+const struct err *media_remove_remote(struct tx *tx, const struct media *m, bool *ret_done);
 
 #endif

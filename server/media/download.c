@@ -6,6 +6,7 @@
 #include "server/media/content.h"
 #include "server/media/media_request.h"
 #include "server/media/repo.h"
+#include "server/media/retention.h"
 #include "server/routes.h"
 
 static const struct err *download(struct request *rq, struct reply *rp, enum media_access access,
@@ -24,7 +25,7 @@ static const struct err *download(struct request *rq, struct reply *rp, enum med
     const char *name = content_name(rq->arena, m->sha256);
     TRY(content_open(s->config, name, &file.fd, &file.bytes));
     if (file.fd < 0)
-        return err_internal("media store: %s is missing", name);
+        return media_is_missing(job_of(rq), m);
     media_repo_count(s->media, COUNT_DOWNLOADS, 1);
     return media_reply(rp, access, &file);
 }

@@ -5,6 +5,7 @@
 #include "server/media/disposition.h"
 #include "server/media/remote.h"
 #include "server/media/repo.h"
+#include "server/media/retention.h"
 
 #include <unistd.h>
 
@@ -89,7 +90,7 @@ static const struct err *find_theirs(struct request *rq, struct reply *rp, enum 
     TRY(request_query_bool(rq, "allow_remote", true, &may_fetch));
     TRY(find(rq, server, media_id, ret_here, ret));
     if (*ret_here)
-        return NULL;
+        return remote_media_sent(job_of(rq), ret);
     if (!may_fetch || (access == MEDIA_FROZEN && is_frozen_for_new(rq)))
         return not_found();
     TRY(media_fetch(rq, rp, server, media_id, until, ret_here));

@@ -6,12 +6,17 @@
 #include "server/media/disposition.h"
 #include "server/media/fetches.h"
 #include "server/media/repo.h"
+#include "server/media/retention.h"
 #include "server/media/store.h"
 #include "server/remote_request.h"
 
 #include <unistd.h>
 
-enum { CONTENT_TYPE_MAX = 255 };
+enum {
+    CONTENT_TYPE_MAX = 255,
+    BYTES_OF_ONE = 512 << 10, /* fetched, for one question of the rate limit rc_remote */
+    GUEST_FACTOR = 8
+};
 
 static const char *content_type_of(const struct fetched_media *f)
 {
@@ -45,22 +50,30 @@ static const struct err *is_here(struct job *job, const struct media *m, bool *r
 
 /* Another may have fetched it since the caller looked: here before its turn came, or another node,
  * whose row then forbids ours. */
-static const struct err *fetch(struct job *job, const char *server, const char *media_id)
+static const struct err *fetch(struct job *job, struct media *m)
 {
-    struct media m = {.server = server, .media_id = media_id};
     bool here;
     int fd;
-    TRY(is_here(job, &m, &here));
+    TRY(is_here(job, m, &here));
     if (here)
         return NULL;
     TRY(content_create(job->store->config, &fd));
-    const struct err *e = fetch_into(job, fd, &m);
+    const struct err *e = fetch_into(job, fd, m);
     close(fd);
     if (!e || e->code != ERR_FORBIDDEN)
         return e;
     struct err forbidden = *e;
-    TRY(is_here(job, &m, &here));
+    TRY(is_here(job, m, &here));
     return here ? NULL : err_copy(&forbidden);
+}
+
+/* What has come is charged to the one who asked for it, and others' go for it beyond the budget. */
+static const struct err *settle(struct request *rq, const struct media *m)
+{
+    const struct caller *c = rq->caller;
+    int64_t n = m->bytes / BYTES_OF_ONE * (c && c->is_guest ? GUEST_FACTOR : 1);
+    request_owe(rq, RATE_REMOTE, (int)n);
+    return m->bytes ? remote_media_sweep(job_of(rq), m) : NULL;
 }
 
 static const struct err *check_may_fetch(const struct config *c, const char *server)
@@ -93,9 +106,10 @@ const struct err *media_fetch(struct request *rq, struct reply *rp, const char *
     case FETCH_MINE:
         break;
     }
-    const struct err *e = fetch(job_of(rq), server, media_id);
+    struct media m = {.server = server, .media_id = media_id};
+    const struct err *e = fetch(job_of(rq), &m);
     media_repo_count(repo, e ? COUNT_FETCHES_FAILED : COUNT_FETCHES, 1);
     fetches_end(fetches, server, media_id, e);
     *ret_here = !e;
-    return e;
+    return e ? e : settle(rq, &m);
 }

@@ -139,6 +139,7 @@ void media_repo_add_metrics(struct media_repo *r, struct buf *out)
         [COUNT_THUMBNAILS_FAILED] = {"thumbnails_failed", "Files no thumbnail could be made of."},
         [COUNT_FETCHES] = {"fetches", "Files fetched from other servers."},
         [COUNT_FETCHES_FAILED] = {"fetches_failed", "Files that could not be fetched from them."},
+        [COUNT_REMOTE_REMOVED] = {"remote_removed", "Files of other servers that were removed."},
     };
     for (int i = 0; i < MEDIA_COUNTS; i++)
         buf_printf(out,

@@ -35,6 +35,7 @@ enum media_count {
     COUNT_THUMBNAILS_FAILED,
     COUNT_FETCHES,
     COUNT_FETCHES_FAILED,
+    COUNT_REMOTE_REMOVED,
     MEDIA_COUNTS
 };
 void media_repo_count(struct media_repo *r, enum media_count what, int64_t n);

@@ -7,6 +7,7 @@
 #include "server/media/image_type.h"
 #include "server/media/media_request.h"
 #include "server/media/repo.h"
+#include "server/media/retention.h"
 #include "server/media/thumbnail_make.h"
 #include "server/routes.h"
 
@@ -53,7 +54,7 @@ static const struct err *open_original(struct request *rq, const struct media *m
 {
     const char *name = content_name(rq->arena, m->sha256);
     TRY(content_open(job_of(rq)->store->config, name, ret, ret_bytes));
-    return *ret < 0 ? err_internal("media store: %s is missing", name) : NULL;
+    return *ret < 0 ? media_is_missing(job_of(rq), m) : NULL;
 }
 
 static const struct err *make_into(struct request *rq, int original, int into,

@@ -41,3 +41,23 @@ void thumbnail_size_add_name(struct buf *b, struct thumbnail_size size)
     buf_printf(b, "%dx%d-%s%s", size.width, size.height, size.crop ? "crop" : "scale",
                size.animated ? "-animated" : "");
 }
+
+static const struct err *each_crop(const struct err *(*fn)(void *ctx, struct thumbnail_size),
+                                   void *ctx, bool animated)
+{
+    for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
+        for (size_t k = 0; k < sizeof sides / sizeof *sides; k++)
+            TRY(fn(ctx, (struct thumbnail_size){sides[i], sides[k], true, animated}));
+    return NULL;
+}
+
+const struct err *thumbnail_size_each(const struct err *(*fn)(void *ctx, struct thumbnail_size),
+                                      void *ctx)
+{
+    for (int animated = 0; animated < 2; animated++) {
+        for (size_t i = 0; i < sizeof boxes / sizeof *boxes; i++)
+            TRY(fn(ctx, (struct thumbnail_size){boxes[i].width, boxes[i].height, false, animated}));
+        TRY(each_crop(fn, ctx, animated));
+    }
+    return NULL;
+}

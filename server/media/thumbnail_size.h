@@ -4,6 +4,7 @@
 #ifndef SERVER_MEDIA_THUMBNAIL_SIZE_H
 #define SERVER_MEDIA_THUMBNAIL_SIZE_H
 
+#include "base/err.h"
 #include "base/str.h"
 
 /* scale: within width x height, keeping the aspect ratio; crop: just width x height. */
@@ -19,5 +20,9 @@ struct thumbnail_size thumbnail_size_snap(struct thumbnail_size wanted);
 
 /* "96x96-crop", "640x480-scale-animated" */
 void thumbnail_size_add_name(struct buf *b, struct thumbnail_size size);
+
+/* Calls fn with each that there is, until it fails. */
+const struct err *thumbnail_size_each(const struct err *(*fn)(void *ctx, struct thumbnail_size),
+                                      void *ctx);
 
 #endif

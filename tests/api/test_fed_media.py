@@ -9,6 +9,7 @@ from client import Client, q
 from images import png
 from remote import FED, q as segment
 from remote_answers import multipart
+from restoring import psql, uri_of
 
 MEDIA = "/_matrix/client/v1/media"
 OLD = "/_matrix/media/v3"
@@ -341,3 +342,71 @@ def test_no_redirect_out_of_closed_federation(remote, remotes, ministries):
     remote.on("GET", DOWNLOAD, redirect(f"https://{store.name}/file"))
     fails(alice, f"{remote.name}/far", 502, "M_BAD_STATUS")
     assert store.link.connections == 0
+
+
+# ---- what is kept of other servers ----
+
+
+def kept(m):
+    """Media ids of other servers that are here, and the files that hold something."""
+    ids = psql(uri_of(m), "SELECT media_id FROM media WHERE uploader IS NULL ORDER BY 1").split()
+    folders = (m.data / "media").rglob("*")
+    return ids, [f for f in folders if f.is_file() and f.stat().st_size]
+
+
+def test_the_oldest_of_what_is_beyond_the_budget_goes_and_comes_again(remote, ministries):
+    m = ministries(remote_media_budget="1M")
+    alice = m.user("alice")
+    content = {f"f{i}": bytes([65 + i]) * 300_000 for i in range(5)}
+    remote.media.update({name: ("text/plain", c) for name, c in content.items()})
+    remote.media["same"] = "text/plain", content["f3"]
+    for name in "f0", "f1", "f2":
+        fetch(alice, f"{remote.name}/{name}")
+    psql(uri_of(m), "UPDATE media SET accessed_ts = accessed_ts - 7200000 WHERE uploader IS NULL")
+    fetch(alice, f"{remote.name}/f0")  # of the three it is now the one that was sent last
+    fetch(alice, f"{remote.name}/f3")
+    ids, files = kept(m)
+    assert len(ids) == 3 and {"f0", "f3"} <= set(ids) and len(files) == 3
+    fetch(alice, f"{remote.name}/same")  # another name for a content that is here
+    fetch(alice, f"{remote.name}/f4")
+    ids, files = kept(m)
+    assert len(ids) == 3 and "f4" in ids
+    for name in sorted(content):
+        assert fetch(alice, f"{remote.name}/{name}").content == content[name]
+    used = psql(uri_of(m), "SELECT bytes FROM media_usage WHERE \"user\" = 0")
+    assert int(used) == 300_000 * len(kept(m)[0])
+
+
+def test_what_was_not_sent_for_long_goes_with_its_thumbnails(remote, ministries):
+    m = ministries(media_retention__remote_media_lifetime="1d")
+    alice = m.user("alice")
+    remote.media.update({"old": ("image/png", png(200, 200)), "new": ("text/plain", b"new")})
+    fetch(alice, f"{remote.name}/old")
+    fetch(alice, f"{remote.name}/old", "thumbnail", width=32, height=32, method="crop")
+    mine = upload(alice, b"alice's own")
+    psql(uri_of(m), "UPDATE media SET accessed_ts = 0")
+    assert len(kept(m)[1]) == 3
+    fetch(alice, f"{remote.name}/new")
+    ids, files = kept(m)
+    assert ids == ["new"] and len(files) == 2
+    assert fetch(alice, mine).content == b"alice's own"
+
+
+def test_a_lost_file_of_another_server_is_fetched_anew(remote, ministries):
+    m = ministries()
+    alice = m.user("alice")
+    remote.media["x"] = "text/plain", b"x"
+    fetch(alice, f"{remote.name}/x")
+    for f in kept(m)[1]:
+        f.unlink()
+    fails(alice, f"{remote.name}/x", 503, "M_UNKNOWN")
+    assert fetch(alice, f"{remote.name}/x").content == b"x"
+
+
+def test_what_is_fetched_is_charged_by_its_size(remote, ministries):
+    m = ministries(rate_limits="true", rc_remote__per_second="0.001", rc_remote__burst_count="5")
+    alice = m.user("alice")
+    remote.media.update({f"f{i}": ("text/plain", bytes([65 + i]) * 3_000_000) for i in range(2)})
+    fetch(alice, f"{remote.name}/f0")
+    fails(alice, f"{remote.name}/f1", 429, "M_LIMIT_EXCEEDED")
+    fetch(alice, f"{remote.name}/f0")  # it is here
