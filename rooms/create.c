@@ -125,6 +125,7 @@ static const struct err *read_alias(struct job *job, const json_t *body, struct 
     TRY(aliases_find(job_tx(job), alias, &taken, &found));
     if (taken)
         return err(ERR_ROOM_IN_USE, "The alias %s is taken", alias);
+    TRY(aliases_check_number(job_tx(job), c->events.author->user));
     c->room.alias = alias;
     return NULL;
 }

@@ -28,6 +28,17 @@ const struct err *aliases_of_room(struct tx *tx, int64_t room, const char *const
     return NULL;
 }
 
+SQL(aliases_count_sql, "SELECT count(*) FROM room_aliases WHERE creator = $1")
+
+const struct err *aliases_check_number(struct tx *tx, int64_t creator)
+{
+    int64_t n;
+    TRY(db_one(tx, &aliases_count_sql, P(INT(creator)), NULL, R(INT_OUT(&n))));
+    return n < ALIASES_MAX
+               ? NULL
+               : err(ERR_TOO_LARGE, "You have made %d aliases: remove some of them", ALIASES_MAX);
+}
+
 SQL(aliases_add_sql, "INSERT INTO room_aliases (alias, room, creator, created_ts) "
                      "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
 

@@ -2,16 +2,24 @@
 
 /* ---- versions ---- */
 
+/* Of the deleted ones only the newest row is needed, so that no number comes twice. */
 SQL(key_backup_create_sql,
+    "WITH have AS (SELECT COALESCE(max(version), 0) AS newest, count(*) FILTER (WHERE NOT deleted) "
+    " AS n FROM key_backups WHERE \"user\" = $1), "
+    "old AS (DELETE FROM key_backups k USING have WHERE k.\"user\" = $1 AND k.deleted "
+    " AND k.version < have.newest) "
     "INSERT INTO key_backups (\"user\", version, algorithm, auth_data) "
-    "SELECT $1, COALESCE(max(version), 0) + 1, $2, $3 FROM key_backups WHERE \"user\" = $1 "
-    "RETURNING version")
+    "SELECT $1, have.newest + 1, $2, $3 FROM have WHERE have.n < $4 RETURNING version")
 
 const struct err *key_backup_create(struct tx *tx, int64_t user, const char *algorithm,
                                     struct str auth_data, int64_t *ret_version)
 {
-    return db_one(tx, &key_backup_create_sql, P(INT(user), TEXT(algorithm), BYTES(auth_data)), NULL,
-                  R(INT_OUT(ret_version)));
+    bool found;
+    TRY(db_one(tx, &key_backup_create_sql,
+               P(INT(user), TEXT(algorithm), BYTES(auth_data), INT(KEY_BACKUPS_MAX)), &found,
+               R(INT_OUT(ret_version))));
+    return found ? NULL
+                 : err(ERR_TOO_LARGE, "You have %d backups: delete old ones", KEY_BACKUPS_MAX);
 }
 
 static const struct err *read_one(struct tx *tx, struct sql *sql, const struct db_param *params,
@@ -63,7 +71,8 @@ const struct err *key_backup_set_auth_data(struct tx *tx, int64_t user, int64_t 
 
 SQL(key_backup_delete_sql,
     "WITH gone AS (DELETE FROM key_backup_sessions WHERE \"user\" = $1 AND version = $2) "
-    "UPDATE key_backups SET deleted = true, count = 0 WHERE \"user\" = $1 AND version = $2")
+    "UPDATE key_backups SET deleted = true, count = 0, bytes = 0, auth_data = '' "
+    "WHERE \"user\" = $1 AND version = $2")
 
 const struct err *key_backup_delete(struct tx *tx, int64_t user, int64_t version)
 {
@@ -72,23 +81,36 @@ const struct err *key_backup_delete(struct tx *tx, int64_t user, int64_t version
 
 /* ---- keys ---- */
 
+#define KEY_BYTES "(128 + octet_length(session_data))"
+#define COUNTED                                                                                    \
+    "COALESCE(bytes, (SELECT sum(" KEY_BYTES ") FROM key_backup_sessions "                         \
+    "WHERE \"user\" = $1 AND version = $2), 0)"
+
 /* Booleans compare as false < true: a row is better when (verified, -index, -forwarded) is greater.
- * A row that was inserted and not updated has no xmax. */
+ * `was` sees the table as it is before the statement. */
 SQL(backup_sessions_put_sql,
-    "WITH put AS (INSERT INTO key_backup_sessions AS old (\"user\", version, room_id, session_id, "
+    "WITH new AS (SELECT * FROM unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[], "
+    " $7::bigint[]::int[]::boolean[], $8::bytea[]) "
+    " AS u(room_id, session_id, first, forwarded, verified, data)), "
+    "was AS (SELECT k.room_id, k.session_id, " KEY_BYTES " AS n FROM key_backup_sessions k, new "
+    " WHERE k.\"user\" = $1 AND k.version = $2 AND k.room_id = new.room_id "
+    " AND k.session_id = new.session_id), "
+    "put AS (INSERT INTO key_backup_sessions AS old (\"user\", version, room_id, session_id, "
     " first_message_index, forwarded_count, is_verified, session_data) "
-    " SELECT $1, $2, u.* FROM unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[], "
-    " $7::bigint[]::int[]::boolean[], $8::bytea[]) AS u "
+    " SELECT $1, $2, new.* FROM new "
     " ON CONFLICT (\"user\", version, room_id, session_id) DO UPDATE SET "
     " first_message_index = excluded.first_message_index, "
     " forwarded_count = excluded.forwarded_count, is_verified = excluded.is_verified, "
     " session_data = excluded.session_data "
     " WHERE (excluded.is_verified, -excluded.first_message_index, -excluded.forwarded_count) "
     " > (old.is_verified, -old.first_message_index, -old.forwarded_count) "
-    " RETURNING xmax = 0 AS is_new) "
-    "UPDATE key_backups SET count = count + (SELECT count(*) FROM put WHERE is_new), "
-    "etag = etag + (SELECT count(*) FROM put) WHERE \"user\" = $1 AND version = $2 "
-    "RETURNING " BACKUP_COLUMNS)
+    " RETURNING room_id, session_id, " KEY_BYTES " AS n), "
+    "done AS (SELECT count(*) AS n, count(*) FILTER (WHERE was.n IS NULL) AS added, "
+    " COALESCE(sum(put.n - COALESCE(was.n, 0)), 0) AS bytes "
+    " FROM put LEFT JOIN was USING (room_id, session_id)) "
+    "UPDATE key_backups SET count = count + (SELECT added FROM done), "
+    "etag = etag + (SELECT n FROM done), bytes = " COUNTED " + (SELECT bytes FROM done) "
+    "WHERE \"user\" = $1 AND version = $2 RETURNING " BACKUP_COLUMNS)
 
 const struct err *backup_sessions_put(struct tx *tx, int64_t user, int64_t version,
                                       const struct backup_session *sessions, size_t n,
@@ -159,9 +181,10 @@ const struct err *backup_sessions_read(struct tx *tx, int64_t user, int64_t vers
 SQL(backup_sessions_delete_sql,
     "WITH gone AS (DELETE FROM key_backup_sessions WHERE \"user\" = $1 AND version = $2 "
     " AND ($3::text IS NULL OR room_id = $3) AND ($4::text IS NULL OR session_id = $4) "
-    " RETURNING 1) "
+    " RETURNING " KEY_BYTES " AS n) "
     "UPDATE key_backups SET count = count - (SELECT count(*) FROM gone), "
-    "etag = etag + (SELECT count(*) FROM gone) "
+    "etag = etag + (SELECT count(*) FROM gone), "
+    "bytes = " COUNTED " - (SELECT COALESCE(sum(n), 0) FROM gone) "
     "WHERE \"user\" = $1 AND version = $2 RETURNING " BACKUP_COLUMNS)
 
 const struct err *backup_sessions_delete(struct tx *tx, int64_t user, int64_t version,
@@ -169,4 +192,12 @@ const struct err *backup_sessions_delete(struct tx *tx, int64_t user, int64_t ve
 {
     return read_one(tx, &backup_sessions_delete_sql,
                     P(INT(user), INT(version), TEXT(scope.room_id), TEXT(scope.session_id)), ret);
+}
+
+SQL(key_backups_used_sql, "SELECT COALESCE(sum(bytes), 0)::bigint FROM key_backups "
+                          "WHERE \"user\" = $1")
+
+const struct err *key_backups_used_by(struct tx *tx, int64_t user, int64_t *ret_bytes)
+{
+    return db_one(tx, &key_backups_used_sql, P(INT(user)), NULL, R(INT_OUT(ret_bytes)));
 }

@@ -15,7 +15,10 @@ struct key_backup {
     bool deleted;
 };
 
-/* ERR_CONFLICT when another request of the user was first: try again. */
+enum { KEY_BACKUPS_MAX = 100 }; /* of one user, that are not deleted */
+
+/* ERR_TOO_LARGE when there are too many, ERR_CONFLICT when another request of the user was first:
+ * try again. */
 const struct err *key_backup_create(struct tx *tx, int64_t user, const char *algorithm,
                                     struct str auth_data, int64_t *ret_version);
 /* A deleted one is found, too; version 0: the newest that is not deleted. */
@@ -55,6 +58,9 @@ const struct err *backup_sessions_read(struct tx *tx, int64_t user, int64_t vers
                                        const struct backup_session *after, int limit,
                                        struct rows *ret_rows, struct backup_session *ret,
                                        size_t *ret_n);
+
+/* How much the keys in all backups of a user take. */
+const struct err *key_backups_used_by(struct tx *tx, int64_t user, int64_t *ret_bytes);
 
 /* Inside a transaction that has locked the backup, too. */
 const struct err *backup_sessions_delete(struct tx *tx, int64_t user, int64_t version,

@@ -113,11 +113,18 @@ static const struct err *lock_current(struct tx *tx, int64_t user, int64_t versi
     return NULL;
 }
 
-static const struct err *put_in_tx(struct tx *tx, int64_t user, int64_t version,
+static const struct err *put_in_tx(struct job *job, int64_t user, int64_t version,
                                    const struct sessions *s, struct key_backup *ret)
 {
+    struct tx *tx = job_tx(job);
+    int64_t used, max = job->store->config->key_backups_per_user;
     TRY(lock_current(tx, user, version));
     TRY(backup_sessions_put(tx, user, version, s->items, s->n, ret));
+    TRY(key_backups_used_by(tx, user, &used));
+    if (used > max)
+        return err(ERR_TOO_LARGE,
+                   "The keys in your backups may take %lld bytes: delete old backups",
+                   (long long)max);
     return tx_commit(tx);
 }
 
@@ -129,7 +136,7 @@ static const struct err *store_sessions(struct request *rq, struct reply *rp,
     struct tx *tx = job_tx(job_of(rq));
     struct key_backup now;
     TRY(tx_begin(tx));
-    const struct err *e = put_in_tx(tx, caller_of(rq)->user, version, s, &now);
+    const struct err *e = put_in_tx(job_of(rq), caller_of(rq)->user, version, s, &now);
     if (e)
         tx_rollback(tx);
     TRY(e);

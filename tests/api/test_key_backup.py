@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from client import q
+from restoring import psql, uri_of
 
 ALGORITHM = "m.megolm_backup.v1.curve25519-aes-sha2"
 AUTH = {"public_key": "abcdefg", "signatures": {}}
@@ -233,3 +234,42 @@ def test_malformed_keys_are_refused(alice, version, spoil):
 
 def test_needs_a_token(nobody):
     nobody.fails(401, "M_MISSING_TOKEN", "GET", "/room_keys/version")
+
+
+def test_what_a_user_has_backed_up_is_bounded(fresh_server, register):
+    alice = register("alice", on=fresh_server(max_key_backup_bytes_per_user="200K"))
+    first = create(alice)
+    for i in range(3):
+        put(alice, first, key(x="y" * 60000), "!r:x", f"s{i}")
+    for _ in range(5):  # a better one instead of it is no more
+        put(alice, first, key(x="z" * 60000, verified=True), "!r:x", "s0")
+    alice.fails(413, "M_TOO_LARGE", "PUT", path("!r:x", "s3"), key(x="y" * 60000),
+                params={"version": first})
+    assert get(alice, first)["rooms"]["!r:x"]["sessions"].keys() == {"s0", "s1", "s2"}
+    delete(alice, first, "!r:x", "s1")
+    put(alice, first, key(x="y" * 60000), "!r:x", "s3")
+    second = create(alice)  # all of a user's backups count together
+    alice.fails(413, "M_TOO_LARGE", "PUT", path("!r:x", "s"), key(x="y" * 60000),
+                params={"version": second})
+    alice.delete(f"/room_keys/version/{first}")
+    put(alice, second, key(x="y" * 60000), "!r:x", "s")
+
+
+def test_backups_from_before_they_were_counted_count(fresh_server, register):
+    server = fresh_server(max_key_backup_bytes_per_user="100K")
+    alice = register("alice", on=server)
+    first = create(alice)
+    put(alice, first, key(x="y" * 60000), "!r:x", "s")
+    psql(uri_of(server), "UPDATE key_backups SET bytes = NULL")
+    alice.fails(413, "M_TOO_LARGE", "PUT", path("!r:x", "t"), key(x="y" * 60000),
+                params={"version": first})
+    put(alice, first, key(), "!r:x", "t")
+
+
+def test_backups_of_a_user_are_bounded(alice):
+    versions = [create(alice) for _ in range(100)]
+    alice.fails(413, "M_TOO_LARGE", "POST", "/room_keys/version",
+                {"algorithm": "m.megolm_backup.v1", "auth_data": {}})
+    for v in versions[-3:]:
+        alice.delete(f"/room_keys/version/{v}")
+    assert int(create(alice)) == int(versions[-1]) + 1  # no number comes twice
