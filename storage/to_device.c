@@ -109,16 +109,30 @@ static const struct err *delete_contents(struct tx *tx, const int64_t *contents,
     return n ? db_exec(tx, &to_device_contents_delete_sql, P(INT_ARRAY(contents, n)), NULL) : NULL;
 }
 
+/* Deletes messages; sql returns their contents. */
+static const struct err *drop(struct tx *tx, struct sql *sql, const struct db_param *params,
+                              size_t params_n, int64_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, sql, params, params_n, &rows));
+    int64_t *contents = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *contents);
+    size_t n = 0;
+    for (int64_t last = 0; rows_next(&rows);) {
+        int64_t content = row_int(&rows, 0); /* NULL: 0 */
+        if (content && content != last)
+            contents[n++] = last = content;
+    }
+    *ret_n = rows.n;
+    return delete_contents(tx, contents, n);
+}
+
 SQL(to_device_delete_sql,
-    "WITH gone AS (DELETE FROM to_device WHERE device = $1 AND position <= $2 RETURNING content) "
-    "SELECT DISTINCT content FROM gone WHERE content IS NOT NULL")
+    "DELETE FROM to_device WHERE device = $1 AND position <= $2 RETURNING content")
 
 const struct err *to_device_delete(struct tx *tx, int64_t device, int64_t until)
 {
-    const int64_t *contents;
-    size_t n;
-    TRY(db_ints(tx, &to_device_delete_sql, P(INT(device), INT(until)), &contents, &n));
-    return delete_contents(tx, contents, n);
+    int64_t n;
+    return drop(tx, &to_device_delete_sql, P(INT(device), INT(until)), &n);
 }
 
 SQL(device_summary_sql,
@@ -233,22 +247,6 @@ SQL(to_device_waiting_sql,
 const struct err *to_device_waiting(struct tx *tx, int64_t device, struct to_device_amount *ret)
 {
     return measure(tx, &to_device_waiting_sql, device, ret);
-}
-
-static const struct err *drop(struct tx *tx, struct sql *sql, const struct db_param *params,
-                              size_t params_n, int64_t *ret_n)
-{
-    struct rows rows;
-    TRY(db_query(tx, sql, params, params_n, &rows));
-    int64_t *contents = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *contents);
-    size_t n = 0;
-    for (int64_t last = 0; rows_next(&rows);) {
-        int64_t content = row_int(&rows, 0); /* NULL: 0 */
-        if (content && content != last)
-            contents[n++] = last = content;
-    }
-    *ret_n = rows.n;
-    return delete_contents(tx, contents, n);
 }
 
 /* Both tables have their oldest deleted, which are not each other's, but nearly so. */
