@@ -18,6 +18,12 @@ struct author {
     int64_t device; /* devices.id; 0: none (server's doing) */
 };
 
+/* Whether a user has push rules of their own, and as of which room_cache_rules_position(). */
+struct known_rules {
+    bool is_known, has_own;
+    int64_t as_of;
+};
+
 struct new_event {
     const char *type;
     const char *state_key;    /* NULL: not state */
@@ -28,6 +34,7 @@ struct new_event {
     int64_t origin_server_ts; /* 0: now */
     struct str stripped; /* membership invite or knock: stripped state for room_members; p NULL:
                             made here */
+    struct known_rules rules; /* of the target of a membership; not known: read when needed */
 };
 
 /* Appends the events as one atomic write. ret_ids: n event ids in the job's arena. When the event

@@ -209,12 +209,23 @@ const struct err *draft_build(struct draft *d, const struct new_event *wanted,
     return auth_check(*ret, &(struct auth_state){.get = view_get, .ctx = &view});
 }
 
+static const struct err *has_own_rules(struct draft *d, const struct known_rules *known,
+                                       int64_t user, bool *ret)
+{
+    *ret = known->has_own;
+    if (known->is_known && known->as_of == room_cache_rules_position(d->job->store->rooms))
+        return NULL;
+    return members_have_own_rules(job_tx(d->job), user, ret);
+}
+
 /* The membership that a member event makes. event: its position when it is not the change itself.
  */
-static const struct err *write_member(struct draft *d, const struct event *e, struct str stripped,
-                                      int at, int64_t event, struct change *change,
-                                      struct room_member *ret)
+static const struct err *write_member(struct draft *d, const struct draft_event *of, int at,
+                                      int64_t event, struct change *change, struct room_member *ret)
 {
+    static const struct known_rules nothing;
+    const struct event *e = of->event;
+    struct str stripped = of->stripped;
     int64_t target;
     TRY(intern_id(d->job->store->intern, INTERN_USER, e->state_key, &target));
     if (change->is_end) {
@@ -226,7 +237,8 @@ static const struct err *write_member(struct draft *d, const struct event *e, st
     if (is_local && !stripped.p && (m == MEMBERSHIP_INVITE || m == MEMBERSHIP_KNOCK))
         TRY(stripped_state(d, e, &stripped));
     if (is_local && m == MEMBERSHIP_JOIN)
-        TRY(members_have_own_rules(job_tx(d->job), target, &change->has_own_rules));
+        TRY(has_own_rules(d, of->wanted ? &of->wanted->rules : &nothing, target,
+                          &change->has_own_rules));
     members_write(d->write, d->room->id, target, m, at, event, is_local, stripped);
     *ret = (struct room_member){.user = target,
                                 .membership = m,
@@ -268,7 +280,7 @@ static const struct err *write_state(struct draft *d, struct draft_event *e, str
     d->last_state_at = e->at;
     if (strcmp(e->event->type, "m.room.member") != 0)
         return NULL;
-    return write_member(d, e->event, e->stripped, e->at, 0, change, &e->member);
+    return write_member(d, e, e->at, 0, change, &e->member);
 }
 
 const struct err *draft_set_state(struct draft *d, const struct stored_event *e, bool is_end)
@@ -290,7 +302,8 @@ const struct err *draft_set_state(struct draft *d, const struct stored_event *e,
         room_state_write_known(d->write, d->room->id, e->type, e->event->state_key, e->position, at,
                                before != NULL);
     if (e->type == TYPE_MEMBER)
-        TRY(write_member(d, e->event, (struct str){0}, at, e->position, &change, &member));
+        TRY(write_member(d, &(struct draft_event){.event = e->event}, at, e->position, &change,
+                         &member));
     d->changes_state = d->is_alone = true;
     d->last_state_at = at;
     write_change(d->write, &change);

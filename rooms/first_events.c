@@ -78,8 +78,11 @@ const struct err *first_events_add_create(struct first_events *f, const json_t *
 const struct err *first_events_add_creator(struct first_events *f)
 {
     json_t *content;
-    TRY(membership_content(f->job, f->author->user_id, MEMBERSHIP_JOIN, &content));
+    struct known_rules rules;
+    TRY(membership_content_and_rules(f->job, f->author->user_id, MEMBERSHIP_JOIN, &content,
+                                     &rules));
     first_events_add(f, "m.room.member", f->author->user_id, content);
+    f->list[f->n - 1].rules = rules;
     return NULL;
 }
 

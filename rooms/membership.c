@@ -20,26 +20,37 @@ static void set_text(json_t *o, const char *key, const char *text)
         json_object_set_new(o, key, json_string(text));
 }
 
-static const struct err *add_profile(struct job *job, const char *user_id, json_t *content)
+static const struct err *add_profile(struct job *job, const char *user_id, json_t *content,
+                                     struct known_rules *ret)
 {
     int64_t user = 0;
     struct profile profile = {0};
+    *ret = (struct known_rules){.as_of = room_cache_rules_position(job->store->rooms)};
     if (is_ours(job, user_id))
         TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
     if (user)
-        TRY(profile_get(job_tx(job), user, &profile));
+        TRY(profile_of_member(job_tx(job), user, &profile, &ret->has_own));
+    ret->is_known = user != 0;
     set_text(content, "displayname", profile.displayname);
     set_text(content, "avatar_url", profile.avatar_url);
+    return NULL;
+}
+
+const struct err *membership_content_and_rules(struct job *job, const char *user_id,
+                                               enum membership m, json_t **ret,
+                                               struct known_rules *ret_rules)
+{
+    json_auto_t *content = json_pack("{s:s}", "membership", membership_text(m));
+    TRY(add_profile(job, user_id, content, ret_rules));
+    *ret = json_incref(content);
     return NULL;
 }
 
 const struct err *membership_content(struct job *job, const char *user_id, enum membership m,
                                      json_t **ret)
 {
-    json_auto_t *content = json_pack("{s:s}", "membership", membership_text(m));
-    TRY(add_profile(job, user_id, content));
-    *ret = json_incref(content);
-    return NULL;
+    struct known_rules unused;
+    return membership_content_and_rules(job, user_id, m, ret, &unused);
 }
 
 /* ---- what must hold before the rules judge ---- */
@@ -51,6 +62,7 @@ struct attempt {
     const struct member_change *change;
     enum membership before; /* of the target */
     json_t *content;
+    struct known_rules rules; /* of the target */
 };
 
 static const struct err *need_self(const struct attempt *a)
@@ -159,7 +171,7 @@ static const struct err *prepare(struct attempt *a)
     a->content = start_content(a->job, a->change);
     TRY(actions[a->change->action].prepare(a));
     if (actions[a->change->action].with_profile)
-        TRY(add_profile(a->job, a->change->target, a->content));
+        TRY(add_profile(a->job, a->change->target, a->content, &a->rules));
     return NULL;
 }
 
@@ -196,7 +208,8 @@ const struct err *membership_change(struct job *job, struct room *room, const st
     TRY(prepare(&a));
     struct new_event e = {.type = "m.room.member",
                           .state_key = change->target,
-                          .content = str_of(json_write(job->arena, a.content))};
+                          .content = str_of(json_write(job->arena, a.content)),
+                          .rules = a.rules};
     return room_set_state(job, room, author, &e, ret_event_id);
 }
 

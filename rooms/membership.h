@@ -48,6 +48,11 @@ const struct err *membership_action(struct job *job, struct room *room, const ch
 const struct err *membership_content(struct job *job, const char *user_id, enum membership m,
                                      json_t **ret);
 
+/* And what goes with it into a struct new_event. */
+const struct err *membership_content_and_rules(struct job *job, const char *user_id,
+                                               enum membership m, json_t **ret,
+                                               struct known_rules *ret_rules);
+
 /* May this user be invited? M_INVITE_BLOCKED. What users of other servers want, those know. */
 const struct err *membership_check_invitee(struct job *job, const char *user_id);
 

@@ -19,6 +19,9 @@ struct room_cache;
 struct room_cache *room_cache_create(struct store *store); /* listens to the feed */
 void room_cache_destroy(struct room_cache *c);
 void room_cache_add_metrics(struct room_cache *c, struct buf *out);
+/* Where the newest change of anybody's push rules stands, as far as the cache knows: what was read
+ * of them holds while this stays. */
+int64_t room_cache_rules_position(struct room_cache *c);
 
 struct room_member {
     int64_t user;

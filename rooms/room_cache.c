@@ -16,7 +16,7 @@ struct room_cache {
     struct map rooms;             /* rooms.id -> struct room */
     struct room *newest, *oldest; /* the order of use */
     size_t rooms_max;
-    int64_t rules_position; /* of the newest change of anybody's push rules */
+    _Atomic int64_t rules_position; /* of the newest change of anybody's push rules */
     int64_t loads, hits, evictions;
 };
 
@@ -287,6 +287,11 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
         else if (changes[i].kind == CHANGE_ACCOUNT_DATA && changes[i].is_push_rules)
             apply_push_rules(c, changes[i].user, changes[i].position);
     }
+}
+
+int64_t room_cache_rules_position(struct room_cache *c)
+{
+    return c->rules_position;
 }
 
 struct room_cache *room_cache_create(struct store *store)

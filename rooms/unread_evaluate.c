@@ -107,6 +107,41 @@ static bool is_ordinary(struct evaluation *v)
     return true;
 }
 
+/* State that the predefined rules say nothing of, unless its content is like that of a message. */
+static bool is_unnoticed_type(const char *type)
+{
+    static const char *const types[] = {
+        "m.room.create",       "m.room.member",
+        "m.room.power_levels", "m.room.join_rules",
+        "m.room.name",         "m.room.topic",
+        "m.room.avatar",       "m.room.history_visibility",
+        "m.room.guest_access", "m.room.canonical_alias",
+        "m.room.encryption",
+    };
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(type, types[i]) == 0)
+            return true;
+    return false;
+}
+
+/* The usual change of state notifies no user, and singles none out: an invite does. */
+static bool is_unnoticed(const struct event *e)
+{
+    static const char *const telling[] = {"body", "msgtype", "m.mentions", "m.relates_to"};
+    struct json_member m;
+    if (!e->state_key || !is_unnoticed_type(e->type))
+        return false;
+    for (size_t pos = 0; json_scan_next(e->content, &pos, &m);) {
+        for (size_t i = 0; i < sizeof telling / sizeof *telling; i++)
+            if (str_is(m.key, telling[i]))
+                return false;
+        if (str_is(m.key, "membership") && strcmp(e->type, "m.room.member") == 0 &&
+            json_scan_string_is(m.value, "invite"))
+            return false;
+    }
+    return true;
+}
+
 /* ---- what evaluation looks at ---- */
 
 static const struct event *state_get(const struct auth_state *s, const char *type,
@@ -339,7 +374,7 @@ static const struct err *evaluate(struct evaluation *v)
 {
     if (is_ordinary(v)) {
         v->base.notify = true;
-    } else {
+    } else if (!is_unnoticed(v->event)) {
         TRY(need_tree(v));
         v->base = push_rules_evaluate_base(v->tree, &v->context);
     }

@@ -24,6 +24,25 @@ const struct err *profile_get(struct tx *tx, int64_t user, struct profile *ret)
     return NULL;
 }
 
+SQL(profile_of_member_sql,
+    "SELECT COALESCE(p.fields, '{}'), EXISTS (SELECT FROM account_data d WHERE d.\"user\" = $1 "
+    "AND d.room = 0 AND d.type = 'm.push_rules') FROM (VALUES ($1::int8)) u(id) "
+    "LEFT JOIN profiles p ON p.\"user\" = u.id")
+
+const struct err *profile_of_member(struct tx *tx, int64_t user, struct profile *ret,
+                                    bool *ret_has_own_rules)
+{
+    struct profile p = {0};
+    json_t *o;
+    TRY(db_one(tx, &profile_of_member_sql, P(INT(user)), NULL,
+               R(BYTES_OUT(&p.fields), BOOL_OUT(ret_has_own_rules))));
+    TRY(json_read(tx->arena, p.fields, &o));
+    p.displayname = json_text(o, "displayname");
+    p.avatar_url = json_text(o, "avatar_url");
+    *ret = p;
+    return NULL;
+}
+
 const char *profile_search_name(struct arena *a, struct str displayname)
 {
     struct str name = json_scan_str(a, displayname);

@@ -14,6 +14,11 @@ struct profile {
 /* One lookup by key. Everything is in the tx's arena. */
 const struct err *profile_get(struct tx *tx, int64_t user, struct profile *ret);
 
+/* What a membership needs in one question: displayname and avatar_url, and whether the user has
+ * push rules of their own. */
+const struct err *profile_of_member(struct tx *tx, int64_t user, struct profile *ret,
+                                    bool *ret_has_own_rules);
+
 /* Replaces the fields, by the change `at` of this write, a CHANGE_PROFILE. `seen` is the position
  * of the profile that the new fields were made from: when there is a newer one, the write fails
  * with ERR_CONFLICT; PROFILE_SEEN_ANY replaces whatever is there. */

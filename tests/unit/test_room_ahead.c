@@ -376,6 +376,66 @@ static void who_is_about_to_join_is_mentioned(void **state)
     scope_finish(&s);
 }
 
+/* ---- push rules of who joins ---- */
+
+static bool joins_with_own_rules(struct job *job, struct known_rules rules)
+{
+    const char *room_id = create_public_room(job, &alice, "12"), *id;
+    struct new_event e = member_event(bob.user_id, "join");
+    e.rules = rules;
+    NO_ERR(room_append(job, room_named(job, room_id), &bob, &e, 1, &id));
+    return room_member(room_named(job, room_id), bob.user).has_own_rules;
+}
+
+static void what_is_known_of_rules_holds_until_rules_change(void **state)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    int64_t now = room_cache_rules_position(node_store()->rooms);
+    pg_must("rules", pg_command(pg_uri(), arena_printf(s.arena,
+                                                       "INSERT INTO account_data (\"user\", room, "
+                                                       "type, content, position) VALUES (%lld, 0, "
+                                                       "'m.push_rules', '{}', 1)",
+                                                       (long long)bob.user)));
+    assert_true(joins_with_own_rules(&s.job, (struct known_rules){0}));
+    assert_false(joins_with_own_rules(&s.job, (struct known_rules){true, false, now}));
+    assert_true(joins_with_own_rules(&s.job, (struct known_rules){true, false, now - 1}));
+    scope_finish(&s);
+}
+
+static void *change_rules(void *arg)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    struct write *w = write_begin(&s.job);
+    write_change(
+        w, &(struct change){.kind = CHANGE_ACCOUNT_DATA, .user = bob.user, .is_push_rules = true});
+    pg_must("rules", write_commit(&s.job, w, NULL));
+    scope_finish(&s);
+    return NULL;
+}
+
+/* They are published when the join that did not know of them still waits. */
+static void rules_that_change_before_the_join_count(void **state)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    const char *room_id = create_public_room(&s.job, &alice, "12");
+    struct new_event join = member_event(bob.user_id, "join");
+    join.rules.is_known = true;
+    join.rules.as_of = room_cache_rules_position(node_store()->rooms);
+    PGconn *log = hold_log();
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, change_rules, NULL), 0);
+    queue(room_id, bob, join);
+    let_log_go(log);
+    join_senders();
+    pthread_join(thread, NULL);
+    /* told of before the join or after it */
+    assert_true(room_member(room_named(&s.job, room_id), bob.user).has_own_rules);
+    scope_finish(&s);
+}
+
 /* ---- a crowd ---- */
 
 enum { THREADS = 16, TURNS = 20 };
@@ -434,6 +494,8 @@ int main(void)
         cmocka_unit_test(what_was_built_on_a_failure_is_judged_anew),
         cmocka_unit_test(a_refusal_is_judged_anew_when_the_ban_fails),
         cmocka_unit_test(who_is_about_to_join_is_mentioned),
+        cmocka_unit_test(what_is_known_of_rules_holds_until_rules_change),
+        cmocka_unit_test(rules_that_change_before_the_join_count),
         cmocka_unit_test(a_crowd_leaves_a_room_that_agrees_with_itself),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
