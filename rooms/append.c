@@ -192,7 +192,7 @@ static const struct err *try_append_new(struct job *job, const struct new_room *
                                         size_t n, const char **ret_room_id, const char **ret_ids)
 {
     int64_t id;
-    TRY(rooms_next_id(job_tx(job), &id));
+    TRY(room_cache_next_id(job, &id));
     const char *room_id = new_room->version->room_id_is_create_hash
                               ? "!"
                               : id_make(job->arena, '!', job->store->config->server_name);

@@ -247,34 +247,20 @@ static const struct err *write_member(struct draft *d, const struct draft_event 
     return intern_name(d->job->store->intern, INTERN_USER, target, &ret->user_id);
 }
 
-/* Replaced within one write: its interval ends where the next one begins. */
-static void end_own(struct draft *d, int64_t type, const struct event *e, int at)
-{
-    const struct event *own;
-    int own_at;
-    if (find_own(d, e->type, e->state_key, &own_at, &own) && own_at)
-        room_state_end_in_write(d->write, d->room->id, type, e->state_key, own_at, at);
-}
-
-/* What the event replaces may wait in the queue itself, to be committed with it or before it. */
-static const struct err *find_replaced(struct draft *d, const struct event *e,
-                                       enum replaced_state *ret)
+/* Does the key have an event: of this write, of the queue, or stored? */
+static const struct err *is_replaced(struct draft *d, const struct event *e, bool *ret)
 {
     const struct event *before;
-    *ret = REPLACES_QUEUED;
-    if (ahead_find_locked(d->room, e->type, e->state_key))
-        return NULL;
-    TRY(room_load_state_locked(d->job, d->room, e->type, e->state_key, &before));
-    *ret = before ? REPLACES_STORED : REPLACES_NOTHING;
+    TRY(draft_state(d, e->type, e->state_key, &before));
+    *ret = before != NULL;
     return NULL;
 }
 
 /* The rows of a state event: its interval, and for member events the membership. */
 static const struct err *write_state(struct draft *d, struct draft_event *e, struct change *change)
 {
-    enum replaced_state replaced;
-    TRY(find_replaced(d, e->event, &replaced));
-    end_own(d, e->type, e->event, e->at);
+    bool replaced;
+    TRY(is_replaced(d, e->event, &replaced));
     room_state_write(d->write, d->room->id, e->type, e->event->state_key, e->at, replaced);
     d->changes_state = true;
     d->last_state_at = e->at;
@@ -290,17 +276,16 @@ const struct err *draft_set_state(struct draft *d, const struct stored_event *e,
                             .event = e->event,
                             .state_event = e->position,
                             .is_end = is_end};
-    const struct event *before;
+    bool replaced;
     struct room_member member;
     struct draft_set *set = arena_alloc(d->job->arena, sizeof *set);
     int at = (int)write_changes_n(d->write) + 1;
-    TRY(room_load_state_locked(d->job, d->room, e->event->type, e->event->state_key, &before));
-    end_own(d, e->type, e->event, at);
+    TRY(is_replaced(d, e->event, &replaced));
     if (is_end)
         room_state_end(d->write, d->room->id, e->type, e->event->state_key, at);
     else
         room_state_write_known(d->write, d->room->id, e->type, e->event->state_key, e->position, at,
-                               before != NULL);
+                               replaced);
     if (e->type == TYPE_MEMBER)
         TRY(write_member(d, &(struct draft_event){.event = e->event}, at, e->position, &change,
                          &member));

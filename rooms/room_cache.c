@@ -5,10 +5,11 @@
 #include "rooms/ahead.h"
 #include "storage/events.h"
 #include "storage/intern.h"
+#include "storage/rooms.h"
 
 #include <assert.h>
 
-enum { BYTES_A_ROOM = 64 * 1024, ROOMS_MIN = 64 };
+enum { BYTES_A_ROOM = 64 * 1024, ROOMS_MIN = 64, IDS_AT_ONCE = 32 };
 
 struct room_cache {
     struct lock lock;
@@ -17,6 +18,8 @@ struct room_cache {
     struct room *newest, *oldest; /* the order of use */
     size_t rooms_max;
     _Atomic int64_t rules_position; /* of the newest change of anybody's push rules */
+    int64_t ids[IDS_AT_ONCE];       /* of rooms to come */
+    size_t ids_n;
     int64_t loads, hits, evictions;
 };
 
@@ -163,6 +166,33 @@ static void forget(struct room_cache *c, struct room *r)
 void room_forget(struct job *job, struct room *r)
 {
     forget(job->store->rooms, r);
+}
+
+/* ---- the ids of new rooms ---- */
+
+static bool take_id(struct room_cache *c, int64_t *ret)
+{
+    LOCKED(&c->lock);
+    if (!c->ids_n)
+        return false;
+    *ret = c->ids[--c->ids_n];
+    return true;
+}
+
+const struct err *room_cache_next_id(struct job *job, int64_t *ret)
+{
+    struct room_cache *c = job->store->rooms;
+    const int64_t *ids;
+    if (take_id(c, ret))
+        return NULL;
+    TRY(rooms_reserve_ids(job_tx(job), IDS_AT_ONCE, &ids));
+    *ret = ids[0];
+    LOCKED(&c->lock);
+    if (!c->ids_n) {
+        c->ids_n = IDS_AT_ONCE - 1;
+        memcpy(c->ids, ids + 1, c->ids_n * sizeof *ids);
+    }
+    return NULL;
 }
 
 /* ---- keeping step with the log ---- */

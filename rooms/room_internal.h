@@ -5,6 +5,9 @@
 #include "rooms/room.h"
 #include "rooms/unread.h"
 
+/* An id for a new room: reserved many at a time, since each would cost a question. */
+const struct err *room_cache_next_id(struct job *job, int64_t *ret);
+
 /* Reads a room from the database; NULL when there is none. Not yet in the cache. */
 const struct err *room_load(struct job *job, int64_t id, struct room **ret);
 

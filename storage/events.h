@@ -131,15 +131,9 @@ void relations_write_at(struct write *w, const struct room_version *v, const str
 #define VALID_FOREVER INT64_MAX
 
 /* State intervals. The change `at` made this event the current one of its key; the one before it
- * ends there. */
-enum replaced_state {
-    REPLACES_NOTHING,
-    REPLACES_STORED,
-    REPLACES_QUEUED /* it is of a write that was queued before this one, perhaps of the same batch
-                     */
-};
+ * (had_predecessor), be it stored, of a write that was queued before or of this one, ends there. */
 void room_state_write(struct write *w, int64_t room, int64_t type, const char *state_key, int at,
-                      enum replaced_state replaced);
+                      bool had_predecessor);
 /* The same for an event that is stored already, at that position. */
 void room_state_write_known(struct write *w, int64_t room, int64_t type, const char *state_key,
                             int64_t event, int at, bool had_predecessor);
@@ -148,9 +142,6 @@ void room_state_write_past(struct write *w, int64_t room, int64_t type, const ch
                            int64_t event, int64_t from, int at);
 /* The key has no event any more. */
 void room_state_end(struct write *w, int64_t room, int64_t type, const char *state_key, int at);
-/* One that was written as change `began_at` of the same write ends with change `ends_at`. */
-void room_state_end_in_write(struct write *w, int64_t room, int64_t type, const char *state_key,
-                             int began_at, int ends_at);
 
 /* Where the current state changed last; 0: never. */
 const struct err *room_state_newest(struct tx *tx, int64_t room, int64_t *ret);

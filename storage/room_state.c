@@ -1,10 +1,6 @@
 /* State as intervals: one row for each change of a room's current state (docs/architecture.md). */
 #include "storage/event_rows.h"
 
-static void keep_older(struct db_param *older, const struct db_param *newer)
-{
-}
-
 SQL(room_state_insert_sql,
     "INSERT INTO room_state (room, type, state_key, event, valid_from, valid_to) "
     "SELECT u.room, u.type, u.state_key, h.position - u.back, h.position - u.back, "
@@ -18,46 +14,31 @@ static const struct batch_table room_state_rows = {
     .order = BATCH_STATE,
 };
 
+/* The interval before each of these changes ends there. After the new rows: of a key that changes
+ * again and again in one batch, each interval ends where the next one begins. It is found by the
+ * primary key and taken by its place, for by the other indexes, which may look as good when the
+ * plan is made, it would be looked for among as many as the room has members. */
 SQL(room_state_end_sql,
-    "UPDATE room_state s SET valid_to = (SELECT position FROM log_head) - u.back "
+    "UPDATE room_state s SET valid_to = e.ends FROM ("
+    "SELECT (SELECT position FROM log_head) - u.back AS ends, "
+    "(SELECT r.ctid FROM room_state r WHERE r.room = u.room AND r.type = u.type "
+    "AND r.state_key = u.state_key AND r.valid_from < (SELECT position FROM log_head) - u.back "
+    "ORDER BY r.valid_from DESC LIMIT 1) AS place "
     "FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[]) u(room, type, state_key, back) "
-    "WHERE s.room = u.room AND s.type = u.type AND s.state_key = u.state_key "
-    "AND s.valid_to = 9223372036854775807")
+    "OFFSET 0) e WHERE s.ctid = e.place AND s.valid_to + 0 = 9223372036854775807")
 
 static const struct batch_table room_state_ends = {
     .sql = &room_state_end_sql,
     .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_POSITION},
     .columns_n = 4,
-    .order = BATCH_STATE_ENDS, /* before the new rows, which it would end at once */
-    .key_columns = 3,
-    .merge = keep_older, /* the first of several changes in one write ends the old interval */
-};
-
-/* After the new rows: of a key that changes again and again in one batch, each interval ends where
- * the next one begins. */
-SQL(room_state_cut_sql,
-    "UPDATE room_state s SET valid_to = c.ends FROM (SELECT r.room, r.type, r.state_key, "
-    "r.valid_from, min(h.position - u.back) AS ends "
-    "FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[]) u(room, type, state_key, back), "
-    "log_head h, room_state r WHERE r.room = u.room AND r.type = u.type "
-    "AND r.state_key = u.state_key AND r.valid_to = 9223372036854775807 "
-    "AND r.valid_from < h.position - u.back GROUP BY 1, 2, 3, 4) c "
-    "WHERE s.room = c.room AND s.type = c.type AND s.state_key = c.state_key "
-    "AND s.valid_from = c.valid_from")
-
-static const struct batch_table room_state_cuts = {
-    .sql = &room_state_cut_sql,
-    .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_POSITION},
-    .columns_n = 4,
-    .order = BATCH_STATE_REPLACED,
+    .order = BATCH_STATE_ENDS,
 };
 
 void room_state_write(struct write *w, int64_t room, int64_t type, const char *state_key, int at,
-                      enum replaced_state replaced)
+                      bool had_predecessor)
 {
-    if (replaced != REPLACES_NOTHING)
-        write_row(w, replaced == REPLACES_QUEUED ? &room_state_cuts : &room_state_ends,
-                  P(INT(room), INT(type), TEXT(state_key), POSITION(at)));
+    if (had_predecessor)
+        room_state_end(w, room, type, state_key, at);
     write_row(w, &room_state_rows, P(INT(room), INT(type), TEXT(state_key), POSITION(at)));
 }
 
@@ -106,18 +87,6 @@ void room_state_write_past(struct write *w, int64_t room, int64_t type, const ch
 void room_state_end(struct write *w, int64_t room, int64_t type, const char *state_key, int at)
 {
     write_row(w, &room_state_ends, P(INT(room), INT(type), TEXT(state_key), POSITION(at)));
-}
-
-SQL(room_state_end_in_write_sql,
-    "UPDATE room_state SET valid_to = log_at($5) "
-    "WHERE room = $1 AND type = $2 AND state_key = $3 AND valid_from = log_at($4)")
-
-void room_state_end_in_write(struct write *w, int64_t room, int64_t type, const char *state_key,
-                             int began_at, int ends_at)
-{
-    write_statement(
-        w, &room_state_end_in_write_sql,
-        P(INT(room), INT(type), TEXT(state_key), POSITION(began_at), POSITION(ends_at)));
 }
 
 #define STATE_SELECT                                                                               \

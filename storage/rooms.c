@@ -42,6 +42,14 @@ const struct err *rooms_next_id(struct tx *tx, int64_t *ret)
     return db_one(tx, &rooms_next_id_sql, NO_PARAMS, NULL, R(INT_OUT(ret)));
 }
 
+SQL(rooms_reserve_ids_sql, "SELECT nextval('rooms_id_seq') FROM generate_series(1, $1)")
+
+const struct err *rooms_reserve_ids(struct tx *tx, size_t n, const int64_t **ret)
+{
+    size_t found;
+    return db_ints(tx, &rooms_reserve_ids_sql, P(INT((int64_t)n)), ret, &found);
+}
+
 /* bytea[] as text, since an array of arrays cannot be unnested by row. */
 static const char *extremities_text(struct arena *a, const struct room_head *h)
 {

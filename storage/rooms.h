@@ -23,6 +23,8 @@ const struct err *rooms_get(struct tx *tx, int64_t id, const struct room_head **
 
 /* An id for a room that is about to be made. */
 const struct err *rooms_next_id(struct tx *tx, int64_t *ret);
+/* n of them; those that are not used are lost. */
+const struct err *rooms_reserve_ids(struct tx *tx, size_t n, const int64_t **ret);
 
 /* A new room. */
 void rooms_write_new(struct write *w, const struct room_head *head);

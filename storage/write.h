@@ -42,14 +42,7 @@ struct batch_table {
                   const struct db_param *newer); /* ... or this merges them */
 };
 
-enum batch_order {
-    BATCH_ROOMS,
-    BATCH_EVENTS,
-    BATCH_STATE_ENDS,
-    BATCH_STATE,
-    BATCH_STATE_REPLACED,
-    BATCH_OTHER
-};
+enum batch_order { BATCH_ROOMS, BATCH_EVENTS, BATCH_STATE, BATCH_STATE_ENDS, BATCH_OTHER };
 
 struct write;
 
