@@ -63,14 +63,21 @@ const struct err *body_measure(struct exchange *ex, const char *version)
     return NULL;
 }
 
+size_t route_body_max(const struct route *r, size_t setting)
+{
+    bool is_tree = r->body == BODY_JSON || r->body == BODY_MAYBE;
+    if (r->body_max > 0)
+        return (size_t)r->body_max;
+    return is_tree && r->body_max != BODY_AS_SET && setting > BODY_SMALL ? BODY_SMALL : setting;
+}
+
 const struct err *body_begin(struct exchange *ex)
 {
     const struct route *route = ex->rq.route;
     if (!route)
         return NULL;
     const struct http_server *s = ex->server;
-    size_t usual = route->body == BODY_FILE ? s->upload_max : s->body_max;
-    ex->body_max = route->body_max ? route->body_max : usual;
+    ex->body_max = route->body == BODY_FILE ? s->upload_max : route_body_max(route, s->body_max);
     ex->keeps_body = route->body != BODY_NONE;
     int64_t n = ex->announced;
     if (n > 0 && (size_t)n > ex->body_max)

@@ -65,6 +65,13 @@ enum route_body {
     BODY_FILE   /* an upload, spooled to rq->upload_fd */
 };
 
+/* Limits of bodies. What becomes a tree is small unless its row says otherwise. */
+enum {
+    BODY_TINY = 16 * 1024,  /* what anybody may send */
+    BODY_SMALL = 64 * 1024, /* BODY_JSON and BODY_MAYBE without body_max */
+    BODY_AS_SET = -1        /* as large as the server's setting allows */
+};
+
 struct request;
 struct reply;
 typedef const struct err *route_handler(struct request *rq, struct reply *rp);
@@ -79,10 +86,12 @@ struct route {
     enum route_pool pool;
     const char *spec;     /* section of the specification, for `concorde routes` */
     const char *also;     /* a second path (unstable spelling), NULL if none; same params */
-    size_t body_max;      /* bytes; 0: the server's default */
+    int body_max;         /* bytes, or BODY_AS_SET; 0: by the kind of body */
     bool asks;            /* other servers, at times: then it goes on in POOL_REMOTE */
     route_handler *inner; /* for a handler that runs another one; NULL: none */
 };
+
+size_t route_body_max(const struct route *r, size_t setting); /* not for BODY_FILE */
 
 /* May a request of that route have to wait for other servers? */
 bool route_may_ask(const struct route *r);

@@ -156,6 +156,7 @@ static bool begin_run(struct worker *w, struct exchange *ex, struct run *run)
     atomic_store(&ex->run_state, RUN_RUNNING);
     ex->run = run;
     rq->arena = w->arena;
+    arena_set_source(w->arena, (uintptr_t)ex->source / sizeof(void *));
     rq->job = w->job;
     rq->caller = NULL;
     rq->caller_id = NULL;

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { PEM_MAX = 1024 * 1024, BODIES_MAX = 128 << 20 };
+enum { PEM_MAX = 1024 * 1024, BODIES_MAX = 64 << 20 };
 
 static const struct err *read_pem(const char *path, const char **ret)
 {

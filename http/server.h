@@ -49,8 +49,8 @@ struct http_config {
     struct http_pool pools[POOL_COUNT];
     int connections_max;            /* over all loops */
     int connections_of_address_max; /* trusted proxies are not bounded; 0: no bound of its own */
-    size_t body_max;                /* bytes, for routes that do not say otherwise */
-    size_t bodies_max;              /* bytes of all bodies in memory; 0: 128 MiB */
+    size_t body_max;                /* bytes, for routes that may have large ones */
+    size_t bodies_max;              /* bytes of all bodies in memory; 0: 64 MiB */
     size_t upload_max;              /* bytes, for routes with body = BODY_FILE */
     const char *upload_dir;         /* for uploads, and for large replies to slow clients */
     int idle_timeout_s;             /* slow or half-closed connections end after it */

@@ -66,7 +66,7 @@ static const struct err *post_unbind(struct request *rq, struct reply *rp)
 #define REFUSE(path_, handler_, who_, spec_)                                                       \
     {                                                                                              \
         .method = POST, .path = "/_matrix/client/v3/" path_, .handler = handler_, .who = who_,     \
-        .body = BODY_MAYBE, .spec = spec_                                                          \
+        .body = BODY_MAYBE, .body_max = BODY_TINY, .spec = spec_                                   \
     }
 
 const struct route account_routes[] = {

@@ -111,6 +111,7 @@ const struct route create_room_routes[] = {
      .asks = true,
      .who = WHO_USER,
      .body = BODY_MAYBE,
+     .body_max = BODY_AS_SET,
      .rate = RATE_ROOM,
      .spec = "creation"},
     {.path = NULL},

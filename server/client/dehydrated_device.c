@@ -171,17 +171,17 @@ static const struct err *post_events(struct request *rq, struct reply *rp)
 }
 
 #define BASE "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device"
-#define ROUTE(method_, path_, handler_, body_)                                                     \
+#define ROUTE(method_, path_, handler_, body_, ...)                                                \
     {                                                                                              \
         .method = method_, .path = BASE path_, .handler = handler_, .who = WHO_USER,               \
-        .body = body_, .rate = RATE_KEY, .spec = "MSC3814 dehydrated devices"                      \
+        .body = body_, .rate = RATE_KEY, .spec = "MSC3814 dehydrated devices", __VA_ARGS__         \
     }
 
 const struct route dehydrated_device_routes[] = {
-    ROUTE(PUT, "", put_device, BODY_JSON),
-    ROUTE(GET, "", get_device, BODY_NONE),
-    ROUTE(DELETE, "", delete_device, BODY_NONE),
-    ROUTE(GET, "/{device}/events", get_events, BODY_NONE),
-    ROUTE(POST, "/{device}/events", post_events, BODY_MAYBE),
+    ROUTE(PUT, "", put_device, BODY_JSON, .body_max = BODY_AS_SET),
+    ROUTE(GET, "", get_device, BODY_NONE, ),
+    ROUTE(DELETE, "", delete_device, BODY_NONE, ),
+    ROUTE(GET, "/{device}/events", get_events, BODY_NONE, ),
+    ROUTE(POST, "/{device}/events", post_events, BODY_MAYBE, ),
     {.path = NULL},
 };

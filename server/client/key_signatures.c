@@ -38,7 +38,7 @@ static const struct public_key *find_key(const struct signing *s, const char *us
 static const char *public_key_of(struct signing *s, const struct public_key *device)
 {
     json_t *keys;
-    if (json_read(s->job->arena, device->json, &keys))
+    if (json_read_own(s->job->arena, device->json, &keys))
         return NULL;
     return device_keys_find(keys, "ed25519", device->name);
 }
@@ -64,7 +64,7 @@ static bool is_stored(struct signing *s, const struct public_key *target, const 
     const char *text =
         target->user == s->caller->user ? target->owner_signatures : target->requester_signatures;
     json_t *stored;
-    if (!text || json_read(s->job->arena, str_of(text), &stored))
+    if (!text || json_read_own(s->job->arena, str_of(text), &stored))
         return false;
     const char *old = json_text(stored, name);
     return old && strcmp(old, signature) == 0;
@@ -196,6 +196,7 @@ const struct route key_signatures_routes[] = {
      .handler = post_signatures,
      .who = WHO_USER,
      .body = BODY_JSON,
+     .body_max = BODY_AS_SET,
      .rate = RATE_KEY,
      .spec = "cross-signing",
      .also = "/_matrix/client/unstable/keys/signatures/upload"},

@@ -45,7 +45,7 @@ static const struct err *identity_changed(struct job *job, const struct key_owne
                                           struct str stored, const json_t *keys, bool *ret)
 {
     json_t *old;
-    TRY(json_read(job->arena, stored, &old));
+    TRY(json_read_own(job->arena, stored, &old));
     *ret = !same_text(device_keys_find(old, "ed25519", owner->device_id),
                       device_keys_find(keys, "ed25519", owner->device_id)) ||
            !same_text(device_keys_find(old, "curve25519", owner->device_id),
@@ -58,7 +58,7 @@ static bool add_signatures(struct job *job, const struct key_owner *owner, const
                            const char *stored, struct write *w)
 {
     json_t *old = NULL;
-    if (stored && json_read(job->arena, str_of(stored), &old))
+    if (stored && json_read_own(job->arena, str_of(stored), &old))
         old = NULL;
     bool changed = false;
     const char *name;
@@ -225,6 +225,7 @@ const struct route keys_upload_routes[] = {
      .handler = post_upload,
      .who = WHO_GUEST_TOO,
      .body = BODY_JSON,
+     .body_max = BODY_AS_SET,
      .rate = RATE_KEY,
      .spec = "end-to-end encryption"},
     {.path = NULL},

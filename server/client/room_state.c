@@ -12,7 +12,10 @@
 #include "server/routes.h"
 #include "storage/intern.h"
 
-enum { ALIASES_ASKED_MAX = 10 };
+enum {
+    ALIASES_ASKED_MAX = 10,
+    EVENT_BODY_MAX = 256 * 1024 /* an event, with white space and escapes */
+};
 
 /* ---- setting ---- */
 
@@ -356,6 +359,7 @@ const struct route room_state_routes[] = {
      .asks = true,
      .who = WHO_GUEST_TOO,
      .body = BODY_JSON,
+     .body_max = EVENT_BODY_MAX,
      .rate = RATE_MESSAGE,
      .spec = "sending events"},
     {.method = PUT,
@@ -364,6 +368,7 @@ const struct route room_state_routes[] = {
      .asks = true,
      .who = WHO_GUEST_TOO,
      .body = BODY_JSON,
+     .body_max = EVENT_BODY_MAX,
      .rate = RATE_MESSAGE,
      .spec = "sending events"},
     {.method = GET,
