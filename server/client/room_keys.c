@@ -1,7 +1,9 @@
 /* End-to-end encryption, "Server-side key backups": the keys in a backup. Versions of backups are
  * in room_keys_version.c. */
 #include "server/client/room_keys.h"
+#include "base/map.h"
 #include "matrix/canonical_json.h"
+#include "matrix/json_scan.h"
 #include "server/caller.h"
 #include "server/routes.h"
 
@@ -9,6 +11,7 @@ enum {
     BODY_BYTES_MAX = 16 << 20,
     SESSIONS_MAX = 50000, /* in one request */
     PAGE = 500,
+    PIECE = 500,
     SESSION_ID_MAX = 255,
     SESSION_DATA_MAX = 65536
 };
@@ -39,65 +42,155 @@ static const struct err *reply_counts(struct reply *rp, const struct key_backup 
     return reply_json(rp, 200, "{s:s, s:I}", "etag", etag, "count", (json_int_t)b->count);
 }
 
-/* ---- storing ---- */
+/* ---- storing ----
+ *
+ * A body of 16 MiB is scanned, and stored piece by piece in one transaction: only a piece of it is
+ * in memory a second time. */
 
-struct sessions {
-    struct arena *arena;
-    struct backup_session *items;
-    size_t n, room;
+struct storing {
+    struct tx *tx;
+    int64_t user, version;
+    size_t n; /* keys so far, with those of the pieces before */
+    struct arena *piece;
+    struct map places; /* in the piece: of each key, one more than its index */
+    struct backup_session sessions[PIECE];
+    size_t piece_n, piece_bytes;
+    struct key_backup now;
 };
 
-static struct backup_session *new_session(struct sessions *s)
+static const struct err *end_piece(struct storing *s)
 {
-    if (s->n == s->room) {
-        size_t room = s->room ? s->room * 2 : 64;
-        struct backup_session *grown = arena_alloc_array(s->arena, room, sizeof *grown);
-        if (s->n)
-            memcpy(grown, s->items, s->n * sizeof *grown);
-        s->items = grown;
-        s->room = room;
-    }
-    return &s->items[s->n++];
+    TRY(backup_sessions_put(s->tx, s->user, s->version, s->sessions, s->piece_n, &s->now));
+    map_finish(&s->places);
+    s->places = (struct map){0};
+    s->piece_n = s->piece_bytes = 0;
+    arena_reset(s->piece);
+    return NULL;
 }
 
-static const struct err *add_session(struct sessions *s, const char *room_id,
-                                     const char *session_id, const json_t *o)
+/* A key that stands twice in a body: the last one counts. */
+static struct backup_session *place_of(struct storing *s, const struct backup_session *b)
 {
-    const json_t *data;
-    struct backup_session b = {.room_id = room_id, .session_id = session_id};
-    if (!json_is_object(o))
+    const char *name = arena_printf(s->piece, "%s %s", b->room_id, b->session_id);
+    uintptr_t at = (uintptr_t)map_get(&s->places, str_of(name));
+    if (at)
+        return &s->sessions[at - 1];
+    map_put(&s->places, str_of(name), (void *)(uintptr_t)(s->piece_n + 1)); /* the place */
+    return &s->sessions[s->piece_n++];
+}
+
+static const struct err *need_int(struct str o, const char *key, int64_t *ret)
+{
+    struct str raw = json_scan_get(o, key);
+    if (!raw.p || str_is(raw, "null"))
+        return err(ERR_MISSING_PARAM, "Missing \"%s\"", key);
+    return json_scan_int(raw, ret) ? NULL : err(ERR_BAD_JSON, "\"%s\" must be an integer", key);
+}
+
+static const struct err *need_object(struct str o, const char *key, struct str *ret)
+{
+    struct str raw = json_scan_get(o, key);
+    if (!raw.p || str_is(raw, "null"))
+        return err(ERR_MISSING_PARAM, "Missing \"%s\"", key);
+    if (raw.p[0] != '{')
+        return err(ERR_BAD_JSON, "\"%s\" must be an object", key);
+    *ret = raw;
+    return NULL;
+}
+
+static const struct err *data_too_large(void)
+{
+    return err(ERR_TOO_LARGE, "`session_data` may have %d bytes at most", SESSION_DATA_MAX);
+}
+
+static const struct err *read_data(struct arena *a, struct str raw, struct str *ret)
+{
+    enum { ESCAPED = 6 }; /* even if all of it is escapes */
+    if (raw.n > (size_t)ESCAPED * SESSION_DATA_MAX)
+        return data_too_large();
+    buf_auto struct buf bytes = {0};
+    TRY(canonical_json_add(&bytes, CANONICAL_SHORTEST, raw));
+    if (bytes.n > SESSION_DATA_MAX)
+        return data_too_large();
+    *ret = (struct str){arena_memdup(a, bytes.p, bytes.n), bytes.n};
+    return NULL;
+}
+
+static const struct err *read_session(struct arena *a, struct str o, struct backup_session *ret)
+{
+    struct str data;
+    TRY(need_int(o, "first_message_index", &ret->first_message_index));
+    TRY(need_int(o, "forwarded_count", &ret->forwarded_count));
+    struct str verified = json_scan_get(o, "is_verified");
+    if (!str_is(verified, "true") && !str_is(verified, "false"))
+        return err(ERR_MISSING_PARAM, "`is_verified` must be true or false");
+    ret->is_verified = str_is(verified, "true");
+    TRY(need_object(o, "session_data", &data));
+    return read_data(a, data, &ret->session_data);
+}
+
+static const struct err *add_session(struct storing *s, const char *room_id, const char *session_id,
+                                     struct str o)
+{
+    enum { PIECE_BYTES = 1 << 20 };
+    if (o.p[0] != '{')
         return err(ERR_BAD_JSON, "A backed up key is an object");
     if (!*session_id || strlen(session_id) > SESSION_ID_MAX || !*room_id ||
         strlen(room_id) > SESSION_ID_MAX)
         return err(ERR_INVALID_PARAM, "A room id or session id is empty or too long");
-    if (s->n == SESSIONS_MAX)
+    if (s->n++ == SESSIONS_MAX)
         return err(ERR_TOO_LARGE, "Store %d keys at most in one request", SESSIONS_MAX);
-    TRY(json_need_int(o, "first_message_index", &b.first_message_index));
-    TRY(json_need_int(o, "forwarded_count", &b.forwarded_count));
-    if (!json_is_boolean(json_object_get(o, "is_verified")))
-        return err(ERR_MISSING_PARAM, "`is_verified` must be true or false");
-    b.is_verified = json_is_true(json_object_get(o, "is_verified"));
-    TRY(json_need_object(o, "session_data", &data));
-    buf_auto struct buf bytes = {0};
-    TRY(canonical_json_add_tree(&bytes, CANONICAL_LENIENT, data));
-    if (bytes.n > SESSION_DATA_MAX)
-        return err(ERR_TOO_LARGE, "`session_data` may have %d bytes at most", SESSION_DATA_MAX);
-    b.session_data = (struct str){arena_memdup(s->arena, bytes.p, bytes.n), bytes.n};
-    *new_session(s) = b;
+    if (s->piece_n == PIECE || s->piece_bytes > PIECE_BYTES)
+        TRY(end_piece(s));
+    struct backup_session b = {.room_id = arena_strdup(s->piece, room_id),
+                               .session_id = arena_strdup(s->piece, session_id)};
+    TRY(read_session(s->piece, o, &b));
+    s->piece_bytes += b.session_data.n;
+    *place_of(s, &b) = b;
     return NULL;
 }
 
-static const struct err *add_room(struct sessions *s, const char *room_id, const json_t *room)
+/* The key of a member as text; "" when it is too long, or holds NUL, to be one. */
+static const char *key_text(struct str inside, char ret[SESSION_ID_MAX * 6 + 1])
 {
-    const json_t *sessions;
-    if (!json_is_object(room))
+    if (inside.n > SESSION_ID_MAX * 6)
+        return "";
+    size_t n = json_scan_unescape(inside, ret);
+    ret[n] = '\0';
+    return strlen(ret) == n ? ret : "";
+}
+
+static const struct err *add_room(struct storing *s, const char *room_id, struct str room)
+{
+    struct str sessions;
+    struct json_member m;
+    char id[SESSION_ID_MAX * 6 + 1];
+    if (room.p[0] != '{')
         return err(ERR_BAD_JSON, "The keys of a room are an object");
-    TRY(json_need_object(room, "sessions", &sessions));
-    const char *session_id;
-    json_t *o;
-    json_object_foreach ((json_t *)sessions, session_id, o)
-        TRY(add_session(s, room_id, session_id, o));
+    TRY(need_object(room, "sessions", &sessions));
+    for (size_t pos = 0; json_scan_next(sessions, &pos, &m);)
+        TRY(add_session(s, room_id, key_text(m.key, id), m.value));
     return NULL;
+}
+
+static const struct err *add_rooms(struct storing *s, struct str body)
+{
+    struct str rooms;
+    struct json_member m;
+    char id[SESSION_ID_MAX * 6 + 1];
+    TRY(need_object(body, "rooms", &rooms));
+    for (size_t pos = 0; json_scan_next(rooms, &pos, &m);)
+        TRY(add_room(s, key_text(m.key, id), m.value));
+    return NULL;
+}
+
+/* What the path leaves open, the body names. */
+static const struct err *add_body(struct request *rq, struct storing *s, struct str body)
+{
+    const char *room = request_param(rq, "room"), *session = request_param(rq, "session");
+    if (session)
+        return add_session(s, room, session, body);
+    return room ? add_room(s, room, body) : add_rooms(s, body);
 }
 
 /* "Keys can only be written to the most recently created version of the backup." */
@@ -113,60 +206,46 @@ static const struct err *lock_current(struct tx *tx, int64_t user, int64_t versi
     return NULL;
 }
 
-static const struct err *put_in_tx(struct job *job, int64_t user, int64_t version,
-                                   const struct sessions *s, struct key_backup *ret)
+static const struct err *check_bytes(struct job *job, const struct storing *s)
 {
-    struct tx *tx = job_tx(job);
     int64_t used, max = job->store->config->key_backups_per_user;
-    TRY(lock_current(tx, user, version));
-    TRY(backup_sessions_put(tx, user, version, s->items, s->n, ret));
-    TRY(key_backups_used_by(tx, user, &used));
-    if (used > max)
-        return err(ERR_TOO_LARGE,
-                   "The keys in your backups may take %lld bytes: delete old backups",
-                   (long long)max);
-    return tx_commit(tx);
+    TRY(key_backups_used_by(s->tx, s->user, &used));
+    return used <= max ? NULL
+                       : err(ERR_TOO_LARGE,
+                             "The keys in your backups may take %lld bytes: delete old backups",
+                             (long long)max);
 }
 
-static const struct err *store_sessions(struct request *rq, struct reply *rp,
-                                        const struct sessions *s)
+static const struct err *put_in_tx(struct request *rq, struct storing *s, struct str body)
 {
+    TRY(lock_current(s->tx, s->user, s->version));
+    TRY(add_body(rq, s, body));
+    TRY(end_piece(s));
+    TRY(check_bytes(job_of(rq), s));
+    return tx_commit(s->tx);
+}
+
+static const struct err *put_keys(struct request *rq, struct reply *rp)
+{
+    struct str body = str_trim(rq->raw, " \t\r\n");
     int64_t version;
+    TRY(json_scan_check(body));
+    if (body.p[0] != '{')
+        return err(ERR_BAD_JSON, "The body must be a JSON object");
     TRY(need_version(rq, &version));
-    struct tx *tx = job_tx(job_of(rq));
-    struct key_backup now;
-    TRY(tx_begin(tx));
-    const struct err *e = put_in_tx(job_of(rq), caller_of(rq)->user, version, s, &now);
+    struct storing *s = arena_alloc(rq->arena, sizeof *s);
+    arena_auto struct arena *piece = arena_create();
+    s->piece = piece;
+    s->tx = job_tx(job_of(rq));
+    s->user = caller_of(rq)->user;
+    s->version = version;
+    TRY(tx_begin(s->tx));
+    const struct err *e = put_in_tx(rq, s, body);
     if (e)
-        tx_rollback(tx);
+        tx_rollback(s->tx);
+    map_finish(&s->places);
     TRY(e);
-    return reply_counts(rp, &now);
-}
-
-static const struct err *put_all(struct request *rq, struct reply *rp)
-{
-    struct sessions s = {.arena = rq->arena};
-    const json_t *rooms;
-    TRY(json_need_object(rq->body, "rooms", &rooms));
-    const char *room_id;
-    json_t *room;
-    json_object_foreach ((json_t *)rooms, room_id, room)
-        TRY(add_room(&s, room_id, room));
-    return store_sessions(rq, rp, &s);
-}
-
-static const struct err *put_room(struct request *rq, struct reply *rp)
-{
-    struct sessions s = {.arena = rq->arena};
-    TRY(add_room(&s, request_param(rq, "room"), rq->body));
-    return store_sessions(rq, rp, &s);
-}
-
-static const struct err *put_session(struct request *rq, struct reply *rp)
-{
-    struct sessions s = {.arena = rq->arena};
-    TRY(add_session(&s, request_param(rq, "room"), request_param(rq, "session"), rq->body));
-    return store_sessions(rq, rp, &s);
+    return reply_counts(rp, &s->now);
 }
 
 /* ---- fetching ---- */
@@ -331,13 +410,12 @@ static const struct err *delete_session(struct request *rq, struct reply *rp)
         .who = WHO_USER, .rate = RATE_KEY, .spec = "server-side key backups",                      \
         .also = "/_matrix/client/unstable/room_keys/keys" path_, __VA_ARGS__                       \
     }
-#define PUT_ROUTE(path_, handler_)                                                                 \
-    ROUTE(PUT, path_, handler_, .body = BODY_JSON, .body_max = BODY_BYTES_MAX)
+#define PUT_ROUTE(path_) ROUTE(PUT, path_, put_keys, .body = BODY_RAW, .body_max = BODY_BYTES_MAX)
 
 const struct route room_keys_routes[] = {
-    PUT_ROUTE("", put_all),
-    PUT_ROUTE("/{room}", put_room),
-    PUT_ROUTE("/{room}/{session}", put_session),
+    PUT_ROUTE(""),
+    PUT_ROUTE("/{room}"),
+    PUT_ROUTE("/{room}/{session}"),
     ROUTE(GET, "", get_all, ),
     ROUTE(GET, "/{room}", get_room, ),
     ROUTE(GET, "/{room}/{session}", get_session, ),

@@ -1,6 +1,7 @@
 """End-to-end encryption: server-side key backups."""
 
 import itertools
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -273,3 +274,31 @@ def test_backups_of_a_user_are_bounded(alice):
     for v in versions[-3:]:
         alice.delete(f"/room_keys/version/{v}")
     assert int(create(alice)) == int(versions[-1]) + 1  # no number comes twice
+
+
+def test_thousands_of_keys_at_once(alice, version):
+    """They are stored in pieces, and all of them or none."""
+    rooms = {f"!r{r}:test.example": {"sessions": {f"s{i}": key(ciphertext="x" * 900) for i in range(300)}}
+             for r in range(20)}
+    assert put(alice, version, {"rooms": rooms})["count"] == 6000
+    assert get(alice, version)["rooms"] == rooms
+    rooms["!r5:test.example"]["sessions"]["s299"]["is_verified"] = "no"
+    rooms = {"!new:test.example": {"sessions": {"new": key()}}, **rooms}
+    alice.fails(400, "M_MISSING_PARAM", "PUT", path() + f"?version={version}", {"rooms": rooms})
+    assert alice.get("/room_keys/version")["count"] == 6000
+
+
+def test_a_key_that_stands_twice(alice, version):
+    one, two = key(ciphertext="first"), key(ciphertext="second")
+    body = ('{"rooms":{"%s":{"sessions":{"s":%s,"s":%s}}}}' %
+            (ROOM, json.dumps(one), json.dumps(two)))
+    r = alice.request("PUT", path() + f"?version={version}", content=body)
+    assert r.status_code == 200 and r.json()["count"] == 1, r.text
+    assert get(alice, version, ROOM, "s") == two
+
+
+@pytest.mark.parametrize("body", ['', '[]', '{', '{"rooms":[]}', '{"rooms":{"!a:b":1}}',
+                                  '{"rooms":{"!a:b":{"sessions":{"s":[]}}}}', '{"rooms":null}'])
+def test_malformed_bodies_are_refused(alice, version, body):
+    r = alice.request("PUT", path() + f"?version={version}", content=body)
+    assert r.status_code == 400, r.text
