@@ -26,6 +26,7 @@ struct arena {
     struct block *newest;
     struct deferred *deferred;
     size_t held, owned;
+    uint64_t source;
 };
 
 static struct block *add_block(struct arena *a, size_t at_least)
@@ -172,6 +173,16 @@ void arena_own(struct arena *a, size_t bytes)
 void arena_disown(struct arena *a, size_t bytes)
 {
     a->owned -= bytes;
+}
+
+void arena_set_source(struct arena *a, uint64_t source)
+{
+    a->source = source;
+}
+
+uint64_t arena_source(const struct arena *a)
+{
+    return a->source ? a->source : (uintptr_t)a / sizeof *a;
 }
 
 size_t arena_owned(const struct arena *a)

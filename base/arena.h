@@ -9,6 +9,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct arena;
 
@@ -34,6 +35,10 @@ size_t arena_bytes(const struct arena *a); /* held from malloc, for metrics and 
 void arena_own(struct arena *a, size_t bytes);
 void arena_disown(struct arena *a, size_t bytes);
 size_t arena_owned(const struct arena *a);
+
+/* For whom the work is done that needs the memory; by default each arena is a source of its own. */
+void arena_set_source(struct arena *a, uint64_t source);
+uint64_t arena_source(const struct arena *a);
 
 /* For arenas that live in one scope: `arena_auto struct arena *a = arena_create();` */
 void arena_auto_destroy_(struct arena **a);

@@ -107,21 +107,22 @@ static bool wait_for(uint64_t who, size_t bytes)
     return taken;
 }
 
-/* An arena has a little free of charge. What is as short as an event is never refused: who reads it
- * could not go on without. An arena that has drawn already does not wait for others that may wait
- * for it. */
-static bool take(const struct arena *a, size_t bytes, size_t tree_bytes, size_t *ret_drawn)
+enum kind { FOREIGN, OWN, KEPT };
+
+/* An arena has a little free of charge. One that has drawn already does not wait for others that
+ * may wait for it. */
+static bool take(const struct arena *a, enum kind kind, size_t bytes, size_t *ret_drawn)
 {
-    uint64_t who = (uintptr_t)a / sizeof(void *);
+    uint64_t who = arena_source(a);
     size_t owned = arena_owned(a);
-    *ret_drawn = owned + tree_bytes <= JSON_TREES_FREE ? 0 : tree_bytes;
-    if (!*ret_drawn || budget_take(&trees.budget, who, tree_bytes))
+    *ret_drawn = kind == KEPT || owned + bytes <= JSON_TREES_FREE ? 0 : bytes;
+    if (!*ret_drawn || budget_take(&trees.budget, who, bytes))
         return true;
-    if (bytes <= JSON_SHORT) {
-        budget_overdraw(&trees.budget, who, tree_bytes);
+    if (kind == OWN) {
+        budget_overdraw(&trees.budget, who, bytes);
         return true;
     }
-    return owned <= JSON_TREES_FREE && wait_for(who, tree_bytes);
+    return owned <= JSON_TREES_FREE && wait_for(who, bytes);
 }
 
 size_t json_trees_bytes(void)
@@ -146,6 +147,7 @@ json_t *json_keep(struct arena *a, json_t *owned)
 struct tree {
     json_t *v;
     struct arena *arena;
+    uint64_t source;
     size_t bytes, drawn;
 };
 
@@ -155,7 +157,7 @@ static void drop_tree(void *tree)
     json_decref(t->v);
     arena_disown(t->arena, t->bytes);
     if (t->drawn)
-        give_back((uintptr_t)t->arena / sizeof(void *), t->drawn);
+        give_back(t->source, t->drawn);
 }
 
 static const struct err *parse(struct str bytes, json_t **ret)
@@ -181,38 +183,36 @@ static const struct err *check(struct str bytes, size_t *ret_tree_bytes)
     return NULL;
 }
 
-static const struct err *read_into(struct arena *a, struct str bytes, struct tree *t)
+static const struct err *read_as(enum kind kind, struct arena *a, struct str bytes, json_t **ret)
 {
+    struct tree *t = arena_alloc(a, sizeof *t);
+    *t = (struct tree){.arena = a, .source = arena_source(a)};
+    TRY(check(bytes, &t->bytes));
+    if (!take(a, kind, t->bytes, &t->drawn))
+        return err_unavailable(1000, "too many large JSON documents are read at once");
     const struct err *e = parse(bytes, &t->v);
-    if (e) {
-        if (t->drawn)
-            give_back((uintptr_t)a / sizeof(void *), t->drawn);
-        return e;
-    }
-    t->arena = a;
+    if (e && t->drawn)
+        give_back(t->source, t->drawn);
+    TRY(e);
     arena_own(a, t->bytes);
     arena_defer(a, drop_tree, t);
+    *ret = t->v;
     return NULL;
 }
 
 const struct err *json_read(struct arena *a, struct str bytes, json_t **ret)
 {
-    struct tree *t = arena_alloc(a, sizeof *t);
-    TRY(check(bytes, &t->bytes));
-    if (!take(a, bytes.n, t->bytes, &t->drawn))
-        return err_unavailable(1000, "too many large JSON documents are read at once");
-    TRY(read_into(a, bytes, t));
-    *ret = t->v;
-    return NULL;
+    return read_as(FOREIGN, a, bytes, ret);
+}
+
+const struct err *json_read_own(struct arena *a, struct str bytes, json_t **ret)
+{
+    return read_as(OWN, a, bytes, ret);
 }
 
 const struct err *json_read_to_keep(struct arena *a, struct str bytes, json_t **ret)
 {
-    struct tree *t = arena_alloc(a, sizeof *t);
-    TRY(check(bytes, &t->bytes));
-    TRY(read_into(a, bytes, t));
-    *ret = t->v;
-    return NULL;
+    return read_as(KEPT, a, bytes, ret);
 }
 
 /* ---- typed members ---- */

@@ -17,9 +17,8 @@ enum {
     JSON_TREE_LEAST = 16 << 20,
     JSON_TREE_RATIO = 8,
     JSON_TREE_MAX = 32 << 20,
-    JSON_TREES_MAX = 128 << 20,  /* all together, but for those of an arena's first */
-    JSON_TREES_FREE = 256 << 10, /* bytes, and */
-    JSON_SHORT = 192 << 10,      /* documents of so many bytes, which are never refused */
+    JSON_TREES_MAX = 96 << 20,   /* all together, but for */
+    JSON_TREES_FREE = 256 << 10, /* an arena's first */
     JSON_TREES_WAIT_MS = 10000
 };
 
@@ -33,8 +32,12 @@ struct json_measure json_measure(struct str bytes);
 /* Parses one JSON value. M_NOT_JSON when malformed, not UTF-8 or nested deeper than
  * JSON_DEPTH_MAX, M_BAD_JSON for integers beyond 64 bits and floats beyond doubles, M_TOO_LARGE
  * when the tree would be too large; duplicate keys take the last value, as browsers do. A large
- * tree waits until others have gone, and then is ERR_UNAVAILABLE. */
+ * tree waits until others have gone, and then is ERR_UNAVAILABLE. Trees count together when their
+ * arenas have the same source. */
 const struct err *json_read(struct arena *a, struct str bytes, json_t **ret);
+/* The same for what we have stored or checked, which is never refused for others' trees: who reads
+ * it could not go on without. */
+const struct err *json_read_own(struct arena *a, struct str bytes, json_t **ret);
 /* The same for an arena that lives in a cache, which has a bound of its own. */
 const struct err *json_read_to_keep(struct arena *a, struct str bytes, json_t **ret);
 size_t json_trees_bytes(void); /* drawn now, for metrics and tests */

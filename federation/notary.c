@@ -69,7 +69,7 @@ static bool has_keys(struct job *job, const struct query *q)
     const json_t *ignored;
     if (!q->key_ids)
         return true;
-    if (json_read(job->arena, q->stored->json, &answer))
+    if (json_read_own(job->arena, q->stored->json, &answer))
         return false;
     json_object_foreach ((json_t *)q->key_ids, key_id, ignored)
         if (!json_at(answer, "verify_keys", key_id, NULL) &&
@@ -112,7 +112,7 @@ static void refresh(struct request *rq, const char *const *servers, size_t n)
 static const struct err *add_stored(struct job *job, json_t *list, const struct query *q)
 {
     json_t *answer;
-    if (!q->stored || json_read(job->arena, q->stored->json, &answer))
+    if (!q->stored || json_read_own(job->arena, q->stored->json, &answer))
         return NULL;
     TRY(sign_json(answer, job->store->config->server_name, &job->store->signing_key));
     json_array_append(list, answer);

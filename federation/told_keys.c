@@ -95,7 +95,7 @@ static bool write_signatures(struct job *job, struct write *w, const struct told
     const char *name;
     size_t n = 0;
     bool differs = false;
-    if (stored && json_read(job->arena, str_of(stored), &old))
+    if (stored && json_read_own(job->arena, str_of(stored), &old))
         old = NULL;
     if (!json_is_object(k->signatures))
         return false;

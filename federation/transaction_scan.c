@@ -28,8 +28,8 @@ const struct err *transaction_scan(struct arena *a, struct str body, struct tran
 {
     TRY(json_scan_check(body));
     struct transaction t = {0};
-    struct json_members members;
-    TRY(json_scan_object(a, body, &members)); /* it is one */
+    if (str_trim(body, " \t\r\n").p[0] != '{')
+        return err(ERR_BAD_JSON, "Content must be an object");
     struct str pdus[TRANSACTION_PDUS_MAX], origin = json_scan_get(body, "origin");
     if (origin.p && !(t.origin = json_scan_string(a, origin)))
         return err(ERR_BAD_JSON, "\"origin\" must be a string");

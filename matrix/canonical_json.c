@@ -7,6 +7,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Of all objects that are open. A document of ten megabytes may have two million, and each takes
+ * memory of its own; an event cannot have so many. */
+enum { MEMBERS_MAX = 100000 };
+
 /* The writer goes over the input once, validating and writing at the same time. It notes where each
  * member of an object came to stand, and puts them in order afterwards only if they were not. */
 struct member {
@@ -224,6 +228,8 @@ static const struct err *write_member(struct writer *w, int depth)
     m.value = w->out->n;
     TRY(write_value(w, depth));
     m.end = w->out->n;
+    if (w->n == MEMBERS_MAX)
+        return err(ERR_TOO_LARGE, "The JSON has too many members");
     *add_member(w) = m;
     return NULL;
 }

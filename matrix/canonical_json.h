@@ -20,7 +20,8 @@ enum canonical_mode {
 
 /* The canonical form of a raw JSON value (validated here), appended. M_NOT_JSON when malformed,
  * M_BAD_JSON when the strict rules are broken or an object has a key twice (strict only; lenient
- * keeps the last). The byte writer is the hot path: it must not build a jansson tree. */
+ * keeps the last), M_TOO_LARGE for objects of 100,000 members. The byte writer is the hot path: it
+ * must not build a jansson tree. */
 const struct err *canonical_json_add(struct buf *b, enum canonical_mode mode, struct str raw);
 
 /* Does a tree of our user's obey the strict rules? M_BAD_JSON if not. For whatever may become part

@@ -170,7 +170,7 @@ const struct err *draft_build(struct draft *d, const struct new_event *wanted,
     const struct room_version *version = d->room->version;
     json_t *content = NULL;
     if (strcmp(wanted->type, "m.room.member") == 0)
-        TRY(json_read(a, wanted->content, &content));
+        TRY(json_read_own(a, wanted->content, &content));
     struct view view = {.draft = d};
     auth_events_for(version, wanted->type, d->author->user_id, wanted->state_key, content,
                     add_to_view, &view);

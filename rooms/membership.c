@@ -251,7 +251,7 @@ const struct err *membership_check_invitee(struct job *job, const char *user_id)
     if (!raw.p)
         return NULL;
     json_t *config;
-    TRY(json_read(job->arena, raw, &config));
+    TRY(json_read_own(job->arena, raw, &config));
     const char *action = json_text(config, "default_action");
     if (action && strcmp(action, "block") == 0)
         return err(ERR_INVITE_BLOCKED, "%s does not accept invites", user_id);

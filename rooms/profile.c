@@ -19,7 +19,7 @@ const struct err *profile_read(struct job *job, const char *user_id, const json_
     TRY(users_find(job_tx(job), user_id, &found, &a));
     if (found) {
         TRY(profile_get(job_tx(job), a.user, &p));
-        TRY(json_read(job->arena, p.fields, &fields));
+        TRY(json_read_own(job->arena, p.fields, &fields));
     }
     *ret = fields;
     return NULL;
@@ -99,7 +99,7 @@ static const struct err *try_set(struct job *job, int64_t user, const char *user
     struct profile p;
     json_t *fields;
     TRY(profile_get(job_tx(job), user, &p));
-    TRY(json_read(job->arena, p.fields, &fields));
+    TRY(json_read_own(job->arena, p.fields, &fields));
     const json_t *old = json_object_get(fields, key);
     *ret_changed = value ? !old || !json_equal(old, value) : old != NULL;
     if (!*ret_changed)

@@ -154,7 +154,7 @@ static const struct err *keep_fields(struct job *job, const struct viewer *v, st
                                      size_t from)
 {
     json_t *whole;
-    TRY(json_read(job->arena, (struct str){out->p + from, out->n - from}, &whole));
+    TRY(json_read_own(job->arena, (struct str){out->p + from, out->n - from}, &whole));
     json_auto_t *kept = filter_fields(v->fields, whole);
     out->n = from;
     buf_add_json(out, kept);

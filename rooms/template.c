@@ -22,7 +22,7 @@ const struct err *room_template(struct job *job, struct room *room, const char *
     const struct event *built;
     json_t *tree;
     TRY(build(job, room, &author, e, &built));
-    TRY(json_read(job->arena, built->json, &tree));
+    TRY(json_read_own(job->arena, built->json, &tree));
     json_object_del(tree, "signatures");
     json_object_del(tree, "hashes");
     json_object_del(tree, "event_id"); /* versions 1 and 2: its signer names it */

@@ -174,7 +174,7 @@ static const struct err *need_tree(struct evaluation *v)
     if (v->tree)
         return NULL;
     fill_context(v);
-    return json_read(v->job->arena, v->event->json, &v->tree);
+    return json_read_own(v->job->arena, v->event->json, &v->tree);
 }
 
 static void name_ahead(struct evaluation *v)

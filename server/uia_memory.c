@@ -39,7 +39,7 @@ json_t *uia_memory_open(struct arena *a, const char *session_id, struct str seal
     make_key(session_id, key);
     if (crypto_secretbox_open_easy((unsigned char *)text, p + crypto_secretbox_NONCEBYTES,
                                    sealed.n - crypto_secretbox_NONCEBYTES, p, key) ||
-        json_read(a, (struct str){text, sealed.n - HEAD_BYTES}, &o))
+        json_read_own(a, (struct str){text, sealed.n - HEAD_BYTES}, &o))
         return NULL;
     return o;
 }

@@ -15,7 +15,7 @@ const struct err *profile_get(struct tx *tx, int64_t user, struct profile *ret)
                R(BYTES_OUT(&fields), INT_OUT(&p.position))));
     if (found) {
         json_t *o;
-        TRY(json_read(tx->arena, fields, &o));
+        TRY(json_read_own(tx->arena, fields, &o));
         p.fields = fields;
         p.displayname = json_text(o, "displayname");
         p.avatar_url = json_text(o, "avatar_url");

@@ -83,7 +83,7 @@ static const struct err *add_master_signatures(struct job *job, const struct cal
             by = u->public_key;
         else if (device.json.p) {
             json_t *keys;
-            TRY(json_read(job->arena, device.json, &keys));
+            TRY(json_read_own(job->arena, device.json, &keys));
             by = device_keys_find(keys, "ed25519", id);
         }
         if (!by)

@@ -86,7 +86,7 @@ const struct err *reading_filter(const struct request *rq, const struct event_fi
         return NULL;
     json_t *json;
     struct event_filter *f = arena_alloc(rq->arena, sizeof *f);
-    TRY(json_read(rq->arena, str_of(text), &json));
+    TRY(json_read_own(rq->arena, str_of(text), &json));
     TRY(filter_parse_event(rq->arena, json, f));
     *ret = f;
     return NULL;

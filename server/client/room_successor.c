@@ -32,7 +32,7 @@ static const struct err *read(struct request *rq, int64_t room, const char *type
     json_t *tree = NULL;
     TRY(account_data_get(job_tx(job_of(rq)), caller_of(rq)->user, room, type, &raw));
     if (raw.p)
-        TRY(json_read(rq->arena, raw, &tree));
+        TRY(json_read_own(rq->arena, raw, &tree));
     *ret = tree;
     return NULL;
 }

@@ -73,7 +73,7 @@ static const struct err *get_tags(struct request *rq, struct reply *rp)
                          &content));
     json_t *o = NULL;
     if (content.p)
-        TRY(json_read(rq->arena, content, &o));
+        TRY(json_read_own(rq->arena, content, &o));
     json_t *tags = json_object_get(o, "tags");
     return reply_json(rp, 200, "{s:o}", "tags", tags ? json_incref(tags) : json_object());
 }

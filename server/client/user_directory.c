@@ -11,7 +11,7 @@ static const struct err *result(struct request *rq, const struct found_user *u, 
 {
     json_t *profile = NULL;
     if (u->profile.p)
-        TRY(json_read(rq->arena, u->profile, &profile));
+        TRY(json_read_own(rq->arena, u->profile, &profile));
     *ret = json_pack("{s:s, s:s?, s:s?}", "user_id", u->user_id, "display_name",
                      json_text(profile, "displayname"), "avatar_url",
                      json_text(profile, "avatar_url"));

@@ -28,7 +28,7 @@ static const struct err *try_edit(struct job *job, const struct account_edit *e)
     json_t *before = NULL, *after;
     TRY(account_data_get_position(job_tx(job), e->user, e->room, e->type, &content, &seen));
     if (content.p)
-        TRY(json_read(job->arena, content, &before));
+        TRY(json_read_own(job->arena, content, &before));
     TRY(e->edit(e->ctx, before, &after));
     json_keep(job->arena, after);
     if (before && json_equal(before, after))
