@@ -63,6 +63,8 @@ static const struct err *failure(const struct attempts *at, const struct transfe
     const struct err *e;
     if (t->cut == CUT_TOO_LARGE)
         return err(ERR_TOO_LARGE, "The reply of %.150s is too large", host);
+    if (t->cut == CUT_NO_MEMORY)
+        return err_unavailable(1000, "other servers' replies take too much memory");
     if (t->cut == CUT_STOPPING)
         return err_unavailable(5000, "outgoing requests are being stopped");
     if (t->cut == CUT_SINK)

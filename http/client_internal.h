@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 
 /* Why we cut a transfer ourselves. */
-enum transfer_cut { CUT_NONE, CUT_TOO_LARGE, CUT_SLOW, CUT_SINK, CUT_STOPPING };
+enum transfer_cut { CUT_NONE, CUT_TOO_LARGE, CUT_SLOW, CUT_SINK, CUT_STOPPING, CUT_NO_MEMORY };
 
 struct transfer {
     struct http_client *client;
@@ -21,6 +21,8 @@ struct transfer {
     struct curl_slist *headers, *connect_to;
     struct buf body, head;
     int64_t bytes;
+    uint64_t source;                    /* the server that is asked, and what its reply has drawn */
+    size_t drawn;                       /* from the budget of all replies in memory */
     int64_t deadline_ms, first_byte_ms; /* mono_ms; when the body began, 0: not yet */
     enum transfer_cut cut;
     CURLcode result;

@@ -1,5 +1,7 @@
 /* One exchange as libcurl is told of it. */
+#include "base/budget.h"
 #include "base/clock.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "http/client_internal.h"
 
@@ -51,6 +53,23 @@ static bool write_all(int fd, const char *bytes, size_t n)
     return true;
 }
 
+/* What replies take in memory, also those of clients that are no more: they belong to arenas. A few
+ * KiB of each are free. */
+enum { REPLIES_MAX = 64 << 20, FREE = 64 * 1024, STEP = 64 * 1024 };
+static struct budget replies = {.size = REPLIES_MAX};
+
+static bool draw(struct transfer *t, size_t bytes)
+{
+    size_t need = bytes <= FREE ? 0 : (bytes + STEP - 1) / STEP
+    *STEP;
+    if (need <= t->drawn)
+        return true;
+    if (!budget_take(&replies, t->source, need - t->drawn))
+        return false;
+    t->drawn = need;
+    return true;
+}
+
 static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
 {
     struct transfer *t = ctx;
@@ -64,6 +83,10 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
     }
     t->bytes += (int64_t)n;
     if (!well || t->call->sink_fd <= 0) {
+        if (!draw(t, t->body.n + n)) {
+            t->cut = CUT_NO_MEMORY;
+            return 0;
+        }
         buf_add(&t->body, bytes, n);
     } else if (!write_all(t->call->sink_fd, bytes, n)) {
         t->cut = CUT_SINK;
@@ -83,25 +106,36 @@ bool transfer_is_slow(const struct transfer *t)
            (ms > t->client->grace_ms && t->bytes * 1000 < ms * BYTES_A_SECOND_LEAST);
 }
 
-static void free_bytes(void *bytes)
+/* Bytes of a reply that an arena has. */
+struct kept {
+    char *bytes;
+    uint64_t source;
+    size_t drawn;
+};
+
+static void drop_kept(void *what)
 {
-    free(bytes);
+    struct kept *k = what;
+    free(k->bytes);
+    budget_give_back(&replies, k->source, k->drawn);
 }
 
-static struct str steal(struct arena *a, struct buf *b)
+static struct str steal(struct arena *a, struct buf *b, uint64_t source, size_t drawn)
 {
     size_t n;
-    char *bytes = buf_steal(b, &n);
-    arena_defer(a, free_bytes, bytes);
-    return (struct str){bytes ? bytes : "", n};
+    struct kept *k = arena_alloc(a, sizeof *k);
+    *k = (struct kept){buf_steal(b, &n), source, drawn};
+    arena_defer(a, drop_kept, k);
+    return (struct str){k->bytes ? k->bytes : "", n};
 }
 
 void transfer_answer(struct transfer *t, struct arena *a, struct http_answer *ret)
 {
     *ret = (struct http_answer){.status = (int)status_of(t),
                                 .bytes = t->bytes,
-                                .body = steal(a, &t->body),
-                                .head = steal(a, &t->head)};
+                                .body = steal(a, &t->body, t->source, t->drawn),
+                                .head = steal(a, &t->head, 0, 0)};
+    t->drawn = 0;
 }
 
 /* ---- what is asked ---- */
@@ -192,6 +226,8 @@ const struct err *transfer_create(struct http_client *c, const struct http_call 
         abort();
     struct transfer *t = mem_zalloc(sizeof *t);
     *t = (struct transfer){.client = c, .call = call, .easy = easy, .deadline_ms = deadline_ms};
+    const char *authority = strstr(call->url, "://");
+    t->source = authority ? hash_bytes(authority, strcspn(authority + 3, "/?#") + 3) : 0;
     cond_init(&t->has_ended);
     set_request(t);
     set_reply(t);
@@ -211,6 +247,7 @@ void transfer_destroy(struct transfer *t)
     curl_slist_free_all(t->connect_to);
     pthread_cond_destroy(&t->has_ended);
     buf_finish(&t->body);
+    budget_give_back(&replies, t->source, t->drawn);
     buf_finish(&t->head);
     free(t);
 }

@@ -324,6 +324,29 @@ static void test_limits(void **state)
     assert_int_equal(answer.body.n, 1000);
 }
 
+/* One server's replies that are still held take half of what there is, and not more. */
+static void test_replies_share_a_budget(void **state)
+{
+    enum { LARGE = 4000000, KEPT_MAX = 32 << 20 };
+    arena_auto struct arena *a = arena_create();
+    struct http_call call = {.url = url("localhost", t.https, "/bytes/4000000"),
+                             .timeout_ms = 20000,
+                             .reply_max = LARGE};
+    struct http_answer answer;
+    int n = 0;
+    const struct err *e;
+    while (!(e = http_client_run(t.client, a, &call, &answer)) && n < 100) {
+        assert_int_equal(answer.body.n, LARGE);
+        n++;
+    }
+    assert_int_equal(n, KEPT_MAX / LARGE);
+    assert_non_null(e);
+    assert_int_equal(err_status(e), 503);
+    answers(200, (struct http_call){.url = url("localhost", t.https, "/bytes/60000")});
+    arena_reset(a);
+    assert_null(http_client_run(t.client, a, &call, &answer));
+}
+
 static void test_sink(void **state)
 {
     FILE *f = tmpfile();
@@ -502,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_urls_that_are_none),
         cmocka_unit_test(test_the_next_address_is_tried),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_replies_share_a_budget),
         cmocka_unit_test(test_sink),
         cmocka_unit_test(test_redirects),
         cmocka_unit_test(test_many_at_once),
