@@ -67,6 +67,12 @@ const json_t *event_content(const struct event *e)
     return other;
 }
 
+size_t event_memory(const struct event *e)
+{
+    bool has_tree = e->state_key || atomic_load(&block_of(e)->content_tree);
+    return e->json.n + (has_tree ? json_measure(e->content).tree_bytes : 0);
+}
+
 #define FIELD(key, member)                                                                         \
     {                                                                                              \
         key, sizeof(key) - 1, offsetof(struct event_fields, member)                                \

@@ -42,6 +42,8 @@ const struct event *event_keep(struct arena *a, struct event *e);
 
 /* The content as a tree: parsed at the first call (thread-safe), owned by the event. */
 const json_t *event_content(const struct event *e);
+/* What it takes in memory, with that tree where there is one or is likely to be. */
+size_t event_memory(const struct event *e);
 
 /* Parses a PDU of a known room version; e->json is its canonical form without `unsigned`, which
  * every server on the way may have changed (it is read from the original bytes). Checks the

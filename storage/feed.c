@@ -126,7 +126,7 @@ static void remember(struct feed *f, const struct change *c)
     struct entry *e = entry_at(f, c->position);
     *e = (struct entry){.change = *c};
     size_t texts = text_size(c->user_id) + text_size(c->device) + text_size(c->client_txn);
-    e->bytes = texts + c->json.n + (c->event ? c->event->json.n : 0) + sizeof *e;
+    e->bytes = texts + c->json.n + (c->event ? event_memory(c->event) : 0) + sizeof *e;
     e->owned = texts + c->json.n ? mem_alloc(texts + c->json.n) : NULL;
     char *into = e->owned;
     e->change.user_id = copy_text(&into, c->user_id);

@@ -146,6 +146,31 @@ static void bytes_are_bounded(void **state)
     feed_destroy(f);
 }
 
+/* A few bytes of JSON may be many in memory, once their tree is made. */
+static void trees_of_contents_count(void **state)
+{
+    arena_auto struct arena *a = arena_create();
+    struct buf b = {0};
+    BUF_LIT(&b, "{\"membership\":\"join\",\"x\":[{}");
+    while (b.n < 30000)
+        BUF_LIT(&b, ",{}");
+    BUF_LIT(&b, "]}");
+    buf_add_char(&b, '\0');
+    const struct event *e = message(a, "$large", b.p);
+    size_t before = event_memory(e);
+    assert_true(before < 40000);
+    assert_non_null(event_content(e));
+    assert_true(event_memory(e) > 40 * before);
+    struct feed *f = feed_create(1000, 3 << 20, 0);
+    for (int64_t p = 1; p <= 10; p++)
+        feed_publish(
+            f, &(struct change){.kind = CHANGE_EVENT, .position = p, .room = 1, .event = e}, 1);
+    assert_true(feed_covers(f, 9));
+    assert_false(feed_covers(f, 7));
+    feed_destroy(f);
+    buf_finish(&b);
+}
+
 static void a_reset_starts_anew(void **state)
 {
     arena_auto struct arena *a = arena_create();
@@ -335,6 +360,7 @@ int main(void)
         cmocka_unit_test(kinds_are_told_apart),
         cmocka_unit_test(the_oldest_give_way),
         cmocka_unit_test(bytes_are_bounded),
+        cmocka_unit_test(trees_of_contents_count),
         cmocka_unit_test(a_reset_starts_anew),
         cmocka_unit_test(what_is_read_belongs_to_the_reader),
         cmocka_unit_test(a_redaction_reaches_into_the_ring),
