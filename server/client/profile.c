@@ -113,6 +113,7 @@ const struct route profile_routes[] = {
     {.method = PUT,
      .path = "/_matrix/client/v3/profile/{user}/{key}",
      .handler = put_field,
+     .body_max = 128 * 1024, /* so that a field that is too large is called so */
      .who = WHO_GUEST_TOO,
      .body = BODY_JSON,
      .rate = RATE_MESSAGE,
