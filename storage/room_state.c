@@ -15,17 +15,19 @@ static const struct batch_table room_state_rows = {
 };
 
 /* The interval before each of these changes ends there. After the new rows: of a key that changes
- * again and again in one batch, each interval ends where the next one begins. It is found by the
- * primary key and taken by its place, for by the other indexes, which may look as good when the
- * plan is made, it would be looked for among as many as the room has members. */
+ * again and again in one batch, each interval ends where the next one begins. It is the row before
+ * the change in the order of the primary key, if it is of the same key. Other indexes may look as
+ * good when the plan is made, but by them it would be one among as many as the room has members. */
 SQL(room_state_end_sql,
     "UPDATE room_state s SET valid_to = e.ends FROM ("
-    "SELECT (SELECT position FROM log_head) - u.back AS ends, "
-    "(SELECT r.ctid FROM room_state r WHERE r.room = u.room AND r.type = u.type "
-    "AND r.state_key = u.state_key AND r.valid_from < (SELECT position FROM log_head) - u.back "
-    "ORDER BY r.valid_from DESC LIMIT 1) AS place "
+    "SELECT u.type, u.state_key, (SELECT position FROM log_head) - u.back AS ends, "
+    "(SELECT r.ctid FROM room_state r WHERE r.room = u.room "
+    "AND (r.type, r.state_key, r.valid_from) < "
+    "(u.type, u.state_key, (SELECT position FROM log_head) - u.back) "
+    "ORDER BY r.type DESC, r.state_key DESC, r.valid_from DESC LIMIT 1) AS place "
     "FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[]) u(room, type, state_key, back) "
-    "OFFSET 0) e WHERE s.ctid = e.place AND s.valid_to + 0 = 9223372036854775807")
+    "OFFSET 0) e WHERE s.ctid = e.place AND s.type = e.type AND s.state_key = e.state_key "
+    "AND s.valid_to + 0 = 9223372036854775807")
 
 static const struct batch_table room_state_ends = {
     .sql = &room_state_end_sql,
