@@ -5,10 +5,16 @@
 static void add_lexeme(struct buf *out, struct str lexeme)
 {
     buf_add_char(out, '\'');
-    for (size_t i = 0; i < lexeme.n; i++) {
-        if (lexeme.p[i] == '\'' || lexeme.p[i] == '\\')
-            buf_add_char(out, lexeme.p[i]);
-        buf_add_char(out, lexeme.p[i]);
+    while (lexeme.n) { /* quotes and backslashes are doubled */
+        size_t plain = 0;
+        while (plain < lexeme.n && lexeme.p[plain] != '\'' && lexeme.p[plain] != '\\')
+            plain++;
+        buf_add(out, lexeme.p, plain);
+        if (plain < lexeme.n) {
+            buf_add_char(out, lexeme.p[plain]);
+            buf_add_char(out, lexeme.p[plain++]);
+        }
+        lexeme = (struct str){lexeme.p + plain, lexeme.n - plain};
     }
     buf_add_char(out, '\'');
 }
@@ -16,7 +22,10 @@ static void add_lexeme(struct buf *out, struct str lexeme)
 static void add_at(struct buf *out, struct str lexeme, size_t position, const char *weight)
 {
     add_lexeme(out, lexeme);
-    buf_printf(out, ":%zu%s ", position, weight);
+    buf_add_char(out, ':');
+    buf_add_int(out, (int64_t)position);
+    buf_add_text(out, weight);
+    buf_add_char(out, ' ');
 }
 
 const char *search_vector(struct arena *a, const struct word *words, size_t n,
