@@ -36,7 +36,8 @@ void arena_own(struct arena *a, size_t bytes);
 void arena_disown(struct arena *a, size_t bytes);
 size_t arena_owned(const struct arena *a);
 
-/* For whom the work is done that needs the memory; by default each arena is a source of its own. */
+/* The user, address or server whose request needs the memory; by default each arena is a source of
+ * its own. */
 void arena_set_source(struct arena *a, uint64_t source);
 uint64_t arena_source(const struct arena *a);
 

@@ -35,3 +35,18 @@ bool budget_take(struct budget *b, uint64_t source, size_t bytes)
     atomic_fetch_add_explicit(&b->refused, 1, memory_order_relaxed);
     return false;
 }
+
+bool budget_grow(struct budget *b, uint64_t source, size_t *held, size_t need)
+{
+    if (need <= *held)
+        return true;
+    if (!budget_take(b, source, need - *held))
+        return false;
+    *held = need;
+    return true;
+}
+
+size_t budget_steps(size_t bytes, size_t free, size_t step)
+{
+    return bytes <= free ? 0 : (bytes + step - 1) / step * step;
+}

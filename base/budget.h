@@ -20,6 +20,10 @@ struct budget {
 };
 
 bool budget_take(struct budget *b, uint64_t source, size_t bytes);
+/* Takes what is missing until *held are `need`. */
+bool budget_grow(struct budget *b, uint64_t source, size_t *held, size_t need);
+/* What so many bytes draw: nothing up to `free`, and then whole steps. */
+size_t budget_steps(size_t bytes, size_t free, size_t step);
 /* Also when there is not enough: for what cannot be refused. */
 void budget_overdraw(struct budget *b, uint64_t source, size_t bytes);
 /* Has the source more than what is left? */

@@ -37,7 +37,7 @@ struct ask {
 void ask_init(struct ask *a, struct job *job, struct room *room, const char *first);
 bool ask_may_go_on(const struct ask *a);     /* something is left of each budget */
 const char *ask_server(const struct ask *a); /* the first that can be reached; NULL: none */
-/* Did nobody answer, or not the first server, who should know, when all were asked last? Then what
+/* Did no server answer, or not the first, which should know, when all were asked last? Then what
  * did not come may come yet: the failure may pass. */
 bool ask_failed(const struct ask *a);
 /* What the last one answered was of no use: it is asked no more. */

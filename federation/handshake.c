@@ -108,7 +108,7 @@ static const struct err *make_content(struct handshake *h, const json_t *templat
 }
 
 /* The template may refer to what is no event in a room of that version, or tell a version that the
- * room's id does not fit: then nobody could read what we sign. */
+ * room's id does not fit: then no server could read what we sign. */
 static const struct err *check_made(const struct event *made)
 {
     struct event *again;

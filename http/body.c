@@ -128,8 +128,7 @@ static bool draw(struct exchange *ex, size_t bytes)
 {
     enum { WITH_CONNECTION = 4096, STEP = 16384 };
     struct budget *all = &ex->server->bodies;
-    size_t need = bytes <= WITH_CONNECTION ? 0 : (bytes + STEP - 1) / STEP
-    *STEP;
+    size_t need = budget_steps(bytes, WITH_CONNECTION, STEP);
     if (!need)
         return true;
     if (!ex->body_drawn) {
@@ -137,12 +136,8 @@ static bool draw(struct exchange *ex, size_t bytes)
             source_identify(ex);
         ex->body_of = source_certain(ex);
     }
-    if (budget_is_over(all, ex->body_of) ||
-        (need > ex->body_drawn && !budget_take(all, ex->body_of, need - ex->body_drawn)))
-        return false;
-    if (need > ex->body_drawn)
-        ex->body_drawn = need;
-    return true;
+    return !budget_is_over(all, ex->body_of) &&
+           budget_grow(all, ex->body_of, &ex->body_drawn, need);
 }
 
 static const struct err *add_to_memory(struct exchange *ex, const char *bytes, size_t n)

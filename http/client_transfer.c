@@ -60,14 +60,7 @@ static struct budget replies = {.size = REPLIES_MAX};
 
 static bool draw(struct transfer *t, size_t bytes)
 {
-    size_t need = bytes <= FREE ? 0 : (bytes + STEP - 1) / STEP
-    *STEP;
-    if (need <= t->drawn)
-        return true;
-    if (!budget_take(&replies, t->source, need - t->drawn))
-        return false;
-    t->drawn = need;
-    return true;
+    return budget_grow(&replies, t->source, &t->drawn, budget_steps(bytes, FREE, STEP));
 }
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)

@@ -42,7 +42,7 @@ enum { BODY_UNKNOWN = -1 }; /* chunked */
 
 /* What lives only while a handler runs. */
 struct run {
-    struct source *left; /* the exchange is no longer this source's: the worker says so */
+    bool left; /* the exchange is no longer its source's in this pool: the worker says so */
     const char *params[ROUTER_PARAMS_MAX];
     struct query query;
     bool admitting; /* only the head of an upload is judged */
@@ -324,8 +324,8 @@ uint64_t source_claimed(const struct exchange *ex); /* before the caller was aut
 uint64_t source_certain(const struct exchange *ex); /* the same, without names that are claimed */
 uint64_t source_proven(const struct exchange *ex);  /* in a run of the handler */
 
-/* run.c: returns the source that the exchange has left, NULL when it is still that one's */
-struct source *run_exchange(struct worker *w, struct exchange *ex);
+/* run.c: true when the exchange has left its source in this pool */
+bool run_exchange(struct worker *w, struct exchange *ex);
 
 /* reply.c, error_reply.c */
 enum outcome_kind { OUTCOME_NONE, OUTCOME_BODY, OUTCOME_FILE, OUTCOME_WAIT, OUTCOME_MOVE };

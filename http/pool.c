@@ -205,7 +205,7 @@ static void *work(void *arg)
         w->job = hooks->worker_start(hooks->ctx);
     struct ran ran = {0};
     for (struct exchange *ex; (ex = take(w, &ran));)
-        ran.left = run_exchange(w, ex) != NULL;
+        ran.left = run_exchange(w, ex);
     if (hooks->worker_stop)
         hooks->worker_stop(hooks->ctx, w->job);
     arena_destroy(w->arena);

@@ -219,7 +219,7 @@ static void run_once_more(struct exchange *ex)
 /* The worker says so to its pool. */
 static void leave_pool(struct exchange *ex)
 {
-    ex->run->left = ex->source;
+    ex->run->left = true;
     ex->source = NULL;
 }
 
@@ -296,7 +296,7 @@ static void move(struct exchange *ex, struct reply *rp)
         finish(ex, rp, e);
         return;
     }
-    ex->run->left = before;
+    ex->run->left = true;
     buf_finish(&rp->body);
     end_run(ex);
     atomic_store(&ex->run_state, RUN_QUEUED);
@@ -323,7 +323,7 @@ static void conclude(struct exchange *ex, struct reply *rp, const struct err *e)
     }
 }
 
-struct source *run_exchange(struct worker *w, struct exchange *ex)
+bool run_exchange(struct worker *w, struct exchange *ex)
 {
     struct run run = {0};
     struct outcome outcome = {0};

@@ -48,36 +48,39 @@ static uint64_t key_of(enum source_kind kind, struct str a, struct str b)
     return hash_bytes(parts, sizeof parts);
 }
 
-uint64_t source_claimed(const struct exchange *ex)
+static uint64_t by_name(const char *name)
+{
+    return key_of(SOURCE_CALLER, str_of(name), (struct str){0});
+}
+
+static uint64_t by_address(const struct exchange *ex)
+{
+    return key_of(SOURCE_ADDRESS, address_subscriber(&ex->client), (struct str){0});
+}
+
+static enum source_knowledge look(const struct exchange *ex, char ret_name[SOURCE_NAME_MAX])
 {
     const struct http_hooks *hooks = &ex->server->hooks;
-    source_hook *look = hooks->source[ex->rq.route->who];
-    struct str address = address_subscriber(&ex->client);
+    source_hook *hook = hooks->source[ex->rq.route->who];
+    return hook ? hook(hooks->ctx, &ex->rq, ret_name) : SOURCE_IS_ADDRESS;
+}
+
+uint64_t source_claimed(const struct exchange *ex)
+{
     char name[SOURCE_NAME_MAX];
-    switch (look ? look(hooks->ctx, &ex->rq, name) : SOURCE_IS_ADDRESS) {
-    case SOURCE_IS_KNOWN:
-        return key_of(SOURCE_CALLER, str_of(name), (struct str){0});
-    case SOURCE_IS_CLAIMED:
-        return key_of(SOURCE_CLAIM, str_of(name), address);
-    case SOURCE_IS_ADDRESS:
-        break;
-    }
-    return key_of(SOURCE_ADDRESS, address, (struct str){0});
+    enum source_knowledge known = look(ex, name);
+    if (known == SOURCE_IS_CLAIMED)
+        return key_of(SOURCE_CLAIM, str_of(name), address_subscriber(&ex->client));
+    return known == SOURCE_IS_KNOWN ? by_name(name) : by_address(ex);
 }
 
 uint64_t source_certain(const struct exchange *ex)
 {
-    const struct http_hooks *hooks = &ex->server->hooks;
-    source_hook *look = hooks->source[ex->rq.route->who];
     char name[SOURCE_NAME_MAX];
-    if (look && look(hooks->ctx, &ex->rq, name) == SOURCE_IS_KNOWN)
-        return key_of(SOURCE_CALLER, str_of(name), (struct str){0});
-    return key_of(SOURCE_ADDRESS, address_subscriber(&ex->client), (struct str){0});
+    return look(ex, name) == SOURCE_IS_KNOWN ? by_name(name) : by_address(ex);
 }
 
 uint64_t source_proven(const struct exchange *ex)
 {
-    if (ex->rq.caller_id)
-        return key_of(SOURCE_CALLER, str_of(ex->rq.caller_id), (struct str){0});
-    return key_of(SOURCE_ADDRESS, address_subscriber(&ex->client), (struct str){0});
+    return ex->rq.caller_id ? by_name(ex->rq.caller_id) : by_address(ex);
 }

@@ -1,6 +1,6 @@
 /* Which threads may wait for other servers: workers of POOL_REMOTE, and threads that serve no
- * requests. Any other pool could be filled by those who ask for a server that does not answer, and
- * then nobody else would be served. Builds with sanitizers assert it, others log it. */
+ * requests. Any other pool could be filled by requests that wait for a server that does not answer,
+ * and then no other request would be served. Builds with sanitizers assert it, others log it. */
 #ifndef HTTP_WAITS_H
 #define HTTP_WAITS_H
 

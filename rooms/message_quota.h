@@ -1,7 +1,7 @@
 /* How much waits for devices, bounded: what one source (a user of ours, another server) has caused,
  * and what waits for one device. At a bound the oldest of what the source has caused goes, or of
  * the source that has most there: honest clients' oldest messages wait for devices that are read no
- * more, and nobody can push out what others have sent.
+ * more, and no sender can push out what others have sent.
  *
  * Nothing is asked of the database until a source or device has been sent an eighth of its bound
  * since the last look: what is added is counted in memory, what is delivered is not. */

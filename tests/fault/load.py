@@ -114,3 +114,17 @@ def history(user: Client, room):
         token = page.get("end")
         if not token or not page["chunk"]:
             return list(reversed([e["event_id"] for e in events]))
+
+
+def furnish(server, senders, rooms):
+    """Users, public rooms that they are spread over, and a watcher in every room."""
+    users = [Client(server).register(f"sender{i}") for i in range(senders)]
+    made = []
+    for i in range(rooms):
+        made.append(users[i].create_room(preset="public_chat"))
+        for user in users[i + rooms :: rooms]:
+            user.join(made[i])
+    watcher = Client(server).register("watcher")
+    for room in made:
+        watcher.join(room)
+    return users, made, watcher

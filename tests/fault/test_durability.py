@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-from client import Client
-from load import Reader, Sender, Stubborn, history
+from load import Reader, Sender, Stubborn, furnish, history
 from server import Server
 
 SENDERS, ROOMS, ROUNDS = 32, 8, 20
@@ -50,16 +49,7 @@ def free_port():
 def house():
     """A server on a port that stays the same over restarts, rooms full of users, and the load."""
     server = Server({"listen": f"127.0.0.1:{free_port()}", "log_level": "info"}).start()
-    users = [Client(server).register(f"sender{i}") for i in range(SENDERS)]
-    rooms = []
-    for i in range(ROOMS):
-        rooms.append(users[i].create_room(preset="public_chat"))
-        for user in users[i + ROOMS :: ROOMS]:
-            user.join(rooms[i])
-    watcher = Client(server).register("watcher")
-    for room in rooms:
-        watcher.join(room)
-    yield server, users, rooms, watcher
+    yield server, *furnish(server, SENDERS, ROOMS)
     server.close()
 
 

@@ -11,9 +11,8 @@ import time
 import httpx
 import pytest
 
-from client import Client
 from federation import eventually
-from load import Stubborn, history
+from load import Stubborn, furnish, history
 from server import Server
 from test_durability import Load, check, free_port, is_child, wait_for_postmaster
 
@@ -28,14 +27,7 @@ NO_PRESENCE = '{"presence":{"types":[]}}'
 def house():
     server = Server({"listen": f"127.0.0.1:{free_port()}", "log_level": "info",
                      "database_statement_timeout": f"{LIMIT}s"}).start()
-    users = [Client(server).register(f"sender{i}") for i in range(16)]
-    rooms = [user.create_room(preset="public_chat") for user in users[:8]]
-    for i, user in enumerate(users[8:]):
-        user.join(rooms[i])
-    watcher = Client(server).register("watcher")
-    for room in rooms:
-        watcher.join(room)
-    yield server, users, rooms, watcher
+    yield server, *furnish(server, 16, 8)
     server.close()
 
 

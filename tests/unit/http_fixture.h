@@ -50,6 +50,26 @@ FIXTURE_MAY struct http_server *fixture_start(const struct http_config *config,
     return s;
 }
 
+/* A metric, by its name with its labels. */
+FIXTURE_MAY long fixture_metric(struct http_server *s, const char *name)
+{
+    buf_auto struct buf out = {0};
+    char line[128];
+    snprintf(line, sizeof line, "\n%s ", name);
+    http_server_add_metrics(s, &out);
+    const char *at = strstr(out.p, line);
+    assert_non_null(at);
+    return strtol(at + strlen(line), NULL, 10);
+}
+
+/* Waits until the metric has that value. */
+FIXTURE_MAY void fixture_await_metric(struct http_server *s, const char *name, long n)
+{
+    for (int i = 0; i < 20000 && fixture_metric(s, name) != n; i++)
+        usleep(1000);
+    assert_int_equal(fixture_metric(s, name), n);
+}
+
 FIXTURE_MAY int fixture_connect(struct http_server *s)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,

@@ -1,3 +1,4 @@
+#include "node_with_alice.h"
 #include "remote_events.h"
 
 #include "rooms/state_at.h"
@@ -5,21 +6,7 @@
 
 #include <pthread.h>
 
-static struct author alice;
 #define BOB "@bob:remote.example"
-
-static int set_up(void **state)
-{
-    node_begin();
-    alice = author_named("@alice:test.example");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    node_end();
-    return 0;
-}
 
 /* A room of ours that bob of the other server has joined. */
 struct scene {

@@ -8,26 +8,10 @@
 #include "base/clock.h"
 #include "pg_fixture.h"
 #include "storage/time_limit.h"
+#include "tx_scope.h"
 
 #include <float.h>
 #include <pthread.h>
-
-struct scope {
-    struct arena *arena;
-    struct tx tx;
-};
-
-static void scope_init(struct scope *s, struct db *db)
-{
-    s->arena = arena_create();
-    tx_init(&s->tx, db, s->arena);
-}
-
-static void scope_finish(struct scope *s)
-{
-    tx_finish(&s->tx);
-    arena_destroy(s->arena);
-}
 
 static int make_tables(void **state)
 {

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "pg_fixture.h"
 #include "storage/db_wait.h"
+#include "tx_scope.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -239,23 +240,6 @@ static void sending_ends_when_nothing_is_read(void **state)
 SQL(one_sql, "SELECT 1::int8")
 SQL(sleep_sql, "SELECT pg_sleep($1::float8)::text")
 SQL(echo_sql, "SELECT $1::bytea")
-
-struct scope {
-    struct arena *arena;
-    struct tx tx;
-};
-
-static void scope_init(struct scope *s, struct db *db)
-{
-    s->arena = arena_create();
-    tx_init(&s->tx, db, s->arena);
-}
-
-static void scope_finish(struct scope *s)
-{
-    tx_finish(&s->tx);
-    arena_destroy(s->arena);
-}
 
 static int64_t metric(struct db *db, const char *name)
 {

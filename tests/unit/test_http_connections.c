@@ -48,20 +48,11 @@ static void expect_an_answer(int fd)
     fixture_forget(&r);
 }
 
-static int metric(struct http_server *s, const char *name)
-{
-    buf_auto struct buf out = {0};
-    char line[80];
-    snprintf(line, sizeof line, "\n%s ", name);
-    http_server_add_metrics(s, &out);
-    return atoi(strstr(out.p, line) + strlen(line));
-}
-
 static void wait_until_at_most(struct http_server *s, int n)
 {
-    for (int i = 0; metric(s, "concorde_http_connections") > n; i++) {
+    for (int i = 0; fixture_metric(s, "concorde_http_connections") > n; i++) {
         if (i > 20000)
-            fail_msg("%d connections, not %d", metric(s, "concorde_http_connections"), n);
+            fail_msg("%ld connections, not %d", fixture_metric(s, "concorde_http_connections"), n);
         usleep(1000);
     }
 }
@@ -77,7 +68,7 @@ static void test_an_address_has_a_bound(void **state)
         usleep(2000); /* so that there is an oldest */
     }
     wait_until_at_most(*state, OF_ADDRESS_MAX);
-    assert_true(metric(*state, "concorde_http_connections_displaced_total") > 0);
+    assert_true(fixture_metric(*state, "concorde_http_connections_displaced_total") > 0);
     int other = connect_from(*state, 3), same = connect_from(*state, 2);
     expect_an_answer(other);
     expect_an_answer(same);

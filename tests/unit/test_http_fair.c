@@ -153,22 +153,11 @@ static void expect_all(const int *fds, size_t n, int status)
         expect(fds[i], status);
 }
 
-static int depth(struct http_server *s, const char *pool)
-{
-    buf_auto struct buf out = {0};
-    char name[80];
-    snprintf(name, sizeof name, "concorde_http_queue_depth{pool=\"%s\"} ", pool);
-    http_server_add_metrics(s, &out);
-    return atoi(strstr(out.p, name) + strlen(name));
-}
-
 static void wait_until_queued(struct http_server *s, const char *pool, int n)
 {
-    for (int i = 0; depth(s, pool) != n; i++) {
-        if (i > 20000)
-            fail_msg("%d requests wait, not %d", depth(s, pool), n);
-        usleep(1000);
-    }
+    char name[80];
+    snprintf(name, sizeof name, "concorde_http_queue_depth{pool=\"%s\"}", pool);
+    fixture_await_metric(s, name, n);
 }
 
 /* One source whose handlers block leaves workers to the others. */

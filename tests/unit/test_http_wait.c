@@ -146,21 +146,9 @@ static void wait_until_waiting(int n)
     assert_int_equal(count_waiters(), n);
 }
 
-static long metric(struct http_server *s, const char *name)
-{
-    buf_auto struct buf out = {0};
-    http_server_add_metrics(s, &out);
-    const char *at = strstr(out.p, name);
-    assert_non_null(at);
-    at += strlen(name);
-    return strtol(at, NULL, 10);
-}
-
 static void wait_until_parked(struct http_server *s, int n)
 {
-    for (int i = 0; i < 10000 && metric(s, "\nconcorde_http_requests_parked ") != n; i++)
-        usleep(1000);
-    assert_int_equal(metric(s, "\nconcorde_http_requests_parked "), n);
+    fixture_await_metric(s, "concorde_http_requests_parked", n);
 }
 
 static void test_wake(void **state)

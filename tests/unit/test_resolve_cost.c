@@ -1,26 +1,12 @@
 /* State resolution costs what the conflict is large: an event of a fork takes few statements,
  * however long the chains of auth events are that the room's state stands upon. */
+#include "node_with_alice.h"
 #include "remote_events.h"
 
 #include "rooms/state_at.h"
 
 #define BOB "@bob:remote.example"
 enum { CHAIN = 10000, AT_ONCE = 1000, FORK = 31, STATEMENTS = 10 };
-
-static struct author alice;
-
-static int set_up(void **state)
-{
-    node_begin();
-    alice = author_named("@alice:test.example");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    node_end();
-    return 0;
-}
 
 /* A room of ours that bob of the other server has joined, who may change its topic. */
 struct scene {

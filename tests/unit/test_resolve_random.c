@@ -1,5 +1,7 @@
 /* Whatever servers do on forks, the room's current state is what the algorithm of its version makes
  * of the states at its extremities, with all chains walked in full. */
+#include "node_with_alice.h"
+#include "random_draw.h"
 #include "remote_events.h"
 
 #include "matrix/state_res.h"
@@ -11,30 +13,6 @@ enum { USERS = 4, STEPS = 60, SEEDS = 3, EXTREMITIES_MAX = 20 };
 
 static const char *const users[USERS] = {"@bob:remote.example", "@carol:remote.example",
                                          "@dave:remote.example", "@erin:remote.example"};
-static struct author alice;
-static uint32_t random_state;
-
-static uint32_t draw(uint32_t below)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 17;
-    random_state ^= random_state << 5;
-    return random_state % below;
-}
-
-static int set_up(void **state)
-{
-    node_begin();
-    alice = author_named("@alice:test.example");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    node_end();
-    return 0;
-}
-
 struct scene {
     struct scope s;
     struct job *job;

@@ -1,25 +1,10 @@
-#include "node_fixture.h"
+#include "node_with_alice.h"
 
 #include "storage/events.h"
 
 #include <stdatomic.h>
 
 enum { THREADS = 16, SENT_EACH = 12 };
-
-static struct author alice;
-
-static int set_up(void **state)
-{
-    node_begin();
-    alice = author_named("@alice:test.example");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    node_end();
-    return 0;
-}
 
 struct crowd {
     const char *room_id;

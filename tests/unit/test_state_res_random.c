@@ -1,5 +1,6 @@
 /* State resolution of made-up histories: whatever happened on three forks, every order of the input
  * gives one outcome, which is a sane state. And of many conflicts at once, in acceptable time. */
+#include "random_draw.h"
 #include "state_maker.h"
 
 #include "base/clock.h"
@@ -14,16 +15,6 @@ struct fork {
     struct auth_state state;
     struct buf auth; /* of the event being made */
 };
-
-static uint32_t random_state;
-
-static uint32_t draw(uint32_t below)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 17;
-    random_state ^= random_state << 5;
-    return random_state % below;
-}
 
 static struct state_entry *find_entry(struct fork *f, const char *type, const char *key)
 {

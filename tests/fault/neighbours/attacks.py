@@ -13,7 +13,7 @@ import time
 import httpx
 
 import pdus
-from federation import authority
+from federation import authority, eventually
 from remote import FED
 
 MAX_SECONDS = 60
@@ -178,12 +178,9 @@ class SlowConnections(Attack):
         host, port = source.house.url.split("//")[1].split(":")
         if len(held) >= self.HELD:
             held.pop(0).close()
-        try:
-            s = socket.create_connection((host, int(port)), source_address=(source.address, 0), timeout=5)
-            s.sendall(b"GET /_matrix/client/versions HTTP/1.1\r\nHost: x\r\n")
-            held.append(s)
-        except OSError:
-            time.sleep(0.01)
+        s = socket.create_connection((host, int(port)), source_address=(source.address, 0), timeout=5)
+        s.sendall(b"GET /_matrix/client/versions HTTP/1.1\r\nHost: x\r\n")
+        held.append(s)
 
 
 class WrongPasswords(Attack):
@@ -294,42 +291,49 @@ ATTACKS = [
 # ---- running one ----
 
 
-def _work(attack, source, counts, end):
+def _threads(attack, sources):
+    """Of each source."""
+    return max(1, attack.threads // (1 if sources == 1 else 4))
+
+
+def _work(attack, source, begun, end):
     kept = attack.start(source)
     while time.monotonic() < end:
+        with begun.get_lock():
+            begun.value += 1
         try:
             attack.step(source, kept)
         except (httpx.HTTPError, OSError):
-            time.sleep(0.01)
-        with counts.get_lock():
-            counts.value += 1
+            time.sleep(0.01)  # who is refused comes again; without a pause that only costs processor time
 
 
-def _attack(attack, house, sources, counts):
+def _attack(attack, house, sources, begun):
     end = time.monotonic() + MAX_SECONDS
-    made = [Source(house, n) for n in range(sources)]
-    threads = max(1, attack.threads // (1 if sources == 1 else 4))
-    for source in made:
-        for _ in range(threads):
-            threading.Thread(target=_work, args=(attack, source, counts, end), daemon=True).start()
-    while time.monotonic() < end:
-        time.sleep(0.2)
+    threads = [threading.Thread(target=_work, args=(attack, Source(house, n), begun, end), daemon=True)
+               for n in range(sources) for _ in range(_threads(attack, sources))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0, end - time.monotonic()))
 
 
 class Running:
-    """with Running(attack, house, sources) as r: ... r.steps()"""
+    """with Running(attack, house, sources): ..., from when every thread has begun what it does."""
 
     def __init__(self, attack, house, sources):
         fork = multiprocessing.get_context("fork")
-        self.counts = fork.Value("l", 0)
-        self.process = fork.Process(target=_attack, args=(attack, house, sources, self.counts), daemon=True)
+        self.begun = fork.Value("l", 0)
+        self.threads = sources * _threads(attack, sources)
+        self.process = fork.Process(target=_attack, args=(attack, house, sources, self.begun), daemon=True)
 
     def __enter__(self):
         self.process.start()
+        eventually(lambda: self.begun.value >= self.threads, MAX_SECONDS / 2)
         return self
 
     def steps(self):
-        return self.counts.value
+        """How many were begun."""
+        return self.begun.value
 
     def __exit__(self, *_):
         self.process.kill()

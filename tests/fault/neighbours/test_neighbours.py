@@ -1,6 +1,6 @@
-"""Nobody slows a neighbour down: while somebody attacks (attacks.py), from one source or from twenty,
-a user who does nothing special sends, syncs, signs in and searches, and another server's transactions
-are taken, in less than ten times their quiet latency, or 250 ms.
+"""No attack (attacks.py) slows others down: while it lasts, from one source or from twenty, a user who
+does nothing special sends, syncs, signs in and searches, and another server's transactions are taken,
+in less than ten times their quiet latency, or 250 ms.
 
 Latencies are what this is about, so time decides here, unlike everywhere else. The attackers share
 the machine: what they compute themselves counts against the server too."""
@@ -38,7 +38,7 @@ class Probe:
             "GET", "/sync", params={"since": self.since, "timeout": 0})["next_batch"]
 
     def login(self):
-        """At an address of its own each time: nobody signs in ten times a minute."""
+        """At an address of its own each time: no user signs in ten times a minute."""
         n = next(numbers)
         transport = httpx.HTTPTransport(local_address=f"127.0.2.{n % 250 + 1}")
         with httpx.Client(transport=transport, base_url=self.house.url, timeout=60) as http:
@@ -144,7 +144,6 @@ def quiet(house):
 def test_neighbours_do_not_notice(house, quiet, attack, sources):
     probe = Probe(house)
     with Running(attack(), house, sources) as running:
-        time.sleep(2)  # the attack is under way; some of its requests take long, so none may be done yet
         times = measure(probe)
         steps = running.steps()
     slow = {}
