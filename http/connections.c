@@ -119,9 +119,10 @@ void connections_make_room(struct http_server *s)
         ask_loops(s, key);
 }
 
-static bool is_waiting(const struct exchange *ex, uint64_t key)
+static bool is_waiting(const struct exchange *ex, uint64_t key, int64_t now)
 {
-    return ex->key == key && (ex->phase == PHASE_HEAD || ex->phase == PHASE_BODY);
+    return ex->key == key && (ex->phase == PHASE_HEAD || ex->phase == PHASE_BODY) &&
+           now - ex->phase_since_ms >= DISPLACED_MS;
 }
 
 /* Of those that wait for (the rest of) a request: about how long the longest have. */
@@ -129,7 +130,7 @@ static int64_t long_since_ms(const struct loop *l, uint64_t key, int64_t now)
 {
     int64_t oldest = now;
     for (const struct exchange *ex = l->connections; ex; ex = ex->after)
-        if (is_waiting(ex, key) && ex->phase_since_ms < oldest)
+        if (is_waiting(ex, key, now) && ex->phase_since_ms < oldest)
             oldest = ex->phase_since_ms;
     return oldest + (now - oldest) / DISPLACED_SHARE;
 }
@@ -139,10 +140,10 @@ void connections_displace(struct loop *l)
     uint64_t key = atomic_exchange(&l->displace, 0);
     if (!key)
         return;
-    int64_t until = long_since_ms(l, key, mono_ms());
+    int64_t now = mono_ms(), until = long_since_ms(l, key, now);
     unsigned long n = 0, n_max = (unsigned long)atomic_load(&l->connections_n) / DISPLACED_SHARE;
     for (struct exchange *ex = l->connections; ex && n <= n_max; ex = ex->after) {
-        if (is_waiting(ex, key) && ex->phase_since_ms <= until) {
+        if (is_waiting(ex, key, now) && ex->phase_since_ms <= until) {
             shutdown(ex->fd, SHUT_RDWR); /* libmicrohttpd sees it closed */
             n++;
         }

@@ -396,7 +396,10 @@ static void test_bodies_share_a_budget(void **state)
     assert_int_equal(end_body(third, "x"), 200);
     wait_for_drawn(s, 0);
 
-    close(begin_body(s, "1.1.1.1", 60001, 60000)); /* and who hangs up has nothing */
+    int gone = begin_body(s, "1.1.1.1", 60001, 60000);
+    wait_for_drawn(s, 64 * 1024);
+    close(gone);
+    wait_for_drawn(s, 0); /* who hangs up has nothing */
     assert_int_equal(end_body(begin_body(s, "1.1.1.1", 100000, 100000), ""), 200);
     wait_for_drawn(s, 0);
 }
