@@ -135,12 +135,16 @@ static int64_t long_since_ms(const struct loop *l, uint64_t key, int64_t now)
     return oldest + (now - oldest) / DISPLACED_SHARE;
 }
 
-void connections_displace(struct loop *l)
+static bool is_over_bound(struct connections *c, uint64_t key)
 {
-    uint64_t key = atomic_exchange(&l->displace, 0);
-    if (!key)
-        return;
-    int64_t now = mono_ms(), until = long_since_ms(l, key, now);
+    LOCKED(&c->lock);
+    const int *n = map_get_int(&c->by_address, (int64_t)key);
+    return n && *n > c->of_address_max;
+}
+
+static unsigned long close_longest(struct loop *l, uint64_t key, int64_t now)
+{
+    int64_t until = long_since_ms(l, key, now);
     unsigned long n = 0, n_max = (unsigned long)atomic_load(&l->connections_n) / DISPLACED_SHARE;
     for (struct exchange *ex = l->connections; ex && n <= n_max; ex = ex->after) {
         if (is_waiting(ex, key, now) && ex->phase_since_ms <= until) {
@@ -148,7 +152,23 @@ void connections_displace(struct loop *l)
             n++;
         }
     }
+    return n;
+}
+
+void connections_displace(struct loop *l)
+{
+    unsigned long long key = atomic_load(&l->displace);
+    int64_t now = mono_ms();
+    if (!key || now < l->displace_due_ms)
+        return;
     struct connections *c = &l->server->connections;
+    unsigned long n = close_longest(l, key, now);
+    if (!n && is_over_bound(c, key)) { /* all have only just come */
+        l->displace_due_ms = now + DISPLACED_MS;
+        return;
+    }
+    l->displace_due_ms = 0;
+    atomic_compare_exchange_strong(&l->displace, &key, 0);
     LOCKED(&c->lock);
     c->displaced += n;
 }

@@ -160,9 +160,10 @@ struct loop {
     atomic_int connections_n;
     _Atomic(struct exchange *) done; /* a stack: to be resumed */
     atomic_bool sleeping;
-    atomic_bool wake_all;   /* wake every parked request */
-    atomic_ullong displace; /* key of an address that has to make room; 0: none */
-    struct lock lock;       /* guards what follows, parked deadlines and streams */
+    atomic_bool wake_all;    /* wake every parked request */
+    atomic_ullong displace;  /* key of an address that has to make room; 0: none */
+    int64_t displace_due_ms; /* not before */
+    struct lock lock;        /* guards what follows, parked deadlines and streams */
     struct exchange **deadlines;
     size_t deadlines_n, deadlines_size;
     struct newcomer *newcomers;

@@ -154,6 +154,8 @@ static int sleep_ms(struct loop *l)
         ms = min_ms(ms, LINGER_LOOK_MS);
     if (atomic_load(&l->server->connections_n) >= l->server->connections_max)
         ms = min_ms(ms, MAKE_ROOM_MS);
+    if (atomic_load(&l->displace))
+        ms = min_ms(ms, l->displace_due_ms - now);
     if (atomic_load(&l->done) || atomic_load(&l->wake_all) || atomic_load(&l->server->quit))
         ms = 0;
     return ms < 0 ? 0 : (int)ms;

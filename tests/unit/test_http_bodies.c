@@ -163,6 +163,13 @@ static void test_stream(void **state)
     fixture_forget(&r);
 }
 
+static void wait_for_streams(int n)
+{
+    for (int i = 0; i < 20000 && atomic_load(&streams_done) < n; i++)
+        usleep(1000);
+    assert_int_equal(atomic_load(&streams_done), n);
+}
+
 /* The handler must not run ahead of a client in memory, nor wait for one that is slow. */
 static void test_slow_reader(void **state)
 {
@@ -172,10 +179,7 @@ static void test_slow_reader(void **state)
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     for (int i = 1; i <= 2; i++) {
         fixture_send(fd, "GET /lines HTTP/1.1\r\nHost: x\r\n\r\n");
-        usleep(200 * 1000);
-        assert_int_equal(atomic_load(&streams_done), done + i - 1);
-        usleep(2000 * 1000);
-        assert_int_equal(atomic_load(&streams_done), done + i);
+        wait_for_streams(done + i);
         assert_true(fixture_read(fd, true, &r));
         check_lines(&r.body, STREAM_BYTES);
     }
@@ -212,24 +216,26 @@ static void test_readers_that_vanish(void **state)
 static void test_readers_that_stop(void **state)
 {
     enum { READERS = 20 };
+    struct http_config config = fixture_config();
+    config.idle_timeout_s = 10;
+    config.hooks.authenticate[WHO_USER] = check_token;
+    struct http_server *s = fixture_start(&config, routes);
     struct fixture_reply r = {0};
     int fds[READERS], done = atomic_load(&streams_done), failed = atomic_load(&streams_failed);
     for (int i = 0; i < READERS; i++) {
-        fds[i] = fixture_connect(*state);
+        fds[i] = fixture_connect(s);
         fixture_send(fds[i], "GET /lines HTTP/1.1\r\nHost: x\r\n\r\n");
     }
-    int64_t from = mono_ms();
-    assert_int_equal(fixture_ask(*state, &r, "GET /secure HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
+    assert_int_equal(fixture_ask(s, &r, "GET /secure HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
     assert_int_equal(atomic_load(&streams_failed), failed); /* no timeout has helped */
-    while (atomic_load(&streams_done) < done + READERS && mono_ms() - from < 20000)
-        usleep(1000);
-    assert_int_equal(atomic_load(&streams_done), done + READERS);
-    usleep(5000 * 1000);
+    wait_for_streams(done + READERS);
+    fixture_await_metric(s, "concorde_http_connections", 0);
     for (int i = 0; i < READERS; i++) {
         assert_false(fixture_read(fds[i], true, &r));
         close(fds[i]);
     }
     fixture_forget(&r);
+    http_server_stop(s, 2000);
 }
 
 static void test_stream_that_fails_is_cut(void **state)
