@@ -237,6 +237,7 @@ static void enqueue(struct intake *in)
         draft_head(&in->draft, &head);
         rooms_write_head(in->write, &head, in->draft.built_on);
     }
+    in->room->waiting++;
     write_enqueue(in->job, in->write);
     if (in->draft.newest)
         draft_apply_head(&in->draft);
@@ -250,6 +251,7 @@ static const struct err *finish(struct intake *in, size_t from, size_t to)
     const struct err *e = write_wait(in->job, in->write, &last);
     if (e)
         room_forget(in->job, in->room);
+    in->room->waiting--;
     if (in->moves)
         room_note_aside(in->room);
     for (size_t i = from; i < to && !e; i++)
@@ -322,11 +324,10 @@ static const struct err *look_up_fork(struct intake *in, size_t i)
     return lookup_load(in->lookup, ids, n);
 }
 
-/* One event of a fork, with other writers kept out. What they have in the committer's queue must be
- * stored first: its states are asked of the database. */
+/* One event of a fork, with other writers kept out: its states are asked of the database. */
 static const struct err *run_fork(struct intake *in, size_t i)
 {
-    TRY(write_commit(in->job, write_begin(in->job), NULL));
+    TRY(writer_wait_for_queue(in->job, in->room));
     if (in->room->stale)
         return err(ERR_CONFLICT, "The room is changing; try again");
     accept_begin_write(in);

@@ -72,6 +72,7 @@ static void enqueue_locked(struct draft *d)
     struct room_head head;
     draft_head(d, &head);
     rooms_write_head(d->write, &head, d->built_on);
+    d->room->waiting++;
     write_enqueue(d->job, d->write);
     draft_apply_head(d);
     d->room->busy = d->is_alone;
@@ -86,6 +87,7 @@ static const struct err *finish(struct draft *d)
     const struct err *e = write_wait(d->job, d->write, NULL);
     if (e)
         room_forget(d->job, d->room); /* what others may have built upon never happened */
+    d->room->waiting--;
     if (d->is_alone)
         writer_done(d->room);
     else if (d->changes_state)

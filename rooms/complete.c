@@ -130,7 +130,7 @@ static const struct err *complete_step(struct job *job, struct room *room, const
     const struct stored_event **new = arena_alloc_array(job->arena, told->n + 1, sizeof *new);
     struct map had = {0};
     size_t n;
-    const struct err *e = write_commit(job, write_begin(job), NULL); /* what waits is stored */
+    const struct err *e = writer_wait_for_queue(job, room);
     if (!e)
         e = choose_new(job, room, told, new, &n, &had);
     if (!e) {

@@ -313,7 +313,7 @@ static const struct err *add(struct stretch *s, const struct event *const *event
 {
     const char *const *missing;
     size_t missing_n;
-    TRY(write_commit(s->in.job, write_begin(s->in.job), NULL)); /* what waits is stored */
+    TRY(writer_wait_for_queue(s->in.job, s->in.room));
     s->in.lookup = lookup_create(s->in.job, s->in.room->version, s->in.room->id);
     TRY(list_new(s, events, n));
     if (!s->n)

@@ -50,8 +50,9 @@ struct room {
      * another position, or a redaction was stored whose target is not here. What was looked up
      * before that is outdated. */
     _Atomic uint64_t aside_version;
-    bool busy;          /* a writer is alone until its write is committed: others wait for it */
-    _Atomic bool stale; /* dropped from the cache: writers must get the room anew */
+    _Atomic int waiting; /* writes of the timeline in the committer's queue; grows under the lock */
+    bool busy;           /* a writer is alone until its write is committed: others wait for it */
+    _Atomic bool stale;  /* dropped from the cache: writers must get the room anew */
 
     /* ... and so may be the state that writers build upon (rooms/ahead.h). */
     struct map ahead;                 /* "type NUL state_key" -> struct ahead */

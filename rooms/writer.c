@@ -1,6 +1,7 @@
 #include "rooms/writer.h"
 
 #include "base/clock.h"
+#include "storage/write.h"
 
 enum { BACK_OFF_MAX_MS = 64 };
 
@@ -52,6 +53,11 @@ bool writer_wait_for_state(struct room *room, int64_t queued)
     while (room->state_done < queued && !room->stale)
         lock_wait(&room->lock, &room->changed);
     return !room->stale;
+}
+
+const struct err *writer_wait_for_queue(struct job *job, struct room *room)
+{
+    return room->waiting ? write_commit(job, write_begin(job), NULL) : NULL;
 }
 
 void writer_back_off(int attempt)

@@ -23,6 +23,9 @@ void writer_state_done(struct room *room);
 /* Waits until as many writes of state are over. False: one of them failed, or the room was dropped.
  */
 bool writer_wait_for_state(struct room *room, int64_t queued);
+/* Until what others have written to the room before is stored: who is alone, and asks the database
+ * of it, must wait for that. Mostly nothing is on its way, and this costs nothing. */
+const struct err *writer_wait_for_queue(struct job *job, struct room *room);
 /* Who lost to others waits for a random while that grows, or all of them would meet again. */
 void writer_back_off(int attempt);
 

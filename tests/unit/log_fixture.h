@@ -65,6 +65,18 @@ static inline void log_stop(struct store *store)
     store->feed = NULL;
 }
 
+/* One of the committer's metrics. */
+static inline int64_t committer_counted(struct committer *c, const char *name)
+{
+    buf_auto struct buf b = {0};
+    committer_add_metrics(c, &b);
+    buf_add_char(&b, '\0');
+    for (const char *at = b.p; (at = strstr(at, name)); at++)
+        if (at[strlen(name)] == ' ' && at[-1] == '\n')
+            return atoll(at + strlen(name));
+    abort();
+}
+
 /* Runs fn(ctx, 0 … n-1) in as many threads and waits for them. */
 struct crowd_member {
     void (*fn)(void *ctx, int number);

@@ -92,12 +92,7 @@ static bool is_noted(int64_t id)
 
 static int64_t commits_so_far(void)
 {
-    buf_auto struct buf b = {0};
-    committer_add_metrics(store.committer, &b);
-    buf_add_char(&b, '\0');
-    const char *line = strstr(b.p, "\nconcorde_commits_total ");
-    assert_non_null(line);
-    return atoll(line + strlen("\nconcorde_commits_total "));
+    return committer_counted(store.committer, "concorde_commits_total");
 }
 
 /* ---- one transaction ---- */

@@ -120,6 +120,11 @@ static int64_t statements(void)
     return db_statements(node_store()->db);
 }
 
+static int64_t counted(const char *name)
+{
+    return committer_counted(node_store()->committer, name);
+}
+
 static int64_t count_rows(const char *sql)
 {
     PGconn *pg;
@@ -158,6 +163,69 @@ static void long_chains_cost_no_statements(void **state)
         print_message("v%s: %lld statements for %d events\n", v, (long long)(statements() - all),
                       FORK);
         assert_in_range(most, 1, STATEMENTS);
+        close_scene(&c);
+    }
+}
+
+/* Nothing but the event itself is written: no commit before it, or beside it, to find out what is
+ * stored. */
+static void an_event_of_a_fork_is_one_commit(void **state)
+{
+    EACH_VERSION(v)
+    {
+        struct scene c;
+        open_scene(&c, v);
+        set_state(&c, "m.room.topic", "{\"topic\":\"ours\"}");
+        for (int i = 0; i < FORK; i++) {
+            int64_t commits = counted("concorde_commits_total");
+            int64_t writes = counted("concorde_writes_total");
+            take(&c, on_the_fork(&c, i));
+            assert_int_equal(counted("concorde_commits_total") - commits, 1);
+            assert_int_equal(counted("concorde_writes_total") - writes, 1);
+        }
+        close_scene(&c);
+    }
+}
+
+enum { TALKERS = 3, MESSAGES = 40 };
+
+static void talk_or_fork(void *ctx, int number)
+{
+    struct scene *c = ctx;
+    struct scope own;
+    if (number == 0) {
+        for (int i = 0; i < FORK; i++)
+            take(c, on_the_fork(c, i));
+        return;
+    }
+    scope_init(&own, node_store());
+    for (int i = 0; i < MESSAGES; i++) {
+        const char *id;
+        struct new_event e = {.type = "m.room.message", .content = STR("{\"body\":\"hi\"}")};
+        pg_must("append",
+                room_append(&own.job, room_named(&own.job, c->room_id), &alice, &e, 1, &id));
+    }
+    scope_finish(&own);
+}
+
+/* What of ours is on its way when an event of a fork comes is stored before it, and none is lost.
+ */
+static void forks_and_our_messages_pass_each_other(void **state)
+{
+    EACH_VERSION(v)
+    {
+        struct scene c;
+        char sql[160];
+        open_scene(&c, v);
+        set_state(&c, "m.room.topic", "{\"topic\":\"ours\"}");
+        int64_t id = room_named(c.job, c.room_id)->id;
+        crowd_run(TALKERS + 1, talk_or_fork, &c);
+        snprintf(sql, sizeof sql,
+                 "SELECT count(*) FROM events WHERE room = %lld AND position > 0 "
+                 "AND json LIKE '%%\"body\":\"hi\"%%'",
+                 (long long)id);
+        assert_int_equal(count_rows(sql), TALKERS * MESSAGES + FORK / 3);
+        assert_string_equal(state_id(c.job, c.room_id, "m.room.member", BOB), c.bob);
         close_scene(&c);
     }
 }
@@ -243,6 +311,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(long_chains_cost_no_statements, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_event_of_a_fork_is_one_commit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(forks_and_our_messages_pass_each_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_missing_gets_its_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_conflict_costs_no_statements, set_up, tear_down),
     };
