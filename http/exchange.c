@@ -7,8 +7,6 @@
 #include "base/mem.h"
 #include "http/internal.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <unistd.h>
 
 static void set_phase(struct exchange *ex, enum phase phase)
@@ -64,6 +62,7 @@ void exchange_destroy(struct exchange *ex)
 static void close_connection(struct exchange *ex)
 {
     struct loop *l = ex->loop;
+    loop_forget_body(ex);
     loop_forget_hang_up(ex); /* a lingering copy of the socket would keep it alive */
     if (ex->unread_body)
         linger_begin(ex);
@@ -155,15 +154,6 @@ static const struct err *find_route(struct exchange *ex, const char *method)
     return err(ERR_UNRECOGNIZED, "Unrecognized request");
 }
 
-/* Many clients write head and body apart, and hold the body back (Nagle) until the head is
- * acknowledged, which the kernel would put off for 40 ms. Unix sockets do not know the option. */
-static void ask_for_body(const struct exchange *ex)
-{
-    int on = 1;
-    if (ex->announced)
-        setsockopt(ex->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
-}
-
 /* What clients miss here. The query may hold a token: it is not shown. */
 static void log_unrouted(const struct exchange *ex, const char *method)
 {
@@ -184,6 +174,7 @@ static void begin(struct exchange *ex, const char *method, const char *url, cons
 {
     ex->body_max = 0;
     ex->keeps_body = ex->unread_body = ex->admitted = ex->charged = ex->last_run = false;
+    ex->bearer_is_hashed = false;
     ex->received = ex->busy_us = 0;
     ex->id[0] = '\0';
     ex->rq.started_mono_us = mono_us();
@@ -197,7 +188,8 @@ static void begin(struct exchange *ex, const char *method, const char *url, cons
     ex->ends = e != NULL; /* where the next request begins is not certain */
     if (e)
         ex->announced = BODY_UNKNOWN;
-    ask_for_body(ex);
+    if (ex->announced)
+        loop_await_body(ex);
     if (!e)
         e = find_route(ex, method);
     if (!e)

@@ -9,6 +9,7 @@
 
 #include "base/budget.h"
 #include "base/lock.h"
+#include "base/sha256.h"
 #include "http/connections.h"
 #include "http/fair_queue.h"
 #include "http/proxy.h"
@@ -73,6 +74,8 @@ struct exchange {
 
     struct exchange *before, *after; /* the loop's list of connections */
     struct exchange *next;           /* in a queue: pool, woken, done */
+    struct exchange *next_begun;     /* in the loop's list of those with a body to come */
+    bool is_begun;
     enum phase phase;
     int64_t phase_since_ms;
     int64_t announced; /* bytes of the body by its head, or BODY_UNKNOWN */
@@ -97,7 +100,9 @@ struct exchange {
     atomic_int run_state;
     atomic_bool hung_up; /* the client closed its side: not worth parking */
     bool was_parked;     /* before this run */
-    bool last_run;       /* the server stops: a further wait is refused */
+    bool bearer_is_hashed;
+    unsigned char bearer_hash[SHA256_BYTES];
+    bool last_run; /* the server stops: a further wait is refused */
     struct run *run;
     struct source *source; /* in the queue of its pool, from submit to its end */
     int64_t queued_us, busy_us;
@@ -154,6 +159,7 @@ struct loop {
     struct daemon_slot *daemons;
     size_t daemons_n;
     struct exchange *connections;
+    struct exchange *begun; /* their head announced a body, in this run of their daemon */
     int64_t swept_ms;
     struct lingering lingering[LINGER_MAX];
     size_t lingering_n;
@@ -271,6 +277,9 @@ void loop_deliver(struct exchange *ex); /* resumes the connection; any thread */
 void loop_add_newcomer(struct loop *l, const struct newcomer *n);
 
 void loop_watch_hang_up(struct exchange *ex);
+/* Its head announced a body: it is asked for, unless it comes at once. */
+void loop_await_body(struct exchange *ex);
+void loop_forget_body(struct exchange *ex);
 void loop_forget_hang_up(struct exchange *ex);
 
 /* linger.c */

@@ -7,6 +7,7 @@
 #include "http/internal.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -186,11 +187,44 @@ static void wait_for_events(struct loop *l)
     }
 }
 
+/* Many clients write head and body apart, and hold the body back (Nagle) until the head is
+ * acknowledged, which the kernel would put off for 40 ms. Where the body came with the head, there
+ * is nothing to ask for. Unix sockets do not know the option. */
+static void ask_for_bodies(struct loop *l)
+{
+    int on = 1;
+    for (struct exchange *ex; (ex = l->begun);) {
+        l->begun = ex->next_begun;
+        ex->is_begun = false;
+        if (ex->phase == PHASE_BODY && !ex->received)
+            setsockopt(ex->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    }
+}
+
+void loop_await_body(struct exchange *ex)
+{
+    if (ex->is_begun)
+        return;
+    ex->is_begun = true;
+    ex->next_begun = ex->loop->begun;
+    ex->loop->begun = ex;
+}
+
+void loop_forget_body(struct exchange *ex)
+{
+    struct exchange **at = &ex->loop->begun;
+    while (*at && *at != ex)
+        at = &(*at)->next_begun;
+    if (*at)
+        *at = ex->next_begun;
+}
+
 static void run_daemon(struct daemon_slot *d)
 {
     MHD_UNSIGNED_LONG_LONG ms;
     d->due = false;
     MHD_run(d->mhd);
+    ask_for_bodies(d->loop);
     d->due_ms = INT64_MAX / 2;
     if (MHD_get_timeout(d->mhd, &ms) == MHD_YES)
         d->due_ms = mono_ms() + (ms < 60000 ? (int64_t)ms : 60000);

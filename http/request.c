@@ -114,6 +114,19 @@ const char *request_bearer_token(const struct request *rq)
     return header + SCHEME_N + strspn(header + SCHEME_N, " ");
 }
 
+const unsigned char *request_bearer_hash(const struct request *rq)
+{
+    struct exchange *ex = rq->exchange;
+    if (!ex->bearer_is_hashed) {
+        const char *token = request_bearer_token(rq);
+        if (!token)
+            return NULL;
+        sha256(str_of(token), ex->bearer_hash);
+        ex->bearer_is_hashed = true;
+    }
+    return ex->bearer_hash;
+}
+
 const char *request_access_token(const struct request *rq)
 {
     const char *token = request_bearer_token(rq);

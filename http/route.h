@@ -141,6 +141,8 @@ const char *request_target(const struct request *rq);
 /* The token of `Authorization: Bearer` or `?access_token=`; NULL when there is none. */
 const char *request_access_token(const struct request *rq);
 const char *request_bearer_token(const struct request *rq); /* of the header only */
+/* SHA-256 of the header's token, made once for a request; NULL when there is none. */
+const unsigned char *request_bearer_hash(const struct request *rq);
 /* Charges the caller for n things of another kind than the route's own, for routes whose cost shows
  * in the body only. M_LIMIT_EXCEEDED when there were too many lately; a request that is let through
  * may be for more than what is left, and is paid off later. */

@@ -238,15 +238,26 @@ static const struct err *check(const struct request *rq, const struct auth_entry
     return NULL;
 }
 
+static bool hash_of_token(const struct request *rq, struct token_hash *ret)
+{
+    const unsigned char *bearer = request_bearer_hash(rq);
+    const char *token = bearer ? NULL : request_access_token(rq);
+    if (bearer)
+        memcpy(ret->bytes, bearer, sizeof ret->bytes);
+    else if (token)
+        *ret = token_hash(token);
+    return bearer || token;
+}
+
 static const struct err *authenticate(void *ctx, struct request *rq)
 {
     struct auth *a = job_of(rq)->store->auth;
-    const char *token = request_access_token(rq);
-    if (!token && rq->route->who == WHO_MAYBE_USER)
+    struct token_hash hash;
+    bool has_token = hash_of_token(rq, &hash);
+    if (!has_token && rq->route->who == WHO_MAYBE_USER)
         return NULL;
-    if (!token)
+    if (!has_token)
         return err(ERR_MISSING_TOKEN, "An access token is needed");
-    struct token_hash hash = token_hash(token);
     int64_t now = now_ms();
     struct auth_entry e;
     TRY(find(a, rq, &hash, now, &e));
@@ -263,10 +274,11 @@ static enum source_knowledge find_source(void *ctx, const struct request *rq,
                                          char ret_name[SOURCE_NAME_MAX])
 {
     struct node *n = ctx;
-    const char *token = request_bearer_token(rq);
-    if (!token)
+    const unsigned char *bearer = request_bearer_hash(rq);
+    if (!bearer)
         return SOURCE_IS_ADDRESS;
-    struct token_hash hash = token_hash(token);
+    struct token_hash hash;
+    memcpy(hash.bytes, bearer, sizeof hash.bytes);
     const char *user_id = auth_cache_user(n->store.auth->cache, &hash);
     if (!user_id)
         return SOURCE_IS_ADDRESS;
