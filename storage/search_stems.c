@@ -41,7 +41,7 @@ static bool has_stems(const struct word *w)
 
 static struct str with_accents(struct arena *a, const struct word *w)
 {
-    return text_is_ascii(w->written) ? w->folded : text_fold_case(a, w->written);
+    return text_fold_case(a, w->written);
 }
 
 static void want(struct search_stems *s, struct str word)
@@ -58,7 +58,8 @@ void search_stems_want(struct search_stems *s, const struct word *w)
     if (!has_stems(w))
         return;
     want(s, w->folded);
-    want(s, with_accents(s->arena, w));
+    if (!text_is_ascii(w->written))
+        want(s, with_accents(s->arena, w));
 }
 
 static void add(struct word_stems *stems, struct str form)

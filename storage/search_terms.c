@@ -2,21 +2,19 @@
 
 /* ---- lexemes ---- */
 
+/* Quotes and backslashes are doubled. */
 static void add_lexeme(struct buf *out, struct str lexeme)
 {
-    buf_add_char(out, '\'');
-    while (lexeme.n) { /* quotes and backslashes are doubled */
-        size_t plain = 0;
-        while (plain < lexeme.n && lexeme.p[plain] != '\'' && lexeme.p[plain] != '\\')
-            plain++;
-        buf_add(out, lexeme.p, plain);
-        if (plain < lexeme.n) {
-            buf_add_char(out, lexeme.p[plain]);
-            buf_add_char(out, lexeme.p[plain++]);
-        }
-        lexeme = (struct str){lexeme.p + plain, lexeme.n - plain};
+    buf_reserve(out, 2 * lexeme.n + 2);
+    char *p = out->p + out->n;
+    *p++ = '\'';
+    for (size_t i = 0; i < lexeme.n; i++) {
+        *p++ = lexeme.p[i];
+        if (lexeme.p[i] == '\'' || lexeme.p[i] == '\\')
+            *p++ = lexeme.p[i];
     }
-    buf_add_char(out, '\'');
+    *p++ = '\'';
+    out->n = (size_t)(p - out->p);
 }
 
 static void add_at(struct buf *out, struct str lexeme, size_t position, const char *weight)
