@@ -118,7 +118,7 @@ static const struct err *enter(const struct join *j, const struct told *told,
     if (entry.is_partial)
         add_servers(j, told, &entry);
     TRY(room_enter(j->job, &entry, &room));
-    if (entry.is_partial)
+    if (room_is_partial(room) && (entry.is_partial || room_complete(j->job, room, state)))
         join_completer_add(j->job->store->federation->completer, room->id);
     return NULL;
 }

@@ -1,14 +1,14 @@
-/* Completing the state of a room that was entered before its member list had come. */
+/* Completing the state of a room that was entered without its members, or without all of a large
+ * state. */
 #include "rooms/draft.h"
 #include "rooms/room_internal.h"
+#include "rooms/state_key.h"
 #include "rooms/told_state.h"
 #include "rooms/writer.h"
 #include "storage/partial_rooms.h"
 #include "storage/state_refs.h"
 
 #include <stdatomic.h>
-
-enum { AT_ONCE = 10000 }; /* members in one write */
 
 bool room_is_partial(struct room *room)
 {
@@ -42,27 +42,36 @@ const struct err *room_await_complete(struct job *job, struct room **room, int64
 
 /* ---- what is to be added ---- */
 
-/* What happened since our coming wins over what was told of the moment before it; so does what is
- * current already. */
+/* Is what was told of the moment before our coming to become current, where this is (NULL:
+ * nothing)? What happened since wins; members of a former stay do not. Of other state only what is
+ * missing is added, and only where it has a key: the rest came with our join. */
+static bool is_to_be_added(const struct stored_event *told, const struct state_name *now,
+                           int64_t entered)
+{
+    if (told->type != TYPE_MEMBER)
+        return !now && *told->event->state_key;
+    return !now || (now->event < entered && now->event != told->position);
+}
+
 static const struct err *choose_new(struct job *job, struct room *room, const struct told *told,
                                     const struct stored_event **ret, size_t *ret_n, struct map *had)
 {
     const struct state_name *names;
     size_t names_n, n = 0;
     struct map current = {0};
+    int64_t entered = room_entered(room);
     TRY(room_state_names(job_tx(job), room->id, VALID_FOREVER - 1, &names, &names_n));
     for (size_t i = 0; i < names_n; i++)
-        if (names[i].type == TYPE_MEMBER)
-            map_put(&current, str_of(names[i].state_key), (void *)&names[i]);
+        map_put(&current, state_key_join(job->arena, names[i].type_text, names[i].state_key),
+                (void *)&names[i]);
     for (size_t i = 0; i < told->n; i++) {
         const struct stored_event *e = told->events[i];
-        if (e->type != TYPE_MEMBER)
-            continue;
-        const struct state_name *now = map_get(&current, str_of(e->event->state_key));
-        if (now && (now->event > 0 || now->event == e->position))
+        struct str key = state_key_join(job->arena, e->event->type, e->event->state_key);
+        const struct state_name *now = map_get(&current, key);
+        if (!is_to_be_added(e, now, entered))
             continue;
         if (now)
-            map_put(had, str_of(e->event->state_key), (void *)e);
+            map_put(had, key, (void *)e);
         ret[n++] = e;
     }
     map_finish(&current);
@@ -88,9 +97,8 @@ static void rename_head(struct job *job, struct room *room, struct write *w)
 }
 
 /* What is told late was true from our coming on: state at events since then has it, too. */
-static const struct err *add_member(struct job *job, struct room *room,
-                                    const struct stored_event *e, bool had_predecessor,
-                                    struct write *w, int at)
+static const struct err *add_one(struct job *job, struct room *room, const struct stored_event *e,
+                                 bool had_predecessor, struct write *w, int at)
 {
     TRY(told_write_one(job, room, e, had_predecessor, w, at));
     if (!had_predecessor)
@@ -99,17 +107,19 @@ static const struct err *add_member(struct job *job, struct room *room,
     return NULL;
 }
 
-static const struct err *add_members(struct job *job, struct room *room,
-                                     const struct stored_event *const *events, size_t n,
-                                     const struct map *had, bool is_last)
+static const struct err *add_some(struct job *job, struct room *room,
+                                  const struct stored_event *const *events, size_t n,
+                                  const struct map *had, bool is_last)
 {
     struct write *w = write_begin(job);
     const struct err *e = NULL;
     int at = write_change(
         w, &(struct change){.kind = CHANGE_STATE, .room = room->id, .resets_room = true});
-    for (size_t i = 0; i < n && !e; i++)
-        e = add_member(job, room, events[i],
-                       map_get(had, str_of(events[i]->event->state_key)) != NULL, w, at);
+    for (size_t i = 0; i < n && !e; i++) {
+        const struct event *told = events[i]->event;
+        struct str key = state_key_join(job->arena, told->type, told->state_key);
+        e = add_one(job, room, events[i], map_get(had, key) != NULL, w, at);
+    }
     if (e) {
         write_abandon(w);
         return e;
@@ -123,9 +133,8 @@ static const struct err *add_members(struct job *job, struct room *room,
     return e;
 }
 
-/* Other writers are kept out from the choice to the commit. */
-static const struct err *complete_step(struct job *job, struct room *room, const struct told *told,
-                                       bool *ret_done)
+static const struct err *choose_and_add(struct job *job, struct room *room, const struct told *told,
+                                        bool *ret_done)
 {
     const struct stored_event **new = arena_alloc_array(job->arena, told->n + 1, sizeof *new);
     struct map had = {0};
@@ -134,10 +143,23 @@ static const struct err *complete_step(struct job *job, struct room *room, const
     if (!e)
         e = choose_new(job, room, told, new, &n, &had);
     if (!e) {
-        *ret_done = n <= AT_ONCE;
-        e = add_members(job, room, new, *ret_done ? n : AT_ONCE, &had, *ret_done);
+        *ret_done = n <= TOLD_AT_ONCE;
+        e = add_some(job, room, new, *ret_done ? n : TOLD_AT_ONCE, &had, *ret_done);
     }
     map_finish(&had);
+    return e;
+}
+
+/* Other writers are kept out from the choice to the commit. In an arena of its own, for there may
+ * be a hundred steps. */
+static const struct err *complete_step(struct job *job, struct room *room, const struct told *told,
+                                       bool *ret_done)
+{
+    struct arena *outer = job->arena;
+    arena_auto struct arena *a = arena_create();
+    job_use_arena(job, a);
+    const struct err *e = choose_and_add(job, room, told, ret_done);
+    job_use_arena(job, outer);
     return e;
 }
 

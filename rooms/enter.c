@@ -82,6 +82,9 @@ struct entering {
     const struct room_entry *entry;
     struct room *room;
     struct told told;
+    bool is_partial;            /* state was left out, by the other server or here, ... */
+    const char *const *servers; /* ... and these are in the room */
+    size_t servers_n;
     uint64_t aside_version; /* the room's, before that was looked up */
     struct write *write;
     struct draft draft;
@@ -127,18 +130,18 @@ static const struct err *build(struct entering *en)
     en->draft.extremities_n = 0; /* a former stay is history: nothing leads on from it */
     TRY(draft_put(&en->draft, d));
     TRY(write_join_state(en, d->at));
-    TRY(told_write(en->job, en->room, &en->told, entry->join, entry->is_partial, en->write, d->at));
+    TRY(told_write(en->job, en->room, &en->told, entry->join, en->is_partial, en->write, d->at));
     rooms_write_entered(en->write, en->room->id, d->at);
     struct intake in = {.job = en->job, .room = en->room, .write = en->write};
     in.lookup = lookup_create(en->job, en->room->version, en->room->id);
     TRY(history_note_end(&in, entry->join, d->at, 0));
-    if (entry->is_partial)
+    if (en->is_partial)
         partial_room_write(en->write,
                            &(struct partial_room){.room = en->room->id,
                                                   .join_event_id = entry->join->event_id,
                                                   .resident = entry->resident,
-                                                  .servers = entry->servers,
-                                                  .servers_n = entry->servers_n},
+                                                  .servers = en->servers,
+                                                  .servers_n = en->servers_n},
                            d->at);
     else
         partial_room_end(en->write, en->room->id);
@@ -172,6 +175,46 @@ static const struct err *try_enter(struct entering *en)
     return e;
 }
 
+/* ---- a state that is too large for one write ---- */
+
+static bool is_joined(const struct event *e)
+{
+    return strcmp(e->type, "m.room.member") == 0 &&
+           membership_parse(json_text(event_content(e), "membership")) == MEMBERSHIP_JOIN;
+}
+
+/* Of all members that were told, also of those that are left out. */
+static void find_servers(struct entering *en)
+{
+    struct arena *a = en->job->arena;
+    const char **servers = arena_alloc_array(a, en->told.n + 1, sizeof *servers);
+    struct map seen = {0};
+    en->servers_n = 0;
+    for (size_t i = 0; i < en->told.n; i++) {
+        const struct event *e = en->told.events[i]->event;
+        struct str server = is_joined(e) ? id_server(str_of(e->state_key)) : STR("");
+        if (server.n && !map_get(&seen, server)) {
+            map_put(&seen, server, (void *)e);
+            servers[en->servers_n++] = str_dup(a, server);
+        }
+    }
+    map_finish(&seen);
+    en->servers = servers;
+}
+
+static const struct err *divide(struct entering *en)
+{
+    const struct room_entry *entry = en->entry;
+    bool divided;
+    en->servers = entry->servers;
+    en->servers_n = entry->servers_n;
+    if (!entry->is_partial)
+        find_servers(en);
+    TRY(told_divide(en->job, &en->told, entry->join, &divided));
+    en->is_partial = entry->is_partial || divided;
+    return NULL;
+}
+
 static const struct err *need_create(const struct room_entry *entry, const struct told *told)
 {
     const struct stored_event *create = told_find(told, "m.room.create", "");
@@ -195,6 +238,7 @@ const struct err *room_enter(struct job *job, const struct room_entry *entry, st
         TRY(told_store(job, en.room, &entry->told, &en.told));
         TRY(need_create(entry, &en.told));
         TRY(judge_join(&en));
+        TRY(divide(&en));
         e = try_enter(&en);
         if (!e)
             return room_get(job, entry->room_id, ret);

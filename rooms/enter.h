@@ -25,15 +25,19 @@ struct room_entry {
     const char *resident; /* the server that told it: completes it later */
 };
 
-/* Makes our server part of the room, one atomic write: judges state and auth chain (those that fail
+/* Makes our server part of the room: judges state and auth chain (those that fail
  * are left out), then the join by them (M_FORBIDDEN), makes it the room's current state and the
  * join its only extremity. The room may be known already (invites, an earlier stay): its state is
- * then replaced, and what was before stays history. */
+ * then replaced, and what was before stays history.
+ *
+ * This is one atomic write of bounded size. When the state is larger (rooms/told_state.h) the room
+ * is partial afterwards: call room_complete() with the same state. */
 const struct err *room_enter(struct job *job, const struct room_entry *entry, struct room **ret);
 
-/* The state of a partially joined room became complete: merges the member events that were left out
- * into the current state (what happened since the join wins), in bounded writes, then clears the
- * partial flag and wakes those who wait for it. Can be repeated after a restart. */
+/* The state of a partially joined room became complete: merges what was left out (members, and
+ * other state with a key) into the current state, in bounded writes; what happened since the join
+ * wins. Then clears the partial flag and wakes those who wait for it. Can be repeated after a
+ * restart. */
 const struct err *room_complete(struct job *job, struct room *room, const struct told_state *told);
 
 /* Rooms whose state is partial, to be completed after a start: storage/partial_rooms.h. */

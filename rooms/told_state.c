@@ -76,6 +76,49 @@ const struct stored_event *told_find(const struct told *t, const char *type, con
     return NULL;
 }
 
+/* ---- dividing it ---- */
+
+static bool is_key_of(const struct event *e, const char *type, const char *state_key)
+{
+    return e && strcmp(e->type, type) == 0 && strcmp(e->state_key, state_key) == 0;
+}
+
+static bool cites(const struct event *event, const struct event *e)
+{
+    for (size_t i = 0; i < event->auth_n; i++)
+        if (strcmp(event->auth_events[i], e->event_id) == 0)
+            return true;
+    return false;
+}
+
+/* What the room is, what the join stands upon, and what it replaces. */
+static bool is_needed_at_once(const struct event *e, const struct event *join)
+{
+    return !*e->state_key || cites(join, e) || is_key_of(join, e->type, e->state_key);
+}
+
+const struct err *told_divide(struct job *job, struct told *t, const struct event *join,
+                              bool *ret_divided)
+{
+    *ret_divided = t->n > TOLD_AT_ONCE;
+    if (!*ret_divided)
+        return NULL;
+    const struct stored_event **first = arena_alloc_array(job->arena, t->n, sizeof *first);
+    size_t first_n = 0, rest_n = 0;
+    for (size_t i = 0; i < t->n; i++)
+        first_n += is_needed_at_once(t->events[i]->event, join);
+    if (first_n > TOLD_AT_ONCE)
+        return err(ERR_TOO_LARGE, "The room has more than %d kinds of state", TOLD_AT_ONCE);
+    for (size_t i = 0, n = 0; i < t->n; i++)
+        if (is_needed_at_once(t->events[i]->event, join))
+            first[n++] = t->events[i];
+        else
+            first[first_n + rest_n++] = t->events[i];
+    t->events = first;
+    t->n = TOLD_AT_ONCE;
+    return NULL;
+}
+
 /* ---- making it current ---- */
 
 const struct err *told_write_one(struct job *job, struct room *room, const struct stored_event *e,
@@ -92,11 +135,6 @@ const struct err *told_write_one(struct job *job, struct room *room, const struc
                   membership_parse(json_text(event_content(e->event), "membership")), at,
                   e->position, is_local, (struct str){0});
     return NULL;
-}
-
-static bool is_key_of(const struct event *e, const char *type, const char *state_key)
-{
-    return e && strcmp(e->type, type) == 0 && strcmp(e->state_key, state_key) == 0;
 }
 
 /* What was current and was not told is no more. */

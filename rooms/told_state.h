@@ -10,13 +10,21 @@
 struct told {
     const struct stored_event **events; /* stored, and good by their auth events; each key once */
     size_t n;
-    struct map by_key; /* freed with the job's arena */
+    struct map by_key; /* all that was told; freed with the job's arena */
 };
 
 /* Stores what was told (outliers) and keeps what is good. */
 const struct err *told_store(struct job *job, struct room *room, const struct told_state *state,
                              struct told *ret);
 const struct stored_event *told_find(const struct told *t, const char *type, const char *state_key);
+
+/* Other writes wait for one that is large, so a large state comes in pieces: of what is told no
+ * more than this many become current with the join, those first that the room needs at once. */
+enum { TOLD_AT_ONCE = 4000 };
+/* Leaves in t->events what comes with the join. *ret_divided: room_complete() must add the rest.
+ * M_TOO_LARGE when even what is needed at once is too much. */
+const struct err *told_divide(struct job *job, struct told *t, const struct event *join,
+                              bool *ret_divided);
 
 /* Makes it the current state, as change `at` of the write; `join` (may be NULL) is in the write
  * already. keep_members: members that were not told stay what they are. */

@@ -4,8 +4,10 @@
 #include "matrix/id.h"
 #include "rooms/enter.h"
 #include "rooms/history.h"
+#include "rooms/membership.h"
 #include "rooms/servers.h"
 #include "rooms/state_at.h"
+#include "rooms/told_state.h"
 #include "storage/partial_rooms.h"
 
 #define CAROL "@carol:remote.example"
@@ -23,7 +25,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-enum { MEMBERS = 40, EVENTS_MAX = 200 };
+enum { MEMBERS = 40, EVENTS_MAX = 3 * TOLD_AT_ONCE };
 
 /* A room of another server: what it has, as that server would tell it. */
 struct far_room {
@@ -250,6 +252,105 @@ static void history_is_added_in_order(void **state)
     }
 }
 
+/* ---- large states ---- */
+
+SQL(largest_write_sql, "SELECT COALESCE(max(n), 0) FROM (SELECT count(*) AS n FROM room_state s "
+                       "JOIN rooms r ON r.id = s.room WHERE r.room_id = $1 "
+                       "AND valid_to = 9223372036854775807 GROUP BY valid_from) w")
+
+static int64_t largest_write(struct far_room *r)
+{
+    int64_t n;
+    NO_ERR(db_one(job_tx(r->job), &largest_write_sql, P(TEXT(r->room_id)), NULL, R(INT_OUT(&n))));
+    return n;
+}
+
+static void add_much_state(struct far_room *r)
+{
+    for (int i = 0; i < TOLD_AT_ONCE; i++) {
+        const char *id = arena_printf(r->job->arena, "@crowd%d:fifth.example", i);
+        far_add(r, "m.room.member", id, id, "{\"membership\":\"join\"}", NULL);
+    }
+    for (int i = 0; i < TOLD_AT_ONCE; i++)
+        far_add(r, "m.policy.rule.user", CAROL, arena_printf(r->job->arena, "rule%d", i), "{}",
+                r->carol);
+    far_add(r, "m.room.topic", CAROL, "", "{\"topic\":\"comes with the join\"}", r->carol);
+}
+
+/* What others write meanwhile waits for one piece of it. */
+static void a_large_state_comes_in_pieces(void **state)
+{
+    struct far_room r;
+    make_far_room(&r, "11");
+    add_much_state(&r);
+    const struct event *join = far_join(&r);
+    struct room *room = enter(&r, join, 0);
+    assert_true(room_is_partial(room));
+    assert_true(room_has_server(room, "fifth.example"));
+    assert_non_null(state_id(r.job, r.room_id, "m.room.topic", ""));
+    assert_in_range(largest_write(&r), TOLD_AT_ONCE / 2, TOLD_AT_ONCE + 1);
+    struct told_state told = {.state = r.state, .state_n = r.state_n - 1};
+    NO_ERR(room_complete(r.job, room, &told));
+    assert_in_range(largest_write(&r), TOLD_AT_ONCE / 2, TOLD_AT_ONCE + 1);
+    room = room_named(r.job, r.room_id);
+    assert_false(room_is_partial(room));
+    assert_int_equal(room->joined_n, MEMBERS + TOLD_AT_ONCE + 2);
+    for (size_t i = 0; i < r.state_n; i += 7)
+        assert_string_equal(state_id(r.job, r.room_id, r.state[i]->type, r.state[i]->state_key),
+                            r.state[i]->event_id);
+    scope_finish(&r.s);
+}
+
+static void too_many_kinds_of_state_are_refused(void **state)
+{
+    struct far_room r;
+    struct room *room;
+    make_far_room(&r, "11");
+    for (int i = 0; i < TOLD_AT_ONCE; i++)
+        far_add(&r, arena_printf(r.job->arena, "example.%d", i), CAROL, "", "{}", r.carol);
+    struct room_entry entry = {.version = r.v,
+                               .room_id = r.room_id,
+                               .told = {.state = r.state, .state_n = r.state_n},
+                               .join = far_join(&r)};
+    const struct err *e = room_enter(r.job, &entry, &room);
+    assert_true(e && e->code == ERR_TOO_LARGE);
+    scope_finish(&r.s);
+}
+
+/* What members did while we were away is known when we are back. */
+static void members_of_a_former_stay_are_replaced(void **state)
+{
+    struct far_room r;
+    make_far_room(&r, "11");
+    const char *user = "@user3:third.example";
+    const struct event *join = far_join(&r);
+    enter(&r, join, 0);
+    struct author alice = author_named(ALICE);
+    const struct event *renamed =
+        far_add(&r, "m.room.member", user, user,
+                "{\"membership\":\"join\",\"displayname\":\"Three\"}", r.state[4 + 3]);
+    assert_int_equal(accept_one(r.job, r.room_id, renamed).verdict, VERDICT_ACCEPTED);
+    const char *id;
+    struct member_change leave = {.action = MEMBER_LEAVE, .target = ALICE};
+    NO_ERR(membership_change(r.job, room_named(r.job, r.room_id), &alice, &leave, &id));
+    r.state_n -= 2; /* neither join nor name is state any more */
+    const struct event *newest =
+        far_add(&r, "m.room.member", user, user,
+                "{\"membership\":\"join\",\"displayname\":\"Third\"}", renamed);
+    r.state_n--;
+    r.state[4 + 3] = newest;
+    r.target = NULL;
+    join = far_join(&r);
+    struct room *room = enter(&r, join, MEMBERS);
+    assert_true(room_is_partial(room));
+    struct told_state told = {.state = r.state, .state_n = r.state_n - 1};
+    NO_ERR(room_complete(r.job, room, &told));
+    assert_string_equal(state_id(r.job, r.room_id, "m.room.member", user), newest->event_id);
+    room = room_named(r.job, r.room_id);
+    assert_int_equal(room->joined_n, MEMBERS + 2);
+    scope_finish(&r.s);
+}
+
 struct completion {
     const struct far_room *r;
     pthread_t thread;
@@ -356,6 +457,9 @@ int main(void)
         cmocka_unit_test(members_may_come_later),
         cmocka_unit_test(history_is_added_in_order),
         cmocka_unit_test(members_and_history_may_come_at_once),
+        cmocka_unit_test(a_large_state_comes_in_pieces),
+        cmocka_unit_test(too_many_kinds_of_state_are_refused),
+        cmocka_unit_test(members_of_a_former_stay_are_replaced),
         cmocka_unit_test(invites_are_noted_and_undone),
         cmocka_unit_test(a_lie_about_the_version_does_not_last),
     };
