@@ -11,6 +11,7 @@
 #include "storage/devices.h"
 #include "storage/feed.h"
 #include "storage/intern.h"
+#include "storage/key_backup.h"
 #include "storage/passes.h"
 #include "storage/retention.h"
 #include "storage/to_device.h"
@@ -121,6 +122,8 @@ static void keep_house(struct auth *a)
         e = retention_sweep(job_tx(&job), now_ms(), &a->swept);
     if (!e)
         e = to_device_sweep(job_tx(&job), &a->contents_swept);
+    if (!e)
+        e = key_backups_sweep(job_tx(&job));
     if (!e)
         e = remote_media_sweep(&job, NULL);
     if (e)

@@ -10,11 +10,10 @@ static const struct err *write_end(struct job *job, struct write *w, int64_t use
     if (n == 0)
         return NULL;
     const char **device_ids = arena_alloc_array(job->arena, n, sizeof *device_ids);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         device_ids[i] = devices[i].device_id;
-        e2ee_delete_device(w, user, devices[i].id, devices[i].device_id);
-        devices_write_deletion(w, devices[i].id);
-    }
+    e2ee_delete_devices(w, user, devices, n);
+    devices_write_deletion(w, devices, n);
     return device_changes_add(job, w, user, user_id, device_ids, n);
 }
 

@@ -64,13 +64,16 @@ void devices_write_name(struct write *w, int64_t device, const char *display_nam
 }
 
 SQL(devices_delete_sql,
-    "WITH access AS (DELETE FROM access_tokens WHERE device = $1), "
-    "refresh AS (DELETE FROM refresh_tokens WHERE device = $1), "
-    "pusher AS (DELETE FROM pushers WHERE device = $1) DELETE FROM devices WHERE id = $1")
+    "WITH access AS (DELETE FROM access_tokens WHERE device = ANY($1)), "
+    "refresh AS (DELETE FROM refresh_tokens WHERE device = ANY($1)), "
+    "pusher AS (DELETE FROM pushers WHERE device = ANY($1)) DELETE FROM devices WHERE id = ANY($1)")
 
-void devices_write_deletion(struct write *w, int64_t device)
+void devices_write_deletion(struct write *w, const struct device *devices, size_t n)
 {
-    write_statement(w, &devices_delete_sql, P(INT(device)));
+    int64_t *ids = arena_alloc_array(write_arena(w), n, sizeof *ids);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = devices[i].id;
+    write_statement(w, &devices_delete_sql, P(INT_ARRAY(ids, n)));
 }
 
 SQL(devices_seen_sql, "UPDATE devices d SET last_seen_ts = s.ts, last_seen_ip = s.ip, "

@@ -30,9 +30,9 @@ const struct err *devices_open(struct tx *tx, int64_t user, const char *device_i
 
 /* Parts of a write: */
 void devices_write_name(struct write *w, int64_t device, const char *display_name);
-/* Removes the device with its tokens and pushers; its keys and messages: storage/e2ee_keys.h. Needs
- * users_write_changed in the same write, and tells no user that the device list changed. */
-void devices_write_deletion(struct write *w, int64_t device);
+/* Removes devices with their tokens and pushers; their keys and messages: storage/e2ee_keys.h.
+ * Needs users_write_changed in the same write, and tells no user that the device list changed. */
+void devices_write_deletion(struct write *w, const struct device *devices, size_t n);
 
 /* When, from where and by which program devices were last used; older news than what is stored is
  * ignored. */

@@ -1,5 +1,7 @@
 #include "storage/e2ee_keys.h"
 
+#include "storage/key_backup.h"
+
 /* ---- reading ---- */
 
 SQL(public_keys_sql,
@@ -160,8 +162,6 @@ void user_signature_change_write(struct write *w, int64_t signer, int64_t target
 /* ---- deleting ---- */
 
 SQL(device_keys_delete_sql, "DELETE FROM device_keys WHERE \"user\" = $1 AND device_id = $2")
-SQL(device_signed_delete_sql, "DELETE FROM key_signatures WHERE target = $1 AND signer = $1 AND "
-                              "signer_key = 'ed25519:' || $2")
 
 void device_keys_delete(struct write *w, int64_t user, const char *device_id)
 {
@@ -169,44 +169,55 @@ void device_keys_delete(struct write *w, int64_t user, const char *device_id)
     write_statement(w, &signatures_of_delete_sql, P(INT(user), TEXT(device_id)));
 }
 
-SQL(device_one_time_keys_delete_sql, "DELETE FROM one_time_keys WHERE device = $1")
-SQL(device_fallback_keys_delete_sql, "DELETE FROM fallback_keys WHERE device = $1")
-SQL(device_claimed_keys_delete_sql, "DELETE FROM claimed_one_time_keys WHERE device = $1")
-SQL(device_key_changes_delete_sql, "DELETE FROM device_key_changes WHERE device = $1")
+SQL(devices_keys_delete_sql, "DELETE FROM device_keys WHERE \"user\" = $1 AND device_id = ANY($2)")
+SQL(devices_signatures_delete_sql,
+    "DELETE FROM key_signatures WHERE target = $1 AND target_key = ANY($2)")
+SQL(devices_signed_delete_sql,
+    "DELETE FROM key_signatures WHERE target = $1 AND signer = $1 AND signer_key = ANY(ARRAY("
+    "SELECT 'ed25519:' || id FROM unnest($2::text[]) AS u(id)))")
+SQL(devices_one_time_keys_delete_sql, "DELETE FROM one_time_keys WHERE device = ANY($1)")
+SQL(devices_fallback_keys_delete_sql, "DELETE FROM fallback_keys WHERE device = ANY($1)")
+SQL(devices_claimed_keys_delete_sql, "DELETE FROM claimed_one_time_keys WHERE device = ANY($1)")
+SQL(devices_key_changes_delete_sql, "DELETE FROM device_key_changes WHERE device = ANY($1)")
 /* They can be many: storage/to_device.h deletes them. */
-SQL(device_messages_gone_sql, "INSERT INTO to_device_gone (device) SELECT $1::bigint "
-                              "WHERE EXISTS (SELECT FROM to_device WHERE device = $1) "
-                              "ON CONFLICT DO NOTHING")
-SQL(device_txns_delete_sql, "DELETE FROM to_device_txns WHERE device = $1")
-SQL(dehydrated_delete_sql, "DELETE FROM dehydrated_devices WHERE \"user\" = $1 AND device = $2")
+SQL(devices_messages_gone_sql,
+    "INSERT INTO to_device_gone (device) SELECT u.device FROM unnest($1::bigint[]) AS u(device) "
+    "WHERE EXISTS (SELECT FROM to_device t WHERE t.device = u.device) ON CONFLICT DO NOTHING")
+SQL(devices_txns_delete_sql, "DELETE FROM to_device_txns WHERE device = ANY($1)")
+SQL(devices_dehydrated_delete_sql,
+    "DELETE FROM dehydrated_devices WHERE \"user\" = $1 AND device = ANY($2)")
 
-void e2ee_delete_device(struct write *w, int64_t user, int64_t device, const char *device_id)
+void e2ee_delete_devices(struct write *w, int64_t user, const struct device *devices, size_t n)
 {
-    device_keys_delete(w, user, device_id);
-    write_statement(w, &device_signed_delete_sql, P(INT(user), TEXT(device_id)));
-    write_statement(w, &device_one_time_keys_delete_sql, P(INT(device)));
-    write_statement(w, &device_fallback_keys_delete_sql, P(INT(device)));
-    write_statement(w, &device_claimed_keys_delete_sql, P(INT(device)));
-    write_statement(w, &device_key_changes_delete_sql, P(INT(device)));
-    write_statement(w, &device_messages_gone_sql, P(INT(device)));
-    write_statement(w, &device_txns_delete_sql, P(INT(device)));
-    write_statement(w, &dehydrated_delete_sql, P(INT(user), INT(device)));
-    write_change(w,
-                 &(struct change){.kind = CHANGE_DEVICE_KEYS, .user = user, .device = device_id});
+    int64_t *numbers = arena_alloc_array(write_arena(w), n, sizeof *numbers);
+    const char **ids = arena_alloc_array(write_arena(w), n, sizeof *ids);
+    write_set_large(w); /* each may have 15,000 one-time keys */
+    for (size_t i = 0; i < n; i++) {
+        numbers[i] = devices[i].id;
+        ids[i] = devices[i].device_id;
+        write_change(w,
+                     &(struct change){.kind = CHANGE_DEVICE_KEYS, .user = user, .device = ids[i]});
+    }
+    write_statement(w, &devices_keys_delete_sql, P(INT(user), TEXT_ARRAY(ids, n)));
+    write_statement(w, &devices_signatures_delete_sql, P(INT(user), TEXT_ARRAY(ids, n)));
+    write_statement(w, &devices_signed_delete_sql, P(INT(user), TEXT_ARRAY(ids, n)));
+    write_statement(w, &devices_one_time_keys_delete_sql, P(INT_ARRAY(numbers, n)));
+    write_statement(w, &devices_fallback_keys_delete_sql, P(INT_ARRAY(numbers, n)));
+    write_statement(w, &devices_claimed_keys_delete_sql, P(INT_ARRAY(numbers, n)));
+    write_statement(w, &devices_key_changes_delete_sql, P(INT_ARRAY(numbers, n)));
+    write_statement(w, &devices_messages_gone_sql, P(INT_ARRAY(numbers, n)));
+    write_statement(w, &devices_txns_delete_sql, P(INT_ARRAY(numbers, n)));
+    write_statement(w, &devices_dehydrated_delete_sql, P(INT(user), INT_ARRAY(numbers, n)));
 }
 
 SQL(user_cross_signing_delete_sql, "DELETE FROM cross_signing_keys WHERE \"user\" = $1")
 SQL(user_signatures_delete_sql, "DELETE FROM key_signatures WHERE target = $1")
 SQL(user_signature_changes_delete_sql, "DELETE FROM user_signature_changes WHERE signer = $1")
-SQL(user_backups_delete_sql, "DELETE FROM key_backups WHERE \"user\" = $1")
-SQL(user_backup_sessions_delete_sql, "DELETE FROM key_backup_sessions WHERE \"user\" = $1")
 
 void e2ee_delete_user(struct write *w, int64_t user)
 {
-    write_set_large(w); /* backups can be */
     write_statement(w, &user_cross_signing_delete_sql, P(INT(user)));
     write_statement(w, &user_signatures_delete_sql, P(INT(user)));
     write_statement(w, &user_signature_changes_delete_sql, P(INT(user)));
-    write_statement(w, &user_backups_delete_sql, P(INT(user)));
-    write_statement(w, &user_backup_sessions_delete_sql, P(INT(user)));
+    key_backups_delete(w, user);
 }

@@ -7,7 +7,7 @@
 #ifndef STORAGE_E2EE_KEYS_H
 #define STORAGE_E2EE_KEYS_H
 
-#include "storage/write.h"
+#include "storage/devices.h"
 
 enum key_kind { /* stored as these numbers */
                 KEY_DEVICE = 0,
@@ -71,9 +71,10 @@ void key_signature_write(struct write *w, const struct key_signature *s);
 void user_signature_change_write(struct write *w, int64_t signer, int64_t target,
                                  const char *target_id);
 
-/* Removes all that a device leaves behind: keys, signatures, one-time keys, waiting messages. Whose
- * device list changed is for the caller to say (storage/device_lists.h). */
-void e2ee_delete_device(struct write *w, int64_t user, int64_t device, const char *device_id);
+/* Removes all that devices leave behind: keys, signatures, one-time keys, waiting messages. Whose
+ * device list changed is for the caller to say (storage/device_lists.h). The write is a large one.
+ */
+void e2ee_delete_devices(struct write *w, int64_t user, const struct device *devices, size_t n);
 /* The same for what belongs to a user rather than to a device: cross-signing keys and backups. */
 void e2ee_delete_user(struct write *w, int64_t user);
 

@@ -69,14 +69,39 @@ const struct err *key_backup_set_auth_data(struct tx *tx, int64_t user, int64_t 
     return db_exec(tx, &key_backup_set_sql, P(INT(user), INT(version), BYTES(auth_data)), NULL);
 }
 
-SQL(key_backup_delete_sql,
-    "WITH gone AS (DELETE FROM key_backup_sessions WHERE \"user\" = $1 AND version = $2) "
-    "UPDATE key_backups SET deleted = true, count = 0, bytes = 0, auth_data = '' "
-    "WHERE \"user\" = $1 AND version = $2")
+/* Its keys can be a million. */
+#define DELETE_BACKUPS(which)                                                                      \
+    "WITH going AS (UPDATE key_backups SET deleted = true, count = 0, bytes = 0, "                 \
+    "auth_data = '' WHERE \"user\" = $1 AND " which " RETURNING \"user\", version) "               \
+    "INSERT INTO key_backups_gone SELECT * FROM going ON CONFLICT DO NOTHING"
+SQL(key_backup_delete_sql, DELETE_BACKUPS("version = $2"))
+SQL(key_backup_delete_all_sql, DELETE_BACKUPS("NOT deleted"))
 
 const struct err *key_backup_delete(struct tx *tx, int64_t user, int64_t version)
 {
     return db_exec(tx, &key_backup_delete_sql, P(INT(user), INT(version)), NULL);
+}
+
+void key_backups_delete(struct write *w, int64_t user)
+{
+    write_statement(w, &key_backup_delete_all_sql, P(INT(user)));
+}
+
+enum { SWEEP_PAGE = 2000, SWEEP_PAGES_MAX = 200 };
+
+SQL(key_backups_gone_sql,
+    "DELETE FROM key_backup_sessions WHERE ctid = ANY(ARRAY(SELECT s.ctid FROM key_backups_gone g "
+    "JOIN key_backup_sessions s USING (\"user\", version) LIMIT $1))")
+SQL(key_backups_gone_done_sql,
+    "DELETE FROM key_backups_gone g WHERE NOT EXISTS (SELECT FROM key_backup_sessions s "
+    "WHERE s.\"user\" = g.\"user\" AND s.version = g.version)")
+
+const struct err *key_backups_sweep(struct tx *tx)
+{
+    int64_t n = SWEEP_PAGE;
+    for (int i = 0; i < SWEEP_PAGES_MAX && n == SWEEP_PAGE; i++)
+        TRY(db_exec(tx, &key_backups_gone_sql, P(INT(SWEEP_PAGE)), &n));
+    return db_exec(tx, &key_backups_gone_done_sql, NO_PARAMS, NULL);
 }
 
 /* ---- keys ---- */

@@ -6,7 +6,7 @@
 #ifndef STORAGE_KEY_BACKUP_H
 #define STORAGE_KEY_BACKUP_H
 
-#include "storage/db.h"
+#include "storage/write.h"
 
 struct key_backup {
     int64_t version, etag, count;
@@ -29,8 +29,11 @@ const struct err *key_backup_lock(struct tx *tx, int64_t user, int64_t version,
                                   struct key_backup *ret);
 const struct err *key_backup_set_auth_data(struct tx *tx, int64_t user, int64_t version,
                                            struct str auth_data);
-/* With all its keys. */
+/* Its keys are seen no more, and go in the background (key_backups_sweep). */
 const struct err *key_backup_delete(struct tx *tx, int64_t user, int64_t version);
+void key_backups_delete(struct write *w, int64_t user); /* all of them, as part of a write */
+/* Deletes keys of backups that are gone, a bounded part. */
+const struct err *key_backups_sweep(struct tx *tx);
 
 struct backup_session {
     const char *room_id, *session_id;

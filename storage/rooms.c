@@ -133,6 +133,7 @@ SQL(rooms_drop_members_sql, "DELETE FROM room_members WHERE room = $1")
 
 void rooms_write_begin_anew(struct write *w, int64_t room, const char *version)
 {
+    write_set_large(w);
     write_statement(w, &rooms_drop_events_sql, P(INT(room)));
     write_statement(w, &rooms_drop_state_sql, P(INT(room)));
     write_statement(w, &rooms_drop_members_sql, P(INT(room)));

@@ -56,8 +56,8 @@ static const struct err *store(struct request *rq, const struct dehydration *d, 
     dehydrated_device_write(w, c->user, device, d->data);
     if (old->device.id && old->device.id != device) {
         users_write_changed(w, c->user, c->user_id);
-        e2ee_delete_device(w, c->user, old->device.id, old->device.device_id);
-        devices_write_deletion(w, old->device.id);
+        e2ee_delete_devices(w, c->user, &old->device, 1);
+        devices_write_deletion(w, &old->device, 1);
         TRY(device_changes_add(job, w, c->user, c->user_id, &old->device.device_id, 1));
     }
     return write_commit(job, w, NULL);

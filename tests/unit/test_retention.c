@@ -1,4 +1,5 @@
 /* What is removed when it is old (storage/retention.h). */
+#include "storage/key_backup.h"
 #include "storage/retention.h"
 
 #include "check.h"
@@ -73,6 +74,22 @@ static void test_transaction_ids_go_by_age(void **state)
     holds("(SELECT count(*) = 2000 AND min(event) = 7001 FROM event_txns)");
 }
 
+static void test_keys_of_backups_that_are_gone_go_in_parts(void **state)
+{
+    run("INSERT INTO key_backups (\"user\", version, algorithm, auth_data) "
+        "SELECT u, v, 'a', '' FROM generate_series(1, 2) u, generate_series(1, 2) v");
+    run("INSERT INTO key_backup_sessions SELECT u, v, 'r', n, 0, 0, false, '' "
+        "FROM generate_series(1, 2) u, generate_series(1, 2) v, generate_series(1, 3000) n");
+    NO_ERR(key_backup_delete(&tx, 1, 2));
+    NO_ERR(key_backup_delete(&tx, 1, 2)); /* once more */
+    holds("(SELECT deleted AND count = 0 FROM key_backups WHERE \"user\" = 1 AND version = 2)");
+    holds("(SELECT count(*) = 12000 FROM key_backup_sessions)"); /* its transaction was short */
+    NO_ERR(key_backups_sweep(&tx));
+    holds("(SELECT count(*) = 9000 AND bool_and(\"user\" = 2 OR version = 1) "
+          "FROM key_backup_sessions)");
+    holds("(SELECT count(*) = 0 FROM key_backups_gone)");
+}
+
 /* Users 1 to 5 are in room 9, user 6 is not. Actions: event 10 and 20 in the main timeline, 30 in
  * the thread of event 5. */
 static void make_actions(void)
@@ -131,6 +148,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_transaction_ids_go_by_age, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_actions_go_once_they_are_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_young_actions_stay, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_keys_of_backups_that_are_gone_go_in_parts, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
