@@ -17,9 +17,14 @@ void budget_give_back(struct budget *b, uint64_t source, size_t bytes)
     atomic_fetch_sub(slot_of(b, source), bytes);
 }
 
+size_t budget_held(const struct budget *b, uint64_t source)
+{
+    return atomic_load(&b->by_source[source % BUDGET_SLOTS]);
+}
+
 bool budget_is_over(const struct budget *b, uint64_t source)
 {
-    return atomic_load(&b->by_source[source % BUDGET_SLOTS]) + atomic_load(&b->taken) > b->size;
+    return budget_held(b, source) + atomic_load(&b->taken) > b->size;
 }
 
 /* Taken first and looked at then: of several at once too many may be refused, never too few. */
@@ -29,7 +34,7 @@ bool budget_take(struct budget *b, uint64_t source, size_t bytes)
         return false;
     size_t taken = atomic_fetch_add(&b->taken, bytes) + bytes;
     size_t own = atomic_fetch_add(slot_of(b, source), bytes) + bytes;
-    if (taken + own <= b->size)
+    if (b->share ? taken <= b->size && own <= b->share : taken + own <= b->size)
         return true;
     budget_give_back(b, source, bytes);
     atomic_fetch_add_explicit(&b->refused, 1, memory_order_relaxed);

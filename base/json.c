@@ -1,8 +1,6 @@
 #include "base/json.h"
 
-#include "base/budget.h"
-#include "base/clock.h"
-#include "base/lock.h"
+#include "base/json_trees.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -72,62 +70,20 @@ static size_t tree_max(size_t bytes)
     return max < JSON_TREE_MAX ? max : JSON_TREE_MAX;
 }
 
-/* ---- the memory of all trees ---- */
-
-static struct {
-    struct lock lock;
-    pthread_cond_t given_back;
-    atomic_int waiting;
-    struct budget budget;
-} trees = {.lock = {PTHREAD_MUTEX_INITIALIZER, RANK_LEAF}, .budget = {.size = JSON_TREES_MAX}};
-
-__attribute__((constructor)) static void init_trees(void)
-{
-    cond_init(&trees.given_back);
-}
-
-static void give_back(uint64_t who, size_t bytes)
-{
-    budget_give_back(&trees.budget, who, bytes);
-    if (atomic_load(&trees.waiting)) {
-        LOCKED(&trees.lock);
-        pthread_cond_broadcast(&trees.given_back);
-    }
-}
-
-static bool wait_for(uint64_t who, size_t bytes)
-{
-    int64_t until = mono_ms() + JSON_TREES_WAIT_MS;
-    bool taken, late = false;
-    atomic_fetch_add(&trees.waiting, 1);
-    LOCKED(&trees.lock);
-    while (!(taken = budget_take(&trees.budget, who, bytes)) && !late)
-        late = lock_wait_until(&trees.lock, &trees.given_back, until);
-    atomic_fetch_sub(&trees.waiting, 1);
-    return taken;
-}
-
 enum kind { FOREIGN, OWN, KEPT };
 
 /* An arena has a little free of charge. One that has drawn already does not wait for others that
  * may wait for it. */
-static bool take(const struct arena *a, enum kind kind, size_t bytes, size_t *ret_drawn)
+static bool draw(const struct arena *a, enum kind kind, struct tree_memory *m)
 {
-    uint64_t who = arena_source(a);
     size_t owned = arena_owned(a);
-    *ret_drawn = kind == KEPT || owned + bytes <= JSON_TREES_FREE ? 0 : bytes;
-    if (!*ret_drawn || budget_take(&trees.budget, who, bytes))
+    if (kind == KEPT || owned + m->bytes <= JSON_TREES_FREE || tree_memory_take(m))
         return true;
     if (kind == OWN) {
-        budget_overdraw(&trees.budget, who, bytes);
+        tree_memory_overdraw(m);
         return true;
     }
-    return owned <= JSON_TREES_FREE && wait_for(who, bytes);
-}
-
-size_t json_trees_bytes(void)
-{
-    return atomic_load(&trees.budget.taken);
+    return owned <= JSON_TREES_FREE && tree_memory_await(m);
 }
 
 /* ---- trees in arenas ---- */
@@ -147,17 +103,15 @@ json_t *json_keep(struct arena *a, json_t *owned)
 struct tree {
     json_t *v;
     struct arena *arena;
-    uint64_t source;
-    size_t bytes, drawn;
+    struct tree_memory memory;
 };
 
 static void drop_tree(void *tree)
 {
     struct tree *t = tree;
     json_decref(t->v);
-    arena_disown(t->arena, t->bytes);
-    if (t->drawn)
-        give_back(t->source, t->drawn);
+    arena_disown(t->arena, t->memory.bytes);
+    tree_memory_give_back(&t->memory);
 }
 
 static const struct err *parse(struct str bytes, json_t **ret)
@@ -186,15 +140,15 @@ static const struct err *check(struct str bytes, size_t *ret_tree_bytes)
 static const struct err *read_as(enum kind kind, struct arena *a, struct str bytes, json_t **ret)
 {
     struct tree *t = arena_alloc(a, sizeof *t);
-    *t = (struct tree){.arena = a, .source = arena_source(a)};
-    TRY(check(bytes, &t->bytes));
-    if (!take(a, kind, t->bytes, &t->drawn))
+    *t = (struct tree){.arena = a, .memory = {.source = arena_source(a)}};
+    TRY(check(bytes, &t->memory.bytes));
+    if (!draw(a, kind, &t->memory))
         return err_unavailable(1000, "too many large JSON documents are read at once");
     const struct err *e = parse(bytes, &t->v);
-    if (e && t->drawn)
-        give_back(t->source, t->drawn);
+    if (e)
+        tree_memory_give_back(&t->memory);
     TRY(e);
-    arena_own(a, t->bytes);
+    arena_own(a, t->memory.bytes);
     arena_defer(a, drop_tree, t);
     *ret = t->v;
     return NULL;

@@ -17,9 +17,7 @@ enum {
     JSON_TREE_LEAST = 16 << 20,
     JSON_TREE_RATIO = 8,
     JSON_TREE_MAX = 32 << 20,
-    JSON_TREES_MAX = 96 << 20,   /* all together, but for */
-    JSON_TREES_FREE = 256 << 10, /* an arena's first */
-    JSON_TREES_WAIT_MS = 10000
+    JSON_TREES_FREE = 256 << 10 /* an arena's first need no memory of base/json_trees.h */
 };
 
 /* What a document will take, found by looking at it once, before anything is made of it. */
@@ -40,7 +38,6 @@ const struct err *json_read(struct arena *a, struct str bytes, json_t **ret);
 const struct err *json_read_own(struct arena *a, struct str bytes, json_t **ret);
 /* The same for an arena that lives in a cache, which has a bound of its own. */
 const struct err *json_read_to_keep(struct arena *a, struct str bytes, json_t **ret);
-size_t json_trees_bytes(void); /* drawn now, for metrics and tests */
 
 /* The arena drops the reference when it is reset. Returns its argument. */
 json_t *json_keep(struct arena *a, json_t *owned);

@@ -1,10 +1,11 @@
 #include "base/json.h"
 
-#include "base/budget.h"
-
+#include "base/json_trees.h"
 #include "check.h"
 
 #include <malloc.h>
+#include <pthread.h>
+#include <unistd.h>
 
 static json_t *read_json(struct arena *a, const char *text)
 {
@@ -190,6 +191,111 @@ static void test_budget(void **state)
     assert_true(budget_take(&b, 99, 5));
 }
 
+static void test_budget_of_shares(void **state)
+{
+    static struct budget b = {.size = 100, .share = 10};
+    for (uint64_t source = 0; source < 10; source++) {
+        assert_true(budget_take(&b, source, 4));
+        assert_true(budget_take(&b, source, 6));
+        assert_false(budget_take(&b, source, 1));
+    }
+    assert_false(budget_take(&b, 10, 1));
+    budget_give_back(&b, 3, 4);
+    assert_true(budget_take(&b, 10, 4));
+}
+
+/* ---- the memory of all trees ---- */
+
+/* A tree of about so many bytes, for a source. */
+static const struct err *read_tree(struct arena *a, uint64_t source, size_t bytes)
+{
+    json_t *v;
+    buf_auto struct buf text = {0};
+    buf_reserve(&text, bytes + 2);
+    memset(text.p, 'x', bytes);
+    text.p[0] = text.p[bytes - 1] = '"';
+    text.n = bytes;
+    arena_set_source(a, source);
+    return json_read(a, buf_str(&text), &v);
+}
+
+enum { MIB = 1 << 20 };
+
+/* Ten sources have as much as they get, and keep it. */
+static void test_another_source_has_its_share(void **state)
+{
+    struct arena *hogs[30];
+    size_t n = 0, before = json_trees_bytes();
+    for (uint64_t source = 1; source <= 10; source++)
+        for (size_t mib = 24; mib; mib /= 2) {
+            struct tree_memory m = {.source = source, .bytes = mib * MIB};
+            if (!tree_memory_take(&m)) /* it would wait */
+                continue;
+            tree_memory_give_back(&m);
+            hogs[n] = arena_create();
+            check_error("a hog", read_tree(hogs[n++], source, mib * MIB - 1000), NULL);
+            break;
+        }
+    assert_true(n >= 10);
+    arena_auto struct arena *a = arena_create();
+    check_error("the eleventh", read_tree(a, 11, 900 * 1024), NULL);
+    assert_int_equal(json_trees_waiting(), 0);
+    while (n)
+        arena_destroy(hogs[--n]);
+    arena_reset(a);
+    assert_int_equal(json_trees_bytes(), before);
+}
+
+struct reader {
+    pthread_t thread;
+    struct arena *arena;
+    uint64_t source;
+    atomic_bool done;
+};
+
+static void *read_large(void *arg)
+{
+    struct reader *r = arg;
+    check_error("a large one", read_tree(r->arena, r->source, 20 * MIB), NULL);
+    atomic_store(&r->done, true);
+    return NULL;
+}
+
+static void start_reader(struct reader *r, uint64_t source, int waiting)
+{
+    *r = (struct reader){.arena = arena_create(), .source = source};
+    pthread_create(&r->thread, NULL, read_large, r);
+    while (json_trees_waiting() < waiting)
+        usleep(1000);
+}
+
+static void end_reader(struct reader *r)
+{
+    pthread_join(r->thread, NULL);
+    assert_true(atomic_load(&r->done));
+    arena_destroy(r->arena);
+}
+
+/* Of those that wait, the source that holds nothing is next; and none that comes passes it. */
+static void test_sources_wait_in_turn(void **state)
+{
+    arena_auto struct arena *first = arena_create(), *second = arena_create();
+    struct reader same, other;
+    check_error("first", read_tree(first, 1, 30 * MIB), NULL);
+    check_error("second", read_tree(second, 2, 30 * MIB), NULL);
+    start_reader(&same, 2, 1); /* 80 MiB and 50 of its own are too many */
+    start_reader(&other, 3, 2);
+    struct tree_memory late = {.source = 4, .bytes = 2 * MIB};
+    assert_false(tree_memory_take(&late));
+    arena_reset(first); /* room for one of them */
+    end_reader(&other);
+    assert_false(atomic_load(&same.done));
+    arena_reset(second);
+    end_reader(&same);
+    assert_true(tree_memory_take(&late));
+    tree_memory_give_back(&late);
+}
+
 /* As Python's json module writes them, so that what is encoded again has the same bytes. */
 static void test_floats(void **state)
 {
@@ -222,10 +328,16 @@ static void test_lenient_access(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read),    cmocka_unit_test(test_typed_members),
-        cmocka_unit_test(test_floats),  cmocka_unit_test(test_lenient_access),
-        cmocka_unit_test(test_measure), cmocka_unit_test(test_tree_bounds),
+        cmocka_unit_test(test_read),
+        cmocka_unit_test(test_typed_members),
+        cmocka_unit_test(test_floats),
+        cmocka_unit_test(test_lenient_access),
+        cmocka_unit_test(test_measure),
+        cmocka_unit_test(test_tree_bounds),
         cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_budget_of_shares),
+        cmocka_unit_test(test_another_source_has_its_share),
+        cmocka_unit_test(test_sources_wait_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
