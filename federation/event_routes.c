@@ -6,6 +6,7 @@
 #include "federation/pdu.h"
 #include "federation/routes.h"
 #include "federation/share.h"
+#include "rooms/auth_chain.h"
 #include "rooms/enter.h"
 #include "rooms/erasure.h"
 #include "rooms/servers.h"

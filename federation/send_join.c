@@ -5,6 +5,7 @@
 #include "federation/routes.h"
 #include "federation/share.h"
 #include "matrix/json_scan.h"
+#include "rooms/auth_chain.h"
 #include "rooms/erasure.h"
 #include "rooms/servers.h"
 

@@ -1,6 +1,5 @@
 #include "rooms/state_at.h"
 
-#include "rooms/lookup.h"
 #include "rooms/state_key.h"
 #include "storage/server_rooms.h"
 #include "storage/state_refs.h"
@@ -127,77 +126,6 @@ const struct err *state_before_list_without_members(struct job *job, struct room
                                                     bool *ret_known)
 {
     return list_part(job, room, position, STATE_WITHOUT_MEMBERS, ret, ret_n, ret_known);
-}
-
-/* ---- auth chains ---- */
-
-enum { CHAIN_MAX = 200000 };
-
-/* A breadth-first walk, a wave of ids at a time. */
-struct chain_walk {
-    struct arena *arena;
-    struct lookup *lookup;
-    struct map seen;
-    struct stored_event *found;
-    size_t found_n, found_room;
-    const char **next; /* the ids of the next wave */
-    size_t next_n, next_room;
-};
-
-static void *grow(struct arena *a, void *list, size_t *room, size_t n, size_t size)
-{
-    if (n < *room)
-        return list;
-    *room = *room ? *room * 2 : 64;
-    void *grown = arena_alloc_array(a, *room, size);
-    if (n)
-        memcpy(grown, list, n * size);
-    return grown;
-}
-
-static void cite(struct chain_walk *w, const struct event *e)
-{
-    for (size_t i = 0; i < e->auth_n; i++) {
-        const char *id = e->auth_events[i];
-        if (map_put(&w->seen, str_of(id), (void *)id))
-            continue;
-        w->next = grow(w->arena, w->next, &w->next_room, w->next_n, sizeof *w->next);
-        w->next[w->next_n++] = id;
-    }
-}
-
-static const struct err *walk_wave(struct chain_walk *w, const char *const *ids, size_t n,
-                                   bool in_chain)
-{
-    TRY(lookup_load(w->lookup, ids, n));
-    w->next = NULL;
-    w->next_n = w->next_room = 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct known_event *known;
-        TRY(lookup_get(w->lookup, ids[i], &known));
-        if (!known)
-            continue;
-        if (in_chain) {
-            w->found = grow(w->arena, w->found, &w->found_room, w->found_n, sizeof *w->found);
-            w->found[w->found_n++] = known->e;
-        }
-        cite(w, known->e.event);
-    }
-    return NULL;
-}
-
-const struct err *auth_chain(struct job *job, struct room *room, const char *const *event_ids,
-                             size_t n, const struct stored_event **ret, size_t *ret_n)
-{
-    struct chain_walk w = {.arena = job->arena,
-                           .lookup = lookup_create(job, room->version, room->id)};
-    const struct err *e = walk_wave(&w, event_ids, n, false);
-    while (!e && w.next_n && w.found_n < CHAIN_MAX)
-        e = walk_wave(&w, w.next, w.next_n, true);
-    map_finish(&w.seen);
-    *ret = w.found;
-    *ret_n = w.found_n;
-    return e;
 }
 
 /* ---- what other servers may see ---- */

@@ -28,11 +28,6 @@ const struct err *state_before_list_without_members(struct job *job, struct room
                                                     const struct stored_event **ret, size_t *ret_n,
                                                     bool *ret_known);
 
-/* The auth chain of these events (they themselves are not in it unless others cite them), as far as
- * it is stored: in no particular order, each once. */
-const struct err *auth_chain(struct job *job, struct room *room, const char *const *event_ids,
-                             size_t n, const struct stored_event **ret, size_t *ret_n);
-
 /* May this server see the event (server_in_room and history visibility at the event)?
  * Sets ret_visible[i]; the caller sends what is not visible redacted or not at all. */
 const struct err *visibility_for_server(struct job *job, struct room *room, const char *server,

@@ -46,3 +46,24 @@ const struct err *events_find_unplaced(struct tx *tx, int64_t room, const struct
     *ret = list;
     return NULL;
 }
+
+SQL(events_auth_chain_sql, "SELECT auth_chain_ids($1, $2, $3, $4)")
+
+const struct err *events_find_auth_chain(struct tx *tx, int64_t room, const struct room_version *v,
+                                         const char *const *ids, size_t n, size_t limit,
+                                         const char *const **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(
+        tx, &events_auth_chain_sql,
+        P(INT(room), TEXT_ARRAY(ids, n), BOOL(v->event_id != EVENT_ID_GIVEN), INT((int64_t)limit)),
+        &rows));
+    const char **list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    size_t found = 0;
+    while (rows_next(&rows))
+        list[found++] = arena_strdup(tx->arena, row_text(&rows, 0));
+    rows_finish(&rows);
+    *ret = list;
+    *ret_n = found;
+    return NULL;
+}

@@ -15,4 +15,10 @@ const struct err *events_find_unplaced(struct tx *tx, int64_t room, const struct
                                        const char *const *ids, size_t n, const char *const **ret,
                                        size_t *ret_n);
 
+/* The ids of all that these events lead to by their auth events, they themselves included, also of
+ * what is not stored; at most `limit`. */
+const struct err *events_find_auth_chain(struct tx *tx, int64_t room, const struct room_version *v,
+                                         const char *const *ids, size_t n, size_t limit,
+                                         const char *const **ret, size_t *ret_n);
+
 #endif
