@@ -8,6 +8,8 @@
 
 enum {
     FIND_AT_ONCE = 20000,
+    HISTORY_AT_ONCE = 20000,
+    HISTORY_MAX = 200 * 1000, /* what is beyond is found by its ids */
     WRITE_AT_ONCE = 20000,
     PENDING_MAX =
         32, /* new numbers that may wait to be stored: they are found again if they are lost */
@@ -27,6 +29,7 @@ struct discovery {
     struct auth_index *x;
     struct arena *arena;
     struct map found;     /* event id -> struct fresh */
+    struct map history;   /* the same of events that may be wanted, read before */
     struct fresh **fresh; /* that have an event */
     size_t fresh_n, fresh_room, extra_n;
 };
@@ -106,6 +109,48 @@ static size_t take_looked_up(struct discovery *d, const struct str *ids, size_t 
     return others;
 }
 
+/* ---- the first time ---- */
+
+/* All of the room's state that ever was, which is most of what its state stands upon: to follow ids
+ * is slower by far. */
+static const struct err *read_history(struct discovery *d)
+{
+    struct auth_history_place after = {0};
+    size_t n = HISTORY_AT_ONCE;
+    while (n == HISTORY_AT_ONCE && d->history.n < HISTORY_MAX) {
+        const struct auth_node_row *rows;
+        TRY(auth_nodes_history(job_tx(d->x->job), d->x->room_id, d->x->room->version, &after,
+                               HISTORY_AT_ONCE, &rows, &n));
+        struct fresh *all = arena_alloc_array(d->arena, n + 1, sizeof *all);
+        for (size_t i = 0; i < n; i++) {
+            all[i] = (struct fresh){.id = rows[i].event_id,
+                                    .auth = rows[i].auth,
+                                    .auth_n = rows[i].auth_n,
+                                    .is_power = rows[i].is_power};
+            map_put(&d->history, all[i].id, &all[i]);
+        }
+    }
+    return NULL;
+}
+
+static bool take_from_history(struct discovery *d, struct str id)
+{
+    struct fresh *f = map_get(&d->history, id);
+    if (f && !number_of(d->x, id) && !map_get(&d->found, id))
+        add_fresh(d, f);
+    return f != NULL;
+}
+
+/* Of what the events found from there on lead to. */
+static void take_chains_from_history(struct discovery *d, size_t from)
+{
+    for (size_t i = from; d->history.n && i < d->fresh_n; i++)
+        for (size_t k = 0; k < d->fresh[i]->auth_n; k++)
+            take_from_history(d, d->fresh[i]->auth[k]);
+}
+
+/* ---- by their ids ---- */
+
 static void take_row(struct discovery *d, const struct auth_node_row *row)
 {
     if (row->node) {
@@ -148,6 +193,15 @@ static const struct err *find_all(struct discovery *d, const struct str *ids, si
     struct str *others = arena_alloc_array(d->arena, n + 1, sizeof *others);
     const struct str *next;
     n = take_looked_up(d, ids, n, others);
+    if (!d->x->graph.n) {
+        TRY(read_history(d));
+        size_t left = 0;
+        for (size_t i = 0; i < n; i++)
+            if (!take_from_history(d, others[i]))
+                others[left++] = others[i];
+        n = left;
+    }
+    take_chains_from_history(d, 0);
     n = list_wanted(d, 0, others, n, &next);
     for (size_t from = d->fresh_n; n;) {
         const struct auth_node_row *rows;
@@ -160,6 +214,7 @@ static const struct err *find_all(struct discovery *d, const struct str *ids, si
             return err(ERR_TOO_LARGE, "The room's state stands upon too many events");
         /* All of them again: where the LIMIT cut the walk off is not said. */
         from = rows_n < FIND_AT_ONCE ? from : 0;
+        take_chains_from_history(d, from);
         n = list_wanted(d, from, NULL, 0, &next);
         from = d->fresh_n;
     }
@@ -323,6 +378,7 @@ static const struct err *discover_all(struct auth_index *x, const struct str *id
     const struct err *e = discover(&d, ids, n);
     job_use_arena(x->job, was);
     map_finish(&d.found);
+    map_finish(&d.history);
     return e;
 }
 

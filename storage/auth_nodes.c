@@ -23,13 +23,13 @@ const struct err *auth_nodes_newest(struct tx *tx, int64_t room, uint32_t *ret, 
 SQL(auth_nodes_find_sql,
     "SELECT event_id, node, is_power, auth IS NOT NULL, auth FROM auth_nodes_find($1, $2, $3, $4)")
 
-static const struct str *read_auth(struct tx *tx, const struct room_version *v, const char *list,
+static const struct str *read_auth(struct tx *tx, const struct room_version *v, struct str list,
                                    size_t *ret_n)
 {
     struct str *ids = arena_alloc_array(tx->arena, EVENT_AUTH_MAX, sizeof *ids);
     struct json_member m, first;
     size_t n = 0, pos = 0;
-    while (n < EVENT_AUTH_MAX && json_scan_next(str_of(list), &pos, &m)) {
+    while (list.p && n < EVENT_AUTH_MAX && json_scan_next(list, &pos, &m)) {
         size_t inner = 0;
         if (m.value.p[0] == '[' && json_scan_next(m.value, &inner, &first))
             m.value = first.value;
@@ -60,10 +60,47 @@ const struct err *auth_nodes_find(struct tx *tx, int64_t room, const struct room
                                       .is_power = row_bool(&rows, 2),
                                       .is_stored = row_bool(&rows, 3)};
         if (row->is_stored)
-            row->auth = read_auth(tx, v, row_text(&rows, 4), &row->auth_n);
+            row->auth = read_auth(tx, v, str_of(row_text(&rows, 4)), &row->auth_n);
     }
     *ret = list; /* the rows stay in the arena with them */
     *ret_n = found;
+    return NULL;
+}
+
+static struct str copy_bytes(struct arena *a, struct str s)
+{
+    return (struct str){arena_memdup(a, s.p, s.n), s.n};
+}
+
+SQL(auth_nodes_history_sql,
+    "SELECT s.valid_from, s.event, s.type = 7 AND s.state_key = '', e.event_id, e.json "
+    "FROM room_state s CROSS JOIN LATERAL ("
+    "SELECT event_id, json FROM events WHERE position = s.event AND room + 0 = $1 LIMIT 1) e "
+    "WHERE s.room = $1 AND s.valid_from >= $2 AND (s.valid_from > $2 OR s.event > $3) "
+    "ORDER BY s.valid_from, s.event LIMIT $4")
+
+const struct err *auth_nodes_history(struct tx *tx, int64_t room, const struct room_version *v,
+                                     struct auth_history_place *after, size_t limit,
+                                     const struct auth_node_row **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &auth_nodes_history_sql,
+                 P(INT(room), INT(after->valid_from), INT(after->event), INT((int64_t)limit)),
+                 &rows));
+    struct auth_node_row *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    size_t n = 0;
+    while (rows_next(&rows)) {
+        struct auth_node_row *row = &list[n++];
+        *after = (struct auth_history_place){row_int(&rows, 0), row_int(&rows, 1)};
+        *row = (struct auth_node_row){.event_id = copy_bytes(tx->arena, row_bytes(&rows, 3)),
+                                      .is_power = row_bool(&rows, 2),
+                                      .is_stored = true};
+        row->auth =
+            read_auth(tx, v, json_scan_get(row_bytes(&rows, 4), "auth_events"), &row->auth_n);
+    }
+    rows_finish(&rows);
+    *ret = list;
+    *ret_n = n;
     return NULL;
 }
 
@@ -185,16 +222,7 @@ const struct err *auth_nodes_events(struct tx *tx, int64_t room, const uint32_t 
     return NULL;
 }
 
-/* Each OR of its own, so that either has its index. */
-SQL(auth_nodes_state_sql,
-    "SELECT e.event_id, COALESCE(n.node, 0), s.is_current FROM ("
-    "SELECT event, bool_or(valid_to = 9223372036854775807) AS is_current FROM ("
-    "SELECT event, valid_to FROM room_state WHERE room = $1 AND valid_from > $2 UNION ALL "
-    "SELECT event, valid_to FROM room_state WHERE room = $1 AND valid_from <= $2 "
-    "AND valid_to > $2 AND valid_to < 9223372036854775807) c GROUP BY event) s "
-    "CROSS JOIN LATERAL (SELECT event_id FROM events WHERE position = s.event LIMIT 1) e "
-    "LEFT JOIN LATERAL (SELECT node FROM auth_nodes WHERE event_id = e.event_id AND room + 0 = $1 "
-    "LIMIT 1) n ON true")
+SQL(auth_nodes_moved_sql, "SELECT event_id, node, is_current FROM auth_nodes_moved($1, $2)")
 SQL(auth_nodes_state_now_sql,
     "SELECT e.event_id, COALESCE(n.node, 0), true FROM room_state s "
     "CROSS JOIN LATERAL (SELECT event_id FROM events WHERE position = s.event LIMIT 1) e "
@@ -208,7 +236,7 @@ const struct err *auth_nodes_state(struct tx *tx, int64_t room, int64_t after,
     if (after < 0)
         TRY(db_query(tx, &auth_nodes_state_now_sql, P(INT(room)), &rows));
     else
-        TRY(db_query(tx, &auth_nodes_state_sql, P(INT(room), INT(after)), &rows));
+        TRY(db_query(tx, &auth_nodes_moved_sql, P(INT(room), INT(after)), &rows));
     struct auth_node_state *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     size_t n = 0;
     while (rows_next(&rows))

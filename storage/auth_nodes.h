@@ -27,6 +27,16 @@ const struct err *auth_nodes_find(struct tx *tx, int64_t room, const struct room
                                   const struct str *ids, size_t n, size_t limit,
                                   const struct auth_node_row **ret, size_t *ret_n);
 
+/* The same of all events that ever were current state of the room, numbered or not, without looking
+ * for rows: at most `limit`, behind the place `after` (all zero: from the beginning), which moves
+ * on. Reading many so costs much less than finding them. */
+struct auth_history_place {
+    int64_t valid_from, event;
+};
+const struct err *auth_nodes_history(struct tx *tx, int64_t room, const struct room_version *v,
+                                     struct auth_history_place *after, size_t limit,
+                                     const struct auth_node_row **ret, size_t *ret_n);
+
 /* A row that is to be written; each cites lower nodes only. */
 struct auth_node_new {
     struct str event_id;

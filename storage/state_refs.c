@@ -80,18 +80,16 @@ void event_state_write(struct write *w, int at, int64_t position, int64_t ref)
 }
 
 /* Of a chain of references the nearest entry of each key counts; NULL: as at the base. */
-#define REF_ENTRIES(ref)                                                                           \
-    "WITH RECURSIVE chain AS (SELECT id, parent, 0 AS distance FROM state_refs WHERE id = " ref    \
-    " UNION ALL SELECT r.id, r.parent, c.distance + 1 FROM chain c JOIN state_refs r "             \
-    "ON r.id = c.parent WHERE c.distance < 1000), "                                                \
-    "own AS MATERIALIZED (SELECT type, state_key, event FROM ("                                    \
-    "SELECT DISTINCT ON (e.type, e.state_key) e.type, e.state_key, e.event "                       \
-    "FROM chain c JOIN state_ref_entries e ON e.ref = c.id "                                       \
+SQL(state_ref_read_sql,
+    "WITH RECURSIVE chain AS (SELECT id, parent, 0 AS distance FROM state_refs WHERE id = $1 "
+    "UNION ALL SELECT r.id, r.parent, c.distance + 1 FROM chain c JOIN state_refs r "
+    "ON r.id = c.parent WHERE c.distance < 1000), "
+    "own AS MATERIALIZED (SELECT type, state_key, event FROM ("
+    "SELECT DISTINCT ON (e.type, e.state_key) e.type, e.state_key, e.event "
+    "FROM chain c JOIN state_ref_entries e ON e.ref = c.id "
     "ORDER BY e.type, e.state_key, c.distance) nearest WHERE event IS NOT NULL) "
-
-SQL(state_ref_read_sql, REF_ENTRIES("$1") "SELECT own.type, own.state_key, own.event, r.base FROM "
-                                          "state_refs r LEFT JOIN own ON true "
-                                          "WHERE r.id = $1")
+    "SELECT own.type, own.state_key, own.event, r.base FROM state_refs r LEFT JOIN own ON true "
+    "WHERE r.id = $1")
 
 /* The base comes with every row, and in one without a key when there is no difference. */
 static const struct err *read_with_base(struct tx *tx, struct rows *rows, int64_t *ret_base,
@@ -126,27 +124,8 @@ const struct err *state_ref_read(struct tx *tx, int64_t ref, int64_t *ret_base,
     return read_with_base(tx, &rows, ret_base, ret, ret_n, ret_found);
 }
 
-/* Of each place: what began or ended after its base (each OR of its own, so that either has its
- * index), and the reference's own entries, which count instead where there are any. */
-SQL(state_differences_sql,
-    "SELECT p.n, p.base, d.type, d.state_key, d.event FROM (SELECT u.n, u.ref, "
-    "CASE WHEN u.ref = 0 THEN u.position ELSE (SELECT base FROM state_refs WHERE id = u.ref) END "
-    "AS base FROM unnest($2::int8[], $3::int8[]) WITH ORDINALITY u(ref, position, n)) p "
-    "LEFT JOIN LATERAL (" REF_ENTRIES(
-        "p.ref") "SELECT k.type, k.state_key, COALESCE(own.event, o.event, 0) AS event FROM ("
-                 "SELECT type, state_key FROM room_state WHERE room = $1 AND valid_from > p.base "
-                 "UNION "
-                 "SELECT type, state_key FROM room_state WHERE room = $1 AND valid_to > p.base "
-                 "AND valid_to < 9223372036854775807 UNION SELECT type, state_key FROM own) k "
-                 "LEFT JOIN own ON own.type = k.type AND own.state_key = k.state_key "
-                 "LEFT JOIN room_state o ON o.room = $1 AND o.type = k.type AND o.state_key = "
-                 "k.state_key "
-                 "AND o.valid_from <= p.base AND o.valid_to > p.base "
-                 "LEFT JOIN room_state n ON n.room = $1 AND n.type = k.type AND n.state_key = "
-                 "k.state_key "
-                 "AND n.valid_to = 9223372036854775807 "
-                 "WHERE COALESCE(own.event, o.event, 0) <> COALESCE(n.event, 0)) d ON true ORDER "
-                 "BY p.n")
+SQL(state_differences_sql, "SELECT n, base, type, state_key, event "
+                           "FROM state_differences($1, $2, $3) ORDER BY n")
 
 static const struct err *read_differences(struct tx *tx, struct rows *rows, size_t n,
                                           struct state_difference *ret)

@@ -3,6 +3,7 @@
 #include "node_with_alice.h"
 #include "remote_events.h"
 
+#include "rooms/auth_chain.h"
 #include "rooms/state_at.h"
 
 #define BOB "@bob:remote.example"
@@ -141,6 +142,17 @@ static const char *versions[] = {"2", "12"};
     for (size_t v##_i = 0; v##_i < sizeof versions / sizeof *versions; v##_i++)                    \
         for (const char *v = versions[v##_i]; v; v = NULL)
 
+/* What /state, /event_auth and send_join answer with. */
+static void check_auth_chain(struct scene *c)
+{
+    const struct stored_event *chain;
+    size_t n;
+    int64_t before = statements();
+    NO_ERR(auth_chain(c->job, room_named(c->job, c->room_id), &c->bob, 1, &chain, &n));
+    assert_in_range(n, CHAIN, CHAIN + 10);
+    assert_in_range(statements() - before, 1, STATEMENTS);
+}
+
 static void long_chains_cost_no_statements(void **state)
 {
     EACH_VERSION(v)
@@ -149,6 +161,7 @@ static void long_chains_cost_no_statements(void **state)
         int64_t most = 0, all = statements();
         open_scene(&c, v);
         make_chain(&c, CHAIN);
+        check_auth_chain(&c);
         set_state(&c, "m.room.topic", "{\"topic\":\"ours\"}"); /* bob has not seen it */
         all = statements();
         for (int i = 0; i < FORK; i++) {
