@@ -72,7 +72,7 @@ struct config {
     int64_t max_upload_size;                         /* bytes */
     int64_t media_quota_per_user;                    /* bytes; 0: none */
     int64_t max_remote_media_size;                   /* bytes */
-    int64_t remote_media_budget;                     /* bytes; 0: none */
+    int64_t remote_media_budget, thumbnail_budget;   /* bytes; 0: none */
     int64_t remote_media_lifetime_ms;                /* since it was sent last; 0: for ever */
     struct config_list prevent_media_downloads_from; /* servers */
     bool enable_authenticated_media; /* what is uploaded now needs a token to be seen */

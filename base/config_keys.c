@@ -165,6 +165,10 @@ const struct config_key config_keys[] = {
         "for "
         "for the longest time goes, and is fetched again when it is; 0: no limit.",
         .max = 1LL << 50),
+    KEY("thumbnail_budget", SIZE, thumbnail_budget, "10G",
+        "How much is kept of thumbnails. Beyond it, what was not asked for for the longest time "
+        "goes, and is made again when it is; 0: no limit.",
+        .max = 1LL << 50),
     KEY("media_retention.remote_media_lifetime", DURATION, remote_media_lifetime_ms, "90d",
         "How long it is kept after it was last asked for; 0: for ever.", .max = 3153600000000),
     KEY("prevent_media_downloads_from", LIST, prevent_media_downloads_from, NULL,

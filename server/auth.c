@@ -7,6 +7,7 @@
 #include "server/accounts.h"
 #include "server/auth_cache.h"
 #include "server/media/retention.h"
+#include "server/media/thumbnail_keep.h"
 #include "server/node.h"
 #include "storage/devices.h"
 #include "storage/feed.h"
@@ -126,6 +127,8 @@ static void keep_house(struct auth *a)
         e = key_backups_sweep(job_tx(&job));
     if (!e)
         e = remote_media_sweep(&job, NULL);
+    if (!e)
+        e = thumbnails_sweep(&job);
     if (e)
         log_err(LOG_WARN, "removing what ran out or is old, and users who are leaving", e);
     job_finish(&job);

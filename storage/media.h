@@ -49,7 +49,8 @@ const struct err *media_complete(struct tx *tx, const struct media *m, int64_t q
 const struct err *media_announce(struct tx *tx, const struct media *m, int64_t most,
                                  int64_t *ret_until);
 
-/* user 0: what is here of other servers'. */
+/* By a user, or by: */
+enum { MEDIA_OF_OTHERS = 0 /* what is here of other servers */, MEDIA_THUMBNAILS = -1 };
 const struct err *media_used_by(struct tx *tx, int64_t user, int64_t *ret_bytes);
 
 /* ---- what is here of other servers ---- */

@@ -4,6 +4,7 @@
 #include "server/media/content.h"
 #include "server/media/repo.h"
 #include "server/media/thumbnail_size.h"
+#include "storage/thumbnails.h"
 
 enum {
     PAGE = 50, /* files looked up at once */
@@ -47,8 +48,10 @@ static const struct err *remove_in_tx(struct job *job, const struct media *m, bo
     TRY(media_lock_content(tx, m->sha256));
     TRY(media_remove_remote(tx, m, ret_done));
     TRY(media_has_content(tx, m->sha256, &is_used));
-    if (*ret_done && !is_used)
+    if (*ret_done && !is_used) {
+        TRY(thumbnails_remove_of(tx, m->sha256));
         TRY(remove_files(job, m));
+    }
     return tx_commit(tx);
 }
 
@@ -106,7 +109,7 @@ const struct err *remote_media_sweep(struct job *job, const struct media *newest
         TRY(remove_oldest(job, now_ms() - c->remote_media_lifetime_ms, newest, INT64_MAX));
     if (!c->remote_media_budget)
         return NULL;
-    TRY(media_used_by(job_tx(job), 0, &used));
+    TRY(media_used_by(job_tx(job), MEDIA_OF_OTHERS, &used));
     return remove_oldest(job, INT64_MAX, newest, used - c->remote_media_budget);
 }
 

@@ -2,12 +2,14 @@
  * they are first asked for, by a few programs at a time, and then kept as files. An empty file says
  * that the original is to be sent. */
 #include "base/clock.h"
+#include "base/log.h"
 #include "federation/media.h"
 #include "server/media/content.h"
 #include "server/media/image_type.h"
 #include "server/media/media_request.h"
 #include "server/media/repo.h"
 #include "server/media/retention.h"
+#include "server/media/thumbnail_keep.h"
 #include "server/media/thumbnail_make.h"
 #include "server/routes.h"
 
@@ -151,6 +153,14 @@ static const struct err *relay(struct request *rq, struct reply *rp, enum media_
 
 /* ---- the endpoints ---- */
 
+/* The user has it in any case. */
+static void note(struct job *job, const struct media *m, const char *variant, int fd, bool is_new)
+{
+    const struct err *e = thumbnail_sent(job, m->sha256, variant, fd, is_new);
+    if (e && log_limited("counting thumbnails", LOG_FEW))
+        log_err(LOG_WARN, "counting thumbnails", e);
+}
+
 static const struct err *thumbnail(struct request *rq, struct reply *rp, enum media_access access)
 {
     const struct store *s = job_of(rq)->store;
@@ -168,7 +178,8 @@ static const struct err *thumbnail(struct request *rq, struct reply *rp, enum me
     thumbnail_size_add_name(&variant, size);
     const char *name = content_thumbnail_name(rq->arena, m->sha256, variant.p);
     TRY(content_open(s->config, name, &file.fd, &file.bytes));
-    if (file.fd < 0) {
+    bool is_new = file.fd < 0;
+    if (is_new) {
         bool done = false;
         TRY(make(rq, rp, m, size, name, &done));
         if (!done)
@@ -177,6 +188,7 @@ static const struct err *thumbnail(struct request *rq, struct reply *rp, enum me
     }
     if (file.fd < 0)
         return err_internal("media store: %s is missing", name);
+    note(job_of(rq), m, variant.p, file.fd, is_new);
     media_repo_count(s->media, COUNT_THUMBNAILS_SERVED, 1);
     if (file.bytes)
         return send(rp, access, &file, strrchr(name, '/') + 1);

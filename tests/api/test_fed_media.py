@@ -389,6 +389,7 @@ def test_what_was_not_sent_for_long_goes_with_its_thumbnails(remote, ministries)
     fetch(alice, f"{remote.name}/new")
     ids, files = kept(m)
     assert ids == ["new"] and len(files) == 2
+    assert psql(uri_of(m), "SELECT bytes FROM media_usage WHERE \"user\" = -1") == "0"
     assert fetch(alice, mine).content == b"alice's own"
 
 

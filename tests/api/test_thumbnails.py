@@ -13,6 +13,7 @@ import images
 import server as servers
 from client import Client
 from federation import eventually
+from restoring import psql, uri_of
 from test_media import MEDIA, OLD, announce, files, fetch, mxc, put, stored
 
 
@@ -280,6 +281,37 @@ def test_made_once(fresh_server):
     assert "concorde_media_thumbnailers 0" in metrics
     path.unlink()  # a cache: it is made again
     assert one(0) == got[0] and path.exists()
+
+
+def used(server):
+    """What is counted, and what is there: names and bytes, in blocks."""
+    counted = psql(uri_of(server), "SELECT bytes FROM media_usage WHERE \"user\" = -1")
+    rows = psql(uri_of(server), "SELECT encode(sha256, 'hex') || '-' || variant FROM thumbnails")
+    assert set(rows.split()) == {p.name for p in kept(server)}
+    assert int(counted) == sum((p.stat().st_size // 4096 + 1) * 4096 for p in kept(server))
+    return {p.name.partition("-")[2] for p in kept(server)}
+
+
+def test_the_oldest_of_what_is_beyond_the_budget_goes(fresh_server):
+    server = fresh_server(thumbnail_budget="16K")
+    ann = Client(server).register("ann")
+    name = mxc(ann, images.gif(200, 200))
+    for side in 32, 96, 320:  # the last is as large as the image: nothing is stored of it
+        thumbnail(ann, name, side, side, method="crop")
+    assert used(server) == {"32x32-crop", "96x96-crop", "320x320-crop"}
+    psql(uri_of(server), "UPDATE thumbnails SET accessed_ts = accessed_ts - 7200000")
+    for path in kept(server):
+        os.utime(path, (0, 0))
+    thumbnail(ann, name, 32, 32, method="crop")  # the one that was sent last
+    before = thumbnail(ann, name, 96, 96, method="crop")[0].content
+    for side in 240, 480:
+        thumbnail(ann, name, side, side, method="crop")
+    assert used(server) == {"32x32-crop", "96x96-crop", "240x240-crop", "480x480-crop"}
+    thumbnail(ann, name, 600, 600, method="crop")
+    assert "32x32-crop" not in used(server)
+    thumbnail(ann, name, 640, 640, method="crop")
+    assert "96x96-crop" not in used(server)
+    assert thumbnail(ann, name, 96, 96, method="crop")[0].content == before
 
 
 def test_many_different_ones_take_turns(fresh_server):
