@@ -77,6 +77,7 @@ struct config {
     struct config_list prevent_media_downloads_from; /* servers */
     bool enable_authenticated_media; /* what is uploaded now needs a token to be seen */
     int64_t max_image_pixels;        /* for thumbnails */
+    int64_t max_rooms_per_user;
     int64_t max_pending_media_uploads, unused_media_expiration_ms;
     /* bytes of messages to devices that wait: for one device; of what a user has caused, or a
      * server */

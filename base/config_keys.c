@@ -220,6 +220,8 @@ const struct config_key config_keys[] = {
     RATE("rc_registration", rc_registration, "0.17", "3", "an address may try to register"),
     RATE("rc_joins", rc_joins, "1", "50", "a user may join rooms"),
     RATE("rc_invites", rc_invites, "1", "50", "a user may invite others"),
+    KEY("max_rooms_per_user", INT, max_rooms_per_user, "20000",
+        "How many rooms one user may be in, or knock at.", .min = 1, .max = 1000000),
     RATE("rc_room_creation", rc_rooms, "0.1", "10", "a user may make rooms"),
     RATE("rc_keys", rc_keys, "20", "200", "a user may ask for or upload encryption keys"),
     RATE("rc_media", rc_media, "10", "100", "a user may upload media"),

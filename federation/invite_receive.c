@@ -63,7 +63,7 @@ static const struct err *check_invitee(const struct invitation *i)
     TRY(users_find(job_tx(job), user_id, &found, &account));
     if (!found || account.deactivated)
         return err(ERR_NOT_FOUND, "There is no user %s", user_id);
-    return membership_check_invitee(job, user_id);
+    return membership_check_invitee(job, user_id, remote_of(i->rq)->name);
 }
 
 /* ---- taking it ---- */

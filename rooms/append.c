@@ -182,6 +182,7 @@ static void write_new(struct write *w, const struct new_room *new_room, const st
                       struct room_head *head)
 {
     head->is_published = new_room->is_published;
+    head->source = author->user;
     rooms_write_new(w, head);
     if (new_room->alias)
         aliases_write_new(w, new_room->alias, head->id, author->user);

@@ -4,10 +4,11 @@
 #include "rooms/first_events.h"
 #include "rooms/membership.h"
 #include "rooms/naming.h"
+#include "rooms/room_quota.h"
 #include "storage/aliases.h"
 
 /* More is refused: the room is built in memory as one write. */
-enum { INVITES_MAX = 500, INITIAL_STATE_MAX = 1000 };
+enum { INVITED_MAX = 500, INITIAL_STATE_MAX = 1000 };
 
 struct preset {
     const char *name, *join_rule, *history_visibility, *guest_access;
@@ -78,8 +79,8 @@ static const struct err *read_invites(struct job *job, const json_t *body, struc
         return membership_refuse_address();
     TRY(json_want_bool(body, "is_direct", false, &c->is_direct));
     TRY(json_want_array(body, "invite", &list));
-    if (json_array_size(list) > INVITES_MAX)
-        return err(ERR_INVALID_PARAM, "At most %d users can be invited at once", INVITES_MAX);
+    if (json_array_size(list) > INVITED_MAX)
+        return err(ERR_INVALID_PARAM, "At most %d users can be invited at once", INVITED_MAX);
     c->invited = arena_alloc_array(job->arena, json_array_size(list) + 1, sizeof *c->invited);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *id = json_string_text(json_array_get(list, i));
@@ -87,7 +88,7 @@ static const struct err *read_invites(struct job *job, const json_t *body, struc
             return err(ERR_INVALID_PARAM, "\"invite\" must be a list of user ids");
         if (is_invited(c, id))
             continue;
-        TRY(membership_check_invitee(job, id));
+        TRY(membership_check_invitee(job, id, ""));
         c->invited[c->invited_n++] = id;
     }
     return NULL;
@@ -125,7 +126,7 @@ static const struct err *read_alias(struct job *job, const json_t *body, struct 
     TRY(aliases_find(job_tx(job), alias, &taken, &found));
     if (taken)
         return err(ERR_ROOM_IN_USE, "The alias %s is taken", alias);
-    TRY(aliases_check_number(job_tx(job), c->events.author->user));
+    TRY(aliases_check_number(job_tx(job), c->events.author->user, 0));
     c->room.alias = alias;
     return NULL;
 }
@@ -256,6 +257,7 @@ const struct err *room_create(struct job *job, const struct author *author, cons
     struct creation c = {0};
     const struct room_version *version = NULL;
     TRY(read_version(job, body, &version));
+    TRY(room_quota_check_new(job, author->user));
     first_events_init(&c.events, job, author, version);
     TRY(read_preset(body, &c));
     TRY(read_initial_state(body, &c));

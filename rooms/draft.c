@@ -6,6 +6,7 @@
 #include "rooms/ahead.h"
 #include "rooms/redaction.h"
 #include "rooms/relations.h"
+#include "rooms/room_quota.h"
 #include "rooms/stripped.h"
 #include "rooms/txn.h"
 #include "rooms/unread.h"
@@ -261,6 +262,8 @@ static const struct err *write_state(struct draft *d, struct draft_event *e, str
 {
     bool replaced;
     TRY(is_replaced(d, e->event, &replaced));
+    if (!replaced && e->wanted && e->type != TYPE_MEMBER)
+        TRY(room_quota_check_state_locked(d->room, e->event->sender));
     room_state_write(d->write, d->room->id, e->type, e->event->state_key, e->at, replaced);
     d->changes_state = true;
     d->last_state_at = e->at;

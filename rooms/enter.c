@@ -3,7 +3,9 @@
 #include "matrix/id.h"
 #include "rooms/accept_internal.h"
 #include "rooms/auth_index.h"
+#include "rooms/message_quota.h"
 #include "rooms/room_internal.h"
+#include "rooms/room_quota.h"
 #include "rooms/told_state.h"
 #include "rooms/writer.h"
 #include "storage/event_lookup.h"
@@ -17,9 +19,10 @@
 
 /* A room that is not known here: a row without a head. */
 static const struct err *make_row(struct job *job, const struct room_version *version,
-                                  const char *room_id)
+                                  const char *room_id, int64_t source)
 {
-    struct room_head head = {.room_id = room_id, .room_version = version};
+    struct room_head head = {.room_id = room_id, .room_version = version, .source = source};
+    TRY(room_quota_check_new(job, source));
     struct write *w = write_begin(job);
     const struct err *e = rooms_next_id(job_tx(job), &head.id);
     if (e) {
@@ -34,13 +37,27 @@ static const struct err *make_row(struct job *job, const struct room_version *ve
     return e;
 }
 
+/* Whose event this is: a user of ours, or another server. */
+static const struct err *source_of(struct job *job, const struct event *e, int64_t *ret)
+{
+    struct str server = id_server(str_of(e->sender));
+    if (str_is(server, job->store->config->server_name))
+        return intern_id(job->store->intern, INTERN_USER, e->sender, ret);
+    *ret = message_source_of_server(str_dup(job->arena, server));
+    return NULL;
+}
+
+/* event: what makes us know of the room. */
 static const struct err *find_or_make(struct job *job, const struct room_version *version,
-                                      const char *room_id, struct room **ret)
+                                      const struct event *event, const char *room_id,
+                                      struct room **ret)
 {
     const struct err *made = NULL;
+    int64_t source;
     TRY(room_find(job, room_id, ret));
     if (!*ret) {
-        made = make_row(job, version, room_id);
+        TRY(source_of(job, event, &source));
+        made = make_row(job, version, room_id, source);
         TRY(room_find(job, room_id, ret)); /* another request may have been first */
     }
     if (!*ret)
@@ -232,7 +249,7 @@ const struct err *room_enter(struct job *job, const struct room_entry *entry, st
     struct entering en = {.job = job, .entry = entry};
     const struct err *e = NULL;
     for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
-        TRY(find_or_make(job, entry->version, entry->room_id, &en.room));
+        TRY(find_or_make(job, entry->version, entry->join, entry->room_id, &en.room));
         TRY(correct_version(job, &en.room, entry->version));
         en.aside_version = atomic_load(&en.room->aside_version);
         TRY(told_store(job, en.room, &entry->told, &en.told));
@@ -353,7 +370,7 @@ const struct err *room_note_membership(struct job *job, const struct room_note *
     for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
         struct room *room;
         const struct stored_event *stored;
-        TRY(find_or_make(job, note->version, note->room_id, &room));
+        TRY(find_or_make(job, note->version, note->event, note->room_id, &room));
         if (room->version != note->version && note->proves_version)
             TRY(correct_version(job, &room, note->version));
         if (room->version != note->version)

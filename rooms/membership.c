@@ -3,6 +3,7 @@
 #include "matrix/id.h"
 #include "rooms/guests.h"
 #include "rooms/restricted.h"
+#include "rooms/room_quota.h"
 #include "storage/account_data.h"
 #include "storage/intern.h"
 #include "storage/profiles.h"
@@ -20,16 +21,25 @@ static void set_text(json_t *o, const char *key, const char *text)
         json_object_set_new(o, key, json_string(text));
 }
 
-static const struct err *add_profile(struct job *job, const char *user_id, json_t *content,
-                                     struct known_rules *ret)
+static bool is_entering(enum membership m)
 {
-    int64_t user = 0;
+    return m == MEMBERSHIP_JOIN || m == MEMBERSHIP_KNOCK;
+}
+
+/* enters: the user is to be in one more room. */
+static const struct err *add_profile(struct job *job, const char *user_id, bool enters,
+                                     json_t *content, struct known_rules *ret)
+{
+    int64_t user = 0, rooms = 0, most = enters ? job->store->config->max_rooms_per_user : 0;
     struct profile profile = {0};
     *ret = (struct known_rules){.as_of = room_cache_rules_position(job->store->rooms)};
     if (is_ours(job, user_id))
         TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
     if (user)
-        TRY(profile_of_member(job_tx(job), user, &profile, &ret->has_own));
+        TRY(profile_of_member(job_tx(job), user, most, &profile, &ret->has_own, &rooms));
+    if (most && rooms >= most)
+        return err(ERR_RESOURCE_LIMIT_EXCEEDED, "You are in %lld rooms: leave some of them",
+                   (long long)rooms);
     ret->is_known = user != 0;
     set_text(content, "displayname", profile.displayname);
     set_text(content, "avatar_url", profile.avatar_url);
@@ -41,7 +51,7 @@ const struct err *membership_content_and_rules(struct job *job, const char *user
                                                struct known_rules *ret_rules)
 {
     json_auto_t *content = json_pack("{s:s}", "membership", membership_text(m));
-    TRY(add_profile(job, user_id, content, ret_rules));
+    TRY(add_profile(job, user_id, is_entering(m), content, ret_rules));
     *ret = json_incref(content);
     return NULL;
 }
@@ -101,7 +111,7 @@ static const struct err *prepare_invite(struct attempt *a)
         return err(ERR_FORBIDDEN, "%s is already in the room", a->change->target);
     if (a->before == MEMBERSHIP_BAN)
         return err(ERR_FORBIDDEN, "%s is banned from the room", a->change->target);
-    return membership_check_invitee(a->job, a->change->target);
+    return membership_check_invitee(a->job, a->change->target, "");
 }
 
 static const struct err *prepare_kick(struct attempt *a)
@@ -170,8 +180,9 @@ static const struct err *prepare(struct attempt *a)
 {
     a->content = start_content(a->job, a->change);
     TRY(actions[a->change->action].prepare(a));
+    bool enters = is_entering(actions[a->change->action].membership) && !is_entering(a->before);
     if (actions[a->change->action].with_profile)
-        TRY(add_profile(a->job, a->change->target, a->content, &a->rules));
+        TRY(add_profile(a->job, a->change->target, enters, a->content, &a->rules));
     return NULL;
 }
 
@@ -240,14 +251,17 @@ const struct err *membership_action(struct job *job, struct room *room, const ch
 
 /* ---- invites ---- */
 
-const struct err *membership_check_invitee(struct job *job, const char *user_id)
+const struct err *membership_check_invitee(struct job *job, const char *user_id,
+                                           const char *other_server)
 {
     int64_t user = 0;
     struct str raw = {0};
     if (is_ours(job, user_id))
         TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
-    if (user)
+    if (user) {
+        TRY(room_quota_check_invite(job, user, other_server));
         TRY(account_data_get(job_tx(job), user, 0, "m.invite_permission_config", &raw));
+    }
     if (!raw.p)
         return NULL;
     json_t *config;

@@ -53,8 +53,10 @@ const struct err *membership_content_and_rules(struct job *job, const char *user
                                                enum membership m, json_t **ret,
                                                struct known_rules *ret_rules);
 
-/* May this user be invited? M_INVITE_BLOCKED. What users of other servers want, those know. */
-const struct err *membership_check_invitee(struct job *job, const char *user_id);
+/* May this user be invited, by users of that other server ("": of ours)? M_INVITE_BLOCKED, or when
+ * too many invites wait M_RESOURCE_LIMIT_EXCEEDED. What users of other servers want, those know. */
+const struct err *membership_check_invitee(struct job *job, const char *user_id,
+                                           const char *other_server);
 
 /* Why there are no invites by e-mail address or phone number. */
 const struct err *membership_refuse_address(void);

@@ -92,6 +92,8 @@ void room_put_state_locked(struct room *r, const struct event *e, int64_t positi
     map_put(&r->state, (struct str){slot->key, n}, slot);
     if (before)
         free_slot(before);
+    else
+        r->state_but_members_n += strcmp(e->type, "m.room.member") != 0;
     if (position > r->state_position)
         r->state_position = position;
 }
@@ -102,6 +104,7 @@ void room_end_state_locked(struct room *r, const struct event *e, int64_t positi
     if (slot && slot->position <= position) {
         map_remove(&r->state, (struct str){slot->key, strlen(e->type) + 1 + strlen(e->state_key)});
         free_slot(slot);
+        r->state_but_members_n -= strcmp(e->type, "m.room.member") != 0;
     }
     if (position > r->state_position)
         r->state_position = position;

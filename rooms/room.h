@@ -61,7 +61,8 @@ struct room {
     int wanted_alone;                 /* writers that wait until none of them is under way */
 
     /* Committed current state. */
-    struct map state;   /* "type NUL state_key" -> struct room_state_slot; members lazily */
+    struct map state; /* "type NUL state_key" -> struct room_state_slot; members lazily */
+    size_t state_but_members_n;
     struct map members; /* users.id -> struct room_member: everybody who ever had one */
     int64_t joined_n, invited_n, joined_local_n;
     int64_t state_position; /* of the newest state change */

@@ -28,15 +28,18 @@ const struct err *aliases_of_room(struct tx *tx, int64_t room, const char *const
     return NULL;
 }
 
-SQL(aliases_count_sql, "SELECT count(*) FROM room_aliases WHERE creator = $1")
+SQL(aliases_count_sql, "SELECT (SELECT count(*) FROM room_aliases WHERE creator = $1), "
+                       "(SELECT count(*) FROM room_aliases WHERE room = $2)")
 
-const struct err *aliases_check_number(struct tx *tx, int64_t creator)
+const struct err *aliases_check_number(struct tx *tx, int64_t creator, int64_t room)
 {
-    int64_t n;
-    TRY(db_one(tx, &aliases_count_sql, P(INT(creator)), NULL, R(INT_OUT(&n))));
-    return n < ALIASES_MAX
-               ? NULL
-               : err(ERR_TOO_LARGE, "You have made %d aliases: remove some of them", ALIASES_MAX);
+    int64_t made, of_room;
+    TRY(db_one(tx, &aliases_count_sql, P(INT(creator), INT(room)), NULL,
+               R(INT_OUT(&made), INT_OUT(&of_room))));
+    if (made >= ALIASES_MAX)
+        return err(ERR_TOO_LARGE, "You have made %d aliases: remove some of them", ALIASES_MAX);
+    return of_room < ALIASES_MAX ? NULL
+                                 : err(ERR_TOO_LARGE, "The room has %d aliases", ALIASES_MAX);
 }
 
 SQL(aliases_add_sql, "INSERT INTO room_aliases (alias, room, creator, created_ts) "

@@ -123,6 +123,18 @@ const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool
     return NULL;
 }
 
+SQL(members_count_invites_sql,
+    "SELECT count(*), count(*) FILTER (WHERE substr(u.user_id, strpos(u.user_id, ':') + 1) = $2) "
+    "FROM (SELECT event FROM room_members WHERE \"user\" = $1 AND membership = 2 LIMIT $3) i "
+    "JOIN events e ON e.position = i.event JOIN users u ON u.id = e.sender")
+
+const struct err *members_count_invites(struct tx *tx, int64_t user, const char *server,
+                                        int64_t most, int64_t *ret_n, int64_t *ret_of_server)
+{
+    return db_one(tx, &members_count_invites_sql, P(INT(user), TEXT(server), INT(most)), NULL,
+                  R(INT_OUT(ret_n), INT_OUT(ret_of_server)));
+}
+
 SQL(members_guests_sql, "SELECT m.\"user\" FROM room_members m "
                         "JOIN accounts a ON a.\"user\" = m.\"user\" AND a.is_guest "
                         "WHERE m.room = $1 AND m.membership = 1 AND m.is_local")

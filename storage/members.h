@@ -58,6 +58,12 @@ const struct err *members_guests(struct tx *tx, int64_t room, const int64_t **re
 /* The rooms that any of our guests is joined to. */
 const struct err *members_rooms_with_guests(struct tx *tx, const int64_t **ret, size_t *ret_n);
 
+/* The invites that wait for a user, and those of them by users of that server; counted up to
+ * `most`.
+ */
+const struct err *members_count_invites(struct tx *tx, int64_t user, const char *server,
+                                        int64_t most, int64_t *ret_n, int64_t *ret_of_server);
+
 /* Does this local user have push rules that differ from the predefined ones? */
 const struct err *members_have_own_rules(struct tx *tx, int64_t user, bool *ret);
 

@@ -50,6 +50,14 @@ const struct err *rooms_reserve_ids(struct tx *tx, size_t n, const int64_t **ret
     return db_ints(tx, &rooms_reserve_ids_sql, P(INT((int64_t)n)), ret, &found);
 }
 
+SQL(rooms_count_of_source_sql,
+    "SELECT count(*) FROM (SELECT FROM rooms WHERE source = $1 LIMIT $2) r")
+
+const struct err *rooms_count_of_source(struct tx *tx, int64_t source, int64_t most, int64_t *ret)
+{
+    return db_one(tx, &rooms_count_of_source_sql, P(INT(source), INT(most)), NULL, R(INT_OUT(ret)));
+}
+
 /* bytea[] as text, since an array of arrays cannot be unnested by row. */
 static const char *extremities_text(struct arena *a, const struct room_head *h)
 {
@@ -64,16 +72,18 @@ static const char *extremities_text(struct arena *a, const struct room_head *h)
 
 SQL(rooms_insert_sql,
     "INSERT INTO rooms (id, room_id, room_version, version, depth, extremities, notify_total, "
-    "highlight_total, is_published) SELECT u.id, u.room_id, u.room_version, u.version, u.depth, "
-    "u.extremities::bytea[], u.notify_total, u.highlight_total, u.is_published "
+    "highlight_total, is_published, source) SELECT u.id, u.room_id, u.room_version, u.version, "
+    "u.depth, "
+    "u.extremities::bytea[], u.notify_total, u.highlight_total, u.is_published, u.source "
     "FROM unnest($1::int8[], $2::text[], $3::text[], $4::int8[], $5::int8[], $6::text[], "
-    "$7::int8[], $8::int8[], $9::bool[]) u(id, room_id, room_version, version, depth, "
-    "extremities, notify_total, highlight_total, is_published)")
+    "$7::int8[], $8::int8[], $9::bool[], $10::int8[]) u(id, room_id, room_version, version, depth, "
+    "extremities, notify_total, highlight_total, is_published, source)")
 
 static const struct batch_table rooms_new_rows = {
     .sql = &rooms_insert_sql,
-    .columns = {DB_INT8, DB_TEXT, DB_TEXT, DB_INT8, DB_INT8, DB_TEXT, DB_INT8, DB_INT8, DB_BOOL},
-    .columns_n = 9,
+    .columns = {DB_INT8, DB_TEXT, DB_TEXT, DB_INT8, DB_INT8, DB_TEXT, DB_INT8, DB_INT8, DB_BOOL,
+                DB_INT8},
+    .columns_n = 10,
     .order = BATCH_ROOMS,
 };
 
@@ -82,7 +92,7 @@ void rooms_write_new(struct write *w, const struct room_head *h)
     write_row(w, &rooms_new_rows,
               P(INT(h->id), TEXT(h->room_id), TEXT(h->room_version->id), INT(h->version),
                 INT(h->depth), TEXT(extremities_text(write_arena(w), h)), INT(h->notify_total),
-                INT(h->highlight_total), BOOL(h->is_published)));
+                INT(h->highlight_total), BOOL(h->is_published), INT(h->source)));
 }
 
 SQL(rooms_head_sql,
@@ -141,7 +151,8 @@ void rooms_write_begin_anew(struct write *w, int64_t room, const char *version)
     write_statement(w, &rooms_retype_sql, P(INT(room), TEXT(version)));
 }
 
-SQL(rooms_entered_sql, "UPDATE rooms SET entered = log_at($2) WHERE id = $1")
+SQL(rooms_entered_sql, "UPDATE rooms SET entered = log_at($2), "
+                       "source = CASE WHEN source > 0 THEN source END WHERE id = $1")
 
 void rooms_write_entered(struct write *w, int64_t room, int at)
 {

@@ -16,6 +16,7 @@ struct room_head {
     bool is_published;
     int64_t entered; /* where we came into it through another server; 0: made here */
     int64_t gap;     /* the newest row of history_ends; 0: none */
+    int64_t source;  /* of a new room: the user, or below zero the server, it is here for */
 };
 
 /* NULL when there is no such room. */
@@ -25,6 +26,9 @@ const struct err *rooms_get(struct tx *tx, int64_t id, const struct room_head **
 const struct err *rooms_next_id(struct tx *tx, int64_t *ret);
 /* n of them; those that are not used are lost. */
 const struct err *rooms_reserve_ids(struct tx *tx, size_t n, const int64_t **ret);
+
+/* How many rooms are here for a source; they are counted up to `most`. */
+const struct err *rooms_count_of_source(struct tx *tx, int64_t source, int64_t most, int64_t *ret);
 
 /* A new room. */
 void rooms_write_new(struct write *w, const struct room_head *head);

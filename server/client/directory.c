@@ -36,7 +36,7 @@ static const struct err *put_alias(struct request *rq, struct reply *rp)
     TRY(room_get(job_of(rq), room_id, &room));
     if (!caller_of(rq)->is_admin)
         TRY(room_need_joined(room, caller_of(rq)->user));
-    TRY(aliases_check_number(job_tx(job_of(rq)), caller_of(rq)->user));
+    TRY(aliases_check_number(job_tx(job_of(rq)), caller_of(rq)->user, room->id));
     TRY(aliases_add(job_tx(job_of(rq)), alias, room->id, caller_of(rq)->user, &added));
     if (!added)
         return err(ERR_ALIAS_IN_USE, "Room alias %s already exists", alias);

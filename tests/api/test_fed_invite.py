@@ -7,6 +7,7 @@ import pdus
 from e2ee import SigningKey
 from federation import eventually, has_event, membership, same_state
 from remote import FED, q
+from restoring import psql, uri_of
 
 VERSIONS = pdus.VERSIONS
 
@@ -182,6 +183,31 @@ def test_a_foreign_server_invites(two, remote, version):
     assert state["m.room.name", ""]["content"]["name"] == "Far"
     alice.join(room.id)
     assert alice.user_id in room.members()
+
+
+def test_a_foreign_server_fills_no_list(two, remote):
+    """Invites of one server that wait for a user, and rooms that it has us know of, are bounded."""
+    alice = two[0].user("alice")
+    carol = remote.user("carol")
+    uri = uri_of(two[0])
+    first = remote.create_room(carol, "11", join_rule="invite")
+    remote.invite(first, carol, alice.user_id)
+    user = psql(uri, f"SELECT id FROM users WHERE user_id = '{alice.user_id}'")
+    psql(uri, "INSERT INTO room_members (room, \"user\", membership, event, is_local) "
+              f"SELECT -n, \"user\", 2, event, true FROM room_members, generate_series(1, 499) n "
+              f"WHERE \"user\" = {user} AND membership = 2")
+    room = remote.create_room(carol, "11", join_rule="invite")
+    assert remote.invite(room, carol, alice.user_id, status=403)["errcode"] == "M_RESOURCE_LIMIT_EXCEEDED"
+    psql(uri, f"DELETE FROM room_members WHERE \"user\" = {user} AND room < 0")
+
+    source = psql(uri, f"SELECT source FROM rooms WHERE room_id = '{first.id}'")
+    assert int(source) < 0
+    psql(uri, "INSERT INTO rooms (room_id, room_version, version, depth, extremities, notify_total, "
+              "highlight_total, source) SELECT '!noted-' || n || ':remote.example', '11', 0, 0, '{}', 0, 0, "
+              f"{source} FROM generate_series(1, 99999) n")
+    assert remote.invite(room, carol, alice.user_id, status=403)["errcode"] == "M_RESOURCE_LIMIT_EXCEEDED"
+    alice.join(first.id)  # one that our user is in counts no more
+    remote.invite(room, carol, alice.user_id)
 
 
 def test_an_old_server_invites(two, remote):

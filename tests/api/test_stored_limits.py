@@ -8,7 +8,7 @@ tests/unit/test_retention.c."""
 
 import pytest
 
-from client import q
+from client import Client, q
 from restoring import psql, uri_of
 
 
@@ -50,6 +50,67 @@ def test_pushers(alice, fill):
          "SELECT $user, 0, 'a', 'k' || n, '{}', 0 FROM generate_series(1, 99) n")
     alice.post("/pushers/set", {**pusher, "pushkey": "last"})
     alice.fails(413, "M_TOO_LARGE", "POST", "/pushers/set", {**pusher, "pushkey": "more"})
+
+
+def test_rooms(fresh_server):
+    ann, eve = (Client(s).register(n) for s in [fresh_server(max_rooms_per_user=3)]
+                for n in ("ann", "eve"))
+    rooms = [ann.create_room() for _ in range(3)]
+    public, knocked = eve.create_room(preset="public_chat"), eve.create_room(
+        room_version="11", initial_state=[{"type": "m.room.join_rules", "content": {"join_rule": "knock"}}])
+    code = 403, "M_RESOURCE_LIMIT_EXCEEDED"
+    ann.fails(*code, "POST", "/createRoom", {})
+    ann.fails(*code, "POST", f"/join/{q(public)}", {})
+    ann.fails(*code, "POST", f"/knock/{q(knocked)}", {})
+    ann.put(f"/profile/{q(ann.user_id)}/displayname", {"displayname": "Ann"})  # goes on in all of them
+    eve.invite(public, ann)  # which may wait
+    ann.leave(rooms[0])
+    ann.join(public)
+
+
+def test_new_rooms(alice, bob, fill):
+    fill("INSERT INTO rooms (room_id, room_version, version, depth, extremities, notify_total, "
+         "highlight_total, source) SELECT '!filled-$user-' || n || ':test.example', '11', 0, 0, '{}', 0, 0, "
+         "$user FROM generate_series(1, 49999) n")
+    alice.create_room()
+    alice.fails(403, "M_RESOURCE_LIMIT_EXCEEDED", "POST", "/createRoom", {})
+    alice.join(bob.create_room(preset="public_chat"))
+
+
+def test_invites_that_wait(alice, bob, fill):
+    room = bob.create_room()
+    fill("INSERT INTO room_members (room, \"user\", membership, event, is_local) "
+         "SELECT -n, $user, 2, (SELECT max(position) FROM events), true FROM generate_series(1, 1999) n")
+    bob.invite(room, alice)
+    code = 403, "M_RESOURCE_LIMIT_EXCEEDED"
+    bob.fails(*code, "POST", f"/rooms/{q(bob.create_room())}/invite", {"user_id": alice.user_id})
+    bob.fails(*code, "POST", "/createRoom", {"invite": [alice.user_id]})
+
+
+def test_state_of_a_room(alice, bob):
+    """As many bytes as one sender may have there; what replaces is not counted."""
+    room = alice.create_room(preset="public_chat", power_level_content_override={"state_default": 0})
+    bob.join(room)
+    content = {"x": "x" * 64000}
+    path = f"/rooms/{q(room)}/state/example.filler"
+    for n in range(525):
+        r = alice.request("PUT", f"/_matrix/client/v3{path}/{n}", json=content)
+        if r.status_code == 413:
+            break
+    assert r.json()["errcode"] == "M_TOO_LARGE" and 32e6 / 64e3 < n < 33.6e6 / 64e3
+    alice.put(f"{path}/0", {"x": 1})
+    bob.put(f"{path}/bob", content)
+
+
+def test_aliases_of_a_room(alice, bob, fill):
+    room = alice.create_room(preset="public_chat")
+    fill("INSERT INTO room_aliases (alias, room, creator, created_ts) SELECT '#full-$user-' || n || "
+         f"':test.example', (SELECT id FROM rooms WHERE room_id = '{room}'), 0, 0 "
+         "FROM generate_series(1, 999) n")
+    bob.join(room)
+    bob.put(f"/directory/room/{q(f'#{room[1:9]}:test.example')}", {"room_id": room})
+    bob.fails(413, "M_TOO_LARGE", "PUT", f"/directory/room/{q(f'#more-{room[1:9]}:test.example')}",
+              {"room_id": room})
 
 
 def test_aliases(alice, fill):

@@ -1,0 +1,45 @@
+#include "rooms/room_quota.h"
+
+#include "rooms/room_internal.h"
+#include "storage/rooms.h"
+
+enum { EVENT_BYTES_MAX = 65536 };
+
+const struct err *room_quota_check_new(struct job *job, int64_t source)
+{
+    int64_t most = source > 0 ? ROOMS_OF_USER_MAX : ROOMS_OF_SERVER_MAX, n;
+    TRY(rooms_count_of_source(job_tx(job), source, most, &n));
+    if (n < most)
+        return NULL;
+    return source > 0 ? err(ERR_RESOURCE_LIMIT_EXCEEDED, "You have made or entered %d new rooms",
+                            ROOMS_OF_USER_MAX)
+                      : err(ERR_RESOURCE_LIMIT_EXCEEDED,
+                            "Your server has invited to %d rooms that none of our users is in",
+                            ROOMS_OF_SERVER_MAX);
+}
+
+const struct err *room_quota_check_invite(struct job *job, int64_t user, const char *server)
+{
+    int64_t n, of_server;
+    TRY(members_count_invites(job_tx(job), user, server, INVITES_MAX, &n, &of_server));
+    return n < INVITES_MAX && of_server < INVITES_OF_SERVER_MAX
+               ? NULL
+               : err(ERR_RESOURCE_LIMIT_EXCEEDED, "The user has too many invites waiting");
+}
+
+const struct err *room_quota_check_state_locked(struct room *room, const char *sender)
+{
+    size_t n = 0, bytes = 0;
+    if (room->state_but_members_n < STATE_BYTES_OF_SENDER_MAX / EVENT_BYTES_MAX)
+        return NULL;
+    for (struct map_slot *s = NULL; (s = map_next(&room->state, s));) {
+        const struct event *e = ((const struct room_state_slot *)s->value)->event;
+        if (strcmp(e->sender, sender) != 0 || strcmp(e->type, "m.room.member") == 0)
+            continue;
+        n++;
+        bytes += e->json.n;
+    }
+    return n < STATE_OF_SENDER_MAX && bytes < STATE_BYTES_OF_SENDER_MAX
+               ? NULL
+               : err(ERR_TOO_LARGE, "You have set too much state in this room");
+}
