@@ -41,10 +41,12 @@ const struct err *federation_join_as_guest(struct job *job, const char *room_id,
                                            const json_t *content, const char **ret_event_id)
 {
     struct room *room;
+    struct basis on;
     TRY(check_summary(job, room_id, via, author));
     TRY(federation_join(job, room_id, via, author, content, ret_event_id));
     TRY(room_get(job, room_id, &room));
-    const struct err *e = guests_check_access(job, room);
+    basis_init_committed(&on, job, room);
+    const struct err *e = guests_check_access(&on);
     if (e && e->code == ERR_GUEST_ACCESS_FORBIDDEN)
         TRY(guests_remove_one(job, room, author));
     return e;

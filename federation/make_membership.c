@@ -46,17 +46,18 @@ static const struct err *find(struct request *rq, struct room **ret_room, const 
 }
 
 /* In a restricted room a user without an invitation needs one who vouches for them. */
-static const struct err *add_authoriser(struct job *job, struct room *room, int64_t user,
+static const struct err *add_authoriser(struct basis *on, const char *user_id, int64_t user,
                                         json_t *content)
 {
     const char *authoriser;
     bool restricted;
-    enum membership before = user ? room_membership(room, user) : MEMBERSHIP_NONE;
-    TRY(restricted_applies(job, room, &restricted));
+    enum membership before;
+    TRY(basis_membership(on, user_id, &before));
+    TRY(restricted_applies(on, &restricted));
     if (!restricted || before == MEMBERSHIP_INVITE || before == MEMBERSHIP_JOIN)
         return NULL;
-    TRY(restricted_check_remote(job, room, user));
-    TRY(restricted_find_authoriser(job, room, user, &authoriser));
+    TRY(restricted_check_remote(on, user));
+    TRY(restricted_find_authoriser(on, user, &authoriser));
     if (authoriser)
         json_object_set_new(content, "join_authorised_via_users_server", json_string(authoriser));
     return NULL;
@@ -70,7 +71,9 @@ static const struct err *get_make_join(struct request *rq, struct reply *rp)
     TRY(find(rq, &room, &user_id, &user));
     TRY(check_version(rq, room));
     json_auto_t *content = json_pack("{s:s}", "membership", "join");
-    TRY(add_authoriser(rq->job, room, user, content));
+    struct basis on;
+    basis_init(&on, rq->job, room); /* as the template */
+    TRY(add_authoriser(&on, user_id, user, content));
     return reply_template(rq, rp, room, user_id, content);
 }
 

@@ -75,8 +75,10 @@ static const struct err *vouch(struct job *job, struct room *room, const struct 
 {
     int64_t user;
     struct event *with_ours;
+    struct basis on;
+    basis_init(&on, job, room);
     TRY(intern_find(job->store->intern, INTERN_USER, e->sender, &user));
-    TRY(restricted_check_remote(job, room, user));
+    TRY(restricted_check_remote(&on, user));
     TRY(event_add_signature(e, job->store->config->server_name, &job->store->signing_key,
                             &with_ours));
     *ret = event_keep(job->arena, with_ours);

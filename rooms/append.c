@@ -2,6 +2,7 @@
 
 #include "base/sha256.h"
 #include "matrix/id.h"
+#include "rooms/basis.h"
 #include "rooms/draft.h"
 #include "rooms/room_internal.h"
 #include "rooms/txn.h"
@@ -61,8 +62,9 @@ static bool has_state(const struct new_event *events, size_t n)
     return false;
 }
 
-/* What is refused because of state that is not committed is refused only when that is. */
-static const struct err *refuse(struct room *room, int64_t judged_by, const struct err *e)
+/* What is refused, or said to be so already, because of state that is not committed is answered
+ * only when that is. */
+static const struct err *answer(struct room *room, int64_t judged_by, const struct err *e)
 {
     return writer_wait_for_state(room, judged_by) ? e : is_changing();
 }
@@ -95,9 +97,41 @@ static const struct err *finish(struct draft *d)
     return e;
 }
 
-/* One attempt. ERR_CONFLICT: another writer was first, the room must be read anew. */
+/* Has the author said just that before? */
+static const struct err *find_same(struct draft *d, const struct new_event *e, const char **ret_id)
+{
+    const struct event *current;
+    TRY(draft_state(d, e->type, e->state_key, &current));
+    if (!current || strcmp(current->sender, d->author->user_id) != 0)
+        return NULL;
+    buf_auto struct buf wanted = {0};
+    TRY(canonical_json_add(&wanted, CANONICAL_STRICT, e->content));
+    if (str_eq(buf_str(&wanted), current->content))
+        *ret_id = arena_strdup(d->job->arena, current->event_id);
+    return NULL;
+}
+
+/* on: what the one event was decided upon; it is not drafted when it says nothing new. */
+static const struct err *build_upon(struct draft *d, const struct basis *on,
+                                    const struct new_event *event, const char **ret_id)
+{
+    bool holds;
+    const char *same = NULL;
+    TRY(basis_holds(on, d, &holds));
+    if (!holds)
+        return is_changing();
+    TRY(find_same(d, event, &same));
+    if (!same)
+        return build_all(d, event, 1, ret_id);
+    *ret_id = same;
+    return NULL;
+}
+
+/* One attempt. on: NULL, the events do not depend on the state. ERR_CONFLICT: another writer was
+ * first, the room must be read anew. */
 static const struct err *try_append(struct job *job, struct room *room, const struct author *author,
-                                    const struct new_event *events, size_t n, const char **ret_ids)
+                                    const struct basis *on, const struct new_event *events,
+                                    size_t n, const char **ret_ids)
 {
     struct write *w = write_begin(job);
     struct draft d;
@@ -107,14 +141,16 @@ static const struct err *try_append(struct job *job, struct room *room, const st
     }
     draft_init(&d, job, room, author, w);
     int64_t judged_by = room->state_queued;
-    const struct err *e = build_all(&d, events, n, ret_ids);
-    if (!e)
+    const struct err *e =
+        on ? build_upon(&d, on, events, ret_ids) : build_all(&d, events, n, ret_ids);
+    bool is_queued = !e && d.newest;
+    if (is_queued)
         enqueue_locked(&d);
     lock_release(&room->lock);
-    if (!e)
+    if (is_queued)
         return finish(&d);
     write_abandon(w);
-    return refuse(room, judged_by, e);
+    return e && e->code == ERR_CONFLICT ? e : answer(room, judged_by, e);
 }
 
 const struct err *room_append(struct job *job, struct room *room, const struct author *author,
@@ -126,7 +162,7 @@ const struct err *room_append(struct job *job, struct room *room, const struct a
         return NULL;
     const struct err *e = NULL;
     for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
-        e = try_append(job, room, author, events, n, ret_ids);
+        e = try_append(job, room, author, NULL, events, n, ret_ids);
         if (!e) {
             if (has_txn)
                 txn_remember(job->store->txns, author->device, key, ret_ids[0]);
@@ -145,20 +181,58 @@ const struct err *room_append(struct job *job, struct room *room, const struct a
     return e;
 }
 
+/* ---- state that depends on state ---- */
+
+/* One decision, and what comes of it. ERR_CONFLICT: another writer was first. */
+static const struct err *try_decide(struct job *job, struct room *room, const struct author *author,
+                                    const struct decision *decision, bool *ret_again,
+                                    const char **ret_id)
+{
+    struct basis on;
+    struct new_event event = {0};
+    const char *stands = NULL;
+    basis_init(&on, job, room);
+    const struct err *e = decision->decide(decision->ctx, &on, &event, &stands);
+    if (!e && !stands) {
+        e = try_append(job, room, author, &on, &event, 1, ret_id);
+        *ret_again = e && e->code == ERR_CONFLICT;
+        return e;
+    }
+    *ret_again = !basis_settle(&on);
+    if (*ret_again)
+        return is_changing();
+    if (!e)
+        *ret_id = stands;
+    return e;
+}
+
+const struct err *room_decide_state(struct job *job, struct room *room, const struct author *author,
+                                    const struct decision *decision, const char **ret_id)
+{
+    const struct err *e = NULL;
+    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
+        bool again;
+        e = try_decide(job, room, author, decision, &again, ret_id);
+        if (!again)
+            return e;
+        writer_back_off(attempt);
+        TRY(room_get_by_id(job, room->id, &room));
+    }
+    return e;
+}
+
+static const struct err *decide_as_given(void *ctx, struct basis *on, struct new_event *ret,
+                                         const char **ret_stands)
+{
+    *ret = *(const struct new_event *)ctx;
+    return NULL;
+}
+
 const struct err *room_set_state(struct job *job, struct room *room, const struct author *author,
                                  const struct new_event *event, const char **ret_id)
 {
-    const struct event *current;
-    TRY(room_state(job, room, event->type, event->state_key, &current));
-    if (current && strcmp(current->sender, author->user_id) == 0) {
-        buf_auto struct buf wanted = {0};
-        TRY(canonical_json_add(&wanted, CANONICAL_STRICT, event->content));
-        if (str_eq(buf_str(&wanted), current->content)) {
-            *ret_id = current->event_id;
-            return NULL;
-        }
-    }
-    return room_append(job, room, author, event, 1, ret_id);
+    const struct decision decision = {decide_as_given, (void *)event};
+    return room_decide_state(job, room, author, &decision, ret_id);
 }
 
 /* ---- new rooms ---- */
@@ -186,8 +260,6 @@ static void write_new(struct write *w, const struct new_room *new_room, const st
     rooms_write_new(w, head);
     if (new_room->alias)
         aliases_write_new(w, new_room->alias, head->id, author->user);
-    if (new_room->takes_over)
-        aliases_write_move(w, new_room->takes_over, head->id);
 }
 
 static const struct err *try_append_new(struct job *job, const struct new_room *new_room,

@@ -45,9 +45,8 @@ const struct err *room_append(struct job *job, struct room *room, const struct a
 
 struct new_room {
     const struct room_version *version;
-    bool is_published;  /* in the public directory */
-    const char *alias;  /* of this server, leads to the room; NULL: none */
-    int64_t takes_over; /* rooms.id of the room whose aliases all move to this one; 0: none */
+    bool is_published; /* in the public directory */
+    const char *alias; /* of this server, leads to the room; NULL: none */
 };
 
 /* Makes a new room with these first events (the first is m.room.create): one atomic write.
@@ -56,8 +55,24 @@ const struct err *room_append_new(struct job *job, const struct new_room *new_ro
                                   const struct author *author, const struct new_event *events,
                                   size_t n, const char **ret_room_id, const char **ret_ids);
 
-/* Like room_append for an event whose type is state and whose content may already be the current
- * one: then nothing is sent and the current event's id is returned. */
+/* Decides upon the room's state, which it sees through rooms/basis.h alone, what state event is
+ * sent. It is called again when that state has changed before the event could be built.
+ * *ret_stands: nothing is sent, for the event of that id, or (empty) the absence of one, says it
+ * already. */
+struct basis;
+struct decision {
+    const struct err *(*decide)(void *ctx, struct basis *on, struct new_event *ret,
+                                const char **ret_stands);
+    void *ctx;
+};
+
+/* Takes the decision and appends the event upon the very state that it was taken on. When the
+ * author's current event of that key has the same content, nothing is sent and its id is returned.
+ * Refusals, and that nothing is sent, are answered when what they rest on is committed. */
+const struct err *room_decide_state(struct job *job, struct room *room, const struct author *author,
+                                    const struct decision *decision, const char **ret_id);
+
+/* The same for an event that does not depend on the state. */
 const struct err *room_set_state(struct job *job, struct room *room, const struct author *author,
                                  const struct new_event *event, const char **ret_id);
 

@@ -3,18 +3,19 @@
 #include "rooms/membership.h"
 #include "storage/intern.h"
 
-static const struct err *may_be_in(struct job *job, struct room *room, bool *ret)
+static const struct err *may_be_in(struct basis *on, bool *ret)
 {
-    const char *access;
-    TRY(room_state_text(job, room, "m.room.guest_access", "guest_access", &access));
+    const struct event *e;
+    TRY(basis_state(on, "m.room.guest_access", "", &e));
+    const char *access = e ? json_text(event_content(e), "guest_access") : NULL;
     *ret = access && strcmp(access, "can_join") == 0;
     return NULL;
 }
 
-const struct err *guests_check_access(struct job *job, struct room *room)
+const struct err *guests_check_access(struct basis *on)
 {
     bool may;
-    TRY(may_be_in(job, room, &may));
+    TRY(may_be_in(on, &may));
     return may ? NULL : err(ERR_GUEST_ACCESS_FORBIDDEN, "Guests may not join this room");
 }
 
@@ -32,7 +33,9 @@ const struct err *guests_remove(struct job *job, struct room *room)
     bool may;
     const int64_t *guests;
     size_t n;
-    TRY(may_be_in(job, room, &may));
+    struct basis on;
+    basis_init_committed(&on, job, room);
+    TRY(may_be_in(&on, &may));
     if (may)
         return NULL;
     TRY(members_guests(job_tx(job), room->id, &guests, &n));

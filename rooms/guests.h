@@ -2,10 +2,10 @@
 #ifndef ROOMS_GUESTS_H
 #define ROOMS_GUESTS_H
 
-#include "rooms/append.h"
+#include "rooms/basis.h"
 
 /* M_GUEST_ACCESS_FORBIDDEN unless the room's state says that guests can join. */
-const struct err *guests_check_access(struct job *job, struct room *room);
+const struct err *guests_check_access(struct basis *on);
 
 /* Where guests may not join any more, they may not stay either: ours leave. */
 const struct err *guests_remove(struct job *job, struct room *room);

@@ -1,6 +1,7 @@
 #include "rooms/membership.h"
 
 #include "matrix/id.h"
+#include "rooms/basis.h"
 #include "rooms/guests.h"
 #include "rooms/restricted.h"
 #include "rooms/room_quota.h"
@@ -67,7 +68,7 @@ const struct err *membership_content(struct job *job, const char *user_id, enum 
 
 struct attempt {
     struct job *job;
-    struct room *room;
+    struct basis *on;
     const struct author *author;
     const struct member_change *change;
     enum membership before; /* of the target */
@@ -86,11 +87,11 @@ static const struct err *prepare_join(struct attempt *a)
 {
     TRY(need_self(a));
     if (a->change->author_is_guest)
-        TRY(guests_check_access(a->job, a->room));
+        TRY(guests_check_access(a->on));
     if (a->before == MEMBERSHIP_JOIN || a->before == MEMBERSHIP_INVITE)
         return NULL;
     const char *authoriser;
-    TRY(restricted_find_authoriser(a->job, a->room, a->author->user, &authoriser));
+    TRY(restricted_find_authoriser(a->on, a->author->user, &authoriser));
     if (authoriser)
         json_object_set_new(a->content, "join_authorised_via_users_server",
                             json_string(authoriser));
@@ -104,7 +105,7 @@ static const struct err *prepare_own(struct attempt *a)
 
 static const struct err *prepare_invite(struct attempt *a)
 {
-    TRY(room_need_joined(a->room, a->author->user));
+    TRY(basis_need_joined(a->on, a->author->user_id));
     if (!id_is_user(str_of(a->change->target)))
         return err(ERR_INVALID_PARAM, "\"%s\" is not a user id", a->change->target);
     if (a->before == MEMBERSHIP_JOIN)
@@ -116,7 +117,7 @@ static const struct err *prepare_invite(struct attempt *a)
 
 static const struct err *prepare_kick(struct attempt *a)
 {
-    TRY(room_need_joined(a->room, a->author->user));
+    TRY(basis_need_joined(a->on, a->author->user_id));
     if (a->before == MEMBERSHIP_BAN)
         return err(ERR_BAD_STATE, "Cannot kick a user who is banned");
     if (a->before == MEMBERSHIP_NONE || a->before == MEMBERSHIP_LEAVE)
@@ -128,12 +129,12 @@ static const struct err *prepare_ban(struct attempt *a)
 {
     if (!id_is_user(str_of(a->change->target)))
         return err(ERR_INVALID_PARAM, "\"%s\" is not a user id", a->change->target);
-    return room_need_joined(a->room, a->author->user);
+    return basis_need_joined(a->on, a->author->user_id);
 }
 
 static const struct err *prepare_unban(struct attempt *a)
 {
-    TRY(room_need_joined(a->room, a->author->user));
+    TRY(basis_need_joined(a->on, a->author->user_id));
     if (a->before != MEMBERSHIP_BAN)
         return err(ERR_BAD_STATE, "Cannot unban a user who is not banned");
     return NULL;
@@ -155,15 +156,6 @@ static const struct {
 
 /* ---- changing ---- */
 
-static const struct err *find_before(struct job *job, struct room *room, const char *target,
-                                     enum membership *ret)
-{
-    int64_t user;
-    TRY(intern_find(job->store->intern, INTERN_USER, target, &user));
-    *ret = user ? room_membership(room, user) : MEMBERSHIP_NONE;
-    return NULL;
-}
-
 static json_t *start_content(struct job *job, const struct member_change *change)
 {
     json_t *content = json_keep(job->arena, change->content ? json_copy((json_t *)change->content)
@@ -178,6 +170,7 @@ static json_t *start_content(struct job *job, const struct member_change *change
 
 static const struct err *prepare(struct attempt *a)
 {
+    TRY(basis_membership(a->on, a->change->target, &a->before));
     a->content = start_content(a->job, a->change);
     TRY(actions[a->change->action].prepare(a));
     bool enters = is_entering(actions[a->change->action].membership) && !is_entering(a->before);
@@ -191,39 +184,62 @@ bool membership_is_remote_invite(struct job *job, const struct member_change *ch
     return change->action == MEMBER_INVITE && !is_ours(job, change->target);
 }
 
+/* The authorization rules, by which the signed event is judged, refuse the same. */
 const struct err *membership_prepare_invite(struct job *job, struct room *room,
                                             const struct author *author,
                                             const struct member_change *change,
                                             json_t **ret_content)
 {
-    struct attempt a = {.job = job, .room = room, .author = author, .change = change};
-    TRY(find_before(job, room, change->target, &a.before));
+    struct basis on;
+    struct attempt a = {.job = job, .on = &on, .author = author, .change = change};
+    basis_init_committed(&on, job, room);
     TRY(prepare(&a));
     *ret_content = a.content;
+    return NULL;
+}
+
+/* Joining where the user is joined changes nothing, unless the event is to say more. */
+static const struct err *find_standing_join(struct attempt *a, const char **ret_stands)
+{
+    const struct event *current;
+    if (a->change->action != MEMBER_JOIN || a->change->content)
+        return NULL;
+    TRY(need_self(a));
+    TRY(basis_state(a->on, "m.room.member", a->change->target, &current));
+    const char *m = current ? json_text(event_content(current), "membership") : NULL;
+    if (membership_parse(m) == MEMBERSHIP_JOIN)
+        *ret_stands = current->event_id;
+    return NULL;
+}
+
+static const struct err *decide(void *ctx, struct basis *on, struct new_event *ret,
+                                const char **ret_stands)
+{
+    struct attempt *a = ctx;
+    a->on = on;
+    TRY(find_standing_join(a, ret_stands));
+    if (*ret_stands)
+        return NULL;
+    TRY(prepare(a));
+    *ret = (struct new_event){.type = "m.room.member",
+                              .state_key = a->change->target,
+                              .content = str_of(json_write(a->job->arena, a->content)),
+                              .rules = a->rules};
     return NULL;
 }
 
 const struct err *membership_change(struct job *job, struct room *room, const struct author *author,
                                     const struct member_change *change, const char **ret_event_id)
 {
-    struct attempt a = {.job = job, .room = room, .author = author, .change = change};
-    TRY(find_before(job, room, change->target, &a.before));
-    if (change->action == MEMBER_JOIN && a.before == MEMBERSHIP_JOIN && !change->content) {
-        const struct event *current;
-        TRY(room_state(job, room, "m.room.member", change->target, &current));
-        *ret_event_id = current->event_id;
-        return need_self(&a);
-    }
+    struct attempt a = {.job = job, .author = author, .change = change};
+    const struct decision decision = {decide, &a};
     if (membership_is_remote_invite(job, change))
         return err_internal("%s is to be invited without their server", change->target);
-    TRY(prepare(&a));
-    struct new_event e = {.type = "m.room.member",
-                          .state_key = change->target,
-                          .content = str_of(json_write(job->arena, a.content)),
-                          .rules = a.rules};
-    return room_set_state(job, room, author, &e, ret_event_id);
+    return room_decide_state(job, room, author, &decision, ret_event_id);
 }
 
+/* By what is committed, which is all that the sender can know: who meant to remove a member lifts
+ * no ban that was on its way. */
 const struct err *membership_action(struct job *job, struct room *room, const char *sender,
                                     const char *target, const json_t *content,
                                     enum member_action *ret)
@@ -231,7 +247,9 @@ const struct err *membership_action(struct job *job, struct room *room, const ch
     const char *text;
     TRY(json_need_string(content, "membership", &text));
     enum membership before, m = membership_parse(text);
-    TRY(find_before(job, room, target, &before));
+    struct basis known;
+    basis_init_committed(&known, job, room);
+    TRY(basis_membership(&known, target, &before));
     static const enum member_action plain[] = {
         [MEMBERSHIP_JOIN] = MEMBER_JOIN,
         [MEMBERSHIP_INVITE] = MEMBER_INVITE,

@@ -103,11 +103,13 @@ static const struct err *check_one(struct job *job, struct room *room, const jso
     return NULL;
 }
 
-const struct err *naming_check_canonical(struct job *job, struct room *room, const json_t *content,
+const struct err *naming_check_canonical(struct basis *on, const json_t *content,
                                          const struct alias_asker *asker)
 {
+    struct job *job = on->job;
+    struct room *room = on->room;
     const struct event *e;
-    TRY(room_state(job, room, "m.room.canonical_alias", "", &e));
+    TRY(basis_state(on, "m.room.canonical_alias", "", &e));
     const json_t *current = e ? event_content(e) : NULL;
     const json_t *main_alias = json_object_get(content, "alias");
     const json_t *others = json_object_get(content, "alt_aliases");
@@ -122,14 +124,9 @@ const struct err *naming_check_canonical(struct job *job, struct room *room, con
     return NULL;
 }
 
-const struct err *naming_drop_canonical(struct job *job, struct room *room,
-                                        const struct author *author, const char *alias)
+static json_t *without_alias(struct arena *a, const json_t *current, const char *alias)
 {
-    const struct event *current;
-    TRY(room_state(job, room, "m.room.canonical_alias", "", &current));
-    if (!current || !names_alias(event_content(current), alias))
-        return NULL;
-    json_t *content = json_keep(job->arena, json_deep_copy(event_content(current)));
+    json_t *content = json_keep(a, json_deep_copy(current));
     const char *main_alias = json_text(content, "alias");
     if (main_alias && strcmp(main_alias, alias) == 0)
         json_object_del(content, "alias");
@@ -140,14 +137,35 @@ const struct err *naming_drop_canonical(struct job *job, struct room *room,
             json_array_remove(others, i);
     }
     if (canonical_json_check_tree(content)) /* others could write floats into it in old rooms */
-        content = json_keep(job->arena,
-                            json_pack("{s:O*, s:O*}", "alias", json_object_get(content, "alias"),
-                                      "alt_aliases", others));
-    struct new_event e = {.type = "m.room.canonical_alias",
-                          .state_key = "",
-                          .content = str_of(json_write(job->arena, content))};
+        content = json_keep(a, json_pack("{s:O*, s:O*}", "alias", json_object_get(content, "alias"),
+                                         "alt_aliases", others));
+    return content;
+}
+
+static const struct err *decide_to_drop(void *ctx, struct basis *on, struct new_event *ret,
+                                        const char **ret_stands)
+{
+    const char *alias = ctx;
+    const struct event *current;
+    struct arena *a = on->job->arena;
+    TRY(basis_state(on, "m.room.canonical_alias", "", &current));
+    if (!current || !names_alias(event_content(current), alias)) {
+        *ret_stands = current ? current->event_id : "";
+        return NULL;
+    }
+    const json_t *content = without_alias(a, event_content(current), alias);
+    *ret = (struct new_event){.type = "m.room.canonical_alias",
+                              .state_key = "",
+                              .content = str_of(json_write(a, content))};
+    return NULL;
+}
+
+const struct err *naming_drop_canonical(struct job *job, struct room *room,
+                                        const struct author *author, const char *alias)
+{
+    const struct decision decision = {decide_to_drop, (void *)alias};
     const char *id;
-    return room_set_state(job, room, author, &e, &id);
+    return room_decide_state(job, room, author, &decision, &id);
 }
 
 /* ---- servers ---- */

@@ -3,7 +3,7 @@
 #ifndef ROOMS_NAMING_H
 #define ROOMS_NAMING_H
 
-#include "rooms/append.h"
+#include "rooms/basis.h"
 
 /* May there be such an alias here? M_INVALID_PARAM when it is malformed or of another server. */
 const struct err *naming_check_new_alias(struct job *job, const char *alias);
@@ -23,7 +23,7 @@ struct alias_asker {
 
 /* The aliases that this m.room.canonical_alias content names and the current one does not must lead
  * to the room: M_BAD_ALIAS, M_INVALID_PARAM for malformed ones; errors of the asker. */
-const struct err *naming_check_canonical(struct job *job, struct room *room, const json_t *content,
+const struct err *naming_check_canonical(struct basis *on, const json_t *content,
                                          const struct alias_asker *asker);
 /* Takes an alias that leads nowhere any more out of the room's m.room.canonical_alias. M_FORBIDDEN
  * when the author may not change that. */

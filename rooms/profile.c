@@ -1,7 +1,7 @@
 #include "rooms/profile.h"
 
 #include "matrix/canonical_json.h"
-#include "rooms/append.h"
+#include "rooms/basis.h"
 #include "rooms/session.h"
 #include "storage/members.h"
 #include "storage/users.h"
@@ -124,19 +124,34 @@ static void add_member_text(struct buf *out, const char *key, const char *value)
     buf_add_json_string(out, str_of(value));
 }
 
+struct telling {
+    const struct author *author;
+    struct str content;
+};
+
+/* Who is no member any more does not come back by a new name. */
+static const struct err *decide(void *ctx, struct basis *on, struct new_event *ret,
+                                const char **ret_stands)
+{
+    const struct telling *t = ctx;
+    enum membership m;
+    TRY(basis_membership(on, t->author->user_id, &m));
+    if (m != MEMBERSHIP_JOIN)
+        *ret_stands = "";
+    *ret = (struct new_event){
+        .type = "m.room.member", .state_key = t->author->user_id, .content = t->content};
+    return NULL;
+}
+
 static const struct err *tell_room(struct job *job, int64_t room_id, const struct author *author,
                                    struct str content)
 {
+    struct telling t = {author, content};
+    const struct decision decision = {decide, &t};
     struct room *room;
     const char *event_id;
     TRY(room_get_by_id(job, room_id, &room));
-    if (!room || room_membership(room, author->user) != MEMBERSHIP_JOIN)
-        return NULL;
-    return room_set_state(job, room, author,
-                          &(struct new_event){.type = "m.room.member",
-                                              .state_key = author->user_id,
-                                              .content = content},
-                          &event_id);
+    return room ? room_decide_state(job, room, author, &decision, &event_id) : NULL;
 }
 
 /* Sends a member event with the present profile to every room that the user is joined to and whose

@@ -5,10 +5,11 @@
 
 enum { ROOMS_MAX = 64 }; /* conditions looked at */
 
-static const struct err *read_rule(struct job *job, struct room *room, const json_t **ret)
+static const struct err *read_rule(struct basis *on, const json_t **ret)
 {
+    const struct room *room = on->room;
     const struct event *e;
-    TRY(room_state(job, room, "m.room.join_rules", "", &e));
+    TRY(basis_state(on, "m.room.join_rules", "", &e));
     const char *rule = e ? json_text(event_content(e), "join_rule") : NULL;
     bool restricted =
         rule && ((room->version->restricted && strcmp(rule, "restricted") == 0) ||
@@ -17,7 +18,8 @@ static const struct err *read_rule(struct job *job, struct room *room, const jso
     return NULL;
 }
 
-/* server: anybody of it, instead of the user. */
+/* By what is committed of the rooms that let in: between rooms there is no order. server: anybody
+ * of it, instead of the user. */
 static const struct err *is_allowed(struct job *job, const json_t *rule, int64_t user,
                                     const char *server, bool *ret)
 {
@@ -38,7 +40,9 @@ static const struct err *is_allowed(struct job *job, const json_t *rule, int64_t
 const struct err *restricted_is_allowed(struct job *job, struct room *room, int64_t user, bool *ret)
 {
     const json_t *rule;
-    TRY(read_rule(job, room, &rule));
+    struct basis on;
+    basis_init_committed(&on, job, room);
+    TRY(read_rule(&on, &rule));
     *ret = false;
     return rule ? is_allowed(job, rule, user, NULL, ret) : NULL;
 }
@@ -47,15 +51,17 @@ const struct err *restricted_is_allowed_server(struct job *job, struct room *roo
                                                const char *server, bool *ret)
 {
     const json_t *rule;
-    TRY(read_rule(job, room, &rule));
+    struct basis on;
+    basis_init_committed(&on, job, room);
+    TRY(read_rule(&on, &rule));
     *ret = false;
     return rule ? is_allowed(job, rule, 0, server, ret) : NULL;
 }
 
-const struct err *restricted_applies(struct job *job, struct room *room, bool *ret)
+const struct err *restricted_applies(struct basis *on, bool *ret)
 {
     const json_t *rule;
-    TRY(read_rule(job, room, &rule));
+    TRY(read_rule(on, &rule));
     *ret = rule;
     return NULL;
 }
@@ -77,40 +83,48 @@ static const struct err *knows_all(struct job *job, const json_t *rule, bool *re
     return NULL;
 }
 
-const struct err *restricted_check_remote(struct job *job, struct room *room, int64_t user)
+const struct err *restricted_check_remote(struct basis *on, int64_t user)
 {
     const json_t *rule;
     bool allowed = false, knows = true;
-    TRY(read_rule(job, room, &rule));
+    TRY(read_rule(on, &rule));
     if (rule && user)
-        TRY(is_allowed(job, rule, user, NULL, &allowed));
+        TRY(is_allowed(on->job, rule, user, NULL, &allowed));
     if (allowed)
         return NULL;
     if (rule)
-        TRY(knows_all(job, rule, &knows));
+        TRY(knows_all(on->job, rule, &knows));
     return knows ? err(ERR_FORBIDDEN, "The user is in none of the rooms that let into this one")
                  : err(ERR_UNABLE_TO_AUTHORISE_JOIN,
                        "This server does not see who is in the rooms that let into this one");
 }
 
-const struct err *restricted_find_authoriser(struct job *job, struct room *room, int64_t user,
-                                             const char **ret)
+const struct err *restricted_find_authoriser(struct basis *on, int64_t user, const char **ret)
 {
-    bool allowed;
-    TRY(restricted_is_allowed(job, room, user, &allowed));
+    const struct room_version *version = on->room->version;
+    const json_t *rule;
+    bool allowed = false;
     *ret = NULL;
+    TRY(read_rule(on, &rule));
+    if (rule)
+        TRY(is_allowed(on->job, rule, user, NULL, &allowed));
     if (!allowed)
         return NULL;
     const struct room_member *members;
     size_t n;
     struct auth_state state;
-    TRY(room_auth_state(job, room, "", &state));
-    int64_t needed = auth_power_for(&state, room->version, "invite");
-    room_list_members(job, room, MEMBERSHIP_JOIN, true, &members, &n);
-    for (size_t i = 0; i < n; i++)
-        if (auth_power_of_user(&state, room->version, members[i].user_id) >= needed) {
-            *ret = members[i].user_id;
-            return NULL;
-        }
+    TRY(basis_power(on, &state));
+    int64_t needed = auth_power_for(&state, version, "invite");
+    basis_list_joined(on, &members, &n);
+    for (size_t i = 0; i < n; i++) {
+        enum membership m;
+        if (auth_power_of_user(&state, version, members[i].user_id) < needed)
+            continue;
+        TRY(basis_membership(on, members[i].user_id, &m));
+        if (m != MEMBERSHIP_JOIN)
+            continue;
+        *ret = members[i].user_id;
+        return NULL;
+    }
     return err(ERR_UNABLE_TO_GRANT_JOIN, "No user of this server may let you into the room");
 }

@@ -1,6 +1,7 @@
 #include "rooms/upgrade.h"
 
 #include "matrix/canonical_json.h"
+#include "rooms/basis.h"
 #include "rooms/first_events.h"
 #include "storage/aliases.h"
 #include "storage/events.h"
@@ -270,13 +271,48 @@ static const struct err *add_aliases(struct upgrade *u)
 
 /* ---- the old room ---- */
 
-static const struct err *set_old(struct upgrade *u, const char *type, json_t *content)
+static const struct err *send_tombstone(struct upgrade *u, const char *new_room_id)
 {
-    struct new_event e = {
-        .type = type, .state_key = "", .content = str_of(json_write(u->job->arena, content))};
-    json_decref(content);
+    json_auto_t *content = json_pack("{s:s, s:s}", "body", "This room has been replaced",
+                                     "replacement_room", new_room_id);
+    struct new_event e = {.type = "m.room.tombstone",
+                          .state_key = "",
+                          .content = str_of(json_write(u->job->arena, content))};
     const char *id;
     return room_set_state(u->job, u->old, u->author, &e, &id);
+}
+
+/* An event that says what the current one says, with a change; make: NULL when there is none. */
+struct edit {
+    const struct upgrade *u;
+    const char *type;
+    json_t *(*make)(const struct upgrade *u, const json_t *current);
+};
+
+static const struct err *decide_edit(void *ctx, struct basis *on, struct new_event *ret,
+                                     const char **ret_stands)
+{
+    const struct edit *edit = ctx;
+    const struct event *current;
+    TRY(basis_state(on, edit->type, "", &current));
+    json_auto_t *content = current ? edit->make(edit->u, event_content(current)) : NULL;
+    if (!content) {
+        *ret_stands = current ? current->event_id : "";
+        return NULL;
+    }
+    *ret = (struct new_event){.type = edit->type,
+                              .state_key = "",
+                              .content = str_of(json_write(on->job->arena, content))};
+    return NULL;
+}
+
+static const struct err *edit_old(struct upgrade *u, const char *type,
+                                  json_t *(*make)(const struct upgrade *u, const json_t *current))
+{
+    struct edit edit = {u, type, make};
+    const struct decision decision = {decide_edit, &edit};
+    const char *id;
+    return room_decide_state(u->job, u->old, u->author, &decision, &id);
 }
 
 static json_int_t level(const json_t *levels, const char *key, json_int_t otherwise)
@@ -293,30 +329,22 @@ static void raise_level(json_t *levels, const char *key, json_int_t now, json_in
 }
 
 /* Only moderators shall write there or invite any more. */
-static const struct err *silence_old(struct upgrade *u)
+static json_t *make_silent(const struct upgrade *u, const json_t *current)
 {
-    const struct event *e;
-    TRY(room_state(u->job, u->old, "m.room.power_levels", "", &e));
-    if (!e)
-        return NULL;
-    json_t *levels = json_deep_copy(event_content(e));
+    json_t *levels = json_deep_copy(current);
     make_integers(levels, 0);
     drop_uncanonical(levels);
     json_int_t least = level(levels, "users_default", 0) + 1;
     least = least > 50 ? least : 50;
     raise_level(levels, "events_default", level(levels, "events_default", 0), least);
     raise_level(levels, "invite", level(levels, "invite", 0), least);
-    return set_old(u, "m.room.power_levels", levels);
+    return levels;
 }
 
-static const struct err *take_aliases_from_old(struct upgrade *u)
+static json_t *make_without_aliases(const struct upgrade *u, const json_t *current)
 {
-    const struct event *e;
-    TRY(room_state(u->job, u->old, "m.room.canonical_alias", "", &e));
-    json_t *moved = json_keep(u->job->arena, part_of_aliases(u, e ? event_content(e) : NULL, true));
-    if (!json_object_size(moved))
-        return NULL;
-    return set_old(u, "m.room.canonical_alias", part_of_aliases(u, event_content(e), false));
+    json_auto_t *moved = part_of_aliases(u, current, true);
+    return json_object_size(moved) ? part_of_aliases(u, current, false) : NULL;
 }
 
 /* What is only nice to have may be beyond the author's power. */
@@ -325,15 +353,36 @@ static const struct err *unless_forbidden(const struct err *e)
     return e && e->code == ERR_FORBIDDEN ? NULL : e;
 }
 
-static const struct err *close_old(struct upgrade *u, const char *new_room_id, bool was_published)
+/* Bans that have come since those of the old room were copied. */
+static const struct err *carry_bans(struct upgrade *u, struct room *new)
 {
-    TRY(set_old(u, "m.room.tombstone",
-                json_pack("{s:s, s:s}", "body", "This room has been replaced", "replacement_room",
-                          new_room_id)));
-    if (was_published)
-        TRY(rooms_set_published(job_tx(u->job), u->old->id, false));
-    TRY(unless_forbidden(take_aliases_from_old(u)));
-    return unless_forbidden(silence_old(u));
+    const struct room_member *banned;
+    size_t n;
+    room_list_members(u->job, u->old, MEMBERSHIP_BAN, false, &banned, &n);
+    for (size_t i = 0; i < n && n <= BANS_MAX; i++) {
+        const char *id;
+        if (room_membership(new, banned[i].user) == MEMBERSHIP_BAN)
+            continue;
+        struct new_event e = {.type = "m.room.member",
+                              .state_key = banned[i].user_id,
+                              .content = STR("{\"membership\":\"ban\"}")};
+        TRY(unless_forbidden(room_set_state(u->job, new, u->author, &e, &id)));
+    }
+    return NULL;
+}
+
+/* Aliases and the place in the directory move when the old room says what replaces it: a user whose
+ * power to say so is gone meanwhile gets neither. */
+static const struct err *close_old(struct upgrade *u, const char *new_room_id)
+{
+    struct room *new;
+    TRY(send_tombstone(u, new_room_id));
+    TRY(room_get(u->job, u->old->room_id, &u->old));
+    TRY(room_get(u->job, new_room_id, &new));
+    TRY(room_upgrade_follow(u->job, u->old, new));
+    TRY(carry_bans(u, new));
+    TRY(unless_forbidden(edit_old(u, "m.room.canonical_alias", make_without_aliases)));
+    return unless_forbidden(edit_old(u, "m.room.power_levels", make_silent));
 }
 
 const struct err *room_upgrade(struct job *job, struct room *room, const struct author *author,
@@ -341,11 +390,9 @@ const struct err *room_upgrade(struct job *job, struct room *room, const struct 
                                const json_t *additional_creators, const char **ret_room_id)
 {
     struct upgrade u = {.job = job, .old = room, .author = author};
-    const struct room_head *head;
     const char *new_room_id;
     TRY(check_power(&u));
     TRY(room_state(job, room, "m.room.create", "", &u.old_create));
-    TRY(rooms_get(job_tx(job), room->id, &head));
     first_events_init(&u.events, job, author, version);
     TRY(add_create(&u, additional_creators));
     TRY(first_events_add_creator(&u.events));
@@ -355,9 +402,9 @@ const struct err *room_upgrade(struct job *job, struct room *room, const struct 
     add_children(&u);
     TRY(add_bans(&u));
     TRY(add_power_levels(&u, additional_creators));
-    struct new_room new_room = {.is_published = head->is_published, .takes_over = room->id};
+    struct new_room new_room = {0};
     TRY(first_events_make_room(&u.events, &new_room, &new_room_id));
-    TRY(close_old(&u, new_room_id, head->is_published));
+    TRY(close_old(&u, new_room_id));
     *ret_room_id = new_room_id;
     return NULL;
 }

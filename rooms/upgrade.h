@@ -4,9 +4,9 @@
 
 #include "rooms/append.h"
 
-/* Makes the new room as one write (its aliases and its place in the directory move with it), then
- * tells the old one. additional_creators: as the client gave them, NULL for none. M_FORBIDDEN when
- * the author may not send a tombstone. */
+/* Makes the new room as one write, then tells the old one; its aliases and its place in the
+ * directory move when that is committed. additional_creators: as the client gave them, NULL for
+ * none. M_FORBIDDEN when the author may not send a tombstone. */
 const struct err *room_upgrade(struct job *job, struct room *room, const struct author *author,
                                const struct room_version *version,
                                const json_t *additional_creators, const char **ret_room_id);

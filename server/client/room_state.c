@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "federation/query.h"
 #include "matrix/json_scan.h"
+#include "rooms/basis.h"
 #include "rooms/enter.h"
 #include "rooms/guests.h"
 #include "rooms/naming.h"
@@ -19,7 +20,7 @@ enum {
 
 /* ---- setting ---- */
 
-/* ret_event_id NULL: the request goes on where it may wait for another server. */
+/* *ret_event_id NULL: the request goes on where it may wait for another server. */
 static const struct err *put_member(struct request *rq, struct room *room, const char *target,
                                     const char **ret_event_id)
 {
@@ -56,15 +57,32 @@ static const struct err *ask_for_alias(void *ctx, struct job *job, const char *a
     return e && e->code != ERR_NOT_FOUND && e->code != ERR_FORBIDDEN ? e : NULL;
 }
 
-/* *ret_here is false when the reply is made. */
-static const struct err *check_aliases(struct request *rq, struct reply *rp, struct room *room,
-                                       bool *ret_here)
+struct naming {
+    struct asking asking;
+    const struct new_event *event;
+};
+
+static const struct err *decide_canonical(void *ctx, struct basis *on, struct new_event *ret,
+                                          const char **ret_stands)
 {
-    struct asking asking = {.rq = rq};
-    const struct alias_asker asker = {ask_for_alias, &asking};
-    const struct err *e = naming_check_canonical(job_of(rq), room, rq->body, &asker);
-    *ret_here = !asking.must_move;
-    return asking.must_move ? remote_request_enter(rq, rp, NULL, ret_here) : e;
+    struct naming *n = ctx;
+    const struct alias_asker asker = {ask_for_alias, &n->asking};
+    n->asking.asked = 0;
+    *ret = *n->event;
+    return naming_check_canonical(on, n->asking.rq->body, &asker);
+}
+
+/* *ret_event_id NULL: another server must be asked. */
+static const struct err *put_canonical(struct request *rq, struct room *room,
+                                       const struct author *author, const struct new_event *e,
+                                       const char **ret_event_id)
+{
+    struct naming naming = {.asking = {.rq = rq}, .event = e};
+    const struct decision decision = {decide_canonical, &naming};
+    *ret_event_id = NULL;
+    const struct err *problem =
+        room_decide_state(job_of(rq), room, author, &decision, ret_event_id);
+    return naming.asking.must_move ? NULL : problem;
 }
 
 static const struct err *put_other(struct request *rq, struct room *room, const char *type,
@@ -73,31 +91,35 @@ static const struct err *put_other(struct request *rq, struct room *room, const 
     struct job *job = job_of(rq);
     struct author author = author_of(rq);
     struct new_event e = {.type = type, .state_key = key, .content = rq->raw};
+    if (strcmp(type, "m.room.canonical_alias") == 0 && !*key)
+        return put_canonical(rq, room, &author, &e, ret_event_id);
     TRY(room_set_state(job, room, &author, &e, ret_event_id));
     if (strcmp(type, "m.room.guest_access") == 0 && !*key)
         TRY(guests_remove(job, room));
     return NULL;
 }
 
+static const struct err *move_on(struct request *rq, struct reply *rp, bool is_member)
+{
+    bool here;
+    return is_member ? reply_elsewhere(rp, POOL_REMOTE) : remote_request_enter(rq, rp, NULL, &here);
+}
+
 static const struct err *put_state(struct request *rq, struct reply *rp)
 {
     const char *type = request_param(rq, "type"), *key = request_param(rq, "key"), *event_id;
     struct room *room;
-    bool here = true;
     TRY(need_not_suspended(rq));
     TRY(room_of_request(rq, &room));
     if (!key || !*key)
         TRY(state_content_check(job_of(rq), room, type, rq->body));
-    if (strcmp(type, "m.room.canonical_alias") == 0 && (!key || !*key))
-        TRY(check_aliases(rq, rp, room, &here));
-    if (!here)
-        return NULL;
-    if (strcmp(type, "m.room.member") == 0)
+    bool is_member = strcmp(type, "m.room.member") == 0;
+    if (is_member)
         TRY(put_member(rq, room, key ? key : "", &event_id));
     else
         TRY(put_other(rq, room, type, key ? key : "", &event_id));
     if (!event_id)
-        return reply_elsewhere(rp, POOL_REMOTE);
+        return move_on(rq, rp, is_member);
     caller_acts(rq);
     return reply_json(rp, 200, "{s:s}", "event_id", event_id);
 }

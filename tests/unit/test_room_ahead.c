@@ -1,10 +1,8 @@
 /* State that waits in the committer's queue: built upon, shown to no reader, gone when it fails. */
-#include "node_fixture.h"
+#include "held_log.h"
 
-#include "rooms/ahead.h"
 #include "rooms/membership.h"
 #include "rooms/unread.h"
-#include "storage/events.h"
 
 #include <stdatomic.h>
 
@@ -24,118 +22,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- a log that nothing can be written to ---- */
-
-static PGconn *hold_log(void)
-{
-    PGconn *pg;
-    pg_must("connect", db_connect(pg_uri(), &pg));
-    PQclear(PQexec(pg, "BEGIN"));
-    PGresult *r = PQexec(pg, "SELECT FROM log_head FOR UPDATE");
-    assert_int_equal(PQresultStatus(r), PGRES_TUPLES_OK);
-    PQclear(r);
-    return pg;
-}
-
-static void let_log_go(PGconn *pg)
-{
-    PGresult *r = PQexec(pg, "COMMIT");
-    assert_int_equal(PQresultStatus(r), PGRES_COMMAND_OK);
-    PQclear(r);
-    PQfinish(pg);
-}
-
-/* ---- events that are sent while it is held, one after the other ---- */
-
-enum { SENDERS_MAX = 16 };
-
-struct sender {
-    const char *room_id;
-    struct author author;
-    struct new_event event;
-    pthread_t thread;
-    _Atomic bool is_over;
-    bool is_refused;
-    enum err_code code;
-    char id[128];
-};
-
-static struct sender senders[SENDERS_MAX];
-static size_t senders_n;
-
-static void *send_it(void *arg)
-{
-    struct sender *s = arg;
-    struct scope scope;
-    const char *id;
-    scope_init(&scope, node_store());
-    const struct err *e =
-        room_append(&scope.job, room_named(&scope.job, s->room_id), &s->author, &s->event, 1, &id);
-    s->is_refused = e != NULL;
-    if (e)
-        s->code = e->code;
-    else
-        snprintf(s->id, sizeof s->id, "%s", id);
-    scope_finish(&scope);
-    s->is_over = true;
-    return NULL;
-}
-
-static struct sender *start(const char *room_id, struct author author, struct new_event event)
-{
-    struct sender *s = &senders[senders_n++];
-    assert_true(senders_n <= SENDERS_MAX);
-    *s = (struct sender){.room_id = room_id, .author = author, .event = event};
-    assert_int_equal(pthread_create(&s->thread, NULL, send_it, s), 0);
-    return s;
-}
-
-static int64_t depth_of(const char *room_id)
-{
-    struct scope s;
-    scope_init(&s, node_store());
-    struct room *room = room_named(&s.job, room_id);
-    lock_take(&room->lock);
-    int64_t depth = room->depth;
-    lock_release(&room->lock);
-    scope_finish(&s);
-    return depth;
-}
-
-/* Until the event is in the queue: the head of the room has moved on. */
-static struct sender *queue(const char *room_id, struct author author, struct new_event event)
-{
-    int64_t before = depth_of(room_id);
-    struct sender *s = start(room_id, author, event);
-    while (depth_of(room_id) == before)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    assert_false(s->is_over);
-    return s;
-}
-
-static void join_senders(void)
-{
-    for (size_t i = 0; i < senders_n; i++)
-        pthread_join(senders[i].thread, NULL);
-    senders_n = 0;
-}
-
-static struct new_event text_event(const char *content)
-{
-    return (struct new_event){.type = "m.room.message", .content = str_of(content)};
-}
-
-static struct new_event topic_event(const char *content)
-{
-    return (struct new_event){.type = "m.room.topic", .state_key = "", .content = str_of(content)};
-}
-
-static struct new_event ban_event(const char *user_id, const char *content)
-{
-    return (struct new_event){
-        .type = "m.room.member", .state_key = user_id, .content = str_of(content)};
-}
-
 /* ---- what the room says ---- */
 
 static const struct stored_event *stored(struct job *job, const char *id)
@@ -152,32 +38,6 @@ static bool cites(const struct event *e, const char *id)
         if (strcmp(e->auth_events[i], id) == 0)
             return true;
     return false;
-}
-
-/* Each event follows the one before it, and the intervals of each key meet. */
-static void check_room(struct job *job, const char *room_id)
-{
-    struct room *room = room_named(job, room_id);
-    const struct stored_event *list;
-    size_t n;
-    NO_ERR(events_page(job_tx(job), room->id, 0, INT64_MAX, false, 10000, &list, &n));
-    for (size_t i = 1; i < n; i++) {
-        assert_int_equal(list[i].event->prev_n, 1);
-        assert_string_equal(list[i].event->prev_events[0], list[i - 1].event->event_id);
-    }
-    assert_int_equal(room->ahead.n, 0);
-    assert_int_equal(room->ahead_members.n, 0);
-    assert_true(room->state_queued == room->state_done);
-    pg_must("intervals",
-            pg_command(pg_uri(),
-                       "DO $$ BEGIN IF EXISTS (SELECT FROM room_state s WHERE valid_to <> "
-                       "COALESCE((SELECT min(n.valid_from) FROM room_state n WHERE n.room = s.room "
-                       "AND n.type = s.type AND n.state_key = s.state_key AND n.valid_from > "
-                       "s.valid_from), 9223372036854775807)) THEN RAISE 'intervals'; END IF; "
-                       "IF EXISTS (SELECT FROM room_members m JOIN users u ON u.id = m.\"user\" "
-                       "JOIN room_state s ON s.room = m.room AND s.type = 1 AND s.state_key = "
-                       "u.user_id AND s.valid_to = 9223372036854775807 WHERE m.event <> s.event "
-                       "OR m.since <> s.valid_from) THEN RAISE 'members'; END IF; END $$"));
 }
 
 static size_t intervals_of(struct job *job, const char *room_id, int64_t type,
