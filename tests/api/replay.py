@@ -63,7 +63,26 @@ class Replay:
             else self.levels().get("state_default", 50))
         if type == "m.room.power_levels" and not self.levels():
             return True
+        if type == "m.room.power_levels" and not self.allows_levels(sender, event["content"]):
+            return False
         return self.power(sender) >= needed
+
+    def allows_levels(self, sender, new):
+        """What changes must be within the sender's power, before and after; of others' power, less."""
+        old, mine = self.levels(), self.power(sender)
+
+        def changed(was, will):
+            return [(k, was.get(k), will.get(k)) for k in was.keys() | will.keys()
+                    if was.get(k) != will.get(k)]
+
+        def plain(levels):
+            return {k: v for k, v in levels.items() if isinstance(v, int)}
+
+        within = changed(plain(old), plain(new)) + changed(old.get("events", {}), new.get("events", {}))
+        users = changed(old.get("users", {}), new.get("users", {}))
+        return (all(v is None or v <= mine for change in within for v in change[1:])
+                and all(v is None or v <= mine for _, _, v in users)
+                and all(v is None or v < mine for user, v, _ in users if user != sender))
 
     def allows_member(self, sender, target, wanted):
         was, mine = self.membership(target), self.membership(sender)
@@ -75,6 +94,9 @@ class Replay:
                 creator or was in ("join", "invite") or rule == "public")
         if wanted == "leave" and sender == target:
             return was in ("join", "invite", "knock")
+        if wanted == "knock":
+            return (sender == target and was not in ("join", "invite", "ban")
+                    and self.content("m.room.join_rules").get("join_rule") == "knock")
         if mine != "join":
             return False
         if wanted == "leave":
@@ -102,7 +124,7 @@ class Replay:
                          "room_state n WHERE n.room = s.room AND n.type = s.type AND n.state_key = "
                          "s.state_key AND n.valid_from > s.valid_from), 9223372036854775807)") == "0"
         rows = psql(uri, "SELECT u.user_id, CASE m.membership WHEN 1 THEN 'join' WHEN 2 THEN "
-                         "'invite' WHEN 3 THEN 'leave' WHEN 4 THEN 'ban' ELSE 'other' END "
+                         "'invite' WHEN 3 THEN 'leave' WHEN 4 THEN 'ban' WHEN 5 THEN 'knock' ELSE 'other' END "
                          "FROM room_members m JOIN users u ON u.id = m.\"user\" "
                          f"WHERE m.room = {self.room}")
         assert dict(row.split("|") for row in rows.splitlines()) == {

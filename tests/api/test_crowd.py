@@ -1,11 +1,14 @@
 """Many users change the state of one room at once: what they are told is what happened, in an order
 in which every event is allowed."""
 
+import os
 import threading
+from random import Random
 
 import pytest
 
 from client import Client, q, transactions
+from moving import check_meant, levels, turn
 from replay import Replay
 
 USERS, TURNS = 8, 12
@@ -169,3 +172,32 @@ def test_a_cursor_sees_each_change_once(server, users):
     assert seen == [id for id in replay.ids if id in set(seen)]
     for user in others:
         assert members[user.user_id] == replay.membership(user.user_id)
+
+
+@pytest.mark.parametrize("version", ["11", "12"])
+@pytest.mark.parametrize("seed", os.environ.get("CROWD_SEEDS", "1 2").split())
+def test_who_moves_whom(server, users, version, seed):
+    """Kicks, bans, unbans, joins, invites, new names, rules and powers at random, all at once. The
+    replay finds what the rules do not allow; what was not meant is found by the reasons."""
+    owner, *others = users
+    room = owner.create_room(preset="public_chat", room_version=version)
+    owner.put(f"/rooms/{q(room)}/state/m.room.power_levels/",
+              levels(Random(seed), owner, others, version))
+    done, refused, wrong = [], [], []
+
+    def move(me):
+        random = Random(f"{seed} {users.index(me)}")
+        for number in range(2 * TURNS):
+            mark, method, path, body = turn(random, room, owner, me, others, version, number)
+            r = me.request(method, path, body)
+            (done if r.status_code == 200 else refused).append(mark)
+            if r.status_code not in (200, 403):
+                wrong.append(f"{mark}: {r.status_code} {r.text}")
+
+    crowd = Crowd(room)
+    crowd.run(*(lambda u=u: move(u) for u in users))
+    assert not wrong, wrong[:5]
+    replay = Replay(server, room, version)
+    check_meant(replay, done, refused)
+    shown = {e["event_id"] for e in owner.get(f"/rooms/{q(room)}/state")}
+    assert shown == {replay.ids[replay.events.index(e)] for e in replay.state.values()}

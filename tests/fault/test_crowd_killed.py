@@ -1,18 +1,21 @@
-"""The server is killed (-9) again and again while a crowd joins and leaves one room: what was
-acknowledged is there, every event is allowed by those before it, and the memberships agree."""
+"""The server is killed (-9) again and again while a crowd joins and leaves one room, and users of
+another kick, ban and invite each other: what was acknowledged is there, every event is allowed by
+those before it and does what its sender meant, and the memberships agree."""
 
 import threading
 import time
+from random import Random
 
 import pytest
 
 from client import Client, q, transactions
 from load import PATIENCE, Stubborn
+from moving import check_meant, levels, turn
 from replay import Replay
 from server import Server
 from test_durability import free_port
 
-MOVERS, SPEAKERS, ROUNDS = 24, 4, 10
+MOVERS, SPEAKERS, MODERATORS, ROUNDS = 24, 4, 6, 10
 
 
 class Mover(threading.Thread):
@@ -52,6 +55,44 @@ class Mover(threading.Thread):
             self.is_in = not self.is_in
 
 
+class Moderator(threading.Thread):
+    """Moves others at random. Of a request that was cut off it is known only what the repeated one is
+    told: when that is refused, the first may have happened."""
+
+    def __init__(self, server, me, room, owner, people, version, stop):
+        super().__init__(daemon=True)
+        self.client, self.random, self.stop = Stubborn(server, me), Random(me.user_id), stop
+        self.turn = lambda n: turn(self.random, room, owner, me, people, version, n)
+        self.done, self.refused = [], []
+
+    def step(self, mark, method, path, body):
+        is_repeated = False
+        while True:
+            try:
+                r = self.client.http.request(
+                    method, f"{self.client.server.url}/_matrix/client/v3{path}",
+                    headers={"Authorization": f"Bearer {self.client.user.token}"}, json=body)
+            except Exception:
+                r = None
+            if r is None or r.status_code == 503:
+                is_repeated = True
+                time.sleep(PATIENCE)
+                continue
+            if r.status_code == 200:
+                self.done.append(mark)
+            elif r.status_code != 403:
+                self.client.wrong.append(f"{mark}: {r.status_code} {r.text[:300]}")
+            elif not is_repeated:
+                self.refused.append(mark)
+            return
+
+    def run(self):
+        number = 0
+        while not self.stop.is_set():
+            self.step(*self.turn(number))
+            number += 1
+
+
 class Speaker(threading.Thread):
     def __init__(self, server, user, room, stop):
         super().__init__(daemon=True)
@@ -82,6 +123,17 @@ def wait_for_more(movers, n):
         time.sleep(0.02)
 
 
+def start_to_moderate(server, owner, version, stop):
+    people = [Client(server).register(f"moderator{i}") for i in range(MODERATORS)]
+    room = owner.create_room(preset="public_chat", room_version=version)
+    owner.put(f"/rooms/{q(room)}/state/m.room.power_levels/",
+              levels(Random(version), owner, people, version))
+    threads = [Moderator(server, me, room, owner, people, version, stop) for me in [owner, *people]]
+    for thread in threads:
+        thread.start()
+    return threads, room
+
+
 def test_kill_the_server_under_a_crowd(server):
     owner = Client(server).register("owner")
     room = owner.create_room(preset="public_chat")
@@ -92,6 +144,7 @@ def test_kill_the_server_under_a_crowd(server):
     stop = threading.Event()
     movers = [Mover(server, user, room, stop) for user in users[:MOVERS]]
     speakers = [Speaker(server, user, room, stop) for user in users[MOVERS:]]
+    moderators, moderated = start_to_moderate(server, owner, version, stop)
     for thread in movers + speakers:
         thread.start()
     for _ in range(ROUNDS):
@@ -100,7 +153,7 @@ def test_kill_the_server_under_a_crowd(server):
         server.start()
     wait_for_more(movers, 2 * MOVERS)
     stop.set()
-    for thread in movers + speakers:
+    for thread in movers + speakers + moderators:
         thread.join(60)
         assert not thread.is_alive(), "a request never got its answer"
         assert not thread.client.wrong, thread.client.wrong[:5]
@@ -119,4 +172,8 @@ def test_kill_the_server_under_a_crowd(server):
     joined = owner.get(f"/rooms/{q(room)}/joined_members")["joined"]
     assert set(joined) == {key for (type, key), e in replay.state.items()
                            if type == "m.room.member" and e["content"]["membership"] == "join"}
+    done = [mark for thread in moderators for mark in thread.done]
+    assert {mark.split()[0] for mark in done} >= {"join", "kick", "ban", "unban", "levels"}
+    check_meant(Replay(server, moderated, version), done,
+                [mark for thread in moderators for mark in thread.refused])
     assert not server.reports()
