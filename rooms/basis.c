@@ -34,8 +34,7 @@ static const struct err *read_locked(struct basis *b, const char *type, const ch
                                      const struct event **ret)
 {
     struct room *room = b->room;
-    const struct ahead *ahead =
-        b->is_committed ? NULL : ahead_find_locked(room, type, state_key);
+    const struct ahead *ahead = b->is_committed ? NULL : ahead_find_locked(room, type, state_key);
     if (!ahead)
         return room_load_state_locked(b->job, room, type, state_key, ret);
     b->queued = room->state_queued;

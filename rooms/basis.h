@@ -1,5 +1,5 @@
-/* What the decision to change a room's state rests on: may the user join, is this a kick or would it
- * lift a ban, what does the new event keep of the current one.
+/* What the decision to change a room's state rests on: may the user join, is this a kick or would
+ * it lift a ban, what does the new event keep of the current one.
  *
  * Such a decision is taken without the room's lock, since it may look at other rooms, ask the
  * database, or another server. So it looks at the state as those who build see it (rooms/ahead.h),
@@ -38,8 +38,8 @@ void basis_list_joined(struct basis *b, const struct room_member **ret, size_t *
 
 /* With the room's lock, for the draft that is to hold the event: is all of it still so? */
 const struct err *basis_holds(const struct basis *b, struct draft *d, bool *ret);
-/* Waits until what was shown is committed, so that it can be answered upon. False: it failed, or the
- * room was dropped: decide again. */
+/* Waits until what was shown is committed, so that it can be answered upon. False: it failed, or
+ * the room was dropped: decide again. */
 bool basis_settle(const struct basis *b);
 
 #endif

@@ -60,9 +60,8 @@ static inline void *send_it_(void *arg)
     scope_init(&scope, node_store());
     struct room *room = room_named(&scope.job, s->room_id);
     s->has_begun = true;
-    const struct err *e =
-        s->ask ? s->ask(&scope.job, room, s, &id)
-               : room_append(&scope.job, room, &s->author, &s->event, 1, &id);
+    const struct err *e = s->ask ? s->ask(&scope.job, room, s, &id)
+                                 : room_append(&scope.job, room, &s->author, &s->event, 1, &id);
     s->is_refused = e != NULL;
     if (e)
         s->code = e->code;
@@ -89,12 +88,11 @@ static inline struct sender *start(const char *room_id, struct author author,
 }
 
 /* Anything else than appending an event. */
-static inline struct sender *start_asking(const char *room_id, struct author author,
-                                          const struct err *(*ask)(struct job *job,
-                                                                   struct room *room,
-                                                                   struct sender *s,
-                                                                   const char **ret_id),
-                                          const void *asked)
+static inline struct sender *
+start_asking(const char *room_id, struct author author,
+             const struct err *(*ask)(struct job *job, struct room *room, struct sender *s,
+                                      const char **ret_id),
+             const void *asked)
 {
     return start_(
         (struct sender){.room_id = room_id, .author = author, .ask = ask, .asked = asked});

@@ -1,5 +1,5 @@
-/* What is decided upon the state of a room is decided upon the state that its event is built on: also
- * when that waits in the committer's queue, or has changed since. */
+/* What is decided upon the state of a room is decided upon the state that its event is built on:
+ * also when that waits in the committer's queue, or has changed since. */
 #include "held_log.h"
 
 #include "rooms/basis.h"
@@ -79,12 +79,10 @@ static void append(struct job *job, const char *room_id, struct author author, s
 #define LEAVE "{\"membership\":\"leave\"}"
 #define INVITE "{\"membership\":\"invite\"}"
 
-static const struct member_change kick_bob = {.action = MEMBER_KICK,
-                                              .target = "@bob:test.example"},
+static const struct member_change kick_bob = {.action = MEMBER_KICK, .target = "@bob:test.example"},
                                   unban_bob = {.action = MEMBER_UNBAN,
                                                .target = "@bob:test.example"},
-                                  join_bob = {.action = MEMBER_JOIN,
-                                              .target = "@bob:test.example"};
+                                  join_bob = {.action = MEMBER_JOIN, .target = "@bob:test.example"};
 
 /* ---- members ---- */
 
@@ -183,8 +181,7 @@ static void guests_are_kept_out_from_the_rule_on(void **state)
     append(&s.job, room_id, alice,
            state_event("m.room.guest_access", "{\"guest_access\":\"can_join\"}"));
     PGconn *log = hold_log();
-    queue(room_id, alice,
-          state_event("m.room.guest_access", "{\"guest_access\":\"forbidden\"}"));
+    queue(room_id, alice, state_event("m.room.guest_access", "{\"guest_access\":\"forbidden\"}"));
     struct sender *guest = change(room_id, bob, &join);
     let_log_go(log);
     join_senders();
@@ -409,8 +406,8 @@ static void an_upgrade_takes_along_bans_that_come_meanwhile(void **state)
     let_log_go(log);
     join_senders();
     assert_false(upgrade->is_refused);
-    const char *new = json_text(event_content(state_of(&s.job, room_id, "m.room.tombstone")),
-                                "replacement_room");
+    const char *new =
+        json_text(event_content(state_of(&s.job, room_id, "m.room.tombstone")), "replacement_room");
     assert_int_equal(membership_of(&s.job, new, bob), MEMBERSHIP_BAN);
     scope_finish(&s);
 }
@@ -453,10 +450,11 @@ static void a_new_name_brings_no_one_back(void **state)
     scope_init(&s, node_store());
     const char *room_id = create_public_room(&s.job, &alice, "12");
     NO_ERR(set_membership(&s.job, room_id, &bob, "join"));
-    pg_must("account", pg_command(pg_uri(), arena_printf(s.arena,
-                                                         "INSERT INTO accounts (\"user\", "
-                                                         "created_ts) VALUES (%lld, 1) ON CONFLICT DO NOTHING",
-                                                         (long long)bob.user)));
+    pg_must("account",
+            pg_command(pg_uri(), arena_printf(s.arena,
+                                              "INSERT INTO accounts (\"user\", "
+                                              "created_ts) VALUES (%lld, 1) ON CONFLICT DO NOTHING",
+                                              (long long)bob.user)));
     PGconn *slow;
     pg_must("connect", db_connect(pg_uri(), &slow));
     command(slow, HOLD_SLOW);
