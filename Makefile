@@ -45,8 +45,10 @@ LDFLAGS += $(SANFLAGS) -pie -Wl,-z,relro,-z,now,-z,noexecstack
 SOURCES := $(foreach f,$(FLOORS),$(shell find $(f) -name '*.c' 2>/dev/null))
 MAIN    := server/main.c
 # A program of its own, for decoding hostile images: the server is not linked with libvips.
-THUMBNAIL     := server/media/thumbnail_child.c
-THUMBNAIL_OBJ := $(BUILD)/obj/server/media/thumbnail_child.o
+THUMBNAIL     := $(addprefix server/media/thumbnail_,child.c image.c)
+THUMBNAIL_OBJ := $(THUMBNAIL:%.c=$(BUILD)/obj/%.o)
+VIPS_CFLAGS    = $(patsubst -I%,-isystem%,$(shell pkg-config --cflags vips))
+VIPS_LIBS      = $(shell pkg-config --libs vips gmodule-no-export-2.0)
 LIB_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(MAIN) $(THUMBNAIL),$(SOURCES)))
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 MIGRATIONS := $(sort $(wildcard schema/[0-9]*.sql))
@@ -114,10 +116,10 @@ CONFINED := $(BUILD)/unit/test_thumbnail_calls $(BUILD)/unit/test_thumbnail_conf
 $(BUILD)/obj/server/media/thumbnail_calls.o: CPPFLAGS += $(shell pkg-config --cflags libseccomp)
 $(CONFINED): CPPFLAGS += $(shell pkg-config --cflags libseccomp)
 $(CONFINED): LDLIBS += $(shell pkg-config --libs libseccomp)
-$(THUMBNAIL_OBJ): CPPFLAGS += $(patsubst -I%,-isystem%,$(shell pkg-config --cflags vips))
+$(THUMBNAIL_OBJ): CPPFLAGS += $(VIPS_CFLAGS)
 $(BUILD)/concorde-thumbnail: $(THUMBNAIL_OBJ) $(BUILD)/libconcorde.a
 	@echo "  LD $@"
-	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs vips gmodule-no-export-2.0 libseccomp)
+	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(VIPS_LIBS) $(shell pkg-config --libs libseccomp)
 
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libconcorde.a
 	@mkdir -p $(@D)
@@ -194,6 +196,12 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(FUZZ_MAIN) $(BUILD)
 FUZZ_WHOLE := $(addprefix $(BUILD)/fuzz/fuzz_,client_request server_request remote_answer)
 $(FUZZ_WHOLE): FUZZ_MORE := $(addprefix tests/fuzz/,whole_server.c empty_db.c answering_host.c)
 $(FUZZ_WHOLE): tests/fuzz/whole_server.c tests/fuzz/empty_db.c tests/fuzz/answering_host.c
+# This one runs what concorde-thumbnail does with an image.
+FUZZ_IMAGE_OBJ := $(BUILD)/obj/server/media/thumbnail_image.o
+$(BUILD)/fuzz/fuzz_image: FUZZ_MORE := $(FUZZ_IMAGE_OBJ)
+$(BUILD)/fuzz/fuzz_image: $(FUZZ_IMAGE_OBJ)
+$(BUILD)/fuzz/fuzz_image: CPPFLAGS += $(VIPS_CFLAGS)
+$(BUILD)/fuzz/fuzz_image: LDLIBS += $(VIPS_LIBS)
 
 fuzz: ## fuzz every parser of hostile bytes for FUZZ_SECONDS (60) each
 	@$(AGAIN) BUILD=build-fuzz CC=clang FUZZ_MAIN= FUZZ_ENGINE=-fsanitize=fuzzer \
