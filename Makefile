@@ -200,8 +200,8 @@ $(FUZZ_WHOLE): tests/fuzz/whole_server.c tests/fuzz/empty_db.c tests/fuzz/answer
 FUZZ_IMAGE_OBJ := $(BUILD)/obj/server/media/thumbnail_image.o
 $(BUILD)/fuzz/fuzz_image: FUZZ_MORE := $(FUZZ_IMAGE_OBJ)
 $(BUILD)/fuzz/fuzz_image: $(FUZZ_IMAGE_OBJ)
-$(BUILD)/fuzz/fuzz_image: CPPFLAGS += $(VIPS_CFLAGS)
-$(BUILD)/fuzz/fuzz_image: LDLIBS += $(VIPS_LIBS)
+$(BUILD)/fuzz/fuzz_image: private CPPFLAGS += $(VIPS_CFLAGS)
+$(BUILD)/fuzz/fuzz_image: private LDLIBS += $(VIPS_LIBS)
 
 fuzz: ## fuzz every parser of hostile bytes for FUZZ_SECONDS (60) each
 	@$(AGAIN) BUILD=build-fuzz CC=clang FUZZ_MAIN= FUZZ_ENGINE=-fsanitize=fuzzer \

@@ -55,21 +55,22 @@ static bool is_stopping(const struct ask *a)
 
 bool ask_may_go_on(const struct ask *a)
 {
+    size_t i;
     return !is_stopping(a) && a->requests > 0 && a->events && a->bytes &&
-           mono_ms() < a->deadline_mono_ms && ask_server(a);
+           mono_ms() < a->deadline_mono_ms && ask_find_server(a, &i);
 }
 
 static bool is_asked(const struct ask *a, size_t i)
 {
-    return !a->servers[i].is_dead && !a->servers[i].is_passed_over;
+    return !a->servers[i].is_away && !a->servers[i].is_passed_over;
 }
 
-const char *ask_server(const struct ask *a)
+bool ask_find_server(const struct ask *a, size_t *ret)
 {
-    for (size_t i = 0; i < a->servers_n; i++)
-        if (is_asked(a, i))
-            return a->servers[i].name;
-    return NULL;
+    for (*ret = 0; *ret < a->servers_n; ++*ret)
+        if (is_asked(a, *ret))
+            return true;
+    return false;
 }
 
 bool ask_failed(const struct ask *a)
@@ -104,11 +105,23 @@ static const struct err *exchange(struct ask *a, struct fed_request *r, struct s
     return e;
 }
 
-/* Too many requests, or a server that is away or ill: no answer to the question. */
-static bool may_pass(const struct err *e)
+void ask_note_failure(struct ask *a, size_t server, bool is_unreachable, int64_t wait_ms)
 {
-    return e && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT ||
-                 e->answered == 429 || e->answered >= 500);
+    a->servers[server].is_away = is_unreachable || wait_ms;
+    if (wait_ms && (!a->wait_ms || wait_ms < a->wait_ms))
+        a->wait_ms = wait_ms;
+}
+
+/* Too many requests, or a server that is away or ill, are no answer to the question. */
+static void note_outcome(struct ask *a, const struct err *e)
+{
+    bool is_unreachable = federation_is_unreachable(e);
+    int64_t wait_ms = federation_wait_ms(e);
+    bool failed = is_unreachable || wait_ms || (e && e->answered >= 500);
+    a->servers[a->answered].failed = failed;
+    a->may_come_yet |= failed;
+    a->answers += !is_unreachable && !wait_ms;
+    ask_note_failure(a, a->answered, is_unreachable, wait_ms);
 }
 
 /* A server may know the room, but not what came before its own joining. */
@@ -123,6 +136,7 @@ static bool has_any(struct str reply, const char *list)
 const struct err *ask_any(struct ask *a, struct fed_request *r, const char *list, struct str *ret)
 {
     *ret = (struct str){0};
+    a->may_come_yet = false;
     for (size_t i = 0; i < a->servers_n && !ret->p; i++) {
         int64_t left_ms = a->deadline_mono_ms - mono_ms();
         if (!is_asked(a, i))
@@ -137,15 +151,12 @@ const struct err *ask_any(struct ask *a, struct fed_request *r, const char *list
         const struct err *e = exchange(a, r, ret);
         if (e && e->code == ERR_INTERNAL)
             return e;
-        a->servers[i].failed = may_pass(e);
-        if (e && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT))
-            a->servers[i].is_dead = true;
-        else
-            a->answers++;
+        note_outcome(a, e);
         a->bytes -= ret->n < a->bytes ? ret->n : a->bytes;
         if (ret->p && !has_any(*ret, list))
             *ret = (struct str){0};
     }
+    a->may_come_yet &= !ret->p;
     return NULL;
 }
 

@@ -20,23 +20,26 @@ struct ask {
     struct room *room;
     struct {
         const char *name;
-        bool is_dead;        /* it cannot be reached */
+        bool is_away;        /* it cannot be reached, or wants to be left alone for now */
         bool is_passed_over; /* it does not have what is missing */
         bool failed;         /* when asked last: it may have what it did not give */
     } servers[ASKED_MAX];
     size_t servers_n;
     size_t answered; /* which of them was the last to answer */
-    int answers;     /* that came, of whatever kind */
+    int answers;     /* to questions, of whatever kind */
     int requests;    /* what is left of the budget */
     size_t events, bytes;
-    size_t strangers; /* events, so far, that closed federation does not let us check */
+    size_t strangers;  /* events, so far, that closed federation does not let us check */
+    int64_t wait_ms;   /* the least time for which one of the servers wants to be left alone */
+    bool may_come_yet; /* what was asked for last and did not come: another time it may */
+    bool takes_losses; /* what may come yet is not waited for: it is lost */
     int64_t deadline_mono_ms;
 };
 
 /* first (NULL: none in particular) is asked before the room's other servers. */
 void ask_init(struct ask *a, struct job *job, struct room *room, const char *first);
-bool ask_may_go_on(const struct ask *a);     /* something is left of each budget */
-const char *ask_server(const struct ask *a); /* the first that can be reached; NULL: none */
+bool ask_may_go_on(const struct ask *a);                /* something is left of each budget */
+bool ask_find_server(const struct ask *a, size_t *ret); /* the first that is to be asked */
 /* Did no server answer, or not the first, which should know, when all were asked last? Then what
  * did not come may come yet: the failure may pass. */
 bool ask_failed(const struct ask *a);
@@ -59,8 +62,8 @@ const struct err *ask_backfill(struct ask *a, const char *const *ids, size_t n, 
 /* Has the auth events of these, and theirs, stored (outliers_store) as far as they can be had. */
 const struct err *ask_auth(struct ask *a, const struct event *const *events, size_t n);
 
-/* The ids of the state before the event, stored by then. *ret_known false: no server tells.
- */
+/* The ids of the state before the event, stored by then; a little of it may be lost for good.
+ * *ret_known false: no server tells, or not all of it now. */
 const struct err *ask_state_before(struct ask *a, const char *event_id, const char *const **ret,
                                    size_t *ret_n, bool *ret_known);
 /* The same after the event, which is fetched too. */

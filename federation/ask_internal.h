@@ -2,7 +2,10 @@
 #define FEDERATION_ASK_INTERNAL_H
 
 #include "federation/ask.h"
-#include "federation/request.h"
+#include "federation/reply.h"
+
+/* That server of the list has failed so: it may be asked no more. */
+void ask_note_failure(struct ask *a, size_t server, bool is_unreachable, int64_t wait_ms);
 
 /* The request, to one server after the other until one gives a JSON object with something in this
  * list; p NULL: none did. */

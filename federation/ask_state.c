@@ -71,17 +71,42 @@ static const struct err *unknown_auth(struct ask *a, const struct event *const *
     return ids.n ? events_unknown(a->job, a->room, ids.list, ids.n, ret, ret_n) : NULL;
 }
 
+static size_t leave_out(const struct events *got, const char *const *ids, size_t n,
+                        const char **ret)
+{
+    struct map have = {0};
+    size_t left = 0;
+    for (size_t i = 0; i < got->n; i++)
+        map_put(&have, str_of(got->list[i]->event_id), ret);
+    for (size_t i = 0; i < n; i++)
+        if (!map_get(&have, str_of(ids[i])))
+            ret[left++] = ids[i];
+    map_finish(&have);
+    return left;
+}
+
+/* One by one. When the server sends us away in the middle, the next one is asked for the rest. */
 static const struct err *fetch(struct ask *a, const char *const *ids, size_t n, struct events *ret)
 {
-    *ret = (struct events){0};
-    const char *server = ask_server(a);
-    if (!server || !n || !ask_may_go_on(a))
-        return NULL;
+    size_t server;
+    bool goes_on = n > 0;
     n = n < FETCH_MAX ? n : FETCH_MAX;
-    a->requests--;
-    size_t strangers;
-    TRY(federation_fetch_events(a->job, a->room, server, ids, n, &ret->list, &ret->n, &strangers));
-    a->strangers += strangers;
+    const char **left = arena_alloc_array(a->job->arena, n + 1, sizeof *left);
+    *ret = (struct events){0};
+    a->may_come_yet = false;
+    while (n && goes_on && ask_may_go_on(a) && ask_find_server(a, &server)) {
+        struct fetched_events got;
+        a->requests--;
+        TRY(federation_fetch_events(a->job, a->room, a->servers[server].name, ids, n, &got));
+        a->strangers += got.strangers;
+        goes_on = got.is_unreachable || got.wait_ms;
+        a->may_come_yet |= goes_on;
+        ask_note_failure(a, server, got.is_unreachable, got.wait_ms);
+        events_append(a->job->arena, ret, &(struct events){got.list, got.n});
+        n = leave_out(&(struct events){got.list, got.n}, ids, n, left);
+        ids = left;
+    }
+    a->may_come_yet &= n > 0;
     return NULL;
 }
 
@@ -103,6 +128,7 @@ const struct err *ask_auth(struct ask *a, const struct event *const *events, siz
     struct events have = {0}, more = {0};
     const char *const *unknown;
     size_t unknown_n;
+    a->may_come_yet = false;
     TRY(unknown_auth(a, events, n, &have, &unknown, &unknown_n));
     for (int round = 0; unknown_n && round < ROUNDS; round++) {
         TRY(fetch(a, unknown, unknown_n, &more));
@@ -162,8 +188,8 @@ static const struct err *store_unknown(struct ask *a, const char *event_id, cons
     return events.n ? outliers_store(a->job, a->room, events.list, events.n, NULL, NULL) : NULL;
 }
 
-/* The state without what could not be had: a little of it may be lost, and what is of servers that
- * closed federation keeps out. */
+/* The state without what could not be had: a little of it may be lost, but not what may come yet,
+ * and what is of servers that closed federation keeps out. */
 static const struct err *drop_unknown(struct ask *a, const char *const *ids, size_t n,
                                       size_t strangers, const char *const **ret, size_t *ret_n,
                                       bool *ret_known)
@@ -181,7 +207,8 @@ static const struct err *drop_unknown(struct ask *a, const char *const *ids, siz
     map_finish(&lost);
     *ret = list;
     *ret_n = kept;
-    *ret_known = kept && unknown_n <= n / MISSING_SHARE + strangers;
+    bool may_come_yet = unknown_n && a->may_come_yet && !a->takes_losses;
+    *ret_known = kept && !may_come_yet && unknown_n <= n / MISSING_SHARE + strangers;
     return NULL;
 }
 

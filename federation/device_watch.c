@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "federation/federation.h"
-#include "federation/request.h"
+#include "federation/reply.h"
 #include "federation/told_keys.h"
 #include "matrix/id.h"
 #include "rooms/device_changes.h"
@@ -87,7 +87,7 @@ static const struct err *ask(struct job *job, const struct remote_list *l)
     return write_commit(job, w, NULL);
 }
 
-static int64_t retry_after_ms(int failures)
+static int64_t retry_ms(int failures)
 {
     int64_t ms = RETRY_MS;
     for (int i = 0; i < failures && ms < RETRY_MAX_MS; i++)
@@ -113,9 +113,10 @@ static const struct err *ask_and_note(struct job *job, const struct remote_list 
         return NULL;
     atomic_fetch_add(&w->failed, 1);
     log_debug("the devices of %s are not to be had: %s", l->user_id, e->text);
+    int64_t ms = retry_ms(l->failures), wait_ms = federation_wait_ms(e);
     if (!l->failures)
         TRY(tell_of_failure(job, l));
-    return remote_list_failed(job_tx(job), l->user, now_ms() + retry_after_ms(l->failures));
+    return remote_list_failed(job_tx(job), l->user, now_ms() + (ms > wait_ms ? ms : wait_ms));
 }
 
 /* ---- taking turns ---- */

@@ -4,6 +4,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "federation/reply.h"
 
 enum { PAUSE_MS = 2000, PAUSE_MAX_MS = 10 * 60 * 1000 };
 
@@ -117,7 +118,8 @@ static struct errand *take_due(struct errands *e)
     return NULL;
 }
 
-static bool run(struct errands *e, const struct errand *one)
+/* Is it done? ret_wait_ms: for how long another server wants to be left alone. */
+static bool run(struct errands *e, const struct errand *one, int64_t *ret_wait_ms)
 {
     arena_auto struct arena *a = arena_create();
     struct job job;
@@ -125,6 +127,7 @@ static bool run(struct errands *e, const struct errand *one)
     job_init(&job, e->store, a);
     const struct err *failed = one->run(&job, one->a, one->b, &done);
     job_finish(&job);
+    *ret_wait_ms = federation_wait_ms(failed);
     if (failed && log_limited(one->what, LOG_FEW))
         log_err(LOG_INFO, one->what, failed);
     return done && !failed;
@@ -139,7 +142,7 @@ static void drop_locked(struct errands *e, struct errand *one)
     free(one);
 }
 
-static void put_back(struct errands *e, struct errand *one, bool done)
+static void put_back(struct errands *e, struct errand *one, bool done, int64_t wait_ms)
 {
     LOCKED(&e->lock);
     one->is_running = false;
@@ -149,7 +152,8 @@ static void put_back(struct errands *e, struct errand *one, bool done)
         drop_locked(e, one);
     } else {
         /* Not all at the same moment: up to a quarter more. */
-        one->due_mono_ms = mono_ms() + one->pause_ms + mono_us() % (one->pause_ms / 4);
+        int64_t pause = wait_ms > one->pause_ms ? wait_ms : one->pause_ms;
+        one->due_mono_ms = mono_ms() + pause + mono_us() % (one->pause_ms / 4);
         one->pause_ms = one->pause_ms * 2 < PAUSE_MAX_MS ? one->pause_ms * 2 : PAUSE_MAX_MS;
     }
     pthread_cond_broadcast(&e->changed);
@@ -159,8 +163,11 @@ static void *work(void *arg)
 {
     struct errands *e = arg;
     pthread_setname_np(pthread_self(), "fed-errands");
-    for (struct errand *one; (one = take_due(e));)
-        put_back(e, one, run(e, one));
+    int64_t wait_ms;
+    for (struct errand *one; (one = take_due(e));) {
+        bool done = run(e, one, &wait_ms);
+        put_back(e, one, done, wait_ms);
+    }
     return NULL;
 }
 

@@ -250,6 +250,7 @@ static const struct err *close_gap(struct gap *g)
     if (!waiting(g))
         return NULL;
     ask_init(&g->ask, g->job, g->room, g->server);
+    g->ask.takes_losses = g->attempts >= PATIENT_ATTEMPTS;
     bool failed;
     TRY(fetch_missing(g, &failed));
     if (g->pool.missing.n && !failed) {
@@ -296,6 +297,8 @@ static const struct err *work(struct gap *g, const struct work_item *item, enum 
     }
     event_pool_init(&g->pool, g->job, g->room);
     TRY(close_gap(g));
+    if (g->ask.wait_ms)
+        room_work_rest(g->in->gaps, item, g->ask.wait_ms);
     size_t left = waiting(g);
     bool any_taken = left < g->pool.n;
     if (!left)

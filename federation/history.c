@@ -17,7 +17,7 @@ enum {
     TIME_MS = 20 * 1000,
     WAIT_MS = 20 * 1000,      /* for what another request has begun */
     RETRY_MS = 30 * 1000,     /* after no server had anything */
-    RETRY_SOON_MS = 2 * 1000, /* after no server could be reached */
+    RETRY_SOON_MS = 2 * 1000, /* after no server could be reached; one may want another time */
     REMEMBERED_MAX = 10000
 };
 
@@ -171,6 +171,8 @@ static const struct err *fetch_some(struct ask *a, const struct history_end *end
     if (!known)
         return NULL;
     TRY(ask_auth(a, events.list, events.n));
+    if (a->may_come_yet)
+        return NULL; /* it would be judged without them */
     TRY(add(a, &events, state, state_n, ret_added));
     for (size_t i = 0; i < events.n; i++)
         inbound_event_came(inbound_of(a->job), events.list[i]->event_id);
@@ -194,6 +196,11 @@ static const struct err *fetch(struct ask *a, size_t limit, size_t *added)
     return NULL;
 }
 
+static int64_t retry_ms(const struct ask *a)
+{
+    return a->wait_ms ? a->wait_ms : a->answers ? RETRY_MS : RETRY_SOON_MS;
+}
+
 const struct err *federation_backfill(struct job *job, struct room *room, size_t limit,
                                       size_t *ret_added)
 {
@@ -206,7 +213,7 @@ const struct err *federation_backfill(struct job *job, struct room *room, size_t
     ask_init(&ask, job, room, NULL);
     ask.deadline_mono_ms = mono_ms() + TIME_MS;
     const struct err *e = fetch(&ask, limit, &added);
-    end(flights, room->id, added, ask.answers ? RETRY_MS : RETRY_SOON_MS);
+    end(flights, room->id, added, retry_ms(&ask));
     *ret_added = added;
     return e;
 }

@@ -28,12 +28,17 @@ const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, in
 const struct err *federation_backfill(struct job *job, struct room *room, size_t limit,
                                       size_t *ret_added);
 
+struct fetched_events {
+    const struct event **list;
+    size_t n;
+    size_t strangers;    /* not in the list: of servers that closed federation does not allow */
+    bool is_unreachable; /* the server, which was then asked no more; ... */
+    int64_t wait_ms;     /* ... the same if more than 0: federation_wait_ms() */
+};
 /* Fetches events by id from the server (/event, in parallel, bounded), checked as PDUs; those that
- * cannot be had are left out; of those, ret_strangers (NULL: not wanted) are of servers that closed
- * federation does not allow. Nothing is stored. */
+ * cannot be had are left out. Nothing is stored. */
 const struct err *federation_fetch_events(struct job *job, struct room *room, const char *server,
                                           const char *const *ids, size_t n,
-                                          const struct event ***ret, size_t *ret_n,
-                                          size_t *ret_strangers);
+                                          struct fetched_events *ret);
 
 #endif

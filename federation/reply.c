@@ -1,7 +1,10 @@
 #include "federation/reply.h"
 
 enum {
+    RETRY_AFTER_MS = 1000, /* of a server that does not say */
     RETRY_AFTER_MOST_MS = 3600 * 1000,
+    WAIT_LEAST_MS = 500, /* after a 429, of what goes on without a user */
+    WAIT_MOST_MS = 5 * 60 * 1000,
     SENTENCE_MAX = 200 /* bytes of another server's that are passed on */
 };
 
@@ -24,6 +27,7 @@ void fed_reply_read(struct arena *a, const struct http_answer *answer, bool with
         .content_type = http_answer_header(a, answer, "Content-Type"),
         .content_disposition = http_answer_header(a, answer, "Content-Disposition"),
         .location = http_answer_header(a, answer, "Location"),
+        .retry_after = http_answer_header(a, answer, "Retry-After"),
     };
 }
 
@@ -48,11 +52,19 @@ static struct str sentence_of(const struct fed_reply *reply)
     return s;
 }
 
-static const struct err *limit_exceeded(const struct fed_reply *reply)
+/* "Retry-After" in seconds, or the older "retry_after_ms", which it overrides; a date is not read.
+ */
+int fed_reply_retry_after_ms(const struct fed_reply *reply)
 {
-    const json_t *ms = json_object_get(reply->json, "retry_after_ms");
-    json_int_t v = json_is_integer(ms) ? json_integer_value(ms) : 1000;
-    return err_limit_exceeded(v < 0 ? 0 : v > RETRY_AFTER_MOST_MS ? RETRY_AFTER_MOST_MS : (int)v);
+    const json_t *in_body = json_object_get(reply->json, "retry_after_ms");
+    int64_t s, ms = RETRY_AFTER_MS;
+    if (reply->status != 429)
+        return 0;
+    if (reply->retry_after && str_to_int64(str_of(reply->retry_after), &s))
+        ms = s > RETRY_AFTER_MOST_MS / 1000 ? RETRY_AFTER_MOST_MS : s * 1000;
+    else if (json_is_integer(in_body))
+        ms = json_integer_value(in_body);
+    return ms < 0 ? 0 : ms > RETRY_AFTER_MOST_MS ? RETRY_AFTER_MOST_MS : (int)ms;
 }
 
 static const struct err *with_room_version(struct arena *a, const struct err *e,
@@ -85,7 +97,7 @@ static const struct err *complaint(struct arena *a, const struct fed_request *r,
     struct str sentence = sentence_of(reply);
     enum err_code code = ERR_UNKNOWN;
     if (reply->status == 429)
-        return err_with_answer(limit_exceeded(reply), 429, NULL);
+        return err_with_answer(err_limit_exceeded(fed_reply_retry_after_ms(reply)), 429, NULL);
     bool is_known = errcode && err_code_find(errcode, reply->status, &code);
     if (reply->status / 100 != 4 || !errcode || (is_known && is_about_sessions(code)) ||
         (!is_known && reply->status == 401))
@@ -109,4 +121,19 @@ const struct err *fed_reply_check(struct arena *a, const struct fed_request *r,
     if (!r->no_tree && !r->sink_fd && !json_is_object(reply->json))
         return err(ERR_BAD_STATUS, "%.150s did not answer with a JSON object", r->server);
     return NULL;
+}
+
+/* ---- what failed ---- */
+
+bool federation_is_unreachable(const struct err *e)
+{
+    return e && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT);
+}
+
+int64_t federation_wait_ms(const struct err *e)
+{
+    if (!e || e->answered != 429)
+        return 0;
+    int64_t ms = e->retry_after_ms;
+    return ms < WAIT_LEAST_MS ? WAIT_LEAST_MS : ms > WAIT_MOST_MS ? WAIT_MOST_MS : ms;
 }

@@ -14,4 +14,13 @@ void fed_reply_read(struct arena *a, const struct http_answer *answer, bool with
 const struct err *fed_reply_check(struct arena *a, const struct fed_request *r,
                                   struct fed_reply *reply);
 
+/* For how long the other server wants to be left alone, an hour at most; 0: it is no 429. */
+int fed_reply_retry_after_ms(const struct fed_reply *reply);
+
+/* Of an error of federation_request(): the server cannot be reached. */
+bool federation_is_unreachable(const struct err *e);
+/* For how long, at least, what goes on without a user leaves the server alone after that error.
+ * More than 0, and bounded, when it has answered 429; else 0. */
+int64_t federation_wait_ms(const struct err *e);
+
 #endif

@@ -103,11 +103,6 @@ static const struct err *send_request(struct job *job, const struct fed_request 
     return http_client_run(f->http, job->arena, &call, ret);
 }
 
-static bool is_unreachable(const struct err *e)
-{
-    return e && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT);
-}
-
 /* What this says of how the server is, for discovery and for the back-off of what is sent. One that
  * cannot answer a question (a file that it lost, say) may be well: only what it fails to take (PUT)
  * counts, or its not being there. */
@@ -115,10 +110,10 @@ static void note_outcome(struct federation *f, const struct fed_request *r, cons
                          int status)
 {
     bool is_failure = status >= 500 || status == 429;
-    bool is_ill = is_unreachable(e) || (is_failure && r->method == PUT);
+    bool is_ill = federation_is_unreachable(e) || (is_failure && r->method == PUT);
     if (is_failure && !is_ill)
         return;
-    if (is_unreachable(e))
+    if (federation_is_unreachable(e))
         discovery_failed(f->discovery, r->server);
     if (!e || is_ill || e->code == ERR_TOO_LARGE) /* others are failures of our own */
         sender_request_ended(f->sender, r->server, !is_ill);

@@ -28,8 +28,8 @@ struct fed_reply {
     int status;
     struct str body; /* empty with a sink */
     json_t *json;    /* body as an object or array; NULL when it is none (then body is raw) */
-    const char *content_type, *content_disposition, *location; /* NULL: absent */
-    int64_t bytes;                                             /* of the body, also with a sink */
+    const char *content_type, *content_disposition, *location, *retry_after; /* NULL: absent */
+    int64_t bytes; /* of the body, also with a sink */
 };
 
 /* Any status is a success: for those who look at it themselves. Errors are those of transport:
@@ -39,7 +39,7 @@ const struct err *federation_exchange(struct job *job, const struct fed_request 
 
 /* Wants a 2xx with a JSON object. Another status becomes an error with the other server's errcode
  * and sentence when it is one of 4xx with an errcode, else ERR_BAD_STATUS. The status is in
- * err->answered. */
+ * err->answered, of a 429 also retry_after_ms. */
 const struct err *federation_request(struct job *job, const struct fed_request *r,
                                      struct fed_reply *ret);
 

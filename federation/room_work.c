@@ -35,7 +35,7 @@ struct item {
     enum item_state state;
     bool again;    /* asked for while it is being done */
     bool has_come; /* meanwhile an event that it waits for came */
-    int64_t due_mono_ms;
+    int64_t due_mono_ms, rest_until_mono_ms;
     struct item *prev, *next;
 };
 
@@ -172,6 +172,15 @@ static void drop_locked(struct room_work *w, struct item *i)
     free(i);
 }
 
+/* has_more: to do than when it failed. */
+static void set_due_locked(struct item *i, int64_t due, bool has_more)
+{
+    int64_t soon = mono_ms() + NEWS_MS;
+    if (has_more && due > soon)
+        due = soon;
+    i->due_mono_ms = due > i->rest_until_mono_ms ? due : i->rest_until_mono_ms;
+}
+
 /* ---- asking for work ---- */
 
 bool room_work_add(struct room_work *w, int64_t room, const char *server)
@@ -180,9 +189,17 @@ bool room_work_add(struct room_work *w, int64_t room, const char *server)
     struct item *i = item_locked(w, room, server);
     if (i && i->state == RUNNING)
         i->again = true;
-    if (i && i->state == DELAYED && i->due_mono_ms > mono_ms() + NEWS_MS)
-        i->due_mono_ms = mono_ms() + NEWS_MS;
+    if (i && i->state == DELAYED)
+        set_due_locked(i, i->due_mono_ms, true);
     return i;
+}
+
+void room_work_rest(struct room_work *w, const struct work_item *what, int64_t ms)
+{
+    LOCKED(&w->lock);
+    struct item *i = item_locked(w, what->room, what->server);
+    if (i)
+        i->rest_until_mono_ms = mono_ms() + ms;
 }
 
 void room_work_await(struct room_work *w, const struct work_item *what,
@@ -226,8 +243,7 @@ static void concluded_locked(struct room_work *w, struct item *i, enum work_resu
     if (result == WORK_LATER && i->has_come) {
         move_locked(w, i, QUEUED);
     } else if (result == WORK_LATER) {
-        int64_t ms = delay_ms(i->what.attempts++);
-        i->due_mono_ms = mono_ms() + (i->again && ms > NEWS_MS ? NEWS_MS : ms);
+        set_due_locked(i, mono_ms() + delay_ms(i->what.attempts++), i->again);
         move_locked(w, i, DELAYED);
     } else if (result == WORK_AGAIN || i->again) {
         i->what.attempts = 0;
@@ -242,6 +258,7 @@ static void do_one_locked(struct room_work *w, struct item *i, struct arena *are
     move_locked(w, i, RUNNING);
     await_nothing_locked(w, i);
     i->again = i->has_come = false;
+    i->rest_until_mono_ms = 0;
     struct work_item what = i->what;
     lock_release(&w->lock);
     struct job job;

@@ -31,6 +31,9 @@ void room_work_destroy(struct room_work *w);
  * after a failure, or fails now, waits, though not for long. False: too many are waiting. */
 bool room_work_add(struct room_work *w, int64_t room, const char *server);
 
+/* By the work itself, before it answers WORK_LATER: it is not to be done again within that time,
+ * but for an event that it awaits. */
+void room_work_rest(struct room_work *w, const struct work_item *what, int64_t ms);
 /* By the work itself, before it answers WORK_LATER: any of these events would help (the first
  * AWAITED_MAX). The item is then due when one of them comes by another way. */
 enum { AWAITED_MAX = 20 };

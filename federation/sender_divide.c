@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "federation/reply.h"
 #include "storage/set_aside.h"
 
 #include <stdio.h>
@@ -194,7 +195,7 @@ static const struct err *resend(struct sender *s, struct job *job, struct destin
         return set_aside_refused(job_tx(job), it->id, why);
     LOCKED(&s->lock);
     if (!s->stopping)
-        sender_failed_locked(s, d, e ? e->text : why, 0);
+        sender_failed_locked(s, d, e ? e->text : why, fed_reply_retry_after_ms(&reply));
     return NULL;
 }
 

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "federation/request.h"
+#include "federation/reply.h"
 #include "storage/destinations.h"
 
 #include <stdio.h>
@@ -83,16 +83,8 @@ const struct err *sender_put(struct job *job, const char *server, const char *id
     return federation_exchange(job, &r, ret);
 }
 
-static int64_t wait_asked_for(const struct fed_reply *r)
-{
-    int64_t ms = 0;
-    if (r->status == 429 && json_is_object(r->json))
-        ms = json_integer_value(json_object_get(r->json, "retry_after_ms"));
-    return ms > 0 ? ms : 0;
-}
-
-static void send(struct sender *s, struct job *job, struct destination *d,
-                 const struct transaction *t)
+static void send_one(struct sender *s, struct job *job, struct destination *d,
+                     const struct transaction *t)
 {
     struct fed_reply reply = {0};
     int64_t began = mono_us();
@@ -109,7 +101,7 @@ static void send(struct sender *s, struct job *job, struct destination *d,
         if (sender_is_refusal(reply.status))
             sender_refused(s, job, d, t, why);
         else
-            sender_back_off(s, d, t, why, reply.status < 500, wait_asked_for(&reply));
+            sender_back_off(s, d, t, why, reply.status < 500, fed_reply_retry_after_ms(&reply));
         return;
     }
     count_refused(s, d, reply.json);
@@ -183,7 +175,7 @@ void sender_work(struct sender *s, struct arena *a, struct destination *d)
     if (e)
         pause_after(s, d, e);
     else if (t.body.n)
-        send(s, &job, d, &t);
+        send_one(s, &job, d, &t);
     else
         sender_advance(s, d, &t);
     if (!e)

@@ -146,10 +146,9 @@ static const struct err *is_here(struct job *job, struct room *room, const char 
 static const struct err *exists(struct job *job, struct room *room, const char *server,
                                 const char *event_id, int64_t ts, bool *ret)
 {
-    const struct event **found;
-    size_t n;
-    TRY(federation_fetch_events(job, room, server, &event_id, 1, &found, &n, NULL));
-    *ret = n == 1 && strcmp(found[0]->event_id, event_id) == 0 && found[0]->origin_server_ts == ts;
+    struct fetched_events found;
+    TRY(federation_fetch_events(job, room, server, &event_id, 1, &found));
+    *ret = found.n == 1 && found.list[0]->origin_server_ts == ts;
     return NULL;
 }
 

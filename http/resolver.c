@@ -16,6 +16,8 @@ enum {
     TRIES = 3,
     ADDRESSES_MAX = 16,
     SRV_MAX = 16,
+    SRV_BYTES_MAX = 4096, /* an answer of TCP could make c-ares unpack many names of megabytes */
+    NAME_MAX_BYTES = 255, /* as people write it; unpacked it may be longer, but no host's */
     NAMES_MAX = 4096,     /* in the cache */
     KEEP_LEAST_MS = 5000, /* what the DNS says not to keep is kept as long as one request's use */
     KEEP_MOST_MS = 3600 * 1000,
@@ -233,14 +235,18 @@ int srv_read(struct arena *a, const unsigned char *answer, int n, struct srv_rec
              size_t *ret_n)
 {
     struct ares_srv_reply *records = NULL;
+    if (n > SRV_BYTES_MAX)
+        return ARES_EBADRESP;
     int status = ares_parse_srv_reply(answer, n, &records);
     if (status != ARES_SUCCESS)
         return status;
     *ret = arena_alloc_array(a, SRV_MAX, sizeof **ret);
     *ret_n = 0;
     for (const struct ares_srv_reply *i = records; i && *ret_n < SRV_MAX; i = i->next)
-        (*ret)[(*ret_n)++] = (struct srv_record){
-            arena_strdup(a, strcmp(i->host, ".") ? i->host : ""), i->port, i->priority, i->weight};
+        if (strlen(i->host) <= NAME_MAX_BYTES)
+            (*ret)[(*ret_n)++] =
+                (struct srv_record){arena_strdup(a, strcmp(i->host, ".") ? i->host : ""), i->port,
+                                    i->priority, i->weight};
     ares_free_data(records);
     return ARES_SUCCESS;
 }

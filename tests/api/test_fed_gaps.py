@@ -193,6 +193,44 @@ def test_a_failure_is_no_answer(room_of, remotes, status):
     assert history(alice, room.id)[:4] == [last, *reversed(ids)]
 
 
+LATER = 429, ({"errcode": "M_LIMIT_EXCEEDED", "error": "later"},
+              {"Content-Type": "application/json", "Retry-After": "1"})
+
+
+def test_state_that_may_be_asked_for_later_is_not_lost(room_of):
+    """One of the many events of a state: so little of it may be missing for good."""
+    a, alice, remote, room, carol = room_of(initial_state=[
+        {"type": "a.test", "state_key": str(n), "content": {}} for n in range(40)])
+    dave = remote.user("dave")
+    join, _ = remote.event(room, dave, "m.room.member", {"membership": "join"}, dave)
+    for i in unsent(remote, room, carol, 3):
+        room.hidden.add(i)
+    later = remote.on("GET", f"{FED}/v1/event/{q(join)}", LATER)
+    last = remote.send(room, carol, "last", to=[a.name])
+    eventually(lambda: remote.seen("GET", f"{FED}/v1/event/"), 30)
+    remote.answers.remove(later)
+    received(alice, room.id, last, seconds=60)
+    assert alice.state(room.id, "m.room.member", dave)["membership"] == "join"
+
+
+def test_another_server_is_asked_for_the_rest_of_a_state(room_of, remotes):
+    a, alice, remote, room, carol = room_of()
+    other = remotes()
+    erin, dave = other.user("erin"), remote.user("dave")
+    other.join(a.name, room.id, erin)
+    room.add(next(p for p in reversed(remote.wait_for(lambda: [
+        p for p in remote.pdus if p.get("state_key") == erin]))))
+    join, event = remote.event(room, dave, "m.room.member", {"membership": "join"}, dave)
+    other.rooms[room.id].add(event)
+    for i in unsent(remote, room, carol, 3):
+        room.hidden.add(i)
+    remote.on("GET", f"{FED}/v1/event/{q(join)}", LATER)
+    last = remote.send(room, carol, "last", to=[a.name])
+    received(alice, room.id, last, seconds=60)
+    assert alice.state(room.id, "m.room.member", dave)["membership"] == "join"
+    assert other.seen("GET", f"{FED}/v1/event/{q(join)}")
+
+
 @pytest.mark.parametrize("version", ["1", "10", "12"])
 def test_an_event_beside_our_join_does_not_lead_to_the_beginning(two, remote, version):
     """Its parent is history that we do not have: the state after that parent is asked for."""
@@ -378,6 +416,19 @@ def test_history_when_nobody_answers(two, network):
     assert not set(early) & {e["event_id"] for e in page["chunk"]}
     network.heal()
     eventually(lambda: set(early) <= set(history(bob, room)), seconds=60)
+
+
+def test_history_that_may_be_asked_for_later(remote, two):
+    """As soon as the other server said, which is sooner than after an answer that was of no use."""
+    bob, carol = two[0].user("bob"), remote.user("carol")
+    room = remote.create_room(carol)
+    early = unsent(remote, room, carol, 5)
+    bob.join(room.id, via=[remote.name])
+    later = remote.on("GET", f"{FED}/v1/backfill/", LATER)
+    assert not set(early) & set(history(bob, room.id))
+    assert remote.seen("GET", f"{FED}/v1/backfill/")
+    remote.answers.remove(later)
+    eventually(lambda: set(early) <= set(history(bob, room.id)), seconds=20)
 
 
 def test_a_hostile_history(remote, two):

@@ -7,7 +7,6 @@
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <pthread.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -83,14 +82,13 @@ static void *talk(void *arg)
 
 static void *accept_all(void *arg)
 {
-    pthread_t thread;
     for (;;) {
         int fd = accept(host.fd, NULL, NULL);
         int on = 1;
         SSL *s = SSL_new(host.tls);
         HOLDS(fd >= 0 && s && SSL_set_fd(s, fd) == 1);
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        HOLDS(!pthread_create(&thread, NULL, talk, s) && !pthread_detach(thread));
+        fuzz_start_thread(talk, s);
     }
     return NULL;
 }
@@ -119,13 +117,12 @@ const char *answering_host_start(void)
     static char name[64];
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t n = sizeof address;
-    pthread_t thread;
     make_tls();
     inet_pton(AF_INET, ANSWERING_HOST, &address.sin_addr);
     HOLDS((host.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0);
     HOLDS(!bind(host.fd, (struct sockaddr *)&address, n) && !listen(host.fd, 16));
     HOLDS(!getsockname(host.fd, (struct sockaddr *)&address, &n));
-    HOLDS(!pthread_create(&thread, NULL, accept_all, NULL) && !pthread_detach(thread));
+    fuzz_start_thread(accept_all, NULL);
     snprintf(name, sizeof name, ANSWERING_HOST ":%d", ntohs(address.sin_port));
     return name;
 }

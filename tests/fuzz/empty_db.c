@@ -5,7 +5,6 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -220,12 +219,11 @@ static void *talk(void *arg)
 
 static void *accept_all(void *arg)
 {
-    pthread_t thread;
     for (int listening = *(int *)arg;;) {
         struct session *s = mem_zalloc(sizeof *s);
         s->transaction = 'I';
         HOLDS((s->fd = accept(listening, NULL, NULL)) >= 0);
-        HOLDS(!pthread_create(&thread, NULL, talk, s) && !pthread_detach(thread));
+        fuzz_start_thread(talk, s);
     }
     return NULL;
 }
@@ -236,11 +234,10 @@ const char *empty_db_start(void)
     static char uri[128];
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t n = sizeof address;
-    pthread_t thread;
     HOLDS((fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0);
     HOLDS(!bind(fd, (struct sockaddr *)&address, n) && !listen(fd, 16));
     HOLDS(!getsockname(fd, (struct sockaddr *)&address, &n));
-    HOLDS(!pthread_create(&thread, NULL, accept_all, &fd) && !pthread_detach(thread));
+    fuzz_start_thread(accept_all, &fd);
     snprintf(uri, sizeof uri,
              "host=127.0.0.1 port=%d user=u dbname=d sslmode=disable gssencmode=disable",
              ntohs(address.sin_port));

@@ -6,6 +6,9 @@
 
 #include "base/json.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define HOLDS(condition)                                                                           \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);                \
+            fprintf(stderr, "%s:%d: broken: %s (%s)\n", __FILE__, __LINE__, #condition,            \
+                    strerror(errno));                                                              \
             abort();                                                                               \
         }                                                                                          \
     } while (0)
@@ -24,6 +28,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static inline struct str fuzz_str(const uint8_t *data, size_t size)
 {
     return (struct str){(const char *)data, size};
+}
+
+/* One that goes on for ever, and its own ones. libFuzzer's alarm would interrupt what it waits for.
+ */
+static inline void fuzz_start_thread(void *(*run)(void *), void *arg)
+{
+    pthread_t thread;
+    sigset_t alarm, before;
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarm, &before);
+    HOLDS(!pthread_create(&thread, NULL, run, arg) && !pthread_detach(thread));
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 #endif

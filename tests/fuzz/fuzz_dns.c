@@ -9,7 +9,6 @@
 #include "http/resolver.h"
 
 #include <arpa/inet.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -45,7 +44,8 @@ static void put_answer(struct buf *b, const unsigned char *query, size_t n, stru
     buf_add(b, (const char *)query, ID);
     buf_add(b, header, sizeof header);
     buf_add(b, (const char *)query + HEADER, question_bytes(query, n));
-    buf_add(b, answer.p + given, answer.n - given);
+    if (answer.n > given)
+        buf_add(b, answer.p + given, answer.n - given);
 }
 
 static void *serve(void *arg)
@@ -73,13 +73,12 @@ static void start(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t n = sizeof address;
-    pthread_t thread;
     if (dns.fd)
         return;
     HOLDS((dns.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) > 0);
     HOLDS(!bind(dns.fd, (struct sockaddr *)&address, n));
     HOLDS(!getsockname(dns.fd, (struct sockaddr *)&address, &n));
-    HOLDS(!pthread_create(&thread, NULL, serve, NULL) && !pthread_detach(thread));
+    fuzz_start_thread(serve, NULL);
     snprintf(dns.name, sizeof dns.name, "127.0.0.1:%d", ntohs(address.sin_port));
 }
 
@@ -122,7 +121,7 @@ static void look_up_services(struct resolver *r, struct arena *a)
         return;
     HOLDS(n <= RECORDS_MAX);
     for (size_t i = 0; i < n; i++) {
-        HOLDS(strlen(records[i].host) < 1024);
+        HOLDS(strlen(records[i].host) <= 255);
         HOLDS(records[i].port >= 0 && records[i].port <= 65535);
         HOLDS(records[i].priority >= 0 && records[i].weight >= 0);
     }

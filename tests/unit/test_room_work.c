@@ -139,6 +139,41 @@ static void test_news_that_came_during_a_failure_shorten_the_pause(void **state)
     end();
 }
 
+enum { REST_S = 600 };
+
+static enum work_result rests(void *ctx, struct job *job, const struct work_item *what)
+{
+    if (what->room == 1)
+        room_work_rest(work, what, REST_S * 1000);
+    atomic_fetch_add(&run_of[what->room], 1);
+    return what->room == 1 ? WORK_LATER : WORK_DONE;
+}
+
+/* So that the threads have looked at the clock. */
+static void do_something_else(void)
+{
+    int before = atomic_load(&run_of[2]);
+    room_work_add(work, 2, "b.example");
+    wait_until(&run_of[2], before + 1);
+}
+
+/* News do not shorten the time for which another server wants to be left alone. */
+static void test_a_rest_is_kept(void **state)
+{
+    start_with(rests);
+    room_work_add(work, 1, "a.example");
+    wait_until(&run_of[1], 1);
+    do_something_else();
+    atomic_fetch_add(&ahead_ms, (REST_S - 60) * 1000);
+    room_work_add(work, 1, "a.example");
+    do_something_else();
+    assert_int_equal(atomic_load(&run_of[1]), 1);
+    atomic_fetch_add(&ahead_ms, 90 * 1000);
+    do_something_else();
+    wait_until(&run_of[1], 2);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_each_item_that_waits_for_it_is_woken),
         cmocka_unit_test(test_nothing_is_awaited_by_work_that_is_done),
         cmocka_unit_test(test_news_that_came_during_a_failure_shorten_the_pause),
+        cmocka_unit_test(test_a_rest_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
