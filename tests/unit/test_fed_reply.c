@@ -36,9 +36,8 @@ static void test_rows(void **state)
     static const struct fed_request r = {.server = "b.example"};
     arena_auto struct arena *a = arena_create();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const char *head = rows[i].header
-                               ? arena_printf(a, "Retry-After: %s\r\n\r\n", rows[i].header)
-                               : "\r\n";
+        const char *head =
+            rows[i].header ? arena_printf(a, "Retry-After: %s\r\n\r\n", rows[i].header) : "\r\n";
         const struct http_answer answer = {
             .status = rows[i].status, .head = str_of(head), .body = str_of(rows[i].body)};
         struct fed_reply reply;
