@@ -27,10 +27,11 @@ struct fresh {
 
 struct discovery {
     struct auth_index *x;
-    struct arena *arena;
-    struct map found;     /* event id -> struct fresh */
-    struct map history;   /* the same of events that may be wanted, read before */
-    struct fresh **fresh; /* that have an event */
+    struct arena *arena;    /* the job's, until the end of the discovery */
+    struct arena *outlives; /* the job's own: what x->extra keeps */
+    struct map found;       /* event id -> struct fresh */
+    struct map history;     /* the same of events that may be wanted, read before */
+    struct fresh **fresh;   /* that have an event */
     size_t fresh_n, fresh_room, extra_n;
 };
 
@@ -343,9 +344,8 @@ static const struct err *keep_numbers(struct discovery *d, const struct auth_nod
 
 static void note_extra(struct discovery *d, const struct auth_node_new *rows, size_t n)
 {
-    struct arena *a = d->x->job->arena;
     for (size_t i = 0; i < n; i++) {
-        struct auth_number *number = arena_alloc(a, sizeof *number + rows[i].event_id.n);
+        struct auth_number *number = arena_alloc(d->outlives, sizeof *number + rows[i].event_id.n);
         number->node = rows[i].node;
         number->is_power = rows[i].is_power;
         number->n = (uint32_t)rows[i].event_id.n;
@@ -373,7 +373,7 @@ static const struct err *discover_all(struct auth_index *x, const struct str *id
 {
     arena_auto struct arena *a = arena_create(); /* the first time there may be many */
     struct arena *was = x->job->arena;
-    struct discovery d = {.x = x, .arena = a};
+    struct discovery d = {.x = x, .arena = a, .outlives = was};
     job_use_arena(x->job, a);
     const struct err *e = discover(&d, ids, n);
     job_use_arena(x->job, was);
