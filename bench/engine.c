@@ -87,6 +87,26 @@ struct client *engine_client(struct engine *e, size_t i)
     return e->clients[i];
 }
 
+/* A server closes connections that are idle for long, as they are while many users are made. */
+static void reconnect(struct engine *e, struct client *c)
+{
+    close(c->fd);
+    connect_client(e, c);
+}
+
+static void send_out(struct engine *e, struct client *c)
+{
+    for (size_t done = 0; done < c->out.n;) {
+        ssize_t w = send(c->fd, c->out.p + done, c->out.n - done, MSG_NOSIGNAL);
+        if (w < 0 && (errno == EPIPE || errno == ECONNRESET))
+            reconnect(e, c), done = 0;
+        else if (w < 0 && errno != EINTR)
+            fail("send");
+        else if (w > 0)
+            done += (size_t)w;
+    }
+}
+
 void client_send(struct engine *e, struct client *c, const char *method, const char *path,
                  const char *body, client_reply *on_reply)
 {
@@ -103,13 +123,7 @@ void client_send(struct engine *e, struct client *c, const char *method, const c
     c->on_reply = on_reply;
     c->waiting = true;
     c->sent_us = mono_us();
-    for (size_t done = 0; done < c->out.n;) {
-        ssize_t w = send(c->fd, c->out.p + done, c->out.n - done, MSG_NOSIGNAL);
-        if (w < 0 && errno != EINTR)
-            fail("send");
-        if (w > 0)
-            done += (size_t)w;
-    }
+    send_out(e, c);
 }
 
 /* The value of a header in the head of a response; p == NULL when absent. */
@@ -174,13 +188,20 @@ static void handle_input(struct client *c)
     c->on_reply(c, atoi(c->in.p + 9), (struct str){c->in.p + body_at, body_n});
 }
 
-static void read_some(struct client *c)
+static void read_some(struct engine *e, struct client *c)
 {
     buf_reserve(&c->in, 65536);
     ssize_t r = recv(c->fd, c->in.p + c->in.n, c->in.size - c->in.n - 1, 0);
-    if (r == 0) {
-        fprintf(stderr, "the server closed a connection\n");
+    bool closed = r == 0 || (r < 0 && errno == ECONNRESET);
+    if (closed && c->in.n && c->waiting) {
+        fprintf(stderr, "the server closed a connection in the middle of a reply\n");
         exit(1);
+    }
+    if (closed) {
+        reconnect(e, c);
+        if (c->waiting)
+            send_out(e, c);
+        return;
     }
     if (r < 0)
         fail("recv");
@@ -197,7 +218,7 @@ void engine_run(struct engine *e, bool (*done)(void *ctx), void *ctx, int64_t ma
     while (!done(ctx) && (!max_ms || mono_ms() < until)) {
         int n = epoll_wait(e->epoll, events, EVENTS, 20);
         for (int i = 0; i < n; i++)
-            read_some(events[i].data.ptr);
+            read_some(e, events[i].data.ptr);
     }
 }
 
