@@ -71,7 +71,7 @@ static const struct err *get_config(struct request *rq, struct reply *rp)
         "/_matrix/client/unstable/org.matrix.msc3916/media/" rest, handler_, who_)
 #define OLD_DOWNLOAD(path_, also_) ROW(path_, also_, get_old_download, WHO_ANYBODY)
 #define OLD_DOWNLOAD_NAMED(path_, also_) ROW(path_, also_, get_old_download_named, WHO_ANYBODY)
-#define OLD_CONFIG(path_, also_)                                                                   \
+#define CONFIG(path_, also_)                                                                       \
     {                                                                                              \
         .method = GET, .path = path_, .also = also_, .handler = get_config, .who = WHO_USER,       \
         .spec = "content repository"                                                               \
@@ -80,10 +80,11 @@ static const struct err *get_config(struct request *rq, struct reply *rp)
 const struct route download_routes[] = {
     NEW_ROW("download/{server}/{media}", get_download, WHO_GUEST_TOO),
     NEW_ROW("download/{server}/{media}/{file}", get_download_named, WHO_GUEST_TOO),
-    NEW_ROW("config", get_config, WHO_USER),
+    CONFIG("/_matrix/client/v1/media/config",
+           "/_matrix/client/unstable/org.matrix.msc3916/media/config"),
     OLD_MEDIA_PATHS(OLD_DOWNLOAD, "download/{server}/{media}"),
     OLD_MEDIA_PATHS(OLD_DOWNLOAD_NAMED, "download/{server}/{media}/{file}"),
-    OLD_MEDIA_PATHS(OLD_CONFIG, "config"),
+    OLD_MEDIA_PATHS(CONFIG, "config"),
     {.method = GET,
      .path = "/_matrix/federation/v1/media/download/{media}",
      .handler = get_for_server,
