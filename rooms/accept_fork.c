@@ -10,21 +10,26 @@
 enum { FLAT_MAX = 32, FLATTEN_EVERY = 16 };
 
 /* What differs from the parent's differences. */
-static size_t differences(const struct state_view *state, const struct state_view *parent,
-                          struct state_ref_entry *ret)
+static size_t differences(struct arena *a, const struct state_view *state,
+                          const struct state_view *parent, struct state_ref_entry *ret)
 {
+    struct map now, then;
     size_t n = 0;
+    state_view_index(a, state, &now);
+    state_view_index(a, parent, &then);
     for (size_t i = 0; i < state->n; i++) {
         const struct state_ref_entry *e = &state->entries[i];
-        const struct state_ref_entry *was = state_view_find(parent, e->type, e->state_key);
+        const struct state_ref_entry *was = state_view_indexed(a, &then, e);
         if (!was || was->event != e->event)
             ret[n++] = *e;
     }
     for (size_t i = 0; i < parent->n; i++)
-        if (!state_view_find(state, parent->entries[i].type, parent->entries[i].state_key)) {
+        if (!state_view_indexed(a, &now, &parent->entries[i])) {
             ret[n] = parent->entries[i];
             ret[n++].as_base = true;
         }
+    map_finish(&now);
+    map_finish(&then);
     return n;
 }
 
@@ -45,7 +50,7 @@ static const struct err *write_ref(struct intake *in, const struct state_view *s
     struct state_ref_entry *changed =
         arena_alloc_array(in->job->arena, state->n + (parent ? parent->n : 0) + 1, sizeof *changed);
     if (parent)
-        changed_n = differences(state, parent, changed);
+        changed_n = differences(in->job->arena, state, parent, changed);
     if (parent && changed_n == 0) {
         *ret_ref = parent->ref; /* most events of a fork change nothing */
         return NULL;

@@ -7,6 +7,7 @@
 #include "rooms/redaction.h"
 #include "rooms/relations.h"
 #include "rooms/room_quota.h"
+#include "rooms/state_key.h"
 #include "rooms/stripped.h"
 #include "rooms/txn.h"
 #include "rooms/unread.h"
@@ -57,10 +58,25 @@ static struct draft_event *find_drafted(const struct draft *d, const char *type,
 
 static struct draft_set *find_set(const struct draft *d, const char *type, const char *state_key)
 {
-    for (struct draft_set *s = d->newest_set; s; s = s->next)
-        if (strcmp(s->type, type) == 0 && strcmp(s->state_key, state_key) == 0)
-            return s;
-    return NULL;
+    return d->sets ? map_get(d->sets, state_key_join(d->job->arena, type, state_key)) : NULL;
+}
+
+static void finish_sets(void *sets)
+{
+    map_finish(sets);
+}
+
+static void put_set(struct draft *d, const struct event *e, bool is_end, int at)
+{
+    struct arena *a = d->job->arena;
+    struct draft_set *set = arena_alloc(a, sizeof *set);
+    *set = (struct draft_set){.event = is_end ? NULL : e, .at = at};
+    if (!d->sets) {
+        d->sets = arena_alloc(a, sizeof *d->sets);
+        *d->sets = (struct map){0};
+        arena_defer(a, finish_sets, d->sets);
+    }
+    map_put(d->sets, state_key_join(a, e->type, e->state_key), set);
 }
 
 /* What the draft itself leaves of that key. False: nothing, the room's state stands. at 0: the key
@@ -281,7 +297,6 @@ const struct err *draft_set_state(struct draft *d, const struct stored_event *e,
                             .is_end = is_end};
     bool replaced;
     struct room_member member;
-    struct draft_set *set = arena_alloc(d->job->arena, sizeof *set);
     int at = (int)write_changes_n(d->write) + 1;
     TRY(is_replaced(d, e->event, &replaced));
     if (is_end)
@@ -295,12 +310,7 @@ const struct err *draft_set_state(struct draft *d, const struct stored_event *e,
     d->changes_state = d->is_alone = true;
     d->last_state_at = at;
     write_change(d->write, &change);
-    *set = (struct draft_set){.type = e->event->type,
-                              .state_key = e->event->state_key,
-                              .event = is_end ? NULL : e->event,
-                              .at = at,
-                              .next = d->newest_set};
-    d->newest_set = set;
+    put_set(d, e->event, is_end, at);
     return NULL;
 }
 

@@ -26,10 +26,8 @@ struct draft_event {
 
 /* State that a change of the draft made current without a new event. */
 struct draft_set {
-    const char *type, *state_key;
     const struct event *event; /* NULL: the key has no event any more */
     int at;
-    struct draft_set *next; /* the one before */
 };
 
 struct draft {
@@ -38,7 +36,7 @@ struct draft {
     const struct author *author;
     struct write *write;
     struct draft_event *newest;
-    struct draft_set *newest_set;
+    struct map *sets; /* "type NUL state_key" -> struct draft_set; NULL: none. May be many */
     int64_t built_on; /* the version of the room's head */
     int64_t version, depth, notify_total, highlight_total;
     const char **extremities;

@@ -281,7 +281,7 @@ static const struct err *write_one(struct stretch *s, struct old_event *o, int64
     TRY(judge(s, o));
     if (o->why)
         position = known ? known->e.position : EVENT_ASIDE_MAX;
-    if (!*ref_of || !state_view_equal(*ref_of, &o->before)) {
+    if (!*ref_of || !state_view_equal(s->in.job->arena, *ref_of, &o->before)) {
         TRY(accept_write_state_ref(&s->in, &o->before, ref));
         *ref_of = &o->before;
     }

@@ -69,20 +69,43 @@ static struct str entry_key(struct arena *a, const struct state_ref_entry *e)
     return state_key_join_id(a, e->type, e->state_key);
 }
 
-bool state_view_equal(const struct state_view *a, const struct state_view *b)
+void state_view_index(struct arena *a, const struct state_view *v, struct map *ret)
 {
-    if (a->n != b->n)
+    *ret = (struct map){0};
+    for (size_t i = 0; i < v->n; i++)
+        map_put(ret, entry_key(a, &v->entries[i]), &v->entries[i]);
+}
+
+const struct state_ref_entry *state_view_indexed(struct arena *a, const struct map *index,
+                                                 const struct state_ref_entry *key)
+{
+    return map_get(index, entry_key(a, key));
+}
+
+static bool same_entry(const struct state_ref_entry *a, const struct state_ref_entry *b)
+{
+    return a->event == b->event && a->type == b->type && strcmp(a->state_key, b->state_key) == 0;
+}
+
+/* Mostly they are in one order. */
+bool state_view_equal(struct arena *a, const struct state_view *x, const struct state_view *y)
+{
+    struct map index;
+    bool same = true;
+    size_t i = 0;
+    if (x->n != y->n)
         return false;
-    for (size_t i = 0; i < a->n; i++) {
-        const struct state_ref_entry *e = &a->entries[i];
-        bool same_place =
-            b->entries[i].type == e->type && strcmp(b->entries[i].state_key, e->state_key) == 0;
-        const struct state_ref_entry *other =
-            same_place ? &b->entries[i] : state_view_find(b, e->type, e->state_key);
-        if (!other || other->event != e->event)
-            return false;
+    while (i < x->n && same_entry(&x->entries[i], &y->entries[i]))
+        i++;
+    if (i == x->n)
+        return true;
+    state_view_index(a, y, &index);
+    for (; i < x->n && same; i++) {
+        const struct state_ref_entry *other = state_view_indexed(a, &index, &x->entries[i]);
+        same = other && other->event == x->entries[i].event;
     }
-    return true;
+    map_finish(&index);
+    return same;
 }
 
 /* ---- of stored events ---- */

@@ -40,7 +40,11 @@ void state_view_remove(struct state_view *v, int64_t type, const char *state_key
 void state_view_add(struct arena *a, struct state_view *v, int64_t type, const char *state_key,
                     int64_t event);
 struct state_view state_view_copy(struct arena *a, const struct state_view *v);
-bool state_view_equal(const struct state_view *a, const struct state_view *b);
+bool state_view_equal(struct arena *a, const struct state_view *x, const struct state_view *y);
+/* For who looks for many keys; the caller finishes the map, keys are in the arena. */
+void state_view_index(struct arena *a, const struct state_view *v, struct map *ret);
+const struct state_ref_entry *state_view_indexed(struct arena *a, const struct map *index,
+                                                 const struct state_ref_entry *key);
 
 /* State resolution over several states. taken: the event that EVENT_BEING_TAKEN stands for, NULL
  * when none does. */

@@ -373,13 +373,14 @@ static const struct err *resolve(struct resolving *r, const struct state_view *v
 }
 
 /* Each of them once: servers that agree make no difference. */
-static size_t drop_equal(const struct state_view *views, size_t n, struct state_view *ret)
+static size_t drop_equal(struct arena *a, const struct state_view *views, size_t n,
+                         struct state_view *ret)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         bool is_new = true;
         for (size_t k = 0; k < kept && is_new; k++)
-            is_new = !state_view_equal(&ret[k], &views[i]);
+            is_new = !state_view_equal(a, &ret[k], &views[i]);
         if (is_new)
             ret[kept++] = views[i];
     }
@@ -391,7 +392,7 @@ const struct err *state_view_resolve(struct job *job, struct room *room, struct 
                                      size_t n, struct state_view *ret)
 {
     struct state_view *distinct = arena_alloc_array(job->arena, n + 1, sizeof *distinct);
-    n = drop_equal(views, n, distinct);
+    n = drop_equal(job->arena, views, n, distinct);
     if (n < 2) {
         *ret = n ? distinct[0] : (struct state_view){0};
         return NULL;

@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "storage/db_params.h"
 
+enum { LOOK_BACK_MAX = 64 };
+
 void batch_init(struct batch *b)
 {
     *b = (struct batch){.arena = arena_create()};
@@ -10,9 +12,11 @@ void batch_init(struct batch *b)
 
 void batch_finish(struct batch *b)
 {
-    for (size_t i = 0; i < b->tables_n; i++)
+    for (size_t i = 0; i < b->tables_n; i++) {
         for (int c = 0; c < b->tables[i].table->columns_n; c++)
             buf_finish(&b->tables[i].columns[c]);
+        map_finish(&b->tables[i].by_key);
+    }
     free(b->tables);
     arena_destroy(b->arena);
 }
@@ -21,8 +25,10 @@ void batch_finish(struct batch *b)
 void batch_clear(struct batch *b)
 {
     for (size_t i = 0; i < b->tables_n; i++) {
-        b->tables[i].n = b->tables[i].room = 0;
+        b->tables[i].n = b->tables[i].room = b->tables[i].indexed_n = 0;
         b->tables[i].rows = NULL;
+        map_finish(&b->tables[i].by_key);
+        b->tables[i].by_key = (struct map){0};
         for (int c = 0; c < b->tables[i].table->columns_n; c++)
             buf_clear(&b->tables[i].columns[c]);
     }
@@ -58,12 +64,37 @@ static bool same_key(const struct batch_table *t, const struct db_param *x,
     return true;
 }
 
-/* The row of this batch that an upsert would collide with. Batches are small (one row a waiting
- * request), so looking back over them costs less than an index would. */
-static struct db_param *find_same_key(const struct table_rows *t, const struct db_param *values)
+static struct str key_of(struct batch *b, const struct batch_table *t, const struct db_param *row)
+{
+    buf_auto struct buf key = {0};
+    for (int i = 0; i < t->key_columns; i++) {
+        bool text = t->columns[i] == DB_TEXT || t->columns[i] == DB_BYTES;
+        int64_t n = text ? (int64_t)row[i].s.n : row[i].i;
+        buf_add(&key, &n, sizeof n);
+        if (text)
+            buf_add_str(&key, row[i].s);
+    }
+    return (struct str){arena_memdup(b->arena, key.p, key.n), key.n};
+}
+
+/* Rows below t->indexed_n are in the index. */
+static struct db_param *find_in_index(struct batch *b, struct table_rows *t,
+                                      const struct db_param *values)
+{
+    for (; t->indexed_n < t->n; t->indexed_n++)
+        map_put(&t->by_key, key_of(b, t->table, t->rows[t->indexed_n]), t->rows[t->indexed_n]);
+    return map_get(&t->by_key, key_of(b, t->table, values));
+}
+
+/* The row of this batch that an upsert would collide with. Most batches are small (one row a
+ * waiting request): looking back over them costs less than an index would. */
+static struct db_param *find_same_key(struct batch *b, struct table_rows *t,
+                                      const struct db_param *values)
 {
     if (!t->table->key_columns)
         return NULL;
+    if (t->n > LOOK_BACK_MAX)
+        return find_in_index(b, t, values);
     for (size_t i = t->n; i-- > 0;)
         if (same_key(t->table, t->rows[i], values))
             return t->rows[i];
@@ -93,7 +124,7 @@ void batch_add_rows(struct batch *b, const struct row *rows, int64_t first)
         for (int c = 0; c < r->table->columns_n; c++)
             if (values[c].type == DB_POSITION)
                 values[c].i += first - 1;
-        struct db_param *older = find_same_key(t, values);
+        struct db_param *older = find_same_key(b, t, values);
         if (!older)
             append(b, t, values);
         else if (t->table->merge)

@@ -3,6 +3,7 @@
 #ifndef STORAGE_BATCH_H
 #define STORAGE_BATCH_H
 
+#include "base/map.h"
 #include "storage/write.h"
 
 struct row {
@@ -22,6 +23,8 @@ struct table_rows {
     const struct batch_table *table;
     struct db_param **rows; /* in the batch's arena */
     size_t n, room;
+    struct map by_key; /* of the first indexed_n rows, for tables with key columns */
+    size_t indexed_n;
     struct buf columns[BATCH_COLUMNS_MAX]; /* encoded as PostgreSQL arrays */
 };
 
