@@ -18,6 +18,7 @@
 
 enum {
     KEPT_AT_ONCE = 100,
+    LARGE_AT_ONCE = 10, /* of a large conflict: then it is the turn of other rooms' */
     ASKED_AT_ONCE = 20,
     BACKFILL_LIMIT = 100,
     ENDS_MAX = 10, /* events whose state before them is asked for */
@@ -36,6 +37,8 @@ struct gap {
     struct ask ask;
     int attempts;         /* that failed before */
     bool is_listed_whole; /* no more than this waits */
+    bool takes_large;     /* it is our turn with large conflicts, ... */
+    bool left_large;      /* ... or there are some, and it is not */
 };
 
 /* ---- taking ---- */
@@ -86,7 +89,10 @@ static const struct err *take_some(struct gap *g, struct pool_event *const *even
         incoming[i] = (struct incoming){.event = events[i]->event,
                                         .state_ids = events[i]->state_ids,
                                         .state_n = events[i]->state_n};
-    TRY(room_accept(g->job, g->room, incoming, n, outcomes));
+    TRY((g->takes_large ? room_accept : room_accept_unless_large)(g->job, g->room, incoming, n,
+                                                                  outcomes));
+    for (size_t i = 0; i < n; i++)
+        g->left_large |= outcomes[i].is_large;
     *ret_lacking_n = lack_auth(events, outcomes, n, ret_lacking);
     return settle(g, events, outcomes, n);
 }
@@ -232,11 +238,12 @@ static const struct err *list_kept(struct gap *g)
 {
     const struct inbound_pdu *kept;
     size_t n;
+    size_t at_once = g->takes_large ? LARGE_AT_ONCE : KEPT_AT_ONCE;
     TRY(inbound_pdus_list(job_tx(g->job), g->room->id, g->room->version, g->server,
-                          g->attempts % 2 == 1, KEPT_AT_ONCE, &kept, &n));
+                          g->attempts % 2 == 1, (int64_t)at_once, &kept, &n));
     for (size_t i = 0; i < n; i++)
         event_pool_add_kept(&g->pool, kept[i].event, kept[i].id);
-    g->is_listed_whole = n < KEPT_AT_ONCE;
+    g->is_listed_whole = n < at_once;
     return NULL;
 }
 
@@ -247,7 +254,7 @@ static const struct err *close_gap(struct gap *g)
     TRY(list_kept(g));
     lacking = arena_alloc_array(g->job->arena, g->pool.n + 1, sizeof *lacking);
     TRY(take_all(g, lacking, &lacking_n));
-    if (!waiting(g))
+    if (!waiting(g) || g->left_large)
         return NULL;
     ask_init(&g->ask, g->job, g->room, g->server);
     g->ask.takes_losses = g->attempts >= PATIENT_ATTEMPTS;
@@ -301,7 +308,9 @@ static const struct err *work(struct gap *g, const struct work_item *item, enum 
         room_work_rest(g->in->gaps, item, g->ask.wait_ms);
     size_t left = waiting(g);
     bool any_taken = left < g->pool.n;
-    if (!left)
+    if (g->left_large)
+        *ret = WORK_LARGE;
+    else if (!left)
         *ret = g->is_listed_whole ? WORK_DONE : WORK_AGAIN;
     else if (any_taken && !g->is_listed_whole)
         *ret = WORK_AGAIN;
@@ -316,7 +325,11 @@ static const struct err *work(struct gap *g, const struct work_item *item, enum 
 
 enum work_result gap_close(void *ctx, struct job *job, const struct work_item *item)
 {
-    struct gap g = {.job = job, .in = ctx, .server = item->server, .attempts = item->attempts};
+    struct gap g = {.job = job,
+                    .in = ctx,
+                    .server = item->server,
+                    .attempts = item->attempts,
+                    .takes_large = item->is_large};
     enum work_result result = WORK_LATER;
     const struct err *e = work(&g, item, &result);
     event_pool_finish(&g.pool); /* also one that was never begun */

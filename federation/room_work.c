@@ -12,6 +12,7 @@ enum {
     ITEMS_MAX = 20000,
     OF_ROOM_MAX = 2,   /* at once */
     OF_SERVER_MAX = 3, /* at once */
+    LARGE_MAX = 1,     /* at once: they keep a processor busy */
     LOOK_MS = 500,     /* for items whose time has come */
     DELAY_MS = 2000,   /* after the first failure; doubles */
     DELAY_MAX_MS = 30 * 60 * 1000,
@@ -94,11 +95,14 @@ static void queue_due_locked(struct room_work *w, int64_t now)
 
 static bool has_its_share_locked(const struct room_work *w, const struct item *i)
 {
-    int of_room = 0, of_server = 0;
+    int of_room = 0, of_server = 0, large = 0;
     for (const struct item *r = w->lists[RUNNING].first; r; r = r->next) {
+        large += r->what.is_large;
         of_room += r->what.room == i->what.room;
         of_server += *i->what.server && strcmp(r->what.server, i->what.server) == 0;
     }
+    if (i->what.is_large && large >= LARGE_MAX)
+        return true;
     return of_room >= OF_ROOM_MAX || of_server >= OF_SERVER_MAX;
 }
 
@@ -240,12 +244,13 @@ static int64_t delay_ms(int attempts)
 
 static void concluded_locked(struct room_work *w, struct item *i, enum work_result result)
 {
+    i->what.is_large = i->what.is_large || result == WORK_LARGE;
     if (result == WORK_LATER && i->has_come) {
         move_locked(w, i, QUEUED);
     } else if (result == WORK_LATER) {
         set_due_locked(i, mono_ms() + delay_ms(i->what.attempts++), i->again);
         move_locked(w, i, DELAYED);
-    } else if (result == WORK_AGAIN || i->again) {
+    } else if (result == WORK_AGAIN || result == WORK_LARGE || i->again) {
         i->what.attempts = 0;
         move_locked(w, i, QUEUED);
     } else {

@@ -11,12 +11,14 @@
 struct work_item {
     int64_t room;
     const char *server;
-    int attempts; /* that failed, one after the other */
+    int attempts;  /* that failed, one after the other */
+    bool is_large; /* it has answered WORK_LARGE: one such item at a time is done */
 };
 
 enum work_result {
     WORK_DONE,
     WORK_AGAIN, /* when it is its turn again */
+    WORK_LARGE, /* the same, and from now on it takes long: others go on beside it */
     WORK_LATER  /* it failed for now */
 };
 typedef enum work_result work_function(void *ctx, struct job *job, const struct work_item *item);

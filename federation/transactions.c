@@ -132,8 +132,7 @@ static const struct err *keep_missing(struct job *job, struct part *p, size_t fr
         TRY(inbound_keep(job, p->room, p->origin, missing, missing_n, &kept));
     for (size_t i = 0; i < n && !kept; i++)
         if (outcomes[i].verdict == VERDICT_MISSING)
-            refuse(job, p, p->index[from + i],
-                   "Too many events wait for events that they refer to");
+            refuse(job, p, p->index[from + i], "Too many events of the room wait");
     return NULL;
 }
 
@@ -156,7 +155,7 @@ static const struct err *take_rest(struct job *job, struct part *p)
 {
     struct outcome outcomes[TRANSACTION_PDUS_MAX];
     size_t n = p->events_n - p->taken;
-    TRY(room_accept(job, p->room, p->events + p->taken, n, outcomes));
+    TRY(room_accept_unless_large(job, p->room, p->events + p->taken, n, outcomes));
     return conclude(job, p, p->taken, outcomes, n);
 }
 

@@ -363,6 +363,11 @@ static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
     *ret_next = next;
     if (!fork || next != from)
         return NULL; /* the next run begins with it */
+    if (in->leaves_large && in->room->has_large_conflict) {
+        accept_leave_large(in, from);
+        *ret_next = from + 1;
+        return NULL;
+    }
     if (!writer_lock(in->room))
         return err(ERR_CONFLICT, "The room is changing; try again");
     if (is_outdated(in)) {
@@ -442,31 +447,46 @@ void accept_init(struct intake *in, struct job *job, struct room *room,
     in->redactions = arena_alloc_array(job->arena, n + 1, sizeof *in->redactions);
 }
 
-const struct err *room_accept(struct job *job, struct room *room, const struct incoming *events,
-                              size_t n, struct outcome *ret)
+static const struct err *accept_all(struct intake *in)
 {
-    struct intake in;
-    accept_init(&in, job, room, events, n, ret);
     int attempt = 0;
-    size_t ahead = n;
+    size_t n = in->n, ahead = n;
     for (size_t next = 0; next < n;) {
-        in.n = n - next < ahead ? n : next + ahead;
-        TRY(look_up(&in, next));
-        const struct err *e = run(&in, next, &next);
+        in->n = n - next < ahead ? n : next + ahead;
+        TRY(look_up(in, next));
+        const struct err *e = run(in, next, &next);
         if (!e) {
             attempt = 0;
             /* What follows an event of a fork mostly is one, and looks up what it needs itself. */
-            ahead = in.was_fork ? 1 : n;
+            ahead = in->was_fork ? 1 : n;
             continue;
         }
         if (e->code != ERR_CONFLICT || attempt == WRITER_ATTEMPTS)
             return e;
         writer_back_off(attempt++);
-        TRY(room_get_by_id(job, room->id, &in.room));
-        if (!in.room)
+        TRY(room_get_by_id(in->job, in->room->id, &in->room));
+        if (!in->room)
             return err(ERR_NOT_FOUND, "Unknown room");
     }
     return NULL;
+}
+
+const struct err *room_accept(struct job *job, struct room *room, const struct incoming *events,
+                              size_t n, struct outcome *ret)
+{
+    struct intake in;
+    accept_init(&in, job, room, events, n, ret);
+    return accept_all(&in);
+}
+
+const struct err *room_accept_unless_large(struct job *job, struct room *room,
+                                           const struct incoming *events, size_t n,
+                                           struct outcome *ret)
+{
+    struct intake in;
+    accept_init(&in, job, room, events, n, ret);
+    in.leaves_large = true;
+    return accept_all(&in);
 }
 
 const struct err *events_unknown(struct job *job, struct room *room, const char *const *ids,

@@ -36,6 +36,7 @@ struct outcome {
     const char *reason; /* REJECTED, SOFT_FAILED: a sentence for the other server */
     const char *const *missing_prev, *const *missing_auth; /* event ids, in the arena */
     size_t missing_prev_n, missing_auth_n;
+    bool is_large; /* MISSING, and nothing is: it is left for room_accept */
 };
 
 /* Events of one room, parents before children; those whose parents are neither here nor earlier in
@@ -44,6 +45,13 @@ struct outcome {
  * stays, and a repeated call finds it KNOWN. */
 const struct err *room_accept(struct job *job, struct room *room, const struct incoming *events,
                               size_t n, struct outcome *ret);
+
+/* The same for who must not compute for long: events of a fork whose branches differ in more than a
+ * thousand keys, or that has more than a hundred, are left as MISSING with is_large. Each costs
+ * tens of milliseconds at least, and others shall not wait for that. room_accept takes them. */
+const struct err *room_accept_unless_large(struct job *job, struct room *room,
+                                           const struct incoming *events, size_t n,
+                                           struct outcome *ret);
 
 /* The usual events of many rooms at once (those that simply go on from a room's head, in the order
  * in which they are given), looked up together and stored in one commit. */

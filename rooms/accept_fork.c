@@ -5,6 +5,8 @@
 #include "rooms/auth_index.h"
 #include "storage/intern.h"
 
+enum { LARGE_KEYS = 1000, LARGE_BRANCHES = 100 };
+
 /* ---- references to states ---- */
 
 enum { FLAT_MAX = 32, FLATTEN_EVERY = 16 };
@@ -191,6 +193,20 @@ static const struct err *state_before_event(struct intake *in, size_t i,
                               ret);
 }
 
+void accept_leave_large(struct intake *in, size_t i)
+{
+    in->outcomes[i] = (struct outcome){.verdict = VERDICT_MISSING, .is_large = true};
+}
+
+/* What resolution will cost: the keys in which branches differ, and the branches. */
+static bool is_large(const struct around *around, const struct state_view *before)
+{
+    size_t keys = before->n;
+    for (size_t i = 0; i < around->parents_n + around->others_n; i++)
+        keys += around->views[i].n;
+    return keys > LARGE_KEYS || around->parents_n + around->others_n > LARGE_BRANCHES;
+}
+
 /* The current state once the event is there: that after it, resolved with those of the extremities
  * that it leaves. */
 static const struct err *state_with_event(struct intake *in, const struct event *e,
@@ -301,10 +317,19 @@ const struct err *accept_on_fork(struct intake *in, size_t i)
     struct state_view before, now;
     struct cited cited;
     const char *why;
-    bool missing, was_known;
+    bool missing = false, was_known;
     struct around around;
     TRY(read_around(in, &in->events[i], &around));
-    TRY(state_before_event(in, i, &around, &before, &missing));
+    bool large = is_large(&around, &(struct state_view){0});
+    if (!large || !in->leaves_large) {
+        TRY(state_before_event(in, i, &around, &before, &missing));
+        large = is_large(&around, &before);
+    }
+    in->room->has_large_conflict = large;
+    if (large && in->leaves_large) {
+        accept_leave_large(in, i);
+        return NULL;
+    }
     if (missing) {
         in->outcomes[i].verdict = VERDICT_MISSING;
         return NULL;

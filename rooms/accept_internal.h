@@ -23,6 +23,7 @@ struct intake {
     uint64_t aside_version;    /* the room's, before they were looked up */
     size_t aside_n;            /* events of the write that are stored aside */
     bool moves;                /* the write gives places to events that stood aside */
+    bool leaves_large;         /* room_accept_unless_large */
     bool was_fork;             /* the newest run ended with an event of a fork */
     bool locked; /* the room's lock is held; else `busy` alone keeps other writers out */
 };
@@ -50,6 +51,8 @@ const struct err *accept_judge_by_state(struct intake *in, const struct event *e
 const struct err *accept_put_aside(struct intake *in, size_t i, enum event_status status,
                                    const char *why, const struct state_view *state);
 
+/* Leaves the event for later. */
+void accept_leave_large(struct intake *in, size_t i);
 /* accept_fork.c: one event whose state is not simply the current one, alone in its write. */
 const struct err *accept_on_fork(struct intake *in, size_t i);
 /* A reference to a state, for events that are written with it. */

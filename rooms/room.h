@@ -51,8 +51,9 @@ struct room {
      * before that is outdated. */
     _Atomic uint64_t aside_version;
     _Atomic int waiting; /* writes of the timeline in the committer's queue; grows under the lock */
-    bool busy;           /* a writer is alone until its write is committed: others wait for it */
-    _Atomic bool stale;  /* dropped from the cache: writers must get the room anew */
+    _Atomic bool has_large_conflict; /* as of the newest event of a fork (rooms/accept.h) */
+    bool busy;          /* a writer is alone until its write is committed: others wait for it */
+    _Atomic bool stale; /* dropped from the cache: writers must get the room anew */
 
     /* ... and so may be the state that writers build upon (rooms/ahead.h). */
     struct map ahead;                 /* "type NUL state_key" -> struct ahead */

@@ -174,12 +174,46 @@ static void test_a_rest_is_kept(void **state)
     end();
 }
 
+static atomic_int large_now, large_most, small_done, large_done;
+
+/* Items of rooms 1 and 2 are large, and last until one of room 3 was done beside them. */
+static enum work_result is_large_or_not(void *ctx, struct job *job, const struct work_item *what)
+{
+    if (what->room == 3) {
+        atomic_fetch_add(&small_done, 1);
+        return WORK_DONE;
+    }
+    if (!what->is_large)
+        return WORK_LARGE;
+    int now = atomic_fetch_add(&large_now, 1) + 1;
+    if (now > atomic_load(&large_most))
+        atomic_store(&large_most, now);
+    if (atomic_load(&large_done) == 0) {
+        room_work_add(work, 3, "c.example");
+        wait_until(&small_done, 1);
+    }
+    atomic_fetch_sub(&large_now, 1);
+    atomic_fetch_add(&large_done, 1);
+    return WORK_DONE;
+}
+
+static void test_large_work_leaves_threads_to_others(void **state)
+{
+    start_with(is_large_or_not); /* two threads */
+    room_work_add(work, 1, "a.example");
+    room_work_add(work, 2, "b.example");
+    wait_until(&large_done, 2);
+    assert_int_equal(large_most, 1);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_awaited_event_ends_the_pause),
         cmocka_unit_test(test_each_item_that_waits_for_it_is_woken),
         cmocka_unit_test(test_nothing_is_awaited_by_work_that_is_done),
+        cmocka_unit_test(test_large_work_leaves_threads_to_others),
         cmocka_unit_test(test_news_that_came_during_a_failure_shorten_the_pause),
         cmocka_unit_test(test_a_rest_is_kept),
     };

@@ -1,0 +1,173 @@
+/* Forks whose branches differ in much: what that costs is no matter of others, and grows with it. */
+#include "node_with_alice.h"
+#include "remote_events.h"
+
+#include "rooms/state_at.h"
+
+#define BOB "@bob:remote.example"
+enum { MANY = 1200, FEW = 20, STATEMENTS = 20 };
+
+/* A room of ours that bob has joined, and two branches in which the same users have other names. */
+struct scene {
+    struct scope s;
+    struct job *job;
+    const char *room_id;
+    const struct room_version *v;
+    const char *create, *power, *rules, *bob, *base;
+    const char *prev[2]; /* of each branch */
+    const char **state[2];
+    size_t state_n[2];
+    int64_t depth;
+};
+
+static const struct event *by(struct scene *c, const char *user, const char *type, const char *key,
+                              const char *content, const char *prev)
+{
+    struct wanted w = {.type = type, .sender = user, .state_key = key, .content = content};
+    size_t n = 0;
+    if (!c->v->room_id_is_create_hash)
+        w.auth[n++] = c->create;
+    w.auth[n++] = c->power;
+    w.auth[n++] = key ? c->rules : c->bob;
+    w.prev[0] = prev;
+    w.depth = ++c->depth;
+    return remote_event(c->job, c->v, c->room_id, &w);
+}
+
+static void add_current_state(struct scene *c)
+{
+    const struct stored_event *now;
+    size_t n;
+    NO_ERR(room_state_list(job_tx(c->job), room_named(c->job, c->room_id)->id, VALID_FOREVER - 1,
+                           STATE_ALL, &now, &n));
+    for (int b = 0; b < 2; b++) {
+        c->state[b] = arena_alloc_array(c->job->arena, n + MANY, sizeof **c->state);
+        for (size_t i = 0; i < n; i++)
+            c->state[b][c->state_n[b]++] = now[i].event->event_id;
+    }
+}
+
+static void tell_branches(struct scene *c, size_t members)
+{
+    struct arena *a = c->job->arena;
+    const struct event **told = arena_alloc_array(a, 2 * members, sizeof *told);
+    size_t n = 0;
+    add_current_state(c);
+    for (int b = 0; b < 2; b++)
+        for (size_t i = 0; i < members; i++) {
+            const char *user = arena_printf(a, "@u%zu:remote.example", i);
+            told[n] = by(c, user, "m.room.member", user,
+                         arena_printf(a, "{\"displayname\":\"%d\",\"membership\":\"join\"}", b),
+                         c->base);
+            c->state[b][c->state_n[b]++] = told[n++]->event_id;
+        }
+    NO_ERR(outliers_store(c->job, room_named(c->job, c->room_id), told, n, NULL, NULL));
+}
+
+static const struct event *message(struct scene *c, int branch)
+{
+    const struct event *e =
+        by(c, BOB, "m.room.message", NULL, "{\"body\":\"hi\"}", c->prev[branch]);
+    c->prev[branch] = e->event_id;
+    return e;
+}
+
+typedef const struct err *accept_function(struct job *job, struct room *room,
+                                          const struct incoming *events, size_t n,
+                                          struct outcome *ret);
+
+static struct outcome accept_by(struct scene *c, accept_function *accept, struct incoming in)
+{
+    struct outcome out;
+    NO_ERR(accept(c->job, room_named(c->job, c->room_id), &in, 1, &out));
+    return out;
+}
+
+static void begin_branch(struct scene *c, accept_function *accept, int branch, bool *ret_left)
+{
+    struct incoming in = {.event = message(c, branch),
+                          .state_ids = c->state[branch],
+                          .state_n = c->state_n[branch]};
+    struct outcome out = accept_by(c, accept, in);
+    *ret_left = out.is_large;
+    if (out.is_large)
+        out = accept_by(c, room_accept, in);
+    assert_int_equal(out.verdict, VERDICT_ACCEPTED);
+}
+
+static void open_scene(struct scene *c, const char *version)
+{
+    *c = (struct scene){.v = room_version_find(version), .depth = 100};
+    scope_init(&c->s, node_store());
+    c->job = &c->s.job;
+    c->room_id = create_public_room(c->job, &alice, version);
+    c->create = state_id(c->job, c->room_id, "m.room.create", "");
+    c->power = state_id(c->job, c->room_id, "m.room.power_levels", "");
+    c->rules = state_id(c->job, c->room_id, "m.room.join_rules", "");
+    const struct event *join =
+        by(c, BOB, "m.room.member", BOB, "{\"membership\":\"join\"}",
+           arena_strdup(c->job->arena, room_named(c->job, c->room_id)->extremities[0]));
+    assert_int_equal(accept_one(c->job, c->room_id, join).verdict, VERDICT_ACCEPTED);
+    c->bob = c->base = c->prev[0] = c->prev[1] = join->event_id;
+}
+
+static int64_t statements(void)
+{
+    return db_statements(node_store()->db);
+}
+
+static void check_large(const char *version)
+{
+    struct scene c;
+    bool left;
+    open_scene(&c, version);
+    tell_branches(&c, MANY);
+    begin_branch(&c, room_accept_unless_large, 0, &left);
+    assert_true(left);
+    begin_branch(&c, room_accept_unless_large, 1, &left);
+    assert_true(left);
+    for (int i = 0; i < 4; i++) {
+        struct incoming in = {.event = message(&c, i % 2)};
+        int64_t before = statements();
+        struct outcome out = accept_by(&c, room_accept_unless_large, in);
+        assert_int_equal(out.verdict, VERDICT_MISSING);
+        assert_true(out.is_large);
+        assert_in_range(statements() - before, 0, 4); /* its branches were not looked at */
+        before = statements();
+        assert_int_equal(accept_by(&c, room_accept, in).verdict, VERDICT_ACCEPTED);
+        assert_in_range(statements() - before, 1, STATEMENTS);
+    }
+    scope_finish(&c.s);
+}
+
+static void large_conflicts_are_left_for_later(void **state)
+{
+    check_large("10");
+    check_large("12");
+}
+
+static void small_conflicts_are_not(void **state)
+{
+    struct scene c;
+    bool left;
+    open_scene(&c, "10");
+    tell_branches(&c, FEW);
+    begin_branch(&c, room_accept_unless_large, 0, &left);
+    assert_false(left);
+    begin_branch(&c, room_accept_unless_large, 1, &left);
+    assert_false(left);
+    for (int i = 0; i < 4; i++) {
+        struct incoming in = {.event = message(&c, i % 2)};
+        assert_int_equal(accept_by(&c, room_accept_unless_large, in).verdict, VERDICT_ACCEPTED);
+    }
+    scope_finish(&c.s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(large_conflicts_are_left_for_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(small_conflicts_are_not, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
