@@ -1,4 +1,5 @@
-/* Forks whose branches differ in much: what that costs is no matter of others, and grows with it. */
+/* Forks whose branches differ in much: what that costs is no matter of others, and grows with it.
+ */
 #include "node_with_alice.h"
 #include "remote_events.h"
 
@@ -56,9 +57,9 @@ static void tell_branches(struct scene *c, size_t members)
     for (int b = 0; b < 2; b++)
         for (size_t i = 0; i < members; i++) {
             const char *user = arena_printf(a, "@u%zu:remote.example", i);
-            told[n] = by(c, user, "m.room.member", user,
-                         arena_printf(a, "{\"displayname\":\"%d\",\"membership\":\"join\"}", b),
-                         c->base);
+            told[n] =
+                by(c, user, "m.room.member", user,
+                   arena_printf(a, "{\"displayname\":\"%d\",\"membership\":\"join\"}", b), c->base);
             c->state[b][c->state_n[b]++] = told[n++]->event_id;
         }
     NO_ERR(outliers_store(c->job, room_named(c->job, c->room_id), told, n, NULL, NULL));
@@ -85,9 +86,8 @@ static struct outcome accept_by(struct scene *c, accept_function *accept, struct
 
 static void begin_branch(struct scene *c, accept_function *accept, int branch, bool *ret_left)
 {
-    struct incoming in = {.event = message(c, branch),
-                          .state_ids = c->state[branch],
-                          .state_n = c->state_n[branch]};
+    struct incoming in = {
+        .event = message(c, branch), .state_ids = c->state[branch], .state_n = c->state_n[branch]};
     struct outcome out = accept_by(c, accept, in);
     *ret_left = out.is_large;
     if (out.is_large)
