@@ -14,22 +14,40 @@ static bool keep_lock_unless_stale(struct room *room)
     return false;
 }
 
+/* Who must be alone and who need not take turns: of each kind there may be a crowd. */
+static void give_turn_locked(struct room *room)
+{
+    room->due = room->waiting_behind;
+    pthread_cond_broadcast(&room->changed);
+}
+
 bool writer_lock(struct room *room)
 {
     lock_take(&room->lock);
     room->wanted_alone++;
-    while ((room->busy || room->state_done < room->state_queued) && !room->stale)
+    while ((room->busy || room->due || room->state_done < room->state_queued) && !room->stale)
         lock_wait(&room->lock, &room->changed);
-    if (--room->wanted_alone == 0)
-        pthread_cond_broadcast(&room->changed);
+    room->wanted_alone--;
+    give_turn_locked(room);
     return keep_lock_unless_stale(room);
+}
+
+static bool must_wait_behind(const struct room *room, bool with_state)
+{
+    return (room->busy || (with_state && room->wanted_alone && !room->due)) && !room->stale;
 }
 
 bool writer_lock_behind(struct room *room, bool with_state)
 {
     lock_take(&room->lock);
-    while ((room->busy || (with_state && room->wanted_alone)) && !room->stale)
-        lock_wait(&room->lock, &room->changed);
+    if (must_wait_behind(room, with_state)) {
+        room->waiting_behind++;
+        while (must_wait_behind(room, with_state))
+            lock_wait(&room->lock, &room->changed);
+        room->waiting_behind--;
+        if (room->due && --room->due == 0)
+            pthread_cond_broadcast(&room->changed);
+    }
     return keep_lock_unless_stale(room);
 }
 
@@ -37,7 +55,7 @@ void writer_done(struct room *room)
 {
     LOCKED(&room->lock);
     room->busy = false;
-    pthread_cond_broadcast(&room->changed);
+    give_turn_locked(room);
 }
 
 void writer_state_done(struct room *room)

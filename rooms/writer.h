@@ -11,7 +11,8 @@
 enum { WRITER_ATTEMPTS = 24 };
 
 /* Takes the room's lock for a writer that must be alone; writers of state that come later wait for
- * it. False: the room was dropped from the cache and must be read anew; the lock is not held. */
+ * it, but not for the next of its kind. False: the room was dropped from the cache and must be read
+ * anew; the lock is not held. */
 bool writer_lock(struct room *room);
 /* The same for one that builds upon what waits. with_state: it will change state. */
 bool writer_lock_behind(struct room *room, bool with_state);

@@ -1,0 +1,115 @@
+/* Writers that must be alone, and those that need not, take turns: neither waits for all that the
+ * other kind brings. */
+#include "check.h"
+
+#include "rooms/writer.h"
+
+#include <stdatomic.h>
+
+enum { TURNS_MAX = 5000, ALONE = 3, BEHIND = 3 };
+
+struct crowd {
+    struct room *room;
+    _Atomic bool stop;
+    _Atomic int turns, behind;
+};
+
+static void look_again_soon(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+}
+
+static int waiting_for_turns(struct room *room)
+{
+    LOCKED(&room->lock);
+    return room->wanted_alone;
+}
+
+/* Events of other servers, one after the other: none ends its turn before the next waits. */
+static void *write_alone(void *arg)
+{
+    struct crowd *c = arg;
+    while (!c->stop && c->turns < TURNS_MAX) {
+        if (!writer_lock(c->room))
+            return NULL;
+        c->room->busy = true;
+        lock_release(&c->room->lock);
+        c->turns++;
+        do
+            look_again_soon();
+        while (!waiting_for_turns(c->room) && !c->stop && c->turns < TURNS_MAX);
+        writer_done(c->room);
+    }
+    return NULL;
+}
+
+static void state_goes_between_those_who_must_be_alone(void **state)
+{
+    struct crowd c = {.room =
+                          room_create_unlisted(1, "!room:test.example", room_version_find("11"))};
+    pthread_t threads[ALONE];
+    for (int i = 0; i < ALONE; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_alone, &c), 0);
+    while (c.turns < 2)
+        look_again_soon();
+    for (int i = 0; i < 5; i++) {
+        assert_true(writer_lock_behind(c.room, true));
+        lock_release(&c.room->lock);
+    }
+    int turns = c.turns;
+    c.stop = true;
+    for (int i = 0; i < ALONE; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(turns < TURNS_MAX);
+    assert_int_equal(c.room->waiting_behind, 0);
+    assert_int_equal(c.room->wanted_alone, 0);
+    room_destroy_unlisted(c.room);
+}
+
+/* Changes of state of our own users: there is always one whose commit is under way. */
+static void *write_behind(void *arg)
+{
+    struct crowd *c = arg;
+    while (!c->stop && c->behind < TURNS_MAX) {
+        if (!writer_lock_behind(c->room, true))
+            return NULL;
+        int64_t queued = ++c->room->state_queued;
+        lock_release(&c->room->lock);
+        c->behind++;
+        look_again_soon();
+        writer_state_done(c->room);
+        writer_wait_for_state(c->room, queued);
+    }
+    return NULL;
+}
+
+static void who_must_be_alone_goes_between_changes_of_state(void **state)
+{
+    struct crowd c = {.room =
+                          room_create_unlisted(1, "!room:test.example", room_version_find("11"))};
+    pthread_t threads[BEHIND];
+    for (int i = 0; i < BEHIND; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_behind, &c), 0);
+    while (c.behind < 2)
+        look_again_soon();
+    for (int i = 0; i < 5; i++) {
+        assert_true(writer_lock(c.room));
+        assert_true(c.room->state_done == c.room->state_queued);
+        lock_release(&c.room->lock);
+    }
+    int behind = c.behind;
+    c.stop = true;
+    for (int i = 0; i < BEHIND; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(behind < TURNS_MAX);
+    room_destroy_unlisted(c.room);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(state_goes_between_those_who_must_be_alone),
+        cmocka_unit_test(who_must_be_alone_goes_between_changes_of_state),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
