@@ -2,7 +2,8 @@
  *
  * A user's requests have one source, wherever they come from, and so have those of an address. What
  * has not been proven yet, the server that signs a request, counts together with the address: who
- * uses another's name takes nothing from it. */
+ * uses another's name takes nothing from it. And an address is no more than a few sources, whatever
+ * names it claims; servers behind one address mostly have different ones of them. */
 #include "http/internal.h"
 
 #include <stdio.h>
@@ -42,6 +43,8 @@ void source_identify(struct exchange *ex)
 
 enum source_kind { SOURCE_ADDRESS, SOURCE_CALLER, SOURCE_CLAIM };
 
+enum { CLAIMS_MAX = 4 }; /* sources of one address, by the names that it claims */
+
 static uint64_t key_of(enum source_kind kind, struct str a, struct str b)
 {
     uint64_t parts[3] = {(uint64_t)kind, hash_bytes(a.p, a.n), hash_bytes(b.p, b.n)};
@@ -58,6 +61,12 @@ static uint64_t by_address(const struct exchange *ex)
     return key_of(SOURCE_ADDRESS, address_subscriber(&ex->client), (struct str){0});
 }
 
+static uint64_t by_claim(const struct exchange *ex, const char *name)
+{
+    char share = (char)(hash_bytes(name, strlen(name)) % CLAIMS_MAX);
+    return key_of(SOURCE_CLAIM, address_subscriber(&ex->client), (struct str){&share, 1});
+}
+
 static enum source_knowledge look(const struct exchange *ex, char ret_name[SOURCE_NAME_MAX])
 {
     const struct http_hooks *hooks = &ex->server->hooks;
@@ -70,7 +79,7 @@ uint64_t source_claimed(const struct exchange *ex)
     char name[SOURCE_NAME_MAX];
     enum source_knowledge known = look(ex, name);
     if (known == SOURCE_IS_CLAIMED)
-        return key_of(SOURCE_CLAIM, str_of(name), address_subscriber(&ex->client));
+        return by_claim(ex, name);
     return known == SOURCE_IS_KNOWN ? by_name(name) : by_address(ex);
 }
 

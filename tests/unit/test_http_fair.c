@@ -246,6 +246,26 @@ static void test_a_claimed_name_counts_with_the_address(void **state)
     expect_all(fds, HELD_MAX, 200);
 }
 
+/* Else each name that it makes up would be a source more. */
+static void test_an_address_that_claims_many_names_is_few_sources(void **state)
+{
+    enum { NAMES = 120, SOURCES_MAX = 4, HELD = SOURCES_MAX * HELD_MAX };
+    int fds[NAMES];
+    char name[32];
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(name, sizeof name, "server-%d.example", i);
+        fds[i] = ask(*state, "/server-gate?tag=a", name, "192.0.2.1");
+    }
+    fixture_await_metric(*state, "concorde_http_refused_total{pool=\"client\"}", NAMES - HELD);
+    wait_until_queued(*state, "client", HELD - WORKERS);
+    int other = ask(*state, "/server-gate?tag=b", "server-1.example", "192.0.2.2");
+    wait_until_queued(*state, "client", HELD - WORKERS + 1);
+    open_gate();
+    expect(other, 200);
+    for (int i = 0; i < NAMES; i++)
+        close(fds[i]);
+}
+
 /* The bound of the pool to which a request moves is that pool's own. */
 static void test_moving_is_bounded(void **state)
 {
@@ -304,6 +324,7 @@ int main(void)
         TEST(test_in_turn),
         TEST(test_too_many_are_refused),
         TEST(test_a_claimed_name_counts_with_the_address),
+        TEST(test_an_address_that_claims_many_names_is_few_sources),
         TEST(test_moving_is_bounded),
         TEST(test_an_upload_is_refused_and_the_connection_lives),
         TEST(test_health_waits_for_nobody),
