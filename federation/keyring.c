@@ -10,8 +10,6 @@ enum {
     SERVERS_MAX = 20000, /* in memory */
     WAIT_MS = 30 * 1000, /* for servers that are asked */
     WAIT_CALLER_MS = 12 * 1000,
-    REQUESTS_MAX = 8,          /* of one server, from one address, that wait for its keys at once */
-    OTHERS_MAX = 3,            /* from that address, that wait for the keys of other servers */
     AHEAD_MS = 10 * 60 * 1000, /* so long before its end a key in use is asked for anew */
     SIGNATURES_MAX = 10,
 };
@@ -57,12 +55,6 @@ void keyring_add_metrics(struct keyring *k, struct buf *out)
                "concorde_keyring_asked_total{result=\"answered\"} %lld\n"
                "concorde_keyring_asked_total{result=\"failed\"} %lld\n",
                (long long)k->answers_n, (long long)k->failures_n);
-    buf_printf(out,
-               "# HELP concorde_keyring_callers_refused_total Requests whose server could not be "
-               "asked for its keys just now.\n"
-               "# TYPE concorde_keyring_callers_refused_total counter\n"
-               "concorde_keyring_callers_refused_total %lld\n",
-               (long long)k->refused_n);
 }
 
 /* ---- servers of which something is wanted and not there yet ---- */
@@ -225,7 +217,8 @@ static const struct err *ask_and_wait_locked(struct keyring *k, struct open_serv
     return NULL;
 }
 
-const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, size_t n)
+static const struct err *find(struct job *job, struct key_wanted_of *wanted, size_t n,
+                              enum haste haste, int64_t wait_ms)
 {
     TRY(keyring_find_here(job, wanted, n));
     if (!job->store->federation)
@@ -235,42 +228,16 @@ const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, si
     if (!o.n)
         return NULL;
     lock_take(&k->lock);
-    const struct err *e = ask_and_wait_locked(k, &o, HASTE_NONE, mono_ms() + WAIT_MS);
+    const struct err *e = ask_and_wait_locked(k, &o, haste, mono_ms() + wait_ms);
     lock_release(&k->lock);
     if (!e)
         look(k, job->arena, wanted, n);
     return e;
 }
 
-/* A free place among those who wait; NULL: too many do. */
-static struct key_caller *place_locked(struct keyring *k, const struct key_caller *who)
+const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, size_t n)
 {
-    struct key_caller *place = NULL;
-    size_t requests = 0, others = 0;
-    for (size_t i = 0; i < KEYRING_CALLERS_MAX; i++) {
-        struct key_caller *c = &k->callers[i];
-        if (!c->server)
-            place = c;
-        else if (strcmp(c->address, who->address) == 0)
-            *(strcmp(c->server, who->server) == 0 ? &requests : &others) += 1;
-    }
-    return requests < REQUESTS_MAX && others < OTHERS_MAX ? place : NULL;
-}
-
-static const struct err *ask_caller(struct keyring *k, const char *address, struct open_servers *o)
-{
-    LOCKED(&k->lock);
-    const struct key_caller who = {address, o->names[0]};
-    int64_t until = mono_ms() + WAIT_CALLER_MS;
-    struct key_caller *place = place_locked(k, &who);
-    if (!place) {
-        k->refused_n++;
-        return err_unavailable(5000, "too many requests wait for the keys of their servers");
-    }
-    *place = who;
-    const struct err *e = ask_and_wait_locked(k, o, HASTE_CALLER, until);
-    *place = (struct key_caller){0};
-    return e;
+    return find(job, wanted, n, HASTE_NONE, WAIT_MS);
 }
 
 /* Keys that will soon be too old, of a server that is in contact, are asked for before they are. */
@@ -283,21 +250,14 @@ static void ask_ahead(struct keyring *k, const struct key_wanted_of *w)
         keyring_ask_locked(k, s, w->key_id, false, mono_ms() + WAIT_MS);
 }
 
-const struct err *keyring_find_caller(struct job *job, const char *address,
-                                      struct key_wanted_of *wanted, size_t n)
+const struct err *keyring_find_caller(struct job *job, struct key_wanted_of *wanted, size_t n)
 {
-    TRY(keyring_find_here(job, wanted, n));
+    TRY(find(job, wanted, n, HASTE_CALLER, WAIT_CALLER_MS));
     if (!job->store->federation)
         return NULL;
-    struct keyring *k = job->store->federation->keyring;
-    struct open_servers o = open_servers(k, job->arena, wanted, n);
-    if (o.n) {
-        TRY(ask_caller(k, address, &o));
-        look(k, job->arena, wanted, n);
-    }
     for (size_t i = 0; i < n; i++)
         if (wanted[i].ret_key)
-            ask_ahead(k, &wanted[i]);
+            ask_ahead(job->store->federation->keyring, &wanted[i]);
     return NULL;
 }
 

@@ -25,11 +25,9 @@ const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, si
 /* The same without asking anybody. */
 const struct err *keyring_find_here(struct job *job, struct key_wanted_of *wanted, size_t n);
 
-/* For a server that is speaking to us now, from that address: asks it although it did not answer a
- * while ago. Only a few such callers wait at once, and fewer still from one address; others get
- * ERR_UNAVAILABLE. */
-const struct err *keyring_find_caller(struct job *job, const char *address,
-                                      struct key_wanted_of *wanted, size_t n);
+/* For a server that is speaking to us now: asks it although it did not answer a while ago. How many
+ * such callers wait at once is bounded by address in POOL_REMOTE (http/fair_queue.h). */
+const struct err *keyring_find_caller(struct job *job, struct key_wanted_of *wanted, size_t n);
 
 /* Asks these servers for their keys anew, but for those that did not answer lately; returns when
  * they have answered or the time is over. What came is in the database. */

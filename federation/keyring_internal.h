@@ -8,15 +8,7 @@
 
 #include "base/lock.h"
 
-enum {
-    KEYRING_ASKERS_MAX = 32,
-    KEYRING_CALLERS_MAX = 20 /* workers that may wait at once for the keys of those who call */
-};
-
-/* A request that waits for the keys of its server. */
-struct key_caller {
-    const char *address, *server; /* NULL: a free place */
-};
+enum { KEYRING_ASKERS_MAX = 32 };
 
 struct keyring {
     struct store *store;
@@ -30,9 +22,8 @@ struct keyring {
     size_t queue_n;
     pthread_t askers[KEYRING_ASKERS_MAX]; /* started when there is something to ask */
     size_t askers_n, idle_n;
-    struct key_caller callers[KEYRING_CALLERS_MAX];
     bool stopping;
-    int64_t answers_n, failures_n, refused_n;
+    int64_t answers_n, failures_n;
 };
 
 /* Has the server asked for its keys, and for this one of them above all (NULL: any). urgent: before

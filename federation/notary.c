@@ -11,12 +11,9 @@
 #include "federation/routes.h"
 #include "matrix/id.h"
 
-#include <stdatomic.h>
-
 enum {
     SERVERS_MAX = 200,
-    ASKED_MAX = 20,  /* servers that one request can make us ask */
-    WAITING_MAX = 4, /* requests that wait for servers at once */
+    ASKED_MAX = 20, /* servers that one request can make us ask */
     TIMEOUT_MS = 8 * 1000,
 };
 
@@ -98,13 +95,9 @@ static size_t list_stale(struct job *job, const struct queries *q, const char **
 
 static void refresh(struct request *rq, const char *const *servers, size_t n)
 {
-    static atomic_int waiting;
     struct job *job = rq->job;
-    if (request_charge(rq, RATE_REMOTE, (int)n))
-        return; /* then what is there must do */
-    if (atomic_fetch_add(&waiting, 1) < WAITING_MAX)
+    if (!request_charge(rq, RATE_REMOTE, (int)n)) /* else what is there must do */
         keyring_refresh(job->store->federation->keyring, servers, n, TIMEOUT_MS);
-    atomic_fetch_sub(&waiting, 1);
 }
 
 /* ---- the answer ---- */

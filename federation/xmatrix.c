@@ -84,7 +84,7 @@ static const struct err *check_signature(struct job *job, const struct request *
     bool have_key = false;
     for (size_t i = 0; i < c->n; i++)
         keys[i] = (struct key_wanted_of){c->of[i].origin, c->of[i].key_id, now_ms(), NULL};
-    TRY(keyring_find_caller(job, rq->remote_address, keys, c->n));
+    TRY(keyring_find_caller(job, keys, c->n));
     struct xmatrix_request r = {
         .method = http_method_names[rq->method],
         .target = request_target(rq),
