@@ -7,7 +7,7 @@
 #include "storage/events.h"
 #include "storage/relations.h"
 
-enum { NEWEST_LOOKED_AT = 8, HOPS_MAX = 3 };
+enum { NEWEST_LOOKED_AT = 8, HOPS_MAX = 3, RECEIPTS_MAX = 1000 /* of a user in a room */ };
 
 struct read_event {
     int64_t position, thread;
@@ -86,12 +86,22 @@ static const struct err *check_thread(struct job *job, const struct room *room, 
     return NULL;
 }
 
-static const struct err *is_ahead(struct job *job, int64_t room, const struct receipt *r, bool *ret)
+/* Where a receipt stands. */
+struct place {
+    int64_t root;  /* of its thread, in the log */
+    bool is_ahead; /* false: the mark stands there or further on already */
+    size_t others; /* that the user has in the room */
+};
+
+/* ret_n: how many the user has in the room. */
+static const struct err *is_ahead(struct job *job, int64_t room, const struct receipt *r, bool *ret,
+                                  size_t *ret_n)
 {
     const struct receipt *set;
     size_t n;
     TRY(receipts_of_user(job_tx(job), room, r->user, &set, &n));
     *ret = true;
+    *ret_n = n;
     for (size_t i = 0; i < n; i++)
         if (set[i].type == r->type && strcmp(set[i].thread, r->thread) == 0)
             *ret = set[i].event < r->event;
@@ -100,7 +110,7 @@ static const struct err *is_ahead(struct job *job, int64_t room, const struct re
 
 /* The change and its row. What it points to lives in the job's arena. */
 static void add(struct job *job, struct write *w, int64_t room, const struct receipt *r,
-                int64_t root)
+                const struct place *p)
 {
     buf_auto struct buf json = {0};
     buf_add_char(&json, '{');
@@ -117,38 +127,40 @@ static void add(struct job *job, struct write *w, int64_t room, const struct rec
                                          .user_id = r->user_id,
                                          .json = {arena_memdup(job->arena, json.p, json.n), json.n},
                                          .private_to_user = r->type == RECEIPT_READ_PRIVATE,
-                                         .thread = root,
+                                         .thread = p->root,
                                          .parent = r->event});
     receipts_write(w, room, r, at);
+    if (p->others >= RECEIPTS_MAX)
+        receipts_drop_oldest(w, room, r->user, RECEIPTS_MAX - RECEIPTS_MAX / 8);
 }
 
-/* Fills r->event. ret_ahead false: the mark stands there or further on already. */
-static const struct err *place(struct job *job, struct room *room, struct receipt *r,
-                               int64_t *ret_root, bool *ret_ahead)
+/* Fills r->event. */
+static const struct err *find_place(struct job *job, struct room *room, struct receipt *r,
+                                    struct place *ret)
 {
     struct read_event e;
+    *ret = (struct place){0};
     TRY(find_event(job, room, r->event_id, &e));
     r->event = e.position;
-    TRY(check_thread(job, room, r->thread, &e, ret_root));
-    return is_ahead(job, room->id, r, ret_ahead);
+    TRY(check_thread(job, room, r->thread, &e, &ret->root));
+    return is_ahead(job, room->id, r, &ret->is_ahead, &ret->others);
 }
 
 const struct err *receipt_set(struct job *job, struct room *room, const struct author *who,
                               enum receipt_type type, const char *thread, const char *event_id)
 {
-    int64_t root;
-    bool ahead;
+    struct place p;
     struct receipt r = {.user = who->user,
                         .user_id = who->user_id,
                         .type = type,
                         .thread = thread,
                         .event_id = event_id,
                         .ts = now_ms()};
-    TRY(place(job, room, &r, &root, &ahead));
-    if (!ahead)
+    TRY(find_place(job, room, &r, &p));
+    if (!p.is_ahead)
         return NULL;
     struct write *w = write_begin(job);
-    add(job, w, room->id, &r, root);
+    add(job, w, room->id, &r, &p);
     return write_commit(job, w, NULL);
 }
 
@@ -158,13 +170,12 @@ const struct err *receipts_set_remote(struct job *job, struct room *room, struct
     struct write *w = write_begin(job);
     const struct err *e = NULL;
     for (size_t i = 0; i < n; i++) {
-        int64_t root;
-        bool ahead = false;
-        e = place(job, room, &list[i], &root, &ahead);
+        struct place p;
+        e = find_place(job, room, &list[i], &p);
         if (e && e->code != ERR_NOT_FOUND && e->code != ERR_INVALID_PARAM)
             break;
-        if (!e && ahead)
-            add(job, w, room->id, &list[i], root);
+        if (!e && p.is_ahead)
+            add(job, w, room->id, &list[i], &p);
         e = NULL;
     }
     if (!e && !write_is_empty(w))

@@ -34,6 +34,16 @@ void receipts_write(struct write *w, int64_t room, const struct receipt *r, int 
                 INT(r->event), INT(r->ts), POSITION(at)));
 }
 
+SQL(receipts_drop_oldest_sql,
+    "DELETE FROM receipts WHERE room = $1 AND \"user\" = $2 AND thread NOT IN ('', 'main') "
+    "AND event <= (SELECT event FROM receipts WHERE room = $1 AND \"user\" = $2 "
+    " AND thread NOT IN ('', 'main') ORDER BY event DESC OFFSET $3 LIMIT 1)")
+
+void receipts_drop_oldest(struct write *w, int64_t room, int64_t user, int64_t keep)
+{
+    write_statement(w, &receipts_drop_oldest_sql, P(INT(room), INT(user), INT(keep)));
+}
+
 static const struct err *read_receipts(struct tx *tx, struct sql *sql,
                                        const struct db_param *params, size_t params_n,
                                        const struct receipt **ret, size_t *ret_n)

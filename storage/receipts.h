@@ -19,6 +19,9 @@ struct receipt {
 /* As change `at`; never moves one backwards. */
 void receipts_write(struct write *w, int64_t room, const struct receipt *r, int at);
 
+/* Drops the oldest of one user's in threads, down to `keep`. */
+void receipts_drop_oldest(struct write *w, int64_t room, int64_t user, int64_t keep);
+
 /* One user's in one room. user_id is not filled. */
 const struct err *receipts_of_user(struct tx *tx, int64_t room, int64_t user,
                                    const struct receipt **ret, size_t *ret_n);

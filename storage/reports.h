@@ -4,6 +4,8 @@
 
 #include "storage/db.h"
 
+enum { REPORTS_MAX = 1000 }; /* by a user: the oldest go */
+
 struct report {
     int64_t reporter; /* users.id */
     /* Of a room, an event (with its room) or a user: the others are NULL. */

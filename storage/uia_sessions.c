@@ -3,7 +3,11 @@
 #include "base/clock.h"
 #include "storage/tokens.h"
 
+/* Of a user the newest stay. */
 SQL(uia_session_put_sql,
+    "WITH old AS (DELETE FROM uia_sessions WHERE session IN (SELECT session FROM uia_sessions "
+    " WHERE \"user\" = $6 AND \"user\" <> 0 AND session <> $1 "
+    " ORDER BY expires_ts DESC OFFSET $10 - 1)) "
     "INSERT INTO uia_sessions "
     "(session, operation, \"user\", completed, registration_token, expires_ts, flows, params, "
     "answer) VALUES ($1, $2, $6, $3, $4, $5, $7, $8, $9) ON CONFLICT (session) DO UPDATE SET "
@@ -19,7 +23,7 @@ const struct err *uia_session_put(struct tx *tx, const struct uia_session *s, in
                    P(BYTES(token_bytes(&hash)), BYTES(operation),
                      TEXT_ARRAY(s->completed, s->completed_n), TEXT(s->registration_token),
                      INT(now_ms() + lifetime_ms), INT(s->user), TEXT_ARRAY(s->flows, s->flows_n),
-                     BYTES(s->params), BYTES(s->answer)),
+                     BYTES(s->params), BYTES(s->answer), INT(UIA_SESSIONS_MAX)),
                    NULL);
 }
 

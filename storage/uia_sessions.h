@@ -6,6 +6,8 @@
 #include "base/sha256.h"
 #include "storage/db.h"
 
+enum { UIA_SESSIONS_MAX = 50 }; /* of a user: the oldest go */
+
 struct uia_session {
     const char *id;                        /* what the client passes back */
     unsigned char operation[SHA256_BYTES]; /* what it is good for: nothing else */

@@ -13,6 +13,17 @@ from restoring import psql, uri_of
 
 
 @pytest.fixture
+def count(server, alice):
+    """count(rows): how many; $user is alice's number."""
+
+    def run(rows):
+        user = psql(uri_of(server), f"SELECT id FROM users WHERE user_id = '{alice.user_id}'")
+        return int(psql(uri_of(server), f"SELECT count(*) FROM {rows}".replace("$user", user)))
+
+    return run
+
+
+@pytest.fixture
 def fill(server, alice):
     """fill(statement): $user is alice's number."""
 
@@ -111,6 +122,40 @@ def test_aliases_of_a_room(alice, bob, fill):
     bob.put(f"/directory/room/{q(f'#{room[1:9]}:test.example')}", {"room_id": room})
     bob.fails(413, "M_TOO_LARGE", "PUT", f"/directory/room/{q(f'#more-{room[1:9]}:test.example')}",
               {"room_id": room})
+
+
+def test_reports(alice, bob, fill, count):
+    fill("INSERT INTO reports (reporter, user_id, created_ts) "
+         "SELECT $user, 'n' || n, 0 FROM generate_series(1, 1003) n")
+    alice.post(f"/users/{q(bob.user_id)}/report", {"reason": "spam"})
+    mine = "reports WHERE reporter = $user"
+    assert count(mine) == 1000 and count(f"{mine} AND reason = 'spam'") == 1
+    assert count(f"{mine} AND user_id IN ('n4', 'n5')") == 1
+
+
+def test_sessions_of_user_interactive_authentication(alice, fill, count):
+    mine = "uia_sessions WHERE \"user\" = $user"
+    first = alice.call("POST", "/account/deactivate", {}, status=401)["session"]
+    assert count(mine) == 1
+    fill("INSERT INTO uia_sessions (session, operation, \"user\", completed, expires_ts) SELECT "
+         "decode('0' || lpad(n::text, 5, '0'), 'hex'), '', $user, '{}', 9999999999999 FROM generate_series(1, 60) n")
+    second = alice.call("POST", "/account/deactivate", {}, status=401)["session"]
+    assert first != second and count(mine) == 50
+
+
+def test_receipts_in_threads(alice, fill, count):
+    room = alice.create_room()
+    first, last = alice.send(room, "1"), alice.send(room, "2")
+    number = f"(SELECT id FROM rooms WHERE room_id = '{room}')"
+    mine = f"receipts WHERE \"user\" = $user AND room = {number}"
+    alice.read(room, first)
+    alice.read(room, first, thread_id="main")
+    fill("INSERT INTO receipts (room, \"user\", type, thread, event_id, event, ts, position) "
+         f"SELECT {number}, $user, 1, 't' || n, '$x', n, 0, 1 FROM generate_series(1, 998) n")
+    alice.read(room, last, thread_id=last)
+    assert count(f"{mine} AND thread IN ('', 'main')") == 2
+    assert count(f"{mine} AND event = 999 - 874") == 1 and count(f"{mine} AND event = 999 - 875") == 0
+    assert count(mine) == 2 + 875
 
 
 def test_aliases(alice, fill):

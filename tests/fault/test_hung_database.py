@@ -11,7 +11,7 @@ import time
 import httpx
 import pytest
 
-from federation import eventually
+from federation import Ministry, Network, eventually, has_event
 from load import Stubborn, furnish, history
 from server import Server
 from test_durability import Load, check, free_port, is_child, wait_for_postmaster
@@ -133,6 +133,52 @@ def test_parked_sync(house):
     events = answers[0]["rooms"]["join"][rooms[0]]["timeline"]["events"]
     assert [e["event_id"] for e in events] == [sent]
     assert history(users[0], rooms[0]).count(sent) == 1
+
+
+def destinations(server, state):
+    for line in httpx.get(server.url + "/metrics").text.splitlines():
+        if line.startswith(f'concorde_federation_destinations{{state="{state}"}} '):
+            return float(line.split()[1])
+    raise AssertionError(f"no metric says how many servers are {state}")
+
+
+@pytest.fixture
+def ministries():
+    """The database of the first one is to hang."""
+    network = Network()
+    made = [Ministry(network, {"database_statement_timeout": f"{LIMIT}s"}), Ministry(network)]
+    try:
+        yield [m.start() for m in made]
+    finally:
+        for m in made:
+            m.close()
+
+
+def test_federation(ministries):
+    """What others send is refused by the deadline, sent again, and taken once; and so is ours."""
+    a, b = ministries
+    alice, bob = a.user("alice"), b.user("bob")
+    room = alice.create_room(preset="private_chat")
+    alice.invite(room, bob)
+    eventually(lambda: room in bob.sync()["rooms"]["invite"])
+    bob.join(room)
+    eventually(lambda: has_event(alice, room, bob.send(room, "we are both here")))
+    txn = f"/rooms/{room}/send/m.room.message/hung"
+    before = [alice.send(room, f"before {n}") for n in range(20)]
+    with hung(a):
+        sent = [bob.send(room, f"meanwhile {n}") for n in range(60)]  # more than a transaction has
+        watched(a, PATIENCE, lambda: destinations(b, "backing_off") == 1)
+        refused = alice.request("PUT", f"/_matrix/client/v3{txn}", timeout=120,
+                                json={"msgtype": "m.text", "body": "Is it there?"})
+        assert refused.status_code == 503 and "retry-after" in refused.headers
+    before.append(Stubborn(a, alice).call(
+        "PUT", txn, json={"msgtype": "m.text", "body": "Is it there?"})["event_id"])
+    for user in alice, bob:
+        eventually(lambda: set(before + sent) <= set(history(user, room)), seconds=PATIENCE)
+        seen = history(user, room)
+        assert len(seen) == len(set(seen))
+    eventually(lambda: destinations(b, "idle") == 1 and destinations(a, "idle") == 1)
+    assert not a.reports() and not b.reports()
 
 
 def parked(server):
