@@ -14,8 +14,11 @@ struct entry {
     bool stale;
 };
 
+/* Who reads many entries holds `reading`, which keeps them what they are. The listener, for which
+ * all commits wait, takes `lock` alone, for a moment: it marks entries as stale. What changes the
+ * map holds both. */
 struct directory {
-    struct lock lock;
+    struct lock reading, lock;
     struct store *store;
     struct map entries; /* rooms.id -> struct entry */
     unsigned lists;
@@ -59,6 +62,15 @@ static struct entry *make_entry(struct arena *a, const struct room *room,
     return e;
 }
 
+static void put(struct directory *d, int64_t room, struct entry *e)
+{
+    LOCKED(&d->reading);
+    lock_take(&d->lock);
+    struct entry *before = map_put_int(&d->entries, room, e);
+    lock_release(&d->lock);
+    free_entry(before);
+}
+
 static void set_stale(struct directory *d, int64_t room)
 {
     LOCKED(&d->lock);
@@ -77,9 +89,7 @@ static const struct err *refresh(struct job *job, struct directory *d, int64_t i
         return NULL;
     TRY(room_summary_read(job, room, &s));
     struct entry *e = make_entry(job->arena, room, &s);
-    lock_take(&d->lock);
-    free_entry(map_put_int(&d->entries, id, e));
-    lock_release(&d->lock);
+    put(d, id, e);
     if (feed_room_position(d->store->feed, id) > before)
         set_stale(d, id);
     return NULL;
@@ -115,7 +125,8 @@ static const struct err *refresh_all(struct job *job, struct directory *d, const
     return e;
 }
 
-static void drop_unpublished_locked(struct directory *d, struct arena *a)
+/* Those that the newest list did not have. */
+static void drop_unpublished_reading(struct directory *d, struct arena *a)
 {
     struct entry **gone = arena_alloc_array(a, d->entries.n + 1, sizeof *gone);
     size_t n = 0;
@@ -124,6 +135,9 @@ static void drop_unpublished_locked(struct directory *d, struct arena *a)
         if (e->seen != d->lists)
             gone[n++] = e;
     }
+    if (!n)
+        return;
+    LOCKED(&d->lock);
     for (size_t i = 0; i < n; i++) {
         map_remove_int(&d->entries, gone[i]->room);
         free_entry(gone[i]);
@@ -188,9 +202,9 @@ static bool is_wanted(const struct entry *e, const struct directory_query *q, co
     return !q->room_types;
 }
 
-static size_t collect_locked(struct directory *d, const int64_t *rooms, size_t n,
-                             const struct directory_query *q, const char *pattern,
-                             struct entry **ret)
+static size_t collect_reading(struct directory *d, const int64_t *rooms, size_t n,
+                              const struct directory_query *q, const char *pattern,
+                              struct entry **ret)
 {
     size_t found = 0;
     d->lists++;
@@ -249,10 +263,10 @@ const struct err *directory_list(struct job *job, const struct directory_query *
     const char *term = text_fold_string(job->arena, q->term);
     const char *pattern = term && *term ? arena_printf(job->arena, "*%s*", term) : NULL;
     struct entry **found = arena_alloc_array(job->arena, n + 1, sizeof(struct entry *));
-    LOCKED(&d->lock);
-    write_page(out, found, collect_locked(d, rooms, n, q, pattern, found), &token,
+    LOCKED(&d->reading);
+    write_page(out, found, collect_reading(d, rooms, n, q, pattern, found), &token,
                (size_t)q->limit);
-    drop_unpublished_locked(d, job->arena);
+    drop_unpublished_reading(d, job->arena);
     return NULL;
 }
 
@@ -277,7 +291,8 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
 struct directory *directory_create(struct store *store)
 {
     struct directory *d = mem_zalloc(sizeof *d);
-    lock_init(&d->lock, RANK_CACHE);
+    lock_init(&d->reading, RANK_CACHE);
+    lock_init(&d->lock, RANK_LEAF);
     d->store = store;
     feed_listen(store->feed, on_changes, d);
     return d;
@@ -291,5 +306,6 @@ void directory_destroy(struct directory *d)
         free_entry(s->value);
     map_finish(&d->entries);
     lock_finish(&d->lock);
+    lock_finish(&d->reading);
     free(d);
 }

@@ -98,8 +98,18 @@ static const struct err *unknown_token(void)
     return err(ERR_UNKNOWN_TOKEN, "Unknown refresh token");
 }
 
-const struct err *sign_in_refresh(struct job *job, const char *refresh_token, json_t **ret)
+static const struct err *charge_owner(struct request *rq, const char *user_id)
 {
+    const char *caller = rq->caller_id;
+    rq->caller_id = user_id;
+    const struct err *e = request_charge(rq, RATE_ACCOUNT, 1);
+    rq->caller_id = caller;
+    return e;
+}
+
+const struct err *sign_in_refresh(struct request *rq, const char *refresh_token, json_t **ret)
+{
+    struct job *job = job_of(rq);
     struct token_hash hash = token_hash(refresh_token);
     struct refresh_owner owner;
     struct token_pair pair;
@@ -107,6 +117,7 @@ const struct err *sign_in_refresh(struct job *job, const char *refresh_token, js
     TRY(tokens_find_refresh(job_tx(job), token_bytes(&hash), &found, &owner));
     if (!found)
         return unknown_token();
+    TRY(charge_owner(rq, owner.user_id));
     if (owner.locked)
         return err_with_fields(err(ERR_USER_LOCKED, "This account has been locked"),
                                "\"soft_logout\":true");

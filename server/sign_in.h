@@ -4,7 +4,7 @@
 #define SERVER_SIGN_IN_H
 
 #include "base/json.h"
-#include "storage/job.h"
+#include "server/caller.h"
 
 enum { DEVICE_NAME_MAX = 255 }; /* bytes */
 
@@ -23,7 +23,8 @@ const struct err *sign_in_read(const json_t *body, struct sign_in *ret);
 const struct err *sign_in(struct job *job, int64_t user, const char *user_id,
                           const struct sign_in *how, json_t **ret);
 
-/* The reply to a refresh. M_UNKNOWN_TOKEN when the token is unknown or was replaced. */
-const struct err *sign_in_refresh(struct job *job, const char *refresh_token, json_t **ret);
+/* The reply to a refresh, which is charged to the token's owner (RATE_ACCOUNT). M_UNKNOWN_TOKEN
+ * when the token is unknown or was replaced. */
+const struct err *sign_in_refresh(struct request *rq, const char *refresh_token, json_t **ret);
 
 #endif

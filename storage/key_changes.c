@@ -30,15 +30,28 @@
     " AND membership = 1 OFFSET 0) t CROSS JOIN LATERAL (SELECT FROM room_members "                \
     " WHERE room = t.room AND \"user\" = $1 AND membership = 1 OFFSET 0) m)"
 
+#define SIGNED                                                                                     \
+    "SELECT u.user_id FROM user_signature_changes s JOIN users u ON u.id = s.target "              \
+    "WHERE s.signer = $1 AND s.position > $2 AND s.position <= $3"
 SQL(keys_changed_sql,
     "SELECT u.user_id FROM device_list_changes c JOIN users u ON u.id = c.\"user\" "
     "WHERE c.position > $2 AND c.position <= $3 "
-    "AND (c.\"user\" = $1 OR " SHARES_A_ROOM(
-        "c.\"user\"") ") "
-                      "UNION "
-                      "SELECT u.user_id FROM user_signature_changes s JOIN users u ON u.id = "
-                      "s.target "
-                      "WHERE s.signer = $1 AND s.position > $2 AND s.position <= $3")
+    "AND (c.\"user\" = $1 OR " SHARES_A_ROOM("c.\"user\"") ") UNION " SIGNED)
+
+/* The same for long ranges, in which all users of the server may have changed: by the members of
+ * the user's rooms, of whom there are fewer. */
+SQL(keys_changed_long_ago_sql,
+    "WITH " MY_ROOMS(
+        " AND membership = 1") ", "
+                               "others AS (SELECT t.id FROM mine m CROSS JOIN " MEMBERS_OF(
+                                   "m.room", "1") " t "
+                                                  " UNION SELECT $1) "
+                                                  "SELECT u.user_id FROM others o CROSS JOIN "
+                                                  "LATERAL (SELECT FROM device_list_changes c "
+                                                  " WHERE c.\"user\" = o.id AND c.position > $2 "
+                                                  "AND c.position <= $3 OFFSET 0) c "
+                                                  "CROSS JOIN LATERAL (SELECT user_id FROM users "
+                                                  "WHERE id = o.id OFFSET 0) u UNION " SIGNED)
 
 /* Others came into the user's rooms or were invited or knocked there, or the user came to theirs,
  * where the user's own id is one of them. */
@@ -98,7 +111,8 @@ const struct err *key_changes_read(struct tx *tx, int64_t user, const char *user
     const struct db_param members[] = {INT(user), TEXT(user_id), INT(since)};
     struct rows changed, came = {0}, went = {0}, none = {0};
     const struct db_batch_query queries[] = {
-        {&keys_changed_sql, keys, 3, &changed},
+        {until - since < LONG_RANGE ? &keys_changed_sql : &keys_changed_long_ago_sql, keys, 3,
+         &changed},
         {&members_came_sql, members, 3, &came},
         {&members_went_sql, members, 3, &went},
     };

@@ -5,6 +5,9 @@
 
 #include "storage/db.h"
 
+/* Of so many changes of the log a few may be of device lists; of more all of them. */
+enum { LONG_RANGE = 20000 };
+
 /* Both lists are user ids, each once.
  *   changed: users with whom a room is shared now (and the user's own id) whose keys changed after
  *            `since` and not after `until`, users whose keys this user has signed since, and users

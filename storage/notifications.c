@@ -1,6 +1,8 @@
 #include "storage/notifications.h"
 
-enum { EVENTS_A_ROOM = 100 }; /* looked at in one go */
+#include "storage/time_limit.h"
+
+enum { EVENTS_A_ROOM = 100 /* looked at in one go */, TIME_MAX_MS = 2000 };
 
 /* What an event added is the difference to the counter of the one before it. A room of which not
  * all was looked at says how far: what is older in other rooms must wait for the next page. */
@@ -29,10 +31,10 @@ const struct err *notifications_before(struct tx *tx, int64_t user, int64_t befo
 {
     struct rows rows;
     size_t n = 0;
-    TRY(db_query(tx, &notifications_before_sql,
-                 P(INT(user), INT(before), BOOL(only_highlights), INT(limit),
-                   INT(EVENTS_A_ROOM + 1), INT_ARRAY(ignored, ignored_n)),
-                 &rows));
+    TRY(time_limit_query(tx, TIME_MAX_MS, &notifications_before_sql,
+                         P(INT(user), INT(before), BOOL(only_highlights), INT(limit),
+                           INT(EVENTS_A_ROOM + 1), INT_ARRAY(ignored, ignored_n)),
+                         &rows));
     struct notification *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     *ret_floor = 0;
     while (rows_next(&rows)) {

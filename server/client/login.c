@@ -113,7 +113,7 @@ static const struct err *post_refresh(struct request *rq, struct reply *rp)
     const char *token;
     json_t *reply;
     TRY(json_need_string(rq->body, "refresh_token", &token));
-    TRY(sign_in_refresh(job_of(rq), token, &reply));
+    TRY(sign_in_refresh(rq, token, &reply));
     return reply_tree(rp, 200, reply);
 }
 

@@ -80,6 +80,7 @@ const struct route notifications_routes[] = {
      .path = "/_matrix/client/v3/notifications",
      .handler = get_notifications,
      .who = WHO_USER,
+     .pool = POOL_SEARCH,
      .spec = "Listing Notifications"},
     {.path = NULL},
 };

@@ -34,6 +34,18 @@ def test_invites_of_new_rooms_count_as_invites(limited):
     refused(alice, "POST", f"/rooms/{q(room)}/invite", {"user_id": f"@bob:{s.name}"})
 
 
+def test_refreshes_count_for_their_user(limited):
+    s = limited("account")
+    sessions = [Client(s).post("/register", {"username": name, "password": "a password for tests",
+                                             "refresh_token": True, "auth": {"type": "m.login.dummy"}})
+                for name in ("one", "two")]
+    tokens = [r["refresh_token"] for r in sessions]
+    for _ in range(2):
+        tokens[0] = Client(s).post("/refresh", {"refresh_token": tokens[0]})["refresh_token"]
+    refused(Client(s), "POST", "/refresh", {"refresh_token": tokens[0]})
+    Client(s).post("/refresh", {"refresh_token": tokens[1]})  # from the same address
+
+
 def test_a_new_name_counts_as_messages_do(limited):
     alice = Client(limited("message")).register("alice")
     for name in ("one", "two"):

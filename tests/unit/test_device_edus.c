@@ -9,6 +9,7 @@
 #include "rooms/device_changes.h"
 #include "storage/devices.h"
 #include "storage/e2ee_keys.h"
+#include "storage/key_changes.h"
 #include "storage/members.h"
 #include "storage/remote_devices.h"
 #include "storage/to_device.h"
@@ -100,6 +101,50 @@ static struct edu_list devices_told(struct job *job, const char *server, int64_t
     struct edu_list l = {0};
     NO_ERR(edus_device_lists(job, server, from, until, &l));
     return l;
+}
+
+static bool is_in(const char *text, const char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i], text) == 0)
+            return true;
+    return false;
+}
+
+static void change_of(struct job *job, const struct author *who)
+{
+    struct write *w = write_begin(job);
+    NO_ERR(remote_devices_change_add(job, w, who->user, who->user_id));
+    NO_ERR(write_commit(job, w, NULL));
+}
+
+/* Whose keys changed is asked in two ways, by how long the range is. */
+static void long_ranges_have_the_same_changes(void **state)
+{
+    struct scope s;
+    const char *const *changed[2], *const *left[2];
+    size_t changed_n[2], left_n[2];
+    scope_init(&s, node_store());
+    struct author dave = author_named("@dave:" OTHER), erin = author_named("@erin:" OTHER);
+    put_into_room(&s.job, create_public_room(&s.job, &alice, "12"), &bob);
+    const struct author *all[] = {&alice, &bob, &carol, &dave};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        change_of(&s.job, all[i]);
+    struct write *w = write_begin(&s.job);
+    user_signature_change_write(w, alice.user, erin.user, erin.user_id);
+    int64_t until;
+    NO_ERR(write_commit(&s.job, w, &until));
+    for (int i = 0; i < 2; i++)
+        NO_ERR(key_changes_read(job_tx(&s.job), alice.user, alice.user_id, until - LONG_RANGE + i,
+                                until, false, &changed[i], &changed_n[i], &left[i], &left_n[i]));
+    assert_int_equal(changed_n[0], changed_n[1]);
+    for (int i = 0; i < 2; i++) {
+        assert_true(is_in(alice.user_id, changed[i], changed_n[i]));
+        assert_true(is_in(bob.user_id, changed[i], changed_n[i]));
+        assert_true(is_in(erin.user_id, changed[i], changed_n[i]));
+        assert_false(is_in(dave.user_id, changed[i], changed_n[i]));
+    }
+    scope_finish(&s);
 }
 
 static void changes_are_a_chain_for_each_server(void **state)
@@ -432,6 +477,7 @@ static void a_shared_content_goes_with_the_last(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(long_ranges_have_the_same_changes),
         cmocka_unit_test(changes_are_a_chain_for_each_server),
         cmocka_unit_test(cross_signing_keys_stand_beside_the_chain),
         cmocka_unit_test(a_full_transaction_ends_where_it_says),
