@@ -159,6 +159,17 @@ void user_signature_change_write(struct write *w, int64_t signer, int64_t target
     write_statement(w, &user_signature_change_write_sql, P(INT(signer), INT(target), POSITION(at)));
 }
 
+SQL(user_signatures_count_sql, "SELECT count(*) FROM user_signature_changes WHERE signer = $1")
+
+const struct err *user_signatures_check_number(struct tx *tx, int64_t signer)
+{
+    int64_t n;
+    TRY(db_one(tx, &user_signatures_count_sql, P(INT(signer)), NULL, R(INT_OUT(&n))));
+    return n < USERS_SIGNED_MAX
+               ? NULL
+               : err(ERR_TOO_LARGE, "You have signed keys of %d users", USERS_SIGNED_MAX);
+}
+
 /* ---- deleting ---- */
 
 SQL(device_keys_delete_sql, "DELETE FROM device_keys WHERE \"user\" = $1 AND device_id = $2")

@@ -71,6 +71,10 @@ void key_signature_write(struct write *w, const struct key_signature *s);
 void user_signature_change_write(struct write *w, int64_t signer, int64_t target,
                                  const char *target_id);
 
+/* M_TOO_LARGE when the user has signed the keys of so many other users. */
+enum { USERS_SIGNED_MAX = 20000 };
+const struct err *user_signatures_check_number(struct tx *tx, int64_t signer);
+
 /* Removes all that devices leave behind: keys, signatures, one-time keys, waiting messages. Whose
  * device list changed is for the caller to say (storage/device_lists.h). The write is a large one.
  */

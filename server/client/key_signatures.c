@@ -150,6 +150,8 @@ static const struct err *load_keys(struct signing *s, const json_t *body)
     }
     if (signed_n > SIGNED_KEYS_MAX)
         return err(ERR_INVALID_PARAM, "Sign %d keys at most in one request", SIGNED_KEYS_MAX);
+    if (json_object_size(body) > (json_object_get(body, c->user_id) != NULL))
+        TRY(user_signatures_check_number(job_tx(s->job), c->user));
     s->signed_own = arena_alloc_array(s->job->arena, signed_n + 1, sizeof *s->signed_own);
     TRY(public_keys_read(job_tx(s->job), users, n, c->user, &s->keys, &s->keys_n));
     for (size_t i = 0; i < s->keys_n; i++) {

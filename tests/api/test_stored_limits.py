@@ -1,7 +1,7 @@
 """What one user can make the server store is bounded: the table in docs/operations.md, "Limits". One
 test for each row that has none elsewhere; what is there beforehand is put into the database.
 
-Elsewhere: messages to devices in test_to_device.py; devices and signatures in test_abuse.py; ignored
+Elsewhere: messages to devices in test_to_device.py; devices in test_abuse.py; ignored
 users in test_account_data.py; media of a user in test_media.py, of other servers in test_fed_media.py;
 key backups in test_key_backup.py; one-time keys in test_keys.py; transaction ids and push actions in
 tests/unit/test_retention.c."""
@@ -122,6 +122,13 @@ def test_aliases_of_a_room(alice, bob, fill):
     bob.put(f"/directory/room/{q(f'#{room[1:9]}:test.example')}", {"room_id": room})
     bob.fails(413, "M_TOO_LARGE", "PUT", f"/directory/room/{q(f'#more-{room[1:9]}:test.example')}",
               {"room_id": room})
+
+
+def test_signatures(alice, bob, fill):
+    fill("INSERT INTO user_signature_changes (signer, target, position) "
+         "SELECT $user, -n, 1 FROM generate_series(1, 20000) n")
+    alice.fails(413, "M_TOO_LARGE", "POST", "/keys/signatures/upload", {bob.user_id: {"k": {}}})
+    alice.post("/keys/signatures/upload", {alice.user_id: {"k": {}}})  # one's own
 
 
 def test_reports(alice, bob, fill, count):
