@@ -2,6 +2,7 @@
 #include "held_log.h"
 
 #include "rooms/membership.h"
+#include "rooms/template.h"
 #include "rooms/unread.h"
 
 #include <stdatomic.h>
@@ -201,6 +202,43 @@ static void a_refusal_is_judged_anew_when_the_ban_fails(void **state)
     scope_finish(&s);
 }
 
+static const struct err *ask_for_template(struct job *job, struct room *room, struct sender *s,
+                                          const char **ret_id)
+{
+    json_t *template = NULL;
+    const struct err *e = room_template(job, room, s->author.user_id, &s->event, &template);
+    *ret_id = "";
+    return e;
+}
+
+/* And so does that of a template for another server. */
+static void a_template_is_refused_when_the_ban_is_there(void **state)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    struct author remote = author_named("@bob:elsewhere.example");
+    const char *room_id = create_public_room(&s.job, &alice, "12");
+    pg_must("trigger", pg_command(pg_uri(), POISON));
+    PGconn *log = hold_log();
+    struct sender *ban = queue(room_id, alice,
+                               ban_event(remote.user_id, "{\"membership\":\"ban\",\"reason\":"
+                                                         "\"poison\"}"));
+    struct sender *template = start_((struct sender){.room_id = room_id,
+                                                     .author = remote,
+                                                     .event = member_event(remote.user_id, "join"),
+                                                     .ask = ask_for_template});
+    while (!template->has_begun)
+        look_again_soon();
+    queue(room_id, alice, text_event("{\"body\":\"gives it time\"}"));
+    let_log_go(log);
+    join_senders();
+    pg_must("trigger", pg_command(pg_uri(), "DROP TRIGGER poison ON events; "
+                                            "DROP FUNCTION refuse_poison"));
+    assert_true(ban->is_refused);
+    assert_false(template->is_refused);
+    scope_finish(&s);
+}
+
 static int64_t highlights(struct job *job, const char *room_id, const struct author *user)
 {
     struct unread_counts counts;
@@ -353,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_key_that_changes_often_has_intervals_that_meet),
         cmocka_unit_test(what_was_built_on_a_failure_is_judged_anew),
         cmocka_unit_test(a_refusal_is_judged_anew_when_the_ban_fails),
+        cmocka_unit_test(a_template_is_refused_when_the_ban_is_there),
         cmocka_unit_test(who_is_about_to_join_is_mentioned),
         cmocka_unit_test(what_is_known_of_rules_holds_until_rules_change),
         cmocka_unit_test(rules_that_change_before_the_join_count),
