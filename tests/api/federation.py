@@ -240,6 +240,17 @@ class Link:
         return self.is_cut or not self.target or (
             self.network and not self.network.reaches(source, self.name))
 
+    @contextlib.contextmanager
+    def _opened(self, source, *sockets):
+        entry = source, sockets
+        with self.lock:
+            self.open.append(entry)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.open.remove(entry)
+
     def _serve(self, inside, port):
         source = self.network and self.network.owner(port, self.port)
         if self._is_refused(source):
@@ -249,19 +260,14 @@ class Link:
         outside = None
         try:
             if self.is_mute:
-                while inside.recv(65536):
-                    pass
+                with self._opened(source, inside):
+                    while not self.is_cut and inside.recv(65536):
+                        pass
                 return
             outside = socket.create_connection(self.target)
-            entry = source, (inside, outside)
-            with self.lock:
-                self.open.append(entry)
-            try:
+            with self._opened(source, inside, outside):
                 if not self._is_refused(source):  # what was cut meanwhile stays out
                     self._pump(inside, outside)
-            finally:
-                with self.lock:
-                    self.open.remove(entry)
         except OSError:
             pass
         finally:
