@@ -76,8 +76,9 @@ void profile_write(struct write *w, int64_t user, struct str fields, int64_t see
 
 /* ---- names that were not folded, or by another version ---- */
 
-SQL(profiles_page_sql, "SELECT \"user\", position, fields, search_name FROM profiles "
-                       "WHERE \"user\" > $1 ORDER BY \"user\" LIMIT $2")
+SQL(profiles_page_sql,
+    "SELECT \"user\", position, fields, search_name, grams IS NULL FROM profiles "
+    "WHERE \"user\" > $1 ORDER BY \"user\" LIMIT $2")
 SQL(profiles_set_names_sql,
     "UPDATE profiles p SET search_name = u.name "
     "FROM unnest($1::int8[], $2::int8[], $3::text[]) u(\"user\", position, name) "
@@ -97,7 +98,8 @@ const struct err *profiles_fold_names(struct tx *tx, int64_t *after, int64_t lim
         const char *kept = row_text(&rows, 3);
         const char *name = profile_search_name(tx->arena, json_scan_get(fields, "displayname"));
         *after = row_int(&rows, 0);
-        if (kept && strcmp(kept, name) == 0)
+        bool has_grams = !row_bool(&rows, 4); /* the update makes them */
+        if (has_grams && kept && strcmp(kept, name) == 0)
             continue;
         users[n] = *after;
         positions[n] = row_int(&rows, 1);

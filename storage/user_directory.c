@@ -4,7 +4,7 @@
 #include "storage/profiles.h"
 #include "storage/time_limit.h"
 
-enum { WORDS_MAX = 10, TIME_MAX_MS = 2000 };
+enum { WORDS_MAX = 10, TIME_MAX_MS = 2000, CANDIDATES_MAX = 1000, NEAR_MAX = 2000 };
 
 /* What is looked for: a user is found whose display name or user id has every word in it. */
 struct wanted {
@@ -97,21 +97,71 @@ static const struct err *find_theirs(struct tx *tx, int64_t viewer, const struct
     return NULL;
 }
 
-/* The names are looked at first, all of them for the first word: a part of a word is in no index.
- * Only the few that match are asked for their rooms. Whether a room is public can be seen from the
+/* Local users that may match, by an index of parts of names (schema/0133). A term that so many have
+ * is not looked for in all of them: then those who share a room with the viewer count as well. */
+SQL(user_directory_candidates_sql, "SELECT directory_candidates($1, $2)")
+SQL(user_directory_near_sql,
+    "SELECT DISTINCT \"user\" FROM (SELECT m.\"user\" FROM room_members o "
+    "JOIN room_members m ON m.room = o.room AND m.membership = 1 AND m.is_local "
+    "WHERE o.\"user\" = $1 AND o.membership = 1 LIMIT $2) near "
+    "UNION SELECT $1 UNION SELECT id FROM users WHERE user_id = $3")
+
+struct candidates {
+    int64_t *users;
+    size_t n;
+};
+
+static const struct err *add_candidates(struct tx *tx, struct rows *rows, struct candidates *c)
+{
+    int64_t *users = arena_alloc_array(tx->arena, c->n + (size_t)rows->n + 1, sizeof *users);
+    if (c->n)
+        memcpy(users, c->users, c->n * sizeof *users);
+    while (rows_next(rows))
+        users[c->n++] = row_int(rows, 0);
+    rows_finish(rows);
+    c->users = users;
+    return NULL;
+}
+
+/* The id that the term is, or begins: of the viewer's server. */
+static const char *meant_id(struct arena *a, const char *term, const char *server)
+{
+    const char *at = *term == '@' ? "" : "@";
+    return strchr(term, ':') ? arena_printf(a, "%s%s", at, term)
+                             : arena_printf(a, "%s%s:%s", at, term, server);
+}
+
+static const struct err *find_candidates(struct tx *tx, int64_t viewer, const char *server,
+                                         const struct wanted *w, struct candidates *ret)
+{
+    struct rows rows;
+    *ret = (struct candidates){0};
+    TRY(time_limit_query(tx, TIME_MAX_MS, &user_directory_candidates_sql,
+                         P(TEXT_ARRAY(w->words, w->n), INT(CANDIDATES_MAX)), &rows));
+    TRY(add_candidates(tx, &rows, ret));
+    if (ret->n < CANDIDATES_MAX)
+        return NULL;
+    TRY(time_limit_query(tx, TIME_MAX_MS, &user_directory_near_sql,
+                         P(INT(viewer), INT(NEAR_MAX), TEXT(meant_id(tx->arena, w->term, server))),
+                         &rows));
+    return add_candidates(tx, &rows, ret);
+}
+
+/* Only the few that match are asked for their rooms. Whether a room is public can be seen from the
  * bytes of its state, for they are canonical JSON. Those who search find themselves too. */
 SQL(user_directory_sql,
     "WITH named AS MATERIALIZED ("
     "SELECT u.id AS \"user\", u.user_id, lower(u.user_id) AS id, p.fields, t.event, "
-    "coalesce(p.search_name, btrim(p.folded_name, '\"'), t.name, '') AS name, w.term "
-    "FROM (SELECT $2::text AS term, ($7::text[])[1] AS word) w, "
-    "users u LEFT JOIN accounts a ON a.\"user\" = u.id "
-    "LEFT JOIN profiles p ON p.\"user\" = u.id "
+    "coalesce(p.search_name, btrim(p.folded_name, '\"'), t.name, '') AS name, $2::text AS term "
+    "FROM (SELECT unnest($8::int8[]) AS \"user\" UNION SELECT unnest($4::int8[])) c "
+    "CROSS JOIN LATERAL (SELECT id, user_id FROM users WHERE id = c.\"user\" LIMIT 1) u "
+    "LEFT JOIN LATERAL (SELECT deactivated, is_guest FROM accounts WHERE \"user\" = u.id LIMIT 1) "
+    "a "
+    "ON true LEFT JOIN LATERAL (SELECT fields, search_name, folded_name FROM profiles "
+    "WHERE \"user\" = u.id LIMIT 1) p ON true "
     "LEFT JOIN unnest($4::int8[], $5::int8[], $6::text[]) t(\"user\", event, name) "
     "ON t.\"user\" = u.id "
-    "WHERE NOT coalesce(a.deactivated OR a.is_guest, false) "
-    "AND (strpos(lower(u.user_id), w.word) > 0 OR "
-    "strpos(coalesce(p.search_name, btrim(p.folded_name, '\"'), t.name), w.word) > 0)) "
+    "WHERE NOT coalesce(a.deactivated OR a.is_guest, false)) "
     "SELECT n.user_id, coalesce(n.fields, (SELECT member_profile(e.json) FROM events e "
     "WHERE e.position = n.event)) FROM named n WHERE NOT EXISTS ("
     "SELECT FROM unnest($7::text[]) w(word) "
@@ -132,11 +182,13 @@ SQL(user_directory_sql,
     " OR starts_with(n.id, '@' || w.word)) DESC, "
     "n.fields IS NOT NULL OR n.event IS NOT NULL DESC, n.user_id LIMIT $3")
 
-const struct err *user_directory_search(struct tx *tx, int64_t viewer, const char *term,
-                                        int64_t limit, const struct found_user **ret, size_t *ret_n)
+const struct err *user_directory_search(struct tx *tx, int64_t viewer, const char *server,
+                                        const char *term, int64_t limit,
+                                        const struct found_user **ret, size_t *ret_n)
 {
     struct wanted wanted;
     struct theirs theirs;
+    struct candidates ours;
     struct rows rows;
     *ret = NULL;
     *ret_n = 0;
@@ -144,10 +196,12 @@ const struct err *user_directory_search(struct tx *tx, int64_t viewer, const cha
     if (!wanted.n)
         return NULL;
     TRY(find_theirs(tx, viewer, &wanted, &theirs));
+    TRY(find_candidates(tx, viewer, server, &wanted, &ours));
     TRY(time_limit_query(tx, TIME_MAX_MS, &user_directory_sql,
                          P(INT(viewer), TEXT(wanted.term), INT(limit),
                            INT_ARRAY(theirs.users, theirs.n), INT_ARRAY(theirs.events, theirs.n),
-                           TEXT_ARRAY(theirs.names, theirs.n), TEXT_ARRAY(wanted.words, wanted.n)),
+                           TEXT_ARRAY(theirs.names, theirs.n), TEXT_ARRAY(wanted.words, wanted.n),
+                           INT_ARRAY(ours.users, ours.n)),
                          &rows));
     struct found_user *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     size_t n = 0;
