@@ -103,8 +103,9 @@ SQL(user_directory_candidates_sql, "SELECT directory_candidates($1, $2)")
 SQL(user_directory_near_sql,
     "SELECT DISTINCT \"user\" FROM (SELECT m.\"user\" FROM room_members o "
     "JOIN room_members m ON m.room = o.room AND m.membership = 1 AND m.is_local "
-    "WHERE o.\"user\" = $1 AND o.membership = 1 LIMIT $2) near "
-    "UNION SELECT $1 UNION SELECT id FROM users WHERE user_id = $3")
+    "WHERE o.\"user\" = $1 AND o.membership = 1 LIMIT $2) near UNION SELECT $1")
+/* Of any server: the user may be in a public room that the viewer is not in. */
+SQL(user_directory_meant_sql, "SELECT id FROM users WHERE user_id = $1")
 
 struct candidates {
     int64_t *users;
@@ -136,13 +137,16 @@ static const struct err *find_candidates(struct tx *tx, int64_t viewer, const ch
 {
     struct rows rows;
     *ret = (struct candidates){0};
+    TRY(db_query(tx, &user_directory_meant_sql, P(TEXT(meant_id(tx->arena, w->term, server))),
+                 &rows));
+    TRY(add_candidates(tx, &rows, ret));
     TRY(time_limit_query(tx, TIME_MAX_MS, &user_directory_candidates_sql,
                          P(TEXT_ARRAY(w->words, w->n), INT(CANDIDATES_MAX)), &rows));
+    bool all = rows.n < CANDIDATES_MAX;
     TRY(add_candidates(tx, &rows, ret));
-    if (ret->n < CANDIDATES_MAX)
+    if (all)
         return NULL;
-    TRY(time_limit_query(tx, TIME_MAX_MS, &user_directory_near_sql,
-                         P(INT(viewer), INT(NEAR_MAX), TEXT(meant_id(tx->arena, w->term, server))),
+    TRY(time_limit_query(tx, TIME_MAX_MS, &user_directory_near_sql, P(INT(viewer), INT(NEAR_MAX)),
                          &rows));
     return add_candidates(tx, &rows, ret);
 }
