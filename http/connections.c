@@ -4,8 +4,16 @@
 #include "base/mem.h"
 #include "http/internal.h"
 
-/* Of a loop's connections, at once: a walk over all of them should be worth it. */
-enum { DISPLACED_SHARE = 64 };
+enum {
+    /* Of a loop's connections, at once: a walk over all of them should be worth it. */
+    DISPLACED_SHARE = 64,
+    /* Of the time that the longest have waited: those who have waited for nearly as long go, too.
+     */
+    LONG_SHARE = 4,
+    /* Of all connections, what is kept free: who finds none waits in the kernel's queue, behind
+     * those who open as many as they can. */
+    FREE_SHARE = 16
+};
 
 void connections_init(struct connections *c, int of_address_max)
 {
@@ -108,10 +116,15 @@ static uint64_t heaviest(struct connections *c)
     return key;
 }
 
+bool connections_are_short(const struct http_server *s)
+{
+    return atomic_load(&s->connections_n) >= s->connections_max - s->connections_max / FREE_SHARE;
+}
+
 void connections_make_room(struct http_server *s)
 {
     int64_t now = mono_ms();
-    if (now < s->made_room_ms + MAKE_ROOM_MS)
+    if (!connections_are_short(s) || now < s->made_room_ms + MAKE_ROOM_MS)
         return;
     s->made_room_ms = now;
     uint64_t key = heaviest(&s->connections);
@@ -132,7 +145,7 @@ static int64_t long_since_ms(const struct loop *l, uint64_t key, int64_t now)
     for (const struct exchange *ex = l->connections; ex; ex = ex->after)
         if (is_waiting(ex, key, now) && ex->phase_since_ms < oldest)
             oldest = ex->phase_since_ms;
-    return oldest + (now - oldest) / DISPLACED_SHARE;
+    return oldest + (now - oldest) / LONG_SHARE;
 }
 
 static bool is_over_bound(struct connections *c, uint64_t key)

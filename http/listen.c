@@ -197,8 +197,7 @@ void listen_watch(struct http_server *s)
 {
     int n = atomic_load(&s->connections_n);
     bool on = !atomic_load(&s->stopping) && n < s->connections_max;
-    if (n >= s->connections_max)
-        connections_make_room(s);
+    connections_make_room(s);
     if (s->refused_at && n >= s->refused_at)
         on = false;
     else

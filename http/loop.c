@@ -153,7 +153,7 @@ static int sleep_ms(struct loop *l)
     lock_release(&l->lock);
     if (l->lingering_n)
         ms = min_ms(ms, LINGER_LOOK_MS);
-    if (atomic_load(&l->server->connections_n) >= l->server->connections_max)
+    if (connections_are_short(l->server))
         ms = min_ms(ms, MAKE_ROOM_MS);
     if (atomic_load(&l->displace))
         ms = min_ms(ms, l->displace_due_ms - now);
