@@ -158,21 +158,23 @@ def test_other_servers_take_what_is_said_again(ministries, remote, tmp_path):
     copy = Copy(a, tmp_path / "copy")
 
     def change(n):
-        """A new device signs in and uploads keys: the EDUs about it, one or two."""
+        """A new device signs in and uploads keys: how to see the EDUs about it, one or two. The
+        second may come later, for the first has the keys when it was sent after the upload."""
         d = Device(Client(a).login(alice.user_id, alice.password))
         d.upload()
         about = lambda: [e for e in remote.edus_of("m.device_list_update") if e["device_id"] == d.id]
         remote.wait_for(lambda: any("keys" in e for e in about()))
-        return about()
+        return about
 
-    lost = [change(n) for n in range(2)]
+    lost = [about() for about in [change(n) for n in range(2)]]
     copy.restore()
-    new = [change(n) for n in range(3)]
+    abouts = [change(n) for n in range(3)]
+    r = remote.get(a.name, f"{FED}/v1/user/devices/{q(alice.user_id)}")
+    remote.wait_for(lambda: abouts[-1]()[-1]["stream_id"] == r["stream_id"])
+    new = [about() for about in abouts]
     assert min(e["stream_id"] for edus in new for e in edus) > \
         max(e["stream_id"] for edus in lost for e in edus)
     assert new[1][0]["prev_id"] == [new[0][-1]["stream_id"]]
     assert new[0][0]["prev_id"] == lost[0][0]["prev_id"]  # what we know: who has heard more asks anew
-    r = remote.get(a.name, f"{FED}/v1/user/devices/{q(alice.user_id)}")
-    assert r["stream_id"] == new[-1][-1]["stream_id"]
     ids = [r.path.rsplit("/", 1)[1] for r in remote.seen("PUT", f"{FED}/v1/send/")]
     assert len(ids) == len(set(ids))
