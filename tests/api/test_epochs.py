@@ -153,8 +153,14 @@ def test_other_servers_take_what_is_said_again(ministries, remote, tmp_path):
     room = alice.create_room(preset="public_chat")
     guest = remote.user("carol")
     remote.join(a.name, room, guest)
+
+    def wait_until_all_is_said():
+        newest = remote.get(a.name, f"{FED}/v1/user/devices/{q(alice.user_id)}")["stream_id"]
+        said = lambda: [e["stream_id"] for e in remote.edus_of("m.device_list_update")]
+        remote.wait_for(lambda: said()[-1:] == [newest])
+
     Device(alice).upload()
-    remote.wait_for(lambda: remote.edus_of("m.device_list_update"))
+    wait_until_all_is_said()
     copy = Copy(a, tmp_path / "copy")
 
     def change(n):
@@ -169,8 +175,7 @@ def test_other_servers_take_what_is_said_again(ministries, remote, tmp_path):
     lost = [about() for about in [change(n) for n in range(2)]]
     copy.restore()
     abouts = [change(n) for n in range(3)]
-    r = remote.get(a.name, f"{FED}/v1/user/devices/{q(alice.user_id)}")
-    remote.wait_for(lambda: abouts[-1]()[-1]["stream_id"] == r["stream_id"])
+    wait_until_all_is_said()
     new = [about() for about in abouts]
     assert min(e["stream_id"] for edus in new for e in edus) > \
         max(e["stream_id"] for edus in lost for e in edus)
