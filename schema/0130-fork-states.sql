@@ -6,6 +6,10 @@
 -- began or ended after its base, and the reference's own entries, which count instead where there are any.
 -- refs: 0 for an event whose state is that of its position. base NULL: the reference is missing. At least one
 -- row a place; type NULL: no difference. event 0: the key has none.
+--
+-- The newest interval of a key up to a position is the last in the order of the primary key, which no other
+-- index has: were the key asked for by equality, the plan might read all that is current in the room for
+-- each, or all of the key's history.
 CREATE FUNCTION state_differences(in_room bigint, refs bigint[], positions bigint[])
 RETURNS TABLE (n bigint, base bigint, type bigint, state_key text, event bigint) LANGUAGE plpgsql STABLE
 SET plan_cache_mode = force_generic_plan
@@ -49,13 +53,21 @@ BEGIN
                 WHERE own.event IS NOT NULL) a
             GROUP BY a.type, a.state_key) k
         LEFT JOIN LATERAL (
-            SELECT s.event FROM public.room_state s
-            WHERE s.room = in_room AND s.type = k.type AND s.state_key = k.state_key
-            AND s.valid_from <= p.base AND s.valid_to > p.base LIMIT 1) o ON k.event IS NULL
+            SELECT l.event FROM (
+                SELECT s.type, s.state_key, s.event, s.valid_to FROM public.room_state s
+                WHERE s.room = in_room
+                AND (s.type, s.state_key, s.valid_from) <= (k.type, k.state_key, p.base)
+                ORDER BY s.type DESC, s.state_key DESC, s.valid_from DESC LIMIT 1) l
+            WHERE l.type = k.type AND l.state_key = k.state_key AND l.valid_to > p.base) o
+            ON k.event IS NULL
         LEFT JOIN LATERAL (
-            SELECT s.event FROM public.room_state s
-            WHERE s.room = in_room AND s.type = k.type AND s.state_key = k.state_key
-            AND s.valid_to = 9223372036854775807 LIMIT 1) now ON true
+            SELECT l.event FROM (
+                SELECT s.type, s.state_key, s.event, s.valid_to FROM public.room_state s
+                WHERE s.room = in_room
+                AND (s.type, s.state_key, s.valid_from) <= (k.type, k.state_key, 9223372036854775807)
+                ORDER BY s.type DESC, s.state_key DESC, s.valid_from DESC LIMIT 1) l
+            WHERE l.type = k.type AND l.state_key = k.state_key AND l.valid_to = 9223372036854775807) now
+            ON true
         WHERE COALESCE(k.event, o.event, 0) <> COALESCE(now.event, 0)) d ON true
     ORDER BY p.n;
 END
