@@ -171,7 +171,7 @@ const struct err *ask_read_pdus(struct ask *a, struct str list, size_t max, stru
     TRY(pdu_read(job, a->room->version, a->room->room_id, pdus, n));
     ret->list = arena_alloc_array(job->arena, n, sizeof *ret->list);
     for (size_t i = 0; i < n; i++) {
-        a->strangers += pdu_is_of_stranger(&pdus[i]);
+        a->denied += pdu_is_of_denied_server(&pdus[i]);
         if (pdus[i].event)
             ret->list[ret->n++] = pdus[i].event;
     }

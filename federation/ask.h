@@ -29,7 +29,7 @@ struct ask {
     int answers;     /* to questions, of whatever kind */
     int requests;    /* what is left of the budget */
     size_t events, bytes;
-    size_t strangers;  /* events, so far, that closed federation does not let us check */
+    size_t denied;     /* events, so far, that closed federation does not let us check */
     int64_t wait_ms;   /* the least time for which one of the servers wants to be left alone */
     bool may_come_yet; /* what was asked for last and did not come: another time it may */
     bool takes_losses; /* what may come yet is not waited for: it is lost */

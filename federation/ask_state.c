@@ -98,7 +98,7 @@ static const struct err *fetch(struct ask *a, const char *const *ids, size_t n, 
         struct fetched_events got;
         a->requests--;
         TRY(federation_fetch_events(a->job, a->room, a->servers[server].name, ids, n, &got));
-        a->strangers += got.strangers;
+        a->denied += got.denied;
         goes_on = got.is_unreachable || got.wait_ms;
         a->may_come_yet |= goes_on;
         ask_note_failure(a, server, got.is_unreachable, got.wait_ms);
@@ -191,7 +191,7 @@ static const struct err *store_unknown(struct ask *a, const char *event_id, cons
 /* The state without what could not be had: a little of it may be lost, but not what may come yet,
  * and what is of servers that closed federation keeps out. */
 static const struct err *drop_unknown(struct ask *a, const char *const *ids, size_t n,
-                                      size_t strangers, const char *const **ret, size_t *ret_n,
+                                      size_t denied, const char *const **ret, size_t *ret_n,
                                       bool *ret_known)
 {
     const char *const *unknown;
@@ -208,7 +208,7 @@ static const struct err *drop_unknown(struct ask *a, const char *const *ids, siz
     *ret = list;
     *ret_n = kept;
     bool may_come_yet = unknown_n && a->may_come_yet && !a->takes_losses;
-    *ret_known = kept && !may_come_yet && unknown_n <= n / MISSING_SHARE + strangers;
+    *ret_known = kept && !may_come_yet && unknown_n <= n / MISSING_SHARE + denied;
     return NULL;
 }
 
@@ -237,7 +237,7 @@ static const struct err *ask_state(struct ask *a, const char *event_id, bool and
     *ret_known = false;
     *ret_n = 0;
     TRY(ask_state_ids(a, event_id, &ids, &auth_chain));
-    size_t strangers = a->strangers;
+    size_t denied = a->denied;
     if (!ids.n)
         return NULL;
     if (and_itself) /* the last one of a place in the state counts */
@@ -245,7 +245,7 @@ static const struct err *ask_state(struct ask *a, const char *event_id, bool and
     size_t state_n = ids.n;
     add_ids(a->job->arena, auth_chain, &ids);
     TRY(store_unknown(a, event_id, &ids));
-    return drop_unknown(a, ids.list, state_n, a->strangers - strangers, ret, ret_n, ret_known);
+    return drop_unknown(a, ids.list, state_n, a->denied - denied, ret, ret_n, ret_known);
 }
 
 const struct err *ask_state_before(struct ask *a, const char *event_id, const char *const **ret,

@@ -67,7 +67,7 @@ static const struct err *read_fetched(struct job *job, struct room *room, struct
         return NULL;
     TRY(pdu_read(job, room->version, room->room_id, pdus, pdus_n));
     for (size_t i = 0; i < pdus_n; i++) {
-        ret->strangers += pdu_is_of_stranger(&pdus[i]);
+        ret->denied += pdu_is_of_denied_server(&pdus[i]);
         if (pdus[i].event && strcmp(pdus[i].event->event_id, ids[i]) == 0)
             ret->list[ret->n++] = pdus[i].event;
     }

@@ -31,7 +31,7 @@ const struct err *federation_backfill(struct job *job, struct room *room, size_t
 struct fetched_events {
     const struct event **list;
     size_t n;
-    size_t strangers;    /* not in the list: of servers that closed federation does not allow */
+    size_t denied;       /* not in the list: of servers that closed federation does not allow */
     bool is_unreachable; /* the server, which was then asked no more; ... */
     int64_t wait_ms;     /* ... the same if more than 0: federation_wait_ms() */
 };

@@ -18,7 +18,7 @@ struct pdu {
 };
 
 /* Was it refused because closed federation does not allow a server that must have signed it? */
-static inline bool pdu_is_of_stranger(const struct pdu *p)
+static inline bool pdu_is_of_denied_server(const struct pdu *p)
 {
     return !p->event && p->refused.code == ERR_FORBIDDEN;
 }
