@@ -199,9 +199,9 @@ class Link:
         self.drop(lambda source: True)
 
     def mute(self):
-        """Connections are accepted, and nothing is ever answered."""
+        """Connections are accepted and kept, and nothing is ever answered: who asked already waits
+        too, and does not learn by a connection's end that there is something wrong."""
         self.is_mute = True
-        self.drop(lambda source: True)
 
     def delay(self, seconds):
         self.seconds = seconds
@@ -261,8 +261,7 @@ class Link:
         try:
             if self.is_mute:
                 with self._opened(source, inside):
-                    while not self.is_cut and inside.recv(65536):
-                        pass
+                    self._swallow(inside)
                 return
             outside = socket.create_connection(self.target)
             with self._opened(source, inside, outside):
@@ -275,6 +274,10 @@ class Link:
             if outside:
                 outside.close()
 
+    def _swallow(self, s):
+        while not self.is_cut and s.recv(65536):
+            pass
+
     def _pump(self, a, b):
         for s in a, b:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -283,6 +286,8 @@ class Link:
                 data = s.recv(max(1, self.rate // 10) if self.rate else 262144)
                 if not data:
                     return
+                if self.is_mute:
+                    return self._swallow(a)
                 if self.seconds or self.rate:
                     time.sleep(self.seconds + (0.1 if self.rate else 0))
                 (b if s is a else a).sendall(data)
