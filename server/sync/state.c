@@ -103,15 +103,23 @@ static const struct err *wanted_members(struct writer *w, const struct timeline 
     return NULL;
 }
 
-/* A member whose event is newer than the state that is shown: asked for as it was then. */
-static const struct err *write_older_member(struct writer *w, int64_t at, const char *user_id)
+/* Members whose events are newer than the state that is shown: asked for as they were then. */
+static const struct err *write_older_members(struct writer *w, int64_t at,
+                                             const struct wanted *older)
 {
-    const struct stored_event *e;
-    TRY(room_state_get(job_tx(w->s->job), w->t->room->id, TYPE_MEMBER, user_id, at, &e));
-    return e ? write_event(w, e) : NULL;
+    const struct stored_event *list;
+    size_t n;
+    if (!older->n)
+        return NULL;
+    TRY(room_state_members(job_tx(w->s->job), w->t->room->id, at, older->users, older->n, &list,
+                           &n));
+    for (size_t i = 0; i < n; i++)
+        TRY(write_event(w, &list[i]));
+    return NULL;
 }
 
-static const struct err *write_member(struct writer *w, int64_t at, const char *user_id)
+static const struct err *write_member(struct writer *w, int64_t at, const char *user_id,
+                                      struct wanted *older)
 {
     struct sync *s = w->s;
     const struct event *e;
@@ -124,8 +132,10 @@ static const struct err *write_member(struct writer *w, int64_t at, const char *
                                         user, position > at ? at : position);
     if (!is_new && !s->filter.state.include_redundant_members && !w->t->is_full)
         return NULL;
-    if (position > at)
-        return write_older_member(w, at, user_id);
+    if (position > at) {
+        older->users[older->n++] = user_id;
+        return NULL;
+    }
     return write_event(w, &(struct stored_event){.position = position,
                                                  .room = w->t->room->id,
                                                  .sender = user,
@@ -155,9 +165,10 @@ static const struct err *write_lazy_members(struct writer *w, const struct timel
     struct wanted list;
     TRY(note_shown_members(w, line));
     TRY(wanted_members(w, line, &list));
+    struct wanted older = {arena_alloc_array(w->s->job->arena, list.n + 1, sizeof *older.users), 0};
     for (size_t i = 0; i < list.n; i++)
-        TRY(write_member(w, at, list.users[i]));
-    return NULL;
+        TRY(write_member(w, at, list.users[i], &older));
+    return write_older_members(w, at, &older);
 }
 
 /* ---- whole state ---- */
