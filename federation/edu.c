@@ -1,15 +1,16 @@
 #include "federation/edu.h"
 
 #include "base/log.h"
+#include "matrix/json_scan.h"
 
 static const struct {
     const char *type;
-    edu_handler *handler;
+    edu_handler *handler; /* NULL: edu_direct_to_device() */
 } handlers[] = {
     {"m.typing", edu_typing},
     {"m.receipt", edu_receipt},
     {"m.presence", edu_presence},
-    {"m.direct_to_device", edu_direct_to_device},
+    {"m.direct_to_device", NULL},
     {"m.device_list_update", edu_device_list_update},
     {"m.signing_key_update", edu_signing_key_update},
     {"org.matrix.signing_key_update", edu_signing_key_update}, /* what Synapse sends */
@@ -22,21 +23,34 @@ static bool is_ours(const struct err *e)
            e->code == ERR_STORAGE_FULL;
 }
 
-const struct err *edu_receive(struct job *job, const char *origin, const json_t *edu)
+/* Its tree goes at once: a transaction has many. Numbers or sizes that cannot be read would not be
+ * next time. */
+static const struct err *run_with_tree(struct job *job, const char *origin, struct str content,
+                                       edu_handler *handler)
 {
-    const char *type = json_text(edu, "edu_type");
-    const json_t *content = json_object_get(edu, "content");
-    if (!type || !json_is_object(content))
+    arena_auto struct arena *a = arena_create();
+    json_t *tree;
+    arena_set_source(a, arena_source(job->arena));
+    TRY(json_read(a, content, &tree));
+    return handler(job, origin, tree);
+}
+
+const struct err *edu_receive(struct job *job, const char *origin, struct str edu)
+{
+    struct str type = json_scan_get(edu, "edu_type"), content = json_scan_get(edu, "content");
+    if (!content.p || content.p[0] != '{')
         return NULL;
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
-        if (strcmp(type, handlers[i].type) != 0)
+        if (!json_scan_string_is(type, handlers[i].type))
             continue;
-        const struct err *e = handlers[i].handler(job, origin, content);
+        const struct err *e = handlers[i].handler
+                                  ? run_with_tree(job, origin, content, handlers[i].handler)
+                                  : edu_direct_to_device(job, origin, content);
         if (!e)
             return NULL;
         if (is_ours(e))
             return e;
-        log_debug("%s of %s is ignored: %s", type, origin, e->text);
+        log_debug("%s of %s is ignored: %s", handlers[i].type, origin, e->text);
     }
     return NULL;
 }

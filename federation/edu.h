@@ -8,14 +8,19 @@
 
 #include "storage/job.h"
 
-/* content is hostile: the handler checks that origin may speak of the users and rooms it names. */
+/* content is hostile: the handler checks that origin may speak of the users and rooms it names. It
+ * keeps nothing of it. */
 typedef const struct err *edu_handler(struct job *job, const char *origin, const json_t *content);
 
 edu_handler edu_typing, edu_receipt, edu_presence; /* edu_<type>.c */
-edu_handler edu_device_list_update, edu_signing_key_update, edu_direct_to_device;
+edu_handler edu_device_list_update, edu_signing_key_update;
 
-/* Runs the handler of {"edu_type":…,"content":…}. Only our own failures are errors. */
-const struct err *edu_receive(struct job *job, const char *origin, const json_t *edu);
+/* The same of what may be large: content is an object's bytes of a VALID document. */
+const struct err *edu_direct_to_device(struct job *job, const char *origin, struct str content);
+
+/* Runs the handler of {"edu_type":…,"content":…}, an object of a VALID document. Only our own
+ * failures are errors. */
+const struct err *edu_receive(struct job *job, const char *origin, struct str edu);
 
 /* EDUs for one transaction: each a whole object as JSON bytes in the arena. content_json must be
  * canonical: transactions are signed as they are written. More than there is room for are dropped.

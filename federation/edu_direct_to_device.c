@@ -48,12 +48,12 @@ static const struct err *deliver(struct job *job, const char *origin, const char
     return device_messages_bound(job, d);
 }
 
-const struct err *edu_direct_to_device(struct job *job, const char *origin, const json_t *content)
+const struct err *edu_direct_to_device(struct job *job, const char *origin, struct str content)
 {
     struct direct_to_device d;
     struct device_delivery delivery;
     bool received;
-    TRY(edu_read_direct_to_device(origin, content, &d));
+    TRY(edu_read_direct_to_device(job->arena, origin, content, &d));
     const struct device_message m = {d.sender, d.type, message_source_of_server(origin)};
     TRY(device_messages_prepare(job, &m, d.messages, &delivery, NULL));
     if (!delivery.n)

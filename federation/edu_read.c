@@ -2,6 +2,7 @@
 
 #include "federation/remote_user.h"
 #include "matrix/id.h"
+#include "matrix/json_scan.h"
 
 enum {
     PREV_IDS_MAX = 1000,
@@ -91,13 +92,22 @@ const struct err *edu_read_signing_key_update(const json_t *content, struct sign
     return json_want_object(content, "self_signing_key", &ret->self_signing);
 }
 
-const struct err *edu_read_direct_to_device(const char *origin, const json_t *content,
+static const struct err *need_text(struct arena *a, struct str object, const char *key,
+                                   const char **ret)
+{
+    *ret = json_scan_string(a, json_scan_get(object, key));
+    return *ret ? NULL : err(ERR_BAD_JSON, "\"%s\" must be a string", key);
+}
+
+const struct err *edu_read_direct_to_device(struct arena *a, const char *origin, struct str content,
                                             struct direct_to_device *ret)
 {
-    TRY(json_need_string(content, "sender", &ret->sender));
-    TRY(json_need_string(content, "type", &ret->type));
-    TRY(json_need_string(content, "message_id", &ret->message_id));
-    TRY(json_need_object(content, "messages", &ret->messages));
+    TRY(need_text(a, content, "sender", &ret->sender));
+    TRY(need_text(a, content, "type", &ret->type));
+    TRY(need_text(a, content, "message_id", &ret->message_id));
+    ret->messages = json_scan_get(content, "messages");
+    if (!ret->messages.p || ret->messages.p[0] != '{')
+        return err(ERR_BAD_JSON, "\"messages\" must be an object");
     if (!is_user_of(origin, ret->sender))
         return err(ERR_FORBIDDEN, "%.100s is not a user of %.100s", ret->sender, origin);
     if (strlen(ret->type) > TYPE_BYTES_MAX || strlen(ret->message_id) > MESSAGE_ID_BYTES_MAX)

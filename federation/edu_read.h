@@ -44,11 +44,12 @@ struct signing_key_update {
 const struct err *edu_read_signing_key_update(const json_t *content,
                                               struct signing_key_update *ret);
 
+/* content: an object's bytes, of a VALID document. */
 struct direct_to_device {
-    const char *sender, *type, *message_id;
-    const json_t *messages;
+    const char *sender, *type, *message_id; /* in the arena */
+    struct str messages;
 };
-const struct err *edu_read_direct_to_device(const char *origin, const json_t *content,
+const struct err *edu_read_direct_to_device(struct arena *a, const char *origin, struct str content,
                                             struct direct_to_device *ret);
 
 #endif

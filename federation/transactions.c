@@ -311,14 +311,8 @@ static const struct err *take_pdus(struct job *job, struct part *parts, size_t n
 
 static const struct err *take_edus(struct job *job, const struct transaction *t, const char *origin)
 {
-    for (size_t i = 0; i < t->edus_n; i++) {
-        json_t *edu;
-        const struct err *e = json_read(job->arena, t->edus[i], &edu);
-        if (e && e->code != ERR_UNAVAILABLE)
-            continue; /* numbers or sizes that cannot be read: they would not be next time */
-        TRY(e);
-        TRY(edu_receive(job, origin, edu));
-    }
+    for (size_t i = 0; i < t->edus_n; i++)
+        TRY(edu_receive(job, origin, t->edus[i]));
     inbound_count(inbound_of(job), COUNT_EDUS, t->edus_n);
     return NULL;
 }

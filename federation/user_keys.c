@@ -3,13 +3,14 @@
 #include "federation/federation.h"
 #include "federation/routes.h"
 #include "matrix/id.h"
+#include "matrix/json_named.h"
 #include "rooms/key_query.h"
 #include "storage/device_lists.h"
 #include "storage/epochs.h"
 #include "storage/intern.h"
 #include "storage/one_time_keys.h"
 
-enum { QUERY_USERS_MAX = 10000, CLAIMS_MAX = 10000, BODY_BYTES_MAX = 8 << 20 };
+enum { QUERY_USERS_MAX = 10000, BODY_BYTES_MAX = 2 << 20 };
 
 static bool is_our_user(const struct job *job, const char *user_id)
 {
@@ -81,21 +82,20 @@ static const struct err *get_devices(struct request *rq, struct reply *rp)
 
 /* ---- POST user/keys/query ---- */
 
-static const struct err *read_wanted(struct job *job, const json_t *users, struct key_wanted **ret,
-                                     size_t *ret_n)
+static const struct err *read_wanted(struct request *rq, struct key_wanted **ret, size_t *ret_n)
 {
-    if (json_object_size(users) > QUERY_USERS_MAX)
+    struct str device_keys;
+    struct json_named *users;
+    size_t users_n, n = 0;
+    TRY(json_body_object(rq->raw, "device_keys", &device_keys));
+    if (!json_named_list(rq->arena, device_keys, QUERY_USERS_MAX, &users, &users_n))
         return err(ERR_INVALID_PARAM, "Ask for %d users at most", QUERY_USERS_MAX);
-    struct key_wanted *wanted =
-        arena_alloc_array(job->arena, json_object_size(users), sizeof *wanted);
-    size_t n = 0;
-    const char *user_id;
-    json_t *devices;
-    json_object_foreach ((json_t *)users, user_id, devices) {
-        if (!json_is_array(devices))
+    struct key_wanted *wanted = arena_alloc_array(rq->arena, users_n, sizeof *wanted);
+    for (size_t i = 0; i < users_n; i++) {
+        if (users[i].value.p[0] != '[')
             return err(ERR_BAD_JSON, "`device_keys` must map users to arrays of device ids");
-        if (is_our_user(job, user_id))
-            wanted[n++] = (struct key_wanted){user_id, devices};
+        if (is_our_user(rq->job, users[i].name))
+            wanted[n++] = (struct key_wanted){users[i].name, users[i].value};
     }
     *ret = wanted;
     *ret_n = n;
@@ -114,11 +114,9 @@ static const struct err *answer_query(struct request *rq, struct reply *rp,
                                       struct key_query_reply *r)
 {
     struct job *job = rq->job;
-    const json_t *users;
     struct key_wanted *wanted = NULL;
     size_t n = 0;
-    TRY(json_need_object(rq->body, "device_keys", &users));
-    TRY(read_wanted(job, users, &wanted, &n));
+    TRY(read_wanted(rq, &wanted, &n));
     struct key_requester requester = a_server(job);
     for (size_t i = 0; i < n; i += KEY_QUERY_USERS_MAX) {
         size_t some = n - i < KEY_QUERY_USERS_MAX ? n - i : KEY_QUERY_USERS_MAX;
@@ -144,39 +142,18 @@ static const struct err *post_query(struct request *rq, struct reply *rp)
 
 /* ---- POST user/keys/claim ---- */
 
-static const struct err *read_claims(struct job *job, const json_t *users, struct key_claim *claims,
-                                     size_t *ret_n)
-{
-    size_t n = 0;
-    const char *user_id, *device_id;
-    json_t *devices, *algorithm;
-    json_object_foreach ((json_t *)users, user_id, devices) {
-        if (!json_is_object(devices))
-            return err(ERR_BAD_JSON, "`one_time_keys` must map users to objects");
-        if (!is_our_user(job, user_id))
-            continue;
-        json_object_foreach (devices, device_id, algorithm) {
-            if (!json_string_text(algorithm))
-                return err(ERR_BAD_JSON, "`one_time_keys` must map devices to names of algorithms");
-            if (n == CLAIMS_MAX)
-                return err(ERR_INVALID_PARAM, "Claim %d keys at most", CLAIMS_MAX);
-            claims[n++] = (struct key_claim){user_id, device_id, json_string_value(algorithm)};
-        }
-    }
-    *ret_n = n;
-    return NULL;
-}
-
 static const struct err *post_claim(struct request *rq, struct reply *rp)
 {
-    struct job *job = rq->job;
-    const json_t *users;
-    size_t n = 0;
-    TRY(json_need_object(rq->body, "one_time_keys", &users));
-    struct key_claim *claims = arena_alloc_array(rq->arena, CLAIMS_MAX, sizeof *claims);
-    TRY(read_claims(job, users, claims, &n));
+    struct key_claim *claims;
+    struct str users;
+    size_t all, n = 0;
+    TRY(json_body_object(rq->raw, "one_time_keys", &users));
+    TRY(key_claims_read(rq->arena, users, &claims, &all));
+    for (size_t i = 0; i < all; i++)
+        if (is_our_user(rq->job, claims[i].user_id))
+            claims[n++] = claims[i];
     BUF_LIT(&rp->body, "{\"one_time_keys\":{");
-    TRY(key_claim_add(job, claims, n, &rp->body));
+    TRY(key_claim_add(rq->job, claims, n, &rp->body));
     BUF_LIT(&rp->body, "}}");
     return reply_body(rp, 200);
 }
@@ -193,7 +170,7 @@ const struct route federation_user_keys_routes[] = {
      .path = "/_matrix/federation/v1/user/keys/query",
      .handler = post_query,
      .who = WHO_SERVER,
-     .body = BODY_JSON,
+     .body = BODY_RAW,
      .rate = RATE_SERVER,
      .pool = POOL_FEDERATION,
      .spec = "end-to-end encryption",
@@ -202,7 +179,7 @@ const struct route federation_user_keys_routes[] = {
      .path = "/_matrix/federation/v1/user/keys/claim",
      .handler = post_claim,
      .who = WHO_SERVER,
-     .body = BODY_JSON,
+     .body = BODY_RAW,
      .rate = RATE_SERVER,
      .pool = POOL_FEDERATION,
      .spec = "end-to-end encryption",

@@ -1,76 +1,115 @@
 #include "rooms/device_messages.h"
 
+#include "base/map.h"
+#include "matrix/canonical_json.h"
 #include "matrix/id.h"
+#include "matrix/json_named.h"
 #include "rooms/message_quota.h"
 
-enum { SHARED_MIN = 256 }; /* bytes; what is smaller is no larger than a reference to it */
-
-/* (user, device) pairs with the JSON text of what is for them. */
-struct pairs {
-    const char **user_ids, **device_ids;
-    struct str *contents;
-    size_t n, room;
+enum {
+    SHARED_MIN = 256, /* bytes; what is smaller is no larger than a reference to it */
+    CONTENT_RAW_MAX = 6 * DEVICE_MESSAGE_BYTES_MAX /* were it all escapes */
 };
 
-static void *grow(struct arena *a, const void *old, size_t n, size_t room, size_t size)
+/* ---- reading ---- */
+
+struct reading {
+    struct arena *arena;   /* where what is read stays */
+    struct arena *scratch; /* where the tree of one content is */
+    bool strict;
+    size_t n; /* messages so far */
+};
+
+static const struct err *too_many(void)
 {
-    void *grown = arena_alloc_array(a, room, size);
-    if (n)
-        memcpy(grown, old, n * size);
-    return grown;
+    return err(ERR_INVALID_PARAM, "Send to %d devices at most at once", DEVICE_MESSAGES_MAX);
 }
 
-static void add_pair(struct arena *a, struct pairs *p, const char *user_id, const char *device_id,
-                     struct str content)
+static const struct err *read_members(struct arena *a, struct str object, struct json_named **ret,
+                                      size_t *ret_n)
 {
-    if (p->n == p->room) {
-        p->room = p->room ? p->room * 2 : 16;
-        p->user_ids = grow(a, p->user_ids, p->n, p->room, sizeof *p->user_ids);
-        p->device_ids = grow(a, p->device_ids, p->n, p->room, sizeof *p->device_ids);
-        p->contents = grow(a, p->contents, p->n, p->room, sizeof *p->contents);
-    }
-    p->user_ids[p->n] = user_id;
-    p->device_ids[p->n] = device_id;
-    p->contents[p->n++] = content;
+    return json_named_list(a, object, DEVICE_MESSAGES_MAX, ret, ret_n) ? NULL : too_many();
 }
 
-/* The messages for one user of ours. */
-static const struct err *read_user(struct arena *a, const char *user_id, const json_t *devices,
-                                   struct pairs *p)
+static const struct err *too_large(void)
 {
-    const char *device_id;
-    json_t *content;
-    json_object_foreach ((json_t *)devices, device_id, content) {
-        struct str text = str_of(json_write(a, content));
-        if (text.n > DEVICE_MESSAGE_BYTES_MAX)
-            return err(ERR_TOO_LARGE, "A message to a device may have %d bytes at most",
-                       DEVICE_MESSAGE_BYTES_MAX);
-        add_pair(a, p, user_id, device_id, text);
-    }
+    return err(ERR_TOO_LARGE, "A message to a device may have %d bytes at most",
+               DEVICE_MESSAGE_BYTES_MAX);
+}
+
+/* As it is stored: sorted, without white space and needless escapes. A tree is made of one content
+ * at a time, so that a large request takes no more memory than it has bytes. */
+static const struct err *read_content(struct reading *r, struct str raw, struct str *ret)
+{
+    json_t *v;
+    if (raw.n > CONTENT_RAW_MAX)
+        return too_large();
+    TRY(json_read(r->scratch, raw, &v));
+    if (r->strict)
+        TRY(canonical_json_check_tree(v));
+    const char *text = json_write(r->scratch, v);
+    *ret = str_of(text);
+    if (ret->n > DEVICE_MESSAGE_BYTES_MAX)
+        return too_large();
+    ret->p = arena_memdup(r->arena, text, ret->n);
+    arena_reset(r->scratch);
     return NULL;
 }
 
-static void add_other(json_t *others, struct str server, const char *user_id, json_t *devices)
+/* The messages for one user, whose server may be any. */
+static const struct err *read_devices(struct reading *r, struct str devices,
+                                      struct json_named **ret, size_t *ret_n)
 {
-    json_t *there = json_object_getn(others, server.p, server.n);
-    if (!there)
-        json_object_setn_new(others, server.p, server.n, there = json_object());
-    json_object_set(there, user_id, devices);
+    if (devices.p[0] != '{')
+        return err(ERR_BAD_JSON, "`messages` must map users to objects");
+    TRY(read_members(r->arena, devices, ret, ret_n));
+    for (size_t i = 0; i < *ret_n; i++)
+        if ((*ret)[i].value.p[0] != '{')
+            return err(ERR_BAD_JSON, "A message to a device must be an object");
+    return (r->n += *ret_n) <= DEVICE_MESSAGES_MAX ? NULL : too_many();
 }
 
-/* Counts the messages for a user, whose server may be any. */
-static const struct err *check_user(const json_t *devices, size_t *total)
+static struct device_content *add_room_for(struct arena *a, struct device_contents *c, size_t n)
 {
-    const char *device_id;
-    json_t *content;
-    if (!json_is_object(devices))
-        return err(ERR_BAD_JSON, "`messages` must map users to objects");
-    json_object_foreach ((json_t *)devices, device_id, content)
-        if (!json_is_object(content))
-            return err(ERR_BAD_JSON, "A message to a device must be an object");
-    *total += json_object_size(devices);
-    if (*total > DEVICE_MESSAGES_MAX)
-        return err(ERR_INVALID_PARAM, "Send to %d devices at most at once", DEVICE_MESSAGES_MAX);
+    if (c->n + n > c->room) {
+        size_t room = 2 * c->room + n;
+        struct device_content *grown = arena_alloc_array(a, room, sizeof *grown);
+        if (c->n)
+            memcpy(grown, c->list, c->n * sizeof *grown);
+        c->list = grown;
+        c->room = room;
+    }
+    return c->list + c->n;
+}
+
+static const struct err *add_user(struct reading *r, const char *user_id,
+                                  const struct json_named *devices, size_t n,
+                                  struct device_contents *c)
+{
+    struct device_content *new = add_room_for(r->arena, c, n);
+    for (size_t i = 0; i < n; i++) {
+        new[i] = (struct device_content){.user_id = user_id, .device_id = devices[i].name};
+        TRY(read_content(r, devices[i].value, &new[i].json));
+    }
+    c->n += n;
+    return NULL;
+}
+
+/* others NULL: what is not for our users is only checked. */
+static const struct err *read_messages(struct reading *r, const char *server, struct str messages,
+                                       struct device_contents *ours, struct device_contents *others)
+{
+    struct json_named *users, *devices;
+    size_t users_n, n;
+    TRY(read_members(r->arena, messages, &users, &users_n));
+    for (size_t i = 0; i < users_n; i++) {
+        struct str user_id = str_of(users[i].name);
+        TRY(read_devices(r, users[i].value, &devices, &n));
+        if (str_is(id_server(user_id), server))
+            TRY(add_user(r, user_id.p, devices, n, ours));
+        else if (others && id_is_user(user_id))
+            TRY(add_user(r, user_id.p, devices, n, others));
+    }
     return NULL;
 }
 
@@ -147,30 +186,39 @@ void device_messages_add(struct device_delivery *d, struct write *w, size_t *byt
     }
 }
 
-const struct err *device_messages_prepare(struct job *job, const struct device_message *m,
-                                          const json_t *messages, struct device_delivery *ret,
-                                          json_t **ret_others)
+static const struct err *find_targets(struct job *job, const struct device_contents *ours,
+                                      struct device_delivery *d)
 {
-    struct pairs ours = {0};
-    json_t *others = json_keep(job->arena, json_object());
-    size_t total = 0;
-    const char *user_id;
-    json_t *devices;
-    json_object_foreach ((json_t *)messages, user_id, devices) {
-        struct str server = id_server(str_of(user_id));
-        TRY(check_user(devices, &total));
-        if (str_is(server, job->store->config->server_name))
-            TRY(read_user(job->arena, user_id, devices, &ours));
-        else if (id_is_user(str_of(user_id)))
-            add_other(others, server, user_id, devices);
+    const char **user_ids = arena_alloc_array(job->arena, ours->n, sizeof *user_ids);
+    const char **device_ids = arena_alloc_array(job->arena, ours->n, sizeof *device_ids);
+    struct str *contents = arena_alloc_array(job->arena, ours->n, sizeof *contents);
+    for (size_t i = 0; i < ours->n; i++) {
+        user_ids[i] = ours->list[i].user_id;
+        device_ids[i] = ours->list[i].device_id;
+        contents[i] = ours->list[i].json;
     }
-    struct device_delivery d = {.message = *m, .contents = ours.contents};
-    if (ours.n)
-        TRY(to_device_targets(job_tx(job), ours.user_ids, ours.device_ids, ours.n,
-                              DEVICE_TARGETS_MAX + 1, &d.targets, &d.n));
-    if (d.n > DEVICE_TARGETS_MAX)
+    TRY(to_device_targets(job_tx(job), user_ids, device_ids, ours->n, DEVICE_TARGETS_MAX + 1,
+                          &d->targets, &d->n));
+    if (d->n > DEVICE_TARGETS_MAX)
         return err(ERR_TOO_LARGE, "That is for more than %d devices: send it to fewer at once",
                    DEVICE_TARGETS_MAX);
+    d->contents = contents;
+    return NULL;
+}
+
+const struct err *device_messages_prepare(struct job *job, const struct device_message *m,
+                                          struct str messages, struct device_delivery *ret,
+                                          struct device_contents *ret_others)
+{
+    arena_auto struct arena *scratch = arena_create();
+    arena_set_source(scratch, arena_source(job->arena));
+    struct reading r = {.arena = job->arena, .scratch = scratch, .strict = m->source > 0};
+    struct device_contents ours = {0}, others = {0};
+    struct device_delivery d = {.message = *m};
+    TRY(read_messages(&r, job->store->config->server_name, messages, &ours,
+                      ret_others ? &others : NULL));
+    if (ours.n)
+        TRY(find_targets(job, &ours, &d));
     d.bytes = count_bytes(&d);
     *ret = d;
     if (ret_others)

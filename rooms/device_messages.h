@@ -4,7 +4,7 @@
 #ifndef ROOMS_DEVICE_MESSAGES_H
 #define ROOMS_DEVICE_MESSAGES_H
 
-#include "base/json.h"
+#include "base/str.h"
 #include "storage/write.h"
 
 enum {
@@ -27,13 +27,24 @@ struct device_delivery {
     size_t bytes; /* that it takes in the database, with rows */
 };
 
-/* messages: user ids -> device ids or "*" -> content. Unknown users and devices are ignored.
- * ret_others (may be NULL: they are ignored): what is for users of other servers, as server names
- * -> user ids -> devices -> content; it belongs to the arena. M_BAD_JSON, M_TOO_LARGE or
- * M_INVALID_PARAM for what is malformed or too much. */
+struct device_content {
+    const char *user_id, *device_id;
+    struct str json; /* compact, keys sorted */
+};
+
+struct device_contents {
+    struct device_content *list;
+    size_t n, room;
+};
+
+/* messages: user ids -> device ids or "*" -> content, as bytes of a VALID document
+ * (matrix/json_scan.h). Unknown users and devices are ignored. ret_others (may be NULL: they are
+ * ignored): what is for users of other servers, a user's side by side. What comes from our users
+ * (source > 0) has to be canonical. M_BAD_JSON, M_TOO_LARGE or M_INVALID_PARAM for what is
+ * malformed or too much; ERR_UNAVAILABLE when there is no memory for a content's tree. */
 const struct err *device_messages_prepare(struct job *job, const struct device_message *m,
-                                          const json_t *messages, struct device_delivery *ret,
-                                          json_t **ret_others);
+                                          struct str messages, struct device_delivery *ret,
+                                          struct device_contents *ret_others);
 
 /* Adds what fits into one write, and how many bytes it is; until there is no more. */
 bool device_messages_left(const struct device_delivery *d);

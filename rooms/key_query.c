@@ -1,6 +1,9 @@
 #include "rooms/key_query.h"
 
 #include "base/map.h"
+#include "matrix/id.h"
+#include "matrix/json_named.h"
+#include "matrix/json_scan.h"
 #include "storage/one_time_keys.h"
 
 void key_query_reply_finish(struct key_query_reply *r)
@@ -65,16 +68,17 @@ void public_key_add(struct buf *b, const struct public_key *k,
     buf_add_char(b, '}');
 }
 
-static bool is_wanted(const struct key_wanted *w, const char *device_id)
+/* Device ids by name; false: all are wanted. */
+static bool read_wanted(struct arena *a, const struct key_wanted *w, struct map *ret)
 {
-    if (!json_array_size(w->devices))
-        return true;
-    size_t i;
-    json_t *one;
-    json_array_foreach ((json_t *)w->devices, i, one)
-        if (json_string_text(one) && strcmp(json_string_text(one), device_id) == 0)
-            return true;
-    return false;
+    struct json_member m;
+    size_t n = 0;
+    for (size_t pos = 0; json_scan_next(w->devices, &pos, &m); n++) {
+        const char *device_id = json_scan_string(a, m.value);
+        if (device_id)
+            map_put(ret, str_of(device_id), (void *)device_id);
+    }
+    return n > 0;
 }
 
 /* The keys of one user, as a list. */
@@ -83,21 +87,24 @@ struct user_keys {
     struct user_keys *next;
 };
 
-static void add_user(struct key_query_reply *r, const struct key_wanted *w,
+static void add_user(struct arena *a, struct key_query_reply *r, const struct key_wanted *w,
                      const struct user_keys *keys, const struct key_requester *requester)
 {
     struct buf *devices = &r->of_kind[KEY_DEVICE];
+    struct map wanted = {0};
+    bool some = keys && read_wanted(a, w, &wanted);
     add_name(devices, w->user_id);
     buf_add_char(devices, '{');
     for (; keys; keys = keys->next) {
         const struct public_key *k = keys->key;
         struct buf *b = &r->of_kind[k->kind];
-        if (k->kind == KEY_DEVICE && !is_wanted(w, k->name))
+        if (k->kind == KEY_DEVICE && some && !map_get(&wanted, str_of(k->name)))
             continue;
         add_name(b, k->kind == KEY_DEVICE ? k->name : k->user_id);
         public_key_add(b, k, requester);
     }
     buf_add_char(devices, '}');
+    map_finish(&wanted);
 }
 
 const struct err *key_query_add(struct job *job, const struct key_wanted *wanted, size_t n,
@@ -117,12 +124,52 @@ const struct err *key_query_add(struct job *job, const struct key_wanted *wanted
         entries[i].next = map_put(&users, str_of(keys[i].user_id), &entries[i]);
     }
     for (size_t i = 0; i < n; i++)
-        add_user(r, &wanted[i], map_get(&users, str_of(wanted[i].user_id)), requester);
+        add_user(job->arena, r, &wanted[i], map_get(&users, str_of(wanted[i].user_id)), requester);
     map_finish(&users);
     return NULL;
 }
 
 /* ---- claims ---- */
+
+static const struct err *too_many_claims(void)
+{
+    return err(ERR_INVALID_PARAM, "Claim %d keys at most", KEY_CLAIMS_MAX);
+}
+
+/* Of one user, behind the *n that are there. */
+static const struct err *read_user_claims(struct arena *a, const struct json_named *user,
+                                          struct key_claim *claims, size_t *n)
+{
+    struct json_named *devices;
+    size_t devices_n;
+    if (user->value.p[0] != '{')
+        return err(ERR_BAD_JSON, "`one_time_keys` must map users to objects");
+    if (!id_is_user(str_of(user->name)))
+        return NULL;
+    if (!json_named_list(a, user->value, KEY_CLAIMS_MAX - *n, &devices, &devices_n))
+        return too_many_claims();
+    for (size_t i = 0; i < devices_n; i++) {
+        const char *algorithm = json_scan_string(a, devices[i].value);
+        if (!algorithm)
+            return err(ERR_BAD_JSON, "`one_time_keys` must map devices to names of algorithms");
+        claims[(*n)++] = (struct key_claim){user->name, devices[i].name, algorithm};
+    }
+    return NULL;
+}
+
+const struct err *key_claims_read(struct arena *a, struct str users, struct key_claim **ret,
+                                  size_t *ret_n)
+{
+    struct json_named *list;
+    size_t list_n;
+    if (!json_named_list(a, users, KEY_CLAIMS_MAX, &list, &list_n))
+        return too_many_claims();
+    *ret = arena_alloc_array(a, KEY_CLAIMS_MAX, sizeof **ret);
+    *ret_n = 0;
+    for (size_t i = 0; i < list_n; i++)
+        TRY(read_user_claims(a, &list[i], *ret, ret_n));
+    return NULL;
+}
 
 static const struct err *tell_devices(struct job *job, const struct claimed_key *keys, size_t n)
 {

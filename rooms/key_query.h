@@ -25,7 +25,7 @@ struct key_requester {
 enum { KEY_QUERY_USERS_MAX = 250 };
 struct key_wanted {
     const char *user_id;
-    const json_t *devices;
+    struct str devices; /* of a VALID document (matrix/json_scan.h) */
 };
 const struct err *key_query_add(struct job *job, const struct key_wanted *wanted, size_t n,
                                 const struct key_requester *requester, struct key_query_reply *r);
@@ -34,9 +34,15 @@ const struct err *key_query_add(struct job *job, const struct key_wanted *wanted
 void public_key_add(struct buf *b, const struct public_key *k,
                     const struct key_requester *requester);
 
+/* Reads user ids -> device ids -> algorithms, of a VALID document. M_BAD_JSON for another form,
+ * M_INVALID_PARAM for more than KEY_CLAIMS_MAX; what are no ids of users is left out. */
+enum { KEY_CLAIMS_MAX = 10000 };
+struct key_claim;
+const struct err *key_claims_read(struct arena *a, struct str users, struct key_claim **ret,
+                                  size_t *ret_n);
+
 /* Gives out a one-time (or fallback) key for each device, and tells the devices that they have
  * fewer. Adds members `"@user:server":{"DEVICE":{"algorithm:id":key}}` to out. */
-struct key_claim;
 const struct err *key_claim_add(struct job *job, const struct key_claim *claims, size_t n,
                                 struct buf *out);
 

@@ -7,12 +7,13 @@
 
 #include "federation/remote_keys.h"
 #include "matrix/id.h"
+#include "matrix/json_named.h"
 #include "server/remote_request.h"
 #include "server/routes.h"
 #include "storage/one_time_keys.h"
 #include "storage/remote_devices.h"
 
-enum { QUERY_USERS_MAX = 10000, CLAIMS_MAX = 10000 };
+enum { QUERY_USERS_MAX = 10000 };
 
 static bool is_our_user(struct job *job, const char *user_id)
 {
@@ -40,23 +41,22 @@ struct query {
 static const struct err *read_query(struct query *q)
 {
     struct job *job = job_of(q->rq);
-    const json_t *devices;
-    TRY(json_need_object(q->rq->body, "device_keys", &devices));
-    size_t most = json_object_size(devices);
-    if (most > QUERY_USERS_MAX)
+    struct str device_keys;
+    struct json_named *users;
+    size_t most;
+    TRY(json_body_object(q->rq->raw, "device_keys", &device_keys));
+    if (!json_named_list(job->arena, device_keys, QUERY_USERS_MAX, &users, &most))
         return err(ERR_INVALID_PARAM, "Ask for %d users at most", QUERY_USERS_MAX);
     q->wanted = arena_alloc_array(job->arena, most, sizeof *q->wanted);
     q->others = arena_alloc_array(job->arena, most, sizeof *q->others);
     q->failed = json_keep(job->arena, json_object());
-    const char *user_id;
-    json_t *list;
-    json_object_foreach ((json_t *)devices, user_id, list) {
-        if (!json_is_array(list))
+    for (size_t i = 0; i < most; i++) {
+        struct key_wanted w = {users[i].name, users[i].value};
+        if (w.devices.p[0] != '[')
             return err(ERR_BAD_JSON, "`device_keys` must map users to arrays of device ids");
-        struct key_wanted w = {user_id, list};
-        if (!id_is_user(str_of(user_id)))
+        if (!id_is_user(str_of(w.user_id)))
             continue;
-        if (is_our_user(job, user_id))
+        if (is_our_user(job, w.user_id))
             q->wanted[q->n++] = w;
         else
             q->others[q->others_n++] = w;
@@ -97,7 +97,7 @@ static const struct err *fetch_others(struct query *q)
 {
     struct job *job = job_of(q->rq);
     int64_t timeout_ms;
-    TRY(json_want_int(q->rq->body, "timeout", REMOTE_KEYS_TIMEOUT_MS, &timeout_ms));
+    TRY(json_named_int(q->rq->raw, "timeout", REMOTE_KEYS_TIMEOUT_MS, &timeout_ms));
     TRY(remote_keys_fetch(job, user_ids_of(job->arena, q->others, q->others_n), q->others_n,
                           timeout_ms, q->failed));
     for (size_t i = 0; i < q->others_n; i++) {
@@ -161,39 +161,20 @@ struct claims {
     size_t ours_n, others_n;
 };
 
-/* The claims of one user's devices, appended. */
-static const struct err *add_claims(const char *user_id, const json_t *devices,
-                                    struct key_claim *claims, size_t *n)
-{
-    const char *device_id;
-    json_t *algorithm;
-    json_object_foreach ((json_t *)devices, device_id, algorithm) {
-        if (!json_string_text(algorithm))
-            return err(ERR_BAD_JSON, "`one_time_keys` must map devices to names of algorithms");
-        if (*n == CLAIMS_MAX)
-            return err(ERR_INVALID_PARAM, "Claim %d keys at most", CLAIMS_MAX);
-        claims[(*n)++] = (struct key_claim){user_id, device_id, json_string_value(algorithm)};
-    }
-    return NULL;
-}
-
 static const struct err *read_claims(struct request *rq, struct claims *ret)
 {
-    const json_t *users;
-    TRY(json_need_object(rq->body, "one_time_keys", &users));
-    ret->ours = arena_alloc_array(rq->arena, CLAIMS_MAX, sizeof *ret->ours);
-    ret->others = arena_alloc_array(rq->arena, CLAIMS_MAX, sizeof *ret->others);
-    const char *user_id;
-    json_t *devices;
-    json_object_foreach ((json_t *)users, user_id, devices) {
-        if (!json_is_object(devices))
-            return err(ERR_BAD_JSON, "`one_time_keys` must map users to objects");
-        if (!id_is_user(str_of(user_id)))
-            continue;
-        if (is_our_user(job_of(rq), user_id))
-            TRY(add_claims(user_id, devices, ret->ours, &ret->ours_n));
+    struct key_claim *claims;
+    struct str users;
+    size_t n;
+    TRY(json_body_object(rq->raw, "one_time_keys", &users));
+    TRY(key_claims_read(rq->arena, users, &claims, &n));
+    ret->ours = arena_alloc_array(rq->arena, n, sizeof *ret->ours);
+    ret->others = arena_alloc_array(rq->arena, n, sizeof *ret->others);
+    for (size_t i = 0; i < n; i++) {
+        if (is_our_user(job_of(rq), claims[i].user_id))
+            ret->ours[ret->ours_n++] = claims[i];
         else
-            TRY(add_claims(user_id, devices, ret->others, &ret->others_n));
+            ret->others[ret->others_n++] = claims[i];
     }
     return NULL;
 }
@@ -206,7 +187,7 @@ static const struct err *post_claim(struct request *rq, struct reply *rp)
     bool here = true;
     json_t *failed = json_keep(rq->arena, json_object());
     TRY(read_claims(rq, &c));
-    TRY(json_want_int(rq->body, "timeout", REMOTE_KEYS_TIMEOUT_MS, &timeout_ms));
+    TRY(json_named_int(rq->raw, "timeout", REMOTE_KEYS_TIMEOUT_MS, &timeout_ms));
     if (c.others_n)
         TRY(remote_request_enter(rq, rp, NULL, &here));
     if (!here)
@@ -227,7 +208,7 @@ const struct route keys_routes[] = {
      .handler = post_query,
      .asks = true,
      .who = WHO_GUEST_TOO,
-     .body = BODY_JSON,
+     .body = BODY_RAW,
      .body_max = BODY_AS_SET,
      .rate = RATE_KEY,
      .spec = "end-to-end encryption"},
@@ -236,7 +217,7 @@ const struct route keys_routes[] = {
      .handler = post_claim,
      .asks = true,
      .who = WHO_GUEST_TOO,
-     .body = BODY_JSON,
+     .body = BODY_RAW,
      .body_max = BODY_AS_SET,
      .rate = RATE_KEY,
      .spec = "end-to-end encryption"},

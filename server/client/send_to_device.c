@@ -4,6 +4,7 @@
 #include "federation/request.h"
 #include "matrix/canonical_json.h"
 #include "matrix/id.h"
+#include "matrix/json_named.h"
 #include "rooms/device_messages.h"
 #include "rooms/message_quota.h"
 #include "server/caller.h"
@@ -31,6 +32,7 @@ struct outbound {
     struct job *job;
     const struct device_message *message;
     const char *server, *user_id; /* whose object is open in edu; NULL: none */
+    bool may_contact;
     struct buf edu;
     struct outbound_edu *edus;
     size_t n, room, next; /* next: the first that is not written */
@@ -76,51 +78,63 @@ static const struct err *end_edu(struct outbound *o)
     return NULL;
 }
 
-static const struct err *add_message(struct outbound *o, const char *user_id, const char *device_id,
-                                     const json_t *content)
+static const struct err *add_message(struct outbound *o, const struct device_content *m)
 {
-    struct str text = str_of(json_write(o->job->arena, content));
-    if (text.n > DEVICE_MESSAGE_BYTES_MAX)
-        return err(ERR_TOO_LARGE, "A message to a device may have %d bytes at most",
-                   DEVICE_MESSAGE_BYTES_MAX);
-    if (o->edu.n + text.n > EDU_BYTES_MAX)
+    if (o->edu.n + m->json.n > EDU_BYTES_MAX)
         TRY(end_edu(o));
     if (!o->edu.n)
         begin_edu(o);
-    if (o->user_id != user_id) {
+    if (o->user_id != m->user_id) {
         buf_add_text(&o->edu, o->user_id ? "}," : "");
-        buf_add_json_string(&o->edu, str_of(user_id));
+        buf_add_json_string(&o->edu, str_of(m->user_id));
         BUF_LIT(&o->edu, ":{");
     } else {
         buf_add_char(&o->edu, ',');
     }
-    o->user_id = user_id;
-    buf_add_json_string(&o->edu, str_of(device_id));
+    o->user_id = m->user_id;
+    buf_add_json_string(&o->edu, str_of(m->device_id));
     buf_add_char(&o->edu, ':');
-    buf_add_str(&o->edu, text);
+    buf_add_str(&o->edu, m->json);
     return NULL;
 }
 
-static const struct err *add_server(struct outbound *o, const json_t *messages)
+/* Which an id that was checked has. */
+static const char *server_of(const struct device_content *m)
 {
-    const char *user_id, *device_id;
-    json_t *devices, *content;
-    json_object_foreach ((json_t *)messages, user_id, devices)
-        json_object_foreach (devices, device_id, content)
-            TRY(add_message(o, user_id, device_id, content));
+    return strchr(m->user_id, ':') + 1;
+}
+
+static int by_server(const void *x, const void *y)
+{
+    const struct device_content *const *a = x, *const *b = y;
+    int c = strcmp(server_of(*a), server_of(*b));
+    return c ? c : *a < *b ? -1 : 1;
+}
+
+/* Server after server, of each as they came. */
+static const struct err *add_messages(struct outbound *o, const struct device_contents *c)
+{
+    const struct config *config = o->job->store->config;
+    const struct device_content **sorted = arena_alloc_array(o->job->arena, c->n, sizeof *sorted);
+    for (size_t i = 0; i < c->n; i++)
+        sorted[i] = &c->list[i];
+    qsort(sorted, c->n, sizeof *sorted, by_server);
+    for (size_t i = 0; i < c->n; i++) {
+        const char *server = server_of(sorted[i]);
+        if (!o->server || strcmp(server, o->server) != 0) {
+            TRY(end_edu(o));
+            o->server = server;
+            o->may_contact = federation_may_contact(config, server);
+        }
+        if (o->may_contact)
+            TRY(add_message(o, sorted[i]));
+    }
     return end_edu(o);
 }
 
-static const struct err *prepare_outbound(struct outbound *o, json_t *servers)
+static const struct err *prepare_outbound(struct outbound *o, const struct device_contents *c)
 {
-    const char *server;
-    json_t *messages;
-    const struct err *e = NULL;
-    json_object_foreach (servers, server, messages) {
-        o->server = server;
-        if (!e && federation_may_contact(o->job->store->config, server))
-            e = add_server(o, messages);
-    }
+    const struct err *e = c->n ? add_messages(o, c) : NULL;
     buf_finish(&o->edu);
     return e;
 }
@@ -179,14 +193,13 @@ static const struct err *put_send_to_device(struct request *rq, struct reply *rp
     struct device_message m = {c->user_id, request_param(rq, "type"), c->user};
     struct device_delivery ours;
     struct outbound theirs = {.job = job, .message = &m};
-    const json_t *messages;
-    json_t *servers;
+    struct device_contents others;
+    struct str messages;
     if (strlen(m.type) > TEXT_BYTES_MAX || strlen(request_param(rq, "txn")) > TEXT_BYTES_MAX)
         return err(ERR_INVALID_PARAM, "The event type or the transaction id is too long");
-    TRY(json_need_object(rq->body, "messages", &messages));
-    TRY(canonical_json_check_tree(messages));
-    TRY(device_messages_prepare(job, &m, messages, &ours, &servers));
-    TRY(prepare_outbound(&theirs, servers));
+    TRY(json_body_object(rq->raw, "messages", &messages));
+    TRY(device_messages_prepare(job, &m, messages, &ours, &others));
+    TRY(prepare_outbound(&theirs, &others));
     size_t written = ours.bytes + theirs.bytes;
     if (written > rq->raw.n) /* the body has been charged */
         request_owe(rq, RATE_KEY, (int)((written - rq->raw.n) / BYTES_OF_ONE));
@@ -208,7 +221,7 @@ const struct route send_to_device_routes[] = {
      .path = "/_matrix/client/v3/sendToDevice/{type}/{txn}",
      .handler = put_send_to_device,
      .who = WHO_GUEST_TOO,
-     .body = BODY_JSON,
+     .body = BODY_RAW,
      .rate = RATE_KEY,
      .spec = "send-to-device messaging",
      .body_max = BODY_BYTES_MAX},

@@ -4,6 +4,7 @@
 #include "federation/edu_read.h"
 #include "federation/remote_user.h"
 #include "matrix/id.h"
+#include "matrix/json_scan.h"
 
 static const char origin[] = "a.example";
 
@@ -12,6 +13,12 @@ static bool is_whole(const char *text, const json_t *v)
 {
     return json_is_string(v) && text == json_string_value(v) &&
            strlen(text) == json_string_length(v);
+}
+
+static bool is_same(const char *text, const json_t *v)
+{
+    return json_is_string(v) && strlen(text) == json_string_length(v) &&
+           strcmp(text, json_string_value(v)) == 0;
 }
 
 static void check_receipts(struct arena *a, const json_t *readers, size_t left)
@@ -45,7 +52,6 @@ static void check_devices(const json_t *content)
 {
     struct device_list_update u;
     struct signing_key_update k;
-    struct direct_to_device d;
     if (!edu_read_device_list_update(content, &u)) {
         HOLDS(is_whole(u.user_id, json_object_get(content, "user_id")) && u.stream_id >= 0);
         HOLDS(id_is_device(str_of(u.device_id)) && (!u.keys || json_is_object(u.keys)));
@@ -54,11 +60,18 @@ static void check_devices(const json_t *content)
     if (!edu_read_signing_key_update(content, &k))
         HOLDS((!k.master || json_is_object(k.master)) &&
               (!k.self_signing || json_is_object(k.self_signing)));
-    if (!edu_read_direct_to_device(origin, content, &d)) {
-        HOLDS(is_user_of(origin, d.sender) && json_is_object(d.messages));
-        HOLDS(is_whole(d.type, json_object_get(content, "type")) && strlen(d.type) <= 255);
-        HOLDS(is_whole(d.message_id, json_object_get(content, "message_id")));
-    }
+}
+
+static void check_messages(struct arena *a, struct str raw, const json_t *content)
+{
+    struct direct_to_device d;
+    if (!json_is_object(content) || json_scan_check(raw) ||
+        edu_read_direct_to_device(a, origin, raw, &d))
+        return;
+    HOLDS(is_user_of(origin, d.sender) && d.messages.p[0] == '{');
+    HOLDS(json_is_object(json_object_get(content, "messages")));
+    HOLDS(is_same(d.type, json_object_get(content, "type")) && strlen(d.type) <= 255);
+    HOLDS(is_same(d.message_id, json_object_get(content, "message_id")));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -80,5 +93,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_array_foreach (json_object_get(content, "push"), i, v)
         check_presence(v);
     check_devices(content);
+    check_messages(a, fuzz_str(data, size), content);
     return 0;
 }

@@ -405,7 +405,7 @@ static const struct err *deliver(struct job *job, const char *origin, const char
         job->arena, json_pack("{s:s, s:s, s:s, s:{s:{s:{s:i}}, s:{s:{s:i}}}}", "sender",
                               carol.user_id, "type", "m.test", "message_id", id, "messages",
                               alice.user_id, "*", "n", n, bob.user_id, "*", "n", n));
-    return edu_direct_to_device(job, origin, content);
+    return edu_direct_to_device(job, origin, str_of(json_write(job->arena, content)));
 }
 
 static size_t waiting(struct job *job, int64_t device)

@@ -29,8 +29,7 @@ static void test_limits_of_bodies(void **state)
                 fail_msg("%s: %zu bytes of anybody", r->path, max);
             if (max > 64 * 1024 && is_tree(r) && !r->body_max)
                 fail_msg("%s: %zu bytes, which the row does not say", r->path, max);
-            if (max > SETTING && is_tree(r) && r->who != WHO_SERVER &&
-                !strstr(r->path, "/sendToDevice/"))
+            if (max > SETTING && is_tree(r))
                 fail_msg("%s: a tree of %zu bytes", r->path, max);
         }
     assert_true(n > 150);
