@@ -158,6 +158,12 @@ static void add_pools(struct http_server *s, struct buf *out)
                  "# TYPE concorde_http_queue_depth gauge\n"
                  "# HELP concorde_http_workers_busy Workers that are serving a request.\n"
                  "# TYPE concorde_http_workers_busy gauge\n"
+                 "# HELP concorde_http_workers Workers that there are.\n"
+                 "# TYPE concorde_http_workers gauge\n"
+                 "# HELP concorde_http_source_running_max Requests of one source at work at once.\n"
+                 "# TYPE concorde_http_source_running_max gauge\n"
+                 "# HELP concorde_http_source_held_max Requests of one source here at once.\n"
+                 "# TYPE concorde_http_source_held_max gauge\n"
                  "# HELP concorde_http_sources Users, addresses and servers with requests here.\n"
                  "# TYPE concorde_http_sources gauge\n"
                  "# HELP concorde_http_refused_total Requests of sources with too many already.\n"
@@ -168,10 +174,15 @@ static void add_pools(struct http_server *s, struct buf *out)
         buf_printf(out,
                    "concorde_http_queue_depth{pool=\"%s\"} %zu\n"
                    "concorde_http_workers_busy{pool=\"%s\"} %d\n"
+                   "concorde_http_workers{pool=\"%s\"} %d\n"
+                   "concorde_http_source_running_max{pool=\"%s\"} %d\n"
+                   "concorde_http_source_held_max{pool=\"%s\"} %d\n"
                    "concorde_http_sources{pool=\"%s\"} %zu\n"
                    "concorde_http_refused_total{pool=\"%s\"} %lu\n",
                    http_pool_names[i], p->queue.depth, http_pool_names[i], p->busy,
-                   http_pool_names[i], p->queue.sources.n, http_pool_names[i], p->refused);
+                   http_pool_names[i], p->workers_n, http_pool_names[i], p->queue.running_max,
+                   http_pool_names[i], p->queue.held_max, http_pool_names[i], p->queue.sources.n,
+                   http_pool_names[i], p->refused);
     }
 }
 

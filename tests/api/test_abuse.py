@@ -34,6 +34,20 @@ def test_invites_of_new_rooms_count_as_invites(limited):
     refused(alice, "POST", f"/rooms/{q(room)}/invite", {"user_id": f"@bob:{s.name}"})
 
 
+def test_rooms_joins_and_messages_are_limited(limited):
+    s = limited("room_creation", "joins", "message")
+    alice, bob = Client(s).register("alice"), Client(s).register("bob")
+    rooms = [alice.create_room(preset="public_chat") for _ in range(2)]
+    refused(alice, "POST", "/createRoom", {})
+    for n in range(2):
+        alice.send(rooms[0], f"{n}")
+    refused(alice, "PUT", f"/rooms/{q(rooms[0])}/send/m.room.message/more", {})
+    refused(alice, "PUT", f"/rooms/{q(rooms[0])}/state/m.room.name", {})
+    for room in rooms:
+        bob.join(room)
+    refused(bob, "POST", f"/join/{q(rooms[0])}", {})
+
+
 def test_refreshes_count_for_their_user(limited):
     s = limited("account")
     sessions = [Client(s).post("/register", {"username": name, "password": "a password for tests",

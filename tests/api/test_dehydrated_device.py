@@ -1,5 +1,7 @@
 """Dehydrated devices (MSC3814)."""
 
+import json
+
 import pytest
 
 from client import q, transactions
@@ -114,3 +116,12 @@ def test_a_device_in_use_cannot_be_one(alice):
     d.id = alice.device_id
     alice.fails(400, "M_INVALID_PARAM", "PUT", BASE, d.body())
     assert devices(alice) == {alice.device_id}
+
+
+def test_its_data_is_bounded(alice):
+    d = Dehydrated(alice)
+    data = {"algorithm": "org.matrix.msc3814.v2", "device_pickle": "", "nonce": "y"}
+    room = 262144 - len(json.dumps(data, separators=(",", ":")))
+    for size, status in (room + 1, 413), (room, 200):
+        r = alice.request("PUT", BASE, d.body(device_data={**data, "device_pickle": "x" * size}))
+        assert r.status_code == status, r.text

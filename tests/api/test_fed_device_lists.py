@@ -253,3 +253,12 @@ def test_who_shares_no_room_is_not_heeded(two, remote):
     assert carol.asked() == asked
     assert set(devices_of(alice, carol)) == {"ONE", "TWO"}  # asked for each time
     assert carol.asked() == asked + 1
+
+
+def test_more_devices_than_are_taken(two, remote):
+    alice, carol = two[0].user("alice"), Carol(remote)
+    remote.join(two[0].name, alice.create_room(preset="public_chat"), carol.user_id)
+    carol.devices = {f"D{n}": carol.keys(f"D{n}") for n in range(501)}
+    carol.tell()
+    found = devices_of(alice, carol)
+    assert len(found) == 500 and found.items() < carol.devices.items()

@@ -272,3 +272,30 @@ def test_large_spaces_count_as_many_questions(remote, ministries):
     assert len(remote.get(m.name, V1 + q(space))["room"]["children_state"]) == 60
     remote.get(m.name, V1 + q(space))  # the last of it; more than it, and paid off later
     remote.fails(m.name, 429, "M_LIMIT_EXCEEDED", "GET", V1 + q(space))
+
+
+def pages(client, room, limit=100):
+    seen, token = [], {}
+    while True:
+        reply = client.get(path(room), params={"limit": limit, **token})
+        seen += [r["room_id"] for r in reply["rooms"]]
+        if "next_batch" not in reply:
+            return seen
+        token = {"from": reply["next_batch"]}
+
+
+def test_the_rooms_of_a_tree_are_bounded(remote, one):
+    """What lies behind the first two thousand is not shown."""
+    names = [f"!space{n}:{remote.name}" for n in range(3)]
+    inside = {s: [f"!{n}-{k:03}:{remote.name}" for k in range(800)] for n, s in enumerate(names)}
+
+    @remote.on("GET", V1)
+    def answer(request):
+        id = unquote(request.path[len(V1):])
+        told = space_of(remote, *(inside.get(id) or names))
+        return 200, {"room": {**told, "room_id": id}, "inaccessible_children": [],
+                     "children": [room_of(c) for c in inside[id]] if id in inside else
+                     [room_of(c, room_type="m.space") for c in names]}
+    seen = pages(one.user("alice"), "!space:" + remote.name)
+    assert len(seen) == 2000
+    assert seen == ["!space:" + remote.name, *[r for s in names for r in (s, *inside[s])]][:2000]

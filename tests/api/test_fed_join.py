@@ -482,6 +482,13 @@ def test_state_without_its_create_event(two, remote):
     assert room.id not in alice.get("/joined_rooms")["joined_rooms"]
 
 
+def test_more_kinds_of_state_than_are_taken_at_once(two, remote):
+    alice, carol = two[0].user("alice"), remote.user("carol")
+    room = remote.create_room(carol, "11", state=[(f"x.kind{n}", "", {}) for n in range(4001)])
+    join_fails(alice, room.id, remote.name, 502, "M_BAD_STATUS")
+    assert room.id not in alice.get("/joined_rooms")["joined_rooms"]
+
+
 def test_state_of_another_room(two, remote):
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")

@@ -4,6 +4,7 @@ set aside, and the rest goes on (server-server API, "Transactions")."""
 import pytest
 
 from federation import eventually
+from restoring import psql, uri_of
 from sending import SEND, enter, got, transactions, wait_for_event
 
 QUICK = {"federation__destination_min_retry_interval": "50ms",
@@ -186,3 +187,22 @@ def test_presence_that_is_refused_is_left_out(a, remote):
     eventually(lambda: "up to date" in status(a, remote))
     assert not set_aside(a, remote)
     assert transactions(remote)
+
+
+def test_no_more_than_a_thousand_things_are_kept(a, remote):
+    """Then what is refused holds up the rest, until the operator forgets what was set aside."""
+    alice = a.user("alice")
+    room, _ = enter(remote, a, alice)
+    of = f"federation_set_aside WHERE server = '{remote.name}'"
+    psql(uri_of(a), "INSERT INTO federation_set_aside (server, position, type, event_id, json, since_ts, answer, "
+         f"asked) SELECT '{remote.name}', -n, 'm.x', '$' || n, '{{}}', 0, '400', false FROM generate_series(1, 999) n")
+    picky = Picky(remote, no_pdu("message 2", "message 12"), 400)
+    sent = [alice.send(room, f"message {i}") for i in range(20)]
+    alone = lambda: [r for r in picky.refused if [p["content"]["body"] for p in r.body["pdus"]] == ["message 12"]]
+    eventually(lambda: len(alone()) > 7, seconds=60)
+    assert sent[19] not in remote.pdu_ids()
+    assert psql(uri_of(a), f"SELECT count(*) FROM {of}") == "1000"
+    assert psql(uri_of(a), f"SELECT event_id FROM {of} AND position > 0") == sent[2]
+    a.cli("federation", "discard", remote.name)
+    wait_for_event(remote, sent[-1], seconds=60)
+    assert [i for i in remote.pdu_ids() if i in sent] == [i for n, i in enumerate(sent) if n not in (2, 12)]

@@ -6,6 +6,8 @@ users in test_account_data.py; media of a user in test_media.py, of other server
 key backups in test_key_backup.py; one-time keys in test_keys.py; transaction ids and push actions in
 tests/unit/test_retention.c."""
 
+import concurrent.futures
+
 import pytest
 
 from client import Client, q
@@ -176,3 +178,77 @@ def test_aliases(alice, fill):
     alice.fails(413, "M_TOO_LARGE", "POST", "/createRoom", {"room_alias_name": f"{name}-3"})
     alice.delete(f"/directory/room/{q(f'#{name}-1:test.example')}")
     alice.create_room(room_alias_name=f"{name}-3")
+
+
+def test_one_time_keys_of_a_device(alice, fill):
+    fill("INSERT INTO one_time_keys (device, algorithm, key_id, json) SELECT d.id, 'a', 'filled' || n, '\"k\"' "
+         "FROM devices d, generate_series(1, 9999) n WHERE d.\"user\" = $user")
+    counts = alice.post("/keys/upload", {"one_time_keys": {"a:last": "k"}})["one_time_key_counts"]
+    assert counts["a"] == 10000
+    alice.fails(400, "M_INVALID_PARAM", "POST", "/keys/upload", {"one_time_keys": {"a:more": "k"}})
+
+
+def test_devices_in_one_request(alice, bob, fill):
+    """Ten thousand that are named, and twice as many of those who have more than the request says."""
+    path = "/sendToDevice/m.test/"
+    named = {bob.user_id: {f"D{n}": {} for n in range(10001)}}
+    alice.fails(400, "M_INVALID_PARAM", "PUT", path + "named", {"messages": named})
+    elsewhere = {"@far:away.example": {f"D{n}": {} for n in range(10001)}}
+    alice.fails(400, "M_INVALID_PARAM", "PUT", path + "elsewhere", {"messages": elsewhere})
+    fill("INSERT INTO devices (\"user\", device_id, created_ts) SELECT $user, 'D' || n, 0 "
+         "FROM generate_series(1, 20000) n")
+    all_of_them = {"messages": {alice.user_id: {"*": {}}}}
+    bob.fails(413, "M_TOO_LARGE", "PUT", path + "all", all_of_them)
+    fill("DELETE FROM devices WHERE \"user\" = $user AND device_id = 'D1'")
+    bob.put(path + "all", all_of_them)
+
+
+def test_tokens_of_a_few_minutes(alice, nobody, fill, count):
+    """Openid and login tokens, and sessions of user-interactive authentication, end."""
+    auth = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": alice.user_id},
+            "password": alice.password}
+    path = "/_matrix/client/v1/login/get_token"
+    session = alice.call("POST", path, {}, status=401)["session"]
+    hour = "expires_ts BETWEEN extract(epoch from now()) * 1000 + {0} - 60000 AND " \
+           "extract(epoch from now()) * 1000 + {0}"
+    assert count("uia_sessions WHERE \"user\" = $user AND " + hour.format(3600000)) == 1
+    fill("UPDATE uia_sessions SET expires_ts = 1 WHERE \"user\" = $user")
+    anew = alice.call("POST", path, {"auth": {"session": session}}, status=401)
+    assert anew["session"] != session
+    login = alice.post(path, {"auth": {**auth, "session": anew["session"]}})["login_token"]
+    openid = alice.post(mine(alice, "openid/request_token"))["access_token"]
+    for ms in 120000, 3600000:
+        assert count("passes WHERE \"user\" = $user AND " + hour.format(ms)) == 1
+    fill("UPDATE passes SET expires_ts = 1 WHERE \"user\" = $user")
+    nobody.fails(403, "M_FORBIDDEN", "POST", "/login", {"type": "m.login.token", "token": login})
+    nobody.fails(401, "M_UNKNOWN_TOKEN", "GET", "/_matrix/federation/v1/openid/userinfo",
+                 params={"access_token": openid})
+
+
+def test_presence_of_devices(alice):
+    """The word of the device that ends first makes room for the thirty-third."""
+    path = f"/presence/{q(alice.user_id)}/status"
+    alice.put(path, {"presence": "online"})
+    for n in range(32):
+        assert alice.get(path)["presence"] == "online", n
+        phone = alice.another_device()
+        phone.put(path, {"presence": "unavailable"})
+        phone.close()
+    assert alice.get(path)["presence"] == "unavailable"
+
+
+def test_number_of_state_events_of_a_room(alice):
+    """Ten thousand of one sender's."""
+    room = alice.create_room()
+    path = f"/_matrix/client/v3/rooms/{q(room)}/state/example.filler/"
+    headers = {"Authorization": f"Bearer {alice.token}"}
+
+    def put(n):
+        return alice.http.put(f"{path}{n}", json={}, headers=headers)
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        assert {r.status_code for r in pool.map(put, range(9950))} == {200}
+    for n in range(9950, 10001):
+        if (r := put(n)).status_code != 200:
+            break
+    assert r.status_code == 413 and r.json()["errcode"] == "M_TOO_LARGE"
+    assert put(0).status_code == 200  # what replaces is not counted

@@ -216,3 +216,23 @@ def test_what_is_written_is_charged(fresh_server, register):
 
 def test_needs_a_token(nobody):
     nobody.fails(401, "M_MISSING_TOKEN", "PUT", "/sendToDevice/m.test/1", {"messages": {}})
+
+
+def test_the_oldest_go_of_a_server_that_has_too_much_waiting(ministries, remotes):
+    m = ministries(max_to_device_bytes_per_server="1M")
+    remote, other = remotes(), remotes()
+    alice = m.user("alice")
+    devices = [alice] + [alice.another_device() for _ in range(3)]
+
+    def whisper(by, n, device):
+        by.send_edu(m.name, "m.direct_to_device", {
+            "sender": by.user("carol"), "type": "m.test", "message_id": f"{n}",
+            "messages": {alice.user_id: {device.device_id: {"n": n, "x": "y" * 60000}}}})
+    whisper(other, "another's", alice)
+    for n in range(40):
+        whisper(remote, n, devices[n % 4])
+    assert waiting(m)[1] <= 1.125 * 2**20 + 60256
+    got = [[c["n"] for c in contents(d)] for d in devices]
+    assert got[0].pop(0) == "another's"
+    kept = sorted(sum(got, []))
+    assert 0 < kept[0] and kept == list(range(kept[0], 40))

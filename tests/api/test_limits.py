@@ -1,0 +1,146 @@
+"""The tables of limits in docs/operations.md ("Limits"): each row has a test that proves it, and here it
+says which. A row without one fails, and so does a name that no test has."""
+
+import pathlib
+import re
+
+TESTS = pathlib.Path(__file__).parent.parent
+OPERATIONS = TESTS.parent / "docs" / "operations.md"
+STORED, REQUEST = "test_stored_limits.py", "test_request_limits.py"
+
+# The first cell of a row: FILE::TEST, several with spaces between. FILE.c is in tests/unit, FILE.py in
+# tests/api, unless it says where.
+PROOFS = {
+    # stored
+    "messages that wait for one device":
+        "test_to_device.py::test_the_oldest_go_of_who_has_too_much_waiting_for_a_device",
+    "of those that one user has sent": "test_to_device.py::test_the_oldest_go_of_a_user_who_has_too_much_waiting",
+    "of those that another server has sent":
+        "test_to_device.py::test_the_oldest_go_of_a_server_that_has_too_much_waiting",
+    "devices in one request": f"{STORED}::test_devices_in_one_request",
+    "media of a user": "test_media.py::test_quota test_media.py::test_a_quota_is_kept_under_concurrency",
+    "announced uploads of a user": "test_media.py::test_announced_uris_expire_and_are_limited",
+    "media of other servers":
+        "test_fed_media.py::test_the_oldest_of_what_is_beyond_the_budget_goes_and_comes_again",
+    "the same, by age": "test_fed_media.py::test_what_was_not_sent_for_long_goes_with_its_thumbnails",
+    "thumbnails": "test_thumbnails.py::test_the_oldest_of_what_is_beyond_the_budget_goes",
+    "key backups of a user": "test_key_backup.py::test_what_a_user_has_backed_up_is_bounded "
+                             "test_key_backup.py::test_backups_of_a_user_are_bounded",
+    "one-time keys of a device": f"{STORED}::test_one_time_keys_of_a_device",
+    "other users whose keys a user has signed": f"{STORED}::test_signatures",
+    "account data of a user": f"{STORED}::test_account_data",
+    "ignored users": "test_account_data.py::test_so_many_users_can_be_ignored",
+    "devices of a user": "test_abuse.py::test_devices_are_bounded",
+    "filters of a user": f"{STORED}::test_filters",
+    "push rules of a user": "test_push_rules.c::test_number_of_rules",
+    "pushers of a user": f"{STORED}::test_pushers",
+    "aliases that a user has made; of a room": f"{STORED}::test_aliases {STORED}::test_aliases_of_a_room",
+    "transaction ids of events": "test_retention.c::test_transaction_ids_go_by_age",
+    "receipts of a user in one room": f"{STORED}::test_receipts_in_threads",
+    "reports by a user": f"{STORED}::test_reports",
+    "sessions of user-interactive authentication of a user":
+        f"{STORED}::test_sessions_of_user_interactive_authentication {STORED}::test_tokens_of_a_few_minutes",
+    "openid and login tokens": f"{STORED}::test_tokens_of_a_few_minutes",
+    "profile, presence of a user":
+        f"test_profile.py::test_the_whole_profile_is_bounded {STORED}::test_presence_of_devices",
+    "dehydrated device of a user": "test_dehydrated_device.py::test_its_data_is_bounded "
+                                   "test_dehydrated_device.py::test_a_new_one_replaces_it",
+    "devices that another server may tell of one user":
+        "test_fed_device_lists.py::test_more_devices_than_are_taken",
+    "events of another server that wait": "test_fed_hostile.py::test_what_waits_is_bounded",
+    "what another server refused of ours":
+        "test_fed_refused.py::test_no_more_than_a_thousand_things_are_kept",
+    "what messages singled out a user": "test_retention.c::test_actions_go_once_they_are_read "
+                                        "test_retention.c::test_young_actions_stay",
+    "rooms that a user is in or knocks at": f"{STORED}::test_rooms",
+    "rooms that a user has made, or was the first to enter through another server":
+        f"{STORED}::test_new_rooms",
+    "rooms that another server has invited to and none of our users is in":
+        "test_fed_invite.py::test_a_foreign_server_fills_no_list",
+    "invites that wait for a user; of these from one other server":
+        f"{STORED}::test_invites_that_wait test_fed_invite.py::test_a_foreign_server_fills_no_list",
+    "current state of a room with keys of one sender's of ours, but members":
+        f"{STORED}::test_state_of_a_room {STORED}::test_number_of_state_events_of_a_room",
+    "kinds of state (with an empty key) of a room that is joined through another server":
+        "test_fed_join.py::test_more_kinds_of_state_than_are_taken_at_once",
+    "rooms, messages, state, beside that": "test_abuse.py::test_rooms_joins_and_messages_are_limited",
+    # brought
+    "a body of login, refresh, registration, `requestToken`":
+        f"{REQUEST}::test_bodies test_routes.c::test_small_ones",
+    "one that sends an event, makes a room, asks for keys or stores them, invites from elsewhere":
+        f"{REQUEST}::test_bodies test_routes.c::test_setting",
+    "a state event; account data": f"{REQUEST}::test_bodies",
+    "messages to devices; a key backup; a server's transaction":
+        f"{REQUEST}::test_bodies {REQUEST}::test_keys_of_one_backup_request {REQUEST}::test_bodies_of_servers",
+    "other JSON bodies": f"{REQUEST}::test_bodies test_routes.c::test_limits_of_bodies",
+    "nesting": f"{REQUEST}::test_nesting test_json.c::test_read test_json_scan.c::test_depth",
+    "what a JSON document becomes in memory": "test_json.c::test_tree_bounds",
+    "bodies in memory, beyond 4 KiB of each": "test_http_bodies.c::test_bodies_share_a_budget",
+    "JSON trees in memory, beyond 256 KiB of a request":
+        "test_json.c::test_sources_wait_in_turn test_json.c::test_another_source_has_its_share",
+    "replies of other servers in memory, beyond 64 KiB of each":
+        "test_http_client.c::test_replies_share_a_budget",
+    # at once
+    **{row: f"{REQUEST}::test_pools test_http_fair.c::test_few_of_one_run_at_once "
+            "test_http_fair.c::test_too_many_are_refused"
+       for row in ("client", "federation", "slow: passwords, thumbnails", "search",
+                   "remote: waits for other servers", "watch: `/health`, `/ready`, `/metrics`")},
+    # computed
+    "`/search`": "test_search.py::test_hostile_texts_and_terms_are_bounded test_search_terms.c::test_bounds",
+    "`/search`: time": "test_search.py::test_a_search_ends_when_its_time_is_over",
+    "`/search`: order and count": f"{REQUEST}::test_what_is_ranked_and_counted",
+    "`/search` with `include_state`": "test_search.py::test_a_page_has_the_state_of_ten_rooms",
+    "`/user_directory/search`": f"{REQUEST}::test_a_name_that_more_have_than_are_looked_at",
+    "`/user_directory/search`: term and time":
+        "test_user_directory.py::test_bad_searches test_user_directory.py::test_words_beyond_the_tenth_do_not_count "
+        "test_search.py::test_a_search_ends_when_its_time_is_over",
+    "`/hierarchy`": "test_fed_hierarchy.py::test_the_rooms_of_a_tree_are_bounded "
+                    "test_hierarchy.c::the_children_of_a_tree_are_bounded "
+                    "test_fed_hierarchy.py::test_a_space_of_many_servers_comes_page_by_page",
+    "`/hierarchy`: a page": "test_spaces.py::test_a_page_ends_when_it_is_long",
+    "`/sync`, initial or `full_state`": f"{REQUEST}::test_events_of_a_sync",
+    "`/messages`, `/context`, `/relations`": f"{REQUEST}::test_events_of_a_page",
+    "`/notifications`": f"test_notifications.py::test_pages {REQUEST}::test_notifications_have_a_time_limit",
+    "`/keys/query`, `/keys/claim`":
+        f"{REQUEST}::test_users_of_one_question test_fed_e2ee.py::test_servers_that_do_not_answer_are_failures",
+    "`/publicRooms`": f"{REQUEST}::test_rooms_of_a_page",
+    "`/refresh`": "test_abuse.py::test_refreshes_count_for_their_user",
+    "`/threads`, `/relations` without a type or with `recurse`":
+        "test_relations.py::test_questions_about_a_whole_room_have_a_time_limit",
+    "an event of a fork in a room": "test_resolve_large.c::large_conflicts_are_left_for_later",
+    "making thumbnails": "test_thumbnails.py::test_bombs test_thumbnails.py::test_one_user_has_two_made_at_once",
+    "filters": "test_filter.c::test_bounds",
+    "a user's own push rules, for one event": "test_push_eval.c::test_steps_are_bounded",
+}
+
+
+def rows():
+    """The first cells of all rows, in their order."""
+    text = OPERATIONS.read_text().split("\n## Limits\n")[1].split("\n## ")[0]
+    table = re.findall(r"^\|.*$", text, re.M)
+    heads = {i - 1 for i, line in enumerate(table) if line.startswith("| ---")}
+    return [line.split("|")[1].strip() for i, line in enumerate(table)
+            if i not in heads and i - 1 not in heads]
+
+
+def test_each_row_has_a_test():
+    assert len(rows()) == len(set(rows())) > 60
+    assert "" not in rows(), "a row that goes on with the one above needs a name of its own"
+    assert [r for r in rows() if r not in PROOFS] == []
+
+
+def test_there_is_a_row_for_each():
+    assert [r for r in PROOFS if r not in rows()] == []
+
+
+def exists(proof):
+    file, test = proof.split("::")
+    if file.endswith(".c"):
+        text = (TESTS / "unit" / file).read_text()
+        return f"static void {test}(void **state)" in text and len(re.findall(rf"\b{test}\b", text)) > 1
+    path = TESTS / file if "/" in file else TESTS / "api" / file
+    return re.search(rf"^def {test}\(", path.read_text(), re.M) is not None
+
+
+def test_the_tests_exist():
+    assert [p for proofs in PROOFS.values() for p in proofs.split() if not exists(p)] == []
