@@ -10,6 +10,7 @@
 #include "federation/guests.h"
 #include "federation/inbound.h"
 #include "federation/keyring.h"
+#include "federation/pauses.h"
 #include "federation/sender.h"
 #include "federation/turns.h"
 #include "http/client.h"
@@ -40,6 +41,7 @@ static const struct err *create_all(struct federation *f)
     struct store *s = f->store;
     TRY(create_http(s->config, &f->http));
     f->discovery = discovery_create(f->http);
+    f->pauses = pauses_create();
     f->keyring = keyring_create(s);
     f->answers = answers_create(ANSWERS_BYTES);
     f->sender = sender_create(s);
@@ -114,6 +116,7 @@ void federation_destroy(struct federation *f)
     answers_destroy(f->answers);
     keyring_destroy(f->keyring);
     discovery_destroy(f->discovery);
+    pauses_destroy(f->pauses);
     http_client_destroy(f->http);
     f->store->federation = NULL;
     free(f);

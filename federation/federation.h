@@ -21,6 +21,7 @@ struct federation {
     struct guest_watch *guest_watch;  /* federation/guests.h */
     struct turns *joins;              /* federation/turns.h: one join of a room at a time */
     struct early_pdus *early_pdus;    /* federation/early_pdus.h: of rooms that are being joined */
+    struct pauses *pauses;            /* federation/pauses.h: what others want no more of for now */
 };
 
 /* threads: false for commands, which only ask. */

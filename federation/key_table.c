@@ -119,14 +119,14 @@ void key_server_dropped(struct key_server *s)
     s->missing_id = NULL;
 }
 
-void key_server_asked(struct key_server *s, bool answered, int64_t now_mono)
+void key_server_asked(struct key_server *s, bool answered, int64_t wait_ms, int64_t now_mono)
 {
-    int64_t wait = AGAIN_MS;
-    if (!answered) {
+    int64_t wait = wait_ms ? wait_ms : AGAIN_MS;
+    if (!answered && !wait_ms) {
         int doublings = s->failures < DOUBLINGS_MAX ? s->failures : DOUBLINGS_MAX;
         wait = (int64_t)RETRY_FIRST_MS << doublings;
     }
-    s->failures = answered ? 0 : s->failures + 1;
+    s->failures = answered ? 0 : s->failures + !wait_ms;
     s->asked_mono = now_mono;
     s->retry_mono = now_mono + wait;
     key_server_dropped(s);

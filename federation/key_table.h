@@ -19,6 +19,7 @@ struct key_server {
     bool loaded;                             /* from the database */
     bool asking;                             /* queued, or being asked */
     bool notaries_asked;                     /* since it was queued, in vain */
+    int64_t not_before_mono;                 /* in the list of those that are asked later: when */
     int64_t give_up_mono;                    /* when no request waits for it any longer */
     char *missing_id;                        /* the key for which it is asked; NULL: any */
     int failures;                            /* in a row */
@@ -50,8 +51,9 @@ void key_server_put(struct key_server *s, const struct server_key *key, enum key
 const struct known_key *key_server_find(const struct key_server *s, const char *key_id,
                                         int64_t valid_at_ms);
 
-/* A thread has asked it and got, or did not get, an answer: says when it may be asked again. */
-void key_server_asked(struct key_server *s, bool answered, int64_t now_mono);
+/* A thread has asked it and got, or did not get, an answer: says when it may be asked again.
+ * wait_ms > 0: so late it wants to be asked again, which is no failure. */
+void key_server_asked(struct key_server *s, bool answered, int64_t wait_ms, int64_t now_mono);
 void key_server_dropped(struct key_server *s); /* it was not asked after all */
 /* May it be asked? urgent: it is known to be there, for it speaks to us. */
 bool key_server_is_due(const struct key_server *s, bool urgent, int64_t now_mono);

@@ -195,6 +195,8 @@ static void ask_locked(struct keyring *k, const struct open_servers *o, enum has
         struct key_server *s = key_table_use(&k->table, o->names[i]);
         if (!s->asking)
             keyring_ask_locked(k, s, o->key_ids[i], haste == HASTE_CALLER, until_mono);
+        else if (s->give_up_mono < until_mono)
+            s->give_up_mono = until_mono;
     }
 }
 

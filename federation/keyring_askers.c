@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "federation/keyring_internal.h"
+#include "federation/reply.h"
 #include "federation/request.h"
 
 enum { MANY = 8, AT_ONCE_MAX = 50 };
@@ -18,6 +19,7 @@ struct errand {
     size_t n;
     bool many; /* the notaries are asked, and who then is open goes back into the queue */
     bool skip_notaries;
+    int64_t wait_ms; /* > 0: the server itself wants to be asked later */
 };
 
 /* ---- the queue ---- */
@@ -51,6 +53,45 @@ static void drop_late_locked(struct keyring *k)
         key_server_dropped(take_locked(k));
     if (dropped)
         pthread_cond_broadcast(&k->answered);
+}
+
+/* ---- those that want to be asked later ---- */
+
+/* The notaries have been asked meanwhile. Whoever is idle looks again when it is due. */
+static void put_later_locked(struct keyring *k, struct key_server *s, int64_t at_mono)
+{
+    s->notaries_asked = true;
+    s->not_before_mono = at_mono;
+    s->next = k->later;
+    k->later = s;
+    pthread_cond_broadcast(&k->queued);
+}
+
+static void take_due_locked(struct keyring *k)
+{
+    int64_t now = mono_ms();
+    for (struct key_server *s, **at = &k->later; (s = *at);) {
+        if (s->not_before_mono > now) {
+            at = &s->next;
+            continue;
+        }
+        *at = s->next;
+        put_locked(k, s, false);
+        pthread_cond_signal(&k->queued);
+    }
+}
+
+static void wait_for_work_locked(struct keyring *k)
+{
+    int64_t due = INT64_MAX;
+    for (const struct key_server *s = k->later; s; s = s->next)
+        due = s->not_before_mono < due ? s->not_before_mono : due;
+    k->idle_n++;
+    if (k->later)
+        lock_wait_until(&k->lock, &k->queued, due);
+    else
+        lock_wait(&k->lock, &k->queued);
+    k->idle_n--;
 }
 
 static void *run(void *arg);
@@ -149,6 +190,7 @@ static void ask_directly(struct errand *e)
 {
     struct key_answer answer;
     const struct err *failed = key_fetch_direct(e->job, e->queries[0].server, &answer);
+    e->wait_ms = federation_wait_ms(failed);
     if (failed)
         note_failure(e->queries[0].server, failed);
     else
@@ -181,11 +223,22 @@ static void begin_locked(struct errand *e)
     } while (e->many && k->first && !k->first->notaries_asked && e->n < AT_ONCE_MAX);
 }
 
+/* It wants to be asked later, and so soon that there is a point in it for those who wait? */
+static bool is_for_later_locked(const struct errand *e, size_t i)
+{
+    return e->wait_ms && !is_done_locked(e, i) &&
+           mono_ms() + e->wait_ms < e->servers[i]->give_up_mono;
+}
+
 static void end_locked(struct errand *e)
 {
     struct keyring *k = e->k;
     for (size_t i = 0; i < e->n; i++) {
         struct key_server *s = e->servers[i];
+        if (is_for_later_locked(e, i)) {
+            put_later_locked(k, s, mono_ms() + e->wait_ms);
+            continue;
+        }
         s->notaries_asked = e->many && !is_done_locked(e, i);
         if (s->notaries_asked) {
             put_locked(k, s, false);
@@ -193,7 +246,7 @@ static void end_locked(struct errand *e)
             continue;
         }
         *(e->answered[i] ? &k->answers_n : &k->failures_n) += 1;
-        key_server_asked(s, e->answered[i], mono_ms());
+        key_server_asked(s, e->answered[i], e->wait_ms, mono_ms());
     }
     pthread_cond_broadcast(&k->answered);
 }
@@ -204,11 +257,10 @@ static void *run(void *arg)
     struct arena *a = arena_create();
     lock_take(&k->lock);
     while (!k->stopping) {
+        take_due_locked(k);
         drop_late_locked(k);
         if (!k->first) {
-            k->idle_n++;
-            lock_wait(&k->lock, &k->queued);
-            k->idle_n--;
+            wait_for_work_locked(k);
             continue;
         }
         struct job job;

@@ -20,6 +20,7 @@ struct keyring {
     struct key_table table;
     struct key_server *first, *last; /* the queue */
     size_t queue_n;
+    struct key_server *later;             /* those that want to be asked again later, in no order */
     pthread_t askers[KEYRING_ASKERS_MAX]; /* started when there is something to ask */
     size_t askers_n, idle_n;
     bool stopping;

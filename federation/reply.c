@@ -113,11 +113,8 @@ static const struct err *complaint(struct arena *a, const struct fed_request *r,
 const struct err *fed_reply_check(struct arena *a, const struct fed_request *r,
                                   struct fed_reply *reply)
 {
-    if (reply->status / 100 != 2) {
-        if (r->no_tree)
-            reply->json = tree_of(a, reply->body);
+    if (reply->status / 100 != 2)
         return complaint(a, r, reply);
-    }
     if (!r->no_tree && !r->sink_fd && !json_is_object(reply->json))
         return err(ERR_BAD_STATUS, "%.150s did not answer with a JSON object", r->server);
     return NULL;
@@ -130,10 +127,17 @@ bool federation_is_unreachable(const struct err *e)
     return e && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT);
 }
 
+static int64_t bounded_wait_ms(int64_t ms)
+{
+    return ms < WAIT_LEAST_MS ? WAIT_LEAST_MS : ms > WAIT_MOST_MS ? WAIT_MOST_MS : ms;
+}
+
+int64_t fed_reply_pause_ms(const struct fed_reply *reply)
+{
+    return reply->status == 429 ? bounded_wait_ms(fed_reply_retry_after_ms(reply)) : 0;
+}
+
 int64_t federation_wait_ms(const struct err *e)
 {
-    if (!e || e->answered != 429)
-        return 0;
-    int64_t ms = e->retry_after_ms;
-    return ms < WAIT_LEAST_MS ? WAIT_LEAST_MS : ms > WAIT_MOST_MS ? WAIT_MOST_MS : ms;
+    return e && e->answered == 429 ? bounded_wait_ms(e->retry_after_ms) : 0;
 }

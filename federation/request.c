@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "federation/discovery.h"
 #include "federation/federation.h"
+#include "federation/pauses.h"
 #include "federation/reply.h"
 #include "federation/sender.h"
 #include "federation/xmatrix.h"
@@ -75,7 +76,8 @@ static const struct err *check_allowed(const struct job *job, const struct fed_r
     if (!r->now && sender_is_backed_off(f->sender, r->server))
         return err(ERR_CONNECTION_FAILED,
                    "%.150s did not answer lately and will be asked again later", r->server);
-    return NULL;
+    int64_t pause = r->own_pauses ? 0 : pauses_left(f->pauses, r->server, r->path, mono_ms());
+    return pause ? err_with_answer(err_limit_exceeded((int)pause), 429, NULL) : NULL;
 }
 
 static const struct err *send_request(struct job *job, const struct fed_request *r,
@@ -105,18 +107,26 @@ static const struct err *send_request(struct job *job, const struct fed_request 
 
 /* What this says of how the server is, for discovery and for the back-off of what is sent. One that
  * cannot answer a question (a file that it lost, say) may be well: only what it fails to take (PUT)
- * counts, or its not being there. */
+ * counts, or its not being there. Nor is it ill when something is too much for it (429): only that
+ * kind of requests is kept from it. */
 static void note_outcome(struct federation *f, const struct fed_request *r, const struct err *e,
                          int status)
 {
-    bool is_failure = status >= 500 || status == 429;
+    bool is_failure = status >= 500;
     bool is_ill = federation_is_unreachable(e) || (is_failure && r->method == PUT);
-    if (is_failure && !is_ill)
+    if (status == 429 || (is_failure && !is_ill))
         return;
     if (federation_is_unreachable(e))
         discovery_failed(f->discovery, r->server);
     if (!e || is_ill || e->code == ERR_TOO_LARGE) /* others are failures of our own */
         sender_request_ended(f->sender, r->server, !is_ill);
+}
+
+static void note_pause(struct federation *f, const struct fed_request *r,
+                       const struct fed_reply *reply)
+{
+    if (reply->status == 429 && !r->own_pauses)
+        pauses_note(f->pauses, r->server, r->path, fed_reply_pause_ms(reply), mono_ms());
 }
 
 const struct err *federation_exchange(struct job *job, const struct fed_request *r,
@@ -129,7 +139,8 @@ const struct err *federation_exchange(struct job *job, const struct fed_request 
     const struct err *e = send_request(job, r, &answer);
     note_outcome(job->store->federation, r, e, answer.status);
     TRY(e);
-    fed_reply_read(job->arena, &answer, !r->no_tree, ret);
+    fed_reply_read(job->arena, &answer, !r->no_tree || answer.status / 100 != 2, ret);
+    note_pause(job->store->federation, r, ret);
     return NULL;
 }
 

@@ -3,7 +3,9 @@
  * within bounds, and waits for it: the job's database connection is given back meanwhile.
  *
  * Servers that are not allowed (federation_domain_whitelist) and our own name are refused before
- * anything is sent. What is returned lives in the job's arena. */
+ * anything is sent; so is a question of a kind with which the server wants to be left alone for a
+ * while: with the 429 that it gave to the one before (federation/pauses.h). What is returned lives
+ * in the job's arena. */
 #ifndef FEDERATION_REQUEST_H
 #define FEDERATION_REQUEST_H
 
@@ -20,6 +22,7 @@ struct fed_request {
     size_t reply_max;    /* bytes; 0: 8 MiB */
     bool unsigned_;      /* without Authorization: keys, the legacy media */
     bool now;            /* even when the destination is backed off */
+    bool own_pauses;     /* who asks keeps itself to what a 429 says (federation/pauses.h) */
     int sink_fd;         /* > 0: the body of a 2xx reply goes to this file instead of memory */
     bool no_tree;        /* ret->json stays NULL: for large replies that the caller scans */
 };

@@ -79,6 +79,7 @@ const struct err *sender_put(struct job *job, const char *server, const char *id
         .path = federation_path(job->arena, "/_matrix/federation/v1/send/%s", id),
         .raw_body = body,
         .now = true,
+        .own_pauses = true,
     };
     return federation_exchange(job, &r, ret);
 }
