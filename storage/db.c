@@ -262,8 +262,9 @@ int64_t db_statements(struct db *db)
 static const struct err *run(struct tx *tx, struct work *w)
 {
     int64_t started_us = mono_us();
-    atomic_fetch_add_explicit(&tx->db->statements, w->sql ? 1 : (long long)w->n,
-                              memory_order_relaxed);
+    long long n = w->sql ? 1 : (long long)w->n;
+    tx->statements += n;
+    atomic_fetch_add_explicit(&tx->db->statements, n, memory_order_relaxed);
     const struct err *e = tx->in_transaction ? run_in_transaction(tx, w) : run_alone(tx, w);
     /* Several count as the first one's: they share one round trip. */
     count_run(tx->db, w->sql ? w->sql : w->queries[0].sql, started_us, e);

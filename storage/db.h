@@ -140,6 +140,7 @@ struct tx {
     struct arena *arena;
     struct db_connection *connection; /* NULL outside of a transaction */
     bool in_transaction;
+    int64_t statements; /* how many it has run, as db_statements() counts them */
 };
 
 void tx_init(struct tx *tx, struct db *db, struct arena *arena);
