@@ -201,6 +201,8 @@ static void hear_event(struct sender *s, const struct published *p, const struct
             return;
         m.but = id_server(str_of(e->sender));
     }
+    if (event_is_dummy(e))
+        return; /* who is told of an event that follows it asks for it */
     if (room_entered_with(s->store, c->room, c->position))
         return; /* the server that let us in tells the others */
     if (is_overtaken(s, p, c) || !room_each_server(s->store, c->room, mark, &m))

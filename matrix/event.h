@@ -35,6 +35,13 @@ struct event {
     struct str content; /* range of json: the raw content object */
 };
 
+/* What servers send only to bring forward extremities together; no client is shown it. */
+#define EVENT_TYPE_DUMMY "org.matrix.dummy_event"
+static inline bool event_is_dummy(const struct event *e)
+{
+    return !e->state_key && strcmp(e->type, EVENT_TYPE_DUMMY) == 0;
+}
+
 struct event *event_ref(const struct event *e);
 void event_unref(const struct event *e); /* NULL-safe */
 /* The arena drops the reference at its reset. Returns its argument. */

@@ -1,6 +1,7 @@
 #include "rooms/accept_internal.h"
 
 #include "matrix/json_scan.h"
+#include "rooms/extremities.h"
 #include "rooms/late_redactions.h"
 #include "rooms/room_internal.h"
 #include "rooms/state_at.h"
@@ -12,6 +13,8 @@
 /* Events are taken in runs: as many as can stand in one write. The usual event, whose state before
  * is the current state, is judged from memory; one of a fork ends the run and stands alone. */
 enum step { STEP_DONE, STEP_FORK, STEP_AFTER_COMMIT };
+
+enum { NEW_EXTREMITIES_MAX = 50 }; /* of a run: then they are brought together */
 
 /* ---- the usual event ---- */
 
@@ -280,7 +283,8 @@ const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret
     }
     in->locked = true;
     accept_begin_write(in);
-    for (; i < in->n && !e; i += step == STEP_DONE && !e) {
+    size_t most = in->draft.extremities_n + NEW_EXTREMITIES_MAX;
+    for (; i < in->n && !e && in->draft.extremities_n < most; i += step == STEP_DONE && !e) {
         e = take_one(in, i, &step);
         if (step != STEP_DONE)
             break;
@@ -307,15 +311,39 @@ const struct err *accept_end_usual(struct intake *in, size_t from, size_t to)
     return e;
 }
 
+static size_t count_ids(const struct intake *in, size_t from)
+{
+    size_t n = 0;
+    for (size_t i = from; i < in->n; i++)
+        n += 2 + in->events[i].event->prev_n + in->events[i].event->auth_n;
+    return n;
+}
+
+static size_t list_ids(const struct intake *in, size_t from, const char **ids)
+{
+    size_t n = 0;
+    for (size_t i = from; i < in->n; i++) {
+        const struct event *e = in->events[i].event;
+        ids[n++] = e->event_id;
+        if (e->redacts)
+            ids[n++] = e->redacts;
+        for (size_t k = 0; k < e->prev_n; k++)
+            ids[n++] = e->prev_events[k];
+        for (size_t k = 0; k < e->auth_n; k++)
+            ids[n++] = e->auth_events[k];
+    }
+    return n;
+}
+
 /* All that taking in an event of a fork asks for by id. */
 static const struct err *look_up_fork(struct intake *in, size_t i)
 {
     struct incoming all[1] = {in->events[i]};
     struct intake one = {.events = all, .n = 1};
     struct arena *a = in->job->arena;
-    size_t n = accept_count_ids(&one, 0) + in->draft.extremities_n + 1;
+    size_t n = count_ids(&one, 0) + in->draft.extremities_n + 1;
     const char **ids = arena_alloc_array(a, n + 1, sizeof *ids);
-    n = accept_list_ids(&one, 0, ids);
+    n = list_ids(&one, 0, ids);
     for (size_t k = 0; k < in->draft.extremities_n; k++)
         ids[n++] = in->draft.extremities[k];
     if (in->room->version->room_id_is_create_hash)
@@ -397,36 +425,27 @@ static const struct err *look_up_redactions(struct intake *in, size_t from)
                               in->redactions + from);
 }
 
-size_t accept_count_ids(const struct intake *in, size_t from)
+void accept_wanted_ids(const struct intake *in, size_t from, const char *const **ret, size_t *ret_n)
 {
-    size_t n = 0;
-    for (size_t i = from; i < in->n; i++)
-        n += 2 + in->events[i].event->prev_n + in->events[i].event->auth_n;
-    return n;
+    struct arena *a = in->job->arena;
+    struct room *room = in->room;
+    LOCKED(&room->lock);
+    size_t others = room->extremities_n > 1 ? room->extremities_n : 0; /* else it is mostly cited */
+    const char **ids = arena_alloc_array(a, count_ids(in, from) + others + 1, sizeof *ids);
+    size_t n = list_ids(in, from, ids);
+    for (size_t i = 0; i < others; i++)
+        ids[n++] = arena_strdup(a, room->extremities[i]);
+    *ret = ids;
+    *ret_n = n;
 }
 
-size_t accept_list_ids(const struct intake *in, size_t from, const char **ids)
-{
-    size_t n = 0;
-    for (size_t i = from; i < in->n; i++) {
-        const struct event *e = in->events[i].event;
-        ids[n++] = e->event_id;
-        if (e->redacts)
-            ids[n++] = e->redacts;
-        for (size_t k = 0; k < e->prev_n; k++)
-            ids[n++] = e->prev_events[k];
-        for (size_t k = 0; k < e->auth_n; k++)
-            ids[n++] = e->auth_events[k];
-    }
-    return n;
-}
-
-/* What the events are and cite, in one query; the newest state is in memory already. */
+/* What the events are and cite, and the room's extremities, in one query; the newest state is in
+ * memory already. */
 static const struct err *look_up(struct intake *in, size_t from)
 {
-    const char **ids =
-        arena_alloc_array(in->job->arena, accept_count_ids(in, from) + 1, sizeof *ids);
-    size_t n = accept_list_ids(in, from, ids);
+    const char *const *ids;
+    size_t n;
+    accept_wanted_ids(in, from, &ids, &n);
     memset(in->changes, 0, in->n * sizeof *in->changes);
     in->lookup = lookup_create(in->job, in->room->version, in->room->id);
     TRY(lookup_load(in->lookup, ids, n));
@@ -457,6 +476,7 @@ static const struct err *accept_all(struct intake *in)
         const struct err *e = run(in, next, &next);
         if (!e) {
             attempt = 0;
+            extremities_gather(in->job, in->room);
             /* What follows an event of a fork mostly is one, and looks up what it needs itself. */
             ahead = in->was_fork ? 1 : n;
             continue;

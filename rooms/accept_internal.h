@@ -70,9 +70,9 @@ const struct err *accept_add_sender(struct intake *in, const struct event *e);
 struct draft_event *accept_draft(struct intake *in, size_t i, int64_t moved_from);
 void accept_init(struct intake *in, struct job *job, struct room *room,
                  const struct incoming *events, size_t n, struct outcome *outcomes);
-/* The ids that the events from `from` on are and cite. */
-size_t accept_count_ids(const struct intake *in, size_t from);
-size_t accept_list_ids(const struct intake *in, size_t from, const char **ids);
+/* The ids that the events from `from` on are and cite, and the room's extremities. */
+void accept_wanted_ids(const struct intake *in, size_t from, const char *const **ret,
+                       size_t *ret_n);
 /* Builds and queues the usual events from `from` on, under the room's lock, which is held at the
  * start and not at the end. ret_next: the first that was not taken; ret_fork: for it is of a fork.
  * What was queued must be ended. */

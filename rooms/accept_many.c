@@ -1,10 +1,11 @@
 #include "rooms/accept_internal.h"
+#include "rooms/extremities.h"
 #include "rooms/writer.h"
 
 struct room_intake {
     struct intake in;
     struct accept_room *room;
-    const char **ids;
+    const char *const *ids;
     size_t ids_n;
     bool queued;
 };
@@ -97,6 +98,9 @@ static const struct err *take_all(struct room_intake *all, size_t n)
         note_failure(begin(&all[i]), &failure, &failed);
     for (size_t i = 0; i < n; i++) /* what is queued ends in any case */
         note_failure(end(&all[i]), &failure, &failed);
+    for (size_t i = 0; i < n && !failed; i++)
+        if (all[i].queued)
+            extremities_gather(all[i].in.job, all[i].in.room);
     return failed ? err_copy(&failure) : NULL;
 }
 
@@ -108,8 +112,7 @@ const struct err *rooms_accept_usual(struct job *job, struct accept_room *rooms,
         r->room = &rooms[i];
         r->room->taken = 0;
         accept_init(&r->in, job, rooms[i].room, rooms[i].events, rooms[i].n, rooms[i].outcomes);
-        r->ids = arena_alloc_array(job->arena, accept_count_ids(&r->in, 0) + 1, sizeof *r->ids);
-        r->ids_n = accept_list_ids(&r->in, 0, r->ids);
+        accept_wanted_ids(&r->in, 0, &r->ids, &r->ids_n);
     }
     TRY(look_up_all(job, all, n));
     qsort(all, n, sizeof *all, by_room);

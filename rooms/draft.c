@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "matrix/id.h"
 #include "rooms/ahead.h"
+#include "rooms/lookup.h"
 #include "rooms/redaction.h"
 #include "rooms/relations.h"
 #include "rooms/room_quota.h"
@@ -150,15 +151,14 @@ static const char *reference_hash_text(struct draft *d, const struct event *e)
 static const struct err *prev_hashes(struct draft *d, size_t n, const char *const **ret)
 {
     const char **hashes = arena_alloc_array(d->job->arena, n + 1, sizeof *hashes);
+    struct lookup *stored = lookup_create(d->job, d->room->version, d->room->id);
+    size_t from = d->newest && n; /* the first is what was drafted last */
+    TRY(lookup_load(stored, d->extremities + from, n - from));
     for (size_t i = 0; i < n; i++) {
-        const struct stored_event *stored = NULL;
-        const struct event *e = d->newest ? d->newest->event : NULL;
-        if (!e || strcmp(e->event_id, d->extremities[i]) != 0) {
-            TRY(events_get_by_id(job_tx(d->job), d->extremities[i], &stored));
-            if (!stored)
-                return err_internal("extremity %s is missing", d->extremities[i]);
-            e = stored->event;
-        }
+        const struct known_event *known = lookup_peek(stored, d->extremities[i]);
+        const struct event *e = i < from ? d->newest->event : known ? known->e.event : NULL;
+        if (!e)
+            return err_internal("extremity %s is missing", d->extremities[i]);
         hashes[i] = reference_hash_text(d, e);
     }
     *ret = hashes;
@@ -369,6 +369,7 @@ static const struct err *write_event(struct draft *d, struct draft_event *e)
         .resets_room = e->resets_room,
         .redacted_by = e->redacted_by,
         .is_relayed = e->status == EVENT_RELAYED,
+        .is_withheld = event_is_dummy(e->event),
     };
     change.client_device = change.client_txn ? d->author->device : 0;
     TRY(intern_id(d->job->store->intern, INTERN_USER, e->event->sender, &change.user));

@@ -46,6 +46,7 @@ struct room {
     int64_t notify_total, highlight_total;
     const char **extremities; /* event ids; malloc'd */
     size_t extremities_n;
+    int64_t gather_again_mono; /* none of us could bring them together: not to be tried before */
     /* Grows when what stands beside the timeline changed: an event got a place in it, and with that
      * another position, or a redaction was stored whose target is not here. What was looked up
      * before that is outdated. */

@@ -137,7 +137,7 @@ static void apply_event_locked(struct unread_cache *c, struct room_sums *r,
     struct reader *author = map_get_int(&r->readers, change->user);
     if (is_member)
         apply_member_locked(c, r, change->event);
-    else if (author)
+    else if (author && !event_is_dummy(change->event))
         apply_read_locked(c, author, change->thread ? change->thread : READ_MAIN, change->position);
 }
 

@@ -25,6 +25,7 @@ const struct err *event_rows_read_one(struct arena *a, const struct rows *r, str
     TRY(event_parse_stored(v, event_id_from_bytes(a, v, row_bytes(r, 11)), row_bytes(r, 12),
                            &event));
     e->event = event_keep(a, event);
+    e->is_withheld = e->is_withheld || event_is_dummy(event);
     return NULL;
 }
 

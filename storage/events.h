@@ -53,7 +53,7 @@ struct stored_event {
     int64_t client_device; /* 0: none */
     const char *client_txn;
     bool is_state;
-    bool is_withheld;          /* a redaction that is not applied (yet): not shown to clients */
+    bool is_withheld; /* a redaction that is not applied (yet), or a dummy: not shown to clients */
     const struct event *event; /* kept by the arena */
 };
 

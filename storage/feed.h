@@ -63,7 +63,8 @@ struct change {
     int64_t parent;    /* CHANGE_EVENT: position of the event it relates to; 0: none. RECEIPT: of
                           the event that was read */
     bool has_children; /* CHANGE_EVENT: others relate to it; only in the ring */
-    bool is_withheld;  /* CHANGE_EVENT: a redaction that is not applied; clients are not shown it */
+    bool is_withheld;  /* CHANGE_EVENT: a redaction that is not applied, or a dummy; clients are not
+                          shown it */
     bool is_push_rules;  /* CHANGE_ACCOUNT_DATA: type m.push_rules */
     bool is_lost;        /* CHANGE_EVENT, a state event: not the current one, an older one won */
     bool follows_gap;    /* CHANGE_EVENT: some of its prev events are not here */

@@ -1,5 +1,7 @@
 #include "storage/unread.h"
 
+#include "matrix/event.h"
+
 SQL(push_actions_write_sql,
     "INSERT INTO push_actions (\"user\", room, event, thread, notify, highlight) "
     "SELECT u.\"user\", u.room, (SELECT position FROM log_head) - u.back, u.thread, u.notify, "
@@ -88,7 +90,8 @@ const struct err *unread_totals_at(struct tx *tx, int64_t room, int64_t position
 SQL(unread_own_events_sql,
     "SELECT max(position), thread, 0, 0 FROM (SELECT position, thread, sender, type FROM events "
     "WHERE room = $1 AND position > $3 AND position <= $4 ORDER BY position DESC LIMIT $5) e "
-    "WHERE sender = $2 AND type <> 1 GROUP BY thread")
+    "WHERE sender = $2 AND type <> 1 AND type IS DISTINCT FROM (SELECT id FROM event_types "
+    "WHERE type = '" EVENT_TYPE_DUMMY "') GROUP BY thread")
 /* What each event of `source` adds to the room's counters: the difference to the event before. */
 #define EACH_ADDS(source, more)                                                                    \
     "SELECT e.position, e.thread, e.notify_total - COALESCE(p.notify_total, 0)" more(              \
