@@ -4,6 +4,7 @@
 #include "matrix/id.h"
 #include "rooms/basis.h"
 #include "rooms/draft.h"
+#include "rooms/relations.h"
 #include "rooms/room_internal.h"
 #include "rooms/txn.h"
 #include "rooms/writer.h"
@@ -69,12 +70,27 @@ static const struct err *answer(struct room *room, int64_t judged_by, const stru
     return writer_wait_for_state(room, judged_by) ? e : is_changing();
 }
 
+static void note_annotations_locked(const struct draft *d)
+{
+    for (const struct draft_event *e = d->newest; e; e = e->next)
+        if (e->once.p)
+            annotation_queued_locked(d->room, e->once);
+}
+
+static void finish_annotations(const struct draft *d)
+{
+    for (const struct draft_event *e = d->newest; e; e = e->next)
+        if (e->once.p)
+            annotation_done(d->room, e->once);
+}
+
 static void enqueue_locked(struct draft *d)
 {
     struct room_head head;
     draft_head(d, &head);
     rooms_write_head(d->write, &head, d->built_on);
     d->room->waiting++;
+    note_annotations_locked(d);
     write_enqueue(d->job, d->write);
     draft_apply_head(d);
     d->room->busy = d->is_alone;
@@ -89,6 +105,7 @@ static const struct err *finish(struct draft *d)
     const struct err *e = write_wait(d->job, d->write, NULL);
     if (e)
         room_forget(d->job, d->room); /* what others may have built upon never happened */
+    finish_annotations(d);
     d->room->waiting--;
     if (d->is_alone)
         writer_done(d->room);
@@ -127,6 +144,20 @@ static const struct err *build_upon(struct draft *d, const struct basis *on,
     return NULL;
 }
 
+/* A transaction that is repeated after a refusal was none the first time: it may be what is in its
+ * own way. */
+static const struct err *unless_earlier(struct job *job, const struct author *author,
+                                        const struct new_event *event, const struct err *refusal,
+                                        const char **ret_id)
+{
+    const char *earlier;
+    TRY(find_earlier(job, author, event, &earlier));
+    if (!earlier)
+        return refusal;
+    *ret_id = earlier;
+    return NULL;
+}
+
 /* One attempt. on: NULL, the events do not depend on the state. ERR_CONFLICT: another writer was
  * first, the room must be read anew. */
 static const struct err *try_append(struct job *job, struct room *room, const struct author *author,
@@ -150,6 +181,8 @@ static const struct err *try_append(struct job *job, struct room *room, const st
     if (is_queued)
         return finish(&d);
     write_abandon(w);
+    if (d.awaited.p)
+        annotation_await(room, d.awaited);
     return e && e->code == ERR_CONFLICT ? e : answer(room, judged_by, e);
 }
 
@@ -169,7 +202,7 @@ const struct err *room_append(struct job *job, struct room *room, const struct a
             return NULL;
         }
         if (e->code != ERR_CONFLICT)
-            return e;
+            return has_txn ? unless_earlier(job, author, events, e, ret_ids) : e;
         if (has_txn) {
             TRY(find_earlier(job, author, &events[0], ret_ids));
             if (ret_ids[0])

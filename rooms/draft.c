@@ -356,6 +356,16 @@ static void write_row_of_event(struct draft *d, const struct draft_event *e,
                                     e->redacted_by);
 }
 
+static const struct err *find_related(struct draft *d, struct draft_event *e, struct related *ret)
+{
+    const struct err *problem =
+        relation_of_new_event(d->job, d->room, e->event, e->wanted != NULL, ret);
+    if (problem && problem->code == ERR_CONFLICT)
+        d->awaited = ret->once;
+    e->once = ret->once;
+    return problem;
+}
+
 static const struct err *write_event(struct draft *d, struct draft_event *e)
 {
     const struct new_event *wanted = e->wanted;
@@ -379,7 +389,7 @@ static const struct err *write_event(struct draft *d, struct draft_event *e)
     TRY(prepare_redaction(d, e, &change));
     /* Clients are not shown what is withheld: it is no news of a thread, and notifies no one. */
     if (!change.is_withheld)
-        TRY(relation_of_new_event(d->job, d->room, e->event, wanted != NULL, &related));
+        TRY(find_related(d, e, &related));
     change.parent = related.parent;
     change.thread = related.thread;
     if (!change.is_withheld)

@@ -20,6 +20,7 @@ struct draft_event {
     int64_t redacted_by; /* position of a redaction that was here first; event is then redacted */
     int at;              /* its change in the write */
     int64_t type;        /* event_types.id */
+    struct str once;     /* an annotation of ours, by name (rooms/relations.h); p NULL: none */
     struct room_member member; /* of a member event that becomes current; user 0: it is none */
     struct draft_event *next;  /* the one built before */
 };
@@ -41,6 +42,7 @@ struct draft {
     int64_t version, depth, notify_total, highlight_total;
     const char **extremities;
     size_t extremities_n;
+    struct str awaited; /* an annotation that waits, and must not be sent twice; p NULL: none */
     int last_state_at;  /* the newest change of state in the write; 0: none */
     bool changes_state; /* or what is cached of it */
     bool is_alone;      /* nothing can be built upon it before it is committed */

@@ -37,6 +37,7 @@ void room_destroy_unlisted(struct room *r)
         free(s->value);
     map_finish(&r->state);
     map_finish(&r->members);
+    map_finish(&r->annotations);
     ahead_finish(r);
     room_servers_finish(r);
     for (size_t i = 0; i < r->extremities_n; i++)

@@ -60,6 +60,7 @@ struct room {
     struct map ahead;                 /* "type NUL state_key" -> struct ahead */
     struct map ahead_members;         /* users.id -> the same, of member events */
     int64_t state_queued, state_done; /* writes of state: queued, and known to be over */
+    struct map annotations;           /* that wait in it, by name (rooms/relations.h) */
     int wanted_alone;                 /* writers that wait until none of them is under way */
     int waiting_behind;               /* writers that wait until those leave room for them ... */
     int due;                          /* ... and so many of them go before the next of those */

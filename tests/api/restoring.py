@@ -1,6 +1,7 @@
 """Backups of a server's data, and going back to them."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 
@@ -56,3 +57,44 @@ def locked(server, table):
     yield
     holder.stdin.close()
     assert holder.wait() == 0
+
+
+class Database:
+    """A session of its own on the server's database."""
+
+    def __init__(self, server):
+        self.psql = subprocess.Popen(["psql", "-XqAt", uri_of(server).strip()], stdin=subprocess.PIPE, text=True,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def __call__(self, sql):
+        self.psql.stdin.write(f"{sql};\n\\echo end\n")
+        self.psql.stdin.flush()
+        lines = []
+        while (line := self.psql.stdout.readline().strip()) != "end":
+            assert line or self.psql.poll() is None, "psql ended"
+            lines.append(line)
+        return lines
+
+    def close(self):
+        self.psql.stdin.close()
+        self.psql.wait()
+
+
+@contextlib.contextmanager
+def commits_held(server):
+    """While nothing can be committed. Gives a question: does a writer wait for that?"""
+    holder, watcher = Database(server), Database(server)
+    holder("BEGIN; SELECT FROM log_head FOR UPDATE")
+    try:
+        yield lambda: int(watcher("SELECT count(*) FROM pg_stat_activity "
+                                  "WHERE wait_event_type = 'Lock'")[0])
+    finally:
+        holder("COMMIT")
+        holder.close()
+        watcher.close()
+
+
+def busy_workers(client, pool="client"):
+    """How many requests are being answered."""
+    metrics = client.request("GET", "/metrics").text
+    return int(re.search(r'concorde_http_workers_busy\{pool="%s"\} (\d+)' % pool, metrics)[1])

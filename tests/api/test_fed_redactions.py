@@ -2,9 +2,7 @@
 and not before. In versions 1 and 2 a redaction may come before its target as well."""
 
 import json
-import re
 import secrets
-import subprocess
 import threading
 
 import pytest
@@ -13,6 +11,7 @@ import pdus
 from client import timeline
 from federation import eventually, history, received
 from remote import FED, q
+from restoring import busy_workers, commits_held
 
 
 def redaction(remote, room, sender, target, **options):
@@ -156,27 +155,6 @@ def test_own_redactions_need_a_target(two):
     assert alice.event(other, elsewhere)["content"]["body"] == "stays"
 
 
-class Database:
-    """A session of its own on the server's database."""
-
-    def __init__(self, server):
-        uri = (server.data / "concorde.lock").read_text().split(" ", 1)[1].strip()
-        self.psql = subprocess.Popen(["psql", "-XqAt", uri], stdin=subprocess.PIPE, text=True,
-                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-    def __call__(self, sql):
-        self.psql.stdin.write(f"{sql};\n\\echo end\n")
-        self.psql.stdin.flush()
-        lines = []
-        while (line := self.psql.stdout.readline().strip()) != "end":
-            assert line or self.psql.poll() is None, "psql ended"
-            lines.append(line)
-        return lines
-
-    def close(self):
-        self.psql.stdin.close()
-        self.psql.wait()
-
 @pytest.mark.parametrize("version", ["1", "10", "12"])
 def test_a_redaction_that_overtakes_its_target(ministries, remotes, version):
     """Both wait for another writer of the room; the target looked before whether a redaction is here,
@@ -189,25 +167,15 @@ def test_a_redaction_that_overtakes_its_target(ministries, remotes, version):
     heads = room.heads[:]
     target, event = remote.event(room, carol, "m.room.message", {"body": "SECRET", "msgtype": "m.text"})
     redacts, redaction_event = redaction(remote, room, carol, target, prev=heads)
-    holder, watcher = Database(a), Database(a)
-    waiting = lambda: int(watcher("SELECT count(*) FROM pg_stat_activity "
-                                  "WHERE wait_event_type = 'Lock'")[0])
-    busy = lambda: int(re.search(r'concorde_http_workers_busy\{pool="federation"\} (\d+)',
-                                 alice.request("GET", "/metrics").text)[1])
-    holder("BEGIN; SELECT FROM log_head FOR UPDATE")
     threads = [threading.Thread(target=alice.send_state, args=(room_id, "m.room.topic", {"topic": "x"}))]
     threads += [threading.Thread(target=remote.put_transaction, args=(a.name, [e]))
                 for e in (redaction_event, event)]
-    try:
+    with commits_held(a) as waiting:
         for n, t in enumerate(threads):
             t.start()
-            eventually(lambda: waiting() and busy() == n)
-    finally:
-        holder("COMMIT")
+            eventually(lambda: waiting() and busy_workers(alice, "federation") == n)
     for t in threads:
         t.join()
-    for d in (holder, watcher):
-        d.close()
     gone = eventually(lambda: alice.event(room_id, target))
     assert gone["content"] == {}
     assert gone["unsigned"]["redacted_because"]["event_id"] == redacts

@@ -1,12 +1,14 @@
 """Relationships between events: what is bundled, and GET /relations."""
 
+import concurrent.futures
 import json
 
 import pytest
 
 from client import Client, q, timeline
+from federation import eventually
 from relations import bundled, children, edit, ids, in_thread, react, refer, relates
-from restoring import locked
+from restoring import busy_workers, commits_held, locked
 
 
 @pytest.fixture
@@ -129,6 +131,42 @@ def test_annotations_are_not_doubled(alice, bob, room):
     react(bob, room, event)
     alice.redact(room, first)
     react(alice, room, event)
+
+
+def react_with(client, room, event, txn):
+    return client.request("PUT", f"/rooms/{q(room)}/send/m.reaction/{txn}",
+                          json=relates("m.annotation", event, key="👍"))
+
+
+def test_annotations_that_are_sent_at_once_are_not_doubled(alice, room):
+    """The first waits for its commit while the others come: all wait to learn what became of it. What
+    repeats its transaction gets its event."""
+    event = alice.send(room, "x")
+    txns = ["one", "two", "three", "four", "one", "two"]
+    with concurrent.futures.ThreadPoolExecutor(len(txns)) as pool:
+        with commits_held(alice.server) as waiting:
+            replies = [pool.submit(react_with, alice, room, event, txn) for txn in txns]
+            eventually(lambda: waiting() and busy_workers(alice) == len(txns))
+        replies = [r.result() for r in replies]
+    made = [(txn, r.json()["event_id"]) for txn, r in zip(txns, replies) if r.status_code == 200]
+    refused = [r.json()["errcode"] for r in replies if r.status_code != 200]
+    assert len(set(made)) == 1 and set(refused) == {"M_DUPLICATE_ANNOTATION"}
+    assert ids(children(alice, room, event)) == [made[0][1]]
+    assert len(made) == txns.count(made[0][0])
+
+
+def test_a_repeated_annotation_is_the_first_one_after_a_restart(fresh_server):
+    """Its event does not stand in its own way."""
+    server = fresh_server()
+    alice = Client(server).register("alice")
+    room = alice.create_room()
+    event = alice.send(room, "x")
+    first = react_with(alice, room, event, "once").json()["event_id"]
+    server.restart()
+    again = Client(server, alice.user_id, alice.token)
+    assert react_with(again, room, event, "once").json()["event_id"] == first
+    assert react_with(again, room, event, "twice").json()["errcode"] == "M_DUPLICATE_ANNOTATION"
+    again.close()
 
 
 def test_relations_to_other_rooms_count_for_nothing(alice, room):
