@@ -62,6 +62,7 @@ static const struct err *part(struct job *job, int64_t user, const char *user_id
 {
     const struct member_row *rows;
     size_t n;
+    int64_t position = feed_position(job->store->feed);
     TRY(members_of_user(job_tx(job), user, &rows, &n));
     struct author author = {.user = user, .user_id = user_id};
     for (size_t i = 0; i < n; i++) {
@@ -75,7 +76,9 @@ static const struct err *part(struct job *job, int64_t user, const char *user_id
         if (e && e->code == ERR_UNAVAILABLE)
             return e;
     }
-    return users_parted(job_tx(job), user);
+    struct write *w = write_begin(job);
+    users_write_parted(w, user, position);
+    return write_commit(job, w, NULL);
 }
 
 static const struct err *write_deactivation(struct job *job, struct write *w, int64_t user,

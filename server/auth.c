@@ -109,6 +109,18 @@ static void flush_notes(struct auth *a)
     free(notes);
 }
 
+/* Mostly there are none. */
+static void part_users(struct auth *a)
+{
+    arena_auto struct arena *arena = arena_create();
+    struct job job;
+    job_init(&job, a->store, arena);
+    const struct err *e = accounts_part_all(&job);
+    if (e)
+        log_err(LOG_WARN, "leaving the rooms of deactivated users", e);
+    job_finish(&job);
+}
+
 static void keep_house(struct auth *a)
 {
     arena_auto struct arena *arena = arena_create();
@@ -117,8 +129,6 @@ static void keep_house(struct auth *a)
     const struct err *e = passes_purge(job_tx(&job));
     if (!e)
         e = uia_sessions_purge(job_tx(&job));
-    if (!e)
-        e = accounts_part_all(&job);
     if (!e)
         e = retention_sweep(job_tx(&job), now_ms(), &a->swept);
     if (!e)
@@ -130,7 +140,7 @@ static void keep_house(struct auth *a)
     if (!e)
         e = thumbnails_sweep(&job);
     if (e)
-        log_err(LOG_WARN, "removing what ran out or is old, and users who are leaving", e);
+        log_err(LOG_WARN, "removing what ran out or is old", e);
     job_finish(&job);
 }
 
@@ -152,6 +162,8 @@ static void *run(void *arg)
     do {
         stop = rest(a);
         flush_notes(a);
+        if (!stop)
+            part_users(a);
         if (!stop && mono_ms() >= house_at) {
             keep_house(a);
             house_at = mono_ms() + HOUSE_MS;

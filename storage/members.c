@@ -18,12 +18,16 @@ const char *membership_text(enum membership m)
     return texts[m];
 }
 
+/* Who is deactivated while their join is on its way has one more room to leave
+ * (users_write_parted). */
 SQL(members_upsert_sql,
+    "WITH u AS (SELECT * FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[], $5::int8[], "
+    "$6::bool[], $7::bytea[]) u(room, \"user\", membership, back, event, is_local, stripped)), "
+    "parting AS (UPDATE accounts a SET parting = true FROM u WHERE a.\"user\" = u.\"user\" "
+    "AND u.is_local AND u.membership IN (1, 2, 5) AND a.deactivated) "
     "INSERT INTO room_members (room, \"user\", membership, event, since, is_local, stripped) "
     "SELECT u.room, u.\"user\", u.membership, CASE WHEN u.event = 0 THEN h.position - u.back "
-    "ELSE u.event END, h.position - u.back, u.is_local, u.stripped "
-    "FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[], $5::int8[], $6::bool[], "
-    "$7::bytea[]) u(room, \"user\", membership, back, event, is_local, stripped), log_head h "
+    "ELSE u.event END, h.position - u.back, u.is_local, u.stripped FROM u, log_head h "
     "ON CONFLICT (room, \"user\") DO UPDATE SET membership = excluded.membership, "
     "event = excluded.event, since = excluded.since, forgotten = false, stripped = "
     "excluded.stripped")

@@ -201,9 +201,12 @@ const struct err *users_list_parting(struct tx *tx, int64_t max, const struct ac
     return NULL;
 }
 
-SQL(users_parted_sql, "UPDATE accounts SET parting = false WHERE \"user\" = $1")
+/* In a transaction of the log, so that no join is committed beside it. */
+SQL(users_parted_sql,
+    "UPDATE accounts SET parting = EXISTS (SELECT FROM room_members m WHERE m.\"user\" = $1 "
+    "AND m.membership IN (1, 2, 5) AND m.since > $2) WHERE \"user\" = $1")
 
-const struct err *users_parted(struct tx *tx, int64_t user)
+void users_write_parted(struct write *w, int64_t user, int64_t position)
 {
-    return db_exec(tx, &users_parted_sql, P(INT(user)), NULL);
+    write_statement(w, &users_parted_sql, P(INT(user), INT(position)));
 }

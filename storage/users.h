@@ -54,12 +54,14 @@ void users_write_upgrade(struct write *w, int64_t user, const char *password_has
 void users_write_locked(struct write *w, int64_t user, bool on);
 void users_write_suspended(struct write *w, int64_t user, bool on);
 /* Also removes passwords, account data and passes.
- * The rooms are left afterwards: the account counts as parting until users_parted. */
+ * The rooms are left afterwards: the account counts as parting until users_write_parted. */
 void users_write_deactivation(struct write *w, int64_t user);
 
 /* Deactivated accounts that still have rooms to leave, at most `max` of them. */
 const struct err *users_list_parting(struct tx *tx, int64_t max, const struct account **ret,
                                      size_t *ret_n);
-const struct err *users_parted(struct tx *tx, int64_t user);
+/* They have left the rooms that they were in at this position of the log. Who has come into another
+ * since, by a request that was on its way, is still parting. */
+void users_write_parted(struct write *w, int64_t user, int64_t position);
 
 #endif

@@ -1,6 +1,7 @@
 """Client-server API, "Account management", "Account moderation", "OpenID", "Voice over IP"."""
 
 import base64
+import concurrent.futures
 import hashlib
 import hmac
 import time
@@ -9,6 +10,7 @@ import pytest
 
 from client import Client, q
 from federation import eventually
+from restoring import locked, psql, uri_of
 from test_uia import password
 
 NEW = "an entirely new password"
@@ -77,6 +79,30 @@ def test_deactivate(register, alice):
     Client(eve.server).fails(400, "M_USER_IN_USE", "POST", "/register", {"username": local})
     assert alice.get(f"/profile/{q(eve.user_id)}")["displayname"] == "Eve"
     assert own
+
+
+def test_who_is_deactivated_stays_in_no_room(register, alice):
+    """Joins, knocks and new rooms were on their way when the account ended."""
+    eve = register("eve")
+    open_room = alice.create_room(preset="public_chat")
+    closed = alice.create_room(initial_state=[{"type": "m.room.join_rules", "content": {"join_rule": "knock"}}])
+    r = eve.call("POST", "/account/deactivate", {}, status=401)
+    asked = [("POST", f"/join/{q(open_room)}", {}), ("POST", f"/knock/{q(closed)}", {}),
+             ("POST", "/createRoom", {"preset": "public_chat"})]
+    with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
+        with locked(eve.server, "profiles"):
+            replies = [pool.submit(eve.call, *a) for a in asked]
+            eventually(lambda: psql(uri_of(eve.server), "SELECT count(*) FROM pg_stat_activity "
+                                    "WHERE wait_event_type = 'Lock'") == str(len(asked)))
+            eve.post("/account/deactivate", {"auth": password(eve, r["session"])})
+        replies = [r.result() for r in replies]
+    rooms = psql(uri_of(eve.server), "SELECT string_agg(m.membership::text, ' ') FROM room_members m "
+                 f"JOIN users u ON u.id = m.\"user\" WHERE u.user_id = '{eve.user_id}'")
+    assert len(rooms.split()) == len(asked)
+    for room in open_room, closed:
+        eventually(lambda: alice.state(room, "m.room.member", eve.user_id)["membership"] == "leave", seconds=60)
+    eventually(lambda: psql(uri_of(eve.server), "SELECT count(*) FROM room_members m JOIN users u ON u.id = "
+                            f"m.\"user\" WHERE u.user_id = '{eve.user_id}' AND m.membership <> 3") == "0", seconds=60)
 
 
 def test_deactivate_and_erase(register, nobody):
