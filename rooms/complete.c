@@ -81,21 +81,6 @@ static const struct err *choose_new(struct job *job, struct room *room, const st
 
 /* ---- writing it ---- */
 
-/* The head stays what it is under a name of its own, so that no other process changed the room
- * since it was looked at. */
-static void rename_head(struct job *job, struct room *room, struct write *w)
-{
-    static const struct author nobody;
-    struct draft d;
-    struct room_head head;
-    LOCKED(&room->lock);
-    draft_init(&d, job, room, &nobody, w);
-    d.version = (d.version + 1) & INT64_MAX;
-    draft_head(&d, &head);
-    rooms_write_head(w, &head, d.built_on);
-    draft_apply_head(&d);
-}
-
 /* What is told late was true from our coming on: state at events since then has it, too. */
 static const struct err *add_one(struct job *job, struct room *room, const struct stored_event *e,
                                  bool had_predecessor, struct write *w, int at)
@@ -126,7 +111,7 @@ static const struct err *add_some(struct job *job, struct room *room,
     }
     if (is_last)
         partial_room_end(w, room->id);
-    rename_head(job, room, w);
+    draft_rename_head(job, room, w);
     e = write_commit(job, w, NULL);
     if (e)
         room_forget(job, room);

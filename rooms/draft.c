@@ -246,7 +246,9 @@ static const struct err *write_member(struct draft *d, const struct draft_event 
     int64_t target;
     TRY(intern_id(d->job->store->intern, INTERN_USER, e->state_key, &target));
     if (change->is_end) {
-        members_write_none(d->write, d->room->id, target);
+        int64_t *users = arena_alloc(d->job->arena, sizeof *users);
+        *users = target;
+        members_write_none(d->write, d->room->id, users, 1);
         return NULL;
     }
     enum membership m = membership_parse(json_text(event_content(e), "membership"));
@@ -475,6 +477,19 @@ void draft_head(const struct draft *d, struct room_head *ret)
         .extremities = ids,
         .extremities_n = d->extremities_n,
     };
+}
+
+void draft_rename_head(struct job *job, struct room *room, struct write *w)
+{
+    static const struct author nobody;
+    struct draft d;
+    struct room_head head;
+    LOCKED(&room->lock);
+    draft_init(&d, job, room, &nobody, w);
+    d.version = (d.version + 1) & INT64_MAX;
+    draft_head(&d, &head);
+    rooms_write_head(w, &head, d.built_on);
+    draft_apply_head(&d);
 }
 
 void draft_apply_head(const struct draft *d)

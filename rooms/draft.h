@@ -79,5 +79,8 @@ void draft_head(const struct draft *d, struct room_head *ret);
 void draft_apply_head(const struct draft *d);
 /* The same of its state (rooms/ahead.h). Not for a draft that is alone. */
 void draft_apply_state(const struct draft *d);
+/* The head stays what it is under a name of its own, so that the write fails when another process
+ * has changed the room. For those who are alone. */
+void draft_rename_head(struct job *job, struct room *room, struct write *w);
 
 #endif

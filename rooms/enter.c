@@ -194,6 +194,48 @@ static const struct err *try_enter(struct entering *en)
 
 /* ---- a state that is too large for one write ---- */
 
+static const struct err *end_some(struct entering *en, size_t *ret_n)
+{
+    struct write *w = write_begin(en->job);
+    int at = write_change(
+        w, &(struct change){.kind = CHANGE_STATE, .room = en->room->id, .resets_room = true});
+    const struct err *e = told_end_former(en->job, en->room, &en->told, en->entry->join,
+                                          en->is_partial, w, at, ret_n);
+    if (e || !*ret_n) {
+        write_abandon(w);
+        return e;
+    }
+    draft_rename_head(en->job, en->room, w);
+    e = write_commit(en->job, w, NULL);
+    room_forget(en->job, en->room);
+    return e;
+}
+
+/* What was current in a former stay ends with the join, and what is too much for that in writes
+ * before it: none of our users is in the room, so none sees a part of it. */
+static const struct err *end_former(struct entering *en)
+{
+    bool ended = false;
+    for (size_t n = TOLD_AT_ONCE; n;) {
+        if (!writer_lock(en->room))
+            return err(ERR_CONFLICT, "The room is changing; try again");
+        bool is_much = en->room->members.n + en->room->state_but_members_n > TOLD_AT_ONCE;
+        en->room->busy = is_much;
+        lock_release(&en->room->lock);
+        const struct err *e = is_much ? end_some(en, &n) : NULL;
+        if (is_much)
+            writer_done(en->room);
+        TRY(e);
+        if (!is_much || !n)
+            break;
+        ended = true;
+        TRY(room_get_by_id(en->job, en->room->id, &en->room));
+        if (!en->room)
+            break;
+    }
+    return ended ? err(ERR_CONFLICT, "The room has changed; try again") : NULL;
+}
+
 static bool is_joined(const struct event *e)
 {
     return strcmp(e->type, "m.room.member") == 0 &&
@@ -256,7 +298,9 @@ const struct err *room_enter(struct job *job, const struct room_entry *entry, st
         TRY(need_create(entry, &en.told));
         TRY(judge_join(&en));
         TRY(divide(&en));
-        e = try_enter(&en);
+        e = end_former(&en);
+        if (!e)
+            e = try_enter(&en);
         if (!e)
             return room_get(job, entry->room_id, ret);
         if (e->code != ERR_CONFLICT)

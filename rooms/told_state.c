@@ -119,7 +119,7 @@ const struct err *told_divide(struct job *job, struct told *t, const struct even
     return NULL;
 }
 
-/* ---- making it current ---- */
+/* ---- one of them ---- */
 
 const struct err *told_write_one(struct job *job, struct room *room, const struct stored_event *e,
                                  bool had_predecessor, struct write *w, int at)
@@ -137,27 +137,57 @@ const struct err *told_write_one(struct job *job, struct room *room, const struc
     return NULL;
 }
 
-/* What was current and was not told is no more. */
-static const struct err *end_untold(struct job *job, struct room *room, const struct told *t,
-                                    const struct event *join, bool keep_members,
-                                    const struct state_name *names, size_t n, struct write *w,
-                                    int at)
+/* ---- what was current and was not told: it is no more ---- */
+
+static void list_untold(struct job *job, const struct told *t, const struct event *join,
+                        bool keep_members, const struct state_name *names, size_t n,
+                        const struct state_name **ret, size_t *ret_n)
 {
+    size_t found = 0;
     for (size_t i = 0; i < n; i++) {
         const struct state_name *s = &names[i];
-        bool is_member = s->type == TYPE_MEMBER;
-        if (is_key_of(join, s->type_text, s->state_key) || (is_member && keep_members) ||
+        if (is_key_of(join, s->type_text, s->state_key) ||
+            (s->type == TYPE_MEMBER && keep_members) ||
             map_get(&t->by_key, state_key_join(job->arena, s->type_text, s->state_key)))
             continue;
-        room_state_end(w, room->id, s->type, s->state_key, at);
-        if (!is_member)
-            continue;
-        int64_t user;
-        TRY(intern_id(job->store->intern, INTERN_USER, s->state_key, &user));
-        members_write_none(w, room->id, user);
+        ret[found++] = s;
     }
+    *ret_n = found;
+}
+
+static const struct err *end_untold(struct job *job, struct room *room,
+                                    const struct state_name *const *untold, size_t n,
+                                    struct write *w, int at)
+{
+    const char **names = arena_alloc_array(job->arena, n + 1, sizeof *names);
+    int64_t *users = arena_alloc_array(job->arena, n + 1, sizeof *users);
+    size_t users_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        room_state_end(w, room->id, untold[i]->type, untold[i]->state_key, at);
+        if (untold[i]->type == TYPE_MEMBER)
+            names[users_n++] = untold[i]->state_key;
+    }
+    if (!users_n)
+        return NULL;
+    TRY(intern_ids(job->store->intern, INTERN_USER, names, users_n, users));
+    members_write_none(w, room->id, users, users_n);
     return NULL;
 }
+
+const struct err *told_end_former(struct job *job, struct room *room, const struct told *t,
+                                  const struct event *join, bool keep_members, struct write *w,
+                                  int at, size_t *ret_n)
+{
+    const struct state_name *names;
+    size_t n, untold_n;
+    TRY(room_state_names(job_tx(job), room->id, VALID_FOREVER - 1, &names, &n));
+    const struct state_name **untold = arena_alloc_array(job->arena, n + 1, sizeof *untold);
+    list_untold(job, t, join, keep_members, names, n, untold, &untold_n);
+    *ret_n = untold_n > TOLD_AT_ONCE ? TOLD_AT_ONCE : 0;
+    return end_untold(job, room, untold, *ret_n, w, at);
+}
+
+/* ---- making it current ---- */
 
 const struct err *told_write(struct job *job, struct room *room, const struct told *t,
                              const struct event *join, bool keep_members, struct write *w, int at)
@@ -180,5 +210,8 @@ const struct err *told_write(struct job *job, struct room *room, const struct to
         e = told_write_one(job, room, t->events[i], now != NULL, w, at);
     }
     map_finish(&current);
-    return e ? e : end_untold(job, room, t, join, keep_members, names, n, w, at);
+    TRY(e);
+    const struct state_name **untold = arena_alloc_array(job->arena, n + 1, sizeof *untold);
+    list_untold(job, t, join, keep_members, names, n, untold, &n);
+    return end_untold(job, room, untold, n, w, at);
 }

@@ -31,6 +31,13 @@ const struct err *told_divide(struct job *job, struct told *t, const struct even
 const struct err *told_write(struct job *job, struct room *room, const struct told *t,
                              const struct event *join, bool keep_members, struct write *w, int at);
 
+/* Of what is current of a former stay and was not told, more than TOLD_AT_ONCE would end with the
+ * join: ends so many of it, as change `at` of a write that comes before. *ret_n: how many; 0 when
+ * the rest can end with the join. */
+const struct err *told_end_former(struct job *job, struct room *room, const struct told *t,
+                                  const struct event *join, bool keep_members, struct write *w,
+                                  int at, size_t *ret_n);
+
 /* The rows of one state event that is stored: its interval and membership. */
 const struct err *told_write_one(struct job *job, struct room *room, const struct stored_event *e,
                                  bool had_predecessor, struct write *w, int at);

@@ -48,11 +48,11 @@ void members_write(struct write *w, int64_t room, int64_t user, enum membership 
                 BYTES(stripped)));
 }
 
-SQL(members_delete_sql, "DELETE FROM room_members WHERE room = $1 AND \"user\" = $2")
+SQL(members_delete_sql, "DELETE FROM room_members WHERE room = $1 AND \"user\" = ANY($2)")
 
-void members_write_none(struct write *w, int64_t room, int64_t user)
+void members_write_none(struct write *w, int64_t room, const int64_t *users, size_t n)
 {
-    write_statement(w, &members_delete_sql, P(INT(room), INT(user)));
+    write_statement(w, &members_delete_sql, P(INT(room), INT_ARRAY(users, n)));
 }
 
 static const struct err *read_members(struct tx *tx, struct sql *s, int64_t key,

@@ -31,8 +31,9 @@ struct member_row {
  * when that is not the change itself; else 0. */
 void members_write(struct write *w, int64_t room, int64_t user, enum membership m, int at,
                    int64_t event, bool is_local, struct str stripped);
-/* The user has no membership any more: a fork was resolved that way. */
-void members_write_none(struct write *w, int64_t room, int64_t user);
+/* The users, an array of the write's arena, have no membership any more: a fork was resolved that
+ * way, or the room is another than it was. */
+void members_write_none(struct write *w, int64_t room, const int64_t *users, size_t n);
 
 /* Everybody of a room (only user, membership, event, is_local, has_own_rules are filled). */
 const struct err *members_of_room(struct tx *tx, int64_t room, const struct member_row **ret,
