@@ -4,10 +4,9 @@
 #include "rooms/first_events.h"
 #include "rooms/membership.h"
 #include "rooms/naming.h"
-#include "rooms/room_quota.h"
 #include "storage/aliases.h"
 
-/* More is refused: the room is built in memory as one write. */
+/* More is refused: the room is built in memory as one write, for which others wait. */
 enum { INVITED_MAX = 500, INITIAL_STATE_MAX = 1000 };
 
 struct preset {
@@ -80,7 +79,7 @@ static const struct err *read_invites(struct job *job, const json_t *body, struc
     TRY(json_want_bool(body, "is_direct", false, &c->is_direct));
     TRY(json_want_array(body, "invite", &list));
     if (json_array_size(list) > INVITED_MAX)
-        return err(ERR_INVALID_PARAM, "At most %d users can be invited at once", INVITED_MAX);
+        return err(ERR_TOO_LARGE, "At most %d users can be invited at once", INVITED_MAX);
     c->invited = arena_alloc_array(job->arena, json_array_size(list) + 1, sizeof *c->invited);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *id = json_string_text(json_array_get(list, i));
@@ -98,7 +97,7 @@ static const struct err *read_initial_state(const json_t *body, struct creation 
 {
     TRY(json_want_array(body, "initial_state", &c->initial_state));
     if (json_array_size(c->initial_state) > INITIAL_STATE_MAX)
-        return err(ERR_INVALID_PARAM, "\"initial_state\" can have at most %d events",
+        return err(ERR_TOO_LARGE, "\"initial_state\" can have at most %d events",
                    INITIAL_STATE_MAX);
     for (size_t i = 0; i < json_array_size(c->initial_state); i++) {
         const json_t *e = json_array_get(c->initial_state, i);

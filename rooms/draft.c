@@ -7,6 +7,7 @@
 #include "rooms/lookup.h"
 #include "rooms/redaction.h"
 #include "rooms/relations.h"
+#include "rooms/room_internal.h"
 #include "rooms/room_quota.h"
 #include "rooms/state_key.h"
 #include "rooms/stripped.h"
@@ -47,14 +48,60 @@ void draft_init(struct draft *d, struct job *job, struct room *room, const struc
     };
 }
 
+static bool becomes_current(const struct draft_event *e)
+{
+    return e->event->state_key && !e->is_lost;
+}
+
 static struct draft_event *find_drafted(const struct draft *d, const char *type,
                                         const char *state_key)
 {
+    char buffer[ROOM_STATE_KEY_MAX];
+    if (d->by_key) {
+        struct str key = room_state_key(type, state_key, buffer);
+        return key.p ? map_get(d->by_key, key) : NULL;
+    }
     for (struct draft_event *e = d->newest; e; e = e->next)
-        if (e->event->state_key && !e->is_lost && strcmp(e->event->type, type) == 0 &&
+        if (becomes_current(e) && strcmp(e->event->type, type) == 0 &&
             strcmp(e->event->state_key, state_key) == 0)
             return e;
     return NULL;
+}
+
+static void finish_keys(void *map)
+{
+    map_finish(map);
+}
+
+static struct map *make_map(struct arena *a)
+{
+    struct map *m = arena_alloc(a, sizeof *m);
+    *m = (struct map){0};
+    arena_defer(a, finish_keys, m);
+    return m;
+}
+
+/* The oldest first: of several with one key the newest counts. */
+static void index_from(struct draft *d, struct draft_event *e)
+{
+    if (!e)
+        return;
+    index_from(d, e->next);
+    if (becomes_current(e))
+        map_put(d->by_key, state_key_join(d->job->arena, e->event->type, e->event->state_key), e);
+}
+
+/* Looking through a few costs less than an index. */
+static void index_newest(struct draft *d)
+{
+    enum { FEW = 32 };
+    struct draft_event *e = d->newest;
+    if (++d->events_n == FEW) {
+        d->by_key = make_map(d->job->arena);
+        index_from(d, e);
+    } else if (d->by_key && becomes_current(e)) {
+        map_put(d->by_key, state_key_join(d->job->arena, e->event->type, e->event->state_key), e);
+    }
 }
 
 static struct draft_set *find_set(const struct draft *d, const char *type, const char *state_key)
@@ -62,21 +109,13 @@ static struct draft_set *find_set(const struct draft *d, const char *type, const
     return d->sets ? map_get(d->sets, state_key_join(d->job->arena, type, state_key)) : NULL;
 }
 
-static void finish_sets(void *sets)
-{
-    map_finish(sets);
-}
-
 static void put_set(struct draft *d, const struct event *e, bool is_end, int at)
 {
     struct arena *a = d->job->arena;
     struct draft_set *set = arena_alloc(a, sizeof *set);
     *set = (struct draft_set){.event = is_end ? NULL : e, .at = at};
-    if (!d->sets) {
-        d->sets = arena_alloc(a, sizeof *d->sets);
-        *d->sets = (struct map){0};
-        arena_defer(a, finish_sets, d->sets);
-    }
+    if (!d->sets)
+        d->sets = make_map(a);
     map_put(d->sets, state_key_join(a, e->type, e->state_key), set);
 }
 
@@ -442,6 +481,7 @@ const struct err *draft_put(struct draft *d, struct draft_event *e)
     TRY(write_event(d, e));
     e->next = d->newest;
     d->newest = e;
+    index_newest(d);
     if (e->event->depth > d->depth)
         d->depth = e->event->depth < DEPTH_MAX ? e->event->depth : DEPTH_MAX;
     d->version = version_after(e->event);

@@ -37,8 +37,10 @@ struct draft {
     const struct author *author;
     struct write *write;
     struct draft_event *newest;
-    struct map *sets; /* "type NUL state_key" -> struct draft_set; NULL: none. May be many */
-    int64_t built_on; /* the version of the room's head */
+    size_t events_n;
+    struct map *by_key; /* "type NUL state_key" -> struct draft_event; NULL: they are few */
+    struct map *sets;   /* "type NUL state_key" -> struct draft_set; NULL: none. May be many */
+    int64_t built_on;   /* the version of the room's head */
     int64_t version, depth, notify_total, highlight_total;
     const char **extremities;
     size_t extremities_n;

@@ -3,26 +3,36 @@
 #include "matrix/canonical_json.h"
 #include "rooms/basis.h"
 #include "rooms/first_events.h"
+#include "rooms/upgrade_content.h"
 #include "storage/aliases.h"
 #include "storage/events.h"
 #include "storage/rooms.h"
 
-enum { BANS_MAX = 5000 };
+enum {
+    COPIED_MAX = 20000, /* bans, and rooms of a space */
+    AT_ONCE = 1000,     /* events of one write: others wait for one of those at most */
+    ATTEMPTS = 8,       /* to copy what is current at the tombstone */
+};
+
+/* What moves as it is or nearly so; aliases and bans have functions of their own. What opens the
+ * room comes last: until there are power levels the creator may do everything, however little power
+ * the old ones leave them. */
+static const char *const copied[] = {
+    "m.room.server_acl",   "m.room.encryption", "m.room.name",
+    "m.room.avatar",       "m.room.topic",      "m.room.history_visibility",
+    "m.room.guest_access", "m.room.join_rules", "m.room.power_levels"};
+enum { COPIED_N = sizeof copied / sizeof *copied, OPENING_N = 2 };
 
 struct upgrade {
     struct job *job;
-    struct room *old;
+    struct room *old, *new;
     const struct author *author;
     struct first_events events;
-    const struct event *old_create;
-    const char *const *aliases; /* of this server, that lead to the old room */
+    struct succession succession;
+    const char *copies[COPIED_N]; /* ids of the events that were copied; "": there was none */
+    const char *const *aliases;   /* of this server, that lead to the old room */
     size_t aliases_n;
-};
-
-/* What moves as it is; power levels, join rules, aliases and bans have functions of their own. */
-static const char *const copied[] = {
-    "m.room.server_acl", "m.room.encryption",         "m.room.name",         "m.room.avatar",
-    "m.room.topic",      "m.room.history_visibility", "m.room.guest_access",
+    bool is_outdated; /* one of those was replaced since */
 };
 
 /* ---- may they? ---- */
@@ -48,9 +58,9 @@ static const char *last_event(struct upgrade *u)
     return u->old->extremities_n ? arena_strdup(u->job->arena, u->old->extremities[0]) : NULL;
 }
 
-static const struct err *add_create(struct upgrade *u, const json_t *additional_creators)
+static const struct err *add_create(struct upgrade *u)
 {
-    const json_t *before = event_content(u->old_create);
+    const json_t *before = event_content(u->succession.old_create);
     json_t *predecessor = json_pack("{s:s}", "room_id", u->old->room_id);
     if (!u->events.version->room_id_is_create_hash)
         json_object_set_new(predecessor, "event_id", json_string(last_event(u)));
@@ -60,150 +70,43 @@ static const struct err *add_create(struct upgrade *u, const json_t *additional_
         if (json_object_get(before, kept[i]) &&
             !canonical_json_check_tree(json_object_get(before, kept[i])))
             json_object_set(content, kept[i], json_object_get(before, kept[i]));
-    if (additional_creators && u->events.version->privileged_creators)
-        json_object_set(content, "additional_creators", (json_t *)additional_creators);
+    if (u->succession.additional_creators && u->events.version->privileged_creators)
+        json_object_set(content, "additional_creators",
+                        (json_t *)u->succession.additional_creators);
     return first_events_add_create(&u->events, content, NULL, 0);
-}
-
-/* ---- power levels ---- */
-
-/* Old versions took levels as text and floats; events of ours want integers. */
-static json_t *as_integer(const json_t *level)
-{
-    int64_t n;
-    const char *text = json_string_value(level);
-    double real = json_real_value(level);
-    if (json_is_real(level))
-        return json_integer(real > CANONICAL_INT_MAX    ? CANONICAL_INT_MAX
-                            : real < -CANONICAL_INT_MAX ? -CANONICAL_INT_MAX
-                                                        : (json_int_t)real);
-    if (text &&
-        str_to_int64((struct str){text + (*text == '+'), strlen(text) - (*text == '+')}, &n))
-        return json_integer(n);
-    return json_incref((json_t *)level);
-}
-
-static void make_integers(json_t *levels, int depth)
-{
-    const char *key;
-    json_t *value;
-    void *next;
-    json_object_foreach_safe (levels, next, key, value) {
-        if (json_is_object(value) && depth == 0)
-            make_integers(value, depth + 1);
-        else
-            json_object_set_new(levels, key, as_integer(value));
-    }
-}
-
-/* Floats and large integers, which others could write in old rooms and we cannot write anew. */
-static void drop_uncanonical(json_t *content)
-{
-    const char *key;
-    json_t *value;
-    void *next;
-    json_object_foreach_safe (content, next, key, value)
-        if (canonical_json_check_tree(value))
-            json_object_del(content, key);
-}
-
-static json_t *member_object(json_t *o, const char *key)
-{
-    if (!json_is_object(json_object_get(o, key)))
-        json_object_set_new(o, key, json_object());
-    return json_object_get(o, key);
-}
-
-/* Where creators have infinite power they are not listed, and a tombstone takes more than any other
- * state. */
-static void make_privileged(struct upgrade *u, json_t *levels, const json_t *additional_creators)
-{
-    json_t *users = member_object(levels, "users"), *events = member_object(levels, "events");
-    json_object_del(users, u->author->user_id);
-    for (size_t i = 0; i < json_array_size(additional_creators); i++)
-        json_object_del(users, json_string_value(json_array_get(additional_creators, i)));
-    const json_t *state_default = json_object_get(levels, "state_default");
-    json_int_t least = 150, now = json_integer_value(json_object_get(events, "m.room.tombstone"));
-    if (json_integer_value(state_default) >= least)
-        least = json_integer_value(state_default) + 1;
-    json_object_set_new(events, "m.room.tombstone", json_integer(now > least ? now : least));
-}
-
-/* The other way round: those who had infinite power get the usual 100, which must suffice to
- * replace the room again. */
-static void make_ordinary(struct upgrade *u, json_t *levels)
-{
-    json_t *users = member_object(levels, "users"), *events = member_object(levels, "events");
-    if (json_integer_value(json_object_get(events, "m.room.tombstone")) > 100)
-        json_object_set_new(events, "m.room.tombstone", json_integer(100));
-    const json_t *more = json_object_get(event_content(u->old_create), "additional_creators");
-    json_object_set_new(users, u->author->user_id, json_integer(100));
-    json_object_set_new(users, u->old_create->sender, json_integer(100));
-    for (size_t i = 0; i < json_array_size(more); i++)
-        json_object_set_new(users, json_string_value(json_array_get(more, i)), json_integer(100));
-}
-
-/* The last of all events: until there are power levels the creator may do everything, however
- * little power the old ones leave them. */
-static const struct err *add_power_levels(struct upgrade *u, const json_t *additional_creators)
-{
-    const struct event *e;
-    TRY(room_state(u->job, u->old, "m.room.power_levels", "", &e));
-    json_t *levels = e ? json_deep_copy(event_content(e)) : first_events_power_levels(&u->events);
-    make_integers(levels, 0);
-    drop_uncanonical(levels);
-    if (u->events.version->privileged_creators)
-        make_privileged(u, levels, additional_creators);
-    else if (u->old->version->privileged_creators)
-        make_ordinary(u, levels);
-    first_events_add(&u->events, "m.room.power_levels", "", levels);
-    return NULL;
 }
 
 /* ---- other state ---- */
 
-static void add_copy(struct upgrade *u, const struct event *e)
+/* e: NULL, the old room says nothing of it. */
+static json_t *copy_of(const struct upgrade *u, const char *type, const struct event *e)
 {
-    json_t *content = json_copy((json_t *)event_content(e));
-    drop_uncanonical(content);
-    first_events_add(&u->events, e->type, e->state_key, content);
+    bool needs_one = strcmp(type, "m.room.power_levels") == 0;
+    json_auto_t *made = !e && needs_one ? first_events_power_levels(&u->events) : NULL;
+    const json_t *content = e ? event_content(e) : made;
+    return content ? successor_content(&u->succession, type, content) : NULL;
 }
 
-static const struct err *add_copies(struct upgrade *u)
+static const struct err *add_copies(struct upgrade *u, size_t from, size_t to)
 {
-    for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
+    for (size_t i = from; i < to; i++) {
         const struct event *e;
         TRY(room_state(u->job, u->old, copied[i], "", &e));
-        if (e)
-            add_copy(u, e);
+        json_t *content = copy_of(u, copied[i], e);
+        u->copies[i] = e ? e->event_id : "";
+        if (content)
+            first_events_add(&u->events, copied[i], "", content);
     }
     return NULL;
 }
 
-/* A rule that the new version does not know would lock everybody out for good; invites can be
- * given. */
-static const struct err *add_join_rules(struct upgrade *u)
+static const struct err *is_too_large(void)
 {
-    const struct room_version *v = u->events.version;
-    const struct event *e;
-    TRY(room_state(u->job, u->old, "m.room.join_rules", "", &e));
-    const char *rule = e ? json_text(event_content(e), "join_rule") : NULL;
-    if (!rule)
-        return NULL;
-    bool known = strcmp(rule, "knock") == 0              ? v->knock
-                 : strcmp(rule, "restricted") == 0       ? v->restricted
-                 : strcmp(rule, "knock_restricted") == 0 ? v->knock_restricted
-                                                         : true;
-    if (known)
-        add_copy(u, e);
-    else
-        first_events_add(&u->events, "m.room.join_rules", "",
-                         json_pack("{s:s}", "join_rule", "invite"));
-    return NULL;
+    return err(ERR_TOO_LARGE, "The room has more than %d bans and rooms to copy", COPIED_MAX);
 }
 
 /* A space keeps its rooms. */
-static void add_children(struct upgrade *u)
+static const struct err *add_children(struct upgrade *u)
 {
     const struct event *const *state;
     size_t n;
@@ -211,7 +114,9 @@ static void add_children(struct upgrade *u)
     for (size_t i = 0; i < n; i++)
         if (strcmp(state[i]->type, "m.space.child") == 0 &&
             json_object_get(event_content(state[i]), "via"))
-            add_copy(u, state[i]);
+            first_events_add(&u->events, state[i]->type, state[i]->state_key,
+                             copy_of(u, state[i]->type, state[i]));
+    return u->events.n > COPIED_MAX ? is_too_large() : NULL;
 }
 
 static const struct err *add_bans(struct upgrade *u)
@@ -219,7 +124,9 @@ static const struct err *add_bans(struct upgrade *u)
     const struct room_member *banned;
     size_t n;
     room_list_members(u->job, u->old, MEMBERSHIP_BAN, false, &banned, &n);
-    for (size_t i = 0; i < n && i < BANS_MAX; i++) {
+    if (u->events.n + n > COPIED_MAX)
+        return is_too_large();
+    for (size_t i = 0; i < n; i++) {
         const struct event *e;
         TRY(room_state(u->job, u->old, "m.room.member", banned[i].user_id, &e));
         const char *reason = e ? json_text(event_content(e), "reason") : NULL;
@@ -271,15 +178,62 @@ static const struct err *add_aliases(struct upgrade *u)
 
 /* ---- the old room ---- */
 
-static const struct err *send_tombstone(struct upgrade *u, const char *new_room_id)
+/* Only when the new room says what is current at that moment: a moderator who has lost their power,
+ * or a rule that has been made stricter, must not have passed the copy by. */
+static const struct err *decide_tombstone(void *ctx, struct basis *on, struct new_event *ret,
+                                          const char **ret_stands)
 {
+    struct upgrade *u = ctx;
+    for (size_t i = 0; i < COPIED_N; i++) {
+        const struct event *e;
+        TRY(basis_state(on, copied[i], "", &e));
+        u->is_outdated |= strcmp(e ? e->event_id : "", u->copies[i]) != 0;
+    }
+    if (u->is_outdated)
+        return err(ERR_CONFLICT, "The room is changing; try again");
     json_auto_t *content = json_pack("{s:s, s:s}", "body", "This room has been replaced",
-                                     "replacement_room", new_room_id);
-    struct new_event e = {.type = "m.room.tombstone",
-                          .state_key = "",
-                          .content = str_of(json_write(u->job->arena, content))};
+                                     "replacement_room", u->new->room_id);
+    *ret = (struct new_event){.type = "m.room.tombstone",
+                              .state_key = "",
+                              .content = str_of(json_write(on->job->arena, content))};
+    return NULL;
+}
+
+/* What has changed in the old room since it was copied. */
+static const struct err *copy_again(struct upgrade *u)
+{
+    for (size_t i = 0; i < COPIED_N; i++) {
+        const struct event *e;
+        const char *id;
+        TRY(room_state(u->job, u->old, copied[i], "", &e));
+        if (strcmp(e ? e->event_id : "", u->copies[i]) == 0)
+            continue;
+        u->copies[i] = e ? e->event_id : "";
+        json_t *content = json_keep(u->job->arena, copy_of(u, copied[i], e));
+        if (!content)
+            continue;
+        struct new_event copy = {.type = copied[i],
+                                 .state_key = "",
+                                 .content = str_of(json_write(u->job->arena, content))};
+        TRY(room_set_state(u->job, u->new, u->author, &copy, &id));
+    }
+    return NULL;
+}
+
+static const struct err *send_tombstone(struct upgrade *u)
+{
+    const struct decision decision = {decide_tombstone, u};
     const char *id;
-    return room_set_state(u->job, u->old, u->author, &e, &id);
+    const struct err *e = NULL;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        u->is_outdated = false;
+        e = room_decide_state(u->job, u->old, u->author, &decision, &id);
+        if (!u->is_outdated)
+            return e;
+        TRY(room_get_by_id(u->job, u->old->id, &u->old));
+        TRY(copy_again(u));
+    }
+    return e;
 }
 
 /* An event that says what the current one says, with a change; make: NULL when there is none. */
@@ -315,30 +269,9 @@ static const struct err *edit_old(struct upgrade *u, const char *type,
     return room_decide_state(u->job, u->old, u->author, &decision, &id);
 }
 
-static json_int_t level(const json_t *levels, const char *key, json_int_t otherwise)
-{
-    const json_t *value = json_object_get(levels, key);
-    json_auto_t *n = value ? as_integer(value) : NULL;
-    return json_is_integer(n) ? json_integer_value(n) : otherwise;
-}
-
-static void raise_level(json_t *levels, const char *key, json_int_t now, json_int_t least)
-{
-    if (now < least)
-        json_object_set_new(levels, key, json_integer(least));
-}
-
-/* Only moderators shall write there or invite any more. */
 static json_t *make_silent(const struct upgrade *u, const json_t *current)
 {
-    json_t *levels = json_deep_copy(current);
-    make_integers(levels, 0);
-    drop_uncanonical(levels);
-    json_int_t least = level(levels, "users_default", 0) + 1;
-    least = least > 50 ? least : 50;
-    raise_level(levels, "events_default", level(levels, "events_default", 0), least);
-    raise_level(levels, "invite", level(levels, "invite", 0), least);
-    return levels;
+    return successor_silent_levels(current);
 }
 
 static json_t *make_without_aliases(const struct upgrade *u, const json_t *current)
@@ -354,35 +287,93 @@ static const struct err *unless_forbidden(const struct err *e)
 }
 
 /* Bans that have come since those of the old room were copied. */
-static const struct err *carry_bans(struct upgrade *u, struct room *new)
+static const struct err *carry_bans(struct upgrade *u)
 {
     const struct room_member *banned;
     size_t n;
     room_list_members(u->job, u->old, MEMBERSHIP_BAN, false, &banned, &n);
-    for (size_t i = 0; i < n && n <= BANS_MAX; i++) {
+    for (size_t i = 0; i < n; i++) {
         const char *id;
-        if (room_membership(new, banned[i].user) == MEMBERSHIP_BAN)
+        if (room_membership(u->new, banned[i].user) == MEMBERSHIP_BAN)
             continue;
         struct new_event e = {.type = "m.room.member",
                               .state_key = banned[i].user_id,
                               .content = STR("{\"membership\":\"ban\"}")};
-        TRY(unless_forbidden(room_set_state(u->job, new, u->author, &e, &id)));
+        TRY(unless_forbidden(room_set_state(u->job, u->new, u->author, &e, &id)));
     }
     return NULL;
 }
 
 /* Aliases and the place in the directory move when the old room says what replaces it: a user whose
  * power to say so is gone meanwhile gets neither. */
-static const struct err *close_old(struct upgrade *u, const char *new_room_id)
+static const struct err *close_old(struct upgrade *u)
 {
-    struct room *new;
-    TRY(send_tombstone(u, new_room_id));
-    TRY(room_get(u->job, u->old->room_id, &u->old));
-    TRY(room_get(u->job, new_room_id, &new));
-    TRY(room_upgrade_follow(u->job, u->old, new));
-    TRY(carry_bans(u, new));
+    TRY(room_get_by_id(u->job, u->old->id, &u->old));
+    TRY(room_get_by_id(u->job, u->new->id, &u->new));
+    TRY(room_upgrade_follow(u->job, u->old, u->new));
+    TRY(carry_bans(u));
     TRY(unless_forbidden(edit_old(u, "m.room.canonical_alias", make_without_aliases)));
     return unless_forbidden(edit_old(u, "m.room.power_levels", make_silent));
+}
+
+/* ---- the new room ---- */
+
+static const struct err *gather(struct upgrade *u)
+{
+    TRY(add_create(u));
+    TRY(first_events_add_creator(&u->events));
+    TRY(add_copies(u, 0, COPIED_N - OPENING_N));
+    TRY(add_aliases(u));
+    TRY(add_children(u));
+    return add_bans(u);
+}
+
+/* What is too much for one write comes in several. The room can be entered after the last of them,
+ * and is known to none but its creator before the tombstone. */
+static const struct err *fill(struct upgrade *u, size_t from)
+{
+    const char **ids = arena_alloc_array(u->job->arena, AT_ONCE, sizeof *ids);
+    for (size_t n; from < u->events.n; from += n) {
+        n = u->events.n - from < AT_ONCE ? u->events.n - from : AT_ONCE;
+        TRY(room_append(u->job, u->new, u->author, u->events.list + from, n, ids));
+        TRY(room_get_by_id(u->job, u->new->id, &u->new));
+    }
+    return NULL;
+}
+
+static const struct err *add_opening(struct upgrade *u)
+{
+    return add_copies(u, COPIED_N - OPENING_N, COPIED_N);
+}
+
+static const struct err *make_new(struct upgrade *u)
+{
+    const char *new_room_id;
+    TRY(gather(u));
+    bool fits = u->events.n + OPENING_N <= AT_ONCE;
+    if (fits)
+        TRY(add_opening(u));
+    struct first_events first = u->events;
+    first.n = fits ? first.n : AT_ONCE;
+    TRY(first_events_make_room(&first, &(struct new_room){0}, &new_room_id));
+    TRY(room_get(u->job, new_room_id, &u->new));
+    if (fits)
+        return NULL;
+    TRY(fill(u, AT_ONCE));
+    size_t filled = u->events.n;
+    TRY(add_opening(u));
+    return fill(u, filled);
+}
+
+/* A room that replaces none is of no use to its creator. */
+static void abandon_new(struct upgrade *u)
+{
+    struct new_event leave = {.type = "m.room.member",
+                              .state_key = u->author->user_id,
+                              .content = STR("{\"membership\":\"leave\"}")};
+    const char *id;
+    if (u->new &&room_append(u->job, u->new, u->author, &leave, 1, &id))
+        return;
 }
 
 const struct err *room_upgrade(struct job *job, struct room *room, const struct author *author,
@@ -390,22 +381,22 @@ const struct err *room_upgrade(struct job *job, struct room *room, const struct 
                                const json_t *additional_creators, const char **ret_room_id)
 {
     struct upgrade u = {.job = job, .old = room, .author = author};
-    const char *new_room_id;
     TRY(check_power(&u));
-    TRY(room_state(job, room, "m.room.create", "", &u.old_create));
     first_events_init(&u.events, job, author, version);
-    TRY(add_create(&u, additional_creators));
-    TRY(first_events_add_creator(&u.events));
-    TRY(add_copies(&u));
-    TRY(add_join_rules(&u));
-    TRY(add_aliases(&u));
-    add_children(&u);
-    TRY(add_bans(&u));
-    TRY(add_power_levels(&u, additional_creators));
-    struct new_room new_room = {0};
-    TRY(first_events_make_room(&u.events, &new_room, &new_room_id));
-    TRY(close_old(&u, new_room_id));
-    *ret_room_id = new_room_id;
+    u.succession = (struct succession){.old_version = room->version,
+                                       .version = version,
+                                       .upgrader = author->user_id,
+                                       .additional_creators = additional_creators};
+    TRY(room_state(job, room, "m.room.create", "", &u.succession.old_create));
+    const struct err *e = make_new(&u);
+    if (!e)
+        e = send_tombstone(&u);
+    if (e) {
+        abandon_new(&u);
+        return e;
+    }
+    TRY(close_old(&u));
+    *ret_room_id = u.new->room_id;
     return NULL;
 }
 

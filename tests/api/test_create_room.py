@@ -120,6 +120,16 @@ def test_name_and_topic(alice):
         "topic": "Topic", "m.topic": {"m.text": [{"body": "Topic", "mimetype": "text/plain"}]}}
 
 
+def test_a_new_room_is_of_bounded_size(alice):
+    """Others wait for the one write that makes it."""
+    state = [{"type": "org.example.x", "state_key": str(i), "content": {}} for i in range(1001)]
+    users = [f"@u{i}:test.example" for i in range(501)]
+    alice.fails(413, "M_TOO_LARGE", "POST", "/createRoom", {"initial_state": state})
+    alice.fails(413, "M_TOO_LARGE", "POST", "/createRoom", {"invite": users})
+    room = alice.create_room(initial_state=state[:1000])
+    assert sum(e["type"] == "org.example.x" for e in alice.state(room)) == 1000
+
+
 def test_initial_state_overrides_the_preset(alice):
     room = alice.create_room(
         preset="private_chat",

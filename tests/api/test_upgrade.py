@@ -1,9 +1,12 @@
 """Client-server API, "Room upgrades"."""
 
+import concurrent.futures
+
 import pytest
 
 from client import q
 from federation import eventually
+from restoring import busy_workers, commits_held, psql, uri_of
 
 VERSIONS = [str(v) for v in range(1, 13)]
 
@@ -126,6 +129,60 @@ def test_moderators_who_may_send_tombstones_upgrade(alice, bob):
     assert bob.state(room, "m.room.power_levels") == {
         **levels, "users": {alice.user_id: 100, bob.user_id: 50},
         "events": {**levels["events"], "m.room.tombstone": 50}}
+
+
+def test_what_changes_while_a_room_is_upgraded(alice, bob):
+    """A moderator loses their power, and the room is closed, after the new room was written down."""
+    room = alice.create_room(preset="public_chat", room_version="11")
+    bob.join(room)
+    levels = alice.state(room, "m.room.power_levels")
+    alice.send_state(room, "m.room.power_levels", {
+        **levels, "users": {alice.user_id: 100, bob.user_id: 50}})
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        with commits_held(alice.server) as waiting:
+            new = pool.submit(upgrade, alice, room, "11")
+            eventually(waiting)
+            set_levels = pool.submit(alice.send_state, room, "m.room.power_levels", levels)
+            set_rule = pool.submit(alice.send_state, room, "m.room.join_rules", {"join_rule": "invite"})
+            eventually(lambda: busy_workers(alice) == 3)
+        new, changes = new.result(), [set_levels.result(), set_rule.result()]
+    assert alice.state(new, "m.room.power_levels") == levels
+    assert alice.state(new, "m.room.join_rules") == {"join_rule": "invite"}
+    assert all(changes)
+
+
+def test_many_bans_are_copied_in_parts(alice):
+    room = alice.create_room(preset="public_chat", room_version="11")
+    banned = {f"@spammer{i}:test.example" for i in range(1200)}
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda u: alice.post(f"/rooms/{q(room)}/ban", {"user_id": u}), banned))
+    new = upgrade(alice, room, "12")
+    state = alice.state(new)
+    assert {e["state_key"] for e in state if e["type"] == "m.room.member" and
+            e["content"]["membership"] == "ban"} == banned
+    assert alice.state(new, "m.room.join_rules") == {"join_rule": "public"}
+    sizes = psql(uri_of(alice.server), "SELECT count(*) FROM events e JOIN rooms r ON r.id = e.room WHERE "
+                 f"r.room_id = '{new}' GROUP BY e.xmin::text")
+    assert max(int(n) for n in sizes.split()) <= 1000 and sum(int(n) for n in sizes.split()) == len(state)
+
+
+def test_an_upgrade_that_fails_leaves_no_room(alice, bob):
+    """Who may not send the tombstone any more has made a room for nothing."""
+    room = alice.create_room(preset="public_chat", room_version="11")
+    bob.join(room)
+    levels = alice.state(room, "m.room.power_levels")
+    mighty = {**levels, "users": {alice.user_id: 100, bob.user_id: 100}}
+    alice.send_state(room, "m.room.power_levels", mighty)
+    before = set(bob.get("/joined_rooms")["joined_rooms"])
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        with commits_held(alice.server) as waiting:
+            failed = pool.submit(bob.fails, 403, "M_FORBIDDEN", "POST", f"/rooms/{q(room)}/upgrade",
+                                 {"new_version": "12"})
+            eventually(waiting)
+            demoted = pool.submit(bob.send_state, room, "m.room.power_levels", levels)
+            eventually(lambda: busy_workers(alice) == 2)
+        failed.result(), demoted.result()
+    assert set(bob.get("/joined_rooms")["joined_rooms"]) == before
 
 
 def test_additional_creators(alice, bob):
