@@ -295,34 +295,60 @@ static void write_new(struct write *w, const struct new_room *new_room, const st
         aliases_write_new(w, new_room->alias, head->id, author->user);
 }
 
+/* In the cache it is before it is committed, when none knows its id: the feed then finds it there,
+ * as it does any room that changes, and who comes next need not read what was just written. False:
+ * it is not, and no part of it was taken over. */
+static bool list_new(struct draft *d, int64_t rules_position)
+{
+    if (d->is_alone || !room_cache_list_new(d->job, d->room, rules_position))
+        return false;
+    LOCKED(&d->room->lock);
+    draft_apply_head(d);
+    draft_apply_state(d);
+    return true;
+}
+
+static const struct err *commit_new(struct draft *d, int64_t rules_position)
+{
+    bool is_listed = list_new(d, rules_position);
+    const struct err *e = write_commit(d->job, d->write, NULL);
+    if (e && is_listed)
+        room_forget(d->job, d->room);
+    if (!is_listed)
+        room_destroy_unlisted(d->room);
+    return e;
+}
+
+static const struct err *build_new_locked(struct draft *d, const struct new_event *events, size_t n,
+                                          const char **ret_ids)
+{
+    LOCKED(&d->room->lock);
+    return build_new(d, events, n, ret_ids);
+}
+
 static const struct err *try_append_new(struct job *job, const struct new_room *new_room,
                                         const struct author *author, const struct new_event *events,
                                         size_t n, const char **ret_room_id, const char **ret_ids)
 {
-    int64_t id;
+    int64_t id, rules_position = room_cache_rules_position(job->store->rooms);
     TRY(room_cache_next_id(job, &id));
     const char *room_id = new_room->version->room_id_is_create_hash
                               ? "!"
                               : id_make(job->arena, '!', job->store->config->server_name);
     struct room *room = room_create_unlisted(id, room_id, new_room->version);
-    struct write *w = write_begin(job);
     struct draft d;
-    lock_take(&room->lock);
-    draft_init(&d, job, room, author, w);
-    const struct err *e = build_new(&d, events, n, ret_ids);
-    lock_release(&room->lock);
     struct room_head head;
+    draft_init(&d, job, room, author, write_begin(job));
+    const struct err *e = build_new_locked(&d, events, n, ret_ids);
+    if (e) {
+        write_abandon(d.write);
+        room_destroy_unlisted(room);
+        return e;
+    }
     draft_head(&d, &head);
     head.room_id = arena_strdup(job->arena, head.room_id);
-    if (!e) {
-        write_new(w, new_room, author, &head);
-        e = write_commit(job, w, NULL);
-    } else {
-        write_abandon(w);
-    }
-    room_destroy_unlisted(room);
-    if (e)
-        return e;
+    write_new(d.write, new_room, author, &head);
+    TRY(commit_new(&d, rules_position));
     intern_remember(job->store->intern, INTERN_ROOM, head.room_id, id);
     *ret_room_id = head.room_id;
     return NULL;

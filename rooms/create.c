@@ -256,7 +256,6 @@ const struct err *room_create(struct job *job, const struct author *author, cons
     struct creation c = {0};
     const struct room_version *version = NULL;
     TRY(read_version(job, body, &version));
-    TRY(room_quota_check_new(job, author->user));
     first_events_init(&c.events, job, author, version);
     TRY(read_preset(body, &c));
     TRY(read_initial_state(body, &c));

@@ -79,8 +79,7 @@ const struct err *first_events_add_creator(struct first_events *f)
 {
     json_t *content;
     struct known_rules rules;
-    TRY(membership_content_and_rules(f->job, f->author->user_id, MEMBERSHIP_JOIN, &content,
-                                     &rules));
+    TRY(membership_content_of_creator(f->job, f->author->user_id, &content, &rules));
     first_events_add(f, "m.room.member", f->author->user_id, content);
     f->list[f->n - 1].rules = rules;
     return NULL;

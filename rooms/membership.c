@@ -27,41 +27,59 @@ static bool is_entering(enum membership m)
     return m == MEMBERSHIP_JOIN || m == MEMBERSHIP_KNOCK;
 }
 
-/* enters: the user is to be in one more room. */
-static const struct err *add_profile(struct job *job, const char *user_id, bool enters,
+/* What becomes of the user: is in one more room; has made it, too. */
+enum entrance { STAYS, ENTERS, MAKES };
+
+static const struct err *check_quotas(struct job *job, enum entrance entrance,
+                                      const struct member_profile *m)
+{
+    int64_t most = job->store->config->max_rooms_per_user;
+    if (entrance != STAYS && most && m->rooms >= most)
+        return err(ERR_RESOURCE_LIMIT_EXCEEDED, "You are in %lld rooms: leave some of them",
+                   (long long)m->rooms);
+    return entrance == MAKES ? room_quota_check_made(m->made) : NULL;
+}
+
+static const struct err *add_profile(struct job *job, const char *user_id, enum entrance entrance,
                                      json_t *content, struct known_rules *ret)
 {
-    int64_t user = 0, rooms = 0, most = enters ? job->store->config->max_rooms_per_user : 0;
-    struct profile profile = {0};
+    int64_t user = 0, most = entrance != STAYS ? job->store->config->max_rooms_per_user : 0;
+    struct member_profile m = {0};
     *ret = (struct known_rules){.as_of = room_cache_rules_position(job->store->rooms)};
     if (is_ours(job, user_id))
         TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
     if (user)
-        TRY(profile_of_member(job_tx(job), user, most, &profile, &ret->has_own, &rooms));
-    if (most && rooms >= most)
-        return err(ERR_RESOURCE_LIMIT_EXCEEDED, "You are in %lld rooms: leave some of them",
-                   (long long)rooms);
+        TRY(profile_of_member(job_tx(job), user, most, entrance == MAKES ? ROOMS_OF_USER_MAX : 0,
+                              &m));
+    TRY(check_quotas(job, entrance, &m));
     ret->is_known = user != 0;
-    set_text(content, "displayname", profile.displayname);
-    set_text(content, "avatar_url", profile.avatar_url);
+    ret->has_own = m.has_own_rules;
+    set_text(content, "displayname", m.profile.displayname);
+    set_text(content, "avatar_url", m.profile.avatar_url);
     return NULL;
 }
 
-const struct err *membership_content_and_rules(struct job *job, const char *user_id,
-                                               enum membership m, json_t **ret,
-                                               struct known_rules *ret_rules)
+static const struct err *make_content(struct job *job, const char *user_id, enum membership m,
+                                      enum entrance entrance, json_t **ret,
+                                      struct known_rules *ret_rules)
 {
     json_auto_t *content = json_pack("{s:s}", "membership", membership_text(m));
-    TRY(add_profile(job, user_id, is_entering(m), content, ret_rules));
+    TRY(add_profile(job, user_id, entrance, content, ret_rules));
     *ret = json_incref(content);
     return NULL;
+}
+
+const struct err *membership_content_of_creator(struct job *job, const char *user_id, json_t **ret,
+                                                struct known_rules *ret_rules)
+{
+    return make_content(job, user_id, MEMBERSHIP_JOIN, MAKES, ret, ret_rules);
 }
 
 const struct err *membership_content(struct job *job, const char *user_id, enum membership m,
                                      json_t **ret)
 {
     struct known_rules unused;
-    return membership_content_and_rules(job, user_id, m, ret, &unused);
+    return make_content(job, user_id, m, is_entering(m) ? ENTERS : STAYS, ret, &unused);
 }
 
 /* ---- what must hold before the rules judge ---- */
@@ -175,7 +193,7 @@ static const struct err *prepare(struct attempt *a)
     TRY(actions[a->change->action].prepare(a));
     bool enters = is_entering(actions[a->change->action].membership) && !is_entering(a->before);
     if (actions[a->change->action].with_profile)
-        TRY(add_profile(a->job, a->change->target, enters, a->content, &a->rules));
+        TRY(add_profile(a->job, a->change->target, enters ? ENTERS : STAYS, a->content, &a->rules));
     return NULL;
 }
 

@@ -48,10 +48,10 @@ const struct err *membership_action(struct job *job, struct room *room, const ch
 const struct err *membership_content(struct job *job, const char *user_id, enum membership m,
                                      json_t **ret);
 
-/* And what goes with it into a struct new_event. */
-const struct err *membership_content_and_rules(struct job *job, const char *user_id,
-                                               enum membership m, json_t **ret,
-                                               struct known_rules *ret_rules);
+/* The join of who makes a room, and what goes with it into a struct new_event.
+ * M_RESOURCE_LIMIT_EXCEEDED when they are in too many, or have made too many. */
+const struct err *membership_content_of_creator(struct job *job, const char *user_id, json_t **ret,
+                                                struct known_rules *ret_rules);
 
 /* May this user be invited, by users of that other server ("": of ours)? M_INVITE_BLOCKED, or when
  * too many invites wait M_RESOURCE_LIMIT_EXCEEDED. What users of other servers want, those know. */

@@ -168,7 +168,20 @@ void room_forget(struct job *job, struct room *r)
     forget(job->store->rooms, r);
 }
 
-/* ---- the ids of new rooms ---- */
+/* ---- new rooms ---- */
+
+bool room_cache_list_new(struct job *job, struct room *r, int64_t rules_position)
+{
+    struct room_cache *c = job->store->rooms;
+    LOCKED(&c->lock);
+    if (c->rules_position != rules_position)
+        return false;
+    map_put_int(&c->rooms, r->id, r);
+    link_newest_locked(c, r);
+    hold_locked(job, c, r);
+    evict_locked(c);
+    return true;
+}
 
 static bool take_id(struct room_cache *c, int64_t *ret)
 {

@@ -5,17 +5,24 @@
 
 enum { EVENT_BYTES_MAX = 65536 };
 
+const struct err *room_quota_check_made(int64_t made)
+{
+    return made < ROOMS_OF_USER_MAX
+               ? NULL
+               : err(ERR_RESOURCE_LIMIT_EXCEEDED, "You have made or entered %d new rooms",
+                     ROOMS_OF_USER_MAX);
+}
+
 const struct err *room_quota_check_new(struct job *job, int64_t source)
 {
     int64_t most = source > 0 ? ROOMS_OF_USER_MAX : ROOMS_OF_SERVER_MAX, n;
     TRY(rooms_count_of_source(job_tx(job), source, most, &n));
-    if (n < most)
-        return NULL;
-    return source > 0 ? err(ERR_RESOURCE_LIMIT_EXCEEDED, "You have made or entered %d new rooms",
-                            ROOMS_OF_USER_MAX)
-                      : err(ERR_RESOURCE_LIMIT_EXCEEDED,
-                            "Your server has invited to %d rooms that none of our users is in",
-                            ROOMS_OF_SERVER_MAX);
+    if (source > 0)
+        return room_quota_check_made(n);
+    return n < most ? NULL
+                    : err(ERR_RESOURCE_LIMIT_EXCEEDED,
+                          "Your server has invited to %d rooms that none of our users is in",
+                          ROOMS_OF_SERVER_MAX);
 }
 
 const struct err *room_quota_check_invite(struct job *job, int64_t user, const char *server)

@@ -15,6 +15,8 @@ enum {
 
 /* One more room for the source: a user of ours, or as message_source_of_server() has it. */
 const struct err *room_quota_check_new(struct job *job, int64_t source);
+/* The same for a user who has made so many. */
+const struct err *room_quota_check_made(int64_t made);
 /* One more invite for a user of ours by a user of that other server. */
 const struct err *room_quota_check_invite(struct job *job, int64_t user, const char *server);
 /* One more key of the room's state by the sender. */

@@ -28,21 +28,22 @@ SQL(profile_of_member_sql,
     "SELECT COALESCE(p.fields, '{}'), EXISTS (SELECT FROM account_data d WHERE d.\"user\" = $1 "
     "AND d.room = 0 AND d.type = 'm.push_rules'), "
     "(SELECT count(*) FROM (SELECT FROM room_members m WHERE m.\"user\" = $1 "
-    " AND m.membership IN (1, 5) LIMIT $2) r) FROM (VALUES ($1::int8)) u(id) "
-    "LEFT JOIN profiles p ON p.\"user\" = u.id")
+    " AND m.membership IN (1, 5) LIMIT $2) r), "
+    "(SELECT count(*) FROM (SELECT FROM rooms WHERE source = $1 LIMIT $3) n) "
+    "FROM (VALUES ($1::int8)) u(id) LEFT JOIN profiles p ON p.\"user\" = u.id")
 
 const struct err *profile_of_member(struct tx *tx, int64_t user, int64_t rooms_max,
-                                    struct profile *ret, bool *ret_has_own_rules,
-                                    int64_t *ret_rooms)
+                                    int64_t made_max, struct member_profile *ret)
 {
-    struct profile p = {0};
+    struct member_profile m = {0};
     json_t *o;
-    TRY(db_one(tx, &profile_of_member_sql, P(INT(user), INT(rooms_max)), NULL,
-               R(BYTES_OUT(&p.fields), BOOL_OUT(ret_has_own_rules), INT_OUT(ret_rooms))));
-    TRY(json_read(tx->arena, p.fields, &o));
-    p.displayname = json_text(o, "displayname");
-    p.avatar_url = json_text(o, "avatar_url");
-    *ret = p;
+    TRY(db_one(tx, &profile_of_member_sql, P(INT(user), INT(rooms_max), INT(made_max)), NULL,
+               R(BYTES_OUT(&m.profile.fields), BOOL_OUT(&m.has_own_rules), INT_OUT(&m.rooms),
+                 INT_OUT(&m.made))));
+    TRY(json_read(tx->arena, m.profile.fields, &o));
+    m.profile.displayname = json_text(o, "displayname");
+    m.profile.avatar_url = json_text(o, "avatar_url");
+    *ret = m;
     return NULL;
 }
 

@@ -14,11 +14,15 @@ struct profile {
 /* One lookup by key. Everything is in the tx's arena. */
 const struct err *profile_get(struct tx *tx, int64_t user, struct profile *ret);
 
-/* What a membership needs in one question: displayname and avatar_url, whether the user has push
- * rules of their own, and how many rooms they are in or knock at, counted up to `rooms_max`. */
+/* What a membership needs in one question. */
+struct member_profile {
+    struct profile profile; /* displayname and avatar_url */
+    bool has_own_rules;     /* push rules */
+    int64_t rooms;          /* that the user is in or knocks at, counted up to rooms_max ... */
+    int64_t made;           /* ... and that they have made, up to made_max */
+};
 const struct err *profile_of_member(struct tx *tx, int64_t user, int64_t rooms_max,
-                                    struct profile *ret, bool *ret_has_own_rules,
-                                    int64_t *ret_rooms);
+                                    int64_t made_max, struct member_profile *ret);
 
 /* Replaces the fields, by the change `at` of this write, a CHANGE_PROFILE. `seen` is the position
  * of the profile that the new fields were made from: when there is a newer one, the write fails
