@@ -51,18 +51,37 @@ static int *count_locked(struct connections *c, uint64_t key)
     return n;
 }
 
-enum verdict { TAKEN, TAKEN_AT_BOUND, REFUSED };
+enum verdict { TAKEN, TAKEN_AT_BOUND, REFUSED_AT_BOUND, REFUSED_WHILE_SHORT };
+
+/* As many as each address would have if they had equally many. */
+static bool has_its_share_locked(const struct connections *c, const struct http_server *s, int n)
+{
+    int share = s->connections_max / (int)c->by_address.n;
+    return n >= (share > 1 ? share : 1);
+}
 
 /* A few more than the bound are taken, while those that they displace go. */
-static enum verdict take_one(struct connections *c, uint64_t key)
+static enum verdict judge_locked(const struct connections *c, const struct http_server *s, int n)
 {
+    int max = c->of_address_max;
+    if (n >= max + max / DISPLACED_SHARE + 1)
+        return REFUSED_AT_BOUND;
+    if (connections_are_short(s) && has_its_share_locked(c, s, n))
+        return REFUSED_WHILE_SHORT;
+    return n >= max ? TAKEN_AT_BOUND : TAKEN;
+}
+
+static enum verdict take_one(struct http_server *s, uint64_t key)
+{
+    struct connections *c = &s->connections;
     LOCKED(&c->lock);
-    int *n = count_locked(c, key), max = c->of_address_max;
-    bool refused = *n >= max + max / DISPLACED_SHARE + 1;
-    c->refused += refused;
-    if (refused)
-        return REFUSED;
-    return ++*n > max ? TAKEN_AT_BOUND : TAKEN;
+    int *n = count_locked(c, key);
+    enum verdict v = judge_locked(c, s, *n);
+    if (v == TAKEN || v == TAKEN_AT_BOUND)
+        ++*n;
+    else
+        c->refused++;
+    return v;
 }
 
 static void ask_loops(struct http_server *s, uint64_t key)
@@ -76,10 +95,10 @@ static void ask_loops(struct http_server *s, uint64_t key)
 bool connections_add(struct http_server *s, struct newcomer *n)
 {
     n->key = key_of(s, n);
-    enum verdict v = n->key ? take_one(&s->connections, n->key) : TAKEN;
-    if (v != TAKEN)
+    enum verdict v = n->key ? take_one(s, n->key) : TAKEN;
+    if (v == TAKEN_AT_BOUND || v == REFUSED_AT_BOUND)
         ask_loops(s, n->key);
-    return v != REFUSED;
+    return v == TAKEN || v == TAKEN_AT_BOUND;
 }
 
 static void give_back(struct connections *c, uint64_t key)

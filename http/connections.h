@@ -5,7 +5,9 @@
  * nearly all connections are taken, room is made: of that address, or of the one with the most,
  * those are closed that have waited longest for a request, a moment (DISPLACED_MS) at least: what
  * comes on a new connection may not have been read yet. So neither an idle nor a slow crowd keeps
- * others out. Thread-safe. */
+ * others out. And while nearly all are taken, an address that has its share of them gets no more:
+ * its newcomers are closed as they come, or others would have to wait behind them in the kernel's
+ * queue, and longer when that is full. Thread-safe. */
 #ifndef HTTP_CONNECTIONS_H
 #define HTTP_CONNECTIONS_H
 

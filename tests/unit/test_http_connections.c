@@ -8,7 +8,14 @@ static const struct err *answer(struct request *rq, struct reply *rp)
     return reply_empty(rp);
 }
 
-static const struct route routes[] = {{GET, "/answer", answer, .who = WHO_ANYBODY}, {0}};
+static const struct err *wait_long(struct request *rq, struct reply *rp)
+{
+    return rq->timed_out ? reply_empty(rp) : reply_wait(rp, mono_ms() + 600 * 1000);
+}
+
+static const struct route routes[] = {{GET, "/answer", answer, .who = WHO_ANYBODY},
+                                      {GET, "/wait", wait_long, .who = WHO_ANYBODY},
+                                      {0}};
 
 static int start_server(void **state)
 {
@@ -99,6 +106,32 @@ static void test_a_full_server_makes_room(void **state)
         close(fds[i]);
 }
 
+/* Nearly all connections are those of three addresses, which are busy, so that none can be closed.
+ */
+static void test_newcomers_of_a_crowd_are_closed_while_connections_are_short(void **state)
+{
+    enum { CROWD = CONNECTIONS_MAX - CONNECTIONS_MAX / 16, ADDRESSES = 3 };
+    int fds[CROWD];
+    char byte;
+    for (int i = 0; i < CROWD; i++) {
+        fds[i] = connect_from(*state, 2 + i % ADDRESSES);
+        fixture_send(fds[i], "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    fixture_await_metric(*state, "concorde_http_requests_parked", CROWD);
+    int same = connect_from(*state, 2);
+    assert_true(read(same, &byte, 1) <= 0);
+    assert_int_equal(fixture_metric(*state, "concorde_http_connections_refused_total"), 1);
+    for (int i = 0; i < 2; i++) {
+        int other = connect_from(*state, 100);
+        expect_an_answer(other);
+        close(other);
+        fixture_await_metric(*state, "concorde_http_connections", CROWD);
+    }
+    close(same);
+    for (int i = 0; i < CROWD; i++)
+        close(fds[i]);
+}
+
 /* Many clients stand behind a proxy. */
 static void test_a_trusted_proxy_has_no_bound(void **state)
 {
@@ -124,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_an_address_has_a_bound),
         TEST(test_a_full_server_makes_room),
+        TEST(test_newcomers_of_a_crowd_are_closed_while_connections_are_short),
         cmocka_unit_test(test_a_trusted_proxy_has_no_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
