@@ -10,12 +10,16 @@ void fair_queue_finish(struct fair_queue *q)
     map_finish(&q->sources);
 }
 
-struct source *fair_queue_enter(struct fair_queue *q, uint64_t key)
+enum { AHEAD_MAX = 3 }; /* turns of those that go first, while others wait */
+
+struct source *fair_queue_enter(struct fair_queue *q, uint64_t key, bool goes_first)
 {
+    key ^= goes_first; /* keys are hashes */
     struct source *s = map_get_int(&q->sources, (int64_t)key);
     if (!s) {
         s = mem_zalloc(sizeof *s);
         s->key = key;
+        s->goes_first = goes_first;
         map_put_int(&q->sources, (int64_t)key, s);
     }
     if (s->held >= q->held_max)
@@ -43,13 +47,14 @@ static void give_turn(struct fair_queue *q, struct source *s)
 {
     if (s->has_turn || !s->head || s->running >= q->running_max)
         return;
+    struct turns *turns = s->goes_first ? &q->ahead : &q->usual;
     s->has_turn = true;
     s->next = NULL;
-    if (q->first)
-        q->last->next = s;
+    if (turns->first)
+        turns->last->next = s;
     else
-        q->first = s;
-    q->last = s;
+        turns->first = s;
+    turns->last = s;
 }
 
 void fair_queue_add(struct fair_queue *q, struct exchange *ex)
@@ -65,12 +70,22 @@ void fair_queue_add(struct fair_queue *q, struct exchange *ex)
     give_turn(q, s);
 }
 
+/* Whose turn it is; NULL: there is none. Of those that go first, unless they alone would be served.
+ */
+static struct source *next_source(const struct fair_queue *q)
+{
+    struct source *usual = q->usual_running < q->usual_running_max ? q->usual.first : NULL;
+    return q->ahead.first && (!usual || q->ahead_n < AHEAD_MAX) ? q->ahead.first : usual;
+}
+
 struct exchange *fair_queue_take(struct fair_queue *q)
 {
-    struct source *s = q->first;
+    struct source *s = next_source(q);
     if (!s)
         return NULL;
-    q->first = s->next;
+    q->ahead_n = s->goes_first && q->usual.first ? q->ahead_n + 1 : 0;
+    q->usual_running += !s->goes_first;
+    *(s->goes_first ? &q->ahead.first : &q->usual.first) = s->next;
     s->has_turn = false;
     struct exchange *ex = s->head;
     s->head = ex->next;
@@ -83,11 +98,18 @@ struct exchange *fair_queue_take(struct fair_queue *q)
 void fair_queue_ran(struct fair_queue *q, struct source *s)
 {
     s->running--;
+    q->usual_running -= !s->goes_first;
     give_turn(q, s);
     free_unused(q, s);
 }
 
+bool fair_queue_is_empty(const struct fair_queue *q)
+{
+    return !next_source(q);
+}
+
 int64_t fair_queue_oldest_us(const struct fair_queue *q)
 {
-    return q->first ? q->first->head->queued_us : INT64_MAX;
+    const struct source *s = next_source(q);
+    return s ? s->head->queued_us : INT64_MAX;
 }

@@ -5,6 +5,11 @@
  * Each source has a bound of requests that a worker has at once, so that handlers that block leave
  * workers to others, and a bound of requests that are here at all: queued, running or parked.
  *
+ * What goes first (reply_elsewhere_first) is a source of its own beside the rest of what the same
+ * one asks. Such sources are served in turn too, and three times before each turn of another one.
+ * What is usual may have a bound of all its sources together, so that workers are left for what
+ * goes first.
+ *
  * The pool's lock guards all of it. */
 #ifndef HTTP_FAIR_QUEUE_H
 #define HTTP_FAIR_QUEUE_H
@@ -18,21 +23,29 @@ struct source {
     struct exchange *head, *tail; /* that wait for a worker */
     int held;                     /* its exchanges: waiting, with a worker, or parked */
     int running; /* workers that run one, or are done with one that another may have by now */
+    bool goes_first;
     bool has_turn;
     struct source *next; /* among those that have a turn */
 };
 
+/* Sources with something to run, in the order of their turns. */
+struct turns {
+    struct source *first, *last;
+};
+
 struct fair_queue {
-    struct map sources;          /* by key, while they hold something */
-    struct source *first, *last; /* those with something to run, in the order of their turns */
-    size_t depth;                /* exchanges that wait for a worker */
-    int running_max, held_max;   /* of each source */
+    struct map sources;        /* by key, while they hold something */
+    struct turns usual, ahead; /* ahead: of those that go first, */
+    int ahead_n;               /* so many since the last usual one */
+    size_t depth;              /* exchanges that wait for a worker */
+    int running_max, held_max; /* of each source */
+    int usual_running, usual_running_max;
 };
 
 void fair_queue_finish(struct fair_queue *q);
 
 /* The source with this key takes one more exchange; NULL: it has as many as it may. */
-struct source *fair_queue_enter(struct fair_queue *q, uint64_t key);
+struct source *fair_queue_enter(struct fair_queue *q, uint64_t key, bool goes_first);
 void fair_queue_leave(struct fair_queue *q, struct source *s); /* one exchange less */
 
 void fair_queue_add(struct fair_queue *q, struct exchange *ex); /* behind its source's others */
@@ -40,6 +53,7 @@ void fair_queue_add(struct fair_queue *q, struct exchange *ex); /* behind its so
 struct exchange *fair_queue_take(struct fair_queue *q);
 /* The worker has run an exchange of the source, which is freed when it holds nothing any more. */
 void fair_queue_ran(struct fair_queue *q, struct source *s);
+bool fair_queue_is_empty(const struct fair_queue *q); /* nothing may run now */
 /* When the exchange whose turn it is was queued (mono_us); INT64_MAX: there is none. */
 int64_t fair_queue_oldest_us(const struct fair_queue *q);
 

@@ -194,6 +194,7 @@ struct pool {
     struct lock lock;
     struct fair_queue queue;
     unsigned long refused; /* since their source had too many */
+    unsigned long moved;   /* here from another pool */
     struct worker
         *idle; /* the last to fall asleep is the first to be called: its caches are warm */
     int busy;
@@ -322,8 +323,9 @@ void body_free(struct exchange *ex);
 const struct err *pool_start(struct http_server *s, enum route_pool kind,
                              const struct http_pool *size);
 void pool_stop(struct pool *p);
-/* Makes the exchange one of the source's in rq->pool. M_LIMIT_EXCEEDED: it has too many there. */
-const struct err *pool_enter(struct exchange *ex, uint64_t source);
+/* Makes the exchange one of the source's in rq->pool, or of those of its that go first.
+ * M_LIMIT_EXCEEDED: it has too many there. */
+const struct err *pool_enter(struct exchange *ex, uint64_t source, bool goes_first);
 void pool_submit(struct exchange *ex); /* which entered; for a worker to run */
 const struct err *pool_submit_new(struct exchange *ex, uint64_t source); /* both */
 void pool_wake(struct waiter *w);
@@ -349,7 +351,8 @@ struct outcome {
     int fd; /* OUTCOME_FILE */
     int64_t offset, bytes;
     int64_t deadline_ms;  /* OUTCOME_WAIT */
-    enum route_pool pool; /* OUTCOME_MOVE */
+    enum route_pool pool; /* OUTCOME_MOVE, and the next */
+    bool goes_first;
 };
 struct MHD_Response *reply_response(struct reply *rp); /* empties the reply */
 void reply_drop(struct reply *rp);

@@ -167,7 +167,9 @@ static void add_pools(struct http_server *s, struct buf *out)
                  "# HELP concorde_http_sources Users, addresses and servers with requests here.\n"
                  "# TYPE concorde_http_sources gauge\n"
                  "# HELP concorde_http_refused_total Requests of sources with too many already.\n"
-                 "# TYPE concorde_http_refused_total counter\n");
+                 "# TYPE concorde_http_refused_total counter\n"
+                 "# HELP concorde_http_moved_total Requests that another pool has passed on.\n"
+                 "# TYPE concorde_http_moved_total counter\n");
     for (int i = 0; i < POOL_COUNT; i++) {
         struct pool *p = &s->pools[i];
         LOCKED(&p->lock);
@@ -178,11 +180,13 @@ static void add_pools(struct http_server *s, struct buf *out)
                    "concorde_http_source_running_max{pool=\"%s\"} %d\n"
                    "concorde_http_source_held_max{pool=\"%s\"} %d\n"
                    "concorde_http_sources{pool=\"%s\"} %zu\n"
-                   "concorde_http_refused_total{pool=\"%s\"} %lu\n",
+                   "concorde_http_refused_total{pool=\"%s\"} %lu\n"
+                   "concorde_http_moved_total{pool=\"%s\"} %lu\n",
                    http_pool_names[i], p->queue.depth, http_pool_names[i], p->busy,
                    http_pool_names[i], p->workers_n, http_pool_names[i], p->queue.running_max,
                    http_pool_names[i], p->queue.held_max, http_pool_names[i], p->queue.sources.n,
-                   http_pool_names[i], p->refused);
+                   http_pool_names[i], p->refused, http_pool_names[i],
+                   p->moved);
     }
 }
 

@@ -11,8 +11,10 @@
 #include <limits.h>
 
 const char *const http_pool_names[POOL_COUNT] = {
-    [POOL_CLIENT] = "client", [POOL_FEDERATION] = "federation", [POOL_SLOW] = "slow",
-    [POOL_SEARCH] = "search", [POOL_REMOTE] = "remote",         [POOL_WATCH] = "watch"};
+    [POOL_CLIENT] = "client", [POOL_FEDERATION] = "federation",
+    [POOL_SLOW] = "slow",     [POOL_PASSWORD] = "password",
+    [POOL_SEARCH] = "search", [POOL_INITIAL] = "initial",
+    [POOL_REMOTE] = "remote", [POOL_WATCH] = "watch"};
 
 enum { STACK_BYTES = 512 * 1024, LATE_US = 1000 };
 
@@ -38,9 +40,9 @@ static void call(struct worker *w)
         pthread_cond_signal(&w->called);
 }
 
-static struct source *enter_locked(struct pool *p, uint64_t key)
+static struct source *enter_locked(struct pool *p, uint64_t key, bool goes_first)
 {
-    struct source *s = fair_queue_enter(&p->queue, key);
+    struct source *s = fair_queue_enter(&p->queue, key, goes_first);
     p->refused += !s;
     return s;
 }
@@ -51,11 +53,12 @@ static const struct err *too_many(void)
     return err_limit_exceeded(RETRY_MS);
 }
 
-const struct err *pool_enter(struct exchange *ex, uint64_t source)
+const struct err *pool_enter(struct exchange *ex, uint64_t source, bool goes_first)
 {
     struct pool *p = pool_of(ex);
     LOCKED(&p->lock);
-    ex->source = enter_locked(p, source);
+    ex->source = enter_locked(p, source, goes_first);
+    p->moved += ex->source != NULL;
     return ex->source ? NULL : too_many();
 }
 
@@ -76,7 +79,7 @@ const struct err *pool_submit_new(struct exchange *ex, uint64_t source)
     struct worker *w = NULL;
     ex->queued_us = mono_us();
     lock_take(&p->lock);
-    struct source *entered = ex->source = enter_locked(p, source);
+    struct source *entered = ex->source = enter_locked(p, source, false);
     if (entered) {
         fair_queue_add(&p->queue, ex);
         w = take_idle_locked(p);
@@ -138,7 +141,7 @@ static void take_woken_locked(struct pool *p)
  * they block. */
 static struct worker *take_helper_locked(struct pool *p)
 {
-    if (!p->queue.first ||
+    if (fair_queue_is_empty(&p->queue) ||
         (p->busy >= p->server->cpus && mono_us() - fair_queue_oldest_us(&p->queue) < LATE_US))
         return NULL;
     return take_idle_locked(p);
@@ -178,7 +181,7 @@ static struct exchange *take(struct worker *w, struct ran *ran)
     note_ran_locked(p, ran);
     for (;;) {
         take_woken_locked(p);
-        if (p->queue.first || p->stopping)
+        if (!fair_queue_is_empty(&p->queue) || p->stopping)
             break;
         sleep_locked(w);
     }
@@ -224,6 +227,7 @@ const struct err *pool_start(struct http_server *s, enum route_pool kind,
     int workers = size->workers > 0 ? size->workers : 1;
     p->queue.running_max = or_any(size->running_max);
     p->queue.held_max = or_any(size->held_max);
+    p->queue.usual_running_max = or_any(size->usual_max);
     p->server = s;
     p->kind = kind;
     lock_init(&p->lock, RANK_HTTP_QUEUE);

@@ -103,18 +103,28 @@ const struct err *reply_wait(struct reply *rp, int64_t deadline_mono_ms)
     return NULL;
 }
 
-bool route_may_ask(const struct route *r)
+bool route_may_move(const struct route *r, enum route_pool pool)
 {
-    return r->asks || r->who == WHO_SERVER || r->pool == POOL_REMOTE;
+    return pool != POOL_CLIENT &&
+           (r->moves_to == pool || (pool == POOL_REMOTE && r->who == WHO_SERVER));
 }
 
 const struct err *reply_elsewhere(struct reply *rp, enum route_pool pool)
 {
     const struct route *route = rp->rq->route;
-    if (!route_may_ask(route))
-        return err_internal("%s asks other servers, but its row does not say so", route->path);
+    if (!route_may_move(route, pool))
+        return err_internal("%s goes on in pool %s, but its row does not say so", route->path,
+                            http_pool_names[pool]);
     rp->outcome->pool = pool;
+    rp->outcome->goes_first = false;
     rp->outcome->kind = OUTCOME_MOVE;
+    return NULL;
+}
+
+const struct err *reply_elsewhere_first(struct reply *rp, enum route_pool pool)
+{
+    TRY(reply_elsewhere(rp, pool));
+    rp->outcome->goes_first = true;
     return NULL;
 }
 

@@ -26,9 +26,11 @@ enum route_who {
 enum route_pool {
     POOL_CLIENT,     /* short work for local users */
     POOL_FEDERATION, /* requests of remote servers */
-    POOL_SLOW,       /* password hashes, thumbnails: what computes */
+    POOL_SLOW,       /* thumbnails, uploads: what computes, or has large files */
+    POOL_PASSWORD,   /* password hashes */
     POOL_SEARCH,     /* questions whose cost grows with the server */
-    POOL_REMOTE,     /* what turns out to need another server's answer (reply_elsewhere) */
+    POOL_INITIAL,    /* syncs that tell all there is, or very much */
+    POOL_REMOTE,     /* what turns out to need another server's answer */
     POOL_WATCH,      /* operators' tools, which must be answered whatever else there is to do */
     POOL_COUNT
 };
@@ -84,17 +86,18 @@ struct route {
     enum route_body body;
     enum route_rate rate;
     enum route_pool pool;
-    const char *spec;     /* section of the specification, for `concorde routes` */
-    const char *also;     /* a second path (unstable spelling), NULL if none; same params */
-    int body_max;         /* bytes, or BODY_AS_SET; 0: by the kind of body */
-    bool asks;            /* other servers, at times: then it goes on in POOL_REMOTE */
-    route_handler *inner; /* for a handler that runs another one; NULL: none */
+    const char *spec;         /* section of the specification, for `concorde routes` */
+    const char *also;         /* a second path (unstable spelling), NULL if none; same params */
+    int body_max;             /* bytes, or BODY_AS_SET; 0: by the kind of body */
+    enum route_pool moves_to; /* where it may go on (reply_elsewhere); POOL_CLIENT: nowhere */
+    route_handler *inner;     /* for a handler that runs another one; NULL: none */
 };
 
 size_t route_body_max(const struct route *r, size_t setting); /* not for BODY_FILE */
 
-/* May a request of that route have to wait for other servers? */
-bool route_may_ask(const struct route *r);
+/* May a request of that route go on in that pool? Those of WHO_SERVER may always have to ask for
+ * the caller's key, in POOL_REMOTE. */
+bool route_may_move(const struct route *r, enum route_pool pool);
 
 struct exchange; /* private to http/ */
 struct outcome;  /* private to http/ */
@@ -197,9 +200,11 @@ const struct err *reply_flush(struct reply *rp);
  * again from its start. */
 const struct err *reply_wait(struct reply *rp, int64_t deadline_mono_ms);
 
-/* The handler runs again from its start, at once, by a worker of that pool (rq->pool): for routes
- * that are mostly answered in no time, but now and then must wait for another server. Their row
- * says so (asks); those of WHO_SERVER may always have to ask for the caller's key. */
+/* The handler runs again from its start, at once, by a worker of that pool (rq->pool): for what is
+ * found out by looking at a request, that it must wait for another server, or computes much. The
+ * route's row says so (moves_to). */
 const struct err *reply_elsewhere(struct reply *rp, enum route_pool pool);
+/* The same, and there it goes before what others ask (http/fair_queue.h). */
+const struct err *reply_elsewhere_first(struct reply *rp, enum route_pool pool);
 
 #endif

@@ -289,7 +289,7 @@ static void move(struct exchange *ex, struct reply *rp)
     struct source *before = ex->source;
     enum route_pool from = ex->rq.pool;
     ex->rq.pool = rp->outcome->pool;
-    const struct err *e = pool_enter(ex, source_proven(ex));
+    const struct err *e = pool_enter(ex, source_proven(ex), rp->outcome->goes_first);
     if (e) {
         ex->rq.pool = from;
         ex->source = before;

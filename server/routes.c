@@ -82,18 +82,25 @@ static const char *const rate_names[RATE_COUNT] = {
     "key", "media",   "account", "search",       "remote", "server"};
 
 static void add_row(struct buf *out, int width, const char *method, const char *path,
-                    const char *who, const char *pool, const char *asks, const char *rate,
+                    const char *who, const char *pool, const char *moves_to, const char *rate,
                     const char *spec)
 {
-    buf_printf(out, "%-7s %-*s %-10s %-10s %-5s %-12s %s\n", method, width, path, who, pool, asks,
-               rate, spec);
+    buf_printf(out, "%-7s %-*s %-10s %-10s %-10s %-12s %s\n", method, width, path, who, pool,
+               moves_to, rate, spec);
+}
+
+static const char *moves_to(const struct route *r)
+{
+    for (int pool = 0; pool < POOL_COUNT; pool++)
+        if (pool != (int)r->pool && route_may_move(r, (enum route_pool)pool))
+            return http_pool_names[pool];
+    return "-";
 }
 
 static void add_route(struct buf *out, int width, const struct route *r, const char *path)
 {
     add_row(out, width, http_method_names[r->method], path, who_names[r->who],
-            http_pool_names[r->pool], route_may_ask(r) ? "asks" : "-", rate_names[r->rate],
-            r->spec ? r->spec : "-");
+            http_pool_names[r->pool], moves_to(r), rate_names[r->rate], r->spec ? r->spec : "-");
 }
 
 static int widest_path(void)
@@ -111,7 +118,7 @@ static int widest_path(void)
 void routes_add_table(struct buf *out)
 {
     int width = widest_path();
-    add_row(out, width, "METHOD", "PATH", "WHO", "POOL", "ASKS", "RATE", "SPECIFICATION");
+    add_row(out, width, "METHOD", "PATH", "WHO", "POOL", "MOVES-TO", "RATE", "SPECIFICATION");
     for (size_t i = 0; i < route_tables_n; i++)
         for (const struct route *r = route_tables[i]; r->path; r++) {
             add_route(out, width, r, r->path);

@@ -64,7 +64,7 @@ static const struct err *get_config(struct request *rq, struct reply *rp)
 #define ROW(path_, also_, handler_, who_)                                                          \
     {                                                                                              \
         .method = GET, .path = path_, .also = also_, .handler = handler_, .who = who_,             \
-        .asks = true, .spec = "content repository"                                                 \
+        .moves_to = POOL_REMOTE, .spec = "content repository"                                      \
     }
 #define NEW_ROW(rest, handler_, who_)                                                              \
     ROW("/_matrix/client/v1/media/" rest,                                                          \

@@ -215,7 +215,7 @@ static const struct err *get_for_server(struct request *rq, struct reply *rp)
 #define ROW(path_, also_, handler_, who_)                                                          \
     {                                                                                              \
         .method = GET, .path = path_, .also = also_, .handler = handler_, .who = who_,             \
-        .asks = true, .pool = POOL_SLOW, .spec = "content repository"                              \
+        .moves_to = POOL_REMOTE, .pool = POOL_SLOW, .spec = "content repository"                   \
     }
 #define OLD_THUMBNAIL(path_, also_) ROW(path_, also_, get_old_thumbnail, WHO_ANYBODY)
 

@@ -1,4 +1,4 @@
-"""Routes that may ask other servers (`concorde routes`, column ASKS): while one user's, address's or
+"""Routes that may ask other servers (`concorde routes`: MOVES-TO, or POOL, is remote): while one user's, address's or
 server's requests wait for a server that never answers, others are answered, by the same route too,
 and only workers of the remote pool wait. A new route that asks needs a row in ASKING."""
 
@@ -20,12 +20,12 @@ from server import run_cli
 
 AS_MANY = 110  # more than are held of one source
 EVIL, GOOD = "192.0.2.66", "192.0.2.7"
-OTHER_POOLS = "client", "federation", "slow", "search"
+OTHER_POOLS = "client", "federation", "slow", "password", "search", "initial"
 
 
 def asking_routes():
     lines = [line.split() for line in run_cli("routes").stdout.splitlines()[1:]]
-    return [(method, path, who) for method, path, who, _, asks, *_ in lines if asks == "asks"]
+    return [(method, path, who) for method, path, who, *pools in lines if "remote" in pools[:2]]
 
 
 # ---- who is there ----

@@ -254,7 +254,7 @@ void whole_server_run(const uint8_t *data, size_t size, bool (*is_wanted)(const 
     ex.rq.caller = caller;
     ex.rq.caller_id = "caller";
     ex.rq.runs = 1;
-    ex.rq.pool = POOL_REMOTE;
+    ex.rq.pool = ex.rq.route->moves_to ? ex.rq.route->moves_to : POOL_REMOTE; /* to its end */
     ex.rq.timed_out = true;
     const struct err *e = run(&ex, &rp);
     if (e)

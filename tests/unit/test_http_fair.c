@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { WORKERS = 4, RUNNING_MAX = 2, HELD_MAX = 6 };
+enum { WORKERS = 4, RUNNING_MAX = 2, HELD_MAX = 6, USUAL_MAX = 2 };
 
 static struct {
     struct lock lock;
@@ -35,6 +35,15 @@ static const struct err *pass_gate(struct request *rq, struct reply *rp)
 static const struct err *pass_gate_elsewhere(struct request *rq, struct reply *rp)
 {
     return rq->pool == POOL_REMOTE ? pass_gate(rq, rp) : reply_elsewhere(rp, POOL_REMOTE);
+}
+
+/* Of those who say so, before others. */
+static const struct err *pass_gate_first(struct request *rq, struct reply *rp)
+{
+    enum route_pool pool = rq->route->moves_to ? rq->route->moves_to : POOL_REMOTE;
+    if (rq->pool == pool)
+        return pass_gate(rq, rp);
+    return request_query(rq, "first") ? reply_elsewhere_first(rp, pool) : reply_elsewhere(rp, pool);
 }
 
 static const struct err *answer(struct request *rq, struct reply *rp)
@@ -72,7 +81,10 @@ static const struct route routes[] = {
     {GET, "/gate", pass_gate, .who = WHO_ANYBODY},
     {GET, "/user-gate", pass_gate, .who = WHO_USER},
     {GET, "/server-gate", pass_gate, .who = WHO_SERVER},
-    {GET, "/elsewhere", pass_gate_elsewhere, .who = WHO_USER, .asks = true},
+    {GET, "/elsewhere", pass_gate_elsewhere, .who = WHO_USER, .moves_to = POOL_REMOTE},
+    {GET, "/first", pass_gate_first, .who = WHO_USER, .moves_to = POOL_REMOTE},
+    {GET, "/first-by-password", pass_gate_first, .who = WHO_USER, .moves_to = POOL_PASSWORD},
+    {GET, "/nowhere", pass_gate_first, .who = WHO_USER},
     {GET, "/answer", answer, .who = WHO_ANYBODY},
     {POST, "/upload", take_upload, .who = WHO_ANYBODY, .body = BODY_FILE},
     {GET, "/health", answer, .who = WHO_ANYBODY, .pool = POOL_WATCH},
@@ -89,6 +101,8 @@ static int start_server(void **state)
     struct http_config config = fixture_config();
     struct http_pool size = {WORKERS, RUNNING_MAX, HELD_MAX};
     config.pools[POOL_CLIENT] = config.pools[POOL_REMOTE] = size;
+    size.usual_max = USUAL_MAX;
+    config.pools[POOL_PASSWORD] = size;
     config.trusted_proxies = proxies;
     config.trusted_proxies_n = 1;
     config.hooks.authenticate[WHO_USER] = config.hooks.authenticate[WHO_SERVER] = is_user;
@@ -283,6 +297,74 @@ static void test_moving_is_bounded(void **state)
     expect_all(fds, HELD_MAX, 200);
 }
 
+static void let_next_pass(char tag)
+{
+    size_t n = came_to_work();
+    let_one_pass(tag);
+    for (int i = 0; i < 20000 && came_to_work() == n; i++)
+        usleep(1000);
+}
+
+/* What goes first does, in turn among its like, but others are served too. A source has as many
+ * more of these as it may have at all. */
+static void test_what_goes_first(void **state)
+{
+    enum { USUAL = 4, FIRST = 5 };
+    static const char *const users[FIRST] = {"alice", "bob", "carol", "dan", "eve"};
+    int busy[WORKERS], usual[USUAL], first[FIRST];
+    for (int i = 0; i < WORKERS; i++)
+        busy[i] = ask(*state, "/first?tag=x", i % 2 ? "mallory" : "oscar", "192.0.2.1");
+    wait_until_blocked(WORKERS);
+    for (int i = 0; i < USUAL; i++) {
+        usual[i] = ask(*state, "/first?tag=u", users[i], "192.0.2.1");
+        wait_until_queued(*state, "remote", i + 1);
+    }
+    for (int i = 0; i < FIRST; i++) {
+        first[i] = ask(*state, "/first?tag=f&first", users[i], "192.0.2.1");
+        wait_until_queued(*state, "remote", USUAL + i + 1);
+    }
+    for (int i = 0; i < WORKERS; i++)
+        let_next_pass('x');
+    let_next_pass('f');
+    let_next_pass('f');
+    assert_memory_equal(gate.order, "xxxxfffuff", WORKERS + 6);
+    open_gate();
+    expect_all(busy, WORKERS, 200);
+    expect_all(usual, USUAL, 200);
+    expect_all(first, FIRST, 200);
+}
+
+/* Workers are left for what goes first. */
+static void test_what_is_usual_has_a_bound(void **state)
+{
+    int usual[HELD_MAX], first[USUAL_MAX];
+    for (int i = 0; i < HELD_MAX; i++)
+        usual[i] = ask(*state, "/first-by-password?tag=u", i % 2 ? "alice" : "bob", "192.0.2.1");
+    wait_until_queued(*state, "password", HELD_MAX - USUAL_MAX);
+    wait_until_blocked(USUAL_MAX);
+    for (int i = 0; i < WORKERS - USUAL_MAX; i++)
+        first[i] = ask(*state, "/first-by-password?tag=f&first", "alice", "192.0.2.1");
+    wait_until_blocked(WORKERS);
+    wait_until_queued(*state, "password", HELD_MAX - USUAL_MAX);
+    let_next_pass('u'); /* its worker takes the next one */
+    wait_until_queued(*state, "password", HELD_MAX - USUAL_MAX - 1);
+    wait_until_blocked(WORKERS);
+    open_gate();
+    expect_all(usual, HELD_MAX, 200);
+    expect_all(first, WORKERS - USUAL_MAX, 200);
+}
+
+static void test_a_route_moves_where_its_row_says(void **state)
+{
+    expect(ask(*state, "/nowhere", "alice", "192.0.2.1"), 500);
+    struct route r = {.moves_to = POOL_PASSWORD};
+    assert_true(route_may_move(&r, POOL_PASSWORD));
+    assert_false(route_may_move(&r, POOL_REMOTE));
+    assert_false(route_may_move(&r, POOL_CLIENT));
+    r.who = WHO_SERVER; /* its key may have to be asked for */
+    assert_true(route_may_move(&r, POOL_REMOTE));
+}
+
 /* The head of an upload is judged by a worker: also that has its turn. */
 static void test_an_upload_is_refused_and_the_connection_lives(void **state)
 {
@@ -326,6 +408,9 @@ int main(void)
         TEST(test_a_claimed_name_counts_with_the_address),
         TEST(test_an_address_that_claims_many_names_is_few_sources),
         TEST(test_moving_is_bounded),
+        TEST(test_what_goes_first),
+        TEST(test_what_is_usual_has_a_bound),
+        TEST(test_a_route_moves_where_its_row_says),
         TEST(test_an_upload_is_refused_and_the_connection_lives),
         TEST(test_health_waits_for_nobody),
     };

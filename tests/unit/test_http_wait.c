@@ -116,7 +116,8 @@ static const struct err *go_elsewhere(struct request *rq, struct reply *rp)
 static const struct route routes[] = {
     {GET, "/wait", wait_for, .who = WHO_ANYBODY},
     {POST, "/wait", wait_for, .who = WHO_ANYBODY, .body = BODY_RAW},
-    {POST, "/elsewhere", go_elsewhere, .who = WHO_ANYBODY, .body = BODY_RAW, .asks = true},
+    {POST, "/elsewhere", go_elsewhere, .who = WHO_ANYBODY, .body = BODY_RAW,
+     .moves_to = POOL_REMOTE},
     {GET, "/for-ever", wait_for_ever, .who = WHO_ANYBODY},
     {GET, "/long", take_long, .who = WHO_ANYBODY},
     {0}};
