@@ -51,13 +51,30 @@ static const struct err *take(const struct config *config, const char *key, int 
     return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
 }
 
+static bool is_one_of_few(const char *key)
+{
+    static const struct rate_limit few = {1.0 / ATTEMPTS_RARE_S, ATTEMPTS_RARE};
+    return rate_take(attempts, RATE_LOGIN, str_of(key), &few, 1, mono_us()) == 0;
+}
+
+static bool is_rare(struct arena *a, const char *user_id, const char *network, bool known)
+{
+    if (known)
+        return is_one_of_few(arena_printf(a, "few\n%s\n%s", user_id, network));
+    bool of_user = is_one_of_few(arena_printf(a, "few\n%s\n", user_id));
+    bool of_network = is_one_of_few(arena_printf(a, "few\n\n%s", network));
+    return of_user && of_network;
+}
+
 /* No part of a key holds a newline. */
-const struct err *attempts_count(struct request *rq, const char *user_id, int64_t user)
+const struct err *attempts_count(struct request *rq, const char *user_id, int64_t user,
+                                 bool *ret_is_rare)
 {
     struct job *job = job_of(rq);
     const struct config *config = job->store->config;
     const struct caller *caller = caller_of(rq);
     bool known;
+    *ret_is_rare = false;
     if (!config->rate_limits)
         return NULL;
     pthread_once(&attempts_once, make_attempts);
@@ -67,9 +84,10 @@ const struct err *attempts_count(struct request *rq, const char *user_id, int64_
     const char *network = network_of(job->arena, rq->remote_address);
     TRY(take(config, arena_printf(job->arena, "network\n%s\n%s", user_id, network), 1));
     TRY(is_known(job, user, network, &known));
-    if (known)
-        return NULL;
-    return take(config, arena_printf(job->arena, "elsewhere\n%s", user_id), ATTEMPTS_ELSEWHERE);
+    if (!known)
+        TRY(take(config, arena_printf(job->arena, "elsewhere\n%s", user_id), ATTEMPTS_ELSEWHERE));
+    *ret_is_rare = is_rare(job->arena, user_id, network, known);
+    return NULL;
 }
 
 const struct err *attempts_note_sign_in(struct request *rq, int64_t user)

@@ -57,6 +57,14 @@ const struct err *credentials_user_id(struct job *job, const json_t *o, const ch
 
 /* ---- passwords ---- */
 
+const struct err *credentials_count(struct request *rq, const char *user_id, bool *ret_is_rare)
+{
+    struct account a;
+    bool found;
+    TRY(users_find(job_tx(job_of(rq)), user_id, &found, &a));
+    return attempts_count(rq, user_id, found ? a.user : 0, ret_is_rare);
+}
+
 const struct err *credentials_check(struct request *rq, const char *user_id, const char *password,
                                     bool *ret_right, struct account *ret)
 {
@@ -64,7 +72,6 @@ const struct err *credentials_check(struct request *rq, const char *user_id, con
     struct account a;
     bool found, needs_rehash;
     TRY(users_find(job_tx(job), user_id, &found, &a));
-    TRY(attempts_count(rq, user_id, found ? a.user : 0));
     int64_t cost = job->store->config->password_hash_cost;
     TRY(password_verify(found ? a.password_hash : NULL, password, cost, ret_right, &needs_rehash));
     if (!*ret_right)

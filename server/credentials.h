@@ -12,16 +12,19 @@
  * nobody here: M_FORBIDDEN. The user need not exist. */
 const struct err *credentials_user_id(struct job *job, const json_t *o, const char **ret);
 
+/* Counts an attempt, before credentials_check, as server/attempts.h says. */
+const struct err *credentials_count(struct request *rq, const char *user_id, bool *ret_is_rare);
+
 /* The account of that name if the password is right; *ret_right false takes as long, whether there
- * is such an account or not. Keeps a better hash when the stored one is outdated. M_LIMIT_EXCEEDED
- * after too many attempts. Call from POOL_SLOW. */
+ * is such an account or not. Keeps a better hash when the stored one is outdated. Call from
+ * POOL_PASSWORD. */
 const struct err *credentials_check(struct request *rq, const char *user_id, const char *password,
                                     bool *ret_right, struct account *ret);
 
 /* M_WEAK_PASSWORD or M_INVALID_PARAM when it may not become a user's password. */
 const struct err *credentials_check_new(struct job *job, const char *password);
 
-/* The hash of a new password that was checked. Call from POOL_SLOW. */
+/* The hash of a new password that was checked. Call from POOL_PASSWORD. */
 const struct err *credentials_hash(struct job *job, const char *password, const char **ret);
 
 #endif

@@ -7,7 +7,7 @@
  * `cost` is password_hash_cost: 5 takes 64 MiB and two passes, each step doubles or halves the
  * memory; 1 is the least that argon2id takes, for tests. At most as many hashings run at once as
  * there are processors, so that a flood of logins neither fills the memory nor starves everything
- * else; further callers wait. Call from POOL_SLOW. */
+ * else; further callers wait. Call from POOL_PASSWORD. */
 #ifndef SERVER_PASSWORD_H
 #define SERVER_PASSWORD_H
 

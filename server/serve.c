@@ -83,7 +83,12 @@ static void set_pools(const struct config *c, struct http_pool ret[POOL_COUNT])
     ret[POOL_FEDERATION] =
         (struct http_pool){at_least(1, workers / 2), at_least(1, workers / 8), 200};
     ret[POOL_SLOW] = (struct http_pool){8, 2, 200};
+    /* As many hash at once as there are processors (server/password.h): the other half of the
+     * workers is for those that go first, which so wait for these at the most. */
+    ret[POOL_PASSWORD] = (struct http_pool){2 * processors(), 2, 200, processors()};
     ret[POOL_SEARCH] = (struct http_pool){4, 1, 20};
+    int initial = at_least(2, processors());
+    ret[POOL_INITIAL] = (struct http_pool){initial, initial < 4 ? 1 : 2, 50};
     ret[POOL_REMOTE] = (struct http_pool){128, 6, 100}; /* nearly all of them wait for others */
     ret[POOL_WATCH] = (struct http_pool){4, 2, 20};
 }

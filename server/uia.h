@@ -10,7 +10,7 @@
  * steps of one operation share a session in the database, bound to method, path and caller: with
  * another one it is M_FORBIDDEN. Call uia_recall before the request's own parameters are read, and
  * check them first: a completed session is used up. Passwords are hashed, so such routes belong
- * into POOL_SLOW. */
+ * into POOL_PASSWORD. */
 #ifndef SERVER_UIA_H
 #define SERVER_UIA_H
 

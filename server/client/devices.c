@@ -140,7 +140,7 @@ const struct route devices_routes[] = {
      .who = WHO_USER,
      .body = BODY_MAYBE,
      .rate = RATE_ACCOUNT,
-     .pool = POOL_SLOW,
+     .pool = POOL_PASSWORD,
      .spec = SPEC},
     {.method = POST,
      .path = "/_matrix/client/v3/delete_devices",
@@ -148,7 +148,7 @@ const struct route devices_routes[] = {
      .who = WHO_USER,
      .body = BODY_JSON,
      .rate = RATE_ACCOUNT,
-     .pool = POOL_SLOW,
+     .pool = POOL_PASSWORD,
      .spec = SPEC},
     {.path = NULL},
 };

@@ -17,7 +17,24 @@ static const struct err *get_login(struct request *rq, struct reply *rp)
 
 /* ---- the ways to log in ---- */
 
-static const struct err *by_password(struct request *rq, struct account *ret)
+static const struct err *enter_pool(struct request *rq, struct reply *rp, const char *user_id)
+{
+    bool is_rare;
+    TRY(credentials_count(rq, user_id, &is_rare));
+    return is_rare ? reply_elsewhere_first(rp, POOL_PASSWORD) : reply_elsewhere(rp, POOL_PASSWORD);
+}
+
+static const struct err *check_password(struct request *rq, const char *user_id,
+                                        const char *password, struct account *ret)
+{
+    bool right;
+    TRY(credentials_check(rq, user_id, password, &right, ret));
+    return right ? NULL : err(ERR_FORBIDDEN, "Wrong user name or password");
+}
+
+/* What is refused, because there were too many attempts, never comes to those that are hashed. */
+static const struct err *by_password(struct request *rq, struct reply *rp, bool *ret_here,
+                                     struct account *ret)
 {
     struct job *job = job_of(rq);
     const json_t *body = rq->body;
@@ -26,21 +43,22 @@ static const struct err *by_password(struct request *rq, struct account *ret)
     if (!user_id)
         return err(ERR_MISSING_PARAM, "Missing identifier");
     TRY(json_need_string(body, "password", &password));
-    bool right;
-    const struct err *e = credentials_check(rq, user_id, password, &right, ret);
-    if (!e && !right)
-        e = err(ERR_FORBIDDEN, "Wrong user name or password");
+    *ret_here = rq->pool == POOL_PASSWORD;
+    const struct err *e =
+        *ret_here ? check_password(rq, user_id, password, ret) : enter_pool(rq, rp, user_id);
     if (e && err_status(e) < 500)
         attempts_log_failure(rq, user_id, e->text);
     return e;
 }
 
-static const struct err *by_token(struct request *rq, struct account *ret)
+static const struct err *by_token(struct request *rq, struct reply *rp, bool *ret_here,
+                                  struct account *ret)
 {
     struct job *job = job_of(rq);
     const char *token;
     int64_t user;
     bool found;
+    *ret_here = true;
     TRY(json_need_string(rq->body, "token", &token));
     TRY(passes_take(job_tx(job), PASS_LOGIN, token, &found, &user));
     if (found)
@@ -50,16 +68,19 @@ static const struct err *by_token(struct request *rq, struct account *ret)
 
 static const struct {
     const char *type;
-    const struct err *(*prove)(struct request *rq, struct account *ret);
+    const struct err *(*prove)(struct request *rq, struct reply *rp, bool *ret_here,
+                               struct account *ret);
 } ways[] = {{"m.login.password", by_password}, {"m.login.token", by_token}};
 
-static const struct err *prove(struct request *rq, struct account *ret)
+/* *ret_here false: the request goes on in another pool. */
+static const struct err *prove(struct request *rq, struct reply *rp, bool *ret_here,
+                               struct account *ret)
 {
     const char *type;
     TRY(json_need_string(rq->body, "type", &type));
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
         if (strcmp(ways[i].type, type) == 0)
-            return ways[i].prove(rq, ret);
+            return ways[i].prove(rq, rp, ret_here, ret);
     return err(ERR_UNKNOWN, "Unknown login type");
 }
 
@@ -76,8 +97,11 @@ static const struct err *post_login(struct request *rq, struct reply *rp)
     struct job *job = job_of(rq);
     struct sign_in how;
     struct account a;
+    bool here;
     TRY(sign_in_read(rq->body, &how));
-    TRY(prove(rq, &a));
+    TRY(prove(rq, rp, &here, &a));
+    if (!here)
+        return NULL;
     if (a.deactivated || a.locked)
         attempts_log_failure(rq, a.user_id, a.locked ? "locked" : "deactivated");
     if (a.deactivated)
@@ -146,7 +170,7 @@ const struct route login_routes[] = {
      .body = BODY_JSON,
      .body_max = BODY_TINY,
      .rate = RATE_LOGIN,
-     .pool = POOL_SLOW,
+     .moves_to = POOL_PASSWORD,
      .spec = "Login"},
     {.method = POST,
      .path = "/_matrix/client/v1/login/get_token",
@@ -154,7 +178,7 @@ const struct route login_routes[] = {
      .who = WHO_USER,
      .body = BODY_MAYBE,
      .rate = RATE_LOGIN,
-     .pool = POOL_SLOW,
+     .pool = POOL_PASSWORD,
      .spec = "Login",
      .also = "/_matrix/client/unstable/org.matrix.msc3882/login/get_token"},
     {.method = POST,

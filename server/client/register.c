@@ -207,8 +207,10 @@ static const struct err *register_user(struct request *rq, struct reply *rp)
     if (answer)
         return reply_tree(rp, 200, json_incref((json_t *)answer));
     TRY(read_registration(rq, &r));
-    if (json_object_get(rq->body, "auth"))
+    if (json_object_get(rq->body, "auth") && rq->pool != POOL_PASSWORD) {
         TRY(count_attempt(rq));
+        return reply_elsewhere(rp, POOL_PASSWORD);
+    }
     TRY(confirm(rq, rp, &done, &r.proof));
     if (!done)
         return NULL;
@@ -341,7 +343,7 @@ const struct route register_routes[] = {
      .body = BODY_JSON,
      .body_max = BODY_TINY,
      .rate = RATE_KEY,
-     .pool = POOL_SLOW,
+     .moves_to = POOL_PASSWORD,
      .spec = "Account registration"},
     {.method = GET,
      .path = "/_matrix/client/v3/register/available",
@@ -364,7 +366,7 @@ const struct route register_routes[] = {
      .body = BODY_JSON,
      .body_max = BODY_TINY,
      .rate = RATE_KEY,
-     .pool = POOL_SLOW,
+     .pool = POOL_PASSWORD,
      .spec = "-"},
     {.path = NULL},
 };

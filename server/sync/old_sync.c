@@ -238,30 +238,27 @@ static const struct err *add_ephemeral(struct sync *s, const struct room_news *n
 }
 
 /* The rooms with news, or the one that is asked for, which the user need not be in. */
-static const struct err *choose(struct sync *s, struct room *only, const struct session_room **ret,
-                                size_t *ret_n)
+static const struct err *choose(struct sync *s, struct room *only)
 {
     if (!only)
-        return sync_choose_rooms(s, ret, ret_n);
+        return sync_choose_rooms(s);
     struct session_room *one = arena_alloc(s->job->arena, sizeof *one);
     if (!session_get_room(s->session, only->id, one) || one->membership != MEMBERSHIP_JOIN)
         *one = (struct session_room){
             .room = only->id, .membership = MEMBERSHIP_LEAVE, .position = VALID_FOREVER};
-    *ret = one;
-    *ret_n = 1;
+    s->rooms = one;
+    s->rooms_n = 1;
     return NULL;
 }
 
 static const struct err *write_chunk(struct sync *s, struct room *only, struct buf *out)
 {
-    const struct session_room *rooms;
-    size_t n, presence_n;
+    size_t n = s->rooms_n, presence_n;
     buf_auto struct buf presence = {0};
-    TRY(choose(s, only, &rooms, &n));
     struct room_news *news = arena_alloc_array(s->job->arena, n + 1, sizeof *news);
     memset(news, 0, (n + 1) * sizeof *news);
     for (size_t i = 0; i < n; i++)
-        TRY(read_news(s, &rooms[i], n < EVENTS_MAX ? EVENTS_MAX / n : 1, &news[i]));
+        TRY(read_news(s, &s->rooms[i], n < EVENTS_MAX ? EVENTS_MAX / n : 1, &news[i]));
     for (size_t i = 0; i < n; i++)
         if (news[i].room)
             TRY(add_news(s, &news[i], out));
@@ -341,10 +338,14 @@ static const struct err *get_events(struct request *rq, struct reply *rp)
     TRY(sync_open_range(&s, rq));
     if (!from)
         return reply_events(rq, rp, &s, NULL, &chunk);
+    TRY(choose(&s, only));
+    if (sync_must_move(&s, rq))
+        return reply_elsewhere(rp, POOL_INITIAL);
     TRY(write_chunk(&s, only, &chunk));
     int64_t now = mono_ms(), until = rq->started_mono_us / 1000 +
                                      (timeout < TIMEOUT_MAX_MS ? timeout : TIMEOUT_MAX_MS);
-    if (s.any || now >= until || rq->waiter.is_displaced || request_is_stopping(rq))
+    if (s.any || now >= until || rq->pool == POOL_INITIAL || rq->waiter.is_displaced ||
+        request_is_stopping(rq))
         return reply_events(rq, rp, &s, from, &chunk);
     return reply_wait(rp, until);
 }
@@ -354,16 +355,19 @@ const struct route old_sync_routes[] = {
      .path = "/_matrix/client/v3/rooms/{room}/initialSync",
      .handler = get_room_initial_sync,
      .who = WHO_GUEST_TOO,
+     .pool = POOL_INITIAL,
      .spec = "Syncing"},
     {.method = GET,
      .path = "/_matrix/client/v3/initialSync",
      .handler = get_initial_sync,
      .who = WHO_USER,
+     .pool = POOL_INITIAL,
      .spec = "Syncing"},
     {.method = GET,
      .path = "/_matrix/client/v3/events",
      .handler = get_events,
      .who = WHO_GUEST_TOO,
+     .moves_to = POOL_INITIAL,
      .spec = "Syncing"},
     {.path = NULL},
 };

@@ -53,10 +53,10 @@ static const struct err *changed_by_log(struct sync *s, const struct session_roo
     return NULL;
 }
 
-const struct err *sync_choose_rooms(struct sync *s, const struct session_room **ret, size_t *ret_n)
+const struct err *sync_choose_rooms(struct sync *s)
 {
     if (s->is_initial || s->full_state) {
-        session_rooms(s->job, s->session, ret, ret_n);
+        session_rooms(s->job, s->session, &s->rooms, &s->rooms_n);
         return NULL;
     }
     const struct session_room *recent, *all;
@@ -75,8 +75,8 @@ const struct err *sync_choose_rooms(struct sync *s, const struct session_room **
         TRY(changed_by_log(s, all, all_n, list, &n));
     }
     add_typing_rooms(s, list, &n, max);
-    *ret = list;
-    *ret_n = n;
+    s->rooms = list;
+    s->rooms_n = n;
     return NULL;
 }
 
@@ -306,13 +306,11 @@ static const struct err *step_back(struct sync *s, struct session_room *at, bool
 
 const struct err *sync_write_rooms(struct sync *s, struct buf *out)
 {
-    const struct session_room *chosen;
-    size_t chosen_n, n = 0;
-    TRY(sync_choose_rooms(s, &chosen, &chosen_n));
-    struct session_room *rooms = arena_alloc_array(s->job->arena, chosen_n + 1, sizeof *rooms);
-    for (size_t i = 0; i < chosen_n; i++) {
+    size_t n = 0;
+    struct session_room *rooms = arena_alloc_array(s->job->arena, s->rooms_n + 1, sizeof *rooms);
+    for (size_t i = 0; i < s->rooms_n; i++) {
         bool is_there;
-        rooms[n] = chosen[i];
+        rooms[n] = s->rooms[i];
         TRY(step_back(s, &rooms[n], &is_there));
         n += is_there;
     }

@@ -8,7 +8,11 @@
 #include "server/routes.h"
 #include "server/sync_token.h"
 
-enum { TIMEOUT_MAX_MS = 10 * 60 * 1000 };
+enum {
+    TIMEOUT_MAX_MS = 10 * 60 * 1000,
+    FEW_EVENTS = 10,   /* what is read of a room, at the least */
+    LONG_EVENTS = 2000 /* of all rooms, from the database: as much as an initial sync */
+};
 
 bool sync_is_ignored(const struct sync *s, const char *user_id)
 {
@@ -67,11 +71,29 @@ const struct err *sync_read_account_data(struct sync *s)
                               s->until, &s->account_data, &s->account_data_n);
 }
 
-static const struct err *write_reply(struct sync *s, struct buf *out)
+static size_t events_of_room(const struct sync *s)
+{
+    int64_t n = s->filter.timeline.limit;
+    return n < FEW_EVENTS ? FEW_EVENTS : n < LONG_EVENTS ? (size_t)n : LONG_EVENTS;
+}
+
+bool sync_must_move(const struct sync *s, const struct request *rq)
+{
+    if (rq->pool == POOL_INITIAL)
+        return false;
+    return s->is_initial || s->full_state ||
+           (!s->from_feed && s->rooms_n * events_of_room(s) > LONG_EVENTS);
+}
+
+/* Nothing, when it must move. */
+static const struct err *write_reply(struct sync *s, const struct request *rq, struct buf *out)
 {
     buf_auto struct buf first = {0}; /* decides how far the token goes */
     TRY(sync_write_to_device(s, &first));
     TRY(sync_read_account_data(s));
+    TRY(sync_choose_rooms(s));
+    if (sync_must_move(s, rq))
+        return NULL;
     BUF_LIT(out, "{\"next_batch\":\"");
     sync_token_add(out, s->job->store, s->until, s->typing_until);
     buf_add_char(out, '"');
@@ -108,13 +130,17 @@ static const struct err *get_sync(struct request *rq, struct reply *rp)
     if (s.filter.event_fields.present || s.filter.format_federation)
         s.viewer.fields = &s.filter;
     TRY(touch_presence(&s, rq));
+    if (sync_must_move(&s, rq))
+        return reply_elsewhere(rp, POOL_INITIAL);
     do { /* again, when what was read from the feed fell out of it meanwhile */
         buf_clear(&rp->body);
         s.any = s.members_changed = false;
         TRY(sync_open_range(&s, rq));
-        TRY(write_reply(&s, &rp->body));
+        TRY(write_reply(&s, rq, &rp->body));
     } while (s.from_feed && !feed_covers(s.job->store->feed, s.since));
-    bool may_wait = !s.is_initial && !s.full_state && timeout > 0 && !rq->timed_out &&
+    if (sync_must_move(&s, rq))
+        return reply_elsewhere(rp, POOL_INITIAL);
+    bool may_wait = rq->pool != POOL_INITIAL && timeout > 0 && !rq->timed_out &&
                     !rq->waiter.is_displaced && !request_is_stopping(rq);
     if (s.any || !may_wait)
         return reply_body(rp, 200);
@@ -124,6 +150,7 @@ static const struct err *get_sync(struct request *rq, struct reply *rp)
 }
 
 const struct route sync_routes[] = {
-    {GET, "/_matrix/client/v3/sync", get_sync, .who = WHO_GUEST_TOO, .spec = "Syncing"},
+    {GET, "/_matrix/client/v3/sync", get_sync, .who = WHO_GUEST_TOO, .moves_to = POOL_INITIAL,
+     .spec = "Syncing"},
     {0},
 };

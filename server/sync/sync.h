@@ -30,8 +30,10 @@ struct sync {
     bool members_changed;    /* a user joined or left a room of this one: devices to track */
     const struct account_data *account_data; /* what changed, of all rooms and globally */
     size_t account_data_n;
-    const struct map *ignored; /* user ids; NULL: none */
-    bool any;                  /* there is something to tell */
+    const struct map *ignored;        /* user ids; NULL: none */
+    const struct session_room *rooms; /* those with news, and alike */
+    size_t rooms_n;
+    bool any; /* there is something to tell */
 };
 
 /* One room of the reply. */
@@ -63,6 +65,9 @@ struct timeline {
 struct sync sync_of(struct request *rq, struct reply *rp);
 const struct err *sync_open_range(struct sync *s, struct request *rq);
 const struct err *sync_read_account_data(struct sync *s);
+/* It tells all there is, or of so much that the feed does not reach: such requests go on in
+ * POOL_INITIAL, beside those that tell a message. Asked before any room is read. */
+bool sync_must_move(const struct sync *s, const struct request *rq);
 /* sync/timeline.c */
 const struct err *sync_read_timeline(struct sync *s, const struct room_task *t,
                                      struct timeline *ret);
@@ -78,8 +83,7 @@ const struct err *sync_write_joined(struct sync *s, struct room_task *t, struct 
                                     bool *ret_any);
 const struct err *sync_write_left(struct sync *s, struct room_task *t, struct buf *out);
 /* sync/rooms.c */
-const struct err *sync_choose_rooms(struct sync *s, const struct session_room **ret,
-                                    size_t *ret_n); /* those with news, and alike */
+const struct err *sync_choose_rooms(struct sync *s); /* needs sync_read_account_data */
 const struct err *sync_write_rooms(struct sync *s, struct buf *out);
 /* sync/user.c: account data, presence, to-device messages, device lists, key counts. */
 const struct err *sync_write_account_data(struct sync *s, struct buf *out);

@@ -1,5 +1,7 @@
 """Client-server API, "Login", "Using access tokens", "Refreshing access tokens"."""
 
+import json
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,6 +9,7 @@ import httpx
 import pytest
 
 from client import Client
+from federation import eventually, metric
 
 
 def password_login(user, password, **more):
@@ -366,3 +369,57 @@ def test_login_tells_where_the_server_is(fresh_server):
     Client(s).register("ann")
     r = Client(s).post("/login", password_login("ann", "a password for tests"))
     assert r["well_known"] == {"m.homeserver": {"base_url": "https://hs.example"}}
+
+
+# ---- in whose turn passwords are hashed ----
+
+
+@pytest.fixture
+def crowded(fresh_server):
+    """A server whose users come from many addresses, and hashing a password takes a while."""
+    s = fresh_server(rate_limits="on", rc_login__burst_count="100", rc_registration__burst_count="100",
+                     password_hash_cost="5", trusted_proxies="127.0.0.1")
+    for name in "ann", "bob", "carol":
+        r = httpx.post(s.url + "/_matrix/client/v3/register", headers={"X-Forwarded-For": "10.9.9.9"}, json={
+            "username": name, "password": "a password for tests", "auth": {"type": "m.login.dummy"}},
+            timeout=60)
+        assert r.status_code == 200, r.text
+    return s
+
+
+def post_from(server, address, path, body):
+    """A connection with a request on it, whose reply is not awaited."""
+    data = json.dumps(body).encode()
+    s = socket.create_connection(("127.0.0.1", httpx.URL(server.url).port))
+    s.sendall(f"POST /_matrix/client/v3/{path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\n"
+              f"Content-Length: {len(data)}\r\n\r\n".encode() + data)
+    return s
+
+
+@pytest.mark.parametrize("what", ["login", "register"])
+def test_who_signs_in_once_waits_for_no_crowd(crowded, what):
+    """Neither where they are known, nor from elsewhere."""
+    crowd, body = [], lambda n: password_login("ann", "wrong")
+    if what == "register":
+        body = lambda n: {"username": f"new{n}", "password": "a password for tests",
+                          "auth": {"type": "m.login.dummy"}}
+    for n in range(100):
+        crowd.append(post_from(crowded, f"10.0.0.{n}", what, body(n)))
+    waiting = lambda: metric(crowded, 'concorde_http_queue_depth{pool="password"}')
+    eventually(lambda: metric(crowded, 'concorde_http_moved_total{pool="password"}') == 103)
+    for name, address in ("bob", "10.9.9.9"), ("carol", "10.7.7.7"):
+        r = httpx.post(crowded.url + "/_matrix/client/v3/login", timeout=60, headers={"X-Forwarded-For": address},
+                       json=password_login(name, "a password for tests"))
+        assert r.status_code == 200, r.text
+        assert waiting() > 20
+    for s in crowd:
+        s.close()
+
+
+def test_what_is_refused_is_not_hashed(attacked):
+    moved = lambda: metric(attacked, 'concorde_http_moved_total{pool="password"}')
+    before = moved()
+    answers = [attacked.tries("10.0.0.1").status_code for _ in range(5)]
+    answers += [attacked.tries(f"10.0.{n}.1").status_code for n in range(1, 30)]
+    assert answers.count(403) == 15 and answers.count(429) == 19
+    assert moved() == before + 15

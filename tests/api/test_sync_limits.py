@@ -7,6 +7,7 @@ import re
 import pytest
 
 from client import Client, q
+from federation import metric
 from syncing import bodies, events_of, ids, inline, section, state_of, timeline_filter
 
 
@@ -165,3 +166,55 @@ def test_answers_do_not_depend_on_memory(fresh_server, register):
     again.close()
     for (since, params), memory, database in zip(asked, from_memory, from_database):
         assert memory == database, f"since {since} of {tokens}, {params}"
+
+
+# ---- what costs as much as an initial sync has workers of its own ----
+
+
+def test_long_syncs_move(fresh_server):
+    """Without `since`, with `full_state`, and after very much; nothing else does."""
+    s = fresh_server()
+    user, friend = Client(s).register("user"), Client(s).register("friend")
+    moved = lambda: metric(s, 'concorde_http_moved_total{pool="initial"}')
+    rooms = [user.create_room(preset="public_chat") for _ in range(25)]
+    friend.join(rooms[0])
+
+    def moves(n, **params):
+        before = moved()
+        reply = user.sync(timeout=0, **params)
+        assert moved() == before + n, params
+        return reply
+
+    since = moves(1)["next_batch"]
+    moves(1, full_state="true")
+    moves(1, since=since, full_state="true")
+    moves(1, **timeline_filter(limit=1))
+    user.send(rooms[0], "hello")
+    moves(0, since=since)
+    moves(0, since=since, **timeline_filter(limit=1000))
+    for room in rooms:
+        user.send(room, "one each")
+    s.restart()  # nothing is in memory
+    user = Client(s, user.user_id, user.token, user.device_id)
+    assert len(moves(0, since=since)["rooms"]["join"]) == len(rooms)
+    many = moves(1, since=since, **timeline_filter(limit=100))
+    assert {room: bodies(events_of(many, room))[-1] for room in rooms} == dict.fromkeys(rooms, "one each")
+    before = moved()
+    assert user.get("/events", params={"from": since, "timeout": 0})["chunk"]
+    assert moved() == before
+
+
+def test_a_long_sync_does_not_wait(fresh_server):
+    """One that moved, and has nothing to say, is answered: it would be woken among those that are long."""
+    s = fresh_server()
+    user = Client(s).register("user")
+    rooms = [user.create_room() for _ in range(25)]
+    since = user.sync()["next_batch"]
+    for room in rooms:
+        user.send(room, "one each")
+    s.restart()
+    user = Client(s, user.user_id, user.token, user.device_id)
+    filter = inline(room={"rooms": [], "timeline": {"limit": 1000}})
+    r = user.get("/sync", params={"since": since, "timeout": 200_000, **filter})
+    assert "join" not in r.get("rooms", {}) or not r["rooms"]["join"]
+    assert user.get("/sync", params={"since": r["next_batch"], "timeout": 0})["next_batch"]
