@@ -185,8 +185,7 @@ static void add_pools(struct http_server *s, struct buf *out)
                    http_pool_names[i], p->queue.depth, http_pool_names[i], p->busy,
                    http_pool_names[i], p->workers_n, http_pool_names[i], p->queue.running_max,
                    http_pool_names[i], p->queue.held_max, http_pool_names[i], p->queue.sources.n,
-                   http_pool_names[i], p->refused, http_pool_names[i],
-                   p->moved);
+                   http_pool_names[i], p->refused, http_pool_names[i], p->moved);
     }
 }
 

@@ -83,8 +83,12 @@ PROOFS = {
     # at once
     **{row: f"{REQUEST}::test_pools test_http_fair.c::test_few_of_one_run_at_once "
             "test_http_fair.c::test_too_many_are_refused"
-       for row in ("client", "federation", "slow: passwords, thumbnails", "search",
-                   "remote: waits for other servers", "watch: `/health`, `/ready`, `/metrics`")},
+       for row in ("client", "federation", "slow: thumbnails, uploads", "search",
+                   "initial: syncs that tell all, or more than 2,000 events from the database", "remote: waits for other servers", "watch: `/health`, `/ready`, `/metrics`")},
+    "password: what hashes one":
+        f"{REQUEST}::test_pools test_http_fair.c::test_what_goes_first "
+        "test_http_fair.c::test_what_is_usual_has_a_bound "
+        "test_login.py::test_who_signs_in_once_waits_for_no_crowd",
     # computed
     "`/search`": "test_search.py::test_hostile_texts_and_terms_are_bounded test_search_terms.c::test_bounds",
     "`/search`: time": "test_search.py::test_a_search_ends_when_its_time_is_over",
@@ -100,6 +104,9 @@ PROOFS = {
     "`/hierarchy`: a page": "test_spaces.py::test_a_page_ends_when_it_is_long",
     "`/sync`, initial or `full_state`": f"{REQUEST}::test_events_of_a_sync",
     "`/messages`, `/context`, `/relations`": f"{REQUEST}::test_events_of_a_page",
+    "`limit` of `/messages`, `/context`, `/initialSync`, of a filter's timeline":
+        "test_page_limits.py::test_messages test_page_limits.py::test_context "
+        "test_page_limits.py::test_sync test_page_limits.py::test_initial_sync_of_a_room",
     "`/notifications`": f"test_notifications.py::test_pages {REQUEST}::test_notifications_have_a_time_limit",
     "`/keys/query`, `/keys/claim`":
         f"{REQUEST}::test_users_of_one_question test_fed_e2ee.py::test_servers_that_do_not_answer_are_failures",
