@@ -10,6 +10,7 @@
 #include "rooms/writer.h"
 #include "storage/event_lookup.h"
 #include "storage/intern.h"
+#include "storage/noted_rooms.h"
 #include "storage/partial_rooms.h"
 #include "storage/state_refs.h"
 
@@ -30,6 +31,7 @@ static const struct err *make_row(struct job *job, const struct room_version *ve
         return e;
     }
     rooms_write_new(w, &head);
+    noted_room_write(w, head.id);
     e = write_commit(job, w, NULL);
     if (!e)
         intern_remember(job->store->intern, INTERN_ROOM, arena_strdup(job->arena, room_id),
@@ -47,6 +49,21 @@ static const struct err *source_of(struct job *job, const struct event *e, int64
     return NULL;
 }
 
+/* A room that none of our users has been in stays for as long again, now that one of them has to do
+ * with it. */
+static const struct err *find_and_touch(struct job *job, const char *room_id, struct room **ret)
+{
+    bool is_there;
+    TRY(room_find(job, room_id, ret));
+    if (!*ret || !(*ret)->is_noted)
+        return NULL;
+    TRY(noted_room_touch(job_tx(job), (*ret)->id, &is_there));
+    if (is_there)
+        return NULL;
+    room_forget(job, *ret); /* it was removed, or entered */
+    return room_find(job, room_id, ret);
+}
+
 /* event: what makes us know of the room. */
 static const struct err *find_or_make(struct job *job, const struct room_version *version,
                                       const struct event *event, const char *room_id,
@@ -54,7 +71,7 @@ static const struct err *find_or_make(struct job *job, const struct room_version
 {
     const struct err *made = NULL;
     int64_t source;
-    TRY(room_find(job, room_id, ret));
+    TRY(find_and_touch(job, room_id, ret));
     if (!*ret) {
         TRY(source_of(job, event, &source));
         made = make_row(job, version, room_id, source);

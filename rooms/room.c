@@ -225,6 +225,7 @@ static void load_head(struct job *job, struct room *r, const struct room_head *h
     r->notify_total = h->notify_total;
     r->highlight_total = h->highlight_total;
     r->entered = h->entered;
+    r->is_noted = h->is_noted;
     r->gap = h->gap;
     r->extremities = mem_zalloc((h->extremities_n + 1) * sizeof *r->extremities);
     for (size_t i = 0; i < h->extremities_n; i++)

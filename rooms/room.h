@@ -73,6 +73,7 @@ struct room {
     int64_t state_position; /* of the newest state change */
     int64_t gap;            /* the newest event that may follow a gap (rooms/history.h); 0: none */
     int64_t entered;        /* where we came into it through another server; 0: made here */
+    bool is_noted;          /* none of our users has been in it (storage/noted_rooms.h) */
     bool is_partial;        /* its members are not all known yet (rooms/enter.h) */
     struct map servers;     /* server name -> struct room_server: who has joined members */
     int64_t *own_rules;     /* users.id of joined local members with push rules of their own */

@@ -4,6 +4,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "rooms/noted_rooms.h"
 #include "server/accounts.h"
 #include "server/auth_cache.h"
 #include "server/media/retention.h"
@@ -131,6 +132,8 @@ static void keep_house(struct auth *a)
         e = uia_sessions_purge(job_tx(&job));
     if (!e)
         e = retention_sweep(job_tx(&job), now_ms(), &a->swept);
+    if (!e)
+        e = noted_rooms_sweep(&job, now_ms());
     if (!e)
         e = to_device_sweep(job_tx(&job), &a->contents_swept);
     if (!e)

@@ -8,7 +8,8 @@
 
 enum {
     RETENTION_TXNS_DAYS = 7,
-    RETENTION_ACTIONS_DAYS = 30 /* /notifications shows what was read for so long */
+    RETENTION_ACTIONS_DAYS = 30, /* /notifications shows what was read for so long */
+    RETENTION_ROOMS_DAYS = 30    /* that none of our users was in, after the last of them left */
 };
 
 /* Notes where the log stands now, unless that was done within the hour. */

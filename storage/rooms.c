@@ -1,7 +1,7 @@
 #include "storage/rooms.h"
 
 SQL(rooms_get_sql, "SELECT id, room_id, room_version, version, depth, notify_total, "
-                   "highlight_total, is_published, entered, "
+                   "highlight_total, is_published, entered, noted IS NOT NULL, "
                    "(SELECT max(position) FROM history_ends WHERE room = $1) "
                    "FROM rooms WHERE id = $1")
 SQL(rooms_extremities_sql, "SELECT unnest(extremities) FROM rooms WHERE id = $1")
@@ -14,7 +14,8 @@ const struct err *rooms_get(struct tx *tx, int64_t id, const struct room_head **
     TRY(db_one(tx, &rooms_get_sql, P(INT(id)), &found,
                R(INT_OUT(&h->id), TEXT_OUT(&h->room_id), TEXT_OUT(&version), INT_OUT(&h->version),
                  INT_OUT(&h->depth), INT_OUT(&h->notify_total), INT_OUT(&h->highlight_total),
-                 BOOL_OUT(&h->is_published), INT_OUT(&h->entered), INT_OUT(&h->gap))));
+                 BOOL_OUT(&h->is_published), INT_OUT(&h->entered), BOOL_OUT(&h->is_noted),
+                 INT_OUT(&h->gap))));
     if (!found) {
         *ret = NULL;
         return NULL;
@@ -141,17 +142,22 @@ SQL(rooms_drop_state_sql, "DELETE FROM room_state WHERE room = $1")
 SQL(rooms_drop_auth_nodes_sql, "DELETE FROM auth_nodes WHERE room = $1")
 SQL(rooms_drop_members_sql, "DELETE FROM room_members WHERE room = $1")
 
-void rooms_write_begin_anew(struct write *w, int64_t room, const char *version)
+void rooms_write_drop_contents(struct write *w, int64_t room)
 {
     write_set_large(w);
     write_statement(w, &rooms_drop_events_sql, P(INT(room)));
     write_statement(w, &rooms_drop_state_sql, P(INT(room)));
     write_statement(w, &rooms_drop_members_sql, P(INT(room)));
     write_statement(w, &rooms_drop_auth_nodes_sql, P(INT(room)));
+}
+
+void rooms_write_begin_anew(struct write *w, int64_t room, const char *version)
+{
+    rooms_write_drop_contents(w, room);
     write_statement(w, &rooms_retype_sql, P(INT(room), TEXT(version)));
 }
 
-SQL(rooms_entered_sql, "UPDATE rooms SET entered = log_at($2), "
+SQL(rooms_entered_sql, "UPDATE rooms SET entered = log_at($2), noted = NULL, "
                        "source = CASE WHEN source > 0 THEN source END WHERE id = $1")
 
 void rooms_write_entered(struct write *w, int64_t room, int at)

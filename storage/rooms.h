@@ -14,6 +14,7 @@ struct room_head {
     const struct str *extremities; /* event ids as stored */
     size_t extremities_n;
     bool is_published;
+    bool is_noted;   /* known, and never entered (storage/noted_rooms.h) */
     int64_t entered; /* where we came into it through another server; 0: made here */
     int64_t gap;     /* the newest row of history_ends; 0: none */
     int64_t source;  /* of a new room: the user, or below zero the server, it is here for */
@@ -38,6 +39,8 @@ void rooms_write_new(struct write *w, const struct room_head *head);
  * first. */
 void rooms_write_head(struct write *w, const struct room_head *head, int64_t built_on);
 
+/* Its events, state and members. */
+void rooms_write_drop_contents(struct write *w, int64_t room);
 /* Forgets all that is known of a room but its name: it was noted with a wrong version. */
 void rooms_write_begin_anew(struct write *w, int64_t room, const char *version);
 

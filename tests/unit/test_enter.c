@@ -5,10 +5,12 @@
 #include "rooms/enter.h"
 #include "rooms/history.h"
 #include "rooms/membership.h"
+#include "rooms/noted_rooms.h"
 #include "rooms/servers.h"
 #include "rooms/state_at.h"
 #include "rooms/told_state.h"
 #include "storage/partial_rooms.h"
+#include "storage/retention.h"
 
 #define CAROL "@carol:remote.example"
 #define ALICE "@alice:test.example"
@@ -351,6 +353,35 @@ static void members_of_a_former_stay_are_replaced(void **state)
     scope_finish(&r.s);
 }
 
+SQL(largest_end_sql, "SELECT COALESCE(max(n), 0) FROM (SELECT count(*) AS n FROM room_state s "
+                     "JOIN rooms r ON r.id = s.room WHERE r.room_id = $1 "
+                     "AND valid_to < 9223372036854775807 GROUP BY valid_to) w")
+
+/* The other server forgets most of what it has told. */
+static void a_large_former_stay_ends_in_pieces(void **state)
+{
+    struct far_room r;
+    int64_t most;
+    const char *id;
+    make_far_room(&r, "11");
+    struct author alice = author_named(ALICE);
+    add_much_state(&r);
+    struct room *room = enter(&r, far_join(&r), 0);
+    struct told_state told = {.state = r.state, .state_n = r.state_n - 1};
+    NO_ERR(room_complete(r.job, room, &told));
+    struct member_change leave = {.action = MEMBER_LEAVE, .target = ALICE};
+    NO_ERR(membership_change(r.job, room_named(r.job, r.room_id), &alice, &leave, &id));
+    r.state_n = 4 + MEMBERS;
+    room = enter(&r, far_join(&r), 0);
+    assert_int_equal(room->joined_n, MEMBERS + 2);
+    assert_int_equal(room->members.n, MEMBERS + 2);
+    assert_null(state_id(r.job, r.room_id, "m.policy.rule.user", "rule7"));
+    assert_string_equal(state_id(r.job, r.room_id, "m.room.power_levels", ""), r.power->event_id);
+    NO_ERR(db_one(job_tx(r.job), &largest_end_sql, P(TEXT(r.room_id)), NULL, R(INT_OUT(&most))));
+    assert_in_range(most, TOLD_AT_ONCE / 2, TOLD_AT_ONCE);
+    scope_finish(&r.s);
+}
+
 struct completion {
     const struct far_room *r;
     pthread_t thread;
@@ -425,6 +456,79 @@ static void invites_are_noted_and_undone(void **state)
     scope_finish(&r.s);
 }
 
+static void note(struct far_room *r, const char *membership)
+{
+    const char *content = arena_printf(r->job->arena, "{\"membership\":\"%s\"}", membership);
+    struct room_note n = {.version = r->v, .room_id = r->room_id, .stripped = STR("[]")};
+    r->target = n.event = far_add(r, "m.room.member", CAROL, ALICE, content, r->carol);
+    r->state_n--;
+    NO_ERR(room_note_membership(r->job, &n));
+}
+
+SQL(room_rows_sql, "SELECT (SELECT count(*) FROM rooms WHERE id = $1) + "
+                   "(SELECT count(*) FROM events WHERE room = $1) + "
+                   "(SELECT count(*) FROM room_state WHERE room = $1) + "
+                   "(SELECT count(*) FROM room_members WHERE room = $1) + "
+                   "(SELECT count(*) FROM push_actions WHERE room = $1)")
+
+static int64_t rows_of_room(struct far_room *r, int64_t id)
+{
+    int64_t n;
+    NO_ERR(db_one(job_tx(r->job), &room_rows_sql, P(INT(id)), NULL, R(INT_OUT(&n))));
+    return n;
+}
+
+SQL(note_time_sql, "INSERT INTO log_times SELECT position, $1 FROM log_head ON CONFLICT DO NOTHING")
+
+static void sweep_noted(int64_t days_later, int64_t since)
+{
+    struct scope s; /* rooms are held no longer than needed */
+    scope_init(&s, node_store());
+    NO_ERR(noted_rooms_sweep(&s.job, since + days_later * 24 * 3600 * 1000));
+    scope_finish(&s);
+}
+
+/* Whose server had us note them does not matter, nor how it came: what matters is whether a user of
+ * ours has to do with them. */
+static void noted_rooms_go_when_they_are_old(void **state)
+{
+    struct far_room rejected, waiting, entered;
+    int64_t then = now_ms() + INT64_C(1000) * 24 * 3600 * 1000;
+    make_far_room(&rejected, "11");
+    make_far_room(&waiting, "12");
+    make_far_room(&entered, "11");
+    note(&rejected, "invite");
+    note(&rejected, "leave");
+    note(&waiting, "invite");
+    note(&entered, "invite");
+    entered.target = NULL;
+    enter(&entered, far_join(&entered), 0);
+    int64_t id = room_named(rejected.job, rejected.room_id)->id;
+    NO_ERR(db_exec(job_tx(rejected.job), &note_time_sql, P(INT(then)), NULL));
+    sweep_noted(RETENTION_ROOMS_DAYS - 1, then);
+    assert_true(rows_of_room(&rejected, id) > 0);
+    sweep_noted(RETENTION_ROOMS_DAYS, then);
+    assert_int_equal(rows_of_room(&rejected, id), 0);
+    struct room *room;
+    NO_ERR(room_find(rejected.job, rejected.room_id, &room));
+    assert_null(room);
+    assert_int_equal(
+        room_membership(room_named(waiting.job, waiting.room_id), author_named(ALICE).user),
+        MEMBERSHIP_INVITE);
+    assert_int_equal(room_named(entered.job, entered.room_id)->joined_n, MEMBERS + 2);
+    note(&rejected, "invite"); /* it can be noted anew */
+    assert_int_not_equal(room_named(rejected.job, rejected.room_id)->id, id);
+    sweep_noted(RETENTION_ROOMS_DAYS, then);
+    note(&waiting, "leave"); /* it was made sure of meanwhile, and changed */
+    sweep_noted(RETENTION_ROOMS_DAYS, then);
+    assert_int_equal(
+        room_membership(room_named(waiting.job, waiting.room_id), author_named(ALICE).user),
+        MEMBERSHIP_LEAVE);
+    scope_finish(&rejected.s);
+    scope_finish(&waiting.s);
+    scope_finish(&entered.s);
+}
+
 /* Anybody may send an invite to a room that they name, of a version that they make up. */
 static void a_lie_about_the_version_does_not_last(void **state)
 {
@@ -460,7 +564,9 @@ int main(void)
         cmocka_unit_test(a_large_state_comes_in_pieces),
         cmocka_unit_test(too_many_kinds_of_state_are_refused),
         cmocka_unit_test(members_of_a_former_stay_are_replaced),
+        cmocka_unit_test(a_large_former_stay_ends_in_pieces),
         cmocka_unit_test(invites_are_noted_and_undone),
+        cmocka_unit_test(noted_rooms_go_when_they_are_old),
         cmocka_unit_test(a_lie_about_the_version_does_not_last),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
