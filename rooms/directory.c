@@ -6,9 +6,17 @@
 #include "rooms/summary.h"
 #include "storage/rooms.h"
 
+enum {
+    READ_AT_ONCE = 500,        /* rooms, by one statement */
+    JSON_KEPT_MAX = 4096,      /* bytes of an entry; what is longer is read when it is shown */
+    TEXT_LOOKED_AT_MAX = 4096, /* bytes of a name or topic that a search looks at */
+    PAGE_BYTES_MAX = 4 << 20
+};
+
 struct entry {
     int64_t room, joined_n;
-    char *json, *room_type;     /* room_type NULL: none */
+    size_t bytes;               /* of its JSON */
+    char *json, *room_type;     /* json NULL: it is not kept; room_type NULL: none */
     char *name, *topic, *alias; /* what a search looks at, folded; NULL: none */
     unsigned seen;              /* in the newest list that was made */
     bool stale;
@@ -22,6 +30,11 @@ struct directory {
     struct store *store;
     struct map entries; /* rooms.id -> struct entry */
     unsigned lists;
+    /* The newest list, most members first, and the rooms that it was made of. */
+    struct entry **sorted;
+    int64_t *rooms;
+    size_t sorted_n, rooms_n;
+    bool is_old; /* an entry has changed since */
 };
 
 /* ---- entries ---- */
@@ -40,35 +53,46 @@ static void free_entry(struct entry *e)
 
 static char *folded(struct arena *a, const char *text)
 {
+    if (text && strlen(text) > TEXT_LOOKED_AT_MAX)
+        text = str_dup(a, (struct str){text, TEXT_LOOKED_AT_MAX});
     return mem_strdup(text_fold_string(a, text));
 }
 
-static struct entry *make_entry(struct arena *a, const struct room *room,
-                                const struct room_summary *s)
+static char *chunk_of(const struct room_summary *s, size_t *ret_n)
 {
-    struct entry *e = mem_zalloc(sizeof *e);
     json_auto_t *chunk = room_summary_chunk(s);
     struct buf json = {0};
     buf_add_json(&json, chunk);
+    return buf_steal(&json, ret_n);
+}
+
+static struct entry *make_entry(struct arena *a, int64_t room, const struct room_summary *s)
+{
+    struct entry *e = mem_zalloc(sizeof *e);
     *e = (struct entry){
-        .room = room->id,
+        .room = room,
         .joined_n = s->joined_n,
-        .json = buf_steal(&json, &(size_t){0}),
         .room_type = mem_strdup(s->room_type),
         .name = folded(a, s->name),
         .topic = folded(a, s->topic),
         .alias = folded(a, s->canonical_alias),
     };
+    e->json = chunk_of(s, &e->bytes);
+    if (e->bytes > JSON_KEPT_MAX) {
+        free(e->json);
+        e->json = NULL;
+    }
     return e;
 }
 
-static void put(struct directory *d, int64_t room, struct entry *e)
+static void put(struct directory *d, struct entry *e)
 {
     LOCKED(&d->reading);
     lock_take(&d->lock);
-    struct entry *before = map_put_int(&d->entries, room, e);
+    struct entry *before = map_put_int(&d->entries, e->room, e);
     lock_release(&d->lock);
     free_entry(before);
+    d->is_old = true;
 }
 
 static void set_stale(struct directory *d, int64_t room)
@@ -79,19 +103,18 @@ static void set_stale(struct directory *d, int64_t room)
         e->stale = true;
 }
 
-static const struct err *refresh(struct job *job, struct directory *d, int64_t id)
+/* Not through the cache of rooms: those that are being used would have to go for them. */
+static const struct err *refresh(struct job *job, struct directory *d, const int64_t *ids, size_t n)
 {
     int64_t before = feed_position(d->store->feed);
-    struct room *room;
-    struct room_summary s;
-    TRY(room_get_by_id(job, id, &room));
-    if (!room)
-        return NULL;
-    TRY(room_summary_read(job, room, &s));
-    struct entry *e = make_entry(job->arena, room, &s);
-    put(d, id, e);
-    if (feed_room_position(d->store->feed, id) > before)
-        set_stale(d, id);
+    const int64_t *rooms;
+    struct room_summary *summaries;
+    TRY(room_summaries_read(job, ids, n, &rooms, &summaries, &n));
+    for (size_t i = 0; i < n; i++) {
+        put(d, make_entry(job->arena, rooms[i], &summaries[i]));
+        if (feed_room_position(d->store->feed, rooms[i]) > before)
+            set_stale(d, rooms[i]);
+    }
     return NULL;
 }
 
@@ -109,16 +132,16 @@ static size_t find_missing(struct directory *d, const int64_t *rooms, size_t n, 
     return missing;
 }
 
-/* Each room in memory of its own, for there may be many. */
+/* Some at a time, for there may be many. */
 static const struct err *refresh_all(struct job *job, struct directory *d, const int64_t *rooms,
                                      size_t n)
 {
     arena_auto struct arena *a = arena_create();
     const struct err *e = NULL;
-    for (size_t i = 0; i < n && !e; i++) {
+    for (size_t i = 0; i < n && !e; i += READ_AT_ONCE) {
         struct job own;
         job_init(&own, job->store, a);
-        e = refresh(&own, d, rooms[i]);
+        e = refresh(&own, d, rooms + i, n - i < READ_AT_ONCE ? n - i : READ_AT_ONCE);
         job_finish(&own);
         arena_reset(a);
     }
@@ -182,15 +205,34 @@ static int compare_entries(const void *a, const void *b)
     return compare(x->joined_n, x->room, y->joined_n, y->room);
 }
 
-static bool is_found(const char *pattern, const char *text)
+/* What is looked for: as it is, or with a `*` in it. */
+struct wanted {
+    const char *term, *pattern; /* NULL: not that way */
+};
+
+static bool is_found(const struct wanted *w, const char *text)
 {
-    return text && glob_matches(str_of(pattern), str_of(text), GLOB_STAR_ONLY);
+    if (!text)
+        return false;
+    return w->term ? strstr(text, w->term) != NULL
+                   : glob_matches(str_of(w->pattern), str_of(text), GLOB_STAR_ONLY);
 }
 
-static bool is_wanted(const struct entry *e, const struct directory_query *q, const char *pattern)
+static void wanted_init(struct arena *a, const char *term, struct wanted *ret)
 {
-    if (pattern && !is_found(pattern, e->name) && !is_found(pattern, e->topic) &&
-        !is_found(pattern, e->alias))
+    const char *folded = text_fold_string(a, term);
+    *ret = (struct wanted){0};
+    if (folded && *folded && strchr(folded, '*'))
+        ret->pattern = arena_printf(a, "*%s*", folded);
+    else if (folded && *folded)
+        ret->term = folded;
+}
+
+static bool is_wanted(const struct entry *e, const struct directory_query *q,
+                      const struct wanted *w)
+{
+    if ((w->term || w->pattern) && !is_found(w, e->name) && !is_found(w, e->topic) &&
+        !is_found(w, e->alias))
         return false;
     for (size_t i = 0; i < json_array_size(q->room_types); i++) {
         const json_t *wanted = json_array_get(q->room_types, i);
@@ -202,34 +244,57 @@ static bool is_wanted(const struct entry *e, const struct directory_query *q, co
     return !q->room_types;
 }
 
-static size_t collect_reading(struct directory *d, const int64_t *rooms, size_t n,
-                              const struct directory_query *q, const char *pattern,
-                              struct entry **ret)
+/* The list is made anew only when rooms or entries have changed. */
+static void sort_reading(struct directory *d, struct arena *a, const int64_t *rooms, size_t n)
 {
-    size_t found = 0;
+    if (!d->is_old && n == d->rooms_n && (!n || memcmp(rooms, d->rooms, n * sizeof *rooms) == 0))
+        return;
+    d->sorted = mem_realloc_array(d->sorted, n + 1, sizeof(struct entry *));
+    d->rooms = mem_realloc_array(d->rooms, n + 1, sizeof *d->rooms);
+    d->rooms_n = n;
+    d->sorted_n = 0;
     d->lists++;
     for (size_t i = 0; i < n; i++) {
+        d->rooms[i] = rooms[i];
         struct entry *e = map_get_int(&d->entries, rooms[i]);
         if (!e)
             continue;
         e->seen = d->lists;
-        if (is_wanted(e, q, pattern))
-            ret[found++] = e;
+        d->sorted[d->sorted_n++] = e;
     }
-    qsort(ret, found, sizeof *ret, compare_entries);
+    qsort(d->sorted, d->sorted_n, sizeof(struct entry *), compare_entries);
+    drop_unpublished_reading(d, a);
+    d->is_old = false;
+}
+
+static size_t collect_reading(const struct directory *d, const struct directory_query *q,
+                              const struct wanted *w, struct entry **ret)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < d->sorted_n; i++)
+        if (is_wanted(d->sorted[i], q, w))
+            ret[found++] = d->sorted[i];
     return found;
 }
 
-static void add_token(struct buf *out, const char *key, char direction, const struct entry *e)
+/* ---- a page ---- */
+
+struct page {
+    size_t found, n;
+    int64_t rooms[DIRECTORY_PAGE_MAX];
+    const char *json[DIRECTORY_PAGE_MAX]; /* in the arena; NULL: still to be read */
+    const char *next, *prev;              /* tokens; NULL: there is no such page */
+};
+
+static const char *token_of(struct arena *a, char direction, const struct entry *e)
 {
-    buf_printf(out, ",\"%s\":\"%c%lld_%lld\"", key, direction, (long long)e->joined_n,
-               (long long)e->room);
+    return arena_printf(a, "%c%lld_%lld", direction, (long long)e->joined_n, (long long)e->room);
 }
 
-static void write_page(struct buf *out, struct entry *const *entries, size_t n,
-                       const struct token *t, size_t limit)
+static void choose_page(struct arena *a, struct entry *const *entries, size_t n,
+                        const struct token *t, size_t limit, struct page *ret)
 {
-    size_t place = 0; /* of the first entry that is not before the token's */
+    size_t place = 0, bytes = 0; /* place: of the first entry that is not before the token's */
     while (place < n &&
            compare(entries[place]->joined_n, entries[place]->room, t->joined_n, t->room) < 0)
         place++;
@@ -237,22 +302,88 @@ static void write_page(struct buf *out, struct entry *const *entries, size_t n,
     bool is_there = place < n && entries[place]->room == t->room;
     size_t from = back ? (place > limit ? place - limit : 0) : place + is_there;
     size_t to = back ? place : from + limit < n ? from + limit : n;
-    BUF_LIT(out, "{\"chunk\":[");
-    for (size_t i = from; i < to; i++) {
-        buf_add_text(out, i > from ? "," : "");
-        buf_add_text(out, entries[i]->json);
+    ret->found = n;
+    for (size_t i = from; i < to && (i == from || bytes < PAGE_BYTES_MAX); i++) {
+        bytes += entries[i]->bytes;
+        ret->rooms[ret->n] = entries[i]->room;
+        ret->json[ret->n++] = arena_strdup(a, entries[i]->json);
     }
-    buf_printf(out, "],\"total_room_count_estimate\":%zu", n);
-    if (to > from && to < n)
-        add_token(out, "next_batch", 'n', entries[to - 1]);
-    if (to > from && from > 0)
-        add_token(out, "prev_batch", 'p', entries[from]);
+    to = from + ret->n;
+    if (ret->n && to < n)
+        ret->next = token_of(a, 'n', entries[to - 1]);
+    if (ret->n && from > 0)
+        ret->prev = token_of(a, 'p', entries[from]);
+}
+
+static size_t find_in_page(const struct page *p, int64_t room)
+{
+    size_t i = 0;
+    while (p->rooms[i] != room)
+        i++;
+    return i;
+}
+
+/* What is too long to be kept. */
+static const struct err *read_rest(struct job *job, struct page *p)
+{
+    int64_t missing[DIRECTORY_PAGE_MAX];
+    const int64_t *rooms;
+    struct room_summary *summaries;
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        if (!p->json[i])
+            missing[n++] = p->rooms[i];
+    if (!n)
+        return NULL;
+    TRY(room_summaries_read(job, missing, n, &rooms, &summaries, &n));
+    for (size_t i = 0; i < n; i++) {
+        size_t bytes;
+        char *json = chunk_of(&summaries[i], &bytes);
+        p->json[find_in_page(p, rooms[i])] = arena_memdup(job->arena, json, bytes);
+        free(json);
+    }
+    return NULL;
+}
+
+static void add_token(struct buf *out, const char *key, const char *token)
+{
+    if (token)
+        buf_printf(out, ",\"%s\":\"%s\"", key, token);
+}
+
+static void write_page(struct buf *out, const struct page *p)
+{
+    bool any = false;
+    BUF_LIT(out, "{\"chunk\":[");
+    for (size_t i = 0; i < p->n; i++) {
+        if (!p->json[i])
+            continue; /* it has gone meanwhile */
+        buf_add_text(out, any ? "," : "");
+        buf_add_text(out, p->json[i]);
+        any = true;
+    }
+    buf_printf(out, "],\"total_room_count_estimate\":%zu", p->found);
+    add_token(out, "next_batch", p->next);
+    add_token(out, "prev_batch", p->prev);
     buf_add_char(out, '}');
+}
+
+static void find_page(struct directory *d, struct arena *a, const struct directory_query *q,
+                      const struct token *t, const int64_t *rooms, size_t n, struct page *ret)
+{
+    struct wanted w;
+    wanted_init(a, q->term, &w);
+    struct entry **found = arena_alloc_array(a, n + 1, sizeof(struct entry *));
+    LOCKED(&d->reading);
+    sort_reading(d, a, rooms, n);
+    size_t found_n = collect_reading(d, q, &w, found);
+    choose_page(a, found, found_n, t, (size_t)q->limit, ret);
 }
 
 const struct err *directory_list(struct job *job, const struct directory_query *q, struct buf *out)
 {
     struct directory *d = job->store->directory;
+    struct page *page = arena_alloc(job->arena, sizeof *page);
     struct token token;
     const int64_t *rooms;
     size_t n;
@@ -260,13 +391,9 @@ const struct err *directory_list(struct job *job, const struct directory_query *
     TRY(rooms_published(job_tx(job), &rooms, &n));
     int64_t *missing = arena_alloc_array(job->arena, n + 1, sizeof *missing);
     TRY(refresh_all(job, d, missing, find_missing(d, rooms, n, missing)));
-    const char *term = text_fold_string(job->arena, q->term);
-    const char *pattern = term && *term ? arena_printf(job->arena, "*%s*", term) : NULL;
-    struct entry **found = arena_alloc_array(job->arena, n + 1, sizeof(struct entry *));
-    LOCKED(&d->reading);
-    write_page(out, found, collect_reading(d, rooms, n, q, pattern, found), &token,
-               (size_t)q->limit);
-    drop_unpublished_reading(d, job->arena);
+    find_page(d, job->arena, q, &token, rooms, n, page);
+    TRY(read_rest(job, page));
+    write_page(out, page);
     return NULL;
 }
 
@@ -305,6 +432,8 @@ void directory_destroy(struct directory *d)
     for (struct map_slot *s = NULL; (s = map_next(&d->entries, s));)
         free_entry(s->value);
     map_finish(&d->entries);
+    free(d->sorted);
+    free(d->rooms);
     lock_finish(&d->lock);
     lock_finish(&d->reading);
     free(d);

@@ -1,7 +1,8 @@
 /* The directory of published rooms (client-server-api, "Published room directory").
  *
  * Which rooms are published stands in the database; what is shown of them is kept in memory, each
- * entry until the room's state or members change. */
+ * entry until the room's state or members change, but for what is long. Entries are read some
+ * hundred at a time, past the cache of rooms, and a search goes through them in memory. */
 #ifndef ROOMS_DIRECTORY_H
 #define ROOMS_DIRECTORY_H
 
@@ -20,7 +21,7 @@ struct directory_query {
     const json_t *room_types; /* array of strings and null (rooms without a type); NULL: any */
 };
 
-/* Writes the whole reply. M_INVALID_PARAM for a token that is none. */
+/* Writes the whole reply; a page ends when it is long. M_INVALID_PARAM for a token that is none. */
 const struct err *directory_list(struct job *job, const struct directory_query *q, struct buf *out);
 
 #endif

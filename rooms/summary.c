@@ -1,8 +1,11 @@
 #include "rooms/summary.h"
 
 #include "matrix/id.h"
+#include "matrix/json_scan.h"
 #include "rooms/restricted.h"
 #include "rooms/servers.h"
+#include "storage/events.h"
+#include "storage/public_rooms.h"
 
 /* An empty text is as good as none. */
 static const struct err *read_text(struct job *job, struct room *room, const char *type,
@@ -57,6 +60,80 @@ const struct err *room_summary_read(struct job *job, struct room *room, struct r
     *ret = s;
     return NULL;
 }
+
+/* ---- of many rooms ---- */
+
+static const char *text_of(struct arena *a, struct str content, const char *key)
+{
+    const char *text = json_scan_string(a, json_scan_get(content, key));
+    return text && *text ? text : NULL;
+}
+
+static void set_from(struct arena *a, struct room_summary *s, int64_t type, struct str content)
+{
+    const char *text;
+    switch (type) {
+    case TYPE_NAME:
+        s->name = text_of(a, content, "name");
+        break;
+    case TYPE_TOPIC:
+        s->topic = text_of(a, content, "topic");
+        break;
+    case TYPE_AVATAR:
+        s->avatar_url = text_of(a, content, "url");
+        break;
+    case TYPE_CANONICAL_ALIAS:
+        s->canonical_alias = text_of(a, content, "alias");
+        break;
+    case TYPE_CREATE:
+        s->room_type = text_of(a, content, "type");
+        break;
+    case TYPE_HISTORY_VISIBILITY:
+        text = text_of(a, content, "history_visibility");
+        s->world_readable = text && strcmp(text, "world_readable") == 0;
+        break;
+    case TYPE_GUEST_ACCESS:
+        text = text_of(a, content, "guest_access");
+        s->guest_can_join = text && strcmp(text, "can_join") == 0;
+        break;
+    case TYPE_JOIN_RULES:
+        text = json_scan_string(a, json_scan_get(content, "join_rule"));
+        s->join_rule = text ? text : s->join_rule;
+        break;
+    }
+}
+
+const struct err *room_summaries_read(struct job *job, const int64_t *ids, size_t n,
+                                      const int64_t **ret_rooms, struct room_summary **ret,
+                                      size_t *ret_n)
+{
+    static const int64_t types[] = {
+        TYPE_NAME,         TYPE_TOPIC,           TYPE_AVATAR,     TYPE_CREATE,
+        TYPE_GUEST_ACCESS, TYPE_CANONICAL_ALIAS, TYPE_JOIN_RULES, TYPE_HISTORY_VISIBILITY};
+    const struct public_room *rooms;
+    const struct public_room_state *states;
+    size_t rooms_n, states_n, at = 0;
+    TRY(public_rooms_read(job_tx(job), ids, n, &rooms, &rooms_n));
+    TRY(public_rooms_read_state(job_tx(job), ids, n, types, sizeof types / sizeof *types, &states,
+                                &states_n));
+    struct room_summary *list = arena_alloc_array(job->arena, rooms_n + 1, sizeof *list);
+    int64_t *numbers = arena_alloc_array(job->arena, rooms_n + 1, sizeof *numbers);
+    for (size_t i = 0; i < rooms_n; i++) {
+        numbers[i] = rooms[i].room;
+        list[i] = (struct room_summary){
+            .room_id = rooms[i].room_id, .joined_n = rooms[i].joined_n, .join_rule = "invite"};
+        for (; at < states_n && states[at].room <= rooms[i].room; at++)
+            if (states[at].room == rooms[i].room)
+                set_from(job->arena, &list[i], states[at].type,
+                         json_scan_get(states[at].json, "content"));
+    }
+    *ret_rooms = numbers;
+    *ret = list;
+    *ret_n = rooms_n;
+    return NULL;
+}
+
+/* ---- as it is shown ---- */
 
 static void set_text(json_t *o, const char *key, const char *text)
 {

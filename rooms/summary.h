@@ -17,6 +17,12 @@ struct room_summary {
 /* Everything lives as long as the job's arena. */
 const struct err *room_summary_read(struct job *job, struct room *room, struct room_summary *ret);
 
+/* What a PublishedRoomsChunk needs, of many rooms and without loading them: those that there are,
+ * by their numbers (ret_rooms, rooms.id). */
+const struct err *room_summaries_read(struct job *job, const int64_t *ids, size_t n,
+                                      const int64_t **ret_rooms, struct room_summary **ret,
+                                      size_t *ret_n);
+
 /* PublishedRoomsChunk, RoomSummary. Owned. */
 json_t *room_summary_chunk(const struct room_summary *s);
 json_t *room_summary_whole(const struct room_summary *s);

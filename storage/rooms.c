@@ -165,11 +165,23 @@ void rooms_write_entered(struct write *w, int64_t room, int at)
     write_statement(w, &rooms_entered_sql, P(INT(room), POSITION(at)));
 }
 
-SQL(rooms_published_sql, "SELECT id FROM rooms WHERE is_published ORDER BY id")
+/* One text: tens of thousands of rows take several times as long. */
+SQL(rooms_published_sql,
+    "SELECT count(*), COALESCE(string_agg(id::text, ' ' ORDER BY id), '') FROM rooms "
+    "WHERE is_published")
 
 const struct err *rooms_published(struct tx *tx, const int64_t **ret, size_t *ret_n)
 {
-    return db_ints(tx, &rooms_published_sql, NO_PARAMS, ret, ret_n);
+    const char *text;
+    int64_t count;
+    TRY(db_one(tx, &rooms_published_sql, NO_PARAMS, NULL, R(INT_OUT(&count), TEXT_OUT(&text))));
+    int64_t *ids = arena_alloc_array(tx->arena, (size_t)count + 1, sizeof *ids);
+    char *at = (char *)text;
+    for (int64_t i = 0; i < count; i++)
+        ids[i] = strtoll(at, &at, 10);
+    *ret = ids;
+    *ret_n = (size_t)count;
+    return NULL;
 }
 
 SQL(rooms_set_published_sql, "UPDATE rooms SET is_published = $2 WHERE id = $1")

@@ -151,8 +151,10 @@ static const struct err *find_candidates(struct tx *tx, int64_t viewer, const ch
     return add_candidates(tx, &rows, ret);
 }
 
-/* Only the few that match are asked for their rooms. Whether a room is public can be seen from the
- * bytes of its state, for they are canonical JSON. Those who search find themselves too. */
+/* Only the few that match are asked for their rooms, and of these only what is needed is read: with
+ * EXISTS PostgreSQL would look for all public rooms first. Whether a room is public can be seen
+ * from the bytes of its state, for they are canonical JSON. Those who search find themselves too.
+ */
 SQL(user_directory_sql,
     "WITH named AS MATERIALIZED ("
     "SELECT u.id AS \"user\", u.user_id, lower(u.user_id) AS id, p.fields, t.event, "
@@ -174,11 +176,13 @@ SQL(user_directory_sql,
     "SELECT 1 FROM room_members m WHERE m.\"user\" = n.\"user\" AND m.membership = 1 AND ("
     "EXISTS (SELECT 1 FROM room_members o WHERE o.room = m.room AND o.\"user\" = $1 "
     "AND o.membership = 1) OR "
-    "EXISTS (SELECT 1 FROM room_state s JOIN events e ON e.position = s.event "
+    "COALESCE((SELECT true FROM room_state s CROSS JOIN LATERAL "
+    "(SELECT json FROM events WHERE position = s.event LIMIT 1) e "
     "WHERE s.room = m.room AND s.type IN (8, 13) AND s.state_key = '' "
     "AND s.valid_to = 9223372036854775807 "
     "AND (position('\"join_rule\":\"public\"'::bytea IN e.json) > 0 "
-    "OR position('\"history_visibility\":\"world_readable\"'::bytea IN e.json) > 0))))) "
+    "OR position('\"history_visibility\":\"world_readable\"'::bytea IN e.json) > 0) LIMIT 1), "
+    "false)))) "
     "ORDER BY n.id = term DESC, starts_with(n.id, '@' || term || ':') DESC, n.name = term DESC, "
     "starts_with(n.id, '@' || term) OR starts_with(n.name, term) DESC, "
     "(SELECT count(*) FROM unnest($7::text[]) w(word) WHERE strpos(' ' || n.name, ' ' || w.word) > "

@@ -161,6 +161,35 @@ def test_the_list_keeps_up(alice, bob):
     assert found(alice, "keeps up again")[0] == []
 
 
+def test_long_topics(fresh_server, register):
+    """They are shown whole; a page ends when it is long."""
+    alice = register("alice", on=fresh_server())
+    topics = {}
+    for n in range(72):
+        topic = {"type": "m.room.topic", "content": {"topic": f"{n} " + "t" * 60_000}}
+        topics[alice.create_room(visibility="public", initial_state=[topic])] = n
+    shown, params, pages = {}, {}, 0
+    while True:
+        page = alice.get("/publicRooms", params=params)
+        shown.update({r["room_id"]: r["topic"] for r in page["chunk"]})
+        pages += 1
+        if "next_batch" not in page:
+            break
+        params = {"since": page["next_batch"]}
+    assert shown == {room: f"{n} " + "t" * 60_000 for room, n in topics.items()}
+    assert pages == 2 and len(page["chunk"]) < 10
+    back = alice.get("/publicRooms", params={"since": page["prev_batch"]})
+    assert 60 < len(back["chunk"]) < 72
+    assert found(alice, "71 tt")[0] == [room for room, n in topics.items() if n == 71]
+
+
+def test_what_is_looked_for_in_long_topics(alice):
+    filler = "x" * 4000
+    near = alice.create_room(visibility="public", topic=f"{filler} halcyon")
+    alice.create_room(visibility="public", topic=f"{filler} {filler} halcyon")
+    assert found(alice, "halcyon")[0] == found(alice, "*hal*cyon")[0] == [near]
+
+
 def test_room_types(alice):
     plain = alice.create_room(visibility="public", name="typed plain")
     space = alice.create_room(visibility="public", name="typed space",

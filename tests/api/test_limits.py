@@ -110,7 +110,8 @@ PROOFS = {
     "`/notifications`": f"test_notifications.py::test_pages {REQUEST}::test_notifications_have_a_time_limit",
     "`/keys/query`, `/keys/claim`":
         f"{REQUEST}::test_users_of_one_question test_fed_e2ee.py::test_servers_that_do_not_answer_are_failures",
-    "`/publicRooms`": f"{REQUEST}::test_rooms_of_a_page",
+    "`/publicRooms`": f"{REQUEST}::test_rooms_of_a_page test_directory.py::test_long_topics",
+    "`/publicRooms`: what is looked for": "test_directory.py::test_what_is_looked_for_in_long_topics",
     "`/refresh`": "test_abuse.py::test_refreshes_count_for_their_user",
     "`/threads`, `/relations` without a type or with `recurse`":
         "test_relations.py::test_questions_about_a_whole_room_have_a_time_limit",
