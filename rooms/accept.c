@@ -335,9 +335,12 @@ static size_t list_ids(const struct intake *in, size_t from, const char **ids)
     return n;
 }
 
-/* All that taking in an event of a fork asks for by id. */
+/* All that taking in an event of a fork asks for by id: with other writers kept out, for what was
+ * looked up before may be outdated. */
 static const struct err *look_up_fork(struct intake *in, size_t i)
 {
+    if (in->seen_quiet && in->seen_head == in->room->head_version)
+        return NULL; /* nothing has been written since, nor was then */
     struct incoming all[1] = {in->events[i]};
     struct intake one = {.events = all, .n = 1};
     struct arena *a = in->job->arena;
@@ -415,26 +418,38 @@ static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
 
 /* ---- all of them ---- */
 
+/* Of all events that are left, as long as no other redaction comes to stand aside. */
 static const struct err *look_up_redactions(struct intake *in, size_t from)
 {
-    in->aside_version = atomic_load(&in->room->aside_version);
-    const struct event **events = arena_alloc_array(in->job->arena, in->n + 1, sizeof *events);
-    for (size_t i = from; i < in->n; i++)
+    uint64_t version = atomic_load(&in->room->aside_version);
+    if (in->has_redactions && in->aside_version == version)
+        return NULL;
+    in->aside_version = version;
+    const struct event **events = arena_alloc_array(in->job->arena, in->all_n + 1, sizeof *events);
+    for (size_t i = from; i < in->all_n; i++)
         events[i - from] = in->events[i].event;
-    return late_redactions_of(in->job, in->room, events, in->n - from, in->left + from,
-                              in->redactions + from);
+    TRY(late_redactions_of(in->job, in->room, events, in->all_n - from, in->left + from,
+                           in->redactions + from));
+    in->has_redactions = true;
+    return NULL;
 }
 
-void accept_wanted_ids(const struct intake *in, size_t from, const char *const **ret, size_t *ret_n)
+void accept_wanted_ids(struct intake *in, size_t from, const char *const **ret, size_t *ret_n)
 {
     struct arena *a = in->job->arena;
     struct room *room = in->room;
     LOCKED(&room->lock);
-    size_t others = room->extremities_n > 1 ? room->extremities_n : 0; /* else it is mostly cited */
-    const char **ids = arena_alloc_array(a, count_ids(in, from) + others + 1, sizeof *ids);
+    const char **ids =
+        arena_alloc_array(a, count_ids(in, from) + room->extremities_n + 2, sizeof *ids);
     size_t n = list_ids(in, from, ids);
-    for (size_t i = 0; i < others; i++)
-        ids[n++] = arena_strdup(a, room->extremities[i]);
+    const struct event *first = in->events[from].event; /* the usual one cites them all */
+    for (size_t i = 0; i < room->extremities_n; i++)
+        if (!is_in(first->prev_events, first->prev_n, room->extremities[i]))
+            ids[n++] = arena_strdup(a, room->extremities[i]);
+    if (room->version->room_id_is_create_hash)
+        ids[n++] = arena_printf(a, "$%s", room->room_id + 1);
+    in->seen_head = room->head_version;
+    in->seen_quiet = !room->waiting;
     *ret = ids;
     *ret_n = n;
 }
@@ -460,6 +475,7 @@ void accept_init(struct intake *in, struct job *job, struct room *room,
                           .events = events,
                           .outcomes = outcomes,
                           .n = n,
+                          .all_n = n,
                           .aside_version = atomic_load(&room->aside_version)};
     in->changes = arena_alloc_array(job->arena, n + 1, sizeof *in->changes);
     in->left = arena_alloc_array(job->arena, n + 1, sizeof *in->left);
@@ -485,6 +501,7 @@ static const struct err *accept_all(struct intake *in)
             return e;
         writer_back_off(attempt++);
         TRY(room_get_by_id(in->job, in->room->id, &in->room));
+        in->has_redactions = false;
         if (!in->room)
             return err(ERR_NOT_FOUND, "Unknown room");
     }

@@ -13,7 +13,7 @@ struct intake {
     struct lookup *lookup;
     const struct incoming *events;
     struct outcome *outcomes;
-    size_t n;
+    size_t n, all_n; /* that are looked at now; that there are */
     /* The write that is being prepared. */
     struct write *write;
     struct draft draft;
@@ -21,6 +21,9 @@ struct intake {
     const struct event **left; /* of events[i], when a redaction of it is here already; else NULL */
     int64_t *redactions;       /* position of that redaction */
     uint64_t aside_version;    /* the room's, before they were looked up */
+    bool has_redactions;       /* as of aside_version, of all events */
+    int64_t seen_head;         /* the room's, before they were looked up, ... */
+    bool seen_quiet;           /* ... and nothing was in the committer's queue */
     size_t aside_n;            /* events of the write that are stored aside */
     bool moves;                /* the write gives places to events that stood aside */
     bool leaves_large;         /* room_accept_unless_large */
@@ -70,9 +73,9 @@ const struct err *accept_add_sender(struct intake *in, const struct event *e);
 struct draft_event *accept_draft(struct intake *in, size_t i, int64_t moved_from);
 void accept_init(struct intake *in, struct job *job, struct room *room,
                  const struct incoming *events, size_t n, struct outcome *outcomes);
-/* The ids that the events from `from` on are and cite, and the room's extremities. */
-void accept_wanted_ids(const struct intake *in, size_t from, const char *const **ret,
-                       size_t *ret_n);
+/* The ids that the events from `from` on are and cite, the room's extremities, and its create event
+ * where no event cites it. Notes when that was. */
+void accept_wanted_ids(struct intake *in, size_t from, const char *const **ret, size_t *ret_n);
 /* Builds and queues the usual events from `from` on, under the room's lock, which is held at the
  * start and not at the end. ret_next: the first that was not taken; ret_fork: for it is of a fork.
  * What was queued must be ended. */
