@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "federation/turns.h"
 #include "storage/feed.h"
 #include "storage/inbound.h"
 
@@ -14,7 +15,8 @@ enum {
     QUESTIONS_WAITING = 64,
     KEPT_OF_PAIR = 500,    /* events that wait, of one server for one room ... */
     KEPT_OF_ORIGIN = 5000, /* ... and for all rooms */
-    BACKLOGS_MAX = 20000
+    BACKLOGS_MAX = 20000,
+    LARGE_RETRY_MS = 2000
 };
 
 static void on_changes(void *ctx, const struct change *changes, size_t n)
@@ -45,6 +47,7 @@ struct inbound *inbound_create(struct store *store)
     in->questions = transaction_table_create(QUESTIONS_WAITING);
     in->gaps = room_work_create(store, gap_close, in);
     in->flights = flights_create();
+    in->large = turns_create();
     feed_listen(store->feed, on_changes, in);
     return in;
 }
@@ -92,7 +95,26 @@ void inbound_destroy(struct inbound *in)
     transaction_table_destroy(in->transactions);
     transaction_table_destroy(in->questions);
     flights_destroy(in->flights);
+    turns_destroy(in->large);
     free(in);
+}
+
+/* ---- events that a request waits for ---- */
+
+const struct err *inbound_accept(struct job *job, struct room *room, const struct incoming *event,
+                                 int64_t wait_ms, struct outcome *ret)
+{
+    struct turns *turns = inbound_of(job)->large;
+    TRY(room_accept_unless_large(job, room, event, 1, ret));
+    if (!ret->is_large)
+        return NULL;
+    if (!turns_take(turns, LARGE_TURN, mono_ms() + wait_ms))
+        return err_limit_exceeded(LARGE_RETRY_MS);
+    const struct err *e = room_get_by_id(job, room->id, &room);
+    if (!e && room)
+        e = room_accept(job, room, event, 1, ret);
+    turns_give_back(turns, LARGE_TURN);
+    return e || room ? e : err(ERR_NOT_FOUND, "Unknown room");
 }
 
 /* ---- events that wait for their parents ---- */

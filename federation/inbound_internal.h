@@ -33,6 +33,7 @@ struct inbound {
     struct crew *fetchers;  /* events asked for one by one: they wait for other servers */
     struct room_work *gaps;
     struct flights *flights; /* history that is being fetched */
+    struct turns *large;     /* requests with a large conflict, one at a time */
     atomic_bool stopping;    /* ask no server any more */
     atomic_llong counts[COUNTS];
 };
@@ -46,6 +47,13 @@ static inline struct inbound *inbound_of(const struct job *job)
 {
     return job->store->federation->inbound;
 }
+
+/* Takes in an event for a request that waits for what comes of it. When it is of a large conflict
+ * (rooms/accept.h), which keeps a processor busy, it is one request's turn at a time;
+ * M_LIMIT_EXCEEDED when that takes longer than wait_ms to come. */
+#define LARGE_TURN "large" /* of inbound->large */
+const struct err *inbound_accept(struct job *job, struct room *room, const struct incoming *event,
+                                 int64_t wait_ms, struct outcome *ret);
 
 /* Keeps checked events of that server until their parents are here; false: too many wait already.
  */

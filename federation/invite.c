@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "federation/candidates.h"
 #include "federation/handshake.h"
+#include "federation/inbound_internal.h"
 #include "federation/invite_state.h"
 #include "federation/join.h"
 #include "federation/keyring.h"
@@ -11,7 +12,7 @@
 #include "rooms/accept.h"
 #include "rooms/template.h"
 
-enum { INVITE_TIMEOUT_MS = 30 * 1000, SIGNATURES_MAX = 8 };
+enum { INVITE_TIMEOUT_MS = 30 * 1000, SIGNATURES_MAX = 8, LARGE_WAIT_MS = 10 * 1000 };
 
 struct invite {
     struct job *job;
@@ -158,7 +159,7 @@ static const struct err *append(const struct invite *i, const struct event *even
 {
     struct incoming in = {.event = event, .relay = true};
     struct outcome outcome;
-    TRY(room_accept(i->job, i->room, &in, 1, &outcome));
+    TRY(inbound_accept(i->job, i->room, &in, LARGE_WAIT_MS, &outcome));
     if (outcome.verdict == VERDICT_ACCEPTED || outcome.verdict == VERDICT_KNOWN)
         return NULL;
     return err(ERR_FORBIDDEN, "%s",

@@ -18,6 +18,7 @@
 #include "rooms/membership.h"
 
 enum {
+    LARGE_WAIT_MS = 30 * 1000,
     JOIN_TIME_MS = 120 * 1000,
     WAIT_FOR_OTHER_MS = 150 * 1000,
     REPLY_MAX = 256 * 1024 * 1024 /* the whole state of the largest rooms, in a file */
@@ -126,7 +127,7 @@ static const struct err *enter(const struct join *j, const struct told *told,
 static const struct err *accept_one(const struct join *j, const struct incoming *in,
                                     struct outcome *ret)
 {
-    TRY(room_accept(j->job, j->resident_in, in, 1, ret));
+    TRY(inbound_accept(j->job, j->resident_in, in, LARGE_WAIT_MS, ret));
     inbound_event_concluded(inbound_of(j->job), in->event->event_id, ret);
     if (ret->verdict == VERDICT_REJECTED || ret->verdict == VERDICT_SOFT_FAILED)
         return err(ERR_FORBIDDEN, "%s", ret->reason);

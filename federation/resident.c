@@ -108,12 +108,12 @@ const struct err *resident_read_event(struct request *rq, struct room *room,
 static const struct err *accept_one(struct job *job, struct room *room, const struct incoming *in,
                                     struct outcome *ret)
 {
-    TRY(room_accept(job, room, in, 1, ret));
+    TRY(inbound_accept(job, room, in, 0, ret));
     if (ret->verdict != VERDICT_MISSING)
         return NULL;
     TRY(write_commit(job, write_begin(job), NULL));
     TRY(room_get_by_id(job, room->id, &room));
-    return room_accept(job, room, in, 1, ret);
+    return inbound_accept(job, room, in, 0, ret);
 }
 
 const struct err *resident_accept(struct request *rq, struct room *room, const struct event *event,

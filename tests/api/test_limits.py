@@ -116,6 +116,13 @@ PROOFS = {
     "`/threads`, `/relations` without a type or with `recurse`":
         "test_relations.py::test_questions_about_a_whole_room_have_a_time_limit",
     "an event of a fork in a room": "test_resolve_large.c::large_conflicts_are_left_for_later",
+    "a join, invite or leave of another server in such a room":
+        "test_resolve_large.c::requests_take_turns_with_large_conflicts "
+        "test_fed_large.py::test_joins_and_invites_come_through",
+    "forward extremities of a room": "test_extremities.c::many_branches_are_brought_together "
+                                     "test_fed_extremities.py::test_branches_are_brought_together",
+    "what another server wants to be left alone with (429)":
+        "test_fed_limited.py::test_too_many_joins_keep_no_message_back",
     "making thumbnails": "test_thumbnails.py::test_bombs test_thumbnails.py::test_one_user_has_two_made_at_once",
     "filters": "test_filter.c::test_bounds",
     "a user's own push rules, for one event": "test_push_eval.c::test_steps_are_bounded",

@@ -3,6 +3,9 @@
 #include "node_with_alice.h"
 #include "remote_events.h"
 
+#include "base/clock.h"
+#include "federation/inbound_internal.h"
+#include "federation/turns.h"
 #include "rooms/state_at.h"
 
 #define BOB "@bob:remote.example"
@@ -164,11 +167,40 @@ static void small_conflicts_are_not(void **state)
     scope_finish(&c.s);
 }
 
+/* What a request brings waits for its turn, or is to come again; the others go on. */
+static void requests_take_turns_with_large_conflicts(void **state)
+{
+    struct scene c;
+    struct federation *f;
+    struct outcome out;
+    bool left;
+    NO_ERR(federation_start(node_store(), false, &f));
+    struct turns *turns = f->inbound->large;
+    open_scene(&c, "12");
+    tell_branches(&c, MANY);
+    begin_branch(&c, room_accept_unless_large, 0, &left);
+    begin_branch(&c, room_accept_unless_large, 1, &left);
+    struct incoming in = {.event = message(&c, 0)};
+    struct room *room = room_named(c.job, c.room_id);
+    assert_true(turns_take(turns, LARGE_TURN, mono_ms()));
+    const struct err *e = inbound_accept(c.job, room, &in, 0, &out);
+    assert_true(e && e->code == ERR_LIMIT_EXCEEDED && e->retry_after_ms > 0);
+    const char *id;
+    NO_ERR(send_text(c.job, c.room_id, &alice, "meanwhile", &id));
+    turns_give_back(turns, LARGE_TURN);
+    NO_ERR(inbound_accept(c.job, room_named(c.job, c.room_id), &in, 0, &out));
+    assert_int_equal(out.verdict, VERDICT_ACCEPTED);
+    assert_false(turns_is_taken(turns, LARGE_TURN));
+    scope_finish(&c.s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(large_conflicts_are_left_for_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(small_conflicts_are_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(requests_take_turns_with_large_conflicts, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
