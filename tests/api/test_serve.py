@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import re
 import signal
 import socket
 import ssl
@@ -13,7 +14,7 @@ import httpx
 import pytest
 
 from client import Client
-from server import Server, run_cli
+from server import ROOT, Server, run_cli
 
 
 @pytest.fixture
@@ -184,3 +185,17 @@ def test_forwarded_addresses_count_only_from_trusted_proxies(fresh_server):
     proxied = fresh_server(trusted_proxies="127.0.0.1", **limits)
     assert tries(proxied, many) == [403] * 4
     assert tries(proxied, many[:1] * 3) == [403, 429, 429]
+
+
+# ---- its unit ----
+
+
+def test_its_unit_bounds_memory():
+    """The caches, what bodies may take besides (tests/fault/test_memory.py), and a database of its own have
+    room; who is killed for lack of memory does not take the others along."""
+    unit = dict(line.split("=", 1) for line in (ROOT / "deploy" / "concorde.service").read_text().splitlines()
+                if "=" in line and not line.startswith("#"))
+    caches = re.search(r"^#? *cache_size: *(\d+)M", run_cli("check-config", "--example").stdout, re.M)
+    most = re.fullmatch(r"(\d+)G", unit["MemoryMax"])
+    assert int(most[1]) * 1024 >= 2 * (int(caches[1]) + 512)
+    assert unit["OOMPolicy"] == "continue" and unit["Restart"] == "on-failure"
