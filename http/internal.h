@@ -208,6 +208,7 @@ struct listening {
     int fd;
     size_t kind;
     char *unix_path; /* to be unlinked */
+    bool more;       /* the last look did not take all that waited */
 };
 
 enum { LATENCY_BUCKETS = 10 };
@@ -262,6 +263,9 @@ const struct err *listen_open(const struct http_listener *l, struct listening *r
 void listen_close(struct listening *l);
 int listen_port(const struct listening *l);
 void listen_accept(struct loop *l, size_t listening);
+/* Where more waited than is taken at once: between other work of the loop, or those who come
+ * meanwhile would fill the kernel's queue, and have to ask again, after a second. */
+void listen_accept_more(struct loop *l);
 void listen_watch(struct http_server *s); /* by the first loop, in every round */
 
 /* daemon.c */

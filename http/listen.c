@@ -172,6 +172,7 @@ void listen_accept(struct loop *l, size_t listening)
 {
     struct http_server *s = l->server;
     struct listening *from = &s->listening[listening];
+    from->more = false;
     for (int i = 0; i < ACCEPT_AT_ONCE && atomic_load(&s->connections_n) < s->connections_max;
          i++) {
         struct newcomer n = {.kind = from->kind, .address_n = sizeof n.address};
@@ -189,6 +190,15 @@ void listen_accept(struct loop *l, size_t listening)
             return;
         }
     }
+    from->more = true;
+}
+
+void listen_accept_more(struct loop *l)
+{
+    struct http_server *s = l->server;
+    for (size_t i = 0; i < s->listening_n && l == s->loops && s->accepting; i++)
+        if (s->listening[i].more)
+            listen_accept(l, i);
 }
 
 /* The sockets are looked at while there is room. After the process ran out of descriptors, there is

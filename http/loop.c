@@ -48,13 +48,15 @@ void loop_add_newcomer(struct loop *l, const struct newcomer *n)
     loop_notify(l);
 }
 
-static bool take_newcomer(struct loop *l, struct newcomer *ret)
+/* All that there are, for the caller to free; those that come from here on are the next ones. */
+static struct newcomer *take_newcomers(struct loop *l, size_t *ret_n)
 {
     LOCKED(&l->lock);
-    if (!l->newcomers_n)
-        return false;
-    *ret = l->newcomers[--l->newcomers_n];
-    return true;
+    struct newcomer *list = l->newcomers;
+    *ret_n = l->newcomers_n;
+    l->newcomers = NULL;
+    l->newcomers_n = l->newcomers_size = 0;
+    return list;
 }
 
 static struct daemon_slot *least_loaded(struct loop *l, size_t kind)
@@ -66,17 +68,29 @@ static struct daemon_slot *least_loaded(struct loop *l, size_t kind)
     return best;
 }
 
+static void add_newcomer(struct loop *l)
+{
+    struct daemon_slot *d = least_loaded(l, l->arriving.kind);
+    d->due = true;
+    if (MHD_add_connection(d->mhd, l->arriving.fd, (struct sockaddr *)&l->arriving.address,
+                           l->arriving.address_n) == MHD_YES)
+        return;
+    if (l->arriving.fd >= 0) /* refused before it was announced */
+        connections_remove(l->server, l, l->arriving.key);
+}
+
 static void add_newcomers(struct loop *l)
 {
-    while (take_newcomer(l, &l->arriving)) {
-        struct daemon_slot *d = least_loaded(l, l->arriving.kind);
-        d->due = true;
-        if (MHD_add_connection(d->mhd, l->arriving.fd, (struct sockaddr *)&l->arriving.address,
-                               l->arriving.address_n) == MHD_YES)
-            continue;
-        if (l->arriving.fd >= 0) /* refused before it was announced */
-            connections_remove(l->server, l, l->arriving.key);
+    enum { LOOK_EVERY = 32 };
+    size_t n;
+    struct newcomer *list = take_newcomers(l, &n);
+    for (size_t i = 0; i < n; i++) {
+        l->arriving = list[i];
+        add_newcomer(l);
+        if (i % LOOK_EVERY == LOOK_EVERY - 1)
+            listen_accept_more(l);
     }
+    free(list);
 }
 
 /* All that is done is resumed before the daemons run: each run walks the daemon's whole list of
@@ -233,9 +247,12 @@ static void run_daemon(struct daemon_slot *d)
 static void run_daemons(struct loop *l)
 {
     int64_t now = mono_ms();
-    for (size_t i = 0; i < l->daemons_n; i++)
-        if (l->daemons[i].due || l->daemons[i].due_ms <= now)
+    for (size_t i = 0; i < l->daemons_n; i++) {
+        if (l->daemons[i].due || l->daemons[i].due_ms <= now) {
             run_daemon(&l->daemons[i]);
+            listen_accept_more(l);
+        }
+    }
 }
 
 static void *run_loop(void *arg)
@@ -337,8 +354,8 @@ void loop_destroy(struct loop *l)
         pthread_join(l->thread, NULL);
         flush_replies(l);
     }
-    for (struct newcomer n; take_newcomer(l, &n);)
-        close(n.fd);
+    for (size_t i = 0; i < l->newcomers_n; i++)
+        close(l->newcomers[i].fd);
     linger_run(l, INT64_MAX);
     for (size_t i = 0; i < l->daemons_n; i++)
         if (l->daemons[i].mhd)
