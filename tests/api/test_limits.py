@@ -64,6 +64,10 @@ PROOFS = {
     "kinds of state (with an empty key) of a room that is joined through another server":
         "test_fed_join.py::test_more_kinds_of_state_than_are_taken_at_once",
     "rooms, messages, state, beside that": "test_abuse.py::test_rooms_joins_and_messages_are_limited",
+    "rooms that none of our users has been in, after the last has rejected their invite":
+        "test_enter.c::noted_rooms_go_when_they_are_old",
+    "`initial_state`, invites of a new room": "test_create_room.py::test_a_new_room_is_of_bounded_size",
+    "bans, and rooms of a space, that an upgrade copies": "test_upgrade.py::test_more_bans_than_are_copied",
     # brought
     "a body of login, refresh, registration, `requestToken`":
         f"{REQUEST}::test_bodies test_routes.c::test_small_ones",

@@ -166,6 +166,19 @@ def test_many_bans_are_copied_in_parts(alice):
     assert max(int(n) for n in sizes.split()) <= 1000 and sum(int(n) for n in sizes.split()) == len(state)
 
 
+def test_more_bans_than_are_copied(fresh_server, register):
+    server = fresh_server()
+    alice = register("alice", on=server)
+    room = alice.create_room(room_version="11")
+    psql(uri_of(server), "INSERT INTO users (id, user_id) SELECT 100000 + n, '@spammer' || n || ':test.example' "
+         "FROM generate_series(1, 20001) n")
+    psql(uri_of(server), "INSERT INTO room_members (room, \"user\", membership, event, is_local) SELECT m.room, u.id, "
+         "4, m.event, true FROM room_members m, users u WHERE u.id > 100000")
+    server.restart()  # so that the room is read anew
+    alice.http.base_url = server.url
+    refused(alice, room, 413, "M_TOO_LARGE", new_version="12")
+
+
 def test_an_upgrade_that_fails_leaves_no_room(alice, bob):
     """Who may not send the tombstone any more has made a room for nothing."""
     room = alice.create_room(preset="public_chat", room_version="11")
