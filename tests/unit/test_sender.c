@@ -241,11 +241,15 @@ static bool is_queued(int64_t position)
     return false;
 }
 
-/* Nothing has looked yet for those whom the new room's events concern when the other server comes
- * in. */
+/* Nothing has looked yet for those whom an event of a room concerns that is not in memory, when the
+ * other server comes in. */
 static void test_nothing_from_before_it_joined(void **state)
 {
     const char *id;
+    pg_must("send", send_text(&job, room_id, &alice, "before", &id));
+    const struct change before = as_change(id);
+    room_forget(&job, room_named(&job, room_id));
+    sender_on_changes(by_hand, &before, 1);
     assert_non_null(by_hand->unresolved);
     pg_must("join", set_membership(&job, room_id, &bob, "join"));
     int64_t joined = by_hand->heard;

@@ -254,13 +254,13 @@ static void test_patience(void **state)
 {
     struct key_server s = {0};
     assert_true(key_server_is_due(&s, false, 0));
-    key_server_asked(&s, true, 1000);
+    key_server_asked(&s, true, 0, 1000);
     assert_false(key_server_is_due(&s, false, 1000 + 29999) || key_server_is_due(&s, true, 1000));
     assert_true(key_server_is_due(&s, false, 1000 + 30000));
 
     int64_t now = 100000, wait = 10000;
     for (int i = 0; i < 12; i++, now += wait) {
-        key_server_asked(&s, false, now);
+        key_server_asked(&s, false, 0, now);
         wait = i == 0 ? 10000 : wait < 640000 ? 2 * wait : wait;
         assert_false(key_server_is_due(&s, false, now + wait - 1));
         assert_true(key_server_is_due(&s, false, now + wait));
@@ -268,9 +268,15 @@ static void test_patience(void **state)
         assert_false(key_server_is_due(&s, true, now + 4999));
         assert_true(key_server_is_due(&s, true, now + 5000));
     }
-    key_server_asked(&s, true, now);
-    key_server_asked(&s, false, now);
+    key_server_asked(&s, true, 0, now);
+    key_server_asked(&s, false, 0, now);
     assert_true(key_server_is_due(&s, false, now + 10000));
+
+    /* It says itself when it wants to be asked again, which is no failure. */
+    key_server_asked(&s, true, 0, now);
+    key_server_asked(&s, false, 20000, now);
+    assert_false(key_server_is_due(&s, false, now + 19999));
+    assert_true(key_server_is_due(&s, false, now + 20000));
 }
 
 int main(void)
