@@ -11,7 +11,7 @@ CCACHE := $(shell command -v ccache 2>/dev/null)
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
-FLOORS   := base matrix http storage rooms federation server
+FLOORS   := base matrix http storage rooms users federation server
 PACKAGES := libmicrohttpd jansson libpq openssl libsodium yaml-0.1 libcurl libcares olm icu-i18n icu-uc
 VERSION  := $(shell cat VERSION 2>/dev/null || echo 0.1.0)
 

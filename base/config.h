@@ -51,7 +51,7 @@ struct config {
     bool rate_limits; /* `rate_limits: off` */
     struct config_rate rc_message, rc_login, rc_registration, rc_joins, rc_invites, rc_rooms,
         rc_keys, rc_media, rc_account, rc_search, rc_remote, rc_server;
-    int64_t password_hash_cost; /* server/password.h */
+    int64_t password_hash_cost; /* server/account/password.h */
     int64_t password_min_length;
     int64_t access_token_lifetime_ms; /* refreshable_access_token_lifetime: with refresh_token */
     struct config_list federation_custom_ca_list; /* PEM files; empty: the system's authorities */
@@ -62,7 +62,7 @@ struct config {
     struct config_list ip_range_denylist, ip_range_allowlist, trusted_proxies;
     struct config_list search_languages;
     struct config_list federation_domain_whitelist; /* items NULL: open; empty: closed */
-    /* Keys of servers; the formats: federation/key_settings.h. */
+    /* Keys of servers; the formats: federation/keys/key_settings.h. */
     struct config_list trusted_key_servers, federation_pinned_keys, old_signing_keys;
     int64_t key_refresh_interval_ms;
     int64_t federation_retry_min_ms, federation_retry_max_ms; /* of a server that fails */

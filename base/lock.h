@@ -10,15 +10,15 @@
 enum lock_rank {
     RANK_ROOM_CACHE = 1, /* rooms/room_cache.c: the table of cached rooms */
     RANK_ROOM,           /* rooms/room.c: one room */
-    RANK_SESSION_TABLE,  /* rooms/session.c: the table of active users */
-    RANK_SESSION,        /* rooms/session.c: one active user */
-    RANK_COMMITTER,      /* storage/committer.c: the queue */
+    RANK_SESSION_TABLE,  /* users/session.c: the table of active users */
+    RANK_SESSION,        /* users/session.c: one active user */
+    RANK_COMMITTER,      /* storage/db/committer.c: the queue */
     RANK_CACHE,          /* caches of single entities: tokens, push rules, filters, keys */
-    RANK_TYPING,         /* rooms/typing.c */
-    RANK_PRESENCE,       /* rooms/presence.c */
-    RANK_SENDER,         /* federation/sender.c: destinations */
+    RANK_TYPING,         /* users/typing.c */
+    RANK_PRESENCE,       /* users/presence.c */
+    RANK_SENDER,         /* federation/out/sender.c: destinations */
     RANK_MEDIA,          /* server/media/repo.c: who waits for uploads and thumbnails */
-    RANK_DB_POOL,        /* storage/db_pool.c */
+    RANK_DB_POOL,        /* storage/db/db_pool.c */
     RANK_HTTP_QUEUE,     /* http/: work queues and parked requests */
     RANK_HTTP_LOOP,
     RANK_RATE, /* http/rate.c */

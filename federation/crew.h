@@ -4,7 +4,7 @@
 #ifndef FEDERATION_CREW_H
 #define FEDERATION_CREW_H
 
-#include "storage/job.h"
+#include "storage/db/job.h"
 
 struct crew;
 struct crew *crew_create(struct store *store, int threads);

@@ -4,7 +4,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "federation/reply.h"
+#include "federation/peer/reply.h"
 
 enum { PAUSE_MS = 2000, PAUSE_MAX_MS = 10 * 60 * 1000 };
 

@@ -4,7 +4,7 @@
 #ifndef FEDERATION_ERRANDS_H
 #define FEDERATION_ERRANDS_H
 
-#include "storage/job.h"
+#include "storage/db/job.h"
 
 struct errands;
 

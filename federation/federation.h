@@ -4,24 +4,25 @@
 #define FEDERATION_FEDERATION_H
 
 #include "http/route.h"
-#include "storage/job.h"
+#include "storage/db/job.h"
 
 struct federation {
     struct store *store;
-    struct http_client *http;    /* http/client.h */
-    struct discovery *discovery; /* federation/discovery.h */
-    struct keyring *keyring;     /* federation/keyring.h */
-    struct answers *answers;     /* federation/answers.h */
-    struct sender *sender;       /* federation/sender.h */
-    struct inbound *inbound;     /* federation/inbound.h */
+    struct http_client *http;    /* http/client/client.h */
+    struct discovery *discovery; /* federation/peer/discovery.h */
+    struct keyring *keyring;     /* federation/keys/keyring.h */
+    struct answers *answers;     /* federation/peer/answers.h */
+    struct sender *sender;       /* federation/out/sender.h */
+    struct inbound *inbound;     /* federation/in/inbound.h */
     struct device_watch
-        *device_watch;                /* federation/device_watch.h: stale lists of remote devices */
-    struct crew *key_askers;          /* federation/crew.h: for federation/remote_keys.h */
-    struct join_completer *completer; /* federation/complete.h: partial state being completed */
-    struct guest_watch *guest_watch;  /* federation/guests.h */
-    struct turns *joins;              /* federation/turns.h: one join of a room at a time */
-    struct early_pdus *early_pdus;    /* federation/early_pdus.h: of rooms that are being joined */
-    struct pauses *pauses;            /* federation/pauses.h: what others want no more of for now */
+        *device_watch;       /* federation/users/device_watch.h: stale lists of remote devices */
+    struct crew *key_askers; /* federation/crew.h: for federation/users/remote_keys.h */
+    struct join_completer
+        *completer; /* federation/rooms/complete.h: partial state being completed */
+    struct guest_watch *guest_watch; /* federation/rooms/guests.h */
+    struct turns *joins;             /* federation/turns.h: one join of a room at a time */
+    struct early_pdus *early_pdus; /* federation/in/early_pdus.h: of rooms that are being joined */
+    struct pauses *pauses; /* federation/peer/pauses.h: what others want no more of for now */
 };
 
 /* threads: false for commands, which only ask. */
@@ -41,7 +42,7 @@ static inline const struct remote_server *remote_of(const struct request *rq)
     return rq->caller;
 }
 
-/* The authenticate hook of WHO_SERVER (federation/xmatrix.c): the X-Matrix signature, the
+/* The authenticate hook of WHO_SERVER (federation/routes/xmatrix.c): the X-Matrix signature, the
  * destination, closed federation. M_UNAUTHORIZED, M_FORBIDDEN. */
 const struct err *federation_authenticate(void *ctx, struct request *rq);
 /* The source hook of WHO_SERVER: the server by whose name the request claims to be signed. */

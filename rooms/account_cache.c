@@ -4,9 +4,9 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "matrix/push_rules.h"
-#include "rooms/visibility.h"
-#include "storage/account_data.h"
-#include "storage/users.h"
+#include "rooms/read/visibility.h"
+#include "storage/users/account_data.h"
+#include "storage/users/users.h"
 
 #include <stdatomic.h>
 

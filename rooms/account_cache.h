@@ -1,11 +1,11 @@
 /* What of a user's account data the server itself acts on, parsed and cached: push rules and the
- * list of ignored users (rooms/visibility.h, ignored_users). Entries go when the log says that the
- * account data changed, and the least recently used go when there are too many. */
+ * list of ignored users (rooms/read/visibility.h, ignored_users). Entries go when the log says that
+ * the account data changed, and the least recently used go when there are too many. */
 #ifndef ROOMS_ACCOUNT_CACHE_H
 #define ROOMS_ACCOUNT_CACHE_H
 
 #include "base/map.h"
-#include "storage/job.h"
+#include "storage/db/job.h"
 
 #include <jansson.h>
 

@@ -4,7 +4,7 @@
  *
  * A change leaves this when the feed brings it. If its write fails the room is dropped from the
  * cache, with all that was ahead, and what was built upon it fails by the version of the head
- * (rooms/append.c). All functions are for those who hold the room's lock. */
+ * (rooms/write/append.c). All functions are for those who hold the room's lock. */
 #ifndef ROOMS_AHEAD_H
 #define ROOMS_AHEAD_H
 

@@ -1,7 +1,7 @@
 #include "rooms/guests.h"
 
-#include "rooms/membership.h"
-#include "storage/intern.h"
+#include "rooms/write/membership.h"
+#include "storage/db/intern.h"
 
 static const struct err *may_be_in(struct basis *on, bool *ret)
 {

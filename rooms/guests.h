@@ -2,7 +2,7 @@
 #ifndef ROOMS_GUESTS_H
 #define ROOMS_GUESTS_H
 
-#include "rooms/basis.h"
+#include "rooms/write/basis.h"
 
 /* M_GUEST_ACCESS_FORBIDDEN unless the room's state says that guests can join. */
 const struct err *guests_check_access(struct basis *on);

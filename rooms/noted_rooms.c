@@ -1,7 +1,7 @@
 #include "rooms/noted_rooms.h"
 
-#include "storage/noted_rooms.h"
-#include "storage/retention.h"
+#include "storage/rooms/noted_rooms.h"
+#include "storage/rooms/retention.h"
 
 enum { PAGE = 500, PAGES_MAX = 20, OUTLIERS_AT_ONCE = 2000 };
 

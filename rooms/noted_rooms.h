@@ -1,8 +1,8 @@
-/* The end of rooms that none of our users has been in (storage/noted_rooms.h). */
+/* The end of rooms that none of our users has been in (storage/rooms/noted_rooms.h). */
 #ifndef ROOMS_NOTED_ROOMS_H
 #define ROOMS_NOTED_ROOMS_H
 
-#include "storage/job.h"
+#include "storage/db/job.h"
 
 /* Removes those that none of our users has had to do with for RETENTION_ROOMS_DAYS: no invite or
  * knock waits, nothing has happened since. A bounded number at once; the next sweep goes on. */

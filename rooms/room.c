@@ -3,10 +3,10 @@
 #include "base/mem.h"
 #include "rooms/ahead.h"
 #include "rooms/names.h"
-#include "storage/events.h"
-#include "storage/intern.h"
-#include "storage/partial_rooms.h"
-#include "storage/rooms.h"
+#include "storage/db/intern.h"
+#include "storage/rooms/events.h"
+#include "storage/rooms/partial_rooms.h"
+#include "storage/rooms/rooms.h"
 
 #include <stdatomic.h>
 

@@ -1,19 +1,19 @@
 /* The cache of rooms: what the server knows of a room that is in use, kept in step with the log.
  *
  * A struct room holds the head that writers build upon (extremities, depth, version, counters) and
- * the committed current state. Writers hold the room's lock while they build (rooms/append.c);
- * readers use the functions here, which lock for themselves. Rooms are shared and
- * reference-counted: room_get keeps one for as long as the job's arena. A room that lost a race is
- * dropped from the cache (room_forget) and read anew. Nothing here cannot be rebuilt from the
- * database. */
+ * the committed current state. Writers hold the room's lock while they build
+ * (rooms/write/append.c); readers use the functions here, which lock for themselves. Rooms are
+ * shared and reference-counted: room_get keeps one for as long as the job's arena. A room that lost
+ * a race is dropped from the cache (room_forget) and read anew. Nothing here cannot be rebuilt from
+ * the database. */
 #ifndef ROOMS_ROOM_H
 #define ROOMS_ROOM_H
 
 #include "base/lock.h"
 #include "base/map.h"
-#include "matrix/auth_rules.h"
-#include "storage/job.h"
-#include "storage/members.h"
+#include "matrix/auth/auth_rules.h"
+#include "storage/db/job.h"
+#include "storage/rooms/members.h"
 
 struct room_cache;
 struct room_cache *room_cache_create(struct store *store); /* listens to the feed */
@@ -52,7 +52,7 @@ struct room {
      * before that is outdated. */
     _Atomic uint64_t aside_version;
     _Atomic int waiting; /* writes of the timeline in the committer's queue; grows under the lock */
-    _Atomic bool has_large_conflict; /* as of the newest event of a fork (rooms/accept.h) */
+    _Atomic bool has_large_conflict; /* as of the newest event of a fork (rooms/accept/accept.h) */
     bool busy;          /* a writer is alone until its write is committed: others wait for it */
     _Atomic bool stale; /* dropped from the cache: writers must get the room anew */
 
@@ -60,7 +60,7 @@ struct room {
     struct map ahead;                 /* "type NUL state_key" -> struct ahead */
     struct map ahead_members;         /* users.id -> the same, of member events */
     int64_t state_queued, state_done; /* writes of state: queued, and known to be over */
-    struct map annotations;           /* that wait in it, by name (rooms/relations.h) */
+    struct map annotations;           /* that wait in it, by name (rooms/write/relations.h) */
     int wanted_alone;                 /* writers that wait until none of them is under way */
     int waiting_behind;               /* writers that wait until those leave room for them ... */
     int due;                          /* ... and so many of them go before the next of those */
@@ -71,12 +71,12 @@ struct room {
     struct map members; /* users.id -> struct room_member: everybody who ever had one */
     int64_t joined_n, invited_n, joined_local_n;
     int64_t state_position; /* of the newest state change */
-    int64_t gap;            /* the newest event that may follow a gap (rooms/history.h); 0: none */
-    int64_t entered;        /* where we came into it through another server; 0: made here */
-    bool is_noted;          /* none of our users has been in it (storage/noted_rooms.h) */
-    bool is_partial;        /* its members are not all known yet (rooms/enter.h) */
-    struct map servers;     /* server name -> struct room_server: who has joined members */
-    int64_t *own_rules;     /* users.id of joined local members with push rules of their own */
+    int64_t gap;     /* the newest event that may follow a gap (rooms/accept/history.h); 0: none */
+    int64_t entered; /* where we came into it through another server; 0: made here */
+    bool is_noted;   /* none of our users has been in it (storage/rooms/noted_rooms.h) */
+    bool is_partial; /* its members are not all known yet (rooms/accept/enter.h) */
+    struct map servers; /* server name -> struct room_server: who has joined members */
+    int64_t *own_rules; /* users.id of joined local members with push rules of their own */
     size_t own_rules_n, own_rules_room;
 
     int refs;                   /* under the cache's lock */

@@ -3,9 +3,9 @@
 #include "base/mem.h"
 #include "matrix/id.h"
 #include "rooms/ahead.h"
-#include "storage/events.h"
-#include "storage/intern.h"
-#include "storage/rooms.h"
+#include "storage/db/intern.h"
+#include "storage/rooms/events.h"
+#include "storage/rooms/rooms.h"
 
 #include <assert.h>
 

@@ -1,7 +1,7 @@
 #include "rooms/room_quota.h"
 
 #include "rooms/room_internal.h"
-#include "storage/rooms.h"
+#include "storage/rooms/rooms.h"
 
 enum { EVENT_BYTES_MAX = 65536 };
 

@@ -4,7 +4,7 @@
 #include "matrix/id.h"
 #include "matrix/server_acl.h"
 #include "rooms/room_internal.h"
-#include "storage/server_rooms.h"
+#include "storage/servers/server_rooms.h"
 
 #include <stdatomic.h>
 

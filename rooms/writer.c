@@ -1,7 +1,7 @@
 #include "rooms/writer.h"
 
 #include "base/clock.h"
-#include "storage/write.h"
+#include "storage/db/write.h"
 
 enum { BACK_OFF_MAX_MS = 64 };
 

@@ -35,7 +35,7 @@ CREATE TABLE event_types (
     id bigserial PRIMARY KEY,
     type text NOT NULL UNIQUE
 );
-INSERT INTO event_types (type) VALUES -- their numbers are constants in storage/events.h
+INSERT INTO event_types (type) VALUES -- their numbers are constants in storage/rooms/events.h
     ('m.room.member'), ('m.room.create'), ('m.room.message'), ('m.room.encrypted'),
     ('m.room.redaction'), ('m.reaction'), ('m.room.power_levels'), ('m.room.join_rules'),
     ('m.room.name'), ('m.room.topic'), ('m.room.avatar'), ('m.room.canonical_alias'),
@@ -103,7 +103,7 @@ CREATE INDEX room_state_by_start ON room_state (room, valid_from);
 CREATE TABLE room_members (
     room bigint NOT NULL,
     "user" bigint NOT NULL,
-    membership smallint NOT NULL, -- enum membership in storage/members.h
+    membership smallint NOT NULL, -- enum membership in storage/rooms/members.h
     event bigint NOT NULL,        -- position of the member event
     is_local boolean NOT NULL,
     forgotten boolean NOT NULL DEFAULT false,
@@ -139,7 +139,7 @@ CREATE TABLE push_actions (
 CREATE TABLE receipts (
     room bigint NOT NULL,
     "user" bigint NOT NULL,
-    type smallint NOT NULL,      -- enum receipt_type in storage/receipts.h
+    type smallint NOT NULL,      -- enum receipt_type in storage/users/receipts.h
     thread text NOT NULL,        -- '' unthreaded, 'main', or the root's event id
     event_id text NOT NULL,
     event bigint NOT NULL,       -- its position

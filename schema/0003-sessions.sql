@@ -13,7 +13,7 @@ CREATE INDEX uia_sessions_by_expiry ON uia_sessions (expires_ts);
 
 CREATE TABLE passes (
     token bytea PRIMARY KEY,
-    kind smallint NOT NULL,      -- enum pass_kind in storage/passes.h
+    kind smallint NOT NULL,      -- enum pass_kind in storage/users/passes.h
     "user" bigint NOT NULL,      -- 0: nobody's
     expires_ts bigint NOT NULL
 );

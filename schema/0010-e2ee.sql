@@ -11,7 +11,7 @@ CREATE TABLE device_keys (
 
 CREATE TABLE cross_signing_keys (
     "user" bigint NOT NULL,
-    kind smallint NOT NULL,      -- enum key_kind in storage/e2ee_keys.h
+    kind smallint NOT NULL,      -- enum key_kind in storage/devices/e2ee_keys.h
     public_key text NOT NULL,
     json bytea NOT NULL,         -- canonical, without `signatures` and `unsigned`
     PRIMARY KEY ("user", kind)

@@ -10,7 +10,7 @@ CREATE TABLE filters (
 
 CREATE TABLE presence (
     "user" bigint PRIMARY KEY,
-    state smallint NOT NULL,     -- enum presence_state in storage/presence.h
+    state smallint NOT NULL,     -- enum presence_state in storage/users/presence.h
     status_msg text,
     last_active_ts bigint NOT NULL,
     position bigint NOT NULL

@@ -1,9 +1,9 @@
 -- Full text search over messages, room names and topics. Filled behind the log by a cursor
--- (rooms/search_index.h), so that sending pays nothing for it.
+-- (rooms/read/search_index.h), so that sending pays nothing for it.
 CREATE TABLE search_index (
     event bigint PRIMARY KEY,    -- position
     room bigint NOT NULL,
-    key smallint NOT NULL,       -- enum search_key in storage/search.h
+    key smallint NOT NULL,       -- enum search_key in storage/rooms/search.h
     words tsvector NOT NULL
 );
 CREATE INDEX search_index_by_words ON search_index USING gin (words);

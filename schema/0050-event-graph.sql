@@ -6,7 +6,7 @@
 --   < 0 and > -2^61     history that was fetched later: the older, the lower;
 --   <= -2^61            aside: in no timeline.
 
-ALTER TABLE events ADD COLUMN status smallint NOT NULL DEFAULT 0; -- enum event_status in storage/events.h
+ALTER TABLE events ADD COLUMN status smallint NOT NULL DEFAULT 0; -- enum event_status in storage/rooms/events.h
 CREATE SEQUENCE events_history_seq INCREMENT -1 MINVALUE -2305843009213693951 MAXVALUE -1 START -1;
 CREATE SEQUENCE events_aside_seq INCREMENT -1 MINVALUE -9223372036854775807
     MAXVALUE -2305843009213693952 START -2305843009213693952;

@@ -1,4 +1,4 @@
--- The signing keys of other servers (federation/keyring.h). A key stays for ever: old events are
+-- The signing keys of other servers (federation/keys/keyring.h). A key stays for ever: old events are
 -- checked with it long after its server has forgotten it.
 
 CREATE TABLE server_keys (

@@ -9,7 +9,7 @@ CREATE TABLE destinations (
     retry_interval_ms bigint NOT NULL DEFAULT 0,
     last_success_ts bigint NOT NULL DEFAULT 0,
     last_error text,
-    asked smallint NOT NULL DEFAULT 0    -- enum destination_asked in storage/destinations.h
+    asked smallint NOT NULL DEFAULT 0    -- enum destination_asked in storage/servers/destinations.h
 ) WITH (fillfactor = 50);
 
 -- The part of a user id behind the first colon.

@@ -1,4 +1,4 @@
--- Events of other servers whose parents or auth events are not here yet (federation/gap.c). Checked
+-- Events of other servers whose parents or auth events are not here yet (federation/in/gap.c). Checked
 -- for format, hash and signatures, acknowledged, and not yet judged.
 CREATE TABLE inbound_pdus (
     id bigserial PRIMARY KEY,

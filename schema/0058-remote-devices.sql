@@ -16,7 +16,7 @@ CREATE INDEX device_changes_by_position ON device_changes (position);
 CREATE TABLE remote_device_lists (
     "user" bigint PRIMARY KEY,
     server text NOT NULL,
-    state smallint NOT NULL,     -- enum remote_list_state in storage/remote_devices.h
+    state smallint NOT NULL,     -- enum remote_list_state in storage/devices/remote_devices.h
     stream_id bigint,            -- of the newest update that is in it; NULL: their server did not say
     complete_at bigint NOT NULL, -- position of the log when their server told all of it
     touched bigint NOT NULL,     -- counts updates, so that an older answer is not taken for newer

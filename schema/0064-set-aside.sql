@@ -1,5 +1,5 @@
 -- What another server refused though it took other things: events and EDUs that were found by dividing
--- the refused transaction (federation/sender_divide.c). The operator can have them sent again.
+-- the refused transaction (federation/out/sender_divide.c). The operator can have them sent again.
 
 CREATE TABLE federation_set_aside (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,5 +1,5 @@
 -- The one-time keys of a device that were given out, so that none is given out twice: a device whose
--- reply was lost uploads them again. The newest of each device are kept (storage/one_time_keys.c).
+-- reply was lost uploads them again. The newest of each device are kept (storage/devices/one_time_keys.c).
 CREATE TABLE claimed_one_time_keys (
     device bigint NOT NULL,
     name bytea NOT NULL,         -- the first half of the SHA-256 of 'algorithm:id'

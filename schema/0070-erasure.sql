@@ -1,5 +1,5 @@
 -- Accounts whose content was asked to be erased, and since when: who comes into a room after that is
--- shown redacted copies (rooms/erasure.h).
+-- shown redacted copies (rooms/read/erasure.h).
 ALTER TABLE accounts ADD COLUMN erased_at bigint; -- position; NULL: not erased
 UPDATE accounts SET erased_at = position WHERE erased;
 CREATE INDEX accounts_erased ON accounts ("user") WHERE erased_at IS NOT NULL;

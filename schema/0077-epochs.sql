@@ -1,4 +1,4 @@
--- Epochs: which history of the log a position belongs to (storage/epochs.h). After a restore, or a
+-- Epochs: which history of the log a position belongs to (storage/db/epochs.h). After a restore, or a
 -- failover that lost transactions, the positions behind it are given out a second time.
 CREATE TABLE log_epochs (
     number bigint PRIMARY KEY,        -- 0, 1, ...: their order

@@ -3,6 +3,6 @@
 CREATE TABLE log_batches (
     first bigint PRIMARY KEY,    -- positions of its changes
     last bigint NOT NULL,
-    changes bytea NOT NULL,      -- storage/log_batches.c
+    changes bytea NOT NULL,      -- storage/db/log_batches.c
     written_at timestamptz NOT NULL DEFAULT now()
 );

@@ -1,4 +1,4 @@
--- The graph of auth events by small numbers, for state resolution (rooms/auth_index.h). A room gets rows
+-- The graph of auth events by small numbers, for state resolution (rooms/state/auth_index.h). A room gets rows
 -- when a fork first needs them: the events that its state stands upon. They never change.
 CREATE TABLE auth_nodes (
     room bigint NOT NULL,

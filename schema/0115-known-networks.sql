@@ -1,5 +1,5 @@
 -- From where users have signed in lately: wrong passwords that come from elsewhere do not keep them
--- out there (server/attempts.h).
+-- out there (server/account/attempts.h).
 CREATE TABLE known_networks (
     "user" bigint NOT NULL,
     network text NOT NULL, -- an address, or the first of a /64

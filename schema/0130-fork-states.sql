@@ -1,4 +1,4 @@
--- What an event of a fork asks for (storage/state_refs.h, storage/auth_nodes.h), with one plan for all
+-- What an event of a fork asks for (storage/rooms/state_refs.h, storage/rooms/auth_nodes.h), with one plan for all
 -- calls: to make a plan costs several times what it costs to run it. Each step is a look-up by key, whatever
 -- the tables were like when the plan was made: LATERAL with LIMIT or OFFSET, and SET.
 

@@ -1,5 +1,5 @@
 -- What the user directory finds local users by: the parts of one, two and three characters of a user's id and of
--- the name that is looked for (storage/user_directory.h), so that a part of a word is in an index. Written
+-- the name that is looked for (storage/users/user_directory.h), so that a part of a word is in an index. Written
 -- by a trigger, for an older version of the server writes profiles without it.
 CREATE FUNCTION directory_grams(texts text[]) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 $$

@@ -4,7 +4,7 @@
 set -eu
 objects=$1
 shift
-printf '#include "storage/migrate.h"\n#include "storage/schema_check.h"\n\n#include <stddef.h>\n'
+printf '#include "storage/schema/migrate.h"\n#include "storage/schema/schema_check.h"\n\n#include <stddef.h>\n'
 echo 'const char schema_objects[] ='
 sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$/\\n"/' "$objects"
 echo '    "";'

@@ -1,7 +1,7 @@
 /* GET /: what a person sees who opens the server's address in a browser. It loads nothing and runs
  * nothing, and says nothing that the operator did not configure. */
 #include "base/sha256.h"
-#include "server/caller.h"
+#include "server/account/caller.h"
 #include "server/routes.h"
 
 #define STYLE                                                                                      \

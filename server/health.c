@@ -1,12 +1,12 @@
 /* What operators' tools ask: is the process there, can it serve, how is it doing. */
 #include "base/clock.h"
 #include "http/address.h"
-#include "server/caller.h"
+#include "server/account/caller.h"
 #include "server/metrics.h"
 #include "server/routes.h"
-#include "storage/log.h"
-#include "storage/schema_check.h"
-#include "storage/write.h"
+#include "storage/db/log.h"
+#include "storage/db/write.h"
+#include "storage/schema/schema_check.h"
 
 #include <stdio.h>
 

@@ -8,8 +8,8 @@
 #ifndef SERVER_NODE_H
 #define SERVER_NODE_H
 
-#include "storage/embedded.h"
-#include "storage/job.h"
+#include "storage/db/job.h"
+#include "storage/embedded/embedded.h"
 
 #include <sys/types.h>
 

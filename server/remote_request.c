@@ -1,6 +1,6 @@
 #include "server/remote_request.h"
 
-#include "federation/request.h"
+#include "federation/peer/request.h"
 
 const struct err *remote_request_enter(struct request *rq, struct reply *rp, const char *server,
                                        bool *ret_here)

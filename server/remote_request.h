@@ -2,7 +2,7 @@
 #ifndef SERVER_REMOTE_REQUEST_H
 #define SERVER_REMOTE_REQUEST_H
 
-#include "server/caller.h"
+#include "server/account/caller.h"
 
 /* For a handler that has found out that it must ask `server`. *ret_here is true when it may go on
  * and block. Otherwise the reply is made, to run again in POOL_REMOTE, and the caller was charged

@@ -1,7 +1,7 @@
 /* `concorde serve`: start in order, wait for a signal, stop in the opposite order. */
-#include "server/auth.h"
-#include "server/caller.h"
-#include "server/cli.h"
+#include "server/account/auth.h"
+#include "server/account/caller.h"
+#include "server/cli/cli.h"
 #include "server/media/repo.h"
 #include "server/media/thumbnail_make.h"
 #include "server/metrics.h"
@@ -13,15 +13,15 @@
 #include "base/memory.h"
 #include "federation/federation.h"
 #include "http/server.h"
-#include "rooms/auth_index.h"
-#include "rooms/device_state.h"
-#include "rooms/message_quota.h"
 #include "rooms/room.h"
-#include "rooms/session.h"
-#include "rooms/unread.h"
-#include "storage/feed.h"
-#include "storage/intern.h"
-#include "storage/write.h"
+#include "rooms/state/auth_index.h"
+#include "storage/db/feed.h"
+#include "storage/db/intern.h"
+#include "storage/db/write.h"
+#include "users/device_state.h"
+#include "users/message_quota.h"
+#include "users/session.h"
+#include "users/unread.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -83,8 +83,8 @@ static void set_pools(const struct config *c, struct http_pool ret[POOL_COUNT])
     ret[POOL_FEDERATION] =
         (struct http_pool){at_least(1, workers / 2), at_least(1, workers / 8), 200};
     ret[POOL_SLOW] = (struct http_pool){8, 2, 200};
-    /* As many hash at once as there are processors (server/password.h): the other half of the
-     * workers is for those that go first, which so wait for these at the most. */
+    /* As many hash at once as there are processors (server/account/password.h): the other half of
+     * the workers is for those that go first, which so wait for these at the most. */
     ret[POOL_PASSWORD] = (struct http_pool){2 * processors(), 2, 200, processors()};
     ret[POOL_SEARCH] = (struct http_pool){4, 1, 20};
     int initial = at_least(2, processors());

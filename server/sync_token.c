@@ -1,7 +1,7 @@
 #include "server/sync_token.h"
 
-#include "storage/epochs.h"
-#include "storage/feed.h"
+#include "storage/db/epochs.h"
+#include "storage/db/feed.h"
 
 #include <errno.h>
 #include <stdlib.h>

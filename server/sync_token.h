@@ -1,11 +1,12 @@
 /* Tokens of /sync and of pagination: `s<position>_<serial>_<epoch>`. The serial is for what is
- * never stored, the epoch says which history of the log the position belongs to (storage/epochs.h).
- * Tokens of both kinds are accepted wherever a token is (clients paginate back from a sync token),
- * and so are those of earlier versions, which end after the position or the serial. */
+ * never stored, the epoch says which history of the log the position belongs to
+ * (storage/db/epochs.h). Tokens of both kinds are accepted wherever a token is (clients paginate
+ * back from a sync token), and so are those of earlier versions, which end after the position or
+ * the serial. */
 #ifndef SERVER_SYNC_TOKEN_H
 #define SERVER_SYNC_TOKEN_H
 
-#include "storage/job.h"
+#include "storage/db/job.h"
 
 struct sync_token {
     /* In the log as it is. Below zero: a place in history that was fetched later. */

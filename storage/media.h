@@ -8,7 +8,7 @@
 #define STORAGE_MEDIA_H
 
 #include "base/sha256.h"
-#include "storage/db.h"
+#include "storage/db/db.h"
 
 struct media {
     const char *server, *media_id;

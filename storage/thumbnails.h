@@ -3,7 +3,7 @@
 #ifndef STORAGE_THUMBNAILS_H
 #define STORAGE_THUMBNAILS_H
 
-#include "storage/db.h"
+#include "storage/db/db.h"
 
 struct thumbnail {
     struct str sha256;   /* of the original */

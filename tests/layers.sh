@@ -9,8 +9,9 @@ declare -A below=(
     [http]="base http"
     [storage]="base matrix storage"
     [rooms]="base matrix storage rooms"
-    [federation]="base matrix http storage rooms federation"
-    [server]="base matrix http storage rooms federation server"
+    [users]="base matrix storage rooms users"
+    [federation]="base matrix http storage rooms users federation"
+    [server]="base matrix http storage rooms users federation server"
 )
 bad=0
 complain() { echo "layers: $1"; bad=1; }

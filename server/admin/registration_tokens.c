@@ -1,8 +1,8 @@
 /* Registration tokens, by the paths and bodies of Synapse's admin API. */
-#include "storage/registration_tokens.h"
+#include "storage/users/registration_tokens.h"
 #include "base/clock.h"
 #include "matrix/id.h"
-#include "server/caller.h"
+#include "server/account/caller.h"
 #include "server/routes.h"
 
 enum { LENGTH_OF_MADE = 16 };

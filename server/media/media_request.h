@@ -3,7 +3,7 @@
 #ifndef SERVER_MEDIA_MEDIA_REQUEST_H
 #define SERVER_MEDIA_MEDIA_REQUEST_H
 
-#include "server/caller.h"
+#include "server/account/caller.h"
 #include "storage/media.h"
 
 /* The paths of before v1.11, with all the spellings that clients use. */

@@ -1,7 +1,7 @@
 #include "server/media/remote.h"
 
 #include "base/clock.h"
-#include "federation/media.h"
+#include "federation/users/media.h"
 #include "server/media/content.h"
 #include "server/media/disposition.h"
 #include "server/media/fetches.h"

@@ -4,7 +4,7 @@
 #ifndef SERVER_MEDIA_RETENTION_H
 #define SERVER_MEDIA_RETENTION_H
 
-#include "storage/job.h"
+#include "storage/db/job.h"
 #include "storage/media.h"
 
 /* Notes that it is being sent, once an hour. */

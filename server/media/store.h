@@ -4,7 +4,7 @@
 #ifndef SERVER_MEDIA_STORE_H
 #define SERVER_MEDIA_STORE_H
 
-#include "storage/job.h"
+#include "storage/db/job.h"
 #include "storage/media.h"
 
 /* media_add, media_complete or media_add_remote: makes the row. */

@@ -3,7 +3,7 @@
  * that the original is to be sent. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "federation/media.h"
+#include "federation/users/media.h"
 #include "server/media/content.h"
 #include "server/media/image_type.h"
 #include "server/media/media_request.h"

@@ -5,7 +5,7 @@
 #ifndef SERVER_MEDIA_THUMBNAIL_KEEP_H
 #define SERVER_MEDIA_THUMBNAIL_KEEP_H
 
-#include "storage/job.h"
+#include "storage/db/job.h"
 
 /* It is in this file, and is being sent. What is new is counted, and others go for it; what is not
  * is noted once an hour. */

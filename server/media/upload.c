@@ -3,7 +3,7 @@
  * http/ has already spooled the body to a file without a name in the media store. */
 #include "base/clock.h"
 #include "matrix/id.h"
-#include "server/client/room_request.h"
+#include "server/client/shared/room_request.h"
 #include "server/media/disposition.h"
 #include "server/media/media_request.h"
 #include "server/media/repo.h"

@@ -3,15 +3,15 @@
  * streams from the first one's token. They read what /sync reads, and their tokens are its tokens.
  */
 #include "base/clock.h"
-#include "rooms/filters.h"
-#include "rooms/presence.h"
-#include "rooms/receipts.h"
-#include "rooms/typing.h"
-#include "rooms/visibility.h"
-#include "server/client/room_snapshot.h"
+#include "rooms/read/visibility.h"
+#include "server/client/timeline/room_snapshot.h"
 #include "server/routes.h"
 #include "server/sync/sync.h"
 #include "server/sync_token.h"
+#include "users/filters.h"
+#include "users/presence.h"
+#include "users/receipts.h"
+#include "users/typing.h"
 
 enum {
     TIMEOUT_DEFAULT_MS = 30 * 1000,

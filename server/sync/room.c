@@ -1,9 +1,9 @@
 #include "server/sync/sync.h"
 
-#include "rooms/receipts.h"
-#include "rooms/typing.h"
-#include "rooms/unread.h"
 #include "server/sync_token.h"
+#include "users/receipts.h"
+#include "users/typing.h"
+#include "users/unread.h"
 
 static bool has_member_event(const struct timeline *line)
 {

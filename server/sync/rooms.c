@@ -1,7 +1,7 @@
 #include "server/sync/sync.h"
 
-#include "rooms/typing.h"
-#include "storage/rooms.h"
+#include "storage/rooms/rooms.h"
+#include "users/typing.h"
 
 enum { TYPING_ROOMS_MAX = 256 };
 

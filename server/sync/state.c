@@ -1,9 +1,9 @@
 #include "server/sync/sync.h"
 
 #include "matrix/json_scan.h"
-#include "rooms/state_at.h"
-#include "rooms/state_key.h"
-#include "storage/intern.h"
+#include "rooms/state/state_at.h"
+#include "rooms/state/state_key.h"
+#include "storage/db/intern.h"
 
 enum { STATE_CHANGES_MAX = 100, MEMBERS_A_PAGE = 500 };
 

@@ -1,12 +1,12 @@
 #include "server/sync/sync.h"
 
 #include "base/clock.h"
-#include "rooms/filters.h"
-#include "rooms/presence.h"
-#include "rooms/typing.h"
-#include "rooms/visibility.h"
+#include "rooms/read/visibility.h"
 #include "server/routes.h"
 #include "server/sync_token.h"
+#include "users/filters.h"
+#include "users/presence.h"
+#include "users/typing.h"
 
 enum {
     TIMEOUT_MAX_MS = 10 * 60 * 1000,

@@ -7,10 +7,10 @@
 #ifndef SERVER_SYNC_SYNC_H
 #define SERVER_SYNC_SYNC_H
 
-#include "rooms/session.h"
-#include "rooms/show.h"
-#include "server/caller.h"
-#include "storage/account_data.h"
+#include "rooms/read/show.h"
+#include "server/account/caller.h"
+#include "storage/users/account_data.h"
+#include "users/session.h"
 
 struct sync {
     struct reply *rp;

@@ -1,8 +1,8 @@
 #include "server/sync/sync.h"
 
 #include "matrix/json_scan.h"
-#include "rooms/history.h"
-#include "rooms/visibility.h"
+#include "rooms/accept/history.h"
+#include "rooms/read/visibility.h"
 
 enum { LIMIT_DEFAULT = 10, LIMIT_MAX = 1000, SCAN_MAX = 1000, PAGES_MAX = 10, GAPS_MAX = 4 };
 

@@ -2,9 +2,9 @@
 #include "server/sync/sync.h"
 
 #include "rooms/account_cache.h"
-#include "rooms/device_state.h"
-#include "rooms/presence.h"
-#include "storage/key_changes.h"
+#include "storage/devices/key_changes.h"
+#include "users/device_state.h"
+#include "users/presence.h"
 
 enum { MESSAGES_MAX = 100 };
 

@@ -1,5 +1,5 @@
 """Conflicts of more than a hundred branches, over HTTP: no server waits while its events are judged, and
-joins and invites still come through (federation/inbound.c)."""
+joins and invites still come through (federation/in/inbound.c)."""
 
 import concurrent.futures
 

@@ -1,6 +1,6 @@
 /* Input: a letter for the room version (a: 1 to l: 12), then a JSON array of events as [type,
  * sender, state key or null, content]: the event to judge, then the state. */
-#include "matrix/auth_rules.h"
+#include "matrix/auth/auth_rules.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* Input: a request of a client, as whole_server.h takes it: its path, its query and its body are
  * looked at by the handlers of the client-server API. */
 #include "fuzz.h"
-#include "server/caller.h"
+#include "server/account/caller.h"
 #include "whole_server.h"
 
 static bool is_of_clients(const struct route *r)

@@ -2,8 +2,8 @@
  * and its body, as a host's .well-known may send it. */
 #include "fuzz.h"
 
-#include "federation/discovery.h"
-#include "federation/well_known.h"
+#include "federation/peer/discovery.h"
+#include "federation/peer/well_known.h"
 #include "matrix/id.h"
 
 static struct str next_line(struct str *left)

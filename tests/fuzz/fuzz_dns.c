@@ -6,7 +6,7 @@
 #include "fuzz.h"
 
 #include "base/clock.h"
-#include "http/resolver.h"
+#include "http/client/resolver.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>

@@ -1,8 +1,8 @@
 /* Input: JSON, the content of an EDU of a.example, whatever its type. */
 #include "fuzz.h"
 
-#include "federation/edu_read.h"
-#include "federation/remote_user.h"
+#include "federation/in/edu_read.h"
+#include "federation/peer/remote_user.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 

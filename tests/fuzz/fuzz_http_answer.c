@@ -3,8 +3,8 @@
 #include "fuzz.h"
 
 #include "base/clock.h"
-#include "federation/reply.h"
-#include "http/client_internal.h"
+#include "federation/peer/reply.h"
+#include "http/client/client_internal.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>

@@ -2,7 +2,7 @@
  * of another server. No key is known, so that no PDU in it may be shown. */
 #include "fuzz.h"
 
-#include "federation/invite_state.h"
+#include "federation/rooms/invite_state.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 

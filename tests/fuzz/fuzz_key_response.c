@@ -1,6 +1,6 @@
 /* What other servers publish as their keys: what is taken of it is well-formed, bounded, theirs and
  * signed by them. */
-#include "federation/key_response.h"
+#include "federation/keys/key_response.h"
 #include "fuzz.h"
 #include "matrix/id.h"
 

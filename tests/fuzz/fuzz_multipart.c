@@ -1,7 +1,7 @@
 /* Input: a Content-Type header, a newline, a Content-Disposition header, a newline, then a body. */
 #include "fuzz.h"
 
-#include "federation/multipart.h"
+#include "federation/users/multipart.h"
 #include "server/media/disposition.h"
 
 static struct str take_line(struct str *left)

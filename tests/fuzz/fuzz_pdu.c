@@ -1,6 +1,6 @@
 /* Lists of PDUs as other servers send them: the first byte picks the room version. Nobody's keys
  * are known, so that no event may be accepted; what is asked for must be in bounds. */
-#include "federation/pdu.h"
+#include "federation/in/pdu.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

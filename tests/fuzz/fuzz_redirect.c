@@ -1,7 +1,7 @@
 /* Input: two lines, a URL and the Location that its server answers with. */
 #include "fuzz.h"
 
-#include "http/client_target.h"
+#include "http/client/client_target.h"
 
 static void check_peer(const struct http_peer *p)
 {

@@ -3,7 +3,7 @@
  * the input is a text, the other a term. */
 #include "base/text.h"
 #include "fuzz.h"
-#include "storage/search_terms.h"
+#include "storage/rooms/search_terms.h"
 
 /* Quotes come in pairs, and parentheses outside of them. */
 static void check_syntax(const char *s)

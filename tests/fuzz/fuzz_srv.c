@@ -1,7 +1,7 @@
 /* Input: an answer of the DNS about a service. */
 #include "fuzz.h"
 
-#include "http/resolver.h"
+#include "http/client/resolver.h"
 
 static uint32_t last_of(uint32_t n)
 {

@@ -2,7 +2,7 @@
  * did what to whom, which events it cites (perhaps itself), when, and which of three sets it is in.
  * Whatever the order of the sets, the outcome must be the same. */
 #include "base/map.h"
-#include "matrix/state_res.h"
+#include "matrix/auth/state_res.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
 #include "fuzz.h"
 
 #include "server/sync_token.h"
-#include "storage/epochs.h"
-#include "storage/feed.h"
+#include "storage/db/epochs.h"
+#include "storage/db/feed.h"
 
 enum { HEAD = 1000, EPOCHS_MAX = 16 };
 

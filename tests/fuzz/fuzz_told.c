@@ -1,5 +1,5 @@
 /* The state of a room as another server tells it. */
-#include "federation/told.h"
+#include "federation/rooms/told.h"
 #include "fuzz.h"
 #include "matrix/json_scan.h"
 

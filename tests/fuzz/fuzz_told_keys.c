@@ -1,5 +1,5 @@
 /* What another server tells of a user's keys: what is kept of it is small, canonical and named. */
-#include "federation/told_keys.h"
+#include "federation/users/told_keys.h"
 #include "fuzz.h"
 #include "matrix/canonical_json.h"
 #include "matrix/device_keys.h"

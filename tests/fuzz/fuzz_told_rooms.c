@@ -1,10 +1,10 @@
 /* Input: JSON, as another server tells of rooms: a summary with children_state. */
 #include "fuzz.h"
 
-#include "federation/public_rooms.h"
-#include "federation/remote_summary.h"
+#include "federation/routes/public_rooms.h"
+#include "federation/users/remote_summary.h"
 #include "matrix/id.h"
-#include "rooms/space.h"
+#include "rooms/read/space.h"
 
 static void check_text(const json_t *o, const char *key)
 {

@@ -1,5 +1,5 @@
 /* Transactions of other servers: what the scanner finds lies within the body and is JSON itself. */
-#include "federation/transaction_scan.h"
+#include "federation/in/transaction_scan.h"
 #include "fuzz.h"
 #include "matrix/json_scan.h"
 

@@ -1,5 +1,5 @@
 /* The Authorization header of other servers. What is read can be written down and read again. */
-#include "federation/xmatrix.h"
+#include "federation/routes/xmatrix.h"
 #include "fuzz.h"
 
 /* A quoted value, every byte escaped. */

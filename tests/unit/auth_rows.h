@@ -7,7 +7,7 @@
 #define TESTS_UNIT_AUTH_ROWS_H
 
 #include "event_maker.h"
-#include "matrix/auth_rules.h"
+#include "matrix/auth/auth_rules.h"
 
 #include <stdio.h>
 

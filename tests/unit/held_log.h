@@ -6,7 +6,7 @@
 #include "node_fixture.h"
 
 #include "rooms/ahead.h"
-#include "storage/events.h"
+#include "storage/rooms/events.h"
 
 #include <stdatomic.h>
 

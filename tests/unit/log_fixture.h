@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "pg_fixture.h"
-#include "storage/log.h"
-#include "storage/write.h"
+#include "storage/db/log.h"
+#include "storage/db/write.h"
 
 #include <pthread.h>
 

@@ -3,12 +3,12 @@
 #define TESTS_NODE_FIXTURE_H
 
 #include "log_fixture.h"
-#include "rooms/append.h"
-#include "rooms/create.h"
-#include "server/data_dir.h"
+#include "rooms/write/append.h"
+#include "rooms/write/create.h"
+#include "server/cli/data_dir.h"
 #include "server/node.h"
-#include "storage/deployment.h"
-#include "storage/intern.h"
+#include "storage/db/intern.h"
+#include "storage/schema/deployment.h"
 
 static struct {
     struct node node;

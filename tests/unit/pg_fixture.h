@@ -4,10 +4,10 @@
 #ifndef TESTS_PG_FIXTURE_H
 #define TESTS_PG_FIXTURE_H
 
-#include "storage/db.h"
-#include "storage/db_connection.h"
-#include "storage/embedded.h"
-#include "storage/migrate.h"
+#include "storage/db/db.h"
+#include "storage/db/db_connection.h"
+#include "storage/embedded/embedded.h"
+#include "storage/schema/migrate.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #define TESTS_REMOTE_EVENTS_H
 
 #include "node_fixture.h"
-#include "rooms/accept.h"
+#include "rooms/accept/accept.h"
 
 static struct signing_key remote_key_;
 

@@ -5,7 +5,7 @@
 
 #include "base/map.h"
 #include "event_maker.h"
-#include "matrix/state_res.h"
+#include "matrix/auth/state_res.h"
 
 #include <stdio.h>
 

@@ -1,8 +1,8 @@
 #include "node_with_alice.h"
 #include "remote_events.h"
 
-#include "rooms/state_at.h"
-#include "storage/feed.h"
+#include "rooms/state/state_at.h"
+#include "storage/db/feed.h"
 
 #include <pthread.h>
 

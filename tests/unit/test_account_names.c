@@ -1,8 +1,8 @@
 /* Names that clients choose around accounts: registration tokens and profile fields. */
 #include "base/clock.h"
 #include "check.h"
-#include "rooms/profile.h"
-#include "storage/registration_tokens.h"
+#include "storage/users/registration_tokens.h"
+#include "users/profile.h"
 
 #define X64 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 

@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "federation/answers.h"
+#include "federation/peer/answers.h"
 #include "server/media/fetches.h"
 
 #include <stdio.h>

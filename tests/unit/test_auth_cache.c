@@ -1,6 +1,6 @@
 /* The tokens in memory: what is forgotten, and what must not come back. */
 #include "check.h"
-#include "server/auth_cache.h"
+#include "server/account/auth_cache.h"
 
 static struct token_hash hash_of(int n)
 {

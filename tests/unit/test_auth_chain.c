@@ -4,9 +4,9 @@
 #include "random_draw.h"
 #include "remote_events.h"
 
-#include "rooms/auth_chain.h"
-#include "rooms/lookup.h"
-#include "storage/event_lookup.h"
+#include "rooms/state/auth_chain.h"
+#include "rooms/state/lookup.h"
+#include "storage/rooms/event_lookup.h"
 
 enum { EVENTS = 300, REACH = 6, AWAY = 5, ASKED = 40 };
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "matrix/auth_graph.h"
+#include "matrix/auth/auth_graph.h"
 
 #include <string.h>
 

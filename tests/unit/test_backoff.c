@@ -1,4 +1,4 @@
-#include "federation/backoff.h"
+#include "federation/peer/backoff.h"
 
 #include "check.h"
 

@@ -1,7 +1,7 @@
-#include "storage/batch.h"
+#include "storage/db/batch.h"
 
 #include "check.h"
-#include "storage/write_internal.h"
+#include "storage/db/write_internal.h"
 
 static struct sql late_sql = {.name = "late"}, early_sql = {.name = "early"},
                   merged_sql = {.name = "merged"}, kept_sql = {.name = "kept"};

@@ -1,7 +1,7 @@
 #include "log_fixture.h"
 
 #include "base/clock.h"
-#include "storage/rooms.h"
+#include "storage/rooms/rooms.h"
 
 #include <stdatomic.h>
 #include <sys/socket.h>

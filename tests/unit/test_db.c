@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "pg_fixture.h"
-#include "storage/time_limit.h"
+#include "storage/db/time_limit.h"
 #include "tx_scope.h"
 
 #include <float.h>

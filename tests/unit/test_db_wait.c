@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "pg_fixture.h"
-#include "storage/db_wait.h"
+#include "storage/db/db_wait.h"
 #include "tx_scope.h"
 
 #include <arpa/inet.h>

@@ -1,18 +1,18 @@
 /* Device lists and to-device messages across servers, below the network: what is told of our users,
  * and what is believed of others'. */
 #include "node_fixture.h"
-#include "storage/epochs.h"
+#include "storage/db/epochs.h"
 
-#include "federation/device_watch.h"
-#include "federation/edu.h"
 #include "federation/federation.h"
-#include "rooms/device_changes.h"
-#include "storage/devices.h"
-#include "storage/e2ee_keys.h"
-#include "storage/key_changes.h"
-#include "storage/members.h"
-#include "storage/remote_devices.h"
-#include "storage/to_device.h"
+#include "federation/in/edu.h"
+#include "federation/users/device_watch.h"
+#include "storage/devices/devices.h"
+#include "storage/devices/e2ee_keys.h"
+#include "storage/devices/key_changes.h"
+#include "storage/devices/remote_devices.h"
+#include "storage/devices/to_device.h"
+#include "storage/rooms/members.h"
+#include "users/device_changes.h"
 
 #define OTHER "other.example"
 

@@ -8,9 +8,9 @@
 #include <cmocka.h>
 
 #include "pg_fixture.h"
-#include "storage/public_rooms.h"
-#include "storage/rooms.h"
-#include "storage/user_directory.h"
+#include "storage/rooms/public_rooms.h"
+#include "storage/rooms/rooms.h"
+#include "storage/users/user_directory.h"
 
 /* So that its statements are in this program. */
 static const void *volatile searched_by[] = {(const void *)&user_directory_search,

@@ -2,9 +2,9 @@
 #include "check.h"
 
 #include "base/clock.h"
-#include "federation/discovery.h"
-#include "federation/request.h"
-#include "federation/well_known.h"
+#include "federation/peer/discovery.h"
+#include "federation/peer/request.h"
+#include "federation/peer/well_known.h"
 
 /* ---- server names ---- */
 

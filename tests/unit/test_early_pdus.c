@@ -1,5 +1,5 @@
 /* PDUs that wait for the end of a join: nobody takes the place of all, and they can be put back. */
-#include "federation/early_pdus.h"
+#include "federation/in/early_pdus.h"
 
 #include "check.h"
 

@@ -4,9 +4,9 @@
 
 #include "event_maker.h"
 #include "server/sync_token.h"
-#include "storage/epochs.h"
-#include "storage/events.h"
-#include "storage/log_batches.h"
+#include "storage/db/epochs.h"
+#include "storage/db/log_batches.h"
+#include "storage/rooms/events.h"
 
 static int64_t place(struct epochs *e, int64_t epoch, int64_t position, bool is_lost)
 {

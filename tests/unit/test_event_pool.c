@@ -1,9 +1,9 @@
 /* What is missing between fetched events and those that are stored, and the order to take them in.
  */
-#include "federation/event_pool.h"
+#include "federation/in/event_pool.h"
 
 #include "check.h"
-#include "storage/event_lookup.h"
+#include "storage/rooms/event_lookup.h"
 
 static struct job job;
 static struct room some_room;

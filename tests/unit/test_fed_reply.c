@@ -1,5 +1,5 @@
 /* A 429 of another server: for how long it wants to be left alone. */
-#include "federation/reply.h"
+#include "federation/peer/reply.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

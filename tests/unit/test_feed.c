@@ -1,4 +1,4 @@
-#include "storage/feed.h"
+#include "storage/db/feed.h"
 
 #include "check.h"
 #include "event_maker.h"

@@ -2,7 +2,7 @@
 #include "node_with_alice.h"
 
 #include "matrix/json_scan.h"
-#include "rooms/hierarchy.h"
+#include "rooms/read/hierarchy.h"
 
 enum { SPACES = 60, CHILDREN = 1000, LOOKED_AT = 50000 };
 

@@ -2,7 +2,7 @@
 #include "certificate_fixture.h"
 #include "http_fixture.h"
 
-#include "http/client.h"
+#include "http/client/client.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "pg_fixture.h"
-#include "storage/intern.h"
+#include "storage/db/intern.h"
 
 #include <pthread.h>
 

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "federation/federation.h"
-#include "federation/keyring.h"
+#include "federation/keys/keyring.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>

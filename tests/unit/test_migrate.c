@@ -7,8 +7,8 @@
 
 #include "pg_fixture.h"
 
-#include "storage/deployment.h"
-#include "storage/schema_check.h"
+#include "storage/schema/deployment.h"
+#include "storage/schema/schema_check.h"
 
 #include <pthread.h>
 

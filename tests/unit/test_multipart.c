@@ -1,6 +1,6 @@
 #include "check.h"
 
-#include "federation/multipart.h"
+#include "federation/users/multipart.h"
 #include "server/media/disposition.h"
 
 /* ---- the boundary ---- */

@@ -1,9 +1,10 @@
-/* What other servers are owed, from SQL: storage/outbound.h and storage/destinations.h. */
+/* What other servers are owed, from SQL: storage/servers/outbound.h and
+ * storage/servers/destinations.h. */
 #include "check.h"
 #include "node_fixture.h"
-#include "storage/destinations.h"
-#include "storage/log.h"
-#include "storage/outbound.h"
+#include "storage/db/log.h"
+#include "storage/servers/destinations.h"
+#include "storage/servers/outbound.h"
 
 #define OWN "test.example"
 

@@ -1,4 +1,4 @@
-#include "server/password.h"
+#include "server/account/password.h"
 
 #include <crypt.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* After a 429 only requests of that kind are kept from a server. */
-#include "federation/pauses.h"
+#include "federation/peer/pauses.h"
 
 #include "base/str.h"
 #include "check.h"

@@ -1,10 +1,10 @@
 /* Which signatures events of other servers need, by room version, and what becomes of wrong ones.
  * The keys are pinned or our own: nobody is asked, and no database is needed. */
-#include "federation/pdu.h"
+#include "federation/in/pdu.h"
 
 #include "event_fixture.h"
 #include "federation/federation.h"
-#include "federation/keyring.h"
+#include "federation/keys/keyring.h"
 
 #define SEED(letter) letter "JDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW+3XA1"
 #define OLD_UNTIL 1600000000000

@@ -3,8 +3,8 @@
 #include "node_with_alice.h"
 #include "remote_events.h"
 
-#include "rooms/auth_chain.h"
-#include "rooms/state_at.h"
+#include "rooms/state/auth_chain.h"
+#include "rooms/state/state_at.h"
 
 #define BOB "@bob:remote.example"
 enum { CHAIN = 10000, AT_ONCE = 1000, FORK = 31, STATEMENTS = 10 };

@@ -4,9 +4,9 @@
 #include "remote_events.h"
 
 #include "base/clock.h"
-#include "federation/inbound_internal.h"
+#include "federation/in/inbound_internal.h"
 #include "federation/turns.h"
-#include "rooms/state_at.h"
+#include "rooms/state/state_at.h"
 
 #define BOB "@bob:remote.example"
 enum { MANY = 1200, FEW = 20, STATEMENTS = 20 };

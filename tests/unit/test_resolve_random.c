@@ -4,10 +4,10 @@
 #include "random_draw.h"
 #include "remote_events.h"
 
-#include "matrix/state_res.h"
-#include "rooms/lookup.h"
-#include "rooms/state_at.h"
-#include "storage/event_lookup.h"
+#include "matrix/auth/state_res.h"
+#include "rooms/state/lookup.h"
+#include "rooms/state/state_at.h"
+#include "storage/rooms/event_lookup.h"
 
 enum { USERS = 4, STEPS = 60, SEEDS = 3, EXTREMITIES_MAX = 20 };
 

@@ -1,6 +1,6 @@
-/* What is removed when it is old (storage/retention.h). */
-#include "storage/key_backup.h"
-#include "storage/retention.h"
+/* What is removed when it is old (storage/rooms/retention.h). */
+#include "storage/devices/key_backup.h"
+#include "storage/rooms/retention.h"
 
 #include "check.h"
 #include "pg_fixture.h"

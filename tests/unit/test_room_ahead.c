@@ -1,9 +1,9 @@
 /* State that waits in the committer's queue: built upon, shown to no reader, gone when it fails. */
 #include "held_log.h"
 
-#include "rooms/membership.h"
-#include "rooms/template.h"
-#include "rooms/unread.h"
+#include "rooms/write/membership.h"
+#include "rooms/write/template.h"
+#include "users/unread.h"
 
 #include <stdatomic.h>
 

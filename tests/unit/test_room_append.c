@@ -1,6 +1,6 @@
 #include "node_with_alice.h"
 
-#include "storage/events.h"
+#include "storage/rooms/events.h"
 
 #include <stdatomic.h>
 

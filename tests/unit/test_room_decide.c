@@ -2,12 +2,12 @@
  * also when that waits in the committer's queue, or has changed since. */
 #include "held_log.h"
 
-#include "rooms/basis.h"
-#include "rooms/membership.h"
-#include "rooms/naming.h"
-#include "rooms/profile.h"
-#include "rooms/upgrade.h"
-#include "storage/aliases.h"
+#include "rooms/write/basis.h"
+#include "rooms/write/membership.h"
+#include "rooms/write/naming.h"
+#include "rooms/write/upgrade.h"
+#include "storage/rooms/aliases.h"
+#include "users/profile.h"
 
 static struct author alice, bob, carol;
 

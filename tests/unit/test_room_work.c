@@ -1,5 +1,5 @@
 /* Work on rooms: tried again later, and at once when an event comes that it waits for. */
-#include "federation/room_work.h"
+#include "federation/in/room_work.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

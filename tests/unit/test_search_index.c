@@ -11,8 +11,8 @@
 
 #include "base/clock.h"
 #include "node_fixture.h"
-#include "rooms/search_index.h"
-#include "storage/users.h"
+#include "rooms/read/search_index.h"
+#include "storage/users/users.h"
 
 /* The one value that a query gives, "" for none. */
 static const char *value_of(const char *sql)

@@ -1,4 +1,4 @@
-#include "storage/search_terms.h"
+#include "storage/rooms/search_terms.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,14 +1,14 @@
 /* The sender on a whole node, with other servers that are functions here instead of HTTP. */
 #include "check.h"
-#include "federation/answers.h"
 #include "federation/federation.h"
-#include "federation/request.h"
-#include "federation/sender_internal.h"
+#include "federation/out/sender_internal.h"
+#include "federation/peer/answers.h"
+#include "federation/peer/request.h"
 #include "node_fixture.h"
-#include "rooms/receipts.h"
-#include "rooms/typing.h"
-#include "storage/destinations.h"
-#include "storage/events.h"
+#include "storage/rooms/events.h"
+#include "storage/servers/destinations.h"
+#include "users/receipts.h"
+#include "users/typing.h"
 
 #include <stdatomic.h>
 #include <unistd.h>

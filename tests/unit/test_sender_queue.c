@@ -1,4 +1,4 @@
-#include "federation/sender_internal.h"
+#include "federation/out/sender_internal.h"
 
 #include "base/clock.h"
 #include "check.h"

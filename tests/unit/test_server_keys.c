@@ -1,10 +1,10 @@
 /* Keys of other servers: what they publish, what the configuration fixes, what the keyring
- * remembers (federation/key_response.h, key_settings.h, key_table.h). */
+ * remembers (federation/keys/key_response.h, key_settings.h, key_table.h). */
 #include "check.h"
 
-#include "federation/key_response.h"
-#include "federation/key_settings.h"
-#include "federation/key_table.h"
+#include "federation/keys/key_response.h"
+#include "federation/keys/key_settings.h"
+#include "federation/keys/key_table.h"
 #include "matrix/sign.h"
 
 #define PUBLIC_KEY "XGX0JRS2Af3be3knz2fBiRbApjm2Dh61gXDJA8kcJNI"

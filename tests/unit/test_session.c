@@ -1,6 +1,6 @@
 #include "node_fixture.h"
 
-#include "rooms/session.h"
+#include "users/session.h"
 
 #include <stdatomic.h>
 

@@ -1,5 +1,5 @@
 /* Every statement of the program (this one is linked with all of the library) prepares against a
- * fresh schema, and gives only columns that storage/db.h can read. */
+ * fresh schema, and gives only columns that storage/db/db.h can read. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
 #include "state_maker.h"
 
 #include "base/clock.h"
-#include "matrix/auth_graph.h"
+#include "matrix/auth/auth_graph.h"
 
 enum { FORKS = 3, STEPS = 14, SEEDS = 100, ENTRIES_MAX = 64 };
 

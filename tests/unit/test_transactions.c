@@ -1,9 +1,9 @@
 /* What receiving transactions rests on: their scanner, the table of those at work, the crew that
  * helps, and the queue of work on rooms. */
 #include "federation/crew.h"
-#include "federation/room_work.h"
-#include "federation/transaction_scan.h"
-#include "federation/transaction_table.h"
+#include "federation/in/room_work.h"
+#include "federation/in/transaction_scan.h"
+#include "federation/in/transaction_table.h"
 
 #include "base/clock.h"
 #include "check.h"

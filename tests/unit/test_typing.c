@@ -1,9 +1,9 @@
-#include "rooms/typing.h"
+#include "users/typing.h"
 
 #include "base/clock.h"
 #include "check.h"
-#include "rooms/session.h"
-#include "storage/feed.h"
+#include "storage/db/feed.h"
+#include "users/session.h"
 
 #include <stdio.h>
 #include <unistd.h>

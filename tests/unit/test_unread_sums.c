@@ -1,5 +1,5 @@
 #include "rooms/account_cache.h"
-#include "rooms/unread_sums.h"
+#include "users/unread_sums.h"
 
 #include "check.h"
 

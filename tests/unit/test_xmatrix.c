@@ -1,4 +1,4 @@
-#include "federation/xmatrix.h"
+#include "federation/routes/xmatrix.h"
 
 #include "check.h"
 

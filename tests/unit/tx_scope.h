@@ -2,7 +2,7 @@
 #ifndef TESTS_TX_SCOPE_H
 #define TESTS_TX_SCOPE_H
 
-#include "storage/db.h"
+#include "storage/db/db.h"
 
 struct scope {
     struct arena *arena;

@@ -1,0 +1,73 @@
+#include "federation/in/edu.h"
+
+#include "base/log.h"
+#include "matrix/json_scan.h"
+
+static const struct {
+    const char *type;
+    edu_handler *handler; /* NULL: edu_direct_to_device() */
+} handlers[] = {
+    {"m.typing", edu_typing},
+    {"m.receipt", edu_receipt},
+    {"m.presence", edu_presence},
+    {"m.direct_to_device", NULL},
+    {"m.device_list_update", edu_device_list_update},
+    {"m.signing_key_update", edu_signing_key_update},
+    {"org.matrix.signing_key_update", edu_signing_key_update}, /* what Synapse sends */
+};
+
+/* Is it our failure, so that the whole transaction should come again? */
+static bool is_ours(const struct err *e)
+{
+    return e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE || e->code == ERR_CONFLICT ||
+           e->code == ERR_STORAGE_FULL;
+}
+
+/* Its tree goes at once: a transaction has many. Numbers or sizes that cannot be read would not be
+ * next time. */
+static const struct err *run_with_tree(struct job *job, const char *origin, struct str content,
+                                       edu_handler *handler)
+{
+    arena_auto struct arena *a = arena_create();
+    json_t *tree;
+    arena_set_source(a, arena_source(job->arena));
+    TRY(json_read(a, content, &tree));
+    return handler(job, origin, tree);
+}
+
+const struct err *edu_receive(struct job *job, const char *origin, struct str edu)
+{
+    struct str type = json_scan_get(edu, "edu_type"), content = json_scan_get(edu, "content");
+    if (!content.p || content.p[0] != '{')
+        return NULL;
+    for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
+        if (!json_scan_string_is(type, handlers[i].type))
+            continue;
+        const struct err *e = handlers[i].handler
+                                  ? run_with_tree(job, origin, content, handlers[i].handler)
+                                  : edu_direct_to_device(job, origin, content);
+        if (!e)
+            return NULL;
+        if (is_ours(e))
+            return e;
+        log_debug("%s of %s is ignored: %s", handlers[i].type, origin, e->text);
+    }
+    return NULL;
+}
+
+void edu_list_add(struct arena *a, struct edu_list *l, int64_t position, const char *type,
+                  struct str content_json)
+{
+    buf_auto struct buf b = {0};
+    if (l->n == sizeof l->edus / sizeof *l->edus)
+        return;
+    buf_reserve(&b, content_json.n + 64);
+    BUF_LIT(&b, "{\"content\":");
+    buf_add_str(&b, content_json);
+    BUF_LIT(&b, ",\"edu_type\":");
+    buf_add_json_string(&b, str_of(type));
+    buf_add_char(&b, '}');
+    l->positions[l->n] = position;
+    l->types[l->n] = type;
+    l->edus[l->n++] = (struct str){arena_memdup(a, b.p, b.n), b.n};
+}

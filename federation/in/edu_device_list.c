@@ -1,0 +1,85 @@
+/* m.device_list_update: one device of another server's user changed (server-server-api, "Device
+ * Management").
+ *
+ * An update says which update came before it. When that is the newest one we know, it is applied;
+ * else, and at the first update of a user, device_watch asks for all of the list. */
+#include "federation/federation.h"
+#include "federation/in/edu.h"
+#include "federation/in/edu_read.h"
+#include "federation/peer/remote_user.h"
+#include "federation/users/device_watch.h"
+#include "federation/users/told_keys.h"
+#include "users/device_changes.h"
+
+/* Everything that it builds upon is the update that we know. */
+static bool follows(const struct device_list_update *u, const struct remote_list *l)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach ((json_t *)u->prev_id, i, one)
+        if (!json_is_integer(one) || json_integer_value(one) != l->stream_id)
+            return false;
+    return json_array_size(u->prev_id) > 0;
+}
+
+static const struct err *add_device(struct job *job, struct write *w,
+                                    const struct device_list_update *u, int64_t user,
+                                    bool *ret_differs)
+{
+    struct told_keys told = {.user_id = u->user_id, .user = user};
+    struct stored_keys stored;
+    struct public_key old;
+    if (!u->deleted)
+        told_keys_add_device(job->arena, &told, u->device_id, u->keys, u->display_name);
+    if (told.n) {
+        TRY(stored_keys_read(job, &u->user_id, 1, &stored));
+        *ret_differs = told_keys_write(job, w, &told, &stored, false);
+        return NULL;
+    }
+    TRY(device_keys_get(job_tx(job), user, u->device_id, &old));
+    *ret_differs = old.json.p != NULL;
+    if (*ret_differs)
+        device_keys_delete(w, user, u->device_id);
+    return NULL;
+}
+
+static const struct err *apply(struct job *job, const struct device_list_update *u,
+                               const struct remote_list *l)
+{
+    bool differs;
+    struct write *w = write_begin(job);
+    remote_list_write_update(w, l, u->stream_id);
+    TRY(add_device(job, w, u, l->user, &differs));
+    if (differs)
+        TRY(remote_devices_change_add(job, w, l->user, u->user_id));
+    return write_commit(job, w, NULL);
+}
+
+/* Clients are told when the list is here, or as soon as it turns out not to be had. */
+static const struct err *ask_for_all(struct job *job, const struct remote_list *l)
+{
+    if (!l->exists)
+        TRY(remote_lists_open(job_tx(job), &l->user, 1));
+    TRY(remote_list_set_stale(job_tx(job), l->user));
+    device_watch_poke(job->store->federation->device_watch);
+    return NULL;
+}
+
+const struct err *edu_device_list_update(struct job *job, const char *origin, const json_t *content)
+{
+    struct device_list_update u = {0};
+    struct remote_list l;
+    bool heed;
+    TRY(edu_read_device_list_update(content, &u));
+    TRY(remote_user_heed(job, origin, u.user_id, &l, &heed));
+    if (!heed)
+        return NULL;
+    if (l.state == REMOTE_LIST_FRESH && l.stream_id == u.stream_id)
+        return NULL; /* told before */
+    if (l.state == REMOTE_LIST_FRESH && follows(&u, &l)) {
+        const struct err *e = apply(job, &u, &l);
+        if (!e || e->code != ERR_CONFLICT)
+            return e;
+    }
+    return ask_for_all(job, &l);
+}

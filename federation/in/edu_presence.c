@@ -1,0 +1,109 @@
+/* Server-server API, "Presence". */
+#include "federation/in/edu.h"
+
+#include "base/clock.h"
+#include "federation/in/edu_read.h"
+#include "matrix/id.h"
+#include "rooms/servers.h"
+#include "storage/db/intern.h"
+#include "users/presence.h"
+
+enum { PUSH_MAX = 1000, PUSH_AT_ONCE = 50, ACTIVE_MS = 60 * 1000 };
+
+/* ---- incoming ---- */
+
+static const struct err *take(struct job *job, const char *origin, const json_t *push)
+{
+    struct presence_push p;
+    int64_t user = 0, now = now_ms(), ago;
+    if (!edu_read_presence(origin, push, &p))
+        return NULL;
+    TRY(intern_find(job->store->intern, INTERN_USER, p.user_id, &user));
+    if (!user) /* no user here shares a room with them */
+        return NULL;
+    ago = p.last_active_ago;
+    presence_set_remote(job, user, p.user_id, p.state, p.status_msg,
+                        ago >= 0 && ago < now ? now - ago : 0);
+    return NULL;
+}
+
+const struct err *edu_presence(struct job *job, const char *origin, const json_t *content)
+{
+    const json_t *list = json_object_get(content, "push");
+    if (!job->store->presence)
+        return NULL;
+    for (size_t i = 0; i < json_array_size(list) && i < PUSH_MAX; i++)
+        TRY(take(job, origin, json_array_get(list, i)));
+    return NULL;
+}
+
+/* ---- outgoing ---- */
+
+static const char *state_name(enum presence_state s)
+{
+    return s == PRESENCE_ONLINE ? "online" : s == PRESENCE_UNAVAILABLE ? "unavailable" : "offline";
+}
+
+static void add_push(struct buf *out, const struct presence_row *r)
+{
+    int64_t ago =
+        r->last_active_ts && r->last_active_ts < now_ms() ? now_ms() - r->last_active_ts : 0;
+    buf_printf(out, "%s{\"currently_active\":%s,\"last_active_ago\":%lld,\"presence\":\"%s\"",
+               out->n ? "," : "", r->state == PRESENCE_ONLINE && ago < ACTIVE_MS ? "true" : "false",
+               (long long)ago, state_name(r->state));
+    if (r->status_msg) {
+        BUF_LIT(out, ",\"status_msg\":");
+        buf_add_json_string(out, str_of(r->status_msg));
+    }
+    BUF_LIT(out, ",\"user_id\":");
+    buf_add_json_string(out, str_of(r->user_id));
+    buf_add_char(out, '}');
+}
+
+/* from 0: the server is told of those who are there. */
+static const struct err *is_told(struct job *job, const struct presence_news *p, const char *server,
+                                 int64_t from, bool *ret)
+{
+    *ret = false;
+    if (from == 0 && p->row.state == PRESENCE_OFFLINE)
+        return NULL;
+    if (!str_is(id_server(str_of(p->row.user_id)), job->store->config->server_name))
+        return NULL;
+    for (size_t i = 0; i < p->rooms_n && !*ret; i++) {
+        struct room *room;
+        TRY(room_get_by_id(job, p->rooms[i], &room));
+        *ret = room && room_has_server(room, server);
+    }
+    return NULL;
+}
+
+static void add_edu(struct arena *a, struct edu_list *l, struct buf *pushes)
+{
+    if (!pushes->n)
+        return;
+    const char *content = arena_printf(a, "{\"push\":[%s]}", buf_str(pushes).p);
+    edu_list_add(a, l, 0, "m.presence", str_of(content));
+    buf_clear(pushes);
+}
+
+const struct err *edus_presence(struct job *job, const char *server, int64_t from, int64_t *until,
+                                struct edu_list *l)
+{
+    const struct presence_news *list;
+    size_t n, in_edu = 0;
+    buf_auto struct buf pushes = {0};
+    if (!job->store->presence)
+        return NULL;
+    presence_list_news(job, from, *until, &list, &n);
+    for (size_t i = 0; i < n; i++) {
+        bool told;
+        TRY(is_told(job, &list[i], server, from, &told));
+        if (!told)
+            continue;
+        add_push(&pushes, &list[i].row);
+        if (++in_edu % PUSH_AT_ONCE == 0)
+            add_edu(job->arena, l, &pushes);
+    }
+    add_edu(job->arena, l, &pushes);
+    return NULL;
+}

@@ -1,0 +1,201 @@
+/* Server-server API, "Receipts". Private ones (m.read.private) stay home. */
+#include "federation/in/edu.h"
+
+#include "federation/federation.h"
+#include "federation/in/edu_read.h"
+#include "federation/in/late_receipts.h"
+#include "federation/out/sender_internal.h"
+#include "matrix/id.h"
+#include "rooms/servers.h"
+#include "storage/db/intern.h"
+#include "storage/servers/server_rooms.h"
+#include "users/receipts.h"
+
+enum {
+    LOOKED_AT_MAX = 500, /* rooms and receipts of one EDU */
+    RECEIPTS_AT_ONCE = 200,
+    EDUS_MAX = 20
+};
+
+/* ---- incoming ---- */
+
+/* left: how many more may be looked at. */
+static const struct err *take_readers(struct job *job, const char *origin, struct room *room,
+                                      const json_t *readers, size_t *left)
+{
+    struct receipt *list;
+    size_t n = 0, read_n = edu_read_receipts(job->arena, origin, readers, left, &list);
+    for (size_t i = 0; i < read_n; i++) {
+        list[n] = list[i];
+        TRY(intern_find(job->store->intern, INTERN_USER, list[n].user_id, &list[n].user));
+        n += list[n].user && room_membership(room, list[n].user) == MEMBERSHIP_JOIN;
+    }
+    if (!n)
+        return NULL;
+    TRY(receipts_set_remote(job, room, list, n));
+    for (size_t i = 0; i < n; i++)
+        if (!list[i].event)
+            late_receipts_keep(job->store->federation->sender->late, room->id, &list[i]);
+    return NULL;
+}
+
+/* A room that we do not know, or that denies the server, does not harm the others. */
+static const struct err *take_room(struct job *job, const char *origin, const char *room_id,
+                                   const json_t *types, size_t *left)
+{
+    struct room *room;
+    const json_t *readers = json_object_get(types, "m.read");
+    if (!json_is_object(readers))
+        return NULL;
+    TRY(room_find(job, room_id, &room));
+    const struct err *e = room ? room_check_acl(job, room, origin) : NULL;
+    if (!room || (e && e->code == ERR_FORBIDDEN))
+        return NULL;
+    return e ? e : take_readers(job, origin, room, readers, left);
+}
+
+const struct err *edu_receipt(struct job *job, const char *origin, const json_t *content)
+{
+    size_t left = LOOKED_AT_MAX;
+    const char *room_id;
+    json_t *types;
+    json_object_foreach ((json_t *)content, room_id, types) {
+        if (!left)
+            break;
+        left--;
+        TRY(take_room(job, origin, room_id, types, &left));
+    }
+    return NULL;
+}
+
+/* ---- outgoing ---- */
+
+/* A reader stands once in a room of an EDU: marks of several threads need one EDU each. */
+struct layer {
+    struct buf content;
+    size_t n;         /* receipts */
+    const char *room; /* the last one ... */
+    const char *reader;
+};
+
+static void end_room(struct layer *l)
+{
+    if (l->room)
+        BUF_LIT(&l->content, "}}");
+    l->room = l->reader = NULL;
+}
+
+static void add_receipt(struct layer *l, const char *room_id, const struct receipt *r)
+{
+    struct buf *b = &l->content;
+    if (l->room != room_id) {
+        end_room(l);
+        buf_add_char(b, b->n ? ',' : '{');
+        buf_add_json_string(b, str_of(room_id));
+        BUF_LIT(b, ":{\"m.read\":{");
+        l->room = room_id;
+    }
+    if (l->reader)
+        buf_add_char(b, ',');
+    buf_add_json_string(b, str_of(r->user_id));
+    BUF_LIT(b, ":{\"data\":{");
+    if (*r->thread) {
+        BUF_LIT(b, "\"thread_id\":");
+        buf_add_json_string(b, str_of(r->thread));
+        buf_add_char(b, ',');
+    }
+    BUF_LIT(b, "\"ts\":");
+    buf_add_int(b, r->ts);
+    BUF_LIT(b, "},\"event_ids\":[");
+    buf_add_json_string(b, str_of(r->event_id));
+    BUF_LIT(b, "]}");
+    l->reader = r->user_id;
+    l->n++;
+}
+
+static void finish_layer(struct arena *a, struct edu_list *list, int64_t until, struct layer *l)
+{
+    if (l->n) {
+        end_room(l);
+        buf_add_char(&l->content, '}');
+        edu_list_add(a, list, until, "m.receipt", buf_str(&l->content));
+    }
+    buf_finish(&l->content);
+    *l = (struct layer){0};
+}
+
+/* Marks come in the order of readers: the second of one goes to the second layer. Those for which
+ * there is no room any more are left out: newer ones will follow. */
+static void add_room(struct arena *a, struct edu_list *list, int64_t until, struct layer *layers,
+                     const char *room_id, const struct receipt *receipts, size_t n)
+{
+    size_t nth = 0;
+    for (size_t i = 0; i < n; i++) {
+        nth = i && receipts[i].user == receipts[i - 1].user ? nth + 1 : 0;
+        if (nth == EDUS_MAX)
+            continue;
+        if (layers[nth].n == RECEIPTS_AT_ONCE && list->n < EDUS_MAX)
+            finish_layer(a, list, until, &layers[nth]);
+        if (layers[nth].n < RECEIPTS_AT_ONCE)
+            add_receipt(&layers[nth], room_id, &receipts[i]);
+    }
+}
+
+static int by_id(const void *x, const void *y)
+{
+    struct room *const *a = x, *const *b = y;
+    return strcmp((*a)->room_id, (*b)->room_id);
+}
+
+/* In the order of their names, as canonical JSON wants. Denied servers are told nothing. */
+static const struct err *find_rooms(struct job *job, const char *server, int64_t from,
+                                    struct room ***ret, size_t *ret_n)
+{
+    const int64_t *ids;
+    size_t ids_n, n = 0;
+    if (!sender_receipt_rooms(job, job->store->federation->sender, server, from, &ids, &ids_n))
+        TRY(server_rooms(job_tx(job), server, &ids, &ids_n));
+    struct room **list = arena_alloc_array(job->arena, ids_n + 1, sizeof *list);
+    for (size_t i = 0; i < ids_n; i++) {
+        TRY(room_get_by_id(job, ids[i], &list[n]));
+        if (!list[n] || !room_has_server(list[n], server))
+            continue;
+        const struct err *e = room_check_acl(job, list[n], server);
+        if (e && e->code != ERR_FORBIDDEN)
+            return e;
+        n += !e;
+    }
+    qsort(list, n, sizeof *list, by_id);
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
+static int by_reader(const void *x, const void *y)
+{
+    const struct receipt *a = x, *b = y;
+    int c = strcmp(a->user_id, b->user_id);
+    return c ? c : strcmp(a->thread, b->thread);
+}
+
+const struct err *edus_receipts(struct job *job, const char *server, int64_t from, int64_t *until,
+                                struct edu_list *l)
+{
+    struct room **rooms;
+    size_t rooms_n;
+    const struct err *e = NULL;
+    TRY(find_rooms(job, server, from, &rooms, &rooms_n));
+    struct layer *layers = arena_alloc_array(job->arena, EDUS_MAX, sizeof *layers);
+    for (size_t i = 0; i < rooms_n && !e; i++) {
+        const struct receipt *receipts;
+        size_t n;
+        e = receipts_list_own(job, rooms[i]->id, from, *until, &receipts, &n);
+        if (e || !n)
+            continue;
+        qsort((struct receipt *)receipts, n, sizeof *receipts, by_reader);
+        add_room(job->arena, l, *until, layers, rooms[i]->room_id, receipts, n);
+    }
+    for (size_t i = 0; i < EDUS_MAX; i++)
+        finish_layer(job->arena, l, *until, &layers[i]);
+    return e;
+}

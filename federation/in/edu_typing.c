@@ -1,0 +1,37 @@
+/* Server-server API, "Typing Notifications". */
+#include "federation/in/edu.h"
+
+#include "federation/in/edu_read.h"
+#include "rooms/servers.h"
+#include "storage/db/intern.h"
+#include "users/typing.h"
+
+enum { TYPING_MS = 60 * 1000 }; /* it is said again before; and who falls silent stops */
+
+const struct err *edu_typing(struct job *job, const char *origin, const json_t *content)
+{
+    struct typing_edu t;
+    struct room *room;
+    int64_t user = 0;
+    TRY(edu_read_typing(origin, content, &t));
+    TRY(room_get(job, t.room_id, &room));
+    TRY(room_check_acl(job, room, origin));
+    TRY(intern_find(job->store->intern, INTERN_USER, t.user_id, &user));
+    if (!user)
+        return err(ERR_FORBIDDEN, "%s is not in the room", t.user_id);
+    TRY(room_need_joined(room, user));
+    typing_set(job->store->typing, room->id, user, t.user_id, t.typing ? TYPING_MS : 0);
+    return NULL;
+}
+
+void edus_add_typing(struct arena *a, struct edu_list *l, const char *room_id, const char *user_id,
+                     bool typing)
+{
+    buf_auto struct buf b = {0};
+    BUF_LIT(&b, "{\"room_id\":");
+    buf_add_json_string(&b, str_of(room_id));
+    buf_printf(&b, ",\"typing\":%s,\"user_id\":", typing ? "true" : "false");
+    buf_add_json_string(&b, str_of(user_id));
+    buf_add_char(&b, '}');
+    edu_list_add(a, l, 0, "m.typing", buf_str(&b));
+}

@@ -1,0 +1,219 @@
+/* History from before our server was in a room, fetched when a user reads back to where ours ends
+ * ("Backfilling and retrieving missing events"). */
+#include "rooms/accept/history.h"
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/mem.h"
+#include "federation/in/ask.h"
+#include "federation/in/inbound_internal.h"
+#include "rooms/accept/accept.h"
+
+enum {
+    BACKFILL_LIMIT = 100, /* of one request, as servers have it */
+    ROUNDS_MAX = 5,
+    ATTEMPTS = 8,
+    ENDS_MAX = 5,
+    ASKED_AT_ONCE = 20,
+    TIME_MS = 20 * 1000,
+    WAIT_MS = 20 * 1000,      /* for what another request has begun */
+    RETRY_MS = 30 * 1000,     /* after no server had anything */
+    RETRY_SOON_MS = 2 * 1000, /* after no server could be reached; one may want another time */
+    REMEMBERED_MAX = 10000
+};
+
+/* ---- one at a time for each room ---- */
+
+struct flight {
+    bool running;
+    size_t added;               /* by the last one */
+    int64_t not_before_mono_ms; /* it was in vain */
+};
+
+struct flights {
+    struct lock lock;
+    pthread_cond_t ended;
+    struct map rooms; /* rooms.id -> struct flight */
+    int waiting;      /* threads, for another's */
+};
+
+struct flights *flights_create(void)
+{
+    struct flights *f = mem_zalloc(sizeof *f);
+    lock_init(&f->lock, RANK_CACHE);
+    cond_init(&f->ended);
+    return f;
+}
+
+static void forget_all_locked(struct flights *f)
+{
+    for (struct map_slot *s = NULL; (s = map_next(&f->rooms, s));)
+        free(s->value);
+    map_finish(&f->rooms);
+    f->rooms = (struct map){0};
+}
+
+void flights_destroy(struct flights *f)
+{
+    if (!f)
+        return;
+    forget_all_locked(f);
+    pthread_cond_destroy(&f->ended);
+    lock_finish(&f->lock);
+    free(f);
+}
+
+static bool is_used_locked(struct flights *f)
+{
+    if (f->waiting)
+        return true;
+    for (struct map_slot *s = NULL; (s = map_next(&f->rooms, s));)
+        if (((struct flight *)s->value)->running)
+            return true;
+    return false;
+}
+
+/* True: it is the caller's to fly. Otherwise another did (ret_added: with what outcome), or
+ * it is too soon to try again. */
+static bool begin(struct flights *f, int64_t room, size_t *ret_added)
+{
+    int64_t deadline = mono_ms() + WAIT_MS;
+    LOCKED(&f->lock);
+    if (f->rooms.n > REMEMBERED_MAX && !is_used_locked(f))
+        forget_all_locked(f);
+    struct flight *flight = map_get_int(&f->rooms, room);
+    if (!flight) {
+        flight = mem_zalloc(sizeof *flight);
+        map_put_int(&f->rooms, room, flight);
+    }
+    if (!flight->running) {
+        flight->running = mono_ms() >= flight->not_before_mono_ms;
+        return flight->running;
+    }
+    f->waiting++;
+    while (flight->running && !lock_wait_until(&f->lock, &f->ended, deadline))
+        ;
+    f->waiting--;
+    *ret_added = flight->running ? 0 : flight->added;
+    return false;
+}
+
+static void end(struct flights *f, int64_t room, size_t added, int64_t retry_ms)
+{
+    LOCKED(&f->lock);
+    struct flight *flight = map_get_int(&f->rooms, room);
+    flight->running = false;
+    flight->added = added;
+    flight->not_before_mono_ms = added ? 0 : mono_ms() + retry_ms;
+    pthread_cond_broadcast(&f->ended);
+}
+
+/* ---- fetching ---- */
+
+static size_t list_missing(const struct history_end *ends, size_t n, const char **ret)
+{
+    size_t ids_n = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < ends[i].missing_n && ids_n < ASKED_AT_ONCE; k++)
+            ret[ids_n++] = ends[i].missing[k];
+    return ids_n;
+}
+
+/* The one whose own parents did not come along, and of several the lowest. */
+static const struct event *find_oldest(const struct events *events)
+{
+    struct map have = {0};
+    const struct event *oldest = NULL;
+    for (size_t i = 0; i < events->n; i++)
+        map_put(&have, str_of(events->list[i]->event_id), (void *)events->list[i]);
+    for (size_t i = 0; i < events->n; i++) {
+        const struct event *e = events->list[i];
+        bool leads_on = false;
+        for (size_t k = 0; k < e->prev_n; k++)
+            leads_on |= map_get(&have, str_of(e->prev_events[k])) != NULL;
+        if (!leads_on && (!oldest || e->depth < oldest->depth))
+            oldest = e;
+    }
+    map_finish(&have);
+    return oldest;
+}
+
+/* The room may have been read anew meanwhile, for instance when its state became complete. */
+static const struct err *add(struct ask *a, const struct events *events, const char *const *state,
+                             size_t state_n, size_t *ret_added)
+{
+    const struct err *e = NULL;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        e = history_add(a->job, a->room, events->list, events->n, state, state_n, ret_added);
+        if (!e || e->code != ERR_CONFLICT)
+            return e;
+        TRY(room_get_by_id(a->job, a->room->id, &a->room));
+        if (!a->room)
+            return err(ERR_NOT_FOUND, "Unknown room");
+    }
+    return e;
+}
+
+/* One stretch of history. */
+static const struct err *fetch_some(struct ask *a, const struct history_end *ends, size_t n,
+                                    size_t *ret_added)
+{
+    size_t state_n = 0;
+    const char *ids[ASKED_AT_ONCE];
+    const char *const *state = NULL;
+    struct events events;
+    TRY(ask_backfill(a, ids, list_missing(ends, n, ids), BACKFILL_LIMIT, &events));
+    const struct event *oldest = events.n ? find_oldest(&events) : NULL;
+    if (!oldest)
+        return NULL;
+    bool known = oldest->prev_n == 0; /* before the first event there is no state */
+    if (!known)
+        TRY(ask_state_before(a, oldest->event_id, &state, &state_n, &known));
+    if (!known)
+        return NULL;
+    TRY(ask_auth(a, events.list, events.n));
+    if (a->may_come_yet)
+        return NULL; /* it would be judged without them */
+    TRY(add(a, &events, state, state_n, ret_added));
+    for (size_t i = 0; i < events.n; i++)
+        inbound_event_came(inbound_of(a->job), events.list[i]->event_id);
+    return NULL;
+}
+
+/* Until there is enough, or everything. */
+static const struct err *fetch(struct ask *a, size_t limit, size_t *added)
+{
+    for (int round = 0; *added < limit && round < ROUNDS_MAX && ask_may_go_on(a); round++) {
+        const struct history_end *ends;
+        size_t n, some = 0;
+        TRY(history_ends(a->job, a->room, ENDS_MAX, &ends, &n));
+        if (!n)
+            break;
+        TRY(fetch_some(a, ends, n, &some));
+        *added += some;
+        if (!some)
+            ask_pass_over(a);
+    }
+    return NULL;
+}
+
+static int64_t retry_ms(const struct ask *a)
+{
+    return a->wait_ms ? a->wait_ms : a->answers ? RETRY_MS : RETRY_SOON_MS;
+}
+
+const struct err *federation_backfill(struct job *job, struct room *room, size_t limit,
+                                      size_t *ret_added)
+{
+    struct flights *flights = inbound_of(job)->flights;
+    struct ask ask;
+    size_t added = 0;
+    *ret_added = 0;
+    if (!begin(flights, room->id, ret_added))
+        return NULL;
+    ask_init(&ask, job, room, NULL);
+    ask.deadline_mono_ms = mono_ms() + TIME_MS;
+    const struct err *e = fetch(&ask, limit, &added);
+    end(flights, room->id, added, retry_ms(&ask));
+    *ret_added = added;
+    return e;
+}

@@ -1,0 +1,191 @@
+#include "federation/in/inbound_internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "federation/turns.h"
+#include "storage/db/feed.h"
+#include "storage/servers/inbound.h"
+
+enum {
+    RECEIVERS = 16,
+    FETCHERS = 16,
+    GAP_THREADS = 8,
+    TRANSACTIONS_WAITING = 32, /* of one server */
+    QUESTIONS_WAITING = 64,
+    KEPT_OF_PAIR = 500,    /* events that wait, of one server for one room ... */
+    KEPT_OF_ORIGIN = 5000, /* ... and for all rooms */
+    BACKLOGS_MAX = 20000,
+    LARGE_RETRY_MS = 2000
+};
+
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct inbound *in = ctx;
+    for (size_t i = 0; i < n && room_work_awaits(in->gaps); i++)
+        if (changes[i].kind == CHANGE_EVENT)
+            room_work_event_came(in->gaps, changes[i].event->event_id);
+}
+
+void inbound_event_came(struct inbound *in, const char *event_id)
+{
+    if (room_work_awaits(in->gaps))
+        room_work_event_came(in->gaps, event_id);
+}
+
+void inbound_event_concluded(struct inbound *in, const char *event_id, const struct outcome *o)
+{
+    if (o->verdict == VERDICT_SOFT_FAILED || o->verdict == VERDICT_REJECTED)
+        inbound_event_came(in, event_id);
+}
+
+struct inbound *inbound_create(struct store *store)
+{
+    struct inbound *in = mem_zalloc(sizeof *in);
+    in->store = store;
+    in->transactions = transaction_table_create(TRANSACTIONS_WAITING);
+    in->questions = transaction_table_create(QUESTIONS_WAITING);
+    in->gaps = room_work_create(store, gap_close, in);
+    in->flights = flights_create();
+    in->large = turns_create();
+    feed_listen(store->feed, on_changes, in);
+    return in;
+}
+
+/* What waited for its parents when the server stopped. */
+static const struct err *resume(struct inbound *in, struct job *job)
+{
+    const struct inbound_backlog *backlogs;
+    size_t n;
+    TRY(inbound_backlogs(job_tx(job), BACKLOGS_MAX, &backlogs, &n));
+    for (size_t i = 0; i < n; i++)
+        room_work_add(in->gaps, backlogs[i].room, backlogs[i].origin);
+    return NULL;
+}
+
+void inbound_start(struct inbound *in)
+{
+    in->receivers = crew_create(in->store, RECEIVERS);
+    in->fetchers = crew_create(in->store, FETCHERS);
+    arena_auto struct arena *a = arena_create();
+    struct job job;
+    job_init(&job, in->store, a);
+    const struct err *e = resume(in, &job);
+    if (e)
+        log_err(LOG_WARN, "looking for events that wait for their parents", e);
+    job_finish(&job);
+    room_work_start(in->gaps, GAP_THREADS);
+}
+
+void inbound_stop(struct inbound *in)
+{
+    if (!in)
+        return;
+    atomic_store(&in->stopping, true);
+    room_work_stop(in->gaps);
+}
+
+void inbound_destroy(struct inbound *in)
+{
+    if (!in)
+        return;
+    room_work_destroy(in->gaps);
+    crew_destroy(in->receivers);
+    crew_destroy(in->fetchers);
+    transaction_table_destroy(in->transactions);
+    transaction_table_destroy(in->questions);
+    flights_destroy(in->flights);
+    turns_destroy(in->large);
+    free(in);
+}
+
+/* ---- events that a request waits for ---- */
+
+const struct err *inbound_accept(struct job *job, struct room *room, const struct incoming *event,
+                                 int64_t wait_ms, struct outcome *ret)
+{
+    struct turns *turns = inbound_of(job)->large;
+    TRY(room_accept_unless_large(job, room, event, 1, ret));
+    if (!ret->is_large)
+        return NULL;
+    if (!turns_take(turns, LARGE_TURN, mono_ms() + wait_ms))
+        return err_limit_exceeded(LARGE_RETRY_MS);
+    const struct err *e = room_get_by_id(job, room->id, &room);
+    if (!e && room)
+        e = room_accept(job, room, event, 1, ret);
+    turns_give_back(turns, LARGE_TURN);
+    return e || room ? e : err(ERR_NOT_FOUND, "Unknown room");
+}
+
+/* ---- events that wait for their parents ---- */
+
+static const struct err *trim(struct job *job, struct room *room, const char *origin)
+{
+    int64_t of_pair, of_origin;
+    TRY(inbound_pdus_trim(job_tx(job), room->id, origin, KEPT_OF_PAIR, &of_pair));
+    TRY(inbound_pdus_trim_origin(job_tx(job), origin, KEPT_OF_ORIGIN, &of_origin));
+    inbound_count(inbound_of(job), COUNT_DROPPED, (size_t)(of_pair + of_origin));
+    return NULL;
+}
+
+const struct err *inbound_keep(struct job *job, struct room *room, const char *origin,
+                               const struct event *const *events, size_t n, bool *ret_kept)
+{
+    struct inbound *in = inbound_of(job);
+    struct write *w = write_begin(job);
+    for (size_t i = 0; i < n; i++)
+        inbound_pdus_write(w, room->id, origin, events[i], now_ms());
+    TRY(write_commit(job, w, NULL));
+    TRY(trim(job, room, origin));
+    inbound_count(in, COUNT_WAITING, n);
+    *ret_kept = room_work_add(in->gaps, room->id, origin);
+    return NULL;
+}
+
+/* ---- metrics ---- */
+
+static const struct {
+    const char *name, *help;
+} counts[COUNTS] = {
+    [COUNT_TRANSACTIONS] = {"transactions", "Transactions of other servers."},
+    [COUNT_PDUS] = {"pdus", "Events in them."},
+    [COUNT_ACCEPTED] = {"pdus_accepted", "Events of other servers that were accepted."},
+    [COUNT_SOFT_FAILED] = {"pdus_soft_failed",
+                           "Events that are not allowed by the state as it is."},
+    [COUNT_REJECTED] = {"pdus_rejected", "Events that are not allowed by the state before them."},
+    [COUNT_REFUSED] = {"pdus_refused", "Events that are malformed, not signed or not wanted."},
+    [COUNT_WAITING] = {"pdus_kept", "Events kept until their predecessors have come."},
+    [COUNT_DROPPED] = {"pdus_dropped", "Kept events that were given up."},
+    [COUNT_FETCHED] = {"pdus_fetched", "Events that other servers were asked for."},
+    [COUNT_EDUS] = {"edus", "EDUs of other servers."},
+};
+
+static long long count_of(struct inbound *in, size_t i)
+{
+    return (long long)atomic_load_explicit(&in->counts[i], memory_order_relaxed);
+}
+
+void inbound_add_metrics(struct inbound *in, struct buf *out)
+{
+    for (size_t i = 0; i < COUNTS; i++)
+        buf_printf(out,
+                   "# HELP concorde_federation_received_%s_total %s\n"
+                   "# TYPE concorde_federation_received_%s_total counter\n"
+                   "concorde_federation_received_%s_total %lld\n",
+                   counts[i].name, counts[i].help, counts[i].name, counts[i].name, count_of(in, i));
+    static const size_t as_synapse[] = {COUNT_PDUS, COUNT_EDUS};
+    for (size_t i = 0; i < 2; i++) {
+        const char *name = counts[as_synapse[i]].name;
+        buf_printf(out,
+                   "# HELP synapse_federation_server_received_%s_total %s\n"
+                   "# TYPE synapse_federation_server_received_%s_total counter\n"
+                   "synapse_federation_server_received_%s_total %lld\n",
+                   name, counts[as_synapse[i]].help, name, name, count_of(in, as_synapse[i]));
+    }
+    buf_printf(out,
+               "# HELP concorde_federation_gaps Rooms and servers with events whose predecessors "
+               "are missing.\n"
+               "# TYPE concorde_federation_gaps gauge\n"
+               "concorde_federation_gaps %zu\n",
+               room_work_waiting(in->gaps));
+}

@@ -1,0 +1,76 @@
+/* What the files that take events from other servers share. */
+#ifndef FEDERATION_IN_INBOUND_INTERNAL_H
+#define FEDERATION_IN_INBOUND_INTERNAL_H
+
+#include "federation/crew.h"
+#include "federation/federation.h"
+#include "federation/in/inbound.h"
+#include "federation/in/room_work.h"
+#include "federation/in/transaction_table.h"
+#include "rooms/accept/accept.h"
+
+#include <stdatomic.h>
+
+enum inbound_count {
+    COUNT_TRANSACTIONS,
+    COUNT_PDUS,
+    COUNT_ACCEPTED,
+    COUNT_SOFT_FAILED,
+    COUNT_REJECTED,
+    COUNT_REFUSED, /* format, signatures, access: not stored */
+    COUNT_WAITING, /* for their parents */
+    COUNT_DROPPED, /* of those, without having been judged */
+    COUNT_FETCHED, /* asked for and got */
+    COUNT_EDUS,
+    COUNTS
+};
+
+struct inbound {
+    struct store *store;
+    struct transaction_table *transactions;
+    struct transaction_table *questions; /* federation/in/share.h */
+    struct crew *receivers; /* rooms of one transaction at once: they wait for the disk */
+    struct crew *fetchers;  /* events asked for one by one: they wait for other servers */
+    struct room_work *gaps;
+    struct flights *flights; /* history that is being fetched */
+    struct turns *large;     /* requests with a large conflict, one at a time */
+    atomic_bool stopping;    /* ask no server any more */
+    atomic_llong counts[COUNTS];
+};
+
+static inline void inbound_count(struct inbound *in, enum inbound_count what, size_t n)
+{
+    atomic_fetch_add_explicit(&in->counts[what], (long long)n, memory_order_relaxed);
+}
+
+static inline struct inbound *inbound_of(const struct job *job)
+{
+    return job->store->federation->inbound;
+}
+
+/* Takes in an event for a request that waits for what comes of it. When it is of a large conflict
+ * (rooms/accept/accept.h), which keeps a processor busy, it is one request's turn at a time;
+ * M_LIMIT_EXCEEDED when that takes longer than wait_ms to come. */
+#define LARGE_TURN "large" /* of inbound->large */
+const struct err *inbound_accept(struct job *job, struct room *room, const struct incoming *event,
+                                 int64_t wait_ms, struct outcome *ret);
+
+/* Keeps checked events of that server until their parents are here; false: too many wait already.
+ */
+const struct err *inbound_keep(struct job *job, struct room *room, const char *origin,
+                               const struct event *const *events, size_t n, bool *ret_kept);
+
+/* What waits for this event goes on. What the feed tells does so by itself: this is for events that
+ * get their place in another way, aside or in history. Cheap when nothing waits. */
+void inbound_event_came(struct inbound *in, const char *event_id);
+/* The same for an event that was taken, if it was put aside. */
+void inbound_event_concluded(struct inbound *in, const char *event_id, const struct outcome *o);
+
+/* gap.c: the work of inbound.gaps. */
+enum work_result gap_close(void *ctx, struct job *job, const struct work_item *item);
+
+/* history.c: one thread at a time fetches the history of a room. */
+struct flights *flights_create(void);
+void flights_destroy(struct flights *f);
+
+#endif

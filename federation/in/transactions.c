@@ -1,0 +1,481 @@
+/* Server-server API, "Transactions": what other servers send, PDUs and EDUs. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "federation/in/early_pdus.h"
+#include "federation/in/edu.h"
+#include "federation/in/inbound_internal.h"
+#include "federation/in/pdu.h"
+#include "federation/in/transaction_scan.h"
+#include "federation/rooms/complete.h"
+#include "federation/routes.h"
+#include "matrix/id.h"
+#include "matrix/json_scan.h"
+#include "rooms/accept/accept.h"
+#include "rooms/accept/enter.h"
+#include "rooms/servers.h"
+
+enum {
+    BODY_MAX = 10 << 20, /* 50 of the largest PDUs, and as much again of EDUs and escapes */
+    HELPERS_MAX = 8,     /* threads besides the worker's own, for one transaction */
+    WAIT_MS = 60 * 1000, /* for a turn, or the same transaction's first arrival */
+    BUSY_RETRY_MS = 5 * 1000
+};
+
+/* What became of one PDU. */
+struct result {
+    char event_id[EVENT_KEY_MAX + 1]; /* "": it has none that we can tell */
+    char error[ERR_TEXT_MAX];         /* "": it was taken */
+};
+
+/* The PDUs of one room, in the order in which they came. */
+struct part {
+    const char *origin, *room_id;
+    struct str *raw;
+    struct result *results;
+    size_t n;
+    /* Those that passed the checks, when we are in the room; index: which of the PDUs each is. */
+    struct room *room;
+    struct incoming *events;
+    size_t *index;
+    size_t events_n, taken; /* the first `taken` are decided */
+    bool failed;
+    struct err failure; /* ours */
+};
+
+/* ---- what is said of PDUs that are not taken ---- */
+
+static void set_id(struct result *r, const char *event_id)
+{
+    snprintf(r->event_id, sizeof r->event_id, "%s", event_id);
+}
+
+static void refuse(struct job *job, struct part *p, size_t i, const char *why)
+{
+    snprintf(p->results[i].error, sizeof p->results[i].error, "%s", why);
+    inbound_count(inbound_of(job), COUNT_REFUSED, 1);
+}
+
+/* Without more than the event's format: to tell the sender which one is meant. */
+static void find_id(const struct room_version *v, struct str raw, struct result *r)
+{
+    struct event *e;
+    if (event_parse(v, raw, &e))
+        return;
+    set_id(r, e->event_id);
+    event_unref(e);
+}
+
+static void refuse_all(struct job *job, struct part *p, const struct room_version *v,
+                       const char *why)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        find_id(v, p->raw[i], &p->results[i]);
+        refuse(job, p, i, why);
+    }
+}
+
+/* For events of rooms that we do not know. Most versions hash most events alike; who sent an event
+ * of another one looks for an id that is not there, and is told nothing. */
+static const struct room_version *guess_version(const struct part *p)
+{
+    if (json_scan_get(p->raw[0], "event_id").p)
+        return room_version_find("1");
+    if (json_scan_get(p->raw[0], "origin").p) /* which the hash covers before version 11 */
+        return room_version_find("10");
+    return room_version_find(strchr(p->room_id, ':') ? "11" : "12");
+}
+
+/* ---- rooms that we are in ---- */
+
+static void count_outcomes(struct inbound *in, const struct outcome *outcomes, size_t n)
+{
+    size_t by_verdict[VERDICT_MISSING + 1] = {0};
+    for (size_t i = 0; i < n; i++)
+        by_verdict[outcomes[i].verdict]++;
+    inbound_count(in, COUNT_ACCEPTED, by_verdict[VERDICT_ACCEPTED]);
+    inbound_count(in, COUNT_SOFT_FAILED, by_verdict[VERDICT_SOFT_FAILED]);
+    inbound_count(in, COUNT_REJECTED, by_verdict[VERDICT_REJECTED]);
+}
+
+/* Checks them all: format, signatures, hash. */
+static const struct err *check(struct job *job, struct part *p, struct room *room)
+{
+    struct pdu *pdus = arena_alloc_array(job->arena, p->n, sizeof *pdus);
+    p->events = arena_alloc_array(job->arena, p->n, sizeof *p->events);
+    p->index = arena_alloc_array(job->arena, p->n, sizeof *p->index);
+    for (size_t i = 0; i < p->n; i++)
+        pdus[i].raw = p->raw[i];
+    TRY(pdu_read(job, room->version, room->room_id, pdus, p->n));
+    for (size_t i = 0; i < p->n; i++) {
+        if (pdus[i].event) {
+            set_id(&p->results[i], pdus[i].event->event_id);
+            p->index[p->events_n] = i;
+            p->events[p->events_n++] = (struct incoming){.event = pdus[i].event};
+            continue;
+        }
+        find_id(room->version, p->raw[i], &p->results[i]);
+        refuse(job, p, i, pdus[i].refused.text);
+    }
+    return NULL;
+}
+
+static const struct err *keep_missing(struct job *job, struct part *p, size_t from,
+                                      const struct outcome *outcomes, size_t n)
+{
+    const struct event *missing[TRANSACTION_PDUS_MAX];
+    size_t missing_n = 0;
+    bool kept = true;
+    for (size_t i = 0; i < n; i++)
+        if (outcomes[i].verdict == VERDICT_MISSING)
+            missing[missing_n++] = p->events[from + i].event;
+    if (missing_n)
+        TRY(inbound_keep(job, p->room, p->origin, missing, missing_n, &kept));
+    for (size_t i = 0; i < n && !kept; i++)
+        if (outcomes[i].verdict == VERDICT_MISSING)
+            refuse(job, p, p->index[from + i], "Too many events of the room wait");
+    return NULL;
+}
+
+/* n of the events, from there on, were decided. */
+static const struct err *conclude(struct job *job, struct part *p, size_t from,
+                                  const struct outcome *outcomes, size_t n)
+{
+    count_outcomes(inbound_of(job), outcomes, n);
+    for (size_t i = 0; i < n; i++) {
+        inbound_event_concluded(inbound_of(job), p->events[from + i].event->event_id, &outcomes[i]);
+        if (outcomes[i].verdict == VERDICT_REJECTED)
+            snprintf(p->results[p->index[from + i]].error, sizeof p->results->error, "%s",
+                     outcomes[i].reason ? outcomes[i].reason : "The event was rejected");
+    }
+    return keep_missing(job, p, from, outcomes, n);
+}
+
+/* What could not be taken together with other rooms. */
+static const struct err *take_rest(struct job *job, struct part *p)
+{
+    struct outcome outcomes[TRANSACTION_PDUS_MAX];
+    size_t n = p->events_n - p->taken;
+    TRY(room_accept_unless_large(job, p->room, p->events + p->taken, n, outcomes));
+    return conclude(job, p, p->taken, outcomes, n);
+}
+
+/* ---- rooms that we are not in ---- */
+
+/* An invite may be taken back, or a knock refused: the only news we take of such rooms. */
+static bool concerns_our_user(const struct job *job, const struct event *e)
+{
+    return strcmp(e->type, "m.room.member") == 0 && e->state_key &&
+           str_is(id_server(str_of(e->state_key)), job->store->config->server_name);
+}
+
+static const struct err *note(struct job *job, struct part *p, struct room *room)
+{
+    TRY(check(job, p, room));
+    for (size_t i = 0; i < p->events_n; i++) {
+        const struct event *e = p->events[i].event;
+        if (!concerns_our_user(job, e)) {
+            refuse(job, p, p->index[i], "This server is not in the room");
+            continue;
+        }
+        const struct err *no = room_note_membership(
+            job,
+            &(struct room_note){.version = room->version, .room_id = room->room_id, .event = e});
+        if (no && err_status(no) >= 500)
+            return no;
+        if (no)
+            refuse(job, p, p->index[i], no->text);
+    }
+    return NULL;
+}
+
+/* ---- all rooms ---- */
+
+/* Events of a room that is being joined wait for the end of the join. If it ended just now, the
+ * room is here. */
+static const struct err *keep_early(struct job *job, struct part *p, struct room **room,
+                                    bool *ret_kept)
+{
+    *ret_kept =
+        early_pdus_keep(job->store->federation->early_pdus, p->room_id, p->origin, p->raw, p->n);
+    const struct room_version *v = *room ? (*room)->version : guess_version(p);
+    for (size_t i = 0; i < p->n && *ret_kept; i++)
+        find_id(v, p->raw[i], &p->results[i]);
+    return *ret_kept ? NULL : room_find(job, p->room_id, room);
+}
+
+static const struct err *prepare(struct job *job, struct part *p)
+{
+    struct room *room = NULL;
+    bool kept = false;
+    TRY(room_find(job, p->room_id, &room));
+    if (!room || !room_is_resident(room))
+        TRY(keep_early(job, p, &room, &kept));
+    if (kept)
+        return NULL;
+    if (!room) {
+        refuse_all(job, p, guess_version(p), "This server is not in the room");
+        return NULL;
+    }
+    const struct err *denied = room_check_acl(job, room, p->origin);
+    if (denied && err_status(denied) >= 500)
+        return denied;
+    if (denied) {
+        refuse_all(job, p, room->version, denied->text);
+        return NULL;
+    }
+    if (!room_is_resident(room))
+        return note(job, p, room);
+    p->room = room;
+    return check(job, p, room);
+}
+
+/* The usual events of all rooms, in one commit. */
+static const struct err *take_usual(struct job *job, struct part *parts, size_t n)
+{
+    struct accept_room *rooms = arena_alloc_array(job->arena, n, sizeof *rooms);
+    struct part **of = arena_alloc_array(job->arena, n, sizeof(struct part *));
+    size_t rooms_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct part *p = &parts[i];
+        if (!p->room || !p->events_n)
+            continue;
+        of[rooms_n] = p;
+        rooms[rooms_n++] = (struct accept_room){
+            .room = p->room,
+            .events = p->events,
+            .n = p->events_n,
+            .outcomes = arena_alloc_array(job->arena, p->events_n, sizeof(struct outcome))};
+    }
+    if (rooms_n)
+        TRY(rooms_accept_usual(job, rooms, rooms_n));
+    for (size_t i = 0; i < rooms_n; i++) {
+        of[i]->taken = rooms[i].taken;
+        TRY(conclude(job, of[i], 0, rooms[i].outcomes, rooms[i].taken));
+    }
+    return NULL;
+}
+
+static void run_rest(struct job *job, void *part)
+{
+    struct part *p = part;
+    const struct err *e = p->taken < p->events_n && p->room ? take_rest(job, p) : NULL;
+    p->failed = e;
+    if (e)
+        p->failure = *e;
+}
+
+/* Create events that name their own rooms are left out: no room is found by those alone. */
+static struct part *group_by_room(struct arena *a, const struct transaction *t, const char *origin,
+                                  size_t *ret_n)
+{
+    struct map by_room = {0};
+    struct part *parts = arena_alloc_array(a, t->pdus_n, sizeof *parts);
+    struct part *of[TRANSACTION_PDUS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < t->pdus_n; i++) {
+        const char *room_id = t->pdus[i].room_id;
+        of[i] = room_id ? map_get(&by_room, str_of(room_id)) : NULL;
+        if (!room_id)
+            continue;
+        if (!of[i]) {
+            of[i] = &parts[n++];
+            *of[i] = (struct part){.origin = origin, .room_id = room_id};
+            map_put(&by_room, str_of(room_id), of[i]);
+        }
+        of[i]->n++;
+    }
+    map_finish(&by_room);
+    for (size_t i = 0; i < n; i++) {
+        parts[i].raw = arena_alloc_array(a, parts[i].n, sizeof *parts[i].raw);
+        parts[i].results = arena_alloc_array(a, parts[i].n, sizeof *parts[i].results);
+        parts[i].n = 0;
+    }
+    for (size_t i = 0; i < t->pdus_n; i++)
+        if (of[i])
+            of[i]->raw[of[i]->n++] = t->pdus[i].raw;
+    *ret_n = n;
+    return parts;
+}
+
+static const struct err *take_pdus(struct job *job, struct part *parts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        TRY(prepare(job, &parts[i]));
+    TRY(take_usual(job, parts, n));
+    crew_run(inbound_of(job)->receivers, job, run_rest, parts, sizeof *parts, n, HELPERS_MAX);
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].failed)
+            return err_copy(&parts[i].failure);
+    return NULL;
+}
+
+static const struct err *take_edus(struct job *job, const struct transaction *t, const char *origin)
+{
+    for (size_t i = 0; i < t->edus_n; i++)
+        TRY(edu_receive(job, origin, t->edus[i]));
+    inbound_count(inbound_of(job), COUNT_EDUS, t->edus_n);
+    return NULL;
+}
+
+static void add_results(struct buf *out, const struct part *parts, size_t n)
+{
+    bool any = false;
+    BUF_LIT(out, "{\"pdus\":{");
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < parts[i].n; k++) {
+            const struct result *r = &parts[i].results[k];
+            if (!r->event_id[0])
+                continue;
+            buf_add_text(out, any ? "," : "");
+            any = true;
+            buf_add_json_string(out, str_of(r->event_id));
+            if (r->error[0]) {
+                BUF_LIT(out, ":{\"error\":");
+                buf_add_json_string(out, str_of(r->error));
+                BUF_LIT(out, "}");
+            } else {
+                BUF_LIT(out, ":{}");
+            }
+        }
+    BUF_LIT(out, "}}");
+}
+
+/* When something of ours fails, the whole transaction fails and comes again; what was taken until
+ * then is known by then. */
+static const struct err *receive(struct job *job, const struct transaction *t, const char *origin,
+                                 struct buf *ret)
+{
+    struct inbound *in = inbound_of(job);
+    size_t n;
+    struct part *parts = group_by_room(job->arena, t, origin, &n);
+    inbound_count(in, COUNT_TRANSACTIONS, 1);
+    inbound_count(in, COUNT_PDUS, t->pdus_n);
+    TRY(take_pdus(job, parts, n));
+    TRY(take_edus(job, t, origin));
+    add_results(ret, parts, n);
+    return NULL;
+}
+
+/* ---- after a join ---- */
+
+/* From the i-th on: as many as one server sent, one after the other. */
+static struct part early_part(struct arena *a, const char *room_id, const struct early_pdu *pdus,
+                              size_t i, size_t n)
+{
+    size_t end = i;
+    while (end < n && end - i < TRANSACTION_PDUS_MAX &&
+           strcmp(pdus[end].origin, pdus[i].origin) == 0)
+        end++;
+    struct part p = {.origin = pdus[i].origin, .room_id = room_id, .n = end - i};
+    p.raw = arena_alloc_array(a, p.n, sizeof *p.raw);
+    p.results = arena_alloc_array(a, p.n, sizeof *p.results);
+    for (size_t k = 0; k < p.n; k++)
+        p.raw[k] = pdus[i + k].raw;
+    return p;
+}
+
+/* They were acknowledged: what cannot be taken now waits where events wait for their parents, which
+ * are tried again. */
+static const struct err *take_early_part(struct job *job, struct part *p)
+{
+    const struct event *left[TRANSACTION_PDUS_MAX];
+    size_t n = 0;
+    bool kept; /* too many wait: their turn comes after a restart */
+    const struct err *e = take_pdus(job, p, 1);
+    if (!e || !p->room || !p->events_n)
+        return e;
+    if (log_limited("processing events that came during a join", LOG_FEW))
+        log_err(LOG_WARN, "processing events that came during a join", e);
+    for (size_t i = 0; i < p->events_n; i++) /* those that were taken will be known */
+        left[n++] = p->events[i].event;
+    return inbound_keep(job, p->room, p->origin, left, n, &kept);
+}
+
+/* Where not even that is possible, because the database is away, they stay in memory. */
+static const struct err *take_early(struct job *job, const char *room_id,
+                                    const struct early_pdu *pdus, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        struct part p = early_part(job->arena, room_id, pdus, i, n);
+        const struct err *e = take_early_part(job, &p);
+        if (e) {
+            early_pdus_put_back(job->store->federation->early_pdus, room_id, pdus + i, n - i);
+            return e;
+        }
+        i += p.n;
+    }
+    return NULL;
+}
+
+void inbound_take_early(struct job *job, const char *room_id)
+{
+    struct federation *f = job->store->federation;
+    size_t n;
+    const struct early_pdu *pdus = early_pdus_take(f->early_pdus, job->arena, room_id, &n);
+    if (take_early(job, room_id, pdus, n))
+        join_completer_add_early(f->completer);
+}
+
+const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, int64_t unused_b,
+                                           bool *ret_done)
+{
+    struct early_pdus *early = job->store->federation->early_pdus;
+    const struct early_pdu *pdus;
+    const char *room_id;
+    size_t n;
+    while ((pdus = early_pdus_take_again(early, job->arena, &room_id, &n)))
+        TRY(take_early(job, room_id, pdus, n));
+    *ret_done = true;
+    return NULL;
+}
+
+/* ---- the route ---- */
+
+static const struct err *scan(struct request *rq, const char *origin, struct transaction **ret)
+{
+    struct transaction *t = arena_alloc(rq->arena, sizeof *t);
+    TRY(transaction_scan(rq->arena, rq->raw, t));
+    if (t->origin && strcmp(t->origin, origin) != 0)
+        return err(ERR_FORBIDDEN, "The transaction says that it is from %s, its signature %s",
+                   t->origin, origin);
+    *ret = t;
+    return NULL;
+}
+
+static const struct err *put_send(struct request *rq, struct reply *rp)
+{
+    struct job *job = rq->job;
+    struct transaction_table *table = inbound_of(job)->transactions;
+    const char *origin = remote_of(rq)->name, *txn = request_param(rq, "txn");
+    struct transaction *t = NULL;
+    struct str earlier;
+    TRY(scan(rq, origin, &t));
+    switch (transaction_admit(table, rq->arena, origin, txn, rq->raw, &rq->waiter, &earlier)) {
+    case ADMIT_WAIT:
+        if (!rq->timed_out)
+            return reply_wait(rp, mono_ms() + WAIT_MS);
+        return err_limit_exceeded(BUSY_RETRY_MS);
+    case ADMIT_BUSY:
+        return err_limit_exceeded(BUSY_RETRY_MS);
+    case ADMIT_DONE:
+        buf_add_str(&rp->body, earlier);
+        return reply_body(rp, 200);
+    case ADMIT_RUN:
+        break;
+    }
+    const struct err *e = receive(job, t, origin, &rp->body);
+    transaction_finish(table, origin, txn, rq->raw, e ? (struct str){0} : buf_str(&rp->body));
+    return e ? e : reply_body(rp, 200);
+}
+
+const struct route federation_transactions_routes[] = {
+    {.method = PUT,
+     .path = "/_matrix/federation/v1/send/{txn}",
+     .handler = put_send,
+     .who = WHO_SERVER,
+     .body = BODY_RAW,
+     .pool = POOL_FEDERATION,
+     .spec = "transactions",
+     .body_max = BODY_MAX},
+    {.path = NULL},
+};

@@ -1,0 +1,152 @@
+#include "federation/keys/key_settings.h"
+
+#include "federation/keys/key_response.h"
+#include "matrix/id.h"
+
+/* Until the end of time: what is configured does not run out. */
+#define ALWAYS INT64_MAX
+
+/* Cuts off what is before the separator; false when there is none. */
+static bool cut(struct str *rest, char separator, struct str *ret)
+{
+    const char *at = memchr(rest->p, separator, rest->n);
+    if (!at)
+        return false;
+    *ret = (struct str){rest->p, (size_t)(at - rest->p)};
+    *rest = (struct str){at + 1, rest->n - ret->n - 1};
+    return true;
+}
+
+/* "ed25519:id:base64", and for old keys ":expired_ts" behind it. */
+static bool read_key(struct arena *a, struct str text, bool is_old, struct server_key *ret)
+{
+    struct str algorithm, id, key = text;
+    struct server_key k = {.valid_until_ts = ALWAYS};
+    if (!cut(&key, ':', &algorithm) || !str_is(algorithm, "ed25519") || !cut(&key, ':', &id))
+        return false;
+    if (is_old) {
+        struct str rest = key;
+        if (!cut(&rest, ':', &key) || !str_to_int64(rest, &k.valid_until_ts))
+            return false;
+    }
+    k.key_id = arena_printf(a, "ed25519:%.*s", STR_FMT(id));
+    k.public_key = str_dup(a, key);
+    *ret = k;
+    return id_is_key(str_of(k.key_id)) && key_is_wellformed(k.public_key);
+}
+
+/* "server=ed25519:id:base64"; needs_key: else the server alone will do. */
+static bool read_server(struct arena *a, const char *text, bool needs_key, struct server_key *ret)
+{
+    struct str server, key = str_of(text);
+    bool has_key = cut(&key, '=', &server);
+    struct server_key k = {0};
+    if (has_key ? !read_key(a, key, false, &k) : needs_key)
+        return false;
+    k.server = has_key ? str_dup(a, server) : text;
+    *ret = k;
+    return id_is_server_name(str_of(k.server));
+}
+
+/* ---- reading ---- */
+
+static void add_own(struct arena *a, const struct store *s, const struct signing_key *k,
+                    struct server_key *ret)
+{
+    *ret = (struct server_key){
+        .server = s->config->server_name,
+        .key_id = k->id,
+        .public_key = base64_encode(a, BASE64_STANDARD, k->public_, sizeof k->public_),
+        .valid_until_ts = ALWAYS,
+    };
+}
+
+static void read_own(struct arena *a, const struct store *s, struct key_settings *ret)
+{
+    const struct config_list *old = &s->config->old_signing_keys;
+    struct server_key *keys = arena_alloc_array(a, 1 + s->further_keys_n + old->n, sizeof *keys);
+    size_t n = 0;
+    add_own(a, s, &s->signing_key, &keys[n++]);
+    for (size_t i = 0; i < s->further_keys_n; i++)
+        add_own(a, s, &s->further_keys[i], &keys[n++]);
+    ret->own_in_use = n;
+    for (size_t i = 0; i < old->n; i++) {
+        if (!read_key(a, str_of(old->items[i]), true, &keys[n]))
+            continue;
+        keys[n++].server = s->config->server_name;
+    }
+    ret->own = keys;
+    ret->own_n = n;
+}
+
+static const struct server_key *read_servers(struct arena *a, const struct config_list *list,
+                                             bool needs_key, size_t *ret_n)
+{
+    struct server_key *keys = arena_alloc_array(a, list->n, sizeof *keys);
+    size_t n = 0;
+    for (size_t i = 0; i < list->n; i++)
+        n += read_server(a, list->items[i], needs_key, &keys[n]);
+    *ret_n = n;
+    return keys;
+}
+
+void key_settings_read(struct arena *a, const struct store *s, struct key_settings *ret)
+{
+    const struct config *c = s->config;
+    read_own(a, s, ret);
+    ret->pinned = read_servers(a, &c->federation_pinned_keys, true, &ret->pinned_n);
+    ret->notaries = read_servers(a, &c->trusted_key_servers, false, &ret->notaries_n);
+}
+
+/* ---- finding ---- */
+
+static bool find(const struct server_key *keys, size_t n, const char *server, const char *key_id,
+                 int64_t valid_at_ms, const char **ret_key)
+{
+    bool found = false;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(keys[i].server, server) != 0)
+            continue;
+        found = true;
+        if (strcmp(keys[i].key_id, key_id) == 0 && valid_at_ms <= keys[i].valid_until_ts)
+            *ret_key = keys[i].public_key;
+    }
+    return found;
+}
+
+bool key_settings_find(const struct key_settings *k, const char *server, const char *key_id,
+                       int64_t valid_at_ms, const char **ret_key)
+{
+    *ret_key = NULL;
+    return find(k->own, k->own_n, server, key_id, valid_at_ms, ret_key) ||
+           find(k->pinned, k->pinned_n, server, key_id, valid_at_ms, ret_key);
+}
+
+/* ---- checking ---- */
+
+static void complain(const struct config *c, const char *key, const char *expected, const char *got,
+                     struct buf *problems)
+{
+    config_complain(c, key, problems, "expected %s, got `%s`", expected, got);
+}
+
+void key_settings_check(const struct config *c, struct buf *ret_problems)
+{
+    arena_auto struct arena *a = arena_create();
+    struct server_key k;
+    for (size_t i = 0; i < c->old_signing_keys.n; i++)
+        if (!read_key(a, str_of(c->old_signing_keys.items[i]), true, &k))
+            complain(c, "old_signing_keys",
+                     "a list of ed25519:ID:BASE64:EXPIRED_TS (the public key, and when it was "
+                     "replaced, in "
+                     "milliseconds)",
+                     c->old_signing_keys.items[i], ret_problems);
+    for (size_t i = 0; i < c->federation_pinned_keys.n; i++)
+        if (!read_server(a, c->federation_pinned_keys.items[i], true, &k))
+            complain(c, "federation_pinned_keys", "a list of SERVER=ed25519:ID:BASE64",
+                     c->federation_pinned_keys.items[i], ret_problems);
+    for (size_t i = 0; i < c->trusted_key_servers.n; i++)
+        if (!read_server(a, c->trusted_key_servers.items[i], false, &k))
+            complain(c, "trusted_key_servers", "a list of SERVER or SERVER=ed25519:ID:BASE64",
+                     c->trusted_key_servers.items[i], ret_problems);
+}

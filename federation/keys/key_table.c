@@ -1,0 +1,140 @@
+#include "federation/keys/key_table.h"
+
+#include "base/mem.h"
+
+enum {
+    AGAIN_MS = 30 * 1000,       /* after an answer: a server with a new key is believed so soon */
+    RETRY_FIRST_MS = 10 * 1000, /* after none; doubled each time, so often: */
+    DOUBLINGS_MAX = 6,
+    RETRY_URGENT_MS = 5 * 1000,
+    KEYS_MAX = 200, /* of one server */
+};
+
+static void destroy(struct key_server *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        free(s->keys[i].id);
+        free(s->keys[i].public_key);
+    }
+    free(s->keys);
+    free(s->missing_id);
+    free(s->name);
+    free(s);
+}
+
+void key_table_finish(struct key_table *t)
+{
+    for (struct key_server *s = t->newest, *next; s; s = next) {
+        next = s->older;
+        destroy(s);
+    }
+    map_finish(&t->servers);
+    *t = (struct key_table){0};
+}
+
+static void link_newest(struct key_table *t, struct key_server *s)
+{
+    s->newer = NULL;
+    s->older = t->newest;
+    *(t->newest ? &t->newest->newer : &t->oldest) = s;
+    t->newest = s;
+}
+
+static void unlink_server(struct key_table *t, struct key_server *s)
+{
+    *(s->newer ? &s->newer->older : &t->newest) = s->older;
+    *(s->older ? &s->older->newer : &t->oldest) = s->newer;
+}
+
+static void forget_oldest(struct key_table *t)
+{
+    struct key_server *s = t->oldest;
+    while (s && s->asking)
+        s = s->newer;
+    if (!s)
+        return;
+    unlink_server(t, s);
+    map_remove(&t->servers, str_of(s->name));
+    destroy(s);
+}
+
+struct key_server *key_table_find(const struct key_table *t, const char *server)
+{
+    return map_get(&t->servers, str_of(server));
+}
+
+struct key_server *key_table_use(struct key_table *t, const char *server)
+{
+    struct key_server *s = key_table_find(t, server);
+    if (s) {
+        unlink_server(t, s);
+    } else {
+        if (t->servers.n >= t->max)
+            forget_oldest(t);
+        s = mem_zalloc(sizeof *s);
+        s->name = mem_strdup(server);
+        map_put(&t->servers, str_of(s->name), s);
+    }
+    link_newest(t, s);
+    return s;
+}
+
+static struct known_key *find_id(const struct key_server *s, const char *key_id)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->keys[i].id, key_id) == 0)
+            return &s->keys[i];
+    return NULL;
+}
+
+void key_server_put(struct key_server *s, const struct server_key *key, enum key_news news)
+{
+    struct known_key *k = find_id(s, key->key_id);
+    bool same = k && strcmp(k->public_key, key->public_key) == 0;
+    if (k && (news == KEY_NEWS_OLDER || (news == KEY_NEWS_NEWER && !same)))
+        return;
+    if (!k && s->n == KEYS_MAX)
+        return;
+    if (!k) {
+        s->keys = mem_realloc_array(s->keys, s->n + 1, sizeof *s->keys);
+        k = &s->keys[s->n++];
+        *k = (struct known_key){.id = mem_strdup(key->key_id)};
+    }
+    free(k->public_key);
+    k->public_key = mem_strdup(key->public_key);
+    k->valid_until_ts = key->valid_until_ts;
+}
+
+const struct known_key *key_server_find(const struct key_server *s, const char *key_id,
+                                        int64_t valid_at_ms)
+{
+    const struct known_key *k = find_id(s, key_id);
+    return k && valid_at_ms <= k->valid_until_ts ? k : NULL;
+}
+
+void key_server_dropped(struct key_server *s)
+{
+    s->asking = s->notaries_asked = false;
+    free(s->missing_id);
+    s->missing_id = NULL;
+}
+
+void key_server_asked(struct key_server *s, bool answered, int64_t wait_ms, int64_t now_mono)
+{
+    int64_t wait = wait_ms ? wait_ms : AGAIN_MS;
+    if (!answered && !wait_ms) {
+        int doublings = s->failures < DOUBLINGS_MAX ? s->failures : DOUBLINGS_MAX;
+        wait = (int64_t)RETRY_FIRST_MS << doublings;
+    }
+    s->failures = answered ? 0 : s->failures + !wait_ms;
+    s->asked_mono = now_mono;
+    s->retry_mono = now_mono + wait;
+    key_server_dropped(s);
+}
+
+bool key_server_is_due(const struct key_server *s, bool urgent, int64_t now_mono)
+{
+    if (urgent && s->failures)
+        return s->asked_mono + RETRY_URGENT_MS <= now_mono;
+    return s->retry_mono <= now_mono;
+}

@@ -1,0 +1,100 @@
+/* The keeper: the thread that does for the sender what needs the database, or a clock. */
+#include "federation/out/sender_internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "federation/in/late_receipts.h"
+
+enum {
+    SAVE_MS = 50,       /* between two writes of cursors, each of which a commit may join */
+    TICK_MS = 1000,     /* presence, and ... */
+    RETRY_TICK_MS = 100 /* ... whose time to be tried again has come */
+};
+
+static void note(const char *doing, const struct err *e)
+{
+    if (e)
+        log_err(LOG_WARN, doing, e);
+}
+
+/* An hourglass of its own for each piece of work: the arena is empty again after it. */
+static const struct err *keep(struct sender *s, struct arena *a,
+                              const struct err *(*work)(struct sender *s, struct job *job))
+{
+    struct job job;
+    arena_reset(a);
+    job_init(&job, s->store, a);
+    const struct err *e = work(s, &job);
+    job_finish(&job);
+    return e;
+}
+
+/* When the keeper has something to do next; false: now. */
+static bool plan_locked(struct sender *s, int64_t last_save, int64_t last_tick, int64_t *ret)
+{
+    bool failing = false;
+    int64_t now = now_ms();
+    for (struct map_slot *slot = NULL; !failing && (slot = map_next(&s->destinations, slot));) {
+        const struct destination *d = slot->value;
+        failing = d->retry_at > now;
+    }
+    *ret = last_tick + (failing ? RETRY_TICK_MS : TICK_MS);
+    if (s->must_save && last_save + SAVE_MS < *ret)
+        *ret = last_save + SAVE_MS;
+    return !s->must_look && !s->stopping && mono_ms() < *ret;
+}
+
+static void look(struct sender *s, struct arena *a)
+{
+    lock_take(&s->lock);
+    bool must_scan = s->must_scan, must_resolve = s->unresolved != NULL;
+    s->must_look = false;
+    lock_release(&s->lock);
+    if (must_scan)
+        note("looking for servers that wait for news", keep(s, a, sender_scan));
+    if (must_resolve)
+        note("looking for whom changes concern", keep(s, a, sender_resolve));
+}
+
+static const struct err *retry_late(struct sender *s, struct job *job)
+{
+    return late_receipts_retry(s->late, job);
+}
+
+/* What is done once a second. */
+static void keep_slow(struct sender *s, struct arena *a)
+{
+    note("telling other servers who is there", keep(s, a, sender_spread_presence));
+    note("setting receipts that came early", keep(s, a, retry_late));
+}
+
+void *sender_keep(void *arg)
+{
+    struct sender *s = arg;
+    arena_auto struct arena *a = arena_create();
+    int64_t last_save = 0, last_tick = 0, last_slow = 0, until;
+    lock_take(&s->lock);
+    while (!s->stopping) {
+        if (plan_locked(s, last_save, last_tick, &until)) {
+            lock_wait_until(&s->lock, &s->keep, until);
+            continue;
+        }
+        bool must_save = s->must_save && mono_ms() >= last_save + SAVE_MS;
+        lock_release(&s->lock);
+        last_tick = mono_ms();
+        look(s, a);
+        if (must_save) {
+            note("saving how far other servers were told", keep(s, a, sender_save));
+            last_save = mono_ms();
+        }
+        if (last_tick >= last_slow + TICK_MS) {
+            keep_slow(s, a);
+            last_slow = last_tick;
+        }
+        lock_take(&s->lock);
+        sender_consider_all_locked(s);
+    }
+    lock_release(&s->lock);
+    note("saving how far other servers were told", keep(s, a, sender_save));
+    return NULL;
+}

@@ -1,0 +1,200 @@
+/* Cursors to the database, and from there at start-up. What is saved late is at worst sent twice:
+ * receivers know events and messages by their ids. */
+#include "federation/out/sender_internal.h"
+
+#include "base/mem.h"
+#include "storage/devices/to_device.h"
+#include "storage/servers/destinations.h"
+
+enum { LAG_MAX = 10000 }; /* how far the stored cursor of an idle destination may lie behind */
+
+/* ---- saving ---- */
+
+struct saved {
+    struct destination_row row;
+    int64_t to_device_sent;
+};
+
+/* Nothing lies behind the cursor: it may as well stand at the end. */
+static bool is_done_locked(const struct sender *s, const struct destination *d)
+{
+    int64_t clear = sender_clear_position_locked(s);
+    bool done = d->is_live && !d->n && !d->is_busy && d->sent < clear && s->has_scanned;
+    for (int i = 0; i < NEWS_KINDS; i++)
+        done = done && d->news[i] <= d->sent;
+    return done;
+}
+
+static void advance_idle_locked(struct sender *s, struct destination *d)
+{
+    int64_t clear = sender_clear_position_locked(s);
+    if ((s->stopping || clear - d->saved > LAG_MAX) && d->is_stored && is_done_locked(s, d)) {
+        d->sent = clear;
+        d->is_dirty = true;
+    }
+}
+
+static void take_locked(struct arena *a, struct destination *d, struct saved *ret)
+{
+    *ret = (struct saved){
+        .row = {.server = d->server,
+                .sent_position = d->sent,
+                .failing_since_ts = d->failing_since,
+                .retry_at_ts = d->retry_at,
+                .retry_interval_ms = d->retry_interval,
+                .last_success_ts = d->last_success,
+                .last_error = d->last_error[0] ? arena_strdup(a, d->last_error) : NULL,
+                .refusals = d->refusals},
+        .to_device_sent = d->to_device_sent};
+    d->is_dirty = false;
+    d->saved = d->sent;
+    d->to_device_sent = 0;
+}
+
+static size_t take_dirty(struct sender *s, struct arena *a, struct saved **ret)
+{
+    LOCKED(&s->lock);
+    struct saved *list = arena_alloc_array(a, s->destinations.n + 1, sizeof *list);
+    size_t n = 0;
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));) {
+        struct destination *d = slot->value;
+        advance_idle_locked(s, d);
+        if (d->is_dirty && d->is_stored)
+            take_locked(a, d, &list[n++]);
+    }
+    s->must_save = false;
+    *ret = list;
+    return n;
+}
+
+static void put_back(struct sender *s, const struct saved *list, size_t n)
+{
+    LOCKED(&s->lock);
+    for (size_t i = 0; i < n; i++) {
+        struct destination *d = map_get(&s->destinations, str_of(list[i].row.server));
+        d->is_dirty = true;
+        if (list[i].to_device_sent > d->to_device_sent)
+            d->to_device_sent = list[i].to_device_sent;
+    }
+    s->must_save = n > 0;
+}
+
+static const struct err *forget_messages(struct job *job, const struct saved *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].to_device_sent)
+            TRY(to_device_outbound_delete(job_tx(job), list[i].row.server, list[i].to_device_sent));
+    return NULL;
+}
+
+/* Through the committer: the rows go along with whatever else is being written. */
+const struct err *sender_save(struct sender *s, struct job *job)
+{
+    struct saved *list;
+    size_t n = take_dirty(s, job->arena, &list);
+    if (!n)
+        return NULL;
+    struct write *w = write_begin(job);
+    for (size_t i = 0; i < n; i++)
+        destinations_write(w, &list[i].row);
+    const struct err *e = write_commit(job, w, NULL);
+    if (!e)
+        e = forget_messages(job, list, n);
+    if (e)
+        put_back(s, list, n);
+    return e;
+}
+
+/* ---- who has news ---- */
+
+/* There may be something of every kind: the queue is not all of it. */
+static void look_again_locked(struct sender *s, struct destination *d)
+{
+    queue_clear_locked(d);
+    d->is_live = false;
+    d->attempted = 0;
+    d->receipt_rooms_from = s->heard;
+    for (int i = 0; i < NEWS_KINDS; i++)
+        d->news[i] = s->heard;
+}
+
+static void take_row_locked(struct destination *d, const struct destination_row *row)
+{
+    d->is_stored = true;
+    d->sent = d->saved = row->sent_position;
+    d->failing_since = row->failing_since_ts;
+    d->retry_at = row->retry_at_ts;
+    d->retry_interval = row->retry_interval_ms;
+    d->last_success = row->last_success_ts;
+    d->may_skip = row->failing_since_ts > 0;
+    d->refusals = row->refusals;
+    d->is_refusing = row->refusals > 0;
+    if (row->last_error)
+        memcpy(d->last_error, row->last_error, strnlen(row->last_error, LAST_ERROR_MAX - 1));
+}
+
+static void find_busy_locked(struct sender *s, const struct destination_row *row)
+{
+    struct destination *d = sender_destination_locked(s, row->server);
+    if (!d)
+        return;
+    if (!d->is_stored && !d->is_busy)
+        take_row_locked(d, row);
+    d->must_resend = d->must_resend || row->must_resend;
+    if (row->has_news)
+        look_again_locked(s, d);
+}
+
+/* Those of which the database does not know yet. */
+static void find_unstored_locked(struct sender *s)
+{
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));) {
+        struct destination *d = slot->value;
+        if (!d->is_stored && d->n)
+            look_again_locked(s, d);
+    }
+}
+
+static void obey_locked(struct sender *s, const struct destination_wish *w)
+{
+    struct destination *d = sender_destination_locked(s, w->server);
+    if (!d)
+        return;
+    d->retry_at = 0;
+    d->must_resend = d->must_resend || w->what == ASKED_RESEND;
+    if (w->what == ASKED_RESET) {
+        d->failing_since = d->retry_interval = 0;
+        d->last_error[0] = '\0';
+        d->is_refusing = false;
+        d->refusals = 0;
+    }
+    d->is_dirty = s->must_save = true;
+}
+
+/* Saved first: the database compares its rows with the log. */
+const struct err *sender_scan(struct sender *s, struct job *job)
+{
+    const struct destination_row *rows;
+    const struct destination_wish *wishes;
+    size_t n, wishes_n;
+    TRY(sender_save(s, job));
+    {
+        LOCKED(&s->lock);
+        s->must_scan = false;
+    }
+    const struct err *e = destinations_busy(job_tx(job), s->store->config->server_name, &rows, &n);
+    if (!e)
+        e = destinations_take_asked(job_tx(job), &wishes, &wishes_n);
+    LOCKED(&s->lock);
+    if (e) {
+        s->must_scan = true;
+        return e;
+    }
+    s->has_scanned = !s->must_scan; /* it may have happened again meanwhile */
+    for (size_t i = 0; i < n; i++)
+        find_busy_locked(s, &rows[i]);
+    find_unstored_locked(s);
+    for (size_t i = 0; i < wishes_n; i++)
+        obey_locked(s, &wishes[i]);
+    return NULL;
+}

@@ -1,0 +1,314 @@
+#include "federation/peer/discovery.h"
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "federation/peer/well_known.h"
+
+#include <sodium.h>
+#include <stdatomic.h>
+
+enum {
+    DEFAULT_PORT = 8448,
+    SERVERS_MAX = 10000, /* known at once */
+    SRV_MAX = 16,
+    DNS_MS = 10 * 1000,
+    MINUTE_MS = 60 * 1000,
+    HOUR_MS = 60 * MINUTE_MS,
+    SERVICES_KEEP_MS = 10 * MINUTE_MS,
+    /* A lookup that failed is repeated after this, twice that, and so on. */
+    RETRY_LEAST_MS = MINUTE_MS,
+    RETRY_MOST_MS = HOUR_MS,
+    /* While the host cannot be asked again, what it last said counts for so long. */
+    DELEGATION_LASTS_MS = 48 * HOUR_MS,
+    /* What is younger is not doubted when no server could be reached. */
+    SURE_MS = 5 * MINUTE_MS
+};
+
+struct services {
+    struct srv_record records[SRV_MAX]; /* hosts from malloc */
+    size_t n;
+};
+
+/* What is known of a server whose name is a host without port. */
+struct known_server {
+    char *name;
+    char *delegated; /* NULL: no other answers in its place */
+    struct services services;
+    int64_t delegation_until, delegation_read, services_until; /* mono_ms */
+    int failures; /* of asking for the delegation, in a row */
+    bool in_hand; /* a thread is looking; the fields above are its own */
+};
+
+enum found { FOUND_WELL_KNOWN, FOUND_SRV, FOUND_PLAIN, FOUND_COUNT };
+
+struct discovery {
+    struct http_client *http;
+    struct lock lock;
+    pthread_cond_t found;
+    struct map servers; /* struct known_server */
+    atomic_ulong lookups[FOUND_COUNT];
+};
+
+/* ---- what is known ---- */
+
+static void services_clear(struct services *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        free((char *)s->records[i].host);
+    s->n = 0;
+}
+
+static void known_server_destroy(struct known_server *k)
+{
+    services_clear(&k->services);
+    free(k->delegated);
+    free(k->name);
+    free(k);
+}
+
+static bool is_fresh(const struct known_server *k, int64_t now)
+{
+    return now < k->delegation_until && now < k->services_until;
+}
+
+/* Makes room: what is out of date goes, or else all that no thread has in hand. */
+static void shrink_locked(struct discovery *d)
+{
+    struct map left = {0};
+    int64_t now = mono_ms();
+    bool stale = false;
+    for (struct map_slot *s = NULL; (s = map_next(&d->servers, s));)
+        stale = stale || !is_fresh(s->value, now);
+    for (struct map_slot *s = NULL; (s = map_next(&d->servers, s));) {
+        struct known_server *k = s->value;
+        if (k->in_hand || (stale && is_fresh(k, now)))
+            map_put(&left, str_of(k->name), k);
+        else
+            known_server_destroy(k);
+    }
+    map_finish(&d->servers);
+    d->servers = left;
+}
+
+static struct known_server *find_locked(struct discovery *d, const char *name)
+{
+    struct known_server *k = map_get(&d->servers, str_of(name));
+    if (k)
+        return k;
+    if (d->servers.n >= SERVERS_MAX)
+        shrink_locked(d);
+    k = mem_zalloc(sizeof *k);
+    k->name = mem_strdup(name);
+    map_put(&d->servers, str_of(k->name), k);
+    return k;
+}
+
+/* ---- finding out ---- */
+
+static int64_t retry_ms(int failures)
+{
+    int64_t ms = RETRY_LEAST_MS;
+    while (--failures > 0 && ms < RETRY_MOST_MS)
+        ms *= 2;
+    return ms < RETRY_MOST_MS ? ms : RETRY_MOST_MS;
+}
+
+static void find_delegation(struct discovery *d, struct arena *a, struct known_server *k)
+{
+    struct well_known w;
+    well_known_ask(d->http, a, k->name, &w);
+    int64_t now = mono_ms();
+    k->services_until = 0; /* of another host, perhaps */
+    if (w.failed_for_now) {
+        k->delegation_until = now + retry_ms(++k->failures);
+        if (k->delegated && now - k->delegation_read < DELEGATION_LASTS_MS)
+            return;
+    } else {
+        k->failures = 0;
+        k->delegation_until = now + w.keep_ms;
+    }
+    k->delegation_read = now;
+    free(k->delegated);
+    k->delegated = mem_strdup(w.delegated);
+}
+
+/* The service's own name, and the deprecated one that was never registered. */
+static const struct err *ask_for_services(struct discovery *d, struct arena *a, const char *host,
+                                          struct srv_record **ret, size_t *ret_n)
+{
+    static const char *const services[] = {"_matrix-fed._tcp", "_matrix._tcp"};
+    struct resolver *resolver = http_client_resolver(d->http);
+    int64_t deadline = mono_ms() + DNS_MS;
+    *ret_n = 0;
+    for (size_t i = 0; i < sizeof services / sizeof *services && !*ret_n; i++)
+        TRY(resolver_srv(resolver, a, arena_printf(a, "%s.%s", services[i], host), deadline, ret,
+                         ret_n));
+    return NULL;
+}
+
+static void find_services(struct discovery *d, struct arena *a, struct known_server *k)
+{
+    struct host_name h;
+    struct srv_record *records;
+    size_t n;
+    int64_t now = mono_ms();
+    bool known = host_name_read(a, k->delegated ? k->delegated : k->name, &h);
+    if (!known || h.is_literal || h.port) {
+        services_clear(&k->services);
+        k->services_until = k->delegation_until;
+        return;
+    }
+    if (ask_for_services(d, a, h.host, &records, &n)) {
+        k->services_until = now + RETRY_LEAST_MS; /* what was known before stays */
+        return;
+    }
+    services_clear(&k->services);
+    for (; k->services.n < n && k->services.n < SRV_MAX; k->services.n++) {
+        struct srv_record *into = &k->services.records[k->services.n];
+        *into = records[k->services.n];
+        into->host = mem_strdup(into->host);
+    }
+    k->services_until = now + SERVICES_KEEP_MS;
+}
+
+static void find_out(struct discovery *d, struct arena *a, struct known_server *k)
+{
+    if (mono_ms() >= k->delegation_until)
+        find_delegation(d, a, k);
+    if (mono_ms() >= k->services_until)
+        find_services(d, a, k);
+    enum found found = k->delegated ? FOUND_WELL_KNOWN : k->services.n ? FOUND_SRV : FOUND_PLAIN;
+    atomic_fetch_add_explicit(&d->lookups[found], 1, memory_order_relaxed);
+}
+
+/* ---- telling ---- */
+
+static void one_peer(struct arena *a, const char *authority, const char *host, int port,
+                     struct destination *ret)
+{
+    struct http_peer *peer = arena_alloc(a, sizeof *peer);
+    *peer = (struct http_peer){.host = host, .port = port};
+    *ret = (struct destination){authority, peer, 1};
+}
+
+/* Steps 1 and 2: the name says it all. */
+static bool is_direct(struct arena *a, const char *name, const struct host_name *h,
+                      struct destination *ret)
+{
+    if (!h->is_literal && !h->port)
+        return false;
+    one_peer(a, name, h->host, h->port ? h->port : DEFAULT_PORT, ret);
+    return true;
+}
+
+/* Steps 3 to 6, of what has been found out. */
+static const struct err *tell_locked(struct arena *a, const struct known_server *k,
+                                     struct destination *ret)
+{
+    struct srv_record records[SRV_MAX];
+    struct host_name h;
+    const char *name = arena_strdup(a, k->delegated ? k->delegated : k->name);
+    if (!host_name_read(a, name, &h))
+        return err(ERR_CONNECTION_FAILED, "%.150s says that it is at %.100s, which cannot be",
+                   k->name, name);
+    if (is_direct(a, name, &h, ret))
+        return NULL;
+    if (!k->services.n) {
+        one_peer(a, name, h.host, DEFAULT_PORT, ret);
+        return NULL;
+    }
+    struct http_peer *peers = arena_alloc_array(a, k->services.n, sizeof *peers);
+    size_t n = 0;
+    memcpy(records, k->services.records, k->services.n * sizeof *records);
+    srv_order(records, k->services.n, randombytes_uniform);
+    for (size_t i = 0; i < k->services.n; i++)
+        if (records[i].host[0] && records[i].port)
+            peers[n++] = (struct http_peer){arena_strdup(a, records[i].host), records[i].port,
+                                            .no_alias = true};
+    if (!n)
+        return err(ERR_CONNECTION_FAILED, "The DNS says that %.150s does not federate", k->name);
+    *ret = (struct destination){name, peers, n};
+    return NULL;
+}
+
+static const struct err *find_known(struct discovery *d, struct arena *a, const char *server,
+                                    int64_t deadline, struct destination *ret)
+{
+    LOCKED(&d->lock);
+    struct known_server *k;
+    while ((k = find_locked(d, server))->in_hand)
+        if (lock_wait_until(&d->lock, &d->found, deadline))
+            return err(ERR_CONNECTION_TIMEOUT, "Finding %.150s takes too long", server);
+    if (!is_fresh(k, mono_ms())) {
+        k->in_hand = true;
+        lock_release(&d->lock);
+        find_out(d, a, k);
+        lock_take(&d->lock);
+        k->in_hand = false;
+        pthread_cond_broadcast(&d->found);
+    }
+    return tell_locked(a, k, ret);
+}
+
+const struct err *discovery_find(struct discovery *d, struct arena *a, const char *server,
+                                 int64_t deadline_mono_ms, struct destination *ret)
+{
+    struct host_name h;
+    if (!host_name_read(a, server, &h))
+        return err(ERR_INVALID_PARAM, "%.150s is not a server name", server);
+    if (is_direct(a, server, &h, ret))
+        return NULL;
+    return find_known(d, a, server, deadline_mono_ms, ret);
+}
+
+void discovery_failed(struct discovery *d, const char *server)
+{
+    LOCKED(&d->lock);
+    struct known_server *k = map_get(&d->servers, str_of(server));
+    int64_t now = mono_ms();
+    if (!k || k->in_hand || k->failures || now - k->delegation_read < SURE_MS)
+        return;
+    k->delegation_until = 0;
+}
+
+/* ---- the whole ---- */
+
+struct discovery *discovery_create(struct http_client *http)
+{
+    struct discovery *d = mem_zalloc(sizeof *d);
+    d->http = http;
+    lock_init(&d->lock, RANK_CACHE);
+    cond_init(&d->found);
+    return d;
+}
+
+void discovery_destroy(struct discovery *d)
+{
+    if (!d)
+        return;
+    for (struct map_slot *s = NULL; (s = map_next(&d->servers, s));)
+        known_server_destroy(s->value);
+    map_finish(&d->servers);
+    pthread_cond_destroy(&d->found);
+    lock_finish(&d->lock);
+    free(d);
+}
+
+void discovery_add_metrics(struct discovery *d, struct buf *out)
+{
+    static const char *const names[FOUND_COUNT] = {"well_known", "srv", "plain"};
+    BUF_LIT(out, "# HELP concorde_federation_discoveries_total How the addresses of other servers "
+                 "were found.\n"
+                 "# TYPE concorde_federation_discoveries_total counter\n");
+    for (int i = 0; i < FOUND_COUNT; i++)
+        buf_printf(out, "concorde_federation_discoveries_total{found=\"%s\"} %lu\n", names[i],
+                   atomic_load(&d->lookups[i]));
+    LOCKED(&d->lock);
+    buf_printf(out,
+               "# HELP concorde_federation_servers_known Servers whose addresses are in memory.\n"
+               "# TYPE concorde_federation_servers_known gauge\n"
+               "concorde_federation_servers_known %zu\n",
+               d->servers.n);
+}

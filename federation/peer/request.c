@@ -1,0 +1,155 @@
+#include "federation/peer/request.h"
+
+#include "base/clock.h"
+#include "federation/federation.h"
+#include "federation/out/sender.h"
+#include "federation/peer/discovery.h"
+#include "federation/peer/pauses.h"
+#include "federation/peer/reply.h"
+#include "federation/routes/xmatrix.h"
+#include "http/waits.h"
+#include "matrix/canonical_json.h"
+#include "matrix/id.h"
+
+#include <assert.h>
+
+enum { TIMEOUT_MS = 60 * 1000, REPLY_MAX = 8 << 20 };
+
+bool federation_may_contact(const struct config *c, const char *server)
+{
+    const struct config_list *allowed = &c->federation_domain_whitelist;
+    if (!id_is_server_name(str_of(server)) || strcmp(server, c->server_name) == 0)
+        return false;
+    for (size_t i = 0; i < allowed->n; i++)
+        if (strcmp(server, allowed->items[i]) == 0)
+            return true;
+    return !allowed->items;
+}
+
+/* ---- asking ---- */
+
+static void free_bytes(void *bytes)
+{
+    free(bytes);
+}
+
+/* What is signed is what is sent: canonical JSON. Many servers check the signature of what they
+ * parsed and encoded again, so floats (of events that others made in old rooms) are written as that
+ * gives them. */
+static const struct err *body_of(struct arena *a, const struct fed_request *r, struct str *ret)
+{
+    struct buf b = {0};
+    const struct err *e = r->body         ? canonical_json_add_tree(&b, CANONICAL_SHORTEST, r->body)
+                          : r->raw_body.n ? canonical_json_add(&b, CANONICAL_SHORTEST, r->raw_body)
+                                          : NULL;
+    if (e) {
+        buf_finish(&b);
+        return err_internal("the body for %s is no JSON: %s", r->path, e->text);
+    }
+    ret->p = buf_steal(&b, &ret->n);
+    arena_defer(a, free_bytes, (char *)ret->p);
+    return NULL;
+}
+
+static const char *const *headers_of(struct job *job, const struct fed_request *r,
+                                     struct str content)
+{
+    const char **headers = arena_alloc_array(job->arena, 4, sizeof *headers);
+    size_t n = 0;
+    headers[n++] = "User-Agent: Concorde/" CONCORDE_VERSION;
+    if (content.n)
+        headers[n++] = "Content-Type: application/json";
+    if (!r->unsigned_)
+        headers[n++] = arena_printf(
+            job->arena, "Authorization: %s",
+            xmatrix_header(job->arena, job->store, r->server, r->method, r->path, content));
+    return headers;
+}
+
+static const struct err *check_allowed(const struct job *job, const struct fed_request *r)
+{
+    const struct federation *f = job->store->federation;
+    if (!federation_may_contact(job->store->config, r->server))
+        return err(ERR_FORBIDDEN, "This server does not federate with %.150s", r->server);
+    if (!f)
+        return err_unavailable(5000, "federation is not running");
+    if (!r->now && sender_is_backed_off(f->sender, r->server))
+        return err(ERR_CONNECTION_FAILED,
+                   "%.150s did not answer lately and will be asked again later", r->server);
+    int64_t pause = r->own_pauses ? 0 : pauses_left(f->pauses, r->server, r->path, mono_ms());
+    return pause ? err_with_answer(err_limit_exceeded((int)pause), 429, NULL) : NULL;
+}
+
+static const struct err *send_request(struct job *job, const struct fed_request *r,
+                                      struct http_answer *ret)
+{
+    struct federation *f = job->store->federation;
+    int64_t timeout = r->timeout_ms ? r->timeout_ms : TIMEOUT_MS, began = mono_ms();
+    struct destination to;
+    struct str body = {0};
+    TRY(body_of(job->arena, r, &body));
+    TRY(discovery_find(f->discovery, job->arena, r->server, began + timeout, &to));
+    int64_t left = began + timeout - mono_ms();
+    const struct http_call call = {
+        .method = r->method,
+        .url = arena_printf(job->arena, "https://%s%s", to.authority, r->path),
+        .peers = to.peers,
+        .peers_n = to.peers_n,
+        .headers = headers_of(job, r, body),
+        .body = body,
+        /* finding the server may have taken it all: then there is a little more, once */
+        .timeout_ms = left > timeout / 4 ? left : timeout / 4,
+        .reply_max = r->reply_max ? r->reply_max : REPLY_MAX,
+        .sink_fd = r->sink_fd,
+    };
+    return http_client_run(f->http, job->arena, &call, ret);
+}
+
+/* What this says of how the server is, for discovery and for the back-off of what is sent. One that
+ * cannot answer a question (a file that it lost, say) may be well: only what it fails to take (PUT)
+ * counts, or its not being there. Nor is it ill when something is too much for it (429): only that
+ * kind of requests is kept from it. */
+static void note_outcome(struct federation *f, const struct fed_request *r, const struct err *e,
+                         int status)
+{
+    bool is_failure = status >= 500;
+    bool is_ill = federation_is_unreachable(e) || (is_failure && r->method == PUT);
+    if (status == 429 || (is_failure && !is_ill))
+        return;
+    if (federation_is_unreachable(e))
+        discovery_failed(f->discovery, r->server);
+    if (!e || is_ill || e->code == ERR_TOO_LARGE) /* others are failures of our own */
+        sender_request_ended(f->sender, r->server, !is_ill);
+}
+
+static void note_pause(struct federation *f, const struct fed_request *r,
+                       const struct fed_reply *reply)
+{
+    if (reply->status == 429 && !r->own_pauses)
+        pauses_note(f->pauses, r->server, r->path, fed_reply_pause_ms(reply), mono_ms());
+}
+
+const struct err *federation_exchange(struct job *job, const struct fed_request *r,
+                                      struct fed_reply *ret)
+{
+    struct http_answer answer = {0};
+    waits_assert(r->server);
+    assert(!job->tx.in_transaction); /* no connection may be held while others are waited for */
+    TRY(check_allowed(job, r));
+    const struct err *e = send_request(job, r, &answer);
+    note_outcome(job->store->federation, r, e, answer.status);
+    TRY(e);
+    fed_reply_read(job->arena, &answer, !r->no_tree || answer.status / 100 != 2, ret);
+    note_pause(job->store->federation, r, ret);
+    return NULL;
+}
+
+const struct err *federation_request(struct job *job, const struct fed_request *r,
+                                     struct fed_reply *ret)
+{
+    struct fed_reply reply;
+    TRY(federation_exchange(job, r, &reply));
+    TRY(fed_reply_check(job->arena, r, &reply));
+    *ret = reply;
+    return NULL;
+}

@@ -1,0 +1,135 @@
+#include "federation/rooms/guests.h"
+
+#include "base/mem.h"
+#include "federation/errands.h"
+#include "federation/federation.h"
+#include "federation/peer/candidates.h"
+#include "federation/routes/hierarchy.h"
+#include "matrix/id.h"
+#include "rooms/accept/enter.h"
+#include "rooms/guests.h"
+#include "storage/db/feed.h"
+
+/* ---- joining ---- */
+
+static bool is_invited(struct room *room, int64_t user)
+{
+    return room && room_membership(room, user) == MEMBERSHIP_INVITE;
+}
+
+/* Before other servers hear of the guest. Where no server tells anything of the room, an invited
+ * guest is judged by its state once it is here. */
+static const struct err *check_summary(struct job *job, const char *room_id, const struct via *via,
+                                       const struct author *author)
+{
+    struct candidates c;
+    struct space_told told = {0};
+    struct room *room;
+    TRY(candidates_find(job, room_id, author->user_id, via, &c));
+    struct space_question q = {.room_id = room_id, .servers = c.servers, .servers_n = c.n};
+    if (!federation_space_known(job, &q, &told))
+        TRY(federation_ask_space(job, &q, &told));
+    TRY(room_find(job, room_id, &room));
+    if (told.room ? json_is_true(json_object_get(told.room, "guest_can_join"))
+                  : is_invited(room, author->user))
+        return NULL;
+    return err(ERR_GUEST_ACCESS_FORBIDDEN, "Guests may not join this room");
+}
+
+const struct err *federation_join_as_guest(struct job *job, const char *room_id,
+                                           const struct via *via, const struct author *author,
+                                           const json_t *content, const char **ret_event_id)
+{
+    struct room *room;
+    struct basis on;
+    TRY(check_summary(job, room_id, via, author));
+    TRY(federation_join(job, room_id, via, author, content, ret_event_id));
+    TRY(room_get(job, room_id, &room));
+    basis_init_committed(&on, job, room);
+    const struct err *e = guests_check_access(&on);
+    if (e && e->code == ERR_GUEST_ACCESS_FORBIDDEN)
+        TRY(guests_remove_one(job, room, author));
+    return e;
+}
+
+/* ---- leaving ---- */
+
+struct guest_watch {
+    struct store *store;
+    struct errands *errands;
+};
+
+static const struct err *look_at_room(struct job *job, int64_t id, int64_t unused, bool *ret_done)
+{
+    struct room *room;
+    *ret_done = true;
+    TRY(room_get_by_id(job, id, &room));
+    return room && room_is_resident(room) ? guests_remove(job, room) : NULL;
+}
+
+static void watch_room(struct guest_watch *g, int64_t room)
+{
+    errands_add(g->errands, look_at_room, "removing guests", room, 0);
+}
+
+/* What was revoked while we were away, or just before we stopped. */
+static const struct err *look_at_all(struct job *job, int64_t unused_a, int64_t unused_b,
+                                     bool *ret_done)
+{
+    const int64_t *rooms;
+    size_t n;
+    TRY(members_rooms_with_guests(job_tx(job), &rooms, &n));
+    for (size_t i = 0; i < n; i++)
+        watch_room(job->store->federation->guest_watch, rooms[i]);
+    *ret_done = true;
+    return NULL;
+}
+
+static bool may_revoke(const struct guest_watch *g, const struct change *c)
+{
+    if (!c->room || (c->kind != CHANGE_EVENT && c->kind != CHANGE_STATE))
+        return false;
+    if (c->resets_room)
+        return true;
+    const struct event *e = c->event;
+    return e && e->state_key && !*e->state_key && strcmp(e->type, "m.room.guest_access") == 0 &&
+           (c->kind == CHANGE_STATE ||
+            !str_is(id_server(str_of(e->sender)), g->store->config->server_name));
+}
+
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct guest_watch *g = ctx;
+    for (size_t i = 0; i < n; i++)
+        if (may_revoke(g, &changes[i]))
+            watch_room(g, changes[i].room);
+}
+
+struct guest_watch *guest_watch_create(struct store *store)
+{
+    struct guest_watch *g = mem_zalloc(sizeof *g);
+    g->store = store;
+    g->errands = errands_create(store, 1);
+    feed_listen(store->feed, on_changes, g);
+    return g;
+}
+
+void guest_watch_start(struct guest_watch *g)
+{
+    errands_add(g->errands, look_at_all, "looking for guests who must leave", 0, 0);
+    errands_start(g->errands);
+}
+
+void guest_watch_stop(struct guest_watch *g)
+{
+    if (g)
+        errands_stop(g->errands);
+}
+
+void guest_watch_destroy(struct guest_watch *g)
+{
+    if (!g)
+        return;
+    errands_destroy(g->errands);
+    free(g);
+}

@@ -1,0 +1,249 @@
+/* Joining a room by way of a resident server (server-server-api, "Joining Rooms"). */
+#include "federation/rooms/join.h"
+
+#include "base/clock.h"
+#include "federation/federation.h"
+#include "federation/in/early_pdus.h"
+#include "federation/in/inbound_internal.h"
+#include "federation/peer/answers.h"
+#include "federation/peer/candidates.h"
+#include "federation/peer/reply_file.h"
+#include "federation/rooms/complete.h"
+#include "federation/rooms/handshake.h"
+#include "federation/rooms/told.h"
+#include "federation/turns.h"
+#include "matrix/json_scan.h"
+#include "rooms/accept/accept.h"
+#include "rooms/accept/enter.h"
+#include "rooms/write/membership.h"
+
+enum {
+    LARGE_WAIT_MS = 30 * 1000,
+    JOIN_TIME_MS = 120 * 1000,
+    WAIT_FOR_OTHER_MS = 150 * 1000,
+    REPLY_MAX = 256 * 1024 * 1024 /* the whole state of the largest rooms, in a file */
+};
+
+struct join {
+    struct job *job;
+    struct handshake hand;
+    struct room *resident_in; /* we are in the room, but no user of ours may let the user in: */
+    struct err nobody_vouches;
+};
+
+/* ---- send_join ---- */
+
+static const struct err *put_join(const struct join *j, int api_version, struct str *ret)
+{
+    const struct handshake *h = &j->hand;
+    /* A server in the room already has the members, or needs the state whole. */
+    const char *query = j->resident_in || api_version == 1 ? "" : "?omit_members=true";
+    struct fed_request r = {.server = h->server,
+                            .method = PUT,
+                            .path = handshake_send_path(h, api_version, query),
+                            .raw_body = pdu_bytes(h->event),
+                            .timeout_ms = HANDSHAKE_SEND_TIMEOUT_MS,
+                            .reply_max = REPLY_MAX,
+                            .now = true};
+    return federation_request_file(j->job, &r, ret);
+}
+
+/* Version 1 answers [200, {…}]. */
+static struct str second_of(struct str array)
+{
+    struct json_member m = {0};
+    size_t pos = 0, n = 0;
+    while (n < 2 && json_scan_next(array, &pos, &m))
+        n++;
+    return n == 2 && m.value.p[0] == '{' ? m.value : STR("{}");
+}
+
+static const struct err *send_join(const struct join *j, struct told *ret)
+{
+    struct str reply;
+    const struct err *e = put_join(j, 2, &reply);
+    if (e && handshake_lacks_v2(j->hand.version, e))
+        e = put_join(j, 1, &reply);
+    TRY(e);
+    reply = str_trim(reply, " \t\r\n");
+    if (reply.n && reply.p[0] == '[')
+        reply = second_of(reply);
+    if (!reply.n || reply.p[0] != '{')
+        return err(ERR_BAD_JSON, "The reply to send_join is no object");
+    return told_read(j->job, reply, "state", ret);
+}
+
+/* The event that others get: ours, or ours with the signature of the server that vouches for it. */
+static const struct err *read_join_event(const struct join *j, const struct told *told,
+                                         const struct event **ret)
+{
+    const struct handshake *h = &j->hand;
+    bool told_event = told->event.p && told->event.p[0] == '{';
+    struct pdu pdu = {.raw = h->is_vouched_for && told_event ? told->event : pdu_bytes(h->event)};
+    TRY(pdu_read(j->job, h->version, h->room_id, &pdu, 1));
+    if (!pdu.event)
+        return err(ERR_BAD_STATUS, "The join was not signed as it must be: %s", pdu.refused.text);
+    if (strcmp(pdu.event->event_id, h->event->event_id) != 0 ||
+        !str_eq(pdu.event->content, h->event->content))
+        return err(ERR_BAD_STATUS, "The server changed the join event");
+    *ret = pdu.event;
+    return NULL;
+}
+
+/* ---- being in ---- */
+
+/* Who is in the room while its members are not known: those that the server names, and itself. */
+static void add_servers(const struct join *j, const struct told *told, struct room_entry *entry)
+{
+    const char **all = arena_alloc_array(j->job->arena, told->servers_n + 1, sizeof *all);
+    size_t n = 0;
+    all[n++] = j->hand.server;
+    for (size_t i = 0; i < told->servers_n; i++)
+        if (strcmp(told->servers[i], j->hand.server) != 0)
+            all[n++] = told->servers[i];
+    entry->servers = all;
+    entry->servers_n = n;
+}
+
+static const struct err *enter(const struct join *j, const struct told *told,
+                               const struct told_state *state, const struct event *event)
+{
+    const struct handshake *h = &j->hand;
+    struct room_entry entry = {.version = h->version,
+                               .room_id = h->room_id,
+                               .told = *state,
+                               .join = event,
+                               .is_partial = told->members_omitted,
+                               .resident = h->server};
+    struct room *room;
+    if (entry.is_partial)
+        add_servers(j, told, &entry);
+    TRY(room_enter(j->job, &entry, &room));
+    if (room_is_partial(room) && (entry.is_partial || room_complete(j->job, room, state)))
+        join_completer_add(j->job->store->federation->completer, room->id);
+    return NULL;
+}
+
+static const struct err *accept_one(const struct join *j, const struct incoming *in,
+                                    struct outcome *ret)
+{
+    TRY(inbound_accept(j->job, j->resident_in, in, LARGE_WAIT_MS, ret));
+    inbound_event_concluded(inbound_of(j->job), in->event->event_id, ret);
+    if (ret->verdict == VERDICT_REJECTED || ret->verdict == VERDICT_SOFT_FAILED)
+        return err(ERR_FORBIDDEN, "%s", ret->reason);
+    return NULL;
+}
+
+/* Where we are in the room already, the join is an event like any other, wherever the other server
+ * put it. */
+static const struct err *accept(const struct join *j, const struct told_state *state,
+                                const struct event *event)
+{
+    struct incoming in = {.event = event};
+    struct outcome outcome;
+    TRY(accept_one(j, &in, &outcome));
+    if (outcome.verdict != VERDICT_MISSING)
+        return NULL;
+    const char **ids = arena_alloc_array(j->job->arena, state->state_n + 1, sizeof *ids);
+    for (size_t i = 0; i < state->state_n; i++)
+        ids[i] = state->state[i]->event_id;
+    TRY(outliers_store(j->job, j->resident_in, state->auth_chain, state->auth_n, NULL, NULL));
+    TRY(outliers_store(j->job, j->resident_in, state->state, state->state_n, NULL, NULL));
+    in.state_ids = ids;
+    in.state_n = state->state_n;
+    TRY(accept_one(j, &in, &outcome));
+    return outcome.verdict == VERDICT_MISSING
+               ? err(ERR_BAD_STATUS, "%s did not tell the whole state of the room", j->hand.server)
+               : NULL;
+}
+
+static const struct err *join_through(void *ctx, const char *server)
+{
+    struct join *j = ctx;
+    struct told told;
+    struct told_state state;
+    const struct event *event;
+    j->hand.server = server;
+    TRY(handshake_make(&j->hand));
+    TRY(send_join(j, &told));
+    TRY(told_check(j->job, j->hand.version, j->hand.room_id, &told, &state));
+    TRY(read_join_event(j, &told, &event));
+    if (told.members_omitted)
+        told_add_cited_members(j->job->arena, event, &state);
+    return j->resident_in ? accept(j, &state, event) : enter(j, &told, &state, event);
+}
+
+/* ---- one at a time ---- */
+
+static const struct err *join_locally(struct job *job, struct room *room,
+                                      const struct author *author, const json_t *content,
+                                      const char **ret_event_id)
+{
+    struct member_change change = {
+        .action = MEMBER_JOIN, .target = author->user_id, .content = content};
+    return membership_change(job, room, author, &change, ret_event_id);
+}
+
+/* A user of ours may have come in while we waited. ret_done: the user is in the room. */
+static const struct err *look_again(struct join *j, const char **ret_event_id, bool *ret_done)
+{
+    struct room *room;
+    *ret_done = false;
+    TRY(room_find(j->job, j->hand.room_id, &room));
+    if (!room || !room_is_resident(room))
+        return NULL;
+    const struct err *e = join_locally(j->job, room, j->hand.author, j->hand.content, ret_event_id);
+    if (e && e->code == ERR_UNABLE_TO_GRANT_JOIN) {
+        j->resident_in = room;
+        j->nobody_vouches = *e;
+        return NULL;
+    }
+    *ret_done = !e;
+    return e;
+}
+
+static const struct err *join_in_turn(struct join *j, const struct via *via,
+                                      const char **ret_event_id)
+{
+    struct candidates candidates;
+    bool done;
+    TRY(look_again(j, ret_event_id, &done));
+    if (done)
+        return NULL;
+    TRY(candidates_find(j->job, j->hand.room_id, j->hand.author->user_id, via, &candidates));
+    if (j->resident_in && !candidates.n)
+        return err_copy(&j->nobody_vouches);
+    const struct err *e = candidates_ask(&candidates, JOIN_TIME_MS, join_through, j);
+    /* What they said of the room's space or alias was wrong, or said to a server outside. */
+    for (size_t i = 0; i < candidates.n; i++)
+        answers_forget(j->job->store->federation->answers, candidates.servers[i]);
+    TRY(e);
+    *ret_event_id = j->hand.event->event_id;
+    return NULL;
+}
+
+const struct err *federation_join(struct job *job, const char *room_id, const struct via *via,
+                                  const struct author *author, const json_t *content,
+                                  const char **ret_event_id)
+{
+    struct turns *turns = job->store->federation->joins;
+    struct join j = {.job = job,
+                     .hand = {.job = job,
+                              .room_id = room_id,
+                              .author = author,
+                              .membership = MEMBERSHIP_JOIN,
+                              .content = content,
+                              .not_again = via->not_again}};
+    if (!turns_take(turns, room_id, mono_ms() + WAIT_FOR_OTHER_MS))
+        return err(ERR_CONNECTION_TIMEOUT, "Somebody else is still joining the room; try again");
+    early_pdus_begin(job->store->federation->early_pdus, room_id);
+    const struct err *e = join_in_turn(&j, via, ret_event_id);
+    inbound_take_early(job, room_id);
+    turns_give_back(turns, room_id);
+    return e;
+}
+
+bool federation_join_is_under_way(struct job *job, const char *room_id)
+{
+    return turns_is_taken(job->store->federation->joins, room_id);
+}

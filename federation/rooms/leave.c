@@ -1,0 +1,199 @@
+/* Rejecting invites to, and taking back knocks on rooms that we are not in (server-server-api,
+ * "Leaving Rooms (Rejecting Invites)"). */
+#include "federation/rooms/leave.h"
+
+#include "base/clock.h"
+#include "federation/federation.h"
+#include "federation/peer/candidates.h"
+#include "federation/rooms/complete.h"
+#include "federation/rooms/handshake.h"
+#include "rooms/accept/enter.h"
+#include "storage/db/intern.h"
+#include "storage/rooms/events.h"
+#include "storage/servers/untold_leaves.h"
+
+enum { LEAVE_TIME_MS = 25 * 1000, SEND_TIMEOUT_MS = 20 * 1000 };
+/* After that no request waits for it any more. */
+static const int64_t tell_for_ms = INT64_C(30) * 24 * 3600 * 1000;
+
+/* ---- the handshake ---- */
+
+static const struct err *put_leave(const struct handshake *h, int api_version)
+{
+    struct fed_request r = {.server = h->server,
+                            .method = PUT,
+                            .path = handshake_send_path(h, api_version, ""),
+                            .raw_body = h->event->json,
+                            .timeout_ms = SEND_TIMEOUT_MS,
+                            .now = true,
+                            .no_tree = true}; /* version 1 answers with an array */
+    struct fed_reply reply;
+    return federation_request(h->job, &r, &reply);
+}
+
+static const struct err *leave_through(void *ctx, const char *server)
+{
+    struct handshake *h = ctx;
+    h->server = server;
+    TRY(handshake_make(h));
+    const struct err *e = put_leave(h, 2);
+    return e && handshake_lacks_v2(h->version, e) ? put_leave(h, 1) : e;
+}
+
+/* ---- for our user ---- */
+
+static const struct err *note(struct job *job, const struct room *room, const struct event *event)
+{
+    return room_note_membership(
+        job,
+        &(struct room_note){.version = room->version, .room_id = room->room_id, .event = event});
+}
+
+/* No server made a template, so the event follows what it answers: the invite or knock. No other
+ * server ever sees it. */
+static const struct err *make_alone(struct job *job, const struct room *room,
+                                    const struct author *author, const json_t *content,
+                                    const struct event *before, const struct event **ret)
+{
+    const char *const follows[] = {before->event_id};
+    struct event_template t = {.room_id = room->room_id,
+                               .type = "m.room.member",
+                               .sender = author->user_id,
+                               .state_key = author->user_id,
+                               .content = str_of(json_write(job->arena, content)),
+                               .origin_server_ts = now_ms(),
+                               .depth = before->depth + 1,
+                               .prev_events = follows,
+                               .prev_n = 1,
+                               .auth_events = follows,
+                               .auth_n = 1};
+    struct event *made;
+    TRY(event_build(room->version, &t, job->store->config->server_name, &job->store->signing_key,
+                    &made));
+    *ret = event_keep(job->arena, made);
+    return NULL;
+}
+
+static const struct err *leave_alone(struct job *job, struct room *room,
+                                     const struct author *author, const json_t *content)
+{
+    struct room_member member = room_member(room, author->user);
+    const struct stored_event *before;
+    const struct event *event;
+    TRY(events_get(job_tx(job), member.position, &before));
+    if (!before)
+        return err_internal("the member event of %s in %s is missing", author->user_id,
+                            room->room_id);
+    TRY(make_alone(job, room, author, content, before->event, &event));
+    return note(job, room, event);
+}
+
+/* First the row, then the leave: it is told late rather than never. */
+static const struct err *leave_untold(struct job *job, struct room *room,
+                                      const struct author *author, const json_t *content,
+                                      const struct candidates *c)
+{
+    TRY(untold_leaves_add(job_tx(job), room->id, author->user, json_text(content, "reason"),
+                          c->servers, c->n));
+    TRY(leave_alone(job, room, author, content));
+    if (job->store->federation) /* a command leaves the telling to the server's next start */
+        join_completer_add_leave(job->store->federation->completer, room->id, author->user);
+    return NULL;
+}
+
+static json_t *content_of(struct job *job, const json_t *given)
+{
+    json_t *content = json_keep(job->arena, given ? json_copy((json_t *)given) : json_object());
+    json_object_set_new(content, "membership", json_string("leave"));
+    return content;
+}
+
+static const struct err *leave(struct job *job, struct room *room, const struct author *author,
+                               const json_t *content)
+{
+    struct candidates c;
+    struct handshake h = {.job = job,
+                          .room_id = room->room_id,
+                          .author = author,
+                          .membership = MEMBERSHIP_LEAVE,
+                          .content = content};
+    TRY(candidates_find(job, room->room_id, author->user_id, NULL, &c));
+    const struct err *e = candidates_ask(&c, LEAVE_TIME_MS, leave_through, &h);
+    if (!e)
+        return note(job, room, h.event);
+    if (e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE)
+        return e;
+    /* Those who answered that there is nothing to leave need not be told again. */
+    return c.n && candidate_was_away(e) ? leave_untold(job, room, author, content, &c)
+                                        : leave_alone(job, room, author, content);
+}
+
+const struct err *federation_leave(struct job *job, const char *room_id,
+                                   const struct author *author, const json_t *content)
+{
+    struct room *room;
+    TRY(room_get(job, room_id, &room));
+    switch (room_membership(room, author->user)) {
+    case MEMBERSHIP_INVITE:
+    case MEMBERSHIP_KNOCK:
+        return leave(job, room, author, content_of(job, content));
+    case MEMBERSHIP_LEAVE:
+        return NULL;
+    default:
+        return err(ERR_FORBIDDEN, "You are not in the room");
+    }
+}
+
+const struct err *federation_leave_unattended(struct job *job, struct room *room,
+                                              const struct author *author)
+{
+    struct candidates c;
+    TRY(candidates_find(job, room->room_id, author->user_id, NULL, &c));
+    return leave_untold(job, room, author, content_of(job, NULL), &c);
+}
+
+/* ---- telling it later ---- */
+
+static const struct err *tell(struct job *job, struct room *room, const struct author *author,
+                              const struct untold_leave *untold)
+{
+    struct candidates c;
+    const char **servers = arena_alloc_array(job->arena, untold->servers_n + 1, sizeof *servers);
+    for (size_t i = 0; i < untold->servers_n; i++)
+        servers[i] = untold->servers[i].p;
+    json_t *content = content_of(job, NULL);
+    if (untold->reason)
+        json_object_set_new(content, "reason", json_string(untold->reason));
+    struct handshake h = {.job = job,
+                          .room_id = room->room_id,
+                          .author = author,
+                          .membership = MEMBERSHIP_LEAVE,
+                          .content = content};
+    TRY(candidates_find(job, room->room_id, author->user_id,
+                        &(struct via){.servers = servers, .n = untold->servers_n}, &c));
+    return candidates_ask(&c, LEAVE_TIME_MS, leave_through, &h);
+}
+
+/* It ends when a server was told or knows better, when the user has come back, and when it is too
+ * old. */
+const struct err *leave_tell_errand(struct job *job, int64_t room_id, int64_t user, bool *ret_done)
+{
+    const struct untold_leave *untold;
+    struct room *room;
+    struct author author = {.user = user};
+    TRY(untold_leaves_get(job_tx(job), room_id, user, &untold));
+    TRY(room_get_by_id(job, room_id, &room));
+    *ret_done = !untold;
+    if (*ret_done)
+        return NULL;
+    TRY(intern_name(job->store->intern, INTERN_USER, user, &author.user_id));
+    const struct err *e = NULL;
+    if (room && room_membership(room, user) == MEMBERSHIP_LEAVE &&
+        now_ms() - untold->since_ts < tell_for_ms)
+        e = tell(job, room, &author, untold);
+    if (e && (candidate_was_away(e) || e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE))
+        return e;
+    TRY(untold_leaves_remove(job_tx(job), room_id, user));
+    *ret_done = true;
+    return NULL;
+}

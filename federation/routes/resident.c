@@ -1,0 +1,138 @@
+#include "federation/routes/resident.h"
+
+#include "federation/in/inbound_internal.h"
+#include "federation/in/pdu.h"
+#include "matrix/id.h"
+#include "rooms/accept/accept.h"
+#include "rooms/accept/enter.h"
+#include "rooms/servers.h"
+#include "rooms/state/restricted.h"
+#include "storage/db/intern.h"
+#include "storage/db/write.h"
+
+const struct err *resident_room(struct request *rq, struct room **ret)
+{
+    struct job *job = rq->job;
+    struct room *room;
+    TRY(room_find(job, request_param(rq, "room"), &room));
+    if (!room || !room_is_resident(room))
+        return err(ERR_NOT_FOUND, "This server is not in the room %s", request_param(rq, "room"));
+    if (room_is_partial(room))
+        return err(ERR_NOT_FOUND, "This server is itself still joining the room; ask another");
+    *ret = room;
+    return NULL;
+}
+
+const struct err *resident_need_own_user(struct request *rq, const char *user_id)
+{
+    if (id_is_user(str_of(user_id)) && str_is(id_server(str_of(user_id)), remote_of(rq)->name))
+        return NULL;
+    return err(ERR_FORBIDDEN, "%s is no user of %s", user_id, remote_of(rq)->name);
+}
+
+const struct err *resident_refuse_version(const char *version)
+{
+    buf_auto struct buf name = {0};
+    buf_add_json_string(&name, str_of(version));
+    return err_with_fields(err(ERR_INCOMPATIBLE_ROOM_VERSION,
+                               "Your homeserver does not support the features required to join "
+                               "this room"),
+                           "\"room_version\":%s", name.p);
+}
+
+/* ---- reading an event ---- */
+
+static const struct err *check_form(struct request *rq, const struct event *e,
+                                    enum membership membership)
+{
+    const char *said = json_text(event_content(e), "membership");
+    if (strcmp(e->type, "m.room.member") != 0 || !said ||
+        strcmp(said, membership_text(membership)) != 0)
+        return err(ERR_INVALID_PARAM, "Not a %s event", membership_text(membership));
+    if (!e->state_key || strcmp(e->state_key, e->sender) != 0)
+        return err(ERR_INVALID_PARAM, "The sender and the state_key must be the same user");
+    if (!str_is(id_server(str_of(e->sender)), remote_of(rq)->name))
+        return err(ERR_FORBIDDEN, "The sender is no user of your server");
+    if (strcmp(e->room_id, request_param(rq, "room")) != 0)
+        return err(ERR_INVALID_PARAM, "The event is of another room");
+    if (strcmp(e->event_id, request_param(rq, "event")) != 0)
+        return err(ERR_INVALID_PARAM, "The event is another one than the path says");
+    return event_content_hash_ok(e) ? NULL
+                                    : err(ERR_INVALID_PARAM, "The event's hash is not right");
+}
+
+/* Does a user of ours vouch for this join, of a user who does not come by invitation? */
+static bool is_ours_to_sign(const struct job *job, const struct event *e)
+{
+    const char *who = json_text(event_content(e), "join_authorised_via_users_server");
+    return who && e->version->restricted &&
+           str_is(id_server(str_of(who)), job->store->config->server_name);
+}
+
+/* Our signature says that the user fulfils a condition of the room, now. */
+static const struct err *vouch(struct job *job, struct room *room, const struct event *e,
+                               const struct event **ret)
+{
+    int64_t user;
+    struct event *with_ours;
+    struct basis on;
+    basis_init(&on, job, room);
+    TRY(intern_find(job->store->intern, INTERN_USER, e->sender, &user));
+    TRY(restricted_check_remote(&on, user));
+    TRY(event_add_signature(e, job->store->config->server_name, &job->store->signing_key,
+                            &with_ours));
+    *ret = event_keep(job->arena, with_ours);
+    return NULL;
+}
+
+const struct err *resident_read_event(struct request *rq, struct room *room,
+                                      enum membership membership, const struct event **ret)
+{
+    struct job *job = rq->job;
+    struct event *parsed;
+    TRY(event_parse(room->version, rq->raw, &parsed));
+    const struct event *e = event_keep(rq->arena, parsed);
+    TRY(check_form(rq, e, membership));
+    if (membership == MEMBERSHIP_JOIN && is_ours_to_sign(job, e))
+        TRY(vouch(job, room, e, &e));
+    struct pdu pdu = {.raw = pdu_bytes(e)};
+    TRY(pdu_read(job, room->version, room->room_id, &pdu, 1));
+    if (!pdu.event)
+        return pdu_refusal(&pdu);
+    *ret = pdu.event;
+    return NULL;
+}
+
+/* A template names the newest events, which may still be waiting for their commit, and be the
+ * newest no more: so what waits is stored before an event's parents are called unknown. */
+static const struct err *accept_one(struct job *job, struct room *room, const struct incoming *in,
+                                    struct outcome *ret)
+{
+    TRY(inbound_accept(job, room, in, 0, ret));
+    if (ret->verdict != VERDICT_MISSING)
+        return NULL;
+    TRY(write_commit(job, write_begin(job), NULL));
+    TRY(room_get_by_id(job, room->id, &room));
+    return inbound_accept(job, room, in, 0, ret);
+}
+
+const struct err *resident_accept(struct request *rq, struct room *room, const struct event *event,
+                                  int64_t *ret_position)
+{
+    struct incoming in = {.event = event, .relay = true};
+    struct outcome outcome;
+    TRY(accept_one(rq->job, room, &in, &outcome));
+    inbound_event_concluded(inbound_of(rq->job), event->event_id, &outcome);
+    switch (outcome.verdict) {
+    case VERDICT_ACCEPTED:
+    case VERDICT_KNOWN:
+        if (event_is_aside(outcome.position))
+            return err(ERR_FORBIDDEN, "The event is known, and not allowed now");
+        *ret_position = outcome.position;
+        return NULL;
+    case VERDICT_MISSING:
+        return err(ERR_INVALID_PARAM, "The event follows events that this server does not know");
+    default:
+        return err(ERR_FORBIDDEN, "%s", outcome.reason ? outcome.reason : "The event is refused");
+    }
+}

@@ -1,0 +1,277 @@
+#include "federation/users/device_watch.h"
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "federation/federation.h"
+#include "federation/peer/reply.h"
+#include "federation/users/told_keys.h"
+#include "matrix/id.h"
+#include "storage/db/feed.h"
+#include "storage/devices/remote_devices.h"
+#include "users/device_changes.h"
+
+#include <sodium.h>
+#include <stdatomic.h>
+
+enum {
+    THREADS = 4,
+    TIMEOUT_MS = 30 * 1000,
+    LEASE_MS = 2 * TIMEOUT_MS, /* longer than asking takes */
+    RETRY_MS = 5 * 1000,       /* after the first failure; twice as long after each further one */
+    RETRY_MAX_MS = 900 * 1000, /* ... up to this */
+    LOOK_MS = 60 * 1000,       /* how often the database is looked at without a reason */
+    SWEEP_MS = 3600 * 1000,
+    SWEEP_PAGE = 500
+};
+
+struct watcher {
+    struct device_watch *watch;
+    pthread_t thread;
+    bool running;
+    char *server; /* that is being asked; under take_lock */
+};
+
+struct device_watch {
+    struct store *store;
+    struct lock take_lock; /* one takes at a time, so that no server is asked for two at once */
+    struct watcher watchers[THREADS];
+    struct lock lock;
+    pthread_cond_t wake;
+    uint64_t pokes; /* under the lock */
+    bool stopping;
+    int64_t sweep_mono_ms; /* when to sweep; under take_lock */
+    int64_t swept_at;      /* position of the log at the sweep before; under take_lock */
+    atomic_llong asked, failed;
+};
+
+/* ---- one list ---- */
+
+static const struct err *read_list(struct arena *a, const json_t *reply, struct told_keys *t,
+                                   int64_t *ret_stream)
+{
+    size_t i;
+    json_t *one;
+    const json_t *devices;
+    TRY(json_need_array(reply, "devices", &devices));
+    json_array_foreach (devices, i, one) {
+        const char *device_id = json_text(one, "device_id");
+        if (device_id)
+            told_keys_add_device(a, t, device_id, json_object_get(one, "keys"),
+                                 json_text(one, "device_display_name"));
+    }
+    told_keys_add_cross_signing(a, t, KEY_MASTER, json_object_get(reply, "master_key"));
+    told_keys_add_cross_signing(a, t, KEY_SELF_SIGNING, json_object_get(reply, "self_signing_key"));
+    const json_t *stream = json_object_get(reply, "stream_id");
+    *ret_stream = json_is_integer(stream) ? json_integer_value(stream) : -1;
+    return NULL;
+}
+
+static const struct err *ask(struct job *job, const struct remote_list *l)
+{
+    struct told_keys told = {.user_id = l->user_id, .user = l->user};
+    struct stored_keys stored;
+    struct fed_reply reply;
+    int64_t stream_id, position = feed_position(job->store->feed);
+    const struct fed_request r = {
+        .server = l->server,
+        .method = GET,
+        .path = federation_path(job->arena, "/_matrix/federation/v1/user/devices/%s", l->user_id),
+        .timeout_ms = TIMEOUT_MS};
+    TRY(federation_request(job, &r, &reply));
+    TRY(read_list(job->arena, reply.json, &told, &stream_id));
+    TRY(stored_keys_read(job, &l->user_id, 1, &stored));
+    struct write *w = write_begin(job);
+    TRY(told_list_write(job, w, &told, &stored, l, position, stream_id));
+    return write_commit(job, w, NULL);
+}
+
+static int64_t retry_ms(int failures)
+{
+    int64_t ms = RETRY_MS;
+    for (int i = 0; i < failures && ms < RETRY_MAX_MS; i++)
+        ms *= 2;
+    ms = ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS;
+    return ms / 2 + (int64_t)randombytes_uniform((uint32_t)ms);
+}
+
+/* The list is wrong, and clients must know it even if the right one cannot be had yet. */
+static const struct err *tell_of_failure(struct job *job, const struct remote_list *l)
+{
+    struct write *w = write_begin(job);
+    TRY(remote_devices_change_add(job, w, l->user, l->user_id));
+    return write_commit(job, w, NULL);
+}
+
+static const struct err *ask_and_note(struct job *job, const struct remote_list *l)
+{
+    struct device_watch *w = job->store->federation->device_watch;
+    const struct err *e = ask(job, l);
+    atomic_fetch_add(&w->asked, 1);
+    if (!e)
+        return NULL;
+    atomic_fetch_add(&w->failed, 1);
+    log_debug("the devices of %s are not to be had: %s", l->user_id, e->text);
+    int64_t ms = retry_ms(l->failures), wait_ms = federation_wait_ms(e);
+    if (!l->failures)
+        TRY(tell_of_failure(job, l));
+    return remote_list_failed(job_tx(job), l->user, now_ms() + (ms > wait_ms ? ms : wait_ms));
+}
+
+/* ---- taking turns ---- */
+
+static const struct err *take(struct job *job, struct watcher *me, struct remote_list *ret)
+{
+    struct device_watch *w = me->watch;
+    const char *busy[THREADS];
+    size_t n = 0;
+    LOCKED(&w->take_lock);
+    for (int i = 0; i < THREADS; i++)
+        if (w->watchers[i].server)
+            busy[n++] = w->watchers[i].server;
+    TRY(remote_list_take_stale(job_tx(job), now_ms(), now_ms() + LEASE_MS, busy, n, ret));
+    if (ret->user)
+        me->server = mem_strdup(ret->server);
+    return NULL;
+}
+
+static void give_back(struct watcher *me)
+{
+    LOCKED(&me->watch->take_lock);
+    free(me->server);
+    me->server = NULL;
+}
+
+/* Lists that were asked for since the sweep before may belong to a room that is just being
+ * joined. */
+static const struct err *sweep(struct job *job, struct device_watch *w)
+{
+    int64_t n = SWEEP_PAGE, before;
+    lock_take(&w->take_lock);
+    bool is_due = mono_ms() >= w->sweep_mono_ms;
+    before = w->swept_at;
+    if (is_due) {
+        w->sweep_mono_ms = mono_ms() + SWEEP_MS;
+        w->swept_at = feed_position(job->store->feed);
+    }
+    lock_release(&w->take_lock);
+    while (is_due && n == SWEEP_PAGE)
+        TRY(remote_lists_forget(job_tx(job), before, SWEEP_PAGE, &n));
+    return NULL;
+}
+
+/* *ret_next: when there will be something to do, in ms from now; 0: at once. */
+static const struct err *work(struct job *job, struct watcher *me, int64_t *ret_next)
+{
+    struct remote_list l;
+    int64_t next;
+    *ret_next = 0;
+    TRY(take(job, me, &l));
+    if (l.user) {
+        const struct err *e = ask_and_note(job, &l);
+        give_back(me);
+        return e;
+    }
+    TRY(sweep(job, me->watch));
+    TRY(remote_lists_next(job_tx(job), &next));
+    int64_t wait = next ? next - now_ms() : LOOK_MS;
+    *ret_next = wait < 1000 ? 1000 : wait > LOOK_MS ? LOOK_MS : wait;
+    return NULL;
+}
+
+static int64_t work_once(struct watcher *me)
+{
+    arena_auto struct arena *a = arena_create();
+    struct job job;
+    int64_t next;
+    job_init(&job, me->watch->store, a);
+    const struct err *e = work(&job, me, &next);
+    if (e) {
+        log_err(LOG_WARN, "device lists of other servers are not followed; trying again", e);
+        next = RETRY_MS;
+    }
+    job_finish(&job);
+    return next;
+}
+
+/* ---- the threads ---- */
+
+static void *run(void *arg)
+{
+    struct watcher *me = arg;
+    struct device_watch *w = me->watch;
+    lock_take(&w->lock);
+    while (!w->stopping) {
+        uint64_t pokes = w->pokes;
+        lock_release(&w->lock);
+        int64_t until = work_once(me);
+        until += mono_ms();
+        lock_take(&w->lock);
+        while (!w->stopping && w->pokes == pokes && mono_ms() < until)
+            lock_wait_until(&w->lock, &w->wake, until);
+    }
+    lock_release(&w->lock);
+    return NULL;
+}
+
+void device_watch_poke(struct device_watch *w)
+{
+    LOCKED(&w->lock);
+    w->pokes++;
+    pthread_cond_broadcast(&w->wake);
+}
+
+struct device_watch *device_watch_create(struct store *store)
+{
+    struct device_watch *w = mem_zalloc(sizeof *w);
+    w->store = store;
+    w->sweep_mono_ms = mono_ms() + SWEEP_MS;
+    lock_init(&w->take_lock, RANK_CACHE);
+    lock_init(&w->lock, RANK_LEAF);
+    cond_init(&w->wake);
+    for (int i = 0; i < THREADS; i++)
+        w->watchers[i].watch = w;
+    return w;
+}
+
+void device_watch_start(struct device_watch *w)
+{
+    for (int i = 0; i < THREADS; i++)
+        w->watchers[i].running =
+            pthread_create(&w->watchers[i].thread, NULL, run, &w->watchers[i]) == 0;
+}
+
+void device_watch_stop(struct device_watch *w)
+{
+    if (!w)
+        return;
+    lock_take(&w->lock);
+    w->stopping = true;
+    pthread_cond_broadcast(&w->wake);
+    lock_release(&w->lock);
+    for (int i = 0; i < THREADS; i++)
+        if (w->watchers[i].running)
+            pthread_join(w->watchers[i].thread, NULL);
+}
+
+void device_watch_destroy(struct device_watch *w)
+{
+    if (!w)
+        return;
+    pthread_cond_destroy(&w->wake);
+    lock_finish(&w->lock);
+    lock_finish(&w->take_lock);
+    free(w);
+}
+
+void device_watch_add_metrics(struct device_watch *w, struct buf *out)
+{
+    buf_printf(out,
+               "# HELP concorde_federation_device_lists_total Device lists asked for again.\n"
+               "# TYPE concorde_federation_device_lists_total counter\n"
+               "concorde_federation_device_lists_total{result=\"told\"} %lld\n"
+               "concorde_federation_device_lists_total{result=\"failed\"} %lld\n",
+               (long long)(atomic_load(&w->asked) - atomic_load(&w->failed)),
+               (long long)atomic_load(&w->failed));
+}

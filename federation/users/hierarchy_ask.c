@@ -1,0 +1,171 @@
+/* Server-server API, "Spaces": what we ask. */
+#include "federation/federation.h"
+#include "federation/peer/answers.h"
+#include "federation/peer/request.h"
+#include "federation/routes/hierarchy.h"
+#include "federation/users/remote_summary.h"
+#include "matrix/id.h"
+#include "rooms/read/space.h"
+
+enum {
+    TIMEOUT_MS = 10000,
+    KEPT_MS = 5 * 60 * 1000,
+    NOTHING_KEPT_MS = 60 * 1000,
+    REPLY_MAX = 4 << 20
+};
+
+/* ---- servers to ask ---- */
+
+static void add_server(struct job *job, const char **servers, size_t *n, const char *server)
+{
+    const struct config *c = job->store->config;
+    if (*n == SPACE_SERVERS_MAX || !federation_may_contact(c, server))
+        return;
+    for (size_t i = 0; i < *n; i++)
+        if (strcmp(servers[i], server) == 0)
+            return;
+    servers[(*n)++] = server;
+}
+
+static size_t choose_servers(struct job *job, const struct space_question *q,
+                             const char *ret[SPACE_SERVERS_MAX])
+{
+    size_t n = 0;
+    struct str own = id_server(str_of(q->room_id));
+    for (size_t i = 0; i < q->servers_n; i++)
+        add_server(job, ret, &n, q->servers[i]);
+    if (own.n)
+        add_server(job, ret, &n, str_dup(job->arena, own));
+    return n;
+}
+
+static const char *key_of(struct job *job, const struct space_question *q,
+                          const char *const *servers, size_t n)
+{
+    const char *key = arena_printf(job->arena, "hierarchy %s %d", q->room_id, q->suggested_only);
+    for (size_t i = 0; i < n; i++)
+        key = arena_printf(job->arena, "%s %s", key, servers[i]);
+    return key;
+}
+
+/* ---- what is told ---- */
+
+/* Owned; NULL when it is of no room, or of another than `room_id` (NULL: any). */
+static json_t *read_room(const json_t *told, const char *room_id)
+{
+    const json_t *children = json_object_get(told, "children_state");
+    const char *id = json_text(told, "room_id");
+    if (room_id && (!id || strcmp(id, room_id) != 0))
+        return NULL;
+    json_t *room = remote_summary_read(told);
+    if (room && json_is_array(children))
+        json_object_set(room, "children_state", (json_t *)children);
+    return room;
+}
+
+static json_t *read_children(const json_t *list)
+{
+    json_t *children = json_array();
+    for (size_t i = 0; i < json_array_size(list) && i < SPACE_CHILDREN_MAX; i++) {
+        json_t *room = read_room(json_array_get(list, i), NULL);
+        if (room)
+            json_array_append_new(children, room);
+    }
+    return children;
+}
+
+static json_t *read_ids(const json_t *list)
+{
+    json_t *ids = json_array();
+    for (size_t i = 0; i < json_array_size(list) && i < SPACE_CHILDREN_MAX; i++) {
+        json_t *item = json_array_get(list, i);
+        struct str id = {json_string_value(item), json_string_length(item)};
+        if (id.p && id_is_room(id))
+            json_array_append(ids, item);
+    }
+    return ids;
+}
+
+/* The answer, checked, as it is kept; NULL: it is none. */
+static json_t *read_answer(struct arena *a, const json_t *told, const char *room_id)
+{
+    json_t *room = read_room(json_object_get(told, "room"), room_id);
+    if (!room)
+        return NULL;
+    return json_keep(a, json_pack("{s:o, s:o, s:o}", "room", room, "children",
+                                  read_children(json_object_get(told, "children")),
+                                  "inaccessible_children",
+                                  read_ids(json_object_get(told, "inaccessible_children"))));
+}
+
+static void tell(const json_t *answer, struct space_told *ret)
+{
+    ret->room = json_object_get(answer, "room");
+    ret->children = json_object_get(answer, "children");
+    ret->inaccessible = json_object_get(answer, "inaccessible_children");
+}
+
+/* ---- asking ---- */
+
+bool federation_space_known(struct job *job, const struct space_question *q, struct space_told *ret)
+{
+    const char *servers[SPACE_SERVERS_MAX];
+    size_t n = choose_servers(job, q, servers);
+    struct str known;
+    json_t *answer = NULL;
+    if (n == 0) /* no server could be asked */
+        *ret = (struct space_told){0};
+    if (n == 0)
+        return true;
+    if (!answers_get(job->store->federation->answers, job->arena, key_of(job, q, servers, n),
+                     &known))
+        return false;
+    if (known.p && json_read(job->arena, known, &answer))
+        return false;
+    tell(answer, ret);
+    return true;
+}
+
+/* *ret stays NULL when that server tells nothing of it. */
+static const struct err *ask_one(struct job *job, const struct space_question *q,
+                                 const char *server, const json_t **ret)
+{
+    struct fed_request r = {
+        .server = server,
+        .method = GET,
+        .path = federation_path(job->arena, "/_matrix/federation/v1/hierarchy/%s?suggested_only=%s",
+                                q->room_id, q->suggested_only ? "true" : "false"),
+        .timeout_ms = TIMEOUT_MS,
+        .reply_max = REPLY_MAX};
+    struct fed_reply reply;
+    TRY(federation_question(job, &r, &reply));
+    *ret = read_answer(job->arena, reply.json, q->room_id);
+    return NULL;
+}
+
+/* That no server tells anything is remembered too, but not that we could not ask. */
+static void remember(struct job *job, const char *key, const json_t *answer)
+{
+    buf_auto struct buf text = {0};
+    if (answer)
+        buf_add_json(&text, answer);
+    answers_put(job->store->federation->answers, key, answer ? buf_str(&text) : (struct str){0},
+                answer ? KEPT_MS : NOTHING_KEPT_MS);
+}
+
+const struct err *federation_ask_space(struct job *job, const struct space_question *q,
+                                       struct space_told *ret)
+{
+    const char *servers[SPACE_SERVERS_MAX];
+    size_t n = choose_servers(job, q, servers);
+    const json_t *answer = NULL;
+    bool were_asked = true;
+    for (size_t i = 0; i < n && !answer; i++) {
+        const struct err *e = ask_one(job, q, servers[i], &answer);
+        were_asked = were_asked && (!e || e->code != ERR_UNAVAILABLE);
+    }
+    if (answer || were_asked)
+        remember(job, key_of(job, q, servers, n), answer);
+    tell(answer, ret);
+    return NULL;
+}

@@ -1,0 +1,26 @@
+/* Fetching media from the server that has it (server-server-api, "Content Repository"): by the
+ * authenticated endpoint, or, from servers that do not know it, the old one. */
+#ifndef FEDERATION_USERS_MEDIA_H
+#define FEDERATION_USERS_MEDIA_H
+
+#include "storage/db/job.h"
+
+struct fetched_media {
+    int64_t bytes;
+    const char *content_type, *content_disposition; /* as told, printable; NULL: not told */
+};
+
+/* Into fd, an empty file, which then holds the content and nothing else. Blocks. M_NOT_FOUND when
+ * that server does not have it, M_NOT_YET_UPLOADED, ERR_REMOTE_TOO_LARGE for more than bytes_max,
+ * and the errors of federation/peer/request.h. After an error the file holds anything. */
+const struct err *federation_fetch_media(struct job *job, const char *server, const char *media_id,
+                                         int64_t bytes_max, int fd, struct fetched_media *ret);
+
+/* The same for a thumbnail that the other server makes, for media that is too large to be fetched.
+ * size: "width=…&height=…&method=…&animated=…". ERR_UNAVAILABLE while too much else is asked of
+ * that server. */
+const struct err *federation_fetch_thumbnail(struct job *job, const char *server,
+                                             const char *media_id, const char *size,
+                                             int64_t bytes_max, int fd, struct fetched_media *ret);
+
+#endif

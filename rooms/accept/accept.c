@@ -1,0 +1,545 @@
+#include "rooms/accept/accept_internal.h"
+
+#include "matrix/json_scan.h"
+#include "rooms/accept/late_redactions.h"
+#include "rooms/room_internal.h"
+#include "rooms/state/state_at.h"
+#include "rooms/write/extremities.h"
+#include "rooms/writer.h"
+#include "storage/db/intern.h"
+
+#include <stdatomic.h>
+
+/* Events are taken in runs: as many as can stand in one write. The usual event, whose state before
+ * is the current state, is judged from memory; one of a fork ends the run and stands alone. */
+enum step { STEP_DONE, STEP_FORK, STEP_AFTER_COMMIT };
+
+enum { NEW_EXTREMITIES_MAX = 50 }; /* of a run: then they are brought together */
+
+/* ---- the usual event ---- */
+
+static bool is_in(const char *const *ids, size_t n, const char *id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(ids[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* Is the state after that event the current state (with what is drafted)? False when it is not
+ * sure.
+ */
+static const struct err *has_current_state(struct intake *in, const char *id, bool *ret)
+{
+    const struct draft *d = &in->draft;
+    const struct draft_event *drafted = draft_find(d, id);
+    const struct known_event *known;
+    if (drafted) {
+        *ret = drafted->at >= d->last_state_at;
+        return NULL;
+    }
+    TRY(lookup_get(in->lookup, id, &known));
+    *ret = known && !known->state_ref && !d->last_state_at &&
+           known->e.position >= in->room->state_position;
+    return NULL;
+}
+
+/* Do its parents stand for the current state, and does its coming leave nothing to resolve? */
+static const struct err *is_usual(struct intake *in, const struct incoming *new, bool *ret)
+{
+    const struct draft *d = &in->draft;
+    const struct event *e = new->event;
+    size_t replaced = 0;
+    *ret = false;
+    if (new->state_ids || e->prev_n == 0)
+        return NULL;
+    for (size_t i = 0; i < d->extremities_n; i++)
+        replaced += is_in(e->prev_events, e->prev_n, d->extremities[i]);
+    bool replaces_all = replaced == d->extremities_n, same = true;
+    for (size_t i = 0; i < e->prev_n && same; i++)
+        if (!replaces_all || !is_in(d->extremities, d->extremities_n, e->prev_events[i]))
+            TRY(has_current_state(in, e->prev_events[i], &same));
+    if (!replaces_all && e->state_key)
+        same = false;
+    for (size_t i = 0; i < d->extremities_n && same && !replaces_all; i++)
+        if (!is_in(e->prev_events, e->prev_n, d->extremities[i]))
+            TRY(has_current_state(in, d->extremities[i], &same));
+    *ret = same;
+    return NULL;
+}
+
+/* What refers to an event that is only drafted finds it when that is stored. */
+static bool refers_to_drafted(struct intake *in, const struct event *e)
+{
+    if (e->redacts && draft_find(&in->draft, e->redacts))
+        return true;
+    struct str parent = json_scan_path(e->content, "m.relates_to", "event_id", NULL);
+    const char *id = parent.p ? json_scan_string(in->job->arena, parent) : NULL;
+    return id && draft_find(&in->draft, id);
+}
+
+struct draft_event *accept_draft(struct intake *in, size_t i, int64_t moved_from)
+{
+    struct draft_event *d = arena_alloc(in->job->arena, sizeof *d);
+    in->moves |= moved_from != 0;
+    *d = (struct draft_event){
+        .event = in->left[i] ? in->left[i] : in->events[i].event,
+        .redacted_by = in->redactions[i],
+        .stripped = in->events[i].stripped,
+        .status = in->events[i].relay ? EVENT_RELAYED : EVENT_NORMAL,
+        .moved_from = moved_from,
+    };
+    return d;
+}
+
+const struct err *accept_add_sender(struct intake *in, const struct event *e)
+{
+    const struct event *member;
+    if (!in->room->is_partial)
+        return NULL;
+    TRY(draft_state(&in->draft, "m.room.member", e->sender, &member));
+    for (size_t i = 0; i < e->auth_n && !member; i++) {
+        const struct known_event *known;
+        TRY(lookup_get(in->lookup, e->auth_events[i], &known));
+        if (!known || known->e.type != TYPE_MEMBER || known->e.status == EVENT_REJECTED ||
+            !known->e.is_state || strcmp(known->e.event->state_key, e->sender) != 0)
+            continue;
+        member = known->e.event;
+        TRY(draft_set_state(&in->draft, &known->e, false));
+        room_state_write_past(in->write, in->room->id, TYPE_MEMBER, e->sender, known->e.position,
+                              in->room->entered, in->draft.last_state_at);
+    }
+    return NULL;
+}
+
+static const struct err *put(struct intake *in, size_t i, const struct known_event *known)
+{
+    struct draft_event *d = accept_draft(in, i, known ? known->e.position : 0);
+    TRY(accept_add_sender(in, d->event));
+    TRY(draft_put(&in->draft, d));
+    in->changes[i] = d->at;
+    in->outcomes[i] = (struct outcome){.verdict = VERDICT_ACCEPTED};
+    return NULL;
+}
+
+static const struct err *take_usual(struct intake *in, size_t i, const struct known_event *known,
+                                    enum step *ret)
+{
+    const struct event *e = in->events[i].event;
+    struct cited cited;
+    const char *why;
+    TRY(accept_read_cited(in, e, &cited));
+    TRY(accept_judge_by_cited(in, e, &cited, &why));
+    if (!why)
+        TRY(accept_judge_by_state(in, e, NULL, &why));
+    *ret = STEP_DONE;
+    if (!why)
+        return put(in, i, known);
+    if (in->draft.last_state_at) { /* the state before it has no position yet */
+        *ret = STEP_AFTER_COMMIT;
+        return NULL;
+    }
+    return accept_put_aside(in, i, EVENT_REJECTED, why, NULL);
+}
+
+/* ---- one event ---- */
+
+/* Is it part of the state that came with our join? Then it is from before that, and no news. What
+ * is deeper than the join is not: a member that an event cited while the members were missing. */
+static const struct err *came_with_our_join(struct intake *in, const struct stored_event *e,
+                                            bool *ret)
+{
+    int64_t entered = in->room->entered;
+    const struct stored_event *join, *told;
+    *ret = false;
+    if (e->status != EVENT_OUTLIER || !e->is_state || !entered)
+        return NULL;
+    TRY(events_get(job_tx(in->job), entered, &join));
+    if (!join || e->event->depth >= join->event->depth)
+        return NULL;
+    TRY(state_before_get(in->job, in->room, entered, e->type, e->event->state_key, &told));
+    *ret = told && told->position == e->position;
+    return NULL;
+}
+
+static const struct err *find_known(struct intake *in, size_t i, const struct known_event **ret,
+                                    bool *ret_done)
+{
+    const char *id = in->events[i].event->event_id;
+    *ret_done = true;
+    if (draft_find(&in->draft, id)) {
+        in->outcomes[i] = (struct outcome){.verdict = VERDICT_KNOWN};
+        return NULL;
+    }
+    TRY(lookup_get(in->lookup, id, ret));
+    *ret_done = *ret && known_is_placed(*ret);
+    if (*ret && !*ret_done)
+        TRY(came_with_our_join(in, &(*ret)->e, ret_done));
+    if (*ret_done)
+        in->outcomes[i] =
+            (struct outcome){.verdict = VERDICT_KNOWN, .position = (*ret)->e.position};
+    return NULL;
+}
+
+/* A redaction whose target is not here: or is just being stored, which only who keeps other writers
+ * out can tell. */
+static const struct err *has_unknown_target(struct intake *in, const struct event *e, bool *ret)
+{
+    const struct known_event *target = NULL;
+    if (e->redacts)
+        TRY(lookup_get(in->lookup, e->redacts, &target));
+    *ret = e->redacts && !target;
+    return NULL;
+}
+
+static const struct err *take_one(struct intake *in, size_t i, enum step *ret)
+{
+    const struct known_event *known = NULL;
+    bool done, missing, usual, unsure;
+    *ret = STEP_DONE;
+    TRY(find_known(in, i, &known, &done));
+    if (done)
+        return NULL;
+    if (in->events[i].event->prev_n == 0 && known) { /* the room's own create event */
+        in->outcomes[i] = (struct outcome){.verdict = VERDICT_KNOWN, .position = known->e.position};
+        return NULL;
+    }
+    if (in->events[i].event->prev_n == 0)
+        return accept_put_aside(in, i, EVENT_REJECTED,
+                                "Only the first event of a room has no parents", NULL);
+    TRY(accept_find_missing(in, i, &missing));
+    if (missing)
+        return NULL;
+    if (refers_to_drafted(in, in->events[i].event)) {
+        *ret = STEP_AFTER_COMMIT;
+        return NULL;
+    }
+    TRY(has_unknown_target(in, in->events[i].event, &unsure));
+    TRY(is_usual(in, &in->events[i], &usual));
+    if (usual && !unsure)
+        return take_usual(in, i, known, ret);
+    *ret = STEP_FORK;
+    return NULL;
+}
+
+/* ---- a run ---- */
+
+void accept_begin_write(struct intake *in)
+{
+    static const struct author nobody;
+    in->write = write_begin(in->job);
+    in->aside_n = 0;
+    in->moves = false;
+    draft_init(&in->draft, in->job, in->room, &nobody, in->write);
+}
+
+static void enqueue(struct intake *in)
+{
+    struct room_head head;
+    if (in->draft.newest) {
+        draft_head(&in->draft, &head);
+        rooms_write_head(in->write, &head, in->draft.built_on);
+    }
+    in->room->waiting++;
+    write_enqueue(in->job, in->write);
+    if (in->draft.newest)
+        draft_apply_head(&in->draft);
+}
+
+/* Waits for the write; the outcomes learn their positions. */
+static const struct err *finish(struct intake *in, size_t from, size_t to)
+{
+    int64_t last;
+    int64_t changes = (int64_t)write_changes_n(in->write);
+    const struct err *e = write_wait(in->job, in->write, &last);
+    if (e)
+        room_forget(in->job, in->room);
+    in->room->waiting--;
+    if (in->moves)
+        room_note_aside(in->room);
+    for (size_t i = from; i < to && !e; i++)
+        if (in->changes[i])
+            in->outcomes[i].position = last - changes + in->changes[i];
+    return e;
+}
+
+/* With the room's lock: something changed since the events were looked up, perhaps of these. */
+static bool is_outdated(const struct intake *in)
+{
+    return atomic_load(&in->room->aside_version) != in->aside_version;
+}
+
+const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret_next,
+                                     bool *ret_fork, bool *ret_queued)
+{
+    const struct err *e = NULL;
+    size_t i = from;
+    enum step step = STEP_DONE;
+    *ret_next = from;
+    *ret_fork = *ret_queued = false;
+    if (is_outdated(in)) {
+        lock_release(&in->room->lock);
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    }
+    in->locked = true;
+    accept_begin_write(in);
+    size_t most = in->draft.extremities_n + NEW_EXTREMITIES_MAX;
+    for (; i < in->n && !e && in->draft.extremities_n < most; i += step == STEP_DONE && !e) {
+        e = take_one(in, i, &step);
+        if (step != STEP_DONE)
+            break;
+    }
+    in->locked = false;
+    *ret_next = i;
+    *ret_fork = step == STEP_FORK;
+    *ret_queued = !e && (in->draft.newest || in->aside_n);
+    if (*ret_queued) {
+        enqueue(in);
+        in->room->busy = in->draft.changes_state;
+    } else {
+        write_abandon(in->write);
+    }
+    lock_release(&in->room->lock);
+    return e;
+}
+
+const struct err *accept_end_usual(struct intake *in, size_t from, size_t to)
+{
+    const struct err *e = finish(in, from, to);
+    if (in->draft.changes_state)
+        writer_done(in->room);
+    return e;
+}
+
+static size_t count_ids(const struct intake *in, size_t from)
+{
+    size_t n = 0;
+    for (size_t i = from; i < in->n; i++)
+        n += 2 + in->events[i].event->prev_n + in->events[i].event->auth_n;
+    return n;
+}
+
+static size_t list_ids(const struct intake *in, size_t from, const char **ids)
+{
+    size_t n = 0;
+    for (size_t i = from; i < in->n; i++) {
+        const struct event *e = in->events[i].event;
+        ids[n++] = e->event_id;
+        if (e->redacts)
+            ids[n++] = e->redacts;
+        for (size_t k = 0; k < e->prev_n; k++)
+            ids[n++] = e->prev_events[k];
+        for (size_t k = 0; k < e->auth_n; k++)
+            ids[n++] = e->auth_events[k];
+    }
+    return n;
+}
+
+/* All that taking in an event of a fork asks for by id: with other writers kept out, for what was
+ * looked up before may be outdated. */
+static const struct err *look_up_fork(struct intake *in, size_t i)
+{
+    if (in->seen_quiet && in->seen_head == in->room->head_version)
+        return NULL; /* nothing has been written since, nor was then */
+    struct incoming all[1] = {in->events[i]};
+    struct intake one = {.events = all, .n = 1};
+    struct arena *a = in->job->arena;
+    size_t n = count_ids(&one, 0) + in->draft.extremities_n + 1;
+    const char **ids = arena_alloc_array(a, n + 1, sizeof *ids);
+    n = list_ids(&one, 0, ids);
+    for (size_t k = 0; k < in->draft.extremities_n; k++)
+        ids[n++] = in->draft.extremities[k];
+    if (in->room->version->room_id_is_create_hash)
+        ids[n++] = arena_printf(a, "$%s", in->room->room_id + 1);
+    in->lookup = lookup_create(in->job, in->room->version, in->room->id);
+    return lookup_load(in->lookup, ids, n);
+}
+
+/* One event of a fork, with other writers kept out: its states are asked of the database. */
+static const struct err *run_fork(struct intake *in, size_t i)
+{
+    TRY(writer_wait_for_queue(in->job, in->room));
+    if (in->room->stale)
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    accept_begin_write(in);
+    const struct known_event *known;
+    bool done = false; /* it may have been stored since it was looked up first */
+    const struct err *e = look_up_fork(in, i);
+    if (!e)
+        e = find_known(in, i, &known, &done);
+    if (!e && !done)
+        e = accept_on_fork(in, i);
+    if (e || (!in->draft.newest && !in->aside_n)) {
+        write_abandon(in->write);
+        return e;
+    }
+    lock_take(&in->room->lock);
+    enqueue(in);
+    lock_release(&in->room->lock);
+    return finish(in, i, i + 1);
+}
+
+/* ret_next is written only when all before it is stored: what lost to another writer is tried anew.
+ */
+static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
+{
+    size_t next;
+    bool fork, queued;
+    in->was_fork = false;
+    if (!writer_lock(in->room))
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    TRY(accept_begin_usual(in, from, &next, &fork, &queued));
+    if (queued)
+        TRY(accept_end_usual(in, from, next));
+    *ret_next = next;
+    if (!fork || next != from)
+        return NULL; /* the next run begins with it */
+    if (in->leaves_large && in->room->has_large_conflict) {
+        accept_leave_large(in, from);
+        *ret_next = from + 1;
+        return NULL;
+    }
+    if (!writer_lock(in->room))
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    if (is_outdated(in)) {
+        lock_release(&in->room->lock);
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    }
+    in->room->busy = in->was_fork = true;
+    lock_release(&in->room->lock);
+    const struct err *e = run_fork(in, from);
+    if (in->events[from].event->redacts)
+        room_note_aside(in->room);
+    writer_done(in->room);
+    if (!e)
+        *ret_next = from + 1;
+    return e;
+}
+
+/* ---- all of them ---- */
+
+/* Of all events that are left, as long as no other redaction comes to stand aside. */
+static const struct err *look_up_redactions(struct intake *in, size_t from)
+{
+    uint64_t version = atomic_load(&in->room->aside_version);
+    if (in->has_redactions && in->aside_version == version)
+        return NULL;
+    in->aside_version = version;
+    const struct event **events = arena_alloc_array(in->job->arena, in->all_n + 1, sizeof *events);
+    for (size_t i = from; i < in->all_n; i++)
+        events[i - from] = in->events[i].event;
+    TRY(late_redactions_of(in->job, in->room, events, in->all_n - from, in->left + from,
+                           in->redactions + from));
+    in->has_redactions = true;
+    return NULL;
+}
+
+void accept_wanted_ids(struct intake *in, size_t from, const char *const **ret, size_t *ret_n)
+{
+    struct arena *a = in->job->arena;
+    struct room *room = in->room;
+    LOCKED(&room->lock);
+    const char **ids =
+        arena_alloc_array(a, count_ids(in, from) + room->extremities_n + 2, sizeof *ids);
+    size_t n = list_ids(in, from, ids);
+    const struct event *first = in->events[from].event; /* the usual one cites them all */
+    for (size_t i = 0; i < room->extremities_n; i++)
+        if (!is_in(first->prev_events, first->prev_n, room->extremities[i]))
+            ids[n++] = arena_strdup(a, room->extremities[i]);
+    if (room->version->room_id_is_create_hash)
+        ids[n++] = arena_printf(a, "$%s", room->room_id + 1);
+    in->seen_head = room->head_version;
+    in->seen_quiet = !room->waiting;
+    *ret = ids;
+    *ret_n = n;
+}
+
+/* What the events are and cite, and the room's extremities, in one query; the newest state is in
+ * memory already. */
+static const struct err *look_up(struct intake *in, size_t from)
+{
+    const char *const *ids;
+    size_t n;
+    accept_wanted_ids(in, from, &ids, &n);
+    memset(in->changes, 0, in->n * sizeof *in->changes);
+    in->lookup = lookup_create(in->job, in->room->version, in->room->id);
+    TRY(lookup_load(in->lookup, ids, n));
+    return look_up_redactions(in, from);
+}
+
+void accept_init(struct intake *in, struct job *job, struct room *room,
+                 const struct incoming *events, size_t n, struct outcome *outcomes)
+{
+    *in = (struct intake){.job = job,
+                          .room = room,
+                          .events = events,
+                          .outcomes = outcomes,
+                          .n = n,
+                          .all_n = n,
+                          .aside_version = atomic_load(&room->aside_version)};
+    in->changes = arena_alloc_array(job->arena, n + 1, sizeof *in->changes);
+    in->left = arena_alloc_array(job->arena, n + 1, sizeof *in->left);
+    in->redactions = arena_alloc_array(job->arena, n + 1, sizeof *in->redactions);
+}
+
+static const struct err *accept_all(struct intake *in)
+{
+    int attempt = 0;
+    size_t n = in->n, ahead = n;
+    for (size_t next = 0; next < n;) {
+        in->n = n - next < ahead ? n : next + ahead;
+        TRY(look_up(in, next));
+        const struct err *e = run(in, next, &next);
+        if (!e) {
+            attempt = 0;
+            extremities_gather(in->job, in->room);
+            /* What follows an event of a fork mostly is one, and looks up what it needs itself. */
+            ahead = in->was_fork ? 1 : n;
+            continue;
+        }
+        if (e->code != ERR_CONFLICT || attempt == WRITER_ATTEMPTS)
+            return e;
+        writer_back_off(attempt++);
+        TRY(room_get_by_id(in->job, in->room->id, &in->room));
+        in->has_redactions = false;
+        if (!in->room)
+            return err(ERR_NOT_FOUND, "Unknown room");
+    }
+    return NULL;
+}
+
+const struct err *room_accept(struct job *job, struct room *room, const struct incoming *events,
+                              size_t n, struct outcome *ret)
+{
+    struct intake in;
+    accept_init(&in, job, room, events, n, ret);
+    return accept_all(&in);
+}
+
+const struct err *room_accept_unless_large(struct job *job, struct room *room,
+                                           const struct incoming *events, size_t n,
+                                           struct outcome *ret)
+{
+    struct intake in;
+    accept_init(&in, job, room, events, n, ret);
+    in.leaves_large = true;
+    return accept_all(&in);
+}
+
+const struct err *events_unknown(struct job *job, struct room *room, const char *const *ids,
+                                 size_t n, const char *const **ret, size_t *ret_n)
+{
+    struct lookup *l = lookup_create(job, room->version, room->id);
+    const char **list = arena_alloc_array(job->arena, n + 1, sizeof *list);
+    size_t found = 0;
+    TRY(lookup_load(l, ids, n));
+    for (size_t i = 0; i < n; i++) {
+        const struct known_event *known;
+        TRY(lookup_get(l, ids[i], &known));
+        if (!known)
+            list[found++] = ids[i];
+    }
+    *ret = list;
+    *ret_n = found;
+    return NULL;
+}

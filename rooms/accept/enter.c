@@ -1,0 +1,449 @@
+#include "rooms/accept/enter.h"
+
+#include "matrix/id.h"
+#include "rooms/accept/accept_internal.h"
+#include "rooms/accept/told_state.h"
+#include "rooms/room_internal.h"
+#include "rooms/room_quota.h"
+#include "rooms/state/auth_index.h"
+#include "rooms/writer.h"
+#include "storage/db/intern.h"
+#include "storage/rooms/event_lookup.h"
+#include "storage/rooms/noted_rooms.h"
+#include "storage/rooms/partial_rooms.h"
+#include "storage/rooms/state_refs.h"
+#include "users/message_quota.h"
+
+#include <stdatomic.h>
+
+/* ---- the room's row ---- */
+
+/* A room that is not known here: a row without a head. */
+static const struct err *make_row(struct job *job, const struct room_version *version,
+                                  const char *room_id, int64_t source)
+{
+    struct room_head head = {.room_id = room_id, .room_version = version, .source = source};
+    TRY(room_quota_check_new(job, source));
+    struct write *w = write_begin(job);
+    const struct err *e = rooms_next_id(job_tx(job), &head.id);
+    if (e) {
+        write_abandon(w);
+        return e;
+    }
+    rooms_write_new(w, &head);
+    noted_room_write(w, head.id);
+    e = write_commit(job, w, NULL);
+    if (!e)
+        intern_remember(job->store->intern, INTERN_ROOM, arena_strdup(job->arena, room_id),
+                        head.id);
+    return e;
+}
+
+/* Whose event this is: a user of ours, or another server. */
+static const struct err *source_of(struct job *job, const struct event *e, int64_t *ret)
+{
+    struct str server = id_server(str_of(e->sender));
+    if (str_is(server, job->store->config->server_name))
+        return intern_id(job->store->intern, INTERN_USER, e->sender, ret);
+    *ret = message_source_of_server(str_dup(job->arena, server));
+    return NULL;
+}
+
+/* A room that none of our users has been in stays for as long again, now that one of them has to do
+ * with it. */
+static const struct err *find_and_touch(struct job *job, const char *room_id, struct room **ret)
+{
+    bool is_there;
+    TRY(room_find(job, room_id, ret));
+    if (!*ret || !(*ret)->is_noted)
+        return NULL;
+    TRY(noted_room_touch(job_tx(job), (*ret)->id, &is_there));
+    if (is_there)
+        return NULL;
+    room_forget(job, *ret); /* it was removed, or entered */
+    return room_find(job, room_id, ret);
+}
+
+/* event: what makes us know of the room. */
+static const struct err *find_or_make(struct job *job, const struct room_version *version,
+                                      const struct event *event, const char *room_id,
+                                      struct room **ret)
+{
+    const struct err *made = NULL;
+    int64_t source;
+    TRY(find_and_touch(job, room_id, ret));
+    if (!*ret) {
+        TRY(source_of(job, event, &source));
+        made = make_row(job, version, room_id, source);
+        TRY(room_find(job, room_id, ret)); /* another request may have been first */
+    }
+    if (!*ret)
+        return made ? made : err_internal("the new room %s is missing", room_id);
+    return NULL;
+}
+
+/* What was noted of a room by invites alone may be a lie, also of its version: who is told the
+ * state by a server of the room knows better. */
+static const struct err *correct_version(struct job *job, struct room **room,
+                                         const struct room_version *version)
+{
+    const struct event *create;
+    int64_t id = (*room)->id;
+    if ((*room)->version == version)
+        return NULL;
+    TRY(room_state(job, *room, "m.room.create", "", &create));
+    if (create)
+        return err(ERR_FORBIDDEN, "Room %s is of version %s, not %s", (*room)->room_id,
+                   (*room)->version->id, version->id);
+    struct write *w = write_begin(job);
+    rooms_write_begin_anew(w, id, version->id);
+    TRY(write_commit(job, w, NULL));
+    auth_indexes_forget(job->store->auth_indexes, id);
+    room_forget(job, *room);
+    return room_get_by_id(job, id, room);
+}
+
+bool room_is_resident(struct room *room)
+{
+    LOCKED(&room->lock);
+    return room->joined_local_n > 0;
+}
+
+/* ---- entering ---- */
+
+struct entering {
+    struct job *job;
+    const struct room_entry *entry;
+    struct room *room;
+    struct told told;
+    bool is_partial;            /* state was left out, by the other server or here, ... */
+    const char *const *servers; /* ... and these are in the room */
+    size_t servers_n;
+    uint64_t aside_version; /* the room's, before that was looked up */
+    struct write *write;
+    struct draft draft;
+};
+
+/* The join by the state that was told. */
+static const struct err *judge_join(const struct entering *en)
+{
+    struct auth_state_list list;
+    const struct event **events = arena_alloc_array(en->job->arena, en->told.n + 1, sizeof *events);
+    for (size_t i = 0; i < en->told.n; i++)
+        events[i] = en->told.events[i]->event;
+    auth_state_list_init(&list, events, en->told.n, NULL);
+    return auth_check(en->entry->join, &list.state);
+}
+
+/* The state before the join: what was told. */
+static const struct err *write_join_state(struct entering *en, int at)
+{
+    const struct event *join = en->entry->join;
+    const struct stored_event *before = told_find(&en->told, join->type, join->state_key);
+    struct state_ref_entry entry = {
+        .type = TYPE_MEMBER, .state_key = join->state_key, .event = before ? before->position : 0};
+    int64_t ref;
+    TRY(state_refs_next_id(job_tx(en->job), &ref));
+    state_ref_write_at(en->write, ref, en->room->id, at, &entry, 1);
+    event_state_write(en->write, at, 0, ref);
+    return NULL;
+}
+
+static const struct err *build(struct entering *en)
+{
+    static const struct author nobody;
+    const struct room_entry *entry = en->entry;
+    const struct stored_event *stored;
+    struct draft_event *d = arena_alloc(en->job->arena, sizeof *d);
+    draft_init(&en->draft, en->job, en->room, &nobody, en->write);
+    TRY(events_get_by_id(job_tx(en->job), entry->join->event_id, &stored));
+    if (stored && !event_is_aside(stored->position))
+        return err(ERR_FORBIDDEN, "The join event has been used before");
+    *d = (struct draft_event){
+        .event = entry->join, .moved_from = stored ? stored->position : 0, .resets_room = true};
+    en->draft.extremities_n = 0; /* a former stay is history: nothing leads on from it */
+    TRY(draft_put(&en->draft, d));
+    TRY(write_join_state(en, d->at));
+    TRY(told_write(en->job, en->room, &en->told, entry->join, en->is_partial, en->write, d->at));
+    rooms_write_entered(en->write, en->room->id, d->at);
+    struct intake in = {.job = en->job, .room = en->room, .write = en->write};
+    in.lookup = lookup_create(en->job, en->room->version, en->room->id);
+    TRY(history_note_end(&in, entry->join, d->at, 0));
+    if (en->is_partial)
+        partial_room_write(en->write,
+                           &(struct partial_room){.room = en->room->id,
+                                                  .join_event_id = entry->join->event_id,
+                                                  .resident = entry->resident,
+                                                  .servers = en->servers,
+                                                  .servers_n = en->servers_n},
+                           d->at);
+    else
+        partial_room_end(en->write, en->room->id);
+    return NULL;
+}
+
+static const struct err *try_enter(struct entering *en)
+{
+    struct room_head head;
+    if (!writer_lock(en->room))
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    if (atomic_load(&en->room->aside_version) != en->aside_version) {
+        lock_release(&en->room->lock);
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    }
+    en->write = write_begin(en->job);
+    const struct err *e = build(en);
+    if (e) {
+        lock_release(&en->room->lock);
+        write_abandon(en->write);
+        return e;
+    }
+    draft_head(&en->draft, &head);
+    rooms_write_head(en->write, &head, en->draft.built_on);
+    write_enqueue(en->job, en->write);
+    en->room->busy = true;
+    lock_release(&en->room->lock);
+    e = write_wait(en->job, en->write, NULL);
+    room_forget(en->job, en->room); /* whatever came of it, it is read anew */
+    writer_done(en->room);
+    return e;
+}
+
+/* ---- a state that is too large for one write ---- */
+
+static const struct err *end_some(struct entering *en, size_t *ret_n)
+{
+    struct write *w = write_begin(en->job);
+    int at = write_change(
+        w, &(struct change){.kind = CHANGE_STATE, .room = en->room->id, .resets_room = true});
+    const struct err *e = told_end_former(en->job, en->room, &en->told, en->entry->join,
+                                          en->is_partial, w, at, ret_n);
+    if (e || !*ret_n) {
+        write_abandon(w);
+        return e;
+    }
+    draft_rename_head(en->job, en->room, w);
+    e = write_commit(en->job, w, NULL);
+    room_forget(en->job, en->room);
+    return e;
+}
+
+/* What was current in a former stay ends with the join, and what is too much for that in writes
+ * before it: none of our users is in the room, so none sees a part of it. */
+static const struct err *end_former(struct entering *en)
+{
+    bool ended = false;
+    for (size_t n = TOLD_AT_ONCE; n;) {
+        if (!writer_lock(en->room))
+            return err(ERR_CONFLICT, "The room is changing; try again");
+        bool is_much = en->room->members.n + en->room->state_but_members_n > TOLD_AT_ONCE;
+        en->room->busy = is_much;
+        lock_release(&en->room->lock);
+        const struct err *e = is_much ? end_some(en, &n) : NULL;
+        if (is_much)
+            writer_done(en->room);
+        TRY(e);
+        if (!is_much || !n)
+            break;
+        ended = true;
+        TRY(room_get_by_id(en->job, en->room->id, &en->room));
+        if (!en->room)
+            break;
+    }
+    return ended ? err(ERR_CONFLICT, "The room has changed; try again") : NULL;
+}
+
+static bool is_joined(const struct event *e)
+{
+    return strcmp(e->type, "m.room.member") == 0 &&
+           membership_parse(json_text(event_content(e), "membership")) == MEMBERSHIP_JOIN;
+}
+
+/* Of all members that were told, also of those that are left out. */
+static void find_servers(struct entering *en)
+{
+    struct arena *a = en->job->arena;
+    const char **servers = arena_alloc_array(a, en->told.n + 1, sizeof *servers);
+    struct map seen = {0};
+    en->servers_n = 0;
+    for (size_t i = 0; i < en->told.n; i++) {
+        const struct event *e = en->told.events[i]->event;
+        struct str server = is_joined(e) ? id_server(str_of(e->state_key)) : STR("");
+        if (server.n && !map_get(&seen, server)) {
+            map_put(&seen, server, (void *)e);
+            servers[en->servers_n++] = str_dup(a, server);
+        }
+    }
+    map_finish(&seen);
+    en->servers = servers;
+}
+
+static const struct err *divide(struct entering *en)
+{
+    const struct room_entry *entry = en->entry;
+    bool divided;
+    en->servers = entry->servers;
+    en->servers_n = entry->servers_n;
+    if (!entry->is_partial)
+        find_servers(en);
+    TRY(told_divide(en->job, &en->told, entry->join, &divided));
+    en->is_partial = entry->is_partial || divided;
+    return NULL;
+}
+
+static const struct err *need_create(const struct room_entry *entry, const struct told *told)
+{
+    const struct stored_event *create = told_find(told, "m.room.create", "");
+    if (!create)
+        return err(ERR_FORBIDDEN, "The other server told no valid m.room.create of the room");
+    const char *version = json_text(event_content(create->event), "room_version");
+    if (strcmp(version ? version : "1", entry->version->id) != 0)
+        return err(ERR_FORBIDDEN, "The room is not of version %s, as the other server said",
+                   entry->version->id);
+    return NULL;
+}
+
+const struct err *room_enter(struct job *job, const struct room_entry *entry, struct room **ret)
+{
+    struct entering en = {.job = job, .entry = entry};
+    const struct err *e = NULL;
+    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
+        TRY(find_or_make(job, entry->version, entry->join, entry->room_id, &en.room));
+        TRY(correct_version(job, &en.room, entry->version));
+        en.aside_version = atomic_load(&en.room->aside_version);
+        TRY(told_store(job, en.room, &entry->told, &en.told));
+        TRY(need_create(entry, &en.told));
+        TRY(judge_join(&en));
+        TRY(divide(&en));
+        e = end_former(&en);
+        if (!e)
+            e = try_enter(&en);
+        if (!e)
+            return room_get(job, entry->room_id, ret);
+        if (e->code != ERR_CONFLICT)
+            return e;
+        writer_back_off(attempt);
+    }
+    return e;
+}
+
+/* ---- what happens to our users in rooms that we are not in ---- */
+
+static bool cites(const struct event *e, const char *event_id)
+{
+    for (size_t i = 0; i < e->auth_n; i++)
+        if (strcmp(e->auth_events[i], event_id) == 0)
+            return true;
+    return false;
+}
+
+/* Does the event cite another member event of its user that we know: one that was before? */
+static const struct err *cites_earlier(struct draft *d, const struct event *e, bool *ret)
+{
+    const struct stored_event *found;
+    size_t n;
+    TRY(events_find_many(job_tx(d->job), d->room->id, d->room->version, e->auth_events, e->auth_n,
+                         &found, &n));
+    *ret = false;
+    for (size_t i = 0; i < n; i++)
+        *ret |= found[i].type == TYPE_MEMBER && found[i].event->state_key &&
+                strcmp(found[i].event->state_key, e->state_key) == 0;
+    return NULL;
+}
+
+static const struct err *too_late(const struct event *e)
+{
+    return err(ERR_FORBIDDEN, "The event of %s answers an earlier membership of %s", e->sender,
+               e->state_key);
+}
+
+/* Others may only end what they began, and what they mean is the membership that their event cites
+ * among its auth events: an answer that was long on its way ends nothing that is newer. To an
+ * invite that knows less than we do (of a rejection that did not reach its server) that does not
+ * apply, unless the user has knocked again. */
+static const struct err *check_note(struct draft *d, const struct event *e)
+{
+    const struct event *before;
+    bool earlier;
+    TRY(draft_state(d, "m.room.member", e->state_key, &before));
+    const char *is = json_text(event_content(e), "membership");
+    const char *was = before ? json_text(event_content(before), "membership") : NULL;
+    enum membership now = membership_parse(is), then = membership_parse(was);
+    if (strcmp(e->sender, e->state_key) == 0)
+        return NULL;
+    bool answers = before && cites(e, before->event_id);
+    if (now == MEMBERSHIP_INVITE) {
+        if (then != MEMBERSHIP_KNOCK || answers)
+            return NULL;
+        TRY(cites_earlier(d, e, &earlier));
+        return earlier ? too_late(e) : NULL;
+    }
+    /* A knock any server of the room may answer; whether others may take an invite back than the
+     * inviter, only the room's state says. */
+    bool may_end = then == MEMBERSHIP_KNOCK ||
+                   (then == MEMBERSHIP_INVITE && strcmp(e->sender, before->sender) == 0);
+    if (!may_end)
+        return err(ERR_FORBIDDEN, "%s has no invite that %s could take back", e->state_key,
+                   e->sender);
+    return answers ? NULL : too_late(e);
+}
+
+static const struct err *try_note(struct job *job, struct room *room, const struct room_note *note)
+{
+    static const struct author nobody;
+    struct write *w = write_begin(job);
+    struct draft d;
+    struct room_head head;
+    if (!writer_lock(room)) {
+        write_abandon(w);
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    }
+    draft_init(&d, job, room, &nobody, w);
+    const char **extremities = d.extremities;
+    size_t extremities_n = d.extremities_n;
+    struct draft_event e = {.event = note->event, .stripped = note->stripped};
+    const struct err *problem = check_note(&d, note->event);
+    if (!problem)
+        problem = draft_put(&d, &e);
+    if (problem) {
+        lock_release(&room->lock);
+        write_abandon(w);
+        return problem;
+    }
+    d.extremities = extremities; /* we are not in the room: no event builds upon it */
+    d.extremities_n = extremities_n;
+    draft_head(&d, &head);
+    rooms_write_head(w, &head, d.built_on);
+    write_enqueue(job, w);
+    draft_apply_head(&d);
+    room->busy = true;
+    lock_release(&room->lock);
+    problem = write_wait(job, w, NULL);
+    if (problem)
+        room_forget(job, room);
+    writer_done(room);
+    return problem;
+}
+
+const struct err *room_note_membership(struct job *job, const struct room_note *note)
+{
+    const struct err *e = NULL;
+    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
+        struct room *room;
+        const struct stored_event *stored;
+        TRY(find_or_make(job, note->version, note->event, note->room_id, &room));
+        if (room->version != note->version && note->proves_version)
+            TRY(correct_version(job, &room, note->version));
+        if (room->version != note->version)
+            return err(ERR_FORBIDDEN, "Room %s is of version %s, not %s", note->room_id,
+                       room->version->id, note->version->id);
+        TRY(events_get_by_id(job_tx(job), note->event->event_id, &stored));
+        if (stored)
+            return NULL; /* noted before */
+        e = try_note(job, room, note);
+        if (!e || e->code != ERR_CONFLICT)
+            return e;
+        writer_back_off(attempt);
+    }
+    return e;
+}

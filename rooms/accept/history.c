@@ -1,0 +1,352 @@
+#include "rooms/accept/history.h"
+
+#include "rooms/accept/accept_internal.h"
+#include "rooms/accept/late_redactions.h"
+#include "rooms/room_internal.h"
+#include "rooms/write/relations.h"
+#include "rooms/writer.h"
+#include "storage/db/intern.h"
+#include "storage/rooms/history_ends.h"
+#include "storage/rooms/search.h"
+
+/* ---- where it ends ---- */
+
+/* Which of the row's events are still not in the timeline. */
+static const struct err *still_missing(struct job *job, struct room *room,
+                                       const struct history_end_row *row, const char *const **ret,
+                                       size_t *ret_n)
+{
+    struct lookup *l = lookup_create(job, room->version, room->id);
+    const char **ids = arena_alloc_array(job->arena, row->missing_n + 1, sizeof *ids);
+    size_t n = 0;
+    for (size_t i = 0; i < row->missing_n; i++)
+        ids[i] = event_id_from_bytes(job->arena, room->version, row->missing[i]);
+    TRY(lookup_load(l, ids, row->missing_n));
+    for (size_t i = 0; i < row->missing_n; i++) {
+        const struct known_event *known;
+        TRY(lookup_get(l, ids[i], &known));
+        if (!known || !known_is_placed(known))
+            ids[n++] = ids[i];
+    }
+    *ret = ids;
+    *ret_n = n;
+    return NULL;
+}
+
+/* Of the rows those that still are ends; the others are dropped. */
+static const struct err *keep_ends(struct job *job, struct room *room,
+                                   const struct history_end_row *rows, size_t rows_n,
+                                   struct history_end *ret, size_t *ret_n)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < rows_n; i++) {
+        struct history_end *end = &ret[n];
+        TRY(still_missing(job, room, &rows[i], &end->missing, &end->missing_n));
+        if (!end->missing_n) {
+            TRY(history_end_delete(job_tx(job), room->id, rows[i].event->position));
+            continue;
+        }
+        end->event_id = rows[i].event->event->event_id;
+        end->position = rows[i].event->position;
+        end->depth = rows[i].event->event->depth;
+        n++;
+    }
+    *ret_n = n;
+    return NULL;
+}
+
+const struct err *history_ends(struct job *job, struct room *room, size_t max,
+                               const struct history_end **ret, size_t *ret_n)
+{
+    const struct history_end_row *rows;
+    struct history_end *list = arena_alloc_array(job->arena, max + 1, sizeof *list);
+    size_t rows_n, n;
+    do {
+        TRY(history_ends_read(job_tx(job), room->id, (int64_t)max, &rows, &rows_n));
+        TRY(keep_ends(job, room, rows, rows_n, list, &n));
+    } while (!n && rows_n == max); /* none of these: perhaps of the next */
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
+const struct err *history_note_end(struct intake *in, const struct event *e, int at,
+                                   int64_t position)
+{
+    struct str *missing = arena_alloc_array(in->job->arena, e->prev_n + 1, sizeof *missing);
+    size_t n = 0;
+    for (size_t i = 0; i < e->prev_n; i++) {
+        const struct known_event *known;
+        TRY(lookup_get(in->lookup, e->prev_events[i], &known));
+        if (known && known_is_placed(known))
+            continue;
+        struct str id = event_id_to_bytes(in->job->arena, in->room->version, e->prev_events[i]);
+        if (id.p)
+            missing[n++] = id;
+    }
+    if (n)
+        history_end_write(in->write, in->room->id, at, position, missing, n);
+    return NULL;
+}
+
+/* ---- the order of a stretch ---- */
+
+struct old_event {
+    const struct event *event;
+    size_t children; /* in the stretch, that have no place yet */
+    bool placed;
+    struct state_view before;
+    const char *why; /* rejected; NULL: good */
+};
+
+struct stretch {
+    struct intake in;
+    struct old_event *events; /* newest first, once in order */
+    size_t n;
+    struct map by_id;
+    const char *const *state_ids;
+    size_t state_n;
+    struct state_view told; /* of state_ids */
+};
+
+static const struct err *list_new(struct stretch *s, const struct event *const *events, size_t n)
+{
+    const char **ids = arena_alloc_array(s->in.job->arena, n + 1, sizeof *ids);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = events[i]->event_id;
+    TRY(lookup_load(s->in.lookup, ids, n));
+    s->events = arena_alloc_array(s->in.job->arena, n + 1, sizeof *s->events);
+    for (size_t i = 0; i < n; i++) {
+        const struct known_event *known;
+        TRY(lookup_get(s->in.lookup, ids[i], &known));
+        bool is_here = known && known_is_placed(known);
+        bool is_orphan = !events[i]->prev_n && strcmp(events[i]->type, "m.room.create") != 0;
+        if (is_here || is_orphan || map_get(&s->by_id, str_of(ids[i])))
+            continue;
+        struct old_event *o = &s->events[s->n++];
+        *o = (struct old_event){.event = events[i]};
+        map_put(&s->by_id, str_of(ids[i]), o);
+    }
+    return NULL;
+}
+
+static void count_children(struct stretch *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t k = 0; k < s->events[i].event->prev_n; k++) {
+            struct old_event *parent =
+                map_get(&s->by_id, str_of(s->events[i].event->prev_events[k]));
+            if (parent)
+                parent->children++;
+        }
+}
+
+/* Of those whose children all have their places the deepest comes next; on a cycle, any. */
+static struct old_event *pick(struct stretch *s)
+{
+    struct old_event *best = NULL;
+    for (size_t i = 0; i < s->n; i++) {
+        struct old_event *o = &s->events[i];
+        if (o->placed)
+            continue;
+        if (!best || (!o->children && best->children) ||
+            (!o->children == !best->children && o->event->depth > best->event->depth))
+            best = o;
+    }
+    return best;
+}
+
+static void put_in_order(struct stretch *s)
+{
+    struct old_event *order = arena_alloc_array(s->in.job->arena, s->n + 1, sizeof *order);
+    count_children(s);
+    for (size_t i = 0; i < s->n; i++) {
+        struct old_event *o = pick(s);
+        o->placed = true;
+        for (size_t k = 0; k < o->event->prev_n; k++) {
+            struct old_event *parent = map_get(&s->by_id, str_of(o->event->prev_events[k]));
+            if (parent && parent->children)
+                parent->children--;
+        }
+        order[i] = *o;
+    }
+    s->events = order;
+    for (size_t i = 0; i < s->n; i++)
+        map_put(&s->by_id, str_of(order[i].event->event_id), &order[i]);
+}
+
+/* ---- the states ---- */
+
+static const struct err *after(struct stretch *s, const struct old_event *o, struct state_view *ret)
+{
+    struct arena *a = s->in.job->arena;
+    const struct known_event *known;
+    *ret = o->before;
+    if (!o->event->state_key || o->why)
+        return NULL;
+    TRY(lookup_get(s->in.lookup, o->event->event_id, &known));
+    *ret = state_view_copy(a, &o->before);
+    state_view_put(a, ret, known->e.type, o->event->state_key, known->e.position);
+    return NULL;
+}
+
+static const struct err *after_parent(struct stretch *s, const char *id, struct state_view *ret,
+                                      bool *ret_known)
+{
+    const struct old_event *o = map_get(&s->by_id, str_of(id));
+    const struct known_event *known;
+    *ret_known = true;
+    if (o)
+        return after(s, o, ret);
+    TRY(lookup_get(s->in.lookup, id, &known));
+    *ret_known = false;
+    return known ? state_views_after(s->in.job, s->in.room, &known, 1, ret, ret_known) : NULL;
+}
+
+/* From its parents; where they are not here, what the other server told. */
+static const struct err *find_before(struct stretch *s, struct old_event *o)
+{
+    const struct event *e = o->event;
+    struct state_view *views = arena_alloc_array(s->in.job->arena, e->prev_n + 2, sizeof *views);
+    size_t n = 0, unknown = 0;
+    for (size_t k = 0; k < e->prev_n; k++) {
+        bool known;
+        TRY(after_parent(s, e->prev_events[k], &views[n], &known));
+        n += known;
+        unknown += !known;
+    }
+    if (unknown || !e->prev_n) /* before the first event there is nothing, and nothing was told */
+        views[n++] = s->told;
+    return state_view_resolve(s->in.job, s->in.room, s->in.lookup, NULL, views, n, &o->before);
+}
+
+static const struct err *judge(struct stretch *s, struct old_event *o)
+{
+    struct cited cited;
+    const struct event *e = o->event;
+    for (size_t k = 0; k < e->auth_n; k++) {
+        const struct known_event *known;
+        TRY(lookup_get(s->in.lookup, e->auth_events[k], &known));
+        if (!known) {
+            o->why = "Its auth events are not here";
+            return NULL;
+        }
+    }
+    TRY(accept_read_cited(&s->in, e, &cited));
+    TRY(accept_judge_by_cited(&s->in, e, &cited, &o->why));
+    if (!o->why && e->prev_n)
+        TRY(accept_judge_by_state(&s->in, e, &o->before, &o->why));
+    return NULL;
+}
+
+/* ---- writing ---- */
+
+static const struct err *write_relation(struct stretch *s, const struct stored_event *e)
+{
+    struct related related = {0};
+    TRY(relation_of_new_event(s->in.job, s->in.room, e->event, false, &related));
+    if (related.relation.parent)
+        relations_write_at(s->in.write, s->in.room->version, &related.relation, s->in.room->id,
+                           e->sender, e->type, e->position);
+    return NULL;
+}
+
+static const struct err *place(struct stretch *s, struct old_event *o, int64_t position,
+                               const struct known_event *before)
+{
+    const struct event *e = o->event;
+    struct known_event *known = arena_alloc(s->in.job->arena, sizeof *known);
+    known->e = (struct stored_event){.position = position,
+                                     .room = s->in.room->id,
+                                     .is_state = e->state_key != NULL,
+                                     .status = EVENT_NORMAL,
+                                     .event = e};
+    TRY(intern_id(s->in.job->store->intern, INTERN_USER, e->sender, &known->e.sender));
+    TRY(intern_id(s->in.job->store->intern, INTERN_TYPE, e->type, &known->e.type));
+    if (before)
+        events_move(s->in.write, &known->e, before->e.position, 0);
+    else
+        events_write_at(s->in.write, &known->e);
+    lookup_add(s->in.lookup, known);
+    return write_relation(s, &known->e);
+}
+
+/* Oldest first: the state before each follows from its parents. */
+static const struct err *write_one(struct stretch *s, struct old_event *o, int64_t position,
+                                   int64_t *ref, const struct state_view **ref_of)
+{
+    const struct known_event *known;
+    TRY(lookup_get(s->in.lookup, o->event->event_id, &known));
+    TRY(find_before(s, o));
+    TRY(judge(s, o));
+    if (o->why)
+        position = known ? known->e.position : EVENT_ASIDE_MAX;
+    if (!*ref_of || !state_view_equal(s->in.job->arena, *ref_of, &o->before)) {
+        TRY(accept_write_state_ref(&s->in, &o->before, ref));
+        *ref_of = &o->before;
+    }
+    if (o->why)
+        return accept_put_aside_known(&s->in, o->event, EVENT_REJECTED, *ref);
+    TRY(place(s, o, position, known));
+    event_state_write(s->in.write, 0, position, *ref);
+    return history_note_end(&s->in, o->event, 0, position);
+}
+
+static const struct err *write_all(struct stretch *s, size_t *ret_added)
+{
+    const int64_t *places;
+    const struct state_view *ref_of = NULL;
+    int64_t ref = 0;
+    TRY(events_reserve(job_tx(s->in.job), true, s->n, &places));
+    search_range_write(s->in.write, &(struct search_range){.room = s->in.room->id,
+                                                           .first = places[s->n - 1],
+                                                           .last = places[0]});
+    for (size_t i = s->n; i-- > 0;) {
+        TRY(write_one(s, &s->events[i], places[i], &ref, &ref_of));
+        *ret_added += !s->events[i].why;
+    }
+    return NULL;
+}
+
+static const struct err *add(struct stretch *s, const struct event *const *events, size_t n,
+                             size_t *ret_added)
+{
+    const char *const *missing;
+    size_t missing_n;
+    TRY(writer_wait_for_queue(s->in.job, s->in.room));
+    s->in.lookup = lookup_create(s->in.job, s->in.room->version, s->in.room->id);
+    TRY(list_new(s, events, n));
+    if (!s->n)
+        return NULL;
+    TRY(state_view_of_ids(s->in.job, s->in.room, s->in.lookup, s->state_ids, s->state_n, &s->told,
+                          &missing, &missing_n));
+    if (missing_n)
+        return err(ERR_NOT_FOUND, "The state before the history is not here");
+    put_in_order(s);
+    accept_begin_write(&s->in);
+    const struct err *e = write_all(s, ret_added);
+    if (e) {
+        write_abandon(s->in.write);
+        return e;
+    }
+    TRY(write_commit(s->in.job, s->in.write, NULL));
+    return late_redactions_apply(s->in.job, s->in.room, events, n);
+}
+
+const struct err *history_add(struct job *job, struct room *room, const struct event *const *events,
+                              size_t n, const char *const *state_ids, size_t state_n,
+                              size_t *ret_added)
+{
+    struct stretch s = {
+        .in = {.job = job, .room = room}, .state_ids = state_ids, .state_n = state_n};
+    *ret_added = 0;
+    if (!writer_lock(room))
+        return err(ERR_CONFLICT, "The room is changing; try again");
+    room->busy = true;
+    lock_release(&room->lock);
+    const struct err *e = add(&s, events, n, ret_added);
+    room_note_aside(room);
+    writer_done(room);
+    map_finish(&s.by_id);
+    return e;
+}

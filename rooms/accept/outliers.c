@@ -1,0 +1,236 @@
+/* Storing events of another server's telling that have no place in our timeline. */
+#include "rooms/accept/accept.h"
+#include "rooms/state/lookup.h"
+#include "storage/db/intern.h"
+
+enum { AT_ONCE = 2500 }; /* events in one write */
+
+struct telling {
+    struct job *job;
+    struct room *room;
+    struct lookup *lookup;
+    struct map listed;          /* event id -> struct told */
+    const struct event **order; /* those that can be judged, parents first */
+    size_t order_n;
+};
+
+/* An event of the list. */
+struct told {
+    const struct event *event;
+    size_t waits_for; /* auth events of the list that are not judged yet */
+    bool lacks;       /* an auth event is neither stored nor listed */
+    struct told **cited_by;
+    size_t cited_by_n, cited_by_room;
+};
+
+/* ---- which can be judged, and in what order ---- */
+
+static void cite(struct arena *a, struct told *cited, struct told *by)
+{
+    if (cited->cited_by_n == cited->cited_by_room) {
+        size_t room = cited->cited_by_room ? cited->cited_by_room * 2 : 4;
+        struct told **grown = arena_alloc_array(a, room, sizeof(struct told *));
+        if (cited->cited_by_n)
+            memcpy(grown, cited->cited_by, cited->cited_by_n * sizeof(struct told *));
+        cited->cited_by = grown;
+        cited->cited_by_room = room;
+    }
+    cited->cited_by[cited->cited_by_n++] = by;
+    by->waits_for++;
+}
+
+static const struct err *look_up(struct telling *t, const struct event *const *events, size_t n)
+{
+    size_t most = 1, ids_n = 0;
+    for (size_t i = 0; i < n; i++)
+        most += 1 + events[i]->auth_n;
+    const char **ids = arena_alloc_array(t->job->arena, most, sizeof *ids);
+    for (size_t i = 0; i < n; i++) {
+        ids[ids_n++] = events[i]->event_id;
+        for (size_t k = 0; k < events[i]->auth_n; k++)
+            ids[ids_n++] = events[i]->auth_events[k];
+    }
+    return lookup_load(t->lookup, ids, ids_n);
+}
+
+static const struct err *list_new(struct telling *t, const struct event *const *events, size_t n,
+                                  struct told **ret, size_t *ret_n)
+{
+    struct told *list = arena_alloc_array(t->job->arena, n + 1, sizeof *list);
+    size_t listed = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct known_event *known;
+        TRY(lookup_get(t->lookup, events[i]->event_id, &known));
+        struct told *e = &list[listed];
+        *e = (struct told){.event = events[i]};
+        if (!known && !map_get(&t->listed, str_of(events[i]->event_id))) {
+            map_put(&t->listed, str_of(events[i]->event_id), e);
+            listed++;
+        }
+    }
+    *ret = list;
+    *ret_n = listed;
+    return NULL;
+}
+
+static const struct err *connect(struct telling *t, struct told *list, size_t n,
+                                 const char *const **ret_missing, size_t *ret_missing_n)
+{
+    struct map missing = {0};
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < list[i].event->auth_n; k++) {
+            const char *id = list[i].event->auth_events[k];
+            struct told *cited = map_get(&t->listed, str_of(id));
+            const struct known_event *known = NULL;
+            if (cited) {
+                cite(t->job->arena, cited, &list[i]);
+                continue;
+            }
+            const struct err *e = lookup_get(t->lookup, id, &known);
+            if (e) {
+                map_finish(&missing);
+                return e;
+            }
+            if (!known) {
+                list[i].lacks = true;
+                map_put(&missing, str_of(id), (void *)id);
+            }
+        }
+    const char **ids = arena_alloc_array(t->job->arena, missing.n + 1, sizeof *ids);
+    size_t ids_n = 0;
+    for (struct map_slot *s = NULL; (s = map_next(&missing, s));)
+        ids[ids_n++] = s->value;
+    map_finish(&missing);
+    if (ret_missing) {
+        *ret_missing = ids;
+        *ret_missing_n = ids_n;
+    }
+    return NULL;
+}
+
+static bool is_create(const struct told *e)
+{
+    return e->event->auth_n == 0 && strcmp(e->event->type, "m.room.create") == 0;
+}
+
+/* Parents first; what lacks one, or stands on a cycle, never gets its turn. The create event before
+ * all: in version 12 others are judged by it without citing it. */
+static void put_in_order(struct telling *t, struct told *list, size_t n)
+{
+    struct told **ready = arena_alloc_array(t->job->arena, n + 1, sizeof(struct told *));
+    size_t ready_n = 0;
+    t->order = arena_alloc_array(t->job->arena, n + 1, sizeof *t->order);
+    for (size_t i = 0; i < n; i++)
+        if (is_create(&list[i]))
+            ready[ready_n++] = &list[i];
+    for (size_t i = 0; i < n; i++)
+        if (!list[i].waits_for && !list[i].lacks && !is_create(&list[i]))
+            ready[ready_n++] = &list[i];
+    for (size_t i = 0; i < ready_n; i++) {
+        t->order[t->order_n++] = ready[i]->event;
+        for (size_t k = 0; k < ready[i]->cited_by_n; k++) {
+            struct told *by = ready[i]->cited_by[k];
+            if (--by->waits_for == 0 && !by->lacks)
+                ready[ready_n++] = by;
+        }
+    }
+}
+
+/* ---- judging and storing ---- */
+
+static const struct err *is_good(struct telling *t, const struct event *e, bool *ret)
+{
+    const struct event *cited[EVENT_AUTH_MAX], *create = NULL;
+    bool rejected[EVENT_AUTH_MAX];
+    const struct known_event *known;
+    struct auth_state_list list;
+    size_t n = 0;
+    for (size_t k = 0; k < e->auth_n && n < EVENT_AUTH_MAX; k++) {
+        TRY(lookup_get(t->lookup, e->auth_events[k], &known));
+        cited[n] = known->e.event;
+        rejected[n++] = known->e.status == EVENT_REJECTED;
+    }
+    if (t->room->version->room_id_is_create_hash) {
+        TRY(lookup_get(t->lookup, arena_printf(t->job->arena, "$%s", t->room->room_id + 1),
+                       &known));
+        create = known && known->e.status != EVENT_REJECTED ? known->e.event : NULL;
+    }
+    auth_state_list_init(&list, cited, n, create);
+    *ret = !auth_check_auth_events(e, cited, rejected) && !auth_check(e, &list.state);
+    return NULL;
+}
+
+static const struct err *store_one(struct telling *t, struct write *w, const struct event *e,
+                                   int64_t position)
+{
+    bool good;
+    TRY(is_good(t, e, &good));
+    struct known_event *stored = arena_alloc(t->job->arena, sizeof *stored);
+    stored->e = (struct stored_event){
+        .position = position,
+        .room = t->room->id,
+        .is_state = e->state_key != NULL,
+        .status = good ? EVENT_OUTLIER : EVENT_REJECTED,
+        .event = e,
+    };
+    TRY(intern_id(t->job->store->intern, INTERN_USER, e->sender, &stored->e.sender));
+    TRY(intern_id(t->job->store->intern, INTERN_TYPE, e->type, &stored->e.type));
+    lookup_add(t->lookup, stored);
+    events_write_at(w, &stored->e);
+    return NULL;
+}
+
+/* Names that are new are interned together. */
+static const struct err *intern_all(struct telling *t)
+{
+    const char **names = arena_alloc_array(t->job->arena, t->order_n + 1, sizeof *names);
+    int64_t *ids = arena_alloc_array(t->job->arena, t->order_n + 1, sizeof *ids);
+    for (size_t i = 0; i < t->order_n; i++)
+        names[i] = t->order[i]->sender;
+    TRY(intern_ids(t->job->store->intern, INTERN_USER, names, t->order_n, ids));
+    for (size_t i = 0; i < t->order_n; i++)
+        names[i] = t->order[i]->type;
+    return intern_ids(t->job->store->intern, INTERN_TYPE, names, t->order_n, ids);
+}
+
+static const struct err *store_all(struct telling *t)
+{
+    const int64_t *places;
+    TRY(intern_all(t));
+    TRY(events_reserve(job_tx(t->job), false, t->order_n, &places));
+    for (size_t i = 0; i < t->order_n;) {
+        struct write *w = write_begin(t->job);
+        for (size_t end = i + AT_ONCE; i < end && i < t->order_n; i++) {
+            const struct err *e = store_one(t, w, t->order[i], places[i]);
+            if (e) {
+                write_abandon(w);
+                return e;
+            }
+        }
+        TRY(write_commit(t->job, w, NULL));
+    }
+    return NULL;
+}
+
+static const struct err *store(struct telling *t, const struct event *const *events, size_t n,
+                               const char *const **ret_missing, size_t *ret_missing_n)
+{
+    struct told *list;
+    size_t listed;
+    TRY(look_up(t, events, n));
+    TRY(list_new(t, events, n, &list, &listed));
+    TRY(connect(t, list, listed, ret_missing, ret_missing_n));
+    put_in_order(t, list, listed);
+    return t->order_n ? store_all(t) : NULL;
+}
+
+const struct err *outliers_store(struct job *job, struct room *room,
+                                 const struct event *const *events, size_t n,
+                                 const char *const **ret_missing, size_t *ret_missing_n)
+{
+    struct telling t = {.job = job, .room = room};
+    t.lookup = lookup_create(job, room->version, room->id);
+    const struct err *e = store(&t, events, n, ret_missing, ret_missing_n);
+    map_finish(&t.listed);
+    return e;
+}

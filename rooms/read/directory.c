@@ -1,0 +1,440 @@
+#include "rooms/read/directory.h"
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "matrix/glob.h"
+#include "rooms/read/summary.h"
+#include "storage/rooms/rooms.h"
+
+enum {
+    READ_AT_ONCE = 500,        /* rooms, by one statement */
+    JSON_KEPT_MAX = 4096,      /* bytes of an entry; what is longer is read when it is shown */
+    TEXT_LOOKED_AT_MAX = 4096, /* bytes of a name or topic that a search looks at */
+    PAGE_BYTES_MAX = 4 << 20
+};
+
+struct entry {
+    int64_t room, joined_n;
+    size_t bytes;               /* of its JSON */
+    char *json, *room_type;     /* json NULL: it is not kept; room_type NULL: none */
+    char *name, *topic, *alias; /* what a search looks at, folded; NULL: none */
+    unsigned seen;              /* in the newest list that was made */
+    bool stale;
+};
+
+/* Who reads many entries holds `reading`, which keeps them what they are. The listener, for which
+ * all commits wait, takes `lock` alone, for a moment: it marks entries as stale. What changes the
+ * map holds both. */
+struct directory {
+    struct lock reading, lock;
+    struct store *store;
+    struct map entries; /* rooms.id -> struct entry */
+    unsigned lists;
+    /* The newest list, most members first, and the rooms that it was made of. */
+    struct entry **sorted;
+    int64_t *rooms;
+    size_t sorted_n, rooms_n;
+    bool is_old; /* an entry has changed since */
+};
+
+/* ---- entries ---- */
+
+static void free_entry(struct entry *e)
+{
+    if (!e)
+        return;
+    free(e->json);
+    free(e->room_type);
+    free(e->name);
+    free(e->topic);
+    free(e->alias);
+    free(e);
+}
+
+static char *folded(struct arena *a, const char *text)
+{
+    if (text && strlen(text) > TEXT_LOOKED_AT_MAX)
+        text = str_dup(a, (struct str){text, TEXT_LOOKED_AT_MAX});
+    return mem_strdup(text_fold_string(a, text));
+}
+
+static char *chunk_of(const struct room_summary *s, size_t *ret_n)
+{
+    json_auto_t *chunk = room_summary_chunk(s);
+    struct buf json = {0};
+    buf_add_json(&json, chunk);
+    return buf_steal(&json, ret_n);
+}
+
+static struct entry *make_entry(struct arena *a, int64_t room, const struct room_summary *s)
+{
+    struct entry *e = mem_zalloc(sizeof *e);
+    *e = (struct entry){
+        .room = room,
+        .joined_n = s->joined_n,
+        .room_type = mem_strdup(s->room_type),
+        .name = folded(a, s->name),
+        .topic = folded(a, s->topic),
+        .alias = folded(a, s->canonical_alias),
+    };
+    e->json = chunk_of(s, &e->bytes);
+    if (e->bytes > JSON_KEPT_MAX) {
+        free(e->json);
+        e->json = NULL;
+    }
+    return e;
+}
+
+static void put(struct directory *d, struct entry *e)
+{
+    LOCKED(&d->reading);
+    lock_take(&d->lock);
+    struct entry *before = map_put_int(&d->entries, e->room, e);
+    lock_release(&d->lock);
+    free_entry(before);
+    d->is_old = true;
+}
+
+static void set_stale(struct directory *d, int64_t room)
+{
+    LOCKED(&d->lock);
+    struct entry *e = map_get_int(&d->entries, room);
+    if (e)
+        e->stale = true;
+}
+
+/* Not through the cache of rooms: those that are being used would have to go for them. */
+static const struct err *refresh(struct job *job, struct directory *d, const int64_t *ids, size_t n)
+{
+    int64_t before = feed_position(d->store->feed);
+    const int64_t *rooms;
+    struct room_summary *summaries;
+    TRY(room_summaries_read(job, ids, n, &rooms, &summaries, &n));
+    for (size_t i = 0; i < n; i++) {
+        put(d, make_entry(job->arena, rooms[i], &summaries[i]));
+        if (feed_room_position(d->store->feed, rooms[i]) > before)
+            set_stale(d, rooms[i]);
+    }
+    return NULL;
+}
+
+/* ---- keeping up with the published rooms ---- */
+
+static size_t find_missing(struct directory *d, const int64_t *rooms, size_t n, int64_t *ret)
+{
+    LOCKED(&d->lock);
+    size_t missing = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct entry *e = map_get_int(&d->entries, rooms[i]);
+        if (!e || e->stale)
+            ret[missing++] = rooms[i];
+    }
+    return missing;
+}
+
+/* Some at a time, for there may be many. */
+static const struct err *refresh_all(struct job *job, struct directory *d, const int64_t *rooms,
+                                     size_t n)
+{
+    arena_auto struct arena *a = arena_create();
+    const struct err *e = NULL;
+    for (size_t i = 0; i < n && !e; i += READ_AT_ONCE) {
+        struct job own;
+        job_init(&own, job->store, a);
+        e = refresh(&own, d, rooms + i, n - i < READ_AT_ONCE ? n - i : READ_AT_ONCE);
+        job_finish(&own);
+        arena_reset(a);
+    }
+    return e;
+}
+
+/* Those that the newest list did not have. */
+static void drop_unpublished_reading(struct directory *d, struct arena *a)
+{
+    struct entry **gone = arena_alloc_array(a, d->entries.n + 1, sizeof *gone);
+    size_t n = 0;
+    for (struct map_slot *s = NULL; (s = map_next(&d->entries, s));) {
+        struct entry *e = s->value;
+        if (e->seen != d->lists)
+            gone[n++] = e;
+    }
+    if (!n)
+        return;
+    LOCKED(&d->lock);
+    for (size_t i = 0; i < n; i++) {
+        map_remove_int(&d->entries, gone[i]->room);
+        free_entry(gone[i]);
+    }
+}
+
+/* ---- listing ---- */
+
+/* A token names an entry's place in the order: `n` for what comes behind it, `p` for what comes
+ * before. */
+struct token {
+    char direction;
+    int64_t joined_n, room;
+};
+
+static const struct err *read_token(const char *text, struct token *ret)
+{
+    *ret = (struct token){.direction = 'n', .joined_n = INT64_MAX};
+    if (!text)
+        return NULL;
+    const char *underscore = strchr(text, '_');
+    struct token t = {.direction = *text};
+    if ((*text != 'n' && *text != 'p') || !underscore ||
+        !str_to_int64((struct str){text + 1, (size_t)(underscore - text - 1)}, &t.joined_n) ||
+        !str_to_int64(str_of(underscore + 1), &t.room))
+        return err(ERR_INVALID_PARAM, "\"since\" is not a token of an earlier page");
+    *ret = t;
+    return NULL;
+}
+
+/* Most members first. */
+static int compare(int64_t a_joined, int64_t a_room, int64_t b_joined, int64_t b_room)
+{
+    if (a_joined != b_joined)
+        return a_joined > b_joined ? -1 : 1;
+    return a_room < b_room ? -1 : a_room > b_room;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct entry *x = *(const struct entry *const *)a, *y = *(const struct entry *const *)b;
+    return compare(x->joined_n, x->room, y->joined_n, y->room);
+}
+
+/* What is looked for: as it is, or with a `*` in it. */
+struct wanted {
+    const char *term, *pattern; /* NULL: not that way */
+};
+
+static bool is_found(const struct wanted *w, const char *text)
+{
+    if (!text)
+        return false;
+    return w->term ? strstr(text, w->term) != NULL
+                   : glob_matches(str_of(w->pattern), str_of(text), GLOB_STAR_ONLY);
+}
+
+static void wanted_init(struct arena *a, const char *term, struct wanted *ret)
+{
+    const char *folded = text_fold_string(a, term);
+    *ret = (struct wanted){0};
+    if (folded && *folded && strchr(folded, '*'))
+        ret->pattern = arena_printf(a, "*%s*", folded);
+    else if (folded && *folded)
+        ret->term = folded;
+}
+
+static bool is_wanted(const struct entry *e, const struct directory_query *q,
+                      const struct wanted *w)
+{
+    if ((w->term || w->pattern) && !is_found(w, e->name) && !is_found(w, e->topic) &&
+        !is_found(w, e->alias))
+        return false;
+    for (size_t i = 0; i < json_array_size(q->room_types); i++) {
+        const json_t *wanted = json_array_get(q->room_types, i);
+        const char *type = json_string_text(wanted);
+        if (json_is_null(wanted) ? !e->room_type
+                                 : type && e->room_type && strcmp(type, e->room_type) == 0)
+            return true;
+    }
+    return !q->room_types;
+}
+
+/* The list is made anew only when rooms or entries have changed. */
+static void sort_reading(struct directory *d, struct arena *a, const int64_t *rooms, size_t n)
+{
+    if (!d->is_old && n == d->rooms_n && (!n || memcmp(rooms, d->rooms, n * sizeof *rooms) == 0))
+        return;
+    d->sorted = mem_realloc_array(d->sorted, n + 1, sizeof(struct entry *));
+    d->rooms = mem_realloc_array(d->rooms, n + 1, sizeof *d->rooms);
+    d->rooms_n = n;
+    d->sorted_n = 0;
+    d->lists++;
+    for (size_t i = 0; i < n; i++) {
+        d->rooms[i] = rooms[i];
+        struct entry *e = map_get_int(&d->entries, rooms[i]);
+        if (!e)
+            continue;
+        e->seen = d->lists;
+        d->sorted[d->sorted_n++] = e;
+    }
+    qsort(d->sorted, d->sorted_n, sizeof(struct entry *), compare_entries);
+    drop_unpublished_reading(d, a);
+    d->is_old = false;
+}
+
+static size_t collect_reading(const struct directory *d, const struct directory_query *q,
+                              const struct wanted *w, struct entry **ret)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < d->sorted_n; i++)
+        if (is_wanted(d->sorted[i], q, w))
+            ret[found++] = d->sorted[i];
+    return found;
+}
+
+/* ---- a page ---- */
+
+struct page {
+    size_t found, n;
+    int64_t rooms[DIRECTORY_PAGE_MAX];
+    const char *json[DIRECTORY_PAGE_MAX]; /* in the arena; NULL: still to be read */
+    const char *next, *prev;              /* tokens; NULL: there is no such page */
+};
+
+static const char *token_of(struct arena *a, char direction, const struct entry *e)
+{
+    return arena_printf(a, "%c%lld_%lld", direction, (long long)e->joined_n, (long long)e->room);
+}
+
+static void choose_page(struct arena *a, struct entry *const *entries, size_t n,
+                        const struct token *t, size_t limit, struct page *ret)
+{
+    size_t place = 0, bytes = 0; /* place: of the first entry that is not before the token's */
+    while (place < n &&
+           compare(entries[place]->joined_n, entries[place]->room, t->joined_n, t->room) < 0)
+        place++;
+    bool back = t->direction == 'p';
+    bool is_there = place < n && entries[place]->room == t->room;
+    size_t from = back ? (place > limit ? place - limit : 0) : place + is_there;
+    size_t to = back ? place : from + limit < n ? from + limit : n;
+    ret->found = n;
+    for (size_t i = from; i < to && (i == from || bytes < PAGE_BYTES_MAX); i++) {
+        bytes += entries[i]->bytes;
+        ret->rooms[ret->n] = entries[i]->room;
+        ret->json[ret->n++] = arena_strdup(a, entries[i]->json);
+    }
+    to = from + ret->n;
+    if (ret->n && to < n)
+        ret->next = token_of(a, 'n', entries[to - 1]);
+    if (ret->n && from > 0)
+        ret->prev = token_of(a, 'p', entries[from]);
+}
+
+static size_t find_in_page(const struct page *p, int64_t room)
+{
+    size_t i = 0;
+    while (p->rooms[i] != room)
+        i++;
+    return i;
+}
+
+/* What is too long to be kept. */
+static const struct err *read_rest(struct job *job, struct page *p)
+{
+    int64_t missing[DIRECTORY_PAGE_MAX];
+    const int64_t *rooms;
+    struct room_summary *summaries;
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        if (!p->json[i])
+            missing[n++] = p->rooms[i];
+    if (!n)
+        return NULL;
+    TRY(room_summaries_read(job, missing, n, &rooms, &summaries, &n));
+    for (size_t i = 0; i < n; i++) {
+        size_t bytes;
+        char *json = chunk_of(&summaries[i], &bytes);
+        p->json[find_in_page(p, rooms[i])] = arena_memdup(job->arena, json, bytes);
+        free(json);
+    }
+    return NULL;
+}
+
+static void add_token(struct buf *out, const char *key, const char *token)
+{
+    if (token)
+        buf_printf(out, ",\"%s\":\"%s\"", key, token);
+}
+
+static void write_page(struct buf *out, const struct page *p)
+{
+    bool any = false;
+    BUF_LIT(out, "{\"chunk\":[");
+    for (size_t i = 0; i < p->n; i++) {
+        if (!p->json[i])
+            continue; /* it has gone meanwhile */
+        buf_add_text(out, any ? "," : "");
+        buf_add_text(out, p->json[i]);
+        any = true;
+    }
+    buf_printf(out, "],\"total_room_count_estimate\":%zu", p->found);
+    add_token(out, "next_batch", p->next);
+    add_token(out, "prev_batch", p->prev);
+    buf_add_char(out, '}');
+}
+
+static void find_page(struct directory *d, struct arena *a, const struct directory_query *q,
+                      const struct token *t, const int64_t *rooms, size_t n, struct page *ret)
+{
+    struct wanted w;
+    wanted_init(a, q->term, &w);
+    struct entry **found = arena_alloc_array(a, n + 1, sizeof(struct entry *));
+    LOCKED(&d->reading);
+    sort_reading(d, a, rooms, n);
+    size_t found_n = collect_reading(d, q, &w, found);
+    choose_page(a, found, found_n, t, (size_t)q->limit, ret);
+}
+
+const struct err *directory_list(struct job *job, const struct directory_query *q, struct buf *out)
+{
+    struct directory *d = job->store->directory;
+    struct page *page = arena_alloc(job->arena, sizeof *page);
+    struct token token;
+    const int64_t *rooms;
+    size_t n;
+    TRY(read_token(q->since, &token));
+    TRY(rooms_published(job_tx(job), &rooms, &n));
+    int64_t *missing = arena_alloc_array(job->arena, n + 1, sizeof *missing);
+    TRY(refresh_all(job, d, missing, find_missing(d, rooms, n, missing)));
+    find_page(d, job->arena, q, &token, rooms, n, page);
+    TRY(read_rest(job, page));
+    write_page(out, page);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct directory *d = ctx;
+    LOCKED(&d->lock);
+    for (struct map_slot *s = NULL; n == 0 && (s = map_next(&d->entries, s));)
+        ((struct entry *)s->value)->stale = true;
+    for (size_t i = 0; i < n; i++) {
+        const struct change *c = &changes[i];
+        bool shows = (c->kind == CHANGE_EVENT && (c->event->state_key || c->redacted_event)) ||
+                     c->kind == CHANGE_STATE;
+        struct entry *e = shows ? map_get_int(&d->entries, c->room) : NULL;
+        if (e)
+            e->stale = true;
+    }
+}
+
+struct directory *directory_create(struct store *store)
+{
+    struct directory *d = mem_zalloc(sizeof *d);
+    lock_init(&d->reading, RANK_CACHE);
+    lock_init(&d->lock, RANK_LEAF);
+    d->store = store;
+    feed_listen(store->feed, on_changes, d);
+    return d;
+}
+
+void directory_destroy(struct directory *d)
+{
+    if (!d)
+        return;
+    for (struct map_slot *s = NULL; (s = map_next(&d->entries, s));)
+        free_entry(s->value);
+    map_finish(&d->entries);
+    free(d->sorted);
+    free(d->rooms);
+    lock_finish(&d->lock);
+    lock_finish(&d->reading);
+    free(d);
+}

@@ -1,0 +1,27 @@
+/* The directory of published rooms (client-server-api, "Published room directory").
+ *
+ * Which rooms are published stands in the database; what is shown of them is kept in memory, each
+ * entry until the room's state or members change, but for what is long. Entries are read some
+ * hundred at a time, past the cache of rooms, and a search goes through them in memory. */
+#ifndef ROOMS_READ_DIRECTORY_H
+#define ROOMS_READ_DIRECTORY_H
+
+#include "storage/db/job.h"
+
+struct directory;
+struct directory *directory_create(struct store *store); /* listens to the feed */
+void directory_destroy(struct directory *d);             /* NULL-safe */
+
+enum { DIRECTORY_PAGE_DEFAULT = 100, DIRECTORY_PAGE_MAX = 500 };
+
+struct directory_query {
+    int64_t limit;            /* 1 to DIRECTORY_PAGE_MAX */
+    const char *since;        /* token of an earlier page; NULL: the first */
+    const char *term;         /* to be found in name, topic or alias; NULL: any */
+    const json_t *room_types; /* array of strings and null (rooms without a type); NULL: any */
+};
+
+/* Writes the whole reply; a page ends when it is long. M_INVALID_PARAM for a token that is none. */
+const struct err *directory_list(struct job *job, const struct directory_query *q, struct buf *out);
+
+#endif

@@ -1,0 +1,289 @@
+#include "rooms/read/erasure.h"
+
+#include "base/lock.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "rooms/room.h"
+#include "storage/db/feed.h"
+#include "storage/users/erasures.h"
+
+#include <stdatomic.h>
+
+/* ---- who was erased ---- */
+
+struct entry {
+    int64_t position;
+    char user_id[];
+};
+
+/* No user ever leaves it: an erasure cannot be taken back. */
+struct erasures {
+    struct lock lock;
+    struct map users; /* user id -> struct entry */
+    uint64_t resets;
+    _Atomic bool is_loaded, has_any;
+};
+
+static void add_locked(struct erasures *x, const char *user_id, int64_t position)
+{
+    if (map_get(&x->users, str_of(user_id)))
+        return;
+    size_t n = strlen(user_id) + 1;
+    struct entry *e = mem_zalloc(sizeof *e + n);
+    e->position = position;
+    memcpy(e->user_id, user_id, n);
+    map_put(&x->users, str_of(e->user_id), e);
+    atomic_store(&x->has_any, true);
+}
+
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct erasures *x = ctx;
+    if (n == 0) {
+        LOCKED(&x->lock);
+        x->resets++;
+        atomic_store(&x->is_loaded, false);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (changes[i].kind == CHANGE_ACCOUNT && changes[i].is_erasure) {
+            LOCKED(&x->lock);
+            add_locked(x, changes[i].user_id, changes[i].position);
+        }
+}
+
+struct erasures *erasures_create(struct store *store)
+{
+    struct erasures *x = mem_zalloc(sizeof *x);
+    lock_init(&x->lock, RANK_CACHE);
+    feed_listen(store->feed, on_changes, x);
+    return x;
+}
+
+void erasures_destroy(struct erasures *x)
+{
+    if (!x)
+        return;
+    for (struct map_slot *s = NULL; (s = map_next(&x->users, s));)
+        free(s->value);
+    map_finish(&x->users);
+    lock_finish(&x->lock);
+    free(x);
+}
+
+static uint64_t resets_of(struct erasures *x)
+{
+    LOCKED(&x->lock);
+    return x->resets;
+}
+
+static const struct err *load(struct job *job, struct erasures *x)
+{
+    const struct erasure_row *rows;
+    size_t n;
+    uint64_t resets = resets_of(x);
+    TRY(erasures_list(job_tx(job), &rows, &n));
+    LOCKED(&x->lock);
+    for (size_t i = 0; i < n; i++)
+        add_locked(x, rows[i].user_id, rows[i].position);
+    if (x->resets == resets)
+        atomic_store(&x->is_loaded, true);
+    return NULL;
+}
+
+const struct err *erasures_find(struct job *job, const char *user_id, int64_t *ret)
+{
+    struct erasures *x = job->store->erasures;
+    *ret = 0;
+    if (!atomic_load(&x->is_loaded))
+        TRY(load(job, x));
+    if (!atomic_load(&x->has_any))
+        return NULL;
+    LOCKED(&x->lock);
+    const struct entry *e = map_get(&x->users, str_of(user_id));
+    *ret = e ? e->position : 0;
+    return NULL;
+}
+
+/* ---- who looks ---- */
+
+struct onlooker {
+    struct arena *arena;
+    const char *user_id, *server; /* one of them */
+    int64_t room;                 /* whose stays these are; 0: none yet */
+    const struct stay *stays;
+    size_t stays_n;
+};
+
+struct onlooker *onlooker_user(struct arena *a, const char *user_id)
+{
+    struct onlooker *o = arena_alloc(a, sizeof *o);
+    *o = (struct onlooker){.arena = a, .user_id = user_id};
+    return o;
+}
+
+struct onlooker *onlooker_server(struct arena *a, const char *server)
+{
+    struct onlooker *o = arena_alloc(a, sizeof *o);
+    *o = (struct onlooker){.arena = a, .server = server};
+    return o;
+}
+
+static const struct err *look_up_stays(struct job *job, struct onlooker *o, int64_t room)
+{
+    const struct stay *stays;
+    size_t n;
+    if (o->room == room)
+        return NULL;
+    if (o->user_id)
+        TRY(stays_of_user(job_tx(job), room, o->user_id, &stays, &n));
+    else
+        TRY(stays_of_server(job_tx(job), room, o->server, &stays, &n));
+    /* The job's arena may be that of one page, which the onlooker outlives. */
+    struct stay *kept = arena_alloc_array(o->arena, n + 1, sizeof *kept);
+    memcpy(kept, stays, n * sizeof *kept);
+    o->stays = kept;
+    o->stays_n = n;
+    o->room = room;
+    return NULL;
+}
+
+/* ---- what is shown ---- */
+
+static bool is_member(const struct event *e)
+{
+    return e->state_key && strcmp(e->type, "m.room.member") == 0;
+}
+
+/* Where its sender, or the user that a membership is of, was erased: the earlier one; 0: neither.
+ */
+static const struct err *find_erasure(struct job *job, const struct event *e, int64_t *ret)
+{
+    int64_t subject = 0;
+    TRY(erasures_find(job, e->sender, ret));
+    if (is_member(e))
+        TRY(erasures_find(job, e->state_key, &subject));
+    if (subject && (!*ret || subject < *ret))
+        *ret = subject;
+    return NULL;
+}
+
+/* Servers and clients act upon these, also upon older ones (state resolution may bring them back).
+ */
+static bool is_acted_upon(const char *type)
+{
+    static const char *const types[] = {
+        "m.room.create",         "m.room.power_levels", "m.room.join_rules",
+        "m.room.encryption",     "m.room.server_acl",   "m.room.history_visibility",
+        "m.room.guest_access",   "m.room.tombstone",    "m.room.third_party_invite",
+        "m.room.canonical_alias"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(type, types[i]) == 0)
+            return true;
+    return false;
+}
+
+static const struct err *is_setting(struct job *job, const struct stored_event *stored, bool *ret)
+{
+    const struct event *e = stored->event, *current = NULL;
+    struct room *room;
+    *ret = false;
+    if (!e->state_key || is_member(e) || strcmp(e->state_key, e->sender) == 0)
+        return NULL;
+    *ret = is_acted_upon(e->type);
+    if (*ret)
+        return NULL;
+    TRY(room_get_by_id(job, stored->room, &room));
+    if (room)
+        TRY(room_state(job, room, e->type, e->state_key, &current));
+    *ret = current && strcmp(current->event_id, e->event_id) == 0;
+    return NULL;
+}
+
+/* Was the onlooker in the room between the event and the erasure? What was said before the event
+ * counts as well: the event may be what ended the stay. */
+static const struct err *was_there(struct job *job, struct onlooker *o,
+                                   const struct stored_event *e, int64_t erased, bool *ret)
+{
+    int64_t position = e->position;
+    *ret = false;
+    if (!position) {
+        const struct stored_event *known;
+        TRY(events_get_by_id(job_tx(job), e->event->event_id, &known));
+        if (!known)
+            return NULL;
+        position = known->position;
+    }
+    TRY(look_up_stays(job, o, e->room));
+    int64_t until = erased > position ? erased : position; /* of leaving afterwards all are told */
+    for (size_t i = 0; i < o->stays_n && !*ret; i++)
+        *ret = o->stays[i].from <= until && o->stays[i].to >= position;
+    return NULL;
+}
+
+const struct err *onlooker_event(struct job *job, struct onlooker *o, const struct stored_event *e,
+                                 const struct event **ret)
+{
+    int64_t erased;
+    bool is_whole;
+    const struct event *event = e->event;
+    TRY(find_erasure(job, event, &erased));
+    if (erased) {
+        TRY(is_setting(job, e, &is_whole));
+        if (!is_whole)
+            TRY(was_there(job, o, e, erased, &is_whole));
+        if (!is_whole)
+            event = event_keep(job->arena, event_redacted(event));
+    }
+    *ret = event;
+    return NULL;
+}
+
+static const struct stored_event *copy_with(struct arena *a, const struct stored_event *e,
+                                            const struct event *event)
+{
+    struct stored_event *copy = arena_alloc(a, sizeof *copy);
+    *copy = *e;
+    copy->event = event;
+    return copy;
+}
+
+const struct err *onlooker_list(struct job *job, struct onlooker *o,
+                                const struct stored_event *const **events, size_t n)
+{
+    const struct stored_event **copy = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const struct stored_event *e = (*events)[i];
+        const struct event *shown;
+        TRY(onlooker_event(job, o, e, &shown));
+        if (shown == e->event)
+            continue;
+        if (!copy) {
+            copy = arena_alloc_array(job->arena, n, sizeof *copy);
+            memcpy(copy, *events, n * sizeof *copy);
+        }
+        copy[i] = copy_with(job->arena, e, shown);
+    }
+    if (copy)
+        *events = copy;
+    return NULL;
+}
+
+const struct err *onlooker_rows(struct job *job, struct onlooker *o,
+                                const struct stored_event **events, size_t n)
+{
+    struct stored_event *copy = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const struct event *shown;
+        TRY(onlooker_event(job, o, &(*events)[i], &shown));
+        if (shown == (*events)[i].event)
+            continue;
+        if (!copy) {
+            copy = arena_alloc_array(job->arena, n, sizeof *copy);
+            memcpy(copy, *events, n * sizeof *copy);
+        }
+        copy[i].event = shown;
+    }
+    if (copy)
+        *events = copy;
+    return NULL;
+}

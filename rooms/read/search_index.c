@@ -1,0 +1,326 @@
+#include "rooms/read/search_index.h"
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "rooms/read/erasure.h"
+#include "rooms/read/search_text.h"
+#include "storage/db/feed.h"
+#include "storage/rooms/search.h"
+#include "storage/users/erasures.h"
+#include "storage/users/profiles.h"
+
+#include <stdatomic.h>
+
+enum {
+    PAGE = 200,
+    FORGET_PAGE = 1000,
+    PAGES_AT_ONCE = 50,
+    IDLE_MS = 1000,
+    REMAKE_MS = 10,
+    RETRY_MS = 10 * 1000
+};
+
+/* ---- a page ---- */
+
+static const struct err *remove_redacted(struct job *job, const struct stored_event *e)
+{
+    const struct event *redaction = e->event;
+    if (e->type != TYPE_REDACTION || !redaction->redacts)
+        return NULL;
+    struct str id = event_id_to_bytes(job->arena, redaction->version, redaction->redacts);
+    return id.p ? search_index_remove(job_tx(job), id) : NULL;
+}
+
+/* What was said by users who are erased is forgotten. */
+static const struct err *put(struct job *job, const struct stored_event *events, size_t n)
+{
+    const struct search_row *rows;
+    size_t kept_n = 0, rows_n;
+    const struct stored_event **kept = arena_alloc_array(job->arena, n + 1, sizeof *kept);
+    for (size_t i = 0; i < n; i++) {
+        int64_t erased;
+        TRY(erasures_find(job, events[i].event->sender, &erased));
+        if (!erased)
+            kept[kept_n++] = &events[i];
+    }
+    TRY(search_text_rows(job_tx(job), &job->store->config->search_languages, kept, kept_n, &rows,
+                         &rows_n));
+    return rows_n ? search_index_put(job_tx(job), rows, rows_n) : NULL;
+}
+
+/* Onward along the log. */
+static const struct err *index_page(struct job *job, bool *ret_more)
+{
+    struct tx *tx = job_tx(job);
+    int64_t head = feed_position(job->store->feed);
+    struct search_cursor c;
+    const struct stored_event *events;
+    size_t n;
+    TRY(search_cursor_take(tx, &c));
+    TRY(search_events(tx, c.position, head, PAGE, &events, &n));
+    TRY(put(job, events, n));
+    for (size_t i = 0; i < n; i++)
+        TRY(remove_redacted(job, &events[i]));
+    *ret_more = n == PAGE;
+    int64_t to = *ret_more ? events[n - 1].position : head;
+    if (to <= c.position)
+        return NULL;
+    c.position = to;
+    return search_cursor_set(tx, &c);
+}
+
+/* A piece of the oldest stretch that the log does not name. */
+static const struct err *range_page(struct job *job, bool *ret_more)
+{
+    struct tx *tx = job_tx(job);
+    struct search_cursor c;
+    struct search_range r;
+    const struct stored_event *events;
+    size_t n;
+    TRY(search_cursor_take(tx, &c));
+    TRY(search_range_next(tx, &r));
+    *ret_more = r.id;
+    if (!r.id)
+        return NULL;
+    TRY(search_range_events(tx, &r, PAGE, &events, &n));
+    if (n == PAGE)
+        r.last = events[n - 1].position;
+    TRY(put(job, events, n));
+    TRY(search_range_remove_redacted(tx, &r));
+    return search_range_done(tx, &r, r.last);
+}
+
+/* Back over what is indexed in an older form. */
+static const struct err *remake_page(struct job *job, bool *ret_more)
+{
+    struct tx *tx = job_tx(job);
+    struct search_cursor c;
+    const struct stored_event *events;
+    size_t n;
+    *ret_more = false;
+    TRY(search_cursor_take(tx, &c));
+    if (!c.remake_below)
+        return NULL;
+    TRY(search_indexed_events(tx, c.remake_below, PAGE, &events, &n));
+    TRY(put(job, events, n));
+    *ret_more = n == PAGE;
+    c.remake_below = *ret_more ? events[n - 1].position : 0;
+    return search_cursor_set(tx, &c);
+}
+
+/* The number goes up when words are made otherwise. */
+static const char *form_of(struct arena *a, const struct config_list *languages)
+{
+    buf_auto struct buf form = {0};
+    BUF_LIT(&form, "2");
+    for (size_t i = 0; i < languages->n; i++)
+        buf_printf(&form, " %s", languages->items[i]);
+    return str_dup(a, buf_str(&form));
+}
+
+/* Once, when the server starts: an index of another form is to be made anew. */
+static const struct err *adopt(struct job *job, bool *ret_more)
+{
+    struct search_cursor c;
+    const char *form = form_of(job->arena, &job->store->config->search_languages);
+    *ret_more = false;
+    TRY(search_cursor_take(job_tx(job), &c));
+    if (strcmp(c.form, form) == 0)
+        return NULL;
+    c.form = form;
+    c.remake_below = c.position + 1;
+    return search_cursor_set(job_tx(job), &c);
+}
+
+static const struct err *forget_page(struct job *job, bool *ret_more)
+{
+    return erasures_forget_words(job_tx(job), FORGET_PAGE, ret_more);
+}
+
+/* In a transaction and an arena of its own. */
+static const struct err *page_alone(struct store *store,
+                                    const struct err *(*page)(struct job *job, bool *ret_more),
+                                    bool *ret_more)
+{
+    arena_auto struct arena *a = arena_create();
+    struct job job;
+    job_init(&job, store, a);
+    const struct err *e = tx_begin(job_tx(&job));
+    if (!e)
+        e = page(&job, ret_more);
+    if (!e)
+        e = tx_commit(job_tx(&job));
+    job_finish(&job);
+    return e;
+}
+
+const struct err *search_index_catch_up(struct job *job, int pages)
+{
+    bool more = true, more_ranges = true;
+    for (int i = 0; i < pages && (more || more_ranges); i++) {
+        if (more)
+            TRY(page_alone(job->store, index_page, &more));
+        if (more_ranges)
+            TRY(page_alone(job->store, range_page, &more_ranges));
+    }
+    return NULL;
+}
+
+/* ---- the thread ---- */
+
+struct search_indexer {
+    struct store *store;
+    pthread_t thread;
+    bool running;
+    /* The thread's own: the form of the index is ours, all of it is, all names are folded that are
+     * not behind names_after. */
+    bool adopted, remade, names_folded;
+    int64_t names_after;
+    atomic_bool behind;  /* something was said that is not indexed */
+    atomic_bool forgets; /* erased users are to be forgotten */
+    struct lock lock;
+    pthread_cond_t wake;
+    bool stopping;
+};
+
+static void hear(void *ctx, const struct change *changes, size_t n)
+{
+    struct search_indexer *x = ctx;
+    bool erased = n == 0, any = n == 0; /* changes were missed */
+    for (size_t i = 0; i < n; i++) {
+        erased |= changes[i].is_erasure;
+        any |= erased || changes[i].kind == CHANGE_EVENT;
+    }
+    if (erased)
+        atomic_store(&x->forgets, true);
+    if (!any || atomic_exchange(&x->behind, true))
+        return;
+    LOCKED(&x->lock);
+    pthread_cond_signal(&x->wake);
+}
+
+static void wait_locked(struct search_indexer *x, int ms)
+{
+    int64_t until = mono_ms() + ms;
+    while (!x->stopping && mono_ms() < until)
+        lock_wait_until(&x->lock, &x->wake, until);
+}
+
+/* Display names of profiles from before they were folded, or that an older version has written. */
+static const struct err *fold_names(struct search_indexer *x)
+{
+    arena_auto struct arena *a = arena_create();
+    struct job job;
+    bool more = false;
+    job_init(&job, x->store, a);
+    const struct err *e = profiles_fold_names(job_tx(&job), &x->names_after, PAGE, &more);
+    job_finish(&job);
+    x->names_folded = !e && !more;
+    return e;
+}
+
+/* A page of what older versions have left. */
+static const struct err *renew(struct search_indexer *x)
+{
+    if (!x->names_folded)
+        return fold_names(x);
+    bool more;
+    TRY(page_alone(x->store, remake_page, &more));
+    x->remade = !more;
+    return NULL;
+}
+
+/* What is said in the log and beside it first, then what is to be forgotten, then what is of an
+ * older form. */
+static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
+{
+    bool adopting, index = true, ranges = true, forget = atomic_exchange(&x->forgets, false);
+    if (!x->adopted)
+        TRY(page_alone(x->store, adopt, &adopting));
+    x->adopted = true;
+    for (int i = 0; i < PAGES_AT_ONCE && (index || ranges || forget); i++) {
+        if (index)
+            TRY(page_alone(x->store, index_page, &index));
+        if (ranges)
+            TRY(page_alone(x->store, range_page, &ranges));
+        if (forget)
+            TRY(page_alone(x->store, forget_page, &forget));
+    }
+    if (forget)
+        atomic_store(&x->forgets, true);
+    if (!index && !ranges && !forget && !x->remade)
+        TRY(renew(x));
+    *ret_more = index || ranges || forget || !x->remade;
+    return NULL;
+}
+
+/* How long to rest after it. */
+static int follow(struct search_indexer *x)
+{
+    bool more = true;
+    atomic_store(&x->behind, false);
+    const struct err *e = follow_pages(x, &more);
+    if (more)
+        atomic_store(&x->behind, true);
+    if (e) {
+        atomic_store(&x->forgets, true);
+        atomic_store(&x->behind, true);
+        log_err(LOG_WARN, "the search index does not follow; it will be tried again", e);
+    }
+    return e ? RETRY_MS : x->remade ? IDLE_MS : REMAKE_MS;
+}
+
+static void *run(void *arg)
+{
+    struct search_indexer *x = arg;
+    lock_take(&x->lock);
+    while (!x->stopping) {
+        lock_release(&x->lock);
+        int rest = follow(x);
+        lock_take(&x->lock);
+        wait_locked(x, rest);
+        while (!x->stopping && !atomic_load(&x->behind))
+            lock_wait(&x->lock, &x->wake);
+    }
+    lock_release(&x->lock);
+    return NULL;
+}
+
+struct search_indexer *search_indexer_create(struct store *store)
+{
+    struct search_indexer *x = mem_zalloc(sizeof *x);
+    x->store = store;
+    lock_init(&x->lock, RANK_LEAF);
+    cond_init(&x->wake);
+    atomic_init(&x->forgets, true); /* what a stop interrupted goes on */
+    feed_listen(store->feed, hear, x);
+    return x;
+}
+
+void search_indexer_start(struct search_indexer *x)
+{
+    x->running = pthread_create(&x->thread, NULL, run, x) == 0;
+}
+
+void search_indexer_stop(struct search_indexer *x)
+{
+    if (!x || !x->running)
+        return;
+    lock_take(&x->lock);
+    x->stopping = true;
+    pthread_cond_signal(&x->wake);
+    lock_release(&x->lock);
+    pthread_join(x->thread, NULL);
+    x->running = false;
+}
+
+void search_indexer_destroy(struct search_indexer *x)
+{
+    if (!x)
+        return;
+    pthread_cond_destroy(&x->wake);
+    lock_finish(&x->lock);
+    free(x);
+}

@@ -1,0 +1,34 @@
+/* What a space shows of itself: its summary and its children (client-server-api, "Spaces"). */
+#ifndef ROOMS_READ_SPACE_H
+#define ROOMS_READ_SPACE_H
+
+#include "rooms/read/summary.h"
+
+enum { SPACE_VIA_MAX = 5, SPACE_CHILDREN_MAX = 1000 };
+
+/* A valid m.space.child. */
+struct space_child {
+    const char *room_id;
+    const char *order; /* NULL: has none that is valid */
+    int64_t ts;
+    const char *via[SPACE_VIA_MAX]; /* servers to ask */
+    size_t via_n;
+    const struct event *event; /* ours, in memory */
+    struct str shown;          /* else the stripped event with origin_server_ts, JSON */
+};
+
+/* Of a room that we are in, in the order that the specification wants; none when it is no space. In
+ * the arena. */
+const struct err *space_children(struct job *job, struct room *room, const struct room_summary *s,
+                                 bool suggested_only, const struct space_child **ret,
+                                 size_t *ret_n);
+
+/* The same from children_state as another server tells it; what is malformed is left out. */
+void space_children_of_told(struct job *job, const json_t *children_state, bool suggested_only,
+                            const struct space_child **ret, size_t *ret_n);
+
+/* A RoomSummary as an object with children_state. */
+void space_write_room(struct buf *out, const json_t *summary, const struct space_child *children,
+                      size_t n);
+
+#endif

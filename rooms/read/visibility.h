@@ -1,0 +1,48 @@
+/* Who may see which event (client-server-api, "Room history visibility"). */
+#ifndef ROOMS_READ_VISIBILITY_H
+#define ROOMS_READ_VISIBILITY_H
+
+#include "rooms/room.h"
+#include "storage/rooms/events.h"
+
+/* What decides over time what one user sees of one room: from memory while nothing relevant
+ * changed, otherwise read once from the intervals of history visibility and membership. */
+struct sight {
+    bool all;               /* everything is visible, from where it was opened */
+    struct room_member now; /* the user's membership */
+    int64_t end;            /* nothing after this position is visible */
+    const struct stored_event *history, *members; /* as state, oldest first; unless known from `now`
+                                                   */
+    size_t history_n, members_n;
+};
+
+/* For events at `from` and later positions. */
+const struct err *sight_open(struct job *job, struct room *room, int64_t user, const char *user_id,
+                             int64_t from, struct sight *ret);
+/* May the user see the event at this position, as far as history visibility goes? */
+bool sight_allows(const struct sight *s, int64_t position);
+/* The user's membership when the event at this position had happened. */
+enum membership sight_membership(const struct sight *s, int64_t position);
+
+/* May the user read anything of the room (joined, has left, or the room is world-readable)? Not who
+ * is banned from it. M_FORBIDDEN if not. */
+const struct err *visibility_need_room(struct job *job, struct room *room, int64_t user);
+
+/* Of these events of one room (any order), sets ret_visible[i] for those the user may see: by the
+ * history visibility and the user's membership at each event, and the user's ignore list (not for
+ * state events). Redactions that are not applied are for no user. */
+const struct err *visibility_filter(struct job *job, struct room *room, int64_t user,
+                                    const char *user_id, const struct stored_event *const *events,
+                                    size_t n, bool *ret_visible);
+
+/* The same for a single event. */
+const struct err *visibility_may_see(struct job *job, struct room *room, int64_t user,
+                                     const char *user_id, const struct stored_event *e, bool *ret);
+
+/* The user's ignored users, cached; a set of user id text. NULL when there are none. */
+const struct err *ignored_users(struct job *job, int64_t user, const struct map **ret);
+/* The users.id of those of them that are known here at all. */
+const struct err *ignored_user_ids(struct job *job, int64_t user, const int64_t **ret,
+                                   size_t *ret_n);
+
+#endif

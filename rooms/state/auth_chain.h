@@ -1,0 +1,14 @@
+/* Auth chains, for servers that ask for them (server-server-api, "Auth chain"). */
+#ifndef ROOMS_STATE_AUTH_CHAIN_H
+#define ROOMS_STATE_AUTH_CHAIN_H
+
+#include "rooms/room.h"
+#include "storage/rooms/events.h"
+
+/* The auth chain of these events (they themselves are not in it unless others cite them), as far as
+ * it is stored, also of what was rejected: in no particular order, each once. However long it is,
+ * this takes few statements. */
+const struct err *auth_chain(struct job *job, struct room *room, const char *const *event_ids,
+                             size_t n, const struct stored_event **ret, size_t *ret_n);
+
+#endif

@@ -1,0 +1,345 @@
+#include "rooms/state/auth_index.h"
+
+#include "base/mem.h"
+#include "storage/db/feed.h"
+#include "storage/rooms/auth_nodes.h"
+
+enum {
+    SHARE = 8, /* of the budget of all caches */
+    BYTES_MIN = 4 << 20,
+    PAGE = 4096, /* nodes that are loaded first; then more and more */
+    PAGE_MAX = 1 << 20,
+    EVENTS_BYTES = 4 << 20, /* of events that one room keeps */
+    NUMBERS_BYTES = 4 << 20,
+    MAP_BYTES = 2 * sizeof(struct map_slot)
+};
+
+struct auth_indexes {
+    struct lock lock;
+    struct map rooms; /* rooms.id -> struct auth_index that no job has */
+    struct auth_index *newest, *oldest;
+    size_t bytes, bytes_max;
+    uint64_t epoch; /* grows whenever something that was remembered is not so any more */
+    int64_t loads, hits;
+};
+
+/* ---- one room's ---- */
+
+static size_t bytes_of(const struct auth_index *x)
+{
+    return sizeof *x + x->graph.bytes + x->numbers_bytes + x->events_bytes;
+}
+
+static size_t bytes_of_event(const struct event *e)
+{
+    return sizeof *e + 4 * e->json.n + MAP_BYTES; /* with its content as a tree */
+}
+
+static void forget_numbers(struct auth_index *x)
+{
+    for (struct map_slot *s = NULL; (s = map_next(&x->numbers, s));)
+        free(s->value);
+    map_finish(&x->numbers);
+    x->numbers = (struct map){0};
+    x->numbers_bytes = 0;
+}
+
+static void forget_events(struct auth_index *x)
+{
+    for (struct map_slot *s = NULL; (s = map_next(&x->events, s));) {
+        struct auth_index_event *kept = s->value;
+        event_unref(kept->event);
+        free(kept);
+    }
+    map_finish(&x->events);
+    map_finish(&x->by_node);
+    x->events = x->by_node = (struct map){0};
+    x->events_bytes = 0;
+}
+
+static void destroy(struct auth_index *x)
+{
+    forget_numbers(x);
+    forget_events(x);
+    map_finish(&x->extra);
+    auth_graph_finish(&x->graph);
+    free(x->pending);
+    free(x);
+}
+
+struct auth_number *auth_index_remember(struct auth_index *x, struct str id, uint32_t node,
+                                        bool is_power)
+{
+    struct auth_number *number = map_get(&x->numbers, id);
+    if (number)
+        return number;
+    number = mem_alloc(sizeof *number + id.n);
+    number->node = node;
+    number->is_power = is_power;
+    number->n = (uint32_t)id.n;
+    memcpy(number->id, id.p, id.n);
+    map_put(&x->numbers, (struct str){number->id, id.n}, number);
+    x->numbers_bytes += sizeof *number + id.n + MAP_BYTES;
+    return number;
+}
+
+const struct event *auth_index_event(struct auth_index *x, const char *id, bool *ret_rejected)
+{
+    const struct auth_index_event *kept = map_get(&x->events, str_of(id));
+    if (!kept)
+        return NULL;
+    *ret_rejected = kept->rejected;
+    return kept->event;
+}
+
+void auth_index_keep(struct auth_index *x, const struct known_event *e, uint32_t node)
+{
+    const struct event *event = e->e.event;
+    struct auth_index_event *kept = map_get(&x->events, str_of(event->event_id));
+    if (!e->is_stored)
+        return;
+    if (!kept) {
+        kept = mem_alloc(sizeof *kept);
+        *kept = (struct auth_index_event){.event = event_ref(event),
+                                          .rejected = e->e.status == EVENT_REJECTED};
+        map_put(&x->events, str_of(event->event_id), kept);
+        x->events_bytes += sizeof *kept + bytes_of_event(event);
+    }
+    if (node && !kept->node)
+        map_put_int(&x->by_node, node, kept);
+    kept->node = node ? node : kept->node;
+}
+
+/* What one room keeps beside its graph is bounded: it begins anew. */
+static void trim(struct auth_index *x)
+{
+    map_finish(&x->extra);
+    x->extra = (struct map){0};
+    auth_graph_cut(&x->graph, x->known_n);
+    if (x->events_bytes > EVENTS_BYTES)
+        forget_events(x);
+    if (x->numbers_bytes <= NUMBERS_BYTES)
+        return;
+    if (x->known_n > x->stored_n) { /* the pending ones are found again, and what is CURRENT */
+        auth_graph_cut(&x->graph, x->stored_n);
+        for (uint32_t node = 1; node <= x->stored_n; node++)
+            x->graph.nodes[node].flags = 0;
+        x->known_n = x->stored_n;
+        x->state_position = -1;
+    }
+    forget_numbers(x);
+    x->has_all_numbers = false;
+}
+
+/* ---- loading ---- */
+
+static void fill(void *ctx, uint32_t node, const uint32_t *cites, size_t n, uint32_t power)
+{
+    struct auth_index *x = ctx;
+    if (node == x->graph.from - 1)
+        auth_graph_fill(&x->graph, cites, n, power);
+}
+
+static const struct err *load(struct auth_graph *g, uint32_t node)
+{
+    struct auth_index *x = (struct auth_index *)g;
+    size_t loaded = g->n + 1 - g->from, more = 3 * loaded;
+    more = more < PAGE ? PAGE : more > PAGE_MAX ? PAGE_MAX : more;
+    uint32_t to = g->from - 1, from = to > more ? to - (uint32_t)more : 0;
+    arena_auto struct arena *a = arena_create(); /* much comes through it */
+    struct arena *was = x->job->arena;
+    job_use_arena(x->job, a);
+    const struct err *e = auth_nodes_page(job_tx(x->job), x->room_id, from, to, fill, x);
+    job_use_arena(x->job, was);
+    return e;
+}
+
+static const struct err *make(struct job *job, struct room *room, struct auth_index **ret)
+{
+    uint32_t newest;
+    bool lacks, came;
+    TRY(auth_nodes_newest(job_tx(job), room->id, &newest, &lacks, &came));
+    if (came) { /* the numbers would not be in order */
+        TRY(auth_nodes_drop(job_tx(job), room->id));
+        newest = 0;
+        lacks = false;
+    }
+    struct auth_index *x = mem_zalloc(sizeof *x);
+    auth_graph_init(&x->graph, newest);
+    x->graph.load = load;
+    x->room_id = room->id;
+    x->stored_n = x->known_n = newest;
+    x->state_position = -1;
+    x->lacks = lacks;
+    x->has_all_numbers = newest == 0;
+    *ret = x;
+    return NULL;
+}
+
+/* ---- all of them ---- */
+
+static void unlink_locked(struct auth_indexes *all, struct auth_index *x)
+{
+    *(x->newer ? &x->newer->older : &all->newest) = x->older;
+    *(x->older ? &x->older->newer : &all->oldest) = x->newer;
+    x->newer = x->older = NULL;
+    map_remove_int(&all->rooms, x->room_id);
+    all->bytes -= bytes_of(x);
+}
+
+static struct auth_index *take(struct auth_indexes *all, int64_t room, uint64_t *ret_epoch)
+{
+    LOCKED(&all->lock);
+    struct auth_index *x = map_get_int(&all->rooms, room);
+    *ret_epoch = all->epoch;
+    *(x ? &all->hits : &all->loads) += 1;
+    if (x)
+        unlink_locked(all, x);
+    return x;
+}
+
+static void give(struct auth_indexes *all, struct auth_index *x)
+{
+    LOCKED(&all->lock);
+    if (x->epoch != all->epoch || map_get_int(&all->rooms, x->room_id)) {
+        destroy(x);
+        return;
+    }
+    map_put_int(&all->rooms, x->room_id, x);
+    x->older = all->newest;
+    *(all->newest ? &all->newest->newer : &all->oldest) = x;
+    all->newest = x;
+    all->bytes += bytes_of(x);
+    while (all->bytes > all->bytes_max) {
+        struct auth_index *oldest = all->oldest;
+        unlink_locked(all, oldest);
+        destroy(oldest);
+    }
+}
+
+/* Where nodes lack auth events that have come since, the numbers are made anew. */
+static const struct err *renew(struct job *job, struct room *room, struct auth_index **x)
+{
+    uint32_t newest;
+    bool lacks, came;
+    TRY(auth_nodes_newest(job_tx(job), room->id, &newest, &lacks, &came));
+    if (!came)
+        return NULL;
+    destroy(*x);
+    *x = NULL;
+    return make(job, room, x);
+}
+
+const struct err *auth_index_open(struct job *job, struct room *room, struct lookup *lookup,
+                                  struct auth_index **ret)
+{
+    uint64_t epoch;
+    const struct err *e = NULL;
+    struct auth_index *x = take(job->store->auth_indexes, room->id, &epoch);
+    if (!x)
+        TRY(make(job, room, &x));
+    else if (x->lacks)
+        e = renew(job, room, &x);
+    if (x) {
+        x->job = job;
+        x->room = room;
+        x->lookup = lookup;
+        x->epoch = epoch;
+    }
+    if (e && x)
+        auth_index_close(x, false);
+    if (!e)
+        *ret = x;
+    return e;
+}
+
+void auth_index_close(struct auth_index *x, bool is_good)
+{
+    struct auth_indexes *all = x->job->store->auth_indexes;
+    trim(x);
+    x->job = NULL;
+    x->room = NULL;
+    x->lookup = NULL;
+    if (is_good)
+        give(all, x);
+    else
+        destroy(x);
+}
+
+void auth_indexes_forget(struct auth_indexes *all, int64_t room)
+{
+    LOCKED(&all->lock);
+    struct auth_index *x = map_get_int(&all->rooms, room);
+    if (x) {
+        unlink_locked(all, x);
+        destroy(x);
+    } else {
+        all->epoch++; /* a job may have it */
+    }
+}
+
+void auth_indexes_forget_event(struct auth_indexes *all, int64_t room, const char *event_id)
+{
+    LOCKED(&all->lock);
+    struct auth_index *x = map_get_int(&all->rooms, room);
+    struct auth_index_event *kept = x ? map_remove(&x->events, str_of(event_id)) : NULL;
+    if (!kept)
+        return;
+    size_t bytes = sizeof *kept + bytes_of_event(kept->event);
+    x->events_bytes -= bytes;
+    all->bytes -= bytes;
+    if (kept->node)
+        map_remove_int(&x->by_node, kept->node);
+    event_unref(kept->event);
+    free(kept);
+}
+
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct auth_indexes *all = ctx;
+    if (n)
+        return; /* auth_index_find asks what has changed */
+    LOCKED(&all->lock);
+    all->epoch++;
+    while (all->newest) {
+        struct auth_index *x = all->newest;
+        unlink_locked(all, x);
+        destroy(x);
+    }
+}
+
+struct auth_indexes *auth_indexes_create(struct store *store)
+{
+    struct auth_indexes *all = mem_zalloc(sizeof *all);
+    lock_init(&all->lock, RANK_CACHE);
+    int64_t bytes = store->config->cache_size / SHARE;
+    all->bytes_max = (size_t)(bytes > BYTES_MIN ? bytes : BYTES_MIN);
+    feed_listen(store->feed, on_changes, all);
+    return all;
+}
+
+void auth_indexes_destroy(struct auth_indexes *all)
+{
+    if (!all)
+        return;
+    on_changes(all, NULL, 0);
+    map_finish(&all->rooms);
+    lock_finish(&all->lock);
+    free(all);
+}
+
+void auth_indexes_add_metrics(struct auth_indexes *all, struct buf *out)
+{
+    LOCKED(&all->lock);
+    buf_printf(
+        out,
+        "# HELP concorde_auth_index_bytes Memory for the auth events of rooms with forks.\n"
+        "# TYPE concorde_auth_index_bytes gauge\nconcorde_auth_index_bytes %zu\n"
+        "# HELP concorde_auth_index_hits_total State resolutions that found them in memory.\n"
+        "# TYPE concorde_auth_index_hits_total counter\n"
+        "concorde_auth_index_hits_total %lld\n"
+        "# HELP concorde_auth_index_loads_total State resolutions that did not.\n"
+        "# TYPE concorde_auth_index_loads_total counter\n"
+        "concorde_auth_index_loads_total %lld\n",
+        all->bytes, (long long)all->hits, (long long)all->loads);
+}

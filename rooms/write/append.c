@@ -1,0 +1,370 @@
+#include "rooms/write/append.h"
+
+#include "base/sha256.h"
+#include "matrix/id.h"
+#include "rooms/room_internal.h"
+#include "rooms/write/basis.h"
+#include "rooms/write/draft.h"
+#include "rooms/write/relations.h"
+#include "rooms/write/txn.h"
+#include "rooms/writer.h"
+#include "storage/db/intern.h"
+#include "storage/rooms/aliases.h"
+#include "storage/rooms/events.h"
+
+#include <time.h>
+
+/* ---- transaction ids ---- */
+
+struct str txn_key(struct arena *a, const struct new_event *e)
+{
+    unsigned char hash[SHA256_BYTES];
+    const struct str parts[] = {str_of(e->txn_scope), {"", 1}, str_of(e->client_txn)};
+    sha256_parts(parts, sizeof parts / sizeof *parts, hash);
+    return (struct str){arena_memdup(a, hash, TXN_KEY_BYTES), TXN_KEY_BYTES};
+}
+
+/* The event that an earlier request with this transaction id made; NULL when there was none. */
+static const struct err *find_earlier(struct job *job, const struct author *author,
+                                      const struct new_event *e, const char **ret_id)
+{
+    int64_t position;
+    const struct stored_event *stored = NULL;
+    TRY(event_txns_find(job_tx(job), author->device, txn_key(job->arena, e), &position));
+    if (position)
+        TRY(events_get(job_tx(job), position, &stored));
+    *ret_id = stored ? stored->event->event_id : NULL;
+    return NULL;
+}
+
+/* ---- appending ---- */
+
+static const struct err *build_all(struct draft *d, const struct new_event *events, size_t n,
+                                   const char **ret_ids)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct event *e;
+        TRY(draft_add(d, &events[i], &e));
+        ret_ids[i] = e->event_id;
+    }
+    return NULL;
+}
+
+static const struct err *is_changing(void)
+{
+    return err(ERR_CONFLICT, "The room is changing; try again");
+}
+
+static bool has_state(const struct new_event *events, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (events[i].state_key)
+            return true;
+    return false;
+}
+
+/* What is refused, or said to be so already, because of state that is not committed is answered
+ * only when that is. */
+static const struct err *answer(struct room *room, int64_t judged_by, const struct err *e)
+{
+    return writer_wait_for_state(room, judged_by) ? e : is_changing();
+}
+
+static void note_annotations_locked(const struct draft *d)
+{
+    for (const struct draft_event *e = d->newest; e; e = e->next)
+        if (e->once.p)
+            annotation_queued_locked(d->room, e->once);
+}
+
+static void finish_annotations(const struct draft *d)
+{
+    for (const struct draft_event *e = d->newest; e; e = e->next)
+        if (e->once.p)
+            annotation_done(d->room, e->once);
+}
+
+static void enqueue_locked(struct draft *d)
+{
+    struct room_head head;
+    draft_head(d, &head);
+    rooms_write_head(d->write, &head, d->built_on);
+    d->room->waiting++;
+    note_annotations_locked(d);
+    write_enqueue(d->job, d->write);
+    draft_apply_head(d);
+    d->room->busy = d->is_alone;
+    if (d->changes_state && !d->is_alone) {
+        draft_apply_state(d);
+        d->room->state_queued++;
+    }
+}
+
+static const struct err *finish(struct draft *d)
+{
+    const struct err *e = write_wait(d->job, d->write, NULL);
+    if (e)
+        room_forget(d->job, d->room); /* what others may have built upon never happened */
+    finish_annotations(d);
+    d->room->waiting--;
+    if (d->is_alone)
+        writer_done(d->room);
+    else if (d->changes_state)
+        writer_state_done(d->room);
+    return e;
+}
+
+/* Has the author said just that before? */
+static const struct err *find_same(struct draft *d, const struct new_event *e, const char **ret_id)
+{
+    const struct event *current;
+    TRY(draft_state(d, e->type, e->state_key, &current));
+    if (!current || strcmp(current->sender, d->author->user_id) != 0)
+        return NULL;
+    buf_auto struct buf wanted = {0};
+    TRY(canonical_json_add(&wanted, CANONICAL_STRICT, e->content));
+    if (str_eq(buf_str(&wanted), current->content))
+        *ret_id = arena_strdup(d->job->arena, current->event_id);
+    return NULL;
+}
+
+/* on: what the one event was decided upon; it is not drafted when it says nothing new. */
+static const struct err *build_upon(struct draft *d, const struct basis *on,
+                                    const struct new_event *event, const char **ret_id)
+{
+    bool holds;
+    const char *same = NULL;
+    TRY(basis_holds(on, d, &holds));
+    if (!holds)
+        return is_changing();
+    TRY(find_same(d, event, &same));
+    if (!same)
+        return build_all(d, event, 1, ret_id);
+    *ret_id = same;
+    return NULL;
+}
+
+/* A transaction that is repeated after a refusal was none the first time: it may be what is in its
+ * own way. */
+static const struct err *unless_earlier(struct job *job, const struct author *author,
+                                        const struct new_event *event, const struct err *refusal,
+                                        const char **ret_id)
+{
+    const char *earlier;
+    TRY(find_earlier(job, author, event, &earlier));
+    if (!earlier)
+        return refusal;
+    *ret_id = earlier;
+    return NULL;
+}
+
+/* One attempt. on: NULL, the events do not depend on the state. ERR_CONFLICT: another writer was
+ * first, the room must be read anew. */
+static const struct err *try_append(struct job *job, struct room *room, const struct author *author,
+                                    const struct basis *on, const struct new_event *events,
+                                    size_t n, const char **ret_ids)
+{
+    struct write *w = write_begin(job);
+    struct draft d;
+    if (!writer_lock_behind(room, has_state(events, n))) {
+        write_abandon(w);
+        return is_changing();
+    }
+    draft_init(&d, job, room, author, w);
+    int64_t judged_by = room->state_queued;
+    const struct err *e =
+        on ? build_upon(&d, on, events, ret_ids) : build_all(&d, events, n, ret_ids);
+    bool is_queued = !e && d.newest;
+    if (is_queued)
+        enqueue_locked(&d);
+    lock_release(&room->lock);
+    if (is_queued)
+        return finish(&d);
+    write_abandon(w);
+    if (d.awaited.p)
+        annotation_await(room, d.awaited);
+    return e && e->code == ERR_CONFLICT ? e : answer(room, judged_by, e);
+}
+
+const struct err *room_append(struct job *job, struct room *room, const struct author *author,
+                              const struct new_event *events, size_t n, const char **ret_ids)
+{
+    bool has_txn = n == 1 && events[0].client_txn && author->device;
+    struct str key = has_txn ? txn_key(job->arena, &events[0]) : (struct str){0};
+    if (has_txn && (ret_ids[0] = txn_recent(job, author->device, key)))
+        return NULL;
+    const struct err *e = NULL;
+    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
+        e = try_append(job, room, author, NULL, events, n, ret_ids);
+        if (!e) {
+            if (has_txn)
+                txn_remember(job->store->txns, author->device, key, ret_ids[0]);
+            return NULL;
+        }
+        if (e->code != ERR_CONFLICT)
+            return has_txn ? unless_earlier(job, author, events, e, ret_ids) : e;
+        if (has_txn) {
+            TRY(find_earlier(job, author, &events[0], ret_ids));
+            if (ret_ids[0])
+                return NULL;
+        }
+        writer_back_off(attempt);
+        TRY(room_get_by_id(job, room->id, &room));
+    }
+    return e;
+}
+
+/* ---- state that depends on state ---- */
+
+/* One decision, and what comes of it. ERR_CONFLICT: another writer was first. */
+static const struct err *try_decide(struct job *job, struct room *room, const struct author *author,
+                                    const struct decision *decision, bool *ret_again,
+                                    const char **ret_id)
+{
+    struct basis on;
+    struct new_event event = {0};
+    const char *stands = NULL;
+    basis_init(&on, job, room);
+    const struct err *e = decision->decide(decision->ctx, &on, &event, &stands);
+    if (!e && !stands) {
+        e = try_append(job, room, author, &on, &event, 1, ret_id);
+        *ret_again = e && e->code == ERR_CONFLICT;
+        return e;
+    }
+    *ret_again = !basis_settle(&on);
+    if (*ret_again)
+        return is_changing();
+    if (!e)
+        *ret_id = stands;
+    return e;
+}
+
+const struct err *room_decide_state(struct job *job, struct room *room, const struct author *author,
+                                    const struct decision *decision, const char **ret_id)
+{
+    const struct err *e = NULL;
+    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
+        bool again;
+        e = try_decide(job, room, author, decision, &again, ret_id);
+        if (!again)
+            return e;
+        writer_back_off(attempt);
+        TRY(room_get_by_id(job, room->id, &room));
+    }
+    return e;
+}
+
+static const struct err *decide_as_given(void *ctx, struct basis *on, struct new_event *ret,
+                                         const char **ret_stands)
+{
+    *ret = *(const struct new_event *)ctx;
+    return NULL;
+}
+
+const struct err *room_set_state(struct job *job, struct room *room, const struct author *author,
+                                 const struct new_event *event, const char **ret_id)
+{
+    const struct decision decision = {decide_as_given, (void *)event};
+    return room_decide_state(job, room, author, &decision, ret_id);
+}
+
+/* ---- new rooms ---- */
+
+/* In v12 the create event names the room, so it is built before the room has an id. */
+static const struct err *build_new(struct draft *d, const struct new_event *events, size_t n,
+                                   const char **ret_ids)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct event *e;
+        TRY(draft_add(d, &events[i], &e));
+        ret_ids[i] = e->event_id;
+        if (i == 0 && d->room->version->room_id_is_create_hash)
+            room_rename_unlisted(d->room, e->room_id);
+    }
+    return NULL;
+}
+
+/* What else a new room brings into the write. */
+static void write_new(struct write *w, const struct new_room *new_room, const struct author *author,
+                      struct room_head *head)
+{
+    head->is_published = new_room->is_published;
+    head->source = author->user;
+    rooms_write_new(w, head);
+    if (new_room->alias)
+        aliases_write_new(w, new_room->alias, head->id, author->user);
+}
+
+/* In the cache it is before it is committed, when none knows its id: the feed then finds it there,
+ * as it does any room that changes, and who comes next need not read what was just written. False:
+ * it is not, and no part of it was taken over. */
+static bool list_new(struct draft *d, int64_t rules_position)
+{
+    if (d->is_alone || !room_cache_list_new(d->job, d->room, rules_position))
+        return false;
+    LOCKED(&d->room->lock);
+    draft_apply_head(d);
+    draft_apply_state(d);
+    return true;
+}
+
+static const struct err *commit_new(struct draft *d, int64_t rules_position)
+{
+    bool is_listed = list_new(d, rules_position);
+    const struct err *e = write_commit(d->job, d->write, NULL);
+    if (e && is_listed)
+        room_forget(d->job, d->room);
+    if (!is_listed)
+        room_destroy_unlisted(d->room);
+    return e;
+}
+
+static const struct err *build_new_locked(struct draft *d, const struct new_event *events, size_t n,
+                                          const char **ret_ids)
+{
+    LOCKED(&d->room->lock);
+    return build_new(d, events, n, ret_ids);
+}
+
+static const struct err *try_append_new(struct job *job, const struct new_room *new_room,
+                                        const struct author *author, const struct new_event *events,
+                                        size_t n, const char **ret_room_id, const char **ret_ids)
+{
+    int64_t id, rules_position = room_cache_rules_position(job->store->rooms);
+    TRY(room_cache_next_id(job, &id));
+    const char *room_id = new_room->version->room_id_is_create_hash
+                              ? "!"
+                              : id_make(job->arena, '!', job->store->config->server_name);
+    struct room *room = room_create_unlisted(id, room_id, new_room->version);
+    struct draft d;
+    struct room_head head;
+    draft_init(&d, job, room, author, write_begin(job));
+    const struct err *e = build_new_locked(&d, events, n, ret_ids);
+    if (e) {
+        write_abandon(d.write);
+        room_destroy_unlisted(room);
+        return e;
+    }
+    draft_head(&d, &head);
+    head.room_id = arena_strdup(job->arena, head.room_id);
+    write_new(d.write, new_room, author, &head);
+    TRY(commit_new(&d, rules_position));
+    intern_remember(job->store->intern, INTERN_ROOM, head.room_id, id);
+    *ret_room_id = head.room_id;
+    return NULL;
+}
+
+const struct err *room_append_new(struct job *job, const struct new_room *new_room,
+                                  const struct author *author, const struct new_event *events,
+                                  size_t n, const char **ret_room_id, const char **ret_ids)
+{
+    const struct err *e = try_append_new(job, new_room, author, events, n, ret_room_id, ret_ids);
+    if (e && e->code == ERR_CONFLICT && new_room->version->room_id_is_create_hash) {
+        /* Two rooms that a user makes in one millisecond would have one id. */
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        e = try_append_new(job, new_room, author, events, n, ret_room_id, ret_ids);
+    }
+    if (e && e->code == ERR_CONFLICT && new_room->alias)
+        return err(ERR_ROOM_IN_USE, "The alias %s is taken", new_room->alias);
+    return e;
+}

@@ -1,0 +1,565 @@
+#include "rooms/write/draft.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "matrix/id.h"
+#include "rooms/ahead.h"
+#include "rooms/room_internal.h"
+#include "rooms/room_quota.h"
+#include "rooms/state/lookup.h"
+#include "rooms/state/state_key.h"
+#include "rooms/state/stripped.h"
+#include "rooms/write/redaction.h"
+#include "rooms/write/relations.h"
+#include "rooms/write/txn.h"
+#include "storage/db/intern.h"
+#include "storage/rooms/events.h"
+#include "users/unread.h"
+
+enum { VIEW_MAX = 12 };
+#define DEPTH_MAX ((INT64_C(1) << 53) - 1) /* what canonical JSON can write */
+
+/* The state that one event is judged by: the events it cites, and the create event. */
+struct view {
+    struct draft *draft;
+    const struct event *events[VIEW_MAX];
+    size_t n;
+    const struct err *error;
+};
+
+void draft_init(struct draft *d, struct job *job, struct room *room, const struct author *author,
+                struct write *w)
+{
+    *d = (struct draft){
+        .job = job,
+        .room = room,
+        .author = author,
+        .write = w,
+        .built_on = room->head_version,
+        .version = room->head_version,
+        .depth = room->depth,
+        .notify_total = room->notify_total,
+        .highlight_total = room->highlight_total,
+        .extremities = room->extremities,
+        .extremities_n = room->extremities_n,
+        /* v1 and v2 need the previous event's bytes, so they wait until it is stored. */
+        .changes_state = room->version->event_id == EVENT_ID_GIVEN,
+        .is_alone = room->version->event_id == EVENT_ID_GIVEN,
+    };
+}
+
+static bool becomes_current(const struct draft_event *e)
+{
+    return e->event->state_key && !e->is_lost;
+}
+
+static struct draft_event *find_drafted(const struct draft *d, const char *type,
+                                        const char *state_key)
+{
+    char buffer[ROOM_STATE_KEY_MAX];
+    if (d->by_key) {
+        struct str key = room_state_key(type, state_key, buffer);
+        return key.p ? map_get(d->by_key, key) : NULL;
+    }
+    for (struct draft_event *e = d->newest; e; e = e->next)
+        if (becomes_current(e) && strcmp(e->event->type, type) == 0 &&
+            strcmp(e->event->state_key, state_key) == 0)
+            return e;
+    return NULL;
+}
+
+static void finish_keys(void *map)
+{
+    map_finish(map);
+}
+
+static struct map *make_map(struct arena *a)
+{
+    struct map *m = arena_alloc(a, sizeof *m);
+    *m = (struct map){0};
+    arena_defer(a, finish_keys, m);
+    return m;
+}
+
+/* The oldest first: of several with one key the newest counts. */
+static void index_from(struct draft *d, struct draft_event *e)
+{
+    if (!e)
+        return;
+    index_from(d, e->next);
+    if (becomes_current(e))
+        map_put(d->by_key, state_key_join(d->job->arena, e->event->type, e->event->state_key), e);
+}
+
+/* Looking through a few costs less than an index. */
+static void index_newest(struct draft *d)
+{
+    enum { FEW = 32 };
+    struct draft_event *e = d->newest;
+    if (++d->events_n == FEW) {
+        d->by_key = make_map(d->job->arena);
+        index_from(d, e);
+    } else if (d->by_key && becomes_current(e)) {
+        map_put(d->by_key, state_key_join(d->job->arena, e->event->type, e->event->state_key), e);
+    }
+}
+
+static struct draft_set *find_set(const struct draft *d, const char *type, const char *state_key)
+{
+    return d->sets ? map_get(d->sets, state_key_join(d->job->arena, type, state_key)) : NULL;
+}
+
+static void put_set(struct draft *d, const struct event *e, bool is_end, int at)
+{
+    struct arena *a = d->job->arena;
+    struct draft_set *set = arena_alloc(a, sizeof *set);
+    *set = (struct draft_set){.event = is_end ? NULL : e, .at = at};
+    if (!d->sets)
+        d->sets = make_map(a);
+    map_put(d->sets, state_key_join(a, e->type, e->state_key), set);
+}
+
+/* What the draft itself leaves of that key. False: nothing, the room's state stands. at 0: the key
+ * has no event. */
+static bool find_own(const struct draft *d, const char *type, const char *state_key, int *ret_at,
+                     const struct event **ret)
+{
+    const struct draft_event *drafted = find_drafted(d, type, state_key);
+    const struct draft_set *set = find_set(d, type, state_key);
+    if (set && (!drafted || set->at > drafted->at)) {
+        *ret = set->event;
+        *ret_at = set->event ? set->at : 0;
+    } else if (drafted) {
+        *ret = drafted->event;
+        *ret_at = drafted->at;
+    }
+    return set || drafted;
+}
+
+const struct draft_event *draft_find(const struct draft *d, const char *event_id)
+{
+    for (const struct draft_event *e = d->newest; e; e = e->next)
+        if (strcmp(e->event->event_id, event_id) == 0)
+            return e;
+    return NULL;
+}
+
+const struct err *draft_state(struct draft *d, const char *type, const char *state_key,
+                              const struct event **ret)
+{
+    int at;
+    if (find_own(d, type, state_key, &at, ret))
+        return NULL;
+    const struct ahead *ahead = ahead_find_locked(d->room, type, state_key);
+    if (ahead) {
+        *ret = ahead->event;
+        return NULL;
+    }
+    return room_load_state_locked(d->job, d->room, type, state_key, ret);
+}
+
+static void add_to_view(void *ctx, const char *type, const char *state_key)
+{
+    struct view *v = ctx;
+    const struct event *e = NULL;
+    if (!v->error)
+        v->error = draft_state(v->draft, type, state_key, &e);
+    if (e && v->n < VIEW_MAX)
+        v->events[v->n++] = e;
+}
+
+static const struct event *view_get(const struct auth_state *s, const char *type,
+                                    const char *state_key)
+{
+    const struct view *v = s->ctx;
+    for (size_t i = 0; i < v->n; i++)
+        if (strcmp(v->events[i]->type, type) == 0 &&
+            strcmp(v->events[i]->state_key, state_key) == 0)
+            return v->events[i];
+    return NULL;
+}
+
+/* v1 and v2 events name the hashes of what they cite. */
+static const char *reference_hash_text(struct draft *d, const struct event *e)
+{
+    unsigned char hash[32];
+    event_reference_hash(e, hash);
+    return base64_encode(d->job->arena, BASE64_STANDARD, hash, sizeof hash);
+}
+
+static const struct err *prev_hashes(struct draft *d, size_t n, const char *const **ret)
+{
+    const char **hashes = arena_alloc_array(d->job->arena, n + 1, sizeof *hashes);
+    struct lookup *stored = lookup_create(d->job, d->room->version, d->room->id);
+    size_t from = d->newest && n; /* the first is what was drafted last */
+    TRY(lookup_load(stored, d->extremities + from, n - from));
+    for (size_t i = 0; i < n; i++) {
+        const struct known_event *known = lookup_peek(stored, d->extremities[i]);
+        const struct event *e = i < from ? d->newest->event : known ? known->e.event : NULL;
+        if (!e)
+            return err_internal("extremity %s is missing", d->extremities[i]);
+        hashes[i] = reference_hash_text(d, e);
+    }
+    *ret = hashes;
+    return NULL;
+}
+
+static const char *const *auth_hashes(struct draft *d, const struct event *const *events, size_t n)
+{
+    const char **hashes = arena_alloc_array(d->job->arena, n + 1, sizeof *hashes);
+    for (size_t i = 0; i < n; i++)
+        hashes[i] = reference_hash_text(d, events[i]);
+    return hashes;
+}
+
+/* How many of the extremities the next event cites: the first ones. */
+static size_t cited_n(const struct draft *d)
+{
+    return d->extremities_n < EVENT_PREV_MAX ? d->extremities_n : EVENT_PREV_MAX;
+}
+
+/* The state the event must cite, then the event itself, then the verdict of the rules. */
+const struct err *draft_build(struct draft *d, const struct new_event *wanted,
+                              const struct event **ret)
+{
+    struct arena *a = d->job->arena;
+    const struct room_version *version = d->room->version;
+    json_t *content = NULL;
+    if (strcmp(wanted->type, "m.room.member") == 0)
+        TRY(json_read_own(a, wanted->content, &content));
+    struct view view = {.draft = d};
+    auth_events_for(version, wanted->type, d->author->user_id, wanted->state_key, content,
+                    add_to_view, &view);
+    size_t auth_n = view.n;
+    if (!view_get(&(struct auth_state){.ctx = &view}, "m.room.create", ""))
+        add_to_view(&view, "m.room.create", ""); /* v12 judges by it without citing it */
+    if (view.error)
+        return view.error;
+
+    const char *auth_ids[VIEW_MAX];
+    for (size_t i = 0; i < auth_n; i++)
+        auth_ids[i] = view.events[i]->event_id;
+    bool is_v12_create = version->room_id_is_create_hash && d->extremities_n == 0;
+    struct event_template t = {
+        .room_id = is_v12_create ? NULL : d->room->room_id,
+        .type = wanted->type,
+        .sender = d->author->user_id,
+        .state_key = wanted->state_key,
+        .redacts = wanted->redacts,
+        .content = wanted->content,
+        .origin_server_ts = wanted->origin_server_ts ? wanted->origin_server_ts : now_ms(),
+        .depth = d->depth < DEPTH_MAX ? d->depth + 1 : DEPTH_MAX,
+        .prev_events = d->extremities,
+        .prev_n = cited_n(d),
+        .auth_events = auth_ids,
+        .auth_n = auth_n,
+    };
+    if (version->event_id == EVENT_ID_GIVEN) {
+        TRY(prev_hashes(d, t.prev_n, &t.prev_hashes));
+        t.auth_hashes = auth_hashes(d, view.events, auth_n);
+    }
+    struct event *built;
+    TRY(event_build(version, &t, d->job->store->config->server_name, &d->job->store->signing_key,
+                    &built));
+    *ret = event_keep(a, built);
+    return auth_check(*ret, &(struct auth_state){.get = view_get, .ctx = &view});
+}
+
+static const struct err *has_own_rules(struct draft *d, const struct known_rules *known,
+                                       int64_t user, bool *ret)
+{
+    *ret = known->has_own;
+    if (known->is_known && known->as_of == room_cache_rules_position(d->job->store->rooms))
+        return NULL;
+    return members_have_own_rules(job_tx(d->job), user, ret);
+}
+
+/* The membership that a member event makes. event: its position when it is not the change itself.
+ */
+static const struct err *write_member(struct draft *d, const struct draft_event *of, int at,
+                                      int64_t event, struct change *change, struct room_member *ret)
+{
+    static const struct known_rules nothing;
+    const struct event *e = of->event;
+    struct str stripped = of->stripped;
+    int64_t target;
+    TRY(intern_id(d->job->store->intern, INTERN_USER, e->state_key, &target));
+    if (change->is_end) {
+        int64_t *users = arena_alloc(d->job->arena, sizeof *users);
+        *users = target;
+        members_write_none(d->write, d->room->id, users, 1);
+        return NULL;
+    }
+    enum membership m = membership_parse(json_text(event_content(e), "membership"));
+    bool is_local = str_is(id_server(str_of(e->state_key)), d->job->store->config->server_name);
+    if (is_local && !stripped.p && (m == MEMBERSHIP_INVITE || m == MEMBERSHIP_KNOCK))
+        TRY(stripped_state(d, e, &stripped));
+    if (is_local && m == MEMBERSHIP_JOIN)
+        TRY(has_own_rules(d, of->wanted ? &of->wanted->rules : &nothing, target,
+                          &change->has_own_rules));
+    members_write(d->write, d->room->id, target, m, at, event, is_local, stripped);
+    *ret = (struct room_member){.user = target,
+                                .membership = m,
+                                .is_local = is_local,
+                                .has_own_rules = change->has_own_rules};
+    return intern_name(d->job->store->intern, INTERN_USER, target, &ret->user_id);
+}
+
+/* Does the key have an event: of this write, of the queue, or stored? */
+static const struct err *is_replaced(struct draft *d, const struct event *e, bool *ret)
+{
+    const struct event *before;
+    TRY(draft_state(d, e->type, e->state_key, &before));
+    *ret = before != NULL;
+    return NULL;
+}
+
+/* The rows of a state event: its interval, and for member events the membership. */
+static const struct err *write_state(struct draft *d, struct draft_event *e, struct change *change)
+{
+    bool replaced;
+    TRY(is_replaced(d, e->event, &replaced));
+    if (!replaced && e->wanted && e->type != TYPE_MEMBER)
+        TRY(room_quota_check_state_locked(d->room, e->event->sender));
+    room_state_write(d->write, d->room->id, e->type, e->event->state_key, e->at, replaced);
+    d->changes_state = true;
+    d->last_state_at = e->at;
+    if (strcmp(e->event->type, "m.room.member") != 0)
+        return NULL;
+    return write_member(d, e, e->at, 0, change, &e->member);
+}
+
+const struct err *draft_set_state(struct draft *d, const struct stored_event *e, bool is_end)
+{
+    struct change change = {.kind = CHANGE_STATE,
+                            .room = d->room->id,
+                            .event = e->event,
+                            .state_event = e->position,
+                            .is_end = is_end};
+    bool replaced;
+    struct room_member member;
+    int at = (int)write_changes_n(d->write) + 1;
+    TRY(is_replaced(d, e->event, &replaced));
+    if (is_end)
+        room_state_end(d->write, d->room->id, e->type, e->event->state_key, at);
+    else
+        room_state_write_known(d->write, d->room->id, e->type, e->event->state_key, e->position, at,
+                               replaced);
+    if (e->type == TYPE_MEMBER)
+        TRY(write_member(d, &(struct draft_event){.event = e->event}, at, e->position, &change,
+                         &member));
+    d->changes_state = d->is_alone = true;
+    d->last_state_at = at;
+    write_change(d->write, &change);
+    put_set(d, e->event, is_end, at);
+    return NULL;
+}
+
+static const struct err *write_relation(struct draft *d, const struct draft_event *e,
+                                        int64_t sender, const struct relation *r)
+{
+    if (r->parent && event_id_to_bytes(d->job->arena, d->room->version, r->parent).p)
+        relations_write(d->write, d->room->version, r, d->room->id, sender, e->type, e->at);
+    return NULL;
+}
+
+static const struct err *prepare_redaction(struct draft *d, const struct draft_event *e,
+                                           struct change *change)
+{
+    if (strcmp(e->event->type, "m.room.redaction") != 0)
+        return NULL;
+    return e->wanted ? redaction_prepare(d, e->event, change)
+                     : redaction_prepare_remote(d, e->event, change);
+}
+
+static void write_row_of_event(struct draft *d, const struct draft_event *e,
+                               const struct change *change)
+{
+    struct stored_event stored = {
+        .room = d->room->id,
+        .sender = change->user,
+        .type = e->type,
+        .thread = change->thread,
+        .notify_total = change->notify_total,
+        .highlight_total = change->highlight_total,
+        .client_device = change->client_device,
+        .client_txn = change->client_txn,
+        .is_state = e->event->state_key != NULL,
+        .status = e->status,
+        .event = e->event,
+    };
+    if (e->moved_from)
+        events_move(d->write, &stored, e->moved_from, e->at);
+    else
+        events_write(d->write, &stored, e->at);
+    if (e->redacted_by)
+        events_write_late_redaction(d->write, e->event->event_id, d->room->version, e->event->json,
+                                    e->redacted_by);
+}
+
+static const struct err *find_related(struct draft *d, struct draft_event *e, struct related *ret)
+{
+    const struct err *problem =
+        relation_of_new_event(d->job, d->room, e->event, e->wanted != NULL, ret);
+    if (problem && problem->code == ERR_CONFLICT)
+        d->awaited = ret->once;
+    e->once = ret->once;
+    return problem;
+}
+
+static const struct err *write_event(struct draft *d, struct draft_event *e)
+{
+    const struct new_event *wanted = e->wanted;
+    struct change change = {
+        .kind = CHANGE_EVENT,
+        .room = d->room->id,
+        .event = e->event,
+        .client_txn = wanted ? wanted->client_txn : NULL,
+        .is_lost = e->is_lost,
+        .follows_gap = e->follows_gap,
+        .resets_room = e->resets_room,
+        .redacted_by = e->redacted_by,
+        .is_relayed = e->status == EVENT_RELAYED,
+        .is_withheld = event_is_dummy(e->event),
+    };
+    change.client_device = change.client_txn ? d->author->device : 0;
+    TRY(intern_id(d->job->store->intern, INTERN_USER, e->event->sender, &change.user));
+    TRY(intern_id(d->job->store->intern, INTERN_TYPE, e->event->type, &e->type));
+    struct related related = {0};
+    e->at = (int)write_changes_n(d->write) + 1;
+    TRY(prepare_redaction(d, e, &change));
+    /* Clients are not shown what is withheld: it is no news of a thread, and notifies no one. */
+    if (!change.is_withheld)
+        TRY(find_related(d, e, &related));
+    change.parent = related.parent;
+    change.thread = related.thread;
+    if (!change.is_withheld)
+        TRY(unread_evaluate_locked(d->job, d->room, d->write, e->at, e->event, &change));
+    change.notify_total = d->notify_total += change.notify;
+    change.highlight_total = d->highlight_total += change.highlight;
+    if (e->event->state_key && !e->is_lost)
+        TRY(write_state(d, e, &change));
+    if (change.redacted_event)
+        redaction_write(d, e->event, &change, e->at);
+    write_change(d->write, &change);
+    write_row_of_event(d, e, &change);
+    if (change.client_txn)
+        event_txns_write(d->write, d->author->device, txn_key(d->job->arena, wanted), e->at);
+    return write_relation(d, e, change.user, &related.relation);
+}
+
+/* A number that no other event leads to. A mere count would do so twice when a write fails: for
+ * what was built on the event that never happened, and for its rival of the same count. */
+static int64_t version_after(const struct event *e)
+{
+    return (int64_t)(hash_bytes(e->event_id, strlen(e->event_id)) >> 1);
+}
+
+static bool is_cited(const struct event *e, const char *event_id)
+{
+    for (size_t i = 0; i < e->prev_n; i++)
+        if (strcmp(e->prev_events[i], event_id) == 0)
+            return true;
+    return false;
+}
+
+/* The new event takes the place of those that it cites. */
+static void replace_extremities(struct draft *d, const struct event *e)
+{
+    const char **now = arena_alloc_array(d->job->arena, d->extremities_n + 1, sizeof *now);
+    size_t n = 0;
+    now[n++] = e->event_id;
+    for (size_t i = 0; i < d->extremities_n; i++)
+        if (!is_cited(e, d->extremities[i]))
+            now[n++] = d->extremities[i];
+    d->extremities = now;
+    d->extremities_n = n;
+}
+
+const struct err *draft_put(struct draft *d, struct draft_event *e)
+{
+    TRY(write_event(d, e));
+    e->next = d->newest;
+    d->newest = e;
+    index_newest(d);
+    if (e->event->depth > d->depth)
+        d->depth = e->event->depth < DEPTH_MAX ? e->event->depth : DEPTH_MAX;
+    d->version = version_after(e->event);
+    replace_extremities(d, e->event);
+    return NULL;
+}
+
+const struct err *draft_add(struct draft *d, const struct new_event *wanted,
+                            const struct event **ret)
+{
+    struct draft_event *e = arena_alloc(d->job->arena, sizeof *e);
+    *e = (struct draft_event){.wanted = wanted, .stripped = wanted->stripped};
+    TRY(draft_build(d, wanted, &e->event));
+    TRY(draft_put(d, e));
+    *ret = e->event;
+    return NULL;
+}
+
+void draft_head(const struct draft *d, struct room_head *ret)
+{
+    struct arena *a = d->job->arena;
+    struct str *ids = arena_alloc_array(a, d->extremities_n + 1, sizeof *ids);
+    for (size_t i = 0; i < d->extremities_n; i++)
+        ids[i] = event_id_to_bytes(a, d->room->version, d->extremities[i]);
+    *ret = (struct room_head){
+        .id = d->room->id,
+        .room_id = d->room->room_id,
+        .room_version = d->room->version,
+        .version = d->version,
+        .depth = d->depth,
+        .notify_total = d->notify_total,
+        .highlight_total = d->highlight_total,
+        .extremities = ids,
+        .extremities_n = d->extremities_n,
+    };
+}
+
+void draft_rename_head(struct job *job, struct room *room, struct write *w)
+{
+    static const struct author nobody;
+    struct draft d;
+    struct room_head head;
+    LOCKED(&room->lock);
+    draft_init(&d, job, room, &nobody, w);
+    d.version = (d.version + 1) & INT64_MAX;
+    draft_head(&d, &head);
+    rooms_write_head(w, &head, d.built_on);
+    draft_apply_head(&d);
+}
+
+void draft_apply_head(const struct draft *d)
+{
+    struct room *r = d->room;
+    const char **copy = mem_zalloc((d->extremities_n + 1) * sizeof *copy);
+    for (size_t i = 0; i < d->extremities_n; i++)
+        copy[i] = mem_strdup(d->extremities[i]);
+    for (size_t i = 0; i < r->extremities_n; i++)
+        free((char *)r->extremities[i]);
+    free(r->extremities);
+    r->extremities = copy;
+    r->extremities_n = d->extremities_n;
+    r->head_version = d->version;
+    r->depth = d->depth;
+    r->notify_total = d->notify_total;
+    r->highlight_total = d->highlight_total;
+}
+
+/* The oldest first: of several with one key the last one counts. */
+static void apply_from(struct room *r, const struct draft_event *e)
+{
+    if (!e)
+        return;
+    apply_from(r, e->next);
+    if (e->event->state_key)
+        ahead_put_locked(r, e->event, e->member.user ? &e->member : NULL);
+}
+
+void draft_apply_state(const struct draft *d)
+{
+    apply_from(d->room, d->newest);
+}

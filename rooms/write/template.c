@@ -1,0 +1,52 @@
+#include "rooms/write/template.h"
+
+#include "rooms/write/draft.h"
+#include "rooms/writer.h"
+
+static const struct err *build(struct job *job, struct room *room, const struct author *author,
+                               const struct new_event *e, const struct event **ret,
+                               int64_t *ret_judged_by)
+{
+    struct draft d;
+    struct write *w = write_begin(job);
+    lock_take(&room->lock);
+    draft_init(&d, job, room, author, w);
+    *ret_judged_by = room->state_queued;
+    const struct err *problem = draft_build(&d, e, ret);
+    lock_release(&room->lock);
+    write_abandon(w);
+    return problem;
+}
+
+/* A refusal because of state that waits is given when that is committed. */
+static const struct err *build_settled(struct job *job, struct room *room,
+                                       const struct author *author, const struct new_event *e,
+                                       const struct event **ret)
+{
+    const struct err *problem = NULL;
+    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
+        int64_t judged_by;
+        problem = build(job, room, author, e, ret, &judged_by);
+        if (!problem || writer_wait_for_state(room, judged_by))
+            return problem;
+        writer_back_off(attempt);
+        TRY(room_get_by_id(job, room->id, &room));
+    }
+    return problem;
+}
+
+const struct err *room_template(struct job *job, struct room *room, const char *sender,
+                                const struct new_event *e, json_t **ret)
+{
+    struct author author = {.user_id = sender};
+    const struct event *built;
+    json_t *tree;
+    TRY(build_settled(job, room, &author, e, &built));
+    TRY(json_read_own(job->arena, built->json, &tree));
+    json_object_del(tree, "signatures");
+    json_object_del(tree, "hashes");
+    json_object_del(tree, "event_id"); /* versions 1 and 2: its signer names it */
+    json_object_del(tree, "origin");
+    *ret = tree;
+    return NULL;
+}

@@ -1,0 +1,107 @@
+#include "server/account/attempts.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/address.h"
+#include "http/rate.h"
+#include "server/account/caller.h"
+#include "storage/users/known_networks.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+
+static struct rate_table *attempts; /* lives as long as the process */
+static pthread_once_t attempts_once = PTHREAD_ONCE_INIT;
+
+static void make_attempts(void)
+{
+    attempts = rate_table_create();
+}
+
+/* One network in one spelling, also of an address as it was noted. */
+static const char *network_of(struct arena *a, const char *text)
+{
+    struct address address, first = {0};
+    char written[INET6_ADDRSTRLEN];
+    if (!text || !address_parse(str_of(text), &address))
+        return "";
+    struct str subscriber = address_subscriber(&address);
+    memcpy(first.bytes, subscriber.p, subscriber.n);
+    address_write(&first, written);
+    return arena_strdup(a, written);
+}
+
+static const struct err *is_known(struct job *job, int64_t user, const char *network, bool *ret)
+{
+    const char *const *known;
+    size_t n;
+    *ret = false;
+    TRY(known_networks_list(job_tx(job), user, now_ms(), &known, &n));
+    for (size_t i = 0; i < n && !*ret; i++)
+        *ret = strcmp(network_of(job->arena, known[i]), network) == 0;
+    return NULL;
+}
+
+/* times: how many times as much as one network may. */
+static const struct err *take(const struct config *config, const char *key, int times)
+{
+    struct rate_limit rate = {config->rc_login.per_second * times,
+                              (int)config->rc_login.burst * times};
+    int wait_ms = rate_take(attempts, RATE_LOGIN, str_of(key), &rate, 1, mono_us());
+    return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
+}
+
+static bool is_one_of_few(const char *key)
+{
+    static const struct rate_limit few = {1.0 / ATTEMPTS_RARE_S, ATTEMPTS_RARE};
+    return rate_take(attempts, RATE_LOGIN, str_of(key), &few, 1, mono_us()) == 0;
+}
+
+static bool is_rare(struct arena *a, const char *user_id, const char *network, bool known)
+{
+    if (known)
+        return is_one_of_few(arena_printf(a, "few\n%s\n%s", user_id, network));
+    bool of_user = is_one_of_few(arena_printf(a, "few\n%s\n", user_id));
+    bool of_network = is_one_of_few(arena_printf(a, "few\n\n%s", network));
+    return of_user && of_network;
+}
+
+/* No part of a key holds a newline. */
+const struct err *attempts_count(struct request *rq, const char *user_id, int64_t user,
+                                 bool *ret_is_rare)
+{
+    struct job *job = job_of(rq);
+    const struct config *config = job->store->config;
+    const struct caller *caller = caller_of(rq);
+    bool known;
+    *ret_is_rare = false;
+    if (!config->rate_limits)
+        return NULL;
+    pthread_once(&attempts_once, make_attempts);
+    if (caller && strcmp(caller->user_id, user_id) == 0)
+        return take(config, arena_printf(job->arena, "device\n%s\n%s", user_id, caller->device_id),
+                    1);
+    const char *network = network_of(job->arena, rq->remote_address);
+    TRY(take(config, arena_printf(job->arena, "network\n%s\n%s", user_id, network), 1));
+    TRY(is_known(job, user, network, &known));
+    if (!known)
+        TRY(take(config, arena_printf(job->arena, "elsewhere\n%s", user_id), ATTEMPTS_ELSEWHERE));
+    *ret_is_rare = is_rare(job->arena, user_id, network, known);
+    return NULL;
+}
+
+const struct err *attempts_note_sign_in(struct request *rq, int64_t user)
+{
+    struct job *job = job_of(rq);
+    return known_networks_note(job_tx(job), user, network_of(job->arena, rq->remote_address),
+                               now_ms());
+}
+
+void attempts_log_failure(const struct request *rq, const char *user_id, const char *why)
+{
+    const struct log_field fields[] = {
+        {"event", "login_failed"}, {"user", user_id}, {"remote_address", rq->remote_address}};
+    if (log_wants(LOG_INFO) && log_limited("failed logins", LOG_MANY))
+        log_record(LOG_INFO, fields, sizeof fields / sizeof *fields,
+                   "failed login of %s from %s: %s", user_id, rq->remote_address, why);
+}

@@ -1,0 +1,352 @@
+#include "server/account/auth.h"
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "rooms/noted_rooms.h"
+#include "server/account/accounts.h"
+#include "server/account/auth_cache.h"
+#include "server/media/retention.h"
+#include "server/media/thumbnail_keep.h"
+#include "server/node.h"
+#include "storage/db/feed.h"
+#include "storage/db/intern.h"
+#include "storage/devices/devices.h"
+#include "storage/devices/key_backup.h"
+#include "storage/devices/to_device.h"
+#include "storage/rooms/retention.h"
+#include "storage/users/passes.h"
+#include "storage/users/uia_sessions.h"
+
+#include <pthread.h>
+
+enum {
+    AGENT_MAX = 127,   /* bytes of a User-Agent that are kept */
+    CACHE_SHARE = 16,  /* of the memory for all caches */
+    ENTRY_BYTES = 400, /* about what a token takes there */
+    SEEN_MAX = 100000, /* noted devices: more wait for their next request */
+    FLUSH_MS = 15000,  /* how often the thread stores what was noted */
+    HOUSE_FIRST_MS = 60000,
+    HOUSE_MS = 600000,   /* how often it removes what ran out */
+    SEEN_AT_ONCE = 1000, /* devices a statement */
+};
+
+struct note {
+    int64_t device, ts;
+    char ip[48];
+    char agent[AGENT_MAX + 1]; /* UTF-8 */
+};
+
+struct auth {
+    struct store *store;
+    struct auth_cache *cache;
+
+    struct lock lock; /* of what follows; a leaf */
+    pthread_cond_t stop;
+    bool stopping;
+    struct note *notes;
+    size_t notes_n, notes_room;
+
+    pthread_t thread;
+    struct push_actions_place swept; /* of the thread alone, as is: */
+    int64_t contents_swept;          /* storage/devices/to_device.h */
+};
+
+/* ---- when devices were last seen ---- */
+
+/* Of what a client says of itself, as much as is text and has room. */
+static void copy_agent(const char *agent, char *ret)
+{
+    size_t n = 0, left = agent ? strlen(agent) : 0;
+    for (size_t k; n < left && (k = utf8_sequence(agent + n, left - n)) && n + k <= AGENT_MAX;)
+        n += k;
+    memcpy(ret, agent ? agent : "", n);
+    ret[n] = '\0';
+}
+
+static void note_seen(struct auth *a, int64_t device, const struct request *rq, int64_t now)
+{
+    const char *ip = rq->remote_address;
+    LOCKED(&a->lock);
+    if (a->notes_n == SEEN_MAX)
+        return;
+    if (a->notes_n == a->notes_room) {
+        a->notes_room = a->notes_room ? a->notes_room * 2 : 64;
+        a->notes = mem_realloc_array(a->notes, a->notes_room, sizeof *a->notes);
+    }
+    struct note *n = &a->notes[a->notes_n++];
+    n->device = device;
+    n->ts = now;
+    snprintf(n->ip, sizeof n->ip, "%s", ip ? ip : "");
+    copy_agent(request_header(rq, "User-Agent"), n->agent);
+}
+
+static const struct err *store_notes(struct auth *a, const struct note *notes, size_t n)
+{
+    arena_auto struct arena *arena = arena_create();
+    struct tx tx;
+    tx_init(&tx, a->store->db, arena);
+    struct device_seen *seen = arena_alloc_array(arena, n, sizeof *seen);
+    for (size_t i = 0; i < n; i++)
+        seen[i] = (struct device_seen){notes[i].device, notes[i].ts, notes[i].ip,
+                                       *notes[i].agent ? notes[i].agent : NULL};
+    for (size_t i = 0; i < n; i += SEEN_AT_ONCE)
+        TRY(devices_seen(&tx, seen + i, n - i < SEEN_AT_ONCE ? n - i : SEEN_AT_ONCE));
+    return NULL;
+}
+
+static void flush_notes(struct auth *a)
+{
+    lock_take(&a->lock);
+    struct note *notes = a->notes;
+    size_t n = a->notes_n;
+    a->notes = NULL;
+    a->notes_n = a->notes_room = 0;
+    lock_release(&a->lock);
+    const struct err *e = n ? store_notes(a, notes, n) : NULL;
+    if (e)
+        log_err(LOG_WARN, "storing when devices were last seen", e);
+    free(notes);
+}
+
+/* Mostly there are none. */
+static void part_users(struct auth *a)
+{
+    arena_auto struct arena *arena = arena_create();
+    struct job job;
+    job_init(&job, a->store, arena);
+    const struct err *e = accounts_part_all(&job);
+    if (e)
+        log_err(LOG_WARN, "leaving the rooms of deactivated users", e);
+    job_finish(&job);
+}
+
+static void keep_house(struct auth *a)
+{
+    arena_auto struct arena *arena = arena_create();
+    struct job job;
+    job_init(&job, a->store, arena);
+    const struct err *e = passes_purge(job_tx(&job));
+    if (!e)
+        e = uia_sessions_purge(job_tx(&job));
+    if (!e)
+        e = retention_sweep(job_tx(&job), now_ms(), &a->swept);
+    if (!e)
+        e = noted_rooms_sweep(&job, now_ms());
+    if (!e)
+        e = to_device_sweep(job_tx(&job), &a->contents_swept);
+    if (!e)
+        e = key_backups_sweep(job_tx(&job));
+    if (!e)
+        e = remote_media_sweep(&job, NULL);
+    if (!e)
+        e = thumbnails_sweep(&job);
+    if (e)
+        log_err(LOG_WARN, "removing what ran out or is old", e);
+    job_finish(&job);
+}
+
+/* True: stop. */
+static bool rest(struct auth *a)
+{
+    int64_t until = mono_ms() + FLUSH_MS;
+    LOCKED(&a->lock);
+    while (!a->stopping && !lock_wait_until(&a->lock, &a->stop, until))
+        ;
+    return a->stopping;
+}
+
+static void *run(void *arg)
+{
+    struct auth *a = arg;
+    int64_t house_at = mono_ms() + HOUSE_FIRST_MS;
+    bool stop;
+    do {
+        stop = rest(a);
+        flush_notes(a);
+        if (!stop)
+            part_users(a);
+        if (!stop && mono_ms() >= house_at) {
+            keep_house(a);
+            house_at = mono_ms() + HOUSE_MS;
+        }
+    } while (!stop);
+    return NULL;
+}
+
+/* ---- from the log ---- */
+
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct auth *a = ctx;
+    if (n == 0)
+        auth_cache_forget_all(a->cache);
+    for (size_t i = 0; i < n; i++)
+        if (changes[i].kind == CHANGE_ACCOUNT)
+            auth_cache_forget_user(a->cache, changes[i].user);
+}
+
+/* ---- requests ---- */
+
+static const struct err *unknown_token(void)
+{
+    return err(ERR_UNKNOWN_TOKEN, "Unknown access token");
+}
+
+/* What the token stands for, from the database. */
+static const struct err *load(struct auth *a, struct job *job, const struct token_hash *hash,
+                              uint64_t epoch, struct token_owner *ret)
+{
+    struct token_owner o;
+    bool found;
+    TRY(tokens_find(job_tx(job), token_bytes(hash), &found, &o));
+    if (!found)
+        return unknown_token();
+    intern_remember(job->store->intern, INTERN_USER, o.user_id, o.user);
+    TRY(intern_name(job->store->intern, INTERN_USER, o.user, &o.user_id));
+    if (o.fresh)
+        TRY(tokens_settle(job_tx(job), token_bytes(hash), o.device));
+    auth_cache_put(a->cache, hash, &o, epoch);
+    *ret = o;
+    return NULL;
+}
+
+static const struct err *find(struct auth *a, struct request *rq, const struct token_hash *hash,
+                              int64_t now, struct auth_entry *ret)
+{
+    struct auth_entry e;
+    uint64_t epoch;
+    if (!auth_cache_get(a->cache, rq->arena, hash, now, &e, &epoch)) {
+        struct token_owner o = {0};
+        TRY(load(a, job_of(rq), hash, epoch, &o));
+        e = (struct auth_entry){
+            .caller = {.user = o.user,
+                       .user_id = o.user_id,
+                       .device = o.device,
+                       .device_id = o.device_id,
+                       .is_admin = o.is_admin,
+                       .is_guest = o.is_guest,
+                       .is_suspended = o.suspended},
+            .expires_ts = o.expires_ts,
+            .locked = o.locked,
+            .unseen = now - o.last_seen_ts >= AUTH_SEEN_EVERY_MS,
+        };
+    }
+    *ret = e;
+    return NULL;
+}
+
+/* A locked user may do nothing but log out ("Account locking"). */
+static bool is_logout(const struct request *rq)
+{
+    return strncmp(rq->route->path, "/_matrix/client/v3/logout", 25) == 0;
+}
+
+static const struct err *check(const struct request *rq, const struct auth_entry *e, int64_t now)
+{
+    if (e->expires_ts && e->expires_ts <= now)
+        return err_with_fields(err(ERR_UNKNOWN_TOKEN, "The access token has expired"),
+                               "\"soft_logout\":true");
+    if (e->locked && !is_logout(rq))
+        return err_with_fields(err(ERR_USER_LOCKED, "This account has been locked"),
+                               "\"soft_logout\":true");
+    enum route_who who = rq->route->who;
+    if (e->caller.is_guest && (who == WHO_USER || who == WHO_ADMIN))
+        return err(ERR_GUEST_ACCESS_FORBIDDEN, "Guests may not do this");
+    if (!e->caller.is_admin && who == WHO_ADMIN)
+        return err(ERR_FORBIDDEN, "Only an administrator of the server may do this");
+    return NULL;
+}
+
+static bool hash_of_token(const struct request *rq, struct token_hash *ret)
+{
+    const unsigned char *bearer = request_bearer_hash(rq);
+    const char *token = bearer ? NULL : request_access_token(rq);
+    if (bearer)
+        memcpy(ret->bytes, bearer, sizeof ret->bytes);
+    else if (token)
+        *ret = token_hash(token);
+    return bearer || token;
+}
+
+static const struct err *authenticate(void *ctx, struct request *rq)
+{
+    struct auth *a = job_of(rq)->store->auth;
+    struct token_hash hash;
+    bool has_token = hash_of_token(rq, &hash);
+    if (!has_token && rq->route->who == WHO_MAYBE_USER)
+        return NULL;
+    if (!has_token)
+        return err(ERR_MISSING_TOKEN, "An access token is needed");
+    int64_t now = now_ms();
+    struct auth_entry e;
+    TRY(find(a, rq, &hash, now, &e));
+    TRY(check(rq, &e, now));
+    if (e.unseen)
+        note_seen(a, e.caller.device, rq, now);
+    rq->caller = arena_memdup(rq->arena, &e.caller, sizeof e.caller);
+    rq->caller_id = e.caller.user_id;
+    return NULL;
+}
+
+/* A token that is not in memory counts with its address, once. */
+static enum source_knowledge find_source(void *ctx, const struct request *rq,
+                                         char ret_name[SOURCE_NAME_MAX])
+{
+    struct node *n = ctx;
+    const unsigned char *bearer = request_bearer_hash(rq);
+    if (!bearer)
+        return SOURCE_IS_ADDRESS;
+    struct token_hash hash;
+    memcpy(hash.bytes, bearer, sizeof hash.bytes);
+    const char *user_id = auth_cache_user(n->store.auth->cache, &hash);
+    if (!user_id)
+        return SOURCE_IS_ADDRESS;
+    snprintf(ret_name, SOURCE_NAME_MAX, "%s", user_id);
+    return SOURCE_IS_KNOWN;
+}
+
+void auth_set_hooks(struct http_hooks *hooks)
+{
+    static const enum route_who ours[] = {WHO_MAYBE_USER, WHO_USER, WHO_GUEST_TOO, WHO_ADMIN};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        hooks->authenticate[ours[i]] = authenticate;
+        hooks->source[ours[i]] = find_source;
+    }
+}
+
+/* ---- life ---- */
+
+struct auth *auth_create(struct store *store)
+{
+    struct auth *a = mem_zalloc(sizeof *a);
+    a->store = store;
+    a->cache = auth_cache_create((size_t)store->config->cache_size / CACHE_SHARE / ENTRY_BYTES);
+    lock_init(&a->lock, RANK_LEAF);
+    cond_init(&a->stop);
+    feed_listen(store->feed, on_changes, a);
+    pthread_create(&a->thread, NULL, run, a);
+    return a;
+}
+
+void auth_destroy(struct auth *a)
+{
+    if (!a)
+        return;
+    lock_take(&a->lock);
+    a->stopping = true;
+    pthread_cond_signal(&a->stop);
+    lock_release(&a->lock);
+    pthread_join(a->thread, NULL);
+    auth_cache_destroy(a->cache);
+    pthread_cond_destroy(&a->stop);
+    lock_finish(&a->lock);
+    free(a->notes);
+    free(a);
+}
+
+void auth_add_metrics(struct auth *a, struct buf *out)
+{
+    auth_cache_add_metrics(a->cache, out);
+}

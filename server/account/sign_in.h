@@ -1,0 +1,30 @@
+/* Signing in: a device and its tokens for a user who has proven who they are. What login,
+ * registration and refresh have in common. */
+#ifndef SERVER_ACCOUNT_SIGN_IN_H
+#define SERVER_ACCOUNT_SIGN_IN_H
+
+#include "base/json.h"
+#include "server/account/caller.h"
+
+enum { DEVICE_NAME_MAX = 255 }; /* bytes */
+
+struct sign_in {
+    const char *device_id;    /* NULL: one is made */
+    const char *display_name; /* of a new device; NULL: none */
+    bool refreshable;         /* the client can refresh: the access token expires */
+};
+
+/* device_id, initial_device_display_name and refresh_token of a request's body. */
+const struct err *sign_in_read(const json_t *body, struct sign_in *ret);
+
+/* Opens the device, ends the tokens that it had, gives it new ones. ret: the members of the reply
+ * (user_id, access_token, device_id, home_server, and what belongs to refresh tokens); the caller
+ * owns it. */
+const struct err *sign_in(struct job *job, int64_t user, const char *user_id,
+                          const struct sign_in *how, json_t **ret);
+
+/* The reply to a refresh, which is charged to the token's owner (RATE_ACCOUNT). M_UNKNOWN_TOKEN
+ * when the token is unknown or was replaced. */
+const struct err *sign_in_refresh(struct request *rq, const char *refresh_token, json_t **ret);
+
+#endif

@@ -1,0 +1,51 @@
+/* The command line: what was asked for, and the settings that every command takes. */
+#ifndef SERVER_CLI_CLI_H
+#define SERVER_CLI_CLI_H
+
+#include "base/config.h"
+
+struct cli {
+    struct arena *arena;
+    const char *program;                /* argv[0] */
+    const char *config_file, *data_dir; /* NULL: not given */
+    struct config_override *overrides;
+    size_t overrides_n;
+    const char **words; /* the command and its arguments */
+    size_t words_n;
+    bool admin, erase, example, help, version;
+};
+
+/* Reads the configuration that the command line asks for, checks all of it, prints what is wrong or
+ * odd to standard error, and sets up the log. NULL: it was wrong. */
+const struct config *cli_config(struct cli *cli);
+
+/* The line for a shell that runs a command with the settings of this one: its options, and what
+ * came from the environment. What is secret is left out: a running server says where its database
+ * is. */
+void cli_add_command(const struct cli *cli, const char *command, struct buf *out);
+
+/* Prints an error and returns the exit status for it. */
+int cli_fail(const struct err *e);
+
+/* Runs a command on the data: of the server that is running, which is told to look, or of none. The
+ * exit status. */
+struct job;
+typedef const struct err *cli_node_command(struct cli *cli, struct job *job);
+int cli_run_on_node(struct cli *cli, cli_node_command *command);
+
+/* Runs a whole command line; the exit status. */
+int cli_main(int argc, char **argv);
+
+/* ---- the commands, each in a file of its own ---- */
+
+int serve_command(struct cli *cli);    /* serve.c */
+int user_add_command(struct cli *cli); /* user_commands.c */
+int user_password_command(struct cli *cli);
+int user_deactivate_command(struct cli *cli);
+int federation_status_command(struct cli *cli); /* federation_commands.c */
+int federation_retry_command(struct cli *cli);
+int federation_reset_command(struct cli *cli);
+int federation_resend_command(struct cli *cli);
+int federation_discard_command(struct cli *cli);
+
+#endif

@@ -1,0 +1,42 @@
+/* Commands that work on the data of a server that runs or not. */
+#include "server/cli/cli.h"
+#include "server/node.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+static const struct err *run_on_node(struct cli *cli, const struct config *config,
+                                     cli_node_command *command)
+{
+    struct node node;
+    struct job job;
+    TRY(node_start(&node, config, NODE_COMMAND));
+    job_init(&job, &node.store, cli->arena);
+    const struct err *e = command(cli, &job);
+    if (node.server_pid)
+        kill(node.server_pid, SIGUSR1); /* it looks at what was written */
+    job_finish(&job);
+    node_stop(&node);
+    return e;
+}
+
+/* Stopping the embedded PostgreSQL must not be cut short. */
+static void hold_signals(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int cli_run_on_node(struct cli *cli, cli_node_command *command)
+{
+    const struct config *config = cli_config(cli);
+    if (!config)
+        return EXIT_FAILURE;
+    hold_signals();
+    const struct err *e = run_on_node(cli, config, command);
+    return e ? cli_fail(e) : EXIT_SUCCESS;
+}

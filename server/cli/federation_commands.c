@@ -1,0 +1,176 @@
+/* `concorde federation ...`: what the operator can ask about other servers. */
+#include "base/clock.h"
+#include "server/cli/cli.h"
+#include "storage/db/log.h"
+#include "storage/servers/destinations.h"
+#include "storage/servers/outbound.h"
+#include "storage/servers/set_aside.h"
+
+#include <stdio.h>
+
+enum { BEHIND_MAX = 10000, SERVER_WIDTH = 30, TIME_MAX = 24 };
+
+/* ---- status ---- */
+
+/* "3 min", "2 h 5 min", "4 d 3 h" */
+static const char *span(char ret[static TIME_MAX], int64_t ms)
+{
+    long long s = ms > 0 ? (long long)(ms / 1000) : 0;
+    if (s < 60)
+        snprintf(ret, TIME_MAX, "%lld s", s);
+    else if (s < 3600)
+        snprintf(ret, TIME_MAX, "%lld min", s / 60);
+    else if (s < 86400)
+        snprintf(ret, TIME_MAX, "%lld h %lld min", s / 3600, s / 60 % 60);
+    else
+        snprintf(ret, TIME_MAX, "%lld d %lld h", s / 86400, s / 3600 % 24);
+    return ret;
+}
+
+static const char *state_of(const struct destination_row *d, int64_t behind)
+{
+    return d->failing_since_ts ? "backing off" : behind ? "behind" : "up to date";
+}
+
+static const struct err *count_behind(struct job *job, const struct destination_row *d,
+                                      int64_t head, int64_t *ret)
+{
+    *ret = 0;
+    if (!d->has_news)
+        return NULL;
+    return outbound_count(job_tx(job),
+                          &(struct outbound_range){.server = d->server,
+                                                   .own = job->store->config->server_name,
+                                                   .from = d->sent_position,
+                                                   .to = head,
+                                                   .limit = BEHIND_MAX},
+                          ret);
+}
+
+static void print_row(const struct destination_row *d, int64_t behind)
+{
+    char failing[TIME_MAX] = "-", next[TIME_MAX] = "-", events[TIME_MAX], last[TIME_MAX] = "never";
+    int64_t now = now_ms();
+    if (d->failing_since_ts)
+        span(failing, now - d->failing_since_ts);
+    if (d->failing_since_ts && d->retry_at_ts > now)
+        span(next, d->retry_at_ts - now);
+    else if (d->failing_since_ts)
+        snprintf(next, sizeof next, "now");
+    if (d->last_success_ts)
+        span(last, now - d->last_success_ts);
+    snprintf(events, sizeof events, "%lld%s", (long long)behind, behind == BEHIND_MAX ? "+" : "");
+    printf("%-*s %-12s %-8s %-10lld %-14s %-14s %-14s %s\n", SERVER_WIDTH, d->server,
+           state_of(d, behind), events, (long long)d->aside_n, last, failing, next,
+           d->last_error ? d->last_error : "");
+}
+
+static const struct err *print_set_aside(struct job *job, const char *server)
+{
+    const struct set_aside *list;
+    size_t n;
+    char since[TIME_MAX];
+    TRY(set_aside_list(job_tx(job), server, SET_ASIDE_MAX, &list, &n));
+    if (n)
+        printf("\n%-14s %-30s %-48s %s\n", "SET ASIDE FOR", "TYPE", "EVENT", "ANSWER");
+    for (size_t i = 0; i < n; i++)
+        printf("%-14s %-30s %-48s %s\n", span(since, now_ms() - list[i].since_ts), list[i].type,
+               *list[i].event_id ? list[i].event_id : "-", list[i].answer);
+    return NULL;
+}
+
+static const struct err *status(struct cli *cli, struct job *job)
+{
+    const struct destination_row *list;
+    size_t n;
+    int64_t head;
+    const char *server = cli->words_n > 2 ? cli->words[2] : NULL;
+    TRY(log_position(job_tx(job), &head));
+    TRY(destinations_list(job_tx(job), server, &list, &n));
+    if (server && !n)
+        return err(ERR_NOT_FOUND, "Nothing was ever sent to %s", server);
+    printf("%-*s %-12s %-8s %-10s %-14s %-14s %-14s %s\n", SERVER_WIDTH, "SERVER", "STATE",
+           "EVENTS", "SET ASIDE", "LAST SENT", "FAILING FOR", "NEXT TRY IN", "LAST ERROR");
+    for (size_t i = 0; i < n; i++) {
+        int64_t behind;
+        TRY(count_behind(job, &list[i], head, &behind));
+        print_row(&list[i], behind);
+    }
+    return server ? print_set_aside(job, server) : NULL;
+}
+
+/* ---- retry, reset ---- */
+
+static const struct err *check_known(struct job *job, const char *server)
+{
+    const struct destination_row *list;
+    size_t n;
+    TRY(destinations_list(job_tx(job), server, &list, &n));
+    return n ? NULL : err(ERR_NOT_FOUND, "Nothing was ever sent to %s", server);
+}
+
+static const struct err *ask(struct cli *cli, struct job *job, enum destination_asked what)
+{
+    const char *server = cli->words[2];
+    TRY(check_known(job, server));
+    struct write *w = write_begin(job);
+    destinations_write_asked(w, server, what);
+    TRY(write_commit(job, w, NULL));
+    printf("%s will be tried now\n", server);
+    return NULL;
+}
+
+static const struct err *retry(struct cli *cli, struct job *job)
+{
+    return ask(cli, job, ASKED_RETRY);
+}
+
+static const struct err *reset(struct cli *cli, struct job *job)
+{
+    return ask(cli, job, ASKED_RESET);
+}
+
+/* ---- what was set aside ---- */
+
+static const struct err *resend(struct cli *cli, struct job *job)
+{
+    int64_t n;
+    TRY(check_known(job, cli->words[2]));
+    TRY(set_aside_ask(job_tx(job), cli->words[2], 0, &n));
+    printf("%lld set aside\n", (long long)n);
+    return n ? ask(cli, job, ASKED_RESEND) : NULL;
+}
+
+static const struct err *discard(struct cli *cli, struct job *job)
+{
+    int64_t n;
+    TRY(check_known(job, cli->words[2]));
+    TRY(set_aside_discard(job_tx(job), cli->words[2], &n));
+    printf("%lld discarded\n", (long long)n);
+    return NULL;
+}
+
+int federation_status_command(struct cli *cli)
+{
+    return cli_run_on_node(cli, status);
+}
+
+int federation_retry_command(struct cli *cli)
+{
+    return cli_run_on_node(cli, retry);
+}
+
+int federation_reset_command(struct cli *cli)
+{
+    return cli_run_on_node(cli, reset);
+}
+
+int federation_resend_command(struct cli *cli)
+{
+    return cli_run_on_node(cli, resend);
+}
+
+int federation_discard_command(struct cli *cli)
+{
+    return cli_run_on_node(cli, discard);
+}

@@ -1,0 +1,25 @@
+/* What the handlers below /user/{user}/ share. */
+#ifndef SERVER_CLIENT_SHARED_USER_REQUEST_H
+#define SERVER_CLIENT_SHARED_USER_REQUEST_H
+
+#include "server/account/caller.h"
+
+/* M_FORBIDDEN unless the path's {user} is the caller. */
+const struct err *need_own_user(const struct request *rq);
+
+/* rooms.id of the path's {room}: M_INVALID_PARAM for what is no room id, 0 for an unknown room. */
+const struct err *room_number_of_request(struct request *rq, int64_t *ret);
+
+/* A change of an account data object that starts from what is there: `edit` makes the new content
+ * from the old one (NULL: none), and is called again when another request was faster. `show` (may
+ * be NULL) makes of the new content what readers are told. Both return new references. */
+struct account_edit {
+    int64_t user, room;
+    const char *type;
+    const struct err *(*edit)(void *ctx, const json_t *before, json_t **ret);
+    json_t *(*show)(void *ctx, const json_t *after);
+    void *ctx;
+};
+const struct err *account_data_edit(struct job *job, const struct account_edit *e);
+
+#endif

@@ -1,0 +1,33 @@
+/* POST /search between its two files. Private to them. */
+#ifndef SERVER_CLIENT_TIMELINE_SEARCH_H
+#define SERVER_CLIENT_TIMELINE_SEARCH_H
+
+#include "rooms/read/search_text.h"
+#include "rooms/read/show.h"
+#include "server/client/shared/room_reading.h"
+
+struct found {
+    struct search_hit hit;
+    struct room *room;
+};
+
+struct search {
+    struct request *rq;
+    struct reply *rp;
+    struct viewer viewer;
+    struct search_query query;
+    struct event_filter filter;
+    size_t limit;
+    bool with_context, with_profiles, with_state, by_room, by_sender;
+    size_t before, after; /* of the context */
+    struct found *found;
+    size_t found_n, rooms_n; /* rooms_n: that they are in */
+    int64_t count;
+    struct search_terms terms;
+    bool more;
+};
+
+/* server/client/timeline/search_reply.c */
+const struct err *search_write_reply(struct search *s);
+
+#endif

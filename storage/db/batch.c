@@ -1,0 +1,154 @@
+#include "storage/db/batch.h"
+
+#include "base/mem.h"
+#include "storage/db/db_params.h"
+
+enum { LOOK_BACK_MAX = 64 };
+
+void batch_init(struct batch *b)
+{
+    *b = (struct batch){.arena = arena_create()};
+}
+
+void batch_finish(struct batch *b)
+{
+    for (size_t i = 0; i < b->tables_n; i++) {
+        for (int c = 0; c < b->tables[i].table->columns_n; c++)
+            buf_finish(&b->tables[i].columns[c]);
+        map_finish(&b->tables[i].by_key);
+    }
+    free(b->tables);
+    arena_destroy(b->arena);
+}
+
+/* Keeps the tables and their column buffers: the next batch will want the same ones. */
+void batch_clear(struct batch *b)
+{
+    for (size_t i = 0; i < b->tables_n; i++) {
+        b->tables[i].n = b->tables[i].room = b->tables[i].indexed_n = 0;
+        b->tables[i].rows = NULL;
+        map_finish(&b->tables[i].by_key);
+        b->tables[i].by_key = (struct map){0};
+        for (int c = 0; c < b->tables[i].table->columns_n; c++)
+            buf_clear(&b->tables[i].columns[c]);
+    }
+    arena_reset(b->arena);
+}
+
+static struct table_rows *rows_of(struct batch *b, const struct batch_table *table)
+{
+    for (size_t i = 0; i < b->tables_n; i++)
+        if (b->tables[i].table == table)
+            return &b->tables[i];
+    if (b->tables_n == b->tables_room) {
+        b->tables_room = b->tables_room ? b->tables_room * 2 : 16;
+        b->tables = mem_realloc_array(b->tables, b->tables_room, sizeof *b->tables);
+    }
+    size_t at = b->tables_n++;
+    while (at > 0 && b->tables[at - 1].table->order > table->order) {
+        b->tables[at] = b->tables[at - 1];
+        at--;
+    }
+    b->tables[at] = (struct table_rows){.table = table};
+    return &b->tables[at];
+}
+
+static bool same_key(const struct batch_table *t, const struct db_param *x,
+                     const struct db_param *y)
+{
+    for (int i = 0; i < t->key_columns; i++) {
+        bool text = t->columns[i] == DB_TEXT || t->columns[i] == DB_BYTES;
+        if (text ? !str_eq(x[i].s, y[i].s) : x[i].i != y[i].i)
+            return false;
+    }
+    return true;
+}
+
+static struct str key_of(struct batch *b, const struct batch_table *t, const struct db_param *row)
+{
+    buf_auto struct buf key = {0};
+    for (int i = 0; i < t->key_columns; i++) {
+        bool text = t->columns[i] == DB_TEXT || t->columns[i] == DB_BYTES;
+        int64_t n = text ? (int64_t)row[i].s.n : row[i].i;
+        buf_add(&key, &n, sizeof n);
+        if (text)
+            buf_add_str(&key, row[i].s);
+    }
+    return (struct str){arena_memdup(b->arena, key.p, key.n), key.n};
+}
+
+/* Rows below t->indexed_n are in the index. */
+static struct db_param *find_in_index(struct batch *b, struct table_rows *t,
+                                      const struct db_param *values)
+{
+    for (; t->indexed_n < t->n; t->indexed_n++)
+        map_put(&t->by_key, key_of(b, t->table, t->rows[t->indexed_n]), t->rows[t->indexed_n]);
+    return map_get(&t->by_key, key_of(b, t->table, values));
+}
+
+/* The row of this batch that an upsert would collide with. Most batches are small (one row a
+ * waiting request): looking back over them costs less than an index would. */
+static struct db_param *find_same_key(struct batch *b, struct table_rows *t,
+                                      const struct db_param *values)
+{
+    if (!t->table->key_columns)
+        return NULL;
+    if (t->n > LOOK_BACK_MAX)
+        return find_in_index(b, t, values);
+    for (size_t i = t->n; i-- > 0;)
+        if (same_key(t->table, t->rows[i], values))
+            return t->rows[i];
+    return NULL;
+}
+
+static void append(struct batch *b, struct table_rows *t, struct db_param *values)
+{
+    if (t->n == t->room) {
+        size_t room = t->room ? t->room * 2 : 32;
+        struct db_param **grown = arena_alloc_array(b->arena, room, sizeof *grown);
+        if (t->n)
+            memcpy(grown, t->rows, t->n * sizeof *grown);
+        t->rows = grown;
+        t->room = room;
+    }
+    t->rows[t->n++] = values;
+}
+
+void batch_add_rows(struct batch *b, const struct row *rows, int64_t first)
+{
+    for (const struct row *r = rows; r; r = r->next) {
+        struct table_rows *t = rows_of(b, r->table);
+        size_t size = (size_t)r->table->columns_n * sizeof r->values[0];
+        struct db_param *values = arena_alloc(b->arena, size);
+        memcpy(values, r->values, size);
+        for (int c = 0; c < r->table->columns_n; c++)
+            if (values[c].type == DB_POSITION)
+                values[c].i += first - 1;
+        struct db_param *older = find_same_key(b, t, values);
+        if (!older)
+            append(b, t, values);
+        else if (t->table->merge)
+            t->table->merge(older, values);
+        else
+            memcpy(older, values, size);
+    }
+}
+
+static void encode_column(struct table_rows *t, int c, int64_t changes_n)
+{
+    struct buf *b = &t->columns[c];
+    size_t at = db_array_begin(b, t->table->columns[c]);
+    for (size_t i = 0; i < t->n; i++) {
+        struct db_param v = t->rows[i][c];
+        if (v.type == DB_POSITION)
+            v.i = changes_n - v.i;
+        db_array_add(b, at, &v);
+    }
+}
+
+void batch_encode(struct batch *b, int64_t changes_n)
+{
+    for (size_t i = 0; i < b->tables_n; i++)
+        for (int c = 0; b->tables[i].n && c < b->tables[i].table->columns_n; c++)
+            encode_column(&b->tables[i], c, changes_n);
+}

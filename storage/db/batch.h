@@ -1,0 +1,47 @@
+/* A batch: the rows and statements of many writes, gathered by table and encoded for one
+ * transaction. Private to the committer. */
+#ifndef STORAGE_DB_BATCH_H
+#define STORAGE_DB_BATCH_H
+
+#include "base/map.h"
+#include "storage/db/write.h"
+
+struct row {
+    const struct batch_table *table;
+    struct row *next;
+    struct db_param values[];
+};
+
+struct statement {
+    struct sql *sql;
+    struct statement *next;
+    size_t params_n;
+    struct db_param params[];
+};
+
+struct table_rows {
+    const struct batch_table *table;
+    struct db_param **rows; /* in the batch's arena */
+    size_t n, room;
+    struct map by_key; /* of the first indexed_n rows, for tables with key columns */
+    size_t indexed_n;
+    struct buf columns[BATCH_COLUMNS_MAX]; /* encoded as PostgreSQL arrays */
+};
+
+struct batch {
+    struct arena *arena;
+    struct table_rows *tables; /* sorted by order */
+    size_t tables_n, tables_room;
+};
+
+void batch_init(struct batch *b);
+void batch_finish(struct batch *b);
+void batch_clear(struct batch *b);
+
+/* Adds a write's rows. Its first change gets number first (1-based) within the batch. */
+void batch_add_rows(struct batch *b, const struct row *rows, int64_t first);
+
+/* Turns positions into "back from the head" and rows into columns. Call once, after all rows. */
+void batch_encode(struct batch *b, int64_t changes_n);
+
+#endif

@@ -1,0 +1,693 @@
+#include "storage/db/write_internal.h"
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "storage/db/db_wait.h"
+#include "storage/db/log_batches.h"
+#include "storage/db/log_session.h"
+
+#include <sodium.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+enum {
+    BATCH_WRITES_MAX = 512,
+    BATCH_BYTES_MAX = 2 << 20,
+    RECONNECT_MS = 200, /* between attempts while the database is away */
+    RETRY_AFTER_MS = 1000
+};
+
+/* There is no thread for it: the first that waits commits for all that wait with it (the leader),
+ * then hands the lead to the first of those who came meanwhile. A lone writer so pays for no switch
+ * of threads, and a crowd for no more than one each. */
+struct queue {
+    struct write *first, **last;
+};
+
+struct committer {
+    struct lock lock; /* the queues, and who leads */
+    struct queue usual;
+    struct queue large; /* each is a transaction of its own (storage/db/write.h) */
+    bool large_is_next; /* a batch of others has passed */
+    uint64_t queued;
+    bool led;            /* a writer is committing */
+    pthread_cond_t idle; /* no writer leads any more */
+    _Atomic bool stopping;
+    int64_t away_since; /* the database, as far as the leader knows; by mono_ms(), 0: it is there */
+
+    /* The leader's: */
+    struct feed *feed;
+    struct log_session session;
+    struct batch batch;
+    int64_t node, batch_number;
+    _Atomic bool lost;
+    void (*on_lost)(void *ctx, const char *why);
+    void *ctx;
+
+    _Atomic int64_t batches, writes, large_writes, failures, timeouts;
+};
+
+/* ---- the queues ---- */
+
+static void queue_init(struct queue *q)
+{
+    q->first = NULL;
+    q->last = &q->first;
+}
+
+static void queue_add_locked(struct queue *q, struct write *w)
+{
+    w->next = NULL;
+    *q->last = w;
+    q->last = &w->next;
+}
+
+/* Cuts off the first ones, up to `last`. */
+static struct write *queue_take_locked(struct queue *q, struct write *last)
+{
+    struct write *taken = q->first;
+    q->first = last->next;
+    last->next = NULL;
+    if (!q->first)
+        q->last = &q->first;
+    return taken;
+}
+
+/* ---- one transaction ---- */
+
+SQL(begin_sql, "BEGIN")
+SQL(commit_sql, "COMMIT")
+SQL(rollback_sql, "ROLLBACK")
+/* A batch of an epoch that is over fails as a whole. */
+SQL(head_sql, "UPDATE log_head SET node = $2, batch = $3, "
+              "position = CASE WHEN epoch = $4 THEN position + $1 ELSE log_refuse() END "
+              "RETURNING position")
+
+static const struct err *send_table(struct committer *c, struct table_rows *t)
+{
+    int n = t->table->columns_n;
+    const char *values[BATCH_COLUMNS_MAX];
+    int lengths[BATCH_COLUMNS_MAX], formats[BATCH_COLUMNS_MAX];
+    Oid types[BATCH_COLUMNS_MAX];
+    for (int i = 0; i < n; i++) {
+        values[i] = t->columns[i].p;
+        lengths[i] = (int)t->columns[i].n;
+        formats[i] = 1;
+        types[i] = db_type_array_oid(t->table->columns[i]);
+    }
+    struct db_encoded e = {
+        .n = n, .types = types, .values = values, .lengths = lengths, .formats = formats};
+    return pipeline_send_encoded(&c->session.pipeline, t->table->sql, &e);
+}
+
+static const struct err *send_statement(struct committer *c, const struct statement *s,
+                                        int64_t first, int64_t changes_n)
+{
+    struct db_param params[64];
+    if (s->params_n > 64)
+        abort();
+    for (size_t i = 0; i < s->params_n; i++) {
+        params[i] = s->params[i];
+        if (params[i].type == DB_POSITION)
+            params[i].i = changes_n - (params[i].i + first - 1);
+    }
+    return pipeline_send(&c->session.pipeline, s->sql, params, s->params_n);
+}
+
+SQL(batch_row_sql, "INSERT INTO log_batches (first, last, changes) "
+                   "SELECT position - $1 + 1, position, $2 FROM log_head")
+SQL(old_batches_sql, "DELETE FROM log_batches WHERE written_at < now() - interval '1 day'")
+
+/* What the server that runs must hear of. */
+static const struct err *send_batch_row(struct committer *c, const struct write *writes,
+                                        int64_t changes_n)
+{
+    buf_auto struct buf encoded = {0};
+    for (const struct write *w = writes; w; w = w->next)
+        for (size_t i = 0; i < w->changes_n; i++)
+            log_batch_add(&encoded, &w->changes[i]);
+    log_batch_end(&encoded);
+    TRY(pipeline_send(&c->session.pipeline, &old_batches_sql, NO_PARAMS));
+    return pipeline_send(&c->session.pipeline, &batch_row_sql,
+                         P(INT(changes_n), BYTES(buf_str(&encoded))));
+}
+
+/* Sends BEGIN … COMMIT as one pipeline. */
+static const struct err *send_batch(struct committer *c, struct write *writes, int64_t changes_n)
+{
+    batch_clear(&c->batch);
+    int64_t first = 1;
+    for (struct write *w = writes; w; w = w->next) {
+        batch_add_rows(&c->batch, w->rows, first);
+        first += (int64_t)w->changes_n;
+    }
+    batch_encode(&c->batch, changes_n);
+
+    TRY(pipeline_send(&c->session.pipeline, &begin_sql, NO_PARAMS));
+    TRY(pipeline_send(
+        &c->session.pipeline, &head_sql,
+        P(INT(changes_n), INT(c->node), INT(++c->batch_number), INT(c->session.epoch))));
+    for (size_t i = 0; i < c->batch.tables_n; i++)
+        if (c->batch.tables[i].n)
+            TRY(send_table(c, &c->batch.tables[i]));
+    first = 1;
+    for (struct write *w = writes; w; w = w->next) {
+        for (const struct statement *s = w->statements; s; s = s->next)
+            TRY(send_statement(c, s, first, changes_n));
+        first += (int64_t)w->changes_n;
+    }
+    if (changes_n && !c->session.is_server)
+        TRY(send_batch_row(c, writes, changes_n));
+    return pipeline_send(&c->session.pipeline, &commit_sql, NO_PARAMS);
+}
+
+enum { HEAD_STATEMENT = 1 }; /* BEGIN is 0 */
+
+static int64_t count_changes(const struct write *writes)
+{
+    int64_t n = 0;
+    for (const struct write *w = writes; w; w = w->next)
+        n += (int64_t)w->changes_n;
+    return n;
+}
+
+/* ret_head: the position of the batch's last change. */
+static const struct err *run_batch(struct committer *c, struct write *writes, int64_t *ret_head)
+{
+    TRY(send_batch(c, writes, count_changes(writes)));
+    return pipeline_run(&c->session.pipeline, HEAD_STATEMENT, ret_head, 1);
+}
+
+/* ---- outcomes ---- */
+
+static void finish_write(struct write *w, const struct err *e)
+{
+    if (e) {
+        w->failed = true;
+        w->err = *e;
+    }
+    sem_post(&w->done); /* from here on w belongs to its writer again */
+}
+
+static void finish_all(struct write *writes, const struct err *e)
+{
+    for (struct write *w = writes, *next; w; w = next) {
+        next = w->next;
+        finish_write(w, e);
+    }
+}
+
+/* Publishes what other processes have written up to this position. False: it is not known. */
+static bool follow_others(struct committer *c, int64_t position)
+{
+    arena_auto struct arena *a = arena_create();
+    const struct change *changes;
+    struct db *db;
+    size_t n;
+    bool covers = false;
+    if (db_open(c->session.uri, 1, &db) != NULL)
+        return false;
+    struct tx tx;
+    tx_init(&tx, db, a);
+    const struct err *e =
+        log_batches_read(&tx, feed_position(c->feed), position, &changes, &n, &covers);
+    tx_finish(&tx);
+    db_close(db);
+    if (e || !covers)
+        return false;
+    feed_publish(c->feed, changes, n);
+    return true;
+}
+
+/* Another process wrote, and the ring has no holes. */
+static void catch_up(struct committer *c, int64_t position)
+{
+    if (feed_position(c->feed) != position && !follow_others(c, position))
+        feed_reset(c->feed, position);
+}
+
+static void publish(struct committer *c, struct write *writes, int64_t head)
+{
+    int64_t n = count_changes(writes);
+    int64_t position = head - n;
+    catch_up(c, position);
+    struct change *all = arena_alloc_array(c->batch.arena, (size_t)n, sizeof *all);
+    size_t filled = 0;
+    for (struct write *w = writes; w; w = w->next)
+        for (size_t i = 0; i < w->changes_n; i++) {
+            w->changes[i].position = ++position;
+            all[filled++] = w->changes[i];
+        }
+    feed_publish(c->feed, all, filled);
+    c->batches++;
+    finish_all(writes, NULL);
+}
+
+static const struct err *unavailable(void)
+{
+    return err_with_retry(err(ERR_UNAVAILABLE, "The database is away; try again soon"),
+                          RETRY_AFTER_MS);
+}
+
+/* ---- a lost connection ---- */
+
+static void disconnect(struct committer *c)
+{
+    c->timeouts += pipeline_is_late(&c->session.pipeline);
+    log_session_close(&c->session);
+}
+
+/* Ends a failed transaction. The connection goes on, for a new one begins an epoch; unless it is
+ * not fit for more. */
+static void rollback(struct committer *c)
+{
+    struct pipeline *p = &c->session.pipeline;
+    const struct err *e = NULL;
+    if (!pipeline_is_stale(p))
+        e = pipeline_send(p, &rollback_sql, NO_PARAMS);
+    if (!e && !pipeline_is_stale(p))
+        e = pipeline_run(p, 0, NULL, 0);
+    if (e || pipeline_is_stale(p))
+        disconnect(c);
+}
+
+/* The end of committing: nothing that this process knows of the log may be believed any more. */
+static void lose(struct committer *c, const char *why)
+{
+    if (c->lost)
+        return;
+    c->lost = true;
+    disconnect(c);
+    if (c->on_lost)
+        c->on_lost(c->ctx, why);
+}
+
+static const struct err *is_lost(void)
+{
+    return err_unavailable(RETRY_AFTER_MS, "the log is not this process's any more");
+}
+
+/* Is the log as this process has left it, or further by what a command wrote? */
+static bool is_as_it_was(struct committer *c, const struct log_head *head)
+{
+    if (head->epoch != c->session.epoch)
+        lose(c, "another server has taken over the database, or it was restored");
+    else if (head->position < feed_position(c->feed))
+        lose(c, "the database has lost transactions: it was restored, or has failed over");
+    return !c->lost;
+}
+
+/* With a new connection comes a new epoch: the database may be one that has lost what came last,
+ * and what is written now must not be taken for that. */
+static const struct err *reconnect(struct committer *c, struct log_head *ret)
+{
+    const struct err *e = log_session_open(&c->session);
+    if (e && e->code == ERR_CONFLICT)
+        lose(c, e->text);
+    TRY(e);
+    TRY(log_session_read(&c->session, ret));
+    if (!is_as_it_was(c, ret))
+        return is_lost();
+    e = log_session_begin(&c->session, ret);
+    if (e && e->code == ERR_CONFLICT)
+        lose(c, e->text);
+    return e;
+}
+
+/* After the connection broke in the middle of a batch: did it commit? On error the caller
+ * disconnects. */
+static const struct err *look_at_head(struct committer *c, bool *ret_committed, int64_t *ret_head)
+{
+    struct log_head head;
+    if (c->lost)
+        return is_lost();
+    if (!log_session_is_open(&c->session)) {
+        TRY(reconnect(c, &head));
+    } else {
+        TRY(log_session_read(&c->session, &head));
+        if (!is_as_it_was(c, &head))
+            return is_lost();
+    }
+    *ret_committed = head.node == c->node && head.batch == c->batch_number;
+    *ret_head = head.position;
+    return NULL;
+}
+
+/* While the database is away one writer at a time finds out whether it is back, or what became of
+ * its batch; the others come again later. Returns those who wait, of whom nothing was sent. */
+static struct write *say_away(struct committer *c)
+{
+    LOCKED(&c->lock);
+    if (!c->away_since)
+        c->away_since = mono_ms();
+    *c->usual.last = c->large.first;
+    struct write *waiting = c->usual.first;
+    queue_init(&c->usual);
+    queue_init(&c->large);
+    return waiting;
+}
+
+static void say_there(struct committer *c)
+{
+    LOCKED(&c->lock);
+    c->away_since = 0;
+}
+
+/* The writers of a batch whose outcome is unknown wait at most this long to learn it. */
+enum { IN_DOUBT_MS = 10000, IN_DOUBT_MIN_MS = 2000 };
+
+/* started: when the batch was sent. Those of a database that does not answer have waited already.
+ */
+static void resolve_in_doubt(struct committer *c, struct write *writes, int64_t started)
+{
+    int64_t give_up = mono_ms() + IN_DOUBT_MIN_MS;
+    if (give_up < started + IN_DOUBT_MS)
+        give_up = started + IN_DOUBT_MS;
+    finish_all(say_away(c), unavailable());
+    for (;;) {
+        bool committed;
+        int64_t head;
+        const struct err *e = look_at_head(c, &committed, &head);
+        if (!e)
+            say_there(c);
+        if (!e && committed) {
+            publish(c, writes, head);
+            return;
+        }
+        if (!e)
+            break;
+        disconnect(c);
+        if (mono_ms() >= give_up || c->stopping || c->lost)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = RECONNECT_MS * 1000000L}, NULL);
+    }
+    finish_all(writes, unavailable());
+}
+
+/* Brings the connection back; everything that waits meanwhile is told to come back later. False:
+ * not yet. */
+static bool ensure_connection(struct committer *c)
+{
+    if (log_session_is_open(&c->session))
+        return true;
+    bool committed;
+    int64_t head;
+    const struct err *e = look_at_head(c, &committed, &head);
+    if (e) {
+        log_err(LOG_WARN, "the committer cannot reach the database", e);
+        disconnect(c);
+        finish_all(say_away(c), unavailable());
+        return false;
+    }
+    say_there(c);
+    catch_up(c, head);
+    return true;
+}
+
+/* ---- leading ---- */
+
+/* A full disk fails the statement alone: that batch is rolled back as any other that fails. */
+static bool connection_was_lost(struct committer *c, const struct err *e)
+{
+    const struct pipeline *p = &c->session.pipeline;
+    return !pipeline_is_open(p) || (e->code == ERR_UNAVAILABLE && pipeline_is_stale(p));
+}
+
+/* The log refuses batches of an epoch that is over. */
+static void look_why_refused(struct committer *c)
+{
+    bool committed;
+    int64_t head;
+    if (look_at_head(c, &committed, &head))
+        disconnect(c);
+}
+
+static void commit_each(struct committer *c, struct write *writes);
+
+static bool all_are_empty(const struct write *writes)
+{
+    while (writes && write_is_empty(writes))
+        writes = writes->next;
+    return !writes;
+}
+
+/* Commits these writes together; if one of them is bad, each on its own. An empty write only looks
+ * at the head: it learns of what others wrote, and whether the log is still ours. */
+static void commit(struct committer *c, struct write *writes)
+{
+    int64_t head, started = mono_ms();
+    bool is_ours;
+    const struct err *e =
+        all_are_empty(writes) ? look_at_head(c, &is_ours, &head) : run_batch(c, writes, &head);
+    if (c->lost) {
+        finish_all(writes, unavailable());
+        return;
+    }
+    if (!e) {
+        publish(c, writes, head);
+        return;
+    }
+    if (connection_was_lost(c, e)) {
+        log_err(LOG_WARN, "the committer lost the database", e);
+        disconnect(c);
+        resolve_in_doubt(c, writes, started);
+        return;
+    }
+    struct err own = *e;
+    rollback(c);
+    if (own.code == ERR_INTERNAL)
+        look_why_refused(c);
+    if (c->lost)
+        own = *is_lost();
+    if (!writes->next) {
+        c->failures++;
+        finish_write(writes, &own);
+        return;
+    }
+    commit_each(c, writes);
+}
+
+static void commit_each(struct committer *c, struct write *writes)
+{
+    for (struct write *w = writes, *next; w; w = next) {
+        if (!ensure_connection(c)) {
+            finish_all(w, unavailable());
+            return;
+        }
+        next = w->next;
+        w->next = NULL;
+        commit(c, w);
+    }
+}
+
+/* ---- who is next ---- */
+
+static bool is_of_room(const struct write *w, int64_t room)
+{
+    for (size_t i = 0; i < w->changes_n; i++)
+        if (w->changes[i].room == room)
+            return true;
+    return false;
+}
+
+/* Does a large one wait that touches a room of this one, too? Then this is built upon it. */
+static bool follows_large_locked(const struct committer *c, const struct write *w)
+{
+    for (const struct write *l = c->large.first; l; l = l->next)
+        for (size_t i = 0; i < w->changes_n; i++)
+            if (w->changes[i].room && is_of_room(l, w->changes[i].room))
+                return true;
+    return false;
+}
+
+/* A large one does not pass those that were queued before it. */
+static bool takes_large_locked(const struct committer *c)
+{
+    const struct write *large = c->large.first, *usual = c->usual.first;
+    return large && (!usual || (c->large_is_next && large->number < usual->number));
+}
+
+/* Takes what is waiting, up to a bound. */
+static struct write *take_waiting(struct committer *c)
+{
+    LOCKED(&c->lock);
+    bool large = takes_large_locked(c);
+    c->large_is_next = !large;
+    if (large) {
+        c->large_writes++;
+        return queue_take_locked(&c->large, c->large.first);
+    }
+    struct write *last = c->usual.first;
+    size_t bytes = last ? last->bytes : 0;
+    for (int n = 1; last && last->next && n < BATCH_WRITES_MAX; n++) {
+        bytes += last->next->bytes;
+        if (bytes > BATCH_BYTES_MAX)
+            break;
+        last = last->next;
+    }
+    return last ? queue_take_locked(&c->usual, last) : NULL;
+}
+
+/* Hands the lead to one who waits. */
+static void pass_on(struct committer *c)
+{
+    lock_take(&c->lock);
+    struct write *next = takes_large_locked(c) ? c->large.first : c->usual.first;
+    if (next)
+        next->leads = true;
+    else {
+        c->led = false;
+        pthread_cond_broadcast(&c->idle);
+    }
+    lock_release(&c->lock);
+    if (next)
+        sem_post(&next->done);
+}
+
+/* What the new leader has queued itself may have been committed just before it took the lead: then
+ * there can be nothing to do. */
+static void lead(struct committer *c)
+{
+    struct write *writes = take_waiting(c);
+    for (struct write *w = writes; w; w = w->next)
+        c->writes++;
+    if (writes && ensure_connection(c)) {
+        commit(c, writes);
+    } else if (writes) {
+        finish_all(writes, unavailable());
+        nanosleep(&(struct timespec){.tv_nsec = RECONNECT_MS * 1000000L}, NULL);
+    }
+    pass_on(c);
+}
+
+static bool take_lead(struct committer *c)
+{
+    LOCKED(&c->lock);
+    if (c->led)
+        return false;
+    return c->led = true;
+}
+
+void write_enqueue(struct job *job, struct write *w)
+{
+    struct committer *c = job->store->committer;
+    LOCKED(&c->lock);
+    if (c->led && c->away_since) {
+        finish_write(w, unavailable());
+        return;
+    }
+    w->number = c->queued++;
+    bool large = write_is_large(w) || (c->large.first && follows_large_locked(c, w));
+    queue_add_locked(large ? &c->large : &c->usual, w);
+}
+
+const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_position)
+{
+    struct committer *c = job->store->committer;
+    bool leads = take_lead(c), finished = false;
+    while (!finished) {
+        if (leads)
+            lead(c);
+        while (sem_wait(&w->done) != 0)
+            ;
+        leads = w->leads;
+        w->leads = false;
+        finished = !leads;
+    }
+    sem_destroy(&w->done);
+    if (w->failed)
+        return err_copy(&w->err);
+    if (ret_position)
+        *ret_position = w->changes_n ? w->changes[w->changes_n - 1].position : 0;
+    return NULL;
+}
+
+static void destroy(struct committer *c)
+{
+    disconnect(c);
+    batch_finish(&c->batch);
+    free(c->session.uri);
+    free(c);
+}
+
+static const struct err *open_log(struct committer *c)
+{
+    struct log_head head;
+    TRY(log_session_open(&c->session));
+    TRY(log_session_read(&c->session, &head));
+    TRY(log_session_begin(&c->session, &head));
+    feed_reset(c->feed, head.position);
+    return NULL;
+}
+
+const struct err *committer_start(const struct committer_settings *settings, struct committer **ret)
+{
+    struct committer *c = mem_zalloc(sizeof *c);
+    lock_init(&c->lock, RANK_COMMITTER);
+    cond_init(&c->idle);
+    queue_init(&c->usual);
+    queue_init(&c->large);
+    c->feed = settings->feed;
+    c->on_lost = settings->on_lost;
+    c->ctx = settings->ctx;
+    batch_init(&c->batch);
+    randombytes_buf(&c->node, sizeof c->node);
+    c->session = (struct log_session){
+        .uri = mem_strdup(settings->uri),
+        .epochs = settings->epochs,
+        .limit_ms = settings->statement_timeout_ms ? settings->statement_timeout_ms : DB_LIMIT_MS,
+        .is_server = settings->is_server};
+    snprintf(c->session.name, sizeof c->session.name, "concorde-committer-%016llx",
+             (unsigned long long)c->node);
+    const struct err *e = open_log(c);
+    if (e)
+        destroy(c);
+    else
+        *ret = c;
+    return e;
+}
+
+void committer_stop(struct committer *c)
+{
+    if (!c)
+        return;
+    lock_take(&c->lock);
+    c->stopping = true;
+    while (c->led)
+        lock_wait(&c->lock, &c->idle);
+    lock_release(&c->lock);
+    pthread_cond_destroy(&c->idle);
+    lock_finish(&c->lock);
+    destroy(c);
+}
+
+const char *committer_trouble(struct committer *c, int64_t *ret_since)
+{
+    LOCKED(&c->lock);
+    *ret_since = c->lost ? 0 : c->away_since;
+    return c->lost         ? "the log is not this server's any more: another server has the "
+                             "database, or it was restored"
+           : c->away_since ? "the database has taken no writes"
+                           : NULL;
+}
+
+void committer_add_metrics(struct committer *c, struct buf *out)
+{
+    buf_printf(out,
+               "# HELP concorde_commits_total Transactions that the committer has made.\n"
+               "# TYPE concorde_commits_total counter\nconcorde_commits_total %lld\n"
+               "# HELP concorde_writes_total Writes that it was given.\n"
+               "# TYPE concorde_writes_total counter\nconcorde_writes_total %lld\n"
+               "# HELP concorde_writes_large_total Writes that were a transaction of their own.\n"
+               "# TYPE concorde_writes_large_total counter\nconcorde_writes_large_total %lld\n"
+               "# HELP concorde_writes_failed_total Writes that were refused.\n"
+               "# TYPE concorde_writes_failed_total counter\nconcorde_writes_failed_total %lld\n"
+               "# HELP concorde_commit_timeouts_total Times that the database did not answer the "
+               "committer in time.\n"
+               "# TYPE concorde_commit_timeouts_total counter\n"
+               "concorde_commit_timeouts_total %lld\n",
+               (long long)c->batches, (long long)c->writes, (long long)c->large_writes,
+               (long long)c->failures, (long long)c->timeouts);
+}

@@ -1,0 +1,336 @@
+#include "storage/db/feed.h"
+
+#include "base/lock.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+enum { LISTENERS_MAX = 16 };
+
+/* One remembered change, with its links to the previous change of the same room and user. */
+struct entry {
+    struct change change; /* owns a reference to the event and the copied bytes behind `owned` */
+    char *owned;
+    size_t bytes;
+    int64_t previous_of_room, previous_of_user;
+};
+
+/* Entries stand at position % size. Valid positions are oldest .. newest without gaps. */
+struct feed {
+    pthread_rwlock_t lock;
+    struct entry *ring;
+    size_t size, bytes, bytes_max;
+    int64_t oldest, newest;
+    int64_t settled;                  /* the newest that all listeners have seen */
+    struct map rooms, users;          /* id -> newest position (as pointer-sized integer) */
+    int64_t kinds[CHANGE_KIND_COUNT]; /* newest position of each */
+    feed_listener *listeners[LISTENERS_MAX];
+    void *listener_ctx[LISTENERS_MAX];
+    int listeners_n;
+    void (*settled_fn[LISTENERS_MAX])(void *ctx);
+    void *settled_ctx[LISTENERS_MAX];
+    int settled_n;
+};
+
+struct feed *feed_create(size_t entries, size_t bytes_max, int64_t position)
+{
+    struct feed *f = mem_zalloc(sizeof *f);
+    pthread_rwlock_init(&f->lock, NULL);
+    f->ring = mem_zalloc(entries * sizeof *f->ring);
+    f->size = entries;
+    f->bytes_max = bytes_max;
+    f->oldest = position + 1;
+    f->newest = f->settled = position;
+    return f;
+}
+
+static struct entry *entry_at(struct feed *f, int64_t position)
+{
+    return &f->ring[(uint64_t)position % f->size];
+}
+
+static void forget_oldest(struct feed *f)
+{
+    struct entry *e = entry_at(f, f->oldest);
+    event_unref(e->change.event);
+    free(e->owned);
+    f->bytes -= e->bytes;
+    *e = (struct entry){0};
+    f->oldest++;
+}
+
+void feed_destroy(struct feed *f)
+{
+    if (!f)
+        return;
+    while (f->oldest <= f->newest)
+        forget_oldest(f);
+    map_finish(&f->rooms);
+    map_finish(&f->users);
+    pthread_rwlock_destroy(&f->lock);
+    free(f->ring);
+    free(f);
+}
+
+void feed_listen(struct feed *f, feed_listener *fn, void *ctx)
+{
+    if (f->listeners_n == LISTENERS_MAX)
+        abort();
+    f->listeners[f->listeners_n] = fn;
+    f->listener_ctx[f->listeners_n++] = ctx;
+}
+
+void feed_listen_settled(struct feed *f, void (*fn)(void *ctx), void *ctx)
+{
+    if (f->settled_n == LISTENERS_MAX)
+        abort();
+    f->settled_fn[f->settled_n] = fn;
+    f->settled_ctx[f->settled_n++] = ctx;
+}
+
+/* Makes `position` the head of a chain and returns the head before it (0: none). */
+static int64_t chain(struct map *heads, int64_t id, int64_t position)
+{
+    return id ? (int64_t)(intptr_t)map_put_int(heads, id, (void *)(intptr_t)position) : 0;
+}
+
+static size_t text_size(const char *s)
+{
+    return s ? strlen(s) + 1 : 0;
+}
+
+static const char *copy_text(char **into, const char *s)
+{
+    if (!s)
+        return NULL;
+    size_t n = strlen(s) + 1;
+    char *copy = memcpy(*into, s, n);
+    *into += n;
+    return copy;
+}
+
+/* Readers of the ring must not see what a redaction took away. */
+static void redact_in_ring(struct feed *f, const struct change *redaction)
+{
+    int64_t target = redaction->redacts_position;
+    if (target < f->oldest || target >= redaction->position)
+        return;
+    struct change *c = &entry_at(f, target)->change;
+    event_unref(c->event);
+    c->event = event_ref(redaction->redacted_event);
+    c->redacted_by = redaction->position;
+}
+
+/* Copies a change so that nothing in it belongs to the writer any more. */
+static void remember(struct feed *f, const struct change *c)
+{
+    struct entry *e = entry_at(f, c->position);
+    *e = (struct entry){.change = *c};
+    size_t texts = text_size(c->user_id) + text_size(c->device) + text_size(c->client_txn);
+    e->bytes = texts + c->json.n + (c->event ? event_memory(c->event) : 0) + sizeof *e;
+    e->owned = texts + c->json.n ? mem_alloc(texts + c->json.n) : NULL;
+    char *into = e->owned;
+    e->change.user_id = copy_text(&into, c->user_id);
+    e->change.device = copy_text(&into, c->device);
+    e->change.client_txn = copy_text(&into, c->client_txn);
+    if (c->json.n)
+        e->change.json.p = memcpy(into, c->json.p, c->json.n);
+    e->change.event = c->event ? event_ref(c->event) : NULL;
+    e->change.redacted_event = NULL;
+    e->change.audience = NULL;
+    e->change.actions = NULL;
+    if (c->kind == CHANGE_EVENT && c->parent >= f->oldest && c->parent < c->position)
+        entry_at(f, c->parent)->change.has_children = true;
+    if (c->redacted_event)
+        redact_in_ring(f, c);
+    e->previous_of_room = chain(&f->rooms, c->room, c->position);
+    e->previous_of_user = chain(&f->users, c->user, c->position);
+    f->kinds[c->kind] = c->position;
+    f->bytes += e->bytes;
+}
+
+/* Readers may go up to `position` only when every listener has seen it. */
+static void call_listeners(struct feed *f, const struct change *changes, size_t n, int64_t position)
+{
+    for (int i = 0; i < f->listeners_n; i++)
+        f->listeners[i](f->listener_ctx[i], changes, n);
+    pthread_rwlock_wrlock(&f->lock);
+    f->settled = position;
+    pthread_rwlock_unlock(&f->lock);
+    for (int i = 0; i < f->settled_n; i++)
+        f->settled_fn[i](f->settled_ctx[i]);
+}
+
+void feed_publish(struct feed *f, const struct change *changes, size_t n)
+{
+    if (!n)
+        return;
+    pthread_rwlock_wrlock(&f->lock);
+    for (size_t i = 0; i < n; i++) {
+        if ((size_t)(f->newest - f->oldest + 1) == f->size)
+            forget_oldest(f);
+        remember(f, &changes[i]);
+        f->newest = changes[i].position;
+        while (f->bytes > f->bytes_max && f->oldest < f->newest)
+            forget_oldest(f);
+    }
+    pthread_rwlock_unlock(&f->lock);
+    call_listeners(f, changes, n, changes[n - 1].position);
+}
+
+void feed_reset(struct feed *f, int64_t position)
+{
+    pthread_rwlock_wrlock(&f->lock);
+    while (f->oldest <= f->newest)
+        forget_oldest(f);
+    f->oldest = position + 1;
+    f->newest = position;
+    f->settled = position;
+    map_finish(&f->rooms);
+    map_finish(&f->users);
+    memset(f->kinds, 0, sizeof f->kinds);
+    pthread_rwlock_unlock(&f->lock);
+    call_listeners(f, NULL, 0, position);
+}
+
+int64_t feed_position(struct feed *f)
+{
+    pthread_rwlock_rdlock(&f->lock);
+    int64_t settled = f->settled;
+    pthread_rwlock_unlock(&f->lock);
+    return settled;
+}
+
+int64_t feed_newest(struct feed *f)
+{
+    pthread_rwlock_rdlock(&f->lock);
+    int64_t newest = f->newest;
+    pthread_rwlock_unlock(&f->lock);
+    return newest;
+}
+
+bool feed_covers(struct feed *f, int64_t since)
+{
+    pthread_rwlock_rdlock(&f->lock);
+    bool covers = since + 1 >= f->oldest;
+    pthread_rwlock_unlock(&f->lock);
+    return covers;
+}
+
+enum chain_of { OF_ROOM, OF_USER };
+
+static int64_t previous(const struct entry *e, enum chain_of which)
+{
+    return which == OF_ROOM ? e->previous_of_room : e->previous_of_user;
+}
+
+static int64_t head_locked(struct feed *f, enum chain_of which, int64_t id)
+{
+    return (int64_t)(intptr_t)map_get_int(which == OF_ROOM ? &f->rooms : &f->users, id);
+}
+
+static void drop_event(void *event)
+{
+    event_unref(event);
+}
+
+/* Copies a change into the reader's arena; the event stays shared. */
+static void copy_out(struct arena *a, const struct change *from, struct change *to)
+{
+    *to = *from;
+    to->user_id = arena_strdup(a, from->user_id);
+    to->device = arena_strdup(a, from->device);
+    to->client_txn = arena_strdup(a, from->client_txn);
+    to->json.p = from->json.n ? arena_memdup(a, from->json.p, from->json.n) : NULL;
+    if (from->event)
+        arena_defer(a, drop_event, event_ref(from->event));
+}
+
+/* Walks a chain from its head back to `since`; the newest `max` matches, turned oldest first. */
+static void read_chain(struct feed *f, struct arena *a, enum chain_of which, int64_t id,
+                       int64_t since, int64_t until, unsigned kinds, size_t max,
+                       const struct change **ret, size_t *ret_n, bool *ret_more)
+{
+    size_t n = 0, room = 8;
+    int64_t few[8];
+    int64_t *positions = few;
+    bool more = false;
+    pthread_rwlock_rdlock(&f->lock);
+    for (int64_t p = head_locked(f, which, id); p > since && p >= f->oldest;) {
+        const struct entry *e = entry_at(f, p);
+        if (p <= until && kinds & 1u << e->change.kind) {
+            if (n == max) {
+                more = true;
+                break;
+            }
+            if (n == room) {
+                int64_t *grown = arena_alloc_array(a, room * 2, sizeof *grown);
+                memcpy(grown, positions, n * sizeof *grown);
+                positions = grown;
+                room *= 2;
+            }
+            positions[n++] = p;
+        }
+        p = previous(e, which);
+    }
+    struct change *out = n ? arena_alloc_array(a, n, sizeof *out) : NULL;
+    for (size_t i = 0; i < n; i++)
+        copy_out(a, &entry_at(f, positions[n - 1 - i])->change, &out[i]);
+    pthread_rwlock_unlock(&f->lock);
+    *ret = out;
+    *ret_n = n;
+    *ret_more = more;
+}
+
+void feed_read_room(struct feed *f, struct arena *a, int64_t room, int64_t since, int64_t until,
+                    unsigned kinds, size_t max, const struct change **ret, size_t *ret_n,
+                    bool *ret_more)
+{
+    read_chain(f, a, OF_ROOM, room, since, until, kinds, max, ret, ret_n, ret_more);
+}
+
+void feed_read_user(struct feed *f, struct arena *a, int64_t user, int64_t since, int64_t until,
+                    unsigned kinds, size_t max, const struct change **ret, size_t *ret_n,
+                    bool *ret_more)
+{
+    read_chain(f, a, OF_USER, user, since, until, kinds, max, ret, ret_n, ret_more);
+}
+
+static int64_t head_position(struct feed *f, enum chain_of which, int64_t id)
+{
+    pthread_rwlock_rdlock(&f->lock);
+    int64_t p = head_locked(f, which, id);
+    pthread_rwlock_unlock(&f->lock);
+    return p;
+}
+
+int64_t feed_room_position(struct feed *f, int64_t room)
+{
+    return head_position(f, OF_ROOM, room);
+}
+
+int64_t feed_user_position(struct feed *f, int64_t user)
+{
+    return head_position(f, OF_USER, user);
+}
+
+int64_t feed_kind_position(struct feed *f, enum change_kind kind)
+{
+    pthread_rwlock_rdlock(&f->lock);
+    int64_t p = f->kinds[kind];
+    pthread_rwlock_unlock(&f->lock);
+    return p;
+}
+
+void feed_add_metrics(struct feed *f, struct buf *out)
+{
+    pthread_rwlock_rdlock(&f->lock);
+    buf_printf(out,
+               "# HELP concorde_feed_position The last position of the log.\n"
+               "# TYPE concorde_feed_position counter\nconcorde_feed_position %lld\n"
+               "# HELP concorde_feed_entries Changes in memory.\n"
+               "# TYPE concorde_feed_entries gauge\nconcorde_feed_entries %lld\n"
+               "# HELP concorde_feed_bytes Memory of these changes.\n"
+               "# TYPE concorde_feed_bytes gauge\nconcorde_feed_bytes %zu\n",
+               (long long)f->newest, (long long)(f->newest - f->oldest + 1), f->bytes);
+    pthread_rwlock_unlock(&f->lock);
+}

@@ -1,0 +1,18 @@
+#include "storage/db/job.h"
+
+void job_init(struct job *job, struct store *store, struct arena *arena)
+{
+    *job = (struct job){.store = store, .arena = arena};
+    tx_init(&job->tx, store->db, arena);
+}
+
+void job_finish(struct job *job)
+{
+    tx_finish(&job->tx);
+}
+
+void job_use_arena(struct job *job, struct arena *arena)
+{
+    job->arena = arena;
+    job->tx.arena = arena;
+}

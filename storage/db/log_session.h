@@ -1,0 +1,36 @@
+/* The committer's hold on the log: its connection, the lock by which one server at a time has the
+ * database, and the epoch in which it commits (storage/db/epochs.h). Private to the committer. */
+#ifndef STORAGE_DB_LOG_SESSION_H
+#define STORAGE_DB_LOG_SESSION_H
+
+#include "storage/db/epochs.h"
+#include "storage/db/pipeline.h"
+
+struct log_session {
+    struct pipeline pipeline;
+    char *uri;
+    char name[40]; /* of the connection, which tells it from other processes' */
+    struct epochs *epochs;
+    int limit_ms;   /* of a statement's answer */
+    bool is_server; /* a command may share the log with the server that runs */
+    bool has_lock;
+    int64_t epoch; /* by which every commit says that the log is still ours; 0: none begun */
+};
+
+struct log_head {
+    int64_t node, batch, position, epoch;
+};
+
+/* Connects, ends the session's earlier connection, and takes the lock. ERR_CONFLICT: another server
+ * has it. */
+const struct err *log_session_open(struct log_session *s);
+void log_session_close(struct log_session *s);
+bool log_session_is_open(const struct log_session *s);
+
+const struct err *log_session_read(struct log_session *s, struct log_head *ret);
+
+/* Begins an epoch at the head, after the one that the head names; a command on the log of a server
+ * that runs goes on in that server's. ERR_CONFLICT: another process was first. */
+const struct err *log_session_begin(struct log_session *s, const struct log_head *head);
+
+#endif

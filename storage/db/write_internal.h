@@ -1,0 +1,35 @@
+/* What a write is made of. Private to write.c and committer.c. */
+#ifndef STORAGE_DB_WRITE_INTERNAL_H
+#define STORAGE_DB_WRITE_INTERNAL_H
+
+#include "storage/db/batch.h"
+
+#include <semaphore.h>
+
+struct write {
+    struct arena *arena; /* the job's, which waits and so does not touch it */
+    struct change *changes;
+    size_t changes_n, changes_room;
+    struct row *rows, **last_row;
+    struct statement *statements, **last_statement;
+    struct write *next; /* in the committer's queue or batch */
+    uint64_t number;    /* in the order in which they were queued */
+    size_t bytes;       /* about what it sends to the database */
+    bool is_large;
+    sem_t done; /* posted when the write is finished, or when it is to lead */
+    bool leads;
+    bool failed;
+    struct err err;
+};
+
+enum {
+    WRITE_ROW_BYTES = 128, /* what a row, a statement or a change counts besides its values */
+    WRITE_LARGE_BYTES = 256 * 1024 /* no message in a room is so large */
+};
+
+static inline bool write_is_large(const struct write *w)
+{
+    return w->is_large || w->bytes >= WRITE_LARGE_BYTES;
+}
+
+#endif

@@ -1,0 +1,52 @@
+/* One-time keys, each given out once, oldest first, and the fallback keys that are given out when
+ * there are none left (end-to-end encryption, "One-time and fallback keys").
+ *
+ * The JSON of a key is stored as its device wrote it: an object, or a string. */
+#ifndef STORAGE_DEVICES_ONE_TIME_KEYS_H
+#define STORAGE_DEVICES_ONE_TIME_KEYS_H
+
+#include "storage/db/write.h"
+
+struct one_time_key {
+    const char *algorithm, *key_id; /* together "signed_curve25519:AAAAHg" */
+    struct str json;                /* canonical */
+};
+
+enum one_time_key_found { ONE_TIME_KEY_IS_NEW, ONE_TIME_KEY_IS_SAME, ONE_TIME_KEY_DIFFERS };
+
+/* What of these keys the device has now or had before it was given out, for each; and how many keys
+ * it has in all. */
+const struct err *one_time_keys_find(struct tx *tx, int64_t device, const struct one_time_key *keys,
+                                     size_t n, const enum one_time_key_found **ret,
+                                     int64_t *ret_total);
+/* No one-time key of the device has its id, or had it. */
+const struct err *fallback_key_is_free(struct tx *tx, int64_t device,
+                                       const struct one_time_key *key, bool *ret);
+
+/* Adds keys to what the device has; one whose id it has already is skipped. */
+void one_time_keys_write(struct write *w, int64_t device, const struct one_time_key *keys,
+                         size_t n);
+/* Puts a fallback key in place of the one of the same algorithm. It counts as unused. */
+void fallback_key_write(struct write *w, int64_t device, const struct one_time_key *key);
+/* Forgets all of a device whose identity changed: they are signed by its old key. */
+void one_time_keys_delete(struct write *w, int64_t device);
+/* Says that the counts of the device have changed (CHANGE_DEVICE_KEYS). */
+void device_keys_change_write(struct write *w, int64_t user, int64_t device, const char *device_id);
+
+struct key_claim {
+    const char *user_id, *device_id, *algorithm;
+};
+struct claimed_key {
+    int64_t user, device;
+    const char *user_id, *device_id;
+    struct one_time_key key;
+    bool changes_counts; /* a one-time key went, or a fallback key is used for the first time */
+};
+
+/* Gives out a key for each claim that can be served; no two calls ever give the same one-time key.
+ * Commits at once, whatever becomes of the caller: better to lose a key than to give it twice. The
+ * caller then tells of the changed counts (device_keys_change_write). */
+const struct err *one_time_keys_claim(struct tx *tx, const struct key_claim *claims, size_t n,
+                                      const struct claimed_key **ret, size_t *ret_n);
+
+#endif

@@ -1,0 +1,69 @@
+#include "storage/rooms/event_lookup.h"
+
+#include "storage/rooms/event_rows.h"
+
+SQL(events_find_many_sql, EVENT_SELECT "WHERE e.event_id = ANY($2) AND e.room = $1")
+
+const struct err *events_find_many(struct tx *tx, int64_t room, const struct room_version *v,
+                                   const char *const *ids, size_t n,
+                                   const struct stored_event **ret, size_t *ret_n)
+{
+    struct str *bytes = arena_alloc_array(tx->arena, n + 1, sizeof *bytes);
+    size_t bytes_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct str id = event_id_to_bytes(tx->arena, v, ids[i]);
+        if (id.p)
+            bytes[bytes_n++] = id;
+    }
+    return event_rows(tx, &events_find_many_sql, P(INT(room), BYTES_ARRAY(bytes, bytes_n)), ret,
+                      ret_n);
+}
+
+/* -2^61: EVENT_ASIDE_MAX */
+SQL(events_unplaced_sql,
+    "SELECT u.n FROM unnest($2::bytea[]) WITH ORDINALITY u(event_id, n) WHERE NOT EXISTS "
+    "(SELECT FROM events e WHERE e.event_id = u.event_id AND e.room = $1 "
+    "AND (e.position > -2305843009213693952 "
+    "OR EXISTS (SELECT FROM event_states s WHERE s.event = e.position)))")
+
+const struct err *events_find_unplaced(struct tx *tx, int64_t room, const struct room_version *v,
+                                       const char *const *ids, size_t n, const char *const **ret,
+                                       size_t *ret_n)
+{
+    struct str *bytes = arena_alloc_array(tx->arena, n + 1, sizeof *bytes);
+    const char **list = arena_alloc_array(tx->arena, n + 1, sizeof *list);
+    struct rows rows;
+    for (size_t i = 0; i < n; i++) {
+        bytes[i] = event_id_to_bytes(tx->arena, v, ids[i]);
+        if (!bytes[i].p) /* no hash: no event has it */
+            bytes[i] = STR("");
+    }
+    TRY(db_query(tx, &events_unplaced_sql, P(INT(room), BYTES_ARRAY(bytes, n)), &rows));
+    *ret_n = 0;
+    while (rows_next(&rows))
+        list[(*ret_n)++] = ids[row_int(&rows, 0) - 1];
+    rows_finish(&rows);
+    *ret = list;
+    return NULL;
+}
+
+SQL(events_auth_chain_sql, "SELECT auth_chain_ids($1, $2, $3, $4)")
+
+const struct err *events_find_auth_chain(struct tx *tx, int64_t room, const struct room_version *v,
+                                         const char *const *ids, size_t n, size_t limit,
+                                         const char *const **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(
+        tx, &events_auth_chain_sql,
+        P(INT(room), TEXT_ARRAY(ids, n), BOOL(v->event_id != EVENT_ID_GIVEN), INT((int64_t)limit)),
+        &rows));
+    const char **list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    size_t found = 0;
+    while (rows_next(&rows))
+        list[found++] = arena_strdup(tx->arena, row_text(&rows, 0));
+    rows_finish(&rows);
+    *ret = list;
+    *ret_n = found;
+    return NULL;
+}

@@ -1,0 +1,192 @@
+/* events, room_state, relations and transaction ids: what an event leaves in the database. */
+#ifndef STORAGE_ROOMS_EVENTS_H
+#define STORAGE_ROOMS_EVENTS_H
+
+#include "matrix/event.h"
+#include "storage/db/write.h"
+
+/* event_types.id of the types that code asks for by number (schema/0001-log.sql, same order). */
+enum {
+    TYPE_MEMBER = 1,
+    TYPE_CREATE,
+    TYPE_MESSAGE,
+    TYPE_ENCRYPTED,
+    TYPE_REDACTION,
+    TYPE_REACTION,
+    TYPE_POWER_LEVELS,
+    TYPE_JOIN_RULES,
+    TYPE_NAME,
+    TYPE_TOPIC,
+    TYPE_AVATAR,
+    TYPE_CANONICAL_ALIAS,
+    TYPE_HISTORY_VISIBILITY,
+    TYPE_GUEST_ACCESS,
+    TYPE_ENCRYPTION,
+    TYPE_TOMBSTONE,
+    TYPE_SERVER_ACL,
+    TYPE_THIRD_PARTY_INVITE
+};
+
+/* What became of an event (stored as these numbers). Where it stands in the timeline is its
+ * position's to say (schema/0050-event-graph.sql). */
+enum event_status {
+    EVENT_NORMAL = 0,
+    EVENT_RELAYED = 1,     /* it came to us as resident server, and we tell the others */
+    EVENT_OUTLIER = 2,     /* told of beside the timeline; the state before it is unknown */
+    EVENT_SOFT_FAILED = 3, /* good in its own past, not by the state that was current */
+    EVENT_REJECTED = 4
+};
+#define EVENT_ASIDE_MAX (-(INT64_C(1) << 61)) /* positions up to here are in no timeline */
+static inline bool event_is_aside(int64_t position)
+{
+    return position <= EVENT_ASIDE_MAX;
+}
+
+/* An event as stored, with what belongs to it but is not in its bytes. */
+struct stored_event {
+    int64_t position, room, sender, type;
+    int64_t since; /* of lists of state: the position at which it became state; else 0 */
+    enum event_status status;
+    int64_t thread; /* position of the thread root, 0: main timeline */
+    int64_t notify_total, highlight_total;
+    int64_t redacted_by;   /* position of the redaction; 0: none */
+    int64_t client_device; /* 0: none */
+    const char *client_txn;
+    bool is_state;
+    bool is_withheld; /* a redaction that is not applied (yet), or a dummy: not shown to clients */
+    const struct event *event; /* kept by the arena */
+};
+
+/* Stores a new event as change `at` of this write. position is ignored. */
+void events_write(struct write *w, const struct stored_event *e, int at);
+
+/* The transaction id of an event: the key is 16 bytes of a hash of its scope. */
+void event_txns_write(struct write *w, int64_t device, struct str txn, int at);
+/* The event that this transaction id was used for; 0 when none. */
+const struct err *event_txns_find(struct tx *tx, int64_t device, struct str txn, int64_t *ret);
+
+/* Positions for n events that get none of the log: in history (in descending order) or aside. */
+const struct err *events_reserve(struct tx *tx, bool in_history, size_t n, const int64_t **ret);
+/* Stores a new event at such a position. */
+void events_write_at(struct write *w, const struct stored_event *e);
+/* Moves an event from aside into the timeline: to change `at` of this write, or (at == 0) to
+ * e->position. Everything that referred to its old position follows. */
+void events_move(struct write *w, const struct stored_event *e, int64_t from, int at);
+
+/* An event with the state before it, where that is not the current state of its moment. */
+struct known_event {
+    struct stored_event e;
+    int64_t state_ref; /* storage/rooms/state_refs.h; 0: none */
+    bool is_stored;    /* it was read from the database, and is not just about to be written */
+};
+/* Those of these events (ids of one room version) that are stored; others are left out. */
+const struct err *events_find(struct tx *tx, const struct room_version *v, const char *const *ids,
+                              size_t n, const struct known_event **ret, size_t *ret_n);
+/* The same by position. */
+const struct err *events_find_at(struct tx *tx, const int64_t *positions, size_t n,
+                                 const struct known_event **ret, size_t *ret_n);
+
+/* By position or id. A missing one gives NULL. The room version is looked up with it. */
+const struct err *events_get(struct tx *tx, int64_t position, const struct stored_event **ret);
+const struct err *events_get_by_id(struct tx *tx, const char *event_id,
+                                   const struct stored_event **ret);
+/* Many by position; the result has one entry for each found, in ascending order of position. */
+const struct err *events_get_many(struct tx *tx, const int64_t *positions, size_t n,
+                                  const struct stored_event **ret, size_t *ret_n);
+
+/* Events of a room between two positions, newest first or oldest first: from < position <= to. */
+const struct err *events_page(struct tx *tx, int64_t room, int64_t from, int64_t to,
+                              bool newest_first, int64_t limit, const struct stored_event **ret,
+                              size_t *ret_n);
+
+/* Replaces the bytes of an event by its redacted form, marks it as redacted by change `at` and
+ * drops its relation. */
+void events_write_redaction(struct write *w, const char *event_id,
+                            const struct room_version *version, struct str redacted, int at);
+
+/* The same for a redaction that came before its target: it stands at a position already. */
+void events_write_late_redaction(struct write *w, const char *event_id,
+                                 const struct room_version *version, struct str redacted,
+                                 int64_t redaction);
+/* A redaction that is not applied: its target is not here, or not its sender's to redact. It is
+ * withheld from clients, until its target comes and it may be applied. */
+void pending_redaction_write(struct write *w, const struct event *redaction, int64_t room);
+/* Redactions that wait for these events: ids of the redactions, which stand in the same room (0:
+ * any). */
+const struct err *pending_redactions_find(struct tx *tx, const struct room_version *v, int64_t room,
+                                          const char *const *targets, size_t n,
+                                          const char *const **ret, size_t *ret_n);
+
+struct relation {
+    const char *parent; /* event id */
+    const char *rel_type, *key;
+};
+void relations_write(struct write *w, const struct room_version *v, const struct relation *r,
+                     int64_t room, int64_t sender, int64_t type, int at);
+
+/* The same for a child that stands in history, at that position. */
+void relations_write_at(struct write *w, const struct room_version *v, const struct relation *r,
+                        int64_t room, int64_t sender, int64_t type, int64_t position);
+
+#define VALID_FOREVER INT64_MAX
+
+/* State intervals. The change `at` made this event the current one of its key; the one before it
+ * (had_predecessor), be it stored, of a write that was queued before or of this one, ends there. */
+void room_state_write(struct write *w, int64_t room, int64_t type, const char *state_key, int at,
+                      bool had_predecessor);
+/* The same for an event that is stored already, at that position. */
+void room_state_write_known(struct write *w, int64_t room, int64_t type, const char *state_key,
+                            int64_t event, int at, bool had_predecessor);
+/* It was so before already, from that position to change `at`, and is told only now. */
+void room_state_write_past(struct write *w, int64_t room, int64_t type, const char *state_key,
+                           int64_t event, int64_t from, int at);
+/* The key has no event any more. */
+void room_state_end(struct write *w, int64_t room, int64_t type, const char *state_key, int at);
+
+/* Where the current state changed last; 0: never. */
+const struct err *room_state_newest(struct tx *tx, int64_t room, int64_t *ret);
+
+/* One key's event at a position (VALID_FOREVER - 1: now); NULL when there was none. */
+const struct err *room_state_get(struct tx *tx, int64_t room, int64_t type, const char *state_key,
+                                 int64_t at_position, const struct stored_event **ret);
+enum state_part { STATE_ALL, STATE_WITHOUT_MEMBERS, STATE_ONLY_MEMBERS };
+/* The state at a position (before later changes). after_position > 0 with type paging: see below.
+ */
+const struct err *room_state_list(struct tx *tx, int64_t room, int64_t at_position,
+                                  enum state_part part, const struct stored_event **ret,
+                                  size_t *ret_n);
+/* The keys whose event changed in (from, to]: their events at `to`. told_late_too: also of members
+ * who were there at `from` with the same event, and came into the member list later. */
+const struct err *room_state_changes(struct tx *tx, int64_t room, int64_t from, int64_t to,
+                                     bool told_late_too, const struct stored_event **ret,
+                                     size_t *ret_n);
+/* All events that one key ever had, oldest first. */
+const struct err *room_state_history(struct tx *tx, int64_t room, int64_t type,
+                                     const char *state_key, const struct stored_event **ret,
+                                     size_t *ret_n);
+/* Those of them that were current at `from` or later. */
+const struct err *room_state_history_from(struct tx *tx, int64_t room, int64_t type,
+                                          const char *state_key, int64_t from,
+                                          const struct stored_event **ret, size_t *ret_n);
+/* What these state events replaced in the state before them, wherever they stand: in the log, on a
+ * fork or in history (storage/rooms/replaced_state.c). Those that replaced nothing are left out. */
+struct replaced_event {
+    int64_t by; /* position of the event that replaced it */
+    struct stored_event event;
+};
+const struct err *room_state_replaced(struct tx *tx, int64_t room,
+                                      const struct stored_event *const *events, size_t n,
+                                      const struct replaced_event **ret, size_t *ret_n);
+/* Member events of these users at a position. */
+const struct err *room_state_members(struct tx *tx, int64_t room, int64_t at_position,
+                                     const char *const *user_ids, size_t n,
+                                     const struct stored_event **ret, size_t *ret_n);
+/* Member events at a position in steps of `limit`: state keys after `after` ("" to start). For
+ * large rooms that are streamed. */
+/* Where the room's first member event became state; 0: it has none. */
+const struct err *room_state_first_member(struct tx *tx, int64_t room, int64_t *ret);
+const struct err *room_state_members_page(struct tx *tx, int64_t room, int64_t at_position,
+                                          const char *after, int64_t limit,
+                                          const struct stored_event **ret, size_t *ret_n);
+
+#endif

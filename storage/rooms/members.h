@@ -1,0 +1,71 @@
+/* room_members: the current membership of each user in each room. */
+#ifndef STORAGE_ROOMS_MEMBERS_H
+#define STORAGE_ROOMS_MEMBERS_H
+
+#include "storage/db/db.h"
+#include "storage/db/write.h"
+
+enum membership { /* stored as these numbers */
+                  MEMBERSHIP_NONE = 0,
+                  MEMBERSHIP_JOIN = 1,
+                  MEMBERSHIP_INVITE = 2,
+                  MEMBERSHIP_LEAVE = 3,
+                  MEMBERSHIP_BAN = 4,
+                  MEMBERSHIP_KNOCK = 5
+};
+
+/* MEMBERSHIP_NONE for anything that is not a membership. */
+enum membership membership_parse(const char *text);
+const char *membership_text(enum membership m);
+
+struct member_row {
+    int64_t room, user;
+    enum membership membership;
+    int64_t event; /* position of the member event, and ... */
+    int64_t since; /* ... where it became the membership: that position, unless it is older */
+    bool is_local, forgotten, has_own_rules;
+    struct str stripped;
+};
+
+/* Sets the membership that the change `at` of this write made. event: position of the member event
+ * when that is not the change itself; else 0. */
+void members_write(struct write *w, int64_t room, int64_t user, enum membership m, int at,
+                   int64_t event, bool is_local, struct str stripped);
+/* The users, an array of the write's arena, have no membership any more: a fork was resolved that
+ * way, or the room is another than it was. */
+void members_write_none(struct write *w, int64_t room, const int64_t *users, size_t n);
+
+/* Everybody of a room (only user, membership, event, is_local, has_own_rules are filled). */
+const struct err *members_of_room(struct tx *tx, int64_t room, const struct member_row **ret,
+                                  size_t *ret_n);
+/* The rooms of a user, all memberships, without what they have forgotten. */
+const struct err *members_of_user(struct tx *tx, int64_t user, const struct member_row **ret,
+                                  size_t *ret_n);
+/* With those that they have forgotten: of these the newest FORGOTTEN_MAX that they left. */
+enum { FORGOTTEN_MAX = 1000 };
+const struct err *members_of_user_and_forgotten(struct tx *tx, int64_t user,
+                                                const struct member_row **ret, size_t *ret_n);
+/* Hides a room that the user has left; ret_done false when they are not out of it. */
+const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool *ret_done);
+
+/* Does the user still have the room in their list (not forgotten)? */
+const struct err *members_remember(struct tx *tx, int64_t room, int64_t user, bool *ret);
+
+/* The stripped state stored with an invite or knock; p == NULL when there is none. */
+const struct err *members_stripped(struct tx *tx, int64_t room, int64_t user, struct str *ret);
+/* Our guests who are joined to a room. */
+const struct err *members_guests(struct tx *tx, int64_t room, const int64_t **ret, size_t *ret_n);
+
+/* The rooms that any of our guests is joined to. */
+const struct err *members_rooms_with_guests(struct tx *tx, const int64_t **ret, size_t *ret_n);
+
+/* The invites that wait for a user, and those of them by users of that server; counted up to
+ * `most`.
+ */
+const struct err *members_count_invites(struct tx *tx, int64_t user, const char *server,
+                                        int64_t most, int64_t *ret_n, int64_t *ret_of_server);
+
+/* Does this local user have push rules that differ from the predefined ones? */
+const struct err *members_have_own_rules(struct tx *tx, int64_t user, bool *ret);
+
+#endif

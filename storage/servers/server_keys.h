@@ -1,0 +1,33 @@
+/* The signing keys of other servers, and the answers that they came in. */
+#ifndef STORAGE_SERVERS_SERVER_KEYS_H
+#define STORAGE_SERVERS_SERVER_KEYS_H
+
+#include "storage/db/db.h"
+
+struct server_key {
+    const char *server, *key_id;
+    const char *public_key; /* base64 */
+    int64_t valid_until_ts; /* ms; of an old key: when it was replaced */
+};
+
+/* All keys of these servers. */
+const struct err *server_keys_load(struct tx *tx, const char *const *servers, size_t n,
+                                   const struct server_key **ret, size_t *ret_n);
+
+struct server_key_response {
+    const char *server;
+    int64_t fetched_ts, valid_until_ts;
+    struct str json;
+};
+
+/* Keeps an answer and its keys. One that came through others (direct: false) and is older than what
+ * is there only adds keys that are not known yet; then *ret_newest is false. Only the server itself
+ * can give an id to another key. */
+const struct err *server_keys_put(struct tx *tx, const struct server_key_response *r, bool direct,
+                                  const struct server_key *keys, size_t n, bool *ret_newest);
+
+/* The answers there are of these servers, in no order. */
+const struct err *server_key_responses_load(struct tx *tx, const char *const *servers, size_t n,
+                                            const struct server_key_response **ret, size_t *ret_n);
+
+#endif

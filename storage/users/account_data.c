@@ -1,0 +1,126 @@
+#include "storage/users/account_data.h"
+
+SQL(account_data_write_sql,
+    "INSERT INTO account_data (\"user\", room, type, content, position) "
+    "SELECT u.\"user\", u.room, u.type, u.content, (SELECT position FROM log_head) - u.back "
+    "FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bytea[], $5::bigint[]) "
+    "AS u(\"user\", room, type, content, back) "
+    "ON CONFLICT (\"user\", room, type) DO UPDATE SET content = excluded.content, "
+    "position = excluded.position")
+static const struct batch_table account_data_table = {
+    .sql = &account_data_write_sql,
+    .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_BYTES, DB_POSITION},
+    .columns_n = 5,
+    .order = BATCH_OTHER,
+    .key_columns = 3,
+};
+
+static void write_content(struct write *w, int64_t user, int64_t room, const char *type,
+                          struct str content, int at)
+{
+    write_row(w, &account_data_table,
+              P(INT(user), INT(room), TEXT(type), BYTES(content), POSITION(at)));
+}
+
+/* The change that tells of it; its number in the write. */
+static int add_change(struct write *w, int64_t user, int64_t room, const char *type,
+                      struct str shown)
+{
+    struct arena *a = write_arena(w);
+    buf_auto struct buf event = {0};
+    BUF_LIT(&event, "{\"type\":");
+    buf_add_json_string(&event, str_of(type));
+    BUF_LIT(&event, ",\"content\":");
+    buf_add_str(&event, shown);
+    buf_add_char(&event, '}');
+    return write_change(
+        w, &(struct change){.kind = CHANGE_ACCOUNT_DATA,
+                            .user = user,
+                            .room = room,
+                            .json = {arena_memdup(a, event.p, event.n), event.n},
+                            .is_push_rules = !room && strcmp(type, "m.push_rules") == 0});
+}
+
+static struct str copy_of(struct write *w, struct str s)
+{
+    return (struct str){arena_memdup(write_arena(w), s.p, s.n), s.n};
+}
+
+void account_data_set(struct write *w, int64_t user, int64_t room, const char *type,
+                      struct str content)
+{
+    int at = add_change(w, user, room, type, content);
+    write_content(w, user, room, arena_strdup(write_arena(w), type), copy_of(w, content), at);
+}
+
+SQL(account_data_replace_sql,
+    "WITH written AS ("
+    "INSERT INTO account_data AS d (\"user\", room, type, content, position) "
+    "VALUES ($1, $2, $3, $4, log_at($5)) ON CONFLICT (\"user\", room, type) "
+    "DO UPDATE SET content = excluded.content, position = excluded.position "
+    "WHERE d.position = $6 RETURNING 1) "
+    "SELECT expect_rows((SELECT count(*) FROM written), 1)")
+
+void account_data_replace(struct write *w, int64_t user, int64_t room, const char *type,
+                          struct str content, struct str shown, int64_t seen)
+{
+    int at = add_change(w, user, room, type, shown);
+    write_statement(w, &account_data_replace_sql,
+                    P(INT(user), INT(room), TEXT(arena_strdup(write_arena(w), type)),
+                      BYTES(copy_of(w, content)), POSITION(at), INT(seen)));
+}
+
+SQL(account_data_space_sql,
+    "SELECT count(*), coalesce(sum(octet_length(content)), 0)::int8 FROM account_data "
+    "WHERE \"user\" = $1 AND (room, type) <> ($2, $3)")
+
+const struct err *account_data_check_space(struct tx *tx, int64_t user, int64_t room,
+                                           const char *type, size_t bytes)
+{
+    int64_t rows, used;
+    TRY(db_one(tx, &account_data_space_sql, P(INT(user), INT(room), TEXT(type)), NULL,
+               R(INT_OUT(&rows), INT_OUT(&used))));
+    if (rows < ACCOUNT_DATA_ROWS_MAX && used + (int64_t)bytes <= ACCOUNT_DATA_BYTES_MAX)
+        return NULL;
+    return err(ERR_TOO_LARGE, "You have stored as much account data as you may");
+}
+
+SQL(account_data_get_sql, "SELECT content, position FROM account_data "
+                          "WHERE \"user\" = $1 AND room = $2 AND type = $3")
+
+const struct err *account_data_get_position(struct tx *tx, int64_t user, int64_t room,
+                                            const char *type, struct str *ret,
+                                            int64_t *ret_position)
+{
+    return db_one(tx, &account_data_get_sql, P(INT(user), INT(room), TEXT(type)), NULL,
+                  R(BYTES_OUT(ret), INT_OUT(ret_position)));
+}
+
+const struct err *account_data_get(struct tx *tx, int64_t user, int64_t room, const char *type,
+                                   struct str *ret)
+{
+    int64_t position;
+    return account_data_get_position(tx, user, room, type, ret, &position);
+}
+
+SQL(account_data_since_sql,
+    "SELECT room, type, content, position FROM account_data "
+    "WHERE \"user\" = $1 AND position > $2 AND position <= $3 ORDER BY position")
+
+const struct err *account_data_since(struct tx *tx, int64_t user, int64_t since, int64_t until,
+                                     const struct account_data **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, &account_data_since_sql, P(INT(user), INT(since), INT(until)), &rows));
+    struct account_data *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    for (struct account_data *d = list; rows_next(&rows); d++)
+        *d = (struct account_data){
+            .room = row_int(&rows, 0),
+            .type = row_text(&rows, 1),
+            .content = row_bytes(&rows, 2),
+            .position = row_int(&rows, 3),
+        };
+    *ret = list;
+    *ret_n = (size_t)rows.n;
+    return NULL;
+}

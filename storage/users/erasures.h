@@ -1,0 +1,31 @@
+/* Accounts whose content was erased, and who was in a room when. */
+#ifndef STORAGE_USERS_ERASURES_H
+#define STORAGE_USERS_ERASURES_H
+
+#include "storage/db/write.h"
+
+/* From this write on what the user said is erased. One that was erased before stays so since then.
+ */
+void erasures_write(struct write *w, int64_t user, const char *user_id);
+
+struct erasure_row {
+    const char *user_id;
+    int64_t position;
+};
+const struct err *erasures_list(struct tx *tx, const struct erasure_row **ret, size_t *ret_n);
+
+/* Inside of a transaction: removes what erased users said from the next `limit` entries of the
+ * search index; *ret_more: there are others. */
+const struct err *erasures_forget_words(struct tx *tx, int64_t limit, bool *ret_more);
+
+/* A time of being joined to a room: from one position to before another. */
+struct stay {
+    int64_t from, to;
+};
+const struct err *stays_of_user(struct tx *tx, int64_t room, const char *user_id,
+                                const struct stay **ret, size_t *ret_n);
+/* Of any user of the server. */
+const struct err *stays_of_server(struct tx *tx, int64_t room, const char *server,
+                                  const struct stay **ret, size_t *ret_n);
+
+#endif

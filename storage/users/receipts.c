@@ -1,0 +1,90 @@
+#include "storage/users/receipts.h"
+
+SQL(receipts_write_sql,
+    "INSERT INTO receipts AS r (room, \"user\", type, thread, event_id, event, ts, position) "
+    "SELECT u.room, u.\"user\", u.type, u.thread, u.event_id, u.event, u.ts, "
+    "(SELECT position FROM log_head) - u.back "
+    "FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::text[], $5::text[], $6::bigint[], "
+    "$7::bigint[], $8::bigint[]) AS u(room, \"user\", type, thread, event_id, event, ts, back) "
+    "ON CONFLICT (room, \"user\", type, thread) DO UPDATE SET event_id = excluded.event_id, "
+    "event = excluded.event, ts = excluded.ts, position = excluded.position "
+    "WHERE r.event <= excluded.event")
+
+/* Of two for the same mark in one batch, the one further ahead counts. */
+static void merge(struct db_param *older, const struct db_param *newer)
+{
+    enum { EVENT = 5, COLUMNS = 8 };
+    if (newer[EVENT].i >= older[EVENT].i)
+        memcpy(older, newer, COLUMNS * sizeof *older);
+}
+
+static const struct batch_table receipts_table = {
+    .sql = &receipts_write_sql,
+    .columns = {DB_INT8, DB_INT8, DB_INT4, DB_TEXT, DB_TEXT, DB_INT8, DB_INT8, DB_POSITION},
+    .columns_n = 8,
+    .order = BATCH_OTHER,
+    .key_columns = 4,
+    .merge = merge,
+};
+
+void receipts_write(struct write *w, int64_t room, const struct receipt *r, int at)
+{
+    write_row(w, &receipts_table,
+              P(INT(room), INT(r->user), INT4(r->type), TEXT(r->thread), TEXT(r->event_id),
+                INT(r->event), INT(r->ts), POSITION(at)));
+}
+
+SQL(receipts_drop_oldest_sql,
+    "DELETE FROM receipts WHERE room = $1 AND \"user\" = $2 AND thread NOT IN ('', 'main') "
+    "AND event <= (SELECT event FROM receipts WHERE room = $1 AND \"user\" = $2 "
+    " AND thread NOT IN ('', 'main') ORDER BY event DESC OFFSET $3 LIMIT 1)")
+
+void receipts_drop_oldest(struct write *w, int64_t room, int64_t user, int64_t keep)
+{
+    write_statement(w, &receipts_drop_oldest_sql, P(INT(room), INT(user), INT(keep)));
+}
+
+static const struct err *read_receipts(struct tx *tx, struct sql *sql,
+                                       const struct db_param *params, size_t params_n,
+                                       const struct receipt **ret, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, sql, params, params_n, &rows));
+    struct receipt *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    for (struct receipt *r = list; rows_next(&rows); r++)
+        *r = (struct receipt){
+            .user = row_int(&rows, 0),
+            .user_id = row_text(&rows, 1),
+            .type = (enum receipt_type)row_int(&rows, 2),
+            .thread = row_text(&rows, 3),
+            .event_id = row_text(&rows, 4),
+            .event = row_int(&rows, 5),
+            .ts = row_int(&rows, 6),
+        };
+    *ret = list;
+    *ret_n = (size_t)rows.n;
+    return NULL;
+}
+
+SQL(receipts_of_user_sql,
+    "SELECT \"user\", NULL::text, type, thread, event_id, event, ts FROM receipts "
+    "WHERE room = $1 AND \"user\" = $2")
+
+const struct err *receipts_of_user(struct tx *tx, int64_t room, int64_t user,
+                                   const struct receipt **ret, size_t *ret_n)
+{
+    return read_receipts(tx, &receipts_of_user_sql, P(INT(room), INT(user)), ret, ret_n);
+}
+
+SQL(receipts_since_sql,
+    "SELECT r.\"user\", u.user_id, r.type, r.thread, r.event_id, r.event, r.ts FROM receipts r "
+    "JOIN users u ON u.id = r.\"user\" "
+    "WHERE r.room = $1 AND r.position > $3 AND r.position <= $4 "
+    "AND (r.type = 1 OR r.\"user\" = $2) ORDER BY r.position")
+
+const struct err *receipts_since(struct tx *tx, int64_t room, int64_t user, int64_t since,
+                                 int64_t until, const struct receipt **ret, size_t *ret_n)
+{
+    return read_receipts(tx, &receipts_since_sql, P(INT(room), INT(user), INT(since), INT(until)),
+                         ret, ret_n);
+}

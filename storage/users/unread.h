@@ -1,0 +1,70 @@
+/* What unread counts are made of (users/unread.h): the rooms' counters in events, and push_actions
+ * for the users that an event singles out. */
+#ifndef STORAGE_USERS_UNREAD_H
+#define STORAGE_USERS_UNREAD_H
+
+#include "storage/db/write.h"
+
+/* What an event means to a user beyond what it means to everybody, as change `at`. */
+void push_actions_write(struct write *w, int64_t room, int64_t thread, const struct push_action *a,
+                        int at);
+
+/* One event, or many of them up to it. */
+struct unread_row {
+    int64_t position, thread, notify, highlight;
+};
+
+/* What says how far a user has read, in one round trip. */
+struct unread_marks {
+    struct unread_row
+        newest; /* of the room's events up to a position; its counters are the room's */
+    const struct unread_receipt {
+        const char *thread; /* storage/users/receipts.h */
+        int64_t event;      /* of the receipt that is further ahead, of both types */
+    } * receipts;
+    size_t receipts_n;
+    const struct member_event { /* the user's, newest first, a few of them */
+        int64_t position;
+        struct str json;
+    } * member_events;
+    size_t member_events_n;
+};
+const struct err *unread_read_marks(struct tx *tx, int64_t room, int64_t user, const char *user_id,
+                                    int64_t until, struct unread_marks *ret);
+
+/* What there is behind that, in (since, until], in one round trip: of each kind the newest
+ * UNREAD_ROWS_MAX at most. */
+enum { UNREAD_ROWS_MAX = 5000 };
+struct unread_range {
+    const struct unread_row *own;        /* the user's newest event in each thread (0: main), member
+                                            events apart */
+    const struct unread_row *in_threads; /* events in threads, newest first */
+    const struct unread_row *exceptions; /* what singles the user out */
+    const struct unread_row *ignored;    /* all that the events of ignored users add */
+    size_t own_n, in_threads_n, exceptions_n, ignored_n;
+};
+struct unread_reader {
+    int64_t room, user;
+    const int64_t *ignored; /* users.id: senders whose events the user is not sent */
+    size_t ignored_n;
+};
+const struct err *unread_read_range(struct tx *tx, const struct unread_reader *reader,
+                                    int64_t since, int64_t until, struct unread_range *ret);
+
+/* The room's counters at a position (position and thread are not filled). */
+const struct err *unread_totals_at(struct tx *tx, int64_t room, int64_t position,
+                                   struct unread_row *ret);
+
+/* Event ids (as bytes) of events by position; the same order, p NULL for unknown ones. */
+const struct err *unread_event_ids(struct tx *tx, const int64_t *positions, size_t n,
+                                   struct str *ret);
+
+/* The member events of a room's joined local members. */
+struct local_member {
+    int64_t user;
+    struct str json;
+};
+const struct err *unread_local_members(struct tx *tx, int64_t room, const struct local_member **ret,
+                                       size_t *ret_n);
+
+#endif

@@ -1,0 +1,463 @@
+#include "users/presence_internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "matrix/id.h"
+#include "storage/db/intern.h"
+
+enum {
+    TICK_MS = 1000,
+    KEEP_MS = 60 * 1000,        /* a sync: the usual long poll and a margin */
+    IDLE_MS = 5 * 60 * 1000,    /* what was set explicitly */
+    REMOTE_MS = 30 * 60 * 1000, /* what another server said, which may not come back */
+    ROOM_MEMBERS_MAX = 500,     /* larger rooms carry no presence */
+    FLUSH_MAX = 256,            /* users in one write */
+    STATUS_MSG_MAX = 1024,      /* bytes shown */
+    WORDS_MAX = 32              /* devices of a user: those that end last */
+};
+
+/* ---- entries ---- */
+
+static void unlink_locked(struct presence_table *p, struct presence_entry *e)
+{
+    *(e->newer ? &e->newer->older : &p->newest) = e->older;
+    *(e->older ? &e->older->newer : &p->oldest) = e->newer;
+}
+
+static void link_newest_locked(struct presence_table *p, struct presence_entry *e)
+{
+    e->newer = NULL;
+    e->older = p->newest;
+    *(p->newest ? &p->newest->newer : &p->oldest) = e;
+    p->newest = e;
+}
+
+static struct presence_entry *entry_locked(struct presence_table *p, int64_t user,
+                                           const char *user_id)
+{
+    struct presence_entry *e = map_get_int(&p->entries, user);
+    if (e)
+        return e;
+    e = mem_zalloc(sizeof *e);
+    e->shown.user = user;
+    e->shown.user_id = mem_strdup(user_id);
+    map_put_int(&p->entries, user, e);
+    /* Not told of yet: behind all others. */
+    e->newer = p->oldest;
+    *(p->oldest ? &p->oldest->older : &p->newest) = e;
+    p->oldest = e;
+    return e;
+}
+
+/* ---- words ---- */
+
+static void remove_ended_locked(struct presence_entry *e, int64_t now)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < e->words_n; i++)
+        if (now < e->words[i].until)
+            e->words[kept++] = e->words[i];
+    e->words_n = kept;
+}
+
+/* NULL: the device has said nothing that still counts. */
+static struct presence_word *word_locked(struct presence_entry *e, int64_t device, int64_t now)
+{
+    for (size_t i = 0; i < e->words_n; i++)
+        if (e->words[i].device == device && now < e->words[i].until)
+            return &e->words[i];
+    return NULL;
+}
+
+static struct presence_word *ends_first(struct presence_entry *e)
+{
+    struct presence_word *first = &e->words[0];
+    for (size_t i = 1; i < e->words_n; i++)
+        if (e->words[i].until < first->until)
+            first = &e->words[i];
+    return first;
+}
+
+static void say_locked(struct presence_entry *e, int64_t device, enum presence_state state,
+                       int64_t now, int64_t keep_ms)
+{
+    struct presence_word *w = word_locked(e, device, now);
+    if (!w) {
+        remove_ended_locked(e, now);
+        if (e->words_n == WORDS_MAX) {
+            w = ends_first(e);
+        } else {
+            e->words = mem_realloc_array(e->words, e->words_n + 1, sizeof *e->words);
+            w = &e->words[e->words_n++];
+        }
+        *w = (struct presence_word){.device = device};
+    }
+    /* What was set for longer is not shortened by a sync that says the same. */
+    if (w->state != state || w->until < now + keep_ms)
+        w->until = now + keep_ms;
+    w->state = state;
+    if (state == PRESENCE_ONLINE)
+        e->last_active_ts = now_ms();
+    e->dirty |= presence_state_now(e, now) != e->shown.state;
+}
+
+void presence_sync(struct job *job, const struct presence_who *who, enum presence_state state)
+{
+    struct presence_table *p = job->store->presence;
+    int64_t now = mono_ms();
+    LOCKED(&p->lock);
+    struct presence_entry *e = entry_locked(p, who->user, who->user_id);
+    const struct presence_word *said = word_locked(e, who->device, now);
+    if (state != PRESENCE_OFFLINE || !said || said->state == PRESENCE_OFFLINE)
+        say_locked(e, who->device, state, now, KEEP_MS);
+}
+
+void presence_act(struct job *job, const struct presence_who *who)
+{
+    struct presence_table *p = job->store->presence;
+    if (!p)
+        return;
+    int64_t now = mono_ms();
+    LOCKED(&p->lock);
+    struct presence_entry *e = entry_locked(p, who->user, who->user_id);
+    const struct presence_word *said = word_locked(e, who->device, now);
+    if (!said || said->state != PRESENCE_OFFLINE)
+        say_locked(e, who->device, PRESENCE_ONLINE, now, KEEP_MS);
+}
+
+/* ---- writing ---- */
+
+static bool is_local(const struct store *store, const char *user_id)
+{
+    return str_is(id_server(str_of(user_id)), store->config->server_name);
+}
+
+static const struct err *list_joined(struct job *job, const struct presence_row *who, int64_t **ret,
+                                     size_t *ret_n)
+{
+    size_t n = 0, k = 0;
+    const struct member_row *members = NULL;
+    const struct session_room *rooms = NULL;
+    struct session *s;
+    bool local = is_local(job->store, who->user_id);
+    if (local) {
+        TRY(session_open(job, who->user, who->user_id, &s));
+        session_rooms(job, s, &rooms, &n);
+    } else {
+        TRY(members_of_user(job_tx(job), who->user, &members, &n));
+    }
+    int64_t *list = arena_alloc_array(job->arena, n + 1, sizeof *list);
+    for (size_t i = 0; i < n; i++)
+        if ((local ? rooms[i].membership : members[i].membership) == MEMBERSHIP_JOIN)
+            list[k++] = local ? rooms[i].room : members[i].room;
+    *ret = list;
+    *ret_n = k;
+    return NULL;
+}
+
+/* Where a change of this user is told: the joined rooms that are not too large, sorted. */
+static const struct err *find_rooms(struct job *job, const struct presence_row *who, int64_t **ret,
+                                    size_t *ret_n)
+{
+    int64_t *list;
+    size_t joined_n, n = 0;
+    TRY(list_joined(job, who, &list, &joined_n));
+    for (size_t i = 0; i < joined_n; i++) {
+        struct room *room;
+        TRY(room_get_by_id(job, list[i], &room));
+        if (room && room_joined_count(room) <= ROOM_MEMBERS_MAX)
+            list[n++] = room->id;
+    }
+    qsort(list, n, sizeof *list, presence_by_number);
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
+/* Who is to be written, and what for; a copy, with everything in the arena. */
+struct pending {
+    struct presence_row row;
+    int64_t *rooms;
+    size_t rooms_n;
+};
+
+static void set_rooms(struct presence_table *p, const struct pending *c)
+{
+    LOCKED(&p->lock);
+    struct presence_entry *e = map_get_int(&p->entries, c->row.user);
+    free(e->rooms);
+    e->rooms = mem_realloc_array(NULL, c->rooms_n, sizeof *e->rooms);
+    memcpy(e->rooms, c->rooms, c->rooms_n * sizeof *e->rooms);
+    e->rooms_n = c->rooms_n;
+}
+
+static void add_change(struct job *job, struct write *w, const struct pending *c)
+{
+    buf_auto struct buf json = {0};
+    presence_add_event(&c->row, &json);
+    struct str kept = {arena_memdup(job->arena, json.p, json.n), json.n};
+    int at = write_change(w, &(struct change){.kind = CHANGE_PRESENCE,
+                                              .user = c->row.user,
+                                              .user_id = c->row.user_id,
+                                              .json = kept});
+    presence_write(w, &c->row, at);
+}
+
+/* Each room once, however many of its members changed. */
+static void wake_rooms(struct job *job, const struct pending *list, size_t n)
+{
+    size_t total = 0, k = 0;
+    for (size_t i = 0; i < n; i++)
+        total += list[i].rooms_n;
+    int64_t *rooms = arena_alloc_array(job->arena, total + 1, sizeof *rooms);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < list[i].rooms_n; j++)
+            rooms[k++] = list[i].rooms[j];
+    qsort(rooms, k, sizeof *rooms, presence_by_number);
+    for (size_t i = 0; i < k; i++)
+        if (i == 0 || rooms[i] != rooms[i - 1])
+            session_wake_room(job->store->sessions, rooms[i]);
+}
+
+static const struct err *write_pending(struct job *job, struct pending *list, size_t n)
+{
+    struct write *w = write_begin(job);
+    const struct err *e = NULL;
+    for (size_t i = 0; i < n && !e; i++) {
+        e = find_rooms(job, &list[i].row, &list[i].rooms, &list[i].rooms_n);
+        if (!e)
+            add_change(job, w, &list[i]);
+    }
+    if (e) {
+        write_abandon(w);
+        return e;
+    }
+    for (size_t i = 0; i < n; i++)
+        set_rooms(job->store->presence, &list[i]);
+    TRY(write_commit(job, w, NULL));
+    wake_rooms(job, list, n);
+    return NULL;
+}
+
+/* The state that is now true becomes the shown one. */
+static void take_locked(struct arena *a, struct presence_entry *e, int64_t now, struct pending *ret)
+{
+    e->dirty = false;
+    e->shown.state = presence_state_now(e, now);
+    e->shown.last_active_ts = e->last_active_ts;
+    *ret = (struct pending){.row = e->shown};
+    ret->row.status_msg = arena_strdup(a, e->shown.status_msg);
+}
+
+/* What is shown of it, cut between characters; NULL for an empty one. */
+static char *shown_status(const char *status_msg)
+{
+    if (!status_msg || !*status_msg)
+        return NULL;
+    size_t n = strnlen(status_msg, STATUS_MSG_MAX);
+    while (n && (status_msg[n] & 0xC0) == 0x80) /* inside of a UTF-8 sequence */
+        n--;
+    return mem_check_(strndup(status_msg, n));
+}
+
+const struct err *presence_set(struct job *job, const struct presence_who *who,
+                               enum presence_state state, const char *status_msg)
+{
+    struct presence_table *p = job->store->presence;
+    struct pending change;
+    int64_t now = mono_ms();
+    {
+        LOCKED(&p->lock);
+        struct presence_entry *e = entry_locked(p, who->user, who->user_id);
+        struct presence_word *before = word_locked(e, 0, now); /* of a restart: known better now */
+        if (before)
+            before->until = now;
+        say_locked(e, who->device, state, now, IDLE_MS);
+        e->last_active_ts = now_ms();
+        free((char *)e->shown.status_msg);
+        e->shown.status_msg = shown_status(status_msg);
+        take_locked(job->arena, e, now, &change);
+    }
+    return write_pending(job, &change, 1);
+}
+
+void presence_set_remote(struct job *job, int64_t user, const char *user_id,
+                         enum presence_state state, const char *status_msg, int64_t last_active_ts)
+{
+    struct presence_table *p = job->store->presence;
+    int64_t now = mono_ms();
+    LOCKED(&p->lock);
+    struct presence_entry *e = entry_locked(p, user, user_id);
+    say_locked(e, 0, state, now, REMOTE_MS);
+    if (last_active_ts)
+        e->last_active_ts = last_active_ts;
+    free((char *)e->shown.status_msg);
+    e->shown.status_msg = shown_status(status_msg);
+    e->dirty = true;
+}
+
+/* ---- the thread ---- */
+
+static size_t take_changed(struct presence_table *p, struct arena *a, struct pending *list)
+{
+    int64_t now = mono_ms();
+    size_t n = 0;
+    LOCKED(&p->lock);
+    for (struct map_slot *s = NULL; n < FLUSH_MAX && (s = map_next(&p->entries, s));) {
+        struct presence_entry *e = s->value;
+        if (e->dirty || e->shown.state != presence_state_now(e, now))
+            take_locked(a, e, now, &list[n++]);
+    }
+    return n;
+}
+
+static void mark_dirty(struct presence_table *p, const struct pending *list, size_t n)
+{
+    LOCKED(&p->lock);
+    for (size_t i = 0; i < n; i++) {
+        struct presence_entry *e = map_get_int(&p->entries, list[i].row.user);
+        e->dirty = true;
+    }
+}
+
+static void flush(struct presence_table *p, struct arena *a)
+{
+    struct pending list[FLUSH_MAX];
+    struct job job;
+    size_t n;
+    do {
+        n = take_changed(p, a, list);
+        if (!n)
+            return;
+        job_init(&job, p->store, a);
+        const struct err *e = write_pending(&job, list, n);
+        if (e) {
+            log_err(LOG_WARN, "presence is not written; it will be tried again", e);
+            mark_dirty(p, list, n);
+        }
+        job_finish(&job);
+        arena_reset(a);
+        if (e)
+            return;
+    } while (n == FLUSH_MAX);
+}
+
+static void *run(void *arg)
+{
+    struct presence_table *p = arg;
+    arena_auto struct arena *a = arena_create();
+    lock_take(&p->lock);
+    while (!p->stopping) {
+        int64_t next = mono_ms() + TICK_MS;
+        lock_release(&p->lock);
+        flush(p, a);
+        lock_take(&p->lock);
+        while (!p->stopping && mono_ms() < next)
+            lock_wait_until(&p->lock, &p->stopped, next);
+    }
+    lock_release(&p->lock);
+    return NULL;
+}
+
+/* Those who were there when the server stopped have a while to come back. */
+const struct err *presence_start(struct presence_table *p, struct arena *a)
+{
+    if (!p)
+        return NULL;
+    const struct presence_row *rows;
+    size_t n;
+    struct job job;
+    job_init(&job, p->store, a);
+    const struct err *e = presence_list_present(job_tx(&job), &rows, &n);
+    job_finish(&job);
+    if (e)
+        return e;
+    int64_t now = mono_ms();
+    {
+        LOCKED(&p->lock);
+        for (size_t i = 0; i < n; i++) {
+            struct presence_entry *x = entry_locked(p, rows[i].user, rows[i].user_id);
+            int64_t keep_ms = is_local(p->store, rows[i].user_id) ? KEEP_MS : REMOTE_MS;
+            x->shown.state = rows[i].state;
+            x->shown.status_msg = mem_strdup(rows[i].status_msg);
+            say_locked(x, 0, rows[i].state, now, keep_ms);
+            x->shown.last_active_ts = x->last_active_ts = rows[i].last_active_ts;
+        }
+    }
+    p->running = pthread_create(&p->thread, NULL, run, p) == 0;
+    return NULL;
+}
+
+void presence_stop(struct presence_table *p)
+{
+    if (!p || !p->running)
+        return;
+    lock_take(&p->lock);
+    p->stopping = true;
+    pthread_cond_signal(&p->stopped);
+    lock_release(&p->lock);
+    pthread_join(p->thread, NULL);
+    p->running = false;
+}
+
+/* ---- keeping step with the log ---- */
+
+/* A user who joined or left a room is told of in other rooms than before. */
+static void rooms_changed_locked(struct presence_table *p, const struct change *c)
+{
+    int64_t user = 0;
+    if (intern_find(p->store->intern, INTERN_USER, c->event->state_key, &user) || !user)
+        return;
+    struct presence_entry *e = map_get_int(&p->entries, user);
+    if (e && e->shown.state != PRESENCE_OFFLINE)
+        e->dirty = true;
+}
+
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct presence_table *p = ctx;
+    LOCKED(&p->lock);
+    for (size_t i = 0; i < n; i++) {
+        const struct change *c = &changes[i];
+        if (c->kind == CHANGE_EVENT && c->event->state_key &&
+            strcmp(c->event->type, "m.room.member") == 0)
+            rooms_changed_locked(p, c);
+        struct presence_entry *e =
+            c->kind == CHANGE_PRESENCE ? map_get_int(&p->entries, c->user) : NULL;
+        if (!e)
+            continue;
+        e->shown.position = c->position;
+        p->newest_position = c->position;
+        unlink_locked(p, e);
+        link_newest_locked(p, e);
+    }
+}
+
+struct presence_table *presence_create(struct store *store)
+{
+    struct presence_table *p = mem_zalloc(sizeof *p);
+    lock_init(&p->lock, RANK_PRESENCE);
+    cond_init(&p->stopped);
+    p->store = store;
+    feed_listen(store->feed, on_changes, p);
+    return p;
+}
+
+void presence_destroy(struct presence_table *p)
+{
+    if (!p)
+        return;
+    for (struct map_slot *s = NULL; (s = map_next(&p->entries, s));) {
+        struct presence_entry *e = s->value;
+        free((char *)e->shown.user_id);
+        free((char *)e->shown.status_msg);
+        free(e->rooms);
+        free(e->words);
+        free(e);
+    }
+    map_finish(&p->entries);
+    pthread_cond_destroy(&p->stopped);
+    lock_finish(&p->lock);
+    free(p);
+}

@@ -1,0 +1,50 @@
+/* What users/presence.c (who is there, told through the log) and users/presence_show.c (what
+ * readers are shown) share. */
+#ifndef USERS_PRESENCE_INTERNAL_H
+#define USERS_PRESENCE_INTERNAL_H
+
+#include "base/lock.h"
+#include "base/map.h"
+#include "users/presence.h"
+
+#include <stdatomic.h>
+
+/* What a device said last: it counts until its time is up. */
+struct presence_word {
+    int64_t device; /* 0: of a remote user, or from before a restart */
+    enum presence_state state;
+    int64_t until; /* mono_ms */
+};
+
+struct presence_entry {
+    struct presence_row shown; /* as last written; owns its texts */
+    struct presence_word *words;
+    size_t words_n;
+    int64_t last_active_ts;
+    int64_t *rooms; /* where it is told: sorted */
+    size_t rooms_n;
+    bool dirty;                           /* to be written by the thread */
+    struct presence_entry *newer, *older; /* by shown.position */
+};
+
+struct presence_table {
+    struct lock lock;
+    struct store *store;
+    struct map entries; /* users.id -> struct presence_entry */
+    struct presence_entry *newest, *oldest;
+    _Atomic int64_t newest_position;
+    pthread_t thread;
+    pthread_cond_t stopped;
+    bool running, stopping;
+};
+
+/* The highest over all devices. */
+enum presence_state presence_state_now(const struct presence_entry *e, int64_t now_mono_ms);
+
+/* Appends the m.presence event. */
+void presence_add_event(const struct presence_row *r, struct buf *out);
+
+/* For qsort and bsearch of int64_t. */
+int presence_by_number(const void *x, const void *y);
+
+#endif

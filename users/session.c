@@ -1,0 +1,409 @@
+#include "users/session_internal.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "storage/db/intern.h"
+
+#include <assert.h>
+
+enum { SENT_SLOTS = 1024, SWEEP_EVERY = 256 };
+
+/* Which member events a device was sent: a lossy table, a collision only means sending one twice.
+ */
+struct sent_members {
+    int64_t device;
+    int64_t since; /* of the newest reply that had any */
+    struct sent_members *next;
+    uint64_t slots[SENT_SLOTS];
+};
+
+/* ---- making and dropping ---- */
+
+static struct session *session_create(struct session_table *t, int64_t user)
+{
+    struct session *s = mem_zalloc(sizeof *s);
+    lock_init(&s->lock, RANK_SESSION);
+    s->table = t;
+    s->user = user;
+    s->waiters.next = s->waiters.prev = &s->waiters;
+    s->loading = true;
+    return s;
+}
+
+static void session_destroy(struct session *s)
+{
+    assert(s->waiters.next == &s->waiters);
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->rooms, slot));)
+        free(slot->value);
+    map_finish(&s->rooms);
+    for (struct sent_members *m = s->sent, *next; m; m = next) {
+        next = m->next;
+        free(m);
+    }
+    free(s->recent);
+    lock_finish(&s->lock);
+    free(s);
+}
+
+/* Out of the table; freed when no job holds it any more. */
+static void drop_locked(struct session_table *t, struct session *s)
+{
+    map_remove_int(&t->sessions, s->user);
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->rooms, slot));)
+        session_unwatch_locked(t, ((struct session_room *)slot->value)->room, s);
+    session_forget_news_locked(t, s);
+    s->dropped = true;
+    if (s->refs == 0)
+        session_destroy(s);
+}
+
+static void sweep_locked(struct session_table *t)
+{
+    int64_t idle_since = mono_ms() - SESSION_IDLE_MS;
+    struct session *idle[SWEEP_EVERY];
+    size_t n = 0;
+    for (struct map_slot *slot = NULL; n < SWEEP_EVERY && (slot = map_next(&t->sessions, slot));) {
+        struct session *s = slot->value;
+        if (s->refs == 0 && s->used_mono_ms < idle_since)
+            idle[n++] = s;
+    }
+    for (size_t i = 0; i < n; i++)
+        drop_locked(t, idle[i]);
+}
+
+struct held {
+    struct session_table *table;
+    struct session *session;
+};
+
+static void release(void *what)
+{
+    struct held *h = what;
+    LOCKED(&h->table->lock);
+    if (--h->session->refs == 0 && h->session->dropped)
+        session_destroy(h->session);
+}
+
+/* ---- loading ---- */
+
+void session_put_room_locked(struct session *s, int64_t room, enum membership m, int64_t position,
+                             int64_t event)
+{
+    struct session_room *r = map_get_int(&s->rooms, room);
+    if (r && r->position > position)
+        return;
+    if (!r) {
+        r = mem_zalloc(sizeof *r);
+        map_put_int(&s->rooms, room, r);
+    }
+    *r = (struct session_room){.room = room, .membership = m, .position = position, .event = event};
+}
+
+static void clear_rooms_locked(struct session_table *t, struct session *s)
+{
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->rooms, slot));) {
+        session_unwatch_locked(t, ((struct session_room *)slot->value)->room, s);
+        free(slot->value);
+    }
+    map_finish(&s->rooms);
+}
+
+/* Puts what was read into place, unless another job has; false when a change came meanwhile and
+ * it must be read again. moves: before the reading. */
+static bool install(struct session_table *t, struct session *s, const struct member_row *rows,
+                    size_t n, uint64_t moves)
+{
+    LOCKED(&t->lock);
+    LOCKED(&s->lock);
+    if (!s->loading)
+        return true;
+    if (s->moves != moves)
+        return false;
+    clear_rooms_locked(t, s);
+    for (size_t i = 0; i < n; i++) {
+        session_put_room_locked(s, rows[i].room, rows[i].membership, rows[i].since, rows[i].event);
+        ((struct session_room *)map_get_int(&s->rooms, rows[i].room))->forgotten =
+            rows[i].forgotten;
+        if (rows[i].membership == MEMBERSHIP_JOIN && !s->dropped)
+            session_watch_locked(t, rows[i].room, s);
+    }
+    s->recent_n = 0;
+    s->recent_from = feed_newest(t->store->feed);
+    s->loading = false;
+    return true;
+}
+
+static bool must_load(struct session *s, uint64_t *ret_moves)
+{
+    LOCKED(&s->lock);
+    *ret_moves = s->moves;
+    return s->loading;
+}
+
+static const struct err *load(struct job *job, struct session *s)
+{
+    for (uint64_t moves; must_load(s, &moves);) {
+        const struct member_row *rows;
+        size_t n;
+        TRY(members_of_user_and_forgotten(job_tx(job), s->user, &rows, &n));
+        if (install(job->store->sessions, s, rows, n, moves))
+            break;
+    }
+    return NULL;
+}
+
+const struct err *session_open(struct job *job, int64_t user, const char *user_id,
+                               struct session **ret)
+{
+    struct session_table *t = job->store->sessions;
+    lock_take(&t->lock);
+    struct session *s = map_get_int(&t->sessions, user);
+    bool is_new = !s;
+    if (is_new) {
+        /* The listener finds the user by this name, without the database. */
+        intern_remember(t->store->intern, INTERN_USER, user_id, user);
+        s = session_create(t, user);
+        map_put_int(&t->sessions, user, s);
+    }
+    s->refs++;
+    s->used_mono_ms = mono_ms();
+    if (is_new && ++t->opened % SWEEP_EVERY == 0)
+        sweep_locked(t);
+    lock_release(&t->lock);
+    struct held *h = arena_alloc(job->arena, sizeof *h);
+    *h = (struct held){t, s};
+    arena_defer(job->arena, release, h);
+    TRY(load(job, s));
+    *ret = s;
+    return NULL;
+}
+
+/* ---- waiting ---- */
+
+static void unlink_waiter_locked(struct session *s, struct waiter *w)
+{
+    w->prev->next = w->next;
+    w->next->prev = w->prev;
+    s->waiters_n--;
+}
+
+/* Its client gets an empty reply, as after a timeout. */
+static void displace_oldest_locked(struct session *s)
+{
+    struct waiter *oldest = s->waiters.prev;
+    unlink_waiter_locked(s, oldest);
+    oldest->is_displaced = true;
+    oldest->wake(oldest);
+}
+
+void session_await_room(struct session *s, struct waiter *w, int64_t room)
+{
+    LOCKED(&s->table->lock);
+    if (w->source != s || w->about)
+        return;
+    w->about = room;
+    session_await_locked(s->table, room, s);
+}
+
+static bool is_awaited(struct session *s, int64_t room)
+{
+    LOCKED(&s->lock);
+    for (struct waiter *w = s->waiters.next; w != &s->waiters; w = w->next)
+        if (w->about == room)
+            return true;
+    return false;
+}
+
+/* The room, unless another waiter of the session is about it too. */
+static void stop_awaiting(struct session *s, int64_t room)
+{
+    LOCKED(&s->table->lock);
+    if (!is_awaited(s, room))
+        session_unawait_locked(s->table, room, s);
+}
+
+/* A waiter outlives the job that subscribed it, so it holds its session by itself. */
+static void leave(struct waiter *w)
+{
+    struct session *s = w->source;
+    int64_t about = w->about;
+    lock_take(&s->lock);
+    if (!w->is_displaced)
+        unlink_waiter_locked(s, w);
+    w->source = NULL;
+    w->about = 0;
+    lock_release(&s->lock);
+    if (about)
+        stop_awaiting(s, about);
+    release(&(struct held){s->table, s});
+}
+
+void session_subscribe(struct session *s, struct waiter *w)
+{
+    if (w->source == s || w->is_displaced) /* one that must answer now waits nowhere */
+        return;
+    if (w->source)
+        w->leave(w);
+    {
+        LOCKED(&s->table->lock);
+        s->refs++;
+        s->used_mono_ms = mono_ms();
+    }
+    LOCKED(&s->lock);
+    w->source = s;
+    w->leave = leave;
+    w->next = s->waiters.next;
+    w->prev = &s->waiters;
+    w->next->prev = w;
+    s->waiters.next = w;
+    if (++s->waiters_n > SESSION_WAITERS_MAX)
+        displace_oldest_locked(s);
+}
+
+int64_t session_user(const struct session *s)
+{
+    return s->user;
+}
+
+/* ---- reading ---- */
+
+void session_rooms(struct job *job, struct session *s, const struct session_room **ret,
+                   size_t *ret_n)
+{
+    LOCKED(&s->lock);
+    struct session_room *list = arena_alloc_array(job->arena, s->rooms.n + 1, sizeof *list);
+    size_t n = 0;
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->rooms, slot));)
+        list[n++] = *(const struct session_room *)slot->value;
+    *ret = list;
+    *ret_n = n;
+}
+
+static bool is_listed(const struct session_room *list, size_t n, int64_t room)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].room == room)
+            return true;
+    return false;
+}
+
+bool session_rooms_changed_since(struct job *job, struct session *s, int64_t since,
+                                 const struct session_room **ret, size_t *ret_n)
+{
+    LOCKED(&s->lock);
+    if (since < s->recent_from)
+        return false;
+    struct session_room *list = arena_alloc_array(job->arena, SESSION_RECENT, sizeof *list);
+    size_t n = 0;
+    for (size_t i = s->recent_n; i-- > 0 && i + SESSION_RECENT >= s->recent_n;) {
+        const struct recent *r = &s->recent[i % SESSION_RECENT];
+        if (r->position <= since)
+            break;
+        const struct session_room *room = map_get_int(&s->rooms, r->room);
+        if (room && !is_listed(list, n, r->room))
+            list[n++] = *room;
+    }
+    *ret = list;
+    *ret_n = n;
+    return true;
+}
+
+bool session_get_room(struct session *s, int64_t room, struct session_room *ret)
+{
+    LOCKED(&s->lock);
+    const struct session_room *r = map_get_int(&s->rooms, room);
+    if (r)
+        *ret = *r;
+    return r;
+}
+
+bool session_is_joined(struct session *s, int64_t room)
+{
+    struct session_room r;
+    return session_get_room(s, room, &r) && r.membership == MEMBERSHIP_JOIN;
+}
+
+static struct sent_members *sent_of_locked(struct session *s, int64_t device)
+{
+    struct sent_members *m = s->sent;
+    while (m && m->device != device)
+        m = m->next;
+    if (m)
+        return m;
+    m = mem_zalloc(sizeof *m);
+    m->device = device;
+    m->next = s->sent;
+    s->sent = m;
+    return m;
+}
+
+bool session_member_is_new(struct session *s, int64_t device, int64_t since, int64_t room,
+                           int64_t member, int64_t position)
+{
+    int64_t key[] = {room, member, position};
+    uint64_t hash = hash_bytes(key, sizeof key) | 1;
+    LOCKED(&s->lock);
+    struct sent_members *sent = sent_of_locked(s, device);
+    uint64_t *slot = &sent->slots[hash / 2 % SENT_SLOTS];
+    bool is_new = *slot != hash;
+    *slot = hash;
+    sent->since = since;
+    return is_new;
+}
+
+void session_begin_reply(struct session *s, int64_t device, int64_t since)
+{
+    LOCKED(&s->lock);
+    for (struct sent_members *m = s->sent; m; m = m->next)
+        if (m->device == device && since <= m->since)
+            memset(m->slots, 0, sizeof m->slots);
+}
+
+void session_forget_room(struct session_table *t, int64_t user, int64_t room)
+{
+    LOCKED(&t->lock);
+    struct session *s = map_get_int(&t->sessions, user);
+    if (!s)
+        return;
+    LOCKED(&s->lock);
+    s->moves++;
+    struct session_room *r = map_get_int(&s->rooms, room);
+    if (r && (r->membership == MEMBERSHIP_LEAVE || r->membership == MEMBERSHIP_BAN))
+        r->forgotten = true;
+}
+
+/* ---- the table ---- */
+
+struct session_table *session_table_create(struct store *store)
+{
+    struct session_table *t = mem_zalloc(sizeof *t);
+    lock_init(&t->lock, RANK_SESSION_TABLE);
+    t->store = store;
+    session_follow_start(t);
+    return t;
+}
+
+void session_table_destroy(struct session_table *t)
+{
+    if (!t)
+        return;
+    session_follow_stop(t);
+    for (struct map_slot *slot; (slot = map_next(&t->sessions, NULL));)
+        drop_locked(t, slot->value);
+    map_finish(&t->sessions);
+    map_finish(&t->watched);
+    map_finish(&t->awaited);
+    for (enum urgency u = 0; u < URGENCIES; u++)
+        free(t->news[u].sessions);
+    lock_finish(&t->lock);
+    free(t);
+}
+
+void session_table_add_metrics(struct session_table *t, struct buf *out)
+{
+    LOCKED(&t->lock);
+    buf_printf(out,
+               "# HELP concorde_active_users Users whose state for /sync is in memory.\n"
+               "# TYPE concorde_active_users gauge\nconcorde_active_users %zu\n",
+               t->sessions.n);
+}

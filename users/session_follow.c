@@ -1,0 +1,331 @@
+#include "users/session_internal.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "storage/db/intern.h"
+
+#include <assert.h>
+
+enum {
+    SOON_MS = 400, /* how often those are woken who have time */
+    CROWD = 32     /* sessions that watch one room */
+};
+
+/* ---- who watches which room ---- */
+
+static void list_add(struct session_list *l, struct session *s)
+{
+    if (l->n == l->room) {
+        l->room = l->room ? l->room * 2 : 4;
+        l->sessions = mem_realloc_array(l->sessions, l->room, sizeof *l->sessions);
+    }
+    l->sessions[l->n++] = s;
+}
+
+static void list_remove(struct session_list *l, struct session *s)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->sessions[i] == s) {
+            l->sessions[i] = l->sessions[--l->n];
+            return;
+        }
+}
+
+static void put(struct map *lists, int64_t room, struct session *s)
+{
+    struct session_list *w = map_get_int(lists, room);
+    if (!w) {
+        w = mem_zalloc(sizeof *w);
+        map_put_int(lists, room, w);
+    }
+    for (size_t i = 0; i < w->n; i++)
+        if (w->sessions[i] == s)
+            return;
+    list_add(w, s);
+}
+
+static void drop(struct map *lists, int64_t room, struct session *s)
+{
+    struct session_list *w = map_get_int(lists, room);
+    if (w)
+        list_remove(w, s);
+    if (w && w->n == 0) {
+        map_remove_int(lists, room);
+        free(w->sessions);
+        free(w);
+    }
+}
+
+void session_watch_locked(struct session_table *t, int64_t room, struct session *s)
+{
+    put(&t->watched, room, s);
+}
+
+void session_unwatch_locked(struct session_table *t, int64_t room, struct session *s)
+{
+    drop(&t->watched, room, s);
+}
+
+void session_await_locked(struct session_table *t, int64_t room, struct session *s)
+{
+    put(&t->awaited, room, s);
+}
+
+void session_unawait_locked(struct session_table *t, int64_t room, struct session *s)
+{
+    drop(&t->awaited, room, s);
+}
+
+/* ---- sessions with news ---- */
+
+static void add_news_locked(struct session_table *t, struct session *s, enum urgency urgency)
+{
+    struct session_list *w = &t->news[urgency];
+    if (s->listed[urgency])
+        return;
+    list_add(w, s);
+    s->listed[urgency] = true;
+}
+
+void session_forget_news_locked(struct session_table *t, struct session *s)
+{
+    for (enum urgency u = 0; u < URGENCIES; u++) {
+        if (s->listed[u])
+            list_remove(&t->news[u], s);
+        s->listed[u] = false;
+    }
+}
+
+/* ---- keeping step with the log ---- */
+
+static void note_locked(struct session *s, int64_t room, int64_t position)
+{
+    assert(position > 0); /* readers go back through the ring as long as positions are newer */
+    if (!s->recent)
+        s->recent = mem_zalloc(SESSION_RECENT * sizeof *s->recent);
+    struct recent *r = &s->recent[s->recent_n % SESSION_RECENT];
+    if (s->recent_n >= SESSION_RECENT)
+        s->recent_from = r->position;
+    *r = (struct recent){room, position};
+    s->recent_n++;
+}
+
+/* Wakes come later, when the feed has settled: a reader that is woken now would find nothing. */
+static void tell_locked(struct session_table *t, struct session *s, int64_t room, int64_t position,
+                        enum urgency urgency)
+{
+    LOCKED(&s->lock);
+    if (room)
+        note_locked(s, room, position);
+    add_news_locked(t, s, urgency);
+}
+
+static void tell_room_locked(struct session_table *t, int64_t room, int64_t position,
+                             enum urgency crowd_urgency)
+{
+    const struct session_list *w = map_get_int(&t->watched, room);
+    enum urgency urgency = w && w->n > CROWD ? crowd_urgency : AT_ONCE;
+    for (size_t i = 0; w && i < w->n; i++)
+        tell_locked(t, w->sessions[i], room, position, urgency);
+}
+
+/* For those who only look into the room, it is no news of theirs. */
+static void wake_lookers_locked(struct session_table *t, int64_t room)
+{
+    const struct session_list *w = t->awaited.n ? map_get_int(&t->awaited, room) : NULL;
+    for (size_t i = 0; w && i < w->n; i++)
+        add_news_locked(t, w->sessions[i], AT_ONCE);
+}
+
+/* Of what is told of a user, not of the room: the room itself has no news. */
+static void tell_audience_locked(struct session_table *t, int64_t room)
+{
+    const struct session_list *w = map_get_int(&t->watched, room);
+    enum urgency urgency = w && w->n > CROWD ? SOON : AT_ONCE;
+    for (size_t i = 0; w && i < w->n; i++)
+        tell_locked(t, w->sessions[i], 0, 0, urgency);
+}
+
+static void tell_user_locked(struct session_table *t, int64_t user, int64_t room, int64_t position)
+{
+    struct session *s = map_get_int(&t->sessions, user);
+    if (s)
+        tell_locked(t, s, room, position, AT_ONCE);
+}
+
+/* Whose receipt it is has other devices, which clear their counts by it: at once. */
+static void tell_receipt_locked(struct session_table *t, const struct change *c)
+{
+    tell_room_locked(t, c->room, c->position, SOON);
+    tell_user_locked(t, c->user, c->room, c->position);
+}
+
+static void apply_membership_locked(struct session_table *t, const struct change *c)
+{
+    int64_t user = 0;
+    if (intern_find(t->store->intern, INTERN_USER, c->event->state_key, &user) || !user)
+        return;
+    struct session *s = map_get_int(&t->sessions, user);
+    if (!s)
+        return;
+    enum membership m = c->is_end
+                            ? MEMBERSHIP_NONE
+                            : membership_parse(json_text(event_content(c->event), "membership"));
+    lock_take(&s->lock);
+    s->moves++;
+    const struct session_room *before = map_get_int(&s->rooms, c->room);
+    bool was_joined = before && before->membership == MEMBERSHIP_JOIN;
+    session_put_room_locked(s, c->room, m, c->position,
+                            c->kind == CHANGE_STATE ? c->state_event : c->position);
+    lock_release(&s->lock);
+    if (m == MEMBERSHIP_JOIN)
+        session_watch_locked(t, c->room, s);
+    else if (!was_joined)
+        tell_locked(t, s, c->room, c->position,
+                    AT_ONCE); /* invited, knocking, or an invite withdrawn */
+}
+
+/* Users who were joined are still told of their own leaving; only then they stop watching. */
+static void end_watch_locked(struct session_table *t, const struct change *c)
+{
+    int64_t user = 0;
+    if (intern_find(t->store->intern, INTERN_USER, c->event->state_key, &user) || !user)
+        return;
+    struct session *s = map_get_int(&t->sessions, user);
+    if (s && !session_is_joined(s, c->room))
+        session_unwatch_locked(t, c->room, s);
+}
+
+static void apply_event_locked(struct session_table *t, const struct change *c)
+{
+    bool is_member = c->event && c->event->state_key && !c->is_lost &&
+                     strcmp(c->event->type, "m.room.member") == 0;
+    if (is_member)
+        apply_membership_locked(t, c);
+    tell_room_locked(t, c->room, c->position, AT_ONCE);
+    wake_lookers_locked(t, c->room);
+    if (is_member)
+        end_watch_locked(t, c);
+}
+
+static void apply_locked(struct session_table *t, const struct change *c)
+{
+    switch (c->kind) {
+    case CHANGE_EVENT:
+    case CHANGE_STATE:
+        apply_event_locked(t, c);
+        return;
+    case CHANGE_RECEIPT:
+        if (!c->private_to_user)
+            tell_receipt_locked(t, c);
+        else
+            tell_user_locked(t, c->user, c->room, c->position);
+        return;
+    case CHANGE_DEVICE_KEYS:
+        return; /* told with the next thing that happens */
+    default:
+        tell_user_locked(t, c->user, c->room, c->position);
+        for (size_t i = 0; i < c->audience_n; i++)
+            tell_audience_locked(t, c->audience[i]);
+    }
+}
+
+static void wake_all_locked(struct session_table *t)
+{
+    for (struct map_slot *slot = NULL; (slot = map_next(&t->sessions, slot));) {
+        struct session *s = slot->value;
+        LOCKED(&s->lock);
+        s->loading = true; /* changes were missed: the next opening reads the rooms anew */
+        s->moves++;
+        add_news_locked(t, s, AT_ONCE);
+    }
+}
+
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct session_table *t = ctx;
+    LOCKED(&t->lock);
+    t->settling = true;
+    if (n == 0)
+        wake_all_locked(t);
+    for (size_t i = 0; i < n; i++)
+        apply_locked(t, &changes[i]);
+}
+
+static void wake(struct session *s)
+{
+    LOCKED(&s->lock);
+    for (struct waiter *w = s->waiters.next; w != &s->waiters; w = w->next)
+        w->wake(w);
+}
+
+static void wake_listed_locked(struct session_table *t, enum urgency urgency)
+{
+    struct session_list *w = &t->news[urgency];
+    for (size_t i = 0; i < w->n; i++) {
+        w->sessions[i]->listed[urgency] = false;
+        wake(w->sessions[i]);
+    }
+    w->n = 0;
+}
+
+static void on_settled(void *ctx)
+{
+    struct session_table *t = ctx;
+    LOCKED(&t->lock);
+    t->settling = false;
+    wake_listed_locked(t, AT_ONCE);
+}
+
+static void *wake_now_and_then(void *arg)
+{
+    struct session_table *t = arg;
+    LOCKED(&t->lock);
+    while (!t->stopping) {
+        lock_wait_until(&t->lock, &t->stop, mono_ms() + SOON_MS);
+        if (!t->settling)
+            wake_listed_locked(t, SOON);
+    }
+    return NULL;
+}
+
+void session_wake_room(struct session_table *t, int64_t room)
+{
+    LOCKED(&t->lock);
+    const struct session_list *w = map_get_int(&t->watched, room);
+    for (size_t i = 0; w && i < w->n; i++)
+        wake(w->sessions[i]);
+}
+
+const struct err *session_fill_audience(struct job *job, struct change *change)
+{
+    const struct member_row *rows;
+    size_t n;
+    TRY(members_of_user(job_tx(job), change->user, &rows, &n));
+    int64_t *rooms = arena_alloc_array(job->arena, n + 1, sizeof *rooms);
+    size_t joined = 0;
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].membership == MEMBERSHIP_JOIN)
+            rooms[joined++] = rows[i].room;
+    change->audience = rooms;
+    change->audience_n = joined;
+    return NULL;
+}
+
+void session_follow_start(struct session_table *t)
+{
+    feed_listen(t->store->feed, on_changes, t);
+    feed_listen_settled(t->store->feed, on_settled, t);
+    cond_init(&t->stop);
+    pthread_create(&t->thread, NULL, wake_now_and_then, t);
+}
+
+void session_follow_stop(struct session_table *t)
+{
+    lock_take(&t->lock);
+    t->stopping = true;
+    pthread_cond_signal(&t->stop);
+    lock_release(&t->lock);
+    pthread_join(t->thread, NULL);
+    pthread_cond_destroy(&t->stop);
+}

@@ -1,0 +1,340 @@
+#include "users/typing.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "users/session.h"
+
+enum {
+    ROOMS_MAX = 65536,        /* whose last change is remembered */
+    TYPERS_MAX = 100,         /* of one room */
+    TELL_AGAIN_MS = 40 * 1000 /* other servers end it by themselves after a minute */
+};
+
+struct typer {
+    int64_t user, until_mono_ms, told_mono_ms;
+    char *user_id;
+};
+
+struct typing_room {
+    int64_t room, serial;
+    struct typer *typers;
+    size_t n;
+    struct typing_room *newer, *older; /* by serial */
+};
+
+struct typing {
+    struct lock lock;
+    struct store *store;
+    struct map rooms; /* rooms.id -> struct typing_room */
+    struct typing_room *newest, *oldest;
+    int64_t serial;
+    pthread_t thread;
+    pthread_cond_t changed;
+    int64_t next_end_mono_ms; /* of the first who times out; INT64_MAX: no user types */
+    bool stopping;
+    typing_listener *listener;
+    void *listener_ctx;
+};
+
+/* ---- rooms, newest change first ---- */
+
+static void unlink_locked(struct typing *t, struct typing_room *r)
+{
+    *(r->newer ? &r->newer->older : &t->newest) = r->older;
+    *(r->older ? &r->older->newer : &t->oldest) = r->newer;
+}
+
+static void link_newest_locked(struct typing *t, struct typing_room *r)
+{
+    r->newer = NULL;
+    r->older = t->newest;
+    *(t->newest ? &t->newest->newer : &t->oldest) = r;
+    t->newest = r;
+}
+
+static void drop_locked(struct typing *t, struct typing_room *r)
+{
+    unlink_locked(t, r);
+    map_remove_int(&t->rooms, r->room);
+    for (size_t i = 0; i < r->n; i++)
+        free(r->typers[i].user_id);
+    free(r->typers);
+    free(r);
+}
+
+static struct typing_room *room_locked(struct typing *t, int64_t room)
+{
+    struct typing_room *r = map_get_int(&t->rooms, room);
+    if (r)
+        return r;
+    if (t->rooms.n >= ROOMS_MAX)
+        drop_locked(t, t->oldest);
+    r = mem_zalloc(sizeof *r);
+    r->room = room;
+    map_put_int(&t->rooms, room, r);
+    link_newest_locked(t, r);
+    return r;
+}
+
+static void changed_locked(struct typing *t, struct typing_room *r)
+{
+    r->serial = ++t->serial;
+    unlink_locked(t, r);
+    link_newest_locked(t, r);
+}
+
+/* ---- who types ---- */
+
+static struct typer *find_locked(struct typing_room *r, int64_t user)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (r->typers[i].user == user)
+            return &r->typers[i];
+    return NULL;
+}
+
+static void remove_locked(struct typing_room *r, struct typer *who)
+{
+    free(who->user_id);
+    *who = r->typers[--r->n];
+}
+
+/* True when the list of those who type is another one now. ret_tell: others must be told (again).
+ */
+static bool start_locked(struct typing *t, int64_t room, int64_t user, const char *user_id,
+                         int64_t until, bool *ret_tell)
+{
+    struct typing_room *r = room_locked(t, room);
+    struct typer *who = find_locked(r, user);
+    int64_t now = mono_ms();
+    bool is_new = !who;
+    if (is_new) {
+        if (r->n >= TYPERS_MAX)
+            return false;
+        r->typers = mem_realloc_array(r->typers, r->n + 1, sizeof *r->typers);
+        who = &r->typers[r->n++];
+        *who = (struct typer){.user = user, .user_id = mem_strdup(user_id)};
+        changed_locked(t, r);
+    }
+    who->until_mono_ms = until;
+    *ret_tell = is_new || now - who->told_mono_ms >= TELL_AGAIN_MS;
+    if (*ret_tell)
+        who->told_mono_ms = now;
+    if (until < t->next_end_mono_ms) {
+        t->next_end_mono_ms = until;
+        pthread_cond_signal(&t->changed);
+    }
+    return is_new;
+}
+
+static bool stop_locked(struct typing *t, int64_t room, int64_t user)
+{
+    struct typing_room *r = map_get_int(&t->rooms, room);
+    struct typer *who = r ? find_locked(r, user) : NULL;
+    if (!who)
+        return false;
+    remove_locked(r, who);
+    changed_locked(t, r);
+    return true;
+}
+
+void typing_listen(struct typing *t, typing_listener *fn, void *ctx)
+{
+    LOCKED(&t->lock);
+    t->listener = fn;
+    t->listener_ctx = ctx;
+}
+
+static void tell(struct typing *t, int64_t room, const char *user_id, bool typing)
+{
+    if (t->listener)
+        t->listener(t->listener_ctx, room, user_id, typing);
+}
+
+void typing_set(struct typing *t, int64_t room, int64_t user, const char *user_id, int timeout_ms)
+{
+    bool changed, must_tell = false, starts = timeout_ms > 0;
+    lock_take(&t->lock);
+    if (starts)
+        changed = start_locked(t, room, user, user_id, mono_ms() + timeout_ms, &must_tell);
+    else
+        must_tell = changed = stop_locked(t, room, user);
+    lock_release(&t->lock);
+    if (changed)
+        session_wake_room(t->store->sessions, room);
+    if (must_tell)
+        tell(t, room, user_id, starts);
+}
+
+/* ---- reading ---- */
+
+int64_t typing_serial(struct typing *t)
+{
+    LOCKED(&t->lock);
+    return t->serial;
+}
+
+int64_t typing_room_serial(struct typing *t, int64_t room)
+{
+    LOCKED(&t->lock);
+    const struct typing_room *r = map_get_int(&t->rooms, room);
+    return r ? r->serial : 0;
+}
+
+size_t typing_changed_since(struct typing *t, int64_t serial, int64_t *ret_rooms, size_t max)
+{
+    LOCKED(&t->lock);
+    size_t n = 0;
+    for (struct typing_room *r = t->newest; r && n < max && r->serial > serial; r = r->older)
+        ret_rooms[n++] = r->room;
+    return n;
+}
+
+void typing_add_event(struct typing *t, int64_t room, const struct map *without,
+                      const char *room_id, struct buf *out)
+{
+    bool any = false;
+    LOCKED(&t->lock);
+    const struct typing_room *r = map_get_int(&t->rooms, room);
+    BUF_LIT(out, "{\"type\":\"m.typing\",");
+    if (room_id) {
+        BUF_LIT(out, "\"room_id\":");
+        buf_add_json_string(out, str_of(room_id));
+        buf_add_char(out, ',');
+    }
+    BUF_LIT(out, "\"content\":{\"user_ids\":[");
+    for (size_t i = 0; r && i < r->n; i++) {
+        struct str user_id = str_of(r->typers[i].user_id);
+        if (without && map_get(without, user_id))
+            continue;
+        buf_add_text(out, any ? "," : "");
+        buf_add_json_string(out, user_id);
+        any = true;
+    }
+    BUF_LIT(out, "]}}");
+}
+
+/* ---- ending ---- */
+
+enum { ENDED_MAX = 256 };
+
+struct ended {
+    int64_t room;
+    char *user_id; /* owned */
+};
+
+/* Ends what has timed out in one room, as far as there is room for it in the list; the earliest end
+ * of the others counts for the next look. */
+static size_t end_overdue_locked(struct typing *t, struct typing_room *r, int64_t now,
+                                 struct ended *ret, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = r->n; i-- > 0;) {
+        if (r->typers[i].until_mono_ms > now || n == max) {
+            if (r->typers[i].until_mono_ms < t->next_end_mono_ms)
+                t->next_end_mono_ms = r->typers[i].until_mono_ms;
+            continue;
+        }
+        ret[n++] = (struct ended){r->room, mem_strdup(r->typers[i].user_id)};
+        remove_locked(r, &r->typers[i]);
+    }
+    if (n)
+        changed_locked(t, r);
+    return n;
+}
+
+/* Whose time was up, at most ENDED_MAX; the next look finds the others. */
+static size_t end_all_overdue_locked(struct typing *t, struct ended *ret)
+{
+    size_t n = 0;
+    int64_t now = mono_ms();
+    t->next_end_mono_ms = INT64_MAX;
+    for (struct map_slot *s = NULL; n < ENDED_MAX && (s = map_next(&t->rooms, s));)
+        n += end_overdue_locked(t, s->value, now, ret + n, ENDED_MAX - n);
+    if (n == ENDED_MAX)
+        t->next_end_mono_ms = now;
+    return n;
+}
+
+static void tell_ended(struct typing *t, struct ended *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || list[i].room != list[i - 1].room)
+            session_wake_room(t->store->sessions, list[i].room);
+        tell(t, list[i].room, list[i].user_id, false);
+        free(list[i].user_id);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct typing *t = arg;
+    lock_take(&t->lock);
+    while (!t->stopping) {
+        struct ended ended[ENDED_MAX];
+        size_t n = end_all_overdue_locked(t, ended);
+        lock_release(&t->lock);
+        tell_ended(t, ended, n);
+        lock_take(&t->lock);
+        while (!t->stopping && t->next_end_mono_ms > mono_ms()) {
+            if (t->next_end_mono_ms == INT64_MAX)
+                lock_wait(&t->lock, &t->changed);
+            else
+                lock_wait_until(&t->lock, &t->changed, t->next_end_mono_ms);
+        }
+    }
+    lock_release(&t->lock);
+    return NULL;
+}
+
+/* A user who leaves a room stops typing there; what is heard of it comes with the member event. */
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct typing *t = ctx;
+    LOCKED(&t->lock);
+    for (size_t i = 0; i < n; i++) {
+        const struct change *c = &changes[i];
+        if (c->kind != CHANGE_EVENT || !c->event->state_key ||
+            strcmp(c->event->type, "m.room.member") != 0)
+            continue;
+        struct typing_room *r = map_get_int(&t->rooms, c->room);
+        const char *membership = json_text(event_content(c->event), "membership");
+        if (!r || (membership && strcmp(membership, "join") == 0))
+            continue;
+        for (size_t k = r->n; k-- > 0;)
+            if (strcmp(r->typers[k].user_id, c->event->state_key) == 0) {
+                remove_locked(r, &r->typers[k]);
+                changed_locked(t, r);
+            }
+    }
+}
+
+struct typing *typing_create(struct store *store)
+{
+    struct typing *t = mem_zalloc(sizeof *t);
+    lock_init(&t->lock, RANK_TYPING);
+    cond_init(&t->changed);
+    t->store = store;
+    t->serial = now_ms();
+    t->next_end_mono_ms = INT64_MAX;
+    feed_listen(store->feed, on_changes, t);
+    pthread_create(&t->thread, NULL, run, t);
+    return t;
+}
+
+void typing_destroy(struct typing *t)
+{
+    if (!t)
+        return;
+    lock_take(&t->lock);
+    t->stopping = true;
+    pthread_cond_signal(&t->changed);
+    lock_release(&t->lock);
+    pthread_join(t->thread, NULL);
+    while (t->newest)
+        drop_locked(t, t->newest);
+    map_finish(&t->rooms);
+    pthread_cond_destroy(&t->changed);
+    lock_finish(&t->lock);
+    free(t);
+}

@@ -1,0 +1,329 @@
+/* The cache of unread counts (the arithmetic is unread_sums.c's): which readers are in it, what
+ * the log brings them, and what the database has to say of new ones. */
+#include "users/unread.h"
+
+#include "base/mem.h"
+#include "rooms/account_cache.h"
+#include "storage/db/intern.h"
+#include "storage/users/unread.h"
+#include "users/unread_sums.h"
+
+enum {
+    BYTES_A_READER = 1024,
+    SHARE = 16, /* of the memory for all caches */
+    READERS_MIN = 1024,
+    LOADS_MAX = 4 /* attempts while changes come in between */
+};
+
+struct unread_cache {
+    struct lock lock;
+    struct store *store;
+    struct map rooms; /* rooms.id -> struct room_sums */
+    struct reader *newest, *oldest;
+    size_t readers_n, readers_max;
+    int64_t applied; /* position up to which the log was followed */
+    int64_t hits, loads;
+};
+
+/* ---- rooms and readers ---- */
+
+static void unlink_locked(struct unread_cache *c, struct reader *x)
+{
+    *(x->newer ? &x->newer->older : &c->newest) = x->older;
+    *(x->older ? &x->older->newer : &c->oldest) = x->newer;
+}
+
+static void link_newest_locked(struct unread_cache *c, struct reader *x)
+{
+    x->newer = NULL;
+    x->older = c->newest;
+    *(c->newest ? &c->newest->newer : &c->oldest) = x;
+    c->newest = x;
+}
+
+/* A room goes with its last reader. */
+static void drop_locked(struct unread_cache *c, struct reader *x)
+{
+    struct room_sums *r = x->room;
+    unlink_locked(c, x);
+    c->readers_n--;
+    reader_destroy(x);
+    if (r->readers.n)
+        return;
+    map_remove_int(&c->rooms, r->room);
+    room_sums_destroy(r);
+}
+
+static void drop_room_locked(struct unread_cache *c, struct room_sums *r)
+{
+    for (size_t left = r->readers.n; left > 0; left--)
+        drop_locked(c, map_next(&r->readers, NULL)->value);
+}
+
+static struct reader *find_locked(struct unread_cache *c, int64_t room, int64_t user)
+{
+    const struct room_sums *r = map_get_int(&c->rooms, room);
+    return r ? map_get_int(&r->readers, user) : NULL;
+}
+
+static struct reader *make_locked(struct unread_cache *c, int64_t room, int64_t user)
+{
+    if (c->readers_n >= c->readers_max)
+        drop_locked(c, c->oldest);
+    struct room_sums *r = map_get_int(&c->rooms, room);
+    if (!r) {
+        r = room_sums_create(room, c->applied);
+        map_put_int(&c->rooms, room, r);
+    }
+    struct reader *x = reader_create(r, user);
+    link_newest_locked(c, x);
+    c->readers_n++;
+    return x;
+}
+
+/* ---- keeping step with the log ---- */
+
+/* What cannot be followed from memory will be read from the database. */
+static void apply_read_locked(struct unread_cache *c, struct reader *x, int64_t scope,
+                              int64_t position)
+{
+    if (!reader_read(x, scope, position))
+        drop_locked(c, x);
+}
+
+/* An ignored user singles no user out: all of the event counts for nothing. */
+static void apply_exceptions(struct room_sums *r, const struct change *change, const char *sender)
+{
+    for (size_t i = 0; i < change->actions_n; i++) {
+        const struct push_action *a = &change->actions[i];
+        struct reader *x = map_get_int(&r->readers, a->user);
+        if (x && !reader_ignores(x, sender))
+            reader_add_exception(x, &(struct newest_event){change->position,
+                                                           change->thread,
+                                                           {a->notify, a->highlight}});
+    }
+}
+
+/* Who leaves and comes back starts anew; their own joining is looked up then. */
+static void apply_member_locked(struct unread_cache *c, struct room_sums *r, const struct event *e)
+{
+    int64_t user = 0;
+    const char *membership = json_text(event_content(e), "membership");
+    if (membership && strcmp(membership, "join") == 0)
+        return;
+    if (intern_find(c->store->intern, INTERN_USER, e->state_key, &user) || !user)
+        return;
+    struct reader *x = map_get_int(&r->readers, user);
+    if (x)
+        drop_locked(c, x);
+}
+
+static void apply_event_locked(struct unread_cache *c, struct room_sums *r,
+                               const struct change *change)
+{
+    bool is_member = change->event->state_key && strcmp(change->event->type, "m.room.member") == 0;
+    if (r->threads_n > UNREAD_THREADS_MAX) {
+        drop_room_locked(c, r);
+        return;
+    }
+    /* State events are shown, also those of ignored users. */
+    bool is_state = change->event->state_key && !change->is_lost;
+    const char *sender = is_state ? NULL : change->event->sender;
+    room_sums_add_event(r,
+                        &(struct newest_event){
+                            change->position, change->thread, {change->notify, change->highlight}},
+                        sender);
+    apply_exceptions(r, change, sender);
+    struct reader *author = map_get_int(&r->readers, change->user);
+    if (is_member)
+        apply_member_locked(c, r, change->event);
+    else if (author && !event_is_dummy(change->event))
+        apply_read_locked(c, author, change->thread ? change->thread : READ_MAIN, change->position);
+}
+
+static void apply_locked(struct unread_cache *c, const struct change *change)
+{
+    c->applied = change->position;
+    struct room_sums *r = change->room ? map_get_int(&c->rooms, change->room) : NULL;
+    if (!r)
+        return;
+    if (change->kind == CHANGE_EVENT) {
+        apply_event_locked(c, r, change);
+    } else if (change->kind == CHANGE_RECEIPT) {
+        struct reader *x = map_get_int(&r->readers, change->user);
+        if (x)
+            apply_read_locked(c, x, change->thread, change->parent);
+    }
+}
+
+static void on_changes(void *ctx, const struct change *changes, size_t n)
+{
+    struct unread_cache *c = ctx;
+    LOCKED(&c->lock);
+    for (size_t i = 0; i < n; i++)
+        apply_locked(c, &changes[i]);
+    if (n)
+        return;
+    while (c->oldest)
+        drop_locked(c, c->oldest);
+    c->applied = feed_newest(c->store->feed);
+}
+
+/* ---- loading ---- */
+
+/* True when the reader still ignores those that it was loaded with, and has caught up with them. */
+static bool is_true(struct reader *x, struct ignored_list *ignored)
+{
+    if (!x->loaded || !ignored_list_same(x->ignored, ignored))
+        return false;
+    reader_set_ignored(x, ignored);
+    return reader_catch_up(x);
+}
+
+static bool look_up(struct job *job, int64_t room, int64_t user, struct ignored_list *ignored,
+                    struct standing *ret)
+{
+    struct unread_cache *c = job->store->unread;
+    LOCKED(&c->lock);
+    struct reader *x = find_locked(c, room, user);
+    if (!x || !is_true(x, ignored))
+        return false;
+    c->hits++;
+    if (c->newest != x) {
+        unlink_locked(c, x);
+        link_newest_locked(c, x);
+    }
+    reader_standing(job->arena, x, ret);
+    return true;
+}
+
+static const struct err *load(struct job *job, struct room *room, int64_t user, const char *user_id,
+                              struct ignored_list *ignored, struct standing *ret)
+{
+    struct unread_cache *c = job->store->unread;
+    for (int i = 0; i < LOADS_MAX; i++) {
+        lock_take(&c->lock);
+        struct reader *x = find_locked(c, room->id, user);
+        if (!x)
+            x = make_locked(c, room->id, user);
+        int64_t until = c->applied;
+        uint64_t touched = x->touched;
+        c->loads++;
+        lock_release(&c->lock);
+
+        TRY(unread_load(job, room, user, user_id, ignored, until, ret));
+        LOCKED(&c->lock);
+        x = find_locked(c, room->id, user);
+        if (!x)
+            return NULL;
+        if (x->touched == touched && reader_install(x, ret, ignored, until) && reader_catch_up(x)) {
+            reader_standing(job->arena, x, ret);
+            return NULL;
+        }
+    }
+    return NULL; /* a busy moment: true as of then, and not kept */
+}
+
+/* Threads that began while the room was in the cache: the event ids of their roots. */
+static const struct err *name_threads(struct job *job, struct room *room, struct standing *s)
+{
+    struct unread_cache *c = job->store->unread;
+    for (size_t i = 0; i < s->threads_n; i++) {
+        struct thread_standing *t = &s->threads[i];
+        struct str id;
+        if (t->root_id)
+            continue;
+        TRY(unread_event_ids(job_tx(job), &t->root, 1, &id));
+        if (!id.p)
+            continue;
+        t->root_id = event_id_from_bytes(job->arena, room->version, id);
+        LOCKED(&c->lock);
+        struct room_sums *r = map_get_int(&c->rooms, room->id);
+        struct thread_sum *sum = r ? room_sums_find_thread(r, t->root) : NULL;
+        if (sum && !sum->root_id)
+            sum->root_id = mem_strdup(t->root_id);
+    }
+    return NULL;
+}
+
+/* ---- what others ask for ---- */
+
+static int64_t not_negative(int64_t v)
+{
+    return v > 0 ? v : 0;
+}
+
+static void fill(struct arena *a, const struct standing *s, bool by_thread,
+                 struct unread_counts *ret)
+{
+    struct tally main = s->main;
+    *ret = (struct unread_counts){0};
+    if (by_thread && s->threads_n) {
+        struct thread_counts *list = arena_alloc_array(a, s->threads_n, sizeof *list);
+        for (size_t i = 0; i < s->threads_n; i++)
+            if (s->threads[i].root_id &&
+                (s->threads[i].unread.notify > 0 || s->threads[i].unread.highlight > 0))
+                list[ret->threads_n++] = (struct thread_counts){
+                    s->threads[i].root_id, not_negative(s->threads[i].unread.notify),
+                    not_negative(s->threads[i].unread.highlight)};
+        ret->threads = list;
+    }
+    for (size_t i = 0; !by_thread && i < s->threads_n; i++) {
+        main.notify += s->threads[i].unread.notify;
+        main.highlight += s->threads[i].unread.highlight;
+    }
+    ret->notify = not_negative(main.notify);
+    ret->highlight = not_negative(main.highlight);
+}
+
+const struct err *unread_get(struct job *job, struct room *room, int64_t user, const char *user_id,
+                             bool by_thread, struct unread_counts *ret)
+{
+    struct standing s;
+    struct ignored_list *ignored;
+    TRY(ignored_list_get(job, user, &ignored));
+    if (!look_up(job, room->id, user, ignored, &s))
+        TRY(load(job, room, user, user_id, ignored, &s));
+    if (by_thread)
+        TRY(name_threads(job, room, &s));
+    fill(job->arena, &s, by_thread, ret);
+    return NULL;
+}
+
+struct unread_cache *unread_cache_create(struct store *store)
+{
+    struct unread_cache *c = mem_zalloc(sizeof *c);
+    lock_init(&c->lock, RANK_CACHE);
+    c->store = store;
+    c->applied = feed_newest(store->feed);
+    int64_t readers = store->config->cache_size / SHARE / BYTES_A_READER;
+    c->readers_max = (size_t)(readers > READERS_MIN ? readers : READERS_MIN);
+    feed_listen(store->feed, on_changes, c);
+    return c;
+}
+
+void unread_cache_destroy(struct unread_cache *c)
+{
+    if (!c)
+        return;
+    while (c->oldest)
+        drop_locked(c, c->oldest);
+    map_finish(&c->rooms);
+    lock_finish(&c->lock);
+    free(c);
+}
+
+void unread_cache_add_metrics(struct unread_cache *c, struct buf *out)
+{
+    LOCKED(&c->lock);
+    buf_printf(out,
+               "# HELP concorde_unread_cache_readers Users whose unread counts are in memory.\n"
+               "# TYPE concorde_unread_cache_readers gauge\nconcorde_unread_cache_readers %zu\n"
+               "# HELP concorde_unread_cache_hits_total Unread counts found in memory.\n"
+               "# TYPE concorde_unread_cache_hits_total counter\n"
+               "concorde_unread_cache_hits_total %lld\n"
+               "# HELP concorde_unread_cache_loads_total Unread counts read from the database.\n"
+               "# TYPE concorde_unread_cache_loads_total counter\n"
+               "concorde_unread_cache_loads_total %lld\n",
+               c->readers_n, (long long)c->hits, (long long)c->loads);
+}

@@ -1,0 +1,35 @@
+/* How unread counts are read from the database: between unread.c and unread_load.c. */
+#ifndef USERS_UNREAD_INTERNAL_H
+#define USERS_UNREAD_INTERNAL_H
+
+#include "rooms/room.h"
+#include "users/unread.h"
+
+struct tally {
+    int64_t notify, highlight;
+};
+
+struct thread_standing {
+    int64_t root, read_up_to;
+    const char *root_id;
+    struct tally unread;
+};
+
+/* Where a user stands in a room: how far they have read, and what is unread behind that. */
+struct standing {
+    int64_t read_up_to;      /* everything, threads as well */
+    int64_t main_read_up_to; /* the main timeline */
+    struct tally main;
+    struct thread_standing *threads; /* with events after read_up_to */
+    size_t threads_n;
+};
+
+struct ignored_list;
+
+/* As of position `until`; in the job's arena. ignored: whose events are not sent to the user, and
+ * so count for nothing; NULL: none. */
+const struct err *unread_load(struct job *job, struct room *room, int64_t user, const char *user_id,
+                              const struct ignored_list *ignored, int64_t until,
+                              struct standing *ret);
+
+#endif
