@@ -219,8 +219,8 @@ format: ## format every C file
 format-check: ## is every C file formatted?
 	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
 
-layers: ## check that includes only go down the floors
-	@tests/layers.sh
+layers: build ## check that includes and symbols only go down the floors, and the sizes of files and folders
+	@tests/layers.py $(BUILD)
 
 clean: ## remove what was built
 	rm -rf $(BUILD) build-asan build-tsan build-fuzz build-tools

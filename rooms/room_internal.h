@@ -3,7 +3,7 @@
 #define ROOMS_ROOM_INTERNAL_H
 
 #include "rooms/room.h"
-#include "users/unread.h"
+#include "rooms/write/unread_evaluate.h"
 
 /* An id for a new room: reserved many at a time, since each would cost a question. */
 const struct err *room_cache_next_id(struct job *job, int64_t *ret);

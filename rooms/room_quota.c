@@ -1,5 +1,6 @@
 #include "rooms/room_quota.h"
 
+#include "base/sha256.h"
 #include "rooms/room_internal.h"
 #include "storage/rooms/rooms.h"
 
@@ -11,6 +12,15 @@ const struct err *room_quota_check_made(int64_t made)
                ? NULL
                : err(ERR_RESOURCE_LIMIT_EXCEEDED, "You have made or entered %d new rooms",
                      ROOMS_OF_USER_MAX);
+}
+
+int64_t quota_source_of_server(const char *server)
+{
+    unsigned char hash[SHA256_BYTES];
+    int64_t n;
+    sha256(str_of(server), hash);
+    memcpy(&n, hash, sizeof n);
+    return n < 0 ? n : -1 - n;
 }
 
 const struct err *room_quota_check_new(struct job *job, int64_t source)

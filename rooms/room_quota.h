@@ -13,7 +13,10 @@ enum {
     STATE_BYTES_OF_SENDER_MAX = 32 << 20 /* ... its bytes; members do not count */
 };
 
-/* One more room for the source: a user of ours, or as message_source_of_server() has it. */
+/* Another server as a source: negative, so that it is no users.id. */
+int64_t quota_source_of_server(const char *server);
+
+/* One more room for the source: a user of ours (users.id), or another server. */
 const struct err *room_quota_check_new(struct job *job, int64_t source);
 /* The same for a user who has made so many. */
 const struct err *room_quota_check_made(int64_t made);

@@ -3,7 +3,6 @@
 #include "base/lock.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "base/sha256.h"
 
 enum {
     ENTRIES_MAX = 65536, /* then all are forgotten: each may so cause an eighth more */
@@ -52,15 +51,6 @@ void message_quota_destroy(struct message_quota *q)
     forget_all(&q->devices);
     lock_finish(&q->lock);
     free(q);
-}
-
-int64_t message_source_of_server(const char *server)
-{
-    unsigned char hash[SHA256_BYTES];
-    int64_t n;
-    sha256(str_of(server), hash);
-    memcpy(&n, hash, sizeof n);
-    return n < 0 ? n : -1 - n;
 }
 
 /* Is it time to look? Then the count begins anew. */

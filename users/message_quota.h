@@ -18,9 +18,6 @@ struct message_quota *message_quota_create(void);
 void message_quota_destroy(struct message_quota *q); /* NULL-safe */
 void message_quota_add_metrics(struct message_quota *q, struct buf *out);
 
-/* As what another server has caused is noted. */
-int64_t message_source_of_server(const char *server);
-
 /* After a commit: the source has caused `bytes` more, and this message waits for these devices. */
 const struct err *message_quota_caused(struct job *job, int64_t source, size_t bytes);
 const struct err *message_quota_waits(struct job *job, const struct to_device_address *to, size_t n,

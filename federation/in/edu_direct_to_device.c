@@ -4,6 +4,7 @@
 #include "base/sha256.h"
 #include "federation/in/edu.h"
 #include "federation/in/edu_read.h"
+#include "rooms/room_quota.h"
 #include "storage/devices/remote_devices.h"
 #include "users/device_messages.h"
 #include "users/message_quota.h"
@@ -54,7 +55,7 @@ const struct err *edu_direct_to_device(struct job *job, const char *origin, stru
     struct device_delivery delivery;
     bool received;
     TRY(edu_read_direct_to_device(job->arena, origin, content, &d));
-    const struct device_message m = {d.sender, d.type, message_source_of_server(origin)};
+    const struct device_message m = {d.sender, d.type, quota_source_of_server(origin)};
     TRY(device_messages_prepare(job, &m, d.messages, &delivery, NULL));
     if (!delivery.n)
         return NULL;

@@ -12,7 +12,6 @@
 #include "storage/rooms/noted_rooms.h"
 #include "storage/rooms/partial_rooms.h"
 #include "storage/rooms/state_refs.h"
-#include "users/message_quota.h"
 
 #include <stdatomic.h>
 
@@ -45,7 +44,7 @@ static const struct err *source_of(struct job *job, const struct event *e, int64
     struct str server = id_server(str_of(e->sender));
     if (str_is(server, job->store->config->server_name))
         return intern_id(job->store->intern, INTERN_USER, e->sender, ret);
-    *ret = message_source_of_server(str_dup(job->arena, server));
+    *ret = quota_source_of_server(str_dup(job->arena, server));
     return NULL;
 }
 

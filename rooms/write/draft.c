@@ -12,9 +12,9 @@
 #include "rooms/write/redaction.h"
 #include "rooms/write/relations.h"
 #include "rooms/write/txn.h"
+#include "rooms/write/unread_evaluate.h"
 #include "storage/db/intern.h"
 #include "storage/rooms/events.h"
-#include "users/unread.h"
 
 enum { VIEW_MAX = 12 };
 #define DEPTH_MAX ((INT64_C(1) << 53) - 1) /* what canonical JSON can write */

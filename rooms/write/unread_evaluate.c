@@ -1,6 +1,8 @@
 /* What an event means to each user, worked out while it is built. The usual message is judged by a
  * look at its bytes; a tree is only made of an event that singles users out, or that is not an
  * ordinary message. */
+#include "rooms/write/unread_evaluate.h"
+
 #include "base/text.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
@@ -11,7 +13,6 @@
 #include "rooms/room_internal.h"
 #include "storage/db/intern.h"
 #include "storage/users/unread.h"
-#include "users/unread_internal.h"
 
 #include <strings.h>
 
