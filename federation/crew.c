@@ -2,6 +2,7 @@
 
 #include "base/lock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "http/waits.h"
 
 struct work {
@@ -146,7 +147,7 @@ struct crew *crew_create(struct store *store, int threads)
     cond_init(&c->called);
     c->threads = mem_zalloc((size_t)threads * sizeof *c->threads);
     for (int i = 0; i < threads; i++)
-        if (!pthread_create(&c->threads[c->threads_n], NULL, run_helper, c))
+        if (thread_start(&c->threads[c->threads_n], "fed-helper", run_helper, c))
             c->threads_n++;
     return c;
 }

@@ -4,6 +4,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "federation/peer/reply.h"
 
 enum { PAUSE_MS = 2000, PAUSE_MAX_MS = 10 * 60 * 1000 };
@@ -162,7 +163,6 @@ static void put_back(struct errands *e, struct errand *one, bool done, int64_t w
 static void *work(void *arg)
 {
     struct errands *e = arg;
-    pthread_setname_np(pthread_self(), "fed-errands");
     int64_t wait_ms;
     for (struct errand *one; (one = take_due(e));) {
         bool done = run(e, one, &wait_ms);
@@ -174,7 +174,7 @@ static void *work(void *arg)
 void errands_start(struct errands *e)
 {
     while (e->running_n < e->threads_n &&
-           pthread_create(&e->threads[e->running_n], NULL, work, e) == 0)
+           thread_start(&e->threads[e->running_n], "fed-errands", work, e))
         e->running_n++;
 }
 

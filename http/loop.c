@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "http/internal.h"
 
 #include <errno.h>
@@ -258,7 +259,6 @@ static void run_daemons(struct loop *l)
 static void *run_loop(void *arg)
 {
     struct loop *l = arg;
-    pthread_setname_np(pthread_self(), "http-loop");
     while (!atomic_load(&l->server->quit)) {
         if (l == l->server->loops)
             listen_watch(l->server);
@@ -323,7 +323,7 @@ const struct err *loop_create(struct http_server *s, struct loop *l)
 
 const struct err *loop_start(struct loop *l)
 {
-    if (pthread_create(&l->thread, NULL, run_loop, l))
+    if (!thread_start(&l->thread, "http-loop", run_loop, l))
         return err_internal("cannot start the thread of an event loop");
     l->started = true;
     return NULL;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "http/internal.h"
 #include "http/waits.h"
 
@@ -199,9 +200,6 @@ static void *work(void *arg)
 {
     struct worker *w = arg;
     const struct http_hooks *hooks = &w->pool->server->hooks;
-    char name[16];
-    snprintf(name, sizeof name, "http-%s", http_pool_names[w->pool->kind]);
-    pthread_setname_np(pthread_self(), name);
     w->arena = arena_create();
     waits_allow(w->pool->kind == POOL_REMOTE);
     if (hooks->worker_start)
@@ -237,16 +235,15 @@ const struct err *pool_start(struct http_server *s, enum route_pool kind,
         p->workers[i].pool = p;
         cond_init(&p->workers[i].called);
     }
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
     const struct err *e = NULL;
+    char name[16];
+    snprintf(name, sizeof name, "http-%s", http_pool_names[kind]);
     for (int i = 0; i < workers && !e; i++) {
-        p->workers[i].started = !pthread_create(&p->workers[i].thread, &attr, work, &p->workers[i]);
+        p->workers[i].started =
+            thread_start_sized(&p->workers[i].thread, name, STACK_BYTES, work, &p->workers[i]);
         if (!p->workers[i].started)
             e = err_internal("cannot start %d worker threads", workers);
     }
-    pthread_attr_destroy(&attr);
     return e;
 }
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "matrix/id.h"
 #include "storage/db/intern.h"
 
@@ -385,7 +386,7 @@ const struct err *presence_start(struct presence_table *p, struct arena *a)
             x->shown.last_active_ts = x->last_active_ts = rows[i].last_active_ts;
         }
     }
-    p->running = pthread_create(&p->thread, NULL, run, p) == 0;
+    p->running = thread_start(&p->thread, "presence", run, p);
     return NULL;
 }
 

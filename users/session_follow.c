@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "storage/db/intern.h"
 
 #include <assert.h>
@@ -317,7 +318,7 @@ void session_follow_start(struct session_table *t)
     feed_listen(t->store->feed, on_changes, t);
     feed_listen_settled(t->store->feed, on_settled, t);
     cond_init(&t->stop);
-    pthread_create(&t->thread, NULL, wake_now_and_then, t);
+    t->running = thread_start(&t->thread, "session-wake", wake_now_and_then, t);
 }
 
 void session_follow_stop(struct session_table *t)
@@ -326,6 +327,7 @@ void session_follow_stop(struct session_table *t)
     t->stopping = true;
     pthread_cond_signal(&t->stop);
     lock_release(&t->lock);
-    pthread_join(t->thread, NULL);
+    if (t->running)
+        pthread_join(t->thread, NULL);
     pthread_cond_destroy(&t->stop);
 }

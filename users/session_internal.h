@@ -52,6 +52,7 @@ struct session_table {
     unsigned opened;                     /* since the last sweep */
     struct session_list news[URGENCIES]; /* sessions to wake */
     pthread_t thread;                    /* wakes those who have time */
+    bool running;                        /* the thread */
     pthread_cond_t stop;
     bool stopping;
     bool settling; /* changes are being listened to: who is woken now would not find them */

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "users/session.h"
 
 enum {
@@ -29,6 +30,7 @@ struct typing {
     struct typing_room *newest, *oldest;
     int64_t serial;
     pthread_t thread;
+    bool running; /* the thread */
     pthread_cond_t changed;
     int64_t next_end_mono_ms; /* of the first who times out; INT64_MAX: no user types */
     bool stopping;
@@ -318,7 +320,7 @@ struct typing *typing_create(struct store *store)
     t->serial = now_ms();
     t->next_end_mono_ms = INT64_MAX;
     feed_listen(store->feed, on_changes, t);
-    pthread_create(&t->thread, NULL, run, t);
+    t->running = thread_start(&t->thread, "typing", run, t);
     return t;
 }
 
@@ -330,7 +332,8 @@ void typing_destroy(struct typing *t)
     t->stopping = true;
     pthread_cond_signal(&t->changed);
     lock_release(&t->lock);
-    pthread_join(t->thread, NULL);
+    if (t->running)
+        pthread_join(t->thread, NULL);
     while (t->newest)
         drop_locked(t, t->newest);
     map_finish(&t->rooms);

@@ -1,6 +1,7 @@
 #include "federation/in/pdu.h"
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "federation/keys/keyring.h"
 #include "federation/peer/request.h"
 #include "matrix/id.h"
@@ -271,7 +272,7 @@ static void judge_all(struct task *tasks, size_t n)
     size_t started = 0, from = 0;
     for (; started + 1 < threads; started++) {
         shares[started] = (struct share){tasks + from, n / threads};
-        if (pthread_create(&ids[started], NULL, judge_share, &shares[started]))
+        if (!thread_start(&ids[started], "fed-judge", judge_share, &shares[started]))
             break;
         from += n / threads;
     }

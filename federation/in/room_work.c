@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
 #include <stdatomic.h>
 
@@ -313,7 +314,7 @@ void room_work_start(struct room_work *w, int threads)
 {
     w->threads = mem_zalloc((size_t)threads * sizeof *w->threads);
     for (int i = 0; i < threads; i++)
-        if (!pthread_create(&w->threads[w->threads_n], NULL, run, w))
+        if (thread_start(&w->threads[w->threads_n], "fed-room", run, w))
             w->threads_n++;
     if (w->threads_n < threads)
         log_warn("only %d of %d threads could be started", w->threads_n, threads);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "federation/keys/keyring_internal.h"
 #include "federation/peer/reply.h"
 #include "federation/peer/request.h"
@@ -106,7 +107,7 @@ void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key
     s->give_up_mono = until_mono;
     put_locked(k, s, urgent);
     if (k->idle_n < k->queue_n && k->askers_n < KEYRING_ASKERS_MAX &&
-        pthread_create(&k->askers[k->askers_n], NULL, run, k) == 0)
+        thread_start(&k->askers[k->askers_n], "fed-keys", run, k))
         k->askers_n++;
     pthread_cond_signal(&k->queued);
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "federation/federation.h"
 #include "federation/in/late_receipts.h"
 #include "federation/peer/backoff.h"
@@ -243,9 +244,9 @@ void sender_start(struct sender *s)
     int n = (int)s->store->config->federation_senders;
     LOCKED(&s->lock);
     s->threads = mem_zalloc((size_t)n * sizeof *s->threads);
-    s->running = pthread_create(&s->keeper, NULL, sender_keep, s) == 0;
+    s->running = thread_start(&s->keeper, "fed-keeper", sender_keep, s);
     while (s->running && s->threads_n < n &&
-           pthread_create(&s->threads[s->threads_n], NULL, send_for_all, s) == 0)
+           thread_start(&s->threads[s->threads_n], "fed-sender", send_for_all, s))
         s->threads_n++;
 }
 

@@ -4,6 +4,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "federation/federation.h"
 #include "federation/peer/reply.h"
 #include "federation/users/told_keys.h"
@@ -239,7 +240,7 @@ void device_watch_start(struct device_watch *w)
 {
     for (int i = 0; i < THREADS; i++)
         w->watchers[i].running =
-            pthread_create(&w->watchers[i].thread, NULL, run, &w->watchers[i]) == 0;
+            thread_start(&w->watchers[i].thread, "fed-devices", run, &w->watchers[i]);
 }
 
 void device_watch_stop(struct device_watch *w)

@@ -1,5 +1,6 @@
 /* The thread that moves the bytes of all exchanges. */
 #include "base/clock.h"
+#include "base/thread.h"
 #include "http/client/client_internal.h"
 
 enum { LOOK_MS = 500 }; /* how often slow transfers are looked for */
@@ -114,7 +115,7 @@ void client_thread_run(struct http_client *c, struct transfer *t)
 
 const struct err *client_thread_start(struct http_client *c)
 {
-    if (pthread_create(&c->thread, NULL, run, c))
+    if (!thread_start(&c->thread, "http-client", run, c))
         return err_internal("no thread for outgoing requests");
     c->has_thread = true;
     return NULL;

@@ -4,6 +4,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "rooms/read/erasure.h"
 #include "rooms/read/search_text.h"
 #include "storage/db/feed.h"
@@ -301,7 +302,7 @@ struct search_indexer *search_indexer_create(struct store *store)
 
 void search_indexer_start(struct search_indexer *x)
 {
-    x->running = pthread_create(&x->thread, NULL, run, x) == 0;
+    x->running = thread_start(&x->thread, "search-index", run, x);
 }
 
 void search_indexer_stop(struct search_indexer *x)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "rooms/noted_rooms.h"
+#include "base/thread.h"
 #include "server/account/accounts.h"
 #include "server/account/auth_cache.h"
 #include "server/media/retention.h"
@@ -49,6 +50,7 @@ struct auth {
     size_t notes_n, notes_room;
 
     pthread_t thread;
+    bool running;                    /* the thread */
     struct push_actions_place swept; /* of the thread alone, as is: */
     int64_t contents_swept;          /* storage/devices/to_device.h */
 };
@@ -326,7 +328,7 @@ struct auth *auth_create(struct store *store)
     lock_init(&a->lock, RANK_LEAF);
     cond_init(&a->stop);
     feed_listen(store->feed, on_changes, a);
-    pthread_create(&a->thread, NULL, run, a);
+    a->running = thread_start(&a->thread, "auth-sweep", run, a);
     return a;
 }
 
@@ -338,7 +340,8 @@ void auth_destroy(struct auth *a)
     a->stopping = true;
     pthread_cond_signal(&a->stop);
     lock_release(&a->lock);
-    pthread_join(a->thread, NULL);
+    if (a->running)
+        pthread_join(a->thread, NULL);
     auth_cache_destroy(a->cache);
     pthread_cond_destroy(&a->stop);
     lock_finish(&a->lock);

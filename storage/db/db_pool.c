@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -97,7 +98,6 @@ static void open_another_locked(struct db_pool *p)
 static void *open_when_needed(void *what)
 {
     struct db_pool *p = what;
-    pthread_setname_np(pthread_self(), "db-opener");
     LOCKED(&p->lock);
     while (wait_for_need_locked(p))
         open_another_locked(p);
@@ -120,9 +120,9 @@ static const struct err *start_opener(struct db_pool *p)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the threads that expect them */
-    int failed = pthread_create(&p->opener, NULL, open_when_needed, p);
+    bool started = thread_start(&p->opener, "db-opener", open_when_needed, p);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed ? err_internal("cannot start the thread that opens connections") : NULL;
+    return started ? NULL : err_internal("cannot start the thread that opens connections");
 }
 
 static void free_pool(struct db_pool *p)

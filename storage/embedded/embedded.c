@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "storage/embedded/embedded_process.h"
 #include "storage/embedded/embedded_roles.h"
 
@@ -218,10 +219,9 @@ static const struct err *start_supervisor(struct embedded *e)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the threads that expect them */
-    int failed = pthread_create(&e->supervisor, NULL, supervise, e);
+    e->supervised = thread_start(&e->supervisor, "db-supervisor", supervise, e);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    e->supervised = !failed;
-    return failed ? err_internal("pthread_create: %s", strerror(failed)) : NULL;
+    return e->supervised ? NULL : err_internal("cannot start the thread that watches PostgreSQL");
 }
 
 /* ---- start and stop ---- */
