@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 BUILD ?= build
 SAN   ?=
+DEV   ?= # not empty: warnings are errors, for developers and continuous integration
 ifeq ($(origin CC),default)
 CC := $(if $(shell command -v gcc 2>/dev/null),gcc,clang)
 endif
@@ -19,7 +20,7 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 CFLAGS   ?= -O2 -g
 # Rows of tables may leave out their last fields: those are zero. Only clang complains.
-WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+WARN     := -Wall -Wextra $(if $(DEV),-Werror) -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wno-unused-parameter -Wno-missing-field-initializers
 CPPFLAGS += -I. -D_GNU_SOURCE -DCONCORDE_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) -fstack-protector-strong $(HARDEN) $(SANFLAGS)
@@ -62,7 +63,7 @@ SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
 .PHONY: help build deps run install test unit api olm clients interop fault neighbours soak fuzz fuzz-replay asan tsan bench \
-        schema-objects format format-check layers clean
+        schema-objects format format-check tidy lto coverage check layers clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
 
@@ -87,7 +88,13 @@ install: build ## install under PREFIX (/usr/local), with a systemd unit; DESTDI
 	[ -e $(DESTDIR)$(SYSCONFDIR)/concorde/concorde.yaml ] || \
 	    install -D -m 640 deploy/concorde.yaml $(DESTDIR)$(SYSCONFDIR)/concorde/concorde.yaml
 
-$(BUILD)/obj/%.o: %.c Makefile
+# What is compiled otherwise than the last time is compiled again: this file changes with the flags.
+FLAGS := $(subst ','\'',$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LDLIBS))
+ifneq ($(filter-out help clean deps format format-check,$(or $(MAKECMDGOALS),build)),)
+$(shell mkdir -p $(BUILD) && { echo '$(FLAGS)' | cmp -s - $(BUILD)/flags || echo '$(FLAGS)' > $(BUILD)/flags; })
+endif
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
@@ -96,7 +103,7 @@ $(BUILD)/obj/%.o: %.c Makefile
 $(BUILD)/gen/schema_data.c: schema/objects.txt $(MIGRATIONS) scripts/embed-schema.sh
 	@mkdir -p $(@D)
 	@scripts/embed-schema.sh schema/objects.txt $(MIGRATIONS) > $@.new && mv $@.new $@
-$(BUILD)/obj/gen/schema_data.o: $(BUILD)/gen/schema_data.c
+$(BUILD)/obj/gen/schema_data.o: $(BUILD)/gen/schema_data.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
 
@@ -121,7 +128,7 @@ $(BUILD)/concorde-thumbnail: $(THUMBNAIL_OBJ) $(BUILD)/libconcorde.a
 	@echo "  LD $@"
 	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(VIPS_LIBS) $(shell pkg-config --libs libseccomp)
 
-$(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libconcorde.a
+$(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libconcorde.a $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Itests/unit -MMD -MP -MT $@ -c $< -o $@.o
@@ -219,10 +226,28 @@ format: ## format every C file
 format-check: ## is every C file formatted?
 	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
 
+compile_commands.json: $(BUILD)/flags ## how each file is compiled, for clangd and clang-tidy
+	@scripts/compile-commands.py $(BUILD)/flags $(SOURCES) $(wildcard tests/unit/*.c tests/fuzz/*.c bench/*.c) > $@
+
+tidy: compile_commands.json ## let clang-tidy look for faults (.clang-tidy)
+	@printf '%s\n' $(SOURCES) | xargs -P $(shell nproc) -n 8 clang-tidy -p . --quiet 2>/dev/null
+
+# The whole program compiled as one, so that a type that means two things is found (-Wlto-type-mismatch).
+lto: ## is every type and function the same in all files?
+	@$(AGAIN) BUILD=build-lto DEV=1 CFLAGS="-O1 -flto=auto -Wlto-type-mismatch" build
+
+coverage: ## which lines the unit and API tests run: build-cov/coverage.txt
+	@$(AGAIN) BUILD=build-cov SANFLAGS="--coverage -fprofile-update=atomic" CFLAGS="-O1 -g" build \
+	    $(UNIT:$(BUILD)/%=build-cov/%)
+	@$(MAKE) --no-print-directory BUILD=build-cov SANFLAGS="--coverage -fprofile-update=atomic" CFLAGS="-O1 -g" unit api || true
+	@gcovr -r . --object-directory build-cov -e tests/ -e bench/ -o build-cov/coverage.txt && tail -3 build-cov/coverage.txt
+
+check: test ## the same as test
+
 layers: build ## check that includes and symbols only go down the floors, and the sizes of files and folders
 	@tests/layers.py $(BUILD)
 
 clean: ## remove what was built
-	rm -rf $(BUILD) build-asan build-tsan build-fuzz build-tools
+	rm -rf $(BUILD) build-asan build-tsan build-fuzz build-lto build-cov build-tools compile_commands.json
 
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
