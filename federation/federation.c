@@ -4,6 +4,7 @@
 #include "federation/crew.h"
 #include "federation/in/early_pdus.h"
 #include "federation/in/inbound.h"
+#include "federation/in/late_receipts.h"
 #include "federation/keys/keyring.h"
 #include "federation/out/sender.h"
 #include "federation/peer/answers.h"
@@ -11,11 +12,13 @@
 #include "federation/peer/pauses.h"
 #include "federation/rooms/complete.h"
 #include "federation/rooms/guests.h"
+#include "federation/rooms/leave.h"
+#include "federation/tasks.h"
 #include "federation/turns.h"
 #include "federation/users/device_watch.h"
 #include "http/client/client.h"
 
-enum { KEY_ASKERS = 16, ANSWERS_BYTES = 16 << 20 };
+enum { KEY_ASKERS = 16, TASK_THREADS = 4, ANSWERS_BYTES = 16 << 20 };
 
 static const struct err *create_http(const struct config *c, struct http_client **ret)
 {
@@ -35,6 +38,25 @@ static const struct err *create_http(const struct config *c, struct http_client 
     return http_client_create(&settings, ret);
 }
 
+/* A server that was away is back. */
+static void hurry_tasks(void *tasks)
+{
+    tasks_hurry(tasks);
+}
+
+static const struct err *retry_receipts(struct job *job)
+{
+    return late_receipts_retry(job->store->federation->late_receipts, job);
+}
+
+/* As tasks, so that it is tried again when the database is away. */
+static void start_tasks(struct tasks *t)
+{
+    tasks_add(t, complete_find_interrupted, "finding interrupted joins", 0, 0);
+    tasks_add(t, leave_find_interrupted, "finding interrupted leaves", 0, 0);
+    tasks_start(t);
+}
+
 /* In the order in which they need each other. */
 static const struct err *create_all(struct federation *f)
 {
@@ -45,11 +67,15 @@ static const struct err *create_all(struct federation *f)
     f->keyring = keyring_create(s);
     f->answers = answers_create(ANSWERS_BYTES);
     f->sender = sender_create(s);
+    f->watch = sender_watch(f->sender);
     f->inbound = inbound_create(s);
     f->device_watch = device_watch_create(s);
     f->joins = turns_create();
     f->early_pdus = early_pdus_create();
-    f->completer = join_completer_create(s);
+    f->tasks = tasks_create(s, TASK_THREADS);
+    sender_on_return(f->sender, hurry_tasks, f->tasks);
+    f->late_receipts = late_receipts_create();
+    sender_each_second(f->sender, retry_receipts);
     f->guest_watch = guest_watch_create(s);
     return NULL;
 }
@@ -60,7 +86,7 @@ static void start_threads(struct federation *f)
     inbound_start(f->inbound);
     device_watch_start(f->device_watch);
     sender_start(f->sender);
-    join_completer_start(f->completer);
+    start_tasks(f->tasks);
     guest_watch_start(f->guest_watch);
 }
 
@@ -97,7 +123,7 @@ void federation_stop(struct federation *f)
     sender_stop(f->sender);
     device_watch_stop(f->device_watch);
     inbound_stop(f->inbound);
-    join_completer_stop(f->completer);
+    tasks_stop(f->tasks);
     guest_watch_stop(f->guest_watch);
 }
 
@@ -107,9 +133,10 @@ void federation_destroy(struct federation *f)
         return;
     crew_destroy(f->key_askers);
     guest_watch_destroy(f->guest_watch);
-    join_completer_destroy(f->completer);
+    tasks_destroy(f->tasks);
     turns_destroy(f->joins);
     early_pdus_destroy(f->early_pdus);
+    late_receipts_destroy(f->late_receipts);
     device_watch_destroy(f->device_watch);
     inbound_destroy(f->inbound);
     sender_destroy(f->sender);

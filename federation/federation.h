@@ -6,6 +6,15 @@
 #include "http/route.h"
 #include "storage/db/job.h"
 
+/* What keeps account of which servers are there: asked before requests that do not insist, and
+ * called when one has ended. So no question depends on the queue of what is sent, whose back-off it
+ * is. */
+struct peer_watch {
+    void *of;
+    bool (*is_backed_off)(void *of, const char *server);
+    void (*request_ended)(void *of, const char *server, bool reached);
+};
+
 struct federation {
     struct store *store;
     struct http_client *http;    /* http/client/client.h */
@@ -13,14 +22,15 @@ struct federation {
     struct keyring *keyring;     /* federation/keys/keyring.h */
     struct answers *answers;     /* federation/peer/answers.h */
     struct sender *sender;       /* federation/out/sender.h */
+    struct peer_watch watch;     /* the sender */
     struct inbound *inbound;     /* federation/in/inbound.h */
     struct device_watch
         *device_watch;       /* federation/users/device_watch.h: stale lists of remote devices */
     struct crew *key_askers; /* federation/crew.h: for federation/users/remote_keys.h */
-    struct join_completer
-        *completer; /* federation/rooms/complete.h: partial state being completed */
-    struct guest_watch *guest_watch; /* federation/rooms/guests.h */
-    struct turns *joins;             /* federation/turns.h: one join of a room at a time */
+    struct tasks *tasks;     /* federation/tasks.h: what is tried again until it is done */
+    struct guest_watch *guest_watch;     /* federation/rooms/guests.h */
+    struct turns *joins;                 /* federation/turns.h: one join of a room at a time */
+    struct late_receipts *late_receipts; /* federation/in/late_receipts.h: of events to come */
     struct early_pdus *early_pdus; /* federation/in/early_pdus.h: of rooms that are being joined */
     struct pauses *pauses; /* federation/peer/pauses.h: what others want no more of for now */
 };

@@ -1,5 +1,5 @@
 /* Reading what is in EDUs (server-server-api, "EDUs"): pure functions, apart from the handlers that
- * act on it (federation/in/edu.h). content is hostile; what is returned points into it. Where a
+ * act on it (federation/in/edu_in.h). content is hostile; what is returned points into it. Where a
  * function is given the origin, the users are its own. */
 #ifndef FEDERATION_IN_EDU_READ_H
 #define FEDERATION_IN_EDU_READ_H

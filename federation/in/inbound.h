@@ -19,7 +19,7 @@ void inbound_add_metrics(struct inbound *in, struct buf *out);
 /* The join of the room has ended: processes the PDUs that came for it meanwhile
  * (federation/in/early_pdus.h). */
 void inbound_take_early(struct job *job, const char *room_id);
-/* The errand (federation/errands.h) for those of all rooms that could not be processed then. */
+/* The task (federation/tasks.h) for those of all rooms that could not be processed then. */
 const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, int64_t unused_b,
                                            bool *ret_done);
 

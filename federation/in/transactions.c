@@ -2,12 +2,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "federation/in/early_pdus.h"
-#include "federation/in/edu.h"
+#include "federation/in/edu_in.h"
 #include "federation/in/inbound_internal.h"
 #include "federation/in/pdu.h"
 #include "federation/in/transaction_scan.h"
-#include "federation/rooms/complete.h"
 #include "federation/routes.h"
+#include "federation/tasks.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 #include "rooms/accept/accept.h"
@@ -413,7 +413,8 @@ void inbound_take_early(struct job *job, const char *room_id)
     size_t n;
     const struct early_pdu *pdus = early_pdus_take(f->early_pdus, job->arena, room_id, &n);
     if (take_early(job, room_id, pdus, n))
-        join_completer_add_early(f->completer);
+        tasks_add(f->tasks, inbound_take_early_again, "processing events that came during a join",
+                  0, 0);
 }
 
 const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, int64_t unused_b,

@@ -11,7 +11,7 @@
 enum { MANY = 8, AT_ONCE_MAX = 50 };
 
 /* What one thread is busy with. The entries cannot go while they are being asked. */
-struct errand {
+struct task {
     struct keyring *k;
     struct job *job;
     struct key_server *servers[AT_ONCE_MAX];
@@ -128,7 +128,7 @@ void keyring_stop(struct keyring *k)
 
 /* ---- learning ---- */
 
-static void learn_locked(struct errand *e, const struct key_answer *a)
+static void learn_locked(struct task *e, const struct key_answer *a)
 {
     struct key_server *s = key_table_use(&e->k->table, a->keys.server);
     for (size_t i = 0; i < a->keys.n; i++)
@@ -138,7 +138,7 @@ static void learn_locked(struct errand *e, const struct key_answer *a)
             e->answered[i] = true;
 }
 
-static void learn(struct errand *e, const struct key_answer *answers, size_t n)
+static void learn(struct task *e, const struct key_answer *answers, size_t n)
 {
     LOCKED(&e->k->lock);
     for (size_t i = 0; i < n; i++)
@@ -146,13 +146,13 @@ static void learn(struct errand *e, const struct key_answer *answers, size_t n)
 }
 
 /* Has it answered, and has it the key for which it is asked? */
-static bool is_done_locked(const struct errand *e, size_t i)
+static bool is_done_locked(const struct task *e, size_t i)
 {
     return e->answered[i] &&
            (!e->queries[i].key_id || key_server_find(e->servers[i], e->queries[i].key_id, 0));
 }
 
-static bool is_done(struct errand *e)
+static bool is_done(struct task *e)
 {
     LOCKED(&e->k->lock);
     return e->n == 1 && is_done_locked(e, 0);
@@ -167,7 +167,7 @@ static void note_failure(const char *server, const struct err *e)
         log_at(level, "the keys of %s: %s%s%s", server, e->text, e->cause[0] ? ": " : "", e->cause);
 }
 
-static void ask_notaries(struct errand *e)
+static void ask_notaries(struct task *e)
 {
     const struct key_settings *settings = &e->k->settings;
     for (size_t i = 0; i < settings->notaries_n; i++) {
@@ -187,7 +187,7 @@ static void ask_notaries(struct errand *e)
     }
 }
 
-static void ask_directly(struct errand *e)
+static void ask_directly(struct task *e)
 {
     struct key_answer answer;
     const struct err *failed = key_fetch_direct(e->job, e->queries[0].server, &answer);
@@ -198,7 +198,7 @@ static void ask_directly(struct errand *e)
         learn(e, &answer, 1);
 }
 
-static void go(struct errand *e)
+static void go(struct task *e)
 {
     if (e->many) {
         ask_notaries(e);
@@ -211,7 +211,7 @@ static void go(struct errand *e)
 
 /* ---- the threads ---- */
 
-static void begin_locked(struct errand *e)
+static void begin_locked(struct task *e)
 {
     struct keyring *k = e->k;
     e->skip_notaries = k->first->notaries_asked;
@@ -225,13 +225,13 @@ static void begin_locked(struct errand *e)
 }
 
 /* It wants to be asked later, and so soon that there is a point in it for those who wait? */
-static bool is_for_later_locked(const struct errand *e, size_t i)
+static bool is_for_later_locked(const struct task *e, size_t i)
 {
     return e->wait_ms && !is_done_locked(e, i) &&
            mono_ms() + e->wait_ms < e->servers[i]->give_up_mono;
 }
 
-static void end_locked(struct errand *e)
+static void end_locked(struct task *e)
 {
     struct keyring *k = e->k;
     for (size_t i = 0; i < e->n; i++) {
@@ -266,7 +266,7 @@ static void *run(void *arg)
         }
         struct job job;
         job_init(&job, k->store, a);
-        struct errand e = {.k = k, .job = &job};
+        struct task e = {.k = k, .job = &job};
         begin_locked(&e);
         lock_release(&k->lock);
         go(&e);

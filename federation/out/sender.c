@@ -4,10 +4,8 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "federation/federation.h"
-#include "federation/in/late_receipts.h"
 #include "federation/peer/backoff.h"
 #include "federation/peer/request.h"
-#include "federation/rooms/complete.h"
 #include "users/typing.h"
 
 #include <sodium.h>
@@ -188,23 +186,32 @@ void sender_heard_from(struct sender *s, const char *server)
     if (!d || !d->failing_since)
         return;
     end_backoff_locked(s, d);
-    if (s->store->federation)
-        join_completer_hurry(s->store->federation->completer);
+    if (s->on_return)
+        s->on_return(s->on_return_of);
 }
 
-bool sender_is_backed_off(struct sender *s, const char *server)
+void sender_on_return(struct sender *s, void (*fn)(void *of), void *of)
 {
-    if (!s)
-        return false;
+    s->on_return = fn;
+    s->on_return_of = of;
+}
+
+void sender_each_second(struct sender *s, const struct err *(*fn)(struct job *job))
+{
+    s->each_second = fn;
+}
+
+static bool is_backed_off(void *of, const char *server)
+{
+    struct sender *s = of;
     LOCKED(&s->lock);
     struct destination *d = map_get(&s->destinations, str_of(server));
     return d && d->failing_since && !d->is_refusing && d->retry_at > now_ms();
 }
 
-void sender_request_ended(struct sender *s, const char *server, bool reached)
+static void request_ended(void *of, const char *server, bool reached)
 {
-    if (!s)
-        return;
+    struct sender *s = of;
     LOCKED(&s->lock);
     struct destination *d =
         reached ? map_get(&s->destinations, str_of(server)) : sender_destination_locked(s, server);
@@ -219,6 +226,11 @@ void sender_request_ended(struct sender *s, const char *server, bool reached)
     }
 }
 
+struct peer_watch sender_watch(struct sender *s)
+{
+    return (struct peer_watch){s, is_backed_off, request_ended};
+}
+
 /* ---- life ---- */
 
 struct sender *sender_create(struct store *store)
@@ -228,7 +240,6 @@ struct sender *sender_create(struct store *store)
     cond_init(&s->work);
     cond_init(&s->keep);
     s->store = store;
-    s->late = late_receipts_create();
     s->ready.last = &s->ready.first;
     s->retries.last = &s->retries.first;
     s->last_unresolved = &s->unresolved;
@@ -283,7 +294,6 @@ void sender_destroy(struct sender *s)
         event_unref(u->event);
         free(u);
     }
-    late_receipts_destroy(s->late);
     free(s->touched);
     free(s->threads);
     pthread_cond_destroy(&s->work);

@@ -9,7 +9,7 @@
 #ifndef FEDERATION_OUT_SENDER_H
 #define FEDERATION_OUT_SENDER_H
 
-#include "storage/db/job.h"
+#include "federation/federation.h"
 
 struct sender;
 struct sender *sender_create(struct store *store); /* listens to the feed */
@@ -21,9 +21,13 @@ void sender_add_metrics(struct sender *s, struct buf *out);
 
 /* The server has contacted us, or answered: its back-off ends. Cheap; call at every request. */
 void sender_heard_from(struct sender *s, const char *server);
-/* Is the destination backed off now? For requests that do not insist. */
-bool sender_is_backed_off(struct sender *s, const char *server);
-/* A request of another kind failed or succeeded: feeds the same back-off. */
-void sender_request_ended(struct sender *s, const char *server, bool reached);
+/* Whom to tell when a server that was backed off is back. Before sender_start; fn runs with the
+ * sender's lock held. */
+void sender_on_return(struct sender *s, void (*fn)(void *of), void *of);
+/* What its thread for such things does once a second besides. Before sender_start. */
+void sender_each_second(struct sender *s, const struct err *(*fn)(struct job *job));
+/* For requests of other kinds: those that do not insist wait as long as the destination is backed
+ * off, and how each ended feeds the same back-off. */
+struct peer_watch sender_watch(struct sender *s);
 
 #endif

@@ -182,9 +182,9 @@ static void drop_unwritable(struct plan *p)
 /* ---- EDUs ---- */
 
 static edu_source *const sources[NEWS_KINDS] = {
-    [NEWS_TO_DEVICE] = edus_to_device,
-    [NEWS_DEVICE_LISTS] = edus_device_lists,
-    [NEWS_RECEIPTS] = edus_receipts,
+    [NEWS_TO_DEVICE] = edu_out_to_device,
+    [NEWS_DEVICE_LISTS] = edu_out_device_lists,
+    [NEWS_RECEIPTS] = edu_out_receipts,
 };
 
 /* As many as there is room for. */
@@ -245,7 +245,7 @@ static const struct err *add_presence(struct job *job, struct plan *p)
     if (p->presence_to <= p->presence_from || !has_room(p))
         return NULL;
     struct edu_list *one = arena_alloc(job->arena, sizeof *one);
-    TRY(edus_presence(job, p->d->server, p->presence_from, &p->presence_to, one));
+    TRY(edu_out_presence(job, p->d->server, p->presence_from, &p->presence_to, one));
     add_edus(&p->edus, one);
     return NULL;
 }
@@ -260,7 +260,7 @@ static const struct err *add_typing(struct job *job, struct plan *p)
         if (e && e->code != ERR_FORBIDDEN)
             return e;
         if (room && !e)
-            edus_add_typing(job->arena, &p->edus, room->room_id, t->user_id, t->typing);
+            edu_out_typing(job->arena, &p->edus, room->room_id, t->user_id, t->typing);
     }
     return NULL;
 }

@@ -16,7 +16,7 @@
 
 #include "base/lock.h"
 #include "base/map.h"
-#include "federation/in/edu.h"
+#include "federation/out/edu_out.h"
 #include "federation/out/sender.h"
 #include "federation/peer/request.h"
 #include "storage/db/feed.h"
@@ -118,10 +118,12 @@ struct sender {
     struct unresolved *unresolved, **last_unresolved;
     struct destination **touched; /* by the changes that the listener is about */
     size_t touched_n, touched_room;
-    bool must_scan;             /* changes were missed: ask the database who has news */
-    bool has_scanned;           /* before that no server is sent anything */
-    int64_t presence_position;  /* told to destinations so far */
-    struct late_receipts *late; /* incoming; the keeper looks after them */
+    bool must_scan;              /* changes were missed: ask the database who has news */
+    bool has_scanned;            /* before that no server is sent anything */
+    int64_t presence_position;   /* told to destinations so far */
+    void (*on_return)(void *of); /* a server is back; NULL: no one asked */
+    void *on_return_of;
+    const struct err *(*each_second)(struct job *job); /* the same */
 
     struct destination_list ready, retries; /* retries: those that failed the last time */
     int busy_retries, threads_n;

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "federation/in/late_receipts.h"
 
 enum {
     SAVE_MS = 50,       /* between two writes of cursors, each of which a commit may join */
@@ -56,16 +55,16 @@ static void look(struct sender *s, struct arena *a)
         note("looking for whom changes concern", keep(s, a, sender_resolve));
 }
 
-static const struct err *retry_late(struct sender *s, struct job *job)
+static const struct err *run_guest(struct sender *s, struct job *job)
 {
-    return late_receipts_retry(s->late, job);
+    return s->each_second ? s->each_second(job) : NULL;
 }
 
 /* What is done once a second. */
 static void keep_slow(struct sender *s, struct arena *a)
 {
     note("telling other servers who is there", keep(s, a, sender_spread_presence));
-    note("setting receipts that came early", keep(s, a, retry_late));
+    note("what others wanted done each second", keep(s, a, run_guest));
 }
 
 void *sender_keep(void *arg)

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "federation/federation.h"
-#include "federation/out/sender.h"
 #include "federation/peer/discovery.h"
 #include "federation/peer/pauses.h"
 #include "federation/peer/reply.h"
@@ -73,7 +72,7 @@ static const struct err *check_allowed(const struct job *job, const struct fed_r
         return err(ERR_FORBIDDEN, "This server does not federate with %.150s", r->server);
     if (!f)
         return err_unavailable(5000, "federation is not running");
-    if (!r->now && sender_is_backed_off(f->sender, r->server))
+    if (!r->now && f->watch.is_backed_off && f->watch.is_backed_off(f->watch.of, r->server))
         return err(ERR_CONNECTION_FAILED,
                    "%.150s did not answer lately and will be asked again later", r->server);
     int64_t pause = r->own_pauses ? 0 : pauses_left(f->pauses, r->server, r->path, mono_ms());
@@ -105,6 +104,12 @@ static const struct err *send_request(struct job *job, const struct fed_request 
     return http_client_run(f->http, job->arena, &call, ret);
 }
 
+static void end_request(struct federation *f, const char *server, bool reached)
+{
+    if (f->watch.request_ended)
+        f->watch.request_ended(f->watch.of, server, reached);
+}
+
 /* What this says of how the server is, for discovery and for the back-off of what is sent. One that
  * cannot answer a question (a file that it lost, say) may be well: only what it fails to take (PUT)
  * counts, or its not being there. Nor is it ill when something is too much for it (429): only that
@@ -119,7 +124,7 @@ static void note_outcome(struct federation *f, const struct fed_request *r, cons
     if (federation_is_unreachable(e))
         discovery_failed(f->discovery, r->server);
     if (!e || is_ill || e->code == ERR_TOO_LARGE) /* others are failures of our own */
-        sender_request_ended(f->sender, r->server, !is_ill);
+        end_request(f, r->server, !is_ill);
 }
 
 static void note_pause(struct federation *f, const struct fed_request *r,

@@ -1,26 +1,14 @@
 #include "federation/rooms/complete.h"
 
 #include "base/log.h"
-#include "base/mem.h"
-#include "federation/errands.h"
-#include "federation/federation.h"
-#include "federation/in/inbound.h"
 #include "federation/peer/reply_file.h"
-#include "federation/rooms/leave.h"
 #include "federation/rooms/told.h"
 #include "storage/rooms/partial_rooms.h"
-#include "storage/servers/untold_leaves.h"
 
 enum {
-    THREADS = 4,
     REPLY_MAX = 256 * 1024 * 1024,
     STATE_TIMEOUT_MS = 5 * 60 * 1000,
     ASK_MAX = 8 /* servers a try */
-};
-
-struct join_completer {
-    struct store *store;
-    struct errands *errands;
 };
 
 /* ---- partial state ---- */
@@ -76,7 +64,7 @@ static const struct err *complete_room(struct job *job, int64_t id, int64_t unus
                                       : err(ERR_NOT_FOUND, "no server of the room is known");
     for (size_t i = 0; e && i < p->servers_n && i < ASK_MAX; i++) {
         const char *server = p->servers[i];
-        if (errands_are_stopping(job->store->federation->completer->errands))
+        if (tasks_are_stopping(job->store->federation->tasks))
             return e;
         if ((p->resident && strcmp(server, p->resident) == 0) ||
             !federation_may_contact(config, server))
@@ -89,77 +77,21 @@ static const struct err *complete_room(struct job *job, int64_t id, int64_t unus
     return e;
 }
 
-/* ---- life ---- */
+/* ---- what a restart interrupted ---- */
 
-static const struct err *go_on(struct job *job, struct join_completer *c)
+const struct err *complete_find_interrupted(struct job *job, int64_t unused_a, int64_t unused_b,
+                                            bool *ret_done)
 {
     const struct partial_room *rooms;
-    const struct untold_leave *leaves;
     size_t n;
     TRY(rooms_partial_list(job_tx(job), &rooms, &n));
     for (size_t i = 0; i < n; i++)
-        join_completer_add(c, rooms[i].room);
-    TRY(untold_leaves_list(job_tx(job), &leaves, &n));
-    for (size_t i = 0; i < n; i++)
-        join_completer_add_leave(c, leaves[i].room, leaves[i].user);
-    return NULL;
-}
-
-/* As an errand, so that it is tried again when the database is away. */
-static const struct err *find_interrupted(struct job *job, int64_t unused_a, int64_t unused_b,
-                                          bool *ret_done)
-{
-    TRY(go_on(job, job->store->federation->completer));
+        complete_room_later(job->store->federation, rooms[i].room);
     *ret_done = true;
     return NULL;
 }
 
-struct join_completer *join_completer_create(struct store *store)
+void complete_room_later(struct federation *f, int64_t room)
 {
-    struct join_completer *c = mem_zalloc(sizeof *c);
-    c->store = store;
-    c->errands = errands_create(store, THREADS);
-    return c;
-}
-
-void join_completer_start(struct join_completer *c)
-{
-    errands_add(c->errands, find_interrupted, "finding interrupted joins", 0, 0);
-    errands_start(c->errands);
-}
-
-void join_completer_stop(struct join_completer *c)
-{
-    if (c)
-        errands_stop(c->errands);
-}
-
-void join_completer_destroy(struct join_completer *c)
-{
-    if (!c)
-        return;
-    errands_destroy(c->errands);
-    free(c);
-}
-
-void join_completer_hurry(struct join_completer *c)
-{
-    if (c)
-        errands_hurry(c->errands);
-}
-
-void join_completer_add(struct join_completer *c, int64_t room)
-{
-    errands_add(c->errands, complete_room, "completing a room's state", room, 0);
-}
-
-void join_completer_add_leave(struct join_completer *c, int64_t room, int64_t user)
-{
-    errands_add(c->errands, leave_tell_errand, "telling others that a user left", room, user);
-}
-
-void join_completer_add_early(struct join_completer *c)
-{
-    errands_add(c->errands, inbound_take_early_again, "processing events that came during a join",
-                0, 0);
+    tasks_add(f->tasks, complete_room, "completing a room's state", room, 0);
 }

@@ -1,10 +1,10 @@
 #include "federation/rooms/guests.h"
 
 #include "base/mem.h"
-#include "federation/errands.h"
 #include "federation/federation.h"
 #include "federation/peer/candidates.h"
 #include "federation/routes/hierarchy.h"
+#include "federation/tasks.h"
 #include "matrix/id.h"
 #include "rooms/accept/enter.h"
 #include "rooms/guests.h"
@@ -56,7 +56,7 @@ const struct err *federation_join_as_guest(struct job *job, const char *room_id,
 
 struct guest_watch {
     struct store *store;
-    struct errands *errands;
+    struct tasks *tasks;
 };
 
 static const struct err *look_at_room(struct job *job, int64_t id, int64_t unused, bool *ret_done)
@@ -69,7 +69,7 @@ static const struct err *look_at_room(struct job *job, int64_t id, int64_t unuse
 
 static void watch_room(struct guest_watch *g, int64_t room)
 {
-    errands_add(g->errands, look_at_room, "removing guests", room, 0);
+    tasks_add(g->tasks, look_at_room, "removing guests", room, 0);
 }
 
 /* What was revoked while we were away, or just before we stopped. */
@@ -109,27 +109,27 @@ struct guest_watch *guest_watch_create(struct store *store)
 {
     struct guest_watch *g = mem_zalloc(sizeof *g);
     g->store = store;
-    g->errands = errands_create(store, 1);
+    g->tasks = tasks_create(store, 1);
     feed_listen(store->feed, on_changes, g);
     return g;
 }
 
 void guest_watch_start(struct guest_watch *g)
 {
-    errands_add(g->errands, look_at_all, "looking for guests who must leave", 0, 0);
-    errands_start(g->errands);
+    tasks_add(g->tasks, look_at_all, "looking for guests who must leave", 0, 0);
+    tasks_start(g->tasks);
 }
 
 void guest_watch_stop(struct guest_watch *g)
 {
     if (g)
-        errands_stop(g->errands);
+        tasks_stop(g->tasks);
 }
 
 void guest_watch_destroy(struct guest_watch *g)
 {
     if (!g)
         return;
-    errands_destroy(g->errands);
+    tasks_destroy(g->tasks);
     free(g);
 }

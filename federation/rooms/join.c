@@ -120,7 +120,7 @@ static const struct err *enter(const struct join *j, const struct told *told,
         add_servers(j, told, &entry);
     TRY(room_enter(j->job, &entry, &room));
     if (room_is_partial(room) && (entry.is_partial || room_complete(j->job, room, state)))
-        join_completer_add(j->job->store->federation->completer, room->id);
+        complete_room_later(j->job->store->federation, room->id);
     return NULL;
 }
 

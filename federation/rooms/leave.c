@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "federation/federation.h"
 #include "federation/peer/candidates.h"
-#include "federation/rooms/complete.h"
 #include "federation/rooms/handshake.h"
 #include "rooms/accept/enter.h"
 #include "storage/db/intern.h"
@@ -88,6 +87,8 @@ static const struct err *leave_alone(struct job *job, struct room *room,
     return note(job, room, event);
 }
 
+static void leave_tell_later(struct federation *f, int64_t room, int64_t user);
+
 /* First the row, then the leave: it is told late rather than never. */
 static const struct err *leave_untold(struct job *job, struct room *room,
                                       const struct author *author, const json_t *content,
@@ -97,7 +98,7 @@ static const struct err *leave_untold(struct job *job, struct room *room,
                           c->servers, c->n));
     TRY(leave_alone(job, room, author, content));
     if (job->store->federation) /* a command leaves the telling to the server's next start */
-        join_completer_add_leave(job->store->federation->completer, room->id, author->user);
+        leave_tell_later(job->store->federation, room->id, author->user);
     return NULL;
 }
 
@@ -176,7 +177,8 @@ static const struct err *tell(struct job *job, struct room *room, const struct a
 
 /* It ends when a server was told or knows better, when the user has come back, and when it is too
  * old. */
-const struct err *leave_tell_errand(struct job *job, int64_t room_id, int64_t user, bool *ret_done)
+static const struct err *leave_tell_task(struct job *job, int64_t room_id, int64_t user,
+                                         bool *ret_done)
 {
     const struct untold_leave *untold;
     struct room *room;
@@ -194,6 +196,23 @@ const struct err *leave_tell_errand(struct job *job, int64_t room_id, int64_t us
     if (e && (candidate_was_away(e) || e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE))
         return e;
     TRY(untold_leaves_remove(job_tx(job), room_id, user));
+    *ret_done = true;
+    return NULL;
+}
+
+static void leave_tell_later(struct federation *f, int64_t room, int64_t user)
+{
+    tasks_add(f->tasks, leave_tell_task, "telling others that a user left", room, user);
+}
+
+const struct err *leave_find_interrupted(struct job *job, int64_t unused_a, int64_t unused_b,
+                                         bool *ret_done)
+{
+    const struct untold_leave *leaves;
+    size_t n;
+    TRY(untold_leaves_list(job_tx(job), &leaves, &n));
+    for (size_t i = 0; i < n; i++)
+        leave_tell_later(job->store->federation, leaves[i].room, leaves[i].user);
     *ret_done = true;
     return NULL;
 }

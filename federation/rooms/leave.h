@@ -1,10 +1,12 @@
-/* Telling a room elsewhere that one of our users is out of it: for federation/rooms/complete.c,
- * which tries again what failed in federation_leave (federation/rooms/join.h). */
+/* Leaves (rejected invites, knocks taken back) of which no server of the room could be told then:
+ * they are kept (storage/servers/untold_leaves.h) and tried again. federation_leave itself is in
+ * federation/rooms/join.h. */
 #ifndef FEDERATION_ROOMS_LEAVE_H
 #define FEDERATION_ROOMS_LEAVE_H
 
-#include "federation/errands.h"
+#include "federation/tasks.h"
 
-errand_fn leave_tell_errand; /* rooms.id, users.id; see storage/servers/untold_leaves.h */
+/* At start: every leave that is kept. */
+task_fn leave_find_interrupted;
 
 #endif

@@ -4,7 +4,8 @@
 #include "storage/db/epochs.h"
 
 #include "federation/federation.h"
-#include "federation/in/edu.h"
+#include "federation/in/edu_in.h"
+#include "federation/out/edu_out.h"
 #include "federation/users/device_watch.h"
 #include "storage/devices/devices.h"
 #include "storage/devices/e2ee_keys.h"
@@ -99,7 +100,7 @@ static struct edu_list devices_told(struct job *job, const char *server, int64_t
                                     int64_t *until)
 {
     struct edu_list l = {0};
-    NO_ERR(edus_device_lists(job, server, from, until, &l));
+    NO_ERR(edu_out_device_lists(job, server, from, until, &l));
     return l;
 }
 
@@ -232,21 +233,21 @@ static void messages_come_in_order_until_acknowledged(void **state)
     }
     int64_t until = at[1];
     struct edu_list l = {0};
-    NO_ERR(edus_to_device(&s.job, OTHER, at[0] - 1, &until, &l));
+    NO_ERR(edu_out_to_device(&s.job, OTHER, at[0] - 1, &until, &l));
     assert_int_equal(l.n, 2);
     assert_int_equal(until, at[1]);
     assert_int_equal(json_integer_value(json_at(edu(&s.job, &l, 1), "content", "n", NULL)), 1);
 
     struct edu_list nearly_full = {.n = 98};
     until = at[2];
-    NO_ERR(edus_to_device(&s.job, OTHER, at[0] - 1, &until, &nearly_full));
+    NO_ERR(edu_out_to_device(&s.job, OTHER, at[0] - 1, &until, &nearly_full));
     assert_int_equal(nearly_full.n, 100);
     assert_int_equal(until, at[2] - 1);
 
     NO_ERR(to_device_outbound_delete(job_tx(&s.job), OTHER, at[1]));
     l.n = 0;
     until = at[2];
-    NO_ERR(edus_to_device(&s.job, OTHER, 0, &until, &l));
+    NO_ERR(edu_out_to_device(&s.job, OTHER, 0, &until, &l));
     assert_int_equal(l.n, 1);
     scope_finish(&s);
 }
@@ -271,7 +272,7 @@ static const struct err *update(struct job *job, const char *origin, const char 
                                     carol.user_id, device_id, (long long)stream, (long long)before,
                                     device_json(job, &carol, device_id));
     NO_ERR(json_read(job->arena, str_of(text), &content));
-    return edu_device_list_update(job, origin, content);
+    return edu_in_device_list_update(job, origin, content);
 }
 
 /* The list as carol's server told it: no device, at this stream id. */
@@ -405,7 +406,7 @@ static const struct err *deliver(struct job *job, const char *origin, const char
         job->arena, json_pack("{s:s, s:s, s:s, s:{s:{s:{s:i}}, s:{s:{s:i}}}}", "sender",
                               carol.user_id, "type", "m.test", "message_id", id, "messages",
                               alice.user_id, "*", "n", n, bob.user_id, "*", "n", n));
-    return edu_direct_to_device(job, origin, str_of(json_write(job->arena, content)));
+    return edu_in_direct_to_device(job, origin, str_of(json_write(job->arena, content)));
 }
 
 static size_t waiting(struct job *job, int64_t device)

@@ -111,6 +111,11 @@ static void await_edus(const char *proves, const char *server, size_t wanted)
 /* ---- the node ---- */
 
 static struct federation federation;
+
+static bool is_backed_off(const char *server)
+{
+    return federation.watch.is_backed_off(federation.watch.of, server);
+}
 static struct sender *by_hand; /* one that hears, and does nothing by itself */
 static struct arena *arena;
 static struct job job;
@@ -125,6 +130,7 @@ static int begin(void **state)
     federation.answers = answers_create(1 << 20);
     by_hand = sender_create(node_store());
     federation.sender = sender_create(node_store()); /* the last one hears of typing */
+    federation.watch = sender_watch(federation.sender);
     sender_start(federation.sender);
     return 0;
 }
@@ -322,11 +328,10 @@ static void test_a_repetition_is_the_same_transaction(void **state)
     world.far_fails = true;
     say(3);
     await_events("the other gets it", "near.example", 3);
-    for (int ms = 0; ms < PATIENCE_MS && !sender_is_backed_off(federation.sender, "far.example");
-         ms += 10)
+    for (int ms = 0; ms < PATIENCE_MS && !is_backed_off("far.example"); ms += 10)
         usleep(10000);
-    assert_true(sender_is_backed_off(federation.sender, "far.example"));
-    assert_false(sender_is_backed_off(federation.sender, "near.example"));
+    assert_true(is_backed_off("far.example"));
+    assert_false(is_backed_off("near.example"));
     say(1); /* does not join the one that failed */
     world.far_fails = false;
     await_events("after its time", "far.example", 4);
@@ -351,8 +356,7 @@ static void test_after_long_the_newest_is_enough(void **state)
 {
     world.far_fails = true;
     say(1);
-    for (int ms = 0; ms < PATIENCE_MS && !sender_is_backed_off(federation.sender, "far.example");
-         ms += 10)
+    for (int ms = 0; ms < PATIENCE_MS && !is_backed_off("far.example"); ms += 10)
         usleep(10000);
     const char *last = say(600);
     assert_non_null(last);

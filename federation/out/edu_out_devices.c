@@ -1,7 +1,7 @@
 /* Outgoing EDUs of end-to-end encryption: changes of our users' devices and cross-signing keys, and
  * messages to devices (server-server-api, "Device Management", "Send-to-device messaging"). None
  * is ever dropped. */
-#include "federation/in/edu.h"
+#include "federation/out/edu_out.h"
 #include "matrix/canonical_json.h"
 #include "storage/db/epochs.h"
 #include "storage/devices/device_lists.h"
@@ -181,8 +181,8 @@ static const struct err *add_joiners(struct device_list_edus *d, const int64_t *
     return NULL;
 }
 
-const struct err *edus_device_lists(struct job *job, const char *server, int64_t from,
-                                    int64_t *until, struct edu_list *list)
+const struct err *edu_out_device_lists(struct job *job, const char *server, int64_t from,
+                                       int64_t *until, struct edu_list *list)
 {
     const int64_t *rooms;
     size_t rooms_n;
@@ -197,8 +197,8 @@ const struct err *edus_device_lists(struct job *job, const char *server, int64_t
 
 /* ---- messages to devices ---- */
 
-const struct err *edus_to_device(struct job *job, const char *server, int64_t from, int64_t *until,
-                                 struct edu_list *list)
+const struct err *edu_out_to_device(struct job *job, const char *server, int64_t from,
+                                    int64_t *until, struct edu_list *list)
 {
     const struct to_device_message *messages;
     size_t n, bytes = 0;

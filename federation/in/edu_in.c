@@ -1,19 +1,19 @@
-#include "federation/in/edu.h"
+#include "federation/in/edu_in.h"
 
 #include "base/log.h"
 #include "matrix/json_scan.h"
 
 static const struct {
     const char *type;
-    edu_handler *handler; /* NULL: edu_direct_to_device() */
+    edu_handler *handler; /* NULL: edu_in_direct_to_device() */
 } handlers[] = {
-    {"m.typing", edu_typing},
-    {"m.receipt", edu_receipt},
-    {"m.presence", edu_presence},
+    {"m.typing", edu_in_typing},
+    {"m.receipt", edu_in_receipt},
+    {"m.presence", edu_in_presence},
     {"m.direct_to_device", NULL},
-    {"m.device_list_update", edu_device_list_update},
-    {"m.signing_key_update", edu_signing_key_update},
-    {"org.matrix.signing_key_update", edu_signing_key_update}, /* what Synapse sends */
+    {"m.device_list_update", edu_in_device_list_update},
+    {"m.signing_key_update", edu_in_signing_key_update},
+    {"org.matrix.signing_key_update", edu_in_signing_key_update}, /* what Synapse sends */
 };
 
 /* Is it our failure, so that the whole transaction should come again? */
@@ -45,7 +45,7 @@ const struct err *edu_receive(struct job *job, const char *origin, struct str ed
             continue;
         const struct err *e = handlers[i].handler
                                   ? run_with_tree(job, origin, content, handlers[i].handler)
-                                  : edu_direct_to_device(job, origin, content);
+                                  : edu_in_direct_to_device(job, origin, content);
         if (!e)
             return NULL;
         if (is_ours(e))
@@ -53,21 +53,4 @@ const struct err *edu_receive(struct job *job, const char *origin, struct str ed
         log_debug("%s of %s is ignored: %s", handlers[i].type, origin, e->text);
     }
     return NULL;
-}
-
-void edu_list_add(struct arena *a, struct edu_list *l, int64_t position, const char *type,
-                  struct str content_json)
-{
-    buf_auto struct buf b = {0};
-    if (l->n == sizeof l->edus / sizeof *l->edus)
-        return;
-    buf_reserve(&b, content_json.n + 64);
-    BUF_LIT(&b, "{\"content\":");
-    buf_add_str(&b, content_json);
-    BUF_LIT(&b, ",\"edu_type\":");
-    buf_add_json_string(&b, str_of(type));
-    buf_add_char(&b, '}');
-    l->positions[l->n] = position;
-    l->types[l->n] = type;
-    l->edus[l->n++] = (struct str){arena_memdup(a, b.p, b.n), b.n};
 }

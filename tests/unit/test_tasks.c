@@ -1,6 +1,6 @@
 /* Work that is tried until it is done, and turns that are taken one at a time. */
 #include "base/clock.h"
-#include "federation/errands.h"
+#include "federation/tasks.h"
 #include "federation/turns.h"
 
 #include <pthread.h>
@@ -22,18 +22,18 @@ static void wait_until(atomic_int *what, int n)
     assert_true(atomic_load(what) >= n);
 }
 
-static struct errands *start(int threads)
+static struct tasks *start(int threads)
 {
     tries = done = running = most_running = 0;
-    struct errands *e = errands_create(&store, threads);
-    errands_start(e);
+    struct tasks *e = tasks_create(&store, threads);
+    tasks_start(e);
     return e;
 }
 
-static void end(struct errands *e)
+static void end(struct tasks *e)
 {
-    errands_stop(e);
-    errands_destroy(e);
+    tasks_stop(e);
+    tasks_destroy(e);
 }
 
 static const struct err *second_time(struct job *job, int64_t a, int64_t b, bool *ret_done)
@@ -49,12 +49,12 @@ static const struct err *second_time(struct job *job, int64_t a, int64_t b, bool
 
 static void test_tried_again_until_done(void **state)
 {
-    struct errands *e = start(1);
-    errands_add(e, second_time, "a test", 7, 8);
+    struct tasks *e = start(1);
+    tasks_add(e, second_time, "a test", 7, 8);
     wait_until(&tries, 1);
     usleep(50 * 1000);
     assert_int_equal(atomic_load(&tries), 1); /* it waits before the next try ... */
-    errands_hurry(e);                         /* ... unless somebody knows better */
+    tasks_hurry(e);                           /* ... unless somebody knows better */
     wait_until(&done, 1);
     usleep(50 * 1000);
     assert_int_equal(atomic_load(&tries), 2); /* what is done is forgotten */
@@ -76,15 +76,15 @@ static const struct err *slow(struct job *job, int64_t a, int64_t b, bool *ret_d
 
 static void test_several_at_once_but_each_alone(void **state)
 {
-    struct errands *e = start(4);
+    struct tasks *e = start(4);
     for (int i = 0; i < 8; i++)
-        errands_add(e, slow, "a test", i, 0);
+        tasks_add(e, slow, "a test", i, 0);
     wait_until(&done, 8);
     assert_in_range(atomic_load(&most_running), 2, 4);
     end(e);
     e = start(4);
     for (int i = 0; i < 5; i++) { /* the same one: it runs once more for what came meanwhile */
-        errands_add(e, slow, "a test", 1, 1);
+        tasks_add(e, slow, "a test", 1, 1);
         usleep(5 * 1000);
     }
     wait_until(&done, 2);
@@ -96,9 +96,9 @@ static void test_several_at_once_but_each_alone(void **state)
 
 static void test_stops_with_work_left(void **state)
 {
-    struct errands *e = start(2);
+    struct tasks *e = start(2);
     for (int i = 0; i < 100; i++)
-        errands_add(e, slow, "a test", i, 0);
+        tasks_add(e, slow, "a test", i, 0);
     wait_until(&running, 1);
     end(e);
     assert_int_equal(atomic_load(&running), 0);

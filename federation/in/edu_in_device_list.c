@@ -4,7 +4,7 @@
  * An update says which update came before it. When that is the newest one we know, it is applied;
  * else, and at the first update of a user, device_watch asks for all of the list. */
 #include "federation/federation.h"
-#include "federation/in/edu.h"
+#include "federation/in/edu_in.h"
 #include "federation/in/edu_read.h"
 #include "federation/peer/remote_user.h"
 #include "federation/users/device_watch.h"
@@ -65,7 +65,8 @@ static const struct err *ask_for_all(struct job *job, const struct remote_list *
     return NULL;
 }
 
-const struct err *edu_device_list_update(struct job *job, const char *origin, const json_t *content)
+const struct err *edu_in_device_list_update(struct job *job, const char *origin,
+                                            const json_t *content)
 {
     struct device_list_update u = {0};
     struct remote_list l;

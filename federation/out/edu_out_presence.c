@@ -1,43 +1,12 @@
-/* Server-server API, "Presence". */
-#include "federation/in/edu.h"
+/* m.presence of our users (server-server-api, "Presence"). */
+#include "federation/out/edu_out.h"
 
 #include "base/clock.h"
-#include "federation/in/edu_read.h"
 #include "matrix/id.h"
 #include "rooms/servers.h"
-#include "storage/db/intern.h"
 #include "users/presence.h"
 
-enum { PUSH_MAX = 1000, PUSH_AT_ONCE = 50, ACTIVE_MS = 60 * 1000 };
-
-/* ---- incoming ---- */
-
-static const struct err *take(struct job *job, const char *origin, const json_t *push)
-{
-    struct presence_push p;
-    int64_t user = 0, now = now_ms(), ago;
-    if (!edu_read_presence(origin, push, &p))
-        return NULL;
-    TRY(intern_find(job->store->intern, INTERN_USER, p.user_id, &user));
-    if (!user) /* no user here shares a room with them */
-        return NULL;
-    ago = p.last_active_ago;
-    presence_set_remote(job, user, p.user_id, p.state, p.status_msg,
-                        ago >= 0 && ago < now ? now - ago : 0);
-    return NULL;
-}
-
-const struct err *edu_presence(struct job *job, const char *origin, const json_t *content)
-{
-    const json_t *list = json_object_get(content, "push");
-    if (!job->store->presence)
-        return NULL;
-    for (size_t i = 0; i < json_array_size(list) && i < PUSH_MAX; i++)
-        TRY(take(job, origin, json_array_get(list, i)));
-    return NULL;
-}
-
-/* ---- outgoing ---- */
+enum { PUSH_AT_ONCE = 50, ACTIVE_MS = 60 * 1000 };
 
 static const char *state_name(enum presence_state s)
 {
@@ -86,8 +55,8 @@ static void add_edu(struct arena *a, struct edu_list *l, struct buf *pushes)
     buf_clear(pushes);
 }
 
-const struct err *edus_presence(struct job *job, const char *server, int64_t from, int64_t *until,
-                                struct edu_list *l)
+const struct err *edu_out_presence(struct job *job, const char *server, int64_t from,
+                                   int64_t *until, struct edu_list *l)
 {
     const struct presence_news *list;
     size_t n, in_edu = 0;

@@ -1,12 +1,13 @@
 /* m.signing_key_update: another server's user has new cross-signing keys (server-server-api,
  * "End-to-End Encryption"). Such updates have no place in the chain of device updates. */
-#include "federation/in/edu.h"
+#include "federation/in/edu_in.h"
 #include "federation/in/edu_read.h"
 #include "federation/peer/remote_user.h"
 #include "federation/users/told_keys.h"
 #include "users/device_changes.h"
 
-const struct err *edu_signing_key_update(struct job *job, const char *origin, const json_t *content)
+const struct err *edu_in_signing_key_update(struct job *job, const char *origin,
+                                            const json_t *content)
 {
     struct signing_key_update u;
     struct remote_list l;

@@ -2,7 +2,7 @@
  * messaging"). A server repeats what it is not sure that we got: a message counts once. */
 #include "base/clock.h"
 #include "base/sha256.h"
-#include "federation/in/edu.h"
+#include "federation/in/edu_in.h"
 #include "federation/in/edu_read.h"
 #include "rooms/room_quota.h"
 #include "storage/devices/remote_devices.h"
@@ -49,7 +49,7 @@ static const struct err *deliver(struct job *job, const char *origin, const char
     return device_messages_bound(job, d);
 }
 
-const struct err *edu_direct_to_device(struct job *job, const char *origin, struct str content)
+const struct err *edu_in_direct_to_device(struct job *job, const char *origin, struct str content)
 {
     struct direct_to_device d;
     struct device_delivery delivery;

@@ -1,4 +1,4 @@
-#include "federation/errands.h"
+#include "federation/tasks.h"
 
 #include "base/clock.h"
 #include "base/lock.h"
@@ -9,28 +9,28 @@
 
 enum { PAUSE_MS = 2000, PAUSE_MAX_MS = 10 * 60 * 1000 };
 
-struct errand {
-    errand_fn *run;
+struct task {
+    task_fn *run;
     const char *what;
     int64_t a, b;
     int64_t due_mono_ms, pause_ms;
     bool is_running, again;
-    struct errand *next;
+    struct task *next;
 };
 
-struct errands {
+struct tasks {
     struct store *store;
     struct lock lock;
     pthread_cond_t changed;
-    struct errand *first;
+    struct task *first;
     pthread_t *threads;
     int threads_n, running_n;
     bool stopping;
 };
 
-struct errands *errands_create(struct store *store, int threads)
+struct tasks *tasks_create(struct store *store, int threads)
 {
-    struct errands *e = mem_zalloc(sizeof *e);
+    struct tasks *e = mem_zalloc(sizeof *e);
     e->store = store;
     e->threads = mem_zalloc((size_t)threads * sizeof *e->threads);
     e->threads_n = threads;
@@ -39,11 +39,11 @@ struct errands *errands_create(struct store *store, int threads)
     return e;
 }
 
-void errands_destroy(struct errands *e)
+void tasks_destroy(struct tasks *e)
 {
     if (!e)
         return;
-    for (struct errand *next, *one = e->first; one; one = next) {
+    for (struct task *next, *one = e->first; one; one = next) {
         next = one->next;
         free(one);
     }
@@ -53,21 +53,21 @@ void errands_destroy(struct errands *e)
     free(e);
 }
 
-static struct errand *find_locked(struct errands *e, errand_fn *run, int64_t a, int64_t b)
+static struct task *find_locked(struct tasks *e, task_fn *run, int64_t a, int64_t b)
 {
-    for (struct errand *one = e->first; one; one = one->next)
+    for (struct task *one = e->first; one; one = one->next)
         if (one->run == run && one->a == a && one->b == b)
             return one;
     return NULL;
 }
 
-void errands_add(struct errands *e, errand_fn *run, const char *what, int64_t a, int64_t b)
+void tasks_add(struct tasks *e, task_fn *run, const char *what, int64_t a, int64_t b)
 {
     LOCKED(&e->lock);
-    struct errand *one = find_locked(e, run, a, b);
+    struct task *one = find_locked(e, run, a, b);
     if (!one) {
         one = mem_zalloc(sizeof *one);
-        *one = (struct errand){.run = run, .what = what, .a = a, .b = b, .next = e->first};
+        *one = (struct task){.run = run, .what = what, .a = a, .b = b, .next = e->first};
         e->first = one;
     }
     one->again = one->is_running;
@@ -76,15 +76,15 @@ void errands_add(struct errands *e, errand_fn *run, const char *what, int64_t a,
     pthread_cond_broadcast(&e->changed);
 }
 
-void errands_hurry(struct errands *e)
+void tasks_hurry(struct tasks *e)
 {
     LOCKED(&e->lock);
-    for (struct errand *one = e->first; one; one = one->next)
+    for (struct task *one = e->first; one; one = one->next)
         one->due_mono_ms = 0;
     pthread_cond_broadcast(&e->changed);
 }
 
-bool errands_are_stopping(struct errands *e)
+bool tasks_are_stopping(struct tasks *e)
 {
     LOCKED(&e->lock);
     return e->stopping;
@@ -92,21 +92,21 @@ bool errands_are_stopping(struct errands *e)
 
 /* ---- the threads ---- */
 
-static struct errand *most_urgent_locked(struct errands *e)
+static struct task *most_urgent_locked(struct tasks *e)
 {
-    struct errand *best = NULL;
-    for (struct errand *one = e->first; one; one = one->next)
+    struct task *best = NULL;
+    for (struct task *one = e->first; one; one = one->next)
         if (!one->is_running && (!best || one->due_mono_ms < best->due_mono_ms))
             best = one;
     return best;
 }
 
 /* NULL: the threads end. */
-static struct errand *take_due(struct errands *e)
+static struct task *take_due(struct tasks *e)
 {
     LOCKED(&e->lock);
     while (!e->stopping) {
-        struct errand *one = most_urgent_locked(e);
+        struct task *one = most_urgent_locked(e);
         if (one && one->due_mono_ms <= mono_ms()) {
             one->is_running = true;
             return one;
@@ -120,7 +120,7 @@ static struct errand *take_due(struct errands *e)
 }
 
 /* Is it done? ret_wait_ms: for how long another server wants to be left alone. */
-static bool run(struct errands *e, const struct errand *one, int64_t *ret_wait_ms)
+static bool run(struct tasks *e, const struct task *one, int64_t *ret_wait_ms)
 {
     arena_auto struct arena *a = arena_create();
     struct job job;
@@ -134,16 +134,16 @@ static bool run(struct errands *e, const struct errand *one, int64_t *ret_wait_m
     return done && !failed;
 }
 
-static void drop_locked(struct errands *e, struct errand *one)
+static void drop_locked(struct tasks *e, struct task *one)
 {
-    struct errand **at = &e->first;
+    struct task **at = &e->first;
     while (*at != one)
         at = &(*at)->next;
     *at = one->next;
     free(one);
 }
 
-static void put_back(struct errands *e, struct errand *one, bool done, int64_t wait_ms)
+static void put_back(struct tasks *e, struct task *one, bool done, int64_t wait_ms)
 {
     LOCKED(&e->lock);
     one->is_running = false;
@@ -162,23 +162,23 @@ static void put_back(struct errands *e, struct errand *one, bool done, int64_t w
 
 static void *work(void *arg)
 {
-    struct errands *e = arg;
+    struct tasks *e = arg;
     int64_t wait_ms;
-    for (struct errand *one; (one = take_due(e));) {
+    for (struct task *one; (one = take_due(e));) {
         bool done = run(e, one, &wait_ms);
         put_back(e, one, done, wait_ms);
     }
     return NULL;
 }
 
-void errands_start(struct errands *e)
+void tasks_start(struct tasks *e)
 {
     while (e->running_n < e->threads_n &&
-           thread_start(&e->threads[e->running_n], "fed-errands", work, e))
+           thread_start(&e->threads[e->running_n], "fed-tasks", work, e))
         e->running_n++;
 }
 
-void errands_stop(struct errands *e)
+void tasks_stop(struct tasks *e)
 {
     lock_take(&e->lock);
     e->stopping = true;

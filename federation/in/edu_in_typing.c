@@ -1,5 +1,5 @@
 /* Server-server API, "Typing Notifications". */
-#include "federation/in/edu.h"
+#include "federation/in/edu_in.h"
 
 #include "federation/in/edu_read.h"
 #include "rooms/servers.h"
@@ -8,7 +8,7 @@
 
 enum { TYPING_MS = 60 * 1000 }; /* it is said again before; and who falls silent stops */
 
-const struct err *edu_typing(struct job *job, const char *origin, const json_t *content)
+const struct err *edu_in_typing(struct job *job, const char *origin, const json_t *content)
 {
     struct typing_edu t;
     struct room *room;
@@ -22,16 +22,4 @@ const struct err *edu_typing(struct job *job, const char *origin, const json_t *
     TRY(room_need_joined(room, user));
     typing_set(job->store->typing, room->id, user, t.user_id, t.typing ? TYPING_MS : 0);
     return NULL;
-}
-
-void edus_add_typing(struct arena *a, struct edu_list *l, const char *room_id, const char *user_id,
-                     bool typing)
-{
-    buf_auto struct buf b = {0};
-    BUF_LIT(&b, "{\"room_id\":");
-    buf_add_json_string(&b, str_of(room_id));
-    buf_printf(&b, ",\"typing\":%s,\"user_id\":", typing ? "true" : "false");
-    buf_add_json_string(&b, str_of(user_id));
-    buf_add_char(&b, '}');
-    edu_list_add(a, l, 0, "m.typing", buf_str(&b));
 }
