@@ -78,7 +78,11 @@ run: ## install what is missing, build, and run the server with its data in ./da
 	@$(AGAIN) -s build
 	@exec $(BUILD)/concorde serve --data data
 
-install: build ## install under PREFIX (/usr/local), with a systemd unit; DESTDIR is for packages
+$(BUILD)/concorde.8: $(BUILD)/concorde scripts/man-page.py
+	@scripts/man-page.py $(BUILD)/concorde > $@
+
+install: build $(BUILD)/concorde.8 ## install under PREFIX (/usr/local), with a systemd unit; DESTDIR is for packages
+	install -D -m 644 $(BUILD)/concorde.8 $(DESTDIR)$(PREFIX)/share/man/man8/concorde.8
 	install -D -m 755 $(BUILD)/concorde $(DESTDIR)$(PREFIX)/bin/concorde
 	install -D -m 755 $(BUILD)/concorde-thumbnail $(DESTDIR)$(PREFIX)/bin/concorde-thumbnail
 	install -d $(DESTDIR)$(UNITDIR)

@@ -109,7 +109,7 @@ static const struct err *post_auth_page(struct request *rq, struct reply *rp)
     const char *session = NULL, *user_id = NULL;
     size_t form = 0;
     json_t *auth = NULL;
-    const struct err *wrong;
+    const struct err *wrong = NULL;
     TRY(need_form(rq, &form));
     TRY(need_session(rq, &session, &user_id));
     TRY(read_form(rq, form, &auth));

@@ -109,7 +109,7 @@ static const struct err *post_login(struct request *rq, struct reply *rp)
     if (a.locked)
         return err_with_fields(err(ERR_USER_LOCKED, "This account has been locked"),
                                "\"soft_logout\":true");
-    json_t *reply;
+    json_t *reply = NULL;
     TRY(attempts_note_sign_in(rq, a.user));
     TRY(sign_in(job, a.user, a.user_id, &how, &reply));
     add_well_known(job, reply);
@@ -135,7 +135,7 @@ static const struct err *post_get_token(struct request *rq, struct reply *rp)
 static const struct err *post_refresh(struct request *rq, struct reply *rp)
 {
     const char *token;
-    json_t *reply;
+    json_t *reply = NULL;
     TRY(json_need_string(rq->body, "refresh_token", &token));
     TRY(sign_in_refresh(rq, token, &reply));
     return reply_tree(rp, 200, reply);
