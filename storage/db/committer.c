@@ -292,7 +292,7 @@ static const struct err *is_lost(void)
 /* Is the log as this process has left it, or further by what a command wrote? */
 static bool is_as_it_was(struct committer *c, const struct log_head *head)
 {
-    if (head->epoch != c->session.epoch)
+    if (!log_session_owns(&c->session, head->epoch))
         lose(c, "another server has taken over the database, or it was restored");
     else if (head->position < feed_position(c->feed))
         lose(c, "the database has lost transactions: it was restored, or has failed over");

@@ -85,6 +85,11 @@ const struct err *log_session_read(struct log_session *s, struct log_head *ret)
     return NULL;
 }
 
+bool log_session_owns(const struct log_session *s, int64_t epoch)
+{
+    return epoch == s->epoch || (s->late && epoch == s->late);
+}
+
 const struct err *log_session_begin(struct log_session *s, const struct log_head *head)
 {
     int64_t values[3], id;
@@ -94,6 +99,7 @@ const struct err *log_session_begin(struct log_session *s, const struct log_head
     }
     randombytes_buf(&id, sizeof id);
     id = (id & INT64_MAX) | 1; /* not 0, which is that of tokens without one */
+    s->late = id;
     TRY(pipeline_send(&s->pipeline, &begin_epoch_sql, P(INT(id), INT(head->epoch))));
     const struct err *e = pipeline_run(&s->pipeline, 0, values, 3);
     if (e && e->code == ERR_INTERNAL)
@@ -101,6 +107,7 @@ const struct err *log_session_begin(struct log_session *s, const struct log_head
                               "%s", e->cause);
     TRY(e);
     s->epoch = id;
+    s->late = 0;
     if (s->epochs)
         epochs_add(s->epochs, &(struct epoch){id, values[0], values[1], values[2]});
     return NULL;

@@ -15,6 +15,7 @@ struct log_session {
     bool is_server; /* a command may share the log with the server that runs */
     bool has_lock;
     int64_t epoch; /* by which every commit says that the log is still ours; 0: none begun */
+    int64_t late;  /* one whose beginning was not answered in time, and may have come after; or 0 */
 };
 
 struct log_head {
@@ -28,6 +29,9 @@ void log_session_close(struct log_session *s);
 bool log_session_is_open(const struct log_session *s);
 
 const struct err *log_session_read(struct log_session *s, struct log_head *ret);
+
+/* Is that the epoch that this process left the log in? */
+bool log_session_owns(const struct log_session *s, int64_t epoch);
 
 /* Begins an epoch at the head, after the one that the head names; a command on the log of a server
  * that runs goes on in that server's. ERR_CONFLICT: another process was first. */
