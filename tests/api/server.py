@@ -12,6 +12,8 @@ import time
 
 import httpx
 
+import template
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("CONCORDE_BIN", str(ROOT / "build" / "concorde"))
 START_SECONDS = 120
@@ -60,11 +62,26 @@ def as_superuser(uri):
     return found
 
 
+def make_template(directory):
+    """postgres/ in the directory, without a name (template.py)."""
+    s = Server(is_first=True)
+    try:
+        s.start()
+        uri = (s.data / "concorde.lock").read_text().split(" ", 1)[1].strip()
+        subprocess.run(["psql", as_superuser(uri), "-q", "-c", "DELETE FROM deployment"], check=True)
+        assert s.stop() == 0, s.log_tail()
+        subprocess.run(["cp", "-a", s.data / "postgres", directory], check=True)
+    finally:
+        s.close()
+
+
 class Server:
     """settings: what --set takes, over TEST_SETTINGS; None removes one. A list repeats the option.
-    data: an existing data directory, which then stays; otherwise a new one, which does not."""
+    data: an existing data directory, which then stays; otherwise a new one, which does not.
+    is_first: it makes its database itself, as a server's first start does."""
 
-    def __init__(self, settings=None, data=None):
+    def __init__(self, settings=None, data=None, is_first=False):
+        self.is_first = is_first
         self.settings = {**TEST_SETTINGS, **(settings or {})}
         self.owns_data = data is None
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="concorde-test-"))
@@ -93,6 +110,8 @@ class Server:
         return out
 
     def start(self):
+        if self.owns_data and not self.is_first and not self.settings.get("database"):
+            template.copy_to(self.data, BINARY, make_template)
         self.addresses, self.welcome = [], ""
         self.process = subprocess.Popen(
             [BINARY, "serve", *self.options()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
