@@ -61,7 +61,7 @@ int fed_reply_retry_after_ms(const struct fed_reply *reply)
     if (reply->status != 429)
         return 0;
     if (reply->retry_after && str_to_int64(str_of(reply->retry_after), &s))
-        ms = s > RETRY_AFTER_MOST_MS / 1000 ? RETRY_AFTER_MOST_MS : s * 1000;
+        ms = s < 0 ? 0 : s > RETRY_AFTER_MOST_MS / 1000 ? RETRY_AFTER_MOST_MS : s * 1000;
     else if (json_is_integer(in_body))
         ms = json_integer_value(in_body);
     return ms < 0 ? 0 : ms > RETRY_AFTER_MOST_MS ? RETRY_AFTER_MOST_MS : (int)ms;
