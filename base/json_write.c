@@ -64,7 +64,7 @@ static void add_scientific(struct buf *b, const char *digits, int n, int exponen
 
 void buf_add_real(struct buf *b, double v)
 {
-    char text[40], digits[DIGITS_MAX + 1];
+    char text[40], digits[DIGITS_MAX + 1] = "";
     int n = 0;
     assert(isfinite(v));
     shortest_digits(v, text);

@@ -35,16 +35,16 @@ size_t memory_resident(void)
 
 bool memory_trim(void)
 {
-    static size_t after_last;
-    size_t resident = memory_resident();
-    if (resident < after_last)
-        after_last = resident;
-    if (resident < after_last + MUCH)
-        return false;
+    static size_t resident_then, used_then; /* after the last time */
     struct mallinfo2 m = mallinfo2();
-    if (resident < m.uordblks + m.hblkhd + MUCH)
+    size_t resident = memory_resident(), used = m.uordblks + m.hblkhd;
+    if (resident < resident_then)
+        resident_then = resident;
+    bool has_grown = resident >= resident_then + MUCH, was_freed = used + MUCH <= used_then;
+    if (resident < used + MUCH || (!has_grown && !was_freed))
         return false;
     malloc_trim(0);
-    after_last = memory_resident();
+    resident_then = memory_resident();
+    used_then = used;
     return true;
 }

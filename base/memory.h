@@ -8,7 +8,7 @@
 void memory_begin(int processors); /* before other threads are made */
 
 /* To be called every few seconds, by one thread. Gives back what is free when it is much, and much
- * more than after the last time. True when it did. */
+ * was taken or freed since the last time. True when it did. */
 bool memory_trim(void);
 
 /* Of this process, without what it shares with others (programs, libraries). */

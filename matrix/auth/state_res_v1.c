@@ -56,7 +56,7 @@ static const struct err *resolve_auth_slot(struct res *r, struct res_slot *slot)
 static const struct err *resolve_other_slot(struct res *r, struct res_slot *slot)
 {
     struct candidate *list;
-    size_t n;
+    size_t n = 0;
     TRY(sort_candidates(r, slot, &list, &n));
     while (n && !res_allows(r, list[n - 1].node, false))
         n--;
