@@ -53,7 +53,7 @@ const struct err *target_read(struct arena *a, const char *url, bool allow_plain
     const char *port = part_of(a, u, CURLUPART_PORT, CURLU_DEFAULT_PORT);
     int64_t number;
     if (!scheme || !host || !port || !str_to_int64(str_of(port), &number) || number < 1 ||
-        (strcmp(scheme, "https") && (!allow_plain || strcmp(scheme, "http"))))
+        (strcmp(scheme, "https") != 0 && (!allow_plain || strcmp(scheme, "http") != 0)))
         return no_target(url);
     size_t n = strlen(host);
     if (host[0] == '[' && host[n - 1] == ']')

@@ -146,9 +146,10 @@ static const struct err *send_batch(struct committer *c, struct write *writes, i
     batch_encode(&c->batch, changes_n);
 
     TRY(pipeline_send(&c->session.pipeline, &begin_sql, NO_PARAMS));
+    c->batch_number++;
     TRY(pipeline_send(
         &c->session.pipeline, &head_sql,
-        P(INT(changes_n), INT(c->node), INT(++c->batch_number), INT(c->session.epoch))));
+        P(INT(changes_n), INT(c->node), INT(c->batch_number), INT(c->session.epoch))));
     for (size_t i = 0; i < c->batch.tables_n; i++)
         if (c->batch.tables[i].n)
             TRY(send_table(c, &c->batch.tables[i]));

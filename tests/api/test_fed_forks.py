@@ -189,6 +189,7 @@ def test_three_servers(three, network, version):
     room = alice.create_room(preset="public_chat", room_version=version)
     bob.join(room, via=[a.name])
     eventually(lambda: cora.join(room, via=[b.name]))  # once it knows the whole room itself
+    eventually(lambda: alice.state(room, "m.room.member", cora.user_id)["membership"] == "join")
     power = alice.state(room, "m.room.power_levels")
     power["users"].update({bob.user_id: 50, cora.user_id: 50})
     alice.send_state(room, "m.room.power_levels", power)
