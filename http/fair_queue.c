@@ -10,16 +10,16 @@ void fair_queue_finish(struct fair_queue *q)
     map_finish(&q->sources);
 }
 
-enum { AHEAD_MAX = 3 }; /* turns of those that go first, while others wait */
+enum { AHEAD_MAX = 3 }; /* turns of an order, while a lower one waits */
 
-struct source *fair_queue_enter(struct fair_queue *q, uint64_t key, bool goes_first)
+struct source *fair_queue_enter(struct fair_queue *q, uint64_t key, enum queue_order order)
 {
-    key ^= goes_first; /* keys are hashes */
+    key ^= order; /* keys are hashes */
     struct source *s = map_get_int(&q->sources, (int64_t)key);
     if (!s) {
         s = mem_zalloc(sizeof *s);
         s->key = key;
-        s->goes_first = goes_first;
+        s->order = order;
         map_put_int(&q->sources, (int64_t)key, s);
     }
     if (s->held >= q->held_max)
@@ -47,7 +47,7 @@ static void give_turn(struct fair_queue *q, struct source *s)
 {
     if (s->has_turn || !s->head || s->running >= q->running_max)
         return;
-    struct turns *turns = s->goes_first ? &q->ahead : &q->usual;
+    struct turns *turns = &q->turns[s->order];
     s->has_turn = true;
     s->next = NULL;
     if (turns->first)
@@ -70,12 +70,34 @@ void fair_queue_add(struct fair_queue *q, struct exchange *ex)
     give_turn(q, s);
 }
 
-/* Whose turn it is; NULL: there is none. Of those that go first, unless they alone would be served.
- */
+static bool may_run(const struct fair_queue *q, int order)
+{
+    return q->turns[order].first &&
+           (order != ORDER_USUAL || q->usual_running < q->usual_running_max);
+}
+
+static bool lower_may_run(const struct fair_queue *q, int order)
+{
+    while (--order >= 0)
+        if (may_run(q, order))
+            return true;
+    return false;
+}
+
+/* Whose turn it is; NULL: there is none. Of the highest order, unless it alone would be served. */
 static struct source *next_source(const struct fair_queue *q)
 {
-    struct source *usual = q->usual_running < q->usual_running_max ? q->usual.first : NULL;
-    return q->ahead.first && (!usual || q->ahead_n < AHEAD_MAX) ? q->ahead.first : usual;
+    for (int order = ORDER_COUNT - 1; order >= 0; order--)
+        if (may_run(q, order) && (q->taken[order] < AHEAD_MAX || !lower_may_run(q, order)))
+            return q->turns[order].first;
+    return NULL;
+}
+
+static void count_turn(struct fair_queue *q, int order)
+{
+    for (int higher = order + 1; higher < ORDER_COUNT; higher++)
+        q->taken[higher] = 0;
+    q->taken[order] = lower_may_run(q, order) ? q->taken[order] + 1 : 0;
 }
 
 struct exchange *fair_queue_take(struct fair_queue *q)
@@ -83,9 +105,9 @@ struct exchange *fair_queue_take(struct fair_queue *q)
     struct source *s = next_source(q);
     if (!s)
         return NULL;
-    q->ahead_n = s->goes_first && q->usual.first ? q->ahead_n + 1 : 0;
-    q->usual_running += !s->goes_first;
-    *(s->goes_first ? &q->ahead.first : &q->usual.first) = s->next;
+    count_turn(q, s->order);
+    q->usual_running += s->order == ORDER_USUAL;
+    q->turns[s->order].first = s->next;
     s->has_turn = false;
     struct exchange *ex = s->head;
     s->head = ex->next;
@@ -98,7 +120,7 @@ struct exchange *fair_queue_take(struct fair_queue *q)
 void fair_queue_ran(struct fair_queue *q, struct source *s)
 {
     s->running--;
-    q->usual_running -= !s->goes_first;
+    q->usual_running -= s->order == ORDER_USUAL;
     give_turn(q, s);
     free_unused(q, s);
 }

@@ -5,16 +5,17 @@
  * Each source has a bound of requests that a worker has at once, so that handlers that block leave
  * workers to others, and a bound of requests that are here at all: queued, running or parked.
  *
- * What goes first (reply_elsewhere_first) is a source of its own beside the rest of what the same
- * one asks. Such sources are served in turn too, and three times before each turn of another one.
- * What is usual may have a bound of all its sources together, so that workers are left for what
- * goes first.
+ * What is of a higher order (reply_elsewhere_as) is a source of its own beside the rest of what the
+ * same one asks. The sources of each order are served in turn, and three times before each turn of
+ * a lower one. What is usual may have a bound of all its sources together, so that workers are left
+ * for the rest.
  *
  * The pool's lock guards all of it. */
 #ifndef HTTP_FAIR_QUEUE_H
 #define HTTP_FAIR_QUEUE_H
 
 #include "base/map.h"
+#include "http/route.h"
 
 struct exchange;
 
@@ -23,7 +24,7 @@ struct source {
     struct exchange *head, *tail; /* that wait for a worker */
     int held;                     /* its exchanges: waiting, with a worker, or parked */
     int running; /* workers that run one, or are done with one that another may have by now */
-    bool goes_first;
+    enum queue_order order;
     bool has_turn;
     struct source *next; /* among those that have a turn */
 };
@@ -34,9 +35,9 @@ struct turns {
 };
 
 struct fair_queue {
-    struct map sources;        /* by key, while they hold something */
-    struct turns usual, ahead; /* ahead: of those that go first, */
-    int ahead_n;               /* so many since the last usual one */
+    struct map sources; /* by key, while they hold something */
+    struct turns turns[ORDER_COUNT];
+    int taken[ORDER_COUNT];    /* since the last of a lower order, while one waits */
     size_t depth;              /* exchanges that wait for a worker */
     int running_max, held_max; /* of each source */
     int usual_running, usual_running_max;
@@ -45,7 +46,7 @@ struct fair_queue {
 void fair_queue_finish(struct fair_queue *q);
 
 /* The source with this key takes one more exchange; NULL: it has as many as it may. */
-struct source *fair_queue_enter(struct fair_queue *q, uint64_t key, bool goes_first);
+struct source *fair_queue_enter(struct fair_queue *q, uint64_t key, enum queue_order order);
 void fair_queue_leave(struct fair_queue *q, struct source *s); /* one exchange less */
 
 void fair_queue_add(struct fair_queue *q, struct exchange *ex); /* behind its source's others */

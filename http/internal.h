@@ -99,6 +99,7 @@ struct exchange {
 
     atomic_int run_state;
     atomic_bool hung_up; /* the client closed its side: not worth parking */
+    atomic_bool gone;    /* it closed both sides: no answer can reach it */
     bool was_parked;     /* before this run */
     bool bearer_is_hashed;
     unsigned char bearer_hash[SHA256_BYTES];
@@ -329,7 +330,7 @@ const struct err *pool_start(struct http_server *s, enum route_pool kind,
 void pool_stop(struct pool *p);
 /* Makes the exchange one of the source's in rq->pool, or of those of its that go first.
  * M_LIMIT_EXCEEDED: it has too many there. */
-const struct err *pool_enter(struct exchange *ex, uint64_t source, bool goes_first);
+const struct err *pool_enter(struct exchange *ex, uint64_t source, enum queue_order order);
 void pool_submit(struct exchange *ex); /* which entered; for a worker to run */
 const struct err *pool_submit_new(struct exchange *ex, uint64_t source); /* both */
 void pool_wake(struct waiter *w);
@@ -356,7 +357,7 @@ struct outcome {
     int64_t offset, bytes;
     int64_t deadline_ms;  /* OUTCOME_WAIT */
     enum route_pool pool; /* OUTCOME_MOVE, and the next */
-    bool goes_first;
+    enum queue_order order;
 };
 struct MHD_Response *reply_response(struct reply *rp); /* empties the reply */
 void reply_drop(struct reply *rp);

@@ -178,9 +178,11 @@ static int sleep_ms(struct loop *l)
 }
 
 /* Half-closed counts as gone for a request that is parked, and for no other. */
-static void hang_up(struct exchange *ex)
+static void hang_up(struct exchange *ex, bool both_sides)
 {
     atomic_store(&ex->hung_up, true);
+    if (both_sides)
+        atomic_store(&ex->gone, true);
     if (ex->phase == PHASE_WORK)
         pool_wake(&ex->rq.waiter);
 }
@@ -194,7 +196,7 @@ static void wait_for_events(struct loop *l)
     for (int i = 0; i < n; i++) {
         uint64_t mark = events[i].data.u64;
         if (mark >= MARKS_END)
-            hang_up(events[i].data.ptr);
+            hang_up(events[i].data.ptr, events[i].events & (EPOLLHUP | EPOLLERR));
         else if (mark >= MARK_LISTENING)
             listen_accept(l, (size_t)(mark - MARK_LISTENING));
         else if (mark < MARK_NOTIFIED)

@@ -41,9 +41,9 @@ static void call(struct worker *w)
         pthread_cond_signal(&w->called);
 }
 
-static struct source *enter_locked(struct pool *p, uint64_t key, bool goes_first)
+static struct source *enter_locked(struct pool *p, uint64_t key, enum queue_order order)
 {
-    struct source *s = fair_queue_enter(&p->queue, key, goes_first);
+    struct source *s = fair_queue_enter(&p->queue, key, order);
     p->refused += !s;
     return s;
 }
@@ -54,11 +54,11 @@ static const struct err *too_many(void)
     return err_limit_exceeded(RETRY_MS);
 }
 
-const struct err *pool_enter(struct exchange *ex, uint64_t source, bool goes_first)
+const struct err *pool_enter(struct exchange *ex, uint64_t source, enum queue_order order)
 {
     struct pool *p = pool_of(ex);
     LOCKED(&p->lock);
-    ex->source = enter_locked(p, source, goes_first);
+    ex->source = enter_locked(p, source, order);
     p->moved += ex->source != NULL;
     return ex->source ? NULL : too_many();
 }
@@ -80,7 +80,7 @@ const struct err *pool_submit_new(struct exchange *ex, uint64_t source)
     struct worker *w = NULL;
     ex->queued_us = mono_us();
     lock_take(&p->lock);
-    struct source *entered = ex->source = enter_locked(p, source, false);
+    struct source *entered = ex->source = enter_locked(p, source, ORDER_USUAL);
     if (entered) {
         fair_queue_add(&p->queue, ex);
         w = take_idle_locked(p);

@@ -116,15 +116,15 @@ const struct err *reply_elsewhere(struct reply *rp, enum route_pool pool)
         return err_internal("%s goes on in pool %s, but its row does not say so", route->path,
                             http_pool_names[pool]);
     rp->outcome->pool = pool;
-    rp->outcome->goes_first = false;
+    rp->outcome->order = ORDER_USUAL;
     rp->outcome->kind = OUTCOME_MOVE;
     return NULL;
 }
 
-const struct err *reply_elsewhere_first(struct reply *rp, enum route_pool pool)
+const struct err *reply_elsewhere_as(struct reply *rp, enum route_pool pool, enum queue_order order)
 {
     TRY(reply_elsewhere(rp, pool));
-    rp->outcome->goes_first = true;
+    rp->outcome->order = order;
     return NULL;
 }
 

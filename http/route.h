@@ -204,7 +204,9 @@ const struct err *reply_wait(struct reply *rp, int64_t deadline_mono_ms);
  * found out by looking at a request, that it must wait for another server, or computes much. The
  * route's row says so (moves_to). */
 const struct err *reply_elsewhere(struct reply *rp, enum route_pool pool);
-/* The same, and there it goes before what others ask (http/fair_queue.h). */
-const struct err *reply_elsewhere_first(struct reply *rp, enum route_pool pool);
+/* The same, and there it goes before what is of a lower order (http/fair_queue.h). */
+enum queue_order { ORDER_USUAL, ORDER_AHEAD, ORDER_FIRST, ORDER_COUNT };
+const struct err *reply_elsewhere_as(struct reply *rp, enum route_pool pool,
+                                     enum queue_order order);
 
 #endif

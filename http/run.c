@@ -144,12 +144,16 @@ static void log_request(struct exchange *ex, const struct err *e)
                    ex->rq.caller_id ? " " : "", ex->address);
 }
 
-/* False: the client of a parked request hung up. */
+/* False: the client hung up while the request was parked, or waited for a worker of another pool.
+ */
 static bool begin_run(struct worker *w, struct exchange *ex, struct run *run)
 {
     struct request *rq = &ex->rq;
     struct http_server *s = ex->server;
-    bool expired = deadlines_remove(ex), in_vain = ex->was_parked && atomic_load(&ex->hung_up);
+    bool expired = deadlines_remove(ex);
+    /* What moved to another pool begins anew there: nothing of it has been done. */
+    bool in_vain =
+        (ex->was_parked && atomic_load(&ex->hung_up)) || (rq->runs > 0 && atomic_load(&ex->gone));
     if (ex->was_parked)
         atomic_fetch_sub_explicit(&s->metrics.parked, 1, memory_order_relaxed);
     ex->was_parked = false;
@@ -289,7 +293,7 @@ static void move(struct exchange *ex, struct reply *rp)
     struct source *before = ex->source;
     enum route_pool from = ex->rq.pool;
     ex->rq.pool = rp->outcome->pool;
-    const struct err *e = pool_enter(ex, source_proven(ex), rp->outcome->goes_first);
+    const struct err *e = pool_enter(ex, source_proven(ex), rp->outcome->order);
     if (e) {
         ex->rq.pool = from;
         ex->source = before;

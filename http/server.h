@@ -40,7 +40,7 @@ struct http_pool {
     int workers;     /* threads; 1 at least */
     int running_max; /* requests of one source that are run at once; 0: any number */
     int held_max;    /* requests of one source that wait, run or are parked; 0: any number */
-    int usual_max;   /* workers for what does not go first (reply_elsewhere_first); 0: all */
+    int usual_max;   /* workers for what is of the usual order (reply_elsewhere_as); 0: all */
 };
 
 struct http_config {

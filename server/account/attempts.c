@@ -51,30 +51,33 @@ static const struct err *take(const struct config *config, const char *key, int 
     return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
 }
 
-static bool is_one_of_few(const char *key)
+static bool is_one_of_few(const char *key, int each_s)
 {
-    static const struct rate_limit few = {1.0 / ATTEMPTS_RARE_S, ATTEMPTS_RARE};
+    const struct rate_limit few = {1.0 / each_s, ATTEMPTS_RARE};
     return rate_take(attempts, RATE_LOGIN, str_of(key), &few, 1, mono_us()) == 0;
 }
 
-static bool is_rare(struct arena *a, const char *user_id, const char *network, bool known)
+static enum queue_order order_of(struct arena *a, const char *user_id, const char *network,
+                                 bool known)
 {
     if (known)
-        return is_one_of_few(arena_printf(a, "few\n%s\n%s", user_id, network));
-    bool of_user = is_one_of_few(arena_printf(a, "few\n%s\n", user_id));
-    bool of_network = is_one_of_few(arena_printf(a, "few\n\n%s", network));
-    return of_user && of_network;
+        return is_one_of_few(arena_printf(a, "few\n%s\n%s", user_id, network), KNOWN_RARE_S)
+                   ? ORDER_FIRST
+                   : ORDER_USUAL;
+    bool of_user = is_one_of_few(arena_printf(a, "few\n%s\n", user_id), STRANGE_RARE_S);
+    bool of_network = is_one_of_few(arena_printf(a, "few\n\n%s", network), STRANGE_RARE_S);
+    return of_user && of_network ? ORDER_AHEAD : ORDER_USUAL;
 }
 
 /* No part of a key holds a newline. */
 const struct err *attempts_count(struct request *rq, const char *user_id, int64_t user,
-                                 bool *ret_is_rare)
+                                 enum queue_order *ret_order)
 {
     struct job *job = job_of(rq);
     const struct config *config = job->store->config;
     const struct caller *caller = caller_of(rq);
     bool known;
-    *ret_is_rare = false;
+    *ret_order = ORDER_USUAL;
     if (!config->rate_limits)
         return NULL;
     pthread_once(&attempts_once, make_attempts);
@@ -86,7 +89,7 @@ const struct err *attempts_count(struct request *rq, const char *user_id, int64_
     TRY(is_known(job, user, network, &known));
     if (!known)
         TRY(take(config, arena_printf(job->arena, "elsewhere\n%s", user_id), ATTEMPTS_ELSEWHERE));
-    *ret_is_rare = is_rare(job->arena, user_id, network, known);
+    *ret_order = order_of(job->arena, user_id, network, known);
     return NULL;
 }
 

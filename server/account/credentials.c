@@ -57,12 +57,13 @@ const struct err *credentials_user_id(struct job *job, const json_t *o, const ch
 
 /* ---- passwords ---- */
 
-const struct err *credentials_count(struct request *rq, const char *user_id, bool *ret_is_rare)
+const struct err *credentials_count(struct request *rq, const char *user_id,
+                                    enum queue_order *ret_order)
 {
     struct account a;
     bool found;
     TRY(users_find(job_tx(job_of(rq)), user_id, &found, &a));
-    return attempts_count(rq, user_id, found ? a.user : 0, ret_is_rare);
+    return attempts_count(rq, user_id, found ? a.user : 0, ret_order);
 }
 
 const struct err *credentials_check(struct request *rq, const char *user_id, const char *password,

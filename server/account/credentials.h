@@ -13,7 +13,8 @@
 const struct err *credentials_user_id(struct job *job, const json_t *o, const char **ret);
 
 /* Counts an attempt, before credentials_check, as server/account/attempts.h says. */
-const struct err *credentials_count(struct request *rq, const char *user_id, bool *ret_is_rare);
+const struct err *credentials_count(struct request *rq, const char *user_id,
+                                    enum queue_order *ret_order);
 
 /* The account of that name if the password is right; *ret_right false takes as long, whether there
  * is such an account or not. Keeps a better hash when the stored one is outdated. Call from

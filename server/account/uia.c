@@ -32,8 +32,9 @@ static const struct err *check_password(struct attempt *t, const json_t *auth)
     if (!user_id || strcmp(user_id, t->user_id) != 0)
         return err(ERR_FORBIDDEN, "That is another user than the one who asks");
     struct account a;
-    bool right, is_rare;
-    TRY(credentials_count(t->rq, user_id, &is_rare));
+    bool right;
+    enum queue_order order; /* it is here already */
+    TRY(credentials_count(t->rq, user_id, &order));
     TRY(credentials_check(t->rq, user_id, password, &right, &a));
     if (!right) {
         t->wrong = err(ERR_FORBIDDEN, "Wrong password");

@@ -43,7 +43,10 @@ static const struct err *pass_gate_first(struct request *rq, struct reply *rp)
     enum route_pool pool = rq->route->moves_to ? rq->route->moves_to : POOL_REMOTE;
     if (rq->pool == pool)
         return pass_gate(rq, rp);
-    return request_query(rq, "first") ? reply_elsewhere_first(rp, pool) : reply_elsewhere(rp, pool);
+    return reply_elsewhere_as(rp, pool,
+                              request_query(rq, "first")   ? ORDER_FIRST
+                              : request_query(rq, "ahead") ? ORDER_AHEAD
+                                                           : ORDER_USUAL);
 }
 
 static const struct err *answer(struct request *rq, struct reply *rp)
@@ -334,6 +337,35 @@ static void test_what_goes_first(void **state)
     expect_all(first, FIRST, 200);
 }
 
+/* Three orders: each is served three times before the next lower one. */
+static void test_what_goes_ahead_of_the_usual(void **state)
+{
+    enum { EACH = 5 };
+    static const char *const users[EACH] = {"alice", "bob", "carol", "dan", "eve"};
+    static const char *const of_order[] = {"/first?tag=u", "/first?tag=a&ahead",
+                                           "/first?tag=f&first"};
+    int busy[WORKERS], asked[3][EACH];
+    for (int i = 0; i < WORKERS; i++)
+        busy[i] = ask(*state, "/first?tag=x", i % 2 ? "mallory" : "oscar", "192.0.2.1");
+    wait_until_blocked(WORKERS);
+    for (int order = 0; order < 3; order++)
+        for (int i = 0; i < EACH; i++) {
+            asked[order][i] = ask(*state, of_order[order], users[i], "192.0.2.1");
+            wait_until_queued(*state, "remote", order * EACH + i + 1);
+        }
+    for (int i = 0; i < WORKERS; i++)
+        let_next_pass('x');
+    let_next_pass('f');
+    let_next_pass('f');
+    let_next_pass('f');
+    let_next_pass('a');
+    assert_memory_equal(gate.order, "xxxxfffaffaa", WORKERS + 8);
+    open_gate();
+    expect_all(busy, WORKERS, 200);
+    for (int order = 0; order < 3; order++)
+        expect_all(asked[order], EACH, 200);
+}
+
 /* Workers are left for what goes first. */
 static void test_what_is_usual_has_a_bound(void **state)
 {
@@ -409,6 +441,7 @@ int main(void)
         TEST(test_an_address_that_claims_many_names_is_few_sources),
         TEST(test_moving_is_bounded),
         TEST(test_what_goes_first),
+        TEST(test_what_goes_ahead_of_the_usual),
         TEST(test_what_is_usual_has_a_bound),
         TEST(test_a_route_moves_where_its_row_says),
         TEST(test_an_upload_is_refused_and_the_connection_lives),

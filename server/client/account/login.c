@@ -19,9 +19,9 @@ static const struct err *get_login(struct request *rq, struct reply *rp)
 
 static const struct err *enter_pool(struct request *rq, struct reply *rp, const char *user_id)
 {
-    bool is_rare;
-    TRY(credentials_count(rq, user_id, &is_rare));
-    return is_rare ? reply_elsewhere_first(rp, POOL_PASSWORD) : reply_elsewhere(rp, POOL_PASSWORD);
+    enum queue_order order;
+    TRY(credentials_count(rq, user_id, &order));
+    return reply_elsewhere_as(rp, POOL_PASSWORD, order);
 }
 
 static const struct err *check_password(struct request *rq, const char *user_id,
