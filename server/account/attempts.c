@@ -51,9 +51,9 @@ static const struct err *take(const struct config *config, const char *key, int 
     return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
 }
 
-static bool is_one_of_few(const char *key, int each_s)
+static bool is_one_of_few(const char *key)
 {
-    const struct rate_limit few = {1.0 / each_s, ATTEMPTS_RARE};
+    static const struct rate_limit few = {1.0 / ATTEMPTS_RARE_S, ATTEMPTS_RARE};
     return rate_take(attempts, RATE_LOGIN, str_of(key), &few, 1, mono_us()) == 0;
 }
 
@@ -61,11 +61,9 @@ static enum queue_order order_of(struct arena *a, const char *user_id, const cha
                                  bool known)
 {
     if (known)
-        return is_one_of_few(arena_printf(a, "few\n%s\n%s", user_id, network), KNOWN_RARE_S)
-                   ? ORDER_FIRST
-                   : ORDER_USUAL;
-    bool of_user = is_one_of_few(arena_printf(a, "few\n%s\n", user_id), STRANGE_RARE_S);
-    bool of_network = is_one_of_few(arena_printf(a, "few\n\n%s", network), STRANGE_RARE_S);
+        return ORDER_FIRST;
+    bool of_user = is_one_of_few(arena_printf(a, "few\n%s\n", user_id));
+    bool of_network = is_one_of_few(arena_printf(a, "few\n\n%s", network));
     return of_user && of_network ? ORDER_AHEAD : ORDER_USUAL;
 }
 

@@ -5,17 +5,16 @@
  * networks together, which may try ATTEMPTS_ELSEWHERE times as much. Those of a client that is
  * signed in as the user count for its device alone.
  *
- * One of few from a network that the account is known from goes first (ORDER_FIRST); elsewhere one
- * of few for its account and of few from its network goes before the usual ones (ORDER_AHEAD). So
- * who tries passwords from many networks, or for many accounts, keeps no user waiting who signs in
- * where they did before. Few are ATTEMPTS_RARE at once, then one in KNOWN_RARE_S or STRANGE_RARE_S.
- */
+ * What is within these limits goes first (ORDER_FIRST) from a network that the account is known
+ * from; elsewhere one of few (ATTEMPTS_RARE at once, then one each ATTEMPTS_RARE_S) for its account
+ * and of few from its network goes before the usual ones (ORDER_AHEAD). So who tries passwords from
+ * many networks, or for many accounts, keeps no user waiting who signs in where they did before. */
 #ifndef SERVER_ACCOUNT_ATTEMPTS_H
 #define SERVER_ACCOUNT_ATTEMPTS_H
 
 #include "http/route.h"
 
-enum { ATTEMPTS_ELSEWHERE = 5, ATTEMPTS_RARE = 3, KNOWN_RARE_S = 10, STRANGE_RARE_S = 60 };
+enum { ATTEMPTS_ELSEWHERE = 5, ATTEMPTS_RARE = 3, ATTEMPTS_RARE_S = 10 };
 
 /* Counts one. M_LIMIT_EXCEEDED when there were too many (rc_login). user: users.id; 0: there is no
  * such account. */
