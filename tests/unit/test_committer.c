@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "storage/rooms/rooms.h"
 
-#include <libpq-fe.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 
@@ -37,7 +36,6 @@ SQL(notes_update_sql, "UPDATE notes SET n = n + 1, position = log_at($2) WHERE i
 SQL(size_sql, "SELECT octet_length($1::bytea)")
 SQL(notes_get_sql, "SELECT position, n FROM notes WHERE id = $1")
 SQL(marks_get_sql, "SELECT position, n FROM marks WHERE id = $1")
-SQL(epoch_sql, "SELECT epoch FROM log_head")
 SQL(expect_sql, "SELECT expect_rows((SELECT count(*) FROM notes WHERE id = $1), 1)")
 
 static int set_up(void **state)
@@ -672,47 +670,6 @@ static void a_commit_that_is_late_is_decided(void **state)
     log_start(&store, pg_uri());
 }
 
-static int64_t epoch_of_the_log(void)
-{
-    struct scope s;
-    int64_t epoch = 0;
-    bool found;
-    scope_init(&s, &store);
-    pg_must("epoch", db_one(job_tx(&s.job), &epoch_sql, NO_PARAMS, &found, R(INT_OUT(&epoch))));
-    scope_finish(&s);
-    return epoch;
-}
-
-/* The head of the log is held while an epoch begins: it begins after the committer has given up,
- * and is its own all the same. */
-static void an_epoch_that_begins_late_is_ours(void **state)
-{
-    enum { LIMIT_MS = 500 };
-    log_stop(&store);
-    log_start_limited(&store, pg_uri(), LIMIT_MS);
-    struct scope s;
-    int64_t since, started = mono_ms();
-    scope_init(&s, &store);
-    NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), NULL));
-    int64_t before = epoch_of_the_log();
-    PGconn *holder = PQconnectdb(pg_uri());
-    PQclear(PQexec(holder, "BEGIN; SELECT FROM log_head FOR UPDATE"));
-    pg_must("end", pg_command(pg_uri(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                                        "WHERE application_name LIKE 'concorde-committer%' AND "
-                                        "pid <> pg_backend_pid()"));
-    const struct err *e = write_commit(&s.job, new_note(&s.job, fresh_id()), NULL);
-    assert_true(e && e->code == ERR_UNAVAILABLE);
-    PQfinish(holder);
-    while (epoch_of_the_log() == before)
-        assert_true(mono_ms() - started < 60000);
-    while (write_commit(&s.job, new_note(&s.job, fresh_id()), NULL))
-        assert_true(mono_ms() - started < 60000);
-    assert_null(committer_trouble(store.committer, &since));
-    scope_finish(&s);
-    log_stop(&store);
-    log_start(&store, pg_uri());
-}
-
 static void while_the_database_is_away(void **state)
 {
     struct store away = {0};
@@ -802,7 +759,6 @@ int main(void)
         cmocka_unit_test(what_is_answered_holds_when_connections_are_killed),
         cmocka_unit_test(a_commit_in_doubt_is_decided),
         cmocka_unit_test(a_commit_that_is_late_is_decided),
-        cmocka_unit_test(an_epoch_that_begins_late_is_ours),
         cmocka_unit_test(while_the_database_is_away),
         cmocka_unit_test(a_foreign_commit_resets_the_feed),
     };
