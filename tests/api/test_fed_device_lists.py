@@ -23,8 +23,8 @@ def test_changes_of_devices_reach_the_other_side(two):
 
     second = Device(bob.another_device())
     second.upload()
-    alice.sync_until(told_of(bob))
-    assert set(devices_of(alice, bob)) == {first.id, second.id}
+    alice.sync_until(told_of(bob))  # maybe of the sign-in alone, before the keys
+    eventually(lambda: set(devices_of(alice, bob)) == {first.id, second.id})
 
     bob.post("/delete_devices", {"devices": [second.id], "auth": {
         "type": "m.login.password", "password": bob.password,
