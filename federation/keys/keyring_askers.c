@@ -58,7 +58,7 @@ static void drop_late_locked(struct keyring *k)
 
 /* ---- those that want to be asked later ---- */
 
-/* The notaries have been asked meanwhile. Whoever is idle looks again when it is due. */
+/* The notaries have been asked meanwhile. Idle threads look again when it is due. */
 static void put_later_locked(struct keyring *k, struct key_server *s, int64_t at_mono)
 {
     s->notaries_asked = true;

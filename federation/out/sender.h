@@ -21,10 +21,10 @@ void sender_add_metrics(struct sender *s, struct buf *out);
 
 /* The server has contacted us, or answered: its back-off ends. Cheap; call at every request. */
 void sender_heard_from(struct sender *s, const char *server);
-/* Whom to tell when a server that was backed off is back. Before sender_start; fn runs with the
+/* fn is called when a server that was backed off is back. Set before sender_start; it runs with the
  * sender's lock held. */
 void sender_on_return(struct sender *s, void (*fn)(void *of), void *of);
-/* What its thread for such things does once a second besides. Before sender_start. */
+/* fn is called once a second by the keeper thread (early receipts). Set before sender_start. */
 void sender_each_second(struct sender *s, const struct err *(*fn)(struct job *job));
 /* For requests of other kinds: those that do not insist wait as long as the destination is backed
  * off, and how each ended feeds the same back-off. */

@@ -55,7 +55,7 @@ static void look(struct sender *s, struct arena *a)
         note("looking for whom changes concern", keep(s, a, sender_resolve));
 }
 
-static const struct err *run_guest(struct sender *s, struct job *job)
+static const struct err *run_each_second(struct sender *s, struct job *job)
 {
     return s->each_second ? s->each_second(job) : NULL;
 }
@@ -64,7 +64,7 @@ static const struct err *run_guest(struct sender *s, struct job *job)
 static void keep_slow(struct sender *s, struct arena *a)
 {
     note("telling other servers who is there", keep(s, a, sender_spread_presence));
-    note("what others wanted done each second", keep(s, a, run_guest));
+    note("setting receipts that came early", keep(s, a, run_each_second));
 }
 
 void *sender_keep(void *arg)
