@@ -112,7 +112,8 @@ static const struct err *refresh(struct job *job, struct directory *d, const int
     TRY(room_summaries_read(job, ids, n, &rooms, &summaries, &n));
     for (size_t i = 0; i < n; i++) {
         put(d, make_entry(job->arena, rooms[i], &summaries[i]));
-        if (feed_room_position(d->store->feed, rooms[i]) > before)
+        if (feed_room_position(d->store->feed, rooms[i]) > before ||
+            !feed_covers(d->store->feed, before))
             set_stale(d, rooms[i]);
     }
     return NULL;
@@ -291,10 +292,19 @@ static const char *token_of(struct arena *a, char direction, const struct entry 
     return arena_printf(a, "%c%lld_%lld", direction, (long long)e->joined_n, (long long)e->room);
 }
 
+/* How many fit, from the token on: at least one. */
+static size_t fitting(struct entry *const *entries, size_t from, size_t to, bool back)
+{
+    size_t n = 0, bytes = 0;
+    for (; n < to - from && (n == 0 || bytes < PAGE_BYTES_MAX); n++)
+        bytes += entries[back ? to - 1 - n : from + n]->bytes;
+    return n;
+}
+
 static void choose_page(struct arena *a, struct entry *const *entries, size_t n,
                         const struct token *t, size_t limit, struct page *ret)
 {
-    size_t place = 0, bytes = 0; /* place: of the first entry that is not before the token's */
+    size_t place = 0; /* of the first entry that is not before the token's */
     while (place < n &&
            compare(entries[place]->joined_n, entries[place]->room, t->joined_n, t->room) < 0)
         place++;
@@ -303,12 +313,12 @@ static void choose_page(struct arena *a, struct entry *const *entries, size_t n,
     size_t from = back ? (place > limit ? place - limit : 0) : place + is_there;
     size_t to = back ? place : from + limit < n ? from + limit : n;
     ret->found = n;
-    for (size_t i = from; i < to && (i == from || bytes < PAGE_BYTES_MAX); i++) {
-        bytes += entries[i]->bytes;
-        ret->rooms[ret->n] = entries[i]->room;
-        ret->json[ret->n++] = arena_strdup(a, entries[i]->json);
+    ret->n = fitting(entries, from, to, back);
+    *(back ? &from : &to) = back ? to - ret->n : from + ret->n;
+    for (size_t i = 0; i < ret->n; i++) {
+        ret->rooms[i] = entries[from + i]->room;
+        ret->json[i] = arena_strdup(a, entries[from + i]->json);
     }
-    to = from + ret->n;
     if (ret->n && to < n)
         ret->next = token_of(a, 'n', entries[to - 1]);
     if (ret->n && from > 0)
