@@ -319,8 +319,8 @@ const struct err *room_load_members(struct job *job, struct room *r, const char 
         int64_t user;
         TRY(intern_find(job->store->intern, INTERN_USER, found[i].event->state_key, &user));
         struct room_member *m = user ? map_get_int(&r->members, user) : NULL;
-        if (!m)
-            continue;
+        if (!m || m->position != found[i].since)
+            continue; /* another took its place meanwhile */
         m->event = found[i].position;
         room_put_state_locked(r, found[i].event, m->position);
     }

@@ -1,15 +1,22 @@
 #include "rooms/room_internal.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "matrix/id.h"
 #include "rooms/ahead.h"
+#include "rooms/recent_rules.h"
 #include "storage/db/intern.h"
 #include "storage/rooms/events.h"
 #include "storage/rooms/rooms.h"
 
 #include <assert.h>
 
-enum { BYTES_A_ROOM = 64 * 1024, ROOMS_MIN = 64, IDS_AT_ONCE = 32 };
+enum {
+    BYTES_A_ROOM = 64 * 1024,
+    ROOMS_MIN = 64,
+    IDS_AT_ONCE = 32,
+    CLOCK_STEP_MS = 1000 /* rather than that many rooms, someone has set the clock back */
+};
 
 struct room_cache {
     struct lock lock;
@@ -17,9 +24,10 @@ struct room_cache {
     struct map rooms;             /* rooms.id -> struct room */
     struct room *newest, *oldest; /* the order of use */
     size_t rooms_max;
-    _Atomic int64_t rules_position; /* of the newest change of anybody's push rules */
-    int64_t ids[IDS_AT_ONCE];       /* of rooms to come */
+    struct recent_rules rules;
+    int64_t ids[IDS_AT_ONCE]; /* of rooms to come */
     size_t ids_n;
+    int64_t created_ms; /* the time of the newest room of this node */
     int64_t loads, hits, evictions;
 };
 
@@ -99,6 +107,20 @@ static struct room *find_cached(struct job *job, struct room_cache *c, int64_t i
     return r;
 }
 
+static void set_own_rules(void *room, int64_t user)
+{
+    room_set_own_rules_locked(room, user, true);
+}
+
+/* Were changes published while the room was read? Of push rules it learns here: users may change
+ * theirs all the time, and no room would ever be loaded. */
+static bool is_outdated_locked(struct room_cache *c, struct room *r, int64_t before)
+{
+    return feed_room_position(c->store->feed, r->id) > before ||
+           !feed_covers(c->store->feed, before) ||
+           !recent_rules_each(&c->rules, before, set_own_rules, r);
+}
+
 /* Puts a loaded room into the cache, unless a change was published while it was being read. */
 static struct room *insert(struct job *job, struct room_cache *c, struct room *r, int64_t before)
 {
@@ -112,8 +134,7 @@ static struct room *insert(struct job *job, struct room_cache *c, struct room *r
     map_put_int(&c->rooms, r->id, r);
     link_newest_locked(c, r);
     c->loads++;
-    if (feed_room_position(c->store->feed, r->id) > before || c->rules_position > before ||
-        !feed_covers(c->store->feed, before)) {
+    if (is_outdated_locked(c, r, before)) {
         drop_locked(c, r);
         return NULL;
     }
@@ -170,17 +191,14 @@ void room_forget(struct job *job, struct room *r)
 
 /* ---- new rooms ---- */
 
-bool room_cache_list_new(struct job *job, struct room *r, int64_t rules_position)
+void room_cache_list_new(struct job *job, struct room *r)
 {
     struct room_cache *c = job->store->rooms;
     LOCKED(&c->lock);
-    if (c->rules_position != rules_position)
-        return false;
     map_put_int(&c->rooms, r->id, r);
     link_newest_locked(c, r);
     hold_locked(job, c, r);
     evict_locked(c);
-    return true;
 }
 
 static bool take_id(struct room_cache *c, int64_t *ret)
@@ -206,6 +224,15 @@ const struct err *room_cache_next_id(struct job *job, int64_t *ret)
         memcpy(c->ids, ids + 1, c->ids_n * sizeof *ids);
     }
     return NULL;
+}
+
+int64_t room_cache_creation_ms(struct room_cache *c)
+{
+    LOCKED(&c->lock);
+    int64_t now = now_ms();
+    bool is_taken = now <= c->created_ms && c->created_ms - now < CLOCK_STEP_MS;
+    c->created_ms = is_taken ? c->created_ms + 1 : now;
+    return c->created_ms;
 }
 
 /* ---- keeping step with the log ---- */
@@ -239,17 +266,18 @@ static void apply_member_locked(struct room_cache *c, struct room *r, const stru
     bool is_end = change->is_end;
     const struct room_member *ahead = ahead_member_locked(r, user);
     room_put_member_locked(
-        r, &(struct room_member){
-               .user = user,
-               .user_id = user_id,
-               .position = change->position,
-               .event = change->kind == CHANGE_STATE ? change->state_event : change->position,
-               .membership =
-                   is_end ? MEMBERSHIP_NONE : membership_parse(json_text(content, "membership")),
-               .is_local = str_is(server, c->store->config->server_name),
-               .has_own_rules = change->has_own_rules || (before && before->has_own_rules) ||
-                                (ahead && ahead->has_own_rules),
-           });
+        r,
+        &(struct room_member){
+            .user = user,
+            .user_id = user_id,
+            .position = change->position,
+            .event = change->kind == CHANGE_STATE ? change->state_event : change->position,
+            .membership =
+                is_end ? MEMBERSHIP_NONE : membership_parse(json_text(content, "membership")),
+            .is_local = str_is(server, c->store->config->server_name),
+            .has_own_rules = change->has_own_rules || (before && before->has_own_rules) ||
+                             (ahead && ahead->has_own_rules) || recent_rules_has(&c->rules, user),
+        });
     ahead_settle_locked(r, change->event);
     const struct room_member *now = map_get_int(&r->members, user);
     if (ahead_member_locked(r, user) == now) /* else a newer name is known already */
@@ -302,7 +330,7 @@ static void apply_event(struct room_cache *c, const struct change *change)
 static void apply_push_rules(struct room_cache *c, int64_t user, int64_t position)
 {
     LOCKED(&c->lock);
-    c->rules_position = position;
+    recent_rules_add(&c->rules, user, position);
     for (struct map_slot *s = NULL; (s = map_next(&c->rooms, s));) {
         struct room *r = s->value;
         lock_take(&r->lock);
@@ -334,13 +362,14 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
 
 int64_t room_cache_rules_position(struct room_cache *c)
 {
-    return c->rules_position;
+    return recent_rules_newest(&c->rules);
 }
 
 struct room_cache *room_cache_create(struct store *store)
 {
     struct room_cache *c = mem_zalloc(sizeof *c);
     lock_init(&c->lock, RANK_ROOM_CACHE);
+    recent_rules_init(&c->rules);
     c->store = store;
     int64_t rooms = store->config->cache_size / BYTES_A_ROOM;
     c->rooms_max = (size_t)(rooms > ROOMS_MIN ? rooms : ROOMS_MIN);
@@ -354,6 +383,7 @@ void room_cache_destroy(struct room_cache *c)
         return;
     forget_all(c);
     map_finish(&c->rooms);
+    recent_rules_finish(&c->rules);
     lock_finish(&c->lock);
     free(c);
 }

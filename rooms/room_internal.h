@@ -7,9 +7,10 @@
 
 /* An id for a new room: reserved many at a time, since each would cost a question. */
 const struct err *room_cache_next_id(struct job *job, int64_t *ret);
-/* Puts a new room into the cache, and holds it for the job. rules_position: as of when it was known
- * who of its members has push rules of their own. False: it is not there, those have changed. */
-bool room_cache_list_new(struct job *job, struct room *r, int64_t rules_position);
+/* The time for the create event of a new room: about now, and of no other room of this node. */
+int64_t room_cache_creation_ms(struct room_cache *c);
+/* Puts a new room into the cache, and holds it for the job. */
+void room_cache_list_new(struct job *job, struct room *r);
 
 /* Reads a room from the database; NULL when there is none. Not yet in the cache. */
 const struct err *room_load(struct job *job, int64_t id, struct room **ret);

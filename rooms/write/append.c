@@ -12,7 +12,7 @@
 #include "storage/rooms/aliases.h"
 #include "storage/rooms/events.h"
 
-#include <time.h>
+enum { NEW_ROOM_ATTEMPTS = 5 };
 
 /* ---- transaction ids ---- */
 
@@ -296,25 +296,24 @@ static void write_new(struct write *w, const struct new_room *new_room, const st
 }
 
 /* In the cache it is before it is committed, when none knows its id: the feed then finds it there,
- * as it does any room that changes, and who comes next need not read what was just written. False:
- * it is not, and no part of it was taken over. */
-static bool list_new(struct draft *d, int64_t rules_position)
+ * as it does any room that changes, and who comes next need not read what was just written. */
+static void list_new(struct draft *d)
 {
-    if (d->is_alone || !room_cache_list_new(d->job, d->room, rules_position))
-        return false;
-    LOCKED(&d->room->lock);
+    lock_take(&d->room->lock);
     draft_apply_head(d);
     draft_apply_state(d);
-    return true;
+    lock_release(&d->room->lock);
+    room_cache_list_new(d->job, d->room);
 }
 
-static const struct err *commit_new(struct draft *d, int64_t rules_position)
+static const struct err *commit_new(struct draft *d)
 {
-    bool is_listed = list_new(d, rules_position);
+    if (!d->is_alone)
+        list_new(d);
     const struct err *e = write_commit(d->job, d->write, NULL);
-    if (e && is_listed)
+    if (e && !d->is_alone)
         room_forget(d->job, d->room);
-    if (!is_listed)
+    if (d->is_alone)
         room_destroy_unlisted(d->room);
     return e;
 }
@@ -330,7 +329,7 @@ static const struct err *try_append_new(struct job *job, const struct new_room *
                                         const struct author *author, const struct new_event *events,
                                         size_t n, const char **ret_room_id, const char **ret_ids)
 {
-    int64_t id, rules_position = room_cache_rules_position(job->store->rooms);
+    int64_t id;
     TRY(room_cache_next_id(job, &id));
     const char *room_id = new_room->version->room_id_is_create_hash
                               ? "!"
@@ -348,21 +347,35 @@ static const struct err *try_append_new(struct job *job, const struct new_room *
     draft_head(&d, &head);
     head.room_id = arena_strdup(job->arena, head.room_id);
     write_new(d.write, new_room, author, &head);
-    TRY(commit_new(&d, rules_position));
+    TRY(commit_new(&d));
     intern_remember(job->store->intern, INTERN_ROOM, head.room_id, id);
     *ret_room_id = head.room_id;
     return NULL;
+}
+
+/* In v12 the id of a room is the hash of its create event: equal ones need times of their own. */
+static const struct new_event *with_own_time(struct job *job, const struct new_event *events,
+                                             size_t n)
+{
+    struct new_event *copy = arena_alloc_array(job->arena, n, sizeof *copy);
+    memcpy(copy, events, n * sizeof *copy);
+    copy[0].origin_server_ts = room_cache_creation_ms(job->store->rooms);
+    return copy;
 }
 
 const struct err *room_append_new(struct job *job, const struct new_room *new_room,
                                   const struct author *author, const struct new_event *events,
                                   size_t n, const char **ret_room_id, const char **ret_ids)
 {
-    const struct err *e = try_append_new(job, new_room, author, events, n, ret_room_id, ret_ids);
-    if (e && e->code == ERR_CONFLICT && new_room->version->room_id_is_create_hash) {
-        /* Two rooms that a user makes in one millisecond would have one id. */
-        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
-        e = try_append_new(job, new_room, author, events, n, ret_room_id, ret_ids);
+    bool is_hash = new_room->version->room_id_is_create_hash;
+    const struct err *e = NULL;
+    for (int i = 0; i < (is_hash ? NEW_ROOM_ATTEMPTS : 1); i++) {
+        const struct new_event *list =
+            is_hash && (i || !events->origin_server_ts) ? with_own_time(job, events, n) : events;
+        e = try_append_new(job, new_room, author, list, n, ret_room_id, ret_ids);
+        if (!e || e->code != ERR_CONFLICT)
+            break;
+        writer_back_off(i); /* another node made an equal room just now */
     }
     if (e && e->code == ERR_CONFLICT && new_room->alias)
         return err(ERR_ROOM_IN_USE, "The alias %s is taken", new_room->alias);
