@@ -11,10 +11,14 @@
 #include <stdatomic.h>
 
 /* Events are taken in runs: as many as can stand in one write. The usual event, whose state before
- * is the current state, is judged from memory; one of a fork ends the run and stands alone. */
+ * is the current state, is judged from memory; one of a fork ends the run and begins another, of
+ * those that go on from it. */
 enum step { STEP_DONE, STEP_FORK, STEP_AFTER_COMMIT };
 
-enum { NEW_EXTREMITIES_MAX = 50 }; /* of a run: then they are brought together */
+enum {
+    NEW_EXTREMITIES_MAX = 50, /* of a run: then they are brought together */
+    FORK_MAX = 50             /* events of a fork in one write: the room is kept from others */
+};
 
 /* ---- the usual event ---- */
 
@@ -335,48 +339,95 @@ static size_t list_ids(const struct intake *in, size_t from, const char **ids)
     return n;
 }
 
-/* All that taking in an event of a fork asks for by id: with other writers kept out, for what was
- * looked up before may be outdated. */
-static const struct err *look_up_fork(struct intake *in, size_t i)
+/* Does events[i] go on from the one before, and nothing else? A redaction, and what may have been
+ * redacted by one, is alone: it matters who came first. */
+static bool goes_on(const struct intake *in, size_t i)
 {
-    if (in->seen_quiet && in->seen_head == in->room->head_version)
-        return NULL; /* nothing has been written since, nor was then */
-    struct incoming all[1] = {in->events[i]};
-    struct intake one = {.events = all, .n = 1};
+    const struct incoming *before = &in->events[i - 1], *new = &in->events[i];
+    return !new->state_ids &&new->event->prev_n == 1 && !new->event->redacts &&
+           !before->event->redacts &&strcmp(new->event->prev_events[0], before->event->event_id) ==
+               0;
+}
+
+static size_t end_of_fork(const struct intake *in, size_t from)
+{
+    size_t to = from + 1;
+    while (to < in->all_n && to < from + FORK_MAX && goes_on(in, to))
+        to++;
+    return to;
+}
+
+/* All that taking in these events of a fork asks for by id: with other writers kept out, for what
+ * was looked up before may be outdated. */
+static const struct err *look_up_fork(struct intake *in, size_t from, size_t to)
+{
+    struct intake some = {.events = in->events, .n = to};
     struct arena *a = in->job->arena;
-    size_t n = count_ids(&one, 0) + in->draft.extremities_n + 1;
+    size_t n = count_ids(&some, from) + in->draft.extremities_n + 1;
     const char **ids = arena_alloc_array(a, n + 1, sizeof *ids);
-    n = list_ids(&one, 0, ids);
+    n = list_ids(&some, from, ids);
     for (size_t k = 0; k < in->draft.extremities_n; k++)
         ids[n++] = in->draft.extremities[k];
     if (in->room->version->room_id_is_create_hash)
         ids[n++] = arena_printf(a, "$%s", in->room->room_id + 1);
-    in->lookup = lookup_create(in->job, in->room->version, in->room->id);
+    if (!in->seen_quiet || in->seen_head != in->room->head_version) /* it may be outdated */
+        in->lookup = lookup_create(in->job, in->room->version, in->room->id);
     return lookup_load(in->lookup, ids, n);
 }
 
-/* One event of a fork, with other writers kept out: its states are asked of the database. */
-static const struct err *run_fork(struct intake *in, size_t i)
+/* One that goes on from those before. ret_taken false: it must wait, and begins the next run. */
+static const struct err *take_next_of_fork(struct intake *in, size_t i, struct fork *f,
+                                           bool *ret_taken)
 {
+    const struct known_event *known;
+    bool missing;
+    *ret_taken = false;
+    if (!f->can_grow || refers_to_drafted(in, in->events[i].event))
+        return NULL;
+    TRY(lookup_get(in->lookup, in->events[i].event->event_id, &known));
+    if (known)
+        return NULL;
+    TRY(accept_find_missing(in, i, &missing));
+    return missing ? NULL : accept_go_on_fork(in, i, f, ret_taken);
+}
+
+static const struct err *take_fork(struct intake *in, size_t from, size_t *ret_next)
+{
+    const struct known_event *known;
+    struct fork f = {0};
+    bool done, taken = true; /* it may have been stored since it was looked up first */
+    size_t to = end_of_fork(in, from), i = from + 1;
+    TRY(look_up_fork(in, from, to));
+    TRY(find_known(in, from, &known, &done));
+    if (!done)
+        TRY(accept_on_fork(in, from, &f));
+    for (; i < to && taken; i += taken)
+        TRY(take_next_of_fork(in, i, &f, &taken));
+    *ret_next = i;
+    return NULL;
+}
+
+/* Events of a fork, with other writers kept out: the states around the first are asked of the
+ * database. */
+static const struct err *run_fork(struct intake *in, size_t from, size_t *ret_next)
+{
+    size_t next;
     TRY(writer_wait_for_queue(in->job, in->room));
     if (in->room->stale)
         return err(ERR_CONFLICT, "The room is changing; try again");
     accept_begin_write(in);
-    const struct known_event *known;
-    bool done = false; /* it may have been stored since it was looked up first */
-    const struct err *e = look_up_fork(in, i);
-    if (!e)
-        e = find_known(in, i, &known, &done);
-    if (!e && !done)
-        e = accept_on_fork(in, i);
+    const struct err *e = take_fork(in, from, &next);
     if (e || (!in->draft.newest && !in->aside_n)) {
         write_abandon(in->write);
-        return e;
+    } else {
+        lock_take(&in->room->lock);
+        enqueue(in);
+        lock_release(&in->room->lock);
+        e = finish(in, from, next);
     }
-    lock_take(&in->room->lock);
-    enqueue(in);
-    lock_release(&in->room->lock);
-    return finish(in, i, i + 1);
+    if (!e)
+        *ret_next = next;
+    return e;
 }
 
 /* ret_next is written only when all before it is stored: what lost to another writer is tried anew.
@@ -407,12 +458,10 @@ static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
     }
     in->room->busy = in->was_fork = true;
     lock_release(&in->room->lock);
-    const struct err *e = run_fork(in, from);
+    const struct err *e = run_fork(in, from, ret_next);
     if (in->events[from].event->redacts)
         room_note_aside(in->room);
     writer_done(in->room);
-    if (!e)
-        *ret_next = from + 1;
     return e;
 }
 
@@ -461,7 +510,7 @@ static const struct err *look_up(struct intake *in, size_t from)
     const char *const *ids;
     size_t n;
     accept_wanted_ids(in, from, &ids, &n);
-    memset(in->changes, 0, in->n * sizeof *in->changes);
+    memset(in->changes, 0, in->all_n * sizeof *in->changes);
     in->lookup = lookup_create(in->job, in->room->version, in->room->id);
     TRY(lookup_load(in->lookup, ids, n));
     return look_up_redactions(in, from);

@@ -1,5 +1,7 @@
-/* Taking in an event of a fork: one whose state before is not simply the current state, or whose
- * coming changes what the current state is. It is alone in its write, upon committed state. */
+/* Taking in events of a fork: those whose state before is not simply the current state, or whose
+ * coming changes what the current state is. The first stands upon committed state. Those that
+ * simply go on from it share its write: the states around them are those that it left, and all
+ * views differ from the state that was current before the write. */
 #include "rooms/accept/accept_internal.h"
 
 #include "rooms/state/auth_index.h"
@@ -43,6 +45,14 @@ static const struct state_view *find_parent(const struct state_view *state, int6
     return parent && parent->ref && parent->base == base ? parent : NULL;
 }
 
+/* Events that are being taken in get their positions with the write. */
+static void name_drafted(const struct intake *in, struct state_ref_entry *entries, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (event_is_being_taken(entries[i].event))
+            entries[i].at = in->changes[entries[i].event - EVENT_BEING_TAKEN(0)];
+}
+
 static const struct err *write_ref(struct intake *in, const struct state_view *state,
                                    int64_t *ret_ref)
 {
@@ -58,10 +68,14 @@ static const struct err *write_ref(struct intake *in, const struct state_view *s
         return NULL;
     }
     TRY(state_refs_next_id(job_tx(in->job), &id));
-    if (parent && state->n > FLAT_MAX && id % FLATTEN_EVERY)
-        state_ref_write(in->write, id, in->room->id, base, parent->ref, changed, changed_n);
-    else
-        state_ref_write(in->write, id, in->room->id, base, 0, state->entries, state->n);
+    bool is_flat = !parent || state->n <= FLAT_MAX || id % FLATTEN_EVERY == 0;
+    if (is_flat) {
+        changed_n = state->n;
+        memcpy(changed, state->entries, changed_n * sizeof *changed);
+    }
+    name_drafted(in, changed, changed_n);
+    state_ref_write(in->write, id, in->room->id, base, is_flat ? 0 : parent->ref, changed,
+                    changed_n);
     *ret_ref = id;
     return NULL;
 }
@@ -120,12 +134,6 @@ const struct err *accept_put_aside(struct intake *in, size_t i, enum event_statu
 }
 
 /* ---- the states around the event ---- */
-
-/* The states after the event's parents, and after the room's other extremities. */
-struct around {
-    struct state_view *views; /* first those of the parents */
-    size_t parents_n, others_n;
-};
 
 static bool is_prev(const struct event *e, const char *id)
 {
@@ -189,8 +197,7 @@ static const struct err *state_before_event(struct intake *in, size_t i,
         *ret_missing = o->missing_auth_n > 0;
         return NULL;
     }
-    return state_view_resolve(in->job, in->room, in->lookup, NULL, around->views, around->parents_n,
-                              ret);
+    return state_view_resolve(in->job, in->room, in->lookup, around->views, around->parents_n, ret);
 }
 
 void accept_leave_large(struct intake *in, size_t i)
@@ -199,33 +206,47 @@ void accept_leave_large(struct intake *in, size_t i)
 }
 
 /* What resolution will cost: the keys in which branches differ, and the branches. */
-static bool is_large(const struct around *around, const struct state_view *before)
+static size_t count_keys(const struct around *around, const struct state_view *before)
 {
     size_t keys = before->n;
     for (size_t i = 0; i < around->parents_n + around->others_n; i++)
         keys += around->views[i].n;
-    return keys > LARGE_KEYS || around->parents_n + around->others_n > LARGE_BRANCHES;
+    return keys;
+}
+
+static bool is_large(const struct around *around, const struct state_view *before)
+{
+    return count_keys(around, before) > LARGE_KEYS ||
+           around->parents_n + around->others_n > LARGE_BRANCHES;
 }
 
 /* The current state once the event is there: that after it, resolved with those of the extremities
  * that it leaves. */
-static const struct err *state_with_event(struct intake *in, const struct event *e,
-                                          const struct around *around,
-                                          const struct state_view *before, struct state_view *ret)
+static const struct err *state_with_event(struct intake *in, const struct around *around,
+                                          const struct state_view *after, struct state_view *ret)
 {
-    struct arena *a = in->job->arena;
     size_t n = around->others_n;
-    struct state_view *views = arena_alloc_array(a, n + 1, sizeof *views);
+    struct state_view *views = arena_alloc_array(in->job->arena, n + 1, sizeof *views);
     memcpy(views, around->views + around->parents_n, n * sizeof *views);
-    views[n] = state_view_copy(a, before);
-    if (e->state_key) {
-        int64_t type;
-        TRY(intern_id(in->job->store->intern, INTERN_TYPE, e->type, &type));
-        state_view_put(a, &views[n], type, e->state_key, EVENT_BEING_TAKEN);
-    }
-    n++;
-    return state_view_resolve(in->job, in->room, in->lookup, e->state_key ? e : NULL, views, n,
-                              ret);
+    views[n++] = *after;
+    return state_view_resolve(in->job, in->room, in->lookup, views, n, ret);
+}
+
+static const struct err *state_after_event(struct intake *in, size_t i, struct state_view *before,
+                                           struct state_view **ret)
+{
+    const struct event *e = in->events[i].event;
+    struct arena *a = in->job->arena;
+    int64_t type;
+    *ret = before;
+    if (!e->state_key)
+        return NULL;
+    TRY(intern_id(in->job->store->intern, INTERN_TYPE, e->type, &type));
+    *ret = arena_alloc(a, sizeof **ret);
+    **ret = state_view_copy(a, before);
+    (*ret)->from = before;
+    state_view_put(a, *ret, type, e->state_key, EVENT_BEING_TAKEN(i));
+    return NULL;
 }
 
 /* ---- writing ---- */
@@ -244,7 +265,7 @@ static const struct err *write_other_changes(struct intake *in, const struct sta
     for (size_t i = 0; i < now->n; i++) {
         const struct state_ref_entry *entry = &now->entries[i];
         const struct stored_event *stored = NULL;
-        if (entry->event == EVENT_BEING_TAKEN)
+        if (event_is_being_taken(entry->event))
             continue;
         if (entry->event) {
             TRY(lookup_at(in->lookup, entry->event, &stored));
@@ -260,70 +281,103 @@ static const struct err *write_other_changes(struct intake *in, const struct sta
     return NULL;
 }
 
-static bool holds_taken(const struct state_view *v)
+static bool holds(const struct state_view *v, int64_t event)
 {
     for (size_t i = 0; i < v->n; i++)
-        if (v->entries[i].event == EVENT_BEING_TAKEN)
+        if (v->entries[i].event == event)
             return true;
     return false;
 }
 
-static const struct err *write_accepted(struct intake *in, size_t i,
-                                        const struct state_view *before,
-                                        const struct state_view *now)
+/* One that goes without saying: the state before the event is that of its position, and the state
+ * after it is too. */
+static bool is_as_position(const struct intake *in, size_t i, const struct state_view *before,
+                           const struct draft_event *d)
+{
+    return !before->n && !in->events[i].state_ids;
+}
+
+static const struct err *write_state_before(struct intake *in, const struct draft_event *d,
+                                            struct state_view *before)
+{
+    int64_t ref;
+    TRY(write_ref(in, before, &ref));
+    event_state_write(in->write, d->at, 0, ref);
+    before->ref = ref;
+    before->base = in->room->state_position;
+    return NULL;
+}
+
+static const struct err *write_accepted(struct intake *in, size_t i, int64_t moved_from,
+                                        struct state_view *before, const struct state_view *now)
+{
+    const struct event *e = in->events[i].event;
+    bool changes_state = in->draft.last_state_at; /* the state at its position is not that before */
+    struct draft_event *d = accept_draft(in, i, moved_from);
+    d->is_lost = e->state_key && !holds(now, EVENT_BEING_TAKEN(i));
+    d->follows_gap = in->events[i].state_ids != NULL;
+    {
+        LOCKED(&in->room->lock);
+        TRY(accept_add_sender(in, e));
+        TRY(draft_put(&in->draft, d));
+    }
+    in->changes[i] = d->at;
+    in->outcomes[i] = (struct outcome){.verdict = VERDICT_ACCEPTED};
+    if (is_as_position(in, i, before, d) && !changes_state)
+        return NULL;
+    return write_state_before(in, d, before);
+}
+
+/* For resolution the event counts among those that are stored. ret_was: where it stands aside, 0 if
+ * it does not. */
+static const struct err *add_taken(struct intake *in, size_t i, int64_t *ret_was)
 {
     const struct event *e = in->events[i].event;
     const struct known_event *known;
-    TRY(lookup_get(in->lookup, e->event_id, &known));
-    bool is_new = !known || known->e.position == EVENT_BEING_TAKEN;
-    struct draft_event *d = accept_draft(in, i, is_new ? 0 : known->e.position);
-    d->is_lost = e->state_key && !holds_taken(now);
-    d->follows_gap = in->events[i].state_ids != NULL;
-    int64_t ref = 0;
-    if (before->n || in->events[i].state_ids)
-        TRY(write_ref(in, before, &ref));
-    LOCKED(&in->room->lock);
-    TRY(accept_add_sender(in, e));
-    TRY(draft_put(&in->draft, d));
-    if (ref)
-        event_state_write(in->write, d->at, 0, ref);
-    in->changes[i] = d->at;
-    in->outcomes[i] = (struct outcome){.verdict = VERDICT_ACCEPTED};
-    if (in->events[i].state_ids)
-        TRY(history_note_end(in, e, d->at, 0));
-    return write_other_changes(in, now);
-}
-
-/* For resolution the event counts among those that are stored. */
-static const struct err *add_taken(struct intake *in, const struct event *e, bool *ret_was_known)
-{
-    const struct known_event *known;
-    TRY(lookup_get(in->lookup, e->event_id, &known));
-    *ret_was_known = known != NULL;
-    if (known)
-        return NULL;
     struct known_event *taken = arena_alloc(in->job->arena, sizeof *taken);
-    *taken = (struct known_event){.e = {.position = EVENT_BEING_TAKEN,
-                                        .room = in->room->id,
-                                        .is_state = e->state_key != NULL,
-                                        .event = e}};
+    TRY(lookup_get(in->lookup, e->event_id, &known));
+    *ret_was = known ? known->e.position : 0;
+    if (known)
+        *taken = *known;
+    else
+        *taken = (struct known_event){
+            .e = {.room = in->room->id, .is_state = e->state_key != NULL, .event = e}};
+    taken->e.position = EVENT_BEING_TAKEN(i);
     lookup_add(in->lookup, taken);
     return NULL;
 }
 
-const struct err *accept_on_fork(struct intake *in, size_t i)
+/* ret_why: it is put aside. */
+static const struct err *judge(struct intake *in, size_t i, const struct state_view *before,
+                               const char **ret_why)
 {
     const struct event *e = in->events[i].event;
-    struct state_view before, now;
     struct cited cited;
+    TRY(accept_read_cited(in, e, &cited));
+    TRY(accept_judge_by_cited(in, e, &cited, ret_why));
+    if (!*ret_why)
+        TRY(accept_judge_by_state(in, e, before, ret_why));
+    if (*ret_why)
+        return accept_put_aside(in, i, EVENT_REJECTED, *ret_why, before);
+    if (!in->room->is_partial) /* what members may do now is not known yet */
+        TRY(accept_judge_by_state(in, e, NULL, ret_why));
+    return *ret_why ? accept_put_aside(in, i, EVENT_SOFT_FAILED, *ret_why, before) : NULL;
+}
+
+/* ---- the first ---- */
+
+const struct err *accept_on_fork(struct intake *in, size_t i, struct fork *f)
+{
     const char *why;
-    bool missing = false, was_known;
-    struct around around;
-    TRY(read_around(in, &in->events[i], &around));
-    bool large = is_large(&around, &(struct state_view){0});
+    bool missing = false;
+    int64_t moved_from;
+    struct state_view *before = arena_alloc(in->job->arena, sizeof *before);
+    *f = (struct fork){0};
+    TRY(read_around(in, &in->events[i], &f->around));
+    bool large = is_large(&f->around, &(struct state_view){0});
     if (!large || !in->leaves_large) {
-        TRY(state_before_event(in, i, &around, &before, &missing));
-        large = is_large(&around, &before);
+        TRY(state_before_event(in, i, &f->around, before, &missing));
+        large = is_large(&f->around, before);
     }
     in->room->has_large_conflict = large;
     if (large && in->leaves_large) {
@@ -334,17 +388,82 @@ const struct err *accept_on_fork(struct intake *in, size_t i)
         in->outcomes[i].verdict = VERDICT_MISSING;
         return NULL;
     }
-    TRY(accept_read_cited(in, e, &cited));
-    TRY(accept_judge_by_cited(in, e, &cited, &why));
-    if (!why)
-        TRY(accept_judge_by_state(in, e, &before, &why));
+    TRY(judge(in, i, before, &why));
     if (why)
-        return accept_put_aside(in, i, EVENT_REJECTED, why, &before);
-    if (!in->room->is_partial) /* what members may do now is not known yet */
-        TRY(accept_judge_by_state(in, e, NULL, &why));
+        return NULL;
+    TRY(add_taken(in, i, &moved_from));
+    TRY(state_after_event(in, i, before, &f->after));
+    TRY(state_with_event(in, &f->around, f->after, &f->now));
+    TRY(write_accepted(in, i, moved_from, before, &f->now));
+    if (in->events[i].state_ids) {
+        LOCKED(&in->room->lock);
+        TRY(history_note_end(in, in->events[i].event, in->changes[i], 0));
+    }
+    f->newest = in->events[i].event;
+    f->keys = count_keys(&f->around, before);
+    f->can_grow = !large && !moved_from && !in->room->is_partial && f->around.others_n;
+    LOCKED(&in->room->lock);
+    TRY(write_other_changes(in, &f->now));
+    f->can_grow = f->can_grow && !in->draft.sets;
+    return NULL;
+}
+
+/* ---- those that go on from it ---- */
+
+/* Does the event change nothing of the current state but its own key? */
+static bool changes_own_key_only(struct intake *in, size_t i, const struct fork *f,
+                                 const struct state_view *now)
+{
+    struct arena *a = in->job->arena;
+    struct map was;
+    size_t same = 0;
+    bool others = false, own = false;
+    state_view_index(a, &f->now, &was);
+    for (size_t k = 0; k < now->n; k++) {
+        const struct state_ref_entry *before = state_view_indexed(a, &was, &now->entries[k]);
+        own = now->entries[k].event == EVENT_BEING_TAKEN(i);
+        if (own)
+            same += before != NULL;
+        else if (before && before->event == now->entries[k].event)
+            same++;
+        else
+            others = true;
+    }
+    map_finish(&was);
+    return !others && same == f->now.n;
+}
+
+static const struct err *find_now(struct intake *in, size_t i, struct fork *f,
+                                  struct state_view *ret)
+{
+    *ret = f->now;
+    if (!in->events[i].event->state_key)
+        return NULL;
+    return state_with_event(in, &f->around, f->after, ret);
+}
+
+const struct err *accept_go_on_fork(struct intake *in, size_t i, struct fork *f, bool *ret_taken)
+{
+    const struct event *e = in->events[i].event;
+    const char *why;
+    struct state_view now, *before = f->after;
+    int64_t moved_from;
+    f->keys += count_keys(&f->around, before);
+    *ret_taken = false;
+    if (strcmp(e->prev_events[0], f->newest->event_id) != 0 || f->keys > LARGE_KEYS)
+        return NULL;
+    TRY(judge(in, i, before, &why));
+    *ret_taken = why != NULL;
     if (why)
-        return accept_put_aside(in, i, EVENT_SOFT_FAILED, why, &before);
-    TRY(add_taken(in, e, &was_known));
-    TRY(state_with_event(in, e, &around, &before, &now));
-    return write_accepted(in, i, &before, &now);
+        return NULL;
+    TRY(add_taken(in, i, &moved_from));
+    TRY(state_after_event(in, i, before, &f->after));
+    TRY(find_now(in, i, f, &now));
+    if (!changes_own_key_only(in, i, f, &now))
+        return NULL;
+    TRY(write_accepted(in, i, moved_from, before, &now));
+    f->now = now;
+    f->newest = e;
+    *ret_taken = true;
+    return NULL;
 }

@@ -56,8 +56,26 @@ const struct err *accept_put_aside(struct intake *in, size_t i, enum event_statu
 
 /* Leaves the event for later. */
 void accept_leave_large(struct intake *in, size_t i);
-/* accept_fork.c: one event whose state is not simply the current one, alone in its write. */
-const struct err *accept_on_fork(struct intake *in, size_t i);
+/* The states after the event's parents, and after the room's other extremities. */
+struct around {
+    struct state_view *views; /* first those of the parents */
+    size_t parents_n, others_n;
+};
+
+/* accept_fork.c: events of a fork in one write, each of which is the only parent of the next. */
+struct fork {
+    const struct event *newest; /* NULL: none was accepted */
+    struct around around;       /* others_n are not touched by those that follow */
+    struct state_view *after;   /* the newest */
+    struct state_view now;      /* what is current then */
+    size_t keys;                /* that were looked at */
+    bool can_grow;
+};
+/* One event whose state is not simply the current one, the first of its write. */
+const struct err *accept_on_fork(struct intake *in, size_t i, struct fork *ret);
+/* One that is new and has one parent. ret_taken false: it must wait for the commit of those before.
+ */
+const struct err *accept_go_on_fork(struct intake *in, size_t i, struct fork *f, bool *ret_taken);
 /* A reference to a state, for events that are written with it. */
 const struct err *accept_write_state_ref(struct intake *in, const struct state_view *state,
                                          int64_t *ret_ref);

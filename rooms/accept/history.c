@@ -217,7 +217,7 @@ static const struct err *find_before(struct stretch *s, struct old_event *o)
     }
     if (unknown || !e->prev_n) /* before the first event there is nothing, and nothing was told */
         views[n++] = s->told;
-    return state_view_resolve(s->in.job, s->in.room, s->in.lookup, NULL, views, n, &o->before);
+    return state_view_resolve(s->in.job, s->in.room, s->in.lookup, views, n, &o->before);
 }
 
 static const struct err *judge(struct stretch *s, struct old_event *o)

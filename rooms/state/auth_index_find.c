@@ -95,7 +95,7 @@ static size_t take_looked_up(struct discovery *d, const struct str *ids, size_t 
     for (size_t i = 0; i < n; i++) {
         const char *id = event_id_from_bytes(d->arena, d->x->room->version, ids[i]);
         const struct known_event *known = lookup_peek(d->x->lookup, id);
-        bool is_extra = known && known->e.position == EVENT_BEING_TAKEN;
+        bool is_extra = known && !known->is_stored && event_is_being_taken(known->e.position);
         if (!is_extra && !(known && known->is_stored && d->x->has_all_numbers)) {
             ret[others++] = ids[i];
             continue;

@@ -7,8 +7,13 @@
 #include "rooms/state/lookup.h"
 #include "storage/rooms/state_refs.h"
 
-/* Stands for the position of the event that is being taken in. */
-#define EVENT_BEING_TAKEN INT64_MIN
+/* Stand for the positions of events that are being taken in, which the lookup has under them. */
+#define EVENT_BEING_TAKEN(number) (INT64_MIN + (int64_t)(number))
+#define EVENTS_BEING_TAKEN_MAX (1 << 20)
+static inline bool event_is_being_taken(int64_t position)
+{
+    return position < INT64_MIN + EVENTS_BEING_TAKEN_MAX;
+}
 
 struct state_view {
     struct state_ref_entry *entries; /* each key once, in no order; event 0: absent */
@@ -31,7 +36,7 @@ const struct err *state_view_of_ids(struct job *job, struct room *room, struct l
 
 const struct state_ref_entry *state_view_find(const struct state_view *v, int64_t type,
                                               const char *state_key);
-/* event: a position, 0 for none, or EVENT_BEING_TAKEN. */
+/* event: a position, 0 for none, or EVENT_BEING_TAKEN(n). */
 void state_view_put(struct arena *a, struct state_view *v, int64_t type, const char *state_key,
                     int64_t event);
 /* The key is as in the current state. */
@@ -46,10 +51,9 @@ void state_view_index(struct arena *a, const struct state_view *v, struct map *r
 const struct state_ref_entry *state_view_indexed(struct arena *a, const struct map *index,
                                                  const struct state_ref_entry *key);
 
-/* State resolution over several states. taken: the event that EVENT_BEING_TAKEN stands for, NULL
- * when none does. */
+/* State resolution over several states. */
 const struct err *state_view_resolve(struct job *job, struct room *room, struct lookup *lookup,
-                                     const struct event *taken, const struct state_view *views,
-                                     size_t n, struct state_view *ret);
+                                     const struct state_view *views, size_t n,
+                                     struct state_view *ret);
 
 #endif

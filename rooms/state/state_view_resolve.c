@@ -11,7 +11,6 @@ struct resolving {
     struct job *job;
     struct room *room;
     struct lookup *lookup;
-    const struct event *taken;
     struct auth_index *index; /* NULL: state resolution v1, which walks no chains */
     struct map differing;     /* of any view: entry key -> struct key */
     struct key *keys;         /* the same as a list */
@@ -76,8 +75,7 @@ static const struct err *load_events(struct resolving *r, const struct state_vie
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < views[i].n; k++) {
             TRY(add_key(r, &views[i].entries[k]));
-            if (views[i].entries[k].event != EVENT_BEING_TAKEN)
-                list[wanted++] = views[i].entries[k].event;
+            list[wanted++] = views[i].entries[k].event;
         }
     TRY(lookup_load_at(r->lookup, list, wanted));
     for (const struct key *k = r->keys; k; k = k->next)
@@ -90,8 +88,6 @@ static const struct err *load_events(struct resolving *r, const struct state_vie
 
 static const char *id_at(struct resolving *r, int64_t position)
 {
-    if (r->taken && position == EVENT_BEING_TAKEN)
-        return r->taken->event_id;
     const struct known_event *known = position ? map_get_int(&r->lookup->by_place, position) : NULL;
     return known ? known->e.event->event_id : NULL;
 }
@@ -282,10 +278,6 @@ static const struct err *mainline(void *ctx, const char *power_id, const char *c
 static const struct err *position_of(struct resolving *r, const char *id, int64_t *ret)
 {
     const struct known_event *e;
-    if (r->taken && strcmp(id, r->taken->event_id) == 0) {
-        *ret = EVENT_BEING_TAKEN;
-        return NULL;
-    }
     TRY(lookup_get(r->lookup, id, &e));
     if (!e)
         return err_internal("event %s of the resolved state is missing", id);
@@ -388,8 +380,8 @@ static size_t drop_equal(struct arena *a, const struct state_view *views, size_t
 }
 
 const struct err *state_view_resolve(struct job *job, struct room *room, struct lookup *lookup,
-                                     const struct event *taken, const struct state_view *views,
-                                     size_t n, struct state_view *ret)
+                                     const struct state_view *views, size_t n,
+                                     struct state_view *ret)
 {
     struct state_view *distinct = arena_alloc_array(job->arena, n + 1, sizeof *distinct);
     n = drop_equal(job->arena, views, n, distinct);
@@ -397,7 +389,7 @@ const struct err *state_view_resolve(struct job *job, struct room *room, struct 
         *ret = n ? distinct[0] : (struct state_view){0};
         return NULL;
     }
-    struct resolving r = {.job = job, .room = room, .lookup = lookup, .taken = taken};
+    struct resolving r = {.job = job, .room = room, .lookup = lookup};
     const struct err *e = resolve(&r, distinct, n, ret);
     map_finish(&r.differing);
     map_finish(&r.current);

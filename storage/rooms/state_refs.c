@@ -15,6 +15,10 @@ SQL(state_refs_insert_sql, "INSERT INTO state_refs (id, room, base, parent) "
 SQL(state_ref_entries_insert_sql,
     "INSERT INTO state_ref_entries (ref, type, state_key, event) "
     "SELECT * FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[])")
+SQL(state_ref_entries_at_sql,
+    "INSERT INTO state_ref_entries (ref, type, state_key, event) "
+    "SELECT u.ref, u.type, u.state_key, (SELECT position FROM log_head) - u.back "
+    "FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[]) u(ref, type, state_key, back)")
 SQL(event_states_insert_sql,
     "INSERT INTO event_states (event, ref) SELECT (SELECT position FROM log_head) - u.back, u.ref "
     "FROM unnest($1::int8[], $2::int8[]) u(back, ref) "
@@ -35,6 +39,12 @@ static const struct batch_table state_ref_entries_rows = {
     .columns_n = 4,
     .order = BATCH_OTHER,
 };
+static const struct batch_table state_ref_entries_at_rows = {
+    .sql = &state_ref_entries_at_sql,
+    .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_POSITION},
+    .columns_n = 4,
+    .order = BATCH_OTHER,
+};
 static const struct batch_table event_states_rows = {
     .sql = &event_states_insert_sql,
     .columns = {DB_POSITION, DB_INT8},
@@ -48,14 +58,26 @@ static const struct batch_table event_states_known_rows = {
     .order = BATCH_OTHER,
 };
 
+static void write_entries(struct write *w, int64_t id, const struct state_ref_entry *entries,
+                          size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct state_ref_entry *e = &entries[i];
+        if (e->at)
+            write_row(w, &state_ref_entries_at_rows,
+                      P(INT(id), INT(e->type), TEXT(e->state_key), POSITION(e->at)));
+        else
+            write_row(
+                w, &state_ref_entries_rows,
+                P(INT(id), INT(e->type), TEXT(e->state_key), INT_OR_NULL(e->event, e->as_base)));
+    }
+}
+
 void state_ref_write(struct write *w, int64_t id, int64_t room, int64_t base, int64_t parent,
                      const struct state_ref_entry *entries, size_t n)
 {
     write_row(w, &state_refs_rows, P(INT(id), INT(room), INT(base), INT(parent)));
-    for (size_t i = 0; i < n; i++)
-        write_row(w, &state_ref_entries_rows,
-                  P(INT(id), INT(entries[i].type), TEXT(entries[i].state_key),
-                    INT_OR_NULL(entries[i].event, entries[i].as_base)));
+    write_entries(w, id, entries, n);
 }
 
 SQL(state_refs_insert_at_sql,
@@ -65,10 +87,7 @@ void state_ref_write_at(struct write *w, int64_t id, int64_t room, int at,
                         const struct state_ref_entry *entries, size_t n)
 {
     write_statement(w, &state_refs_insert_at_sql, P(INT(id), INT(room), POSITION(at)));
-    for (size_t i = 0; i < n; i++)
-        write_row(w, &state_ref_entries_rows,
-                  P(INT(id), INT(entries[i].type), TEXT(entries[i].state_key),
-                    INT_OR_NULL(entries[i].event, entries[i].as_base)));
+    write_entries(w, id, entries, n);
 }
 
 void event_state_write(struct write *w, int at, int64_t position, int64_t ref)

@@ -10,6 +10,7 @@ struct state_ref_entry {
     const char *state_key;
     int64_t event; /* position; 0: there is no such state */
     bool as_base;  /* after all as at the base, unlike in the parent */
+    int at;        /* of what is written: the event is that of this change of the write; else 0 */
 };
 
 /* An id for a reference that is about to be written. */

@@ -201,6 +201,34 @@ static void an_event_of_a_fork_is_one_commit(void **state)
     }
 }
 
+/* As after a gap: what goes on from each other is stored at once. */
+static void events_that_go_on_share_a_commit(void **state)
+{
+    EACH_VERSION(v)
+    {
+        struct scene c;
+        struct incoming in[FORK];
+        struct outcome out[FORK];
+        open_scene(&c, v);
+        set_state(&c, "m.room.topic", "{\"topic\":\"ours\"}");
+        take(&c, on_the_fork(&c, 1)); /* what is current is decided */
+        for (int i = 0; i < FORK; i++)
+            in[i] = (struct incoming){.event = on_the_fork(&c, i)};
+        int64_t commits = counted("concorde_commits_total"), before = statements(&c);
+        NO_ERR(room_accept(c.job, room_named(c.job, c.room_id), in, FORK, out));
+        for (int i = 0; i < FORK; i++)
+            assert_int_equal(out[i].verdict, VERDICT_ACCEPTED);
+        for (int i = 1; i < FORK; i++)
+            assert_int_equal(out[i].position, out[i - 1].position + 1);
+        print_message("v%s: %lld statements for %d events at once\n", v,
+                      (long long)(statements(&c) - before), FORK);
+        assert_int_equal(counted("concorde_commits_total") - commits, 1);
+        assert_in_range(statements(&c) - before, 1, FORK + STATEMENTS);
+        assert_string_equal(state_id(c.job, c.room_id, "m.room.member", BOB), c.bob);
+        close_scene(&c);
+    }
+}
+
 enum { TALKERS = 3, MESSAGES = 40 };
 
 static void talk_or_fork(void *ctx, int number)
@@ -326,6 +354,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(long_chains_cost_no_statements, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_event_of_a_fork_is_one_commit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(events_that_go_on_share_a_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(forks_and_our_messages_pass_each_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_missing_gets_its_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_conflict_costs_no_statements, set_up, tear_down),
