@@ -294,7 +294,7 @@ static bool holds(const struct state_view *v, int64_t event)
 static bool is_as_position(const struct intake *in, size_t i, const struct state_view *before,
                            const struct draft_event *d)
 {
-    return !before->n && !in->events[i].state_ids;
+    return !before->n && !in->events[i].state_ids && !d->is_lost;
 }
 
 static const struct err *write_state_before(struct intake *in, const struct draft_event *d,

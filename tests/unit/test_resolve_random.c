@@ -9,7 +9,7 @@
 #include "rooms/state/state_at.h"
 #include "storage/rooms/event_lookup.h"
 
-enum { USERS = 4, STEPS = 60, SEEDS = 3, EXTREMITIES_MAX = 20 };
+enum { USERS = 4, STEPS = 30, SEEDS = 3, EXTREMITIES_MAX = 20, TOGETHER = 8 };
 
 static const char *const users[USERS] = {"@bob:remote.example", "@carol:remote.example",
                                          "@dave:remote.example", "@erin:remote.example"};
@@ -23,12 +23,67 @@ struct scene {
     size_t accepted, forks;
 };
 
+/* ---- states ---- */
+
+static const struct known_event *known(struct scene *c, const char *id)
+{
+    struct lookup *l = lookup_create(c->job, c->v, room_named(c->job, c->room_id)->id);
+    const struct known_event *e;
+    pg_must("lookup", lookup_get(l, id, &e));
+    return e;
+}
+
+static void put(struct arena *a, struct state_set *set, const struct event *e)
+{
+    struct state_entry *entries = (struct state_entry *)set->entries, *own = NULL;
+    for (size_t i = 0; i < set->n; i++)
+        if (strcmp(entries[i].type, e->type) == 0 &&
+            strcmp(entries[i].state_key, e->state_key) == 0)
+            own = &entries[i];
+    if (!own)
+        own = &entries[set->n++];
+    *own = (struct state_entry){e->type, e->state_key, e->event_id};
+}
+
+static struct state_set state_before(struct scene *c, const char *id)
+{
+    const struct known_event *e = known(c, id);
+    const struct stored_event *list;
+    size_t n;
+    bool is_known;
+    pg_must("state_before_list", state_before_list(c->job, room_named(c->job, c->room_id),
+                                                   e->e.position, &list, &n, &is_known));
+    assert_true(is_known);
+    struct state_set set = {arena_alloc_array(c->job->arena, n + 1 + TOGETHER, sizeof *set.entries),
+                            0};
+    for (size_t i = 0; i < n; i++)
+        put(c->job->arena, &set, list[i].event);
+    return set;
+}
+
+static struct state_set state_after(struct scene *c, const char *id)
+{
+    const struct known_event *e = known(c, id);
+    struct state_set set = state_before(c, id);
+    if (e->e.is_state && e->e.status != EVENT_REJECTED)
+        put(c->job->arena, &set, e->e.event);
+    return set;
+}
+
+static const char *find(const struct state_set *set, const char *type, const char *key)
+{
+    for (size_t i = 0; i < set->n; i++)
+        if (strcmp(set->entries[i].type, type) == 0 && strcmp(set->entries[i].state_key, key) == 0)
+            return set->entries[i].event_id;
+    return NULL;
+}
+
 /* ---- what a user might do ---- */
 
-/* Cites what the state after `prev` has. */
+/* Cites what a state has. */
 struct citing {
-    struct scene *c;
-    int64_t prev;
+    const struct scene *c;
+    const struct state_set *state;
     struct wanted *w;
     size_t n;
 };
@@ -36,16 +91,11 @@ struct citing {
 static void cite(void *ctx, const char *type, const char *key)
 {
     struct citing *citing = ctx;
-    struct job *job = citing->c->job;
-    const struct stored_event *e;
-    int64_t type_id;
+    const char *id = find(citing->state, type, key);
     if (strcmp(type, "m.room.create") == 0 && citing->c->v->room_id_is_create_hash)
         return;
-    pg_must("intern", intern_id(node_store()->intern, INTERN_TYPE, type, &type_id));
-    pg_must("state", state_after_get(job, room_named(job, citing->c->room_id), citing->prev,
-                                     type_id, key, &e));
-    if (e)
-        citing->w->auth[citing->n++] = e->event->event_id;
+    if (id)
+        citing->w->auth[citing->n++] = id;
 }
 
 static struct wanted draw_event(struct scene *c)
@@ -55,7 +105,7 @@ static struct wanted draw_event(struct scene *c)
     struct arena *a = c->job->arena;
     struct wanted w = {.sender = users[draw(USERS)], .state_key = ""};
     const char *target = users[draw(USERS)];
-    switch (draw(8)) {
+    switch (draw(9)) {
     case 0:
         w.type = "m.room.power_levels";
         w.content =
@@ -77,6 +127,11 @@ static struct wanted draw_event(struct scene *c)
         w.state_key = target;
         w.content = arena_printf(a, "{\"membership\":\"%s\"}", memberships[draw(4)]);
         break;
+    case 5:
+        w.type = "m.room.message";
+        w.state_key = NULL;
+        w.content = "{\"body\":\"hi\",\"msgtype\":\"m.text\"}";
+        break;
     default:
         w.type = "m.room.member";
         w.state_key = w.sender;
@@ -85,31 +140,62 @@ static struct wanted draw_event(struct scene *c)
     return w;
 }
 
-static const struct known_event *known(struct scene *c, const char *id)
+static const struct event *make_event(struct scene *c, const struct state_set *state,
+                                      const char *prev, const char *other_prev)
 {
-    struct lookup *l = lookup_create(c->job, c->v, room_named(c->job, c->room_id)->id);
-    const struct known_event *e;
-    pg_must("lookup", lookup_get(l, id, &e));
-    return e;
-}
-
-static void step(struct scene *c)
-{
-    size_t at = draw(3);
     struct wanted w = draw_event(c);
-    struct citing citing = {.c = c, .prev = known(c, c->heads[at])->e.position, .w = &w};
+    struct citing citing = {.c = c, .state = state, .w = &w};
     json_auto_t *content = json_loads(w.content, 0, NULL);
     auth_events_for(c->v, w.type, w.sender, w.state_key, content, cite, &citing);
-    w.prev[0] = c->heads[at];
-    if (draw(6) == 0 && strcmp(c->heads[(at + 1) % 3], w.prev[0]) != 0)
-        w.prev[1] = c->heads[(at + 1) % 3];
+    w.prev[0] = prev;
+    w.prev[1] = other_prev;
     w.depth = ++c->depth;
     w.ts = 1700000000000 + draw(40);
-    const struct event *e = remote_event(c->job, c->v, c->room_id, &w);
-    if (accept_one(c->job, c->room_id, e).verdict != VERDICT_ACCEPTED)
-        return;
-    c->accepted++;
-    c->heads[at] = e->event_id;
+    return remote_event(c->job, c->v, c->room_id, &w);
+}
+
+/* What the database has of the state before an event is the state after its parent. */
+static void check_goes_on(struct scene *c, const struct event *e)
+{
+    struct state_set before = state_before(c, e->event_id),
+                     after = state_after(c, e->prev_events[0]);
+    for (size_t i = 0; i < before.n; i++) {
+        const struct state_entry *entry = &before.entries[i];
+        const char *id = find(&after, entry->type, entry->state_key);
+        if (!id || strcmp(id, entry->event_id) != 0)
+            fail_msg("v%s: before %s %s %s is %s, not %s", c->v->id, e->event_id, entry->type,
+                     entry->state_key, entry->event_id, id ? id : "gone");
+    }
+    assert_int_equal(before.n, after.n);
+}
+
+/* One event, or some that go on from each other and come together. */
+static void step(struct scene *c)
+{
+    struct incoming in[TOGETHER];
+    struct outcome out[TOGETHER];
+    size_t at = draw(3), n = draw(2) ? 1 : 1 + draw(TOGETHER);
+    const char *prev = c->heads[at], *other = NULL;
+    struct state_set state = state_after(c, prev);
+    if (draw(6) == 0 && strcmp(c->heads[(at + 1) % 3], prev) != 0)
+        other = c->heads[(at + 1) % 3];
+    for (size_t i = 0; i < n; i++) {
+        in[i] = (struct incoming){.event = make_event(c, &state, prev, i ? NULL : other)};
+        prev = in[i].event->event_id;
+        if (in[i].event->state_key)
+            put(c->job->arena, &state, in[i].event); /* it may be refused after all */
+    }
+    NO_ERR(room_accept(c->job, room_named(c->job, c->room_id), in, n, out));
+    for (size_t i = 0; i < n; i++) {
+        if (out[i].verdict == VERDICT_MISSING)
+            continue;
+        if (in[i].event->prev_n == 1)
+            check_goes_on(c, in[i].event);
+        if (out[i].verdict != VERDICT_ACCEPTED)
+            continue;
+        c->accepted++;
+        c->heads[at] = in[i].event->event_id;
+    }
 }
 
 /* ---- what must come of it ---- */
@@ -120,43 +206,6 @@ static const struct event *get_stored(void *ctx, const char *id, bool *ret_rejec
     pg_must("lookup", lookup_get(ctx, id, &e));
     *ret_rejected = e && e->e.status == EVENT_REJECTED;
     return e ? e->e.event : NULL;
-}
-
-static void put(struct arena *a, struct state_set *set, const struct event *e)
-{
-    struct state_entry *entries = (struct state_entry *)set->entries, *own = NULL;
-    for (size_t i = 0; i < set->n; i++)
-        if (strcmp(entries[i].type, e->type) == 0 &&
-            strcmp(entries[i].state_key, e->state_key) == 0)
-            own = &entries[i];
-    if (!own)
-        own = &entries[set->n++];
-    *own = (struct state_entry){e->type, e->state_key, e->event_id};
-}
-
-static struct state_set state_after(struct scene *c, const char *id)
-{
-    const struct known_event *e = known(c, id);
-    const struct stored_event *list;
-    size_t n;
-    bool is_known;
-    pg_must("state_before_list", state_before_list(c->job, room_named(c->job, c->room_id),
-                                                   e->e.position, &list, &n, &is_known));
-    assert_true(is_known);
-    struct state_set set = {arena_alloc_array(c->job->arena, n + 1, sizeof *set.entries), 0};
-    for (size_t i = 0; i < n; i++)
-        put(c->job->arena, &set, list[i].event);
-    if (e->e.is_state)
-        put(c->job->arena, &set, e->e.event);
-    return set;
-}
-
-static const char *find(const struct state_set *set, const char *type, const char *key)
-{
-    for (size_t i = 0; i < set->n; i++)
-        if (strcmp(set->entries[i].type, type) == 0 && strcmp(set->entries[i].state_key, key) == 0)
-            return set->entries[i].event_id;
-    return NULL;
 }
 
 static void check_state(struct scene *c)
