@@ -40,35 +40,40 @@ struct err {
 
 #define MUST_USE __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+#define NEVER_NULL __attribute__((returns_nonnull)) /* who looks for faults needs to know it */
 
 /* An error with a sentence for the client. */
-const struct err *err(enum err_code code, const char *text, ...) PRINTF_LIKE(2, 3) MUST_USE;
+const struct err *err(enum err_code code, const char *text, ...)
+    PRINTF_LIKE(2, 3) MUST_USE NEVER_NULL;
 
 /* An internal failure: the client is told only that the server failed, the log gets the cause. */
-const struct err *err_internal(const char *cause, ...) PRINTF_LIKE(1, 2) MUST_USE;
+const struct err *err_internal(const char *cause, ...) PRINTF_LIKE(1, 2) MUST_USE NEVER_NULL;
 
 /* 503 with Retry-After: what is needed (the database, mostly) is away and will be back. */
 const struct err *err_unavailable(int retry_after_ms, const char *cause, ...)
-    PRINTF_LIKE(2, 3) MUST_USE;
+    PRINTF_LIKE(2, 3) MUST_USE NEVER_NULL;
 
 /* A file could not be written: 507 when the disk, or our share of it, is full, else internal. */
-const struct err *err_storage(int errno_, const char *cause, ...) PRINTF_LIKE(2, 3) MUST_USE;
+const struct err *err_storage(int errno_, const char *cause, ...)
+    PRINTF_LIKE(2, 3) MUST_USE NEVER_NULL;
 
 /* Adds raw JSON members to the reply, e.g. `"room_version":"9"`. Returns its argument. */
-const struct err *err_with_fields(const struct err *e, const char *fields, ...) PRINTF_LIKE(2, 3);
+const struct err *err_with_fields(const struct err *e, const char *fields, ...)
+    PRINTF_LIKE(2, 3) NEVER_NULL;
 
 /* The same error with a private cause for the log. */
-const struct err *err_with_cause(const struct err *e, const char *cause, ...) PRINTF_LIKE(2, 3);
+const struct err *err_with_cause(const struct err *e, const char *cause, ...)
+    PRINTF_LIKE(2, 3) NEVER_NULL;
 
 /* The same error, with a Retry-After. */
-const struct err *err_with_retry(const struct err *e, int retry_after_ms);
+const struct err *err_with_retry(const struct err *e, int retry_after_ms) NEVER_NULL;
 
 /* The same error, with the status that another server answered with, and with its errcode, unless
  * that is NULL or no errcode. */
-const struct err *err_with_answer(const struct err *e, int status, const char *errcode);
+const struct err *err_with_answer(const struct err *e, int status, const char *errcode) NEVER_NULL;
 
 /* 429 M_LIMIT_EXCEEDED that says when to come back. */
-const struct err *err_limit_exceeded(int retry_after_ms) MUST_USE;
+const struct err *err_limit_exceeded(int retry_after_ms) MUST_USE NEVER_NULL;
 
 /* A copy of an error that came from elsewhere, in this thread's ring. NULL stays NULL. */
 const struct err *err_copy(const struct err *e) MUST_USE;
