@@ -127,7 +127,7 @@ static void remember(struct feed *f, const struct change *c)
     *e = (struct entry){.change = *c};
     size_t texts = text_size(c->user_id) + text_size(c->device) + text_size(c->client_txn);
     e->bytes = texts + c->json.n + (c->event ? event_memory(c->event) : 0) + sizeof *e;
-    e->owned = texts + c->json.n ? mem_alloc(texts + c->json.n) : NULL;
+    e->owned = mem_alloc(texts + c->json.n);
     char *into = e->owned;
     e->change.user_id = copy_text(&into, c->user_id);
     e->change.device = copy_text(&into, c->device);
@@ -331,6 +331,6 @@ void feed_add_metrics(struct feed *f, struct buf *out)
                "# TYPE concorde_feed_entries gauge\nconcorde_feed_entries %lld\n"
                "# HELP concorde_feed_bytes Memory of these changes.\n"
                "# TYPE concorde_feed_bytes gauge\nconcorde_feed_bytes %zu\n",
-               (long long)f->newest, (long long)(f->newest - f->oldest + 1), f->bytes);
+               (long long)f->newest, (long long)f->newest - f->oldest + 1, f->bytes);
     pthread_rwlock_unlock(&f->lock);
 }

@@ -89,7 +89,8 @@ static const char *const *texts_of(struct tx *tx, struct rows *rows, struct rows
 {
     struct map seen = {0};
     struct rows *const both[] = {rows, more};
-    const char **texts = arena_alloc_array(tx->arena, (size_t)(rows->n + more->n), sizeof *texts);
+    const char **texts =
+        arena_alloc_array(tx->arena, (size_t)rows->n + (size_t)more->n, sizeof *texts);
     size_t n = 0;
     for (int i = 0; i < 2; i++)
         while (rows_next(both[i])) {
