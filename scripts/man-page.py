@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Writes the manual page concorde(8) from the help text of the program: man-page.py build/concorde"""
+import re
 import subprocess
 import sys
 
@@ -15,25 +16,40 @@ def escape(text):
     return "\\&" + text if text[:1] in (".", "'") else text
 
 
+def literal(text):
+    """What is typed as it stands is bold; what stands for something else is in italics."""
+    return "\\fB" + re.sub(r"\b[A-Z]{2,}\b", r"\\fI\g<0>\\fB", escape(text)) + "\\fR"
+
+
 def entries(lines):
     for line in lines:
         what, meaning = line[:COLUMN].strip(), line[COLUMN:].strip()
         if what:
-            print(f".TP\n.B {escape(what)}")
+            print(f".TP\n{literal(what)}")
         print(escape(meaning))
 
 
-parts = run("help").split("\n\n")
-usage = next(p for p in parts if p.startswith("usage:"))
-options = next(p for p in parts if p.startswith("options:"))
-commands = parts[parts.index(usage) + 1]
+title, usage, commands, options, *remarks = run("help").strip().split("\n\n")
 print(f'.TH CONCORDE 8 "" "Concorde {run("version").split()[-1]}" "System Administration"')
-print(".SH NAME\nconcorde \\- a Matrix homeserver")
-print(f".SH SYNOPSIS\n.B {escape(usage.removeprefix('usage: '))}\n.SH COMMANDS")
+print(f".SH NAME\nconcorde \\- {escape(title.partition(', ')[2])}")
+print(f".SH SYNOPSIS\n{literal(usage.removeprefix('usage: '))}\n.SH COMMANDS")
 entries(commands.splitlines())
+for remark in remarks:
+    print(".PP\n" + escape(remark.replace("\n", " ")))
 print(".SH OPTIONS")
 entries(options.splitlines()[1:])
-print(r""".SH FILES
+print(r""".SH EXIT STATUS
+0 on success, 1 when the command failed, 2 when it was not understood.
+.SH ENVIRONMENT
+.TP
+.B CONCORDE_CONFIG
+the file of settings, when there is no \fB\-\-config\fR
+.TP
+.B CONCORDE_DATA_DIR
+where everything is kept, when there is no \fB\-\-data\fR
+.PP
+Each setting, too: \fBCONCORDE_SERVER_NAME\fR is \fBserver_name\fR.
+.SH FILES
 .TP
 .B concorde.yaml
 the settings; \fBconcorde check\-config \-\-example\fR shows all of them with their defaults
