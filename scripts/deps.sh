@@ -2,6 +2,7 @@
 # Installs what is missing with apt-get (Debian 12), as root or by sudo.
 #   deps.sh run         what building and running need
 #   deps.sh run test    and what the tests need
+#   deps.sh run tidy    and what that target needs; so with lto and coverage
 # A stamp makes it instant when nothing has changed since.
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,6 +12,9 @@ run="make pkg-config libc6-dev libmicrohttpd-dev libjansson-dev libolm-dev libpq
      libseccomp-dev libcrypt-dev libicu-dev postgresql ca-certificates"
 test="clang clang-format libclang-rt-14-dev ccache libcmocka-dev python3-pytest python3-pytest-xdist
       libevent-2.1-7 python3-httpx python3-yaml python3-cryptography python3-venv python3-matrix-nio openssl"
+tidy="clang clang-tidy python3"
+lto="gcc"
+coverage="gcc gcovr"
 
 packages=""
 for group in "$@"; do packages="$packages ${!group}"; done
