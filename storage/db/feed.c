@@ -127,7 +127,7 @@ static void remember(struct feed *f, const struct change *c)
     *e = (struct entry){.change = *c};
     size_t texts = text_size(c->user_id) + text_size(c->device) + text_size(c->client_txn);
     e->bytes = texts + c->json.n + (c->event ? event_memory(c->event) : 0) + sizeof *e;
-    e->owned = mem_alloc(texts + c->json.n);
+    e->owned = texts + c->json.n ? mem_alloc(texts + c->json.n) : NULL;
     char *into = e->owned;
     e->change.user_id = copy_text(&into, c->user_id);
     e->change.device = copy_text(&into, c->device);
