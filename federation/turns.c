@@ -4,10 +4,25 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+/* A source that waits many times has one turn in each round: those that come meanwhile are of the
+ * round after that of who has the turn, or of the one after their own source's last. */
+struct waiter {
+    const char *name, *source;
+    uint64_t round;
+    bool has_turn;
+    struct waiter *next;
+};
+
+struct holder {
+    uint64_t round;
+    char name[];
+};
+
 struct turns {
     struct lock lock;
     pthread_cond_t given_back;
-    struct map taken; /* name -> itself */
+    struct map taken;     /* name -> struct holder */
+    struct waiter *first; /* by round, then as they came */
 };
 
 struct turns *turns_create(void)
@@ -28,14 +43,51 @@ void turns_destroy(struct turns *t)
     free(t);
 }
 
-bool turns_take(struct turns *t, const char *name, int64_t deadline_mono_ms)
+static void hold_locked(struct turns *t, const char *name)
+{
+    size_t n = strlen(name) + 1;
+    struct holder *h = mem_zalloc(sizeof *h + n);
+    memcpy(h->name, name, n);
+    map_put(&t->taken, str_of(h->name), h);
+}
+
+static void queue_locked(struct turns *t, struct waiter *w, const struct holder *h)
+{
+    struct waiter **at = &t->first;
+    w->round = h->round + 1;
+    for (const struct waiter *other = t->first; other; other = other->next)
+        if (strcmp(other->name, w->name) == 0 && strcmp(other->source, w->source) == 0 &&
+            other->round >= w->round)
+            w->round = other->round + 1;
+    while (*at && (*at)->round <= w->round)
+        at = &(*at)->next;
+    w->next = *at;
+    *at = w;
+}
+
+static void unqueue_locked(struct turns *t, struct waiter *w)
+{
+    struct waiter **at = &t->first;
+    while (*at != w)
+        at = &(*at)->next;
+    *at = w->next;
+}
+
+bool turns_take(struct turns *t, const char *name, const char *source, int64_t deadline_mono_ms)
 {
     LOCKED(&t->lock);
-    while (map_get(&t->taken, str_of(name)))
-        if (lock_wait_until(&t->lock, &t->given_back, deadline_mono_ms))
+    const struct holder *h = map_get(&t->taken, str_of(name));
+    struct waiter w = {.name = name, .source = source};
+    if (!h) {
+        hold_locked(t, name);
+        return true;
+    }
+    queue_locked(t, &w, h);
+    while (!w.has_turn)
+        if (lock_wait_until(&t->lock, &t->given_back, deadline_mono_ms) && !w.has_turn) {
+            unqueue_locked(t, &w);
             return false;
-    char *copy = mem_strdup(name);
-    map_put(&t->taken, str_of(copy), copy);
+        }
     return true;
 }
 
@@ -45,9 +97,28 @@ bool turns_is_taken(struct turns *t, const char *name)
     return map_get(&t->taken, str_of(name)) != NULL;
 }
 
+size_t turns_waiting(struct turns *t, const char *name)
+{
+    LOCKED(&t->lock);
+    size_t n = 0;
+    for (const struct waiter *w = t->first; w; w = w->next)
+        n += strcmp(w->name, name) == 0;
+    return n;
+}
+
 void turns_give_back(struct turns *t, const char *name)
 {
     LOCKED(&t->lock);
-    free(map_remove(&t->taken, str_of(name)));
+    struct holder *h = map_get(&t->taken, str_of(name));
+    struct waiter *w = t->first;
+    while (w && strcmp(w->name, name) != 0)
+        w = w->next;
+    if (!w) {
+        free(map_remove(&t->taken, str_of(name)));
+        return;
+    }
+    unqueue_locked(t, w);
+    h->round = w->round;
+    w->has_turn = true;
     pthread_cond_broadcast(&t->given_back);
 }

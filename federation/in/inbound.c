@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "federation/turns.h"
+#include "matrix/id.h"
 #include "storage/db/feed.h"
 #include "storage/servers/inbound.h"
 
@@ -105,10 +106,11 @@ const struct err *inbound_accept(struct job *job, struct room *room, const struc
                                  int64_t wait_ms, struct outcome *ret)
 {
     struct turns *turns = inbound_of(job)->large;
+    const char *origin = str_dup(job->arena, id_server(str_of(event->event->sender)));
     TRY(room_accept_unless_large(job, room, event, 1, ret));
     if (!ret->is_large)
         return NULL;
-    if (!turns_take(turns, LARGE_TURN, mono_ms() + wait_ms))
+    if (!turns_take(turns, LARGE_TURN, origin, mono_ms() + wait_ms))
         return err_limit_exceeded(LARGE_RETRY_MS);
     const struct err *e = room_get_by_id(job, room->id, &room);
     if (!e && room)

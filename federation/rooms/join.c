@@ -234,7 +234,7 @@ const struct err *federation_join(struct job *job, const char *room_id, const st
                               .membership = MEMBERSHIP_JOIN,
                               .content = content,
                               .not_again = via->not_again}};
-    if (!turns_take(turns, room_id, mono_ms() + WAIT_FOR_OTHER_MS))
+    if (!turns_take(turns, room_id, author->user_id, mono_ms() + WAIT_FOR_OTHER_MS))
         return err(ERR_CONNECTION_TIMEOUT, "Somebody else is still joining the room; try again");
     early_pdus_begin(job->store->federation->early_pdus, room_id);
     const struct err *e = join_in_turn(&j, via, ret_event_id);

@@ -182,7 +182,7 @@ static void requests_take_turns_with_large_conflicts(void **state)
     begin_branch(&c, room_accept_unless_large, 1, &left);
     struct incoming in = {.event = message(&c, 0)};
     struct room *room = room_named(c.job, c.room_id);
-    assert_true(turns_take(turns, LARGE_TURN, mono_ms()));
+    assert_true(turns_take(turns, LARGE_TURN, "", mono_ms()));
     const struct err *e = inbound_accept(c.job, room, &in, 0, &out);
     assert_true(e && e->code == ERR_LIMIT_EXCEEDED && e->retry_after_ms > 0);
     const char *id;

@@ -111,7 +111,7 @@ static struct turns *turns;
 
 static void *take_a_turn(void *name)
 {
-    assert_true(turns_take(turns, name, mono_ms() + 10000));
+    assert_true(turns_take(turns, name, "", mono_ms() + 10000));
     int now = atomic_fetch_add(&running, 1) + 1;
     if (now > most_running)
         most_running = now;
@@ -131,17 +131,56 @@ static void test_one_turn_at_a_time(void **state)
     for (int i = 0; i < 6; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(atomic_load(&most_running), 1);
-    assert_true(turns_take(turns, "!room", 0));
-    assert_true(turns_take(turns, "!other", 0));
+    assert_true(turns_take(turns, "!room", "", 0));
+    assert_true(turns_take(turns, "!other", "", 0));
     assert_true(turns_is_taken(turns, "!room"));
     assert_false(turns_is_taken(turns, "!third"));
     int64_t from = mono_ms();
-    assert_false(turns_take(turns, "!room", from + 50));
+    assert_false(turns_take(turns, "!room", "", from + 50));
     assert_true(mono_ms() - from >= 49);
     turns_give_back(turns, "!room");
-    assert_true(turns_take(turns, "!room", 0));
+    assert_true(turns_take(turns, "!room", "", 0));
     turns_give_back(turns, "!room");
     turns_give_back(turns, "!other");
+    turns_destroy(turns);
+}
+
+/* In the order in which they came: a1, a2 and a3 of one source, then those of others. */
+static const char *served[8];
+static _Atomic size_t served_n;
+
+static void *note_turn(void *id)
+{
+    const char source[] = {*(const char *)id, 0};
+    assert_true(turns_take(turns, "large", source, mono_ms() + 60000));
+    served[atomic_fetch_add(&served_n, 1)] = id;
+    turns_give_back(turns, "large");
+    return NULL;
+}
+
+static void test_sources_take_turns(void **state)
+{
+    static const char *const came[] = {"a1", "a2", "a3", "b1", "c1", "b2"};
+    static const char *const wanted[] = {"a1", "b1", "c1", "a2", "b2", "a3"};
+    enum { N = sizeof came / sizeof *came };
+    pthread_t threads[N];
+    turns = turns_create();
+    assert_true(turns_take(turns, "large", "x", 0));
+    assert_true(
+        turns_take(turns, "another", "x", 0)); /* names have nothing to do with each other */
+    for (size_t i = 0; i < N; i++) {
+        pthread_create(&threads[i], NULL, note_turn, (void *)came[i]);
+        while (turns_waiting(turns, "large") < i + 1)
+            usleep(1000);
+    }
+    assert_false(turns_take(turns, "large", "a", 0)); /* who gives up leaves no place behind */
+    turns_give_back(turns, "large");
+    for (size_t i = 0; i < N; i++)
+        pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < N; i++)
+        assert_string_equal(served[i], wanted[i]);
+    assert_false(turns_is_taken(turns, "large"));
+    turns_give_back(turns, "another");
     turns_destroy(turns);
 }
 
@@ -152,6 +191,7 @@ int main(void)
         cmocka_unit_test(test_several_at_once_but_each_alone),
         cmocka_unit_test(test_stops_with_work_left),
         cmocka_unit_test(test_one_turn_at_a_time),
+        cmocka_unit_test(test_sources_take_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
