@@ -1,6 +1,6 @@
 #include "base/budget.h"
 
-static atomic_size_t *slot_of(struct budget *b, uint64_t source)
+static atomic_size_t *budget_slot_of(struct budget *b, uint64_t source)
 {
     return &b->by_source[source % BUDGET_SLOTS];
 }
@@ -8,13 +8,13 @@ static atomic_size_t *slot_of(struct budget *b, uint64_t source)
 void budget_overdraw(struct budget *b, uint64_t source, size_t bytes)
 {
     atomic_fetch_add(&b->taken, bytes);
-    atomic_fetch_add(slot_of(b, source), bytes);
+    atomic_fetch_add(budget_slot_of(b, source), bytes);
 }
 
 void budget_give_back(struct budget *b, uint64_t source, size_t bytes)
 {
     atomic_fetch_sub(&b->taken, bytes);
-    atomic_fetch_sub(slot_of(b, source), bytes);
+    atomic_fetch_sub(budget_slot_of(b, source), bytes);
 }
 
 size_t budget_held(const struct budget *b, uint64_t source)
@@ -33,7 +33,7 @@ bool budget_take(struct budget *b, uint64_t source, size_t bytes)
     if (bytes > b->size)
         return false;
     size_t taken = atomic_fetch_add(&b->taken, bytes) + bytes;
-    size_t own = atomic_fetch_add(slot_of(b, source), bytes) + bytes;
+    size_t own = atomic_fetch_add(budget_slot_of(b, source), bytes) + bytes;
     if (b->share ? taken <= b->size && own <= b->share : taken + own <= b->size)
         return true;
     budget_give_back(b, source, bytes);

@@ -79,7 +79,7 @@ static bool is_group(const char *name)
 }
 
 /* Edit distance, as far as it matters: names are short. */
-static size_t distance(const char *a, const char *b)
+static size_t config_distance(const char *a, const char *b)
 {
     enum { NAME_MAX_ = 64 };
     size_t n = strlen(a), m = strlen(b), row[NAME_MAX_ + 1];
@@ -105,7 +105,7 @@ static const char *nearest(const char *name)
     const char *best = NULL;
     size_t least = strlen(name) / 3 + 1;
     for (const struct config_key *k = config_keys; k->name; k++) {
-        size_t d = distance(name, k->name);
+        size_t d = config_distance(name, k->name);
         if (d <= least && (!best || d < least)) {
             least = d;
             best = k->name;
@@ -122,7 +122,7 @@ static const struct config_note *find_note(const char *name)
     return NULL;
 }
 
-static const char *without_alias(struct arena *a, const char *name)
+static const char *config_without_alias(struct arena *a, const char *name)
 {
     for (const struct config_alias *alias = config_aliases; alias->name; alias++) {
         const char *rest = below(name, alias->name);
@@ -142,7 +142,7 @@ const struct config_key *config_resolve(struct config_reader *r, const char *ori
         (note->refused ? config_problem : add_warning)(r, "%s: `%s`: %s", origin, name, note->text);
         return NULL;
     }
-    *ret_name = without_alias(r->arena, name);
+    *ret_name = config_without_alias(r->arena, name);
     const struct config_key *key = config_find_key(*ret_name);
     if (key || (*ret_is_group = is_group(*ret_name)))
         return key;
@@ -165,7 +165,7 @@ static void keep_warnings(struct config_reader *r)
 
 /* ---- sources ---- */
 
-static size_t count_keys(void)
+static size_t config_count_keys(void)
 {
     size_t n = 0;
     while (config_keys[n].name)
@@ -206,7 +206,7 @@ static void warn_of_unknown_variable(struct config_reader *r, struct str name)
     const char *text = str_dup(r->arena, name);
     for (const struct config_key *k = config_keys; k->name; k++) {
         const char *known = environment_name(r->arena, k->name);
-        size_t d = distance(text, known);
+        size_t d = config_distance(text, known);
         if (d == 0)
             return;
         if (d < least) {
@@ -331,7 +331,7 @@ void config_read(struct arena *a, const char *file, const char *data_dir,
     struct config_reader r = {.arena = a, .config = config, .problems = ret_problems};
     size_t before = ret_problems->n;
     config->file = file;
-    config->origins = r.origins = arena_alloc_array(a, count_keys(), sizeof *r.origins);
+    config->origins = r.origins = arena_alloc_array(a, config_count_keys(), sizeof *r.origins);
     set_defaults(&r);
     assert(ret_problems->n == before); /* the table's own defaults are well-formed */
     if (file)

@@ -21,7 +21,8 @@ static void add_help(struct buf *out, const char *help, const char *indent)
     buf_add_char(out, '\n');
 }
 
-static void add_value(struct buf *out, const struct config_key *k, const char *indent)
+static void config_example_add_value(struct buf *out, const struct config_key *k,
+                                     const char *indent)
 {
     bool is_list = k->type == CONFIG_LIST || k->type == CONFIG_LISTEN;
     if (!k->initial || !is_list) {
@@ -53,6 +54,6 @@ void config_add_example(struct buf *out)
         const char *leaf = dot ? dot + 1 : k->name, *indent = dot ? "#  " : "";
         add_help(out, k->help, dot ? "#  " : "");
         buf_printf(out, "%s%s:", dot ? indent : "#", leaf);
-        add_value(out, k, indent);
+        config_example_add_value(out, k, indent);
     }
 }

@@ -75,7 +75,8 @@ static bool read_items(struct yaml_reader *y, const struct config_key *key, cons
     return true;
 }
 
-static void read_form(struct yaml_reader *y, struct config_value *v, const yaml_node_t *node)
+static void config_yaml_read_form(struct yaml_reader *y, struct config_value *v,
+                                  const yaml_node_t *node)
 {
     const char *expected = config_take_form(y->r->arena, y->document, v->key, node, v);
     if (expected)
@@ -84,8 +85,8 @@ static void read_form(struct yaml_reader *y, struct config_value *v, const yaml_
         config_set(y->r, v);
 }
 
-static void read_value(struct yaml_reader *y, const struct config_key *key, const char *origin,
-                       const yaml_node_t *node)
+static void config_yaml_read_value(struct yaml_reader *y, const struct config_key *key,
+                                   const char *origin, const yaml_node_t *node)
 {
     bool is_list = node->type == YAML_SEQUENCE_NODE;
     size_t n =
@@ -93,7 +94,7 @@ static void read_value(struct yaml_reader *y, const struct config_key *key, cons
     struct config_listener *items = arena_alloc_array(y->r->arena, n + 1, sizeof *items);
     struct config_value v = {.key = key, .origin = origin, .items = items, .is_list = is_list};
     if (config_has_form(key, node)) {
-        read_form(y, &v, node);
+        config_yaml_read_form(y, &v, node);
         return;
     }
     if (read_items(y, key, node, &v, items))
@@ -138,7 +139,7 @@ static void read_mapping(struct yaml_reader *y, const char *group, const yaml_no
         if (is_null(value))
             continue; /* as if it were not there */
         if (key && first_time(y, key, origin, line))
-            read_value(y, key, origin, value);
+            config_yaml_read_value(y, key, origin, value);
         else if (is_group && value->type == YAML_MAPPING_NODE && depth < NESTING_MAX)
             read_mapping(y, name, value, depth + 1);
         else if (is_group)
@@ -157,7 +158,7 @@ static void read_document(struct yaml_reader *y)
         config_problem(y->r, "%s: expected `key: value`", origin_of(y, line_of(root)));
 }
 
-static size_t count_keys(void)
+static size_t config_yaml_count_keys(void)
 {
     size_t n = 0;
     while (config_keys[n].name)
@@ -178,8 +179,9 @@ void config_read_file(struct config_reader *r, const char *file)
         abort(); /* out of memory */
     yaml_parser_set_input_file(&parser, stream);
     if (yaml_parser_load(&parser, &document)) {
-        struct yaml_reader y = {r, file, &document,
-                                arena_alloc_array(r->arena, count_keys(), sizeof(size_t))};
+        struct yaml_reader y = {
+            r, file, &document,
+            arena_alloc_array(r->arena, config_yaml_count_keys(), sizeof(size_t))};
         read_document(&y);
         yaml_document_delete(&document);
     } else {

@@ -74,7 +74,7 @@ enum kind { FOREIGN, OWN, KEPT };
 
 /* An arena has a little free of charge. One that has drawn already does not wait for others that
  * may wait for it. */
-static bool draw(const struct arena *a, enum kind kind, struct tree_memory *m)
+static bool json_draw(const struct arena *a, enum kind kind, struct tree_memory *m)
 {
     size_t owned = arena_owned(a);
     if (kind == KEPT || owned + m->bytes <= JSON_TREES_FREE || tree_memory_take(m))
@@ -88,7 +88,7 @@ static bool draw(const struct arena *a, enum kind kind, struct tree_memory *m)
 
 /* ---- trees in arenas ---- */
 
-static void drop(void *v)
+static void json_drop(void *v)
 {
     json_decref(v);
 }
@@ -96,7 +96,7 @@ static void drop(void *v)
 json_t *json_keep(struct arena *a, json_t *owned)
 {
     if (owned)
-        arena_defer(a, drop, owned);
+        arena_defer(a, json_drop, owned);
     return owned;
 }
 
@@ -114,7 +114,7 @@ static void drop_tree(void *tree)
     tree_memory_give_back(&t->memory);
 }
 
-static const struct err *parse(struct str bytes, json_t **ret)
+static const struct err *json_parse(struct str bytes, json_t **ret)
 {
     json_error_t why;
     json_t *v = json_loadb(bytes.n ? bytes.p : "", bytes.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
@@ -126,7 +126,7 @@ static const struct err *parse(struct str bytes, json_t **ret)
     return NULL;
 }
 
-static const struct err *check(struct str bytes, size_t *ret_tree_bytes)
+static const struct err *json_check(struct str bytes, size_t *ret_tree_bytes)
 {
     struct json_measure m = json_measure(bytes);
     if (m.depth > JSON_DEPTH_MAX)
@@ -141,10 +141,10 @@ static const struct err *read_as(enum kind kind, struct arena *a, struct str byt
 {
     struct tree *t = arena_alloc(a, sizeof *t);
     *t = (struct tree){.arena = a, .memory = {.source = arena_source(a)}};
-    TRY(check(bytes, &t->memory.bytes));
-    if (!draw(a, kind, &t->memory))
+    TRY(json_check(bytes, &t->memory.bytes));
+    if (!json_draw(a, kind, &t->memory))
         return err_unavailable(1000, "too many large JSON documents are read at once");
-    const struct err *e = parse(bytes, &t->v);
+    const struct err *e = json_parse(bytes, &t->v);
     if (e)
         tree_memory_give_back(&t->memory);
     TRY(e);

@@ -50,7 +50,7 @@ void tree_memory_overdraw(struct tree_memory *m)
 /* ---- turns ---- */
 
 /* Of those that wait, the first whose source holds least. */
-static struct tree_memory *next_locked(void)
+static struct tree_memory *json_trees_next_locked(void)
 {
     struct tree_memory *next = NULL;
     size_t least = SIZE_MAX;
@@ -69,12 +69,12 @@ static void serve_locked(void)
     for (const struct waiting *w = trees.first; w; w = w->next)
         if (!w->m->from)
             take_small(w->m);
-    for (struct tree_memory *m; (m = next_locked()) && take_from(m, &trees.large);)
+    for (struct tree_memory *m; (m = json_trees_next_locked()) && take_from(m, &trees.large);)
         ;
     pthread_cond_broadcast(&trees.given);
 }
 
-static void add_locked(struct waiting *w)
+static void json_trees_add_locked(struct waiting *w)
 {
     struct waiting **p = &trees.first;
     while (*p)
@@ -83,7 +83,7 @@ static void add_locked(struct waiting *w)
     atomic_fetch_add(&trees.waiting_n, 1);
 }
 
-static void remove_locked(struct waiting *w)
+static void json_trees_remove_locked(struct waiting *w)
 {
     struct waiting **p = &trees.first;
     while (*p != w)
@@ -98,11 +98,11 @@ bool tree_memory_await(struct tree_memory *m)
     struct waiting w = {.m = m};
     bool late = false;
     LOCKED(&trees.lock);
-    add_locked(&w);
+    json_trees_add_locked(&w);
     serve_locked();
     while (!m->from && !late)
         late = lock_wait_until(&trees.lock, &trees.given, until);
-    remove_locked(&w);
+    json_trees_remove_locked(&w);
     serve_locked(); /* it was the next one, perhaps */
     return m->from != NULL;
 }

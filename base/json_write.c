@@ -120,7 +120,7 @@ static void add_object(struct buf *b, const json_t *o)
         free(items);
 }
 
-static void add_array(struct buf *b, const json_t *a)
+static void json_write_add_array(struct buf *b, const json_t *a)
 {
     buf_add_char(b, '[');
     for (size_t i = 0; i < json_array_size(a); i++) {
@@ -140,7 +140,7 @@ void buf_add_json(struct buf *b, const json_t *v)
         add_object(b, v);
         break;
     case JSON_ARRAY:
-        add_array(b, v);
+        json_write_add_array(b, v);
         break;
     case JSON_STRING:
         buf_add_json_string(b, (struct str){json_string_value(v), json_string_length(v)});

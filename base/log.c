@@ -145,7 +145,7 @@ static struct {
 } limits = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 static _Atomic int64_t summary_due_ms = INT64_MAX;
 
-static struct kind *find_kind(const char *name)
+static struct kind *log_find_kind(const char *name)
 {
     for (size_t i = 0; i < limits.n; i++)
         if (strncmp(limits.kinds[i].name, name, sizeof limits.kinds[i].name - 1) == 0)
@@ -203,7 +203,7 @@ bool log_limited(const char *name, int a_minute)
         return true;
     write_summaries();
     pthread_mutex_lock(&limits.mutex);
-    struct kind *k = find_kind(name);
+    struct kind *k = log_find_kind(name);
     int64_t now = mono_ms();
     if (now - k->since_ms >= MINUTE_MS && !k->left_out) {
         k->since_ms = now;

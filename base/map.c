@@ -28,37 +28,37 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 29;
 }
 
-static bool same_key(const struct map_slot *s, uint64_t id, struct str key)
+static bool map_same_key(const struct map_slot *s, uint64_t id, struct str key)
 {
     return s->id == id && str_eq(s->key, key);
 }
 
 /* The slot that holds the key, or the empty one where it belongs. The table is never full. */
-static struct map_slot *find(const struct map *m, uint64_t id, struct str key)
+static struct map_slot *map_find(const struct map *m, uint64_t id, struct str key)
 {
     size_t mask = m->size - 1;
     size_t i = mix(id) & mask;
-    while (m->slots[i].value && !same_key(&m->slots[i], id, key))
+    while (m->slots[i].value && !map_same_key(&m->slots[i], id, key))
         i = (i + 1) & mask;
     return &m->slots[i];
 }
 
-static void grow(struct map *m)
+static void map_grow(struct map *m)
 {
     struct map old = *m;
     m->size = old.size ? old.size * 2 : 8;
     m->slots = mem_zalloc(m->size * sizeof *m->slots);
     for (size_t i = 0; i < old.size; i++)
         if (old.slots[i].value)
-            *find(m, old.slots[i].id, old.slots[i].key) = old.slots[i];
+            *map_find(m, old.slots[i].id, old.slots[i].key) = old.slots[i];
     free(old.slots);
 }
 
-static void *put(struct map *m, uint64_t id, struct str key, void *value)
+static void *base_map_put(struct map *m, uint64_t id, struct str key, void *value)
 {
     if ((m->n + 1) * 4 > m->size * 3)
-        grow(m);
-    struct map_slot *s = find(m, id, key);
+        map_grow(m);
+    struct map_slot *s = map_find(m, id, key);
     void *before = s->value;
     if (!before)
         m->n++;
@@ -66,17 +66,17 @@ static void *put(struct map *m, uint64_t id, struct str key, void *value)
     return before;
 }
 
-static void *get(const struct map *m, uint64_t id, struct str key)
+static void *base_map_get(const struct map *m, uint64_t id, struct str key)
 {
-    return m->size ? find(m, id, key)->value : NULL;
+    return m->size ? map_find(m, id, key)->value : NULL;
 }
 
 /* Removal closes the gap by moving later entries of the same run back (no tombstones). */
-static void *take(struct map *m, uint64_t id, struct str key)
+static void *map_take(struct map *m, uint64_t id, struct str key)
 {
     if (!m->size)
         return NULL;
-    struct map_slot *s = find(m, id, key);
+    struct map_slot *s = map_find(m, id, key);
     void *before = s->value;
     if (!before)
         return NULL;
@@ -104,32 +104,32 @@ void map_finish(struct map *m)
 
 void *map_get_int(const struct map *m, int64_t key)
 {
-    return get(m, (uint64_t)key, (struct str){0});
+    return base_map_get(m, (uint64_t)key, (struct str){0});
 }
 
 void *map_put_int(struct map *m, int64_t key, void *value)
 {
-    return put(m, (uint64_t)key, (struct str){0}, value);
+    return base_map_put(m, (uint64_t)key, (struct str){0}, value);
 }
 
 void *map_remove_int(struct map *m, int64_t key)
 {
-    return take(m, (uint64_t)key, (struct str){0});
+    return map_take(m, (uint64_t)key, (struct str){0});
 }
 
 void *map_get(const struct map *m, struct str key)
 {
-    return m->size ? get(m, hash_bytes(key.p, key.n), key) : NULL;
+    return m->size ? base_map_get(m, hash_bytes(key.p, key.n), key) : NULL;
 }
 
 void *map_put(struct map *m, struct str key, void *value)
 {
-    return put(m, hash_bytes(key.p, key.n), key, value);
+    return base_map_put(m, hash_bytes(key.p, key.n), key, value);
 }
 
 void *map_remove(struct map *m, struct str key)
 {
-    return m->size ? take(m, hash_bytes(key.p, key.n), key) : NULL;
+    return m->size ? map_take(m, hash_bytes(key.p, key.n), key) : NULL;
 }
 
 struct map_slot *map_next(const struct map *m, struct map_slot *after)

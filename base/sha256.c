@@ -25,7 +25,7 @@ static void fetch_digest(void)
         abort();
 }
 
-static EVP_MD_CTX *begin(void)
+static EVP_MD_CTX *sha256_begin(void)
 {
     static _Thread_local EVP_MD_CTX *ctx;
     pthread_once(&digest_once, fetch_digest);
@@ -38,13 +38,13 @@ static EVP_MD_CTX *begin(void)
     return ctx;
 }
 
-static void add(EVP_MD_CTX *ctx, const void *bytes, size_t n)
+static void sha256_add(EVP_MD_CTX *ctx, const void *bytes, size_t n)
 {
     if (!EVP_DigestUpdate(ctx, bytes, n))
         abort();
 }
 
-static void end(EVP_MD_CTX *ctx, unsigned char ret[SHA256_BYTES])
+static void sha256_end(EVP_MD_CTX *ctx, unsigned char ret[SHA256_BYTES])
 {
     if (!EVP_DigestFinal_ex(ctx, ret, NULL))
         abort();
@@ -52,10 +52,10 @@ static void end(EVP_MD_CTX *ctx, unsigned char ret[SHA256_BYTES])
 
 void sha256_parts(const struct str *parts, size_t n, unsigned char ret[SHA256_BYTES])
 {
-    EVP_MD_CTX *ctx = begin();
+    EVP_MD_CTX *ctx = sha256_begin();
     for (size_t i = 0; i < n; i++)
-        add(ctx, parts[i].p, parts[i].n);
-    end(ctx, ret);
+        sha256_add(ctx, parts[i].p, parts[i].n);
+    sha256_end(ctx, ret);
 }
 
 void sha256(struct str bytes, unsigned char ret[SHA256_BYTES])
@@ -66,15 +66,15 @@ void sha256(struct str bytes, unsigned char ret[SHA256_BYTES])
 bool sha256_file(int fd, unsigned char ret[SHA256_BYTES])
 {
     enum { CHUNK = 256 * 1024 };
-    EVP_MD_CTX *ctx = begin();
+    EVP_MD_CTX *ctx = sha256_begin();
     char *chunk = mem_alloc(CHUNK);
     off_t at = 0;
     ssize_t n;
     while ((n = pread(fd, chunk, CHUNK, at)) > 0) {
-        add(ctx, chunk, (size_t)n);
+        sha256_add(ctx, chunk, (size_t)n);
         at += n;
     }
     free(chunk);
-    end(ctx, ret);
+    sha256_end(ctx, ret);
     return n == 0;
 }

@@ -10,7 +10,7 @@
 #include <unicode/ustring.h>
 #include <unicode/utrans.h>
 
-static void must(UErrorCode code)
+static void text_must(UErrorCode code)
 {
     if (U_FAILURE(code))
         abort(); /* out of memory, or a broken installation */
@@ -41,7 +41,7 @@ static void wide_from(struct wide *w, struct str s)
     UErrorCode code = U_ZERO_ERROR;
     wide_init(w, s.n);
     u_strFromUTF8WithSub(w->p, w->size + 1, &w->n, s.p, (int32_t)s.n, 0xfffd, NULL, &code);
-    must(code);
+    text_must(code);
 }
 
 static struct str wide_to_str(struct arena *a, const struct wide *w)
@@ -50,7 +50,7 @@ static struct str wide_to_str(struct arena *a, const struct wide *w)
     int32_t n = 0, size = w->n * 3;
     char *text = arena_alloc(a, (size_t)size + 1);
     u_strToUTF8WithSub(text, size + 1, &n, w->p, w->n, 0xfffd, NULL, &code);
-    must(code);
+    text_must(code);
     return (struct str){text, (size_t)n};
 }
 
@@ -67,7 +67,7 @@ static void wide_normalise(const UNormalizer2 *form, struct wide *w)
         wide_init(&out, size);
         out.n = unorm2_normalize(form, w->p, w->n, out.p, out.size, &code);
     }
-    must(code);
+    text_must(code);
     struct wide old = *w;
     *w = out;
     out = old;
@@ -231,7 +231,7 @@ static void make_ascii(void)
 {
     UErrorCode code = U_ZERO_ERROR;
     UTransliterator *t = utrans_openU(u"Latin-ASCII", -1, UTRANS_FORWARD, NULL, 0, NULL, &code);
-    must(code);
+    text_must(code);
     for (UChar32 c = 0x80; c <= UCHAR_MAX_VALUE && tables.ascii_n < ASCII_MAX; c++) {
         struct in_ascii *one = &tables.ascii[tables.ascii_n];
         if (!u_isalpha(c) || u_hasBinaryProperty(c, UCHAR_CHANGES_WHEN_NFKC_CASEFOLDED) ||
@@ -265,7 +265,7 @@ static void make_tables(void)
     tables.casefold = unorm2_getNFKCCasefoldInstance(&code);
     tables.nfd = unorm2_getNFDInstance(&code);
     tables.nfc = unorm2_getNFCInstance(&code);
-    must(code);
+    text_must(code);
     make_ascii();
     for (UChar32 c = 0; c < LETTERS_END; c++)
         make_short(a, c, &tables.letters[c]);

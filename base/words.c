@@ -45,7 +45,8 @@ struct splitting {
     uint32_t chunk;
 };
 
-static void add(struct splitting *s, struct str written, struct str folded, enum word_kind kind)
+static void words_add(struct splitting *s, struct str written, struct str folded,
+                      enum word_kind kind)
 {
     if (!folded.n || s->n == WORDS_MAX)
         return;
@@ -57,7 +58,7 @@ static void add(struct splitting *s, struct str written, struct str folded, enum
 }
 
 /* No longer than `max`, cut between characters. */
-static struct str cut(struct str s, size_t max)
+static struct str words_cut(struct str s, size_t max)
 {
     if (s.n <= max)
         return s;
@@ -68,8 +69,8 @@ static struct str cut(struct str s, size_t max)
 
 static void add_word(struct splitting *s, struct str written)
 {
-    struct str folded = text_fold(s->arena, cut(written, 4 * WORD_BYTES_MAX));
-    add(s, written, cut(folded, WORD_BYTES_MAX), WORD_WHOLE);
+    struct str folded = text_fold(s->arena, words_cut(written, 4 * WORD_BYTES_MAX));
+    words_add(s, written, words_cut(folded, WORD_BYTES_MAX), WORD_WHOLE);
 }
 
 static void add_run(struct splitting *s, struct str written)
@@ -81,7 +82,8 @@ static void add_run(struct splitting *s, struct str written)
         after = next;
         if (next < run.n)
             U8_FWD_1(run.p, after, run.n);
-        add(s, written, (struct str){run.p + at, after - at}, next < run.n ? WORD_PAIR : WORD_LAST);
+        words_add(s, written, (struct str){run.p + at, after - at},
+                  next < run.n ? WORD_PAIR : WORD_LAST);
     }
 }
 

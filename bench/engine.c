@@ -19,7 +19,7 @@ struct engine {
     char host[64];
     int epoll;
     struct client **clients;
-    size_t n, room;
+    size_t n, cap;
 };
 
 static _Noreturn void fail(const char *what)
@@ -66,9 +66,9 @@ static void connect_client(struct engine *e, struct client *c)
 
 struct client *engine_connect(struct engine *e)
 {
-    if (e->n == e->room) {
-        e->room = e->room ? e->room * 2 : 64;
-        e->clients = mem_realloc_array(e->clients, e->room, sizeof *e->clients);
+    if (e->n == e->cap) {
+        e->cap = e->cap ? e->cap * 2 : 64;
+        e->clients = mem_realloc_array(e->clients, e->cap, sizeof *e->clients);
     }
     struct client *c = mem_zalloc(sizeof *c);
     c->index = (int)e->n;
@@ -88,7 +88,7 @@ struct client *engine_client(struct engine *e, size_t i)
 }
 
 /* A server closes connections that are idle for long, as they are while many users are made. */
-static void reconnect(struct engine *e, struct client *c)
+static void engine_reconnect(struct engine *e, struct client *c)
 {
     close(c->fd);
     connect_client(e, c);
@@ -99,7 +99,7 @@ static void send_out(struct engine *e, struct client *c)
     for (size_t done = 0; done < c->out.n;) {
         ssize_t w = send(c->fd, c->out.p + done, c->out.n - done, MSG_NOSIGNAL);
         if (w < 0 && (errno == EPIPE || errno == ECONNRESET))
-            reconnect(e, c), done = 0;
+            engine_reconnect(e, c), done = 0;
         else if (w < 0 && errno != EINTR)
             fail("send");
         else if (w > 0)
@@ -127,7 +127,7 @@ void client_send(struct engine *e, struct client *c, const char *method, const c
 }
 
 /* The value of a header in the head of a response; p == NULL when absent. */
-static struct str find_header(struct str head, const char *name)
+static struct str engine_find_header(struct str head, const char *name)
 {
     size_t n = strlen(name);
     for (const char *p = head.p, *end = head.p + head.n; p < end;) {
@@ -174,11 +174,11 @@ static void handle_input(struct client *c)
         return;
     struct str head = {c->in.p, (size_t)(end - c->in.p)};
     size_t body_at = head.n + 4, body_n = c->in.n - body_at;
-    struct str length = find_header(head, "Content-Length");
+    struct str length = engine_find_header(head, "Content-Length");
     if (length.p) {
         if (body_n < strtoul(length.p, NULL, 10))
             return;
-    } else if (find_header(head, "Transfer-Encoding").p) {
+    } else if (engine_find_header(head, "Transfer-Encoding").p) {
         /* Only tried when the closing chunk is there, for it changes the buffer. */
         if (c->in.n < 5 || memcmp(c->in.p + c->in.n - 5, "0\r\n\r\n", 5) != 0 ||
             !unchunk(c->in.p + body_at, body_n, &body_n))
@@ -198,7 +198,7 @@ static void read_some(struct engine *e, struct client *c)
         exit(1);
     }
     if (closed) {
-        reconnect(e, c);
+        engine_reconnect(e, c);
         if (c->waiting)
             send_out(e, c);
         return;

@@ -20,7 +20,7 @@ struct doing {
     struct latencies latencies;
 };
 
-static void start_next(struct doing *d, struct client *c);
+static void joins_start_next(struct doing *d, struct client *c);
 
 static void on_reply(struct client *c, int status, struct str body)
 {
@@ -32,10 +32,10 @@ static void on_reply(struct client *c, int status, struct str body)
     latencies_add(&d->latencies, mono_us() - c->sent_us);
     d->answered++;
     /* Messages come from the same few clients, everything else from each user once. */
-    start_next(d, d->is_send ? c : engine_client(d->engine, d->started % CROWD));
+    joins_start_next(d, d->is_send ? c : engine_client(d->engine, d->started % CROWD));
 }
 
-static void start_next(struct doing *d, struct client *c)
+static void joins_start_next(struct doing *d, struct client *c)
 {
     char path[sizeof d->path + 32];
     if (d->started == d->wanted)
@@ -49,19 +49,19 @@ static void start_next(struct doing *d, struct client *c)
     client_send(d->engine, c, d->is_send ? "PUT" : "POST", path, d->body, on_reply);
 }
 
-static bool is_done(void *ctx)
+static bool joins_is_done(void *ctx)
 {
     const struct doing *d = ctx;
     return d->answered == d->wanted;
 }
 
-static void run(struct doing *d)
+static void joins_run(struct doing *d)
 {
     struct cpu before = cpu_read(d->bench->server);
     int64_t from = mono_us();
     for (size_t i = 0; i < AT_ONCE; i++)
-        start_next(d, engine_client(d->engine, i));
-    engine_run(d->engine, is_done, d, 0);
+        joins_start_next(d, engine_client(d->engine, i));
+    engine_run(d->engine, joins_is_done, d, 0);
     double seconds = (double)(mono_us() - from) / 1e6, n = (double)d->answered;
     struct cpu cpu = cpu_since(d->bench->server, before);
     printf("| %s | %.0f /s | p50 %.2f ms | p99 %.2f ms | server %.0f µs | postgres %.0f µs |\n",
@@ -78,7 +78,7 @@ static void run_in_room(const struct bench *b, struct engine *e, const char *roo
     char escaped[ID_SIZE * 3 / 2];
     path_escape(room, escaped, sizeof escaped);
     snprintf(d.path, sizeof d.path, "/_matrix/client/v3/rooms/%s/%s", escaped, what);
-    run(&d);
+    joins_run(&d);
 }
 
 static void run_send(const struct bench *b, struct engine *e, const char *room)
@@ -94,7 +94,7 @@ static void run_send(const struct bench *b, struct engine *e, const char *room)
     path_escape(room, escaped, sizeof escaped);
     snprintf(d.path, sizeof d.path, "/_matrix/client/v3/rooms/%s/send/m.room.message/run%d",
              escaped, runs++);
-    run(&d);
+    joins_run(&d);
 }
 
 static void run_create(const struct bench *b, struct engine *e, const char *name)
@@ -106,7 +106,7 @@ static void run_create(const struct bench *b, struct engine *e, const char *name
                       .body = "{\"preset\":\"private_chat\",\"name\":\"A room\",\"topic\":\"Of the "
                               "benchmark\"}",
                       .wanted = ROOMS};
-    run(&d);
+    joins_run(&d);
 }
 
 void bench_create(const struct bench *b)

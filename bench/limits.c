@@ -28,9 +28,9 @@ static void limit_fsync(const struct bench *b)
 
 /* ---- a bare libmicrohttpd ---- */
 
-static enum MHD_Result answer(void *cls, struct MHD_Connection *c, const char *url,
-                              const char *method, const char *version, const char *data,
-                              size_t *data_n, void **state)
+static enum MHD_Result limits_answer(void *cls, struct MHD_Connection *c, const char *url,
+                                     const char *method, const char *version, const char *data,
+                                     size_t *data_n, void **state)
 {
     static char seen[] = "{}";
     if (!*state || *data_n) {
@@ -49,8 +49,8 @@ static pid_t start_bare_server(int port)
     pid_t child = fork();
     if (child)
         return child;
-    if (!MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, (uint16_t)port, NULL, NULL, answer, NULL,
-                          MHD_OPTION_CONNECTION_LIMIT, 256u, MHD_OPTION_END))
+    if (!MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, (uint16_t)port, NULL, NULL, limits_answer,
+                          NULL, MHD_OPTION_CONNECTION_LIMIT, 256u, MHD_OPTION_END))
         _exit(1);
     for (;;)
         pause();
@@ -62,15 +62,15 @@ struct asking {
     size_t sent, answered;
 };
 
-static void ask(struct asking *a, struct client *c);
+static void limits_ask(struct asking *a, struct client *c);
 
 static void on_answer(struct client *c, int status, struct str body)
 {
     ((struct asking *)c->ctx)->answered++;
-    ask(c->ctx, c);
+    limits_ask(c->ctx, c);
 }
 
-static void ask(struct asking *a, struct client *c)
+static void limits_ask(struct asking *a, struct client *c)
 {
     if (mono_us() >= a->until_us)
         return;
@@ -79,7 +79,7 @@ static void ask(struct asking *a, struct client *c)
     client_send(a->engine, c, "PUT", "/x", "{\"msgtype\":\"m.text\"}", on_answer);
 }
 
-static bool all_answered(void *ctx)
+static bool limits_all_answered(void *ctx)
 {
     struct asking *a = ctx;
     return a->answered == a->sent && mono_us() >= a->until_us;
@@ -96,8 +96,8 @@ static void limit_http(const struct bench *b)
     struct asking a = {.engine = engine_create(address), .until_us = mono_us() + 3000000};
     struct cpu before = cpu_read(child);
     for (int i = 0; i < CLIENTS; i++)
-        ask(&a, engine_connect(a.engine));
-    engine_run(a.engine, all_answered, &a, 0);
+        limits_ask(&a, engine_connect(a.engine));
+    engine_run(a.engine, limits_all_answered, &a, 0);
     struct cpu cpu = cpu_since(child, before);
     printf("| limit: bare libmicrohttpd reply, %d clients | %.0f /s | %.1f µs |\n", CLIENTS,
            (double)a.answered / 3, cpu.server / (double)a.answered * 1e6);
@@ -108,7 +108,7 @@ static void limit_http(const struct bench *b)
 
 /* ---- bare INSERTs into a table like events ---- */
 
-static PGresult *need(PGconn *pg, PGresult *r)
+static PGresult *limits_need(PGconn *pg, PGresult *r)
 {
     ExecStatusType s = PQresultStatus(r);
     if (s != PGRES_COMMAND_OK && s != PGRES_TUPLES_OK) {
@@ -120,7 +120,7 @@ static PGresult *need(PGconn *pg, PGresult *r)
 
 static void command(PGconn *pg, const char *text)
 {
-    PQclear(need(pg, PQexec(pg, text)));
+    PQclear(limits_need(pg, PQexec(pg, text)));
 }
 
 #define COLUMNS                                                                                    \
@@ -139,14 +139,14 @@ struct inserter {
     struct latencies latencies;
 };
 
-static void *insert(void *arg)
+static void *limits_insert(void *arg)
 {
     struct inserter *in = arg;
     PGconn *pg = PQconnectdb(in->uri);
-    PQclear(need(pg, PQprepare(pg, "i", in->statement, 0, NULL)));
+    PQclear(limits_need(pg, PQprepare(pg, "i", in->statement, 0, NULL)));
     while (mono_us() < in->until_us) {
         int64_t from = mono_us();
-        PQclear(need(pg, PQexecPrepared(pg, "i", 0, NULL, NULL, NULL, 0)));
+        PQclear(limits_need(pg, PQexecPrepared(pg, "i", 0, NULL, NULL, NULL, 0)));
         latencies_add(&in->latencies, mono_us() - from);
     }
     PQfinish(pg);
@@ -164,7 +164,7 @@ static void limit_insert(const struct bench *b, const char *name, const char *st
         in[i].uri = b->database;
         in[i].statement = statement;
         in[i].until_us = from + (int64_t)(b->seconds * 1e6);
-        pthread_create(&in[i].thread, NULL, insert, &in[i]);
+        pthread_create(&in[i].thread, NULL, limits_insert, &in[i]);
     }
     size_t n = 0;
     for (int i = 0; i < connections; i++) {

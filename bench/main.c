@@ -25,7 +25,7 @@ static _Noreturn void usage(void)
     exit(2);
 }
 
-static void run(const struct bench *b, const char *name)
+static void main_run(const struct bench *b, const char *name)
 {
     for (size_t i = 0; i < sizeof benchmarks / sizeof *benchmarks; i++)
         if (strcmp(benchmarks[i].name, name) == 0) {
@@ -79,6 +79,6 @@ int main(int argc, char **argv)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     for (int i = optind; i < argc; i++)
-        run(&b, argv[i]);
+        main_run(&b, argv[i]);
     return 0;
 }

@@ -9,14 +9,14 @@
 
 void latencies_add(struct latencies *l, int64_t us)
 {
-    if (l->n == l->room) {
-        l->room = l->room ? l->room * 2 : 4096;
-        l->us = mem_realloc_array(l->us, l->room, sizeof *l->us);
+    if (l->n == l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 4096;
+        l->us = mem_realloc_array(l->us, l->cap, sizeof *l->us);
     }
     l->us[l->n++] = (int32_t)us;
 }
 
-static int compare(const void *a, const void *b)
+static int measure_compare(const void *a, const void *b)
 {
     return *(const int32_t *)a - *(const int32_t *)b;
 }
@@ -25,7 +25,7 @@ double latencies_ms(struct latencies *l, double quantile)
 {
     if (!l->n)
         return 0;
-    qsort(l->us, l->n, sizeof *l->us, compare);
+    qsort(l->us, l->n, sizeof *l->us, measure_compare);
     size_t i = (size_t)((double)l->n * quantile);
     return l->us[i < l->n ? i : l->n - 1] / 1000.0;
 }

@@ -8,7 +8,7 @@
 
 struct latencies {
     int32_t *us;
-    size_t n, room;
+    size_t n, cap;
 };
 void latencies_add(struct latencies *l, int64_t us);
 double latencies_ms(struct latencies *l, double quantile); /* sorts */

@@ -47,14 +47,14 @@ static void send_next(struct sending *s, struct client *c)
     client_send(s->engine, c, "PUT", path, body, on_sent);
 }
 
-static bool all_answered(void *ctx)
+static bool send_all_answered(void *ctx)
 {
     struct sending *s = ctx;
     return s->answered == s->sent && (s->wanted ? s->sent == s->wanted : mono_us() >= s->until_us);
 }
 
-static void run(const struct bench *b, struct engine *e, char (*rooms)[ID_SIZE], size_t rooms_n,
-                size_t clients_n, size_t wanted, const char *name)
+static void send_run(const struct bench *b, struct engine *e, char (*rooms)[ID_SIZE],
+                     size_t rooms_n, size_t clients_n, size_t wanted, const char *name)
 {
     struct sending s = {.engine = e,
                         .rooms = rooms,
@@ -66,7 +66,7 @@ static void run(const struct bench *b, struct engine *e, char (*rooms)[ID_SIZE],
     int64_t from = mono_us();
     for (size_t i = 0; i < clients_n; i++)
         send_next(&s, engine_client(e, i));
-    engine_run(e, all_answered, &s, 0);
+    engine_run(e, send_all_answered, &s, 0);
     double seconds = (double)(mono_us() - from) / 1e6;
     struct cpu cpu = cpu_since(b->server, before);
     double n = (double)s.answered;
@@ -88,11 +88,11 @@ void bench_send(const struct bench *b)
         setup_room(e, engine_client(e, r), "send", rooms[r]);
         setup_joins(e, r + ROOMS, 1, rooms[r]);
     }
-    run(b, e, rooms, ROOMS, CLIENTS, 2000, "warm-up");
-    run(b, e, rooms, ROOMS, 1, SEQUENTIAL, "1 client");
-    run(b, e, rooms, ROOMS, 10, 10 * SEQUENTIAL, "10 clients");
-    run(b, e, rooms, ROOMS, CLIENTS, 0, "64 clients, 32 rooms");
+    send_run(b, e, rooms, ROOMS, CLIENTS, 2000, "warm-up");
+    send_run(b, e, rooms, ROOMS, 1, SEQUENTIAL, "1 client");
+    send_run(b, e, rooms, ROOMS, 10, 10 * SEQUENTIAL, "10 clients");
+    send_run(b, e, rooms, ROOMS, CLIENTS, 0, "64 clients, 32 rooms");
     setup_joins(e, 1, ROOMS - 1, rooms[0]);
-    run(b, e, rooms, 1, ROOMS, 0, "32 clients, 1 room");
+    send_run(b, e, rooms, 1, ROOMS, 0, "32 clients, 1 room");
     engine_destroy(e);
 }

@@ -33,7 +33,7 @@ static bool crowd_done(void *ctx)
     return c->done == c->n;
 }
 
-static void start_next(struct crowd *c)
+static void setup_start_next(struct crowd *c)
 {
     if (c->next < c->n)
         c->start(c, engine_client(c->engine, c->first + c->next++));
@@ -53,7 +53,7 @@ static void on_registered(struct client *client, int status, struct str body)
     need_ok(status, body);
     take_string(body, "access_token", client->token, sizeof client->token);
     c->done++;
-    start_next(c);
+    setup_start_next(c);
 }
 
 static void start_register(struct crowd *c, struct client *client)
@@ -70,7 +70,7 @@ static void start_register(struct crowd *c, struct client *client)
 static void run_crowd(struct crowd *c)
 {
     for (int i = 0; i < AT_ONCE; i++)
-        start_next(c);
+        setup_start_next(c);
     engine_run(c->engine, crowd_done, c, 0);
 }
 
@@ -98,7 +98,7 @@ static void on_joined(struct client *client, int status, struct str body)
     struct crowd *c = client->ctx;
     need_ok(status, body);
     c->done++;
-    start_next(c);
+    setup_start_next(c);
 }
 
 static void start_join(struct crowd *c, struct client *client)

@@ -9,12 +9,12 @@
 struct crowd {
     struct engine *engine;
     size_t first, n;
-    size_t parked, told;
+    size_t parked, received;
     bool keep_parking;
     const char *marker; /* a told client's reply must contain it */
 };
 
-static void park(struct crowd *c, struct client *client);
+static void sync_park(struct crowd *c, struct client *client);
 
 static void on_sync(struct client *client, int status, struct str body)
 {
@@ -25,13 +25,13 @@ static void on_sync(struct client *client, int status, struct str body)
     }
     take_string(body, "next_batch", client->since, sizeof client->since);
     if (c->marker && memmem(body.p, body.n, c->marker, strlen(c->marker)))
-        c->told++;
+        c->received++;
     c->parked--;
     if (c->keep_parking)
-        park(c, client);
+        sync_park(c, client);
 }
 
-static void park(struct crowd *c, struct client *client)
+static void sync_park(struct crowd *c, struct client *client)
 {
     char path[256];
     snprintf(path, sizeof path, "/_matrix/client/v3/sync?timeout=%d%s%s",
@@ -41,7 +41,7 @@ static void park(struct crowd *c, struct client *client)
     client_send(c->engine, client, "GET", path, NULL, on_sync);
 }
 
-static bool nobody_parked(void *ctx)
+static bool none_parked(void *ctx)
 {
     return ((struct crowd *)ctx)->parked == 0;
 }
@@ -51,10 +51,10 @@ static bool never(void *ctx)
     return false;
 }
 
-static bool all_told(void *ctx)
+static bool all_received(void *ctx)
 {
     struct crowd *c = ctx;
-    return c->told == c->n;
+    return c->received == c->n;
 }
 
 /* Each reads the state of things once, some at a time. */
@@ -64,8 +64,8 @@ static void sync_once(struct crowd *c)
     c->keep_parking = false;
     for (size_t i = 0; i < c->n; i += AT_ONCE) {
         for (size_t j = i; j < i + AT_ONCE && j < c->n; j++)
-            park(c, engine_client(c->engine, c->first + j));
-        engine_run(c->engine, nobody_parked, c, 0);
+            sync_park(c, engine_client(c->engine, c->first + j));
+        engine_run(c->engine, none_parked, c, 0);
     }
 }
 
@@ -74,7 +74,7 @@ static void park_all(struct crowd *c)
     enum { AT_ONCE = 128 };
     c->keep_parking = true;
     for (size_t i = 0; i < c->n; i++) {
-        park(c, engine_client(c->engine, c->first + i));
+        sync_park(c, engine_client(c->engine, c->first + i));
         if (i % AT_ONCE == 0)
             engine_run(c->engine, never, c, 1);
     }
@@ -109,13 +109,13 @@ void bench_fanout(const struct bench *b)
     for (int i = 0; i < MESSAGES; i++) {
         char marker[64];
         snprintf(marker, sizeof marker, "fanout-%d-%lld", i, (long long)now_ms());
-        c.told = 0;
+        c.received = 0;
         c.marker = marker;
         int64_t from = mono_us();
         send_marked(e, sender, room, marker);
-        engine_run(e, all_told, &c, 10000);
-        if (c.told != c.n) {
-            fprintf(stderr, "only %zu of %zu were told\n", c.told, c.n);
+        engine_run(e, all_received, &c, 10000);
+        if (c.received != c.n) {
+            fprintf(stderr, "only %zu of %zu were told\n", c.received, c.n);
             exit(1);
         }
         latencies_add(&all, mono_us() - from);
@@ -169,10 +169,10 @@ void bench_parked(const struct bench *b)
     for (int i = 0; i < WAKES; i++) {
         char marker[64];
         snprintf(marker, sizeof marker, "woken-%d-%lld", i, (long long)now_ms());
-        c.told = 0;
+        c.received = 0;
         c.marker = marker;
         send_marked(e, sender, room, marker);
-        engine_run(e, all_told, &c, 5000);
+        engine_run(e, all_received, &c, 5000);
     }
     struct cpu woken = cpu_since(b->server, before);
     printf(

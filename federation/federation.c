@@ -1,20 +1,20 @@
 #include "federation/federation.h"
 
 #include "base/mem.h"
-#include "federation/crew.h"
+#include "federation/helpers.h"
 #include "federation/in/early_pdus.h"
 #include "federation/in/inbound.h"
 #include "federation/in/late_receipts.h"
+#include "federation/keyed_lock.h"
 #include "federation/keys/keyring.h"
 #include "federation/out/sender.h"
 #include "federation/peer/answers.h"
 #include "federation/peer/discovery.h"
 #include "federation/peer/pauses.h"
-#include "federation/rooms/complete.h"
 #include "federation/rooms/guests.h"
 #include "federation/rooms/leave.h"
+#include "federation/rooms/resync.h"
 #include "federation/tasks.h"
-#include "federation/turns.h"
 #include "federation/users/device_watch.h"
 #include "http/client/client.h"
 
@@ -46,13 +46,13 @@ static void hurry_tasks(void *tasks)
 
 static const struct err *retry_receipts(struct job *job)
 {
-    return late_receipts_retry(job->store->federation->late_receipts, job);
+    return late_receipts_retry(job->node->federation->late_receipts, job);
 }
 
 /* As tasks, so that it is tried again when the database is away. */
 static void start_tasks(struct tasks *t)
 {
-    tasks_add(t, complete_find_interrupted, "finding interrupted joins", 0, 0);
+    tasks_add(t, resync_find_interrupted, "finding interrupted joins", 0, 0);
     tasks_add(t, leave_find_interrupted, "finding interrupted leaves", 0, 0);
     tasks_start(t);
 }
@@ -60,7 +60,7 @@ static void start_tasks(struct tasks *t)
 /* In the order in which they need each other. */
 static const struct err *create_all(struct federation *f)
 {
-    struct store *s = f->store;
+    struct node *s = f->node;
     TRY(create_http(s->config, &f->http));
     f->discovery = discovery_create(f->http);
     f->pauses = pauses_create();
@@ -70,7 +70,7 @@ static const struct err *create_all(struct federation *f)
     f->watch = sender_watch(f->sender);
     f->inbound = inbound_create(s);
     f->device_watch = device_watch_create(s);
-    f->joins = turns_create();
+    f->joins = keyed_lock_create();
     f->early_pdus = early_pdus_create();
     f->tasks = tasks_create(s, TASK_THREADS);
     sender_on_return(f->sender, hurry_tasks, f->tasks);
@@ -80,9 +80,9 @@ static const struct err *create_all(struct federation *f)
     return NULL;
 }
 
-static void start_threads(struct federation *f)
+static void federation_start_threads(struct federation *f)
 {
-    f->key_askers = crew_create(f->store, KEY_ASKERS);
+    f->key_askers = helpers_create(f->node, KEY_ASKERS);
     inbound_start(f->inbound);
     device_watch_start(f->device_watch);
     sender_start(f->sender);
@@ -90,18 +90,18 @@ static void start_threads(struct federation *f)
     guest_watch_start(f->guest_watch);
 }
 
-const struct err *federation_start(struct store *store, bool threads, struct federation **ret)
+const struct err *federation_start(struct node *node, bool threads, struct federation **ret)
 {
     struct federation *f = mem_zalloc(sizeof *f);
-    f->store = store;
+    f->node = node;
     const struct err *e = create_all(f);
     if (e) {
         federation_destroy(f);
         return e;
     }
-    *ret = store->federation = f; /* where the threads look for it */
+    *ret = node->federation = f; /* where the threads look for it */
     if (threads)
-        start_threads(f);
+        federation_start_threads(f);
     return NULL;
 }
 
@@ -131,10 +131,10 @@ void federation_destroy(struct federation *f)
 {
     if (!f)
         return;
-    crew_destroy(f->key_askers);
+    helpers_destroy(f->key_askers);
     guest_watch_destroy(f->guest_watch);
     tasks_destroy(f->tasks);
-    turns_destroy(f->joins);
+    keyed_lock_destroy(f->joins);
     early_pdus_destroy(f->early_pdus);
     late_receipts_destroy(f->late_receipts);
     device_watch_destroy(f->device_watch);
@@ -145,7 +145,7 @@ void federation_destroy(struct federation *f)
     discovery_destroy(f->discovery);
     pauses_destroy(f->pauses);
     http_client_destroy(f->http);
-    f->store->federation = NULL;
+    f->node->federation = NULL;
     free(f);
 }
 

@@ -16,7 +16,7 @@ struct peer_watch {
 };
 
 struct federation {
-    struct store *store;
+    struct node *node;
     struct http_client *http;    /* http/client/client.h */
     struct discovery *discovery; /* federation/peer/discovery.h */
     struct keyring *keyring;     /* federation/keys/keyring.h */
@@ -25,18 +25,18 @@ struct federation {
     struct peer_watch watch;     /* the sender */
     struct inbound *inbound;     /* federation/in/inbound.h */
     struct device_watch
-        *device_watch;       /* federation/users/device_watch.h: stale lists of remote devices */
-    struct crew *key_askers; /* federation/crew.h: for federation/users/remote_keys.h */
-    struct tasks *tasks;     /* federation/tasks.h: what is tried again until it is done */
+        *device_watch;          /* federation/users/device_watch.h: stale lists of remote devices */
+    struct helpers *key_askers; /* federation/helpers.h: for federation/users/remote_keys.h */
+    struct tasks *tasks;        /* federation/tasks.h: what is tried again until it is done */
     struct guest_watch *guest_watch;     /* federation/rooms/guests.h */
-    struct turns *joins;                 /* federation/turns.h: one join of a room at a time */
+    struct keyed_lock *joins;            /* federation/keyed_lock.h: one join of a room at a time */
     struct late_receipts *late_receipts; /* federation/in/late_receipts.h: of events to come */
     struct early_pdus *early_pdus; /* federation/in/early_pdus.h: of rooms that are being joined */
     struct pauses *pauses; /* federation/peer/pauses.h: what others want no more of for now */
 };
 
 /* threads: false for commands, which only ask. */
-const struct err *federation_start(struct store *store, bool threads, struct federation **ret);
+const struct err *federation_start(struct node *node, bool threads, struct federation **ret);
 /* From now on requests to other servers end within that time, so that no request waits longer. */
 void federation_drain(struct federation *f, int within_ms); /* NULL-safe */
 void federation_stop(struct federation *f);                 /* ends the threads, once; NULL-safe */

@@ -1,4 +1,4 @@
-#include "federation/crew.h"
+#include "federation/helpers.h"
 
 #include "base/lock.h"
 #include "base/mem.h"
@@ -6,7 +6,7 @@
 #include "http/waits.h"
 
 struct work {
-    crew_part *fn;
+    helper_part *fn;
     char *parts;
     size_t size, n;
     size_t taken, done; /* parts */
@@ -16,8 +16,8 @@ struct work {
     struct work *next;
 };
 
-struct crew {
-    struct store *store;
+struct helpers {
+    struct node *node;
     struct lock lock;
     pthread_cond_t called;
     struct work *first, **last; /* works that have parts not taken yet */
@@ -28,7 +28,7 @@ struct crew {
 
 /* ---- parts, the lock held ---- */
 
-static void unlink_locked(struct crew *c, struct work *w)
+static void helpers_unlink_locked(struct helpers *c, struct work *w)
 {
     struct work **at = &c->first;
     while (*at != w)
@@ -38,13 +38,13 @@ static void unlink_locked(struct crew *c, struct work *w)
         c->last = at;
 }
 
-static void *take_part_locked(struct crew *c, struct work *w)
+static void *take_part_locked(struct helpers *c, struct work *w)
 {
     if (w->taken == w->n)
         return NULL;
     void *part = w->parts + w->size * w->taken++;
     if (w->taken == w->n)
-        unlink_locked(c, w);
+        helpers_unlink_locked(c, w);
     return part;
 }
 
@@ -55,7 +55,7 @@ static void part_done_locked(struct work *w)
         pthread_cond_signal(&w->finished);
 }
 
-static struct work *work_wanting_help_locked(struct crew *c)
+static struct work *work_wanting_help_locked(struct helpers *c)
 {
     for (struct work *w = c->first; w; w = w->next)
         if (w->helpers < w->helpers_max)
@@ -65,9 +65,9 @@ static struct work *work_wanting_help_locked(struct crew *c)
 
 /* ---- helpers ---- */
 
-static void help(struct crew *c, struct job *job, struct work *w, void *part)
+static void help(struct helpers *c, struct job *job, struct work *w, void *part)
 {
-    job_init(job, c->store, job->arena);
+    job_init(job, c->node, job->arena);
     waits_allow(w->may_wait);
     w->fn(job, part);
     job_finish(job);
@@ -76,7 +76,7 @@ static void help(struct crew *c, struct job *job, struct work *w, void *part)
 
 static void *run_helper(void *ctx)
 {
-    struct crew *c = ctx;
+    struct helpers *c = ctx;
     struct job job = {.arena = arena_create()};
     lock_take(&c->lock);
     while (!c->stopping) {
@@ -100,7 +100,7 @@ static void *run_helper(void *ctx)
 
 /* ---- the thread that has the work ---- */
 
-static void announce(struct crew *c, struct work *w)
+static void announce(struct helpers *c, struct work *w)
 {
     LOCKED(&c->lock);
     *c->last = w;
@@ -109,8 +109,8 @@ static void announce(struct crew *c, struct work *w)
         pthread_cond_signal(&c->called);
 }
 
-void crew_run(struct crew *c, struct job *job, crew_part *fn, void *parts, size_t size, size_t n,
-              int helpers_max)
+void helpers_run(struct helpers *c, struct job *job, helper_part *fn, void *parts, size_t size,
+                 size_t n, int helpers_max)
 {
     if (!c || n <= 1) {
         for (size_t i = 0; i < n; i++)
@@ -138,10 +138,10 @@ void crew_run(struct crew *c, struct job *job, crew_part *fn, void *parts, size_
     pthread_cond_destroy(&w.finished);
 }
 
-struct crew *crew_create(struct store *store, int threads)
+struct helpers *helpers_create(struct node *node, int threads)
 {
-    struct crew *c = mem_zalloc(sizeof *c);
-    c->store = store;
+    struct helpers *c = mem_zalloc(sizeof *c);
+    c->node = node;
     c->last = &c->first;
     lock_init(&c->lock, RANK_CACHE);
     cond_init(&c->called);
@@ -152,7 +152,7 @@ struct crew *crew_create(struct store *store, int threads)
     return c;
 }
 
-void crew_destroy(struct crew *c)
+void helpers_destroy(struct helpers *c)
 {
     if (!c)
         return;

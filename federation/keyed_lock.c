@@ -1,4 +1,4 @@
-#include "federation/turns.h"
+#include "federation/keyed_lock.h"
 
 #include "base/lock.h"
 #include "base/map.h"
@@ -9,7 +9,7 @@
 struct waiter {
     const char *name, *source;
     uint64_t round;
-    bool has_turn;
+    bool is_ready;
     struct waiter *next;
 };
 
@@ -18,22 +18,22 @@ struct holder {
     char name[];
 };
 
-struct turns {
+struct keyed_lock {
     struct lock lock;
     pthread_cond_t given_back;
     struct map taken;     /* name -> struct holder */
     struct waiter *first; /* by round, then as they came */
 };
 
-struct turns *turns_create(void)
+struct keyed_lock *keyed_lock_create(void)
 {
-    struct turns *t = mem_zalloc(sizeof *t);
+    struct keyed_lock *t = mem_zalloc(sizeof *t);
     lock_init(&t->lock, RANK_LEAF);
     cond_init(&t->given_back);
     return t;
 }
 
-void turns_destroy(struct turns *t)
+void keyed_lock_destroy(struct keyed_lock *t)
 {
     if (!t)
         return;
@@ -43,7 +43,7 @@ void turns_destroy(struct turns *t)
     free(t);
 }
 
-static void hold_locked(struct turns *t, const char *name)
+static void hold_locked(struct keyed_lock *t, const char *name)
 {
     size_t n = strlen(name) + 1;
     struct holder *h = mem_zalloc(sizeof *h + n);
@@ -51,7 +51,7 @@ static void hold_locked(struct turns *t, const char *name)
     map_put(&t->taken, str_of(h->name), h);
 }
 
-static void queue_locked(struct turns *t, struct waiter *w, const struct holder *h)
+static void queue_locked(struct keyed_lock *t, struct waiter *w, const struct holder *h)
 {
     struct waiter **at = &t->first;
     w->round = h->round + 1;
@@ -65,7 +65,7 @@ static void queue_locked(struct turns *t, struct waiter *w, const struct holder 
     *at = w;
 }
 
-static void unqueue_locked(struct turns *t, struct waiter *w)
+static void unqueue_locked(struct keyed_lock *t, struct waiter *w)
 {
     struct waiter **at = &t->first;
     while (*at != w)
@@ -73,7 +73,8 @@ static void unqueue_locked(struct turns *t, struct waiter *w)
     *at = w->next;
 }
 
-bool turns_take(struct turns *t, const char *name, const char *source, int64_t deadline_mono_ms)
+bool keyed_lock_take(struct keyed_lock *t, const char *name, const char *source,
+                     int64_t deadline_mono_ms)
 {
     LOCKED(&t->lock);
     const struct holder *h = map_get(&t->taken, str_of(name));
@@ -83,21 +84,21 @@ bool turns_take(struct turns *t, const char *name, const char *source, int64_t d
         return true;
     }
     queue_locked(t, &w, h);
-    while (!w.has_turn)
-        if (lock_wait_until(&t->lock, &t->given_back, deadline_mono_ms) && !w.has_turn) {
+    while (!w.is_ready)
+        if (lock_wait_until(&t->lock, &t->given_back, deadline_mono_ms) && !w.is_ready) {
             unqueue_locked(t, &w);
             return false;
         }
     return true;
 }
 
-bool turns_is_taken(struct turns *t, const char *name)
+bool keyed_lock_is_taken(struct keyed_lock *t, const char *name)
 {
     LOCKED(&t->lock);
     return map_get(&t->taken, str_of(name)) != NULL;
 }
 
-size_t turns_waiting(struct turns *t, const char *name)
+size_t turns_waiting(struct keyed_lock *t, const char *name)
 {
     LOCKED(&t->lock);
     size_t n = 0;
@@ -106,7 +107,7 @@ size_t turns_waiting(struct turns *t, const char *name)
     return n;
 }
 
-void turns_give_back(struct turns *t, const char *name)
+void keyed_lock_release(struct keyed_lock *t, const char *name)
 {
     LOCKED(&t->lock);
     struct holder *h = map_get(&t->taken, str_of(name));
@@ -119,6 +120,6 @@ void turns_give_back(struct turns *t, const char *name)
     }
     unqueue_locked(t, w);
     h->round = w->round;
-    w->has_turn = true;
+    w->is_ready = true;
     pthread_cond_broadcast(&t->given_back);
 }

@@ -19,7 +19,7 @@ struct task {
 };
 
 struct tasks {
-    struct store *store;
+    struct node *node;
     struct lock lock;
     pthread_cond_t changed;
     struct task *first;
@@ -28,10 +28,10 @@ struct tasks {
     bool stopping;
 };
 
-struct tasks *tasks_create(struct store *store, int threads)
+struct tasks *tasks_create(struct node *node, int threads)
 {
     struct tasks *e = mem_zalloc(sizeof *e);
-    e->store = store;
+    e->node = node;
     e->threads = mem_zalloc((size_t)threads * sizeof *e->threads);
     e->threads_n = threads;
     lock_init(&e->lock, RANK_LEAF);
@@ -53,7 +53,7 @@ void tasks_destroy(struct tasks *e)
     free(e);
 }
 
-static struct task *find_locked(struct tasks *e, task_fn *run, int64_t a, int64_t b)
+static struct task *tasks_find_locked(struct tasks *e, task_fn *run, int64_t a, int64_t b)
 {
     for (struct task *one = e->first; one; one = one->next)
         if (one->run == run && one->a == a && one->b == b)
@@ -64,7 +64,7 @@ static struct task *find_locked(struct tasks *e, task_fn *run, int64_t a, int64_
 void tasks_add(struct tasks *e, task_fn *run, const char *what, int64_t a, int64_t b)
 {
     LOCKED(&e->lock);
-    struct task *one = find_locked(e, run, a, b);
+    struct task *one = tasks_find_locked(e, run, a, b);
     if (!one) {
         one = mem_zalloc(sizeof *one);
         *one = (struct task){.run = run, .what = what, .a = a, .b = b, .next = e->first};
@@ -120,12 +120,12 @@ static struct task *take_due(struct tasks *e)
 }
 
 /* Is it done? ret_wait_ms: for how long another server wants to be left alone. */
-static bool run(struct tasks *e, const struct task *one, int64_t *ret_wait_ms)
+static bool tasks_run(struct tasks *e, const struct task *one, int64_t *ret_wait_ms)
 {
     arena_auto struct arena *a = arena_create();
     struct job job;
     bool done = false;
-    job_init(&job, e->store, a);
+    job_init(&job, e->node, a);
     const struct err *failed = one->run(&job, one->a, one->b, &done);
     job_finish(&job);
     *ret_wait_ms = federation_wait_ms(failed);
@@ -134,7 +134,7 @@ static bool run(struct tasks *e, const struct task *one, int64_t *ret_wait_ms)
     return done && !failed;
 }
 
-static void drop_locked(struct tasks *e, struct task *one)
+static void tasks_drop_locked(struct tasks *e, struct task *one)
 {
     struct task **at = &e->first;
     while (*at != one)
@@ -143,14 +143,14 @@ static void drop_locked(struct tasks *e, struct task *one)
     free(one);
 }
 
-static void put_back(struct tasks *e, struct task *one, bool done, int64_t wait_ms)
+static void tasks_put_back(struct tasks *e, struct task *one, bool done, int64_t wait_ms)
 {
     LOCKED(&e->lock);
     one->is_running = false;
     if (one->again) {
         one->again = false;
     } else if (done) {
-        drop_locked(e, one);
+        tasks_drop_locked(e, one);
     } else {
         /* Not all at the same moment: up to a quarter more. */
         int64_t pause = wait_ms > one->pause_ms ? wait_ms : one->pause_ms;
@@ -160,13 +160,13 @@ static void put_back(struct tasks *e, struct task *one, bool done, int64_t wait_
     pthread_cond_broadcast(&e->changed);
 }
 
-static void *work(void *arg)
+static void *tasks_work(void *arg)
 {
     struct tasks *e = arg;
     int64_t wait_ms;
     for (struct task *one; (one = take_due(e));) {
-        bool done = run(e, one, &wait_ms);
-        put_back(e, one, done, wait_ms);
+        bool done = tasks_run(e, one, &wait_ms);
+        tasks_put_back(e, one, done, wait_ms);
     }
     return NULL;
 }
@@ -174,7 +174,7 @@ static void *work(void *arg)
 void tasks_start(struct tasks *e)
 {
     while (e->running_n < e->threads_n &&
-           thread_start(&e->threads[e->running_n], "fed-tasks", work, e))
+           thread_start(&e->threads[e->running_n], "fed-tasks", tasks_work, e))
         e->running_n++;
 }
 

@@ -11,7 +11,7 @@ struct tasks;
 /* *ret_done: nothing more is to be done. Otherwise, and after an error, it is tried again later. */
 typedef const struct err *task_fn(struct job *job, int64_t a, int64_t b, bool *ret_done);
 
-struct tasks *tasks_create(struct store *store, int threads);
+struct tasks *tasks_create(struct node *node, int threads);
 void tasks_start(struct tasks *e);
 void tasks_stop(struct tasks *e);    /* waits for those that run */
 void tasks_destroy(struct tasks *e); /* NULL-safe */

@@ -38,7 +38,7 @@ static bool parse_bare(struct str text, struct address *ret)
     return true;
 }
 
-static struct str trim(struct str s)
+static struct str address_trim(struct str s)
 {
     while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) {
         s.p++;
@@ -51,7 +51,7 @@ static struct str trim(struct str s)
 
 bool address_parse(struct str text, struct address *ret)
 {
-    text = trim(text);
+    text = address_trim(text);
     if (!text.n)
         return false;
     if (text.p[0] == '[') {

@@ -13,7 +13,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-static const struct err *too_large(size_t max)
+static const struct err *body_too_large(size_t max)
 {
     return err(ERR_TOO_LARGE, "The body is larger than %zu bytes", max);
 }
@@ -23,7 +23,7 @@ struct framing {
     bool contradictory;            /* or given twice */
 };
 
-static void note(const char *value, const char **slot, bool *ret_contradictory)
+static void body_note(const char *value, const char **slot, bool *ret_contradictory)
 {
     if (*slot)
         *ret_contradictory = true;
@@ -35,9 +35,9 @@ static enum MHD_Result add_framing(void *cls, enum MHD_ValueKind kind, const cha
 {
     struct framing *f = cls;
     if (value && strcasecmp(name, "Content-Length") == 0)
-        note(value, &f->length, &f->contradictory);
+        body_note(value, &f->length, &f->contradictory);
     else if (value && strcasecmp(name, "Transfer-Encoding") == 0)
-        note(value, &f->encoding, &f->contradictory);
+        body_note(value, &f->encoding, &f->contradictory);
     return MHD_YES;
 }
 
@@ -81,7 +81,7 @@ const struct err *body_begin(struct exchange *ex)
     ex->keeps_body = route->body != BODY_NONE;
     int64_t n = ex->announced;
     if (n > 0 && (size_t)n > ex->body_max)
-        return too_large(ex->body_max);
+        return body_too_large(ex->body_max);
     /* Memory is given for what came, not for what is announced. */
     enum { AT_ONCE = 16 * 1024 };
     if (ex->keeps_body && route->body != BODY_FILE && n > 0)
@@ -89,7 +89,7 @@ const struct err *body_begin(struct exchange *ex)
     return NULL;
 }
 
-static const struct err *open_file(struct exchange *ex)
+static const struct err *body_open_file(struct exchange *ex)
 {
     const char *folder = ex->server->upload_dir;
     if (!folder)
@@ -100,10 +100,10 @@ static const struct err *open_file(struct exchange *ex)
     return NULL;
 }
 
-static const struct err *add_to_file(struct exchange *ex, const char *bytes, size_t n)
+static const struct err *body_add_to_file(struct exchange *ex, const char *bytes, size_t n)
 {
     if (ex->rq.upload_fd < 0)
-        TRY(open_file(ex));
+        TRY(body_open_file(ex));
     while (n) {
         ssize_t w = write(ex->rq.upload_fd, bytes, n);
         if (w < 0 && errno == EINTR)
@@ -116,7 +116,7 @@ static const struct err *add_to_file(struct exchange *ex, const char *bytes, siz
     return NULL;
 }
 
-static void give_back(struct exchange *ex)
+static void body_give_back(struct exchange *ex)
 {
     if (ex->body_drawn)
         budget_give_back(&ex->server->bodies, ex->body_of, ex->body_drawn);
@@ -124,7 +124,7 @@ static void give_back(struct exchange *ex)
 }
 
 /* A source that has more than others have left gives up what it is sending. */
-static bool draw(struct exchange *ex, size_t bytes)
+static bool body_draw(struct exchange *ex, size_t bytes)
 {
     enum { WITH_CONNECTION = 4096, STEP = 16384 };
     struct budget *all = &ex->server->bodies;
@@ -143,23 +143,23 @@ static bool draw(struct exchange *ex, size_t bytes)
 static const struct err *add_to_memory(struct exchange *ex, const char *bytes, size_t n)
 {
     enum { RETRY_MS = 1000 };
-    if (draw(ex, ex->body.n + n)) {
+    if (body_draw(ex, ex->body.n + n)) {
         buf_add(&ex->body, bytes, n);
         return NULL;
     }
     buf_finish(&ex->body);
-    give_back(ex);
+    body_give_back(ex);
     return err_limit_exceeded(RETRY_MS);
 }
 
 const struct err *body_add(struct exchange *ex, const char *bytes, size_t n)
 {
     if ((size_t)ex->received > ex->body_max)
-        return too_large(ex->body_max);
+        return body_too_large(ex->body_max);
     if (!ex->keeps_body)
         return NULL;
     if (ex->rq.route->body == BODY_FILE)
-        return add_to_file(ex, bytes, n);
+        return body_add_to_file(ex, bytes, n);
     return add_to_memory(ex, bytes, n);
 }
 
@@ -169,7 +169,7 @@ const struct err *body_finish(struct exchange *ex)
     if (ex->rq.route->body != BODY_FILE)
         return NULL;
     if (ex->rq.upload_fd < 0)
-        TRY(open_file(ex)); /* an empty upload */
+        TRY(body_open_file(ex)); /* an empty upload */
     ex->rq.upload_bytes = ex->received;
     if (lseek(ex->rq.upload_fd, 0, SEEK_SET) < 0)
         return err_internal("cannot rewind an upload: %s", strerror(errno));
@@ -179,7 +179,7 @@ const struct err *body_finish(struct exchange *ex)
 void body_free(struct exchange *ex)
 {
     buf_finish(&ex->body);
-    give_back(ex);
+    body_give_back(ex);
     ex->rq.raw = (struct str){0};
     if (ex->rq.upload_fd >= 0)
         close(ex->rq.upload_fd);

@@ -30,7 +30,7 @@ void connections_finish(struct connections *c)
 }
 
 /* 0: not bounded. */
-static uint64_t key_of(const struct http_server *s, const struct newcomer *n)
+static uint64_t connections_key_of(const struct http_server *s, const struct newcomer *n)
 {
     struct address a;
     if (!address_of_socket((const struct sockaddr *)&n->address, &a) ||
@@ -51,32 +51,34 @@ static int *count_locked(struct connections *c, uint64_t key)
     return n;
 }
 
-enum verdict { TAKEN, TAKEN_AT_BOUND, REFUSED_AT_BOUND, REFUSED_WHILE_SHORT };
+enum connection_verdict { TAKEN, TAKEN_AT_BOUND, REFUSED_AT_BOUND, REFUSED_WHILE_SHORT };
 
 /* As many as each address would have if they had equally many. */
-static bool has_its_share_locked(const struct connections *c, const struct http_server *s, int n)
+static bool connections_has_its_share_locked(const struct connections *c,
+                                             const struct http_server *s, int n)
 {
     int share = s->connections_max / (int)c->by_address.n;
     return n >= (share > 1 ? share : 1);
 }
 
 /* A few more than the bound are taken, while those that they displace go. */
-static enum verdict judge_locked(const struct connections *c, const struct http_server *s, int n)
+static enum connection_verdict judge_locked(const struct connections *c,
+                                            const struct http_server *s, int n)
 {
     int max = c->of_address_max;
     if (n >= max + max / DISPLACED_SHARE + 1)
         return REFUSED_AT_BOUND;
-    if (connections_are_short(s) && has_its_share_locked(c, s, n))
+    if (connections_are_short(s) && connections_has_its_share_locked(c, s, n))
         return REFUSED_WHILE_SHORT;
     return n >= max ? TAKEN_AT_BOUND : TAKEN;
 }
 
-static enum verdict take_one(struct http_server *s, uint64_t key)
+static enum connection_verdict connections_take_one(struct http_server *s, uint64_t key)
 {
     struct connections *c = &s->connections;
     LOCKED(&c->lock);
     int *n = count_locked(c, key);
-    enum verdict v = judge_locked(c, s, *n);
+    enum connection_verdict v = judge_locked(c, s, *n);
     if (v == TAKEN || v == TAKEN_AT_BOUND)
         ++*n;
     else
@@ -94,14 +96,14 @@ static void ask_loops(struct http_server *s, uint64_t key)
 
 bool connections_add(struct http_server *s, struct newcomer *n)
 {
-    n->key = key_of(s, n);
-    enum verdict v = n->key ? take_one(s, n->key) : TAKEN;
+    n->key = connections_key_of(s, n);
+    enum connection_verdict v = n->key ? connections_take_one(s, n->key) : TAKEN;
     if (v == TAKEN_AT_BOUND || v == REFUSED_AT_BOUND)
         ask_loops(s, n->key);
     return v == TAKEN || v == TAKEN_AT_BOUND;
 }
 
-static void give_back(struct connections *c, uint64_t key)
+static void connections_give_back(struct connections *c, uint64_t key)
 {
     LOCKED(&c->lock);
     int *n = map_get_int(&c->by_address, (int64_t)key);
@@ -114,7 +116,7 @@ static void give_back(struct connections *c, uint64_t key)
 void connections_remove(struct http_server *s, struct loop *l, uint64_t key)
 {
     if (key)
-        give_back(&s->connections, key);
+        connections_give_back(&s->connections, key);
     atomic_fetch_sub(&l->connections_n, 1);
     if (atomic_fetch_sub(&s->connections_n, 1) == s->connections_max)
         loop_notify(&s->loops[0]); /* it may accept again */

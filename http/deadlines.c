@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "http/internal.h"
 
-static void put(struct loop *l, size_t place, struct exchange *ex)
+static void deadlines_put(struct loop *l, size_t place, struct exchange *ex)
 {
     l->deadlines[place - 1] = ex;
     ex->deadline_place = place;
@@ -18,10 +18,10 @@ static void move_up(struct loop *l, size_t place)
 {
     struct exchange *ex = at(l, place);
     while (place > 1 && at(l, place / 2)->deadline_ms > ex->deadline_ms) {
-        put(l, place, at(l, place / 2));
+        deadlines_put(l, place, at(l, place / 2));
         place /= 2;
     }
-    put(l, place, ex);
+    deadlines_put(l, place, ex);
 }
 
 static void move_down(struct loop *l, size_t place)
@@ -32,9 +32,9 @@ static void move_down(struct loop *l, size_t place)
             child++;
         if (at(l, child)->deadline_ms >= ex->deadline_ms)
             break;
-        put(l, place, at(l, child));
+        deadlines_put(l, place, at(l, child));
     }
-    put(l, place, ex);
+    deadlines_put(l, place, ex);
 }
 
 static void take_out_locked(struct loop *l, struct exchange *ex)
@@ -44,7 +44,7 @@ static void take_out_locked(struct loop *l, struct exchange *ex)
     ex->deadline_place = 0;
     if (last == ex)
         return;
-    put(l, place, last);
+    deadlines_put(l, place, last);
     move_up(l, place);
     move_down(l, last->deadline_place);
 }
@@ -61,7 +61,7 @@ void deadlines_add(struct exchange *ex, int64_t deadline_ms)
         }
         ex->deadline_ms = deadline_ms;
         ex->expired = false;
-        put(l, ++l->deadlines_n, ex);
+        deadlines_put(l, ++l->deadlines_n, ex);
         move_up(l, l->deadlines_n);
         earliest = ex->deadline_place == 1;
     }

@@ -29,7 +29,7 @@ void reply_error(struct reply *rp, const struct err *e)
 void reply_now(struct exchange *ex, const struct err *e)
 {
     arena_auto struct arena *a = arena_create();
-    struct outcome outcome = {0};
+    struct reply_outcome outcome = {0};
     struct reply rp = {.status = 200, .rq = &ex->rq, .outcome = &outcome};
     ex->rq.arena = a;
     if (e)

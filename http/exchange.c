@@ -170,7 +170,8 @@ static void log_unrouted(const struct exchange *ex, const char *method)
                method, path, ex->status);
 }
 
-static void begin(struct exchange *ex, const char *method, const char *url, const char *version)
+static void exchange_begin(struct exchange *ex, const char *method, const char *url,
+                           const char *version)
 {
     ex->body_max = 0;
     ex->keeps_body = ex->unread_body = ex->admitted = ex->charged = ex->last_run = false;
@@ -276,7 +277,7 @@ enum MHD_Result exchange_on_access(void *slot, struct MHD_Connection *c, const c
     struct exchange *ex = *context;
     switch (ex->phase) {
     case PHASE_HEAD:
-        begin(ex, method, url, version);
+        exchange_begin(ex, method, url, version);
         if (ex->response && refuse_at_once(ex)) {
             ex->unread_body = true;
             return send_reply(ex);

@@ -12,10 +12,10 @@ void fair_queue_finish(struct fair_queue *q)
 
 enum { AHEAD_MAX = 3 }; /* turns of an order, while a lower one waits */
 
-struct source *fair_queue_enter(struct fair_queue *q, uint64_t key, enum queue_order order)
+struct queue_source *fair_queue_hold(struct fair_queue *q, uint64_t key, enum queue_order order)
 {
     key ^= order; /* keys are hashes */
-    struct source *s = map_get_int(&q->sources, (int64_t)key);
+    struct queue_source *s = map_get_int(&q->sources, (int64_t)key);
     if (!s) {
         s = mem_zalloc(sizeof *s);
         s->key = key;
@@ -28,7 +28,7 @@ struct source *fair_queue_enter(struct fair_queue *q, uint64_t key, enum queue_o
     return s;
 }
 
-static void free_unused(struct fair_queue *q, struct source *s)
+static void free_unused(struct fair_queue *q, struct queue_source *s)
 {
     if (s->held || s->running)
         return;
@@ -36,30 +36,30 @@ static void free_unused(struct fair_queue *q, struct source *s)
     free(s);
 }
 
-void fair_queue_leave(struct fair_queue *q, struct source *s)
+void fair_queue_leave(struct fair_queue *q, struct queue_source *s)
 {
     s->held--;
     free_unused(q, s);
 }
 
 /* Behind the others, when it has something that may run and is not among them yet. */
-static void give_turn(struct fair_queue *q, struct source *s)
+static void make_ready(struct fair_queue *q, struct queue_source *s)
 {
-    if (s->has_turn || !s->head || s->running >= q->running_max)
+    if (s->is_ready || !s->head || s->running >= q->running_max)
         return;
-    struct turns *turns = &q->turns[s->order];
-    s->has_turn = true;
+    struct ready_list *ready = &q->ready[s->order];
+    s->is_ready = true;
     s->next = NULL;
-    if (turns->first)
-        turns->last->next = s;
+    if (ready->first)
+        ready->last->next = s;
     else
-        turns->first = s;
-    turns->last = s;
+        ready->first = s;
+    ready->last = s;
 }
 
 void fair_queue_add(struct fair_queue *q, struct exchange *ex)
 {
-    struct source *s = ex->source;
+    struct queue_source *s = ex->source;
     ex->next = NULL;
     if (s->head)
         s->tail->next = ex;
@@ -67,12 +67,12 @@ void fair_queue_add(struct fair_queue *q, struct exchange *ex)
         s->head = ex;
     s->tail = ex;
     q->depth++;
-    give_turn(q, s);
+    make_ready(q, s);
 }
 
 static bool may_run(const struct fair_queue *q, int order)
 {
-    return q->turns[order].first &&
+    return q->ready[order].first &&
            (order != ORDER_USUAL || q->usual_running < q->usual_running_max);
 }
 
@@ -85,15 +85,15 @@ static bool lower_may_run(const struct fair_queue *q, int order)
 }
 
 /* Whose turn it is; NULL: there is none. Of the highest order, unless it alone would be served. */
-static struct source *next_source(const struct fair_queue *q)
+static struct queue_source *next_source(const struct fair_queue *q)
 {
     for (int order = ORDER_COUNT - 1; order >= 0; order--)
         if (may_run(q, order) && (q->taken[order] < AHEAD_MAX || !lower_may_run(q, order)))
-            return q->turns[order].first;
+            return q->ready[order].first;
     return NULL;
 }
 
-static void count_turn(struct fair_queue *q, int order)
+static void count_served(struct fair_queue *q, int order)
 {
     for (int higher = order + 1; higher < ORDER_COUNT; higher++)
         q->taken[higher] = 0;
@@ -102,26 +102,26 @@ static void count_turn(struct fair_queue *q, int order)
 
 struct exchange *fair_queue_take(struct fair_queue *q)
 {
-    struct source *s = next_source(q);
+    struct queue_source *s = next_source(q);
     if (!s)
         return NULL;
-    count_turn(q, s->order);
+    count_served(q, s->order);
     q->usual_running += s->order == ORDER_USUAL;
-    q->turns[s->order].first = s->next;
-    s->has_turn = false;
+    q->ready[s->order].first = s->next;
+    s->is_ready = false;
     struct exchange *ex = s->head;
     s->head = ex->next;
     s->running++;
     q->depth--;
-    give_turn(q, s);
+    make_ready(q, s);
     return ex;
 }
 
-void fair_queue_ran(struct fair_queue *q, struct source *s)
+void fair_queue_ran(struct fair_queue *q, struct queue_source *s)
 {
     s->running--;
     q->usual_running -= s->order == ORDER_USUAL;
-    give_turn(q, s);
+    make_ready(q, s);
     free_unused(q, s);
 }
 
@@ -132,6 +132,6 @@ bool fair_queue_is_empty(const struct fair_queue *q)
 
 int64_t fair_queue_oldest_us(const struct fair_queue *q)
 {
-    const struct source *s = next_source(q);
+    const struct queue_source *s = next_source(q);
     return s ? s->head->queued_us : INT64_MAX;
 }

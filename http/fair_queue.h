@@ -19,24 +19,24 @@
 
 struct exchange;
 
-struct source {
+struct queue_source {
     uint64_t key;
     struct exchange *head, *tail; /* that wait for a worker */
     int held;                     /* its exchanges: waiting, with a worker, or parked */
     int running; /* workers that run one, or are done with one that another may have by now */
     enum queue_order order;
-    bool has_turn;
-    struct source *next; /* among those that have a turn */
+    bool is_ready;
+    struct queue_source *next; /* among those that have a turn */
 };
 
 /* Sources with something to run, in the order of their turns. */
-struct turns {
-    struct source *first, *last;
+struct ready_list {
+    struct queue_source *first, *last;
 };
 
 struct fair_queue {
     struct map sources; /* by key, while they hold something */
-    struct turns turns[ORDER_COUNT];
+    struct ready_list ready[ORDER_COUNT];
     int taken[ORDER_COUNT];    /* since the last of a lower order, while one waits */
     size_t depth;              /* exchanges that wait for a worker */
     int running_max, held_max; /* of each source */
@@ -46,14 +46,14 @@ struct fair_queue {
 void fair_queue_finish(struct fair_queue *q);
 
 /* The source with this key takes one more exchange; NULL: it has as many as it may. */
-struct source *fair_queue_enter(struct fair_queue *q, uint64_t key, enum queue_order order);
-void fair_queue_leave(struct fair_queue *q, struct source *s); /* one exchange less */
+struct queue_source *fair_queue_hold(struct fair_queue *q, uint64_t key, enum queue_order order);
+void fair_queue_leave(struct fair_queue *q, struct queue_source *s); /* one exchange less */
 
 void fair_queue_add(struct fair_queue *q, struct exchange *ex); /* behind its source's others */
 /* The exchange whose turn it is, now with a worker; NULL: there is none. */
 struct exchange *fair_queue_take(struct fair_queue *q);
 /* The worker has run an exchange of the source, which is freed when it holds nothing any more. */
-void fair_queue_ran(struct fair_queue *q, struct source *s);
+void fair_queue_ran(struct fair_queue *q, struct queue_source *s);
 bool fair_queue_is_empty(const struct fair_queue *q); /* nothing may run now */
 /* When the exchange whose turn it is was queued (mono_us); INT64_MAX: there is none. */
 int64_t fair_queue_oldest_us(const struct fair_queue *q);

@@ -13,13 +13,13 @@
 
 enum { VERSION_N = 8 }; /* of "HTTP/1.1" */
 
-struct walk {
+struct head_walk {
     const char *at, *end;
     int hosts;
     bool broken;
 };
 
-static bool is_token(const char *p, size_t n)
+static bool head_is_token(const char *p, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (!p[i] || (!isalnum((unsigned char)p[i]) && !strchr("!#$%&'*+-.^_`|~", p[i])))
@@ -38,7 +38,7 @@ static bool has_controls(const char *p, size_t n, bool space_is_one)
 }
 
 /* Is there exactly one end of a line, CR LF, at `p`? */
-static bool ends_line(const struct walk *w, const char *p)
+static bool ends_line(const struct head_walk *w, const char *p)
 {
     return p + 2 <= w->end && !p[0] && !p[1];
 }
@@ -46,9 +46,10 @@ static bool ends_line(const struct walk *w, const char *p)
 static enum MHD_Result walk_line(void *into, enum MHD_ValueKind kind, const char *name,
                                  size_t name_n, const char *value, size_t value_n)
 {
-    struct walk *w = into;
+    struct head_walk *w = into;
     w->broken = true;
-    if (name != w->at || name_n >= (size_t)(w->end - w->at) || !is_token(name, name_n) || !value)
+    if (name != w->at || name_n >= (size_t)(w->end - w->at) || !head_is_token(name, name_n) ||
+        !value)
         return MHD_NO;
     const char *p = name + name_n + 1;
     while (p < w->end && (*p == ' ' || *p == '\t'))
@@ -62,11 +63,11 @@ static enum MHD_Result walk_line(void *into, enum MHD_ValueKind kind, const char
     return MHD_YES;
 }
 
-static bool walk_request_line(struct walk *w, const char *method, const char *url, const char *uri,
-                              const char *version)
+static bool walk_request_line(struct head_walk *w, const char *method, const char *url,
+                              const char *uri, const char *version)
 {
     size_t method_n = strlen(method), uri_n = strlen(uri);
-    bool well = is_token(method, method_n) && url == method + method_n + 1 && uri_n > 0 &&
+    bool well = head_is_token(method, method_n) && url == method + method_n + 1 && uri_n > 0 &&
                 !has_controls(uri, uri_n, true) && version == url + uri_n + 1 &&
                 strlen(version) == VERSION_N && ends_line(w, version + VERSION_N);
     w->at = version + VERSION_N + 2;
@@ -83,7 +84,7 @@ const struct err *head_check(struct exchange *ex, const char *method, const char
                    ? err(ERR_URI_TOO_LONG, "The request's target is too long")
                    : err(ERR_HEAD_TOO_LARGE, "The request's head is larger than %d bytes",
                          HEAD_MAX);
-    struct walk w = {.end = method + n};
+    struct head_walk w = {.end = method + n};
     bool well = walk_request_line(&w, method, url, ex->uri, version);
     if (well)
         MHD_get_connection_values_n(ex->mhd, MHD_HEADER_KIND, walk_line, &w);

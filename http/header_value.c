@@ -2,28 +2,28 @@
 
 #include <strings.h>
 
-static bool is_blank(char c)
+static bool header_value_is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
 
-static struct str skip(struct str s, size_t n)
+static struct str header_value_skip(struct str s, size_t n)
 {
     return (struct str){s.p + n, s.n - n};
 }
 
-static struct str trim(struct str s)
+static struct str header_value_trim(struct str s)
 {
-    while (s.n && is_blank(s.p[0]))
-        s = skip(s, 1);
-    while (s.n && is_blank(s.p[s.n - 1]))
+    while (s.n && header_value_is_blank(s.p[0]))
+        s = header_value_skip(s, 1);
+    while (s.n && header_value_is_blank(s.p[s.n - 1]))
         s.n--;
     return s;
 }
 
 struct str header_value_main(const char *value)
 {
-    return trim((struct str){value, strcspn(value, ";")});
+    return header_value_trim((struct str){value, strcspn(value, ";")});
 }
 
 /* Backslashes stand before what they protect. */
@@ -38,37 +38,37 @@ static struct str take_quoted(struct arena *a, struct str *left)
     }
     while (i < left->n && left->p[i] != ';')
         i++;
-    *left = skip(*left, i);
+    *left = header_value_skip(*left, i);
     return (struct str){out, n};
 }
 
 static struct str take_value(struct arena *a, struct str *left)
 {
-    while (left->n && is_blank(left->p[0]))
-        *left = skip(*left, 1);
+    while (left->n && header_value_is_blank(left->p[0]))
+        *left = header_value_skip(*left, 1);
     if (left->n && left->p[0] == '"')
         return take_quoted(a, left);
     struct str value = {left->p, 0};
     while (value.n < left->n && left->p[value.n] != ';')
         value.n++;
-    *left = skip(*left, value.n);
-    return trim(value);
+    *left = header_value_skip(*left, value.n);
+    return header_value_trim(value);
 }
 
 bool header_value_parameter(struct arena *a, const char *value, const char *name, struct str *ret)
 {
-    struct str left = skip(str_of(value), strcspn(value, ";"));
+    struct str left = header_value_skip(str_of(value), strcspn(value, ";"));
     while (left.n) {
-        left = skip(left, 1); /* the semicolon */
+        left = header_value_skip(left, 1); /* the semicolon */
         struct str key = {left.p, 0};
         while (key.n < left.n && left.p[key.n] != '=' && left.p[key.n] != ';')
             key.n++;
-        left = skip(left, key.n);
+        left = header_value_skip(left, key.n);
         if (!left.n || left.p[0] == ';')
             continue; /* without a value */
-        left = skip(left, 1);
+        left = header_value_skip(left, 1);
         struct str found = take_value(a, &left);
-        key = trim(key);
+        key = header_value_trim(key);
         if (key.n == strlen(name) && strncasecmp(key.p, name, key.n) == 0) {
             *ret = found;
             return true;

@@ -45,7 +45,7 @@ enum { BODY_UNKNOWN = -1 }; /* chunked */
 struct run {
     bool left; /* the exchange is no longer its source's in this pool: the worker says so */
     const char *params[ROUTER_PARAMS_MAX];
-    struct query query;
+    struct url_query query;
     bool admitting; /* only the head of an upload is judged */
 };
 
@@ -105,7 +105,7 @@ struct exchange {
     unsigned char bearer_hash[SHA256_BYTES];
     bool last_run; /* the server stops: a further wait is refused */
     struct run *run;
-    struct source *source; /* in the queue of its pool, from submit to its end */
+    struct queue_source *source; /* in the queue of its pool, from submit to its end */
     int64_t queued_us, busy_us;
     int64_t deadline_ms;   /* while parked; guarded by the loop's lock, as the next two */
     size_t deadline_place; /* in the loop's heap, counted from 1; 0: not in it */
@@ -330,7 +330,7 @@ const struct err *pool_start(struct http_server *s, enum route_pool kind,
 void pool_stop(struct pool *p);
 /* Makes the exchange one of the source's in rq->pool, or of those of its that go first.
  * M_LIMIT_EXCEEDED: it has too many there. */
-const struct err *pool_enter(struct exchange *ex, uint64_t source, enum queue_order order);
+const struct err *pool_take_in(struct exchange *ex, uint64_t source, enum queue_order order);
 void pool_submit(struct exchange *ex); /* which entered; for a worker to run */
 const struct err *pool_submit_new(struct exchange *ex, uint64_t source); /* both */
 void pool_wake(struct waiter *w);
@@ -347,7 +347,7 @@ bool run_exchange(struct worker *w, struct exchange *ex);
 /* reply.c, error_reply.c */
 enum outcome_kind { OUTCOME_NONE, OUTCOME_BODY, OUTCOME_FILE, OUTCOME_WAIT, OUTCOME_MOVE };
 enum { REPLY_HEADERS_MAX = 24 };
-struct outcome {
+struct reply_outcome {
     enum outcome_kind kind;
     size_t headers_n;
     struct reply_header {

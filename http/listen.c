@@ -15,7 +15,7 @@
 
 enum { BACKLOG = 4096, ACCEPT_AT_ONCE = 64 };
 
-static const struct err *failed(const struct http_listener *l, const char *why)
+static const struct err *listen_failed(const struct http_listener *l, const char *why)
 {
     return err_internal("listener %s: %s", l->address, why);
 }
@@ -34,18 +34,18 @@ static const struct err *open_unix(const struct http_listener *l, struct listeni
     const char *path = l->address + strlen("unix:");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (!*path || strlen(path) >= sizeof address.sun_path)
-        return failed(l, "the path of a unix socket has 1 to 107 bytes");
+        return listen_failed(l, "the path of a unix socket has 1 to 107 bytes");
     strcpy(address.sun_path, path);
     if (is_left_over(&address))
         unlink(path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return failed(l, strerror(errno));
+        return listen_failed(l, strerror(errno));
     if (bind(fd, (struct sockaddr *)&address, sizeof address) || chmod(path, 0660) ||
         listen(fd, BACKLOG)) {
         const char *why = strerror(errno);
         close(fd);
-        return failed(l, why);
+        return listen_failed(l, why);
     }
     ret->fd = fd;
     ret->unix_path = mem_strdup(path);
@@ -94,7 +94,7 @@ static const struct err *open_tcp(const struct http_listener *l, struct listenin
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found;
     if (!split_address(l->address, host, port))
-        return failed(l, "expected address:port, :port or unix:/path");
+        return listen_failed(l, "expected address:port, :port or unix:/path");
     int families[] = {*host ? AF_UNSPEC : AF_INET6, AF_INET};
     const char *why = "no such address";
     for (int i = 0; i < (*host ? 1 : 2); i++) {
@@ -112,7 +112,7 @@ static const struct err *open_tcp(const struct http_listener *l, struct listenin
             return NULL;
         }
     }
-    return failed(l, why);
+    return listen_failed(l, why);
 }
 
 const struct err *listen_open(const struct http_listener *l, struct listening *ret)
@@ -142,7 +142,7 @@ int listen_port(const struct listening *l)
     return ntohs(((struct sockaddr_in *)(void *)&address)->sin_port);
 }
 
-static struct loop *least_loaded(struct http_server *s)
+static struct loop *listen_least_loaded(struct http_server *s)
 {
     struct loop *best = &s->loops[0];
     for (int i = 1; i < s->loops_n; i++)
@@ -151,7 +151,7 @@ static struct loop *least_loaded(struct http_server *s)
     return best;
 }
 
-static void pass_on(struct http_server *s, struct newcomer *n)
+static void listen_hand_over(struct http_server *s, struct newcomer *n)
 {
     int on = 1;
     if (!connections_add(s, n)) {
@@ -162,7 +162,7 @@ static void pass_on(struct http_server *s, struct newcomer *n)
         setsockopt(n->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         setsockopt(n->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     }
-    struct loop *l = least_loaded(s);
+    struct loop *l = listen_least_loaded(s);
     atomic_fetch_add(&l->connections_n, 1);
     atomic_fetch_add(&s->connections_n, 1);
     loop_add_newcomer(l, n);
@@ -179,7 +179,7 @@ void listen_accept(struct loop *l, size_t listening)
         n.fd = accept4(from->fd, (struct sockaddr *)&n.address, &n.address_n,
                        SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (n.fd >= 0) {
-            pass_on(s, &n);
+            listen_hand_over(s, &n);
             continue;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK)

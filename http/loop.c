@@ -60,7 +60,7 @@ static struct newcomer *take_newcomers(struct loop *l, size_t *ret_n)
     return list;
 }
 
-static struct daemon_slot *least_loaded(struct loop *l, size_t kind)
+static struct daemon_slot *loop_least_loaded(struct loop *l, size_t kind)
 {
     struct daemon_slot *best = &l->daemons[kind * SLOTS];
     for (struct daemon_slot *d = best; d < &l->daemons[(kind + 1) * SLOTS]; d++)
@@ -71,7 +71,7 @@ static struct daemon_slot *least_loaded(struct loop *l, size_t kind)
 
 static void add_newcomer(struct loop *l)
 {
-    struct daemon_slot *d = least_loaded(l, l->arriving.kind);
+    struct daemon_slot *d = loop_least_loaded(l, l->arriving.kind);
     d->due = true;
     if (MHD_add_connection(d->mhd, l->arriving.fd, (struct sockaddr *)&l->arriving.address,
                            l->arriving.address_n) == MHD_YES)
@@ -130,7 +130,7 @@ static int64_t sweep_every_ms(const struct loop *l)
     return idle_ms < 10000 ? idle_ms / 2 : 5000;
 }
 
-static void sweep(struct loop *l)
+static void loop_sweep(struct loop *l)
 {
     int64_t now = mono_ms();
     if (now - l->swept_ms < sweep_every_ms(l))
@@ -272,13 +272,13 @@ static void *run_loop(void *arg)
         wake_expired(l);
         resume_done(l);
         run_daemons(l);
-        sweep(l);
+        loop_sweep(l);
         linger_run(l, mono_ms());
     }
     return NULL;
 }
 
-static const struct err *watch(struct loop *l, int fd, uint64_t mark, uint32_t how)
+static const struct err *loop_watch(struct loop *l, int fd, uint64_t mark, uint32_t how)
 {
     struct epoll_event event = {.events = EPOLLIN | how, .data.u64 = mark};
     if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &event))
@@ -288,7 +288,7 @@ static const struct err *watch(struct loop *l, int fd, uint64_t mark, uint32_t h
 
 const struct err *loop_watch_listening(struct loop *l, int fd, size_t listening)
 {
-    return watch(l, fd, MARK_LISTENING + listening, 0);
+    return loop_watch(l, fd, MARK_LISTENING + listening, 0);
 }
 
 /* libmicrohttpd does not look at a suspended connection. Edge-triggered, so that one registration
@@ -313,12 +313,12 @@ const struct err *loop_create(struct http_server *s, struct loop *l)
     l->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->epoll_fd < 0 || l->event_fd < 0)
         return err_internal("cannot make an event loop: %s", strerror(errno));
-    TRY(watch(l, l->event_fd, MARK_NOTIFIED, EPOLLET)); /* so that it need not be read */
+    TRY(loop_watch(l, l->event_fd, MARK_NOTIFIED, EPOLLET)); /* so that it need not be read */
     l->daemons_n = s->kinds_n * SLOTS;
     l->daemons = mem_zalloc(l->daemons_n * sizeof *l->daemons);
     for (size_t i = 0; i < l->daemons_n; i++) {
         TRY(daemon_start(l, i < SLOTS ? NULL : &s->tls[i / SLOTS], &l->daemons[i]));
-        TRY(watch(l, l->daemons[i].epoll_fd, i, 0));
+        TRY(loop_watch(l, l->daemons[i].epoll_fd, i, 0));
     }
     return NULL;
 }

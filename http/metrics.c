@@ -19,12 +19,12 @@ void metrics_destroy(struct http_server *s)
     free(s->metrics.by_class);
 }
 
-static void count(atomic_ulong *counter, unsigned long by)
+static void http_metrics_count(atomic_ulong *counter, unsigned long by)
 {
     atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
 }
 
-static int bucket_of(int64_t us)
+static int metrics_bucket_of(int64_t us)
 {
     int bucket = 0;
     while (bucket < LATENCY_BUCKETS && us > latency_ms[bucket] * 1000LL)
@@ -37,20 +37,20 @@ void metrics_count(struct exchange *ex)
     struct metrics *m = &ex->server->metrics;
     size_t row = ex->rq.route ? ex->match.pattern->index : router_routes_n(ex->server->router);
     int class = ex->status / 100 - 1;
-    count(&m->latency[bucket_of(ex->busy_us)], 1);
-    count(&m->latency_us, (unsigned long)ex->busy_us);
+    http_metrics_count(&m->latency[metrics_bucket_of(ex->busy_us)], 1);
+    http_metrics_count(&m->latency_us, (unsigned long)ex->busy_us);
     if (class < 0 || class >= CLASSES)
         return;
     struct answered *a = &m->by_class[row * CLASSES + (size_t) class];
     int64_t us = mono_us() - ex->rq.started_mono_us;
-    int bucket = bucket_of(us);
-    count(&a->n, 1);
-    count(&a->us, us > 0 ? (unsigned long)us : 0);
+    int bucket = metrics_bucket_of(us);
+    http_metrics_count(&a->n, 1);
+    http_metrics_count(&a->us, us > 0 ? (unsigned long)us : 0);
     if (bucket < LATENCY_BUCKETS)
-        count(&a->by_time[bucket], 1);
+        http_metrics_count(&a->by_time[bucket], 1);
 }
 
-struct row {
+struct metric_row {
     const char *method, *route;
     int class;
     struct answered *answered;
@@ -58,29 +58,29 @@ struct row {
 
 /* Calls `add` for each route and class of status that was answered. */
 static void each_row(struct http_server *s, struct buf *out,
-                     void (*add)(const struct row *r, struct buf *out))
+                     void (*add)(const struct metric_row *r, struct buf *out))
 {
     size_t routes_n = router_routes_n(s->router);
     for (size_t i = 0; i < (routes_n + 1) * CLASSES; i++) {
         size_t at = i / CLASSES;
         const struct route *route = at < routes_n ? router_route(s->router, at) : NULL;
-        struct row r = {.method = route ? method_names[route->method] : "",
-                        .route = route ? route->path : "",
-                        .class = (int)(i % CLASSES) + 1,
-                        .answered = &s->metrics.by_class[i]};
+        struct metric_row r = {.method = route ? method_names[route->method] : "",
+                               .route = route ? route->path : "",
+                               .class = (int)(i % CLASSES) + 1,
+                               .answered = &s->metrics.by_class[i]};
         if (atomic_load(&r.answered->n))
             add(&r, out);
     }
 }
 
-static void add_requests_row(const struct row *r, struct buf *out)
+static void add_requests_row(const struct metric_row *r, struct buf *out)
 {
     buf_printf(out,
                "concorde_http_requests_total{method=\"%s\",route=\"%s\",status=\"%dxx\"} %lu\n",
                r->method, r->route, r->class, atomic_load(&r->answered->n));
 }
 
-static void add_times_row(const struct row *r, struct buf *out)
+static void add_times_row(const struct metric_row *r, struct buf *out)
 {
     static const char name[] = "synapse_http_server_response_time_seconds";
     char labels[400];

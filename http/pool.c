@@ -24,7 +24,7 @@ static struct pool *pool_of(const struct exchange *ex)
     return &ex->server->pools[ex->rq.pool];
 }
 
-static struct worker *take_idle_locked(struct pool *p)
+static struct worker *pool_take_idle_locked(struct pool *p)
 {
     struct worker *w = p->idle;
     if (w) {
@@ -41,26 +41,26 @@ static void call(struct worker *w)
         pthread_cond_signal(&w->called);
 }
 
-static struct source *enter_locked(struct pool *p, uint64_t key, enum queue_order order)
+static struct queue_source *pool_hold_locked(struct pool *p, uint64_t key, enum queue_order order)
 {
-    struct source *s = fair_queue_enter(&p->queue, key, order);
+    struct queue_source *s = fair_queue_hold(&p->queue, key, order);
     p->refused += !s;
     return s;
 }
 
-static const struct err *too_many(void)
+static const struct err *pool_too_many(void)
 {
     enum { RETRY_MS = 1000 };
     return err_limit_exceeded(RETRY_MS);
 }
 
-const struct err *pool_enter(struct exchange *ex, uint64_t source, enum queue_order order)
+const struct err *pool_take_in(struct exchange *ex, uint64_t source, enum queue_order order)
 {
     struct pool *p = pool_of(ex);
     LOCKED(&p->lock);
-    ex->source = enter_locked(p, source, order);
+    ex->source = pool_hold_locked(p, source, order);
     p->moved += ex->source != NULL;
-    return ex->source ? NULL : too_many();
+    return ex->source ? NULL : pool_too_many();
 }
 
 void pool_submit(struct exchange *ex)
@@ -69,7 +69,7 @@ void pool_submit(struct exchange *ex)
     ex->queued_us = mono_us();
     lock_take(&p->lock);
     fair_queue_add(&p->queue, ex);
-    struct worker *w = take_idle_locked(p);
+    struct worker *w = pool_take_idle_locked(p);
     lock_release(&p->lock);
     call(w);
 }
@@ -80,14 +80,14 @@ const struct err *pool_submit_new(struct exchange *ex, uint64_t source)
     struct worker *w = NULL;
     ex->queued_us = mono_us();
     lock_take(&p->lock);
-    struct source *entered = ex->source = enter_locked(p, source, ORDER_USUAL);
-    if (entered) {
+    struct queue_source *held = ex->source = pool_hold_locked(p, source, ORDER_USUAL);
+    if (held) {
         fair_queue_add(&p->queue, ex);
-        w = take_idle_locked(p);
+        w = pool_take_idle_locked(p);
     }
     lock_release(&p->lock); /* from here on a worker may have ended the exchange */
     call(w);
-    return entered ? NULL : too_many();
+    return held ? NULL : pool_too_many();
 }
 
 static void push_woken(struct pool *p, struct exchange *ex)
@@ -99,7 +99,7 @@ static void push_woken(struct pool *p, struct exchange *ex)
     if (top)
         return; /* a worker was called for the first one, and takes them all */
     lock_take(&p->lock);
-    struct worker *w = take_idle_locked(p);
+    struct worker *w = pool_take_idle_locked(p);
     lock_release(&p->lock);
     call(w);
 }
@@ -145,7 +145,7 @@ static struct worker *take_helper_locked(struct pool *p)
     if (fair_queue_is_empty(&p->queue) ||
         (p->busy >= p->server->cpus && mono_us() - fair_queue_oldest_us(&p->queue) < LATE_US))
         return NULL;
-    return take_idle_locked(p);
+    return pool_take_idle_locked(p);
 }
 
 static void sleep_locked(struct worker *w)
@@ -161,8 +161,8 @@ static void sleep_locked(struct worker *w)
 
 /* What the worker has run. */
 struct ran {
-    struct source *source; /* NULL: nothing yet */
-    bool left;             /* the exchange is no longer the source's */
+    struct queue_source *source; /* NULL: nothing yet */
+    bool left;                   /* the exchange is no longer the source's */
 };
 
 static void note_ran_locked(struct pool *p, const struct ran *ran)
@@ -174,7 +174,7 @@ static void note_ran_locked(struct pool *p, const struct ran *ran)
 }
 
 /* The next exchange, or NULL when the pool ends. */
-static struct exchange *take(struct worker *w, struct ran *ran)
+static struct exchange *pool_take(struct worker *w, struct ran *ran)
 {
     struct pool *p = w->pool;
     struct worker *helper = NULL;
@@ -196,7 +196,7 @@ static struct exchange *take(struct worker *w, struct ran *ran)
     return ex;
 }
 
-static void *work(void *arg)
+static void *pool_work(void *arg)
 {
     struct worker *w = arg;
     const struct http_hooks *hooks = &w->pool->server->hooks;
@@ -205,7 +205,7 @@ static void *work(void *arg)
     if (hooks->worker_start)
         w->job = hooks->worker_start(hooks->ctx);
     struct ran ran = {0};
-    for (struct exchange *ex; (ex = take(w, &ran));)
+    for (struct exchange *ex; (ex = pool_take(w, &ran));)
         ran.left = run_exchange(w, ex);
     if (hooks->worker_stop)
         hooks->worker_stop(hooks->ctx, w->job);
@@ -240,7 +240,7 @@ const struct err *pool_start(struct http_server *s, enum route_pool kind,
     snprintf(name, sizeof name, "http-%s", http_pool_names[kind]);
     for (int i = 0; i < workers && !e; i++) {
         p->workers[i].started =
-            thread_start_sized(&p->workers[i].thread, name, STACK_BYTES, work, &p->workers[i]);
+            thread_start_sized(&p->workers[i].thread, name, STACK_BYTES, pool_work, &p->workers[i]);
         if (!p->workers[i].started)
             e = err_internal("cannot start %d worker threads", workers);
     }
@@ -253,7 +253,7 @@ void pool_stop(struct pool *p)
         return; /* never started */
     lock_take(&p->lock);
     p->stopping = true;
-    for (struct worker *w; (w = take_idle_locked(p));)
+    for (struct worker *w; (w = pool_take_idle_locked(p));)
         call(w);
     lock_release(&p->lock);
     for (int i = 0; i < p->workers_n; i++) {

@@ -1,6 +1,6 @@
 #include "http/query.h"
 
-static int hex_digit(char c)
+static int query_hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -13,9 +13,9 @@ size_t query_decode_bytes(struct str raw, bool plus_is_space, char *ret)
     size_t n = 0;
     for (size_t i = 0; i < raw.n; i++) {
         char c = raw.p[i];
-        if (c == '%' && i + 2 < raw.n && hex_digit(raw.p[i + 1]) >= 0 &&
-            hex_digit(raw.p[i + 2]) >= 0) {
-            c = (char)(hex_digit(raw.p[i + 1]) << 4 | hex_digit(raw.p[i + 2]));
+        if (c == '%' && i + 2 < raw.n && query_hex_digit(raw.p[i + 1]) >= 0 &&
+            query_hex_digit(raw.p[i + 2]) >= 0) {
+            c = (char)(query_hex_digit(raw.p[i + 1]) << 4 | query_hex_digit(raw.p[i + 2]));
             i += 2;
         } else if (c == '+' && plus_is_space) {
             c = ' ';
@@ -55,9 +55,9 @@ static const struct err *decode_pair(struct arena *a, struct str pair, struct qu
     return query_decode(a, (struct str){pair.p + value_at, pair.n - value_at}, true, &ret->value);
 }
 
-const struct err *query_parse(struct arena *a, const char *text, struct query *ret)
+const struct err *query_parse(struct arena *a, const char *text, struct url_query *ret)
 {
-    struct query q = {0};
+    struct url_query q = {0};
     if (text && *text) {
         size_t max = count_pairs(text);
         if (max > QUERY_PAIRS_MAX)

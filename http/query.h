@@ -12,7 +12,7 @@ struct query_pair {
     const char *name, *value;
 };
 
-struct query {
+struct url_query {
     struct query_pair *pairs;
     size_t n;
 };
@@ -21,7 +21,7 @@ const struct err *query_decode(struct arena *a, struct str raw, bool plus_is_spa
                                const char **ret);
 
 /* name=value pairs joined by '&', as they stand after the '?'. NULL counts as empty. */
-const struct err *query_parse(struct arena *a, const char *text, struct query *ret);
+const struct err *query_parse(struct arena *a, const char *text, struct url_query *ret);
 
 /* The raw bytes decoded into memory of raw.n bytes: what it returns is the length. */
 size_t query_decode_bytes(struct str raw, bool plus_is_space, char *ret);

@@ -64,8 +64,8 @@ static int64_t token_us(const struct rate_limit *limit)
 }
 
 /* Returns how many microseconds to wait; without `must`, nothing is then taken. */
-static int64_t take(struct rate_table *t, enum route_rate kind, struct str key,
-                    const struct rate_limit *limit, int n, int64_t now_us, bool must)
+static int64_t http_rate_take(struct rate_table *t, enum route_rate kind, struct str key,
+                              const struct rate_limit *limit, int n, int64_t now_us, bool must)
 {
     int64_t token = token_us(limit), burst = limit->burst > 0 ? limit->burst : 1;
     uint64_t hash = bucket_key(kind, key);
@@ -85,12 +85,12 @@ int rate_take(struct rate_table *t, enum route_rate kind, struct str key,
 {
     if (limit->per_second <= 0)
         return 0;
-    return (int)((take(t, kind, key, limit, n, now_us, false) + 999) / 1000);
+    return (int)((http_rate_take(t, kind, key, limit, n, now_us, false) + 999) / 1000);
 }
 
 void rate_owe(struct rate_table *t, enum route_rate kind, struct str key,
               const struct rate_limit *limit, int n, int64_t now_us)
 {
     if (limit->per_second > 0)
-        take(t, kind, key, limit, n, now_us, true);
+        http_rate_take(t, kind, key, limit, n, now_us, true);
 }

@@ -44,7 +44,7 @@ const struct err *reply_body(struct reply *rp, int status)
     return NULL;
 }
 
-static struct reply_header *find_header(const struct reply *rp, const char *name)
+static struct reply_header *reply_find_header(const struct reply *rp, const char *name)
 {
     for (size_t i = 0; i < rp->outcome->headers_n; i++)
         if (strcasecmp(rp->outcome->headers[i].name, name) == 0)
@@ -54,8 +54,8 @@ static struct reply_header *find_header(const struct reply *rp, const char *name
 
 void reply_header(struct reply *rp, const char *name, const char *value)
 {
-    struct outcome *o = rp->outcome;
-    struct reply_header *h = strcasecmp(name, "Set-Cookie") ? find_header(rp, name) : NULL;
+    struct reply_outcome *o = rp->outcome;
+    struct reply_header *h = strcasecmp(name, "Set-Cookie") ? reply_find_header(rp, name) : NULL;
     if (!h && o->headers_n < REPLY_HEADERS_MAX)
         h = &o->headers[o->headers_n++];
     if (h)
@@ -72,7 +72,7 @@ static const struct err *reply_unsatisfiable(struct reply *rp, int64_t bytes)
 
 const struct err *reply_file(struct reply *rp, int fd, int64_t bytes, const char *content_type)
 {
-    struct outcome *o = rp->outcome;
+    struct reply_outcome *o = rp->outcome;
     const char *range = request_header(rp->rq, "Range");
     int64_t first = 0, last = bytes - 1;
     buf_clear(&rp->body);
@@ -140,7 +140,7 @@ static const struct reply_header defaults[] = {
 void reply_add_headers(struct reply *rp, struct MHD_Response *response)
 {
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
-        if (!find_header(rp, defaults[i].name))
+        if (!reply_find_header(rp, defaults[i].name))
             MHD_add_response_header(response, defaults[i].name, defaults[i].value);
     /* libmicrohttpd refuses values that would break out of their line; such a header is left out.
      */
@@ -155,7 +155,7 @@ void reply_add_headers(struct reply *rp, struct MHD_Response *response)
 
 struct MHD_Response *reply_response(struct reply *rp)
 {
-    struct outcome *o = rp->outcome;
+    struct reply_outcome *o = rp->outcome;
     struct MHD_Response *response;
     if (o->kind == OUTCOME_FILE) {
         response =

@@ -19,7 +19,7 @@ const char *request_param(const struct request *rq, const char *name)
 
 const char *request_query(const struct request *rq, const char *name)
 {
-    const struct query *q = &rq->exchange->run->query;
+    const struct url_query *q = &rq->exchange->run->query;
     for (size_t i = 0; i < q->n; i++)
         if (strcmp(q->pairs[i].name, name) == 0)
             return q->pairs[i].value;
@@ -28,7 +28,7 @@ const char *request_query(const struct request *rq, const char *name)
 
 size_t request_query_all(const struct request *rq, const char *name, const char *const **ret)
 {
-    const struct query *q = &rq->exchange->run->query;
+    const struct url_query *q = &rq->exchange->run->query;
     const char **values = arena_alloc_array(rq->arena, q->n + 1, sizeof *values);
     size_t n = 0;
     for (size_t i = 0; i < q->n; i++)
@@ -73,8 +73,8 @@ struct header_values {
     size_t n;
 };
 
-static enum MHD_Result add_value(void *into, enum MHD_ValueKind kind, const char *name,
-                                 const char *value)
+static enum MHD_Result request_add_value(void *into, enum MHD_ValueKind kind, const char *name,
+                                         const char *value)
 {
     struct header_values *h = into;
     if (!value || strcasecmp(name, h->name) != 0)
@@ -89,11 +89,11 @@ size_t request_header_all(const struct request *rq, const char *name, const char
 {
     struct header_values h = {.name = name};
     if (!rq->exchange->stream)
-        MHD_get_connection_values(rq->exchange->mhd, MHD_HEADER_KIND, add_value, &h);
+        MHD_get_connection_values(rq->exchange->mhd, MHD_HEADER_KIND, request_add_value, &h);
     h.values = arena_alloc_array(rq->arena, h.n + 1, sizeof *h.values);
     h.n = 0;
     if (!rq->exchange->stream)
-        MHD_get_connection_values(rq->exchange->mhd, MHD_HEADER_KIND, add_value, &h);
+        MHD_get_connection_values(rq->exchange->mhd, MHD_HEADER_KIND, request_add_value, &h);
     *ret = h.values;
     return h.n;
 }

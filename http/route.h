@@ -14,7 +14,7 @@ enum http_method { GET, POST, PUT, DELETE, HEAD, OPTIONS, METHOD_COUNT };
 extern const char *const http_method_names[METHOD_COUNT]; /* "GET" */
 
 enum route_who {
-    WHO_ANYBODY,
+    WHO_ANYONE,
     WHO_MAYBE_USER, /* a token is looked at when there is one */
     WHO_USER,       /* M_MISSING_TOKEN / M_UNKNOWN_TOKEN; guests are refused */
     WHO_GUEST_TOO,  /* users and guests */
@@ -99,8 +99,8 @@ size_t route_body_max(const struct route *r, size_t setting); /* not for BODY_FI
  * the caller's key, in POOL_REMOTE. */
 bool route_may_move(const struct route *r, enum route_pool pool);
 
-struct exchange; /* private to http/ */
-struct outcome;  /* private to http/ */
+struct exchange;      /* private to http/ */
+struct reply_outcome; /* private to http/ */
 
 struct request {
     const struct route *route;
@@ -171,7 +171,7 @@ struct reply {
     int status;      /* 200 unless set */
     struct buf body; /* grows; http/ sends and frees it */
     struct request *rq;
-    struct outcome *outcome; /* private to http/ */
+    struct reply_outcome *outcome; /* private to http/ */
 };
 
 /* jansson's pack format: reply_json(rp, 200, "{s:s}", "event_id", id). */

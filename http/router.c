@@ -5,23 +5,23 @@
 
 enum { LITERAL_MAX = 128 }; /* bytes of a literal segment */
 
-struct node {
-    struct str text;        /* the literal segment that leads here */
-    struct node **literals; /* children, sorted by text */
+struct route_node {
+    struct str text;              /* the literal segment that leads here */
+    struct route_node **literals; /* children, sorted by text */
     size_t literals_n;
-    struct node *param, *rest;
+    struct route_node *param, *rest;
     struct router_pattern *patterns[METHOD_COUNT];
 };
 
 struct router {
     struct arena *arena; /* nodes and patterns */
-    struct node root;
+    struct route_node root;
     const struct route **routes;
     size_t routes_n;
 };
 
 /* What a search carries down the trie. */
-struct search {
+struct route_search {
     struct str segments[ROUTER_SEGMENTS_MAX];
     size_t segments_n;
     enum http_method method;
@@ -30,7 +30,7 @@ struct search {
 };
 
 /* Index of the first child whose text is not below the given one. */
-static size_t literal_position(const struct node *node, struct str text)
+static size_t literal_position(const struct route_node *node, struct str text)
 {
     size_t low = 0, high = node->literals_n;
     while (low < high) {
@@ -43,7 +43,7 @@ static size_t literal_position(const struct node *node, struct str text)
     return low;
 }
 
-static struct node *find_literal(const struct node *node, struct str text)
+static struct route_node *find_literal(const struct route_node *node, struct str text)
 {
     size_t at = literal_position(node, text);
     if (at < node->literals_n && str_eq(node->literals[at]->text, text))
@@ -51,13 +51,13 @@ static struct node *find_literal(const struct node *node, struct str text)
     return NULL;
 }
 
-static struct node *add_literal(struct router *r, struct node *node, struct str text)
+static struct route_node *add_literal(struct router *r, struct route_node *node, struct str text)
 {
-    struct node *child = find_literal(node, text);
+    struct route_node *child = find_literal(node, text);
     if (child)
         return child;
     size_t at = literal_position(node, text);
-    struct node **grown = arena_alloc_array(r->arena, node->literals_n + 1, sizeof *grown);
+    struct route_node **grown = arena_alloc_array(r->arena, node->literals_n + 1, sizeof *grown);
     child = arena_alloc(r->arena, sizeof *child);
     child->text = (struct str){str_dup(r->arena, text), text.n};
     for (size_t i = 0; i < node->literals_n; i++)
@@ -68,7 +68,7 @@ static struct node *add_literal(struct router *r, struct node *node, struct str 
     return child;
 }
 
-static struct node *add_wildcard(struct router *r, struct node **slot)
+static struct route_node *add_wildcard(struct router *r, struct route_node **slot)
 {
     if (!*slot)
         *slot = arena_alloc(r->arena, sizeof **slot);
@@ -88,22 +88,22 @@ static bool next_segment(struct str *path, struct str *ret)
     return true;
 }
 
-static const struct err *malformed(const char *path)
+static const struct err *router_malformed(const char *path)
 {
     return err_internal("route %s: malformed path", path);
 }
 
 /* Walks to the node of a path, making it where it is missing, and notes the parameters' names. */
 static const struct err *add_path(struct router *r, const char *path,
-                                  struct router_pattern *pattern, struct node **ret)
+                                  struct router_pattern *pattern, struct route_node **ret)
 {
     struct str left = str_of(path), segment;
-    struct node *node = &r->root;
+    struct route_node *node = &r->root;
     if (path[0] != '/')
-        return malformed(path);
+        return router_malformed(path);
     for (size_t depth = 0; next_segment(&left, &segment); depth++) {
         if (depth == ROUTER_SEGMENTS_MAX || segment.n > LITERAL_MAX)
-            return malformed(path);
+            return router_malformed(path);
         if (!str_starts_with(segment, "{")) {
             node = add_literal(r, node, segment);
             continue;
@@ -112,7 +112,7 @@ static const struct err *add_path(struct router *r, const char *path,
         size_t tail = rest ? 4 : 1;
         if (!str_ends_with(segment, "}") || segment.n <= tail + 1 || (rest && left.n) ||
             pattern->params_n == ROUTER_PARAMS_MAX)
-            return malformed(path);
+            return router_malformed(path);
         pattern->params[pattern->params_n++] = (struct str){segment.p + 1, segment.n - 1 - tail};
         node = add_wildcard(r, rest ? &node->rest : &node->param);
     }
@@ -127,7 +127,7 @@ static const struct err *add_pattern(struct router *r, size_t index, const char 
     struct router_pattern *pattern = arena_alloc(r->arena, sizeof *pattern);
     pattern->route = route;
     pattern->index = index;
-    struct node *node = NULL;
+    struct route_node *node = NULL;
     TRY(add_path(r, path, pattern, &node));
     struct router_pattern **slot = &node->patterns[route->method];
     if (*slot && !alias)
@@ -164,7 +164,7 @@ static void collect_routes(struct router *r, const struct route *const *tables, 
             r->routes[r->routes_n++] = row;
 }
 
-static const struct err *build(struct router *r)
+static const struct err *router_build(struct router *r)
 {
     for (size_t i = 0; i < r->routes_n; i++) {
         const struct route *route = r->routes[i];
@@ -185,7 +185,7 @@ const struct err *router_create(const struct route *const *tables, size_t tables
     struct router *r = mem_zalloc(sizeof *r);
     r->arena = arena_create();
     collect_routes(r, tables, tables_n);
-    const struct err *e = build(r);
+    const struct err *e = router_build(r);
     if (e) {
         router_destroy(r);
         return e;
@@ -212,9 +212,9 @@ const struct route *router_route(const struct router *r, size_t index)
     return r->routes[index];
 }
 
-static bool search_node(struct search *s, const struct node *node, size_t depth);
+static bool search_node(struct route_search *s, const struct route_node *node, size_t depth);
 
-static bool search_end(struct search *s, const struct node *node)
+static bool search_end(struct route_search *s, const struct route_node *node)
 {
     const struct router_pattern *pattern = node->patterns[s->method];
     if (!pattern && s->method == HEAD)
@@ -225,17 +225,17 @@ static bool search_end(struct search *s, const struct node *node)
     return pattern;
 }
 
-static bool search_literal(struct search *s, const struct node *node, size_t depth)
+static bool search_literal(struct route_search *s, const struct route_node *node, size_t depth)
 {
     struct str segment = s->segments[depth];
     char decoded[LITERAL_MAX];
     if (segment.n <= LITERAL_MAX && memchr(segment.p, '%', segment.n))
         segment = (struct str){decoded, query_decode_bytes(segment, false, decoded)};
-    const struct node *child = find_literal(node, segment);
+    const struct route_node *child = find_literal(node, segment);
     return child && search_node(s, child, depth + 1);
 }
 
-static bool search_param(struct search *s, const struct node *node, size_t depth)
+static bool search_param(struct route_search *s, const struct route_node *node, size_t depth)
 {
     if (!node->param)
         return false;
@@ -246,7 +246,7 @@ static bool search_param(struct search *s, const struct node *node, size_t depth
     return false;
 }
 
-static bool search_rest(struct search *s, const struct node *node, size_t depth)
+static bool search_rest(struct route_search *s, const struct route_node *node, size_t depth)
 {
     if (!node->rest)
         return false;
@@ -256,7 +256,7 @@ static bool search_rest(struct search *s, const struct node *node, size_t depth)
 }
 
 /* Recursion is bounded by ROUTER_SEGMENTS_MAX, and no node is visited twice. */
-static bool search_node(struct search *s, const struct node *node, size_t depth)
+static bool search_node(struct route_search *s, const struct route_node *node, size_t depth)
 {
     if (depth == s->segments_n)
         return search_end(s, node);
@@ -267,7 +267,7 @@ static bool search_node(struct search *s, const struct node *node, size_t depth)
 void router_find(const struct router *r, enum http_method method, struct str path,
                  struct router_match *ret)
 {
-    struct search s = {.method = method, .match = ret};
+    struct route_search s = {.method = method, .match = ret};
     struct str segment;
     ret->pattern = NULL;
     ret->other_method = false;

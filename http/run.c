@@ -12,7 +12,7 @@ enum {
     BYTES_OF_ONE = 64 * 1024, /* a larger body counts as several requests for the rate limit */
 };
 
-static const struct err *decode(struct exchange *ex, struct run *run)
+static const struct err *run_decode(struct exchange *ex, struct run *run)
 {
     const struct router_pattern *pattern = ex->match.pattern;
     for (size_t i = 0; i < pattern->params_n; i++)
@@ -20,7 +20,7 @@ static const struct err *decode(struct exchange *ex, struct run *run)
     return query_parse(ex->rq.arena, ex->query, &run->query);
 }
 
-static const struct err *authenticate(struct exchange *ex)
+static const struct err *run_authenticate(struct exchange *ex)
 {
     const struct http_hooks *hooks = &ex->server->hooks;
     enum route_who who = ex->rq.route->who;
@@ -72,9 +72,9 @@ static const struct err *parse_body(struct exchange *ex)
     return json_is_object(rq->body) ? NULL : err(ERR_BAD_JSON, "The body must be a JSON object");
 }
 
-static const struct err *serve(struct exchange *ex, struct reply *rp)
+static const struct err *run_serve(struct exchange *ex, struct reply *rp)
 {
-    TRY(authenticate(ex));
+    TRY(run_authenticate(ex));
     TRY(charge(ex));
     if (ex->run->admitting)
         return NULL;
@@ -88,10 +88,10 @@ static const struct err *serve(struct exchange *ex, struct reply *rp)
 static const struct err *run_steps(struct exchange *ex, struct run *run, struct reply *rp)
 {
     const struct http_hooks *hooks = &ex->server->hooks;
-    TRY(decode(ex, run));
+    TRY(run_decode(ex, run));
     if (hooks->request_begin)
         hooks->request_begin(hooks->ctx, &ex->rq);
-    const struct err *e = serve(ex, rp);
+    const struct err *e = run_serve(ex, rp);
     if (hooks->request_end)
         hooks->request_end(hooks->ctx, &ex->rq);
     if (e && e->code == ERR_ELSEWHERE && ex->rq.pool != POOL_REMOTE && !run->admitting)
@@ -198,7 +198,7 @@ static void shrink(struct exchange *ex)
 }
 
 /* Nothing may touch the exchange after it is parked or queued. */
-static void park(struct exchange *ex, int64_t deadline_ms)
+static void run_park(struct exchange *ex, int64_t deadline_ms)
 {
     end_run(ex);
     shrink(ex);
@@ -233,7 +233,7 @@ static void leave_source(struct request *rq)
         rq->waiter.leave(&rq->waiter);
 }
 
-static void finish(struct exchange *ex, struct reply *rp, const struct err *e)
+static void run_finish(struct exchange *ex, struct reply *rp, const struct err *e)
 {
     struct http_server *s = ex->server;
     leave_source(&ex->rq);
@@ -276,7 +276,7 @@ static void abandon(struct exchange *ex)
 static void admit(struct exchange *ex, struct reply *rp, const struct err *e)
 {
     if (e) {
-        finish(ex, rp, e);
+        run_finish(ex, rp, e);
         return;
     }
     struct http_server *s = ex->server;
@@ -290,14 +290,14 @@ static void admit(struct exchange *ex, struct reply *rp, const struct err *e)
 
 static void move(struct exchange *ex, struct reply *rp)
 {
-    struct source *before = ex->source;
+    struct queue_source *before = ex->source;
     enum route_pool from = ex->rq.pool;
     ex->rq.pool = rp->outcome->pool;
-    const struct err *e = pool_enter(ex, source_proven(ex), rp->outcome->order);
+    const struct err *e = pool_take_in(ex, source_proven(ex), rp->outcome->order);
     if (e) {
         ex->rq.pool = from;
         ex->source = before;
-        finish(ex, rp, e);
+        run_finish(ex, rp, e);
         return;
     }
     ex->run->left = true;
@@ -307,30 +307,30 @@ static void move(struct exchange *ex, struct reply *rp)
     pool_submit(ex);
 }
 
-static void conclude(struct exchange *ex, struct reply *rp, const struct err *e)
+static void run_conclude(struct exchange *ex, struct reply *rp, const struct err *e)
 {
     if (ex->run->admitting) {
         admit(ex, rp, e);
     } else if (e || (rp->outcome->kind != OUTCOME_WAIT && rp->outcome->kind != OUTCOME_MOVE)) {
-        finish(ex, rp, e);
+        run_finish(ex, rp, e);
     } else if (rp->outcome->kind == OUTCOME_MOVE) {
         move(ex, rp);
     } else if (ex->last_run) {
-        finish(ex, rp, err(ERR_UNAVAILABLE, "The server is shutting down"));
+        run_finish(ex, rp, err(ERR_UNAVAILABLE, "The server is shutting down"));
     } else {
         int64_t deadline_ms = rp->outcome->deadline_ms;
         buf_finish(&rp->body);
         if (request_is_stopping(&ex->rq))
             run_once_more(ex);
         else
-            park(ex, deadline_ms);
+            run_park(ex, deadline_ms);
     }
 }
 
 bool run_exchange(struct worker *w, struct exchange *ex)
 {
     struct run run = {0};
-    struct outcome outcome = {0};
+    struct reply_outcome outcome = {0};
     struct reply rp = {.status = 200, .rq = &ex->rq, .outcome = &outcome};
     int64_t from_us = mono_us();
     if (!begin_run(w, ex, &run)) {
@@ -341,6 +341,6 @@ bool run_exchange(struct worker *w, struct exchange *ex)
                               ? err(ERR_UNAVAILABLE, "The server is shutting down")
                               : run_steps(ex, &run, &rp);
     ex->busy_us += mono_us() - from_us;
-    conclude(ex, &rp, e);
+    run_conclude(ex, &rp, e);
     return run.left;
 }

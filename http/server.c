@@ -67,7 +67,8 @@ static void copy_config(struct http_server *s, const struct http_config *config)
     s->id_prefix = randombytes_random();
 }
 
-static const struct err *start_threads(struct http_server *s, const struct http_config *config)
+static const struct err *server_start_threads(struct http_server *s,
+                                              const struct http_config *config)
 {
     s->loops = mem_zalloc((size_t)s->loops_n * sizeof *s->loops);
     for (int i = 0; i < s->loops_n; i++)
@@ -81,8 +82,8 @@ static const struct err *start_threads(struct http_server *s, const struct http_
     return NULL;
 }
 
-static const struct err *start(struct http_server *s, const struct http_config *config,
-                               const struct route *const *tables, size_t tables_n)
+static const struct err *server_start(struct http_server *s, const struct http_config *config,
+                                      const struct route *const *tables, size_t tables_n)
 {
     copy_config(s, config);
     TRY(address_ranges_create(config->trusted_proxies, config->trusted_proxies_n, &s->proxies));
@@ -93,7 +94,7 @@ static const struct err *start(struct http_server *s, const struct http_config *
                                           ? config->connections_of_address_max
                                           : s->connections_max);
     TRY(open_listeners(s, config));
-    return start_threads(s, config);
+    return server_start_threads(s, config);
 }
 
 const struct err *http_server_start(const struct http_config *config,
@@ -101,7 +102,7 @@ const struct err *http_server_start(const struct http_config *config,
                                     struct http_server **ret)
 {
     struct http_server *s = mem_zalloc(sizeof *s);
-    const struct err *e = start(s, config, tables, tables_n);
+    const struct err *e = server_start(s, config, tables, tables_n);
     if (e) {
         http_server_stop(s, 0);
         return e;

@@ -45,7 +45,7 @@ enum source_kind { SOURCE_ADDRESS, SOURCE_CALLER, SOURCE_CLAIM };
 
 enum { CLAIMS_MAX = 4 }; /* sources of one address, by the names that it claims */
 
-static uint64_t key_of(enum source_kind kind, struct str a, struct str b)
+static uint64_t source_key_of(enum source_kind kind, struct str a, struct str b)
 {
     uint64_t parts[3] = {(uint64_t)kind, hash_bytes(a.p, a.n), hash_bytes(b.p, b.n)};
     return hash_bytes(parts, sizeof parts);
@@ -53,21 +53,21 @@ static uint64_t key_of(enum source_kind kind, struct str a, struct str b)
 
 static uint64_t by_name(const char *name)
 {
-    return key_of(SOURCE_CALLER, str_of(name), (struct str){0});
+    return source_key_of(SOURCE_CALLER, str_of(name), (struct str){0});
 }
 
 static uint64_t by_address(const struct exchange *ex)
 {
-    return key_of(SOURCE_ADDRESS, address_subscriber(&ex->client), (struct str){0});
+    return source_key_of(SOURCE_ADDRESS, address_subscriber(&ex->client), (struct str){0});
 }
 
 static uint64_t by_claim(const struct exchange *ex, const char *name)
 {
     char share = (char)(hash_bytes(name, strlen(name)) % CLAIMS_MAX);
-    return key_of(SOURCE_CLAIM, address_subscriber(&ex->client), (struct str){&share, 1});
+    return source_key_of(SOURCE_CLAIM, address_subscriber(&ex->client), (struct str){&share, 1});
 }
 
-static enum source_knowledge look(const struct exchange *ex, char ret_name[SOURCE_NAME_MAX])
+static enum source_knowledge source_look(const struct exchange *ex, char ret_name[SOURCE_NAME_MAX])
 {
     const struct http_hooks *hooks = &ex->server->hooks;
     source_hook *hook = hooks->source[ex->rq.route->who];
@@ -77,7 +77,7 @@ static enum source_knowledge look(const struct exchange *ex, char ret_name[SOURC
 uint64_t source_claimed(const struct exchange *ex)
 {
     char name[SOURCE_NAME_MAX];
-    enum source_knowledge known = look(ex, name);
+    enum source_knowledge known = source_look(ex, name);
     if (known == SOURCE_IS_CLAIMED)
         return by_claim(ex, name);
     return known == SOURCE_IS_KNOWN ? by_name(name) : by_address(ex);
@@ -86,7 +86,7 @@ uint64_t source_claimed(const struct exchange *ex)
 uint64_t source_certain(const struct exchange *ex)
 {
     char name[SOURCE_NAME_MAX];
-    return look(ex, name) == SOURCE_IS_KNOWN ? by_name(name) : by_address(ex);
+    return source_look(ex, name) == SOURCE_IS_KNOWN ? by_name(name) : by_address(ex);
 }
 
 uint64_t source_proven(const struct exchange *ex)

@@ -60,7 +60,7 @@ static ssize_t read_stream(void *cls, uint64_t position, char *into, size_t max)
     return n;
 }
 
-static void start(struct reply *rp)
+static void stream_start(struct reply *rp)
 {
     struct exchange *ex = rp->rq->exchange;
     struct stream *st = mem_zalloc(sizeof *st);
@@ -108,7 +108,7 @@ static void add_to_memory_locked(struct stream *st, struct buf *piece)
     buf_clear(piece);
 }
 
-static const struct err *open_file(struct exchange *ex, int *ret)
+static const struct err *stream_open_file(struct exchange *ex, int *ret)
 {
     const char *folder = ex->server->upload_dir;
     int fd = folder ? open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
@@ -119,7 +119,7 @@ static const struct err *open_file(struct exchange *ex, int *ret)
 }
 
 /* Only the worker writes, and beyond what the loop reads. */
-static const struct err *add_to_file(struct exchange *ex, struct buf *piece)
+static const struct err *stream_add_to_file(struct exchange *ex, struct buf *piece)
 {
     struct stream *st = ex->stream;
     if (st->file_written + (int64_t)piece->n > file_max)
@@ -139,7 +139,7 @@ static const struct err *add_to_file(struct exchange *ex, struct buf *piece)
     return st->gone ? client_is_gone() : NULL;
 }
 
-static const struct err *hand_over(struct exchange *ex, struct buf *piece)
+static const struct err *stream_hand_over(struct exchange *ex, struct buf *piece)
 {
     struct stream *st = ex->stream;
     bool room = false;
@@ -149,9 +149,9 @@ static const struct err *hand_over(struct exchange *ex, struct buf *piece)
         if (room)
             add_to_memory_locked(st, piece);
         else
-            TRY(open_file(ex, &st->file));
+            TRY(stream_open_file(ex, &st->file));
     }
-    return room ? NULL : add_to_file(ex, piece);
+    return room ? NULL : stream_add_to_file(ex, piece);
 }
 
 const struct err *reply_flush(struct reply *rp)
@@ -164,8 +164,8 @@ const struct err *reply_flush(struct reply *rp)
         return NULL;
     }
     if (!ex->stream)
-        start(rp);
-    TRY(hand_over(ex, &rp->body));
+        stream_start(rp);
+    TRY(stream_hand_over(ex, &rp->body));
     lock_take(&ex->loop->lock);
     bool starved = ex->stream->starved;
     ex->stream->starved = false;
@@ -181,7 +181,7 @@ void stream_finish(struct reply *rp, bool broken)
     struct stream *st = ex->stream;
     bool starved, closed;
     if (!broken && rp->body.n && st->file >= 0)
-        broken = add_to_file(ex, &rp->body);
+        broken = stream_add_to_file(ex, &rp->body);
     {
         LOCKED(&ex->loop->lock);
         if (!broken && rp->body.n)

@@ -205,7 +205,7 @@ static const struct err *sort_members(struct writer *w, size_t first)
     return NULL;
 }
 
-static struct member *add_member(struct writer *w)
+static struct member *canonical_json_add_member(struct writer *w)
 {
     if (w->n == w->size) {
         w->size = w->size ? w->size * 2 : 64;
@@ -214,7 +214,7 @@ static struct member *add_member(struct writer *w)
     return &w->members[w->n++];
 }
 
-static const struct err *write_member(struct writer *w, int depth)
+static const struct err *canonical_json_write_member(struct writer *w, int depth)
 {
     struct member m = {.key = w->out->n};
     if (w->p == w->end || *w->p != '"')
@@ -230,7 +230,7 @@ static const struct err *write_member(struct writer *w, int depth)
     m.end = w->out->n;
     if (w->n == MEMBERS_MAX)
         return err(ERR_TOO_LARGE, "The JSON has too many members");
-    *add_member(w) = m;
+    *canonical_json_add_member(w) = m;
     return NULL;
 }
 
@@ -253,7 +253,7 @@ static const struct err *write_object(struct writer *w, int depth)
     size_t first = w->n;
     bool ordered = true, end = w->p < w->end && *w->p == '}';
     while (!end) {
-        TRY(write_member(w, depth));
+        TRY(canonical_json_write_member(w, depth));
         size_t n = w->n - first;
         if (n > 1 && ordered)
             ordered = compare_keys(w->out, &w->members[w->n - 2], &w->members[w->n - 1]) < 0;

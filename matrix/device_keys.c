@@ -52,7 +52,7 @@ const char *device_keys_find(const json_t *keys, const char *algorithm, const ch
 }
 
 /* keys_upload: whatever is wrong with the form of a key is M_BAD_JSON. */
-static const struct err *malformed(const struct err *e)
+static const struct err *device_keys_malformed(const struct err *e)
 {
     bool is_form = e && (e->code == ERR_MISSING_PARAM || e->code == ERR_INVALID_PARAM);
     return is_form ? err(ERR_BAD_JSON, "%s", e->text) : e;
@@ -87,7 +87,7 @@ static const struct err *check_strings(const json_t *keys)
 }
 
 /* Signatures are objects of objects of strings, as everywhere. */
-static const struct err *check_signatures(const json_t *key)
+static const struct err *device_keys_check_signatures(const json_t *key)
 {
     const json_t *signatures;
     TRY(json_want_object(key, "signatures", &signatures));
@@ -130,13 +130,13 @@ static const struct err *check_device(const json_t *keys, const char *user_id,
     if (strlen(device) > KEY_NAME_MAX)
         return err(ERR_INVALID_PARAM, "`device_id` is too long");
     TRY(check_strings(keys));
-    TRY(check_signatures(keys));
+    TRY(device_keys_check_signatures(keys));
     return check_own_signature(keys, user_id, device_id);
 }
 
 const struct err *device_keys_check(const json_t *keys, const char *user_id, const char *device_id)
 {
-    return malformed(check_device(keys, user_id, device_id));
+    return device_keys_malformed(check_device(keys, user_id, device_id));
 }
 
 /* ---- users ---- */
@@ -167,7 +167,7 @@ const struct err *cross_signing_key_check(const json_t *key, const char *user_id
     if (json_object_size(keys) != 1 || !public_key || strncmp(name, "ed25519:", 8) != 0 ||
         strcmp(name + 8, public_key) != 0 || !decodes_to(public_key, PUBLIC_KEY_BYTES))
         return err(ERR_INVALID_PARAM, "`keys` must hold one Ed25519 key, named by itself");
-    TRY(check_signatures(key));
+    TRY(device_keys_check_signatures(key));
     *ret_public_key = public_key;
     return NULL;
 }
@@ -191,10 +191,10 @@ static const struct err *check_one_time_key(const char *name, const json_t *key)
     TRY(json_need_object(key, "signatures", &signatures));
     if (strlen(text) > KEY_NAME_MAX)
         return err(ERR_INVALID_PARAM, "The key %.40s is too long", name);
-    return check_signatures(key);
+    return device_keys_check_signatures(key);
 }
 
 const struct err *one_time_key_check(const char *name, const json_t *key)
 {
-    return malformed(check_one_time_key(name, key));
+    return device_keys_malformed(check_one_time_key(name, key));
 }

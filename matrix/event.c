@@ -114,7 +114,7 @@ bool event_names_its_room(const struct room_version *v, const struct event_field
            json_scan_string_is(f->state_key, "");
 }
 
-static size_t count(struct str list)
+static size_t event_count(struct str list)
 {
     struct json_member m;
     size_t n = 0;
@@ -193,7 +193,7 @@ struct event *event_create(const struct room_version *v, const char *event_id, s
                            const struct event_fields *f)
 {
     struct event e = {
-        .version = v, .prev_n = count(f->prev_events), .auth_n = count(f->auth_events)};
+        .version = v, .prev_n = event_count(f->prev_events), .auth_n = event_count(f->auth_events)};
     if (!f->content.n || f->content.p[0] != '{' || !json_scan_int(f->depth, &e.depth) ||
         !json_scan_int(f->origin_server_ts, &e.origin_server_ts))
         return NULL;

@@ -8,7 +8,7 @@
 
 /* The members in canonical order, without hashes and signatures: what the content hash covers.
  * The signed and the final form are put together from its pieces. */
-struct draft {
+struct event_draft {
     struct buf b;
     size_t content, content_end; /* the content object */
     size_t hashes_at;            /* where `hashes` goes: behind depth or event_id */
@@ -16,14 +16,14 @@ struct draft {
     size_t signatures_at;        /* where `signatures` goes: behind the sender */
 };
 
-static void add_text_member(struct buf *b, const char *key, const char *value)
+static void event_build_add_text_member(struct buf *b, const char *key, const char *value)
 {
     buf_add_text(b, key);
     buf_add_json_string(b, str_of(value));
 }
 
-static void add_ids(struct buf *b, const struct room_version *v, const char *const *ids,
-                    const char *const *hashes, size_t n)
+static void event_build_add_ids(struct buf *b, const struct room_version *v, const char *const *ids,
+                                const char *const *hashes, size_t n)
 {
     buf_add_char(b, '[');
     for (size_t i = 0; i < n; i++) {
@@ -33,8 +33,8 @@ static void add_ids(struct buf *b, const struct room_version *v, const char *con
             buf_add_json_string(b, str_of(ids[i]));
             continue;
         }
-        add_text_member(b, "[", ids[i]);
-        add_text_member(b, ",{\"sha256\":", hashes && hashes[i] ? hashes[i] : "");
+        event_build_add_text_member(b, "[", ids[i]);
+        event_build_add_text_member(b, ",{\"sha256\":", hashes && hashes[i] ? hashes[i] : "");
         BUF_LIT(b, "}]");
     }
     buf_add_char(b, ']');
@@ -46,7 +46,7 @@ static const struct err *add_content_with_redacts(struct buf *b, struct str cont
 {
     buf_auto struct buf merged = {0};
     struct json_member m;
-    add_text_member(&merged, "{\"redacts\":", redacts);
+    event_build_add_text_member(&merged, "{\"redacts\":", redacts);
     for (size_t pos = 0; json_scan_next(content, &pos, &m);)
         if (!str_is(m.key, "redacts"))
             buf_printf(&merged, ",\"%.*s\":%.*s", STR_FMT(m.key), STR_FMT(m.value));
@@ -56,8 +56,9 @@ static const struct err *add_content_with_redacts(struct buf *b, struct str cont
 
 /* Strict in every room version: what we make must be read alike by everybody, also when it travels
  * in a signed request. */
-static const struct err *add_content(struct draft *d, const struct room_version *v,
-                                     const struct event_template *t)
+static const struct err *event_build_add_content(struct event_draft *d,
+                                                 const struct room_version *v,
+                                                 const struct event_template *t)
 {
     d->content = d->b.n;
     TRY(canonical_json_add(&d->b, CANONICAL_STRICT, t->content));
@@ -79,45 +80,45 @@ static int64_t limit_depth(const struct room_version *v, int64_t depth)
                                                                          : depth;
 }
 
-static const struct err *write_draft(struct draft *d, const struct room_version *v,
+static const struct err *write_draft(struct event_draft *d, const struct room_version *v,
                                      const struct event_template *t, const char *event_id)
 {
     struct buf *b = &d->b;
     buf_reserve(b, t->content.n + 2048);
     BUF_LIT(b, "{\"auth_events\":");
-    add_ids(b, v, t->auth_events, t->auth_hashes, t->auth_n);
+    event_build_add_ids(b, v, t->auth_events, t->auth_hashes, t->auth_n);
     BUF_LIT(b, ",\"content\":");
-    TRY(add_content(d, v, t));
+    TRY(event_build_add_content(d, v, t));
     BUF_LIT(b, ",\"depth\":");
     buf_add_int(b, limit_depth(v, t->depth));
     if (event_id)
-        add_text_member(b, ",\"event_id\":", event_id);
+        event_build_add_text_member(b, ",\"event_id\":", event_id);
     d->hashes_at = b->n;
     BUF_LIT(b, ",\"origin_server_ts\":");
     buf_add_int(b, t->origin_server_ts);
     BUF_LIT(b, ",\"prev_events\":");
-    add_ids(b, v, t->prev_events, t->prev_hashes, t->prev_n);
+    event_build_add_ids(b, v, t->prev_events, t->prev_hashes, t->prev_n);
     d->redacts = b->n;
     if (t->redacts && !v->redacts_in_content)
-        add_text_member(b, ",\"redacts\":", t->redacts);
+        event_build_add_text_member(b, ",\"redacts\":", t->redacts);
     d->redacts_end = b->n;
     if (t->room_id)
-        add_text_member(b, ",\"room_id\":", t->room_id);
-    add_text_member(b, ",\"sender\":", t->sender);
+        event_build_add_text_member(b, ",\"room_id\":", t->room_id);
+    event_build_add_text_member(b, ",\"sender\":", t->sender);
     d->signatures_at = b->n;
     if (t->state_key)
-        add_text_member(b, ",\"state_key\":", t->state_key);
-    add_text_member(b, ",\"type\":", t->type);
+        event_build_add_text_member(b, ",\"state_key\":", t->state_key);
+    event_build_add_text_member(b, ",\"type\":", t->type);
     buf_add_char(b, '}');
     return NULL;
 }
 
-static void add_range(struct buf *b, const struct draft *d, size_t from, size_t to)
+static void add_range(struct buf *b, const struct event_draft *d, size_t from, size_t to)
 {
     buf_add(b, d->b.p + from, to - from);
 }
 
-static void add_hashes(struct buf *b, const struct draft *d)
+static void add_hashes(struct buf *b, const struct event_draft *d)
 {
     unsigned char hash[SHA256_BYTES];
     sha256(buf_str(&d->b), hash);
@@ -127,8 +128,8 @@ static void add_hashes(struct buf *b, const struct draft *d)
 }
 
 /* The redacted form, which is what gets signed and what the event id is the hash of. */
-static void add_signed_form(struct buf *b, const struct draft *d, const struct room_version *v,
-                            const char *type, struct str hashes)
+static void add_signed_form(struct buf *b, const struct event_draft *d,
+                            const struct room_version *v, const char *type, struct str hashes)
 {
     buf_reserve(b, d->b.n);
     add_range(b, d, 0, d->content);
@@ -140,14 +141,14 @@ static void add_signed_form(struct buf *b, const struct draft *d, const struct r
     add_range(b, d, d->redacts_end, d->b.n);
 }
 
-static void add_signature(struct buf *b, struct str signed_form, const char *origin,
-                          const struct signing_key *k)
+static void event_build_add_signature(struct buf *b, struct str signed_form, const char *origin,
+                                      const struct signing_key *k)
 {
     char signature[SIGNATURE_BASE64 + 1];
     sign_bytes(k, signed_form, signature);
-    add_text_member(b, ",\"signatures\":{", origin);
-    add_text_member(b, ":{", k->id);
-    add_text_member(b, ":", signature);
+    event_build_add_text_member(b, ",\"signatures\":{", origin);
+    event_build_add_text_member(b, ":{", k->id);
+    event_build_add_text_member(b, ":", signature);
     BUF_LIT(b, "}}");
 }
 
@@ -171,9 +172,10 @@ static const struct err *check_template(const struct event_template *t)
     return check_key("redacts", t->redacts);
 }
 
-static const struct err *build(struct draft *d, const struct room_version *v,
-                               const struct event_template *t, const char *given_id,
-                               const char *origin, const struct signing_key *k, struct event **ret)
+static const struct err *event_build_build(struct event_draft *d, const struct room_version *v,
+                                           const struct event_template *t, const char *given_id,
+                                           const char *origin, const struct signing_key *k,
+                                           struct event **ret)
 {
     buf_auto struct buf hashes = {0}, signed_form = {0}, pdu = {0};
     TRY(check_template(t));
@@ -184,7 +186,7 @@ static const struct err *build(struct draft *d, const struct room_version *v,
     add_range(&pdu, d, 0, d->hashes_at);
     buf_add_str(&pdu, buf_str(&hashes));
     add_range(&pdu, d, d->hashes_at, d->signatures_at);
-    add_signature(&pdu, buf_str(&signed_form), origin, k);
+    event_build_add_signature(&pdu, buf_str(&signed_form), origin, k);
     add_range(&pdu, d, d->signatures_at, d->b.n);
     if (pdu.n > EVENT_SIZE_MAX)
         return err(ERR_TOO_LARGE, "An event is at most %d bytes", EVENT_SIZE_MAX);
@@ -205,14 +207,14 @@ static const struct err *build(struct draft *d, const struct room_version *v,
 const struct err *event_build(const struct room_version *v, const struct event_template *t,
                               const char *origin, const struct signing_key *k, struct event **ret)
 {
-    struct draft d = {0};
+    struct event_draft d = {0};
     arena_auto struct arena *a = NULL;
     const char *given_id = NULL;
     if (v->event_id == EVENT_ID_GIVEN) {
         a = arena_create();
         given_id = id_make(a, '$', origin);
     }
-    const struct err *e = build(&d, v, t, given_id, origin, k, ret);
+    const struct err *e = event_build_build(&d, v, t, given_id, origin, k, ret);
     buf_finish(&d.b);
     return e;
 }

@@ -4,14 +4,14 @@
 
 #include <assert.h>
 
-static void add_text_member(struct buf *b, const char *key, const char *value)
+static void event_format_add_text_member(struct buf *b, const char *key, const char *value)
 {
     buf_add_text(b, key);
     buf_add_json_string(b, str_of(value));
 }
 
 /* Clients look for `redacts` at the top level or in the content, depending on their age. */
-static void add_content(struct buf *b, const struct event *e)
+static void event_format_add_content(struct buf *b, const struct event *e)
 {
     BUF_LIT(b, "{\"content\":");
     if (!e->redacts || e->version->redacts_in_content) {
@@ -19,7 +19,7 @@ static void add_content(struct buf *b, const struct event *e)
         return;
     }
     bool empty = e->content.n == 2;
-    add_text_member(b, "{\"redacts\":", e->redacts);
+    event_format_add_text_member(b, "{\"redacts\":", e->redacts);
     if (!empty)
         buf_add_char(b, ',');
     buf_add(b, e->content.p + 1, e->content.n - 1);
@@ -28,18 +28,18 @@ static void add_content(struct buf *b, const struct event *e)
 void event_add_client_format(struct buf *b, const struct event *e, bool with_room_id)
 {
     buf_reserve(b, e->content.n + 512);
-    add_content(b, e);
-    add_text_member(b, ",\"event_id\":", e->event_id);
+    event_format_add_content(b, e);
+    event_format_add_text_member(b, ",\"event_id\":", e->event_id);
     BUF_LIT(b, ",\"origin_server_ts\":");
     buf_add_int(b, e->origin_server_ts);
     if (e->redacts)
-        add_text_member(b, ",\"redacts\":", e->redacts);
+        event_format_add_text_member(b, ",\"redacts\":", e->redacts);
     if (with_room_id)
-        add_text_member(b, ",\"room_id\":", e->room_id);
-    add_text_member(b, ",\"sender\":", e->sender);
+        event_format_add_text_member(b, ",\"room_id\":", e->room_id);
+    event_format_add_text_member(b, ",\"sender\":", e->sender);
     if (e->state_key)
-        add_text_member(b, ",\"state_key\":", e->state_key);
-    add_text_member(b, ",\"type\":", e->type);
+        event_format_add_text_member(b, ",\"state_key\":", e->state_key);
+    event_format_add_text_member(b, ",\"type\":", e->type);
 }
 
 void event_add_stripped(struct buf *b, const struct event *e)
@@ -48,10 +48,10 @@ void event_add_stripped(struct buf *b, const struct event *e)
     buf_add_str(b, e->content);
     BUF_LIT(b, ",\"origin_server_ts\":");
     buf_add_int(b, e->origin_server_ts);
-    add_text_member(b, ",\"sender\":", e->sender);
+    event_format_add_text_member(b, ",\"sender\":", e->sender);
     if (e->state_key)
-        add_text_member(b, ",\"state_key\":", e->state_key);
-    add_text_member(b, ",\"type\":", e->type);
+        event_format_add_text_member(b, ",\"state_key\":", e->state_key);
+    event_format_add_text_member(b, ",\"type\":", e->type);
     buf_add_char(b, '}');
 }
 

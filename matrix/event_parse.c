@@ -79,7 +79,7 @@ static const struct err *check_hashes(struct str hashes)
 }
 
 /* Objects of strings, by server. */
-static const struct err *check_signatures(struct str signatures)
+static const struct err *event_parse_check_signatures(struct str signatures)
 {
     struct json_member server, key;
     for (size_t pos = 0; json_scan_next(signatures, &pos, &server);) {
@@ -119,7 +119,7 @@ static const struct err *check_fields(const struct room_version *v, const struct
     TRY(check_format(f));
     TRY(check_versioned_format(v, f));
     TRY(check_hashes(f->hashes));
-    TRY(check_signatures(f->signatures));
+    TRY(event_parse_check_signatures(f->signatures));
     TRY(check_list(v, "auth_events", f->auth_events, EVENT_AUTH_MAX));
     return check_list(v, "prev_events", f->prev_events, EVENT_PREV_MAX);
 }

@@ -16,8 +16,9 @@ static bool is_room(const char *text)
     return id_is_room(str_of(text));
 }
 
-static const struct err *read_list(struct arena *a, const json_t *o, const char *key,
-                                   bool (*is_valid)(const char *text), struct filter_list *ret)
+static const struct err *filter_read_list(struct arena *a, const json_t *o, const char *key,
+                                          bool (*is_valid)(const char *text),
+                                          struct filter_list *ret)
 {
     const json_t *item, *array;
     TRY(json_want_array(o, key, &array));
@@ -67,12 +68,13 @@ static const struct list_member room_event_lists[] = {
     LIST("org.matrix.msc3874.not_rel_types", not_rel_types, NULL),
 };
 
-static const struct err *read_lists(struct arena *a, const json_t *o, const struct list_member *m,
-                                    size_t n, struct event_filter *f)
+static const struct err *filter_read_lists(struct arena *a, const json_t *o,
+                                           const struct list_member *m, size_t n,
+                                           struct event_filter *f)
 {
     for (size_t i = 0; i < n; i++)
-        TRY(read_list(a, o, m[i].key, m[i].is_valid,
-                      (struct filter_list *)((char *)f + m[i].offset)));
+        TRY(filter_read_list(a, o, m[i].key, m[i].is_valid,
+                             (struct filter_list *)((char *)f + m[i].offset)));
     return NULL;
 }
 
@@ -135,7 +137,7 @@ static const struct err *read_event_filter(struct arena *a, const json_t *o,
 {
     *ret = match_all;
     TRY(read_limit(o, ret));
-    TRY(read_lists(a, o, event_lists, sizeof event_lists / sizeof *event_lists, ret));
+    TRY(filter_read_lists(a, o, event_lists, sizeof event_lists / sizeof *event_lists, ret));
     TRY(check_globs(&ret->types));
     TRY(check_globs(&ret->not_types));
     find_out_whether_everything_matches(ret);
@@ -147,8 +149,8 @@ static const struct err *read_room_event_filter(struct arena *a, const json_t *o
 {
     bool contains_url;
     TRY(read_event_filter(a, o, ret));
-    TRY(read_lists(a, o, room_event_lists, sizeof room_event_lists / sizeof *room_event_lists,
-                   ret));
+    TRY(filter_read_lists(a, o, room_event_lists,
+                          sizeof room_event_lists / sizeof *room_event_lists, ret));
     TRY(json_want_bool(o, "contains_url", false, &contains_url));
     if (json_is_boolean(json_object_get(o, "contains_url")))
         ret->contains_url = contains_url;
@@ -182,8 +184,8 @@ static const struct err *read_room_filter(struct arena *a, const json_t *room, s
         {"ephemeral", &f->ephemeral},
         {"account_data", &f->room_account_data},
     };
-    TRY(read_list(a, room, "rooms", is_room, &f->rooms));
-    TRY(read_list(a, room, "not_rooms", is_room, &f->not_rooms));
+    TRY(filter_read_list(a, room, "rooms", is_room, &f->rooms));
+    TRY(filter_read_list(a, room, "not_rooms", is_room, &f->not_rooms));
     TRY(json_want_bool(room, "include_leave", false, &f->include_leave));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const json_t *part;
@@ -215,12 +217,12 @@ const struct err *filter_parse(struct arena *a, const json_t *json, struct filte
     TRY(read_event_filter(a, account_data, &f.account_data));
     TRY(read_room_filter(a, room, &f));
     TRY(read_event_format(json, &f.format_federation));
-    TRY(read_list(a, json, "event_fields", NULL, &f.event_fields));
+    TRY(filter_read_list(a, json, "event_fields", NULL, &f.event_fields));
     *ret = f;
     return NULL;
 }
 
-static bool same_text(const char *pattern, const char *text)
+static bool filter_same_text(const char *pattern, const char *text)
 {
     return strcmp(pattern, text) == 0;
 }
@@ -230,8 +232,8 @@ static bool type_matches(const char *pattern, const char *type)
     return glob_matches(str_of(pattern), str_of(type), GLOB_CASE | GLOB_STAR_ONLY);
 }
 
-static bool is_in(const struct filter_list *l, const char *text,
-                  bool (*matches)(const char *entry, const char *text))
+static bool filter_is_in(const struct filter_list *l, const char *text,
+                         bool (*matches)(const char *entry, const char *text))
 {
     for (size_t i = 0; text && i < l->n; i++)
         if (matches(l->items[i], text))
@@ -243,7 +245,8 @@ static bool is_in(const struct filter_list *l, const char *text,
 static bool passes(const struct filter_list *only, const struct filter_list * not, const char *text,
                    bool (*matches)(const char *entry, const char *text))
 {
-    return !is_in(not, text, matches) && (!only->present || is_in(only, text, matches));
+    return !filter_is_in(not, text, matches) &&
+           (!only->present || filter_is_in(only, text, matches));
 }
 
 bool filter_wants_type(const struct event_filter *f, const char *type)
@@ -256,15 +259,15 @@ bool filter_matches(const struct event_filter *f, const struct filter_subject *s
     if (f->matches_everything)
         return true;
     return filter_wants_type(f, s->type) &&
-           passes(&f->senders, &f->not_senders, s->sender, same_text) &&
-           passes(&f->rooms, &f->not_rooms, s->room_id, same_text) &&
-           passes(&f->rel_types, &f->not_rel_types, s->rel_type, same_text) &&
+           passes(&f->senders, &f->not_senders, s->sender, filter_same_text) &&
+           passes(&f->rooms, &f->not_rooms, s->room_id, filter_same_text) &&
+           passes(&f->rel_types, &f->not_rel_types, s->rel_type, filter_same_text) &&
            (f->contains_url < 0 || s->has_url == (f->contains_url == 1));
 }
 
 bool filter_wants_room(const struct filter *f, const char *room_id)
 {
-    return passes(&f->rooms, &f->not_rooms, room_id, same_text);
+    return passes(&f->rooms, &f->not_rooms, room_id, filter_same_text);
 }
 
 /* Copies the property at a path, making the objects on its way. Objects of the event itself are

@@ -76,14 +76,15 @@ static bool is_any(uint32_t c, int flags)
     return c == '?' && !(flags & (GLOB_LITERAL | GLOB_STAR_ONLY));
 }
 
-static uint32_t folded(uint32_t c, int flags)
+static uint32_t glob_folded(uint32_t c, int flags)
 {
     return flags & GLOB_CASE ? c : glob_fold(c);
 }
 
 static bool same_char(uint32_t pattern, uint32_t c, int flags)
 {
-    return pattern == c || is_any(pattern, flags) || folded(pattern, flags) == folded(c, flags);
+    return pattern == c || is_any(pattern, flags) ||
+           glob_folded(pattern, flags) == glob_folded(c, flags);
 }
 
 /* A pattern as an automaton whose states are the bits of a few words. State i: the first i
@@ -114,7 +115,7 @@ static bool has_bit(const struct states *s, size_t bit)
 }
 
 /* The slot of a character, or the free one where it belongs. */
-static size_t slot_of(const struct machine *m, uint32_t c)
+static size_t glob_slot_of(const struct machine *m, uint32_t c)
 {
     size_t i = c * 0x9e3779b1u >> 16 & (m->slots - 1);
     while (m->used[i] && m->chars[i] != c)
@@ -142,10 +143,10 @@ static bool machine_init(struct machine *m, struct str pattern, int flags)
             set_bit(&m->any, m->n++);
             continue;
         }
-        size_t slot = slot_of(m, folded(c, flags));
+        size_t slot = glob_slot_of(m, glob_folded(c, flags));
         if (!m->used[slot]) {
             m->used[slot] = true;
-            m->chars[slot] = folded(c, flags);
+            m->chars[slot] = glob_folded(c, flags);
             m->places[slot] = (struct states){0};
         }
         set_bit(&m->places[slot], m->n++);
@@ -157,7 +158,7 @@ static bool machine_init(struct machine *m, struct str pattern, int flags)
 static void machine_step(const struct machine *m, uint32_t c, struct states *s)
 {
     static const struct states nowhere;
-    size_t slot = slot_of(m, c);
+    size_t slot = glob_slot_of(m, c);
     const struct states *places = m->used[slot] ? &m->places[slot] : &nowhere;
     uint64_t carry = 0;
     for (size_t w = 0; w < m->words; w++) {
@@ -171,7 +172,7 @@ static bool machine_matches(const struct machine *m, struct str text, int flags)
 {
     struct states s = {{1}};
     for (size_t pos = 0; pos < text.n;)
-        machine_step(m, folded(glob_next_char(text, &pos), flags), &s);
+        machine_step(m, glob_folded(glob_next_char(text, &pos), flags), &s);
     return has_bit(&s, m->n);
 }
 
@@ -249,6 +250,6 @@ bool glob_finds_words(struct str pattern, struct str text, int flags)
         }
         if (pos == text.n)
             return false;
-        machine_step(&m, folded(glob_next_char(text, &pos), flags), &s);
+        machine_step(&m, glob_folded(glob_next_char(text, &pos), flags), &s);
     }
 }

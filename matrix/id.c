@@ -2,7 +2,7 @@
 
 #include <sodium.h>
 
-static bool is_digit(char c)
+static bool id_is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
@@ -22,22 +22,23 @@ static bool all(struct str s, bool (*allowed)(char))
 
 static bool dns_char(char c)
 {
-    return is_digit(c) || is_letter(c) || c == '-' || c == '.';
+    return id_is_digit(c) || is_letter(c) || c == '-' || c == '.';
 }
 
 static bool ipv6_char(char c)
 {
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == ':' || c == '.';
+    return id_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == ':' ||
+           c == '.';
 }
 
 static bool localpart_char(char c)
 {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c && strchr("._=-/+", c));
+    return id_is_digit(c) || (c >= 'a' && c <= 'z') || (c && strchr("._=-/+", c));
 }
 
 static bool algorithm_char(char c)
 {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || c == '_';
+    return id_is_digit(c) || (c >= 'a' && c <= 'z') || c == '_';
 }
 
 static bool graphic_char(char c)
@@ -78,7 +79,7 @@ bool id_is_server_name(struct str name)
     if (!host_end || host_end == end)
         return true;
     struct str port = {host_end + 1, (size_t)(end - host_end) - 1};
-    return *host_end == ':' && port.n >= 1 && port.n <= 5 && all(port, is_digit);
+    return *host_end == ':' && port.n >= 1 && port.n <= 5 && all(port, id_is_digit);
 }
 
 bool id_split(char sigil, struct str id, struct str *ret_localpart, struct str *ret_server)

@@ -17,7 +17,7 @@ static inline bool plain_byte(unsigned char c)
     return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
 
-static int hex_digit(char c)
+static int json_lex_hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -33,7 +33,7 @@ static bool hex_escape(const char *p, const char *end, uint32_t *ret)
         return false;
     uint32_t v = 0;
     for (int i = 2; i < 6; i++) {
-        int digit = hex_digit(p[i]);
+        int digit = json_lex_hex_digit(p[i]);
         if (digit < 0)
             return false;
         v = v << 4 | (uint32_t)digit;
@@ -95,16 +95,16 @@ const char *json_lex_string(const char *p, const char *end, bool *ret_escaped)
     }
 }
 
-static inline bool is_digit(const char *p, const char *end)
+static inline bool json_lex_is_digit(const char *p, const char *end)
 {
     return p < end && *p >= '0' && *p <= '9';
 }
 
 static const char *lex_digits(const char *p, const char *end)
 {
-    if (!is_digit(p, end))
+    if (!json_lex_is_digit(p, end))
         return NULL;
-    while (is_digit(p, end))
+    while (json_lex_is_digit(p, end))
         p++;
     return p;
 }

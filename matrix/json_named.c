@@ -3,7 +3,7 @@
 #include "base/map.h"
 #include "matrix/json_scan.h"
 
-static bool is_absent(struct str value)
+static bool json_named_is_absent(struct str value)
 {
     return !value.p || value.p[0] == 'n';
 }
@@ -14,7 +14,7 @@ const struct err *json_body_object(struct str body, const char *key, struct str 
     if (str_trim(body, " \t\r\n").p[0] != '{')
         return err(ERR_BAD_JSON, "Content must be an object");
     struct str value = json_scan_get(body, key);
-    if (is_absent(value))
+    if (json_named_is_absent(value))
         return err(ERR_MISSING_PARAM, "Missing \"%s\"", key);
     if (value.p[0] != '{')
         return err(ERR_BAD_JSON, "\"%s\" must be an object", key);
@@ -26,7 +26,7 @@ const struct err *json_named_int(struct str object, const char *key, int64_t def
 {
     struct str value = json_scan_get(object, key);
     int64_t n = def;
-    if (!is_absent(value) && !json_scan_int(value, &n))
+    if (!json_named_is_absent(value) && !json_scan_int(value, &n))
         return err(ERR_BAD_JSON, "\"%s\" must be an integer", key);
     *ret = n;
     return NULL;

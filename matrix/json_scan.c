@@ -11,7 +11,7 @@ struct checker {
     bool too_deep;
 };
 
-static bool check_value(struct checker *c, int depth);
+static bool json_scan_check_value(struct checker *c, int depth);
 
 /* Also of what is absent: not even 0 may be added to NULL. */
 static const char *end_of(struct str s)
@@ -40,7 +40,7 @@ static bool check_member(struct checker *c, int depth)
     if (c->p == c->end || *c->p != ':')
         return false;
     c->p++;
-    return check_value(c, depth);
+    return json_scan_check_value(c, depth);
 }
 
 static bool check_container(struct checker *c, char close, int depth)
@@ -56,7 +56,7 @@ static bool check_container(struct checker *c, char close, int depth)
     }
     for (;;) {
         c->p = json_lex_space(c->p, c->end);
-        if (!(close == '}' ? check_member(c, depth + 1) : check_value(c, depth + 1)))
+        if (!(close == '}' ? check_member(c, depth + 1) : json_scan_check_value(c, depth + 1)))
             return false;
         c->p = json_lex_space(c->p, c->end);
         if (c->p == c->end || (*c->p != ',' && *c->p != close))
@@ -78,7 +78,7 @@ static bool check_scalar(struct checker *c)
     return true;
 }
 
-static bool check_value(struct checker *c, int depth)
+static bool json_scan_check_value(struct checker *c, int depth)
 {
     c->p = json_lex_space(c->p, c->end);
     if (c->p == c->end)
@@ -98,7 +98,7 @@ static bool check_value(struct checker *c, int depth)
 const struct err *json_scan_check(struct str doc)
 {
     struct checker c = {.p = doc.p, .end = end_of(doc)};
-    bool ok = doc.n && check_value(&c, 0);
+    bool ok = doc.n && json_scan_check_value(&c, 0);
     if (c.too_deep)
         return err(ERR_NOT_JSON, "The JSON is nested deeper than %d levels", JSON_DEPTH_MAX);
     if (ok)
@@ -187,7 +187,7 @@ static bool key_is(struct str key, struct str text)
     return key.n > text.n && memchr(key.p, '\\', key.n) && inside_is(key, text.p);
 }
 
-static struct str get(struct str doc, struct str key)
+static struct str matrix_json_scan_get(struct str doc, struct str key)
 {
     struct str found = {0};
     struct json_member m;
@@ -202,7 +202,7 @@ static struct str get(struct str doc, struct str key)
 
 struct str json_scan_get(struct str doc, const char *key)
 {
-    return get(doc, str_of(key));
+    return matrix_json_scan_get(doc, str_of(key));
 }
 
 struct str json_scan_path(struct str doc, ...)
@@ -210,7 +210,7 @@ struct str json_scan_path(struct str doc, ...)
     va_list ap;
     va_start(ap, doc);
     for (const char *key; doc.p && (key = va_arg(ap, const char *));)
-        doc = get(doc, str_of(key));
+        doc = matrix_json_scan_get(doc, str_of(key));
     va_end(ap);
     return doc;
 }

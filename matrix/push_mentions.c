@@ -36,7 +36,7 @@ struct str push_rules_names_body(const json_t *event)
 
 /* The next run of ASCII word characters from *pos on, as a hash of its lower-case form. A name can
  * only stand between word boundaries if each such run of it is one of the body's, whole. */
-static bool next_word(struct str s, size_t *pos, uint64_t *ret_hash)
+static bool push_mentions_next_word(struct str s, size_t *pos, uint64_t *ret_hash)
 {
     while (*pos < s.n && !glob_is_word_char(s.p[*pos]))
         (*pos)++;
@@ -60,14 +60,14 @@ void push_words_init(struct push_words *w, struct str body)
 {
     *w = (struct push_words){.body = body};
     uint64_t hash;
-    for (size_t pos = 0; next_word(body, &pos, &hash);)
+    for (size_t pos = 0; push_mentions_next_word(body, &pos, &hash);)
         w->seen[bit_of(hash) / 64] |= (uint64_t)1 << bit_of(hash) % 64;
 }
 
 bool push_words_contain(const struct push_words *w, struct str name)
 {
     uint64_t hash;
-    for (size_t pos = 0; next_word(name, &pos, &hash);)
+    for (size_t pos = 0; push_mentions_next_word(name, &pos, &hash);)
         if (!(w->seen[bit_of(hash) / 64] >> bit_of(hash) % 64 & 1))
             return false;
     return glob_finds_words(name, w->body, GLOB_LITERAL);

@@ -92,7 +92,7 @@ static const struct predefined predefined[] = {
 enum { PREDEFINED = sizeof predefined / sizeof *predefined };
 
 /* Every string below is ours or was checked, so the JSON library can only fail for memory. */
-static json_t *must(json_t *v)
+static json_t *push_rules_must(json_t *v)
 {
     if (!v)
         abort();
@@ -102,14 +102,14 @@ static json_t *must(json_t *v)
 static json_t *user_text(const char *text, const char *user_id)
 {
     if (text == USER_ID)
-        return must(json_string(user_id));
+        return push_rules_must(json_string(user_id));
     if (text != LOCALPART)
-        return must(json_string(text));
+        return push_rules_must(json_string(text));
     const char *start = user_id + (*user_id == '@');
-    return must(json_stringn(start, strcspn(start, ":")));
+    return push_rules_must(json_stringn(start, strcspn(start, ":")));
 }
 
-static void set_text(json_t *o, const char *key, const char *text, const char *user_id)
+static void push_rules_set_text(json_t *o, const char *key, const char *text, const char *user_id)
 {
     if (text)
         json_object_set_new(o, key, user_text(text, user_id));
@@ -117,12 +117,12 @@ static void set_text(json_t *o, const char *key, const char *text, const char *u
 
 static json_t *condition_json(const struct condition *c, const char *user_id)
 {
-    json_t *o = must(json_object());
-    set_text(o, "kind", c->kind, user_id);
-    set_text(o, "key", c->key, user_id);
-    set_text(o, "pattern", c->pattern, user_id);
-    set_text(o, "is", c->is, user_id);
-    set_text(o, "value", c->value, user_id);
+    json_t *o = push_rules_must(json_object());
+    push_rules_set_text(o, "kind", c->kind, user_id);
+    push_rules_set_text(o, "key", c->key, user_id);
+    push_rules_set_text(o, "pattern", c->pattern, user_id);
+    push_rules_set_text(o, "is", c->is, user_id);
+    push_rules_set_text(o, "value", c->value, user_id);
     if (c->value_true)
         json_object_set_new(o, "value", json_true());
     return o;
@@ -130,25 +130,27 @@ static json_t *condition_json(const struct condition *c, const char *user_id)
 
 static json_t *actions_json(unsigned actions)
 {
-    json_t *a = must(json_array());
+    json_t *a = push_rules_must(json_array());
     if (actions & NOTIFY)
-        json_array_append_new(a, must(json_string("notify")));
+        json_array_append_new(a, push_rules_must(json_string("notify")));
     if (actions & (SOUND | RING))
-        json_array_append_new(a, must(json_pack("{s:s,s:s}", "set_tweak", "sound", "value",
-                                                actions & RING ? "ring" : "default")));
+        json_array_append_new(a,
+                              push_rules_must(json_pack("{s:s,s:s}", "set_tweak", "sound", "value",
+                                                        actions & RING ? "ring" : "default")));
     if (actions & HIGHLIGHT)
-        json_array_append_new(a, must(json_pack("{s:s}", "set_tweak", "highlight")));
+        json_array_append_new(a, push_rules_must(json_pack("{s:s}", "set_tweak", "highlight")));
     return a;
 }
 
 static json_t *rule_json(const struct predefined *r, const char *user_id)
 {
-    json_t *rule = must(json_pack("{s:s,s:b,s:b,s:o}", "rule_id", r->rule_id, "default", 1,
+    json_t *rule =
+        push_rules_must(json_pack("{s:s,s:b,s:b,s:o}", "rule_id", r->rule_id, "default", 1,
                                   "enabled", !r->disabled, "actions", actions_json(r->actions)));
-    set_text(rule, "pattern", r->pattern, user_id);
+    push_rules_set_text(rule, "pattern", r->pattern, user_id);
     if (r->kind == PUSH_CONTENT)
         return rule;
-    json_t *conditions = must(json_array());
+    json_t *conditions = push_rules_must(json_array());
     for (size_t i = 0; i < 3 && r->conditions[i].kind; i++)
         json_array_append_new(conditions, condition_json(&r->conditions[i], user_id));
     json_object_set_new(rule, "conditions", conditions);
@@ -189,9 +191,9 @@ static void append_own(json_t *list, enum push_kind kind, const json_t *stored)
 
 json_t *push_rules_merge(const char *user_id, const json_t *stored)
 {
-    json_t *ruleset = must(json_object());
+    json_t *ruleset = push_rules_must(json_object());
     for (enum push_kind kind = 0; kind < PUSH_KINDS; kind++) {
-        json_t *list = must(json_array());
+        json_t *list = push_rules_must(json_array());
         json_object_set_new(ruleset, push_kind_names[kind], list);
         if (kind != PUSH_OVERRIDE) /* there, the master rule goes before the user's own */
             append_own(list, kind, stored);
@@ -234,9 +236,9 @@ static json_t *impersonal_ruleset;
 
 static void make_impersonal_ruleset(void)
 {
-    json_t *ruleset = must(json_object());
+    json_t *ruleset = push_rules_must(json_object());
     for (enum push_kind kind = 0; kind < PUSH_KINDS; kind++) {
-        json_t *list = must(json_array());
+        json_t *list = push_rules_must(json_array());
         for (size_t i = 0; i < PREDEFINED; i++)
             if (predefined[i].kind == kind && !predefined[i].personal && !predefined[i].disabled)
                 json_array_append_new(list, rule_json(&predefined[i], ""));

@@ -1,14 +1,14 @@
 #include "matrix/push_rules_predefined.h"
 
-static bool same_text(const char *a, const char *b)
+static bool push_rules_edit_same_text(const char *a, const char *b)
 {
     return a && strcmp(a, b) == 0;
 }
 
-static const struct err *find_kind(const char *name, enum push_kind *ret)
+static const struct err *push_rules_edit_find_kind(const char *name, enum push_kind *ret)
 {
     for (enum push_kind kind = 0; kind < PUSH_KINDS; kind++)
-        if (same_text(name, push_kind_names[kind])) {
+        if (push_rules_edit_same_text(name, push_kind_names[kind])) {
             *ret = kind;
             return NULL;
         }
@@ -16,7 +16,7 @@ static const struct err *find_kind(const char *name, enum push_kind *ret)
                                   "underride");
 }
 
-static const struct err *not_found(void)
+static const struct err *push_rules_edit_not_found(void)
 {
     return err(ERR_NOT_FOUND, "The push rule was not found");
 }
@@ -28,12 +28,12 @@ static json_t *own_rules(const json_t *stored, const char *kind)
 }
 
 /* Where a rule of the user's own stands; false when there is none. */
-static bool find_own(const json_t *list, const char *rule_id, size_t *ret)
+static bool push_rules_edit_find_own(const json_t *list, const char *rule_id, size_t *ret)
 {
     size_t i;
     const json_t *rule;
     json_array_foreach (list, i, rule) {
-        if (same_text(json_text(rule, "rule_id"), rule_id)) {
+        if (push_rules_edit_same_text(json_text(rule, "rule_id"), rule_id)) {
             *ret = i;
             return true;
         }
@@ -75,8 +75,9 @@ static bool is_known_action(const json_t *action)
     const char *name = json_string_text(action);
     if (json_is_object(action))
         return json_text(action, "set_tweak") != NULL;
-    return same_text(name, "notify") || same_text(name, "dont_notify") ||
-           same_text(name, "coalesce");
+    return push_rules_edit_same_text(name, "notify") ||
+           push_rules_edit_same_text(name, "dont_notify") ||
+           push_rules_edit_same_text(name, "coalesce");
 }
 
 static const struct err *check_actions(const json_t *actions)
@@ -163,11 +164,13 @@ static json_t *make_rule(enum push_kind kind, const char *rule_id, const json_t 
 
 /* Where the rule goes in a list that no longer has it. `before` is the rule that becomes the next
  * less important one and wins over `after`. */
-static const struct err *find_place(const json_t *list, const char *before, const char *after,
-                                    size_t otherwise, size_t *ret)
+static const struct err *push_rules_edit_find_place(const json_t *list, const char *before,
+                                                    const char *after, size_t otherwise,
+                                                    size_t *ret)
 {
     size_t at = otherwise;
-    if (before ? !find_own(list, before, &at) : after && !find_own(list, after, &at))
+    if (before ? !push_rules_edit_find_own(list, before, &at)
+               : after && !push_rules_edit_find_own(list, after, &at))
         return err(ERR_UNKNOWN, "before/after rule not found");
     *ret = at + (!before && after);
     return NULL;
@@ -186,20 +189,20 @@ const struct err *push_rules_put(const json_t *stored, const char *kind_name, co
                                  json_t **ret)
 {
     enum push_kind kind;
-    TRY(find_kind(kind_name, &kind));
+    TRY(push_rules_edit_find_kind(kind_name, &kind));
     TRY(check_new_id(rule_id));
     TRY(check_body(kind, body));
 
     json_auto_t *list = copy_list(own_rules(stored, kind_name));
     bool enabled = true;
     size_t place = 0;
-    if (find_own(list, rule_id, &place)) {
+    if (push_rules_edit_find_own(list, rule_id, &place)) {
         enabled = json_is_true(json_object_get(json_array_get(list, place), "enabled"));
         json_array_remove(list, place);
     } else if (count_own(stored) >= PUSH_RULES_MAX) {
         return err(ERR_TOO_LARGE, "A user may have %d push rules", PUSH_RULES_MAX);
     }
-    TRY(find_place(list, before, after, place, &place));
+    TRY(push_rules_edit_find_place(list, before, after, place, &place));
     json_t *rule = make_rule(kind, rule_id, body, enabled);
     if (!rule) /* jansson takes only UTF-8 */
         return err(ERR_INVALID_PARAM, "A rule id must be UTF-8");
@@ -212,11 +215,11 @@ const struct err *push_rules_delete(const json_t *stored, const char *kind_name,
                                     const char *rule_id, json_t **ret)
 {
     enum push_kind kind;
-    TRY(find_kind(kind_name, &kind));
+    TRY(push_rules_edit_find_kind(kind_name, &kind));
     const json_t *own = own_rules(stored, kind_name);
     size_t place;
-    if (!find_own(own, rule_id, &place))
-        return not_found();
+    if (!push_rules_edit_find_own(own, rule_id, &place))
+        return push_rules_edit_not_found();
     json_t *list = copy_list(own);
     json_array_remove(list, place);
     *ret = with_own_rules(stored, kind_name, list);
@@ -254,15 +257,15 @@ static const struct err *set_member(const json_t *stored, const char *kind_name,
                                     json_t **ret)
 {
     enum push_kind kind;
-    TRY(find_kind(kind_name, &kind));
+    TRY(push_rules_edit_find_kind(kind_name, &kind));
     size_t place;
-    if (find_own(own_rules(stored, kind_name), rule_id, &place)) {
+    if (push_rules_edit_find_own(own_rules(stored, kind_name), rule_id, &place)) {
         *ret = set_own(stored, kind_name, place, key, value);
         return NULL;
     }
     json_auto_t *original = push_rules_predefined(kind_name, rule_id);
     if (!original)
-        return not_found();
+        return push_rules_edit_not_found();
     *ret = set_predefined(stored, rule_id, key, original, value);
     return NULL;
 }

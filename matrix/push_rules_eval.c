@@ -21,7 +21,7 @@ static bool take_steps(struct evaluation *e, size_t n)
     return enough;
 }
 
-static struct str text_of(const json_t *v)
+static struct str push_rules_eval_text_of(const json_t *v)
 {
     return json_is_string(v) ? (struct str){json_string_value(v), json_string_length(v)}
                              : (struct str){NULL, 0};
@@ -29,7 +29,7 @@ static struct str text_of(const json_t *v)
 
 static struct str member_text(const json_t *o, const char *key)
 {
-    return text_of(json_object_get(o, key));
+    return push_rules_eval_text_of(json_object_get(o, key));
 }
 
 /* Glob matching as push conditions want it: * and ?, case-insensitive. `word`: the pattern must
@@ -50,7 +50,7 @@ static const json_t *property(struct evaluation *e, const json_t *condition)
 static bool event_match(struct evaluation *e, const json_t *condition)
 {
     struct str pattern = member_text(condition, "pattern");
-    struct str value = text_of(property(e, condition));
+    struct str value = push_rules_eval_text_of(property(e, condition));
     return pattern.p && value.p &&
            matches_glob(e, pattern, value, str_is(member_text(condition, "key"), "content.body"));
 }
@@ -208,7 +208,7 @@ static const json_t *first_match(struct evaluation *e, const json_t *ruleset)
 /* `dont_notify` and `coalesce` are ignored ("Historical Actions"). */
 static void apply_action(const json_t *action, struct push_outcome *ret)
 {
-    if (str_is(text_of(action), "notify"))
+    if (str_is(push_rules_eval_text_of(action), "notify"))
         ret->notify = true;
     struct str tweak = member_text(action, "set_tweak");
     const json_t *value = json_object_get(action, "value");

@@ -11,7 +11,7 @@ enum when { FOR_ALL, IF_SET, UNLESS_SET };
 #define IF(field) IF_SET, offsetof(struct room_version, field)
 #define UNLESS(field) UNLESS_SET, offsetof(struct room_version, field)
 
-static bool applies(enum when when, size_t flag, const struct room_version *v)
+static bool redact_applies(enum when when, size_t flag, const struct room_version *v)
 {
     return when == FOR_ALL || *((const bool *)((const char *)v + flag)) == (when == IF_SET);
 }
@@ -74,7 +74,7 @@ static bool keeps_member(const struct room_version *v, struct str key)
 {
     for (size_t i = 0; i < KEPT_MEMBERS; i++)
         if (str_is(key, kept_members[i].key))
-            return applies(kept_members[i].when, kept_members[i].flag, v);
+            return redact_applies(kept_members[i].when, kept_members[i].flag, v);
     return false;
 }
 
@@ -92,12 +92,12 @@ static const struct kept *find_row(const struct room_version *v, const struct ke
 {
     for (const struct kept *r = first;
          r < kept_content + KEPT_CONTENT && strcmp(r->type, first->type) == 0; r++)
-        if ((r->key == ANY_KEY || str_is(key, r->key)) && applies(r->when, r->flag, v))
+        if ((r->key == ANY_KEY || str_is(key, r->key)) && redact_applies(r->when, r->flag, v))
             return r;
     return NULL;
 }
 
-static void add_member(struct buf *b, size_t start, struct json_member m)
+static void redact_add_member(struct buf *b, size_t start, struct json_member m)
 {
     if (b->n > start)
         buf_add_char(b, ',');
@@ -112,9 +112,9 @@ static void add_inner(struct buf *b, size_t start, const struct kept *row, struc
     struct str inner = json_scan_get(m.value, row->inner);
     if (m.value.p[0] != '{')
         return;
-    add_member(b, start, (struct json_member){m.key, STR("{")});
+    redact_add_member(b, start, (struct json_member){m.key, STR("{")});
     if (inner.p)
-        add_member(b, b->n, (struct json_member){str_of(row->inner), inner});
+        redact_add_member(b, b->n, (struct json_member){str_of(row->inner), inner});
     buf_add_char(b, '}');
 }
 
@@ -130,7 +130,7 @@ void redact_add_content(struct buf *b, const struct room_version *v, struct str 
         if (row && row->inner)
             add_inner(b, start, row, m);
         else if (row)
-            add_member(b, start, m);
+            redact_add_member(b, start, m);
     }
     buf_add_char(b, '}');
 }
@@ -146,10 +146,10 @@ void redact_add(struct buf *b, const struct room_version *v, struct str event, b
         if (!keeps_member(v, m.key) || (for_signing && str_is(m.key, "signatures")))
             continue;
         if (!str_is(m.key, "content")) {
-            add_member(b, start, m);
+            redact_add_member(b, start, m);
             continue;
         }
-        add_member(b, start, (struct json_member){m.key, {0}});
+        redact_add_member(b, start, (struct json_member){m.key, {0}});
         redact_add_content(b, v, type, m.value);
     }
     buf_add_char(b, '}');

@@ -33,7 +33,7 @@ void signing_key_make(struct signing_key *ret)
 }
 
 /* The next word of a line; an empty one at the end. */
-static struct str next_word(struct str *line)
+static struct str sign_next_word(struct str *line)
 {
     while (line->n && strchr(" \t\r\n", *line->p)) {
         line->p++;
@@ -61,8 +61,9 @@ static bool is_key_version(struct str s)
 
 const struct err *signing_key_parse(struct str line, struct signing_key *ret)
 {
-    struct str kind = next_word(&line), version = next_word(&line), seed64 = next_word(&line);
-    if (!str_is(kind, algorithm) || !seed64.n || next_word(&line).n)
+    struct str kind = sign_next_word(&line), version = sign_next_word(&line),
+               seed64 = sign_next_word(&line);
+    if (!str_is(kind, algorithm) || !seed64.n || sign_next_word(&line).n)
         return err(ERR_INVALID_PARAM,
                    "A signing key is a line of three words: ed25519, key version, base64 seed");
     struct signing_key k = {0};

@@ -100,19 +100,19 @@ bool ignored_list_same(const struct ignored_list *a, const struct ignored_list *
 
 /* ---- the cache ---- */
 
-static void unref_locked(struct entry *e)
+static void account_cache_unref_locked(struct entry *e)
 {
     if (--e->refs == 0)
         arena_destroy(e->arena);
 }
 
-static void unlink_locked(struct account_cache *c, struct entry *e)
+static void account_cache_unlink_locked(struct account_cache *c, struct entry *e)
 {
     *(e->newer ? &e->newer->older : &c->newest) = e->older;
     *(e->older ? &e->older->newer : &c->oldest) = e->newer;
 }
 
-static void link_newest_locked(struct account_cache *c, struct entry *e)
+static void account_cache_link_newest_locked(struct account_cache *c, struct entry *e)
 {
     e->newer = NULL;
     e->older = c->newest;
@@ -120,12 +120,12 @@ static void link_newest_locked(struct account_cache *c, struct entry *e)
     c->newest = e;
 }
 
-static void drop_locked(struct account_cache *c, struct entry *e)
+static void account_cache_drop_locked(struct account_cache *c, struct entry *e)
 {
-    unlink_locked(c, e);
+    account_cache_unlink_locked(c, e);
     map_remove_int(&c->entries[e->kind], e->user);
     c->bytes -= e->bytes;
-    unref_locked(e);
+    account_cache_unref_locked(e);
 }
 
 struct held {
@@ -133,41 +133,42 @@ struct held {
     struct entry *entry;
 };
 
-static void release(void *what)
+static void account_cache_release(void *what)
 {
     struct held *h = what;
     LOCKED(&h->cache->lock);
-    unref_locked(h->entry);
+    account_cache_unref_locked(h->entry);
 }
 
-static void hold_locked(struct job *job, struct account_cache *c, struct entry *e)
+static void account_cache_hold_locked(struct job *job, struct account_cache *c, struct entry *e)
 {
     e->refs++;
     struct held *h = arena_alloc(job->arena, sizeof *h);
     *h = (struct held){c, e};
-    arena_defer(job->arena, release, h);
+    arena_defer(job->arena, account_cache_release, h);
 }
 
-static struct entry *find(struct job *job, enum kind kind, int64_t user, uint64_t *ret_epoch)
+static struct entry *account_cache_find(struct job *job, enum kind kind, int64_t user,
+                                        uint64_t *ret_epoch)
 {
-    struct account_cache *c = job->store->account_cache;
+    struct account_cache *c = job->node->account_cache;
     LOCKED(&c->lock);
     *ret_epoch = c->epoch;
     struct entry *e = map_get_int(&c->entries[kind], user);
     if (!e)
         return NULL;
     if (c->newest != e) {
-        unlink_locked(c, e);
-        link_newest_locked(c, e);
+        account_cache_unlink_locked(c, e);
+        account_cache_link_newest_locked(c, e);
     }
-    hold_locked(job, c, e);
+    account_cache_hold_locked(job, c, e);
     return e;
 }
 
 /* What was read before a change is only for the job that read it. */
-static struct entry *put(struct job *job, struct entry *e, uint64_t epoch)
+static struct entry *account_cache_put(struct job *job, struct entry *e, uint64_t epoch)
 {
-    struct account_cache *c = job->store->account_cache;
+    struct account_cache *c = job->node->account_cache;
     LOCKED(&c->lock);
     struct entry *there = map_get_int(&c->entries[e->kind], e->user);
     if (there) {
@@ -175,13 +176,13 @@ static struct entry *put(struct job *job, struct entry *e, uint64_t epoch)
         e = there;
     } else if (c->epoch == epoch) {
         while (c->oldest && c->bytes + e->bytes > c->bytes_max)
-            drop_locked(c, c->oldest);
+            account_cache_drop_locked(c, c->oldest);
         e->refs = 1;
         map_put_int(&c->entries[e->kind], e->user, e);
-        link_newest_locked(c, e);
+        account_cache_link_newest_locked(c, e);
         c->bytes += e->bytes;
     }
-    hold_locked(job, c, e);
+    account_cache_hold_locked(job, c, e);
     return e;
 }
 
@@ -191,31 +192,31 @@ static void forget_user_locked(struct account_cache *c, int64_t user)
     for (enum kind k = 0; k < KINDS; k++) {
         struct entry *e = map_get_int(&c->entries[k], user);
         if (e)
-            drop_locked(c, e);
+            account_cache_drop_locked(c, e);
     }
 }
 
-static void on_changes(void *ctx, const struct change *changes, size_t n)
+static void account_cache_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct account_cache *c = ctx;
     LOCKED(&c->lock);
     if (n == 0) {
         c->epoch++;
         while (c->oldest)
-            drop_locked(c, c->oldest);
+            account_cache_drop_locked(c, c->oldest);
     }
     for (size_t i = 0; i < n; i++)
         if (changes[i].kind == CHANGE_ACCOUNT_DATA && !changes[i].room)
             forget_user_locked(c, changes[i].user);
 }
 
-struct account_cache *account_cache_create(struct store *store)
+struct account_cache *account_cache_create(struct node *node)
 {
     struct account_cache *c = mem_zalloc(sizeof *c);
     lock_init(&c->lock, RANK_CACHE);
-    int64_t bytes = store->config->cache_size / SHARE;
+    int64_t bytes = node->config->cache_size / SHARE;
     c->bytes_max = (size_t)(bytes > BYTES_MIN ? bytes : BYTES_MIN);
-    feed_listen(store->feed, on_changes, c);
+    feed_listen(node->feed, account_cache_on_changes, c);
     return c;
 }
 
@@ -224,7 +225,7 @@ void account_cache_destroy(struct account_cache *c)
     if (!c)
         return;
     while (c->oldest)
-        drop_locked(c, c->oldest);
+        account_cache_drop_locked(c, c->oldest);
     for (enum kind k = 0; k < KINDS; k++)
         map_finish(&c->entries[k]);
     lock_finish(&c->lock);
@@ -272,7 +273,7 @@ static void fill_rules(struct entry *e, const char *user_id, const json_t *store
     r->senders = ids_of_rules(e->arena, json_object_get(own, "sender"), &r->senders_n);
 }
 
-static const struct err *fill(struct job *job, struct entry *e, const char *user_id)
+static const struct err *account_cache_fill(struct job *job, struct entry *e, const char *user_id)
 {
     struct str content;
     json_t *tree = NULL;
@@ -292,16 +293,16 @@ static void destroy_arena(void *arena)
     arena_destroy(arena);
 }
 
-static const struct err *get(struct job *job, enum kind kind, int64_t user, const char *user_id,
-                             const struct entry **ret)
+static const struct err *account_cache_get(struct job *job, enum kind kind, int64_t user,
+                                           const char *user_id, const struct entry **ret)
 {
     uint64_t epoch;
-    struct entry *e = find(job, kind, user, &epoch);
+    struct entry *e = account_cache_find(job, kind, user, &epoch);
     if (!e) {
         struct arena *own = arena_create();
         e = arena_alloc(own, sizeof *e);
         *e = (struct entry){.user = user, .kind = kind, .arena = own};
-        const struct err *bad = fill(job, e, user_id);
+        const struct err *bad = account_cache_fill(job, e, user_id);
         if (bad) {
             arena_destroy(own);
             return bad;
@@ -311,7 +312,7 @@ static const struct err *get(struct job *job, enum kind kind, int64_t user, cons
         if (kind == RULES && !e->is_stored) /* seldom asked for: not worth its memory */
             arena_defer(job->arena, destroy_arena, own);
         else
-            e = put(job, e, epoch);
+            e = account_cache_put(job, e, epoch);
     }
     *ret = e;
     return NULL;
@@ -320,7 +321,7 @@ static const struct err *get(struct job *job, enum kind kind, int64_t user, cons
 const struct err *ignored_list_get(struct job *job, int64_t user, struct ignored_list **ret)
 {
     const struct entry *e;
-    TRY(get(job, IGNORED, user, NULL, &e));
+    TRY(account_cache_get(job, IGNORED, user, NULL, &e));
     *ret = e->ignored;
     return NULL;
 }
@@ -358,12 +359,12 @@ const struct err *user_rules_get(struct job *job, int64_t user, const char *user
                                  const struct user_rules **ret)
 {
     const struct entry *e;
-    TRY(get(job, RULES, user, user_id, &e));
+    TRY(account_cache_get(job, RULES, user, user_id, &e));
     *ret = &e->rules;
     return NULL;
 }
 
-static bool is_listed(const char *const *ids, size_t n, const char *id)
+static bool account_cache_is_listed(const char *const *ids, size_t n, const char *id)
 {
     for (size_t i = 0; i < n; i++)
         if (strcmp(ids[i], id) == 0)
@@ -373,6 +374,6 @@ static bool is_listed(const char *const *ids, size_t n, const char *id)
 
 bool user_rules_concern(const struct user_rules *r, const char *room_id, const char *sender)
 {
-    return r->anything || is_listed(r->rooms, r->rooms_n, room_id) ||
-           is_listed(r->senders, r->senders_n, sender);
+    return r->anything || account_cache_is_listed(r->rooms, r->rooms_n, room_id) ||
+           account_cache_is_listed(r->senders, r->senders_n, sender);
 }

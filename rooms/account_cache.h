@@ -10,8 +10,8 @@
 #include <jansson.h>
 
 struct account_cache;
-struct account_cache *account_cache_create(struct store *store); /* listens to the feed */
-void account_cache_destroy(struct account_cache *c);             /* NULL-safe */
+struct account_cache *account_cache_create(struct node *node); /* listens to the feed */
+void account_cache_destroy(struct account_cache *c);           /* NULL-safe */
 
 /* Users that a user ignores: user id text. Immutable; a keeper beyond a job holds a reference. */
 struct ignored_list;

@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "rooms/room_internal.h"
 
-static struct ahead *find(struct room *r, const char *type, const char *state_key)
+static struct ahead *ahead_find(struct room *r, const char *type, const char *state_key)
 {
     char key[ROOM_STATE_KEY_MAX];
     struct str k = room_state_key(type, state_key, key);
@@ -24,7 +24,7 @@ void ahead_put_locked(struct room *r, const struct event *e, const struct room_m
 {
     char key[ROOM_STATE_KEY_MAX];
     struct str k = room_state_key(e->type, e->state_key, key);
-    struct ahead *before = find(r, e->type, e->state_key);
+    struct ahead *before = ahead_find(r, e->type, e->state_key);
     if (before)
         remove_change(r, before);
     struct ahead *a = mem_zalloc(sizeof *a + k.n + 1);
@@ -41,7 +41,7 @@ void ahead_put_locked(struct room *r, const struct event *e, const struct room_m
 
 void ahead_settle_locked(struct room *r, const struct event *e)
 {
-    struct ahead *a = find(r, e->type, e->state_key);
+    struct ahead *a = ahead_find(r, e->type, e->state_key);
     if (a && strcmp(a->event->event_id, e->event_id) == 0)
         remove_change(r, a);
 }
@@ -59,7 +59,7 @@ void ahead_finish(struct room *r)
 
 const struct ahead *ahead_find_locked(struct room *r, const char *type, const char *state_key)
 {
-    return find(r, type, state_key);
+    return ahead_find(r, type, state_key);
 }
 
 const struct room_member *ahead_member_locked(struct room *r, int64_t user)
@@ -75,7 +75,7 @@ void ahead_each_member_locked(struct room *r,
         each(ctx, &((const struct ahead *)s->value)->member);
 }
 
-static bool is_joined(const struct room_member *m)
+static bool ahead_is_joined(const struct room_member *m)
 {
     return m && m->membership == MEMBERSHIP_JOIN;
 }
@@ -85,7 +85,7 @@ int64_t ahead_joined_locked(struct room *r)
     int64_t n = 0;
     for (struct map_slot *s = NULL; (s = map_next(&r->ahead_members, s));) {
         const struct room_member *m = &((const struct ahead *)s->value)->member;
-        n += is_joined(m) - is_joined(map_get_int(&r->members, m->user));
+        n += ahead_is_joined(m) - ahead_is_joined(map_get_int(&r->members, m->user));
     }
     return n;
 }

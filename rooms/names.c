@@ -75,7 +75,7 @@ static bool is_symbol(const struct bucket *b)
     return b->key[0] == '\0';
 }
 
-static struct bucket *bucket_of(struct name_index *n, const struct key *k)
+static struct bucket *names_bucket_of(struct name_index *n, const struct key *k)
 {
     struct bucket *b = map_get(&n->buckets, (struct str){k->bytes, k->n});
     if (b)
@@ -97,7 +97,7 @@ static void put_name(struct name_index *n, struct member *m, int which, struct s
     if (!text.n || !next_key(text, &pos, &key))
         return;
     struct name *name = &m->names[which];
-    struct bucket *b = bucket_of(n, &key);
+    struct bucket *b = names_bucket_of(n, &key);
     if (b->n == b->size) {
         b->size = b->size ? b->size * 2 : 1;
         b->names = mem_realloc_array(b->names, b->size, sizeof *b->names);

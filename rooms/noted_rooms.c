@@ -8,8 +8,8 @@ enum { PAGE = 500, PAGES_MAX = 20, OUTLIERS_AT_ONCE = 2000 };
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
 /* An invite may have come since they were listed: then this one stays. */
-static const struct err *remove_one(struct job *job, const struct noted_room *room,
-                                    int64_t position)
+static const struct err *noted_rooms_remove_one(struct job *job, const struct noted_room *room,
+                                                int64_t position)
 {
     for (int64_t n = OUTLIERS_AT_ONCE; n == OUTLIERS_AT_ONCE;)
         TRY(noted_room_drop_outliers(job_tx(job), room->id, position, OUTLIERS_AT_ONCE, &n));
@@ -20,7 +20,7 @@ static const struct err *remove_one(struct job *job, const struct noted_room *ro
     return e && e->code == ERR_CONFLICT ? NULL : e;
 }
 
-static bool is_among(const int64_t *ids, size_t n, int64_t id)
+static bool noted_rooms_is_among(const int64_t *ids, size_t n, int64_t id)
 {
     for (size_t i = 0; i < n; i++)
         if (ids[i] == id)
@@ -40,8 +40,8 @@ static const struct err *sweep_page(struct job *job, int64_t position, bool *ret
         ids[i] = rooms[i].id;
     TRY(noted_rooms_keep(job_tx(job), ids, n, position, &kept, &kept_n));
     for (size_t i = 0; i < n; i++)
-        if (!is_among(kept, kept_n, ids[i]))
-            TRY(remove_one(job, &rooms[i], position));
+        if (!noted_rooms_is_among(kept, kept_n, ids[i]))
+            TRY(noted_rooms_remove_one(job, &rooms[i], position));
     return NULL;
 }
 

@@ -139,9 +139,9 @@ static void remove_own_rules(struct room *r, int64_t user)
 static void add_own_rules(struct room *r, int64_t user)
 {
     remove_own_rules(r, user);
-    if (r->own_rules_n == r->own_rules_room) {
-        r->own_rules_room = r->own_rules_room ? r->own_rules_room * 2 : 4;
-        r->own_rules = mem_realloc_array(r->own_rules, r->own_rules_room, sizeof *r->own_rules);
+    if (r->own_rules_n == r->own_rules_cap) {
+        r->own_rules_cap = r->own_rules_cap ? r->own_rules_cap * 2 : 4;
+        r->own_rules = mem_realloc_array(r->own_rules, r->own_rules_cap, sizeof *r->own_rules);
     }
     r->own_rules[r->own_rules_n++] = user;
 }
@@ -176,7 +176,7 @@ void room_put_member_locked(struct room *r, const struct room_member *member)
 
 /* ---- loading ---- */
 
-static const struct err *load_members(struct job *job, struct room *r)
+static const struct err *rooms_room_load_members(struct job *job, struct room *r)
 {
     const struct member_row *rows;
     size_t n;
@@ -185,7 +185,7 @@ static const struct err *load_members(struct job *job, struct room *r)
     const char **names = arena_alloc_array(job->arena, n, sizeof *names);
     for (size_t i = 0; i < n; i++)
         ids[i] = rows[i].user;
-    TRY(intern_names(job->store->intern, INTERN_USER, ids, n, names));
+    TRY(intern_names(job->node->intern, INTERN_USER, ids, n, names));
     for (size_t i = 0; i < n; i++)
         room_put_member_locked(r, &(struct room_member){.user = rows[i].user,
                                                         .user_id = names[i],
@@ -214,7 +214,7 @@ static const struct err *load_partial(struct job *job, struct room *r)
     TRY(partial_room_get(job_tx(job), r->id, &p));
     r->is_partial = p != NULL;
     for (size_t i = 0; p && i < p->servers_n; i++)
-        room_servers_tell_locked(r, p->servers[i]);
+        room_servers_add_named_locked(r, p->servers[i]);
     return NULL;
 }
 
@@ -224,7 +224,7 @@ static void load_head(struct job *job, struct room *r, const struct room_head *h
     r->depth = h->depth;
     r->notify_total = h->notify_total;
     r->highlight_total = h->highlight_total;
-    r->entered = h->entered;
+    r->joined_at = h->joined_at;
     r->is_noted = h->is_noted;
     r->gap = h->gap;
     r->extremities = mem_zalloc((h->extremities_n + 1) * sizeof *r->extremities);
@@ -244,7 +244,7 @@ const struct err *room_load(struct job *job, int64_t id, struct room **ret)
     }
     struct room *r = room_create_unlisted(id, h->room_id, h->room_version);
     load_head(job, r, h);
-    const struct err *e = load_members(job, r);
+    const struct err *e = rooms_room_load_members(job, r);
     if (!e)
         e = load_state(job, r);
     if (!e)
@@ -269,7 +269,7 @@ const struct err *room_load_state_locked(struct job *job, struct room *r, const 
     if (strcmp(type, "m.room.member") != 0)
         return NULL; /* all other state is in memory */
     int64_t user;
-    TRY(intern_find(job->store->intern, INTERN_USER, state_key, &user));
+    TRY(intern_find(job->node->intern, INTERN_USER, state_key, &user));
     struct room_member *m = user ? map_get_int(&r->members, user) : NULL;
     if (!m || m->membership == MEMBERSHIP_NONE)
         return NULL;
@@ -295,7 +295,7 @@ static const struct err *list_unread(struct job *job, struct room *r, const char
         int64_t user;
         if (room_state_slot_locked(r, "m.room.member", user_ids[i]))
             continue;
-        TRY(intern_find(job->store->intern, INTERN_USER, user_ids[i], &user));
+        TRY(intern_find(job->node->intern, INTERN_USER, user_ids[i], &user));
         const struct room_member *m = user ? map_get_int(&r->members, user) : NULL;
         if (m && m->membership != MEMBERSHIP_NONE)
             ret[(*ret_n)++] = user_ids[i];
@@ -317,7 +317,7 @@ const struct err *room_load_members(struct job *job, struct room *r, const char 
     LOCKED(&r->lock);
     for (size_t i = 0; i < found_n; i++) {
         int64_t user;
-        TRY(intern_find(job->store->intern, INTERN_USER, found[i].event->state_key, &user));
+        TRY(intern_find(job->node->intern, INTERN_USER, found[i].event->state_key, &user));
         struct room_member *m = user ? map_get_int(&r->members, user) : NULL;
         if (!m || m->position != found[i].since)
             continue; /* another took its place meanwhile */
@@ -327,14 +327,14 @@ const struct err *room_load_members(struct job *job, struct room *r, const char 
     return NULL;
 }
 
-void room_note_aside(struct room *r)
+void room_note_off_timeline(struct room *r)
 {
-    atomic_fetch_add(&r->aside_version, 1);
+    atomic_fetch_add(&r->off_timeline_version, 1);
 }
 
 /* ---- reading ---- */
 
-static const struct event *keep(struct job *job, const struct event *e)
+static const struct event *room_keep(struct job *job, const struct event *e)
 {
     return e ? event_keep(job->arena, event_ref(e)) : NULL;
 }
@@ -347,7 +347,7 @@ const struct err *room_state_at_head(struct job *job, struct room *r, const char
     const struct event *e;
     TRY(room_load_state_locked(job, r, type, state_key, &e));
     struct room_state_slot *slot = e ? room_state_slot_locked(r, type, state_key) : NULL;
-    *ret = keep(job, e);
+    *ret = room_keep(job, e);
     *ret_position = slot ? slot->position : 0;
     return NULL;
 }
@@ -368,7 +368,7 @@ void room_state_without_members(struct job *job, struct room *r, const struct ev
     for (struct map_slot *s = NULL; (s = map_next(&r->state, s));) {
         const struct room_state_slot *slot = s->value;
         if (strcmp(slot->event->type, "m.room.member") != 0)
-            list[n++] = keep(job, slot->event);
+            list[n++] = room_keep(job, slot->event);
     }
     *ret = list;
     *ret_n = n;
@@ -395,13 +395,13 @@ enum membership room_membership(struct room *r, int64_t user)
 bool room_is_shared(struct room *r)
 {
     LOCKED(&r->lock);
-    return r->entered || r->servers.n > 1;
+    return r->joined_at || r->servers.n > 1;
 }
 
-int64_t room_entered(struct room *r)
+int64_t room_join_position(struct room *r)
 {
     LOCKED(&r->lock);
-    return r->entered;
+    return r->joined_at;
 }
 
 int64_t room_gap(struct room *r)
@@ -468,8 +468,8 @@ struct auth_view {
     const char *user_id;
 };
 
-static const struct event *view_get(const struct auth_state *s, const char *type,
-                                    const char *state_key)
+static const struct event *room_view_get(const struct auth_state *s, const char *type,
+                                         const char *state_key)
 {
     const struct auth_view *v = s->ctx;
     if (strcmp(type, "m.room.member") == 0)
@@ -491,6 +491,6 @@ const struct err *room_auth_state(struct job *job, struct room *r, const char *u
     TRY(room_state(job, r, "m.room.power_levels", "", &v->power_levels));
     TRY(room_state(job, r, "m.room.join_rules", "", &v->join_rules));
     TRY(room_state(job, r, "m.room.member", user_id, &v->member));
-    *ret = (struct auth_state){.get = view_get, .ctx = v};
+    *ret = (struct auth_state){.get = room_view_get, .ctx = v};
     return NULL;
 }

@@ -16,7 +16,7 @@
 #include "storage/rooms/members.h"
 
 struct room_cache;
-struct room_cache *room_cache_create(struct store *store); /* listens to the feed */
+struct room_cache *room_cache_create(struct node *node); /* listens to the feed */
 void room_cache_destroy(struct room_cache *c);
 void room_cache_add_metrics(struct room_cache *c, struct buf *out);
 /* Where the newest change of anybody's push rules stands, as far as the cache knows: what was read
@@ -50,7 +50,7 @@ struct room {
     /* Grows when what stands beside the timeline changed: an event got a place in it, and with that
      * another position, or a redaction was stored whose target is not here. What was looked up
      * before that is outdated. */
-    _Atomic uint64_t aside_version;
+    _Atomic uint64_t off_timeline_version;
     _Atomic int waiting; /* writes of the timeline in the committer's queue; grows under the lock */
     _Atomic bool has_large_conflict; /* as of the newest event of a fork (rooms/accept/accept.h) */
     bool busy;          /* a writer is alone until its write is committed: others wait for it */
@@ -71,13 +71,13 @@ struct room {
     struct map members; /* users.id -> struct room_member: everybody who ever had one */
     int64_t joined_n, invited_n, joined_local_n;
     int64_t state_position; /* of the newest state change */
-    int64_t gap;     /* the newest event that may follow a gap (rooms/accept/history.h); 0: none */
-    int64_t entered; /* where we came into it through another server; 0: made here */
-    bool is_noted;   /* none of our users has been in it (storage/rooms/noted_rooms.h) */
-    bool is_partial; /* its members are not all known yet (rooms/accept/enter.h) */
+    int64_t gap; /* the newest event that may follow a gap (rooms/accept/history.h); 0: none */
+    int64_t joined_at;  /* where we came into it through another server; 0: made here */
+    bool is_noted;      /* none of our users has been in it (storage/rooms/noted_rooms.h) */
+    bool is_partial;    /* its members are not all known yet (rooms/accept/remote_join.h) */
     struct map servers; /* server name -> struct room_server: who has joined members */
     int64_t *own_rules; /* users.id of joined local members with push rules of their own */
-    size_t own_rules_n, own_rules_room;
+    size_t own_rules_n, own_rules_cap;
 
     int refs;                   /* under the cache's lock */
     struct room *newer, *older; /* the cache's order of use */
@@ -117,7 +117,7 @@ struct room_member room_member(struct room *room, int64_t user);
 /* Are other servers in the room, or were they? */
 bool room_is_shared(struct room *room);
 /* Where our server came into the room through another one; 0: it was made here. */
-int64_t room_entered(struct room *room);
+int64_t room_join_position(struct room *room);
 int64_t room_gap(struct room *room);
 /* What was said to be the gap is none any more; `now` is the newest one. */
 void room_gap_closed(struct room *room, int64_t was, int64_t now);

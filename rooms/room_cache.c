@@ -20,7 +20,7 @@ enum {
 
 struct room_cache {
     struct lock lock;
-    struct store *store;
+    struct node *node;
     struct map rooms;             /* rooms.id -> struct room */
     struct room *newest, *oldest; /* the order of use */
     size_t rooms_max;
@@ -33,14 +33,14 @@ struct room_cache {
 
 /* ---- the order of use ---- */
 
-static void unlink_locked(struct room_cache *c, struct room *r)
+static void room_cache_unlink_locked(struct room_cache *c, struct room *r)
 {
     *(r->newer ? &r->newer->older : &c->newest) = r->older;
     *(r->older ? &r->older->newer : &c->oldest) = r->newer;
     r->newer = r->older = NULL;
 }
 
-static void link_newest_locked(struct room_cache *c, struct room *r)
+static void room_cache_link_newest_locked(struct room_cache *c, struct room *r)
 {
     r->older = c->newest;
     r->newer = NULL;
@@ -48,10 +48,10 @@ static void link_newest_locked(struct room_cache *c, struct room *r)
     c->newest = r;
 }
 
-static void drop_locked(struct room_cache *c, struct room *r)
+static void room_cache_drop_locked(struct room_cache *c, struct room *r)
 {
     map_remove_int(&c->rooms, r->id);
-    unlink_locked(c, r);
+    room_cache_unlink_locked(c, r);
     r->stale = true;
     if (r->refs == 0)
         room_destroy_unlisted(r);
@@ -64,7 +64,7 @@ static void evict_locked(struct room_cache *c)
         if (r->refs)
             continue;
         c->evictions++;
-        drop_locked(c, r);
+        room_cache_drop_locked(c, r);
     }
 }
 
@@ -75,7 +75,7 @@ struct held {
     struct room *room;
 };
 
-static void release(void *what)
+static void room_cache_release(void *what)
 {
     struct held *h = what;
     LOCKED(&h->cache->lock);
@@ -84,12 +84,12 @@ static void release(void *what)
         room_destroy_unlisted(h->room);
 }
 
-static void hold_locked(struct job *job, struct room_cache *c, struct room *r)
+static void room_cache_hold_locked(struct job *job, struct room_cache *c, struct room *r)
 {
     r->refs++;
     struct held *h = arena_alloc(job->arena, sizeof *h);
     *h = (struct held){c, r};
-    arena_defer(job->arena, release, h);
+    arena_defer(job->arena, room_cache_release, h);
 }
 
 static struct room *find_cached(struct job *job, struct room_cache *c, int64_t id)
@@ -100,10 +100,10 @@ static struct room *find_cached(struct job *job, struct room_cache *c, int64_t i
         return NULL;
     c->hits++;
     if (c->newest != r) {
-        unlink_locked(c, r);
-        link_newest_locked(c, r);
+        room_cache_unlink_locked(c, r);
+        room_cache_link_newest_locked(c, r);
     }
-    hold_locked(job, c, r);
+    room_cache_hold_locked(job, c, r);
     return r;
 }
 
@@ -116,43 +116,44 @@ static void set_own_rules(void *room, int64_t user)
  * theirs all the time, and no room would ever be loaded. */
 static bool is_outdated_locked(struct room_cache *c, struct room *r, int64_t before)
 {
-    return feed_room_position(c->store->feed, r->id) > before ||
-           !feed_covers(c->store->feed, before) ||
+    return feed_room_position(c->node->feed, r->id) > before ||
+           !feed_covers(c->node->feed, before) ||
            !recent_rules_each(&c->rules, before, set_own_rules, r);
 }
 
 /* Puts a loaded room into the cache, unless a change was published while it was being read. */
-static struct room *insert(struct job *job, struct room_cache *c, struct room *r, int64_t before)
+static struct room *room_cache_insert(struct job *job, struct room_cache *c, struct room *r,
+                                      int64_t before)
 {
     LOCKED(&c->lock);
     struct room *there = map_get_int(&c->rooms, r->id);
     if (there) {
         room_destroy_unlisted(r);
-        hold_locked(job, c, there);
+        room_cache_hold_locked(job, c, there);
         return there;
     }
     map_put_int(&c->rooms, r->id, r);
-    link_newest_locked(c, r);
+    room_cache_link_newest_locked(c, r);
     c->loads++;
     if (is_outdated_locked(c, r, before)) {
-        drop_locked(c, r);
+        room_cache_drop_locked(c, r);
         return NULL;
     }
-    hold_locked(job, c, r);
+    room_cache_hold_locked(job, c, r);
     evict_locked(c);
     return r;
 }
 
 const struct err *room_get_by_id(struct job *job, int64_t id, struct room **ret)
 {
-    struct room_cache *c = job->store->rooms;
+    struct room_cache *c = job->node->rooms;
     struct room *r = find_cached(job, c, id);
     while (!r) {
-        int64_t before = feed_position(job->store->feed);
+        int64_t before = feed_position(job->node->feed);
         TRY(room_load(job, id, &r));
         if (!r)
             break;
-        r = insert(job, c, r, before);
+        r = room_cache_insert(job, c, r, before);
     }
     *ret = r;
     return NULL;
@@ -162,7 +163,7 @@ const struct err *room_find(struct job *job, const char *room_id, struct room **
 {
     int64_t id = 0;
     if (id_is_room(str_of(room_id)))
-        TRY(intern_find(job->store->intern, INTERN_ROOM, room_id, &id));
+        TRY(intern_find(job->node->intern, INTERN_ROOM, room_id, &id));
     *ret = NULL;
     return id ? room_get_by_id(job, id, ret) : NULL;
 }
@@ -177,27 +178,27 @@ const struct err *room_get(struct job *job, const char *room_id, struct room **r
     return NULL;
 }
 
-static void forget(struct room_cache *c, struct room *r)
+static void room_cache_forget(struct room_cache *c, struct room *r)
 {
     LOCKED(&c->lock);
     if (map_get_int(&c->rooms, r->id) == r)
-        drop_locked(c, r);
+        room_cache_drop_locked(c, r);
 }
 
 void room_forget(struct job *job, struct room *r)
 {
-    forget(job->store->rooms, r);
+    room_cache_forget(job->node->rooms, r);
 }
 
 /* ---- new rooms ---- */
 
 void room_cache_list_new(struct job *job, struct room *r)
 {
-    struct room_cache *c = job->store->rooms;
+    struct room_cache *c = job->node->rooms;
     LOCKED(&c->lock);
     map_put_int(&c->rooms, r->id, r);
-    link_newest_locked(c, r);
-    hold_locked(job, c, r);
+    room_cache_link_newest_locked(c, r);
+    room_cache_hold_locked(job, c, r);
     evict_locked(c);
 }
 
@@ -212,7 +213,7 @@ static bool take_id(struct room_cache *c, int64_t *ret)
 
 const struct err *room_cache_next_id(struct job *job, int64_t *ret)
 {
-    struct room_cache *c = job->store->rooms;
+    struct room_cache *c = job->node->rooms;
     const int64_t *ids;
     if (take_id(c, ret))
         return NULL;
@@ -248,17 +249,18 @@ struct room *room_take_cached(struct room_cache *c, int64_t id)
 
 void room_give_back(struct room_cache *c, struct room *r)
 {
-    release(&(struct held){c, r});
+    room_cache_release(&(struct held){c, r});
 }
 
 /* The member event's user was interned when the event was written; so this finds it in memory. */
-static void apply_member_locked(struct room_cache *c, struct room *r, const struct change *change)
+static void room_cache_apply_member_locked(struct room_cache *c, struct room *r,
+                                           const struct change *change)
 {
     int64_t user = 0;
-    if (intern_find(c->store->intern, INTERN_USER, change->event->state_key, &user) || !user)
+    if (intern_find(c->node->intern, INTERN_USER, change->event->state_key, &user) || !user)
         return;
     const char *user_id;
-    if (intern_name(c->store->intern, INTERN_USER, user, &user_id))
+    if (intern_name(c->node->intern, INTERN_USER, user, &user_id))
         return;
     const struct room_member *before = map_get_int(&r->members, user);
     const json_t *content = event_content(change->event);
@@ -274,7 +276,7 @@ static void apply_member_locked(struct room_cache *c, struct room *r, const stru
             .event = change->kind == CHANGE_STATE ? change->state_event : change->position,
             .membership =
                 is_end ? MEMBERSHIP_NONE : membership_parse(json_text(content, "membership")),
-            .is_local = str_is(server, c->store->config->server_name),
+            .is_local = str_is(server, c->node->config->server_name),
             .has_own_rules = change->has_own_rules || (before && before->has_own_rules) ||
                              (ahead && ahead->has_own_rules) || recent_rules_has(&c->rules, user),
         });
@@ -300,7 +302,7 @@ static void apply_state_locked(struct room_cache *c, struct room *r, const struc
     else
         room_put_state_locked(r, change->event, change->position);
     if (strcmp(change->event->type, "m.room.member") == 0)
-        apply_member_locked(c, r, change);
+        room_cache_apply_member_locked(c, r, change);
     ahead_settle_locked(r, change->event);
 }
 
@@ -322,7 +324,7 @@ static void apply_event(struct room_cache *c, const struct change *change)
         r->gap = change->position;
     lock_release(&r->lock);
     if (change->resets_room)
-        forget(c, r);
+        room_cache_forget(c, r);
     room_give_back(c, r);
 }
 
@@ -340,18 +342,18 @@ static void apply_push_rules(struct room_cache *c, int64_t user, int64_t positio
     }
 }
 
-static void forget_all(struct room_cache *c)
+static void room_cache_forget_all(struct room_cache *c)
 {
     LOCKED(&c->lock);
     while (c->newest)
-        drop_locked(c, c->newest);
+        room_cache_drop_locked(c, c->newest);
 }
 
-static void on_changes(void *ctx, const struct change *changes, size_t n)
+static void room_cache_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct room_cache *c = ctx;
     if (n == 0)
-        forget_all(c);
+        room_cache_forget_all(c);
     for (size_t i = 0; i < n; i++) {
         if (changes[i].kind == CHANGE_EVENT || changes[i].kind == CHANGE_STATE)
             apply_event(c, &changes[i]);
@@ -365,15 +367,15 @@ int64_t room_cache_rules_position(struct room_cache *c)
     return recent_rules_newest(&c->rules);
 }
 
-struct room_cache *room_cache_create(struct store *store)
+struct room_cache *room_cache_create(struct node *node)
 {
     struct room_cache *c = mem_zalloc(sizeof *c);
     lock_init(&c->lock, RANK_ROOM_CACHE);
     recent_rules_init(&c->rules);
-    c->store = store;
-    int64_t rooms = store->config->cache_size / BYTES_A_ROOM;
+    c->node = node;
+    int64_t rooms = node->config->cache_size / BYTES_A_ROOM;
     c->rooms_max = (size_t)(rooms > ROOMS_MIN ? rooms : ROOMS_MIN);
-    feed_listen(store->feed, on_changes, c);
+    feed_listen(node->feed, room_cache_on_changes, c);
     return c;
 }
 
@@ -381,7 +383,7 @@ void room_cache_destroy(struct room_cache *c)
 {
     if (!c)
         return;
-    forget_all(c);
+    room_cache_forget_all(c);
     map_finish(&c->rooms);
     recent_rules_finish(&c->rules);
     lock_finish(&c->lock);

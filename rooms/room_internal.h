@@ -28,9 +28,9 @@ struct room_state_slot *room_state_slot_locked(struct room *r, const char *type,
 void room_put_member_locked(struct room *r, const struct room_member *member);
 void room_set_own_rules_locked(struct room *r, int64_t user, bool has);
 
-/* What stands beside the timeline changed (aside_version), and other writers are still kept out:
- * who has looked it up before must look again. */
-void room_note_aside(struct room *r);
+/* What stands beside the timeline changed (off_timeline_version), and other writers are still kept
+ * out: who has looked it up before must look again. */
+void room_note_off_timeline(struct room *r);
 
 /* A room that is in the cache, for feed listeners; NULL when it is not. Follow with give_back. */
 struct room *room_take_cached(struct room_cache *c, int64_t id);
@@ -38,7 +38,7 @@ void room_give_back(struct room_cache *c, struct room *room);
 
 /* rooms/servers.c: who has members in the room. Partial rooms: those that the resident told. */
 void room_servers_count_locked(struct room *r, const char *user_id, int by);
-void room_servers_tell_locked(struct room *r, const char *server);
+void room_servers_add_named_locked(struct room *r, const char *server);
 void room_servers_finish(struct room *r);
 
 /* In v12 a room learns its id from its create event. */

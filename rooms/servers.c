@@ -11,7 +11,7 @@
 /* A server in a room. */
 struct room_server {
     int64_t joined; /* members */
-    bool told;      /* by the resident, while the member list is not complete */
+    bool named;     /* by the resident, while the member list is not complete */
     char name[];
 };
 
@@ -30,7 +30,7 @@ static struct room_server *server_of_locked(struct room *r, struct str name)
 
 static void drop_if_gone_locked(struct room *r, struct room_server *s)
 {
-    if (s->joined > 0 || s->told)
+    if (s->joined > 0 || s->named)
         return;
     map_remove(&r->servers, str_of(s->name));
     free(s);
@@ -43,9 +43,9 @@ void room_servers_count_locked(struct room *r, const char *user_id, int by)
     drop_if_gone_locked(r, s);
 }
 
-void room_servers_tell_locked(struct room *r, const char *server)
+void room_servers_add_named_locked(struct room *r, const char *server)
 {
-    server_of_locked(r, str_of(server))->told = true;
+    server_of_locked(r, str_of(server))->named = true;
 }
 
 void room_servers_finish(struct room *r)
@@ -70,51 +70,51 @@ void room_list_servers(struct job *job, struct room *r, const char *const **ret,
     size_t n = 0;
     for (struct map_slot *slot = NULL; (slot = map_next(&r->servers, slot));) {
         const struct room_server *s = slot->value;
-        if (strcmp(s->name, job->store->config->server_name) != 0)
+        if (strcmp(s->name, job->node->config->server_name) != 0)
             list[n++] = arena_strdup(job->arena, s->name);
     }
     *ret = list;
     *ret_n = n;
 }
 
-bool room_each_server(struct store *store, int64_t room,
-                      void (*each)(void *ctx, const char *server), void *ctx)
+bool room_each_server(struct node *node, int64_t room, void (*each)(void *ctx, const char *server),
+                      void *ctx)
 {
-    struct room *r = room_take_cached(store->rooms, room);
+    struct room *r = room_take_cached(node->rooms, room);
     if (!r)
         return false;
     lock_take(&r->lock);
     for (struct map_slot *slot = NULL; (slot = map_next(&r->servers, slot));) {
         const struct room_server *s = slot->value;
-        if (strcmp(s->name, store->config->server_name) != 0)
+        if (strcmp(s->name, node->config->server_name) != 0)
             each(ctx, s->name);
     }
     lock_release(&r->lock);
-    room_give_back(store->rooms, r);
+    room_give_back(node->rooms, r);
     return true;
 }
 
-int64_t room_server_joined(struct store *store, int64_t room, const char *server)
+int64_t room_server_joined(struct node *node, int64_t room, const char *server)
 {
-    struct room *r = room_take_cached(store->rooms, room);
+    struct room *r = room_take_cached(node->rooms, room);
     if (!r)
         return 0;
     lock_take(&r->lock);
     const struct room_server *s = map_get(&r->servers, str_of(server));
     int64_t joined = s ? s->joined : 0;
     lock_release(&r->lock);
-    room_give_back(store->rooms, r);
+    room_give_back(node->rooms, r);
     return joined;
 }
 
-bool room_entered_with(struct store *store, int64_t room, int64_t position)
+bool room_was_joined_with(struct node *node, int64_t room, int64_t position)
 {
-    struct room *r = room_take_cached(store->rooms, room);
+    struct room *r = room_take_cached(node->rooms, room);
     if (!r)
         return false;
-    bool entered = room_entered(r) == position;
-    room_give_back(store->rooms, r);
-    return entered;
+    bool joined_at = room_join_position(r) == position;
+    room_give_back(node->rooms, r);
+    return joined_at;
 }
 
 /* What lists said of servers lately: a list of thousands of patterns takes milliseconds, and is

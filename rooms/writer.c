@@ -15,7 +15,7 @@ static bool keep_lock_unless_stale(struct room *room)
 }
 
 /* Who must be alone and who need not take turns: of each kind there may be a crowd. */
-static void give_turn_locked(struct room *room)
+static void make_ready_locked(struct room *room)
 {
     room->due = room->waiting_behind;
     pthread_cond_broadcast(&room->changed);
@@ -28,7 +28,7 @@ bool writer_lock(struct room *room)
     while ((room->busy || room->due || room->state_done < room->state_queued) && !room->stale)
         lock_wait(&room->lock, &room->changed);
     room->wanted_alone--;
-    give_turn_locked(room);
+    make_ready_locked(room);
     return keep_lock_unless_stale(room);
 }
 
@@ -55,7 +55,7 @@ void writer_done(struct room *room)
 {
     LOCKED(&room->lock);
     room->busy = false;
-    give_turn_locked(room);
+    make_ready_locked(room);
 }
 
 void writer_state_done(struct room *room)

@@ -27,9 +27,9 @@ static const struct err *not_ready(const char *why, int64_t for_ms)
     return err_with_retry(err(ERR_UNAVAILABLE, "%s%s", why, time), RETRY_AFTER_MS);
 }
 
-static const struct err *no_answer(struct job *job, const struct err *e)
+static const struct err *health_no_answer(struct job *job, const struct err *e)
 {
-    return err_with_cause(not_ready("the database has not answered", db_silence_ms(job->store->db)),
+    return err_with_cause(not_ready("the database has not answered", db_silence_ms(job->node->db)),
                           "%s", e->cause);
 }
 
@@ -38,12 +38,12 @@ static const struct err *check_schema(struct job *job)
 {
     enum { BELIEVED_MS = 5000 };
     int64_t now = mono_ms();
-    if (now < job->store->schema_good_until)
+    if (now < job->node->schema_good_until)
         return NULL;
     const struct err *e = schema_check(job_tx(job));
     if (e)
-        return e->code == ERR_UNAVAILABLE ? no_answer(job, e) : not_ready(e->text, 0);
-    job->store->schema_good_until = now + BELIEVED_MS;
+        return e->code == ERR_UNAVAILABLE ? health_no_answer(job, e) : not_ready(e->text, 0);
+    job->node->schema_good_until = now + BELIEVED_MS;
     return NULL;
 }
 
@@ -52,11 +52,11 @@ static const struct err *check_database(struct job *job)
     int64_t position;
     const struct err *e = log_position(job_tx(job), &position);
     if (e && e->code == ERR_UNAVAILABLE)
-        return no_answer(job, e);
+        return health_no_answer(job, e);
     if (!e)
         return check_schema(job);
     struct err cause = *e; /* the schema was changed under us, mostly */
-    job->store->schema_good_until = 0;
+    job->node->schema_good_until = 0;
     TRY(check_schema(job));
     return err_with_cause(not_ready("the log cannot be read", 0), "%s", cause.cause);
 }
@@ -68,7 +68,7 @@ static const struct err *check_ready(struct request *rq)
 {
     struct job *job = job_of(rq);
     int64_t since = 0;
-    const char *trouble = committer_trouble(job->store->committer, &since);
+    const char *trouble = committer_trouble(job->node->committer, &since);
     if (request_is_stopping(rq))
         return not_ready("stopping", 0);
     if (trouble && !since)
@@ -94,7 +94,7 @@ static const struct err *get_ready(struct request *rq, struct reply *rp)
  * client would be a local one. */
 static const struct err *may_read_metrics(struct request *rq, bool *ret)
 {
-    const struct config_list *more = &job_of(rq)->store->config->metrics_allowlist;
+    const struct config_list *more = &job_of(rq)->node->config->metrics_allowlist;
     const char *address = rq->remote_address;
     struct address_ranges *ranges;
     struct address peer;
@@ -113,7 +113,7 @@ static const struct err *may_read_metrics(struct request *rq, bool *ret)
 static const struct err *get_metrics(struct request *rq, struct reply *rp)
 {
     bool may = false;
-    if (job_of(rq)->store->config->enable_metrics)
+    if (job_of(rq)->node->config->enable_metrics)
         TRY(may_read_metrics(rq, &may));
     if (!may)
         return err(ERR_UNRECOGNIZED, "Unrecognized request");

@@ -33,9 +33,9 @@
 
 enum { FEED_ENTRIES = 1 << 16, FEED_SHARE = 4, TXNS_REMEMBERED = 1 << 16, FILTERS_CACHED = 4096 };
 
-static const struct err *find_database(struct node *n, enum node_kind kind)
+static const struct err *find_database(struct running_node *n, enum node_kind kind)
 {
-    const struct config *config = n->store.config;
+    const struct config *config = n->node.config;
     struct data_dir_owner running = {0};
     TRY(kind == NODE_SERVER ? data_dir_make(config) : data_dir_need(config));
     TRY(data_dir_lock(n->arena, config->data_dir, &n->lock_fd, &running));
@@ -59,9 +59,9 @@ static const struct err *find_database(struct node *n, enum node_kind kind)
     return NULL;
 }
 
-static const struct err *read_signing_keys(struct node *n, enum node_kind kind)
+static const struct err *read_signing_keys(struct running_node *n, enum node_kind kind)
 {
-    struct store *s = &n->store;
+    struct node *s = &n->node;
     const struct signing_key *keys;
     size_t keys_n;
     TRY(data_dir_signing_keys(n->arena, s->config, kind == NODE_SERVER, &keys, &keys_n));
@@ -74,16 +74,16 @@ static const struct err *read_signing_keys(struct node *n, enum node_kind kind)
 /* The process asks itself to stop, as an operator would; server/serve.c says that it failed. */
 static void on_lost(void *ctx, const char *why)
 {
-    struct node *n = ctx;
+    struct running_node *n = ctx;
     log_error("this server cannot go on and stops: %s", why);
     n->is_lost = true;
     if (n->kind == NODE_SERVER)
         kill(getpid(), SIGTERM);
 }
 
-static const struct err *open_log(struct node *n, enum node_kind kind)
+static const struct err *node_open_log(struct running_node *n, enum node_kind kind)
 {
-    struct store *s = &n->store;
+    struct node *s = &n->node;
     int64_t position;
     struct tx tx;
     tx_init(&tx, s->db, n->arena);
@@ -139,9 +139,9 @@ static const struct err *check_data(struct tx *tx, const struct config *config, 
     return NULL;
 }
 
-static const struct err *open_database(struct node *n, enum node_kind kind, bool had_key)
+static const struct err *open_database(struct running_node *n, enum node_kind kind, bool had_key)
 {
-    struct store *s = &n->store;
+    struct node *s = &n->node;
     int applied = 0;
     if (kind == NODE_SERVER && s->config->database)
         TRY(session_check(n->uri));
@@ -156,14 +156,14 @@ static const struct err *open_database(struct node *n, enum node_kind kind, bool
     return e;
 }
 
-static const struct err *start(struct node *n, enum node_kind kind)
+static const struct err *server_node_start(struct running_node *n, enum node_kind kind)
 {
-    struct store *s = &n->store;
+    struct node *s = &n->node;
     TRY(find_database(n, kind));
     bool had_key = access(s->config->signing_key_path, F_OK) == 0;
     TRY(read_signing_keys(n, kind));
     TRY(open_database(n, kind, had_key));
-    TRY(open_log(n, kind));
+    TRY(node_open_log(n, kind));
     if (kind == NODE_SERVER)
         TRY(presence_start(s->presence, n->arena));
     if (kind == NODE_SERVER)
@@ -175,19 +175,20 @@ static const struct err *start(struct node *n, enum node_kind kind)
     return NULL;
 }
 
-const struct err *node_start(struct node *n, const struct config *config, enum node_kind kind)
+const struct err *node_start(struct running_node *n, const struct config *config,
+                             enum node_kind kind)
 {
-    *n =
-        (struct node){.store.config = config, .arena = arena_create(), .lock_fd = -1, .kind = kind};
-    const struct err *e = start(n, kind);
+    *n = (struct running_node){
+        .node.config = config, .arena = arena_create(), .lock_fd = -1, .kind = kind};
+    const struct err *e = server_node_start(n, kind);
     if (e)
         node_stop(n);
     return e;
 }
 
-void node_stop(struct node *n)
+void node_stop(struct running_node *n)
 {
-    struct store *s = &n->store;
+    struct node *s = &n->node;
     federation_stop(s->federation);
     presence_stop(s->presence);
     search_indexer_stop(n->indexer);
@@ -221,5 +222,5 @@ void node_stop(struct node *n)
     if (n->lock_fd >= 0)
         close(n->lock_fd);
     arena_destroy(n->arena);
-    *n = (struct node){.lock_fd = -1};
+    *n = (struct running_node){.lock_fd = -1};
 }

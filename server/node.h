@@ -1,5 +1,5 @@
 /* One process of a deployment (docs/architecture.md, "Nodes"): its configuration, its database and
- * what lives as long as the process (struct store). `concorde serve` is a node, and so is every
+ * what lives as long as the process (struct node). `concorde serve` is a node, and so is every
  * command that works on the data.
  *
  * The data directory belongs to one server at a time, by a lock on DATA/concorde.lock. While a
@@ -20,8 +20,8 @@ enum node_kind {
     NODE_COMMAND
 };
 
-struct node {
-    struct store store;
+struct running_node {
+    struct node node;
     struct embedded *embedded; /* NULL: not ours to stop */
     struct search_indexer *indexer;
     const char *uri; /* of the database; in the arena */
@@ -36,7 +36,8 @@ struct node {
 /* Opens the database (a server migrates it), checks whose it is, starts the committer, loads the
  * signing key (a server may make it). The configuration is borrowed. On an error nothing is left
  * running. */
-const struct err *node_start(struct node *n, const struct config *config, enum node_kind kind);
-void node_stop(struct node *n); /* commits what waits, stops what node_start started */
+const struct err *node_start(struct running_node *n, const struct config *config,
+                             enum node_kind kind);
+void node_stop(struct running_node *n); /* commits what waits, stops what node_start started */
 
 #endif

@@ -8,7 +8,7 @@
  * and block. Otherwise the reply is made, to run again in POOL_REMOTE, and the caller was charged
  * for it. M_FORBIDDEN when we do not federate with that server, M_LIMIT_EXCEEDED. server NULL: who
  * is asked shows later. */
-const struct err *remote_request_enter(struct request *rq, struct reply *rp, const char *server,
+const struct err *remote_request_begin(struct request *rq, struct reply *rp, const char *server,
                                        bool *ret_here);
 
 #endif

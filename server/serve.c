@@ -95,8 +95,8 @@ static void set_pools(const struct config *c, struct http_pool ret[POOL_COUNT])
 
 static void *worker_start(void *ctx)
 {
-    const struct node *n = ctx;
-    db_limit_statements((int)n->store.config->database_statement_timeout_ms);
+    const struct running_node *n = ctx;
+    db_limit_statements((int)n->node.config->database_statement_timeout_ms);
     return mem_zalloc(sizeof(struct job));
 }
 
@@ -107,8 +107,8 @@ static void worker_stop(void *ctx, void *job)
 
 static void request_begin(void *ctx, struct request *rq)
 {
-    struct node *n = ctx;
-    job_init(rq->job, &n->store, rq->arena);
+    struct running_node *n = ctx;
+    job_init(rq->job, &n->node, rq->arena);
 }
 
 static void request_end(void *ctx, struct request *rq)
@@ -116,9 +116,9 @@ static void request_end(void *ctx, struct request *rq)
     job_finish(rq->job);
 }
 
-static struct http_config http_settings(struct node *n)
+static struct http_config http_settings(struct running_node *n)
 {
-    const struct config *c = n->store.config;
+    const struct config *c = n->node.config;
     struct http_listener *listeners = arena_alloc_array(n->arena, c->listen_n, sizeof *listeners);
     for (size_t i = 0; i < c->listen_n; i++)
         listeners[i] = (struct http_listener){c->listen[i].address, c->listen[i].tls_certificate,
@@ -158,7 +158,7 @@ static const struct err *check_hooks(const struct http_hooks *hooks)
 {
     for (size_t i = 0; i < route_tables_n; i++)
         for (const struct route *r = route_tables[i]; r->path; r++)
-            if (r->who != WHO_ANYBODY && !hooks->authenticate[r->who])
+            if (r->who != WHO_ANYONE && !hooks->authenticate[r->who])
                 return err_internal("%s: nothing checks who calls", r->path);
     return NULL;
 }
@@ -184,7 +184,7 @@ static void add_http_metrics(void *what, struct buf *out)
 
 static void add_store_metrics(void *what, struct buf *out)
 {
-    const struct store *s = what;
+    const struct node *s = what;
     db_add_metrics(s->db, out);
     intern_add_metrics(s->intern, out);
     committer_add_metrics(s->committer, out);
@@ -210,9 +210,10 @@ static void print_listener(const struct config_listener *l, int port)
                (int)(strrchr(l->address, ':') - l->address), l->address, port);
 }
 
-static void print_welcome(const struct cli *cli, const struct node *n, struct http_server *http)
+static void print_welcome(const struct cli *cli, const struct running_node *n,
+                          struct http_server *http)
 {
-    const struct config *c = n->store.config;
+    const struct config *c = n->node.config;
     char path[PATH_MAX];
     printf("Concorde " CONCORDE_VERSION " serves %s\n", c->server_name);
     for (size_t i = 0; i < c->listen_n; i++)
@@ -234,11 +235,11 @@ static void reload(struct cli *cli)
 }
 
 /* A command has written to the database: an empty write makes the committer notice. */
-static void look_at_log(struct node *n)
+static void look_at_log(struct running_node *n)
 {
     arena_auto struct arena *a = arena_create();
     struct job job;
-    job_init(&job, &n->store, a);
+    job_init(&job, &n->node, a);
     const struct err *e = write_commit(&job, write_begin(&job), NULL);
     if (e)
         log_err(LOG_WARN, "looking at the log", e);
@@ -247,7 +248,7 @@ static void look_at_log(struct node *n)
 
 /* Serves until SIGINT or SIGTERM. Now and then memory is given back, and the log is looked at, so
  * that a server that has nothing to write hears, too, when it has lost the database to another. */
-static void wait_for_stop(struct cli *cli, struct node *n, const sigset_t *signals)
+static void wait_for_stop(struct cli *cli, struct running_node *n, const sigset_t *signals)
 {
     for (;;) {
         int signal = sigtimedwait(signals, NULL, &(struct timespec){.tv_sec = LOOK_S});
@@ -263,7 +264,8 @@ static void wait_for_stop(struct cli *cli, struct node *n, const sigset_t *signa
     log_info("stopping");
 }
 
-static const struct err *serve(struct cli *cli, struct node *n, const sigset_t *signals)
+static const struct err *server_serve_serve(struct cli *cli, struct running_node *n,
+                                            const sigset_t *signals)
 {
     struct http_config settings = http_settings(n);
     struct http_server *http;
@@ -273,14 +275,14 @@ static const struct err *serve(struct cli *cli, struct node *n, const sigset_t *
     TRY(check_hooks(&settings.hooks));
     TRY(http_server_start(&settings, route_tables, route_tables_n, &http));
     metrics_add_source(add_http_metrics, http);
-    metrics_add_source(add_store_metrics, &n->store);
+    metrics_add_source(add_store_metrics, &n->node);
     sd_notify_state("READY=1");
     print_welcome(cli, n, http);
     wait_for_stop(cli, n, signals);
     sd_notify_state("STOPPING=1");
     metrics_forget_sources();
-    int drain_ms = n->is_lost ? 0 : (int)n->store.config->shutdown_timeout_ms;
-    federation_drain(n->store.federation, drain_ms);
+    int drain_ms = n->is_lost ? 0 : (int)n->node.config->shutdown_timeout_ms;
+    federation_drain(n->node.federation, drain_ms);
     http_server_stop(http, drain_ms);
     return n->is_lost ? err(ERR_UNAVAILABLE, "The database was lost to another, see above") : NULL;
 }
@@ -301,13 +303,13 @@ int serve_command(struct cli *cli)
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
     allow_many_files(config);
     memory_begin(processors());
-    struct node node;
-    const struct err *e = node_start(&node, config, NODE_SERVER);
+    struct running_node running;
+    const struct err *e = node_start(&running, config, NODE_SERVER);
     if (e)
         return cli_fail(e);
-    e = serve(cli, &node, &signals);
+    e = server_serve_serve(cli, &running, &signals);
     int status = e ? cli_fail(e) : EXIT_SUCCESS;
-    node_stop(&node);
+    node_stop(&running);
     if (!e)
         log_info("stopped");
     return status;

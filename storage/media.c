@@ -41,8 +41,8 @@ const struct err *media_has_content(struct tx *tx, struct str sha256, bool *ret)
     "ON CONFLICT (\"user\") DO UPDATE SET bytes = u.bytes + excluded.bytes "                       \
     "WHERE $3 = 0 OR u.bytes + excluded.bytes <= $3 RETURNING 1) "
 
-static const struct err *run(struct tx *tx, struct sql *sql, const struct media *m, int64_t quota,
-                             bool *ret_done)
+static const struct err *media_run(struct tx *tx, struct sql *sql, const struct media *m,
+                                   int64_t quota, bool *ret_done)
 {
     int64_t rows;
     TRY(db_exec(tx, sql,
@@ -61,7 +61,7 @@ SQL(media_add_sql, CHARGE "INSERT INTO media (uploader, bytes, server, media_id,
 
 const struct err *media_add(struct tx *tx, const struct media *m, int64_t quota, bool *ret_done)
 {
-    return run(tx, &media_add_sql, m, quota, ret_done);
+    return media_run(tx, &media_add_sql, m, quota, ret_done);
 }
 
 SQL(media_add_remote_sql,
@@ -92,7 +92,7 @@ SQL(media_complete_sql,
 const struct err *media_complete(struct tx *tx, const struct media *m, int64_t quota,
                                  bool *ret_done)
 {
-    return run(tx, &media_complete_sql, m, quota, ret_done);
+    return media_run(tx, &media_complete_sql, m, quota, ret_done);
 }
 
 SQL(media_expire_sql, "DELETE FROM media WHERE uploader = $1 AND sha256 IS NULL "

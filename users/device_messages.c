@@ -20,18 +20,19 @@ struct reading {
     size_t n; /* messages so far */
 };
 
-static const struct err *too_many(void)
+static const struct err *device_messages_too_many(void)
 {
     return err(ERR_INVALID_PARAM, "Send to %d devices at most at once", DEVICE_MESSAGES_MAX);
 }
 
-static const struct err *read_members(struct arena *a, struct str object, struct json_named **ret,
-                                      size_t *ret_n)
+static const struct err *device_messages_read_members(struct arena *a, struct str object,
+                                                      struct json_named **ret, size_t *ret_n)
 {
-    return json_named_list(a, object, DEVICE_MESSAGES_MAX, ret, ret_n) ? NULL : too_many();
+    return json_named_list(a, object, DEVICE_MESSAGES_MAX, ret, ret_n) ? NULL
+                                                                       : device_messages_too_many();
 }
 
-static const struct err *too_large(void)
+static const struct err *device_messages_too_large(void)
 {
     return err(ERR_TOO_LARGE, "A message to a device may have %d bytes at most",
                DEVICE_MESSAGE_BYTES_MAX);
@@ -43,14 +44,14 @@ static const struct err *read_content(struct reading *r, struct str raw, struct 
 {
     json_t *v;
     if (raw.n > CONTENT_RAW_MAX)
-        return too_large();
+        return device_messages_too_large();
     TRY(json_read(r->scratch, raw, &v));
     if (r->strict)
         TRY(canonical_json_check_tree(v));
     const char *text = json_write(r->scratch, v);
     *ret = str_of(text);
     if (ret->n > DEVICE_MESSAGE_BYTES_MAX)
-        return too_large();
+        return device_messages_too_large();
     ret->p = arena_memdup(r->arena, text, ret->n);
     arena_reset(r->scratch);
     return NULL;
@@ -62,29 +63,29 @@ static const struct err *read_devices(struct reading *r, struct str devices,
 {
     if (devices.p[0] != '{')
         return err(ERR_BAD_JSON, "`messages` must map users to objects");
-    TRY(read_members(r->arena, devices, ret, ret_n));
+    TRY(device_messages_read_members(r->arena, devices, ret, ret_n));
     for (size_t i = 0; i < *ret_n; i++)
         if ((*ret)[i].value.p[0] != '{')
             return err(ERR_BAD_JSON, "A message to a device must be an object");
-    return (r->n += *ret_n) <= DEVICE_MESSAGES_MAX ? NULL : too_many();
+    return (r->n += *ret_n) <= DEVICE_MESSAGES_MAX ? NULL : device_messages_too_many();
 }
 
 static struct device_content *add_room_for(struct arena *a, struct device_contents *c, size_t n)
 {
-    if (c->n + n > c->room) {
-        size_t room = 2 * c->room + n;
-        struct device_content *grown = arena_alloc_array(a, room, sizeof *grown);
+    if (c->n + n > c->cap) {
+        size_t cap = 2 * c->cap + n;
+        struct device_content *grown = arena_alloc_array(a, cap, sizeof *grown);
         if (c->n)
             memcpy(grown, c->list, c->n * sizeof *grown);
         c->list = grown;
-        c->room = room;
+        c->cap = cap;
     }
     return c->list + c->n;
 }
 
-static const struct err *add_user(struct reading *r, const char *user_id,
-                                  const struct json_named *devices, size_t n,
-                                  struct device_contents *c)
+static const struct err *device_messages_add_user(struct reading *r, const char *user_id,
+                                                  const struct json_named *devices, size_t n,
+                                                  struct device_contents *c)
 {
     struct device_content *new = add_room_for(r->arena, c, n);
     for (size_t i = 0; i < n; i++) {
@@ -96,24 +97,27 @@ static const struct err *add_user(struct reading *r, const char *user_id,
 }
 
 /* others NULL: what is not for our users is only checked. */
-static const struct err *read_messages(struct reading *r, const char *server, struct str messages,
-                                       struct device_contents *ours, struct device_contents *others)
+static const struct err *device_messages_read_messages(struct reading *r, const char *server,
+                                                       struct str messages,
+                                                       struct device_contents *ours,
+                                                       struct device_contents *others)
 {
     struct json_named *users, *devices;
     size_t users_n, n;
-    TRY(read_members(r->arena, messages, &users, &users_n));
+    TRY(device_messages_read_members(r->arena, messages, &users, &users_n));
     for (size_t i = 0; i < users_n; i++) {
         struct str user_id = str_of(users[i].name);
         TRY(read_devices(r, users[i].value, &devices, &n));
         if (str_is(id_server(user_id), server))
-            TRY(add_user(r, user_id.p, devices, n, ours));
+            TRY(device_messages_add_user(r, user_id.p, devices, n, ours));
         else if (others && id_is_user(user_id))
-            TRY(add_user(r, user_id.p, devices, n, others));
+            TRY(device_messages_add_user(r, user_id.p, devices, n, others));
     }
     return NULL;
 }
 
-static struct str make_event(struct arena *a, const struct device_message *m, struct str content)
+static struct str device_messages_make_event(struct arena *a, const struct device_message *m,
+                                             struct str content)
 {
     buf_auto struct buf b = {0};
     BUF_LIT(&b, "{\"content\":");
@@ -142,7 +146,7 @@ static bool is_shared(size_t n, struct str content)
     return n > 1 && content.n >= SHARED_MIN;
 }
 
-static size_t count_bytes(const struct device_delivery *d)
+static size_t device_messages_count_bytes(const struct device_delivery *d)
 {
     size_t bytes = 0;
     for (size_t i = 0, n; i < d->n; i += n) {
@@ -170,10 +174,10 @@ void device_messages_add(struct device_delivery *d, struct write *w, size_t *byt
 {
     while (d->next < d->n && *bytes < DEVICE_PIECE_BYTES) {
         struct str content = d->contents[d->targets[d->next].wanted];
-        struct str event = make_event(write_arena(w), &d->message, content);
+        struct str event = device_messages_make_event(write_arena(w), &d->message, content);
         size_t same = count_same(d, d->next);
-        size_t room = (DEVICE_PIECE_BYTES - *bytes) / TO_DEVICE_ROW_BYTES + 1;
-        size_t n = same < room ? same : room;
+        size_t cap = (DEVICE_PIECE_BYTES - *bytes) / TO_DEVICE_ROW_BYTES + 1;
+        size_t n = same < cap ? same : cap;
         bool shared = is_shared(n, content);
         *bytes += content.n * (shared ? 1 : n) + n * TO_DEVICE_ROW_BYTES;
         if (shared) {
@@ -215,11 +219,11 @@ const struct err *device_messages_prepare(struct job *job, const struct device_m
     struct reading r = {.arena = job->arena, .scratch = scratch, .strict = m->source > 0};
     struct device_contents ours = {0}, others = {0};
     struct device_delivery d = {.message = *m};
-    TRY(read_messages(&r, job->store->config->server_name, messages, &ours,
-                      ret_others ? &others : NULL));
+    TRY(device_messages_read_messages(&r, job->node->config->server_name, messages, &ours,
+                                      ret_others ? &others : NULL));
     if (ours.n)
         TRY(find_targets(job, &ours, &d));
-    d.bytes = count_bytes(&d);
+    d.bytes = device_messages_count_bytes(&d);
     *ret = d;
     if (ret_others)
         *ret_others = others;

@@ -34,7 +34,7 @@ struct device_content {
 
 struct device_contents {
     struct device_content *list;
-    size_t n, room;
+    size_t n, cap;
 };
 
 /* messages: user ids -> device ids or "*" -> content, as bytes of a VALID document

@@ -34,7 +34,7 @@ static void unlink_entry_locked(struct device_states *s, struct entry *e)
     *(e->older ? &e->older->newer : &s->oldest) = e->newer;
 }
 
-static void link_newest_locked(struct device_states *s, struct entry *e)
+static void device_state_link_newest_locked(struct device_states *s, struct entry *e)
 {
     e->newer = NULL;
     e->older = s->newest;
@@ -68,15 +68,16 @@ void device_states_destroy(struct device_states *s)
 }
 
 /* Copies the entry out; false when there is none. */
-static bool look_up(struct job *job, int64_t device, struct device_summary *ret, int64_t *ret_as_of)
+static bool device_state_look_up(struct job *job, int64_t device, struct device_summary *ret,
+                                 int64_t *ret_as_of)
 {
-    struct device_states *s = job->store->device_states;
+    struct device_states *s = job->node->device_states;
     LOCKED(&s->lock);
     struct entry *e = map_get_int(&s->entries, device);
     if (!e)
         return false;
     unlink_entry_locked(s, e);
-    link_newest_locked(s, e);
+    device_state_link_newest_locked(s, e);
     *ret = e->summary;
     ret->one_time_key_counts = arena_strdup(job->arena, e->summary.one_time_key_counts);
     ret->unused_fallback_types = arena_strdup(job->arena, e->summary.unused_fallback_types);
@@ -85,10 +86,10 @@ static bool look_up(struct job *job, int64_t device, struct device_summary *ret,
 }
 
 /* Keeps what is newer than what is there. */
-static void store(struct job *job, int64_t device, const struct device_summary *summary,
-                  int64_t as_of)
+static void device_state_store(struct job *job, int64_t device,
+                               const struct device_summary *summary, int64_t as_of)
 {
-    struct device_states *s = job->store->device_states;
+    struct device_states *s = job->node->device_states;
     LOCKED(&s->lock);
     struct entry *e = map_get_int(&s->entries, device);
     if (e && e->as_of > as_of)
@@ -99,7 +100,7 @@ static void store(struct job *job, int64_t device, const struct device_summary *
         e = mem_zalloc(sizeof *e);
         e->device = device;
         map_put_int(&s->entries, device, e);
-        link_newest_locked(s, e);
+        device_state_link_newest_locked(s, e);
     }
     clear_summary(e);
     e->as_of = as_of;
@@ -108,18 +109,18 @@ static void store(struct job *job, int64_t device, const struct device_summary *
     e->summary.unused_fallback_types = mem_strdup(summary->unused_fallback_types);
 }
 
-static void count(struct job *job, bool hit)
+static void device_state_count(struct job *job, bool hit)
 {
-    struct device_states *s = job->store->device_states;
+    struct device_states *s = job->node->device_states;
     LOCKED(&s->lock);
     *(hit ? &s->hits : &s->misses) += 1;
 }
 
 /* Brings a summary up to the end of the feed; false when that takes the database. */
-static bool catch_up(struct job *job, const struct device_ref *device,
-                     struct device_summary *summary, int64_t *as_of)
+static bool device_state_catch_up(struct job *job, const struct device_ref *device,
+                                  struct device_summary *summary, int64_t *as_of)
 {
-    struct feed *f = job->store->feed;
+    struct feed *f = job->node->feed;
     int64_t now = feed_position(f);
     if (feed_user_position(f, device->user) > *as_of) {
         const struct change *changes;
@@ -157,22 +158,22 @@ const struct err *device_state_get(struct job *job, const struct device_ref *dev
         *ret = summary;
         return NULL;
     }
-    bool hit =
-        look_up(job, device->device, &summary, &as_of) && catch_up(job, device, &summary, &as_of);
-    count(job, hit);
+    bool hit = device_state_look_up(job, device->device, &summary, &as_of) &&
+               device_state_catch_up(job, device, &summary, &as_of);
+    device_state_count(job, hit);
     if (!hit) {
-        as_of = feed_position(job->store->feed);
+        as_of = feed_position(job->node->feed);
         TRY(device_summary_read(job_tx(job), device->device, &summary));
     }
-    store(job, device->device, &summary, as_of);
+    device_state_store(job, device->device, &summary, as_of);
     *ret = summary;
     return NULL;
 }
 
 /* The messages up to `until` are gone from the database. */
-static void forget_messages(struct job *job, int64_t device, int64_t until)
+static void device_state_forget_messages(struct job *job, int64_t device, int64_t until)
 {
-    struct device_states *s = job->store->device_states;
+    struct device_states *s = job->node->device_states;
     LOCKED(&s->lock);
     struct entry *e = map_get_int(&s->entries, device);
     if (!e)
@@ -192,7 +193,7 @@ const struct err *device_state_read_messages(struct job *job, const struct devic
     TRY(device_state_get(job, device, &summary));
     if (summary.first_message && summary.first_message <= since) {
         TRY(to_device_delete(job_tx(job), device->device, since));
-        forget_messages(job, device->device, since);
+        device_state_forget_messages(job, device->device, since);
     }
     *ret = NULL;
     *ret_n = 0;

@@ -36,19 +36,19 @@ struct filter_cache *filter_cache_create(size_t entries)
     return c;
 }
 
-static void unref_locked(struct entry *e)
+static void filters_unref_locked(struct entry *e)
 {
     if (--e->refs == 0)
         arena_destroy(e->arena);
 }
 
-static void unlink_locked(struct filter_cache *c, struct entry *e)
+static void filters_unlink_locked(struct filter_cache *c, struct entry *e)
 {
     *(e->newer ? &e->newer->older : &c->newest) = e->older;
     *(e->older ? &e->older->newer : &c->oldest) = e->newer;
 }
 
-static void link_newest_locked(struct filter_cache *c, struct entry *e)
+static void filters_link_newest_locked(struct filter_cache *c, struct entry *e)
 {
     e->newer = NULL;
     e->older = c->newest;
@@ -56,13 +56,13 @@ static void link_newest_locked(struct filter_cache *c, struct entry *e)
     c->newest = e;
 }
 
-static void drop_oldest_locked(struct filter_cache *c)
+static void filters_drop_oldest_locked(struct filter_cache *c)
 {
     struct entry *e = c->oldest;
-    unlink_locked(c, e);
+    filters_unlink_locked(c, e);
     map_remove(&c->entries, e->key);
     c->bytes -= e->bytes;
-    unref_locked(e);
+    filters_unref_locked(e);
 }
 
 void filter_cache_destroy(struct filter_cache *c)
@@ -70,7 +70,7 @@ void filter_cache_destroy(struct filter_cache *c)
     if (!c)
         return;
     while (c->oldest)
-        drop_oldest_locked(c);
+        filters_drop_oldest_locked(c);
     map_finish(&c->entries);
     lock_finish(&c->lock);
     free(c);
@@ -81,78 +81,79 @@ struct held {
     struct entry *entry;
 };
 
-static void release(void *what)
+static void filters_release(void *what)
 {
     struct held *h = what;
     LOCKED(&h->cache->lock);
-    unref_locked(h->entry);
+    filters_unref_locked(h->entry);
 }
 
 /* Lends the entry's filter to the job. */
-static void hold_locked(struct job *job, struct filter_cache *c, struct entry *e,
-                        struct filter *ret)
+static void filters_hold_locked(struct job *job, struct filter_cache *c, struct entry *e,
+                                struct filter *ret)
 {
     e->refs++;
     struct held *h = arena_alloc(job->arena, sizeof *h);
     *h = (struct held){c, e};
-    arena_defer(job->arena, release, h);
+    arena_defer(job->arena, filters_release, h);
     *ret = e->filter;
 }
 
-static bool find(struct job *job, struct str key, struct filter *ret)
+static bool filters_find(struct job *job, struct str key, struct filter *ret)
 {
-    struct filter_cache *c = job->store->filters;
+    struct filter_cache *c = job->node->filters;
     LOCKED(&c->lock);
     struct entry *e = map_get(&c->entries, key);
     if (!e)
         return false;
-    unlink_locked(c, e);
-    link_newest_locked(c, e);
-    hold_locked(job, c, e, ret);
+    filters_unlink_locked(c, e);
+    filters_link_newest_locked(c, e);
+    filters_hold_locked(job, c, e, ret);
     return true;
 }
 
-static void put(struct job *job, struct entry *e, struct filter *ret)
+static void filters_put(struct job *job, struct entry *e, struct filter *ret)
 {
-    struct filter_cache *c = job->store->filters;
+    struct filter_cache *c = job->node->filters;
     LOCKED(&c->lock);
     struct entry *there = map_get(&c->entries, e->key);
     if (there) { /* another request was first */
-        hold_locked(job, c, there, ret);
+        filters_hold_locked(job, c, there, ret);
         arena_destroy(e->arena);
         return;
     }
     e->bytes = arena_bytes(e->arena);
     c->bytes += e->bytes;
     while (c->oldest && (c->entries.n >= c->max || c->bytes > BYTES_MAX))
-        drop_oldest_locked(c);
+        filters_drop_oldest_locked(c);
     e->refs = 1;
     map_put(&c->entries, e->key, e);
-    link_newest_locked(c, e);
-    hold_locked(job, c, e, ret);
+    filters_link_newest_locked(c, e);
+    filters_hold_locked(job, c, e, ret);
 }
 
-static const struct err *parse(struct arena *a, struct str json, struct filter *ret)
+static const struct err *filters_parse(struct arena *a, struct str json, struct filter *ret)
 {
     json_t *tree;
     TRY(json_read_to_keep(a, json, &tree));
     return filter_parse(a, tree, ret);
 }
 
-static const struct err *load(struct job *job, struct str key, struct str json, struct filter *ret)
+static const struct err *filters_load(struct job *job, struct str key, struct str json,
+                                      struct filter *ret)
 {
     if (key.n > KEY_MAX)
-        return parse(job->arena, json, ret);
+        return filters_parse(job->arena, json, ret);
     struct arena *own = arena_create();
     struct entry *e = arena_alloc(own, sizeof *e);
     e->arena = own;
     e->key = (struct str){str_dup(own, key), key.n};
-    const struct err *bad = parse(own, json, &e->filter);
+    const struct err *bad = filters_parse(own, json, &e->filter);
     if (bad) {
         arena_destroy(own);
         return bad;
     }
-    put(job, e, ret);
+    filters_put(job, e, ret);
     return NULL;
 }
 
@@ -165,12 +166,12 @@ static const struct err *load_stored(struct job *job, int64_t user, const char *
     if (!str_to_int64(str_of(param), &id))
         return err(ERR_INVALID_PARAM, "No such filter");
     struct str key = str_of(arena_printf(job->arena, "%" PRId64 ":%" PRId64, user, id));
-    if (find(job, key, ret))
+    if (filters_find(job, key, ret))
         return NULL;
     TRY(filters_get(job_tx(job), user, id, &json));
     if (!json.p)
         return err(ERR_INVALID_PARAM, "No such filter");
-    return load(job, key, json, ret);
+    return filters_load(job, key, json, ret);
 }
 
 const struct err *filter_load(struct job *job, int64_t user, const char *param, struct filter *ret)
@@ -180,5 +181,6 @@ const struct err *filter_load(struct job *job, int64_t user, const char *param, 
     if (*param != '{')
         return load_stored(job, user, param, ret);
     struct str json = str_of(param);
-    return json.n <= KEY_MAX && find(job, json, ret) ? NULL : load(job, json, json, ret);
+    return json.n <= KEY_MAX && filters_find(job, json, ret) ? NULL
+                                                             : filters_load(job, json, json, ret);
 }

@@ -18,7 +18,7 @@ static void add_comma(struct buf *b)
         buf_add_char(b, ',');
 }
 
-static void add_name(struct buf *b, const char *name)
+static void key_query_add_name(struct buf *b, const char *name)
 {
     add_comma(b);
     buf_add_json_string(b, str_of(name));
@@ -26,19 +26,19 @@ static void add_name(struct buf *b, const char *name)
 }
 
 /* Devices always have them; a cross-signing key was uploaded without. */
-static void add_signatures(struct buf *b, const struct public_key *k,
-                           const struct key_requester *requester)
+static void key_query_add_signatures(struct buf *b, const struct public_key *k,
+                                     const struct key_requester *requester)
 {
     if (k->kind != KEY_DEVICE && !k->owner_signatures && !k->requester_signatures)
         return;
-    add_name(b, "signatures");
+    key_query_add_name(b, "signatures");
     buf_add_char(b, '{');
     if (k->owner_signatures) {
-        add_name(b, k->user_id);
+        key_query_add_name(b, k->user_id);
         buf_add_text(b, k->owner_signatures);
     }
     if (k->requester_signatures) {
-        add_name(b, requester->user_id);
+        key_query_add_name(b, requester->user_id);
         buf_add_text(b, k->requester_signatures);
     }
     buf_add_char(b, '}');
@@ -48,11 +48,11 @@ static void add_signatures(struct buf *b, const struct public_key *k,
 static void add_unsigned(struct buf *b, const struct public_key *k,
                          const struct key_requester *requester)
 {
-    bool shows_name = k->display_name && requester->sees_names;
-    if (k->kind != KEY_DEVICE || (!shows_name && !requester->user))
+    bool has_name_to_send = k->display_name && requester->sees_names;
+    if (k->kind != KEY_DEVICE || (!has_name_to_send && !requester->user))
         return;
     BUF_LIT(b, ",\"unsigned\":{");
-    if (shows_name) {
+    if (has_name_to_send) {
         BUF_LIT(b, "\"device_display_name\":");
         buf_add_json_string(b, str_of(k->display_name));
     }
@@ -63,13 +63,13 @@ void public_key_add(struct buf *b, const struct public_key *k,
                     const struct key_requester *requester)
 {
     buf_add(b, k->json.p, k->json.n - 1);
-    add_signatures(b, k, requester);
+    key_query_add_signatures(b, k, requester);
     add_unsigned(b, k, requester);
     buf_add_char(b, '}');
 }
 
 /* Device ids by name; false: all are wanted. */
-static bool read_wanted(struct arena *a, const struct key_wanted *w, struct map *ret)
+static bool key_query_read_wanted(struct arena *a, const struct key_wanted *w, struct map *ret)
 {
     struct json_member m;
     size_t n = 0;
@@ -87,20 +87,21 @@ struct user_keys {
     struct user_keys *next;
 };
 
-static void add_user(struct arena *a, struct key_query_reply *r, const struct key_wanted *w,
-                     const struct user_keys *keys, const struct key_requester *requester)
+static void key_query_add_user(struct arena *a, struct key_query_reply *r,
+                               const struct key_wanted *w, const struct user_keys *keys,
+                               const struct key_requester *requester)
 {
     struct buf *devices = &r->of_kind[KEY_DEVICE];
     struct map wanted = {0};
-    bool some = keys && read_wanted(a, w, &wanted);
-    add_name(devices, w->user_id);
+    bool some = keys && key_query_read_wanted(a, w, &wanted);
+    key_query_add_name(devices, w->user_id);
     buf_add_char(devices, '{');
     for (; keys; keys = keys->next) {
         const struct public_key *k = keys->key;
         struct buf *b = &r->of_kind[k->kind];
         if (k->kind == KEY_DEVICE && some && !map_get(&wanted, str_of(k->name)))
             continue;
-        add_name(b, k->kind == KEY_DEVICE ? k->name : k->user_id);
+        key_query_add_name(b, k->kind == KEY_DEVICE ? k->name : k->user_id);
         public_key_add(b, k, requester);
     }
     buf_add_char(devices, '}');
@@ -124,7 +125,8 @@ const struct err *key_query_add(struct job *job, const struct key_wanted *wanted
         entries[i].next = map_put(&users, str_of(keys[i].user_id), &entries[i]);
     }
     for (size_t i = 0; i < n; i++)
-        add_user(job->arena, r, &wanted[i], map_get(&users, str_of(wanted[i].user_id)), requester);
+        key_query_add_user(job->arena, r, &wanted[i], map_get(&users, str_of(wanted[i].user_id)),
+                           requester);
     map_finish(&users);
     return NULL;
 }
@@ -171,7 +173,7 @@ const struct err *key_claims_read(struct arena *a, struct str users, struct key_
     return NULL;
 }
 
-static const struct err *tell_devices(struct job *job, const struct claimed_key *keys, size_t n)
+static const struct err *write_changes(struct job *job, const struct claimed_key *keys, size_t n)
 {
     struct write *w = write_begin(job);
     for (size_t i = 0; i < n; i++)
@@ -180,7 +182,7 @@ static const struct err *tell_devices(struct job *job, const struct claimed_key 
     return write_is_empty(w) ? NULL : write_commit(job, w, NULL);
 }
 
-static int compare_users(const void *a, const void *b)
+static int key_query_compare_users(const void *a, const void *b)
 {
     const struct claimed_key *x = a, *y = b;
     return x->user < y->user ? -1 : x->user > y->user;
@@ -192,19 +194,19 @@ const struct err *key_claim_add(struct job *job, const struct key_claim *claims,
     const struct claimed_key *claimed;
     size_t claimed_n;
     TRY(one_time_keys_claim(job_tx(job), claims, n, &claimed, &claimed_n));
-    TRY(tell_devices(job, claimed, claimed_n));
+    TRY(write_changes(job, claimed, claimed_n));
     if (!claimed_n)
         return NULL;
     struct claimed_key *keys =
         (void *)arena_memdup(job->arena, claimed, claimed_n * sizeof *claimed);
-    qsort(keys, claimed_n, sizeof *keys, compare_users);
+    qsort(keys, claimed_n, sizeof *keys, key_query_compare_users);
     for (size_t i = 0; i < claimed_n; i++) {
         const struct claimed_key *k = &keys[i];
         if (i == 0 || keys[i - 1].user != k->user) {
-            add_name(out, k->user_id);
+            key_query_add_name(out, k->user_id);
             buf_add_char(out, '{');
         }
-        add_name(out, k->device_id);
+        key_query_add_name(out, k->device_id);
         BUF_LIT(out, "{\"");
         buf_add_json_inside(out, str_of(k->key.algorithm));
         buf_add_char(out, ':');

@@ -35,7 +35,7 @@ struct message_quota *message_quota_create(void)
     return q;
 }
 
-static void forget_all(struct counts *c)
+static void message_quota_forget_all(struct counts *c)
 {
     for (struct map_slot *s = NULL; (s = map_next(&c->added, s));)
         free(s->value);
@@ -47,20 +47,20 @@ void message_quota_destroy(struct message_quota *q)
 {
     if (!q)
         return;
-    forget_all(&q->sources);
-    forget_all(&q->devices);
+    message_quota_forget_all(&q->sources);
+    message_quota_forget_all(&q->devices);
     lock_finish(&q->lock);
     free(q);
 }
 
 /* Is it time to look? Then the count begins anew. */
-static bool add_locked(struct counts *c, int64_t id, size_t bytes,
-                       const struct to_device_amount *max)
+static bool message_quota_add_locked(struct counts *c, int64_t id, size_t bytes,
+                                     const struct to_device_amount *max)
 {
     struct to_device_amount *a = map_get_int(&c->added, id);
     if (!a) {
         if (c->added.n >= ENTRIES_MAX)
-            forget_all(c);
+            message_quota_forget_all(c);
         a = mem_zalloc(sizeof *a);
         map_put_int(&c->added, id, a);
     }
@@ -81,62 +81,63 @@ static int64_t surplus(const struct to_device_amount *is, const struct to_device
     return n > of_bytes ? n : of_bytes;
 }
 
-static const struct err *drop(struct job *job, const struct counts *c, int64_t id, int64_t n)
+static const struct err *message_quota_drop(struct job *job, const struct counts *c, int64_t id,
+                                            int64_t n)
 {
     int64_t dropped = 0, gone = DROP_PAGE;
     for (; dropped < n && gone; dropped += gone)
         TRY(c->drop(job_tx(job), id, n - dropped < DROP_PAGE ? n - dropped : DROP_PAGE, &gone));
-    LOCKED(&job->store->message_quota->lock);
-    job->store->message_quota->dropped += dropped;
+    LOCKED(&job->node->message_quota->lock);
+    job->node->message_quota->dropped += dropped;
     return NULL;
 }
 
-static const struct err *look(struct job *job, const struct counts *c, int64_t id,
-                              const struct to_device_amount *max)
+static const struct err *message_quota_look(struct job *job, const struct counts *c, int64_t id,
+                                            const struct to_device_amount *max)
 {
     struct to_device_amount is;
-    lock_take(&job->store->message_quota->lock);
-    job->store->message_quota->looks++;
-    lock_release(&job->store->message_quota->lock);
+    lock_take(&job->node->message_quota->lock);
+    job->node->message_quota->looks++;
+    lock_release(&job->node->message_quota->lock);
     for (int i = 0; i < LOOKS_MAX; i++) {
         TRY(c->measure(job_tx(job), id, &is));
         int64_t n = surplus(&is, max);
         if (n <= 0)
             return NULL;
-        TRY(drop(job, c, id, n));
+        TRY(message_quota_drop(job, c, id, n));
     }
     return NULL;
 }
 
 const struct err *message_quota_caused(struct job *job, int64_t source, size_t bytes)
 {
-    const struct config *config = job->store->config;
-    struct message_quota *q = job->store->message_quota;
+    const struct config *config = job->node->config;
+    struct message_quota *q = job->node->message_quota;
     const struct to_device_amount max = {INT64_MAX, source > 0 ? config->to_device_per_user
                                                                : config->to_device_per_server};
     lock_take(&q->lock);
-    bool is_time = add_locked(&q->sources, source, bytes, &max);
+    bool is_time = message_quota_add_locked(&q->sources, source, bytes, &max);
     lock_release(&q->lock);
-    return is_time ? look(job, &q->sources, source, &max) : NULL;
+    return is_time ? message_quota_look(job, &q->sources, source, &max) : NULL;
 }
 
 const struct err *message_quota_waits(struct job *job, const struct to_device_address *to, size_t n,
                                       size_t message_bytes)
 {
-    struct message_quota *q = job->store->message_quota;
+    struct message_quota *q = job->node->message_quota;
     const struct to_device_amount max = {DEVICE_WAITING_MAX,
-                                         job->store->config->to_device_per_device};
+                                         job->node->config->to_device_per_device};
     size_t full_n = 0;
     int64_t *full = NULL;
     lock_take(&q->lock);
     for (size_t i = 0; i < n; i++)
-        if (add_locked(&q->devices, to[i].device, message_bytes, &max)) {
+        if (message_quota_add_locked(&q->devices, to[i].device, message_bytes, &max)) {
             full = full ? full : arena_alloc_array(job->arena, n, sizeof *full);
             full[full_n++] = to[i].device;
         }
     lock_release(&q->lock);
     for (size_t i = 0; i < full_n; i++)
-        TRY(look(job, &q->devices, full[i], &max));
+        TRY(message_quota_look(job, &q->devices, full[i], &max));
     return NULL;
 }
 

@@ -20,13 +20,13 @@ enum {
 
 /* ---- entries ---- */
 
-static void unlink_locked(struct presence_table *p, struct presence_entry *e)
+static void presence_unlink_locked(struct presence_table *p, struct presence_entry *e)
 {
     *(e->newer ? &e->newer->older : &p->newest) = e->older;
     *(e->older ? &e->older->newer : &p->oldest) = e->newer;
 }
 
-static void link_newest_locked(struct presence_table *p, struct presence_entry *e)
+static void presence_link_newest_locked(struct presence_table *p, struct presence_entry *e)
 {
     e->newer = NULL;
     e->older = p->newest;
@@ -105,7 +105,7 @@ static void say_locked(struct presence_entry *e, int64_t device, enum presence_s
 
 void presence_sync(struct job *job, const struct presence_who *who, enum presence_state state)
 {
-    struct presence_table *p = job->store->presence;
+    struct presence_table *p = job->node->presence;
     int64_t now = mono_ms();
     LOCKED(&p->lock);
     struct presence_entry *e = entry_locked(p, who->user, who->user_id);
@@ -116,7 +116,7 @@ void presence_sync(struct job *job, const struct presence_who *who, enum presenc
 
 void presence_act(struct job *job, const struct presence_who *who)
 {
-    struct presence_table *p = job->store->presence;
+    struct presence_table *p = job->node->presence;
     if (!p)
         return;
     int64_t now = mono_ms();
@@ -129,9 +129,9 @@ void presence_act(struct job *job, const struct presence_who *who)
 
 /* ---- writing ---- */
 
-static bool is_local(const struct store *store, const char *user_id)
+static bool is_local(const struct node *node, const char *user_id)
 {
-    return str_is(id_server(str_of(user_id)), store->config->server_name);
+    return str_is(id_server(str_of(user_id)), node->config->server_name);
 }
 
 static const struct err *list_joined(struct job *job, const struct presence_row *who, int64_t **ret,
@@ -141,7 +141,7 @@ static const struct err *list_joined(struct job *job, const struct presence_row 
     const struct member_row *members = NULL;
     const struct session_room *rooms = NULL;
     struct session *s;
-    bool local = is_local(job->store, who->user_id);
+    bool local = is_local(job->node, who->user_id);
     if (local) {
         TRY(session_open(job, who->user, who->user_id, &s));
         session_rooms(job, s, &rooms, &n);
@@ -158,8 +158,8 @@ static const struct err *list_joined(struct job *job, const struct presence_row 
 }
 
 /* Where a change of this user is told: the joined rooms that are not too large, sorted. */
-static const struct err *find_rooms(struct job *job, const struct presence_row *who, int64_t **ret,
-                                    size_t *ret_n)
+static const struct err *presence_find_rooms(struct job *job, const struct presence_row *who,
+                                             int64_t **ret, size_t *ret_n)
 {
     int64_t *list;
     size_t joined_n, n = 0;
@@ -193,7 +193,7 @@ static void set_rooms(struct presence_table *p, const struct pending *c)
     e->rooms_n = c->rooms_n;
 }
 
-static void add_change(struct job *job, struct write *w, const struct pending *c)
+static void presence_add_change(struct job *job, struct write *w, const struct pending *c)
 {
     buf_auto struct buf json = {0};
     presence_add_event(&c->row, &json);
@@ -218,7 +218,7 @@ static void wake_rooms(struct job *job, const struct pending *list, size_t n)
     qsort(rooms, k, sizeof *rooms, presence_by_number);
     for (size_t i = 0; i < k; i++)
         if (i == 0 || rooms[i] != rooms[i - 1])
-            session_wake_room(job->store->sessions, rooms[i]);
+            session_wake_room(job->node->sessions, rooms[i]);
 }
 
 static const struct err *write_pending(struct job *job, struct pending *list, size_t n)
@@ -226,23 +226,24 @@ static const struct err *write_pending(struct job *job, struct pending *list, si
     struct write *w = write_begin(job);
     const struct err *e = NULL;
     for (size_t i = 0; i < n && !e; i++) {
-        e = find_rooms(job, &list[i].row, &list[i].rooms, &list[i].rooms_n);
+        e = presence_find_rooms(job, &list[i].row, &list[i].rooms, &list[i].rooms_n);
         if (!e)
-            add_change(job, w, &list[i]);
+            presence_add_change(job, w, &list[i]);
     }
     if (e) {
         write_abandon(w);
         return e;
     }
     for (size_t i = 0; i < n; i++)
-        set_rooms(job->store->presence, &list[i]);
+        set_rooms(job->node->presence, &list[i]);
     TRY(write_commit(job, w, NULL));
     wake_rooms(job, list, n);
     return NULL;
 }
 
 /* The state that is now true becomes the shown one. */
-static void take_locked(struct arena *a, struct presence_entry *e, int64_t now, struct pending *ret)
+static void presence_take_locked(struct arena *a, struct presence_entry *e, int64_t now,
+                                 struct pending *ret)
 {
     e->dirty = false;
     e->shown.state = presence_state_now(e, now);
@@ -252,7 +253,7 @@ static void take_locked(struct arena *a, struct presence_entry *e, int64_t now, 
 }
 
 /* What is shown of it, cut between characters; NULL for an empty one. */
-static char *shown_status(const char *status_msg)
+static char *status_copy(const char *status_msg)
 {
     if (!status_msg || !*status_msg)
         return NULL;
@@ -265,7 +266,7 @@ static char *shown_status(const char *status_msg)
 const struct err *presence_set(struct job *job, const struct presence_who *who,
                                enum presence_state state, const char *status_msg)
 {
-    struct presence_table *p = job->store->presence;
+    struct presence_table *p = job->node->presence;
     struct pending change;
     int64_t now = mono_ms();
     {
@@ -277,8 +278,8 @@ const struct err *presence_set(struct job *job, const struct presence_who *who,
         say_locked(e, who->device, state, now, IDLE_MS);
         e->last_active_ts = now_ms();
         free((char *)e->shown.status_msg);
-        e->shown.status_msg = shown_status(status_msg);
-        take_locked(job->arena, e, now, &change);
+        e->shown.status_msg = status_copy(status_msg);
+        presence_take_locked(job->arena, e, now, &change);
     }
     return write_pending(job, &change, 1);
 }
@@ -286,7 +287,7 @@ const struct err *presence_set(struct job *job, const struct presence_who *who,
 void presence_set_remote(struct job *job, int64_t user, const char *user_id,
                          enum presence_state state, const char *status_msg, int64_t last_active_ts)
 {
-    struct presence_table *p = job->store->presence;
+    struct presence_table *p = job->node->presence;
     int64_t now = mono_ms();
     LOCKED(&p->lock);
     struct presence_entry *e = entry_locked(p, user, user_id);
@@ -294,7 +295,7 @@ void presence_set_remote(struct job *job, int64_t user, const char *user_id,
     if (last_active_ts)
         e->last_active_ts = last_active_ts;
     free((char *)e->shown.status_msg);
-    e->shown.status_msg = shown_status(status_msg);
+    e->shown.status_msg = status_copy(status_msg);
     e->dirty = true;
 }
 
@@ -308,7 +309,7 @@ static size_t take_changed(struct presence_table *p, struct arena *a, struct pen
     for (struct map_slot *s = NULL; n < FLUSH_MAX && (s = map_next(&p->entries, s));) {
         struct presence_entry *e = s->value;
         if (e->dirty || e->shown.state != presence_state_now(e, now))
-            take_locked(a, e, now, &list[n++]);
+            presence_take_locked(a, e, now, &list[n++]);
     }
     return n;
 }
@@ -331,7 +332,7 @@ static void flush(struct presence_table *p, struct arena *a)
         n = take_changed(p, a, list);
         if (!n)
             return;
-        job_init(&job, p->store, a);
+        job_init(&job, p->node, a);
         const struct err *e = write_pending(&job, list, n);
         if (e) {
             log_err(LOG_WARN, "presence is not written; it will be tried again", e);
@@ -344,7 +345,7 @@ static void flush(struct presence_table *p, struct arena *a)
     } while (n == FLUSH_MAX);
 }
 
-static void *run(void *arg)
+static void *presence_run(void *arg)
 {
     struct presence_table *p = arg;
     arena_auto struct arena *a = arena_create();
@@ -369,7 +370,7 @@ const struct err *presence_start(struct presence_table *p, struct arena *a)
     const struct presence_row *rows;
     size_t n;
     struct job job;
-    job_init(&job, p->store, a);
+    job_init(&job, p->node, a);
     const struct err *e = presence_list_present(job_tx(&job), &rows, &n);
     job_finish(&job);
     if (e)
@@ -379,14 +380,14 @@ const struct err *presence_start(struct presence_table *p, struct arena *a)
         LOCKED(&p->lock);
         for (size_t i = 0; i < n; i++) {
             struct presence_entry *x = entry_locked(p, rows[i].user, rows[i].user_id);
-            int64_t keep_ms = is_local(p->store, rows[i].user_id) ? KEEP_MS : REMOTE_MS;
+            int64_t keep_ms = is_local(p->node, rows[i].user_id) ? KEEP_MS : REMOTE_MS;
             x->shown.state = rows[i].state;
             x->shown.status_msg = mem_strdup(rows[i].status_msg);
             say_locked(x, 0, rows[i].state, now, keep_ms);
             x->shown.last_active_ts = x->last_active_ts = rows[i].last_active_ts;
         }
     }
-    p->running = thread_start(&p->thread, "presence", run, p);
+    p->running = thread_start(&p->thread, "presence", presence_run, p);
     return NULL;
 }
 
@@ -408,14 +409,14 @@ void presence_stop(struct presence_table *p)
 static void rooms_changed_locked(struct presence_table *p, const struct change *c)
 {
     int64_t user = 0;
-    if (intern_find(p->store->intern, INTERN_USER, c->event->state_key, &user) || !user)
+    if (intern_find(p->node->intern, INTERN_USER, c->event->state_key, &user) || !user)
         return;
     struct presence_entry *e = map_get_int(&p->entries, user);
     if (e && e->shown.state != PRESENCE_OFFLINE)
         e->dirty = true;
 }
 
-static void on_changes(void *ctx, const struct change *changes, size_t n)
+static void presence_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct presence_table *p = ctx;
     LOCKED(&p->lock);
@@ -430,18 +431,18 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
             continue;
         e->shown.position = c->position;
         p->newest_position = c->position;
-        unlink_locked(p, e);
-        link_newest_locked(p, e);
+        presence_unlink_locked(p, e);
+        presence_link_newest_locked(p, e);
     }
 }
 
-struct presence_table *presence_create(struct store *store)
+struct presence_table *presence_create(struct node *node)
 {
     struct presence_table *p = mem_zalloc(sizeof *p);
     lock_init(&p->lock, RANK_PRESENCE);
     cond_init(&p->stopped);
-    p->store = store;
-    feed_listen(store->feed, on_changes, p);
+    p->node = node;
+    feed_listen(node->feed, presence_on_changes, p);
     return p;
 }
 

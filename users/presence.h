@@ -14,7 +14,7 @@
 #include "users/session.h"
 
 struct presence_table;
-struct presence_table *presence_create(struct store *store); /* listens to the feed */
+struct presence_table *presence_create(struct node *node); /* listens to the feed */
 /* The thread: started when the committer runs, stopped before it ends. NULL-safe. */
 const struct err *presence_start(struct presence_table *p, struct arena *a);
 void presence_stop(struct presence_table *p);
@@ -46,13 +46,13 @@ void presence_set_remote(struct job *job, int64_t user, const char *user_id,
 
 /* Who changed in (since, until], and the rooms where it is told: for other servers. In the arena.
  */
-struct presence_news {
+struct presence_update {
     struct presence_row row;
     const int64_t *rooms;
     size_t rooms_n;
 };
-void presence_list_news(struct job *job, int64_t since, int64_t until,
-                        const struct presence_news **ret, size_t *ret_n);
+void presence_list_updates(struct job *job, int64_t since, int64_t until,
+                           const struct presence_update **ret, size_t *ret_n);
 
 /* Of anybody; offline when nothing is known. */
 const struct err *presence_get(struct job *job, int64_t user, struct presence_row *ret);

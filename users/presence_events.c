@@ -51,7 +51,7 @@ void presence_add_event(const struct presence_row *r, struct buf *out)
 
 const struct err *presence_get(struct job *job, int64_t user, struct presence_row *ret)
 {
-    struct presence_table *p = job->store->presence;
+    struct presence_table *p = job->node->presence;
     bool found;
     {
         LOCKED(&p->lock);
@@ -67,22 +67,22 @@ const struct err *presence_get(struct job *job, int64_t user, struct presence_ro
     return presence_find(job_tx(job), user, &found, ret);
 }
 
-void presence_list_news(struct job *job, int64_t since, int64_t until,
-                        const struct presence_news **ret, size_t *ret_n)
+void presence_list_updates(struct job *job, int64_t since, int64_t until,
+                           const struct presence_update **ret, size_t *ret_n)
 {
-    struct presence_table *p = job->store->presence;
+    struct presence_table *p = job->node->presence;
     size_t n = 0, k = 0;
     LOCKED(&p->lock);
     for (struct presence_entry *e = p->newest; e && e->shown.position > since; e = e->older)
         n++;
-    struct presence_news *list = arena_alloc_array(job->arena, n + 1, sizeof *list);
+    struct presence_update *list = arena_alloc_array(job->arena, n + 1, sizeof *list);
     for (struct presence_entry *e = p->newest; e && e->shown.position > since; e = e->older) {
         if (e->shown.position > until)
             continue;
         int64_t *rooms = arena_alloc_array(job->arena, e->rooms_n + 1, sizeof *rooms);
         if (e->rooms_n)
             memcpy(rooms, e->rooms, e->rooms_n * sizeof *rooms);
-        list[k] = (struct presence_news){.row = e->shown, .rooms = rooms, .rooms_n = e->rooms_n};
+        list[k] = (struct presence_update){.row = e->shown, .rooms = rooms, .rooms_n = e->rooms_n};
         list[k].row.user_id = arena_strdup(job->arena, e->shown.user_id);
         list[k++].row.status_msg = arena_strdup(job->arena, e->shown.status_msg);
     }
@@ -126,7 +126,7 @@ static void read_rooms(struct job *job, struct session *s, struct reader *r)
     qsort(r->fresh, r->fresh_n, sizeof *r->fresh, presence_by_number);
 }
 
-static bool is_told_in(const struct presence_entry *e, const int64_t *rooms, size_t n)
+static bool is_sent_in(const struct presence_entry *e, const int64_t *rooms, size_t n)
 {
     for (size_t i = 0; i < e->rooms_n; i++)
         if (contains(rooms, n, e->rooms[i]))
@@ -134,24 +134,24 @@ static bool is_told_in(const struct presence_entry *e, const int64_t *rooms, siz
     return false;
 }
 
-static bool is_for(const struct presence_entry *e, const struct reader *r)
+static bool presence_events_is_for(const struct presence_entry *e, const struct reader *r)
 {
     int64_t position = e->shown.position;
     if (position > r->until)
         return false;
     if (position > r->since && (r->since || e->shown.state != PRESENCE_OFFLINE))
-        return e->shown.user == r->user || is_told_in(e, r->rooms, r->rooms_n);
-    return e->shown.state != PRESENCE_OFFLINE && is_told_in(e, r->fresh, r->fresh_n);
+        return e->shown.user == r->user || is_sent_in(e, r->rooms, r->rooms_n);
+    return e->shown.state != PRESENCE_OFFLINE && is_sent_in(e, r->fresh, r->fresh_n);
 }
 
 const struct err *presence_add_events(struct job *job, struct session *s, int64_t since,
                                       int64_t until, const struct event_filter *filter,
                                       const struct map *without, struct buf *out, size_t *ret_n)
 {
-    struct presence_table *p = job->store->presence;
+    struct presence_table *p = job->node->presence;
     struct reader r = {.user = session_user(s), .since = since, .until = until};
     *ret_n = 0;
-    bool may_have_joined = feed_user_position(job->store->feed, r.user) > since;
+    bool may_have_joined = feed_user_position(job->node->feed, r.user) > since;
     if (!filter_wants_type(filter, "m.presence") ||
         (p->newest_position <= since && !may_have_joined))
         return NULL;
@@ -161,7 +161,7 @@ const struct err *presence_add_events(struct job *job, struct session *s, int64_
         if (e->shown.position <= since && !r.fresh_n)
             break; /* and all that come after it */
         struct filter_subject subject = {.type = "m.presence", .sender = e->shown.user_id};
-        if (!is_for(e, &r) || !filter_matches(filter, &subject) ||
+        if (!presence_events_is_for(e, &r) || !filter_matches(filter, &subject) ||
             (without && map_get(without, str_of(e->shown.user_id))))
             continue;
         if (filter->limit_given && (int64_t)*ret_n >= filter->limit)
@@ -177,11 +177,11 @@ const struct err *presence_add_events(struct job *job, struct session *s, int64_
 
 void presence_add_room(struct job *job, int64_t room, const struct map *without, struct buf *out)
 {
-    struct presence_table *p = job->store->presence;
+    struct presence_table *p = job->node->presence;
     bool any = false;
     LOCKED(&p->lock);
     for (struct presence_entry *e = p->newest; e; e = e->older) {
-        if (e->shown.state == PRESENCE_OFFLINE || !is_told_in(e, &room, 1) ||
+        if (e->shown.state == PRESENCE_OFFLINE || !is_sent_in(e, &room, 1) ||
             (without && map_get(without, str_of(e->shown.user_id))))
             continue;
         buf_add_text(out, any ? "," : "");

@@ -1,4 +1,4 @@
-/* What users/presence.c (who is there, told through the log) and users/presence_show.c (what
+/* What users/presence.c (who is there, told through the log) and users/presence_events.c (what
  * readers are shown) share. */
 #ifndef USERS_PRESENCE_INTERNAL_H
 #define USERS_PRESENCE_INTERNAL_H
@@ -29,7 +29,7 @@ struct presence_entry {
 
 struct presence_table {
     struct lock lock;
-    struct store *store;
+    struct node *node;
     struct map entries; /* users.id -> struct presence_entry */
     struct presence_entry *newest, *oldest;
     _Atomic int64_t newest_position;

@@ -27,7 +27,7 @@ const struct err *profile_read(struct job *job, const char *user_id, const json_
 
 /* ---- fields ---- */
 
-static bool is_told_to_rooms(const char *key)
+static bool is_sent_to_rooms(const char *key)
 {
     return strcmp(key, "displayname") == 0 || strcmp(key, "avatar_url") == 0;
 }
@@ -40,7 +40,7 @@ const struct err *profile_check_key(const char *key)
     if (n > PROFILE_KEY_MAX)
         return err(ERR_KEY_TOO_LARGE, "The name of a profile field may have at most %d bytes",
                    PROFILE_KEY_MAX);
-    if (is_told_to_rooms(key))
+    if (is_sent_to_rooms(key))
         return NULL;
     bool well = key[0] >= 'a' && key[0] <= 'z' && strchr(key, '.') && key[n - 1] != '.';
     if (!well || strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789._-") != n)
@@ -58,9 +58,10 @@ static const struct err *check_text(const char *key, const json_t *value, size_t
 }
 
 /* NULL: the field goes. */
-static const struct err *check_value(const char *key, const json_t *value, const json_t **ret)
+static const struct err *profile_check_value(const char *key, const json_t *value,
+                                             const json_t **ret)
 {
-    if (value && is_told_to_rooms(key) &&
+    if (value && is_sent_to_rooms(key) &&
         (json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0)))
         value = NULL;
     if (value && strcmp(key, "displayname") == 0)
@@ -124,16 +125,16 @@ static void add_member_text(struct buf *out, const char *key, const char *value)
     buf_add_json_string(out, str_of(value));
 }
 
-struct telling {
+struct propagation {
     const struct author *author;
     struct str content;
 };
 
 /* Who is no member any more does not come back by a new name. */
-static const struct err *decide(void *ctx, struct basis *on, struct new_event *ret,
-                                const char **ret_stands)
+static const struct err *profile_decide(void *ctx, struct basis *on, struct new_event *ret,
+                                        const char **ret_stands)
 {
-    const struct telling *t = ctx;
+    const struct propagation *t = ctx;
     enum membership m;
     TRY(basis_membership(on, t->author->user_id, &m));
     if (m != MEMBERSHIP_JOIN)
@@ -143,11 +144,11 @@ static const struct err *decide(void *ctx, struct basis *on, struct new_event *r
     return NULL;
 }
 
-static const struct err *tell_room(struct job *job, int64_t room_id, const struct author *author,
-                                   struct str content)
+static const struct err *send_to_room(struct job *job, int64_t room_id, const struct author *author,
+                                      struct str content)
 {
-    struct telling t = {author, content};
-    const struct decision decision = {decide, &t};
+    struct propagation t = {author, content};
+    const struct decision decision = {profile_decide, &t};
     struct room *room;
     const char *event_id;
     TRY(room_get_by_id(job, room_id, &room));
@@ -174,8 +175,8 @@ static const struct err *propagate(struct job *job, int64_t user, const char *us
             continue;
         arena_auto struct arena *a = arena_create(); /* rooms are held no longer than needed */
         struct job one;
-        job_init(&one, job->store, a);
-        const struct err *e = tell_room(&one, rows[i].room, &author, buf_str(&content));
+        job_init(&one, job->node, a);
+        const struct err *e = send_to_room(&one, rows[i].room, &author, buf_str(&content));
         job_finish(&one);
         if (e && e->code == ERR_UNAVAILABLE)
             return e;
@@ -189,7 +190,7 @@ const struct err *profile_set_field(struct job *job, int64_t user, const char *u
                                     const char *key, const json_t *value)
 {
     TRY(profile_check_key(key));
-    TRY(check_value(key, value, &value));
+    TRY(profile_check_value(key, value, &value));
     bool changed = false;
     const struct err *e = NULL;
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -199,7 +200,7 @@ const struct err *profile_set_field(struct job *job, int64_t user, const char *u
     }
     if (e)
         return e;
-    return changed && is_told_to_rooms(key) ? propagate(job, user, user_id) : NULL;
+    return changed && is_sent_to_rooms(key) ? propagate(job, user, user_id) : NULL;
 }
 
 const struct err *profile_write_clear(struct job *job, struct write *w, int64_t user,

@@ -17,7 +17,7 @@ struct read_event {
 static bool find_in_feed(struct job *job, const struct room *room, const char *event_id,
                          struct read_event *ret)
 {
-    struct feed *f = job->store->feed;
+    struct feed *f = job->node->feed;
     const struct change *changes;
     size_t n;
     bool more;
@@ -31,8 +31,8 @@ static bool find_in_feed(struct job *job, const struct room *room, const char *e
     return false;
 }
 
-static const struct err *find_event(struct job *job, const struct room *room, const char *event_id,
-                                    struct read_event *ret)
+static const struct err *receipts_find_event(struct job *job, const struct room *room,
+                                             const char *event_id, struct read_event *ret)
 {
     if (find_in_feed(job, room, event_id, ret))
         return NULL;
@@ -63,8 +63,9 @@ static const struct err *is_in_thread(struct job *job, const struct read_event *
 
 /* What `thread` is in the log; M_INVALID_PARAM when the event is not in it. A thread's root counts
  * as the thread's own first event, too: that is how a thread without replies is read. */
-static const struct err *check_thread(struct job *job, const struct room *room, const char *thread,
-                                      const struct read_event *e, int64_t *ret)
+static const struct err *receipts_check_thread(struct job *job, const struct room *room,
+                                               const char *thread, const struct read_event *e,
+                                               int64_t *ret)
 {
     struct read_event root;
     *ret = 0;
@@ -74,7 +75,7 @@ static const struct err *check_thread(struct job *job, const struct room *room, 
         *ret = RECEIPT_OF_MAIN;
         return e->thread ? err(ERR_INVALID_PARAM, "The event is in a thread, not in main") : NULL;
     }
-    const struct err *bad = find_event(job, room, thread, &root);
+    const struct err *bad = receipts_find_event(job, room, thread, &root);
     if (bad && bad->code != ERR_NOT_FOUND)
         return bad;
     bool is_in = false;
@@ -109,8 +110,8 @@ static const struct err *is_ahead(struct job *job, int64_t room, const struct re
 }
 
 /* The change and its row. What it points to lives in the job's arena. */
-static void add(struct job *job, struct write *w, int64_t room, const struct receipt *r,
-                const struct place *p)
+static void receipts_add(struct job *job, struct write *w, int64_t room, const struct receipt *r,
+                         const struct place *p)
 {
     buf_auto struct buf json = {0};
     buf_add_char(&json, '{');
@@ -135,14 +136,14 @@ static void add(struct job *job, struct write *w, int64_t room, const struct rec
 }
 
 /* Fills r->event. */
-static const struct err *find_place(struct job *job, struct room *room, struct receipt *r,
-                                    struct place *ret)
+static const struct err *receipts_find_place(struct job *job, struct room *room, struct receipt *r,
+                                             struct place *ret)
 {
     struct read_event e;
     *ret = (struct place){0};
-    TRY(find_event(job, room, r->event_id, &e));
+    TRY(receipts_find_event(job, room, r->event_id, &e));
     r->event = e.position;
-    TRY(check_thread(job, room, r->thread, &e, &ret->root));
+    TRY(receipts_check_thread(job, room, r->thread, &e, &ret->root));
     return is_ahead(job, room->id, r, &ret->is_ahead, &ret->others);
 }
 
@@ -156,11 +157,11 @@ const struct err *receipt_set(struct job *job, struct room *room, const struct a
                         .thread = thread,
                         .event_id = event_id,
                         .ts = now_ms()};
-    TRY(find_place(job, room, &r, &p));
+    TRY(receipts_find_place(job, room, &r, &p));
     if (!p.is_ahead)
         return NULL;
     struct write *w = write_begin(job);
-    add(job, w, room->id, &r, &p);
+    receipts_add(job, w, room->id, &r, &p);
     return write_commit(job, w, NULL);
 }
 
@@ -171,11 +172,11 @@ const struct err *receipts_set_remote(struct job *job, struct room *room, struct
     const struct err *e = NULL;
     for (size_t i = 0; i < n; i++) {
         struct place p;
-        e = find_place(job, room, &list[i], &p);
+        e = receipts_find_place(job, room, &list[i], &p);
         if (e && e->code != ERR_NOT_FOUND && e->code != ERR_INVALID_PARAM)
             break;
         if (!e && p.is_ahead)
-            add(job, w, room->id, &list[i], &p);
+            receipts_add(job, w, room->id, &list[i], &p);
         e = NULL;
     }
     if (!e && !write_is_empty(w))
@@ -192,7 +193,7 @@ static const struct err *fully_read_position(struct job *job, struct room *room,
     TRY(account_data_get(job_tx(job), user, room->id, "m.fully_read", &content));
     const char *event_id =
         content.p ? json_scan_string(job->arena, json_scan_get(content, "event_id")) : NULL;
-    const struct err *bad = event_id ? find_event(job, room, event_id, &e) : NULL;
+    const struct err *bad = event_id ? receipts_find_event(job, room, event_id, &e) : NULL;
     if (bad && bad->code != ERR_NOT_FOUND)
         return bad;
     *ret = e.position;
@@ -204,7 +205,7 @@ const struct err *receipt_set_fully_read(struct job *job, struct room *room,
 {
     struct read_event e;
     int64_t before;
-    TRY(find_event(job, room, event_id, &e));
+    TRY(receipts_find_event(job, room, event_id, &e));
     TRY(fully_read_position(job, room, who->user, &before));
     if (e.position <= before)
         return NULL;

@@ -48,7 +48,7 @@ static const struct err *read_feed(struct job *job, int64_t room, int64_t user, 
                                    int64_t until, struct receipt **ret, size_t *ret_n,
                                    bool *ret_done)
 {
-    struct feed *f = job->store->feed;
+    struct feed *f = job->node->feed;
     const struct change *changes;
     size_t changes_n, n = 0;
     bool more;
@@ -111,7 +111,8 @@ static bool same_place(const struct receipt *a, const struct receipt *b)
 
 /* Writes one event and moves what has no room in it to the front of the list; how many those are.
  */
-static size_t add_event(struct receipt *list, size_t n, const char *room_id, struct buf *out)
+static size_t receipts_event_add_event(struct receipt *list, size_t n, const char *room_id,
+                                       struct buf *out)
 {
     size_t left = 0;
     const struct receipt *before = NULL;
@@ -155,7 +156,7 @@ static const struct err *read_newest(struct job *job, int64_t room, int64_t user
     struct receipt *list = NULL;
     size_t n = 0;
     bool done = false;
-    if (since && feed_covers(job->store->feed, since))
+    if (since && feed_covers(job->node->feed, since))
         TRY(read_feed(job, room, user, since, until, &list, &n, &done));
     if (!done) {
         const struct receipt *rows;
@@ -175,14 +176,14 @@ const struct err *receipts_list_own(struct job *job, int64_t room, int64_t since
     size_t n, kept = 0;
     TRY(read_newest(job, room, 0, since, until, &list, &n));
     for (size_t i = 0; i < n; i++)
-        if (str_is(id_server(str_of(list[i].user_id)), job->store->config->server_name))
+        if (str_is(id_server(str_of(list[i].user_id)), job->node->config->server_name))
             list[kept++] = list[i];
     *ret = list;
     *ret_n = kept;
     return NULL;
 }
 
-static size_t leave_out(struct receipt *list, size_t n, const struct map *without)
+static size_t receipts_event_leave_out(struct receipt *list, size_t n, const struct map *without)
 {
     size_t kept = 0;
     for (size_t i = 0; i < n; i++)
@@ -199,10 +200,10 @@ const struct err *receipts_add_event(struct job *job, int64_t room, int64_t user
     size_t n;
     TRY(read_newest(job, room, user, since, until, &list, &n));
     if (without)
-        n = leave_out(list, n, without);
+        n = receipts_event_leave_out(list, n, without);
     qsort(list, n, sizeof *list, by_event);
     for (*ret_any = n > 0; n;) {
-        n = add_event(list, n, room_id, out);
+        n = receipts_event_add_event(list, n, room_id, out);
         if (n)
             buf_add_char(out, ',');
     }

@@ -1,4 +1,4 @@
-/* What users/receipts.c (setting them) and users/receipts_show.c (telling of them) share. */
+/* What users/receipts.c (setting them) and users/receipts_event.c (telling of them) share. */
 #ifndef USERS_RECEIPTS_INTERNAL_H
 #define USERS_RECEIPTS_INTERNAL_H
 

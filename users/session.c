@@ -46,12 +46,12 @@ static void session_destroy(struct session *s)
 }
 
 /* Out of the table; freed when no job holds it any more. */
-static void drop_locked(struct session_table *t, struct session *s)
+static void session_drop_locked(struct session_table *t, struct session *s)
 {
     map_remove_int(&t->sessions, s->user);
     for (struct map_slot *slot = NULL; (slot = map_next(&s->rooms, slot));)
         session_unwatch_locked(t, ((struct session_room *)slot->value)->room, s);
-    session_forget_news_locked(t, s);
+    session_forget_wake_locked(t, s);
     s->dropped = true;
     if (s->refs == 0)
         session_destroy(s);
@@ -68,7 +68,7 @@ static void sweep_locked(struct session_table *t)
             idle[n++] = s;
     }
     for (size_t i = 0; i < n; i++)
-        drop_locked(t, idle[i]);
+        session_drop_locked(t, idle[i]);
 }
 
 struct held {
@@ -76,7 +76,7 @@ struct held {
     struct session *session;
 };
 
-static void release(void *what)
+static void session_release(void *what)
 {
     struct held *h = what;
     LOCKED(&h->table->lock);
@@ -128,7 +128,7 @@ static bool install(struct session_table *t, struct session *s, const struct mem
             session_watch_locked(t, rows[i].room, s);
     }
     s->recent_n = 0;
-    s->recent_from = feed_newest(t->store->feed);
+    s->recent_from = feed_newest(t->node->feed);
     s->loading = false;
     return true;
 }
@@ -140,13 +140,13 @@ static bool must_load(struct session *s, uint64_t *ret_moves)
     return s->loading;
 }
 
-static const struct err *load(struct job *job, struct session *s)
+static const struct err *session_load(struct job *job, struct session *s)
 {
     for (uint64_t moves; must_load(s, &moves);) {
         const struct member_row *rows;
         size_t n;
         TRY(members_of_user_and_forgotten(job_tx(job), s->user, &rows, &n));
-        if (install(job->store->sessions, s, rows, n, moves))
+        if (install(job->node->sessions, s, rows, n, moves))
             break;
     }
     return NULL;
@@ -155,13 +155,13 @@ static const struct err *load(struct job *job, struct session *s)
 const struct err *session_open(struct job *job, int64_t user, const char *user_id,
                                struct session **ret)
 {
-    struct session_table *t = job->store->sessions;
+    struct session_table *t = job->node->sessions;
     lock_take(&t->lock);
     struct session *s = map_get_int(&t->sessions, user);
     bool is_new = !s;
     if (is_new) {
         /* The listener finds the user by this name, without the database. */
-        intern_remember(t->store->intern, INTERN_USER, user_id, user);
+        intern_remember(t->node->intern, INTERN_USER, user_id, user);
         s = session_create(t, user);
         map_put_int(&t->sessions, user, s);
     }
@@ -172,8 +172,8 @@ const struct err *session_open(struct job *job, int64_t user, const char *user_i
     lock_release(&t->lock);
     struct held *h = arena_alloc(job->arena, sizeof *h);
     *h = (struct held){t, s};
-    arena_defer(job->arena, release, h);
-    TRY(load(job, s));
+    arena_defer(job->arena, session_release, h);
+    TRY(session_load(job, s));
     *ret = s;
     return NULL;
 }
@@ -223,7 +223,7 @@ static void stop_awaiting(struct session *s, int64_t room)
 }
 
 /* A waiter outlives the job that subscribed it, so it holds its session by itself. */
-static void leave(struct waiter *w)
+static void session_leave(struct waiter *w)
 {
     struct session *s = w->source;
     int64_t about = w->about;
@@ -235,7 +235,7 @@ static void leave(struct waiter *w)
     lock_release(&s->lock);
     if (about)
         stop_awaiting(s, about);
-    release(&(struct held){s->table, s});
+    session_release(&(struct held){s->table, s});
 }
 
 void session_subscribe(struct session *s, struct waiter *w)
@@ -251,7 +251,7 @@ void session_subscribe(struct session *s, struct waiter *w)
     }
     LOCKED(&s->lock);
     w->source = s;
-    w->leave = leave;
+    w->leave = session_leave;
     w->next = s->waiters.next;
     w->prev = &s->waiters;
     w->next->prev = w;
@@ -279,7 +279,7 @@ void session_rooms(struct job *job, struct session *s, const struct session_room
     *ret_n = n;
 }
 
-static bool is_listed(const struct session_room *list, size_t n, int64_t room)
+static bool session_is_listed(const struct session_room *list, size_t n, int64_t room)
 {
     for (size_t i = 0; i < n; i++)
         if (list[i].room == room)
@@ -300,7 +300,7 @@ bool session_rooms_changed_since(struct job *job, struct session *s, int64_t sin
         if (r->position <= since)
             break;
         const struct session_room *room = map_get_int(&s->rooms, r->room);
-        if (room && !is_listed(list, n, r->room))
+        if (room && !session_is_listed(list, n, r->room))
             list[n++] = *room;
     }
     *ret = list;
@@ -374,11 +374,11 @@ void session_forget_room(struct session_table *t, int64_t user, int64_t room)
 
 /* ---- the table ---- */
 
-struct session_table *session_table_create(struct store *store)
+struct session_table *session_table_create(struct node *node)
 {
     struct session_table *t = mem_zalloc(sizeof *t);
     lock_init(&t->lock, RANK_SESSION_TABLE);
-    t->store = store;
+    t->node = node;
     session_follow_start(t);
     return t;
 }
@@ -389,12 +389,12 @@ void session_table_destroy(struct session_table *t)
         return;
     session_follow_stop(t);
     for (struct map_slot *slot; (slot = map_next(&t->sessions, NULL));)
-        drop_locked(t, slot->value);
+        session_drop_locked(t, slot->value);
     map_finish(&t->sessions);
     map_finish(&t->watched);
     map_finish(&t->awaited);
     for (enum urgency u = 0; u < URGENCIES; u++)
-        free(t->news[u].sessions);
+        free(t->pending[u].sessions);
     lock_finish(&t->lock);
     free(t);
 }

@@ -12,7 +12,7 @@ enum { SESSION_IDLE_MS = 10 * 60 * 1000 };
 struct session;
 struct session_table;
 
-struct session_table *session_table_create(struct store *store); /* listens to the feed */
+struct session_table *session_table_create(struct node *node); /* listens to the feed */
 void session_table_destroy(struct session_table *t);
 void session_table_add_metrics(struct session_table *t, struct buf *out);
 

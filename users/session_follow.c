@@ -14,11 +14,11 @@ enum {
 
 /* ---- who watches which room ---- */
 
-static void list_add(struct session_list *l, struct session *s)
+static void session_follow_list_add(struct session_list *l, struct session *s)
 {
-    if (l->n == l->room) {
-        l->room = l->room ? l->room * 2 : 4;
-        l->sessions = mem_realloc_array(l->sessions, l->room, sizeof *l->sessions);
+    if (l->n == l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 4;
+        l->sessions = mem_realloc_array(l->sessions, l->cap, sizeof *l->sessions);
     }
     l->sessions[l->n++] = s;
 }
@@ -32,7 +32,7 @@ static void list_remove(struct session_list *l, struct session *s)
         }
 }
 
-static void put(struct map *lists, int64_t room, struct session *s)
+static void session_follow_put(struct map *lists, int64_t room, struct session *s)
 {
     struct session_list *w = map_get_int(lists, room);
     if (!w) {
@@ -42,10 +42,10 @@ static void put(struct map *lists, int64_t room, struct session *s)
     for (size_t i = 0; i < w->n; i++)
         if (w->sessions[i] == s)
             return;
-    list_add(w, s);
+    session_follow_list_add(w, s);
 }
 
-static void drop(struct map *lists, int64_t room, struct session *s)
+static void session_follow_drop(struct map *lists, int64_t room, struct session *s)
 {
     struct session_list *w = map_get_int(lists, room);
     if (w)
@@ -59,40 +59,40 @@ static void drop(struct map *lists, int64_t room, struct session *s)
 
 void session_watch_locked(struct session_table *t, int64_t room, struct session *s)
 {
-    put(&t->watched, room, s);
+    session_follow_put(&t->watched, room, s);
 }
 
 void session_unwatch_locked(struct session_table *t, int64_t room, struct session *s)
 {
-    drop(&t->watched, room, s);
+    session_follow_drop(&t->watched, room, s);
 }
 
 void session_await_locked(struct session_table *t, int64_t room, struct session *s)
 {
-    put(&t->awaited, room, s);
+    session_follow_put(&t->awaited, room, s);
 }
 
 void session_unawait_locked(struct session_table *t, int64_t room, struct session *s)
 {
-    drop(&t->awaited, room, s);
+    session_follow_drop(&t->awaited, room, s);
 }
 
 /* ---- sessions with news ---- */
 
-static void add_news_locked(struct session_table *t, struct session *s, enum urgency urgency)
+static void wake_later_locked(struct session_table *t, struct session *s, enum urgency urgency)
 {
-    struct session_list *w = &t->news[urgency];
+    struct session_list *w = &t->pending[urgency];
     if (s->listed[urgency])
         return;
-    list_add(w, s);
+    session_follow_list_add(w, s);
     s->listed[urgency] = true;
 }
 
-void session_forget_news_locked(struct session_table *t, struct session *s)
+void session_forget_wake_locked(struct session_table *t, struct session *s)
 {
     for (enum urgency u = 0; u < URGENCIES; u++) {
         if (s->listed[u])
-            list_remove(&t->news[u], s);
+            list_remove(&t->pending[u], s);
         s->listed[u] = false;
     }
 }
@@ -112,22 +112,22 @@ static void note_locked(struct session *s, int64_t room, int64_t position)
 }
 
 /* Wakes come later, when the feed has settled: a reader that is woken now would find nothing. */
-static void tell_locked(struct session_table *t, struct session *s, int64_t room, int64_t position,
-                        enum urgency urgency)
+static void session_follow_copy_known_locked(struct session_table *t, struct session *s,
+                                             int64_t room, int64_t position, enum urgency urgency)
 {
     LOCKED(&s->lock);
     if (room)
         note_locked(s, room, position);
-    add_news_locked(t, s, urgency);
+    wake_later_locked(t, s, urgency);
 }
 
-static void tell_room_locked(struct session_table *t, int64_t room, int64_t position,
+static void wake_room_locked(struct session_table *t, int64_t room, int64_t position,
                              enum urgency crowd_urgency)
 {
     const struct session_list *w = map_get_int(&t->watched, room);
     enum urgency urgency = w && w->n > CROWD ? crowd_urgency : AT_ONCE;
     for (size_t i = 0; w && i < w->n; i++)
-        tell_locked(t, w->sessions[i], room, position, urgency);
+        session_follow_copy_known_locked(t, w->sessions[i], room, position, urgency);
 }
 
 /* For those who only look into the room, it is no news of theirs. */
@@ -135,36 +135,36 @@ static void wake_lookers_locked(struct session_table *t, int64_t room)
 {
     const struct session_list *w = t->awaited.n ? map_get_int(&t->awaited, room) : NULL;
     for (size_t i = 0; w && i < w->n; i++)
-        add_news_locked(t, w->sessions[i], AT_ONCE);
+        wake_later_locked(t, w->sessions[i], AT_ONCE);
 }
 
 /* Of what is told of a user, not of the room: the room itself has no news. */
-static void tell_audience_locked(struct session_table *t, int64_t room)
+static void wake_audience_locked(struct session_table *t, int64_t room)
 {
     const struct session_list *w = map_get_int(&t->watched, room);
     enum urgency urgency = w && w->n > CROWD ? SOON : AT_ONCE;
     for (size_t i = 0; w && i < w->n; i++)
-        tell_locked(t, w->sessions[i], 0, 0, urgency);
+        session_follow_copy_known_locked(t, w->sessions[i], 0, 0, urgency);
 }
 
-static void tell_user_locked(struct session_table *t, int64_t user, int64_t room, int64_t position)
+static void wake_user_locked(struct session_table *t, int64_t user, int64_t room, int64_t position)
 {
     struct session *s = map_get_int(&t->sessions, user);
     if (s)
-        tell_locked(t, s, room, position, AT_ONCE);
+        session_follow_copy_known_locked(t, s, room, position, AT_ONCE);
 }
 
 /* Whose receipt it is has other devices, which clear their counts by it: at once. */
 static void tell_receipt_locked(struct session_table *t, const struct change *c)
 {
-    tell_room_locked(t, c->room, c->position, SOON);
-    tell_user_locked(t, c->user, c->room, c->position);
+    wake_room_locked(t, c->room, c->position, SOON);
+    wake_user_locked(t, c->user, c->room, c->position);
 }
 
 static void apply_membership_locked(struct session_table *t, const struct change *c)
 {
     int64_t user = 0;
-    if (intern_find(t->store->intern, INTERN_USER, c->event->state_key, &user) || !user)
+    if (intern_find(t->node->intern, INTERN_USER, c->event->state_key, &user) || !user)
         return;
     struct session *s = map_get_int(&t->sessions, user);
     if (!s)
@@ -182,75 +182,75 @@ static void apply_membership_locked(struct session_table *t, const struct change
     if (m == MEMBERSHIP_JOIN)
         session_watch_locked(t, c->room, s);
     else if (!was_joined)
-        tell_locked(t, s, c->room, c->position,
-                    AT_ONCE); /* invited, knocking, or an invite withdrawn */
+        session_follow_copy_known_locked(t, s, c->room, c->position,
+                                         AT_ONCE); /* invited, knocking, or an invite withdrawn */
 }
 
 /* Users who were joined are still told of their own leaving; only then they stop watching. */
 static void end_watch_locked(struct session_table *t, const struct change *c)
 {
     int64_t user = 0;
-    if (intern_find(t->store->intern, INTERN_USER, c->event->state_key, &user) || !user)
+    if (intern_find(t->node->intern, INTERN_USER, c->event->state_key, &user) || !user)
         return;
     struct session *s = map_get_int(&t->sessions, user);
     if (s && !session_is_joined(s, c->room))
         session_unwatch_locked(t, c->room, s);
 }
 
-static void apply_event_locked(struct session_table *t, const struct change *c)
+static void session_follow_apply_event_locked(struct session_table *t, const struct change *c)
 {
     bool is_member = c->event && c->event->state_key && !c->is_lost &&
                      strcmp(c->event->type, "m.room.member") == 0;
     if (is_member)
         apply_membership_locked(t, c);
-    tell_room_locked(t, c->room, c->position, AT_ONCE);
+    wake_room_locked(t, c->room, c->position, AT_ONCE);
     wake_lookers_locked(t, c->room);
     if (is_member)
         end_watch_locked(t, c);
 }
 
-static void apply_locked(struct session_table *t, const struct change *c)
+static void session_follow_apply_locked(struct session_table *t, const struct change *c)
 {
     switch (c->kind) {
     case CHANGE_EVENT:
     case CHANGE_STATE:
-        apply_event_locked(t, c);
+        session_follow_apply_event_locked(t, c);
         return;
     case CHANGE_RECEIPT:
         if (!c->private_to_user)
             tell_receipt_locked(t, c);
         else
-            tell_user_locked(t, c->user, c->room, c->position);
+            wake_user_locked(t, c->user, c->room, c->position);
         return;
     case CHANGE_DEVICE_KEYS:
         return; /* told with the next thing that happens */
     default:
-        tell_user_locked(t, c->user, c->room, c->position);
+        wake_user_locked(t, c->user, c->room, c->position);
         for (size_t i = 0; i < c->audience_n; i++)
-            tell_audience_locked(t, c->audience[i]);
+            wake_audience_locked(t, c->audience[i]);
     }
 }
 
-static void wake_all_locked(struct session_table *t)
+static void session_follow_wake_all_locked(struct session_table *t)
 {
     for (struct map_slot *slot = NULL; (slot = map_next(&t->sessions, slot));) {
         struct session *s = slot->value;
         LOCKED(&s->lock);
         s->loading = true; /* changes were missed: the next opening reads the rooms anew */
         s->moves++;
-        add_news_locked(t, s, AT_ONCE);
+        wake_later_locked(t, s, AT_ONCE);
     }
 }
 
-static void on_changes(void *ctx, const struct change *changes, size_t n)
+static void session_follow_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct session_table *t = ctx;
     LOCKED(&t->lock);
     t->settling = true;
     if (n == 0)
-        wake_all_locked(t);
+        session_follow_wake_all_locked(t);
     for (size_t i = 0; i < n; i++)
-        apply_locked(t, &changes[i]);
+        session_follow_apply_locked(t, &changes[i]);
 }
 
 static void wake(struct session *s)
@@ -262,7 +262,7 @@ static void wake(struct session *s)
 
 static void wake_listed_locked(struct session_table *t, enum urgency urgency)
 {
-    struct session_list *w = &t->news[urgency];
+    struct session_list *w = &t->pending[urgency];
     for (size_t i = 0; i < w->n; i++) {
         w->sessions[i]->listed[urgency] = false;
         wake(w->sessions[i]);
@@ -315,8 +315,8 @@ const struct err *session_fill_audience(struct job *job, struct change *change)
 
 void session_follow_start(struct session_table *t)
 {
-    feed_listen(t->store->feed, on_changes, t);
-    feed_listen_settled(t->store->feed, on_settled, t);
+    feed_listen(t->node->feed, session_follow_on_changes, t);
+    feed_listen_settled(t->node->feed, on_settled, t);
     cond_init(&t->stop);
     t->running = thread_start(&t->thread, "session-wake", wake_now_and_then, t);
 }

@@ -20,7 +20,7 @@ enum urgency { AT_ONCE, SOON, URGENCIES };
 
 struct session_list {
     struct session **sessions;
-    size_t n, room; /* room: for how many there is memory */
+    size_t n, cap; /* room: for how many there is memory */
 };
 
 struct session {
@@ -45,14 +45,14 @@ struct session {
 
 struct session_table {
     struct lock lock;
-    struct store *store;
-    struct map sessions;                 /* users.id -> struct session */
-    struct map watched;                  /* rooms.id -> struct session_list: who watches it */
-    struct map awaited;                  /* the same, of those who only look into it for a while */
-    unsigned opened;                     /* since the last sweep */
-    struct session_list news[URGENCIES]; /* sessions to wake */
-    pthread_t thread;                    /* wakes those who have time */
-    bool running;                        /* the thread */
+    struct node *node;
+    struct map sessions; /* users.id -> struct session */
+    struct map watched;  /* rooms.id -> struct session_list: who watches it */
+    struct map awaited;  /* the same, of those who only look into it for a while */
+    unsigned opened;     /* since the last sweep */
+    struct session_list pending[URGENCIES]; /* sessions to wake */
+    pthread_t thread;                       /* wakes those who have time */
+    bool running;                           /* the thread */
     pthread_cond_t stop;
     bool stopping;
     bool settling; /* changes are being listened to: who is woken now would not find them */
@@ -68,7 +68,7 @@ void session_unwatch_locked(struct session_table *t, int64_t room, struct sessio
 /* The same for sessions with waiters about the room. */
 void session_await_locked(struct session_table *t, int64_t room, struct session *s);
 void session_unawait_locked(struct session_table *t, int64_t room, struct session *s);
-void session_forget_news_locked(struct session_table *t, struct session *s);
+void session_forget_wake_locked(struct session_table *t, struct session *s);
 
 /* Listens to the feed, and starts the thread that wakes those who have time. */
 void session_follow_start(struct session_table *t);

@@ -6,13 +6,13 @@
 #include "users/session.h"
 
 enum {
-    ROOMS_MAX = 65536,        /* whose last change is remembered */
-    TYPERS_MAX = 100,         /* of one room */
-    TELL_AGAIN_MS = 40 * 1000 /* other servers end it by themselves after a minute */
+    ROOMS_MAX = 65536,          /* whose last change is remembered */
+    TYPERS_MAX = 100,           /* of one room */
+    NOTIFY_AGAIN_MS = 40 * 1000 /* other servers end it by themselves after a minute */
 };
 
 struct typer {
-    int64_t user, until_mono_ms, told_mono_ms;
+    int64_t user, until_mono_ms, notified_mono_ms;
     char *user_id;
 };
 
@@ -25,7 +25,7 @@ struct typing_room {
 
 struct typing {
     struct lock lock;
-    struct store *store;
+    struct node *node;
     struct map rooms; /* rooms.id -> struct typing_room */
     struct typing_room *newest, *oldest;
     int64_t serial;
@@ -40,13 +40,13 @@ struct typing {
 
 /* ---- rooms, newest change first ---- */
 
-static void unlink_locked(struct typing *t, struct typing_room *r)
+static void typing_unlink_locked(struct typing *t, struct typing_room *r)
 {
     *(r->newer ? &r->newer->older : &t->newest) = r->older;
     *(r->older ? &r->older->newer : &t->oldest) = r->newer;
 }
 
-static void link_newest_locked(struct typing *t, struct typing_room *r)
+static void typing_link_newest_locked(struct typing *t, struct typing_room *r)
 {
     r->newer = NULL;
     r->older = t->newest;
@@ -54,9 +54,9 @@ static void link_newest_locked(struct typing *t, struct typing_room *r)
     t->newest = r;
 }
 
-static void drop_locked(struct typing *t, struct typing_room *r)
+static void typing_drop_locked(struct typing *t, struct typing_room *r)
 {
-    unlink_locked(t, r);
+    typing_unlink_locked(t, r);
     map_remove_int(&t->rooms, r->room);
     for (size_t i = 0; i < r->n; i++)
         free(r->typers[i].user_id);
@@ -70,24 +70,24 @@ static struct typing_room *room_locked(struct typing *t, int64_t room)
     if (r)
         return r;
     if (t->rooms.n >= ROOMS_MAX)
-        drop_locked(t, t->oldest);
+        typing_drop_locked(t, t->oldest);
     r = mem_zalloc(sizeof *r);
     r->room = room;
     map_put_int(&t->rooms, room, r);
-    link_newest_locked(t, r);
+    typing_link_newest_locked(t, r);
     return r;
 }
 
 static void changed_locked(struct typing *t, struct typing_room *r)
 {
     r->serial = ++t->serial;
-    unlink_locked(t, r);
-    link_newest_locked(t, r);
+    typing_unlink_locked(t, r);
+    typing_link_newest_locked(t, r);
 }
 
 /* ---- who types ---- */
 
-static struct typer *find_locked(struct typing_room *r, int64_t user)
+static struct typer *users_typing_find_locked(struct typing_room *r, int64_t user)
 {
     for (size_t i = 0; i < r->n; i++)
         if (r->typers[i].user == user)
@@ -95,19 +95,19 @@ static struct typer *find_locked(struct typing_room *r, int64_t user)
     return NULL;
 }
 
-static void remove_locked(struct typing_room *r, struct typer *who)
+static void users_typing_remove_locked(struct typing_room *r, struct typer *who)
 {
     free(who->user_id);
     *who = r->typers[--r->n];
 }
 
-/* True when the list of those who type is another one now. ret_tell: others must be told (again).
+/* True when the list of those who type is another one now. ret_notify: others must be told (again).
  */
-static bool start_locked(struct typing *t, int64_t room, int64_t user, const char *user_id,
-                         int64_t until, bool *ret_tell)
+static bool typing_start_locked(struct typing *t, int64_t room, int64_t user, const char *user_id,
+                                int64_t until, bool *ret_notify)
 {
     struct typing_room *r = room_locked(t, room);
-    struct typer *who = find_locked(r, user);
+    struct typer *who = users_typing_find_locked(r, user);
     int64_t now = mono_ms();
     bool is_new = !who;
     if (is_new) {
@@ -119,9 +119,9 @@ static bool start_locked(struct typing *t, int64_t room, int64_t user, const cha
         changed_locked(t, r);
     }
     who->until_mono_ms = until;
-    *ret_tell = is_new || now - who->told_mono_ms >= TELL_AGAIN_MS;
-    if (*ret_tell)
-        who->told_mono_ms = now;
+    *ret_notify = is_new || now - who->notified_mono_ms >= NOTIFY_AGAIN_MS;
+    if (*ret_notify)
+        who->notified_mono_ms = now;
     if (until < t->next_end_mono_ms) {
         t->next_end_mono_ms = until;
         pthread_cond_signal(&t->changed);
@@ -132,10 +132,10 @@ static bool start_locked(struct typing *t, int64_t room, int64_t user, const cha
 static bool stop_locked(struct typing *t, int64_t room, int64_t user)
 {
     struct typing_room *r = map_get_int(&t->rooms, room);
-    struct typer *who = r ? find_locked(r, user) : NULL;
+    struct typer *who = r ? users_typing_find_locked(r, user) : NULL;
     if (!who)
         return false;
-    remove_locked(r, who);
+    users_typing_remove_locked(r, who);
     changed_locked(t, r);
     return true;
 }
@@ -147,7 +147,7 @@ void typing_listen(struct typing *t, typing_listener *fn, void *ctx)
     t->listener_ctx = ctx;
 }
 
-static void tell(struct typing *t, int64_t room, const char *user_id, bool typing)
+static void typing_tell(struct typing *t, int64_t room, const char *user_id, bool typing)
 {
     if (t->listener)
         t->listener(t->listener_ctx, room, user_id, typing);
@@ -155,17 +155,17 @@ static void tell(struct typing *t, int64_t room, const char *user_id, bool typin
 
 void typing_set(struct typing *t, int64_t room, int64_t user, const char *user_id, int timeout_ms)
 {
-    bool changed, must_tell = false, starts = timeout_ms > 0;
+    bool changed, must_notify = false, starts = timeout_ms > 0;
     lock_take(&t->lock);
     if (starts)
-        changed = start_locked(t, room, user, user_id, mono_ms() + timeout_ms, &must_tell);
+        changed = typing_start_locked(t, room, user, user_id, mono_ms() + timeout_ms, &must_notify);
     else
-        must_tell = changed = stop_locked(t, room, user);
+        must_notify = changed = stop_locked(t, room, user);
     lock_release(&t->lock);
     if (changed)
-        session_wake_room(t->store->sessions, room);
-    if (must_tell)
-        tell(t, room, user_id, starts);
+        session_wake_room(t->node->sessions, room);
+    if (must_notify)
+        typing_tell(t, room, user_id, starts);
 }
 
 /* ---- reading ---- */
@@ -238,7 +238,7 @@ static size_t end_overdue_locked(struct typing *t, struct typing_room *r, int64_
             continue;
         }
         ret[n++] = (struct ended){r->room, mem_strdup(r->typers[i].user_id)};
-        remove_locked(r, &r->typers[i]);
+        users_typing_remove_locked(r, &r->typers[i]);
     }
     if (n)
         changed_locked(t, r);
@@ -258,17 +258,17 @@ static size_t end_all_overdue_locked(struct typing *t, struct ended *ret)
     return n;
 }
 
-static void tell_ended(struct typing *t, struct ended *list, size_t n)
+static void notify_ended(struct typing *t, struct ended *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || list[i].room != list[i - 1].room)
-            session_wake_room(t->store->sessions, list[i].room);
-        tell(t, list[i].room, list[i].user_id, false);
+            session_wake_room(t->node->sessions, list[i].room);
+        typing_tell(t, list[i].room, list[i].user_id, false);
         free(list[i].user_id);
     }
 }
 
-static void *run(void *arg)
+static void *typing_run(void *arg)
 {
     struct typing *t = arg;
     lock_take(&t->lock);
@@ -276,7 +276,7 @@ static void *run(void *arg)
         struct ended ended[ENDED_MAX];
         size_t n = end_all_overdue_locked(t, ended);
         lock_release(&t->lock);
-        tell_ended(t, ended, n);
+        notify_ended(t, ended, n);
         lock_take(&t->lock);
         while (!t->stopping && t->next_end_mono_ms > mono_ms()) {
             if (t->next_end_mono_ms == INT64_MAX)
@@ -290,7 +290,7 @@ static void *run(void *arg)
 }
 
 /* A user who leaves a room stops typing there; what is heard of it comes with the member event. */
-static void on_changes(void *ctx, const struct change *changes, size_t n)
+static void typing_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct typing *t = ctx;
     LOCKED(&t->lock);
@@ -305,22 +305,22 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
             continue;
         for (size_t k = r->n; k-- > 0;)
             if (strcmp(r->typers[k].user_id, c->event->state_key) == 0) {
-                remove_locked(r, &r->typers[k]);
+                users_typing_remove_locked(r, &r->typers[k]);
                 changed_locked(t, r);
             }
     }
 }
 
-struct typing *typing_create(struct store *store)
+struct typing *typing_create(struct node *node)
 {
     struct typing *t = mem_zalloc(sizeof *t);
     lock_init(&t->lock, RANK_TYPING);
     cond_init(&t->changed);
-    t->store = store;
+    t->node = node;
     t->serial = now_ms();
     t->next_end_mono_ms = INT64_MAX;
-    feed_listen(store->feed, on_changes, t);
-    t->running = thread_start(&t->thread, "typing", run, t);
+    feed_listen(node->feed, typing_on_changes, t);
+    t->running = thread_start(&t->thread, "typing", typing_run, t);
     return t;
 }
 
@@ -335,7 +335,7 @@ void typing_destroy(struct typing *t)
     if (t->running)
         pthread_join(t->thread, NULL);
     while (t->newest)
-        drop_locked(t, t->newest);
+        typing_drop_locked(t, t->newest);
     map_finish(&t->rooms);
     pthread_cond_destroy(&t->changed);
     lock_finish(&t->lock);

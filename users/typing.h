@@ -6,7 +6,7 @@
 #include "rooms/room.h"
 
 struct typing;
-struct typing *typing_create(struct store *store); /* a thread ends what times out */
+struct typing *typing_create(struct node *node); /* a thread ends what times out */
 void typing_destroy(struct typing *t);
 
 /* Called without locks when a user begins or ends typing, and again while they go on: what other

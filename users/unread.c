@@ -17,9 +17,9 @@ enum {
 
 struct unread_cache {
     struct lock lock;
-    struct store *store;
+    struct node *node;
     struct map rooms; /* rooms.id -> struct room_sums */
-    struct reader *newest, *oldest;
+    struct reader_sums *newest, *oldest;
     size_t readers_n, readers_max;
     int64_t applied; /* position up to which the log was followed */
     int64_t hits, loads;
@@ -27,13 +27,13 @@ struct unread_cache {
 
 /* ---- rooms and readers ---- */
 
-static void unlink_locked(struct unread_cache *c, struct reader *x)
+static void unread_unlink_locked(struct unread_cache *c, struct reader_sums *x)
 {
     *(x->newer ? &x->newer->older : &c->newest) = x->older;
     *(x->older ? &x->older->newer : &c->oldest) = x->newer;
 }
 
-static void link_newest_locked(struct unread_cache *c, struct reader *x)
+static void unread_link_newest_locked(struct unread_cache *c, struct reader_sums *x)
 {
     x->newer = NULL;
     x->older = c->newest;
@@ -42,10 +42,10 @@ static void link_newest_locked(struct unread_cache *c, struct reader *x)
 }
 
 /* A room goes with its last reader. */
-static void drop_locked(struct unread_cache *c, struct reader *x)
+static void unread_drop_locked(struct unread_cache *c, struct reader_sums *x)
 {
     struct room_sums *r = x->room;
-    unlink_locked(c, x);
+    unread_unlink_locked(c, x);
     c->readers_n--;
     reader_destroy(x);
     if (r->readers.n)
@@ -57,26 +57,26 @@ static void drop_locked(struct unread_cache *c, struct reader *x)
 static void drop_room_locked(struct unread_cache *c, struct room_sums *r)
 {
     for (size_t left = r->readers.n; left > 0; left--)
-        drop_locked(c, map_next(&r->readers, NULL)->value);
+        unread_drop_locked(c, map_next(&r->readers, NULL)->value);
 }
 
-static struct reader *find_locked(struct unread_cache *c, int64_t room, int64_t user)
+static struct reader_sums *unread_find_locked(struct unread_cache *c, int64_t room, int64_t user)
 {
     const struct room_sums *r = map_get_int(&c->rooms, room);
     return r ? map_get_int(&r->readers, user) : NULL;
 }
 
-static struct reader *make_locked(struct unread_cache *c, int64_t room, int64_t user)
+static struct reader_sums *unread_make_locked(struct unread_cache *c, int64_t room, int64_t user)
 {
     if (c->readers_n >= c->readers_max)
-        drop_locked(c, c->oldest);
+        unread_drop_locked(c, c->oldest);
     struct room_sums *r = map_get_int(&c->rooms, room);
     if (!r) {
         r = room_sums_create(room, c->applied);
         map_put_int(&c->rooms, room, r);
     }
-    struct reader *x = reader_create(r, user);
-    link_newest_locked(c, x);
+    struct reader_sums *x = reader_create(r, user);
+    unread_link_newest_locked(c, x);
     c->readers_n++;
     return x;
 }
@@ -84,11 +84,11 @@ static struct reader *make_locked(struct unread_cache *c, int64_t room, int64_t 
 /* ---- keeping step with the log ---- */
 
 /* What cannot be followed from memory will be read from the database. */
-static void apply_read_locked(struct unread_cache *c, struct reader *x, int64_t scope,
+static void apply_read_locked(struct unread_cache *c, struct reader_sums *x, int64_t scope,
                               int64_t position)
 {
     if (!reader_read(x, scope, position))
-        drop_locked(c, x);
+        unread_drop_locked(c, x);
 }
 
 /* An ignored user singles no user out: all of the event counts for nothing. */
@@ -96,7 +96,7 @@ static void apply_exceptions(struct room_sums *r, const struct change *change, c
 {
     for (size_t i = 0; i < change->actions_n; i++) {
         const struct push_action *a = &change->actions[i];
-        struct reader *x = map_get_int(&r->readers, a->user);
+        struct reader_sums *x = map_get_int(&r->readers, a->user);
         if (x && !reader_ignores(x, sender))
             reader_add_exception(x, &(struct newest_event){change->position,
                                                            change->thread,
@@ -105,21 +105,22 @@ static void apply_exceptions(struct room_sums *r, const struct change *change, c
 }
 
 /* Who leaves and comes back starts anew; their own joining is looked up then. */
-static void apply_member_locked(struct unread_cache *c, struct room_sums *r, const struct event *e)
+static void unread_apply_member_locked(struct unread_cache *c, struct room_sums *r,
+                                       const struct event *e)
 {
     int64_t user = 0;
     const char *membership = json_text(event_content(e), "membership");
     if (membership && strcmp(membership, "join") == 0)
         return;
-    if (intern_find(c->store->intern, INTERN_USER, e->state_key, &user) || !user)
+    if (intern_find(c->node->intern, INTERN_USER, e->state_key, &user) || !user)
         return;
-    struct reader *x = map_get_int(&r->readers, user);
+    struct reader_sums *x = map_get_int(&r->readers, user);
     if (x)
-        drop_locked(c, x);
+        unread_drop_locked(c, x);
 }
 
-static void apply_event_locked(struct unread_cache *c, struct room_sums *r,
-                               const struct change *change)
+static void unread_apply_event_locked(struct unread_cache *c, struct room_sums *r,
+                                      const struct change *change)
 {
     bool is_member = change->event->state_key && strcmp(change->event->type, "m.room.member") == 0;
     if (r->threads_n > UNREAD_THREADS_MAX) {
@@ -134,45 +135,45 @@ static void apply_event_locked(struct unread_cache *c, struct room_sums *r,
                             change->position, change->thread, {change->notify, change->highlight}},
                         sender);
     apply_exceptions(r, change, sender);
-    struct reader *author = map_get_int(&r->readers, change->user);
+    struct reader_sums *author = map_get_int(&r->readers, change->user);
     if (is_member)
-        apply_member_locked(c, r, change->event);
+        unread_apply_member_locked(c, r, change->event);
     else if (author && !event_is_dummy(change->event))
         apply_read_locked(c, author, change->thread ? change->thread : READ_MAIN, change->position);
 }
 
-static void apply_locked(struct unread_cache *c, const struct change *change)
+static void unread_apply_locked(struct unread_cache *c, const struct change *change)
 {
     c->applied = change->position;
     struct room_sums *r = change->room ? map_get_int(&c->rooms, change->room) : NULL;
     if (!r)
         return;
     if (change->kind == CHANGE_EVENT) {
-        apply_event_locked(c, r, change);
+        unread_apply_event_locked(c, r, change);
     } else if (change->kind == CHANGE_RECEIPT) {
-        struct reader *x = map_get_int(&r->readers, change->user);
+        struct reader_sums *x = map_get_int(&r->readers, change->user);
         if (x)
             apply_read_locked(c, x, change->thread, change->parent);
     }
 }
 
-static void on_changes(void *ctx, const struct change *changes, size_t n)
+static void unread_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct unread_cache *c = ctx;
     LOCKED(&c->lock);
     for (size_t i = 0; i < n; i++)
-        apply_locked(c, &changes[i]);
+        unread_apply_locked(c, &changes[i]);
     if (n)
         return;
     while (c->oldest)
-        drop_locked(c, c->oldest);
-    c->applied = feed_newest(c->store->feed);
+        unread_drop_locked(c, c->oldest);
+    c->applied = feed_newest(c->node->feed);
 }
 
 /* ---- loading ---- */
 
 /* True when the reader still ignores those that it was loaded with, and has caught up with them. */
-static bool is_true(struct reader *x, struct ignored_list *ignored)
+static bool is_true(struct reader_sums *x, struct ignored_list *ignored)
 {
     if (!x->loaded || !ignored_list_same(x->ignored, ignored))
         return false;
@@ -180,32 +181,33 @@ static bool is_true(struct reader *x, struct ignored_list *ignored)
     return reader_catch_up(x);
 }
 
-static bool look_up(struct job *job, int64_t room, int64_t user, struct ignored_list *ignored,
-                    struct standing *ret)
+static bool unread_look_up(struct job *job, int64_t room, int64_t user,
+                           struct ignored_list *ignored, struct standing *ret)
 {
-    struct unread_cache *c = job->store->unread;
+    struct unread_cache *c = job->node->unread;
     LOCKED(&c->lock);
-    struct reader *x = find_locked(c, room, user);
+    struct reader_sums *x = unread_find_locked(c, room, user);
     if (!x || !is_true(x, ignored))
         return false;
     c->hits++;
     if (c->newest != x) {
-        unlink_locked(c, x);
-        link_newest_locked(c, x);
+        unread_unlink_locked(c, x);
+        unread_link_newest_locked(c, x);
     }
     reader_standing(job->arena, x, ret);
     return true;
 }
 
-static const struct err *load(struct job *job, struct room *room, int64_t user, const char *user_id,
-                              struct ignored_list *ignored, struct standing *ret)
+static const struct err *users_unread_load(struct job *job, struct room *room, int64_t user,
+                                           const char *user_id, struct ignored_list *ignored,
+                                           struct standing *ret)
 {
-    struct unread_cache *c = job->store->unread;
+    struct unread_cache *c = job->node->unread;
     for (int i = 0; i < LOADS_MAX; i++) {
         lock_take(&c->lock);
-        struct reader *x = find_locked(c, room->id, user);
+        struct reader_sums *x = unread_find_locked(c, room->id, user);
         if (!x)
-            x = make_locked(c, room->id, user);
+            x = unread_make_locked(c, room->id, user);
         int64_t until = c->applied;
         uint64_t touched = x->touched;
         c->loads++;
@@ -213,7 +215,7 @@ static const struct err *load(struct job *job, struct room *room, int64_t user, 
 
         TRY(unread_load(job, room, user, user_id, ignored, until, ret));
         LOCKED(&c->lock);
-        x = find_locked(c, room->id, user);
+        x = unread_find_locked(c, room->id, user);
         if (!x)
             return NULL;
         if (x->touched == touched && reader_install(x, ret, ignored, until) && reader_catch_up(x)) {
@@ -225,9 +227,9 @@ static const struct err *load(struct job *job, struct room *room, int64_t user, 
 }
 
 /* Threads that began while the room was in the cache: the event ids of their roots. */
-static const struct err *name_threads(struct job *job, struct room *room, struct standing *s)
+static const struct err *unread_name_threads(struct job *job, struct room *room, struct standing *s)
 {
-    struct unread_cache *c = job->store->unread;
+    struct unread_cache *c = job->node->unread;
     for (size_t i = 0; i < s->threads_n; i++) {
         struct thread_standing *t = &s->threads[i];
         struct str id;
@@ -253,10 +255,10 @@ static int64_t not_negative(int64_t v)
     return v > 0 ? v : 0;
 }
 
-static void fill(struct arena *a, const struct standing *s, bool by_thread,
-                 struct unread_counts *ret)
+static void unread_fill(struct arena *a, const struct standing *s, bool by_thread,
+                        struct unread_counts *ret)
 {
-    struct tally main = s->main;
+    struct unread_tally main = s->main;
     *ret = (struct unread_counts){0};
     if (by_thread && s->threads_n) {
         struct thread_counts *list = arena_alloc_array(a, s->threads_n, sizeof *list);
@@ -282,23 +284,23 @@ const struct err *unread_get(struct job *job, struct room *room, int64_t user, c
     struct standing s;
     struct ignored_list *ignored;
     TRY(ignored_list_get(job, user, &ignored));
-    if (!look_up(job, room->id, user, ignored, &s))
-        TRY(load(job, room, user, user_id, ignored, &s));
+    if (!unread_look_up(job, room->id, user, ignored, &s))
+        TRY(users_unread_load(job, room, user, user_id, ignored, &s));
     if (by_thread)
-        TRY(name_threads(job, room, &s));
-    fill(job->arena, &s, by_thread, ret);
+        TRY(unread_name_threads(job, room, &s));
+    unread_fill(job->arena, &s, by_thread, ret);
     return NULL;
 }
 
-struct unread_cache *unread_cache_create(struct store *store)
+struct unread_cache *unread_cache_create(struct node *node)
 {
     struct unread_cache *c = mem_zalloc(sizeof *c);
     lock_init(&c->lock, RANK_CACHE);
-    c->store = store;
-    c->applied = feed_newest(store->feed);
-    int64_t readers = store->config->cache_size / SHARE / BYTES_A_READER;
+    c->node = node;
+    c->applied = feed_newest(node->feed);
+    int64_t readers = node->config->cache_size / SHARE / BYTES_A_READER;
     c->readers_max = (size_t)(readers > READERS_MIN ? readers : READERS_MIN);
-    feed_listen(store->feed, on_changes, c);
+    feed_listen(node->feed, unread_on_changes, c);
     return c;
 }
 
@@ -307,7 +309,7 @@ void unread_cache_destroy(struct unread_cache *c)
     if (!c)
         return;
     while (c->oldest)
-        drop_locked(c, c->oldest);
+        unread_drop_locked(c, c->oldest);
     map_finish(&c->rooms);
     lock_finish(&c->lock);
     free(c);

@@ -32,7 +32,7 @@ const struct err *unread_is_read(struct job *job, struct room *room, int64_t use
                                  bool *ret_was_there, bool *ret_is_read);
 
 struct unread_cache;
-struct unread_cache *unread_cache_create(struct store *store);
+struct unread_cache *unread_cache_create(struct node *node);
 void unread_cache_destroy(struct unread_cache *c);
 void unread_cache_add_metrics(struct unread_cache *c, struct buf *out);
 

@@ -5,21 +5,21 @@
 #include "rooms/room.h"
 #include "users/unread.h"
 
-struct tally {
+struct unread_tally {
     int64_t notify, highlight;
 };
 
 struct thread_standing {
     int64_t root, read_up_to;
     const char *root_id;
-    struct tally unread;
+    struct unread_tally unread;
 };
 
 /* Where a user stands in a room: how far they have read, and what is unread behind that. */
 struct standing {
     int64_t read_up_to;      /* everything, threads as well */
     int64_t main_read_up_to; /* the main timeline */
-    struct tally main;
+    struct unread_tally main;
     struct thread_standing *threads; /* with events after read_up_to */
     size_t threads_n;
 };

@@ -52,7 +52,7 @@ static int64_t joined_at(const struct unread_marks *m)
     return joined;
 }
 
-static void add(struct tally *t, const struct unread_row *row, int sign)
+static void unread_load_add(struct unread_tally *t, const struct unread_row *row, int sign)
 {
     t->notify += sign * row->notify;
     t->highlight += sign * row->highlight;
@@ -63,21 +63,21 @@ static const struct err *count_main(struct loading *l, struct standing *s)
     const struct unread_range *r = &l->range;
     struct unread_row then;
     TRY(unread_totals_at(job_tx(l->job), l->room->id, s->main_read_up_to, &then));
-    add(&s->main, &l->marks.newest, 1);
-    add(&s->main, &then, -1);
+    unread_load_add(&s->main, &l->marks.newest, 1);
+    unread_load_add(&s->main, &then, -1);
     for (size_t i = 0; i < r->in_threads_n; i++)
         if (r->in_threads[i].position > s->main_read_up_to)
-            add(&s->main, &r->in_threads[i], -1);
+            unread_load_add(&s->main, &r->in_threads[i], -1);
     for (size_t i = 0; i < r->exceptions_n; i++)
         if (!r->exceptions[i].thread && r->exceptions[i].position > s->main_read_up_to)
-            add(&s->main, &r->exceptions[i], 1);
+            unread_load_add(&s->main, &r->exceptions[i], 1);
     for (size_t i = 0; i < r->ignored_n; i++)
         if (!r->ignored[i].thread && r->ignored[i].position > s->main_read_up_to)
-            add(&s->main, &r->ignored[i], -1);
+            unread_load_add(&s->main, &r->ignored[i], -1);
     return NULL;
 }
 
-static struct thread_standing *find_thread(const struct standing *s, int64_t root)
+static struct thread_standing *unread_load_find_thread(const struct standing *s, int64_t root)
 {
     for (size_t i = 0; i < s->threads_n; i++)
         if (s->threads[i].root == root)
@@ -85,7 +85,7 @@ static struct thread_standing *find_thread(const struct standing *s, int64_t roo
     return NULL;
 }
 
-static const struct err *name_threads(struct loading *l, struct standing *s)
+static const struct err *unread_load_name_threads(struct loading *l, struct standing *s)
 {
     struct arena *a = l->job->arena;
     int64_t *roots = arena_alloc_array(a, s->threads_n, sizeof *roots);
@@ -103,34 +103,34 @@ static const struct err *count_threads(struct loading *l, struct standing *s)
     const struct unread_range *r = &l->range;
     s->threads = arena_alloc_array(l->job->arena, r->in_threads_n, sizeof *s->threads);
     for (size_t i = 0; i < r->in_threads_n; i++)
-        if (!find_thread(s, r->in_threads[i].thread))
+        if (!unread_load_find_thread(s, r->in_threads[i].thread))
             s->threads[s->threads_n++].root = r->in_threads[i].thread;
-    TRY(name_threads(l, s));
+    TRY(unread_load_name_threads(l, s));
     for (size_t i = 0; i < s->threads_n; i++) {
         struct thread_standing *t = &s->threads[i];
         int64_t receipt = t->root_id ? receipt_at(l, t->root_id) : 0;
         t->read_up_to = later(s->read_up_to, later(receipt, own_event_at(l, t->root)));
     }
     for (size_t i = 0; i < r->in_threads_n; i++) {
-        struct thread_standing *t = find_thread(s, r->in_threads[i].thread);
+        struct thread_standing *t = unread_load_find_thread(s, r->in_threads[i].thread);
         if (r->in_threads[i].position > t->read_up_to)
-            add(&t->unread, &r->in_threads[i], 1);
+            unread_load_add(&t->unread, &r->in_threads[i], 1);
     }
     for (size_t i = 0; i < r->exceptions_n; i++) {
-        struct thread_standing *t = find_thread(s, r->exceptions[i].thread);
+        struct thread_standing *t = unread_load_find_thread(s, r->exceptions[i].thread);
         if (t && r->exceptions[i].position > t->read_up_to)
-            add(&t->unread, &r->exceptions[i], 1);
+            unread_load_add(&t->unread, &r->exceptions[i], 1);
     }
     for (size_t i = 0; i < r->ignored_n; i++) {
-        struct thread_standing *t = find_thread(s, r->ignored[i].thread);
+        struct thread_standing *t = unread_load_find_thread(s, r->ignored[i].thread);
         if (t && r->ignored[i].position > t->read_up_to)
-            add(&t->unread, &r->ignored[i], -1);
+            unread_load_add(&t->unread, &r->ignored[i], -1);
     }
     return NULL;
 }
 
-static const struct err *load(struct loading *l, int64_t user, const char *user_id, int64_t until,
-                              struct standing *ret)
+static const struct err *unread_load_load(struct loading *l, int64_t user, const char *user_id,
+                                          int64_t until, struct standing *ret)
 {
     struct tx *tx = job_tx(l->job);
     struct standing s = {0};
@@ -155,7 +155,7 @@ const struct err *unread_load(struct job *job, struct room *room, int64_t user, 
                               struct standing *ret)
 {
     struct loading l = {.job = job, .room = room, .ignored = ignored};
-    return load(&l, user, user_id, until, ret);
+    return unread_load_load(&l, user, user_id, until, ret);
 }
 
 const struct err *unread_is_read(struct job *job, struct room *room, int64_t user,
@@ -164,8 +164,8 @@ const struct err *unread_is_read(struct job *job, struct room *room, int64_t use
 {
     struct loading l = {.job = job, .room = room};
     struct standing s;
-    TRY(load(&l, user, user_id, feed_position(job->store->feed), &s));
-    const struct thread_standing *t = e->thread ? find_thread(&s, e->thread) : NULL;
+    TRY(unread_load_load(&l, user, user_id, feed_position(job->node->feed), &s));
+    const struct thread_standing *t = e->thread ? unread_load_find_thread(&s, e->thread) : NULL;
     int64_t in_scope = t ? t->read_up_to : e->thread ? 0 : s.main_read_up_to;
     *ret_was_there = e->position > l.joined;
     *ret_is_read = e->position <= later(s.read_up_to, in_scope);

@@ -3,18 +3,18 @@
 #include "base/mem.h"
 #include "rooms/account_cache.h"
 
-static void add(struct tally *t, struct tally by)
+static void unread_sums_add(struct unread_tally *t, struct unread_tally by)
 {
     t->notify += by.notify;
     t->highlight += by.highlight;
 }
 
-static struct tally minus(struct tally a, struct tally b)
+static struct unread_tally minus(struct unread_tally a, struct unread_tally b)
 {
-    return (struct tally){a.notify - b.notify, a.highlight - b.highlight};
+    return (struct unread_tally){a.notify - b.notify, a.highlight - b.highlight};
 }
 
-static bool is_zero(struct tally t)
+static bool is_zero(struct unread_tally t)
 {
     return !t.notify && !t.highlight;
 }
@@ -41,7 +41,7 @@ struct thread_sum *room_sums_thread(struct room_sums *r, int64_t root)
     return &r->threads[i];
 }
 
-static struct thread_reader *find_thread(struct reader *x, int64_t root)
+static struct thread_reader *unread_sums_find_thread(struct reader_sums *x, int64_t root)
 {
     for (size_t i = x->threads_n; i-- > 0 && x->threads[i].root >= root;)
         if (x->threads[i].root == root)
@@ -49,9 +49,9 @@ static struct thread_reader *find_thread(struct reader *x, int64_t root)
     return NULL;
 }
 
-static struct thread_reader *thread_reader(struct reader *x, int64_t root)
+static struct thread_reader *thread_reader(struct reader_sums *x, int64_t root)
 {
-    struct thread_reader *found = find_thread(x, root);
+    struct thread_reader *found = unread_sums_find_thread(x, root);
     if (found)
         return found;
     size_t i = x->threads_n;
@@ -89,16 +89,16 @@ struct thread_sum *room_sums_find_thread(struct room_sums *r, int64_t root)
     return i < r->threads_n && r->threads[i].root == root ? &r->threads[i] : NULL;
 }
 
-struct reader *reader_create(struct room_sums *r, int64_t user)
+struct reader_sums *reader_create(struct room_sums *r, int64_t user)
 {
-    struct reader *x = mem_zalloc(sizeof *x);
+    struct reader_sums *x = mem_zalloc(sizeof *x);
     x->user = user;
     x->room = r;
     map_put_int(&r->readers, user, x);
     return x;
 }
 
-void reader_destroy(struct reader *x)
+void reader_destroy(struct reader_sums *x)
 {
     map_remove_int(&x->room->readers, x->user);
     ignored_list_unref(x->ignored);
@@ -109,9 +109,9 @@ void reader_destroy(struct reader *x)
 void room_sums_add_event(struct room_sums *r, const struct newest_event *e, const char *sender)
 {
     if (!e->thread)
-        add(&r->main, e->adds);
+        unread_sums_add(&r->main, e->adds);
     else if (!is_zero(e->adds))
-        add(&room_sums_thread(r, e->thread)->sum, e->adds);
+        unread_sums_add(&room_sums_thread(r, e->thread)->sum, e->adds);
     struct ring_event *slot = &r->ring[r->ring_n % UNREAD_RING];
     if (r->ring_n >= UNREAD_RING)
         r->ring_from = slot->e.position;
@@ -123,37 +123,39 @@ void room_sums_add_event(struct room_sums *r, const struct newest_event *e, cons
 /* ---- how far a user has read ---- */
 
 /* What the room's newest events after a position add in one scope. */
-static struct tally after(const struct room_sums *r, int64_t thread, int64_t position)
+static struct unread_tally unread_sums_after(const struct room_sums *r, int64_t thread,
+                                             int64_t position)
 {
-    struct tally t = {0};
+    struct unread_tally t = {0};
     for (size_t i = r->ring_n; i-- > 0 && i + UNREAD_RING >= r->ring_n;) {
         const struct newest_event *e = &r->ring[i % UNREAD_RING].e;
         if (e->position <= position)
             break;
         if (e->thread == thread)
-            add(&t, e->adds);
+            unread_sums_add(&t, e->adds);
     }
     return t;
 }
 
-static struct tally exceptions_after(const struct reader *x, int64_t thread, int64_t position)
+static struct unread_tally exceptions_after(const struct reader_sums *x, int64_t thread,
+                                            int64_t position)
 {
-    struct tally t = {0};
+    struct unread_tally t = {0};
     for (size_t i = 0; i < x->exceptions_n; i++)
         if (x->exceptions[i].position > position && x->exceptions[i].thread == thread)
-            add(&t, x->exceptions[i].adds);
+            unread_sums_add(&t, x->exceptions[i].adds);
     return t;
 }
 
 /* The sum up to a position: the sum now without what came after it. */
-static struct tally sum_at(const struct reader *x, struct tally now, int64_t thread,
-                           int64_t position)
+static struct unread_tally sum_at(const struct reader_sums *x, struct unread_tally now,
+                                  int64_t thread, int64_t position)
 {
-    return minus(minus(now, after(x->room, thread, position)),
+    return minus(minus(now, unread_sums_after(x->room, thread, position)),
                  exceptions_after(x, thread, position));
 }
 
-static void read_main(struct reader *x, int64_t position)
+static void read_main(struct reader_sums *x, int64_t position)
 {
     if (position <= x->main_read_up_to)
         return;
@@ -161,7 +163,8 @@ static void read_main(struct reader *x, int64_t position)
     x->main_read = sum_at(x, x->room->main, 0, position);
 }
 
-static void read_thread(struct reader *x, const struct thread_sum *t, int64_t position)
+static void unread_sums_read_thread(struct reader_sums *x, const struct thread_sum *t,
+                                    int64_t position)
 {
     struct thread_reader *tr = thread_reader(x, t->root);
     if (position <= tr->read_up_to)
@@ -170,17 +173,17 @@ static void read_thread(struct reader *x, const struct thread_sum *t, int64_t po
     tr->read = sum_at(x, t->sum, t->root, position);
 }
 
-static void read_everything(struct reader *x, int64_t position)
+static void read_everything(struct reader_sums *x, int64_t position)
 {
     if (position <= x->read_up_to)
         return;
     read_main(x, position);
     for (size_t i = 0; i < x->room->threads_n; i++)
-        read_thread(x, &x->room->threads[i], position);
+        unread_sums_read_thread(x, &x->room->threads[i], position);
     x->read_up_to = position;
 }
 
-bool reader_read(struct reader *x, int64_t scope, int64_t position)
+bool reader_read(struct reader_sums *x, int64_t scope, int64_t position)
 {
     x->touched++;
     if (!x->loaded)
@@ -192,7 +195,7 @@ bool reader_read(struct reader *x, int64_t scope, int64_t position)
     else if (scope == READ_MAIN)
         read_main(x, position);
     else
-        read_thread(x, room_sums_thread(x->room, scope), position);
+        unread_sums_read_thread(x, room_sums_thread(x->room, scope), position);
     return true;
 }
 
@@ -206,11 +209,11 @@ static size_t ring_after(const struct room_sums *r, int64_t position)
     return i;
 }
 
-static void add_exception(struct reader *x, const struct newest_event *e)
+static void add_exception(struct reader_sums *x, const struct newest_event *e)
 {
     if (e->thread)
         room_sums_thread(x->room, e->thread);
-    struct tally *read = e->thread ? &thread_reader(x, e->thread)->read : &x->main_read;
+    struct unread_tally *read = e->thread ? &thread_reader(x, e->thread)->read : &x->main_read;
     *read = minus(*read, e->adds);
     if (x->exceptions_n == UNREAD_EXCEPTIONS) {
         x->exceptions_from = x->exceptions[0].position;
@@ -219,7 +222,7 @@ static void add_exception(struct reader *x, const struct newest_event *e)
     x->exceptions[x->exceptions_n++] = *e;
 }
 
-void reader_add_exception(struct reader *x, const struct newest_event *e)
+void reader_add_exception(struct reader_sums *x, const struct newest_event *e)
 {
     x->touched++;
     if (x->loaded && reader_catch_up(x)) /* they are in the order of the log */
@@ -228,19 +231,19 @@ void reader_add_exception(struct reader *x, const struct newest_event *e)
 
 /* ---- users that a reader ignores ---- */
 
-bool reader_ignores(const struct reader *x, const char *sender)
+bool reader_ignores(const struct reader_sums *x, const char *sender)
 {
     return sender && ignored_list_has(x->ignored, sender);
 }
 
-void reader_set_ignored(struct reader *x, struct ignored_list *ignored)
+void reader_set_ignored(struct reader_sums *x, struct ignored_list *ignored)
 {
     ignored_list_ref(ignored);
     ignored_list_unref(x->ignored);
     x->ignored = ignored;
 }
 
-bool reader_catch_up(struct reader *x)
+bool reader_catch_up(struct reader_sums *x)
 {
     const struct room_sums *r = x->room;
     if (!x->ignored)
@@ -255,7 +258,7 @@ bool reader_catch_up(struct reader *x)
         x->caught_up = e.position;
         if (is_zero(e.adds) || !reader_ignores(x, at->sender))
             continue;
-        e.adds = minus((struct tally){0}, e.adds);
+        e.adds = minus((struct unread_tally){0}, e.adds);
         add_exception(x, &e);
     }
     return true;
@@ -286,7 +289,7 @@ static void add_threads(struct room_sums *r, const struct standing *s)
     }
 }
 
-bool reader_install(struct reader *x, const struct standing *s, struct ignored_list *ignored,
+bool reader_install(struct reader_sums *x, const struct standing *s, struct ignored_list *ignored,
                     int64_t until)
 {
     struct room_sums *r = x->room;
@@ -300,7 +303,7 @@ bool reader_install(struct reader *x, const struct standing *s, struct ignored_l
     x->exceptions_from = until;
     x->read_up_to = s->read_up_to;
     x->main_read_up_to = s->main_read_up_to;
-    x->main_read = minus(minus(r->main, after(r, 0, until)), s->main);
+    x->main_read = minus(minus(r->main, unread_sums_after(r, 0, until)), s->main);
     x->threads_n = 0;
     for (size_t i = 0; i < r->threads_n; i++) {
         const struct thread_sum *sum = &r->threads[i];
@@ -308,7 +311,7 @@ bool reader_install(struct reader *x, const struct standing *s, struct ignored_l
         if (is_zero(sum->sum) && !t)
             continue;
         struct thread_reader *tr = thread_reader(x, sum->root);
-        tr->read = minus(sum->sum, after(r, sum->root, until));
+        tr->read = minus(sum->sum, unread_sums_after(r, sum->root, until));
         if (t) {
             tr->read = minus(tr->read, t->unread);
             tr->read_up_to = t->read_up_to;
@@ -317,7 +320,7 @@ bool reader_install(struct reader *x, const struct standing *s, struct ignored_l
     return true;
 }
 
-void reader_standing(struct arena *a, const struct reader *x, struct standing *ret)
+void reader_standing(struct arena *a, const struct reader_sums *x, struct standing *ret)
 {
     const struct room_sums *r = x->room;
     *ret = (struct standing){.main = minus(r->main, x->main_read)};
@@ -328,8 +331,8 @@ void reader_standing(struct arena *a, const struct reader *x, struct standing *r
         while (k < x->threads_n && x->threads[k].root < r->threads[i].root)
             k++;
         bool known = k < x->threads_n && x->threads[k].root == r->threads[i].root;
-        struct tally unread =
-            minus(r->threads[i].sum, known ? x->threads[k].read : (struct tally){0});
+        struct unread_tally unread =
+            minus(r->threads[i].sum, known ? x->threads[k].read : (struct unread_tally){0});
         if (!is_zero(unread))
             ret->threads[ret->threads_n++] =
                 (struct thread_standing){.root = r->threads[i].root,

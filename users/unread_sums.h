@@ -25,7 +25,7 @@ enum { READ_EVERYTHING = 0, READ_MAIN = RECEIPT_OF_MAIN };
 
 struct newest_event {
     int64_t position, thread;
-    struct tally adds;
+    struct unread_tally adds;
 };
 
 struct ring_event {
@@ -36,18 +36,18 @@ struct ring_event {
 /* Both kinds of thread lists are sorted by root. */
 struct thread_sum {
     int64_t root;
-    struct tally sum;
+    struct unread_tally sum;
     char *root_id; /* NULL: not looked up yet */
 };
 
 struct thread_reader {
     int64_t root, read_up_to;
-    struct tally read;
+    struct unread_tally read;
 };
 
 struct room_sums {
     int64_t room;
-    struct tally main;
+    struct unread_tally main;
     struct thread_sum *threads;
     size_t threads_n;
     struct ring_event ring[UNREAD_RING];
@@ -56,21 +56,21 @@ struct room_sums {
     struct map readers; /* users.id -> struct reader */
 };
 
-struct reader {
+struct reader_sums {
     int64_t user;
     struct room_sums *room;
     bool loaded;
     uint64_t touched; /* changes that concerned this reader */
     int64_t read_up_to, main_read_up_to;
-    struct tally main_read;
+    struct unread_tally main_read;
     struct thread_reader *threads; /* those missing here have been read to a sum of zero */
     size_t threads_n;
     struct newest_event exceptions[UNREAD_EXCEPTIONS]; /* what they add beyond the room's */
     size_t exceptions_n;
-    int64_t exceptions_from;      /* all after this position are here */
-    struct ignored_list *ignored; /* whose events add nothing; NULL: none */
-    int64_t caught_up;            /* position: those up to here are in the sums */
-    struct reader *newer, *older; /* for a cache that keeps readers in an order of use */
+    int64_t exceptions_from;           /* all after this position are here */
+    struct ignored_list *ignored;      /* whose events add nothing; NULL: none */
+    int64_t caught_up;                 /* position: those up to here are in the sums */
+    struct reader_sums *newer, *older; /* for a cache that keeps readers in an order of use */
 };
 
 /* applied: the position up to which the log was followed. */
@@ -80,27 +80,27 @@ void room_sums_add_event(struct room_sums *r, const struct newest_event *e, cons
 struct thread_sum *room_sums_thread(struct room_sums *r, int64_t root);      /* made if missing */
 struct thread_sum *room_sums_find_thread(struct room_sums *r, int64_t root); /* NULL: missing */
 
-struct reader *reader_create(struct room_sums *r, int64_t user); /* not loaded yet */
-void reader_destroy(struct reader *x);                           /* out of its room, too */
+struct reader_sums *reader_create(struct room_sums *r, int64_t user); /* not loaded yet */
+void reader_destroy(struct reader_sums *x);                           /* out of its room, too */
 
 /* The reader has read up to a position, by a receipt or by sending an event. False: that is too far
  * back, and what is known of the reader must be dropped. */
-bool reader_read(struct reader *x, int64_t scope, int64_t position);
+bool reader_read(struct reader_sums *x, int64_t scope, int64_t position);
 /* An event, added to the room already, means something else to this reader. */
-void reader_add_exception(struct reader *x, const struct newest_event *e);
+void reader_add_exception(struct reader_sums *x, const struct newest_event *e);
 
 /* What was read from the database as of position `until` becomes the reader's; false when the ring
  * does not reach back to that position any more. ignored: those that it was read with; a reference
  * is kept. */
-bool reader_install(struct reader *x, const struct standing *s, struct ignored_list *ignored,
+bool reader_install(struct reader_sums *x, const struct standing *s, struct ignored_list *ignored,
                     int64_t until);
-void reader_set_ignored(struct reader *x, struct ignored_list *ignored); /* the same users */
-bool reader_ignores(const struct reader *x, const char *sender);         /* NULL: no user */
+void reader_set_ignored(struct reader_sums *x, struct ignored_list *ignored); /* the same users */
+bool reader_ignores(const struct reader_sums *x, const char *sender);         /* NULL: no user */
 /* Before a reader is looked at: takes off what ignored users sent since the last time, so that
  * their events cost nothing when they come. False: the ring does not reach back so far, and the
  * reader is not loaded any more. */
-bool reader_catch_up(struct reader *x);
+bool reader_catch_up(struct reader_sums *x);
 /* Where the reader stands now: only what is unread, in the arena. */
-void reader_standing(struct arena *a, const struct reader *x, struct standing *ret);
+void reader_standing(struct arena *a, const struct reader_sums *x, struct standing *ret);
 
 #endif

@@ -18,12 +18,12 @@ enum {
 
 /* ---- servers to ask ---- */
 
-static void add_server(struct ask *a, const char *name)
+static void ask_add_server(struct ask *a, const char *name)
 {
     for (size_t i = 0; i < a->servers_n; i++)
         if (strcmp(a->servers[i].name, name) == 0)
             return;
-    if (a->servers_n < ASKED_MAX && federation_may_contact(a->job->store->config, name))
+    if (a->servers_n < ASKED_MAX && federation_may_contact(a->job->node->config, name))
         a->servers[a->servers_n++].name = name;
 }
 
@@ -39,13 +39,13 @@ void ask_init(struct ask *a, struct job *job, struct room *room, const char *fir
                       .deadline_mono_ms = mono_ms() + TIME_MS};
     room_list_servers(job, room, &names, &n);
     if (first)
-        add_server(a, first);
+        ask_add_server(a, first);
     for (size_t i = 0; i < n; i++) /* where the room was made there is most of it */
         if (str_is(id_server(str_of(room->room_id)), names[i]))
-            add_server(a, names[i]);
+            ask_add_server(a, names[i]);
     size_t from = n ? (size_t)mono_us() % n : 0;
     for (size_t i = 0; i < n; i++)
-        add_server(a, names[(from + i) % n]);
+        ask_add_server(a, names[(from + i) % n]);
 }
 
 static bool is_stopping(const struct ask *a)
@@ -81,7 +81,7 @@ bool ask_failed(const struct ask *a)
     return failed && (a->servers[0].failed || failed == a->servers_n);
 }
 
-void ask_pass_over(struct ask *a)
+void ask_skip(struct ask *a)
 {
     a->servers[a->answered].is_passed_over = true;
 }
@@ -113,7 +113,7 @@ void ask_note_failure(struct ask *a, size_t server, bool is_unreachable, int64_t
 }
 
 /* Too many requests, or a server that is away or ill, are no answer to the question. */
-static void note_outcome(struct ask *a, const struct err *e)
+static void ask_note_outcome(struct ask *a, const struct err *e)
 {
     bool is_unreachable = federation_is_unreachable(e);
     int64_t wait_ms = federation_wait_ms(e);
@@ -151,7 +151,7 @@ const struct err *ask_any(struct ask *a, struct fed_request *r, const char *list
         const struct err *e = exchange(a, r, ret);
         if (e && e->code == ERR_INTERNAL)
             return e;
-        note_outcome(a, e);
+        ask_note_outcome(a, e);
         a->bytes -= ret->n < a->bytes ? ret->n : a->bytes;
         if (ret->p && !has_any(*ret, list))
             *ret = (struct str){0};
@@ -189,7 +189,8 @@ static json_t *id_list(const char *const *ids, size_t n)
     return list;
 }
 
-static const struct err *read_events(struct ask *a, struct str list, size_t max, struct events *ret)
+static const struct err *ask_read_events(struct ask *a, struct str list, size_t max,
+                                         struct events *ret)
 {
     max = max < a->events ? max : a->events;
     TRY(ask_read_pdus(a, list, max, ret));
@@ -214,7 +215,7 @@ const struct err *ask_missing(struct ask *a, const char *const *earliest, size_t
     };
     struct str reply;
     TRY(ask_any(a, &r, "events", &reply));
-    return read_events(a, json_scan_get(reply, "events"), MISSING_LIMIT, ret);
+    return ask_read_events(a, json_scan_get(reply, "events"), MISSING_LIMIT, ret);
 }
 
 const struct err *ask_backfill(struct ask *a, const char *const *ids, size_t n, size_t limit,
@@ -230,5 +231,5 @@ const struct err *ask_backfill(struct ask *a, const char *const *ids, size_t n, 
     struct fed_request r = {.method = GET, .path = arena_strdup(arena, path.p)};
     struct str reply;
     TRY(ask_any(a, &r, "pdus", &reply));
-    return read_events(a, json_scan_get(reply, "pdus"), limit, ret);
+    return ask_read_events(a, json_scan_get(reply, "pdus"), limit, ret);
 }

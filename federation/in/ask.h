@@ -44,7 +44,7 @@ bool ask_find_server(const struct ask *a, size_t *ret); /* the first that is to 
  * did not come may come yet: the failure may pass. */
 bool ask_failed(const struct ask *a);
 /* What the last one answered was of no use: it is asked no more. */
-void ask_pass_over(struct ask *a);
+void ask_skip(struct ask *a);
 
 struct events {
     const struct event **list;

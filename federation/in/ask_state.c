@@ -18,7 +18,7 @@ enum {
 struct ids {
     struct map seen;
     const char **list;
-    size_t n, room;
+    size_t n, cap;
 };
 
 static void ids_finish(struct ids *s)
@@ -32,13 +32,13 @@ static void ids_add(struct arena *a, struct ids *s, const char *id)
 {
     if (map_put(&s->seen, str_of(id), s))
         return;
-    if (s->n == s->room) {
-        size_t room = s->room ? s->room * 2 : 64;
-        const char **grown = arena_alloc_array(a, room, sizeof *grown);
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? s->cap * 2 : 64;
+        const char **grown = arena_alloc_array(a, cap, sizeof *grown);
         if (s->n)
             memcpy(grown, s->list, s->n * sizeof *grown);
         s->list = grown;
-        s->room = room;
+        s->cap = cap;
     }
     s->list[s->n++] = id;
 }
@@ -71,8 +71,8 @@ static const struct err *unknown_auth(struct ask *a, const struct event *const *
     return ids.n ? events_unknown(a->job, a->room, ids.list, ids.n, ret, ret_n) : NULL;
 }
 
-static size_t leave_out(const struct events *got, const char *const *ids, size_t n,
-                        const char **ret)
+static size_t ask_state_leave_out(const struct events *got, const char *const *ids, size_t n,
+                                  const char **ret)
 {
     struct map have = {0};
     size_t left = 0;
@@ -86,7 +86,8 @@ static size_t leave_out(const struct events *got, const char *const *ids, size_t
 }
 
 /* One by one. When the server sends us away in the middle, the next one is asked for the rest. */
-static const struct err *fetch(struct ask *a, const char *const *ids, size_t n, struct events *ret)
+static const struct err *ask_state_fetch(struct ask *a, const char *const *ids, size_t n,
+                                         struct events *ret)
 {
     size_t server;
     bool goes_on = n > 0;
@@ -103,7 +104,7 @@ static const struct err *fetch(struct ask *a, const char *const *ids, size_t n, 
         a->may_come_yet |= goes_on;
         ask_note_failure(a, server, got.is_unreachable, got.wait_ms);
         events_append(a->job->arena, ret, &(struct events){got.list, got.n});
-        n = leave_out(&(struct events){got.list, got.n}, ids, n, left);
+        n = ask_state_leave_out(&(struct events){got.list, got.n}, ids, n, left);
         ids = left;
     }
     a->may_come_yet &= n > 0;
@@ -131,7 +132,7 @@ const struct err *ask_auth(struct ask *a, const struct event *const *events, siz
     a->may_come_yet = false;
     TRY(unknown_auth(a, events, n, &have, &unknown, &unknown_n));
     for (int round = 0; unknown_n && round < ROUNDS; round++) {
-        TRY(fetch(a, unknown, unknown_n, &more));
+        TRY(ask_state_fetch(a, unknown, unknown_n, &more));
         if (!more.n)
             break;
         events_append(a->job->arena, &have, &more);
@@ -146,7 +147,7 @@ const struct err *ask_auth(struct ask *a, const struct event *const *events, siz
 
 /* ---- state ---- */
 
-static void add_ids(struct arena *a, struct str list, struct ids *ids)
+static void ask_state_add_ids(struct arena *a, struct str list, struct ids *ids)
 {
     struct json_member m;
     for (size_t pos = 0; ids->n < STATE_MAX && json_scan_next(list, &pos, &m);) {
@@ -184,7 +185,7 @@ static const struct err *store_unknown(struct ask *a, const char *event_id, cons
     if (n > FETCH_MAX)
         TRY(ask_whole_state(a, event_id, &events));
     else
-        TRY(fetch(a, unknown, n, &events));
+        TRY(ask_state_fetch(a, unknown, n, &events));
     return events.n ? outliers_store(a->job, a->room, events.list, events.n, NULL, NULL) : NULL;
 }
 
@@ -223,7 +224,7 @@ static const struct err *ask_state_ids(struct ask *a, const char *event_id, stru
     };
     struct str reply;
     TRY(ask_any(a, &r, "pdu_ids", &reply));
-    add_ids(a->job->arena, json_scan_get(reply, "pdu_ids"), state);
+    ask_state_add_ids(a->job->arena, json_scan_get(reply, "pdu_ids"), state);
     *ret_auth_chain = json_scan_get(reply, "auth_chain_ids");
     return NULL;
 }
@@ -243,7 +244,7 @@ static const struct err *ask_state(struct ask *a, const char *event_id, bool and
     if (and_itself) /* the last one of a place in the state counts */
         ids_add(a->job->arena, &ids, event_id);
     size_t state_n = ids.n;
-    add_ids(a->job->arena, auth_chain, &ids);
+    ask_state_add_ids(a->job->arena, auth_chain, &ids);
     TRY(store_unknown(a, event_id, &ids));
     return drop_unknown(a, ids.list, state_n, a->denied - denied, ret, ret_n, ret_known);
 }

@@ -97,7 +97,8 @@ static void drop_room(struct early_pdus *e, struct joining *j)
     free(j);
 }
 
-static void append(struct early_pdus *e, struct joining *j, const char *origin, struct str raw)
+static void early_pdus_append(struct early_pdus *e, struct joining *j, const char *origin,
+                              struct str raw)
 {
     struct kept *k = mem_zalloc(sizeof *k);
     k->source = source_locked(e, origin);
@@ -112,8 +113,8 @@ static void append(struct early_pdus *e, struct joining *j, const char *origin, 
     j->last = &k->next;
 }
 
-static struct early_pdu *take_locked(struct early_pdus *e, struct arena *a, struct joining *j,
-                                     size_t *ret_n)
+static struct early_pdu *early_pdus_take_locked(struct early_pdus *e, struct arena *a,
+                                                struct joining *j, size_t *ret_n)
 {
     size_t n = 0;
     struct early_pdu *list = arena_alloc_array(a, j->n + 1, sizeof *list);
@@ -173,7 +174,7 @@ bool early_pdus_keep(struct early_pdus *e, const char *room_id, const char *orig
     if (!j || !has_room_locked(e, j, origin, n, bytes))
         return false;
     for (size_t i = 0; i < n; i++)
-        append(e, j, origin, raw[i]);
+        early_pdus_append(e, j, origin, raw[i]);
     return true;
 }
 
@@ -181,7 +182,7 @@ struct early_pdu *early_pdus_take(struct early_pdus *e, struct arena *a, const c
                                   size_t *ret_n)
 {
     LOCKED(&e->lock);
-    return take_locked(e, a, map_remove(&e->rooms, str_of(room_id)), ret_n);
+    return early_pdus_take_locked(e, a, map_remove(&e->rooms, str_of(room_id)), ret_n);
 }
 
 void early_pdus_put_back(struct early_pdus *e, const char *room_id, const struct early_pdu *pdus,
@@ -190,7 +191,7 @@ void early_pdus_put_back(struct early_pdus *e, const char *room_id, const struct
     LOCKED(&e->lock);
     struct joining *j = joining_create(room_id), **last = &e->put_back;
     for (size_t i = 0; i < n; i++)
-        append(e, j, pdus[i].origin, pdus[i].raw);
+        early_pdus_append(e, j, pdus[i].origin, pdus[i].raw);
     while (*last)
         last = &(*last)->next;
     *last = j;
@@ -205,5 +206,5 @@ struct early_pdu *early_pdus_take_again(struct early_pdus *e, struct arena *a,
         return NULL;
     e->put_back = j->next;
     *ret_room_id = arena_strdup(a, j->room_id);
-    return take_locked(e, a, j, ret_n);
+    return early_pdus_take_locked(e, a, j, ret_n);
 }

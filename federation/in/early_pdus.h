@@ -17,7 +17,7 @@ struct early_pdus;
 struct early_pdus *early_pdus_create(void);
 void early_pdus_destroy(struct early_pdus *e); /* NULL-safe */
 
-/* One join a room at a time (federation/turns.h) begins and takes. */
+/* One join a room at a time (federation/keyed_lock.h) begins and takes. */
 void early_pdus_begin(struct early_pdus *e, const char *room_id);
 
 /* False: the room is not being joined, or too much waits. */

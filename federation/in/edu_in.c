@@ -17,7 +17,7 @@ static const struct {
 };
 
 /* Is it our failure, so that the whole transaction should come again? */
-static bool is_ours(const struct err *e)
+static bool edu_in_is_local_failure(const struct err *e)
 {
     return e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE || e->code == ERR_CONFLICT ||
            e->code == ERR_STORAGE_FULL;
@@ -48,7 +48,7 @@ const struct err *edu_receive(struct job *job, const char *origin, struct str ed
                                   : edu_in_direct_to_device(job, origin, content);
         if (!e)
             return NULL;
-        if (is_ours(e))
+        if (edu_in_is_local_failure(e))
             return e;
         log_debug("%s of %s is ignored: %s", handlers[i].type, origin, e->text);
     }

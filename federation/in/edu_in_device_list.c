@@ -8,7 +8,7 @@
 #include "federation/in/edu_read.h"
 #include "federation/peer/remote_user.h"
 #include "federation/users/device_watch.h"
-#include "federation/users/told_keys.h"
+#include "federation/users/received_keys.h"
 #include "users/device_changes.h"
 
 /* Everything that it builds upon is the update that we know. */
@@ -22,18 +22,18 @@ static bool follows(const struct device_list_update *u, const struct remote_list
     return json_array_size(u->prev_id) > 0;
 }
 
-static const struct err *add_device(struct job *job, struct write *w,
-                                    const struct device_list_update *u, int64_t user,
-                                    bool *ret_differs)
+static const struct err *edu_in_device_list_add_device(struct job *job, struct write *w,
+                                                       const struct device_list_update *u,
+                                                       int64_t user, bool *ret_differs)
 {
-    struct told_keys told = {.user_id = u->user_id, .user = user};
+    struct received_keys received = {.user_id = u->user_id, .user = user};
     struct stored_keys stored;
     struct public_key old;
     if (!u->deleted)
-        told_keys_add_device(job->arena, &told, u->device_id, u->keys, u->display_name);
-    if (told.n) {
+        received_keys_add_device(job->arena, &received, u->device_id, u->keys, u->display_name);
+    if (received.n) {
         TRY(stored_keys_read(job, &u->user_id, 1, &stored));
-        *ret_differs = told_keys_write(job, w, &told, &stored, false);
+        *ret_differs = received_keys_write(job, w, &received, &stored, false);
         return NULL;
     }
     TRY(device_keys_get(job_tx(job), user, u->device_id, &old));
@@ -43,13 +43,14 @@ static const struct err *add_device(struct job *job, struct write *w,
     return NULL;
 }
 
-static const struct err *apply(struct job *job, const struct device_list_update *u,
-                               const struct remote_list *l)
+static const struct err *edu_in_device_list_apply(struct job *job,
+                                                  const struct device_list_update *u,
+                                                  const struct remote_list *l)
 {
     bool differs;
     struct write *w = write_begin(job);
     remote_list_write_update(w, l, u->stream_id);
-    TRY(add_device(job, w, u, l->user, &differs));
+    TRY(edu_in_device_list_add_device(job, w, u, l->user, &differs));
     if (differs)
         TRY(remote_devices_change_add(job, w, l->user, u->user_id));
     return write_commit(job, w, NULL);
@@ -61,7 +62,7 @@ static const struct err *ask_for_all(struct job *job, const struct remote_list *
     if (!l->exists)
         TRY(remote_lists_open(job_tx(job), &l->user, 1));
     TRY(remote_list_set_stale(job_tx(job), l->user));
-    device_watch_poke(job->store->federation->device_watch);
+    device_watch_poke(job->node->federation->device_watch);
     return NULL;
 }
 
@@ -78,7 +79,7 @@ const struct err *edu_in_device_list_update(struct job *job, const char *origin,
     if (l.state == REMOTE_LIST_FRESH && l.stream_id == u.stream_id)
         return NULL; /* told before */
     if (l.state == REMOTE_LIST_FRESH && follows(&u, &l)) {
-        const struct err *e = apply(job, &u, &l);
+        const struct err *e = edu_in_device_list_apply(job, &u, &l);
         if (!e || e->code != ERR_CONFLICT)
             return e;
     }

@@ -26,7 +26,8 @@ static struct str message_hash(struct arena *a, const char *origin, const char *
 }
 
 /* Delivered before, by a thread that was faster: that is as good. */
-static const struct err *settle(struct job *job, struct str hash, const struct err *e)
+static const struct err *edu_in_direct_to_device_settle(struct job *job, struct str hash,
+                                                        const struct err *e)
 {
     bool received = false;
     if (!e || e->code != ERR_CONFLICT)
@@ -44,7 +45,7 @@ static const struct err *deliver(struct job *job, const char *origin, const char
         size_t bytes = 0;
         device_messages_add(d, w, &bytes);
         to_device_received_write(w, hash, now_ms());
-        TRY(settle(job, hash, write_commit(job, w, NULL)));
+        TRY(edu_in_direct_to_device_settle(job, hash, write_commit(job, w, NULL)));
     }
     return device_messages_bound(job, d);
 }

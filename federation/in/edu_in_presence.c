@@ -10,13 +10,14 @@
 
 enum { PUSH_MAX = 1000 };
 
-static const struct err *take(struct job *job, const char *origin, const json_t *push)
+static const struct err *edu_in_presence_take(struct job *job, const char *origin,
+                                              const json_t *push)
 {
     struct presence_push p;
     int64_t user = 0, now = now_ms(), ago;
     if (!edu_read_presence(origin, push, &p))
         return NULL;
-    TRY(intern_find(job->store->intern, INTERN_USER, p.user_id, &user));
+    TRY(intern_find(job->node->intern, INTERN_USER, p.user_id, &user));
     if (!user) /* no user here shares a room with them */
         return NULL;
     ago = p.last_active_ago;
@@ -28,9 +29,9 @@ static const struct err *take(struct job *job, const char *origin, const json_t 
 const struct err *edu_in_presence(struct job *job, const char *origin, const json_t *content)
 {
     const json_t *list = json_object_get(content, "push");
-    if (!job->store->presence)
+    if (!job->node->presence)
         return NULL;
     for (size_t i = 0; i < json_array_size(list) && i < PUSH_MAX; i++)
-        TRY(take(job, origin, json_array_get(list, i)));
+        TRY(edu_in_presence_take(job, origin, json_array_get(list, i)));
     return NULL;
 }

@@ -3,7 +3,7 @@
 #include "federation/in/edu_in.h"
 #include "federation/in/edu_read.h"
 #include "federation/peer/remote_user.h"
-#include "federation/users/told_keys.h"
+#include "federation/users/received_keys.h"
 #include "users/device_changes.h"
 
 const struct err *edu_in_signing_key_update(struct job *job, const char *origin,
@@ -18,12 +18,12 @@ const struct err *edu_in_signing_key_update(struct job *job, const char *origin,
         return NULL;
     struct write *w = write_begin(job);
     if (l.exists) {
-        struct told_keys told = {.user_id = u.user_id, .user = l.user};
+        struct received_keys received = {.user_id = u.user_id, .user = l.user};
         struct stored_keys stored;
-        told_keys_add_cross_signing(job->arena, &told, KEY_MASTER, u.master);
-        told_keys_add_cross_signing(job->arena, &told, KEY_SELF_SIGNING, u.self_signing);
+        received_keys_add_cross_signing(job->arena, &received, KEY_MASTER, u.master);
+        received_keys_add_cross_signing(job->arena, &received, KEY_SELF_SIGNING, u.self_signing);
         TRY(stored_keys_read(job, &u.user_id, 1, &stored));
-        differs = told_keys_write(job, w, &told, &stored, false);
+        differs = received_keys_write(job, w, &received, &stored, false);
         remote_list_write_touched(w, l.user);
     }
     if (differs)

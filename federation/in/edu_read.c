@@ -92,8 +92,8 @@ const struct err *edu_read_signing_key_update(const json_t *content, struct sign
     return json_want_object(content, "self_signing_key", &ret->self_signing);
 }
 
-static const struct err *need_text(struct arena *a, struct str object, const char *key,
-                                   const char **ret)
+static const struct err *edu_read_need_text(struct arena *a, struct str object, const char *key,
+                                            const char **ret)
 {
     *ret = json_scan_string(a, json_scan_get(object, key));
     return *ret ? NULL : err(ERR_BAD_JSON, "\"%s\" must be a string", key);
@@ -102,9 +102,9 @@ static const struct err *need_text(struct arena *a, struct str object, const cha
 const struct err *edu_read_direct_to_device(struct arena *a, const char *origin, struct str content,
                                             struct direct_to_device *ret)
 {
-    TRY(need_text(a, content, "sender", &ret->sender));
-    TRY(need_text(a, content, "type", &ret->type));
-    TRY(need_text(a, content, "message_id", &ret->message_id));
+    TRY(edu_read_need_text(a, content, "sender", &ret->sender));
+    TRY(edu_read_need_text(a, content, "type", &ret->type));
+    TRY(edu_read_need_text(a, content, "message_id", &ret->message_id));
     ret->messages = json_scan_get(content, "messages");
     if (!ret->messages.p || ret->messages.p[0] != '{')
         return err(ERR_BAD_JSON, "\"messages\" must be an object");

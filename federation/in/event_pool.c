@@ -13,7 +13,7 @@ void event_pool_finish(struct event_pool *p)
     map_finish(&p->missing);
 }
 
-static void add(struct event_pool *p, const struct event *e, int64_t kept)
+static void event_pool_add(struct event_pool *p, const struct event *e, int64_t kept)
 {
     struct arena *a = p->job->arena;
     if (map_get(&p->by_id, str_of(e->event_id)))
@@ -35,7 +35,7 @@ static void add(struct event_pool *p, const struct event *e, int64_t kept)
 
 void event_pool_add_kept(struct event_pool *p, const struct event *e, int64_t kept)
 {
-    add(p, e, kept);
+    event_pool_add(p, e, kept);
 }
 
 /* The ids before these events that are not stored, as keys of a map. */
@@ -99,7 +99,7 @@ static size_t add_wanted(struct event_pool *p, const struct map *offered, const 
             const struct event *e = map_get(offered, str_of(ids[i]));
             if (!e)
                 continue;
-            add(p, e, 0);
+            event_pool_add(p, e, 0);
             note_missing_before(p, e, unknown);
             any = true;
             added++;
@@ -163,7 +163,7 @@ static size_t list_with_parents(struct event_pool *p, struct pool_event *e,
     return n;
 }
 
-static int by_depth(const void *left, const void *right)
+static int event_pool_by_depth(const void *left, const void *right)
 {
     const struct pool_event *a = *(struct pool_event *const *)left,
                             *b = *(struct pool_event *const *)right;
@@ -180,7 +180,7 @@ size_t event_pool_order(struct event_pool *p, struct pool_event **ret)
         sorted[i] = p->all[i];
         sorted[i]->is_listed = false;
     }
-    qsort(sorted, p->n, size, by_depth);
+    qsort(sorted, p->n, size, event_pool_by_depth);
     for (size_t i = 0; i < p->n; i++)
         if (!sorted[i]->is_listed && !sorted[i]->is_taken)
             n = list_with_parents(p, sorted[i], stack, ret, n);

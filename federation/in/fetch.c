@@ -18,7 +18,7 @@ struct fetched {
     struct buf pdu;
 };
 
-static void note_outcome(struct sent_away *away, const struct err *e)
+static void fetch_note_outcome(struct sent_away *away, const struct err *e)
 {
     if (federation_is_unreachable(e))
         atomic_store(&away->is_unreachable, true);
@@ -43,7 +43,7 @@ static void fetch_one(struct job *job, void *part)
             .timeout_ms = TIMEOUT_MS,
             .reply_max = REPLY_MAX},
         &reply);
-    note_outcome(f->away, e);
+    fetch_note_outcome(f->away, e);
     if (e || json_scan_check(reply.body))
         return;
     struct str pdus = json_scan_get(reply.body, "pdus");
@@ -83,7 +83,7 @@ const struct err *federation_fetch_events(struct job *job, struct room *room, co
     struct fetched *f = arena_alloc_array(job->arena, n + 1, sizeof *f);
     for (size_t i = 0; i < n; i++)
         f[i] = (struct fetched){.server = server, .id = ids[i], .away = &away};
-    crew_run(inbound_of(job)->fetchers, job, fetch_one, f, sizeof *f, n, HELPERS_MAX);
+    helpers_run(inbound_of(job)->fetchers, job, fetch_one, f, sizeof *f, n, HELPERS_MAX);
     *ret = (struct fetched_events){
         .list = arena_alloc_array(job->arena, n + 1, sizeof *ret->list),
         .is_unreachable = atomic_load(&away.is_unreachable),

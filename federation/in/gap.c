@@ -12,7 +12,7 @@
 #include "federation/in/event_pool.h"
 #include "federation/in/inbound_internal.h"
 #include "rooms/accept/accept.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 #include "storage/rooms/event_lookup.h"
 #include "storage/servers/inbound.h"
 
@@ -44,8 +44,8 @@ struct gap {
 /* ---- taking ---- */
 
 /* Those that are decided no longer wait. */
-static const struct err *settle(struct gap *g, struct pool_event *const *events,
-                                const struct outcome *outcomes, size_t n)
+static const struct err *gap_settle(struct gap *g, struct pool_event *const *events,
+                                    const struct accept_outcome *outcomes, size_t n)
 {
     int64_t *ids = arena_alloc_array(g->job->arena, n + 1, sizeof *ids);
     size_t ids_n = 0;
@@ -69,8 +69,8 @@ static const struct err *settle(struct gap *g, struct pool_event *const *events,
 }
 
 /* Those whose auth events are missing, and nothing else. */
-static size_t lack_auth(struct pool_event *const *events, const struct outcome *outcomes, size_t n,
-                        const struct event **ret)
+static size_t lack_auth(struct pool_event *const *events, const struct accept_outcome *outcomes,
+                        size_t n, const struct event **ret)
 {
     size_t lacking = 0;
     for (size_t i = 0; i < n; i++)
@@ -84,7 +84,7 @@ static const struct err *take_some(struct gap *g, struct pool_event *const *even
 {
     struct arena *a = g->job->arena;
     struct incoming *incoming = arena_alloc_array(a, n + 1, sizeof *incoming);
-    struct outcome *outcomes = arena_alloc_array(a, n + 1, sizeof *outcomes);
+    struct accept_outcome *outcomes = arena_alloc_array(a, n + 1, sizeof *outcomes);
     for (size_t i = 0; i < n; i++)
         incoming[i] = (struct incoming){.event = events[i]->event,
                                         .state_ids = events[i]->state_ids,
@@ -94,12 +94,12 @@ static const struct err *take_some(struct gap *g, struct pool_event *const *even
     for (size_t i = 0; i < n; i++)
         g->left_large |= outcomes[i].is_large;
     *ret_lacking_n = lack_auth(events, outcomes, n, ret_lacking);
-    return settle(g, events, outcomes, n);
+    return gap_settle(g, events, outcomes, n);
 }
 
 /* Everything that can be taken; ret_lacking: what needs auth events first. */
-static const struct err *take_all(struct gap *g, const struct event **ret_lacking,
-                                  size_t *ret_lacking_n)
+static const struct err *gap_take_all(struct gap *g, const struct event **ret_lacking,
+                                      size_t *ret_lacking_n)
 {
     struct pool_event **order =
         arena_alloc_array(g->job->arena, g->pool.n + 1, sizeof(struct pool_event *));
@@ -118,7 +118,7 @@ static const struct err *take_with_auth(struct gap *g)
     const struct event **lacking = arena_alloc_array(g->job->arena, g->pool.n + 1, sizeof *lacking);
     for (int round = 0; round < AUTH_ROUNDS; round++) {
         size_t n;
-        TRY(take_all(g, lacking, &n));
+        TRY(gap_take_all(g, lacking, &n));
         if (!n || !ask_may_go_on(&g->ask))
             break;
         TRY(ask_auth(&g->ask, lacking, n));
@@ -172,9 +172,9 @@ static const struct err *ask_before(struct gap *g, struct events *ret)
 static const struct err *find_min_depth(struct gap *g)
 {
     const struct stored_event *join = NULL;
-    int64_t entered = room_entered(g->room);
-    if (entered)
-        TRY(events_get(job_tx(g->job), entered, &join));
+    int64_t joined_at = room_join_position(g->room);
+    if (joined_at)
+        TRY(events_get(job_tx(g->job), joined_at, &join));
     g->pool.min_depth = join ? join->event->depth : 0;
     return NULL;
 }
@@ -253,7 +253,7 @@ static const struct err *close_gap(struct gap *g)
     size_t lacking_n;
     TRY(list_kept(g));
     lacking = arena_alloc_array(g->job->arena, g->pool.n + 1, sizeof *lacking);
-    TRY(take_all(g, lacking, &lacking_n));
+    TRY(gap_take_all(g, lacking, &lacking_n));
     if (!waiting(g) || g->left_large)
         return NULL;
     ask_init(&g->ask, g->job, g->room, g->server);
@@ -286,7 +286,7 @@ static const struct err *await_missing(struct gap *g, const struct work_item *it
     return NULL;
 }
 
-static const struct err *drop(struct gap *g, int64_t room)
+static const struct err *gap_drop(struct gap *g, int64_t room)
 {
     int64_t dropped;
     TRY(inbound_pdus_drop(job_tx(g->job), room, g->server, &dropped));
@@ -295,12 +295,13 @@ static const struct err *drop(struct gap *g, int64_t room)
 }
 
 /* ret: WORK_LATER until it is known better. */
-static const struct err *work(struct gap *g, const struct work_item *item, enum work_result *ret)
+static const struct err *gap_work(struct gap *g, const struct work_item *item,
+                                  enum work_result *ret)
 {
     TRY(room_get_by_id(g->job, item->room, &g->room));
     if (!g->room || !room_is_resident(g->room)) {
         *ret = WORK_DONE;
-        return drop(g, item->room);
+        return gap_drop(g, item->room);
     }
     event_pool_init(&g->pool, g->job, g->room);
     TRY(close_gap(g));
@@ -318,7 +319,7 @@ static const struct err *work(struct gap *g, const struct work_item *item, enum 
         TRY(await_missing(g, item, ret));
     if (*ret == WORK_LATER && item->attempts >= ATTEMPTS_MAX) {
         *ret = WORK_DONE;
-        return drop(g, item->room);
+        return gap_drop(g, item->room);
     }
     return NULL;
 }
@@ -331,7 +332,7 @@ enum work_result gap_close(void *ctx, struct job *job, const struct work_item *i
                     .attempts = item->attempts,
                     .takes_large = item->is_large};
     enum work_result result = WORK_LATER;
-    const struct err *e = work(&g, item, &result);
+    const struct err *e = gap_work(&g, item, &result);
     event_pool_finish(&g.pool); /* also one that was never begun */
     if (e && log_limited("closing a gap of a room", LOG_FEW))
         log_err(LOG_WARN, "closing a gap of a room", e);

@@ -74,7 +74,7 @@ static bool is_used_locked(struct flights *f)
 
 /* True: it is the caller's to fly. Otherwise another did (ret_added: with what outcome), or
  * it is too soon to try again. */
-static bool begin(struct flights *f, int64_t room, size_t *ret_added)
+static bool history_begin(struct flights *f, int64_t room, size_t *ret_added)
 {
     int64_t deadline = mono_ms() + WAIT_MS;
     LOCKED(&f->lock);
@@ -97,7 +97,7 @@ static bool begin(struct flights *f, int64_t room, size_t *ret_added)
     return false;
 }
 
-static void end(struct flights *f, int64_t room, size_t added, int64_t retry_ms)
+static void in_history_end(struct flights *f, int64_t room, size_t added, int64_t retry_ms)
 {
     LOCKED(&f->lock);
     struct flight *flight = map_get_int(&f->rooms, room);
@@ -138,8 +138,8 @@ static const struct event *find_oldest(const struct events *events)
 }
 
 /* The room may have been read anew meanwhile, for instance when its state became complete. */
-static const struct err *add(struct ask *a, const struct events *events, const char *const *state,
-                             size_t state_n, size_t *ret_added)
+static const struct err *in_history_add(struct ask *a, const struct events *events,
+                                        const char *const *state, size_t state_n, size_t *ret_added)
 {
     const struct err *e = NULL;
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -173,14 +173,14 @@ static const struct err *fetch_some(struct ask *a, const struct history_end *end
     TRY(ask_auth(a, events.list, events.n));
     if (a->may_come_yet)
         return NULL; /* it would be judged without them */
-    TRY(add(a, &events, state, state_n, ret_added));
+    TRY(in_history_add(a, &events, state, state_n, ret_added));
     for (size_t i = 0; i < events.n; i++)
         inbound_event_came(inbound_of(a->job), events.list[i]->event_id);
     return NULL;
 }
 
 /* Until there is enough, or everything. */
-static const struct err *fetch(struct ask *a, size_t limit, size_t *added)
+static const struct err *history_fetch(struct ask *a, size_t limit, size_t *added)
 {
     for (int round = 0; *added < limit && round < ROUNDS_MAX && ask_may_go_on(a); round++) {
         const struct history_end *ends;
@@ -191,12 +191,12 @@ static const struct err *fetch(struct ask *a, size_t limit, size_t *added)
         TRY(fetch_some(a, ends, n, &some));
         *added += some;
         if (!some)
-            ask_pass_over(a);
+            ask_skip(a);
     }
     return NULL;
 }
 
-static int64_t retry_ms(const struct ask *a)
+static int64_t history_retry_ms(const struct ask *a)
 {
     return a->wait_ms ? a->wait_ms : a->answers ? RETRY_MS : RETRY_SOON_MS;
 }
@@ -208,12 +208,12 @@ const struct err *federation_backfill(struct job *job, struct room *room, size_t
     struct ask ask;
     size_t added = 0;
     *ret_added = 0;
-    if (!begin(flights, room->id, ret_added))
+    if (!history_begin(flights, room->id, ret_added))
         return NULL;
     ask_init(&ask, job, room, NULL);
     ask.deadline_mono_ms = mono_ms() + TIME_MS;
-    const struct err *e = fetch(&ask, limit, &added);
-    end(flights, room->id, added, retry_ms(&ask));
+    const struct err *e = history_fetch(&ask, limit, &added);
+    in_history_end(flights, room->id, added, history_retry_ms(&ask));
     *ret_added = added;
     return e;
 }

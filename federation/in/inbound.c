@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "federation/turns.h"
+#include "federation/keyed_lock.h"
 #include "matrix/id.h"
 #include "storage/db/feed.h"
 #include "storage/servers/inbound.h"
@@ -20,7 +20,7 @@ enum {
     LARGE_RETRY_MS = 2000
 };
 
-static void on_changes(void *ctx, const struct change *changes, size_t n)
+static void inbound_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct inbound *in = ctx;
     for (size_t i = 0; i < n && room_work_awaits(in->gaps); i++)
@@ -34,22 +34,23 @@ void inbound_event_came(struct inbound *in, const char *event_id)
         room_work_event_came(in->gaps, event_id);
 }
 
-void inbound_event_concluded(struct inbound *in, const char *event_id, const struct outcome *o)
+void inbound_event_concluded(struct inbound *in, const char *event_id,
+                             const struct accept_outcome *o)
 {
     if (o->verdict == VERDICT_SOFT_FAILED || o->verdict == VERDICT_REJECTED)
         inbound_event_came(in, event_id);
 }
 
-struct inbound *inbound_create(struct store *store)
+struct inbound *inbound_create(struct node *node)
 {
     struct inbound *in = mem_zalloc(sizeof *in);
-    in->store = store;
+    in->node = node;
     in->transactions = transaction_table_create(TRANSACTIONS_WAITING);
     in->questions = transaction_table_create(QUESTIONS_WAITING);
-    in->gaps = room_work_create(store, gap_close, in);
+    in->gaps = room_work_create(node, gap_close, in);
     in->flights = flights_create();
-    in->large = turns_create();
-    feed_listen(store->feed, on_changes, in);
+    in->large = keyed_lock_create();
+    feed_listen(node->feed, inbound_on_changes, in);
     return in;
 }
 
@@ -66,11 +67,11 @@ static const struct err *resume(struct inbound *in, struct job *job)
 
 void inbound_start(struct inbound *in)
 {
-    in->receivers = crew_create(in->store, RECEIVERS);
-    in->fetchers = crew_create(in->store, FETCHERS);
+    in->receivers = helpers_create(in->node, RECEIVERS);
+    in->fetchers = helpers_create(in->node, FETCHERS);
     arena_auto struct arena *a = arena_create();
     struct job job;
-    job_init(&job, in->store, a);
+    job_init(&job, in->node, a);
     const struct err *e = resume(in, &job);
     if (e)
         log_err(LOG_WARN, "looking for events that wait for their parents", e);
@@ -91,37 +92,37 @@ void inbound_destroy(struct inbound *in)
     if (!in)
         return;
     room_work_destroy(in->gaps);
-    crew_destroy(in->receivers);
-    crew_destroy(in->fetchers);
+    helpers_destroy(in->receivers);
+    helpers_destroy(in->fetchers);
     transaction_table_destroy(in->transactions);
     transaction_table_destroy(in->questions);
     flights_destroy(in->flights);
-    turns_destroy(in->large);
+    keyed_lock_destroy(in->large);
     free(in);
 }
 
 /* ---- events that a request waits for ---- */
 
 const struct err *inbound_accept(struct job *job, struct room *room, const struct incoming *event,
-                                 int64_t wait_ms, struct outcome *ret)
+                                 int64_t wait_ms, struct accept_outcome *ret)
 {
-    struct turns *turns = inbound_of(job)->large;
+    struct keyed_lock *locks = inbound_of(job)->large;
     const char *origin = str_dup(job->arena, id_server(str_of(event->event->sender)));
     TRY(room_accept_unless_large(job, room, event, 1, ret));
     if (!ret->is_large)
         return NULL;
-    if (!turns_take(turns, LARGE_TURN, origin, mono_ms() + wait_ms))
+    if (!keyed_lock_take(locks, LARGE_KEY, origin, mono_ms() + wait_ms))
         return err_limit_exceeded(LARGE_RETRY_MS);
     const struct err *e = room_get_by_id(job, room->id, &room);
     if (!e && room)
         e = room_accept(job, room, event, 1, ret);
-    turns_give_back(turns, LARGE_TURN);
+    keyed_lock_release(locks, LARGE_KEY);
     return e || room ? e : err(ERR_NOT_FOUND, "Unknown room");
 }
 
 /* ---- events that wait for their parents ---- */
 
-static const struct err *trim(struct job *job, struct room *room, const char *origin)
+static const struct err *inbound_trim(struct job *job, struct room *room, const char *origin)
 {
     int64_t of_pair, of_origin;
     TRY(inbound_pdus_trim(job_tx(job), room->id, origin, KEPT_OF_PAIR, &of_pair));
@@ -138,7 +139,7 @@ const struct err *inbound_keep(struct job *job, struct room *room, const char *o
     for (size_t i = 0; i < n; i++)
         inbound_pdus_write(w, room->id, origin, events[i], now_ms());
     TRY(write_commit(job, w, NULL));
-    TRY(trim(job, room, origin));
+    TRY(inbound_trim(job, room, origin));
     inbound_count(in, COUNT_WAITING, n);
     *ret_kept = room_work_add(in->gaps, room->id, origin);
     return NULL;

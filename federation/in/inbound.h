@@ -10,7 +10,7 @@
 #include "rooms/room.h"
 
 struct inbound;
-struct inbound *inbound_create(struct store *store);
+struct inbound *inbound_create(struct node *node);
 void inbound_start(struct inbound *in); /* goes on with what was kept before a restart */
 void inbound_stop(struct inbound *in);
 void inbound_destroy(struct inbound *in);

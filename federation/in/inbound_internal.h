@@ -2,8 +2,8 @@
 #ifndef FEDERATION_IN_INBOUND_INTERNAL_H
 #define FEDERATION_IN_INBOUND_INTERNAL_H
 
-#include "federation/crew.h"
 #include "federation/federation.h"
+#include "federation/helpers.h"
 #include "federation/in/inbound.h"
 #include "federation/in/room_work.h"
 #include "federation/in/transaction_table.h"
@@ -26,15 +26,15 @@ enum inbound_count {
 };
 
 struct inbound {
-    struct store *store;
+    struct node *node;
     struct transaction_table *transactions;
     struct transaction_table *questions; /* federation/in/share.h */
-    struct crew *receivers; /* rooms of one transaction at once: they wait for the disk */
-    struct crew *fetchers;  /* events asked for one by one: they wait for other servers */
+    struct helpers *receivers; /* rooms of one transaction at once: they wait for the disk */
+    struct helpers *fetchers;  /* events asked for one by one: they wait for other servers */
     struct room_work *gaps;
-    struct flights *flights; /* history that is being fetched */
-    struct turns *large;     /* requests with a large conflict, one at a time */
-    atomic_bool stopping;    /* ask no server any more */
+    struct flights *flights;  /* history that is being fetched */
+    struct keyed_lock *large; /* requests with a large conflict, one at a time */
+    atomic_bool stopping;     /* ask no server any more */
     atomic_llong counts[COUNTS];
 };
 
@@ -45,15 +45,15 @@ static inline void inbound_count(struct inbound *in, enum inbound_count what, si
 
 static inline struct inbound *inbound_of(const struct job *job)
 {
-    return job->store->federation->inbound;
+    return job->node->federation->inbound;
 }
 
 /* Takes in an event for a request that waits for what comes of it. When it is of a large conflict
  * (rooms/accept/accept.h), which keeps a processor busy, it is one request's turn at a time;
  * M_LIMIT_EXCEEDED when that takes longer than wait_ms to come. */
-#define LARGE_TURN "large" /* of inbound->large */
+#define LARGE_KEY "large" /* of inbound->large */
 const struct err *inbound_accept(struct job *job, struct room *room, const struct incoming *event,
-                                 int64_t wait_ms, struct outcome *ret);
+                                 int64_t wait_ms, struct accept_outcome *ret);
 
 /* Keeps checked events of that server until their parents are here; false: too many wait already.
  */
@@ -64,7 +64,8 @@ const struct err *inbound_keep(struct job *job, struct room *room, const char *o
  * get their place in another way, aside or in history. Cheap when nothing waits. */
 void inbound_event_came(struct inbound *in, const char *event_id);
 /* The same for an event that was taken, if it was put aside. */
-void inbound_event_concluded(struct inbound *in, const char *event_id, const struct outcome *o);
+void inbound_event_concluded(struct inbound *in, const char *event_id,
+                             const struct accept_outcome *o);
 
 /* gap.c: the work of inbound.gaps. */
 enum work_result gap_close(void *ctx, struct job *job, const struct work_item *item);

@@ -26,7 +26,7 @@ struct late_receipts *late_receipts_create(void)
     return l;
 }
 
-static void forget(struct late *one)
+static void late_receipts_forget(struct late *one)
 {
     free(one->user_id);
     free(one->event_id);
@@ -38,16 +38,16 @@ void late_receipts_destroy(struct late_receipts *l)
     if (!l)
         return;
     for (size_t i = 0; i < l->n; i++)
-        forget(&l->kept[i]);
+        late_receipts_forget(&l->kept[i]);
     lock_finish(&l->lock);
     free(l);
 }
 
-static void put(struct late_receipts *l, const struct late *one)
+static void late_receipts_put(struct late_receipts *l, const struct late *one)
 {
     LOCKED(&l->lock);
     if (l->n == KEPT_MAX) {
-        forget((struct late *)one);
+        late_receipts_forget((struct late *)one);
         return;
     }
     l->kept[l->n++] = *one;
@@ -64,10 +64,10 @@ void late_receipts_keep(struct late_receipts *l, int64_t room, const struct rece
     one.receipt.user_id = one.user_id;
     one.receipt.event_id = one.event_id;
     one.receipt.thread = one.thread;
-    put(l, &one);
+    late_receipts_put(l, &one);
 }
 
-static size_t take_all(struct late_receipts *l, struct arena *a, struct late **ret)
+static size_t late_receipts_take_all(struct late_receipts *l, struct arena *a, struct late **ret)
 {
     LOCKED(&l->lock);
     size_t n = l->n;
@@ -78,7 +78,7 @@ static size_t take_all(struct late_receipts *l, struct arena *a, struct late **r
 }
 
 /* Who has left meanwhile has read nothing. */
-static const struct err *set(struct job *job, struct late *one)
+static const struct err *late_receipts_set(struct job *job, struct late *one)
 {
     struct room *room;
     TRY(room_get_by_id(job, one->room, &room));
@@ -90,15 +90,15 @@ static const struct err *set(struct job *job, struct late *one)
 const struct err *late_receipts_retry(struct late_receipts *l, struct job *job)
 {
     struct late *list;
-    size_t n = take_all(l, job->arena, &list);
+    size_t n = late_receipts_take_all(l, job->arena, &list);
     const struct err *e = NULL;
     for (size_t i = 0; i < n; i++) {
         if (!e)
-            e = set(job, &list[i]);
+            e = late_receipts_set(job, &list[i]);
         if (!list[i].receipt.event && mono_ms() - list[i].since < KEEP_MS)
-            put(l, &list[i]);
+            late_receipts_put(l, &list[i]);
         else
-            forget(&list[i]);
+            late_receipts_forget(&list[i]);
     }
     return e;
 }

@@ -60,7 +60,7 @@ static bool is_membership(const struct event *e, const char *membership)
 
 /* Made by the invited user's server from what the inviter's server has signed before: its sender
  * never saw it. The authorisation rules check it. */
-static bool is_third_party_invite(const struct event *e)
+static bool pdu_is_third_party_invite(const struct event *e)
 {
     return is_membership(e, "invite") && json_scan_get(e->content, "third_party_invite").p;
 }
@@ -80,7 +80,7 @@ static const struct err *need_signer(struct arena *a, struct task *t, const char
 static const struct err *find_signers(struct arena *a, struct task *t)
 {
     const struct event *e = t->event;
-    bool third_party = is_third_party_invite(e);
+    bool third_party = pdu_is_third_party_invite(e);
     if (!third_party)
         TRY(need_signer(a, t, e->sender));
     if (e->version->event_id == EVENT_ID_GIVEN &&
@@ -116,7 +116,7 @@ static const struct err *find_signatures(struct arena *a, struct signer *s, cons
                 : err(ERR_INVALID_SIGNATURE, "The event has no signature of %.200s", s->server);
 }
 
-static const struct err *check_allowed(const struct config *c, const struct task *t)
+static const struct err *pdu_check_allowed(const struct config *c, const struct task *t)
 {
     for (size_t i = 0; i < t->n; i++)
         if (strcmp(t->signers[i].server, c->server_name) != 0 &&
@@ -133,18 +133,18 @@ static const struct err *check_room(const char *room_id, const struct event *e)
     return NULL;
 }
 
-static const struct err *prepare(struct job *job, const char *room_id, struct task *t)
+static const struct err *pdu_prepare(struct job *job, const char *room_id, struct task *t)
 {
     struct arena *a = job->arena;
     TRY(check_room(room_id, t->event));
     TRY(find_signers(a, t));
-    TRY(check_allowed(job->store->config, t));
+    TRY(pdu_check_allowed(job->node->config, t));
     for (size_t i = 0; i < t->n; i++)
         TRY(find_signatures(a, &t->signers[i], t->event));
     return NULL;
 }
 
-static void refuse(struct task *t, const struct err *e)
+static void pdu_refuse(struct task *t, const struct err *e)
 {
     t->pdu->refused = *e;
     event_unref(t->event);
@@ -158,7 +158,7 @@ struct key_wish {
     struct signature *signature;
 };
 
-static bool has_key(const struct signer *s)
+static bool pdu_has_key(const struct signer *s)
 {
     for (size_t i = 0; i < s->n; i++)
         if (s->signatures[i].key)
@@ -174,7 +174,7 @@ static size_t list_wishes(struct task *tasks, size_t n, struct key_wish *wishes,
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; tasks[i].event && j < tasks[i].n; j++) {
             struct signer *s = &tasks[i].signers[j];
-            if (has_key(s))
+            if (pdu_has_key(s))
                 continue;
             const struct event *e = tasks[i].event;
             int64_t at = e->version->enforce_key_validity ? e->origin_server_ts : 0;
@@ -210,7 +210,7 @@ static const struct err *find_keys(struct job *job, struct task *tasks, size_t n
 /* "All signatures from known unexpired keys" must be right, and one at least must be there. */
 static const struct err *check_signer(const struct signer *s, struct str signed_bytes)
 {
-    if (!has_key(s))
+    if (!pdu_has_key(s))
         return err(ERR_INVALID_SIGNATURE, "No valid key of %.200s is known that has signed it",
                    s->server);
     for (size_t i = 0; i < s->n; i++)
@@ -220,7 +220,7 @@ static const struct err *check_signer(const struct signer *s, struct str signed_
     return NULL;
 }
 
-static const struct err *check_signatures(const struct task *t)
+static const struct err *pdu_check_signatures(const struct task *t)
 {
     buf_auto struct buf b = {0};
     event_signed_bytes(t->event, &b);
@@ -229,11 +229,11 @@ static const struct err *check_signatures(const struct task *t)
     return NULL;
 }
 
-static void judge(struct task *t)
+static void pdu_judge(struct task *t)
 {
-    const struct err *e = check_signatures(t);
+    const struct err *e = pdu_check_signatures(t);
     if (e) {
-        refuse(t, e);
+        pdu_refuse(t, e);
         return;
     }
     if (event_content_hash_ok(t->event))
@@ -253,7 +253,7 @@ static void *judge_share(void *arg)
     const struct share *s = arg;
     for (size_t i = 0; i < s->n; i++)
         if (s->tasks[i].event)
-            judge(&s->tasks[i]);
+            pdu_judge(&s->tasks[i]);
     return NULL;
 }
 
@@ -292,9 +292,9 @@ const struct err *pdu_read(struct job *job, const struct room_version *v, const 
         pdus[i].event = NULL;
         const struct err *e = event_parse(v, pdus[i].raw, &t->event);
         if (!e)
-            e = prepare(job, room_id, t);
+            e = pdu_prepare(job, room_id, t);
         if (e)
-            refuse(t, e);
+            pdu_refuse(t, e);
     }
     const struct err *e = find_keys(job, tasks, n, keyring_find_here);
     if (!e)

@@ -17,7 +17,7 @@ enum {
     LOOK_MS = 500,     /* for items whose time has come */
     DELAY_MS = 2000,   /* after the first failure; doubles */
     DELAY_MAX_MS = 30 * 60 * 1000,
-    NEWS_MS = 30 * 1000 /* no longer than that once there is more to do */
+    WAKE_PAUSE_MS = 30 * 1000 /* no longer than that once there is more to do */
 };
 
 enum item_state { QUEUED, DELAYED, RUNNING };
@@ -46,7 +46,7 @@ struct list {
 };
 
 struct room_work {
-    struct store *store;
+    struct node *node;
     work_function *fn;
     void *ctx;
     struct lock lock;
@@ -62,14 +62,14 @@ struct room_work {
 
 /* ---- lists, the lock held ---- */
 
-static void unlink_locked(struct room_work *w, struct item *i)
+static void room_work_unlink_locked(struct room_work *w, struct item *i)
 {
     struct list *l = &w->lists[i->state];
     *(i->prev ? &i->prev->next : &l->first) = i->next;
     *(i->next ? &i->next->prev : &l->last) = i->prev;
 }
 
-static void append_locked(struct room_work *w, struct item *i, enum item_state state)
+static void room_work_append_locked(struct room_work *w, struct item *i, enum item_state state)
 {
     struct list *l = &w->lists[state];
     i->state = state;
@@ -81,8 +81,8 @@ static void append_locked(struct room_work *w, struct item *i, enum item_state s
 
 static void move_locked(struct room_work *w, struct item *i, enum item_state state)
 {
-    unlink_locked(w, i);
-    append_locked(w, i, state);
+    room_work_unlink_locked(w, i);
+    room_work_append_locked(w, i, state);
 }
 
 static void queue_due_locked(struct room_work *w, int64_t now)
@@ -94,23 +94,23 @@ static void queue_due_locked(struct room_work *w, int64_t now)
     }
 }
 
-static bool has_its_share_locked(const struct room_work *w, const struct item *i)
+static bool room_work_has_its_share_locked(const struct room_work *w, const struct item *i)
 {
-    int of_room = 0, of_server = 0, large = 0;
+    int of_cap = 0, of_server = 0, large = 0;
     for (const struct item *r = w->lists[RUNNING].first; r; r = r->next) {
         large += r->what.is_large;
-        of_room += r->what.room == i->what.room;
+        of_cap += r->what.room == i->what.room;
         of_server += *i->what.server && strcmp(r->what.server, i->what.server) == 0;
     }
     if (i->what.is_large && large >= LARGE_MAX)
         return true;
-    return of_room >= OF_ROOM_MAX || of_server >= OF_SERVER_MAX;
+    return of_cap >= OF_ROOM_MAX || of_server >= OF_SERVER_MAX;
 }
 
-static struct item *next_locked(struct room_work *w)
+static struct item *room_work_next_locked(struct room_work *w)
 {
     for (struct item *i = w->lists[QUEUED].first; i; i = i->next)
-        if (!has_its_share_locked(w, i))
+        if (!room_work_has_its_share_locked(w, i))
             return i;
     return NULL;
 }
@@ -163,15 +163,15 @@ static struct item *item_locked(struct room_work *w, int64_t room, const char *s
     i->key = buf_steal(&key, &n);
     i->what = (struct work_item){.room = room, .server = i->key + room_n};
     map_put(&w->items, str_of(i->key), i);
-    append_locked(w, i, QUEUED);
+    room_work_append_locked(w, i, QUEUED);
     pthread_cond_signal(&w->called);
     return i;
 }
 
-static void drop_locked(struct room_work *w, struct item *i)
+static void room_work_drop_locked(struct room_work *w, struct item *i)
 {
     await_nothing_locked(w, i);
-    unlink_locked(w, i);
+    room_work_unlink_locked(w, i);
     map_remove(&w->items, str_of(i->key));
     free(i->key);
     free(i);
@@ -180,7 +180,7 @@ static void drop_locked(struct room_work *w, struct item *i)
 /* has_more: to do than when it failed. */
 static void set_due_locked(struct item *i, int64_t due, bool has_more)
 {
-    int64_t soon = mono_ms() + NEWS_MS;
+    int64_t soon = mono_ms() + WAKE_PAUSE_MS;
     if (has_more && due > soon)
         due = soon;
     i->due_mono_ms = due > i->rest_until_mono_ms ? due : i->rest_until_mono_ms;
@@ -255,7 +255,7 @@ static void concluded_locked(struct room_work *w, struct item *i, enum work_resu
         i->what.attempts = 0;
         move_locked(w, i, QUEUED);
     } else {
-        drop_locked(w, i);
+        room_work_drop_locked(w, i);
     }
 }
 
@@ -268,7 +268,7 @@ static void do_one_locked(struct room_work *w, struct item *i, struct arena *are
     struct work_item what = i->what;
     lock_release(&w->lock);
     struct job job;
-    job_init(&job, w->store, arena);
+    job_init(&job, w->node, arena);
     enum work_result result = w->fn(w->ctx, &job, &what);
     job_finish(&job);
     arena_reset(arena);
@@ -277,14 +277,14 @@ static void do_one_locked(struct room_work *w, struct item *i, struct arena *are
     pthread_cond_broadcast(&w->called); /* its share is free */
 }
 
-static void *run(void *ctx)
+static void *room_work_run(void *ctx)
 {
     struct room_work *w = ctx;
     struct arena *arena = arena_create();
     lock_take(&w->lock);
     while (!w->stopping) {
         queue_due_locked(w, mono_ms());
-        struct item *i = next_locked(w);
+        struct item *i = room_work_next_locked(w);
         if (i)
             do_one_locked(w, i, arena);
         else if (w->lists[DELAYED].first)
@@ -299,10 +299,10 @@ static void *run(void *ctx)
 
 /* ---- start and end ---- */
 
-struct room_work *room_work_create(struct store *store, work_function *fn, void *ctx)
+struct room_work *room_work_create(struct node *node, work_function *fn, void *ctx)
 {
     struct room_work *w = mem_zalloc(sizeof *w);
-    w->store = store;
+    w->node = node;
     w->fn = fn;
     w->ctx = ctx;
     lock_init(&w->lock, RANK_CACHE);
@@ -314,7 +314,7 @@ void room_work_start(struct room_work *w, int threads)
 {
     w->threads = mem_zalloc((size_t)threads * sizeof *w->threads);
     for (int i = 0; i < threads; i++)
-        if (thread_start(&w->threads[w->threads_n], "fed-room", run, w))
+        if (thread_start(&w->threads[w->threads_n], "fed-room", room_work_run, w))
             w->threads_n++;
     if (w->threads_n < threads)
         log_warn("only %d of %d threads could be started", w->threads_n, threads);
@@ -337,7 +337,7 @@ void room_work_destroy(struct room_work *w)
         return;
     for (int state = QUEUED; state <= RUNNING; state++)
         while (w->lists[state].first)
-            drop_locked(w, w->lists[state].first);
+            room_work_drop_locked(w, w->lists[state].first);
     map_finish(&w->items);
     map_finish(&w->awaited);
     pthread_cond_destroy(&w->called);

@@ -24,7 +24,7 @@ enum work_result {
 typedef enum work_result work_function(void *ctx, struct job *job, const struct work_item *item);
 
 struct room_work;
-struct room_work *room_work_create(struct store *store, work_function *fn, void *ctx);
+struct room_work *room_work_create(struct node *node, work_function *fn, void *ctx);
 void room_work_start(struct room_work *w, int threads);
 void room_work_stop(struct room_work *w); /* waits for what is being done */
 void room_work_destroy(struct room_work *w);

@@ -24,10 +24,11 @@ static const struct err *scan_list(struct str body, const char *name, struct str
     return NULL;
 }
 
-const struct err *transaction_scan(struct arena *a, struct str body, struct transaction *ret)
+const struct err *transaction_scan(struct arena *a, struct str body,
+                                   struct incoming_transaction *ret)
 {
     TRY(json_scan_check(body));
-    struct transaction t = {0};
+    struct incoming_transaction t = {0};
     if (str_trim(body, " \t\r\n").p[0] != '{')
         return err(ERR_BAD_JSON, "Content must be an object");
     struct str pdus[TRANSACTION_PDUS_MAX], origin = json_scan_get(body, "origin");

@@ -7,7 +7,7 @@
 
 enum { TRANSACTION_PDUS_MAX = 50, TRANSACTION_EDUS_MAX = 100 };
 
-struct transaction {
+struct incoming_transaction {
     const char *origin; /* NULL: it does not say */
     struct transaction_pdu {
         struct str raw;
@@ -19,6 +19,7 @@ struct transaction {
 
 /* M_NOT_JSON, M_BAD_JSON: malformed, or more PDUs or EDUs than a transaction may have. Members of
  * the lists that are no objects are left out. */
-const struct err *transaction_scan(struct arena *a, struct str body, struct transaction *ret);
+const struct err *transaction_scan(struct arena *a, struct str body,
+                                   struct incoming_transaction *ret);
 
 #endif

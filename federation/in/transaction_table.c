@@ -61,7 +61,7 @@ void transaction_table_destroy(struct transaction_table *t)
 }
 
 /* The body belongs to it: a server that lost its memory may count its transactions anew. */
-static char *make_key(const char *origin, const char *txn, struct str body)
+static char *transaction_table_make_key(const char *origin, const char *txn, struct str body)
 {
     buf_auto struct buf b = {0};
     size_t n;
@@ -110,7 +110,7 @@ static void detach_locked(struct waiter *w)
 }
 
 /* By http/, when the request ends: it may have been woken already. */
-static void leave(struct waiter *w)
+static void transaction_table_leave(struct waiter *w)
 {
     struct transaction_table *t = w->source;
     LOCKED(&t->lock);
@@ -127,17 +127,18 @@ static void leave(struct waiter *w)
     drop_idle_locked(t, o);
 }
 
-static void wait_locked(struct transaction_table *t, struct origin *o, struct waiter *w)
+static void transaction_table_wait_locked(struct transaction_table *t, struct origin *o,
+                                          struct waiter *w)
 {
     w->source = t;
-    w->leave = leave;
+    w->leave = transaction_table_leave;
     w->next = &o->waiters;
     w->prev = o->waiters.prev;
     w->prev->next = w->next->prev = w;
     o->waiting_n++;
 }
 
-static void wake_all_locked(struct origin *o)
+static void transaction_table_wake_all_locked(struct origin *o)
 {
     while (o->waiting_n) {
         struct waiter *w = o->waiters.next;
@@ -164,7 +165,7 @@ static enum admission admit_locked(struct transaction_table *t, struct arena *a,
     }
     if (o->waiting_n >= t->waiting_max)
         return ADMIT_BUSY;
-    wait_locked(t, o, w);
+    transaction_table_wait_locked(t, o, w);
     return ADMIT_WAIT;
 }
 
@@ -172,7 +173,7 @@ enum admission transaction_admit(struct transaction_table *t, struct arena *a, c
                                  const char *txn, struct str body, struct waiter *w,
                                  struct str *ret_reply)
 {
-    char *key = make_key(origin, txn, body);
+    char *key = transaction_table_make_key(origin, txn, body);
     if (w->source) /* what it waited for before has come, or not in time */
         w->leave(w);
     lock_take(&t->lock);
@@ -200,7 +201,7 @@ static void keep_answer_locked(struct transaction_table *t, char *owned_key, str
 void transaction_finish(struct transaction_table *t, const char *origin, const char *txn,
                         struct str body, struct str reply)
 {
-    char *key = make_key(origin, txn, body);
+    char *key = transaction_table_make_key(origin, txn, body);
     lock_take(&t->lock);
     struct origin *o = origin_locked(t, origin);
     for (size_t i = 0; i < o->running_n; i++)
@@ -213,7 +214,7 @@ void transaction_finish(struct transaction_table *t, const char *origin, const c
         keep_answer_locked(t, key, reply);
         key = NULL;
     }
-    wake_all_locked(o);
+    transaction_table_wake_all_locked(o);
     drop_idle_locked(t, o);
     lock_release(&t->lock);
     free(key);

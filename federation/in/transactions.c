@@ -11,7 +11,7 @@
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 #include "rooms/accept/accept.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 #include "rooms/servers.h"
 
 enum {
@@ -49,14 +49,14 @@ static void set_id(struct result *r, const char *event_id)
     snprintf(r->event_id, sizeof r->event_id, "%s", event_id);
 }
 
-static void refuse(struct job *job, struct part *p, size_t i, const char *why)
+static void transactions_refuse(struct job *job, struct part *p, size_t i, const char *why)
 {
     snprintf(p->results[i].error, sizeof p->results[i].error, "%s", why);
     inbound_count(inbound_of(job), COUNT_REFUSED, 1);
 }
 
 /* Without more than the event's format: to tell the sender which one is meant. */
-static void find_id(const struct room_version *v, struct str raw, struct result *r)
+static void transactions_find_id(const struct room_version *v, struct str raw, struct result *r)
 {
     struct event *e;
     if (event_parse(v, raw, &e))
@@ -65,12 +65,12 @@ static void find_id(const struct room_version *v, struct str raw, struct result 
     event_unref(e);
 }
 
-static void refuse_all(struct job *job, struct part *p, const struct room_version *v,
-                       const char *why)
+static void transactions_refuse_all(struct job *job, struct part *p, const struct room_version *v,
+                                    const char *why)
 {
     for (size_t i = 0; i < p->n; i++) {
-        find_id(v, p->raw[i], &p->results[i]);
-        refuse(job, p, i, why);
+        transactions_find_id(v, p->raw[i], &p->results[i]);
+        transactions_refuse(job, p, i, why);
     }
 }
 
@@ -87,7 +87,7 @@ static const struct room_version *guess_version(const struct part *p)
 
 /* ---- rooms that we are in ---- */
 
-static void count_outcomes(struct inbound *in, const struct outcome *outcomes, size_t n)
+static void count_outcomes(struct inbound *in, const struct accept_outcome *outcomes, size_t n)
 {
     size_t by_verdict[VERDICT_MISSING + 1] = {0};
     for (size_t i = 0; i < n; i++)
@@ -98,7 +98,7 @@ static void count_outcomes(struct inbound *in, const struct outcome *outcomes, s
 }
 
 /* Checks them all: format, signatures, hash. */
-static const struct err *check(struct job *job, struct part *p, struct room *room)
+static const struct err *transactions_check(struct job *job, struct part *p, struct room *room)
 {
     struct pdu *pdus = arena_alloc_array(job->arena, p->n, sizeof *pdus);
     p->events = arena_alloc_array(job->arena, p->n, sizeof *p->events);
@@ -113,14 +113,14 @@ static const struct err *check(struct job *job, struct part *p, struct room *roo
             p->events[p->events_n++] = (struct incoming){.event = pdus[i].event};
             continue;
         }
-        find_id(room->version, p->raw[i], &p->results[i]);
-        refuse(job, p, i, pdus[i].refused.text);
+        transactions_find_id(room->version, p->raw[i], &p->results[i]);
+        transactions_refuse(job, p, i, pdus[i].refused.text);
     }
     return NULL;
 }
 
 static const struct err *keep_missing(struct job *job, struct part *p, size_t from,
-                                      const struct outcome *outcomes, size_t n)
+                                      const struct accept_outcome *outcomes, size_t n)
 {
     const struct event *missing[TRANSACTION_PDUS_MAX];
     size_t missing_n = 0;
@@ -132,13 +132,13 @@ static const struct err *keep_missing(struct job *job, struct part *p, size_t fr
         TRY(inbound_keep(job, p->room, p->origin, missing, missing_n, &kept));
     for (size_t i = 0; i < n && !kept; i++)
         if (outcomes[i].verdict == VERDICT_MISSING)
-            refuse(job, p, p->index[from + i], "Too many events of the room wait");
+            transactions_refuse(job, p, p->index[from + i], "Too many events of the room wait");
     return NULL;
 }
 
 /* n of the events, from there on, were decided. */
-static const struct err *conclude(struct job *job, struct part *p, size_t from,
-                                  const struct outcome *outcomes, size_t n)
+static const struct err *transactions_conclude(struct job *job, struct part *p, size_t from,
+                                               const struct accept_outcome *outcomes, size_t n)
 {
     count_outcomes(inbound_of(job), outcomes, n);
     for (size_t i = 0; i < n; i++) {
@@ -153,10 +153,10 @@ static const struct err *conclude(struct job *job, struct part *p, size_t from,
 /* What could not be taken together with other rooms. */
 static const struct err *take_rest(struct job *job, struct part *p)
 {
-    struct outcome outcomes[TRANSACTION_PDUS_MAX];
+    struct accept_outcome outcomes[TRANSACTION_PDUS_MAX];
     size_t n = p->events_n - p->taken;
     TRY(room_accept_unless_large(job, p->room, p->events + p->taken, n, outcomes));
-    return conclude(job, p, p->taken, outcomes, n);
+    return transactions_conclude(job, p, p->taken, outcomes, n);
 }
 
 /* ---- rooms that we are not in ---- */
@@ -165,16 +165,16 @@ static const struct err *take_rest(struct job *job, struct part *p)
 static bool concerns_our_user(const struct job *job, const struct event *e)
 {
     return strcmp(e->type, "m.room.member") == 0 && e->state_key &&
-           str_is(id_server(str_of(e->state_key)), job->store->config->server_name);
+           str_is(id_server(str_of(e->state_key)), job->node->config->server_name);
 }
 
-static const struct err *note(struct job *job, struct part *p, struct room *room)
+static const struct err *transactions_note(struct job *job, struct part *p, struct room *room)
 {
-    TRY(check(job, p, room));
+    TRY(transactions_check(job, p, room));
     for (size_t i = 0; i < p->events_n; i++) {
         const struct event *e = p->events[i].event;
         if (!concerns_our_user(job, e)) {
-            refuse(job, p, p->index[i], "This server is not in the room");
+            transactions_refuse(job, p, p->index[i], "This server is not in the room");
             continue;
         }
         const struct err *no = room_note_membership(
@@ -183,7 +183,7 @@ static const struct err *note(struct job *job, struct part *p, struct room *room
         if (no && err_status(no) >= 500)
             return no;
         if (no)
-            refuse(job, p, p->index[i], no->text);
+            transactions_refuse(job, p, p->index[i], no->text);
     }
     return NULL;
 }
@@ -196,14 +196,14 @@ static const struct err *keep_early(struct job *job, struct part *p, struct room
                                     bool *ret_kept)
 {
     *ret_kept =
-        early_pdus_keep(job->store->federation->early_pdus, p->room_id, p->origin, p->raw, p->n);
+        early_pdus_keep(job->node->federation->early_pdus, p->room_id, p->origin, p->raw, p->n);
     const struct room_version *v = *room ? (*room)->version : guess_version(p);
     for (size_t i = 0; i < p->n && *ret_kept; i++)
-        find_id(v, p->raw[i], &p->results[i]);
+        transactions_find_id(v, p->raw[i], &p->results[i]);
     return *ret_kept ? NULL : room_find(job, p->room_id, room);
 }
 
-static const struct err *prepare(struct job *job, struct part *p)
+static const struct err *transactions_prepare(struct job *job, struct part *p)
 {
     struct room *room = NULL;
     bool kept = false;
@@ -213,24 +213,24 @@ static const struct err *prepare(struct job *job, struct part *p)
     if (kept)
         return NULL;
     if (!room) {
-        refuse_all(job, p, guess_version(p), "This server is not in the room");
+        transactions_refuse_all(job, p, guess_version(p), "This server is not in the room");
         return NULL;
     }
     const struct err *denied = room_check_acl(job, room, p->origin);
     if (denied && err_status(denied) >= 500)
         return denied;
     if (denied) {
-        refuse_all(job, p, room->version, denied->text);
+        transactions_refuse_all(job, p, room->version, denied->text);
         return NULL;
     }
     if (!room_is_resident(room))
-        return note(job, p, room);
+        return transactions_note(job, p, room);
     p->room = room;
-    return check(job, p, room);
+    return transactions_check(job, p, room);
 }
 
 /* The usual events of all rooms, in one commit. */
-static const struct err *take_usual(struct job *job, struct part *parts, size_t n)
+static const struct err *transactions_take_usual(struct job *job, struct part *parts, size_t n)
 {
     struct accept_room *rooms = arena_alloc_array(job->arena, n, sizeof *rooms);
     struct part **of = arena_alloc_array(job->arena, n, sizeof(struct part *));
@@ -244,13 +244,13 @@ static const struct err *take_usual(struct job *job, struct part *parts, size_t 
             .room = p->room,
             .events = p->events,
             .n = p->events_n,
-            .outcomes = arena_alloc_array(job->arena, p->events_n, sizeof(struct outcome))};
+            .outcomes = arena_alloc_array(job->arena, p->events_n, sizeof(struct accept_outcome))};
     }
     if (rooms_n)
         TRY(rooms_accept_usual(job, rooms, rooms_n));
     for (size_t i = 0; i < rooms_n; i++) {
         of[i]->taken = rooms[i].taken;
-        TRY(conclude(job, of[i], 0, rooms[i].outcomes, rooms[i].taken));
+        TRY(transactions_conclude(job, of[i], 0, rooms[i].outcomes, rooms[i].taken));
     }
     return NULL;
 }
@@ -265,8 +265,8 @@ static void run_rest(struct job *job, void *part)
 }
 
 /* Create events that name their own rooms are left out: no room is found by those alone. */
-static struct part *group_by_room(struct arena *a, const struct transaction *t, const char *origin,
-                                  size_t *ret_n)
+static struct part *group_by_room(struct arena *a, const struct incoming_transaction *t,
+                                  const char *origin, size_t *ret_n)
 {
     struct map by_room = {0};
     struct part *parts = arena_alloc_array(a, t->pdus_n, sizeof *parts);
@@ -300,16 +300,17 @@ static struct part *group_by_room(struct arena *a, const struct transaction *t, 
 static const struct err *take_pdus(struct job *job, struct part *parts, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        TRY(prepare(job, &parts[i]));
-    TRY(take_usual(job, parts, n));
-    crew_run(inbound_of(job)->receivers, job, run_rest, parts, sizeof *parts, n, HELPERS_MAX);
+        TRY(transactions_prepare(job, &parts[i]));
+    TRY(transactions_take_usual(job, parts, n));
+    helpers_run(inbound_of(job)->receivers, job, run_rest, parts, sizeof *parts, n, HELPERS_MAX);
     for (size_t i = 0; i < n; i++)
         if (parts[i].failed)
             return err_copy(&parts[i].failure);
     return NULL;
 }
 
-static const struct err *take_edus(struct job *job, const struct transaction *t, const char *origin)
+static const struct err *take_edus(struct job *job, const struct incoming_transaction *t,
+                                   const char *origin)
 {
     for (size_t i = 0; i < t->edus_n; i++)
         TRY(edu_receive(job, origin, t->edus[i]));
@@ -317,7 +318,7 @@ static const struct err *take_edus(struct job *job, const struct transaction *t,
     return NULL;
 }
 
-static void add_results(struct buf *out, const struct part *parts, size_t n)
+static void transactions_add_results(struct buf *out, const struct part *parts, size_t n)
 {
     bool any = false;
     BUF_LIT(out, "{\"pdus\":{");
@@ -342,8 +343,8 @@ static void add_results(struct buf *out, const struct part *parts, size_t n)
 
 /* When something of ours fails, the whole transaction fails and comes again; what was taken until
  * then is known by then. */
-static const struct err *receive(struct job *job, const struct transaction *t, const char *origin,
-                                 struct buf *ret)
+static const struct err *receive(struct job *job, const struct incoming_transaction *t,
+                                 const char *origin, struct buf *ret)
 {
     struct inbound *in = inbound_of(job);
     size_t n;
@@ -352,7 +353,7 @@ static const struct err *receive(struct job *job, const struct transaction *t, c
     inbound_count(in, COUNT_PDUS, t->pdus_n);
     TRY(take_pdus(job, parts, n));
     TRY(take_edus(job, t, origin));
-    add_results(ret, parts, n);
+    transactions_add_results(ret, parts, n);
     return NULL;
 }
 
@@ -399,7 +400,7 @@ static const struct err *take_early(struct job *job, const char *room_id,
         struct part p = early_part(job->arena, room_id, pdus, i, n);
         const struct err *e = take_early_part(job, &p);
         if (e) {
-            early_pdus_put_back(job->store->federation->early_pdus, room_id, pdus + i, n - i);
+            early_pdus_put_back(job->node->federation->early_pdus, room_id, pdus + i, n - i);
             return e;
         }
         i += p.n;
@@ -409,7 +410,7 @@ static const struct err *take_early(struct job *job, const char *room_id,
 
 void inbound_take_early(struct job *job, const char *room_id)
 {
-    struct federation *f = job->store->federation;
+    struct federation *f = job->node->federation;
     size_t n;
     const struct early_pdu *pdus = early_pdus_take(f->early_pdus, job->arena, room_id, &n);
     if (take_early(job, room_id, pdus, n))
@@ -420,7 +421,7 @@ void inbound_take_early(struct job *job, const char *room_id)
 const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, int64_t unused_b,
                                            bool *ret_done)
 {
-    struct early_pdus *early = job->store->federation->early_pdus;
+    struct early_pdus *early = job->node->federation->early_pdus;
     const struct early_pdu *pdus;
     const char *room_id;
     size_t n;
@@ -432,9 +433,10 @@ const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, in
 
 /* ---- the route ---- */
 
-static const struct err *scan(struct request *rq, const char *origin, struct transaction **ret)
+static const struct err *scan(struct request *rq, const char *origin,
+                              struct incoming_transaction **ret)
 {
-    struct transaction *t = arena_alloc(rq->arena, sizeof *t);
+    struct incoming_transaction *t = arena_alloc(rq->arena, sizeof *t);
     TRY(transaction_scan(rq->arena, rq->raw, t));
     if (t->origin && strcmp(t->origin, origin) != 0)
         return err(ERR_FORBIDDEN, "The transaction says that it is from %s, its signature %s",
@@ -443,12 +445,12 @@ static const struct err *scan(struct request *rq, const char *origin, struct tra
     return NULL;
 }
 
-static const struct err *put_send(struct request *rq, struct reply *rp)
+static const struct err *transactions_put_send(struct request *rq, struct reply *rp)
 {
     struct job *job = rq->job;
     struct transaction_table *table = inbound_of(job)->transactions;
     const char *origin = remote_of(rq)->name, *txn = request_param(rq, "txn");
-    struct transaction *t = NULL;
+    struct incoming_transaction *t = NULL;
     struct str earlier;
     TRY(scan(rq, origin, &t));
     switch (transaction_admit(table, rq->arena, origin, txn, rq->raw, &rq->waiter, &earlier)) {
@@ -472,7 +474,7 @@ static const struct err *put_send(struct request *rq, struct reply *rp)
 const struct route federation_transactions_routes[] = {
     {.method = PUT,
      .path = "/_matrix/federation/v1/send/{txn}",
-     .handler = put_send,
+     .handler = transactions_put_send,
      .who = WHO_SERVER,
      .body = BODY_RAW,
      .pool = POOL_FEDERATION,

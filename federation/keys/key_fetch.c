@@ -10,8 +10,9 @@ enum {
     ANSWERS_MAX = 500, /* of a notary: it may have several for a server */
 };
 
-static const struct err *keep(struct job *job, const json_t *answer, const struct key_response *r,
-                              bool direct, int64_t now, struct key_answer *ret)
+static const struct err *key_fetch_keep(struct job *job, const json_t *answer,
+                                        const struct key_response *r, bool direct, int64_t now,
+                                        struct key_answer *ret)
 {
     const struct server_key_response stored = {
         .server = r->server,
@@ -24,7 +25,7 @@ static const struct err *keep(struct job *job, const json_t *answer, const struc
     struct key_answer a = {.keys = *r};
     bool newest;
     TRY(server_keys_put(job_tx(job), &stored, direct, r->keys, r->n, &newest));
-    a.news = direct ? KEY_NEWS_DIRECT : newest ? KEY_NEWS_NEWER : KEY_NEWS_OLDER;
+    a.source = direct ? KEY_SOURCE_DIRECT : newest ? KEY_SOURCE_NEWER : KEY_SOURCE_OLDER;
     *ret = a;
     return NULL;
 }
@@ -45,7 +46,7 @@ const struct err *key_fetch_direct(struct job *job, const char *server, struct k
     int64_t now = now_ms();
     TRY(federation_request(job, &r, &reply));
     TRY(key_response_read(job->arena, reply.json, server, now, &keys));
-    return keep(job, reply.json, &keys, true, now, ret);
+    return key_fetch_keep(job, reply.json, &keys, true, now, ret);
 }
 
 /* ---- notaries ---- */
@@ -95,7 +96,7 @@ static const struct err *read_answers(struct job *job, const json_t *reply,
             key_response_read(job->arena, answer, NULL, now, &r) ||
             !is_asked_for(queries, n, r.server))
             continue;
-        const struct err *e = keep(job, answer, &r, false, now, &answers[answers_n]);
+        const struct err *e = key_fetch_keep(job, answer, &r, false, now, &answers[answers_n]);
         if (e && e->code != ERR_BAD_STATUS)
             return e;
         answers_n += !e;

@@ -9,7 +9,7 @@
 /* What was learnt, and how much is to be made of it. */
 struct key_answer {
     struct key_response keys;
-    enum key_news news;
+    enum key_source source;
 };
 
 /* GET /_matrix/key/v2/server of the server itself. */

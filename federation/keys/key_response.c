@@ -24,7 +24,7 @@ static bool is_our_algorithm(const char *key_id)
            strlen(key_id) <= KEY_ID_MAX;
 }
 
-static bool has_key(const struct server_key *keys, size_t n, const char *key_id)
+static bool key_response_has_key(const struct server_key *keys, size_t n, const char *key_id)
 {
     for (size_t i = 0; i < n; i++)
         if (strcmp(keys[i].key_id, key_id) == 0)
@@ -33,15 +33,17 @@ static bool has_key(const struct server_key *keys, size_t n, const char *key_id)
 }
 
 /* valid_until < 0: each key says itself when it expired. */
-static const struct err *read_keys(struct arena *a, const json_t *answer, const char *member,
-                                   int64_t valid_until, struct server_key *keys, size_t *n)
+static const struct err *key_response_read_keys(struct arena *a, const json_t *answer,
+                                                const char *member, int64_t valid_until,
+                                                struct server_key *keys, size_t *n)
 {
     const char *id;
     json_t *value;
     json_object_foreach (json_object_get(answer, member), id, value) {
         const char *key = json_text(value, "key");
         const json_t *expired = json_object_get(value, "expired_ts");
-        if (!is_our_algorithm(id) || has_key(keys, *n, id)) /* what is in use is not old */
+        if (!is_our_algorithm(id) ||
+            key_response_has_key(keys, *n, id)) /* what is in use is not old */
             continue;
         if (!key || !key_is_wellformed(key) || (valid_until < 0 && !json_is_integer(expired)))
             return wrong("a key is malformed");
@@ -56,8 +58,8 @@ static const struct err *read_keys(struct arena *a, const json_t *answer, const 
     return NULL;
 }
 
-static const struct err *check_signatures(const json_t *answer, const char *server,
-                                          const struct server_key *keys, size_t n)
+static const struct err *key_response_check_signatures(const json_t *answer, const char *server,
+                                                       const struct server_key *keys, size_t n)
 {
     size_t good = 0;
     for (size_t i = 0; i < n; i++) {
@@ -84,9 +86,9 @@ const struct err *key_response_read(struct arena *a, const json_t *answer, const
         .server = arena_strdup(a, name), .valid_until_ts = json_integer_value(until), .keys = keys};
     if (r.valid_until_ts > now + KEY_VALID_MAX_MS)
         r.valid_until_ts = now + KEY_VALID_MAX_MS;
-    TRY(read_keys(a, answer, "verify_keys", r.valid_until_ts, keys, &r.n));
-    TRY(check_signatures(answer, name, keys, r.n));
-    TRY(read_keys(a, answer, "old_verify_keys", -1, keys, &r.n));
+    TRY(key_response_read_keys(a, answer, "verify_keys", r.valid_until_ts, keys, &r.n));
+    TRY(key_response_check_signatures(answer, name, keys, r.n));
+    TRY(key_response_read_keys(a, answer, "old_verify_keys", -1, keys, &r.n));
     for (size_t i = 0; i < r.n; i++)
         keys[i].server = r.server;
     *ret = r;

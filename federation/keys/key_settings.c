@@ -7,7 +7,7 @@
 #define ALWAYS INT64_MAX
 
 /* Cuts off what is before the separator; false when there is none. */
-static bool cut(struct str *rest, char separator, struct str *ret)
+static bool key_settings_cut(struct str *rest, char separator, struct str *ret)
 {
     const char *at = memchr(rest->p, separator, rest->n);
     if (!at)
@@ -18,15 +18,17 @@ static bool cut(struct str *rest, char separator, struct str *ret)
 }
 
 /* "ed25519:id:base64", and for old keys ":expired_ts" behind it. */
-static bool read_key(struct arena *a, struct str text, bool is_old, struct server_key *ret)
+static bool key_settings_read_key(struct arena *a, struct str text, bool is_old,
+                                  struct server_key *ret)
 {
     struct str algorithm, id, key = text;
     struct server_key k = {.valid_until_ts = ALWAYS};
-    if (!cut(&key, ':', &algorithm) || !str_is(algorithm, "ed25519") || !cut(&key, ':', &id))
+    if (!key_settings_cut(&key, ':', &algorithm) || !str_is(algorithm, "ed25519") ||
+        !key_settings_cut(&key, ':', &id))
         return false;
     if (is_old) {
         struct str rest = key;
-        if (!cut(&rest, ':', &key) || !str_to_int64(rest, &k.valid_until_ts))
+        if (!key_settings_cut(&rest, ':', &key) || !str_to_int64(rest, &k.valid_until_ts))
             return false;
     }
     k.key_id = arena_printf(a, "ed25519:%.*s", STR_FMT(id));
@@ -39,9 +41,9 @@ static bool read_key(struct arena *a, struct str text, bool is_old, struct serve
 static bool read_server(struct arena *a, const char *text, bool needs_key, struct server_key *ret)
 {
     struct str server, key = str_of(text);
-    bool has_key = cut(&key, '=', &server);
+    bool has_key = key_settings_cut(&key, '=', &server);
     struct server_key k = {0};
-    if (has_key ? !read_key(a, key, false, &k) : needs_key)
+    if (has_key ? !key_settings_read_key(a, key, false, &k) : needs_key)
         return false;
     k.server = has_key ? str_dup(a, server) : text;
     *ret = k;
@@ -50,8 +52,8 @@ static bool read_server(struct arena *a, const char *text, bool needs_key, struc
 
 /* ---- reading ---- */
 
-static void add_own(struct arena *a, const struct store *s, const struct signing_key *k,
-                    struct server_key *ret)
+static void key_settings_add_own(struct arena *a, const struct node *s, const struct signing_key *k,
+                                 struct server_key *ret)
 {
     *ret = (struct server_key){
         .server = s->config->server_name,
@@ -61,17 +63,17 @@ static void add_own(struct arena *a, const struct store *s, const struct signing
     };
 }
 
-static void read_own(struct arena *a, const struct store *s, struct key_settings *ret)
+static void read_own(struct arena *a, const struct node *s, struct key_settings *ret)
 {
     const struct config_list *old = &s->config->old_signing_keys;
     struct server_key *keys = arena_alloc_array(a, 1 + s->further_keys_n + old->n, sizeof *keys);
     size_t n = 0;
-    add_own(a, s, &s->signing_key, &keys[n++]);
+    key_settings_add_own(a, s, &s->signing_key, &keys[n++]);
     for (size_t i = 0; i < s->further_keys_n; i++)
-        add_own(a, s, &s->further_keys[i], &keys[n++]);
+        key_settings_add_own(a, s, &s->further_keys[i], &keys[n++]);
     ret->own_in_use = n;
     for (size_t i = 0; i < old->n; i++) {
-        if (!read_key(a, str_of(old->items[i]), true, &keys[n]))
+        if (!key_settings_read_key(a, str_of(old->items[i]), true, &keys[n]))
             continue;
         keys[n++].server = s->config->server_name;
     }
@@ -79,8 +81,9 @@ static void read_own(struct arena *a, const struct store *s, struct key_settings
     ret->own_n = n;
 }
 
-static const struct server_key *read_servers(struct arena *a, const struct config_list *list,
-                                             bool needs_key, size_t *ret_n)
+static const struct server_key *key_settings_read_servers(struct arena *a,
+                                                          const struct config_list *list,
+                                                          bool needs_key, size_t *ret_n)
 {
     struct server_key *keys = arena_alloc_array(a, list->n, sizeof *keys);
     size_t n = 0;
@@ -90,18 +93,18 @@ static const struct server_key *read_servers(struct arena *a, const struct confi
     return keys;
 }
 
-void key_settings_read(struct arena *a, const struct store *s, struct key_settings *ret)
+void key_settings_read(struct arena *a, const struct node *s, struct key_settings *ret)
 {
     const struct config *c = s->config;
     read_own(a, s, ret);
-    ret->pinned = read_servers(a, &c->federation_pinned_keys, true, &ret->pinned_n);
-    ret->notaries = read_servers(a, &c->trusted_key_servers, false, &ret->notaries_n);
+    ret->pinned = key_settings_read_servers(a, &c->federation_pinned_keys, true, &ret->pinned_n);
+    ret->notaries = key_settings_read_servers(a, &c->trusted_key_servers, false, &ret->notaries_n);
 }
 
 /* ---- finding ---- */
 
-static bool find(const struct server_key *keys, size_t n, const char *server, const char *key_id,
-                 int64_t valid_at_ms, const char **ret_key)
+static bool keys_key_settings_find(const struct server_key *keys, size_t n, const char *server,
+                                   const char *key_id, int64_t valid_at_ms, const char **ret_key)
 {
     bool found = false;
     for (size_t i = 0; i < n; i++) {
@@ -118,8 +121,8 @@ bool key_settings_find(const struct key_settings *k, const char *server, const c
                        int64_t valid_at_ms, const char **ret_key)
 {
     *ret_key = NULL;
-    return find(k->own, k->own_n, server, key_id, valid_at_ms, ret_key) ||
-           find(k->pinned, k->pinned_n, server, key_id, valid_at_ms, ret_key);
+    return keys_key_settings_find(k->own, k->own_n, server, key_id, valid_at_ms, ret_key) ||
+           keys_key_settings_find(k->pinned, k->pinned_n, server, key_id, valid_at_ms, ret_key);
 }
 
 /* ---- checking ---- */
@@ -135,7 +138,7 @@ void key_settings_check(const struct config *c, struct buf *ret_problems)
     arena_auto struct arena *a = arena_create();
     struct server_key k;
     for (size_t i = 0; i < c->old_signing_keys.n; i++)
-        if (!read_key(a, str_of(c->old_signing_keys.items[i]), true, &k))
+        if (!key_settings_read_key(a, str_of(c->old_signing_keys.items[i]), true, &k))
             complain(c, "old_signing_keys",
                      "a list of ed25519:ID:BASE64:EXPIRED_TS (the public key, and when it was "
                      "replaced, in "

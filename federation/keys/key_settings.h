@@ -16,7 +16,7 @@ struct key_settings {
 };
 
 /* The settings are well-formed: key_settings_check() has seen them. All in the arena. */
-void key_settings_read(struct arena *a, const struct store *s, struct key_settings *ret);
+void key_settings_read(struct arena *a, const struct node *s, struct key_settings *ret);
 
 /* Is this a server whose keys are fixed? Then *ret_key is the one wanted, NULL if it has none such
  * that is valid at that time (0: at any). */

@@ -10,7 +10,7 @@ enum {
     KEYS_MAX = 200, /* of one server */
 };
 
-static void destroy(struct key_server *s)
+static void key_table_destroy(struct key_server *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         free(s->keys[i].id);
@@ -26,13 +26,13 @@ void key_table_finish(struct key_table *t)
 {
     for (struct key_server *s = t->newest, *next; s; s = next) {
         next = s->older;
-        destroy(s);
+        key_table_destroy(s);
     }
     map_finish(&t->servers);
     *t = (struct key_table){0};
 }
 
-static void link_newest(struct key_table *t, struct key_server *s)
+static void key_table_link_newest(struct key_table *t, struct key_server *s)
 {
     s->newer = NULL;
     s->older = t->newest;
@@ -46,7 +46,7 @@ static void unlink_server(struct key_table *t, struct key_server *s)
     *(s->older ? &s->older->newer : &t->oldest) = s->newer;
 }
 
-static void forget_oldest(struct key_table *t)
+static void key_table_forget_oldest(struct key_table *t)
 {
     struct key_server *s = t->oldest;
     while (s && s->asking)
@@ -55,7 +55,7 @@ static void forget_oldest(struct key_table *t)
         return;
     unlink_server(t, s);
     map_remove(&t->servers, str_of(s->name));
-    destroy(s);
+    key_table_destroy(s);
 }
 
 struct key_server *key_table_find(const struct key_table *t, const char *server)
@@ -70,16 +70,16 @@ struct key_server *key_table_use(struct key_table *t, const char *server)
         unlink_server(t, s);
     } else {
         if (t->servers.n >= t->max)
-            forget_oldest(t);
+            key_table_forget_oldest(t);
         s = mem_zalloc(sizeof *s);
         s->name = mem_strdup(server);
         map_put(&t->servers, str_of(s->name), s);
     }
-    link_newest(t, s);
+    key_table_link_newest(t, s);
     return s;
 }
 
-static struct known_key *find_id(const struct key_server *s, const char *key_id)
+static struct known_key *key_table_find_id(const struct key_server *s, const char *key_id)
 {
     for (size_t i = 0; i < s->n; i++)
         if (strcmp(s->keys[i].id, key_id) == 0)
@@ -87,11 +87,11 @@ static struct known_key *find_id(const struct key_server *s, const char *key_id)
     return NULL;
 }
 
-void key_server_put(struct key_server *s, const struct server_key *key, enum key_news news)
+void key_server_put(struct key_server *s, const struct server_key *key, enum key_source source)
 {
-    struct known_key *k = find_id(s, key->key_id);
+    struct known_key *k = key_table_find_id(s, key->key_id);
     bool same = k && strcmp(k->public_key, key->public_key) == 0;
-    if (k && (news == KEY_NEWS_OLDER || (news == KEY_NEWS_NEWER && !same)))
+    if (k && (source == KEY_SOURCE_OLDER || (source == KEY_SOURCE_NEWER && !same)))
         return;
     if (!k && s->n == KEYS_MAX)
         return;
@@ -108,7 +108,7 @@ void key_server_put(struct key_server *s, const struct server_key *key, enum key
 const struct known_key *key_server_find(const struct key_server *s, const char *key_id,
                                         int64_t valid_at_ms)
 {
-    const struct known_key *k = find_id(s, key_id);
+    const struct known_key *k = key_table_find_id(s, key_id);
     return k && valid_at_ms <= k->valid_until_ts ? k : NULL;
 }
 

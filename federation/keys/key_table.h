@@ -40,12 +40,12 @@ void key_table_finish(struct key_table *t);
 struct key_server *key_table_use(struct key_table *t, const char *server);
 struct key_server *key_table_find(const struct key_table *t, const char *server); /* or NULL */
 
-enum key_news {
-    KEY_NEWS_OLDER, /* only tells of keys that are not known */
-    KEY_NEWS_NEWER, /* from others: also how long a known key is valid */
-    KEY_NEWS_DIRECT /* from the server itself, which alone can give an id to another key */
+enum key_source {
+    KEY_SOURCE_OLDER, /* only tells of keys that are not known */
+    KEY_SOURCE_NEWER, /* from others: also how long a known key is valid */
+    KEY_SOURCE_DIRECT /* from the server itself, which alone can give an id to another key */
 };
-void key_server_put(struct key_server *s, const struct server_key *key, enum key_news news);
+void key_server_put(struct key_server *s, const struct server_key *key, enum key_source source);
 
 /* NULL when it has none of that id that is valid at that time (0: at any). */
 const struct known_key *key_server_find(const struct key_server *s, const char *key_id,

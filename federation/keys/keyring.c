@@ -16,13 +16,13 @@ enum {
 
 /* ---- life ---- */
 
-struct keyring *keyring_create(struct store *store)
+struct keyring *keyring_create(struct node *node)
 {
     struct keyring *k = mem_zalloc(sizeof *k);
-    k->store = store;
+    k->node = node;
     k->arena = arena_create();
     k->table.max = SERVERS_MAX;
-    key_settings_read(k->arena, store, &k->settings);
+    key_settings_read(k->arena, node, &k->settings);
     lock_init(&k->lock, RANK_LEAF);
     cond_init(&k->queued);
     cond_init(&k->answered);
@@ -97,7 +97,7 @@ static void look_locked(struct keyring *k, struct arena *a, struct key_wanted_of
     w->ret_key = arena_strdup(a, key->public_key);
 }
 
-static void look(struct keyring *k, struct arena *a, struct key_wanted_of *wanted, size_t n)
+static void keyring_look(struct keyring *k, struct arena *a, struct key_wanted_of *wanted, size_t n)
 {
     LOCKED(&k->lock);
     for (size_t i = 0; i < n; i++)
@@ -115,7 +115,8 @@ static size_t not_loaded(struct keyring *k, const struct open_servers *o, const 
     return n;
 }
 
-static const struct err *load(struct keyring *k, struct job *job, const struct open_servers *o)
+static const struct err *keyring_load(struct keyring *k, struct job *job,
+                                      const struct open_servers *o)
 {
     const char **names = arena_alloc_array(job->arena, o->n, sizeof *names);
     const struct server_key *keys;
@@ -128,13 +129,13 @@ static const struct err *load(struct keyring *k, struct job *job, const struct o
         key_table_use(&k->table, names[i])->loaded = true;
     /* What came meanwhile from the server itself is newer. */
     for (size_t i = 0; i < keys_n; i++)
-        key_server_put(key_table_use(&k->table, keys[i].server), &keys[i], KEY_NEWS_OLDER);
+        key_server_put(key_table_use(&k->table, keys[i].server), &keys[i], KEY_SOURCE_OLDER);
     return NULL;
 }
 
 const struct err *keyring_find_here(struct job *job, struct key_wanted_of *wanted, size_t n)
 {
-    struct keyring *k = job->store->federation ? job->store->federation->keyring : NULL;
+    struct keyring *k = job->node->federation ? job->node->federation->keyring : NULL;
     for (size_t i = 0; i < n; i++)
         wanted[i].ret_key = NULL;
     if (!k)
@@ -142,12 +143,12 @@ const struct err *keyring_find_here(struct job *job, struct key_wanted_of *wante
     for (size_t i = 0; i < n; i++)
         key_settings_find(&k->settings, wanted[i].server, wanted[i].key_id, wanted[i].valid_at_ms,
                           &wanted[i].ret_key);
-    look(k, job->arena, wanted, n);
+    keyring_look(k, job->arena, wanted, n);
     struct open_servers o = open_servers(k, job->arena, wanted, n);
     if (!o.n)
         return NULL;
-    TRY(load(k, job, &o));
-    look(k, job->arena, wanted, n);
+    TRY(keyring_load(k, job, &o));
+    keyring_look(k, job->arena, wanted, n);
     return NULL;
 }
 
@@ -173,11 +174,11 @@ static bool is_due(const struct key_server *s, enum haste haste)
 }
 
 /* Leaves in the list those that are being asked, or may be asked now. */
-static void choose_locked(struct keyring *k, struct open_servers *o, enum haste haste)
+static void keyring_choose_locked(struct keyring *k, struct open_servers *o, enum haste haste)
 {
     size_t n = 0;
     for (size_t i = 0; i < o->n; i++) {
-        if (!federation_may_contact(k->store->config, o->names[i]))
+        if (!federation_may_contact(k->node->config, o->names[i]))
             continue;
         const struct key_server *s = key_table_use(&k->table, o->names[i]);
         if (!s->asking && !is_due(s, haste))
@@ -200,7 +201,8 @@ static void ask_locked(struct keyring *k, const struct open_servers *o, enum has
     }
 }
 
-static void wait_locked(struct keyring *k, const struct open_servers *o, int64_t deadline_mono)
+static void keyring_wait_locked(struct keyring *k, const struct open_servers *o,
+                                int64_t deadline_mono)
 {
     while (!k->stopping && is_asking_locked(k, o))
         if (lock_wait_until(&k->lock, &k->answered, deadline_mono))
@@ -211,21 +213,21 @@ static void wait_locked(struct keyring *k, const struct open_servers *o, int64_t
 static const struct err *ask_and_wait_locked(struct keyring *k, struct open_servers *o,
                                              enum haste haste, int64_t until_mono)
 {
-    choose_locked(k, o, haste);
+    keyring_choose_locked(k, o, haste);
     if (o->n && !waits_are_allowed())
         return waits_elsewhere(o->names[0]);
     ask_locked(k, o, haste, until_mono);
-    wait_locked(k, o, until_mono);
+    keyring_wait_locked(k, o, until_mono);
     return NULL;
 }
 
-static const struct err *find(struct job *job, struct key_wanted_of *wanted, size_t n,
-                              enum haste haste, int64_t wait_ms)
+static const struct err *keys_keyring_find(struct job *job, struct key_wanted_of *wanted, size_t n,
+                                           enum haste haste, int64_t wait_ms)
 {
     TRY(keyring_find_here(job, wanted, n));
-    if (!job->store->federation)
+    if (!job->node->federation)
         return NULL;
-    struct keyring *k = job->store->federation->keyring;
+    struct keyring *k = job->node->federation->keyring;
     struct open_servers o = open_servers(k, job->arena, wanted, n);
     if (!o.n)
         return NULL;
@@ -233,13 +235,13 @@ static const struct err *find(struct job *job, struct key_wanted_of *wanted, siz
     const struct err *e = ask_and_wait_locked(k, &o, haste, mono_ms() + wait_ms);
     lock_release(&k->lock);
     if (!e)
-        look(k, job->arena, wanted, n);
+        keyring_look(k, job->arena, wanted, n);
     return e;
 }
 
 const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, size_t n)
 {
-    return find(job, wanted, n, HASTE_NONE, WAIT_MS);
+    return keys_keyring_find(job, wanted, n, HASTE_NONE, WAIT_MS);
 }
 
 /* Keys that will soon be too old, of a server that is in contact, are asked for before they are. */
@@ -254,12 +256,12 @@ static void ask_ahead(struct keyring *k, const struct key_wanted_of *w)
 
 const struct err *keyring_find_caller(struct job *job, struct key_wanted_of *wanted, size_t n)
 {
-    TRY(find(job, wanted, n, HASTE_CALLER, WAIT_CALLER_MS));
-    if (!job->store->federation)
+    TRY(keys_keyring_find(job, wanted, n, HASTE_CALLER, WAIT_CALLER_MS));
+    if (!job->node->federation)
         return NULL;
     for (size_t i = 0; i < n; i++)
         if (wanted[i].ret_key)
-            ask_ahead(job->store->federation->keyring, &wanted[i]);
+            ask_ahead(job->node->federation->keyring, &wanted[i]);
     return NULL;
 }
 

@@ -8,7 +8,7 @@
 #include "storage/db/job.h"
 
 struct keyring;
-struct keyring *keyring_create(struct store *store);
+struct keyring *keyring_create(struct node *node);
 void keyring_stop(struct keyring *k);    /* NULL-safe; ends what is being asked, and who waits */
 void keyring_destroy(struct keyring *k); /* NULL-safe */
 void keyring_add_metrics(struct keyring *k, struct buf *out);

@@ -37,7 +37,7 @@ static void put_locked(struct keyring *k, struct key_server *s, bool first)
     k->queue_n++;
 }
 
-static struct key_server *take_locked(struct keyring *k)
+static struct key_server *keyring_askers_take_locked(struct keyring *k)
 {
     struct key_server *s = k->first;
     k->first = s->next;
@@ -51,7 +51,7 @@ static void drop_late_locked(struct keyring *k)
 {
     bool dropped = false;
     for (; k->first && k->first->give_up_mono < mono_ms(); dropped = true)
-        key_server_dropped(take_locked(k));
+        key_server_dropped(keyring_askers_take_locked(k));
     if (dropped)
         pthread_cond_broadcast(&k->answered);
 }
@@ -68,7 +68,7 @@ static void put_later_locked(struct keyring *k, struct key_server *s, int64_t at
     pthread_cond_broadcast(&k->queued);
 }
 
-static void take_due_locked(struct keyring *k)
+static void keyring_askers_take_due_locked(struct keyring *k)
 {
     int64_t now = mono_ms();
     for (struct key_server *s, **at = &k->later; (s = *at);) {
@@ -95,7 +95,7 @@ static void wait_for_work_locked(struct keyring *k)
     k->idle_n--;
 }
 
-static void *run(void *arg);
+static void *keyring_askers_run(void *arg);
 
 void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key_id, bool urgent,
                         int64_t until_mono)
@@ -107,7 +107,7 @@ void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key
     s->give_up_mono = until_mono;
     put_locked(k, s, urgent);
     if (k->idle_n < k->queue_n && k->askers_n < KEYRING_ASKERS_MAX &&
-        thread_start(&k->askers[k->askers_n], "fed-keys", run, k))
+        thread_start(&k->askers[k->askers_n], "fed-keys", keyring_askers_run, k))
         k->askers_n++;
     pthread_cond_signal(&k->queued);
 }
@@ -132,7 +132,7 @@ static void learn_locked(struct task *e, const struct key_answer *a)
 {
     struct key_server *s = key_table_use(&e->k->table, a->keys.server);
     for (size_t i = 0; i < a->keys.n; i++)
-        key_server_put(s, &a->keys.keys[i], a->news);
+        key_server_put(s, &a->keys.keys[i], a->source);
     for (size_t i = 0; i < e->n; i++)
         if (e->servers[i] == s)
             e->answered[i] = true;
@@ -146,21 +146,21 @@ static void learn(struct task *e, const struct key_answer *answers, size_t n)
 }
 
 /* Has it answered, and has it the key for which it is asked? */
-static bool is_done_locked(const struct task *e, size_t i)
+static bool keyring_askers_is_done_locked(const struct task *e, size_t i)
 {
     return e->answered[i] &&
            (!e->queries[i].key_id || key_server_find(e->servers[i], e->queries[i].key_id, 0));
 }
 
-static bool is_done(struct task *e)
+static bool keyring_askers_is_done(struct task *e)
 {
     LOCKED(&e->k->lock);
-    return e->n == 1 && is_done_locked(e, 0);
+    return e->n == 1 && keyring_askers_is_done_locked(e, 0);
 }
 
 /* ---- asking ---- */
 
-static void note_failure(const char *server, const struct err *e)
+static void keyring_askers_note_failure(const char *server, const struct err *e)
 {
     enum log_level level = e->code == ERR_INTERNAL ? LOG_WARN : LOG_DEBUG;
     if (log_wants(level) && log_limited("keys of another server", LOG_FEW))
@@ -174,15 +174,15 @@ static void ask_notaries(struct task *e)
         const struct server_key *notary = &settings->notaries[i];
         const struct key_answer *answers;
         size_t n;
-        if (!federation_may_contact(e->k->store->config, notary->server))
+        if (!federation_may_contact(e->k->node->config, notary->server))
             continue;
         const struct err *failed =
             key_fetch_from_notary(e->job, notary, e->queries, e->n, &answers, &n);
         if (failed)
-            note_failure(notary->server, failed);
+            keyring_askers_note_failure(notary->server, failed);
         else
             learn(e, answers, n);
-        if (is_done(e))
+        if (keyring_askers_is_done(e))
             return;
     }
 }
@@ -193,7 +193,7 @@ static void ask_directly(struct task *e)
     const struct err *failed = key_fetch_direct(e->job, e->queries[0].server, &answer);
     e->wait_ms = federation_wait_ms(failed);
     if (failed)
-        note_failure(e->queries[0].server, failed);
+        keyring_askers_note_failure(e->queries[0].server, failed);
     else
         learn(e, &answer, 1);
 }
@@ -205,7 +205,7 @@ static void go(struct task *e)
         return;
     }
     ask_directly(e);
-    if (!e->skip_notaries && !is_done(e))
+    if (!e->skip_notaries && !keyring_askers_is_done(e))
         ask_notaries(e);
 }
 
@@ -217,7 +217,7 @@ static void begin_locked(struct task *e)
     e->skip_notaries = k->first->notaries_asked;
     e->many = k->settings.notaries_n && k->queue_n >= MANY && !k->first->notaries_asked;
     do {
-        struct key_server *s = take_locked(k);
+        struct key_server *s = keyring_askers_take_locked(k);
         e->queries[e->n] = (struct key_query){arena_strdup(e->job->arena, s->name),
                                               arena_strdup(e->job->arena, s->missing_id)};
         e->servers[e->n++] = s;
@@ -227,7 +227,7 @@ static void begin_locked(struct task *e)
 /* It wants to be asked later, and so soon that there is a point in it for those who wait? */
 static bool is_for_later_locked(const struct task *e, size_t i)
 {
-    return e->wait_ms && !is_done_locked(e, i) &&
+    return e->wait_ms && !keyring_askers_is_done_locked(e, i) &&
            mono_ms() + e->wait_ms < e->servers[i]->give_up_mono;
 }
 
@@ -240,7 +240,7 @@ static void end_locked(struct task *e)
             put_later_locked(k, s, mono_ms() + e->wait_ms);
             continue;
         }
-        s->notaries_asked = e->many && !is_done_locked(e, i);
+        s->notaries_asked = e->many && !keyring_askers_is_done_locked(e, i);
         if (s->notaries_asked) {
             put_locked(k, s, false);
             pthread_cond_signal(&k->queued);
@@ -252,20 +252,20 @@ static void end_locked(struct task *e)
     pthread_cond_broadcast(&k->answered);
 }
 
-static void *run(void *arg)
+static void *keyring_askers_run(void *arg)
 {
     struct keyring *k = arg;
     struct arena *a = arena_create();
     lock_take(&k->lock);
     while (!k->stopping) {
-        take_due_locked(k);
+        keyring_askers_take_due_locked(k);
         drop_late_locked(k);
         if (!k->first) {
             wait_for_work_locked(k);
             continue;
         }
         struct job job;
-        job_init(&job, k->store, a);
+        job_init(&job, k->node, a);
         struct task e = {.k = k, .job = &job};
         begin_locked(&e);
         lock_release(&k->lock);

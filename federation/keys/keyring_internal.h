@@ -11,7 +11,7 @@
 enum { KEYRING_ASKERS_MAX = 32 };
 
 struct keyring {
-    struct store *store;
+    struct node *node;
     struct arena *arena; /* of the settings */
     struct key_settings settings;
 

@@ -28,7 +28,7 @@ static json_t *old_keys(const struct key_settings *k)
 
 const struct err *federation_own_keys(struct job *job, json_t **ret)
 {
-    const struct store *s = job->store;
+    const struct node *s = job->node;
     struct key_settings k;
     key_settings_read(job->arena, s, &k);
     int64_t until = now_ms() + s->config->key_refresh_interval_ms;
@@ -50,7 +50,7 @@ static const struct err *get_server_keys(struct request *rq, struct reply *rp)
     return reply_tree(rp, 200, json_incref(keys));
 }
 
-static const struct err *get_version(struct request *rq, struct reply *rp)
+static const struct err *keys_get_version(struct request *rq, struct reply *rp)
 {
     return reply_json(rp, 200, "{s:{s:s, s:s}}", "server", "name", "Concorde", "version",
                       CONCORDE_VERSION);
@@ -71,7 +71,7 @@ const struct route federation_keys_routes[] = {
      .spec = "publishing keys"},
     {.method = GET,
      .path = "/_matrix/federation/v1/version",
-     .handler = get_version,
+     .handler = keys_get_version,
      .pool = POOL_CLIENT,
      .spec = "server implementation"},
     {.path = NULL},

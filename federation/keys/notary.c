@@ -17,7 +17,7 @@ enum {
     TIMEOUT_MS = 8 * 1000,
 };
 
-struct query {
+struct notary_query {
     const char *server;
     int64_t min_valid_until;
     const json_t *key_ids;                    /* an object; NULL: any keys */
@@ -25,7 +25,7 @@ struct query {
 };
 
 struct queries {
-    struct query *of;
+    struct notary_query *of;
     size_t n;
     bool about_us;
 };
@@ -33,16 +33,16 @@ struct queries {
 static void add_query(struct job *job, struct queries *q, const char *server, int64_t min,
                       const json_t *key_ids)
 {
-    const struct config *c = job->store->config;
+    const struct config *c = job->node->config;
     if (strcmp(server, c->server_name) == 0)
         q->about_us = true;
     else if (id_is_server_name(str_of(server)) && federation_may_contact(c, server))
-        q->of[q->n++] = (struct query){server, min, key_ids, NULL};
+        q->of[q->n++] = (struct notary_query){server, min, key_ids, NULL};
 }
 
 /* ---- what is there ---- */
 
-static const struct err *load(struct job *job, struct queries *q)
+static const struct err *notary_load(struct job *job, struct queries *q)
 {
     const char **servers = arena_alloc_array(job->arena, q->n, sizeof *servers);
     const struct server_key_response *list;
@@ -59,7 +59,7 @@ static const struct err *load(struct job *job, struct queries *q)
     return NULL;
 }
 
-static bool has_keys(struct job *job, const struct query *q)
+static bool has_keys(struct job *job, const struct notary_query *q)
 {
     const char *key_id;
     json_t *answer;
@@ -76,7 +76,7 @@ static bool has_keys(struct job *job, const struct query *q)
 }
 
 /* "Intermediate notary servers should cache a response for half of its lifetime." */
-static bool is_fresh(struct job *job, const struct query *q, int64_t now)
+static bool notary_is_fresh(struct job *job, const struct notary_query *q, int64_t now)
 {
     const struct server_key_response *s = q->stored;
     return s && s->valid_until_ts >= q->min_valid_until &&
@@ -88,26 +88,27 @@ static size_t list_stale(struct job *job, const struct queries *q, const char **
     size_t n = 0;
     int64_t now = now_ms();
     for (size_t i = 0; i < q->n && n < ASKED_MAX; i++)
-        if (!is_fresh(job, &q->of[i], now))
+        if (!notary_is_fresh(job, &q->of[i], now))
             ret[n++] = q->of[i].server;
     return n;
 }
 
-static void refresh(struct request *rq, const char *const *servers, size_t n)
+static void notary_refresh(struct request *rq, const char *const *servers, size_t n)
 {
     struct job *job = rq->job;
     if (!request_charge(rq, RATE_REMOTE, (int)n)) /* else what is there must do */
-        keyring_refresh(job->store->federation->keyring, servers, n, TIMEOUT_MS);
+        keyring_refresh(job->node->federation->keyring, servers, n, TIMEOUT_MS);
 }
 
 /* ---- the answer ---- */
 
-static const struct err *add_stored(struct job *job, json_t *list, const struct query *q)
+static const struct err *notary_add_stored(struct job *job, json_t *list,
+                                           const struct notary_query *q)
 {
     json_t *answer;
     if (!q->stored || json_read_own(job->arena, q->stored->json, &answer))
         return NULL;
-    TRY(sign_json(answer, job->store->config->server_name, &job->store->signing_key));
+    TRY(sign_json(answer, job->node->config->server_name, &job->node->signing_key));
     json_array_append(list, answer);
     return NULL;
 }
@@ -120,21 +121,21 @@ static const struct err *reply_answers(struct job *job, struct reply *rp, const 
         json_array_append(list, own);
     }
     for (size_t i = 0; i < q->n; i++)
-        TRY(add_stored(job, list, &q->of[i]));
+        TRY(notary_add_stored(job, list, &q->of[i]));
     return reply_json(rp, 200, "{s:O}", "server_keys", list);
 }
 
-static const struct err *answer(struct request *rq, struct reply *rp, struct queries *q)
+static const struct err *notary_answer(struct request *rq, struct reply *rp, struct queries *q)
 {
     struct job *job = rq->job;
     const char *stale[ASKED_MAX];
-    TRY(load(job, q));
+    TRY(notary_load(job, q));
     size_t stale_n = list_stale(job, q, stale);
     if (stale_n && rq->pool != POOL_REMOTE)
         return reply_elsewhere(rp, POOL_REMOTE);
     if (stale_n) {
-        refresh(rq, stale, stale_n);
-        TRY(load(job, q));
+        notary_refresh(rq, stale, stale_n);
+        TRY(notary_load(job, q));
     }
     return reply_answers(job, rp, q);
 }
@@ -143,7 +144,7 @@ static const struct err *answer(struct request *rq, struct reply *rp, struct que
 
 static const struct err *query_one(struct request *rq, struct reply *rp, const json_t *key_ids)
 {
-    struct query one;
+    struct notary_query one;
     struct queries q = {.of = &one};
     int64_t min;
     TRY(request_query_int(rq, "minimum_valid_until_ts", now_ms(), 0, INT64_MAX, &min));
@@ -151,7 +152,7 @@ static const struct err *query_one(struct request *rq, struct reply *rp, const j
     if (!id_is_server_name(str_of(server)))
         return err(ERR_INVALID_PARAM, "This is not a server name");
     add_query(rq->job, &q, server, min, key_ids);
-    return answer(rq, rp, &q);
+    return notary_answer(rq, rp, &q);
 }
 
 static const struct err *get_query(struct request *rq, struct reply *rp)
@@ -165,7 +166,7 @@ static const struct err *get_query_of_key(struct request *rq, struct reply *rp)
 }
 
 /* The latest of the times that are given for the keys of a server; without any, now. */
-static const struct err *read_criteria(const json_t *keys, int64_t now, int64_t *ret_min)
+static const struct err *notary_read_criteria(const json_t *keys, int64_t now, int64_t *ret_min)
 {
     const char *key_id;
     const json_t *criteria;
@@ -178,7 +179,7 @@ static const struct err *read_criteria(const json_t *keys, int64_t now, int64_t 
     return NULL;
 }
 
-static const struct err *post_query(struct request *rq, struct reply *rp)
+static const struct err *notary_post_query(struct request *rq, struct reply *rp)
 {
     const json_t *servers, *keys;
     const char *server;
@@ -191,10 +192,10 @@ static const struct err *post_query(struct request *rq, struct reply *rp)
     json_object_foreach ((json_t *)servers, server, keys) {
         if (!json_is_object(keys))
             return err(ERR_BAD_JSON, "What is wanted of each server must be an object");
-        TRY(read_criteria(keys, now, &min));
+        TRY(notary_read_criteria(keys, now, &min));
         add_query(rq->job, &q, server, min, json_object_size(keys) ? keys : NULL);
     }
-    return answer(rq, rp, &q);
+    return notary_answer(rq, rp, &q);
 }
 
 const struct route federation_notary_routes[] = {
@@ -214,7 +215,7 @@ const struct route federation_notary_routes[] = {
      .spec = "querying keys through another server"},
     {.method = POST,
      .path = "/_matrix/key/v2/query",
-     .handler = post_query,
+     .handler = notary_post_query,
      .moves_to = POOL_REMOTE,
      .body = BODY_JSON,
      .rate = RATE_SERVER,

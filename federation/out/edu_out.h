@@ -17,7 +17,7 @@ struct edu_list {
 void edu_list_add(struct arena *a, struct edu_list *l, int64_t position, const char *type,
                   struct str content_json);
 
-/* Typing is in no log: the sender keeps what is to be told (federation/out/sender_news.c). */
+/* Typing is in no log: the sender keeps what is to be told (federation/out/sender_pending.c). */
 void edu_out_typing(struct arena *a, struct edu_list *l, const char *room_id, const char *user_id,
                     bool typing);
 

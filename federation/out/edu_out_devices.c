@@ -15,8 +15,9 @@ enum {
     MESSAGES_BYTES_MAX = 1 << 20 /* to-device messages in one transaction */
 };
 
-static const struct err *add_edu(struct job *job, struct edu_list *list, int64_t position,
-                                 const char *type, struct str content)
+static const struct err *edu_out_devices_add_edu(struct job *job, struct edu_list *list,
+                                                 int64_t position, const char *type,
+                                                 struct str content)
 {
     buf_auto struct buf b = {0};
     TRY(canonical_json_add(&b, CANONICAL_LENIENT, content));
@@ -37,7 +38,7 @@ struct device_list_edus {
 };
 
 /* A later change of the same device says all that this one does. */
-static bool is_outdated(const struct device_list_edus *d, size_t i)
+static bool edu_out_devices_is_outdated(const struct device_list_edus *d, size_t i)
 {
     const struct device_change *c = &d->changes[i];
     for (size_t later = i + 1; later < d->n; later++)
@@ -47,8 +48,9 @@ static bool is_outdated(const struct device_list_edus *d, size_t i)
     return false;
 }
 
-static const struct public_key *find_key(const struct device_list_edus *d, int64_t user,
-                                         enum key_kind kind, const char *device_id)
+static const struct public_key *edu_out_devices_find_key(const struct device_list_edus *d,
+                                                         int64_t user, enum key_kind kind,
+                                                         const char *device_id)
 {
     for (size_t i = 0; i < d->keys_n; i++) {
         const struct public_key *k = &d->keys[i];
@@ -58,7 +60,7 @@ static const struct public_key *find_key(const struct device_list_edus *d, int64
     return NULL;
 }
 
-static void add_user(struct buf *b, const char *user_id)
+static void edu_out_devices_add_user(struct buf *b, const char *user_id)
 {
     BUF_LIT(b, "{\"user_id\":");
     buf_add_json_string(b, str_of(user_id));
@@ -67,9 +69,10 @@ static void add_user(struct buf *b, const char *user_id)
 static const struct err *add_signing_keys(struct device_list_edus *d, const struct device_change *c)
 {
     buf_auto struct buf b = {0};
-    const struct public_key *master = find_key(d, c->user, KEY_MASTER, NULL);
-    const struct public_key *self_signing = find_key(d, c->user, KEY_SELF_SIGNING, NULL);
-    add_user(&b, c->user_id);
+    const struct public_key *master = edu_out_devices_find_key(d, c->user, KEY_MASTER, NULL);
+    const struct public_key *self_signing =
+        edu_out_devices_find_key(d, c->user, KEY_SELF_SIGNING, NULL);
+    edu_out_devices_add_user(&b, c->user_id);
     if (master) {
         BUF_LIT(&b, ",\"master_key\":");
         public_key_add(&b, master, &d->requester);
@@ -79,7 +82,8 @@ static const struct err *add_signing_keys(struct device_list_edus *d, const stru
         public_key_add(&b, self_signing, &d->requester);
     }
     buf_add_char(&b, '}');
-    return add_edu(d->job, d->list, c->position, "m.signing_key_update", buf_str(&b));
+    return edu_out_devices_add_edu(d->job, d->list, c->position, "m.signing_key_update",
+                                   buf_str(&b));
 }
 
 /* What the other server has heard of this user's devices before: by the EDU before this one, or by
@@ -88,19 +92,21 @@ static int64_t change_before(const struct device_list_edus *d, size_t i)
 {
     int64_t user = d->changes[i].user;
     for (size_t j = i; j-- > 0;)
-        if (d->changes[j].user == user && *d->changes[j].device_id && !is_outdated(d, j))
+        if (d->changes[j].user == user && *d->changes[j].device_id &&
+            !edu_out_devices_is_outdated(d, j))
             return d->changes[j].position;
     return d->changes[i].before;
 }
 
 /* position: of what it is told for, the change itself or a join. */
-static const struct err *add_device(struct device_list_edus *d, const struct device_change *c,
-                                    int64_t before, int64_t position)
+static const struct err *edu_out_devices_add_device(struct device_list_edus *d,
+                                                    const struct device_change *c, int64_t before,
+                                                    int64_t position)
 {
     buf_auto struct buf b = {0};
-    const struct public_key *k = find_key(d, c->user, KEY_DEVICE, c->device_id);
-    struct epochs *epochs = d->job->store->epochs;
-    add_user(&b, c->user_id);
+    const struct public_key *k = edu_out_devices_find_key(d, c->user, KEY_DEVICE, c->device_id);
+    struct epochs *epochs = d->job->node->epochs;
+    edu_out_devices_add_user(&b, c->user_id);
     BUF_LIT(&b, ",\"device_id\":");
     buf_add_json_string(&b, str_of(c->device_id));
     buf_printf(&b, ",\"stream_id\":%lld,\"prev_id\":[",
@@ -119,10 +125,10 @@ static const struct err *add_device(struct device_list_edus *d, const struct dev
         buf_add_json_string(&b, str_of(k->display_name));
     }
     buf_add_char(&b, '}');
-    return add_edu(d->job, d->list, position, "m.device_list_update", buf_str(&b));
+    return edu_out_devices_add_edu(d->job, d->list, position, "m.device_list_update", buf_str(&b));
 }
 
-static const struct err *read_keys(struct device_list_edus *d)
+static const struct err *edu_out_devices_read_keys(struct device_list_edus *d)
 {
     const char **users = arena_alloc_array(d->job->arena, d->n, sizeof *users);
     for (size_t i = 0; i < d->n; i++)
@@ -135,23 +141,24 @@ static const struct err *read_keys(struct device_list_edus *d)
 static const struct err *add_changes(struct device_list_edus *d, const int64_t *rooms,
                                      size_t rooms_n, int64_t from, int64_t *until)
 {
-    int room = (int)(EDUS_MAX - d->list->n);
+    int cap = (int)(EDUS_MAX - d->list->n);
     bool any;
     TRY(device_changes_exist(job_tx(d->job), from, *until, &any));
     if (!any)
         return NULL;
-    TRY(device_changes_read(job_tx(d->job), rooms, rooms_n, from, *until, room + 1, &d->changes,
+    TRY(device_changes_read(job_tx(d->job), rooms, rooms_n, from, *until, cap + 1, &d->changes,
                             &d->n));
-    if (d->n > (size_t)room) {
-        d->n = (size_t)room;
+    if (d->n > (size_t)cap) {
+        d->n = (size_t)cap;
         *until = d->changes[d->n].position - 1;
     }
-    TRY(read_keys(d));
+    TRY(edu_out_devices_read_keys(d));
     for (size_t i = 0; i < d->n; i++) {
-        if (is_outdated(d, i))
+        if (edu_out_devices_is_outdated(d, i))
             continue;
         if (*d->changes[i].device_id)
-            TRY(add_device(d, &d->changes[i], change_before(d, i), d->changes[i].position));
+            TRY(edu_out_devices_add_device(d, &d->changes[i], change_before(d, i),
+                                           d->changes[i].position));
         else
             TRY(add_signing_keys(d, &d->changes[i]));
     }
@@ -177,7 +184,8 @@ static const struct err *add_joiners(struct device_list_edus *d, const int64_t *
     if (n)
         TRY(public_keys_read(job_tx(d->job), users, n, 0, &d->keys, &d->keys_n));
     for (size_t i = 0; i < n; i++)
-        TRY(add_device(d, &joiners[i].change, joiners[i].change.before, joiners[i].joined));
+        TRY(edu_out_devices_add_device(d, &joiners[i].change, joiners[i].change.before,
+                                       joiners[i].joined));
     return NULL;
 }
 
@@ -188,7 +196,7 @@ const struct err *edu_out_device_lists(struct job *job, const char *server, int6
     size_t rooms_n;
     struct device_list_edus d = {.job = job,
                                  .requester.sees_names =
-                                     job->store->config->allow_device_name_lookup_over_federation,
+                                     job->node->config->allow_device_name_lookup_over_federation,
                                  .list = list};
     TRY(server_rooms(job_tx(job), server, &rooms, &rooms_n));
     TRY(add_joiners(&d, rooms, rooms_n, from, until));
@@ -202,11 +210,11 @@ const struct err *edu_out_to_device(struct job *job, const char *server, int64_t
 {
     const struct to_device_message *messages;
     size_t n, bytes = 0;
-    int room = (int)(EDUS_MAX - list->n);
-    TRY(to_device_outbound_read(job_tx(job), server, from, room + 1, &messages, &n));
+    int cap = (int)(EDUS_MAX - list->n);
+    TRY(to_device_outbound_read(job_tx(job), server, from, cap + 1, &messages, &n));
     for (size_t i = 0; i < n && messages[i].position <= *until; i++) {
         bytes += messages[i].json.n;
-        if (i == (size_t)room || (i > 0 && bytes > MESSAGES_BYTES_MAX)) {
+        if (i == (size_t)cap || (i > 0 && bytes > MESSAGES_BYTES_MAX)) {
             *until = messages[i].position - 1;
             return NULL;
         }

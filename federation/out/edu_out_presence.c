@@ -30,13 +30,13 @@ static void add_push(struct buf *out, const struct presence_row *r)
 }
 
 /* from 0: the server is told of those who are there. */
-static const struct err *is_told(struct job *job, const struct presence_news *p, const char *server,
-                                 int64_t from, bool *ret)
+static const struct err *is_sent(struct job *job, const struct presence_update *p,
+                                 const char *server, int64_t from, bool *ret)
 {
     *ret = false;
     if (from == 0 && p->row.state == PRESENCE_OFFLINE)
         return NULL;
-    if (!str_is(id_server(str_of(p->row.user_id)), job->store->config->server_name))
+    if (!str_is(id_server(str_of(p->row.user_id)), job->node->config->server_name))
         return NULL;
     for (size_t i = 0; i < p->rooms_n && !*ret; i++) {
         struct room *room;
@@ -46,7 +46,7 @@ static const struct err *is_told(struct job *job, const struct presence_news *p,
     return NULL;
 }
 
-static void add_edu(struct arena *a, struct edu_list *l, struct buf *pushes)
+static void edu_out_presence_add_edu(struct arena *a, struct edu_list *l, struct buf *pushes)
 {
     if (!pushes->n)
         return;
@@ -58,21 +58,21 @@ static void add_edu(struct arena *a, struct edu_list *l, struct buf *pushes)
 const struct err *edu_out_presence(struct job *job, const char *server, int64_t from,
                                    int64_t *until, struct edu_list *l)
 {
-    const struct presence_news *list;
+    const struct presence_update *list;
     size_t n, in_edu = 0;
     buf_auto struct buf pushes = {0};
-    if (!job->store->presence)
+    if (!job->node->presence)
         return NULL;
-    presence_list_news(job, from, *until, &list, &n);
+    presence_list_updates(job, from, *until, &list, &n);
     for (size_t i = 0; i < n; i++) {
-        bool told;
-        TRY(is_told(job, &list[i], server, from, &told));
-        if (!told)
+        bool sent;
+        TRY(is_sent(job, &list[i], server, from, &sent));
+        if (!sent)
             continue;
         add_push(&pushes, &list[i].row);
         if (++in_edu % PUSH_AT_ONCE == 0)
-            add_edu(job->arena, l, &pushes);
+            edu_out_presence_add_edu(job->arena, l, &pushes);
     }
-    add_edu(job->arena, l, &pushes);
+    edu_out_presence_add_edu(job->arena, l, &pushes);
     return NULL;
 }

@@ -67,8 +67,9 @@ static void finish_layer(struct arena *a, struct edu_list *list, int64_t until, 
 
 /* Marks come in the order of readers: the second of one goes to the second layer. Those for which
  * there is no room any more are left out: newer ones will follow. */
-static void add_room(struct arena *a, struct edu_list *list, int64_t until, struct layer *layers,
-                     const char *room_id, const struct receipt *receipts, size_t n)
+static void edu_out_receipt_add_room(struct arena *a, struct edu_list *list, int64_t until,
+                                     struct layer *layers, const char *room_id,
+                                     const struct receipt *receipts, size_t n)
 {
     size_t nth = 0;
     for (size_t i = 0; i < n; i++) {
@@ -89,12 +90,12 @@ static int by_id(const void *x, const void *y)
 }
 
 /* In the order of their names, as canonical JSON wants. Denied servers are told nothing. */
-static const struct err *find_rooms(struct job *job, const char *server, int64_t from,
-                                    struct room ***ret, size_t *ret_n)
+static const struct err *edu_out_receipt_find_rooms(struct job *job, const char *server,
+                                                    int64_t from, struct room ***ret, size_t *ret_n)
 {
     const int64_t *ids;
     size_t ids_n, n = 0;
-    if (!sender_receipt_rooms(job, job->store->federation->sender, server, from, &ids, &ids_n))
+    if (!sender_receipt_rooms(job, job->node->federation->sender, server, from, &ids, &ids_n))
         TRY(server_rooms(job_tx(job), server, &ids, &ids_n));
     struct room **list = arena_alloc_array(job->arena, ids_n + 1, sizeof *list);
     for (size_t i = 0; i < ids_n; i++) {
@@ -125,7 +126,7 @@ const struct err *edu_out_receipts(struct job *job, const char *server, int64_t 
     struct room **rooms;
     size_t rooms_n;
     const struct err *e = NULL;
-    TRY(find_rooms(job, server, from, &rooms, &rooms_n));
+    TRY(edu_out_receipt_find_rooms(job, server, from, &rooms, &rooms_n));
     struct layer *layers = arena_alloc_array(job->arena, EDUS_MAX, sizeof *layers);
     for (size_t i = 0; i < rooms_n && !e; i++) {
         const struct receipt *receipts;
@@ -134,7 +135,7 @@ const struct err *edu_out_receipts(struct job *job, const char *server, int64_t 
         if (e || !n)
             continue;
         qsort((struct receipt *)receipts, n, sizeof *receipts, by_reader);
-        add_room(job->arena, l, *until, layers, rooms[i]->room_id, receipts, n);
+        edu_out_receipt_add_room(job->arena, l, *until, layers, rooms[i]->room_id, receipts, n);
     }
     for (size_t i = 0; i < EDUS_MAX; i++)
         finish_layer(job->arena, l, *until, &layers[i]);

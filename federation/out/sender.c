@@ -15,11 +15,11 @@ enum { REFUSED_MS = 30000 }; /* before one that refuses is tried again because i
 
 /* ---- destinations ---- */
 
-static struct destination *make_locked(struct sender *s, const char *server)
+static struct destination *sender_make_locked(struct sender *s, const char *server)
 {
     struct destination *d = mem_zalloc(sizeof *d);
     d->server = mem_strdup(server);
-    d->is_denied = !federation_may_contact(s->store->config, server);
+    d->is_denied = !federation_may_contact(s->node->config, server);
     d->is_live = true;
     d->sent = d->saved = d->receipt_rooms_from = sender_clear_position_locked(s);
     map_put(&s->destinations, str_of(d->server), d);
@@ -30,11 +30,11 @@ struct destination *sender_destination_locked(struct sender *s, const char *serv
 {
     struct destination *d = map_get(&s->destinations, str_of(server));
     if (!d && s->destinations.n < DESTINATIONS_MAX)
-        d = make_locked(s, server);
+        d = sender_make_locked(s, server);
     return d && !d->is_denied ? d : NULL;
 }
 
-static void destroy(struct destination *d)
+static void out_sender_destroy(struct destination *d)
 {
     queue_clear_locked(d);
     for (size_t i = 0; i < d->typing_n; i++)
@@ -47,7 +47,7 @@ static void destroy(struct destination *d)
 
 /* ---- whose turn it is ---- */
 
-static void list_add(struct destination_list *l, struct destination *d)
+static void sender_list_add(struct destination_list *l, struct destination *d)
 {
     d->next = NULL;
     *l->last = d;
@@ -62,13 +62,13 @@ static struct destination *list_take(struct destination_list *l)
     return d;
 }
 
-static bool has_news_locked(const struct sender *s, const struct destination *d)
+static bool has_pending_locked(const struct sender *s, const struct destination *d)
 {
     int64_t clear = sender_clear_position_locked(s);
     if (d->n && d->queue[d->first].position <= clear)
         return true;
-    for (int i = 0; i < NEWS_KINDS; i++)
-        if (d->news[i] > d->sent && d->sent < clear)
+    for (int i = 0; i < PENDING_KINDS; i++)
+        if (d->pending[i] > d->sent && d->sent < clear)
             return true;
     return (d->must_resend && !d->failing_since) || (!d->is_live && d->sent < clear) ||
            d->typing_n || d->presence_to > d->presence_from;
@@ -78,10 +78,10 @@ void sender_consider_locked(struct sender *s, struct destination *d)
 {
     if (d->is_busy || d->is_waiting || d->is_denied || !s->has_scanned || s->stopping)
         return;
-    if (d->retry_at > now_ms() || !has_news_locked(s, d))
+    if (d->retry_at > now_ms() || !has_pending_locked(s, d))
         return;
     d->is_waiting = true;
-    list_add(d->failing_since ? &s->retries : &s->ready, d);
+    sender_list_add(d->failing_since ? &s->retries : &s->ready, d);
     pthread_cond_signal(&s->work);
 }
 
@@ -92,7 +92,7 @@ void sender_consider_all_locked(struct sender *s)
 }
 
 /* Those that fail get half of the threads at most: however many they are, the others go on. */
-static struct destination *take_turn_locked(struct sender *s, bool *ret_is_retry)
+static struct destination *sender_take_due_locked(struct sender *s, bool *ret_is_retry)
 {
     struct destination *d = list_take(&s->ready);
     *ret_is_retry = !d;
@@ -108,7 +108,7 @@ static void *send_for_all(void *arg)
     lock_take(&s->lock);
     while (!s->stopping) {
         bool is_retry;
-        struct destination *d = take_turn_locked(s, &is_retry);
+        struct destination *d = sender_take_due_locked(s, &is_retry);
         if (!d) {
             lock_wait(&s->lock, &s->work);
             continue;
@@ -148,7 +148,7 @@ void sender_succeeded_locked(struct sender *s, struct destination *d)
 void sender_failed_locked(struct sender *s, struct destination *d, const char *why,
                           int64_t at_least_ms)
 {
-    const struct config *c = s->store->config;
+    const struct config *c = s->node->config;
     int64_t now = now_ms();
     if (!d->failing_since)
         d->failing_since = now;
@@ -166,7 +166,7 @@ void sender_failed_locked(struct sender *s, struct destination *d, const char *w
 /* Not more often than a server that fails is tried at first. */
 static void end_backoff_locked(struct sender *s, struct destination *d)
 {
-    int64_t pause = s->store->config->federation_retry_min_ms;
+    int64_t pause = s->node->config->federation_retry_min_ms;
     if (d->is_refusing && pause < REFUSED_MS)
         pause = d->retry_interval < REFUSED_MS ? d->retry_interval : REFUSED_MS;
     int64_t earliest = d->last_attempt + pause;
@@ -233,26 +233,26 @@ struct peer_watch sender_watch(struct sender *s)
 
 /* ---- life ---- */
 
-struct sender *sender_create(struct store *store)
+struct sender *sender_create(struct node *node)
 {
     struct sender *s = mem_zalloc(sizeof *s);
     lock_init(&s->lock, RANK_SENDER);
     cond_init(&s->work);
     cond_init(&s->keep);
-    s->store = store;
+    s->node = node;
     s->ready.last = &s->ready.first;
     s->retries.last = &s->retries.first;
     s->last_unresolved = &s->unresolved;
-    s->heard = s->presence_position = feed_position(store->feed);
+    s->heard = s->presence_position = feed_position(node->feed);
     s->must_scan = s->must_look = true;
-    feed_listen(store->feed, sender_on_changes, s);
-    typing_listen(store->typing, sender_on_typing, s);
+    feed_listen(node->feed, sender_on_changes, s);
+    typing_listen(node->typing, sender_on_typing, s);
     return s;
 }
 
 void sender_start(struct sender *s)
 {
-    int n = (int)s->store->config->federation_senders;
+    int n = (int)s->node->config->federation_senders;
     LOCKED(&s->lock);
     s->threads = mem_zalloc((size_t)n * sizeof *s->threads);
     s->running = thread_start(&s->keeper, "fed-keeper", sender_keep, s);
@@ -287,7 +287,7 @@ void sender_destroy(struct sender *s)
     if (!s)
         return;
     for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));)
-        destroy(slot->value);
+        out_sender_destroy(slot->value);
     map_finish(&s->destinations);
     for (struct unresolved *u = s->unresolved, *next; u; u = next) {
         next = u->next;

@@ -12,7 +12,7 @@
 #include "federation/federation.h"
 
 struct sender;
-struct sender *sender_create(struct store *store); /* listens to the feed */
+struct sender *sender_create(struct node *node); /* listens to the feed */
 void sender_start(struct sender *s);
 void sender_halt(struct sender *s); /* begins nothing more; failures from here on do not count */
 void sender_stop(struct sender *s); /* waits for what is being sent: end the HTTP client before */

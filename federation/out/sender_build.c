@@ -19,7 +19,7 @@ struct plan {
     int64_t from, until;
     struct outgoing pdus[TRANSACTION_PDUS];
     size_t pdus_n;
-    bool ask[NEWS_KINDS];
+    bool ask[PENDING_KINDS];
     int64_t presence_from, presence_to;
     struct typing_notice *typing; /* its user_ids in the arena */
     size_t typing_n;
@@ -29,7 +29,7 @@ struct plan {
 
 /* ---- taking ---- */
 
-static void drop_event(void *event)
+static void sender_build_drop_event(void *event)
 {
     event_unref(event);
 }
@@ -45,7 +45,7 @@ static void take_events_locked(struct job *job, struct plan *p)
     for (; n < d->n && n < TRANSACTION_PDUS && queue[n].position <= p->until; n++) {
         p->pdus[n] = queue[n];
         if (queue[n].event)
-            arena_defer(job->arena, drop_event, (void *)event_ref(queue[n].event));
+            arena_defer(job->arena, sender_build_drop_event, (void *)event_ref(queue[n].event));
     }
     p->pdus_n = n;
     if (n < d->n && n == TRANSACTION_PDUS && queue[n].position <= p->until)
@@ -64,7 +64,7 @@ static void take_typing_locked(struct job *job, struct plan *p)
     p->typing_n = d->typing_n;
 }
 
-static void take(struct sender *s, struct job *job, struct plan *p)
+static void sender_build_take(struct sender *s, struct job *job, struct plan *p)
 {
     LOCKED(&s->lock);
     struct destination *d = p->d;
@@ -75,8 +75,8 @@ static void take(struct sender *s, struct job *job, struct plan *p)
     if (p->until < p->from || !s->has_scanned)
         p->until = p->from;
     take_events_locked(job, p);
-    for (int i = 0; i < NEWS_KINDS; i++)
-        p->ask[i] = d->news[i] > d->sent && p->until > p->from;
+    for (int i = 0; i < PENDING_KINDS; i++)
+        p->ask[i] = d->pending[i] > d->sent && p->until > p->from;
     if (d->divide_until) /* that is about what lies in the log */
         return;
     p->presence_from = d->presence_from;
@@ -92,7 +92,7 @@ static void keep_until(struct plan *p)
         p->pdus_n--;
 }
 
-static const struct err *read_events(struct job *job, struct plan *p)
+static const struct err *sender_build_read_events(struct job *job, struct plan *p)
 {
     int64_t positions[TRANSACTION_PDUS];
     const struct stored_event *rows;
@@ -152,7 +152,7 @@ static const struct err *drop_denied(struct job *job, struct plan *p)
 }
 
 /* A server that was away may have come into a room after what it is sent of it. */
-static const struct err *look_at(struct job *job, struct plan *p)
+static const struct err *sender_build_look_at(struct job *job, struct plan *p)
 {
     struct onlooker *onlooker = onlooker_server(job->arena, p->d->server);
     for (size_t i = 0; i < p->pdus_n; i++) {
@@ -181,10 +181,10 @@ static void drop_unwritable(struct plan *p)
 
 /* ---- EDUs ---- */
 
-static edu_source *const sources[NEWS_KINDS] = {
-    [NEWS_TO_DEVICE] = edu_out_to_device,
-    [NEWS_DEVICE_LISTS] = edu_out_device_lists,
-    [NEWS_RECEIPTS] = edu_out_receipts,
+static edu_source *const sources[PENDING_KINDS] = {
+    [PENDING_TO_DEVICE] = edu_out_to_device,
+    [PENDING_DEVICE_LISTS] = edu_out_device_lists,
+    [PENDING_RECEIPTS] = edu_out_receipts,
 };
 
 /* As many as there is room for. */
@@ -202,7 +202,7 @@ static const struct err *try_sources(struct job *job, struct plan *p, bool *ret_
 {
     struct edu_list *one = arena_alloc(job->arena, sizeof *one);
     p->edus.n = 0;
-    for (int i = 0; i < NEWS_KINDS; i++) {
+    for (int i = 0; i < PENDING_KINDS; i++) {
         one->n = 0;
         if (p->ask[i])
             TRY(sources[i](job, p->d->server, p->from, &p->until, one));
@@ -240,7 +240,7 @@ static bool has_room(const struct plan *p)
     return p->edus.n < TRANSACTION_EDUS;
 }
 
-static const struct err *add_presence(struct job *job, struct plan *p)
+static const struct err *sender_build_add_presence(struct job *job, struct plan *p)
 {
     if (p->presence_to <= p->presence_from || !has_room(p))
         return NULL;
@@ -282,7 +282,7 @@ static void name_transaction(struct plan *p, struct job *job, char ret[static 32
     }
     parts[n++] =
         str_of(arena_printf(job->arena, "%lld %lld %llx", (long long)p->from, (long long)p->until,
-                            (long long)epochs_at(job->store->epochs, p->until)));
+                            (long long)epochs_at(job->node->epochs, p->until)));
     for (size_t i = 0; i < p->pdus_n; i++)
         parts[n++] = str_of(p->pdus[i].event->event_id);
     for (size_t i = 0; i < p->durable_n; i++)
@@ -312,7 +312,7 @@ void sender_write_body(const struct sender *s, const struct str *edus, size_t ed
     BUF_LIT(out, "{\"edus\":[");
     add_list(out, edus, edus_n);
     BUF_LIT(out, "],\"origin\":");
-    buf_add_json_string(out, str_of(s->store->config->server_name));
+    buf_add_json_string(out, str_of(s->node->config->server_name));
     BUF_LIT(out, ",\"origin_server_ts\":");
     buf_add_int(out, now_ms());
     BUF_LIT(out, ",\"pdus\":[");
@@ -346,16 +346,16 @@ static void list_items(const struct plan *p, struct arena *a, struct transaction
     ret->items_n = n;
 }
 
-static const struct err *gather(struct job *job, struct plan *p)
+static const struct err *sender_build_gather(struct job *job, struct plan *p)
 {
-    TRY(read_events(job, p));
+    TRY(sender_build_read_events(job, p));
     bound_bytes(p);
     TRY(add_durable(job, p));
     keep_until(p);
     TRY(drop_denied(job, p));
-    TRY(look_at(job, p));
+    TRY(sender_build_look_at(job, p));
     drop_unwritable(p);
-    TRY(add_presence(job, p));
+    TRY(sender_build_add_presence(job, p));
     return add_typing(job, p);
 }
 
@@ -364,14 +364,14 @@ const struct err *sender_build(struct sender *s, struct job *job, struct destina
 {
     struct plan *p = arena_alloc(job->arena, sizeof *p);
     *p = (struct plan){.s = s, .d = d};
-    take(s, job, p);
-    TRY(gather(job, p));
+    sender_build_take(s, job, p);
+    TRY(sender_build_gather(job, p));
     ret->from = p->from;
     ret->until = p->until;
     ret->pdus_n = p->pdus_n;
     ret->edus_n = p->edus.n;
     ret->presence_to = p->presence_to;
-    ret->has_to_device = p->ask[NEWS_TO_DEVICE];
+    ret->has_to_device = p->ask[PENDING_TO_DEVICE];
     ret->typing = p->typing;
     ret->typing_n = p->typing_n;
     if (!p->pdus_n && !p->edus.n)

@@ -6,21 +6,23 @@
 
 /* From here on the listener adds what is new; what lies before is read from the database. Of the
  * changes that the listener is about, some may be skipped already. */
-static struct outbound_range begin(struct sender *s, struct destination *d, bool *ret_may_skip)
+static struct outbound_range sender_catch_up_begin(struct sender *s, struct destination *d,
+                                                   bool *ret_may_skip)
 {
     LOCKED(&s->lock);
     queue_clear_locked(d);
     d->is_live = true;
     *ret_may_skip = d->may_skip;
     return (struct outbound_range){.server = d->server,
-                                   .own = s->store->config->server_name,
+                                   .own = s->node->config->server_name,
                                    .from = d->sent,
                                    .to = s->heard > d->skipped ? s->heard : d->skipped,
                                    .limit = BACKLOG_MAX + 1};
 }
 
 /* Puts what was found before what came since. When there is more of it, that must wait. */
-static void take(struct sender *s, struct destination *d, const int64_t *positions, size_t n)
+static void sender_catch_up_take(struct sender *s, struct destination *d, const int64_t *positions,
+                                 size_t n)
 {
     LOCKED(&s->lock);
     bool more = n > BACKLOG_MAX;
@@ -34,15 +36,15 @@ static void take(struct sender *s, struct destination *d, const int64_t *positio
     d->may_skip = d->may_skip && more;
 }
 
-static void failed(struct sender *s, struct destination *d)
+static void sender_catch_up_failed(struct sender *s, struct destination *d)
 {
     LOCKED(&s->lock);
     queue_clear_locked(d);
     d->is_live = false;
 }
 
-static const struct err *find(struct job *job, const struct outbound_range *r, bool may_skip,
-                              const int64_t **ret, size_t *ret_n)
+static const struct err *sender_catch_up_find(struct job *job, const struct outbound_range *r,
+                                              bool may_skip, const int64_t **ret, size_t *ret_n)
 {
     TRY(outbound_events(job_tx(job), r, ret, ret_n));
     if (!may_skip || *ret_n <= BACKLOG_MAX)
@@ -57,13 +59,13 @@ const struct err *sender_catch_up(struct sender *s, struct job *job, struct dest
     bool may_skip;
     const int64_t *positions;
     size_t n;
-    struct outbound_range r = begin(s, d, &may_skip);
-    const struct err *e = find(job, &r, may_skip, &positions, &n);
+    struct outbound_range r = sender_catch_up_begin(s, d, &may_skip);
+    const struct err *e = sender_catch_up_find(job, &r, may_skip, &positions, &n);
     if (e) {
-        failed(s, d);
+        sender_catch_up_failed(s, d);
         return e;
     }
-    take(s, d, positions, n);
+    sender_catch_up_take(s, d, positions, n);
     s->catch_ups++;
     return NULL;
 }

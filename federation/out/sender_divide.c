@@ -1,21 +1,21 @@
 /* A transaction that is refused again and again, by a server that takes an empty one, has something
  * in it that this server does not want. It is divided until that is found; what was found is set
- * aside (storage/servers/set_aside.h), and the rest goes on in its order. A part that is taken
+ * aside (storage/servers/refused_items.h), and the rest goes on in its order. A part that is taken
  * moves the cursor as always, so that after a restart only the rest is looked through again.
  *
  * A server that refuses one thing after another may refuse all for a while, whatever it says of an
- * empty transaction. After SET_ASIDE_RUN in a row only one more is set aside for each back-off, and
- * all of that run are sent again by themselves when something has been taken. */
+ * empty transaction. After REFUSED_RUN_MAX in a row only one more is set aside for each back-off,
+ * and all of that run are sent again by themselves when something has been taken. */
 #include "federation/out/sender_internal.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "federation/peer/reply.h"
-#include "storage/servers/set_aside.h"
+#include "storage/servers/refused_items.h"
 
 #include <stdio.h>
 
-enum { REFUSALS_MIN = 5, SET_ASIDE_RUN = 3, DATABASE_PAUSE_MS = 1000 };
+enum { REFUSALS_MIN = 5, REFUSED_RUN_MAX = 3, DATABASE_PAUSE_MS = 1000 };
 
 /* Others of 5xx are what a reverse proxy says of a server that is away. */
 bool sender_is_refusal(int status)
@@ -43,7 +43,7 @@ static bool takes_empty_one(struct sender *s, struct job *job, struct destinatio
 
 /* ---- where to cut ---- */
 
-static int by_position(const void *x, const void *y)
+static int sender_divide_by_position(const void *x, const void *y)
 {
     const int64_t *a = x, *b = y;
     return (*a > *b) - (*a < *b);
@@ -57,7 +57,7 @@ static int64_t middle_of(struct arena *a, const struct transaction *t)
     size_t n = 0;
     for (size_t i = 0; i < t->items_n; i++)
         list[i] = t->items[i].position;
-    qsort(list, t->items_n, sizeof *list, by_position);
+    qsort(list, t->items_n, sizeof *list, sender_divide_by_position);
     for (size_t i = 0; i < t->items_n; i++)
         if (!n || list[n - 1] != list[i])
             list[n++] = list[i];
@@ -85,15 +85,16 @@ static const struct err *store_items(struct sender *s, struct job *job, struct d
     *ret_stored = true;
     for (size_t i = 0; i < t->items_n && *ret_stored; i++) {
         const struct transaction_item *it = &t->items[i];
-        const struct set_aside row = {.position = it->position,
-                                      .type = it->type,
-                                      .event_id = it->event_id,
-                                      .json = it->json,
-                                      .answer = why};
-        TRY(set_aside_add(job_tx(job), d->server, &row, d->aside_run >= SET_ASIDE_RUN, ret_stored));
+        const struct refused_item row = {.position = it->position,
+                                         .type = it->type,
+                                         .event_id = it->event_id,
+                                         .json = it->json,
+                                         .answer = why};
+        TRY(refused_items_add(job_tx(job), d->server, &row, d->refused_run >= REFUSED_RUN_MAX,
+                              ret_stored));
         if (!*ret_stored)
             return NULL;
-        s->set_aside++;
+        s->refused_item++;
         if (log_limited("something of ours was refused and is set aside", LOG_FEW))
             log_warn("%s refuses %s %s of ours (%s): it is set aside", d->server, it->type,
                      *it->event_id ? it->event_id : "(an EDU)", why);
@@ -102,44 +103,45 @@ static const struct err *store_items(struct sender *s, struct job *job, struct d
 }
 
 /* The server is well if this was the only thing that it did not want. */
-static void skip(struct sender *s, struct destination *d, const struct transaction *t)
+static void sender_divide_skip(struct sender *s, struct destination *d, const struct transaction *t)
 {
     struct transaction gone = *t;
     gone.body = (struct buf){0};
     sender_advance(s, d, &gone);
     LOCKED(&s->lock);
     d->refusals = 0;
-    if (d->aside_run < SET_ASIDE_RUN)
+    if (d->refused_run < REFUSED_RUN_MAX)
         sender_succeeded_locked(s, d);
     else
         d->must_resend = true;
     d->is_dirty = s->must_save = true;
 }
 
-static const struct err *set_aside(struct sender *s, struct job *job, struct destination *d,
-                                   const struct transaction *t, const char *why, bool *ret_stored)
+static const struct err *refused_item(struct sender *s, struct job *job, struct destination *d,
+                                      const struct transaction *t, const char *why,
+                                      bool *ret_stored)
 {
-    if (!d->aside_run)
-        d->aside_run_ts = now_ms();
+    if (!d->refused_run)
+        d->refused_run_ts = now_ms();
     TRY(store_items(s, job, d, t, why, ret_stored));
     if (!*ret_stored)
         return NULL;
-    if (++d->aside_run == SET_ASIDE_RUN)
-        TRY(set_aside_ask(job_tx(job), d->server, d->aside_run_ts, NULL));
-    skip(s, d, t);
+    if (++d->refused_run == REFUSED_RUN_MAX)
+        TRY(refused_items_ask(job_tx(job), d->server, d->refused_run_ts, NULL));
+    sender_divide_skip(s, d, t);
     return NULL;
 }
 
-static void set_aside_or_wait(struct sender *s, struct job *job, struct destination *d,
-                              const struct transaction *t, const char *why)
+static void store_refused_or_wait(struct sender *s, struct job *job, struct destination *d,
+                                  const struct transaction *t, const char *why)
 {
     bool is_stored = false;
-    const struct err *e = set_aside(s, job, d, t, why, &is_stored);
+    const struct err *e = refused_item(s, job, d, t, why, &is_stored);
     if (e)
         log_err(LOG_WARN, "what another server refuses cannot be set aside now", e);
     else if (!is_stored && log_limited("no more is set aside", LOG_FEW))
         log_warn("%s has refused so much that no more is set aside", d->server);
-    if (e || !is_stored || d->aside_run >= SET_ASIDE_RUN) {
+    if (e || !is_stored || d->refused_run >= REFUSED_RUN_MAX) {
         sender_back_off(s, d, t, why, true, 0);
         d->attempted = is_stored ? 0 : d->attempted;
     }
@@ -165,20 +167,20 @@ void sender_refused(struct sender *s, struct job *job, struct destination *d,
     } else if (middle) {
         try_until(s, d, t, middle);
     } else {
-        set_aside_or_wait(s, job, d, t, why);
+        store_refused_or_wait(s, job, d, t, why);
     }
 }
 
 void sender_taken(struct sender *s, struct destination *d)
 {
     LOCKED(&s->lock);
-    d->refusals = d->aside_run = 0;
+    d->refusals = d->refused_run = 0;
 }
 
 /* ---- again ---- */
 
-static const struct err *resend(struct sender *s, struct job *job, struct destination *d,
-                                const struct set_aside *it)
+static const struct err *sender_divide_resend(struct sender *s, struct job *job,
+                                              struct destination *d, const struct refused_item *it)
 {
     buf_auto struct buf body = {0};
     struct fed_reply reply = {0};
@@ -188,11 +190,11 @@ static const struct err *resend(struct sender *s, struct job *job, struct destin
     sender_write_body(s, &it->json, is_edu, &it->json, !is_edu, &body);
     const struct err *e = sender_put(job, d->server, id, buf_str(&body), &reply);
     if (!e && reply.status == 200)
-        return set_aside_remove(job_tx(job), it->id);
+        return refused_items_remove(job_tx(job), it->id);
     const char *errcode = json_text(reply.json, "errcode");
     snprintf(why, sizeof why, "answered %d %.60s", reply.status, errcode ? errcode : "");
     if (!e && sender_is_refusal(reply.status))
-        return set_aside_refused(job_tx(job), it->id, why);
+        return refused_items_refused_again(job_tx(job), it->id, why);
     LOCKED(&s->lock);
     if (!s->stopping)
         sender_failed_locked(s, d, e ? e->text : why, fed_reply_retry_after_ms(&reply));
@@ -207,12 +209,12 @@ static bool may_resend(struct sender *s, struct destination *d)
 
 void sender_resend(struct sender *s, struct job *job, struct destination *d)
 {
-    const struct set_aside *it = NULL;
+    const struct refused_item *it = NULL;
     if (!may_resend(s, d))
         return;
-    const struct err *e = set_aside_next_asked(job_tx(job), d->server, &it);
+    const struct err *e = refused_items_next_asked(job_tx(job), d->server, &it);
     if (!e && it)
-        e = resend(s, job, d, it);
+        e = sender_divide_resend(s, job, d, it);
     if (e)
         log_err(LOG_WARN, "what was set aside cannot be sent again now", e);
     LOCKED(&s->lock);

@@ -1,7 +1,7 @@
 /* What the files of the sender share.
  *
  *   sender.c        the threads, and whose turn it is
- *   sender_news.c   the feed listener: which destinations have news
+ *   sender_pending.c   the feed listener: which destinations have news
  *   sender_work.c   one turn of one destination: build, send, acknowledge or back off
  *   sender_build.c  the transaction
  *   sender_divide.c what the other server refuses: found by dividing the transaction, set aside
@@ -43,7 +43,7 @@ struct outgoing {
 };
 
 /* What EDU sources read from the log. */
-enum news { NEWS_TO_DEVICE, NEWS_DEVICE_LISTS, NEWS_RECEIPTS, NEWS_KINDS };
+enum pending { PENDING_TO_DEVICE, PENDING_DEVICE_LISTS, PENDING_RECEIPTS, PENDING_KINDS };
 
 struct typing_notice {
     int64_t room, since; /* mono_ms */
@@ -69,12 +69,12 @@ struct destination {
     int64_t attempted;   /* where the transaction ended that was not acknowledged: a repetition ends
                             there, too; 0: none */
     struct outgoing *queue;
-    size_t first, n, room; /* of the queue: queue[first .. first + n) */
-    bool is_live;    /* the queue has everything after `sent`; else up to its last, then SQL */
-    int64_t skipped; /* the newest event that did not come into the queue, not being live */
-    bool may_skip;   /* it was away for long */
-    int64_t news[NEWS_KINDS]; /* positions of the newest */
-    int64_t to_device_sent;   /* up to where messages may be deleted; 0: nothing to do */
+    size_t first, n, cap; /* of the queue: queue[first .. first + n) */
+    bool is_live;         /* the queue has everything after `sent`; else up to its last, then SQL */
+    int64_t skipped;      /* the newest event that did not come into the queue, not being live */
+    bool may_skip;        /* it was away for long */
+    int64_t pending[PENDING_KINDS]; /* positions of the newest */
+    int64_t to_device_sent;         /* up to where messages may be deleted; 0: nothing to do */
     struct receipt_room *receipt_rooms;
     size_t receipt_rooms_n;
     int64_t receipt_rooms_from; /* the list has every room with receipts after this position */
@@ -89,9 +89,9 @@ struct destination {
     bool is_refusing;     /* it can be reached, but does not take what we send */
     int refusals;         /* of the same transaction in a row */
     int64_t divide_until; /* where the refused transaction ended that is being divided; 0: none */
-    int aside_run; /* how many were set aside in a row, with nothing taken between them, ... */
-    int64_t aside_run_ts; /* ... and since when */
-    bool must_resend;     /* of what was set aside, some is to be sent again */
+    int refused_run; /* how many were set aside in a row, with nothing taken between them, ... */
+    int64_t refused_run_ts; /* ... and since when */
+    bool must_resend;       /* of what was set aside, some is to be sent again */
     int64_t last_attempt, last_success;
     int64_t began_us; /* the last turn; mono_us() */
     char last_error[LAST_ERROR_MAX];
@@ -112,12 +112,12 @@ struct destination_list {
 
 struct sender {
     struct lock lock;
-    struct store *store;
+    struct node *node;
     struct map destinations; /* name -> struct destination */
     int64_t heard;           /* the newest position that the listener has seen */
     struct unresolved *unresolved, **last_unresolved;
     struct destination **touched; /* by the changes that the listener is about */
-    size_t touched_n, touched_room;
+    size_t touched_n, touched_cap;
     bool must_scan;              /* changes were missed: ask the database who has news */
     bool has_scanned;            /* before that no server is sent anything */
     int64_t presence_position;   /* told to destinations so far */
@@ -133,7 +133,7 @@ struct sender {
     uint64_t serial; /* of transactions of typing alone */
 
     _Atomic int64_t transactions, pdus, edus, failures, refused_pdus, microseconds, catch_ups;
-    _Atomic int64_t divisions, set_aside;
+    _Atomic int64_t divisions, refused_item;
 };
 
 /* ---- sender.c ---- */
@@ -164,9 +164,9 @@ void typing_put_locked(struct destination *d, const struct typing_notice *t);
 /* Drops those that are too old. */
 void typing_expire_locked(struct destination *d);
 /* Was told: drops it, unless there is a newer one. */
-void typing_told_locked(struct destination *d, const struct typing_notice *t);
+void typing_sent_locked(struct destination *d, const struct typing_notice *t);
 
-/* ---- sender_news.c ---- */
+/* ---- sender_pending.c ---- */
 
 void sender_on_changes(void *ctx, const struct change *changes, size_t n);
 void sender_on_typing(void *ctx, int64_t room, const char *user_id, bool typing);

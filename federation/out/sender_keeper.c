@@ -10,19 +10,20 @@ enum {
     RETRY_TICK_MS = 100 /* ... whose time to be tried again has come */
 };
 
-static void note(const char *doing, const struct err *e)
+static void sender_keeper_note(const char *doing, const struct err *e)
 {
     if (e)
         log_err(LOG_WARN, doing, e);
 }
 
 /* An hourglass of its own for each piece of work: the arena is empty again after it. */
-static const struct err *keep(struct sender *s, struct arena *a,
-                              const struct err *(*work)(struct sender *s, struct job *job))
+static const struct err *sender_keeper_keep(struct sender *s, struct arena *a,
+                                            const struct err *(*work)(struct sender *s,
+                                                                      struct job *job))
 {
     struct job job;
     arena_reset(a);
-    job_init(&job, s->store, a);
+    job_init(&job, s->node, a);
     const struct err *e = work(s, &job);
     job_finish(&job);
     return e;
@@ -43,16 +44,18 @@ static bool plan_locked(struct sender *s, int64_t last_save, int64_t last_tick, 
     return !s->must_look && !s->stopping && mono_ms() < *ret;
 }
 
-static void look(struct sender *s, struct arena *a)
+static void sender_keeper_look(struct sender *s, struct arena *a)
 {
     lock_take(&s->lock);
     bool must_scan = s->must_scan, must_resolve = s->unresolved != NULL;
     s->must_look = false;
     lock_release(&s->lock);
     if (must_scan)
-        note("looking for servers that wait for news", keep(s, a, sender_scan));
+        sender_keeper_note("looking for servers that wait for news",
+                           sender_keeper_keep(s, a, sender_scan));
     if (must_resolve)
-        note("looking for whom changes concern", keep(s, a, sender_resolve));
+        sender_keeper_note("looking for whom changes concern",
+                           sender_keeper_keep(s, a, sender_resolve));
 }
 
 static const struct err *run_each_second(struct sender *s, struct job *job)
@@ -63,8 +66,10 @@ static const struct err *run_each_second(struct sender *s, struct job *job)
 /* What is done once a second. */
 static void keep_slow(struct sender *s, struct arena *a)
 {
-    note("telling other servers who is there", keep(s, a, sender_spread_presence));
-    note("setting receipts that came early", keep(s, a, run_each_second));
+    sender_keeper_note("telling other servers who is there",
+                       sender_keeper_keep(s, a, sender_spread_presence));
+    sender_keeper_note("setting receipts that came early",
+                       sender_keeper_keep(s, a, run_each_second));
 }
 
 void *sender_keep(void *arg)
@@ -81,9 +86,10 @@ void *sender_keep(void *arg)
         bool must_save = s->must_save && mono_ms() >= last_save + SAVE_MS;
         lock_release(&s->lock);
         last_tick = mono_ms();
-        look(s, a);
+        sender_keeper_look(s, a);
         if (must_save) {
-            note("saving how far other servers were told", keep(s, a, sender_save));
+            sender_keeper_note("saving how far other servers were told",
+                               sender_keeper_keep(s, a, sender_save));
             last_save = mono_ms();
         }
         if (last_tick >= last_slow + TICK_MS) {
@@ -94,6 +100,7 @@ void *sender_keep(void *arg)
         sender_consider_all_locked(s);
     }
     lock_release(&s->lock);
-    note("saving how far other servers were told", keep(s, a, sender_save));
+    sender_keeper_note("saving how far other servers were told",
+                       sender_keeper_keep(s, a, sender_save));
     return NULL;
 }

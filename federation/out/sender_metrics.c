@@ -60,7 +60,7 @@ void sender_add_metrics(struct sender *s, struct buf *out)
         "# HELP concorde_federation_set_aside_total Events and EDUs that other servers refuse.\n"
         "# TYPE concorde_federation_set_aside_total counter\n"
         "concorde_federation_set_aside_total %lld\n",
-        (long long)s->edus, (long long)s->catch_ups, (long long)s->set_aside);
+        (long long)s->edus, (long long)s->catch_ups, (long long)s->refused_item);
     buf_printf(out, /* the same, for Synapse's dashboards */
                "# HELP synapse_federation_client_sent_transactions_total Transactions taken.\n"
                "# TYPE synapse_federation_client_sent_transactions_total counter\n"

@@ -22,7 +22,7 @@ struct mark {
     struct sender *s;
     int64_t position, room;
     const struct event *event; /* NULL: ... */
-    enum news news;            /* ... it is this */
+    enum pending pending;      /* ... it is this */
     struct str but;            /* not to this server, which has it */
 };
 
@@ -31,18 +31,18 @@ int64_t sender_clear_position_locked(const struct sender *s)
     return s->unresolved ? s->unresolved->position - 1 : s->heard;
 }
 
-static bool is_ours(const struct sender *s, const char *user_id)
+static bool sender_pending_is_local_user(const struct sender *s, const char *user_id)
 {
-    return user_id && str_is(id_server(str_of(user_id)), s->store->config->server_name);
+    return user_id && str_is(id_server(str_of(user_id)), s->node->config->server_name);
 }
 
 /* ---- marking one destination ---- */
 
 static void touch_locked(struct sender *s, struct destination *d)
 {
-    if (s->touched_n == s->touched_room) {
-        s->touched_room = s->touched_room ? s->touched_room * 2 : 64;
-        s->touched = mem_realloc_array(s->touched, s->touched_room, sizeof(struct destination *));
+    if (s->touched_n == s->touched_cap) {
+        s->touched_cap = s->touched_cap ? s->touched_cap * 2 : 64;
+        s->touched = mem_realloc_array(s->touched, s->touched_cap, sizeof(struct destination *));
     }
     s->touched[s->touched_n++] = d;
 }
@@ -97,9 +97,9 @@ static void mark(void *ctx, const char *server)
         return;
     if (m->event)
         add_event_locked(d, m);
-    else if (m->position > d->news[m->news])
-        d->news[m->news] = m->position;
-    if (!m->event && m->news == NEWS_RECEIPTS)
+    else if (m->position > d->pending[m->pending])
+        d->pending[m->pending] = m->position;
+    if (!m->event && m->pending == PENDING_RECEIPTS)
         add_receipt_room_locked(d, m->room, m->position);
     touch_locked(s, d);
 }
@@ -125,7 +125,8 @@ static void leave_to_keeper(struct sender *s, const struct change *c, int64_t ro
 static bool target_of(const struct sender *s, const struct event *e,
                       char ret[static ID_LENGTH_MAX + 1])
 {
-    if (!e->state_key || strcmp(e->type, "m.room.member") != 0 || is_ours(s, e->state_key))
+    if (!e->state_key || strcmp(e->type, "m.room.member") != 0 ||
+        sender_pending_is_local_user(s, e->state_key))
         return false;
     struct str server = id_server(str_of(e->state_key));
     if (!server.n || server.n > ID_LENGTH_MAX)
@@ -144,8 +145,8 @@ static bool has_membership(const struct event *e, const char *wanted)
 /* A server that comes into a room hears who of us is there. */
 static void greet(struct sender *s, const struct change *c, const char *server)
 {
-    if (!s->store->presence || !has_membership(c->event, "join") ||
-        room_server_joined(s->store, c->room, server) != 1)
+    if (!s->node->presence || !has_membership(c->event, "join") ||
+        room_server_joined(s->node, c->room, server) != 1)
         return;
     LOCKED(&s->lock);
     struct destination *d = sender_destination_locked(s, server);
@@ -161,7 +162,7 @@ static void greet(struct sender *s, const struct change *c, const char *server)
  * (server-server-api, "Device Management"). */
 static bool is_own_join(const struct sender *s, const struct event *e)
 {
-    return is_ours(s, e->state_key) && strcmp(e->type, "m.room.member") == 0 &&
+    return sender_pending_is_local_user(s, e->state_key) && strcmp(e->type, "m.room.member") == 0 &&
            has_membership(e, "join");
 }
 
@@ -187,25 +188,25 @@ static void hear_event(struct sender *s, const struct published *p, const struct
     const struct event *e = c->event;
     struct mark m = {.s = s, .position = c->position, .room = c->room, .event = e};
     struct mark devices = {
-        .s = s, .position = c->position, .room = c->room, .news = NEWS_DEVICE_LISTS};
+        .s = s, .position = c->position, .room = c->room, .pending = PENDING_DEVICE_LISTS};
     char target[ID_LENGTH_MAX + 1];
     bool has_target = target_of(s, e, target);
     if (has_target)
         greet(s, c, target);
-    if (has_target && has_membership(e, "join") && s->store->federation)
-        answers_forget(s->store->federation->answers, target); /* it may tell of the room now */
+    if (has_target && has_membership(e, "join") && s->node->federation)
+        answers_forget(s->node->federation->answers, target); /* it may tell of the room now */
     if (is_own_join(s, e))
-        room_each_server(s->store, c->room, mark, &devices);
-    if (!is_ours(s, e->sender)) {
+        room_each_server(s->node, c->room, mark, &devices);
+    if (!sender_pending_is_local_user(s, e->sender)) {
         if (!c->is_relayed)
             return;
         m.but = id_server(str_of(e->sender));
     }
     if (event_is_dummy(e))
         return; /* who is told of an event that follows it asks for it */
-    if (room_entered_with(s->store, c->room, c->position))
+    if (room_was_joined_with(s->node, c->room, c->position))
         return; /* the server that let us in tells the others */
-    if (is_overtaken(s, p, c) || !room_each_server(s->store, c->room, mark, &m))
+    if (is_overtaken(s, p, c) || !room_each_server(s->node, c->room, mark, &m))
         leave_to_keeper(s, c, c->room);
     /* Member events reach the server of the user that they are about, wherever that is: it may have
      * been invited, or just have left. The invite itself it has signed. */
@@ -215,26 +216,26 @@ static void hear_event(struct sender *s, const struct published *p, const struct
 
 static void hear_receipt(struct sender *s, const struct change *c)
 {
-    struct mark m = {.s = s, .position = c->position, .room = c->room, .news = NEWS_RECEIPTS};
-    if (c->private_to_user || !is_ours(s, c->user_id))
+    struct mark m = {.s = s, .position = c->position, .room = c->room, .pending = PENDING_RECEIPTS};
+    if (c->private_to_user || !sender_pending_is_local_user(s, c->user_id))
         return;
-    if (!room_each_server(s->store, c->room, mark, &m))
+    if (!room_each_server(s->node, c->room, mark, &m))
         leave_to_keeper(s, c, c->room);
 }
 
 static void hear_device_list(struct sender *s, const struct change *c)
 {
-    struct mark m = {.s = s, .position = c->position, .news = NEWS_DEVICE_LISTS};
-    if (c->private_to_user || !is_ours(s, c->user_id))
+    struct mark m = {.s = s, .position = c->position, .pending = PENDING_DEVICE_LISTS};
+    if (c->private_to_user || !sender_pending_is_local_user(s, c->user_id))
         return;
     for (size_t i = 0; i < c->audience_n; i++)
-        if (!room_each_server(s->store, c->audience[i], mark, &m))
+        if (!room_each_server(s->node, c->audience[i], mark, &m))
             leave_to_keeper(s, c, c->audience[i]);
 }
 
-static void hear(struct sender *s, const struct published *p, const struct change *c)
+static void sender_pending_hear(struct sender *s, const struct published *p, const struct change *c)
 {
-    struct mark m = {.s = s, .position = c->position, .news = NEWS_TO_DEVICE};
+    struct mark m = {.s = s, .position = c->position, .pending = PENDING_TO_DEVICE};
     if (c->kind == CHANGE_EVENT)
         hear_event(s, p, c);
     else if (c->kind == CHANGE_RECEIPT)
@@ -254,11 +255,11 @@ void sender_on_changes(void *ctx, const struct change *changes, size_t n)
         if (moves_server(s, &changes[i]))
             p.movers_n = i + 1;
     for (size_t i = 0; i < n; i++) {
-        hear(s, &p, &changes[i]);
+        sender_pending_hear(s, &p, &changes[i]);
         is_asked |= changes[i].is_asked;
     }
     LOCKED(&s->lock);
-    s->heard = n ? changes[n - 1].position : feed_newest(s->store->feed);
+    s->heard = n ? changes[n - 1].position : feed_newest(s->node->feed);
     if (!n) { /* nothing is sent before it is known who was to hear of what was missed */
         s->has_scanned = false;
         is_asked = true;
@@ -307,7 +308,7 @@ static const struct err *list_servers_at(struct job *job, struct room *room, int
     const char **list = arena_alloc_array(job->arena, now_n + changed_n + 1, sizeof *list);
     for (size_t i = 0; i < changed_n; i++) {
         map_put(&moved, str_of(changed[i].name), (void *)&changed[i]);
-        if (changed[i].was_there && strcmp(changed[i].name, job->store->config->server_name) != 0)
+        if (changed[i].was_there && strcmp(changed[i].name, job->node->config->server_name) != 0)
             list[n++] = changed[i].name;
     }
     for (size_t i = 0; i < now_n; i++)
@@ -329,7 +330,7 @@ static const struct err *resolve_event(struct sender *s, struct job *job,
                      .but = id_server(str_of(u->event->sender))};
     const char *const *servers;
     size_t n;
-    if (room_entered(room) == u->position)
+    if (room_join_position(room) == u->position)
         return NULL;
     TRY(list_servers_at(job, room, u->position, &servers, &n));
     for (size_t i = 0; i < n; i++)
@@ -337,12 +338,14 @@ static const struct err *resolve_event(struct sender *s, struct job *job,
     return NULL;
 }
 
-static const struct err *resolve(struct sender *s, struct job *job, const struct unresolved *u)
+static const struct err *sender_pending_resolve(struct sender *s, struct job *job,
+                                                const struct unresolved *u)
 {
     struct mark m = {.s = s,
                      .position = u->position,
                      .room = u->room,
-                     .news = u->kind == CHANGE_RECEIPT ? NEWS_RECEIPTS : NEWS_DEVICE_LISTS};
+                     .pending =
+                         u->kind == CHANGE_RECEIPT ? PENDING_RECEIPTS : PENDING_DEVICE_LISTS};
     struct room *room;
     const char *const *servers;
     size_t n;
@@ -362,7 +365,7 @@ static const struct err *resolve(struct sender *s, struct job *job, const struct
 const struct err *sender_resolve(struct sender *s, struct job *job)
 {
     for (struct unresolved *u; (u = take_unresolved(s));) {
-        TRY(resolve(s, job, u));
+        TRY(sender_pending_resolve(s, job, u));
         finish_unresolved(s, u);
     }
     return NULL; /* the keeper looks at all destinations now */
@@ -391,8 +394,8 @@ void sender_on_typing(void *ctx, int64_t room, const char *user_id, bool typing)
 {
     struct sender *s = ctx;
     struct typing_mark m = {s, {room, mono_ms(), (char *)user_id, typing}};
-    if (is_ours(s, user_id))
-        room_each_server(s->store, room, mark_typing, &m);
+    if (sender_pending_is_local_user(s, user_id))
+        room_each_server(s->node, room, mark_typing, &m);
 }
 
 struct presence_mark {
@@ -414,11 +417,12 @@ static void mark_presence(struct presence_mark *m, const char *server)
 
 static const struct err *spread_presence(struct job *job, struct presence_mark *m)
 {
-    const struct presence_news *list;
+    const struct presence_update *list;
     size_t n;
-    presence_list_news(job, m->from, m->to, &list, &n);
+    presence_list_updates(job, m->from, m->to, &list, &n);
     for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; is_ours(m->s, list[i].row.user_id) && k < list[i].rooms_n; k++) {
+        for (size_t k = 0;
+             sender_pending_is_local_user(m->s, list[i].row.user_id) && k < list[i].rooms_n; k++) {
             struct room *room;
             const char *const *servers;
             size_t servers_n = 0;
@@ -434,10 +438,10 @@ static const struct err *spread_presence(struct job *job, struct presence_mark *
 /* Once a second, so that a morning's arrivals cost each server a transaction or two. */
 const struct err *sender_spread_presence(struct sender *s, struct job *job)
 {
-    struct presence_mark m = {s, s->presence_position, feed_position(s->store->feed)};
-    if (!s->store->presence)
+    struct presence_mark m = {s, s->presence_position, feed_position(s->node->feed)};
+    if (!s->node->presence)
         return NULL;
-    if (feed_kind_position(s->store->feed, CHANGE_PRESENCE) > m.from)
+    if (feed_kind_position(s->node->feed, CHANGE_PRESENCE) > m.from)
         TRY(spread_presence(job, &m));
     s->presence_position = m.to;
     return NULL;

@@ -5,13 +5,13 @@
 
 void queue_add_locked(struct destination *d, const struct outgoing *o)
 {
-    if (d->first > d->room / 2 && d->first + d->n == d->room) {
+    if (d->first > d->cap / 2 && d->first + d->n == d->cap) {
         memmove(d->queue, d->queue + d->first, d->n * sizeof *d->queue);
         d->first = 0;
     }
-    if (d->first + d->n == d->room) {
-        d->room = d->room ? d->room * 2 : 16;
-        d->queue = mem_realloc_array(d->queue, d->room, sizeof *d->queue);
+    if (d->first + d->n == d->cap) {
+        d->cap = d->cap ? d->cap * 2 : 16;
+        d->queue = mem_realloc_array(d->queue, d->cap, sizeof *d->queue);
     }
     struct outgoing *queue = d->queue + d->first;
     size_t at = d->n;
@@ -42,7 +42,7 @@ void queue_clear_locked(struct destination *d)
     queue_drop_until_locked(d, INT64_MAX);
     free(d->queue);
     d->queue = NULL;
-    d->room = 0;
+    d->cap = 0;
 }
 
 static struct typing_notice *typing_find_locked(struct destination *d,
@@ -83,7 +83,7 @@ void typing_expire_locked(struct destination *d)
             typing_remove_locked(d, &d->typing[i]);
 }
 
-void typing_told_locked(struct destination *d, const struct typing_notice *t)
+void typing_sent_locked(struct destination *d, const struct typing_notice *t)
 {
     struct typing_notice *there = typing_find_locked(d, t);
     if (there && there->since == t->since && there->typing == t->typing)

@@ -16,25 +16,26 @@ struct saved {
 };
 
 /* Nothing lies behind the cursor: it may as well stand at the end. */
-static bool is_done_locked(const struct sender *s, const struct destination *d)
+static bool sender_save_is_done_locked(const struct sender *s, const struct destination *d)
 {
     int64_t clear = sender_clear_position_locked(s);
     bool done = d->is_live && !d->n && !d->is_busy && d->sent < clear && s->has_scanned;
-    for (int i = 0; i < NEWS_KINDS; i++)
-        done = done && d->news[i] <= d->sent;
+    for (int i = 0; i < PENDING_KINDS; i++)
+        done = done && d->pending[i] <= d->sent;
     return done;
 }
 
 static void advance_idle_locked(struct sender *s, struct destination *d)
 {
     int64_t clear = sender_clear_position_locked(s);
-    if ((s->stopping || clear - d->saved > LAG_MAX) && d->is_stored && is_done_locked(s, d)) {
+    if ((s->stopping || clear - d->saved > LAG_MAX) && d->is_stored &&
+        sender_save_is_done_locked(s, d)) {
         d->sent = clear;
         d->is_dirty = true;
     }
 }
 
-static void take_locked(struct arena *a, struct destination *d, struct saved *ret)
+static void sender_save_take_locked(struct arena *a, struct destination *d, struct saved *ret)
 {
     *ret = (struct saved){
         .row = {.server = d->server,
@@ -60,14 +61,14 @@ static size_t take_dirty(struct sender *s, struct arena *a, struct saved **ret)
         struct destination *d = slot->value;
         advance_idle_locked(s, d);
         if (d->is_dirty && d->is_stored)
-            take_locked(a, d, &list[n++]);
+            sender_save_take_locked(a, d, &list[n++]);
     }
     s->must_save = false;
     *ret = list;
     return n;
 }
 
-static void put_back(struct sender *s, const struct saved *list, size_t n)
+static void sender_save_put_back(struct sender *s, const struct saved *list, size_t n)
 {
     LOCKED(&s->lock);
     for (size_t i = 0; i < n; i++) {
@@ -79,7 +80,8 @@ static void put_back(struct sender *s, const struct saved *list, size_t n)
     s->must_save = n > 0;
 }
 
-static const struct err *forget_messages(struct job *job, const struct saved *list, size_t n)
+static const struct err *sender_save_forget_messages(struct job *job, const struct saved *list,
+                                                     size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (list[i].to_device_sent)
@@ -99,9 +101,9 @@ const struct err *sender_save(struct sender *s, struct job *job)
         destinations_write(w, &list[i].row);
     const struct err *e = write_commit(job, w, NULL);
     if (!e)
-        e = forget_messages(job, list, n);
+        e = sender_save_forget_messages(job, list, n);
     if (e)
-        put_back(s, list, n);
+        sender_save_put_back(s, list, n);
     return e;
 }
 
@@ -114,8 +116,8 @@ static void look_again_locked(struct sender *s, struct destination *d)
     d->is_live = false;
     d->attempted = 0;
     d->receipt_rooms_from = s->heard;
-    for (int i = 0; i < NEWS_KINDS; i++)
-        d->news[i] = s->heard;
+    for (int i = 0; i < PENDING_KINDS; i++)
+        d->pending[i] = s->heard;
 }
 
 static void take_row_locked(struct destination *d, const struct destination_row *row)
@@ -141,7 +143,7 @@ static void find_busy_locked(struct sender *s, const struct destination_row *row
     if (!d->is_stored && !d->is_busy)
         take_row_locked(d, row);
     d->must_resend = d->must_resend || row->must_resend;
-    if (row->has_news)
+    if (row->has_pending)
         look_again_locked(s, d);
 }
 
@@ -182,7 +184,7 @@ const struct err *sender_scan(struct sender *s, struct job *job)
         LOCKED(&s->lock);
         s->must_scan = false;
     }
-    const struct err *e = destinations_busy(job_tx(job), s->store->config->server_name, &rows, &n);
+    const struct err *e = destinations_busy(job_tx(job), s->node->config->server_name, &rows, &n);
     if (!e)
         e = destinations_take_asked(job_tx(job), &wishes, &wishes_n);
     LOCKED(&s->lock);

@@ -44,7 +44,7 @@ void sender_advance(struct sender *s, struct destination *d, const struct transa
     if (t->has_to_device)
         d->to_device_sent = t->until;
     for (size_t i = 0; i < t->typing_n; i++)
-        typing_told_locked(d, &t->typing[i]);
+        typing_sent_locked(d, &t->typing[i]);
     if (t->presence_to >= d->presence_to)
         d->presence_from = d->presence_to = 0;
     else if (t->presence_to)
@@ -84,8 +84,8 @@ const struct err *sender_put(struct job *job, const char *server, const char *id
     return federation_exchange(job, &r, ret);
 }
 
-static void send_one(struct sender *s, struct job *job, struct destination *d,
-                     const struct transaction *t)
+static void sender_work_send_one(struct sender *s, struct job *job, struct destination *d,
+                                 const struct transaction *t)
 {
     struct fed_reply reply = {0};
     int64_t began = mono_us();
@@ -117,7 +117,7 @@ static void send_one(struct sender *s, struct job *job, struct destination *d,
 
 /* Under load a transaction for each event would cost more than the events: the second one of a
  * burst waits a little for others. A full one does not. */
-static void gather(struct sender *s, struct destination *d)
+static void sender_work_gather(struct sender *s, struct destination *d)
 {
     int64_t now = mono_us(), wait;
     {
@@ -130,7 +130,8 @@ static void gather(struct sender *s, struct destination *d)
 }
 
 /* A server that is sent something for the first time gets a row before, so that nothing is lost. */
-static const struct err *make_row(struct sender *s, struct job *job, struct destination *d)
+static const struct err *sender_work_make_row(struct sender *s, struct job *job,
+                                              struct destination *d)
 {
     if (d->is_stored)
         return NULL;
@@ -140,8 +141,8 @@ static const struct err *make_row(struct sender *s, struct job *job, struct dest
     return NULL;
 }
 
-static const struct err *prepare(struct sender *s, struct job *job, struct destination *d,
-                                 struct transaction *t)
+static const struct err *sender_work_prepare(struct sender *s, struct job *job,
+                                             struct destination *d, struct transaction *t)
 {
     bool is_behind;
     {
@@ -149,7 +150,7 @@ static const struct err *prepare(struct sender *s, struct job *job, struct desti
         is_behind = !d->is_live && !d->n;
         d->last_attempt = now_ms();
     }
-    TRY(make_row(s, job, d));
+    TRY(sender_work_make_row(s, job, d));
     if (is_behind)
         TRY(sender_catch_up(s, job, d));
     return sender_build(s, job, d, t);
@@ -170,13 +171,13 @@ void sender_work(struct sender *s, struct arena *a, struct destination *d)
 {
     struct job job;
     struct transaction t = {0};
-    gather(s, d);
-    job_init(&job, s->store, a);
-    const struct err *e = prepare(s, &job, d, &t);
+    sender_work_gather(s, d);
+    job_init(&job, s->node, a);
+    const struct err *e = sender_work_prepare(s, &job, d, &t);
     if (e)
         pause_after(s, d, e);
     else if (t.body.n)
-        send_one(s, &job, d, &t);
+        sender_work_send_one(s, &job, d, &t);
     else
         sender_advance(s, d, &t);
     if (!e)

@@ -48,24 +48,24 @@ static size_t size_of(const struct answer *e)
     return sizeof *e + e->key_n + e->n;
 }
 
-static struct str key_of(const struct answer *e)
+static struct str answers_key_of(const struct answer *e)
 {
     return (struct str){e->bytes, e->key_n};
 }
 
-static void drop_oldest_locked(struct answers *a)
+static void answers_drop_oldest_locked(struct answers *a)
 {
     struct answer *e = a->oldest;
     a->oldest = e->newer;
     if (!a->oldest)
         a->newest = NULL;
     if (!e->is_replaced)
-        map_remove(&a->by_key, key_of(e));
+        map_remove(&a->by_key, answers_key_of(e));
     a->bytes -= size_of(e);
     free(e);
 }
 
-static struct answer *make(const char *key, struct str answer, int64_t keep_ms)
+static struct answer *answers_make(const char *key, struct str answer, int64_t keep_ms)
 {
     size_t key_n = strlen(key);
     struct answer *e = mem_zalloc(sizeof *e + key_n + answer.n);
@@ -84,12 +84,12 @@ void answers_put(struct answers *a, const char *key, struct str answer, int64_t 
 {
     if (answer.n + strlen(key) > a->bytes_max / LARGEST_SHARE)
         return;
-    struct answer *e = make(key, answer, keep_ms);
+    struct answer *e = answers_make(key, answer, keep_ms);
     LOCKED(&a->lock);
-    struct answer *before = map_remove(&a->by_key, key_of(e));
+    struct answer *before = map_remove(&a->by_key, answers_key_of(e));
     if (before)
         before->is_replaced = true;
-    map_put(&a->by_key, key_of(e), e);
+    map_put(&a->by_key, answers_key_of(e), e);
     if (a->newest)
         a->newest->newer = e;
     else
@@ -97,7 +97,7 @@ void answers_put(struct answers *a, const char *key, struct str answer, int64_t 
     a->newest = e;
     a->bytes += size_of(e);
     while (a->bytes > a->bytes_max)
-        drop_oldest_locked(a);
+        answers_drop_oldest_locked(a);
 }
 
 /* ---- forgetting ---- */
@@ -130,7 +130,7 @@ void answers_forget(struct answers *a, const char *server)
 
 static bool is_forgotten_locked(struct answers *a, const struct answer *e)
 {
-    struct str key = key_of(e);
+    struct str key = answers_key_of(e);
     if (e->put_mono_ms <= a->all_forgotten_ms)
         return true;
     for (size_t i = 0, word = 0; a->forgotten.n && i <= key.n; i++) {
@@ -158,7 +158,7 @@ bool answers_get(struct answers *a, struct arena *arena, const char *key, struct
 
 /* ---- questions ---- */
 
-static bool begin(struct answers *a, const char *server)
+static bool answers_begin(struct answers *a, const char *server)
 {
     LOCKED(&a->lock);
     struct waiting *w = map_get(&a->waiting, str_of(server));
@@ -174,7 +174,7 @@ static bool begin(struct answers *a, const char *server)
     return true;
 }
 
-static void end(struct answers *a, const char *server)
+static void answers_end(struct answers *a, const char *server)
 {
     LOCKED(&a->lock);
     struct waiting *w = map_get(&a->waiting, str_of(server));
@@ -186,14 +186,14 @@ static void end(struct answers *a, const char *server)
 
 const struct err *federation_question_begin(struct job *job, const char *server)
 {
-    return begin(job->store->federation->answers, server)
+    return answers_begin(job->node->federation->answers, server)
                ? NULL
                : err_unavailable(RETRY_AFTER_MS, "too many questions wait for %s", server);
 }
 
 void federation_question_end(struct job *job, const char *server)
 {
-    end(job->store->federation->answers, server);
+    answers_end(job->node->federation->answers, server);
 }
 
 const struct err *federation_question(struct job *job, const struct fed_request *r,
@@ -220,7 +220,7 @@ void answers_destroy(struct answers *a)
     if (!a)
         return;
     while (a->oldest)
-        drop_oldest_locked(a);
+        answers_drop_oldest_locked(a);
     drop_forgotten_locked(a);
     map_finish(&a->by_key);
     map_finish(&a->waiting);

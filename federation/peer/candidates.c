@@ -8,7 +8,7 @@
 #include "storage/db/intern.h"
 #include "storage/rooms/events.h"
 
-static bool has(const struct candidates *c, const char *server)
+static bool candidates_has(const struct candidates *c, const char *server)
 {
     for (size_t i = 0; i < c->n; i++)
         if (strcmp(c->servers[i], server) == 0)
@@ -16,15 +16,15 @@ static bool has(const struct candidates *c, const char *server)
     return false;
 }
 
-static void add(struct job *job, struct candidates *c, struct str server)
+static void candidates_add(struct job *job, struct candidates *c, struct str server)
 {
-    const struct config *config = job->store->config;
+    const struct config *config = job->node->config;
     if (!id_is_server_name(server) || str_is(server, config->server_name))
         return;
     const char *name = str_dup(job->arena, server);
     if (!federation_may_contact(config, name))
         c->left_out = true;
-    else if (c->n < CANDIDATES_MAX && !has(c, name))
+    else if (c->n < CANDIDATES_MAX && !candidates_has(c, name))
         c->servers[c->n++] = name;
 }
 
@@ -35,7 +35,7 @@ static void add_writers(struct job *job, struct str stripped, struct candidates 
     for (size_t pos = 0; stripped.p && json_scan_next(stripped, &pos, &entry);) {
         const char *sender = json_scan_string(job->arena, json_scan_get(entry.value, "sender"));
         if (sender)
-            add(job, c, id_server(str_of(sender)));
+            candidates_add(job, c, id_server(str_of(sender)));
     }
 }
 
@@ -46,13 +46,13 @@ static const struct err *add_inviter(struct job *job, struct room *room, const c
     int64_t user;
     const struct stored_event *e = NULL;
     struct str stripped;
-    TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
+    TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
     struct room_member member = user ? room_member(room, user) : (struct room_member){0};
     if (member.membership == MEMBERSHIP_NONE)
         return NULL;
     TRY(events_get(job_tx(job), member.position, &e));
     if (e)
-        add(job, c, id_server(str_of(e->event->sender)));
+        candidates_add(job, c, id_server(str_of(e->event->sender)));
     TRY(members_stripped(job_tx(job), room->id, user, &stripped));
     add_writers(job, stripped, c);
     return NULL;
@@ -64,17 +64,17 @@ const struct err *candidates_find(struct job *job, const char *room_id, const ch
     struct candidates c = {0};
     struct room *room;
     for (size_t i = 0; via && i < via->n; i++)
-        add(job, &c, str_of(via->servers[i]));
+        candidates_add(job, &c, str_of(via->servers[i]));
     TRY(room_find(job, room_id, &room));
     if (room)
         TRY(add_inviter(job, room, user_id, &c));
-    add(job, &c, id_server(str_of(room_id)));
+    candidates_add(job, &c, id_server(str_of(room_id)));
     const char *const *servers = NULL;
     size_t n = 0;
     if (room)
         room_list_servers(job, room, &servers, &n);
     for (size_t i = 0; i < n && c.n < CANDIDATES_MAX; i++)
-        add(job, &c, str_of(servers[i]));
+        candidates_add(job, &c, str_of(servers[i]));
     *ret = c;
     return NULL;
 }
@@ -93,7 +93,7 @@ static int weight(const struct err *e)
 }
 
 /* Our own failures: the other servers would fare no better. */
-static bool is_ours(const struct err *e)
+static bool candidates_is_local_failure(const struct err *e)
 {
     return e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE;
 }
@@ -129,7 +129,7 @@ const struct err *candidates_ask(const struct candidates *c, int64_t time_ms, ca
     bool any = false;
     for (size_t i = 0; i < c->n && mono_ms() < deadline; i++) {
         const struct err *e = ask(ctx, c->servers[i]);
-        if (!e || is_ours(e))
+        if (!e || candidates_is_local_failure(e))
             return e;
         struct err said = *e;
         blame_server(&said, c->servers[i]);

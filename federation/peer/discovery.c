@@ -68,22 +68,22 @@ static void known_server_destroy(struct known_server *k)
     free(k);
 }
 
-static bool is_fresh(const struct known_server *k, int64_t now)
+static bool discovery_is_fresh(const struct known_server *k, int64_t now)
 {
     return now < k->delegation_until && now < k->services_until;
 }
 
 /* Makes room: what is out of date goes, or else all that no thread has in hand. */
-static void shrink_locked(struct discovery *d)
+static void discovery_shrink_locked(struct discovery *d)
 {
     struct map left = {0};
     int64_t now = mono_ms();
     bool stale = false;
     for (struct map_slot *s = NULL; (s = map_next(&d->servers, s));)
-        stale = stale || !is_fresh(s->value, now);
+        stale = stale || !discovery_is_fresh(s->value, now);
     for (struct map_slot *s = NULL; (s = map_next(&d->servers, s));) {
         struct known_server *k = s->value;
-        if (k->in_hand || (stale && is_fresh(k, now)))
+        if (k->in_hand || (stale && discovery_is_fresh(k, now)))
             map_put(&left, str_of(k->name), k);
         else
             known_server_destroy(k);
@@ -92,13 +92,13 @@ static void shrink_locked(struct discovery *d)
     d->servers = left;
 }
 
-static struct known_server *find_locked(struct discovery *d, const char *name)
+static struct known_server *discovery_find_locked(struct discovery *d, const char *name)
 {
     struct known_server *k = map_get(&d->servers, str_of(name));
     if (k)
         return k;
     if (d->servers.n >= SERVERS_MAX)
-        shrink_locked(d);
+        discovery_shrink_locked(d);
     k = mem_zalloc(sizeof *k);
     k->name = mem_strdup(name);
     map_put(&d->servers, str_of(k->name), k);
@@ -107,7 +107,7 @@ static struct known_server *find_locked(struct discovery *d, const char *name)
 
 /* ---- finding out ---- */
 
-static int64_t retry_ms(int failures)
+static int64_t discovery_retry_ms(int failures)
 {
     int64_t ms = RETRY_LEAST_MS;
     while (--failures > 0 && ms < RETRY_MOST_MS)
@@ -122,7 +122,7 @@ static void find_delegation(struct discovery *d, struct arena *a, struct known_s
     int64_t now = mono_ms();
     k->services_until = 0; /* of another host, perhaps */
     if (w.failed_for_now) {
-        k->delegation_until = now + retry_ms(++k->failures);
+        k->delegation_until = now + discovery_retry_ms(++k->failures);
         if (k->delegated && now - k->delegation_read < DELEGATION_LASTS_MS)
             return;
     } else {
@@ -186,16 +186,16 @@ static void find_out(struct discovery *d, struct arena *a, struct known_server *
 /* ---- telling ---- */
 
 static void one_peer(struct arena *a, const char *authority, const char *host, int port,
-                     struct destination *ret)
+                     struct server_endpoint *ret)
 {
     struct http_peer *peer = arena_alloc(a, sizeof *peer);
     *peer = (struct http_peer){.host = host, .port = port};
-    *ret = (struct destination){authority, peer, 1};
+    *ret = (struct server_endpoint){authority, peer, 1};
 }
 
 /* Steps 1 and 2: the name says it all. */
-static bool is_direct(struct arena *a, const char *name, const struct host_name *h,
-                      struct destination *ret)
+static bool discovery_is_direct(struct arena *a, const char *name, const struct host_name *h,
+                                struct server_endpoint *ret)
 {
     if (!h->is_literal && !h->port)
         return false;
@@ -204,8 +204,8 @@ static bool is_direct(struct arena *a, const char *name, const struct host_name 
 }
 
 /* Steps 3 to 6, of what has been found out. */
-static const struct err *tell_locked(struct arena *a, const struct known_server *k,
-                                     struct destination *ret)
+static const struct err *discovery_copy_known_locked(struct arena *a, const struct known_server *k,
+                                                     struct server_endpoint *ret)
 {
     struct srv_record records[SRV_MAX];
     struct host_name h;
@@ -213,7 +213,7 @@ static const struct err *tell_locked(struct arena *a, const struct known_server 
     if (!host_name_read(a, name, &h))
         return err(ERR_CONNECTION_FAILED, "%.150s says that it is at %.100s, which cannot be",
                    k->name, name);
-    if (is_direct(a, name, &h, ret))
+    if (discovery_is_direct(a, name, &h, ret))
         return NULL;
     if (!k->services.n) {
         one_peer(a, name, h.host, DEFAULT_PORT, ret);
@@ -229,19 +229,20 @@ static const struct err *tell_locked(struct arena *a, const struct known_server 
                                             .no_alias = true};
     if (!n)
         return err(ERR_CONNECTION_FAILED, "The DNS says that %.150s does not federate", k->name);
-    *ret = (struct destination){name, peers, n};
+    *ret = (struct server_endpoint){name, peers, n};
     return NULL;
 }
 
-static const struct err *find_known(struct discovery *d, struct arena *a, const char *server,
-                                    int64_t deadline, struct destination *ret)
+static const struct err *discovery_find_known(struct discovery *d, struct arena *a,
+                                              const char *server, int64_t deadline,
+                                              struct server_endpoint *ret)
 {
     LOCKED(&d->lock);
     struct known_server *k;
-    while ((k = find_locked(d, server))->in_hand)
+    while ((k = discovery_find_locked(d, server))->in_hand)
         if (lock_wait_until(&d->lock, &d->found, deadline))
             return err(ERR_CONNECTION_TIMEOUT, "Finding %.150s takes too long", server);
-    if (!is_fresh(k, mono_ms())) {
+    if (!discovery_is_fresh(k, mono_ms())) {
         k->in_hand = true;
         lock_release(&d->lock);
         find_out(d, a, k);
@@ -249,18 +250,18 @@ static const struct err *find_known(struct discovery *d, struct arena *a, const 
         k->in_hand = false;
         pthread_cond_broadcast(&d->found);
     }
-    return tell_locked(a, k, ret);
+    return discovery_copy_known_locked(a, k, ret);
 }
 
 const struct err *discovery_find(struct discovery *d, struct arena *a, const char *server,
-                                 int64_t deadline_mono_ms, struct destination *ret)
+                                 int64_t deadline_mono_ms, struct server_endpoint *ret)
 {
     struct host_name h;
     if (!host_name_read(a, server, &h))
         return err(ERR_INVALID_PARAM, "%.150s is not a server name", server);
-    if (is_direct(a, server, &h, ret))
+    if (discovery_is_direct(a, server, &h, ret))
         return NULL;
-    return find_known(d, a, server, deadline_mono_ms, ret);
+    return discovery_find_known(d, a, server, deadline_mono_ms, ret);
 }
 
 void discovery_failed(struct discovery *d, const char *server)

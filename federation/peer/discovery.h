@@ -14,7 +14,7 @@ struct discovery *discovery_create(struct http_client *http);
 void discovery_destroy(struct discovery *d); /* NULL-safe */
 void discovery_add_metrics(struct discovery *d, struct buf *out);
 
-struct destination {
+struct server_endpoint {
     const char *authority;         /* of the URL: the Host header, and who must be certified */
     const struct http_peer *peers; /* tried in turn */
     size_t peers_n;
@@ -25,7 +25,7 @@ struct destination {
  * ERR_CONNECTION_FAILED when the server's DNS says that it does not federate,
  * ERR_CONNECTION_TIMEOUT. */
 const struct err *discovery_find(struct discovery *d, struct arena *a, const char *server,
-                                 int64_t deadline_mono_ms, struct destination *ret);
+                                 int64_t deadline_mono_ms, struct server_endpoint *ret);
 
 /* No server was there: what is known of the server is found out anew before long. */
 void discovery_failed(struct discovery *d, const char *server);

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdarg.h>
 
-static void add_encoded(struct buf *b, const char *text)
+static void path_add_encoded(struct buf *b, const char *text)
 {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
@@ -28,7 +28,7 @@ const char *federation_path(struct arena *a, const char *format, ...)
         if (!*at)
             break;
         if (strncmp(at, "%s", 2) == 0)
-            add_encoded(&b, va_arg(ap, const char *));
+            path_add_encoded(&b, va_arg(ap, const char *));
         else if (strncmp(at, "%d", 2) == 0)
             buf_add_int(&b, va_arg(ap, int));
         else if (strncmp(at, "%zu", 3) == 0)

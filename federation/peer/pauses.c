@@ -24,7 +24,7 @@ struct pauses *pauses_create(void)
     return p;
 }
 
-static void destroy(struct pause *one)
+static void peer_pauses_destroy(struct pause *one)
 {
     free(one->key);
     free(one);
@@ -35,7 +35,7 @@ void pauses_destroy(struct pauses *p)
     if (!p)
         return;
     for (struct map_slot *s = NULL; (s = map_next(&p->by_key, s));)
-        destroy(s->value);
+        peer_pauses_destroy(s->value);
     map_finish(&p->by_key);
     lock_finish(&p->lock);
     free(p);
@@ -45,7 +45,7 @@ void pauses_destroy(struct pauses *p)
 
 /* The n-th part of "/_matrix/federation/v1/send_join/!room/$event", from 0; empty: there is none.
  */
-static struct str part_of(const char *path, int n)
+static struct str pauses_part_of(const char *path, int n)
 {
     const char *at = path + (*path == '/');
     while (n-- > 0 && *(at += strcspn(at, "/?")) == '/')
@@ -77,13 +77,13 @@ static bool is_of_two_words(struct str endpoint)
 }
 
 /* The server, the API, and what is asked of it. */
-static struct str key_of(struct buf *b, const char *server, const char *path)
+static struct str pauses_key_of(struct buf *b, const char *server, const char *path)
 {
-    struct str endpoint = part_of(path, 3);
+    struct str endpoint = pauses_part_of(path, 3);
     bool with_next = is_of_a_room(&endpoint) || is_of_two_words(endpoint);
-    buf_printf(b, "%s %.*s %.*s", server, STR_FMT(part_of(path, 1)), STR_FMT(endpoint));
+    buf_printf(b, "%s %.*s %.*s", server, STR_FMT(pauses_part_of(path, 1)), STR_FMT(endpoint));
     if (with_next)
-        buf_printf(b, " %.*s", STR_FMT(part_of(path, 4)));
+        buf_printf(b, " %.*s", STR_FMT(pauses_part_of(path, 4)));
     return buf_str(b);
 }
 
@@ -98,7 +98,7 @@ static void forget_old_locked(struct pauses *p, int64_t now_mono)
         if (one->until_mono > now_mono)
             map_put(&kept, str_of(one->key), one);
         else
-            destroy(one);
+            peer_pauses_destroy(one);
     }
     map_finish(&p->by_key);
     p->by_key = kept;
@@ -108,7 +108,7 @@ void pauses_note(struct pauses *p, const char *server, const char *path, int64_t
                  int64_t now_mono)
 {
     buf_auto struct buf b = {0};
-    struct str key = key_of(&b, server, path);
+    struct str key = pauses_key_of(&b, server, path);
     LOCKED(&p->lock);
     struct pause *one = map_get(&p->by_key, key);
     if (!one && p->by_key.n >= PAUSES_MAX)
@@ -126,7 +126,7 @@ void pauses_note(struct pauses *p, const char *server, const char *path, int64_t
 int64_t pauses_left(struct pauses *p, const char *server, const char *path, int64_t now_mono)
 {
     buf_auto struct buf b = {0};
-    struct str key = key_of(&b, server, path);
+    struct str key = pauses_key_of(&b, server, path);
     LOCKED(&p->lock);
     const struct pause *one = map_get(&p->by_key, key);
     return one && one->until_mono > now_mono ? one->until_mono - now_mono : 0;

@@ -37,7 +37,8 @@ static const struct err *map_file(struct arena *a, int fd, struct str *ret)
     return NULL;
 }
 
-static const struct err *ask(struct job *job, const struct fed_request *r, int fd, struct str *ret)
+static const struct err *reply_file_ask(struct job *job, const struct fed_request *r, int fd,
+                                        struct str *ret)
 {
     struct fed_request into_file = *r;
     struct fed_reply reply;
@@ -50,11 +51,11 @@ static const struct err *ask(struct job *job, const struct fed_request *r, int f
 const struct err *federation_request_file(struct job *job, const struct fed_request *r,
                                           struct str *ret)
 {
-    int fd = open(job->store->config->data_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = open(job->node->config->data_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
-        return err_internal("a file for a reply in %s: %s", job->store->config->data_dir,
+        return err_internal("a file for a reply in %s: %s", job->node->config->data_dir,
                             strerror(errno));
-    const struct err *e = ask(job, r, fd, ret);
+    const struct err *e = reply_file_ask(job, r, fd, ret);
     close(fd);
     return e;
 }

@@ -35,7 +35,8 @@ static void free_bytes(void *bytes)
 /* What is signed is what is sent: canonical JSON. Many servers check the signature of what they
  * parsed and encoded again, so floats (of events that others made in old rooms) are written as that
  * gives them. */
-static const struct err *body_of(struct arena *a, const struct fed_request *r, struct str *ret)
+static const struct err *request_body_of(struct arena *a, const struct fed_request *r,
+                                         struct str *ret)
 {
     struct buf b = {0};
     const struct err *e = r->body         ? canonical_json_add_tree(&b, CANONICAL_SHORTEST, r->body)
@@ -61,14 +62,14 @@ static const char *const *headers_of(struct job *job, const struct fed_request *
     if (!r->unsigned_)
         headers[n++] = arena_printf(
             job->arena, "Authorization: %s",
-            xmatrix_header(job->arena, job->store, r->server, r->method, r->path, content));
+            xmatrix_header(job->arena, job->node, r->server, r->method, r->path, content));
     return headers;
 }
 
-static const struct err *check_allowed(const struct job *job, const struct fed_request *r)
+static const struct err *request_check_allowed(const struct job *job, const struct fed_request *r)
 {
-    const struct federation *f = job->store->federation;
-    if (!federation_may_contact(job->store->config, r->server))
+    const struct federation *f = job->node->federation;
+    if (!federation_may_contact(job->node->config, r->server))
         return err(ERR_FORBIDDEN, "This server does not federate with %.150s", r->server);
     if (!f)
         return err_unavailable(5000, "federation is not running");
@@ -82,11 +83,11 @@ static const struct err *check_allowed(const struct job *job, const struct fed_r
 static const struct err *send_request(struct job *job, const struct fed_request *r,
                                       struct http_answer *ret)
 {
-    struct federation *f = job->store->federation;
+    struct federation *f = job->node->federation;
     int64_t timeout = r->timeout_ms ? r->timeout_ms : TIMEOUT_MS, began = mono_ms();
-    struct destination to;
+    struct server_endpoint to;
     struct str body = {0};
-    TRY(body_of(job->arena, r, &body));
+    TRY(request_body_of(job->arena, r, &body));
     TRY(discovery_find(f->discovery, job->arena, r->server, began + timeout, &to));
     int64_t left = began + timeout - mono_ms();
     const struct http_call call = {
@@ -114,8 +115,8 @@ static void end_request(struct federation *f, const char *server, bool reached)
  * cannot answer a question (a file that it lost, say) may be well: only what it fails to take (PUT)
  * counts, or its not being there. Nor is it ill when something is too much for it (429): only that
  * kind of requests is kept from it. */
-static void note_outcome(struct federation *f, const struct fed_request *r, const struct err *e,
-                         int status)
+static void request_note_outcome(struct federation *f, const struct fed_request *r,
+                                 const struct err *e, int status)
 {
     bool is_failure = status >= 500;
     bool is_ill = federation_is_unreachable(e) || (is_failure && r->method == PUT);
@@ -140,12 +141,12 @@ const struct err *federation_exchange(struct job *job, const struct fed_request 
     struct http_answer answer = {0};
     waits_assert(r->server);
     assert(!job->tx.in_transaction); /* no connection may be held while others are waited for */
-    TRY(check_allowed(job, r));
+    TRY(request_check_allowed(job, r));
     const struct err *e = send_request(job, r, &answer);
-    note_outcome(job->store->federation, r, e, answer.status);
+    request_note_outcome(job->node->federation, r, e, answer.status);
     TRY(e);
     fed_reply_read(job->arena, &answer, !r->no_tree || answer.status / 100 != 2, ret);
-    note_pause(job->store->federation, r, ret);
+    note_pause(job->node->federation, r, ret);
     return NULL;
 }
 

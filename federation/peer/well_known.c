@@ -50,14 +50,14 @@ static bool find_directive(const char *header, const char *name, struct str *ret
     return false;
 }
 
-static int64_t between(int64_t least, int64_t v, int64_t most)
+static int64_t well_known_between(int64_t least, int64_t v, int64_t most)
 {
     return v < least ? least : v > most ? most : v;
 }
 
 static int64_t seconds_to_ms(int64_t s)
 {
-    return between(0, s, KEEP_MOST_MS / 1000) * 1000;
+    return well_known_between(0, s, KEEP_MOST_MS / 1000) * 1000;
 }
 
 static int64_t until_expiry_ms(const char *expires, int64_t now)
@@ -84,7 +84,7 @@ int64_t well_known_keep_ms(const char *cache_control, const char *age, const cha
                    : 0;
     else if (expires)
         keep = until_expiry_ms(expires, now);
-    return between(KEEP_LEAST_MS, keep, KEEP_MOST_MS);
+    return well_known_between(KEEP_LEAST_MS, keep, KEEP_MOST_MS);
 }
 
 /* ---- asking ---- */

@@ -24,7 +24,7 @@ void xmatrix_signed_bytes(struct buf *ret, const struct xmatrix_request *r)
     buf_add_char(ret, '}');
 }
 
-const char *xmatrix_header(struct arena *a, const struct store *s, const char *server,
+const char *xmatrix_header(struct arena *a, const struct node *s, const char *server,
                            enum http_method method, const char *target, struct str content)
 {
     const struct xmatrix_request r = {

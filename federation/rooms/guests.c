@@ -6,13 +6,13 @@
 #include "federation/routes/hierarchy.h"
 #include "federation/tasks.h"
 #include "matrix/id.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 #include "rooms/guests.h"
 #include "storage/db/feed.h"
 
 /* ---- joining ---- */
 
-static bool is_invited(struct room *room, int64_t user)
+static bool guests_is_invited(struct room *room, int64_t user)
 {
     return room && room_membership(room, user) == MEMBERSHIP_INVITE;
 }
@@ -23,15 +23,15 @@ static const struct err *check_summary(struct job *job, const char *room_id, con
                                        const struct author *author)
 {
     struct candidates c;
-    struct space_told told = {0};
+    struct space_answer answer = {0};
     struct room *room;
     TRY(candidates_find(job, room_id, author->user_id, via, &c));
     struct space_question q = {.room_id = room_id, .servers = c.servers, .servers_n = c.n};
-    if (!federation_space_known(job, &q, &told))
-        TRY(federation_ask_space(job, &q, &told));
+    if (!federation_space_known(job, &q, &answer))
+        TRY(federation_ask_space(job, &q, &answer));
     TRY(room_find(job, room_id, &room));
-    if (told.room ? json_is_true(json_object_get(told.room, "guest_can_join"))
-                  : is_invited(room, author->user))
+    if (answer.room ? json_is_true(json_object_get(answer.room, "guest_can_join"))
+                    : guests_is_invited(room, author->user))
         return NULL;
     return err(ERR_GUEST_ACCESS_FORBIDDEN, "Guests may not join this room");
 }
@@ -55,7 +55,7 @@ const struct err *federation_join_as_guest(struct job *job, const char *room_id,
 /* ---- leaving ---- */
 
 struct guest_watch {
-    struct store *store;
+    struct node *node;
     struct tasks *tasks;
 };
 
@@ -80,7 +80,7 @@ static const struct err *look_at_all(struct job *job, int64_t unused_a, int64_t 
     size_t n;
     TRY(members_rooms_with_guests(job_tx(job), &rooms, &n));
     for (size_t i = 0; i < n; i++)
-        watch_room(job->store->federation->guest_watch, rooms[i]);
+        watch_room(job->node->federation->guest_watch, rooms[i]);
     *ret_done = true;
     return NULL;
 }
@@ -94,10 +94,10 @@ static bool may_revoke(const struct guest_watch *g, const struct change *c)
     const struct event *e = c->event;
     return e && e->state_key && !*e->state_key && strcmp(e->type, "m.room.guest_access") == 0 &&
            (c->kind == CHANGE_STATE ||
-            !str_is(id_server(str_of(e->sender)), g->store->config->server_name));
+            !str_is(id_server(str_of(e->sender)), g->node->config->server_name));
 }
 
-static void on_changes(void *ctx, const struct change *changes, size_t n)
+static void guests_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct guest_watch *g = ctx;
     for (size_t i = 0; i < n; i++)
@@ -105,12 +105,12 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
             watch_room(g, changes[i].room);
 }
 
-struct guest_watch *guest_watch_create(struct store *store)
+struct guest_watch *guest_watch_create(struct node *node)
 {
     struct guest_watch *g = mem_zalloc(sizeof *g);
-    g->store = store;
-    g->tasks = tasks_create(store, 1);
-    feed_listen(store->feed, on_changes, g);
+    g->node = node;
+    g->tasks = tasks_create(node, 1);
+    feed_listen(node->feed, guests_on_changes, g);
     return g;
 }
 

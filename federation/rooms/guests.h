@@ -14,7 +14,7 @@ const struct err *federation_join_as_guest(struct job *job, const char *room_id,
 
 /* Follows the log: what our own users change is seen to by who handles their request. */
 struct guest_watch;
-struct guest_watch *guest_watch_create(struct store *store); /* listens to the feed */
+struct guest_watch *guest_watch_create(struct node *node); /* listens to the feed */
 void guest_watch_start(struct guest_watch *g);
 void guest_watch_stop(struct guest_watch *g);    /* NULL-safe */
 void guest_watch_destroy(struct guest_watch *g); /* NULL-safe */

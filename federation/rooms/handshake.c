@@ -25,10 +25,10 @@ static const struct err *read_reference(const struct room_version *v, const json
     return NULL;
 }
 
-static const struct err *read_references(struct arena *a, const struct room_version *v,
-                                         const json_t *event, const char *key, size_t max,
-                                         const char *const **ret_ids,
-                                         const char *const **ret_hashes, size_t *ret_n)
+static const struct err *handshake_read_references(struct arena *a, const struct room_version *v,
+                                                   const json_t *event, const char *key, size_t max,
+                                                   const char *const **ret_ids,
+                                                   const char *const **ret_hashes, size_t *ret_n)
 {
     const json_t *list = json_object_get(event, key);
     size_t n = json_array_size(list);
@@ -50,16 +50,16 @@ const struct err *handshake_read_place(struct arena *a, const struct room_versio
     TRY(json_need_int(event, "depth", &t->depth));
     if (t->depth < 0 || t->depth > CANONICAL_INT_MAX)
         return err(ERR_BAD_JSON, "The event's template has an impossible depth");
-    TRY(read_references(a, v, event, "prev_events", EVENT_PREV_MAX, &t->prev_events,
-                        &t->prev_hashes, &t->prev_n));
-    TRY(read_references(a, v, event, "auth_events", EVENT_AUTH_MAX, &t->auth_events,
-                        &t->auth_hashes, &t->auth_n));
+    TRY(handshake_read_references(a, v, event, "prev_events", EVENT_PREV_MAX, &t->prev_events,
+                                  &t->prev_hashes, &t->prev_n));
+    TRY(handshake_read_references(a, v, event, "auth_events", EVENT_AUTH_MAX, &t->auth_events,
+                                  &t->auth_hashes, &t->auth_n));
     return t->prev_n ? NULL : err(ERR_BAD_JSON, "The event's template follows no other event");
 }
 
 /* ---- checking the template ---- */
 
-static const struct err *need(const json_t *event, const char *key, const char *wanted)
+static const struct err *handshake_need(const json_t *event, const char *key, const char *wanted)
 {
     const char *got = json_text(event, key);
     return got && strcmp(got, wanted) == 0
@@ -69,16 +69,16 @@ static const struct err *need(const json_t *event, const char *key, const char *
 
 static const struct err *check_identity(const struct handshake *h, const json_t *event)
 {
-    TRY(need(event, "type", "m.room.member"));
-    TRY(need(event, "room_id", h->room_id));
-    TRY(need(event, "sender", h->author->user_id));
-    TRY(need(event, "state_key", h->author->user_id));
+    TRY(handshake_need(event, "type", "m.room.member"));
+    TRY(handshake_need(event, "room_id", h->room_id));
+    TRY(handshake_need(event, "sender", h->author->user_id));
+    TRY(handshake_need(event, "state_key", h->author->user_id));
     const json_t *content;
     TRY(json_need_object(event, "content", &content));
-    return need(content, "membership", membership_text(h->membership));
+    return handshake_need(content, "membership", membership_text(h->membership));
 }
 
-static const struct err *read_version(struct handshake *h, const json_t *reply)
+static const struct err *handshake_read_version(struct handshake *h, const json_t *reply)
 {
     const char *id;
     TRY(json_want_string(reply, "room_version", "1", &id));
@@ -89,8 +89,8 @@ static const struct err *read_version(struct handshake *h, const json_t *reply)
 }
 
 /* Our content, and the user who vouches for the join. */
-static const struct err *make_content(struct handshake *h, const json_t *template_content,
-                                      struct str *ret)
+static const struct err *handshake_make_content(struct handshake *h, const json_t *template_content,
+                                                struct str *ret)
 {
     static const char via[] = "join_authorised_via_users_server";
     json_t *content =
@@ -98,10 +98,10 @@ static const struct err *make_content(struct handshake *h, const json_t *templat
     json_object_set_new(content, "membership", json_string(membership_text(h->membership)));
     json_object_del(content, via);
     const char *who = json_text(template_content, via);
-    h->is_vouched_for = who && h->membership == MEMBERSHIP_JOIN && h->version->restricted;
-    if (h->is_vouched_for && !id_is_user(str_of(who)))
+    h->is_authorised_by_us = who && h->membership == MEMBERSHIP_JOIN && h->version->restricted;
+    if (h->is_authorised_by_us && !id_is_user(str_of(who)))
         return err(ERR_BAD_JSON, "The event's template has no user id as %s", via);
-    if (h->is_vouched_for)
+    if (h->is_authorised_by_us)
         json_object_set_new(content, via, json_string(who));
     *ret = str_of(json_write(h->job->arena, content));
     return NULL;
@@ -119,7 +119,7 @@ static const struct err *check_made(const struct event *made)
 
 static const struct err *complete(struct handshake *h, const json_t *event)
 {
-    const struct store *store = h->job->store;
+    const struct node *node = h->job->node;
     struct event_template t = {.room_id = h->room_id,
                                .type = "m.room.member",
                                .sender = h->author->user_id,
@@ -127,16 +127,16 @@ static const struct err *complete(struct handshake *h, const json_t *event)
                                .origin_server_ts = now_ms()};
     TRY(check_identity(h, event));
     TRY(handshake_read_place(h->job->arena, h->version, event, &t));
-    TRY(make_content(h, json_object_get(event, "content"), &t.content));
+    TRY(handshake_make_content(h, json_object_get(event, "content"), &t.content));
     struct event *made;
-    TRY(event_build(h->version, &t, store->config->server_name, &store->signing_key, &made));
+    TRY(event_build(h->version, &t, node->config->server_name, &node->signing_key, &made));
     h->event = event_keep(h->job->arena, made);
     return check_made(h->event);
 }
 
 /* ---- asking ---- */
 
-static const char *make_path(const struct handshake *h)
+static const char *handshake_make_path(const struct handshake *h)
 {
     struct arena *a = h->job->arena;
     const char *path = federation_path(a, "/_matrix/federation/v1/make_%s/%s/%s", verb(h),
@@ -152,14 +152,14 @@ const struct err *handshake_make(struct handshake *h)
 {
     struct fed_request r = {.server = h->server,
                             .method = GET,
-                            .path = make_path(h),
+                            .path = handshake_make_path(h),
                             .timeout_ms = HANDSHAKE_MAKE_TIMEOUT_MS,
                             .reply_max = 2 * EVENT_SIZE_MAX,
                             .now = !h->not_again};
     struct fed_reply reply;
     const json_t *event;
     TRY(federation_request(h->job, &r, &reply));
-    TRY(read_version(h, reply.json));
+    TRY(handshake_read_version(h, reply.json));
     TRY(json_need_object(reply.json, "event", &event));
     return complete(h, event);
 }

@@ -20,7 +20,7 @@ struct handshake {
     /* Filled by handshake_make: */
     const struct room_version *version;
     const struct event *event; /* ours, signed */
-    bool is_vouched_for;       /* it has join_authorised_via_users_server */
+    bool is_authorised_by_us;  /* it has join_authorised_via_users_server */
 };
 
 const struct err *handshake_make(struct handshake *h);

@@ -26,9 +26,9 @@ struct invite {
 
 /* ---- our event ---- */
 
-static const struct err *make_event(struct invite *i, const json_t *content)
+static const struct err *invite_make_event(struct invite *i, const json_t *content)
 {
-    const struct store *store = i->job->store;
+    const struct node *node = i->job->node;
     struct new_event wanted = {.type = "m.room.member",
                                .state_key = i->target,
                                .content = str_of(json_write(i->job->arena, content))};
@@ -42,7 +42,7 @@ static const struct err *make_event(struct invite *i, const json_t *content)
                                .origin_server_ts = now_ms()};
     TRY(handshake_read_place(i->job->arena, i->room->version, template, &t));
     struct event *made;
-    TRY(event_build(i->room->version, &t, store->config->server_name, &store->signing_key, &made));
+    TRY(event_build(i->room->version, &t, node->config->server_name, &node->signing_key, &made));
     i->event = event_keep(i->job->arena, made);
     return NULL;
 }
@@ -73,7 +73,8 @@ static struct str body_v1(const struct invite *i)
     return (struct str){arena_memdup(i->job->arena, b.p, b.n), b.n};
 }
 
-static const struct err *put(const struct invite *i, int api_version, const json_t **ret_event)
+static const struct err *invite_put(const struct invite *i, int api_version,
+                                    const json_t **ret_event)
 {
     struct fed_request r = {.server = i->server,
                             .method = PUT,
@@ -97,13 +98,13 @@ static const struct err *put(const struct invite *i, int api_version, const json
 }
 
 /* Older servers have version 1 alone, which knows rooms of versions 1 and 2 only. */
-static const struct err *ask(void *ctx, const char *server)
+static const struct err *invite_ask(void *ctx, const char *server)
 {
     struct invite *i = ctx;
-    const struct err *e = put(i, 2, &i->answer);
+    const struct err *e = invite_put(i, 2, &i->answer);
     bool is_old_room = i->room->version->event_id == EVENT_ID_GIVEN;
     if (e && is_old_room && handshake_lacks_v2(i->room->version, e))
-        e = put(i, 1, &i->answer);
+        e = invite_put(i, 1, &i->answer);
     return e;
 }
 
@@ -111,7 +112,7 @@ static const struct err *ask(void *ctx, const char *server)
 static const struct err *ask_their_server(struct invite *i)
 {
     struct candidates c = {.servers = {i->server}, .n = 1};
-    return candidates_ask(&c, INVITE_TIMEOUT_MS, ask, i);
+    return candidates_ask(&c, INVITE_TIMEOUT_MS, invite_ask, i);
 }
 
 /* ---- what came back ---- */
@@ -155,10 +156,10 @@ static const struct err *read_signed(const struct invite *i, const struct event 
     return NULL;
 }
 
-static const struct err *append(const struct invite *i, const struct event *event)
+static const struct err *invite_append(const struct invite *i, const struct event *event)
 {
     struct incoming in = {.event = event, .relay = true};
-    struct outcome outcome;
+    struct accept_outcome outcome;
     TRY(inbound_accept(i->job, i->room, &in, LARGE_WAIT_MS, &outcome));
     if (outcome.verdict == VERDICT_ACCEPTED || outcome.verdict == VERDICT_KNOWN)
         return NULL;
@@ -173,14 +174,14 @@ const struct err *federation_invite(struct job *job, struct room *room, const st
     struct invite i = {.job = job, .room = room, .author = author, .target = target};
     const struct event *signed_;
     i.server = str_dup(job->arena, id_server(str_of(target)));
-    if (!federation_may_contact(job->store->config, i.server))
+    if (!federation_may_contact(job->node->config, i.server))
         return err(ERR_FORBIDDEN, "Users of %s cannot be invited: this server does not talk to it",
                    i.server);
-    TRY(make_event(&i, content));
+    TRY(invite_make_event(&i, content));
     TRY(invite_state_write(job, room, author->user_id, &i.state));
     TRY(ask_their_server(&i));
     TRY(read_signed(&i, &signed_));
-    TRY(append(&i, signed_));
+    TRY(invite_append(&i, signed_));
     *ret_event_id = signed_->event_id;
     return NULL;
 }

@@ -8,8 +8,8 @@ enum { ENTRIES_MAX = 50 };
 
 /* ---- for others ---- */
 
-static const struct err *add_state(struct job *job, struct room *room, const char *type,
-                                   const char *key, struct buf *b)
+static const struct err *invite_state_add_state(struct job *job, struct room *room,
+                                                const char *type, const char *key, struct buf *b)
 {
     const struct event *e;
     TRY(room_state(job, room, type, key, &e));
@@ -27,9 +27,9 @@ const struct err *invite_state_write(struct job *job, struct room *room, const c
     buf_auto struct buf b = {0};
     buf_add_char(&b, '[');
     for (const char *const *type = stripped_types; *type; type++)
-        TRY(add_state(job, room, *type, "", &b));
+        TRY(invite_state_add_state(job, room, *type, "", &b));
     if (user_id)
-        TRY(add_state(job, room, "m.room.member", user_id, &b));
+        TRY(invite_state_add_state(job, room, "m.room.member", user_id, &b));
     buf_add_char(&b, ']');
     *ret = (struct str){arena_memdup(job->arena, b.p, b.n), b.n};
     return NULL;
@@ -43,7 +43,7 @@ static bool is_pdu(const json_t *entry)
            json_is_object(json_object_get(entry, "signatures"));
 }
 
-static bool is_create(const char *type, const char *state_key)
+static bool invite_state_is_create(const char *type, const char *state_key)
 {
     return strcmp(type, "m.room.create") == 0 && !*state_key;
 }
@@ -96,8 +96,8 @@ static void add_entry(struct reading *r, size_t i, struct buf *b)
     const struct event *e = r->pdus[i].event;
     if (e && e->state_key) {
         event_add_stripped(b, e);
-        r->has_create |= is_create(e->type, e->state_key);
-        r->proves_version |= is_create(e->type, e->state_key) && is_version_proof(e);
+        r->has_create |= invite_state_is_create(e->type, e->state_key);
+        r->proves_version |= invite_state_is_create(e->type, e->state_key) && is_version_proof(e);
     } else if (!r->pdus[i].raw.p && is_stripped(entry)) {
         json_auto_t *o =
             json_pack("{s:O, s:O, s:O, s:O}", "content", json_object_get(entry, "content"),

@@ -5,16 +5,16 @@
 #include "federation/federation.h"
 #include "federation/in/early_pdus.h"
 #include "federation/in/inbound_internal.h"
+#include "federation/keyed_lock.h"
 #include "federation/peer/answers.h"
 #include "federation/peer/candidates.h"
 #include "federation/peer/reply_file.h"
-#include "federation/rooms/complete.h"
 #include "federation/rooms/handshake.h"
-#include "federation/rooms/told.h"
-#include "federation/turns.h"
+#include "federation/rooms/resync.h"
+#include "federation/rooms/state_reply.h"
 #include "matrix/json_scan.h"
 #include "rooms/accept/accept.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 #include "rooms/write/membership.h"
 
 enum {
@@ -28,7 +28,7 @@ struct join {
     struct job *job;
     struct handshake hand;
     struct room *resident_in; /* we are in the room, but no user of ours may let the user in: */
-    struct err nobody_vouches;
+    struct err no_authorisation;
 };
 
 /* ---- send_join ---- */
@@ -58,7 +58,7 @@ static struct str second_of(struct str array)
     return n == 2 && m.value.p[0] == '{' ? m.value : STR("{}");
 }
 
-static const struct err *send_join(const struct join *j, struct told *ret)
+static const struct err *send_join(const struct join *j, struct state_reply *ret)
 {
     struct str reply;
     const struct err *e = put_join(j, 2, &reply);
@@ -70,16 +70,17 @@ static const struct err *send_join(const struct join *j, struct told *ret)
         reply = second_of(reply);
     if (!reply.n || reply.p[0] != '{')
         return err(ERR_BAD_JSON, "The reply to send_join is no object");
-    return told_read(j->job, reply, "state", ret);
+    return state_reply_read(j->job, reply, "state", ret);
 }
 
 /* The event that others get: ours, or ours with the signature of the server that vouches for it. */
-static const struct err *read_join_event(const struct join *j, const struct told *told,
+static const struct err *read_join_event(const struct join *j, const struct state_reply *remote,
                                          const struct event **ret)
 {
     const struct handshake *h = &j->hand;
-    bool told_event = told->event.p && told->event.p[0] == '{';
-    struct pdu pdu = {.raw = h->is_vouched_for && told_event ? told->event : pdu_bytes(h->event)};
+    bool signed_event = remote->event.p && remote->event.p[0] == '{';
+    struct pdu pdu = {.raw = h->is_authorised_by_us && signed_event ? remote->event
+                                                                    : pdu_bytes(h->event)};
     TRY(pdu_read(j->job, h->version, h->room_id, &pdu, 1));
     if (!pdu.event)
         return err(ERR_BAD_STATUS, "The join was not signed as it must be: %s", pdu.refused.text);
@@ -93,39 +94,40 @@ static const struct err *read_join_event(const struct join *j, const struct told
 /* ---- being in ---- */
 
 /* Who is in the room while its members are not known: those that the server names, and itself. */
-static void add_servers(const struct join *j, const struct told *told, struct room_entry *entry)
+static void join_add_servers(const struct join *j, const struct state_reply *remote,
+                             struct remote_join *entry)
 {
-    const char **all = arena_alloc_array(j->job->arena, told->servers_n + 1, sizeof *all);
+    const char **all = arena_alloc_array(j->job->arena, remote->servers_n + 1, sizeof *all);
     size_t n = 0;
     all[n++] = j->hand.server;
-    for (size_t i = 0; i < told->servers_n; i++)
-        if (strcmp(told->servers[i], j->hand.server) != 0)
-            all[n++] = told->servers[i];
+    for (size_t i = 0; i < remote->servers_n; i++)
+        if (strcmp(remote->servers[i], j->hand.server) != 0)
+            all[n++] = remote->servers[i];
     entry->servers = all;
     entry->servers_n = n;
 }
 
-static const struct err *enter(const struct join *j, const struct told *told,
-                               const struct told_state *state, const struct event *event)
+static const struct err *enter(const struct join *j, const struct state_reply *remote,
+                               const struct received_state *state, const struct event *event)
 {
     const struct handshake *h = &j->hand;
-    struct room_entry entry = {.version = h->version,
-                               .room_id = h->room_id,
-                               .told = *state,
-                               .join = event,
-                               .is_partial = told->members_omitted,
-                               .resident = h->server};
+    struct remote_join entry = {.version = h->version,
+                                .room_id = h->room_id,
+                                .remote = *state,
+                                .join = event,
+                                .is_partial = remote->members_omitted,
+                                .resident = h->server};
     struct room *room;
     if (entry.is_partial)
-        add_servers(j, told, &entry);
-    TRY(room_enter(j->job, &entry, &room));
-    if (room_is_partial(room) && (entry.is_partial || room_complete(j->job, room, state)))
-        complete_room_later(j->job->store->federation, room->id);
+        join_add_servers(j, remote, &entry);
+    TRY(room_join_remote(j->job, &entry, &room));
+    if (room_is_partial(room) && (entry.is_partial || room_resync(j->job, room, state)))
+        resync_room_later(j->job->node->federation, room->id);
     return NULL;
 }
 
-static const struct err *accept_one(const struct join *j, const struct incoming *in,
-                                    struct outcome *ret)
+static const struct err *join_accept_one(const struct join *j, const struct incoming *in,
+                                         struct accept_outcome *ret)
 {
     TRY(inbound_accept(j->job, j->resident_in, in, LARGE_WAIT_MS, ret));
     inbound_event_concluded(inbound_of(j->job), in->event->event_id, ret);
@@ -136,12 +138,12 @@ static const struct err *accept_one(const struct join *j, const struct incoming 
 
 /* Where we are in the room already, the join is an event like any other, wherever the other server
  * put it. */
-static const struct err *accept(const struct join *j, const struct told_state *state,
+static const struct err *accept(const struct join *j, const struct received_state *state,
                                 const struct event *event)
 {
     struct incoming in = {.event = event};
-    struct outcome outcome;
-    TRY(accept_one(j, &in, &outcome));
+    struct accept_outcome outcome;
+    TRY(join_accept_one(j, &in, &outcome));
     if (outcome.verdict != VERDICT_MISSING)
         return NULL;
     const char **ids = arena_alloc_array(j->job->arena, state->state_n + 1, sizeof *ids);
@@ -151,7 +153,7 @@ static const struct err *accept(const struct join *j, const struct told_state *s
     TRY(outliers_store(j->job, j->resident_in, state->state, state->state_n, NULL, NULL));
     in.state_ids = ids;
     in.state_n = state->state_n;
-    TRY(accept_one(j, &in, &outcome));
+    TRY(join_accept_one(j, &in, &outcome));
     return outcome.verdict == VERDICT_MISSING
                ? err(ERR_BAD_STATUS, "%s did not tell the whole state of the room", j->hand.server)
                : NULL;
@@ -160,17 +162,17 @@ static const struct err *accept(const struct join *j, const struct told_state *s
 static const struct err *join_through(void *ctx, const char *server)
 {
     struct join *j = ctx;
-    struct told told;
-    struct told_state state;
+    struct state_reply remote;
+    struct received_state state;
     const struct event *event;
     j->hand.server = server;
     TRY(handshake_make(&j->hand));
-    TRY(send_join(j, &told));
-    TRY(told_check(j->job, j->hand.version, j->hand.room_id, &told, &state));
-    TRY(read_join_event(j, &told, &event));
-    if (told.members_omitted)
-        told_add_cited_members(j->job->arena, event, &state);
-    return j->resident_in ? accept(j, &state, event) : enter(j, &told, &state, event);
+    TRY(send_join(j, &remote));
+    TRY(state_reply_check(j->job, j->hand.version, j->hand.room_id, &remote, &state));
+    TRY(read_join_event(j, &remote, &event));
+    if (remote.members_omitted)
+        state_reply_add_cited_members(j->job->arena, event, &state);
+    return j->resident_in ? accept(j, &state, event) : enter(j, &remote, &state, event);
 }
 
 /* ---- one at a time ---- */
@@ -195,15 +197,15 @@ static const struct err *look_again(struct join *j, const char **ret_event_id, b
     const struct err *e = join_locally(j->job, room, j->hand.author, j->hand.content, ret_event_id);
     if (e && e->code == ERR_UNABLE_TO_GRANT_JOIN) {
         j->resident_in = room;
-        j->nobody_vouches = *e;
+        j->no_authorisation = *e;
         return NULL;
     }
     *ret_done = !e;
     return e;
 }
 
-static const struct err *join_in_turn(struct join *j, const struct via *via,
-                                      const char **ret_event_id)
+static const struct err *join_locked(struct join *j, const struct via *via,
+                                     const char **ret_event_id)
 {
     struct candidates candidates;
     bool done;
@@ -212,11 +214,11 @@ static const struct err *join_in_turn(struct join *j, const struct via *via,
         return NULL;
     TRY(candidates_find(j->job, j->hand.room_id, j->hand.author->user_id, via, &candidates));
     if (j->resident_in && !candidates.n)
-        return err_copy(&j->nobody_vouches);
+        return err_copy(&j->no_authorisation);
     const struct err *e = candidates_ask(&candidates, JOIN_TIME_MS, join_through, j);
     /* What they said of the room's space or alias was wrong, or said to a server outside. */
     for (size_t i = 0; i < candidates.n; i++)
-        answers_forget(j->job->store->federation->answers, candidates.servers[i]);
+        answers_forget(j->job->node->federation->answers, candidates.servers[i]);
     TRY(e);
     *ret_event_id = j->hand.event->event_id;
     return NULL;
@@ -226,7 +228,7 @@ const struct err *federation_join(struct job *job, const char *room_id, const st
                                   const struct author *author, const json_t *content,
                                   const char **ret_event_id)
 {
-    struct turns *turns = job->store->federation->joins;
+    struct keyed_lock *locks = job->node->federation->joins;
     struct join j = {.job = job,
                      .hand = {.job = job,
                               .room_id = room_id,
@@ -234,16 +236,16 @@ const struct err *federation_join(struct job *job, const char *room_id, const st
                               .membership = MEMBERSHIP_JOIN,
                               .content = content,
                               .not_again = via->not_again}};
-    if (!turns_take(turns, room_id, author->user_id, mono_ms() + WAIT_FOR_OTHER_MS))
+    if (!keyed_lock_take(locks, room_id, author->user_id, mono_ms() + WAIT_FOR_OTHER_MS))
         return err(ERR_CONNECTION_TIMEOUT, "Somebody else is still joining the room; try again");
-    early_pdus_begin(job->store->federation->early_pdus, room_id);
-    const struct err *e = join_in_turn(&j, via, ret_event_id);
+    early_pdus_begin(job->node->federation->early_pdus, room_id);
+    const struct err *e = join_locked(&j, via, ret_event_id);
     inbound_take_early(job, room_id);
-    turns_give_back(turns, room_id);
+    keyed_lock_release(locks, room_id);
     return e;
 }
 
 bool federation_join_is_under_way(struct job *job, const char *room_id)
 {
-    return turns_is_taken(job->store->federation->joins, room_id);
+    return keyed_lock_is_taken(job->node->federation->joins, room_id);
 }

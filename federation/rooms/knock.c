@@ -2,7 +2,7 @@
 #include "federation/peer/candidates.h"
 #include "federation/rooms/handshake.h"
 #include "federation/rooms/invite_state.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 
 enum { KNOCK_TIME_MS = 60 * 1000 };
 

@@ -6,14 +6,14 @@
 #include "federation/federation.h"
 #include "federation/peer/candidates.h"
 #include "federation/rooms/handshake.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 #include "storage/db/intern.h"
 #include "storage/rooms/events.h"
-#include "storage/servers/untold_leaves.h"
+#include "storage/servers/pending_leaves.h"
 
 enum { LEAVE_TIME_MS = 25 * 1000, SEND_TIMEOUT_MS = 20 * 1000 };
 /* After that no request waits for it any more. */
-static const int64_t tell_for_ms = INT64_C(30) * 24 * 3600 * 1000;
+static const int64_t send_for_ms = INT64_C(30) * 24 * 3600 * 1000;
 
 /* ---- the handshake ---- */
 
@@ -41,7 +41,8 @@ static const struct err *leave_through(void *ctx, const char *server)
 
 /* ---- for our user ---- */
 
-static const struct err *note(struct job *job, const struct room *room, const struct event *event)
+static const struct err *leave_note(struct job *job, const struct room *room,
+                                    const struct event *event)
 {
     return room_note_membership(
         job,
@@ -67,7 +68,7 @@ static const struct err *make_alone(struct job *job, const struct room *room,
                                .auth_events = follows,
                                .auth_n = 1};
     struct event *made;
-    TRY(event_build(room->version, &t, job->store->config->server_name, &job->store->signing_key,
+    TRY(event_build(room->version, &t, job->node->config->server_name, &job->node->signing_key,
                     &made));
     *ret = event_keep(job->arena, made);
     return NULL;
@@ -84,21 +85,21 @@ static const struct err *leave_alone(struct job *job, struct room *room,
         return err_internal("the member event of %s in %s is missing", author->user_id,
                             room->room_id);
     TRY(make_alone(job, room, author, content, before->event, &event));
-    return note(job, room, event);
+    return leave_note(job, room, event);
 }
 
-static void leave_tell_later(struct federation *f, int64_t room, int64_t user);
+static void leave_send_later(struct federation *f, int64_t room, int64_t user);
 
 /* First the row, then the leave: it is told late rather than never. */
-static const struct err *leave_untold(struct job *job, struct room *room,
-                                      const struct author *author, const json_t *content,
-                                      const struct candidates *c)
+static const struct err *leave_pending(struct job *job, struct room *room,
+                                       const struct author *author, const json_t *content,
+                                       const struct candidates *c)
 {
-    TRY(untold_leaves_add(job_tx(job), room->id, author->user, json_text(content, "reason"),
-                          c->servers, c->n));
+    TRY(pending_leaves_add(job_tx(job), room->id, author->user, json_text(content, "reason"),
+                           c->servers, c->n));
     TRY(leave_alone(job, room, author, content));
-    if (job->store->federation) /* a command leaves the telling to the server's next start */
-        leave_tell_later(job->store->federation, room->id, author->user);
+    if (job->node->federation) /* a command leaves the telling to the server's next start */
+        leave_send_later(job->node->federation, room->id, author->user);
     return NULL;
 }
 
@@ -109,8 +110,8 @@ static json_t *content_of(struct job *job, const json_t *given)
     return content;
 }
 
-static const struct err *leave(struct job *job, struct room *room, const struct author *author,
-                               const json_t *content)
+static const struct err *rooms_leave_leave(struct job *job, struct room *room,
+                                           const struct author *author, const json_t *content)
 {
     struct candidates c;
     struct handshake h = {.job = job,
@@ -121,11 +122,11 @@ static const struct err *leave(struct job *job, struct room *room, const struct 
     TRY(candidates_find(job, room->room_id, author->user_id, NULL, &c));
     const struct err *e = candidates_ask(&c, LEAVE_TIME_MS, leave_through, &h);
     if (!e)
-        return note(job, room, h.event);
+        return leave_note(job, room, h.event);
     if (e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE)
         return e;
     /* Those who answered that there is nothing to leave need not be told again. */
-    return c.n && candidate_was_away(e) ? leave_untold(job, room, author, content, &c)
+    return c.n && candidate_was_away(e) ? leave_pending(job, room, author, content, &c)
                                         : leave_alone(job, room, author, content);
 }
 
@@ -137,7 +138,7 @@ const struct err *federation_leave(struct job *job, const char *room_id,
     switch (room_membership(room, author->user)) {
     case MEMBERSHIP_INVITE:
     case MEMBERSHIP_KNOCK:
-        return leave(job, room, author, content_of(job, content));
+        return rooms_leave_leave(job, room, author, content_of(job, content));
     case MEMBERSHIP_LEAVE:
         return NULL;
     default:
@@ -150,69 +151,69 @@ const struct err *federation_leave_unattended(struct job *job, struct room *room
 {
     struct candidates c;
     TRY(candidates_find(job, room->room_id, author->user_id, NULL, &c));
-    return leave_untold(job, room, author, content_of(job, NULL), &c);
+    return leave_pending(job, room, author, content_of(job, NULL), &c);
 }
 
 /* ---- telling it later ---- */
 
-static const struct err *tell(struct job *job, struct room *room, const struct author *author,
-                              const struct untold_leave *untold)
+static const struct err *leave_tell(struct job *job, struct room *room, const struct author *author,
+                                    const struct pending_leave *absent)
 {
     struct candidates c;
-    const char **servers = arena_alloc_array(job->arena, untold->servers_n + 1, sizeof *servers);
-    for (size_t i = 0; i < untold->servers_n; i++)
-        servers[i] = untold->servers[i].p;
+    const char **servers = arena_alloc_array(job->arena, absent->servers_n + 1, sizeof *servers);
+    for (size_t i = 0; i < absent->servers_n; i++)
+        servers[i] = absent->servers[i].p;
     json_t *content = content_of(job, NULL);
-    if (untold->reason)
-        json_object_set_new(content, "reason", json_string(untold->reason));
+    if (absent->reason)
+        json_object_set_new(content, "reason", json_string(absent->reason));
     struct handshake h = {.job = job,
                           .room_id = room->room_id,
                           .author = author,
                           .membership = MEMBERSHIP_LEAVE,
                           .content = content};
     TRY(candidates_find(job, room->room_id, author->user_id,
-                        &(struct via){.servers = servers, .n = untold->servers_n}, &c));
+                        &(struct via){.servers = servers, .n = absent->servers_n}, &c));
     return candidates_ask(&c, LEAVE_TIME_MS, leave_through, &h);
 }
 
 /* It ends when a server was told or knows better, when the user has come back, and when it is too
  * old. */
-static const struct err *leave_tell_task(struct job *job, int64_t room_id, int64_t user,
+static const struct err *leave_send_task(struct job *job, int64_t room_id, int64_t user,
                                          bool *ret_done)
 {
-    const struct untold_leave *untold;
+    const struct pending_leave *absent;
     struct room *room;
     struct author author = {.user = user};
-    TRY(untold_leaves_get(job_tx(job), room_id, user, &untold));
+    TRY(pending_leaves_get(job_tx(job), room_id, user, &absent));
     TRY(room_get_by_id(job, room_id, &room));
-    *ret_done = !untold;
+    *ret_done = !absent;
     if (*ret_done)
         return NULL;
-    TRY(intern_name(job->store->intern, INTERN_USER, user, &author.user_id));
+    TRY(intern_name(job->node->intern, INTERN_USER, user, &author.user_id));
     const struct err *e = NULL;
     if (room && room_membership(room, user) == MEMBERSHIP_LEAVE &&
-        now_ms() - untold->since_ts < tell_for_ms)
-        e = tell(job, room, &author, untold);
+        now_ms() - absent->since_ts < send_for_ms)
+        e = leave_tell(job, room, &author, absent);
     if (e && (candidate_was_away(e) || e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE))
         return e;
-    TRY(untold_leaves_remove(job_tx(job), room_id, user));
+    TRY(pending_leaves_remove(job_tx(job), room_id, user));
     *ret_done = true;
     return NULL;
 }
 
-static void leave_tell_later(struct federation *f, int64_t room, int64_t user)
+static void leave_send_later(struct federation *f, int64_t room, int64_t user)
 {
-    tasks_add(f->tasks, leave_tell_task, "telling others that a user left", room, user);
+    tasks_add(f->tasks, leave_send_task, "telling others that a user left", room, user);
 }
 
 const struct err *leave_find_interrupted(struct job *job, int64_t unused_a, int64_t unused_b,
                                          bool *ret_done)
 {
-    const struct untold_leave *leaves;
+    const struct pending_leave *leaves;
     size_t n;
-    TRY(untold_leaves_list(job_tx(job), &leaves, &n));
+    TRY(pending_leaves_list(job_tx(job), &leaves, &n));
     for (size_t i = 0; i < n; i++)
-        leave_tell_later(job->store->federation, leaves[i].room, leaves[i].user);
+        leave_send_later(job->node->federation, leaves[i].room, leaves[i].user);
     *ret_done = true;
     return NULL;
 }

@@ -1,8 +1,8 @@
-#include "federation/rooms/complete.h"
+#include "federation/rooms/resync.h"
 
 #include "base/log.h"
 #include "federation/peer/reply_file.h"
-#include "federation/rooms/told.h"
+#include "federation/rooms/state_reply.h"
 #include "storage/rooms/partial_rooms.h"
 
 enum {
@@ -17,7 +17,7 @@ enum {
  * event by event. */
 static const struct err *ask_for_state(struct job *job, const struct partial_room *p,
                                        struct room *room, const char *server,
-                                       struct told_state *ret)
+                                       struct received_state *ret)
 {
     struct fed_request r = {.server = server,
                             .method = GET,
@@ -28,10 +28,10 @@ static const struct err *ask_for_state(struct job *job, const struct partial_roo
                             .reply_max = REPLY_MAX,
                             .now = true};
     struct str reply;
-    struct told told;
+    struct state_reply reply_state;
     TRY(federation_request_file(job, &r, &reply));
-    TRY(told_read(job, reply, "pdus", &told));
-    return told_check(job, room->version, p->room_id, &told, ret);
+    TRY(state_reply_read(job, reply, "pdus", &reply_state));
+    return state_reply_check(job, room->version, p->room_id, &reply_state, ret);
 }
 
 /* In an arena of its own: the state of a large room is many megabytes. */
@@ -40,11 +40,11 @@ static const struct err *complete_from(struct job *job, const struct partial_roo
 {
     struct arena *outer = job->arena;
     arena_auto struct arena *a = arena_create();
-    struct told_state told;
+    struct received_state reply_state;
     job_use_arena(job, a);
-    const struct err *e = ask_for_state(job, p, room, server, &told);
+    const struct err *e = ask_for_state(job, p, room, server, &reply_state);
     if (!e)
-        e = room_complete(job, room, &told);
+        e = room_resync(job, room, &reply_state);
     job_use_arena(job, outer);
     return e;
 }
@@ -59,12 +59,12 @@ static const struct err *complete_room(struct job *job, int64_t id, int64_t unus
     *ret_done = !p || !room || !room_is_partial(room);
     if (*ret_done)
         return NULL;
-    const struct config *config = job->store->config;
+    const struct config *config = job->node->config;
     const struct err *e = p->resident ? complete_from(job, p, room, p->resident)
                                       : err(ERR_NOT_FOUND, "no server of the room is known");
     for (size_t i = 0; e && i < p->servers_n && i < ASK_MAX; i++) {
         const char *server = p->servers[i];
-        if (tasks_are_stopping(job->store->federation->tasks))
+        if (tasks_are_stopping(job->node->federation->tasks))
             return e;
         if ((p->resident && strcmp(server, p->resident) == 0) ||
             !federation_may_contact(config, server))
@@ -79,19 +79,19 @@ static const struct err *complete_room(struct job *job, int64_t id, int64_t unus
 
 /* ---- what a restart interrupted ---- */
 
-const struct err *complete_find_interrupted(struct job *job, int64_t unused_a, int64_t unused_b,
-                                            bool *ret_done)
+const struct err *resync_find_interrupted(struct job *job, int64_t unused_a, int64_t unused_b,
+                                          bool *ret_done)
 {
     const struct partial_room *rooms;
     size_t n;
     TRY(rooms_partial_list(job_tx(job), &rooms, &n));
     for (size_t i = 0; i < n; i++)
-        complete_room_later(job->store->federation, rooms[i].room);
+        resync_room_later(job->node->federation, rooms[i].room);
     *ret_done = true;
     return NULL;
 }
 
-void complete_room_later(struct federation *f, int64_t room)
+void resync_room_later(struct federation *f, int64_t room)
 {
     tasks_add(f->tasks, complete_room, "completing a room's state", room, 0);
 }

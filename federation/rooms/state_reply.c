@@ -1,4 +1,4 @@
-#include "federation/rooms/told.h"
+#include "federation/rooms/state_reply.h"
 
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
@@ -8,7 +8,8 @@ enum { EVENTS_MAX = 400 * 1000, SERVERS_MAX = 20 * 1000 };
 
 /* ---- reading ---- */
 
-static const struct err *read_servers(struct arena *a, struct str list, struct told *t)
+static const struct err *state_reply_read_servers(struct arena *a, struct str list,
+                                                  struct state_reply *t)
 {
     if (!list.p || list.p[0] != '[')
         return NULL;
@@ -35,11 +36,11 @@ static bool read_omitted(struct str reply)
            str_is(json_scan_get(reply, "org.matrix.msc3706.partial_state"), "true");
 }
 
-const struct err *told_read(struct job *job, struct str reply, const char *state_key,
-                            struct told *ret)
+const struct err *state_reply_read(struct job *job, struct str reply, const char *state_key,
+                                   struct state_reply *ret)
 {
-    struct told t = {.members_omitted = read_omitted(reply),
-                     .event = json_scan_get(reply, "event")};
+    struct state_reply t = {.members_omitted = read_omitted(reply),
+                            .event = json_scan_get(reply, "event")};
     struct pdu *state, *auth;
     size_t state_n, auth_n;
     struct str state_list = json_scan_get(reply, state_key);
@@ -48,7 +49,7 @@ const struct err *told_read(struct job *job, struct str reply, const char *state
         return err(ERR_BAD_JSON, "The room's state is not in the reply");
     TRY(pdu_list(job->arena, state_list, EVENTS_MAX, &state, &state_n));
     TRY(pdu_list(job->arena, auth_list, EVENTS_MAX, &auth, &auth_n));
-    TRY(read_servers(job->arena, json_scan_get(reply, "servers_in_room"), &t));
+    TRY(state_reply_read_servers(job->arena, json_scan_get(reply, "servers_in_room"), &t));
     t.pdus = arena_alloc_array(job->arena, state_n + auth_n + 1, sizeof *t.pdus);
     if (state_n)
         memcpy(t.pdus, state, state_n * sizeof *state);
@@ -62,8 +63,8 @@ const struct err *told_read(struct job *job, struct str reply, const char *state
 
 /* ---- checking ---- */
 
-static const struct err *check_create(const struct event *create, const struct room_version *v,
-                                      size_t refused)
+static const struct err *state_reply_check_create(const struct event *create,
+                                                  const struct room_version *v, size_t refused)
 {
     if (!create)
         return err(ERR_BAD_JSON, "The room's state has no m.room.create (%zu events were refused)",
@@ -83,20 +84,20 @@ static bool is_new_key(struct arena *a, struct map *seen, const struct event *e)
     return true;
 }
 
-static const struct event *sort_out(struct arena *a, const struct told *told, size_t *ret_refused,
-                                    struct told_state *ret)
+static const struct event *sort_out(struct arena *a, const struct state_reply *reply_state,
+                                    size_t *ret_refused, struct received_state *ret)
 {
-    const struct event **state = arena_alloc_array(a, told->state_n + 1, sizeof *state);
-    const struct event **auth = arena_alloc_array(a, told->n + 1, sizeof *auth);
+    const struct event **state = arena_alloc_array(a, reply_state->state_n + 1, sizeof *state);
+    const struct event **auth = arena_alloc_array(a, reply_state->n + 1, sizeof *auth);
     const struct event *create = NULL;
     struct map seen = {0};
-    *ret = (struct told_state){.state = state, .auth_chain = auth};
+    *ret = (struct received_state){.state = state, .auth_chain = auth};
     *ret_refused = 0;
-    for (size_t i = 0; i < told->n; i++) {
-        const struct event *e = told->pdus[i].event;
+    for (size_t i = 0; i < reply_state->n; i++) {
+        const struct event *e = reply_state->pdus[i].event;
         if (!e) {
             ++*ret_refused;
-        } else if (i >= told->state_n) {
+        } else if (i >= reply_state->state_n) {
             auth[ret->auth_n++] = e;
         } else if (e->state_key && is_new_key(a, &seen, e)) {
             state[ret->state_n++] = e;
@@ -108,18 +109,19 @@ static const struct event *sort_out(struct arena *a, const struct told *told, si
     return create;
 }
 
-const struct err *told_check(struct job *job, const struct room_version *v, const char *room_id,
-                             const struct told *told, struct told_state *ret)
+const struct err *state_reply_check(struct job *job, const struct room_version *v,
+                                    const char *room_id, const struct state_reply *reply_state,
+                                    struct received_state *ret)
 {
     size_t refused;
-    TRY(pdu_read(job, v, room_id, told->pdus, told->n));
-    const struct event *create = sort_out(job->arena, told, &refused, ret);
-    return check_create(create, v, refused);
+    TRY(pdu_read(job, v, room_id, reply_state->pdus, reply_state->n));
+    const struct event *create = sort_out(job->arena, reply_state, &refused, ret);
+    return state_reply_check_create(create, v, refused);
 }
 
 /* ---- members that were left out ---- */
 
-static bool cites(const struct event *event, const struct event *e)
+static bool state_reply_cites(const struct event *event, const struct event *e)
 {
     for (size_t i = 0; i < event->auth_n; i++)
         if (strcmp(event->auth_events[i], e->event_id) == 0)
@@ -127,29 +129,30 @@ static bool cites(const struct event *event, const struct event *e)
     return false;
 }
 
-static bool has_member(const struct told_state *told, const char *user_id)
+static bool has_member(const struct received_state *reply_state, const char *user_id)
 {
-    for (size_t i = 0; i < told->state_n; i++)
-        if (strcmp(told->state[i]->type, "m.room.member") == 0 &&
-            strcmp(told->state[i]->state_key, user_id) == 0)
+    for (size_t i = 0; i < reply_state->state_n; i++)
+        if (strcmp(reply_state->state[i]->type, "m.room.member") == 0 &&
+            strcmp(reply_state->state[i]->state_key, user_id) == 0)
             return true;
     return false;
 }
 
-void told_add_cited_members(struct arena *a, const struct event *event, struct told_state *told)
+void state_reply_add_cited_members(struct arena *a, const struct event *event,
+                                   struct received_state *reply_state)
 {
     const struct event **state =
-        arena_alloc_array(a, told->state_n + EVENT_AUTH_MAX + 1, sizeof *state);
-    if (told->state_n)
-        memcpy(state, told->state, told->state_n * sizeof *state);
-    told->state = state;
+        arena_alloc_array(a, reply_state->state_n + EVENT_AUTH_MAX + 1, sizeof *state);
+    if (reply_state->state_n)
+        memcpy(state, reply_state->state, reply_state->state_n * sizeof *state);
+    reply_state->state = state;
     size_t added = 0;
-    for (size_t i = 0; i < told->auth_n && added < EVENT_AUTH_MAX; i++) {
-        const struct event *e = told->auth_chain[i];
-        if (!e->state_key || strcmp(e->type, "m.room.member") != 0 || !cites(event, e) ||
-            has_member(told, e->state_key))
+    for (size_t i = 0; i < reply_state->auth_n && added < EVENT_AUTH_MAX; i++) {
+        const struct event *e = reply_state->auth_chain[i];
+        if (!e->state_key || strcmp(e->type, "m.room.member") != 0 ||
+            !state_reply_cites(event, e) || has_member(reply_state, e->state_key))
             continue;
-        state[told->state_n++] = e;
+        state[reply_state->state_n++] = e;
         added++;
     }
 }

@@ -5,7 +5,7 @@
 #include "federation/routes.h"
 #include "federation/routes/resident.h"
 #include "matrix/id.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 #include "rooms/write/membership.h"
 #include "storage/db/intern.h"
 #include "storage/users/users.h"
@@ -20,7 +20,7 @@ struct exchange_asked {
     const json_t *body;
 };
 
-static const struct err *ask(void *ctx, const char *server)
+static const struct err *third_party_ask(void *ctx, const char *server)
 {
     const struct exchange_asked *x = ctx;
     struct fed_request r = {.server = server,
@@ -39,7 +39,7 @@ const struct err *third_party_exchange(struct job *job, const char *room_id, con
     struct str server = id_server(str_of(sender));
     const char *name = str_dup(job->arena, server);
     struct candidates c = {.servers = {name}, .n = 1};
-    if (!id_is_user(str_of(sender)) || !federation_may_contact(job->store->config, name))
+    if (!id_is_user(str_of(sender)) || !federation_may_contact(job->node->config, name))
         return err(ERR_FORBIDDEN, "The invite is of a server that this one does not talk to");
     json_t *body = json_keep(
         job->arena,
@@ -51,12 +51,12 @@ const struct err *third_party_exchange(struct job *job, const char *room_id, con
         federation_path(job->arena, "/_matrix/federation/v1/exchange_third_party_invite/%s",
                         room_id),
         body};
-    return candidates_ask(&c, TIME_MS, ask, &x);
+    return candidates_ask(&c, TIME_MS, third_party_ask, &x);
 }
 
 /* ---- being asked by another server ---- */
 
-static const struct err *need_text(const json_t *o, const char *key, const char *wanted)
+static const struct err *third_party_need_text(const json_t *o, const char *key, const char *wanted)
 {
     const char *got;
     TRY(json_need_string(o, key, &got));
@@ -68,24 +68,24 @@ static const struct err *read_request(struct request *rq, const char **ret_sende
                                       const char **ret_target, const json_t **ret_third_party)
 {
     const json_t *content;
-    TRY(need_text(rq->body, "type", "m.room.member"));
-    TRY(need_text(rq->body, "room_id", request_param(rq, "room")));
+    TRY(third_party_need_text(rq->body, "type", "m.room.member"));
+    TRY(third_party_need_text(rq->body, "room_id", request_param(rq, "room")));
     TRY(json_need_string(rq->body, "sender", ret_sender));
     TRY(json_need_string(rq->body, "state_key", ret_target));
     TRY(json_need_object(rq->body, "content", &content));
-    TRY(need_text(content, "membership", "invite"));
+    TRY(third_party_need_text(content, "membership", "invite"));
     TRY(json_need_object(content, "third_party_invite", ret_third_party));
     TRY(resident_need_own_user(rq, *ret_target));
     struct job *job = rq->job;
-    if (!str_is(id_server(str_of(*ret_sender)), job->store->config->server_name))
+    if (!str_is(id_server(str_of(*ret_sender)), job->node->config->server_name))
         return err(ERR_FORBIDDEN, "The invite was made on another server");
     return NULL;
 }
 
 /* What the invite says is ours to say: the name it was made with, and what the identity server
  * signed. Whether that is right the authorization rules judge. */
-static const struct err *make_content(struct job *job, struct room *room, const json_t *third_party,
-                                      json_t **ret)
+static const struct err *third_party_make_content(struct job *job, struct room *room,
+                                                  const json_t *third_party, json_t **ret)
 {
     const json_t *signed_;
     const char *token;
@@ -112,10 +112,10 @@ static const struct err *put_exchange(struct request *rq, struct reply *rp)
     json_t *content = NULL;
     TRY(read_request(rq, &author.user_id, &target, &third_party));
     TRY(resident_room(rq, &room));
-    TRY(intern_find(job->store->intern, INTERN_USER, author.user_id, &author.user));
+    TRY(intern_find(job->node->intern, INTERN_USER, author.user_id, &author.user));
     if (!author.user)
         return err(ERR_FORBIDDEN, "There is no user %s", author.user_id);
-    TRY(make_content(job, room, third_party, &content));
+    TRY(third_party_make_content(job, room, third_party, &content));
     TRY(federation_invite(job, room, &author, target, content, &event_id));
     return reply_empty(rp);
 }
@@ -136,7 +136,7 @@ static const struct err *take_bound_invite(struct job *job, const char *user_id,
         return err(ERR_INVALID_PARAM, "The invite is not one for %s", user_id);
     TRY(room_find(job, room_id, &room));
     if (room && room_is_resident(room) &&
-        str_is(id_server(str_of(sender)), job->store->config->server_name))
+        str_is(id_server(str_of(sender)), job->node->config->server_name))
         return membership_claim_invite(job, room, user_id, signed_);
     return third_party_exchange(job, room_id, sender, user_id, signed_);
 }

@@ -6,7 +6,7 @@
 #include "federation/in/share.h"
 #include "federation/routes.h"
 #include "federation/routes/event_walk.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 #include "rooms/read/erasure.h"
 #include "rooms/servers.h"
 #include "rooms/state/auth_chain.h"
@@ -28,7 +28,7 @@ static const struct err *not_in_room(void)
     return err(ERR_FORBIDDEN, "Your server is not in this room");
 }
 
-static const struct err *find_room(struct request *rq, struct room **ret)
+static const struct err *event_routes_find_room(struct request *rq, struct room **ret)
 {
     struct job *job = rq->job;
     struct room *room;
@@ -57,8 +57,9 @@ static const struct err *no_such_event(void)
 }
 
 /* An event of the room, by its id in the request. */
-static const struct err *find_event(struct request *rq, struct room *room, const char *event_id,
-                                    const struct stored_event **ret)
+static const struct err *event_routes_find_event(struct request *rq, struct room *room,
+                                                 const char *event_id,
+                                                 const struct stored_event **ret)
 {
     const struct stored_event *e;
     struct job *job = rq->job;
@@ -95,12 +96,12 @@ static void begin_transaction(const struct request *rq, struct buf *out)
 {
     const struct job *job = rq->job;
     BUF_LIT(out, "{\"origin\":");
-    buf_add_json_string(out, str_of(job->store->config->server_name));
+    buf_add_json_string(out, str_of(job->node->config->server_name));
     buf_printf(out, ",\"origin_server_ts\":%lld,\"pdus\":[", (long long)now_ms());
 }
 
-static const struct err *add_events(struct request *rq, struct reply *rp,
-                                    const struct stored_event *events, size_t n)
+static const struct err *event_routes_add_events(struct request *rq, struct reply *rp,
+                                                 const struct stored_event *events, size_t n)
 {
     struct onlooker *onlooker = onlooker_server(rq->arena, remote_of(rq)->name);
     for (size_t i = 0; i < n; i++) {
@@ -115,7 +116,7 @@ static const struct err *add_events(struct request *rq, struct reply *rp,
     return NULL;
 }
 
-static void add_ids(struct buf *out, const struct stored_event *events, size_t n)
+static void event_routes_add_ids(struct buf *out, const struct stored_event *events, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (i)
@@ -126,7 +127,7 @@ static void add_ids(struct buf *out, const struct stored_event *events, size_t n
 
 /* ---- one event ---- */
 
-static const struct err *get_event(struct request *rq, struct reply *rp)
+static const struct err *event_routes_get_event(struct request *rq, struct reply *rp)
 {
     struct job *job = rq->job;
     const struct stored_event *e;
@@ -152,7 +153,7 @@ struct state {
     size_t state_n, chain_n;
 };
 
-static const struct err *read_state(struct request *rq, struct state *ret)
+static const struct err *event_routes_read_state(struct request *rq, struct state *ret)
 {
     struct job *job = rq->job;
     struct room *room;
@@ -161,8 +162,8 @@ static const struct err *read_state(struct request *rq, struct state *ret)
     bool known;
     if (!event_id)
         return err(ERR_MISSING_PARAM, "Missing event_id");
-    TRY(find_room(rq, &room));
-    TRY(find_event(rq, room, event_id, &e));
+    TRY(event_routes_find_room(rq, &room));
+    TRY(event_routes_find_event(rq, room, event_id, &e));
     if (room_is_partial(room))
         return err(ERR_NOT_FOUND, "This server does not know the whole state of the room yet");
     TRY(state_before_list(job, room, e->position, &ret->state, &ret->state_n, &known));
@@ -174,14 +175,14 @@ static const struct err *read_state(struct request *rq, struct state *ret)
     return auth_chain(job, room, ids, ret->state_n, &ret->chain, &ret->chain_n);
 }
 
-static const struct err *get_state(struct request *rq, struct reply *rp)
+static const struct err *event_routes_get_state(struct request *rq, struct reply *rp)
 {
     struct state s;
-    TRY(read_state(rq, &s));
+    TRY(event_routes_read_state(rq, &s));
     BUF_LIT(&rp->body, "{\"pdus\":[");
-    TRY(add_events(rq, rp, s.state, s.state_n));
+    TRY(event_routes_add_events(rq, rp, s.state, s.state_n));
     BUF_LIT(&rp->body, "],\"auth_chain\":[");
-    TRY(add_events(rq, rp, s.chain, s.chain_n));
+    TRY(event_routes_add_events(rq, rp, s.chain, s.chain_n));
     BUF_LIT(&rp->body, "]}");
     return reply_body(rp, 200);
 }
@@ -189,11 +190,11 @@ static const struct err *get_state(struct request *rq, struct reply *rp)
 static const struct err *get_state_ids(struct request *rq, struct reply *rp)
 {
     struct state s;
-    TRY(read_state(rq, &s));
+    TRY(event_routes_read_state(rq, &s));
     BUF_LIT(&rp->body, "{\"pdu_ids\":[");
-    add_ids(&rp->body, s.state, s.state_n);
+    event_routes_add_ids(&rp->body, s.state, s.state_n);
     BUF_LIT(&rp->body, "],\"auth_chain_ids\":[");
-    add_ids(&rp->body, s.chain, s.chain_n);
+    event_routes_add_ids(&rp->body, s.chain, s.chain_n);
     BUF_LIT(&rp->body, "]}");
     return reply_body(rp, 200);
 }
@@ -203,11 +204,11 @@ static const struct err *get_event_auth(struct request *rq, struct reply *rp)
     struct room *room;
     const struct stored_event *e, *chain;
     size_t n;
-    TRY(find_room(rq, &room));
-    TRY(find_event(rq, room, request_param(rq, "event"), &e));
+    TRY(event_routes_find_room(rq, &room));
+    TRY(event_routes_find_event(rq, room, request_param(rq, "event"), &e));
     TRY(auth_chain(rq->job, room, (const char *const[]){e->event->event_id}, 1, &chain, &n));
     BUF_LIT(&rp->body, "{\"auth_chain\":[");
-    TRY(add_events(rq, rp, chain, n));
+    TRY(event_routes_add_events(rq, rp, chain, n));
     BUF_LIT(&rp->body, "]}");
     return reply_body(rp, 200);
 }
@@ -216,7 +217,7 @@ static const struct err *get_event_auth(struct request *rq, struct reply *rp)
 
 static const struct err *find_room_of_members(struct request *rq, struct room **ret)
 {
-    TRY(find_room(rq, ret));
+    TRY(event_routes_find_room(rq, ret));
     return room_has_server(*ret, remote_of(rq)->name) ? NULL : not_in_room();
 }
 
@@ -242,8 +243,8 @@ static const struct err *get_backfill(struct request *rq, struct reply *rp)
     return reply_body(rp, 200);
 }
 
-static const struct err *read_ids(struct request *rq, const char *name, const char *const **ret,
-                                  size_t *ret_n)
+static const struct err *event_routes_read_ids(struct request *rq, const char *name,
+                                               const char *const **ret, size_t *ret_n)
 {
     const json_t *list;
     TRY(json_need_array(rq->body, name, &list));
@@ -268,8 +269,8 @@ static const struct err *post_missing_events(struct request *rq, struct reply *r
     int64_t limit;
     TRY(json_want_int(rq->body, "limit", MISSING_DEFAULT, &limit));
     TRY(json_want_int(rq->body, "min_depth", 0, &w.min_depth));
-    TRY(read_ids(rq, "earliest_events", &w.until, &w.until_n));
-    TRY(read_ids(rq, "latest_events", &w.from, &w.from_n));
+    TRY(event_routes_read_ids(rq, "earliest_events", &w.until, &w.until_n));
+    TRY(event_routes_read_ids(rq, "latest_events", &w.from, &w.from_n));
     w.limit = (size_t)(limit < 0 ? 0 : limit < MISSING_MAX ? limit : MISSING_MAX);
     TRY(find_room_of_members(rq, &room));
     TRY(event_walk_back(rq->job, room, &w, &events, &n));
@@ -287,7 +288,7 @@ static const struct err *post_missing_events(struct request *rq, struct reply *r
 const struct route federation_event_routes[] = {
     {.method = GET,
      .path = "/_matrix/federation/v1/event/{event}",
-     .handler = get_event,
+     .handler = event_routes_get_event,
      .who = WHO_SERVER,
      .rate = RATE_SERVER,
      .pool = POOL_FEDERATION,
@@ -295,7 +296,7 @@ const struct route federation_event_routes[] = {
     {.method = GET,
      .path = "/_matrix/federation/v1/state/{room}",
      .handler = share_run,
-     .inner = get_state,
+     .inner = event_routes_get_state,
      .who = WHO_SERVER,
      .rate = RATE_SERVER,
      .pool = POOL_FEDERATION,

@@ -25,10 +25,10 @@ static const struct err *read_ahead(struct state *s, const struct stored_event *
 {
     const struct stored_event *page;
     size_t n;
-    if (!s->pages || event_is_aside(from->position))
+    if (!s->pages || event_is_off_timeline(from->position))
         return NULL;
     s->pages--;
-    TRY(events_page(job_tx(s->job), s->room->id, EVENT_ASIDE_MAX, from->position - 1, true,
+    TRY(events_page(job_tx(s->job), s->room->id, EVENT_OFF_TIMELINE_MAX, from->position - 1, true,
                     (int64_t)s->w->limit, &page, &n));
     for (size_t i = 0; i < n; i++)
         map_put(&s->ahead, str_of(page[i].event->event_id), (void *)&page[i]);
@@ -83,7 +83,7 @@ static const struct stored_event *take_deepest(struct state *s)
 }
 
 /* The events of `from` themselves are walked over unless they are wanted. */
-static const struct err *start(struct state *s)
+static const struct err *event_walk_start(struct state *s)
 {
     const struct event_walk *w = s->w;
     for (size_t i = 0; i < w->until_n; i++)
@@ -101,10 +101,11 @@ static const struct err *start(struct state *s)
     return NULL;
 }
 
-static const struct err *walk(struct state *s, const struct stored_event **ret, size_t *ret_n)
+static const struct err *event_walk_walk(struct state *s, const struct stored_event **ret,
+                                         size_t *ret_n)
 {
     size_t n = 0;
-    TRY(start(s));
+    TRY(event_walk_start(s));
     while (s->frontier_n && n < s->w->limit) {
         const struct stored_event *e = take_deepest(s);
         if (e->status != EVENT_REJECTED)
@@ -125,7 +126,7 @@ const struct err *event_walk_back(struct job *job, struct room *room, const stru
                       .pages = PAGES};
     s.frontier = arena_alloc_array(job->arena, s.visits + 1, sizeof *s.frontier);
     *ret = arena_alloc_array(job->arena, w->limit + 1, sizeof(struct stored_event *));
-    const struct err *e = walk(&s, *ret, ret_n);
+    const struct err *e = event_walk_walk(&s, *ret, ret_n);
     map_finish(&s.ahead);
     map_finish(&s.seen);
     return e;

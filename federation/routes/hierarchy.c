@@ -22,24 +22,26 @@ struct description {
 };
 
 /* *ret: NULL when we are not in it, or know nothing of it. */
-static const struct err *find_room(struct job *job, const char *room_id, struct room **ret)
+static const struct err *hierarchy_find_room(struct job *job, const char *room_id,
+                                             struct room **ret)
 {
     TRY(room_find(job, room_id, ret));
-    if (*ret && !room_has_server(*ret, job->store->config->server_name))
+    if (*ret && !room_has_server(*ret, job->node->config->server_name))
         *ret = NULL;
     return NULL;
 }
 
-static const struct err *look_at(struct description *d, struct room *room, struct room_summary *ret,
-                                 bool *ret_visible)
+static const struct err *hierarchy_look_at(struct description *d, struct room *room,
+                                           struct room_summary *ret, bool *ret_visible)
 {
     TRY(room_summary_read(d->job, room, ret));
-    return room_summary_may_tell(d->job, room, ret, d->server, ret_visible);
+    return room_summary_may_serve(d->job, room, ret, d->server, ret_visible);
 }
 
-static const struct err *write_room(struct description *d, struct room *room,
-                                    const struct room_summary *s,
-                                    const struct space_child **ret_children, size_t *ret_n)
+static const struct err *hierarchy_write_room(struct description *d, struct room *room,
+                                              const struct room_summary *s,
+                                              const struct space_child **ret_children,
+                                              size_t *ret_n)
 {
     json_auto_t *summary = room_summary_whole(s);
     TRY(space_children(d->job, room, s, d->suggested_only, ret_children, ret_n));
@@ -47,46 +49,46 @@ static const struct err *write_room(struct description *d, struct room *room,
     return NULL;
 }
 
-static const struct err *write_child(struct description *d, const char *room_id)
+static const struct err *hierarchy_write_child(struct description *d, const char *room_id)
 {
     const struct space_child *unused;
     struct room_summary summary;
     struct room *room;
     bool visible;
     size_t n;
-    TRY(find_room(d->job, room_id, &room));
+    TRY(hierarchy_find_room(d->job, room_id, &room));
     if (!room)
         return NULL;
-    TRY(look_at(d, room, &summary, &visible));
+    TRY(hierarchy_look_at(d, room, &summary, &visible));
     if (!visible) {
         json_array_append_new(d->inaccessible, json_string(room_id));
         return NULL;
     }
     buf_add_text(d->out, d->any_child ? "," : "");
     d->any_child = true;
-    return write_room(d, room, &summary, &unused, &n);
+    return hierarchy_write_room(d, room, &summary, &unused, &n);
 }
 
-static const struct err *describe(struct description *d, struct room *room,
-                                  const struct room_summary *summary)
+static const struct err *hierarchy_describe(struct description *d, struct room *room,
+                                            const struct room_summary *summary)
 {
     const struct space_child *children;
     size_t n;
     BUF_LIT(d->out, "{\"room\":");
-    TRY(write_room(d, room, summary, &children, &n));
+    TRY(hierarchy_write_room(d, room, summary, &children, &n));
     n = n < CHILDREN_MAX ? n : CHILDREN_MAX;
     if (n > CHILDREN_FOR_ONE_QUESTION)
         TRY(request_charge(d->rq, RATE_SERVER, (int)n / CHILDREN_FOR_ONE_QUESTION));
     BUF_LIT(d->out, ",\"children\":[");
     for (size_t i = 0; i < n && d->out->n < DESCRIPTION_BYTES; i++)
-        TRY(write_child(d, children[i].room_id));
+        TRY(hierarchy_write_child(d, children[i].room_id));
     BUF_LIT(d->out, "],\"inaccessible_children\":");
     buf_add_json(d->out, d->inaccessible);
     buf_add_char(d->out, '}');
     return NULL;
 }
 
-static const struct err *get_hierarchy(struct request *rq, struct reply *rp)
+static const struct err *hierarchy_get_hierarchy(struct request *rq, struct reply *rp)
 {
     struct description d = {
         .rq = rq, .job = rq->job, .server = remote_of(rq)->name, .out = &rp->body};
@@ -94,20 +96,20 @@ static const struct err *get_hierarchy(struct request *rq, struct reply *rp)
     struct room *room;
     bool visible = false;
     TRY(request_query_bool(rq, "suggested_only", false, &d.suggested_only));
-    TRY(find_room(d.job, request_param(rq, "root"), &room));
+    TRY(hierarchy_find_room(d.job, request_param(rq, "root"), &room));
     if (room)
-        TRY(look_at(&d, room, &summary, &visible));
+        TRY(hierarchy_look_at(&d, room, &summary, &visible));
     if (!visible)
         return err(ERR_NOT_FOUND, "There is no such room that your server may know of");
     d.inaccessible = json_keep(rq->arena, json_array());
-    TRY(describe(&d, room, &summary));
+    TRY(hierarchy_describe(&d, room, &summary));
     return reply_body(rp, 200);
 }
 
 const struct route federation_hierarchy_routes[] = {
     {.method = GET,
      .path = "/_matrix/federation/v1/hierarchy/{root}",
-     .handler = get_hierarchy,
+     .handler = hierarchy_get_hierarchy,
      .who = WHO_SERVER,
      .rate = RATE_SERVER,
      .pool = POOL_FEDERATION,

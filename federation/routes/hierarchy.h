@@ -17,10 +17,10 @@ struct space_question {
 
 /* From memory; false when a server must be asked. */
 bool federation_space_known(struct job *job, const struct space_question *q,
-                            struct space_told *ret);
+                            struct space_answer *ret);
 
 /* Blocks. ret->room is NULL when no server tells anything. Errors are ours alone. */
 const struct err *federation_ask_space(struct job *job, const struct space_question *q,
-                                       struct space_told *ret);
+                                       struct space_answer *ret);
 
 #endif

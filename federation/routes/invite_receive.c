@@ -7,7 +7,7 @@
 #include "federation/routes/resident.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 #include "rooms/write/membership.h"
 #include "storage/users/users.h"
 
@@ -21,7 +21,7 @@ struct invitation {
 
 /* ---- is it an invite, and for us? ---- */
 
-static const struct err *check_form(const struct invitation *i)
+static const struct err *invite_receive_check_form(const struct invitation *i)
 {
     const struct event *e = i->event;
     const char *membership = json_text(event_content(e), "membership");
@@ -38,12 +38,12 @@ static const struct err *check_form(const struct invitation *i)
 }
 
 /* Before the signatures, so that no server has us fetch keys for what is no invite anyway. */
-static const struct err *read_event(struct invitation *i)
+static const struct err *invite_receive_read_event(struct invitation *i)
 {
     struct event *parsed;
     TRY(event_parse(i->version, i->raw, &parsed));
     i->event = event_keep(i->rq->arena, parsed);
-    TRY(check_form(i));
+    TRY(invite_receive_check_form(i));
     struct pdu pdu = {.raw = pdu_bytes(i->event)};
     TRY(pdu_read(i->rq->job, i->version, i->event->room_id, &pdu, 1));
     if (!pdu.event)
@@ -58,7 +58,7 @@ static const struct err *check_invitee(const struct invitation *i)
     const char *user_id = i->event->state_key;
     struct account account;
     bool found;
-    if (!user_id || !str_is(id_server(str_of(user_id)), job->store->config->server_name))
+    if (!user_id || !str_is(id_server(str_of(user_id)), job->node->config->server_name))
         return err(ERR_INVALID_PARAM, "The state_key is no user of this server");
     TRY(users_find(job_tx(job), user_id, &found, &account));
     if (!found || account.deactivated)
@@ -70,7 +70,8 @@ static const struct err *check_invitee(const struct invitation *i)
 
 /* A server that is in the room gets the event along with the others of the room, and tells its user
  * then. */
-static const struct err *keep(const struct invitation *i, const struct event *signed_)
+static const struct err *invite_receive_keep(const struct invitation *i,
+                                             const struct event *signed_)
 {
     struct job *job = i->rq->job;
     struct room *room;
@@ -92,17 +93,17 @@ static const struct err *charge_sender(const struct invitation *i)
     return e;
 }
 
-static const struct err *take(struct invitation *i, const struct event **ret)
+static const struct err *invite_receive_take(struct invitation *i, const struct event **ret)
 {
     struct job *job = i->rq->job;
     struct event *signed_;
-    TRY(read_event(i));
+    TRY(invite_receive_read_event(i));
     TRY(charge_sender(i));
     TRY(check_invitee(i));
-    TRY(event_add_signature(i->event, job->store->config->server_name, &job->store->signing_key,
+    TRY(event_add_signature(i->event, job->node->config->server_name, &job->node->signing_key,
                             &signed_));
     *ret = event_keep(i->rq->arena, signed_);
-    return keep(i, *ret);
+    return invite_receive_keep(i, *ret);
 }
 
 /* ---- the endpoints ---- */
@@ -120,7 +121,7 @@ static const struct err *put_invite(struct request *rq, struct reply *rp)
         return resident_refuse_version(version);
     i.raw = json_scan_get(rq->raw, "event"); /* as it was written, for its hash */
     i.room_state = json_object_get(rq->body, "invite_room_state");
-    TRY(take(&i, &signed_));
+    TRY(invite_receive_take(&i, &signed_));
     BUF_LIT(&rp->body, "{\"event\":");
     buf_add_str(&rp->body, pdu_bytes(signed_));
     buf_add_char(&rp->body, '}');
@@ -138,7 +139,7 @@ static const struct err *put_invite_v1(struct request *rq, struct reply *rp)
     i.version =
         room && room->version->event_id == EVENT_ID_GIVEN ? room->version : room_version_find("1");
     i.room_state = json_at(rq->body, "unsigned", "invite_room_state", NULL);
-    TRY(take(&i, &signed_));
+    TRY(invite_receive_take(&i, &signed_));
     BUF_LIT(&rp->body, "[200,{\"event\":");
     buf_add_str(&rp->body, pdu_bytes(signed_));
     BUF_LIT(&rp->body, "}]");

@@ -31,18 +31,18 @@ static const struct err *reply_template(struct request *rq, struct reply *rp, st
                                .content = str_of(json_write(rq->arena, content))};
     json_t *event;
     TRY(room_template(job, room, user_id, &wanted, &event));
-    json_object_set_new(event, "origin", json_string(job->store->config->server_name));
+    json_object_set_new(event, "origin", json_string(job->node->config->server_name));
     return reply_json(rp, 200, "{s:s, s:O}", "room_version", room->version->id, "event", event);
 }
 
-static const struct err *find(struct request *rq, struct room **ret_room, const char **ret_user_id,
-                              int64_t *ret_user)
+static const struct err *make_membership_find(struct request *rq, struct room **ret_room,
+                                              const char **ret_user_id, int64_t *ret_user)
 {
     struct job *job = rq->job;
     *ret_user_id = request_param(rq, "user");
     TRY(resident_need_own_user(rq, *ret_user_id));
     TRY(resident_room(rq, ret_room));
-    return intern_find(job->store->intern, INTERN_USER, *ret_user_id, ret_user);
+    return intern_find(job->node->intern, INTERN_USER, *ret_user_id, ret_user);
 }
 
 /* In a restricted room a user without an invitation needs one who vouches for them. */
@@ -68,7 +68,7 @@ static const struct err *get_make_join(struct request *rq, struct reply *rp)
     struct room *room;
     const char *user_id;
     int64_t user;
-    TRY(find(rq, &room, &user_id, &user));
+    TRY(make_membership_find(rq, &room, &user_id, &user));
     TRY(check_version(rq, room));
     json_auto_t *content = json_pack("{s:s}", "membership", "join");
     struct basis on;
@@ -82,7 +82,7 @@ static const struct err *get_make_knock(struct request *rq, struct reply *rp)
     struct room *room;
     const char *user_id;
     int64_t user;
-    TRY(find(rq, &room, &user_id, &user));
+    TRY(make_membership_find(rq, &room, &user_id, &user));
     TRY(check_version(rq, room));
     if (!room->version->knock)
         return err(ERR_FORBIDDEN, "Nobody can knock on rooms of version %s", room->version->id);
@@ -95,7 +95,7 @@ static const struct err *get_make_leave(struct request *rq, struct reply *rp)
     struct room *room;
     const char *user_id;
     int64_t user;
-    TRY(find(rq, &room, &user_id, &user));
+    TRY(make_membership_find(rq, &room, &user_id, &user));
     json_auto_t *content = json_pack("{s:s}", "membership", "leave");
     return reply_template(rq, rp, room, user_id, content);
 }

@@ -11,7 +11,7 @@ enum { TIMEOUT_MS = 20000, REPLY_MAX = 4 << 20, TOKEN_MAX = 1024 };
 
 /* ---- the question ---- */
 
-static const struct err *check(struct public_rooms *q, int64_t limit)
+static const struct err *public_rooms_check(struct public_rooms *q, int64_t limit)
 {
     if (q->all_networks && q->network)
         return err(ERR_INVALID_PARAM,
@@ -29,12 +29,12 @@ const struct err *public_rooms_of_url(const struct request *rq, struct public_ro
     int64_t limit;
     TRY(request_query_int(rq, "limit", 0, 0, INT64_MAX, &limit));
     TRY(request_query_bool(rq, "include_all_networks", false, &q.all_networks));
-    TRY(check(&q, limit));
+    TRY(public_rooms_check(&q, limit));
     *ret = q;
     return NULL;
 }
 
-static const struct err *read_filter(const json_t *body, struct directory_query *q)
+static const struct err *public_rooms_read_filter(const json_t *body, struct directory_query *q)
 {
     const json_t *filter;
     TRY(json_want_object(body, "filter", &filter));
@@ -52,8 +52,8 @@ const struct err *public_rooms_of_body(const json_t *body, struct public_rooms *
     TRY(json_want_string(body, "since", NULL, &q.list.since));
     TRY(json_want_bool(body, "include_all_networks", false, &q.all_networks));
     TRY(json_want_string(body, "third_party_instance_id", NULL, &q.network));
-    TRY(read_filter(body, &q.list));
-    TRY(check(&q, limit));
+    TRY(public_rooms_read_filter(body, &q.list));
+    TRY(public_rooms_check(&q, limit));
     *ret = q;
     return NULL;
 }
@@ -68,31 +68,32 @@ const struct err *public_rooms_list(struct job *job, const struct public_rooms *
     return reply_body(rp, 200);
 }
 
-static const struct err *answer(struct request *rq, struct reply *rp, const struct public_rooms *q)
+static const struct err *public_rooms_answer(struct request *rq, struct reply *rp,
+                                             const struct public_rooms *q)
 {
     struct job *job = rq->job;
-    if (!job->store->config->allow_public_rooms_over_federation)
+    if (!job->node->config->allow_public_rooms_over_federation)
         return err(ERR_FORBIDDEN, "This server does not show its room directory to others");
     return public_rooms_list(job, q, rp);
 }
 
-static const struct err *get_public_rooms(struct request *rq, struct reply *rp)
+static const struct err *public_rooms_get_public_rooms(struct request *rq, struct reply *rp)
 {
     struct public_rooms q;
     TRY(public_rooms_of_url(rq, &q));
-    return answer(rq, rp, &q);
+    return public_rooms_answer(rq, rp, &q);
 }
 
-static const struct err *post_public_rooms(struct request *rq, struct reply *rp)
+static const struct err *public_rooms_post_public_rooms(struct request *rq, struct reply *rp)
 {
     struct public_rooms q;
     TRY(public_rooms_of_body(rq->body, &q));
-    return answer(rq, rp, &q);
+    return public_rooms_answer(rq, rp, &q);
 }
 
 /* ---- what we ask ---- */
 
-static void set_text(json_t *o, const char *key, const char *text)
+static void public_rooms_set_text(json_t *o, const char *key, const char *text)
 {
     if (text)
         json_object_set_new(o, key, json_string(text));
@@ -103,18 +104,18 @@ static json_t *make_body(const struct public_rooms *q)
 {
     json_t *body = json_pack("{s:I}", "limit", (json_int_t)q->list.limit);
     json_t *filter = json_object();
-    set_text(body, "since", q->list.since);
-    set_text(body, "third_party_instance_id", q->network);
+    public_rooms_set_text(body, "since", q->list.since);
+    public_rooms_set_text(body, "third_party_instance_id", q->network);
     if (q->all_networks)
         json_object_set_new(body, "include_all_networks", json_true());
-    set_text(filter, "generic_search_term", q->list.term);
+    public_rooms_set_text(filter, "generic_search_term", q->list.term);
     if (q->list.room_types)
         json_object_set(filter, "room_types", (json_t *)q->list.room_types);
     json_object_set_new(body, "filter", filter);
     return body;
 }
 
-static const char *make_path(struct arena *a, const struct public_rooms *q)
+static const char *public_rooms_make_path(struct arena *a, const struct public_rooms *q)
 {
     const char *path = arena_printf(a, PATH "?limit=%lld&include_all_networks=%s",
                                     (long long)q->list.limit, q->all_networks ? "true" : "false");
@@ -126,17 +127,17 @@ static const char *make_path(struct arena *a, const struct public_rooms *q)
     return path;
 }
 
-static void copy_token(json_t *o, const json_t *told, const char *key)
+static void copy_token(json_t *o, const json_t *answer, const char *key)
 {
-    const char *token = json_text(told, key);
+    const char *token = json_text(answer, key);
     if (token && strlen(token) <= TOKEN_MAX)
         json_object_set_new(o, key, json_string(token));
 }
 
-json_t *public_rooms_read_answer(const json_t *told)
+json_t *public_rooms_read_answer(const json_t *answer)
 {
-    const json_t *chunk = json_object_get(told, "chunk");
-    const json_t *estimate = json_object_get(told, "total_room_count_estimate");
+    const json_t *chunk = json_object_get(answer, "chunk");
+    const json_t *estimate = json_object_get(answer, "total_room_count_estimate");
     json_t *rooms = json_array();
     for (size_t i = 0; i < json_array_size(chunk) && i < DIRECTORY_PAGE_MAX; i++) {
         json_t *room = remote_summary_read(json_array_get(chunk, i));
@@ -144,8 +145,8 @@ json_t *public_rooms_read_answer(const json_t *told)
             json_array_append_new(rooms, room);
     }
     json_t *o = json_pack("{s:o}", "chunk", rooms);
-    copy_token(o, told, "next_batch");
-    copy_token(o, told, "prev_batch");
+    copy_token(o, answer, "next_batch");
+    copy_token(o, answer, "prev_batch");
     if (json_is_integer(estimate) && json_integer_value(estimate) >= 0)
         json_object_set(o, "total_room_count_estimate", (json_t *)estimate);
     return o;
@@ -161,7 +162,7 @@ const struct err *federation_public_rooms(struct job *job, const char *server,
         r.path = PATH;
         r.body = json_keep(job->arena, make_body(q));
     } else {
-        r.path = make_path(job->arena, q);
+        r.path = public_rooms_make_path(job->arena, q);
     }
     struct fed_reply reply;
     TRY(federation_question(job, &r, &reply));
@@ -174,14 +175,14 @@ const struct err *federation_public_rooms(struct job *job, const char *server,
 const struct route federation_public_rooms_routes[] = {
     {.method = GET,
      .path = PATH,
-     .handler = get_public_rooms,
+     .handler = public_rooms_get_public_rooms,
      .who = WHO_SERVER,
      .rate = RATE_SERVER,
      .pool = POOL_FEDERATION,
      .spec = SPEC},
     {.method = POST,
      .path = PATH,
-     .handler = post_public_rooms,
+     .handler = public_rooms_post_public_rooms,
      .who = WHO_SERVER,
      .body = BODY_MAYBE,
      .rate = RATE_SERVER,

@@ -21,7 +21,7 @@ const struct err *public_rooms_list(struct job *job, const struct public_rooms *
                                     struct reply *rp);
 
 /* What of another server's answer is shown to clients; owned. */
-json_t *public_rooms_read_answer(const json_t *told);
+json_t *public_rooms_read_answer(const json_t *answer);
 
 /* Another server's, checked; owned. Blocks: see federation/routes/query.h, also for the errors. */
 const struct err *federation_public_rooms(struct job *job, const char *server,

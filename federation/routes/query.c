@@ -31,13 +31,13 @@ static const struct err *get_directory(struct request *rq, struct reply *rp)
     return reply_json(rp, 200, "{s:s, s:o}", "room_id", room_id, "servers", list);
 }
 
-static const struct err *get_profile(struct request *rq, struct reply *rp)
+static const struct err *query_get_profile(struct request *rq, struct reply *rp)
 {
     struct job *job = rq->job;
     const char *user_id, *field = request_query(rq, "field");
     const json_t *profile;
     TRY(need_query(rq, "user_id", &user_id));
-    if (!job->store->config->allow_profile_lookup_over_federation)
+    if (!job->node->config->allow_profile_lookup_over_federation)
         return err(ERR_FORBIDDEN, "This server does not tell others the profiles of its users");
     if (!id_is_user(str_of(user_id)) || federation_is_remote_id(job, user_id))
         return err(ERR_INVALID_PARAM, "\"%s\" is not a user of this server", user_id);
@@ -66,7 +66,7 @@ static const struct err *get_unknown(struct request *rq, struct reply *rp)
 
 const struct route federation_query_routes[] = {
     ROW("directory", get_directory),
-    ROW("profile", get_profile),
+    ROW("profile", query_get_profile),
     ROW("{type}", get_unknown),
     {.path = NULL},
 };

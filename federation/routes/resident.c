@@ -4,7 +4,7 @@
 #include "federation/in/pdu.h"
 #include "matrix/id.h"
 #include "rooms/accept/accept.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 #include "rooms/servers.h"
 #include "rooms/state/restricted.h"
 #include "storage/db/intern.h"
@@ -42,8 +42,8 @@ const struct err *resident_refuse_version(const char *version)
 
 /* ---- reading an event ---- */
 
-static const struct err *check_form(struct request *rq, const struct event *e,
-                                    enum membership membership)
+static const struct err *resident_check_form(struct request *rq, const struct event *e,
+                                             enum membership membership)
 {
     const char *said = json_text(event_content(e), "membership");
     if (strcmp(e->type, "m.room.member") != 0 || !said ||
@@ -66,7 +66,7 @@ static bool is_ours_to_sign(const struct job *job, const struct event *e)
 {
     const char *who = json_text(event_content(e), "join_authorised_via_users_server");
     return who && e->version->restricted &&
-           str_is(id_server(str_of(who)), job->store->config->server_name);
+           str_is(id_server(str_of(who)), job->node->config->server_name);
 }
 
 /* Our signature says that the user fulfils a condition of the room, now. */
@@ -77,9 +77,9 @@ static const struct err *vouch(struct job *job, struct room *room, const struct 
     struct event *with_ours;
     struct basis on;
     basis_init(&on, job, room);
-    TRY(intern_find(job->store->intern, INTERN_USER, e->sender, &user));
+    TRY(intern_find(job->node->intern, INTERN_USER, e->sender, &user));
     TRY(restricted_check_remote(&on, user));
-    TRY(event_add_signature(e, job->store->config->server_name, &job->store->signing_key,
+    TRY(event_add_signature(e, job->node->config->server_name, &job->node->signing_key,
                             &with_ours));
     *ret = event_keep(job->arena, with_ours);
     return NULL;
@@ -92,7 +92,7 @@ const struct err *resident_read_event(struct request *rq, struct room *room,
     struct event *parsed;
     TRY(event_parse(room->version, rq->raw, &parsed));
     const struct event *e = event_keep(rq->arena, parsed);
-    TRY(check_form(rq, e, membership));
+    TRY(resident_check_form(rq, e, membership));
     if (membership == MEMBERSHIP_JOIN && is_ours_to_sign(job, e))
         TRY(vouch(job, room, e, &e));
     struct pdu pdu = {.raw = pdu_bytes(e)};
@@ -105,8 +105,8 @@ const struct err *resident_read_event(struct request *rq, struct room *room,
 
 /* A template names the newest events, which may still be waiting for their commit, and be the
  * newest no more: so what waits is stored before an event's parents are called unknown. */
-static const struct err *accept_one(struct job *job, struct room *room, const struct incoming *in,
-                                    struct outcome *ret)
+static const struct err *resident_accept_one(struct job *job, struct room *room,
+                                             const struct incoming *in, struct accept_outcome *ret)
 {
     TRY(inbound_accept(job, room, in, 0, ret));
     if (ret->verdict != VERDICT_MISSING)
@@ -120,13 +120,13 @@ const struct err *resident_accept(struct request *rq, struct room *room, const s
                                   int64_t *ret_position)
 {
     struct incoming in = {.event = event, .relay = true};
-    struct outcome outcome;
-    TRY(accept_one(rq->job, room, &in, &outcome));
+    struct accept_outcome outcome;
+    TRY(resident_accept_one(rq->job, room, &in, &outcome));
     inbound_event_concluded(inbound_of(rq->job), event->event_id, &outcome);
     switch (outcome.verdict) {
     case VERDICT_ACCEPTED:
     case VERDICT_KNOWN:
-        if (event_is_aside(outcome.position))
+        if (event_is_off_timeline(outcome.position))
             return err(ERR_FORBIDDEN, "The event is known, and not allowed now");
         *ret_position = outcome.position;
         return NULL;

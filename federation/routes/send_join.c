@@ -38,7 +38,7 @@ static bool is_around(const struct event *e)
     return json_scan_string_is(membership, "join") || json_scan_string_is(membership, "invite");
 }
 
-static void add_hero(struct heroes *h, const struct stored_event *e)
+static void send_join_add_hero(struct heroes *h, const struct stored_event *e)
 {
     size_t at = h->n;
     while (at > 0 && h->list[at - 1]->position > e->position)
@@ -51,7 +51,7 @@ static void add_hero(struct heroes *h, const struct stored_event *e)
     h->list[at] = e;
 }
 
-static bool has_name(const struct stored_event *state, size_t n)
+static bool send_join_has_name(const struct stored_event *state, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if ((state[i].type == TYPE_NAME || state[i].type == TYPE_CANONICAL_ALIAS) &&
@@ -85,8 +85,8 @@ static const struct err *read_whole(struct answer *a, int64_t position,
     return known ? NULL : unknown_state(a);
 }
 
-static const struct err *add_heroes(struct answer *a, int64_t position,
-                                    const struct stored_event **events)
+static const struct err *send_join_add_heroes(struct answer *a, int64_t position,
+                                              const struct stored_event **events)
 {
     const struct stored_event *all;
     size_t n;
@@ -94,7 +94,7 @@ static const struct err *add_heroes(struct answer *a, int64_t position,
     TRY(read_whole(a, position, &all, &n));
     for (size_t i = 0; i < n; i++)
         if (all[i].type == TYPE_MEMBER && is_around(all[i].event))
-            add_hero(&heroes, &all[i]);
+            send_join_add_hero(&heroes, &all[i]);
     for (size_t i = 0; i < heroes.n; i++)
         events[a->state_n++] = heroes.list[i];
     return NULL;
@@ -110,10 +110,10 @@ static const struct err *read_without_members(struct answer *a, int64_t position
     if (!known)
         return unknown_state(a);
     const struct stored_event **events = take_events(a, list, n);
-    return has_name(list, n) ? NULL : add_heroes(a, position, events);
+    return send_join_has_name(list, n) ? NULL : send_join_add_heroes(a, position, events);
 }
 
-static const struct err *read_state(struct answer *a, int64_t position)
+static const struct err *send_join_read_state(struct answer *a, int64_t position)
 {
     const struct stored_event *list;
     size_t n;
@@ -127,7 +127,7 @@ static const struct err *read_state(struct answer *a, int64_t position)
 /* ---- telling it ---- */
 
 /* What erased users said is redacted for a server that comes only now. */
-static const struct err *add_event(struct answer *a, const struct stored_event *e)
+static const struct err *send_join_add_event(struct answer *a, const struct stored_event *e)
 {
     const struct event *shown;
     TRY(onlooker_event(a->rq->job, a->onlooker, e, &shown));
@@ -135,12 +135,12 @@ static const struct err *add_event(struct answer *a, const struct stored_event *
     return reply_flush(a->rp);
 }
 
-static const struct err *add_state(struct answer *a)
+static const struct err *send_join_add_state(struct answer *a)
 {
     for (size_t i = 0; i < a->state_n; i++) {
         if (i)
             buf_add_char(&a->rp->body, ',');
-        TRY(add_event(a, a->state[i]));
+        TRY(send_join_add_event(a, a->state[i]));
     }
     return NULL;
 }
@@ -151,30 +151,30 @@ static const struct err *add_auth_chain(struct answer *a)
 {
     struct job *job = a->rq->job;
     const char **ids = arena_alloc_array(job->arena, a->state_n + a->join->auth_n, sizeof *ids);
-    struct map told = {0};
+    struct map sent = {0};
     const struct stored_event *chain;
     size_t n = 0, chain_n;
     for (size_t i = 0; i < a->state_n; i++) {
         ids[n++] = a->state[i]->event->event_id;
         if (a->omits_members)
-            map_put(&told, str_of(a->state[i]->event->event_id), (void *)a->state[i]);
+            map_put(&sent, str_of(a->state[i]->event->event_id), (void *)a->state[i]);
     }
     ids[n++] = a->join->event_id;
     const struct err *e = auth_chain(job, a->room, ids, n, &chain, &chain_n);
     bool any = false;
     for (size_t i = 0; !e && i < chain_n; i++) {
-        if (map_get(&told, str_of(chain[i].event->event_id)))
+        if (map_get(&sent, str_of(chain[i].event->event_id)))
             continue;
         if (any)
             buf_add_char(&a->rp->body, ',');
         any = true;
-        e = add_event(a, &chain[i]);
+        e = send_join_add_event(a, &chain[i]);
     }
-    map_finish(&told);
+    map_finish(&sent);
     return e;
 }
 
-static void add_servers(struct answer *a)
+static void send_join_add_servers(struct answer *a)
 {
     struct buf *b = &a->rp->body;
     BUF_LIT(b, ",\"servers_in_room\":[");
@@ -191,14 +191,14 @@ static const struct err *write_answer(struct answer *a)
     struct job *job = a->rq->job;
     struct buf *b = &a->rp->body;
     BUF_LIT(b, "{\"origin\":");
-    buf_add_json_string(b, str_of(job->store->config->server_name));
+    buf_add_json_string(b, str_of(job->node->config->server_name));
     BUF_LIT(b, ",\"members_omitted\":");
     buf_add_text(b, a->omits_members ? "true" : "false");
     BUF_LIT(b, ",\"event\":");
     buf_add_str(b, pdu_bytes(a->join));
-    add_servers(a);
+    send_join_add_servers(a);
     BUF_LIT(b, ",\"state\":[");
-    TRY(add_state(a));
+    TRY(send_join_add_state(a));
     BUF_LIT(b, "],\"auth_chain\":[");
     TRY(add_auth_chain(a));
     BUF_LIT(b, "]}");
@@ -215,7 +215,7 @@ static void list_servers(struct answer *a)
     size_t n;
     room_list_servers(job, a->room, &others, &n);
     const char **all = arena_alloc_array(job->arena, n + 1, sizeof *all);
-    all[0] = job->store->config->server_name;
+    all[0] = job->node->config->server_name;
     if (n)
         memcpy(all + 1, others, n * sizeof *all);
     a->servers = all;
@@ -230,7 +230,7 @@ static const struct err *take_join(struct answer *a)
     list_servers(a);
     a->onlooker = onlooker_server(a->rq->arena, remote_of(a->rq)->name);
     TRY(resident_accept(a->rq, a->room, a->join, &position));
-    return read_state(a, position);
+    return send_join_read_state(a, position);
 }
 
 static const struct err *put_send_join(struct request *rq, struct reply *rp)

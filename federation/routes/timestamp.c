@@ -7,7 +7,7 @@
 #include "federation/peer/request.h"
 #include "federation/routes.h"
 #include "matrix/id.h"
-#include "rooms/read/moment.h"
+#include "rooms/read/event_by_time.h"
 #include "rooms/servers.h"
 #include "rooms/state/state_at.h"
 #include "storage/db/feed.h"
@@ -24,12 +24,13 @@ enum {
 /* ---- what we answer ---- */
 
 /* Of one side of the place the closest event that the server may see. */
-static const struct err *look(struct request *rq, struct room *room, int64_t place, bool down,
-                              int64_t ts, bool backwards, const struct event **closest)
+static const struct err *timestamp_look(struct request *rq, struct room *room, int64_t place,
+                                        bool down, int64_t ts, bool backwards,
+                                        const struct event **closest)
 {
     struct job *job = rq->job;
-    int64_t from = down ? EVENT_ASIDE_MAX : place;
-    int64_t to = down ? place : feed_position(job->store->feed);
+    int64_t from = down ? EVENT_OFF_TIMELINE_MAX : place;
+    int64_t to = down ? place : feed_position(job->node->feed);
     const struct stored_event *events;
     size_t n;
     TRY(events_page(job_tx(job), room->id, from, to, down, NEIGHBOURS, &events, &n));
@@ -40,7 +41,7 @@ static const struct err *look(struct request *rq, struct room *room, int64_t pla
     TRY(visibility_for_server(job, room, remote_of(rq)->name, list, n, visible));
     for (size_t i = 0; i < n; i++)
         if (visible[i])
-            moment_choose(events[i].event, ts, backwards, closest);
+            event_by_time_closest(events[i].event, ts, backwards, closest);
     return NULL;
 }
 
@@ -56,7 +57,8 @@ static const struct err *read_question(const struct request *rq, int64_t *ret_ts
     return NULL;
 }
 
-static const struct err *get_timestamp_to_event(struct request *rq, struct reply *rp)
+static const struct err *routes_timestamp_get_timestamp_to_event(struct request *rq,
+                                                                 struct reply *rp)
 {
     struct job *job = rq->job;
     const struct event *closest = NULL;
@@ -67,9 +69,9 @@ static const struct err *get_timestamp_to_event(struct request *rq, struct reply
     TRY(room_get(job, request_param(rq, "room"), &room));
     if (!room_has_server(room, remote_of(rq)->name))
         return err(ERR_FORBIDDEN, "Your server is not in this room");
-    TRY(moment_find(job, room, ts, &place));
-    TRY(look(rq, room, place, true, ts, backwards, &closest));
-    TRY(look(rq, room, place, false, ts, backwards, &closest));
+    TRY(event_by_time_position(job, room, ts, &place));
+    TRY(timestamp_look(rq, room, place, true, ts, backwards, &closest));
+    TRY(timestamp_look(rq, room, place, false, ts, backwards, &closest));
     if (!closest)
         return err(ERR_NOT_FOUND, "There is no event %s that time", backwards ? "before" : "after");
     return reply_json(rp, 200, "{s:s, s:I}", "event_id", closest->event_id, "origin_server_ts",
@@ -79,7 +81,7 @@ static const struct err *get_timestamp_to_event(struct request *rq, struct reply
 const struct route federation_timestamp_routes[] = {
     {.method = GET,
      .path = "/_matrix/federation/v1/timestamp_to_event/{room}",
-     .handler = get_timestamp_to_event,
+     .handler = routes_timestamp_get_timestamp_to_event,
      .who = WHO_SERVER,
      .rate = RATE_SERVER,
      .pool = POOL_FEDERATION,
@@ -91,8 +93,8 @@ const struct route federation_timestamp_routes[] = {
 /* ---- what we ask ---- */
 
 /* *ret_event_id stays NULL when that server has no answer, or none that fits the question. */
-static void ask_one(struct job *job, struct room *room, const char *server, int64_t ts,
-                    bool backwards, const char **ret_event_id, int64_t *ret_ts)
+static void timestamp_ask_one(struct job *job, struct room *room, const char *server, int64_t ts,
+                              bool backwards, const char **ret_event_id, int64_t *ret_ts)
 {
     struct fed_request r = {
         .server = server,
@@ -114,19 +116,19 @@ static void ask_one(struct job *job, struct room *room, const char *server, int6
     }
 }
 
-const struct err *federation_find_moment(struct job *job, struct room *room, int64_t ts,
-                                         bool backwards, const char **ret_event_id, int64_t *ret_ts,
-                                         const char **ret_server)
+const struct err *federation_event_by_time(struct job *job, struct room *room, int64_t ts,
+                                           bool backwards, const char **ret_event_id,
+                                           int64_t *ret_ts, const char **ret_server)
 {
     const char *const *servers;
     const char *id = NULL;
     size_t n, asked = 0;
     room_list_servers(job, room, &servers, &n);
     for (size_t i = 0; i < n && asked < SERVERS_MAX && !id; i++) {
-        if (!federation_may_contact(job->store->config, servers[i]))
+        if (!federation_may_contact(job->node->config, servers[i]))
             continue;
         asked++;
-        ask_one(job, room, servers[i], ts, backwards, &id, ret_ts);
+        timestamp_ask_one(job, room, servers[i], ts, backwards, &id, ret_ts);
         if (id)
             *ret_server = servers[i];
     }
@@ -134,12 +136,13 @@ const struct err *federation_find_moment(struct job *job, struct room *room, int
     return NULL;
 }
 
-static const struct err *is_here(struct job *job, struct room *room, const char *event_id,
-                                 int64_t *ret_position)
+static const struct err *timestamp_is_here(struct job *job, struct room *room, const char *event_id,
+                                           int64_t *ret_position)
 {
     const struct stored_event *e;
     TRY(events_get_by_id(job_tx(job), event_id, &e));
-    *ret_position = e && e->room == room->id && !event_is_aside(e->position) ? e->position : 0;
+    *ret_position =
+        e && e->room == room->id && !event_is_off_timeline(e->position) ? e->position : 0;
     return NULL;
 }
 
@@ -158,10 +161,10 @@ const struct err *federation_reach_event(struct job *job, struct room *room, con
 {
     int64_t until = mono_ms() + REACH_MS, position;
     size_t added = 1;
-    TRY(is_here(job, room, event_id, &position));
+    TRY(timestamp_is_here(job, room, event_id, &position));
     for (int i = 0; !position && added && i < REACH_ROUNDS && mono_ms() < until; i++) {
         TRY(federation_backfill(job, room, REACH_EVENTS, &added));
-        TRY(is_here(job, room, event_id, &position));
+        TRY(timestamp_is_here(job, room, event_id, &position));
     }
     *ret_here = position != 0;
     *ret_exists = true;

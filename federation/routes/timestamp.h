@@ -7,9 +7,9 @@
 
 /* Asks servers of the room, a few in turn; blocks. *ret_event_id: one at or after ts (backwards: at
  * or before it), which they claim is in the room; NULL when none of them knows any. */
-const struct err *federation_find_moment(struct job *job, struct room *room, int64_t ts,
-                                         bool backwards, const char **ret_event_id, int64_t *ret_ts,
-                                         const char **ret_server);
+const struct err *federation_event_by_time(struct job *job, struct room *room, int64_t ts,
+                                           bool backwards, const char **ret_event_id,
+                                           int64_t *ret_ts, const char **ret_server);
 
 /* Has history fetched until the event is in our timeline, within bounds. If that does not reach so
  * far back, *ret_here is false, and *ret_exists says whether the server really has such an event of

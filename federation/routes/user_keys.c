@@ -12,22 +12,22 @@
 
 enum { QUERY_USERS_MAX = 10000, BODY_BYTES_MAX = 2 << 20 };
 
-static bool is_our_user(const struct job *job, const char *user_id)
+static bool user_keys_is_our_user(const struct job *job, const char *user_id)
 {
     return id_is_user(str_of(user_id)) &&
-           str_is(id_server(str_of(user_id)), job->store->config->server_name);
+           str_is(id_server(str_of(user_id)), job->node->config->server_name);
 }
 
 static struct key_requester a_server(const struct job *job)
 {
     return (struct key_requester){.sees_names =
-                                      job->store->config->allow_device_name_lookup_over_federation};
+                                      job->node->config->allow_device_name_lookup_over_federation};
 }
 
 /* ---- GET user/devices ---- */
 
-static void add_device(struct buf *b, const struct public_key *k,
-                       const struct key_requester *requester)
+static void user_keys_add_device(struct buf *b, const struct public_key *k,
+                                 const struct key_requester *requester)
 {
     BUF_LIT(b, "{\"device_id\":");
     buf_add_json_string(b, str_of(k->name));
@@ -40,7 +40,7 @@ static void add_device(struct buf *b, const struct public_key *k,
     buf_add_char(b, '}');
 }
 
-static const struct err *get_devices(struct request *rq, struct reply *rp)
+static const struct err *user_keys_get_devices(struct request *rq, struct reply *rp)
 {
     struct job *job = rq->job;
     struct buf *b = &rp->body;
@@ -48,13 +48,13 @@ static const struct err *get_devices(struct request *rq, struct reply *rp)
     const struct public_key *keys;
     size_t n;
     int64_t user, newest;
-    if (!is_our_user(job, user_id))
+    if (!user_keys_is_our_user(job, user_id))
         return err(ERR_INVALID_PARAM, "That user does not live here");
     /* The number first: what changes between the two is then told once more. */
-    TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
+    TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
     TRY(device_changes_newest(job_tx(job), user, &newest));
     if (newest)
-        newest = epochs_stream_id(job->store->epochs, newest);
+        newest = epochs_stream_id(job->node->epochs, newest);
     TRY(public_keys_read(job_tx(job), &user_id, 1, 0, &keys, &n));
     struct key_requester requester = a_server(job);
     BUF_LIT(b, "{\"user_id\":");
@@ -66,7 +66,7 @@ static const struct err *get_devices(struct request *rq, struct reply *rp)
             continue;
         if (any)
             buf_add_char(b, ',');
-        add_device(b, &keys[i], &requester);
+        user_keys_add_device(b, &keys[i], &requester);
         any = true;
     }
     buf_add_char(b, ']');
@@ -82,7 +82,8 @@ static const struct err *get_devices(struct request *rq, struct reply *rp)
 
 /* ---- POST user/keys/query ---- */
 
-static const struct err *read_wanted(struct request *rq, struct key_wanted **ret, size_t *ret_n)
+static const struct err *user_keys_read_wanted(struct request *rq, struct key_wanted **ret,
+                                               size_t *ret_n)
 {
     struct str device_keys;
     struct json_named *users;
@@ -94,7 +95,7 @@ static const struct err *read_wanted(struct request *rq, struct key_wanted **ret
     for (size_t i = 0; i < users_n; i++) {
         if (users[i].value.p[0] != '[')
             return err(ERR_BAD_JSON, "`device_keys` must map users to arrays of device ids");
-        if (is_our_user(rq->job, users[i].name))
+        if (user_keys_is_our_user(rq->job, users[i].name))
             wanted[n++] = (struct key_wanted){users[i].name, users[i].value};
     }
     *ret = wanted;
@@ -102,7 +103,7 @@ static const struct err *read_wanted(struct request *rq, struct key_wanted **ret
     return NULL;
 }
 
-static void add_kind(struct buf *out, const char *name, const struct buf *members)
+static void user_keys_add_kind(struct buf *out, const char *name, const struct buf *members)
 {
     buf_add_json_string(out, str_of(name));
     BUF_LIT(out, ":{");
@@ -110,39 +111,39 @@ static void add_kind(struct buf *out, const char *name, const struct buf *member
     buf_add_char(out, '}');
 }
 
-static const struct err *answer_query(struct request *rq, struct reply *rp,
-                                      struct key_query_reply *r)
+static const struct err *user_keys_answer_query(struct request *rq, struct reply *rp,
+                                                struct key_query_reply *r)
 {
     struct job *job = rq->job;
     struct key_wanted *wanted = NULL;
     size_t n = 0;
-    TRY(read_wanted(rq, &wanted, &n));
+    TRY(user_keys_read_wanted(rq, &wanted, &n));
     struct key_requester requester = a_server(job);
     for (size_t i = 0; i < n; i += KEY_QUERY_USERS_MAX) {
         size_t some = n - i < KEY_QUERY_USERS_MAX ? n - i : KEY_QUERY_USERS_MAX;
         TRY(key_query_add(job, wanted + i, some, &requester, r));
     }
     buf_add_char(&rp->body, '{');
-    add_kind(&rp->body, "device_keys", &r->of_kind[KEY_DEVICE]);
+    user_keys_add_kind(&rp->body, "device_keys", &r->of_kind[KEY_DEVICE]);
     buf_add_char(&rp->body, ',');
-    add_kind(&rp->body, "master_keys", &r->of_kind[KEY_MASTER]);
+    user_keys_add_kind(&rp->body, "master_keys", &r->of_kind[KEY_MASTER]);
     buf_add_char(&rp->body, ',');
-    add_kind(&rp->body, "self_signing_keys", &r->of_kind[KEY_SELF_SIGNING]);
+    user_keys_add_kind(&rp->body, "self_signing_keys", &r->of_kind[KEY_SELF_SIGNING]);
     buf_add_char(&rp->body, '}');
     return reply_body(rp, 200);
 }
 
-static const struct err *post_query(struct request *rq, struct reply *rp)
+static const struct err *user_keys_post_query(struct request *rq, struct reply *rp)
 {
     struct key_query_reply r = {0};
-    const struct err *e = answer_query(rq, rp, &r);
+    const struct err *e = user_keys_answer_query(rq, rp, &r);
     key_query_reply_finish(&r);
     return e;
 }
 
 /* ---- POST user/keys/claim ---- */
 
-static const struct err *post_claim(struct request *rq, struct reply *rp)
+static const struct err *user_keys_post_claim(struct request *rq, struct reply *rp)
 {
     struct key_claim *claims;
     struct str users;
@@ -150,7 +151,7 @@ static const struct err *post_claim(struct request *rq, struct reply *rp)
     TRY(json_body_object(rq->raw, "one_time_keys", &users));
     TRY(key_claims_read(rq->arena, users, &claims, &all));
     for (size_t i = 0; i < all; i++)
-        if (is_our_user(rq->job, claims[i].user_id))
+        if (user_keys_is_our_user(rq->job, claims[i].user_id))
             claims[n++] = claims[i];
     BUF_LIT(&rp->body, "{\"one_time_keys\":{");
     TRY(key_claim_add(rq->job, claims, n, &rp->body));
@@ -161,14 +162,14 @@ static const struct err *post_claim(struct request *rq, struct reply *rp)
 const struct route federation_user_keys_routes[] = {
     {.method = GET,
      .path = "/_matrix/federation/v1/user/devices/{user}",
-     .handler = get_devices,
+     .handler = user_keys_get_devices,
      .who = WHO_SERVER,
      .rate = RATE_SERVER,
      .pool = POOL_FEDERATION,
      .spec = "device management"},
     {.method = POST,
      .path = "/_matrix/federation/v1/user/keys/query",
-     .handler = post_query,
+     .handler = user_keys_post_query,
      .who = WHO_SERVER,
      .body = BODY_RAW,
      .rate = RATE_SERVER,
@@ -177,7 +178,7 @@ const struct route federation_user_keys_routes[] = {
      .body_max = BODY_BYTES_MAX},
     {.method = POST,
      .path = "/_matrix/federation/v1/user/keys/claim",
-     .handler = post_claim,
+     .handler = user_keys_post_claim,
      .who = WHO_SERVER,
      .body = BODY_RAW,
      .rate = RATE_SERVER,

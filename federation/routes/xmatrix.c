@@ -38,7 +38,8 @@ static const struct err *add_claim(struct claims *c, const struct xmatrix *x, co
     return NULL;
 }
 
-static const struct err *read_claims(struct request *rq, const char *our_name, struct claims *ret)
+static const struct err *xmatrix_read_claims(struct request *rq, const char *our_name,
+                                             struct claims *ret)
 {
     const char *const *headers;
     size_t n = request_header_all(rq, "Authorization", &headers);
@@ -89,7 +90,7 @@ static const struct err *check_signature(struct job *job, const struct request *
         .method = http_method_names[rq->method],
         .target = request_target(rq),
         .origin = c->of[0].origin,
-        .destination = job->store->config->server_name,
+        .destination = job->node->config->server_name,
     };
     for (size_t i = 0; i < c->n; i++) {
         have_key = have_key || keys[i].ret_key;
@@ -117,14 +118,14 @@ static const struct err *check_acl(struct request *rq, const char *origin)
 const struct err *federation_authenticate(void *ctx, struct request *rq)
 {
     struct job *job = rq->job;
-    const struct config *config = job->store->config;
+    const struct config *config = job->node->config;
     struct claims claims = {.n = 0};
-    TRY(read_claims(rq, config->server_name, &claims));
+    TRY(xmatrix_read_claims(rq, config->server_name, &claims));
     const char *origin = claims.of[0].origin;
     if (!federation_may_contact(config, origin))
         return err(ERR_FORBIDDEN, "This server does not federate with %.200s", origin);
     TRY(check_signature(job, rq, &claims));
-    sender_heard_from(job->store->federation->sender, origin);
+    sender_heard_from(job->node->federation->sender, origin);
     struct remote_server *caller = arena_alloc(rq->arena, sizeof *caller);
     caller->name = origin;
     rq->caller = caller;

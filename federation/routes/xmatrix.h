@@ -29,7 +29,7 @@ void xmatrix_signed_bytes(struct buf *ret, const struct xmatrix_request *r);
 
 /* The value of our own Authorization header. content: the canonical bytes of the body that is going
  * to be sent, n == 0 when none is. */
-const char *xmatrix_header(struct arena *a, const struct store *s, const char *server,
+const char *xmatrix_header(struct arena *a, const struct node *s, const char *server,
                            enum http_method method, const char *target, struct str content);
 
 #endif

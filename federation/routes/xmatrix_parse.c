@@ -6,7 +6,7 @@
 static const char scheme[] = "X-Matrix";
 enum { SCHEME_LENGTH = sizeof scheme - 1 };
 
-static bool is_blank(char c)
+static bool xmatrix_parse_is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
@@ -14,10 +14,10 @@ static bool is_blank(char c)
 bool xmatrix_is_scheme(struct str header)
 {
     return header.n > SCHEME_LENGTH && strncasecmp(header.p, scheme, SCHEME_LENGTH) == 0 &&
-           is_blank(header.p[SCHEME_LENGTH]);
+           xmatrix_parse_is_blank(header.p[SCHEME_LENGTH]);
 }
 
-static const struct err *malformed(const char *what)
+static const struct err *xmatrix_parse_malformed(const char *what)
 {
     return err(ERR_UNAUTHORIZED, "The Authorization header is malformed: %s", what);
 }
@@ -32,7 +32,7 @@ static char next(const struct reader *r)
     return r->rest.n ? r->rest.p[0] : '\0';
 }
 
-static void skip(struct reader *r)
+static void xmatrix_parse_skip(struct reader *r)
 {
     r->rest.p++;
     r->rest.n--;
@@ -40,18 +40,18 @@ static void skip(struct reader *r)
 
 static void skip_blanks(struct reader *r)
 {
-    while (r->rest.n && is_blank(next(r)))
-        skip(r);
+    while (r->rest.n && xmatrix_parse_is_blank(next(r)))
+        xmatrix_parse_skip(r);
 }
 
 /* A list may have empty elements (RFC 9110, section 5.6.1). */
 static void skip_separators(struct reader *r)
 {
-    while (r->rest.n && (is_blank(next(r)) || next(r) == ','))
-        skip(r);
+    while (r->rest.n && (xmatrix_parse_is_blank(next(r)) || next(r) == ','))
+        xmatrix_parse_skip(r);
 }
 
-static bool is_token(char c)
+static bool xmatrix_parse_is_token(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            (c && strchr("!#$%&'*+-.^_`|~", c));
@@ -61,42 +61,42 @@ static bool is_token(char c)
  * are as easily understood. */
 static bool is_plain(char c)
 {
-    return is_token(c) || (c && strchr(":/=[]", c));
+    return xmatrix_parse_is_token(c) || (c && strchr(":/=[]", c));
 }
 
 static struct str read_while(struct reader *r, bool (*belongs)(char))
 {
     struct str s = {r->rest.p, 0};
     while (r->rest.n && belongs(next(r))) {
-        skip(r);
+        xmatrix_parse_skip(r);
         s.n++;
     }
     return s;
 }
 
-static const struct err *read_quoted(struct reader *r, const char **ret)
+static const struct err *xmatrix_parse_read_quoted(struct reader *r, const char **ret)
 {
     char *value = arena_alloc(r->arena, r->rest.n);
     size_t n = 0;
-    for (skip(r); r->rest.n && next(r) != '"'; skip(r)) {
+    for (xmatrix_parse_skip(r); r->rest.n && next(r) != '"'; xmatrix_parse_skip(r)) {
         if (next(r) == '\\' && r->rest.n > 1)
-            skip(r);
+            xmatrix_parse_skip(r);
         value[n++] = next(r);
     }
     if (!r->rest.n)
-        return malformed("a quote is not closed");
-    skip(r);
+        return xmatrix_parse_malformed("a quote is not closed");
+    xmatrix_parse_skip(r);
     *ret = value;
     return NULL;
 }
 
-static const struct err *read_value(struct reader *r, const char **ret)
+static const struct err *xmatrix_parse_read_value(struct reader *r, const char **ret)
 {
     if (next(r) == '"')
-        return read_quoted(r, ret);
+        return xmatrix_parse_read_quoted(r, ret);
     struct str value = read_while(r, is_plain);
     if (!value.n)
-        return malformed("a value is missing or needs quotes");
+        return xmatrix_parse_malformed("a value is missing or needs quotes");
     *ret = str_dup(r->arena, value);
     return NULL;
 }
@@ -107,7 +107,7 @@ static bool is_named(struct str name, const char *text)
 }
 
 /* The spec's examples, and all servers, say `sig`; its list of parameters says `signature`. */
-static const char **slot_of(struct xmatrix *x, struct str name)
+static const char **xmatrix_parse_slot_of(struct xmatrix *x, struct str name)
 {
     return is_named(name, "origin")                               ? &x->origin
            : is_named(name, "destination")                        ? &x->destination
@@ -119,19 +119,19 @@ static const char **slot_of(struct xmatrix *x, struct str name)
 static const struct err *read_parameter(struct reader *r, struct xmatrix *x)
 {
     const char *value = NULL;
-    struct str name = read_while(r, is_token);
+    struct str name = read_while(r, xmatrix_parse_is_token);
     skip_blanks(r);
     if (!name.n || next(r) != '=')
-        return malformed("it should be a list of name=\"value\"");
-    skip(r);
+        return xmatrix_parse_malformed("it should be a list of name=\"value\"");
+    xmatrix_parse_skip(r);
     skip_blanks(r);
-    TRY(read_value(r, &value));
+    TRY(xmatrix_parse_read_value(r, &value));
     skip_blanks(r);
     if (r->rest.n && next(r) != ',')
-        return malformed("a comma is missing between parameters");
-    const char **slot = slot_of(x, name);
+        return xmatrix_parse_malformed("a comma is missing between parameters");
+    const char **slot = xmatrix_parse_slot_of(x, name);
     if (slot && *slot)
-        return malformed("a parameter stands twice");
+        return xmatrix_parse_malformed("a parameter stands twice");
     if (slot)
         *slot = value;
     return NULL;
@@ -140,13 +140,13 @@ static const struct err *read_parameter(struct reader *r, struct xmatrix *x)
 const struct err *xmatrix_parse(struct arena *a, struct str header, struct xmatrix *ret)
 {
     if (!xmatrix_is_scheme(header))
-        return malformed("its scheme is not X-Matrix");
+        return xmatrix_parse_malformed("its scheme is not X-Matrix");
     struct xmatrix x = {0};
     struct reader r = {a, {header.p + SCHEME_LENGTH, header.n - SCHEME_LENGTH}};
     for (skip_separators(&r); r.rest.n; skip_separators(&r))
         TRY(read_parameter(&r, &x));
     if (!x.origin || !x.key_id || !x.signature)
-        return malformed("it needs origin, key and sig");
+        return xmatrix_parse_malformed("it needs origin, key and sig");
     *ret = x;
     return NULL;
 }

@@ -7,7 +7,7 @@
 #include "base/thread.h"
 #include "federation/federation.h"
 #include "federation/peer/reply.h"
-#include "federation/users/told_keys.h"
+#include "federation/users/received_keys.h"
 #include "matrix/id.h"
 #include "storage/db/feed.h"
 #include "storage/devices/remote_devices.h"
@@ -35,7 +35,7 @@ struct watcher {
 };
 
 struct device_watch {
-    struct store *store;
+    struct node *node;
     struct lock take_lock; /* one takes at a time, so that no server is asked for two at once */
     struct watcher watchers[THREADS];
     struct lock lock;
@@ -49,8 +49,8 @@ struct device_watch {
 
 /* ---- one list ---- */
 
-static const struct err *read_list(struct arena *a, const json_t *reply, struct told_keys *t,
-                                   int64_t *ret_stream)
+static const struct err *device_watch_read_list(struct arena *a, const json_t *reply,
+                                                struct received_keys *t, int64_t *ret_stream)
 {
     size_t i;
     json_t *one;
@@ -59,36 +59,37 @@ static const struct err *read_list(struct arena *a, const json_t *reply, struct 
     json_array_foreach (devices, i, one) {
         const char *device_id = json_text(one, "device_id");
         if (device_id)
-            told_keys_add_device(a, t, device_id, json_object_get(one, "keys"),
-                                 json_text(one, "device_display_name"));
+            received_keys_add_device(a, t, device_id, json_object_get(one, "keys"),
+                                     json_text(one, "device_display_name"));
     }
-    told_keys_add_cross_signing(a, t, KEY_MASTER, json_object_get(reply, "master_key"));
-    told_keys_add_cross_signing(a, t, KEY_SELF_SIGNING, json_object_get(reply, "self_signing_key"));
+    received_keys_add_cross_signing(a, t, KEY_MASTER, json_object_get(reply, "master_key"));
+    received_keys_add_cross_signing(a, t, KEY_SELF_SIGNING,
+                                    json_object_get(reply, "self_signing_key"));
     const json_t *stream = json_object_get(reply, "stream_id");
     *ret_stream = json_is_integer(stream) ? json_integer_value(stream) : -1;
     return NULL;
 }
 
-static const struct err *ask(struct job *job, const struct remote_list *l)
+static const struct err *device_watch_ask(struct job *job, const struct remote_list *l)
 {
-    struct told_keys told = {.user_id = l->user_id, .user = l->user};
+    struct received_keys received = {.user_id = l->user_id, .user = l->user};
     struct stored_keys stored;
     struct fed_reply reply;
-    int64_t stream_id, position = feed_position(job->store->feed);
+    int64_t stream_id, position = feed_position(job->node->feed);
     const struct fed_request r = {
         .server = l->server,
         .method = GET,
         .path = federation_path(job->arena, "/_matrix/federation/v1/user/devices/%s", l->user_id),
         .timeout_ms = TIMEOUT_MS};
     TRY(federation_request(job, &r, &reply));
-    TRY(read_list(job->arena, reply.json, &told, &stream_id));
+    TRY(device_watch_read_list(job->arena, reply.json, &received, &stream_id));
     TRY(stored_keys_read(job, &l->user_id, 1, &stored));
     struct write *w = write_begin(job);
-    TRY(told_list_write(job, w, &told, &stored, l, position, stream_id));
+    TRY(received_list_write(job, w, &received, &stored, l, position, stream_id));
     return write_commit(job, w, NULL);
 }
 
-static int64_t retry_ms(int failures)
+static int64_t device_watch_retry_ms(int failures)
 {
     int64_t ms = RETRY_MS;
     for (int i = 0; i < failures && ms < RETRY_MAX_MS; i++)
@@ -98,7 +99,7 @@ static int64_t retry_ms(int failures)
 }
 
 /* The list is wrong, and clients must know it even if the right one cannot be had yet. */
-static const struct err *tell_of_failure(struct job *job, const struct remote_list *l)
+static const struct err *device_watch_note_failure(struct job *job, const struct remote_list *l)
 {
     struct write *w = write_begin(job);
     TRY(remote_devices_change_add(job, w, l->user, l->user_id));
@@ -107,22 +108,23 @@ static const struct err *tell_of_failure(struct job *job, const struct remote_li
 
 static const struct err *ask_and_note(struct job *job, const struct remote_list *l)
 {
-    struct device_watch *w = job->store->federation->device_watch;
-    const struct err *e = ask(job, l);
+    struct device_watch *w = job->node->federation->device_watch;
+    const struct err *e = device_watch_ask(job, l);
     atomic_fetch_add(&w->asked, 1);
     if (!e)
         return NULL;
     atomic_fetch_add(&w->failed, 1);
     log_debug("the devices of %s are not to be had: %s", l->user_id, e->text);
-    int64_t ms = retry_ms(l->failures), wait_ms = federation_wait_ms(e);
+    int64_t ms = device_watch_retry_ms(l->failures), wait_ms = federation_wait_ms(e);
     if (!l->failures)
-        TRY(tell_of_failure(job, l));
+        TRY(device_watch_note_failure(job, l));
     return remote_list_failed(job_tx(job), l->user, now_ms() + (ms > wait_ms ? ms : wait_ms));
 }
 
 /* ---- taking turns ---- */
 
-static const struct err *take(struct job *job, struct watcher *me, struct remote_list *ret)
+static const struct err *device_watch_take(struct job *job, struct watcher *me,
+                                           struct remote_list *ret)
 {
     struct device_watch *w = me->watch;
     const char *busy[THREADS];
@@ -137,7 +139,7 @@ static const struct err *take(struct job *job, struct watcher *me, struct remote
     return NULL;
 }
 
-static void give_back(struct watcher *me)
+static void device_watch_give_back(struct watcher *me)
 {
     LOCKED(&me->watch->take_lock);
     free(me->server);
@@ -146,7 +148,7 @@ static void give_back(struct watcher *me)
 
 /* Lists that were asked for since the sweep before may belong to a room that is just being
  * joined. */
-static const struct err *sweep(struct job *job, struct device_watch *w)
+static const struct err *device_watch_sweep(struct job *job, struct device_watch *w)
 {
     int64_t n = SWEEP_PAGE, before;
     lock_take(&w->take_lock);
@@ -154,7 +156,7 @@ static const struct err *sweep(struct job *job, struct device_watch *w)
     before = w->swept_at;
     if (is_due) {
         w->sweep_mono_ms = mono_ms() + SWEEP_MS;
-        w->swept_at = feed_position(job->store->feed);
+        w->swept_at = feed_position(job->node->feed);
     }
     lock_release(&w->take_lock);
     while (is_due && n == SWEEP_PAGE)
@@ -163,18 +165,18 @@ static const struct err *sweep(struct job *job, struct device_watch *w)
 }
 
 /* *ret_next: when there will be something to do, in ms from now; 0: at once. */
-static const struct err *work(struct job *job, struct watcher *me, int64_t *ret_next)
+static const struct err *device_watch_work(struct job *job, struct watcher *me, int64_t *ret_next)
 {
     struct remote_list l;
     int64_t next;
     *ret_next = 0;
-    TRY(take(job, me, &l));
+    TRY(device_watch_take(job, me, &l));
     if (l.user) {
         const struct err *e = ask_and_note(job, &l);
-        give_back(me);
+        device_watch_give_back(me);
         return e;
     }
-    TRY(sweep(job, me->watch));
+    TRY(device_watch_sweep(job, me->watch));
     TRY(remote_lists_next(job_tx(job), &next));
     int64_t wait = next ? next - now_ms() : LOOK_MS;
     *ret_next = wait < 1000 ? 1000 : wait > LOOK_MS ? LOOK_MS : wait;
@@ -186,8 +188,8 @@ static int64_t work_once(struct watcher *me)
     arena_auto struct arena *a = arena_create();
     struct job job;
     int64_t next;
-    job_init(&job, me->watch->store, a);
-    const struct err *e = work(&job, me, &next);
+    job_init(&job, me->watch->node, a);
+    const struct err *e = device_watch_work(&job, me, &next);
     if (e) {
         log_err(LOG_WARN, "device lists of other servers are not followed; trying again", e);
         next = RETRY_MS;
@@ -198,7 +200,7 @@ static int64_t work_once(struct watcher *me)
 
 /* ---- the threads ---- */
 
-static void *run(void *arg)
+static void *device_watch_run(void *arg)
 {
     struct watcher *me = arg;
     struct device_watch *w = me->watch;
@@ -223,10 +225,10 @@ void device_watch_poke(struct device_watch *w)
     pthread_cond_broadcast(&w->wake);
 }
 
-struct device_watch *device_watch_create(struct store *store)
+struct device_watch *device_watch_create(struct node *node)
 {
     struct device_watch *w = mem_zalloc(sizeof *w);
-    w->store = store;
+    w->node = node;
     w->sweep_mono_ms = mono_ms() + SWEEP_MS;
     lock_init(&w->take_lock, RANK_CACHE);
     lock_init(&w->lock, RANK_LEAF);
@@ -240,7 +242,7 @@ void device_watch_start(struct device_watch *w)
 {
     for (int i = 0; i < THREADS; i++)
         w->watchers[i].running =
-            thread_start(&w->watchers[i].thread, "fed-devices", run, &w->watchers[i]);
+            thread_start(&w->watchers[i].thread, "fed-devices", device_watch_run, &w->watchers[i]);
 }
 
 void device_watch_stop(struct device_watch *w)

@@ -9,7 +9,7 @@
 #include "storage/db/job.h"
 
 struct device_watch;
-struct device_watch *device_watch_create(struct store *store);
+struct device_watch *device_watch_create(struct node *node);
 void device_watch_start(struct device_watch *w);
 void device_watch_stop(struct device_watch *w); /* NULL-safe */
 void device_watch_destroy(struct device_watch *w);

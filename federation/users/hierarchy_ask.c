@@ -16,9 +16,10 @@ enum {
 
 /* ---- servers to ask ---- */
 
-static void add_server(struct job *job, const char **servers, size_t *n, const char *server)
+static void hierarchy_ask_add_server(struct job *job, const char **servers, size_t *n,
+                                     const char *server)
 {
-    const struct config *c = job->store->config;
+    const struct config *c = job->node->config;
     if (*n == SPACE_SERVERS_MAX || !federation_may_contact(c, server))
         return;
     for (size_t i = 0; i < *n; i++)
@@ -33,14 +34,14 @@ static size_t choose_servers(struct job *job, const struct space_question *q,
     size_t n = 0;
     struct str own = id_server(str_of(q->room_id));
     for (size_t i = 0; i < q->servers_n; i++)
-        add_server(job, ret, &n, q->servers[i]);
+        hierarchy_ask_add_server(job, ret, &n, q->servers[i]);
     if (own.n)
-        add_server(job, ret, &n, str_dup(job->arena, own));
+        hierarchy_ask_add_server(job, ret, &n, str_dup(job->arena, own));
     return n;
 }
 
-static const char *key_of(struct job *job, const struct space_question *q,
-                          const char *const *servers, size_t n)
+static const char *hierarchy_ask_key_of(struct job *job, const struct space_question *q,
+                                        const char *const *servers, size_t n)
 {
     const char *key = arena_printf(job->arena, "hierarchy %s %d", q->room_id, q->suggested_only);
     for (size_t i = 0; i < n; i++)
@@ -51,13 +52,13 @@ static const char *key_of(struct job *job, const struct space_question *q,
 /* ---- what is told ---- */
 
 /* Owned; NULL when it is of no room, or of another than `room_id` (NULL: any). */
-static json_t *read_room(const json_t *told, const char *room_id)
+static json_t *read_room(const json_t *answer, const char *room_id)
 {
-    const json_t *children = json_object_get(told, "children_state");
-    const char *id = json_text(told, "room_id");
+    const json_t *children = json_object_get(answer, "children_state");
+    const char *id = json_text(answer, "room_id");
     if (room_id && (!id || strcmp(id, room_id) != 0))
         return NULL;
-    json_t *room = remote_summary_read(told);
+    json_t *room = remote_summary_read(answer);
     if (room && json_is_array(children))
         json_object_set(room, "children_state", (json_t *)children);
     return room;
@@ -74,7 +75,7 @@ static json_t *read_children(const json_t *list)
     return children;
 }
 
-static json_t *read_ids(const json_t *list)
+static json_t *hierarchy_ask_read_ids(const json_t *list)
 {
     json_t *ids = json_array();
     for (size_t i = 0; i < json_array_size(list) && i < SPACE_CHILDREN_MAX; i++) {
@@ -87,18 +88,18 @@ static json_t *read_ids(const json_t *list)
 }
 
 /* The answer, checked, as it is kept; NULL: it is none. */
-static json_t *read_answer(struct arena *a, const json_t *told, const char *room_id)
+static json_t *read_answer(struct arena *a, const json_t *answer, const char *room_id)
 {
-    json_t *room = read_room(json_object_get(told, "room"), room_id);
+    json_t *room = read_room(json_object_get(answer, "room"), room_id);
     if (!room)
         return NULL;
-    return json_keep(a, json_pack("{s:o, s:o, s:o}", "room", room, "children",
-                                  read_children(json_object_get(told, "children")),
-                                  "inaccessible_children",
-                                  read_ids(json_object_get(told, "inaccessible_children"))));
+    return json_keep(
+        a, json_pack("{s:o, s:o, s:o}", "room", room, "children",
+                     read_children(json_object_get(answer, "children")), "inaccessible_children",
+                     hierarchy_ask_read_ids(json_object_get(answer, "inaccessible_children"))));
 }
 
-static void tell(const json_t *answer, struct space_told *ret)
+static void hierarchy_ask_tell(const json_t *answer, struct space_answer *ret)
 {
     ret->room = json_object_get(answer, "room");
     ret->children = json_object_get(answer, "children");
@@ -107,28 +108,29 @@ static void tell(const json_t *answer, struct space_told *ret)
 
 /* ---- asking ---- */
 
-bool federation_space_known(struct job *job, const struct space_question *q, struct space_told *ret)
+bool federation_space_known(struct job *job, const struct space_question *q,
+                            struct space_answer *ret)
 {
     const char *servers[SPACE_SERVERS_MAX];
     size_t n = choose_servers(job, q, servers);
     struct str known;
     json_t *answer = NULL;
     if (n == 0) /* no server could be asked */
-        *ret = (struct space_told){0};
+        *ret = (struct space_answer){0};
     if (n == 0)
         return true;
-    if (!answers_get(job->store->federation->answers, job->arena, key_of(job, q, servers, n),
-                     &known))
+    if (!answers_get(job->node->federation->answers, job->arena,
+                     hierarchy_ask_key_of(job, q, servers, n), &known))
         return false;
     if (known.p && json_read(job->arena, known, &answer))
         return false;
-    tell(answer, ret);
+    hierarchy_ask_tell(answer, ret);
     return true;
 }
 
 /* *ret stays NULL when that server tells nothing of it. */
-static const struct err *ask_one(struct job *job, const struct space_question *q,
-                                 const char *server, const json_t **ret)
+static const struct err *hierarchy_ask_ask_one(struct job *job, const struct space_question *q,
+                                               const char *server, const json_t **ret)
 {
     struct fed_request r = {
         .server = server,
@@ -144,28 +146,28 @@ static const struct err *ask_one(struct job *job, const struct space_question *q
 }
 
 /* That no server tells anything is remembered too, but not that we could not ask. */
-static void remember(struct job *job, const char *key, const json_t *answer)
+static void hierarchy_ask_remember(struct job *job, const char *key, const json_t *answer)
 {
     buf_auto struct buf text = {0};
     if (answer)
         buf_add_json(&text, answer);
-    answers_put(job->store->federation->answers, key, answer ? buf_str(&text) : (struct str){0},
+    answers_put(job->node->federation->answers, key, answer ? buf_str(&text) : (struct str){0},
                 answer ? KEPT_MS : NOTHING_KEPT_MS);
 }
 
 const struct err *federation_ask_space(struct job *job, const struct space_question *q,
-                                       struct space_told *ret)
+                                       struct space_answer *ret)
 {
     const char *servers[SPACE_SERVERS_MAX];
     size_t n = choose_servers(job, q, servers);
     const json_t *answer = NULL;
     bool were_asked = true;
     for (size_t i = 0; i < n && !answer; i++) {
-        const struct err *e = ask_one(job, q, servers[i], &answer);
+        const struct err *e = hierarchy_ask_ask_one(job, q, servers[i], &answer);
         were_asked = were_asked && (!e || e->code != ERR_UNAVAILABLE);
     }
     if (answer || were_asked)
-        remember(job, key_of(job, q, servers, n), answer);
-    tell(answer, ret);
+        hierarchy_ask_remember(job, hierarchy_ask_key_of(job, q, servers, n), answer);
+    hierarchy_ask_tell(answer, ret);
     return NULL;
 }

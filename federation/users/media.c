@@ -30,7 +30,7 @@ static const struct err *file_failed(void)
     return err_internal("fetching media: %s", strerror(errno));
 }
 
-static const struct err *too_large(const struct fetch *f)
+static const struct err *media_too_large(const struct fetch *f)
 {
     return err(ERR_REMOTE_TOO_LARGE, "The media of %s is larger than %lld bytes", f->server,
                (long long)f->bytes_max);
@@ -43,8 +43,8 @@ static const struct err *empty_file(const struct fetch *f)
 
 /* ---- asking ---- */
 
-static const struct err *ask(const struct fetch *f, const char *path, bool is_signed,
-                             int64_t more_bytes, struct fed_reply *ret)
+static const struct err *media_ask(const struct fetch *f, const char *path, bool is_signed,
+                                   int64_t more_bytes, struct fed_reply *ret)
 {
     struct fed_request r = {.server = f->server,
                             .method = GET,
@@ -55,7 +55,7 @@ static const struct err *ask(const struct fetch *f, const char *path, bool is_si
                             .sink_fd = f->fd};
     TRY(empty_file(f));
     const struct err *e = federation_exchange(f->job, &r, ret);
-    return e && e->code == ERR_TOO_LARGE ? too_large(f) : e;
+    return e && e->code == ERR_TOO_LARGE ? media_too_large(f) : e;
 }
 
 static bool is_unknown_endpoint(const struct fed_reply *r)
@@ -107,9 +107,10 @@ static bool may_follow(const struct config *c, struct arena *a, const char *url)
     return !c->federation_domain_whitelist.items || federation_may_contact(c, host);
 }
 
-static const struct err *follow(const struct fetch *f, const char *url, struct fetched_media *ret)
+static const struct err *media_follow(const struct fetch *f, const char *url,
+                                      struct fetched_media *ret)
 {
-    const struct config *c = f->job->store->config;
+    const struct config *c = f->job->node->config;
     struct http_call call = {.method = GET,
                              .url = url,
                              .timeout_ms = TIMEOUT_MS,
@@ -122,9 +123,9 @@ static const struct err *follow(const struct fetch *f, const char *url, struct f
         return err(ERR_BAD_STATUS, "%s redirects to a place that is not allowed", f->server);
     TRY(empty_file(f));
     const struct err *e =
-        http_client_run(f->job->store->federation->http, f->job->arena, &call, &answer);
+        http_client_run(f->job->node->federation->http, f->job->arena, &call, &answer);
     if (e && e->code == ERR_TOO_LARGE)
-        return too_large(f);
+        return media_too_large(f);
     if (e && (e->code == ERR_FORBIDDEN || e->code == ERR_INVALID_PARAM))
         return err_with_cause(
             err(ERR_BAD_STATUS, "%s redirects to a place that is not allowed", f->server), "%s: %s",
@@ -149,12 +150,12 @@ static const struct err *read_parts(const struct fetch *f, struct str boundary, 
         return err(ERR_BAD_STATUS, "%s sent no media behind the metadata", f->server);
     const struct multipart_part *media = &parts[1];
     if (media->location)
-        return follow(f, media->location, ret);
+        return media_follow(f, media->location, ret);
     ret->bytes = (int64_t)media->body.n;
     ret->content_type = media->content_type;
     ret->content_disposition = media->content_disposition;
     if (ret->bytes > f->bytes_max)
-        return too_large(f);
+        return media_too_large(f);
     return keep_only(f, media->body.p - whole.p, ret->bytes);
 }
 
@@ -179,7 +180,7 @@ static const struct err *fetch_old(const struct fetch *f, const char *path,
                                    struct fetched_media *ret)
 {
     struct fed_reply r;
-    TRY(ask(f, path, false, 0, &r));
+    TRY(media_ask(f, path, false, 0, &r));
     TRY(check_status(f, &r));
     *ret = (struct fetched_media){.bytes = r.bytes,
                                   .content_type = r.content_type,
@@ -188,11 +189,11 @@ static const struct err *fetch_old(const struct fetch *f, const char *path,
 }
 
 /* old_path: for servers that do not know the other. */
-static const struct err *fetch(const struct fetch *f, const char *path, const char *old_path,
-                               struct fetched_media *ret)
+static const struct err *users_media_fetch(const struct fetch *f, const char *path,
+                                           const char *old_path, struct fetched_media *ret)
 {
     struct fed_reply r;
-    TRY(ask(f, path, true, WRAPPING_MAX, &r));
+    TRY(media_ask(f, path, true, WRAPPING_MAX, &r));
     if (is_unknown_endpoint(&r))
         return fetch_old(f, old_path, ret);
     TRY(check_status(f, &r));
@@ -208,7 +209,7 @@ const struct err *federation_fetch_media(struct job *job, const char *server, co
                      UPLOAD_WAIT_MS);
     const char *old_path = federation_path(
         job->arena, "/_matrix/media/v3/download/%s/%s?allow_remote=false", server, media_id);
-    return fetch(&f, path, old_path, ret);
+    return users_media_fetch(&f, path, old_path, ret);
 }
 
 const struct err *federation_fetch_thumbnail(struct job *job, const char *server,
@@ -222,7 +223,7 @@ const struct err *federation_fetch_thumbnail(struct job *job, const char *server
         job->arena, "%s?%s&allow_remote=false",
         federation_path(job->arena, "/_matrix/media/v3/thumbnail/%s/%s", server, media_id), size);
     TRY(federation_question_begin(job, server));
-    const struct err *e = fetch(&f, path, old_path, ret);
+    const struct err *e = users_media_fetch(&f, path, old_path, ret);
     federation_question_end(job, server);
     return e;
 }

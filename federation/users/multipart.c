@@ -6,26 +6,26 @@
 
 enum { BOUNDARY_MAX = 70, HEAD_MAX = 16384, HEADERS_MAX = 32 };
 
-static const struct err *malformed(const char *what)
+static const struct err *multipart_malformed(const char *what)
 {
     return err(ERR_BAD_STATUS, "The other server sent malformed multipart/mixed: %s", what);
 }
 
-static struct str skip(struct str s, size_t n)
+static struct str multipart_skip(struct str s, size_t n)
 {
     return (struct str){s.p + n, s.n - n};
 }
 
-static bool is_blank(char c)
+static bool multipart_is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
 
-static struct str trim(struct str s)
+static struct str multipart_trim(struct str s)
 {
-    while (s.n && is_blank(s.p[0]))
-        s = skip(s, 1);
-    while (s.n && is_blank(s.p[s.n - 1]))
+    while (s.n && multipart_is_blank(s.p[0]))
+        s = multipart_skip(s, 1);
+    while (s.n && multipart_is_blank(s.p[s.n - 1]))
         s.n--;
     return s;
 }
@@ -71,7 +71,7 @@ static bool read_tail(struct str whole, size_t at, struct delimiter *d)
     d->is_last = whole.n - at >= 2 && memcmp(whole.p + at, "--", 2) == 0;
     if (d->is_last)
         at += 2;
-    while (at < whole.n && is_blank(whole.p[at]))
+    while (at < whole.n && multipart_is_blank(whole.p[at]))
         at++;
     bool has_break = whole.n - at >= 2 && memcmp(whole.p + at, "\r\n", 2) == 0;
     d->to = at + (has_break ? 2 : 0);
@@ -81,7 +81,7 @@ static bool read_tail(struct str whole, size_t at, struct delimiter *d)
 /* The next one from `from` on. The first may stand at the very start, without a line before it. */
 static bool find_delimiter(struct str whole, struct str line, size_t from, struct delimiter *ret)
 {
-    struct str bare = skip(line, 2); /* without the line break */
+    struct str bare = multipart_skip(line, 2); /* without the line break */
     struct delimiter d = {0};
     if (from == 0 && whole.n >= bare.n && memcmp(whole.p, bare.p, bare.n) == 0 &&
         read_tail(whole, bare.n, &d)) {
@@ -119,7 +119,7 @@ static void read_header(struct arena *a, struct str line, struct multipart_part 
     if (!colon)
         return;
     struct str name = {line.p, (size_t)(colon - line.p)};
-    struct str value = trim(skip(line, name.n + 1));
+    struct str value = multipart_trim(multipart_skip(line, name.n + 1));
     if (is_word(name, "Content-Type"))
         part->content_type = header_value(a, value);
     else if (is_word(name, "Content-Disposition"))
@@ -135,14 +135,14 @@ static const struct err *read_part(struct arena *a, struct str text, struct mult
     for (size_t headers = 0, bytes = 0;; headers++) {
         const char *end = memmem(text.p, text.n, "\r\n", 2);
         if (!end)
-            return malformed("a part has no empty line after its headers");
+            return multipart_malformed("a part has no empty line after its headers");
         struct str line = {text.p, (size_t)(end - text.p)};
-        text = skip(text, line.n + 2);
+        text = multipart_skip(text, line.n + 2);
         bytes += line.n;
         if (!line.n)
             break;
         if (headers == HEADERS_MAX || bytes > HEAD_MAX)
-            return malformed("a part has too many headers");
+            return multipart_malformed("a part has too many headers");
         read_header(a, line, &part);
     }
     part.body = text;
@@ -157,13 +157,13 @@ const struct err *multipart_read(struct arena *a, struct str boundary, struct st
     struct delimiter before, after;
     size_t n = 0;
     if (!find_delimiter(whole, line, 0, &before))
-        return malformed("no part begins");
+        return multipart_malformed("no part begins");
     while (!before.is_last) {
         /* the line break of the delimiter before may be that of the one behind it, too */
         if (!find_delimiter(whole, line, before.to - 2, &after))
-            return malformed("it ends early");
+            return multipart_malformed("it ends early");
         if (n == max)
-            return malformed("too many parts");
+            return multipart_malformed("too many parts");
         size_t end = after.from > before.to ? after.from : before.to;
         TRY(read_part(a, (struct str){whole.p + before.to, end - before.to}, &ret[n++]));
         before = after;

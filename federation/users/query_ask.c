@@ -18,20 +18,20 @@ enum {
 bool federation_is_remote_id(struct job *job, const char *id)
 {
     struct str server = id_server(str_of(id));
-    return server.n && !str_is(server, job->store->config->server_name);
+    return server.n && !str_is(server, job->node->config->server_name);
 }
 
 void federation_forget_answers(struct job *job, const char *id)
 {
-    answers_forget(job->store->federation->answers, str_dup(job->arena, id_server(str_of(id))));
+    answers_forget(job->node->federation->answers, str_dup(job->arena, id_server(str_of(id))));
 }
 
 /* The answer to a question, remembered or asked for. An answer that there is none is remembered
  * too. */
-static const struct err *ask(struct job *job, const char *server, const char *path, int64_t keep_ms,
-                             const json_t **ret)
+static const struct err *query_ask_ask(struct job *job, const char *server, const char *path,
+                                       int64_t keep_ms, const json_t **ret)
 {
-    struct answers *answers = job->store->federation->answers;
+    struct answers *answers = job->node->federation->answers;
     const char *key = arena_printf(job->arena, "%s %s", server, path);
     struct fed_request r = {.server = server,
                             .method = GET,
@@ -68,8 +68,9 @@ static const struct err *not_reached(const char *alias, const struct err *e)
         e->cause);
 }
 
-static const struct err *read_servers(struct job *job, const json_t *list, const char *first,
-                                      const char *const **ret, size_t *ret_n)
+static const struct err *query_ask_read_servers(struct job *job, const json_t *list,
+                                                const char *first, const char *const **ret,
+                                                size_t *ret_n)
 {
     const char **servers = arena_alloc_array(job->arena, QUERY_SERVERS_MAX, sizeof *servers);
     size_t n = 0;
@@ -77,7 +78,7 @@ static const struct err *read_servers(struct job *job, const json_t *list, const
         const json_t *item = json_array_get(list, i);
         const char *name = json_string_value(item);
         if (name && id_is_server_name((struct str){name, json_string_length(item)}) &&
-            strcmp(name, job->store->config->server_name) != 0)
+            strcmp(name, job->node->config->server_name) != 0)
             servers[n++] = name;
     }
     if (n == 0) /* the server that knows the alias may well know the room */
@@ -103,13 +104,14 @@ const struct err *federation_resolve_alias(struct job *job, const char *alias,
     const char *server = str_dup(job->arena, id_server(str_of(alias)));
     const char *path =
         federation_path(job->arena, "/_matrix/federation/v1/query/directory?room_alias=%s", alias);
-    const struct err *e = ask(job, server, path, ALIAS_KEPT_MS, &answer);
+    const struct err *e = query_ask_ask(job, server, path, ALIAS_KEPT_MS, &answer);
     if (e)
         return not_reached(alias, e);
     const char *room_id = json_text(answer, "room_id");
     if (!room_id || !id_is_room(str_of(room_id)))
         return err(ERR_BAD_STATUS, "%s does not say which room %s is", server, alias);
-    TRY(read_servers(job, json_object_get(answer, "servers"), server, ret_servers, ret_n));
+    TRY(query_ask_read_servers(job, json_object_get(answer, "servers"), server, ret_servers,
+                               ret_n));
     *ret_room_id = room_id;
     return NULL;
 }
@@ -135,7 +137,7 @@ const struct err *federation_get_profile(struct job *job, const char *user_id, c
         field ? federation_path(a, "/_matrix/federation/v1/query/profile?user_id=%s&field=%s",
                                 user_id, field)
               : federation_path(a, "/_matrix/federation/v1/query/profile?user_id=%s", user_id);
-    TRY(ask(job, server, path, PROFILE_KEPT_MS, &answer));
+    TRY(query_ask_ask(job, server, path, PROFILE_KEPT_MS, &answer));
     json_t *profile = json_keep(a, json_object());
     const json_t *value = field ? json_object_get(answer, field) : NULL;
     if (value)

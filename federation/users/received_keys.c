@@ -1,4 +1,4 @@
-#include "federation/users/told_keys.h"
+#include "federation/users/received_keys.h"
 
 #include "matrix/device_keys.h"
 #include "matrix/id.h"
@@ -8,11 +8,12 @@ enum { SIGNATURES_MAX = 16 };
 
 /* ---- reading ---- */
 
-static void add(struct arena *a, struct told_keys *t, const struct told_key *k)
+static void received_keys_add(struct arena *a, struct received_keys *t,
+                              const struct received_key *k)
 {
-    if (t->n == t->room) {
-        t->room = t->room ? t->room * 2 : 8;
-        struct told_key *grown = arena_alloc_array(a, t->room, sizeof *grown);
+    if (t->n == t->cap) {
+        t->cap = t->cap ? t->cap * 2 : 8;
+        struct received_key *grown = arena_alloc_array(a, t->cap, sizeof *grown);
         if (t->n)
             memcpy(grown, t->keys, t->n * sizeof *grown);
         t->keys = grown;
@@ -20,7 +21,7 @@ static void add(struct arena *a, struct told_keys *t, const struct told_key *k)
     t->keys[t->n++] = *k;
 }
 
-static bool has_name(const struct told_keys *t, const char *name)
+static bool received_keys_has_name(const struct received_keys *t, const char *name)
 {
     for (size_t i = 0; i < t->n; i++)
         if (strcmp(t->keys[i].name, name) == 0)
@@ -28,37 +29,37 @@ static bool has_name(const struct told_keys *t, const char *name)
     return false;
 }
 
-void told_keys_add_device(struct arena *a, struct told_keys *t, const char *device_id,
-                          const json_t *keys, const char *display_name)
+void received_keys_add_device(struct arena *a, struct received_keys *t, const char *device_id,
+                              const json_t *keys, const char *display_name)
 {
-    struct told_key k = {.kind = KEY_DEVICE, .name = device_id};
-    if (t->n >= TOLD_DEVICES_MAX || !json_is_object(keys) || !id_is_device(str_of(device_id)) ||
+    struct received_key k = {.kind = KEY_DEVICE, .name = device_id};
+    if (t->n >= RECEIVED_DEVICES_MAX || !json_is_object(keys) || !id_is_device(str_of(device_id)) ||
         device_keys_check(keys, t->user_id, device_id) || key_signed_form(a, keys, &k.form))
         return;
-    if (display_name && strlen(display_name) <= TOLD_NAME_MAX)
+    if (display_name && strlen(display_name) <= RECEIVED_NAME_MAX)
         k.display_name = display_name;
     k.signatures = json_at(keys, "signatures", t->user_id, NULL);
-    add(a, t, &k);
+    received_keys_add(a, t, &k);
 }
 
 /* A cross-signing key never has the name of a device: their signatures would be mixed up. */
-void told_keys_add_cross_signing(struct arena *a, struct told_keys *t, enum key_kind kind,
-                                 const json_t *key)
+void received_keys_add_cross_signing(struct arena *a, struct received_keys *t, enum key_kind kind,
+                                     const json_t *key)
 {
     static const char *const usages[KEY_KIND_COUNT] = {
         [KEY_MASTER] = "master", [KEY_SELF_SIGNING] = "self_signing"};
-    struct told_key k = {.kind = kind};
+    struct received_key k = {.kind = kind};
     if (!json_is_object(key) || !usages[kind] ||
-        cross_signing_key_check(key, t->user_id, usages[kind], &k.name) || has_name(t, k.name) ||
-        key_signed_form(a, key, &k.form))
+        cross_signing_key_check(key, t->user_id, usages[kind], &k.name) ||
+        received_keys_has_name(t, k.name) || key_signed_form(a, key, &k.form))
         return;
     k.signatures = json_at(key, "signatures", t->user_id, NULL);
-    add(a, t, &k);
+    received_keys_add(a, t, &k);
 }
 
 /* ---- storing ---- */
 
-static bool same_text(const char *a, const char *b)
+static bool received_keys_same_text(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
@@ -69,8 +70,9 @@ const struct err *stored_keys_read(struct job *job, const char *const *user_ids,
     return public_keys_read(job_tx(job), user_ids, n, 0, &ret->keys, &ret->n);
 }
 
-static const struct public_key *find_stored(const struct stored_keys *stored, int64_t user,
-                                            const struct told_key *k)
+static const struct public_key *received_keys_find_stored(const struct stored_keys *stored,
+                                                          int64_t user,
+                                                          const struct received_key *k)
 {
     for (size_t i = 0; i < stored->n; i++) {
         const struct public_key *s = &stored->keys[i];
@@ -80,7 +82,7 @@ static const struct public_key *find_stored(const struct stored_keys *stored, in
     return NULL;
 }
 
-static bool is_told(const struct told_keys *t, const struct public_key *stored)
+static bool is_listed_key(const struct received_keys *t, const struct public_key *stored)
 {
     for (size_t i = 0; i < t->n; i++)
         if (t->keys[i].kind == stored->kind && strcmp(t->keys[i].name, stored->name) == 0)
@@ -88,7 +90,7 @@ static bool is_told(const struct told_keys *t, const struct public_key *stored)
     return false;
 }
 
-static bool write_signatures(struct job *job, struct write *w, const struct told_key *k,
+static bool write_signatures(struct job *job, struct write *w, const struct received_key *k,
                              int64_t user, const char *stored)
 {
     json_t *old = NULL, *signature;
@@ -102,7 +104,7 @@ static bool write_signatures(struct job *job, struct write *w, const struct told
     json_object_foreach ((json_t *)k->signatures, name, signature) {
         const char *text = json_string_text(signature);
         if (!text || strlen(name) > KEY_NAME_MAX || strlen(text) > KEY_NAME_MAX ||
-            ++n > SIGNATURES_MAX || same_text(json_text(old, name), text))
+            ++n > SIGNATURES_MAX || received_keys_same_text(json_text(old, name), text))
             continue;
         key_signature_write(w, &(struct key_signature){user, k->name, user, name, text});
         differs = true;
@@ -110,10 +112,11 @@ static bool write_signatures(struct job *job, struct write *w, const struct told
     return differs;
 }
 
-static bool write_key(struct job *job, struct write *w, const struct told_key *k, int64_t user,
+static bool write_key(struct job *job, struct write *w, const struct received_key *k, int64_t user,
                       const struct public_key *stored)
 {
-    if (stored && str_eq(stored->json, k->form) && same_text(stored->display_name, k->display_name))
+    if (stored && str_eq(stored->json, k->form) &&
+        received_keys_same_text(stored->display_name, k->display_name))
         return write_signatures(job, w, k, user, stored->owner_signatures);
     if (k->kind == KEY_DEVICE)
         device_keys_write(w, user, k->name, k->display_name, k->form);
@@ -123,7 +126,7 @@ static bool write_key(struct job *job, struct write *w, const struct told_key *k
     return true;
 }
 
-static bool has_kind(const struct told_keys *t, enum key_kind kind)
+static bool has_kind(const struct received_keys *t, enum key_kind kind)
 {
     for (size_t i = 0; i < t->n; i++)
         if (t->keys[i].kind == kind)
@@ -131,13 +134,13 @@ static bool has_kind(const struct told_keys *t, enum key_kind kind)
     return false;
 }
 
-static bool drop_others(struct write *w, const struct told_keys *t,
+static bool drop_others(struct write *w, const struct received_keys *t,
                         const struct stored_keys *stored)
 {
     bool any = false;
     for (size_t i = 0; i < stored->n; i++) {
         const struct public_key *k = &stored->keys[i];
-        if (k->user != t->user || is_told(t, k))
+        if (k->user != t->user || is_listed_key(t, k))
             continue;
         if (k->kind == KEY_DEVICE)
             device_keys_delete(w, t->user, k->name);
@@ -148,25 +151,26 @@ static bool drop_others(struct write *w, const struct told_keys *t,
     return any;
 }
 
-bool told_keys_write(struct job *job, struct write *w, const struct told_keys *t,
-                     const struct stored_keys *stored, bool whole)
+bool received_keys_write(struct job *job, struct write *w, const struct received_keys *t,
+                         const struct stored_keys *stored, bool whole)
 {
     bool differs = whole && drop_others(w, t, stored);
     for (size_t i = 0; i < t->n; i++) {
-        const struct told_key *k = &t->keys[i];
-        differs |= write_key(job, w, k, t->user, find_stored(stored, t->user, k));
+        const struct received_key *k = &t->keys[i];
+        differs |= write_key(job, w, k, t->user, received_keys_find_stored(stored, t->user, k));
     }
     return differs;
 }
 
 /* Who asks for the first time has the answer; only later ones are news. */
-const struct err *told_list_write(struct job *job, struct write *w, const struct told_keys *t,
-                                  const struct stored_keys *stored, const struct remote_list *l,
-                                  int64_t position, int64_t stream_id)
+const struct err *received_list_write(struct job *job, struct write *w,
+                                      const struct received_keys *t,
+                                      const struct stored_keys *stored, const struct remote_list *l,
+                                      int64_t position, int64_t stream_id)
 {
-    bool differs = told_keys_write(job, w, t, stored, true);
+    bool differs = received_keys_write(job, w, t, stored, true);
     remote_list_write_whole(w, l, position, stream_id);
-    if (differs && l->told_before)
+    if (differs && l->was_known)
         TRY(remote_devices_change_add(job, w, t->user, t->user_id));
     return NULL;
 }

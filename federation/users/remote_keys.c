@@ -2,10 +2,10 @@
 
 #include "base/clock.h"
 #include "base/map.h"
-#include "federation/crew.h"
 #include "federation/federation.h"
+#include "federation/helpers.h"
 #include "federation/peer/request.h"
-#include "federation/users/told_keys.h"
+#include "federation/users/received_keys.h"
 #include "matrix/device_keys.h"
 #include "matrix/id.h"
 #include "storage/db/feed.h"
@@ -30,8 +30,8 @@ struct part {
     struct err why;
 };
 
-static const struct err *ask(struct job *job, const struct part *p, const char *path,
-                             const json_t *body, struct fed_reply *ret)
+static const struct err *remote_keys_ask(struct job *job, const struct part *p, const char *path,
+                                         const json_t *body, struct fed_reply *ret)
 {
     int64_t left = p->deadline_mono_ms - mono_ms();
     if (left <= 0)
@@ -43,56 +43,59 @@ static const struct err *ask(struct job *job, const struct part *p, const char *
 
 /* ---- queries ---- */
 
-static void read_told(struct arena *a, const json_t *reply, struct told_keys *t)
+static void remote_keys_read_received(struct arena *a, const json_t *reply, struct received_keys *t)
 {
     const char *device_id;
     json_t *keys;
     json_object_foreach ((json_t *)json_at(reply, "device_keys", t->user_id, NULL), device_id, keys)
-        told_keys_add_device(a, t, device_id, keys,
-                             json_text(json_object_get(keys, "unsigned"), "device_display_name"));
-    told_keys_add_cross_signing(a, t, KEY_MASTER, json_at(reply, "master_keys", t->user_id, NULL));
-    told_keys_add_cross_signing(a, t, KEY_SELF_SIGNING,
-                                json_at(reply, "self_signing_keys", t->user_id, NULL));
+        received_keys_add_device(
+            a, t, device_id, keys,
+            json_text(json_object_get(keys, "unsigned"), "device_display_name"));
+    received_keys_add_cross_signing(a, t, KEY_MASTER,
+                                    json_at(reply, "master_keys", t->user_id, NULL));
+    received_keys_add_cross_signing(a, t, KEY_SELF_SIGNING,
+                                    json_at(reply, "self_signing_keys", t->user_id, NULL));
 }
 
 /* Users that were never heard of before get a name here only when there is something to keep. */
 static const struct err *name_new_users(struct job *job, struct remote_list *lists,
-                                        struct told_keys *told, size_t n)
+                                        struct received_keys *received, size_t n)
 {
     const char **names = arena_alloc_array(job->arena, n, sizeof *names);
     int64_t *ids = arena_alloc_array(job->arena, n, sizeof *ids);
     size_t new_n = 0;
     for (size_t i = 0; i < n; i++)
-        if (!lists[i].user && told[i].n)
-            names[new_n++] = told[i].user_id;
+        if (!lists[i].user && received[i].n)
+            names[new_n++] = received[i].user_id;
     if (!new_n)
         return NULL;
-    TRY(intern_ids(job->store->intern, INTERN_USER, names, new_n, ids));
+    TRY(intern_ids(job->node->intern, INTERN_USER, names, new_n, ids));
     TRY(remote_lists_open(job_tx(job), ids, new_n));
     for (size_t i = 0, next = 0; i < n; i++)
-        if (!lists[i].user && told[i].n)
+        if (!lists[i].user && received[i].n)
             lists[i].user = ids[next++];
     return NULL;
 }
 
-static const struct err *store(struct job *job, struct remote_list *lists, size_t n,
-                               int64_t position, const char **user_ids, const json_t *reply)
+static const struct err *remote_keys_store(struct job *job, struct remote_list *lists, size_t n,
+                                           int64_t position, const char **user_ids,
+                                           const json_t *reply)
 {
-    struct told_keys *told = arena_alloc_array(job->arena, n, sizeof *told);
+    struct received_keys *received = arena_alloc_array(job->arena, n, sizeof *received);
     struct stored_keys stored;
     size_t keys_n = 0;
     for (size_t i = 0; i < n; i++) {
-        told[i].user_id = user_ids[i];
-        read_told(job->arena, reply, &told[i]);
+        received[i].user_id = user_ids[i];
+        remote_keys_read_received(job->arena, reply, &received[i]);
     }
-    TRY(name_new_users(job, lists, told, n));
+    TRY(name_new_users(job, lists, received, n));
     TRY(stored_keys_read(job, user_ids, n, &stored));
     struct write *w = write_begin(job);
     for (size_t i = 0; i < n; i++) {
-        told[i].user = lists[i].user;
-        if (told[i].user)
-            TRY(told_list_write(job, w, &told[i], &stored, &lists[i], position, -1));
-        keys_n += told[i].n;
+        received[i].user = lists[i].user;
+        if (received[i].user)
+            TRY(received_list_write(job, w, &received[i], &stored, &lists[i], position, -1));
+        keys_n += received[i].n;
         if (keys_n > KEYS_A_WRITE) {
             TRY(write_commit(job, w, NULL));
             w = write_begin(job);
@@ -114,17 +117,17 @@ static const struct err *query_some(struct job *job, const struct part *p, const
             known[known_n++] = lists[i].user;
     if (known_n)
         TRY(remote_lists_open(job_tx(job), known, known_n));
-    int64_t position = feed_position(job->store->feed);
+    int64_t position = feed_position(job->node->feed);
 
     json_t *users = json_keep(job->arena, json_object());
     for (size_t i = 0; i < n; i++)
         json_object_set_new(users, user_ids[i], json_array());
     json_t *body = json_keep(job->arena, json_pack("{s:O}", "device_keys", users));
     struct fed_reply reply;
-    TRY(ask(job, p, "/_matrix/federation/v1/user/keys/query", body, &reply));
+    TRY(remote_keys_ask(job, p, "/_matrix/federation/v1/user/keys/query", body, &reply));
     if (!json_is_object(json_object_get(reply.json, "device_keys")))
         return err(ERR_BAD_STATUS, "The server's answer is malformed");
-    return store(job, lists, n, position, user_ids, reply.json);
+    return remote_keys_store(job, lists, n, position, user_ids, reply.json);
 }
 
 static const struct err *query_server(struct job *job, const struct part *p)
@@ -204,7 +207,7 @@ static const struct err *claim_from_server(struct job *job, struct part *p)
     struct fed_reply reply;
     json_t *users = claims_json(job->arena, p);
     json_t *body = json_keep(job->arena, json_pack("{s:O}", "one_time_keys", users));
-    TRY(ask(job, p, "/_matrix/federation/v1/user/keys/claim", body, &reply));
+    TRY(remote_keys_ask(job, p, "/_matrix/federation/v1/user/keys/claim", body, &reply));
     add_claimed(job->arena, reply.json, p);
     return NULL;
 }
@@ -227,8 +230,8 @@ static void run_all(struct job *job, struct part *parts, size_t n, int64_t timeo
     timeout_ms = timeout_ms < 1 ? 1 : timeout_ms > most ? most : timeout_ms;
     for (size_t i = 0; i < n; i++)
         parts[i].deadline_mono_ms = mono_ms() + timeout_ms;
-    crew_run(job->store->federation->key_askers, job, run_part, parts, sizeof *parts, n,
-             HELPERS_MAX);
+    helpers_run(job->node->federation->key_askers, job, run_part, parts, sizeof *parts, n,
+                HELPERS_MAX);
     for (size_t i = 0; i < n; i++)
         if (parts[i].has_failed)
             json_object_set_new(failed, parts[i].server,
@@ -242,7 +245,7 @@ static int compare_servers(const char *a, const char *b)
     return strcmp(strchr(a, ':') + 1, strchr(b, ':') + 1);
 }
 
-static int compare_users(const void *a, const void *b)
+static int remote_keys_compare_users(const void *a, const void *b)
 {
     const char *const *x = a, *const *y = b;
     return compare_servers(*x, *y);
@@ -255,7 +258,7 @@ static int compare_claims(const void *a, const void *b)
     return by_server ? by_server : strcmp(x->user_id, y->user_id);
 }
 
-static struct part *add_part(struct part *parts, size_t *n, const char *user_id)
+static struct part *remote_keys_add_part(struct part *parts, size_t *n, const char *user_id)
 {
     const char *server = strchr(user_id, ':') + 1;
     if (!*n || strcmp(parts[*n - 1].server, server) != 0)
@@ -269,9 +272,9 @@ const struct err *remote_keys_fetch(struct job *job, const char *const *user_ids
     const char **sorted = (const char **)arena_memdup(job->arena, user_ids, n * sizeof *sorted);
     struct part *parts = arena_alloc_array(job->arena, n, sizeof *parts);
     size_t parts_n = 0;
-    qsort(sorted, n, sizeof *sorted, compare_users);
+    qsort(sorted, n, sizeof *sorted, remote_keys_compare_users);
     for (size_t i = 0; i < n; i++) {
-        struct part *p = add_part(parts, &parts_n, sorted[i]);
+        struct part *p = remote_keys_add_part(parts, &parts_n, sorted[i]);
         if (!p->n++)
             p->user_ids = &sorted[i];
     }
@@ -287,7 +290,7 @@ const struct err *remote_keys_claim(struct job *job, const struct key_claim *cla
     size_t parts_n = 0;
     qsort(sorted, n, sizeof *sorted, compare_claims);
     for (size_t i = 0; i < n; i++) {
-        struct part *p = add_part(parts, &parts_n, sorted[i].user_id);
+        struct part *p = remote_keys_add_part(parts, &parts_n, sorted[i].user_id);
         if (!p->n++)
             p->first = &sorted[i];
     }

@@ -4,29 +4,29 @@
 
 enum { TEXT_MAX = 65535, /* as long as an event could make it */ ALLOWED_MAX = 64 };
 
-static const char *usable_text(const json_t *told, const char *key)
+static const char *usable_text(const json_t *answer, const char *key)
 {
-    const char *text = json_text(told, key);
+    const char *text = json_text(answer, key);
     return text && *text && strlen(text) <= TEXT_MAX ? text : NULL;
 }
 
-static void copy_texts(json_t *o, const json_t *told)
+static void copy_texts(json_t *o, const json_t *answer)
 {
     static const char *const keys[] = {"name",      "topic",        "avatar_url", "room_type",
                                        "join_rule", "room_version", "encryption"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const char *text = usable_text(told, keys[i]);
+        const char *text = usable_text(answer, keys[i]);
         if (text)
             json_object_set_new(o, keys[i], json_string(text));
     }
-    const char *alias = usable_text(told, "canonical_alias");
+    const char *alias = usable_text(answer, "canonical_alias");
     if (alias && id_is_alias(str_of(alias)))
         json_object_set_new(o, "canonical_alias", json_string(alias));
 }
 
-static void copy_allowed(json_t *o, const json_t *told)
+static void copy_allowed(json_t *o, const json_t *answer)
 {
-    const json_t *list = json_object_get(told, "allowed_room_ids");
+    const json_t *list = json_object_get(answer, "allowed_room_ids");
     json_t *rooms = json_array();
     for (size_t i = 0; i < json_array_size(list) && json_array_size(rooms) < ALLOWED_MAX; i++) {
         const json_t *item = json_array_get(list, i);
@@ -39,17 +39,17 @@ static void copy_allowed(json_t *o, const json_t *told)
     json_decref(rooms);
 }
 
-json_t *remote_summary_read(const json_t *told)
+json_t *remote_summary_read(const json_t *answer)
 {
-    const char *room_id = json_text(told, "room_id");
+    const char *room_id = json_text(answer, "room_id");
     if (!room_id || !id_is_room(str_of(room_id)))
         return NULL;
-    json_int_t joined = json_integer_value(json_object_get(told, "num_joined_members"));
+    json_int_t joined = json_integer_value(json_object_get(answer, "num_joined_members"));
     json_t *o = json_pack("{s:s, s:I, s:b, s:b}", "room_id", room_id, "num_joined_members",
                           joined > 0 ? joined : 0, "world_readable",
-                          json_is_true(json_object_get(told, "world_readable")), "guest_can_join",
-                          json_is_true(json_object_get(told, "guest_can_join")));
-    copy_texts(o, told);
-    copy_allowed(o, told);
+                          json_is_true(json_object_get(answer, "world_readable")), "guest_can_join",
+                          json_is_true(json_object_get(answer, "guest_can_join")));
+    copy_texts(o, answer);
+    copy_allowed(o, answer);
     return o;
 }

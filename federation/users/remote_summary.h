@@ -7,6 +7,6 @@
 
 /* A new object, owned, with those members that the specification names and that are of the right
  * type. NULL when it names no room. */
-json_t *remote_summary_read(const json_t *told);
+json_t *remote_summary_read(const json_t *answer);
 
 #endif

@@ -12,7 +12,7 @@
 enum {
     /* A server that does not answer must not take the time of the next address of the same one. */
     CONNECT_MS = 10 * 1000,
-    CONNECT_IN_TURN_MS = 4 * 1000,
+    CONNECT_EACH_MS = 4 * 1000,
     ATTEMPTS_MAX = 8,
     /* After it a body must come at the rate of client_transfer.c. */
     GRACE_MS = 15 * 1000,
@@ -88,7 +88,7 @@ static const struct err *try_address(struct attempts *at, const char *connect_to
     struct transfer *t;
     int64_t began = mono_us();
     TRY(transfer_create(at->client, at->call, connect_to, at->deadline_ms,
-                        is_last ? CONNECT_MS : CONNECT_IN_TURN_MS, &t));
+                        is_last ? CONNECT_MS : CONNECT_EACH_MS, &t));
     client_thread_run(at->client, t);
     bool well = t->result == CURLE_OK && !t->cut;
     const struct err *e = well ? NULL : failure(at, t);
@@ -224,7 +224,8 @@ static const struct err *read_authorities(struct http_client *c,
     return NULL;
 }
 
-static const struct err *start(struct http_client *c, const struct http_client_config *config)
+static const struct err *client_start(struct http_client *c,
+                                      const struct http_client_config *config)
 {
     TRY(address_ranges_create(config->denied, config->denied_n, &c->denied));
     TRY(address_ranges_create(config->allowed, config->allowed_n, &c->allowed));
@@ -250,7 +251,7 @@ const struct err *http_client_create(const struct http_client_config *config,
     c->grace_ms = config->grace_ms ? config->grace_ms : GRACE_MS;
     c->proxy = mem_strdup(config->proxy);
     lock_init(&c->lock, RANK_LEAF);
-    const struct err *e = start(c, config);
+    const struct err *e = client_start(c, config);
     if (e) {
         http_client_destroy(c);
         return e;

@@ -9,7 +9,7 @@ static void clean_url(CURLU **u)
 #define url_auto __attribute__((cleanup(clean_url)))
 
 /* A part of a URL, in the arena; NULL when absent. */
-static const char *part_of(struct arena *a, CURLU *u, CURLUPart what, unsigned flags)
+static const char *client_target_part_of(struct arena *a, CURLU *u, CURLUPart what, unsigned flags)
 {
     char *part;
     if (curl_url_get(u, what, &part, flags))
@@ -27,7 +27,7 @@ static bool is_name(const char *host)
     return n > 0 && n <= 255 && !host[n];
 }
 
-static const struct err *no_target(const char *url)
+static const struct err *client_target_no_target(const char *url)
 {
     return err(ERR_INVALID_PARAM, "Not a URL that can be asked: %.150s", url);
 }
@@ -47,14 +47,14 @@ const struct err *target_read(struct arena *a, const char *url, bool allow_plain
     CURLU *u url_auto = curl_url();
     if (!u || !has_authority(url) || strlen(url) > URL_MAX ||
         curl_url_set(u, CURLUPART_URL, url, CURLU_DISALLOW_USER))
-        return no_target(url);
-    const char *scheme = part_of(a, u, CURLUPART_SCHEME, 0);
-    const char *host = part_of(a, u, CURLUPART_HOST, 0);
-    const char *port = part_of(a, u, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+        return client_target_no_target(url);
+    const char *scheme = client_target_part_of(a, u, CURLUPART_SCHEME, 0);
+    const char *host = client_target_part_of(a, u, CURLUPART_HOST, 0);
+    const char *port = client_target_part_of(a, u, CURLUPART_PORT, CURLU_DEFAULT_PORT);
     int64_t number;
     if (!scheme || !host || !port || !str_to_int64(str_of(port), &number) || number < 1 ||
         (strcmp(scheme, "https") != 0 && (!allow_plain || strcmp(scheme, "http") != 0)))
-        return no_target(url);
+        return client_target_no_target(url);
     size_t n = strlen(host);
     if (host[0] == '[' && host[n - 1] == ']')
         host = arena_memdup(a, host + 1, n - 2);
@@ -69,10 +69,10 @@ const struct err *target_follow(struct arena *a, const char *url, const char *lo
     CURLU *u url_auto = curl_url();
     if (!u || strlen(location) > URL_MAX || curl_url_set(u, CURLUPART_URL, url, 0) ||
         curl_url_set(u, CURLUPART_URL, location, 0))
-        return no_target(location);
-    const char *next = part_of(a, u, CURLUPART_URL, 0);
+        return client_target_no_target(location);
+    const char *next = client_target_part_of(a, u, CURLUPART_URL, 0);
     if (!next)
-        return no_target(location);
+        return client_target_no_target(location);
     TRY(target_read(a, next, false, &peer));
     *ret = next;
     return NULL;
@@ -113,9 +113,9 @@ static const char *connect_to(struct arena *a, const struct address *address, in
                                     : arena_printf(a, "::[%s]:%d", text, port);
 }
 
-static const struct err *resolve(struct http_client *c, struct arena *a,
-                                 const struct http_peer *peer, int64_t deadline_ms,
-                                 struct resolved *ret)
+static const struct err *client_target_resolve(struct http_client *c, struct arena *a,
+                                               const struct http_peer *peer, int64_t deadline_ms,
+                                               struct resolved *ret)
 {
     if (!is_name(peer->host))
         return err(ERR_CONNECTION_FAILED, "%.150s is not a host name", peer->host);
@@ -143,7 +143,7 @@ const struct err *target_addresses(struct http_client *c, struct arena *a,
             *ret_n = 1;
             return NULL;
         }
-        TRY(resolve(c, a, peer, deadline_ms, &found));
+        TRY(client_target_resolve(c, a, peer, deadline_ms, &found));
     }
     const char **list = arena_alloc_array(a, found.n, sizeof *list);
     size_t n = 0;

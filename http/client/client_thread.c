@@ -21,7 +21,7 @@ static void unlink_transfer(struct transfer *t)
         t->next->at = t->at;
 }
 
-static void end(struct http_client *c, struct transfer *t, CURLcode result)
+static void client_thread_end(struct http_client *c, struct transfer *t, CURLcode result)
 {
     unlink_transfer(t);
     LOCKED(&c->lock);
@@ -33,7 +33,7 @@ static void end(struct http_client *c, struct transfer *t, CURLcode result)
 static void end_running(struct http_client *c, struct transfer *t, CURLcode result)
 {
     curl_multi_remove_handle(c->multi, t->easy);
-    end(c, t, result);
+    client_thread_end(c, t, result);
 }
 
 /* False when the client stops. */
@@ -81,7 +81,7 @@ static void end_all(struct http_client *c)
     }
 }
 
-static void *run(void *ctx)
+static void *client_client_thread_run(void *ctx)
 {
     struct http_client *c = ctx;
     int64_t looked = mono_ms();
@@ -115,7 +115,7 @@ void client_thread_run(struct http_client *c, struct transfer *t)
 
 const struct err *client_thread_start(struct http_client *c)
 {
-    if (!thread_start(&c->thread, "http-client", run, c))
+    if (!thread_start(&c->thread, "http-client", client_client_thread_run, c))
         return err_internal("no thread for outgoing requests");
     c->has_thread = true;
     return NULL;

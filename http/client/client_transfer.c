@@ -41,7 +41,7 @@ static long status_of(const struct transfer *t)
     return status;
 }
 
-static bool write_all(int fd, const char *bytes, size_t n)
+static bool client_transfer_write_all(int fd, const char *bytes, size_t n)
 {
     while (n) {
         ssize_t w = write(fd, bytes, n);
@@ -58,7 +58,7 @@ static bool write_all(int fd, const char *bytes, size_t n)
 enum { REPLIES_MAX = 64 << 20, FREE = 64 * 1024, STEP = 64 * 1024 };
 static struct budget replies = {.size = REPLIES_MAX};
 
-static bool draw(struct transfer *t, size_t bytes)
+static bool client_transfer_draw(struct transfer *t, size_t bytes)
 {
     return budget_grow(&replies, t->source, &t->drawn, budget_steps(bytes, FREE, STEP));
 }
@@ -76,12 +76,12 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
     }
     t->bytes += (int64_t)n;
     if (!well || t->call->sink_fd <= 0) {
-        if (!draw(t, t->body.n + n)) {
+        if (!client_transfer_draw(t, t->body.n + n)) {
             t->cut = CUT_NO_MEMORY;
             return 0;
         }
         buf_add(&t->body, bytes, n);
-    } else if (!write_all(t->call->sink_fd, bytes, n)) {
+    } else if (!client_transfer_write_all(t->call->sink_fd, bytes, n)) {
         t->cut = CUT_SINK;
         return 0;
     }

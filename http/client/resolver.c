@@ -51,7 +51,7 @@ static void known_name_destroy(struct known_name *k)
 }
 
 /* Makes room: what has expired goes, or else all. */
-static void shrink_locked(struct resolver *r)
+static void resolver_shrink_locked(struct resolver *r)
 {
     struct map left = {0};
     int64_t now = mono_ms();
@@ -69,8 +69,8 @@ static void shrink_locked(struct resolver *r)
     r->names = left;
 }
 
-static bool find_known(struct resolver *r, struct arena *a, const char *name, struct resolved *ret,
-                       int *ret_failure)
+static bool resolver_find_known(struct resolver *r, struct arena *a, const char *name,
+                                struct resolved *ret, int *ret_failure)
 {
     LOCKED(&r->lock);
     const struct known_name *k = map_get(&r->names, str_of(name));
@@ -84,8 +84,8 @@ static bool find_known(struct resolver *r, struct arena *a, const char *name, st
     return true;
 }
 
-static void keep(struct resolver *r, const char *name, const struct resolved *what, int failure,
-                 int64_t keep_ms)
+static void resolver_keep(struct resolver *r, const char *name, const struct resolved *what,
+                          int failure, int64_t keep_ms)
 {
     struct known_name *k = mem_zalloc(sizeof *k);
     k->name = mem_strdup(name);
@@ -97,7 +97,7 @@ static void keep(struct resolver *r, const char *name, const struct resolved *wh
     k->until = mono_ms() + keep_ms;
     LOCKED(&r->lock);
     if (r->names.n >= NAMES_MAX)
-        shrink_locked(r);
+        resolver_shrink_locked(r);
     known_name_destroy(map_remove(&r->names, str_of(name)));
     map_put(&r->names, str_of(k->name), k);
 }
@@ -151,12 +151,12 @@ static void drive(ares_channel channel, const int *status, int64_t deadline)
         ares_cancel(channel);
 }
 
-static bool is_absent(int status)
+static bool resolver_is_absent(int status)
 {
     return status == ARES_ENOTFOUND || status == ARES_ENODATA || status == ARES_EBADNAME;
 }
 
-static const struct err *no_answer(const char *name, int status)
+static const struct err *resolver_no_answer(const char *name, int status)
 {
     bool late = status == ARES_ETIMEOUT || status == ARES_ECANCELLED;
     return err_with_cause(
@@ -195,8 +195,8 @@ static int64_t read_addresses(struct arena *a, const struct ares_addrinfo *info,
     return keep_ms < KEEP_LEAST_MS ? KEEP_LEAST_MS : keep_ms;
 }
 
-static const struct err *look_up(struct resolver *r, struct arena *a, const char *name,
-                                 int64_t deadline, struct resolved *ret)
+static const struct err *resolver_look_up(struct resolver *r, struct arena *a, const char *name,
+                                          int64_t deadline, struct resolved *ret)
 {
     ares_channel channel;
     struct address_lookup l = {.status = -1};
@@ -208,18 +208,18 @@ static const struct err *look_up(struct resolver *r, struct arena *a, const char
     *ret = (struct resolved){0};
     int64_t keep_ms = l.status == ARES_SUCCESS ? read_addresses(a, l.info, ret) : KEEP_ABSENT_MS;
     ares_freeaddrinfo(l.info);
-    bool failed = l.status != ARES_SUCCESS && !is_absent(l.status);
-    keep(r, name, ret, failed ? l.status : 0, failed ? KEEP_FAILURE_MS : keep_ms);
-    return failed ? no_answer(name, l.status) : NULL;
+    bool failed = l.status != ARES_SUCCESS && !resolver_is_absent(l.status);
+    resolver_keep(r, name, ret, failed ? l.status : 0, failed ? KEEP_FAILURE_MS : keep_ms);
+    return failed ? resolver_no_answer(name, l.status) : NULL;
 }
 
 const struct err *resolver_addresses(struct resolver *r, struct arena *a, const char *name,
                                      int64_t deadline_mono_ms, struct resolved *ret)
 {
     int failure;
-    if (find_known(r, a, name, ret, &failure))
-        return failure ? no_answer(name, failure) : NULL;
-    return look_up(r, a, name, deadline_mono_ms, ret);
+    if (resolver_find_known(r, a, name, ret, &failure))
+        return failure ? resolver_no_answer(name, failure) : NULL;
+    return resolver_look_up(r, a, name, deadline_mono_ms, ret);
 }
 
 /* ---- services ---- */
@@ -266,8 +266,8 @@ const struct err *resolver_srv(struct resolver *r, struct arena *a, const char *
     ares_query(channel, name, ns_c_in, ns_t_srv, got_services, &l);
     drive(channel, &l.status, deadline_mono_ms);
     ares_destroy(channel);
-    if (l.status != ARES_SUCCESS && !is_absent(l.status))
-        return no_answer(name, l.status);
+    if (l.status != ARES_SUCCESS && !resolver_is_absent(l.status))
+        return resolver_no_answer(name, l.status);
     *ret = l.records;
     *ret_n = l.n;
     return NULL;

@@ -14,9 +14,9 @@ struct auth_chunk {
 
 void auth_graph_init(struct auth_graph *g, uint32_t n)
 {
-    *g = (struct auth_graph){.n = n, .from = n + 1, .room = n + 64};
-    g->nodes = mem_check_(calloc(g->room, sizeof *g->nodes));
-    g->bytes = g->room * sizeof *g->nodes;
+    *g = (struct auth_graph){.n = n, .from = n + 1, .cap = n + 64};
+    g->nodes = mem_check_(calloc(g->cap, sizeof *g->nodes));
+    g->bytes = g->cap * sizeof *g->nodes;
 }
 
 void auth_graph_finish(struct auth_graph *g)
@@ -55,12 +55,12 @@ static void set_node(struct auth_graph *g, uint32_t number, const uint32_t *cite
 uint32_t auth_graph_add(struct auth_graph *g, const uint32_t *cites, size_t cites_n, uint32_t power)
 {
     uint32_t number = g->n + 1;
-    if (number >= g->room) {
-        uint32_t room = g->room + g->room / 2 + 64;
-        g->nodes = mem_realloc_array(g->nodes, room, sizeof *g->nodes);
-        memset(g->nodes + g->room, 0, (room - g->room) * sizeof *g->nodes);
-        g->bytes += (room - g->room) * sizeof *g->nodes;
-        g->room = room;
+    if (number >= g->cap) {
+        uint32_t cap = g->cap + g->cap / 2 + 64;
+        g->nodes = mem_realloc_array(g->nodes, cap, sizeof *g->nodes);
+        memset(g->nodes + g->cap, 0, (cap - g->cap) * sizeof *g->nodes);
+        g->bytes += (cap - g->cap) * sizeof *g->nodes;
+        g->cap = cap;
     }
     g->nodes[number] = (struct auth_node){0};
     set_node(g, number, cites, cites_n, power);
@@ -87,7 +87,7 @@ void auth_graph_fill(struct auth_graph *g, const uint32_t *cites, size_t cites_n
     g->from--;
 }
 
-static const struct err *need(struct auth_graph *g, uint32_t node)
+static const struct err *auth_graph_need(struct auth_graph *g, uint32_t node)
 {
     while (node < g->from) {
         uint32_t before = g->from;
@@ -103,7 +103,7 @@ struct list {
     size_t n, size;
 };
 
-static void list_add(struct arena *a, struct list *list, uint32_t node)
+static void auth_graph_list_add(struct arena *a, struct list *list, uint32_t node)
 {
     if (list->n == list->size) {
         size_t size = list->size ? 2 * list->size : 64;
@@ -118,7 +118,7 @@ static void list_add(struct arena *a, struct list *list, uint32_t node)
 
 /* ---- the difference of chains ---- */
 
-struct walk {
+struct graph_walk {
     struct auth_graph *g;
     uint64_t *bits; /* by node, `words` each: the sets whose chains it is known to be in */
     uint64_t *all;
@@ -126,12 +126,12 @@ struct walk {
     size_t open; /* nodes still to come that are in some chains, and perhaps not in all */
 };
 
-static bool is_in_all(const struct walk *w, const uint64_t *bits)
+static bool is_in_all(const struct graph_walk *w, const uint64_t *bits)
 {
     return memcmp(bits, w->all, w->words * sizeof *bits) == 0;
 }
 
-static bool is_in_none(const struct walk *w, const uint64_t *bits)
+static bool is_in_none(const struct graph_walk *w, const uint64_t *bits)
 {
     for (size_t i = 0; i < w->words; i++)
         if (bits[i])
@@ -139,7 +139,7 @@ static bool is_in_none(const struct walk *w, const uint64_t *bits)
     return true;
 }
 
-static void add_bits(struct walk *w, uint32_t to, const uint64_t *bits)
+static void auth_graph_add_bits(struct graph_walk *w, uint32_t to, const uint64_t *bits)
 {
     uint64_t *has = w->bits + to * w->words;
     uint8_t flags = w->g->nodes[to].flags;
@@ -156,16 +156,17 @@ static void add_bits(struct walk *w, uint32_t to, const uint64_t *bits)
         w->open--;
 }
 
-static void cite_all(struct walk *w, uint32_t node, const uint64_t *bits)
+static void cite_all(struct graph_walk *w, uint32_t node, const uint64_t *bits)
 {
     const struct auth_node *from = &w->g->nodes[node];
     for (size_t i = 0; i < from->cites_n; i++)
-        add_bits(w, from->cites[i], bits);
+        auth_graph_add_bits(w, from->cites[i], bits);
 }
 
 /* Members pass on what they have at once, and again when the walk comes to them: those that no
  * chain leads to, often old ones, need not be waited for. */
-static const struct err *enter_members(struct walk *w, const struct auth_member *members, size_t n)
+static const struct err *add_members(struct graph_walk *w, const struct auth_member *members,
+                                     size_t n)
 {
     for (size_t i = 0; i < n; i++)
         w->g->nodes[members[i].node].flags |= AUTH_NODE_CONFLICTED;
@@ -173,23 +174,23 @@ static const struct err *enter_members(struct walk *w, const struct auth_member 
         w->bits[members[i].node * w->words + members[i].set / 64] |= UINT64_C(1)
                                                                      << (members[i].set % 64);
     for (size_t i = 0; i < n; i++) {
-        TRY(need(w->g, members[i].node));
+        TRY(auth_graph_need(w->g, members[i].node));
         cite_all(w, members[i].node, w->bits + members[i].node * w->words);
     }
     return NULL;
 }
 
 /* From the newest node down, until what is left is in all chains or in none. */
-static const struct err *walk_down(struct walk *w, struct arena *a, struct list *ret)
+static const struct err *walk_down(struct graph_walk *w, struct arena *a, struct list *ret)
 {
     for (uint32_t node = w->g->n; node >= 1 && w->open; node--) {
-        TRY(need(w->g, node));
+        TRY(auth_graph_need(w->g, node));
         uint8_t flags = w->g->nodes[node].flags;
         const uint64_t *bits = flags & AUTH_NODE_CURRENT ? w->all : w->bits + node * w->words;
         if (is_in_none(w, bits))
             continue;
         if (!(flags & AUTH_NODE_CONFLICTED) && !is_in_all(w, bits)) {
-            list_add(a, ret, node);
+            auth_graph_list_add(a, ret, node);
             w->open--;
         }
         cite_all(w, node, bits);
@@ -202,13 +203,13 @@ const struct err *auth_graph_difference(struct auth_graph *g, struct arena *a,
                                         const uint32_t **ret, size_t *ret_n)
 {
     struct list list = {0};
-    struct walk w = {.g = g, .words = (sets_n + 63) / 64};
+    struct graph_walk w = {.g = g, .words = (sets_n + 63) / 64};
     w.all = arena_alloc_array(a, w.words + 1, sizeof *w.all);
     for (size_t i = 0; i < sets_n; i++)
         w.all[i / 64] |= UINT64_C(1) << (i % 64);
     /* Of a large graph most is never touched, and then takes no memory. */
     w.bits = mem_check_(calloc((g->n + (size_t)1) * w.words + 1, sizeof *w.bits));
-    const struct err *e = enter_members(&w, members, n);
+    const struct err *e = add_members(&w, members, n);
     if (!e)
         e = walk_down(&w, a, &list);
     for (size_t i = 0; i < n; i++)
@@ -224,7 +225,7 @@ const struct err *auth_graph_difference(struct auth_graph *g, struct arena *a,
 static const struct err *mark_reached(struct auth_graph *g, uint32_t lowest, uint32_t highest)
 {
     for (uint32_t node = highest; node >= lowest; node--) {
-        TRY(need(g, node));
+        TRY(auth_graph_need(g, node));
         struct auth_node *from = &g->nodes[node];
         if (from->flags & (AUTH_NODE_CONFLICTED | AUTH_NODE_REACHED))
             for (size_t i = 0; i < from->cites_n; i++)
@@ -247,7 +248,7 @@ static void collect_reaching(struct auth_graph *g, struct arena *a, uint32_t low
             continue;
         from->flags |= AUTH_NODE_REACHES;
         if (from->flags & AUTH_NODE_REACHED && !(from->flags & AUTH_NODE_CONFLICTED))
-            list_add(a, ret, node);
+            auth_graph_list_add(a, ret, node);
     }
 }
 
@@ -282,9 +283,9 @@ struct mainline {
 };
 #define PLACE_NOWHERE (-1)
 
-static const struct err *cited_power(struct auth_graph *g, uint32_t node, uint32_t *ret)
+static const struct err *auth_graph_cited_power(struct auth_graph *g, uint32_t node, uint32_t *ret)
 {
-    TRY(need(g, node));
+    TRY(auth_graph_need(g, node));
     *ret = g->nodes[node].power;
     return NULL;
 }
@@ -294,7 +295,7 @@ static const struct err *place_mainline(struct mainline *m, uint32_t down_to)
 {
     while (m->next && m->next >= down_to) {
         m->place[m->next] = ++m->placed_n;
-        TRY(cited_power(m->g, m->next, &m->next));
+        TRY(auth_graph_cited_power(m->g, m->next, &m->next));
     }
     return NULL;
 }
@@ -307,12 +308,12 @@ static const struct err *place_chain(struct mainline *m, uint32_t from)
         TRY(place_mainline(m, node));
         if (m->place[node])
             break;
-        TRY(cited_power(m->g, node, &node));
+        TRY(auth_graph_cited_power(m->g, node, &node));
     }
     int64_t place = node ? m->place[node] : PLACE_NOWHERE;
     for (node = from; node && !m->place[node];) {
         m->place[node] = place;
-        TRY(cited_power(m->g, node, &node));
+        TRY(auth_graph_cited_power(m->g, node, &node));
     }
     return NULL;
 }

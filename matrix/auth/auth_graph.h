@@ -29,7 +29,7 @@ struct auth_node {
 struct auth_chunk;
 struct auth_graph {
     struct auth_node *nodes; /* by number */
-    uint32_t n, from, room;  /* room: of the array */
+    uint32_t n, from, cap;   /* room: of the array */
     struct auth_chunk *chunks;
     size_t bytes;
     /* Loads more of what is below `from` (auth_graph_fill), at least this node. */

@@ -41,7 +41,7 @@ struct auth_case {
 
 /* A row of a rule table: "If WHEN holds, THEN". Rules are tried in order; the first verdict stands.
  * A nested list always ends in a verdict. */
-enum verdict {
+enum auth_verdict {
     RULE_ALLOW,
     RULE_REJECT,
     RULE_ALLOW_ONLY_IF, /* allow if it holds, else reject */
@@ -50,7 +50,7 @@ enum verdict {
 struct rule {
     const char *number;                /* as in the spec, within its list; NULL ends the table */
     bool (*when)(struct auth_case *c); /* NULL: always */
-    enum verdict then;
+    enum auth_verdict then;
     const char *text; /* for the client */
     const struct rule *list;
 };

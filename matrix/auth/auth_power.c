@@ -9,7 +9,7 @@
  * is symmetric and short of POWER_INFINITE. */
 #define LEVEL_MAX (INT64_MAX - 1)
 
-static bool is_space(char c)
+static bool auth_power_is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
@@ -17,9 +17,9 @@ static bool is_space(char c)
 /* v1 to v9: ` +0100 `, that is white space, a sign, digits, white space. */
 static bool read_stringy_level(struct str s, int64_t *ret)
 {
-    while (s.n && is_space(s.p[0]))
+    while (s.n && auth_power_is_space(s.p[0]))
         s.p++, s.n--;
-    while (s.n && is_space(s.p[s.n - 1]))
+    while (s.n && auth_power_is_space(s.p[s.n - 1]))
         s.n--;
     bool negative = s.n && s.p[0] == '-';
     if (s.n && (s.p[0] == '-' || s.p[0] == '+'))

@@ -5,8 +5,8 @@
 
 enum { RULE_DEPTH_MAX = 6 }; /* of nested lists in auth_tables.c */
 
-static const struct err *refuse(const struct auth_case *c, const char *const *path, size_t n,
-                                const struct rule *r)
+static const struct err *auth_rules_refuse(const struct auth_case *c, const char *const *path,
+                                           size_t n, const struct rule *r)
 {
     char number[32] = "";
     size_t used = 0;
@@ -19,14 +19,14 @@ static const struct err *refuse(const struct auth_case *c, const char *const *pa
 }
 
 /* NULL when no rule rejects. */
-static const struct err *judge(struct auth_case *c, const struct rule *r)
+static const struct err *auth_rules_judge(struct auth_case *c, const struct rule *r)
 {
     const char *path[RULE_DEPTH_MAX];
     size_t depth = 0;
     while (r->number) {
         bool holds = !r->when || r->when(c);
         if (r->then == RULE_ALLOW_ONLY_IF)
-            return holds ? NULL : refuse(c, path, depth, r);
+            return holds ? NULL : auth_rules_refuse(c, path, depth, r);
         if (!holds) {
             r++;
             continue;
@@ -34,7 +34,7 @@ static const struct err *judge(struct auth_case *c, const struct rule *r)
         if (r->then == RULE_ALLOW)
             return NULL;
         if (r->then == RULE_REJECT)
-            return refuse(c, path, depth, r);
+            return auth_rules_refuse(c, path, depth, r);
         assert(depth < RULE_DEPTH_MAX);
         path[depth++] = r->number;
         r = r->list;
@@ -78,7 +78,7 @@ const struct err *auth_check(const struct event *e, const struct auth_state *s)
     c.create = c.kind == KIND_CREATE ? NULL : s->get(s, "m.room.create", "");
     if (c.kind == KIND_MEMBER)
         c.membership = auth_membership_in(e);
-    return judge(&c, auth_rules_of(c.v));
+    return auth_rules_judge(&c, auth_rules_of(c.v));
 }
 
 const struct err *auth_check_auth_events(const struct event *e, const struct event *const *events,
@@ -87,7 +87,7 @@ const struct err *auth_check_auth_events(const struct event *e, const struct eve
     struct auth_case c = {.e = e, .v = e->version, .kind = kind_of(e->type)};
     c.auth_events = events;
     c.rejected = rejected;
-    return judge(&c, auth_list_rules_of(c.v));
+    return auth_rules_judge(&c, auth_list_rules_of(c.v));
 }
 
 static const struct event *find_in_list(const struct auth_state *s, const char *type,

@@ -143,7 +143,7 @@ struct asked {
     struct map seen;
 };
 
-static void ask(void *ctx, const char *type, const char *state_key)
+static void state_res_ask(void *ctx, const char *type, const char *state_key)
 {
     struct asked *asked = ctx;
     struct str key = slot_key(asked->r, type, state_key);
@@ -165,7 +165,7 @@ void res_prepare(struct res *r, const struct res_list *list)
         const struct event *e = list->nodes[i]->e;
         bool is_member = strcmp(e->type, "m.room.member") == 0;
         auth_events_for(r->v, e->type, e->sender, e->state_key, is_member ? event_content(e) : NULL,
-                        ask, &asked);
+                        state_res_ask, &asked);
     }
     if (asked.n)
         r->source->prefetch_agreed(r->source->ctx, asked.keys, asked.n);
@@ -174,7 +174,7 @@ void res_prepare(struct res *r, const struct res_list *list)
 
 /* Enters the sets into slots. In v1 only different events are in conflict, from v2 on also a key
  * that some sets lack. Returns whether there is any conflict. */
-static bool enter_sets(struct res *r)
+static bool add_sets(struct res *r)
 {
     for (size_t i = 0; i < r->sets_n; i++) {
         for (size_t k = 0; k < r->sets[i].n; k++) {
@@ -273,7 +273,7 @@ const struct err *state_resolve(struct arena *a, const struct room_version *v,
     r.words = (n + 63) / 64;
     r.last_slot = &r.first_slot;
     const struct err *e = NULL;
-    if (enter_sets(&r)) {
+    if (add_sets(&r)) {
         collect_conflicted(&r);
         e = v->state_res == STATE_RES_V1 ? res_resolve_v1(&r) : res_resolve_v2(&r);
     }

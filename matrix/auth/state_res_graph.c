@@ -39,7 +39,7 @@ void res_expand(struct res *r, struct res_node *const *nodes, size_t n)
     }
 }
 
-static bool add_bits(const struct res *r, struct res_node *to, const uint64_t *bits)
+static bool state_res_graph_add_bits(const struct res *r, struct res_node *to, const uint64_t *bits)
 {
     bool changed = false;
     for (size_t w = 0; w < r->words; w++) {
@@ -49,7 +49,7 @@ static bool add_bits(const struct res *r, struct res_node *to, const uint64_t *b
     return changed;
 }
 
-static void enqueue(struct res *r, struct res_list *wave, struct res_node *node)
+static void state_res_graph_enqueue(struct res *r, struct res_list *wave, struct res_node *node)
 {
     if (node->queued)
         return;
@@ -72,8 +72,8 @@ static void spread(struct res *r, struct res_list *wave, struct res_list *seen)
                 res_list_add(r->a, seen, node);
             node->reached = true;
             for (size_t k = 0; k < node->auth_n; k++)
-                if (add_bits(r, node->auth[k], node->in_chain_of))
-                    enqueue(r, &next, node->auth[k]);
+                if (state_res_graph_add_bits(r, node->auth[k], node->in_chain_of))
+                    state_res_graph_enqueue(r, &next, node->auth[k]);
         }
         struct res_list done = *wave;
         *wave = next;
@@ -101,8 +101,8 @@ static void walk_chains(struct res *r, struct res_list *seen)
         if (!slot->unconflicted)
             continue;
         struct res_node *node = res_node_of(r, slot->agreed_id);
-        if (add_bits(r, node, bits))
-            enqueue(r, &wave, node);
+        if (state_res_graph_add_bits(r, node, bits))
+            state_res_graph_enqueue(r, &wave, node);
     }
     spread(r, &wave, seen);
     for (size_t i = 0; i < r->sets_n; i++) {
@@ -110,8 +110,8 @@ static void walk_chains(struct res *r, struct res_list *seen)
         bits[i / 64] = UINT64_C(1) << (i % 64);
         for (size_t k = 0; k < r->sets[i].n; k++) {
             struct res_node *node = res_node_of(r, r->sets[i].entries[k].event_id);
-            if (add_bits(r, node, bits))
-                enqueue(r, &wave, node);
+            if (state_res_graph_add_bits(r, node, bits))
+                state_res_graph_enqueue(r, &wave, node);
         }
     }
     spread(r, &wave, seen);
@@ -127,7 +127,8 @@ static void add_to_full(struct res *r, struct res_list *full, struct res_node *n
     res_list_add(r->a, full, node);
 }
 
-static void add_ids(struct res *r, struct res_list *full, const char *const *ids, size_t n)
+static void state_res_graph_add_ids(struct res *r, struct res_list *full, const char *const *ids,
+                                    size_t n)
 {
     if (n && r->source->prefetch)
         r->source->prefetch(r->source->ctx, ids, n);
@@ -143,7 +144,7 @@ const struct err *res_add_auth_difference(struct res *r, struct res_list *full)
         const char *const *ids;
         size_t n;
         TRY(r->source->auth_difference(r->source->ctx, r->a, r->sets, r->sets_n, &ids, &n));
-        add_ids(r, full, ids, n);
+        state_res_graph_add_ids(r, full, ids, n);
         return NULL;
     }
     struct res_list seen = {0};
@@ -199,12 +200,12 @@ static void walk_subgraph(struct res *r, struct res_list *full)
             cited_by[start[reached.nodes[i]->auth[k]->index + 1]++] = reached.nodes[i];
 
     for (size_t i = 0; i < r->conflicted.n; i++)
-        enqueue(r, &back, r->conflicted.nodes[i]);
+        state_res_graph_enqueue(r, &back, r->conflicted.nodes[i]);
     for (size_t done = 0; done < back.n; done++) {
         struct res_node *node = back.nodes[done];
         add_to_full(r, full, node);
         for (size_t k = start[node->index]; k < start[node->index + 1]; k++)
-            enqueue(r, &back, cited_by[k]);
+            state_res_graph_enqueue(r, &back, cited_by[k]);
     }
 }
 
@@ -221,6 +222,6 @@ const struct err *res_add_conflicted_subgraph(struct res *r, struct res_list *fu
         conflicted[i] = r->conflicted.nodes[i]->id;
     TRY(r->source->conflicted_subgraph(r->source->ctx, r->a, conflicted, r->conflicted.n, &ids,
                                        &n));
-    add_ids(r, full, ids, n);
+    state_res_graph_add_ids(r, full, ids, n);
     return NULL;
 }

@@ -36,7 +36,7 @@ static int64_t sender_power(struct res *r, const struct res_node *node)
 }
 
 /* rooms/v2, "Reverse topological power ordering": the comparison. */
-static bool is_before(const struct res_node *a, const struct res_node *b)
+static bool state_res_order_is_before(const struct res_node *a, const struct res_node *b)
 {
     if (a->power != b->power)
         return a->power > b->power;
@@ -47,7 +47,7 @@ static bool is_before(const struct res_node *a, const struct res_node *b)
 static void heap_push(struct res_node **heap, size_t n, struct res_node *node)
 {
     size_t at = n;
-    for (; at && is_before(node, heap[(at - 1) / 2]); at = (at - 1) / 2)
+    for (; at && state_res_order_is_before(node, heap[(at - 1) / 2]); at = (at - 1) / 2)
         heap[at] = heap[(at - 1) / 2];
     heap[at] = node;
 }
@@ -57,9 +57,9 @@ static struct res_node *heap_pop(struct res_node **heap, size_t n)
     struct res_node *first = heap[0], *last = heap[n - 1];
     size_t at = 0;
     for (size_t child; (child = 2 * at + 1) < n - 1; at = child) {
-        if (child + 1 < n - 1 && is_before(heap[child + 1], heap[child]))
+        if (child + 1 < n - 1 && state_res_order_is_before(heap[child + 1], heap[child]))
             child++;
-        if (!is_before(heap[child], last))
+        if (!state_res_order_is_before(heap[child], last))
             break;
         heap[at] = heap[child];
     }
@@ -73,7 +73,7 @@ struct edges {
     struct res_node **waiting;
 };
 
-static struct edges turn_edges(struct res *r, const struct res_list *list)
+static struct edges reverse_edges(struct res *r, const struct res_list *list)
 {
     size_t n = 0;
     struct edges edges = {.start = arena_alloc_array(r->a, list->n + 2, sizeof *edges.start)};
@@ -107,7 +107,7 @@ void res_order_by_power(struct res *r, struct res_list *list)
         list->nodes[i]->index = i;
         list->nodes[i]->power = sender_power(r, list->nodes[i]);
     }
-    struct edges edges = turn_edges(r, list);
+    struct edges edges = reverse_edges(r, list);
     struct res_node **heap = arena_alloc_array(r->a, list->n, sizeof *heap);
     size_t heap_n = 0, ordered_n = 0;
     struct res_node **ordered = arena_alloc_array(r->a, list->n, sizeof *ordered);
@@ -125,7 +125,7 @@ void res_order_by_power(struct res *r, struct res_list *list)
 }
 
 /* The power-level event that an event cites, or NULL. */
-static struct res_node *cited_power(struct res *r, struct res_node *node)
+static struct res_node *state_res_order_cited_power(struct res *r, struct res_node *node)
 {
     res_expand(r, &node, 1);
     for (size_t i = 0; i < node->auth_n; i++)
@@ -141,7 +141,7 @@ static void walk_mainline(struct res *r)
     for (int64_t i = 0; node && node->mainline == MAINLINE_UNKNOWN; i++) {
         node->mainline = MAINLINE_KNOWN;
         node->position = i;
-        node = cited_power(r, node);
+        node = state_res_order_cited_power(r, node);
     }
 }
 
@@ -152,11 +152,12 @@ static int64_t position_from(struct res *r, struct res_node *from)
     struct res_node *node = from;
     while (node && node->mainline == MAINLINE_UNKNOWN) {
         node->mainline = MAINLINE_VISITED;
-        node = cited_power(r, node);
+        node = state_res_order_cited_power(r, node);
     }
     bool met = node && node->mainline == MAINLINE_KNOWN; /* else the end, or a cycle */
     int64_t position = met ? node->position : INT64_MAX;
-    for (node = from; node && node->mainline == MAINLINE_VISITED; node = cited_power(r, node)) {
+    for (node = from; node && node->mainline == MAINLINE_VISITED;
+         node = state_res_order_cited_power(r, node)) {
         node->mainline = MAINLINE_KNOWN;
         node->position = position;
     }
@@ -185,7 +186,7 @@ static const struct err *ask_places(struct res *r, struct placed *placed, size_t
     int64_t *positions = arena_alloc_array(r->a, n, sizeof *positions);
     size_t *of = arena_alloc_array(r->a, n, sizeof *of), ids_n = 0;
     for (size_t i = 0; i < n; i++) {
-        struct res_node *power = cited_power(r, placed[i].node);
+        struct res_node *power = state_res_order_cited_power(r, placed[i].node);
         placed[i].position = INT64_MAX;
         if (!power || !slot || !slot->id)
             continue;
@@ -211,7 +212,7 @@ const struct err *res_order_by_mainline(struct res *r, struct res_list *list)
     else
         walk_mainline(r);
     for (size_t i = 0; i < list->n && !r->source->mainline; i++)
-        placed[i].position = position_from(r, cited_power(r, list->nodes[i]));
+        placed[i].position = position_from(r, state_res_order_cited_power(r, list->nodes[i]));
     qsort(placed, list->n, sizeof *placed, by_mainline);
     for (size_t i = 0; i < list->n; i++)
         list->nodes[i] = placed[i].node;

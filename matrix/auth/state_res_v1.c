@@ -9,7 +9,7 @@ struct candidate {
 };
 
 /* Ascending depth, then descending SHA-1. */
-static int by_depth(const void *left, const void *right)
+static int state_res_v1_by_depth(const void *left, const void *right)
 {
     const struct candidate *a = left, *b = right;
     if (a->node->e->depth != b->node->e->depth)
@@ -32,7 +32,7 @@ static const struct err *sort_candidates(struct res *r, const struct res_slot *s
             return err_internal("SHA-1 failed");
         n++;
     }
-    qsort(list, n, sizeof *list, by_depth);
+    qsort(list, n, sizeof *list, state_res_v1_by_depth);
     *ret = list;
     *ret_n = n;
     return NULL;
@@ -74,7 +74,7 @@ static const struct pass {
     {NULL, resolve_other_slot},
 };
 
-static bool is_for(const struct pass *pass, const struct res_slot *slot)
+static bool state_res_v1_is_for(const struct pass *pass, const struct res_slot *slot)
 {
     const struct pass *first = passes;
     while (first->type && strcmp(first->type, slot->type) != 0)
@@ -91,7 +91,7 @@ static const struct err *run_pass(struct res *r, const struct pass *pass)
         struct outcome *next;
     } *outcomes = NULL;
     for (struct res_slot *slot = r->first_slot; slot; slot = slot->next) {
-        if (slot->unconflicted || !is_for(pass, slot))
+        if (slot->unconflicted || !state_res_v1_is_for(pass, slot))
             continue;
         TRY(pass->resolve(r, slot));
         struct outcome *o = arena_alloc(r->a, sizeof *o);

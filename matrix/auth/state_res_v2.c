@@ -28,7 +28,7 @@ static const struct err *collect_full_conflicted(struct res *r, struct res_list 
     return NULL;
 }
 
-static void pick(struct res *r, struct res_list *power, struct res_node *node)
+static void state_res_v2_pick(struct res *r, struct res_list *power, struct res_node *node)
 {
     if (node->picked)
         return;
@@ -42,7 +42,7 @@ static void pick_power_events(struct res *r, const struct res_list *full, struct
 {
     for (size_t i = 0; i < full->n; i++)
         if (is_power_event(full->nodes[i]))
-            pick(r, power, full->nodes[i]);
+            state_res_v2_pick(r, power, full->nodes[i]);
     for (size_t done = 0; done < power->n;) {
         size_t end = power->n;
         res_expand(r, power->nodes + done, end - done);
@@ -50,7 +50,7 @@ static void pick_power_events(struct res *r, const struct res_list *full, struct
             const struct res_node *node = power->nodes[done];
             for (size_t k = 0; k < node->auth_n; k++)
                 if (node->auth[k]->full)
-                    pick(r, power, node->auth[k]);
+                    state_res_v2_pick(r, power, node->auth[k]);
         }
     }
 }

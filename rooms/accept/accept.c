@@ -22,7 +22,7 @@ enum {
 
 /* ---- the usual event ---- */
 
-static bool is_in(const char *const *ids, size_t n, const char *id)
+static bool accept_is_in(const char *const *ids, size_t n, const char *id)
 {
     for (size_t i = 0; i < n; i++)
         if (strcmp(ids[i], id) == 0)
@@ -58,15 +58,15 @@ static const struct err *is_usual(struct intake *in, const struct incoming *new,
     if (new->state_ids || e->prev_n == 0)
         return NULL;
     for (size_t i = 0; i < d->extremities_n; i++)
-        replaced += is_in(e->prev_events, e->prev_n, d->extremities[i]);
+        replaced += accept_is_in(e->prev_events, e->prev_n, d->extremities[i]);
     bool replaces_all = replaced == d->extremities_n, same = true;
     for (size_t i = 0; i < e->prev_n && same; i++)
-        if (!replaces_all || !is_in(d->extremities, d->extremities_n, e->prev_events[i]))
+        if (!replaces_all || !accept_is_in(d->extremities, d->extremities_n, e->prev_events[i]))
             TRY(has_current_state(in, e->prev_events[i], &same));
     if (!replaces_all && e->state_key)
         same = false;
     for (size_t i = 0; i < d->extremities_n && same && !replaces_all; i++)
-        if (!is_in(e->prev_events, e->prev_n, d->extremities[i]))
+        if (!accept_is_in(e->prev_events, e->prev_n, d->extremities[i]))
             TRY(has_current_state(in, d->extremities[i], &same));
     *ret = same;
     return NULL;
@@ -111,26 +111,26 @@ const struct err *accept_add_sender(struct intake *in, const struct event *e)
         member = known->e.event;
         TRY(draft_set_state(&in->draft, &known->e, false));
         room_state_write_past(in->write, in->room->id, TYPE_MEMBER, e->sender, known->e.position,
-                              in->room->entered, in->draft.last_state_at);
+                              in->room->joined_at, in->draft.last_state_at);
     }
     return NULL;
 }
 
-static const struct err *put(struct intake *in, size_t i, const struct known_event *known)
+static const struct err *accept_put(struct intake *in, size_t i, const struct known_event *known)
 {
     struct draft_event *d = accept_draft(in, i, known ? known->e.position : 0);
     TRY(accept_add_sender(in, d->event));
     TRY(draft_put(&in->draft, d));
     in->changes[i] = d->at;
-    in->outcomes[i] = (struct outcome){.verdict = VERDICT_ACCEPTED};
+    in->outcomes[i] = (struct accept_outcome){.verdict = VERDICT_ACCEPTED};
     return NULL;
 }
 
-static const struct err *take_usual(struct intake *in, size_t i, const struct known_event *known,
-                                    enum step *ret)
+static const struct err *accept_take_usual(struct intake *in, size_t i,
+                                           const struct known_event *known, enum step *ret)
 {
     const struct event *e = in->events[i].event;
-    struct cited cited;
+    struct cited_events cited;
     const char *why;
     TRY(accept_read_cited(in, e, &cited));
     TRY(accept_judge_by_cited(in, e, &cited, &why));
@@ -138,12 +138,12 @@ static const struct err *take_usual(struct intake *in, size_t i, const struct kn
         TRY(accept_judge_by_state(in, e, NULL, &why));
     *ret = STEP_DONE;
     if (!why)
-        return put(in, i, known);
+        return accept_put(in, i, known);
     if (in->draft.last_state_at) { /* the state before it has no position yet */
         *ret = STEP_AFTER_COMMIT;
         return NULL;
     }
-    return accept_put_aside(in, i, EVENT_REJECTED, why, NULL);
+    return accept_store_off_timeline(in, i, EVENT_REJECTED, why, NULL);
 }
 
 /* ---- one event ---- */
@@ -153,26 +153,26 @@ static const struct err *take_usual(struct intake *in, size_t i, const struct kn
 static const struct err *came_with_our_join(struct intake *in, const struct stored_event *e,
                                             bool *ret)
 {
-    int64_t entered = in->room->entered;
-    const struct stored_event *join, *told;
+    int64_t joined_at = in->room->joined_at;
+    const struct stored_event *join, *remote;
     *ret = false;
-    if (e->status != EVENT_OUTLIER || !e->is_state || !entered)
+    if (e->status != EVENT_OUTLIER || !e->is_state || !joined_at)
         return NULL;
-    TRY(events_get(job_tx(in->job), entered, &join));
+    TRY(events_get(job_tx(in->job), joined_at, &join));
     if (!join || e->event->depth >= join->event->depth)
         return NULL;
-    TRY(state_before_get(in->job, in->room, entered, e->type, e->event->state_key, &told));
-    *ret = told && told->position == e->position;
+    TRY(state_before_get(in->job, in->room, joined_at, e->type, e->event->state_key, &remote));
+    *ret = remote && remote->position == e->position;
     return NULL;
 }
 
-static const struct err *find_known(struct intake *in, size_t i, const struct known_event **ret,
-                                    bool *ret_done)
+static const struct err *accept_find_known(struct intake *in, size_t i,
+                                           const struct known_event **ret, bool *ret_done)
 {
     const char *id = in->events[i].event->event_id;
     *ret_done = true;
     if (draft_find(&in->draft, id)) {
-        in->outcomes[i] = (struct outcome){.verdict = VERDICT_KNOWN};
+        in->outcomes[i] = (struct accept_outcome){.verdict = VERDICT_KNOWN};
         return NULL;
     }
     TRY(lookup_get(in->lookup, id, ret));
@@ -181,7 +181,7 @@ static const struct err *find_known(struct intake *in, size_t i, const struct kn
         TRY(came_with_our_join(in, &(*ret)->e, ret_done));
     if (*ret_done)
         in->outcomes[i] =
-            (struct outcome){.verdict = VERDICT_KNOWN, .position = (*ret)->e.position};
+            (struct accept_outcome){.verdict = VERDICT_KNOWN, .position = (*ret)->e.position};
     return NULL;
 }
 
@@ -196,21 +196,22 @@ static const struct err *has_unknown_target(struct intake *in, const struct even
     return NULL;
 }
 
-static const struct err *take_one(struct intake *in, size_t i, enum step *ret)
+static const struct err *accept_take_one(struct intake *in, size_t i, enum step *ret)
 {
     const struct known_event *known = NULL;
     bool done, missing, usual, unsure;
     *ret = STEP_DONE;
-    TRY(find_known(in, i, &known, &done));
+    TRY(accept_find_known(in, i, &known, &done));
     if (done)
         return NULL;
     if (in->events[i].event->prev_n == 0 && known) { /* the room's own create event */
-        in->outcomes[i] = (struct outcome){.verdict = VERDICT_KNOWN, .position = known->e.position};
+        in->outcomes[i] =
+            (struct accept_outcome){.verdict = VERDICT_KNOWN, .position = known->e.position};
         return NULL;
     }
     if (in->events[i].event->prev_n == 0)
-        return accept_put_aside(in, i, EVENT_REJECTED,
-                                "Only the first event of a room has no parents", NULL);
+        return accept_store_off_timeline(in, i, EVENT_REJECTED,
+                                         "Only the first event of a room has no parents", NULL);
     TRY(accept_find_missing(in, i, &missing));
     if (missing)
         return NULL;
@@ -221,7 +222,7 @@ static const struct err *take_one(struct intake *in, size_t i, enum step *ret)
     TRY(has_unknown_target(in, in->events[i].event, &unsure));
     TRY(is_usual(in, &in->events[i], &usual));
     if (usual && !unsure)
-        return take_usual(in, i, known, ret);
+        return accept_take_usual(in, i, known, ret);
     *ret = STEP_FORK;
     return NULL;
 }
@@ -232,12 +233,12 @@ void accept_begin_write(struct intake *in)
 {
     static const struct author nobody;
     in->write = write_begin(in->job);
-    in->aside_n = 0;
+    in->off_timeline_n = 0;
     in->moves = false;
     draft_init(&in->draft, in->job, in->room, &nobody, in->write);
 }
 
-static void enqueue(struct intake *in)
+static void accept_enqueue(struct intake *in)
 {
     struct room_head head;
     if (in->draft.newest) {
@@ -251,7 +252,7 @@ static void enqueue(struct intake *in)
 }
 
 /* Waits for the write; the outcomes learn their positions. */
-static const struct err *finish(struct intake *in, size_t from, size_t to)
+static const struct err *accept_finish(struct intake *in, size_t from, size_t to)
 {
     int64_t last;
     int64_t changes = (int64_t)write_changes_n(in->write);
@@ -260,7 +261,7 @@ static const struct err *finish(struct intake *in, size_t from, size_t to)
         room_forget(in->job, in->room);
     in->room->waiting--;
     if (in->moves)
-        room_note_aside(in->room);
+        room_note_off_timeline(in->room);
     for (size_t i = from; i < to && !e; i++)
         if (in->changes[i])
             in->outcomes[i].position = last - changes + in->changes[i];
@@ -268,9 +269,9 @@ static const struct err *finish(struct intake *in, size_t from, size_t to)
 }
 
 /* With the room's lock: something changed since the events were looked up, perhaps of these. */
-static bool is_outdated(const struct intake *in)
+static bool accept_is_outdated(const struct intake *in)
 {
-    return atomic_load(&in->room->aside_version) != in->aside_version;
+    return atomic_load(&in->room->off_timeline_version) != in->off_timeline_version;
 }
 
 const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret_next,
@@ -281,7 +282,7 @@ const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret
     enum step step = STEP_DONE;
     *ret_next = from;
     *ret_fork = *ret_queued = false;
-    if (is_outdated(in)) {
+    if (accept_is_outdated(in)) {
         lock_release(&in->room->lock);
         return err(ERR_CONFLICT, "The room is changing; try again");
     }
@@ -289,16 +290,16 @@ const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret
     accept_begin_write(in);
     size_t most = in->draft.extremities_n + NEW_EXTREMITIES_MAX;
     for (; i < in->n && !e && in->draft.extremities_n < most; i += step == STEP_DONE && !e) {
-        e = take_one(in, i, &step);
+        e = accept_take_one(in, i, &step);
         if (step != STEP_DONE)
             break;
     }
     in->locked = false;
     *ret_next = i;
     *ret_fork = step == STEP_FORK;
-    *ret_queued = !e && (in->draft.newest || in->aside_n);
+    *ret_queued = !e && (in->draft.newest || in->off_timeline_n);
     if (*ret_queued) {
-        enqueue(in);
+        accept_enqueue(in);
         in->room->busy = in->draft.changes_state;
     } else {
         write_abandon(in->write);
@@ -309,7 +310,7 @@ const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret
 
 const struct err *accept_end_usual(struct intake *in, size_t from, size_t to)
 {
-    const struct err *e = finish(in, from, to);
+    const struct err *e = accept_finish(in, from, to);
     if (in->draft.changes_state)
         writer_done(in->room);
     return e;
@@ -398,7 +399,7 @@ static const struct err *take_fork(struct intake *in, size_t from, size_t *ret_n
     bool done, taken = true; /* it may have been stored since it was looked up first */
     size_t to = end_of_fork(in, from), i = from + 1;
     TRY(look_up_fork(in, from, to));
-    TRY(find_known(in, from, &known, &done));
+    TRY(accept_find_known(in, from, &known, &done));
     if (!done)
         TRY(accept_on_fork(in, from, &f));
     for (; i < to && taken; i += taken)
@@ -417,13 +418,13 @@ static const struct err *run_fork(struct intake *in, size_t from, size_t *ret_ne
         return err(ERR_CONFLICT, "The room is changing; try again");
     accept_begin_write(in);
     const struct err *e = take_fork(in, from, &next);
-    if (e || (!in->draft.newest && !in->aside_n)) {
+    if (e || (!in->draft.newest && !in->off_timeline_n)) {
         write_abandon(in->write);
     } else {
         lock_take(&in->room->lock);
-        enqueue(in);
+        accept_enqueue(in);
         lock_release(&in->room->lock);
-        e = finish(in, from, next);
+        e = accept_finish(in, from, next);
     }
     if (!e)
         *ret_next = next;
@@ -432,7 +433,7 @@ static const struct err *run_fork(struct intake *in, size_t from, size_t *ret_ne
 
 /* ret_next is written only when all before it is stored: what lost to another writer is tried anew.
  */
-static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
+static const struct err *accept_run(struct intake *in, size_t from, size_t *ret_next)
 {
     size_t next;
     bool fork, queued;
@@ -452,7 +453,7 @@ static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
     }
     if (!writer_lock(in->room))
         return err(ERR_CONFLICT, "The room is changing; try again");
-    if (is_outdated(in)) {
+    if (accept_is_outdated(in)) {
         lock_release(&in->room->lock);
         return err(ERR_CONFLICT, "The room is changing; try again");
     }
@@ -460,7 +461,7 @@ static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
     lock_release(&in->room->lock);
     const struct err *e = run_fork(in, from, ret_next);
     if (in->events[from].event->redacts)
-        room_note_aside(in->room);
+        room_note_off_timeline(in->room);
     writer_done(in->room);
     return e;
 }
@@ -468,12 +469,12 @@ static const struct err *run(struct intake *in, size_t from, size_t *ret_next)
 /* ---- all of them ---- */
 
 /* Of all events that are left, as long as no other redaction comes to stand aside. */
-static const struct err *look_up_redactions(struct intake *in, size_t from)
+static const struct err *accept_look_up_redactions(struct intake *in, size_t from)
 {
-    uint64_t version = atomic_load(&in->room->aside_version);
-    if (in->has_redactions && in->aside_version == version)
+    uint64_t version = atomic_load(&in->room->off_timeline_version);
+    if (in->has_redactions && in->off_timeline_version == version)
         return NULL;
-    in->aside_version = version;
+    in->off_timeline_version = version;
     const struct event **events = arena_alloc_array(in->job->arena, in->all_n + 1, sizeof *events);
     for (size_t i = from; i < in->all_n; i++)
         events[i - from] = in->events[i].event;
@@ -493,7 +494,7 @@ void accept_wanted_ids(struct intake *in, size_t from, const char *const **ret, 
     size_t n = list_ids(in, from, ids);
     const struct event *first = in->events[from].event; /* the usual one cites them all */
     for (size_t i = 0; i < room->extremities_n; i++)
-        if (!is_in(first->prev_events, first->prev_n, room->extremities[i]))
+        if (!accept_is_in(first->prev_events, first->prev_n, room->extremities[i]))
             ids[n++] = arena_strdup(a, room->extremities[i]);
     if (room->version->room_id_is_create_hash)
         ids[n++] = arena_printf(a, "$%s", room->room_id + 1);
@@ -505,7 +506,7 @@ void accept_wanted_ids(struct intake *in, size_t from, const char *const **ret, 
 
 /* What the events are and cite, and the room's extremities, in one query; the newest state is in
  * memory already. */
-static const struct err *look_up(struct intake *in, size_t from)
+static const struct err *accept_look_up(struct intake *in, size_t from)
 {
     const char *const *ids;
     size_t n;
@@ -513,11 +514,11 @@ static const struct err *look_up(struct intake *in, size_t from)
     memset(in->changes, 0, in->all_n * sizeof *in->changes);
     in->lookup = lookup_create(in->job, in->room->version, in->room->id);
     TRY(lookup_load(in->lookup, ids, n));
-    return look_up_redactions(in, from);
+    return accept_look_up_redactions(in, from);
 }
 
 void accept_init(struct intake *in, struct job *job, struct room *room,
-                 const struct incoming *events, size_t n, struct outcome *outcomes)
+                 const struct incoming *events, size_t n, struct accept_outcome *outcomes)
 {
     *in = (struct intake){.job = job,
                           .room = room,
@@ -525,7 +526,7 @@ void accept_init(struct intake *in, struct job *job, struct room *room,
                           .outcomes = outcomes,
                           .n = n,
                           .all_n = n,
-                          .aside_version = atomic_load(&room->aside_version)};
+                          .off_timeline_version = atomic_load(&room->off_timeline_version)};
     in->changes = arena_alloc_array(job->arena, n + 1, sizeof *in->changes);
     in->left = arena_alloc_array(job->arena, n + 1, sizeof *in->left);
     in->redactions = arena_alloc_array(job->arena, n + 1, sizeof *in->redactions);
@@ -537,8 +538,8 @@ static const struct err *accept_all(struct intake *in)
     size_t n = in->n, ahead = n;
     for (size_t next = 0; next < n;) {
         in->n = n - next < ahead ? n : next + ahead;
-        TRY(look_up(in, next));
-        const struct err *e = run(in, next, &next);
+        TRY(accept_look_up(in, next));
+        const struct err *e = accept_run(in, next, &next);
         if (!e) {
             attempt = 0;
             extremities_gather(in->job, in->room);
@@ -558,7 +559,7 @@ static const struct err *accept_all(struct intake *in)
 }
 
 const struct err *room_accept(struct job *job, struct room *room, const struct incoming *events,
-                              size_t n, struct outcome *ret)
+                              size_t n, struct accept_outcome *ret)
 {
     struct intake in;
     accept_init(&in, job, room, events, n, ret);
@@ -567,7 +568,7 @@ const struct err *room_accept(struct job *job, struct room *room, const struct i
 
 const struct err *room_accept_unless_large(struct job *job, struct room *room,
                                            const struct incoming *events, size_t n,
-                                           struct outcome *ret)
+                                           struct accept_outcome *ret)
 {
     struct intake in;
     accept_init(&in, job, room, events, n, ret);

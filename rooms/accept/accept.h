@@ -22,7 +22,7 @@ struct incoming {
     struct str stripped; /* of an invite or knock: invite_room_state; p NULL: made here */
 };
 
-enum verdict {
+enum accept_verdict {
     VERDICT_ACCEPTED,
     VERDICT_KNOWN,       /* was here already, whatever became of it */
     VERDICT_SOFT_FAILED, /* stored aside; no client is told */
@@ -30,8 +30,8 @@ enum verdict {
     VERDICT_MISSING      /* not stored: `missing` are not here */
 };
 
-struct outcome {
-    enum verdict verdict;
+struct accept_outcome {
+    enum accept_verdict verdict;
     int64_t position; /* of the stored event; see storage/rooms/events.h for those that are aside */
     const char *reason; /* REJECTED, SOFT_FAILED: a sentence for the other server */
     const char *const *missing_prev, *const *missing_auth; /* event ids, in the arena */
@@ -44,14 +44,14 @@ struct outcome {
  * as the events allow. ret: n outcomes. Errors are our own failures; what was committed before one
  * stays, and a repeated call finds it KNOWN. */
 const struct err *room_accept(struct job *job, struct room *room, const struct incoming *events,
-                              size_t n, struct outcome *ret);
+                              size_t n, struct accept_outcome *ret);
 
 /* The same for who must not compute for long: events of a fork whose branches differ in more than a
  * thousand keys, or that has more than a hundred, are left as MISSING with is_large. Each costs
  * tens of milliseconds at least, and others shall not wait for that. room_accept takes them. */
 const struct err *room_accept_unless_large(struct job *job, struct room *room,
                                            const struct incoming *events, size_t n,
-                                           struct outcome *ret);
+                                           struct accept_outcome *ret);
 
 /* The usual events of many rooms at once (those that simply go on from a room's head, in the order
  * in which they are given), looked up together and stored in one commit. */
@@ -59,7 +59,7 @@ struct accept_room {
     struct room *room; /* each room once */
     const struct incoming *events;
     size_t n;
-    struct outcome *outcomes; /* n */
+    struct accept_outcome *outcomes; /* n */
     size_t taken; /* out: so many of them, from the first on; the others are for room_accept */
 };
 const struct err *rooms_accept_usual(struct job *job, struct accept_room *rooms, size_t n);

@@ -89,18 +89,18 @@ const struct err *accept_write_state_ref(struct intake *in, const struct state_v
     return NULL;
 }
 
-const struct err *accept_put_aside_known(struct intake *in, const struct event *e,
-                                         enum event_status status, int64_t ref)
+const struct err *accept_store_off_timeline_known(struct intake *in, const struct event *e,
+                                                  enum event_status status, int64_t ref)
 {
     const struct known_event *known;
     struct known_event *now = arena_alloc(in->job->arena, sizeof *now);
     struct stored_event stored = {
         .room = in->room->id, .is_state = e->state_key != NULL, .status = status, .event = e};
     TRY(lookup_get(in->lookup, e->event_id, &known));
-    TRY(intern_id(in->job->store->intern, INTERN_USER, e->sender, &stored.sender));
-    TRY(intern_id(in->job->store->intern, INTERN_TYPE, e->type, &stored.type));
+    TRY(intern_id(in->job->node->intern, INTERN_USER, e->sender, &stored.sender));
+    TRY(intern_id(in->job->node->intern, INTERN_TYPE, e->type, &stored.type));
     if (known) {
-        auth_indexes_forget_event(in->job->store->auth_indexes, in->room->id, e->event_id);
+        auth_indexes_forget_event(in->job->node->auth_indexes, in->room->id, e->event_id);
         stored.position = known->e.position;
         events_move(in->write, &stored, known->e.position, 0);
     } else {
@@ -112,24 +112,24 @@ const struct err *accept_put_aside_known(struct intake *in, const struct event *
     event_state_write(in->write, 0, stored.position, ref);
     *now = (struct known_event){.e = stored, .state_ref = ref};
     lookup_add(in->lookup, now);
-    in->aside_n++;
+    in->off_timeline_n++;
     return NULL;
 }
 
-const struct err *accept_put_aside(struct intake *in, size_t i, enum event_status status,
-                                   const char *why, const struct state_view *state)
+const struct err *accept_store_off_timeline(struct intake *in, size_t i, enum event_status status,
+                                            const char *why, const struct state_view *state)
 {
     static const struct state_view as_current;
     const struct event *e = in->events[i].event;
     const struct known_event *known;
     int64_t ref;
     TRY(write_ref(in, state ? state : &as_current, &ref));
-    TRY(accept_put_aside_known(in, e, status, ref));
+    TRY(accept_store_off_timeline_known(in, e, status, ref));
     TRY(lookup_get(in->lookup, e->event_id, &known));
-    in->outcomes[i] = (struct outcome){.verdict = status == EVENT_REJECTED ? VERDICT_REJECTED
-                                                                           : VERDICT_SOFT_FAILED,
-                                       .position = known->e.position,
-                                       .reason = why};
+    in->outcomes[i] = (struct accept_outcome){
+        .verdict = status == EVENT_REJECTED ? VERDICT_REJECTED : VERDICT_SOFT_FAILED,
+        .position = known->e.position,
+        .reason = why};
     return NULL;
 }
 
@@ -144,8 +144,8 @@ static bool is_prev(const struct event *e, const char *id)
 }
 
 /* Those of these events that are stored. */
-static const struct err *add_stored(struct intake *in, const char *const *ids, size_t n,
-                                    const struct known_event **list, size_t *list_n)
+static const struct err *accept_fork_add_stored(struct intake *in, const char *const *ids, size_t n,
+                                                const struct known_event **list, size_t *list_n)
 {
     for (size_t i = 0; i < n; i++) {
         const struct known_event *known;
@@ -170,9 +170,9 @@ static const struct err *read_around(struct intake *in, const struct incoming *n
         if (!is_prev(e, d->extremities[i]))
             others[others_n++] = d->extremities[i];
     if (!new->state_ids)
-        TRY(add_stored(in, e->prev_events, e->prev_n, list, &n));
+        TRY(accept_fork_add_stored(in, e->prev_events, e->prev_n, list, &n));
     parents_n = n;
-    TRY(add_stored(in, others, others_n, list, &n));
+    TRY(accept_fork_add_stored(in, others, others_n, list, &n));
     *ret = (struct around){.views = arena_alloc_array(a, most, sizeof *ret->views)};
     TRY(state_views_after(in->job, in->room, list, n, ret->views, known));
     for (size_t i = 0; i < n; i++) {
@@ -189,7 +189,7 @@ static const struct err *state_before_event(struct intake *in, size_t i,
                                             bool *ret_missing)
 {
     const struct incoming *new = &in->events[i];
-    struct outcome *o = &in->outcomes[i];
+    struct accept_outcome *o = &in->outcomes[i];
     *ret_missing = false;
     if (new->state_ids) {
         TRY(state_view_of_ids(in->job, in->room, in->lookup, new->state_ids, new->state_n, ret,
@@ -202,7 +202,7 @@ static const struct err *state_before_event(struct intake *in, size_t i,
 
 void accept_leave_large(struct intake *in, size_t i)
 {
-    in->outcomes[i] = (struct outcome){.verdict = VERDICT_MISSING, .is_large = true};
+    in->outcomes[i] = (struct accept_outcome){.verdict = VERDICT_MISSING, .is_large = true};
 }
 
 /* What resolution will cost: the keys in which branches differ, and the branches. */
@@ -241,7 +241,7 @@ static const struct err *state_after_event(struct intake *in, size_t i, struct s
     *ret = before;
     if (!e->state_key)
         return NULL;
-    TRY(intern_id(in->job->store->intern, INTERN_TYPE, e->type, &type));
+    TRY(intern_id(in->job->node->intern, INTERN_TYPE, e->type, &type));
     *ret = arena_alloc(a, sizeof **ret);
     **ret = state_view_copy(a, before);
     (*ret)->from = before;
@@ -255,7 +255,7 @@ static const struct err *current_event(struct intake *in, const struct state_ref
                                        const struct event **ret)
 {
     const char *type;
-    TRY(intern_name(in->job->store->intern, INTERN_TYPE, entry->type, &type));
+    TRY(intern_name(in->job->node->intern, INTERN_TYPE, entry->type, &type));
     return draft_state(&in->draft, type, entry->state_key, ret);
 }
 
@@ -322,7 +322,7 @@ static const struct err *write_accepted(struct intake *in, size_t i, int64_t mov
         TRY(draft_put(&in->draft, d));
     }
     in->changes[i] = d->at;
-    in->outcomes[i] = (struct outcome){.verdict = VERDICT_ACCEPTED};
+    in->outcomes[i] = (struct accept_outcome){.verdict = VERDICT_ACCEPTED};
     if (is_as_position(in, i, before, d) && !changes_state)
         return NULL;
     return write_state_before(in, d, before);
@@ -352,16 +352,16 @@ static const struct err *judge(struct intake *in, size_t i, const struct state_v
                                const char **ret_why)
 {
     const struct event *e = in->events[i].event;
-    struct cited cited;
+    struct cited_events cited;
     TRY(accept_read_cited(in, e, &cited));
     TRY(accept_judge_by_cited(in, e, &cited, ret_why));
     if (!*ret_why)
         TRY(accept_judge_by_state(in, e, before, ret_why));
     if (*ret_why)
-        return accept_put_aside(in, i, EVENT_REJECTED, *ret_why, before);
+        return accept_store_off_timeline(in, i, EVENT_REJECTED, *ret_why, before);
     if (!in->room->is_partial) /* what members may do now is not known yet */
         TRY(accept_judge_by_state(in, e, NULL, ret_why));
-    return *ret_why ? accept_put_aside(in, i, EVENT_SOFT_FAILED, *ret_why, before) : NULL;
+    return *ret_why ? accept_store_off_timeline(in, i, EVENT_SOFT_FAILED, *ret_why, before) : NULL;
 }
 
 /* ---- the first ---- */
@@ -397,7 +397,7 @@ const struct err *accept_on_fork(struct intake *in, size_t i, struct fork *f)
     TRY(write_accepted(in, i, moved_from, before, &f->now));
     if (in->events[i].state_ids) {
         LOCKED(&in->room->lock);
-        TRY(history_note_end(in, in->events[i].event, in->changes[i], 0));
+        TRY(history_note_backward_extremity(in, in->events[i].event, in->changes[i], 0));
     }
     f->newest = in->events[i].event;
     f->keys = count_keys(&f->around, before);

@@ -36,14 +36,14 @@ static const struct err *has_auth(struct intake *in, const char *id, bool *ret)
     return NULL;
 }
 
-static const struct err *find_missing(struct intake *in, size_t i)
+static const struct err *accept_judge_find_missing(struct intake *in, size_t i)
 {
     const struct event *e = in->events[i].event;
-    struct outcome *o = &in->outcomes[i];
+    struct accept_outcome *o = &in->outcomes[i];
     const char **prev = arena_alloc_array(in->job->arena, e->prev_n + 1, sizeof *prev);
     const char **auth = arena_alloc_array(in->job->arena, e->auth_n + 1, sizeof *auth);
     bool is_here;
-    *o = (struct outcome){.missing_prev = prev, .missing_auth = auth};
+    *o = (struct accept_outcome){.missing_prev = prev, .missing_auth = auth};
     for (size_t k = 0; k < e->prev_n && !in->events[i].state_ids; k++) {
         if (is_extremity(&in->draft, e->prev_events[k]))
             continue;
@@ -63,12 +63,12 @@ static const struct err *find_missing(struct intake *in, size_t i)
  * seems to be missing is asked for again. */
 const struct err *accept_find_missing(struct intake *in, size_t i, bool *ret_missing)
 {
-    struct outcome *o = &in->outcomes[i];
-    TRY(find_missing(in, i));
+    struct accept_outcome *o = &in->outcomes[i];
+    TRY(accept_judge_find_missing(in, i));
     if (o->missing_prev_n || o->missing_auth_n) {
         TRY(lookup_again(in->lookup, o->missing_prev, o->missing_prev_n));
         TRY(lookup_again(in->lookup, o->missing_auth, o->missing_auth_n));
-        TRY(find_missing(in, i));
+        TRY(accept_judge_find_missing(in, i));
     }
     *ret_missing = o->missing_prev_n || o->missing_auth_n;
     if (*ret_missing)
@@ -78,7 +78,8 @@ const struct err *accept_find_missing(struct intake *in, size_t i, bool *ret_mis
 
 /* ---- by the auth events ---- */
 
-const struct err *accept_read_cited(struct intake *in, const struct event *e, struct cited *ret)
+const struct err *accept_read_cited(struct intake *in, const struct event *e,
+                                    struct cited_events *ret)
 {
     ret->n = 0;
     for (size_t k = 0; k < e->auth_n && k < EVENT_AUTH_MAX; k++) {
@@ -112,7 +113,7 @@ static const struct err *create_event(struct intake *in, const struct event **re
 }
 
 const struct err *accept_judge_by_cited(struct intake *in, const struct event *e,
-                                        const struct cited *c, const char **ret_why)
+                                        const struct cited_events *c, const char **ret_why)
 {
     struct auth_state_list list;
     const struct event *create;
@@ -133,7 +134,8 @@ enum { KEYS_MAX = 16 };
 struct gathered {
     struct intake *in;
     const struct state_view *view;
-    const struct cited *cited; /* where the state lacks members: what the event cites; else NULL */
+    const struct cited_events
+        *cited; /* where the state lacks members: what the event cites; else NULL */
     const struct event *events[KEYS_MAX];
     size_t n;
     const struct err *error;
@@ -165,15 +167,15 @@ static const struct err *current_state(struct intake *in, const char *type, cons
     return NULL;
 }
 
-static const struct err *read_key(struct gathered *g, const char *type, const char *state_key,
-                                  const struct event **ret)
+static const struct err *accept_judge_read_key(struct gathered *g, const char *type,
+                                               const char *state_key, const struct event **ret)
 {
     struct job *job = g->in->job;
     int64_t type_id;
     const struct state_ref_entry *entry = NULL;
     *ret = NULL;
     if (g->view && g->view->n) {
-        TRY(intern_id(job->store->intern, INTERN_TYPE, type, &type_id));
+        TRY(intern_id(job->node->intern, INTERN_TYPE, type, &type_id));
         entry = state_view_find(g->view, type_id, state_key);
     }
     if (!entry)
@@ -185,12 +187,12 @@ static const struct err *read_key(struct gathered *g, const char *type, const ch
     return NULL;
 }
 
-static void gather(void *ctx, const char *type, const char *state_key)
+static void accept_judge_gather(void *ctx, const char *type, const char *state_key)
 {
     struct gathered *g = ctx;
     const struct event *e = NULL;
     if (!g->error)
-        g->error = read_key(g, type, state_key, &e);
+        g->error = accept_judge_read_key(g, type, state_key, &e);
     if (!e)
         e = cited_member(g, type, state_key);
     if (e && g->n < KEYS_MAX)
@@ -211,7 +213,7 @@ static void name(void *ctx, const char *type, const char *state_key)
     struct named *named = ctx;
     int64_t type_id;
     if (!named->error)
-        named->error = intern_id(named->in->job->store->intern, INTERN_TYPE, type, &type_id);
+        named->error = intern_id(named->in->job->node->intern, INTERN_TYPE, type, &type_id);
     if (named->error || named->n == KEYS_MAX)
         return;
     const struct state_ref_entry *entry = state_view_find(named->view, type_id, state_key);
@@ -243,13 +245,13 @@ const struct err *accept_judge_by_state(struct intake *in, const struct event *e
 {
     struct gathered g = {.in = in, .view = view};
     struct auth_state_list list;
-    struct cited cited;
+    struct cited_events cited;
     if (in->room->is_partial) {
         TRY(accept_read_cited(in, e, &cited));
         g.cited = &cited;
     }
     TRY(load_named(in, e, view));
-    each_key(in, e, gather, &g);
+    each_key(in, e, accept_judge_gather, &g);
     if (g.error)
         return g.error;
     auth_state_list_init(&list, g.events, g.n, NULL);

@@ -62,7 +62,7 @@ static int by_room(const void *left, const void *right)
     return (a->in.room->id > b->in.room->id) - (a->in.room->id < b->in.room->id);
 }
 
-static const struct err *begin(struct room_intake *r)
+static const struct err *accept_many_begin(struct room_intake *r)
 {
     bool fork;
     if (!r->in.lookup || !writer_lock(r->in.room))
@@ -73,7 +73,7 @@ static const struct err *begin(struct room_intake *r)
     return e;
 }
 
-static const struct err *end(struct room_intake *r)
+static const struct err *accept_many_end(struct room_intake *r)
 {
     const struct err *e = r->queued ? accept_end_usual(&r->in, 0, r->room->taken) : NULL;
     if (e)
@@ -82,7 +82,7 @@ static const struct err *end(struct room_intake *r)
 }
 
 /* Who lost to another writer is no failure: nothing of the room is taken. */
-static void note_failure(const struct err *e, struct err *failure, bool *failed)
+static void accept_many_note_failure(const struct err *e, struct err *failure, bool *failed)
 {
     if (e && e->code != ERR_CONFLICT) {
         *failure = *e;
@@ -90,14 +90,14 @@ static void note_failure(const struct err *e, struct err *failure, bool *failed)
     }
 }
 
-static const struct err *take_all(struct room_intake *all, size_t n)
+static const struct err *accept_many_take_all(struct room_intake *all, size_t n)
 {
     struct err failure;
     bool failed = false;
     for (size_t i = 0; i < n && !failed; i++)
-        note_failure(begin(&all[i]), &failure, &failed);
+        accept_many_note_failure(accept_many_begin(&all[i]), &failure, &failed);
     for (size_t i = 0; i < n; i++) /* what is queued ends in any case */
-        note_failure(end(&all[i]), &failure, &failed);
+        accept_many_note_failure(accept_many_end(&all[i]), &failure, &failed);
     for (size_t i = 0; i < n && !failed; i++)
         if (all[i].queued)
             extremities_gather(all[i].in.job, all[i].in.room);
@@ -116,5 +116,5 @@ const struct err *rooms_accept_usual(struct job *job, struct accept_room *rooms,
     }
     TRY(look_up_all(job, all, n));
     qsort(all, n, sizeof *all, by_room);
-    return take_all(all, n);
+    return accept_many_take_all(all, n);
 }

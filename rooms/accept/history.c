@@ -6,15 +6,15 @@
 #include "rooms/write/relations.h"
 #include "rooms/writer.h"
 #include "storage/db/intern.h"
-#include "storage/rooms/history_ends.h"
+#include "storage/rooms/backward_extremities.h"
 #include "storage/rooms/search.h"
 
 /* ---- where it ends ---- */
 
 /* Which of the row's events are still not in the timeline. */
 static const struct err *still_missing(struct job *job, struct room *room,
-                                       const struct history_end_row *row, const char *const **ret,
-                                       size_t *ret_n)
+                                       const struct backward_extremity *row,
+                                       const char *const **ret, size_t *ret_n)
 {
     struct lookup *l = lookup_create(job, room->version, room->id);
     const char **ids = arena_alloc_array(job->arena, row->missing_n + 1, sizeof *ids);
@@ -35,7 +35,7 @@ static const struct err *still_missing(struct job *job, struct room *room,
 
 /* Of the rows those that still are ends; the others are dropped. */
 static const struct err *keep_ends(struct job *job, struct room *room,
-                                   const struct history_end_row *rows, size_t rows_n,
+                                   const struct backward_extremity *rows, size_t rows_n,
                                    struct history_end *ret, size_t *ret_n)
 {
     size_t n = 0;
@@ -43,7 +43,7 @@ static const struct err *keep_ends(struct job *job, struct room *room,
         struct history_end *end = &ret[n];
         TRY(still_missing(job, room, &rows[i], &end->missing, &end->missing_n));
         if (!end->missing_n) {
-            TRY(history_end_delete(job_tx(job), room->id, rows[i].event->position));
+            TRY(backward_extremity_delete(job_tx(job), room->id, rows[i].event->position));
             continue;
         }
         end->event_id = rows[i].event->event->event_id;
@@ -58,11 +58,11 @@ static const struct err *keep_ends(struct job *job, struct room *room,
 const struct err *history_ends(struct job *job, struct room *room, size_t max,
                                const struct history_end **ret, size_t *ret_n)
 {
-    const struct history_end_row *rows;
+    const struct backward_extremity *rows;
     struct history_end *list = arena_alloc_array(job->arena, max + 1, sizeof *list);
     size_t rows_n, n;
     do {
-        TRY(history_ends_read(job_tx(job), room->id, (int64_t)max, &rows, &rows_n));
+        TRY(backward_extremities_read(job_tx(job), room->id, (int64_t)max, &rows, &rows_n));
         TRY(keep_ends(job, room, rows, rows_n, list, &n));
     } while (!n && rows_n == max); /* none of these: perhaps of the next */
     *ret = list;
@@ -70,8 +70,8 @@ const struct err *history_ends(struct job *job, struct room *room, size_t max,
     return NULL;
 }
 
-const struct err *history_note_end(struct intake *in, const struct event *e, int at,
-                                   int64_t position)
+const struct err *history_note_backward_extremity(struct intake *in, const struct event *e, int at,
+                                                  int64_t position)
 {
     struct str *missing = arena_alloc_array(in->job->arena, e->prev_n + 1, sizeof *missing);
     size_t n = 0;
@@ -85,7 +85,7 @@ const struct err *history_note_end(struct intake *in, const struct event *e, int
             missing[n++] = id;
     }
     if (n)
-        history_end_write(in->write, in->room->id, at, position, missing, n);
+        backward_extremity_write(in->write, in->room->id, at, position, missing, n);
     return NULL;
 }
 
@@ -106,10 +106,11 @@ struct stretch {
     struct map by_id;
     const char *const *state_ids;
     size_t state_n;
-    struct state_view told; /* of state_ids */
+    struct state_view remote; /* of state_ids */
 };
 
-static const struct err *list_new(struct stretch *s, const struct event *const *events, size_t n)
+static const struct err *history_list_new(struct stretch *s, const struct event *const *events,
+                                          size_t n)
 {
     const char **ids = arena_alloc_array(s->in.job->arena, n + 1, sizeof *ids);
     for (size_t i = 0; i < n; i++)
@@ -142,7 +143,7 @@ static void count_children(struct stretch *s)
 }
 
 /* Of those whose children all have their places the deepest comes next; on a cycle, any. */
-static struct old_event *pick(struct stretch *s)
+static struct old_event *history_pick(struct stretch *s)
 {
     struct old_event *best = NULL;
     for (size_t i = 0; i < s->n; i++) {
@@ -156,12 +157,12 @@ static struct old_event *pick(struct stretch *s)
     return best;
 }
 
-static void put_in_order(struct stretch *s)
+static void history_put_in_order(struct stretch *s)
 {
     struct old_event *order = arena_alloc_array(s->in.job->arena, s->n + 1, sizeof *order);
     count_children(s);
     for (size_t i = 0; i < s->n; i++) {
-        struct old_event *o = pick(s);
+        struct old_event *o = history_pick(s);
         o->placed = true;
         for (size_t k = 0; k < o->event->prev_n; k++) {
             struct old_event *parent = map_get(&s->by_id, str_of(o->event->prev_events[k]));
@@ -177,7 +178,8 @@ static void put_in_order(struct stretch *s)
 
 /* ---- the states ---- */
 
-static const struct err *after(struct stretch *s, const struct old_event *o, struct state_view *ret)
+static const struct err *history_after(struct stretch *s, const struct old_event *o,
+                                       struct state_view *ret)
 {
     struct arena *a = s->in.job->arena;
     const struct known_event *known;
@@ -197,14 +199,14 @@ static const struct err *after_parent(struct stretch *s, const char *id, struct 
     const struct known_event *known;
     *ret_known = true;
     if (o)
-        return after(s, o, ret);
+        return history_after(s, o, ret);
     TRY(lookup_get(s->in.lookup, id, &known));
     *ret_known = false;
     return known ? state_views_after(s->in.job, s->in.room, &known, 1, ret, ret_known) : NULL;
 }
 
 /* From its parents; where they are not here, what the other server told. */
-static const struct err *find_before(struct stretch *s, struct old_event *o)
+static const struct err *history_find_before(struct stretch *s, struct old_event *o)
 {
     const struct event *e = o->event;
     struct state_view *views = arena_alloc_array(s->in.job->arena, e->prev_n + 2, sizeof *views);
@@ -216,13 +218,13 @@ static const struct err *find_before(struct stretch *s, struct old_event *o)
         unknown += !known;
     }
     if (unknown || !e->prev_n) /* before the first event there is nothing, and nothing was told */
-        views[n++] = s->told;
+        views[n++] = s->remote;
     return state_view_resolve(s->in.job, s->in.room, s->in.lookup, views, n, &o->before);
 }
 
-static const struct err *judge(struct stretch *s, struct old_event *o)
+static const struct err *history_judge(struct stretch *s, struct old_event *o)
 {
-    struct cited cited;
+    struct cited_events cited;
     const struct event *e = o->event;
     for (size_t k = 0; k < e->auth_n; k++) {
         const struct known_event *known;
@@ -241,7 +243,7 @@ static const struct err *judge(struct stretch *s, struct old_event *o)
 
 /* ---- writing ---- */
 
-static const struct err *write_relation(struct stretch *s, const struct stored_event *e)
+static const struct err *history_write_relation(struct stretch *s, const struct stored_event *e)
 {
     struct related related = {0};
     TRY(relation_of_new_event(s->in.job, s->in.room, e->event, false, &related));
@@ -261,38 +263,38 @@ static const struct err *place(struct stretch *s, struct old_event *o, int64_t p
                                      .is_state = e->state_key != NULL,
                                      .status = EVENT_NORMAL,
                                      .event = e};
-    TRY(intern_id(s->in.job->store->intern, INTERN_USER, e->sender, &known->e.sender));
-    TRY(intern_id(s->in.job->store->intern, INTERN_TYPE, e->type, &known->e.type));
+    TRY(intern_id(s->in.job->node->intern, INTERN_USER, e->sender, &known->e.sender));
+    TRY(intern_id(s->in.job->node->intern, INTERN_TYPE, e->type, &known->e.type));
     if (before)
         events_move(s->in.write, &known->e, before->e.position, 0);
     else
         events_write_at(s->in.write, &known->e);
     lookup_add(s->in.lookup, known);
-    return write_relation(s, &known->e);
+    return history_write_relation(s, &known->e);
 }
 
 /* Oldest first: the state before each follows from its parents. */
-static const struct err *write_one(struct stretch *s, struct old_event *o, int64_t position,
-                                   int64_t *ref, const struct state_view **ref_of)
+static const struct err *history_write_one(struct stretch *s, struct old_event *o, int64_t position,
+                                           int64_t *ref, const struct state_view **ref_of)
 {
     const struct known_event *known;
     TRY(lookup_get(s->in.lookup, o->event->event_id, &known));
-    TRY(find_before(s, o));
-    TRY(judge(s, o));
+    TRY(history_find_before(s, o));
+    TRY(history_judge(s, o));
     if (o->why)
-        position = known ? known->e.position : EVENT_ASIDE_MAX;
+        position = known ? known->e.position : EVENT_OFF_TIMELINE_MAX;
     if (!*ref_of || !state_view_equal(s->in.job->arena, *ref_of, &o->before)) {
         TRY(accept_write_state_ref(&s->in, &o->before, ref));
         *ref_of = &o->before;
     }
     if (o->why)
-        return accept_put_aside_known(&s->in, o->event, EVENT_REJECTED, *ref);
+        return accept_store_off_timeline_known(&s->in, o->event, EVENT_REJECTED, *ref);
     TRY(place(s, o, position, known));
     event_state_write(s->in.write, 0, position, *ref);
-    return history_note_end(&s->in, o->event, 0, position);
+    return history_note_backward_extremity(&s->in, o->event, 0, position);
 }
 
-static const struct err *write_all(struct stretch *s, size_t *ret_added)
+static const struct err *history_write_all(struct stretch *s, size_t *ret_added)
 {
     const int64_t *places;
     const struct state_view *ref_of = NULL;
@@ -302,29 +304,29 @@ static const struct err *write_all(struct stretch *s, size_t *ret_added)
                                                            .first = places[s->n - 1],
                                                            .last = places[0]});
     for (size_t i = s->n; i-- > 0;) {
-        TRY(write_one(s, &s->events[i], places[i], &ref, &ref_of));
+        TRY(history_write_one(s, &s->events[i], places[i], &ref, &ref_of));
         *ret_added += !s->events[i].why;
     }
     return NULL;
 }
 
-static const struct err *add(struct stretch *s, const struct event *const *events, size_t n,
-                             size_t *ret_added)
+static const struct err *accept_history_add(struct stretch *s, const struct event *const *events,
+                                            size_t n, size_t *ret_added)
 {
     const char *const *missing;
     size_t missing_n;
     TRY(writer_wait_for_queue(s->in.job, s->in.room));
     s->in.lookup = lookup_create(s->in.job, s->in.room->version, s->in.room->id);
-    TRY(list_new(s, events, n));
+    TRY(history_list_new(s, events, n));
     if (!s->n)
         return NULL;
-    TRY(state_view_of_ids(s->in.job, s->in.room, s->in.lookup, s->state_ids, s->state_n, &s->told,
+    TRY(state_view_of_ids(s->in.job, s->in.room, s->in.lookup, s->state_ids, s->state_n, &s->remote,
                           &missing, &missing_n));
     if (missing_n)
         return err(ERR_NOT_FOUND, "The state before the history is not here");
-    put_in_order(s);
+    history_put_in_order(s);
     accept_begin_write(&s->in);
-    const struct err *e = write_all(s, ret_added);
+    const struct err *e = history_write_all(s, ret_added);
     if (e) {
         write_abandon(s->in.write);
         return e;
@@ -344,8 +346,8 @@ const struct err *history_add(struct job *job, struct room *room, const struct e
         return err(ERR_CONFLICT, "The room is changing; try again");
     room->busy = true;
     lock_release(&room->lock);
-    const struct err *e = add(&s, events, n, ret_added);
-    room_note_aside(room);
+    const struct err *e = accept_history_add(&s, events, n, ret_added);
+    room_note_off_timeline(room);
     writer_done(room);
     map_finish(&s.by_id);
     return e;

@@ -5,8 +5,9 @@
 #include <stdatomic.h>
 
 /* The rule is that of today's power levels, which a redaction that came late had to meet anyway. */
-static const struct err *applies(struct job *job, struct room *room, const struct event *redaction,
-                                 const struct event *target, bool *ret)
+static const struct err *late_redactions_applies(struct job *job, struct room *room,
+                                                 const struct event *redaction,
+                                                 const struct event *target, bool *ret)
 {
     struct auth_state state;
     TRY(room_auth_state(job, room, redaction->sender, &state));
@@ -15,8 +16,8 @@ static const struct err *applies(struct job *job, struct room *room, const struc
     return NULL;
 }
 
-static const struct event *find(const struct event *const *events, size_t n, const char *id,
-                                size_t *ret_index)
+static const struct event *late_redactions_find(const struct event *const *events, size_t n,
+                                                const char *id, size_t *ret_index)
 {
     for (size_t i = 0; i < n; i++)
         if (strcmp(events[i]->event_id, id) == 0) {
@@ -45,12 +46,13 @@ const struct err *late_redactions_of(struct job *job, struct room *room,
         size_t at;
         bool good;
         TRY(events_get_by_id(job_tx(job), pending[i], &redaction));
-        const struct event *target = redaction && redaction->event->redacts
-                                         ? find(events, n, redaction->event->redacts, &at)
-                                         : NULL;
-        if (!target || event_is_aside(redaction->position))
+        const struct event *target =
+            redaction && redaction->event->redacts
+                ? late_redactions_find(events, n, redaction->event->redacts, &at)
+                : NULL;
+        if (!target || event_is_off_timeline(redaction->position))
             continue;
-        TRY(applies(job, room, redaction->event, target, &good));
+        TRY(late_redactions_applies(job, room, redaction->event, target, &good));
         if (!good)
             continue;
         ret_left[at] = event_keep(job->arena, event_redacted(target));
@@ -67,12 +69,12 @@ static const struct err *redact_target(struct job *job, struct room *room, struc
     bool good;
     TRY(events_get_by_id(job_tx(job), redaction->event_id, &stored));
     TRY(events_get_by_id(job_tx(job), redaction->redacts, &target));
-    if (!stored || event_is_aside(stored->position))
+    if (!stored || event_is_off_timeline(stored->position))
         return NULL;
     bool is_here = target && target->room == room->id && target->status != EVENT_REJECTED;
     good = false;
     if (is_here)
-        TRY(applies(job, room, redaction, target->event, &good));
+        TRY(late_redactions_applies(job, room, redaction, target->event, &good));
     if (!good)
         pending_redaction_write(w, redaction, room->id);
     else if (!target->redacted_by)
@@ -82,8 +84,9 @@ static const struct err *redact_target(struct job *job, struct room *room, struc
     return NULL;
 }
 
-static const struct err *add_all(struct job *job, struct room *room, struct write *w,
-                                 const struct event *const *events, size_t n)
+static const struct err *late_redactions_add_all(struct job *job, struct room *room,
+                                                 struct write *w, const struct event *const *events,
+                                                 size_t n)
 {
     const struct event **left = arena_alloc_array(job->arena, n + 1, sizeof *left);
     int64_t *redaction = arena_alloc_array(job->arena, n + 1, sizeof *redaction);
@@ -102,7 +105,7 @@ const struct err *late_redactions_apply(struct job *job, struct room *room,
                                         const struct event *const *events, size_t n)
 {
     struct write *w = write_begin(job);
-    const struct err *e = add_all(job, room, w, events, n);
+    const struct err *e = late_redactions_add_all(job, room, w, events, n);
     if (e || write_is_empty(w)) {
         write_abandon(w);
         return e;

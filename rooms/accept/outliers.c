@@ -5,7 +5,7 @@
 
 enum { AT_ONCE = 2500 }; /* events in one write */
 
-struct telling {
+struct outlier_set {
     struct job *job;
     struct room *room;
     struct lookup *lookup;
@@ -15,31 +15,32 @@ struct telling {
 };
 
 /* An event of the list. */
-struct told {
+struct listed_event {
     const struct event *event;
     size_t waits_for; /* auth events of the list that are not judged yet */
     bool lacks;       /* an auth event is neither stored nor listed */
-    struct told **cited_by;
-    size_t cited_by_n, cited_by_room;
+    struct listed_event **cited_by;
+    size_t cited_by_n, cited_by_cap;
 };
 
 /* ---- which can be judged, and in what order ---- */
 
-static void cite(struct arena *a, struct told *cited, struct told *by)
+static void outliers_cite(struct arena *a, struct listed_event *cited, struct listed_event *by)
 {
-    if (cited->cited_by_n == cited->cited_by_room) {
-        size_t room = cited->cited_by_room ? cited->cited_by_room * 2 : 4;
-        struct told **grown = arena_alloc_array(a, room, sizeof(struct told *));
+    if (cited->cited_by_n == cited->cited_by_cap) {
+        size_t cap = cited->cited_by_cap ? cited->cited_by_cap * 2 : 4;
+        struct listed_event **grown = arena_alloc_array(a, cap, sizeof(struct listed_event *));
         if (cited->cited_by_n)
-            memcpy(grown, cited->cited_by, cited->cited_by_n * sizeof(struct told *));
+            memcpy(grown, cited->cited_by, cited->cited_by_n * sizeof(struct listed_event *));
         cited->cited_by = grown;
-        cited->cited_by_room = room;
+        cited->cited_by_cap = cap;
     }
     cited->cited_by[cited->cited_by_n++] = by;
     by->waits_for++;
 }
 
-static const struct err *look_up(struct telling *t, const struct event *const *events, size_t n)
+static const struct err *outliers_look_up(struct outlier_set *t, const struct event *const *events,
+                                          size_t n)
 {
     size_t most = 1, ids_n = 0;
     for (size_t i = 0; i < n; i++)
@@ -53,16 +54,16 @@ static const struct err *look_up(struct telling *t, const struct event *const *e
     return lookup_load(t->lookup, ids, ids_n);
 }
 
-static const struct err *list_new(struct telling *t, const struct event *const *events, size_t n,
-                                  struct told **ret, size_t *ret_n)
+static const struct err *outliers_list_new(struct outlier_set *t, const struct event *const *events,
+                                           size_t n, struct listed_event **ret, size_t *ret_n)
 {
-    struct told *list = arena_alloc_array(t->job->arena, n + 1, sizeof *list);
+    struct listed_event *list = arena_alloc_array(t->job->arena, n + 1, sizeof *list);
     size_t listed = 0;
     for (size_t i = 0; i < n; i++) {
         const struct known_event *known;
         TRY(lookup_get(t->lookup, events[i]->event_id, &known));
-        struct told *e = &list[listed];
-        *e = (struct told){.event = events[i]};
+        struct listed_event *e = &list[listed];
+        *e = (struct listed_event){.event = events[i]};
         if (!known && !map_get(&t->listed, str_of(events[i]->event_id))) {
             map_put(&t->listed, str_of(events[i]->event_id), e);
             listed++;
@@ -73,17 +74,17 @@ static const struct err *list_new(struct telling *t, const struct event *const *
     return NULL;
 }
 
-static const struct err *connect(struct telling *t, struct told *list, size_t n,
+static const struct err *connect(struct outlier_set *t, struct listed_event *list, size_t n,
                                  const char *const **ret_missing, size_t *ret_missing_n)
 {
     struct map missing = {0};
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < list[i].event->auth_n; k++) {
             const char *id = list[i].event->auth_events[k];
-            struct told *cited = map_get(&t->listed, str_of(id));
+            struct listed_event *cited = map_get(&t->listed, str_of(id));
             const struct known_event *known = NULL;
             if (cited) {
-                cite(t->job->arena, cited, &list[i]);
+                outliers_cite(t->job->arena, cited, &list[i]);
                 continue;
             }
             const struct err *e = lookup_get(t->lookup, id, &known);
@@ -108,28 +109,29 @@ static const struct err *connect(struct telling *t, struct told *list, size_t n,
     return NULL;
 }
 
-static bool is_create(const struct told *e)
+static bool outliers_is_create(const struct listed_event *e)
 {
     return e->event->auth_n == 0 && strcmp(e->event->type, "m.room.create") == 0;
 }
 
 /* Parents first; what lacks one, or stands on a cycle, never gets its turn. The create event before
  * all: in version 12 others are judged by it without citing it. */
-static void put_in_order(struct telling *t, struct told *list, size_t n)
+static void outliers_put_in_order(struct outlier_set *t, struct listed_event *list, size_t n)
 {
-    struct told **ready = arena_alloc_array(t->job->arena, n + 1, sizeof(struct told *));
+    struct listed_event **ready =
+        arena_alloc_array(t->job->arena, n + 1, sizeof(struct listed_event *));
     size_t ready_n = 0;
     t->order = arena_alloc_array(t->job->arena, n + 1, sizeof *t->order);
     for (size_t i = 0; i < n; i++)
-        if (is_create(&list[i]))
+        if (outliers_is_create(&list[i]))
             ready[ready_n++] = &list[i];
     for (size_t i = 0; i < n; i++)
-        if (!list[i].waits_for && !list[i].lacks && !is_create(&list[i]))
+        if (!list[i].waits_for && !list[i].lacks && !outliers_is_create(&list[i]))
             ready[ready_n++] = &list[i];
     for (size_t i = 0; i < ready_n; i++) {
         t->order[t->order_n++] = ready[i]->event;
         for (size_t k = 0; k < ready[i]->cited_by_n; k++) {
-            struct told *by = ready[i]->cited_by[k];
+            struct listed_event *by = ready[i]->cited_by[k];
             if (--by->waits_for == 0 && !by->lacks)
                 ready[ready_n++] = by;
         }
@@ -138,7 +140,7 @@ static void put_in_order(struct telling *t, struct told *list, size_t n)
 
 /* ---- judging and storing ---- */
 
-static const struct err *is_good(struct telling *t, const struct event *e, bool *ret)
+static const struct err *is_good(struct outlier_set *t, const struct event *e, bool *ret)
 {
     const struct event *cited[EVENT_AUTH_MAX], *create = NULL;
     bool rejected[EVENT_AUTH_MAX];
@@ -160,7 +162,7 @@ static const struct err *is_good(struct telling *t, const struct event *e, bool 
     return NULL;
 }
 
-static const struct err *store_one(struct telling *t, struct write *w, const struct event *e,
+static const struct err *store_one(struct outlier_set *t, struct write *w, const struct event *e,
                                    int64_t position)
 {
     bool good;
@@ -173,27 +175,27 @@ static const struct err *store_one(struct telling *t, struct write *w, const str
         .status = good ? EVENT_OUTLIER : EVENT_REJECTED,
         .event = e,
     };
-    TRY(intern_id(t->job->store->intern, INTERN_USER, e->sender, &stored->e.sender));
-    TRY(intern_id(t->job->store->intern, INTERN_TYPE, e->type, &stored->e.type));
+    TRY(intern_id(t->job->node->intern, INTERN_USER, e->sender, &stored->e.sender));
+    TRY(intern_id(t->job->node->intern, INTERN_TYPE, e->type, &stored->e.type));
     lookup_add(t->lookup, stored);
     events_write_at(w, &stored->e);
     return NULL;
 }
 
 /* Names that are new are interned together. */
-static const struct err *intern_all(struct telling *t)
+static const struct err *intern_all(struct outlier_set *t)
 {
     const char **names = arena_alloc_array(t->job->arena, t->order_n + 1, sizeof *names);
     int64_t *ids = arena_alloc_array(t->job->arena, t->order_n + 1, sizeof *ids);
     for (size_t i = 0; i < t->order_n; i++)
         names[i] = t->order[i]->sender;
-    TRY(intern_ids(t->job->store->intern, INTERN_USER, names, t->order_n, ids));
+    TRY(intern_ids(t->job->node->intern, INTERN_USER, names, t->order_n, ids));
     for (size_t i = 0; i < t->order_n; i++)
         names[i] = t->order[i]->type;
-    return intern_ids(t->job->store->intern, INTERN_TYPE, names, t->order_n, ids);
+    return intern_ids(t->job->node->intern, INTERN_TYPE, names, t->order_n, ids);
 }
 
-static const struct err *store_all(struct telling *t)
+static const struct err *store_all(struct outlier_set *t)
 {
     const int64_t *places;
     TRY(intern_all(t));
@@ -212,15 +214,17 @@ static const struct err *store_all(struct telling *t)
     return NULL;
 }
 
-static const struct err *store(struct telling *t, const struct event *const *events, size_t n,
-                               const char *const **ret_missing, size_t *ret_missing_n)
+static const struct err *accept_outliers_store(struct outlier_set *t,
+                                               const struct event *const *events, size_t n,
+                                               const char *const **ret_missing,
+                                               size_t *ret_missing_n)
 {
-    struct told *list;
+    struct listed_event *list;
     size_t listed;
-    TRY(look_up(t, events, n));
-    TRY(list_new(t, events, n, &list, &listed));
+    TRY(outliers_look_up(t, events, n));
+    TRY(outliers_list_new(t, events, n, &list, &listed));
     TRY(connect(t, list, listed, ret_missing, ret_missing_n));
-    put_in_order(t, list, listed);
+    outliers_put_in_order(t, list, listed);
     return t->order_n ? store_all(t) : NULL;
 }
 
@@ -228,9 +232,9 @@ const struct err *outliers_store(struct job *job, struct room *room,
                                  const struct event *const *events, size_t n,
                                  const char *const **ret_missing, size_t *ret_missing_n)
 {
-    struct telling t = {.job = job, .room = room};
+    struct outlier_set t = {.job = job, .room = room};
     t.lookup = lookup_create(job, room->version, room->id);
-    const struct err *e = store(&t, events, n, ret_missing, ret_missing_n);
+    const struct err *e = accept_outliers_store(&t, events, n, ret_missing, ret_missing_n);
     map_finish(&t.listed);
     return e;
 }

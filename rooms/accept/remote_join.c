@@ -1,8 +1,8 @@
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 
 #include "matrix/id.h"
 #include "rooms/accept/accept_internal.h"
-#include "rooms/accept/told_state.h"
+#include "rooms/accept/remote_state.h"
 #include "rooms/room_internal.h"
 #include "rooms/room_quota.h"
 #include "rooms/state/auth_index.h"
@@ -18,8 +18,8 @@
 /* ---- the room's row ---- */
 
 /* A room that is not known here: a row without a head. */
-static const struct err *make_row(struct job *job, const struct room_version *version,
-                                  const char *room_id, int64_t source)
+static const struct err *remote_join_make_row(struct job *job, const struct room_version *version,
+                                              const char *room_id, int64_t source)
 {
     struct room_head head = {.room_id = room_id, .room_version = version, .source = source};
     TRY(room_quota_check_new(job, source));
@@ -33,8 +33,7 @@ static const struct err *make_row(struct job *job, const struct room_version *ve
     noted_room_write(w, head.id);
     e = write_commit(job, w, NULL);
     if (!e)
-        intern_remember(job->store->intern, INTERN_ROOM, arena_strdup(job->arena, room_id),
-                        head.id);
+        intern_remember(job->node->intern, INTERN_ROOM, arena_strdup(job->arena, room_id), head.id);
     return e;
 }
 
@@ -42,8 +41,8 @@ static const struct err *make_row(struct job *job, const struct room_version *ve
 static const struct err *source_of(struct job *job, const struct event *e, int64_t *ret)
 {
     struct str server = id_server(str_of(e->sender));
-    if (str_is(server, job->store->config->server_name))
-        return intern_id(job->store->intern, INTERN_USER, e->sender, ret);
+    if (str_is(server, job->node->config->server_name))
+        return intern_id(job->node->intern, INTERN_USER, e->sender, ret);
     *ret = quota_source_of_server(str_dup(job->arena, server));
     return NULL;
 }
@@ -73,7 +72,7 @@ static const struct err *find_or_make(struct job *job, const struct room_version
     TRY(find_and_touch(job, room_id, ret));
     if (!*ret) {
         TRY(source_of(job, event, &source));
-        made = make_row(job, version, room_id, source);
+        made = remote_join_make_row(job, version, room_id, source);
         TRY(room_find(job, room_id, ret)); /* another request may have been first */
     }
     if (!*ret)
@@ -97,7 +96,7 @@ static const struct err *correct_version(struct job *job, struct room **room,
     struct write *w = write_begin(job);
     rooms_write_begin_anew(w, id, version->id);
     TRY(write_commit(job, w, NULL));
-    auth_indexes_forget(job->store->auth_indexes, id);
+    auth_indexes_forget(job->node->auth_indexes, id);
     room_forget(job, *room);
     return room_get_by_id(job, id, room);
 }
@@ -110,35 +109,36 @@ bool room_is_resident(struct room *room)
 
 /* ---- entering ---- */
 
-struct entering {
+struct joining {
     struct job *job;
-    const struct room_entry *entry;
+    const struct remote_join *entry;
     struct room *room;
-    struct told told;
+    struct remote_state remote;
     bool is_partial;            /* state was left out, by the other server or here, ... */
     const char *const *servers; /* ... and these are in the room */
     size_t servers_n;
-    uint64_t aside_version; /* the room's, before that was looked up */
+    uint64_t off_timeline_version; /* the room's, before that was looked up */
     struct write *write;
     struct draft draft;
 };
 
 /* The join by the state that was told. */
-static const struct err *judge_join(const struct entering *en)
+static const struct err *judge_join(const struct joining *en)
 {
     struct auth_state_list list;
-    const struct event **events = arena_alloc_array(en->job->arena, en->told.n + 1, sizeof *events);
-    for (size_t i = 0; i < en->told.n; i++)
-        events[i] = en->told.events[i]->event;
-    auth_state_list_init(&list, events, en->told.n, NULL);
+    const struct event **events =
+        arena_alloc_array(en->job->arena, en->remote.n + 1, sizeof *events);
+    for (size_t i = 0; i < en->remote.n; i++)
+        events[i] = en->remote.events[i]->event;
+    auth_state_list_init(&list, events, en->remote.n, NULL);
     return auth_check(en->entry->join, &list.state);
 }
 
 /* The state before the join: what was told. */
-static const struct err *write_join_state(struct entering *en, int at)
+static const struct err *write_join_state(struct joining *en, int at)
 {
     const struct event *join = en->entry->join;
-    const struct stored_event *before = told_find(&en->told, join->type, join->state_key);
+    const struct stored_event *before = remote_state_find(&en->remote, join->type, join->state_key);
     struct state_ref_entry entry = {
         .type = TYPE_MEMBER, .state_key = join->state_key, .event = before ? before->position : 0};
     int64_t ref;
@@ -148,26 +148,27 @@ static const struct err *write_join_state(struct entering *en, int at)
     return NULL;
 }
 
-static const struct err *build(struct entering *en)
+static const struct err *remote_join_build(struct joining *en)
 {
     static const struct author nobody;
-    const struct room_entry *entry = en->entry;
+    const struct remote_join *entry = en->entry;
     const struct stored_event *stored;
     struct draft_event *d = arena_alloc(en->job->arena, sizeof *d);
     draft_init(&en->draft, en->job, en->room, &nobody, en->write);
     TRY(events_get_by_id(job_tx(en->job), entry->join->event_id, &stored));
-    if (stored && !event_is_aside(stored->position))
+    if (stored && !event_is_off_timeline(stored->position))
         return err(ERR_FORBIDDEN, "The join event has been used before");
     *d = (struct draft_event){
         .event = entry->join, .moved_from = stored ? stored->position : 0, .resets_room = true};
     en->draft.extremities_n = 0; /* a former stay is history: nothing leads on from it */
     TRY(draft_put(&en->draft, d));
     TRY(write_join_state(en, d->at));
-    TRY(told_write(en->job, en->room, &en->told, entry->join, en->is_partial, en->write, d->at));
-    rooms_write_entered(en->write, en->room->id, d->at);
+    TRY(remote_state_write(en->job, en->room, &en->remote, entry->join, en->is_partial, en->write,
+                           d->at));
+    rooms_write_joined_remotely(en->write, en->room->id, d->at);
     struct intake in = {.job = en->job, .room = en->room, .write = en->write};
     in.lookup = lookup_create(en->job, en->room->version, en->room->id);
-    TRY(history_note_end(&in, entry->join, d->at, 0));
+    TRY(history_note_backward_extremity(&in, entry->join, d->at, 0));
     if (en->is_partial)
         partial_room_write(en->write,
                            &(struct partial_room){.room = en->room->id,
@@ -181,17 +182,17 @@ static const struct err *build(struct entering *en)
     return NULL;
 }
 
-static const struct err *try_enter(struct entering *en)
+static const struct err *try_join(struct joining *en)
 {
     struct room_head head;
     if (!writer_lock(en->room))
         return err(ERR_CONFLICT, "The room is changing; try again");
-    if (atomic_load(&en->room->aside_version) != en->aside_version) {
+    if (atomic_load(&en->room->off_timeline_version) != en->off_timeline_version) {
         lock_release(&en->room->lock);
         return err(ERR_CONFLICT, "The room is changing; try again");
     }
     en->write = write_begin(en->job);
-    const struct err *e = build(en);
+    const struct err *e = remote_join_build(en);
     if (e) {
         lock_release(&en->room->lock);
         write_abandon(en->write);
@@ -210,13 +211,13 @@ static const struct err *try_enter(struct entering *en)
 
 /* ---- a state that is too large for one write ---- */
 
-static const struct err *end_some(struct entering *en, size_t *ret_n)
+static const struct err *end_some(struct joining *en, size_t *ret_n)
 {
     struct write *w = write_begin(en->job);
     int at = write_change(
         w, &(struct change){.kind = CHANGE_STATE, .room = en->room->id, .resets_room = true});
-    const struct err *e = told_end_former(en->job, en->room, &en->told, en->entry->join,
-                                          en->is_partial, w, at, ret_n);
+    const struct err *e = remote_state_end_former(en->job, en->room, &en->remote, en->entry->join,
+                                                  en->is_partial, w, at, ret_n);
     if (e || !*ret_n) {
         write_abandon(w);
         return e;
@@ -229,13 +230,13 @@ static const struct err *end_some(struct entering *en, size_t *ret_n)
 
 /* What was current in a former stay ends with the join, and what is too much for that in writes
  * before it: none of our users is in the room, so none sees a part of it. */
-static const struct err *end_former(struct entering *en)
+static const struct err *end_former(struct joining *en)
 {
     bool ended = false;
-    for (size_t n = TOLD_AT_ONCE; n;) {
+    for (size_t n = REMOTE_STATE_AT_ONCE; n;) {
         if (!writer_lock(en->room))
             return err(ERR_CONFLICT, "The room is changing; try again");
-        bool is_much = en->room->members.n + en->room->state_but_members_n > TOLD_AT_ONCE;
+        bool is_much = en->room->members.n + en->room->state_but_members_n > REMOTE_STATE_AT_ONCE;
         en->room->busy = is_much;
         lock_release(&en->room->lock);
         const struct err *e = is_much ? end_some(en, &n) : NULL;
@@ -252,22 +253,22 @@ static const struct err *end_former(struct entering *en)
     return ended ? err(ERR_CONFLICT, "The room has changed; try again") : NULL;
 }
 
-static bool is_joined(const struct event *e)
+static bool remote_join_is_joined(const struct event *e)
 {
     return strcmp(e->type, "m.room.member") == 0 &&
            membership_parse(json_text(event_content(e), "membership")) == MEMBERSHIP_JOIN;
 }
 
 /* Of all members that were told, also of those that are left out. */
-static void find_servers(struct entering *en)
+static void find_servers(struct joining *en)
 {
     struct arena *a = en->job->arena;
-    const char **servers = arena_alloc_array(a, en->told.n + 1, sizeof *servers);
+    const char **servers = arena_alloc_array(a, en->remote.n + 1, sizeof *servers);
     struct map seen = {0};
     en->servers_n = 0;
-    for (size_t i = 0; i < en->told.n; i++) {
-        const struct event *e = en->told.events[i]->event;
-        struct str server = is_joined(e) ? id_server(str_of(e->state_key)) : STR("");
+    for (size_t i = 0; i < en->remote.n; i++) {
+        const struct event *e = en->remote.events[i]->event;
+        struct str server = remote_join_is_joined(e) ? id_server(str_of(e->state_key)) : STR("");
         if (server.n && !map_get(&seen, server)) {
             map_put(&seen, server, (void *)e);
             servers[en->servers_n++] = str_dup(a, server);
@@ -277,22 +278,23 @@ static void find_servers(struct entering *en)
     en->servers = servers;
 }
 
-static const struct err *divide(struct entering *en)
+static const struct err *divide(struct joining *en)
 {
-    const struct room_entry *entry = en->entry;
+    const struct remote_join *entry = en->entry;
     bool divided;
     en->servers = entry->servers;
     en->servers_n = entry->servers_n;
     if (!entry->is_partial)
         find_servers(en);
-    TRY(told_divide(en->job, &en->told, entry->join, &divided));
+    TRY(remote_state_divide(en->job, &en->remote, entry->join, &divided));
     en->is_partial = entry->is_partial || divided;
     return NULL;
 }
 
-static const struct err *need_create(const struct room_entry *entry, const struct told *told)
+static const struct err *need_create(const struct remote_join *entry,
+                                     const struct remote_state *remote)
 {
-    const struct stored_event *create = told_find(told, "m.room.create", "");
+    const struct stored_event *create = remote_state_find(remote, "m.room.create", "");
     if (!create)
         return err(ERR_FORBIDDEN, "The other server told no valid m.room.create of the room");
     const char *version = json_text(event_content(create->event), "room_version");
@@ -302,21 +304,22 @@ static const struct err *need_create(const struct room_entry *entry, const struc
     return NULL;
 }
 
-const struct err *room_enter(struct job *job, const struct room_entry *entry, struct room **ret)
+const struct err *room_join_remote(struct job *job, const struct remote_join *entry,
+                                   struct room **ret)
 {
-    struct entering en = {.job = job, .entry = entry};
+    struct joining en = {.job = job, .entry = entry};
     const struct err *e = NULL;
     for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
         TRY(find_or_make(job, entry->version, entry->join, entry->room_id, &en.room));
         TRY(correct_version(job, &en.room, entry->version));
-        en.aside_version = atomic_load(&en.room->aside_version);
-        TRY(told_store(job, en.room, &entry->told, &en.told));
-        TRY(need_create(entry, &en.told));
+        en.off_timeline_version = atomic_load(&en.room->off_timeline_version);
+        TRY(remote_state_store(job, en.room, &entry->remote, &en.remote));
+        TRY(need_create(entry, &en.remote));
         TRY(judge_join(&en));
         TRY(divide(&en));
         e = end_former(&en);
         if (!e)
-            e = try_enter(&en);
+            e = try_join(&en);
         if (!e)
             return room_get(job, entry->room_id, ret);
         if (e->code != ERR_CONFLICT)
@@ -328,7 +331,7 @@ const struct err *room_enter(struct job *job, const struct room_entry *entry, st
 
 /* ---- what happens to our users in rooms that we are not in ---- */
 
-static bool cites(const struct event *e, const char *event_id)
+static bool remote_join_cites(const struct event *e, const char *event_id)
 {
     for (size_t i = 0; i < e->auth_n; i++)
         if (strcmp(e->auth_events[i], event_id) == 0)
@@ -370,7 +373,7 @@ static const struct err *check_note(struct draft *d, const struct event *e)
     enum membership now = membership_parse(is), then = membership_parse(was);
     if (strcmp(e->sender, e->state_key) == 0)
         return NULL;
-    bool answers = before && cites(e, before->event_id);
+    bool answers = before && remote_join_cites(e, before->event_id);
     if (now == MEMBERSHIP_INVITE) {
         if (then != MEMBERSHIP_KNOCK || answers)
             return NULL;

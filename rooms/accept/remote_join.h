@@ -2,22 +2,22 @@
  * state later, and noting what happens to our users in rooms that we are not in.
  *
  * What other servers tell comes checked (federation/in/pdu.h). */
-#ifndef ROOMS_ACCEPT_ENTER_H
-#define ROOMS_ACCEPT_ENTER_H
+#ifndef ROOMS_ACCEPT_REMOTE_JOIN_H
+#define ROOMS_ACCEPT_REMOTE_JOIN_H
 
 #include "rooms/room.h"
 
-struct told_state {
+struct received_state {
     const struct event *const *state; /* the state before the join event */
     size_t state_n;
     const struct event *const *auth_chain;
     size_t auth_n;
 };
 
-struct room_entry {
+struct remote_join {
     const struct room_version *version;
     const char *room_id;
-    struct told_state told;
+    struct received_state remote;
     const struct event *join;   /* of one of our users */
     bool is_partial;            /* member events were left out (omit_members) ... */
     const char *const *servers; /* ... and these servers are in the room; else NULL */
@@ -30,23 +30,25 @@ struct room_entry {
  * join its only extremity. The room may be known already (invites, an earlier stay): its state is
  * then replaced, and what was before stays history.
  *
- * This is one atomic write of bounded size. When the state is larger (rooms/accept/told_state.h)
- * the room is partial afterwards: call room_complete() with the same state. */
-const struct err *room_enter(struct job *job, const struct room_entry *entry, struct room **ret);
+ * This is one atomic write of bounded size. When the state is larger (rooms/accept/remote_state.h)
+ * the room is partial afterwards: call room_resync() with the same state. */
+const struct err *room_join_remote(struct job *job, const struct remote_join *entry,
+                                   struct room **ret);
 
 /* The state of a partially joined room became complete: merges what was left out (members, and
  * other state with a key) into the current state, in bounded writes; what happened since the join
  * wins. Then clears the partial flag and wakes those who wait for it. Can be repeated after a
  * restart. */
-const struct err *room_complete(struct job *job, struct room *room, const struct told_state *told);
+const struct err *room_resync(struct job *job, struct room *room,
+                              const struct received_state *remote);
 
 /* Rooms whose state is partial, to be completed after a start: storage/rooms/partial_rooms.h. */
 
 bool room_is_partial(struct room *room);
 /* Waits until the state is whole; *room is then the room read anew. *ret false: the deadline
  * (mono_ms) passed. */
-const struct err *room_await_complete(struct job *job, struct room **room, int64_t deadline_mono_ms,
-                                      bool *ret);
+const struct err *room_await_resync(struct job *job, struct room **room, int64_t deadline_mono_ms,
+                                    bool *ret);
 
 /* A member event about one of our users in a room that our server is not in: invited, invite taken
  * back, rejected, knocking, knock taken back or refused. The user is told. There is no state to

@@ -1,6 +1,6 @@
 /* Completing the state of a room that was entered without its members, or without all of a large
  * state. */
-#include "rooms/accept/told_state.h"
+#include "rooms/accept/remote_state.h"
 #include "rooms/room_internal.h"
 #include "rooms/state/state_key.h"
 #include "rooms/write/draft.h"
@@ -27,8 +27,8 @@ static bool wait_while_partial(struct room *room, int64_t deadline_mono_ms)
     return true;
 }
 
-const struct err *room_await_complete(struct job *job, struct room **room, int64_t deadline_mono_ms,
-                                      bool *ret)
+const struct err *room_await_resync(struct job *job, struct room **room, int64_t deadline_mono_ms,
+                                    bool *ret)
 {
     *ret = true;
     while (room_is_partial(*room) && *ret) {
@@ -45,30 +45,31 @@ const struct err *room_await_complete(struct job *job, struct room **room, int64
 /* Is what was told of the moment before our coming to become current, where this is (NULL:
  * nothing)? What happened since wins; members of a former stay do not. Of other state only what is
  * missing is added, and only where it has a key: the rest came with our join. */
-static bool is_to_be_added(const struct stored_event *told, const struct state_name *now,
-                           int64_t entered)
+static bool is_to_be_added(const struct stored_event *remote, const struct state_name *now,
+                           int64_t joined_at)
 {
-    if (told->type != TYPE_MEMBER)
-        return !now && *told->event->state_key;
-    return !now || (now->event < entered && now->event != told->position);
+    if (remote->type != TYPE_MEMBER)
+        return !now && *remote->event->state_key;
+    return !now || (now->event < joined_at && now->event != remote->position);
 }
 
-static const struct err *choose_new(struct job *job, struct room *room, const struct told *told,
+static const struct err *choose_new(struct job *job, struct room *room,
+                                    const struct remote_state *remote,
                                     const struct stored_event **ret, size_t *ret_n, struct map *had)
 {
     const struct state_name *names;
     size_t names_n, n = 0;
     struct map current = {0};
-    int64_t entered = room_entered(room);
+    int64_t joined_at = room_join_position(room);
     TRY(room_state_names(job_tx(job), room->id, VALID_FOREVER - 1, &names, &names_n));
     for (size_t i = 0; i < names_n; i++)
         map_put(&current, state_key_join(job->arena, names[i].type_text, names[i].state_key),
                 (void *)&names[i]);
-    for (size_t i = 0; i < told->n; i++) {
-        const struct stored_event *e = told->events[i];
+    for (size_t i = 0; i < remote->n; i++) {
+        const struct stored_event *e = remote->events[i];
         struct str key = state_key_join(job->arena, e->event->type, e->event->state_key);
         const struct state_name *now = map_get(&current, key);
-        if (!is_to_be_added(e, now, entered))
+        if (!is_to_be_added(e, now, joined_at))
             continue;
         if (now)
             map_put(had, key, (void *)e);
@@ -85,10 +86,10 @@ static const struct err *choose_new(struct job *job, struct room *room, const st
 static const struct err *add_one(struct job *job, struct room *room, const struct stored_event *e,
                                  bool had_predecessor, struct write *w, int at)
 {
-    TRY(told_write_one(job, room, e, had_predecessor, w, at));
+    TRY(remote_state_write_one(job, room, e, had_predecessor, w, at));
     if (!had_predecessor)
         room_state_write_past(w, room->id, e->type, e->event->state_key, e->position,
-                              room_entered(room), at);
+                              room_join_position(room), at);
     return NULL;
 }
 
@@ -101,8 +102,8 @@ static const struct err *add_some(struct job *job, struct room *room,
     int at = write_change(
         w, &(struct change){.kind = CHANGE_STATE, .room = room->id, .resets_room = true});
     for (size_t i = 0; i < n && !e; i++) {
-        const struct event *told = events[i]->event;
-        struct str key = state_key_join(job->arena, told->type, told->state_key);
+        const struct event *remote = events[i]->event;
+        struct str key = state_key_join(job->arena, remote->type, remote->state_key);
         e = add_one(job, room, events[i], map_get(had, key) != NULL, w, at);
     }
     if (e) {
@@ -118,18 +119,18 @@ static const struct err *add_some(struct job *job, struct room *room,
     return e;
 }
 
-static const struct err *choose_and_add(struct job *job, struct room *room, const struct told *told,
-                                        bool *ret_done)
+static const struct err *choose_and_add(struct job *job, struct room *room,
+                                        const struct remote_state *remote, bool *ret_done)
 {
-    const struct stored_event **new = arena_alloc_array(job->arena, told->n + 1, sizeof *new);
+    const struct stored_event **new = arena_alloc_array(job->arena, remote->n + 1, sizeof *new);
     struct map had = {0};
     size_t n;
     const struct err *e = writer_wait_for_queue(job, room);
     if (!e)
-        e = choose_new(job, room, told, new, &n, &had);
+        e = choose_new(job, room, remote, new, &n, &had);
     if (!e) {
-        *ret_done = n <= TOLD_AT_ONCE;
-        e = add_some(job, room, new, *ret_done ? n : TOLD_AT_ONCE, &had, *ret_done);
+        *ret_done = n <= REMOTE_STATE_AT_ONCE;
+        e = add_some(job, room, new, *ret_done ? n : REMOTE_STATE_AT_ONCE, &had, *ret_done);
     }
     map_finish(&had);
     return e;
@@ -137,35 +138,36 @@ static const struct err *choose_and_add(struct job *job, struct room *room, cons
 
 /* Other writers are kept out from the choice to the commit. In an arena of its own, for there may
  * be a hundred steps. */
-static const struct err *complete_step(struct job *job, struct room *room, const struct told *told,
-                                       bool *ret_done)
+static const struct err *complete_step(struct job *job, struct room *room,
+                                       const struct remote_state *remote, bool *ret_done)
 {
     struct arena *outer = job->arena;
     arena_auto struct arena *a = arena_create();
     job_use_arena(job, a);
-    const struct err *e = choose_and_add(job, room, told, ret_done);
+    const struct err *e = choose_and_add(job, room, remote, ret_done);
     job_use_arena(job, outer);
     return e;
 }
 
-const struct err *room_complete(struct job *job, struct room *room, const struct told_state *state)
+const struct err *room_resync(struct job *job, struct room *room,
+                              const struct received_state *state)
 {
-    struct told told;
+    struct remote_state remote;
     const struct room *looked_up = NULL;
-    uint64_t aside_version = 0;
+    uint64_t off_timeline_version = 0;
     for (bool done = false; !done;) {
-        if (room != looked_up || atomic_load(&room->aside_version) != aside_version) {
+        if (room != looked_up || atomic_load(&room->off_timeline_version) != off_timeline_version) {
             looked_up = room;
-            aside_version = atomic_load(&room->aside_version);
-            TRY(told_store(job, room, state, &told));
+            off_timeline_version = atomic_load(&room->off_timeline_version);
+            TRY(remote_state_store(job, room, state, &remote));
         }
         bool locked = writer_lock(room);
-        if (locked && atomic_load(&room->aside_version) != aside_version) {
+        if (locked && atomic_load(&room->off_timeline_version) != off_timeline_version) {
             lock_release(&room->lock); /* told events got places: they have other positions now */
         } else if (locked) {
             room->busy = true;
             lock_release(&room->lock);
-            const struct err *e = complete_step(job, room, &told, &done);
+            const struct err *e = complete_step(job, room, &remote, &done);
             writer_done(room);
             if (e && e->code != ERR_CONFLICT)
                 return e;

@@ -6,7 +6,7 @@
 struct aggregation {
     struct job *job;
     const struct viewer *viewer;
-    const struct sight *sight;
+    const struct visibility *visibility;
     struct children_query query;
     struct children children; /* of the events themselves */
     struct children latest;   /* of the latest events of their threads */
@@ -27,17 +27,17 @@ static const struct err *look_up_latest(struct aggregation *a)
     struct children_query q = a->query;
     q.parents_n = 0;
     for (size_t i = 0; i < c->threads_n; i++)
-        if (sight_allows(a->sight, c->threads[i].latest))
+        if (visibility_allows(a->visibility, c->threads[i].latest))
             positions[q.parents_n++] = c->threads[i].latest;
     q.parents = positions;
     return q.parents_n ? relations_of_latest(job_tx(a->job), &q, &a->latest) : NULL;
 }
 
 /* What erased users said may be redacted for the viewer, and then relates to nothing. */
-static const struct err *look_at(struct aggregation *a, struct children *c)
+static const struct err *aggregate_look_at(struct aggregation *a, struct children *c)
 {
     struct onlooker *o = a->viewer->onlooker;
-    struct edit *edits = arena_alloc_array(a->job->arena, c->edits_n + 1, sizeof *edits);
+    struct event_edit *edits = arena_alloc_array(a->job->arena, c->edits_n + 1, sizeof *edits);
     for (size_t i = 0; i < c->edits_n; i++) {
         edits[i] = c->edits[i];
         TRY(onlooker_event(a->job, o, &c->edits[i].event, &edits[i].event.event));
@@ -49,11 +49,11 @@ static const struct err *look_at(struct aggregation *a, struct children *c)
 /* ---- m.replace ---- */
 
 /* An encrypted edit has its m.new_content inside of the ciphertext. */
-static bool edit_is_valid(const struct aggregation *a, const struct edit *edit)
+static bool edit_is_valid(const struct aggregation *a, const struct event_edit *edit)
 {
     const struct event *e = edit->event.event;
     struct str new_content = json_scan_get(e->content, "m.new_content");
-    return !e->state_key && is_edit(e) && sight_allows(a->sight, edit->event.position) &&
+    return !e->state_key && is_edit(e) && visibility_allows(a->visibility, edit->event.position) &&
            ((new_content.n && new_content.p[0] == '{') || strcmp(e->type, "m.room.encrypted") == 0);
 }
 
@@ -64,10 +64,10 @@ static bool is_more_recent(const struct event *a, const struct event *b)
     return strcmp(a->event_id, b->event_id) > 0;
 }
 
-static const struct edit *newest_edit(const struct aggregation *a, const struct children *c,
-                                      const struct stored_event *parent)
+static const struct event_edit *newest_edit(const struct aggregation *a, const struct children *c,
+                                            const struct stored_event *parent)
 {
-    const struct edit *newest = NULL;
+    const struct event_edit *newest = NULL;
     if (parent->redacted_by || is_edit(parent->event))
         return NULL;
     for (size_t i = 0; i < c->edits_n; i++)
@@ -79,7 +79,7 @@ static const struct edit *newest_edit(const struct aggregation *a, const struct 
 
 /* ---- writing ---- */
 
-static void add_key(struct buf *out, const char *key)
+static void aggregate_add_key(struct buf *out, const char *key)
 {
     buf_add_char(out, out->n ? ',' : '{');
     buf_add_json_string(out, str_of(key));
@@ -89,11 +89,11 @@ static void add_key(struct buf *out, const char *key)
 static void add_edit(const struct aggregation *a, const struct children *c,
                      const struct stored_event *parent, struct buf *out)
 {
-    const struct edit *edit = newest_edit(a, c, parent);
+    const struct event_edit *edit = newest_edit(a, c, parent);
     if (!edit)
         return;
-    add_key(out, "m.replace");
-    show_related_event(a->viewer, a->sight, &edit->event, (struct str){0}, out);
+    aggregate_add_key(out, "m.replace");
+    serialize_related_event(a->viewer, a->visibility, &edit->event, (struct str){0}, out);
 }
 
 static void add_references(const struct aggregation *a, const struct children *c, int64_t parent,
@@ -102,10 +102,10 @@ static void add_references(const struct aggregation *a, const struct children *c
     bool any = false;
     for (size_t i = 0; i < c->references_n; i++) {
         const struct reference *r = &c->references[i];
-        if (r->parent != parent || !sight_allows(a->sight, r->position))
+        if (r->parent != parent || !visibility_allows(a->visibility, r->position))
             continue;
         if (!any)
-            add_key(out, "m.reference");
+            aggregate_add_key(out, "m.reference");
         buf_add_text(out, any ? ",{\"event_id\":" : "{\"chunk\":[{\"event_id\":");
         buf_add_json_string(out, str_of(r->event_id));
         buf_add_char(out, '}');
@@ -133,15 +133,16 @@ static void add_thread(const struct aggregation *a, const struct stored_event *r
     add_references(a, &a->latest, latest->position, &inner);
     if (inner.n)
         buf_add_char(&inner, '}');
-    add_key(out, "m.thread");
+    aggregate_add_key(out, "m.thread");
     BUF_LIT(out, "{\"latest_event\":");
-    show_related_event(a->viewer, a->sight, latest, inner.n ? buf_str(&inner) : (struct str){0},
-                       out);
+    serialize_related_event(a->viewer, a->visibility, latest,
+                            inner.n ? buf_str(&inner) : (struct str){0}, out);
     buf_printf(out, ",\"count\":%lld,\"current_user_participated\":%s}", (long long)t->count,
                t->took_part || root->sender == a->viewer->user ? "true" : "false");
 }
 
-static void add_all(const struct aggregation *a, const struct stored_event *e, struct str *ret)
+static void aggregate_add_all(const struct aggregation *a, const struct stored_event *e,
+                              struct str *ret)
 {
     buf_auto struct buf out = {0};
     add_edit(a, &a->children, e, &out);
@@ -154,13 +155,14 @@ static void add_all(const struct aggregation *a, const struct stored_event *e, s
 }
 
 const struct err *aggregate_events(struct job *job, const struct viewer *v,
-                                   const struct sight *sight,
+                                   const struct visibility *visibility,
                                    const struct stored_event *const *events, size_t n,
                                    struct str *ret)
 {
-    struct aggregation a = {.job = job, .viewer = v, .sight = sight};
+    struct aggregation a = {.job = job, .viewer = v, .visibility = visibility};
     int64_t *parents = arena_alloc_array(job->arena, n + 1, sizeof *parents);
-    a.query = (struct children_query){.parents = parents, .up_to = sight->end, .user = v->user};
+    a.query =
+        (struct children_query){.parents = parents, .up_to = visibility->end, .user = v->user};
     for (size_t i = 0; i < n; i++)
         if (!events[i]->is_state) /* the spec bundles nothing with state events */
             parents[a.query.parents_n++] = events[i]->position;
@@ -169,10 +171,10 @@ const struct err *aggregate_events(struct job *job, const struct viewer *v,
     TRY(ignored_user_ids(job, v->user, &a.query.ignored, &a.query.ignored_n));
     TRY(relations_of_parents(job_tx(job), &a.query, &a.children));
     TRY(look_up_latest(&a));
-    TRY(look_at(&a, &a.children));
-    TRY(look_at(&a, &a.latest));
+    TRY(aggregate_look_at(&a, &a.children));
+    TRY(aggregate_look_at(&a, &a.latest));
     for (size_t i = 0; i < n; i++)
         if (!events[i]->is_state)
-            add_all(&a, events[i], &ret[i]);
+            aggregate_add_all(&a, events[i], &ret[i]);
     return NULL;
 }

@@ -27,7 +27,7 @@ struct entry {
  * map holds both. */
 struct directory {
     struct lock reading, lock;
-    struct store *store;
+    struct node *node;
     struct map entries; /* rooms.id -> struct entry */
     unsigned lists;
     /* The newest list, most members first, and the rooms that it was made of. */
@@ -51,7 +51,7 @@ static void free_entry(struct entry *e)
     free(e);
 }
 
-static char *folded(struct arena *a, const char *text)
+static char *directory_folded(struct arena *a, const char *text)
 {
     if (text && strlen(text) > TEXT_LOOKED_AT_MAX)
         text = str_dup(a, (struct str){text, TEXT_LOOKED_AT_MAX});
@@ -73,9 +73,9 @@ static struct entry *make_entry(struct arena *a, int64_t room, const struct room
         .room = room,
         .joined_n = s->joined_n,
         .room_type = mem_strdup(s->room_type),
-        .name = folded(a, s->name),
-        .topic = folded(a, s->topic),
-        .alias = folded(a, s->canonical_alias),
+        .name = directory_folded(a, s->name),
+        .topic = directory_folded(a, s->topic),
+        .alias = directory_folded(a, s->canonical_alias),
     };
     e->json = chunk_of(s, &e->bytes);
     if (e->bytes > JSON_KEPT_MAX) {
@@ -85,7 +85,7 @@ static struct entry *make_entry(struct arena *a, int64_t room, const struct room
     return e;
 }
 
-static void put(struct directory *d, struct entry *e)
+static void directory_put(struct directory *d, struct entry *e)
 {
     LOCKED(&d->reading);
     lock_take(&d->lock);
@@ -104,16 +104,17 @@ static void set_stale(struct directory *d, int64_t room)
 }
 
 /* Not through the cache of rooms: those that are being used would have to go for them. */
-static const struct err *refresh(struct job *job, struct directory *d, const int64_t *ids, size_t n)
+static const struct err *directory_refresh(struct job *job, struct directory *d, const int64_t *ids,
+                                           size_t n)
 {
-    int64_t before = feed_position(d->store->feed);
+    int64_t before = feed_position(d->node->feed);
     const int64_t *rooms;
     struct room_summary *summaries;
     TRY(room_summaries_read(job, ids, n, &rooms, &summaries, &n));
     for (size_t i = 0; i < n; i++) {
-        put(d, make_entry(job->arena, rooms[i], &summaries[i]));
-        if (feed_room_position(d->store->feed, rooms[i]) > before ||
-            !feed_covers(d->store->feed, before))
+        directory_put(d, make_entry(job->arena, rooms[i], &summaries[i]));
+        if (feed_room_position(d->node->feed, rooms[i]) > before ||
+            !feed_covers(d->node->feed, before))
             set_stale(d, rooms[i]);
     }
     return NULL;
@@ -121,7 +122,8 @@ static const struct err *refresh(struct job *job, struct directory *d, const int
 
 /* ---- keeping up with the published rooms ---- */
 
-static size_t find_missing(struct directory *d, const int64_t *rooms, size_t n, int64_t *ret)
+static size_t directory_find_missing(struct directory *d, const int64_t *rooms, size_t n,
+                                     int64_t *ret)
 {
     LOCKED(&d->lock);
     size_t missing = 0;
@@ -141,8 +143,8 @@ static const struct err *refresh_all(struct job *job, struct directory *d, const
     const struct err *e = NULL;
     for (size_t i = 0; i < n && !e; i += READ_AT_ONCE) {
         struct job own;
-        job_init(&own, job->store, a);
-        e = refresh(&own, d, rooms + i, n - i < READ_AT_ONCE ? n - i : READ_AT_ONCE);
+        job_init(&own, job->node, a);
+        e = directory_refresh(&own, d, rooms + i, n - i < READ_AT_ONCE ? n - i : READ_AT_ONCE);
         job_finish(&own);
         arena_reset(a);
     }
@@ -177,7 +179,7 @@ struct token {
     int64_t joined_n, room;
 };
 
-static const struct err *read_token(const char *text, struct token *ret)
+static const struct err *directory_read_token(const char *text, struct token *ret)
 {
     *ret = (struct token){.direction = 'n', .joined_n = INT64_MAX};
     if (!text)
@@ -193,7 +195,7 @@ static const struct err *read_token(const char *text, struct token *ret)
 }
 
 /* Most members first. */
-static int compare(int64_t a_joined, int64_t a_room, int64_t b_joined, int64_t b_room)
+static int directory_compare(int64_t a_joined, int64_t a_room, int64_t b_joined, int64_t b_room)
 {
     if (a_joined != b_joined)
         return a_joined > b_joined ? -1 : 1;
@@ -203,7 +205,7 @@ static int compare(int64_t a_joined, int64_t a_room, int64_t b_joined, int64_t b
 static int compare_entries(const void *a, const void *b)
 {
     const struct entry *x = *(const struct entry *const *)a, *y = *(const struct entry *const *)b;
-    return compare(x->joined_n, x->room, y->joined_n, y->room);
+    return directory_compare(x->joined_n, x->room, y->joined_n, y->room);
 }
 
 /* What is looked for: as it is, or with a `*` in it. */
@@ -211,7 +213,7 @@ struct wanted {
     const char *term, *pattern; /* NULL: not that way */
 };
 
-static bool is_found(const struct wanted *w, const char *text)
+static bool directory_is_found(const struct wanted *w, const char *text)
 {
     if (!text)
         return false;
@@ -219,7 +221,7 @@ static bool is_found(const struct wanted *w, const char *text)
                    : glob_matches(str_of(w->pattern), str_of(text), GLOB_STAR_ONLY);
 }
 
-static void wanted_init(struct arena *a, const char *term, struct wanted *ret)
+static void directory_wanted_init(struct arena *a, const char *term, struct wanted *ret)
 {
     const char *folded = text_fold_string(a, term);
     *ret = (struct wanted){0};
@@ -229,11 +231,11 @@ static void wanted_init(struct arena *a, const char *term, struct wanted *ret)
         ret->term = folded;
 }
 
-static bool is_wanted(const struct entry *e, const struct directory_query *q,
-                      const struct wanted *w)
+static bool directory_is_wanted(const struct entry *e, const struct directory_query *q,
+                                const struct wanted *w)
 {
-    if ((w->term || w->pattern) && !is_found(w, e->name) && !is_found(w, e->topic) &&
-        !is_found(w, e->alias))
+    if ((w->term || w->pattern) && !directory_is_found(w, e->name) &&
+        !directory_is_found(w, e->topic) && !directory_is_found(w, e->alias))
         return false;
     for (size_t i = 0; i < json_array_size(q->room_types); i++) {
         const json_t *wanted = json_array_get(q->room_types, i);
@@ -273,7 +275,7 @@ static size_t collect_reading(const struct directory *d, const struct directory_
 {
     size_t found = 0;
     for (size_t i = 0; i < d->sorted_n; i++)
-        if (is_wanted(d->sorted[i], q, w))
+        if (directory_is_wanted(d->sorted[i], q, w))
             ret[found++] = d->sorted[i];
     return found;
 }
@@ -305,8 +307,8 @@ static void choose_page(struct arena *a, struct entry *const *entries, size_t n,
                         const struct token *t, size_t limit, struct page *ret)
 {
     size_t place = 0; /* of the first entry that is not before the token's */
-    while (place < n &&
-           compare(entries[place]->joined_n, entries[place]->room, t->joined_n, t->room) < 0)
+    while (place < n && directory_compare(entries[place]->joined_n, entries[place]->room,
+                                          t->joined_n, t->room) < 0)
         place++;
     bool back = t->direction == 'p';
     bool is_there = place < n && entries[place]->room == t->room;
@@ -382,7 +384,7 @@ static void find_page(struct directory *d, struct arena *a, const struct directo
                       const struct token *t, const int64_t *rooms, size_t n, struct page *ret)
 {
     struct wanted w;
-    wanted_init(a, q->term, &w);
+    directory_wanted_init(a, q->term, &w);
     struct entry **found = arena_alloc_array(a, n + 1, sizeof(struct entry *));
     LOCKED(&d->reading);
     sort_reading(d, a, rooms, n);
@@ -392,15 +394,15 @@ static void find_page(struct directory *d, struct arena *a, const struct directo
 
 const struct err *directory_list(struct job *job, const struct directory_query *q, struct buf *out)
 {
-    struct directory *d = job->store->directory;
+    struct directory *d = job->node->directory;
     struct page *page = arena_alloc(job->arena, sizeof *page);
     struct token token;
     const int64_t *rooms;
     size_t n;
-    TRY(read_token(q->since, &token));
+    TRY(directory_read_token(q->since, &token));
     TRY(rooms_published(job_tx(job), &rooms, &n));
     int64_t *missing = arena_alloc_array(job->arena, n + 1, sizeof *missing);
-    TRY(refresh_all(job, d, missing, find_missing(d, rooms, n, missing)));
+    TRY(refresh_all(job, d, missing, directory_find_missing(d, rooms, n, missing)));
     find_page(d, job->arena, q, &token, rooms, n, page);
     TRY(read_rest(job, page));
     write_page(out, page);
@@ -409,7 +411,7 @@ const struct err *directory_list(struct job *job, const struct directory_query *
 
 /* ---- life ---- */
 
-static void on_changes(void *ctx, const struct change *changes, size_t n)
+static void directory_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct directory *d = ctx;
     LOCKED(&d->lock);
@@ -425,13 +427,13 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
     }
 }
 
-struct directory *directory_create(struct store *store)
+struct directory *directory_create(struct node *node)
 {
     struct directory *d = mem_zalloc(sizeof *d);
     lock_init(&d->reading, RANK_CACHE);
     lock_init(&d->lock, RANK_LEAF);
-    d->store = store;
-    feed_listen(store->feed, on_changes, d);
+    d->node = node;
+    feed_listen(node->feed, directory_on_changes, d);
     return d;
 }
 

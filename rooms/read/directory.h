@@ -9,8 +9,8 @@
 #include "storage/db/job.h"
 
 struct directory;
-struct directory *directory_create(struct store *store); /* listens to the feed */
-void directory_destroy(struct directory *d);             /* NULL-safe */
+struct directory *directory_create(struct node *node); /* listens to the feed */
+void directory_destroy(struct directory *d);           /* NULL-safe */
 
 enum { DIRECTORY_PAGE_DEFAULT = 100, DIRECTORY_PAGE_MAX = 500 };
 

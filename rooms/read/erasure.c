@@ -24,7 +24,7 @@ struct erasures {
     _Atomic bool is_loaded, has_any;
 };
 
-static void add_locked(struct erasures *x, const char *user_id, int64_t position)
+static void erasure_add_locked(struct erasures *x, const char *user_id, int64_t position)
 {
     if (map_get(&x->users, str_of(user_id)))
         return;
@@ -36,7 +36,7 @@ static void add_locked(struct erasures *x, const char *user_id, int64_t position
     atomic_store(&x->has_any, true);
 }
 
-static void on_changes(void *ctx, const struct change *changes, size_t n)
+static void erasure_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct erasures *x = ctx;
     if (n == 0) {
@@ -47,15 +47,15 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
     for (size_t i = 0; i < n; i++)
         if (changes[i].kind == CHANGE_ACCOUNT && changes[i].is_erasure) {
             LOCKED(&x->lock);
-            add_locked(x, changes[i].user_id, changes[i].position);
+            erasure_add_locked(x, changes[i].user_id, changes[i].position);
         }
 }
 
-struct erasures *erasures_create(struct store *store)
+struct erasures *erasures_create(struct node *node)
 {
     struct erasures *x = mem_zalloc(sizeof *x);
     lock_init(&x->lock, RANK_CACHE);
-    feed_listen(store->feed, on_changes, x);
+    feed_listen(node->feed, erasure_on_changes, x);
     return x;
 }
 
@@ -76,7 +76,7 @@ static uint64_t resets_of(struct erasures *x)
     return x->resets;
 }
 
-static const struct err *load(struct job *job, struct erasures *x)
+static const struct err *erasure_load(struct job *job, struct erasures *x)
 {
     const struct erasure_row *rows;
     size_t n;
@@ -84,7 +84,7 @@ static const struct err *load(struct job *job, struct erasures *x)
     TRY(erasures_list(job_tx(job), &rows, &n));
     LOCKED(&x->lock);
     for (size_t i = 0; i < n; i++)
-        add_locked(x, rows[i].user_id, rows[i].position);
+        erasure_add_locked(x, rows[i].user_id, rows[i].position);
     if (x->resets == resets)
         atomic_store(&x->is_loaded, true);
     return NULL;
@@ -92,10 +92,10 @@ static const struct err *load(struct job *job, struct erasures *x)
 
 const struct err *erasures_find(struct job *job, const char *user_id, int64_t *ret)
 {
-    struct erasures *x = job->store->erasures;
+    struct erasures *x = job->node->erasures;
     *ret = 0;
     if (!atomic_load(&x->is_loaded))
-        TRY(load(job, x));
+        TRY(erasure_load(job, x));
     if (!atomic_load(&x->has_any))
         return NULL;
     LOCKED(&x->lock);
@@ -110,8 +110,8 @@ struct onlooker {
     struct arena *arena;
     const char *user_id, *server; /* one of them */
     int64_t room;                 /* whose stays these are; 0: none yet */
-    const struct stay *stays;
-    size_t stays_n;
+    const struct join_interval *join_intervals;
+    size_t join_intervals_n;
 };
 
 struct onlooker *onlooker_user(struct arena *a, const char *user_id)
@@ -128,28 +128,28 @@ struct onlooker *onlooker_server(struct arena *a, const char *server)
     return o;
 }
 
-static const struct err *look_up_stays(struct job *job, struct onlooker *o, int64_t room)
+static const struct err *look_up_join_intervals(struct job *job, struct onlooker *o, int64_t room)
 {
-    const struct stay *stays;
+    const struct join_interval *join_intervals;
     size_t n;
     if (o->room == room)
         return NULL;
     if (o->user_id)
-        TRY(stays_of_user(job_tx(job), room, o->user_id, &stays, &n));
+        TRY(join_intervals_of_user(job_tx(job), room, o->user_id, &join_intervals, &n));
     else
-        TRY(stays_of_server(job_tx(job), room, o->server, &stays, &n));
+        TRY(join_intervals_of_server(job_tx(job), room, o->server, &join_intervals, &n));
     /* The job's arena may be that of one page, which the onlooker outlives. */
-    struct stay *kept = arena_alloc_array(o->arena, n + 1, sizeof *kept);
-    memcpy(kept, stays, n * sizeof *kept);
-    o->stays = kept;
-    o->stays_n = n;
+    struct join_interval *kept = arena_alloc_array(o->arena, n + 1, sizeof *kept);
+    memcpy(kept, join_intervals, n * sizeof *kept);
+    o->join_intervals = kept;
+    o->join_intervals_n = n;
     o->room = room;
     return NULL;
 }
 
 /* ---- what is shown ---- */
 
-static bool is_member(const struct event *e)
+static bool erasure_is_member(const struct event *e)
 {
     return e->state_key && strcmp(e->type, "m.room.member") == 0;
 }
@@ -160,7 +160,7 @@ static const struct err *find_erasure(struct job *job, const struct event *e, in
 {
     int64_t subject = 0;
     TRY(erasures_find(job, e->sender, ret));
-    if (is_member(e))
+    if (erasure_is_member(e))
         TRY(erasures_find(job, e->state_key, &subject));
     if (subject && (!*ret || subject < *ret))
         *ret = subject;
@@ -187,7 +187,7 @@ static const struct err *is_setting(struct job *job, const struct stored_event *
     const struct event *e = stored->event, *current = NULL;
     struct room *room;
     *ret = false;
-    if (!e->state_key || is_member(e) || strcmp(e->state_key, e->sender) == 0)
+    if (!e->state_key || erasure_is_member(e) || strcmp(e->state_key, e->sender) == 0)
         return NULL;
     *ret = is_acted_upon(e->type);
     if (*ret)
@@ -201,8 +201,8 @@ static const struct err *is_setting(struct job *job, const struct stored_event *
 
 /* Was the onlooker in the room between the event and the erasure? What was said before the event
  * counts as well: the event may be what ended the stay. */
-static const struct err *was_there(struct job *job, struct onlooker *o,
-                                   const struct stored_event *e, int64_t erased, bool *ret)
+static const struct err *erasure_was_there(struct job *job, struct onlooker *o,
+                                           const struct stored_event *e, int64_t erased, bool *ret)
 {
     int64_t position = e->position;
     *ret = false;
@@ -213,10 +213,10 @@ static const struct err *was_there(struct job *job, struct onlooker *o,
             return NULL;
         position = known->position;
     }
-    TRY(look_up_stays(job, o, e->room));
+    TRY(look_up_join_intervals(job, o, e->room));
     int64_t until = erased > position ? erased : position; /* of leaving afterwards all are told */
-    for (size_t i = 0; i < o->stays_n && !*ret; i++)
-        *ret = o->stays[i].from <= until && o->stays[i].to >= position;
+    for (size_t i = 0; i < o->join_intervals_n && !*ret; i++)
+        *ret = o->join_intervals[i].from <= until && o->join_intervals[i].to >= position;
     return NULL;
 }
 
@@ -230,7 +230,7 @@ const struct err *onlooker_event(struct job *job, struct onlooker *o, const stru
     if (erased) {
         TRY(is_setting(job, e, &is_whole));
         if (!is_whole)
-            TRY(was_there(job, o, e, erased, &is_whole));
+            TRY(erasure_was_there(job, o, e, erased, &is_whole));
         if (!is_whole)
             event = event_keep(job->arena, event_redacted(event));
     }

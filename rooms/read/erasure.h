@@ -12,7 +12,7 @@
 #include "storage/rooms/events.h"
 
 struct erasures;
-struct erasures *erasures_create(struct store *store); /* listens to the feed */
+struct erasures *erasures_create(struct node *node); /* listens to the feed */
 void erasures_destroy(struct erasures *x);
 
 /* Where in the log the user was erased; 0: they were not. From memory. */

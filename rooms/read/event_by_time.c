@@ -1,11 +1,12 @@
-#include "rooms/read/moment.h"
+#include "rooms/read/event_by_time.h"
 
 #include "storage/db/feed.h"
 
-const struct err *moment_find(struct job *job, struct room *room, int64_t ts, int64_t *ret)
+const struct err *event_by_time_position(struct job *job, struct room *room, int64_t ts,
+                                         int64_t *ret)
 {
     /* Events at positions <= low are older than ts; those > high are not. */
-    int64_t low = EVENT_ASIDE_MAX, high = feed_position(job->store->feed);
+    int64_t low = EVENT_OFF_TIMELINE_MAX, high = feed_position(job->node->feed);
     const struct stored_event *oldest;
     size_t any;
     TRY(events_page(job_tx(job), room->id, low, high, false, 1, &oldest, &any));
@@ -24,7 +25,8 @@ const struct err *moment_find(struct job *job, struct room *room, int64_t ts, in
     return NULL;
 }
 
-void moment_choose(const struct event *e, int64_t ts, bool backwards, const struct event **closest)
+void event_by_time_closest(const struct event *e, int64_t ts, bool backwards,
+                           const struct event **closest)
 {
     int64_t time = e->origin_server_ts;
     if (backwards ? time > ts : time < ts)

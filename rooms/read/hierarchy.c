@@ -16,13 +16,13 @@ struct waiting {
     struct waiting *next;
 };
 
-struct walk {
+struct hierarchy_walk {
     struct job *job;
     const struct hierarchy_query *q;
     struct buf *out;
     struct waiting *first;
     struct map seen;   /* room ids that were visited or wait */
-    struct map told;   /* room id -> what a server that was asked for its parent told of it */
+    struct map answer; /* room id -> what a server that was asked for its parent told of it */
     struct map hidden; /* room ids that such a server called inaccessible */
     int64_t skip;      /* rooms that earlier pages had */
     int64_t visible;   /* so far */
@@ -31,7 +31,7 @@ struct walk {
 };
 
 /* They come before everything that waits already. */
-static void push_children(struct walk *w, const struct space_child *children, size_t n,
+static void push_children(struct hierarchy_walk *w, const struct space_child *children, size_t n,
                           int64_t depth)
 {
     struct waiting **place = &w->first;
@@ -56,7 +56,8 @@ struct shown {
     size_t n;
 };
 
-static const struct err *look_at_ours(struct walk *w, struct room *room, struct shown *ret)
+static const struct err *look_at_ours(struct hierarchy_walk *w, struct room *room,
+                                      struct shown *ret)
 {
     struct room_summary summary;
     bool visible;
@@ -69,22 +70,22 @@ static const struct err *look_at_ours(struct walk *w, struct room *room, struct 
 }
 
 /* What was learnt about the children of a room that another server told of. */
-static void remember_children(struct walk *w, const struct space_told *told)
+static void remember_children(struct hierarchy_walk *w, const struct space_answer *answer)
 {
-    for (size_t i = 0; i < json_array_size(told->children); i++) {
-        const json_t *child = json_array_get(told->children, i);
+    for (size_t i = 0; i < json_array_size(answer->children); i++) {
+        const json_t *child = json_array_get(answer->children, i);
         struct str id = str_of(json_text(child, "room_id"));
-        if (id.n && w->told.n < ROOMS_MAX && !map_get(&w->told, id))
-            map_put(&w->told, id, (void *)child);
+        if (id.n && w->answer.n < ROOMS_MAX && !map_get(&w->answer, id))
+            map_put(&w->answer, id, (void *)child);
     }
-    for (size_t i = 0; i < json_array_size(told->inaccessible); i++) {
-        struct str id = str_of(json_string_value(json_array_get(told->inaccessible, i)));
+    for (size_t i = 0; i < json_array_size(answer->inaccessible); i++) {
+        struct str id = str_of(json_string_value(json_array_get(answer->inaccessible, i)));
         if (id.n && w->hidden.n < ROOMS_MAX)
             map_put(&w->hidden, id, w);
     }
 }
 
-static bool is_space(const json_t *summary)
+static bool hierarchy_is_space(const json_t *summary)
 {
     const char *type = json_text(summary, "room_type");
     return type && strcmp(type, "m.space") == 0;
@@ -93,50 +94,51 @@ static bool is_space(const json_t *summary)
 /* Who was asked for a room has told of its children, too: enough for those that are no spaces. When
  * no more may be asked, the page ends here, unless it would be empty: the next one would be, too.
  */
-static const struct err *find_told(struct walk *w, const struct waiting *at, const json_t **ret)
+static const struct err *hierarchy_ask_for_summary(struct hierarchy_walk *w,
+                                                   const struct waiting *at, const json_t **ret)
 {
-    struct space_told told = {0};
-    *ret = map_get(&w->told, str_of(at->room_id));
+    struct space_answer answer = {0};
+    *ret = map_get(&w->answer, str_of(at->room_id));
     if (map_get(&w->hidden, str_of(at->room_id)) ||
-        (*ret && (!is_space(*ret) || at->depth >= w->q->max_depth)) || !w->q->asker.ask)
+        (*ret && (!hierarchy_is_space(*ret) || at->depth >= w->q->max_depth)) || !w->q->asker.ask)
         return NULL;
-    TRY(w->q->asker.ask(w->q->asker.ctx, w->job, at->room_id, at->via, at->via_n, &told));
-    if (told.is_later && w->visible > w->skip)
+    TRY(w->q->asker.ask(w->q->asker.ctx, w->job, at->room_id, at->via, at->via_n, &answer));
+    if (answer.is_later && w->visible > w->skip)
         w->more = true;
-    if (told.room)
-        *ret = told.room;
-    remember_children(w, &told);
+    if (answer.room)
+        *ret = answer.room;
+    remember_children(w, &answer);
     return NULL;
 }
 
-static const struct err *look_at_theirs(struct walk *w, const struct waiting *at,
+static const struct err *look_at_theirs(struct hierarchy_walk *w, const struct waiting *at,
                                         struct room *stale, struct shown *ret)
 {
-    const json_t *told;
+    const json_t *answer;
     bool visible;
-    TRY(find_told(w, at, &told));
+    TRY(hierarchy_ask_for_summary(w, at, &answer));
     if (w->more)
         return NULL;
-    if (!told)
+    if (!answer)
         return stale ? look_at_ours(w, stale, ret) : NULL;
-    TRY(room_told_may_see(w->job, told, w->q->user, &visible));
+    TRY(remote_summary_may_see(w->job, answer, w->q->user, &visible));
     if (!visible)
         return NULL;
-    json_t *summary = json_keep(w->job->arena, json_copy((json_t *)told));
+    json_t *summary = json_keep(w->job->arena, json_copy((json_t *)answer));
     json_object_del(summary, "children_state");
     ret->summary = summary;
-    if (is_space(told))
-        space_children_of_told(w->job, json_object_get(told, "children_state"),
-                               w->q->suggested_only, &ret->children, &ret->n);
+    if (hierarchy_is_space(answer))
+        space_children_of_answer(w->job, json_object_get(answer, "children_state"),
+                                 w->q->suggested_only, &ret->children, &ret->n);
     return NULL;
 }
 
-static const struct err *visit(struct walk *w, const struct waiting *at)
+static const struct err *visit(struct hierarchy_walk *w, const struct waiting *at)
 {
     struct room *room;
     struct shown shown = {0};
     TRY(room_find(w->job, at->room_id, &room));
-    if (room && room_has_server(room, w->job->store->config->server_name))
+    if (room && room_has_server(room, w->job->node->config->server_name))
         TRY(look_at_ours(w, room, &shown));
     else
         TRY(look_at_theirs(w, at, room, &shown));
@@ -161,7 +163,7 @@ static const struct err *visit(struct walk *w, const struct waiting *at)
 /* ---- the walk ---- */
 
 /* `<rooms so far>_<max_depth>_<suggested_only>` */
-static const struct err *read_token(const struct hierarchy_query *q, int64_t *ret)
+static const struct err *hierarchy_read_token(const struct hierarchy_query *q, int64_t *ret)
 {
     long long skip, depth;
     int suggested, end = 0;
@@ -179,7 +181,7 @@ static const struct err *read_token(const struct hierarchy_query *q, int64_t *re
     return NULL;
 }
 
-static const struct err *walk(struct walk *w)
+static const struct err *read_hierarchy_walk(struct hierarchy_walk *w)
 {
     while (w->first && !w->more && w->children < CHILDREN_MAX) {
         const struct waiting *at = w->first;
@@ -193,13 +195,13 @@ const struct err *hierarchy_list(struct job *job, const char *room_id,
                                  const struct hierarchy_query *q, struct buf *out)
 {
     struct waiting root = {.room_id = room_id, .via = q->via, .via_n = q->via_n};
-    struct walk w = {.job = job, .q = q, .out = out, .first = &root};
-    TRY(read_token(q, &w.skip));
+    struct hierarchy_walk w = {.job = job, .q = q, .out = out, .first = &root};
+    TRY(hierarchy_read_token(q, &w.skip));
     map_put(&w.seen, str_of(room_id), &root);
     BUF_LIT(out, "{\"rooms\":[");
-    const struct err *e = walk(&w);
+    const struct err *e = read_hierarchy_walk(&w);
     map_finish(&w.seen);
-    map_finish(&w.told);
+    map_finish(&w.answer);
     map_finish(&w.hidden);
     TRY(e);
     buf_add_char(out, ']');

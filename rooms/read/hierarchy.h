@@ -7,7 +7,7 @@
 enum { HIERARCHY_PAGE_DEFAULT = 50, HIERARCHY_PAGE_MAX = 100, HIERARCHY_DEPTH_MAX = 50 };
 
 /* A room that we are not in, as another server tells of it, checked. */
-struct space_told {
+struct space_answer {
     const json_t *room;         /* RoomSummary with children_state; NULL: no server tells */
     const json_t *children;     /* the same of its children, as far as they may be seen ... */
     const json_t *inaccessible; /* ... and the ids of those that may not */
@@ -17,7 +17,7 @@ struct space_told {
 /* Finds that out: the rooms' floor cannot ask by itself. via: servers that may know. */
 struct space_asker {
     const struct err *(*ask)(void *ctx, struct job *job, const char *room_id,
-                             const char *const *via, size_t via_n, struct space_told *ret);
+                             const char *const *via, size_t via_n, struct space_answer *ret);
     void *ctx;
 };
 

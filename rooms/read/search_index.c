@@ -35,7 +35,8 @@ static const struct err *remove_redacted(struct job *job, const struct stored_ev
 }
 
 /* What was said by users who are erased is forgotten. */
-static const struct err *put(struct job *job, const struct stored_event *events, size_t n)
+static const struct err *read_search_index_put(struct job *job, const struct stored_event *events,
+                                               size_t n)
 {
     const struct search_row *rows;
     size_t kept_n = 0, rows_n;
@@ -46,7 +47,7 @@ static const struct err *put(struct job *job, const struct stored_event *events,
         if (!erased)
             kept[kept_n++] = &events[i];
     }
-    TRY(search_text_rows(job_tx(job), &job->store->config->search_languages, kept, kept_n, &rows,
+    TRY(search_text_rows(job_tx(job), &job->node->config->search_languages, kept, kept_n, &rows,
                          &rows_n));
     return rows_n ? search_index_put(job_tx(job), rows, rows_n) : NULL;
 }
@@ -55,13 +56,13 @@ static const struct err *put(struct job *job, const struct stored_event *events,
 static const struct err *index_page(struct job *job, bool *ret_more)
 {
     struct tx *tx = job_tx(job);
-    int64_t head = feed_position(job->store->feed);
+    int64_t head = feed_position(job->node->feed);
     struct search_cursor c;
     const struct stored_event *events;
     size_t n;
     TRY(search_cursor_take(tx, &c));
     TRY(search_events(tx, c.position, head, PAGE, &events, &n));
-    TRY(put(job, events, n));
+    TRY(read_search_index_put(job, events, n));
     for (size_t i = 0; i < n; i++)
         TRY(remove_redacted(job, &events[i]));
     *ret_more = n == PAGE;
@@ -88,7 +89,7 @@ static const struct err *range_page(struct job *job, bool *ret_more)
     TRY(search_range_events(tx, &r, PAGE, &events, &n));
     if (n == PAGE)
         r.last = events[n - 1].position;
-    TRY(put(job, events, n));
+    TRY(read_search_index_put(job, events, n));
     TRY(search_range_remove_redacted(tx, &r));
     return search_range_done(tx, &r, r.last);
 }
@@ -105,7 +106,7 @@ static const struct err *remake_page(struct job *job, bool *ret_more)
     if (!c.remake_below)
         return NULL;
     TRY(search_indexed_events(tx, c.remake_below, PAGE, &events, &n));
-    TRY(put(job, events, n));
+    TRY(read_search_index_put(job, events, n));
     *ret_more = n == PAGE;
     c.remake_below = *ret_more ? events[n - 1].position : 0;
     return search_cursor_set(tx, &c);
@@ -125,7 +126,7 @@ static const char *form_of(struct arena *a, const struct config_list *languages)
 static const struct err *adopt(struct job *job, bool *ret_more)
 {
     struct search_cursor c;
-    const char *form = form_of(job->arena, &job->store->config->search_languages);
+    const char *form = form_of(job->arena, &job->node->config->search_languages);
     *ret_more = false;
     TRY(search_cursor_take(job_tx(job), &c));
     if (strcmp(c.form, form) == 0)
@@ -141,13 +142,13 @@ static const struct err *forget_page(struct job *job, bool *ret_more)
 }
 
 /* In a transaction and an arena of its own. */
-static const struct err *page_alone(struct store *store,
+static const struct err *page_alone(struct node *node,
                                     const struct err *(*page)(struct job *job, bool *ret_more),
                                     bool *ret_more)
 {
     arena_auto struct arena *a = arena_create();
     struct job job;
-    job_init(&job, store, a);
+    job_init(&job, node, a);
     const struct err *e = tx_begin(job_tx(&job));
     if (!e)
         e = page(&job, ret_more);
@@ -162,9 +163,9 @@ const struct err *search_index_catch_up(struct job *job, int pages)
     bool more = true, more_ranges = true;
     for (int i = 0; i < pages && (more || more_ranges); i++) {
         if (more)
-            TRY(page_alone(job->store, index_page, &more));
+            TRY(page_alone(job->node, index_page, &more));
         if (more_ranges)
-            TRY(page_alone(job->store, range_page, &more_ranges));
+            TRY(page_alone(job->node, range_page, &more_ranges));
     }
     return NULL;
 }
@@ -172,7 +173,7 @@ const struct err *search_index_catch_up(struct job *job, int pages)
 /* ---- the thread ---- */
 
 struct search_indexer {
-    struct store *store;
+    struct node *node;
     pthread_t thread;
     bool running;
     /* The thread's own: the form of the index is ours, all of it is, all names are folded that are
@@ -186,7 +187,7 @@ struct search_indexer {
     bool stopping;
 };
 
-static void hear(void *ctx, const struct change *changes, size_t n)
+static void search_index_hear(void *ctx, const struct change *changes, size_t n)
 {
     struct search_indexer *x = ctx;
     bool erased = n == 0, any = n == 0; /* changes were missed */
@@ -202,7 +203,7 @@ static void hear(void *ctx, const struct change *changes, size_t n)
     pthread_cond_signal(&x->wake);
 }
 
-static void wait_locked(struct search_indexer *x, int ms)
+static void search_index_wait_locked(struct search_indexer *x, int ms)
 {
     int64_t until = mono_ms() + ms;
     while (!x->stopping && mono_ms() < until)
@@ -215,7 +216,7 @@ static const struct err *fold_names(struct search_indexer *x)
     arena_auto struct arena *a = arena_create();
     struct job job;
     bool more = false;
-    job_init(&job, x->store, a);
+    job_init(&job, x->node, a);
     const struct err *e = profiles_fold_names(job_tx(&job), &x->names_after, PAGE, &more);
     job_finish(&job);
     x->names_folded = !e && !more;
@@ -223,12 +224,12 @@ static const struct err *fold_names(struct search_indexer *x)
 }
 
 /* A page of what older versions have left. */
-static const struct err *renew(struct search_indexer *x)
+static const struct err *search_index_renew(struct search_indexer *x)
 {
     if (!x->names_folded)
         return fold_names(x);
     bool more;
-    TRY(page_alone(x->store, remake_page, &more));
+    TRY(page_alone(x->node, remake_page, &more));
     x->remade = !more;
     return NULL;
 }
@@ -239,26 +240,26 @@ static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
 {
     bool adopting, index = true, ranges = true, forget = atomic_exchange(&x->forgets, false);
     if (!x->adopted)
-        TRY(page_alone(x->store, adopt, &adopting));
+        TRY(page_alone(x->node, adopt, &adopting));
     x->adopted = true;
     for (int i = 0; i < PAGES_AT_ONCE && (index || ranges || forget); i++) {
         if (index)
-            TRY(page_alone(x->store, index_page, &index));
+            TRY(page_alone(x->node, index_page, &index));
         if (ranges)
-            TRY(page_alone(x->store, range_page, &ranges));
+            TRY(page_alone(x->node, range_page, &ranges));
         if (forget)
-            TRY(page_alone(x->store, forget_page, &forget));
+            TRY(page_alone(x->node, forget_page, &forget));
     }
     if (forget)
         atomic_store(&x->forgets, true);
     if (!index && !ranges && !forget && !x->remade)
-        TRY(renew(x));
+        TRY(search_index_renew(x));
     *ret_more = index || ranges || forget || !x->remade;
     return NULL;
 }
 
 /* How long to rest after it. */
-static int follow(struct search_indexer *x)
+static int search_index_follow(struct search_indexer *x)
 {
     bool more = true;
     atomic_store(&x->behind, false);
@@ -273,15 +274,15 @@ static int follow(struct search_indexer *x)
     return e ? RETRY_MS : x->remade ? IDLE_MS : REMAKE_MS;
 }
 
-static void *run(void *arg)
+static void *search_index_run(void *arg)
 {
     struct search_indexer *x = arg;
     lock_take(&x->lock);
     while (!x->stopping) {
         lock_release(&x->lock);
-        int rest = follow(x);
+        int rest = search_index_follow(x);
         lock_take(&x->lock);
-        wait_locked(x, rest);
+        search_index_wait_locked(x, rest);
         while (!x->stopping && !atomic_load(&x->behind))
             lock_wait(&x->lock, &x->wake);
     }
@@ -289,20 +290,20 @@ static void *run(void *arg)
     return NULL;
 }
 
-struct search_indexer *search_indexer_create(struct store *store)
+struct search_indexer *search_indexer_create(struct node *node)
 {
     struct search_indexer *x = mem_zalloc(sizeof *x);
-    x->store = store;
+    x->node = node;
     lock_init(&x->lock, RANK_LEAF);
     cond_init(&x->wake);
     atomic_init(&x->forgets, true); /* what a stop interrupted goes on */
-    feed_listen(store->feed, hear, x);
+    feed_listen(node->feed, search_index_hear, x);
     return x;
 }
 
 void search_indexer_start(struct search_indexer *x)
 {
-    x->running = thread_start(&x->thread, "search-index", run, x);
+    x->running = thread_start(&x->thread, "search-index", search_index_run, x);
 }
 
 void search_indexer_stop(struct search_indexer *x)

@@ -18,7 +18,7 @@
 const struct err *search_index_catch_up(struct job *job, int pages);
 
 struct search_indexer;
-struct search_indexer *search_indexer_create(struct store *store); /* listens to the feed */
+struct search_indexer *search_indexer_create(struct node *node); /* listens to the feed */
 void search_indexer_start(struct search_indexer *x);
 void search_indexer_stop(struct search_indexer *x);    /* NULL-safe; before the committer's end */
 void search_indexer_destroy(struct search_indexer *x); /* NULL-safe; after it */

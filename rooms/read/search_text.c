@@ -34,7 +34,7 @@ static const char *topic_of(struct arena *a, struct str content)
 }
 
 /* A file is found by its name too where the body is its caption. */
-static const char *body_of(struct arena *a, struct str content)
+static const char *search_text_body_of(struct arena *a, struct str content)
 {
     const char *body = json_scan_string(a, json_scan_get(content, "body"));
     const char *filename = json_scan_string(a, json_scan_get(content, "filename"));
@@ -49,7 +49,7 @@ bool search_text_of(struct arena *a, const struct stored_event *e, struct search
     struct search_text text = {0};
     if (e->type == TYPE_MESSAGE) {
         text.key = SEARCH_BODY;
-        text.text = str_of(body_of(a, content));
+        text.text = str_of(search_text_body_of(a, content));
     } else if (e->type == TYPE_NAME) {
         text.key = SEARCH_NAME;
         text.text = str_of(json_scan_string(a, json_scan_get(content, "name")));
@@ -153,8 +153,9 @@ struct highlights {
     size_t n;
 };
 
-static void add_highlights(struct highlights *h, const struct search_terms *terms,
-                           const struct search_stems *stems, const struct text_words *text)
+static void search_text_add_highlights(struct highlights *h, const struct search_terms *terms,
+                                       const struct search_stems *stems,
+                                       const struct text_words *text)
 {
     for (size_t i = 0; i < text->n && h->n < SEARCH_HIGHLIGHTS_MAX; i++) {
         const struct word *w = &text->words[i];
@@ -178,7 +179,7 @@ const struct err *search_text_highlights(struct tx *tx, const struct config_list
     struct highlights h = {.list =
                                arena_alloc_array(tx->arena, SEARCH_HIGHLIGHTS_MAX, sizeof *h.list)};
     for (size_t i = 0; i < n; i++)
-        add_highlights(&h, terms, stems, &texts[i]);
+        search_text_add_highlights(&h, terms, stems, &texts[i]);
     map_finish(&h.seen);
     *ret = h.list;
     *ret_n = h.n;

@@ -1,11 +1,11 @@
-#include "rooms/read/show.h"
+#include "rooms/read/serialize.h"
 
 #include "matrix/json_scan.h"
 #include "rooms/read/aggregate.h"
 
 /* What `unsigned` says besides the event's own columns, looked up for a whole page at once. */
 struct extras {
-    struct sight sight;
+    struct visibility visibility;
     struct str *relations;                 /* m.relations of each event; p NULL: none */
     const struct stored_event *redactions; /* that took something from events of the page */
     size_t redactions_n;
@@ -22,9 +22,9 @@ static const struct stored_event *find_position(const struct stored_event *list,
     return NULL;
 }
 
-static const struct err *look_up_redactions(struct job *job, const struct viewer *v,
-                                            const struct stored_event *const *events, size_t n,
-                                            struct extras *x)
+static const struct err *serialize_look_up_redactions(struct job *job, const struct viewer *v,
+                                                      const struct stored_event *const *events,
+                                                      size_t n, struct extras *x)
 {
     int64_t *positions = arena_alloc_array(job->arena, n + 1, sizeof *positions);
     size_t wanted = 0;
@@ -124,9 +124,10 @@ static void add_transaction_id(struct buf *out, const struct viewer *v,
     buf_add_json_string(out, str_of(e->client_txn));
 }
 
-static void add_membership(struct buf *out, const struct sight *sight, const struct stored_event *e)
+static void serialize_add_membership(struct buf *out, const struct visibility *visibility,
+                                     const struct stored_event *e)
 {
-    enum membership m = sight_membership(sight, e->position);
+    enum membership m = visibility_membership(visibility, e->position);
     buf_printf(out, ",\"membership\":\"%s\"", m == MEMBERSHIP_NONE ? "leave" : membership_text(m));
 }
 
@@ -138,12 +139,12 @@ static void add_relations(struct buf *out, struct str relations)
     buf_add_str(out, relations);
 }
 
-void show_related_event(const struct viewer *v, const struct sight *sight,
-                        const struct stored_event *e, struct str relations, struct buf *out)
+void serialize_related_event(const struct viewer *v, const struct visibility *visibility,
+                             const struct stored_event *e, struct str relations, struct buf *out)
 {
     begin_event(out, v, e->event);
     add_age(out, v, e->event);
-    add_membership(out, sight, e);
+    serialize_add_membership(out, visibility, e);
     add_transaction_id(out, v, e);
     add_relations(out, relations);
     BUF_LIT(out, "}}");
@@ -161,14 +162,14 @@ static const struct err *keep_fields(struct job *job, const struct viewer *v, st
     return NULL;
 }
 
-static const struct err *show_one(struct job *job, const struct viewer *v,
-                                  const struct stored_event *e, const struct extras *x,
-                                  struct str relations, struct buf *out)
+static const struct err *serialize_one(struct job *job, const struct viewer *v,
+                                       const struct stored_event *e, const struct extras *x,
+                                       struct str relations, struct buf *out)
 {
     size_t from = out->n;
     begin_event(out, v, e->event);
     add_age(out, v, e->event);
-    add_membership(out, &x->sight, e);
+    serialize_add_membership(out, &x->visibility, e);
     add_transaction_id(out, v, e);
     const struct stored_event *replaced = e->event->state_key ? find_replaced(x, e) : NULL;
     if (replaced)
@@ -182,9 +183,9 @@ static const struct err *show_one(struct job *job, const struct viewer *v,
     return v->fields && v->fields->event_fields.present ? keep_fields(job, v, out, from) : NULL;
 }
 
-static const struct err *look_up_sight(struct job *job, const struct viewer *v,
-                                       const struct stored_event *const *events, size_t n,
-                                       struct sight *ret)
+static const struct err *look_up_visibility(struct job *job, const struct viewer *v,
+                                            const struct stored_event *const *events, size_t n,
+                                            struct visibility *ret)
 {
     struct room *room;
     TRY(room_get_by_id(job, events[0]->room, &room));
@@ -194,42 +195,42 @@ static const struct err *look_up_sight(struct job *job, const struct viewer *v,
     for (size_t i = 1; i < n; i++)
         if (events[i]->position < oldest)
             oldest = events[i]->position;
-    return sight_open(job, room, v->user, v->user_id, oldest, ret);
+    return visibility_open(job, room, v->user, v->user_id, oldest, ret);
 }
 
-const struct err *show_events(struct job *job, const struct viewer *v,
-                              const struct stored_event *const *events, size_t n,
-                              enum relations_known known, struct buf *out)
+const struct err *serialize_events(struct job *job, const struct viewer *v,
+                                   const struct stored_event *const *events, size_t n,
+                                   enum relations_known known, struct buf *out)
 {
     if (!n)
         return NULL;
     struct extras x = {.relations = arena_alloc_array(job->arena, n, sizeof *x.relations)};
     TRY(onlooker_list(job, v->onlooker, &events, n));
-    TRY(look_up_sight(job, v, events, n, &x.sight));
-    TRY(look_up_redactions(job, v, events, n, &x));
+    TRY(look_up_visibility(job, v, events, n, &x.visibility));
+    TRY(serialize_look_up_redactions(job, v, events, n, &x));
     TRY(look_up_replaced(job, v, events, n, &x));
     if (known == RELATIONS_UNKNOWN)
-        TRY(aggregate_events(job, v, &x.sight, events, n, x.relations));
+        TRY(aggregate_events(job, v, &x.visibility, events, n, x.relations));
     for (size_t i = 0; i < n; i++) {
         if (i)
             buf_add_char(out, ',');
-        TRY(show_one(job, v, events[i], &x, x.relations[i], out));
+        TRY(serialize_one(job, v, events[i], &x, x.relations[i], out));
     }
     return NULL;
 }
 
-const struct err *show_as(struct job *job, const struct viewer *v, const struct stored_event *e,
-                          const struct event **ret)
+const struct err *viewer_event(struct job *job, const struct viewer *v,
+                               const struct stored_event *e, const struct event **ret)
 {
     return onlooker_event(job, v->onlooker, e, ret);
 }
 
-const struct err *show_state_event(struct job *job, const struct viewer *v,
-                                   const struct stored_event *e, struct buf *out)
+const struct err *serialize_state_event(struct job *job, const struct viewer *v,
+                                        const struct stored_event *e, struct buf *out)
 {
     size_t from = out->n;
     const struct event *shown;
-    TRY(show_as(job, v, e, &shown));
+    TRY(viewer_event(job, v, e, &shown));
     begin_event(out, v, shown);
     add_age(out, v, shown);
     BUF_LIT(out, "}}");

@@ -1,8 +1,8 @@
 /* Showing events to a user: the client format with its `unsigned` (client-server-api, "Room event
  * format"), bundled aggregations included. Used by everything that returns events: /sync,
  * /messages, /context, /event, /relations, /search. */
-#ifndef ROOMS_READ_SHOW_H
-#define ROOMS_READ_SHOW_H
+#ifndef ROOMS_READ_SERIALIZE_H
+#define ROOMS_READ_SERIALIZE_H
 
 #include "matrix/filter.h"
 #include "rooms/read/erasure.h"
@@ -27,21 +27,21 @@ enum relations_known {
 /* Writes events of one room, separated by commas, in the given order. Their aggregations and
  * redactions are looked up for all of them together, in a number of round trips that does not
  * depend on theirs. */
-const struct err *show_events(struct job *job, const struct viewer *v,
-                              const struct stored_event *const *events, size_t n,
-                              enum relations_known known, struct buf *out);
+const struct err *serialize_events(struct job *job, const struct viewer *v,
+                                   const struct stored_event *const *events, size_t n,
+                                   enum relations_known known, struct buf *out);
 
 /* An event inside of another's m.relations, as the viewer may see it. relations: its own
  * m.relations; p NULL when none. */
-void show_related_event(const struct viewer *v, const struct sight *sight,
-                        const struct stored_event *e, struct str relations, struct buf *out);
+void serialize_related_event(const struct viewer *v, const struct visibility *visibility,
+                             const struct stored_event *e, struct str relations, struct buf *out);
 
 /* The event as the viewer may see it: for those who show parts of its content. */
-const struct err *show_as(struct job *job, const struct viewer *v, const struct stored_event *e,
-                          const struct event **ret);
+const struct err *viewer_event(struct job *job, const struct viewer *v,
+                               const struct stored_event *e, const struct event **ret);
 
 /* One event without aggregations: state in /sync and the like. */
-const struct err *show_state_event(struct job *job, const struct viewer *v,
-                                   const struct stored_event *e, struct buf *out);
+const struct err *serialize_state_event(struct job *job, const struct viewer *v,
+                                        const struct stored_event *e, struct buf *out);
 
 #endif

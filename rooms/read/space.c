@@ -2,7 +2,7 @@
 
 #include "matrix/id.h"
 
-enum { ORDER_MAX = 50, SHOWN_MAX = 65536 };
+enum { ORDER_MAX = 50, CHILD_BYTES_MAX = 65536 };
 
 /* ---- a child ---- */
 
@@ -19,7 +19,7 @@ static const char *valid_order(const json_t *content)
     return order;
 }
 
-static void read_via(const json_t *via, struct space_child *child)
+static void space_read_via(const json_t *via, struct space_child *child)
 {
     for (size_t i = 0; i < json_array_size(via) && child->via_n < SPACE_VIA_MAX; i++) {
         const json_t *item = json_array_get(via, i);
@@ -39,11 +39,11 @@ static bool read_child(const char *room_id, const json_t *content, int64_t ts, b
     if (suggested_only && !json_is_true(json_object_get(content, "suggested")))
         return false;
     *ret = (struct space_child){.room_id = room_id, .order = valid_order(content), .ts = ts};
-    read_via(via, ret);
+    space_read_via(via, ret);
     return true;
 }
 
-static int compare(const void *a, const void *b)
+static int space_compare(const void *a, const void *b)
 {
     const struct space_child *x = a, *y = b;
     if (!x->order != !y->order)
@@ -56,7 +56,7 @@ static int compare(const void *a, const void *b)
     return strcmp(x->room_id, y->room_id);
 }
 
-static struct str keep(struct arena *a, const struct buf *b)
+static struct str space_keep(struct arena *a, const struct buf *b)
 {
     return (struct str){arena_memdup(a, b->p, b->n), b->n};
 }
@@ -78,7 +78,7 @@ const struct err *space_children(struct job *job, struct room *room, const struc
                        &children[n]))
             children[n++].event = e;
     }
-    qsort(children, n, sizeof *children, compare);
+    qsort(children, n, sizeof *children, space_compare);
     *ret = children;
     *ret_n = n;
     return NULL;
@@ -86,7 +86,7 @@ const struct err *space_children(struct job *job, struct room *room, const struc
 
 /* ---- told by another server ---- */
 
-static bool show_told(struct arena *a, const json_t *event, struct str *ret)
+static bool space_write_child(struct arena *a, const json_t *event, struct str *ret)
 {
     static const char *const keys[] = {"type", "state_key", "content", "sender",
                                        "origin_server_ts"};
@@ -95,12 +95,12 @@ static bool show_told(struct arena *a, const json_t *event, struct str *ret)
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         json_object_set(o, keys[i], json_object_get(event, keys[i]));
     buf_add_json(&out, o);
-    *ret = keep(a, &out);
-    return out.n <= SHOWN_MAX;
+    *ret = space_keep(a, &out);
+    return out.n <= CHILD_BYTES_MAX;
 }
 
-static bool read_told(struct arena *a, const json_t *event, bool suggested_only,
-                      struct space_child *ret)
+static bool space_read_received(struct arena *a, const json_t *event, bool suggested_only,
+                                struct space_child *ret)
 {
     const char *type = json_text(event, "type"), *sender = json_text(event, "sender");
     const json_t *ts = json_object_get(event, "origin_server_ts");
@@ -108,19 +108,20 @@ static bool read_told(struct arena *a, const json_t *event, bool suggested_only,
            json_is_integer(ts) &&
            read_child(json_text(event, "state_key"), json_object_get(event, "content"),
                       json_integer_value(ts), suggested_only, ret) &&
-           show_told(a, event, &ret->shown);
+           space_write_child(a, event, &ret->shown);
 }
 
-void space_children_of_told(struct job *job, const json_t *children_state, bool suggested_only,
-                            const struct space_child **ret, size_t *ret_n)
+void space_children_of_answer(struct job *job, const json_t *children_state, bool suggested_only,
+                              const struct space_child **ret, size_t *ret_n)
 {
     size_t max = json_array_size(children_state), n = 0;
     max = max < SPACE_CHILDREN_MAX ? max : SPACE_CHILDREN_MAX;
     struct space_child *children = arena_alloc_array(job->arena, max + 1, sizeof *children);
     for (size_t i = 0; i < max; i++)
-        if (read_told(job->arena, json_array_get(children_state, i), suggested_only, &children[n]))
+        if (space_read_received(job->arena, json_array_get(children_state, i), suggested_only,
+                                &children[n]))
             n++;
-    qsort(children, n, sizeof *children, compare);
+    qsort(children, n, sizeof *children, space_compare);
     *ret = children;
     *ret_n = n;
 }

@@ -24,8 +24,8 @@ const struct err *space_children(struct job *job, struct room *room, const struc
                                  size_t *ret_n);
 
 /* The same from children_state as another server tells it; what is malformed is left out. */
-void space_children_of_told(struct job *job, const json_t *children_state, bool suggested_only,
-                            const struct space_child **ret, size_t *ret_n);
+void space_children_of_answer(struct job *job, const json_t *children_state, bool suggested_only,
+                              const struct space_child **ret, size_t *ret_n);
 
 /* A RoomSummary as an object with children_state. */
 void space_write_room(struct buf *out, const json_t *summary, const struct space_child *children,

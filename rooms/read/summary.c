@@ -8,8 +8,8 @@
 #include "storage/rooms/public_rooms.h"
 
 /* An empty text is as good as none. */
-static const struct err *read_text(struct job *job, struct room *room, const char *type,
-                                   const char *key, const char **ret)
+static const struct err *summary_read_text(struct job *job, struct room *room, const char *type,
+                                           const char *key, const char **ret)
 {
     TRY(room_state_text(job, room, type, key, ret));
     if (*ret && !**ret)
@@ -47,12 +47,12 @@ const struct err *room_summary_read(struct job *job, struct room *room, struct r
     struct room_summary s = {.room_id = room->room_id,
                              .room_version = room->version->id,
                              .joined_n = room_joined_count(room)};
-    TRY(read_text(job, room, "m.room.name", "name", &s.name));
-    TRY(read_text(job, room, "m.room.topic", "topic", &s.topic));
-    TRY(read_text(job, room, "m.room.avatar", "url", &s.avatar_url));
-    TRY(read_text(job, room, "m.room.canonical_alias", "alias", &s.canonical_alias));
-    TRY(read_text(job, room, "m.room.create", "type", &s.room_type));
-    TRY(read_text(job, room, "m.room.encryption", "algorithm", &s.encryption));
+    TRY(summary_read_text(job, room, "m.room.name", "name", &s.name));
+    TRY(summary_read_text(job, room, "m.room.topic", "topic", &s.topic));
+    TRY(summary_read_text(job, room, "m.room.avatar", "url", &s.avatar_url));
+    TRY(summary_read_text(job, room, "m.room.canonical_alias", "alias", &s.canonical_alias));
+    TRY(summary_read_text(job, room, "m.room.create", "type", &s.room_type));
+    TRY(summary_read_text(job, room, "m.room.encryption", "algorithm", &s.encryption));
     TRY(read_is(job, room, "m.room.history_visibility", "history_visibility", "world_readable",
                 &s.world_readable));
     TRY(read_is(job, room, "m.room.guest_access", "guest_access", "can_join", &s.guest_can_join));
@@ -63,7 +63,7 @@ const struct err *room_summary_read(struct job *job, struct room *room, struct r
 
 /* ---- of many rooms ---- */
 
-static const char *text_of(struct arena *a, struct str content, const char *key)
+static const char *summary_text_of(struct arena *a, struct str content, const char *key)
 {
     const char *text = json_scan_string(a, json_scan_get(content, key));
     return text && *text ? text : NULL;
@@ -74,26 +74,26 @@ static void set_from(struct arena *a, struct room_summary *s, int64_t type, stru
     const char *text;
     switch (type) {
     case TYPE_NAME:
-        s->name = text_of(a, content, "name");
+        s->name = summary_text_of(a, content, "name");
         break;
     case TYPE_TOPIC:
-        s->topic = text_of(a, content, "topic");
+        s->topic = summary_text_of(a, content, "topic");
         break;
     case TYPE_AVATAR:
-        s->avatar_url = text_of(a, content, "url");
+        s->avatar_url = summary_text_of(a, content, "url");
         break;
     case TYPE_CANONICAL_ALIAS:
-        s->canonical_alias = text_of(a, content, "alias");
+        s->canonical_alias = summary_text_of(a, content, "alias");
         break;
     case TYPE_CREATE:
-        s->room_type = text_of(a, content, "type");
+        s->room_type = summary_text_of(a, content, "type");
         break;
     case TYPE_HISTORY_VISIBILITY:
-        text = text_of(a, content, "history_visibility");
+        text = summary_text_of(a, content, "history_visibility");
         s->world_readable = text && strcmp(text, "world_readable") == 0;
         break;
     case TYPE_GUEST_ACCESS:
-        text = text_of(a, content, "guest_access");
+        text = summary_text_of(a, content, "guest_access");
         s->guest_can_join = text && strcmp(text, "can_join") == 0;
         break;
     case TYPE_JOIN_RULES:
@@ -135,7 +135,7 @@ const struct err *room_summaries_read(struct job *job, const int64_t *ids, size_
 
 /* ---- as it is shown ---- */
 
-static void set_text(json_t *o, const char *key, const char *text)
+static void summary_set_text(json_t *o, const char *key, const char *text)
 {
     if (text)
         json_object_set_new(o, key, json_string(text));
@@ -146,19 +146,19 @@ json_t *room_summary_chunk(const struct room_summary *s)
     json_t *o = json_pack("{s:s, s:I, s:b, s:b, s:s}", "room_id", s->room_id, "num_joined_members",
                           (json_int_t)s->joined_n, "world_readable", s->world_readable,
                           "guest_can_join", s->guest_can_join, "join_rule", s->join_rule);
-    set_text(o, "name", s->name);
-    set_text(o, "topic", s->topic);
-    set_text(o, "avatar_url", s->avatar_url);
-    set_text(o, "canonical_alias", s->canonical_alias);
-    set_text(o, "room_type", s->room_type);
+    summary_set_text(o, "name", s->name);
+    summary_set_text(o, "topic", s->topic);
+    summary_set_text(o, "avatar_url", s->avatar_url);
+    summary_set_text(o, "canonical_alias", s->canonical_alias);
+    summary_set_text(o, "room_type", s->room_type);
     return o;
 }
 
 json_t *room_summary_whole(const struct room_summary *s)
 {
     json_t *o = room_summary_chunk(s), *rooms = json_array();
-    set_text(o, "room_version", s->room_version);
-    set_text(o, "encryption", s->encryption);
+    summary_set_text(o, "room_version", s->room_version);
+    summary_set_text(o, "encryption", s->encryption);
     for (size_t i = 0; i < json_array_size(s->allow); i++) {
         const json_t *condition = json_array_get(s->allow, i);
         const char *type = json_text(condition, "type"), *id = json_text(condition, "room_id");
@@ -211,7 +211,8 @@ static const struct err *is_in_one_of(struct job *job, const json_t *room_ids, i
     return NULL;
 }
 
-const struct err *room_told_may_see(struct job *job, const json_t *summary, int64_t user, bool *ret)
+const struct err *remote_summary_may_see(struct job *job, const json_t *summary, int64_t user,
+                                         bool *ret)
 {
     static const char *const open[] = {"public", "knock", "knock_restricted"};
     const char *rule = json_text(summary, "join_rule"), *id = json_text(summary, "room_id");
@@ -239,8 +240,9 @@ static bool has_invited(struct job *job, struct room *room, const char *server)
     return false;
 }
 
-const struct err *room_summary_may_tell(struct job *job, struct room *room,
-                                        const struct room_summary *s, const char *server, bool *ret)
+const struct err *room_summary_may_serve(struct job *job, struct room *room,
+                                         const struct room_summary *s, const char *server,
+                                         bool *ret)
 {
     const struct err *denied = room_check_acl(job, room, server);
     if (denied && denied->code != ERR_FORBIDDEN)

@@ -32,11 +32,11 @@ json_t *room_summary_whole(const struct room_summary *s);
 const struct err *room_summary_may_see(struct job *job, struct room *room,
                                        const struct room_summary *s, int64_t user, bool *ret);
 /* The same of a room that we are not in, by the RoomSummary that another server told. */
-const struct err *room_told_may_see(struct job *job, const json_t *summary, int64_t user,
-                                    bool *ret);
+const struct err *remote_summary_may_see(struct job *job, const json_t *summary, int64_t user,
+                                         bool *ret);
 /* May users of that server see it or come in, by what can be known of all of them together? */
-const struct err *room_summary_may_tell(struct job *job, struct room *room,
-                                        const struct room_summary *s, const char *server,
-                                        bool *ret);
+const struct err *room_summary_may_serve(struct job *job, struct room *room,
+                                         const struct room_summary *s, const char *server,
+                                         bool *ret);
 
 #endif

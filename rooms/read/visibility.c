@@ -30,19 +30,19 @@ static const struct event *value_at(const struct stored_event *events, size_t n,
     return value;
 }
 
-enum membership sight_membership(const struct sight *s, int64_t position)
+enum membership visibility_membership(const struct visibility *s, int64_t position)
 {
     if (s->now.position <= position)
         return s->now.membership;
     return membership_of(value_at(s->members, s->members_n, position));
 }
 
-static enum history history_at(const struct sight *s, int64_t position)
+static enum history history_at(const struct visibility *s, int64_t position)
 {
     return history_of(value_at(s->history, s->history_n, position));
 }
 
-static bool joins_after(const struct sight *s, int64_t position)
+static bool joins_after(const struct visibility *s, int64_t position)
 {
     for (size_t i = s->members_n; i-- > 0 && s->members[i].since > position;)
         if (membership_of(s->members[i].event) == MEMBERSHIP_JOIN)
@@ -52,13 +52,14 @@ static bool joins_after(const struct sight *s, int64_t position)
 
 /* The five rules. For the events that change the history visibility or the user's membership, the
  * looser of before and after counts. */
-bool sight_allows(const struct sight *s, int64_t position)
+bool visibility_allows(const struct visibility *s, int64_t position)
 {
     if (s->all)
         return true;
     enum history before = history_at(s, position - 1), after = history_at(s, position);
     enum history visible = before < after ? before : after;
-    enum membership was = sight_membership(s, position - 1), is = sight_membership(s, position);
+    enum membership was = visibility_membership(s, position - 1),
+                    is = visibility_membership(s, position);
     if (visible == WORLD_READABLE || was == MEMBERSHIP_JOIN || is == MEMBERSHIP_JOIN)
         return true;
     if (visible == SHARED && joins_after(s, position))
@@ -80,7 +81,7 @@ static int64_t oldest_of(const struct stored_event *const *events, size_t n)
 
 /* The usual case, known from memory: the user is joined, and either has been since before the
  * oldest of the events, or the room has shared its history all along. */
-static bool all_is_visible(const struct sight *s, const struct event *history, int64_t changed,
+static bool all_is_visible(const struct visibility *s, const struct event *history, int64_t changed,
                            int64_t from)
 {
     bool joined = s->now.membership == MEMBERSHIP_JOIN;
@@ -90,10 +91,10 @@ static bool all_is_visible(const struct sight *s, const struct event *history, i
            (unchanged && history_of(history) == SHARED && joined);
 }
 
-const struct err *sight_open(struct job *job, struct room *room, int64_t user, const char *user_id,
-                             int64_t from, struct sight *ret)
+const struct err *visibility_open(struct job *job, struct room *room, int64_t user,
+                                  const char *user_id, int64_t from, struct visibility *ret)
 {
-    struct sight s = {.now = room_member(room, user), .end = VALID_FOREVER};
+    struct visibility s = {.now = room_member(room, user), .end = VALID_FOREVER};
     const struct event *history;
     int64_t changed;
     TRY(room_state_at_head(job, room, "m.room.history_visibility", "", &history, &changed));
@@ -112,7 +113,7 @@ const struct err *sight_open(struct job *job, struct room *room, int64_t user, c
 }
 
 /* In history that was fetched later the intervals say nothing: the state at each event does. */
-static const struct err *may_see_old(struct job *job, struct room *room, const struct sight *s,
+static const struct err *may_see_old(struct job *job, struct room *room, const struct visibility *s,
                                      const char *user_id, const struct stored_event *e, bool *ret)
 {
     const struct stored_event *history, *member;
@@ -135,13 +136,13 @@ const struct err *visibility_filter(struct job *job, struct room *room, int64_t 
 {
     if (!n)
         return NULL;
-    struct sight s;
-    TRY(sight_open(job, room, user, user_id, oldest_of(events, n), &s));
+    struct visibility s;
+    TRY(visibility_open(job, room, user, user_id, oldest_of(events, n), &s));
     const struct map *ignored;
     TRY(ignored_users(job, user, &ignored));
     for (size_t i = 0; i < n; i++) {
         if (events[i]->position > 0)
-            ret_visible[i] = sight_allows(&s, events[i]->position);
+            ret_visible[i] = visibility_allows(&s, events[i]->position);
         else
             TRY(may_see_old(job, room, &s, user_id, events[i], &ret_visible[i]));
         if (events[i]->is_withheld)

@@ -7,7 +7,7 @@
 
 /* What decides over time what one user sees of one room: from memory while nothing relevant
  * changed, otherwise read once from the intervals of history visibility and membership. */
-struct sight {
+struct visibility {
     bool all;               /* everything is visible, from where it was opened */
     struct room_member now; /* the user's membership */
     int64_t end;            /* nothing after this position is visible */
@@ -17,12 +17,12 @@ struct sight {
 };
 
 /* For events at `from` and later positions. */
-const struct err *sight_open(struct job *job, struct room *room, int64_t user, const char *user_id,
-                             int64_t from, struct sight *ret);
+const struct err *visibility_open(struct job *job, struct room *room, int64_t user,
+                                  const char *user_id, int64_t from, struct visibility *ret);
 /* May the user see the event at this position, as far as history visibility goes? */
-bool sight_allows(const struct sight *s, int64_t position);
+bool visibility_allows(const struct visibility *s, int64_t position);
 /* The user's membership when the event at this position had happened. */
-enum membership sight_membership(const struct sight *s, int64_t position);
+enum membership visibility_membership(const struct visibility *s, int64_t position);
 
 /* May the user read anything of the room (joined, has left, or the room is world-readable)? Not who
  * is banned from it. M_FORBIDDEN if not. */

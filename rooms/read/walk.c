@@ -44,8 +44,8 @@ static const struct err *keep_related(struct job *job, const struct event_filter
 }
 
 /* Which events of the page the user may see and asked for. */
-static const struct err *choose(struct job *job, const struct walk *w,
-                                const struct stored_event *events, size_t n, bool *ret_wanted)
+static const struct err *walk_choose(struct job *job, const struct room_walk *w,
+                                     const struct stored_event *events, size_t n, bool *ret_wanted)
 {
     const struct stored_event **list = arena_alloc_array(job->arena, n + 1, sizeof *list);
     for (size_t i = 0; i < n; i++)
@@ -59,13 +59,13 @@ static const struct err *choose(struct job *job, const struct walk *w,
     return keep_related(job, w->filter, events, n, ret_wanted);
 }
 
-static int64_t place_behind(const struct walk *w, const struct stored_event *e)
+static int64_t place_behind(const struct room_walk *w, const struct stored_event *e)
 {
     return w->backwards ? e->position - 1 : e->position;
 }
 
 /* One page from where the walk stands; ret_n: how many events were looked at. */
-static const struct err *walk_page(struct job *job, const struct walk *w, size_t page,
+static const struct err *walk_page(struct job *job, const struct room_walk *w, size_t page,
                                    struct walked *walked, size_t *ret_n)
 {
     const struct stored_event *events;
@@ -78,7 +78,7 @@ static const struct err *walk_page(struct job *job, const struct walk *w, size_t
         TRY(events_page(job_tx(job), w->room->id, from, to, w->backwards, (int64_t)page, &events,
                         &n));
     bool *wanted = arena_alloc_array(job->arena, n + 1, sizeof *wanted);
-    TRY(choose(job, w, events, n, wanted));
+    TRY(walk_choose(job, w, events, n, wanted));
     walked->more = n == page;
     for (size_t i = 0; i < n; i++) {
         if (walked->n == w->limit) {
@@ -93,18 +93,19 @@ static const struct err *walk_page(struct job *job, const struct walk *w, size_t
     return NULL;
 }
 
-const struct err *walk_room(struct job *job, const struct walk *w, struct walked *ret)
+const struct err *walk_room(struct job *job, const struct room_walk *w, struct walked *ret)
 {
     struct walked walked = {
         .events = arena_alloc_array(job->arena, w->limit + 1, sizeof *walked.events),
         .place = w->from,
         .more = w->limit == 0,
     };
-    struct sight sight;
-    TRY(sight_open(job, w->room, w->viewer->user, w->viewer->user_id, VALID_FOREVER, &sight));
-    walked.is_live = !w->backwards && sight.end == VALID_FOREVER;
-    if (w->backwards && sight.end < walked.place)
-        walked.place = sight.end; /* one who left need not walk back over what came later */
+    struct visibility visibility;
+    TRY(visibility_open(job, w->room, w->viewer->user, w->viewer->user_id, VALID_FOREVER,
+                        &visibility));
+    walked.is_live = !w->backwards && visibility.end == VALID_FOREVER;
+    if (w->backwards && visibility.end < walked.place)
+        walked.place = visibility.end; /* one who left need not walk back over what came later */
     for (size_t scanned = 0, n; walked.n < w->limit && scanned < SCAN_MAX; scanned += n) {
         /* One more than is missing tells whether there is more. */
         size_t page = w->limit - walked.n + 1;

@@ -6,14 +6,14 @@
 #ifndef ROOMS_READ_WALK_H
 #define ROOMS_READ_WALK_H
 
-#include "rooms/read/show.h"
+#include "rooms/read/serialize.h"
 #include "storage/rooms/events.h"
 #include "storage/rooms/relations.h"
 
 /* Before everything that is here: history that was fetched from other servers lies below zero. */
-#define WALK_START EVENT_ASIDE_MAX
+#define WALK_START EVENT_OFF_TIMELINE_MAX
 
-struct walk {
+struct room_walk {
     struct room *room;
     const struct viewer *viewer;
     const struct event_filter *filter;     /* NULL: everything */
@@ -32,7 +32,7 @@ struct walked {
 };
 
 /* Looks at a bounded number of events: with a filter that few pass, it stops before the limit. */
-const struct err *walk_room(struct job *job, const struct walk *w, struct walked *ret);
+const struct err *walk_room(struct job *job, const struct room_walk *w, struct walked *ret);
 
 /* Does the filter let this event through, as far as the event itself tells (not related_by_…)? */
 bool walk_filter_matches(struct arena *a, const struct event_filter *f, const struct event *e);

@@ -16,12 +16,12 @@ struct chain_walk {
     struct lookup *lookup;
     struct map seen;
     struct stored_event *found;
-    size_t found_n, found_room;
+    size_t found_n, found_cap;
     const char **next; /* the ids of the next wave */
-    size_t next_n, next_room;
+    size_t next_n, next_cap;
 };
 
-static void *grow(struct arena *a, void *list, size_t *room, size_t n, size_t size)
+static void *auth_chain_grow(struct arena *a, void *list, size_t *room, size_t n, size_t size)
 {
     if (n < *room)
         return list;
@@ -32,13 +32,13 @@ static void *grow(struct arena *a, void *list, size_t *room, size_t n, size_t si
     return grown;
 }
 
-static void cite(struct chain_walk *w, const struct event *e)
+static void auth_chain_cite(struct chain_walk *w, const struct event *e)
 {
     for (size_t i = 0; i < e->auth_n; i++) {
         const char *id = e->auth_events[i];
         if (map_put(&w->seen, str_of(id), (void *)id))
             continue;
-        w->next = grow(w->arena, w->next, &w->next_room, w->next_n, sizeof *w->next);
+        w->next = auth_chain_grow(w->arena, w->next, &w->next_cap, w->next_n, sizeof *w->next);
         w->next[w->next_n++] = id;
     }
 }
@@ -48,17 +48,18 @@ static const struct err *walk_wave(struct chain_walk *w, const char *const *ids,
 {
     TRY(lookup_load(w->lookup, ids, n));
     w->next = NULL;
-    w->next_n = w->next_room = 0;
+    w->next_n = w->next_cap = 0;
     for (size_t i = 0; i < n; i++) {
         const struct known_event *known;
         TRY(lookup_get(w->lookup, ids[i], &known));
         if (!known)
             continue;
         if (in_chain) {
-            w->found = grow(w->arena, w->found, &w->found_room, w->found_n, sizeof *w->found);
+            w->found =
+                auth_chain_grow(w->arena, w->found, &w->found_cap, w->found_n, sizeof *w->found);
             w->found[w->found_n++] = known->e;
         }
-        cite(w, known->e.event);
+        auth_chain_cite(w, known->e.event);
     }
     return NULL;
 }

@@ -25,7 +25,7 @@ struct auth_indexes {
 
 /* ---- one room's ---- */
 
-static size_t bytes_of(const struct auth_index *x)
+static size_t auth_index_bytes_of(const struct auth_index *x)
 {
     return sizeof *x + x->graph.bytes + x->numbers_bytes + x->events_bytes;
 }
@@ -57,7 +57,7 @@ static void forget_events(struct auth_index *x)
     x->events_bytes = 0;
 }
 
-static void destroy(struct auth_index *x)
+static void auth_index_destroy(struct auth_index *x)
 {
     forget_numbers(x);
     forget_events(x);
@@ -111,7 +111,7 @@ void auth_index_keep(struct auth_index *x, const struct known_event *e, uint32_t
 }
 
 /* What one room keeps beside its graph is bounded: it begins anew. */
-static void trim(struct auth_index *x)
+static void auth_index_trim(struct auth_index *x)
 {
     map_finish(&x->extra);
     x->extra = (struct map){0};
@@ -133,14 +133,15 @@ static void trim(struct auth_index *x)
 
 /* ---- loading ---- */
 
-static void fill(void *ctx, uint32_t node, const uint32_t *cites, size_t n, uint32_t power)
+static void auth_index_fill(void *ctx, uint32_t node, const uint32_t *cites, size_t n,
+                            uint32_t power)
 {
     struct auth_index *x = ctx;
     if (node == x->graph.from - 1)
         auth_graph_fill(&x->graph, cites, n, power);
 }
 
-static const struct err *load(struct auth_graph *g, uint32_t node)
+static const struct err *auth_index_load(struct auth_graph *g, uint32_t node)
 {
     struct auth_index *x = (struct auth_index *)g;
     size_t loaded = g->n + 1 - g->from, more = 3 * loaded;
@@ -149,12 +150,13 @@ static const struct err *load(struct auth_graph *g, uint32_t node)
     arena_auto struct arena *a = arena_create(); /* much comes through it */
     struct arena *was = x->job->arena;
     job_use_arena(x->job, a);
-    const struct err *e = auth_nodes_page(job_tx(x->job), x->room_id, from, to, fill, x);
+    const struct err *e = auth_nodes_page(job_tx(x->job), x->room_id, from, to, auth_index_fill, x);
     job_use_arena(x->job, was);
     return e;
 }
 
-static const struct err *make(struct job *job, struct room *room, struct auth_index **ret)
+static const struct err *auth_index_make(struct job *job, struct room *room,
+                                         struct auth_index **ret)
 {
     uint32_t newest;
     bool lacks, came;
@@ -166,7 +168,7 @@ static const struct err *make(struct job *job, struct room *room, struct auth_in
     }
     struct auth_index *x = mem_zalloc(sizeof *x);
     auth_graph_init(&x->graph, newest);
-    x->graph.load = load;
+    x->graph.load = auth_index_load;
     x->room_id = room->id;
     x->stored_n = x->known_n = newest;
     x->state_position = -1;
@@ -178,23 +180,24 @@ static const struct err *make(struct job *job, struct room *room, struct auth_in
 
 /* ---- all of them ---- */
 
-static void unlink_locked(struct auth_indexes *all, struct auth_index *x)
+static void auth_index_unlink_locked(struct auth_indexes *all, struct auth_index *x)
 {
     *(x->newer ? &x->newer->older : &all->newest) = x->older;
     *(x->older ? &x->older->newer : &all->oldest) = x->newer;
     x->newer = x->older = NULL;
     map_remove_int(&all->rooms, x->room_id);
-    all->bytes -= bytes_of(x);
+    all->bytes -= auth_index_bytes_of(x);
 }
 
-static struct auth_index *take(struct auth_indexes *all, int64_t room, uint64_t *ret_epoch)
+static struct auth_index *auth_index_take(struct auth_indexes *all, int64_t room,
+                                          uint64_t *ret_epoch)
 {
     LOCKED(&all->lock);
     struct auth_index *x = map_get_int(&all->rooms, room);
     *ret_epoch = all->epoch;
     *(x ? &all->hits : &all->loads) += 1;
     if (x)
-        unlink_locked(all, x);
+        auth_index_unlink_locked(all, x);
     return x;
 }
 
@@ -202,32 +205,32 @@ static void give(struct auth_indexes *all, struct auth_index *x)
 {
     LOCKED(&all->lock);
     if (x->epoch != all->epoch || map_get_int(&all->rooms, x->room_id)) {
-        destroy(x);
+        auth_index_destroy(x);
         return;
     }
     map_put_int(&all->rooms, x->room_id, x);
     x->older = all->newest;
     *(all->newest ? &all->newest->newer : &all->oldest) = x;
     all->newest = x;
-    all->bytes += bytes_of(x);
+    all->bytes += auth_index_bytes_of(x);
     while (all->bytes > all->bytes_max) {
         struct auth_index *oldest = all->oldest;
-        unlink_locked(all, oldest);
-        destroy(oldest);
+        auth_index_unlink_locked(all, oldest);
+        auth_index_destroy(oldest);
     }
 }
 
 /* Where nodes lack auth events that have come since, the numbers are made anew. */
-static const struct err *renew(struct job *job, struct room *room, struct auth_index **x)
+static const struct err *auth_index_renew(struct job *job, struct room *room, struct auth_index **x)
 {
     uint32_t newest;
     bool lacks, came;
     TRY(auth_nodes_newest(job_tx(job), room->id, &newest, &lacks, &came));
     if (!came)
         return NULL;
-    destroy(*x);
+    auth_index_destroy(*x);
     *x = NULL;
-    return make(job, room, x);
+    return auth_index_make(job, room, x);
 }
 
 const struct err *auth_index_open(struct job *job, struct room *room, struct lookup *lookup,
@@ -235,11 +238,11 @@ const struct err *auth_index_open(struct job *job, struct room *room, struct loo
 {
     uint64_t epoch;
     const struct err *e = NULL;
-    struct auth_index *x = take(job->store->auth_indexes, room->id, &epoch);
+    struct auth_index *x = auth_index_take(job->node->auth_indexes, room->id, &epoch);
     if (!x)
-        TRY(make(job, room, &x));
+        TRY(auth_index_make(job, room, &x));
     else if (x->lacks)
-        e = renew(job, room, &x);
+        e = auth_index_renew(job, room, &x);
     if (x) {
         x->job = job;
         x->room = room;
@@ -255,15 +258,15 @@ const struct err *auth_index_open(struct job *job, struct room *room, struct loo
 
 void auth_index_close(struct auth_index *x, bool is_good)
 {
-    struct auth_indexes *all = x->job->store->auth_indexes;
-    trim(x);
+    struct auth_indexes *all = x->job->node->auth_indexes;
+    auth_index_trim(x);
     x->job = NULL;
     x->room = NULL;
     x->lookup = NULL;
     if (is_good)
         give(all, x);
     else
-        destroy(x);
+        auth_index_destroy(x);
 }
 
 void auth_indexes_forget(struct auth_indexes *all, int64_t room)
@@ -271,8 +274,8 @@ void auth_indexes_forget(struct auth_indexes *all, int64_t room)
     LOCKED(&all->lock);
     struct auth_index *x = map_get_int(&all->rooms, room);
     if (x) {
-        unlink_locked(all, x);
-        destroy(x);
+        auth_index_unlink_locked(all, x);
+        auth_index_destroy(x);
     } else {
         all->epoch++; /* a job may have it */
     }
@@ -294,7 +297,7 @@ void auth_indexes_forget_event(struct auth_indexes *all, int64_t room, const cha
     free(kept);
 }
 
-static void on_changes(void *ctx, const struct change *changes, size_t n)
+static void auth_index_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct auth_indexes *all = ctx;
     if (n)
@@ -303,18 +306,18 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
     all->epoch++;
     while (all->newest) {
         struct auth_index *x = all->newest;
-        unlink_locked(all, x);
-        destroy(x);
+        auth_index_unlink_locked(all, x);
+        auth_index_destroy(x);
     }
 }
 
-struct auth_indexes *auth_indexes_create(struct store *store)
+struct auth_indexes *auth_indexes_create(struct node *node)
 {
     struct auth_indexes *all = mem_zalloc(sizeof *all);
     lock_init(&all->lock, RANK_CACHE);
-    int64_t bytes = store->config->cache_size / SHARE;
+    int64_t bytes = node->config->cache_size / SHARE;
     all->bytes_max = (size_t)(bytes > BYTES_MIN ? bytes : BYTES_MIN);
-    feed_listen(store->feed, on_changes, all);
+    feed_listen(node->feed, auth_index_on_changes, all);
     return all;
 }
 
@@ -322,7 +325,7 @@ void auth_indexes_destroy(struct auth_indexes *all)
 {
     if (!all)
         return;
-    on_changes(all, NULL, 0);
+    auth_index_on_changes(all, NULL, 0);
     map_finish(&all->rooms);
     lock_finish(&all->lock);
     free(all);

@@ -13,7 +13,7 @@
 #include "rooms/state/lookup.h"
 
 struct auth_indexes;
-struct auth_indexes *auth_indexes_create(struct store *store); /* listens to the feed */
+struct auth_indexes *auth_indexes_create(struct node *node); /* listens to the feed */
 void auth_indexes_destroy(struct auth_indexes *all);
 void auth_indexes_add_metrics(struct auth_indexes *all, struct buf *out);
 /* What is remembered of the room, or of that event, is not so any more. */

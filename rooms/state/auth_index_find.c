@@ -32,7 +32,7 @@ struct discovery {
     struct map found;       /* event id -> struct fresh */
     struct map history;     /* the same of events that may be wanted, read before */
     struct fresh **fresh;   /* that have an event */
-    size_t fresh_n, fresh_room, extra_n;
+    size_t fresh_n, fresh_cap, extra_n;
 };
 
 static const struct auth_number *number_of(const struct auth_index *x, struct str id)
@@ -46,13 +46,13 @@ static void add_fresh(struct discovery *d, struct fresh *f)
     map_put(&d->found, f->id, f);
     if (f->is_missing)
         return;
-    if (d->fresh_n == d->fresh_room) {
-        size_t room = d->fresh_room ? d->fresh_room * 2 : 64;
-        struct fresh **grown = arena_alloc_array(d->arena, room, sizeof(struct fresh *));
+    if (d->fresh_n == d->fresh_cap) {
+        size_t cap = d->fresh_cap ? d->fresh_cap * 2 : 64;
+        struct fresh **grown = arena_alloc_array(d->arena, cap, sizeof(struct fresh *));
         if (d->fresh_n)
             memcpy(grown, d->fresh, d->fresh_n * sizeof(struct fresh *));
         d->fresh = grown;
-        d->fresh_room = room;
+        d->fresh_cap = cap;
     }
     d->fresh[d->fresh_n++] = f;
     d->extra_n += f->is_extra;
@@ -71,7 +71,7 @@ static const struct str *auth_of(struct discovery *d, const struct event *e, siz
     return auth;
 }
 
-static void describe(struct discovery *d, struct fresh *f, const struct event *e)
+static void auth_index_find_describe(struct discovery *d, struct fresh *f, const struct event *e)
 {
     f->auth = auth_of(d, e, &f->auth_n);
     f->is_power = e->state_key && !*e->state_key && strcmp(e->type, "m.room.power_levels") == 0;
@@ -85,7 +85,7 @@ static void add_unstored(struct discovery *d, struct fresh *f)
     f->is_missing = !known;
     f->is_extra = known != NULL;
     if (known)
-        describe(d, f, known->e.event);
+        auth_index_find_describe(d, f, known->e.event);
 }
 
 /* Those of which the lookup has all that there is to know need no query; ret: the others. */
@@ -104,7 +104,7 @@ static size_t take_looked_up(struct discovery *d, const struct str *ids, size_t 
             continue;
         struct fresh *f = arena_alloc(d->arena, sizeof *f);
         *f = (struct fresh){.id = ids[i], .is_extra = is_extra};
-        describe(d, f, known->e.event);
+        auth_index_find_describe(d, f, known->e.event);
         add_fresh(d, f);
     }
     return others;
@@ -248,8 +248,8 @@ static void add_to_graph(struct discovery *d, struct fresh *f, struct auth_node_
 }
 
 /* An event gets its number when all that it cites have theirs. */
-static void put_in_order(struct discovery *d, bool extra, struct auth_node_new *rows,
-                         size_t *rows_n)
+static void auth_index_find_put_in_order(struct discovery *d, bool extra,
+                                         struct auth_node_new *rows, size_t *rows_n)
 {
     struct fresh **stack = arena_alloc_array(d->arena, d->fresh_n + 1, sizeof(struct fresh *));
     for (size_t i = 0; i < d->fresh_n; i++) {
@@ -362,9 +362,9 @@ static const struct err *discover(struct discovery *d, const struct str *ids, si
     /* Stored events come below those that are for this job alone. Once there are any of these, all
      * that the state stands upon has its numbers. */
     if (d->x->graph.n == d->x->known_n)
-        put_in_order(d, false, rows, &stored_n);
+        auth_index_find_put_in_order(d, false, rows, &stored_n);
     TRY(keep_numbers(d, rows, stored_n));
-    put_in_order(d, true, rows + stored_n, &extra_n);
+    auth_index_find_put_in_order(d, true, rows + stored_n, &extra_n);
     note_extra(d, rows + stored_n, extra_n);
     return NULL;
 }
@@ -391,9 +391,9 @@ static size_t with_unstored(struct auth_index *x, const char *const *ids, size_t
 {
     struct arena *a = x->job->arena;
     struct map seen = {0};
-    size_t room = n + 16, asked = 0;
-    struct str *list = arena_alloc_array(a, room, sizeof *list);
-    const char **stack = arena_alloc_array(a, room, sizeof *stack);
+    size_t cap = n + 16, asked = 0;
+    struct str *list = arena_alloc_array(a, cap, sizeof *list);
+    const char **stack = arena_alloc_array(a, cap, sizeof *stack);
     size_t depth = n;
     if (n)
         memcpy(stack, ids, n * sizeof *stack);
@@ -405,10 +405,10 @@ static size_t with_unstored(struct auth_index *x, const char *const *ids, size_t
             continue;
         map_put(&seen, bytes, (void *)id);
         size_t more = known ? known->e.event->auth_n : 0;
-        if (asked + depth + more + 1 > room) {
-            room = 2 * (asked + depth + more + 1);
-            struct str *grown = arena_alloc_array(a, room, sizeof *grown);
-            const char **deeper = arena_alloc_array(a, room, sizeof *deeper);
+        if (asked + depth + more + 1 > cap) {
+            cap = 2 * (asked + depth + more + 1);
+            struct str *grown = arena_alloc_array(a, cap, sizeof *grown);
+            const char **deeper = arena_alloc_array(a, cap, sizeof *deeper);
             if (asked)
                 memcpy(grown, list, asked * sizeof *list);
             if (depth)
@@ -444,7 +444,7 @@ static const struct err *find_moved(struct auth_index *x, struct moved *ret)
     return auth_nodes_state(job_tx(x->job), x->room_id, x->state_position, &ret->list, &ret->n);
 }
 
-static void mark_current(struct auth_index *x, const struct moved *moved)
+static void auth_index_find_mark_current(struct auth_index *x, const struct moved *moved)
 {
     for (size_t i = 0; i < moved->n; i++) {
         const struct auth_node_state *s = &moved->list[i];
@@ -472,7 +472,7 @@ const struct err *auth_index_find(struct auth_index *x, const char *const *ids, 
             asked[asked_n++] = moved.list[i].event_id;
     if (asked_n)
         TRY(discover_all(x, asked, asked_n));
-    mark_current(x, &moved);
+    auth_index_find_mark_current(x, &moved);
     for (size_t i = 0; i < n; i++) {
         struct str id = event_id_to_bytes(x->job->arena, x->room->version, ids[i]);
         const struct auth_number *number = id.p ? number_of(x, id) : NULL;

@@ -2,7 +2,7 @@
 
 static const struct known_event absent;
 
-static void finish(void *what)
+static void lookup_finish(void *what)
 {
     struct lookup *l = what;
     map_finish(&l->known);
@@ -13,7 +13,7 @@ struct lookup *lookup_create(struct job *job, const struct room_version *v, int6
 {
     struct lookup *l = arena_alloc(job->arena, sizeof *l);
     *l = (struct lookup){.job = job, .version = v, .room = room};
-    arena_defer(job->arena, finish, l);
+    arena_defer(job->arena, lookup_finish, l);
     return l;
 }
 

@@ -20,7 +20,7 @@ struct lookup {
  * (events_find_unplaced). */
 static inline bool known_is_placed(const struct known_event *e)
 {
-    return !event_is_aside(e->e.position) || e->state_ref;
+    return !event_is_off_timeline(e->e.position) || e->state_ref;
 }
 
 /* In the job's arena. */

@@ -14,7 +14,7 @@ struct before {
     bool known;
 };
 
-static const struct err *find_before(struct job *job, int64_t position, struct before *ret)
+static const struct err *state_at_find_before(struct job *job, int64_t position, struct before *ret)
 {
     int64_t ref;
     *ret = (struct before){.base = position - 1, .known = position > 0};
@@ -49,7 +49,7 @@ const struct err *state_before_get(struct job *job, struct room *room, int64_t p
                                    const struct stored_event **ret)
 {
     struct before b;
-    TRY(find_before(job, position, &b));
+    TRY(state_at_find_before(job, position, &b));
     return get_of(job, room, &b, type, state_key, ret);
 }
 
@@ -85,7 +85,7 @@ static const struct err *list_part(struct job *job, struct room *room, int64_t p
     struct before b;
     const struct stored_event *at_base, *own;
     size_t base_n, own_n, n = 0;
-    TRY(find_before(job, position, &b));
+    TRY(state_at_find_before(job, position, &b));
     *ret_known = b.known;
     if (!b.known)
         return NULL;
@@ -130,12 +130,12 @@ const struct err *state_before_list_without_members(struct job *job, struct room
 
 /* ---- what other servers may see ---- */
 
-static const struct err *was_there(struct job *job, struct room *room, const char *server,
-                                   int64_t position, bool invited_too, bool *ret)
+static const struct err *state_at_was_there(struct job *job, struct room *room, const char *server,
+                                            int64_t position, bool invited_too, bool *ret)
 {
     struct before b = {.base = position};
     if (position < 0)
-        TRY(find_before(job, position, &b));
+        TRY(state_at_find_before(job, position, &b));
     return server_was_in_room(job_tx(job), room->id, server, b.base, invited_too, ret);
 }
 
@@ -148,7 +148,7 @@ static const struct err *may_see(struct job *job, struct room *room, const char 
         history ? json_text(event_content(history->event), "history_visibility") : NULL;
     bool invited = text && strcmp(text, "invited") == 0;
     *ret = !invited && !(text && strcmp(text, "joined") == 0);
-    return *ret ? NULL : was_there(job, room, server, e->position, invited, ret);
+    return *ret ? NULL : state_at_was_there(job, room, server, e->position, invited, ret);
 }
 
 /* Has the room always been open to its members? Then nothing must be asked of each event. */
@@ -157,7 +157,7 @@ static const struct err *is_all_shared(struct job *job, struct room *room, bool 
     const struct stored_event *history;
     size_t n;
     TRY(room_state_history(job_tx(job), room->id, TYPE_HISTORY_VISIBILITY, "", &history, &n));
-    *ret = !room_entered(room);
+    *ret = !room_join_position(room);
     for (size_t i = 0; i < n; i++) {
         const char *text = json_text(event_content(history[i].event), "history_visibility");
         *ret = *ret && text && (strcmp(text, "shared") == 0 || strcmp(text, "world_readable") == 0);

@@ -13,11 +13,12 @@ const struct state_ref_entry *state_view_find(const struct state_view *v, int64_
     return NULL;
 }
 
-static void append(struct arena *a, struct state_view *v, const struct state_ref_entry *e)
+static void state_view_append(struct arena *a, struct state_view *v,
+                              const struct state_ref_entry *e)
 {
-    if (v->n == v->room) {
-        v->room = v->room ? v->room * 2 : 8;
-        struct state_ref_entry *grown = arena_alloc_array(a, v->room, sizeof *grown);
+    if (v->n == v->cap) {
+        v->cap = v->cap ? v->cap * 2 : 8;
+        struct state_ref_entry *grown = arena_alloc_array(a, v->cap, sizeof *grown);
         if (v->n)
             memcpy(grown, v->entries, v->n * sizeof *grown);
         v->entries = grown;
@@ -41,7 +42,8 @@ void state_view_add(struct arena *a, struct state_view *v, int64_t type, const c
                     int64_t event)
 {
     v->ref = 0;
-    append(a, v, &(struct state_ref_entry){.type = type, .state_key = state_key, .event = event});
+    state_view_append(
+        a, v, &(struct state_ref_entry){.type = type, .state_key = state_key, .event = event});
 }
 
 void state_view_remove(struct state_view *v, int64_t type, const char *state_key)
@@ -57,8 +59,8 @@ void state_view_remove(struct state_view *v, int64_t type, const char *state_key
 struct state_view state_view_copy(struct arena *a, const struct state_view *v)
 {
     struct state_view copy = {
-        .n = v->n, .room = v->n + 1, .ref = v->ref, .base = v->base, .from = v->from};
-    copy.entries = arena_alloc_array(a, copy.room, sizeof *copy.entries);
+        .n = v->n, .cap = v->n + 1, .ref = v->ref, .base = v->base, .from = v->from};
+    copy.entries = arena_alloc_array(a, copy.cap, sizeof *copy.entries);
     if (v->n)
         memcpy(copy.entries, v->entries, v->n * sizeof *copy.entries);
     return copy;
@@ -122,8 +124,8 @@ static bool made_current(const struct known_event *e)
     return !e->state_ref && e->e.position > 0;
 }
 
-static const struct err *apply(struct job *job, struct room *room, const struct stored_event *e,
-                               struct state_view *v)
+static const struct err *state_view_apply(struct job *job, struct room *room,
+                                          const struct stored_event *e, struct state_view *v)
 {
     const struct event *now;
     struct state_view *before = arena_alloc(job->arena, sizeof *before);
@@ -163,7 +165,7 @@ static const struct err *read_views(struct job *job, struct room *room,
             return err_internal("state reference %lld is missing", (long long)refs[k]);
         ret[of[k]] = (struct state_view){.entries = (struct state_ref_entry *)found[k].entries,
                                          .n = found[k].n,
-                                         .room = found[k].n,
+                                         .cap = found[k].n,
                                          .ref = refs[k],
                                          .base = found[k].base};
     }
@@ -179,7 +181,7 @@ const struct err *state_views_after(struct job *job, struct room *room,
         const struct stored_event *e = &events[i]->e;
         ret_known[i] = made_current(events[i]) || events[i]->state_ref;
         if (!made_current(events[i]) && ret_known[i] && e->is_state && e->status != EVENT_REJECTED)
-            TRY(apply(job, room, e, &ret[i]));
+            TRY(state_view_apply(job, room, e, &ret[i]));
     }
     return NULL;
 }
@@ -210,26 +212,26 @@ const struct err *state_view_of_ids(struct job *job, struct room *room, struct l
                                     const char *const **ret_missing, size_t *ret_missing_n)
 {
     const struct state_name *names;
-    size_t names_n, told_n;
-    struct state_ref_entry *told = arena_alloc_array(job->arena, n + 1, sizeof *told);
+    size_t names_n, received_n;
+    struct state_ref_entry *given = arena_alloc_array(job->arena, n + 1, sizeof *given);
     const char **missing = arena_alloc_array(job->arena, n + 1, sizeof *missing);
-    TRY(entries_of_ids(job, lookup, ids, n, told, &told_n, missing, ret_missing_n));
+    TRY(entries_of_ids(job, lookup, ids, n, given, &received_n, missing, ret_missing_n));
     *ret_missing = missing;
     if (*ret_missing_n)
         return NULL;
     TRY(room_state_names(job_tx(job), room->id, VALID_FOREVER - 1, &names, &names_n));
     struct state_view v = {0};
     struct map keys = {0};
-    for (size_t i = 0; i < told_n; i++)
-        map_put(&keys, entry_key(job->arena, &told[i]), &told[i]);
+    for (size_t i = 0; i < received_n; i++)
+        map_put(&keys, entry_key(job->arena, &given[i]), &given[i]);
     for (size_t i = 0; i < names_n; i++) {
         struct state_ref_entry now = {.type = names[i].type, .state_key = names[i].state_key};
         struct state_ref_entry *then = map_remove(&keys, entry_key(job->arena, &now));
         if (!then || then->event != names[i].event)
-            append(job->arena, &v, then ? then : &now);
+            state_view_append(job->arena, &v, then ? then : &now);
     }
     for (struct map_slot *s = NULL; (s = map_next(&keys, s));)
-        append(job->arena, &v, s->value);
+        state_view_append(job->arena, &v, s->value);
     map_finish(&keys);
     *ret = v;
     return NULL;

@@ -17,7 +17,7 @@ static inline bool event_is_being_taken(int64_t position)
 
 struct state_view {
     struct state_ref_entry *entries; /* each key once, in no order; event 0: absent */
-    size_t n, room;
+    size_t n, cap;
     /* Where this very state is stored: a reference and its base; 0: nowhere, or not known. */
     int64_t ref, base;
     const struct state_view *from; /* a stored state that this one was made of; or NULL */

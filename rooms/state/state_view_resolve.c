@@ -30,10 +30,11 @@ struct key {
 
 /* ---- the sets ---- */
 
-static const struct err *add_key(struct resolving *r, const struct state_ref_entry *e)
+static const struct err *state_view_resolve_add_key(struct resolving *r,
+                                                    const struct state_ref_entry *e)
 {
     const char *type;
-    TRY(intern_name(r->job->store->intern, INTERN_TYPE, e->type, &type));
+    TRY(intern_name(r->job->node->intern, INTERN_TYPE, e->type, &type));
     struct str name = state_key_join(r->job->arena, type, e->state_key);
     if (map_get(&r->differing, name))
         return NULL;
@@ -45,7 +46,8 @@ static const struct err *add_key(struct resolving *r, const struct state_ref_ent
     return NULL;
 }
 
-static const struct err *load_members(struct resolving *r, const struct state_key *keys, size_t n)
+static const struct err *state_view_resolve_load_members(struct resolving *r,
+                                                         const struct state_key *keys, size_t n)
 {
     const char **users = arena_alloc_array(r->job->arena, n + 1, sizeof *users);
     size_t users_n = 0;
@@ -74,13 +76,13 @@ static const struct err *load_events(struct resolving *r, const struct state_vie
     struct state_key *keys = arena_alloc_array(r->job->arena, most, sizeof *keys);
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < views[i].n; k++) {
-            TRY(add_key(r, &views[i].entries[k]));
+            TRY(state_view_resolve_add_key(r, &views[i].entries[k]));
             list[wanted++] = views[i].entries[k].event;
         }
     TRY(lookup_load_at(r->lookup, list, wanted));
     for (const struct key *k = r->keys; k; k = k->next)
         keys[keys_n++] = (struct state_key){k->type_text, k->state_key};
-    TRY(load_members(r, keys, keys_n));
+    TRY(state_view_resolve_load_members(r, keys, keys_n));
     for (struct key *k = r->keys; k; k = k->next)
         TRY(find_now(r, k->type_text, k->state_key, &k->now));
     return NULL;
@@ -116,14 +118,15 @@ static struct state_set make_set(struct resolving *r, const struct state_view *v
 /* ---- what state resolution asks ---- */
 
 /* A failed query looks like an event that is missing; what comes of it is not used. */
-static void note_failure(struct resolving *r, const struct err *e)
+static void state_view_resolve_note_failure(struct resolving *r, const struct err *e)
 {
     if (e && !r->failed)
         r->failure = *e;
     r->failed = r->failed || e;
 }
 
-static const struct event *find_event(struct resolving *r, const char *id, bool *ret_rejected)
+static const struct event *state_view_resolve_find_event(struct resolving *r, const char *id,
+                                                         bool *ret_rejected)
 {
     const struct known_event *known = lookup_peek(r->lookup, id);
     if (known) {
@@ -134,9 +137,9 @@ static const struct event *find_event(struct resolving *r, const char *id, bool 
     return e || !r->index ? e : auth_index_event(r->index, id, ret_rejected);
 }
 
-static void load(struct resolving *r, const char *const *ids, size_t n)
+static void state_view_resolve_load(struct resolving *r, const char *const *ids, size_t n)
 {
-    note_failure(r, lookup_load(r->lookup, ids, n));
+    state_view_resolve_note_failure(r, lookup_load(r->lookup, ids, n));
     for (size_t i = 0; i < n && r->index; i++) {
         const struct known_event *known = lookup_peek(r->lookup, ids[i]);
         if (known)
@@ -144,13 +147,14 @@ static void load(struct resolving *r, const char *const *ids, size_t n)
     }
 }
 
-static const struct event *get_event(void *ctx, const char *id, bool *ret_rejected)
+static const struct event *state_view_resolve_get_event(void *ctx, const char *id,
+                                                        bool *ret_rejected)
 {
-    const struct event *e = find_event(ctx, id, ret_rejected);
+    const struct event *e = state_view_resolve_find_event(ctx, id, ret_rejected);
     if (e)
         return e;
-    load(ctx, &id, 1);
-    return find_event(ctx, id, ret_rejected);
+    state_view_resolve_load(ctx, &id, 1);
+    return state_view_resolve_find_event(ctx, id, ret_rejected);
 }
 
 static void prefetch(void *ctx, const char *const *ids, size_t n)
@@ -160,10 +164,10 @@ static void prefetch(void *ctx, const char *const *ids, size_t n)
     size_t wanted_n = 0;
     bool rejected;
     for (size_t i = 0; i < n; i++)
-        if (!find_event(r, ids[i], &rejected))
+        if (!state_view_resolve_find_event(r, ids[i], &rejected))
             wanted[wanted_n++] = ids[i];
     if (wanted_n)
-        load(r, wanted, wanted_n);
+        state_view_resolve_load(r, wanted, wanted_n);
 }
 
 static const char *agreed(void *ctx, const char *type, const char *state_key)
@@ -171,13 +175,13 @@ static const char *agreed(void *ctx, const char *type, const char *state_key)
     struct resolving *r = ctx;
     const struct event *e = NULL;
     if (!map_get(&r->differing, state_key_join(r->job->arena, type, state_key)))
-        note_failure(r, find_now(r, type, state_key, &e));
+        state_view_resolve_note_failure(r, find_now(r, type, state_key, &e));
     return e ? e->event_id : NULL;
 }
 
 static void prefetch_agreed(void *ctx, const struct state_key *keys, size_t n)
 {
-    note_failure(ctx, load_members(ctx, keys, n));
+    state_view_resolve_note_failure(ctx, state_view_resolve_load_members(ctx, keys, n));
 }
 
 /* ---- by the index ---- */
@@ -215,7 +219,7 @@ static const struct err *find_nodes(struct resolving *r, const struct state_set 
 }
 
 /* What stands in the places of the keys that differ is not in every set. */
-static void mark_current(struct resolving *r, bool are_current)
+static void state_view_resolve_mark_current(struct resolving *r, bool are_current)
 {
     for (const struct key *k = r->keys; k; k = k->next) {
         struct auth_node *node = k->now && node_of(r, k->now->event_id)
@@ -241,10 +245,10 @@ static const struct err *auth_difference(void *ctx, struct arena *a, const struc
             if (node)
                 members[members_n++] = (struct auth_member){node, (uint32_t)i};
         }
-    mark_current(r, false);
+    state_view_resolve_mark_current(r, false);
     const struct err *e =
         auth_graph_difference(&r->index->graph, a, members, members_n, n, &nodes, &nodes_n);
-    mark_current(r, true);
+    state_view_resolve_mark_current(r, true);
     return e ? e : auth_index_ids(r->index, nodes, nodes_n, ret_ids, ret_n);
 }
 
@@ -332,7 +336,7 @@ static const struct err *read_outcome(struct resolving *r, const struct state_se
 static const struct err *resolve_sets(struct resolving *r, const struct state_set *sets, size_t n,
                                       struct state_set *ret)
 {
-    struct state_res_source source = {.get_event = get_event,
+    struct state_res_source source = {.get_event = state_view_resolve_get_event,
                                       .prefetch = prefetch,
                                       .agreed = agreed,
                                       .prefetch_agreed = prefetch_agreed,
@@ -347,8 +351,9 @@ static const struct err *resolve_sets(struct resolving *r, const struct state_se
     return r->failed ? err_copy(&r->failure) : NULL;
 }
 
-static const struct err *resolve(struct resolving *r, const struct state_view *views, size_t n,
-                                 struct state_view *ret)
+static const struct err *state_view_resolve_resolve(struct resolving *r,
+                                                    const struct state_view *views, size_t n,
+                                                    struct state_view *ret)
 {
     struct state_set *sets = arena_alloc_array(r->job->arena, n + 1, sizeof *sets), outcome;
     TRY(load_events(r, views, n));
@@ -390,7 +395,7 @@ const struct err *state_view_resolve(struct job *job, struct room *room, struct 
         return NULL;
     }
     struct resolving r = {.job = job, .room = room, .lookup = lookup};
-    const struct err *e = resolve(&r, distinct, n, ret);
+    const struct err *e = state_view_resolve_resolve(&r, distinct, n, ret);
     map_finish(&r.differing);
     map_finish(&r.current);
     map_finish(&r.nodes);

@@ -65,7 +65,7 @@ static bool has_state(const struct new_event *events, size_t n)
 
 /* What is refused, or said to be so already, because of state that is not committed is answered
  * only when that is. */
-static const struct err *answer(struct room *room, int64_t judged_by, const struct err *e)
+static const struct err *append_answer(struct room *room, int64_t judged_by, const struct err *e)
 {
     return writer_wait_for_state(room, judged_by) ? e : is_changing();
 }
@@ -100,7 +100,7 @@ static void enqueue_locked(struct draft *d)
     }
 }
 
-static const struct err *finish(struct draft *d)
+static const struct err *append_finish(struct draft *d)
 {
     const struct err *e = write_wait(d->job, d->write, NULL);
     if (e)
@@ -179,11 +179,11 @@ static const struct err *try_append(struct job *job, struct room *room, const st
         enqueue_locked(&d);
     lock_release(&room->lock);
     if (is_queued)
-        return finish(&d);
+        return append_finish(&d);
     write_abandon(w);
     if (d.awaited.p)
         annotation_await(room, d.awaited);
-    return e && e->code == ERR_CONFLICT ? e : answer(room, judged_by, e);
+    return e && e->code == ERR_CONFLICT ? e : append_answer(room, judged_by, e);
 }
 
 const struct err *room_append(struct job *job, struct room *room, const struct author *author,
@@ -198,7 +198,7 @@ const struct err *room_append(struct job *job, struct room *room, const struct a
         e = try_append(job, room, author, NULL, events, n, ret_ids);
         if (!e) {
             if (has_txn)
-                txn_remember(job->store->txns, author->device, key, ret_ids[0]);
+                txn_remember(job->node->txns, author->device, key, ret_ids[0]);
             return NULL;
         }
         if (e->code != ERR_CONFLICT)
@@ -297,7 +297,7 @@ static void write_new(struct write *w, const struct new_room *new_room, const st
 
 /* In the cache it is before it is committed, when none knows its id: the feed then finds it there,
  * as it does any room that changes, and who comes next need not read what was just written. */
-static void list_new(struct draft *d)
+static void append_list_new(struct draft *d)
 {
     lock_take(&d->room->lock);
     draft_apply_head(d);
@@ -309,7 +309,7 @@ static void list_new(struct draft *d)
 static const struct err *commit_new(struct draft *d)
 {
     if (!d->is_alone)
-        list_new(d);
+        append_list_new(d);
     const struct err *e = write_commit(d->job, d->write, NULL);
     if (e && !d->is_alone)
         room_forget(d->job, d->room);
@@ -333,7 +333,7 @@ static const struct err *try_append_new(struct job *job, const struct new_room *
     TRY(room_cache_next_id(job, &id));
     const char *room_id = new_room->version->room_id_is_create_hash
                               ? "!"
-                              : id_make(job->arena, '!', job->store->config->server_name);
+                              : id_make(job->arena, '!', job->node->config->server_name);
     struct room *room = room_create_unlisted(id, room_id, new_room->version);
     struct draft d;
     struct room_head head;
@@ -348,7 +348,7 @@ static const struct err *try_append_new(struct job *job, const struct new_room *
     head.room_id = arena_strdup(job->arena, head.room_id);
     write_new(d.write, new_room, author, &head);
     TRY(commit_new(&d));
-    intern_remember(job->store->intern, INTERN_ROOM, head.room_id, id);
+    intern_remember(job->node->intern, INTERN_ROOM, head.room_id, id);
     *ret_room_id = head.room_id;
     return NULL;
 }
@@ -359,7 +359,7 @@ static const struct new_event *with_own_time(struct job *job, const struct new_e
 {
     struct new_event *copy = arena_alloc_array(job->arena, n, sizeof *copy);
     memcpy(copy, events, n * sizeof *copy);
-    copy[0].origin_server_ts = room_cache_creation_ms(job->store->rooms);
+    copy[0].origin_server_ts = room_cache_creation_ms(job->node->rooms);
     return copy;
 }
 

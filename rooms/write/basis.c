@@ -19,7 +19,8 @@ void basis_init_committed(struct basis *b, struct job *job, struct room *room)
     *b = (struct basis){.job = job, .room = room, .is_committed = true};
 }
 
-static void note(struct basis *b, const char *type, const char *state_key, const struct event *e)
+static void basis_note(struct basis *b, const char *type, const char *state_key,
+                       const struct event *e)
 {
     struct arena *a = b->job->arena;
     struct basis_fact *fact = arena_alloc(a, sizeof *fact);
@@ -49,7 +50,7 @@ const struct err *basis_state(struct basis *b, const char *type, const char *sta
     LOCKED(&b->room->lock);
     TRY(read_locked(b, type, state_key, &e));
     *ret = e ? event_keep(b->job->arena, event_ref(e)) : NULL;
-    note(b, type, state_key, *ret);
+    basis_note(b, type, state_key, *ret);
     return NULL;
 }
 
@@ -89,7 +90,7 @@ struct joined {
     size_t n;
 };
 
-static void add_joined(struct joined *j, const struct room_member *m)
+static void basis_add_joined(struct joined *j, const struct room_member *m)
 {
     if (m->membership == MEMBERSHIP_JOIN && m->is_local)
         j->list[j->n++] = *m;
@@ -99,7 +100,7 @@ static void add_new(void *ctx, const struct room_member *m)
 {
     struct joined *j = ctx;
     if (!map_get_int(&j->room->members, m->user))
-        add_joined(j, m);
+        basis_add_joined(j, m);
 }
 
 void basis_list_joined(struct basis *b, const struct room_member **ret, size_t *ret_n)
@@ -111,7 +112,7 @@ void basis_list_joined(struct basis *b, const struct room_member **ret, size_t *
                                sizeof *j.list);
     for (struct map_slot *s = NULL; (s = map_next(&room->members, s));) {
         const struct room_member *m = s->value;
-        add_joined(&j, b->is_committed ? m : ahead_member_locked(room, m->user));
+        basis_add_joined(&j, b->is_committed ? m : ahead_member_locked(room, m->user));
     }
     if (!b->is_committed && room->ahead_members.n) {
         ahead_each_member_locked(room, add_new, &j);
@@ -122,7 +123,7 @@ void basis_list_joined(struct basis *b, const struct room_member **ret, size_t *
 }
 
 /* A redaction leaves the id and takes the content. */
-static bool is_same(const struct event *a, const struct event *b)
+static bool basis_is_same(const struct event *a, const struct event *b)
 {
     if (!a || !b || a == b)
         return a == b;
@@ -135,7 +136,7 @@ const struct err *basis_holds(const struct basis *b, struct draft *d, bool *ret)
     for (const struct basis_fact *f = b->newest; f && *ret; f = f->next) {
         const struct event *now;
         TRY(draft_state(d, f->type, f->state_key, &now));
-        *ret = is_same(now, f->event);
+        *ret = basis_is_same(now, f->event);
     }
     return NULL;
 }

@@ -49,11 +49,11 @@ static const struct err *read_preset(const json_t *body, struct creation *c)
     return c->preset ? NULL : err(ERR_INVALID_PARAM, "There is no preset \"%s\"", name);
 }
 
-static const struct err *read_version(struct job *job, const json_t *body,
-                                      const struct room_version **ret)
+static const struct err *create_read_version(struct job *job, const json_t *body,
+                                             const struct room_version **ret)
 {
     const char *id;
-    TRY(json_want_string(body, "room_version", job->store->config->default_room_version, &id));
+    TRY(json_want_string(body, "room_version", job->node->config->default_room_version, &id));
     const struct room_version *v = room_version_find(id);
     if (!v)
         return err(ERR_UNSUPPORTED_ROOM_VERSION, "This server does not support room version \"%s\"",
@@ -62,7 +62,7 @@ static const struct err *read_version(struct job *job, const json_t *body,
     return NULL;
 }
 
-static bool is_invited(const struct creation *c, const char *user_id)
+static bool create_is_invited(const struct creation *c, const char *user_id)
 {
     for (size_t i = 0; i < c->invited_n; i++)
         if (strcmp(c->invited[i], user_id) == 0)
@@ -85,7 +85,7 @@ static const struct err *read_invites(struct job *job, const json_t *body, struc
         const char *id = json_string_text(json_array_get(list, i));
         if (!id || !id_is_user(str_of(id)))
             return err(ERR_INVALID_PARAM, "\"invite\" must be a list of user ids");
-        if (is_invited(c, id))
+        if (create_is_invited(c, id))
             continue;
         TRY(membership_check_invitee(job, id, ""));
         c->invited[c->invited_n++] = id;
@@ -118,7 +118,7 @@ static const struct err *read_alias(struct job *job, const json_t *body, struct 
     if (!localpart)
         return NULL;
     const char *alias =
-        arena_printf(job->arena, "#%s:%s", localpart, job->store->config->server_name);
+        arena_printf(job->arena, "#%s:%s", localpart, job->node->config->server_name);
     TRY(naming_check_new_alias(job, alias));
     bool taken;
     struct alias found;
@@ -144,7 +144,7 @@ static const json_t *find_initial(const struct creation *c, const char *type)
     return found;
 }
 
-static const struct err *add_create(struct creation *c, const json_t *body)
+static const struct err *create_add_create(struct creation *c, const json_t *body)
 {
     const json_t *content;
     TRY(json_want_object(body, "creation_content", &content));
@@ -238,7 +238,7 @@ static const struct err *add_invites(struct creation *c, struct invited_elsewher
     *elsewhere = (struct invited_elsewhere){.ids = ids, .is_direct = c->is_direct};
     for (size_t i = 0; i < c->invited_n; i++) {
         json_t *content;
-        if (!str_is(id_server(str_of(c->invited[i])), job->store->config->server_name)) {
+        if (!str_is(id_server(str_of(c->invited[i])), job->node->config->server_name)) {
             ids[elsewhere->n++] = c->invited[i];
             continue;
         }
@@ -255,7 +255,7 @@ const struct err *room_create(struct job *job, const struct author *author, cons
 {
     struct creation c = {0};
     const struct room_version *version = NULL;
-    TRY(read_version(job, body, &version));
+    TRY(create_read_version(job, body, &version));
     first_events_init(&c.events, job, author, version);
     TRY(read_preset(body, &c));
     TRY(read_initial_state(body, &c));
@@ -264,7 +264,7 @@ const struct err *room_create(struct job *job, const struct author *author, cons
     TRY(read_alias(job, body, &c));
     TRY(read_invites(job, body, &c));
 
-    TRY(add_create(&c, body));
+    TRY(create_add_create(&c, body));
     TRY(first_events_add_creator(&c.events));
     TRY(add_power_levels(&c, body));
     add_alias(&c);

@@ -121,8 +121,8 @@ static void put_set(struct draft *d, const struct event *e, bool is_end, int at)
 
 /* What the draft itself leaves of that key. False: nothing, the room's state stands. at 0: the key
  * has no event. */
-static bool find_own(const struct draft *d, const char *type, const char *state_key, int *ret_at,
-                     const struct event **ret)
+static bool draft_find_own(const struct draft *d, const char *type, const char *state_key,
+                           int *ret_at, const struct event **ret)
 {
     const struct draft_event *drafted = find_drafted(d, type, state_key);
     const struct draft_set *set = find_set(d, type, state_key);
@@ -148,7 +148,7 @@ const struct err *draft_state(struct draft *d, const char *type, const char *sta
                               const struct event **ret)
 {
     int at;
-    if (find_own(d, type, state_key, &at, ret))
+    if (draft_find_own(d, type, state_key, &at, ret))
         return NULL;
     const struct ahead *ahead = ahead_find_locked(d->room, type, state_key);
     if (ahead) {
@@ -168,8 +168,8 @@ static void add_to_view(void *ctx, const char *type, const char *state_key)
         v->events[v->n++] = e;
 }
 
-static const struct event *view_get(const struct auth_state *s, const char *type,
-                                    const char *state_key)
+static const struct event *draft_view_get(const struct auth_state *s, const char *type,
+                                          const char *state_key)
 {
     const struct view *v = s->ctx;
     for (size_t i = 0; i < v->n; i++)
@@ -231,7 +231,7 @@ const struct err *draft_build(struct draft *d, const struct new_event *wanted,
     auth_events_for(version, wanted->type, d->author->user_id, wanted->state_key, content,
                     add_to_view, &view);
     size_t auth_n = view.n;
-    if (!view_get(&(struct auth_state){.ctx = &view}, "m.room.create", ""))
+    if (!draft_view_get(&(struct auth_state){.ctx = &view}, "m.room.create", ""))
         add_to_view(&view, "m.room.create", ""); /* v12 judges by it without citing it */
     if (view.error)
         return view.error;
@@ -259,31 +259,32 @@ const struct err *draft_build(struct draft *d, const struct new_event *wanted,
         t.auth_hashes = auth_hashes(d, view.events, auth_n);
     }
     struct event *built;
-    TRY(event_build(version, &t, d->job->store->config->server_name, &d->job->store->signing_key,
+    TRY(event_build(version, &t, d->job->node->config->server_name, &d->job->node->signing_key,
                     &built));
     *ret = event_keep(a, built);
-    return auth_check(*ret, &(struct auth_state){.get = view_get, .ctx = &view});
+    return auth_check(*ret, &(struct auth_state){.get = draft_view_get, .ctx = &view});
 }
 
 static const struct err *has_own_rules(struct draft *d, const struct known_rules *known,
                                        int64_t user, bool *ret)
 {
     *ret = known->has_own;
-    if (known->is_known && known->as_of == room_cache_rules_position(d->job->store->rooms))
+    if (known->is_known && known->as_of == room_cache_rules_position(d->job->node->rooms))
         return NULL;
     return members_have_own_rules(job_tx(d->job), user, ret);
 }
 
 /* The membership that a member event makes. event: its position when it is not the change itself.
  */
-static const struct err *write_member(struct draft *d, const struct draft_event *of, int at,
-                                      int64_t event, struct change *change, struct room_member *ret)
+static const struct err *draft_write_member(struct draft *d, const struct draft_event *of, int at,
+                                            int64_t event, struct change *change,
+                                            struct room_member *ret)
 {
     static const struct known_rules nothing;
     const struct event *e = of->event;
     struct str stripped = of->stripped;
     int64_t target;
-    TRY(intern_id(d->job->store->intern, INTERN_USER, e->state_key, &target));
+    TRY(intern_id(d->job->node->intern, INTERN_USER, e->state_key, &target));
     if (change->is_end) {
         int64_t *users = arena_alloc(d->job->arena, sizeof *users);
         *users = target;
@@ -291,7 +292,7 @@ static const struct err *write_member(struct draft *d, const struct draft_event 
         return NULL;
     }
     enum membership m = membership_parse(json_text(event_content(e), "membership"));
-    bool is_local = str_is(id_server(str_of(e->state_key)), d->job->store->config->server_name);
+    bool is_local = str_is(id_server(str_of(e->state_key)), d->job->node->config->server_name);
     if (is_local && !stripped.p && (m == MEMBERSHIP_INVITE || m == MEMBERSHIP_KNOCK))
         TRY(stripped_state(d, e, &stripped));
     if (is_local && m == MEMBERSHIP_JOIN)
@@ -302,7 +303,7 @@ static const struct err *write_member(struct draft *d, const struct draft_event 
                                 .membership = m,
                                 .is_local = is_local,
                                 .has_own_rules = change->has_own_rules};
-    return intern_name(d->job->store->intern, INTERN_USER, target, &ret->user_id);
+    return intern_name(d->job->node->intern, INTERN_USER, target, &ret->user_id);
 }
 
 /* Does the key have an event: of this write, of the queue, or stored? */
@@ -315,7 +316,8 @@ static const struct err *is_replaced(struct draft *d, const struct event *e, boo
 }
 
 /* The rows of a state event: its interval, and for member events the membership. */
-static const struct err *write_state(struct draft *d, struct draft_event *e, struct change *change)
+static const struct err *draft_write_state(struct draft *d, struct draft_event *e,
+                                           struct change *change)
 {
     bool replaced;
     TRY(is_replaced(d, e->event, &replaced));
@@ -326,7 +328,7 @@ static const struct err *write_state(struct draft *d, struct draft_event *e, str
     d->last_state_at = e->at;
     if (strcmp(e->event->type, "m.room.member") != 0)
         return NULL;
-    return write_member(d, e, e->at, 0, change, &e->member);
+    return draft_write_member(d, e, e->at, 0, change, &e->member);
 }
 
 const struct err *draft_set_state(struct draft *d, const struct stored_event *e, bool is_end)
@@ -346,8 +348,8 @@ const struct err *draft_set_state(struct draft *d, const struct stored_event *e,
         room_state_write_known(d->write, d->room->id, e->type, e->event->state_key, e->position, at,
                                replaced);
     if (e->type == TYPE_MEMBER)
-        TRY(write_member(d, &(struct draft_event){.event = e->event}, at, e->position, &change,
-                         &member));
+        TRY(draft_write_member(d, &(struct draft_event){.event = e->event}, at, e->position,
+                               &change, &member));
     d->changes_state = d->is_alone = true;
     d->last_state_at = at;
     write_change(d->write, &change);
@@ -355,8 +357,8 @@ const struct err *draft_set_state(struct draft *d, const struct stored_event *e,
     return NULL;
 }
 
-static const struct err *write_relation(struct draft *d, const struct draft_event *e,
-                                        int64_t sender, const struct relation *r)
+static const struct err *draft_write_relation(struct draft *d, const struct draft_event *e,
+                                              int64_t sender, const struct relation *r)
 {
     if (r->parent && event_id_to_bytes(d->job->arena, d->room->version, r->parent).p)
         relations_write(d->write, d->room->version, r, d->room->id, sender, e->type, e->at);
@@ -407,7 +409,7 @@ static const struct err *find_related(struct draft *d, struct draft_event *e, st
     return problem;
 }
 
-static const struct err *write_event(struct draft *d, struct draft_event *e)
+static const struct err *draft_write_event(struct draft *d, struct draft_event *e)
 {
     const struct new_event *wanted = e->wanted;
     struct change change = {
@@ -423,8 +425,8 @@ static const struct err *write_event(struct draft *d, struct draft_event *e)
         .is_withheld = event_is_dummy(e->event),
     };
     change.client_device = change.client_txn ? d->author->device : 0;
-    TRY(intern_id(d->job->store->intern, INTERN_USER, e->event->sender, &change.user));
-    TRY(intern_id(d->job->store->intern, INTERN_TYPE, e->event->type, &e->type));
+    TRY(intern_id(d->job->node->intern, INTERN_USER, e->event->sender, &change.user));
+    TRY(intern_id(d->job->node->intern, INTERN_TYPE, e->event->type, &e->type));
     struct related related = {0};
     e->at = (int)write_changes_n(d->write) + 1;
     TRY(prepare_redaction(d, e, &change));
@@ -438,14 +440,14 @@ static const struct err *write_event(struct draft *d, struct draft_event *e)
     change.notify_total = d->notify_total += change.notify;
     change.highlight_total = d->highlight_total += change.highlight;
     if (e->event->state_key && !e->is_lost)
-        TRY(write_state(d, e, &change));
+        TRY(draft_write_state(d, e, &change));
     if (change.redacted_event)
         redaction_write(d, e->event, &change, e->at);
     write_change(d->write, &change);
     write_row_of_event(d, e, &change);
     if (change.client_txn)
         event_txns_write(d->write, d->author->device, txn_key(d->job->arena, wanted), e->at);
-    return write_relation(d, e, change.user, &related.relation);
+    return draft_write_relation(d, e, change.user, &related.relation);
 }
 
 /* A number that no other event leads to. A mere count would do so twice when a write fails: for
@@ -478,7 +480,7 @@ static void replace_extremities(struct draft *d, const struct event *e)
 
 const struct err *draft_put(struct draft *d, struct draft_event *e)
 {
-    TRY(write_event(d, e));
+    TRY(draft_write_event(d, e));
     e->next = d->newest;
     d->newest = e;
     index_newest(d);

@@ -33,8 +33,8 @@ static const struct err *find_author(struct job *job, struct room *room, struct 
 }
 
 /* Each cites as many as it can, and is one itself. */
-static const struct err *send(struct job *job, struct room *room, const struct author *author,
-                              size_t too_many)
+static const struct err *extremities_send(struct job *job, struct room *room,
+                                          const struct author *author, size_t too_many)
 {
     struct new_event dummies[AT_ONCE_MAX];
     const char *ids[AT_ONCE_MAX];
@@ -45,11 +45,12 @@ static const struct err *send(struct job *job, struct room *room, const struct a
     return room_append(job, room, author, dummies, n, ids);
 }
 
-static const struct err *gather(struct job *job, struct room *room, size_t too_many)
+static const struct err *write_extremities_gather(struct job *job, struct room *room,
+                                                  size_t too_many)
 {
     struct author author;
     TRY(find_author(job, room, &author));
-    const struct err *e = author.user ? send(job, room, &author, too_many) : NULL;
+    const struct err *e = author.user ? extremities_send(job, room, &author, too_many) : NULL;
     if (author.user && (!e || e->code != ERR_FORBIDDEN))
         return e;
     LOCKED(&room->lock);
@@ -60,6 +61,6 @@ static const struct err *gather(struct job *job, struct room *room, size_t too_m
 void extremities_gather(struct job *job, struct room *room)
 {
     size_t too_many = count_too_many(room);
-    const struct err *e = too_many ? gather(job, room, too_many) : NULL;
+    const struct err *e = too_many ? write_extremities_gather(job, room, too_many) : NULL;
     (void)e; /* what was taken in is stored, whatever becomes of this */
 }

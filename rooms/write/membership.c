@@ -11,12 +11,12 @@
 
 /* ---- contents ---- */
 
-static bool is_ours(struct job *job, const char *user_id)
+static bool membership_is_local_user(struct job *job, const char *user_id)
 {
-    return str_is(id_server(str_of(user_id)), job->store->config->server_name);
+    return str_is(id_server(str_of(user_id)), job->node->config->server_name);
 }
 
-static void set_text(json_t *o, const char *key, const char *text)
+static void membership_set_text(json_t *o, const char *key, const char *text)
 {
     if (text && !json_object_get(o, key))
         json_object_set_new(o, key, json_string(text));
@@ -33,38 +33,39 @@ enum entrance { STAYS, ENTERS, MAKES };
 static const struct err *check_quotas(struct job *job, enum entrance entrance,
                                       const struct member_profile *m)
 {
-    int64_t most = job->store->config->max_rooms_per_user;
+    int64_t most = job->node->config->max_rooms_per_user;
     if (entrance != STAYS && most && m->rooms >= most)
         return err(ERR_RESOURCE_LIMIT_EXCEEDED, "You are in %lld rooms: leave some of them",
                    (long long)m->rooms);
     return entrance == MAKES ? room_quota_check_made(m->made) : NULL;
 }
 
-static const struct err *add_profile(struct job *job, const char *user_id, enum entrance entrance,
-                                     json_t *content, struct known_rules *ret)
+static const struct err *membership_add_profile(struct job *job, const char *user_id,
+                                                enum entrance entrance, json_t *content,
+                                                struct known_rules *ret)
 {
-    int64_t user = 0, most = entrance != STAYS ? job->store->config->max_rooms_per_user : 0;
+    int64_t user = 0, most = entrance != STAYS ? job->node->config->max_rooms_per_user : 0;
     struct member_profile m = {0};
-    *ret = (struct known_rules){.as_of = room_cache_rules_position(job->store->rooms)};
-    if (is_ours(job, user_id))
-        TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
+    *ret = (struct known_rules){.as_of = room_cache_rules_position(job->node->rooms)};
+    if (membership_is_local_user(job, user_id))
+        TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
     if (user)
         TRY(profile_of_member(job_tx(job), user, most, entrance == MAKES ? ROOMS_OF_USER_MAX : 0,
                               &m));
     TRY(check_quotas(job, entrance, &m));
     ret->is_known = user != 0;
     ret->has_own = m.has_own_rules;
-    set_text(content, "displayname", m.profile.displayname);
-    set_text(content, "avatar_url", m.profile.avatar_url);
+    membership_set_text(content, "displayname", m.profile.displayname);
+    membership_set_text(content, "avatar_url", m.profile.avatar_url);
     return NULL;
 }
 
-static const struct err *make_content(struct job *job, const char *user_id, enum membership m,
-                                      enum entrance entrance, json_t **ret,
-                                      struct known_rules *ret_rules)
+static const struct err *write_membership_make_content(struct job *job, const char *user_id,
+                                                       enum membership m, enum entrance entrance,
+                                                       json_t **ret, struct known_rules *ret_rules)
 {
     json_auto_t *content = json_pack("{s:s}", "membership", membership_text(m));
-    TRY(add_profile(job, user_id, entrance, content, ret_rules));
+    TRY(membership_add_profile(job, user_id, entrance, content, ret_rules));
     *ret = json_incref(content);
     return NULL;
 }
@@ -72,14 +73,15 @@ static const struct err *make_content(struct job *job, const char *user_id, enum
 const struct err *membership_content_of_creator(struct job *job, const char *user_id, json_t **ret,
                                                 struct known_rules *ret_rules)
 {
-    return make_content(job, user_id, MEMBERSHIP_JOIN, MAKES, ret, ret_rules);
+    return write_membership_make_content(job, user_id, MEMBERSHIP_JOIN, MAKES, ret, ret_rules);
 }
 
 const struct err *membership_content(struct job *job, const char *user_id, enum membership m,
                                      json_t **ret)
 {
     struct known_rules unused;
-    return make_content(job, user_id, m, is_entering(m) ? ENTERS : STAYS, ret, &unused);
+    return write_membership_make_content(job, user_id, m, is_entering(m) ? ENTERS : STAYS, ret,
+                                         &unused);
 }
 
 /* ---- what must hold before the rules judge ---- */
@@ -186,20 +188,21 @@ static json_t *start_content(struct job *job, const struct member_change *change
     return content;
 }
 
-static const struct err *prepare(struct attempt *a)
+static const struct err *membership_prepare(struct attempt *a)
 {
     TRY(basis_membership(a->on, a->change->target, &a->before));
     a->content = start_content(a->job, a->change);
     TRY(actions[a->change->action].prepare(a));
     bool enters = is_entering(actions[a->change->action].membership) && !is_entering(a->before);
     if (actions[a->change->action].with_profile)
-        TRY(add_profile(a->job, a->change->target, enters ? ENTERS : STAYS, a->content, &a->rules));
+        TRY(membership_add_profile(a->job, a->change->target, enters ? ENTERS : STAYS, a->content,
+                                   &a->rules));
     return NULL;
 }
 
 bool membership_is_remote_invite(struct job *job, const struct member_change *change)
 {
-    return change->action == MEMBER_INVITE && !is_ours(job, change->target);
+    return change->action == MEMBER_INVITE && !membership_is_local_user(job, change->target);
 }
 
 /* The authorization rules, by which the signed event is judged, refuse the same. */
@@ -211,7 +214,7 @@ const struct err *membership_prepare_invite(struct job *job, struct room *room,
     struct basis on;
     struct attempt a = {.job = job, .on = &on, .author = author, .change = change};
     basis_init_committed(&on, job, room);
-    TRY(prepare(&a));
+    TRY(membership_prepare(&a));
     *ret_content = a.content;
     return NULL;
 }
@@ -230,15 +233,15 @@ static const struct err *find_standing_join(struct attempt *a, const char **ret_
     return NULL;
 }
 
-static const struct err *decide(void *ctx, struct basis *on, struct new_event *ret,
-                                const char **ret_stands)
+static const struct err *membership_decide(void *ctx, struct basis *on, struct new_event *ret,
+                                           const char **ret_stands)
 {
     struct attempt *a = ctx;
     a->on = on;
     TRY(find_standing_join(a, ret_stands));
     if (*ret_stands)
         return NULL;
-    TRY(prepare(a));
+    TRY(membership_prepare(a));
     *ret = (struct new_event){.type = "m.room.member",
                               .state_key = a->change->target,
                               .content = str_of(json_write(a->job->arena, a->content)),
@@ -250,7 +253,7 @@ const struct err *membership_change(struct job *job, struct room *room, const st
                                     const struct member_change *change, const char **ret_event_id)
 {
     struct attempt a = {.job = job, .author = author, .change = change};
-    const struct decision decision = {decide, &a};
+    const struct decision decision = {membership_decide, &a};
     if (membership_is_remote_invite(job, change))
         return err_internal("%s is to be invited without their server", change->target);
     return room_decide_state(job, room, author, &decision, ret_event_id);
@@ -292,8 +295,8 @@ const struct err *membership_check_invitee(struct job *job, const char *user_id,
 {
     int64_t user = 0;
     struct str raw = {0};
-    if (is_ours(job, user_id))
-        TRY(intern_find(job->store->intern, INTERN_USER, user_id, &user));
+    if (membership_is_local_user(job, user_id))
+        TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
     if (user) {
         TRY(room_quota_check_invite(job, user, other_server));
         TRY(account_data_get(job_tx(job), user, 0, "m.invite_permission_config", &raw));
@@ -324,10 +327,10 @@ const struct err *membership_claim_invite(struct job *job, struct room *room, co
     TRY(room_state(job, room, "m.room.third_party_invite", token, &offer));
     if (!offer || strcmp(mxid, user_id) != 0)
         return err(ERR_FORBIDDEN, "There is no such invite for %s", user_id);
-    if (!is_ours(job, offer->sender))
+    if (!membership_is_local_user(job, offer->sender))
         return err(ERR_FORBIDDEN, "The invite was made on another server");
     struct author inviter = {.user_id = offer->sender};
-    TRY(intern_id(job->store->intern, INTERN_USER, offer->sender, &inviter.user));
+    TRY(intern_id(job->node->intern, INTERN_USER, offer->sender, &inviter.user));
     json_t *content;
     TRY(membership_content(job, user_id, MEMBERSHIP_INVITE, &content));
     json_keep(job->arena, content);

@@ -5,12 +5,12 @@
 #include "rooms/servers.h"
 #include "storage/rooms/aliases.h"
 
-static bool is_ours(struct job *job, const char *alias)
+static bool is_local_alias(struct job *job, const char *alias)
 {
-    return str_is(id_server(str_of(alias)), job->store->config->server_name);
+    return str_is(id_server(str_of(alias)), job->node->config->server_name);
 }
 
-static const struct err *malformed(const char *alias)
+static const struct err *naming_malformed(const char *alias)
 {
     return err(ERR_INVALID_PARAM, "\"%s\" is not a room alias", alias);
 }
@@ -20,19 +20,19 @@ const struct err *naming_check_new_alias(struct job *job, const char *alias)
     struct str localpart, server;
     if (!id_is_alias(str_of(alias)) || !id_split('#', str_of(alias), &localpart, &server) ||
         !localpart.n)
-        return malformed(alias);
+        return naming_malformed(alias);
     for (size_t i = 0; i < localpart.n; i++)
         if ((unsigned char)localpart.p[i] <= ' ')
             return err(ERR_INVALID_PARAM, "A room alias must not contain white space");
-    if (!is_ours(job, alias))
+    if (!is_local_alias(job, alias))
         return err(ERR_INVALID_PARAM, "%s is not an alias of this server", alias);
     return NULL;
 }
 
-static const struct err *find(struct job *job, const char *alias, struct alias *ret)
+static const struct err *naming_find(struct job *job, const char *alias, struct alias *ret)
 {
     bool found = false;
-    if (is_ours(job, alias))
+    if (is_local_alias(job, alias))
         TRY(aliases_find(job_tx(job), alias, &found, ret));
     if (!found)
         *ret = (struct alias){0};
@@ -48,7 +48,7 @@ const struct err *naming_resolve(struct job *job, const char *id_or_alias, const
     if (!id_is_alias(str_of(id_or_alias)))
         return err(ERR_INVALID_PARAM, "\"%s\" is neither a room id nor a room alias", id_or_alias);
     struct alias alias;
-    TRY(find(job, id_or_alias, &alias));
+    TRY(naming_find(job, id_or_alias, &alias));
     if (!alias.room)
         return err(ERR_NOT_FOUND, "Room alias %s not found", id_or_alias);
     *ret_room_id = alias.room_id;
@@ -76,12 +76,12 @@ static const struct err *leads_to(struct job *job, struct room *room, const char
 {
     struct alias alias;
     const char *room_id = NULL;
-    if (!is_ours(job, text)) {
+    if (!is_local_alias(job, text)) {
         TRY(asker->ask(asker->ctx, job, text, &room_id));
         *ret = room_id && strcmp(room_id, room->room_id) == 0;
         return NULL;
     }
-    TRY(find(job, text, &alias));
+    TRY(naming_find(job, text, &alias));
     *ret = alias.room == room->id;
     return NULL;
 }
@@ -95,7 +95,7 @@ static const struct err *check_one(struct job *job, struct room *room, const jso
     if (names_alias(current, text))
         return NULL;
     if (!id_is_alias(str_of(text)))
-        return malformed(text);
+        return naming_malformed(text);
     bool right;
     TRY(leads_to(job, room, text, asker, &right));
     if (!right)
@@ -124,7 +124,7 @@ const struct err *naming_check_canonical(struct basis *on, const json_t *content
     return NULL;
 }
 
-static json_t *without_alias(struct arena *a, const json_t *current, const char *alias)
+static json_t *naming_without_alias(struct arena *a, const json_t *current, const char *alias)
 {
     json_t *content = json_keep(a, json_deep_copy(current));
     const char *main_alias = json_text(content, "alias");
@@ -153,7 +153,7 @@ static const struct err *decide_to_drop(void *ctx, struct basis *on, struct new_
         *ret_stands = current ? current->event_id : "";
         return NULL;
     }
-    const json_t *content = without_alias(a, event_content(current), alias);
+    const json_t *content = naming_without_alias(a, event_content(current), alias);
     *ret = (struct new_event){.type = "m.room.canonical_alias",
                               .state_key = "",
                               .content = str_of(json_write(a, content))};
@@ -178,7 +178,7 @@ void naming_list_servers(struct job *job, struct room *room, const char *const *
     room_list_servers(job, room, &others, &n);
     n = n < SERVERS_MAX ? n : SERVERS_MAX - 1;
     const char **list = arena_alloc_array(job->arena, n + 1, sizeof *list);
-    list[0] = job->store->config->server_name;
+    list[0] = job->node->config->server_name;
     if (n)
         memcpy(list + 1, others, n * sizeof *list);
     *ret = list;

@@ -7,8 +7,8 @@ struct redaction_view {
     const struct event *create, *power_levels, *member;
 };
 
-static const struct event *view_get(const struct auth_state *s, const char *type,
-                                    const char *state_key)
+static const struct event *redaction_view_get(const struct auth_state *s, const char *type,
+                                              const char *state_key)
 {
     const struct redaction_view *v = s->ctx;
     return strcmp(type, "m.room.create") == 0         ? v->create
@@ -19,8 +19,8 @@ static const struct event *view_get(const struct auth_state *s, const char *type
 
 /* Stricter than the authorization rules, which cannot tell the users of one server apart: without
  * the power to redact, only one's own events. The room's own creation stays. */
-static const struct err *check(const struct auth_state *s, const struct event *redaction,
-                               const struct event *target)
+static const struct err *redaction_check(const struct auth_state *s, const struct event *redaction,
+                                         const struct event *target)
 {
     const struct room_version *v = redaction->version;
     bool has_power = auth_power_of_user(s, v, redaction->sender) >= auth_power_for(s, v, "redact");
@@ -31,7 +31,7 @@ static const struct err *check(const struct auth_state *s, const struct event *r
     return NULL;
 }
 
-static const struct err *no_target(struct draft *d, const struct event *redaction)
+static const struct err *redaction_no_target(struct draft *d, const struct event *redaction)
 {
     const struct stored_event *elsewhere = NULL;
     if (redaction->redacts)
@@ -60,7 +60,8 @@ static const struct err *read_view(struct draft *d, const struct event *redactio
     return draft_state(d, "m.room.member", redaction->sender, &ret->member);
 }
 
-static void take(struct draft *d, const struct stored_event *target, struct change *change)
+static void redaction_take(struct draft *d, const struct stored_event *target,
+                           struct change *change)
 {
     change->redacts_position = target->position;
     if (target->is_state)
@@ -75,10 +76,11 @@ const struct err *redaction_prepare(struct draft *d, const struct event *redacti
     struct redaction_view view;
     TRY(find_target(d, redaction, &target));
     if (!target)
-        return no_target(d, redaction);
+        return redaction_no_target(d, redaction);
     TRY(read_view(d, redaction, &view));
-    TRY(check(&(struct auth_state){.get = view_get, .ctx = &view}, redaction, target->event));
-    take(d, target, change);
+    TRY(redaction_check(&(struct auth_state){.get = redaction_view_get, .ctx = &view}, redaction,
+                        target->event));
+    redaction_take(d, target, change);
     return NULL;
 }
 
@@ -93,11 +95,11 @@ const struct err *redaction_prepare_remote(struct draft *d, const struct event *
         return NULL; /* one that was redacted itself */
     if (!target || strcmp(target->event->type, "m.room.create") == 0 ||
         !auth_redaction_applies(redaction, target->event,
-                                &(struct auth_state){.get = view_get, .ctx = &view})) {
+                                &(struct auth_state){.get = redaction_view_get, .ctx = &view})) {
         change->is_withheld = true;
         pending_redaction_write(d->write, redaction, d->room->id);
     } else if (!target->redacted_by) {
-        take(d, target, change);
+        redaction_take(d, target, change);
     }
     return NULL;
 }

@@ -53,7 +53,7 @@ static const struct err *check_annotation(struct job *job, struct room *room, co
 /* ---- any relation ---- */
 
 /* A thread's root must not itself relate to something; being a reply is no such relation. */
-static const struct err *check_thread(const struct stored_event *root)
+static const struct err *relations_check_thread(const struct stored_event *root)
 {
     struct str rel_type = json_scan_path(root->event->content, "m.relates_to", "rel_type", NULL);
     if (rel_type.n && rel_type.p[0] == '"')
@@ -62,7 +62,7 @@ static const struct err *check_thread(const struct stored_event *root)
 }
 
 const struct err *relation_of_new_event(struct job *job, struct room *room, const struct event *e,
-                                        bool is_ours, struct related *ret)
+                                        bool is_local, struct related *ret)
 {
     struct str relates = json_scan_get(e->content, "m.relates_to");
     if (!relates.p || relates.p[0] != '{' || e->state_key)
@@ -80,15 +80,15 @@ const struct err *relation_of_new_event(struct job *job, struct room *room, cons
     TRY(events_get_by_id(job_tx(job), r.relation.parent, &parent));
     if (parent && parent->room != room->id)
         return NULL;
-    if (!parent && is_ours)
+    if (!parent && is_local)
         return NULL;
     r.parent = parent ? parent->position : 0;
-    if (is_ours && strcmp(r.relation.rel_type, "m.annotation") == 0)
+    if (is_local && strcmp(r.relation.rel_type, "m.annotation") == 0)
         TRY(check_annotation(job, room, e, &r.relation, &ret->once));
     r.once = ret->once;
     if (parent && strcmp(r.relation.rel_type, "m.thread") == 0) {
-        if (is_ours)
-            TRY(check_thread(parent));
+        if (is_local)
+            TRY(relations_check_thread(parent));
         r.thread = parent->position;
     }
     *ret = r;

@@ -3,9 +3,9 @@
 #include "rooms/write/draft.h"
 #include "rooms/writer.h"
 
-static const struct err *build(struct job *job, struct room *room, const struct author *author,
-                               const struct new_event *e, const struct event **ret,
-                               int64_t *ret_judged_by)
+static const struct err *template_build(struct job *job, struct room *room,
+                                        const struct author *author, const struct new_event *e,
+                                        const struct event **ret, int64_t *ret_judged_by)
 {
     struct draft d;
     struct write *w = write_begin(job);
@@ -26,7 +26,7 @@ static const struct err *build_settled(struct job *job, struct room *room,
     const struct err *problem = NULL;
     for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
         int64_t judged_by;
-        problem = build(job, room, author, e, ret, &judged_by);
+        problem = template_build(job, room, author, e, ret, &judged_by);
         if (!problem || writer_wait_for_state(room, judged_by))
             return problem;
         writer_back_off(attempt);

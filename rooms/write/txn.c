@@ -45,7 +45,7 @@ static struct str full_key(unsigned char *into, int64_t device, struct str key)
 
 const char *txn_recent(struct job *job, int64_t device, struct str key)
 {
-    struct txn_memory *m = job->store->txns;
+    struct txn_memory *m = job->node->txns;
     unsigned char bytes[8 + TXN_KEY_BYTES];
     LOCKED(&m->lock);
     const struct remembered *r = map_get(&m->by_key, full_key(bytes, device, key));

@@ -35,7 +35,7 @@ struct evaluation {
     struct map mentioned; /* ids of local users */
     struct map users;     /* users.id -> user id: to these the event may mean something else */
     struct push_action *actions;
-    size_t actions_n, actions_room;
+    size_t actions_n, actions_cap;
 };
 
 /* ---- ordinary messages ---- */
@@ -57,7 +57,7 @@ static bool is_ordinary_relation(struct str v)
 }
 
 /* `{}`, or with an empty list. */
-static bool mentions_nobody(struct str v)
+static bool mentions_no_one(struct str v)
 {
     struct json_member m;
     if (v.p[0] != '{')
@@ -94,7 +94,7 @@ static bool is_ordinary(struct evaluation *v)
             return false;
         if (str_is(m.key, "m.relates_to") && !is_ordinary_relation(m.value))
             return false;
-        if (str_is(m.key, "m.mentions") && !mentions_nobody(m.value))
+        if (str_is(m.key, "m.mentions") && !mentions_no_one(m.value))
             return false;
         has_mentions |= str_is(m.key, "m.mentions");
         if (str_is(m.key, "body"))
@@ -221,24 +221,24 @@ void unread_member_changed_locked(struct room *room, const struct room_member *m
 
 /* ---- who is singled out ---- */
 
-static void add_user(struct evaluation *v, int64_t user, const char *user_id)
+static void unread_evaluate_add_user(struct evaluation *v, int64_t user, const char *user_id)
 {
     if (user != v->change->user)
         map_put_int(&v->users, user, (void *)user_id);
 }
 
-static void add_member(void *ctx, int64_t user)
+static void unread_evaluate_add_member(void *ctx, int64_t user)
 {
     struct evaluation *v = ctx;
     const struct room_member *m = ahead_member_locked(v->room, user);
     if (m && m->membership == MEMBERSHIP_JOIN && m->is_local)
-        add_user(v, user, m->user_id);
+        unread_evaluate_add_user(v, user, m->user_id);
 }
 
 static void add_mentioned(void *ctx, const char *user_id)
 {
     struct evaluation *v = ctx;
-    if (str_is(id_server(str_of(user_id)), v->job->store->config->server_name))
+    if (str_is(id_server(str_of(user_id)), v->job->node->config->server_name))
         map_put(&v->mentioned, str_of(user_id), (void *)user_id);
 }
 
@@ -246,14 +246,14 @@ static void add_if_mentioned(void *ctx, const struct room_member *m)
 {
     struct evaluation *v = ctx;
     if (map_get(&v->mentioned, str_of(m->user_id)))
-        add_member(v, m->user);
+        unread_evaluate_add_member(v, m->user);
 }
 
 /* Very many are found by walking over the members once: names that no user has would each cost a
  * question to the database. */
 static const struct err *add_all_mentioned(struct evaluation *v)
 {
-    struct intern *in = v->job->store->intern;
+    struct intern *in = v->job->node->intern;
     if (v->mentioned.n > LOOKED_UP_MAX) {
         for (struct map_slot *s = NULL; (s = map_next(&v->room->members, s));)
             add_if_mentioned(v, s->value);
@@ -264,21 +264,21 @@ static const struct err *add_all_mentioned(struct evaluation *v)
         int64_t user;
         TRY(intern_find(in, INTERN_USER, s->value, &user));
         if (user)
-            add_member(v, user);
+            unread_evaluate_add_member(v, user);
     }
     return NULL;
 }
 
 /* An invited user is no member yet. */
-static const struct err *add_invited(struct evaluation *v)
+static const struct err *unread_evaluate_add_invited(struct evaluation *v)
 {
     const struct event *e = v->event;
     int64_t user;
     if (!e->state_key || strcmp(e->type, "m.room.member") != 0 ||
         !map_get(&v->mentioned, str_of(e->state_key)))
         return NULL;
-    TRY(intern_id(v->job->store->intern, INTERN_USER, e->state_key, &user));
-    add_user(v, user, e->state_key);
+    TRY(intern_id(v->job->node->intern, INTERN_USER, e->state_key, &user));
+    unread_evaluate_add_user(v, user, e->state_key);
     return NULL;
 }
 
@@ -288,16 +288,16 @@ static const struct err *find_singled_out(struct evaluation *v)
         push_rules_mentioned(v->tree, add_mentioned, v);
         v->body = push_rules_names_body(v->tree);
         TRY(add_all_mentioned(v));
-        TRY(add_invited(v));
+        TRY(unread_evaluate_add_invited(v));
     }
     if (!v->body.n || (!v->room->joined_local_n && !v->room->ahead_members.n))
         return NULL;
     TRY(need_names(v));
     /* Localparts stand in the body as it is, display names in the folded one. */
     struct str folded = text_fold_unless_ascii(v->job->arena, v->body);
-    name_index_find(v->room->names, v->body, add_member, v);
+    name_index_find(v->room->names, v->body, unread_evaluate_add_member, v);
     if (folded.p != v->body.p)
-        name_index_find(v->room->names, folded, add_member, v);
+        name_index_find(v->room->names, folded, unread_evaluate_add_member, v);
     return NULL;
 }
 
@@ -309,7 +309,7 @@ static const struct err *ask_own_rules(struct evaluation *v, const struct room_m
         return NULL;
     TRY(user_rules_get(v->job, m->user, m->user_id, &rules));
     if (user_rules_concern(rules, v->room->room_id, v->event->sender))
-        add_user(v, m->user, m->user_id);
+        unread_evaluate_add_user(v, m->user, m->user_id);
     return NULL;
 }
 
@@ -332,13 +332,13 @@ static const struct err *find_own_rules(struct evaluation *v)
 
 static void add_action(struct evaluation *v, struct push_action a)
 {
-    if (v->actions_n == v->actions_room) {
-        size_t room = v->actions_room ? v->actions_room * 2 : 4;
-        struct push_action *grown = arena_alloc_array(v->job->arena, room, sizeof *grown);
+    if (v->actions_n == v->actions_cap) {
+        size_t cap = v->actions_cap ? v->actions_cap * 2 : 4;
+        struct push_action *grown = arena_alloc_array(v->job->arena, cap, sizeof *grown);
         if (v->actions_n)
             memcpy(grown, v->actions, v->actions_n * sizeof *grown);
         v->actions = grown;
-        v->actions_room = room;
+        v->actions_cap = cap;
     }
     v->actions[v->actions_n++] = a;
 }

@@ -58,7 +58,7 @@ static const char *last_event(struct upgrade *u)
     return u->old->extremities_n ? arena_strdup(u->job->arena, u->old->extremities[0]) : NULL;
 }
 
-static const struct err *add_create(struct upgrade *u)
+static const struct err *upgrade_add_create(struct upgrade *u)
 {
     const json_t *before = event_content(u->succession.old_create);
     json_t *predecessor = json_pack("{s:s}", "room_id", u->old->room_id);
@@ -79,7 +79,7 @@ static const struct err *add_create(struct upgrade *u)
 /* ---- other state ---- */
 
 /* e: NULL, the old room says nothing of it. */
-static json_t *copy_of(const struct upgrade *u, const char *type, const struct event *e)
+static json_t *upgrade_copy_of(const struct upgrade *u, const char *type, const struct event *e)
 {
     bool needs_one = strcmp(type, "m.room.power_levels") == 0;
     json_auto_t *made = !e && needs_one ? first_events_power_levels(&u->events) : NULL;
@@ -92,7 +92,7 @@ static const struct err *add_copies(struct upgrade *u, size_t from, size_t to)
     for (size_t i = from; i < to; i++) {
         const struct event *e;
         TRY(room_state(u->job, u->old, copied[i], "", &e));
-        json_t *content = copy_of(u, copied[i], e);
+        json_t *content = upgrade_copy_of(u, copied[i], e);
         u->copies[i] = e ? e->event_id : "";
         if (content)
             first_events_add(&u->events, copied[i], "", content);
@@ -100,7 +100,7 @@ static const struct err *add_copies(struct upgrade *u, size_t from, size_t to)
     return NULL;
 }
 
-static const struct err *is_too_large(void)
+static const struct err *upgrade_is_too_large(void)
 {
     return err(ERR_TOO_LARGE, "The room has more than %d bans and rooms to copy", COPIED_MAX);
 }
@@ -115,8 +115,8 @@ static const struct err *add_children(struct upgrade *u)
         if (strcmp(state[i]->type, "m.space.child") == 0 &&
             json_object_get(event_content(state[i]), "via"))
             first_events_add(&u->events, state[i]->type, state[i]->state_key,
-                             copy_of(u, state[i]->type, state[i]));
-    return u->events.n > COPIED_MAX ? is_too_large() : NULL;
+                             upgrade_copy_of(u, state[i]->type, state[i]));
+    return u->events.n > COPIED_MAX ? upgrade_is_too_large() : NULL;
 }
 
 static const struct err *add_bans(struct upgrade *u)
@@ -125,7 +125,7 @@ static const struct err *add_bans(struct upgrade *u)
     size_t n;
     room_list_members(u->job, u->old, MEMBERSHIP_BAN, false, &banned, &n);
     if (u->events.n + n > COPIED_MAX)
-        return is_too_large();
+        return upgrade_is_too_large();
     for (size_t i = 0; i < n; i++) {
         const struct event *e;
         TRY(room_state(u->job, u->old, "m.room.member", banned[i].user_id, &e));
@@ -209,7 +209,7 @@ static const struct err *copy_again(struct upgrade *u)
         if (strcmp(e ? e->event_id : "", u->copies[i]) == 0)
             continue;
         u->copies[i] = e ? e->event_id : "";
-        json_t *content = json_keep(u->job->arena, copy_of(u, copied[i], e));
+        json_t *content = json_keep(u->job->arena, upgrade_copy_of(u, copied[i], e));
         if (!content)
             continue;
         struct new_event copy = {.type = copied[i],
@@ -318,9 +318,9 @@ static const struct err *close_old(struct upgrade *u)
 
 /* ---- the new room ---- */
 
-static const struct err *gather(struct upgrade *u)
+static const struct err *upgrade_gather(struct upgrade *u)
 {
-    TRY(add_create(u));
+    TRY(upgrade_add_create(u));
     TRY(first_events_add_creator(&u->events));
     TRY(add_copies(u, 0, COPIED_N - OPENING_N));
     TRY(add_aliases(u));
@@ -330,7 +330,7 @@ static const struct err *gather(struct upgrade *u)
 
 /* What is too much for one write comes in several. The room can be entered after the last of them,
  * and is known to none but its creator before the tombstone. */
-static const struct err *fill(struct upgrade *u, size_t from)
+static const struct err *upgrade_fill(struct upgrade *u, size_t from)
 {
     const char **ids = arena_alloc_array(u->job->arena, AT_ONCE, sizeof *ids);
     for (size_t n; from < u->events.n; from += n) {
@@ -349,7 +349,7 @@ static const struct err *add_opening(struct upgrade *u)
 static const struct err *make_new(struct upgrade *u)
 {
     const char *new_room_id;
-    TRY(gather(u));
+    TRY(upgrade_gather(u));
     bool fits = u->events.n + OPENING_N <= AT_ONCE;
     if (fits)
         TRY(add_opening(u));
@@ -359,10 +359,10 @@ static const struct err *make_new(struct upgrade *u)
     TRY(room_get(u->job, new_room_id, &u->new));
     if (fits)
         return NULL;
-    TRY(fill(u, AT_ONCE));
+    TRY(upgrade_fill(u, AT_ONCE));
     size_t filled = u->events.n;
     TRY(add_opening(u));
-    return fill(u, filled);
+    return upgrade_fill(u, filled);
 }
 
 /* A room that replaces none is of no use to its creator. */

@@ -1,7 +1,7 @@
 #include "server/account/accounts.h"
 
 #include "federation/rooms/join.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 #include "rooms/write/append.h"
 #include "server/account/credentials.h"
 #include "server/account/sessions_end.h"
@@ -36,7 +36,7 @@ const struct err *accounts_set_password(struct job *job, int64_t user, const cha
 
 /* ---- deactivation ---- */
 
-static bool is_in(enum membership m)
+static bool accounts_is_in(enum membership m)
 {
     return m == MEMBERSHIP_JOIN || m == MEMBERSHIP_INVITE || m == MEMBERSHIP_KNOCK;
 }
@@ -46,7 +46,7 @@ static const struct err *leave_room(struct job *job, int64_t room_id, const stru
     struct room *room;
     const char *event_id;
     TRY(room_get_by_id(job, room_id, &room));
-    if (!room || !is_in(room_membership(room, author->user)))
+    if (!room || !accounts_is_in(room_membership(room, author->user)))
         return NULL;
     if (!room_is_resident(room))
         return federation_leave_unattended(job, room, author);
@@ -62,15 +62,15 @@ static const struct err *part(struct job *job, int64_t user, const char *user_id
 {
     const struct member_row *rows;
     size_t n;
-    int64_t position = feed_position(job->store->feed);
+    int64_t position = feed_position(job->node->feed);
     TRY(members_of_user(job_tx(job), user, &rows, &n));
     struct author author = {.user = user, .user_id = user_id};
     for (size_t i = 0; i < n; i++) {
-        if (!is_in(rows[i].membership))
+        if (!accounts_is_in(rows[i].membership))
             continue;
         arena_auto struct arena *a = arena_create(); /* rooms are held no longer than needed */
         struct job one;
-        job_init(&one, job->store, a);
+        job_init(&one, job->node, a);
         const struct err *e = leave_room(&one, rows[i].room, &author);
         job_finish(&one);
         if (e && e->code == ERR_UNAVAILABLE)

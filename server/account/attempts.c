@@ -43,7 +43,7 @@ static const struct err *is_known(struct job *job, int64_t user, const char *net
 }
 
 /* times: how many times as much as one network may. */
-static const struct err *take(const struct config *config, const char *key, int times)
+static const struct err *attempts_take(const struct config *config, const char *key, int times)
 {
     struct rate_limit rate = {config->rc_login.per_second * times,
                               (int)config->rc_login.burst * times};
@@ -72,7 +72,7 @@ const struct err *attempts_count(struct request *rq, const char *user_id, int64_
                                  enum queue_order *ret_order)
 {
     struct job *job = job_of(rq);
-    const struct config *config = job->store->config;
+    const struct config *config = job->node->config;
     const struct caller *caller = caller_of(rq);
     bool known;
     *ret_order = ORDER_USUAL;
@@ -80,13 +80,14 @@ const struct err *attempts_count(struct request *rq, const char *user_id, int64_
         return NULL;
     pthread_once(&attempts_once, make_attempts);
     if (caller && strcmp(caller->user_id, user_id) == 0)
-        return take(config, arena_printf(job->arena, "device\n%s\n%s", user_id, caller->device_id),
-                    1);
+        return attempts_take(
+            config, arena_printf(job->arena, "device\n%s\n%s", user_id, caller->device_id), 1);
     const char *network = network_of(job->arena, rq->remote_address);
-    TRY(take(config, arena_printf(job->arena, "network\n%s\n%s", user_id, network), 1));
+    TRY(attempts_take(config, arena_printf(job->arena, "network\n%s\n%s", user_id, network), 1));
     TRY(is_known(job, user, network, &known));
     if (!known)
-        TRY(take(config, arena_printf(job->arena, "elsewhere\n%s", user_id), ATTEMPTS_ELSEWHERE));
+        TRY(attempts_take(config, arena_printf(job->arena, "elsewhere\n%s", user_id),
+                          ATTEMPTS_ELSEWHERE));
     *ret_order = order_of(job->arena, user_id, network, known);
     return NULL;
 }

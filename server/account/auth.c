@@ -17,7 +17,7 @@
 #include "storage/devices/key_backup.h"
 #include "storage/devices/to_device.h"
 #include "storage/rooms/retention.h"
-#include "storage/users/passes.h"
+#include "storage/users/one_time_tokens.h"
 #include "storage/users/uia_sessions.h"
 
 #include <pthread.h>
@@ -40,14 +40,14 @@ struct note {
 };
 
 struct auth {
-    struct store *store;
+    struct node *node;
     struct auth_cache *cache;
 
     struct lock lock; /* of what follows; a leaf */
     pthread_cond_t stop;
     bool stopping;
     struct note *notes;
-    size_t notes_n, notes_room;
+    size_t notes_n, notes_cap;
 
     pthread_t thread;
     bool running;                    /* the thread */
@@ -73,9 +73,9 @@ static void note_seen(struct auth *a, int64_t device, const struct request *rq, 
     LOCKED(&a->lock);
     if (a->notes_n == SEEN_MAX)
         return;
-    if (a->notes_n == a->notes_room) {
-        a->notes_room = a->notes_room ? a->notes_room * 2 : 64;
-        a->notes = mem_realloc_array(a->notes, a->notes_room, sizeof *a->notes);
+    if (a->notes_n == a->notes_cap) {
+        a->notes_cap = a->notes_cap ? a->notes_cap * 2 : 64;
+        a->notes = mem_realloc_array(a->notes, a->notes_cap, sizeof *a->notes);
     }
     struct note *n = &a->notes[a->notes_n++];
     n->device = device;
@@ -88,7 +88,7 @@ static const struct err *store_notes(struct auth *a, const struct note *notes, s
 {
     arena_auto struct arena *arena = arena_create();
     struct tx tx;
-    tx_init(&tx, a->store->db, arena);
+    tx_init(&tx, a->node->db, arena);
     struct device_seen *seen = arena_alloc_array(arena, n, sizeof *seen);
     for (size_t i = 0; i < n; i++)
         seen[i] = (struct device_seen){notes[i].device, notes[i].ts, notes[i].ip,
@@ -104,7 +104,7 @@ static void flush_notes(struct auth *a)
     struct note *notes = a->notes;
     size_t n = a->notes_n;
     a->notes = NULL;
-    a->notes_n = a->notes_room = 0;
+    a->notes_n = a->notes_cap = 0;
     lock_release(&a->lock);
     const struct err *e = n ? store_notes(a, notes, n) : NULL;
     if (e)
@@ -117,7 +117,7 @@ static void part_users(struct auth *a)
 {
     arena_auto struct arena *arena = arena_create();
     struct job job;
-    job_init(&job, a->store, arena);
+    job_init(&job, a->node, arena);
     const struct err *e = accounts_part_all(&job);
     if (e)
         log_err(LOG_WARN, "leaving the rooms of deactivated users", e);
@@ -128,8 +128,8 @@ static void keep_house(struct auth *a)
 {
     arena_auto struct arena *arena = arena_create();
     struct job job;
-    job_init(&job, a->store, arena);
-    const struct err *e = passes_purge(job_tx(&job));
+    job_init(&job, a->node, arena);
+    const struct err *e = one_time_tokens_purge(job_tx(&job));
     if (!e)
         e = uia_sessions_purge(job_tx(&job));
     if (!e)
@@ -159,7 +159,7 @@ static bool rest(struct auth *a)
     return a->stopping;
 }
 
-static void *run(void *arg)
+static void *auth_run(void *arg)
 {
     struct auth *a = arg;
     int64_t house_at = mono_ms() + HOUSE_FIRST_MS;
@@ -179,7 +179,7 @@ static void *run(void *arg)
 
 /* ---- from the log ---- */
 
-static void on_changes(void *ctx, const struct change *changes, size_t n)
+static void auth_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct auth *a = ctx;
     if (n == 0)
@@ -191,22 +191,22 @@ static void on_changes(void *ctx, const struct change *changes, size_t n)
 
 /* ---- requests ---- */
 
-static const struct err *unknown_token(void)
+static const struct err *auth_unknown_token(void)
 {
     return err(ERR_UNKNOWN_TOKEN, "Unknown access token");
 }
 
 /* What the token stands for, from the database. */
-static const struct err *load(struct auth *a, struct job *job, const struct token_hash *hash,
-                              uint64_t epoch, struct token_owner *ret)
+static const struct err *auth_load(struct auth *a, struct job *job, const struct token_hash *hash,
+                                   uint64_t epoch, struct token_owner *ret)
 {
     struct token_owner o;
     bool found;
     TRY(tokens_find(job_tx(job), token_bytes(hash), &found, &o));
     if (!found)
-        return unknown_token();
-    intern_remember(job->store->intern, INTERN_USER, o.user_id, o.user);
-    TRY(intern_name(job->store->intern, INTERN_USER, o.user, &o.user_id));
+        return auth_unknown_token();
+    intern_remember(job->node->intern, INTERN_USER, o.user_id, o.user);
+    TRY(intern_name(job->node->intern, INTERN_USER, o.user, &o.user_id));
     if (o.fresh)
         TRY(tokens_settle(job_tx(job), token_bytes(hash), o.device));
     auth_cache_put(a->cache, hash, &o, epoch);
@@ -214,14 +214,15 @@ static const struct err *load(struct auth *a, struct job *job, const struct toke
     return NULL;
 }
 
-static const struct err *find(struct auth *a, struct request *rq, const struct token_hash *hash,
-                              int64_t now, struct auth_entry *ret)
+static const struct err *auth_find(struct auth *a, struct request *rq,
+                                   const struct token_hash *hash, int64_t now,
+                                   struct auth_entry *ret)
 {
     struct auth_entry e;
     uint64_t epoch;
     if (!auth_cache_get(a->cache, rq->arena, hash, now, &e, &epoch)) {
         struct token_owner o = {0};
-        TRY(load(a, job_of(rq), hash, epoch, &o));
+        TRY(auth_load(a, job_of(rq), hash, epoch, &o));
         e = (struct auth_entry){
             .caller = {.user = o.user,
                        .user_id = o.user_id,
@@ -245,7 +246,8 @@ static bool is_logout(const struct request *rq)
     return strncmp(rq->route->path, "/_matrix/client/v3/logout", 25) == 0;
 }
 
-static const struct err *check(const struct request *rq, const struct auth_entry *e, int64_t now)
+static const struct err *account_auth_check(const struct request *rq, const struct auth_entry *e,
+                                            int64_t now)
 {
     if (e->expires_ts && e->expires_ts <= now)
         return err_with_fields(err(ERR_UNKNOWN_TOKEN, "The access token has expired"),
@@ -272,9 +274,9 @@ static bool hash_of_token(const struct request *rq, struct token_hash *ret)
     return bearer || token;
 }
 
-static const struct err *authenticate(void *ctx, struct request *rq)
+static const struct err *auth_authenticate(void *ctx, struct request *rq)
 {
-    struct auth *a = job_of(rq)->store->auth;
+    struct auth *a = job_of(rq)->node->auth;
     struct token_hash hash;
     bool has_token = hash_of_token(rq, &hash);
     if (!has_token && rq->route->who == WHO_MAYBE_USER)
@@ -283,8 +285,8 @@ static const struct err *authenticate(void *ctx, struct request *rq)
         return err(ERR_MISSING_TOKEN, "An access token is needed");
     int64_t now = now_ms();
     struct auth_entry e;
-    TRY(find(a, rq, &hash, now, &e));
-    TRY(check(rq, &e, now));
+    TRY(auth_find(a, rq, &hash, now, &e));
+    TRY(account_auth_check(rq, &e, now));
     if (e.unseen)
         note_seen(a, e.caller.device, rq, now);
     rq->caller = arena_memdup(rq->arena, &e.caller, sizeof e.caller);
@@ -296,13 +298,13 @@ static const struct err *authenticate(void *ctx, struct request *rq)
 static enum source_knowledge find_source(void *ctx, const struct request *rq,
                                          char ret_name[SOURCE_NAME_MAX])
 {
-    struct node *n = ctx;
+    struct running_node *n = ctx;
     const unsigned char *bearer = request_bearer_hash(rq);
     if (!bearer)
         return SOURCE_IS_ADDRESS;
     struct token_hash hash;
     memcpy(hash.bytes, bearer, sizeof hash.bytes);
-    const char *user_id = auth_cache_user(n->store.auth->cache, &hash);
+    const char *user_id = auth_cache_user(n->node.auth->cache, &hash);
     if (!user_id)
         return SOURCE_IS_ADDRESS;
     snprintf(ret_name, SOURCE_NAME_MAX, "%s", user_id);
@@ -313,22 +315,22 @@ void auth_set_hooks(struct http_hooks *hooks)
 {
     static const enum route_who ours[] = {WHO_MAYBE_USER, WHO_USER, WHO_GUEST_TOO, WHO_ADMIN};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        hooks->authenticate[ours[i]] = authenticate;
+        hooks->authenticate[ours[i]] = auth_authenticate;
         hooks->source[ours[i]] = find_source;
     }
 }
 
 /* ---- life ---- */
 
-struct auth *auth_create(struct store *store)
+struct auth *auth_create(struct node *node)
 {
     struct auth *a = mem_zalloc(sizeof *a);
-    a->store = store;
-    a->cache = auth_cache_create((size_t)store->config->cache_size / CACHE_SHARE / ENTRY_BYTES);
+    a->node = node;
+    a->cache = auth_cache_create((size_t)node->config->cache_size / CACHE_SHARE / ENTRY_BYTES);
     lock_init(&a->lock, RANK_LEAF);
     cond_init(&a->stop);
-    feed_listen(store->feed, on_changes, a);
-    a->running = thread_start(&a->thread, "auth-sweep", run, a);
+    feed_listen(node->feed, auth_on_changes, a);
+    a->running = thread_start(&a->thread, "auth-sweep", auth_run, a);
     return a;
 }
 

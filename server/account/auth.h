@@ -13,8 +13,8 @@
 
 struct auth;
 
-struct auth *auth_create(struct store *store); /* listens to the feed, starts the thread */
-void auth_destroy(struct auth *a);             /* stores what was noted; NULL-safe */
+struct auth *auth_create(struct node *node); /* listens to the feed, starts the thread */
+void auth_destroy(struct auth *a);           /* stores what was noted; NULL-safe */
 void auth_add_metrics(struct auth *a, struct buf *out);
 
 /* Sets the hooks for everything but WHO_SERVER. They find the auth in the job's store. */

@@ -44,7 +44,7 @@ static struct shard *shard_of(struct auth_cache *c, const struct token_hash *has
 
 /* ---- one shard, locked ---- */
 
-static void link_newest(struct shard *s, struct entry *e)
+static void auth_cache_link_newest(struct shard *s, struct entry *e)
 {
     e->newer = NULL;
     e->older = s->newest;
@@ -151,7 +151,7 @@ bool auth_cache_get(struct auth_cache *c, struct arena *a, const struct token_ha
     s->hits++;
     if (e != s->newest) {
         unlink_entry(s, e);
-        link_newest(s, e);
+        auth_cache_link_newest(s, e);
     }
     const struct token_owner *o = &e->owner;
     *ret = (struct auth_entry){
@@ -187,7 +187,7 @@ void auth_cache_put(struct auth_cache *c, const struct token_hash *hash,
     e->owner.device_id = memcpy(e + 1, owner->device_id, n);
     e->noted_ts = owner->last_seen_ts;
     map_put(&s->entries, token_bytes(&e->hash), e);
-    link_newest(s, e);
+    auth_cache_link_newest(s, e);
     link_user(s, e);
 }
 

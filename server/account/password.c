@@ -12,21 +12,21 @@
 
 enum { COST_MAX = 10, MEMORY_OF_COST_1 = 4 << 20 };
 
-static sem_t turns;
-static pthread_once_t turns_once = PTHREAD_ONCE_INIT;
+static sem_t slots;
+static pthread_once_t slots_once = PTHREAD_ONCE_INIT;
 
-static void make_turns(void)
+static void make_slots(void)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    sem_init(&turns, 0, processors > 1 ? (unsigned)processors : 1);
+    sem_init(&slots, 0, processors > 1 ? (unsigned)processors : 1);
     if (sodium_init() < 0)
         abort();
 }
 
-static void take_turn(void)
+static void take_slot(void)
 {
-    pthread_once(&turns_once, make_turns);
-    while (sem_wait(&turns))
+    pthread_once(&slots_once, make_slots);
+    while (sem_wait(&slots))
         ; /* interrupted by a signal */
 }
 
@@ -37,7 +37,7 @@ static size_t memory_of(int64_t cost)
     return (size_t)MEMORY_OF_COST_1 << ((cost < COST_MAX ? cost : COST_MAX) - 1);
 }
 
-static unsigned long long passes_of(int64_t cost)
+static unsigned long long rounds_of(int64_t cost)
 {
     return cost <= 1 ? crypto_pwhash_OPSLIMIT_MIN : 2;
 }
@@ -59,10 +59,10 @@ const struct err *password_hash(struct arena *a, int64_t cost, const char *passw
     TRY(password_normalise(a, password, &password));
     size_t n = strlen(password);
     char *hash = arena_alloc(a, crypto_pwhash_STRBYTES);
-    take_turn();
-    int failed = crypto_pwhash_str_alg(hash, password, n, passes_of(cost), memory_of(cost),
+    take_slot();
+    int failed = crypto_pwhash_str_alg(hash, password, n, rounds_of(cost), memory_of(cost),
                                        crypto_pwhash_ALG_ARGON2ID13);
-    sem_post(&turns);
+    sem_post(&slots);
     if (failed)
         return err_internal("argon2id: no memory for password_hash_cost %lld", (long long)cost);
     *ret = hash;
@@ -103,7 +103,7 @@ static const struct err *verify_argon2id(const char *hash, const char *password,
 static const struct err *verify_nothing(const char *password, int64_t cost, bool *ret_right)
 {
     unsigned char out[crypto_pwhash_BYTES_MIN], salt[crypto_pwhash_SALTBYTES] = {0};
-    if (crypto_pwhash(out, sizeof out, password, strlen(password), salt, passes_of(cost),
+    if (crypto_pwhash(out, sizeof out, password, strlen(password), salt, rounds_of(cost),
                       memory_of(cost), crypto_pwhash_ALG_ARGON2ID13))
         return err_internal("argon2id: no memory for password_hash_cost %lld", (long long)cost);
     *ret_right = false;
@@ -142,14 +142,14 @@ const struct err *password_verify(const char *hash, const char *password, int64_
 {
     bool right = false, as_typed = false;
     if (strlen(password) <= PASSWORD_BYTES_MAX) {
-        take_turn();
+        take_slot();
         const struct err *e = verify_forms(hash, password, cost, &right, &as_typed);
-        sem_post(&turns);
+        sem_post(&slots);
         TRY(e);
     }
     *ret_needs_rehash =
         right && (as_typed || is_bcrypt(hash) ||
-                  crypto_pwhash_str_needs_rehash(hash, passes_of(cost), memory_of(cost)));
+                  crypto_pwhash_str_needs_rehash(hash, rounds_of(cost), memory_of(cost)));
     *ret_right = right;
     return NULL;
 }

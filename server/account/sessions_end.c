@@ -17,8 +17,8 @@ static const struct err *write_end(struct job *job, struct write *w, int64_t use
     return device_changes_add(job, w, user, user_id, device_ids, n);
 }
 
-static const struct err *end(struct job *job, int64_t user, const char *user_id,
-                             const struct device *devices, size_t n)
+static const struct err *sessions_end_end(struct job *job, int64_t user, const char *user_id,
+                                          const struct device *devices, size_t n)
 {
     if (n == 0)
         return NULL;
@@ -37,7 +37,7 @@ const struct err *sessions_end_device(struct job *job, int64_t user, const char 
     return sessions_end_devices(job, user, user_id, &device_id, 1);
 }
 
-static bool is_listed(const char *device_id, const char *const *list, size_t n)
+static bool sessions_end_is_listed(const char *device_id, const char *const *list, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (strcmp(list[i], device_id) == 0)
@@ -53,9 +53,9 @@ const struct err *sessions_end_devices(struct job *job, int64_t user, const char
     TRY(devices_list(job_tx(job), user, &all, &all_n));
     struct device *gone = arena_alloc_array(job->arena, all_n, sizeof *gone);
     for (size_t i = 0; i < all_n; i++)
-        if (is_listed(all[i].device_id, device_ids, n))
+        if (sessions_end_is_listed(all[i].device_id, device_ids, n))
             gone[gone_n++] = all[i];
-    return end(job, user, user_id, gone, gone_n);
+    return sessions_end_end(job, user, user_id, gone, gone_n);
 }
 
 static const struct err *list_but(struct job *job, int64_t user, int64_t but_device,
@@ -79,7 +79,7 @@ const struct err *sessions_end_all(struct job *job, int64_t user, const char *us
     const struct device *devices;
     size_t n;
     TRY(list_but(job, user, but_device, &devices, &n));
-    return end(job, user, user_id, devices, n);
+    return sessions_end_end(job, user, user_id, devices, n);
 }
 
 const struct err *sessions_write_end_all(struct job *job, struct write *w, int64_t user,

@@ -43,8 +43,8 @@ static const struct err *end_tokens(struct job *job, int64_t user, const char *u
 }
 
 /* A device is on its user's list before it has keys. */
-static const struct err *tell_of_device(struct job *job, int64_t user, const char *user_id,
-                                        const char *device_id)
+static const struct err *write_new_device(struct job *job, int64_t user, const char *user_id,
+                                          const char *device_id)
 {
     struct write *w = write_begin(job);
     TRY(device_changes_add(job, w, user, user_id, &device_id, 1));
@@ -56,7 +56,7 @@ static struct token_pair make_pair(struct job *job, bool refreshable)
     struct token_pair pair = {.access = token_make(job->arena, TOKEN_ACCESS_PREFIX)};
     if (refreshable) {
         pair.refresh = token_make(job->arena, TOKEN_REFRESH_PREFIX);
-        pair.expires_ts = now_ms() + job->store->config->access_token_lifetime_ms;
+        pair.expires_ts = now_ms() + job->node->config->access_token_lifetime_ms;
     }
     return pair;
 }
@@ -68,7 +68,7 @@ static void add_pair(struct job *job, json_t *reply, const struct token_pair *pa
         return;
     json_object_set_new(reply, "refresh_token", json_string(pair->refresh));
     json_object_set_new(reply, "expires_in_ms",
-                        json_integer(job->store->config->access_token_lifetime_ms));
+                        json_integer(job->node->config->access_token_lifetime_ms));
 }
 
 const struct err *sign_in(struct job *job, int64_t user, const char *user_id,
@@ -82,18 +82,18 @@ const struct err *sign_in(struct job *job, int64_t user, const char *user_id,
     if (is_key)
         return err(ERR_FORBIDDEN, "The device id is the name of a cross-signing key");
     TRY(devices_open(job_tx(job), user, device_id, how->display_name, &device, &is_new));
-    TRY(is_new ? tell_of_device(job, user, user_id, device_id)
+    TRY(is_new ? write_new_device(job, user, user_id, device_id)
                : end_tokens(job, user, user_id, device));
     struct token_pair pair = make_pair(job, how->refreshable);
     TRY(tokens_give(job_tx(job), user, device, &pair));
     json_t *reply = json_pack("{s:s, s:s, s:s}", "user_id", user_id, "device_id", device_id,
-                              "home_server", job->store->config->server_name);
+                              "home_server", job->node->config->server_name);
     add_pair(job, reply, &pair);
     *ret = reply;
     return NULL;
 }
 
-static const struct err *unknown_token(void)
+static const struct err *sign_in_unknown_token(void)
 {
     return err(ERR_UNKNOWN_TOKEN, "Unknown refresh token");
 }
@@ -116,17 +116,17 @@ const struct err *sign_in_refresh(struct request *rq, const char *refresh_token,
     bool found, done = false;
     TRY(tokens_find_refresh(job_tx(job), token_bytes(&hash), &found, &owner));
     if (!found)
-        return unknown_token();
+        return sign_in_unknown_token();
     TRY(charge_owner(rq, owner.user_id));
     if (owner.locked)
         return err_with_fields(err(ERR_USER_LOCKED, "This account has been locked"),
                                "\"soft_logout\":true");
     if (!owner.has_ended)
         TRY(tokens_refresh(job_tx(job), refresh_token,
-                           now_ms() + job->store->config->access_token_lifetime_ms, &done, &pair));
+                           now_ms() + job->node->config->access_token_lifetime_ms, &done, &pair));
     if (!done) {
         TRY(end_tokens(job, owner.user, owner.user_id, owner.device));
-        return unknown_token();
+        return sign_in_unknown_token();
     }
     json_t *reply = json_object();
     add_pair(job, reply, &pair);

@@ -22,7 +22,7 @@ struct attempt {
 
 /* ---- stages ---- */
 
-static const struct err *check_password(struct attempt *t, const json_t *auth)
+static const struct err *uia_check_password(struct attempt *t, const json_t *auth)
 {
     const char *user_id, *password;
     TRY(credentials_user_id(job_of(t->rq), auth, &user_id));
@@ -65,7 +65,7 @@ static const struct stage {
     const char *name;
     const struct err *(*check)(struct attempt *t, const json_t *auth);
 } stages[] = {
-    {UIA_PASSWORD, check_password},
+    {UIA_PASSWORD, uia_check_password},
     {UIA_DUMMY, check_dummy},
     {UIA_REGISTRATION_TOKEN, check_registration_token},
 };

@@ -8,7 +8,7 @@
 enum { TEXT_MAX = 16384, HEAD_BYTES = crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES };
 static_assert(SHA256_BYTES == crypto_secretbox_KEYBYTES, "the key is a hash");
 
-static void make_key(const char *session_id, unsigned char ret[SHA256_BYTES])
+static void uia_memory_make_key(const char *session_id, unsigned char ret[SHA256_BYTES])
 {
     const struct str parts[] = {STR("memory of the session "), str_of(session_id)};
     sha256_parts(parts, sizeof parts / sizeof *parts, ret);
@@ -21,7 +21,7 @@ struct str uia_memory_seal(struct arena *a, const char *session_id, const json_t
     if (text.n > TEXT_MAX)
         return (struct str){0};
     unsigned char *sealed = arena_alloc(a, HEAD_BYTES + text.n);
-    make_key(session_id, key);
+    uia_memory_make_key(session_id, key);
     randombytes_buf(sealed, crypto_secretbox_NONCEBYTES);
     crypto_secretbox_easy(sealed + crypto_secretbox_NONCEBYTES, (const unsigned char *)text.p,
                           text.n, sealed, key);
@@ -36,7 +36,7 @@ json_t *uia_memory_open(struct arena *a, const char *session_id, struct str seal
     if (sealed.n < HEAD_BYTES)
         return NULL;
     char *text = arena_alloc(a, sealed.n - HEAD_BYTES + 1);
-    make_key(session_id, key);
+    uia_memory_make_key(session_id, key);
     if (crypto_secretbox_open_easy((unsigned char *)text, p + crypto_secretbox_NONCEBYTES,
                                    sealed.n - crypto_secretbox_NONCEBYTES, p, key) ||
         json_read_own(a, (struct str){text, sealed.n - HEAD_BYTES}, &o))

@@ -175,7 +175,7 @@ static bool take_option(struct cli *cli, const char *name, const char *value, bo
     return strcmp(name, "set") == 0 && add_override(cli, value);
 }
 
-static bool parse(struct cli *cli, int argc, char **argv)
+static bool cli_parse(struct cli *cli, int argc, char **argv)
 {
     cli->program = argv[0];
     cli->overrides = arena_alloc_array(cli->arena, (size_t)argc + 1, sizeof *cli->overrides);
@@ -260,7 +260,7 @@ int cli_fail(const struct err *e)
     return EXIT_FAILURE;
 }
 
-static int run(struct cli *cli)
+static int cli_run(struct cli *cli)
 {
     if (cli->version)
         return version_command(cli);
@@ -282,7 +282,7 @@ static int run(struct cli *cli)
 int cli_main(int argc, char **argv)
 {
     struct cli cli = {.arena = arena_create()};
-    int status = parse(&cli, argc, argv) ? run(&cli) : EXIT_USAGE;
+    int status = cli_parse(&cli, argc, argv) ? cli_run(&cli) : EXIT_USAGE;
     arena_destroy(cli.arena);
     return status;
 }

@@ -8,15 +8,15 @@
 static const struct err *run_on_node(struct cli *cli, const struct config *config,
                                      cli_node_command *command)
 {
-    struct node node;
+    struct running_node running;
     struct job job;
-    TRY(node_start(&node, config, NODE_COMMAND));
-    job_init(&job, &node.store, cli->arena);
+    TRY(node_start(&running, config, NODE_COMMAND));
+    job_init(&job, &running.node, cli->arena);
     const struct err *e = command(cli, &job);
-    if (node.server_pid)
-        kill(node.server_pid, SIGUSR1); /* it looks at what was written */
+    if (running.server_pid)
+        kill(running.server_pid, SIGUSR1); /* it looks at what was written */
     job_finish(&job);
-    node_stop(&node);
+    node_stop(&running);
     return e;
 }
 

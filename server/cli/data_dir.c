@@ -9,7 +9,7 @@
 
 enum { SIGNING_KEYS_MAX = 16 };
 
-static const struct err *failed(const char *path)
+static const struct err *data_dir_failed(const char *path)
 {
     return err(ERR_INVALID_PARAM, "%s: %s", path, strerror(errno));
 }
@@ -22,7 +22,7 @@ static const struct err *give_to_owner(const char *dir, const char *path)
     if (geteuid() != 0)
         return NULL;
     if (stat(dir, &owner) || lchown(path, owner.st_uid, owner.st_gid))
-        return failed(path);
+        return data_dir_failed(path);
     return NULL;
 }
 
@@ -36,11 +36,11 @@ static const struct err *make_dir(const char *path, mode_t mode)
         buf_add(&part, at, n);
         at += n;
         if (mkdir(part.p, *at ? 0755 : mode) && errno != EEXIST)
-            return failed(part.p);
+            return data_dir_failed(part.p);
     }
     struct stat s;
     if (stat(path, &s))
-        return failed(path);
+        return data_dir_failed(path);
     if (!S_ISDIR(s.st_mode))
         return err(ERR_INVALID_PARAM, "%s: not a directory", path);
     return NULL;
@@ -74,18 +74,18 @@ static const struct err *read_all(int fd, const char *path, struct buf *ret)
     ssize_t n;
     while ((n = pread(fd, chunk, sizeof chunk, (off_t)ret->n)) > 0)
         buf_add(ret, chunk, (size_t)n);
-    return n < 0 ? failed(path) : NULL;
+    return n < 0 ? data_dir_failed(path) : NULL;
 }
 
-static const struct err *write_all(int fd, const char *path, struct str bytes)
+static const struct err *data_dir_write_all(int fd, const char *path, struct str bytes)
 {
     for (size_t done = 0; done < bytes.n;) {
         ssize_t n = pwrite(fd, bytes.p + done, bytes.n - done, (off_t)done);
         if (n < 0)
-            return failed(path);
+            return data_dir_failed(path);
         done += (size_t)n;
     }
-    return fsync(fd) ? failed(path) : NULL;
+    return fsync(fd) ? data_dir_failed(path) : NULL;
 }
 
 /* "PID URI" */
@@ -105,10 +105,11 @@ const struct err *data_dir_lock(struct arena *a, const char *dir, int *ret_fd,
     const char *path = arena_printf(a, "%s/concorde.lock", dir);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
-        return failed(path);
+        return data_dir_failed(path);
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        const struct err *e = ftruncate(fd, 0) ? failed(path) /* what a killed server left */
-                                               : give_to_owner(dir, path);
+        const struct err *e = ftruncate(fd, 0)
+                                  ? data_dir_failed(path) /* what a killed server left */
+                                  : give_to_owner(dir, path);
         if (e)
             close(fd);
         else
@@ -128,10 +129,11 @@ const struct err *data_dir_publish(int lock_fd, const char *uri)
 {
     buf_auto struct buf text = {0};
     buf_printf(&text, "%d %s", (int)getpid(), uri);
-    return write_all(lock_fd, "concorde.lock", buf_str(&text));
+    return data_dir_write_all(lock_fd, "concorde.lock", buf_str(&text));
 }
 
-static const struct err *make_key(const char *dir, const char *path, struct signing_key *ret)
+static const struct err *data_dir_make_key(const char *dir, const char *path,
+                                           struct signing_key *ret)
 {
     buf_auto struct buf line = {0};
     struct signing_key key;
@@ -139,8 +141,8 @@ static const struct err *make_key(const char *dir, const char *path, struct sign
     signing_key_add_line(&line, &key);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return failed(path);
-    const struct err *e = write_all(fd, path, buf_str(&line));
+        return data_dir_failed(path);
+    const struct err *e = data_dir_write_all(fd, path, buf_str(&line));
     close(fd);
     if (e) {
         unlink(path);
@@ -150,8 +152,8 @@ static const struct err *make_key(const char *dir, const char *path, struct sign
     return give_to_owner(dir, path);
 }
 
-static const struct err *parse_keys(struct arena *a, const char *path, struct str text,
-                                    const struct signing_key **ret, size_t *ret_n)
+static const struct err *data_dir_parse_keys(struct arena *a, const char *path, struct str text,
+                                             const struct signing_key **ret, size_t *ret_n)
 {
     struct signing_key *keys = arena_alloc_array(a, SIGNING_KEYS_MAX, sizeof *keys);
     size_t n = 0;
@@ -180,16 +182,16 @@ const struct err *data_dir_signing_keys(struct arena *a, const struct config *co
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT && may_make) {
         struct signing_key *key = arena_alloc(a, sizeof *key);
-        TRY(make_key(config->data_dir, path, key));
+        TRY(data_dir_make_key(config->data_dir, path, key));
         *ret = key;
         *ret_n = 1;
         return NULL;
     }
     if (fd < 0)
-        return failed(path);
+        return data_dir_failed(path);
     buf_auto struct buf text = {0};
     const struct err *e = read_all(fd, path, &text);
     close(fd);
     TRY(e);
-    return parse_keys(a, path, buf_str(&text), ret, ret_n);
+    return data_dir_parse_keys(a, path, buf_str(&text), ret, ret_n);
 }

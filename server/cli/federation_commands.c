@@ -4,7 +4,7 @@
 #include "storage/db/log.h"
 #include "storage/servers/destinations.h"
 #include "storage/servers/outbound.h"
-#include "storage/servers/set_aside.h"
+#include "storage/servers/refused_items.h"
 
 #include <stdio.h>
 
@@ -36,11 +36,11 @@ static const struct err *count_behind(struct job *job, const struct destination_
                                       int64_t head, int64_t *ret)
 {
     *ret = 0;
-    if (!d->has_news)
+    if (!d->has_pending)
         return NULL;
     return outbound_count(job_tx(job),
                           &(struct outbound_range){.server = d->server,
-                                                   .own = job->store->config->server_name,
+                                                   .own = job->node->config->server_name,
                                                    .from = d->sent_position,
                                                    .to = head,
                                                    .limit = BEHIND_MAX},
@@ -61,16 +61,16 @@ static void print_row(const struct destination_row *d, int64_t behind)
         span(last, now - d->last_success_ts);
     snprintf(events, sizeof events, "%lld%s", (long long)behind, behind == BEHIND_MAX ? "+" : "");
     printf("%-*s %-12s %-8s %-10lld %-14s %-14s %-14s %s\n", SERVER_WIDTH, d->server,
-           state_of(d, behind), events, (long long)d->aside_n, last, failing, next,
+           state_of(d, behind), events, (long long)d->off_timeline_n, last, failing, next,
            d->last_error ? d->last_error : "");
 }
 
-static const struct err *print_set_aside(struct job *job, const char *server)
+static const struct err *print_refused_items(struct job *job, const char *server)
 {
-    const struct set_aside *list;
+    const struct refused_item *list;
     size_t n;
     char since[TIME_MAX];
-    TRY(set_aside_list(job_tx(job), server, SET_ASIDE_MAX, &list, &n));
+    TRY(refused_items_list(job_tx(job), server, REFUSED_ITEMS_MAX, &list, &n));
     if (n)
         printf("\n%-14s %-30s %-48s %s\n", "SET ASIDE FOR", "TYPE", "EVENT", "ANSWER");
     for (size_t i = 0; i < n; i++)
@@ -96,7 +96,7 @@ static const struct err *status(struct cli *cli, struct job *job)
         TRY(count_behind(job, &list[i], head, &behind));
         print_row(&list[i], behind);
     }
-    return server ? print_set_aside(job, server) : NULL;
+    return server ? print_refused_items(job, server) : NULL;
 }
 
 /* ---- retry, reset ---- */
@@ -109,7 +109,8 @@ static const struct err *check_known(struct job *job, const char *server)
     return n ? NULL : err(ERR_NOT_FOUND, "Nothing was ever sent to %s", server);
 }
 
-static const struct err *ask(struct cli *cli, struct job *job, enum destination_asked what)
+static const struct err *federation_commands_ask(struct cli *cli, struct job *job,
+                                                 enum destination_asked what)
 {
     const char *server = cli->words[2];
     TRY(check_known(job, server));
@@ -122,30 +123,30 @@ static const struct err *ask(struct cli *cli, struct job *job, enum destination_
 
 static const struct err *retry(struct cli *cli, struct job *job)
 {
-    return ask(cli, job, ASKED_RETRY);
+    return federation_commands_ask(cli, job, ASKED_RETRY);
 }
 
 static const struct err *reset(struct cli *cli, struct job *job)
 {
-    return ask(cli, job, ASKED_RESET);
+    return federation_commands_ask(cli, job, ASKED_RESET);
 }
 
 /* ---- what was set aside ---- */
 
-static const struct err *resend(struct cli *cli, struct job *job)
+static const struct err *federation_commands_resend(struct cli *cli, struct job *job)
 {
     int64_t n;
     TRY(check_known(job, cli->words[2]));
-    TRY(set_aside_ask(job_tx(job), cli->words[2], 0, &n));
+    TRY(refused_items_ask(job_tx(job), cli->words[2], 0, &n));
     printf("%lld set aside\n", (long long)n);
-    return n ? ask(cli, job, ASKED_RESEND) : NULL;
+    return n ? federation_commands_ask(cli, job, ASKED_RESEND) : NULL;
 }
 
 static const struct err *discard(struct cli *cli, struct job *job)
 {
     int64_t n;
     TRY(check_known(job, cli->words[2]));
-    TRY(set_aside_discard(job_tx(job), cli->words[2], &n));
+    TRY(refused_items_discard(job_tx(job), cli->words[2], &n));
     printf("%lld discarded\n", (long long)n);
     return NULL;
 }
@@ -167,7 +168,7 @@ int federation_reset_command(struct cli *cli)
 
 int federation_resend_command(struct cli *cli)
 {
-    return cli_run_on_node(cli, resend);
+    return cli_run_on_node(cli, federation_commands_resend);
 }
 
 int federation_discard_command(struct cli *cli)

@@ -31,7 +31,7 @@ static const struct err *read_line(struct arena *a, const char **ret)
 }
 
 /* Without echo. Ctrl-C ends the line instead of the program, so that the echo always comes back. */
-static const struct err *ask(struct arena *a, const char *question, const char **ret)
+static const struct err *prompt_ask(struct arena *a, const char *question, const char **ret)
 {
     struct termios before, quiet;
     if (tcgetattr(STDIN_FILENO, &before))
@@ -55,8 +55,8 @@ const struct err *prompt_password(struct arena *a, const char **ret)
     const char *first, *second;
     if (!isatty(STDIN_FILENO))
         return read_line(a, ret);
-    TRY(ask(a, "Password: ", &first));
-    TRY(ask(a, "The same again: ", &second));
+    TRY(prompt_ask(a, "Password: ", &first));
+    TRY(prompt_ask(a, "The same again: ", &second));
     if (strcmp(first, second) != 0)
         return err(ERR_INVALID_PARAM, "The two passwords differ");
     *ret = first;

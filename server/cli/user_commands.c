@@ -11,7 +11,7 @@
 static const struct err *localpart_of(const struct cli *cli, const struct job *job,
                                       const char **ret)
 {
-    const char *own = job->store->config->server_name;
+    const char *own = job->node->config->server_name;
     const char *name = cli->words[2], *colon = strchr(name, ':');
     if (*name == '@' && (!colon || strcmp(colon + 1, own) != 0))
         return err(ERR_INVALID_PARAM, "%s is no user of %s", name, own);
@@ -34,12 +34,12 @@ static const struct err *ask_password(struct job *job, const char **ret)
 static const struct err *find_account(struct job *job, const char *localpart, struct account *ret)
 {
     bool found;
-    const char *id = arena_printf(job->arena, "@%s:%s", localpart, job->store->config->server_name);
+    const char *id = arena_printf(job->arena, "@%s:%s", localpart, job->node->config->server_name);
     TRY(users_find(job_tx(job), id, &found, ret));
     return found ? NULL : err(ERR_NOT_FOUND, "There is no account %s", id);
 }
 
-static const struct err *add(struct cli *cli, struct job *job)
+static const struct err *user_commands_add(struct cli *cli, struct job *job)
 {
     const char *localpart;
     const char *password, *hash, *user_id;
@@ -84,7 +84,7 @@ static const struct err *deactivate(struct cli *cli, struct job *job)
 
 int user_add_command(struct cli *cli)
 {
-    return cli_run_on_node(cli, add);
+    return cli_run_on_node(cli, user_commands_add);
 }
 
 int user_password_command(struct cli *cli)

@@ -23,7 +23,7 @@ char *content_thumbnail_name(struct arena *a, struct str sha256, const char *var
     return fan_out(a, "thumbnails/", sha256, arena_printf(a, "-%s", variant));
 }
 
-static const struct err *failed(const char *name)
+static const struct err *content_failed(const char *name)
 {
     return err_storage(errno, "media store: %s", name);
 }
@@ -32,7 +32,7 @@ static const struct err *open_root(const struct config *c, int *ret)
 {
     int fd = open(c->media_store_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return failed(c->media_store_path);
+        return content_failed(c->media_store_path);
     *ret = fd;
     return NULL;
 }
@@ -52,10 +52,10 @@ const struct err *content_open(const struct config *c, const char *name, int *re
     int fd = openat(root, name, O_RDONLY | O_CLOEXEC);
     struct stat s = {0};
     if (fd < 0 && errno != ENOENT)
-        return failed(name);
+        return content_failed(name);
     if (fd >= 0 && fstat(fd, &s)) {
         close(fd);
-        return failed(name);
+        return content_failed(name);
     }
     *ret = fd;
     if (ret_bytes)
@@ -67,7 +67,7 @@ const struct err *content_create(const struct config *c, int *ret)
 {
     int fd = open(c->media_store_path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
-        return failed(c->media_store_path);
+        return content_failed(c->media_store_path);
     *ret = fd;
     return NULL;
 }
@@ -82,14 +82,14 @@ static const struct err *open_folder(int root, const char *name, int *ret)
         fd_auto int parent = fd;
         if (mkdirat(parent, part, 0700) == 0) {
             if (fsync(parent))
-                return failed(part);
+                return content_failed(part);
         } else if (errno != EEXIST) {
-            return failed(part);
+            return content_failed(part);
         }
         fd = openat(parent, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }
     if (fd < 0)
-        return failed(name);
+        return content_failed(name);
     *ret = fd;
     return NULL;
 }
@@ -99,15 +99,15 @@ const struct err *content_link(const struct config *c, int fd, const char *name,
     fd_auto int root = -1, folder = -1;
     char self[64];
     if (fsync(fd))
-        return failed(name);
+        return content_failed(name);
     TRY(open_root(c, &root));
     TRY(open_folder(root, name, &folder));
     snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
     bool is_new = linkat(AT_FDCWD, self, root, name, AT_SYMLINK_FOLLOW) == 0;
     if (!is_new && errno != EEXIST)
-        return failed(name);
+        return content_failed(name);
     if (fsync(folder)) { /* also for the file of another who has not come so far */
-        const struct err *e = failed(name);
+        const struct err *e = content_failed(name);
         if (is_new)
             unlinkat(root, name, 0);
         return e;
@@ -120,5 +120,5 @@ const struct err *content_unlink(const struct config *c, const char *name)
 {
     fd_auto int root = -1;
     TRY(open_root(c, &root));
-    return unlinkat(root, name, 0) && errno != ENOENT ? failed(name) : NULL;
+    return unlinkat(root, name, 0) && errno != ENOENT ? content_failed(name) : NULL;
 }

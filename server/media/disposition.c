@@ -45,7 +45,7 @@ static void add_quoted(struct buf *b, const char *name)
 }
 
 /* RFC 8187: UTF-8, percent-encoded but for attr-char. */
-static void add_encoded(struct buf *b, const char *name)
+static void disposition_add_encoded(struct buf *b, const char *name)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
                                 "0123456789!#$&+-.^_`|~";
@@ -65,7 +65,7 @@ void disposition_add(struct buf *b, const char *content_type, const char *file_n
     if (is_quotable(file_name))
         add_quoted(b, file_name);
     else
-        add_encoded(b, file_name);
+        disposition_add_encoded(b, file_name);
 }
 
 /* ---- reading ---- */
@@ -80,7 +80,7 @@ static const char *usable_name(struct arena *a, struct str name)
     return str_dup(a, name);
 }
 
-static int hex_digit(char c)
+static int disposition_hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -89,7 +89,7 @@ static int hex_digit(char c)
 }
 
 /* RFC 8187: charset'language'percent-encoded; of the charsets only UTF-8 is still in use. */
-static const char *decode(struct arena *a, struct str value)
+static const char *disposition_decode(struct arena *a, struct str value)
 {
     const char *language = memchr(value.p, '\'', value.n);
     size_t charset_n = language ? (size_t)(language - value.p) : 0;
@@ -99,8 +99,8 @@ static const char *decode(struct arena *a, struct str value)
     size_t left = value.n - (size_t)(text + 1 - value.p), n = 0;
     char *out = arena_alloc(a, left + 1);
     for (const char *p = text + 1; left; p++, left--) {
-        int high = left > 2 && *p == '%' ? hex_digit(p[1]) : -1;
-        int low = high >= 0 ? hex_digit(p[2]) : -1;
+        int high = left > 2 && *p == '%' ? disposition_hex_digit(p[1]) : -1;
+        int low = high >= 0 ? disposition_hex_digit(p[2]) : -1;
         out[n++] = low >= 0 ? (char)(high << 4 | low) : *p;
         p += low >= 0 ? 2 : 0;
         left -= low >= 0 ? 2 : 0;
@@ -113,7 +113,7 @@ const char *disposition_file_name(struct arena *a, const char *header)
     struct str value;
     const char *name = NULL;
     if (header && header_value_parameter(a, header, "filename*", &value))
-        name = decode(a, value);
+        name = disposition_decode(a, value);
     if (header && !name && header_value_parameter(a, header, "filename", &value))
         name = usable_name(a, value);
     return name;

@@ -12,7 +12,7 @@
 static const struct err *download(struct request *rq, struct reply *rp, enum media_access access,
                                   const char *file_name)
 {
-    const struct store *s = job_of(rq)->store;
+    const struct node *s = job_of(rq)->node;
     const struct media *m;
     TRY(media_of_request(rq, rp, access, &m));
     if (!m)
@@ -50,7 +50,7 @@ static const struct err *get_old_download_named(struct request *rq, struct reply
     return download(rq, rp, MEDIA_FROZEN, request_param(rq, "file"));
 }
 
-static const struct err *get_for_server(struct request *rq, struct reply *rp)
+static const struct err *download_get_for_server(struct request *rq, struct reply *rp)
 {
     return download(rq, rp, MEDIA_FEDERATION, NULL);
 }
@@ -58,7 +58,7 @@ static const struct err *get_for_server(struct request *rq, struct reply *rp)
 static const struct err *get_config(struct request *rq, struct reply *rp)
 {
     return reply_json(rp, 200, "{s:I}", "m.upload.size",
-                      (json_int_t)job_of(rq)->store->config->max_upload_size);
+                      (json_int_t)job_of(rq)->node->config->max_upload_size);
 }
 
 #define ROW(path_, also_, handler_, who_)                                                          \
@@ -69,8 +69,8 @@ static const struct err *get_config(struct request *rq, struct reply *rp)
 #define NEW_ROW(rest, handler_, who_)                                                              \
     ROW("/_matrix/client/v1/media/" rest,                                                          \
         "/_matrix/client/unstable/org.matrix.msc3916/media/" rest, handler_, who_)
-#define OLD_DOWNLOAD(path_, also_) ROW(path_, also_, get_old_download, WHO_ANYBODY)
-#define OLD_DOWNLOAD_NAMED(path_, also_) ROW(path_, also_, get_old_download_named, WHO_ANYBODY)
+#define OLD_DOWNLOAD(path_, also_) ROW(path_, also_, get_old_download, WHO_ANYONE)
+#define OLD_DOWNLOAD_NAMED(path_, also_) ROW(path_, also_, get_old_download_named, WHO_ANYONE)
 #define CONFIG(path_, also_)                                                                       \
     {                                                                                              \
         .method = GET, .path = path_, .also = also_, .handler = get_config, .who = WHO_USER,       \
@@ -87,7 +87,7 @@ const struct route download_routes[] = {
     OLD_MEDIA_PATHS(CONFIG, "config"),
     {.method = GET,
      .path = "/_matrix/federation/v1/media/download/{media}",
-     .handler = get_for_server,
+     .handler = download_get_for_server,
      .who = WHO_SERVER,
      .rate = RATE_SERVER,
      .pool = POOL_FEDERATION,

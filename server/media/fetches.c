@@ -35,12 +35,12 @@ struct fetches {
 
 /* ---- waiters ---- */
 
-static struct waiter *bucket(struct fetches *f, const char *name)
+static struct waiter *fetches_bucket(struct fetches *f, const char *name)
 {
     return &f->waiting[hash_bytes(name, strlen(name)) % BUCKETS];
 }
 
-static void leave(struct waiter *w)
+static void fetches_leave(struct waiter *w)
 {
     struct fetches *f = w->source;
     LOCKED(&f->lock);
@@ -51,9 +51,9 @@ static void leave(struct waiter *w)
 
 static void subscribe_locked(struct fetches *f, struct waiter *w, const char *name)
 {
-    struct waiter *head = bucket(f, name);
+    struct waiter *head = fetches_bucket(f, name);
     w->source = f;
-    w->leave = leave;
+    w->leave = fetches_leave;
     w->next = head;
     w->prev = head->prev;
     w->prev->next = w;
@@ -62,19 +62,19 @@ static void subscribe_locked(struct fetches *f, struct waiter *w, const char *na
 
 static void wake_locked(struct fetches *f, const char *name)
 {
-    struct waiter *head = bucket(f, name);
+    struct waiter *head = fetches_bucket(f, name);
     for (struct waiter *w = head->next; w != head; w = w->next)
         w->wake(w);
 }
 
 /* ---- fetches ---- */
 
-static struct fetch *find_locked(const struct fetches *f, const char *key)
+static struct fetch *fetches_find_locked(const struct fetches *f, const char *key)
 {
     return map_get(&f->by_key, str_of(key));
 }
 
-static void drop_oldest_locked(struct fetches *f)
+static void fetches_drop_oldest_locked(struct fetches *f)
 {
     struct fetch *e = f->oldest;
     f->oldest = e->newer;
@@ -90,7 +90,7 @@ static void drop_oldest_locked(struct fetches *f)
 static void drop_old_locked(struct fetches *f, int64_t now)
 {
     while (f->oldest && (f->failed_n > FAILURES_MAX || f->oldest->until_mono_ms <= now))
-        drop_oldest_locked(f);
+        fetches_drop_oldest_locked(f);
 }
 
 static int count_running_locked(const struct fetches *f, const char *server)
@@ -105,7 +105,7 @@ static int count_running_locked(const struct fetches *f, const char *server)
     return n;
 }
 
-static void start_locked(struct fetches *f, const char *server, const char *media_id)
+static void fetches_start_locked(struct fetches *f, const char *server, const char *media_id)
 {
     size_t size = strlen(server) + strlen(media_id) + 2;
     struct fetch *e = mem_zalloc(sizeof *e + size);
@@ -131,7 +131,7 @@ static void forget_locked(struct fetches *f, struct fetch *old)
     free(old);
 }
 
-enum fetch_turn fetches_begin(struct fetches *f, const char *server, const char *media_id,
+enum fetch_role fetches_begin(struct fetches *f, const char *server, const char *media_id,
                               struct waiter *w, struct err *ret_failed)
 {
     arena_auto struct arena *a = arena_create();
@@ -141,7 +141,7 @@ enum fetch_turn fetches_begin(struct fetches *f, const char *server, const char 
         w->leave(w);
     LOCKED(&f->lock);
     drop_old_locked(f, now);
-    struct fetch *e = find_locked(f, key);
+    struct fetch *e = fetches_find_locked(f, key);
     if (e && !e->is_running && e->until_mono_ms > now) {
         *ret_failed = e->failed;
         return FETCH_FAILED;
@@ -154,7 +154,7 @@ enum fetch_turn fetches_begin(struct fetches *f, const char *server, const char 
         subscribe_locked(f, w, e ? key : server);
         return FETCH_WAIT;
     }
-    start_locked(f, server, media_id);
+    fetches_start_locked(f, server, media_id);
     return FETCH_MINE;
 }
 
@@ -177,7 +177,7 @@ void fetches_end(struct fetches *f, const char *server, const char *media_id,
     arena_auto struct arena *a = arena_create();
     const char *key = arena_printf(a, "%s/%s", server, media_id);
     LOCKED(&f->lock);
-    struct fetch *e = find_locked(f, key);
+    struct fetch *e = fetches_find_locked(f, key);
     assert(e && e->is_running);
     if (failed) {
         keep_failure_locked(f, e, failed);
@@ -186,7 +186,7 @@ void fetches_end(struct fetches *f, const char *server, const char *media_id,
         free(e);
     }
     wake_locked(f, key);
-    if (bucket(f, server) != bucket(f, key))
+    if (fetches_bucket(f, server) != fetches_bucket(f, key))
         wake_locked(f, server);
 }
 
@@ -206,7 +206,7 @@ void fetches_destroy(struct fetches *f)
     if (!f)
         return;
     while (f->oldest)
-        drop_oldest_locked(f);
+        fetches_drop_oldest_locked(f);
     assert(f->by_key.n == 0);
     map_finish(&f->by_key);
     lock_finish(&f->lock);

@@ -12,12 +12,12 @@ struct fetches;
 struct fetches *fetches_create(void);
 void fetches_destroy(struct fetches *f); /* NULL-safe */
 
-enum fetch_turn {
+enum fetch_role {
     FETCH_MINE,  /* the caller fetches it, then calls fetches_end */
     FETCH_WAIT,  /* another does, or too much else comes from there: the waiter is woken */
     FETCH_FAILED /* lately: *ret_failed says why */
 };
-enum fetch_turn fetches_begin(struct fetches *f, const char *server, const char *media_id,
+enum fetch_role fetches_begin(struct fetches *f, const char *server, const char *media_id,
                               struct waiter *w, struct err *ret_failed);
 /* failed: NULL when it is here now. */
 void fetches_end(struct fetches *f, const char *server, const char *media_id,

@@ -11,7 +11,7 @@ static const struct {
     [IMAGE_AVIF] = {"image/avif", "avif"},
 };
 
-static bool has(struct str s, size_t at, struct str wanted)
+static bool image_type_has(struct str s, size_t at, struct str wanted)
 {
     return s.n >= at + wanted.n && memcmp(s.p + at, wanted.p, wanted.n) == 0;
 }
@@ -25,25 +25,25 @@ static uint32_t big_endian(const char *p)
 /* ISO/IEC 14496-12: a box `ftyp` with its brands, the second of which is a version. */
 static bool is_avif(struct str s)
 {
-    if (!has(s, 4, STR("ftyp")) || s.n < 12)
+    if (!image_type_has(s, 4, STR("ftyp")) || s.n < 12)
         return false;
     size_t end = big_endian(s.p);
     end = end < s.n ? end : s.n;
     for (size_t at = 8; at + 4 <= end; at += at == 8 ? 8 : 4)
-        if (has(s, at, STR("avif")) || has(s, at, STR("avis")))
+        if (image_type_has(s, at, STR("avif")) || image_type_has(s, at, STR("avis")))
             return true;
     return false;
 }
 
 enum image_type image_type_of(struct str first)
 {
-    if (has(first, 0, STR("\x89PNG\r\n\x1a\n")))
+    if (image_type_has(first, 0, STR("\x89PNG\r\n\x1a\n")))
         return IMAGE_PNG;
-    if (has(first, 0, STR("\xff\xd8\xff")))
+    if (image_type_has(first, 0, STR("\xff\xd8\xff")))
         return IMAGE_JPEG;
-    if (has(first, 0, STR("GIF87a")) || has(first, 0, STR("GIF89a")))
+    if (image_type_has(first, 0, STR("GIF87a")) || image_type_has(first, 0, STR("GIF89a")))
         return IMAGE_GIF;
-    if (has(first, 0, STR("RIFF")) && has(first, 8, STR("WEBP")))
+    if (image_type_has(first, 0, STR("RIFF")) && image_type_has(first, 8, STR("WEBP")))
         return IMAGE_WEBP;
     return is_avif(first) ? IMAGE_AVIF : IMAGE_NONE;
 }
@@ -62,9 +62,9 @@ const char *image_type_name(enum image_type t)
 bool image_png_is_animated(struct str file)
 {
     for (size_t at = 8; at + 12 <= file.n;) {
-        if (has(file, at + 4, STR("acTL")))
+        if (image_type_has(file, at + 4, STR("acTL")))
             return true;
-        if (has(file, at + 4, STR("IDAT")))
+        if (image_type_has(file, at + 4, STR("IDAT")))
             return false;
         size_t step = (size_t)big_endian(file.p + at) + 12;
         if (step > file.n - at)

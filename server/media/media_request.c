@@ -24,7 +24,7 @@ bool media_id_is_valid(const char *media_id)
     return n && n <= ID_LENGTH_MAX && !media_id[n];
 }
 
-static const struct err *not_found(void)
+static const struct err *media_request_not_found(void)
 {
     return err(ERR_NOT_FOUND, "The media was not found");
 }
@@ -47,7 +47,7 @@ static const struct err *check_flags(const struct request *rq)
 
 static bool is_frozen_for_new(struct request *rq)
 {
-    return job_of(rq)->store->config->enable_authenticated_media;
+    return job_of(rq)->node->config->enable_authenticated_media;
 }
 
 static const struct err *wait_for_upload(struct request *rq, struct reply *rp, int64_t timeout_ms)
@@ -60,8 +60,9 @@ static const struct err *wait_for_upload(struct request *rq, struct reply *rp, i
 
 /* *ret_found: false when there is no such row. Nothing is announced by other servers: what is there
  * of theirs is whole. */
-static const struct err *find(struct request *rq, const char *server, const char *media_id,
-                              bool *ret_found, struct media *ret)
+static const struct err *media_request_find(struct request *rq, const char *server,
+                                            const char *media_id, bool *ret_found,
+                                            struct media *ret)
 {
     return media_find(job_tx(job_of(rq)), server, media_id, ret_found, ret);
 }
@@ -69,41 +70,43 @@ static const struct err *find(struct request *rq, const char *server, const char
 /* Of our own. ret->sha256.p stays NULL while it is not uploaded: then the request waits for it. */
 static const struct err *find_ours(struct request *rq, const char *media_id, struct media *ret)
 {
-    const char *server = job_of(rq)->store->config->server_name;
+    const char *server = job_of(rq)->node->config->server_name;
     bool found;
-    TRY(find(rq, server, media_id, &found, ret));
+    TRY(media_request_find(rq, server, media_id, &found, ret));
     if (found && !ret->sha256.p) { /* before looking again, or an upload in between is missed */
-        media_repo_await_upload(job_of(rq)->store->media, &rq->waiter, media_id);
-        TRY(find(rq, server, media_id, &found, ret));
+        media_repo_await_upload(job_of(rq)->node->media, &rq->waiter, media_id);
+        TRY(media_request_find(rq, server, media_id, &found, ret));
     }
-    return !found || (!ret->sha256.p && ret->expires_ts <= now_ms()) ? not_found() : NULL;
+    return !found || (!ret->sha256.p && ret->expires_ts <= now_ms()) ? media_request_not_found()
+                                                                     : NULL;
 }
 
 /* Of another server. *ret_here is false when the reply is made: to wait until it is fetched. What
  * is fetched now is not for the old endpoints, once they are frozen. */
-static const struct err *find_theirs(struct request *rq, struct reply *rp, enum media_access access,
-                                     const char *server, const char *media_id, bool *ret_here,
-                                     struct media *ret)
+static const struct err *media_request_find_theirs(struct request *rq, struct reply *rp,
+                                                   enum media_access access, const char *server,
+                                                   const char *media_id, bool *ret_here,
+                                                   struct media *ret)
 {
     int64_t until = rq->started_mono_us / 1000 + FETCH_WAIT_MS;
     bool may_fetch;
     TRY(request_query_bool(rq, "allow_remote", true, &may_fetch));
-    TRY(find(rq, server, media_id, ret_here, ret));
+    TRY(media_request_find(rq, server, media_id, ret_here, ret));
     if (*ret_here)
         return remote_media_sent(job_of(rq), ret);
     if (!may_fetch || (access == MEDIA_FROZEN && is_frozen_for_new(rq)))
-        return not_found();
+        return media_request_not_found();
     TRY(media_fetch(rq, rp, server, media_id, until, ret_here));
     if (!*ret_here)
         return NULL;
-    TRY(find(rq, server, media_id, ret_here, ret));
-    return *ret_here ? NULL : not_found();
+    TRY(media_request_find(rq, server, media_id, ret_here, ret));
+    return *ret_here ? NULL : media_request_not_found();
 }
 
 const struct err *media_of_request(struct request *rq, struct reply *rp, enum media_access access,
                                    const struct media **ret)
 {
-    const char *ours = job_of(rq)->store->config->server_name;
+    const char *ours = job_of(rq)->node->config->server_name;
     const char *server = access == MEDIA_FEDERATION ? ours : request_param(rq, "server");
     const char *media_id = request_param(rq, "media");
     struct media m = {0};
@@ -113,15 +116,15 @@ const struct err *media_of_request(struct request *rq, struct reply *rp, enum me
     TRY(check_flags(rq));
     *ret = NULL;
     if (!id_is_server_name(str_of(server)) || !media_id_is_valid(media_id))
-        return not_found();
+        return media_request_not_found();
     if (strcmp(server, ours) == 0)
         TRY(find_ours(rq, media_id, &m));
     else
-        TRY(find_theirs(rq, rp, access, server, media_id, &here, &m));
+        TRY(media_request_find_theirs(rq, rp, access, server, media_id, &here, &m));
     if (!here)
         return NULL;
     if (access == MEDIA_FROZEN && is_frozen_for_new(rq) && m.authenticated)
-        return not_found();
+        return media_request_not_found();
     if (!m.sha256.p)
         return wait_for_upload(rq, rp, timeout_ms);
     struct media *found = arena_alloc(rq->arena, sizeof *found);

@@ -31,7 +31,7 @@ static const char *content_type_of(const struct fetched_media *f)
 
 static const struct err *fetch_into(struct job *job, int fd, struct media *m)
 {
-    const struct config *c = job->store->config;
+    const struct config *c = job->node->config;
     struct fetched_media got = {0};
     TRY(federation_fetch_media(job, m->server, m->media_id, c->max_remote_media_size, fd, &got));
     m->bytes = got.bytes;
@@ -42,7 +42,7 @@ static const struct err *fetch_into(struct job *job, int fd, struct media *m)
     return media_store_file(job, fd, media_add_remote, m);
 }
 
-static const struct err *is_here(struct job *job, const struct media *m, bool *ret)
+static const struct err *remote_is_here(struct job *job, const struct media *m, bool *ret)
 {
     struct media found;
     return media_find(job_tx(job), m->server, m->media_id, ret, &found);
@@ -50,25 +50,25 @@ static const struct err *is_here(struct job *job, const struct media *m, bool *r
 
 /* Another may have fetched it since the caller looked: here before its turn came, or another node,
  * whose row then forbids ours. */
-static const struct err *fetch(struct job *job, struct media *m)
+static const struct err *remote_fetch(struct job *job, struct media *m)
 {
     bool here;
     int fd;
-    TRY(is_here(job, m, &here));
+    TRY(remote_is_here(job, m, &here));
     if (here)
         return NULL;
-    TRY(content_create(job->store->config, &fd));
+    TRY(content_create(job->node->config, &fd));
     const struct err *e = fetch_into(job, fd, m);
     close(fd);
     if (!e || e->code != ERR_FORBIDDEN)
         return e;
     struct err forbidden = *e;
-    TRY(is_here(job, m, &here));
+    TRY(remote_is_here(job, m, &here));
     return here ? NULL : err_copy(&forbidden);
 }
 
 /* What has come is charged to the one who asked for it, and others' go for it beyond the budget. */
-static const struct err *settle(struct request *rq, const struct media *m)
+static const struct err *remote_settle(struct request *rq, const struct media *m)
 {
     const struct caller *c = rq->caller;
     int64_t n = m->bytes / BYTES_OF_ONE * (c && c->is_guest ? GUEST_FACTOR : 1);
@@ -87,13 +87,13 @@ static const struct err *check_may_fetch(const struct config *c, const char *ser
 const struct err *media_fetch(struct request *rq, struct reply *rp, const char *server,
                               const char *media_id, int64_t until_mono_ms, bool *ret_here)
 {
-    struct media_repo *repo = job_of(rq)->store->media;
+    struct media_repo *repo = job_of(rq)->node->media;
     struct fetches *fetches = media_repo_fetches(repo);
     struct err failed;
     bool may_block;
     *ret_here = false;
-    TRY(check_may_fetch(job_of(rq)->store->config, server));
-    TRY(remote_request_enter(rq, rp, server, &may_block));
+    TRY(check_may_fetch(job_of(rq)->node->config, server));
+    TRY(remote_request_begin(rq, rp, server, &may_block));
     if (!may_block)
         return NULL;
     switch (fetches_begin(fetches, server, media_id, &rq->waiter, &failed)) {
@@ -107,9 +107,9 @@ const struct err *media_fetch(struct request *rq, struct reply *rp, const char *
         break;
     }
     struct media m = {.server = server, .media_id = media_id};
-    const struct err *e = fetch(job_of(rq), &m);
+    const struct err *e = remote_fetch(job_of(rq), &m);
     media_repo_count(repo, e ? COUNT_FETCHES_FAILED : COUNT_FETCHES, 1);
     fetches_end(fetches, server, media_id, e);
     *ret_here = !e;
-    return e ? e : settle(rq, &m);
+    return e ? e : remote_settle(rq, &m);
 }

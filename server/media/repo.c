@@ -8,20 +8,20 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-enum { BUCKETS = 64, TURNS_MAX = 4 };
+enum { BUCKETS = 64, DECODERS_MAX = 4 };
 
 struct media_repo {
     struct lock lock;
     struct waiter uploads[BUCKETS]; /* heads of circular lists */
     struct waiter asking;           /* for a turn; the first is next */
-    int turns, turns_free;
+    int decoders, decoders_free;
     struct fetches *fetches;
     atomic_llong counts[MEDIA_COUNTS];
 };
 
 /* ---- lists of waiters, the lock held ---- */
 
-static void append_locked(struct waiter *head, struct waiter *w)
+static void repo_append_locked(struct waiter *head, struct waiter *w)
 {
     w->next = head;
     w->prev = head->prev;
@@ -29,7 +29,7 @@ static void append_locked(struct waiter *head, struct waiter *w)
     head->prev = w;
 }
 
-static void remove_locked(struct waiter *w)
+static void repo_remove_locked(struct waiter *w)
 {
     w->prev->next = w->next;
     w->next->prev = w->prev;
@@ -39,13 +39,13 @@ static void remove_locked(struct waiter *w)
 static void wake_next_locked(struct media_repo *r)
 {
     struct waiter *first = r->asking.next;
-    if (r->turns_free && first != &r->asking)
+    if (r->decoders_free && first != &r->asking)
         first->wake(first);
 }
 
 /* ---- uploads ---- */
 
-static struct waiter *bucket(struct media_repo *r, const char *media_id)
+static struct waiter *repo_bucket(struct media_repo *r, const char *media_id)
 {
     unsigned h = 5381;
     for (const char *p = media_id; *p; p++)
@@ -57,7 +57,7 @@ static void leave_upload(struct waiter *w)
 {
     struct media_repo *r = w->source;
     LOCKED(&r->lock);
-    remove_locked(w);
+    repo_remove_locked(w);
 }
 
 void media_repo_await_upload(struct media_repo *r, struct waiter *w, const char *media_id)
@@ -67,13 +67,13 @@ void media_repo_await_upload(struct media_repo *r, struct waiter *w, const char 
     LOCKED(&r->lock);
     w->source = r;
     w->leave = leave_upload;
-    append_locked(bucket(r, media_id), w);
+    repo_append_locked(repo_bucket(r, media_id), w);
 }
 
 void media_repo_uploaded(struct media_repo *r, const char *media_id)
 {
     LOCKED(&r->lock);
-    struct waiter *head = bucket(r, media_id);
+    struct waiter *head = repo_bucket(r, media_id);
     for (struct waiter *w = head->next; w != head; w = w->next)
         w->wake(w);
 }
@@ -85,34 +85,34 @@ static void leave_asking(struct waiter *w)
 {
     struct media_repo *r = w->source;
     LOCKED(&r->lock);
-    remove_locked(w);
+    repo_remove_locked(w);
     wake_next_locked(r);
 }
 
-bool media_repo_take_turn(struct media_repo *r, struct waiter *w)
+bool media_repo_take_decoder(struct media_repo *r, struct waiter *w)
 {
     if (w->source && w->leave != leave_asking)
         w->leave(w);
     LOCKED(&r->lock);
-    if (r->turns_free) {
-        r->turns_free--;
+    if (r->decoders_free) {
+        r->decoders_free--;
         if (w->source)
-            remove_locked(w);
+            repo_remove_locked(w);
         wake_next_locked(r);
         return true;
     }
     if (!w->source) {
         w->source = r;
         w->leave = leave_asking;
-        append_locked(&r->asking, w);
+        repo_append_locked(&r->asking, w);
     }
     return false;
 }
 
-void media_repo_end_turn(struct media_repo *r)
+void media_repo_release_decoder(struct media_repo *r)
 {
     LOCKED(&r->lock);
-    r->turns_free++;
+    r->decoders_free++;
     wake_next_locked(r);
 }
 
@@ -152,7 +152,7 @@ void media_repo_add_metrics(struct media_repo *r, struct buf *out)
                "# HELP concorde_media_thumbnailers Programs that are making a thumbnail.\n"
                "# TYPE concorde_media_thumbnailers gauge\n"
                "concorde_media_thumbnailers %d\n",
-               r->turns - r->turns_free);
+               r->decoders - r->decoders_free);
 }
 
 /* ---- life ---- */
@@ -166,9 +166,9 @@ struct media_repo *media_repo_create(void)
         r->uploads[i].next = r->uploads[i].prev = &r->uploads[i];
     r->asking.next = r->asking.prev = &r->asking;
     r->fetches = fetches_create();
-    r->turns = r->turns_free = processors < 1           ? 1
-                               : processors < TURNS_MAX ? (int)processors
-                                                        : TURNS_MAX;
+    r->decoders = r->decoders_free = processors < 1              ? 1
+                                     : processors < DECODERS_MAX ? (int)processors
+                                                                 : DECODERS_MAX;
     return r;
 }
 
@@ -176,7 +176,7 @@ void media_repo_destroy(struct media_repo *r)
 {
     if (!r)
         return;
-    assert(r->asking.next == &r->asking && r->turns_free == r->turns);
+    assert(r->asking.next == &r->asking && r->decoders_free == r->decoders);
     fetches_destroy(r->fetches);
     lock_finish(&r->lock);
     free(r);

@@ -20,8 +20,8 @@ void media_repo_uploaded(struct media_repo *r, const char *media_id);
 
 /* A turn at making a thumbnail. False: all are taken; the waiter is woken when one is free, in the
  * order of asking. */
-bool media_repo_take_turn(struct media_repo *r, struct waiter *w);
-void media_repo_end_turn(struct media_repo *r);
+bool media_repo_take_decoder(struct media_repo *r, struct waiter *w);
+void media_repo_release_decoder(struct media_repo *r);
 
 /* What is being fetched from other servers. */
 struct fetches *media_repo_fetches(struct media_repo *r);

@@ -35,7 +35,7 @@ static const struct err *remove_thumbnail(void *ctx, struct thumbnail_size size)
 
 static const struct err *remove_files(struct job *job, const struct media *m)
 {
-    struct removal r = {job->store->config, job->arena, m->sha256};
+    struct removal r = {job->node->config, job->arena, m->sha256};
     TRY(content_unlink(r.config, content_name(job->arena, m->sha256)));
     return thumbnail_size_each(remove_thumbnail, &r);
 }
@@ -55,18 +55,19 @@ static const struct err *remove_in_tx(struct job *job, const struct media *m, bo
     return tx_commit(tx);
 }
 
-static const struct err *remove_one(struct job *job, const struct media *m, bool *ret_done)
+static const struct err *retention_remove_one(struct job *job, const struct media *m,
+                                              bool *ret_done)
 {
     TRY(tx_begin(job_tx(job)));
     const struct err *e = remove_in_tx(job, m, ret_done);
     if (e)
         tx_rollback(job_tx(job));
     else if (*ret_done)
-        media_repo_count(job->store->media, COUNT_REMOTE_REMOVED, 1);
+        media_repo_count(job->node->media, COUNT_REMOTE_REMOVED, 1);
     return e;
 }
 
-static bool is_same(const struct media *a, const struct media *b)
+static bool retention_is_same(const struct media *a, const struct media *b)
 {
     return b && strcmp(a->server, b->server) == 0 && strcmp(a->media_id, b->media_id) == 0;
 }
@@ -81,9 +82,9 @@ static const struct err *remove_page(struct job *job, int64_t before, const stru
     *ret_n = 0;
     for (size_t i = 0; i<n && * surplus> 0; i++) {
         bool done = false;
-        if (is_same(&oldest[i], newest))
+        if (retention_is_same(&oldest[i], newest))
             continue;
-        TRY(remove_one(job, &oldest[i], &done));
+        TRY(retention_remove_one(job, &oldest[i], &done));
         if (!done)
             continue;
         *surplus -= oldest[i].bytes;
@@ -103,7 +104,7 @@ static const struct err *remove_oldest(struct job *job, int64_t before, const st
 
 const struct err *remote_media_sweep(struct job *job, const struct media *newest)
 {
-    const struct config *c = job->store->config;
+    const struct config *c = job->node->config;
     int64_t used;
     if (c->remote_media_lifetime_ms)
         TRY(remove_oldest(job, now_ms() - c->remote_media_lifetime_ms, newest, INT64_MAX));
@@ -116,8 +117,8 @@ const struct err *remote_media_sweep(struct job *job, const struct media *newest
 const struct err *media_is_missing(struct job *job, const struct media *m)
 {
     bool done;
-    if (strcmp(m->server, job->store->config->server_name) == 0)
+    if (strcmp(m->server, job->node->config->server_name) == 0)
         return err_internal("media store: %s is missing", content_name(job->arena, m->sha256));
-    TRY(remove_one(job, m, &done));
+    TRY(retention_remove_one(job, m, &done));
     return err_unavailable(RETRY_MS, "the file has just been removed; it is fetched again");
 }

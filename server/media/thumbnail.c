@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { TURN_WAIT_MS = 30000, FETCHED_MAX = 5 << 20 /* bytes of a thumbnail made elsewhere */ };
+enum { SLOT_WAIT_MS = 30000, FETCHED_MAX = 5 << 20 /* bytes of a thumbnail made elsewhere */ };
 
 static const struct err *read_side(const struct request *rq, const char *name, int *ret)
 {
@@ -55,14 +55,14 @@ static const struct err *open_original(struct request *rq, const struct media *m
                                        int64_t *ret_bytes)
 {
     const char *name = content_name(rq->arena, m->sha256);
-    TRY(content_open(job_of(rq)->store->config, name, ret, ret_bytes));
+    TRY(content_open(job_of(rq)->node->config, name, ret, ret_bytes));
     return *ret < 0 ? media_is_missing(job_of(rq), m) : NULL;
 }
 
 static const struct err *make_into(struct request *rq, int original, int into,
                                    struct thumbnail_size size, const char *name)
 {
-    const struct store *s = job_of(rq)->store;
+    const struct node *s = job_of(rq)->node;
     bool is_new;
     const struct err *e = thumbnail_make(original, size, s->config->max_image_pixels, into);
     media_repo_count(s->media, e ? COUNT_THUMBNAILS_FAILED : COUNT_THUMBNAILS_MADE, 1);
@@ -70,30 +70,31 @@ static const struct err *make_into(struct request *rq, int original, int into,
     return content_link(s->config, into, name, &is_new);
 }
 
-static const struct err *make_in_turn(struct request *rq, int original, struct thumbnail_size size,
-                                      const char *name)
+static const struct err *make_with_decoder(struct request *rq, int original,
+                                           struct thumbnail_size size, const char *name)
 {
     int into;
-    TRY(content_create(job_of(rq)->store->config, &into));
+    TRY(content_create(job_of(rq)->node->config, &into));
     const struct err *e = make_into(rq, original, into, size, name);
     close(into);
     return e;
 }
 
 /* *ret_done is false when the reply is to wait for a turn. */
-static const struct err *make(struct request *rq, struct reply *rp, const struct media *m,
-                              struct thumbnail_size size, const char *name, bool *ret_done)
+static const struct err *media_thumbnail_make(struct request *rq, struct reply *rp,
+                                              const struct media *m, struct thumbnail_size size,
+                                              const char *name, bool *ret_done)
 {
-    struct media_repo *repo = job_of(rq)->store->media;
-    int64_t until = rq->started_mono_us / 1000 + TURN_WAIT_MS;
+    struct media_repo *repo = job_of(rq)->node->media;
+    int64_t until = rq->started_mono_us / 1000 + SLOT_WAIT_MS;
     int original;
     TRY(open_original(rq, m, &original, NULL));
     const struct err *e = NULL;
     if (type_of(original) == IMAGE_NONE) {
         e = err(ERR_UNKNOWN, "Cannot generate thumbnails for the requested content");
-    } else if ((*ret_done = media_repo_take_turn(repo, &rq->waiter))) {
-        e = make_in_turn(rq, original, size, name);
-        media_repo_end_turn(repo);
+    } else if ((*ret_done = media_repo_take_decoder(repo, &rq->waiter))) {
+        e = make_with_decoder(rq, original, size, name);
+        media_repo_release_decoder(repo);
     } else if (mono_ms() >= until) {
         e = err_unavailable(2000, "too many thumbnails are being made");
     } else {
@@ -105,8 +106,8 @@ static const struct err *make(struct request *rq, struct reply *rp, const struct
 
 /* ---- sending it ---- */
 
-static const struct err *send(struct reply *rp, enum media_access access, struct media_file *file,
-                              const char *etag)
+static const struct err *thumbnail_send(struct reply *rp, enum media_access access,
+                                        struct media_file *file, const char *etag)
 {
     enum image_type type = type_of(file->fd);
     file->content_type = image_type_mime(type);
@@ -122,7 +123,7 @@ static const struct err *fetch_thumbnail(struct request *rq, struct thumbnail_si
                                          struct media_file *file)
 {
     struct fetched_media got;
-    int64_t most = job_of(rq)->store->config->max_remote_media_size;
+    int64_t most = job_of(rq)->node->config->max_remote_media_size;
     const char *asked =
         arena_printf(rq->arena, "width=%d&height=%d&method=%s&animated=%s", size.width, size.height,
                      size.crop ? "crop" : "scale", size.animated ? "true" : "false");
@@ -141,12 +142,12 @@ static const struct err *relay(struct request *rq, struct reply *rp, enum media_
 {
     unsigned char sum[SHA256_BYTES];
     struct media_file file;
-    TRY(content_create(job_of(rq)->store->config, &file.fd));
+    TRY(content_create(job_of(rq)->node->config, &file.fd));
     const struct err *e = fetch_thumbnail(rq, size, &file);
     if (!e && !sha256_file(file.fd, sum))
         e = err_internal("cannot read a thumbnail: %s", strerror(errno));
     if (!e)
-        return send(rp, access, &file, hex_encode(rq->arena, sum, sizeof sum));
+        return thumbnail_send(rp, access, &file, hex_encode(rq->arena, sum, sizeof sum));
     close(file.fd);
     return e;
 }
@@ -154,7 +155,8 @@ static const struct err *relay(struct request *rq, struct reply *rp, enum media_
 /* ---- the endpoints ---- */
 
 /* The user has it in any case. */
-static void note(struct job *job, const struct media *m, const char *variant, int fd, bool is_new)
+static void thumbnail_note(struct job *job, const struct media *m, const char *variant, int fd,
+                           bool is_new)
 {
     const struct err *e = thumbnail_sent(job, m->sha256, variant, fd, is_new);
     if (e && log_limited("counting thumbnails", LOG_FEW))
@@ -163,7 +165,7 @@ static void note(struct job *job, const struct media *m, const char *variant, in
 
 static const struct err *thumbnail(struct request *rq, struct reply *rp, enum media_access access)
 {
-    const struct store *s = job_of(rq)->store;
+    const struct node *s = job_of(rq)->node;
     struct thumbnail_size size;
     struct media_file file = {.fd = -1};
     const struct media *m;
@@ -181,20 +183,20 @@ static const struct err *thumbnail(struct request *rq, struct reply *rp, enum me
     bool is_new = file.fd < 0;
     if (is_new) {
         bool done = false;
-        TRY(make(rq, rp, m, size, name, &done));
+        TRY(media_thumbnail_make(rq, rp, m, size, name, &done));
         if (!done)
             return NULL;
         TRY(content_open(s->config, name, &file.fd, &file.bytes));
     }
     if (file.fd < 0)
         return err_internal("media store: %s is missing", name);
-    note(job_of(rq), m, variant.p, file.fd, is_new);
+    thumbnail_note(job_of(rq), m, variant.p, file.fd, is_new);
     media_repo_count(s->media, COUNT_THUMBNAILS_SERVED, 1);
     if (file.bytes)
-        return send(rp, access, &file, strrchr(name, '/') + 1);
+        return thumbnail_send(rp, access, &file, strrchr(name, '/') + 1);
     close(file.fd);
     TRY(open_original(rq, m, &file.fd, &file.bytes));
-    return send(rp, access, &file, hex_encode(rq->arena, m->sha256.p, m->sha256.n));
+    return thumbnail_send(rp, access, &file, hex_encode(rq->arena, m->sha256.p, m->sha256.n));
 }
 
 static const struct err *get_thumbnail(struct request *rq, struct reply *rp)
@@ -207,7 +209,7 @@ static const struct err *get_old_thumbnail(struct request *rq, struct reply *rp)
     return thumbnail(rq, rp, MEDIA_FROZEN);
 }
 
-static const struct err *get_for_server(struct request *rq, struct reply *rp)
+static const struct err *thumbnail_get_for_server(struct request *rq, struct reply *rp)
 {
     return thumbnail(rq, rp, MEDIA_FEDERATION);
 }
@@ -217,7 +219,7 @@ static const struct err *get_for_server(struct request *rq, struct reply *rp)
         .method = GET, .path = path_, .also = also_, .handler = handler_, .who = who_,             \
         .moves_to = POOL_REMOTE, .pool = POOL_SLOW, .spec = "content repository"                   \
     }
-#define OLD_THUMBNAIL(path_, also_) ROW(path_, also_, get_old_thumbnail, WHO_ANYBODY)
+#define OLD_THUMBNAIL(path_, also_) ROW(path_, also_, get_old_thumbnail, WHO_ANYONE)
 
 const struct route thumbnail_routes[] = {
     ROW("/_matrix/client/v1/media/thumbnail/{server}/{media}",
@@ -226,7 +228,7 @@ const struct route thumbnail_routes[] = {
     OLD_MEDIA_PATHS(OLD_THUMBNAIL, "thumbnail/{server}/{media}"),
     {.method = GET,
      .path = "/_matrix/federation/v1/media/thumbnail/{media}",
-     .handler = get_for_server,
+     .handler = thumbnail_get_for_server,
      .who = WHO_SERVER,
      .rate = RATE_SERVER,
      .pool = POOL_SLOW,

@@ -13,7 +13,7 @@
 #include <vips/vips.h>
 
 /* Nothing is worth an orderly end, and the sanitizers would complain of what libraries keep. */
-__attribute__((noreturn)) static void finish(enum thumbnail_outcome outcome)
+__attribute__((noreturn)) static void thumbnail_child_finish(enum thumbnail_outcome outcome)
 {
     if (outcome == THUMBNAIL_FAILED)
         fputs(vips_error_buffer(), stderr);
@@ -25,10 +25,10 @@ static struct str map_input(void)
 {
     struct stat s;
     if (fstat(0, &s) || s.st_size == 0)
-        finish(THUMBNAIL_NOT_AN_IMAGE);
+        thumbnail_child_finish(THUMBNAIL_NOT_AN_IMAGE);
     void *p = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, 0, 0);
     if (p == MAP_FAILED)
-        finish(THUMBNAIL_TOO_LARGE);
+        thumbnail_child_finish(THUMBNAIL_TOO_LARGE);
     return (struct str){p, (size_t)s.st_size};
 }
 
@@ -53,11 +53,11 @@ int main(int argc, char **argv)
     t.file = map_input();
     t.type = image_type_of(t.file);
     if (t.type == IMAGE_NONE)
-        finish(THUMBNAIL_NOT_AN_IMAGE);
+        thumbnail_child_finish(THUMBNAIL_NOT_AN_IMAGE);
     if (!thumbnail_image_start())
-        finish(THUMBNAIL_FAILED);
+        thumbnail_child_finish(THUMBNAIL_FAILED);
     thumbnail_image_allow(t.type);
     if (!confine_paths() || !confine_calls())
-        finish(THUMBNAIL_FAILED);
-    finish(thumbnail_image_make(&t, 1));
+        thumbnail_child_finish(THUMBNAIL_FAILED);
+    thumbnail_child_finish(thumbnail_image_make(&t, 1));
 }

@@ -67,7 +67,7 @@ static const struct ruleset refusals[] = {
 };
 
 /* All that this kernel can refuse. A ruleset without a rule allows none of it. */
-static struct ruleset refuse_all(long abi)
+static struct ruleset thumbnail_confine_refuse_all(long abi)
 {
     struct ruleset all = {0};
     for (long i = 0; i < abi && i < (long)(sizeof refusals / sizeof *refusals); i++) {
@@ -83,7 +83,7 @@ bool confine_paths(void)
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (abi < 1)
         return true; /* too old a kernel, or switched off */
-    const struct ruleset all = refuse_all(abi);
+    const struct ruleset all = thumbnail_confine_refuse_all(abi);
     int rules = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
     if (rules < 0)
         return false;

@@ -89,7 +89,7 @@ static bool is_turned(VipsImage *image)
 }
 
 /* The header alone: nothing is decoded yet. False: there is none. */
-static bool measure(struct work *w)
+static bool thumbnail_image_measure(struct work *w)
 {
     const struct thumbnail_task *t = w->task;
     VipsImage *image image_auto = vips_image_new_from_buffer(t->file.p, t->file.n, "", NULL);
@@ -107,7 +107,7 @@ static bool measure(struct work *w)
     return true;
 }
 
-static bool is_too_large(const struct work *w)
+static bool thumbnail_image_is_too_large(const struct work *w)
 {
     int64_t pixels = (int64_t)w->width * w->height * (w->size.animated ? w->frames : 1);
     return pixels > w->task->pixels_max;
@@ -192,9 +192,9 @@ static bool save(const struct work *w, VipsImage *image, int into)
 enum thumbnail_outcome thumbnail_image_make(const struct thumbnail_task *t, int into)
 {
     struct work w = {.task = t, .size = t->size};
-    if (!measure(&w))
+    if (!thumbnail_image_measure(&w))
         return THUMBNAIL_NOT_AN_IMAGE;
-    if (is_too_large(&w))
+    if (thumbnail_image_is_too_large(&w))
         return THUMBNAIL_TOO_LARGE;
     if (original_will_do(&w))
         return THUMBNAIL_IS_ORIGINAL;

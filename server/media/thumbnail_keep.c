@@ -11,7 +11,7 @@
 enum { BLOCK = 4096, PAGE = 100, PAGES_MAX = 20, SENT_STEP_S = 3600 };
 
 /* Also an empty one takes something, in the folder and in the database. */
-static int64_t bytes_of(const struct stat *s)
+static int64_t thumbnail_keep_bytes_of(const struct stat *s)
 {
     return (s->st_size / BLOCK + 1) * BLOCK;
 }
@@ -28,28 +28,31 @@ const struct err *thumbnail_sent(struct job *job, struct str sha256, const char 
         return NULL;
     if (futimens(fd, NULL))
         return err_storage(errno, "media store: a thumbnail");
-    struct thumbnail t = {
-        .sha256 = sha256, .variant = variant, .bytes = bytes_of(&s), .accessed_ts = now};
+    struct thumbnail t = {.sha256 = sha256,
+                          .variant = variant,
+                          .bytes = thumbnail_keep_bytes_of(&s),
+                          .accessed_ts = now};
     TRY(thumbnails_sent(job_tx(job), &t));
     return is_new ? thumbnails_sweep(job) : NULL;
 }
 
 /* Whoever reads the file goes on reading it. Made again between row and file, it is without a row
  * until it is sent again. */
-static const struct err *remove_one(struct job *job, const struct thumbnail *t, int64_t *surplus)
+static const struct err *thumbnail_keep_remove_one(struct job *job, const struct thumbnail *t,
+                                                   int64_t *surplus)
 {
     bool done;
     TRY(thumbnails_remove(job_tx(job), t, &done));
     if (!done)
         return NULL;
     *surplus -= t->bytes;
-    return content_unlink(job->store->config,
+    return content_unlink(job->node->config,
                           content_thumbnail_name(job->arena, t->sha256, t->variant));
 }
 
 const struct err *thumbnails_sweep(struct job *job)
 {
-    int64_t budget = job->store->config->thumbnail_budget, used;
+    int64_t budget = job->node->config->thumbnail_budget, used;
     if (!budget)
         return NULL;
     TRY(media_used_by(job_tx(job), MEDIA_THUMBNAILS, &used));
@@ -59,7 +62,7 @@ const struct err *thumbnails_sweep(struct job *job)
         size_t n;
         TRY(thumbnails_oldest(job_tx(job), PAGE, &oldest, &n));
         for (size_t i = 0; i < n && surplus > 0; i++)
-            TRY(remove_one(job, &oldest[i], &surplus));
+            TRY(thumbnail_keep_remove_one(job, &oldest[i], &surplus));
         if (!n)
             break;
     }

@@ -82,7 +82,7 @@ static void read_words(int fd, char *ret, size_t size)
             *p = ' ';
 }
 
-static const struct err *too_large(void)
+static const struct err *thumbnail_make_too_large(void)
 {
     return err(ERR_TOO_LARGE, "The content is too large for thumbnails");
 }
@@ -102,7 +102,7 @@ static const struct err *forbidden_call(void)
                         "has its number)");
 }
 
-static const struct err *judge(int status, int words)
+static const struct err *thumbnail_make_judge(int status, int words)
 {
     char text[256];
     read_words(words, text, sizeof text);
@@ -112,19 +112,20 @@ static const struct err *judge(int status, int words)
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
         return forbidden_call();
     if (outcome == THUMBNAIL_TOO_LARGE || (WIFSIGNALED(status) && is_limit(WTERMSIG(status))))
-        return too_large();
+        return thumbnail_make_too_large();
     if (outcome == THUMBNAIL_NOT_AN_IMAGE || WIFSIGNALED(status))
         return err(ERR_UNKNOWN, "Cannot generate thumbnails for the requested content");
     return err_internal(THUMBNAIL_PROGRAM " ended with %d: %s", outcome, text);
 }
 
-static const struct err *run(const char *program, char *const argv[], const int files[3])
+static const struct err *thumbnail_make_run(const char *program, char *const argv[],
+                                            const int files[3])
 {
     pid_t pid;
     int error = spawn(program, argv, files, &pid);
     if (error)
         return err_internal("%.200s: %s", program, strerror(error));
-    return judge(wait_for(pid), files[2]);
+    return thumbnail_make_judge(wait_for(pid), files[2]);
 }
 
 const struct err *thumbnail_make(int original, struct thumbnail_size size, int64_t pixels_max,
@@ -145,7 +146,7 @@ const struct err *thumbnail_make(int original, struct thumbnail_size size, int64
     int words = memfd_create("words", MFD_CLOEXEC);
     if (words < 0)
         return err_internal("memfd_create: %s", strerror(errno));
-    const struct err *e = run(program, argv, (const int[3]){original, into, words});
+    const struct err *e = thumbnail_make_run(program, argv, (const int[3]){original, into, words});
     close(words);
     return e;
 }

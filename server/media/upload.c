@@ -27,7 +27,7 @@ static bool is_printable(const char *s)
     return true;
 }
 
-static const struct err *describe(struct request *rq, struct media *m)
+static const struct err *upload_describe(struct request *rq, struct media *m)
 {
     const char *type = request_header(rq, "Content-Type");
     const char *file_name = request_query(rq, "filename");
@@ -38,20 +38,20 @@ static const struct err *describe(struct request *rq, struct media *m)
                    CONTENT_TYPE_MAX);
     if (file_name && strlen(file_name) > FILE_NAME_MAX)
         return err(ERR_INVALID_PARAM, "The file name is longer than %d bytes", FILE_NAME_MAX);
-    m->server = job_of(rq)->store->config->server_name;
+    m->server = job_of(rq)->node->config->server_name;
     m->uploader = caller_of(rq)->user;
     m->bytes = rq->upload_bytes;
     m->content_type = arena_strdup(rq->arena, type);
     m->file_name = file_name && *file_name ? file_name : NULL;
     m->created_ts = now_ms();
-    m->authenticated = job_of(rq)->store->config->enable_authenticated_media;
+    m->authenticated = job_of(rq)->node->config->enable_authenticated_media;
     return NULL;
 }
 
 /* Spares the disk what would be refused in the end. */
 static const struct err *check_quota(struct request *rq, const struct media *m)
 {
-    int64_t quota = job_of(rq)->store->config->media_quota_per_user, used;
+    int64_t quota = job_of(rq)->node->config->media_quota_per_user, used;
     if (!quota)
         return NULL;
     TRY(media_used_by(job_tx(job_of(rq)), m->uploader, &used));
@@ -59,9 +59,9 @@ static const struct err *check_quota(struct request *rq, const struct media *m)
                                    : NULL;
 }
 
-static const struct err *store(struct request *rq, struct upload *u)
+static const struct err *upload_store(struct request *rq, struct upload *u)
 {
-    struct media_repo *repo = job_of(rq)->store->media;
+    struct media_repo *repo = job_of(rq)->node->media;
     TRY(check_quota(rq, &u->media));
     TRY(media_store_file(job_of(rq), rq->upload_fd, u->make_row, &u->media));
     media_repo_count(repo, COUNT_UPLOADS, 1);
@@ -76,19 +76,19 @@ static const char *mxc(struct request *rq, const struct media *m)
     return arena_printf(rq->arena, "mxc://%s/%s", m->server, m->media_id);
 }
 
-static const struct err *post_upload(struct request *rq, struct reply *rp)
+static const struct err *upload_post_upload(struct request *rq, struct reply *rp)
 {
     struct upload u = {.make_row = media_add};
     TRY(need_not_suspended(rq));
-    TRY(describe(rq, &u.media));
+    TRY(upload_describe(rq, &u.media));
     u.media.media_id = id_random(rq->arena, MEDIA_ID_LETTERS);
-    TRY(store(rq, &u));
+    TRY(upload_store(rq, &u));
     return reply_json(rp, 200, "{s:s}", "content_uri", mxc(rq, &u.media));
 }
 
 static const struct err *post_create(struct request *rq, struct reply *rp)
 {
-    const struct config *c = job_of(rq)->store->config;
+    const struct config *c = job_of(rq)->node->config;
     int64_t now = now_ms(), full_until;
     struct media m = {.server = c->server_name,
                       .media_id = id_random(rq->arena, MEDIA_ID_LETTERS),
@@ -110,7 +110,7 @@ static const struct err *check_announced(struct request *rq, const char *media_i
     const char *server = request_param(rq, "server");
     struct media m;
     bool found = false;
-    if (media_id_is_valid(media_id) && strcmp(server, job_of(rq)->store->config->server_name) == 0)
+    if (media_id_is_valid(media_id) && strcmp(server, job_of(rq)->node->config->server_name) == 0)
         TRY(media_find(job_tx(job_of(rq)), server, media_id, &found, &m));
     if (!found)
         return err(ERR_NOT_FOUND, "No such media was announced");
@@ -129,13 +129,13 @@ static const struct err *put_upload(struct request *rq, struct reply *rp)
     struct upload u = {.make_row = media_complete};
     TRY(need_not_suspended(rq));
     TRY(check_announced(rq, media_id));
-    TRY(describe(rq, &u.media));
+    TRY(upload_describe(rq, &u.media));
     u.media.media_id = media_id;
-    const struct err *e = store(rq, &u);
+    const struct err *e = upload_store(rq, &u);
     if (e && e->code == ERR_FORBIDDEN) /* or another upload to the same URI was faster */
         TRY(check_announced(rq, media_id));
     TRY(e);
-    media_repo_uploaded(job_of(rq)->store->media, media_id);
+    media_repo_uploaded(job_of(rq)->node->media, media_id);
     return reply_empty(rp);
 }
 
@@ -145,7 +145,7 @@ static const struct err *put_upload(struct request *rq, struct reply *rp)
         .body = body_, .rate = RATE_MEDIA, .spec = "content repository",                           \
         .pool = body_ == BODY_FILE ? POOL_SLOW : POOL_CLIENT                                       \
     }
-#define UPLOAD(path_, also_) ROW(POST, path_, also_, post_upload, BODY_FILE)
+#define UPLOAD(path_, also_) ROW(POST, path_, also_, upload_post_upload, BODY_FILE)
 #define UPLOAD_TO(path_, also_) ROW(PUT, path_, also_, put_upload, BODY_FILE)
 
 const struct route upload_routes[] = {

@@ -39,8 +39,8 @@ static void begin_bare(struct buf *out, const struct room *room, enum membership
 }
 
 /* *ret_any false: not shown (an ignored user has invited). */
-static const struct err *add_invited(struct sync *s, struct room *room,
-                                     const struct session_room *at, bool *ret_any)
+static const struct err *old_sync_add_invited(struct sync *s, struct room *room,
+                                              const struct session_room *at, bool *ret_any)
 {
     struct buf *out = &s->rp->body;
     const struct stored_event *e;
@@ -50,13 +50,14 @@ static const struct err *add_invited(struct sync *s, struct room *room,
         return NULL;
     begin_bare(out, room, at->membership);
     BUF_LIT(out, ",\"invite\":");
-    TRY(show_state_event(s->job, &s->viewer, e, out));
+    TRY(serialize_state_event(s->job, &s->viewer, e, out));
     buf_add_char(out, '}');
     return NULL;
 }
 
-static const struct err *add_room(struct sync *s, struct request *rq, const struct session_room *at,
-                                  size_t limit, bool *ret_any)
+static const struct err *old_sync_add_room(struct sync *s, struct request *rq,
+                                           const struct session_room *at, size_t limit,
+                                           bool *ret_any)
 {
     struct room *room;
     *ret_any = false;
@@ -64,7 +65,7 @@ static const struct err *add_room(struct sync *s, struct request *rq, const stru
     if (!room)
         return NULL;
     if (at->membership == MEMBERSHIP_INVITE)
-        return add_invited(s, room, at, ret_any);
+        return old_sync_add_invited(s, room, at, ret_any);
     *ret_any = true;
     const struct err *e = visibility_need_room(s->job, room, s->caller->user);
     if (!e)
@@ -86,7 +87,7 @@ static const struct err *add_room_apart(struct sync *s, struct request *rq,
     size_t before = s->rp->body.n;
     buf_add_text(&s->rp->body, *any ? "," : "");
     job_use_arena(s->job, own);
-    const struct err *e = add_room(s, rq, at, limit, &this_any);
+    const struct err *e = old_sync_add_room(s, rq, at, limit, &this_any);
     job_use_arena(s->job, outer);
     TRY(e);
     if (!this_any)
@@ -95,17 +96,17 @@ static const struct err *add_room_apart(struct sync *s, struct request *rq,
     return this_any ? reply_flush(s->rp) : NULL;
 }
 
-static bool is_listed(const struct session_room *at, bool archived)
+static bool old_sync_is_listed(const struct session_room *at, bool archived)
 {
     bool is_gone = at->membership == MEMBERSHIP_LEAVE || at->membership == MEMBERSHIP_BAN;
     return at->membership == MEMBERSHIP_JOIN || at->membership == MEMBERSHIP_INVITE ||
            (archived && is_gone && !at->forgotten);
 }
 
-static const struct err *add_presence(struct sync *s, struct buf *out, size_t *ret_n)
+static const struct err *old_sync_add_presence(struct sync *s, struct buf *out, size_t *ret_n)
 {
     *ret_n = 0;
-    if (!s->job->store->presence)
+    if (!s->job->node->presence)
         return NULL;
     return presence_add_events(s->job, s->session, s->since, s->until, &s->filter.presence,
                                s->ignored, out, ret_n);
@@ -126,15 +127,15 @@ static const struct err *get_initial_sync(struct request *rq, struct reply *rp)
     TRY(sync_open_range(&s, rq));
     TRY(sync_read_account_data(&s));
     BUF_LIT(out, "{\"end\":\"");
-    sync_token_add(out, s.job->store, s.until, s.typing_until);
+    sync_token_add(out, s.job->node, s.until, s.typing_until);
     BUF_LIT(out, "\",\"presence\":[");
-    TRY(add_presence(&s, out, &n));
+    TRY(old_sync_add_presence(&s, out, &n));
     BUF_LIT(out, "],\"account_data\":[");
     TRY(sync_add_account_events(&s, out));
     BUF_LIT(out, "],\"rooms\":[");
     session_rooms(s.job, s.session, &rooms, &n);
     for (size_t i = 0; i < n; i++)
-        if (is_listed(&rooms[i], archived))
+        if (old_sync_is_listed(&rooms[i], archived))
             TRY(add_room_apart(&s, rq, &rooms[i], limit, &any));
     BUF_LIT(out, "]}");
     return reply_body(rp, 200);
@@ -143,7 +144,7 @@ static const struct err *get_initial_sync(struct request *rq, struct reply *rp)
 /* ---- events ---- */
 
 /* What is new in one room. */
-struct room_news {
+struct room_update {
     struct room *room;
     struct session_room at;
     const struct stored_event **events; /* oldest first, those that the user may see */
@@ -151,42 +152,42 @@ struct room_news {
 };
 
 /* Where a page is full, the reply goes no further than its end: nothing is left out. */
-static const struct err *read_timeline(struct sync *s, struct room_news *news, size_t max)
+static const struct err *read_timeline(struct sync *s, struct room_update *update, size_t max)
 {
     const struct stored_event *list;
     size_t n;
-    int64_t to = news->at.membership == MEMBERSHIP_JOIN ? s->until : news->at.position;
-    TRY(events_page(job_tx(s->job), news->room->id, s->since, to < s->until ? to : s->until, false,
-                    (int64_t)max, &list, &n));
-    news->events = arena_alloc_array(s->job->arena, n + 1, sizeof *news->events);
+    int64_t to = update->at.membership == MEMBERSHIP_JOIN ? s->until : update->at.position;
+    TRY(events_page(job_tx(s->job), update->room->id, s->since, to < s->until ? to : s->until,
+                    false, (int64_t)max, &list, &n));
+    update->events = arena_alloc_array(s->job->arena, n + 1, sizeof *update->events);
     bool *visible = arena_alloc_array(s->job->arena, n + 1, sizeof *visible);
     for (size_t i = 0; i < n; i++)
-        news->events[i] = &list[i];
-    TRY(visibility_filter(s->job, news->room, s->caller->user, s->caller->user_id, news->events, n,
-                          visible));
+        update->events[i] = &list[i];
+    TRY(visibility_filter(s->job, update->room, s->caller->user, s->caller->user_id, update->events,
+                          n, visible));
     for (size_t i = 0; i < n; i++)
         if (visible[i])
-            news->events[news->n++] = news->events[i];
+            update->events[update->n++] = update->events[i];
     if (n == max && list[n - 1].position < s->until)
         s->until = list[n - 1].position;
     return NULL;
 }
 
-static const struct err *read_invite(struct sync *s, struct room_news *news)
+static const struct err *read_invite(struct sync *s, struct room_update *update)
 {
     const struct stored_event *e;
-    if (news->at.position <= s->since)
+    if (update->at.position <= s->since)
         return NULL;
-    TRY(events_get(job_tx(s->job), news->at.event, &e));
+    TRY(events_get(job_tx(s->job), update->at.event, &e));
     if (!e || sync_is_ignored(s, e->event->sender))
         return NULL;
-    news->events = arena_alloc_array(s->job->arena, 1, sizeof *news->events);
-    news->events[news->n++] = e;
+    update->events = arena_alloc_array(s->job->arena, 1, sizeof *update->events);
+    update->events[update->n++] = e;
     return NULL;
 }
 
-static const struct err *read_news(struct sync *s, const struct session_room *at, size_t max,
-                                   struct room_news *ret)
+static const struct err *read_update(struct sync *s, const struct session_room *at, size_t max,
+                                     struct room_update *ret)
 {
     ret->at = *at;
     TRY(room_get_by_id(s->job, at->room, &ret->room));
@@ -204,32 +205,32 @@ static void separate(struct buf *out, bool *any)
     *any = true;
 }
 
-static const struct err *add_news(struct sync *s, struct room_news *news, struct buf *out)
+static const struct err *add_update(struct sync *s, struct room_update *update, struct buf *out)
 {
     size_t n = 0;
-    while (n < news->n && news->events[n]->position <= s->until)
+    while (n < update->n && update->events[n]->position <= s->until)
         n++;
     if (!n)
         return NULL;
     separate(out, &s->any);
-    return show_events(s->job, &s->viewer, news->events, n, RELATIONS_UNKNOWN, out);
+    return serialize_events(s->job, &s->viewer, update->events, n, RELATIONS_UNKNOWN, out);
 }
 
-static const struct err *add_ephemeral(struct sync *s, const struct room_news *news,
+static const struct err *add_ephemeral(struct sync *s, const struct room_update *update,
                                        struct buf *out)
 {
-    struct typing *typing = s->job->store->typing;
-    const char *room_id = news->room->room_id;
+    struct typing *typing = s->job->node->typing;
+    const char *room_id = update->room->room_id;
     buf_auto struct buf receipts = {0};
     bool any;
-    if (news->at.membership != MEMBERSHIP_JOIN)
+    if (update->at.membership != MEMBERSHIP_JOIN)
         return NULL;
-    if (typing_room_serial(typing, news->room->id) > s->typing_since) {
+    if (typing_room_serial(typing, update->room->id) > s->typing_since) {
         separate(out, &s->any);
-        typing_add_event(typing, news->room->id, s->ignored, room_id, out);
+        typing_add_event(typing, update->room->id, s->ignored, room_id, out);
     }
-    TRY(receipts_add_event(s->job, news->room->id, s->caller->user, s->since, s->until, s->ignored,
-                           room_id, &receipts, &any));
+    TRY(receipts_add_event(s->job, update->room->id, s->caller->user, s->since, s->until,
+                           s->ignored, room_id, &receipts, &any));
     if (any) {
         separate(out, &s->any);
         buf_add_str(out, buf_str(&receipts));
@@ -238,7 +239,7 @@ static const struct err *add_ephemeral(struct sync *s, const struct room_news *n
 }
 
 /* The rooms with news, or the one that is asked for, which the user need not be in. */
-static const struct err *choose(struct sync *s, struct room *only)
+static const struct err *old_sync_choose(struct sync *s, struct room *only)
 {
     if (!only)
         return sync_choose_rooms(s);
@@ -255,19 +256,19 @@ static const struct err *write_chunk(struct sync *s, struct room *only, struct b
 {
     size_t n = s->rooms_n, presence_n;
     buf_auto struct buf presence = {0};
-    struct room_news *news = arena_alloc_array(s->job->arena, n + 1, sizeof *news);
-    memset(news, 0, (n + 1) * sizeof *news);
+    struct room_update *update = arena_alloc_array(s->job->arena, n + 1, sizeof *update);
+    memset(update, 0, (n + 1) * sizeof *update);
     for (size_t i = 0; i < n; i++)
-        TRY(read_news(s, &s->rooms[i], n < EVENTS_MAX ? EVENTS_MAX / n : 1, &news[i]));
+        TRY(read_update(s, &s->rooms[i], n < EVENTS_MAX ? EVENTS_MAX / n : 1, &update[i]));
     for (size_t i = 0; i < n; i++)
-        if (news[i].room)
-            TRY(add_news(s, &news[i], out));
+        if (update[i].room)
+            TRY(add_update(s, &update[i], out));
     for (size_t i = 0; i < n; i++)
-        if (news[i].room)
-            TRY(add_ephemeral(s, &news[i], out));
+        if (update[i].room)
+            TRY(add_ephemeral(s, &update[i], out));
     if (only)
         return NULL;
-    TRY(add_presence(s, &presence, &presence_n));
+    TRY(old_sync_add_presence(s, &presence, &presence_n));
     if (presence_n) {
         separate(out, &s->any);
         buf_add_str(out, buf_str(&presence));
@@ -287,12 +288,13 @@ static const struct err *find_only_room(struct request *rq, struct room **ret)
     return visibility_need_room(job_of(rq), *ret, caller_of(rq)->user);
 }
 
-static const struct err *reply_events(struct request *rq, struct reply *rp, const struct sync *s,
-                                      const char *from, const struct buf *chunk)
+static const struct err *old_sync_reply_events(struct request *rq, struct reply *rp,
+                                               const struct sync *s, const char *from,
+                                               const struct buf *chunk)
 {
     struct buf *out = &rp->body;
     buf_auto struct buf end = {0};
-    sync_token_add(&end, s->job->store, s->until, s->typing_until);
+    sync_token_add(&end, s->job->node, s->until, s->typing_until);
     BUF_LIT(out, "{\"start\":");
     buf_add_json_string(out, from ? str_of(from) : buf_str(&end));
     BUF_LIT(out, ",\"end\":");
@@ -318,7 +320,7 @@ static const struct err *await_only_room(struct sync *s, struct request *rq,
 }
 
 /* Without `from` the answer is where the stream is now. */
-static const struct err *get_events(struct request *rq, struct reply *rp)
+static const struct err *old_sync_get_events(struct request *rq, struct reply *rp)
 {
     struct sync s = sync_of(rq, rp);
     const char *from = request_query(rq, "from");
@@ -328,7 +330,7 @@ static const struct err *get_events(struct request *rq, struct reply *rp)
     buf_auto struct buf chunk = {0};
     TRY(request_query_int(rq, "timeout", TIMEOUT_DEFAULT_MS, 0, INT64_MAX, &timeout));
     if (from)
-        TRY(sync_token_parse_since(s.job->store, from, &token));
+        TRY(sync_token_parse_since(s.job->node, from, &token));
     s.since = token.position;
     s.typing_since = token.serial;
     s.viewer = viewer_of(rq);
@@ -337,8 +339,8 @@ static const struct err *get_events(struct request *rq, struct reply *rp)
     TRY(await_only_room(&s, rq, only));
     TRY(sync_open_range(&s, rq));
     if (!from)
-        return reply_events(rq, rp, &s, NULL, &chunk);
-    TRY(choose(&s, only));
+        return old_sync_reply_events(rq, rp, &s, NULL, &chunk);
+    TRY(old_sync_choose(&s, only));
     if (sync_must_move(&s, rq))
         return reply_elsewhere(rp, POOL_INITIAL);
     TRY(write_chunk(&s, only, &chunk));
@@ -346,7 +348,7 @@ static const struct err *get_events(struct request *rq, struct reply *rp)
                                      (timeout < TIMEOUT_MAX_MS ? timeout : TIMEOUT_MAX_MS);
     if (s.any || now >= until || rq->pool == POOL_INITIAL || rq->waiter.is_displaced ||
         request_is_stopping(rq))
-        return reply_events(rq, rp, &s, from, &chunk);
+        return old_sync_reply_events(rq, rp, &s, from, &chunk);
     return reply_wait(rp, until);
 }
 
@@ -365,7 +367,7 @@ const struct route old_sync_routes[] = {
      .spec = "Syncing"},
     {.method = GET,
      .path = "/_matrix/client/v3/events",
-     .handler = get_events,
+     .handler = old_sync_get_events,
      .who = WHO_GUEST_TOO,
      .moves_to = POOL_INITIAL,
      .spec = "Syncing"},

@@ -7,7 +7,7 @@
 
 static bool has_member_event(const struct timeline *line)
 {
-    for (size_t i = 0; i < line->shown_n; i++)
+    for (size_t i = 0; i < line->visible_n; i++)
         if (line->shown[i]->is_state && strcmp(line->shown[i]->event->type, "m.room.member") == 0)
             return true;
     for (size_t i = 0; i < line->hidden_n; i++)
@@ -16,7 +16,7 @@ static bool has_member_event(const struct timeline *line)
     return false;
 }
 
-bool sync_shows_summary(const struct room_task *t, const struct timeline *line)
+bool sync_has_summary(const struct room_task *t, const struct timeline *line)
 {
     return t->is_full || line->limited || has_member_event(line);
 }
@@ -25,9 +25,9 @@ static const struct err *write_timeline(struct sync *s, const struct timeline *l
                                         struct buf *out)
 {
     BUF_LIT(out, ",\"timeline\":{\"events\":[");
-    TRY(show_events(s->job, &s->viewer, line->shown, line->shown_n, line->relations, out));
+    TRY(serialize_events(s->job, &s->viewer, line->shown, line->visible_n, line->relations, out));
     buf_printf(out, "],\"limited\":%s,\"prev_batch\":\"", line->limited ? "true" : "false");
-    sync_token_add(out, s->job->store, line->start - 1, 0);
+    sync_token_add(out, s->job->node, line->start - 1, 0);
     BUF_LIT(out, "\"}");
     return NULL;
 }
@@ -76,7 +76,7 @@ static const struct err *write_ephemeral(struct sync *s, const struct room_task 
     const struct filter_subject typing = {.type = "m.typing", .room_id = t->room->room_id};
     const struct filter_subject receipt = {.type = "m.receipt", .room_id = t->room->room_id};
     buf_auto struct buf events = {0};
-    struct typing *table = s->job->store->typing;
+    struct typing *table = s->job->node->typing;
     if (filter_matches(f, &typing) &&
         typing_room_serial(table, t->room->id) > (t->is_newly_joined ? 0 : s->typing_since))
         typing_add_event(table, t->room->id, s->ignored, NULL, &events);
@@ -131,14 +131,14 @@ const struct err *sync_write_joined(struct sync *s, struct room_task *t, struct 
     bool state_any, ephemeral_any;
     TRY(sync_write_state(s, t, &line, out, &state_any));
     TRY(write_timeline(s, &line, out));
-    if (sync_shows_summary(t, &line))
+    if (sync_has_summary(t, &line))
         TRY(write_summary(s, t, out));
     TRY(write_unread(s, t, out));
     TRY(write_ephemeral(s, t, out, &ephemeral_any));
     bool account_any = write_room_account_data(s, t, out);
     buf_add_char(out, '}');
     *ret_any =
-        t->is_full || line.shown_n || line.limited || state_any || ephemeral_any || account_any;
+        t->is_full || line.visible_n || line.limited || state_any || ephemeral_any || account_any;
     return NULL;
 }
 

@@ -5,12 +5,12 @@
 
 enum { TYPING_ROOMS_MAX = 256 };
 
-enum section { JOIN, INVITE, KNOCK, LEAVE, SECTIONS, NOT_SHOWN };
+enum section { JOIN, INVITE, KNOCK, LEAVE, SECTIONS, OMITTED };
 static const char *const section_names[] = {"join", "invite", "knock", "leave"};
 
 /* ---- which rooms ---- */
 
-static void add_room(struct session_room *list, size_t *n, const struct session_room *room)
+static void rooms_add_room(struct session_room *list, size_t *n, const struct session_room *room)
 {
     for (size_t i = 0; i < *n; i++)
         if (list[i].room == room->room)
@@ -24,10 +24,10 @@ static void add_typing_rooms(struct sync *s, struct session_room *list, size_t *
     int64_t typing[TYPING_ROOMS_MAX];
     struct session_room room;
     size_t typing_n =
-        typing_changed_since(s->job->store->typing, s->typing_since, typing, TYPING_ROOMS_MAX);
+        typing_changed_since(s->job->node->typing, s->typing_since, typing, TYPING_ROOMS_MAX);
     for (size_t i = 0; i < typing_n && *n < max; i++)
         if (session_get_room(s->session, typing[i], &room))
-            add_room(list, n, &room);
+            rooms_add_room(list, n, &room);
 }
 
 /* Of all rooms of the user, those that the log says anything new of. */
@@ -42,14 +42,14 @@ static const struct err *changed_by_log(struct sync *s, const struct session_roo
         TRY(rooms_changed_since(job_tx(s->job), ids, n, s->since, changed));
     for (size_t i = 0; i < n; i++) {
         bool is =
-            s->from_feed ? feed_room_position(s->job->store->feed, ids[i]) > s->since : changed[i];
+            s->from_feed ? feed_room_position(s->job->node->feed, ids[i]) > s->since : changed[i];
         if (is || all[i].position > s->since)
             list[(*list_n)++] = all[i];
     }
     for (size_t i = 0; i < s->account_data_n; i++)
         for (size_t j = 0; j < n; j++)
             if (s->account_data[i].room && all[j].room == s->account_data[i].room)
-                add_room(list, list_n, &all[j]);
+                rooms_add_room(list, list_n, &all[j]);
     return NULL;
 }
 
@@ -103,9 +103,9 @@ static const struct err *membership_at_since(struct sync *s, const struct room_t
  * that the state there could be the start of. */
 static void begin_at_start(struct room_task *t)
 {
-    int64_t entered = room_entered(t->room);
-    t->entered = entered <= t->until ? entered : 0;
-    t->since = t->entered ? t->entered - 1 : 0;
+    int64_t joined_at = room_join_position(t->room);
+    t->joined_at = joined_at <= t->until ? joined_at : 0;
+    t->since = t->joined_at ? t->joined_at - 1 : 0;
 }
 
 static const struct err *plan_joined(struct sync *s, struct room_task *t, enum section *ret)
@@ -167,13 +167,13 @@ static const struct err *plan_invited(struct sync *s, struct room_task *t, enum 
     const struct stored_event *e = NULL;
     if (s->ignored)
         TRY(events_get(job_tx(s->job), t->at.event, &e));
-    *ret = e && sync_is_ignored(s, e->event->sender) ? NOT_SHOWN : INVITE;
+    *ret = e && sync_is_ignored(s, e->event->sender) ? OMITTED : INVITE;
     return NULL;
 }
 
 static const struct err *plan(struct sync *s, struct room_task *t, enum section *ret)
 {
-    *ret = NOT_SHOWN;
+    *ret = OMITTED;
     bool is_new = s->is_initial || t->at.position > s->since;
     switch (t->at.membership) {
     case MEMBERSHIP_JOIN:
@@ -181,7 +181,7 @@ static const struct err *plan(struct sync *s, struct room_task *t, enum section 
     case MEMBERSHIP_INVITE:
         return is_new ? plan_invited(s, t, ret) : NULL;
     case MEMBERSHIP_KNOCK:
-        *ret = is_new ? KNOCK : NOT_SHOWN;
+        *ret = is_new ? KNOCK : OMITTED;
         return NULL;
     default:
         return plan_left(s, t, ret);
@@ -205,8 +205,8 @@ static const struct err *write_stripped(struct sync *s, const struct room_task *
     return NULL;
 }
 
-static const struct err *write_room(struct sync *s, struct room_task *t, enum section section,
-                                    struct buf *out, bool *ret_any)
+static const struct err *rooms_write_room(struct sync *s, struct room_task *t, enum section section,
+                                          struct buf *out, bool *ret_any)
 {
     *ret_any = true;
     switch (section) {
@@ -220,8 +220,8 @@ static const struct err *write_room(struct sync *s, struct room_task *t, enum se
 }
 
 /* Each room in an arena of its own, so that an account of any size fits into bounded memory. */
-static const struct err *write_one(struct sync *s, const struct session_room *at,
-                                   enum section wanted, struct buf *out, bool *ret_any)
+static const struct err *rooms_write_one(struct sync *s, const struct session_room *at,
+                                         enum section wanted, struct buf *out, bool *ret_any)
 {
     struct room_task t = {.at = *at, .since = s->since, .until = s->until};
     *ret_any = false;
@@ -233,7 +233,7 @@ static const struct err *write_one(struct sync *s, const struct session_room *at
         return NULL;
     enum section section;
     TRY(plan(s, &t, &section));
-    return section == wanted ? write_room(s, &t, section, out, ret_any) : NULL;
+    return section == wanted ? rooms_write_room(s, &t, section, out, ret_any) : NULL;
 }
 
 static const struct err *write_one_in_own_arena(struct sync *s, const struct session_room *at,
@@ -242,7 +242,7 @@ static const struct err *write_one_in_own_arena(struct sync *s, const struct ses
     struct arena *outer = s->job->arena;
     arena_auto struct arena *own = arena_create();
     job_use_arena(s->job, own);
-    const struct err *e = write_one(s, at, wanted, out, ret_any);
+    const struct err *e = rooms_write_one(s, at, wanted, out, ret_any);
     job_use_arena(s->job, outer);
     return e;
 }

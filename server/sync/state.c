@@ -23,7 +23,7 @@ struct writer {
     bool any;
 };
 
-static bool is_member(const struct event *e)
+static bool state_is_member(const struct event *e)
 {
     return strcmp(e->type, "m.room.member") == 0;
 }
@@ -43,7 +43,7 @@ static bool is_written(struct writer *w, const struct event *e)
            map_put(&w->written, state_key_join(w->s->job->arena, e->type, e->state_key), w);
 }
 
-static bool passes_filter(const struct writer *w, const struct event *e)
+static bool state_matches_filter(const struct writer *w, const struct event *e)
 {
     const struct event_filter *f = &w->s->filter.state;
     if (f->matches_everything)
@@ -55,17 +55,17 @@ static bool passes_filter(const struct writer *w, const struct event *e)
                                                       .has_url = url.n && url.p[0] == '"'});
 }
 
-static const struct err *write_event(struct writer *w, const struct stored_event *e)
+static const struct err *state_write_event(struct writer *w, const struct stored_event *e)
 {
     if (w->entry && e->position == w->entry)
         TRY(state_before_get(w->s->job, w->t->room, w->entry, TYPE_MEMBER, e->event->state_key,
                              &e));
-    if (!e || is_written(w, e->event) || !passes_filter(w, e->event))
+    if (!e || is_written(w, e->event) || !state_matches_filter(w, e->event))
         return NULL;
     if (w->any)
         buf_add_char(w->out, ',');
     w->any = true;
-    return show_state_event(w->s->job, &w->s->viewer, e, w->out);
+    return serialize_state_event(w->s->job, &w->s->viewer, e, w->out);
 }
 
 /* ---- lazily loaded members ---- */
@@ -76,7 +76,7 @@ struct wanted {
     size_t n;
 };
 
-static void want(struct wanted *w, const char *user_id)
+static void state_want(struct wanted *w, const char *user_id)
 {
     for (size_t i = 0; i < w->n; i++)
         if (strcmp(w->users[i], user_id) == 0)
@@ -89,16 +89,16 @@ static const struct err *wanted_members(struct writer *w, const struct timeline 
 {
     const char *const *heroes = NULL;
     size_t heroes_n = 0;
-    if (sync_shows_summary(w->t, line))
+    if (sync_has_summary(w->t, line))
         TRY(sync_heroes(w->s, w->t->room, &heroes, &heroes_n));
     struct wanted list = {
-        arena_alloc_array(w->s->job->arena, line->shown_n + heroes_n + 1, sizeof *list.users), 0};
-    for (size_t i = 0; i < line->shown_n; i++)
-        want(&list, line->shown[i]->event->sender);
+        arena_alloc_array(w->s->job->arena, line->visible_n + heroes_n + 1, sizeof *list.users), 0};
+    for (size_t i = 0; i < line->visible_n; i++)
+        state_want(&list, line->shown[i]->event->sender);
     for (size_t i = 0; i < heroes_n; i++)
-        want(&list, heroes[i]);
+        state_want(&list, heroes[i]);
     if (w->t->is_full)
-        want(&list, w->s->caller->user_id);
+        state_want(&list, w->s->caller->user_id);
     *ret = list;
     return NULL;
 }
@@ -114,12 +114,12 @@ static const struct err *write_older_members(struct writer *w, int64_t at,
     TRY(room_state_members(job_tx(w->s->job), w->t->room->id, at, older->users, older->n, &list,
                            &n));
     for (size_t i = 0; i < n; i++)
-        TRY(write_event(w, &list[i]));
+        TRY(state_write_event(w, &list[i]));
     return NULL;
 }
 
-static const struct err *write_member(struct writer *w, int64_t at, const char *user_id,
-                                      struct wanted *older)
+static const struct err *state_write_member(struct writer *w, int64_t at, const char *user_id,
+                                            struct wanted *older)
 {
     struct sync *s = w->s;
     const struct event *e;
@@ -127,7 +127,7 @@ static const struct err *write_member(struct writer *w, int64_t at, const char *
     TRY(room_state_at_head(s->job, w->t->room, "m.room.member", user_id, &e, &position));
     if (!e)
         return NULL;
-    TRY(intern_find(s->job->store->intern, INTERN_USER, user_id, &user));
+    TRY(intern_find(s->job->node->intern, INTERN_USER, user_id, &user));
     bool is_new = session_member_is_new(s->session, s->caller->device, s->since, w->t->room->id,
                                         user, position > at ? at : position);
     if (!is_new && !s->filter.state.include_redundant_members && !w->t->is_full)
@@ -136,23 +136,23 @@ static const struct err *write_member(struct writer *w, int64_t at, const char *
         older->users[older->n++] = user_id;
         return NULL;
     }
-    return write_event(w, &(struct stored_event){.position = position,
-                                                 .room = w->t->room->id,
-                                                 .sender = user,
-                                                 .is_state = true,
-                                                 .event = e});
+    return state_write_event(w, &(struct stored_event){.position = position,
+                                                       .room = w->t->room->id,
+                                                       .sender = user,
+                                                       .is_state = true,
+                                                       .event = e});
 }
 
 /* Members who stand in the timeline need not be sent again later. */
-static const struct err *note_shown_members(struct writer *w, const struct timeline *line)
+static const struct err *note_visible_members(struct writer *w, const struct timeline *line)
 {
     struct sync *s = w->s;
-    for (size_t i = 0; i < line->shown_n; i++) {
+    for (size_t i = 0; i < line->visible_n; i++) {
         const struct stored_event *e = line->shown[i];
         int64_t user;
-        if (!e->is_state || !is_member(e->event))
+        if (!e->is_state || !state_is_member(e->event))
             continue;
-        TRY(intern_find(s->job->store->intern, INTERN_USER, e->event->state_key, &user));
+        TRY(intern_find(s->job->node->intern, INTERN_USER, e->event->state_key, &user));
         session_member_is_new(s->session, s->caller->device, s->since, w->t->room->id, user,
                               e->position);
     }
@@ -163,11 +163,11 @@ static const struct err *write_lazy_members(struct writer *w, const struct timel
                                             int64_t at)
 {
     struct wanted list;
-    TRY(note_shown_members(w, line));
+    TRY(note_visible_members(w, line));
     TRY(wanted_members(w, line, &list));
     struct wanted older = {arena_alloc_array(w->s->job->arena, list.n + 1, sizeof *older.users), 0};
     for (size_t i = 0; i < list.n; i++)
-        TRY(write_member(w, at, list.users[i], &older));
+        TRY(state_write_member(w, at, list.users[i], &older));
     return write_older_members(w, at, &older);
 }
 
@@ -182,15 +182,16 @@ static const struct err *write_without_members(struct writer *w, int64_t at)
         size_t n;
         room_state_without_members(job, w->t->room, &events, &n);
         for (size_t i = 0; i < n; i++)
-            TRY(write_event(w, &(struct stored_event){
-                                   .room = w->t->room->id, .is_state = true, .event = events[i]}));
+            TRY(state_write_event(w, &(struct stored_event){.room = w->t->room->id,
+                                                            .is_state = true,
+                                                            .event = events[i]}));
         return NULL;
     }
     const struct stored_event *list;
     size_t n;
     TRY(room_state_list(job_tx(job), w->t->room->id, at, STATE_WITHOUT_MEMBERS, &list, &n));
     for (size_t i = 0; i < n; i++)
-        TRY(write_event(w, &list[i]));
+        TRY(state_write_event(w, &list[i]));
     return NULL;
 }
 
@@ -209,7 +210,7 @@ static const struct err *write_all_members(struct writer *w, int64_t at)
         e = room_state_members_page(job_tx(job), w->t->room->id, at, after, MEMBERS_A_PAGE, &list,
                                     &n);
         for (size_t i = 0; i < n && !e; i++)
-            e = write_event(w, &list[i]);
+            e = state_write_event(w, &list[i]);
         more = !e && n == MEMBERS_A_PAGE;
         job_use_arena(job, outer);
         if (more)
@@ -234,7 +235,7 @@ static const struct err *write_last_of(struct writer *w, const struct stored_eve
 {
     for (size_t i = 0; i < n; i++)
         if (list[i]->is_state && !is_replaced_later(list[i], list, n))
-            TRY(write_event(w, list[i]));
+            TRY(state_write_event(w, list[i]));
     return NULL;
 }
 
@@ -250,9 +251,9 @@ static const struct err *write_hidden(struct writer *w, const struct timeline *l
 static const struct err *write_whole(struct writer *w, const struct timeline *line)
 {
     int64_t at = w->s->state_after ? w->t->until : line->start - 1;
-    if (at < w->t->entered) {
-        at = w->t->entered;
-        w->entry = line->shown_n && line->shown[0]->position == at ? at : 0;
+    if (at < w->t->joined_at) {
+        at = w->t->joined_at;
+        w->entry = line->visible_n && line->shown[0]->position == at ? at : 0;
     }
     if (!w->s->state_after)
         TRY(write_hidden(w, line));
@@ -277,7 +278,7 @@ static const struct err *write_changes_before(struct writer *w, int64_t from, in
                            !s->filter.state.lazy_load_members, &list, &n));
     for (size_t i = 0; i < n; i++)
         if (list[i].position < before)
-            TRY(write_event(w, &list[i]));
+            TRY(state_write_event(w, &list[i]));
     return NULL;
 }
 
@@ -291,17 +292,17 @@ static const struct err *write_resolved(struct writer *w, const struct timeline 
     size_t n;
     bool more, read_anew = !s->from_feed && room_is_shared(t->room);
     if (s->from_feed) {
-        feed_read_room(s->job->store->feed, s->job->arena, t->room->id, t->since, t->until,
+        feed_read_room(s->job->node->feed, s->job->arena, t->room->id, t->since, t->until,
                        1u << CHANGE_STATE, STATE_CHANGES_MAX, &changes, &n, &more);
         read_anew = more;
         for (size_t i = 0; i < n && !read_anew; i++)
             read_anew = changes[i].resets_room;
         for (size_t i = 0; i < n && !read_anew; i++)
             if (!changes[i].is_end)
-                TRY(write_event(w, &(struct stored_event){.position = changes[i].state_event,
-                                                          .room = t->room->id,
-                                                          .is_state = true,
-                                                          .event = changes[i].event}));
+                TRY(state_write_event(w, &(struct stored_event){.position = changes[i].state_event,
+                                                                .room = t->room->id,
+                                                                .is_state = true,
+                                                                .event = changes[i].event}));
     }
     return read_anew ? write_changes_before(w, t->since, t->until, line->start) : NULL;
 }
@@ -326,22 +327,22 @@ static const struct err *write_delta(struct writer *w, const struct timeline *li
     TRY(line->limited ? write_gap(w, line, at) : write_resolved(w, line));
     if (s->state_after && !line->limited) {
         const struct stored_event **both =
-            arena_alloc_array(s->job->arena, line->shown_n + line->hidden_n + 1, sizeof *both);
+            arena_alloc_array(s->job->arena, line->visible_n + line->hidden_n + 1, sizeof *both);
         memcpy(both, line->hidden, line->hidden_n * sizeof *both);
-        memcpy(both + line->hidden_n, line->shown, line->shown_n * sizeof *both);
-        TRY(write_last_of(w, both, line->shown_n + line->hidden_n));
+        memcpy(both + line->hidden_n, line->shown, line->visible_n * sizeof *both);
+        TRY(write_last_of(w, both, line->visible_n + line->hidden_n));
     }
     return s->filter.state.lazy_load_members ? write_lazy_members(w, line, at) : NULL;
 }
 
-static const struct err *write_state(struct writer *w, const struct timeline *line)
+static const struct err *state_write_state(struct writer *w, const struct timeline *line)
 {
     if (w->t->is_full && w->t->may_see_state)
         return write_whole(w, line);
     if (w->t->may_see_state)
         return write_delta(w, line);
     if (w->s->state_after) /* there, what stands in the timeline is not taken as state */
-        return write_last_of(w, line->shown, line->shown_n);
+        return write_last_of(w, line->shown, line->visible_n);
     return NULL;
 }
 
@@ -350,7 +351,7 @@ const struct err *sync_write_state(struct sync *s, const struct room_task *t,
 {
     struct writer w = {.s = s, .t = t, .out = out};
     buf_printf(out, "\"%s\":{\"events\":[", s->state_after ? s->state_after : "state");
-    const struct err *e = write_state(&w, line);
+    const struct err *e = state_write_state(&w, line);
     map_finish(&w.written);
     BUF_LIT(out, "]}");
     *ret_any = w.any;

@@ -4,14 +4,14 @@
 
 enum { HEROES = 5 };
 
-static int by_position(const void *x, const void *y)
+static int summary_by_position(const void *x, const void *y)
 {
     const struct room_member *a = x, *b = y;
     return a->position < b->position ? -1 : a->position > b->position;
 }
 
 /* Keeps the members who came first, oldest first. */
-static void add_hero(struct room_member *heroes, size_t *n, const struct room_member *m)
+static void summary_add_hero(struct room_member *heroes, size_t *n, const struct room_member *m)
 {
     if (*n < HEROES) {
         heroes[(*n)++] = *m;
@@ -20,18 +20,18 @@ static void add_hero(struct room_member *heroes, size_t *n, const struct room_me
     } else {
         return;
     }
-    qsort(heroes, *n, sizeof *heroes, by_position);
+    qsort(heroes, *n, sizeof *heroes, summary_by_position);
 }
 
-static void add_heroes(struct sync *s, struct room *room, enum membership membership,
-                       struct room_member *heroes, size_t *n)
+static void summary_add_heroes(struct sync *s, struct room *room, enum membership membership,
+                               struct room_member *heroes, size_t *n)
 {
     const struct room_member *members;
     size_t members_n;
     room_list_members(s->job, room, membership, false, &members, &members_n);
     for (size_t i = 0; i < members_n; i++)
         if (members[i].user != s->caller->user)
-            add_hero(heroes, n, &members[i]);
+            summary_add_hero(heroes, n, &members[i]);
 }
 
 const struct err *sync_heroes(struct sync *s, struct room *room, const char *const **ret,
@@ -46,11 +46,11 @@ const struct err *sync_heroes(struct sync *s, struct room *room, const char *con
         return NULL;
     struct room_member heroes[HEROES];
     size_t n = 0;
-    add_heroes(s, room, MEMBERSHIP_JOIN, heroes, &n);
-    add_heroes(s, room, MEMBERSHIP_INVITE, heroes, &n);
+    summary_add_heroes(s, room, MEMBERSHIP_JOIN, heroes, &n);
+    summary_add_heroes(s, room, MEMBERSHIP_INVITE, heroes, &n);
     if (n == 0) { /* everybody else has left: the client shows who was there */
-        add_heroes(s, room, MEMBERSHIP_LEAVE, heroes, &n);
-        add_heroes(s, room, MEMBERSHIP_BAN, heroes, &n);
+        summary_add_heroes(s, room, MEMBERSHIP_LEAVE, heroes, &n);
+        summary_add_heroes(s, room, MEMBERSHIP_BAN, heroes, &n);
     }
     const char **ids = arena_alloc_array(s->job->arena, n + 1, sizeof *ids);
     for (size_t i = 0; i < n; i++)

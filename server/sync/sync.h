@@ -7,7 +7,7 @@
 #ifndef SERVER_SYNC_SYNC_H
 #define SERVER_SYNC_SYNC_H
 
-#include "rooms/read/show.h"
+#include "rooms/read/serialize.h"
 #include "server/account/caller.h"
 #include "storage/users/account_data.h"
 #include "users/session.h"
@@ -41,8 +41,8 @@ struct room_task {
     struct session_room at; /* the user's membership */
     struct room *room;
     int64_t since, until; /* its part of the log: 0 means from the start */
-    int64_t entered;      /* where our server came into the room through another one, if the part of
-                             the log begins there: what is older was told as state; else 0 */
+    int64_t joined_at;    /* where our server came into the room through another one, if the part of
+                           the log begins there: what is older was told as state; else 0 */
     bool is_full;         /* whole state: initial, newly joined, or asked for */
     bool is_newly_joined;
     bool may_hide; /* the user was not in the room all the time: history visibility decides */
@@ -51,7 +51,7 @@ struct room_task {
 
 struct timeline {
     const struct stored_event **shown; /* oldest first */
-    size_t shown_n;
+    size_t visible_n;
     /* State events that the filter or the history visibility kept out of the timeline, oldest
      * first; only those after its start. */
     const struct stored_event **hidden;
@@ -78,7 +78,7 @@ const struct err *sync_write_state(struct sync *s, const struct room_task *t,
 const struct err *sync_heroes(struct sync *s, struct room *room, const char *const **ret,
                               size_t *ret_n);
 /* sync/room.c */
-bool sync_shows_summary(const struct room_task *t, const struct timeline *line);
+bool sync_has_summary(const struct room_task *t, const struct timeline *line);
 const struct err *sync_write_joined(struct sync *s, struct room_task *t, struct buf *out,
                                     bool *ret_any);
 const struct err *sync_write_left(struct sync *s, struct room_task *t, struct buf *out);

@@ -11,7 +11,7 @@ struct gathering {
     const struct stored_event **kept; /* newest first */
     size_t kept_n, limit;
     const struct stored_event **hidden; /* state that is not shown */
-    size_t hidden_n, hidden_room;
+    size_t hidden_n, hidden_cap;
     bool limited, complete;
     int64_t gap; /* position of an event whose prev events are not all here: what is older does not
                     lead up to it; 0: none */
@@ -24,8 +24,8 @@ static size_t limit_of(const struct sync *s)
     return (size_t)(limit < LIMIT_MAX ? limit : LIMIT_MAX);
 }
 
-static bool passes_filter(const struct sync *s, const struct room_task *t,
-                          const struct stored_event *e)
+static bool timeline_matches_filter(const struct sync *s, const struct room_task *t,
+                                    const struct stored_event *e)
 {
     const struct event_filter *f = &s->filter.timeline;
     if (e->is_withheld)
@@ -47,13 +47,13 @@ static bool passes_filter(const struct sync *s, const struct room_task *t,
 
 static void hide(struct sync *s, struct gathering *g, const struct stored_event *e)
 {
-    if (g->hidden_n == g->hidden_room) {
-        size_t room = g->hidden_room ? g->hidden_room * 2 : 8;
-        const struct stored_event **grown = arena_alloc_array(s->job->arena, room, sizeof *grown);
+    if (g->hidden_n == g->hidden_cap) {
+        size_t cap = g->hidden_cap ? g->hidden_cap * 2 : 8;
+        const struct stored_event **grown = arena_alloc_array(s->job->arena, cap, sizeof *grown);
         if (g->hidden_n)
             memcpy(grown, g->hidden, g->hidden_n * sizeof *grown);
         g->hidden = grown;
-        g->hidden_room = room;
+        g->hidden_cap = cap;
     }
     g->hidden[g->hidden_n++] = e;
 }
@@ -64,7 +64,7 @@ static const struct err *find_gap(struct sync *s, const struct room_task *t, int
     const struct history_end *ends;
     size_t n;
     int64_t newest = room_gap(t->room);
-    if (newest <= t->since || (newest == t->entered && t->since == newest - 1))
+    if (newest <= t->since || (newest == t->joined_at && t->since == newest - 1))
         return NULL;
     TRY(history_ends(s->job, t->room, GAPS_MAX, &ends, &n));
     if (!n || ends[0].position < newest)
@@ -76,8 +76,9 @@ static const struct err *find_gap(struct sync *s, const struct room_task *t, int
 }
 
 /* Adds events (newest first) until the limit is passed, or a gap. */
-static const struct err *gather(struct sync *s, const struct room_task *t, struct gathering *g,
-                                const struct stored_event *const *events, size_t n)
+static const struct err *timeline_gather(struct sync *s, const struct room_task *t,
+                                         struct gathering *g,
+                                         const struct stored_event *const *events, size_t n)
 {
     bool *visible = arena_alloc_array(s->job->arena, n + 1, sizeof *visible);
     memset(visible, true, n);
@@ -85,7 +86,7 @@ static const struct err *gather(struct sync *s, const struct room_task *t, struc
         TRY(visibility_filter(s->job, t->room, s->caller->user, s->caller->user_id, events, n,
                               visible));
     for (size_t i = 0; i < n && !g->complete; i++) {
-        bool shown = visible[i] && passes_filter(s, t, events[i]);
+        bool shown = visible[i] && timeline_matches_filter(s, t, events[i]);
         if (events[i]->position < g->gap) {
             g->limited = g->complete = true;
         } else if (!visible[i] && events[i]->is_state && g->kept_n) {
@@ -130,7 +131,7 @@ static const struct err *gather_from_feed(struct sync *s, const struct room_task
     size_t n;
     bool more;
     size_t max = s->filter.timeline.matches_everything && !s->ignored ? g->limit : SCAN_MAX;
-    feed_read_room(s->job->store->feed, s->job->arena, t->room->id, t->since, t->until,
+    feed_read_room(s->job->node->feed, s->job->arena, t->room->id, t->since, t->until,
                    1u << CHANGE_EVENT, max, &changes, &n, &more);
     const struct stored_event **events = arena_alloc_array(s->job->arena, n + 1, sizeof *events);
     for (size_t i = 0; i < n; i++) {
@@ -138,7 +139,7 @@ static const struct err *gather_from_feed(struct sync *s, const struct room_task
         *ret_has_children |= changes[i].has_children;
     }
     g->limited = more;
-    return gather(s, t, g, events, n);
+    return timeline_gather(s, t, g, events, n);
 }
 
 static const struct err *gather_from_database(struct sync *s, const struct room_task *t,
@@ -154,7 +155,7 @@ static const struct err *gather_from_database(struct sync *s, const struct room_
             arena_alloc_array(s->job->arena, n + 1, sizeof *events);
         for (size_t i = 0; i < n; i++)
             events[i] = &list[i];
-        TRY(gather(s, t, g, events, n));
+        TRY(timeline_gather(s, t, g, events, n));
         if ((int64_t)n < limit)
             return NULL;
         to = list[n - 1].position - 1;
@@ -179,9 +180,9 @@ const struct err *sync_read_timeline(struct sync *s, const struct room_task *t,
 
     struct timeline line = {
         .shown = arena_alloc_array(a, g.kept_n + 1, sizeof *line.shown),
-        .shown_n = g.kept_n,
+        .visible_n = g.kept_n,
         .limited =
-            g.limited || t->entered || s->is_resync || (t->is_newly_joined && !s->is_initial),
+            g.limited || t->joined_at || s->is_resync || (t->is_newly_joined && !s->is_initial),
         .relations = from_feed && !has_children ? RELATIONS_NONE : RELATIONS_UNKNOWN,
     };
     for (size_t i = 0; i < g.kept_n; i++)

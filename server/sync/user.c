@@ -89,7 +89,7 @@ const struct err *sync_write_presence(struct sync *s, struct buf *out)
 {
     size_t n = 0;
     BUF_LIT(out, ",\"presence\":{\"events\":[");
-    if (s->job->store->presence)
+    if (s->job->node->presence)
         TRY(presence_add_events(s->job, s->session, s->since, s->until, &s->filter.presence,
                                 s->ignored, out, &n));
     BUF_LIT(out, "]}");
@@ -120,7 +120,7 @@ static bool members_may_have_changed(const struct sync *s)
 static bool lists_may_have_changed(const struct sync *s)
 {
     return members_may_have_changed(s) ||
-           feed_kind_position(s->job->store->feed, CHANGE_DEVICE_LIST) > s->since;
+           feed_kind_position(s->job->node->feed, CHANGE_DEVICE_LIST) > s->since;
 }
 
 const struct err *sync_write_device_lists(struct sync *s, struct buf *out)

@@ -25,7 +25,7 @@ void batch_finish(struct batch *b)
 void batch_clear(struct batch *b)
 {
     for (size_t i = 0; i < b->tables_n; i++) {
-        b->tables[i].n = b->tables[i].room = b->tables[i].indexed_n = 0;
+        b->tables[i].n = b->tables[i].cap = b->tables[i].indexed_n = 0;
         b->tables[i].rows = NULL;
         map_finish(&b->tables[i].by_key);
         b->tables[i].by_key = (struct map){0};
@@ -40,9 +40,9 @@ static struct table_rows *rows_of(struct batch *b, const struct batch_table *tab
     for (size_t i = 0; i < b->tables_n; i++)
         if (b->tables[i].table == table)
             return &b->tables[i];
-    if (b->tables_n == b->tables_room) {
-        b->tables_room = b->tables_room ? b->tables_room * 2 : 16;
-        b->tables = mem_realloc_array(b->tables, b->tables_room, sizeof *b->tables);
+    if (b->tables_n == b->tables_cap) {
+        b->tables_cap = b->tables_cap ? b->tables_cap * 2 : 16;
+        b->tables = mem_realloc_array(b->tables, b->tables_cap, sizeof *b->tables);
     }
     size_t at = b->tables_n++;
     while (at > 0 && b->tables[at - 1].table->order > table->order) {
@@ -53,8 +53,8 @@ static struct table_rows *rows_of(struct batch *b, const struct batch_table *tab
     return &b->tables[at];
 }
 
-static bool same_key(const struct batch_table *t, const struct db_param *x,
-                     const struct db_param *y)
+static bool batch_same_key(const struct batch_table *t, const struct db_param *x,
+                           const struct db_param *y)
 {
     for (int i = 0; i < t->key_columns; i++) {
         bool text = t->columns[i] == DB_TEXT || t->columns[i] == DB_BYTES;
@@ -64,7 +64,8 @@ static bool same_key(const struct batch_table *t, const struct db_param *x,
     return true;
 }
 
-static struct str key_of(struct batch *b, const struct batch_table *t, const struct db_param *row)
+static struct str batch_key_of(struct batch *b, const struct batch_table *t,
+                               const struct db_param *row)
 {
     buf_auto struct buf key = {0};
     for (int i = 0; i < t->key_columns; i++) {
@@ -82,8 +83,9 @@ static struct db_param *find_in_index(struct batch *b, struct table_rows *t,
                                       const struct db_param *values)
 {
     for (; t->indexed_n < t->n; t->indexed_n++)
-        map_put(&t->by_key, key_of(b, t->table, t->rows[t->indexed_n]), t->rows[t->indexed_n]);
-    return map_get(&t->by_key, key_of(b, t->table, values));
+        map_put(&t->by_key, batch_key_of(b, t->table, t->rows[t->indexed_n]),
+                t->rows[t->indexed_n]);
+    return map_get(&t->by_key, batch_key_of(b, t->table, values));
 }
 
 /* The row of this batch that an upsert would collide with. Most batches are small (one row a
@@ -96,27 +98,27 @@ static struct db_param *find_same_key(struct batch *b, struct table_rows *t,
     if (t->n > LOOK_BACK_MAX)
         return find_in_index(b, t, values);
     for (size_t i = t->n; i-- > 0;)
-        if (same_key(t->table, t->rows[i], values))
+        if (batch_same_key(t->table, t->rows[i], values))
             return t->rows[i];
     return NULL;
 }
 
-static void append(struct batch *b, struct table_rows *t, struct db_param *values)
+static void batch_append(struct batch *b, struct table_rows *t, struct db_param *values)
 {
-    if (t->n == t->room) {
-        size_t room = t->room ? t->room * 2 : 32;
-        struct db_param **grown = arena_alloc_array(b->arena, room, sizeof *grown);
+    if (t->n == t->cap) {
+        size_t cap = t->cap ? t->cap * 2 : 32;
+        struct db_param **grown = arena_alloc_array(b->arena, cap, sizeof *grown);
         if (t->n)
             memcpy(grown, t->rows, t->n * sizeof *grown);
         t->rows = grown;
-        t->room = room;
+        t->cap = cap;
     }
     t->rows[t->n++] = values;
 }
 
-void batch_add_rows(struct batch *b, const struct row *rows, int64_t first)
+void batch_add_rows(struct batch *b, const struct batch_row *rows, int64_t first)
 {
-    for (const struct row *r = rows; r; r = r->next) {
+    for (const struct batch_row *r = rows; r; r = r->next) {
         struct table_rows *t = rows_of(b, r->table);
         size_t size = (size_t)r->table->columns_n * sizeof r->values[0];
         struct db_param *values = arena_alloc(b->arena, size);
@@ -126,7 +128,7 @@ void batch_add_rows(struct batch *b, const struct row *rows, int64_t first)
                 values[c].i += first - 1;
         struct db_param *older = find_same_key(b, t, values);
         if (!older)
-            append(b, t, values);
+            batch_append(b, t, values);
         else if (t->table->merge)
             t->table->merge(older, values);
         else

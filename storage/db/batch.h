@@ -6,9 +6,9 @@
 #include "base/map.h"
 #include "storage/db/write.h"
 
-struct row {
+struct batch_row {
     const struct batch_table *table;
-    struct row *next;
+    struct batch_row *next;
     struct db_param values[];
 };
 
@@ -22,7 +22,7 @@ struct statement {
 struct table_rows {
     const struct batch_table *table;
     struct db_param **rows; /* in the batch's arena */
-    size_t n, room;
+    size_t n, cap;
     struct map by_key; /* of the first indexed_n rows, for tables with key columns */
     size_t indexed_n;
     struct buf columns[BATCH_COLUMNS_MAX]; /* encoded as PostgreSQL arrays */
@@ -31,7 +31,7 @@ struct table_rows {
 struct batch {
     struct arena *arena;
     struct table_rows *tables; /* sorted by order */
-    size_t tables_n, tables_room;
+    size_t tables_n, tables_cap;
 };
 
 void batch_init(struct batch *b);
@@ -39,7 +39,7 @@ void batch_finish(struct batch *b);
 void batch_clear(struct batch *b);
 
 /* Adds a write's rows. Its first change gets number first (1-based) within the batch. */
-void batch_add_rows(struct batch *b, const struct row *rows, int64_t first);
+void batch_add_rows(struct batch *b, const struct batch_row *rows, int64_t first);
 
 /* Turns positions into "back from the head" and rows into columns. Call once, after all rows. */
 void batch_encode(struct batch *b, int64_t changes_n);

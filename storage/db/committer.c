@@ -57,7 +57,7 @@ static void queue_init(struct queue *q)
     q->last = &q->first;
 }
 
-static void queue_add_locked(struct queue *q, struct write *w)
+static void committer_queue_add_locked(struct queue *q, struct write *w)
 {
     w->next = NULL;
     *q->last = w;
@@ -223,7 +223,7 @@ static bool follow_others(struct committer *c, int64_t position)
 }
 
 /* Another process wrote, and the ring has no holes. */
-static void catch_up(struct committer *c, int64_t position)
+static void committer_catch_up(struct committer *c, int64_t position)
 {
     if (feed_position(c->feed) != position && !follow_others(c, position))
         feed_reset(c->feed, position);
@@ -233,7 +233,7 @@ static void publish(struct committer *c, struct write *writes, int64_t head)
 {
     int64_t n = count_changes(writes);
     int64_t position = head - n;
-    catch_up(c, position);
+    committer_catch_up(c, position);
     struct change *all = arena_alloc_array(c->batch.arena, (size_t)n, sizeof *all);
     size_t filled = 0;
     for (struct write *w = writes; w; w = w->next)
@@ -302,7 +302,7 @@ static bool is_as_it_was(struct committer *c, const struct log_head *head)
 
 /* With a new connection comes a new epoch: the database may be one that has lost what came last,
  * and what is written now must not be taken for that. */
-static const struct err *reconnect(struct committer *c, struct log_head *ret)
+static const struct err *committer_reconnect(struct committer *c, struct log_head *ret)
 {
     const struct err *e = log_session_open(&c->session);
     if (e && e->code == ERR_CONFLICT)
@@ -325,7 +325,7 @@ static const struct err *look_at_head(struct committer *c, bool *ret_committed, 
     if (c->lost)
         return is_lost();
     if (!log_session_is_open(&c->session)) {
-        TRY(reconnect(c, &head));
+        TRY(committer_reconnect(c, &head));
     } else {
         TRY(log_session_read(&c->session, &head));
         if (!is_as_it_was(c, &head))
@@ -403,7 +403,7 @@ static bool ensure_connection(struct committer *c)
         return false;
     }
     say_there(c);
-    catch_up(c, head);
+    committer_catch_up(c, head);
     return true;
 }
 
@@ -439,9 +439,9 @@ static bool all_are_empty(const struct write *writes)
 static void commit(struct committer *c, struct write *writes)
 {
     int64_t head, started = mono_ms();
-    bool is_ours;
+    bool is_own_epoch;
     const struct err *e =
-        all_are_empty(writes) ? look_at_head(c, &is_ours, &head) : run_batch(c, writes, &head);
+        all_are_empty(writes) ? look_at_head(c, &is_own_epoch, &head) : run_batch(c, writes, &head);
     if (c->lost) {
         finish_all(writes, unavailable());
         return;
@@ -532,7 +532,7 @@ static struct write *take_waiting(struct committer *c)
 }
 
 /* Hands the lead to one who waits. */
-static void pass_on(struct committer *c)
+static void committer_hand_over(struct committer *c)
 {
     lock_take(&c->lock);
     struct write *next = takes_large_locked(c) ? c->large.first : c->usual.first;
@@ -560,7 +560,7 @@ static void lead(struct committer *c)
         finish_all(writes, unavailable());
         nanosleep(&(struct timespec){.tv_nsec = RECONNECT_MS * 1000000L}, NULL);
     }
-    pass_on(c);
+    committer_hand_over(c);
 }
 
 static bool take_lead(struct committer *c)
@@ -573,7 +573,7 @@ static bool take_lead(struct committer *c)
 
 void write_enqueue(struct job *job, struct write *w)
 {
-    struct committer *c = job->store->committer;
+    struct committer *c = job->node->committer;
     LOCKED(&c->lock);
     if (c->led && c->away_since) {
         finish_write(w, unavailable());
@@ -581,12 +581,12 @@ void write_enqueue(struct job *job, struct write *w)
     }
     w->number = c->queued++;
     bool large = write_is_large(w) || (c->large.first && follows_large_locked(c, w));
-    queue_add_locked(large ? &c->large : &c->usual, w);
+    committer_queue_add_locked(large ? &c->large : &c->usual, w);
 }
 
 const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_position)
 {
-    struct committer *c = job->store->committer;
+    struct committer *c = job->node->committer;
     bool leads = take_lead(c), finished = false;
     while (!finished) {
         if (leads)
@@ -605,7 +605,7 @@ const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_posi
     return NULL;
 }
 
-static void destroy(struct committer *c)
+static void committer_destroy(struct committer *c)
 {
     disconnect(c);
     batch_finish(&c->batch);
@@ -613,7 +613,7 @@ static void destroy(struct committer *c)
     free(c);
 }
 
-static const struct err *open_log(struct committer *c)
+static const struct err *committer_open_log(struct committer *c)
 {
     struct log_head head;
     TRY(log_session_open(&c->session));
@@ -642,9 +642,9 @@ const struct err *committer_start(const struct committer_settings *settings, str
         .is_server = settings->is_server};
     snprintf(c->session.name, sizeof c->session.name, "concorde-committer-%016llx",
              (unsigned long long)c->node);
-    const struct err *e = open_log(c);
+    const struct err *e = committer_open_log(c);
     if (e)
-        destroy(c);
+        committer_destroy(c);
     else
         *ret = c;
     return e;
@@ -661,7 +661,7 @@ void committer_stop(struct committer *c)
     lock_release(&c->lock);
     pthread_cond_destroy(&c->idle);
     lock_finish(&c->lock);
-    destroy(c);
+    committer_destroy(c);
 }
 
 const char *committer_trouble(struct committer *c, int64_t *ret_since)

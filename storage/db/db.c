@@ -259,7 +259,7 @@ int64_t db_statements(struct db *db)
     return atomic_load(&db->statements);
 }
 
-static const struct err *run(struct tx *tx, struct work *w)
+static const struct err *db_run(struct tx *tx, struct work *w)
 {
     int64_t started_us = mono_us();
     long long n = w->sql ? 1 : (long long)w->n;
@@ -275,7 +275,7 @@ const struct err *db_exec(struct tx *tx, struct sql *s, const struct db_param *p
                           size_t params_n, int64_t *ret_rows)
 {
     struct work w = {.sql = s, .params = params, .n = params_n};
-    TRY(run(tx, &w));
+    TRY(db_run(tx, &w));
     if (ret_rows)
         *ret_rows = atoll(PQcmdTuples(w.result));
     PQclear(w.result);
@@ -286,7 +286,7 @@ const struct err *db_one(struct tx *tx, struct sql *s, const struct db_param *pa
                          size_t params_n, bool *ret_found, const struct db_out *outs, size_t outs_n)
 {
     struct work w = {.sql = s, .params = params, .n = params_n};
-    TRY(run(tx, &w));
+    TRY(db_run(tx, &w));
     bool found = result_first_row(tx->arena, w.result, outs, outs_n);
     PQclear(w.result);
     if (ret_found)
@@ -298,7 +298,7 @@ const struct err *db_query(struct tx *tx, struct sql *s, const struct db_param *
                            size_t params_n, struct rows *ret)
 {
     struct work w = {.sql = s, .params = params, .n = params_n};
-    TRY(run(tx, &w));
+    TRY(db_run(tx, &w));
     rows_init(ret, tx->arena, w.result);
     return NULL;
 }
@@ -308,7 +308,7 @@ const struct err *db_query_many(struct tx *tx, const struct db_batch_query *quer
     if (n == 0)
         return NULL;
     struct work w = {.queries = queries, .n = n};
-    return run(tx, &w);
+    return db_run(tx, &w);
 }
 
 const struct err *db_ints(struct tx *tx, struct sql *s, const struct db_param *params,

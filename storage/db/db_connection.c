@@ -201,14 +201,14 @@ bool db_connection_is_alive_when_idle(struct db_connection *c)
 }
 
 /* The result of what was sent; NULL when that failed, or when it is late. */
-static PGresult *finish(struct db_connection *c, int sent)
+static PGresult *db_connection_finish(struct db_connection *c, int sent)
 {
     return sent ? db_wait_last(c->pg, c->deadline, &c->late) : NULL;
 }
 
 const struct err *db_connection_command(struct db_connection *c, const char *command)
 {
-    PGresult *result = finish(c, PQsendQuery(c->pg, command));
+    PGresult *result = db_connection_finish(c, PQsendQuery(c->pg, command));
     const struct err *e = c->late                     ? db_late(command)
                           : db_result_is_good(result) ? NULL
                                                       : db_result_error(c->pg, result, command);
@@ -251,7 +251,8 @@ const struct err *db_connection_run(struct db_connection *c, struct sql *s,
     struct db_encoded *e = &c->encoded;
     db_encode(e, params, n);
     if (!c->prepared[s->id]) {
-        PGresult *result = finish(c, PQsendPrepare(c->pg, name, s->text, e->n, e->types));
+        PGresult *result =
+            db_connection_finish(c, PQsendPrepare(c->pg, name, s->text, e->n, e->types));
         if (!db_result_is_good(result)) {
             const struct err *error = db_connection_failure(c, result, s);
             PQclear(result);
@@ -260,8 +261,8 @@ const struct err *db_connection_run(struct db_connection *c, struct sql *s,
         PQclear(result);
         c->prepared[s->id] = true;
     }
-    PGresult *result =
-        finish(c, PQsendQueryPrepared(c->pg, name, e->n, e->values, e->lengths, e->formats, 1));
+    PGresult *result = db_connection_finish(
+        c, PQsendQueryPrepared(c->pg, name, e->n, e->values, e->lengths, e->formats, 1));
     if (!db_result_is_good(result)) {
         const struct err *error = db_connection_failure(c, result, s);
         PQclear(result);
@@ -273,7 +274,8 @@ const struct err *db_connection_run(struct db_connection *c, struct sql *s,
 
 /* ---- several in one round trip ---- */
 
-static bool send_one(struct db_connection *c, const struct db_batch_query *q, bool prepare)
+static bool db_connection_send_one(struct db_connection *c, const struct db_batch_query *q,
+                                   bool prepare)
 {
     char name[DB_STATEMENT_NAME];
     db_statement_name(q->sql, name);
@@ -298,8 +300,8 @@ PGresult *db_connection_next_result(struct db_connection *c)
     return result;
 }
 
-static const struct err *read_one(struct db_connection *c, struct arena *arena,
-                                  const struct db_batch_query *q, bool prepare)
+static const struct err *db_connection_read_one(struct db_connection *c, struct arena *arena,
+                                                const struct db_batch_query *q, bool prepare)
 {
     if (prepare) {
         PGresult *result = db_connection_next_result(c);
@@ -342,7 +344,7 @@ const struct err *db_connection_run_many(struct db_connection *c, struct arena *
         int id = queries[i].sql->id;
         prepare[i] = !c->prepared[id] && !sent[id];
         sent[id] = true;
-        good = send_one(c, &queries[i], prepare[i]);
+        good = db_connection_send_one(c, &queries[i], prepare[i]);
     }
     if (!good || !PQpipelineSync(c->pg)) {
         c->stale = true;
@@ -350,7 +352,7 @@ const struct err *db_connection_run_many(struct db_connection *c, struct arena *
     }
     const struct err *e = NULL;
     for (size_t i = 0; !e && i < n; i++)
-        e = read_one(c, arena, &queries[i], prepare[i]);
+        e = db_connection_read_one(c, arena, &queries[i], prepare[i]);
     read_to_sync(c);
     if (!PQexitPipelineMode(c->pg) && !e)
         e = c->late ? db_late("pipeline") : db_result_error(c->pg, NULL, "pipeline");

@@ -108,7 +108,7 @@ void db_array_add(struct buf *b, size_t at, const struct db_param *element)
     patch_be32(b, length_at, (uint32_t)(b->n - length_at - 4));
 }
 
-static void add_array(struct buf *b, const struct db_param *p)
+static void db_params_add_array(struct buf *b, const struct db_param *p)
 {
     const int64_t *ints = p->array;
     const char *const *texts = p->array;
@@ -178,7 +178,7 @@ void db_encode(struct db_encoded *e, const struct db_param *params, size_t n)
             continue;
         }
         if (is_array(p->type))
-            add_array(&e->bytes, p);
+            db_params_add_array(&e->bytes, p);
         else
             add_scalar(&e->bytes, p);
         e->lengths[i] = (int)(e->bytes.n - e->offsets[i]);

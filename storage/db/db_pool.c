@@ -174,7 +174,7 @@ void db_pool_destroy(struct db_pool *p)
 
 enum next_step { WAIT, USE_IDLE, SAY_AWAY };
 
-static enum next_step choose_locked(const struct db_pool *p, int64_t now)
+static enum next_step db_pool_choose_locked(const struct db_pool *p, int64_t now)
 {
     bool in_use = p->open > p->idle_n + p->opening;
     if (p->doubted_ms)
@@ -196,13 +196,13 @@ static bool wait_for_change_locked(struct db_pool *p, int64_t deadline)
     return p->idle || mono_ms() < deadline;
 }
 
-static const struct err *take_idle_locked(struct db_pool *p, int64_t deadline,
-                                          struct db_connection **ret)
+static const struct err *db_pool_take_idle_locked(struct db_pool *p, int64_t deadline,
+                                                  struct db_connection **ret)
 {
     int64_t now = mono_ms(), give_up = now + WAIT_MS < deadline ? now + WAIT_MS : deadline;
-    enum next_step step = choose_locked(p, now);
+    enum next_step step = db_pool_choose_locked(p, now);
     p->waits += step == WAIT;
-    for (; step == WAIT; step = choose_locked(p, now = mono_ms()))
+    for (; step == WAIT; step = db_pool_choose_locked(p, now = mono_ms()))
         if (!wait_for_change_locked(p, give_up)) {
             p->timeouts++;
             return db_away("all connections of the pool are in use");
@@ -223,7 +223,7 @@ static const struct err *take_idle_locked(struct db_pool *p, int64_t deadline,
 static const struct err *take_idle(struct db_pool *p, int64_t deadline, struct db_connection **ret)
 {
     LOCKED(&p->lock);
-    return take_idle_locked(p, deadline, ret);
+    return db_pool_take_idle_locked(p, deadline, ret);
 }
 
 const struct err *db_pool_take(struct db_pool *p, int64_t deadline, struct db_connection **ret)

@@ -5,7 +5,7 @@
 #include <pthread.h>
 
 /* Restarts in a loop for a day; a token of an older epoch costs its client a full sync. */
-enum { EPOCHS_KEPT = 20000, EPOCHS_ASIDE_BITS = 61 };
+enum { EPOCHS_KEPT = 20000, EPOCHS_OFF_TIMELINE_BITS = 61 };
 
 struct epochs {
     pthread_rwlock_t lock;
@@ -30,7 +30,7 @@ void epochs_destroy(struct epochs *e)
     free(e);
 }
 
-static void add_locked(struct epochs *e, const struct epoch *epoch)
+static void epochs_add_locked(struct epochs *e, const struct epoch *epoch)
 {
     if (e->n == e->cap) {
         e->cap = e->cap ? e->cap * 2 : 16;
@@ -42,7 +42,7 @@ static void add_locked(struct epochs *e, const struct epoch *epoch)
 void epochs_add(struct epochs *e, const struct epoch *epoch)
 {
     pthread_rwlock_wrlock(&e->lock);
-    add_locked(e, epoch);
+    epochs_add_locked(e, epoch);
     pthread_rwlock_unlock(&e->lock);
 }
 
@@ -59,10 +59,10 @@ const struct err *epochs_load(struct epochs *e, struct tx *tx)
     pthread_rwlock_wrlock(&e->lock);
     e->n = 0;
     while (rows_next(&rows))
-        add_locked(e, &(struct epoch){row_int(&rows, 0), row_int(&rows, 1), row_int(&rows, 2),
-                                      row_int(&rows, 3)});
+        epochs_add_locked(e, &(struct epoch){row_int(&rows, 0), row_int(&rows, 1),
+                                             row_int(&rows, 2), row_int(&rows, 3)});
     if (!e->n)
-        add_locked(e, &(struct epoch){0});
+        epochs_add_locked(e, &(struct epoch){0});
     pthread_rwlock_unlock(&e->lock);
     return NULL;
 }
@@ -76,16 +76,17 @@ int64_t epochs_current(struct epochs *e)
 }
 
 /* Where what was known at this position was already known when the epoch began. */
-static bool is_before(const struct epoch *next, int64_t position)
+static bool epochs_is_before(const struct epoch *next, int64_t position)
 {
-    if (position <= -(1LL << EPOCHS_ASIDE_BITS)) /* in no timeline: before all that is in one */
+    if (position <=
+        -(1LL << EPOCHS_OFF_TIMELINE_BITS)) /* in no timeline: before all that is in one */
         return true;
     return position >= 0 ? position <= next->begins : position >= next->history_begins;
 }
 
 static int64_t place_before(const struct epoch *next, int64_t position, bool *ret_lost)
 {
-    *ret_lost = !is_before(next, position);
+    *ret_lost = !epochs_is_before(next, position);
     if (!*ret_lost)
         return position;
     return position >= 0 ? next->begins : next->history_begins;
@@ -101,7 +102,7 @@ int64_t epochs_place(struct epochs *e, int64_t epoch, int64_t position, bool *re
         i--;
     if (i > 0 && i < e->n)
         place = place_before(&e->list[i], position, ret_lost);
-    else if (i == 0 && !is_before(&e->list[0], position)) {
+    else if (i == 0 && !epochs_is_before(&e->list[0], position)) {
         /* It began in a history that was lost, which may have parted from this one anywhere up to
          * the newest beginning. */
         bool unused;
@@ -113,7 +114,7 @@ int64_t epochs_place(struct epochs *e, int64_t epoch, int64_t position, bool *re
 }
 
 /* The last that began before the position was given out. */
-static const struct epoch *find_locked(const struct epochs *e, int64_t position)
+static const struct epoch *epochs_find_locked(const struct epochs *e, int64_t position)
 {
     size_t i = e->n - 1;
     while (i > 0 && e->list[i].begins >= position)
@@ -124,7 +125,7 @@ static const struct epoch *find_locked(const struct epochs *e, int64_t position)
 int64_t epochs_at(struct epochs *e, int64_t position)
 {
     pthread_rwlock_rdlock(&e->lock);
-    int64_t id = find_locked(e, position)->id;
+    int64_t id = epochs_find_locked(e, position)->id;
     pthread_rwlock_unlock(&e->lock);
     return id;
 }
@@ -132,7 +133,7 @@ int64_t epochs_at(struct epochs *e, int64_t position)
 int64_t epochs_stream_id(struct epochs *e, int64_t position)
 {
     pthread_rwlock_rdlock(&e->lock);
-    int64_t id = position + find_locked(e, position)->stream_offset;
+    int64_t id = position + epochs_find_locked(e, position)->stream_offset;
     pthread_rwlock_unlock(&e->lock);
     return id;
 }

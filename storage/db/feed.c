@@ -48,7 +48,7 @@ static struct entry *entry_at(struct feed *f, int64_t position)
     return &f->ring[(uint64_t)position % f->size];
 }
 
-static void forget_oldest(struct feed *f)
+static void feed_forget_oldest(struct feed *f)
 {
     struct entry *e = entry_at(f, f->oldest);
     event_unref(e->change.event);
@@ -63,7 +63,7 @@ void feed_destroy(struct feed *f)
     if (!f)
         return;
     while (f->oldest <= f->newest)
-        forget_oldest(f);
+        feed_forget_oldest(f);
     map_finish(&f->rooms);
     map_finish(&f->users);
     pthread_rwlock_destroy(&f->lock);
@@ -121,7 +121,7 @@ static void redact_in_ring(struct feed *f, const struct change *redaction)
 }
 
 /* Copies a change so that nothing in it belongs to the writer any more. */
-static void remember(struct feed *f, const struct change *c)
+static void feed_remember(struct feed *f, const struct change *c)
 {
     struct entry *e = entry_at(f, c->position);
     *e = (struct entry){.change = *c};
@@ -167,11 +167,11 @@ void feed_publish(struct feed *f, const struct change *changes, size_t n)
     pthread_rwlock_wrlock(&f->lock);
     for (size_t i = 0; i < n; i++) {
         if ((size_t)(f->newest - f->oldest + 1) == f->size)
-            forget_oldest(f);
-        remember(f, &changes[i]);
+            feed_forget_oldest(f);
+        feed_remember(f, &changes[i]);
         f->newest = changes[i].position;
         while (f->bytes > f->bytes_max && f->oldest < f->newest)
-            forget_oldest(f);
+            feed_forget_oldest(f);
     }
     pthread_rwlock_unlock(&f->lock);
     call_listeners(f, changes, n, changes[n - 1].position);
@@ -181,7 +181,7 @@ void feed_reset(struct feed *f, int64_t position)
 {
     pthread_rwlock_wrlock(&f->lock);
     while (f->oldest <= f->newest)
-        forget_oldest(f);
+        feed_forget_oldest(f);
     f->oldest = position + 1;
     f->newest = position;
     f->settled = position;
@@ -228,7 +228,7 @@ static int64_t head_locked(struct feed *f, enum chain_of which, int64_t id)
     return (int64_t)(intptr_t)map_get_int(which == OF_ROOM ? &f->rooms : &f->users, id);
 }
 
-static void drop_event(void *event)
+static void feed_drop_event(void *event)
 {
     event_unref(event);
 }
@@ -242,7 +242,7 @@ static void copy_out(struct arena *a, const struct change *from, struct change *
     to->client_txn = arena_strdup(a, from->client_txn);
     to->json.p = from->json.n ? arena_memdup(a, from->json.p, from->json.n) : NULL;
     if (from->event)
-        arena_defer(a, drop_event, event_ref(from->event));
+        arena_defer(a, feed_drop_event, event_ref(from->event));
 }
 
 /* Walks a chain from its head back to `since`; the newest `max` matches, turned oldest first. */
@@ -250,7 +250,7 @@ static void read_chain(struct feed *f, struct arena *a, enum chain_of which, int
                        int64_t since, int64_t until, unsigned kinds, size_t max,
                        const struct change **ret, size_t *ret_n, bool *ret_more)
 {
-    size_t n = 0, room = 8;
+    size_t n = 0, cap = 8;
     int64_t few[8];
     int64_t *positions = few;
     bool more = false;
@@ -262,11 +262,11 @@ static void read_chain(struct feed *f, struct arena *a, enum chain_of which, int
                 more = true;
                 break;
             }
-            if (n == room) {
-                int64_t *grown = arena_alloc_array(a, room * 2, sizeof *grown);
+            if (n == cap) {
+                int64_t *grown = arena_alloc_array(a, cap * 2, sizeof *grown);
                 memcpy(grown, positions, n * sizeof *grown);
                 positions = grown;
-                room *= 2;
+                cap *= 2;
             }
             positions[n++] = p;
         }

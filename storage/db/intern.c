@@ -155,8 +155,8 @@ static void count_misses(struct names *k, size_t n)
 /* ---- the database ---- */
 
 /* Runs a statement that gives ids and names, and remembers them. */
-static const struct err *fetch(struct intern *in, enum intern_kind kind, struct sql *s,
-                               struct db_param what)
+static const struct err *intern_fetch(struct intern *in, enum intern_kind kind, struct sql *s,
+                                      struct db_param what)
 {
     arena_auto struct arena *a = arena_create();
     struct tx tx;
@@ -178,7 +178,7 @@ static const struct err *fetch_ids(struct intern *in, enum intern_kind kind, str
     for (size_t i = 0; i < n; i++)
         if (!ids[i])
             unknown[unknown_n++] = names[i];
-    const struct err *e = fetch(in, kind, s, TEXT_ARRAY(unknown, unknown_n));
+    const struct err *e = intern_fetch(in, kind, s, TEXT_ARRAY(unknown, unknown_n));
     free(unknown);
     if (!e)
         *missing = cached_ids(&in->kinds[kind], names, n, ids);
@@ -239,7 +239,7 @@ const struct err *intern_names(struct intern *in, enum intern_kind kind, const i
     for (size_t i = 0; i < n; i++)
         if (!ret[i])
             unknown[unknown_n++] = ids[i];
-    const struct err *e = fetch(in, kind, tables[kind].by_id, INT_ARRAY(unknown, unknown_n));
+    const struct err *e = intern_fetch(in, kind, tables[kind].by_id, INT_ARRAY(unknown, unknown_n));
     free(unknown);
     TRY(e);
     if (cached_names(k, ids, n, ret))

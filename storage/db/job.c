@@ -1,9 +1,9 @@
 #include "storage/db/job.h"
 
-void job_init(struct job *job, struct store *store, struct arena *arena)
+void job_init(struct job *job, struct node *node, struct arena *arena)
 {
-    *job = (struct job){.store = store, .arena = arena};
-    tx_init(&job->tx, store->db, arena);
+    *job = (struct job){.node = node, .arena = arena};
+    tx_init(&job->tx, node->db, arena);
 }
 
 void job_finish(struct job *job)

@@ -23,7 +23,7 @@ struct federation;    /* federation/federation.h */
 struct erasures;      /* rooms/read/erasure.h */
 
 /* What lives as long as the process. Made by server/main.c, shared by all threads. */
-struct store {
+struct node {
     const struct config *config;
     struct signing_key signing_key;
     const struct signing_key *further_keys; /* further lines of the key file: published, unused */
@@ -53,12 +53,12 @@ struct store {
 };
 
 struct job {
-    struct store *store;
+    struct node *node;
     struct arena *arena;
     struct tx tx; /* statements outside of an explicit transaction: job_tx(job) */
 };
 
-void job_init(struct job *job, struct store *store, struct arena *arena);
+void job_init(struct job *job, struct node *node, struct arena *arena);
 void job_finish(struct job *job); /* gives the connection back; the arena is the caller's */
 
 /* From here on everything is allocated in that arena: for work in bounded memory, piece by piece.

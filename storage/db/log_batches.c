@@ -131,13 +131,13 @@ void log_batch_end(struct buf *b)
 
 /* ---- reading ---- */
 
-static struct str read_text(struct arena *a, const json_t *value)
+static struct str log_batches_read_text(struct arena *a, const json_t *value)
 {
     size_t n = json_string_length(value);
     return (struct str){arena_memdup(a, json_string_value(value), n), n};
 }
 
-static bool read_event(struct arena *a, const json_t *o, const struct event **ret)
+static bool log_batches_read_event(struct arena *a, const json_t *o, const struct event **ret)
 {
     const char *version = json_string_value(json_object_get(o, "version"));
     const char *id = json_string_value(json_object_get(o, "id"));
@@ -145,7 +145,7 @@ static bool read_event(struct arena *a, const json_t *o, const struct event **re
     const struct room_version *v = version ? room_version_find(version) : NULL;
     struct event *event;
     if (!v || !id || !json_is_string(bytes) ||
-        event_parse_stored(v, id, read_text(a, bytes), &event) != NULL)
+        event_parse_stored(v, id, log_batches_read_text(a, bytes), &event) != NULL)
         return false;
     *ret = event_keep(a, event);
     return true;
@@ -158,10 +158,10 @@ static bool read_field(struct arena *a, const struct field *f, const json_t *val
     switch (f->type) {
     case FIELD_TEXT:
         if (json_is_string(value))
-            *(const char **)at = read_text(a, value).p;
+            *(const char **)at = log_batches_read_text(a, value).p;
         return json_is_string(value);
     case FIELD_EVENT:
-        return read_event(a, value, at);
+        return log_batches_read_event(a, value, at);
     case FIELD_INT64:
         *(int64_t *)at = json_integer_value(value);
         break;
@@ -175,7 +175,7 @@ static bool read_field(struct arena *a, const struct field *f, const json_t *val
     return json_is_integer(value);
 }
 
-static void read_lists(struct arena *a, const json_t *o, struct change *c)
+static void log_batches_read_lists(struct arena *a, const json_t *o, struct change *c)
 {
     const json_t *audience = json_object_get(o, "audience"),
                  *actions = json_object_get(o, "actions");
@@ -209,8 +209,8 @@ static bool read_change(struct arena *a, const json_t *o, struct change *ret)
             return false;
     }
     if (json_is_string(json))
-        ret->json = read_text(a, json);
-    read_lists(a, o, ret);
+        ret->json = log_batches_read_text(a, json);
+    log_batches_read_lists(a, o, ret);
     /* What is remembered of the room was not made by who wrote this: its head above all. */
     ret->resets_room |= ret->kind == CHANGE_EVENT || ret->kind == CHANGE_STATE;
     return ret->kind != CHANGE_EVENT || ret->event;

@@ -37,7 +37,7 @@ static const struct err *run_int(struct log_session *s, struct sql *sql,
 }
 
 /* A server that stops, or a command, gives it back in a moment. */
-static const struct err *take_lock(struct log_session *s, bool *ret_has)
+static const struct err *log_session_take_lock(struct log_session *s, bool *ret_has)
 {
     int64_t has = 0;
     for (int i = 0; i < (s->is_server ? LOCK_TRIES : 1) && !has; i++) {
@@ -58,7 +58,7 @@ const struct err *log_session_open(struct log_session *s)
     TRY(run_int(s, &end_old_connection_sql, P(TEXT(s->name)), &remaining));
     if (remaining)
         return err_unavailable(RETRY_AFTER_MS, "the old connection does not end");
-    TRY(take_lock(s, &s->has_lock));
+    TRY(log_session_take_lock(s, &s->has_lock));
     if (s->is_server && !s->has_lock)
         return err(ERR_CONFLICT, "Another server is using this database. Two of them would lose "
                                  "each other's news: stop that one first (if its machine died, its "

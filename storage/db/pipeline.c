@@ -109,9 +109,9 @@ const struct err *pipeline_send_encoded(struct pipeline *p, struct sql *s,
         p->connection->stale = true;
         return db_connection_failure(p->connection, NULL, s);
     }
-    if (p->n == p->room) {
-        p->room = p->room ? p->room * 2 : 32;
-        p->queued = mem_realloc_array(p->queued, p->room, sizeof *p->queued);
+    if (p->n == p->cap) {
+        p->cap = p->cap ? p->cap * 2 : 32;
+        p->queued = mem_realloc_array(p->queued, p->cap, sizeof *p->queued);
     }
     p->queued[p->n++] = (struct queued){s, prepare};
     return NULL;

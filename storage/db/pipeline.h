@@ -11,7 +11,7 @@ struct pipeline {
         struct sql *sql;
         bool prepare; /* a PREPARE goes before it */
     } * queued;
-    size_t n, room;
+    size_t n, cap;
     int limit_ms;         /* for the next answer, counted from the one before */
     size_t bytes, unsent; /* of what is queued, and of that what libpq may still hold */
     struct db_encoded encoded;

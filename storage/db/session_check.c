@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 /* The first column of the first row; -1: there is none. */
-static const struct err *ask(PGconn *pg, const char *sql, int *ret)
+static const struct err *session_check_ask(PGconn *pg, const char *sql, int *ret)
 {
     PGresult *result;
     TRY(db_ask(pg, sql, DB_LIMIT_MS, "the check of the session", &result));
@@ -18,16 +18,18 @@ static const struct err *ask(PGconn *pg, const char *sql, int *ret)
 
 /* A mark that one session sets must be there in it, also while another one is in a transaction, and
  * must not be there in that one. */
-static const struct err *compare(PGconn *one, PGconn *other, bool *ret_good)
+static const struct err *session_check_compare(PGconn *one, PGconn *other, bool *ret_good)
 {
     enum { MARK = 4711 };
     int unused, in_one, in_other;
-    TRY(ask(one, "SELECT set_config('concorde.mark', '4711', false)", &unused));
-    TRY(ask(other, "BEGIN", &unused));
-    TRY(ask(other, "SELECT nullif(current_setting('concorde.mark', true), '')", &in_other));
-    TRY(ask(one, "SELECT nullif(current_setting('concorde.mark', true), '')", &in_one));
+    TRY(session_check_ask(one, "SELECT set_config('concorde.mark', '4711', false)", &unused));
+    TRY(session_check_ask(other, "BEGIN", &unused));
+    TRY(session_check_ask(other, "SELECT nullif(current_setting('concorde.mark', true), '')",
+                          &in_other));
+    TRY(session_check_ask(one, "SELECT nullif(current_setting('concorde.mark', true), '')",
+                          &in_one));
     *ret_good = in_one == MARK && in_other != MARK;
-    return ask(other, "ROLLBACK", &unused);
+    return session_check_ask(other, "ROLLBACK", &unused);
 }
 
 static const struct err *check_behind_proxy(const char *uri, PGconn *one)
@@ -35,7 +37,7 @@ static const struct err *check_behind_proxy(const char *uri, PGconn *one)
     PGconn *other;
     bool good = false;
     TRY(db_connect(uri, &other));
-    const struct err *e = compare(one, other, &good);
+    const struct err *e = session_check_compare(one, other, &good);
     PQfinish(other);
     if (!e && !good)
         e = err(ERR_INVALID_PARAM,
@@ -49,7 +51,7 @@ const struct err *session_check(const char *uri)
     PGconn *pg;
     int pid;
     TRY(db_connect(uri, &pg));
-    const struct err *e = ask(pg, "SELECT pg_backend_pid()", &pid);
+    const struct err *e = session_check_ask(pg, "SELECT pg_backend_pid()", &pid);
     if (!e && pid != PQbackendPID(pg)) /* a proxy makes numbers of its own */
         e = check_behind_proxy(uri, pg);
     PQfinish(pg);

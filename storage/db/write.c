@@ -23,7 +23,7 @@ static size_t count_array(const struct db_param *p)
     return bytes;
 }
 
-static void count_bytes(struct write *w, const struct db_param *values, size_t n)
+static void write_count_bytes(struct write *w, const struct db_param *values, size_t n)
 {
     w->bytes += WRITE_ROW_BYTES;
     for (size_t i = 0; i < n; i++)
@@ -38,13 +38,13 @@ void write_set_large(struct write *w)
 int write_change(struct write *w, const struct change *c)
 {
     w->bytes += WRITE_ROW_BYTES;
-    if (w->changes_n == w->changes_room) {
-        size_t room = w->changes_room ? w->changes_room * 2 : 4;
-        struct change *grown = arena_alloc_array(w->arena, room, sizeof *grown);
+    if (w->changes_n == w->changes_cap) {
+        size_t cap = w->changes_cap ? w->changes_cap * 2 : 4;
+        struct change *grown = arena_alloc_array(w->arena, cap, sizeof *grown);
         if (w->changes_n)
             memcpy(grown, w->changes, w->changes_n * sizeof *grown);
         w->changes = grown;
-        w->changes_room = room;
+        w->changes_cap = cap;
     }
     w->changes[w->changes_n++] = *c;
     return (int)w->changes_n;
@@ -55,10 +55,10 @@ void write_row(struct write *w, const struct batch_table *t, const struct db_par
 {
     if (n != (size_t)t->columns_n)
         abort();
-    struct row *r = arena_alloc(w->arena, sizeof *r + n * sizeof *values);
+    struct batch_row *r = arena_alloc(w->arena, sizeof *r + n * sizeof *values);
     r->table = t;
     memcpy(r->values, values, n * sizeof *values);
-    count_bytes(w, values, n);
+    write_count_bytes(w, values, n);
     *w->last_row = r;
     w->last_row = &r->next;
 }
@@ -70,7 +70,7 @@ void write_statement(struct write *w, struct sql *sql, const struct db_param *pa
     s->params_n = n;
     if (n)
         memcpy(s->params, params, n * sizeof *params);
-    count_bytes(w, params, n);
+    write_count_bytes(w, params, n);
     *w->last_statement = s;
     w->last_statement = &s->next;
 }

@@ -9,8 +9,8 @@
 struct write {
     struct arena *arena; /* the job's, which waits and so does not touch it */
     struct change *changes;
-    size_t changes_n, changes_room;
-    struct row *rows, **last_row;
+    size_t changes_n, changes_cap;
+    struct batch_row *rows, **last_row;
     struct statement *statements, **last_statement;
     struct write *next; /* in the committer's queue or batch */
     uint64_t number;    /* in the order in which they were queued */

@@ -22,8 +22,9 @@ const struct err *key_backup_create(struct tx *tx, int64_t user, const char *alg
                  : err(ERR_TOO_LARGE, "You have %d backups: delete old ones", KEY_BACKUPS_MAX);
 }
 
-static const struct err *read_one(struct tx *tx, struct sql *sql, const struct db_param *params,
-                                  size_t params_n, struct key_backup *ret)
+static const struct err *key_backup_read_one(struct tx *tx, struct sql *sql,
+                                             const struct db_param *params, size_t params_n,
+                                             struct key_backup *ret)
 {
     return db_one(tx, sql, params, params_n, NULL,
                   R(INT_OUT(&ret->version), INT_OUT(&ret->etag), INT_OUT(&ret->count),
@@ -45,8 +46,8 @@ const struct err *key_backup_get(struct tx *tx, int64_t user, int64_t version,
                                  struct key_backup *ret)
 {
     if (version)
-        return read_one(tx, &key_backup_get_sql, P(INT(user), INT(version)), ret);
-    return read_one(tx, &key_backup_current_sql, P(INT(user)), ret);
+        return key_backup_read_one(tx, &key_backup_get_sql, P(INT(user), INT(version)), ret);
+    return key_backup_read_one(tx, &key_backup_current_sql, P(INT(user)), ret);
 }
 
 SQL(key_backup_lock_sql, READ_VERSION " FOR UPDATE")
@@ -56,8 +57,8 @@ const struct err *key_backup_lock(struct tx *tx, int64_t user, int64_t version,
                                   struct key_backup *ret)
 {
     if (version)
-        return read_one(tx, &key_backup_lock_sql, P(INT(user), INT(version)), ret);
-    return read_one(tx, &key_backup_lock_current_sql, P(INT(user)), ret);
+        return key_backup_read_one(tx, &key_backup_lock_sql, P(INT(user), INT(version)), ret);
+    return key_backup_read_one(tx, &key_backup_lock_current_sql, P(INT(user)), ret);
 }
 
 SQL(key_backup_set_sql, "UPDATE key_backups SET auth_data = $3 "
@@ -155,11 +156,11 @@ const struct err *backup_sessions_put(struct tx *tx, int64_t user, int64_t versi
         verified[i] = sessions[i].is_verified;
         data[i] = sessions[i].session_data;
     }
-    return read_one(tx, &backup_sessions_put_sql,
-                    P(INT(user), INT(version), TEXT_ARRAY(rooms, n), TEXT_ARRAY(ids, n),
-                      INT_ARRAY(indexes, n), INT_ARRAY(forwarded, n), INT_ARRAY(verified, n),
-                      BYTES_ARRAY(data, n)),
-                    ret);
+    return key_backup_read_one(tx, &backup_sessions_put_sql,
+                               P(INT(user), INT(version), TEXT_ARRAY(rooms, n), TEXT_ARRAY(ids, n),
+                                 INT_ARRAY(indexes, n), INT_ARRAY(forwarded, n),
+                                 INT_ARRAY(verified, n), BYTES_ARRAY(data, n)),
+                               ret);
 }
 
 #define SESSION_COLUMNS                                                                            \
@@ -215,8 +216,9 @@ SQL(backup_sessions_delete_sql,
 const struct err *backup_sessions_delete(struct tx *tx, int64_t user, int64_t version,
                                          struct backup_scope scope, struct key_backup *ret)
 {
-    return read_one(tx, &backup_sessions_delete_sql,
-                    P(INT(user), INT(version), TEXT(scope.room_id), TEXT(scope.session_id)), ret);
+    return key_backup_read_one(
+        tx, &backup_sessions_delete_sql,
+        P(INT(user), INT(version), TEXT(scope.room_id), TEXT(scope.session_id)), ret);
 }
 
 SQL(key_backups_used_sql, "SELECT COALESCE(sum(bytes), 0)::bigint FROM key_backups "

@@ -33,7 +33,7 @@ const struct err *remote_lists_get(struct tx *tx, const char *const *user_ids, s
         l->failures = (int)row_int(&rows, 6);
         l->shares_room = row_bool(&rows, 7);
         l->server = row_text(&rows, 8);
-        l->told_before = row_bool(&rows, 9);
+        l->was_known = row_bool(&rows, 9);
     }
     return NULL;
 }
@@ -127,7 +127,7 @@ const struct err *remote_list_take_stale(struct tx *tx, int64_t now, int64_t lea
 {
     int64_t failures;
     struct remote_list l = {
-        .exists = true, .state = REMOTE_LIST_STALE, .stream_id = -1, .told_before = true};
+        .exists = true, .state = REMOTE_LIST_STALE, .stream_id = -1, .was_known = true};
     TRY(db_one(tx, &remote_list_take_sql, P(INT(now), INT(lease_until), TEXT_ARRAY(busy, busy_n)),
                NULL,
                R(INT_OUT(&l.user), TEXT_OUT(&l.user_id), TEXT_OUT(&l.server), INT_OUT(&l.touched),

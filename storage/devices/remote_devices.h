@@ -22,7 +22,7 @@ struct remote_list {
     int64_t stream_id; /* -1: not known */
     int64_t touched;
     int failures;
-    bool told_before; /* their server has told the list once */
+    bool was_known;   /* their server has told the list once */
     bool shares_room; /* with one of our users */
     const char *user_id, *server;
 };

@@ -67,9 +67,10 @@ void to_device_write_shared(struct write *w, const struct to_device_address *to,
     }
 }
 
-static const struct err *read_messages(struct tx *tx, struct sql *sql,
-                                       const struct db_param *params, size_t params_n,
-                                       const struct to_device_message **ret, size_t *ret_n)
+static const struct err *to_device_read_messages(struct tx *tx, struct sql *sql,
+                                                 const struct db_param *params, size_t params_n,
+                                                 const struct to_device_message **ret,
+                                                 size_t *ret_n)
 {
     struct rows rows;
     TRY(db_query(tx, sql, params, params_n, &rows));
@@ -90,8 +91,9 @@ const struct err *to_device_read(struct tx *tx, int64_t device, int64_t since, i
                                  int limit, const struct to_device_message **ret, size_t *ret_n,
                                  bool *ret_more)
 {
-    TRY(read_messages(tx, &to_device_read_sql,
-                      P(INT(device), INT(since), INT(until), INT(limit + 1)), ret, ret_n));
+    TRY(to_device_read_messages(tx, &to_device_read_sql,
+                                P(INT(device), INT(since), INT(until), INT(limit + 1)), ret,
+                                ret_n));
     *ret_more = *ret_n > (size_t)limit;
     if (*ret_more)
         *ret_n = (size_t)limit;
@@ -110,8 +112,9 @@ static const struct err *delete_contents(struct tx *tx, const int64_t *contents,
 }
 
 /* Deletes messages; sql returns their contents. */
-static const struct err *drop(struct tx *tx, struct sql *sql, const struct db_param *params,
-                              size_t params_n, int64_t *ret_n)
+static const struct err *to_device_drop(struct tx *tx, struct sql *sql,
+                                        const struct db_param *params, size_t params_n,
+                                        int64_t *ret_n)
 {
     struct rows rows;
     TRY(db_query(tx, sql, params, params_n, &rows));
@@ -132,7 +135,7 @@ SQL(to_device_delete_sql,
 const struct err *to_device_delete(struct tx *tx, int64_t device, int64_t until)
 {
     int64_t n;
-    return drop(tx, &to_device_delete_sql, P(INT(device), INT(until)), &n);
+    return to_device_drop(tx, &to_device_delete_sql, P(INT(device), INT(until)), &n);
 }
 
 SQL(device_summary_sql,
@@ -179,8 +182,8 @@ const struct err *to_device_outbound_read(struct tx *tx, const char *server, int
                                           int limit, const struct to_device_message **ret,
                                           size_t *ret_n)
 {
-    return read_messages(tx, &to_device_outbound_read_sql, P(TEXT(server), INT(since), INT(limit)),
-                         ret, ret_n);
+    return to_device_read_messages(tx, &to_device_outbound_read_sql,
+                                   P(TEXT(server), INT(since), INT(limit)), ret, ret_n);
 }
 
 SQL(to_device_outbound_delete_sql,
@@ -227,15 +230,15 @@ SQL(to_device_caused_sql,
     "SELECT octet_length(json) FROM to_device_contents WHERE source = $1 UNION ALL "
     "SELECT octet_length(json) FROM to_device_outbound WHERE source = $1) AS w")
 
-static const struct err *measure(struct tx *tx, struct sql *sql, int64_t id,
-                                 struct to_device_amount *ret)
+static const struct err *to_device_measure(struct tx *tx, struct sql *sql, int64_t id,
+                                           struct to_device_amount *ret)
 {
     return db_one(tx, sql, P(INT(id)), NULL, R(INT_OUT(&ret->n), INT_OUT(&ret->bytes)));
 }
 
 const struct err *to_device_caused(struct tx *tx, int64_t source, struct to_device_amount *ret)
 {
-    return measure(tx, &to_device_caused_sql, source, ret);
+    return to_device_measure(tx, &to_device_caused_sql, source, ret);
 }
 
 /* Of what refers to a content, the content counts for each. */
@@ -246,7 +249,7 @@ SQL(to_device_waiting_sql,
 
 const struct err *to_device_waiting(struct tx *tx, int64_t device, struct to_device_amount *ret)
 {
-    return measure(tx, &to_device_waiting_sql, device, ret);
+    return to_device_measure(tx, &to_device_waiting_sql, device, ret);
 }
 
 /* Both tables have their oldest deleted, which are not each other's, but nearly so. */
@@ -259,7 +262,7 @@ SQL(to_device_drop_caused_sql,
 
 const struct err *to_device_drop_caused(struct tx *tx, int64_t source, int64_t max, int64_t *ret_n)
 {
-    return drop(tx, &to_device_drop_caused_sql, P(INT(source), INT(max)), ret_n);
+    return to_device_drop(tx, &to_device_drop_caused_sql, P(INT(source), INT(max)), ret_n);
 }
 
 SQL(to_device_drop_waiting_sql,
@@ -272,7 +275,7 @@ SQL(to_device_drop_waiting_sql,
 
 const struct err *to_device_drop_waiting(struct tx *tx, int64_t device, int64_t max, int64_t *ret_n)
 {
-    return drop(tx, &to_device_drop_waiting_sql, P(INT(device), INT(max)), ret_n);
+    return to_device_drop(tx, &to_device_drop_waiting_sql, P(INT(device), INT(max)), ret_n);
 }
 
 /* A message may have come for a device while it went: a device is done with when none is left. */

@@ -47,7 +47,7 @@ struct embedded {
 enum seen { SEEN_NOTHING, SEEN_END, SEEN_STOP };
 
 /* Waits for the postmaster's end or for embedded_stop. timeout_ms -1: for ever. */
-static enum seen watch(const struct embedded *e, int timeout_ms)
+static enum seen embedded_watch(const struct embedded *e, int timeout_ms)
 {
     struct pollfd p[] = {{.fd = e->pid_fd, .events = POLLIN}, {.fd = e->stop_fd, .events = POLLIN}};
     while (poll(p, 2, timeout_ms) < 0 && errno == EINTR)
@@ -81,15 +81,15 @@ static const struct err *hold(struct embedded *e, pid_t pid, bool is_child)
 static void wait_for_orphans(struct embedded *e)
 {
     enum postmaster_state state;
-    int64_t start = mono_ms(), told = 0;
+    int64_t start = mono_ms(), signalled = 0;
     while (cluster_signal_all(&e->cluster, 0) > 0 &&
            !cluster_live_postmaster(&e->cluster, &state)) {
         int64_t waited = mono_ms() - start;
-        if (waited > ORPHANS_PATIENCE_MS && told < waited / ORPHANS_PATIENCE_MS) {
-            told = waited / ORPHANS_PATIENCE_MS;
-            cluster_signal_all(&e->cluster, told == 1 ? SIGQUIT : SIGKILL);
+        if (waited > ORPHANS_PATIENCE_MS && signalled < waited / ORPHANS_PATIENCE_MS) {
+            signalled = waited / ORPHANS_PATIENCE_MS;
+            cluster_signal_all(&e->cluster, signalled == 1 ? SIGQUIT : SIGKILL);
         }
-        if (watch(e, POLL_MS) == SEEN_STOP)
+        if (embedded_watch(e, POLL_MS) == SEEN_STOP)
             return;
     }
 }
@@ -133,7 +133,7 @@ static const struct err *wait_until_ready(struct embedded *e, bool *ret_ready)
             *ret_ready = true;
             return NULL;
         }
-        enum seen seen = watch(e, POLL_MS);
+        enum seen seen = embedded_watch(e, POLL_MS);
         if (seen == SEEN_NOTHING)
             continue;
         if (seen == SEEN_END)
@@ -154,7 +154,7 @@ static const struct err *bring_up(struct embedded *e)
         TRY(wait_until_ready(e, &ready));
         if (ready)
             return NULL;
-        if (watch(e, attempt * 20) == SEEN_STOP)
+        if (embedded_watch(e, attempt * 20) == SEEN_STOP)
             break;
     }
     return failed_to_start(e);
@@ -196,7 +196,7 @@ static void restart(struct embedded *e)
             log_info("PostgreSQL is ready again after %lld ms", (long long)(mono_ms() - start));
             return;
         }
-        if (watch(e, pause_ms) == SEEN_STOP)
+        if (embedded_watch(e, pause_ms) == SEEN_STOP)
             return;
         log_err(LOG_ERROR, "starting PostgreSQL again", error);
         end_postmaster(e);
@@ -206,7 +206,7 @@ static void restart(struct embedded *e)
 static void *supervise(void *what)
 {
     struct embedded *e = what;
-    while (watch(e, -1) == SEEN_END) {
+    while (embedded_watch(e, -1) == SEEN_END) {
         forget_postmaster(e);
         restart(e);
     }
@@ -227,7 +227,7 @@ static const struct err *start_supervisor(struct embedded *e)
 /* ---- start and stop ---- */
 
 /* One server a data directory: a second one would stop the first one's database at its end. */
-static const struct err *take_lock(struct embedded *e)
+static const struct err *embedded_take_lock(struct embedded *e)
 {
     const char *path = arena_printf(e->arena, "%s/lock", e->cluster.dir);
     e->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -247,10 +247,10 @@ static void rotate_log(const struct cluster *c)
         rename(c->log, arena_printf(c->arena, "%s.old", c->log));
 }
 
-static const struct err *start(struct embedded *e, const char *data_dir)
+static const struct err *embedded_embedded_start(struct embedded *e, const char *data_dir)
 {
     TRY(cluster_locate(e->arena, data_dir, &e->cluster));
-    TRY(take_lock(e));
+    TRY(embedded_take_lock(e));
     rotate_log(&e->cluster);
     TRY(cluster_create_if_missing(&e->cluster));
     TRY(cluster_configure(&e->cluster));
@@ -265,7 +265,7 @@ const struct err *embedded_start(const char *data_dir, struct embedded **ret, co
     e->arena = arena_create();
     e->lock_fd = e->pid_fd = -1;
     e->stop_fd = eventfd(0, EFD_CLOEXEC);
-    const struct err *error = start(e, data_dir);
+    const struct err *error = embedded_embedded_start(e, data_dir);
     if (error) {
         embedded_stop(e);
         return error;

@@ -81,7 +81,7 @@ static long memory_mb(void)
     return sysconf(_SC_PHYS_PAGES) / 1024 * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-static long between(long least, long value, long most)
+static long embedded_cluster_between(long least, long value, long most)
 {
     return value < least ? least : value > most ? most : value;
 }
@@ -95,8 +95,10 @@ const struct err *cluster_configure(const struct cluster *c)
     /* A list of paths in double quotes, inside of single ones. */
     const char *path = cluster_quote(a, cluster_quote(a, c->socket_dir, "\"", 0), "'\\", 0);
     buf_printf(&b, "unix_socket_directories = '\"%s\"'\n", path);
-    buf_printf(&b, "shared_buffers = %ldMB\n", between(128, memory_mb() / 16, 1024));
-    buf_printf(&b, "effective_cache_size = %ldMB\n", between(256, memory_mb() / 2, 65536));
+    buf_printf(&b, "shared_buffers = %ldMB\n",
+               embedded_cluster_between(128, memory_mb() / 16, 1024));
+    buf_printf(&b, "effective_cache_size = %ldMB\n",
+               embedded_cluster_between(256, memory_mb() / 2, 65536));
     return write_file(c, arena_printf(a, "%s/concorde.conf", c->pgdata), buf_str(&b));
 }
 

@@ -15,7 +15,7 @@
 
 /* ---- which user ---- */
 
-static bool look_up(struct cluster *c, const struct passwd *p)
+static bool embedded_place_look_up(struct cluster *c, const struct passwd *p)
 {
     if (!p || p->pw_uid == 0)
         return false;
@@ -48,10 +48,11 @@ static const struct err *choose_user(struct cluster *c)
         c->uid = s.st_uid;
         c->gid = s.st_gid;
         c->user = arena_printf(c->arena, "with uid %d", (int)s.st_uid);
-        look_up(c, getpwuid(s.st_uid));
+        embedded_place_look_up(c, getpwuid(s.st_uid));
         return NULL;
     }
-    if (look_up(c, getpwnam("postgres")) || look_up(c, getpwnam("nobody")))
+    if (embedded_place_look_up(c, getpwnam("postgres")) ||
+        embedded_place_look_up(c, getpwnam("nobody")))
         return NULL;
     return err(ERR_INTERNAL, "PostgreSQL cannot run as root, and there is no user `postgres` or "
                              "`nobody`: start the server as an unprivileged user");
@@ -59,7 +60,7 @@ static const struct err *choose_user(struct cluster *c)
 
 /* ---- directories ---- */
 
-static bool may_enter(const struct cluster *c, const struct stat *s)
+static bool may_use(const struct cluster *c, const struct stat *s)
 {
     if (s->st_uid == c->uid)
         return s->st_mode & S_IXUSR;
@@ -74,7 +75,7 @@ static const char *find_blocked(const struct cluster *c, const char *path)
 {
     struct stat s;
     for (char *p = arena_strdup(c->arena, path);; p = dirname(p)) {
-        if (stat(p, &s) != 0 || !may_enter(c, &s))
+        if (stat(p, &s) != 0 || !may_use(c, &s))
             return p;
         if (strcmp(p, "/") == 0)
             return NULL;
@@ -85,7 +86,7 @@ static const char *find_blocked(const struct cluster *c, const char *path)
 static void open_data_dir(const struct cluster *c, const char *data)
 {
     struct stat s;
-    if (stat(data, &s) == 0 && !may_enter(c, &s))
+    if (stat(data, &s) == 0 && !may_use(c, &s))
         chmod(data, (s.st_mode & 07777) | S_IXGRP | S_IXOTH);
 }
 

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-static const struct err *run(PGconn *pg, const char *sql)
+static const struct err *embedded_roles_run(PGconn *pg, const char *sql)
 {
     return db_ask(pg, sql, DB_BACKGROUND_LIMIT_MS, "the database's roles", NULL);
 }
@@ -18,7 +18,7 @@ static const struct err *run_as(const struct cluster *c, const char *role, const
 {
     PGconn *pg;
     TRY(db_connect(cluster_uri(c, role, database), &pg));
-    const struct err *e = run(pg, sql);
+    const struct err *e = embedded_roles_run(pg, sql);
     PQfinish(pg);
     return e;
 }
@@ -74,14 +74,14 @@ static const struct err *has_database(PGconn *pg, bool *ret)
     return NULL;
 }
 
-static const struct err *prepare(PGconn *pg)
+static const struct err *embedded_roles_prepare(PGconn *pg)
 {
     bool exists;
-    TRY(run(pg, drop_helper));
-    TRY(run(pg, add_role));
+    TRY(embedded_roles_run(pg, drop_helper));
+    TRY(embedded_roles_run(pg, add_role));
     TRY(has_database(pg, &exists));
-    return run(pg, exists ? "ALTER DATABASE concorde OWNER TO concorde"
-                          : "CREATE DATABASE concorde OWNER concorde");
+    return embedded_roles_run(pg, exists ? "ALTER DATABASE concorde OWNER TO concorde"
+                                         : "CREATE DATABASE concorde OWNER concorde");
 }
 
 const struct err *embedded_prepare_roles(const struct cluster *c)
@@ -89,7 +89,7 @@ const struct err *embedded_prepare_roles(const struct cluster *c)
     PGconn *pg;
     TRY(rename_if_old(c));
     TRY(db_connect(cluster_uri(c, "postgres", "postgres"), &pg));
-    const struct err *e = prepare(pg);
+    const struct err *e = embedded_roles_prepare(pg);
     PQfinish(pg);
     TRY(e);
     return run_as(c, "postgres", "concorde", give_objects);

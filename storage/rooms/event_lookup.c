@@ -19,7 +19,7 @@ const struct err *events_find_many(struct tx *tx, int64_t room, const struct roo
                       ret_n);
 }
 
-/* -2^61: EVENT_ASIDE_MAX */
+/* -2^61: EVENT_OFF_TIMELINE_MAX */
 SQL(events_unplaced_sql,
     "SELECT u.n FROM unnest($2::bytea[]) WITH ORDINALITY u(event_id, n) WHERE NOT EXISTS "
     "(SELECT FROM events e WHERE e.event_id = u.event_id AND e.room = $1 "

@@ -33,12 +33,13 @@ void events_write(struct write *w, const struct stored_event *e, int at)
 /* ---- events without a place in the log ---- */
 
 SQL(events_reserve_history_sql, "SELECT nextval('events_history_seq') FROM generate_series(1, $1)")
-SQL(events_reserve_aside_sql, "SELECT nextval('events_aside_seq') FROM generate_series(1, $1)")
+SQL(events_reserve_off_timeline_sql,
+    "SELECT nextval('events_aside_seq') FROM generate_series(1, $1)")
 
 const struct err *events_reserve(struct tx *tx, bool in_history, size_t n, const int64_t **ret)
 {
     struct rows rows;
-    TRY(db_query(tx, in_history ? &events_reserve_history_sql : &events_reserve_aside_sql,
+    TRY(db_query(tx, in_history ? &events_reserve_history_sql : &events_reserve_off_timeline_sql,
                  P(INT((int64_t)n)), &rows));
     int64_t *list = arena_alloc_array(tx->arena, n + 1, sizeof *list);
     for (size_t i = 0; i < n && rows_next(&rows); i++)

@@ -36,10 +36,10 @@ enum event_status {
     EVENT_SOFT_FAILED = 3, /* good in its own past, not by the state that was current */
     EVENT_REJECTED = 4
 };
-#define EVENT_ASIDE_MAX (-(INT64_C(1) << 61)) /* positions up to here are in no timeline */
-static inline bool event_is_aside(int64_t position)
+#define EVENT_OFF_TIMELINE_MAX (-(INT64_C(1) << 61)) /* positions up to here are in no timeline */
+static inline bool event_is_off_timeline(int64_t position)
 {
-    return position <= EVENT_ASIDE_MAX;
+    return position <= EVENT_OFF_TIMELINE_MAX;
 }
 
 /* An event as stored, with what belongs to it but is not in its bytes. */
@@ -155,10 +155,10 @@ enum state_part { STATE_ALL, STATE_WITHOUT_MEMBERS, STATE_ONLY_MEMBERS };
 const struct err *room_state_list(struct tx *tx, int64_t room, int64_t at_position,
                                   enum state_part part, const struct stored_event **ret,
                                   size_t *ret_n);
-/* The keys whose event changed in (from, to]: their events at `to`. told_late_too: also of members
+/* The keys whose event changed in (from, to]: their events at `to`. with_backdated: also of members
  * who were there at `from` with the same event, and came into the member list later. */
 const struct err *room_state_changes(struct tx *tx, int64_t room, int64_t from, int64_t to,
-                                     bool told_late_too, const struct stored_event **ret,
+                                     bool with_backdated, const struct stored_event **ret,
                                      size_t *ret_n);
 /* All events that one key ever had, oldest first. */
 const struct err *room_state_history(struct tx *tx, int64_t room, int64_t type,

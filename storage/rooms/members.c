@@ -55,8 +55,8 @@ void members_write_none(struct write *w, int64_t room, const int64_t *users, siz
     write_statement(w, &members_delete_sql, P(INT(room), INT_ARRAY(users, n)));
 }
 
-static const struct err *read_members(struct tx *tx, struct sql *s, int64_t key,
-                                      const struct member_row **ret, size_t *ret_n)
+static const struct err *members_read_members(struct tx *tx, struct sql *s, int64_t key,
+                                              const struct member_row **ret, size_t *ret_n)
 {
     struct rows rows;
     TRY(db_query(tx, s, P(INT(key)), &rows));
@@ -91,7 +91,7 @@ SQL(members_of_room_sql,
 const struct err *members_of_room(struct tx *tx, int64_t room, const struct member_row **ret,
                                   size_t *ret_n)
 {
-    return read_members(tx, &members_of_room_sql, room, ret, ret_n);
+    return members_read_members(tx, &members_of_room_sql, room, ret, ret_n);
 }
 
 #define OF_USER                                                                                    \
@@ -106,13 +106,13 @@ SQL(members_of_user_and_forgotten_sql,
 const struct err *members_of_user(struct tx *tx, int64_t user, const struct member_row **ret,
                                   size_t *ret_n)
 {
-    return read_members(tx, &members_of_user_sql, user, ret, ret_n);
+    return members_read_members(tx, &members_of_user_sql, user, ret, ret_n);
 }
 
 const struct err *members_of_user_and_forgotten(struct tx *tx, int64_t user,
                                                 const struct member_row **ret, size_t *ret_n)
 {
-    return read_members(tx, &members_of_user_and_forgotten_sql, user, ret, ret_n);
+    return members_read_members(tx, &members_of_user_and_forgotten_sql, user, ret, ret_n);
 }
 
 SQL(members_forget_sql,

@@ -61,7 +61,7 @@ const struct err *noted_room_drop_outliers(struct tx *tx, int64_t room, int64_t 
                                            int64_t max, int64_t *ret_n)
 {
     return db_exec(tx, &noted_room_drop_outliers_sql,
-                   P(INT(room), INT(position), INT(EVENT_ASIDE_MAX), INT(max)), ret_n);
+                   P(INT(room), INT(position), INT(EVENT_OFF_TIMELINE_MAX), INT(max)), ret_n);
 }
 
 SQL(noted_room_delete_sql,

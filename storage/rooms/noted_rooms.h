@@ -5,7 +5,7 @@
 
 #include "storage/db/write.h"
 
-/* Of a room whose row the same write makes. Entering it ends that (rooms_write_entered). */
+/* Of a room whose row the same write makes. Entering it ends that (rooms_write_joined_remotely). */
 void noted_room_write(struct write *w, int64_t room);
 
 /* Somebody has to do with it now: it stays for as long again. *ret false: it is noted no more, but

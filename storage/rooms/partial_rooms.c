@@ -6,7 +6,8 @@
 SQL(partial_rooms_list_sql, PARTIAL_SELECT "ORDER BY p.position")
 SQL(partial_rooms_get_sql, PARTIAL_SELECT "WHERE p.room = $1")
 
-static const char *const *read_servers(struct arena *a, const struct rows *rows, size_t *ret_n)
+static const char *const *partial_rooms_read_servers(struct arena *a, const struct rows *rows,
+                                                     size_t *ret_n)
 {
     const struct str *list = row_bytes_array(rows, 4, ret_n);
     const char **servers = arena_alloc_array(a, *ret_n + 1, sizeof *servers);
@@ -15,8 +16,9 @@ static const char *const *read_servers(struct arena *a, const struct rows *rows,
     return servers;
 }
 
-static const struct err *read(struct tx *tx, struct sql *s, const struct db_param *params, size_t n,
-                              const struct partial_room **ret, size_t *ret_n)
+static const struct err *partial_rooms_read(struct tx *tx, struct sql *s,
+                                            const struct db_param *params, size_t n,
+                                            const struct partial_room **ret, size_t *ret_n)
 {
     struct rows rows;
     TRY(db_query(tx, s, params, n, &rows));
@@ -28,7 +30,7 @@ static const struct err *read(struct tx *tx, struct sql *s, const struct db_para
         p->room_id = arena_strdup(tx->arena, row_text(&rows, 1));
         p->join_event_id = arena_strdup(tx->arena, row_text(&rows, 2));
         p->resident = arena_strdup(tx->arena, row_text(&rows, 3));
-        p->servers = read_servers(tx->arena, &rows, &p->servers_n);
+        p->servers = partial_rooms_read_servers(tx->arena, &rows, &p->servers_n);
         p->position = row_int(&rows, 5);
     }
     rows_finish(&rows);
@@ -39,13 +41,13 @@ static const struct err *read(struct tx *tx, struct sql *s, const struct db_para
 
 const struct err *rooms_partial_list(struct tx *tx, const struct partial_room **ret, size_t *ret_n)
 {
-    return read(tx, &partial_rooms_list_sql, NO_PARAMS, ret, ret_n);
+    return partial_rooms_read(tx, &partial_rooms_list_sql, NO_PARAMS, ret, ret_n);
 }
 
 const struct err *partial_room_get(struct tx *tx, int64_t room, const struct partial_room **ret)
 {
     size_t n;
-    TRY(read(tx, &partial_rooms_get_sql, P(INT(room)), ret, &n));
+    TRY(partial_rooms_read(tx, &partial_rooms_get_sql, P(INT(room)), ret, &n));
     if (!n)
         *ret = NULL;
     return NULL;

@@ -1,4 +1,4 @@
-/* Rooms that were entered before their member list had come (rooms/accept/enter.h). */
+/* Rooms that were entered before their member list had come (rooms/accept/remote_join.h). */
 #ifndef STORAGE_ROOMS_PARTIAL_ROOMS_H
 #define STORAGE_ROOMS_PARTIAL_ROOMS_H
 

@@ -146,7 +146,7 @@ SQL(relations_latest_sql, EVENT_SELECT "WHERE e.position = ANY($1)")
 
 static const struct err *read_edits(struct tx *tx, struct rows *rows, struct children *ret)
 {
-    struct edit *list = arena_alloc_array(tx->arena, (size_t)rows->n + 1, sizeof *list);
+    struct event_edit *list = arena_alloc_array(tx->arena, (size_t)rows->n + 1, sizeof *list);
     size_t n = 0;
     while (rows_next(rows)) {
         list[n].parent = row_int(rows, EVENT_COLUMNS_N);
@@ -158,7 +158,8 @@ static const struct err *read_edits(struct tx *tx, struct rows *rows, struct chi
     return NULL;
 }
 
-static const struct err *read_references(struct tx *tx, struct rows *rows, struct children *ret)
+static const struct err *relations_read_references(struct tx *tx, struct rows *rows,
+                                                   struct children *ret)
 {
     struct reference *list = arena_alloc_array(tx->arena, (size_t)rows->n + 1, sizeof *list);
     size_t n = 0;
@@ -210,7 +211,7 @@ static const struct err *run_three(struct tx *tx, const struct children_query *q
     };
     TRY(db_query_many(tx, queries, 3));
     TRY(read_edits(tx, &edits, ret));
-    return read_references(tx, &references, ret);
+    return relations_read_references(tx, &references, ret);
 }
 
 const struct err *relations_of_parents(struct tx *tx, const struct children_query *q,

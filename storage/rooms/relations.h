@@ -56,7 +56,7 @@ struct children_query {
 };
 
 /* An m.replace of the same sender and type as its parent. */
-struct edit {
+struct event_edit {
     int64_t parent; /* position */
     struct stored_event event;
 };
@@ -73,7 +73,7 @@ struct thread_summary {
 };
 
 struct children {
-    const struct edit *edits; /* of each parent the newest EDITS_MAX */
+    const struct event_edit *edits; /* of each parent the newest EDITS_MAX */
     size_t edits_n;
     const struct reference *references; /* of each parent the first REFERENCES_MAX, in order */
     size_t references_n;

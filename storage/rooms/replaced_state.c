@@ -73,7 +73,8 @@ struct found {
     size_t n;
 };
 
-static const struct err *read_one(struct tx *tx, const struct rows *rows, struct found *f)
+static const struct err *replaced_state_read_one(struct tx *tx, const struct rows *rows,
+                                                 struct found *f)
 {
     struct replaced_event *r = &f->list[f->n++];
     r->by = row_int(rows, EVENT_COLUMNS_N);
@@ -91,7 +92,7 @@ static const struct err *ask_usual(struct tx *tx, int64_t room, const struct ask
                  &rows));
     while (!e && rows_next(&rows)) {
         if (row_is_null(&rows, EVENT_COLUMNS_N + 1)) {
-            e = read_one(tx, &rows, f);
+            e = replaced_state_read_one(tx, &rows, f);
             continue;
         }
         for (size_t i = 0; i < q->n; i++)
@@ -112,7 +113,7 @@ static const struct err *ask_referring(struct tx *tx, int64_t room, const struct
                    TEXT_ARRAY(q->keys, q->n)),
                  &rows));
     while (!e && rows_next(&rows))
-        e = read_one(tx, &rows, f);
+        e = replaced_state_read_one(tx, &rows, f);
     rows_finish(&rows);
     return e;
 }

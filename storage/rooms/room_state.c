@@ -44,14 +44,14 @@ void room_state_write(struct write *w, int64_t room, int64_t type, const char *s
     write_row(w, &room_state_rows, P(INT(room), INT(type), TEXT(state_key), POSITION(at)));
 }
 
-SQL(room_state_told_sql,
+SQL(room_state_backdated_sql,
     "INSERT INTO room_state (room, type, state_key, event, valid_from, valid_to) "
     "SELECT u.room, u.type, u.state_key, u.event, h.position - u.back, 9223372036854775807 "
     "FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[], $5::int8[]) "
     "u(room, type, state_key, event, back), log_head h")
 
-static const struct batch_table room_state_told_rows = {
-    .sql = &room_state_told_sql,
+static const struct batch_table room_state_backdated_rows = {
+    .sql = &room_state_backdated_sql,
     .columns = {DB_INT8, DB_INT8, DB_TEXT, DB_INT8, DB_POSITION},
     .columns_n = 5,
     .order = BATCH_STATE,
@@ -62,7 +62,7 @@ void room_state_write_known(struct write *w, int64_t room, int64_t type, const c
 {
     if (had_predecessor)
         room_state_end(w, room, type, state_key, at);
-    write_row(w, &room_state_told_rows,
+    write_row(w, &room_state_backdated_rows,
               P(INT(room), INT(type), TEXT(state_key), INT(event), POSITION(at)));
 }
 
@@ -166,11 +166,11 @@ SQL(room_state_changes_sql,
                  " AND o.valid_to > $2)) ORDER BY s.valid_from")
 
 const struct err *room_state_changes(struct tx *tx, int64_t room, int64_t from, int64_t to,
-                                     bool told_late_too, const struct stored_event **ret,
+                                     bool with_backdated, const struct stored_event **ret,
                                      size_t *ret_n)
 {
     return state_rows(tx, &room_state_changes_sql,
-                      P(INT(room), INT(from), INT(to), BOOL(told_late_too)), ret, ret_n);
+                      P(INT(room), INT(from), INT(to), BOOL(with_backdated)), ret, ret_n);
 }
 
 SQL(room_state_history_sql,

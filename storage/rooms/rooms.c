@@ -14,7 +14,7 @@ const struct err *rooms_get(struct tx *tx, int64_t id, const struct room_head **
     TRY(db_one(tx, &rooms_get_sql, P(INT(id)), &found,
                R(INT_OUT(&h->id), TEXT_OUT(&h->room_id), TEXT_OUT(&version), INT_OUT(&h->version),
                  INT_OUT(&h->depth), INT_OUT(&h->notify_total), INT_OUT(&h->highlight_total),
-                 BOOL_OUT(&h->is_published), INT_OUT(&h->entered), BOOL_OUT(&h->is_noted),
+                 BOOL_OUT(&h->is_published), INT_OUT(&h->joined_at), BOOL_OUT(&h->is_noted),
                  INT_OUT(&h->gap))));
     if (!found) {
         *ret = NULL;
@@ -157,12 +157,12 @@ void rooms_write_begin_anew(struct write *w, int64_t room, const char *version)
     write_statement(w, &rooms_retype_sql, P(INT(room), TEXT(version)));
 }
 
-SQL(rooms_entered_sql, "UPDATE rooms SET entered = log_at($2), noted = NULL, "
-                       "source = CASE WHEN source > 0 THEN source END WHERE id = $1")
+SQL(rooms_joined_remotely_sql, "UPDATE rooms SET entered = log_at($2), noted = NULL, "
+                               "source = CASE WHEN source > 0 THEN source END WHERE id = $1")
 
-void rooms_write_entered(struct write *w, int64_t room, int at)
+void rooms_write_joined_remotely(struct write *w, int64_t room, int at)
 {
-    write_statement(w, &rooms_entered_sql, P(INT(room), POSITION(at)));
+    write_statement(w, &rooms_joined_remotely_sql, P(INT(room), POSITION(at)));
 }
 
 /* One text: tens of thousands of rows take several times as long. */

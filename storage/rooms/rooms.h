@@ -14,10 +14,10 @@ struct room_head {
     const struct str *extremities; /* event ids as stored */
     size_t extremities_n;
     bool is_published;
-    bool is_noted;   /* known, and never entered (storage/rooms/noted_rooms.h) */
-    int64_t entered; /* where we came into it through another server; 0: made here */
-    int64_t gap;     /* the newest row of history_ends; 0: none */
-    int64_t source;  /* of a new room: the user, or below zero the server, it is here for */
+    bool is_noted;     /* known, and never entered (storage/rooms/noted_rooms.h) */
+    int64_t joined_at; /* where we came into it through another server; 0: made here */
+    int64_t gap;       /* the newest row of history_ends; 0: none */
+    int64_t source;    /* of a new room: the user, or below zero the server, it is here for */
 };
 
 /* NULL when there is no such room. */
@@ -45,7 +45,7 @@ void rooms_write_drop_contents(struct write *w, int64_t room);
 void rooms_write_begin_anew(struct write *w, int64_t room, const char *version);
 
 /* Change `at` of the write is where our server came into the room through another one. */
-void rooms_write_entered(struct write *w, int64_t room, int at);
+void rooms_write_joined_remotely(struct write *w, int64_t room, int at);
 
 /* Sets ret[i] for those of the rooms that have events or receipts after the position. */
 const struct err *rooms_changed_since(struct tx *tx, const int64_t *ids, size_t n, int64_t since,

@@ -15,7 +15,7 @@ struct search_stems {
     struct map by_word; /* folded by case alone, or by text_fold() */
 };
 
-static void finish_map(void *map)
+static void search_stems_finish_map(void *map)
 {
     map_finish(map);
 }
@@ -24,7 +24,7 @@ struct search_stems *search_stems_create(struct arena *a)
 {
     struct search_stems *s = arena_alloc(a, sizeof *s);
     s->arena = a;
-    arena_defer(a, finish_map, &s->by_word);
+    arena_defer(a, search_stems_finish_map, &s->by_word);
     return s;
 }
 
@@ -44,7 +44,7 @@ static struct str with_accents(struct arena *a, const struct word *w)
     return text_fold_case(a, w->written);
 }
 
-static void want(struct search_stems *s, struct str word)
+static void rooms_search_stems_want(struct search_stems *s, struct str word)
 {
     if (map_get(&s->by_word, word))
         return;
@@ -57,12 +57,12 @@ void search_stems_want(struct search_stems *s, const struct word *w)
 {
     if (!has_stems(w))
         return;
-    want(s, w->folded);
+    rooms_search_stems_want(s, w->folded);
     if (!text_is_ascii(w->written))
-        want(s, with_accents(s->arena, w));
+        rooms_search_stems_want(s, with_accents(s->arena, w));
 }
 
-static void add(struct word_stems *stems, struct str form)
+static void search_stems_add(struct word_stems *stems, struct str form)
 {
     for (size_t i = 0; i < stems->n; i++)
         if (str_eq(stems->forms[i], form))
@@ -100,7 +100,7 @@ const struct err *search_stems_read(struct tx *tx, const struct config_list *lan
         struct word_stems *stems = &entries[row_int(&rows, 0) - 1]->stems;
         const char *stem = row_text(&rows, 1);
         if (stem && *stem)
-            add(stems, text_fold(s->arena, str_of(arena_strdup(s->arena, stem))));
+            search_stems_add(stems, text_fold(s->arena, str_of(arena_strdup(s->arena, stem))));
         else
             stems->is_stop = true;
     }
@@ -113,7 +113,7 @@ static void add_of(const struct search_stems *s, struct str word, const struct w
     const struct entry *e = map_get(&s->by_word, word);
     for (size_t i = 0; e && i < e->stems.n; i++)
         if (!str_eq(e->stems.forms[i], w->folded))
-            add(ret, e->stems.forms[i]);
+            search_stems_add(ret, e->stems.forms[i]);
     ret->is_stop |= e && e->stems.is_stop;
 }
 

@@ -49,12 +49,12 @@ struct quotes {
 static const struct quotes quote_pairs[] = {
     {"\"", "\""}, {"\u00ab", "\u00bb"}, {"\u201c", "\u201d"}, {"\u201e", "\u201c"}};
 
-static bool is_space(char c)
+static bool search_terms_is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static bool find(struct str s, size_t from, const char *what, size_t *ret)
+static bool search_terms_find(struct str s, size_t from, const char *what, size_t *ret)
 {
     const char *at = memmem(s.p + from, s.n - from, what, strlen(what));
     if (at)
@@ -63,13 +63,13 @@ static bool find(struct str s, size_t from, const char *what, size_t *ret)
 }
 
 /* What stands between quotes at *pos, which moves behind them. */
-static bool read_quoted(struct str term, size_t *pos, struct str *ret)
+static bool search_terms_read_quoted(struct str term, size_t *pos, struct str *ret)
 {
     struct str rest = {term.p + *pos, term.n - *pos};
     for (size_t i = 0; i < sizeof quote_pairs / sizeof *quote_pairs; i++) {
         const struct quotes *q = &quote_pairs[i];
         size_t from = *pos + strlen(q->open), end;
-        if (!str_starts_with(rest, q->open) || !find(term, from, q->close, &end))
+        if (!str_starts_with(rest, q->open) || !search_terms_find(term, from, q->close, &end))
             continue;
         *ret = (struct str){term.p + from, end - from};
         *pos = end + strlen(q->close);
@@ -81,7 +81,7 @@ static bool read_quoted(struct str term, size_t *pos, struct str *ret)
 static struct str read_plain(struct str term, size_t *pos)
 {
     size_t from = *pos;
-    while (*pos < term.n && !is_space(term.p[*pos]))
+    while (*pos < term.n && !search_terms_is_space(term.p[*pos]))
         (*pos)++;
     return (struct str){term.p + from, *pos - from};
 }
@@ -100,7 +100,7 @@ static bool is_elided(const struct word *w, struct str segment)
     return w->folded.n == 1 && strchr("cdjlmnst", w->folded.p[0]);
 }
 
-static bool is_same(const struct search_part *x, const struct search_part *y)
+static bool search_terms_is_same(const struct search_part *x, const struct search_part *y)
 {
     if (x->n != y->n || x->exact != y->exact || x->excluded != y->excluded ||
         x->begins != y->begins)
@@ -116,15 +116,15 @@ static bool is_repeated(const struct search_terms *t, const struct search_part *
 {
     bool same_alternative = !p->or_before;
     for (size_t i = t->n; i-- > 0 && same_alternative;) {
-        if (is_same(&t->parts[i], p))
+        if (search_terms_is_same(&t->parts[i], p))
             return true;
         same_alternative = !t->parts[i].or_before;
     }
     return false;
 }
 
-static void add_part(struct search_terms *t, struct search_part p, struct str segment,
-                     size_t *words)
+static void search_terms_add_part(struct search_terms *t, struct search_part p, struct str segment,
+                                  size_t *words)
 {
     if (!p.exact && p.n > 1 && is_elided(&p.words[0], segment)) {
         p.words++;
@@ -157,7 +157,7 @@ void search_terms_parse(struct arena *a, struct str term, struct search_terms *r
     for (size_t pos = 0; pos < term.n && words < SEARCH_WORDS_MAX;) {
         struct search_part p = {.or_before = or_before};
         struct str segment;
-        if (is_space(term.p[pos])) {
+        if (search_terms_is_space(term.p[pos])) {
             pos++;
             continue;
         }
@@ -165,7 +165,7 @@ void search_terms_parse(struct arena *a, struct str term, struct search_terms *r
             p.excluded = true;
             pos++;
         }
-        p.exact = pos < term.n && read_quoted(term, &pos, &segment);
+        p.exact = pos < term.n && search_terms_read_quoted(term, &pos, &segment);
         if (!p.exact)
             segment = read_plain(term, &pos);
         if (!p.exact && t->n && is_or(segment) && pos < term.n) {
@@ -174,7 +174,7 @@ void search_terms_parse(struct arena *a, struct str term, struct search_terms *r
         }
         p.words = words_of(a, segment, &p.n);
         size_t before = t->n;
-        add_part(t, p, segment, &words);
+        search_terms_add_part(t, p, segment, &words);
         or_before &= t->n == before;
     }
 }
@@ -228,8 +228,8 @@ static void add_sequence(struct buf *out, const struct search_part *p)
 struct alternative {
     const struct search_part *parts;
     size_t n;
-    bool has_wanted;  /* something that is not excluded */
-    bool has_telling; /* and is more than a stop word */
+    bool has_wanted;    /* something that is not excluded */
+    bool has_selective; /* and is more than a stop word */
 };
 
 static bool is_stop(const struct search_part *p, const struct search_stems *stems)
@@ -245,7 +245,7 @@ static struct alternative next_alternative(const struct search_terms *t, size_t 
         const struct search_part *p = &t->parts[i];
         alt.n++;
         alt.has_wanted |= !p->excluded;
-        alt.has_telling |= !p->excluded && !is_stop(p, stems);
+        alt.has_selective |= !p->excluded && !is_stop(p, stems);
     }
     return alt;
 }
@@ -258,7 +258,7 @@ static void add_alternative(struct buf *out, const struct alternative *alt,
     buf_add_char(out, '(');
     for (size_t i = 0; i < alt->n; i++) {
         const struct search_part *p = &alt->parts[i];
-        if (!p->excluded && alt->has_telling && is_stop(p, stems))
+        if (!p->excluded && alt->has_selective && is_stop(p, stems))
             continue;
         buf_add_text(out, any ? "&" : "");
         buf_add_text(out, p->excluded && alt->has_wanted ? "!" : "");

@@ -17,7 +17,7 @@ static const char applied_sql[] = "SELECT number, name FROM schema_migrations OR
 
 static const char record_sql[] = "INSERT INTO schema_migrations (number, name) VALUES ($1, $2)";
 
-static const struct err *run(PGconn *pg, const char *sql, const char *what)
+static const struct err *migrate_run(PGconn *pg, const char *sql, const char *what)
 {
     return db_ask(pg, sql, DB_MIGRATION_LIMIT_MS, what, NULL);
 }
@@ -61,10 +61,10 @@ static bool is_applied(const PGresult *applied, int number)
     return false;
 }
 
-static const struct err *apply(PGconn *pg, const struct migration *m)
+static const struct err *migrate_apply(PGconn *pg, const struct migration *m)
 {
-    TRY(run(pg, "BEGIN", "BEGIN"));
-    TRY(run(pg, m->sql, m->name));
+    TRY(migrate_run(pg, "BEGIN", "BEGIN"));
+    TRY(migrate_run(pg, m->sql, m->name));
     char number[16];
     snprintf(number, sizeof number, "%d", m->number);
     const char *values[] = {number, m->name};
@@ -77,7 +77,7 @@ static const struct err *apply(PGconn *pg, const struct migration *m)
                                                       : db_result_error(pg, result, m->name);
     PQclear(result);
     TRY(e);
-    return run(pg, "COMMIT", m->name);
+    return migrate_run(pg, "COMMIT", m->name);
 }
 
 static const struct err *apply_missing(PGconn *pg, const PGresult *applied, int *count)
@@ -86,7 +86,7 @@ static const struct err *apply_missing(PGconn *pg, const PGresult *applied, int 
     for (const struct migration *m = migrations; m->name; m++) {
         if (is_applied(applied, m->number))
             continue;
-        TRY(apply(pg, m));
+        TRY(migrate_apply(pg, m));
         ++*count;
     }
     return NULL;
@@ -96,8 +96,8 @@ static const struct err *apply_missing(PGconn *pg, const PGresult *applied, int 
 static const struct err *migrate_on(PGconn *pg, int *count)
 {
     TRY(check_encoding(pg));
-    TRY(run(pg, lock_sql, "the migrations' lock"));
-    TRY(run(pg, table_sql, "schema_migrations"));
+    TRY(migrate_run(pg, lock_sql, "the migrations' lock"));
+    TRY(migrate_run(pg, table_sql, "schema_migrations"));
     PGresult *applied;
     TRY(db_ask(pg, applied_sql, DB_LIMIT_MS, "schema_migrations", &applied));
     const struct err *e = apply_missing(pg, applied, count);

@@ -40,7 +40,7 @@ const struct err *destinations_add(struct tx *tx, const char *server, int64_t se
 
 /* Anything at all in the rooms of its users, or for it alone. More than it will be told: a false
  * alarm costs a look, the opposite would lose something. */
-#define HAS_NEWS                                                                                   \
+#define HAS_PENDING                                                                                \
     "(EXISTS (SELECT FROM to_device_outbound o WHERE o.server = d.server "                         \
     "AND o.position > d.sent_position) "                                                           \
     "OR EXISTS (SELECT FROM device_changes c WHERE c.position > d.sent_position) "                 \
@@ -56,10 +56,10 @@ const struct err *destinations_add(struct tx *tx, const char *server, int64_t se
     "d.last_success_ts, d.last_error, d.refusals, "                                                \
     "(SELECT count(*) FROM federation_set_aside a WHERE a.server = d.server) AS aside_n, "         \
     "EXISTS (SELECT FROM federation_set_aside a WHERE a.server = d.server AND a.asked) "           \
-    "AS must_resend, " HAS_NEWS
+    "AS must_resend, " HAS_PENDING
 
-static const struct err *read_rows(struct rows *rows, const struct destination_row **ret,
-                                   size_t *ret_n)
+static const struct err *destinations_read_rows(struct rows *rows,
+                                                const struct destination_row **ret, size_t *ret_n)
 {
     struct destination_row *list =
         arena_alloc_array(rows->arena, (size_t)rows->n + 1, sizeof *list);
@@ -72,9 +72,9 @@ static const struct err *read_rows(struct rows *rows, const struct destination_r
                                       .last_success_ts = row_int(rows, 5),
                                       .last_error = row_text(rows, 6),
                                       .refusals = (int)row_int(rows, 7),
-                                      .aside_n = row_int(rows, 8),
+                                      .off_timeline_n = row_int(rows, 8),
                                       .must_resend = row_bool(rows, 9),
-                                      .has_news = row_bool(rows, 10)};
+                                      .has_pending = row_bool(rows, 10)};
     *ret = list;
     *ret_n = (size_t)rows->n;
     return NULL;
@@ -106,7 +106,7 @@ const struct err *destinations_busy(struct tx *tx, const char *own,
 {
     struct rows rows;
     TRY(db_query(tx, &destinations_busy_sql, P(TEXT(own)), &rows));
-    return read_rows(&rows, ret, ret_n);
+    return destinations_read_rows(&rows, ret, ret_n);
 }
 
 SQL(destinations_list_sql, "SELECT " COLUMNS " FROM destinations d "
@@ -117,7 +117,7 @@ const struct err *destinations_list(struct tx *tx, const char *server,
 {
     struct rows rows;
     TRY(db_query(tx, &destinations_list_sql, P(TEXT(server)), &rows));
-    return read_rows(&rows, ret, ret_n);
+    return destinations_read_rows(&rows, ret, ret_n);
 }
 
 /* ---- what the operator asks ---- */

@@ -19,9 +19,10 @@ struct destination_row {
     int64_t last_success_ts;                                  /* 0: never */
     const char *last_error;                                   /* NULL: none */
     int refusals;                                             /* of the same transaction in a row */
-    int64_t aside_n;  /* what it refused and what was set aside (storage/servers/set_aside.h) */
-    bool must_resend; /* some of that is to be sent again */
-    bool has_news;    /* there may be something behind the cursor that it has to be told */
+    int64_t off_timeline_n; /* what it refused and what was set aside
+                               (storage/servers/refused_items.h) */
+    bool must_resend;       /* some of that is to be sent again */
+    bool has_pending;       /* there may be something behind the cursor that it has to be told */
 };
 
 /* Stores the row; the cursor never goes back. */

@@ -4,7 +4,7 @@
 
 /* Sent by one of our users, or to be relayed (EVENT_RELAYED) though another server sent it. Not how
  * we came into the room: the server that let us in tells the others. */
-#define IS_OURS                                                                                    \
+#define SENT_BY_US                                                                                 \
     "(e.status = 1 OR EXISTS (SELECT FROM users s WHERE s.id = e.sender "                          \
     "AND server_of(s.user_id) = $2) AND NOT EXISTS (SELECT FROM rooms r WHERE r.id = e.room "      \
     "AND r.entered = e.position))"
@@ -16,13 +16,13 @@
     "span, "                                                                                       \
     "max(valid_to) > $4 AS is_there FROM server_stays($1, $3) GROUP BY room), "                    \
     "about AS MATERIALIZED (SELECT e.position, e.room FROM server_member_events($1, $3, $4) e "    \
-    "WHERE " IS_OURS " AND json_of(e.json) #>> '{content,membership}' IS DISTINCT FROM "           \
+    "WHERE " SENT_BY_US " AND json_of(e.json) #>> '{content,membership}' IS DISTINCT FROM "        \
     "'invite') "
 
 /* Of a room, from its own index: r is the room's row of stays. */
 #define OF_ROOM                                                                                    \
     "FROM events e WHERE e.room = r.room AND e.position > $3 AND e.position <= $4 "                \
-    "AND r.span @> e.position AND " IS_OURS
+    "AND r.span @> e.position AND " SENT_BY_US
 
 /* All, then sorted: only good for few. */
 SQL(outbound_few_sql,
@@ -32,7 +32,7 @@ SQL(outbound_few_sql,
 /* In the order of the log until there are enough: only good for many. */
 SQL(outbound_many_sql,
     STAYS "SELECT e.position FROM events e LEFT JOIN stays r ON r.room = e.room "
-          "WHERE e.position > $3 AND e.position <= $4 AND " IS_OURS " AND (r.span @> e.position "
+          "WHERE e.position > $3 AND e.position <= $4 AND " SENT_BY_US " AND (r.span @> e.position "
           "OR e.position IN (SELECT position FROM about)) ORDER BY 1 LIMIT $5")
 
 SQL(outbound_newest_sql,

@@ -1,58 +1,59 @@
-#include "storage/servers/untold_leaves.h"
+#include "storage/servers/pending_leaves.h"
 
 #include "base/clock.h"
 
-SQL(untold_leaves_add_sql,
+SQL(pending_leaves_add_sql,
     "INSERT INTO untold_leaves (room, \"user\", reason, since_ts, servers) "
     "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (room, \"user\") DO UPDATE SET "
     "reason = excluded.reason, since_ts = excluded.since_ts, servers = excluded.servers")
 
-const struct err *untold_leaves_add(struct tx *tx, int64_t room, int64_t user, const char *reason,
-                                    const char *const *servers, size_t servers_n)
+const struct err *pending_leaves_add(struct tx *tx, int64_t room, int64_t user, const char *reason,
+                                     const char *const *servers, size_t servers_n)
 {
     return db_exec(
-        tx, &untold_leaves_add_sql,
+        tx, &pending_leaves_add_sql,
         P(INT(room), INT(user), TEXT(reason), INT(now_ms()), TEXT_ARRAY(servers, servers_n)), NULL);
 }
 
-SQL(untold_leaves_get_sql, "SELECT reason, since_ts, servers FROM untold_leaves "
-                           "WHERE room = $1 AND \"user\" = $2")
+SQL(pending_leaves_get_sql, "SELECT reason, since_ts, servers FROM untold_leaves "
+                            "WHERE room = $1 AND \"user\" = $2")
 
-const struct err *untold_leaves_get(struct tx *tx, int64_t room, int64_t user,
-                                    const struct untold_leave **ret)
+const struct err *pending_leaves_get(struct tx *tx, int64_t room, int64_t user,
+                                     const struct pending_leave **ret)
 {
     struct rows rows;
-    TRY(db_query(tx, &untold_leaves_get_sql, P(INT(room), INT(user)), &rows));
+    TRY(db_query(tx, &pending_leaves_get_sql, P(INT(room), INT(user)), &rows));
     *ret = NULL;
     if (!rows_next(&rows))
         return NULL;
-    struct untold_leave *leave = arena_alloc(tx->arena, sizeof *leave);
-    *leave = (struct untold_leave){.room = room,
-                                   .user = user,
-                                   .reason = arena_strdup(tx->arena, row_text(&rows, 0)),
-                                   .since_ts = row_int(&rows, 1)};
+    struct pending_leave *leave = arena_alloc(tx->arena, sizeof *leave);
+    *leave = (struct pending_leave){.room = room,
+                                    .user = user,
+                                    .reason = arena_strdup(tx->arena, row_text(&rows, 0)),
+                                    .since_ts = row_int(&rows, 1)};
     leave->servers = row_bytes_array(&rows, 2, &leave->servers_n);
     *ret = leave;
     return NULL;
 }
 
-SQL(untold_leaves_remove_sql, "DELETE FROM untold_leaves WHERE room = $1 AND \"user\" = $2")
+SQL(pending_leaves_remove_sql, "DELETE FROM untold_leaves WHERE room = $1 AND \"user\" = $2")
 
-const struct err *untold_leaves_remove(struct tx *tx, int64_t room, int64_t user)
+const struct err *pending_leaves_remove(struct tx *tx, int64_t room, int64_t user)
 {
-    return db_exec(tx, &untold_leaves_remove_sql, P(INT(room), INT(user)), NULL);
+    return db_exec(tx, &pending_leaves_remove_sql, P(INT(room), INT(user)), NULL);
 }
 
-SQL(untold_leaves_list_sql, "SELECT room, \"user\" FROM untold_leaves ORDER BY since_ts")
+SQL(pending_leaves_list_sql, "SELECT room, \"user\" FROM untold_leaves ORDER BY since_ts")
 
-const struct err *untold_leaves_list(struct tx *tx, const struct untold_leave **ret, size_t *ret_n)
+const struct err *pending_leaves_list(struct tx *tx, const struct pending_leave **ret,
+                                      size_t *ret_n)
 {
     struct rows rows;
-    TRY(db_query(tx, &untold_leaves_list_sql, NO_PARAMS, &rows));
-    struct untold_leave *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    TRY(db_query(tx, &pending_leaves_list_sql, NO_PARAMS, &rows));
+    struct pending_leave *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     size_t n = 0;
     while (rows_next(&rows))
-        list[n++] = (struct untold_leave){.room = row_int(&rows, 0), .user = row_int(&rows, 1)};
+        list[n++] = (struct pending_leave){.room = row_int(&rows, 0), .user = row_int(&rows, 1)};
     *ret = list;
     *ret_n = n;
     return NULL;

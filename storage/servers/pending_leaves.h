@@ -1,11 +1,11 @@
-/* untold_leaves: our users who left a room elsewhere (rejected an invite, took back a knock) while
+/* pending_leaves: our users who left a room elsewhere (rejected an invite, took back a knock) while
  * no server of it answered. Kept until one was told. */
-#ifndef STORAGE_SERVERS_UNTOLD_LEAVES_H
-#define STORAGE_SERVERS_UNTOLD_LEAVES_H
+#ifndef STORAGE_SERVERS_PENDING_LEAVES_H
+#define STORAGE_SERVERS_PENDING_LEAVES_H
 
 #include "storage/db/db.h"
 
-struct untold_leave {
+struct pending_leave {
     int64_t room, user;
     const char *reason; /* NULL: none was given */
     int64_t since_ts;
@@ -13,13 +13,14 @@ struct untold_leave {
     size_t servers_n;
 };
 
-const struct err *untold_leaves_add(struct tx *tx, int64_t room, int64_t user, const char *reason,
-                                    const char *const *servers, size_t servers_n);
+const struct err *pending_leaves_add(struct tx *tx, int64_t room, int64_t user, const char *reason,
+                                     const char *const *servers, size_t servers_n);
 /* NULL when there is none. */
-const struct err *untold_leaves_get(struct tx *tx, int64_t room, int64_t user,
-                                    const struct untold_leave **ret);
-const struct err *untold_leaves_remove(struct tx *tx, int64_t room, int64_t user);
+const struct err *pending_leaves_get(struct tx *tx, int64_t room, int64_t user,
+                                     const struct pending_leave **ret);
+const struct err *pending_leaves_remove(struct tx *tx, int64_t room, int64_t user);
 /* All of them: room and user only. */
-const struct err *untold_leaves_list(struct tx *tx, const struct untold_leave **ret, size_t *ret_n);
+const struct err *pending_leaves_list(struct tx *tx, const struct pending_leave **ret,
+                                      size_t *ret_n);
 
 #endif

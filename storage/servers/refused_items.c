@@ -1,9 +1,9 @@
-#include "storage/servers/set_aside.h"
+#include "storage/servers/refused_items.h"
 
 #include "base/clock.h"
 
 /* The same thing again, after a restart, is the same row. */
-SQL(set_aside_add_sql,
+SQL(refused_items_add_sql,
     "WITH same AS (UPDATE federation_set_aside SET answer = $6, asked = $7, since_ts = $8 "
     "WHERE server = $1 AND position = $2 AND type = $3 AND event_id = $4 AND json = $5 RETURNING "
     "1), "
@@ -12,79 +12,80 @@ SQL(set_aside_add_sql,
     "AND (SELECT count(*) FROM federation_set_aside WHERE server = $1) < $9 RETURNING 1) "
     "SELECT EXISTS (SELECT FROM same UNION ALL SELECT FROM new)")
 
-const struct err *set_aside_add(struct tx *tx, const char *server, const struct set_aside *what,
-                                bool asked, bool *ret_added)
+const struct err *refused_items_add(struct tx *tx, const char *server,
+                                    const struct refused_item *what, bool asked, bool *ret_added)
 {
-    return db_one(tx, &set_aside_add_sql,
+    return db_one(tx, &refused_items_add_sql,
                   P(TEXT(server), INT(what->position), TEXT(what->type), TEXT(what->event_id),
                     BYTES(what->json), TEXT(what->answer), BOOL(asked), INT(now_ms()),
-                    INT(SET_ASIDE_MAX)),
+                    INT(REFUSED_ITEMS_MAX)),
                   NULL, R(BOOL_OUT(ret_added)));
 }
 
-SQL(set_aside_list_sql, "SELECT id, position, since_ts, type, event_id, answer "
-                        "FROM federation_set_aside WHERE server = $1 ORDER BY id LIMIT $2")
+SQL(refused_items_list_sql, "SELECT id, position, since_ts, type, event_id, answer "
+                            "FROM federation_set_aside WHERE server = $1 ORDER BY id LIMIT $2")
 
-const struct err *set_aside_list(struct tx *tx, const char *server, int limit,
-                                 const struct set_aside **ret, size_t *ret_n)
+const struct err *refused_items_list(struct tx *tx, const char *server, int limit,
+                                     const struct refused_item **ret, size_t *ret_n)
 {
     struct rows rows;
-    TRY(db_query(tx, &set_aside_list_sql, P(TEXT(server), INT(limit)), &rows));
-    struct set_aside *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    for (struct set_aside *s = list; rows_next(&rows); s++)
-        *s = (struct set_aside){.id = row_int(&rows, 0),
-                                .position = row_int(&rows, 1),
-                                .since_ts = row_int(&rows, 2),
-                                .type = row_text(&rows, 3),
-                                .event_id = row_text(&rows, 4),
-                                .answer = row_text(&rows, 5)};
+    TRY(db_query(tx, &refused_items_list_sql, P(TEXT(server), INT(limit)), &rows));
+    struct refused_item *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    for (struct refused_item *s = list; rows_next(&rows); s++)
+        *s = (struct refused_item){.id = row_int(&rows, 0),
+                                   .position = row_int(&rows, 1),
+                                   .since_ts = row_int(&rows, 2),
+                                   .type = row_text(&rows, 3),
+                                   .event_id = row_text(&rows, 4),
+                                   .answer = row_text(&rows, 5)};
     *ret = list;
     *ret_n = (size_t)rows.n;
     return NULL;
 }
 
-SQL(set_aside_ask_sql,
+SQL(refused_items_ask_sql,
     "UPDATE federation_set_aside SET asked = true WHERE server = $1 AND since_ts >= $2")
 
-const struct err *set_aside_ask(struct tx *tx, const char *server, int64_t since_ts, int64_t *ret_n)
+const struct err *refused_items_ask(struct tx *tx, const char *server, int64_t since_ts,
+                                    int64_t *ret_n)
 {
-    return db_exec(tx, &set_aside_ask_sql, P(TEXT(server), INT(since_ts)), ret_n);
+    return db_exec(tx, &refused_items_ask_sql, P(TEXT(server), INT(since_ts)), ret_n);
 }
 
-SQL(set_aside_next_asked_sql, "SELECT id, type, event_id, json FROM federation_set_aside "
-                              "WHERE server = $1 AND asked ORDER BY id LIMIT 1")
+SQL(refused_items_next_asked_sql, "SELECT id, type, event_id, json FROM federation_set_aside "
+                                  "WHERE server = $1 AND asked ORDER BY id LIMIT 1")
 
-const struct err *set_aside_next_asked(struct tx *tx, const char *server,
-                                       const struct set_aside **ret)
+const struct err *refused_items_next_asked(struct tx *tx, const char *server,
+                                           const struct refused_item **ret)
 {
-    struct set_aside *s = arena_alloc(tx->arena, sizeof *s);
+    struct refused_item *s = arena_alloc(tx->arena, sizeof *s);
     bool found;
-    *s = (struct set_aside){0};
+    *s = (struct refused_item){0};
     TRY(db_one(
-        tx, &set_aside_next_asked_sql, P(TEXT(server)), &found,
+        tx, &refused_items_next_asked_sql, P(TEXT(server)), &found,
         R(INT_OUT(&s->id), TEXT_OUT(&s->type), TEXT_OUT(&s->event_id), BYTES_OUT(&s->json))));
     *ret = found ? s : NULL;
     return NULL;
 }
 
-SQL(set_aside_refused_sql,
+SQL(refused_items_refused_again_sql,
     "UPDATE federation_set_aside SET asked = false, answer = $2 WHERE id = $1")
 
-const struct err *set_aside_refused(struct tx *tx, int64_t id, const char *answer)
+const struct err *refused_items_refused_again(struct tx *tx, int64_t id, const char *answer)
 {
-    return db_exec(tx, &set_aside_refused_sql, P(INT(id), TEXT(answer)), NULL);
+    return db_exec(tx, &refused_items_refused_again_sql, P(INT(id), TEXT(answer)), NULL);
 }
 
-SQL(set_aside_remove_sql, "DELETE FROM federation_set_aside WHERE id = $1")
+SQL(refused_items_remove_sql, "DELETE FROM federation_set_aside WHERE id = $1")
 
-const struct err *set_aside_remove(struct tx *tx, int64_t id)
+const struct err *refused_items_remove(struct tx *tx, int64_t id)
 {
-    return db_exec(tx, &set_aside_remove_sql, P(INT(id)), NULL);
+    return db_exec(tx, &refused_items_remove_sql, P(INT(id)), NULL);
 }
 
-SQL(set_aside_discard_sql, "DELETE FROM federation_set_aside WHERE server = $1")
+SQL(refused_items_discard_sql, "DELETE FROM federation_set_aside WHERE server = $1")
 
-const struct err *set_aside_discard(struct tx *tx, const char *server, int64_t *ret_n)
+const struct err *refused_items_discard(struct tx *tx, const char *server, int64_t *ret_n)
 {
-    return db_exec(tx, &set_aside_discard_sql, P(TEXT(server)), ret_n);
+    return db_exec(tx, &refused_items_discard_sql, P(TEXT(server)), ret_n);
 }

@@ -29,8 +29,9 @@ SQL(server_keys_put_sql,
     "valid_until_ts = excluded.valid_until_ts "
     "WHERE $5 AND ($6 OR server_keys.public_key = excluded.public_key)")
 
-static const struct err *put(struct tx *tx, const struct server_key_response *r, bool direct,
-                             const struct server_key *keys, size_t n, bool *ret_newest)
+static const struct err *servers_server_keys_put(struct tx *tx, const struct server_key_response *r,
+                                                 bool direct, const struct server_key *keys,
+                                                 size_t n, bool *ret_newest)
 {
     const char **ids = arena_alloc_array(tx->arena, n, sizeof *ids);
     const char **public_keys = arena_alloc_array(tx->arena, n, sizeof *public_keys);
@@ -56,7 +57,7 @@ const struct err *server_keys_put(struct tx *tx, const struct server_key_respons
                                   const struct server_key *keys, size_t n, bool *ret_newest)
 {
     TRY(tx_begin(tx));
-    const struct err *e = put(tx, r, direct, keys, n, ret_newest);
+    const struct err *e = servers_server_keys_put(tx, r, direct, keys, n, ret_newest);
     if (e)
         tx_rollback(tx);
     return e ? e : tx_commit(tx);

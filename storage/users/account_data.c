@@ -23,8 +23,8 @@ static void write_content(struct write *w, int64_t user, int64_t room, const cha
 }
 
 /* The change that tells of it; its number in the write. */
-static int add_change(struct write *w, int64_t user, int64_t room, const char *type,
-                      struct str shown)
+static int account_data_add_change(struct write *w, int64_t user, int64_t room, const char *type,
+                                   struct str shown)
 {
     struct arena *a = write_arena(w);
     buf_auto struct buf event = {0};
@@ -41,7 +41,7 @@ static int add_change(struct write *w, int64_t user, int64_t room, const char *t
                             .is_push_rules = !room && strcmp(type, "m.push_rules") == 0});
 }
 
-static struct str copy_of(struct write *w, struct str s)
+static struct str account_data_copy_of(struct write *w, struct str s)
 {
     return (struct str){arena_memdup(write_arena(w), s.p, s.n), s.n};
 }
@@ -49,8 +49,9 @@ static struct str copy_of(struct write *w, struct str s)
 void account_data_set(struct write *w, int64_t user, int64_t room, const char *type,
                       struct str content)
 {
-    int at = add_change(w, user, room, type, content);
-    write_content(w, user, room, arena_strdup(write_arena(w), type), copy_of(w, content), at);
+    int at = account_data_add_change(w, user, room, type, content);
+    write_content(w, user, room, arena_strdup(write_arena(w), type),
+                  account_data_copy_of(w, content), at);
 }
 
 SQL(account_data_replace_sql,
@@ -64,10 +65,10 @@ SQL(account_data_replace_sql,
 void account_data_replace(struct write *w, int64_t user, int64_t room, const char *type,
                           struct str content, struct str shown, int64_t seen)
 {
-    int at = add_change(w, user, room, type, shown);
+    int at = account_data_add_change(w, user, room, type, shown);
     write_statement(w, &account_data_replace_sql,
                     P(INT(user), INT(room), TEXT(arena_strdup(write_arena(w), type)),
-                      BYTES(copy_of(w, content)), POSITION(at), INT(seen)));
+                      BYTES(account_data_copy_of(w, content)), POSITION(at), INT(seen)));
 }
 
 SQL(account_data_space_sql,

@@ -68,11 +68,12 @@ const struct err *erasures_forget_words(struct tx *tx, int64_t limit, bool *ret_
     "s.valid_from < s.valid_to AND EXISTS (SELECT FROM events e WHERE e.position = s.event "       \
     "AND json_of(e.json) #>> '{content,membership}' = 'join') "
 
-SQL(stays_of_user_sql, RANGES "SELECT s.valid_from, s.valid_to FROM room_state s "
-                              "WHERE s.room = $1 AND s.type = 1 AND s.state_key = $2 AND " JOINED
-                              ") stays) ranges ORDER BY 1")
+SQL(join_intervals_of_user_sql,
+    RANGES "SELECT s.valid_from, s.valid_to FROM room_state s "
+           "WHERE s.room = $1 AND s.type = 1 AND s.state_key = $2 AND " JOINED
+           ") stays) ranges ORDER BY 1")
 /* While a room's state is partial, the servers that were named are in it. */
-SQL(stays_of_server_sql,
+SQL(join_intervals_of_server_sql,
     RANGES "SELECT s.valid_from, s.valid_to FROM users u "
            "JOIN room_members m ON m.\"user\" = u.id AND m.room = $1 "
            "JOIN room_state s ON s.room = $1 AND s.type = 1 AND s.state_key = u.user_id "
@@ -80,28 +81,29 @@ SQL(stays_of_server_sql,
            "UNION ALL SELECT p.position, 9223372036854775807 FROM partial_rooms p "
            "WHERE p.room = $1 AND $2 = ANY(p.servers)) stays) ranges ORDER BY 1")
 
-static const struct err *read_stays(struct tx *tx, struct sql *sql, int64_t room, const char *whose,
-                                    const struct stay **ret, size_t *ret_n)
+static const struct err *read_join_intervals(struct tx *tx, struct sql *sql, int64_t room,
+                                             const char *whose, const struct join_interval **ret,
+                                             size_t *ret_n)
 {
     struct rows rows;
     TRY(db_query(tx, sql, P(INT(room), TEXT(whose)), &rows));
-    struct stay *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
+    struct join_interval *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
     size_t n = 0;
     while (rows_next(&rows))
-        list[n++] = (struct stay){row_int(&rows, 0), row_int(&rows, 1)};
+        list[n++] = (struct join_interval){row_int(&rows, 0), row_int(&rows, 1)};
     *ret = list;
     *ret_n = n;
     return NULL;
 }
 
-const struct err *stays_of_user(struct tx *tx, int64_t room, const char *user_id,
-                                const struct stay **ret, size_t *ret_n)
+const struct err *join_intervals_of_user(struct tx *tx, int64_t room, const char *user_id,
+                                         const struct join_interval **ret, size_t *ret_n)
 {
-    return read_stays(tx, &stays_of_user_sql, room, user_id, ret, ret_n);
+    return read_join_intervals(tx, &join_intervals_of_user_sql, room, user_id, ret, ret_n);
 }
 
-const struct err *stays_of_server(struct tx *tx, int64_t room, const char *server,
-                                  const struct stay **ret, size_t *ret_n)
+const struct err *join_intervals_of_server(struct tx *tx, int64_t room, const char *server,
+                                           const struct join_interval **ret, size_t *ret_n)
 {
-    return read_stays(tx, &stays_of_server_sql, room, server, ret, ret_n);
+    return read_join_intervals(tx, &join_intervals_of_server_sql, room, server, ret, ret_n);
 }

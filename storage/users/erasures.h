@@ -19,13 +19,13 @@ const struct err *erasures_list(struct tx *tx, const struct erasure_row **ret, s
 const struct err *erasures_forget_words(struct tx *tx, int64_t limit, bool *ret_more);
 
 /* A time of being joined to a room: from one position to before another. */
-struct stay {
+struct join_interval {
     int64_t from, to;
 };
-const struct err *stays_of_user(struct tx *tx, int64_t room, const char *user_id,
-                                const struct stay **ret, size_t *ret_n);
+const struct err *join_intervals_of_user(struct tx *tx, int64_t room, const char *user_id,
+                                         const struct join_interval **ret, size_t *ret_n);
 /* Of any user of the server. */
-const struct err *stays_of_server(struct tx *tx, int64_t room, const char *server,
-                                  const struct stay **ret, size_t *ret_n);
+const struct err *join_intervals_of_server(struct tx *tx, int64_t room, const char *server,
+                                           const struct join_interval **ret, size_t *ret_n);
 
 #endif

@@ -89,10 +89,10 @@ const struct err *profiles_fold_names(struct tx *tx, int64_t *after, int64_t lim
 {
     struct rows rows;
     TRY(db_query(tx, &profiles_page_sql, P(INT(*after), INT(limit)), &rows));
-    size_t n = 0, room = (size_t)rows.n + 1;
-    int64_t *users = arena_alloc_array(tx->arena, room, sizeof *users);
-    int64_t *positions = arena_alloc_array(tx->arena, room, sizeof *positions);
-    const char **names = arena_alloc_array(tx->arena, room, sizeof *names);
+    size_t n = 0, cap = (size_t)rows.n + 1;
+    int64_t *users = arena_alloc_array(tx->arena, cap, sizeof *users);
+    int64_t *positions = arena_alloc_array(tx->arena, cap, sizeof *positions);
+    const char **names = arena_alloc_array(tx->arena, cap, sizeof *names);
     *ret_more = rows.n == limit;
     while (rows_next(&rows)) {
         struct str fields = row_bytes(&rows, 2);

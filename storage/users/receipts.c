@@ -44,9 +44,9 @@ void receipts_drop_oldest(struct write *w, int64_t room, int64_t user, int64_t k
     write_statement(w, &receipts_drop_oldest_sql, P(INT(room), INT(user), INT(keep)));
 }
 
-static const struct err *read_receipts(struct tx *tx, struct sql *sql,
-                                       const struct db_param *params, size_t params_n,
-                                       const struct receipt **ret, size_t *ret_n)
+static const struct err *receipts_read_receipts(struct tx *tx, struct sql *sql,
+                                                const struct db_param *params, size_t params_n,
+                                                const struct receipt **ret, size_t *ret_n)
 {
     struct rows rows;
     TRY(db_query(tx, sql, params, params_n, &rows));
@@ -73,7 +73,7 @@ SQL(receipts_of_user_sql,
 const struct err *receipts_of_user(struct tx *tx, int64_t room, int64_t user,
                                    const struct receipt **ret, size_t *ret_n)
 {
-    return read_receipts(tx, &receipts_of_user_sql, P(INT(room), INT(user)), ret, ret_n);
+    return receipts_read_receipts(tx, &receipts_of_user_sql, P(INT(room), INT(user)), ret, ret_n);
 }
 
 SQL(receipts_since_sql,
@@ -85,6 +85,6 @@ SQL(receipts_since_sql,
 const struct err *receipts_since(struct tx *tx, int64_t room, int64_t user, int64_t since,
                                  int64_t until, const struct receipt **ret, size_t *ret_n)
 {
-    return read_receipts(tx, &receipts_since_sql, P(INT(room), INT(user), INT(since), INT(until)),
-                         ret, ret_n);
+    return receipts_read_receipts(tx, &receipts_since_sql,
+                                  P(INT(room), INT(user), INT(since), INT(until)), ret, ret_n);
 }

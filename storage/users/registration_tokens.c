@@ -57,8 +57,8 @@ const struct err *registration_tokens_list(struct tx *tx, const struct registrat
     return NULL;
 }
 
-static const struct err *run(struct tx *tx, struct sql *sql, const struct registration_token *t,
-                             bool *ret_done)
+static const struct err *registration_tokens_run(struct tx *tx, struct sql *sql,
+                                                 const struct registration_token *t, bool *ret_done)
 {
     int64_t rows;
     TRY(db_exec(tx, sql,
@@ -78,13 +78,13 @@ SQL(registration_token_change_sql,
 const struct err *registration_token_add(struct tx *tx, const struct registration_token *t,
                                          bool *ret_done)
 {
-    return run(tx, &registration_token_add_sql, t, ret_done);
+    return registration_tokens_run(tx, &registration_token_add_sql, t, ret_done);
 }
 
 const struct err *registration_token_change(struct tx *tx, const struct registration_token *t,
                                             bool *ret_done)
 {
-    return run(tx, &registration_token_change_sql, t, ret_done);
+    return registration_tokens_run(tx, &registration_token_change_sql, t, ret_done);
 }
 
 SQL(registration_token_remove_sql, "DELETE FROM registration_tokens WHERE token = $1")

@@ -38,7 +38,7 @@ static struct unread_row read_row(const struct rows *r)
     return (struct unread_row){row_int(r, 0), row_int(r, 1), row_int(r, 2), row_int(r, 3)};
 }
 
-static void read_receipts(struct arena *a, struct rows *rows, struct unread_marks *ret)
+static void unread_read_receipts(struct arena *a, struct rows *rows, struct unread_marks *ret)
 {
     struct unread_receipt *list = arena_alloc_array(a, (size_t)rows->n + 1, sizeof *list);
     for (struct unread_receipt *r = list; rows_next(rows); r++)
@@ -71,7 +71,7 @@ const struct err *unread_read_marks(struct tx *tx, int64_t room, int64_t user, c
     *ret = (struct unread_marks){0};
     if (rows_next(&newest))
         ret->newest = read_row(&newest);
-    read_receipts(tx->arena, &receipts, ret);
+    unread_read_receipts(tx->arena, &receipts, ret);
     read_member_events(tx->arena, &member_events, ret);
     return NULL;
 }
@@ -119,7 +119,7 @@ SQL(unread_ignored_sql,
                           "AND a.event = e.position "
                           "WHERE NOT e.is_state AND e.sender = ANY($6::bigint[])")
 
-static const struct unread_row *read_rows(struct arena *a, struct rows *rows, size_t *ret_n)
+static const struct unread_row *unread_read_rows(struct arena *a, struct rows *rows, size_t *ret_n)
 {
     struct unread_row *list = arena_alloc_array(a, (size_t)rows->n + 1, sizeof *list);
     for (struct unread_row *r = list; rows_next(rows); r++)
@@ -147,11 +147,11 @@ const struct err *unread_read_range(struct tx *tx, const struct unread_reader *r
         {&unread_ignored_sql, of_user, 6, &ignored},
     };
     TRY(db_query_many(tx, queries, reader->ignored_n ? 4 : 3));
-    ret->own = read_rows(tx->arena, &own, &ret->own_n);
-    ret->in_threads = read_rows(tx->arena, &in_threads, &ret->in_threads_n);
-    ret->exceptions = read_rows(tx->arena, &exceptions, &ret->exceptions_n);
+    ret->own = unread_read_rows(tx->arena, &own, &ret->own_n);
+    ret->in_threads = unread_read_rows(tx->arena, &in_threads, &ret->in_threads_n);
+    ret->exceptions = unread_read_rows(tx->arena, &exceptions, &ret->exceptions_n);
     if (reader->ignored_n)
-        ret->ignored = read_rows(tx->arena, &ignored, &ret->ignored_n);
+        ret->ignored = unread_read_rows(tx->arena, &ignored, &ret->ignored_n);
     return NULL;
 }
 

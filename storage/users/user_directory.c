@@ -29,7 +29,7 @@ static void put_longest_first(struct wanted *w)
     }
 }
 
-static void wanted_init(struct arena *a, const char *term, struct wanted *ret)
+static void user_directory_wanted_init(struct arena *a, const char *term, struct wanted *ret)
 {
     char *at = str_dup(a, str_of(text_fold_string(a, term)));
     buf_auto struct buf joined = {0};
@@ -51,7 +51,7 @@ static void wanted_init(struct arena *a, const char *term, struct wanted *ret)
     put_longest_first(ret);
 }
 
-static bool is_found(const struct wanted *w, const char *name, const char *user_id)
+static bool user_directory_is_found(const struct wanted *w, const char *name, const char *user_id)
 {
     for (size_t i = 0; i < w->n; i++)
         if (!strstr(name, w->words[i]) && !strcasestr(user_id, w->words[i]))
@@ -75,18 +75,18 @@ struct theirs {
 };
 
 /* Those that are found. */
-static const struct err *find_theirs(struct tx *tx, int64_t viewer, const struct wanted *wanted,
-                                     struct theirs *ret)
+static const struct err *user_directory_find_theirs(struct tx *tx, int64_t viewer,
+                                                    const struct wanted *wanted, struct theirs *ret)
 {
     struct rows rows;
     TRY(time_limit_query(tx, TIME_MAX_MS, &user_directory_theirs_sql, P(INT(viewer)), &rows));
-    size_t room = (size_t)rows.n + 1;
-    struct theirs t = {.users = arena_alloc_array(tx->arena, room, sizeof *t.users),
-                       .events = arena_alloc_array(tx->arena, room, sizeof *t.events),
-                       .names = arena_alloc_array(tx->arena, room, sizeof *t.names)};
+    size_t cap = (size_t)rows.n + 1;
+    struct theirs t = {.users = arena_alloc_array(tx->arena, cap, sizeof *t.users),
+                       .events = arena_alloc_array(tx->arena, cap, sizeof *t.events),
+                       .names = arena_alloc_array(tx->arena, cap, sizeof *t.names)};
     while (rows_next(&rows)) {
         const char *name = profile_search_name(tx->arena, row_bytes(&rows, 3));
-        if (!is_found(wanted, name, row_text(&rows, 2)))
+        if (!user_directory_is_found(wanted, name, row_text(&rows, 2)))
             continue;
         t.users[t.n] = row_int(&rows, 0);
         t.events[t.n] = row_int(&rows, 1);
@@ -107,12 +107,13 @@ SQL(user_directory_near_sql,
 /* Of any server: the user may be in a public room that the viewer is not in. */
 SQL(user_directory_meant_sql, "SELECT id FROM users WHERE user_id = $1")
 
-struct candidates {
+struct directory_candidates {
     int64_t *users;
     size_t n;
 };
 
-static const struct err *add_candidates(struct tx *tx, struct rows *rows, struct candidates *c)
+static const struct err *add_candidates(struct tx *tx, struct rows *rows,
+                                        struct directory_candidates *c)
 {
     int64_t *users = arena_alloc_array(tx->arena, c->n + (size_t)rows->n + 1, sizeof *users);
     if (c->n)
@@ -133,10 +134,10 @@ static const char *meant_id(struct arena *a, const char *term, const char *serve
 }
 
 static const struct err *find_candidates(struct tx *tx, int64_t viewer, const char *server,
-                                         const struct wanted *w, struct candidates *ret)
+                                         const struct wanted *w, struct directory_candidates *ret)
 {
     struct rows rows;
-    *ret = (struct candidates){0};
+    *ret = (struct directory_candidates){0};
     TRY(db_query(tx, &user_directory_meant_sql, P(TEXT(meant_id(tx->arena, w->term, server))),
                  &rows));
     TRY(add_candidates(tx, &rows, ret));
@@ -196,14 +197,14 @@ const struct err *user_directory_search(struct tx *tx, int64_t viewer, const cha
 {
     struct wanted wanted;
     struct theirs theirs;
-    struct candidates ours;
+    struct directory_candidates ours;
     struct rows rows;
     *ret = NULL;
     *ret_n = 0;
-    wanted_init(tx->arena, term, &wanted);
+    user_directory_wanted_init(tx->arena, term, &wanted);
     if (!wanted.n)
         return NULL;
-    TRY(find_theirs(tx, viewer, &wanted, &theirs));
+    TRY(user_directory_find_theirs(tx, viewer, &wanted, &theirs));
     TRY(find_candidates(tx, viewer, server, &wanted, &ours));
     TRY(time_limit_query(tx, TIME_MAX_MS, &user_directory_sql,
                          P(INT(viewer), TEXT(wanted.term), INT(limit),

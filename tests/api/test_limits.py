@@ -51,7 +51,7 @@ PROOFS = {
     "what another server refused of ours":
         "test_fed_refused.py::test_no_more_than_a_thousand_things_are_kept",
     "what messages singled out a user": "test_retention.c::test_actions_go_once_they_are_read "
-                                        "test_retention.c::test_young_actions_stay",
+                                        "test_retention.c::test_young_actions_are_kept",
     "rooms that a user is in or knocks at": f"{STORED}::test_rooms",
     "rooms that a user has made, or was the first to enter through another server":
         f"{STORED}::test_new_rooms",
@@ -81,7 +81,7 @@ PROOFS = {
     "what a JSON document becomes in memory": "test_json.c::test_tree_bounds",
     "bodies in memory, beyond 4 KiB of each": "test_http_bodies.c::test_bodies_share_a_budget",
     "JSON trees in memory, beyond 256 KiB of a request":
-        "test_json.c::test_sources_wait_in_turn test_json.c::test_another_source_has_its_share",
+        "test_json.c::test_sources_are_served_in_turn test_json.c::test_another_source_has_its_share",
     "replies of other servers in memory, beyond 64 KiB of each":
         "test_http_client.c::test_replies_share_a_budget",
     # at once
@@ -121,7 +121,7 @@ PROOFS = {
         "test_relations.py::test_questions_about_a_whole_room_have_a_time_limit",
     "an event of a fork in a room": "test_resolve_large.c::large_conflicts_are_left_for_later",
     "a join, invite or leave of another server in such a room":
-        "test_resolve_large.c::requests_take_turns_with_large_conflicts "
+        "test_resolve_large.c::large_conflicts_run_one_at_a_time "
         "test_fed_large.py::test_joins_and_invites_come_through",
     "forward extremities of a room": "test_extremities.c::many_branches_are_brought_together "
                                      "test_fed_extremities.py::test_branches_are_brought_together",

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     arena_auto struct arena *a = arena_create();
     const struct config config = {.server_name = "us"};
-    struct store store = {.config = &config};
+    struct node node = {.config = &config};
     struct job job;
     struct event *e;
     json_t *list;
@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool proves;
     if (!size || json_read(a, fuzz_str(data + 1, size - 1), &list))
         return 0;
-    job_init(&job, &store, a);
+    job_init(&job, &node, a);
     HOLDS(!event_parse(room_version_find("11"), str_of(member_json), &e));
     const struct event *member = event_keep(a, e);
     bool strict = data[0] & 1;

@@ -10,11 +10,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     arena_auto struct arena *a = arena_create();
     const struct config config = {.server_name = "us"};
-    struct store store = {.config = &config};
+    struct node node = {.config = &config};
     struct job job;
     struct pdu *pdus;
     size_t n;
-    job_init(&job, &store, a);
+    job_init(&job, &node, a);
     if (pdu_list(a, fuzz_str(data + 1, size - 1), MAX, &pdus, &n))
         return 0;
     HOLDS(n <= MAX);

@@ -4,10 +4,10 @@
 #include "http/query.h"
 
 /* Encoded anew, every pair is the same. */
-static void check_again(struct arena *a, const struct query *q)
+static void check_again(struct arena *a, const struct url_query *q)
 {
     buf_auto struct buf out = {0};
-    struct query again;
+    struct url_query again;
     BUF_LIT(&out, "");
     for (size_t i = 0; i < q->n; i++) {
         const char *parts[] = {q->pairs[i].name, q->pairs[i].value};
@@ -27,7 +27,7 @@ static void check_again(struct arena *a, const struct query *q)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     arena_auto struct arena *a = arena_create();
-    struct query q;
+    struct url_query q;
     const char *text = arena_memdup(a, data, size), *decoded;
     char *bytes = arena_alloc(a, size + 1);
     for (int plus = 0; plus < 2; plus++) {

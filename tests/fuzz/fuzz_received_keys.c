@@ -1,15 +1,15 @@
 /* What another server tells of a user's keys: what is kept of it is small, canonical and named. */
-#include "federation/users/told_keys.h"
+#include "federation/users/received_keys.h"
 #include "fuzz.h"
 #include "matrix/canonical_json.h"
 #include "matrix/device_keys.h"
 
-static void check_key(struct arena *a, const struct told_key *k)
+static void check_key(struct arena *a, const struct received_key *k)
 {
     json_t *o;
     buf_auto struct buf again = {0};
-    HOLDS(k->name && *k->name && strlen(k->name) <= TOLD_NAME_MAX);
-    HOLDS(!k->display_name || strlen(k->display_name) <= TOLD_NAME_MAX);
+    HOLDS(k->name && *k->name && strlen(k->name) <= RECEIVED_NAME_MAX);
+    HOLDS(!k->display_name || strlen(k->display_name) <= RECEIVED_NAME_MAX);
     HOLDS(k->form.n <= KEY_JSON_MAX);
     HOLDS(!json_read(a, k->form, &o) && json_is_object(o));
     HOLDS(!json_object_get(o, "signatures") && !json_object_get(o, "unsigned"));
@@ -20,7 +20,7 @@ static void check_key(struct arena *a, const struct told_key *k)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     arena_auto struct arena *a = arena_create();
-    struct told_keys told = {.user_id = "@carol:other.example"};
+    struct received_keys received = {.user_id = "@carol:other.example"};
     json_t *reply;
     if (json_read(a, fuzz_str(data, size), &reply))
         return 0;
@@ -28,15 +28,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_t *one;
     json_array_foreach (json_object_get(reply, "devices"), i, one) {
         const char *id = json_text(one, "device_id");
-        told_keys_add_device(a, &told, id ? id : "", json_object_get(one, "keys"),
-                             json_text(one, "device_display_name"));
+        received_keys_add_device(a, &received, id ? id : "", json_object_get(one, "keys"),
+                                 json_text(one, "device_display_name"));
     }
-    told_keys_add_cross_signing(a, &told, KEY_MASTER, json_object_get(reply, "master_key"));
-    told_keys_add_cross_signing(a, &told, KEY_SELF_SIGNING,
-                                json_object_get(reply, "self_signing_key"));
-    told_keys_add_cross_signing(a, &told, KEY_USER_SIGNING, reply); /* never told */
-    HOLDS(told.n <= TOLD_DEVICES_MAX + 2);
-    for (size_t k = 0; k < told.n; k++)
-        check_key(a, &told.keys[k]);
+    received_keys_add_cross_signing(a, &received, KEY_MASTER, json_object_get(reply, "master_key"));
+    received_keys_add_cross_signing(a, &received, KEY_SELF_SIGNING,
+                                    json_object_get(reply, "self_signing_key"));
+    received_keys_add_cross_signing(a, &received, KEY_USER_SIGNING, reply); /* never told */
+    HOLDS(received.n <= RECEIVED_DEVICES_MAX + 2);
+    for (size_t k = 0; k < received.n; k++)
+        check_key(a, &received.keys[k]);
     return 0;
 }

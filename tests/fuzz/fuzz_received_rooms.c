@@ -12,12 +12,12 @@ static void check_text(const json_t *o, const char *key)
     HOLDS(!v || (json_is_string(v) && json_string_length(v) == strlen(json_string_value(v))));
 }
 
-static void check_summary(const json_t *told)
+static void check_summary(const json_t *answer)
 {
     static const char *const texts[] = {"room_id",      "name",       "topic",
                                         "avatar_url",   "room_type",  "join_rule",
                                         "room_version", "encryption", "canonical_alias"};
-    json_auto_t *o = remote_summary_read(told), *again = o ? remote_summary_read(o) : NULL;
+    json_auto_t *o = remote_summary_read(answer), *again = o ? remote_summary_read(o) : NULL;
     if (!o)
         return;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -32,7 +32,7 @@ static void check_children(struct job *job, const json_t *list, bool suggested_o
 {
     const struct space_child *children;
     size_t n;
-    space_children_of_told(job, list, suggested_only, &children, &n);
+    space_children_of_answer(job, list, suggested_only, &children, &n);
     HOLDS(n <= json_array_size(list) && n <= SPACE_CHILDREN_MAX);
     for (size_t i = 0; i < n; i++) {
         json_t *shown;
@@ -45,13 +45,13 @@ static void check_children(struct job *job, const json_t *list, bool suggested_o
 }
 
 /* The same as a page of its directory: of each room what a summary is checked for. */
-static void check_directory(const json_t *told)
+static void check_directory(const json_t *answer)
 {
-    json_auto_t *page = json_pack("{s:[O,O], s:O, s:O}", "chunk", told, told, "next_batch", told,
-                                  "total_room_count_estimate", told);
-    json_auto_t *one = public_rooms_read_answer(told), *both = public_rooms_read_answer(page);
+    json_auto_t *page = json_pack("{s:[O,O], s:O, s:O}", "chunk", answer, answer, "next_batch",
+                                  answer, "total_room_count_estimate", answer);
+    json_auto_t *one = public_rooms_read_answer(answer), *both = public_rooms_read_answer(page);
     const json_t *rooms[] = {json_object_get(one, "chunk"), json_object_get(both, "chunk")};
-    json_auto_t *summary = remote_summary_read(told);
+    json_auto_t *summary = remote_summary_read(answer);
     HOLDS(json_array_size(rooms[1]) == (summary ? 2u : 0u));
     for (int i = 0; i < 2; i++) {
         HOLDS(json_is_array(rooms[i]) && json_array_size(rooms[i]) <= DIRECTORY_PAGE_MAX);
@@ -67,12 +67,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     arena_auto struct arena *a = arena_create();
     struct job job = {.arena = a};
-    json_t *told;
-    if (json_read(a, fuzz_str(data, size), &told))
+    json_t *answer;
+    if (json_read(a, fuzz_str(data, size), &answer))
         return 0;
-    check_summary(told);
-    check_directory(told);
-    check_children(&job, json_object_get(told, "children_state"), false);
-    check_children(&job, json_object_get(told, "children_state"), true);
+    check_summary(answer);
+    check_directory(answer);
+    check_children(&job, json_object_get(answer, "children_state"), false);
+    check_children(&job, json_object_get(answer, "children_state"), true);
     return 0;
 }

@@ -72,16 +72,17 @@ static void ask_profile(struct job *job)
 static void ask_space(struct job *job)
 {
     const struct space_question q = {.room_id = id_there(job, '!', "s")};
-    struct space_told told, again = {0};
+    struct space_answer received, again = {0};
     size_t i;
     json_t *one;
-    HOLDS(!federation_ask_space(job, &q, &told));
-    if (federation_space_known(job, &q, &again) && told.room) /* unless just forgotten */
-        HOLDS(json_equal(told.room, again.room) && json_equal(told.children, again.children));
-    HOLDS(!told.room || strcmp(json_text(told.room, "room_id"), q.room_id) == 0);
-    json_array_foreach (told.children, i, one)
+    HOLDS(!federation_ask_space(job, &q, &received));
+    if (federation_space_known(job, &q, &again) && received.room) /* unless just forgotten */
+        HOLDS(json_equal(received.room, again.room) &&
+              json_equal(received.children, again.children));
+    HOLDS(!received.room || strcmp(json_text(received.room, "room_id"), q.room_id) == 0);
+    json_array_foreach (received.children, i, one)
         HOLDS(id_is_room(str_of(json_text(one, "room_id"))));
-    json_array_foreach (told.inaccessible, i, one)
+    json_array_foreach (received.inaccessible, i, one)
         HOLDS(id_is_room(str_of(json_string_text(one))));
 }
 
@@ -101,7 +102,7 @@ static void make_room(struct room *room)
 {
     *room = (struct room){.id = 1, .room_id = "!r:us", .version = room_version_find("11")};
     lock_init(&room->lock, RANK_ROOM);
-    room_servers_tell_locked(room, server);
+    room_servers_add_named_locked(room, server);
 }
 
 static void end_room(struct room *room)
@@ -110,7 +111,7 @@ static void end_room(struct room *room)
     lock_finish(&room->lock);
 }
 
-static void ask_moment(struct job *job)
+static void ask_event_by_time(struct job *job)
 {
     enum { TS = 1000 };
     struct room room;
@@ -118,7 +119,7 @@ static void ask_moment(struct job *job)
     int64_t ts;
     make_room(&room);
     for (int backwards = 0; backwards < 2; backwards++) {
-        HOLDS(!federation_find_moment(job, &room, TS, backwards, &event_id, &ts, &who));
+        HOLDS(!federation_event_by_time(job, &room, TS, backwards, &event_id, &ts, &who));
         HOLDS(!event_id || (id_is_event(str_of(event_id)) && ts >= 0));
         HOLDS(!event_id || (backwards ? ts <= TS : ts >= TS));
     }
@@ -158,10 +159,10 @@ static void ask_claims(struct job *job)
     const char *user = id_there(job, '@', "b");
     const struct key_claim claims[] = {{user, "D", "signed_curve25519"}, {user, "E", "x"}};
     json_t *failed = json_keep(job->arena, json_object()), *tree;
-    buf_auto struct buf told = {0}, whole = {0};
-    HOLDS(!remote_keys_claim(job, claims, 2, 5000, &told, failed));
+    buf_auto struct buf received = {0}, whole = {0};
+    HOLDS(!remote_keys_claim(job, claims, 2, 5000, &received, failed));
     BUF_LIT(&whole, "{");
-    buf_add_str(&whole, buf_str(&told));
+    buf_add_str(&whole, buf_str(&received));
     BUF_LIT(&whole, "}");
     HOLDS(!json_read(job->arena, buf_str(&whole), &tree) && json_object_size(tree) <= 1);
 }
@@ -255,9 +256,9 @@ static const struct {
     char letter;
     void (*ask)(struct job *job);
 } questions[] = {
-    {'a', ask_alias},      {'p', ask_profile},     {'s', ask_space},  {'d', ask_directory},
-    {'t', ask_moment},     {'k', ask_device_keys}, {'c', ask_claims}, {'n', ask_server_keys},
-    {'h', ask_templates},  {'j', ask_join},        {'u', ask_knock},  {'m', ask_media},
+    {'a', ask_alias},         {'p', ask_profile},     {'s', ask_space},  {'d', ask_directory},
+    {'t', ask_event_by_time}, {'k', ask_device_keys}, {'c', ask_claims}, {'n', ask_server_keys},
+    {'h', ask_templates},     {'j', ask_join},        {'u', ask_knock},  {'m', ask_media},
     {'e', ask_for_events},
 };
 
@@ -283,12 +284,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_auto struct arena *a = arena_create();
     if (!server)
         server = answering_host_start();
-    struct store *store = whole_server_store(ANSWERING_HOST);
+    struct node *node = whole_server_store(ANSWERING_HOST);
     struct job job;
     struct str body =
         fuzz_str((const uint8_t *)end + 1, size - 1 - (size_t)(end - (const char *)data));
     size_t line = (size_t)(end - (const char *)data) - 1;
-    job_init(&job, store, a);
+    job_init(&job, node, a);
     answering_host_say((struct str){(const char *)data + 1, line}, with_name(a, body));
     for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
         if (questions[i].letter == data[0])

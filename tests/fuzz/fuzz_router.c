@@ -11,7 +11,7 @@ static const struct err *nothing(struct request *rq, struct reply *rp)
 
 #define ROW(m, p)                                                                                  \
     {                                                                                              \
-        m, p, nothing, .who = WHO_ANYBODY                                                          \
+        m, p, nothing, .who = WHO_ANYONE                                                           \
     }
 
 static const struct route routes[] = {
@@ -43,7 +43,7 @@ static void check_values(const struct router_match *m, struct str path)
 static void check_query(const char *text)
 {
     arena_auto struct arena *a = arena_create();
-    struct query q;
+    struct url_query q;
     if (query_parse(a, text, &q))
         return;
     HOLDS(q.n <= QUERY_PAIRS_MAX);

@@ -1,5 +1,5 @@
 /* The state of a room as another server tells it. */
-#include "federation/rooms/told.h"
+#include "federation/rooms/state_reply.h"
 #include "fuzz.h"
 #include "matrix/json_scan.h"
 
@@ -8,16 +8,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_auto struct arena *a = arena_create();
     struct job job = {.arena = a};
     struct str reply = fuzz_str(data, size);
-    struct told told;
-    if (json_scan_check(reply) || told_read(&job, reply, "state", &told))
+    struct state_reply reply_state;
+    if (json_scan_check(reply) || state_reply_read(&job, reply, "state", &reply_state))
         return 0;
-    HOLDS(told.state_n <= told.n);
-    for (size_t i = 0; i < told.n; i++) {
-        struct str raw = told.pdus[i].raw;
+    HOLDS(reply_state.state_n <= reply_state.n);
+    for (size_t i = 0; i < reply_state.n; i++) {
+        struct str raw = reply_state.pdus[i].raw;
         HOLDS(raw.p >= reply.p && raw.p + raw.n <= reply.p + reply.n);
         HOLDS(!json_scan_check(raw));
     }
-    for (size_t i = 0; i < told.servers_n; i++)
-        HOLDS(*told.servers[i]);
+    for (size_t i = 0; i < reply_state.servers_n; i++)
+        HOLDS(*reply_state.servers[i]);
     return 0;
 }

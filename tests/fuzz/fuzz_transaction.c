@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     arena_auto struct arena *a = arena_create();
     struct str body = fuzz_str(data, size);
-    struct transaction *t = arena_alloc(a, sizeof *t);
+    struct incoming_transaction *t = arena_alloc(a, sizeof *t);
     if (transaction_scan(a, body, t))
         return 0;
     HOLDS(t->pdus_n <= TRANSACTION_PDUS_MAX && t->edus_n <= TRANSACTION_EDUS_MAX);

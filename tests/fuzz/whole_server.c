@@ -31,7 +31,7 @@ enum { FEED_BYTES = 1 << 16, INPUT_MAX = 1 << 16 };
 
 static struct {
     struct arena *arena;
-    struct store store;
+    struct node node;
     struct http_server http;
 } whole;
 
@@ -101,7 +101,7 @@ static const struct config *make_config(const char *reachable)
 
 static void start(const char *reachable)
 {
-    struct store *s = &whole.store;
+    struct node *s = &whole.node;
     const char *uri = empty_db_start();
     whole.arena = arena_create();
     log_setup(LOG_ERROR, LOG_TEXT, false);
@@ -132,11 +132,11 @@ static void start(const char *reachable)
     HOLDS(!router_create(route_tables, route_tables_n, &whole.http.router));
 }
 
-struct store *whole_server_store(const char *reachable)
+struct node *whole_server_store(const char *reachable)
 {
     if (!whole.arena)
         start(reachable);
-    return &whole.store;
+    return &whole.node;
 }
 
 /* ---- a request ---- */
@@ -235,7 +235,7 @@ void whole_server_run(const uint8_t *data, size_t size, bool (*is_wanted)(const 
                       void *caller)
 {
     arena_auto struct arena *a = arena_create();
-    struct store *store = whole_server_store(NULL);
+    struct node *node = whole_server_store(NULL);
     struct str left = fuzz_str(data, size);
     struct job job;
     struct run own = {0};
@@ -244,7 +244,7 @@ void whole_server_run(const uint8_t *data, size_t size, bool (*is_wanted)(const 
     struct reply rp = {.status = 200, .rq = &ex.rq, .outcome = &outcome};
     if (size > INPUT_MAX || !read_head(a, take(&left, '\n'), &ex) || !is_wanted(ex.rq.route))
         return;
-    job_init(&job, store, a);
+    job_init(&job, node, a);
     ex.rq.arena = a;
     ex.rq.job = &job;
     ex.rq.raw = left;

@@ -16,6 +16,6 @@ void whole_server_run(const uint8_t *data, size_t size, bool (*is_wanted)(const 
 
 /* reachable: the one address that other servers may have, asked for at the first call; NULL: none.
  */
-struct store *whole_server_store(const char *reachable);
+struct node *whole_server_store(const char *reachable);
 
 #endif

@@ -258,10 +258,10 @@ OlmSession *device_start_session(struct device *d, const struct device *other,
 static size_t encrypt(OlmSession *s, const char *plain, struct buf *ret)
 {
     size_t type = olm_encrypt_message_type(s), n = olm_encrypt_random_length(s);
-    size_t room = olm_encrypt_message_length(s, strlen(plain));
+    size_t cap = olm_encrypt_message_length(s, strlen(plain));
     void *random = random_bytes(n);
-    char *message = mem_alloc(room);
-    size_t written = olm_encrypt(s, plain, strlen(plain), random, n, message, room);
+    char *message = mem_alloc(cap);
+    size_t written = olm_encrypt(s, plain, strlen(plain), random, n, message, cap);
     check_session(s, written);
     buf_add(ret, message, written);
     free(random);
@@ -304,12 +304,12 @@ static OlmSession *accept_session(struct device *d, const struct device *from, c
 static json_t *decrypt(OlmSession *s, size_t type, const char *body)
 {
     char *copy = mem_strdup(body);
-    size_t room = olm_decrypt_max_plaintext_length(s, type, copy, strlen(copy));
-    check_session(s, room);
+    size_t cap = olm_decrypt_max_plaintext_length(s, type, copy, strlen(copy));
+    check_session(s, cap);
     free(copy);
     copy = mem_strdup(body);
-    char *plain = mem_alloc(room);
-    size_t n = olm_decrypt(s, type, copy, strlen(copy), plain, room);
+    char *plain = mem_alloc(cap);
+    size_t n = olm_decrypt(s, type, copy, strlen(copy), plain, cap);
     check_session(s, n);
     json_t *event = json_loadb(plain, n, 0, NULL);
     assert_non_null(event);

@@ -20,10 +20,10 @@ struct scope {
     struct job job;
 };
 
-static inline void scope_init(struct scope *s, struct store *store)
+static inline void scope_init(struct scope *s, struct node *node)
 {
     s->arena = arena_create();
-    job_init(&s->job, store, s->arena);
+    job_init(&s->job, node, s->arena);
 }
 
 static inline void scope_finish(struct scope *s)
@@ -32,11 +32,11 @@ static inline void scope_finish(struct scope *s)
     arena_destroy(s->arena);
 }
 
-static inline int64_t log_head_position(struct store *store)
+static inline int64_t log_head_position(struct node *node)
 {
     struct scope s;
     int64_t position;
-    scope_init(&s, store);
+    scope_init(&s, node);
     pg_must("log_position", log_position(job_tx(&s.job), &position));
     scope_finish(&s);
     return position;
@@ -44,25 +44,25 @@ static inline int64_t log_head_position(struct store *store)
 
 /* Starts a feed and a committer where the log ends now. limit_ms: of its statements; 0: as usual.
  */
-static inline void log_start_limited(struct store *store, const char *uri, int limit_ms)
+static inline void log_start_limited(struct node *node, const char *uri, int limit_ms)
 {
-    store->feed = feed_create(1 << 16, 1 << 26, log_head_position(store));
+    node->feed = feed_create(1 << 16, 1 << 26, log_head_position(node));
     const struct committer_settings settings = {
-        .uri = uri, .feed = store->feed, .statement_timeout_ms = limit_ms};
-    pg_must("committer_start", committer_start(&settings, &store->committer));
+        .uri = uri, .feed = node->feed, .statement_timeout_ms = limit_ms};
+    pg_must("committer_start", committer_start(&settings, &node->committer));
 }
 
-static inline void log_start(struct store *store, const char *uri)
+static inline void log_start(struct node *node, const char *uri)
 {
-    log_start_limited(store, uri, 0);
+    log_start_limited(node, uri, 0);
 }
 
-static inline void log_stop(struct store *store)
+static inline void log_stop(struct node *node)
 {
-    committer_stop(store->committer);
-    feed_destroy(store->feed);
-    store->committer = NULL;
-    store->feed = NULL;
+    committer_stop(node->committer);
+    feed_destroy(node->feed);
+    node->committer = NULL;
+    node->feed = NULL;
 }
 
 /* One of the committer's metrics. */

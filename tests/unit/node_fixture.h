@@ -11,14 +11,14 @@
 #include "storage/schema/deployment.h"
 
 static struct {
-    struct node node;
+    struct running_node running;
     struct arena *arena;
     char dir[64];
 } node_fixture_;
 
-static inline struct store *node_store(void)
+static inline struct node *node_store(void)
 {
-    return &node_fixture_.node.store;
+    return &node_fixture_.running.node;
 }
 
 /* What the first `concorde serve` leaves behind. */
@@ -53,12 +53,12 @@ static inline void node_begin(void)
         abort();
     }
     node_make_deployment_(config);
-    pg_must("node_start", node_start(&node_fixture_.node, config, NODE_COMMAND));
+    pg_must("node_start", node_start(&node_fixture_.running, config, NODE_COMMAND));
 }
 
 static inline void node_end(void)
 {
-    node_stop(&node_fixture_.node);
+    node_stop(&node_fixture_.running);
     arena_destroy(node_fixture_.arena);
     pg_remove_dir(node_fixture_.dir);
 }

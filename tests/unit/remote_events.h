@@ -65,9 +65,10 @@ static inline const char *state_id(struct job *job, const char *room_id, const c
     return e ? e->event_id : NULL;
 }
 
-static inline struct outcome accept_one(struct job *job, const char *room_id, const struct event *e)
+static inline struct accept_outcome accept_one(struct job *job, const char *room_id,
+                                               const struct event *e)
 {
-    struct outcome o;
+    struct accept_outcome o;
     struct incoming in = {.event = e};
     pg_must("room_accept", room_accept(job, room_named(job, room_id), &in, 1, &o));
     return o;

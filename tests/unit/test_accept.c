@@ -50,7 +50,7 @@ static const struct event *make(struct scene *c, const struct wanted *w)
     return remote_event(c->job, c->v, c->room_id, w);
 }
 
-static enum verdict take(struct scene *c, const struct event *e)
+static enum accept_verdict take(struct scene *c, const struct event *e)
 {
     return accept_one(c->job, c->room_id, e).verdict;
 }
@@ -96,7 +96,7 @@ static void a_line_is_taken_in_one_go(void **state)
         enum { N = 20 };
         struct scene c;
         struct incoming in[N] = {{NULL}};
-        struct outcome out[N];
+        struct accept_outcome out[N];
         open_scene(&c, v);
         for (int i = 0; i < N; i++) {
             struct wanted w = bobs(&c, "m.room.message", "{\"body\":\"hi\"}");
@@ -128,7 +128,7 @@ static void what_is_missing_is_named(void **state)
     const struct event *first = make(&c, &w);
     w.prev[0] = first->event_id;
     const struct event *second = make(&c, &w);
-    struct outcome o = accept_one(c.job, c.room_id, second);
+    struct accept_outcome o = accept_one(c.job, c.room_id, second);
     assert_int_equal(o.verdict, VERDICT_MISSING);
     assert_int_equal(o.missing_prev_n, 1);
     assert_int_equal(o.missing_auth_n, 0);
@@ -147,7 +147,7 @@ static void who_may_not_is_rejected_and_does_no_harm(void **state)
         struct wanted w = bobs(&c, "m.room.topic", "{\"topic\":\"mine\"}");
         w.state_key = "";
         const struct event *bad = make(&c, &w);
-        struct outcome o = accept_one(c.job, c.room_id, bad);
+        struct accept_outcome o = accept_one(c.job, c.room_id, bad);
         assert_int_equal(o.verdict, VERDICT_REJECTED);
         assert_non_null(o.reason);
         assert_null(state_id(c.job, c.room_id, "m.room.topic", ""));
@@ -209,7 +209,7 @@ static void topics_of_two_branches_are_resolved(void **state)
         set_state(&c, "m.room.topic", "", "{\"topic\":\"ours\"}");
         const char *ours = state_id(c.job, c.room_id, "m.room.topic", "");
         const struct event *theirs = make(&c, &w);
-        struct outcome o = accept_one(c.job, c.room_id, theirs);
+        struct accept_outcome o = accept_one(c.job, c.room_id, theirs);
         assert_int_equal(o.verdict, VERDICT_ACCEPTED);
         const char *now = state_id(c.job, c.room_id, "m.room.topic", "");
         bool is_v1 = c.v->state_res == STATE_RES_V1;
@@ -251,7 +251,7 @@ static void a_loser_is_in_the_timeline_and_not_in_the_state(void **state)
     w.ts = 1000; /* earlier than ours, so that it loses */
     set_state(&c, "m.room.topic", "", "{\"topic\":\"ours\"}");
     const char *ours = state_id(c.job, c.room_id, "m.room.topic", "");
-    struct outcome o = accept_one(c.job, c.room_id, make(&c, &w));
+    struct accept_outcome o = accept_one(c.job, c.room_id, make(&c, &w));
     assert_int_equal(o.verdict, VERDICT_ACCEPTED);
     assert_true(o.position > 0);
     assert_string_equal(state_id(c.job, c.room_id, "m.room.topic", ""), ours);
@@ -295,7 +295,7 @@ static void a_redaction_waits_for_its_target(void **state)
 struct bringer {
     const struct scene *scene;
     const struct event *event;
-    struct outcome outcome;
+    struct accept_outcome outcome;
 };
 
 static void *bring(void *ctx)

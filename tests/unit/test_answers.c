@@ -82,10 +82,10 @@ static void count_wake(struct waiter *w)
     wakes++;
 }
 
-static enum fetch_turn begin(struct fetches *f, const char *id, struct waiter *w)
+static enum fetch_role begin(struct fetches *f, const char *id, struct waiter *w)
 {
     struct err failed = {0};
-    enum fetch_turn turn = fetches_begin(f, "server", id, w, &failed);
+    enum fetch_role turn = fetches_begin(f, "server", id, w, &failed);
     if (turn == FETCH_FAILED)
         assert_int_equal(failed.code, ERR_NOT_FOUND);
     return turn;

@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-static struct store store;
+static struct node node;
 
 /* One row a write: who wrote it, and at which position it was told to be. */
 SQL(notes_insert_sql, "INSERT INTO notes (id, position, n) SELECT u.id, "
@@ -40,18 +40,18 @@ SQL(expect_sql, "SELECT expect_rows((SELECT count(*) FROM notes WHERE id = $1), 
 
 static int set_up(void **state)
 {
-    store.db = pg_db();
+    node.db = pg_db();
     pg_must("tables",
             pg_command(pg_uri(),
                        "CREATE TABLE notes (id bigint PRIMARY KEY, position bigint, n bigint);"
                        "CREATE TABLE marks (id bigint PRIMARY KEY, position bigint, n bigint)"));
-    log_start(&store, pg_uri());
+    log_start(&node, pg_uri());
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    log_stop(&store);
+    log_stop(&node);
     return 0;
 }
 
@@ -77,7 +77,7 @@ static bool get_row(struct sql *sql, int64_t id, int64_t *ret_position, int64_t 
 {
     struct scope s;
     bool found;
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     pg_must("get", db_one(job_tx(&s.job), sql, P(INT(id)), &found,
                           R(INT_OUT(ret_position), INT_OUT(ret_n))));
     scope_finish(&s);
@@ -92,7 +92,7 @@ static bool is_noted(int64_t id)
 
 static int64_t commits_so_far(void)
 {
-    return committer_counted(store.committer, "concorde_commits_total");
+    return committer_counted(node.committer, "concorde_commits_total");
 }
 
 /* ---- one transaction ---- */
@@ -100,8 +100,8 @@ static int64_t commits_so_far(void)
 static void rows_and_statements_know_their_positions(void **state)
 {
     struct scope s;
-    scope_init(&s, &store);
-    int64_t before = log_head_position(&store), last, position, n;
+    scope_init(&s, &node);
+    int64_t before = log_head_position(&node), last, position, n;
     int64_t first = fresh_id(), second = fresh_id();
     struct write *w = write_begin(&s.job);
     assert_true(write_is_empty(w));
@@ -115,7 +115,7 @@ static void rows_and_statements_know_their_positions(void **state)
     assert_true(position == before + 2 && n == 1);
     assert_true(get_row(&notes_get_sql, second, &position, &n));
     assert_int_equal(position, before + 3);
-    assert_int_equal(feed_position(store.feed), before + 3);
+    assert_int_equal(feed_position(node.feed), before + 3);
     scope_finish(&s);
 }
 
@@ -124,8 +124,8 @@ static void what_waits_goes_out_together(void **state)
     enum { N = 40 };
     struct scope s;
     struct write *writes[N];
-    int64_t ids[N], at, position, n, before = log_head_position(&store), commits = commits_so_far();
-    scope_init(&s, &store);
+    int64_t ids[N], at, position, n, before = log_head_position(&node), commits = commits_so_far();
+    scope_init(&s, &node);
     for (int i = 0; i < N; i++)
         write_enqueue(&s.job, writes[i] = new_note(&s.job, ids[i] = fresh_id()));
     for (int i = 0; i < N; i++) {
@@ -142,8 +142,8 @@ static void upserts_of_one_batch_merge(void **state)
 {
     struct scope s;
     struct write *writes[3];
-    int64_t id = fresh_id(), position, n, last, before = log_head_position(&store);
-    scope_init(&s, &store);
+    int64_t id = fresh_id(), position, n, last, before = log_head_position(&node);
+    scope_init(&s, &node);
     for (int i = 0; i < 3; i++) {
         writes[i] = write_begin(&s.job);
         write_row(writes[i], &marks, P(INT(id), POSITION(note_change(writes[i])), INT(i)));
@@ -160,7 +160,7 @@ static void who_finds_the_work_done_opens_no_transaction(void **state)
 {
     struct scope s;
     int64_t commits = commits_so_far();
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     struct write *early = new_note(&s.job, fresh_id());
     write_enqueue(&s.job, early);
     NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), NULL)); /* takes `early` along */
@@ -193,7 +193,7 @@ static void a_large_write_goes_alone(void **state)
 {
     struct scope s;
     int64_t commits = commits_so_far();
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     struct write *before = new_note(&s.job, fresh_id()), *large = new_large(&s.job, 0),
                  *after = new_note(&s.job, fresh_id());
     write_enqueue(&s.job, before);
@@ -205,10 +205,10 @@ static void a_large_write_goes_alone(void **state)
     scope_finish(&s);
 }
 
-static void a_batch_passes_between_two_large_ones(void **state)
+static void a_batch_goes_between_two_large_ones(void **state)
 {
     struct scope s;
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     struct write *large[] = {new_large(&s.job, 0), new_large(&s.job, 0), new_large(&s.job, 0)};
     struct write *marked = new_note(&s.job, fresh_id());
     write_set_large(marked);
@@ -227,7 +227,7 @@ static void a_batch_passes_between_two_large_ones(void **state)
 static void what_is_built_upon_a_large_write_follows_it(void **state)
 {
     struct scope s;
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     struct write *large = new_large(&s.job, 77), *other = new_note(&s.job, fresh_id());
     struct write *same = write_begin(&s.job);
     write_change(same, &(struct change){.kind = CHANGE_PROFILE, .user = 1, .room = 77});
@@ -244,10 +244,10 @@ static void what_is_built_upon_a_large_write_follows_it(void **state)
 static void a_bad_write_fails_alone(void **state)
 {
     struct scope s;
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     int64_t taken = fresh_id(), good[2] = {fresh_id(), fresh_id()}, at[2];
     NO_ERR(write_commit(&s.job, new_note(&s.job, taken), NULL));
-    int64_t before = log_head_position(&store);
+    int64_t before = log_head_position(&node);
     struct write *first = new_note(&s.job, good[0]), *bad = new_note(&s.job, taken),
                  *last = new_note(&s.job, good[1]);
     write_enqueue(&s.job, first);
@@ -260,22 +260,22 @@ static void a_bad_write_fails_alone(void **state)
     assert_true(is_noted(good[0]) && is_noted(good[1]));
     /* the failed one left no hole */
     assert_true(at[0] == before + 1 && at[1] == before + 2);
-    assert_int_equal(log_head_position(&store), before + 2);
+    assert_int_equal(log_head_position(&node), before + 2);
     scope_finish(&s);
 }
 
 static void a_write_is_all_or_nothing(void **state)
 {
     struct scope s;
-    scope_init(&s, &store);
-    int64_t id = fresh_id(), before = log_head_position(&store);
+    scope_init(&s, &node);
+    int64_t id = fresh_id(), before = log_head_position(&node);
     struct write *w = new_note(&s.job, id);
     write_statement(w, &expect_sql, P(INT(-1))); /* another was first */
     const struct err *e = write_commit(&s.job, w, NULL);
     assert_true(e && e->code == ERR_CONFLICT);
     assert_false(is_noted(id));
-    assert_int_equal(log_head_position(&store), before);
-    assert_int_equal(feed_position(store.feed), before);
+    assert_int_equal(log_head_position(&node), before);
+    assert_int_equal(feed_position(node.feed), before);
     NO_ERR(write_commit(&s.job, new_note(&s.job, id), NULL)); /* the connection is fit for more */
     scope_finish(&s);
 }
@@ -287,7 +287,7 @@ static int64_t count_epochs(void)
     struct scope s;
     int64_t n;
     bool found;
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     pg_must("count", db_one(job_tx(&s.job), &epochs_count_sql, NO_PARAMS, &found, R(INT_OUT(&n))));
     scope_finish(&s);
     return n;
@@ -326,9 +326,9 @@ static void a_failed_batch_begins_no_epoch(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct scope s;
-        scope_init(&s, &store);
+        scope_init(&s, &node);
         fail_notes(rows[i].sqlstate);
-        int64_t epochs = count_epochs(), before = log_head_position(&store);
+        int64_t epochs = count_epochs(), before = log_head_position(&node);
         struct write *writes[2] = {new_note(&s.job, fresh_id()), new_note(&s.job, fresh_id())};
         write_enqueue(&s.job, writes[0]);
         write_enqueue(&s.job, writes[1]);
@@ -341,8 +341,8 @@ static void a_failed_batch_begins_no_epoch(void **state)
         NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), NULL));
         /* Together, then each on its own. */
         assert_int_equal(count_epochs() - epochs, 3 * rows[i].epochs);
-        assert_int_equal(log_head_position(&store), before + 1);
-        assert_int_equal(feed_position(store.feed), before + 1);
+        assert_int_equal(log_head_position(&node), before + 1);
+        assert_int_equal(feed_position(node.feed), before + 1);
         scope_finish(&s);
     }
 }
@@ -393,7 +393,7 @@ static void check_version(struct job *job, int64_t room, int64_t wanted)
 static void heads_built_on_each_other_merge(void **state)
 {
     struct scope s;
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     int64_t room = make_room(&s.job), commits = commits_so_far();
     struct write *writes[4];
     for (int i = 0; i < 4; i++)
@@ -408,7 +408,7 @@ static void heads_built_on_each_other_merge(void **state)
 static void heads_built_on_the_same_do_not_fork_the_room(void **state)
 {
     struct scope s;
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     int64_t room = make_room(&s.job);
     struct write *first = new_head(&s.job, room, 1, 20), *rival = new_head(&s.job, room, 1, 30),
                  *on_rival = new_head(&s.job, room, 30, 31);
@@ -427,7 +427,7 @@ static void heads_built_on_the_same_do_not_fork_the_room(void **state)
 static void heads_built_on_what_failed_fail(void **state)
 {
     struct scope s;
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     int64_t room = make_room(&s.job);
     struct write *bad = new_head(&s.job, room, 1, 2), *on_bad = new_head(&s.job, room, 2, 3),
                  *good = new_note(&s.job, fresh_id());
@@ -471,7 +471,7 @@ static void write_many(void *ctx, int number)
     for (int i = 0; i < WRITES_EACH; i++) {
         struct scope s;
         int64_t id = fresh_id(), at, position, n;
-        scope_init(&s, &store);
+        scope_init(&s, &node);
         struct write *w = new_note(&s.job, id);
         for (int more = (number + i) % 3; more > 0; more--)
             note_change(w);
@@ -479,7 +479,7 @@ static void write_many(void *ctx, int number)
         if (write_commit(&s.job, w, &at)) {
             t->wrong++;
         } else {
-            t->unpublished += feed_position(store.feed) < at || t->published < at;
+            t->unpublished += feed_position(node.feed) < at || t->published < at;
             t->wrong += !get_row(&notes_get_sql, id, &position, &n) ||
                         position != at - (int64_t)changes + 1;
         }
@@ -493,7 +493,7 @@ static void read_meanwhile(struct tally *t)
     struct scope s;
     int64_t before = 0;
     while (!t->done) {
-        scope_init(&s, &store);
+        scope_init(&s, &node);
         int64_t head;
         NO_ERR(log_position(job_tx(&s.job), &head));
         assert_true(head >= before);
@@ -511,7 +511,7 @@ static void *reader(void *ctx)
 
 static void check_crowd(int threads)
 {
-    struct tally t = {.published = feed_position(store.feed)};
+    struct tally t = {.published = feed_position(node.feed)};
     int64_t before = t.published;
     pthread_t reading;
     listening = &t;
@@ -527,8 +527,8 @@ static void check_crowd(int threads)
     for (int number = 0; number < threads; number++)
         for (int i = 0; i < WRITES_EACH; i++)
             changes += 1 + (number + i) % 3;
-    assert_int_equal(log_head_position(&store), before + changes);
-    assert_int_equal(feed_position(store.feed), before + changes);
+    assert_int_equal(log_head_position(&node), before + changes);
+    assert_int_equal(feed_position(node.feed), before + changes);
 }
 
 static void positions_are_gapless_under_16_threads(void **state)
@@ -557,7 +557,7 @@ static void write_through_chaos(void *ctx, int number)
     for (int i = 0; i < 30; i++) {
         struct scope s;
         int64_t id = fresh_id();
-        scope_init(&s, &store);
+        scope_init(&s, &node);
         const struct err *e = write_commit(&s.job, new_note(&s.job, id), NULL);
         bool there = is_noted(id);
         c->false_success += !e && !there;
@@ -588,7 +588,7 @@ static void what_is_answered_holds_when_connections_are_killed(void **state)
     assert_int_equal(c.false_success, 0);
     assert_int_equal(c.false_failure, 0);
     assert_true(c.done > 0);
-    assert_int_equal(feed_position(store.feed), log_head_position(&store));
+    assert_int_equal(feed_position(node.feed), log_head_position(&node));
 }
 
 /* Breaks every connection of this process; the servers at their other ends may not notice. */
@@ -622,7 +622,7 @@ static void a_commit_in_doubt_is_decided(void **state)
     struct scope s;
     pthread_t cutter;
     int64_t id = fresh_id();
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     for (int i = 0; i < 5 && write_commit(&s.job, new_note(&s.job, fresh_id()), NULL); i++)
         ; /* the connection is fit again */
     pthread_create(&cutter, NULL, cut_soon, NULL);
@@ -642,8 +642,8 @@ static void a_commit_in_doubt_is_decided(void **state)
 static void a_commit_that_is_late_is_decided(void **state)
 {
     enum { LIMIT_MS = 500 };
-    log_stop(&store);
-    log_start_limited(&store, pg_uri(), LIMIT_MS);
+    log_stop(&node);
+    log_start_limited(&node, pg_uri(), LIMIT_MS);
     pg_must("trigger",
             pg_command(pg_uri(), "CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS "
                                  "$$ BEGIN PERFORM pg_sleep(25); RETURN NULL; END $$;"
@@ -651,7 +651,7 @@ static void a_commit_that_is_late_is_decided(void **state)
                                  "INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stay()"));
     struct scope s;
     int64_t id = fresh_id(), since, started = mono_ms();
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     const struct err *e = write_commit(&s.job, new_note(&s.job, id), NULL);
     assert_true(e && e->code == ERR_UNAVAILABLE && e->retry_after_ms > 0);
     assert_in_range(mono_ms() - started, LIMIT_MS, 20000);
@@ -661,18 +661,18 @@ static void a_commit_that_is_late_is_decided(void **state)
     while (write_commit(&s.job, new_note(&s.job, id), NULL))
         assert_true(mono_ms() - started < 60000);
     assert_true(is_noted(id));
-    assert_null(committer_trouble(store.committer, &since));
+    assert_null(committer_trouble(node.committer, &since));
     buf_auto struct buf metrics = {0};
-    committer_add_metrics(store.committer, &metrics);
+    committer_add_metrics(node.committer, &metrics);
     assert_null(strstr(metrics.p, "concorde_commit_timeouts_total 0"));
     scope_finish(&s);
-    log_stop(&store);
-    log_start(&store, pg_uri());
+    log_stop(&node);
+    log_start(&node, pg_uri());
 }
 
 static void while_the_database_is_away(void **state)
 {
-    struct store away = {0};
+    struct node away = {0};
     char uri[600];
     pg_must("database", pg_command(pg_uri(), "CREATE DATABASE away_for_a_while"));
     const char *join = strstr(pg_uri(), "://") ? strchr(pg_uri(), '?') ? "&" : "?" : " ";
@@ -717,24 +717,24 @@ static void while_the_database_is_away(void **state)
 static void a_foreign_commit_resets_the_feed(void **state)
 {
     struct scope s;
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), NULL));
-    int64_t before = feed_position(store.feed), at;
-    assert_true(feed_covers(store.feed, before - 1));
+    int64_t before = feed_position(node.feed), at;
+    assert_true(feed_covers(node.feed, before - 1));
     pg_must("foreign",
             pg_command(pg_uri(), "UPDATE log_head SET position = position + 5, node = 0"));
     NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), &at));
     assert_int_equal(at, before + 6);
-    assert_int_equal(feed_position(store.feed), at);
-    assert_false(feed_covers(store.feed, before)); /* there are changes that it never saw */
-    assert_true(feed_covers(store.feed, at - 1));
+    assert_int_equal(feed_position(node.feed), at);
+    assert_false(feed_covers(node.feed, before)); /* there are changes that it never saw */
+    assert_true(feed_covers(node.feed, at - 1));
     scope_finish(&s);
 }
 
 static int listen_once(void **state)
 {
     set_up(state);
-    feed_listen(store.feed, on_changes, NULL);
+    feed_listen(node.feed, on_changes, NULL);
     return 0;
 }
 
@@ -746,7 +746,7 @@ int main(void)
         cmocka_unit_test(upserts_of_one_batch_merge),
         cmocka_unit_test(who_finds_the_work_done_opens_no_transaction),
         cmocka_unit_test(a_large_write_goes_alone),
-        cmocka_unit_test(a_batch_passes_between_two_large_ones),
+        cmocka_unit_test(a_batch_goes_between_two_large_ones),
         cmocka_unit_test(what_is_built_upon_a_large_write_follows_it),
         cmocka_unit_test(a_bad_write_fails_alone),
         cmocka_unit_test(a_write_is_all_or_nothing),

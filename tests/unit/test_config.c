@@ -366,7 +366,7 @@ static void test_origins_are_named(void **state)
     assert_string_equal(e->text, "/nonexistent/x.yaml: No such file or directory");
 }
 
-static void test_secrets_are_not_shown(void **state)
+static void test_secrets_are_not_printed(void **state)
 {
     arena_auto struct arena *a = arena_create();
     const char *problems;
@@ -388,7 +388,7 @@ int main(void)
         cmocka_unit_test(test_open_federation),
         cmocka_unit_test(test_precedence),
         cmocka_unit_test(test_origins_are_named),
-        cmocka_unit_test(test_secrets_are_not_shown),
+        cmocka_unit_test(test_secrets_are_not_printed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -537,7 +537,7 @@ static void a_read_that_loses_its_connection_is_repeated(void **state)
 
 /* ---- the database goes away ---- */
 
-static void while_away_everybody_is_told_at_once_and_it_recovers(void **state)
+static void while_away_all_get_an_answer_at_once_and_it_recovers(void **state)
 {
     char dir[] = "/tmp/concorde-unit-away-XXXXXX";
     assert_non_null(mkdtemp(dir));
@@ -637,7 +637,7 @@ static void acknowledged_rows_survive_kills_of_the_database(void **state)
 }
 
 SQL(sleep_sql, "SELECT pg_sleep($1)")
-SQL(show_timeout_sql,
+SQL(read_timeout_sql,
     "SELECT current_setting('statement_timeout') || current_setting('plan_cache_mode')")
 
 static void a_time_limit_is_of_its_statements_alone(void **state)
@@ -646,15 +646,15 @@ static void a_time_limit_is_of_its_statements_alone(void **state)
     const char *before, *after;
     struct rows rows;
     scope_init(&s, pg_db());
-    NO_ERR(db_one(&s.tx, &show_timeout_sql, NO_PARAMS, NULL, R(TEXT_OUT(&before))));
+    NO_ERR(db_one(&s.tx, &read_timeout_sql, NO_PARAMS, NULL, R(TEXT_OUT(&before))));
     const struct err *e = time_limit_query(&s.tx, 50, &sleep_sql, P(DOUBLE(60)), &rows);
     assert_non_null(e);
     assert_int_equal(e->code, ERR_TOO_SLOW);
     assert_int_equal(err_status(e), 503);
-    NO_ERR(time_limit_query(&s.tx, 20000, &show_timeout_sql, NO_PARAMS, &rows));
+    NO_ERR(time_limit_query(&s.tx, 20000, &read_timeout_sql, NO_PARAMS, &rows));
     assert_true(rows_next(&rows));
     assert_string_equal(row_text(&rows, 0), "20sforce_custom_plan");
-    NO_ERR(db_one(&s.tx, &show_timeout_sql, NO_PARAMS, NULL, R(TEXT_OUT(&after))));
+    NO_ERR(db_one(&s.tx, &read_timeout_sql, NO_PARAMS, NULL, R(TEXT_OUT(&after))));
     assert_string_equal(before, after);
     scope_finish(&s);
 }
@@ -685,7 +685,7 @@ int main(void)
         CLEARED(connections_that_died_idle_are_replaced_unseen),
         CLEARED(a_lost_transaction_is_unavailable_and_the_next_works),
         cmocka_unit_test(a_read_that_loses_its_connection_is_repeated),
-        cmocka_unit_test(while_away_everybody_is_told_at_once_and_it_recovers),
+        cmocka_unit_test(while_away_all_get_an_answer_at_once_and_it_recovers),
         CLEARED(acknowledged_rows_survive_kills_of_the_database),
     };
     return cmocka_run_group_tests(tests, make_tables, NULL);

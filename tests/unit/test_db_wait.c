@@ -57,7 +57,7 @@ static void take_client(struct relay *r)
 }
 
 /* Passes on what has come from one end. An end that is gone takes the other with it. */
-static void pass_on(struct relay *r, int *pair, int from)
+static void hand_over(struct relay *r, int *pair, int from)
 {
     char bytes[65536];
     size_t most = sizeof bytes;
@@ -89,7 +89,7 @@ static void *relay(void *what)
             take_client(r);
         for (int i = 0; i < 2 * n; i++)
             if (p[1 + i].revents && r->left && r->pairs[i / 2][i % 2] >= 0)
-                pass_on(r, r->pairs[i / 2], i % 2);
+                hand_over(r, r->pairs[i / 2], i % 2);
     }
     return NULL;
 }

@@ -24,7 +24,7 @@ static int set_up(void **state)
 {
     node_begin();
     if (!node_store()->federation) {
-        federation.store = node_store();
+        federation.node = node_store();
         federation.device_watch = device_watch_create(node_store());
         node_store()->federation = &federation;
     }
@@ -96,7 +96,7 @@ static void check_device_edu(json_t *o, const char *device_id, int64_t stream, i
                          epochs_stream_id(node_store()->epochs, before));
 }
 
-static struct edu_list devices_told(struct job *job, const char *server, int64_t from,
+static struct edu_list devices_sent(struct job *job, const char *server, int64_t from,
                                     int64_t *until)
 {
     struct edu_list l = {0};
@@ -157,7 +157,7 @@ static void changes_are_a_chain_for_each_server(void **state)
     int64_t first = change_device(&s.job, "D1", "one");
     int64_t second = change_device(&s.job, "D2", "two");
     int64_t until = second;
-    struct edu_list l = devices_told(&s.job, OTHER, first - 1, &until);
+    struct edu_list l = devices_sent(&s.job, OTHER, first - 1, &until);
     assert_int_equal(l.n, 2);
     check_device_edu(edu(&s.job, &l, 0), "D1", first, 0);
     check_device_edu(edu(&s.job, &l, 1), "D2", second, first);
@@ -166,16 +166,16 @@ static void changes_are_a_chain_for_each_server(void **state)
     int64_t third = change_device(&s.job, "D1", "three");
     int64_t fourth = change_device(&s.job, "D1", NULL);
     until = fourth;
-    l = devices_told(&s.job, OTHER, second, &until);
+    l = devices_sent(&s.job, OTHER, second, &until);
     assert_int_equal(l.n, 1);
     check_device_edu(edu(&s.job, &l, 0), "D1", fourth, second);
     assert_true(json_is_true(json_at(edu(&s.job, &l, 0), "content", "deleted", NULL)));
-    l = devices_told(&s.job, OTHER, first - 1, &until);
+    l = devices_sent(&s.job, OTHER, first - 1, &until);
     assert_int_equal(l.n, 2);
     check_device_edu(edu(&s.job, &l, 0), "D2", second, 0);
     check_device_edu(edu(&s.job, &l, 1), "D1", fourth, second);
     assert_true(third < fourth && until == fourth);
-    assert_int_equal(devices_told(&s.job, "elsewhere.example", 0, &until).n, 0);
+    assert_int_equal(devices_sent(&s.job, "elsewhere.example", 0, &until).n, 0);
     scope_finish(&s);
 }
 
@@ -188,11 +188,11 @@ static void cross_signing_keys_stand_beside_the_chain(void **state)
     int64_t first = change_device(&s.job, "X1", "one");
     int64_t keys = change_device(&s.job, CROSS_SIGNING_KEYS, NULL);
     int64_t last = change_device(&s.job, "X2", "two");
-    struct edu_list l = devices_told(&s.job, OTHER, first - 1, &last);
+    struct edu_list l = devices_sent(&s.job, OTHER, first - 1, &last);
     assert_int_equal(l.n, 3);
     assert_string_equal(json_text(edu(&s.job, &l, 1), "edu_type"), "m.signing_key_update");
     check_device_edu(edu(&s.job, &l, 2), "X2", last, first);
-    l = devices_told(&s.job, OTHER, keys, &last);
+    l = devices_sent(&s.job, OTHER, keys, &last);
     check_device_edu(edu(&s.job, &l, 0), "X2", last, first);
     scope_finish(&s);
 }
@@ -208,12 +208,12 @@ static void a_full_transaction_ends_where_it_says(void **state)
     for (int i = 0; i < CHANGES; i++)
         at[i] = change_device(&s.job, arena_printf(s.job.arena, "F%d", i % 120), "k");
     int64_t until = at[CHANGES - 1];
-    struct edu_list l = devices_told(&s.job, OTHER, at[0] - 1, &until);
+    struct edu_list l = devices_sent(&s.job, OTHER, at[0] - 1, &until);
     assert_int_equal(l.n, 100);
     assert_int_equal(until, at[100] - 1);
     int64_t from = until;
     until = at[CHANGES - 1];
-    l = devices_told(&s.job, OTHER, from, &until);
+    l = devices_sent(&s.job, OTHER, from, &until);
     assert_int_equal(l.n, 30);
     check_device_edu(edu(&s.job, &l, 0), "F100", at[100], at[99]);
     check_device_edu(edu(&s.job, &l, 20), "F0", at[120], at[119]);
@@ -276,13 +276,13 @@ static const struct err *update(struct job *job, const char *origin, const char 
 }
 
 /* The list as carol's server told it: no device, at this stream id. */
-static void tell_list(struct job *job, int64_t stream)
+static void receive_list(struct job *job, int64_t stream)
 {
     struct remote_list l;
     NO_ERR(remote_lists_open(job_tx(job), &carol.user, 1));
     NO_ERR(remote_list_get(job_tx(job), carol.user_id, &l));
     struct write *w = write_begin(job);
-    remote_list_write_whole(w, &l, feed_position(job->store->feed), stream);
+    remote_list_write_whole(w, &l, feed_position(job->node->feed), stream);
     NO_ERR(write_commit(job, w, NULL));
 }
 
@@ -305,7 +305,7 @@ static void updates_that_follow_are_applied(void **state)
     struct scope s;
     scope_init(&s, node_store());
     put_into_room(&s.job, create_public_room(&s.job, &alice, "12"), &carol);
-    tell_list(&s.job, 5);
+    receive_list(&s.job, 5);
     NO_ERR(update(&s.job, OTHER, "C1", 7, 5));
     NO_ERR(update(&s.job, OTHER, "C2", 9, 7));
     assert_true(has_device(&s.job, "C1") && has_device(&s.job, "C2"));
@@ -326,7 +326,7 @@ static void a_gap_makes_the_list_stale(void **state)
     struct scope s;
     struct remote_list l;
     scope_init(&s, node_store());
-    tell_list(&s.job, 20);
+    receive_list(&s.job, 20);
     NO_ERR(update(&s.job, OTHER, "G1", 24, 22));
     assert_false(has_device(&s.job, "G1"));
     l = list_of_carol(&s.job);
@@ -351,16 +351,16 @@ static void a_gap_makes_the_list_stale(void **state)
     assert_string_equal(l.server, OTHER);
     NO_ERR(remote_list_take_stale(job_tx(&s.job), 1500, 2500, NULL, 0, &l));
     assert_int_equal(l.user, 0); /* somebody has it */
-    tell_list(&s.job, 24);
+    receive_list(&s.job, 24);
     assert_int_equal(list_of_carol(&s.job).state, REMOTE_LIST_FRESH);
     scope_finish(&s);
 }
 
-static void strangers_are_not_heeded(void **state)
+static void servers_without_a_shared_room_are_ignored(void **state)
 {
     struct scope s;
     scope_init(&s, node_store());
-    tell_list(&s.job, 30);
+    receive_list(&s.job, 30);
     const struct err *e = update(&s.job, "evil.example", "E1", 31, 30);
     assert_true(e && e->code == ERR_FORBIDDEN);
     assert_false(has_device(&s.job, "E1"));
@@ -386,7 +386,7 @@ static void without_a_shared_room_nothing_is_kept(void **state)
     NO_ERR(update(&s.job, OTHER, "S1", 31, 30));
     assert_false(has_device(&s.job, "S1"));
     assert_int_equal(feed_position(node_store()->feed), head);
-    tell_list(&s.job, 31);
+    receive_list(&s.job, 31);
     assert_int_equal(list_of_carol(&s.job).state, REMOTE_LIST_UNTRACKED);
     assert_true(has_device(&s.job, "C1"));
     NO_ERR(remote_lists_forget(job_tx(&s.job), head - 1, 10, &n));
@@ -485,7 +485,7 @@ int main(void)
         cmocka_unit_test(messages_come_in_order_until_acknowledged),
         cmocka_unit_test(updates_that_follow_are_applied),
         cmocka_unit_test(a_gap_makes_the_list_stale),
-        cmocka_unit_test(strangers_are_not_heeded),
+        cmocka_unit_test(servers_without_a_shared_room_are_ignored),
         cmocka_unit_test(without_a_shared_room_nothing_is_kept),
         cmocka_unit_test(a_message_counts_once),
         cmocka_unit_test(a_shared_content_goes_with_the_last),

@@ -228,7 +228,7 @@ static void test_names_that_need_no_lookup(void **state)
                 {"example.org:443", "example.org", 443}};
     arena_auto struct arena *a = arena_create();
     struct discovery *d = discovery_create(NULL); /* nobody is asked */
-    struct destination to;
+    struct server_endpoint to;
     for (size_t i = 0; i < COUNT(rows); i++) {
         check_error(rows[i].name, discovery_find(d, a, rows[i].name, mono_ms(), &to), NULL);
         check_text(rows[i].name, str_of(to.authority), rows[i].name);

@@ -278,7 +278,7 @@ static void a_cluster_that_is_just_stopping_is_started_again(void **state)
     embedded_stop(e);
 }
 
-static void a_pid_file_that_names_somebody_else_is_no_obstacle(void **state)
+static void a_pid_file_of_another_process_is_no_obstacle(void **state)
 {
     start_and_be_killed();
     pid_t left = pg_postmaster_in(dir);
@@ -452,7 +452,7 @@ int main(void)
         ON_A_COPY(a_move_that_was_interrupted_is_finished),
         ON_A_COPY(what_a_killed_server_left_running_is_taken_over),
         ON_A_COPY(a_cluster_that_is_just_stopping_is_started_again),
-        ON_A_COPY(a_pid_file_that_names_somebody_else_is_no_obstacle),
+        ON_A_COPY(a_pid_file_of_another_process_is_no_obstacle),
         ON_A_COPY(it_comes_back_from_every_kill_with_what_was_acknowledged),
         ON_A_COPY(a_busy_orphan_does_not_hold_up_the_next_start),
         ON_A_COPY(one_server_a_data_directory),

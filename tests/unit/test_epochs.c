@@ -59,7 +59,7 @@ static void fetched_history_is_given_out_again_too(void **state)
     assert_int_equal(place(e, 2, -21, true), -20);
     assert_int_equal(place(e, 1, -1, true), 0);
     assert_int_equal(place(e, 4, -100, false), -100);
-    assert_int_equal(place(e, 77, EVENT_ASIDE_MAX, false), EVENT_ASIDE_MAX);
+    assert_int_equal(place(e, 77, EVENT_OFF_TIMELINE_MAX, false), EVENT_OFF_TIMELINE_MAX);
     epochs_destroy(e);
 }
 
@@ -79,15 +79,15 @@ static void numbers_for_other_servers_grow(void **state)
 static void tokens_are_read_as_they_are_written(void **state)
 {
     struct sync_token t;
-    struct store *store = node_store();
+    struct node *node = node_store();
     buf_auto struct buf b = {0};
-    sync_token_add(&b, store, 5, 7);
-    NO_ERR(sync_token_parse(store, buf_str(&b).p, &t));
+    sync_token_add(&b, node, 5, 7);
+    NO_ERR(sync_token_parse(node, buf_str(&b).p, &t));
     assert_true(t.position == 5 && t.serial == 7 && !t.is_lost);
-    NO_ERR(sync_token_parse_since(store, "s0", &t));
-    NO_ERR(sync_token_parse_since(store, "s0_12", &t));
+    NO_ERR(sync_token_parse_since(node, "s0", &t));
+    NO_ERR(sync_token_parse_since(node, "s0_12", &t));
     assert_true(!t.is_lost && t.serial == 12);
-    NO_ERR(sync_token_parse_since(store, "s5_12_abc", &t));
+    NO_ERR(sync_token_parse_since(node, "s5_12_abc", &t));
     assert_true(t.is_lost);
     static const char *const bad[] = {"",
                                       "s",
@@ -102,8 +102,8 @@ static void tokens_are_read_as_they_are_written(void **state)
                                       "s1_2_11111111111111111",
                                       "s1 "};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(sync_token_parse(store, bad[i], &t)->code, ERR_INVALID_PARAM);
-    assert_int_equal(sync_token_parse_since(store, "s-1", &t)->code, ERR_INVALID_PARAM);
+        assert_int_equal(sync_token_parse(node, bad[i], &t)->code, ERR_INVALID_PARAM);
+    assert_int_equal(sync_token_parse_since(node, "s-1", &t)->code, ERR_INVALID_PARAM);
 }
 
 /* ---- batches of other processes ---- */
@@ -158,7 +158,7 @@ static void a_change_comes_back_as_it_was(void **state)
 
 /* What a field may hold is not known here: each byte by itself comes back, but for pointers, which
  * have values of their own in the test above, and what every change has. */
-static bool is_shown_otherwise(size_t at)
+static bool is_exposed_otherwise(size_t at)
 {
 #define OF(name) offsetof(struct change, name), sizeof((struct change *)0)->name
     static const size_t ranges[][2] = {{OF(kind)},       {OF(position)},  {OF(user_id)},
@@ -188,7 +188,7 @@ static void no_field_is_forgotten(void **state)
         struct change c = {.kind = CHANGE_ACCOUNT}, *back;
         unsigned char *bytes = (unsigned char *)&c;
         size_t n;
-        if (!((unsigned char *)&used)[at] || is_shown_otherwise(at))
+        if (!((unsigned char *)&used)[at] || is_exposed_otherwise(at))
             continue;
         bytes[at] = 1;
         log_batch_add(&b, &c);

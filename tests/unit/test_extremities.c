@@ -61,7 +61,7 @@ static void take_branches(struct scene *c, int n)
 {
     for (int from = 0; from < n; from += AT_ONCE) {
         struct incoming in[AT_ONCE];
-        struct outcome out[AT_ONCE];
+        struct accept_outcome out[AT_ONCE];
         for (int i = 0; i < AT_ONCE; i++)
             in[i] = (struct incoming){.event = branch(c, from + i)};
         NO_ERR(room_accept_unless_large(c->job, room_named(c->job, c->room_id), in, AT_ONCE, out));

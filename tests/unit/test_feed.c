@@ -87,7 +87,7 @@ static void changes_are_chained_by_room_user_and_kind(void **state)
     feed_destroy(f);
 }
 
-static void kinds_are_told_apart(void **state)
+static void kinds_are_distinguished(void **state)
 {
     arena_auto struct arena *a = arena_create();
     struct feed *f = feed_create(100, ROOMY, 0);
@@ -357,7 +357,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_are_chained_by_room_user_and_kind),
-        cmocka_unit_test(kinds_are_told_apart),
+        cmocka_unit_test(kinds_are_distinguished),
         cmocka_unit_test(the_oldest_give_way),
         cmocka_unit_test(bytes_are_bounded),
         cmocka_unit_test(trees_of_contents_count),

@@ -28,9 +28,9 @@ static json_t *space_with(const char *id, const char *format, int n)
 
 /* A root with spaces, all of which have the same children, which are not to be seen. */
 static const struct err *tell(void *ctx, struct job *job, const char *room_id,
-                              const char *const *via, size_t via_n, struct space_told *ret)
+                              const char *const *via, size_t via_n, struct space_answer *ret)
 {
-    *ret = (struct space_told){0};
+    *ret = (struct space_answer){0};
     if (strncmp(room_id, "!hidden", 7) == 0)
         return NULL;
     bool is_root = strcmp(room_id, "!root:a.example") == 0;

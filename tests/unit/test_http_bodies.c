@@ -85,12 +85,12 @@ static const struct err *check_token(void *ctx, struct request *rq)
 }
 
 static const struct route routes[] = {
-    {GET, "/lines", stream_lines, .who = WHO_ANYBODY},
-    {GET, "/breaks", fail_in_the_middle, .who = WHO_ANYBODY},
-    {GET, "/file", send_file, .who = WHO_ANYBODY},
+    {GET, "/lines", stream_lines, .who = WHO_ANYONE},
+    {GET, "/breaks", fail_in_the_middle, .who = WHO_ANYONE},
+    {GET, "/file", send_file, .who = WHO_ANYONE},
     {POST, "/upload", take_upload, .who = WHO_USER, .body = BODY_FILE},
-    {GET, "/secure", who_is_secure, .who = WHO_ANYBODY},
-    {POST, "/raw", take_raw, .who = WHO_ANYBODY, .body = BODY_RAW, .body_max = 1 << 20},
+    {GET, "/secure", who_is_secure, .who = WHO_ANYONE},
+    {POST, "/raw", take_raw, .who = WHO_ANYONE, .body = BODY_RAW, .body_max = 1 << 20},
     {0}};
 
 static char folder[] = "/tmp/concorde-test-XXXXXX";

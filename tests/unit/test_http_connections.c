@@ -13,9 +13,8 @@ static const struct err *wait_long(struct request *rq, struct reply *rp)
     return rq->timed_out ? reply_empty(rp) : reply_wait(rp, mono_ms() + 600 * 1000);
 }
 
-static const struct route routes[] = {{GET, "/answer", answer, .who = WHO_ANYBODY},
-                                      {GET, "/wait", wait_long, .who = WHO_ANYBODY},
-                                      {0}};
+static const struct route routes[] = {
+    {GET, "/answer", answer, .who = WHO_ANYONE}, {GET, "/wait", wait_long, .who = WHO_ANYONE}, {0}};
 
 static int start_server(void **state)
 {

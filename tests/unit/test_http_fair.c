@@ -19,7 +19,7 @@ static struct {
 } gate;
 
 /* Blocks its worker until the gate opens. */
-static const struct err *pass_gate(struct request *rq, struct reply *rp)
+static const struct err *wait_at_gate(struct request *rq, struct reply *rp)
 {
     const char *tag = request_query(rq, "tag");
     LOCKED(&gate.lock);
@@ -32,17 +32,17 @@ static const struct err *pass_gate(struct request *rq, struct reply *rp)
     return reply_empty(rp);
 }
 
-static const struct err *pass_gate_elsewhere(struct request *rq, struct reply *rp)
+static const struct err *wait_at_gate_elsewhere(struct request *rq, struct reply *rp)
 {
-    return rq->pool == POOL_REMOTE ? pass_gate(rq, rp) : reply_elsewhere(rp, POOL_REMOTE);
+    return rq->pool == POOL_REMOTE ? wait_at_gate(rq, rp) : reply_elsewhere(rp, POOL_REMOTE);
 }
 
 /* Of those who say so, before others. */
-static const struct err *pass_gate_first(struct request *rq, struct reply *rp)
+static const struct err *wait_at_gate_first(struct request *rq, struct reply *rp)
 {
     enum route_pool pool = rq->route->moves_to ? rq->route->moves_to : POOL_REMOTE;
     if (rq->pool == pool)
-        return pass_gate(rq, rp);
+        return wait_at_gate(rq, rp);
     return reply_elsewhere_as(rp, pool,
                               request_query(rq, "first")   ? ORDER_FIRST
                               : request_query(rq, "ahead") ? ORDER_AHEAD
@@ -81,16 +81,16 @@ static enum source_knowledge server_of(void *ctx, const struct request *rq,
 }
 
 static const struct route routes[] = {
-    {GET, "/gate", pass_gate, .who = WHO_ANYBODY},
-    {GET, "/user-gate", pass_gate, .who = WHO_USER},
-    {GET, "/server-gate", pass_gate, .who = WHO_SERVER},
-    {GET, "/elsewhere", pass_gate_elsewhere, .who = WHO_USER, .moves_to = POOL_REMOTE},
-    {GET, "/first", pass_gate_first, .who = WHO_USER, .moves_to = POOL_REMOTE},
-    {GET, "/first-by-password", pass_gate_first, .who = WHO_USER, .moves_to = POOL_PASSWORD},
-    {GET, "/nowhere", pass_gate_first, .who = WHO_USER},
-    {GET, "/answer", answer, .who = WHO_ANYBODY},
-    {POST, "/upload", take_upload, .who = WHO_ANYBODY, .body = BODY_FILE},
-    {GET, "/health", answer, .who = WHO_ANYBODY, .pool = POOL_WATCH},
+    {GET, "/gate", wait_at_gate, .who = WHO_ANYONE},
+    {GET, "/user-gate", wait_at_gate, .who = WHO_USER},
+    {GET, "/server-gate", wait_at_gate, .who = WHO_SERVER},
+    {GET, "/elsewhere", wait_at_gate_elsewhere, .who = WHO_USER, .moves_to = POOL_REMOTE},
+    {GET, "/first", wait_at_gate_first, .who = WHO_USER, .moves_to = POOL_REMOTE},
+    {GET, "/first-by-password", wait_at_gate_first, .who = WHO_USER, .moves_to = POOL_PASSWORD},
+    {GET, "/nowhere", wait_at_gate_first, .who = WHO_USER},
+    {GET, "/answer", answer, .who = WHO_ANYONE},
+    {POST, "/upload", take_upload, .who = WHO_ANYONE, .body = BODY_FILE},
+    {GET, "/health", answer, .who = WHO_ANYONE, .pool = POOL_WATCH},
     {0}};
 
 static int start_server(void **state)
@@ -195,7 +195,7 @@ static void test_few_of_one_run_at_once(void **state)
     expect_all(fds, HELD_MAX, 200);
 }
 
-static void let_one_pass(char tag)
+static void let_one_through(char tag)
 {
     LOCKED(&gate.lock);
     gate.pass = tag;
@@ -209,7 +209,7 @@ static size_t came_to_work(void)
 }
 
 /* All of a waited before the first of b. Each worker that becomes free takes the other's next. */
-static void test_in_turn(void **state)
+static void test_in_order(void **state)
 {
     int first[WORKERS], a[4], b[4];
     for (int i = 0; i < WORKERS; i++)
@@ -222,7 +222,7 @@ static void test_in_turn(void **state)
         b[i] = ask(*state, "/gate?tag=b", NULL, "192.0.2.4");
     wait_until_queued(*state, "client", 8);
     for (size_t n = WORKERS; n < 2 * WORKERS; n++) {
-        let_one_pass('x');
+        let_one_through('x');
         for (int i = 0; i < 20000 && came_to_work() == n; i++)
             usleep(1000);
     }
@@ -300,10 +300,10 @@ static void test_moving_is_bounded(void **state)
     expect_all(fds, HELD_MAX, 200);
 }
 
-static void let_next_pass(char tag)
+static void let_next_through(char tag)
 {
     size_t n = came_to_work();
-    let_one_pass(tag);
+    let_one_through(tag);
     for (int i = 0; i < 20000 && came_to_work() == n; i++)
         usleep(1000);
 }
@@ -327,9 +327,9 @@ static void test_what_goes_first(void **state)
         wait_until_queued(*state, "remote", USUAL + i + 1);
     }
     for (int i = 0; i < WORKERS; i++)
-        let_next_pass('x');
-    let_next_pass('f');
-    let_next_pass('f');
+        let_next_through('x');
+    let_next_through('f');
+    let_next_through('f');
     assert_memory_equal(gate.order, "xxxxfffuff", WORKERS + 6);
     open_gate();
     expect_all(busy, WORKERS, 200);
@@ -354,11 +354,11 @@ static void test_what_goes_ahead_of_the_usual(void **state)
             wait_until_queued(*state, "remote", order * EACH + i + 1);
         }
     for (int i = 0; i < WORKERS; i++)
-        let_next_pass('x');
-    let_next_pass('f');
-    let_next_pass('f');
-    let_next_pass('f');
-    let_next_pass('a');
+        let_next_through('x');
+    let_next_through('f');
+    let_next_through('f');
+    let_next_through('f');
+    let_next_through('a');
     assert_memory_equal(gate.order, "xxxxfffaffaa", WORKERS + 8);
     open_gate();
     expect_all(busy, WORKERS, 200);
@@ -378,7 +378,7 @@ static void test_what_is_usual_has_a_bound(void **state)
         first[i] = ask(*state, "/first-by-password?tag=f&first", "alice", "192.0.2.1");
     wait_until_blocked(WORKERS);
     wait_until_queued(*state, "password", HELD_MAX - USUAL_MAX);
-    let_next_pass('u'); /* its worker takes the next one */
+    let_next_through('u'); /* its worker takes the next one */
     wait_until_queued(*state, "password", HELD_MAX - USUAL_MAX - 1);
     wait_until_blocked(WORKERS);
     open_gate();
@@ -419,7 +419,7 @@ static void test_an_upload_is_refused_and_the_connection_lives(void **state)
     fixture_forget(&r);
 }
 
-static void test_health_waits_for_nobody(void **state)
+static void test_health_never_waits(void **state)
 {
     int fds[2 * RUNNING_MAX];
     for (int i = 0; i < 2 * RUNNING_MAX; i++)
@@ -435,7 +435,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_server, stop_server)
     const struct CMUnitTest tests[] = {
         TEST(test_few_of_one_run_at_once),
-        TEST(test_in_turn),
+        TEST(test_in_order),
         TEST(test_too_many_are_refused),
         TEST(test_a_claimed_name_counts_with_the_address),
         TEST(test_an_address_that_claims_many_names_is_few_sources),
@@ -445,7 +445,7 @@ int main(void)
         TEST(test_what_is_usual_has_a_bound),
         TEST(test_a_route_moves_where_its_row_says),
         TEST(test_an_upload_is_refused_and_the_connection_lives),
-        TEST(test_health_waits_for_nobody),
+        TEST(test_health_never_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

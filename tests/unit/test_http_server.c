@@ -48,7 +48,7 @@ static const struct err *say_nothing(struct request *rq, struct reply *rp)
     return NULL;
 }
 
-static const struct err *tell_address(struct request *rq, struct reply *rp)
+static const struct err *reply_address(struct request *rq, struct reply *rp)
 {
     return reply_json(rp, 200, "{s:s,s:b}", "address", rq->remote_address, "secure",
                       request_is_secure(rq));
@@ -68,12 +68,12 @@ static const struct route routes[] = {
     {PUT, "/raw", take_raw, .body = BODY_RAW},
     {PUT, "/small", take_raw, .body = BODY_RAW, .body_max = 10},
     {POST, "/ignored", say_nothing, .body = BODY_NONE},
-    {GET, "/fails", fail_inside, .who = WHO_ANYBODY},
-    {GET, "/refuses", refuse, .who = WHO_ANYBODY},
-    {GET, "/busy", be_busy, .who = WHO_ANYBODY},
-    {GET, "/limited", tell_address, .rate = RATE_LOGIN},
-    {GET, "/address", tell_address, .who = WHO_ANYBODY},
-    {GET, "/redirect", redirect, .who = WHO_ANYBODY},
+    {GET, "/fails", fail_inside, .who = WHO_ANYONE},
+    {GET, "/refuses", refuse, .who = WHO_ANYONE},
+    {GET, "/busy", be_busy, .who = WHO_ANYONE},
+    {GET, "/limited", reply_address, .rate = RATE_LOGIN},
+    {GET, "/address", reply_address, .who = WHO_ANYONE},
+    {GET, "/redirect", redirect, .who = WHO_ANYONE},
     {0}};
 
 static int start_server(void **state)
@@ -420,8 +420,8 @@ static void test_what_is_refused_at_start(void **state)
     struct http_config config = fixture_config();
     struct http_listener l = {.address = "127.0.0.1:1", .tls_certificate = "/nowhere"};
     static const struct route twice[] = {
-        {GET, "/a/{b}", tell_address, .who = WHO_ANYBODY},
-        {GET, "/a/{c}", tell_address, .who = WHO_ANYBODY},
+        {GET, "/a/{b}", reply_address, .who = WHO_ANYONE},
+        {GET, "/a/{c}", reply_address, .who = WHO_ANYONE},
         {0},
     };
     check_refused(&config, twice, "twice");

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 
 /* What requests wait for: a counter. */
-static struct source {
+static struct queue_source {
     struct lock lock;
     struct waiter *first;
     int value, waiters;
@@ -114,12 +114,12 @@ static const struct err *go_elsewhere(struct request *rq, struct reply *rp)
 }
 
 static const struct route routes[] = {
-    {GET, "/wait", wait_for, .who = WHO_ANYBODY},
-    {POST, "/wait", wait_for, .who = WHO_ANYBODY, .body = BODY_RAW},
-    {POST, "/elsewhere", go_elsewhere, .who = WHO_ANYBODY, .body = BODY_RAW,
+    {GET, "/wait", wait_for, .who = WHO_ANYONE},
+    {POST, "/wait", wait_for, .who = WHO_ANYONE, .body = BODY_RAW},
+    {POST, "/elsewhere", go_elsewhere, .who = WHO_ANYONE, .body = BODY_RAW,
      .moves_to = POOL_REMOTE},
-    {GET, "/for-ever", wait_for_ever, .who = WHO_ANYBODY},
-    {GET, "/long", take_long, .who = WHO_ANYBODY},
+    {GET, "/for-ever", wait_for_ever, .who = WHO_ANYONE},
+    {GET, "/long", take_long, .who = WHO_ANYONE},
     {0}};
 
 static int start_server(void **state)

@@ -277,7 +277,7 @@ static void end_reader(struct reader *r)
 }
 
 /* Of those that wait, the source that holds nothing is next; and none that comes passes it. */
-static void test_sources_wait_in_turn(void **state)
+static void test_sources_are_served_in_turn(void **state)
 {
     arena_auto struct arena *first = arena_create(), *second = arena_create();
     struct reader same, other;
@@ -337,7 +337,7 @@ int main(void)
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_budget_of_shares),
         cmocka_unit_test(test_another_source_has_its_share),
-        cmocka_unit_test(test_sources_wait_in_turn),
+        cmocka_unit_test(test_sources_are_served_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@
 #define KEY "XGX0JRS2Af3be3knz2fBiRbApjm2Dh61gXDJA8kcJNI"
 
 static struct {
-    struct node node;
+    struct running_node node;
     struct arena *arena;
     char dir[64];
 } server;
@@ -60,7 +60,7 @@ static void test_kept_keys(void **state)
     struct scope s;
     bool newest;
     int64_t now = now_ms();
-    scope_init(&s, &server.node.store);
+    scope_init(&s, &server.node.node);
     keep(&s.job, "a.example", now + 60000, true, KEY, &newest);
     assert_true(newest);
     keep(&s.job, "a.example", now + 1000, false, "older", &newest);
@@ -95,7 +95,7 @@ static void *find_all(void *arg)
 {
     struct scope s;
     struct key_wanted_of w[SERVERS];
-    scope_init(&s, &server.node.store);
+    scope_init(&s, &server.node.node);
     want(s.arena, w);
     const struct err *e = keyring_find(&s.job, w, SERVERS);
     bool none = !e;
@@ -108,12 +108,12 @@ static void *find_all(void *arg)
 static int64_t failed_so_far(void)
 {
     buf_auto struct buf b = {0};
-    keyring_add_metrics(server.node.store.federation->keyring, &b);
+    keyring_add_metrics(server.node.node.federation->keyring, &b);
     const char *at = strstr(b.p, "result=\"failed\"} ");
     return strtoll(at + strlen("result=\"failed\"} "), NULL, 10);
 }
 
-static void test_nobody_is_asked_twice(void **state)
+static void test_no_server_is_asked_twice(void **state)
 {
     pthread_t threads[THREADS];
     int64_t before = failed_so_far();
@@ -136,7 +136,7 @@ static void *find_silent(void *arg)
 {
     struct scope s;
     struct key_wanted_of w = {arg, "ed25519:1", 0, NULL};
-    scope_init(&s, &server.node.store);
+    scope_init(&s, &server.node.node);
     const struct err *e = keyring_find(&s.job, &w, 1);
     scope_finish(&s);
     return e ? NULL : arg;
@@ -157,8 +157,8 @@ static void test_stopping_lets_go(void **state)
     assert_int_equal(pthread_create(&thread, NULL, find_silent, name), 0);
     usleep(300 * 1000);
     int64_t from = mono_ms();
-    federation_drain(server.node.store.federation, 100);
-    keyring_stop(server.node.store.federation->keyring);
+    federation_drain(server.node.node.federation, 100);
+    keyring_stop(server.node.node.federation->keyring);
     pthread_join(thread, &well);
     assert_non_null(well);
     assert_true(mono_ms() - from < 5000);
@@ -169,7 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kept_keys),
-        cmocka_unit_test(test_nobody_is_asked_twice),
+        cmocka_unit_test(test_no_server_is_asked_twice),
         cmocka_unit_test(test_stopping_lets_go),
     };
     return cmocka_run_group_tests(tests, start, stop);

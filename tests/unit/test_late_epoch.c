@@ -8,7 +8,7 @@
 
 enum { LIMIT_MS = 500, PATIENCE_MS = 60000 };
 
-static struct store store;
+static struct node node;
 
 SQL(epoch_sql, "SELECT epoch FROM log_head")
 
@@ -17,7 +17,7 @@ static int64_t epoch_of_the_log(void)
     struct scope s;
     int64_t epoch = 0;
     bool found;
-    scope_init(&s, &store);
+    scope_init(&s, &node);
     pg_must("epoch", db_one(job_tx(&s.job), &epoch_sql, NO_PARAMS, &found, R(INT_OUT(&epoch))));
     scope_finish(&s);
     return epoch;
@@ -34,9 +34,9 @@ static void an_epoch_that_begins_late_is_ours(void **state)
 {
     struct scope s;
     int64_t since, started = mono_ms();
-    store.db = pg_db();
-    log_start_limited(&store, pg_uri(), LIMIT_MS);
-    scope_init(&s, &store);
+    node.db = pg_db();
+    log_start_limited(&node, pg_uri(), LIMIT_MS);
+    scope_init(&s, &node);
     NO_ERR(write_something(&s.job));
     int64_t before = epoch_of_the_log();
     PGconn *holder = PQconnectdb(pg_uri());
@@ -51,9 +51,9 @@ static void an_epoch_that_begins_late_is_ours(void **state)
         assert_true(mono_ms() - started < PATIENCE_MS);
     while (write_something(&s.job))
         assert_true(mono_ms() - started < PATIENCE_MS);
-    assert_null(committer_trouble(store.committer, &since));
+    assert_null(committer_trouble(node.committer, &since));
     scope_finish(&s);
-    log_stop(&store);
+    log_stop(&node);
 }
 
 int main(void)

@@ -35,7 +35,7 @@ static const char *const texts[] = {
     "\u00e9\u00a0\U0001f980",
 };
 
-static void json_stays_json(void **state)
+static void json_remains_json(void **state)
 {
     char line[4096];
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -75,7 +75,7 @@ static void a_long_message_is_cut_between_characters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_stays_json),
+        cmocka_unit_test(json_remains_json),
         cmocka_unit_test(text_is_one_line_of_characters),
         cmocka_unit_test(a_long_message_is_cut_between_characters),
     };

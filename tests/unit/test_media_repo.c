@@ -41,7 +41,7 @@ static int teardown(void **state)
 
 static bool ask(struct media_repo *r, int i)
 {
-    return media_repo_take_turn(r, &clients[i].waiter);
+    return media_repo_take_decoder(r, &clients[i].waiter);
 }
 
 /* Takes what there is; how many turns that were. */
@@ -57,10 +57,10 @@ static int take_all(struct media_repo *r)
 static void end_all(struct media_repo *r, int n)
 {
     while (n--)
-        media_repo_end_turn(r);
+        media_repo_release_decoder(r);
 }
 
-static void test_turns_are_bounded_and_in_order(void **state)
+static void test_decoders_are_bounded_and_in_order(void **state)
 {
     struct media_repo *r = *state;
     int n = take_all(r);
@@ -68,13 +68,13 @@ static void test_turns_are_bounded_and_in_order(void **state)
     assert_false(ask(r, 1));
     assert_false(ask(r, 2));
     assert_false(ask(r, 1)); /* woken for nothing, it keeps its place */
-    media_repo_end_turn(r);
+    media_repo_release_decoder(r);
     assert_int_equal(clients[1].wakes, 1);
     assert_int_equal(clients[2].wakes, 0);
     assert_true(ask(r, 1));
     assert_null(clients[1].waiter.source);
     assert_int_equal(clients[2].wakes, 0);
-    media_repo_end_turn(r);
+    media_repo_release_decoder(r);
     assert_int_equal(clients[2].wakes, 1);
     end_all(r, n - 1);
 }
@@ -85,13 +85,13 @@ static void test_a_wake_that_is_not_needed_is_passed_on(void **state)
     int n = take_all(r);
     assert_false(ask(r, 1));
     assert_false(ask(r, 2));
-    media_repo_end_turn(r);
+    media_repo_release_decoder(r);
     leave(&clients[1]); /* found its thumbnail made by another, or hung up */
     assert_int_equal(clients[2].wakes, 1);
     end_all(r, n - 1);
 }
 
-static void test_several_free_turns_wake_several(void **state)
+static void test_several_free_decoders_wake_several(void **state)
 {
     struct media_repo *r = *state;
     int n = take_all(r);
@@ -131,7 +131,7 @@ static void test_from_one_wait_to_the_other(void **state)
     assert_false(ask(r, 1));
     media_repo_uploaded(r, "one");
     assert_int_equal(clients[1].wakes, 0);
-    media_repo_end_turn(r);
+    media_repo_release_decoder(r);
     assert_int_equal(clients[1].wakes, 1);
     end_all(r, n - 1);
 }
@@ -139,10 +139,10 @@ static void test_from_one_wait_to_the_other(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_turns_are_bounded_and_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_decoders_are_bounded_and_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_wake_that_is_not_needed_is_passed_on, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(test_several_free_turns_wake_several, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_several_free_decoders_wake_several, setup, teardown),
         cmocka_unit_test_setup_teardown(test_uploads_wake_those_who_wait_for_them, setup, teardown),
         cmocka_unit_test_setup_teardown(test_from_one_wait_to_the_other, setup, teardown),
     };

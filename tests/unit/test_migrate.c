@@ -28,7 +28,7 @@ static void migrations_are_numbered_upwards(void **state)
     }
 }
 
-struct node {
+struct starting_node {
     pthread_t thread;
     int applied;
     bool failed;
@@ -36,14 +36,14 @@ struct node {
 
 static void *start_node(void *what)
 {
-    struct node *n = what;
+    struct starting_node *n = what;
     n->failed = migrate(pg_uri(), &n->applied) != NULL;
     return NULL;
 }
 
-static void nodes_that_start_together_take_turns(void **state)
+static void nodes_that_start_together_wait_for_each_other(void **state)
 {
-    struct node nodes[4] = {{0}};
+    struct starting_node nodes[4] = {{0}};
     int applied = 0;
     pg_uri();
     for (int i = 0; i < 4; i++)
@@ -254,7 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(migrations_are_numbered_upwards),
-        cmocka_unit_test(nodes_that_start_together_take_turns),
+        cmocka_unit_test(nodes_that_start_together_wait_for_each_other),
         cmocka_unit_test(a_second_run_applies_nothing),
         cmocka_unit_test(a_missing_migration_is_applied),
         cmocka_unit_test(a_failing_migration_leaves_nothing_behind),

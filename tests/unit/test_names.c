@@ -36,7 +36,7 @@ static const char *found_in(struct arena *a, struct name_index *n, const char *b
     return arena_memdup(a, b.n ? b.p : "", b.n);
 }
 
-static void test_whom_a_body_names(void **state)
+static void test_users_that_a_body_names(void **state)
 {
     static const struct {
         const char *proves, *body, *found;
@@ -120,7 +120,7 @@ static void test_many_of_one_word(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whom_a_body_names),
+        cmocka_unit_test(test_users_that_a_body_names),
         cmocka_unit_test(test_changed_names),
         cmocka_unit_test(test_many_of_one_word),
     };

@@ -169,7 +169,7 @@ static void test_who_has_something_to_do(void **state)
     save(head(), 17);
     assert_non_null(d = find_busy("near.example")); /* it fails */
     assert_string_equal(d->last_error, "gone");
-    assert_false(d->has_news);
+    assert_false(d->has_pending);
     save(said, 0); /* the cursor never goes back */
     assert_null(find_busy("near.example"));
 }

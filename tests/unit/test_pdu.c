@@ -21,7 +21,7 @@ static const struct {
 static struct fixture {
     struct arena *arena;
     struct config config;
-    struct store store;
+    struct node node;
     struct federation federation;
     struct job job;
     struct signing_key keys[SIGNERS];
@@ -57,12 +57,12 @@ static int start(void **state)
     f->config.federation_pinned_keys = (struct config_list){pins, 3};
     f->config.old_signing_keys = (struct config_list){old, 1};
     f->config.federation_domain_whitelist = (struct config_list){allowed, 2};
-    f->store.config = &f->config;
-    f->store.signing_key = f->keys[US];
-    f->federation.store = &f->store;
-    f->store.federation = &f->federation;
-    f->federation.keyring = keyring_create(&f->store);
-    job_init(&f->job, &f->store, f->arena);
+    f->node.config = &f->config;
+    f->node.signing_key = f->keys[US];
+    f->federation.node = &f->node;
+    f->node.federation = &f->federation;
+    f->federation.keyring = keyring_create(&f->node);
+    job_init(&f->job, &f->node, f->arena);
     return 0;
 }
 

@@ -208,7 +208,7 @@ static void test_base(void **state)
     assert_in_range(singled, 5, sizeof predefined_rows / sizeof *predefined_rows / 2);
 }
 
-static void test_base_is_about_nobody(void **state)
+static void test_base_is_about_no_one(void **state)
 {
     static const char *const events[] = {
         MESSAGE("Al * and alice"),
@@ -536,7 +536,7 @@ int main(void)
         cmocka_unit_test(test_predefined_rules),
         cmocka_unit_test(test_master),
         cmocka_unit_test(test_base),
-        cmocka_unit_test(test_base_is_about_nobody),
+        cmocka_unit_test(test_base_is_about_no_one),
         cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_kinds_and_order),
         cmocka_unit_test(test_own_kinds_not_matching),

@@ -203,7 +203,7 @@ static void test_order_of_own_rules(void **state)
     json_decref(u.stored);
 }
 
-static void test_master_stays_first(void **state)
+static void test_master_remains_first(void **state)
 {
     struct user u = {0};
     assert_string_equal(put(&u, "override", "mine", NOTHING, NULL, NULL), "");
@@ -217,7 +217,7 @@ static void test_master_stays_first(void **state)
     json_decref(u.stored);
 }
 
-static void test_rules_as_shown(void **state)
+static void test_rules_as_returned(void **state)
 {
     struct user u = {0};
     put(&u, "content", "nocake", "{'actions':['notify'],'pattern':'cake*lie','other':1}", NULL,
@@ -427,8 +427,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_predefined_rules_in_order),
         cmocka_unit_test(test_order_of_own_rules),
-        cmocka_unit_test(test_master_stays_first),
-        cmocka_unit_test(test_rules_as_shown),
+        cmocka_unit_test(test_master_remains_first),
+        cmocka_unit_test(test_rules_as_returned),
         cmocka_unit_test(test_enabled_and_actions_of_own_rules),
         cmocka_unit_test(test_changes_of_predefined_rules),
         cmocka_unit_test(test_own_rules_are_changes),

@@ -55,7 +55,7 @@ static void test_queries(void **state)
 {
     arena_auto struct arena *a = arena_create();
     for (size_t i = 0; i < COUNT(queries); i++) {
-        struct query q;
+        struct url_query q;
         const struct err *e = query_parse(a, queries[i].text, &q);
         check_error(queries[i].proves, e, queries[i].wanted ? NULL : "M_INVALID_PARAM");
         if (e)
@@ -71,7 +71,7 @@ static void test_too_many_parameters(void **state)
 {
     arena_auto struct arena *a = arena_create();
     buf_auto struct buf b = {0};
-    struct query q;
+    struct url_query q;
     for (int i = 0; i < QUERY_PAIRS_MAX; i++)
         buf_add_text(&b, i ? "&a" : "a");
     check_error("at the limit", query_parse(a, b.p, &q), NULL);

@@ -2,9 +2,9 @@
 
 #include "base/clock.h"
 #include "matrix/id.h"
-#include "rooms/accept/enter.h"
 #include "rooms/accept/history.h"
-#include "rooms/accept/told_state.h"
+#include "rooms/accept/remote_join.h"
+#include "rooms/accept/remote_state.h"
 #include "rooms/noted_rooms.h"
 #include "rooms/servers.h"
 #include "rooms/state/state_at.h"
@@ -27,7 +27,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-enum { MEMBERS = 40, EVENTS_MAX = 3 * TOLD_AT_ONCE };
+enum { MEMBERS = 40, EVENTS_MAX = 3 * REMOTE_STATE_AT_ONCE };
 
 /* A room of another server: what it has, as that server would tell it. */
 struct far_room {
@@ -100,17 +100,17 @@ static struct room *enter(struct far_room *r, const struct event *join, size_t m
 {
     static const char *const servers[] = {"remote.example", "third.example"};
     struct room *room;
-    struct room_entry entry = {
+    struct remote_join entry = {
         .version = r->v,
         .room_id = r->room_id,
-        .told = {.state = r->state, .state_n = r->state_n - 1 - members_left_out},
+        .remote = {.state = r->state, .state_n = r->state_n - 1 - members_left_out},
         .join = join,
         .is_partial = members_left_out > 0,
         .servers = members_left_out ? servers : NULL,
         .servers_n = members_left_out ? 2 : 0,
         .resident = "remote.example",
     };
-    NO_ERR(room_enter(r->job, &entry, &room));
+    NO_ERR(room_join_remote(r->job, &entry, &room));
     return room;
 }
 
@@ -119,7 +119,7 @@ static const char *versions[] = {"1", "3", "6", "10", "11", "12"};
     for (size_t v##_i = 0; v##_i < sizeof versions / sizeof *versions; v##_i++)                    \
         for (const char *v = versions[v##_i]; v; v = NULL)
 
-static void entering_makes_the_told_state_current(void **state)
+static void joining_makes_the_received_state_current(void **state)
 {
     EACH_VERSION(v)
     {
@@ -167,7 +167,7 @@ static void members_may_come_later(void **state)
         assert_true(room_is_partial(room));
         assert_true(room_has_server(room, "third.example"));
         assert_int_equal(room->joined_n, 2);
-        NO_ERR(room_await_complete(r.job, &room, mono_ms() + 10, &done));
+        NO_ERR(room_await_resync(r.job, &room, mono_ms() + 10, &done));
         assert_false(done);
         struct author alice = author_named(ALICE);
         const char *id;
@@ -186,14 +186,14 @@ static void members_may_come_later(void **state)
         size_t n;
         NO_ERR(rooms_partial_list(job_tx(r.job), &list, &n));
         assert_true(n >= 1);
-        struct told_state told = {.state = r.state, .state_n = r.state_n - 1};
-        NO_ERR(room_complete(r.job, room_named(r.job, r.room_id), &told));
+        struct received_state remote = {.state = r.state, .state_n = r.state_n - 1};
+        NO_ERR(room_resync(r.job, room_named(r.job, r.room_id), &remote));
         room = room_named(r.job, r.room_id);
         assert_false(room_is_partial(room));
         assert_int_equal(room->joined_n, MEMBERS + 2);
-        NO_ERR(room_await_complete(r.job, &room, mono_ms() + 10, &done));
+        NO_ERR(room_await_resync(r.job, &room, mono_ms() + 10, &done));
         assert_true(done);
-        NO_ERR(room_complete(r.job, room, &told)); /* after a restart: once more */
+        NO_ERR(room_resync(r.job, room, &remote)); /* after a restart: once more */
         /* events that fork from the joining find the members that were told later */
         const struct stored_event *late = NULL;
         for (size_t i = 0; i < n; i++)
@@ -240,8 +240,8 @@ static void history_is_added_in_order(void **state)
         NO_ERR(history_ends(r.job, room, 5, &ends, &n));
         assert_int_equal(n, 0);
 
-        NO_ERR(events_page(job_tx(r.job), room->id, EVENT_ASIDE_MAX, INT64_MAX, false, 1000, &list,
-                           &n));
+        NO_ERR(events_page(job_tx(r.job), room->id, EVENT_OFF_TIMELINE_MAX, INT64_MAX, false, 1000,
+                           &list, &n));
         assert_int_equal(n, r.n);
         for (size_t i = 0; i < n; i++)
             assert_string_equal(list[i].event->event_id, r.line[i]->event_id);
@@ -269,11 +269,11 @@ static int64_t largest_write(struct far_room *r)
 
 static void add_much_state(struct far_room *r)
 {
-    for (int i = 0; i < TOLD_AT_ONCE; i++) {
+    for (int i = 0; i < REMOTE_STATE_AT_ONCE; i++) {
         const char *id = arena_printf(r->job->arena, "@crowd%d:fifth.example", i);
         far_add(r, "m.room.member", id, id, "{\"membership\":\"join\"}", NULL);
     }
-    for (int i = 0; i < TOLD_AT_ONCE; i++)
+    for (int i = 0; i < REMOTE_STATE_AT_ONCE; i++)
         far_add(r, "m.policy.rule.user", CAROL, arena_printf(r->job->arena, "rule%d", i), "{}",
                 r->carol);
     far_add(r, "m.room.topic", CAROL, "", "{\"topic\":\"comes with the join\"}", r->carol);
@@ -290,13 +290,13 @@ static void a_large_state_comes_in_pieces(void **state)
     assert_true(room_is_partial(room));
     assert_true(room_has_server(room, "fifth.example"));
     assert_non_null(state_id(r.job, r.room_id, "m.room.topic", ""));
-    assert_in_range(largest_write(&r), TOLD_AT_ONCE / 2, TOLD_AT_ONCE + 1);
-    struct told_state told = {.state = r.state, .state_n = r.state_n - 1};
-    NO_ERR(room_complete(r.job, room, &told));
-    assert_in_range(largest_write(&r), TOLD_AT_ONCE / 2, TOLD_AT_ONCE + 1);
+    assert_in_range(largest_write(&r), REMOTE_STATE_AT_ONCE / 2, REMOTE_STATE_AT_ONCE + 1);
+    struct received_state remote = {.state = r.state, .state_n = r.state_n - 1};
+    NO_ERR(room_resync(r.job, room, &remote));
+    assert_in_range(largest_write(&r), REMOTE_STATE_AT_ONCE / 2, REMOTE_STATE_AT_ONCE + 1);
     room = room_named(r.job, r.room_id);
     assert_false(room_is_partial(room));
-    assert_int_equal(room->joined_n, MEMBERS + TOLD_AT_ONCE + 2);
+    assert_int_equal(room->joined_n, MEMBERS + REMOTE_STATE_AT_ONCE + 2);
     for (size_t i = 0; i < r.state_n; i += 7)
         assert_string_equal(state_id(r.job, r.room_id, r.state[i]->type, r.state[i]->state_key),
                             r.state[i]->event_id);
@@ -308,19 +308,19 @@ static void too_many_kinds_of_state_are_refused(void **state)
     struct far_room r;
     struct room *room;
     make_far_room(&r, "11");
-    for (int i = 0; i < TOLD_AT_ONCE; i++)
+    for (int i = 0; i < REMOTE_STATE_AT_ONCE; i++)
         far_add(&r, arena_printf(r.job->arena, "example.%d", i), CAROL, "", "{}", r.carol);
-    struct room_entry entry = {.version = r.v,
-                               .room_id = r.room_id,
-                               .told = {.state = r.state, .state_n = r.state_n},
-                               .join = far_join(&r)};
-    const struct err *e = room_enter(r.job, &entry, &room);
+    struct remote_join entry = {.version = r.v,
+                                .room_id = r.room_id,
+                                .remote = {.state = r.state, .state_n = r.state_n},
+                                .join = far_join(&r)};
+    const struct err *e = room_join_remote(r.job, &entry, &room);
     assert_true(e && e->code == ERR_TOO_LARGE);
     scope_finish(&r.s);
 }
 
 /* What members did while we were away is known when we are back. */
-static void members_of_a_former_stay_are_replaced(void **state)
+static void members_of_a_former_membership_are_replaced(void **state)
 {
     struct far_room r;
     make_far_room(&r, "11");
@@ -345,8 +345,8 @@ static void members_of_a_former_stay_are_replaced(void **state)
     join = far_join(&r);
     struct room *room = enter(&r, join, MEMBERS);
     assert_true(room_is_partial(room));
-    struct told_state told = {.state = r.state, .state_n = r.state_n - 1};
-    NO_ERR(room_complete(r.job, room, &told));
+    struct received_state remote = {.state = r.state, .state_n = r.state_n - 1};
+    NO_ERR(room_resync(r.job, room, &remote));
     assert_string_equal(state_id(r.job, r.room_id, "m.room.member", user), newest->event_id);
     room = room_named(r.job, r.room_id);
     assert_int_equal(room->joined_n, MEMBERS + 2);
@@ -358,7 +358,7 @@ SQL(largest_end_sql, "SELECT COALESCE(max(n), 0) FROM (SELECT count(*) AS n FROM
                      "AND valid_to < 9223372036854775807 GROUP BY valid_to) w")
 
 /* The other server forgets most of what it has told. */
-static void a_large_former_stay_ends_in_pieces(void **state)
+static void a_large_former_state_ends_in_pieces(void **state)
 {
     struct far_room r;
     int64_t most;
@@ -367,8 +367,8 @@ static void a_large_former_stay_ends_in_pieces(void **state)
     struct author alice = author_named(ALICE);
     add_much_state(&r);
     struct room *room = enter(&r, far_join(&r), 0);
-    struct told_state told = {.state = r.state, .state_n = r.state_n - 1};
-    NO_ERR(room_complete(r.job, room, &told));
+    struct received_state remote = {.state = r.state, .state_n = r.state_n - 1};
+    NO_ERR(room_resync(r.job, room, &remote));
     struct member_change leave = {.action = MEMBER_LEAVE, .target = ALICE};
     NO_ERR(membership_change(r.job, room_named(r.job, r.room_id), &alice, &leave, &id));
     r.state_n = 4 + MEMBERS;
@@ -378,7 +378,7 @@ static void a_large_former_stay_ends_in_pieces(void **state)
     assert_null(state_id(r.job, r.room_id, "m.policy.rule.user", "rule7"));
     assert_string_equal(state_id(r.job, r.room_id, "m.room.power_levels", ""), r.power->event_id);
     NO_ERR(db_one(job_tx(r.job), &largest_end_sql, P(TEXT(r.room_id)), NULL, R(INT_OUT(&most))));
-    assert_in_range(most, TOLD_AT_ONCE / 2, TOLD_AT_ONCE);
+    assert_in_range(most, REMOTE_STATE_AT_ONCE / 2, REMOTE_STATE_AT_ONCE);
     scope_finish(&r.s);
 }
 
@@ -391,9 +391,9 @@ static void *complete_the_room(void *arg)
 {
     struct completion *c = arg;
     struct scope s;
-    scope_init(&s, c->r->job->store);
-    struct told_state told = {.state = c->r->state, .state_n = c->r->state_n - 1};
-    NO_ERR(room_complete(&s.job, room_named(&s.job, c->r->room_id), &told));
+    scope_init(&s, c->r->job->node);
+    struct received_state remote = {.state = c->r->state, .state_n = c->r->state_n - 1};
+    NO_ERR(room_resync(&s.job, room_named(&s.job, c->r->room_id), &remote));
     scope_finish(&s);
     return NULL;
 }
@@ -492,17 +492,17 @@ static void sweep_noted(int64_t days_later, int64_t since)
  * ours has to do with them. */
 static void noted_rooms_go_when_they_are_old(void **state)
 {
-    struct far_room rejected, waiting, entered;
+    struct far_room rejected, waiting, joined_at;
     int64_t then = now_ms() + INT64_C(1000) * 24 * 3600 * 1000;
     make_far_room(&rejected, "11");
     make_far_room(&waiting, "12");
-    make_far_room(&entered, "11");
+    make_far_room(&joined_at, "11");
     note(&rejected, "invite");
     note(&rejected, "leave");
     note(&waiting, "invite");
-    note(&entered, "invite");
-    entered.target = NULL;
-    enter(&entered, far_join(&entered), 0);
+    note(&joined_at, "invite");
+    joined_at.target = NULL;
+    enter(&joined_at, far_join(&joined_at), 0);
     int64_t id = room_named(rejected.job, rejected.room_id)->id;
     NO_ERR(db_exec(job_tx(rejected.job), &note_time_sql, P(INT(then)), NULL));
     sweep_noted(RETENTION_ROOMS_DAYS - 1, then);
@@ -515,7 +515,7 @@ static void noted_rooms_go_when_they_are_old(void **state)
     assert_int_equal(
         room_membership(room_named(waiting.job, waiting.room_id), author_named(ALICE).user),
         MEMBERSHIP_INVITE);
-    assert_int_equal(room_named(entered.job, entered.room_id)->joined_n, MEMBERS + 2);
+    assert_int_equal(room_named(joined_at.job, joined_at.room_id)->joined_n, MEMBERS + 2);
     note(&rejected, "invite"); /* it can be noted anew */
     assert_int_not_equal(room_named(rejected.job, rejected.room_id)->id, id);
     sweep_noted(RETENTION_ROOMS_DAYS, then);
@@ -526,7 +526,7 @@ static void noted_rooms_go_when_they_are_old(void **state)
         MEMBERSHIP_LEAVE);
     scope_finish(&rejected.s);
     scope_finish(&waiting.s);
-    scope_finish(&entered.s);
+    scope_finish(&joined_at.s);
 }
 
 /* Anybody may send an invite to a room that they name, of a version that they make up. */
@@ -556,15 +556,15 @@ static void a_lie_about_the_version_does_not_last(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(entering_makes_the_told_state_current),
+        cmocka_unit_test(joining_makes_the_received_state_current),
         cmocka_unit_test(a_forged_state_is_left_out),
         cmocka_unit_test(members_may_come_later),
         cmocka_unit_test(history_is_added_in_order),
         cmocka_unit_test(members_and_history_may_come_at_once),
         cmocka_unit_test(a_large_state_comes_in_pieces),
         cmocka_unit_test(too_many_kinds_of_state_are_refused),
-        cmocka_unit_test(members_of_a_former_stay_are_replaced),
-        cmocka_unit_test(a_large_former_stay_ends_in_pieces),
+        cmocka_unit_test(members_of_a_former_membership_are_replaced),
+        cmocka_unit_test(a_large_former_state_ends_in_pieces),
         cmocka_unit_test(invites_are_noted_and_undone),
         cmocka_unit_test(noted_rooms_go_when_they_are_old),
         cmocka_unit_test(a_lie_about_the_version_does_not_last),

@@ -94,7 +94,7 @@ static void close_scene(struct scene *c)
 static void make_chain(struct scene *c, int length)
 {
     struct incoming in[AT_ONCE];
-    struct outcome out[AT_ONCE];
+    struct accept_outcome out[AT_ONCE];
     go_on_from_head(c);
     for (int done = 0; done < length;) {
         size_t n = 0;
@@ -208,7 +208,7 @@ static void events_that_go_on_share_a_commit(void **state)
     {
         struct scene c;
         struct incoming in[FORK];
-        struct outcome out[FORK];
+        struct accept_outcome out[FORK];
         open_scene(&c, v);
         set_state(&c, "m.room.topic", "{\"topic\":\"ours\"}");
         take(&c, on_the_fork(&c, 1)); /* what is current is decided */
@@ -279,7 +279,7 @@ static void a_long_conflict_costs_no_statements(void **state)
     static const char *const some[] = {"10", "12"};
     for (size_t k = 0; k < 2; k++) {
         struct scene c;
-        struct outcome out;
+        struct accept_outcome out;
         open_scene(&c, some[k]);
         const struct event **chain = arena_alloc_array(c.job->arena, CHAIN, sizeof *chain);
         const char *was = c.bob;

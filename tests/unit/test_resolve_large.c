@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "federation/in/inbound_internal.h"
-#include "federation/turns.h"
+#include "federation/keyed_lock.h"
 #include "rooms/state/state_at.h"
 
 #define BOB "@bob:remote.example"
@@ -51,21 +51,21 @@ static void add_current_state(struct scene *c)
     }
 }
 
-static void tell_branches(struct scene *c, size_t members)
+static void make_branches(struct scene *c, size_t members)
 {
     struct arena *a = c->job->arena;
-    const struct event **told = arena_alloc_array(a, 2 * members, sizeof *told);
+    const struct event **received = arena_alloc_array(a, 2 * members, sizeof *received);
     size_t n = 0;
     add_current_state(c);
     for (int b = 0; b < 2; b++)
         for (size_t i = 0; i < members; i++) {
             const char *user = arena_printf(a, "@u%zu:remote.example", i);
-            told[n] =
+            received[n] =
                 by(c, user, "m.room.member", user,
                    arena_printf(a, "{\"displayname\":\"%d\",\"membership\":\"join\"}", b), c->base);
-            c->state[b][c->state_n[b]++] = told[n++]->event_id;
+            c->state[b][c->state_n[b]++] = received[n++]->event_id;
         }
-    NO_ERR(outliers_store(c->job, room_named(c->job, c->room_id), told, n, NULL, NULL));
+    NO_ERR(outliers_store(c->job, room_named(c->job, c->room_id), received, n, NULL, NULL));
 }
 
 static const struct event *message(struct scene *c, int branch)
@@ -78,11 +78,11 @@ static const struct event *message(struct scene *c, int branch)
 
 typedef const struct err *accept_function(struct job *job, struct room *room,
                                           const struct incoming *events, size_t n,
-                                          struct outcome *ret);
+                                          struct accept_outcome *ret);
 
-static struct outcome accept_by(struct scene *c, accept_function *accept, struct incoming in)
+static struct accept_outcome accept_by(struct scene *c, accept_function *accept, struct incoming in)
 {
-    struct outcome out;
+    struct accept_outcome out;
     NO_ERR(accept(c->job, room_named(c->job, c->room_id), &in, 1, &out));
     return out;
 }
@@ -91,7 +91,7 @@ static void begin_branch(struct scene *c, accept_function *accept, int branch, b
 {
     struct incoming in = {
         .event = message(c, branch), .state_ids = c->state[branch], .state_n = c->state_n[branch]};
-    struct outcome out = accept_by(c, accept, in);
+    struct accept_outcome out = accept_by(c, accept, in);
     *ret_left = out.is_large;
     if (out.is_large)
         out = accept_by(c, room_accept, in);
@@ -125,7 +125,7 @@ static void check_large(const char *version)
     struct scene c;
     bool left;
     open_scene(&c, version);
-    tell_branches(&c, MANY);
+    make_branches(&c, MANY);
     begin_branch(&c, room_accept_unless_large, 0, &left);
     assert_true(left);
     begin_branch(&c, room_accept_unless_large, 1, &left);
@@ -133,7 +133,7 @@ static void check_large(const char *version)
     for (int i = 0; i < 4; i++) {
         struct incoming in = {.event = message(&c, i % 2)};
         int64_t before = statements(&c);
-        struct outcome out = accept_by(&c, room_accept_unless_large, in);
+        struct accept_outcome out = accept_by(&c, room_accept_unless_large, in);
         assert_int_equal(out.verdict, VERDICT_MISSING);
         assert_true(out.is_large);
         assert_in_range(statements(&c) - before, 0, 4); /* its branches were not looked at */
@@ -155,7 +155,7 @@ static void small_conflicts_are_not(void **state)
     struct scene c;
     bool left;
     open_scene(&c, "10");
-    tell_branches(&c, FEW);
+    make_branches(&c, FEW);
     begin_branch(&c, room_accept_unless_large, 0, &left);
     assert_false(left);
     begin_branch(&c, room_accept_unless_large, 1, &left);
@@ -168,29 +168,29 @@ static void small_conflicts_are_not(void **state)
 }
 
 /* What a request brings waits for its turn, or is to come again; the others go on. */
-static void requests_take_turns_with_large_conflicts(void **state)
+static void large_conflicts_run_one_at_a_time(void **state)
 {
     struct scene c;
     struct federation *f;
-    struct outcome out;
+    struct accept_outcome out;
     bool left;
     NO_ERR(federation_start(node_store(), false, &f));
-    struct turns *turns = f->inbound->large;
+    struct keyed_lock *locks = f->inbound->large;
     open_scene(&c, "12");
-    tell_branches(&c, MANY);
+    make_branches(&c, MANY);
     begin_branch(&c, room_accept_unless_large, 0, &left);
     begin_branch(&c, room_accept_unless_large, 1, &left);
     struct incoming in = {.event = message(&c, 0)};
     struct room *room = room_named(c.job, c.room_id);
-    assert_true(turns_take(turns, LARGE_TURN, "", mono_ms()));
+    assert_true(keyed_lock_take(locks, LARGE_KEY, "", mono_ms()));
     const struct err *e = inbound_accept(c.job, room, &in, 0, &out);
     assert_true(e && e->code == ERR_LIMIT_EXCEEDED && e->retry_after_ms > 0);
     const char *id;
     NO_ERR(send_text(c.job, c.room_id, &alice, "meanwhile", &id));
-    turns_give_back(turns, LARGE_TURN);
+    keyed_lock_release(locks, LARGE_KEY);
     NO_ERR(inbound_accept(c.job, room_named(c.job, c.room_id), &in, 0, &out));
     assert_int_equal(out.verdict, VERDICT_ACCEPTED);
-    assert_false(turns_is_taken(turns, LARGE_TURN));
+    assert_false(keyed_lock_is_taken(locks, LARGE_KEY));
     scope_finish(&c.s);
 }
 
@@ -199,8 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(large_conflicts_are_left_for_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(small_conflicts_are_not, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(requests_take_turns_with_large_conflicts, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(large_conflicts_run_one_at_a_time, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

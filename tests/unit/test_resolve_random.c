@@ -173,7 +173,7 @@ static void check_goes_on(struct scene *c, const struct event *e)
 static void step(struct scene *c)
 {
     struct incoming in[TOGETHER];
-    struct outcome out[TOGETHER];
+    struct accept_outcome out[TOGETHER];
     size_t at = draw(3), n = draw(2) ? 1 : 1 + draw(TOGETHER);
     const char *prev = c->heads[at], *other = NULL;
     struct state_set state = state_after(c, prev);

@@ -129,7 +129,7 @@ static void test_actions_go_once_they_are_read(void **state)
     holds("(SELECT count(*) = 0 FROM push_actions WHERE \"user\" IN (5, 6))");
 }
 
-static void test_young_actions_stay(void **state)
+static void test_young_actions_are_kept(void **state)
 {
     struct push_actions_place place = {0};
     int64_t n;
@@ -147,7 +147,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_transaction_ids_go_by_age, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_actions_go_once_they_are_read, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_young_actions_stay, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_young_actions_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_keys_of_backups_that_are_gone_go_in_parts, set_up,
                                         tear_down),
     };

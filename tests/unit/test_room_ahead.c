@@ -53,7 +53,7 @@ static size_t intervals_of(struct job *job, const char *room_id, int64_t type,
 
 /* ---- the tests ---- */
 
-static void what_waits_is_built_upon_and_not_shown(void **state)
+static void what_waits_is_built_upon_and_not_read(void **state)
 {
     struct scope s;
     scope_init(&s, node_store());
@@ -381,7 +381,7 @@ static void a_crowd_leaves_a_room_that_agrees_with_itself(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_waits_is_built_upon_and_not_shown),
+        cmocka_unit_test(what_waits_is_built_upon_and_not_read),
         cmocka_unit_test(a_ban_holds_from_its_place_in_the_queue),
         cmocka_unit_test(a_key_that_changes_often_has_intervals_that_meet),
         cmocka_unit_test(what_was_built_on_a_failure_is_judged_anew),

@@ -223,7 +223,7 @@ static void the_cache_is_what_the_database_says(void **state)
 }
 
 /* An event cites 20 events at most; the others stay to be cited by the next. */
-static void what_an_event_cannot_cite_stays(void **state)
+static void what_an_event_cannot_cite_is_kept(void **state)
 {
     struct scope s;
     scope_init(&s, node_store());
@@ -258,7 +258,7 @@ int main(void)
         cmocka_unit_test(several_events_are_one_write),
         cmocka_unit_test(a_transaction_happens_once),
         cmocka_unit_test(the_cache_is_what_the_database_says),
-        cmocka_unit_test(what_an_event_cannot_cite_stays),
+        cmocka_unit_test(what_an_event_cannot_cite_is_kept),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

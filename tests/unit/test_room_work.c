@@ -21,7 +21,7 @@ int clock_gettime(clockid_t which, struct timespec *t)
     return (int)failed;
 }
 
-static struct store store;
+static struct node node;
 static struct room_work *work;
 static atomic_int runs;
 static atomic_int run_of[4]; /* by room */
@@ -51,7 +51,7 @@ static void start_with(work_function *fn)
     runs = 0;
     for (int i = 0; i < 4; i++)
         run_of[i] = 0;
-    work = room_work_create(&store, fn, NULL);
+    work = room_work_create(&node, fn, NULL);
     room_work_start(work, 2);
 }
 
@@ -121,7 +121,7 @@ static enum work_result fails(void *ctx, struct job *job, const struct work_item
     return WORK_LATER;
 }
 
-static void test_news_that_came_during_a_failure_shorten_the_pause(void **state)
+static void test_what_came_during_a_failure_shortens_the_pause(void **state)
 {
     start_with(fails);
     room_work_add(work, 1, "a.example");
@@ -214,7 +214,7 @@ int main(void)
         cmocka_unit_test(test_each_item_that_waits_for_it_is_woken),
         cmocka_unit_test(test_nothing_is_awaited_by_work_that_is_done),
         cmocka_unit_test(test_large_work_leaves_threads_to_others),
-        cmocka_unit_test(test_news_that_came_during_a_failure_shorten_the_pause),
+        cmocka_unit_test(test_what_came_during_a_failure_shortens_the_pause),
         cmocka_unit_test(test_a_rest_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@
 
 #include <stdatomic.h>
 
-enum { TURNS_MAX = 5000, ALONE = 3, BEHIND = 3 };
+enum { DECODERS_MAX = 5000, ALONE = 3, BEHIND = 3 };
 
 struct crowd {
     struct room *room;
@@ -19,7 +19,7 @@ static void look_again_soon(void)
     nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 }
 
-static int waiting_for_turns(struct room *room)
+static int waiting_alone(struct room *room)
 {
     LOCKED(&room->lock);
     return room->wanted_alone;
@@ -29,7 +29,7 @@ static int waiting_for_turns(struct room *room)
 static void *write_alone(void *arg)
 {
     struct crowd *c = arg;
-    while (!c->stop && c->turns < TURNS_MAX) {
+    while (!c->stop && c->turns < DECODERS_MAX) {
         if (!writer_lock(c->room))
             return NULL;
         c->room->busy = true;
@@ -37,7 +37,7 @@ static void *write_alone(void *arg)
         c->turns++;
         do
             look_again_soon();
-        while (!waiting_for_turns(c->room) && !c->stop && c->turns < TURNS_MAX);
+        while (!waiting_alone(c->room) && !c->stop && c->turns < DECODERS_MAX);
         writer_done(c->room);
     }
     return NULL;
@@ -60,7 +60,7 @@ static void state_goes_between_those_who_must_be_alone(void **state)
     c.stop = true;
     for (int i = 0; i < ALONE; i++)
         pthread_join(threads[i], NULL);
-    assert_true(turns < TURNS_MAX);
+    assert_true(turns < DECODERS_MAX);
     assert_int_equal(c.room->waiting_behind, 0);
     assert_int_equal(c.room->wanted_alone, 0);
     room_destroy_unlisted(c.room);
@@ -70,7 +70,7 @@ static void state_goes_between_those_who_must_be_alone(void **state)
 static void *write_behind(void *arg)
 {
     struct crowd *c = arg;
-    while (!c->stop && c->behind < TURNS_MAX) {
+    while (!c->stop && c->behind < DECODERS_MAX) {
         if (!writer_lock_behind(c->room, true))
             return NULL;
         int64_t queued = ++c->room->state_queued;
@@ -101,7 +101,7 @@ static void who_must_be_alone_goes_between_changes_of_state(void **state)
     c.stop = true;
     for (int i = 0; i < BEHIND; i++)
         pthread_join(threads[i], NULL);
-    assert_true(behind < TURNS_MAX);
+    assert_true(behind < DECODERS_MAX);
     room_destroy_unlisted(c.room);
 }
 

@@ -9,7 +9,7 @@ static const struct err *nothing(struct request *rq, struct reply *rp)
 
 #define ROW(m, p)                                                                                  \
     {                                                                                              \
-        m, p, nothing, .who = WHO_ANYBODY                                                          \
+        m, p, nothing, .who = WHO_ANYONE                                                           \
     }
 
 static const struct route routes[] = {
@@ -27,7 +27,7 @@ static const struct route routes[] = {
     ROW(GET, "/_matrix/media/v3/download/{server}/{id}"),
     ROW(GET, "/admin/{rest...}"),
     ROW(GET, "/admin/users/{user}"),
-    {DELETE, "/_matrix/client/v1/thing/{a}", nothing, .who = WHO_ANYBODY,
+    {DELETE, "/_matrix/client/v1/thing/{a}", nothing, .who = WHO_ANYONE,
      .also = "/_matrix/client/unstable/org.example/thing/{a}"},
     ROW(HEAD, "/head"),
     {0}};
@@ -169,7 +169,7 @@ static void test_bad_tables_are_refused(void **state)
         {"malformed", {ROW(GET, "/{a"), {0}}},
         {"malformed", {ROW(GET, "/{a...}/b"), {0}}},
         {"malformed", {ROW(GET, "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}"), {0}}},
-        {"no handler", {{GET, "/a", NULL, .who = WHO_ANYBODY}, {0}}},
+        {"no handler", {{GET, "/a", NULL, .who = WHO_ANYONE}, {0}}},
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
         const struct route *tables[] = {bad[i].table};

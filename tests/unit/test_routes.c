@@ -12,7 +12,7 @@ static bool is_tree(const struct route *r)
 
 static bool needs_no_token(const struct route *r)
 {
-    return r->who == WHO_ANYBODY || r->who == WHO_MAYBE_USER;
+    return r->who == WHO_ANYONE || r->who == WHO_MAYBE_USER;
 }
 
 static void test_limits_of_bodies(void **state)

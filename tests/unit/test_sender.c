@@ -125,7 +125,7 @@ static const char *room_id;
 static int begin(void **state)
 {
     node_begin();
-    federation.store = node_store();
+    federation.node = node_store();
     node_store()->federation = &federation;
     federation.answers = answers_create(1 << 20);
     by_hand = sender_create(node_store());
@@ -388,7 +388,7 @@ static void test_what_is_not_in_the_log(void **state)
     await_edus("and nothing else", "far.example", 3);
 }
 
-static void test_nothing_for_whom_we_may_not_contact(void **state)
+static void test_nothing_for_denied_servers(void **state)
 {
     struct author dora = author_named("@dora:forbidden.example");
     pg_must("join", set_membership(&job, room_id, &dora, "join"));
@@ -404,7 +404,7 @@ static void test_the_cursor_is_saved(void **state)
     const struct destination_row *row = await_cursor("near.example");
     assert_int_equal(row->failing_since_ts, 0);
     assert_true(row->last_success_ts > 0);
-    assert_false(row->has_news);
+    assert_false(row->has_pending);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -421,7 +421,7 @@ int main(void)
         TEST(test_a_repetition_is_the_same_transaction),
         TEST(test_after_long_the_newest_is_enough),
         TEST(test_what_is_not_in_the_log),
-        TEST(test_nothing_for_whom_we_may_not_contact),
+        TEST(test_nothing_for_denied_servers),
         TEST(test_the_cursor_is_saved),
     };
     return cmocka_run_group_tests(tests, begin, end);

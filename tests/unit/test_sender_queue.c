@@ -51,7 +51,7 @@ static void test_moves_on_in_bounded_memory(void **state)
         queue_drop_until_locked(&d, i - 100);
         assert_true(d.n <= 100);
     }
-    assert_true(d.room <= 512);
+    assert_true(d.cap <= 512);
     assert_int_equal(d.queue[d.first].position, 99901);
     queue_clear_locked(&d);
 }
@@ -72,13 +72,13 @@ static void test_typing_notices(void **state)
     typing_put_locked(&d, &alice);
     typing_put_locked(&d, &bob);
     check_notices("both", &d, "+@alice:x +@bob:x ");
-    struct typing_notice told = alice;
+    struct typing_notice received = alice;
     alice.typing = false;
     typing_put_locked(&d, &alice);
     check_notices("the newest of each", &d, "-@alice:x +@bob:x ");
-    typing_told_locked(&d, &told);
+    typing_sent_locked(&d, &received);
     check_notices("what is newer than what was told stays", &d, "-@alice:x +@bob:x ");
-    typing_told_locked(&d, &alice);
+    typing_sent_locked(&d, &alice);
     check_notices("what was told goes", &d, "+@bob:x ");
     bob.since = now - 60000;
     typing_put_locked(&d, &bob);
@@ -91,7 +91,7 @@ static void test_typing_notices(void **state)
     }
     assert_int_equal(d.typing_n, TYPING_MAX);
     while (d.typing_n)
-        typing_told_locked(&d, &d.typing[0]);
+        typing_sent_locked(&d, &d.typing[0]);
     free(d.typing);
 }
 

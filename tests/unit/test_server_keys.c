@@ -141,7 +141,7 @@ static void test_settings(void **state)
                              .trusted_key_servers = {notaries, 2}};
     struct signing_key further = spec_key();
     snprintf(further.id, sizeof further.id, "ed25519:2");
-    const struct store s = {
+    const struct node s = {
         .config = &c, .signing_key = spec_key(), .further_keys = &further, .further_keys_n = 1};
     arena_auto struct arena *a = arena_create();
     struct key_settings k;
@@ -208,10 +208,10 @@ static void test_wrong_settings(void **state)
 /* ---- memory ---- */
 
 static void put(struct key_table *t, const char *server, const char *key_id, int64_t until,
-                enum key_news news)
+                enum key_source pending)
 {
     const struct server_key k = {server, key_id, PUBLIC_KEY, until};
-    key_server_put(key_table_use(t, server), &k, news);
+    key_server_put(key_table_use(t, server), &k, pending);
 }
 
 static bool has(struct key_table *t, const char *server, const char *key_id, int64_t at)
@@ -223,29 +223,29 @@ static bool has(struct key_table *t, const char *server, const char *key_id, int
 static void test_memory(void **state)
 {
     struct key_table t = {.max = 2};
-    put(&t, "a", "ed25519:1", 100, KEY_NEWS_OLDER);
-    put(&t, "a", "ed25519:2", 200, KEY_NEWS_OLDER);
+    put(&t, "a", "ed25519:1", 100, KEY_SOURCE_OLDER);
+    put(&t, "a", "ed25519:2", 200, KEY_SOURCE_OLDER);
     assert_true(has(&t, "a", "ed25519:1", 100) && has(&t, "a", "ed25519:1", 0));
     assert_false(has(&t, "a", "ed25519:1", 101) || has(&t, "a", "ed25519:3", 0));
-    put(&t, "a", "ed25519:1", 300, KEY_NEWS_OLDER);
+    put(&t, "a", "ed25519:1", 300, KEY_SOURCE_OLDER);
     assert_false(has(&t, "a", "ed25519:1", 300));
-    put(&t, "a", "ed25519:1", 50, KEY_NEWS_NEWER);
+    put(&t, "a", "ed25519:1", 50, KEY_SOURCE_NEWER);
     assert_true(has(&t, "a", "ed25519:1", 50) && !has(&t, "a", "ed25519:1", 51));
 
     /* An id means another key only when the server itself says so. */
     const struct server_key other = {"a", "ed25519:1", "other", 400};
-    key_server_put(key_table_use(&t, "a"), &other, KEY_NEWS_NEWER);
+    key_server_put(key_table_use(&t, "a"), &other, KEY_SOURCE_NEWER);
     assert_false(has(&t, "a", "ed25519:1", 400));
-    key_server_put(key_table_use(&t, "a"), &other, KEY_NEWS_DIRECT);
+    key_server_put(key_table_use(&t, "a"), &other, KEY_SOURCE_DIRECT);
     assert_true(has(&t, "a", "ed25519:1", 400));
 
     /* The one not used for longest goes, unless it is being asked. */
-    put(&t, "b", "ed25519:1", 100, KEY_NEWS_OLDER);
+    put(&t, "b", "ed25519:1", 100, KEY_SOURCE_OLDER);
     key_table_use(&t, "a");
-    put(&t, "c", "ed25519:1", 100, KEY_NEWS_OLDER);
+    put(&t, "c", "ed25519:1", 100, KEY_SOURCE_OLDER);
     assert_true(key_table_find(&t, "a") && !key_table_find(&t, "b") && key_table_find(&t, "c"));
     key_table_find(&t, "a")->asking = true;
-    put(&t, "d", "ed25519:1", 100, KEY_NEWS_OLDER);
+    put(&t, "d", "ed25519:1", 100, KEY_SOURCE_OLDER);
     assert_true(key_table_find(&t, "a") && !key_table_find(&t, "c") && key_table_find(&t, "d"));
     key_table_finish(&t);
 }

@@ -181,22 +181,22 @@ static void find_outcome(const struct scenario *s, int version, char ret[128])
     }
 }
 
-static char *tell_outcome(struct state_maker *m, const struct scenario *s,
-                          const struct state_set *outcome)
+static char *describe_outcome(struct state_maker *m, const struct scenario *s,
+                              const struct state_set *outcome)
 {
     buf_auto struct buf b = {0};
     buf_add_text(&b, "");
-    size_t told = 0;
+    size_t received = 0;
     for (size_t i = 0; s->events[i].name; i++)
         if (set_has(outcome, arena_printf(m->a, "$%s", s->events[i].name)))
-            buf_printf(&b, "%s%s", told++ ? " " : "", s->events[i].name);
+            buf_printf(&b, "%s%s", received++ ? " " : "", s->events[i].name);
     for (size_t i = 0; i < BASE_EVENTS; i++) {
         if (!set_has(outcome, arena_printf(m->a, "$%s", base_events[i].name)))
             buf_printf(&b, "%s-%s", b.n ? " " : "", base_events[i].name);
         else
-            told++;
+            received++;
     }
-    assert_int_equal(told, outcome->n); /* nothing else, nothing twice */
+    assert_int_equal(received, outcome->n); /* nothing else, nothing twice */
     return arena_strdup(m->a, b.p ? b.p : "");
 }
 
@@ -256,7 +256,7 @@ static void check_order(const struct scenario *s, const struct room_version *v, 
         if (variant & 2)
             m.source.auth_difference = difference_by_force;
         assert_null(resolve(&m, sets, n, &outcome));
-        const char *got = tell_outcome(&m, s, &outcome);
+        const char *got = describe_outcome(&m, s, &outcome);
         if (strcmp(got, expected) != 0)
             fail_msg("%s: in v%s \"%s\", not \"%s\" (variant %d)", s->name, v->id, got, expected,
                      variant);

@@ -342,12 +342,12 @@ static void check_history(const struct room_version *v, uint32_t seed)
         for (size_t k = 0; k < FORKS; k++)
             sets[k] = (struct state_set){forks[orders[o][k]].entries, forks[orders[o][k]].n};
         assert_null(resolve(&m, sets, FORKS, &outcome));
-        const char *told = tell(&m, &outcome);
+        const char *received = tell(&m, &outcome);
         check_agreed_is_kept(forks, &outcome);
-        if (first && strcmp(first, told) != 0)
+        if (first && strcmp(first, received) != 0)
             fail_msg("v%s, seed %u: the order of the sets matters:\n%s\n%s", v->id, seed, first,
-                     told);
-        first = told;
+                     received);
+        first = received;
     }
     const char *by_graph = resolve_by_graph(&m, forks, number);
     if (strcmp(first, by_graph) != 0)

@@ -1,7 +1,7 @@
 /* Work that is tried until it is done, and turns that are taken one at a time. */
 #include "base/clock.h"
+#include "federation/keyed_lock.h"
 #include "federation/tasks.h"
-#include "federation/turns.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-static struct store store;
+static struct node node;
 static atomic_int tries, done, running, most_running;
 
 static void wait_until(atomic_int *what, int n)
@@ -25,7 +25,7 @@ static void wait_until(atomic_int *what, int n)
 static struct tasks *start(int threads)
 {
     tries = done = running = most_running = 0;
-    struct tasks *e = tasks_create(&store, threads);
+    struct tasks *e = tasks_create(&node, threads);
     tasks_start(e);
     return e;
 }
@@ -107,42 +107,42 @@ static void test_stops_with_work_left(void **state)
 
 /* ---- turns ---- */
 
-static struct turns *turns;
+static struct keyed_lock *locks;
 
-static void *take_a_turn(void *name)
+static void *take_a_round(void *name)
 {
-    assert_true(turns_take(turns, name, "", mono_ms() + 10000));
+    assert_true(keyed_lock_take(locks, name, "", mono_ms() + 10000));
     int now = atomic_fetch_add(&running, 1) + 1;
     if (now > most_running)
         most_running = now;
     usleep(5 * 1000);
     atomic_fetch_sub(&running, 1);
-    turns_give_back(turns, name);
+    keyed_lock_release(locks, name);
     return NULL;
 }
 
-static void test_one_turn_at_a_time(void **state)
+static void test_one_holder_at_a_time(void **state)
 {
     pthread_t threads[6];
     running = most_running = 0;
-    turns = turns_create();
+    locks = keyed_lock_create();
     for (int i = 0; i < 6; i++)
-        pthread_create(&threads[i], NULL, take_a_turn, "!room");
+        pthread_create(&threads[i], NULL, take_a_round, "!room");
     for (int i = 0; i < 6; i++)
         pthread_join(threads[i], NULL);
     assert_int_equal(atomic_load(&most_running), 1);
-    assert_true(turns_take(turns, "!room", "", 0));
-    assert_true(turns_take(turns, "!other", "", 0));
-    assert_true(turns_is_taken(turns, "!room"));
-    assert_false(turns_is_taken(turns, "!third"));
+    assert_true(keyed_lock_take(locks, "!room", "", 0));
+    assert_true(keyed_lock_take(locks, "!other", "", 0));
+    assert_true(keyed_lock_is_taken(locks, "!room"));
+    assert_false(keyed_lock_is_taken(locks, "!third"));
     int64_t from = mono_ms();
-    assert_false(turns_take(turns, "!room", "", from + 50));
+    assert_false(keyed_lock_take(locks, "!room", "", from + 50));
     assert_true(mono_ms() - from >= 49);
-    turns_give_back(turns, "!room");
-    assert_true(turns_take(turns, "!room", "", 0));
-    turns_give_back(turns, "!room");
-    turns_give_back(turns, "!other");
-    turns_destroy(turns);
+    keyed_lock_release(locks, "!room");
+    assert_true(keyed_lock_take(locks, "!room", "", 0));
+    keyed_lock_release(locks, "!room");
+    keyed_lock_release(locks, "!other");
+    keyed_lock_destroy(locks);
 }
 
 /* In the order in which they came: a1, a2 and a3 of one source, then those of others. */
@@ -152,9 +152,9 @@ static _Atomic size_t served_n;
 static void *note_turn(void *id)
 {
     const char source[] = {*(const char *)id, 0};
-    assert_true(turns_take(turns, "large", source, mono_ms() + 60000));
+    assert_true(keyed_lock_take(locks, "large", source, mono_ms() + 60000));
     served[atomic_fetch_add(&served_n, 1)] = id;
-    turns_give_back(turns, "large");
+    keyed_lock_release(locks, "large");
     return NULL;
 }
 
@@ -164,24 +164,24 @@ static void test_sources_take_turns(void **state)
     static const char *const wanted[] = {"a1", "b1", "c1", "a2", "b2", "a3"};
     enum { N = sizeof came / sizeof *came };
     pthread_t threads[N];
-    turns = turns_create();
-    assert_true(turns_take(turns, "large", "x", 0));
+    locks = keyed_lock_create();
+    assert_true(keyed_lock_take(locks, "large", "x", 0));
     assert_true(
-        turns_take(turns, "another", "x", 0)); /* names have nothing to do with each other */
+        keyed_lock_take(locks, "another", "x", 0)); /* names have nothing to do with each other */
     for (size_t i = 0; i < N; i++) {
         pthread_create(&threads[i], NULL, note_turn, (void *)came[i]);
-        while (turns_waiting(turns, "large") < i + 1)
+        while (turns_waiting(locks, "large") < i + 1)
             usleep(1000);
     }
-    assert_false(turns_take(turns, "large", "a", 0)); /* who gives up leaves no place behind */
-    turns_give_back(turns, "large");
+    assert_false(keyed_lock_take(locks, "large", "a", 0)); /* who gives up leaves no place behind */
+    keyed_lock_release(locks, "large");
     for (size_t i = 0; i < N; i++)
         pthread_join(threads[i], NULL);
     for (size_t i = 0; i < N; i++)
         assert_string_equal(served[i], wanted[i]);
-    assert_false(turns_is_taken(turns, "large"));
-    turns_give_back(turns, "another");
-    turns_destroy(turns);
+    assert_false(keyed_lock_is_taken(locks, "large"));
+    keyed_lock_release(locks, "another");
+    keyed_lock_destroy(locks);
 }
 
 int main(void)
@@ -190,7 +190,7 @@ int main(void)
         cmocka_unit_test(test_tried_again_until_done),
         cmocka_unit_test(test_several_at_once_but_each_alone),
         cmocka_unit_test(test_stops_with_work_left),
-        cmocka_unit_test(test_one_turn_at_a_time),
+        cmocka_unit_test(test_one_holder_at_a_time),
         cmocka_unit_test(test_sources_take_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

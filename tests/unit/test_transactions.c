@@ -1,6 +1,6 @@
 /* What receiving transactions rests on: their scanner, the table of those at work, the crew that
  * helps, and the queue of work on rooms. */
-#include "federation/crew.h"
+#include "federation/helpers.h"
 #include "federation/in/room_work.h"
 #include "federation/in/transaction_scan.h"
 #include "federation/in/transaction_table.h"
@@ -35,7 +35,7 @@ static const struct {
 static void test_scan(void **state)
 {
     arena_auto struct arena *a = arena_create();
-    struct transaction *t = arena_alloc(a, sizeof *t);
+    struct incoming_transaction *t = arena_alloc(a, sizeof *t);
     for (size_t i = 0; i < COUNT(scans); i++) {
         const struct err *e = transaction_scan(a, str_of(quoted(a, scans[i].body)), t);
         check_error(scans[i].proves, e, scans[i].errcode);
@@ -53,7 +53,7 @@ static void check_count(const char *list, size_t n, const char *errcode)
 {
     arena_auto struct arena *a = arena_create();
     buf_auto struct buf b = {0};
-    struct transaction *t = arena_alloc(a, sizeof *t);
+    struct incoming_transaction *t = arena_alloc(a, sizeof *t);
     buf_printf(&b, "{\"%s\":[{}", list);
     for (size_t i = 1; i < n; i++)
         BUF_LIT(&b, ",{}");
@@ -154,24 +154,24 @@ static void square(struct job *job, void *part)
     atomic_fetch_sub(&at_once, 1);
 }
 
-static void test_crew(void **state)
+static void test_helpers(void **state)
 {
-    struct store store = {0};
+    struct node node = {0};
     arena_auto struct arena *a = arena_create();
-    struct crew *c = crew_create(&store, 8);
+    struct helpers *c = helpers_create(&node, 8);
     struct job job;
-    job_init(&job, &store, a);
+    job_init(&job, &node, a);
     for (size_t n = 0; n <= 60; n += 15) {
         struct counted parts[60] = {0};
         for (size_t i = 0; i < n; i++)
             parts[i].number = (int)i;
-        crew_run(c, &job, square, parts, sizeof *parts, n, 3);
+        helpers_run(c, &job, square, parts, sizeof *parts, n, 3);
         for (size_t i = 0; i < n; i++)
             assert_int_equal(parts[i].square, i * i);
     }
     assert_in_range(atomic_load(&most_at_once), 2, 4); /* three help */
     job_finish(&job);
-    crew_destroy(c);
+    helpers_destroy(c);
 }
 
 /* ---- work on rooms ---- */
@@ -201,8 +201,8 @@ static void await(const char *proves, const atomic_int *what, int n)
 
 static void test_room_work(void **state)
 {
-    struct store store = {0};
-    struct room_work *w = room_work_create(&store, do_work, NULL);
+    struct node node = {0};
+    struct room_work *w = room_work_create(&node, do_work, NULL);
     room_work_add(w, 1, "a");
     room_work_add(w, 1, "a"); /* the same */
     assert_int_equal(room_work_waiting(w), 1);
@@ -231,7 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scan),     cmocka_unit_test(test_scan_limits),
         cmocka_unit_test(test_repeated), cmocka_unit_test(test_share),
-        cmocka_unit_test(test_crew),     cmocka_unit_test(test_room_work),
+        cmocka_unit_test(test_helpers),  cmocka_unit_test(test_room_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,21 +10,21 @@
 
 enum { ROOM = 5, OTHER_ROOM = 6, ALICE = 1, BOB = 2 };
 
-static struct store store;
+static struct node node;
 
 static int set_up(void **state)
 {
-    store.feed = feed_create(64, 1 << 20, 0);
-    store.sessions = session_table_create(&store);
-    store.typing = typing_create(&store);
+    node.feed = feed_create(64, 1 << 20, 0);
+    node.sessions = session_table_create(&node);
+    node.typing = typing_create(&node);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    typing_destroy(store.typing);
-    session_table_destroy(store.sessions);
-    feed_destroy(store.feed);
+    typing_destroy(node.typing);
+    session_table_destroy(node.sessions);
+    feed_destroy(node.feed);
     return 0;
 }
 
@@ -32,14 +32,14 @@ static void check_typing(const char *proves, int64_t room, const char *ids)
 {
     arena_auto struct arena *a = arena_create();
     buf_auto struct buf b = {0};
-    typing_add_event(store.typing, room, NULL, NULL, &b);
+    typing_add_event(node.typing, room, NULL, NULL, &b);
     check_text(proves, buf_str(&b),
                quoted(a, arena_printf(a, "{'type':'m.typing','content':{'user_ids':[%s]}}", ids)));
 }
 
 static void test_start_and_stop(void **state)
 {
-    struct typing *t = store.typing;
+    struct typing *t = node.typing;
     int64_t rooms[4], before = typing_serial(t);
     assert_true(before > 1000000000000); /* so that it grows over restarts */
     assert_int_equal(typing_room_serial(t, ROOM), 0);
@@ -68,7 +68,7 @@ static void test_start_and_stop(void **state)
 
 static void test_time_is_up(void **state)
 {
-    struct typing *t = store.typing;
+    struct typing *t = node.typing;
     typing_set(t, ROOM, ALICE, "@alice:x", 60000);
     typing_set(t, ROOM, BOB, "@bob:x", 30);
     int64_t serial = typing_serial(t), deadline = mono_ms() + 10000;
@@ -82,15 +82,15 @@ static void test_time_is_up(void **state)
     check_typing("all have stopped", ROOM, "");
 }
 
-struct told {
+struct notices {
     pthread_mutex_t mutex;
     int64_t room;
     char text[64]; /* "+@alice:x -@bob:x " */
 };
 
-static void note_told(void *ctx, int64_t room, const char *user_id, bool typing)
+static void note_notice(void *ctx, int64_t room, const char *user_id, bool typing)
 {
-    struct told *t = ctx;
+    struct notices *t = ctx;
     pthread_mutex_lock(&t->mutex);
     size_t n = strlen(t->text);
     t->room = room;
@@ -98,7 +98,7 @@ static void note_told(void *ctx, int64_t room, const char *user_id, bool typing)
     pthread_mutex_unlock(&t->mutex);
 }
 
-static void check_told(struct told *t, const char *when, const char *expected)
+static void check_notices(struct notices *t, const char *when, const char *expected)
 {
     pthread_mutex_lock(&t->mutex);
     check_text(when, str_of(t->text), expected);
@@ -106,7 +106,7 @@ static void check_told(struct told *t, const char *when, const char *expected)
     pthread_mutex_unlock(&t->mutex);
 }
 
-static bool has_heard(struct told *t, const char *what)
+static bool has_heard(struct notices *t, const char *what)
 {
     pthread_mutex_lock(&t->mutex);
     bool has = strstr(t->text, what) != NULL;
@@ -114,21 +114,21 @@ static bool has_heard(struct told *t, const char *what)
     return has;
 }
 
-static void test_others_are_told(void **state)
+static void test_others_are_notified(void **state)
 {
-    struct typing *t = store.typing;
-    struct told told = {.mutex = PTHREAD_MUTEX_INITIALIZER};
-    typing_listen(t, note_told, &told);
+    struct typing *t = node.typing;
+    struct notices notices = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+    typing_listen(t, note_notice, &notices);
     typing_set(t, ROOM, ALICE, "@alice:x", 60000);
     typing_set(t, ROOM, ALICE, "@alice:x", 60000);
-    check_told(&told, "once, while she goes on", "+@alice:x ");
+    check_notices(&notices, "once, while she goes on", "+@alice:x ");
     typing_set(t, ROOM, BOB, "@bob:x", 50);
     typing_set(t, ROOM, ALICE, "@alice:x", 0);
     typing_set(t, ROOM, ALICE, "@alice:x", 0);
-    check_told(&told, "and of the end", "+@alice:x +@bob:x -@alice:x ");
-    for (int i = 0; i < 100 && !has_heard(&told, "-@bob"); i++)
+    check_notices(&notices, "and of the end", "+@alice:x +@bob:x -@alice:x ");
+    for (int i = 0; i < 100 && !has_heard(&notices, "-@bob"); i++)
         usleep(20000);
-    check_told(&told, "also when time is up", "+@alice:x +@bob:x -@alice:x -@bob:x ");
+    check_notices(&notices, "also when time is up", "+@alice:x +@bob:x -@alice:x -@bob:x ");
     typing_listen(t, NULL, NULL);
 }
 
@@ -137,7 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_start_and_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_time_is_up, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_others_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_others_are_notified, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

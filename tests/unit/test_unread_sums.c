@@ -9,7 +9,7 @@ enum { USERS = 4, EVENTS = 400, ROOTS = 3, HISTORIES = 60 };
 
 struct said {
     int64_t thread;
-    struct tally adds, exception[USERS]; /* per user, beyond what it adds for all */
+    struct unread_tally adds, exception[USERS]; /* per user, beyond what it adds for all */
 };
 
 struct marks {
@@ -45,9 +45,9 @@ static int64_t read_up_to(int user, int64_t thread)
 }
 
 /* Of one user, by counting, as of a position. */
-static struct tally count(int user, int64_t thread, int64_t until)
+static struct unread_tally count(int user, int64_t thread, int64_t until)
 {
-    struct tally t = {0};
+    struct unread_tally t = {0};
     for (int64_t p = read_up_to(user, thread) + 1; p <= until; p++) {
         if (said[p].thread != thread)
             continue;
@@ -71,15 +71,15 @@ static struct standing standing_of(struct arena *a, int user, int64_t until)
     return s;
 }
 
-static struct tally thread_of(const struct standing *s, int64_t root)
+static struct unread_tally thread_of(const struct standing *s, int64_t root)
 {
     for (size_t i = 0; i < s->threads_n; i++)
         if (s->threads[i].root == root)
             return s->threads[i].unread;
-    return (struct tally){0};
+    return (struct unread_tally){0};
 }
 
-static void same(const char *what, int user, struct tally got, struct tally wanted)
+static void same(const char *what, int user, struct unread_tally got, struct unread_tally wanted)
 {
     if (got.notify != wanted.notify || got.highlight != wanted.highlight)
         fail_msg("%s of user %d after event %lld: %lld/%lld instead of %lld/%lld", what, user,
@@ -90,7 +90,7 @@ static void same(const char *what, int user, struct tally got, struct tally want
 static void check(struct arena *a, struct room_sums *r)
 {
     for (int u = 0; u < USERS; u++) {
-        struct reader *x = map_get_int(&r->readers, u + 1);
+        struct reader_sums *x = map_get_int(&r->readers, u + 1);
         struct standing s;
         if (!x || !x->loaded || random_below(3) == 0 || !reader_catch_up(x))
             continue; /* not every event is looked at when it comes */
@@ -104,7 +104,7 @@ static void check(struct arena *a, struct room_sums *r)
 /* Read from the database a few events ago, and installed now. */
 static void load(struct arena *a, struct room_sums *r, int user)
 {
-    struct reader *x = map_get_int(&r->readers, user + 1);
+    struct reader_sums *x = map_get_int(&r->readers, user + 1);
     if (!x)
         x = reader_create(r, user + 1);
     struct standing s = standing_of(a, user, newest);
@@ -123,13 +123,13 @@ static void say(struct room_sums *r, int sender)
     room_sums_add_event(r, &in_room, is_state ? NULL : names[sender]);
     for (int u = 0; u < USERS; u++) {
         if (!is_state && ignored_list_has(ignored[u], names[sender])) {
-            e->exception[u] = (struct tally){-e->adds.notify, -e->adds.highlight};
+            e->exception[u] = (struct unread_tally){-e->adds.notify, -e->adds.highlight};
             continue;
         }
         if (u == sender || random_below(5))
             continue;
-        e->exception[u] = (struct tally){random_below(3) - 1, random_below(2)};
-        struct reader *x = map_get_int(&r->readers, u + 1);
+        e->exception[u] = (struct unread_tally){random_below(3) - 1, random_below(2)};
+        struct reader_sums *x = map_get_int(&r->readers, u + 1);
         if (x)
             reader_add_exception(x, &(struct newest_event){newest, e->thread, e->exception[u]});
     }
@@ -143,7 +143,7 @@ static void set_read(struct room_sums *r, int user, int64_t scope, int64_t posit
                     : scope == READ_MAIN     ? &m->main
                                              : &m->threads[scope];
     *mark = later(*mark, position);
-    struct reader *x = map_get_int(&r->readers, user + 1);
+    struct reader_sums *x = map_get_int(&r->readers, user + 1);
     if (x && !reader_read(x, scope, position))
         reader_destroy(x);
 }
@@ -192,7 +192,7 @@ static void test_a_standing_of_a_moment_ago(void **state)
 {
     arena_auto struct arena *a = arena_create();
     struct room_sums *r = room_sums_create(1, 10);
-    struct reader *x = reader_create(r, 1);
+    struct reader_sums *x = reader_create(r, 1);
     struct standing s = {.read_up_to = 5, .main_read_up_to = 5, .main = {3, 1}}, got;
     for (int64_t p = 11; p < 11 + UNREAD_RING; p++)
         room_sums_add_event(r, &(struct newest_event){p, 0, {1, 0}}, "@0:x");

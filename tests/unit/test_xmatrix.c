@@ -72,7 +72,7 @@ static void test_header(void **state)
 {
     arena_auto struct arena *a = arena_create();
     const struct config config = {.server_name = "domain"};
-    struct store s = {.config = &config};
+    struct node s = {.config = &config};
     struct xmatrix x;
     check_error("the key",
                 signing_key_parse(STR("ed25519 1 YJDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW"

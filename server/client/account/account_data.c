@@ -20,7 +20,8 @@ static const struct err *check_type(const char *type)
     return NULL;
 }
 
-static const struct err *set(struct request *rq, struct reply *rp, int64_t room)
+static const struct err *account_account_data_set(struct request *rq, struct reply *rp,
+                                                  int64_t room)
 {
     struct job *job = job_of(rq);
     TRY(account_data_check_space(job_tx(job), caller_of(rq)->user, room, request_param(rq, "type"),
@@ -49,7 +50,7 @@ static const struct err *put_global(struct request *rq, struct reply *rp)
     TRY(need_own_user(rq));
     TRY(check_type(request_param(rq, "type")));
     TRY(check_content(rq));
-    return set(rq, rp, 0);
+    return account_account_data_set(rq, rp, 0);
 }
 
 static const struct err *put_room(struct request *rq, struct reply *rp)
@@ -60,7 +61,7 @@ static const struct err *put_room(struct request *rq, struct reply *rp)
     TRY(check_type(request_param(rq, "type")));
     if (!room)
         return err(ERR_NOT_FOUND, "Unknown room");
-    return set(rq, rp, room);
+    return account_account_data_set(rq, rp, room);
 }
 
 /* What is stored is only the difference from the predefined rules. */
@@ -71,7 +72,8 @@ static const struct err *reply_push_rules(struct request *rq, struct reply *rp)
     return reply_json(rp, 200, "{s:O}", "global", rules->ruleset);
 }
 
-static const struct err *get(struct request *rq, struct reply *rp, int64_t room)
+static const struct err *account_account_data_get(struct request *rq, struct reply *rp,
+                                                  int64_t room)
 {
     struct str content;
     TRY(account_data_get(job_tx(job_of(rq)), caller_of(rq)->user, room, request_param(rq, "type"),
@@ -82,20 +84,20 @@ static const struct err *get(struct request *rq, struct reply *rp, int64_t room)
     return reply_body(rp, 200);
 }
 
-static const struct err *get_global(struct request *rq, struct reply *rp)
+static const struct err *account_data_get_global(struct request *rq, struct reply *rp)
 {
     TRY(need_own_user(rq));
     if (strcmp(request_param(rq, "type"), "m.push_rules") == 0)
         return reply_push_rules(rq, rp);
-    return get(rq, rp, 0);
+    return account_account_data_get(rq, rp, 0);
 }
 
-static const struct err *get_room(struct request *rq, struct reply *rp)
+static const struct err *account_data_get_room(struct request *rq, struct reply *rp)
 {
     int64_t room;
     TRY(need_own_user(rq));
     TRY(room_number_of_request(rq, &room));
-    return get(rq, rp, room ? room : -1);
+    return account_account_data_get(rq, rp, room ? room : -1);
 }
 
 const struct route account_data_routes[] = {
@@ -109,7 +111,7 @@ const struct route account_data_routes[] = {
      .spec = "Client Config"},
     {.method = GET,
      .path = "/_matrix/client/v3/user/{user}/account_data/{type}",
-     .handler = get_global,
+     .handler = account_data_get_global,
      .who = WHO_USER,
      .spec = "Client Config"},
     {.method = PUT,
@@ -122,7 +124,7 @@ const struct route account_data_routes[] = {
      .spec = "Client Config"},
     {.method = GET,
      .path = "/_matrix/client/v3/user/{user}/rooms/{room}/account_data/{type}",
-     .handler = get_room,
+     .handler = account_data_get_room,
      .who = WHO_USER,
      .spec = "Client Config"},
     {.path = NULL},

@@ -19,7 +19,7 @@ static json_t *device_json(const struct device *d)
     return o;
 }
 
-static const struct err *get_devices(struct request *rq, struct reply *rp)
+static const struct err *devices_get_devices(struct request *rq, struct reply *rp)
 {
     const struct device *devices;
     size_t n;
@@ -30,7 +30,7 @@ static const struct err *get_devices(struct request *rq, struct reply *rp)
     return reply_json(rp, 200, "{s:o}", "devices", list);
 }
 
-static const struct err *need_device(struct request *rq, struct device *ret)
+static const struct err *devices_need_device(struct request *rq, struct device *ret)
 {
     bool found;
     TRY(devices_find(job_tx(job_of(rq)), caller_of(rq)->user, request_param(rq, "device"), &found,
@@ -38,10 +38,10 @@ static const struct err *need_device(struct request *rq, struct device *ret)
     return found ? NULL : err(ERR_NOT_FOUND, "You have no device of that id");
 }
 
-static const struct err *get_device(struct request *rq, struct reply *rp)
+static const struct err *devices_get_device(struct request *rq, struct reply *rp)
 {
     struct device d = {0};
-    TRY(need_device(rq, &d));
+    TRY(devices_need_device(rq, &d));
     return reply_tree(rp, 200, device_json(&d));
 }
 
@@ -57,11 +57,11 @@ static const struct err *rename_device(struct request *rq, int64_t device, const
     return write_commit(job, w, NULL);
 }
 
-static const struct err *put_device(struct request *rq, struct reply *rp)
+static const struct err *devices_put_device(struct request *rq, struct reply *rp)
 {
     struct device d = {0};
     const char *name;
-    TRY(need_device(rq, &d));
+    TRY(devices_need_device(rq, &d));
     TRY(json_want_string(rq->body, "display_name", NULL, &name));
     if (name && strlen(name) > DEVICE_NAME_MAX)
         return err(ERR_INVALID_PARAM, "The device's display name is too long");
@@ -70,7 +70,7 @@ static const struct err *put_device(struct request *rq, struct reply *rp)
     return reply_empty(rp);
 }
 
-static const struct err *delete_device(struct request *rq, struct reply *rp)
+static const struct err *devices_delete_device(struct request *rq, struct reply *rp)
 {
     const struct caller *c = caller_of(rq);
     bool done;
@@ -119,24 +119,24 @@ static const struct err *post_delete_devices(struct request *rq, struct reply *r
 const struct route devices_routes[] = {
     {.method = GET,
      .path = "/_matrix/client/v3/devices",
-     .handler = get_devices,
+     .handler = devices_get_devices,
      .who = WHO_GUEST_TOO,
      .spec = SPEC},
     {.method = GET,
      .path = "/_matrix/client/v3/devices/{device}",
-     .handler = get_device,
+     .handler = devices_get_device,
      .who = WHO_GUEST_TOO,
      .spec = SPEC},
     {.method = PUT,
      .path = "/_matrix/client/v3/devices/{device}",
-     .handler = put_device,
+     .handler = devices_put_device,
      .who = WHO_GUEST_TOO,
      .body = BODY_JSON,
      .rate = RATE_ACCOUNT,
      .spec = SPEC},
     {.method = DELETE,
      .path = "/_matrix/client/v3/devices/{device}",
-     .handler = delete_device,
+     .handler = devices_delete_device,
      .who = WHO_USER,
      .body = BODY_MAYBE,
      .rate = RATE_ACCOUNT,

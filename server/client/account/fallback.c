@@ -92,9 +92,9 @@ static const struct err *get_auth_page(struct request *rq, struct reply *rp)
 }
 
 /* The form's one field, as the client would have sent it. */
-static const struct err *read_form(struct request *rq, size_t form, json_t **ret)
+static const struct err *fallback_read_form(struct request *rq, size_t form, json_t **ret)
 {
-    struct query fields;
+    struct url_query fields;
     json_t *auth = json_keep(rq->arena, json_object());
     TRY(query_parse(rq->arena, str_dup(rq->arena, rq->raw), &fields));
     for (size_t i = 0; i < fields.n; i++)
@@ -112,7 +112,7 @@ static const struct err *post_auth_page(struct request *rq, struct reply *rp)
     const struct err *wrong = NULL;
     TRY(need_form(rq, &form));
     TRY(need_session(rq, &session, &user_id));
-    TRY(read_form(rq, form, &auth));
+    TRY(fallback_read_form(rq, form, &auth));
     TRY(uia_complete(rq, session, forms[form].stage, auth, &wrong));
     if (wrong)
         return reply_form(rp, form, user_id, wrong->text);

@@ -5,7 +5,7 @@
 #include "server/account/sign_in.h"
 #include "server/account/uia.h"
 #include "server/routes.h"
-#include "storage/users/passes.h"
+#include "storage/users/one_time_tokens.h"
 
 enum { LOGIN_TOKEN_LIFETIME_MS = 2 * 60 * 1000 };
 
@@ -17,15 +17,15 @@ static const struct err *get_login(struct request *rq, struct reply *rp)
 
 /* ---- the ways to log in ---- */
 
-static const struct err *enter_pool(struct request *rq, struct reply *rp, const char *user_id)
+static const struct err *move_to_pool(struct request *rq, struct reply *rp, const char *user_id)
 {
     enum queue_order order;
     TRY(credentials_count(rq, user_id, &order));
     return reply_elsewhere_as(rp, POOL_PASSWORD, order);
 }
 
-static const struct err *check_password(struct request *rq, const char *user_id,
-                                        const char *password, struct account *ret)
+static const struct err *login_check_password(struct request *rq, const char *user_id,
+                                              const char *password, struct account *ret)
 {
     bool right;
     TRY(credentials_check(rq, user_id, password, &right, ret));
@@ -44,8 +44,8 @@ static const struct err *by_password(struct request *rq, struct reply *rp, bool 
         return err(ERR_MISSING_PARAM, "Missing identifier");
     TRY(json_need_string(body, "password", &password));
     *ret_here = rq->pool == POOL_PASSWORD;
-    const struct err *e =
-        *ret_here ? check_password(rq, user_id, password, ret) : enter_pool(rq, rp, user_id);
+    const struct err *e = *ret_here ? login_check_password(rq, user_id, password, ret)
+                                    : move_to_pool(rq, rp, user_id);
     if (e && err_status(e) < 500)
         attempts_log_failure(rq, user_id, e->text);
     return e;
@@ -60,7 +60,7 @@ static const struct err *by_token(struct request *rq, struct reply *rp, bool *re
     bool found;
     *ret_here = true;
     TRY(json_need_string(rq->body, "token", &token));
-    TRY(passes_take(job_tx(job), PASS_LOGIN, token, &found, &user));
+    TRY(one_time_tokens_take(job_tx(job), ONE_TIME_LOGIN, token, &found, &user));
     if (found)
         TRY(users_get(job_tx(job), user, &found, ret));
     return found ? NULL : err(ERR_FORBIDDEN, "The login token is not valid");
@@ -86,7 +86,7 @@ static const struct err *prove(struct request *rq, struct reply *rp, bool *ret_h
 
 static void add_well_known(struct job *job, json_t *reply)
 {
-    const char *url = job->store->config->public_baseurl;
+    const char *url = job->node->config->public_baseurl;
     if (url)
         json_object_set_new(reply, "well_known",
                             json_pack("{s:{s:s}}", "m.homeserver", "base_url", url));
@@ -124,8 +124,8 @@ static const struct err *post_get_token(struct request *rq, struct reply *rp)
     if (!done)
         return NULL;
     const char *token;
-    TRY(passes_make(job_tx(job_of(rq)), PASS_LOGIN, caller_of(rq)->user, LOGIN_TOKEN_LIFETIME_MS,
-                    &token));
+    TRY(one_time_tokens_make(job_tx(job_of(rq)), ONE_TIME_LOGIN, caller_of(rq)->user,
+                             LOGIN_TOKEN_LIFETIME_MS, &token));
     return reply_json(rp, 200, "{s:s, s:i}", "login_token", token, "expires_in_ms",
                       LOGIN_TOKEN_LIFETIME_MS);
 }

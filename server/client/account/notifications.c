@@ -1,7 +1,7 @@
 /* Client-server API, "Listing Notifications". */
 #include "storage/users/notifications.h"
 #include "base/clock.h"
-#include "rooms/read/show.h"
+#include "rooms/read/serialize.h"
 #include "server/account/caller.h"
 #include "server/client/shared/room_reading.h"
 #include "server/routes.h"
@@ -9,8 +9,9 @@
 
 enum { LIMIT_DEFAULT = 20, LIMIT_MAX = 100 };
 
-static const struct err *write_one(struct request *rq, const struct stored_event *e,
-                                   struct room *room, bool highlight, bool is_read, struct buf *out)
+static const struct err *notifications_write_one(struct request *rq, const struct stored_event *e,
+                                                 struct room *room, bool highlight, bool is_read,
+                                                 struct buf *out)
 {
     const struct caller *c = caller_of(rq);
     const struct viewer viewer = {.user = c->user,
@@ -23,7 +24,7 @@ static const struct err *write_one(struct request *rq, const struct stored_event
     buf_add_text(out, highlight ? "{\"actions\":[\"notify\",{\"set_tweak\":\"highlight\"}]"
                                 : "{\"actions\":[\"notify\"]");
     BUF_LIT(out, ",\"event\":");
-    TRY(show_events(job_of(rq), &viewer, &e, 1, RELATIONS_UNKNOWN, out));
+    TRY(serialize_events(job_of(rq), &viewer, &e, 1, RELATIONS_UNKNOWN, out));
     buf_printf(out, ",\"read\":%s,\"room_id\":", is_read ? "true" : "false");
     buf_add_json_string(out, str_of(room->room_id));
     buf_printf(out, ",\"ts\":%lld}", (long long)e->event->origin_server_ts);
@@ -31,7 +32,8 @@ static const struct err *write_one(struct request *rq, const struct stored_event
 }
 
 /* What was said before the user came, or is hidden from them, did not notify them. */
-static const struct err *add(struct request *rq, const struct notification *n, struct buf *out)
+static const struct err *notifications_add(struct request *rq, const struct notification *n,
+                                           struct buf *out)
 {
     struct job *job = job_of(rq);
     const struct caller *c = caller_of(rq);
@@ -44,7 +46,8 @@ static const struct err *add(struct request *rq, const struct notification *n, s
         return NULL;
     TRY(unread_is_read(job, room, c->user, c->user_id, e, &was_there, &is_read));
     TRY(visibility_may_see(job, room, c->user, c->user_id, e, &visible));
-    return was_there && visible ? write_one(rq, e, room, n->highlight, is_read, out) : NULL;
+    return was_there && visible ? notifications_write_one(rq, e, room, n->highlight, is_read, out)
+                                : NULL;
 }
 
 static const struct err *get_notifications(struct request *rq, struct reply *rp)
@@ -64,7 +67,7 @@ static const struct err *get_notifications(struct request *rq, struct reply *rp)
                              &list, &n, &floor));
     BUF_LIT(&rp->body, "{\"notifications\":[");
     for (size_t i = 0; i < n; i++)
-        TRY(add(rq, &list[i], &rp->body));
+        TRY(notifications_add(rq, &list[i], &rp->body));
     buf_add_char(&rp->body, ']');
     int64_t next = (int64_t)n == limit ? list[n - 1].position : floor ? floor + 1 : 0;
     if (next) {

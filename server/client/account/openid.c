@@ -1,7 +1,7 @@
 /* Client-server API, "OpenID"; server-server API, "OpenID". */
 #include "server/account/caller.h"
 #include "server/routes.h"
-#include "storage/users/passes.h"
+#include "storage/users/one_time_tokens.h"
 #include "storage/users/users.h"
 
 enum { LIFETIME_S = 3600 };
@@ -13,9 +13,9 @@ static const struct err *post_request_token(struct request *rq, struct reply *rp
     const char *token;
     if (strcmp(c->user_id, request_param(rq, "user")) != 0)
         return err(ERR_FORBIDDEN, "Tokens can only be had for oneself");
-    TRY(passes_make(job_tx(job), PASS_OPENID, c->user, LIFETIME_S * 1000LL, &token));
+    TRY(one_time_tokens_make(job_tx(job), ONE_TIME_OPENID, c->user, LIFETIME_S * 1000LL, &token));
     return reply_json(rp, 200, "{s:s, s:s, s:s, s:i}", "access_token", token, "token_type",
-                      "Bearer", "matrix_server_name", job->store->config->server_name, "expires_in",
+                      "Bearer", "matrix_server_name", job->node->config->server_name, "expires_in",
                       LIFETIME_S);
 }
 
@@ -29,7 +29,7 @@ static const struct err *get_userinfo(struct request *rq, struct reply *rp)
     struct account a = {0};
     int64_t user;
     bool found;
-    TRY(passes_look(job_tx(job), PASS_OPENID, token, &found, &user));
+    TRY(one_time_tokens_look(job_tx(job), ONE_TIME_OPENID, token, &found, &user));
     if (found)
         TRY(users_get(job_tx(job), user, &found, &a));
     if (!found)

@@ -5,7 +5,7 @@
 #include "server/remote_request.h"
 #include "server/routes.h"
 
-static const struct err *not_found(void)
+static const struct err *profile_not_found(void)
 {
     return err(ERR_NOT_FOUND, "There is no such user");
 }
@@ -15,7 +15,7 @@ static const struct err *ask_for_profile(struct request *rq, struct reply *rp, c
                                          const char *field, const json_t **ret)
 {
     bool here;
-    TRY(remote_request_enter(rq, rp, str_dup(rq->arena, id_server(str_of(user_id))), &here));
+    TRY(remote_request_begin(rq, rp, str_dup(rq->arena, id_server(str_of(user_id))), &here));
     return here ? federation_get_profile(job_of(rq), user_id, field, ret) : NULL;
 }
 
@@ -24,17 +24,17 @@ static const struct err *read_profile(struct request *rq, struct reply *rp, cons
                                       const json_t **ret)
 {
     const char *user_id = request_param(rq, "user");
-    if (!caller_of(rq) && job_of(rq)->store->config->require_auth_for_profile_requests)
+    if (!caller_of(rq) && job_of(rq)->node->config->require_auth_for_profile_requests)
         return err(ERR_MISSING_TOKEN, "Sign in to see profiles of this server");
     if (!id_is_user(str_of(user_id)))
         return err(ERR_INVALID_PARAM, "That is not a user id");
     if (federation_is_remote_id(job_of(rq), user_id))
         return ask_for_profile(rq, rp, user_id, field, ret);
     TRY(profile_read(job_of(rq), user_id, ret));
-    return *ret ? NULL : not_found();
+    return *ret ? NULL : profile_not_found();
 }
 
-static const struct err *get_profile(struct request *rq, struct reply *rp)
+static const struct err *profile_get_profile(struct request *rq, struct reply *rp)
 {
     const json_t *fields = NULL;
     TRY(read_profile(rq, rp, NULL, &fields));
@@ -98,7 +98,7 @@ static const struct err *delete_field(struct request *rq, struct reply *rp)
 const struct route profile_routes[] = {
     {.method = GET,
      .path = "/_matrix/client/v3/profile/{user}",
-     .handler = get_profile,
+     .handler = profile_get_profile,
      .moves_to = POOL_REMOTE,
      .who = WHO_MAYBE_USER, /* a client that makes us ask other servers is charged for it */
      .spec = SPEC,

@@ -38,14 +38,14 @@ static const struct err *find_rule(struct request *rq, const json_t **ret)
     return *ret ? NULL : err(ERR_NOT_FOUND, "The push rule was not found");
 }
 
-static const struct err *get_all(struct request *rq, struct reply *rp)
+static const struct err *push_rules_get_all(struct request *rq, struct reply *rp)
 {
     const json_t *ruleset;
     TRY(read_ruleset(rq, &ruleset));
     return reply_json(rp, 200, "{s:O}", "global", ruleset);
 }
 
-static const struct err *get_global(struct request *rq, struct reply *rp)
+static const struct err *push_rules_get_global(struct request *rq, struct reply *rp)
 {
     const json_t *ruleset;
     TRY(read_ruleset(rq, &ruleset));
@@ -85,20 +85,20 @@ static const struct err *get_actions(struct request *rq, struct reply *rp)
 
 /* ---- changing ---- */
 
-static json_t *show(void *ctx, const json_t *stored)
+static json_t *push_rules_show(void *ctx, const json_t *stored)
 {
     struct request *rq = ctx;
     return json_pack("{s:o}", "global", push_rules_merge(caller_of(rq)->user_id, stored));
 }
 
-static const struct err *change(struct request *rq, struct reply *rp,
-                                const struct err *(*edit)(void *ctx, const json_t *before,
-                                                          json_t **ret))
+static const struct err *
+push_rules_change(struct request *rq, struct reply *rp,
+                  const struct err *(*edit)(void *ctx, const json_t *before, json_t **ret))
 {
     TRY(account_data_edit(job_of(rq), &(struct account_edit){.user = caller_of(rq)->user,
                                                              .type = "m.push_rules",
                                                              .edit = edit,
-                                                             .show = show,
+                                                             .show = push_rules_show,
                                                              .ctx = rq}));
     return reply_empty(rp);
 }
@@ -112,7 +112,7 @@ static const struct err *edit_put(void *ctx, const json_t *stored, json_t **ret)
 
 static const struct err *put_rule(struct request *rq, struct reply *rp)
 {
-    return change(rq, rp, edit_put);
+    return push_rules_change(rq, rp, edit_put);
 }
 
 static const struct err *edit_delete(void *ctx, const json_t *stored, json_t **ret)
@@ -123,7 +123,7 @@ static const struct err *edit_delete(void *ctx, const json_t *stored, json_t **r
 
 static const struct err *delete_rule(struct request *rq, struct reply *rp)
 {
-    return change(rq, rp, edit_delete);
+    return push_rules_change(rq, rp, edit_delete);
 }
 
 static const struct err *edit_enabled(void *ctx, const json_t *stored, json_t **ret)
@@ -140,7 +140,7 @@ static const struct err *put_enabled(struct request *rq, struct reply *rp)
         return err(ERR_MISSING_PARAM, "Missing enabled");
     if (!json_is_boolean(enabled))
         return err(ERR_BAD_JSON, "enabled must be true or false");
-    return change(rq, rp, edit_enabled);
+    return push_rules_change(rq, rp, edit_enabled);
 }
 
 static const struct err *edit_actions(void *ctx, const json_t *stored, json_t **ret)
@@ -154,15 +154,15 @@ static const struct err *put_actions(struct request *rq, struct reply *rp)
 {
     const json_t *actions;
     TRY(json_need_array(rq->body, "actions", &actions));
-    return change(rq, rp, edit_actions);
+    return push_rules_change(rq, rp, edit_actions);
 }
 
 #define PUSH_RULES "/_matrix/client/v3/pushrules"
 #define RULE PUSH_RULES "/global/{kind}/{rule}"
 
 const struct route push_rules_routes[] = {
-    {GET, PUSH_RULES "/", get_all, WHO_USER, .spec = "Push Rules: API"},
-    {GET, PUSH_RULES "/global/", get_global, WHO_USER, .spec = "Push Rules: API"},
+    {GET, PUSH_RULES "/", push_rules_get_all, WHO_USER, .spec = "Push Rules: API"},
+    {GET, PUSH_RULES "/global/", push_rules_get_global, WHO_USER, .spec = "Push Rules: API"},
     {GET, PUSH_RULES "/global/{kind}/", get_kind, WHO_USER, .spec = "Push Rules: API"},
     {GET, PUSH_RULES "/{path...}", refuse_path, WHO_USER, .spec = "Push Rules: API"},
     {PUT, PUSH_RULES "/{path...}", refuse_path, WHO_USER, BODY_MAYBE, .rate = RATE_ACCOUNT,

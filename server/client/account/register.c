@@ -6,7 +6,7 @@
 #include "server/account/sign_in.h"
 #include "server/account/uia.h"
 #include "server/routes.h"
-#include "storage/users/passes.h"
+#include "storage/users/one_time_tokens.h"
 #include "storage/users/registration_tokens.h"
 #include "storage/users/tokens.h"
 
@@ -16,7 +16,7 @@
 
 enum { MADE_NAME_LETTERS = 12, NONCE_LIFETIME_MS = 60 * 1000 };
 
-static char *lower(char *text)
+static char *register_lower(char *text)
 {
     for (char *p = text; *p; p++)
         if (*p >= 'A' && *p <= 'Z')
@@ -49,7 +49,7 @@ static const struct err *count_attempt(struct request *rq)
 static const struct err *register_guest(struct request *rq, struct reply *rp)
 {
     struct job *job = job_of(rq);
-    if (!job->store->config->allow_guest_access)
+    if (!job->node->config->allow_guest_access)
         return err(ERR_GUEST_ACCESS_FORBIDDEN, "This server has no guests");
     struct sign_in how;
     TRY(count_attempt(rq));
@@ -114,7 +114,7 @@ static const struct err *read_registration(struct request *rq, struct registrati
     TRY(json_want_bool(rq->body, "inhibit_login", false, &r.inhibit_login));
     TRY(sign_in_read(rq->body, &r.how));
     if (name)
-        r.name = lower(arena_strdup(rq->arena, name));
+        r.name = register_lower(arena_strdup(rq->arena, name));
     TRY(check_registration_name(rq, &r));
     if (r.password)
         TRY(credentials_check_new(job, r.password));
@@ -126,7 +126,7 @@ static const struct err *confirm(struct request *rq, struct reply *rp, bool *ret
                                  struct uia_proof *ret_proof)
 {
     static const struct uia_flow open = {{UIA_DUMMY}}, closed = {{UIA_REGISTRATION_TOKEN}};
-    const struct config *c = job_of(rq)->store->config;
+    const struct config *c = job_of(rq)->node->config;
     bool by_token = c->registration_requires_token || !c->enable_registration_without_verification;
     return uia_require(rq, rp, by_token ? &closed : &open, 1, ret_done, ret_proof);
 }
@@ -186,7 +186,7 @@ static const struct err *reply_registered(struct request *rq, struct reply *rp,
     TRY(attempts_note_sign_in(rq, user));
     if (r->inhibit_login)
         reply = json_pack("{s:s, s:s}", "user_id", user_id, "home_server",
-                          job->store->config->server_name);
+                          job->node->config->server_name);
     else
         TRY(sign_in(job, user, user_id, &r->how, &reply));
     const struct err *e = uia_remember(rq, &r->proof, reply);
@@ -198,7 +198,7 @@ static const struct err *reply_registered(struct request *rq, struct reply *rp,
 static const struct err *register_user(struct request *rq, struct reply *rp)
 {
     struct job *job = job_of(rq);
-    if (!job->store->config->enable_registration)
+    if (!job->node->config->enable_registration)
         return err(ERR_FORBIDDEN, "Registration is closed");
     struct registration r;
     const json_t *answer;
@@ -217,7 +217,7 @@ static const struct err *register_user(struct request *rq, struct reply *rp)
     if (!r.password)
         return err(ERR_MISSING_PARAM, "Missing password");
     if (!r.name)
-        r.name = lower(id_random(rq->arena, MADE_NAME_LETTERS));
+        r.name = register_lower(id_random(rq->arena, MADE_NAME_LETTERS));
     int64_t user;
     const char *user_id;
     TRY(create_account(job, &r, &user, &user_id));
@@ -239,7 +239,7 @@ static const struct err *get_available(struct request *rq, struct reply *rp)
     const char *name = request_query(rq, "username");
     if (!name)
         return err(ERR_MISSING_PARAM, "Missing username");
-    if (!job_of(rq)->store->config->enable_registration)
+    if (!job_of(rq)->node->config->enable_registration)
         return err(ERR_FORBIDDEN, "Registration is closed");
     TRY(check_name(job_of(rq), name));
     return reply_json(rp, 200, "{s:b}", "available", 1);
@@ -250,7 +250,7 @@ static const struct err *get_token_validity(struct request *rq, struct reply *rp
     const char *token = request_query(rq, "token");
     if (!token)
         return err(ERR_MISSING_PARAM, "Missing token");
-    if (!job_of(rq)->store->config->enable_registration)
+    if (!job_of(rq)->node->config->enable_registration)
         return err(ERR_FORBIDDEN, "Registration is closed");
     struct registration_token t;
     bool found;
@@ -263,7 +263,7 @@ static const struct err *get_token_validity(struct request *rq, struct reply *rp
 
 static const struct err *need_secret(struct request *rq, const char **ret)
 {
-    const char *secret = job_of(rq)->store->config->registration_shared_secret;
+    const char *secret = job_of(rq)->node->config->registration_shared_secret;
     if (!secret)
         return err(ERR_UNKNOWN, "Registration with a shared secret is not enabled");
     *ret = secret;
@@ -274,7 +274,8 @@ static const struct err *get_nonce(struct request *rq, struct reply *rp)
 {
     const char *secret = NULL, *nonce;
     TRY(need_secret(rq, &secret));
-    TRY(passes_make(job_tx(job_of(rq)), PASS_REGISTRATION_NONCE, 0, NONCE_LIFETIME_MS, &nonce));
+    TRY(one_time_tokens_make(job_tx(job_of(rq)), ONE_TIME_REGISTRATION_NONCE, 0, NONCE_LIFETIME_MS,
+                             &nonce));
     return reply_json(rp, 200, "{s:s}", "nonce", nonce);
 }
 
@@ -305,12 +306,13 @@ static const struct err *check_proof(struct request *rq, const char *secret, boo
     TRY(json_want_string(rq->body, "user_type", NULL, &user_type));
     bool found;
     int64_t nobody;
-    TRY(passes_take(job_tx(job_of(rq)), PASS_REGISTRATION_NONCE, nonce, &found, &nobody));
+    TRY(one_time_tokens_take(job_tx(job_of(rq)), ONE_TIME_REGISTRATION_NONCE, nonce, &found,
+                             &nobody));
     if (!found)
         return err(ERR_UNKNOWN, "Unknown nonce");
     const char *parts[] = {nonce, name, password, admin ? "admin" : "notadmin", user_type};
     const char *right = proof(rq->arena, secret, parts, user_type ? 5 : 4);
-    if (!str_eq_secret(str_of(right), str_of(lower(arena_strdup(rq->arena, mac)))))
+    if (!str_eq_secret(str_of(right), str_of(register_lower(arena_strdup(rq->arena, mac)))))
         return err(ERR_FORBIDDEN, "The MAC is wrong");
     return NULL;
 }

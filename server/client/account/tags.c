@@ -28,7 +28,7 @@ static const struct err *edit(void *ctx, const json_t *before, json_t **ret)
     return NULL;
 }
 
-static const struct err *change(struct request *rq, struct reply *rp, json_t *data)
+static const struct err *tags_change(struct request *rq, struct reply *rp, json_t *data)
 {
     int64_t room;
     struct tagging t = {request_param(rq, "tag"), data};
@@ -55,12 +55,12 @@ static const struct err *put_tag(struct request *rq, struct reply *rp)
         if (!(v >= 0 && v <= 1))
             return err(ERR_INVALID_PARAM, "order must be between 0 and 1");
     }
-    return change(rq, rp, rq->body);
+    return tags_change(rq, rp, rq->body);
 }
 
 static const struct err *delete_tag(struct request *rq, struct reply *rp)
 {
-    return change(rq, rp, NULL);
+    return tags_change(rq, rp, NULL);
 }
 
 static const struct err *get_tags(struct request *rq, struct reply *rp)

@@ -18,7 +18,7 @@ static const struct err *result(struct request *rq, const struct found_user *u, 
     return NULL;
 }
 
-static const struct err *post_search(struct request *rq, struct reply *rp)
+static const struct err *user_directory_post_search(struct request *rq, struct reply *rp)
 {
     const char *term;
     int64_t limit;
@@ -33,7 +33,7 @@ static const struct err *post_search(struct request *rq, struct reply *rp)
     size_t n = 0;
     if (*term)
         TRY(user_directory_search(job_tx(job_of(rq)), caller_of(rq)->user,
-                                  job_of(rq)->store->config->server_name, term, limit + 1, &found,
+                                  job_of(rq)->node->config->server_name, term, limit + 1, &found,
                                   &n));
     json_t *results = json_keep(rq->arena, json_array());
     for (size_t i = 0; i < n && i < (size_t)limit; i++) {
@@ -63,7 +63,7 @@ static const struct err *get_mutual_rooms(struct request *rq, struct reply *rp)
     if (!id_is_compliant_user(str_of(other)) || strcmp(other, caller_of(rq)->user_id) == 0)
         return err(ERR_INVALID_PARAM, "\"user_id\" must be the id of another user");
     TRY(read_from(rq, &after));
-    TRY(intern_find(job->store->intern, INTERN_USER, other, &other_id));
+    TRY(intern_find(job->node->intern, INTERN_USER, other, &other_id));
     const struct mutual_room *rooms = NULL;
     size_t n = 0;
     if (other_id)
@@ -82,7 +82,7 @@ static const struct err *get_mutual_rooms(struct request *rq, struct reply *rp)
 const struct route user_directory_routes[] = {
     {.method = POST,
      .path = "/_matrix/client/v3/user_directory/search",
-     .handler = post_search,
+     .handler = user_directory_post_search,
      .who = WHO_USER,
      .body = BODY_JSON,
      .rate = RATE_SEARCH,

@@ -22,7 +22,7 @@ struct dehydration {
     struct str data;
 };
 
-static const struct err *read_body(struct request *rq, struct dehydration *ret)
+static const struct err *dehydrated_device_read_body(struct request *rq, struct dehydration *ret)
 {
     const json_t *data, *keys;
     const char *algorithm;
@@ -45,8 +45,9 @@ static const struct err *read_body(struct request *rq, struct dehydration *ret)
 }
 
 /* The new device's keys, and the end of the one before, as one write. */
-static const struct err *store(struct request *rq, const struct dehydration *d, int64_t device,
-                               const struct dehydrated_device *old)
+static const struct err *dehydrated_device_store(struct request *rq, const struct dehydration *d,
+                                                 int64_t device,
+                                                 const struct dehydrated_device *old)
 {
     struct job *job = job_of(rq);
     const struct caller *c = caller_of(rq);
@@ -63,7 +64,7 @@ static const struct err *store(struct request *rq, const struct dehydration *d, 
     return write_commit(job, w, NULL);
 }
 
-static const struct err *put_device(struct request *rq, struct reply *rp)
+static const struct err *dehydrated_device_put_device(struct request *rq, struct reply *rp)
 {
     struct job *job = job_of(rq);
     const struct caller *c = caller_of(rq);
@@ -71,12 +72,12 @@ static const struct err *put_device(struct request *rq, struct reply *rp)
     struct dehydrated_device old;
     int64_t device;
     bool is_new;
-    TRY(read_body(rq, &d));
+    TRY(dehydrated_device_read_body(rq, &d));
     TRY(dehydrated_device_get(job_tx(job), c->user, &old));
     TRY(devices_open(job_tx(job), c->user, d.device_id, d.display_name, &device, &is_new));
     if (!is_new && device != old.device.id)
         return err(ERR_INVALID_PARAM, "You are signed in on a device of that id");
-    const struct err *e = store(rq, &d, device, &old);
+    const struct err *e = dehydrated_device_store(rq, &d, device, &old);
     if (e && is_new) {
         struct err why = *e;
         TRY(sessions_end_device(job, c->user, c->user_id, d.device_id));
@@ -88,16 +89,17 @@ static const struct err *put_device(struct request *rq, struct reply *rp)
 
 /* ---- using it ---- */
 
-static const struct err *need_device(struct request *rq, struct dehydrated_device *ret)
+static const struct err *dehydrated_device_need_device(struct request *rq,
+                                                       struct dehydrated_device *ret)
 {
     TRY(dehydrated_device_get(job_tx(job_of(rq)), caller_of(rq)->user, ret));
     return ret->device.id ? NULL : err(ERR_NOT_FOUND, "There is no dehydrated device");
 }
 
-static const struct err *get_device(struct request *rq, struct reply *rp)
+static const struct err *dehydrated_device_get_device(struct request *rq, struct reply *rp)
 {
     struct dehydrated_device d;
-    TRY(need_device(rq, &d));
+    TRY(dehydrated_device_need_device(rq, &d));
     BUF_LIT(&rp->body, "{\"device_id\":");
     buf_add_json_string(&rp->body, str_of(d.device.device_id));
     BUF_LIT(&rp->body, ",\"device_data\":");
@@ -106,28 +108,28 @@ static const struct err *get_device(struct request *rq, struct reply *rp)
     return reply_body(rp, 200);
 }
 
-static const struct err *delete_device(struct request *rq, struct reply *rp)
+static const struct err *dehydrated_device_delete_device(struct request *rq, struct reply *rp)
 {
     const struct caller *c = caller_of(rq);
     struct dehydrated_device d;
-    TRY(need_device(rq, &d));
+    TRY(dehydrated_device_need_device(rq, &d));
     TRY(sessions_end_device(job_of(rq), c->user, c->user_id, d.device.device_id));
     return reply_json(rp, 200, "{s:s}", "device_id", d.device.device_id);
 }
 
 /* With a token that knows what the database has lost, all that waits is read again. */
-static const struct err *read_place(const struct store *store, const char *from, int64_t *ret)
+static const struct err *read_place(const struct node *node, const char *from, int64_t *ret)
 {
     struct sync_token token = {0};
     if (from)
-        TRY(sync_token_parse_since(store, from, &token));
+        TRY(sync_token_parse_since(node, from, &token));
     *ret = token.is_lost ? 0 : token.position;
     return NULL;
 }
 
 /* Nothing is deleted: if the one who reads it breaks off, another device can start anew. */
-static const struct err *reply_events(struct request *rq, struct reply *rp, const char *from,
-                                      bool always_next_batch)
+static const struct err *dehydrated_device_reply_events(struct request *rq, struct reply *rp,
+                                                        const char *from, bool always_next_batch)
 {
     struct job *job = job_of(rq);
     struct dehydrated_device d;
@@ -135,7 +137,7 @@ static const struct err *reply_events(struct request *rq, struct reply *rp, cons
     TRY(dehydrated_device_get(job_tx(job), caller_of(rq)->user, &d));
     if (!d.device.id || strcmp(d.device.device_id, request_param(rq, "device")) != 0)
         return err(ERR_FORBIDDEN, "This is not your dehydrated device");
-    TRY(read_place(job->store, from, &since));
+    TRY(read_place(job->node, from, &since));
     const struct to_device_message *messages;
     size_t n;
     bool more;
@@ -150,16 +152,16 @@ static const struct err *reply_events(struct request *rq, struct reply *rp, cons
     buf_add_char(&rp->body, ']');
     if (more || always_next_batch) {
         BUF_LIT(&rp->body, ",\"next_batch\":\"");
-        sync_token_add(&rp->body, job->store, n ? messages[n - 1].position : since, 0);
+        sync_token_add(&rp->body, job->node, n ? messages[n - 1].position : since, 0);
         buf_add_char(&rp->body, '"');
     }
     buf_add_char(&rp->body, '}');
     return reply_body(rp, 200);
 }
 
-static const struct err *get_events(struct request *rq, struct reply *rp)
+static const struct err *dehydrated_device_get_events(struct request *rq, struct reply *rp)
 {
-    return reply_events(rq, rp, request_query(rq, "from"), false);
+    return dehydrated_device_reply_events(rq, rp, request_query(rq, "from"), false);
 }
 
 /* The older draft: clients go on until no events come, and always need a token for that. */
@@ -167,7 +169,7 @@ static const struct err *post_events(struct request *rq, struct reply *rp)
 {
     const char *from;
     TRY(json_want_string(rq->body, "next_batch", NULL, &from));
-    return reply_events(rq, rp, from, true);
+    return dehydrated_device_reply_events(rq, rp, from, true);
 }
 
 #define BASE "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device"
@@ -178,10 +180,10 @@ static const struct err *post_events(struct request *rq, struct reply *rp)
     }
 
 const struct route dehydrated_device_routes[] = {
-    ROUTE(PUT, "", put_device, BODY_JSON, .body_max = BODY_AS_SET),
-    ROUTE(GET, "", get_device, BODY_NONE, ),
-    ROUTE(DELETE, "", delete_device, BODY_NONE, ),
-    ROUTE(GET, "/{device}/events", get_events, BODY_NONE, ),
+    ROUTE(PUT, "", dehydrated_device_put_device, BODY_JSON, .body_max = BODY_AS_SET),
+    ROUTE(GET, "", dehydrated_device_get_device, BODY_NONE, ),
+    ROUTE(DELETE, "", dehydrated_device_delete_device, BODY_NONE, ),
+    ROUTE(GET, "/{device}/events", dehydrated_device_get_events, BODY_NONE, ),
     ROUTE(POST, "/{device}/events", post_events, BODY_MAYBE, ),
     {.path = NULL},
 };

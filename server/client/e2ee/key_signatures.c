@@ -23,8 +23,8 @@ struct signing {
     json_t *failures;
 };
 
-static const struct public_key *find_key(const struct signing *s, const char *user_id,
-                                         const char *name)
+static const struct public_key *key_signatures_find_key(const struct signing *s,
+                                                        const char *user_id, const char *name)
 {
     for (size_t i = 0; i < s->keys_n; i++) {
         const struct public_key *k = &s->keys[i];
@@ -54,7 +54,7 @@ static const char *find_signer(struct signing *s, const struct public_key *targe
         return only;
     if (!is_own || target->kind != KEY_MASTER)
         return NULL;
-    const struct public_key *device = find_key(s, s->caller->user_id, id);
+    const struct public_key *device = key_signatures_find_key(s, s->caller->user_id, id);
     return device && device->kind == KEY_DEVICE ? public_key_of(s, device) : NULL;
 }
 
@@ -70,15 +70,15 @@ static bool is_stored(struct signing *s, const struct public_key *target, const 
     return old && strcmp(old, signature) == 0;
 }
 
-static void add_own(struct signing *s, const char *name)
+static void key_signatures_add_own(struct signing *s, const char *name)
 {
     if (s->signed_own_n && strcmp(s->signed_own[s->signed_own_n - 1], name) == 0)
         return;
     s->signed_own[s->signed_own_n++] = name;
 }
 
-static void add_signature(struct signing *s, const struct public_key *target, const char *name,
-                          const char *signature)
+static void key_signatures_add_signature(struct signing *s, const struct public_key *target,
+                                         const char *name, const char *signature)
 {
     const struct caller *c = s->caller;
     if (is_stored(s, target, name, signature))
@@ -86,7 +86,7 @@ static void add_signature(struct signing *s, const struct public_key *target, co
     key_signature_write(
         s->write, &(struct key_signature){target->user, target->name, c->user, name, signature});
     if (target->user == c->user)
-        add_own(s, target->kind == KEY_DEVICE ? target->name : CROSS_SIGNING_KEYS);
+        key_signatures_add_own(s, target->kind == KEY_DEVICE ? target->name : CROSS_SIGNING_KEYS);
     else
         user_signature_change_write(s->write, c->user, target->user, target->user_id);
 }
@@ -97,7 +97,7 @@ static const struct err *sign_one(struct signing *s, const char *user_id, const 
     struct arena *a = s->job->arena;
     if (!json_is_object(object))
         return err(ERR_BAD_JSON, "A signed key is an object");
-    const struct public_key *target = find_key(s, user_id, key_id);
+    const struct public_key *target = key_signatures_find_key(s, user_id, key_id);
     if (!target || (target->kind == KEY_DEVICE && target->user != s->caller->user))
         return err(ERR_NOT_FOUND, "There is no such key that you may sign");
     struct str form;
@@ -117,7 +117,7 @@ static const struct err *sign_one(struct signing *s, const char *user_id, const 
             continue;
         if (!sign_check_json(object, s->caller->user_id, name, str_of(by)))
             return err(ERR_INVALID_SIGNATURE, "The signature is not valid");
-        add_signature(s, target, name, json_string_value(signature));
+        key_signatures_add_signature(s, target, name, json_string_value(signature));
         any = true;
     }
     return any ? NULL : err(ERR_INVALID_SIGNATURE, "No key that may sign this key has signed it");

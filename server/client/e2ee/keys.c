@@ -15,9 +15,9 @@
 
 enum { QUERY_USERS_MAX = 10000 };
 
-static bool is_our_user(struct job *job, const char *user_id)
+static bool keys_is_our_user(struct job *job, const char *user_id)
 {
-    return str_is(id_server(str_of(user_id)), job->store->config->server_name);
+    return str_is(id_server(str_of(user_id)), job->node->config->server_name);
 }
 
 /* The reply's `failures`: the servers that did not answer, and why. */
@@ -29,7 +29,7 @@ static void add_failures(struct buf *out, const json_t *failed)
 
 /* ---- /keys/query ---- */
 
-struct query {
+struct keys_query {
     struct request *rq;
     struct key_wanted *wanted; /* whose keys are here */
     size_t n;
@@ -38,7 +38,7 @@ struct query {
     json_t *failed;
 };
 
-static const struct err *read_query(struct query *q)
+static const struct err *read_query(struct keys_query *q)
 {
     struct job *job = job_of(q->rq);
     struct str device_keys;
@@ -56,7 +56,7 @@ static const struct err *read_query(struct query *q)
             return err(ERR_BAD_JSON, "`device_keys` must map users to arrays of device ids");
         if (!id_is_user(str_of(w.user_id)))
             continue;
-        if (is_our_user(job, w.user_id))
+        if (keys_is_our_user(job, w.user_id))
             q->wanted[q->n++] = w;
         else
             q->others[q->others_n++] = w;
@@ -74,7 +74,7 @@ static const char **user_ids_of(struct arena *a, const struct key_wanted *wanted
 
 /* Users of other servers whose keys are here, as their servers keep us informed, are like our own.
  */
-static const struct err *take_known(struct query *q)
+static const struct err *take_known(struct keys_query *q)
 {
     struct job *job = job_of(q->rq);
     size_t others_n = 0;
@@ -93,7 +93,7 @@ static const struct err *take_known(struct query *q)
     return NULL;
 }
 
-static const struct err *fetch_others(struct query *q)
+static const struct err *fetch_others(struct keys_query *q)
 {
     struct job *job = job_of(q->rq);
     int64_t timeout_ms;
@@ -109,7 +109,7 @@ static const struct err *fetch_others(struct query *q)
 }
 
 /* Appends one object of the reply and empties its buffer. */
-static void add_kind(struct buf *out, const char *name, struct buf *members)
+static void keys_add_kind(struct buf *out, const char *name, struct buf *members)
 {
     buf_add_json_string(out, str_of(name));
     BUF_LIT(out, ":{");
@@ -118,7 +118,8 @@ static void add_kind(struct buf *out, const char *name, struct buf *members)
     buf_finish(members);
 }
 
-static const struct err *answer_query(struct query *q, struct reply *rp, struct key_query_reply *r)
+static const struct err *keys_answer_query(struct keys_query *q, struct reply *rp,
+                                           struct key_query_reply *r)
 {
     const struct caller *c = caller_of(q->rq);
     struct key_requester requester = {c->user, c->user_id, true};
@@ -130,26 +131,26 @@ static const struct err *answer_query(struct query *q, struct reply *rp, struct 
                                                       "self_signing_keys", "user_signing_keys"};
     buf_add_char(&rp->body, '{');
     for (int kind = 0; kind < KEY_KIND_COUNT; kind++)
-        add_kind(&rp->body, names[kind], &r->of_kind[kind]);
+        keys_add_kind(&rp->body, names[kind], &r->of_kind[kind]);
     add_failures(&rp->body, q->failed);
     buf_add_char(&rp->body, '}');
     return reply_body(rp, 200);
 }
 
-static const struct err *post_query(struct request *rq, struct reply *rp)
+static const struct err *keys_post_query(struct request *rq, struct reply *rp)
 {
-    struct query q = {.rq = rq};
+    struct keys_query q = {.rq = rq};
     TRY(read_query(&q));
     TRY(take_known(&q));
     if (q.others_n) {
         bool here = false;
-        TRY(remote_request_enter(rq, rp, NULL, &here));
+        TRY(remote_request_begin(rq, rp, NULL, &here));
         if (!here)
             return NULL;
         TRY(fetch_others(&q));
     }
     struct key_query_reply r = {0};
-    const struct err *e = answer_query(&q, rp, &r);
+    const struct err *e = keys_answer_query(&q, rp, &r);
     key_query_reply_finish(&r);
     return e;
 }
@@ -161,7 +162,7 @@ struct claims {
     size_t ours_n, others_n;
 };
 
-static const struct err *read_claims(struct request *rq, struct claims *ret)
+static const struct err *keys_read_claims(struct request *rq, struct claims *ret)
 {
     struct key_claim *claims;
     struct str users;
@@ -171,7 +172,7 @@ static const struct err *read_claims(struct request *rq, struct claims *ret)
     ret->ours = arena_alloc_array(rq->arena, n, sizeof *ret->ours);
     ret->others = arena_alloc_array(rq->arena, n, sizeof *ret->others);
     for (size_t i = 0; i < n; i++) {
-        if (is_our_user(job_of(rq), claims[i].user_id))
+        if (keys_is_our_user(job_of(rq), claims[i].user_id))
             ret->ours[ret->ours_n++] = claims[i];
         else
             ret->others[ret->others_n++] = claims[i];
@@ -179,17 +180,17 @@ static const struct err *read_claims(struct request *rq, struct claims *ret)
     return NULL;
 }
 
-static const struct err *post_claim(struct request *rq, struct reply *rp)
+static const struct err *keys_post_claim(struct request *rq, struct reply *rp)
 {
     struct job *job = job_of(rq);
     struct claims c = {0};
     int64_t timeout_ms;
     bool here = true;
     json_t *failed = json_keep(rq->arena, json_object());
-    TRY(read_claims(rq, &c));
+    TRY(keys_read_claims(rq, &c));
     TRY(json_named_int(rq->raw, "timeout", REMOTE_KEYS_TIMEOUT_MS, &timeout_ms));
     if (c.others_n)
-        TRY(remote_request_enter(rq, rp, NULL, &here));
+        TRY(remote_request_begin(rq, rp, NULL, &here));
     if (!here)
         return NULL;
     BUF_LIT(&rp->body, "{\"one_time_keys\":{");
@@ -205,7 +206,7 @@ static const struct err *post_claim(struct request *rq, struct reply *rp)
 const struct route keys_routes[] = {
     {.method = POST,
      .path = "/_matrix/client/v3/keys/query",
-     .handler = post_query,
+     .handler = keys_post_query,
      .moves_to = POOL_REMOTE,
      .who = WHO_GUEST_TOO,
      .body = BODY_RAW,
@@ -214,7 +215,7 @@ const struct route keys_routes[] = {
      .spec = "end-to-end encryption"},
     {.method = POST,
      .path = "/_matrix/client/v3/keys/claim",
-     .handler = post_claim,
+     .handler = keys_post_claim,
      .moves_to = POOL_REMOTE,
      .who = WHO_GUEST_TOO,
      .body = BODY_RAW,

@@ -18,8 +18,8 @@ enum {
 /* ---- identity keys ---- */
 
 /* The device's keys as stored; a cross-signing key of the same name is refused. */
-static const struct err *find_stored(struct job *job, const struct key_owner *owner,
-                                     struct public_key *ret)
+static const struct err *keys_upload_find_stored(struct job *job, const struct key_owner *owner,
+                                                 struct public_key *ret)
 {
     const struct public_key *keys;
     size_t n;
@@ -35,7 +35,7 @@ static const struct err *find_stored(struct job *job, const struct key_owner *ow
     return NULL;
 }
 
-static bool same_text(const char *a, const char *b)
+static bool keys_upload_same_text(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
@@ -46,16 +46,16 @@ static const struct err *identity_changed(struct job *job, const struct key_owne
 {
     json_t *old;
     TRY(json_read_own(job->arena, stored, &old));
-    *ret = !same_text(device_keys_find(old, "ed25519", owner->device_id),
-                      device_keys_find(keys, "ed25519", owner->device_id)) ||
-           !same_text(device_keys_find(old, "curve25519", owner->device_id),
-                      device_keys_find(keys, "curve25519", owner->device_id));
+    *ret = !keys_upload_same_text(device_keys_find(old, "ed25519", owner->device_id),
+                                  device_keys_find(keys, "ed25519", owner->device_id)) ||
+           !keys_upload_same_text(device_keys_find(old, "curve25519", owner->device_id),
+                                  device_keys_find(keys, "curve25519", owner->device_id));
     return NULL;
 }
 
 /* Adds the signatures by the owner's keys; those of others come by /keys/signatures/upload. */
-static bool add_signatures(struct job *job, const struct key_owner *owner, const json_t *keys,
-                           const char *stored, struct write *w)
+static bool keys_upload_add_signatures(struct job *job, const struct key_owner *owner,
+                                       const json_t *keys, const char *stored, struct write *w)
 {
     json_t *old = NULL;
     if (stored && json_read_own(job->arena, str_of(stored), &old))
@@ -65,7 +65,7 @@ static bool add_signatures(struct job *job, const struct key_owner *owner, const
     json_t *signature;
     json_object_foreach ((json_t *)json_at(keys, "signatures", owner->user_id, NULL), name,
                          signature) {
-        if (same_text(json_text(old, name), json_string_value(signature)))
+        if (keys_upload_same_text(json_text(old, name), json_string_value(signature)))
             continue;
         changed = true;
         key_signature_write(w, &(struct key_signature){owner->user, owner->device_id, owner->user,
@@ -83,7 +83,7 @@ static const struct err *add_device_keys(struct job *job, const struct key_owner
     struct str form;
     struct public_key stored;
     TRY(key_signed_form(job->arena, keys, &form));
-    TRY(find_stored(job, owner, &stored));
+    TRY(keys_upload_find_stored(job, owner, &stored));
     bool same = stored.json.p && str_eq(stored.json, form);
     if (!same) {
         if (stored.json.p)
@@ -92,7 +92,8 @@ static const struct err *add_device_keys(struct job *job, const struct key_owner
             one_time_keys_delete(w, owner->device);
         device_keys_write(w, owner->user, owner->device_id, NULL, form);
     }
-    bool signatures = add_signatures(job, owner, keys, same ? stored.owner_signatures : NULL, w);
+    bool signatures =
+        keys_upload_add_signatures(job, owner, keys, same ? stored.owner_signatures : NULL, w);
     if (same && !signatures)
         return NULL;
     return device_changes_add(job, w, owner->user, owner->user_id, &owner->device_id, 1);
@@ -111,8 +112,9 @@ static const struct err *parse_key(struct arena *a, const char *name, const json
     return b.n <= KEY_JSON_MAX ? NULL : err(ERR_INVALID_PARAM, "The key %.40s is too large", name);
 }
 
-static const struct err *parse_keys(struct arena *a, const json_t *body, const char *member,
-                                    size_t max, const struct one_time_key **ret, size_t *ret_n)
+static const struct err *keys_upload_parse_keys(struct arena *a, const json_t *body,
+                                                const char *member, size_t max,
+                                                const struct one_time_key **ret, size_t *ret_n)
 {
     const json_t *o;
     TRY(json_want_object(body, member, &o));
@@ -137,7 +139,7 @@ static const struct err *add_one_time_keys(struct job *job, const struct key_own
     const enum one_time_key_found *found;
     size_t n, fresh_n = 0;
     int64_t total;
-    TRY(parse_keys(job->arena, body, "one_time_keys", UPLOAD_KEYS_MAX, &keys, &n));
+    TRY(keys_upload_parse_keys(job->arena, body, "one_time_keys", UPLOAD_KEYS_MAX, &keys, &n));
     if (!n)
         return NULL;
     TRY(one_time_keys_find(job_tx(job), owner->device, keys, n, &found, &total));
@@ -169,7 +171,7 @@ static const struct err *add_fallback_keys(struct job *job, const struct key_own
     for (size_t m = 0; m < 2; m++) {
         const struct one_time_key *keys;
         size_t n;
-        TRY(parse_keys(job->arena, body, members[m], FALLBACK_KEYS_MAX, &keys, &n));
+        TRY(keys_upload_parse_keys(job->arena, body, members[m], FALLBACK_KEYS_MAX, &keys, &n));
         for (size_t i = 0; i < n; i++) {
             bool is_free;
             TRY(fallback_key_is_free(job_tx(job), owner->device, &keys[i], &is_free));
@@ -199,7 +201,7 @@ const struct err *keys_upload_add(struct job *job, const struct key_owner *owner
     return NULL;
 }
 
-static const struct err *post_upload(struct request *rq, struct reply *rp)
+static const struct err *keys_upload_post_upload(struct request *rq, struct reply *rp)
 {
     struct job *job = job_of(rq);
     const struct caller *c = caller_of(rq);
@@ -222,7 +224,7 @@ static const struct err *post_upload(struct request *rq, struct reply *rp)
 const struct route keys_upload_routes[] = {
     {.method = POST,
      .path = "/_matrix/client/v3/keys/upload",
-     .handler = post_upload,
+     .handler = keys_upload_post_upload,
      .who = WHO_GUEST_TOO,
      .body = BODY_JSON,
      .body_max = BODY_AS_SET,

@@ -27,7 +27,7 @@ static const struct err *unknown_version(void)
 }
 
 /* The version that the request names. */
-static const struct err *need_version(struct request *rq, int64_t *ret)
+static const struct err *room_keys_need_version(struct request *rq, int64_t *ret)
 {
     const char *text = request_query(rq, "version");
     if (!text)
@@ -160,7 +160,7 @@ static const char *key_text(struct str inside, char ret[SESSION_ID_MAX * 6 + 1])
     return strlen(ret) == n ? ret : "";
 }
 
-static const struct err *add_room(struct storing *s, const char *room_id, struct str room)
+static const struct err *room_keys_add_room(struct storing *s, const char *room_id, struct str room)
 {
     struct str sessions;
     struct json_member m;
@@ -180,7 +180,7 @@ static const struct err *add_rooms(struct storing *s, struct str body)
     char id[SESSION_ID_MAX * 6 + 1];
     TRY(need_object(body, "rooms", &rooms));
     for (size_t pos = 0; json_scan_next(rooms, &pos, &m);)
-        TRY(add_room(s, key_text(m.key, id), m.value));
+        TRY(room_keys_add_room(s, key_text(m.key, id), m.value));
     return NULL;
 }
 
@@ -190,7 +190,7 @@ static const struct err *add_body(struct request *rq, struct storing *s, struct 
     const char *room = request_param(rq, "room"), *session = request_param(rq, "session");
     if (session)
         return add_session(s, room, session, body);
-    return room ? add_room(s, room, body) : add_rooms(s, body);
+    return room ? room_keys_add_room(s, room, body) : add_rooms(s, body);
 }
 
 /* "Keys can only be written to the most recently created version of the backup." */
@@ -208,7 +208,7 @@ static const struct err *lock_current(struct tx *tx, int64_t user, int64_t versi
 
 static const struct err *check_bytes(struct job *job, const struct storing *s)
 {
-    int64_t used, max = job->store->config->key_backups_per_user;
+    int64_t used, max = job->node->config->key_backups_per_user;
     TRY(key_backups_used_by(s->tx, s->user, &used));
     return used <= max ? NULL
                        : err(ERR_TOO_LARGE,
@@ -232,7 +232,7 @@ static const struct err *put_keys(struct request *rq, struct reply *rp)
     TRY(json_scan_check(body));
     if (body.p[0] != '{')
         return err(ERR_BAD_JSON, "The body must be a JSON object");
-    TRY(need_version(rq, &version));
+    TRY(room_keys_need_version(rq, &version));
     struct storing *s = arena_alloc(rq->arena, sizeof *s);
     arena_auto struct arena *piece = arena_create();
     s->piece = piece;
@@ -261,7 +261,7 @@ static void add_data(struct buf *b, const struct backup_session *s)
 }
 
 /* Not by looking at the buffer: what is in it may have been sent off. */
-static void add_name(struct buf *b, bool is_first, const char *name)
+static void room_keys_add_name(struct buf *b, bool is_first, const char *name)
 {
     if (!is_first)
         buf_add_char(b, ',');
@@ -272,7 +272,7 @@ static void add_name(struct buf *b, bool is_first, const char *name)
 static const struct err *need_backup(struct request *rq, int64_t *ret_version)
 {
     struct key_backup backup;
-    TRY(need_version(rq, ret_version));
+    TRY(room_keys_need_version(rq, ret_version));
     TRY(key_backup_get(job_tx(job_of(rq)), caller_of(rq)->user, *ret_version, &backup));
     return backup.algorithm && !backup.deleted ? NULL : unknown_version();
 }
@@ -291,10 +291,10 @@ static void add_next(struct buf *b, struct place *last, const struct backup_sess
     if (with_rooms && new_room) {
         if (last->any)
             BUF_LIT(b, "}}");
-        add_name(b, !last->any, s->room_id);
+        room_keys_add_name(b, !last->any, s->room_id);
         BUF_LIT(b, "{\"sessions\":{");
     }
-    add_name(b, new_room, s->session_id);
+    room_keys_add_name(b, new_room, s->session_id);
     add_data(b, s);
     snprintf(last->room, sizeof last->room, "%s", s->room_id);
     snprintf(last->session, sizeof last->session, "%s", s->session_id);
@@ -323,7 +323,7 @@ static const struct err *add_sessions(struct request *rq, struct reply *rp, int6
     return NULL;
 }
 
-static const struct err *get_all(struct request *rq, struct reply *rp)
+static const struct err *room_keys_get_all(struct request *rq, struct reply *rp)
 {
     int64_t version;
     TRY(need_backup(rq, &version));
@@ -333,7 +333,7 @@ static const struct err *get_all(struct request *rq, struct reply *rp)
     return reply_body(rp, 200);
 }
 
-static const struct err *get_room(struct request *rq, struct reply *rp)
+static const struct err *room_keys_get_room(struct request *rq, struct reply *rp)
 {
     int64_t version;
     TRY(need_backup(rq, &version));
@@ -377,7 +377,7 @@ static const struct err *delete_scope(struct request *rq, struct reply *rp,
                                       struct backup_scope scope)
 {
     int64_t version;
-    TRY(need_version(rq, &version));
+    TRY(room_keys_need_version(rq, &version));
     struct tx *tx = job_tx(job_of(rq));
     struct key_backup now;
     TRY(tx_begin(tx));
@@ -416,8 +416,8 @@ const struct route room_keys_routes[] = {
     PUT_ROUTE(""),
     PUT_ROUTE("/{room}"),
     PUT_ROUTE("/{room}/{session}"),
-    ROUTE(GET, "", get_all, ),
-    ROUTE(GET, "/{room}", get_room, ),
+    ROUTE(GET, "", room_keys_get_all, ),
+    ROUTE(GET, "/{room}", room_keys_get_room, ),
     ROUTE(GET, "/{room}/{session}", get_session, ),
     ROUTE(DELETE, "", delete_all, ),
     ROUTE(DELETE, "/{room}", delete_room, ),

@@ -7,8 +7,8 @@
 enum { AUTH_DATA_MAX = 65536, ALGORITHM_MAX = 255, CREATE_TRIES = 5 };
 
 /* The body of a new or changed version. */
-static const struct err *read_body(struct request *rq, const char **ret_algorithm,
-                                   struct str *ret_auth_data)
+static const struct err *room_keys_version_read_body(struct request *rq, const char **ret_algorithm,
+                                                     struct str *ret_auth_data)
 {
     const json_t *auth_data;
     TRY(json_need_string(rq->body, "algorithm", ret_algorithm));
@@ -26,7 +26,7 @@ static const struct err *post_version(struct request *rq, struct reply *rp)
     const char *algorithm;
     struct str auth_data;
     int64_t version;
-    TRY(read_body(rq, &algorithm, &auth_data));
+    TRY(room_keys_version_read_body(rq, &algorithm, &auth_data));
     const struct err *e = NULL;
     for (int i = 0; i < CREATE_TRIES; i++) {
         e = key_backup_create(job_tx(job_of(rq)), caller_of(rq)->user, algorithm, auth_data,
@@ -68,16 +68,16 @@ static const struct err *find_version(struct request *rq, struct key_backup *ret
     return ret->algorithm ? NULL : err(ERR_NOT_FOUND, "Unknown backup version");
 }
 
-static const struct err *need_version(struct request *rq, struct key_backup *ret)
+static const struct err *room_keys_version_need_version(struct request *rq, struct key_backup *ret)
 {
     TRY(find_version(rq, ret));
     return ret->deleted ? err(ERR_NOT_FOUND, "Unknown backup version") : NULL;
 }
 
-static const struct err *get_version(struct request *rq, struct reply *rp)
+static const struct err *room_keys_version_get_version(struct request *rq, struct reply *rp)
 {
     struct key_backup b;
-    TRY(need_version(rq, &b));
+    TRY(room_keys_version_need_version(rq, &b));
     return reply_version(rp, &b);
 }
 
@@ -86,11 +86,11 @@ static const struct err *put_version(struct request *rq, struct reply *rp)
     struct key_backup b;
     const char *algorithm, *version;
     struct str auth_data;
-    TRY(read_body(rq, &algorithm, &auth_data));
+    TRY(room_keys_version_read_body(rq, &algorithm, &auth_data));
     TRY(json_want_string(rq->body, "version", request_param(rq, "version"), &version));
     if (strcmp(version, request_param(rq, "version")) != 0)
         return err(ERR_INVALID_PARAM, "The version in the body is not the one in the path");
-    TRY(need_version(rq, &b));
+    TRY(room_keys_version_need_version(rq, &b));
     if (strcmp(algorithm, b.algorithm) != 0)
         return err(ERR_INVALID_PARAM, "The algorithm of a backup cannot be changed");
     TRY(key_backup_set_auth_data(job_tx(job_of(rq)), caller_of(rq)->user, b.version, auth_data));
@@ -118,7 +118,7 @@ static const struct err *delete_version(struct request *rq, struct reply *rp)
 const struct route room_keys_version_routes[] = {
     ROUTE(POST, "", post_version, BODY_JSON),
     ROUTE(GET, "", get_current, BODY_NONE),
-    ROUTE(GET, "/{version}", get_version, BODY_NONE),
+    ROUTE(GET, "/{version}", room_keys_version_get_version, BODY_NONE),
     ROUTE(PUT, "/{version}", put_version, BODY_JSON),
     ROUTE(DELETE, "/{version}", delete_version, BODY_NONE),
     {.path = NULL},

@@ -35,19 +35,19 @@ struct outbound {
     bool may_contact;
     struct buf edu;
     struct outbound_edu *edus;
-    size_t n, room, next; /* next: the first that is not written */
-    size_t bytes;         /* that they take in the database, with rows */
+    size_t n, cap, next; /* next: the first that is not written */
+    size_t bytes;        /* that they take in the database, with rows */
 };
 
 static void keep_edu(struct outbound *o, struct str json)
 {
-    if (o->n == o->room) {
-        size_t room = o->room ? o->room * 2 : 4;
-        struct outbound_edu *grown = arena_alloc_array(o->job->arena, room, sizeof *grown);
+    if (o->n == o->cap) {
+        size_t cap = o->cap ? o->cap * 2 : 4;
+        struct outbound_edu *grown = arena_alloc_array(o->job->arena, cap, sizeof *grown);
         if (o->n)
             memcpy(grown, o->edus, o->n * sizeof *grown);
         o->edus = grown;
-        o->room = room;
+        o->cap = cap;
     }
     o->edus[o->n++] = (struct outbound_edu){o->server, json};
     o->bytes += json.n + TO_DEVICE_ROW_BYTES;
@@ -112,9 +112,10 @@ static int by_server(const void *x, const void *y)
 }
 
 /* Server after server, of each as they came. */
-static const struct err *add_messages(struct outbound *o, const struct device_contents *c)
+static const struct err *send_to_device_add_messages(struct outbound *o,
+                                                     const struct device_contents *c)
 {
-    const struct config *config = o->job->store->config;
+    const struct config *config = o->job->node->config;
     const struct device_content **sorted = arena_alloc_array(o->job->arena, c->n, sizeof *sorted);
     for (size_t i = 0; i < c->n; i++)
         sorted[i] = &c->list[i];
@@ -134,7 +135,7 @@ static const struct err *add_messages(struct outbound *o, const struct device_co
 
 static const struct err *prepare_outbound(struct outbound *o, const struct device_contents *c)
 {
-    const struct err *e = c->n ? add_messages(o, c) : NULL;
+    const struct err *e = c->n ? send_to_device_add_messages(o, c) : NULL;
     buf_finish(&o->edu);
     return e;
 }

@@ -43,7 +43,7 @@ static const struct err *invite_one(struct job *job, struct room *room, const st
     return member_change_apply(job, room, author, &change, &event_id);
 }
 
-static bool is_among(const char *const *servers, size_t n, struct str server)
+static bool create_room_is_among(const char *const *servers, size_t n, struct str server)
 {
     for (size_t i = 0; i < n; i++)
         if (str_is(server, servers[i]))
@@ -63,7 +63,7 @@ static const struct err *invite_all(struct request *rq, const struct author *aut
     TRY(room_get(job, room_id, &room));
     for (size_t i = 0; i < invited->n; i++) {
         struct str server = id_server(str_of(invited->ids[i]));
-        if (is_among(away, away_n, server))
+        if (create_room_is_among(away, away_n, server))
             continue;
         const struct err *e = invite_one(job, room, author, invited->ids[i], invited->is_direct);
         if (e && candidate_was_away(e))
@@ -82,7 +82,7 @@ static const struct err *follow_predecessor(struct request *rq, const char *room
     if (!json_at(rq->body, "creation_content", "predecessor", NULL))
         return NULL;
     TRY(room_get(job_of(rq), room_id, &room));
-    room_successor_entered(rq, room);
+    room_successor_joined(rq, room);
     return NULL;
 }
 

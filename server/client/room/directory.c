@@ -52,13 +52,14 @@ static const struct err *reply_alias(struct reply *rp, const char *room_id,
     return reply_json(rp, 200, "{s:s, s:o}", "room_id", room_id, "servers", list);
 }
 
-static const struct err *ask_for_alias(struct request *rq, struct reply *rp, const char *alias)
+static const struct err *directory_ask_for_alias(struct request *rq, struct reply *rp,
+                                                 const char *alias)
 {
     const char *room_id;
     const char *const *servers;
     size_t n;
     bool here;
-    TRY(remote_request_enter(rq, rp, str_dup(rq->arena, id_server(str_of(alias))), &here));
+    TRY(remote_request_begin(rq, rp, str_dup(rq->arena, id_server(str_of(alias))), &here));
     if (!here)
         return NULL;
     TRY(federation_resolve_alias(job_of(rq), alias, &room_id, &servers, &n));
@@ -74,7 +75,7 @@ static const struct err *get_alias(struct request *rq, struct reply *rp)
     if (!id_is_alias(str_of(alias)))
         return err(ERR_INVALID_PARAM, "\"%s\" is not a room alias", alias);
     if (federation_is_remote_id(job_of(rq), alias))
-        return ask_for_alias(rq, rp, alias);
+        return directory_ask_for_alias(rq, rp, alias);
     TRY(naming_resolve(job_of(rq), alias, &room_id));
     TRY(room_get(job_of(rq), room_id, &room));
     naming_list_servers(job_of(rq), room, &servers, &n);
@@ -160,7 +161,7 @@ static const struct err *put_visibility(struct request *rq, struct reply *rp)
 
 static const struct err *check_sees_list(struct request *rq)
 {
-    if (!caller_of(rq) && !job_of(rq)->store->config->allow_public_rooms_without_auth)
+    if (!caller_of(rq) && !job_of(rq)->node->config->allow_public_rooms_without_auth)
         return err(ERR_MISSING_TOKEN, "Sign in to see the directory of this server");
     return NULL;
 }
@@ -173,18 +174,18 @@ static const struct err *list_public_rooms(struct request *rq, struct reply *rp,
     const char *server = request_query(rq, "server");
     json_t *list;
     bool here;
-    if (!server || strcmp(server, job->store->config->server_name) == 0)
+    if (!server || strcmp(server, job->node->config->server_name) == 0)
         return public_rooms_list(job, q, rp);
     if (!id_is_server_name(str_of(server)))
         return err(ERR_INVALID_PARAM, "\"%s\" is not the name of a server", server);
-    TRY(remote_request_enter(rq, rp, server, &here));
+    TRY(remote_request_begin(rq, rp, server, &here));
     if (!here)
         return NULL;
     TRY(federation_public_rooms(job, server, q, &list));
     return reply_tree(rp, 200, list);
 }
 
-static const struct err *get_public_rooms(struct request *rq, struct reply *rp)
+static const struct err *directory_get_public_rooms(struct request *rq, struct reply *rp)
 {
     struct public_rooms q;
     TRY(check_sees_list(rq));
@@ -192,7 +193,7 @@ static const struct err *get_public_rooms(struct request *rq, struct reply *rp)
     return list_public_rooms(rq, rp, &q);
 }
 
-static const struct err *post_public_rooms(struct request *rq, struct reply *rp)
+static const struct err *directory_post_public_rooms(struct request *rq, struct reply *rp)
 {
     struct public_rooms q;
     TRY(check_sees_list(rq));
@@ -239,7 +240,7 @@ const struct route directory_routes[] = {
      .spec = "published room directory"},
     {.method = GET,
      .path = "/_matrix/client/v3/publicRooms",
-     .handler = get_public_rooms,
+     .handler = directory_get_public_rooms,
      .moves_to = POOL_REMOTE,
      .who = WHO_MAYBE_USER,
      .rate = RATE_SEARCH,
@@ -247,7 +248,7 @@ const struct route directory_routes[] = {
      .spec = "published room directory"},
     {.method = POST,
      .path = "/_matrix/client/v3/publicRooms",
-     .handler = post_public_rooms,
+     .handler = directory_post_public_rooms,
      .moves_to = POOL_REMOTE,
      .who = WHO_USER,
      .body = BODY_MAYBE,

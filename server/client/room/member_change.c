@@ -4,7 +4,7 @@
 #include "federation/rooms/join.h"
 #include "federation/routes/query.h"
 #include "matrix/id.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 
 enum { PROFILE_TEXT_MAX = 1024 }; /* bytes of another server's */
 
@@ -32,7 +32,8 @@ bool member_change_is_remote(struct job *job, struct room *room, const struct me
 
 /* What the invited user is called, when their server says so. One that is away cannot sign the
  * invite either. */
-static const struct err *add_profile(struct job *job, const char *user_id, json_t *content)
+static const struct err *member_change_add_profile(struct job *job, const char *user_id,
+                                                   json_t *content)
 {
     static const char *const keys[] = {"displayname", "avatar_url"};
     const json_t *profile;
@@ -52,14 +53,16 @@ static const struct err *invite(struct job *job, struct room *room, const struct
 {
     json_t *content;
     TRY(membership_prepare_invite(job, room, author, change, &content));
-    if (federation_may_contact(job->store->config,
+    if (federation_may_contact(job->node->config,
                                str_dup(job->arena, id_server(str_of(change->target)))))
-        TRY(add_profile(job, change->target, content));
+        TRY(member_change_add_profile(job, change->target, content));
     return federation_invite(job, room, author, change->target, content, ret_event_id);
 }
 
-static const struct err *leave(struct job *job, struct room *room, const struct author *author,
-                               const struct member_change *change, const char **ret_event_id)
+static const struct err *member_change_leave(struct job *job, struct room *room,
+                                             const struct author *author,
+                                             const struct member_change *change,
+                                             const char **ret_event_id)
 {
     json_t *content = change->content ? json_copy((json_t *)change->content) : json_object();
     json_keep(job->arena, content);
@@ -76,6 +79,6 @@ const struct err *member_change_apply(struct job *job, struct room *room,
     if (membership_is_remote_invite(job, change))
         return invite(job, room, author, change, ret_event_id);
     if (leaves_elsewhere(job, room, change))
-        return leave(job, room, author, change, ret_event_id);
+        return member_change_leave(job, room, author, change, ret_event_id);
     return membership_change(job, room, author, change, ret_event_id);
 }

@@ -4,7 +4,7 @@
 #include "federation/rooms/third_party.h"
 #include "federation/routes/query.h"
 #include "matrix/id.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 #include "rooms/write/naming.h"
 #include "server/client/room/member_change.h"
 #include "server/client/shared/room_request.h"
@@ -42,7 +42,7 @@ struct place {
 };
 
 /* `via`, and `server_name` as it was called before v1.12. */
-static void read_via(const struct request *rq, struct via *ret)
+static void membership_read_via(const struct request *rq, struct via *ret)
 {
     const char *const *via, *const *older;
     size_t n = request_query_all(rq, "via", &via);
@@ -56,7 +56,7 @@ static void read_via(const struct request *rq, struct via *ret)
 }
 
 /* The servers that the alias's own names come after those that the client names. */
-static const struct err *resolve(struct request *rq, const char *alias, struct place *p)
+static const struct err *membership_resolve(struct request *rq, const char *alias, struct place *p)
 {
     const char *const *servers;
     size_t n;
@@ -76,12 +76,13 @@ static bool is_alias_elsewhere(const struct request *rq, const char *id_or_alias
     return id_is_alias(str_of(id_or_alias)) && federation_is_remote_id(rq->job, id_or_alias);
 }
 
-static const struct err *find_place(struct request *rq, const char *id_or_alias, struct place *ret)
+static const struct err *membership_find_place(struct request *rq, const char *id_or_alias,
+                                               struct place *ret)
 {
     struct place p = {0};
-    read_via(rq, &p.via);
+    membership_read_via(rq, &p.via);
     if (is_alias_elsewhere(rq, id_or_alias))
-        TRY(resolve(rq, id_or_alias, &p));
+        TRY(membership_resolve(rq, id_or_alias, &p));
     else
         TRY(naming_resolve(job_of(rq), id_or_alias, &p.room_id));
     bool here = false;
@@ -94,7 +95,7 @@ static const struct err *find_place(struct request *rq, const char *id_or_alias,
     return NULL;
 }
 
-static const struct err *reply_entered(struct request *rq, struct reply *rp, const char *room_id)
+static const struct err *reply_joined(struct request *rq, struct reply *rp, const char *room_id)
 {
     return reply_json(rp, 200, "{s:s}", "room_id", room_id);
 }
@@ -110,8 +111,9 @@ static const json_t *spoken_content(struct request *rq)
     return json_object_size(content) ? content : NULL;
 }
 
-static const struct err *make_content(struct request *rq, enum membership m, const char *reason,
-                                      const json_t *spoken, const json_t **ret)
+static const struct err *room_membership_make_content(struct request *rq, enum membership m,
+                                                      const char *reason, const json_t *spoken,
+                                                      const json_t **ret)
 {
     json_t *content;
     TRY(membership_content(job_of(rq), caller_of(rq)->user_id, m, &content));
@@ -129,7 +131,7 @@ static const struct err *join_elsewhere(struct request *rq, struct reply *rp, co
     const json_t *content;
     const char *event_id;
     struct room *room;
-    TRY(make_content(rq, MEMBERSHIP_JOIN, reason, spoken_content(rq), &content));
+    TRY(room_membership_make_content(rq, MEMBERSHIP_JOIN, reason, spoken_content(rq), &content));
     const struct err *e =
         caller_of(rq)->is_guest
             ? federation_join_as_guest(job_of(rq), p->room_id, &p->via, &author, content, &event_id)
@@ -138,8 +140,8 @@ static const struct err *join_elsewhere(struct request *rq, struct reply *rp, co
         federation_forget_answers(job_of(rq), p->alias);
     TRY(e);
     TRY(room_get(job_of(rq), p->room_id, &room));
-    room_successor_entered(rq, room);
-    return reply_entered(rq, rp, p->room_id);
+    room_successor_joined(rq, room);
+    return reply_joined(rq, rp, p->room_id);
 }
 
 static const struct err *join_here(struct request *rq, struct reply *rp, const struct place *p,
@@ -155,8 +157,8 @@ static const struct err *join_here(struct request *rq, struct reply *rp, const s
     bool was_in = room_membership(p->room, author.user) == MEMBERSHIP_JOIN;
     TRY(membership_change(job_of(rq), p->room, &author, &change, &event_id));
     if (!was_in)
-        room_successor_entered(rq, p->room);
-    return reply_entered(rq, rp, p->room_id);
+        room_successor_joined(rq, p->room);
+    return reply_joined(rq, rp, p->room_id);
 }
 
 static bool has_waited(const struct request *rq)
@@ -205,7 +207,7 @@ static const struct err *join(struct request *rq, struct reply *rp, const char *
     if (is_alias_elsewhere(rq, id_or_alias) && must_move(rq))
         return reply_elsewhere(rp, POOL_REMOTE);
     TRY(need_not_suspended(rq));
-    TRY(find_place(rq, id_or_alias, &p));
+    TRY(membership_find_place(rq, id_or_alias, &p));
     TRY(read_claim(rq, &p, &claim));
     TRY(read_reason(rq, &spoken));
     p.via.not_again = has_waited(rq);
@@ -240,7 +242,7 @@ static const struct err *knock_elsewhere(struct request *rq, const struct place 
 {
     struct author author = author_of(rq);
     const json_t *content;
-    TRY(make_content(rq, MEMBERSHIP_KNOCK, reason, NULL, &content));
+    TRY(room_membership_make_content(rq, MEMBERSHIP_KNOCK, reason, NULL, &content));
     return federation_knock(job_of(rq), p->room_id, &p->via, &author, content);
 }
 
@@ -253,7 +255,7 @@ static const struct err *post_knock(struct request *rq, struct reply *rp)
     if (is_alias_elsewhere(rq, id_or_alias) && must_move(rq))
         return reply_elsewhere(rp, POOL_REMOTE);
     TRY(need_not_suspended(rq));
-    TRY(find_place(rq, id_or_alias, &p));
+    TRY(membership_find_place(rq, id_or_alias, &p));
     TRY(read_reason(rq, &change));
     if (!p.room && must_move(rq))
         return reply_elsewhere(rp, POOL_REMOTE);
@@ -261,7 +263,7 @@ static const struct err *post_knock(struct request *rq, struct reply *rp)
         TRY(membership_change(job_of(rq), p.room, &author, &change, &event_id));
     else
         TRY(knock_elsewhere(rq, &p, change.reason));
-    return reply_entered(rq, rp, p.room_id);
+    return reply_joined(rq, rp, p.room_id);
 }
 
 /* ---- oneself out, others in and out ---- */
@@ -360,7 +362,7 @@ static const struct err *post_forget(struct request *rq, struct reply *rp)
     TRY(members_forget(job_tx(job_of(rq)), room->id, caller_of(rq)->user, &done));
     if (!done)
         return err(ERR_UNKNOWN, "You must leave the room before you can forget it");
-    session_forget_room(job_of(rq)->store->sessions, caller_of(rq)->user, room->id);
+    session_forget_room(job_of(rq)->node->sessions, caller_of(rq)->user, room->id);
     return reply_empty(rp);
 }
 
@@ -376,7 +378,7 @@ static const struct err *get_joined_rooms(struct request *rq, struct reply *rp)
         if (rows[i].membership == MEMBERSHIP_JOIN)
             ids[joined++] = rows[i].room;
     const char **names = arena_alloc_array(rq->arena, joined + 1, sizeof *names);
-    TRY(intern_names(job->store->intern, INTERN_ROOM, ids, joined, names));
+    TRY(intern_names(job->node->intern, INTERN_ROOM, ids, joined, names));
     json_t *list = json_array();
     for (size_t i = 0; i < joined; i++)
         json_array_append_new(list, json_string(names[i]));

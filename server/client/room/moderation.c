@@ -12,7 +12,7 @@ static const struct err *need_target(struct request *rq, struct account *ret)
     const char *user_id = request_param(rq, "user");
     bool found;
     if (!id_is_user(str_of(user_id)) ||
-        !str_is(id_server(str_of(user_id)), job->store->config->server_name))
+        !str_is(id_server(str_of(user_id)), job->node->config->server_name))
         return err(ERR_INVALID_PARAM, "That is not a user of this server");
     TRY(users_find(job_tx(job), user_id, &found, ret));
     if (!found || ret->deactivated)

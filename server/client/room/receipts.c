@@ -11,7 +11,8 @@ static const struct err *need_joined_room(struct request *rq, struct room **ret)
 }
 
 /* "" for an unthreaded receipt. */
-static const struct err *read_thread(const json_t *body, const char *type, const char **ret)
+static const struct err *receipts_read_thread(const json_t *body, const char *type,
+                                              const char **ret)
 {
     const json_t *v = json_object_get(body, "thread_id");
     *ret = "";
@@ -25,8 +26,8 @@ static const struct err *read_thread(const json_t *body, const char *type, const
     return NULL;
 }
 
-static const struct err *set(struct request *rq, struct room *room, const char *type,
-                             const char *thread, const char *event_id)
+static const struct err *receipts_set(struct request *rq, struct room *room, const char *type,
+                                      const char *thread, const char *event_id)
 {
     struct author who = author_of(rq);
     if (strcmp(type, "m.fully_read") == 0)
@@ -43,9 +44,9 @@ static const struct err *post_receipt(struct request *rq, struct reply *rp)
 {
     struct room *room;
     const char *thread, *type = request_param(rq, "type");
-    TRY(read_thread(rq->body, type, &thread));
+    TRY(receipts_read_thread(rq->body, type, &thread));
     TRY(need_joined_room(rq, &room));
-    TRY(set(rq, room, type, thread, request_param(rq, "event")));
+    TRY(receipts_set(rq, room, type, thread, request_param(rq, "event")));
     caller_acts(rq);
     return reply_empty(rp);
 }
@@ -60,7 +61,7 @@ static const struct err *post_read_markers(struct request *rq, struct reply *rp)
     TRY(need_joined_room(rq, &room));
     for (int i = 0; i < 3; i++)
         if (events[i])
-            TRY(set(rq, room, types[i], "", events[i]));
+            TRY(receipts_set(rq, room, types[i], "", events[i]));
     caller_acts(rq);
     return reply_empty(rp);
 }

@@ -7,7 +7,7 @@
 
 enum { REASON_MAX = 10000 };
 
-static const struct err *add(struct request *rq, struct reply *rp, struct report *r)
+static const struct err *room_reports_add(struct request *rq, struct reply *rp, struct report *r)
 {
     r->reporter = caller_of(rq)->user;
     TRY(json_want_string(rq->body, "reason", NULL, &r->reason));
@@ -30,7 +30,7 @@ static const struct err *post_room_report(struct request *rq, struct reply *rp)
     TRY(room_find(job_of(rq), request_param(rq, "room"), &room));
     if (!room)
         return err(ERR_NOT_FOUND, "The room was not found");
-    return add(rq, rp, &(struct report){.room_id = room->room_id});
+    return room_reports_add(rq, rp, &(struct report){.room_id = room->room_id});
 }
 
 static const struct err *post_event_report(struct request *rq, struct reply *rp)
@@ -43,7 +43,8 @@ static const struct err *post_event_report(struct request *rq, struct reply *rp)
         TRY(events_get_by_id(job_tx(job), request_param(rq, "event"), &e));
     if (!e || e->room != room->id)
         return err(ERR_NOT_FOUND, "The event was not found or you are not joined to the room");
-    return add(rq, rp, &(struct report){.room_id = room->room_id, .event_id = e->event->event_id});
+    return room_reports_add(
+        rq, rp, &(struct report){.room_id = room->room_id, .event_id = e->event->event_id});
 }
 
 /* Users of other servers may be reported without our knowing whether they exist. */
@@ -55,11 +56,11 @@ static const struct err *post_user_report(struct request *rq, struct reply *rp)
     TRY(need_reason(rq));
     if (!id_is_user(str_of(user_id)))
         return err(ERR_INVALID_PARAM, "\"%s\" is not a user id", user_id);
-    if (str_is(id_server(str_of(user_id)), job_of(rq)->store->config->server_name))
+    if (str_is(id_server(str_of(user_id)), job_of(rq)->node->config->server_name))
         TRY(users_find(job_tx(job_of(rq)), user_id, &found, &account));
     if (!found)
         return err(ERR_NOT_FOUND, "The user was not found");
-    return add(rq, rp, &(struct report){.user_id = user_id});
+    return room_reports_add(rq, rp, &(struct report){.user_id = user_id});
 }
 
 const struct route reports_routes[] = {

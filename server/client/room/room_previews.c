@@ -12,7 +12,7 @@
 
 /* ---- summaries ---- */
 
-static void add_membership(const struct request *rq, struct room *room, json_t *o)
+static void room_previews_add_membership(const struct request *rq, struct room *room, json_t *o)
 {
     enum membership m =
         caller_of(rq) ? room_membership(room, caller_of(rq)->user) : MEMBERSHIP_NONE;
@@ -51,13 +51,13 @@ static const struct err *summarise_ours(struct request *rq, struct room *room, j
 }
 
 /* The same of another room, by what its servers tell. */
-static const struct err *summarise_told(struct request *rq, const json_t *told, json_t **ret)
+static const struct err *summarise_remote(struct request *rq, const json_t *answer, json_t **ret)
 {
     bool visible;
-    TRY(room_told_may_see(job_of(rq), told, user_of(rq), &visible));
+    TRY(remote_summary_may_see(job_of(rq), answer, user_of(rq), &visible));
     if (!visible)
         return NULL;
-    *ret = json_copy((json_t *)told);
+    *ret = json_copy((json_t *)answer);
     json_object_del(*ret, "children_state");
     return NULL;
 }
@@ -68,35 +68,36 @@ static const struct err *reply_summary(struct request *rq, struct reply *rp, str
     if (!summary)
         return err(ERR_NOT_FOUND, "Room not found");
     if (room)
-        add_membership(rq, room, summary);
+        room_previews_add_membership(rq, room, summary);
     if (strstr(rq->path, "/unstable/"))
         add_unstable(summary);
     return reply_tree(rp, 200, summary);
 }
 
 /* room: what we knew when we left it, or were invited; NULL: nothing. */
-static const struct err *ask_for_summary(struct request *rq, struct reply *rp, struct room *room,
-                                         const struct space_question *q)
+static const struct err *room_previews_ask_for_summary(struct request *rq, struct reply *rp,
+                                                       struct room *room,
+                                                       const struct space_question *q)
 {
-    struct space_told told = {0};
+    struct space_answer answer = {0};
     json_t *summary = NULL;
-    if (!federation_space_known(job_of(rq), q, &told)) {
+    if (!federation_space_known(job_of(rq), q, &answer)) {
         bool here;
-        TRY(remote_request_enter(rq, rp, NULL, &here));
+        TRY(remote_request_begin(rq, rp, NULL, &here));
         if (!here)
             return NULL;
-        TRY(federation_ask_space(job_of(rq), q, &told));
+        TRY(federation_ask_space(job_of(rq), q, &answer));
     }
-    if (told.room)
-        TRY(summarise_told(rq, told.room, &summary));
+    if (answer.room)
+        TRY(summarise_remote(rq, answer.room, &summary));
     else if (room)
         TRY(summarise_ours(rq, room, &summary));
     return reply_summary(rq, rp, room, summary);
 }
 
 /* The servers to ask: `via`, then those that the alias's server names. */
-static void add_servers(struct request *rq, const char *const *named, size_t named_n,
-                        struct space_question *q)
+static void room_previews_add_servers(struct request *rq, const char *const *named, size_t named_n,
+                                      struct space_question *q)
 {
     const char *const *via;
     size_t via_n = request_query_all(rq, "via", &via);
@@ -119,14 +120,14 @@ static const struct err *find_room_id(struct request *rq, struct reply *rp,
     size_t n = 0;
     *ret_here = true;
     if (name[0] == '#' && federation_is_remote_id(job, name))
-        TRY(remote_request_enter(rq, rp, NULL, ret_here));
+        TRY(remote_request_begin(rq, rp, NULL, ret_here));
     if (!*ret_here)
         return NULL;
     if (name[0] == '#')
         TRY(federation_resolve_alias(job, name, &ret->room_id, &servers, &n));
     else
         TRY(naming_resolve(job, name, &ret->room_id));
-    add_servers(rq, servers, n, ret);
+    room_previews_add_servers(rq, servers, n, ret);
     return NULL;
 }
 
@@ -141,8 +142,8 @@ static const struct err *get_summary(struct request *rq, struct reply *rp)
     if (!here)
         return NULL;
     TRY(room_find(job, q.room_id, &room));
-    if (!room || !room_has_server(room, job->store->config->server_name))
-        return ask_for_summary(rq, rp, room, &q);
+    if (!room || !room_has_server(room, job->node->config->server_name))
+        return room_previews_ask_for_summary(rq, rp, room, &q);
     TRY(summarise_ours(rq, room, &summary));
     return reply_summary(rq, rp, room, summary);
 }
@@ -159,8 +160,9 @@ struct asking {
     int asked;
 };
 
-static const struct err *ask(void *ctx, struct job *job, const char *room_id,
-                             const char *const *via, size_t via_n, struct space_told *ret)
+static const struct err *room_previews_ask(void *ctx, struct job *job, const char *room_id,
+                                           const char *const *via, size_t via_n,
+                                           struct space_answer *ret)
 {
     struct asking *a = ctx;
     const struct space_question q = {room_id, via, via_n, a->suggested_only};
@@ -176,18 +178,19 @@ static const struct err *ask(void *ctx, struct job *job, const char *room_id,
 }
 
 /* MSC4235: the servers to ask for the room itself. */
-static void read_via(const struct request *rq, struct hierarchy_query *q)
+static void room_previews_read_via(const struct request *rq, struct hierarchy_query *q)
 {
     q->via_n = request_query_all(rq, "via", &q->via);
     if (!q->via_n)
         q->via_n = request_query_all(rq, "org.matrix.msc4235.via", &q->via);
 }
 
-static const struct err *get_hierarchy(struct request *rq, struct reply *rp)
+static const struct err *room_previews_get_hierarchy(struct request *rq, struct reply *rp)
 {
     struct asking asking = {.rq = rq};
-    struct hierarchy_query q = {
-        .user = caller_of(rq)->user, .from = request_query(rq, "from"), .asker = {ask, &asking}};
+    struct hierarchy_query q = {.user = caller_of(rq)->user,
+                                .from = request_query(rq, "from"),
+                                .asker = {room_previews_ask, &asking}};
     bool unused;
     TRY(request_query_bool(rq, "suggested_only", false, &q.suggested_only));
     TRY(request_query_int(rq, "max_depth", HIERARCHY_DEPTH_MAX, 0, INT64_MAX, &q.max_depth));
@@ -195,10 +198,10 @@ static const struct err *get_hierarchy(struct request *rq, struct reply *rp)
     q.max_depth = q.max_depth < HIERARCHY_DEPTH_MAX ? q.max_depth : HIERARCHY_DEPTH_MAX;
     q.limit = q.limit < HIERARCHY_PAGE_MAX ? q.limit : HIERARCHY_PAGE_MAX;
     asking.suggested_only = q.suggested_only;
-    read_via(rq, &q);
+    room_previews_read_via(rq, &q);
     const struct err *e = hierarchy_list(job_of(rq), request_param(rq, "room"), &q, &rp->body);
     if (asking.must_move)
-        return remote_request_enter(rq, rp, NULL, &unused);
+        return remote_request_begin(rq, rp, NULL, &unused);
     TRY(e);
     return reply_body(rp, 200);
 }
@@ -219,7 +222,7 @@ const struct route room_previews_routes[] = {
      .spec = "room previews"},
     {.method = GET,
      .path = "/_matrix/client/v1/rooms/{room}/hierarchy",
-     .handler = get_hierarchy,
+     .handler = room_previews_get_hierarchy,
      .moves_to = POOL_REMOTE,
      .who = WHO_USER,
      .rate = RATE_SEARCH,

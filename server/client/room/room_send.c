@@ -20,7 +20,8 @@ static const struct err *set_transaction(const struct request *rq, struct new_ev
     return NULL;
 }
 
-static const struct err *append(struct request *rq, struct reply *rp, const struct new_event *e)
+static const struct err *room_send_append(struct request *rq, struct reply *rp,
+                                          const struct new_event *e)
 {
     struct author author = author_of(rq);
     struct room *room;
@@ -45,7 +46,7 @@ static const struct err *set_redacts(struct request *rq, struct new_event *e)
     return NULL;
 }
 
-static const struct err *put_send(struct request *rq, struct reply *rp)
+static const struct err *room_send_put_send(struct request *rq, struct reply *rp)
 {
     struct new_event e = {.type = request_param(rq, "type"), .content = rq->raw};
     TRY(need_not_suspended(rq));
@@ -54,7 +55,7 @@ static const struct err *put_send(struct request *rq, struct reply *rp)
         return err(ERR_FORBIDDEN, "Membership is state and cannot be sent as a message");
     if (strcmp(e.type, "m.room.redaction") == 0)
         TRY(set_redacts(rq, &e));
-    return append(rq, rp, &e);
+    return room_send_append(rq, rp, &e);
 }
 
 /* Suspended users may still take back what they said. */
@@ -76,20 +77,20 @@ static const struct err *put_redact(struct request *rq, struct reply *rp)
                           .content = rq->raw.n ? rq->raw : STR("{}")};
     TRY(check_suspended(rq));
     TRY(set_transaction(rq, &e));
-    return append(rq, rp, &e);
+    return room_send_append(rq, rp, &e);
 }
 
 const struct route room_send_routes[] = {
     {.method = PUT,
      .path = "/_matrix/client/v3/rooms/{room}/send/{type}/{txn}",
-     .handler = put_send,
+     .handler = room_send_put_send,
      .who = WHO_GUEST_TOO,
      .body = BODY_RAW,
      .rate = RATE_MESSAGE,
      .spec = "sending events"},
     {.method = POST,
      .path = "/_matrix/client/v3/rooms/{room}/send/{type}",
-     .handler = put_send,
+     .handler = room_send_put_send,
      .who = WHO_GUEST_TOO,
      .body = BODY_RAW,
      .rate = RATE_MESSAGE,

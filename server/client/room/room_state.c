@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "federation/routes/query.h"
 #include "matrix/json_scan.h"
-#include "rooms/accept/enter.h"
+#include "rooms/accept/remote_join.h"
 #include "rooms/guests.h"
 #include "rooms/write/basis.h"
 #include "rooms/write/naming.h"
@@ -41,8 +41,8 @@ struct asking {
     int asked;
 };
 
-static const struct err *ask_for_alias(void *ctx, struct job *job, const char *alias,
-                                       const char **ret_room_id)
+static const struct err *room_state_ask_for_alias(void *ctx, struct job *job, const char *alias,
+                                                  const char **ret_room_id)
 {
     struct asking *a = ctx;
     const char *const *servers;
@@ -66,7 +66,7 @@ static const struct err *decide_canonical(void *ctx, struct basis *on, struct ne
                                           const char **ret_stands)
 {
     struct naming *n = ctx;
-    const struct alias_asker asker = {ask_for_alias, &n->asking};
+    const struct alias_asker asker = {room_state_ask_for_alias, &n->asking};
     n->asking.asked = 0;
     *ret = *n->event;
     return naming_check_canonical(on, n->asking.rq->body, &asker);
@@ -102,7 +102,7 @@ static const struct err *put_other(struct request *rq, struct room *room, const 
 static const struct err *move_on(struct request *rq, struct reply *rp, bool is_member)
 {
     bool here;
-    return is_member ? reply_elsewhere(rp, POOL_REMOTE) : remote_request_enter(rq, rp, NULL, &here);
+    return is_member ? reply_elsewhere(rp, POOL_REMOTE) : remote_request_begin(rq, rp, NULL, &here);
 }
 
 static const struct err *put_state(struct request *rq, struct reply *rp)
@@ -140,7 +140,7 @@ static const struct err *find_state(struct job *job, struct room *room, int64_t 
         *ret = current->event ? current : NULL;
         return NULL;
     }
-    TRY(intern_find(job->store->intern, INTERN_TYPE, type, &type_id));
+    TRY(intern_find(job->node->intern, INTERN_TYPE, type, &type_id));
     return type_id ? room_state_get(job_tx(job), room->id, type_id, key, position, ret) : NULL;
 }
 
@@ -180,9 +180,9 @@ static const struct err *get_state_event(struct request *rq, struct reply *rp)
     }
     if (!e)
         return err(ERR_NOT_FOUND, "The room has no such state");
-    TRY(show_as(job_of(rq), &viewer, e, &shown));
+    TRY(viewer_event(job_of(rq), &viewer, e, &shown));
     if (whole)
-        TRY(show_state_event(job_of(rq), &viewer, e, &rp->body));
+        TRY(serialize_state_event(job_of(rq), &viewer, e, &rp->body));
     else
         buf_add_str(&rp->body, shown->content);
     return reply_body(rp, 200);
@@ -202,7 +202,7 @@ struct member_list {
     bool any; /* something was written before */
 };
 
-static bool is_wanted(const struct member_list *l, const struct event *e)
+static bool room_state_is_wanted(const struct member_list *l, const struct event *e)
 {
     if (!l->membership && !l->not_membership)
         return true;
@@ -211,16 +211,16 @@ static bool is_wanted(const struct member_list *l, const struct event *e)
            (l->not_membership && !json_scan_string_is(is, l->not_membership));
 }
 
-static const struct err *add_event(struct member_list *l, const struct stored_event *e)
+static const struct err *room_state_add_event(struct member_list *l, const struct stored_event *e)
 {
-    return show_state_event(job_of(l->rq), &l->viewer, e, &l->rp->body);
+    return serialize_state_event(job_of(l->rq), &l->viewer, e, &l->rp->body);
 }
 
-static const struct err *add_events(struct member_list *l, const struct stored_event *events,
-                                    size_t n)
+static const struct err *room_state_add_events(struct member_list *l,
+                                               const struct stored_event *events, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (!is_wanted(l, events[i].event))
+        if (!room_state_is_wanted(l, events[i].event))
             continue;
         if (l->any)
             buf_add_char(&l->rp->body, ',');
@@ -232,7 +232,8 @@ static const struct err *add_events(struct member_list *l, const struct stored_e
 
 static struct member_list list_of(struct request *rq, struct reply *rp)
 {
-    return (struct member_list){.rq = rq, .rp = rp, .viewer = viewer_of(rq), .add = add_event};
+    return (struct member_list){
+        .rq = rq, .rp = rp, .viewer = viewer_of(rq), .add = room_state_add_event};
 }
 
 /* A page and its memory at a time; ret_last: the last state key of the page, "" at the end. */
@@ -241,21 +242,21 @@ static const struct err *add_members_page(struct member_list *l, const char *aft
     enum { PAGE = 500 };
     arena_auto struct arena *a = arena_create();
     struct tx tx;
-    tx_init(&tx, job_of(l->rq)->store->db, a);
+    tx_init(&tx, job_of(l->rq)->node->db, a);
     const struct stored_event *events;
     size_t n;
     const struct err *e =
         room_state_members_page(&tx, l->room->id, l->position, after, PAGE, &events, &n);
     tx_finish(&tx);
     TRY(e);
-    TRY(add_events(l, events, n));
+    TRY(room_state_add_events(l, events, n));
     ret_last[0] = '\0';
     if (n == PAGE)
         snprintf(ret_last, EVENT_STATE_KEY_MAX + 1, "%s", events[n - 1].event->state_key);
     return reply_flush(l->rp);
 }
 
-static const struct err *add_all_members(struct member_list *l)
+static const struct err *room_state_add_all_members(struct member_list *l)
 {
     char after[EVENT_STATE_KEY_MAX + 1] = "", last[EVENT_STATE_KEY_MAX + 1];
     do {
@@ -266,12 +267,12 @@ static const struct err *add_all_members(struct member_list *l)
 }
 
 /* Pages are read one after the other, so they are all of one position. */
-static int64_t settle(struct request *rq, int64_t position)
+static int64_t room_state_settle(struct request *rq, int64_t position)
 {
-    return position == ROOM_STATE_NOW ? feed_position(job_of(rq)->store->feed) : position;
+    return position == ROOM_STATE_NOW ? feed_position(job_of(rq)->node->feed) : position;
 }
 
-static const struct err *get_state(struct request *rq, struct reply *rp)
+static const struct err *room_state_get_state(struct request *rq, struct reply *rp)
 {
     struct member_list l = list_of(rq, rp);
     const struct stored_event *others;
@@ -282,12 +283,12 @@ static const struct err *get_state(struct request *rq, struct reply *rp)
     if (!ready)
         return NULL;
     TRY(room_state_position(rq, l.room, &l.position));
-    l.position = settle(rq, l.position);
+    l.position = room_state_settle(rq, l.position);
     TRY(room_state_list(job_tx(job_of(rq)), l.room->id, l.position, STATE_WITHOUT_MEMBERS, &others,
                         &n));
     buf_add_char(&rp->body, '[');
-    TRY(add_events(&l, others, n));
-    TRY(add_all_members(&l));
+    TRY(room_state_add_events(&l, others, n));
+    TRY(room_state_add_all_members(&l));
     buf_add_char(&rp->body, ']');
     return reply_body(rp, 200);
 }
@@ -327,9 +328,9 @@ static const struct err *get_members(struct request *rq, struct reply *rp)
     if (!ready)
         return NULL;
     TRY(room_state_position(rq, l.room, &l.position));
-    TRY(members_position(rq, l.room, settle(rq, l.position), &l.position));
+    TRY(members_position(rq, l.room, room_state_settle(rq, l.position), &l.position));
     BUF_LIT(&rp->body, "{\"chunk\":[");
-    TRY(add_all_members(&l));
+    TRY(room_state_add_all_members(&l));
     BUF_LIT(&rp->body, "]}");
     return reply_body(rp, 200);
 }
@@ -340,11 +341,12 @@ static struct str text_or_null(struct str value)
 }
 
 /* `"@user:server":{"display_name":…,"avatar_url":…}` */
-static const struct err *add_joined(struct member_list *l, const struct stored_event *stored)
+static const struct err *room_state_add_joined(struct member_list *l,
+                                               const struct stored_event *stored)
 {
     struct buf *b = &l->rp->body;
     const struct event *e;
-    TRY(show_as(job_of(l->rq), &l->viewer, stored, &e));
+    TRY(viewer_event(job_of(l->rq), &l->viewer, stored, &e));
     struct str name = json_scan_get(e->content, "displayname");
     struct str avatar = json_scan_get(e->content, "avatar_url");
     buf_add_json_string(b, str_of(e->state_key));
@@ -360,16 +362,16 @@ static const struct err *get_joined_members(struct request *rq, struct reply *rp
 {
     struct member_list l = list_of(rq, rp);
     l.membership = "join";
-    l.add = add_joined;
+    l.add = room_state_add_joined;
     bool ready;
     TRY(room_of_request(rq, &l.room));
     TRY(room_need_joined(l.room, caller_of(rq)->user));
     TRY(await_members(rq, rp, l.room, &ready));
     if (!ready)
         return NULL;
-    l.position = settle(rq, ROOM_STATE_NOW);
+    l.position = room_state_settle(rq, ROOM_STATE_NOW);
     BUF_LIT(&rp->body, "{\"joined\":{");
-    TRY(add_all_members(&l));
+    TRY(room_state_add_all_members(&l));
     BUF_LIT(&rp->body, "}}");
     return reply_body(rp, 200);
 }
@@ -405,7 +407,7 @@ const struct route room_state_routes[] = {
      .spec = "getting events for a room"},
     {.method = GET,
      .path = "/_matrix/client/v3/rooms/{room}/state",
-     .handler = get_state,
+     .handler = room_state_get_state,
      .who = WHO_GUEST_TOO,
      .spec = "getting events for a room"},
     {.method = GET,

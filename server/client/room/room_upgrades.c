@@ -22,7 +22,7 @@ static const struct err *post_upgrade(struct request *rq, struct reply *rp)
         return err(ERR_NOT_FOUND, "There is no room %.255s here", request_param(rq, "room"));
     TRY(room_upgrade(job_of(rq), room, &author, version, creators, &room_id));
     TRY(room_get(job_of(rq), room_id, &room));
-    room_successor_entered(rq, room);
+    room_successor_joined(rq, room);
     return reply_json(rp, 200, "{s:s}", "replacement_room", room_id);
 }
 

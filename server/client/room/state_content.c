@@ -2,7 +2,8 @@
 
 #include "matrix/auth/auth_rules.h"
 
-static const struct err *check_create(struct job *job, struct room *room, const json_t *content)
+static const struct err *state_content_check_create(struct job *job, struct room *room,
+                                                    const json_t *content)
 {
     return room->version->room_id_is_create_hash
                ? err(ERR_INVALID_PARAM, "A room has one create event, which names it")
@@ -39,7 +40,7 @@ static const struct {
     const char *type;
     const struct err *(*check)(struct job *job, struct room *room, const json_t *content);
 } checks[] = {
-    {"m.room.create", check_create},
+    {"m.room.create", state_content_check_create},
     {"m.room.power_levels", check_power_levels},
     {"m.room.tombstone", check_tombstone},
 };

@@ -31,7 +31,7 @@ const struct err *reading_event(struct request *rq, struct room *room, const cha
     const struct stored_event *e;
     bool visible = false;
     TRY(events_get_by_id(job_tx(job), event_id, &e));
-    if (e && e->room == room->id && !event_is_aside(e->position))
+    if (e && e->room == room->id && !event_is_off_timeline(e->position))
         TRY(visibility_may_see(job, room, caller_of(rq)->user, caller_of(rq)->user_id, e,
                                &visible));
     if (!visible)
@@ -45,7 +45,7 @@ const struct err *reading_place(struct request *rq, const char *name, int64_t de
     const char *text = request_query(rq, name);
     struct sync_token token = {.position = def};
     if (text && *text)
-        TRY(sync_token_parse(job_of(rq)->store, text, &token));
+        TRY(sync_token_parse(job_of(rq)->node, text, &token));
     *ret = token.position;
     return NULL;
 }
@@ -53,7 +53,7 @@ const struct err *reading_place(struct request *rq, const char *name, int64_t de
 void reading_add_token(struct request *rq, struct reply *rp, const char *key, int64_t place)
 {
     buf_printf(&rp->body, "\"%s\":\"", key);
-    sync_token_add(&rp->body, job_of(rq)->store, place, 0);
+    sync_token_add(&rp->body, job_of(rq)->node, place, 0);
     buf_add_char(&rp->body, '"');
 }
 
@@ -111,7 +111,7 @@ const struct err *reading_add_senders(struct request *rq, struct room *room, int
     for (size_t i = 0; i < members_n; i++) {
         if (i)
             buf_add_char(out, ',');
-        TRY(show_state_event(job_of(rq), &v, &members[i], out));
+        TRY(serialize_state_event(job_of(rq), &v, &members[i], out));
     }
     return NULL;
 }
@@ -131,14 +131,15 @@ static const struct err *add_state_events(struct state_list *l, const struct sto
         if (l->filter && !walk_filter_matches(l->rq->arena, l->filter, events[i].event))
             continue;
         buf_add_text(&l->rp->body, l->any ? "," : "");
-        TRY(show_state_event(job_of(l->rq), &l->viewer, &events[i], &l->rp->body));
+        TRY(serialize_state_event(job_of(l->rq), &l->viewer, &events[i], &l->rp->body));
         l->any = true;
     }
     return NULL;
 }
 
 /* Pages of members, so that the largest room fits into bounded memory. */
-static const struct err *add_all_members(struct state_list *l, struct room *room, int64_t position)
+static const struct err *room_reading_add_all_members(struct state_list *l, struct room *room,
+                                                      int64_t position)
 {
     enum { PAGE = 500 };
     struct job *job = job_of(l->rq);
@@ -174,7 +175,7 @@ const struct err *reading_add_state(struct request *rq, struct reply *rp, struct
                         &n));
     TRY(add_state_events(&l, others, n));
     if (with_members)
-        TRY(add_all_members(&l, room, position));
+        TRY(room_reading_add_all_members(&l, room, position));
     *ret_any = l.any;
     return NULL;
 }

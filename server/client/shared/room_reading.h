@@ -2,7 +2,7 @@
 #ifndef SERVER_CLIENT_SHARED_ROOM_READING_H
 #define SERVER_CLIENT_SHARED_ROOM_READING_H
 
-#include "rooms/read/show.h"
+#include "rooms/read/serialize.h"
 #include "server/client/shared/room_request.h"
 
 enum { EVENTS_LIMIT_DEFAULT = 10, EVENTS_LIMIT_MAX = 1000 };

@@ -6,7 +6,7 @@
 #include "server/client/shared/user_request.h"
 #include "storage/users/account_data.h"
 
-struct succession {
+struct room_succession {
     struct request *rq;
     struct room *old, *new;
     const json_t *found; /* what the old room had */
@@ -25,8 +25,8 @@ static const struct err *find_old(struct request *rq, struct room *room, struct 
     return NULL;
 }
 
-static const struct err *read(struct request *rq, int64_t room, const char *type,
-                              const json_t **ret)
+static const struct err *room_successor_read(struct request *rq, int64_t room, const char *type,
+                                             const json_t **ret)
 {
     struct str raw;
     json_t *tree = NULL;
@@ -41,7 +41,7 @@ static const struct err *read(struct request *rq, int64_t room, const char *type
 
 static const struct err *edit_tags(void *ctx, const json_t *before, json_t **ret)
 {
-    const struct succession *s = ctx;
+    const struct room_succession *s = ctx;
     json_t *tags = json_deep_copy(json_object_get(s->found, "tags"));
     if (json_is_object(json_object_get(before, "tags")))
         json_object_update(tags, json_object_get(before, "tags"));
@@ -49,9 +49,9 @@ static const struct err *edit_tags(void *ctx, const json_t *before, json_t **ret
     return NULL;
 }
 
-static const struct err *move_tags(struct succession *s)
+static const struct err *move_tags(struct room_succession *s)
 {
-    TRY(read(s->rq, s->old->id, "m.tag", &s->found));
+    TRY(room_successor_read(s->rq, s->old->id, "m.tag", &s->found));
     if (json_object_size(json_object_get(s->found, "tags")) == 0)
         return NULL;
     return account_data_edit(job_of(s->rq), &(struct account_edit){.user = caller_of(s->rq)->user,
@@ -63,22 +63,22 @@ static const struct err *move_tags(struct succession *s)
 
 /* ---- push rules ---- */
 
-static json_t *show_rules(void *ctx, const json_t *stored)
+static json_t *write_rules(void *ctx, const json_t *stored)
 {
-    const struct succession *s = ctx;
+    const struct room_succession *s = ctx;
     return json_pack("{s:o}", "global", push_rules_merge(caller_of(s->rq)->user_id, stored));
 }
 
 static const struct err *edit_rules(void *ctx, const json_t *before, json_t **ret)
 {
-    const struct succession *s = ctx;
+    const struct room_succession *s = ctx;
     return push_rules_put(before, "room", s->new->room_id, s->found, NULL, NULL, ret);
 }
 
-static const struct err *move_rules(struct succession *s)
+static const struct err *move_rules(struct room_succession *s)
 {
     const json_t *stored;
-    TRY(read(s->rq, 0, "m.push_rules", &stored));
+    TRY(room_successor_read(s->rq, 0, "m.push_rules", &stored));
     if (!stored)
         return NULL;
     json_t *rules = json_keep(s->rq->arena, push_rules_merge(caller_of(s->rq)->user_id, stored));
@@ -88,7 +88,7 @@ static const struct err *move_rules(struct succession *s)
     return account_data_edit(job_of(s->rq), &(struct account_edit){.user = caller_of(s->rq)->user,
                                                                    .type = "m.push_rules",
                                                                    .edit = edit_rules,
-                                                                   .show = show_rules,
+                                                                   .show = write_rules,
                                                                    .ctx = s});
 }
 
@@ -104,31 +104,31 @@ static bool names(const json_t *rooms, const char *id)
     return false;
 }
 
-static bool is_direct(const struct succession *s, const json_t *rooms)
+static bool room_successor_is_direct(const struct room_succession *s, const json_t *rooms)
 {
     return names(rooms, s->old->room_id) && !names(rooms, s->new->room_id);
 }
 
 static const struct err *edit_direct(void *ctx, const json_t *before, json_t **ret)
 {
-    const struct succession *s = ctx;
+    const struct room_succession *s = ctx;
     const char *user_id;
     json_t *rooms, *after = before ? json_deep_copy(before) : json_object();
     json_object_foreach (after, user_id, rooms)
-        if (is_direct(s, rooms))
+        if (room_successor_is_direct(s, rooms))
             json_array_append_new(rooms, json_string(s->new->room_id));
     *ret = after;
     return NULL;
 }
 
-static const struct err *move_direct(struct succession *s)
+static const struct err *move_direct(struct room_succession *s)
 {
     const char *user_id;
     json_t *rooms;
     bool any = false;
-    TRY(read(s->rq, 0, "m.direct", &s->found));
+    TRY(room_successor_read(s->rq, 0, "m.direct", &s->found));
     json_object_foreach ((json_t *)s->found, user_id, rooms)
-        any |= is_direct(s, rooms);
+        any |= room_successor_is_direct(s, rooms);
     if (!any)
         return NULL;
     return account_data_edit(job_of(s->rq), &(struct account_edit){.user = caller_of(s->rq)->user,
@@ -139,7 +139,7 @@ static const struct err *move_direct(struct succession *s)
 
 static const struct err *move_all(struct request *rq, struct room *room)
 {
-    struct succession s = {.rq = rq, .new = room};
+    struct room_succession s = {.rq = rq, .new = room};
     TRY(find_old(rq, room, &s.old));
     if (!s.old)
         return NULL;
@@ -151,7 +151,7 @@ static const struct err *move_all(struct request *rq, struct room *room)
     return move_direct(&s);
 }
 
-void room_successor_entered(struct request *rq, struct room *room)
+void room_successor_joined(struct request *rq, struct room *room)
 {
     const struct err *e = move_all(rq, room);
     if (e && log_limited("settings of an upgraded room", LOG_FEW))

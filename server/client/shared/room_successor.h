@@ -9,6 +9,6 @@
 
 /* After the caller has come into the room. Does nothing unless it replaces one they were in. What
  * goes wrong is logged: the user is in the room all the same. */
-void room_successor_entered(struct request *rq, struct room *room);
+void room_successor_joined(struct request *rq, struct room *room);
 
 #endif

@@ -19,17 +19,17 @@ static const struct err *walk_both_ways(struct context *c)
 {
     size_t limit;
     TRY(reading_limit(c->rq, &limit));
-    struct walk w = {.room = c->room,
-                     .viewer = &c->viewer,
-                     .filter = c->filter,
-                     .from = c->event->position - 1,
-                     .to = WALK_START,
-                     .backwards = true,
-                     .limit = limit / 2};
+    struct room_walk w = {.room = c->room,
+                          .viewer = &c->viewer,
+                          .filter = c->filter,
+                          .from = c->event->position - 1,
+                          .to = WALK_START,
+                          .backwards = true,
+                          .limit = limit / 2};
     TRY(walk_room(job_of(c->rq), &w, &c->before));
     w.backwards = false;
     w.from = c->event->position;
-    w.to = feed_position(job_of(c->rq)->store->feed);
+    w.to = feed_position(job_of(c->rq)->node->feed);
     w.limit = limit - limit / 2;
     TRY(walk_room(job_of(c->rq), &w, &c->after));
     c->newest = c->after.n ? c->after.events[c->after.n - 1]->position : c->event->position;
@@ -54,7 +54,7 @@ static const struct err *add_senders(struct context *c, bool any)
     return NULL;
 }
 
-static const struct err *add_state(struct context *c)
+static const struct err *context_add_state(struct context *c)
 {
     bool lazy = c->filter && c->filter->lazy_load_members, any;
     TRY(reading_add_state(c->rq, c->rp, c->room, c->newest, c->filter, !lazy, &any));
@@ -63,10 +63,10 @@ static const struct err *add_state(struct context *c)
 
 /* ---- the reply ---- */
 
-static const struct err *add_events(struct context *c, const struct stored_event *const *events,
-                                    size_t n)
+static const struct err *context_add_events(struct context *c,
+                                            const struct stored_event *const *events, size_t n)
 {
-    return show_events(job_of(c->rq), &c->viewer, events, n, RELATIONS_UNKNOWN, &c->rp->body);
+    return serialize_events(job_of(c->rq), &c->viewer, events, n, RELATIONS_UNKNOWN, &c->rp->body);
 }
 
 static const struct err *get_context(struct request *rq, struct reply *rp)
@@ -82,13 +82,13 @@ static const struct err *get_context(struct request *rq, struct reply *rp)
     buf_add_char(out, ',');
     reading_add_token(rq, rp, "end", c.after.place);
     BUF_LIT(out, ",\"event\":");
-    TRY(add_events(&c, &c.event, 1));
+    TRY(context_add_events(&c, &c.event, 1));
     BUF_LIT(out, ",\"events_before\":[");
-    TRY(add_events(&c, c.before.events, c.before.n));
+    TRY(context_add_events(&c, c.before.events, c.before.n));
     BUF_LIT(out, "],\"events_after\":[");
-    TRY(add_events(&c, c.after.events, c.after.n));
+    TRY(context_add_events(&c, c.after.events, c.after.n));
     BUF_LIT(out, "],\"state\":[");
-    TRY(add_state(&c));
+    TRY(context_add_state(&c));
     BUF_LIT(out, "]}");
     return reply_body(rp, 200);
 }

@@ -2,10 +2,11 @@
 #include "server/client/shared/room_reading.h"
 #include "server/routes.h"
 
-static const struct err *show(struct request *rq, struct reply *rp, const struct stored_event *e)
+static const struct err *event_show(struct request *rq, struct reply *rp,
+                                    const struct stored_event *e)
 {
     struct viewer viewer = viewer_of(rq);
-    TRY(show_events(job_of(rq), &viewer, &e, 1, RELATIONS_UNKNOWN, &rp->body));
+    TRY(serialize_events(job_of(rq), &viewer, &e, 1, RELATIONS_UNKNOWN, &rp->body));
     return reply_body(rp, 200);
 }
 
@@ -17,11 +18,11 @@ static const struct err *get_room_event(struct request *rq, struct reply *rp)
     if (!room)
         return err(ERR_NOT_FOUND, "There is no such event, or you may not see it");
     TRY(reading_event(rq, room, request_param(rq, "event"), &e));
-    return show(rq, rp, e);
+    return event_show(rq, rp, e);
 }
 
 /* Deprecated: the same without naming the room. */
-static const struct err *get_event(struct request *rq, struct reply *rp)
+static const struct err *event_get_event(struct request *rq, struct reply *rp)
 {
     const char *event_id = request_param(rq, "event");
     const struct stored_event *e;
@@ -32,7 +33,7 @@ static const struct err *get_event(struct request *rq, struct reply *rp)
     if (!room)
         return err(ERR_NOT_FOUND, "There is no such event, or you may not see it");
     TRY(reading_event(rq, room, event_id, &e));
-    return show(rq, rp, e);
+    return event_show(rq, rp, e);
 }
 
 const struct route event_routes[] = {
@@ -43,7 +44,7 @@ const struct route event_routes[] = {
      .spec = "Getting events for a room"},
     {.method = GET,
      .path = "/_matrix/client/v3/events/{event}",
-     .handler = get_event,
+     .handler = event_get_event,
      .who = WHO_USER,
      .spec = "Getting events for a room"},
     {.path = NULL},

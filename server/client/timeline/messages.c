@@ -7,10 +7,10 @@
 #include "server/routes.h"
 #include "storage/db/feed.h"
 
-static const struct err *read_walk(struct request *rq, struct walk *w)
+static const struct err *read_walk(struct request *rq, struct room_walk *w)
 {
     TRY(reading_direction(rq, 0, &w->backwards));
-    int64_t now = feed_position(job_of(rq)->store->feed);
+    int64_t now = feed_position(job_of(rq)->node->feed);
     TRY(reading_place(rq, "from", w->backwards ? now : WALK_START, &w->from));
     TRY(reading_place(rq, "to", w->backwards ? WALK_START : now, &w->to));
     TRY(reading_limit(rq, &w->limit));
@@ -27,13 +27,13 @@ static int64_t newest_of(const struct walked *walked)
 }
 
 /* Did the walk come to where our history of the room ends, and not the room's? */
-static const struct err *needs_history(struct job *job, const struct walk *w,
+static const struct err *needs_history(struct job *job, const struct room_walk *w,
                                        const struct walked *walked, bool *ret)
 {
     const struct history_end *ends;
     const char *const *servers;
     size_t servers_n = 0, n = 0;
-    if (w->backwards && !walked->more && job->store->federation)
+    if (w->backwards && !walked->more && job->node->federation)
         room_list_servers(job, w->room, &servers, &servers_n);
     if (servers_n)
         TRY(history_ends(job, w->room, 1, &ends, &n));
@@ -42,7 +42,7 @@ static const struct err *needs_history(struct job *job, const struct walk *w,
 }
 
 /* By a worker that may wait: other servers are asked for what is before, and the walk goes on. */
-static const struct err *walk_on(struct job *job, struct walk *w, struct walked *walked)
+static const struct err *walk_on(struct job *job, struct room_walk *w, struct walked *walked)
 {
     size_t added;
     bool needs_more = false;
@@ -59,7 +59,7 @@ static const struct err *walk_on(struct job *job, struct walk *w, struct walked 
 static const struct err *get_messages(struct request *rq, struct reply *rp)
 {
     struct viewer viewer = viewer_of(rq);
-    struct walk w = {.viewer = &viewer};
+    struct room_walk w = {.viewer = &viewer};
     struct walked walked;
     TRY(reading_room(rq, &w.room)); /* first: who may not read it is told so, whatever they ask */
     TRY(read_walk(rq, &w));
@@ -84,7 +84,8 @@ static const struct err *get_messages(struct request *rq, struct reply *rp)
         reading_add_token(rq, rp, "end", walked.place);
     }
     BUF_LIT(&rp->body, ",\"chunk\":[");
-    TRY(show_events(job_of(rq), &viewer, walked.events, walked.n, RELATIONS_UNKNOWN, &rp->body));
+    TRY(serialize_events(job_of(rq), &viewer, walked.events, walked.n, RELATIONS_UNKNOWN,
+                         &rp->body));
     BUF_LIT(&rp->body, "]");
     if (w.filter && w.filter->lazy_load_members) {
         BUF_LIT(&rp->body, ",\"state\":[");

@@ -19,7 +19,7 @@ static const struct err *read_range(struct request *rq, struct room *room, bool 
         .depth = recurse ? RECURSION_DEPTH : 1,
     };
     if (type)
-        TRY(intern_find(job_of(rq)->store->intern, INTERN_TYPE, type, &range.type));
+        TRY(intern_find(job_of(rq)->node->intern, INTERN_TYPE, type, &range.type));
     if (type && !range.type)
         range.type = NO_TYPE;
     *ret = range;
@@ -30,11 +30,11 @@ static const struct err *get_relations(struct request *rq, struct reply *rp)
 {
     struct viewer viewer = viewer_of(rq);
     struct relations_range range;
-    struct walk w = {.viewer = &viewer, .related = &range};
+    struct room_walk w = {.viewer = &viewer, .related = &range};
     struct walked walked;
     bool recurse, recurse_unstable;
     TRY(reading_direction(rq, 'b', &w.backwards));
-    int64_t now = feed_position(job_of(rq)->store->feed);
+    int64_t now = feed_position(job_of(rq)->node->feed);
     TRY(reading_place(rq, "from", w.backwards ? now : WALK_START, &w.from));
     TRY(reading_place(rq, "to", w.backwards ? WALK_START : now, &w.to));
     TRY(reading_limit(rq, &w.limit));
@@ -45,7 +45,8 @@ static const struct err *get_relations(struct request *rq, struct reply *rp)
     TRY(walk_room(job_of(rq), &w, &walked));
 
     BUF_LIT(&rp->body, "{\"chunk\":[");
-    TRY(show_events(job_of(rq), &viewer, walked.events, walked.n, RELATIONS_UNKNOWN, &rp->body));
+    TRY(serialize_events(job_of(rq), &viewer, walked.events, walked.n, RELATIONS_UNKNOWN,
+                         &rp->body));
     buf_add_char(&rp->body, ']');
     if (walked.more) {
         buf_add_char(&rp->body, ',');

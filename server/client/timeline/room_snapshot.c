@@ -7,16 +7,16 @@
 #include "users/presence.h"
 #include "users/receipts.h"
 
-static const struct err *add_messages(struct request *rq, struct reply *rp, struct room *room,
-                                      size_t limit, int64_t end)
+static const struct err *room_snapshot_add_messages(struct request *rq, struct reply *rp,
+                                                    struct room *room, size_t limit, int64_t end)
 {
     struct viewer viewer = viewer_of(rq);
-    struct walk w = {.room = room,
-                     .viewer = &viewer,
-                     .from = end,
-                     .to = WALK_START,
-                     .backwards = true,
-                     .limit = limit};
+    struct room_walk w = {.room = room,
+                          .viewer = &viewer,
+                          .from = end,
+                          .to = WALK_START,
+                          .backwards = true,
+                          .limit = limit};
     struct walked walked;
     TRY(walk_room(job_of(rq), &w, &walked));
     for (size_t i = 0; i < walked.n / 2; i++) { /* oldest first */
@@ -29,7 +29,8 @@ static const struct err *add_messages(struct request *rq, struct reply *rp, stru
     buf_add_char(&rp->body, ',');
     reading_add_token(rq, rp, "end", end);
     BUF_LIT(&rp->body, ",\"chunk\":[");
-    TRY(show_events(job_of(rq), &viewer, walked.events, walked.n, RELATIONS_UNKNOWN, &rp->body));
+    TRY(serialize_events(job_of(rq), &viewer, walked.events, walked.n, RELATIONS_UNKNOWN,
+                         &rp->body));
     BUF_LIT(&rp->body, "]}");
     return NULL;
 }
@@ -57,8 +58,8 @@ static const struct err *add_account_data(struct request *rq, struct buf *out, s
 }
 
 /* Who left is not shown who is there now. */
-static const struct err *add_moment(struct request *rq, struct buf *out, struct room *room,
-                                    int64_t end, bool is_now)
+static const struct err *add_receipts_and_presence(struct request *rq, struct buf *out,
+                                                   struct room *room, int64_t end, bool is_now)
 {
     struct job *job = job_of(rq);
     const struct caller *c = caller_of(rq);
@@ -68,34 +69,34 @@ static const struct err *add_moment(struct request *rq, struct buf *out, struct 
     BUF_LIT(out, ",\"receipts\":[");
     TRY(receipts_add_event(job, room->id, c->user, 0, end, ignored, room->room_id, out, &any));
     BUF_LIT(out, "],\"presence\":[");
-    if (job->store->presence && is_now)
+    if (job->node->presence && is_now)
         presence_add_room(job, room->id, ignored, out);
     buf_add_char(out, ']');
     return NULL;
 }
 
 const struct err *room_snapshot_write(struct request *rq, struct reply *rp, struct room *room,
-                                      size_t limit, bool with_moment)
+                                      size_t limit, bool with_receipts_and_presence)
 {
     struct job *job = job_of(rq);
     const struct caller *c = caller_of(rq);
     struct buf *out = &rp->body;
-    struct sight sight;
+    struct visibility visibility;
     const struct room_head *head;
     bool any;
-    TRY(sight_open(job, room, c->user, c->user_id, VALID_FOREVER, &sight));
+    TRY(visibility_open(job, room, c->user, c->user_id, VALID_FOREVER, &visibility));
     TRY(rooms_get(job_tx(job), room->id, &head));
-    int64_t now = feed_position(job->store->feed), end = sight.end < now ? sight.end : now;
+    int64_t now = feed_position(job->node->feed), end = visibility.end < now ? visibility.end : now;
 
     BUF_LIT(out, "{\"room_id\":");
     buf_add_json_string(out, str_of(room->room_id));
-    if (sight.now.membership != MEMBERSHIP_NONE)
-        buf_printf(out, ",\"membership\":\"%s\"", membership_text(sight.now.membership));
+    if (visibility.now.membership != MEMBERSHIP_NONE)
+        buf_printf(out, ",\"membership\":\"%s\"", membership_text(visibility.now.membership));
     buf_printf(out, ",\"visibility\":\"%s\"", head && head->is_published ? "public" : "private");
-    TRY(add_messages(rq, rp, room, limit, end));
+    TRY(room_snapshot_add_messages(rq, rp, room, limit, end));
     TRY(add_account_data(rq, out, room, now));
-    if (with_moment)
-        TRY(add_moment(rq, out, room, end, sight.end == VALID_FOREVER));
+    if (with_receipts_and_presence)
+        TRY(add_receipts_and_presence(rq, out, room, end, visibility.end == VALID_FOREVER));
     BUF_LIT(out, ",\"state\":[");
     TRY(reading_add_state(rq, rp, room, end, NULL, true, &any));
     BUF_LIT(out, "]}");

@@ -5,9 +5,9 @@
 
 #include "server/client/shared/room_reading.h"
 
-/* Writes the whole object. The user may read the room. with_moment: also who has read what, and who
- * is there. */
+/* Writes the whole object. The user may read the room. with_receipts_and_presence: also who has
+ * read what, and who is there. */
 const struct err *room_snapshot_write(struct request *rq, struct reply *rp, struct room *room,
-                                      size_t limit, bool with_moment);
+                                      size_t limit, bool with_receipts_and_presence);
 
 #endif

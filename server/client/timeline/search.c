@@ -25,7 +25,7 @@ enum {
 
 /* ---- the request ---- */
 
-static const struct err *read_keys(struct search *s, const json_t *criteria)
+static const struct err *search_read_keys(struct search_request *s, const json_t *criteria)
 {
     static const char *const names[] = {
         [SEARCH_BODY] = "content.body",
@@ -48,7 +48,7 @@ static const struct err *read_keys(struct search *s, const json_t *criteria)
     return NULL;
 }
 
-static const struct err *read_order(struct search *s, const json_t *criteria)
+static const struct err *read_order(struct search_request *s, const json_t *criteria)
 {
     const char *order;
     TRY(json_want_string(criteria, "order_by", "rank", &order));
@@ -58,7 +58,7 @@ static const struct err *read_order(struct search *s, const json_t *criteria)
     return NULL;
 }
 
-static const struct err *read_filter(struct search *s, const json_t *criteria)
+static const struct err *search_read_filter(struct search_request *s, const json_t *criteria)
 {
     const json_t *filter;
     TRY(json_want_object(criteria, "filter", &filter));
@@ -81,7 +81,7 @@ static const struct err *read_context_limit(const json_t *context, const char *k
     return NULL;
 }
 
-static const struct err *read_extras(struct search *s, const json_t *criteria)
+static const struct err *read_extras(struct search_request *s, const json_t *criteria)
 {
     const json_t *context, *groupings, *group_by = NULL;
     TRY(json_want_object(criteria, "event_context", &context));
@@ -104,7 +104,7 @@ static const struct err *read_extras(struct search *s, const json_t *criteria)
 }
 
 /* A token names the last result of the page before, by its rank and its place. */
-static const struct err *read_token(struct search *s)
+static const struct err *search_read_token(struct search_request *s)
 {
     const char *token = request_query(s->rq, "next_batch");
     s->query.after_rank = HUGE_VAL;
@@ -116,13 +116,13 @@ static const struct err *read_token(struct search *s)
     struct sync_token place;
     if (!end || *end != '_' || !isfinite(rank))
         return err(ERR_INVALID_PARAM, "Not a token of this server");
-    TRY(sync_token_parse(job_of(s->rq)->store, end + 1, &place));
+    TRY(sync_token_parse(job_of(s->rq)->node, end + 1, &place));
     s->query.after_event = place.position;
     s->query.after_rank = rank;
     return NULL;
 }
 
-static const struct err *read_term(struct search *s, const json_t *criteria)
+static const struct err *read_term(struct search_request *s, const json_t *criteria)
 {
     const char *term;
     TRY(json_need_string(criteria, "search_term", &term));
@@ -132,19 +132,19 @@ static const struct err *read_term(struct search *s, const json_t *criteria)
     return NULL;
 }
 
-static const struct err *read_criteria(struct search *s, const json_t *criteria)
+static const struct err *search_read_criteria(struct search_request *s, const json_t *criteria)
 {
     TRY(read_term(s, criteria));
-    TRY(read_keys(s, criteria));
+    TRY(search_read_keys(s, criteria));
     TRY(read_order(s, criteria));
-    TRY(read_filter(s, criteria));
+    TRY(search_read_filter(s, criteria));
     TRY(read_extras(s, criteria));
-    return read_token(s);
+    return search_read_token(s);
 }
 
 /* ---- the search ---- */
 
-static bool filter_wants_room_id(const struct search *s, const int64_t *wanted, size_t n,
+static bool filter_wants_room_id(const struct search_request *s, const int64_t *wanted, size_t n,
                                  int64_t room)
 {
     if (!s->filter.rooms.present)
@@ -156,14 +156,14 @@ static bool filter_wants_room_id(const struct search *s, const int64_t *wanted, 
 }
 
 /* The rooms that the user is in or was in, as far as the filter names them. */
-static const struct err *choose_rooms(struct search *s)
+static const struct err *choose_rooms(struct search_request *s)
 {
     struct job *job = job_of(s->rq);
     const struct member_row *rows;
     size_t n, wanted_n = s->filter.rooms.n;
     int64_t *wanted = arena_alloc_array(job->arena, wanted_n + 1, sizeof *wanted);
     for (size_t i = 0; i < wanted_n; i++)
-        TRY(intern_find(job->store->intern, INTERN_ROOM, s->filter.rooms.items[i], &wanted[i]));
+        TRY(intern_find(job->node->intern, INTERN_ROOM, s->filter.rooms.items[i], &wanted[i]));
     TRY(members_of_user(job_tx(job), s->viewer.user, &rows, &n));
     int64_t *rooms = arena_alloc_array(job->arena, n + 1, sizeof *rooms);
     for (size_t i = 0; i < n; i++) {
@@ -178,18 +178,18 @@ static const struct err *choose_rooms(struct search *s)
 }
 
 /* NULL when the term has no words. */
-static const struct err *make_query(struct search *s)
+static const struct err *make_query(struct search_request *s)
 {
     struct job *job = job_of(s->rq);
     struct search_stems *stems = search_stems_create(job->arena);
     search_terms_want_stems(&s->terms, stems);
-    TRY(search_stems_read(job_tx(job), &job->store->config->search_languages, stems));
+    TRY(search_stems_read(job_tx(job), &job->node->config->search_languages, stems));
     s->query.query = search_terms_query(job->arena, &s->terms, stems);
     return NULL;
 }
 
 /* Adds the hit when the user may see it and the filter lets it through. */
-static const struct err *take_hit(struct search *s, const struct search_hit *hit)
+static const struct err *take_hit(struct search_request *s, const struct search_hit *hit)
 {
     struct job *job = job_of(s->rq);
     struct room *room;
@@ -201,12 +201,12 @@ static const struct err *take_hit(struct search *s, const struct search_hit *hit
         TRY(visibility_may_see(job, room, s->viewer.user, s->viewer.user_id, &hit->event,
                                &visible));
     if (visible)
-        s->found[s->found_n++] = (struct found){*hit, room};
+        s->found[s->found_n++] = (struct search_match){*hit, room};
     return NULL;
 }
 
 /* Whose state a page would have to show. */
-static bool is_of_new_room(const struct search *s, int64_t room)
+static bool is_of_new_room(const struct search_request *s, int64_t room)
 {
     for (size_t i = 0; i < s->found_n; i++)
         if (s->found[i].room->id == room)
@@ -214,13 +214,14 @@ static bool is_of_new_room(const struct search *s, int64_t room)
     return true;
 }
 
-static bool page_is_full(const struct search *s, const struct search_hit *hit)
+static bool page_is_full(const struct search_request *s, const struct search_hit *hit)
 {
     return s->found_n == s->limit ||
            (s->with_state && s->rooms_n == STATE_ROOMS_MAX && is_of_new_room(s, hit->event.room));
 }
 
-static const struct err *take_hits(struct search *s, const struct search_result *r, bool *ret_full)
+static const struct err *take_hits(struct search_request *s, const struct search_result *r,
+                                   bool *ret_full)
 {
     for (size_t i = 0; i < r->hits_n; i++) {
         *ret_full = page_is_full(s, &r->hits[i]);
@@ -237,7 +238,7 @@ static const struct err *take_hits(struct search *s, const struct search_result 
 }
 
 /* What was found before the time was over is a page, if a short one. */
-static const struct err *find(struct search *s)
+static const struct err *timeline_search_find(struct search_request *s)
 {
     struct job *job = job_of(s->rq);
     int64_t until = mono_ms() + TIME_MAX_MS;
@@ -261,27 +262,27 @@ static const struct err *find(struct search *s)
     return NULL;
 }
 
-static const struct err *post_search(struct request *rq, struct reply *rp)
+static const struct err *search_post_search(struct request *rq, struct reply *rp)
 {
-    struct search s = {.rq = rq, .rp = rp, .viewer = viewer_of(rq)};
+    struct search_request s = {.rq = rq, .rp = rp, .viewer = viewer_of(rq)};
     const json_t *categories, *criteria;
     TRY(json_need_object(rq->body, "search_categories", &categories));
     TRY(json_want_object(categories, "room_events", &criteria));
     if (!criteria)
         return reply_json(rp, 200, "{s:{}}", "search_categories");
-    TRY(read_criteria(&s, criteria));
+    TRY(search_read_criteria(&s, criteria));
     TRY(search_index_catch_up(job_of(rq), CATCH_UP_PAGES));
     TRY(choose_rooms(&s));
     TRY(make_query(&s));
     TRY(ignored_user_ids(job_of(rq), s.viewer.user, &s.query.ignored, &s.query.ignored_n));
-    TRY(find(&s));
+    TRY(timeline_search_find(&s));
     return search_write_reply(&s);
 }
 
 const struct route search_routes[] = {
     {.method = POST,
      .path = "/_matrix/client/v3/search",
-     .handler = post_search,
+     .handler = search_post_search,
      .who = WHO_USER,
      .body = BODY_JSON,
      .rate = RATE_SEARCH,

@@ -3,15 +3,15 @@
 #define SERVER_CLIENT_TIMELINE_SEARCH_H
 
 #include "rooms/read/search_text.h"
-#include "rooms/read/show.h"
+#include "rooms/read/serialize.h"
 #include "server/client/shared/room_reading.h"
 
-struct found {
+struct search_match {
     struct search_hit hit;
     struct room *room;
 };
 
-struct search {
+struct search_request {
     struct request *rq;
     struct reply *rp;
     struct viewer viewer;
@@ -20,7 +20,7 @@ struct search {
     size_t limit;
     bool with_context, with_profiles, with_state, by_room, by_sender;
     size_t before, after; /* of the context */
-    struct found *found;
+    struct search_match *found;
     size_t found_n, rooms_n; /* rooms_n: that they are in */
     int64_t count;
     struct search_terms terms;
@@ -28,6 +28,6 @@ struct search {
 };
 
 /* server/client/timeline/search_reply.c */
-const struct err *search_write_reply(struct search *s);
+const struct err *search_write_reply(struct search_request *s);
 
 #endif

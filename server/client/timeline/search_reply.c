@@ -4,18 +4,18 @@
 #include "server/sync_token.h"
 #include "storage/db/feed.h"
 
-static const struct err *add_events(struct search *s, const char *key,
-                                    const struct stored_event *const *events, size_t n)
+static const struct err *search_reply_add_events(struct search_request *s, const char *key,
+                                                 const struct stored_event *const *events, size_t n)
 {
     struct buf *out = &s->rp->body;
     buf_printf(out, ",\"%s\":[", key);
-    TRY(show_events(job_of(s->rq), &s->viewer, events, n, RELATIONS_UNKNOWN, out));
+    TRY(serialize_events(job_of(s->rq), &s->viewer, events, n, RELATIONS_UNKNOWN, out));
     buf_add_char(out, ']');
     return NULL;
 }
 
 /* The senders' names as they were at the time of the result. */
-static const struct err *add_profiles(struct search *s, const struct found *f,
+static const struct err *add_profiles(struct search_request *s, const struct search_match *f,
                                       const struct walked *before, const struct walked *after)
 {
     struct job *job = job_of(s->rq);
@@ -33,7 +33,7 @@ static const struct err *add_profiles(struct search *s, const struct found *f,
     json_auto_t *profiles = json_object();
     for (size_t i = 0; i < members_n; i++) {
         const struct event *shown;
-        TRY(show_as(job, &s->viewer, &members[i], &shown));
+        TRY(viewer_event(job, &s->viewer, &members[i], &shown));
         const json_t *content = event_content(shown);
         const char *name = json_text(content, "displayname"),
                    *avatar = json_text(content, "avatar_url");
@@ -45,44 +45,44 @@ static const struct err *add_profiles(struct search *s, const struct found *f,
     return NULL;
 }
 
-static const struct err *add_context(struct search *s, const struct found *f)
+static const struct err *add_context(struct search_request *s, const struct search_match *f)
 {
     struct job *job = job_of(s->rq);
     int64_t position = f->hit.event.position;
     struct walked before, after;
-    struct walk w = {.room = f->room,
-                     .viewer = &s->viewer,
-                     .from = position - 1,
-                     .to = WALK_START,
-                     .backwards = true,
-                     .limit = s->before};
+    struct room_walk w = {.room = f->room,
+                          .viewer = &s->viewer,
+                          .from = position - 1,
+                          .to = WALK_START,
+                          .backwards = true,
+                          .limit = s->before};
     TRY(walk_room(job, &w, &before));
-    w = (struct walk){.room = f->room,
-                      .viewer = &s->viewer,
-                      .from = position,
-                      .to = feed_position(job->store->feed),
-                      .limit = s->after};
+    w = (struct room_walk){.room = f->room,
+                           .viewer = &s->viewer,
+                           .from = position,
+                           .to = feed_position(job->node->feed),
+                           .limit = s->after};
     TRY(walk_room(job, &w, &after));
     BUF_LIT(&s->rp->body, ",\"context\":{");
     reading_add_token(s->rq, s->rp, "start", before.place);
     buf_add_char(&s->rp->body, ',');
     reading_add_token(s->rq, s->rp, "end", after.place);
-    TRY(add_events(s, "events_before", before.events, before.n));
-    TRY(add_events(s, "events_after", after.events, after.n));
+    TRY(search_reply_add_events(s, "events_before", before.events, before.n));
+    TRY(search_reply_add_events(s, "events_after", after.events, after.n));
     if (s->with_profiles)
         TRY(add_profiles(s, f, &before, &after));
     buf_add_char(&s->rp->body, '}');
     return NULL;
 }
 
-static const struct err *add_results(struct search *s)
+static const struct err *search_reply_add_results(struct search_request *s)
 {
     struct buf *out = &s->rp->body;
     BUF_LIT(out, ",\"results\":[");
     for (size_t i = 0; i < s->found_n; i++) {
         const struct stored_event *e = &s->found[i].hit.event;
         buf_printf(out, "%s{\"rank\":%.9g,\"result\":", i ? "," : "", s->found[i].hit.rank);
-        TRY(show_events(job_of(s->rq), &s->viewer, &e, 1, RELATIONS_UNKNOWN, out));
+        TRY(serialize_events(job_of(s->rq), &s->viewer, &e, 1, RELATIONS_UNKNOWN, out));
         if (s->with_context)
             TRY(add_context(s, &s->found[i]));
         buf_add_char(out, '}');
@@ -91,7 +91,7 @@ static const struct err *add_results(struct search *s)
     return NULL;
 }
 
-static bool is_first_of_its_room(const struct search *s, size_t i)
+static bool is_first_of_its_room(const struct search_request *s, size_t i)
 {
     for (size_t j = 0; j < i; j++)
         if (s->found[j].room == s->found[i].room)
@@ -100,7 +100,7 @@ static bool is_first_of_its_room(const struct search *s, size_t i)
 }
 
 /* Of rooms that the user has left: the state when they did. */
-static const struct err *add_state(struct search *s)
+static const struct err *search_reply_add_state(struct search_request *s)
 {
     struct job *job = job_of(s->rq);
     struct buf *out = &s->rp->body;
@@ -109,18 +109,19 @@ static const struct err *add_state(struct search *s)
         struct room *room = s->found[i].room;
         if (!is_first_of_its_room(s, i))
             continue;
-        struct sight sight;
+        struct visibility visibility;
         const struct stored_event *state;
         size_t n;
-        TRY(sight_open(job, room, s->viewer.user, s->viewer.user_id, VALID_FOREVER, &sight));
+        TRY(visibility_open(job, room, s->viewer.user, s->viewer.user_id, VALID_FOREVER,
+                            &visibility));
         TRY(room_state_list(job_tx(job), room->id,
-                            sight.end < VALID_FOREVER ? sight.end : VALID_FOREVER - 1, STATE_ALL,
-                            &state, &n));
+                            visibility.end < VALID_FOREVER ? visibility.end : VALID_FOREVER - 1,
+                            STATE_ALL, &state, &n));
         buf_add_text(out, i ? "," : "");
         buf_add_json_string(out, str_of(room->room_id));
         for (size_t j = 0; j < n; j++) {
             buf_add_text(out, j ? "," : ":[");
-            TRY(show_state_event(job, &s->viewer, &state[j], out));
+            TRY(serialize_state_event(job, &s->viewer, &state[j], out));
         }
         buf_add_char(out, ']');
     }
@@ -128,7 +129,7 @@ static const struct err *add_state(struct search *s)
     return NULL;
 }
 
-static json_t *groups_of(const struct search *s, bool by_room)
+static json_t *groups_of(const struct search_request *s, bool by_room)
 {
     json_t *groups = json_object();
     int order = 0;
@@ -145,7 +146,7 @@ static json_t *groups_of(const struct search *s, bool by_room)
     return groups;
 }
 
-static void add_groups(const struct search *s, struct buf *out)
+static void add_groups(const struct search_request *s, struct buf *out)
 {
     json_auto_t *groups = json_object();
     if (s->by_room)
@@ -156,7 +157,7 @@ static void add_groups(const struct search *s, struct buf *out)
     buf_add_json(out, groups);
 }
 
-static const struct err *add_highlights(struct search *s)
+static const struct err *search_reply_add_highlights(struct search_request *s)
 {
     struct job *job = job_of(s->rq);
     struct buf *out = &s->rp->body;
@@ -166,8 +167,8 @@ static const struct err *add_highlights(struct search *s)
     size_t n;
     for (size_t i = 0; i < s->found_n; i++)
         events[i] = &s->found[i].hit.event;
-    TRY(search_text_highlights(job_tx(job), &job->store->config->search_languages, &s->terms,
-                               events, s->found_n, &words, &n));
+    TRY(search_text_highlights(job_tx(job), &job->node->config->search_languages, &s->terms, events,
+                               s->found_n, &words, &n));
     BUF_LIT(out, ",\"highlights\":[");
     for (size_t i = 0; i < n; i++) {
         buf_add_text(out, i ? "," : "");
@@ -178,21 +179,21 @@ static const struct err *add_highlights(struct search *s)
 }
 
 /* `r<rank>_<token of the event>` */
-static void write_next(struct search *s, struct buf *out)
+static void write_next(struct search_request *s, struct buf *out)
 {
     buf_printf(out, ",\"next_batch\":\"r%.17g_", s->query.after_rank);
-    sync_token_add(out, job_of(s->rq)->store, s->query.after_event, 0);
+    sync_token_add(out, job_of(s->rq)->node, s->query.after_event, 0);
     buf_add_char(out, '"');
 }
 
-const struct err *search_write_reply(struct search *s)
+const struct err *search_write_reply(struct search_request *s)
 {
     struct buf *out = &s->rp->body;
     buf_printf(out, "{\"search_categories\":{\"room_events\":{\"count\":%lld", (long long)s->count);
-    TRY(add_highlights(s));
-    TRY(add_results(s));
+    TRY(search_reply_add_highlights(s));
+    TRY(search_reply_add_results(s));
     if (s->with_state)
-        TRY(add_state(s));
+        TRY(search_reply_add_state(s));
     if (s->by_room || s->by_sender)
         add_groups(s, out);
     if (s->more)

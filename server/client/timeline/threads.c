@@ -40,25 +40,25 @@ static const struct err *get_threads(struct request *rq, struct reply *rp)
     struct job *job = job_of(rq);
     struct viewer viewer = viewer_of(rq);
     struct room *room;
-    struct sight sight;
+    struct visibility visibility;
     int64_t participant = 0, from;
     size_t limit, n, roots_n;
     TRY(read_include(rq, &participant));
     TRY(reading_limit(rq, &limit));
-    TRY(reading_place(rq, "from", feed_position(job->store->feed), &from));
+    TRY(reading_place(rq, "from", feed_position(job->node->feed), &from));
     if (!limit)
         return err(ERR_INVALID_PARAM, "\"limit\" must be greater than zero");
     limit = limit < THREADS_MAX ? limit : THREADS_MAX;
     TRY(reading_room(rq, &room));
-    TRY(sight_open(job, room, viewer.user, viewer.user_id, VALID_FOREVER, &sight));
+    TRY(visibility_open(job, room, viewer.user, viewer.user_id, VALID_FOREVER, &visibility));
 
     const struct thread_row *threads;
     const struct stored_event **roots;
-    TRY(threads_page(job_tx(job), room->id, from < sight.end ? from : sight.end, participant,
-                     (int64_t)limit + 1, &threads, &n));
+    TRY(threads_page(job_tx(job), room->id, from < visibility.end ? from : visibility.end,
+                     participant, (int64_t)limit + 1, &threads, &n));
     TRY(visible_roots(rq, room, threads, n < limit ? n : limit, &roots, &roots_n));
     BUF_LIT(&rp->body, "{\"chunk\":[");
-    TRY(show_events(job, &viewer, roots, roots_n, RELATIONS_UNKNOWN, &rp->body));
+    TRY(serialize_events(job, &viewer, roots, roots_n, RELATIONS_UNKNOWN, &rp->body));
     buf_add_char(&rp->body, ']');
     if (n > limit) {
         buf_add_char(&rp->body, ',');

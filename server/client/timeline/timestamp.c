@@ -1,7 +1,7 @@
 /* Client-server API, "Getting events for a room": the event closest to a time. */
 #include "federation/routes/timestamp.h"
 #include "rooms/accept/history.h"
-#include "rooms/read/moment.h"
+#include "rooms/read/event_by_time.h"
 #include "rooms/read/walk.h"
 #include "server/client/shared/room_reading.h"
 #include "server/remote_request.h"
@@ -16,21 +16,21 @@ static void choose_closest(const struct walked *walked, int64_t ts, bool backwar
                            const struct event **closest)
 {
     for (size_t i = 0; i < walked->n; i++)
-        moment_choose(walked->events[i]->event, ts, backwards, closest);
+        event_by_time_closest(walked->events[i]->event, ts, backwards, closest);
 }
 
-static const struct err *find_event(struct request *rq, struct room *room, int64_t ts,
-                                    bool backwards, const struct event **ret)
+static const struct err *timestamp_find_event(struct request *rq, struct room *room, int64_t ts,
+                                              bool backwards, const struct event **ret)
 {
     struct viewer viewer = viewer_of(rq);
-    struct walk w = {.room = room, .viewer = &viewer, .limit = NEIGHBOURS};
+    struct room_walk w = {.room = room, .viewer = &viewer, .limit = NEIGHBOURS};
     struct walked ahead, around;
     const struct event *closest = NULL;
-    TRY(moment_find(job_of(rq), room, ts, &w.from));
+    TRY(event_by_time_position(job_of(rq), room, ts, &w.from));
     /* First in the direction that was asked for, then what lies on the other side out of order. */
     for (int side = 0; side < 2; side++) {
         w.backwards = side == 0 ? backwards : !backwards;
-        w.to = w.backwards ? WALK_START : feed_position(job_of(rq)->store->feed);
+        w.to = w.backwards ? WALK_START : feed_position(job_of(rq)->node->feed);
         TRY(walk_room(job_of(rq), &w, side == 0 ? &ahead : &around));
         choose_closest(side == 0 ? &ahead : &around, ts, backwards, &closest);
     }
@@ -43,10 +43,10 @@ static const struct err *find_event(struct request *rq, struct room *room, int64
 /* The place just behind the time that was asked for. */
 static const struct err *place_after(struct job *job, struct room *room, int64_t ts, int64_t *ret)
 {
-    int64_t moment, end = feed_position(job->store->feed);
+    int64_t moment, end = feed_position(job->node->feed);
     const struct stored_event *next;
     size_t n;
-    TRY(moment_find(job, room, ts, &moment));
+    TRY(event_by_time_position(job, room, ts, &moment));
     TRY(events_page(job_tx(job), room->id, moment, end, false, 1, &next, &n));
     *ret = n ? next->position : end;
     return NULL;
@@ -57,7 +57,7 @@ static const struct err *place_after(struct job *job, struct room *room, int64_t
 static const struct err *is_gap_between(struct job *job, struct room *room, int64_t ts,
                                         bool backwards, const struct event *closest, bool *ret)
 {
-    int64_t place, from = EVENT_ASIDE_MAX;
+    int64_t place, from = EVENT_OFF_TIMELINE_MAX;
     const struct history_end *ends;
     const struct stored_event *e;
     size_t n;
@@ -68,14 +68,14 @@ static const struct err *is_gap_between(struct job *job, struct room *room, int6
         from = e ? e->position : from;
     }
     if (n && !backwards)
-        TRY(moment_find(job, room, ts, &from));
+        TRY(event_by_time_position(job, room, ts, &from));
     *ret = false;
     for (size_t i = 0; i < n; i++)
         *ret |= ends[i].position > from && ends[i].position <= place;
     return NULL;
 }
 
-static const struct err *reply_moment(struct reply *rp, const char *event_id, int64_t ts)
+static const struct err *reply_event_by_time(struct reply *rp, const char *event_id, int64_t ts)
 {
     return reply_json(rp, 200, "{s:s, s:I}", "event_id", event_id, "origin_server_ts",
                       (json_int_t)ts);
@@ -85,10 +85,10 @@ static const struct err *reply_closest(struct reply *rp, const struct event *e, 
 {
     if (!e)
         return err(ERR_NOT_FOUND, "There is no event %s that time", backwards ? "before" : "after");
-    return reply_moment(rp, e->event_id, e->origin_server_ts);
+    return reply_event_by_time(rp, e->event_id, e->origin_server_ts);
 }
 
-static int64_t distance(int64_t a, int64_t b)
+static int64_t timestamp_distance(int64_t a, int64_t b)
 {
     return a > b ? a - b : b - a;
 }
@@ -99,20 +99,22 @@ static const struct err *ask_others(struct request *rq, struct reply *rp, struct
                                     int64_t ts, bool backwards, const struct event *closest)
 {
     const char *event_id, *server;
-    int64_t told_ts;
+    int64_t remote_ts;
     bool here, exists;
-    TRY(federation_find_moment(job_of(rq), room, ts, backwards, &event_id, &told_ts, &server));
-    if (!event_id || (closest && distance(told_ts, ts) >= distance(closest->origin_server_ts, ts)))
+    TRY(federation_event_by_time(job_of(rq), room, ts, backwards, &event_id, &remote_ts, &server));
+    if (!event_id || (closest && timestamp_distance(remote_ts, ts) >=
+                                     timestamp_distance(closest->origin_server_ts, ts)))
         return reply_closest(rp, closest, backwards);
-    TRY(federation_reach_event(job_of(rq), room, server, event_id, told_ts, &here, &exists));
+    TRY(federation_reach_event(job_of(rq), room, server, event_id, remote_ts, &here, &exists));
     if (!here && exists)
-        return reply_moment(rp, event_id, told_ts);
+        return reply_event_by_time(rp, event_id, remote_ts);
     if (here) /* as far as the user may see what has come */
-        TRY(find_event(rq, room, ts, backwards, &closest));
+        TRY(timestamp_find_event(rq, room, ts, backwards, &closest));
     return reply_closest(rp, closest, backwards);
 }
 
-static const struct err *get_timestamp_to_event(struct request *rq, struct reply *rp)
+static const struct err *timeline_timestamp_get_timestamp_to_event(struct request *rq,
+                                                                   struct reply *rp)
 {
     struct room *room;
     int64_t ts;
@@ -123,10 +125,10 @@ static const struct err *get_timestamp_to_event(struct request *rq, struct reply
     TRY(request_query_int(rq, "ts", 0, 0, INT64_MAX, &ts));
     TRY(reading_direction(rq, 0, &backwards));
     TRY(reading_room(rq, &room));
-    TRY(find_event(rq, room, ts, backwards, &e));
+    TRY(timestamp_find_event(rq, room, ts, backwards, &e));
     TRY(is_gap_between(job_of(rq), room, ts, backwards, e, &may_be_closer));
     if (may_be_closer)
-        TRY(remote_request_enter(rq, rp, NULL, &here));
+        TRY(remote_request_begin(rq, rp, NULL, &here));
     if (!here)
         return NULL;
     return may_be_closer ? ask_others(rq, rp, room, ts, backwards, e)
@@ -136,7 +138,7 @@ static const struct err *get_timestamp_to_event(struct request *rq, struct reply
 const struct route timestamp_routes[] = {
     {.method = GET,
      .path = "/_matrix/client/v1/rooms/{room}/timestamp_to_event",
-     .handler = get_timestamp_to_event,
+     .handler = timeline_timestamp_get_timestamp_to_event,
      .moves_to = POOL_REMOTE,
      .who = WHO_USER,
      .spec = "Getting events for a room",
