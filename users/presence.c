@@ -177,13 +177,13 @@ static const struct err *presence_find_rooms(struct job *job, const struct prese
 }
 
 /* Who is to be written, and what for; a copy, with everything in the arena. */
-struct pending {
+struct presence_change {
     struct presence_row row;
     int64_t *rooms;
     size_t rooms_n;
 };
 
-static void set_rooms(struct presence_table *p, const struct pending *c)
+static void set_rooms(struct presence_table *p, const struct presence_change *c)
 {
     LOCKED(&p->lock);
     struct presence_entry *e = map_get_int(&p->entries, c->row.user);
@@ -193,7 +193,7 @@ static void set_rooms(struct presence_table *p, const struct pending *c)
     e->rooms_n = c->rooms_n;
 }
 
-static void presence_add_change(struct job *job, struct write *w, const struct pending *c)
+static void presence_add_change(struct job *job, struct write *w, const struct presence_change *c)
 {
     buf_auto struct buf json = {0};
     presence_add_event(&c->row, &json);
@@ -206,7 +206,7 @@ static void presence_add_change(struct job *job, struct write *w, const struct p
 }
 
 /* Each room once, however many of its members changed. */
-static void wake_rooms(struct job *job, const struct pending *list, size_t n)
+static void wake_rooms(struct job *job, const struct presence_change *list, size_t n)
 {
     size_t total = 0, k = 0;
     for (size_t i = 0; i < n; i++)
@@ -221,7 +221,7 @@ static void wake_rooms(struct job *job, const struct pending *list, size_t n)
             session_wake_room(job->node->sessions, rooms[i]);
 }
 
-static const struct err *write_pending(struct job *job, struct pending *list, size_t n)
+static const struct err *write_pending(struct job *job, struct presence_change *list, size_t n)
 {
     struct write *w = write_begin(job);
     const struct err *e = NULL;
@@ -243,12 +243,12 @@ static const struct err *write_pending(struct job *job, struct pending *list, si
 
 /* The state that is now true becomes the shown one. */
 static void presence_take_locked(struct arena *a, struct presence_entry *e, int64_t now,
-                                 struct pending *ret)
+                                 struct presence_change *ret)
 {
     e->dirty = false;
     e->shown.state = presence_state_now(e, now);
     e->shown.last_active_ts = e->last_active_ts;
-    *ret = (struct pending){.row = e->shown};
+    *ret = (struct presence_change){.row = e->shown};
     ret->row.status_msg = arena_strdup(a, e->shown.status_msg);
 }
 
@@ -267,7 +267,7 @@ const struct err *presence_set(struct job *job, const struct presence_who *who,
                                enum presence_state state, const char *status_msg)
 {
     struct presence_table *p = job->node->presence;
-    struct pending change;
+    struct presence_change change;
     int64_t now = mono_ms();
     {
         LOCKED(&p->lock);
@@ -301,7 +301,7 @@ void presence_set_remote(struct job *job, int64_t user, const char *user_id,
 
 /* ---- the thread ---- */
 
-static size_t take_changed(struct presence_table *p, struct arena *a, struct pending *list)
+static size_t take_changed(struct presence_table *p, struct arena *a, struct presence_change *list)
 {
     int64_t now = mono_ms();
     size_t n = 0;
@@ -314,7 +314,7 @@ static size_t take_changed(struct presence_table *p, struct arena *a, struct pen
     return n;
 }
 
-static void mark_dirty(struct presence_table *p, const struct pending *list, size_t n)
+static void mark_dirty(struct presence_table *p, const struct presence_change *list, size_t n)
 {
     LOCKED(&p->lock);
     for (size_t i = 0; i < n; i++) {
@@ -325,7 +325,7 @@ static void mark_dirty(struct presence_table *p, const struct pending *list, siz
 
 static void flush(struct presence_table *p, struct arena *a)
 {
-    struct pending list[FLUSH_MAX];
+    struct presence_change list[FLUSH_MAX];
     struct job job;
     size_t n;
     do {

@@ -6,21 +6,14 @@
 /* Member events are read with the scanner: rooms have many, and a tree of each would stay. */
 enum membership auth_membership_in(const struct event *member)
 {
-    static const struct {
-        const char *text;
-        enum membership membership;
-    } known[] = {
-        {"join", MEMBERSHIP_JOIN}, {"invite", MEMBERSHIP_INVITE}, {"leave", MEMBERSHIP_LEAVE},
-        {"ban", MEMBERSHIP_BAN},   {"knock", MEMBERSHIP_KNOCK},
-    };
     if (!member)
         return MEMBERSHIP_NONE;
     struct str raw = json_scan_get(member->content, "membership");
     if (!raw.p)
         return MEMBERSHIP_NONE;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (json_scan_string_is(raw, known[i].text))
-            return known[i].membership;
+    for (enum membership m = MEMBERSHIP_JOIN; m < MEMBERSHIP_UNKNOWN; m++)
+        if (json_scan_string_is(raw, membership_text(m)))
+            return m;
     return MEMBERSHIP_UNKNOWN;
 }
 

@@ -3,6 +3,7 @@
 #define MATRIX_AUTH_AUTH_INTERNAL_H
 
 #include "matrix/auth/auth_rules.h"
+#include "matrix/membership.h"
 
 enum auth_kind { /* the event types that rules speak of */
                  KIND_OTHER,
@@ -12,16 +13,6 @@ enum auth_kind { /* the event types that rules speak of */
                  KIND_THIRD_PARTY_INVITE,
                  KIND_POWER_LEVELS,
                  KIND_REDACTION
-};
-
-enum membership {
-    MEMBERSHIP_NONE, /* no member event, or none of the property */
-    MEMBERSHIP_JOIN,
-    MEMBERSHIP_INVITE,
-    MEMBERSHIP_LEAVE,
-    MEMBERSHIP_BAN,
-    MEMBERSHIP_KNOCK,
-    MEMBERSHIP_UNKNOWN
 };
 
 /* One event before the judge. */

@@ -433,8 +433,8 @@ static bool changes_own_key_only(struct intake *in, size_t i, const struct fork 
     return !others && same == f->now.n;
 }
 
-static const struct err *find_now(struct intake *in, size_t i, struct fork *f,
-                                  struct state_view *ret)
+static const struct err *accept_fork_find_now(struct intake *in, size_t i, struct fork *f,
+                                              struct state_view *ret)
 {
     *ret = f->now;
     if (!in->events[i].event->state_key)
@@ -458,7 +458,7 @@ const struct err *accept_go_on_fork(struct intake *in, size_t i, struct fork *f,
         return NULL;
     TRY(add_taken(in, i, &moved_from));
     TRY(state_after_event(in, i, before, &f->after));
-    TRY(find_now(in, i, f, &now));
+    TRY(accept_fork_find_now(in, i, f, &now));
     if (!changes_own_key_only(in, i, f, &now))
         return NULL;
     TRY(write_accepted(in, i, moved_from, before, &now));

@@ -57,8 +57,9 @@ static const struct err *state_view_resolve_load_members(struct resolving *r,
     return room_load_members(r->job, r->room, users, users_n);
 }
 
-static const struct err *find_now(struct resolving *r, const char *type, const char *state_key,
-                                  const struct event **ret)
+static const struct err *state_view_resolve_find_now(struct resolving *r, const char *type,
+                                                     const char *state_key,
+                                                     const struct event **ret)
 {
     TRY(room_state(r->job, r->room, type, state_key, ret));
     if (*ret)
@@ -84,7 +85,7 @@ static const struct err *load_events(struct resolving *r, const struct state_vie
         keys[keys_n++] = (struct state_key){k->type_text, k->state_key};
     TRY(state_view_resolve_load_members(r, keys, keys_n));
     for (struct key *k = r->keys; k; k = k->next)
-        TRY(find_now(r, k->type_text, k->state_key, &k->now));
+        TRY(state_view_resolve_find_now(r, k->type_text, k->state_key, &k->now));
     return NULL;
 }
 
@@ -175,7 +176,7 @@ static const char *agreed(void *ctx, const char *type, const char *state_key)
     struct resolving *r = ctx;
     const struct event *e = NULL;
     if (!map_get(&r->differing, state_key_join(r->job->arena, type, state_key)))
-        state_view_resolve_note_failure(r, find_now(r, type, state_key, &e));
+        state_view_resolve_note_failure(r, state_view_resolve_find_now(r, type, state_key, &e));
     return e ? e->event_id : NULL;
 }
 

@@ -2,21 +2,9 @@
 #ifndef STORAGE_ROOMS_MEMBERS_H
 #define STORAGE_ROOMS_MEMBERS_H
 
+#include "matrix/membership.h"
 #include "storage/db/db.h"
 #include "storage/db/write.h"
-
-enum membership { /* stored as these numbers */
-                  MEMBERSHIP_NONE = 0,
-                  MEMBERSHIP_JOIN = 1,
-                  MEMBERSHIP_INVITE = 2,
-                  MEMBERSHIP_LEAVE = 3,
-                  MEMBERSHIP_BAN = 4,
-                  MEMBERSHIP_KNOCK = 5
-};
-
-/* MEMBERSHIP_NONE for anything that is not a membership. */
-enum membership membership_parse(const char *text);
-const char *membership_text(enum membership m);
 
 struct member_row {
     int64_t room, user;

@@ -1,0 +1,19 @@
+/* The membership of a user in a room (client-server-api, "Room membership"). */
+#ifndef MATRIX_MEMBERSHIP_H
+#define MATRIX_MEMBERSHIP_H
+
+enum membership { /* stored as these numbers */
+                  MEMBERSHIP_NONE = 0,
+                  MEMBERSHIP_JOIN = 1,
+                  MEMBERSHIP_INVITE = 2,
+                  MEMBERSHIP_LEAVE = 3,
+                  MEMBERSHIP_BAN = 4,
+                  MEMBERSHIP_KNOCK = 5,
+                  MEMBERSHIP_UNKNOWN = 6 /* any other text; never stored */
+};
+
+/* MEMBERSHIP_NONE for anything that is not a membership; text may be NULL. */
+enum membership membership_parse(const char *text);
+const char *membership_text(enum membership m); /* not of MEMBERSHIP_UNKNOWN */
+
+#endif
