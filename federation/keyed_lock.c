@@ -6,11 +6,11 @@
 
 /* A source that waits many times has one turn in each round: those that come meanwhile are of the
  * round after that of who has the turn, or of the one after their own source's last. */
-struct waiter {
+struct lock_waiter {
     const char *name, *source;
     uint64_t round;
     bool is_ready;
-    struct waiter *next;
+    struct lock_waiter *next;
 };
 
 struct holder {
@@ -21,8 +21,8 @@ struct holder {
 struct keyed_lock {
     struct lock lock;
     pthread_cond_t given_back;
-    struct map taken;     /* name -> struct holder */
-    struct waiter *first; /* by round, then as they came */
+    struct map taken;          /* name -> struct holder */
+    struct lock_waiter *first; /* by round, then as they came */
 };
 
 struct keyed_lock *keyed_lock_create(void)
@@ -51,11 +51,11 @@ static void hold_locked(struct keyed_lock *t, const char *name)
     map_put(&t->taken, str_of(h->name), h);
 }
 
-static void queue_locked(struct keyed_lock *t, struct waiter *w, const struct holder *h)
+static void queue_locked(struct keyed_lock *t, struct lock_waiter *w, const struct holder *h)
 {
-    struct waiter **at = &t->first;
+    struct lock_waiter **at = &t->first;
     w->round = h->round + 1;
-    for (const struct waiter *other = t->first; other; other = other->next)
+    for (const struct lock_waiter *other = t->first; other; other = other->next)
         if (strcmp(other->name, w->name) == 0 && strcmp(other->source, w->source) == 0 &&
             other->round >= w->round)
             w->round = other->round + 1;
@@ -65,9 +65,9 @@ static void queue_locked(struct keyed_lock *t, struct waiter *w, const struct ho
     *at = w;
 }
 
-static void unqueue_locked(struct keyed_lock *t, struct waiter *w)
+static void unqueue_locked(struct keyed_lock *t, struct lock_waiter *w)
 {
-    struct waiter **at = &t->first;
+    struct lock_waiter **at = &t->first;
     while (*at != w)
         at = &(*at)->next;
     *at = w->next;
@@ -78,7 +78,7 @@ bool keyed_lock_take(struct keyed_lock *t, const char *name, const char *source,
 {
     LOCKED(&t->lock);
     const struct holder *h = map_get(&t->taken, str_of(name));
-    struct waiter w = {.name = name, .source = source};
+    struct lock_waiter w = {.name = name, .source = source};
     if (!h) {
         hold_locked(t, name);
         return true;
@@ -102,7 +102,7 @@ size_t turns_waiting(struct keyed_lock *t, const char *name)
 {
     LOCKED(&t->lock);
     size_t n = 0;
-    for (const struct waiter *w = t->first; w; w = w->next)
+    for (const struct lock_waiter *w = t->first; w; w = w->next)
         n += strcmp(w->name, name) == 0;
     return n;
 }
@@ -111,7 +111,7 @@ void keyed_lock_release(struct keyed_lock *t, const char *name)
 {
     LOCKED(&t->lock);
     struct holder *h = map_get(&t->taken, str_of(name));
-    struct waiter *w = t->first;
+    struct lock_waiter *w = t->first;
     while (w && strcmp(w->name, name) != 0)
         w = w->next;
     if (!w) {
