@@ -6,6 +6,7 @@
 #include "storage/db/intern.h"
 #include "storage/rooms/events.h"
 #include "storage/rooms/partial_rooms.h"
+#include "storage/rooms/room_state.h"
 #include "storage/rooms/rooms.h"
 
 #include <stdatomic.h>

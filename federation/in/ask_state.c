@@ -2,7 +2,7 @@
 #include "federation/in/ask_internal.h"
 #include "federation/in/inbound_internal.h"
 #include "matrix/json_scan.h"
-#include "rooms/accept/accept.h"
+#include "rooms/accept/outliers.h"
 
 enum {
     ROUNDS = 5,              /* of fetching the auth events of auth events one by one */

@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "federation/in/ask.h"
 #include "federation/in/inbound_internal.h"
-#include "rooms/accept/accept.h"
 
 enum {
     BACKFILL_LIMIT = 100, /* of one request, as servers have it */

@@ -14,7 +14,9 @@
 #include "federation/rooms/state_reply.h"
 #include "matrix/json_scan.h"
 #include "rooms/accept/accept.h"
+#include "rooms/accept/outliers.h"
 #include "rooms/accept/remote_join.h"
+#include "rooms/accept/resync.h"
 #include "rooms/write/membership.h"
 
 enum {

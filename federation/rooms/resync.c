@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "federation/peer/reply_file.h"
 #include "federation/rooms/state_reply.h"
+#include "rooms/accept/resync.h"
 #include "storage/rooms/partial_rooms.h"
 
 enum {

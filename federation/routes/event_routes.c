@@ -6,7 +6,7 @@
 #include "federation/in/share.h"
 #include "federation/routes.h"
 #include "federation/routes/event_walk.h"
-#include "rooms/accept/remote_join.h"
+#include "rooms/accept/resync.h"
 #include "rooms/read/erasure.h"
 #include "rooms/servers.h"
 #include "rooms/state/auth_chain.h"

@@ -5,6 +5,7 @@
 #include "matrix/id.h"
 #include "rooms/accept/accept.h"
 #include "rooms/accept/remote_join.h"
+#include "rooms/accept/resync.h"
 #include "rooms/servers.h"
 #include "rooms/state/restricted.h"
 #include "storage/db/intern.h"

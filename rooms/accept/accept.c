@@ -7,6 +7,7 @@
 #include "rooms/write/extremities.h"
 #include "rooms/writer.h"
 #include "storage/db/intern.h"
+#include "storage/rooms/room_state.h"
 
 #include <stdatomic.h>
 
@@ -574,22 +575,4 @@ const struct err *room_accept_unless_large(struct job *job, struct room *room,
     accept_init(&in, job, room, events, n, ret);
     in.leaves_large = true;
     return accept_all(&in);
-}
-
-const struct err *events_unknown(struct job *job, struct room *room, const char *const *ids,
-                                 size_t n, const char *const **ret, size_t *ret_n)
-{
-    struct lookup *l = lookup_create(job, room->version, room->id);
-    const char **list = arena_alloc_array(job->arena, n + 1, sizeof *list);
-    size_t found = 0;
-    TRY(lookup_load(l, ids, n));
-    for (size_t i = 0; i < n; i++) {
-        const struct known_event *known;
-        TRY(lookup_get(l, ids[i], &known));
-        if (!known)
-            list[found++] = ids[i];
-    }
-    *ret = list;
-    *ret_n = found;
-    return NULL;
 }

@@ -64,16 +64,4 @@ struct accept_room {
 };
 const struct err *rooms_accept_usual(struct job *job, struct accept_room *rooms, size_t n);
 
-/* Stores events that have no place in our timeline: state and auth events of another server's
- * telling, in any order. Each is judged by its auth events alone; those whose auth events are
- * missing (here and in the list) are left out and named in ret_missing (NULL: not wanted). Those
- * that are here already are passed over. */
-const struct err *outliers_store(struct job *job, struct room *room,
-                                 const struct event *const *events, size_t n,
-                                 const char *const **ret_missing, size_t *ret_missing_n);
-
-/* Which of these ids are not stored at all. */
-const struct err *events_unknown(struct job *job, struct room *room, const char *const *ids,
-                                 size_t n, const char *const **ret, size_t *ret_n);
-
 #endif

@@ -1,5 +1,5 @@
-/* Storing events of another server's telling that have no place in our timeline. */
-#include "rooms/accept/accept.h"
+/* Storing outliers (rooms/accept/outliers.h). */
+#include "rooms/accept/outliers.h"
 #include "rooms/state/lookup.h"
 #include "storage/db/intern.h"
 
@@ -9,7 +9,7 @@ struct outlier_set {
     struct job *job;
     struct room *room;
     struct lookup *lookup;
-    struct map listed;          /* event id -> struct told */
+    struct map listed;          /* event id -> struct listed_event */
     const struct event **order; /* those that can be judged, parents first */
     size_t order_n;
 };
@@ -237,4 +237,22 @@ const struct err *outliers_store(struct job *job, struct room *room,
     const struct err *e = accept_outliers_store(&t, events, n, ret_missing, ret_missing_n);
     map_finish(&t.listed);
     return e;
+}
+
+const struct err *events_unknown(struct job *job, struct room *room, const char *const *ids,
+                                 size_t n, const char *const **ret, size_t *ret_n)
+{
+    struct lookup *l = lookup_create(job, room->version, room->id);
+    const char **list = arena_alloc_array(job->arena, n + 1, sizeof *list);
+    size_t found = 0;
+    TRY(lookup_load(l, ids, n));
+    for (size_t i = 0; i < n; i++) {
+        const struct known_event *known;
+        TRY(lookup_get(l, ids[i], &known));
+        if (!known)
+            list[found++] = ids[i];
+    }
+    *ret = list;
+    *ret_n = found;
+    return NULL;
 }

@@ -1,7 +1,6 @@
-/* Rooms that live elsewhere: entering one with the state another server tells, completing that
- * state later, and noting what happens to our users in rooms that we are not in.
- *
- * What other servers tell comes checked (federation/in/pdu.h). */
+/* Joining a room with the state received from a resident server, and storing memberships of our
+ * users in rooms that our server is not in. Format, hash and signatures of the events were checked
+ * before (federation/in/pdu.h). */
 #ifndef ROOMS_ACCEPT_REMOTE_JOIN_H
 #define ROOMS_ACCEPT_REMOTE_JOIN_H
 
@@ -34,21 +33,6 @@ struct remote_join {
  * the room is partial afterwards: call room_resync() with the same state. */
 const struct err *room_join_remote(struct job *job, const struct remote_join *entry,
                                    struct room **ret);
-
-/* The state of a partially joined room became complete: merges what was left out (members, and
- * other state with a key) into the current state, in bounded writes; what happened since the join
- * wins. Then clears the partial flag and wakes those who wait for it. Can be repeated after a
- * restart. */
-const struct err *room_resync(struct job *job, struct room *room,
-                              const struct received_state *remote);
-
-/* Rooms whose state is partial, to be completed after a start: storage/rooms/partial_rooms.h. */
-
-bool room_is_partial(struct room *room);
-/* Waits until the state is whole; *room is then the room read anew. *ret false: the deadline
- * (mono_ms) passed. */
-const struct err *room_await_resync(struct job *job, struct room **room, int64_t deadline_mono_ms,
-                                    bool *ret);
 
 /* A member event about one of our users in a room that our server is not in: invited, invite taken
  * back, rejected, knocking, knock taken back or refused. The user is told. There is no state to

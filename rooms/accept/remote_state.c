@@ -1,10 +1,11 @@
 #include "rooms/accept/remote_state.h"
 
 #include "matrix/id.h"
-#include "rooms/accept/accept.h"
+#include "rooms/accept/outliers.h"
 #include "rooms/state/lookup.h"
 #include "rooms/state/state_key.h"
 #include "storage/db/intern.h"
+#include "storage/rooms/room_state.h"
 #include "storage/rooms/state_refs.h"
 
 static void remote_state_finish_map(void *map)

@@ -1,11 +1,13 @@
 /* Completing the state of a room that was entered without its members, or without all of a large
  * state. */
+#include "rooms/accept/resync.h"
 #include "rooms/accept/remote_state.h"
 #include "rooms/room_internal.h"
 #include "rooms/state/state_key.h"
 #include "rooms/write/draft.h"
 #include "rooms/writer.h"
 #include "storage/rooms/partial_rooms.h"
+#include "storage/rooms/room_state.h"
 #include "storage/rooms/state_refs.h"
 
 #include <stdatomic.h>

@@ -2,6 +2,7 @@
 
 #include "matrix/json_scan.h"
 #include "rooms/read/aggregate.h"
+#include "storage/rooms/room_state.h"
 
 /* What `unsigned` says besides the event's own columns, looked up for a whole page at once. */
 struct extras {

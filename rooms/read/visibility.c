@@ -2,6 +2,7 @@
 
 #include "rooms/state/state_at.h"
 #include "storage/db/intern.h"
+#include "storage/rooms/room_state.h"
 
 /* From the loosest to the tightest. */
 enum history { WORLD_READABLE, SHARED, INVITED, JOINED };

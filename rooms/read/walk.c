@@ -1,6 +1,7 @@
 #include "rooms/read/walk.h"
 
 #include "matrix/json_scan.h"
+#include "storage/rooms/room_state.h"
 
 enum { SCAN_MAX = 2000, PAGE_MAX = 500, PAGE_MIN = 50 };
 

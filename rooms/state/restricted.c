@@ -1,6 +1,7 @@
 #include "rooms/state/restricted.h"
 
 #include "rooms/accept/remote_join.h"
+#include "rooms/accept/resync.h"
 #include "rooms/servers.h"
 
 enum { ROOMS_MAX = 64 }; /* conditions looked at */

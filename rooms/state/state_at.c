@@ -1,6 +1,7 @@
 #include "rooms/state/state_at.h"
 
 #include "rooms/state/state_key.h"
+#include "storage/rooms/room_state.h"
 #include "storage/rooms/state_refs.h"
 #include "storage/servers/server_rooms.h"
 

@@ -1,6 +1,7 @@
 #include "rooms/state/state_view.h"
 
 #include "rooms/state/state_key.h"
+#include "storage/rooms/room_state.h"
 
 /* ---- as a set of differences ---- */
 

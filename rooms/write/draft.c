@@ -15,6 +15,7 @@
 #include "rooms/write/unread_evaluate.h"
 #include "storage/db/intern.h"
 #include "storage/rooms/events.h"
+#include "storage/rooms/room_state.h"
 
 enum { VIEW_MAX = 12 };
 #define DEPTH_MAX ((INT64_C(1) << 53) - 1) /* what canonical JSON can write */

@@ -8,6 +8,7 @@
 #include "server/routes.h"
 #include "server/sync/sync.h"
 #include "server/sync_token.h"
+#include "storage/rooms/room_state.h"
 #include "users/filters.h"
 #include "users/presence.h"
 #include "users/receipts.h"

@@ -4,6 +4,7 @@
 #include "rooms/state/state_at.h"
 #include "rooms/state/state_key.h"
 #include "storage/db/intern.h"
+#include "storage/rooms/room_state.h"
 
 enum { STATE_CHANGES_MAX = 100, MEMBERS_A_PAGE = 500 };
 

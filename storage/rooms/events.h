@@ -1,4 +1,4 @@
-/* events, room_state, relations and transaction ids: what an event leaves in the database. */
+/* Events, their relations and transaction ids as stored. State: storage/rooms/room_state.h. */
 #ifndef STORAGE_ROOMS_EVENTS_H
 #define STORAGE_ROOMS_EVENTS_H
 
@@ -127,66 +127,5 @@ void relations_write(struct write *w, const struct room_version *v, const struct
 /* The same for a child that stands in history, at that position. */
 void relations_write_at(struct write *w, const struct room_version *v, const struct relation *r,
                         int64_t room, int64_t sender, int64_t type, int64_t position);
-
-#define VALID_FOREVER INT64_MAX
-
-/* State intervals. The change `at` made this event the current one of its key; the one before it
- * (had_predecessor), be it stored, of a write that was queued before or of this one, ends there. */
-void room_state_write(struct write *w, int64_t room, int64_t type, const char *state_key, int at,
-                      bool had_predecessor);
-/* The same for an event that is stored already, at that position. */
-void room_state_write_known(struct write *w, int64_t room, int64_t type, const char *state_key,
-                            int64_t event, int at, bool had_predecessor);
-/* It was so before already, from that position to change `at`, and is told only now. */
-void room_state_write_past(struct write *w, int64_t room, int64_t type, const char *state_key,
-                           int64_t event, int64_t from, int at);
-/* The key has no event any more. */
-void room_state_end(struct write *w, int64_t room, int64_t type, const char *state_key, int at);
-
-/* Where the current state changed last; 0: never. */
-const struct err *room_state_newest(struct tx *tx, int64_t room, int64_t *ret);
-
-/* One key's event at a position (VALID_FOREVER - 1: now); NULL when there was none. */
-const struct err *room_state_get(struct tx *tx, int64_t room, int64_t type, const char *state_key,
-                                 int64_t at_position, const struct stored_event **ret);
-enum state_part { STATE_ALL, STATE_WITHOUT_MEMBERS, STATE_ONLY_MEMBERS };
-/* The state at a position (before later changes). after_position > 0 with type paging: see below.
- */
-const struct err *room_state_list(struct tx *tx, int64_t room, int64_t at_position,
-                                  enum state_part part, const struct stored_event **ret,
-                                  size_t *ret_n);
-/* The keys whose event changed in (from, to]: their events at `to`. with_backdated: also of members
- * who were there at `from` with the same event, and came into the member list later. */
-const struct err *room_state_changes(struct tx *tx, int64_t room, int64_t from, int64_t to,
-                                     bool with_backdated, const struct stored_event **ret,
-                                     size_t *ret_n);
-/* All events that one key ever had, oldest first. */
-const struct err *room_state_history(struct tx *tx, int64_t room, int64_t type,
-                                     const char *state_key, const struct stored_event **ret,
-                                     size_t *ret_n);
-/* Those of them that were current at `from` or later. */
-const struct err *room_state_history_from(struct tx *tx, int64_t room, int64_t type,
-                                          const char *state_key, int64_t from,
-                                          const struct stored_event **ret, size_t *ret_n);
-/* What these state events replaced in the state before them, wherever they stand: in the log, on a
- * fork or in history (storage/rooms/replaced_state.c). Those that replaced nothing are left out. */
-struct replaced_event {
-    int64_t by; /* position of the event that replaced it */
-    struct stored_event event;
-};
-const struct err *room_state_replaced(struct tx *tx, int64_t room,
-                                      const struct stored_event *const *events, size_t n,
-                                      const struct replaced_event **ret, size_t *ret_n);
-/* Member events of these users at a position. */
-const struct err *room_state_members(struct tx *tx, int64_t room, int64_t at_position,
-                                     const char *const *user_ids, size_t n,
-                                     const struct stored_event **ret, size_t *ret_n);
-/* Member events at a position in steps of `limit`: state keys after `after` ("" to start). For
- * large rooms that are streamed. */
-/* Where the room's first member event became state; 0: it has none. */
-const struct err *room_state_first_member(struct tx *tx, int64_t room, int64_t *ret);
-const struct err *room_state_members_page(struct tx *tx, int64_t room, int64_t at_position,
-                                          const char *after, int64_t limit,
-                                          const struct stored_event **ret, size_t *ret_n);
 
 #endif

@@ -1,4 +1,5 @@
 #include "storage/rooms/event_rows.h"
+#include "storage/rooms/room_state.h"
 
 /* The state before an event is that of the intervals at the position before its own, unless it has
  * a reference (storage/rooms/state_refs.h): then that at the reference's base, but for the keys

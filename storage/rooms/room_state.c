@@ -1,4 +1,5 @@
-/* State as intervals: one row for each change of a room's current state (docs/architecture.md). */
+/* room_state (storage/rooms/room_state.h). */
+#include "storage/rooms/room_state.h"
 #include "storage/rooms/event_rows.h"
 
 SQL(room_state_insert_sql,

@@ -4,6 +4,7 @@
 #include "random_draw.h"
 #include "remote_events.h"
 
+#include "rooms/accept/outliers.h"
 #include "rooms/state/auth_chain.h"
 #include "rooms/state/lookup.h"
 #include "storage/rooms/event_lookup.h"

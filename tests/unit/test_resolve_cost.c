@@ -3,8 +3,10 @@
 #include "node_with_alice.h"
 #include "remote_events.h"
 
+#include "rooms/accept/outliers.h"
 #include "rooms/state/auth_chain.h"
 #include "rooms/state/state_at.h"
+#include "storage/rooms/room_state.h"
 
 #define BOB "@bob:remote.example"
 enum { CHAIN = 10000, AT_ONCE = 1000, FORK = 31, STATEMENTS = 10 };

@@ -6,7 +6,9 @@
 #include "base/clock.h"
 #include "federation/in/inbound_internal.h"
 #include "federation/keyed_lock.h"
+#include "rooms/accept/outliers.h"
 #include "rooms/state/state_at.h"
+#include "storage/rooms/room_state.h"
 
 #define BOB "@bob:remote.example"
 enum { MANY = 1200, FEW = 20, STATEMENTS = 20 };

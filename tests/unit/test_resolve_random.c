@@ -8,6 +8,7 @@
 #include "rooms/state/lookup.h"
 #include "rooms/state/state_at.h"
 #include "storage/rooms/event_lookup.h"
+#include "storage/rooms/room_state.h"
 
 enum { USERS = 4, STEPS = 30, SEEDS = 3, EXTREMITIES_MAX = 20, TOGETHER = 8 };
 

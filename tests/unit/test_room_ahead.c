@@ -3,6 +3,7 @@
 
 #include "rooms/write/membership.h"
 #include "rooms/write/template.h"
+#include "storage/rooms/room_state.h"
 #include "users/unread.h"
 
 #include <stdatomic.h>

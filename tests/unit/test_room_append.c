@@ -1,6 +1,7 @@
 #include "node_with_alice.h"
 
 #include "storage/rooms/events.h"
+#include "storage/rooms/room_state.h"
 
 #include <stdatomic.h>
 

@@ -1,8 +1,9 @@
 /* Client-server API, "Room state": setting and reading it. */
+#include "storage/rooms/room_state.h"
 #include "base/clock.h"
 #include "federation/routes/query.h"
 #include "matrix/json_scan.h"
-#include "rooms/accept/remote_join.h"
+#include "rooms/accept/resync.h"
 #include "rooms/guests.h"
 #include "rooms/write/basis.h"
 #include "rooms/write/naming.h"

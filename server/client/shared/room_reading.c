@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "rooms/read/walk.h"
 #include "server/sync_token.h"
+#include "storage/rooms/room_state.h"
 
 struct viewer viewer_of(const struct request *rq)
 {

@@ -2,6 +2,7 @@
 
 #include "matrix/json_scan.h"
 #include "storage/rooms/events.h"
+#include "storage/rooms/room_state.h"
 
 const struct err *room_of_request(struct request *rq, struct room **ret)
 {

@@ -4,7 +4,7 @@
 
 #include "rooms/write/append.h"
 #include "server/account/caller.h"
-#include "storage/rooms/events.h"
+#include "storage/rooms/room_state.h"
 
 #define ROOM_STATE_NOW (VALID_FOREVER - 1)
 

@@ -2,6 +2,7 @@
 
 #include "rooms/read/walk.h"
 #include "storage/db/feed.h"
+#include "storage/rooms/room_state.h"
 #include "storage/rooms/rooms.h"
 #include "storage/users/account_data.h"
 #include "users/presence.h"

@@ -8,6 +8,7 @@
 #include "rooms/read/walk.h"
 #include "server/routes.h"
 #include "storage/db/intern.h"
+#include "storage/rooms/room_state.h"
 
 #include <math.h>
 

@@ -3,6 +3,7 @@
 #include "server/client/timeline/search.h"
 #include "server/sync_token.h"
 #include "storage/db/feed.h"
+#include "storage/rooms/room_state.h"
 
 static const struct err *search_reply_add_events(struct search_request *s, const char *key,
                                                  const struct stored_event *const *events, size_t n)

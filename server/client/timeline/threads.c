@@ -3,6 +3,7 @@
 #include "server/routes.h"
 #include "storage/db/feed.h"
 #include "storage/rooms/relations.h"
+#include "storage/rooms/room_state.h"
 
 enum { THREADS_MAX = 100 };
 
