@@ -64,7 +64,7 @@ def fresh_server():
 
 
 @pytest.fixture
-def nobody(server):
+def anonymous(server):
     c = Client(server)
     yield c
     c.close()

@@ -24,7 +24,7 @@ def devices_of(client, user):
     return found
 
 
-def told_of(user):
+def device_change_of(user):
     """For sync_until: the reply says that the keys of this user changed."""
     user = getattr(user, "user_id", user)
     return lambda reply: user in reply.get("device_lists", {}).get("changed", [])

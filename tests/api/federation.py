@@ -429,9 +429,9 @@ def history(client, room, limit=100):
 def same_history(room, *clients):
     """Have all of them the same events, each once? Forks may be told in another order."""
     first, *others = [history(c, room) for c in clients]
-    assert len(set(first)) == len(first), "an event is told twice"
+    assert len(set(first)) == len(first), "an event is listed twice"
     for client, other in zip(clients[1:], others):
-        assert len(set(other)) == len(other), "an event is told twice"
+        assert len(set(other)) == len(other), "an event is listed twice"
         assert set(first) == set(other), (
             f"only {clients[0].user_id}: {set(first) - set(other)}; "
             f"only {client.user_id}: {set(other) - set(first)}")

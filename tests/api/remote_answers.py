@@ -112,13 +112,13 @@ def send_join(remote, r, room_id, event_id):
     before = dict(room.state)
     servers = sorted({m.split(":", 1)[1] for m in room.members()})
     partial = r.query.get("omit_members") == ["true"]
-    told = before
+    listed = before
     if partial:
         heroes = (r.body["state_key"], r.body["sender"])
-        told = {k: i for k, i in before.items() if k[0] != "m.room.member" or k[1] in heroes}
-    state, chain = whole_state(room, told)
+        listed = {k: i for k, i in before.items() if k[0] != "m.room.member" or k[1] in heroes}
+    state, chain = whole_state(room, listed)
     if partial:  # what the state has already need not be told again
-        have = set(told.values())
+        have = set(listed.values())
         chain = [e for e in chain if pdus.event_id(e, room.version) not in have]
     room.add(r.body, before)
     reply = {"origin": remote.name, "state": state, "auth_chain": chain, "event": r.body,
@@ -308,12 +308,12 @@ def user_devices(remote, r, user):
 def keys_query(remote, r):
     keys, more = {}, {"master_keys": {}, "self_signing_keys": {}}
     for user in r.body["device_keys"]:
-        told = remote.devices.get(user)
-        if told:
-            keys[user] = {d["device_id"]: d["keys"] for d in told["devices"] if "keys" in d}
+        listed = remote.devices.get(user)
+        if listed:
+            keys[user] = {d["device_id"]: d["keys"] for d in listed["devices"] if "keys" in d}
             for kind in "master", "self_signing":
-                if f"{kind}_key" in told:
-                    more[f"{kind}_keys"][user] = told[f"{kind}_key"]
+                if f"{kind}_key" in listed:
+                    more[f"{kind}_keys"][user] = listed[f"{kind}_key"]
     return {"device_keys": keys, **more}
 
 

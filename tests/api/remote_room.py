@@ -27,7 +27,7 @@ class Room:
         self.state = {}  # (type, state_key) → id, now
         self.state_before = {}  # id → such a map, where it is not what the order says
         self.heads = []  # ids that nothing refers to yet
-        self.aside = {}  # events that are served by id, but are no part of the room
+        self.unlisted = {}  # events that are served by id, but are no part of the room
         self.servers = []  # those that make_join named
         self.hidden = set()  # ids that are not served to anybody
 
@@ -49,7 +49,7 @@ class Room:
     def adopt(self, state, chain, join):
         """What send_join answered, and our join."""
         for e in [*chain, *state]:
-            self.aside[pdus.event_id(e, self.version)] = e
+            self.unlisted[pdus.event_id(e, self.version)] = e
         for e in state:
             self.state[e["type"], e["state_key"]] = pdus.event_id(e, self.version)
         i = pdus.event_id(join, self.version)
@@ -60,7 +60,7 @@ class Room:
     def find(self, event_id):
         if event_id in self.hidden:
             return None
-        return self.events.get(event_id) or self.aside.get(event_id)
+        return self.events.get(event_id) or self.unlisted.get(event_id)
 
     def state_at(self, event_id):
         """The state before the event."""
@@ -114,7 +114,7 @@ class Room:
         return pdus.make(
             self.version, self.id, sender, type, content, prev=prev, auth=auth,
             depth=max(depths, default=0) + 1, ts=ts or next_ms(),
-            state_key=state_key, events={**self.aside, **self.events}, **more)
+            state_key=state_key, events={**self.unlisted, **self.events}, **more)
 
     def members(self, membership="join"):
         return [k for (t, k), i in self.state.items() if t == "m.room.member"

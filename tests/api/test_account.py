@@ -43,7 +43,7 @@ def test_change_password_and_keep_the_devices(alice):
     other.get("/account/whoami")
 
 
-def test_change_password_errors(nobody, alice):
+def test_change_password_errors(anonymous, alice):
     change = lambda status, errcode, body: alice.fails(status, errcode, "POST", "/account/password", body)
     change(400, "M_WEAK_PASSWORD", {"new_password": "short", "auth": password(alice)})
     change(400, "M_INVALID_PARAM", {"new_password": "x" * 513, "auth": password(alice)})
@@ -51,7 +51,7 @@ def test_change_password_errors(nobody, alice):
     change(400, "M_BAD_JSON", {"new_password": NEW, "logout_devices": "yes"})
     change(400, "M_MISSING_PARAM", {"auth": password(alice)})
     change(401, "M_FORBIDDEN", {"new_password": NEW, "auth": password(alice, password="wrong")})
-    nobody.fails(401, "M_MISSING_TOKEN", "POST", "/account/password", {"new_password": NEW})
+    anonymous.fails(401, "M_MISSING_TOKEN", "POST", "/account/password", {"new_password": NEW})
     relogin(alice, alice.password)
 
 
@@ -105,10 +105,10 @@ def test_who_is_deactivated_stays_in_no_room(register, alice):
                             f"m.\"user\" WHERE u.user_id = '{eve.user_id}' AND m.membership <> 3") == "0", seconds=60)
 
 
-def test_deactivate_and_erase(register, nobody):
+def test_deactivate_and_erase(register, anonymous):
     eve = register("eve")
     eve.post("/account/deactivate", {"erase": True, "auth": password(eve)})
-    assert nobody.get(f"/profile/{q(eve.user_id)}") == {}
+    assert anonymous.get(f"/profile/{q(eve.user_id)}") == {}
     assert relogin(eve, eve.password, status=403)["errcode"] == "M_FORBIDDEN"  # it is forgotten
 
 
@@ -122,7 +122,7 @@ def test_deactivate_needs_the_password(alice):
 # ---- third-party identifiers ----
 
 
-def test_third_party_identifiers(nobody, alice):
+def test_third_party_identifiers(anonymous, alice):
     assert alice.get("/account/3pid") == {"threepids": []}
     for path in "/account/3pid", "/account/3pid/add", "/account/3pid/bind":
         alice.fails(403, "M_FORBIDDEN", "POST", path, {"sid": "x", "client_secret": "y"})
@@ -131,7 +131,8 @@ def test_third_party_identifiers(nobody, alice):
             "id_server_unbind_result": "no-support"}
     for what in "account/3pid", "account/password", "register":
         for medium in "email", "msisdn":
-            nobody.fails(400, "M_THREEPID_MEDIUM_NOT_SUPPORTED", "POST", f"/{what}/{medium}/requestToken", {})
+            anonymous.fails(400, "M_THREEPID_MEDIUM_NOT_SUPPORTED", "POST",
+                            f"/{what}/{medium}/requestToken", {})
 
 
 # ---- locking and suspending ----
@@ -215,13 +216,13 @@ def test_whois(moderated, alice, bob):
     bob.fails(403, "M_FORBIDDEN", "GET", f"/admin/whois/{q(alice.user_id)}")
 
 
-@pytest.mark.parametrize("sent, told", [
+@pytest.mark.parametrize("sent, listed", [
     (b"Element/1.2 (\xc3\xa9)", "Element/1.2 (\u00e9)"), (b"odd \xff bytes", "odd "),
     (b"x" * 126 + "\u00e9".encode(), "x" * 126)])
-def test_whois_names_the_program(moderated, sent, told):
+def test_whois_names_the_program(moderated, sent, listed):
     """What it is last seen with is stored by a thread, within seconds."""
     s, _ = moderated
-    fay = Client(s).register(f"fay{len(told)}")
+    fay = Client(s).register(f"fay{len(listed)}")
     fay.get("/joined_rooms", headers={"User-Agent": sent})
 
     def connections():
@@ -229,7 +230,7 @@ def test_whois_names_the_program(moderated, sent, told):
         return device["sessions"][0]["connections"]
 
     (connection,) = eventually(connections, seconds=60)
-    assert connection["user_agent"] == told and connection["ip"] == "127.0.0.1"
+    assert connection["user_agent"] == listed and connection["ip"] == "127.0.0.1"
 
 
 # ---- OpenID, TURN ----

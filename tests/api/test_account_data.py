@@ -138,7 +138,7 @@ def test_so_many_users_can_be_ignored(alice):
     assert len(alice.get(where)["ignored_users"]) == 2000
 
 
-def test_nobody_ignores_themself(alice, bob):
+def test_users_cannot_ignore_themselves(alice, bob):
     where = path(alice, "m.ignored_user_list")
     alice.fails(400, "M_INVALID_PARAM", "PUT", where,
                 {"ignored_users": {bob.user_id: {}, alice.user_id: {}}})

@@ -240,7 +240,7 @@ def test_numbers_that_canonical_json_cannot_have(victim, number):
 
 BAD_STATE = {
     "m.room.power_levels": [
-        {"users": {"@a:b": "100"}}, {"users": {"nobody": 1}}, {"users": []}, {"ban": 1.5},
+        {"users": {"@a:b": "100"}}, {"users": {"unknown": 1}}, {"users": []}, {"ban": 1.5},
         {"users_default": None}, {"events": {"m.room.message": "x"}}, {"notifications": {"room": []}},
     ],
     "m.room.member": [{}, {"membership": "ruler"}, {"membership": 7}, {"membership": None}],
@@ -302,7 +302,7 @@ def test_a_half_closed_connection_gets_its_answer(server, victim):
     assert not reply or (b" 200 " in reply and newest == json.loads(body))
 
 
-def test_slow_bodies_keep_nobody_waiting(server, victim):
+def test_slow_bodies_do_not_delay_others(server, victim):
     """Many clients that trickle their bodies do not stop others."""
     user = victim.alive()
     slow = [connect(server) for _ in range(200)]

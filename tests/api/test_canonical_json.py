@@ -103,8 +103,8 @@ def test_floats_of_others_in_signed_requests(two, remotes, version):
     eventually(lambda: alice.state(room_id, "m.room.name")["name"] == "Numbers")
     alice.invite(room_id, erin)
     eventually(lambda: membership(alice, room_id, erin) == "invite")
-    told = carols.get(a.name, f"{FED}/v1/event/{q(named)}")["pdus"][0]
-    assert told["content"]["x"] == FLOATS and carols.check_event(told, version)
+    served = carols.get(a.name, f"{FED}/v1/event/{q(named)}")["pdus"][0]
+    assert served["content"]["x"] == FLOATS and carols.check_event(served, version)
     assert all(r.is_authentic for remote in (carols, daves, erins) for r in remote.requests
                if r.origin)
 

@@ -14,8 +14,8 @@ def test_capabilities(alice):
     assert "m.account_moderation" not in c
 
 
-def test_capabilities_need_a_token(nobody):
-    nobody.fails(401, "M_MISSING_TOKEN", "GET", "/capabilities")
+def test_capabilities_need_a_token(anonymous):
+    anonymous.fails(401, "M_MISSING_TOKEN", "GET", "/capabilities")
 
 
 def test_the_default_room_version_is_a_setting(fresh_server):

@@ -30,7 +30,7 @@ def test_help_names_every_command():
         assert command in r.stdout
 
 
-def test_wrong_usage_is_told():
+def test_wrong_usage_is_reported():
     assert run_cli().returncode == 2
     assert "usage" in run_cli("fly").stderr
     assert "concorde serve" in run_cli("serve", "now").stderr

@@ -83,7 +83,7 @@ def test_server_name_must_be_one_and_must_be_there(tmp_path):
     assert r.stderr.startswith("--set: `server_name`: expected a host name")
 
 
-def test_places_that_cannot_be_used_are_told(tmp_path):
+def test_unusable_paths_are_reported(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_text("server_name: gov.example\ndata_dir: /etc/passwd/x\n")
     for command in "check-config", "serve":
@@ -92,13 +92,13 @@ def test_places_that_cannot_be_used_are_told(tmp_path):
         assert f"{file}:2: `data_dir`: /etc/passwd: Not a directory" in r.stderr
 
 
-def as_nobody(*args):
+def run_unprivileged(*args):
     user = pwd.getpwnam("nobody")
     return subprocess.run([BINARY, *args], capture_output=True, text=True, env=environment(),
                           user=user.pw_uid, group=user.pw_gid, extra_groups=[], cwd="/")
 
 
-def test_what_the_user_may_not_read_is_told(tmp_path):
+def test_unreadable_files_are_reported(tmp_path):
     """Root may read everything, so the program runs as another user."""
     assert os.geteuid() == 0, "these tests run as root, or as a user whom this one can become"
     place = pathlib.Path(tempfile.mkdtemp(prefix="concorde-private-"))
@@ -109,7 +109,7 @@ def test_what_the_user_may_not_read_is_told(tmp_path):
         path.chmod(mode)
     file.write_text(f"server_name: gov.example\ndata_dir: {data}\nsigning_key_path: {key}\n")
     try:
-        r = as_nobody("check-config", "--config", str(file))
+        r = run_unprivileged("check-config", "--config", str(file))
         assert r.returncode == 1
         assert f"{file}:2: `data_dir`: {data}: Permission denied" in r.stderr
         assert f"{file}:3: `signing_key_path`: {key}: Permission denied" in r.stderr
@@ -136,14 +136,14 @@ enable_metrics: true
     assert (r.returncode, r.stderr) == (0, "")
 
 
-def test_unknown_variables_are_told(tmp_path):
+def test_unknown_variables_are_reported(tmp_path):
     r = run_cli("check-config", "--data", str(tmp_path / "d"), env={"CONCORDE_LOG_LEVL": "debug"})
     assert r.returncode == 0
     assert ("warning: the environment variable CONCORDE_LOG_LEVL has no meaning "
             "(did you mean CONCORDE_LOG_LEVEL?)") in r.stderr
 
 
-def test_all_problems_are_told_at_once(tmp_path):
+def test_all_problems_are_reported_at_once(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_text("server_name: a\nzebra: 1\nlog_level: loud\n")
     r = run_cli("check-config", "--config", str(file), "--set", "loops=many")
@@ -158,13 +158,13 @@ def test_settings_without_effect_are_warned_of(tmp_path):
     assert "warning: " in r.stderr and "`report_stats`: has no effect" in r.stderr
 
 
-def test_missing_file_is_told(tmp_path):
+def test_missing_file_is_reported(tmp_path):
     r = run_cli("serve", "--config", str(tmp_path / "none.yaml"))
     assert r.returncode == 1
     assert "none.yaml: No such file or directory" in r.stderr
 
 
-def test_bad_signing_key_is_told(tmp_path):
+def test_bad_signing_key_is_reported(tmp_path):
     key = tmp_path / "signing.key"
     key.write_text("rsa 1 abc\n")
     key.chmod(0o600)
@@ -175,7 +175,7 @@ def test_bad_signing_key_is_told(tmp_path):
     assert str(key) in r.stderr and "ed25519" in r.stderr
 
 
-def test_taken_port_is_told(server, tmp_path):
+def test_taken_port_is_reported(server, tmp_path):
     port = server.url.rsplit(":", 1)[1]
     from server import Server
 

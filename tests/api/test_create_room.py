@@ -231,8 +231,8 @@ def test_published(alice):
     assert alice.get(f"/directory/list/room/{q(room)}") == {"visibility": "private"}
 
 
-def test_needs_a_user(nobody):
-    nobody.fails(401, "M_MISSING_TOKEN", "POST", "/createRoom", {})
+def test_needs_a_user(anonymous):
+    anonymous.fails(401, "M_MISSING_TOKEN", "POST", "/createRoom", {})
 
 
 def test_survives_a_restart(fresh_server, register):

@@ -133,7 +133,7 @@ def test_a_key_named_like_a_device_is_refused(alice):
     alice.fails(403, "M_FORBIDDEN", "POST", UPLOAD, i.body())
 
 
-def test_new_keys_are_news(alice, bob):
+def test_new_keys_are_notified(alice, bob):
     bob.join(alice.create_room(preset="public_chat"))
     bob.next_sync()
     alice.post(UPLOAD, Identity(alice.user_id).body())
@@ -207,7 +207,7 @@ def test_other_users_master_key_is_signed_for_the_signer_alone(alice, bob, regis
         )
 
 
-def test_signers_other_devices_are_told(alice, bob, identity):
+def test_signers_other_devices_are_notified(alice, bob, identity):
     phone = alice.another_device()
     bobs = Identity(bob.user_id)
     bob.post(UPLOAD, bobs.body())
@@ -277,7 +277,7 @@ def test_signature_by_a_key_that_was_replaced_goes(alice, bob, identity):
     assert list(found["signatures"][alice.user_id]) == [f"ed25519:{d.id}"]
 
 
-def test_own_signature_is_news(alice, bob, identity):
+def test_own_signature_is_notified(alice, bob, identity):
     bob.join(alice.create_room(preset="public_chat"))
     d = Device(alice)
     d.upload()

@@ -74,7 +74,7 @@ def finish(server, crowd, version):
 
 
 @pytest.mark.parametrize("version", ["11", "12"])
-def test_nobody_joins_behind_a_ban(server, users, version):
+def test_no_join_follows_a_ban(server, users, version):
     owner, *others = users
     crowd = Crowd(owner.create_room(preset="public_chat", room_version=version))
 
@@ -176,7 +176,7 @@ def test_a_cursor_sees_each_change_once(server, users):
 
 @pytest.mark.parametrize("version", ["11", "12"])
 @pytest.mark.parametrize("seed", os.environ.get("CROWD_SEEDS", "1 2").split())
-def test_who_moves_whom(server, users, version, seed):
+def test_membership_changes_at_random(server, users, version, seed):
     """Kicks, bans, unbans, joins, invites, new names, rules and powers at random, all at once. The
     replay finds what the rules do not allow; what was not meant is found by the reasons."""
     owner, *others = users

@@ -205,11 +205,11 @@ def test_redundant_members_come_once(three):
 # ---- what else is news ----
 
 
-def told(reply, user):
+def is_changed(reply, user):
     return user.user_id in lists(reply)[0]
 
 
-def test_a_login_without_keys_is_news(three):
+def test_a_login_without_keys_is_a_device_change(three):
     alice, bob, carol = three
     bob.join(alice.create_room(preset="public_chat"))
     for c in three:
@@ -220,7 +220,7 @@ def test_a_login_without_keys_is_news(three):
     assert both(carol) == ([], [])
 
 
-def test_a_new_user_signing_key_is_news_for_own_devices_only(three):
+def test_a_new_user_signing_key_is_notified_to_own_devices_only(three):
     alice, bob, _ = three
     bob.join(alice.create_room(preset="public_chat"))
     phone = bob.another_device()

@@ -99,13 +99,13 @@ def changed(reply):
 
 
 def test_others_learn_of_changed_devices(alice, bob, register):
-    stranger = register("stranger")
+    outsider = register("outsider")
     room = alice.create_room(preset="public_chat")
     bob.join(room)
     other = alice.another_device()
-    bob.next_sync(), stranger.next_sync()
+    bob.next_sync(), outsider.next_sync()
     alice.put(f"/devices/{other.device_id}", {"display_name": "Renamed"})
     assert alice.user_id in bob.sync_until(changed)
     other.post("/logout")
     assert alice.user_id in bob.sync_until(changed)
-    assert changed(stranger.next_sync()) == []
+    assert changed(outsider.next_sync()) == []

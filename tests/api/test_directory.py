@@ -16,10 +16,10 @@ def at(name):
 # ---- aliases ----
 
 
-def test_alias_comes_and_goes(alice, bob, nobody):
+def test_alias_comes_and_goes(alice, bob, anonymous):
     room = alice.create_room()
     assert alice.put(at("comes"), {"room_id": room}) == {}
-    assert nobody.get(at("comes")) == {"room_id": room, "servers": ["test.example"]}
+    assert anonymous.get(at("comes")) == {"room_id": room, "servers": ["test.example"]}
     assert alice.get(f"/rooms/{q(room)}/aliases") == {"aliases": [alias("comes")]}
     bob.fails(403, "M_FORBIDDEN", "DELETE", at("comes"))
     assert alice.delete(at("comes")) == {}
@@ -42,17 +42,17 @@ def test_aliases_that_are_none(alice, name):
     alice.fails(400, "M_INVALID_PARAM", "PUT", "/directory/room/" + q(name), {"room_id": room})
 
 
-def test_alias_requests(alice, bob, nobody):
+def test_alias_requests(alice, bob, anonymous):
     room = alice.create_room()
-    nobody.fails(400, "M_INVALID_PARAM", "GET", "/directory/room/nonsense")
-    nobody.fails(404, "M_NOT_FOUND", "GET", "/directory/room/" + q("#x:elsewhere.invalid"))
+    anonymous.fails(400, "M_INVALID_PARAM", "GET", "/directory/room/nonsense")
+    anonymous.fails(404, "M_NOT_FOUND", "GET", "/directory/room/" + q("#x:elsewhere.invalid"))
     alice.fails(400, "M_MISSING_PARAM", "PUT", at("requests"), {})
     alice.fails(404, "M_NOT_FOUND", "PUT", at("requests"), {"room_id": "!nowhere:test.example"})
     bob.fails(403, "M_FORBIDDEN", "PUT", at("requests"), {"room_id": room})
-    nobody.fails(401, "M_MISSING_TOKEN", "PUT", at("requests"), {"room_id": room})
+    anonymous.fails(401, "M_MISSING_TOKEN", "PUT", at("requests"), {"room_id": room})
 
 
-def test_whoever_made_an_alias_or_rules_the_room_deletes_it(alice, bob):
+def test_the_creator_of_an_alias_and_room_admins_delete_it(alice, bob):
     room = alice.create_room(preset="public_chat")
     bob.join(room)
     bob.put(at("bobs-one"), {"room_id": room})
@@ -93,19 +93,19 @@ def test_aliases_of_a_room_are_for_members(alice, bob):
 # ---- being published ----
 
 
-def test_publishing(alice, bob, nobody):
+def test_publishing(alice, bob, anonymous):
     room = alice.create_room(preset="public_chat")
     path = f"/directory/list/room/{q(room)}"
-    assert nobody.get(path) == {"visibility": "private"}
+    assert anonymous.get(path) == {"visibility": "private"}
     bob.join(room)
     bob.fails(403, "M_FORBIDDEN", "PUT", path, {"visibility": "public"})
     alice.fails(400, "M_INVALID_PARAM", "PUT", path, {"visibility": "secret"})
     assert alice.put(path, {}) == {}
-    assert nobody.get(path) == {"visibility": "public"}
+    assert anonymous.get(path) == {"visibility": "public"}
     alice.put(path, {"visibility": "private"})
-    assert nobody.get(path) == {"visibility": "private"}
+    assert anonymous.get(path) == {"visibility": "private"}
     missing = f"/directory/list/room/{q('!nowhere:test.example')}"
-    nobody.fails(404, "M_NOT_FOUND", "GET", missing)
+    anonymous.fails(404, "M_NOT_FOUND", "GET", missing)
     alice.fails(404, "M_NOT_FOUND", "PUT", missing, {"visibility": "public"})
 
 
@@ -252,14 +252,14 @@ def test_get_pages(alice):
     assert first["chunk"][0]["room_id"] != second["chunk"][0]["room_id"]
 
 
-def test_bad_queries(alice, nobody):
+def test_bad_queries(alice, anonymous):
     alice.fails(400, "M_INVALID_PARAM", "GET", "/publicRooms?since=nonsense")
     alice.fails(400, "M_INVALID_PARAM", "GET", "/publicRooms?limit=many")
     alice.fails(400, "M_BAD_JSON", "POST", "/publicRooms", {"filter": []})
     alice.fails(400, "M_BAD_JSON", "POST", "/publicRooms", {"limit": "many"})
     alice.fails(400, "M_INVALID_PARAM", "POST", "/publicRooms",
                 {"include_all_networks": True, "third_party_instance_id": "irc"})
-    nobody.fails(401, "M_MISSING_TOKEN", "GET", "/publicRooms")
+    anonymous.fails(401, "M_MISSING_TOKEN", "GET", "/publicRooms")
 
 
 def test_networks(alice):

@@ -10,8 +10,8 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 
-def test_versions_name_all_that_the_spec_has(nobody):
-    versions = nobody.get("/_matrix/client/versions")
+def test_versions_name_all_that_the_spec_has(anonymous):
+    versions = anonymous.get("/_matrix/client/versions")
     assert versions["versions"] == ["r0.6.1"] + [f"v1.{n}" for n in range(1, 20)]
     assert all(v is True for v in versions["unstable_features"].values())
 
@@ -47,9 +47,9 @@ def test_every_feature_has_its_endpoint(alice):
         assert r.json().get("errcode") != "M_UNRECOGNIZED", f"{feature}: {r.text}"
 
 
-def test_discovery_is_not_found_unless_configured(nobody):
+def test_discovery_is_not_found_unless_configured(anonymous):
     for what in "client", "server", "support":
-        nobody.fails(404, "M_NOT_FOUND", "GET", f"/.well-known/matrix/{what}")
+        anonymous.fails(404, "M_NOT_FOUND", "GET", f"/.well-known/matrix/{what}")
 
 
 def test_discovery_as_configured(fresh_server):
@@ -77,8 +77,8 @@ def decode(text):
     return base64.b64decode(text + "=" * (-len(text) % 4))
 
 
-def test_signing_key_is_published_and_signed(nobody, server):
-    keys = nobody.get("/_matrix/key/v2/server")
+def test_signing_key_is_published_and_signed(anonymous, server):
+    keys = anonymous.get("/_matrix/key/v2/server")
     assert keys["server_name"] == server.name
     assert keys["valid_until_ts"] > (time.time() + 3600) * 1000
     assert keys["old_verify_keys"] == {}
@@ -99,28 +99,28 @@ def test_signing_key_stays_the_same(fresh_server):
     assert get() == first
 
 
-def test_server_version(nobody):
-    assert nobody.get("/_matrix/federation/v1/version")["server"]["name"] == "Concorde"
+def test_server_version(anonymous):
+    assert anonymous.get("/_matrix/federation/v1/version")["server"]["name"] == "Concorde"
 
 
-def test_health(nobody):
-    assert nobody.request("GET", "/health").text == "OK"
-    assert nobody.request("GET", "/ready").text == "OK"
+def test_health(anonymous):
+    assert anonymous.request("GET", "/health").text == "OK"
+    assert anonymous.request("GET", "/ready").text == "OK"
 
 
-def test_metrics_are_for_direct_loopback_peers(nobody):
-    r = nobody.request("GET", "/metrics")
+def test_metrics_are_for_direct_loopback_peers(anonymous):
+    r = anonymous.request("GET", "/metrics")
     assert r.status_code == 200
     assert r.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert "\nprocess_resident_memory_bytes " in r.text
     for header in "X-Forwarded-For", "Forwarded":
-        nobody.fails(404, "M_UNRECOGNIZED", "GET", "/metrics", headers={header: "for=127.0.0.1"})
+        anonymous.fails(404, "M_UNRECOGNIZED", "GET", "/metrics", headers={header: "for=127.0.0.1"})
 
 
-def test_metrics_are_well_formed(nobody):
+def test_metrics_are_well_formed(anonymous):
     """Each family is announced once, with what it means, and its samples follow."""
     families, seen, helped = {}, set(), set()
-    for line in nobody.request("GET", "/metrics").text.splitlines():
+    for line in anonymous.request("GET", "/metrics").text.splitlines():
         if line.startswith("# TYPE "):
             _, _, family, kind = line.split(" ")
             assert family not in families, f"{family} is announced twice"

@@ -14,35 +14,35 @@ def page(c, stage, session, form=None):
     return r
 
 
-def test_a_password_on_the_page(nobody, alice):
+def test_a_password_on_the_page(anonymous, alice):
     session = ask(alice)["session"]
-    r = page(nobody, "m.login.password", session)
+    r = page(anonymous, "m.login.password", session)
     assert r.status_code == 200 and alice.user_id in r.text and 'type="password"' in r.text
-    r = page(nobody, "m.login.password", session, {"password": "wrong"})
+    r = page(anonymous, "m.login.password", session, {"password": "wrong"})
     assert r.status_code == 401 and "Wrong password" in r.text and "onAuthDone" not in r.text
     assert ask(alice, {"session": session})["completed"] == []
-    r = page(nobody, "m.login.password", session, {"password": alice.password})
+    r = page(anonymous, "m.login.password", session, {"password": alice.password})
     assert r.status_code == 200 and "onAuthDone" in r.text
     assert ask(alice, {"session": session}, status=200)["login_token"]
 
 
-def test_anothers_password_does_not_help(nobody, alice, register):
+def test_anothers_password_does_not_help(anonymous, alice, register):
     eve = register("eve", password="the password of eve")
     session = ask(alice)["session"]
     form = {"password": eve.password, "user": eve.user_id, "identifier": eve.user_id}
-    assert page(nobody, "m.login.password", session, form).status_code == 401
+    assert page(anonymous, "m.login.password", session, form).status_code == 401
 
 
-def test_a_stage_that_the_flow_does_not_have(nobody, alice):
+def test_a_stage_that_the_flow_does_not_have(anonymous, alice):
     """It would spoil the session, for no flow begins with it."""
     session = ask(alice)["session"]
     url = "/_matrix/client/v3/auth/m.login.dummy/fallback/web"
     for method in "GET", "POST":
-        nobody.fails(404, "M_NOT_FOUND", method, url, params={"session": session})
+        anonymous.fails(404, "M_NOT_FOUND", method, url, params={"session": session})
     assert ask(alice, {"session": session})["completed"] == []
-    assert page(nobody, "m.login.password", session, {"password": alice.password}).status_code == 200
+    assert page(anonymous, "m.login.password", session, {"password": alice.password}).status_code == 200
     # once more: it is done, and that is well
-    assert page(nobody, "m.login.password", session, {"password": alice.password}).status_code == 200
+    assert page(anonymous, "m.login.password", session, {"password": alice.password}).status_code == 200
     assert ask(alice, {"session": session}, status=200)["login_token"]
 
 
@@ -61,23 +61,24 @@ def test_registration_on_the_page(fresh_server):
     assert admin.get(f"{TOKENS}/{token}")["completed"] == 1
 
 
-def test_pages_that_are_not_there(nobody, alice):
+def test_pages_that_are_not_there(anonymous, alice):
     session = ask(alice)["session"]
     url = "/_matrix/client/v3/auth/{}/fallback/web"
-    nobody.fails(404, "M_NOT_FOUND", "GET", url.format("m.login.sso"), params={"session": session})
-    nobody.fails(404, "M_NOT_FOUND", "GET", url.format("m.login.password"), params={"session": "made up"})
-    nobody.fails(400, "M_MISSING_PARAM", "GET", url.format("m.login.password"))
-    nobody.fails(400, "M_MISSING_PARAM", "POST", url.format("m.login.password"), params={"session": session})
+    anonymous.fails(404, "M_NOT_FOUND", "GET", url.format("m.login.sso"), params={"session": session})
+    anonymous.fails(404, "M_NOT_FOUND", "GET", url.format("m.login.password"), params={"session": "made up"})
+    anonymous.fails(400, "M_MISSING_PARAM", "GET", url.format("m.login.password"))
+    anonymous.fails(400, "M_MISSING_PARAM", "POST", url.format("m.login.password"),
+                    params={"session": session})
 
 
-def test_forms_are_decoded(nobody, register):
+def test_forms_are_decoded(anonymous, register):
     c = register("odd", password="pass word+ä&=%")
     session = ask(c)["session"]
-    assert page(nobody, "m.login.password", session, {"password": c.password}).status_code == 200
+    assert page(anonymous, "m.login.password", session, {"password": c.password}).status_code == 200
 
 
-def test_login_page(nobody):
-    r = nobody.http.get("/_matrix/static/client/login/?device_id=PHONE")
+def test_login_page(anonymous):
+    r = anonymous.http.get("/_matrix/static/client/login/?device_id=PHONE")
     assert r.status_code == 200 and r.headers["content-type"] == "text/html; charset=utf-8"
     assert "window.matrixLogin.onLogin" in r.text and re.search(r"<form>.*password", r.text)
     assert not re.search(r"(src|href)=", r.text)  # nothing is loaded from elsewhere

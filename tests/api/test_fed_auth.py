@@ -11,7 +11,7 @@ from federation import eventually, metric
 from remote import FED
 
 # Any request that wants to know who asks; there is no such user.
-ASK = f"{FED}/v1/user/devices/%40nobody%3Anowhere?a=b"
+ASK = f"{FED}/v1/user/devices/%40unknown%3Anowhere?a=b"
 QUERY = f"{FED}/v1/user/keys/query"
 
 
@@ -128,19 +128,19 @@ def test_the_path_is_signed_as_it_was_sent(two, remote):
         assert is_let_in(remote, two[0].name, remote.authorization("GET", uri, two[0].name), uri)
 
 
-def test_nobody_passes_for_us(two, remote):
+def test_our_own_name_as_origin_is_refused(two, remote):
     a, _ = two
     header = remote.authorization("GET", ASK, a.name, origin=a.name)
     status, errcode = ask(remote, a.name, header)
     assert (status, errcode) == (403, "M_FORBIDDEN")
 
 
-def test_a_server_that_is_not_allowed_is_told_so(ministries, remotes):
-    friend, stranger = remotes(), remotes()
-    a = ministries(federation_domain_whitelist=friend.name)
-    assert is_let_in(friend, a.name, friend.authorization("GET", ASK, a.name))
-    assert ask(stranger, a.name, stranger.authorization("GET", ASK, a.name)) == (403, "M_FORBIDDEN")
-    assert not stranger.requests
+def test_a_server_that_is_not_allowed_gets_forbidden(ministries, remotes):
+    allowed, denied = remotes(), remotes()
+    a = ministries(federation_domain_whitelist=allowed.name)
+    assert is_let_in(allowed, a.name, allowed.authorization("GET", ASK, a.name))
+    assert ask(denied, a.name, denied.authorization("GET", ASK, a.name)) == (403, "M_FORBIDDEN")
+    assert not denied.requests
 
 
 def test_a_stolen_name_is_found_out(two, remotes):
@@ -149,7 +149,7 @@ def test_a_stolen_name_is_found_out(two, remotes):
     assert ask(thief, two[0].name, thief.authorization("GET", ASK, two[0].name)) == REFUSED
 
 
-def test_callers_whose_keys_are_slow_hold_up_nobody(ministries, remotes):
+def test_callers_whose_keys_are_slow_delay_no_others(ministries, remotes):
     slow, known, elsewhere = [remotes() for _ in range(6)], remotes(), remotes()
     a = ministries(trusted_proxies="127.0.0.1")
     asks = lambda r: is_let_in(r, a.name, r.authorization("GET", ASK, a.name))

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from device_lists import Carol, devices_of, share_room, told_of
+from device_lists import Carol, devices_of, share_room, device_change_of
 from e2ee import Device, Identity, query
 from federation import eventually
 from remote import FED
@@ -23,24 +23,24 @@ def test_changes_of_devices_reach_the_other_side(two):
 
     second = Device(bob.another_device())
     second.upload()
-    alice.sync_until(told_of(bob))  # maybe of the sign-in alone, before the keys
+    alice.sync_until(device_change_of(bob))  # maybe of the sign-in alone, before the keys
     eventually(lambda: set(devices_of(alice, bob)) == {first.id, second.id})
 
     bob.post("/delete_devices", {"devices": [second.id], "auth": {
         "type": "m.login.password", "password": bob.password,
         "identifier": {"type": "m.id.user", "user": bob.user_id}}})
-    alice.sync_until(told_of(bob))
+    alice.sync_until(device_change_of(bob))
     assert set(devices_of(alice, bob)) == {first.id}
 
     identity = Identity(bob.user_id)
     bob.post("/keys/device_signing/upload", identity.body())
-    alice.sync_until(told_of(bob))
+    alice.sync_until(device_change_of(bob))
     eventually(lambda: query(alice, bob.user_id)["master_keys"][bob.user_id]["keys"]
                == identity.master_key()["keys"])
 
     signed = identity.self_signing.sign(first.keys(), bob.user_id, identity.self_signing.public)
     bob.post("/keys/signatures/upload", {bob.user_id: {first.id: signed}})
-    alice.sync_until(told_of(bob))
+    alice.sync_until(device_change_of(bob))
     eventually(lambda: devices_of(alice, bob)[first.id] == signed)
 
 
@@ -58,7 +58,7 @@ def test_changes_are_heard_of_after_an_outage(two):
             d.upload()
     finally:
         two[0].link.heal()
-    alice.sync_until(told_of(bob), seconds=60)
+    alice.sync_until(device_change_of(bob), seconds=60)
     eventually(lambda: set(devices_of(alice, bob)) == {d.id for d in [first, *more]})
 
 
@@ -69,8 +69,8 @@ def test_who_comes_is_asked_for(two):
     alice.next_sync()
     bob.next_sync()
     room = share_room(alice, bob)
-    alice.sync_until(told_of(bob))
-    bob.sync_until(told_of(alice))
+    alice.sync_until(device_change_of(bob))
+    bob.sync_until(device_change_of(alice))
     assert list(devices_of(alice, bob)) == [d.id]
     bob.leave(room)
     alice.sync_until(lambda r: bob.user_id in r.get("device_lists", {}).get("left", []))
@@ -87,7 +87,7 @@ def met(two, remote):
     alice.next_sync()
     # The answer to a query has no stream_id: the first update makes our server ask for the list.
     carol.change("TWO", to=two[0].name)
-    alice.sync_until(told_of(carol))
+    alice.sync_until(device_change_of(carol))
     assert set(devices_of(alice, carol)) == {"ONE", "TWO"}
     return alice, carol, two[0].name
 
@@ -97,7 +97,7 @@ def test_what_is_known_is_not_asked_for_again(met):
     asked = carol.asked()
     for n in range(3):
         carol.change(f"D{n}", to=server)
-        alice.sync_until(told_of(carol))
+        alice.sync_until(device_change_of(carol))
         assert devices_of(alice, carol) == carol.devices
     assert carol.asked() == asked
 
@@ -107,11 +107,11 @@ def test_a_missed_change_is_asked_for(met):
     asked = carol.asked()
     carol.change("LOST")
     carol.change("HEARD", to=server)
-    alice.sync_until(told_of(carol))
+    alice.sync_until(device_change_of(carol))
     assert devices_of(alice, carol) == carol.devices
     assert carol.asked() == asked + 1
     carol.change("AFTER", to=server)
-    alice.sync_until(told_of(carol))
+    alice.sync_until(device_change_of(carol))
     assert devices_of(alice, carol) == carol.devices
     assert carol.asked() == asked + 1
 
@@ -125,7 +125,7 @@ def test_a_deleted_device_is_gone(met):
     carol.remote.send_edu(server, "m.device_list_update", {
         "user_id": carol.user_id, "device_id": "ONE", "stream_id": carol.stream,
         "prev_id": [before], "deleted": True})
-    alice.sync_until(told_of(carol))
+    alice.sync_until(device_change_of(carol))
     assert set(devices_of(alice, carol)) == {"TWO"}
 
 
@@ -136,7 +136,7 @@ def test_new_cross_signing_keys_are_heard_of(met, type):
     carol.remote.send_edu(server, type, {
         "user_id": carol.user_id, "master_key": identity.master_key(),
         "self_signing_key": identity.self_signing_key()})
-    alice.sync_until(told_of(carol))
+    alice.sync_until(device_change_of(carol))
     r = query(alice, carol.user_id)
     assert r["self_signing_keys"][carol.user_id] == identity.self_signing_key()
     assert r["master_keys"][carol.user_id]["keys"] == identity.master_key()["keys"]
@@ -151,7 +151,7 @@ def test_clients_need_not_wait_for_a_stale_list(met):
     # Meanwhile clients get what the server says now, not what was known.
     assert devices_of(alice, carol) == carol.devices
     carol.remote.answers.remove(failing)
-    alice.sync_until(told_of(carol), seconds=60)
+    alice.sync_until(device_change_of(carol), seconds=60)
     asked = carol.asked()
     assert devices_of(alice, carol) == carol.devices
     assert carol.asked() == asked
@@ -167,17 +167,17 @@ def test_a_stale_list_survives_a_restart(ministries, remote):
     failing = remote.on("GET", path, 500)
     carol.change("ONE", to=a.name)
     eventually(lambda: remote.seen("GET", path))
-    alice.sync_until(told_of(carol))  # that it is wrong is known before the right one is here
+    alice.sync_until(device_change_of(carol))  # that it is wrong is known before the right one is here
     a.stop()
     remote.answers.remove(failing)
     a.start()
-    alice.sync_until(told_of(carol), seconds=60)
+    alice.sync_until(device_change_of(carol), seconds=60)
     asked = len(remote.seen("POST", f"{FED}/v1/user/keys/query"))
     assert devices_of(alice, carol) == carol.devices
     assert len(remote.seen("POST", f"{FED}/v1/user/keys/query")) == asked
 
 
-def test_nobody_speaks_of_another_servers_users(met, remotes):
+def test_updates_of_another_servers_users_are_ignored(met, remotes):
     alice, carol, server = met
     evil = remotes()
     mallory = Carol(evil, "mallory")
@@ -193,7 +193,7 @@ def test_nobody_speaks_of_another_servers_users(met, remotes):
         "sender": carol.user_id, "type": "m.test", "message_id": "x",
         "messages": {alice.user_id: {"*": {"n": 1}}}})
     r = alice.next_sync()
-    assert not told_of(carol)(r) and received(r) == []
+    assert not device_change_of(carol)(r) and received(r) == []
     assert devices_of(alice, carol) == carol.devices
     assert carol.asked() == asked
 
@@ -236,7 +236,7 @@ def test_keys_before_the_member_list_is_known(two, remote):
     alice.sync_until(everybody)
     devices_of(alice, member)
     member.change("THREE", to=a.name)
-    alice.sync_until(told_of(member))
+    alice.sync_until(device_change_of(member))
     before = member.asked()
     assert devices_of(alice, member) == member.devices
     assert member.asked() == before
@@ -249,7 +249,7 @@ def test_who_shares_no_room_is_not_heeded(two, remote):
     asked = carol.asked()
     alice.next_sync()
     carol.change("TWO", to=two[0].name)
-    assert not told_of(carol)(alice.next_sync())
+    assert not device_change_of(carol)(alice.next_sync())
     assert carol.asked() == asked
     assert set(devices_of(alice, carol)) == {"ONE", "TWO"}  # asked for each time
     assert carol.asked() == asked + 1

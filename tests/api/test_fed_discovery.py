@@ -66,13 +66,13 @@ def remote(remotes):
 def ask(user, remote, status=200):
     """Asks for the profile of somebody new there."""
     who = remote.user(f"u{next(numbers)}")
-    remote.profiles[who] = {"displayname": "Somebody"}
+    remote.profiles[who] = {"displayname": "Someone"}
     return user.call("GET", f"/profile/{who}", status=status)
 
 
 def reaches(user, remote, host):
     """Is it found, and asked under this name?"""
-    assert ask(user, remote)["displayname"] == "Somebody"
+    assert ask(user, remote)["displayname"] == "Someone"
     request = remote.seen("GET", QUERY)[-1]
     assert request.is_authentic
     assert request.headers["Host"] == host
@@ -345,16 +345,16 @@ def test_private_addresses_are_not_contacted(ministries, remotes, dns):
 
 
 def test_closed_federation_sends_nothing_to_others(ministries, remotes, dns):
-    friend, stranger = remotes(), remotes()
+    allowed, denied = remotes(), remotes()
     host = new_name()
     dns.records[host] = {"A": ["127.0.0.1"]}
-    m = ministries(federation_domain_whitelist=friend.name, dns_servers=dns.address)
+    m = ministries(federation_domain_whitelist=allowed.name, dns_servers=dns.address)
     user = m.user()
-    assert ask(user, friend)
-    for name in stranger.name, f"127.0.0.1:{stranger.link.port}", f"{host}:{stranger.link.port}", host:
-        stranger.name = name
-        ask(user, stranger, status=403)
-    assert stranger.link.connections == 0
+    assert ask(user, allowed)
+    for name in denied.name, f"127.0.0.1:{denied.link.port}", f"{host}:{denied.link.port}", host:
+        denied.name = name
+        ask(user, denied, status=403)
+    assert denied.link.connections == 0
     assert not [name for name, _ in dns.asked if host in name]
 
 

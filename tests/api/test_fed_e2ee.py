@@ -26,11 +26,11 @@ def test_keys_of_another_server_are_found(two):
     assert devices_of(alice, bob) == keys
     wanted = {"device_keys": {bob.user_id: [phone.id]}}
     assert list(alice.post("/keys/query", wanted)["device_keys"][bob.user_id]) == [phone.id]
-    nobody = f"@nobody:{two[1].name}"
-    assert devices_of(alice, nobody) == {}
+    unknown = f"@unknown:{two[1].name}"
+    assert devices_of(alice, unknown) == {}
 
 
-def test_device_names_are_told_if_the_operator_says_so(ministries):
+def test_device_names_are_sent_if_configured(ministries):
     a, b = ministries(), ministries(allow_device_name_lookup_over_federation="true")
     alice, bob = a.user("alice"), b.user("bob", initial_device_display_name="Bob's ☎")
     Device(bob).upload()
@@ -100,7 +100,7 @@ def test_servers_that_do_not_answer_are_failures(two, remotes):
     assert time.monotonic() - start < 8
 
 
-def test_what_another_server_is_told_of_a_user(two, remote):
+def test_devices_sent_to_another_server(two, remote):
     bob = two[1].user("bob", initial_device_display_name="secret")
     d, identity = Device(bob), Identity(bob.user_id)
     d.upload(one_time=2)
@@ -131,23 +131,23 @@ def test_what_another_server_is_told_of_a_user(two, remote):
 
 
 def test_closed_federation_covers_keys_and_messages(ministries, remotes):
-    friend, stranger = remotes(), remotes()
-    a = ministries(federation_domain_whitelist=friend.name)
+    allowed, denied = remotes(), remotes()
+    a = ministries(federation_domain_whitelist=allowed.name)
     alice = a.user("alice")
     alice.next_sync()
-    users = [friend.user("x"), stranger.user("y")]
+    users = [allowed.user("x"), denied.user("y")]
     r = query(alice, *users)
-    assert r["failures"][stranger.name]["errcode"] == "M_FORBIDDEN"
-    assert list(r["failures"]) == [stranger.name] and list(r["device_keys"]) == [users[0]]
+    assert r["failures"][denied.name]["errcode"] == "M_FORBIDDEN"
+    assert list(r["failures"]) == [denied.name] and list(r["device_keys"]) == [users[0]]
     r = alice.post("/keys/claim", {"one_time_keys": {users[1]: {"D": "signed_curve25519"}}})
-    assert list(r["failures"]) == [stranger.name]
+    assert list(r["failures"]) == [denied.name]
     send(alice, {u: {"D": {"n": 1}} for u in users})
-    (edu,) = friend.wait_for(lambda: friend.edus_of("m.direct_to_device"))
+    (edu,) = allowed.wait_for(lambda: allowed.edus_of("m.direct_to_device"))
     assert list(edu["messages"]) == [users[0]]
     path = f"{FED}/v1/user/devices/{q(alice.user_id)}"
-    assert friend.get(a.name, path)["devices"] == []
-    stranger.fails(a.name, 403, "M_FORBIDDEN", "GET", path)
-    assert stranger.link.connections == 0
+    assert allowed.get(a.name, path)["devices"] == []
+    denied.fails(a.name, 403, "M_FORBIDDEN", "GET", path)
+    assert denied.link.connections == 0
 
 
 # ---- messages to devices ----
@@ -243,16 +243,16 @@ def test_the_fake_remote_hears_of_changes_and_messages(two, remote):
     d.upload()
     remote.join(two[0].name, alice.create_room(preset="public_chat"), carol)
     second = Device(alice.another_device())
-    told = remote.get(two[0].name, f"{FED}/v1/user/devices/{q(alice.user_id)}")
+    sent = remote.get(two[0].name, f"{FED}/v1/user/devices/{q(alice.user_id)}")
     heard = lambda n: remote.wait_for(
         lambda: remote.edus_of("m.device_list_update")[n - 1:n] or None)[0]
-    assert heard(1)["device_id"] == second.id and heard(1)["stream_id"] == told["stream_id"]
+    assert heard(1)["device_id"] == second.id and heard(1)["stream_id"] == sent["stream_id"]
     assert "keys" not in heard(1) and "deleted" not in heard(1)
     second.upload()
     first_edu = heard(2)
     alice.put(f"/devices/{q(second.id)}", {"display_name": "secret"})
     second_edu = heard(3)
-    assert first_edu["prev_id"] == [told["stream_id"]]
+    assert first_edu["prev_id"] == [sent["stream_id"]]
     assert second_edu["prev_id"] == [first_edu["stream_id"]]
     assert first_edu["device_id"] == second.id and first_edu["keys"] == second.keys()
     assert "device_display_name" not in second_edu
@@ -275,11 +275,11 @@ def test_who_joins_a_room_with_a_server_for_the_first_time_tells_it_of_their_dev
     for user in alice, bob:
         devices[user.user_id] = Device(user)
         devices[user.user_id].upload()
-    told = lambda: [(e["user_id"], e["device_id"]) for e in remote.edus_of("m.device_list_update")]
+    sent = lambda: [(e["user_id"], e["device_id"]) for e in remote.edus_of("m.device_list_update")]
     room = alice.create_room(preset="public_chat")
     remote.join(two[0].name, room, remote.user("carol"))
     bob.join(room)
-    remote.wait_for(lambda: told() == [(bob.user_id, devices[bob.user_id].id)])
+    remote.wait_for(lambda: sent() == [(bob.user_id, devices[bob.user_id].id)])
     stream = remote.get(two[0].name, f"{FED}/v1/user/devices/{q(bob.user_id)}")["stream_id"]
     (edu,) = remote.edus_of("m.device_list_update")
     assert edu["stream_id"] == stream and edu["keys"] == devices[bob.user_id].keys()
@@ -291,4 +291,4 @@ def test_who_joins_a_room_with_a_server_for_the_first_time_tells_it_of_their_dev
     bob.join(there.id, via=[remote.name])
     bob.put(f"/profile/{bob.user_id}/displayname", {"displayname": "Bob"})
     dave.join(there.id, via=[remote.name])
-    remote.wait_for(lambda: told()[1:] == [(dave.user_id, devices[dave.user_id].id)])
+    remote.wait_for(lambda: sent()[1:] == [(dave.user_id, devices[dave.user_id].id)])

@@ -4,7 +4,7 @@ and with real keys. For each way: who is in `device_lists`, and what /keys/query
 import pytest
 
 from client import q
-from device_lists import Carol, devices_of, lists_of, share_room, told_of
+from device_lists import Carol, devices_of, lists_of, share_room, device_change_of
 from e2ee import Device
 from federation import eventually, has_event, membership
 from remote import FED
@@ -108,7 +108,7 @@ def test_we_leave_and_come_back_when_they_have_changed(two):
     assert set(changed) == {alice.user_id, bob.user_id} and left == []
     assert sees(alice, bob)
     bob.change_devices()
-    alice.sync_until(told_of(bob))
+    alice.sync_until(device_change_of(bob))
     eventually(lambda: sees(alice, bob))
 
 
@@ -122,7 +122,7 @@ def test_another_of_our_users_stayed(two):
         c.next_sync()
     alice.leave(room)
     bob.change_devices()
-    anna.sync_until(told_of(bob))
+    anna.sync_until(device_change_of(bob))
     eventually(lambda: sees(anna, bob))
     alice.join(room)
     changed, left = lists_of(alice.next_sync())
@@ -243,10 +243,10 @@ def test_an_invited_user(two):
     bob.change_devices()  # no room is shared: nobody is told, and each query asks
     assert sees(alice, bob)
     bob.change_devices().join(room, two[0])
-    alice.sync_until(told_of(bob))
+    alice.sync_until(device_change_of(bob))
     assert sees(alice, bob)
     bob.change_devices()
-    alice.sync_until(told_of(bob))
+    alice.sync_until(device_change_of(bob))
     eventually(lambda: sees(alice, bob))
 
 
@@ -258,12 +258,12 @@ def test_an_upgraded_room(two):
     new = alice.post(f"/rooms/{q(old)}/upgrade", {"new_version": "11"})["replacement_room"]
     bob.join(new, two[0])
     eventually(lambda: membership(alice, new, bob) == "join")
-    alice.sync_until(told_of(bob))
+    alice.sync_until(device_change_of(bob))
     bob.leave(old)
     eventually(lambda: membership(alice, old, bob) == "leave")
     assert lists_of(alice.next_sync()) == ([], [])  # the new room is shared
     bob.change_devices()
-    alice.sync_until(told_of(bob))
+    alice.sync_until(device_change_of(bob))
     eventually(lambda: sees(alice, bob))
     bob.leave(new)
     eventually(lambda: membership(alice, new, bob) == "leave")
@@ -314,22 +314,22 @@ def test_a_chain_that_hides_what_was_missed(two, remote):
     a, alice, carol = two[0], two[0].user("alice"), Carol(remote)
     room = remote.join(a.name, alice.create_room(preset="public_chat"), carol.user_id)
     carol.change("ONE", to=a.name)
-    alice.sync_until(told_of(carol))
+    alice.sync_until(device_change_of(carol))
     carol.change("TWO", to=a.name)
-    alice.sync_until(told_of(carol))
+    alice.sync_until(device_change_of(carol))
     assert devices_of(alice, carol) == carol.devices
-    last_told = carol.stream
+    last_stream = carol.stream
     remote.set_member(room, carol.user_id, carol.user_id, "leave", to=[a.name])
     eventually(lambda: membership(alice, room.id, carol) == "leave")
     carol.change("MISSED")
     del carol.devices["ONE"]
     remote.set_member(room, carol.user_id, carol.user_id, "join", to=[a.name])
     eventually(lambda: membership(alice, room.id, carol) == "join")
-    carol.change("NEW", to=a.name, prev=[last_told])
-    alice.sync_until(told_of(carol))
+    carol.change("NEW", to=a.name, prev=[last_stream])
+    alice.sync_until(device_change_of(carol))
     eventually(lambda: devices_of(alice, carol) == carol.devices)
     carol.change("LATER", to=a.name)
-    alice.sync_until(told_of(carol))
+    alice.sync_until(device_change_of(carol))
     eventually(lambda: devices_of(alice, carol) == carol.devices)
 
 
@@ -339,7 +339,7 @@ def test_the_first_update_of_a_user_is_asked_for(two, remote):
     alice.next_sync()
     path = f"{FED}/v1/user/devices/{q(carol.user_id)}"
     carol.change("ONE", to=a.name)
-    alice.sync_until(told_of(carol))
+    alice.sync_until(device_change_of(carol))
     assert len(remote.seen("GET", path)) == 1
     assert devices_of(alice, carol) == carol.devices
     assert not remote.seen("POST", f"{FED}/v1/user/keys/query")
@@ -352,11 +352,11 @@ def test_a_list_that_cannot_be_had_is_known_to_be_wrong(two, remote):
     for device in "ONE", "TWO":
         alice.next_sync()
         carol.change(device, to=a.name)
-        alice.sync_until(told_of(carol))
+        alice.sync_until(device_change_of(carol))
         assert devices_of(alice, carol) == carol.devices
 
 
-def test_updates_of_who_shares_no_room_make_nobody_ask(two, remote):
+def test_updates_of_users_who_share_no_room_cause_no_query(two, remote):
     a, carol = two[0], Carol(remote)
     alice = a.user("alice")
     alice.next_sync()
@@ -364,4 +364,4 @@ def test_updates_of_who_shares_no_room_make_nobody_ask(two, remote):
     room = remote.join(a.name, alice.create_room(preset="public_chat"), remote.user("dave"))
     last = remote.send(room, remote.user("dave"), "hello", to=[a.name])
     eventually(lambda: has_event(alice, room.id, last))
-    assert carol.asked() == 0 and not told_of(carol)(alice.next_sync())
+    assert carol.asked() == 0 and not device_change_of(carol)(alice.next_sync())

@@ -41,16 +41,16 @@ def set_typing(client, room, typing, **body):
     client.put(f"/rooms/{q(room)}/typing/{q(client.user_id)}", {"typing": typing, **body})
 
 
-def test_typing_is_told(remote, alice, shared):
+def test_typing_is_sent(remote, alice, shared):
     room, _ = shared
-    told = lambda: [(c["room_id"], c["user_id"], c["typing"]) for c in remote.edus_of("m.typing")]
+    sent = lambda: [(c["room_id"], c["user_id"], c["typing"]) for c in remote.edus_of("m.typing")]
     set_typing(alice, room, True, timeout=30000)
-    eventually(lambda: told() == [(room, alice.user_id, True)])
+    eventually(lambda: sent() == [(room, alice.user_id, True)])
     set_typing(alice, room, True, timeout=30000)
     set_typing(alice, room, False)
-    eventually(lambda: told() == [(room, alice.user_id, True), (room, alice.user_id, False)])
+    eventually(lambda: sent() == [(room, alice.user_id, True), (room, alice.user_id, False)])
     set_typing(alice, room, True, timeout=300)
-    eventually(lambda: told()[2:] == [(room, alice.user_id, True), (room, alice.user_id, False)])
+    eventually(lambda: sent()[2:] == [(room, alice.user_id, True), (room, alice.user_id, False)])
 
 
 def test_typing_is_heard(ministry, remote, alice, shared):
@@ -75,7 +75,7 @@ def receipt(user, event, ts=1533358089009, **data):
     return {"m.read": {user: {"event_ids": [event], "data": {"ts": ts, **data}}}}
 
 
-def test_public_receipts_are_told_and_private_ones_stay(remote, alice, shared):
+def test_public_receipts_are_sent_and_private_ones_are_not(remote, alice, shared):
     room, _ = shared
     event = alice.send(room, "read me")
     second = alice.send(room, "me too")
@@ -140,13 +140,13 @@ def presences(reply):
     return {e["sender"]: e["content"] for e in reply.get("presence", {}).get("events", [])}
 
 
-def test_presence_is_told(remote, alice, shared):
+def test_presence_is_sent(remote, alice, shared):
     alice.put(f"/presence/{q(alice.user_id)}/status",
               {"presence": "unavailable", "status_msg": "at lunch"})
     pushed = lambda: [p for c in remote.edus_of("m.presence") for p in c["push"]]
-    told = eventually(lambda: [p for p in pushed() if p["presence"] == "unavailable"])[0]
-    assert told["user_id"] == alice.user_id and told["status_msg"] == "at lunch"
-    assert 0 <= told["last_active_ago"] < 10000 and told["currently_active"] is False
+    sent = eventually(lambda: [p for p in pushed() if p["presence"] == "unavailable"])[0]
+    assert sent["user_id"] == alice.user_id and sent["status_msg"] == "at lunch"
+    assert 0 <= sent["last_active_ago"] < 10000 and sent["currently_active"] is False
     alice.put(f"/presence/{q(alice.user_id)}/status", {"presence": "online"})
     eventually(lambda: pushed()[-1]["presence"] == "online" and "status_msg" not in pushed()[-1])
 
@@ -168,7 +168,7 @@ def test_presence_is_heard(ministry, remote, alice, shared):
     alice.sync_until(lambda r: presences(r).get(carol, {}).get("presence") == "offline")
 
 
-def test_a_server_that_joins_is_told_who_is_there(ministry, remotes, alice):
+def test_a_server_that_joins_is_sent_presence(ministry, remotes, alice):
     alice.sync(set_presence="online")
     late = remotes()
     time.sleep(1.5)
@@ -177,7 +177,7 @@ def test_a_server_that_joins_is_told_who_is_there(ministry, remotes, alice):
                         if p["user_id"] == alice.user_id and p["presence"] == "online"])
 
 
-def test_without_presence_none_is_told_or_heard(ministries, remote):
+def test_without_presence_none_is_sent_or_accepted(ministries, remote):
     a = ministries(presence__enabled="false")
     alice = a.user("alice")
     room, carol = enter(remote, a, alice)
@@ -204,7 +204,7 @@ def test_a_denied_server_is_not_heard(ministry, remote, alice, shared):
     assert not ephemeral(reply, room, "m.typing") and not ephemeral(reply, room, "m.receipt")
 
 
-def test_nor_is_it_told(remote, alice, shared):
+def test_a_denied_server_is_sent_no_edus(remote, alice, shared):
     room, _ = shared
     event = alice.send(room, "hello")
     deny(alice, room)

@@ -25,16 +25,16 @@ def test_one_event(room_of, version):
 
 def test_events_are_for_servers_in_the_room(room_of, remotes):
     a, alice, remote, room, carol = room_of()
-    i, stranger = alice.send(room.id, "hello"), remotes()
+    i, outsider = alice.send(room.id, "hello"), remotes()
     remote.fails(a.name, 404, "M_NOT_FOUND", "GET", v1("event/{}", "$" + "A" * 43))
     remote.fails(a.name, 404, "M_NOT_FOUND", "GET", v1("event/{}", "nonsense"))
     for uri in (v1("event/{}", i), v1("state/{}?event_id={}", room.id, i),
                 v1("state_ids/{}?event_id={}", room.id, i), v1("event_auth/{}/{}", room.id, i),
                 v1("backfill/{}?limit=5&v={}", room.id, i)):
-        stranger.fails(a.name, 403, "M_FORBIDDEN", "GET", uri)
+        outsider.fails(a.name, 403, "M_FORBIDDEN", "GET", uri)
         remote.fails(a.name, 401, "M_UNAUTHORIZED", "GET", uri, sign=False)
     body = {"earliest_events": [], "latest_events": [i]}
-    stranger.fails(a.name, 403, "M_FORBIDDEN", "POST", v1("get_missing_events/{}", room.id), body)
+    outsider.fails(a.name, 403, "M_FORBIDDEN", "POST", v1("get_missing_events/{}", room.id), body)
 
 
 def test_unknown_rooms_and_events(room_of):
@@ -159,7 +159,7 @@ def test_a_redacted_event_is_sent_redacted(room_of):
     assert event["content"] == {} and pdus.event_id(event, "12") == i
 
 
-def test_rejected_events_are_not_told(room_of):
+def test_rejected_events_are_not_served(room_of):
     a, alice, remote, room, carol = room_of()
     bad, _ = remote.event(room, carol, "m.room.name", {"name": "mine"}, "")
     remote.put_transaction(a.name, [room.events[bad]])

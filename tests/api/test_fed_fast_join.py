@@ -96,9 +96,9 @@ def test_what_happens_meanwhile_wins(two, remote):
     last = remote.send(room, carol, "done", to=[a.name])
     eventually(lambda: has_event(alice, room.id, last))
     gate.opened.set()
-    told = members(alice, room.id)
-    assert gone not in told and busy not in told and told[renamed]["display_name"] == "New"
-    assert set(told) == set(room.members())
+    listed = members(alice, room.id)
+    assert gone not in listed and busy not in listed and listed[renamed]["display_name"] == "New"
+    assert set(listed) == set(room.members())
 
 
 def test_completion_survives_a_restart(ministries, remote):
@@ -181,8 +181,8 @@ def test_a_room_without_a_name_comes_with_its_heroes(two, remote):
     for u in users[1:]:
         u.join(room)
     theirs = remote.join(a.name, room, remote.user("carol"), omit_members=True)
-    told = {e["state_key"] for e in theirs.join_reply["state"] if e["type"] == "m.room.member"}
-    assert told == {u.user_id for u in users[:5]}
+    listed = {e["state_key"] for e in theirs.join_reply["state"] if e["type"] == "m.room.member"}
+    assert listed == {u.user_id for u in users[:5]}
 
 
 def test_between_two_of_ours(two):

@@ -56,8 +56,8 @@ def test_a_gap_that_cannot_be_closed_ends_with_the_state(room_of):
         room.hidden.add(i)
     last = remote.send(room, carol, "last")
     received(alice, room.id, last, seconds=30)
-    told = history(alice, room.id)
-    assert set(ids) <= set(told) and not set(lost) & set(told)
+    listed = history(alice, room.id)
+    assert set(ids) <= set(listed) and not set(lost) & set(listed)
     assert alice.state(room.id, "m.room.member", carol)["displayname"] == "C"
     assert remote.seen("GET", f"{FED}/v1/state_ids/")
 
@@ -94,8 +94,8 @@ def test_a_timeline_does_not_reach_over_a_gap(ministries, room_of, how):
     reply = alice.next_sync(**params)
     line = section(reply, room.id)["timeline"]
     assert line["limited"]
-    told = ids_in(line["events"])
-    assert told[-1] == after and not {before, *shown, *lost} & set(told)
+    listed = ids_in(line["events"])
+    assert listed[-1] == after and not {before, *shown, *lost} & set(listed)
     state = state_of(reply, room.id, key=key)
     now = {e["state_key"]: e["content"] for e in [*state.values(), *line["events"]]
            if e["type"] == "m.room.member"}
@@ -254,24 +254,24 @@ def test_an_event_beside_our_join_does_not_lead_to_the_beginning(two, remote, ve
 
 
 @pytest.mark.parametrize("what", ["topic", "member", "our user"])
-def test_state_that_came_with_our_join_is_no_news(two, remote, what):
+def test_state_of_our_join_wakes_no_sync(two, remote, what):
     """Were it judged by what is allowed now, it would be soft-failed."""
     remote.on("GET", f"{FED}/v1/backfill/", 404)  # whoever reads history would give it a place
     alice, carol, dave = two[0].user("alice"), remote.user("carol"), remote.user("dave")
     room = remote.create_room(carol, levels={"state_default": 0})
     remote.event(room, dave, "m.room.member", {"membership": "join"}, dave)
-    told = {"topic": remote.event(room, dave, "m.room.topic", {"topic": "then"}, ""),
-            "member": remote.event(room, dave, "m.room.member",
-                                   {"membership": "join", "displayname": "D"}, dave)}
+    listed = {"topic": remote.event(room, dave, "m.room.topic", {"topic": "then"}, ""),
+              "member": remote.event(room, dave, "m.room.member",
+                                     {"membership": "join", "displayname": "D"}, dave)}
     for was in "ban", "leave":
-        told["our user"] = remote.event(
+        listed["our user"] = remote.event(
             room, carol, "m.room.member", {"membership": was}, alice.user_id)
     alice.join(room.id, via=[remote.name])
     ban = remote.set_member(room, carol, dave, "ban")
     eventually(lambda: membership(alice, room.id, dave) == "ban")
     received(alice, room.id, ban)
     kept = metric(two[0], "concorde_federation_received_pdus_kept_total")
-    i, event = told[what]
+    i, event = listed[what]
     assert remote.put_transaction(two[0].name, [event])["pdus"] == {i: {}}
     assert metric(two[0], "concorde_federation_received_pdus_kept_total") == kept
     # What refers to it is taken all the same.
@@ -379,9 +379,9 @@ def test_history_from_before_the_join(two):
     room = alice.create_room(preset="public_chat")
     ids = [alice.send(room, f"message {n}") for n in range(130)]
     bob.join(room, via=[a.name])
-    told = history(bob, room)
-    assert set(ids) <= set(told) and len(set(told)) == len(told)
-    assert [i for i in told if i in ids] == ids[::-1]
+    listed = history(bob, room)
+    assert set(ids) <= set(listed) and len(set(listed)) == len(listed)
+    assert [i for i in listed if i in ids] == ids[::-1]
     eventually(lambda: same_history(room, alice, bob))
     eventually(lambda: same_state(room, alice, bob))
 
@@ -396,13 +396,13 @@ def test_history_that_is_not_for_all(two):
     bob.join(room, via=[a.name])
     shown = alice.send(room, "with bob")
     received(bob, room, shown)
-    told = history(bob, room)
-    assert secret not in told
+    listed = history(bob, room)
+    assert secret not in listed
     for _ in range(3):
         assert "before bob" not in str(bob.messages(room, limit=100))
 
 
-def test_history_when_nobody_answers(two, network):
+def test_history_when_no_server_answers(two, network):
     a, b = two
     alice, bob = a.user("alice"), b.user("bob")
     room = alice.create_room(preset="public_chat")
@@ -448,6 +448,6 @@ def test_a_hostile_history(remote, two):
         events = [room.events[i] for i in reversed(good)] + [forged, other.events[foreign], {}, 7]
         return 200, {"origin": remote.name, "origin_server_ts": 1, "pdus": events}
 
-    told = history(bob, room.id)
-    assert set(good) <= set(told) and foreign not in told
+    listed = history(bob, room.id)
+    assert set(good) <= set(listed) and foreign not in listed
     assert "forged" not in str(bob.messages(room.id, limit=100))

@@ -51,7 +51,7 @@ def test_what_is_asked_of_a_room_is_not_for_servers_that_it_denies(a, remote):
     assert not [(r.url, r.text) for one in asked if not denial(r := remote.request(a.name, *one))]
 
 
-def test_a_denied_server_invites_nobody(a, remote):
+def test_a_denied_server_cannot_invite(a, remote):
     alice, carol, dave = a.user("alice"), remote.user("carol"), remote.user("dave")
     bob = a.user("bob")
     room = alice.create_room(preset="public_chat", room_version="11")

@@ -59,21 +59,21 @@ def test_answering(remote, one):
     add(alice, sub, public, one.name)
     for n, room in enumerate([public, private, readable, knock, sub, "!elsewhere:x.example"]):
         add(alice, space, room, one.name, order=str(n), suggested=room == knock)
-    told = remote.get(one.name, V1 + q(space))
-    assert told["room"]["name"] == "Space" and told["room"]["room_type"] == "m.space"
-    assert [e["state_key"] for e in told["room"]["children_state"]] == [
+    summary = remote.get(one.name, V1 + q(space))
+    assert summary["room"]["name"] == "Space" and summary["room"]["room_type"] == "m.space"
+    assert [e["state_key"] for e in summary["room"]["children_state"]] == [
         public, private, readable, knock, sub, "!elsewhere:x.example"]
-    assert set(told["room"]["children_state"][0]) == {
+    assert set(summary["room"]["children_state"][0]) == {
         "type", "state_key", "content", "sender", "origin_server_ts"}
-    assert [r["room_id"] for r in told["children"]] == [public, readable, knock, sub]
-    assert [e["state_key"] for e in told["children"][3]["children_state"]] == [public]
-    assert told["inaccessible_children"] == [private]
-    told = remote.get(one.name, V1 + q(space) + "?suggested_only=true")
-    assert [r["room_id"] for r in told["children"]] == [knock]
-    assert len(told["room"]["children_state"]) == 1
+    assert [r["room_id"] for r in summary["children"]] == [public, readable, knock, sub]
+    assert [e["state_key"] for e in summary["children"][3]["children_state"]] == [public]
+    assert summary["inaccessible_children"] == [private]
+    summary = remote.get(one.name, V1 + q(space) + "?suggested_only=true")
+    assert [r["room_id"] for r in summary["children"]] == [knock]
+    assert len(summary["room"]["children_state"]) == 1
 
 
-def test_what_is_not_told(remote, one):
+def test_rooms_that_are_not_served(remote, one):
     alice = one.user("alice")
     for room in alice.create_room(), "!nowhere:" + one.name:
         remote.fails(one.name, 404, "M_NOT_FOUND", "GET", V1 + q(room))
@@ -84,7 +84,7 @@ def test_what_is_not_told(remote, one):
     remote.fails(one.name, 404, "M_NOT_FOUND", "GET", V1 + q(space))
 
 
-def test_restricted_rooms_are_told_to_servers_that_fulfil_the_condition(remote, one):
+def test_restricted_rooms_are_served_to_servers_that_fulfil_the_condition(remote, one):
     alice = one.user("alice")
     space = make_space(alice)
     inside = alice.create_room(initial_state=join_rule(
@@ -92,9 +92,9 @@ def test_restricted_rooms_are_told_to_servers_that_fulfil_the_condition(remote, 
     add(alice, space, inside, one.name)
     assert remote.get(one.name, V1 + q(space))["inaccessible_children"] == [inside]
     remote.join(one.name, space, remote.user("carol"))
-    told = remote.get(one.name, V1 + q(space))
-    assert [r["room_id"] for r in told["children"]] == [inside]
-    assert told["children"][0]["allowed_room_ids"] == [space]
+    summary = remote.get(one.name, V1 + q(space))
+    assert [r["room_id"] for r in summary["children"]] == [inside]
+    assert summary["children"][0]["allowed_room_ids"] == [space]
 
 
 # ---- asking ----
@@ -190,13 +190,13 @@ def test_answers_that_are_none(remote, one, answer):
 
 def test_malformed_children_are_left_out(remote, one):
     alice, good = one.user("alice"), f"!good:{remote.name}"
-    told = space_of(remote, good)
-    child = told["children_state"][0]
-    told["children_state"] += [
+    summary = space_of(remote, good)
+    child = summary["children_state"][0]
+    summary["children_state"] += [
         5, {}, {**child, "state_key": "x"}, {**child, "content": {}}, {**child, "sender": 5},
         {**child, "type": "m.other"}, {**child, "origin_server_ts": "x"}]
-    told["children_state"][0] = {**child, "evil": 1}
-    remote.on("GET", V1, lambda r: (200, {"room": {**told, "evil": 1}, "children": [room_of(good)],
+    summary["children_state"][0] = {**child, "evil": 1}
+    remote.on("GET", V1, lambda r: (200, {"room": {**summary, "evil": 1}, "children": [room_of(good)],
                                           "inaccessible_children": [5, "x"]}))
     found = alice.get(path("!space:" + remote.name))["rooms"]
     assert [r["room_id"] for r in found] == ["!space:" + remote.name, good]
@@ -292,8 +292,8 @@ def test_the_rooms_of_a_tree_are_bounded(remote, one):
     @remote.on("GET", V1)
     def answer(request):
         id = unquote(request.path[len(V1):])
-        told = space_of(remote, *(inside.get(id) or names))
-        return 200, {"room": {**told, "room_id": id}, "inaccessible_children": [],
+        summary = space_of(remote, *(inside.get(id) or names))
+        return 200, {"room": {**summary, "room_id": id}, "inaccessible_children": [],
                      "children": [room_of(c) for c in inside[id]] if id in inside else
                      [room_of(c, room_type="m.space") for c in names]}
     seen = pages(one.user("alice"), "!space:" + remote.name)

@@ -97,9 +97,9 @@ def test_ancestors_that_really_never_end(ministries, room_of):
     assert len(remote.seen("GET", f"{FED}/v1/backfill/")) < 60
     assert not has_event(alice, room.id, last)
     # told the state, it takes what it has fetched
-    told = list(state.values())
-    remote.on("GET", f"{FED}/v1/state_ids/", (200, {"pdu_ids": told,
-                                                    "auth_chain_ids": room.auth_chain(told)}))
+    listed = list(state.values())
+    remote.on("GET", f"{FED}/v1/state_ids/", (200, {"pdu_ids": listed,
+                                                    "auth_chain_ids": room.auth_chain(listed)}))
     received(alice, room.id, last, seconds=60)
 
 
@@ -218,16 +218,16 @@ def test_state_that_is_made_up(room_of):
 def test_servers_out_of_the_room_send_nothing(room_of, remotes):
     """A good event of a server in the room may come through another; a stranger's own may not."""
     a, alice, remote, room, carol = room_of()
-    stranger = remotes()
-    mallory = stranger.user("mallory")
-    event = pdus.sign(room.build(mallory, "m.room.message", {"body": "x"}), "12", stranger.name,
-                      stranger.key, stranger.key_id)
+    outsider = remotes()
+    mallory = outsider.user("mallory")
+    event = pdus.sign(room.build(mallory, "m.room.message", {"body": "x"}), "12", outsider.name,
+                      outsider.key, outsider.key_id)
     i = pdus.event_id(event, "12")
-    assert stranger.put_transaction(a.name, [event])["pdus"][i].get("error")
+    assert outsider.put_transaction(a.name, [event])["pdus"][i].get("error")
     join = pdus.sign(room.build(mallory, "m.room.member", {"membership": "invite"}, mallory), "12",
-                     stranger.name, stranger.key, stranger.key_id)
+                     outsider.name, outsider.key, outsider.key_id)
     i = pdus.event_id(join, "12")
-    assert stranger.put_transaction(a.name, [join])["pdus"][i].get("error")
+    assert outsider.put_transaction(a.name, [join])["pdus"][i].get("error")
 
 
 def test_many_servers_with_gaps_at_once(two, remotes):
@@ -268,5 +268,5 @@ def test_junk_does_not_hide_a_gap(room_of):
     ids = [remote.event(room, carol, "m.room.message", {"body": "x"})[0] for _ in range(3)]
     last = remote.send(room, carol, "last")
     received(alice, room.id, last, seconds=30)
-    told = set(history(alice, room.id))
-    assert set(ids) <= told and not told & set(junk)
+    listed = set(history(alice, room.id))
+    assert set(ids) <= listed and not listed & set(junk)

@@ -85,12 +85,12 @@ def test_invited_into_a_room_that_the_server_is_in(two):
     eventually(lambda: same_state(room, alice, bob, dora))
 
 
-def test_whom_not_to_invite(two):
+def test_invites_that_are_refused(two):
     a, b = two
     alice = a.user("alice")
     room = alice.create_room(preset="private_chat")
     invite = f"/rooms/{q(room)}/invite"
-    alice.fails(404, "M_NOT_FOUND", "POST", invite, {"user_id": f"@nobody-at-all:{b.name}"})
+    alice.fails(404, "M_NOT_FOUND", "POST", invite, {"user_id": f"@unknown-at-all:{b.name}"})
     bob = b.user("bob")
     bob.put(f"/user/{q(bob.user_id)}/account_data/m.invite_permission_config",
             {"default_action": "block"})
@@ -254,7 +254,7 @@ def test_what_is_no_invite_is_not_signed(two, remote):
     refused(400, "M_INVALID_PARAM", {**good, "content": {"membership": "invite", "x": 1}})
     refused(400, "M_BAD_JSON", {**good, "content": {"membership": "invite", "x": 0.5}})
     refused(400, "M_BAD_JSON", {**good, "depth": "deep"})
-    refused(404, "M_NOT_FOUND", build(target=f"@nobody-at-all:{a.name}"))
+    refused(404, "M_NOT_FOUND", build(target=f"@unknown-at-all:{a.name}"))
     e = refused(400, "M_INCOMPATIBLE_ROOM_VERSION", good, version="org.example.99")
     assert e["room_version"] == "org.example.99"
     # version 12: the room's id must be provable
@@ -324,8 +324,8 @@ def test_inviting_a_foreign_user(two, remote, version):
     alice, carol = a.user("alice"), remote.user("carol")
     room = alice.create_room(preset="private_chat", room_version=version, name="Ours")
     alice.invite(room, carol)
-    told, event, state = remote.invites[0]
-    assert told == version and remote.check_event(event, version)
+    named, event, state = remote.invites[0]
+    assert named == version and remote.check_event(event, version)
     types = {e["type"]: e for e in state}
     assert types["m.room.name"]["content"]["name"] == "Ours"
     for e in state:  # whole events
@@ -519,7 +519,7 @@ def test_an_identity_server_binds_an_address(two):
     bound = {"medium": "email", "address": "bob@example.org", "mxid": bob.user_id,
              "invites": [invite]}
     onbind = f"{FED}/v1/3pid/onbind"
-    bob.fails(404, "M_NOT_FOUND", "PUT", onbind, {**bound, "mxid": f"@nobody:{b.name}"})
+    bob.fails(404, "M_NOT_FOUND", "PUT", onbind, {**bound, "mxid": f"@unknown:{b.name}"})
     bob.put(onbind, bound)
     eventually(lambda: invited(bob, room))
     bob.join(room)

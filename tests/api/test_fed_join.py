@@ -125,7 +125,7 @@ def test_two_join_at_once(three):
     eventually(lambda: same_state(room, alice, *users))
 
 
-def test_a_crowd_at_a_silent_server_keeps_nobody_else_out(two, remotes):
+def test_many_joins_at_a_silent_server_do_not_block_others(two, remotes):
     a, b = two
     silent, other = remotes(), remotes()
     silent.link.mute()
@@ -578,8 +578,8 @@ def membership_at(client, room, user):
 def test_guests_join_elsewhere_only_where_they_may(ministries, remote):
     a, b = ministries(allow_guest_access="true"), ministries()
     bob, guest = b.user("bob"), guest_of(a)
-    untold = remote.create_room(remote.user("carol"), "11")  # says nothing of itself
-    join_fails(guest, untold.id, remote.name, 403, "M_GUEST_ACCESS_FORBIDDEN")
+    unstated = remote.create_room(remote.user("carol"), "11")  # says nothing of itself
+    join_fails(guest, unstated.id, remote.name, 403, "M_GUEST_ACCESS_FORBIDDEN")
     closed = bob.create_room(preset="public_chat")
     join_fails(guest, closed, b.name, 403, "M_GUEST_ACCESS_FORBIDDEN")
     assert membership_at(bob, closed, guest) is None

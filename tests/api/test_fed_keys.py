@@ -16,7 +16,7 @@ from remote import FED, q, unb64
 KEY = "/_matrix/key/v2"
 PUBLICATION = f"{KEY}/server"
 # Any request that wants to know who asks; there is no such user.
-ASK = f"{FED}/v1/user/devices/%40nobody%3Anowhere"
+ASK = f"{FED}/v1/user/devices/%40unknown%3Anowhere"
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_new_key_is_asked_for(two, remote):
 
 # ---- pins ----
 
-def test_only_the_pinned_key_is_accepted_and_nobody_is_asked(ministries, remotes):
+def test_only_the_pinned_key_is_accepted_and_no_server_is_asked(ministries, remotes):
     good, bad = remotes(), remotes()
     a = ministries(federation_pinned_keys=f"{good.name}={good.key_id}:{good.key.public},"
                                           f"{bad.name}=ed25519:1:{SigningKey().public}")
@@ -171,14 +171,14 @@ def test_only_the_pinned_key_is_accepted_and_nobody_is_asked(ministries, remotes
     assert not good.seen(path=KEY) and not bad.seen(path=KEY)
 
 
-def test_closed_federation_asks_nobody_else(ministries, remotes):
-    friend, stranger = remotes(), remotes()
-    a = ministries(federation_domain_whitelist=friend.name)
-    assert is_let_in(friend, a.name)
-    stranger.fails(a.name, 403, "M_FORBIDDEN", "GET", ASK)
-    answer = friend.client.get(f"https://{a.name}{KEY}/query/{stranger.name}")
+def test_closed_federation_asks_no_other_server(ministries, remotes):
+    allowed, denied = remotes(), remotes()
+    a = ministries(federation_domain_whitelist=allowed.name)
+    assert is_let_in(allowed, a.name)
+    denied.fails(a.name, 403, "M_FORBIDDEN", "GET", ASK)
+    answer = allowed.client.get(f"https://{a.name}{KEY}/query/{denied.name}")
     assert answer.json() == {"server_keys": []}
-    assert not stranger.requests
+    assert not denied.requests
 
 
 # ---- asking notaries ----

@@ -61,7 +61,7 @@ def test_a_knock_that_is_refused(two):
     eventually(lambda: not knocking(bob, room))
 
 
-def test_where_nobody_can_knock(two, remote):
+def test_rooms_that_refuse_knocks(two, remote):
     a, b = two
     alice, bob, carol = a.user("alice"), b.user("bob"), remote.user("carol")
     private = alice.create_room(preset="private_chat", room_version="11")

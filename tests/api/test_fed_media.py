@@ -95,10 +95,10 @@ def test_an_upload_that_comes_later(two):
 def test_what_is_fetched_is_not_for_the_old_endpoints(two):
     a, b = two
     mxc = upload(a.user("alice"), b"secret")
-    nobody, bob = Client(b), b.user("bob")
-    nobody.fails(404, "M_NOT_FOUND", "GET", f"{OLD}/download/{mxc}")  # and is not fetched for them
+    anonymous, bob = Client(b), b.user("bob")
+    anonymous.fails(404, "M_NOT_FOUND", "GET", f"{OLD}/download/{mxc}")  # and is not fetched for them
     fetch(bob, mxc)
-    nobody.fails(404, "M_NOT_FOUND", "GET", f"{OLD}/download/{mxc}")
+    anonymous.fails(404, "M_NOT_FOUND", "GET", f"{OLD}/download/{mxc}")
 
 
 def test_allow_remote(two):
@@ -154,7 +154,7 @@ def test_only_our_own_media_is_given_to_others(remote, alice, one):
 # ---- asking ----
 
 
-def test_fetched_once_for_everybody(remote, one, alice):
+def test_fetched_once_for_all(remote, one, alice):
     remote.media["popular"] = "text/plain", b"x" * 100_000
     remote.link.delay(0.2)
     bob = one.user("bob")
@@ -187,12 +187,12 @@ def test_the_old_endpoint_of_old_servers(remote, alice):
 
 
 def test_other_refusals_do_not_lead_to_the_old_endpoint(remote, alice):
-    for n, (status, errcode, wanted, told) in enumerate([
+    for n, (status, errcode, wanted, answered) in enumerate([
             (404, "M_NOT_FOUND", 404, "M_NOT_FOUND"), (403, "M_FORBIDDEN", 502, "M_BAD_STATUS"),
             (504, "M_NOT_YET_UPLOADED", 504, "M_NOT_YET_UPLOADED"),
             (502, "M_TOO_LARGE", 502, "M_TOO_LARGE"), (500, "M_UNKNOWN", 502, "M_BAD_STATUS")]):
         remote.on("GET", DOWNLOAD, (status, {"errcode": errcode, "error": "no"}))
-        fails(alice, f"{remote.name}/refused{n}", wanted, told)
+        fails(alice, f"{remote.name}/refused{n}", wanted, answered)
     assert not remote.seen(path=OLD)
 
 
@@ -294,10 +294,10 @@ def test_some_servers_media_is_not_wanted(remote, remotes, ministries):
 
 def test_the_old_endpoints_fetch_before_the_freeze(remote, ministries):
     m = ministries(enable_authenticated_media="false")
-    nobody, mxc = Client(m), f"{remote.name}/x"
+    anonymous, mxc = Client(m), f"{remote.name}/x"
     remote.media["x"] = "text/plain", b"x"
-    assert nobody.request("GET", f"{OLD}/download/{mxc}").content == b"x"
-    assert nobody.request("GET", f"/_matrix/media/r0/download/{mxc}/name").content == b"x"
+    assert anonymous.request("GET", f"{OLD}/download/{mxc}").content == b"x"
+    assert anonymous.request("GET", f"/_matrix/media/r0/download/{mxc}/name").content == b"x"
 
 
 # ---- redirects ----

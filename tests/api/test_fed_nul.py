@@ -22,8 +22,8 @@ def test_member_events_with_nul(remote, two):
     for name in NAME, "alice", NAME:
         alice.send_state(room, "m.room.member", {"membership": "join", "displayname": name},
                          alice.user_id)
-    told = remote.get(one.name, f"{FED}/v1/backfill/{q(room)}?v={q(seen)}&limit=20")["pdus"]
-    assert "hello" in told[0]["content"]["body"]  # what it could see, in spite of the old name
+    events = remote.get(one.name, f"{FED}/v1/backfill/{q(room)}?v={q(seen)}&limit=20")["pdus"]
+    assert "hello" in events[0]["content"]["body"]  # what it could see, in spite of the old name
     alice.leave(room)
     remote.wait_for(lambda: there.find(there.state["m.room.member", alice.user_id])["content"][
         "membership"] == "leave", 10)

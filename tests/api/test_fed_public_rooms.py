@@ -62,7 +62,7 @@ def test_refused_questions(remote, open_one, body):
     assert r.status_code == 400
 
 
-def test_not_told_unless_allowed(remote, two, ministries):
+def test_not_served_unless_allowed(remote, two, ministries):
     closed = ministries(allow_public_rooms_over_federation=None)
     remote.fails(closed.name, 403, "M_FORBIDDEN", "GET", PATH)
     remote.fails(closed.name, 403, "M_FORBIDDEN", "POST", PATH, {})

@@ -55,22 +55,22 @@ def test_answering_for_aliases(remote, one):
     remote.fails(one.name, 404, "M_UNRECOGNIZED", "GET", f"{V1}/query/weather?where=here")
 
 
-def test_what_is_told_of_an_alias_is_checked(remote, one):
+def test_alias_answers_are_checked(remote, one):
     alice = one.user("alice")
     alias = f"#x:{remote.name}"
 
-    def told(answer):
+    def alias_answered(answer):
         remote.on("GET", f"{V1}/query/directory", lambda r: (200, answer))
         return f"/directory/room/{q(f'#{time.time_ns()}:{remote.name}')}"
 
     for answer in ({}, {"room_id": "nonsense", "servers": []}, {"room_id": 5}, []):
-        alice.fails(502, "M_BAD_STATUS", "GET", told(answer))
+        alice.fails(502, "M_BAD_STATUS", "GET", alias_answered(answer))
     good = {"room_id": "!room:x", "servers": ["good.example", 5, "b/ad", one.name, "good.example:1"]}
-    assert alice.get(told(good)) == {"room_id": "!room:x",
-                                     "servers": ["good.example", "good.example:1"]}
+    assert alice.get(alias_answered(good)) == {"room_id": "!room:x",
+                                               "servers": ["good.example", "good.example:1"]}
     many = {"room_id": "!room:x", "servers": [f"s{n}.example" for n in range(1000)]}
-    assert len(alice.get(told(many))["servers"]) == 50
-    assert alice.get(told({"room_id": "!room:x"}))["servers"] == [remote.name]
+    assert len(alice.get(alias_answered(many))["servers"]) == 50
+    assert alice.get(alias_answered({"room_id": "!room:x"}))["servers"] == [remote.name]
     remote.link.cut()
     alice.fails(404, "M_NOT_FOUND", "GET", f"/directory/room/{q('#later' + alias)}")
 
@@ -131,7 +131,7 @@ def test_a_profile_of_another_concorde(two):
     for field, value in whole.items():
         assert bob.get(f"/profile/{q(alice.user_id)}/{field}") == {field: value}
     bob.fails(404, "M_NOT_FOUND", "GET", f"/profile/{q(alice.user_id)}/avatar_url")
-    bob.fails(404, "M_NOT_FOUND", "GET", f"/profile/{q('@nobody:' + a.name)}")
+    bob.fails(404, "M_NOT_FOUND", "GET", f"/profile/{q('@unknown:' + a.name)}")
 
 
 def test_answering_for_profiles(remote, one):
@@ -141,7 +141,7 @@ def test_answering_for_profiles(remote, one):
     assert fed_query(remote, one, "profile", user_id=alice.user_id, field="displayname") == {
         "displayname": "Alice"}
     for params, status, errcode in [
-            ({"user_id": f"@nobody:{one.name}"}, 404, "M_NOT_FOUND"),
+            ({"user_id": f"@unknown:{one.name}"}, 404, "M_NOT_FOUND"),
             ({"user_id": alice.user_id, "field": "avatar_url"}, 404, "M_NOT_FOUND"),
             ({"user_id": remote.user("carol")}, 400, "M_INVALID_PARAM"),
             ({"user_id": "nonsense"}, 400, "M_INVALID_PARAM"),
@@ -149,7 +149,7 @@ def test_answering_for_profiles(remote, one):
         assert fed_query(remote, one, "profile", status, **params)["errcode"] == errcode
 
 
-def test_profiles_are_not_told_when_that_is_switched_off(remote, ministries):
+def test_profiles_are_not_served_when_switched_off(remote, ministries):
     m = ministries(allow_profile_lookup_over_federation="false")
     alice = m.user("alice")
     assert fed_query(remote, m, "profile", 403, user_id=alice.user_id)["errcode"] == "M_FORBIDDEN"
@@ -157,15 +157,15 @@ def test_profiles_are_not_told_when_that_is_switched_off(remote, ministries):
 
 def test_profiles_can_be_for_those_who_are_signed_in(remote, ministries):
     m = ministries(require_auth_for_profile_requests="true")
-    alice, nobody, carol = m.user("alice"), Client(m), remote.user("carol")
+    alice, anonymous, carol = m.user("alice"), Client(m), remote.user("carol")
     remote.profiles[carol] = {"displayname": "Carol"}
     for user in alice.user_id, carol:
-        nobody.fails(401, "M_MISSING_TOKEN", "GET", f"/profile/{q(user)}")
-        nobody.fails(401, "M_MISSING_TOKEN", "GET", f"/profile/{q(user)}/displayname")
+        anonymous.fails(401, "M_MISSING_TOKEN", "GET", f"/profile/{q(user)}")
+        anonymous.fails(401, "M_MISSING_TOKEN", "GET", f"/profile/{q(user)}/displayname")
     assert alice.get(f"/profile/{q(carol)}") == {"displayname": "Carol"}
 
 
-def test_what_is_told_of_a_profile_is_checked(remote, one):
+def test_profile_answers_are_checked(remote, one):
     alice, carol = one.user("alice"), remote.user("carol")
     remote.profiles[carol] = {"displayname": 5, "avatar_url": ["x"], "org.example.x": [1, None]}
     assert alice.get(f"/profile/{q(carol)}") == {"org.example.x": [1, None]}
@@ -180,7 +180,7 @@ def test_what_is_told_of_a_profile_is_checked(remote, one):
     assert alice.request("GET", f"/profile/{q(remote.user('frank'))}").status_code == 502
 
 
-def test_a_server_that_is_silent_stalls_nobody_else(remote, remotes, one):
+def test_a_silent_server_does_not_stall_others(remote, remotes, one):
     """Many questions wait for it; other servers and local profiles are asked for as fast as ever."""
     alice, other = one.user("alice"), remotes()
     askers = [one.user("asker") for _ in range(4)]  # of one user a few wait at once
@@ -206,7 +206,7 @@ def test_a_server_that_is_silent_stalls_nobody_else(remote, remotes, one):
 
 def test_one_server_may_not_ask_too_much(remote, remotes, ministries):
     m = ministries(rate_limits="true", rc_server__per_second="0.01", rc_server__burst_count="3")
-    uri = f"{V1}/query/profile?user_id={q('@nobody:' + m.name)}"
+    uri = f"{V1}/query/profile?user_id={q('@unknown:' + m.name)}"
     for _ in range(3):
         remote.fails(m.name, 404, "M_NOT_FOUND", "GET", uri)
     remote.fails(m.name, 429, "M_LIMIT_EXCEEDED", "GET", uri)

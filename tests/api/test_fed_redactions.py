@@ -53,8 +53,8 @@ def test_it_waits_for_its_target(room_of, version):
     assert gone["content"] == {}
     assert gone["unsigned"]["redacted_because"]["event_id"] == redacts
     assert {redacts, target} <= set(history(alice, room.id))
-    told = {e["event_id"]: e for e in timeline(alice.sync(since=since), room.id)}
-    assert told[target]["content"] == {}
+    listed = {e["event_id"]: e for e in timeline(alice.sync(since=since), room.id)}
+    assert listed[target]["content"] == {}
 
 
 def too_long(remote):

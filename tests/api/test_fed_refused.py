@@ -51,7 +51,7 @@ def status(a, remote):
     return a.cli("federation", "status", remote.name).stdout
 
 
-def set_aside(a, remote):
+def refused_items(a, remote):
     return [line for line in status(a, remote).splitlines() if "answered" in line and
             not line.startswith(remote.name)]
 
@@ -72,13 +72,13 @@ def test_an_event_that_is_refused_stops_no_other(a, remotes):
     for code, remote in pickies.items():
         wait_for_event(remote, sent[-1])
         assert [i for i in remote.pdu_ids() if i in sent] == sent[:7] + sent[8:]  # each once
-        aside = eventually(lambda: set_aside(a, remote))
-        assert len(aside) == 1 and sent[7] in aside[0] and f"answered {code}" in aside[0]
+        listed = eventually(lambda: refused_items(a, remote))
+        assert len(listed) == 1 and sent[7] in listed[0] and f"answered {code}" in listed[0]
         eventually(lambda: "up to date" in status(a, remote))
     assert "concorde_federation_set_aside_total 6" in alice.request("GET", "/metrics").text
 
 
-def test_what_was_set_aside_is_sent_again_when_the_operator_asks(a, remote):
+def test_refused_items_are_resent_when_the_operator_asks(a, remote):
     alice = a.user("alice")
     room, carol = enter(remote, a, alice)
     picky = Picky(remote, lambda t: no_pdu("bad")(t) and no_message(1)(t))
@@ -87,28 +87,28 @@ def test_what_was_set_aside_is_sent_again_when_the_operator_asks(a, remote):
     after = alice.send(room, "good")
     wait_for_event(remote, after)
     eventually(lambda: whispers(remote) == [0, 2])
-    eventually(lambda: len(set_aside(a, remote)) == 2)
+    eventually(lambda: len(refused_items(a, remote)) == 2)
     refused = len(picky.refused)
     assert a.cli("federation", "resend", remote.name).returncode == 0
     eventually(lambda: len(picky.refused) >= refused + 2)  # each alone, and both refused again
     wait_for_event(remote, alice.send(room, "still good"))
-    assert len(set_aside(a, remote)) == 2
+    assert len(refused_items(a, remote)) == 2
     picky.is_open = True
     assert "2 set aside" in a.cli("federation", "resend", remote.name).stdout
     wait_for_event(remote, bad)
     eventually(lambda: whispers(remote) == [0, 2, 1])
-    eventually(lambda: not set_aside(a, remote))
-    assert a.cli("federation", "resend", "nobody.example").returncode == 1
+    eventually(lambda: not refused_items(a, remote))
+    assert a.cli("federation", "resend", "unknown.example").returncode == 1
 
 
-def test_what_was_set_aside_can_be_discarded(a, remote):
+def test_refused_items_can_be_discarded(a, remote):
     alice = a.user("alice")
     room, _ = enter(remote, a, alice)
     Picky(remote, no_pdu("bad"))
     alice.send(room, "bad")
-    eventually(lambda: len(set_aside(a, remote)) == 1)
+    eventually(lambda: len(refused_items(a, remote)) == 1)
     assert "1 discarded" in a.cli("federation", "discard", remote.name).stdout
-    assert not set_aside(a, remote)
+    assert not refused_items(a, remote)
 
 
 def test_a_message_to_a_device_that_is_refused_stops_no_other(a, remote):
@@ -119,7 +119,7 @@ def test_a_message_to_a_device_that_is_refused_stops_no_other(a, remote):
     last = alice.send(room, "and on")
     wait_for_event(remote, last)
     eventually(lambda: whispers(remote) == [0, 1, 2, 3, 5, 6, 7, 8, 9])
-    assert "m.direct_to_device" in eventually(lambda: set_aside(a, remote))[0]
+    assert "m.direct_to_device" in eventually(lambda: refused_items(a, remote))[0]
 
 
 def test_a_server_that_refuses_everything_loses_nothing(a, remote):
@@ -130,7 +130,7 @@ def test_a_server_that_refuses_everything_loses_nothing(a, remote):
     sent = [alice.send(room, f"message {i}") for i in range(5)]
     whisper(alice, carol, range(5))
     eventually(lambda: len(picky.refused) > 12)
-    assert not set_aside(a, remote)
+    assert not refused_items(a, remote)
     assert len({r.path for r in picky.refused if r.body["pdus"]}) <= 5
     picky.is_open = True
     wait_for_event(remote, sent[-1])
@@ -145,12 +145,12 @@ def test_a_server_that_takes_nothing_but_empty_transactions_loses_nothing(a, rem
     picky = Picky(remote, lambda t: not t["pdus"] and not t.get("edus"))
     sent = [alice.send(room, f"message {i}") for i in range(8)]
     whisper(alice, carol, range(3))
-    eventually(lambda: len(set_aside(a, remote)) >= 4)
+    eventually(lambda: len(refused_items(a, remote)) >= 4)
     assert "backing off" in status(a, remote)
     picky.is_open = True
     eventually(lambda: set(sent) <= set(got(remote)))
     eventually(lambda: sorted(whispers(remote)) == [0, 1, 2])
-    eventually(lambda: not set_aside(a, remote))
+    eventually(lambda: not refused_items(a, remote))
 
 
 def test_dividing_survives_being_killed(ministries, remote):
@@ -171,8 +171,8 @@ def test_dividing_survives_being_killed(ministries, remote):
     good = [i for n, i in enumerate(sent) if f"message {n}" not in bad]
     assert [i for i in got(remote) if i in sent] == good
     eventually(lambda: sorted(set(whispers(remote))) == [0, 1, 3, 4])
-    aside = eventually(lambda: len(set_aside(a, remote)) == 4 and set_aside(a, remote))
-    assert sorted(i for i in sent for line in aside if i in line) == sorted(
+    listed = eventually(lambda: len(refused_items(a, remote)) == 4 and refused_items(a, remote))
+    assert sorted(i for i in sent for line in listed if i in line) == sorted(
         i for n, i in enumerate(sent) if f"message {n}" in bad)
 
 
@@ -185,7 +185,7 @@ def test_presence_that_is_refused_is_left_out(a, remote):
     last = alice.send(room, "and on")
     wait_for_event(remote, last)
     eventually(lambda: "up to date" in status(a, remote))
-    assert not set_aside(a, remote)
+    assert not refused_items(a, remote)
     assert transactions(remote)
 
 

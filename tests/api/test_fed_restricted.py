@@ -56,7 +56,7 @@ def test_knock_restricted(two, version):
     eventually(lambda: membership(alice, room, bob) == "join")
 
 
-def test_the_invited_need_nobody_to_vouch(two):
+def test_the_invited_need_no_authorising_user(two):
     a, b = two
     alice, bob = a.user("alice"), b.user("bob")
     gate = alice.create_room(preset="private_chat")
@@ -110,7 +110,7 @@ def test_a_foreign_server_gets_our_signature(two, remote, version):
     assert membership(alice, room, carol) == "join"
 
 
-def test_we_vouch_for_nobody_who_may_not_come_in(two, remote):
+def test_we_authorise_no_join_that_is_not_allowed(two, remote):
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")
     gate = alice.create_room(preset="public_chat")
@@ -142,7 +142,7 @@ def vouched_room(remote, alice, version="11"):
     return room
 
 
-def test_a_join_that_nobody_vouched_for_is_not_believed(two, remote):
+def test_a_join_without_authorising_user_is_not_accepted(two, remote):
     a, _ = two
     alice = a.user("alice")
     room = vouched_room(remote, alice)

@@ -28,8 +28,8 @@ def test_messages_and_state_of_every_room_version(room_of, version):
     events = [remote.event(room, carol, "m.room.message", text(n)) for n in range(5)]
     reply = remote.put_transaction(a.name, [e for _, e in events])
     assert reply == {"pdus": {i: {} for i, _ in events}}
-    told = history(alice, room.id)
-    assert [i for i, _ in reversed(events)] == told[:5]
+    listed = history(alice, room.id)
+    assert [i for i, _ in reversed(events)] == listed[:5]
     i = remote.send(room, carol, {"membership": "join", "displayname": "Carol"}, "m.room.member",
                     carol)
     assert alice.state(room.id, "m.room.member", carol)["displayname"] == "Carol"
@@ -163,8 +163,8 @@ def test_events_that_the_rules_reject(room_of):
     received(alice, room.id, remote.send(room, carol, "after"))
     # a user who is not in the room
     room.heads = before
-    stranger = remote.user("stranger")
-    i, event = remote.event(room, stranger, "m.room.message", text(1), prev=before)
+    outsider = remote.user("outsider")
+    i, event = remote.event(room, outsider, "m.room.message", text(1), prev=before)
     refused(a, alice, remote, room, i, event)
 
 
@@ -210,7 +210,7 @@ def test_server_acl(room_of):
                  f"{FED}/v1/event_auth/{q(room.id)}/{q(heads[0])}")
 
 
-def test_many_at_once_are_told_to_wait(room_of):
+def test_too_many_at_once_are_refused(room_of):
     """More transactions at once than anybody needs: none is lost."""
     a, alice, remote, room, carol = room_of()
     events = [remote.event(room, carol, "m.room.message", text(n)) for n in range(60)]

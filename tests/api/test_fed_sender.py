@@ -110,7 +110,7 @@ def test_a_server_that_contacts_us_is_sent_to_at_once(ministries, remote):
     room, _ = enter(remote, a, alice)
     wait_for_event(remote, alice.send(room, "all is well"))
     failing = Failing(remote, times=1000, status=502)
-    waiting = alice.send(room, "nobody is at home")
+    waiting = alice.send(room, "no server listens")
     eventually(lambda: len(failing.refused) >= 4, 30)  # the next try is 4 to 8 seconds away
     failing.left = 0
     contact = time.time()
@@ -131,7 +131,7 @@ def test_the_operator_sees_and_retries(ministries, remote):
                              if line.startswith(remote.name) and "up to date" in line])
     assert len(up) == 1
     failing = Failing(remote, times=1, status=403)
-    waiting = alice.send(room, "nobody is at home")
+    waiting = alice.send(room, "no server listens")
     row = eventually(lambda: [line for line in status(remote.name).stdout.splitlines()
                               if "backing off" in line])[0]
     assert "answered 403 M_UNKNOWN" in row and " 1 " in row and "min" in row
@@ -145,9 +145,9 @@ def test_the_operator_sees_and_retries(ministries, remote):
     assert a.cli("federation", "reset", remote.name).returncode == 0
     wait_for_event(remote, waiting)
     eventually(lambda: "up to date" in status(remote.name).stdout)
-    unknown = a.cli("federation", "retry", "nobody.example")
-    assert unknown.returncode == 1 and "nobody.example" in unknown.stderr
-    assert status("nobody.example").returncode == 1
+    unknown = a.cli("federation", "retry", "unknown.example")
+    assert unknown.returncode == 1 and "unknown.example" in unknown.stderr
+    assert status("unknown.example").returncode == 1
 
 
 def test_a_slow_server_delays_no_other(ministry, remotes):
@@ -213,7 +213,7 @@ def test_what_waited_while_we_were_down_is_sent(ministries, remote):
     assert [i for i in got(remote) if i in sent] == sent
 
 
-def test_what_a_command_did_is_told_too(ministries, remote):
+def test_changes_made_by_commands_are_sent_too(ministries, remote):
     """Written by another process: the server only hears that something happened."""
     a = ministries(**QUICK)
     alice, bob = a.user("alice"), a.user("bob")
@@ -323,7 +323,7 @@ def test_an_invite_that_is_taken_back_is_taken_back_there(ministry, remote):
                            for p in remote.pdus))
 
 
-def test_a_server_that_the_room_denies_is_told_no_more(ministry, remotes):
+def test_a_server_that_the_acl_denies_is_sent_no_more(ministry, remotes):
     alice = ministry.user("alice")
     denied, allowed = remotes(), remotes()
     room, _ = enter(denied, ministry, alice)
@@ -340,7 +340,7 @@ def test_a_server_that_the_room_denies_is_told_no_more(ministry, remotes):
     wait_for_event(allowed, open_again)
 
 
-def test_the_joining_server_is_not_told_of_its_own_join(ministry, remotes):
+def test_the_joining_server_is_not_sent_its_own_join(ministry, remotes):
     alice = ministry.user("alice")
     one, other = remotes(), remotes()
     room, _ = enter(one, ministry, alice)

@@ -7,7 +7,7 @@ from federation import eventually, history, received
 from remote import q
 
 
-def told(client, room, event):
+def unsigned_of(client, room, event):
     return client.event(room, event)["unsigned"]
 
 
@@ -54,7 +54,7 @@ def test_history_that_came_by_backfill(two, version):
     # what came before the joining and what came with it are one chain
     latest = alice.send_state(room, "m.room.topic", {"topic": "latest"})
     received(bob, room, latest)
-    assert told(bob, room, latest)["prev_content"] == {"topic": "2"}
+    assert unsigned_of(bob, room, latest)["prev_content"] == {"topic": "2"}
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_gap(carols):
     ids = [member(n) for n in range(4)]
     received(alice, room.id, remote.send(room, carol, "last"))
     for n, i in enumerate(ids[1:]):
-        unsigned = told(alice, room.id, i)
+        unsigned = unsigned_of(alice, room.id, i)
         assert unsigned["prev_content"]["displayname"] == f"C{n}"
         assert unsigned["replaces_state"] == ids[n] and unsigned["prev_sender"] == carol
 
@@ -93,4 +93,4 @@ def test_a_fork(carols):
         remote.put_transaction(a.name, [e])
     for i, before in ((left, "first"), (leftmost, "left"), (right, "first")):
         received(alice, room.id, i)
-        assert told(alice, room.id, i)["prev_content"]["displayname"] == before
+        assert unsigned_of(alice, room.id, i)["prev_content"]["displayname"] == before

@@ -110,6 +110,6 @@ def test_the_fake_dns_answers():
         assert srv[7] == 1 and b"\x00\x0a\x00\x05\x21\x00\x01y\x03gov\x04test\x00" in srv
         alias = ask("z.gov.test", 1)
         assert alias[7] == 2 and alias.endswith(socket.inet_aton("127.0.0.1"))
-        assert ask("nobody.gov.test", 1)[3] & 15 == 3
+        assert ask("unknown.gov.test", 1)[3] & 15 == 3
     assert dns.asked[0] == ("_matrix-fed._tcp.x.gov.test", "SRV")
     dns.close()

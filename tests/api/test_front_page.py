@@ -52,18 +52,18 @@ def test_says_what_this_is_and_how_to_connect(fresh_server):
     assert base64.b64decode(hash_) == hashlib.sha256(page.style.encode()).digest()
 
 
-def test_says_nothing_that_is_not_configured(nobody):
-    r = nobody.http.get("/")
+def test_says_nothing_that_is_not_configured(anonymous):
+    r = anonymous.http.get("/")
     assert r.status_code == 200
     assert Page(r.text).links == []
     assert "http" not in Page(r.text).text
 
 
-def test_head_and_other_paths(nobody):
-    r = nobody.http.head("/")
+def test_head_and_other_paths(anonymous):
+    r = anonymous.http.head("/")
     assert (r.status_code, r.content) == (200, b"")
-    assert int(r.headers["content-length"]) == len(nobody.http.get("/").content)
-    assert nobody.http.post("/").status_code == 405
+    assert int(r.headers["content-length"]) == len(anonymous.http.get("/").content)
+    assert anonymous.http.post("/").status_code == 405
     for path in "/index.html", "/_matrix", "/_matrix/", "/x":
-        r = nobody.http.get(path)
+        r = anonymous.http.get(path)
         assert (r.status_code, r.json()["errcode"]) == (404, "M_UNRECOGNIZED"), path

@@ -5,20 +5,20 @@ import socket
 import pytest
 
 
-def test_unknown_path(nobody):
-    nobody.fails(404, "M_UNRECOGNIZED", "GET", "/_matrix/client/v3/no/such/thing")
-    nobody.fails(404, "M_UNRECOGNIZED", "POST", "/_matrix/federation/v1/no/such/thing")
+def test_unknown_path(anonymous):
+    anonymous.fails(404, "M_UNRECOGNIZED", "GET", "/_matrix/client/v3/no/such/thing")
+    anonymous.fails(404, "M_UNRECOGNIZED", "POST", "/_matrix/federation/v1/no/such/thing")
 
 
-def test_wrong_method(nobody):
-    nobody.fails(405, "M_UNRECOGNIZED", "DELETE", "/_matrix/client/versions")
+def test_wrong_method(anonymous):
+    anonymous.fails(405, "M_UNRECOGNIZED", "DELETE", "/_matrix/client/versions")
 
 
 @pytest.mark.parametrize("path", ["/_matrix/client/versions", "/_matrix/client/v3/nothing"])
-def test_cors(nobody, path):
-    r = nobody.request("GET", path)
+def test_cors(anonymous, path):
+    r = anonymous.request("GET", path)
     assert r.headers["access-control-allow-origin"] == "*"
-    r = nobody.request("OPTIONS", path)
+    r = anonymous.request("OPTIONS", path)
     assert r.status_code in (200, 204)
     assert r.headers["access-control-allow-origin"] == "*"
     for method in "GET", "POST", "PUT", "DELETE", "OPTIONS":
@@ -27,8 +27,8 @@ def test_cors(nobody, path):
         assert header.lower() in r.headers["access-control-allow-headers"].lower()
 
 
-def test_errors_are_json(nobody):
-    r = nobody.request("GET", "/_matrix/client/v3/nothing")
+def test_errors_are_json(anonymous):
+    r = anonymous.request("GET", "/_matrix/client/v3/nothing")
     assert r.headers["content-type"].startswith("application/json")
     assert set(r.json()) == {"errcode", "error"}
 
@@ -46,7 +46,7 @@ RUBBISH = {
 
 
 @pytest.mark.parametrize("what", RUBBISH)
-def test_rubbish_is_survived(server, nobody, what):
+def test_rubbish_is_survived(server, anonymous, what):
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=3) as s:
         reply = b""
@@ -58,7 +58,7 @@ def test_rubbish_is_survived(server, nobody, what):
         except OSError:  # it may hang up at once
             pass
     assert not reply.startswith(b"HTTP/1.1 5")
-    nobody.get("/_matrix/client/versions")
+    anonymous.get("/_matrix/client/versions")
 
 
 def test_another_version_of_http(server):

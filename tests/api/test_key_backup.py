@@ -233,8 +233,8 @@ def test_malformed_keys_are_refused(alice, version, spoil):
     assert get(alice, version) == {"rooms": {}}
 
 
-def test_needs_a_token(nobody):
-    nobody.fails(401, "M_MISSING_TOKEN", "GET", "/room_keys/version")
+def test_needs_a_token(anonymous):
+    anonymous.fails(401, "M_MISSING_TOKEN", "GET", "/room_keys/version")
 
 
 def test_what_a_user_has_backed_up_is_bounded(fresh_server, register):

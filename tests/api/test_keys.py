@@ -42,7 +42,7 @@ def test_uploaded_device_keys_are_found(alice, bob):
     assert r["failures"] == {}
 
 
-def test_display_name_is_told(register, bob):
+def test_display_name_is_served(register, bob):
     carol = register("carol", initial_device_display_name="Carol's ☎")
     d = Device(carol)
     d.upload()
@@ -63,7 +63,7 @@ def test_query_of_single_devices(alice, bob):
 
 
 def test_users_without_keys(alice, bob):
-    unknown = "@nobody-here:" + alice.server.name
+    unknown = "@unknown-here:" + alice.server.name
     r = query(bob, alice.user_id, unknown, "not a user id")
     assert r["device_keys"] == {alice.user_id: {}, unknown: {}}
 
@@ -81,7 +81,7 @@ def test_unreachable_servers_are_failures(alice):
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda k: k.update(user_id="@somebody-else:test.example"),
+        lambda k: k.update(user_id="@someone-else:test.example"),
         lambda k: k.update(device_id="OTHER"),
         lambda k: k.pop("keys"),
         lambda k: k.update(algorithms="m.olm"),
@@ -102,9 +102,9 @@ def test_wrong_signature_is_refused(alice):
     assert query(alice, alice.user_id)["device_keys"][alice.user_id] == {}
 
 
-def test_upload_needs_a_token(nobody):
-    nobody.fails(401, "M_MISSING_TOKEN", "POST", "/keys/upload")
-    nobody.fails(401, "M_MISSING_TOKEN", "POST", "/keys/query", {"device_keys": {}})
+def test_upload_needs_a_token(anonymous):
+    anonymous.fails(401, "M_MISSING_TOKEN", "POST", "/keys/upload")
+    anonymous.fails(401, "M_MISSING_TOKEN", "POST", "/keys/query", {"device_keys": {}})
 
 
 def test_keys_go_with_the_device(alice, bob):
@@ -265,17 +265,17 @@ def shared_room(alice, bob):
 
 
 def test_new_keys_come_down_sync_of_who_shares_a_room(alice, bob, register):
-    stranger = register("stranger")
+    outsider = register("outsider")
     shared_room(alice, bob)
-    for c in (alice, bob, stranger):
+    for c in (alice, bob, outsider):
         c.next_sync()
     Device(alice).upload()
     bob.sync_until(lambda r: alice.user_id in r.get("device_lists", {}).get("changed", []))
     alice.sync_until(lambda r: alice.user_id in r.get("device_lists", {}).get("changed", []))
-    assert alice.user_id not in stranger.next_sync().get("device_lists", {}).get("changed", [])
+    assert alice.user_id not in outsider.next_sync().get("device_lists", {}).get("changed", [])
 
 
-def test_same_keys_again_are_no_news(alice, bob):
+def test_same_keys_again_are_no_change(alice, bob):
     shared_room(alice, bob)
     d = Device(alice)
     keys = d.keys()
@@ -285,7 +285,7 @@ def test_same_keys_again_are_no_news(alice, bob):
     assert bob.next_sync().get("device_lists", {}).get("changed", []) == []
 
 
-def test_logout_is_news(alice, bob):
+def test_logout_is_a_device_change(alice, bob):
     shared_room(alice, bob)
     phone = alice.another_device()
     Device(phone).upload()

@@ -22,53 +22,53 @@ def local(c):
     return c.user_id[1:].split(":")[0]
 
 
-def test_flows(nobody):
-    flows = nobody.get("/login")["flows"]
+def test_flows(anonymous):
+    flows = anonymous.get("/login")["flows"]
     assert {"type": "m.login.password"} in flows
     assert {"type": "m.login.token", "get_login_token": True} in flows
 
 
-def test_password(nobody, alice):
+def test_password(anonymous, alice):
     for user in alice.user_id, local(alice), local(alice).upper():
-        r = nobody.post("/login", password_login(user, alice.password))
-        assert r["user_id"] == alice.user_id and r["home_server"] == nobody.server.name
+        r = anonymous.post("/login", password_login(user, alice.password))
+        assert r["user_id"] == alice.user_id and r["home_server"] == anonymous.server.name
         assert r["access_token"] and r["device_id"]
         assert "refresh_token" not in r and "well_known" not in r
     old = {"type": "m.login.password", "user": local(alice), "password": alice.password}
-    assert nobody.post("/login", old)["user_id"] == alice.user_id
+    assert anonymous.post("/login", old)["user_id"] == alice.user_id
 
 
-def test_a_password_is_the_same_in_every_unicode_form(nobody, register):
+def test_a_password_is_the_same_in_every_unicode_form(anonymous, register):
     """One system composes an accent, another combines it: NFKC comes before hashing, wherever a
     password is set or asked for."""
     composed, combining = "\u00dcbergr\u00f6\u00dfe 1234", "U\u0308bergro\u0308\u00dfe 1234"
     user = register("umlaut", password=composed)
     for typed in composed, combining:
-        assert nobody.post("/login", password_login(user.user_id, typed))["user_id"] == user.user_id
-    nobody.fails(403, "M_FORBIDDEN", "POST", "/login", password_login(user.user_id, "Ubergro\u00dfe 1234"))
+        assert anonymous.post("/login", password_login(user.user_id, typed))["user_id"] == user.user_id
+    anonymous.fails(403, "M_FORBIDDEN", "POST", "/login", password_login(user.user_id, "Ubergro\u00dfe 1234"))
     new = {"new_password": "Cafe\u0301 au lait",
            "auth": {**password_login(user.user_id, combining), "type": "m.login.password"}}
     user.post("/account/password", new)
-    nobody.post("/login", password_login(user.user_id, "Caf\u00e9 au lait"))
-    r = nobody.server.cli("user", "password", user.user_id, input=combining + "\n")
+    anonymous.post("/login", password_login(user.user_id, "Caf\u00e9 au lait"))
+    r = anonymous.server.cli("user", "password", user.user_id, input=combining + "\n")
     assert r.returncode == 0, r.stderr
-    nobody.post("/login", password_login(user.user_id, composed))
+    anonymous.post("/login", password_login(user.user_id, composed))
 
 
-def test_wrong_passwords_and_unknown_users_look_the_same(nobody, alice):
-    attempts = [(alice.user_id, "wrong"), ("nobody-of-that-name", "wrong"), (alice.user_id, ""),
+def test_wrong_passwords_and_unknown_users_look_the_same(anonymous, alice):
+    attempts = [(alice.user_id, "wrong"), ("unknown-user", "wrong"), (alice.user_id, ""),
                 ("@someone:elsewhere.example", "wrong"), (alice.user_id, "x" * 600)]
-    errors = [nobody.fails(403, "M_FORBIDDEN", "POST", "/login", password_login(*a)) for a in attempts]
+    errors = [anonymous.fails(403, "M_FORBIDDEN", "POST", "/login", password_login(*a)) for a in attempts]
     assert all(e == errors[0] for e in errors)
 
 
-def test_third_party_identifiers_are_nobodys(nobody):
+def test_third_party_identifiers_are_nobodys(anonymous):
     for identifier in ({"type": "m.id.thirdparty", "medium": "email", "address": "a@b.example"},
                        {"type": "m.id.phone", "country": "GB", "phone": "1234"}):
         body = {"type": "m.login.password", "identifier": identifier, "password": "wrong"}
-        nobody.fails(403, "M_FORBIDDEN", "POST", "/login", body)
+        anonymous.fails(403, "M_FORBIDDEN", "POST", "/login", body)
     old = {"type": "m.login.password", "medium": "email", "address": "a@b.example", "password": "x"}
-    nobody.fails(403, "M_FORBIDDEN", "POST", "/login", old)
+    anonymous.fails(403, "M_FORBIDDEN", "POST", "/login", old)
 
 
 @pytest.mark.parametrize("body, errcode", [
@@ -82,33 +82,34 @@ def test_third_party_identifiers_are_nobodys(nobody):
     ({"type": "m.login.password", "identifier": "x", "password": "x"}, "M_BAD_JSON"),
     ({"type": "m.login.token"}, "M_MISSING_PARAM"),
 ])
-def test_bad_bodies(nobody, body, errcode):
-    nobody.fails(400, errcode, "POST", "/login", body)
+def test_bad_bodies(anonymous, body, errcode):
+    anonymous.fails(400, errcode, "POST", "/login", body)
 
 
-def test_device_ids(nobody, alice):
-    r = nobody.post("/login", password_login(alice.user_id, alice.password, device_id="PHONE",
-                                             initial_device_display_name="My phone"))
+def test_device_ids(anonymous, alice):
+    r = anonymous.post("/login", password_login(alice.user_id, alice.password, device_id="PHONE",
+                                                initial_device_display_name="My phone"))
     assert r["device_id"] == "PHONE"
-    first = Client(nobody.server, token=r["access_token"])
+    first = Client(anonymous.server, token=r["access_token"])
     assert first.get("/devices/PHONE")["display_name"] == "My phone"
     # the same device again: its name stays, the tokens it had end
-    r = nobody.post("/login", password_login(alice.user_id, alice.password, device_id="PHONE",
-                                             initial_device_display_name="Another name"))
-    second = Client(nobody.server, token=r["access_token"])
+    r = anonymous.post("/login", password_login(alice.user_id, alice.password, device_id="PHONE",
+                                                initial_device_display_name="Another name"))
+    second = Client(anonymous.server, token=r["access_token"])
     first.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami")
     assert second.get("/devices/PHONE")["display_name"] == "My phone"
     assert alice.get("/account/whoami")["device_id"] == alice.device_id
-    nobody.fails(400, "M_INVALID_PARAM", "POST", "/login",
-                 password_login(alice.user_id, alice.password, device_id="x" * 256))
+    anonymous.fails(400, "M_INVALID_PARAM", "POST", "/login",
+                    password_login(alice.user_id, alice.password, device_id="x" * 256))
 
 
-def test_token_in_header_or_query(nobody, alice):
-    assert nobody.get("/account/whoami", params={"access_token": alice.token}) == alice.get("/account/whoami")
-    nobody.fails(401, "M_MISSING_TOKEN", "GET", "/account/whoami")
+def test_token_in_header_or_query(anonymous, alice):
+    assert anonymous.get("/account/whoami", params={"access_token": alice.token}) == (
+        alice.get("/account/whoami"))
+    anonymous.fails(401, "M_MISSING_TOKEN", "GET", "/account/whoami")
     for bad in "nonsense", alice.token + "x", alice.token[:-1]:
-        e = nobody.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami",
-                         headers={"Authorization": f"Bearer {bad}"})
+        e = anonymous.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami",
+                            headers={"Authorization": f"Bearer {bad}"})
         assert "soft_logout" not in e
 
 
@@ -176,19 +177,19 @@ def login_token(c):
     return r["login_token"]
 
 
-def test_login_tokens(nobody, alice):
+def test_login_tokens(anonymous, alice):
     token = login_token(alice)
-    r = nobody.post("/login", {"type": "m.login.token", "token": token, "device_id": "TV"})
+    r = anonymous.post("/login", {"type": "m.login.token", "token": token, "device_id": "TV"})
     assert r["user_id"] == alice.user_id and r["device_id"] == "TV"
     for bad in token, "nonsense":  # once is enough
-        nobody.fails(403, "M_FORBIDDEN", "POST", "/login", {"type": "m.login.token", "token": bad})
+        anonymous.fails(403, "M_FORBIDDEN", "POST", "/login", {"type": "m.login.token", "token": bad})
 
 
-def test_login_tokens_are_no_access_tokens(nobody, alice):
+def test_login_tokens_are_no_access_tokens(anonymous, alice):
     token = login_token(alice)
-    nobody.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami",
-                 headers={"Authorization": f"Bearer {token}"})
-    nobody.fails(401, "M_MISSING_TOKEN", "POST", "/_matrix/client/v1/login/get_token", {})
+    anonymous.fails(401, "M_UNKNOWN_TOKEN", "GET", "/account/whoami",
+                    headers={"Authorization": f"Bearer {token}"})
+    anonymous.fails(401, "M_MISSING_TOKEN", "POST", "/_matrix/client/v1/login/get_token", {})
 
 
 # ---- refresh ----
@@ -288,11 +289,11 @@ def test_an_expired_token_is_a_soft_logout(brief):
     assert "soft_logout" not in whoami(brief, two["access_token"], fails=True)
 
 
-def test_bad_refresh_tokens(nobody):
-    e = nobody.fails(401, "M_UNKNOWN_TOKEN", "POST", "/refresh", {"refresh_token": "nonsense"})
+def test_bad_refresh_tokens(anonymous):
+    e = anonymous.fails(401, "M_UNKNOWN_TOKEN", "POST", "/refresh", {"refresh_token": "nonsense"})
     assert "soft_logout" not in e
-    nobody.fails(400, "M_MISSING_PARAM", "POST", "/refresh", {})
-    nobody.fails(400, "M_BAD_JSON", "POST", "/refresh", {"refresh_token": 7})
+    anonymous.fails(400, "M_MISSING_PARAM", "POST", "/refresh", {})
+    anonymous.fails(400, "M_BAD_JSON", "POST", "/refresh", {"refresh_token": 7})
 
 
 def test_tokens_survive_a_restart(fresh_server):
@@ -361,7 +362,7 @@ def test_a_network_is_known_after_a_login(attacked):
 
 
 def test_names_without_an_account_are_limited_alike(attacked):
-    answers = [attacked.tries(f"10.0.{i}.1", name="nobody").status_code for i in range(16)]
+    answers = [attacked.tries(f"10.0.{i}.1", name="unknown").status_code for i in range(16)]
     assert answers == [403] * 15 + [429]
 
 

@@ -162,13 +162,13 @@ def test_it_survives_kill_9(fresh_server):
 # ---- what is refused ----
 
 
-def test_uploads_need_a_user(nobody):
-    nobody.fails(401, "M_MISSING_TOKEN", "POST", UPLOAD)
-    nobody.fails(401, "M_MISSING_TOKEN", "POST", CREATE)
-    nobody.fails(401, "M_MISSING_TOKEN", "PUT", UPLOAD + "/test.example/abc")
-    nobody.fails(401, "M_MISSING_TOKEN", "GET", f"{MEDIA}/download/test.example/abc")
-    nobody.fails(401, "M_MISSING_TOKEN", "GET", f"{MEDIA}/config")
-    nobody.fails(401, "M_MISSING_TOKEN", "GET", f"{OLD}/config")
+def test_uploads_need_a_user(anonymous):
+    anonymous.fails(401, "M_MISSING_TOKEN", "POST", UPLOAD)
+    anonymous.fails(401, "M_MISSING_TOKEN", "POST", CREATE)
+    anonymous.fails(401, "M_MISSING_TOKEN", "PUT", UPLOAD + "/test.example/abc")
+    anonymous.fails(401, "M_MISSING_TOKEN", "GET", f"{MEDIA}/download/test.example/abc")
+    anonymous.fails(401, "M_MISSING_TOKEN", "GET", f"{MEDIA}/config")
+    anonymous.fails(401, "M_MISSING_TOKEN", "GET", f"{OLD}/config")
 
 
 @pytest.mark.parametrize("name", [
@@ -295,10 +295,10 @@ def test_no_room_for_the_name(fresh_server, disk):
 # ---- the old endpoints ----
 
 
-def test_the_old_endpoints_are_frozen(alice, nobody):
+def test_the_old_endpoints_are_frozen(alice, anonymous):
     name = mxc(alice, b"new")
     for v in ("v3", "r0", "v1"):
-        for c in (nobody, alice):
+        for c in (anonymous, alice):
             c.fails(404, "M_NOT_FOUND", "GET", f"/_matrix/media/{v}/download/{name}")
             c.fails(404, "M_NOT_FOUND", "GET", f"/_matrix/media/{v}/download/{name}/x")
 
@@ -313,11 +313,11 @@ def test_media_of_before_the_freeze(fresh_server):
         assert r.headers["cache-control"].startswith("public")
     server.settings["enable_authenticated_media"] = "true"
     server.restart()
-    ann, nobody = Client(server, token=ann.token), Client(server)
+    ann, anonymous = Client(server, token=ann.token), Client(server)
     new = mxc(ann, b"old")
-    assert fetch(nobody, f"{OLD}/download/{old}/b.txt").headers["content-disposition"] == (
+    assert fetch(anonymous, f"{OLD}/download/{old}/b.txt").headers["content-disposition"] == (
         'inline; filename="b.txt"')
-    nobody.fails(404, "M_NOT_FOUND", "GET", f"{OLD}/download/{new}")
+    anonymous.fails(404, "M_NOT_FOUND", "GET", f"{OLD}/download/{new}")
     assert fetch(ann, f"{MEDIA}/download/{old}").content == b"old"
 
 

@@ -242,10 +242,10 @@ def test_ban_and_unban(alice, bob):
     bob.join(room)
 
 
-def test_ban_of_somebody_who_was_never_here(alice):
+def test_ban_of_a_user_who_was_never_in_the_room(alice):
     room = alice.create_room()
-    alice.ban(room, "@stranger:elsewhere.example")
-    refused(alice, room, "ban", {"user_id": "nobody"}, 400, "M_INVALID_PARAM")
+    alice.ban(room, "@outsider:elsewhere.example")
+    refused(alice, room, "ban", {"user_id": "unknown"}, 400, "M_INVALID_PARAM")
 
 
 def test_ban_may_ask_to_hide_what_was_sent(alice, bob):
@@ -317,7 +317,7 @@ def test_restricted_join(alice, bob, version):
     bob.send(room, "still here")
 
 
-def test_restricted_join_by_invite_needs_nobody(alice, bob):
+def test_restricted_join_by_invite_needs_no_authorising_user(alice, bob):
     room = restricted(alice, [], invite=[bob.user_id])
     bob.join(room)
     assert "join_authorised_via_users_server" not in member(bob, room, bob)
@@ -328,7 +328,7 @@ def test_restricted_join_ignores_rooms_that_are_not_there(alice, bob):
     bob.fails(403, "M_FORBIDDEN", "POST", f"/join/{q(room)}")
 
 
-def test_restricted_join_with_nobody_to_vouch(alice, bob):
+def test_restricted_join_without_authorising_user(alice, bob):
     space = alice.create_room(preset="public_chat")
     room = restricted(alice, [space], version="11",
                       power_level_content_override={"invite": 100})

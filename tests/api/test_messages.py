@@ -69,7 +69,7 @@ def test_at_the_live_end_one_can_go_on(alice, bob):
     assert "end" not in bob.messages(room, dir="f", limit=1000)  # they see no more of it
 
 
-def test_who_may_not_read_is_told_so_first(alice, bob):
+def test_permission_is_checked_first(alice, bob):
     room = alice.create_room(preset="public_chat")
     bob.join(room)
     bob.fails(400, "M_MISSING_PARAM", "GET", f"/rooms/{q(room)}/messages")
@@ -152,11 +152,11 @@ def test_bad_parameters(alice):
     assert len(r["chunk"]) > 3
 
 
-def test_only_members_read(alice, bob, nobody):
+def test_only_members_read(alice, bob, anonymous):
     room = alice.create_room()
     bob.fails(403, "M_FORBIDDEN", "GET", f"/rooms/{q(room)}/messages", params={"dir": "b"})
     bob.fails(403, "M_FORBIDDEN", "GET", "/rooms/!nowhere:test.example/messages", params={"dir": "b"})
-    nobody.fails(401, "M_MISSING_TOKEN", "GET", f"/rooms/{q(room)}/messages", params={"dir": "b"})
+    anonymous.fails(401, "M_MISSING_TOKEN", "GET", f"/rooms/{q(room)}/messages", params={"dir": "b"})
 
 
 # ---- filters ----

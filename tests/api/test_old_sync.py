@@ -40,7 +40,7 @@ def test_those_who_left_see_what_was_then(alice, bob):
     assert [e["content"]["name"] for e in r["state"] if e["type"] == "m.room.name"] == ["then"]
 
 
-def test_strangers(alice, bob):
+def test_outsiders(alice, bob):
     room = alice.create_room()
     bob.fails(403, "M_FORBIDDEN", "GET", f"/rooms/{q(room)}/initialSync")
     alice.send_state(room, "m.room.history_visibility", {"history_visibility": "world_readable"})
@@ -73,7 +73,7 @@ def test_with_receipts_and_presence(alice, bob, register):
     assert set(r["receipts"][0]["content"][said]["m.read"]) == {carol.user_id}
 
 
-def test_who_left_is_not_shown_who_is_there_now(alice, bob, nobody):
+def test_who_left_is_not_shown_who_is_there_now(alice, bob, anonymous):
     room = alice.create_room(preset="public_chat")
     bob.join(room)
     alice.put(f"/presence/{q(alice.user_id)}/status", {"presence": "online"})
@@ -90,7 +90,7 @@ def rooms_of(client, **params):
     return r, {x["room_id"]: x for x in r["rooms"]}
 
 
-def test_all_rooms_at_once(alice, bob, nobody):
+def test_all_rooms_at_once(alice, bob, anonymous):
     joined = alice.create_room(name="joined")
     for text in "abc":
         alice.send(joined, text)
@@ -120,7 +120,7 @@ def test_all_rooms_at_once(alice, bob, nobody):
     alice.put(f"/user/{q(alice.user_id)}/account_data/m.ignored_user_list",
               {"ignored_users": {bob.user_id: {}}})
     assert invited not in rooms_of(alice)[1]
-    nobody.fails(401, "M_MISSING_TOKEN", "GET", "/initialSync")
+    anonymous.fails(401, "M_MISSING_TOKEN", "GET", "/initialSync")
 
 
 # ---- GET /events -------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def test_events_come_once_and_wait(alice, bob):
     assert bodies(found) == ["three"]
 
 
-def test_events_of_more_than_a_page_are_all_told(alice, bob):
+def test_events_of_more_than_a_page_are_all_returned(alice, bob):
     room = alice.create_room(preset="public_chat")
     others = [alice.create_room(preset="public_chat") for _ in range(20)]
     for r in [room, *others]:
@@ -218,7 +218,7 @@ def test_events_of_a_room_that_one_only_looks_into(alice, bob):
     bob.fails(403, "M_FORBIDDEN", "GET", "/events", params={"room_id": "!nowhere:test.example"})
 
 
-def test_who_looks_into_a_room_waits_for_its_news(fresh_server, register):
+def test_peeking_waits_for_new_events(fresh_server, register):
     """And does not look again and again meanwhile."""
     server = fresh_server()
     alice, bob = (register(name, on=server) for name in ("alice", "bob"))

@@ -55,8 +55,8 @@ def test_refusals(alice, bob):
     alice.fails(400, "M_INVALID_PARAM", "PUT", path(alice), {"presence": "asleep"})
     alice.fails(400, "M_BAD_JSON", "PUT", path(alice), {"presence": "online", "status_msg": 5})
     bob.fails(403, "M_FORBIDDEN", "GET", path(alice))  # no room in common
-    bob.fails(403, "M_FORBIDDEN", "GET", "/presence/%40nobody%3Atest.example/status")
-    bob.fails(400, "M_INVALID_PARAM", "GET", "/presence/nobody/status")
+    bob.fails(403, "M_FORBIDDEN", "GET", "/presence/%40unknown%3Atest.example/status")
+    bob.fails(400, "M_INVALID_PARAM", "GET", "/presence/unknown/status")
 
 
 def test_who_shares_a_room_may_see(alice, bob, room):
@@ -65,15 +65,15 @@ def test_who_shares_a_room_may_see(alice, bob, room):
 
 
 def test_it_comes_down_sync(alice, bob, room, register):
-    stranger = register("stranger")
-    stranger.next_sync()
+    outsider = register("outsider")
+    outsider.next_sync()
     bob.next_sync()
     alice.put(path(alice), {"presence": "unavailable", "status_msg": "busy"})
     got = bob.sync_until(of(alice))
     assert (got["presence"], got["status_msg"]) == ("unavailable", "busy")
     assert of(alice)(bob.next_sync()) is None
     assert of(alice)(bob.sync())["presence"] == "unavailable"
-    assert of(alice)(stranger.next_sync()) is None
+    assert of(alice)(outsider.next_sync()) is None
     alice.put(path(alice), {"presence": "offline"})
     assert bob.sync_until(of(alice))["presence"] == "offline"
     assert of(alice)(bob.sync()) is None

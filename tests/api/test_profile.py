@@ -9,13 +9,13 @@ def path(c, *keys):
     return "/".join(["/profile", q(c.user_id), *(q(k) for k in keys)])
 
 
-def test_displayname_and_avatar(nobody, alice):
+def test_displayname_and_avatar(anonymous, alice):
     alice.put(path(alice, "displayname"), {"displayname": "Alice Ä. ☕"})
     alice.put(path(alice, "avatar_url"), {"avatar_url": "mxc://test.example/abc"})
     whole = {"displayname": "Alice Ä. ☕", "avatar_url": "mxc://test.example/abc"}
-    assert nobody.get(path(alice)) == whole
+    assert anonymous.get(path(alice)) == whole
     for key, value in whole.items():
-        assert nobody.get(path(alice, key)) == {key: value}
+        assert anonymous.get(path(alice, key)) == {key: value}
 
 
 @pytest.mark.parametrize("nothing", ["", None])
@@ -33,16 +33,16 @@ def test_delete(alice):
     assert "avatar_url" not in alice.get(path(alice))
 
 
-def test_other_fields(nobody, alice):
+def test_other_fields(anonymous, alice):
     values = {"m.tz": "Europe/London", "org.example.languages": ["de", "en"],
               "org.example.job_title": {"title": "Clerk", "since": 2019}, "org.example.null": None}
     for key, value in values.items():
         alice.put(path(alice, key), {key: value})
     for key, value in values.items():
-        assert nobody.get(path(alice, key)) == {key: value}
-        assert nobody.get(path(alice))[key] == value
+        assert anonymous.get(path(alice, key)) == {key: value}
+        assert anonymous.get(path(alice))[key] == value
     alice.delete(path(alice, "m.tz"))
-    nobody.fails(404, "M_NOT_FOUND", "GET", path(alice, "m.tz"))
+    anonymous.fails(404, "M_NOT_FOUND", "GET", path(alice, "m.tz"))
 
 
 def test_the_unstable_path(alice):
@@ -77,23 +77,23 @@ def test_the_whole_profile_is_bounded(alice):
     alice.put(path(alice, "org.example.b"), {"org.example.b": "x" * 40000})
 
 
-def test_bodies_and_tokens(nobody, alice, bob):
+def test_bodies_and_tokens(anonymous, alice, bob):
     me = path(alice, "displayname")
     alice.fails(400, "M_MISSING_PARAM", "PUT", me, {})
     alice.fails(400, "M_MISSING_PARAM", "PUT", me, {"avatar_url": "mxc://a/b"})
-    nobody.fails(401, "M_MISSING_TOKEN", "PUT", me, {"displayname": "x"})
-    nobody.fails(401, "M_MISSING_TOKEN", "DELETE", me)
+    anonymous.fails(401, "M_MISSING_TOKEN", "PUT", me, {"displayname": "x"})
+    anonymous.fails(401, "M_MISSING_TOKEN", "DELETE", me)
     bob.fails(403, "M_FORBIDDEN", "PUT", me, {"displayname": "x"})
     bob.fails(403, "M_FORBIDDEN", "DELETE", me)
 
 
-def test_nobodys_profile(nobody):
-    nobody.fails(404, "M_NOT_FOUND", "GET", "/profile/@no-such-user:test.example")
-    nobody.fails(404, "M_NOT_FOUND", "GET", "/profile/@no-such-user:test.example/displayname")
-    nobody.fails(400, "M_INVALID_PARAM", "GET", "/profile/nonsense")
+def test_nobodys_profile(anonymous):
+    anonymous.fails(404, "M_NOT_FOUND", "GET", "/profile/@no-such-user:test.example")
+    anonymous.fails(404, "M_NOT_FOUND", "GET", "/profile/@no-such-user:test.example/displayname")
+    anonymous.fails(400, "M_INVALID_PARAM", "GET", "/profile/nonsense")
 
 
-def test_rooms_are_told(alice, bob):
+def test_profile_changes_reach_rooms(alice, bob):
     rooms = [alice.create_room(preset="public_chat") for _ in range(3)]
     bob.join(rooms[0])
     alice.put(path(alice, "displayname"), {"displayname": "Queen Alice"})
@@ -115,7 +115,7 @@ def test_members_see_a_new_name(alice, bob):
     assert bob.sync_until(names) == ["Alice the Second"]
 
 
-def test_rooms_are_not_told_of_what_does_not_change(alice):
+def test_an_unchanged_profile_writes_no_member_events(alice):
     room = alice.create_room()
     key = path(alice, "displayname")
     alice.put(key, {"displayname": "Alice L."})
@@ -126,7 +126,7 @@ def test_rooms_are_not_told_of_what_does_not_change(alice):
     assert member() == before
 
 
-def test_rooms_one_has_left_are_not_told(alice, bob):
+def test_profile_changes_do_not_reach_left_rooms(alice, bob):
     room = alice.create_room(preset="public_chat")
     bob.join(room)
     bob.leave(room)

@@ -23,7 +23,7 @@ def pushed(reply):
     return [e["content"] for e in reply["account_data"]["events"] if e["type"] == "m.push_rules"]
 
 
-def test_everybody_has_the_predefined_ones(alice):
+def test_all_users_have_the_predefined_rules(alice):
     rules = alice.get("/pushrules/")
     assert set(rules) == {"global"} and set(rules["global"]) == set(KINDS)
     assert alice.get("/pushrules/global/") == rules["global"]
@@ -64,7 +64,7 @@ def test_order(alice):
     put("@a:x", before="@c:x")
     assert own(alice, "sender") == ["@a:x", "@c:x", "@d:x", "@b:x", "@e:x"]
     alice.fails(400, "M_UNKNOWN", "PUT", rule("sender", "@f:x"), {"actions": []},
-                params={"before": "@nobody:x"})
+                params={"before": "@unknown:x"})
 
 
 def test_own_rules_come_before_the_predefined(alice):

@@ -63,7 +63,7 @@ def test_never_backwards(alice, bob, room):
     assert list(receipts(alice.sync(), room)) == [(second, "m.read", bob.user_id, None)]
 
 
-def test_only_the_newest_is_told(alice, bob, room):
+def test_only_the_newest_is_notified(alice, bob, room):
     events = [alice.send(room, str(i)) for i in range(3)]
     alice.next_sync()
     for e in events:

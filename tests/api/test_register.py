@@ -17,94 +17,94 @@ def name(stem="reg"):
     return f"{stem}-{next(names)}"
 
 
-def test_registration_asks_for_a_flow_first(nobody):
+def test_registration_asks_for_a_flow_first(anonymous):
     body = {"username": name(), "password": "correct horse"}
-    r = nobody.call("POST", "/register", body, status=401)
+    r = anonymous.call("POST", "/register", body, status=401)
     assert r["flows"] == [{"stages": ["m.login.dummy"]}]
     assert r["params"] == {} and r["session"]
     body["auth"] = {"type": "m.login.dummy", "session": r["session"]}
-    done = nobody.post("/register", body)
-    assert done["user_id"] == f"@{body['username']}:{nobody.server.name}"
-    assert done["home_server"] == nobody.server.name
+    done = anonymous.post("/register", body)
+    assert done["user_id"] == f"@{body['username']}:{anonymous.server.name}"
+    assert done["home_server"] == anonymous.server.name
     assert done["access_token"] and done["device_id"]
     assert "refresh_token" not in done and "expires_in_ms" not in done
 
 
-def test_parameters_of_the_first_request_count(nobody):
+def test_parameters_of_the_first_request_count(anonymous):
     n = name()
-    session = nobody.call("POST", "/register", {
+    session = anonymous.call("POST", "/register", {
         "username": n, "password": "correct horse", "device_id": "FIRST",
         "initial_device_display_name": "the first"}, status=401)["session"]
-    done = nobody.post("/register", {"auth": {"type": "m.login.dummy", "session": session}})
-    assert done["user_id"] == f"@{n}:{nobody.server.name}" and done["device_id"] == "FIRST"
-    c = Client(nobody.server).login(n, "correct horse")
+    done = anonymous.post("/register", {"auth": {"type": "m.login.dummy", "session": session}})
+    assert done["user_id"] == f"@{n}:{anonymous.server.name}" and done["device_id"] == "FIRST"
+    c = Client(anonymous.server).login(n, "correct horse")
     assert "the first" in [d.get("display_name") for d in c.get("/devices")["devices"]]
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_finished_session_answers_the_same(nobody, named):
+def test_a_finished_session_answers_the_same(anonymous, named):
     body = {"password": "correct horse", **({"username": name()} if named else {})}
-    session = nobody.call("POST", "/register", {}, status=401)["session"]
+    session = anonymous.call("POST", "/register", {}, status=401)["session"]
     body["auth"] = {"type": "m.login.dummy", "session": session}
-    done = nobody.post("/register", body)
-    assert nobody.post("/register", body) == done
-    assert Client(nobody.server, token=done["access_token"]).get("/account/whoami")
-    nobody.fails(403, "M_FORBIDDEN", "POST", "/register", {**body, "username": name()})
+    done = anonymous.post("/register", body)
+    assert anonymous.post("/register", body) == done
+    assert Client(anonymous.server, token=done["access_token"]).get("/account/whoami")
+    anonymous.fails(403, "M_FORBIDDEN", "POST", "/register", {**body, "username": name()})
     del body["auth"]["session"]  # without it, this is somebody else
     if named:
-        nobody.fails(400, "M_USER_IN_USE", "POST", "/register", body)
+        anonymous.fails(400, "M_USER_IN_USE", "POST", "/register", body)
     else:
-        assert nobody.post("/register", body)["user_id"] != done["user_id"]
+        assert anonymous.post("/register", body)["user_id"] != done["user_id"]
 
 
-def test_the_flow_can_be_completed_at_once(nobody):
+def test_the_flow_can_be_completed_at_once(anonymous):
     body = {"username": name(), "password": "correct horse", "device_id": "MYDEVICE", **DUMMY}
-    done = nobody.post("/register", body)
+    done = anonymous.post("/register", body)
     assert done["device_id"] == "MYDEVICE"
-    c = Client(nobody.server, token=done["access_token"])
+    c = Client(anonymous.server, token=done["access_token"])
     assert c.get("/account/whoami") == {
         "user_id": done["user_id"], "device_id": "MYDEVICE", "is_guest": False}
 
 
-def test_names_that_are_taken(nobody, alice):
+def test_names_that_are_taken(anonymous, alice):
     taken = alice.user_id[1:].split(":")[0]
     for body in {"username": taken}, {"username": taken, "password": "correct horse", **DUMMY}:
-        nobody.fails(400, "M_USER_IN_USE", "POST", "/register", body)
-    nobody.fails(400, "M_USER_IN_USE", "GET", f"/register/available?username={taken}")
-    assert nobody.get(f"/register/available?username={name()}") == {"available": True}
-    nobody.fails(400, "M_MISSING_PARAM", "GET", "/register/available")
+        anonymous.fails(400, "M_USER_IN_USE", "POST", "/register", body)
+    anonymous.fails(400, "M_USER_IN_USE", "GET", f"/register/available?username={taken}")
+    assert anonymous.get(f"/register/available?username={name()}") == {"available": True}
+    anonymous.fails(400, "M_MISSING_PARAM", "GET", "/register/available")
 
 
 @pytest.mark.parametrize("bad", ["", "with space", "ümlaut", "colon:", "@at", "12345", "x" * 250])
-def test_names_that_are_no_names(nobody, bad):
-    nobody.fails(400, "M_INVALID_USERNAME", "POST", "/register",
-                 {"username": bad, "password": "correct horse", **DUMMY})
-    nobody.fails(400, "M_INVALID_USERNAME", "GET", "/register/available", params={"username": bad})
+def test_names_that_are_no_names(anonymous, bad):
+    anonymous.fails(400, "M_INVALID_USERNAME", "POST", "/register",
+                    {"username": bad, "password": "correct horse", **DUMMY})
+    anonymous.fails(400, "M_INVALID_USERNAME", "GET", "/register/available", params={"username": bad})
 
 
-def test_capitals_become_small(nobody):
+def test_capitals_become_small(anonymous):
     n = name("Capital")
-    done = nobody.post("/register", {"username": n, "password": "correct horse", **DUMMY})
-    assert done["user_id"] == f"@{n.lower()}:{nobody.server.name}"
+    done = anonymous.post("/register", {"username": n, "password": "correct horse", **DUMMY})
+    assert done["user_id"] == f"@{n.lower()}:{anonymous.server.name}"
 
 
-def test_a_name_is_made_when_none_is_given(nobody):
-    done = nobody.post("/register", {"password": "correct horse", **DUMMY})
-    assert done["user_id"].startswith("@") and done["user_id"].endswith(":" + nobody.server.name)
+def test_a_name_is_made_when_none_is_given(anonymous):
+    done = anonymous.post("/register", {"password": "correct horse", **DUMMY})
+    assert done["user_id"].startswith("@") and done["user_id"].endswith(":" + anonymous.server.name)
 
 
-def test_passwords(nobody):
-    register = lambda password, errcode: nobody.fails(
+def test_passwords(anonymous):
+    register = lambda password, errcode: anonymous.fails(
         400, errcode, "POST", "/register", {"username": name(), "password": password, **DUMMY})
     register("short", "M_WEAK_PASSWORD")
     register("ééééééé", "M_WEAK_PASSWORD")  # 14 bytes, but 7 characters
     register("x" * 513, "M_INVALID_PARAM")
     register(12345678, "M_BAD_JSON")
-    nobody.fails(400, "M_MISSING_PARAM", "POST", "/register", {"username": name(), **DUMMY})
-    nobody.post("/register", {"username": name(), "password": "x" * 512, **DUMMY})
+    anonymous.fails(400, "M_MISSING_PARAM", "POST", "/register", {"username": name(), **DUMMY})
+    anonymous.post("/register", {"username": name(), "password": "x" * 512, **DUMMY})
 
 
-def test_bad_bodies(nobody):
+def test_bad_bodies(anonymous):
     bad = [
         ("username", 5, "M_BAD_JSON"), ("device_id", 5, "M_BAD_JSON"),
         ("device_id", "x" * 256, "M_INVALID_PARAM"), ("device_id", "", "M_INVALID_PARAM"),
@@ -113,21 +113,21 @@ def test_bad_bodies(nobody):
     ]
     for key, value, errcode in bad:
         body = {"username": name(), "password": "correct horse", **DUMMY, key: value}
-        nobody.fails(400, errcode, "POST", "/register", body)
-    nobody.fails(400, "M_INVALID_PARAM", "POST", "/register?kind=robot", DUMMY)
+        anonymous.fails(400, errcode, "POST", "/register", body)
+    anonymous.fails(400, "M_INVALID_PARAM", "POST", "/register?kind=robot", DUMMY)
 
 
-def test_inhibit_login(nobody):
+def test_inhibit_login(anonymous):
     n = name()
-    done = nobody.post("/register", {"username": n, "password": "correct horse",
-                                     "inhibit_login": True, **DUMMY})
+    done = anonymous.post("/register", {"username": n, "password": "correct horse",
+                                        "inhibit_login": True, **DUMMY})
     assert set(done) == {"user_id", "home_server"}
-    Client(nobody.server).login(n, "correct horse")
+    Client(anonymous.server).login(n, "correct horse")
 
 
-def test_refresh_tokens_at_registration(nobody):
-    done = nobody.post("/register", {"username": name(), "password": "correct horse",
-                                     "refresh_token": True, **DUMMY})
+def test_refresh_tokens_at_registration(anonymous):
+    done = anonymous.post("/register", {"username": name(), "password": "correct horse",
+                                        "refresh_token": True, **DUMMY})
     assert done["refresh_token"] and done["expires_in_ms"] == 300000
 
 
@@ -136,13 +136,13 @@ def test_new_users_are_called_by_their_name(alice):
     assert alice.get(f"/profile/{alice.user_id}") == {"displayname": local}
 
 
-def test_no_mail_and_no_text_messages(nobody):
+def test_no_mail_and_no_text_messages(anonymous):
     for path in ("/register/email/requestToken", "/register/msisdn/requestToken"):
-        nobody.fails(400, "M_THREEPID_MEDIUM_NOT_SUPPORTED", "POST", path, {})
+        anonymous.fails(400, "M_THREEPID_MEDIUM_NOT_SUPPORTED", "POST", path, {})
 
 
-def test_guests_are_refused_by_default(nobody):
-    nobody.fails(403, "M_GUEST_ACCESS_FORBIDDEN", "POST", "/register?kind=guest", {})
+def test_guests_are_refused_by_default(anonymous):
+    anonymous.fails(403, "M_GUEST_ACCESS_FORBIDDEN", "POST", "/register?kind=guest", {})
 
 
 # ---- other settings ----
@@ -204,10 +204,10 @@ def test_shared_secret_is_checked(closed):
     c.fails(400, "M_USER_IN_USE", "POST", path, secret_body(c, "twice"))
 
 
-def test_shared_secret_must_be_set(nobody):
-    nobody.fails(400, "M_UNKNOWN", "GET", "/_synapse/admin/v1/register")
-    nobody.fails(400, "M_UNKNOWN", "POST", "/_synapse/admin/v1/register",
-                 {"nonce": "x", "username": "x", "password": "x", "mac": "x"})
+def test_shared_secret_must_be_set(anonymous):
+    anonymous.fails(400, "M_UNKNOWN", "GET", "/_synapse/admin/v1/register")
+    anonymous.fails(400, "M_UNKNOWN", "POST", "/_synapse/admin/v1/register",
+                    {"nonce": "x", "username": "x", "password": "x", "mac": "x"})
 
 
 def test_guests(closed):
@@ -338,11 +338,11 @@ def test_bad_tokens(guarded, body):
     guarded[1].fails(400, "M_INVALID_PARAM", "POST", TOKENS + "/new", body)
 
 
-def test_tokens_twice_and_by_others(guarded, nobody, alice):
+def test_tokens_twice_and_by_others(guarded, anonymous, alice):
     admin = guarded[1]
     admin.post(TOKENS + "/new", {"token": "twice"})
     admin.fails(400, "M_INVALID_PARAM", "POST", TOKENS + "/new", {"token": "twice"})
-    nobody.fails(401, "M_MISSING_TOKEN", "GET", TOKENS)
+    anonymous.fails(401, "M_MISSING_TOKEN", "GET", TOKENS)
     alice.fails(403, "M_FORBIDDEN", "GET", TOKENS)
 
 

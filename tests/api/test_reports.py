@@ -31,7 +31,7 @@ def test_report_a_room(alice, bob):
 def test_report_a_user(alice, bob):
     assert bob.post(f"/users/{q(alice.user_id)}/report", {"reason": "rude"}) == {}
     assert bob.post(f"/users/{q('@x:elsewhere.example')}/report", {"reason": "rude"}) == {}
-    bob.fails(404, "M_NOT_FOUND", "POST", f"/users/{q('@nobody:test.example')}/report",
+    bob.fails(404, "M_NOT_FOUND", "POST", f"/users/{q('@unknown:test.example')}/report",
               {"reason": "x"})
     bob.fails(400, "M_INVALID_PARAM", "POST", "/users/nonsense/report", {"reason": "x"})
     bob.fails(400, "M_MISSING_PARAM", "POST", f"/users/{q(alice.user_id)}/report", {})

@@ -64,7 +64,7 @@ class Story:
             setattr(self, name, Client(server, c.user_id, c.token, c.device_id, c.password))
         return self
 
-    def told(self):
+    def snapshot(self):
         alice, bob = self.alice, self.bob
         waiting = bob.sync(since=self.before)
         return {
@@ -84,8 +84,8 @@ class Story:
         }
 
 
-def without_age(told):
-    return re.sub(r"'age': \d+|'membership': 'join', ", "", str(told))
+def without_age(snapshot):
+    return re.sub(r"'age': \d+|'membership': 'join', ", "", str(snapshot))
 
 
 def tables(uri):
@@ -124,7 +124,7 @@ def lose_something(story):
 def test_dump_and_restore(fresh_server, tmp_path):
     s = fresh_server()
     story = Story(s)
-    told = without_age(story.told())
+    snapshot = without_age(story.snapshot())
     uri, dump = uri_of(s), tmp_path / "concorde.dump"
     other_uri = re.sub(r"dbname='?concorde'?", "dbname=restored", uri)
     run("pg_dump", "-Fc", "-f", str(dump), uri)
@@ -139,7 +139,7 @@ def test_dump_and_restore(fresh_server, tmp_path):
     shutil.copy(s.data / "signing.key", data)
     other = Server({"database": other_uri}, data=data).start()
     try:
-        assert without_age(story.on(other).told()) == told
+        assert without_age(story.on(other).snapshot()) == snapshot
         check_tokens(story, lost)
         assert "new key" not in other.log_text()
     finally:
@@ -150,7 +150,7 @@ def test_dump_and_restore(fresh_server, tmp_path):
 def test_base_backup(fresh_server, tmp_path):
     s = fresh_server()
     story = Story(s)
-    told = without_age(story.told())
+    snapshot = without_age(story.snapshot())
     (program,) = pathlib.Path("/usr/lib/postgresql").glob("*/bin/pg_basebackup")
     backup, cluster = tmp_path / "backup", (s.data / "postgres" / "data").resolve()
     run(str(program), "-D", str(backup), "-X", "stream", "-c", "fast", "-d", as_superuser(uri_of(s)))
@@ -161,5 +161,5 @@ def test_base_backup(fresh_server, tmp_path):
     copy_tree(backup, cluster)
     run("chown", "-R", f"{owner.st_uid}:{owner.st_gid}", str(cluster))
     s.start()
-    assert without_age(story.on(s).told()) == told
+    assert without_age(story.on(s).snapshot()) == snapshot
     check_tokens(story, lost)

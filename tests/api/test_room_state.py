@@ -114,7 +114,7 @@ def test_power_levels_are_checked(alice):
 # ---- who may read ----
 
 
-def test_strangers_and_the_invited_read_nothing(alice, bob):
+def test_outsiders_and_the_invited_read_nothing(alice, bob):
     room = alice.create_room(invite=[bob.user_id])
     for what in "state", "state/m.room.name", "members", "joined_members":
         unreadable(bob, room, what)
@@ -183,13 +183,13 @@ def test_members_and_filters(alice, bob, register):
     bob.join(room)
     bob.leave(room)
     alice.ban(room, dave)
-    everybody = {alice.user_id: "join", bob.user_id: "leave", carol.user_id: "invite",
-                 dave.user_id: "ban"}
-    assert members(alice, room) == everybody
+    everyone = {alice.user_id: "join", bob.user_id: "leave", carol.user_id: "invite",
+                dave.user_id: "ban"}
+    assert members(alice, room) == everyone
     assert members(alice, room, membership="join") == {alice.user_id: "join"}
-    rest = {k: v for k, v in everybody.items() if v != "leave"}
+    rest = {k: v for k, v in everyone.items() if v != "leave"}
     assert members(alice, room, not_membership="leave") == rest
-    assert members(alice, room, membership="ban", not_membership="ban") == everybody
+    assert members(alice, room, membership="ban", not_membership="ban") == everyone
     alice.fails(400, "M_INVALID_PARAM", "GET", f"/rooms/{q(room)}/members?membership=away")
     alice.fails(400, "M_INVALID_PARAM", "GET", f"/rooms/{q(room)}/members?at=nowhere")
 
@@ -267,7 +267,7 @@ def test_canonical_alias_may_keep_what_it_had(alice):
     assert alice.state(room, "m.room.canonical_alias")["alias"] == one
 
 
-def test_what_nobody_may_set_in_version_12(alice, bob):
+def test_what_cannot_be_set_in_version_12(alice, bob):
     """Of whatever power: it is the request that is wrong."""
     room = alice.create_room(creation_content={"additional_creators": [bob.user_id]})
     alice.invite(room, bob)

@@ -356,7 +356,7 @@ def test_a_search_ends_when_its_time_is_over(fresh_server, order):
     assert alice.post("/user_directory/search", {"search_term": "alice"})["results"]
 
 
-def test_bad_requests(alice, nobody):
+def test_bad_requests(alice, anonymous):
     events = lambda **c: {"search_categories": {"room_events": c}}
     alice.fails(400, "M_MISSING_PARAM", "POST", "/search", {})
     alice.fails(400, "M_MISSING_PARAM", "POST", "/search", events())
@@ -367,7 +367,7 @@ def test_bad_requests(alice, nobody):
         alice.fails(400, "M_INVALID_PARAM", "POST", "/search", events(search_term="x"),
                     params={"next_batch": token})
     assert alice.post("/search", {"search_categories": {}}) == {"search_categories": {}}
-    nobody.fails(401, "M_MISSING_TOKEN", "POST", "/search", events(search_term="x"))
+    anonymous.fails(401, "M_MISSING_TOKEN", "POST", "/search", events(search_term="x"))
 
 
 def test_index_survives_a_restart(fresh_server, register):

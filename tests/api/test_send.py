@@ -95,8 +95,8 @@ def test_sending_needs_membership_and_power(alice, bob, room):
     bob.fails(403, "M_FORBIDDEN", "PUT", path(room, txn="later"), {})
 
 
-def test_sending_needs_a_user(nobody, room):
-    nobody.fails(401, "M_MISSING_TOKEN", "PUT", path(room), {})
+def test_sending_needs_a_user(anonymous, room):
+    anonymous.fails(401, "M_MISSING_TOKEN", "PUT", path(room), {})
 
 
 def test_texts_of_every_kind(alice, room):

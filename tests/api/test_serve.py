@@ -56,7 +56,7 @@ def test_listens_on_tls_a_socket_and_ipv6(fresh_server, certificate, tmp_path):
         s.close()
 
 
-def test_bad_certificate_is_told(tmp_path, certificate):
+def test_bad_certificate_is_reported(tmp_path, certificate):
     pem, key = certificate
     key.write_text("not a key")
     config = tmp_path / "c.yaml"

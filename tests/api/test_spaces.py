@@ -171,7 +171,7 @@ PATHS = ["/_matrix/client/v1/room_summary/{}",
 
 
 @pytest.mark.parametrize("form", PATHS)
-def test_summary(alice, bob, nobody, form):
+def test_summary(alice, bob, anonymous, form):
     name = f"summed-{PATHS.index(form)}"
     room = alice.create_room(
         preset="public_chat", name="Summed", topic="Up", room_alias_name=name, room_version="11",
@@ -185,7 +185,7 @@ def test_summary(alice, bob, nobody, form):
     if "unstable" in form:
         expected.update({"im.nheko.summary.room_version": "11", "im.nheko.summary.version": "11",
                          "im.nheko.summary.encryption": "m.megolm.v1.aes-sha2"})
-    assert nobody.get(form.format(q(room))) == expected
+    assert anonymous.get(form.format(q(room))) == expected
     assert bob.get(form.format(q(f"#{name}:test.example"))) == expected
     assert alice.get(form.format(q(room))) == {**expected, "membership": "join"}
     bob.join(room)
@@ -193,16 +193,16 @@ def test_summary(alice, bob, nobody, form):
     assert bob.get(form.format(q(room)))["membership"] == "leave"
 
 
-def test_summaries_are_for_those_who_may_see_the_room(alice, bob, nobody):
+def test_summaries_are_for_those_who_may_see_the_room(alice, bob, anonymous):
     def get(client, room):
         return client.request("GET", PATHS[0].format(q(room))).status_code
 
     private = alice.create_room()
-    assert (get(alice, private), get(bob, private), get(nobody, private)) == (200, 404, 404)
+    assert (get(alice, private), get(bob, private), get(anonymous, private)) == (200, 404, 404)
     alice.invite(private, bob)
     assert get(bob, private) == 200
     knock = alice.create_room(initial_state=join_rule("knock"))
-    assert (get(bob, knock), get(nobody, knock)) == (200, 200)
+    assert (get(bob, knock), get(anonymous, knock)) == (200, 200)
     knock = alice.create_room(initial_state=join_rule("knock"), room_version="6")
     assert get(bob, knock) == 404
     bob.fails(404, "M_NOT_FOUND", "GET", PATHS[0].format(q("!nowhere:test.example")))

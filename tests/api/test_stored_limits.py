@@ -203,7 +203,7 @@ def test_devices_in_one_request(alice, bob, fill):
     bob.put(path + "all", all_of_them)
 
 
-def test_tokens_of_a_few_minutes(alice, nobody, fill, count):
+def test_tokens_of_a_few_minutes(alice, anonymous, fill, count):
     """Openid and login tokens, and sessions of user-interactive authentication, end."""
     auth = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": alice.user_id},
             "password": alice.password}
@@ -220,9 +220,9 @@ def test_tokens_of_a_few_minutes(alice, nobody, fill, count):
     for ms in 120000, 3600000:
         assert count("passes WHERE \"user\" = $user AND " + hour.format(ms)) == 1
     fill("UPDATE passes SET expires_ts = 1 WHERE \"user\" = $user")
-    nobody.fails(403, "M_FORBIDDEN", "POST", "/login", {"type": "m.login.token", "token": login})
-    nobody.fails(401, "M_UNKNOWN_TOKEN", "GET", "/_matrix/federation/v1/openid/userinfo",
-                 params={"access_token": openid})
+    anonymous.fails(403, "M_FORBIDDEN", "POST", "/login", {"type": "m.login.token", "token": login})
+    anonymous.fails(401, "M_UNKNOWN_TOKEN", "GET", "/_matrix/federation/v1/openid/userinfo",
+                    params={"access_token": openid})
 
 
 def test_presence_of_devices(alice):

@@ -23,8 +23,8 @@ def test_a_brand_new_user(alice):
     assert not again.get("account_data", {}).get("events")
 
 
-def test_needs_a_token(nobody):
-    nobody.fails(401, "M_MISSING_TOKEN", "GET", "/sync")
+def test_needs_a_token(anonymous):
+    anonymous.fails(401, "M_MISSING_TOKEN", "GET", "/sync")
 
 
 def test_initial_room(alice, bob):
@@ -476,9 +476,9 @@ def test_presence(pair):
     alice.next_sync()
     bob.put(f"/presence/{q(bob.user_id)}/status", {"presence": "unavailable", "status_msg": "tea"})
 
-    def news(reply):
+    def is_idle(reply):
         return [e["content"] for e in reply["presence"]["events"]
                 if e["sender"] == bob.user_id and e["content"].get("status_msg") == "tea"]
 
-    assert alice.sync_until(news)[-1]["presence"] == "unavailable"
+    assert alice.sync_until(is_idle)[-1]["presence"] == "unavailable"
     alice.fails(400, "M_INVALID_PARAM", "GET", "/sync", params={"set_presence": "asleep"})

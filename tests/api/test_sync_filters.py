@@ -87,7 +87,7 @@ def test_bad_filters(alice, bad):
     assert 400 <= r.status_code < 500 and r.json()["errcode"], r.text
 
 
-def test_nobody_uses_anothers_filter(alice, bob):
+def test_another_users_filter_cannot_be_used(alice, bob):
     r = bob.request("GET", "/sync", params={"filter": upload(alice, {"room": {}})})
     assert r.status_code in (400, 403, 404)
 

@@ -269,7 +269,7 @@ def test_other_devices_hear_of_a_room_that_was_left_and_forgotten(alice, bob):
     assert rooms_in(tablet.next_sync()) == {"join": [room]}
 
 
-def test_a_forgotten_room_is_told_after_a_restart(fresh_server, register):
+def test_a_forgotten_room_is_sent_after_a_restart(fresh_server, register):
     server = fresh_server()
     alice = register("alice", on=server)
     room = alice.create_room()

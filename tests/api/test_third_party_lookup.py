@@ -3,9 +3,9 @@
 BASE = "/thirdparty"
 
 
-def test_without_bridges_there_is_nothing_to_find(alice, nobody):
+def test_without_bridges_there_is_nothing_to_find(alice, anonymous):
     assert alice.get(f"{BASE}/protocols") == {}
     alice.fails(404, "M_NOT_FOUND", "GET", f"{BASE}/protocol/irc")
     for path in "location", "location/irc", "user", "user/irc":
         assert alice.get(f"{BASE}/{path}", params={"alias": "#a:b", "userid": "@a:b"}) == []
-    nobody.fails(401, "M_MISSING_TOKEN", "GET", f"{BASE}/protocols")
+    anonymous.fails(401, "M_MISSING_TOKEN", "GET", f"{BASE}/protocols")

@@ -361,12 +361,12 @@ def test_not_modified(alice, picture):
 # ---- who may ----
 
 
-def test_they_need_a_token(nobody, alice, picture):
+def test_they_need_a_token(anonymous, alice, picture):
     size = {"width": 32, "height": 32}
-    nobody.fails(401, "M_MISSING_TOKEN", "GET", f"{MEDIA}/thumbnail/{picture}", params=size)
+    anonymous.fails(401, "M_MISSING_TOKEN", "GET", f"{MEDIA}/thumbnail/{picture}", params=size)
     for v in ("v3", "r0", "v1"):
-        nobody.fails(404, "M_NOT_FOUND", "GET", f"/_matrix/media/{v}/thumbnail/{picture}",
-                     params=size)
+        anonymous.fails(404, "M_NOT_FOUND", "GET", f"/_matrix/media/{v}/thumbnail/{picture}",
+                        params=size)
 
 
 def test_before_the_freeze(fresh_server):

@@ -65,7 +65,7 @@ def test_star_is_every_device(alice, bob):
 
 
 def test_unknown_targets_are_ignored(alice, bob):
-    send(alice, {bob.user_id: {"NOSUCH": {}}, "@nobody-here:test.example": {"*": {}}, "junk": {"D": {}}})
+    send(alice, {bob.user_id: {"NOSUCH": {}}, "@unknown-here:test.example": {"*": {}}, "junk": {"D": {}}})
     assert received(bob.sync()) == []
 
 
@@ -214,8 +214,8 @@ def test_what_is_written_is_charged(fresh_server, register):
     alice.fails(429, "M_LIMIT_EXCEEDED", "PUT", "/sendToDevice/m.test/more", {"messages": {}})
 
 
-def test_needs_a_token(nobody):
-    nobody.fails(401, "M_MISSING_TOKEN", "PUT", "/sendToDevice/m.test/1", {"messages": {}})
+def test_needs_a_token(anonymous):
+    anonymous.fails(401, "M_MISSING_TOKEN", "PUT", "/sendToDevice/m.test/1", {"messages": {}})
 
 
 def test_the_oldest_go_of_a_server_that_has_too_much_waiting(ministries, remotes):

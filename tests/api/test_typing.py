@@ -52,7 +52,7 @@ def test_several(alice, bob, room):
     assert sorted(typing(alice.sync(), room)) == sorted([alice.user_id, bob.user_id])
 
 
-def test_whoever_leaves_has_stopped(alice, bob, room):
+def test_leaving_stops_typing(alice, bob, room):
     put(bob, room, True)
     alice.next_sync()
     bob.leave(room)

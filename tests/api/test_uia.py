@@ -125,12 +125,12 @@ def test_unknown_sessions_begin_anew(alice):
     assert ask(alice, password(alice, "made up"), status=200)["login_token"]
 
 
-def test_registration_sessions_do_not_fit_elsewhere(nobody, alice):
-    r = nobody.call("POST", "/register", {}, status=401)
+def test_registration_sessions_do_not_fit_elsewhere(anonymous, alice):
+    r = anonymous.call("POST", "/register", {}, status=401)
     alice.fails(403, "M_FORBIDDEN", "POST", TOKEN_PATH,
                 {"auth": {"type": "m.login.dummy", "session": r["session"]}})
 
 
-def test_the_first_request_needs_a_token(nobody):
-    nobody.fails(401, "M_MISSING_TOKEN", "POST", "/account/deactivate", {})
-    nobody.fails(401, "M_MISSING_TOKEN", "DELETE", f"/devices/{q('X')}", {})
+def test_the_first_request_needs_a_token(anonymous):
+    anonymous.fails(401, "M_MISSING_TOKEN", "POST", "/account/deactivate", {})
+    anonymous.fails(401, "M_MISSING_TOKEN", "DELETE", f"/devices/{q('X')}", {})

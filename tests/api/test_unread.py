@@ -138,14 +138,14 @@ def test_mentions_highlight(alice, bob, room, register):
     alice.send(room, mention(bob.user_id))
     assert counts(bob, room) == (1, 1)
     assert counts(carol, room) == (1, 0)
-    alice.send(room, mention(bob.user_id, carol.user_id, alice.user_id, "@nobody:test.example"))
+    alice.send(room, mention(bob.user_id, carol.user_id, alice.user_id, "@unknown:test.example"))
     assert counts(bob, room) == (2, 2)
     assert counts(carol, room) == (2, 1)
     assert counts(alice, room) == (0, 0)
 
 
 def test_many_mentions(alice, bob, room):
-    alice.send(room, mention(bob.user_id, *[f"@nobody{i}:test.example" for i in range(50)]))
+    alice.send(room, mention(bob.user_id, *[f"@unknown{i}:test.example" for i in range(50)]))
     assert counts(bob, room) == (1, 1)
 
 
@@ -431,7 +431,7 @@ def test_counts_of_who_ignores_follow_every_message(alice, bob, room, register):
     assert counts(bob, room) == (0, 0)
 
 
-def test_somebody_ignored_before_they_were_known(alice, bob, room, register, server):
+def test_a_user_ignored_before_they_were_known(alice, bob, room, register, server):
     server_name = bob.user_id.split(":", 1)[1]
     ignore(bob, f"@not-yet-known:{server_name}")
     assert counts(bob, room) == (0, 0)

@@ -262,9 +262,9 @@ def test_what_was_set_follows_into_a_successor_made_by_hand(alice, bob):
     new = follow(alice, old, lambda: alice.create_room(
         preset="public_chat", creation_content={"predecessor": {"room_id": old, "event_id": "$x"}}))
     alias = "/directory/room/" + q("#by-hand:test.example")
-    stranger_says = alice.create_room(
+    unlinked = alice.create_room(
         preset="public_chat", creation_content={"predecessor": {"room_id": old, "event_id": "$x"}})
-    bob.join(stranger_says)  # the old room does not say so
+    bob.join(unlinked)  # the old room does not say so
     assert alice.get(alias)["room_id"] == old
     alice.send_state(old, "m.room.tombstone", {"body": "moved", "replacement_room": new})
     follow(bob, old, lambda: bob.join(new) or new)

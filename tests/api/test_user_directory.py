@@ -35,7 +35,7 @@ def test_found_by_those_who_share_a_room(alice, bob, register, word):
     assert result["display_name"] == f"The {word} Bob" and result["avatar_url"] is None
     assert search(alice, bob.user_id)[0] == [bob.user_id]
     assert search(alice, bob.user_id[1:].split(":")[0].upper())[0][0] == bob.user_id
-    assert search(register("stranger"), word)[0] == []
+    assert search(register("outsider"), word)[0] == []
     bob.leave(room)
     assert search(alice, word)[0] == []
 
@@ -160,7 +160,7 @@ def test_mutual_rooms(alice, bob, path):
 
 
 def test_mutual_rooms_refusals(alice):
-    assert alice.get(PATHS[0], params={"user_id": "@nobody:elsewhere.example"}) == {
+    assert alice.get(PATHS[0], params={"user_id": "@unknown:elsewhere.example"}) == {
         "joined": [], "count": 0}
     alice.fails(400, "M_MISSING_PARAM", "GET", PATHS[0])
     for wrong in alice.user_id, "bob", "@b b:test.example":

@@ -75,7 +75,7 @@ def test_while_away(alice, bob, visibility, seen):
 
 
 @pytest.mark.parametrize("visibility", VISIBILITY)
-def test_strangers(alice, bob, visibility):
+def test_outsiders(alice, bob, visibility):
     room = room_with(alice, visibility)
     event = alice.send(room, "hello")
     path = f"/rooms/{q(room)}/messages?dir=b"
@@ -161,13 +161,13 @@ def test_forgotten_rooms_are_closed(alice, bob):
     bob.fails(403, "M_FORBIDDEN", "GET", f"/rooms/{q(room)}/messages?dir=b")
 
 
-def test_membership_at_each_event_is_told(alice, bob):
+def test_membership_at_each_event_is_sent(alice, bob):
     room = room_with(alice, "shared")
     alice.send(room, "before")
     alice.invite(room, bob)
     alice.send(room, "invited")
     bob.join(room)
     alice.send(room, "joined")
-    told = {e["content"]["body"]: e["unsigned"]["membership"]
-            for e in seen_by(bob, room) if e["type"] == "m.room.message"}
-    assert told == {"before": "leave", "invited": "invite", "joined": "join"}
+    memberships = {e["content"]["body"]: e["unsigned"]["membership"]
+                   for e in seen_by(bob, room) if e["type"] == "m.room.message"}
+    assert memberships == {"before": "leave", "invited": "invite", "joined": "join"}

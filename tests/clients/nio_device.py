@@ -139,12 +139,12 @@ async def main(url):
         await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
 
-        async def run(told):
+        async def run(command):
             try:
-                answer = {"value": await getattr(device, told["do"])(*told["args"])}
+                answer = {"value": await getattr(device, command["do"])(*command["args"])}
             except Exception:
                 answer = {"error": traceback.format_exc()}
-            print(json.dumps({"id": told["id"], **answer}), flush=True)
+            print(json.dumps({"id": command["id"], **answer}), flush=True)
 
         tasks = set()
         while line := await lines.readline():

@@ -278,7 +278,7 @@ def test_the_others_learn_that_a_device_signed_out(story):
     story.tablet.close()
 
 
-def test_a_dehydrated_device_receives_while_nobody_is_signed_in(story):
+def test_a_dehydrated_device_receives_while_no_device_is_signed_in(story):
     story.bob.dehydrate()
     story.alice.waits_until("devices", lambda d: len(d) == 2, "two devices", story.bob.user)
     story.bob.log_out()

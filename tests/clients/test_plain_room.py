@@ -31,7 +31,7 @@ def test_a_public_room_is_found_in_the_directory_and_joined_by_alias(story):
     assert (view["name"], view["encrypted"]) == ("Agora", False)
 
 
-def test_plain_messages_reach_everybody(story):
+def test_plain_messages_reach_all_members(story):
     for sender in story.alice, story.bob, story.carol:
         body = f"good morning from {sender.label}"
         sent = sender.send(story.room, body)

@@ -117,15 +117,15 @@ def test_a_member_of_the_allowed_room_joins_a_restricted_one(alice, bob, host, j
 
 def test_others_do_not_join_a_restricted_room(alice, guest, host, joined):
     room = restricted(alice, joined)
-    stranger = guest.user("stranger")
-    stranger.fails(403, "M_FORBIDDEN", "POST", f"/join/{q(room)}", params=[("via", host.name)])
+    outsider = guest.user("outsider")
+    outsider.fails(403, "M_FORBIDDEN", "POST", f"/join/{q(room)}", params=[("via", host.name)])
 
 
 def test_others_knock_on_a_restricted_room(alice, guest, host, joined):
     room = restricted(alice, joined, rule="knock_restricted")
-    stranger = guest.user("stranger")
-    stranger.post(f"/knock/{q(room)}", {}, params=[("via", host.name)])
-    eventually(lambda: membership(alice, room, stranger) == "knock")
+    outsider = guest.user("outsider")
+    outsider.post(f"/knock/{q(room)}", {}, params=[("via", host.name)])
+    eventually(lambda: membership(alice, room, outsider) == "knock")
 
 
 def test_a_private_room_is_closed(alice, bob, host):

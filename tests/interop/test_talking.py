@@ -35,7 +35,7 @@ def test_edits_are_shown(alice, bob, joined):
             "content"]["m.new_content"] == new)
 
 
-def test_reactions_are_told(alice, bob, joined):
+def test_reactions_are_sent(alice, bob, joined):
     for sender, reader in both_ways(alice, bob):
         sent = sender.send(joined, "agreed?")
         eventually(lambda: has_event(reader, joined, sent))
@@ -63,7 +63,7 @@ def test_a_moderator_redacts_what_another_server_said(alice, bob, joined):
         eventually(lambda: reader.event(joined, sent)["content"] == {})
 
 
-def test_threads_are_told(alice, bob, joined):
+def test_threads_are_sent(alice, bob, joined):
     root = alice.send(joined, "who brings the pens?")
     eventually(lambda: has_event(bob, joined, root))
     reply = bob.send(joined, {"msgtype": "m.text", "body": "I do", **relate("m.thread", root)})
@@ -145,8 +145,8 @@ def test_a_profile_is_asked_for(alice, bob):
         who.put(f"/profile/{q(who.user_id)}/displayname", {"displayname": "The Chair"})
         assert reader.get(f"/profile/{q(who.user_id)}")["displayname"] == "The Chair"
         assert reader.get(f"/profile/{q(who.user_id)}/displayname") == {"displayname": "The Chair"}
-    nobody = alice.user_id.replace("alice", "nobody")
-    bob.fails(404, "M_NOT_FOUND", "GET", f"/profile/{q(nobody)}")
+    unknown = alice.user_id.replace("alice", "unknown")
+    bob.fails(404, "M_NOT_FOUND", "GET", f"/profile/{q(unknown)}")
 
 
 def test_a_new_name_is_seen_in_rooms(alice, bob, joined):
@@ -177,7 +177,7 @@ def test_device_keys_are_asked_for_and_claimed(alice, bob, joined):
         assert first.keys() != second.keys()
 
 
-def test_a_new_device_is_told(alice, bob, joined):
+def test_a_new_device_is_notified(alice, bob, joined):
     for who, reader in both_ways(alice, bob):
         who.post("/keys/upload", {"device_keys": Device(who).keys()})
         reader.post("/keys/query", {"device_keys": {who.user_id: []}})
@@ -208,7 +208,7 @@ def test_to_device_messages_arrive_once(alice, bob, joined):
         assert {e["sender"] for e in got} == {who.user_id}
 
 
-def test_openid_tells_who_somebody_is(alice, host, guest):
+def test_openid_names_the_user(alice, host, guest):
     token = alice.post(f"/user/{q(alice.user_id)}/openid/request_token")
     r = httpx.get(f"https://{host.name}/_matrix/federation/v1/openid/userinfo",
                   params={"access_token": token["access_token"]}, verify=authority().client_context())

@@ -252,7 +252,7 @@ static int64_t metric(struct db *db, const char *name)
     return atoll(at + strlen(line));
 }
 
-static void large_values_pass_in_many_parts(void **state)
+static void large_values_are_read_in_many_parts(void **state)
 {
     enum { SIZE = 24 << 20 };
     struct relay r;
@@ -357,7 +357,7 @@ int main(void)
         cmocka_unit_test(connecting_ends_wherever_the_server_falls_silent),
         cmocka_unit_test(a_statement_ends_wherever_the_server_falls_silent),
         cmocka_unit_test(sending_ends_when_nothing_is_read),
-        cmocka_unit_test(large_values_pass_in_many_parts),
+        cmocka_unit_test(large_values_are_read_in_many_parts),
         cmocka_unit_test(a_silent_database_is_asked_by_one_at_a_time),
         cmocka_unit_test(a_transaction_of_a_silent_database_ends),
         cmocka_unit_test(a_slow_statement_is_given_up_alone),

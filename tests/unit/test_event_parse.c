@@ -311,7 +311,7 @@ static void test_redacts_is_a_string(void **state)
     event_unref(e);
 }
 
-static void test_tampering_shows(void **state)
+static void test_tampering_is_detected(void **state)
 {
     arena_auto struct arena *a = arena_create();
     for (const struct room_version *v = room_versions; v->id; v++) {
@@ -365,7 +365,7 @@ int main(void)
         cmocka_unit_test(test_create_events),
         cmocka_unit_test(test_lengths_of_state_keys),
         cmocka_unit_test(test_redacts_is_a_string),
-        cmocka_unit_test(test_tampering_shows),
+        cmocka_unit_test(test_tampering_is_detected),
         cmocka_unit_test(test_malformed_in_the_database),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

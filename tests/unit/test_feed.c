@@ -26,7 +26,7 @@ static void publish(struct feed *f, int64_t position, int64_t room, int64_t user
                                   .position = position,
                                   .room = room,
                                   .user = user,
-                                  .user_id = "@somebody:x",
+                                  .user_id = "@someone:x",
                                   .json = STR("{}")},
                  1);
 }
@@ -193,7 +193,7 @@ static void what_is_read_belongs_to_the_reader(void **state)
 {
     arena_auto struct arena *a = arena_create();
     struct feed *f = feed_create(2, ROOMY, 0);
-    char user_id[] = "@somebody:x", device[] = "DEVICE", txn[] = "txn", json[] = "{\"a\":1}";
+    char user_id[] = "@someone:x", device[] = "DEVICE", txn[] = "txn", json[] = "{\"a\":1}";
     {
         arena_auto struct arena *writers = arena_create();
         feed_publish(f,
@@ -217,7 +217,7 @@ static void what_is_read_belongs_to_the_reader(void **state)
         publish(f, p, 1, 1);
     feed_destroy(f);
     assert_int_equal(n, 1);
-    assert_string_equal(got->user_id, "@somebody:x");
+    assert_string_equal(got->user_id, "@someone:x");
     assert_string_equal(got->device, "DEVICE");
     assert_string_equal(got->client_txn, "txn");
     check_text("json", got->json, "{\"a\":1}");
@@ -332,7 +332,7 @@ static void *read_on(void *arg)
             r->holes++;
         for (size_t i = 0; i < n; i++)
             if (list[i].position != since + 1 + (int64_t)i ||
-                strcmp(list[i].user_id, "@somebody:x") != 0)
+                strcmp(list[i].user_id, "@someone:x") != 0)
                 r->holes++;
     }
     return NULL;

@@ -80,7 +80,7 @@ static const struct err *check_token(void *ctx, struct request *rq)
     const char *token = request_access_token(rq);
     if (!token || strcmp(token, "good") != 0)
         return err(ERR_UNKNOWN_TOKEN, "Unknown token");
-    rq->caller_id = "@somebody:here";
+    rq->caller_id = "@someone:here";
     return NULL;
 }
 

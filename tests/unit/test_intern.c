@@ -36,7 +36,7 @@ static void finding_makes_nothing(void **state)
     struct intern *in = intern_create(pg_db());
     int64_t id = 9;
     for (int i = 0; i < 2; i++) {
-        NO_ERR(intern_find(in, INTERN_USER, "@nobody:example.org", &id));
+        NO_ERR(intern_find(in, INTERN_USER, "@unknown:example.org", &id));
         assert_int_equal(id, 0);
     }
     const char *name = NULL;

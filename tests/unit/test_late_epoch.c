@@ -30,7 +30,7 @@ static const struct err *write_something(struct job *job)
     return write_commit(job, w, NULL);
 }
 
-static void an_epoch_that_begins_late_is_ours(void **state)
+static void an_epoch_that_begins_late_is_recognised(void **state)
 {
     struct scope s;
     int64_t since, started = mono_ms();
@@ -59,7 +59,7 @@ static void an_epoch_that_begins_late_is_ours(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_epoch_that_begins_late_is_ours),
+        cmocka_unit_test(an_epoch_that_begins_late_is_recognised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,7 +189,7 @@ static void test_the_operators_wishes(void **state)
     pg_must("take", destinations_take_asked(job_tx(&job), &wishes, &n));
     assert_int_equal(n, 0);
     w = write_begin(&job);
-    destinations_write_asked(w, "nobody.example", ASKED_RETRY);
+    destinations_write_asked(w, "unknown.example", ASKED_RETRY);
     assert_int_equal(write_commit(&job, w, NULL)->code, ERR_CONFLICT);
 }
 

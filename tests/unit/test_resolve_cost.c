@@ -254,7 +254,7 @@ static void talk_or_fork(void *ctx, int number)
 
 /* What of ours is on its way when an event of a fork comes is stored before it, and none is lost.
  */
-static void forks_and_our_messages_pass_each_other(void **state)
+static void forks_and_our_messages_cross(void **state)
 {
     EACH_VERSION(v)
     {
@@ -357,7 +357,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(long_chains_cost_no_statements, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_event_of_a_fork_is_one_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_that_go_on_share_a_commit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(forks_and_our_messages_pass_each_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(forks_and_our_messages_cross, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_missing_gets_its_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_conflict_costs_no_statements, set_up, tear_down),
     };

@@ -108,7 +108,7 @@ static void a_failed_commit_leaves_the_room_as_it_was(void **state)
     snprintf(tip, sizeof tip, "%s", room->extremities[0]);
 
     /* not allowed: nothing is queued, the head stays */
-    struct author stranger = author_named("@stranger:test.example");
+    struct author stranger = author_named("@outsider:test.example");
     const struct err *e = send_text(&s.job, room_id, &stranger, "no", &id);
     assert_true(e && e->code == ERR_FORBIDDEN);
     assert_string_equal(room_named(&s.job, room_id)->extremities[0], tip);

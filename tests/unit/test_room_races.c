@@ -246,7 +246,7 @@ static void make_equal_rooms(void *failed, int number)
     }
 }
 
-static void equal_rooms_of_one_moment_are_two(void **state)
+static void equal_rooms_of_one_timestamp_are_two(void **state)
 {
     _Atomic int64_t failed = 0;
     crowd_run(THREADS, make_equal_rooms, &failed);
@@ -283,7 +283,7 @@ int main(void)
         cmocka_unit_test(the_newest_rules_are_remembered),
         cmocka_unit_test(a_member_that_changes_while_it_is_read_is_the_new_one),
         cmocka_unit_test(the_directory_reads_anew_what_it_read_while_changes_were_missed),
-        cmocka_unit_test(equal_rooms_of_one_moment_are_two),
+        cmocka_unit_test(equal_rooms_of_one_timestamp_are_two),
         cmocka_unit_test(a_room_that_another_node_has_made_gets_another_id),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

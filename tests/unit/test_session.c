@@ -184,7 +184,7 @@ static void changes_of_users_do_not_hide_those_of_rooms(void **state)
     scope_finish(&s);
 }
 
-static void a_reset_wakes_everybody_and_reads_anew(void **state)
+static void a_reset_wakes_all_sessions_and_reads_anew(void **state)
 {
     struct scope s;
     struct sleeper z;
@@ -314,7 +314,7 @@ int main(void)
         cmocka_unit_test(the_oldest_of_too_many_waiters_is_displaced),
         cmocka_unit_test(changed_rooms_are_remembered),
         cmocka_unit_test(changes_of_users_do_not_hide_those_of_rooms),
-        cmocka_unit_test(a_reset_wakes_everybody_and_reads_anew),
+        cmocka_unit_test(a_reset_wakes_all_sessions_and_reads_anew),
         cmocka_unit_test(lazily_loaded_members_are_sent_once),
         cmocka_unit_test(no_membership_is_missed_while_loading),
     };

@@ -158,7 +158,7 @@ static void *note_turn(void *id)
     return NULL;
 }
 
-static void test_sources_take_turns(void **state)
+static void test_sources_alternate(void **state)
 {
     static const char *const came[] = {"a1", "a2", "a3", "b1", "c1", "b2"};
     static const char *const wanted[] = {"a1", "b1", "c1", "a2", "b2", "a3"};
@@ -191,7 +191,7 @@ int main(void)
         cmocka_unit_test(test_several_at_once_but_each_alone),
         cmocka_unit_test(test_stops_with_work_left),
         cmocka_unit_test(test_one_holder_at_a_time),
-        cmocka_unit_test(test_sources_take_turns),
+        cmocka_unit_test(test_sources_alternate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

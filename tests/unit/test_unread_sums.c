@@ -188,7 +188,7 @@ static void test_sums_are_what_counting_gives(void **state)
 }
 
 /* While the database was read, the room went on. */
-static void test_a_standing_of_a_moment_ago(void **state)
+static void test_an_outdated_standing(void **state)
 {
     arena_auto struct arena *a = arena_create();
     struct room_sums *r = room_sums_create(1, 10);
@@ -212,7 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sums_are_what_counting_gives),
-        cmocka_unit_test(test_a_standing_of_a_moment_ago),
+        cmocka_unit_test(test_an_outdated_standing),
     };
     for (int u = 0; u < USERS; u++) {
         json_auto_t *content = json_loads(ignored_texts[u], 0, NULL);
