@@ -16,6 +16,7 @@ import template
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("CONCORDE_BIN", str(ROOT / "build" / "concorde"))
+SCRATCH = os.environ.get("CONCORDE_TEST_SCRATCH")  # tests/scratch.sh
 START_SECONDS = 120
 
 # What a sanitizer or a failed assertion leaves in the log, or one that is only logged in this build.
@@ -84,7 +85,7 @@ class Server:
         self.is_first = is_first
         self.settings = {**TEST_SETTINGS, **(settings or {})}
         self.owns_data = data is None
-        self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="concorde-test-"))
+        self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="concorde-test-", dir=SCRATCH))
         self.data.chmod(0o711)  # the embedded PostgreSQL may run as another user
         self.log = tempfile.NamedTemporaryFile("w+", prefix="concorde-log-", delete=False)
         self.more = []  # further options

@@ -28,6 +28,15 @@ static struct {
     struct db *db;
 } pg_fixture_;
 
+/* Where tests/scratch.sh says that databases are to be. */
+static inline void pg_make_dir(const char *name, size_t max, char *ret)
+{
+    const char *scratch = getenv("CONCORDE_TEST_SCRATCH");
+    snprintf(ret, max, "%s/concorde-%s-XXXXXX", scratch ? scratch : "/tmp", name);
+    if (!mkdtemp(ret))
+        abort();
+}
+
 static inline void pg_remove_dir(const char *dir)
 {
     char command[512];
@@ -100,9 +109,7 @@ static inline const char *pg_uri(void)
         pg_use_server_(given);
     } else {
         const char *uri;
-        snprintf(pg_fixture_.dir, sizeof pg_fixture_.dir, "/tmp/concorde-unit-XXXXXX");
-        if (!mkdtemp(pg_fixture_.dir))
-            abort();
+        pg_make_dir("unit", sizeof pg_fixture_.dir, pg_fixture_.dir);
         pg_must("embedded_start", embedded_start(pg_fixture_.dir, &pg_fixture_.embedded, &uri));
         snprintf(pg_fixture_.uri, sizeof pg_fixture_.uri, "%s", uri);
         pg_let_make_databases_(uri);

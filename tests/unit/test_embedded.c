@@ -17,8 +17,8 @@ static char dir[64], template[64];
 
 static int make_dir(void **state)
 {
-    snprintf(dir, sizeof dir, "/tmp/concorde-embedded-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
+    pg_make_dir("embedded", sizeof dir, dir);
+    return 0;
 }
 
 static int make_template(void **state)
