@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-/* Each device has its position, which other servers know it by. */
+/* Each device gets a position of its own: the stream_id by which other servers know the change. */
 const struct err *device_changes_add(struct job *job, struct write *w, int64_t user,
                                      const char *user_id, const char *const *device_ids, size_t n)
 {

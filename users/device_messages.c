@@ -7,15 +7,15 @@
 #include "users/message_quota.h"
 
 enum {
-    SHARED_MIN = 256, /* bytes; what is smaller is no larger than a reference to it */
-    CONTENT_RAW_MAX = 6 * DEVICE_MESSAGE_BYTES_MAX /* were it all escapes */
+    SHARED_MIN = 256, /* bytes; smaller content is no larger than a reference to it */
+    CONTENT_RAW_MAX = 6 * DEVICE_MESSAGE_BYTES_MAX /* all of it escapes */
 };
 
 /* ---- reading ---- */
 
 struct reading {
-    struct arena *arena;   /* where what is read stays */
-    struct arena *scratch; /* where the tree of one content is */
+    struct arena *arena;   /* holds the result */
+    struct arena *scratch; /* holds the tree of one content */
     bool strict;
     size_t n; /* messages so far */
 };
@@ -38,8 +38,8 @@ static const struct err *device_messages_too_large(void)
                DEVICE_MESSAGE_BYTES_MAX);
 }
 
-/* As it is stored: sorted, without white space and needless escapes. A tree is made of one content
- * at a time, so that a large request takes no more memory than it has bytes. */
+/* The content as it is stored: sorted, without white space and needless escapes. A tree is made of
+ * one content at a time, so that a large request takes no more memory than its bytes. */
 static const struct err *read_content(struct reading *r, struct str raw, struct str *ret)
 {
     json_t *v;
@@ -57,7 +57,7 @@ static const struct err *read_content(struct reading *r, struct str raw, struct 
     return NULL;
 }
 
-/* The messages for one user, whose server may be any. */
+/* The messages for one user of any server. */
 static const struct err *read_devices(struct reading *r, struct str devices,
                                       struct json_named **ret, size_t *ret_n)
 {
@@ -96,7 +96,7 @@ static const struct err *device_messages_add_user(struct reading *r, const char 
     return NULL;
 }
 
-/* others NULL: what is not for our users is only checked. */
+/* others NULL: messages for other servers' users are only checked. */
 static const struct err *device_messages_read_messages(struct reading *r, const char *server,
                                                        struct str messages,
                                                        struct device_contents *ours,
@@ -132,7 +132,7 @@ static struct str device_messages_make_event(struct arena *a, const struct devic
 
 /* ---- in pieces ---- */
 
-/* How many of the targets from here on get the same. */
+/* The number of targets, from here on, that get the same content. */
 static size_t count_same(const struct device_delivery *d, size_t from)
 {
     size_t n = 1;

@@ -9,7 +9,7 @@ enum { ENTRIES_MAX = 65536, FEED_READ_MAX = 1000 };
 
 struct entry {
     int64_t device;
-    int64_t as_of;                 /* position of the log that the summary is true for */
+    int64_t as_of;                 /* the position at which the summary was true */
     struct device_summary summary; /* its texts are malloc'd */
     struct entry *newer, *older;
 };
@@ -67,7 +67,7 @@ void device_states_destroy(struct device_states *s)
     free(s);
 }
 
-/* Copies the entry out; false when there is none. */
+/* Copies the entry out; false if there is none. */
 static bool device_state_look_up(struct job *job, int64_t device, struct device_summary *ret,
                                  int64_t *ret_as_of)
 {
@@ -85,7 +85,7 @@ static bool device_state_look_up(struct job *job, int64_t device, struct device_
     return true;
 }
 
-/* Keeps what is newer than what is there. */
+/* Stores the summary unless a newer one is cached. */
 static void device_state_store(struct job *job, int64_t device,
                                const struct device_summary *summary, int64_t as_of)
 {
@@ -116,7 +116,7 @@ static void device_state_count(struct job *job, bool hit)
     *(hit ? &s->hits : &s->misses) += 1;
 }
 
-/* Brings a summary up to the end of the feed; false when that takes the database. */
+/* Updates a summary from the feed; false if the database must be read instead. */
 static bool device_state_catch_up(struct job *job, const struct device_ref *device,
                                   struct device_summary *summary, int64_t *as_of)
 {
@@ -142,7 +142,7 @@ static bool device_state_catch_up(struct job *job, const struct device_ref *devi
                 summary->first_message = changes[i].position;
         }
     }
-    /* Asked last: what the ring still covers now, it covered while it was read. */
+    /* Checked last: if the ring still covers the position now, it did so throughout. */
     if (!feed_covers(f, *as_of))
         return false;
     *as_of = now;
@@ -154,7 +154,7 @@ const struct err *device_state_get(struct job *job, const struct device_ref *dev
 {
     struct device_summary summary = {.one_time_key_counts = "{}", .unused_fallback_types = "[]"};
     int64_t as_of;
-    if (!device->device) { /* an application service, say */
+    if (!device->device) { /* e.g. an application service */
         *ret = summary;
         return NULL;
     }
@@ -170,7 +170,7 @@ const struct err *device_state_get(struct job *job, const struct device_ref *dev
     return NULL;
 }
 
-/* The messages up to `until` are gone from the database. */
+/* The messages up to `until` have been deleted from the database. */
 static void device_state_forget_messages(struct job *job, int64_t device, int64_t until)
 {
     struct device_states *s = job->node->device_states;

@@ -18,7 +18,7 @@ struct entry {
     struct filter filter;
     struct entry *newer, *older;
     size_t bytes;
-    int refs; /* jobs that use it, and the cache while it is in there */
+    int refs; /* jobs that use it, and the cache while it holds it */
 };
 
 struct filter_cache {
@@ -157,7 +157,7 @@ static const struct err *filters_load(struct job *job, struct str key, struct st
     return NULL;
 }
 
-/* "No such filter" is a wrong parameter of the request that names it. */
+/* An unknown filter is an invalid parameter of the request that names it. */
 static const struct err *load_stored(struct job *job, int64_t user, const char *param,
                                      struct filter *ret)
 {

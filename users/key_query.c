@@ -25,7 +25,7 @@ static void key_query_add_name(struct buf *b, const char *name)
     buf_add_char(b, ':');
 }
 
-/* Devices always have them; a cross-signing key was uploaded without. */
+/* Device keys always have signatures; a cross-signing key may have been uploaded without any. */
 static void key_query_add_signatures(struct buf *b, const struct public_key *k,
                                      const struct key_requester *requester)
 {
@@ -44,7 +44,7 @@ static void key_query_add_signatures(struct buf *b, const struct public_key *k,
     buf_add_char(b, '}');
 }
 
-/* For clients it is always there, other servers have no need of an empty one. */
+/* Clients always get this member; other servers do not need an empty one. */
 static void add_unsigned(struct buf *b, const struct public_key *k,
                          const struct key_requester *requester)
 {
@@ -68,7 +68,7 @@ void public_key_add(struct buf *b, const struct public_key *k,
     buf_add_char(b, '}');
 }
 
-/* Device ids by name; false: all are wanted. */
+/* Reads the wanted device ids; false if all are wanted. */
 static bool key_query_read_wanted(struct arena *a, const struct key_wanted *w, struct map *ret)
 {
     struct json_member m;
@@ -81,7 +81,7 @@ static bool key_query_read_wanted(struct arena *a, const struct key_wanted *w, s
     return n > 0;
 }
 
-/* The keys of one user, as a list. */
+/* The keys of one user, in a list. */
 struct user_keys {
     const struct public_key *key;
     struct user_keys *next;
@@ -138,7 +138,7 @@ static const struct err *too_many_claims(void)
     return err(ERR_INVALID_PARAM, "Claim %d keys at most", KEY_CLAIMS_MAX);
 }
 
-/* Of one user, behind the *n that are there. */
+/* Appends the claims for one user to the *n claims in the list. */
 static const struct err *read_user_claims(struct arena *a, const struct json_named *user,
                                           struct key_claim *claims, size_t *n)
 {

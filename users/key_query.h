@@ -1,5 +1,5 @@
-/* Answers to key queries and key claims, as JSON bytes: the same for a client
- * and for another server ("Key management API"; server-server, "End-to-End Encryption"). */
+/* Answers to key queries and key claims, as JSON bytes, for clients and for other servers ("Key
+ * management API"; server-server, "End-to-End Encryption"). */
 #ifndef USERS_KEY_QUERY_H
 #define USERS_KEY_QUERY_H
 
@@ -12,16 +12,17 @@ struct key_query_reply {
 };
 void key_query_reply_finish(struct key_query_reply *r);
 
-/* Who asks: an own user (also sees what only they may see), or another server (user 0). */
+/* The requester: one of our users, who also sees what only they may see, or another server (user
+ * 0). */
 struct key_requester {
     int64_t user;
     const char *user_id;
-    bool sees_names; /* what people call their devices */
+    bool sees_names; /* the display names of devices */
 };
 
-/* wanted: user ids -> arrays of device ids (empty: all); our own users, or others as far as their
- * keys are stored here. At most KEY_QUERY_USERS_MAX a call. Every user gets an entry among the
- * devices, if an empty one. */
+/* wanted: user ids -> arrays of device ids (empty: all). Users are our own, or others whose keys
+ * are stored here; at most KEY_QUERY_USERS_MAX. Every user gets an entry in the devices, even if
+ * empty. */
 enum { KEY_QUERY_USERS_MAX = 250 };
 struct key_wanted {
     const char *user_id;
@@ -30,19 +31,20 @@ struct key_wanted {
 const struct err *key_query_add(struct job *job, const struct key_wanted *wanted, size_t n,
                                 const struct key_requester *requester, struct key_query_reply *r);
 
-/* A key as it is shown: the stored object with what was taken out of it when it was stored. */
+/* Writes a key as clients see it: the stored object with the members that were removed for storage.
+ */
 void public_key_add(struct buf *b, const struct public_key *k,
                     const struct key_requester *requester);
 
-/* Reads user ids -> device ids -> algorithms, of a VALID document. M_BAD_JSON for another form,
- * M_INVALID_PARAM for more than KEY_CLAIMS_MAX; what are no ids of users is left out. */
+/* Reads user ids -> device ids -> algorithms from a VALID document. M_BAD_JSON for another form,
+ * M_INVALID_PARAM for more than KEY_CLAIMS_MAX. Invalid user ids are skipped. */
 enum { KEY_CLAIMS_MAX = 10000 };
 struct key_claim;
 const struct err *key_claims_read(struct arena *a, struct str users, struct key_claim **ret,
                                   size_t *ret_n);
 
-/* Gives out a one-time (or fallback) key for each device, and tells the devices that they have
- * fewer. Adds members `"@user:server":{"DEVICE":{"algorithm:id":key}}` to out. */
+/* Claims a one-time (or fallback) key for each device, and notifies the devices of their new
+ * counts. Appends members `"@user:server":{"DEVICE":{"algorithm:id":key}}` to out. */
 const struct err *key_claim_add(struct job *job, const struct key_claim *claims, size_t n,
                                 struct buf *out);
 

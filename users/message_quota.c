@@ -5,7 +5,7 @@
 #include "base/mem.h"
 
 enum {
-    ENTRIES_MAX = 65536, /* then all are forgotten: each may so cause an eighth more */
+    ENTRIES_MAX = 65536, /* then all counts are reset; each may exceed its bound by an eighth */
     DROP_PAGE = 1000,    /* messages deleted by one statement */
     LOOKS_MAX = 5
 };
@@ -13,7 +13,7 @@ enum {
 typedef const struct err *measure_fn(struct tx *tx, int64_t id, struct to_device_amount *ret);
 typedef const struct err *drop_fn(struct tx *tx, int64_t id, int64_t max, int64_t *ret_n);
 
-/* What was added since the last look, by the id of a source or device. */
+/* What was added since the last check, by the id of a source or device. */
 struct counts {
     struct map added; /* -> struct to_device_amount */
     measure_fn *measure;
@@ -53,7 +53,7 @@ void message_quota_destroy(struct message_quota *q)
     free(q);
 }
 
-/* Is it time to look? Then the count begins anew. */
+/* True if the database must be checked; the count then starts again. */
 static bool message_quota_add_locked(struct counts *c, int64_t id, size_t bytes,
                                      const struct to_device_amount *max)
 {
@@ -72,8 +72,8 @@ static bool message_quota_add_locked(struct counts *c, int64_t id, size_t bytes,
     return true;
 }
 
-/* How many messages to drop, of the size that they have on average: down to seven eighths, so that
- * the next look is as far away as the last. */
+/* The number of messages to drop, assuming average size: down to seven eighths of the bound, so
+ * that the next check is as far away as the last. */
 static int64_t surplus(const struct to_device_amount *is, const struct to_device_amount *max)
 {
     int64_t n = is->n - (max->n - max->n / 8), bytes = is->bytes - (max->bytes - max->bytes / 8);

@@ -9,13 +9,13 @@
 
 enum {
     TICK_MS = 1000,
-    KEEP_MS = 60 * 1000,        /* a sync: the usual long poll and a margin */
-    IDLE_MS = 5 * 60 * 1000,    /* what was set explicitly */
-    REMOTE_MS = 30 * 60 * 1000, /* what another server said, which may not come back */
-    ROOM_MEMBERS_MAX = 500,     /* larger rooms carry no presence */
+    KEEP_MS = 60 * 1000,        /* after a sync: the usual long poll and a margin */
+    IDLE_MS = 5 * 60 * 1000,    /* after an explicit setting */
+    REMOTE_MS = 30 * 60 * 1000, /* from another server, which may not update it */
+    ROOM_MEMBERS_MAX = 500,     /* no presence is sent in larger rooms */
     FLUSH_MAX = 256,            /* users in one write */
-    STATUS_MSG_MAX = 1024,      /* bytes shown */
-    WORDS_MAX = 32              /* devices of a user: those that end last */
+    STATUS_MSG_MAX = 1024,      /* bytes */
+    STATES_MAX = 32             /* devices of a user; those that expire last are kept */
 };
 
 /* ---- entries ---- */
@@ -44,57 +44,58 @@ static struct presence_entry *entry_locked(struct presence_table *p, int64_t use
     e->shown.user = user;
     e->shown.user_id = mem_strdup(user_id);
     map_put_int(&p->entries, user, e);
-    /* Not told of yet: behind all others. */
+    /* Never written yet: last in the list. */
     e->newer = p->oldest;
     *(p->oldest ? &p->oldest->older : &p->newest) = e;
     p->oldest = e;
     return e;
 }
 
-/* ---- words ---- */
+/* ---- states of devices ---- */
 
 static void remove_ended_locked(struct presence_entry *e, int64_t now)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < e->words_n; i++)
-        if (now < e->words[i].until)
-            e->words[kept++] = e->words[i];
-    e->words_n = kept;
+    for (size_t i = 0; i < e->states_n; i++)
+        if (now < e->states[i].until)
+            e->states[kept++] = e->states[i];
+    e->states_n = kept;
 }
 
-/* NULL: the device has said nothing that still counts. */
-static struct presence_word *word_locked(struct presence_entry *e, int64_t device, int64_t now)
+/* NULL if the device has no state that is still valid. */
+static struct device_presence *device_presence_locked(struct presence_entry *e, int64_t device,
+                                                      int64_t now)
 {
-    for (size_t i = 0; i < e->words_n; i++)
-        if (e->words[i].device == device && now < e->words[i].until)
-            return &e->words[i];
+    for (size_t i = 0; i < e->states_n; i++)
+        if (e->states[i].device == device && now < e->states[i].until)
+            return &e->states[i];
     return NULL;
 }
 
-static struct presence_word *ends_first(struct presence_entry *e)
+static struct device_presence *ends_first(struct presence_entry *e)
 {
-    struct presence_word *first = &e->words[0];
-    for (size_t i = 1; i < e->words_n; i++)
-        if (e->words[i].until < first->until)
-            first = &e->words[i];
+    struct device_presence *first = &e->states[0];
+    for (size_t i = 1; i < e->states_n; i++)
+        if (e->states[i].until < first->until)
+            first = &e->states[i];
     return first;
 }
 
 static void say_locked(struct presence_entry *e, int64_t device, enum presence_state state,
                        int64_t now, int64_t keep_ms)
 {
-    struct presence_word *w = word_locked(e, device, now);
+    struct device_presence *w = device_presence_locked(e, device, now);
     if (!w) {
         remove_ended_locked(e, now);
-        if (e->words_n == WORDS_MAX) {
+        if (e->states_n == STATES_MAX) {
             w = ends_first(e);
         } else {
-            e->words = mem_realloc_array(e->words, e->words_n + 1, sizeof *e->words);
-            w = &e->words[e->words_n++];
+            e->states = mem_realloc_array(e->states, e->states_n + 1, sizeof *e->states);
+            w = &e->states[e->states_n++];
         }
-        *w = (struct presence_word){.device = device};
+        *w = (struct device_presence){.device = device};
     }
-    /* What was set for longer is not shortened by a sync that says the same. */
+    /* A sync with the same state does not shorten a longer validity. */
     if (w->state != state || w->until < now + keep_ms)
         w->until = now + keep_ms;
     w->state = state;
@@ -109,7 +110,7 @@ void presence_sync(struct job *job, const struct presence_who *who, enum presenc
     int64_t now = mono_ms();
     LOCKED(&p->lock);
     struct presence_entry *e = entry_locked(p, who->user, who->user_id);
-    const struct presence_word *said = word_locked(e, who->device, now);
+    const struct device_presence *said = device_presence_locked(e, who->device, now);
     if (state != PRESENCE_OFFLINE || !said || said->state == PRESENCE_OFFLINE)
         say_locked(e, who->device, state, now, KEEP_MS);
 }
@@ -122,7 +123,7 @@ void presence_act(struct job *job, const struct presence_who *who)
     int64_t now = mono_ms();
     LOCKED(&p->lock);
     struct presence_entry *e = entry_locked(p, who->user, who->user_id);
-    const struct presence_word *said = word_locked(e, who->device, now);
+    const struct device_presence *said = device_presence_locked(e, who->device, now);
     if (!said || said->state != PRESENCE_OFFLINE)
         say_locked(e, who->device, PRESENCE_ONLINE, now, KEEP_MS);
 }
@@ -157,7 +158,7 @@ static const struct err *list_joined(struct job *job, const struct presence_row 
     return NULL;
 }
 
-/* Where a change of this user is told: the joined rooms that are not too large, sorted. */
+/* Finds the rooms in which the user's presence is sent: joined and not too large; sorted. */
 static const struct err *presence_find_rooms(struct job *job, const struct presence_row *who,
                                              int64_t **ret, size_t *ret_n)
 {
@@ -176,7 +177,7 @@ static const struct err *presence_find_rooms(struct job *job, const struct prese
     return NULL;
 }
 
-/* Who is to be written, and what for; a copy, with everything in the arena. */
+/* A user whose presence is to be written, and the rooms; a copy, entirely in the arena. */
 struct presence_change {
     struct presence_row row;
     int64_t *rooms;
@@ -205,7 +206,7 @@ static void presence_add_change(struct job *job, struct write *w, const struct p
     presence_write(w, &c->row, at);
 }
 
-/* Each room once, however many of its members changed. */
+/* Wakes each room once, however many of its members changed. */
 static void wake_rooms(struct job *job, const struct presence_change *list, size_t n)
 {
     size_t total = 0, k = 0;
@@ -241,7 +242,7 @@ static const struct err *write_pending(struct job *job, struct presence_change *
     return NULL;
 }
 
-/* The state that is now true becomes the shown one. */
+/* Copies the current state into the shown one. */
 static void presence_take_locked(struct arena *a, struct presence_entry *e, int64_t now,
                                  struct presence_change *ret)
 {
@@ -252,13 +253,13 @@ static void presence_take_locked(struct arena *a, struct presence_entry *e, int6
     ret->row.status_msg = arena_strdup(a, e->shown.status_msg);
 }
 
-/* What is shown of it, cut between characters; NULL for an empty one. */
+/* The status message cut to its limit between characters; NULL if empty. */
 static char *status_copy(const char *status_msg)
 {
     if (!status_msg || !*status_msg)
         return NULL;
     size_t n = strnlen(status_msg, STATUS_MSG_MAX);
-    while (n && (status_msg[n] & 0xC0) == 0x80) /* inside of a UTF-8 sequence */
+    while (n && (status_msg[n] & 0xC0) == 0x80) /* inside a UTF-8 sequence */
         n--;
     return mem_check_(strndup(status_msg, n));
 }
@@ -272,7 +273,7 @@ const struct err *presence_set(struct job *job, const struct presence_who *who,
     {
         LOCKED(&p->lock);
         struct presence_entry *e = entry_locked(p, who->user, who->user_id);
-        struct presence_word *before = word_locked(e, 0, now); /* of a restart: known better now */
+        struct device_presence *before = device_presence_locked(e, 0, now);
         if (before)
             before->until = now;
         say_locked(e, who->device, state, now, IDLE_MS);
@@ -362,7 +363,7 @@ static void *presence_run(void *arg)
     return NULL;
 }
 
-/* Those who were there when the server stopped have a while to come back. */
+/* Users who were online when the server stopped keep their state for a while. */
 const struct err *presence_start(struct presence_table *p, struct arena *a)
 {
     if (!p)
@@ -403,9 +404,9 @@ void presence_stop(struct presence_table *p)
     p->running = false;
 }
 
-/* ---- keeping step with the log ---- */
+/* ---- following the log ---- */
 
-/* A user who joined or left a room is told of in other rooms than before. */
+/* A user's presence is sent in other rooms after a join or leave. */
 static void rooms_changed_locked(struct presence_table *p, const struct change *c)
 {
     int64_t user = 0;
@@ -455,7 +456,7 @@ void presence_destroy(struct presence_table *p)
         free((char *)e->shown.user_id);
         free((char *)e->shown.status_msg);
         free(e->rooms);
-        free(e->words);
+        free(e->states);
         free(e);
     }
     map_finish(&p->entries);

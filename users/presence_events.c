@@ -19,9 +19,9 @@ bool presence_state_parse(const char *text, enum presence_state *ret)
 enum presence_state presence_state_now(const struct presence_entry *e, int64_t now)
 {
     enum presence_state highest = PRESENCE_OFFLINE;
-    for (size_t i = 0; i < e->words_n; i++)
-        if (now < e->words[i].until && e->words[i].state > highest)
-            highest = e->words[i].state;
+    for (size_t i = 0; i < e->states_n; i++)
+        if (now < e->states[i].until && e->states[i].state > highest)
+            highest = e->states[i].state;
     return highest;
 }
 
@@ -101,7 +101,7 @@ static bool contains(const int64_t *sorted, size_t n, int64_t wanted)
     return n && bsearch(&wanted, sorted, n, sizeof *sorted, presence_by_number);
 }
 
-/* Rooms of the user who reads: those joined at all, and those joined since the last time. */
+/* The reading user's rooms: all that are joined, and those joined since the last sync. */
 struct reader {
     int64_t user, since, until;
     int64_t *rooms, *fresh;
@@ -159,7 +159,7 @@ const struct err *presence_add_events(struct job *job, struct session *s, int64_
     LOCKED(&p->lock);
     for (struct presence_entry *e = p->newest; e; e = e->older) {
         if (e->shown.position <= since && !r.fresh_n)
-            break; /* and all that come after it */
+            break; /* and all after it */
         struct filter_subject subject = {.type = "m.presence", .sender = e->shown.user_id};
         if (!presence_events_is_for(e, &r) || !filter_matches(filter, &subject) ||
             (without && map_get(without, str_of(e->shown.user_id))))

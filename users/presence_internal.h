@@ -1,5 +1,5 @@
-/* What users/presence.c (who is there, told through the log) and users/presence_events.c (what
- * readers are shown) share. */
+/* Shared by users/presence.c (presence states and their changes in the log) and
+ * users/presence_events.c (what readers get). */
 #ifndef USERS_PRESENCE_INTERNAL_H
 #define USERS_PRESENCE_INTERNAL_H
 
@@ -9,19 +9,19 @@
 
 #include <stdatomic.h>
 
-/* What a device said last: it counts until its time is up. */
-struct presence_word {
-    int64_t device; /* 0: of a remote user, or from before a restart */
+/* The last state of one device, valid until its time is up. */
+struct device_presence {
+    int64_t device; /* 0: a remote user's, or from before a restart */
     enum presence_state state;
     int64_t until; /* mono_ms */
 };
 
 struct presence_entry {
     struct presence_row shown; /* as last written; owns its texts */
-    struct presence_word *words;
-    size_t words_n;
+    struct device_presence *states;
+    size_t states_n;
     int64_t last_active_ts;
-    int64_t *rooms; /* where it is told: sorted */
+    int64_t *rooms; /* where it is sent: sorted */
     size_t rooms_n;
     bool dirty;                           /* to be written by the thread */
     struct presence_entry *newer, *older; /* by shown.position */
@@ -38,7 +38,7 @@ struct presence_table {
     bool running, stopping;
 };
 
-/* The highest over all devices. */
+/* The highest state over all devices. */
 enum presence_state presence_state_now(const struct presence_entry *e, int64_t now_mono_ms);
 
 /* Appends the m.presence event. */

@@ -32,7 +32,7 @@ static bool is_sent_to_rooms(const char *key)
     return strcmp(key, "displayname") == 0 || strcmp(key, "avatar_url") == 0;
 }
 
-/* Appendices, "Common Namespaced Identifier Grammar"; what is not of the specification has a
+/* Appendices, "Common Namespaced Identifier Grammar": a key outside the specification has a
  * namespace. */
 const struct err *profile_check_key(const char *key)
 {
@@ -57,7 +57,7 @@ static const struct err *check_text(const char *key, const json_t *value, size_t
     return NULL;
 }
 
-/* NULL: the field goes. */
+/* value NULL: the field is removed. */
 static const struct err *profile_check_value(const char *key, const json_t *value,
                                              const json_t **ret)
 {
@@ -130,7 +130,7 @@ struct propagation {
     struct str content;
 };
 
-/* Who is no member any more does not come back by a new name. */
+/* A user who is no longer a member must not rejoin through a new display name. */
 static const struct err *profile_decide(void *ctx, struct basis *on, struct new_event *ret,
                                         const char **ret_stands)
 {
@@ -155,8 +155,8 @@ static const struct err *send_to_room(struct job *job, int64_t room_id, const st
     return room ? room_decide_state(job, room, author, &decision, &event_id) : NULL;
 }
 
-/* Sends a member event with the present profile to every room that the user is joined to and whose
- * member event says something else. A room that refuses it does not fail the others. */
+/* Sends a member event with the current profile to every room that the user is joined to and whose
+ * member event differs. A room that refuses it does not fail the others. */
 static const struct err *propagate(struct job *job, int64_t user, const char *user_id)
 {
     struct profile p;
@@ -173,7 +173,7 @@ static const struct err *propagate(struct job *job, int64_t user, const char *us
     for (size_t i = 0; i < n; i++) {
         if (rows[i].membership != MEMBERSHIP_JOIN)
             continue;
-        arena_auto struct arena *a = arena_create(); /* rooms are held no longer than needed */
+        arena_auto struct arena *a = arena_create(); /* releases the room after each round */
         struct job one;
         job_init(&one, job->node, a);
         const struct err *e = send_to_room(&one, rows[i].room, &author, buf_str(&content));

@@ -1,5 +1,5 @@
-/* The profiles of local users, and changing them (client-server API, "Profiles"): the log, and a
- * new member event in every room they are in. */
+/* The profiles of local users, and changes of them (client-server API, "Profiles"): a change in the
+ * log, and a new member event in every room that the user is in. */
 #ifndef USERS_PROFILE_H
 #define USERS_PROFILE_H
 
@@ -9,19 +9,19 @@
 
 enum { PROFILE_BYTES_MAX = 65535, PROFILE_KEY_MAX = 255 };
 
-/* All fields of a user of this server, as an object. *ret is NULL when there is no such user. */
+/* All fields of one of our users, as an object. *ret is NULL if the user does not exist. */
 const struct err *profile_read(struct job *job, const char *user_id, const json_t **ret);
 
-/* May a field have this name? M_KEY_TOO_LARGE, M_INVALID_PARAM. */
+/* Checks the name of a field. M_KEY_TOO_LARGE, M_INVALID_PARAM. */
 const struct err *profile_check_key(const char *key);
 
-/* Sets a field; value NULL removes it, and so does an empty displayname or avatar_url. A change of
- * these two is then told to the rooms, which takes a commit a room: call from POOL_SLOW.
- * M_INVALID_PARAM, M_PROFILE_TOO_LARGE. */
+/* Sets a field; value NULL, or an empty displayname or avatar_url, removes it. A change of these
+ * two is then sent to the user's rooms, one commit each: call from POOL_SLOW. M_INVALID_PARAM,
+ * M_PROFILE_TOO_LARGE. */
 const struct err *profile_set_field(struct job *job, int64_t user, const char *user_id,
                                     const char *key, const json_t *value);
 
-/* A part of a write: removes all fields without telling the rooms (erasure). */
+/* Adds to a write that all fields are removed, without new member events (erasure). */
 const struct err *profile_write_clear(struct job *job, struct write *w, int64_t user,
                                       const char *user_id);
 

@@ -13,7 +13,7 @@ struct read_event {
     int64_t position, thread;
 };
 
-/* Mostly users read what has just been sent: the feed has it. */
+/* Looks in the feed first, since users mostly read events that were just sent. */
 static bool find_in_feed(struct job *job, const struct room *room, const char *event_id,
                          struct read_event *ret)
 {
@@ -44,9 +44,9 @@ static const struct err *receipts_find_event(struct job *job, const struct room 
     return NULL;
 }
 
-/* Reactions to an event of a thread, and the like, are in it as well ("Threaded read receipts"). So
- * is what hangs on the thread's root in another way: by the text it is of the main timeline, but
- * clients show it in the thread, and other servers take their receipts. */
+/* Reactions to an event of a thread, and the like, are in the thread too ("Threaded read
+ * receipts"). So are other relations to the thread's root. By the specification those are in the
+ * main timeline, but clients show them in the thread, and other servers accept their receipts. */
 static const struct err *is_in_thread(struct job *job, const struct read_event *e, int64_t root,
                                       bool *ret)
 {
@@ -61,8 +61,8 @@ static const struct err *is_in_thread(struct job *job, const struct read_event *
     return NULL;
 }
 
-/* What `thread` is in the log; M_INVALID_PARAM when the event is not in it. A thread's root counts
- * as the thread's own first event, too: that is how a thread without replies is read. */
+/* Finds the log's value for `thread`; M_INVALID_PARAM if the event is not in it. A thread's root
+ * also counts as the first event of the thread, so that a thread without replies can be read. */
 static const struct err *receipts_check_thread(struct job *job, const struct room *room,
                                                const char *thread, const struct read_event *e,
                                                int64_t *ret)
@@ -87,14 +87,14 @@ static const struct err *receipts_check_thread(struct job *job, const struct roo
     return NULL;
 }
 
-/* Where a receipt stands. */
+/* Where a receipt is set. */
 struct place {
-    int64_t root;  /* of its thread, in the log */
-    bool is_ahead; /* false: the mark stands there or further on already */
-    size_t others; /* that the user has in the room */
+    int64_t root;  /* position of its thread's root */
+    bool is_ahead; /* false: the stored receipt is there or further ahead */
+    size_t others; /* receipts of the user in the room */
 };
 
-/* ret_n: how many the user has in the room. */
+/* ret_n: the number of the user's receipts in the room. */
 static const struct err *is_ahead(struct job *job, int64_t room, const struct receipt *r, bool *ret,
                                   size_t *ret_n)
 {
@@ -109,7 +109,7 @@ static const struct err *is_ahead(struct job *job, int64_t room, const struct re
     return NULL;
 }
 
-/* The change and its row. What it points to lives in the job's arena. */
+/* Adds the change and its row. What the change points to lives in the job's arena. */
 static void receipts_add(struct job *job, struct write *w, int64_t room, const struct receipt *r,
                          const struct place *p)
 {

@@ -22,7 +22,7 @@ void receipt_add_data(struct buf *out, const struct receipt *r)
     buf_add_char(out, '}');
 }
 
-/* From the feed: {"$event":{"m.read":{"@user":{"ts":…,"thread_id":…}}}} */
+/* Parses {"$event":{"m.read":{"@user":{"ts":…,"thread_id":…}}}} from the feed. */
 static bool parse_change(struct arena *a, const struct change *c, struct receipt *ret)
 {
     struct json_member event, type, user;
@@ -60,7 +60,7 @@ static const struct err *read_feed(struct job *job, int64_t room, int64_t user, 
             n += parse_change(job->arena, &changes[i], &list[n]);
     *ret = list;
     *ret_n = n;
-    /* Asked last: what the ring still covers now, it covered while it was read. */
+    /* Checked last: if the ring still covers `since` now, it did so throughout. */
     *ret_done = !more && feed_covers(f, since);
     return NULL;
 }
@@ -76,7 +76,7 @@ static int by_mark(const void *x, const void *y)
     return c ? c : a->event > b->event ? -1 : a->event < b->event;
 }
 
-/* Only where each mark stands now, not how it got there. */
+/* Keeps only the newest receipt of each kind, thread and user. */
 static size_t keep_newest(struct receipt *list, size_t n)
 {
     size_t kept = 0;
@@ -90,7 +90,7 @@ static size_t keep_newest(struct receipt *list, size_t n)
     return kept;
 }
 
-/* In the order of the JSON; of a user's marks of one event the unthreaded one comes first. */
+/* In the order of the JSON; for one event, a user's unthreaded receipt sorts first. */
 static int by_event(const void *x, const void *y)
 {
     const struct receipt *a = x, *b = y;
@@ -109,8 +109,8 @@ static bool same_place(const struct receipt *a, const struct receipt *b)
     return a->user == b->user && a->type == b->type && strcmp(a->event_id, b->event_id) == 0;
 }
 
-/* Writes one event and moves what has no room in it to the front of the list; how many those are.
- */
+/* Writes one event, moves the receipts that do not fit to the front of the list, and returns their
+ * number. */
 static size_t receipts_event_add_event(struct receipt *list, size_t n, const char *room_id,
                                        struct buf *out)
 {
@@ -148,8 +148,8 @@ static size_t receipts_event_add_event(struct receipt *list, size_t n, const cha
     return left;
 }
 
-/* Set in (since, until] and visible to the user (0: to no user in particular), in the order of
- * marks. */
+/* Receipts set in (since, until] and visible to the user (0: only public ones), the newest of each
+ * kind, thread and user. */
 static const struct err *read_newest(struct job *job, int64_t room, int64_t user, int64_t since,
                                      int64_t until, struct receipt **ret, size_t *ret_n)
 {

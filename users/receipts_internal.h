@@ -1,4 +1,5 @@
-/* What users/receipts.c (setting them) and users/receipts_event.c (telling of them) share. */
+/* Shared by users/receipts.c (setting receipts) and users/receipts_event.c (writing m.receipt
+ * events). */
 #ifndef USERS_RECEIPTS_INTERNAL_H
 #define USERS_RECEIPTS_INTERNAL_H
 

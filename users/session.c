@@ -8,8 +8,7 @@
 
 enum { SENT_SLOTS = 1024, SWEEP_EVERY = 256 };
 
-/* Which member events a device was sent: a lossy table, a collision only means sending one twice.
- */
+/* Which member events a device was sent. A lossy table: after a collision one is sent twice. */
 struct sent_members {
     int64_t device;
     int64_t since; /* of the newest reply that had any */
@@ -45,7 +44,7 @@ static void session_destroy(struct session *s)
     free(s);
 }
 
-/* Out of the table; freed when no job holds it any more. */
+/* Removes the session from the table; it is freed once no job holds it. */
 static void session_drop_locked(struct session_table *t, struct session *s)
 {
     map_remove_int(&t->sessions, s->user);
@@ -108,8 +107,8 @@ static void clear_rooms_locked(struct session_table *t, struct session *s)
     map_finish(&s->rooms);
 }
 
-/* Puts what was read into place, unless another job has; false when a change came meanwhile and
- * it must be read again. moves: before the reading. */
+/* Installs what was read unless another job has; false if a change was applied since, and the rooms
+ * must be read again. moves: as before the reading. */
 static bool install(struct session_table *t, struct session *s, const struct member_row *rows,
                     size_t n, uint64_t moves)
 {
@@ -160,7 +159,7 @@ const struct err *session_open(struct job *job, int64_t user, const char *user_i
     struct session *s = map_get_int(&t->sessions, user);
     bool is_new = !s;
     if (is_new) {
-        /* The listener finds the user by this name, without the database. */
+        /* Lets the feed listener find the user by id without the database. */
         intern_remember(t->node->intern, INTERN_USER, user_id, user);
         s = session_create(t, user);
         map_put_int(&t->sessions, user, s);
@@ -214,7 +213,7 @@ static bool is_awaited(struct session *s, int64_t room)
     return false;
 }
 
-/* The room, unless another waiter of the session is about it too. */
+/* Stops awaiting the room unless another waiter of the session awaits it too. */
 static void stop_awaiting(struct session *s, int64_t room)
 {
     LOCKED(&s->table->lock);
@@ -222,7 +221,7 @@ static void stop_awaiting(struct session *s, int64_t room)
         session_unawait_locked(s->table, room, s);
 }
 
-/* A waiter outlives the job that subscribed it, so it holds its session by itself. */
+/* A waiter outlives the job that subscribed it, so it has its own reference to the session. */
 static void session_leave(struct waiter *w)
 {
     struct session *s = w->source;
@@ -240,7 +239,7 @@ static void session_leave(struct waiter *w)
 
 void session_subscribe(struct session *s, struct waiter *w)
 {
-    if (w->source == s || w->is_displaced) /* one that must answer now waits nowhere */
+    if (w->source == s || w->is_displaced) /* a displaced waiter must answer now */
         return;
     if (w->source)
         w->leave(w);

@@ -8,7 +8,7 @@
 #include <assert.h>
 
 enum {
-    SOON_MS = 400, /* how often those are woken who have time */
+    SOON_MS = 400, /* how often the sessions of SOON are woken */
     CROWD = 32     /* sessions that watch one room */
 };
 
@@ -77,7 +77,7 @@ void session_unawait_locked(struct session_table *t, int64_t room, struct sessio
     session_follow_drop(&t->awaited, room, s);
 }
 
-/* ---- sessions with news ---- */
+/* ---- sessions to wake ---- */
 
 static void wake_later_locked(struct session_table *t, struct session *s, enum urgency urgency)
 {
@@ -97,7 +97,7 @@ void session_forget_wake_locked(struct session_table *t, struct session *s)
     }
 }
 
-/* ---- keeping step with the log ---- */
+/* ---- following the log ---- */
 
 static void note_locked(struct session *s, int64_t room, int64_t position)
 {
@@ -111,9 +111,9 @@ static void note_locked(struct session *s, int64_t room, int64_t position)
     s->recent_n++;
 }
 
-/* Wakes come later, when the feed has settled: a reader that is woken now would find nothing. */
-static void session_follow_copy_known_locked(struct session_table *t, struct session *s,
-                                             int64_t room, int64_t position, enum urgency urgency)
+/* Sessions are woken once the feed has settled: a reader that is woken now would find nothing. */
+static void note_and_wake_later_locked(struct session_table *t, struct session *s, int64_t room,
+                                       int64_t position, enum urgency urgency)
 {
     LOCKED(&s->lock);
     if (room)
@@ -127,10 +127,11 @@ static void wake_room_locked(struct session_table *t, int64_t room, int64_t posi
     const struct session_list *w = map_get_int(&t->watched, room);
     enum urgency urgency = w && w->n > CROWD ? crowd_urgency : AT_ONCE;
     for (size_t i = 0; w && i < w->n; i++)
-        session_follow_copy_known_locked(t, w->sessions[i], room, position, urgency);
+        note_and_wake_later_locked(t, w->sessions[i], room, position, urgency);
 }
 
-/* For those who only look into the room, it is no news of theirs. */
+/* Wakes sessions that await the room without being in it; the room is not noted as changed for
+ * them. */
 static void wake_lookers_locked(struct session_table *t, int64_t room)
 {
     const struct session_list *w = t->awaited.n ? map_get_int(&t->awaited, room) : NULL;
@@ -138,24 +139,24 @@ static void wake_lookers_locked(struct session_table *t, int64_t room)
         wake_later_locked(t, w->sessions[i], AT_ONCE);
 }
 
-/* Of what is told of a user, not of the room: the room itself has no news. */
+/* For a change of a user, not of the room: the room is not noted as changed. */
 static void wake_audience_locked(struct session_table *t, int64_t room)
 {
     const struct session_list *w = map_get_int(&t->watched, room);
     enum urgency urgency = w && w->n > CROWD ? SOON : AT_ONCE;
     for (size_t i = 0; w && i < w->n; i++)
-        session_follow_copy_known_locked(t, w->sessions[i], 0, 0, urgency);
+        note_and_wake_later_locked(t, w->sessions[i], 0, 0, urgency);
 }
 
 static void wake_user_locked(struct session_table *t, int64_t user, int64_t room, int64_t position)
 {
     struct session *s = map_get_int(&t->sessions, user);
     if (s)
-        session_follow_copy_known_locked(t, s, room, position, AT_ONCE);
+        note_and_wake_later_locked(t, s, room, position, AT_ONCE);
 }
 
-/* Whose receipt it is has other devices, which clear their counts by it: at once. */
-static void tell_receipt_locked(struct session_table *t, const struct change *c)
+/* The user's other devices clear their counts with the receipt, so they are woken at once. */
+static void wake_for_receipt_locked(struct session_table *t, const struct change *c)
 {
     wake_room_locked(t, c->room, c->position, SOON);
     wake_user_locked(t, c->user, c->room, c->position);
@@ -182,11 +183,11 @@ static void apply_membership_locked(struct session_table *t, const struct change
     if (m == MEMBERSHIP_JOIN)
         session_watch_locked(t, c->room, s);
     else if (!was_joined)
-        session_follow_copy_known_locked(t, s, c->room, c->position,
-                                         AT_ONCE); /* invited, knocking, or an invite withdrawn */
+        note_and_wake_later_locked(t, s, c->room, c->position,
+                                   AT_ONCE); /* invited, knocking, or an invite withdrawn */
 }
 
-/* Users who were joined are still told of their own leaving; only then they stop watching. */
+/* Users who were joined are still sent their own leave; after it they no longer watch the room. */
 static void end_watch_locked(struct session_table *t, const struct change *c)
 {
     int64_t user = 0;
@@ -218,12 +219,12 @@ static void session_follow_apply_locked(struct session_table *t, const struct ch
         return;
     case CHANGE_RECEIPT:
         if (!c->private_to_user)
-            tell_receipt_locked(t, c);
+            wake_for_receipt_locked(t, c);
         else
             wake_user_locked(t, c->user, c->room, c->position);
         return;
     case CHANGE_DEVICE_KEYS:
-        return; /* told with the next thing that happens */
+        return; /* sent with the next change */
     default:
         wake_user_locked(t, c->user, c->room, c->position);
         for (size_t i = 0; i < c->audience_n; i++)
@@ -236,7 +237,7 @@ static void session_follow_wake_all_locked(struct session_table *t)
     for (struct map_slot *slot = NULL; (slot = map_next(&t->sessions, slot));) {
         struct session *s = slot->value;
         LOCKED(&s->lock);
-        s->loading = true; /* changes were missed: the next opening reads the rooms anew */
+        s->loading = true; /* changes were missed: session_open loads the rooms again */
         s->moves++;
         wake_later_locked(t, s, AT_ONCE);
     }

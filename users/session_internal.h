@@ -1,5 +1,5 @@
-/* What users/session.c (who is active, and what they know) and users/session_follow.c (keeping them
- * in step with the log, and waking them) share. */
+/* Shared by users/session.c (active users and their state) and users/session_follow.c (following
+ * the log, and waking). */
 #ifndef USERS_SESSION_INTERNAL_H
 #define USERS_SESSION_INTERNAL_H
 
@@ -9,18 +9,18 @@
 
 enum { SESSION_RECENT = 128 };
 
-/* A room that has news. */
+/* A room with a change. */
 struct recent {
     int64_t room, position;
 };
 
-/* Messages are told at once. In a crowd everybody's receipt for every message would wake everybody:
- * there receipts are told together, a few times a second. */
+/* Messages wake at once. In a crowded room every member's receipt for every message would wake all
+ * members, so receipts there wake a few times a second. */
 enum urgency { AT_ONCE, SOON, URGENCIES };
 
 struct session_list {
     struct session **sessions;
-    size_t n, cap; /* room: for how many there is memory */
+    size_t n, cap; /* cap: allocated */
 };
 
 struct session {
@@ -35,42 +35,42 @@ struct session {
     size_t waiters_n;
     struct sent_members *sent;
     bool loading;   /* rooms must be read from the database */
-    uint64_t moves; /* counts what makes a reading of the rooms out of date */
+    uint64_t moves; /* counts changes that make rooms just read out of date */
     /* Under the table's lock: */
     int refs;
     int64_t used_mono_ms;
     bool dropped;
-    bool listed[URGENCIES]; /* stands in the table's lists of sessions to wake */
+    bool listed[URGENCIES]; /* in the table's lists of sessions to wake */
 };
 
 struct session_table {
     struct lock lock;
     struct node *node;
     struct map sessions; /* users.id -> struct session */
-    struct map watched;  /* rooms.id -> struct session_list: who watches it */
-    struct map awaited;  /* the same, of those who only look into it for a while */
+    struct map watched;  /* rooms.id -> struct session_list: sessions that watch it */
+    struct map awaited;  /* the same, of sessions that await it */
     unsigned opened;     /* since the last sweep */
     struct session_list pending[URGENCIES]; /* sessions to wake */
-    pthread_t thread;                       /* wakes those who have time */
+    pthread_t thread;                       /* wakes the sessions of SOON */
     bool running;                           /* the thread */
     pthread_cond_t stop;
     bool stopping;
-    bool settling; /* changes are being listened to: who is woken now would not find them */
+    bool settling; /* changes are being applied: a session woken now would not find them */
 };
 
-/* session.c. A member event at this position; an older one than is known changes nothing. */
+/* session.c. Applies a member event at this position, unless a newer one is known. */
 void session_put_room_locked(struct session *s, int64_t room, enum membership m, int64_t position,
                              int64_t event);
 
-/* session_follow.c. Who is told of what happens in a room: the sessions of its joined members. */
+/* session_follow.c. The session of a joined member is woken for what happens in the room. */
 void session_watch_locked(struct session_table *t, int64_t room, struct session *s);
 void session_unwatch_locked(struct session_table *t, int64_t room, struct session *s);
-/* The same for sessions with waiters about the room. */
+/* The same for a session with waiters for the room. */
 void session_await_locked(struct session_table *t, int64_t room, struct session *s);
 void session_unawait_locked(struct session_table *t, int64_t room, struct session *s);
 void session_forget_wake_locked(struct session_table *t, struct session *s);
 
-/* Listens to the feed, and starts the thread that wakes those who have time. */
+/* Listens to the feed, and starts the thread that wakes the sessions of SOON. */
 void session_follow_start(struct session_table *t);
 void session_follow_stop(struct session_table *t);
 

@@ -6,9 +6,9 @@
 #include "users/session.h"
 
 enum {
-    ROOMS_MAX = 65536,          /* whose last change is remembered */
+    ROOMS_MAX = 65536,          /* those with the newest changes */
     TYPERS_MAX = 100,           /* of one room */
-    NOTIFY_AGAIN_MS = 40 * 1000 /* other servers end it by themselves after a minute */
+    NOTIFY_AGAIN_MS = 40 * 1000 /* other servers let it expire after a minute */
 };
 
 struct typer {
@@ -32,7 +32,7 @@ struct typing {
     pthread_t thread;
     bool running; /* the thread */
     pthread_cond_t changed;
-    int64_t next_end_mono_ms; /* of the first who times out; INT64_MAX: no user types */
+    int64_t next_end_mono_ms; /* of the first user to time out; INT64_MAX: no user types */
     bool stopping;
     typing_listener *listener;
     void *listener_ctx;
@@ -101,8 +101,7 @@ static void users_typing_remove_locked(struct typing_room *r, struct typer *who)
     *who = r->typers[--r->n];
 }
 
-/* True when the list of those who type is another one now. ret_notify: others must be told (again).
- */
+/* True if the list of typing users changed. ret_notify: other servers must be notified (again). */
 static bool typing_start_locked(struct typing *t, int64_t room, int64_t user, const char *user_id,
                                 int64_t until, bool *ret_notify)
 {
@@ -147,7 +146,7 @@ void typing_listen(struct typing *t, typing_listener *fn, void *ctx)
     t->listener_ctx = ctx;
 }
 
-static void typing_tell(struct typing *t, int64_t room, const char *user_id, bool typing)
+static void typing_notify(struct typing *t, int64_t room, const char *user_id, bool typing)
 {
     if (t->listener)
         t->listener(t->listener_ctx, room, user_id, typing);
@@ -165,7 +164,7 @@ void typing_set(struct typing *t, int64_t room, int64_t user, const char *user_i
     if (changed)
         session_wake_room(t->node->sessions, room);
     if (must_notify)
-        typing_tell(t, room, user_id, starts);
+        typing_notify(t, room, user_id, starts);
 }
 
 /* ---- reading ---- */
@@ -225,8 +224,8 @@ struct ended {
     char *user_id; /* owned */
 };
 
-/* Ends what has timed out in one room, as far as there is room for it in the list; the earliest end
- * of the others counts for the next look. */
+/* Ends what has timed out in one room, as far as ret has space, and notes the earliest end of the
+ * rest for the next check. */
 static size_t end_overdue_locked(struct typing *t, struct typing_room *r, int64_t now,
                                  struct ended *ret, size_t max)
 {
@@ -245,7 +244,7 @@ static size_t end_overdue_locked(struct typing *t, struct typing_room *r, int64_
     return n;
 }
 
-/* Whose time was up, at most ENDED_MAX; the next look finds the others. */
+/* Users whose time is up, at most ENDED_MAX; the next check finds the others. */
 static size_t end_all_overdue_locked(struct typing *t, struct ended *ret)
 {
     size_t n = 0;
@@ -263,7 +262,7 @@ static void notify_ended(struct typing *t, struct ended *list, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || list[i].room != list[i - 1].room)
             session_wake_room(t->node->sessions, list[i].room);
-        typing_tell(t, list[i].room, list[i].user_id, false);
+        typing_notify(t, list[i].room, list[i].user_id, false);
         free(list[i].user_id);
     }
 }
@@ -289,7 +288,7 @@ static void *typing_run(void *arg)
     return NULL;
 }
 
-/* A user who leaves a room stops typing there; what is heard of it comes with the member event. */
+/* A user who leaves a room stops typing there; clients learn that from the member event. */
 static void typing_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct typing *t = ctx;

@@ -1,5 +1,5 @@
-/* The cache of unread counts (the arithmetic is unread_sums.c's): which readers are in it, what
- * the log brings them, and what the database has to say of new ones. */
+/* The cache of unread counts (unread_sums.c does the arithmetic): its readers, the changes of the
+ * log that it applies to them, and loading them from the database. */
 #include "users/unread.h"
 
 #include "base/mem.h"
@@ -10,9 +10,9 @@
 
 enum {
     BYTES_A_READER = 1024,
-    SHARE = 16, /* of the memory for all caches */
+    SHARE = 16, /* part of the memory for all caches */
     READERS_MIN = 1024,
-    LOADS_MAX = 4 /* attempts while changes come in between */
+    LOADS_MAX = 4 /* attempts while changes interfere */
 };
 
 struct unread_cache {
@@ -41,7 +41,7 @@ static void unread_link_newest_locked(struct unread_cache *c, struct reader_sums
     c->newest = x;
 }
 
-/* A room goes with its last reader. */
+/* A room is dropped with its last reader. */
 static void unread_drop_locked(struct unread_cache *c, struct reader_sums *x)
 {
     struct room_sums *r = x->room;
@@ -81,9 +81,9 @@ static struct reader_sums *unread_make_locked(struct unread_cache *c, int64_t ro
     return x;
 }
 
-/* ---- keeping step with the log ---- */
+/* ---- following the log ---- */
 
-/* What cannot be followed from memory will be read from the database. */
+/* A reader that cannot be followed from memory is dropped, to be loaded again. */
 static void apply_read_locked(struct unread_cache *c, struct reader_sums *x, int64_t scope,
                               int64_t position)
 {
@@ -91,7 +91,7 @@ static void apply_read_locked(struct unread_cache *c, struct reader_sums *x, int
         unread_drop_locked(c, x);
 }
 
-/* An ignored user singles no user out: all of the event counts for nothing. */
+/* Events of an ignored user count for nothing, highlights included. */
 static void apply_exceptions(struct room_sums *r, const struct change *change, const char *sender)
 {
     for (size_t i = 0; i < change->actions_n; i++) {
@@ -104,7 +104,7 @@ static void apply_exceptions(struct room_sums *r, const struct change *change, c
     }
 }
 
-/* Who leaves and comes back starts anew; their own joining is looked up then. */
+/* A user who leaves and rejoins starts with nothing unread; their new join is then looked up. */
 static void unread_apply_member_locked(struct unread_cache *c, struct room_sums *r,
                                        const struct event *e)
 {
@@ -127,7 +127,7 @@ static void unread_apply_event_locked(struct unread_cache *c, struct room_sums *
         drop_room_locked(c, r);
         return;
     }
-    /* State events are shown, also those of ignored users. */
+    /* State events count even if their sender is ignored. */
     bool is_state = change->event->state_key && !change->is_lost;
     const char *sender = is_state ? NULL : change->event->sender;
     room_sums_add_event(r,
@@ -172,7 +172,7 @@ static void unread_on_changes(void *ctx, const struct change *changes, size_t n)
 
 /* ---- loading ---- */
 
-/* True when the reader still ignores those that it was loaded with, and has caught up with them. */
+/* True if the reader ignores the same users as when it was loaded, and has caught up. */
 static bool is_true(struct reader_sums *x, struct ignored_list *ignored)
 {
     if (!x->loaded || !ignored_list_same(x->ignored, ignored))
@@ -223,10 +223,10 @@ static const struct err *users_unread_load(struct job *job, struct room *room, i
             return NULL;
         }
     }
-    return NULL; /* a busy moment: true as of then, and not kept */
+    return NULL; /* changes kept interfering: true at `until`, but not cached */
 }
 
-/* Threads that began while the room was in the cache: the event ids of their roots. */
+/* The event ids of the roots of threads that began while the room was in the cache. */
 static const struct err *unread_name_threads(struct job *job, struct room *room, struct standing *s)
 {
     struct unread_cache *c = job->node->unread;
@@ -248,7 +248,7 @@ static const struct err *unread_name_threads(struct job *job, struct room *room,
     return NULL;
 }
 
-/* ---- what others ask for ---- */
+/* ---- counts ---- */
 
 static int64_t not_negative(int64_t v)
 {

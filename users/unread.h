@@ -20,12 +20,12 @@ struct unread_counts {
     size_t threads_n;
 };
 
-/* The counts of one user in one room. From memory in the usual case (a cache of where each active
- * user's receipts stand, kept in step by a feed listener): no SQL per delivered message. */
+/* The counts of one user in one room. Usually from memory: a cache of where each active user's
+ * receipts are, kept up to date by a feed listener, so that a delivered message costs no SQL. */
 const struct err *unread_get(struct job *job, struct room *room, int64_t user, const char *user_id,
                              bool by_thread, struct unread_counts *ret);
 
-/* Of one event: was the user in the room when it came, and have they read it? From SQL. */
+/* For one event: whether the user was in the room then, and has read it. From SQL. */
 struct stored_event;
 const struct err *unread_is_read(struct job *job, struct room *room, int64_t user,
                                  const char *user_id, const struct stored_event *e,

@@ -1,4 +1,4 @@
-/* How unread counts are read from the database: between unread.c and unread_load.c. */
+/* How unread counts are loaded from the database: shared by unread.c and unread_load.c. */
 #ifndef USERS_UNREAD_INTERNAL_H
 #define USERS_UNREAD_INTERNAL_H
 
@@ -15,7 +15,7 @@ struct thread_standing {
     struct unread_tally unread;
 };
 
-/* Where a user stands in a room: how far they have read, and what is unread behind that. */
+/* How far a user has read in a room, and what is unread after that. */
 struct standing {
     int64_t read_up_to;      /* everything, threads as well */
     int64_t main_read_up_to; /* the main timeline */
@@ -26,8 +26,8 @@ struct standing {
 
 struct ignored_list;
 
-/* As of position `until`; in the job's arena. ignored: whose events are not sent to the user, and
- * so count for nothing; NULL: none. */
+/* True at position `until`; in the job's arena. ignored: users whose events are not sent to this
+ * user and count for nothing; NULL: none. */
 const struct err *unread_load(struct job *job, struct room *room, int64_t user, const char *user_id,
                               const struct ignored_list *ignored, int64_t until,
                               struct standing *ret);

@@ -4,7 +4,7 @@
 #include "storage/users/unread.h"
 #include "users/unread_internal.h"
 
-/* What is read while a standing is worked out. */
+/* What was read to compute a standing. */
 struct loading {
     struct job *job;
     struct room *room;
@@ -19,7 +19,7 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* How far the receipts of one kind go; both types count ("Private read receipts"). */
+/* How far the receipts for one thread go; both types count ("Private read receipts"). */
 static int64_t receipt_at(const struct loading *l, const char *thread)
 {
     for (size_t i = 0; i < l->marks.receipts_n; i++)
@@ -28,7 +28,7 @@ static int64_t receipt_at(const struct loading *l, const char *thread)
     return 0;
 }
 
-/* Who sends an event has read up to it ("Marking notifications as read"). */
+/* A user who sends an event has read up to it ("Marking notifications as read"). */
 static int64_t own_event_at(const struct loading *l, int64_t thread)
 {
     for (size_t i = 0; i < l->range.own_n; i++)
@@ -37,7 +37,7 @@ static int64_t own_event_at(const struct loading *l, int64_t thread)
     return 0;
 }
 
-/* What was sent before the user came is not unread. Later changes of the member event, as of the
+/* Events from before the user joined are not unread. Later changes of the member event, e.g. of the
  * display name, do not count: the join is the oldest of the newest run of them. */
 static int64_t joined_at(const struct unread_marks *m)
 {

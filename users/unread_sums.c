@@ -120,7 +120,7 @@ void room_sums_add_event(struct room_sums *r, const struct newest_event *e, cons
     r->ring_n++;
 }
 
-/* ---- how far a user has read ---- */
+/* ---- reading positions ---- */
 
 /* What the room's newest events after a position add in one scope. */
 static struct unread_tally unread_sums_after(const struct room_sums *r, int64_t thread,
@@ -199,7 +199,8 @@ bool reader_read(struct reader_sums *x, int64_t scope, int64_t position)
     return true;
 }
 
-/* All of a ring's events after a position, oldest first: how many events ever were before them. */
+/* All of a ring's events after a position, oldest first; returns the number of events before them.
+ */
 static size_t ring_after(const struct room_sums *r, int64_t position)
 {
     size_t i = r->ring_n;
@@ -225,7 +226,7 @@ static void add_exception(struct reader_sums *x, const struct newest_event *e)
 void reader_add_exception(struct reader_sums *x, const struct newest_event *e)
 {
     x->touched++;
-    if (x->loaded && reader_catch_up(x)) /* they are in the order of the log */
+    if (x->loaded && reader_catch_up(x)) /* exceptions are in the order of the log */
         add_exception(x, e);
 }
 
@@ -274,7 +275,7 @@ static const struct thread_standing *standing_of(const struct standing *s, int64
     return NULL;
 }
 
-/* The room must know every thread in which something is unread. */
+/* Makes the room know every thread with something unread. */
 static void add_threads(struct room_sums *r, const struct standing *s)
 {
     int n = 0;

@@ -1,9 +1,9 @@
-/* The arithmetic of the cache of unread counts. What is kept are sums since a moment that does not
- * matter: of a room, and for each reader the sum up to where they have read; the difference is what
- * is unread. So an event costs one addition for the room, however many read it, and one for each
- * user that it singles out; a receipt costs a subtraction of what came after it, which the newest
- * events of the room (its ring) tell. Only where they do not reach is the database to be asked
- * again.
+/* The arithmetic of the cache of unread counts. It keeps sums since an arbitrary position: one of a
+ * room, and for each reader the sum up to where they have read; the difference is unread. So an
+ * event costs one addition for the room, however many users read it, and one for each user that it
+ * notifies otherwise than the rest. A receipt costs a subtraction of what came after it, found in
+ * the room's newest events (its ring). The database is asked only if the ring does not reach back
+ * far enough.
  *
  * Not thread-safe: the lock of the cache (unread.c) guards it. */
 #ifndef USERS_UNREAD_SUMS_H
@@ -15,8 +15,8 @@
 
 enum {
     UNREAD_RING = 32,             /* newest events of a room */
-    UNREAD_EXCEPTIONS = 16,       /* newest events that single a reader out */
-    UNREAD_THREADS_MAX = 2000,    /* of a room; with more it is to be started anew */
+    UNREAD_EXCEPTIONS = 16,       /* newest events that count otherwise for a reader */
+    UNREAD_THREADS_MAX = 2000,    /* of a room; with more the room is dropped */
     UNREAD_THREADS_A_READER = 100 /* with something unread, counted from the newest */
 };
 
@@ -30,7 +30,7 @@ struct newest_event {
 
 struct ring_event {
     struct newest_event e;
-    char *sender; /* NULL: of a state event, which is shown whatever user sent it */
+    char *sender; /* NULL for a state event, which counts even if its sender is ignored */
 };
 
 /* Both kinds of thread lists are sorted by root. */
@@ -63,44 +63,45 @@ struct reader_sums {
     uint64_t touched; /* changes that concerned this reader */
     int64_t read_up_to, main_read_up_to;
     struct unread_tally main_read;
-    struct thread_reader *threads; /* those missing here have been read to a sum of zero */
+    struct thread_reader *threads; /* a thread missing here has been read up to a sum of zero */
     size_t threads_n;
     struct newest_event exceptions[UNREAD_EXCEPTIONS]; /* what they add beyond the room's */
     size_t exceptions_n;
     int64_t exceptions_from;           /* all after this position are here */
     struct ignored_list *ignored;      /* whose events add nothing; NULL: none */
     int64_t caught_up;                 /* position: those up to here are in the sums */
-    struct reader_sums *newer, *older; /* for a cache that keeps readers in an order of use */
+    struct reader_sums *newer, *older; /* links for a cache that orders readers by use */
 };
 
 /* applied: the position up to which the log was followed. */
 struct room_sums *room_sums_create(int64_t room, int64_t applied);
-void room_sums_destroy(struct room_sums *r); /* one without readers */
+void room_sums_destroy(struct room_sums *r); /* must have no readers */
 void room_sums_add_event(struct room_sums *r, const struct newest_event *e, const char *sender);
-struct thread_sum *room_sums_thread(struct room_sums *r, int64_t root);      /* made if missing */
+struct thread_sum *room_sums_thread(struct room_sums *r, int64_t root); /* created if missing */
 struct thread_sum *room_sums_find_thread(struct room_sums *r, int64_t root); /* NULL: missing */
 
 struct reader_sums *reader_create(struct room_sums *r, int64_t user); /* not loaded yet */
-void reader_destroy(struct reader_sums *x);                           /* out of its room, too */
+void reader_destroy(struct reader_sums *x); /* also removes it from its room */
 
-/* The reader has read up to a position, by a receipt or by sending an event. False: that is too far
- * back, and what is known of the reader must be dropped. */
+/* The reader has read up to a position, by a receipt or by sending an event. False if that is too
+ * far back; the reader must then be dropped. */
 bool reader_read(struct reader_sums *x, int64_t scope, int64_t position);
-/* An event, added to the room already, means something else to this reader. */
+/* An event, already added to the room, counts otherwise for this reader. */
 void reader_add_exception(struct reader_sums *x, const struct newest_event *e);
 
-/* What was read from the database as of position `until` becomes the reader's; false when the ring
- * does not reach back to that position any more. ignored: those that it was read with; a reference
- * is kept. */
+/* Gives the reader what was loaded from the database at position `until`; false if the ring does
+ * not reach back to it any more. ignored: the users that were ignored when loading; takes a
+ * reference. */
 bool reader_install(struct reader_sums *x, const struct standing *s, struct ignored_list *ignored,
                     int64_t until);
-void reader_set_ignored(struct reader_sums *x, struct ignored_list *ignored); /* the same users */
-bool reader_ignores(const struct reader_sums *x, const char *sender);         /* NULL: no user */
-/* Before a reader is looked at: takes off what ignored users sent since the last time, so that
- * their events cost nothing when they come. False: the ring does not reach back so far, and the
- * reader is not loaded any more. */
+void reader_set_ignored(struct reader_sums *x,
+                        struct ignored_list *ignored);                /* must be the same users */
+bool reader_ignores(const struct reader_sums *x, const char *sender); /* sender NULL: false */
+/* Call before using a reader: subtracts what ignored users sent since the last time, so that their
+ * events cost nothing when they are sent. False if the ring does not reach back so far; the reader
+ * is then no longer loaded. */
 bool reader_catch_up(struct reader_sums *x);
-/* Where the reader stands now: only what is unread, in the arena. */
+/* The reader's current standing: only what is unread, in the arena. */
 void reader_standing(struct arena *a, const struct reader_sums *x, struct standing *ret);
 
 #endif
