@@ -31,11 +31,18 @@ static enum class class_of_other(UChar32 c) {
     return u_isUWhiteSpace(c) ? WHITE : BETWEEN;
 }
 
+#define TEN(c) [c] = LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER
+#define LETTERS(c)                                                                                 \
+    TEN(c), TEN((c) + 10), [(c) + 20] = LETTER, LETTER, LETTER, LETTER, LETTER, LETTER
+
+/* Every character of every message is looked up here. What is not named is between words. */
+static const unsigned char ascii[0x80] = {
+    TEN('0'), LETTERS('A'), LETTERS('a'), [' '] = WHITE, ['\t'] = WHITE,
+    WHITE,    WHITE,        WHITE,        WHITE};
+
 static enum class class_of(UChar32 c) {
     if (c < 0) return BETWEEN; /* malformed */
-    if (c >= 0x80) return class_of_other(c);
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) return LETTER;
-    return c == ' ' || (c >= '\t' && c <= '\r') ? WHITE : BETWEEN;
+    return c < (UChar32)sizeof ascii ? (enum class)ascii[c] : class_of_other(c);
 }
 
 struct splitting {

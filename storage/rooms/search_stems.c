@@ -62,8 +62,10 @@ void search_stems_want(struct search_stems *s, const struct word *w)
         rooms_search_stems_want(s, with_accents(s->arena, w));
 }
 
-static void search_stems_add(struct word_stems *stems, struct str form)
+static void search_stems_add(struct word_stems *stems, struct str form, struct str word)
 {
+    if (str_eq(form, word))
+        return;
     for (size_t i = 0; i < stems->n; i++)
         if (str_eq(stems->forms[i], form))
             return;
@@ -97,33 +99,37 @@ const struct err *search_stems_read(struct tx *tx, const struct config_list *lan
     TRY(db_query(tx, &search_stems_sql, P(TEXT_ARRAY(words, words_n), TEXT_ARRAY(names, n)),
                  &rows));
     while (rows_next(&rows)) {
-        struct word_stems *stems = &entries[row_int(&rows, 0) - 1]->stems;
+        struct entry *e = entries[row_int(&rows, 0) - 1];
         const char *stem = row_text(&rows, 1);
         if (stem && *stem)
-            search_stems_add(stems, text_fold(s->arena, str_of(arena_strdup(s->arena, stem))));
+            search_stems_add(&e->stems, text_fold(s->arena, str_of(arena_strdup(s->arena, stem))),
+                             e->word);
         else
-            stems->is_stop = true;
+            e->stems.is_stop = true;
     }
     return NULL;
 }
 
-static void add_of(const struct search_stems *s, struct str word, const struct word *w,
-                   struct word_stems *ret)
+static const struct word_stems none;
+
+static const struct word_stems *stems_of(const struct search_stems *s, struct str word)
 {
     const struct entry *e = map_get(&s->by_word, word);
-    for (size_t i = 0; e && i < e->stems.n; i++)
-        if (!str_eq(e->stems.forms[i], w->folded))
-            search_stems_add(ret, e->stems.forms[i]);
-    ret->is_stop |= e && e->stems.is_stop;
+    return e ? &e->stems : &none;
 }
 
-struct word_stems search_stems_of(const struct search_stems *s, const struct word *w)
+const struct word_stems *search_stems_of(const struct search_stems *s, const struct word *w,
+                                         struct word_stems *into)
 {
-    struct word_stems stems = {.n = 0};
     if (!has_stems(w))
-        return stems;
-    add_of(s, w->folded, w, &stems);
-    if (!text_is_ascii(w->written))
-        add_of(s, with_accents(s->arena, w), w, &stems);
-    return stems;
+        return &none;
+    const struct word_stems *plain = stems_of(s, w->folded);
+    if (text_is_ascii(w->written))
+        return plain;
+    const struct word_stems *accented = stems_of(s, with_accents(s->arena, w));
+    *into = *plain;
+    for (size_t i = 0; i < accented->n; i++)
+        search_stems_add(into, accented->forms[i], w->folded);
+    into->is_stop |= accented->is_stop;
+    return into;
 }

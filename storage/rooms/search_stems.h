@@ -27,7 +27,8 @@ void search_stems_want(struct search_stems *s, const struct word *w);
  * `_stem`. */
 const struct err *search_stems_read(struct tx *tx, const struct config_list *languages,
                                     struct search_stems *s);
-/* Nothing for words that were not named. */
-struct word_stems search_stems_of(const struct search_stems *s, const struct word *w);
+/* Nothing for words that were not named. `into` is room for what must be put together. */
+const struct word_stems *search_stems_of(const struct search_stems *s, const struct word *w,
+                                         struct word_stems *into);
 
 #endif

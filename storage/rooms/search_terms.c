@@ -2,11 +2,9 @@
 
 /* ---- lexemes ---- */
 
-/* Quotes and backslashes are doubled. */
-static void add_lexeme(struct buf *out, struct str lexeme)
+/* Quotes and backslashes are doubled. There must be room for that. Returns where it ends. */
+static char *write_lexeme(char *p, struct str lexeme)
 {
-    buf_reserve(out, 2 * lexeme.n + 2);
-    char *p = out->p + out->n;
     *p++ = '\'';
     for (size_t i = 0; i < lexeme.n; i++) {
         *p++ = lexeme.p[i];
@@ -14,28 +12,40 @@ static void add_lexeme(struct buf *out, struct str lexeme)
             *p++ = lexeme.p[i];
     }
     *p++ = '\'';
-    out->n = (size_t)(p - out->p);
+    return p;
 }
 
-static void add_at(struct buf *out, struct str lexeme, size_t position, const char *weight)
+static void add_lexeme(struct buf *out, struct str lexeme)
 {
-    add_lexeme(out, lexeme);
-    buf_add_char(out, ':');
-    buf_add_int(out, (int64_t)position);
-    buf_add_text(out, weight);
-    buf_add_char(out, ' ');
+    buf_reserve(out, 2 * lexeme.n + 2);
+    out->n = (size_t)(write_lexeme(out->p + out->n, lexeme) - out->p);
+}
+
+/* after: its position and its weight. */
+static void add_at(struct buf *out, struct str lexeme, struct str after)
+{
+    buf_reserve(out, 2 * lexeme.n + 2 + after.n);
+    char *p = write_lexeme(out->p + out->n, lexeme);
+    memcpy(p, after.p, after.n);
+    out->n = (size_t)(p - out->p) + after.n;
 }
 
 const char *search_vector(struct arena *a, const struct word *words, size_t n,
                           const struct search_stems *stems)
 {
-    buf_auto struct buf out = {0};
+    buf_auto struct buf out = {0}, after = {0};
     BUF_LIT(&out, "");
     for (size_t i = 0; i < n && out.n < SEARCH_VECTOR_MAX; i++) {
-        struct word_stems s = search_stems_of(stems, &words[i]);
-        add_at(&out, words[i].folded, i + 1, "A");
-        for (size_t j = 0; j < s.n; j++)
-            add_at(&out, s.forms[j], i + 1, "");
+        struct word_stems into;
+        const struct word_stems *s = search_stems_of(stems, &words[i], &into);
+        after.n = 0;
+        BUF_LIT(&after, ":");
+        buf_add_int(&after, (int64_t)i + 1);
+        BUF_LIT(&after, "A ");
+        add_at(&out, words[i].folded, buf_str(&after));
+        after.p[after.n - 2] = ' '; /* no weight */
+        for (size_t j = 0; j < s->n; j++)
+            add_at(&out, s->forms[j], (struct str){after.p, after.n - 1});
     }
     return str_dup(a, buf_str(&out));
 }
@@ -195,12 +205,13 @@ static bool is_inflected(const struct search_part *p)
 
 static void add_inflected(struct buf *out, const struct word *w, const struct search_stems *stems)
 {
-    struct word_stems s = search_stems_of(stems, w);
+    struct word_stems into;
+    const struct word_stems *s = search_stems_of(stems, w, &into);
     buf_add_char(out, '(');
     add_lexeme(out, w->folded);
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0; i < s->n; i++) {
         buf_add_char(out, '|');
-        add_lexeme(out, s.forms[i]);
+        add_lexeme(out, s->forms[i]);
     }
     buf_add_char(out, ')');
 }
@@ -234,7 +245,8 @@ struct alternative {
 
 static bool is_stop(const struct search_part *p, const struct search_stems *stems)
 {
-    return is_inflected(p) && search_stems_of(stems, &p->words[0]).is_stop;
+    struct word_stems into;
+    return is_inflected(p) && search_stems_of(stems, &p->words[0], &into)->is_stop;
 }
 
 static struct alternative next_alternative(const struct search_terms *t, size_t from,
@@ -309,9 +321,10 @@ static bool part_matches(const struct search_part *p, const struct search_stems 
     }
     if (!is_inflected(p) || w->kind != WORD_WHOLE)
         return false;
-    struct word_stems ours = search_stems_of(stems, &p->words[0]),
-                      theirs = search_stems_of(stems, w);
-    return have_in_common(p->words[0].folded, &ours, w->folded, &theirs);
+    struct word_stems our_room, their_room;
+    const struct word_stems *ours = search_stems_of(stems, &p->words[0], &our_room),
+                            *theirs = search_stems_of(stems, w, &their_room);
+    return have_in_common(p->words[0].folded, ours, w->folded, theirs);
 }
 
 bool search_terms_match(const struct search_terms *t, const struct search_stems *stems,
