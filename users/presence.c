@@ -142,17 +142,15 @@ static const struct err *list_joined(struct job *job, const struct presence_row 
     const struct member_row *members = NULL;
     const struct session_room *rooms = NULL;
     struct session *s;
-    bool local = is_local(job->node, who->user_id);
-    if (local) {
-        TRY(session_open(job, who->user, who->user_id, &s));
+    TRY(session_find(job, who->user, &s));
+    if (s)
         session_rooms(job, s, &rooms, &n);
-    } else {
+    else
         TRY(members_of_user(job_tx(job), who->user, &members, &n));
-    }
     int64_t *list = arena_alloc_array(job->arena, n + 1, sizeof *list);
     for (size_t i = 0; i < n; i++)
-        if ((local ? rooms[i].membership : members[i].membership) == MEMBERSHIP_JOIN)
-            list[k++] = local ? rooms[i].room : members[i].room;
+        if ((s ? rooms[i].membership : members[i].membership) == MEMBERSHIP_JOIN)
+            list[k++] = s ? rooms[i].room : members[i].room;
     *ret = list;
     *ret_n = k;
     return NULL;

@@ -151,6 +151,16 @@ static const struct err *session_load(struct job *job, struct session *s)
     return NULL;
 }
 
+/* Until the job's arena is reset. */
+static void hold_locked(struct job *job, struct session_table *t, struct session *s)
+{
+    s->refs++;
+    s->used_mono_ms = mono_ms();
+    struct held *h = arena_alloc(job->arena, sizeof *h);
+    *h = (struct held){t, s};
+    arena_defer(job->arena, session_release, h);
+}
+
 const struct err *session_open(struct job *job, int64_t user, const char *user_id,
                                struct session **ret)
 {
@@ -164,15 +174,25 @@ const struct err *session_open(struct job *job, int64_t user, const char *user_i
         s = session_create(t, user);
         map_put_int(&t->sessions, user, s);
     }
-    s->refs++;
-    s->used_mono_ms = mono_ms();
+    hold_locked(job, t, s);
     if (is_new && ++t->opened % SWEEP_EVERY == 0)
         sweep_locked(t);
     lock_release(&t->lock);
-    struct held *h = arena_alloc(job->arena, sizeof *h);
-    *h = (struct held){t, s};
-    arena_defer(job->arena, session_release, h);
     TRY(session_load(job, s));
+    *ret = s;
+    return NULL;
+}
+
+const struct err *session_find(struct job *job, int64_t user, struct session **ret)
+{
+    struct session_table *t = job->node->sessions;
+    lock_take(&t->lock);
+    struct session *s = map_get_int(&t->sessions, user);
+    if (s)
+        hold_locked(job, t, s);
+    lock_release(&t->lock);
+    if (s)
+        TRY(session_load(job, s));
     *ret = s;
     return NULL;
 }

@@ -63,6 +63,26 @@ static bool was_woken(struct sleeper *z)
     return woken;
 }
 
+/* The first test: she has none yet. */
+static void looking_for_a_session_makes_none(void **state)
+{
+    struct scope s;
+    struct session *found;
+    scope_init(&s, node_store());
+    for (int i = 0; i < 2; i++) {
+        NO_ERR(session_find(&s.job, carol.user, &found));
+        assert_null(found);
+    }
+    const char *room = create_public_room(&s.job, &carol, "12");
+    struct session *opened = open_session(&s.job, &carol);
+    NO_ERR(session_find(&s.job, carol.user, &found));
+    assert_ptr_equal(found, opened);
+    struct room *r;
+    NO_ERR(room_find(&s.job, room, &r));
+    assert_true(session_is_joined(found, r->id));
+    scope_finish(&s);
+}
+
 static void members_are_woken_others_are_not(void **state)
 {
     struct scope s;
@@ -309,6 +329,7 @@ static void the_oldest_of_too_many_waiters_is_displaced(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(looking_for_a_session_makes_none),
         cmocka_unit_test(members_are_woken_others_are_not),
         cmocka_unit_test(who_awaits_a_room_is_woken_for_it),
         cmocka_unit_test(the_oldest_of_too_many_waiters_is_displaced),
