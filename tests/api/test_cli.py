@@ -30,6 +30,15 @@ def test_help_names_every_command():
         assert command in r.stdout
 
 
+def test_the_man_page_has_all_of_the_help():
+    page = subprocess.run([ROOT / "scripts/man-page.py", BINARY], capture_output=True, text=True)
+    assert page.returncode == 0, page.stderr
+    text = re.sub(r"\\f[BIR]|\\&|\.PP\n|\.TP\n", "", page.stdout).replace("\\-", "-")
+    for line in run_cli("help").stdout.splitlines()[3:]:
+        if not line.startswith("options:"):
+            assert line[:33].strip() in text and line[33:].strip() in text, line
+
+
 def test_wrong_usage_is_reported():
     assert run_cli().returncode == 2
     assert "usage" in run_cli("fly").stderr
