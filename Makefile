@@ -250,8 +250,8 @@ tidy: ## let clang-tidy look for faults (.clang-tidy)
 	@$(AGAIN) -s -k $(SOURCES:%.c=$(BUILD)/tidy/%.ok)
 
 # The whole program compiled as one: a function or variable whose declaration in one file is not what another
-# file defines is found (-Wlto-type-mismatch; what pointers lead to is not compared). Across files gcc loses
-# sight of what ties an error to an output; `make build` looks at each file for that.
+# file defines is found (-Wlto-type-mismatch; what pointers lead to is not compared). Across files gcc cannot
+# follow what ties an error to an output; `make build` looks at each file for that.
 lto: ## is every function and variable defined as it is declared elsewhere?
 	@scripts/deps.sh run lto
 	@$(AGAIN) -s BUILD=build-lto CC=gcc DEV=1 CFLAGS="-O1 -flto=auto -Wlto-type-mismatch -Wno-maybe-uninitialized" build
@@ -264,7 +264,7 @@ coverage: ## which lines the suites COVERED ("unit api") run: by floor here, by 
 	@find build-cov -name '*.gcda' -delete 2>/dev/null || true
 	@$(AGAIN) -s $(COVERAGE) build $(UNIT:$(BUILD)/%=build-cov/%)
 	@$(MAKE) -j1 -k --no-print-directory $(COVERAGE) $(COVERED) || true # what fails has run, too
-	@gcovr -r . --object-directory build-cov $(FLOORS:%=-f %/) -o build-cov/coverage.txt --json-summary build-cov/coverage.json
+	@gcovr -r . --object-directory build-cov $(FLOORS:%=-f %/) --txt build-cov/coverage.txt --json-summary build-cov/coverage.json
 	@scripts/coverage.py $(FLOORS) < build-cov/coverage.json
 
 check: test ## the same as test
