@@ -359,6 +359,15 @@ static size_t end_of_fork(const struct intake *in, size_t from)
     return to;
 }
 
+/* The state before an event is another one where the event before changes it. */
+static size_t count_states(const struct intake *in, size_t from, size_t to)
+{
+    size_t n = 1;
+    for (size_t i = from; i + 1 < to; i++)
+        n += in->events[i].event->state_key != NULL;
+    return n;
+}
+
 /* All that taking in these events of a fork asks for by id: with other writers kept out, for what
  * was looked up before may be outdated. */
 static const struct err *look_up_fork(struct intake *in, size_t from, size_t to)
@@ -399,6 +408,7 @@ static const struct err *take_fork(struct intake *in, size_t from, size_t *ret_n
     struct fork f = {0};
     bool done, taken = true; /* it may have been stored since it was looked up first */
     size_t to = end_of_fork(in, from), i = from + 1;
+    in->refs_more = count_states(in, from, to);
     TRY(look_up_fork(in, from, to));
     TRY(accept_find_known(in, from, &known, &done));
     if (!done)

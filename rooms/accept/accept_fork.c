@@ -53,6 +53,18 @@ static void name_drafted(const struct intake *in, struct state_ref_entry *entrie
             entries[i].at = in->changes[entries[i].event - EVENT_BEING_TAKEN(0)];
 }
 
+/* Those that the write may need come in one query. */
+static const struct err *next_ref(struct intake *in, int64_t *ret)
+{
+    if (!in->refs_n) {
+        in->refs_n = in->refs_more ? in->refs_more : 1;
+        TRY(state_refs_reserve(job_tx(in->job), in->refs_n, &in->refs));
+    }
+    in->refs_n--;
+    *ret = *in->refs++;
+    return NULL;
+}
+
 static const struct err *write_ref(struct intake *in, const struct state_view *state,
                                    int64_t *ret_ref)
 {
@@ -67,7 +79,7 @@ static const struct err *write_ref(struct intake *in, const struct state_view *s
         *ret_ref = parent->ref; /* most events of a fork change nothing */
         return NULL;
     }
-    TRY(state_refs_next_id(job_tx(in->job), &id));
+    TRY(next_ref(in, &id));
     bool is_flat = !parent || state->n <= FLAT_MAX || id % FLATTEN_EVERY == 0;
     if (is_flat) {
         changed_n = state->n;
@@ -83,7 +95,7 @@ static const struct err *write_ref(struct intake *in, const struct state_view *s
 const struct err *accept_write_state_ref(struct intake *in, const struct state_view *state,
                                          int64_t *ret_ref)
 {
-    TRY(state_refs_next_id(job_tx(in->job), ret_ref));
+    TRY(next_ref(in, ret_ref));
     state_ref_write(in->write, *ret_ref, in->room->id, in->room->state_position, 0, state->entries,
                     state->n);
     return NULL;

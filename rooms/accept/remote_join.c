@@ -141,10 +141,10 @@ static const struct err *write_join_state(struct joining *en, int at)
     const struct stored_event *before = remote_state_find(&en->remote, join->type, join->state_key);
     struct state_ref_entry entry = {
         .type = TYPE_MEMBER, .state_key = join->state_key, .event = before ? before->position : 0};
-    int64_t ref;
-    TRY(state_refs_next_id(job_tx(en->job), &ref));
-    state_ref_write_at(en->write, ref, en->room->id, at, &entry, 1);
-    event_state_write(en->write, at, 0, ref);
+    const int64_t *ref;
+    TRY(state_refs_reserve(job_tx(en->job), 1, &ref));
+    state_ref_write_at(en->write, *ref, en->room->id, at, &entry, 1);
+    event_state_write(en->write, at, 0, *ref);
     return NULL;
 }
 

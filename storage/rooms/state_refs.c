@@ -3,11 +3,18 @@
 #include "matrix/event.h"
 #include "storage/rooms/events.h"
 
-SQL(state_refs_next_id_sql, "SELECT nextval('state_refs_id_seq')")
+#include <assert.h>
 
-const struct err *state_refs_next_id(struct tx *tx, int64_t *ret)
+SQL(state_refs_reserve_sql, "SELECT nextval('state_refs_id_seq') FROM generate_series(1, $1)")
+
+const struct err *state_refs_reserve(struct tx *tx, size_t n, const int64_t **ret)
 {
-    return db_one(tx, &state_refs_next_id_sql, NO_PARAMS, NULL, R(INT_OUT(ret)));
+    const int64_t *list;
+    size_t got;
+    TRY(db_ints(tx, &state_refs_reserve_sql, P(INT((int64_t)n)), &list, &got));
+    assert(got == n);
+    *ret = list;
+    return NULL;
 }
 
 SQL(state_refs_insert_sql, "INSERT INTO state_refs (id, room, base, parent) "

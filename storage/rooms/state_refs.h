@@ -13,8 +13,8 @@ struct state_ref_entry {
     int at;        /* of what is written: the event is that of this change of the write; else 0 */
 };
 
-/* An id for a reference that is about to be written. */
-const struct err *state_refs_next_id(struct tx *tx, int64_t *ret);
+/* Ids for references that are about to be written: ret[0..n). */
+const struct err *state_refs_reserve(struct tx *tx, size_t n, const int64_t **ret);
 
 /* base: a position at which the intervals are known; parent: a reference with an equal base, 0:
  * none. */
