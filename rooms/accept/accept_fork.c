@@ -83,7 +83,8 @@ static const struct err *write_ref(struct intake *in, const struct state_view *s
     bool is_flat = !parent || state->n <= FLAT_MAX || id % FLATTEN_EVERY == 0;
     if (is_flat) {
         changed_n = state->n;
-        memcpy(changed, state->entries, changed_n * sizeof *changed);
+        if (changed_n)
+            memcpy(changed, state->entries, changed_n * sizeof *changed);
     }
     name_drafted(in, changed, changed_n);
     state_ref_write(in->write, id, in->room->id, base, is_flat ? 0 : parent->ref, changed,
