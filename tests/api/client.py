@@ -17,7 +17,7 @@ def q(text):
 
 
 class Client:
-    """One device of one user; without a token it is nobody."""
+    """One device of one user; without a token its requests are anonymous."""
 
     def __init__(self, server, user_id=None, token=None, device_id=None, password=None):
         self.server = server
@@ -154,13 +154,13 @@ class Client:
         return self.get("/sync", params={"timeout": timeout, **params})
 
     def next_sync(self, timeout=0, **params):
-        """Goes on where the last one of these ended."""
+        """Syncs from where the last call ended."""
         r = self.sync(since=self.next_batch, timeout=timeout, **params)
         self.next_batch = r["next_batch"]
         return r
 
     def sync_until(self, found, seconds=20, **params):
-        """Syncs on until found(reply) is true; that value."""
+        """Syncs until found(reply) is true; that value."""
         deadline = time.monotonic() + seconds
         while True:
             value = found(self.next_sync(timeout=1000, **params))

@@ -19,13 +19,13 @@ TEST_SECONDS = 240
 
 
 def pytest_configure(config):
-    """Told to end, it stops its servers first."""
+    """On SIGTERM the servers are stopped first."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def patience():
-    """No test waits for ever."""
+    """Fails a test that takes too long."""
 
     def give_up(number, frame):
         raise TimeoutError(f"the test took longer than {TEST_SECONDS} seconds")
@@ -102,7 +102,7 @@ def network():
 
 @pytest.fixture(scope="session")
 def shared_ministries(network):
-    """shared_ministries(n): the first n of those that the session shares."""
+    """shared_ministries(n): the first n of the servers that the session shares."""
     made = []
 
     def first(n):
@@ -120,7 +120,7 @@ def shared_ministries(network):
 
 @pytest.fixture
 def two(shared_ministries, network):
-    """Two servers that federate, whole again after the test."""
+    """Two servers that federate; their network is restored after the test."""
     yield shared_ministries(2)
     network.heal()
 
@@ -133,7 +133,7 @@ def three(shared_ministries, network):
 
 @pytest.fixture
 def ministries(network):
-    """ministries(setting=value, ...) starts one that federates and lives as long as the test."""
+    """ministries(setting=value, ...) starts a federating server that lives as long as the test."""
     made = []
 
     def start(data=None, certificate=None, name=None, **settings):
@@ -167,7 +167,7 @@ def remotes():
 
 @pytest.fixture
 def room_of(two, remotes):
-    """Makes a room of one server's alice that carol of a played one has joined."""
+    """Makes a room of alice's that carol of a fake remote server has joined."""
     def make(version="12", server=None, remote=None, **body):
         a, remote = server or two[0], remote or remotes()
         alice = a.user("alice")
@@ -185,7 +185,7 @@ def remote(remotes):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failed test shows what the servers said last."""
+    """A failed test shows the last lines of the servers' logs."""
     report = (yield).get_result()
     if report.failed:
         for s in running:

@@ -1,4 +1,4 @@
-"""Whose devices a client is told to ask for, and a user of the fake remote server whose devices change
+"""What device_lists of a sync reply says, and a user of the fake remote server whose devices change
 (test_fed_device_lists.py, test_fed_e2ee_moves.py)."""
 
 from e2ee import SigningKey, b64, query
@@ -19,7 +19,7 @@ def devices_of(client, user):
     assert r["failures"] == {}
     found = r["device_keys"].get(getattr(user, "user_id", user), {})
     for keys in found.values():
-        if not keys["unsigned"]:  # always there: the device's name, if it is told
+        if not keys["unsigned"]:  # always present: the device's name, if it is sent
             del keys["unsigned"]
     return found
 
@@ -50,7 +50,7 @@ class Carol:
             "devices": [{"device_id": i, "keys": k} for i, k in self.devices.items()]}
 
     def change(self, device, to=None, prev=None, **more):
-        """Has a new device, and tells the server so."""
+        """Adds a device, and sends the server an update."""
         before, self.stream = self.stream, self.stream + 1
         self.devices[device] = self.keys(device)
         self.tell()
@@ -70,6 +70,6 @@ class Carol:
             "prev_id": prev, "keys": self.devices.get(device), **more})
 
     def asked(self):
-        """How often the other side asked for the keys."""
+        """How often the server requested the keys."""
         return len(self.remote.seen("POST", f"{FED}/v1/user/keys/query")) + len(
             self.remote.seen("GET", f"{FED}/v1/user/devices/"))

@@ -1,7 +1,7 @@
 """A DNS server on the loopback address: FakeDns({"one.gov.test": {"A": ["127.0.0.1"]},
 "_matrix-fed._tcp.two.gov.test": {"SRV": [(10, 5, 8448, "one.gov.test")]}}). Names in lower case,
 without a final dot. `asked` is every (name, type) that was asked for; `records` may be changed at
-any time; `is_mute` makes it answer nothing. The setting of the server: dns_servers=dns.address."""
+any time; `is_mute` makes it answer nothing. The server under test has dns_servers=dns.address."""
 
 import socket
 import struct
@@ -71,7 +71,7 @@ class FakeDns:
         return header + question + body
 
     def _find(self, name, kind):
-        """The records, and those that a CNAME leads to."""
+        """The records of a name, CNAMEs followed."""
         found = []
         for _ in range(8):
             here = self.records.get(name, {})

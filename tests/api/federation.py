@@ -1,6 +1,6 @@
 """Several servers that federate with each other on this machine.
 
-    def test_something(two):                 # shared by the session, whole again after each test
+    def test_something(two):                 # shared by the session, reconnected after each test
         a, b = two
         alice, bob = a.user("alice"), b.user("bob")
         room = alice.create_room(preset="public_chat")
@@ -48,7 +48,7 @@ numbers = itertools.count(1)
 
 
 class Authority:
-    """A certification authority, and the files of what it issued."""
+    """A certification authority, and the files of its certificates."""
 
     def __init__(self):
         self.files = tempfile.TemporaryDirectory(prefix="concorde-ca-")
@@ -96,7 +96,7 @@ class Authority:
 
     @functools.cached_property
     def local(self):
-        """For what is called localhost, 127.0.0.1, ::1, or something.gov.test."""
+        """Issues a certificate for localhost, 127.0.0.1, ::1, and *.gov.test."""
         return self.issue("localhost", "127.0.0.1", "::1", "*.gov.test")
 
     def client_context(self):
@@ -110,7 +110,7 @@ class Authority:
 
 @functools.cache
 def authority():
-    """The one that everybody trusts."""
+    """The authority that all servers of the run trust."""
     return Authority()
 
 
@@ -122,7 +122,7 @@ class Network:
 
     def __init__(self):
         self.links, self.parts = [], []
-        self.servers = []  # whose processes are looked for
+        self.servers = []  # those whose processes are looked up
 
     def add(self, link):
         self.links.append(link)
@@ -161,7 +161,7 @@ ports_used = set()
 
 
 def listen_at_new_port():
-    """At one by which no server of this run was known: others remember a server's keys by its name."""
+    """Listens at a port not yet used in this run: servers remember each other's keys by name."""
     passed_over = []
     while True:
         listener = socket.create_server(("127.0.0.1", 0), backlog=200)
@@ -182,7 +182,7 @@ class Link:
         self.port = self.listener.getsockname()[1]
         self.name = f"localhost:{self.port}"
         self.network = network
-        self.target = None  # (host, port), or None: nobody is at home
+        self.target = None  # (host, port), or None: no server listens
         self.is_cut = self.is_mute = False
         self.seconds = 0  # of delay for each piece
         self.rate = None  # bytes a second
@@ -199,8 +199,8 @@ class Link:
         self.drop(lambda source: True)
 
     def mute(self):
-        """Connections are accepted and kept, and nothing is ever answered: who asked already waits
-        too, and does not learn by a connection's end that there is something wrong."""
+        """Connections are accepted and kept, and nothing is ever answered, also not to requests
+        that are under way."""
         self.is_mute = True
 
     def delay(self, seconds):
@@ -265,7 +265,7 @@ class Link:
                 return
             outside = socket.create_connection(self.target)
             with self._opened(source, inside, outside):
-                if not self._is_refused(source):  # what was cut meanwhile stays out
+                if not self._is_refused(source):  # it may have been cut meanwhile
                     self._pump(inside, outside)
         except OSError:
             pass
@@ -298,7 +298,7 @@ class Link:
 
 @functools.cache
 def known_settings():
-    """The keys that this binary has."""
+    """The configuration keys of this binary."""
     found, section = set(), ""
     for line in run_cli("check-config", "--example").stdout.splitlines():
         key = re.match(r"#?(  )?([a-z_]+):", line)
@@ -325,7 +325,7 @@ def federation_settings():
 
 
 class Ministry(Server):
-    """A Concorde that federates. settings: over those of server.py and federation_settings()."""
+    """A Concorde that federates. settings override those of server.py and federation_settings()."""
 
     def __init__(self, network, settings=None, data=None, certificate=None, name=None):
         self.network, self.link = network, Link(network)
@@ -365,7 +365,7 @@ class Ministry(Server):
         super().kill()
 
     def user(self, name="user", **body):
-        """Somebody new, with a name of their own."""
+        """A new user with a unique name."""
         c = Client(self).register(f"{name}-{next(numbers)}", **body)
         self.clients.append(c)
         return c
@@ -385,7 +385,7 @@ class Ministry(Server):
 
 
 def eventually(check, seconds=20, pause=0.05):
-    """Waits until check() gives something true, and no longer fails; that value."""
+    """Waits until check() returns a true value; that value. Until then its assertions may fail."""
     deadline = time.monotonic() + seconds
     while True:
         late = time.monotonic() > deadline
@@ -406,7 +406,7 @@ def state_ids(client, room):
 
 
 def same_state(room, *clients):
-    """Do all of them see the same state? For eventually(); says what differs."""
+    """Do all clients see the same state? For eventually(); prints what differs."""
     first, *others = [state_ids(c, room) for c in clients]
     for client, other in zip(clients[1:], others):
         differs = {k: (first.get(k), other.get(k)) for k in first.keys() | other.keys()
@@ -427,7 +427,7 @@ def history(client, room, limit=100):
 
 
 def same_history(room, *clients):
-    """Have all of them the same events, each once? Forks may be told in another order."""
+    """Do all clients see the same events, each once? Forks may be in another order."""
     first, *others = [history(c, room) for c in clients]
     assert len(set(first)) == len(first), "an event is listed twice"
     for client, other in zip(clients[1:], others):
@@ -444,12 +444,12 @@ def has_event(client, room, event_id):
 
 
 def received(client, room, event_id, seconds=20):
-    """Waits until the event has come down the client's /sync or /messages."""
+    """Waits until the event is in the client's /sync or /messages."""
     return eventually(lambda: event_id in history(client, room), seconds)
 
 
 def membership(client, room, user):
-    """What the client's server thinks of a user's membership."""
+    """A user's membership as the client's server has it."""
     user = getattr(user, "user_id", user)
     return client.state(room, "m.room.member", user)["membership"]
 

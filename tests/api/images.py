@@ -1,4 +1,4 @@
-"""Makes images for tests, and reads what matters of them; no libraries."""
+"""Makes images for tests, and reads their format, size and pixels, without libraries."""
 
 import base64
 import struct
@@ -16,7 +16,7 @@ def png_header(width, height, color=2):
 
 
 def png(width, height, alpha=False, animated=False):
-    """A gradient, so that places can be told apart: red grows to the right, green downwards."""
+    """A gradient, so that positions differ: red grows to the right, green downwards."""
     rows = bytearray()
     for y in range(height):
         rows.append(0)
@@ -30,7 +30,7 @@ def png(width, height, alpha=False, animated=False):
 
 
 def png_bomb(width, height):
-    """A real image, all black, that is very small when it is packed."""
+    """A valid image, all black, that is very small when compressed."""
     z = zlib.compressobj(9)
     row = bytes(1 + width * 3)
     packed = b"".join(z.compress(row) for _ in range(height)) + z.flush()
@@ -38,7 +38,7 @@ def png_bomb(width, height):
 
 
 def gif(width, height, frames=1):
-    """Each frame all of one color; LZW without its compression."""
+    """Each frame has one color; LZW without compression."""
     out = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x81, 0, 0)
     out += bytes((255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255))
     out += b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"
@@ -67,7 +67,7 @@ def gif(width, height, frames=1):
 
 
 def jpeg(width, height, orientation=None):
-    """All of one grey: every block is a difference of nothing and an end of block."""
+    """All of one grey: every block is a difference of zero and an end of block."""
     blocks = ((width + 7) // 8) * ((height + 7) // 8)
     exif = b""
     if orientation:
@@ -102,7 +102,7 @@ def size_of(image):
 
 
 def png_pixel(image, x, y):
-    """Of one with 8-bit RGB or RGBA."""
+    """A pixel of a PNG with 8-bit RGB or RGBA."""
     at, data, n = 8, b"", 4 if image[25] == 6 else 3
     while at < len(image):
         length, kind = struct.unpack(">I4s", image[at:at + 8])

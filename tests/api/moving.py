@@ -1,10 +1,10 @@
-"""Users of one room who move each other in and out at random, and what must be true of the room
-afterwards. Each request says in its reason what its sender means, so that an event which does
+"""Users who change each other's membership of one room at random, and what must hold for the room
+afterwards. Each request has its sender's intention as its reason, so that an event which does
 something else is found."""
 
 from client import q
 
-MEANT = {  # what the membership was before, by what was asked for
+MEANT = {  # the membership before the request, by the intention
     "join": (None, "leave", "invite", "knock", "join"),
     "leave": ("join", "invite", "knock"),
     "kick": ("join", "invite", "knock"),
@@ -27,7 +27,7 @@ def levels(random, owner, people, version):
 
 
 def turn(random, room, owner, me, people, version, number):
-    """One request: what is meant, method, path and body. The owner stays in the room."""
+    """One request: intention, method, path and body. The owner never leaves the room."""
     verb = random.choice([v for v in VERBS if v != "leave" or me is not owner])
     others = [p for p in people if p is not me]
     path, mark = f"/rooms/{q(room)}", f"{verb} {number} of {me.user_id}"
@@ -47,7 +47,7 @@ def turn(random, room, owner, me, people, version, number):
 
 
 def check_meant(replay, done, refused=()):
-    """`done`: the marks of acknowledged requests; `refused`: of those that were refused at once."""
+    """`done`: the marks of acknowledged requests; `refused`: the marks of those refused at once."""
     before, marks = {}, []
     for event in replay.events:
         if event["type"] != "m.room.member":

@@ -1,5 +1,5 @@
-"""Events as servers exchange them: format, hash, id and signature of every room version, and which
-events authorise one. As the specification says it, not as the server under test does."""
+"""PDUs: format, hash, id and signature of every room version, and the selection of auth events.
+Written from the specification, not from the server under test."""
 
 import hashlib
 import os
@@ -49,7 +49,7 @@ def hash_content(event):
 
 
 def signed_bytes(event, version):
-    """What is signed, and what the id is the hash of."""
+    """The bytes that are signed, and whose hash is the event id."""
     bare = redact(event, version)
     bare.pop("signatures", None)
     return canonical(bare)
@@ -80,7 +80,7 @@ def ids_of(refs):
 
 
 def sign(event, version, server, key, key_id="ed25519:1"):
-    """Hashes and signs in place, leaving other signatures."""
+    """Hashes and signs in place, keeping other signatures."""
     event["hashes"] = {"sha256": hash_content(event)}
     return add_signature(event, version, server, key, key_id)
 
@@ -92,7 +92,7 @@ def add_signature(event, version, server, key, key_id="ed25519:1"):
 
 
 def new_event_id(server):
-    """Of versions 1 and 2."""
+    """An event id of versions 1 and 2."""
     return f"${os.urandom(12).hex()}:{server}"
 
 
@@ -119,7 +119,7 @@ def auth_keys(type, sender, state_key, content, version):
 
 def make(version, room_id, sender, type, content, *, prev, auth, depth, ts, state_key=None,
          events=None, **more):
-    """An event without hash and signature. prev, auth: ids. more: further keys of the event."""
+    """An event without hash and signature. prev, auth: ids. more: other keys of the event."""
     events = events or {}
     event = {
         "type": type, "sender": sender, "content": content, "depth": depth,

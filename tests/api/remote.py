@@ -1,5 +1,5 @@
-"""A homeserver that tests play: it has a name (localhost:PORT), a key, TLS, rooms and events that are
-really signed, and it does what the test says. Threads answer its requests.
+"""A fake homeserver: it has a name (localhost:PORT), a key, TLS, rooms and correctly signed events,
+and answers as the test defines. Threads answer its requests.
 
     def test_join(remote, two):
         carol = remote.user("carol")                  # "@carol:localhost:12345"
@@ -7,20 +7,20 @@ really signed, and it does what the test says. Threads answer its requests.
         remote.send(room, carol, "hello")             # a signed event to all servers in the room
         remote.wait_for(lambda: "m.typing" in remote.edu_types())
 
-    room = remote.create_room(carol, version="11", members=5000)    # hosted here: others may join
+    room = remote.create_room(carol, version="11", members=5000)    # the remote is the resident server
     remote.invite(room, carol, "@alice:…")            # the invite, signed by both
 
 Misbehaving:
-    @remote.on("GET", "/_matrix/federation/v1/event/")     # a beginning of the path
+    @remote.on("GET", "/_matrix/federation/v1/event/")     # a prefix of the path
     def answer(request): return 200, {...}            # or None: as usual; bytes are sent as they are
     remote.on("PUT", "/_matrix/federation/v1/send/", 500)  # always this status
-    e = room.build(carol, "m.room.message", {...})    # then change it, and
+    e = room.build(carol, "m.room.message", {...})    # then change it, and send it:
     remote.sign(room, e); remote.put_transaction(server, [e])
     room.hidden.add(event_id)                         # never served
     remote.link.cut(), .mute(), .delay(s), .drip(bytes_a_second)
 
-What came: remote.requests (method, path, query, body, origin, is_authentic), remote.pdus and
-remote.edus (of transactions), remote.seen(method, path beginning)."""
+Received: remote.requests (method, path, query, body, origin, is_authentic), remote.pdus and
+remote.edus (of transactions), remote.seen(method, path prefix)."""
 
 import base64
 import collections
@@ -58,8 +58,8 @@ def q(text):
 
 
 class Remote:
-    """name: of its own (a fake DNS leads there), or that of its port. handler: another one for its
-    connections; is_direct: without a link, for measurements."""
+    """name: a name that a fake DNS resolves; localhost:PORT by default. handler: replaces the one for
+    its connections; is_direct: without a Link, for measurements."""
 
     def __init__(self, name=None, certificate=None, network=None, handler=None, is_direct=False):
         self.key, self.key_id = SigningKey(), "ed25519:1"
@@ -71,12 +71,12 @@ class Remote:
             self.link.name, self.link.target = self.name, self.http.server_address
         self.rooms, self.users, self.profiles = {}, set(), {}
         self.aliases, self.public_rooms, self.media = {}, [], {}
-        self.devices = {}  # user → what user/devices answers
+        self.devices = {}  # user → the answer to user/devices
         self.one_time_keys = {}  # user → device → list of {key id: key}
-        self.keys_of = {}  # server → key id → base64, those that it verifies with
-        self.invites = []  # what was invited here: (room version, event, stripped state)
+        self.keys_of = {}  # server → key id → base64, the keys it verifies with
+        self.invites = []  # received: (room version, event, stripped state)
         self.requests, self.pdus, self.edus = [], [], []
-        self.answers = []  # (method, beginning of the path, answer)
+        self.answers = []  # (method, prefix of the path, answer)
         self.transactions = itertools.count(int(time.time() * 1000))
         self.client = httpx.Client(verify=authority().client_context(), timeout=60)
         self.lock = threading.RLock()
@@ -90,11 +90,11 @@ class Remote:
         self.http.server_close()
         self.client.close()
 
-    # ---- what came ----
+    # ---- received requests ----
 
     def on(self, method, path, answer=None):
-        """Answers requests to paths that begin so with a status, (status, body) or a function of the
-        request; without an answer, a decorator of such a function. The last one said wins."""
+        """Answers requests to paths with this prefix with a status, (status, body) or a function of
+        the request; without an answer, a decorator of such a function. The last definition wins."""
         if answer is None:
             return lambda function: self.on(method, path, function)
         entry = method, path, answer
@@ -124,7 +124,7 @@ class Remote:
         return f"@{local}:{self.name}"
 
     def authorization(self, method, uri, destination, body=None, /, **wrong):
-        """The header's value. wrong: origin, destination, key or sig to say instead."""
+        """The header's value. wrong: origin, destination, key or sig to use instead."""
         signed = {"method": method, "uri": uri, "origin": self.name, "destination": destination}
         if body is not None:
             signed["content"] = body
@@ -135,7 +135,7 @@ class Remote:
         return "X-Matrix " + ",".join(f'{k}="{v}"' for k, v in values.items() if v is not None)
 
     def request(self, server, method, uri, body=None, headers=None, sign=True, **wrong):
-        """To a server that is called localhost:PORT; httpx's response."""
+        """A request to a server named localhost:PORT; httpx's response."""
         headers = dict(headers or {})
         if sign:
             headers["Authorization"] = self.authorization(method, uri, server, body, **wrong)
@@ -165,7 +165,7 @@ class Remote:
         return self.keys_of[server]
 
     def is_signed(self, bytes_, server, signatures):
-        """Is one of {key id: signature} a good one of that server?"""
+        """Is one of {key id: signature} a valid signature of that server?"""
         keys = self.server_keys(server)
         for key_id, signature in signatures.items():
             with contextlib.suppress(InvalidSignature, ValueError):
@@ -176,7 +176,7 @@ class Remote:
         return False
 
     def check_event(self, event, version):
-        """Is the hash right and the signature of the sender's server good?"""
+        """Are the hash and the signature of the sender's server valid?"""
         server = event["sender"].split(":", 1)[1]
         return event["hashes"]["sha256"] == pdus.hash_content(event) and self.is_signed(
             pdus.signed_bytes(event, version), server, event["signatures"].get(server, {}))
@@ -194,7 +194,7 @@ class Remote:
             return room.add(event), event
 
     def send(self, room, sender, content, type="m.room.message", state_key=None, to=None, **options):
-        """An event that all (or these) servers of the room are sent; its id."""
+        """Sends an event to all (or these) servers of the room; its id."""
         if isinstance(content, str):
             content = {"msgtype": "m.text", "body": content}
         i, event = self.event(room, sender, type, content, state_key, **options)
@@ -210,7 +210,7 @@ class Remote:
                 self.put_transaction(server, events)
 
     def put_transaction(self, server, events=(), edus=(), txn=None, status=200, **options):
-        """PUT /send; what the other answers."""
+        """PUT /send; the answer."""
         body = {"origin": self.name, "origin_server_ts": int(time.time() * 1000),
                 "pdus": list(events)}
         if edus:
@@ -221,7 +221,7 @@ class Remote:
     def send_edu(self, server, type, content):
         return self.put_transaction(server, edus=[{"edu_type": type, "content": content}])
 
-    # ---- rooms of others ----
+    # ---- rooms of other servers ----
 
     def make(self, server, what, room_id, user, versions=pdus.VERSIONS, status=200):
         """make_join, make_leave, make_knock: its reply."""
@@ -271,7 +271,7 @@ class Remote:
 
     def create_room(self, creator, version="12", join_rule="public", members=0, visibility="shared",
                     create=None, levels=None, state=()):
-        """members: how many more of its users are in it. state: more (type, state_key, content)."""
+        """members: how many more of its users are members. state: more (type, state_key, content)."""
         room = Room(version, new_room_id(self.name) if int(version) < 12 else None)
         first = first_events(version, creator, join_rule, visibility, create, levels)
         for type, state_key, content in itertools.chain(first, state):
@@ -286,8 +286,8 @@ class Remote:
         return room
 
     def invite(self, room, sender, target, status=200, room_state=None, **content):
-        """Has the target's server sign; the event's id. The invite is then part of the room.
-        room_state: what it says of the room instead of the truth."""
+        """Has the target's server sign the invite, and adds it to the room; the event's id.
+        room_state: sent instead of the room's real stripped state."""
         content = {"membership": "invite", **content}
         event = self.sign(room, room.build(sender, "m.room.member", content, target))
         i = pdus.event_id(event, room.version)
@@ -335,7 +335,7 @@ class _Http(socketserver.ThreadingMixIn, http.server.HTTPServer):
     request_queue_size = 200
 
     def finish_request(self, request, client_address):
-        """In the connection's own thread."""
+        """Runs in the connection's own thread."""
         with contextlib.suppress(OSError):
             with self.remote.tls.wrap_socket(request, server_side=True) as wrapped:
                 self.RequestHandlerClass(wrapped, client_address, self)

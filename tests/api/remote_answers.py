@@ -1,5 +1,5 @@
-"""How a fake remote server (remote.py) answers when the test says nothing else: as the specification
-wants it, from the rooms that it knows."""
+"""The default answers of a fake remote server (remote.py): as the specification requires, from the rooms
+that it knows."""
 
 import json
 import os
@@ -117,7 +117,7 @@ def send_join(remote, r, room_id, event_id):
         heroes = (r.body["state_key"], r.body["sender"])
         listed = {k: i for k, i in before.items() if k[0] != "m.room.member" or k[1] in heroes}
     state, chain = whole_state(room, listed)
-    if partial:  # what the state has already need not be told again
+    if partial:  # events of the state may be omitted
         have = set(listed.values())
         chain = [e for e in chain if pdus.event_id(e, room.version) not in have]
     room.add(r.body, before)

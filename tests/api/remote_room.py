@@ -1,6 +1,6 @@
-"""What a fake remote server (remote.py) knows of a room: its events, and the state after each in the
-order in which they came. There is no state resolution: tests that fork a room on purpose say
-themselves what the state is (`room.state`, `room.state_before[event_id]`)."""
+"""A room of a fake remote server (remote.py): its events in the order of their arrival, and its state.
+There is no state resolution: tests that fork a room set the
+state themselves (`room.state`, `room.state_before[event_id]`)."""
 
 import os
 import time
@@ -13,7 +13,7 @@ last_ms = 0
 
 
 def next_ms():
-    """The time, never the same twice: two rooms of one moment would be one in version 12."""
+    """The time, never the same twice: equal create events would be one room in version 12."""
     global last_ms
     last_ms = max(last_ms + 1, int(time.time() * 1000))
     return last_ms
@@ -23,13 +23,13 @@ class Room:
     def __init__(self, version, room_id):
         self.version, self.id = str(version), room_id
         self.events = {}  # id → event
-        self.order = []  # ids as they came
+        self.order = []  # ids in the order of arrival
         self.state = {}  # (type, state_key) → id, now
-        self.state_before = {}  # id → such a map, where it is not what the order says
+        self.state_before = {}  # id → such a map, where the order does not give it
         self.heads = []  # ids that nothing refers to yet
-        self.unlisted = {}  # events that are served by id, but are no part of the room
+        self.unlisted = {}  # events that are served by id, but are not in the room
         self.servers = []  # those that make_join named
-        self.hidden = set()  # ids that are not served to anybody
+        self.hidden = set()  # ids that are not served
 
     def add(self, event, before=None):
         """An event of the room; its id."""
@@ -47,7 +47,7 @@ class Room:
         return i
 
     def adopt(self, state, chain, join):
-        """What send_join answered, and our join."""
+        """Takes the answer to send_join, and our join."""
         for e in [*chain, *state]:
             self.unlisted[pdus.event_id(e, self.version)] = e
         for e in state:
@@ -75,7 +75,7 @@ class Room:
         return state
 
     def auth_chain(self, ids):
-        """All that authorise these events, without them; ids."""
+        """The ids of these events' auth chain, without the events themselves."""
         found, todo = {}, list(ids)
         while todo:
             e = self.find(todo.pop())
@@ -142,5 +142,5 @@ def first_events(version, creator, join_rule, visibility="shared", create=None, 
 
 
 def new_room_id(server):
-    """Before version 12."""
+    """A room id of versions before 12."""
     return f"!{os.urandom(9).hex()}:{server}"

@@ -1,5 +1,5 @@
-"""A room read from the database and played again from its first event: each event must follow the
-one before it, cite the state that this has left, and be allowed by it. Written from the
+"""A room read from the database and replayed from its first event: each event must follow the
+one before it, cite that event's state, and be allowed by it. Written from the
 authorization rules of room versions 11 and 12, for rooms of one server."""
 
 import json
@@ -68,7 +68,7 @@ class Replay:
         return self.power(sender) >= needed
 
     def allows_levels(self, sender, new):
-        """What changes must be within the sender's power, before and after; of others' power, less."""
+        """Changed levels, old and new, must not exceed the sender's; those of other users must be lower."""
         old, mine = self.levels(), self.power(sender)
 
         def changed(was, will):
@@ -108,7 +108,7 @@ class Replay:
             self.power(sender) >= self.levels().get("invite", 0))
 
     def check_rows(self):
-        """The stored current state and memberships are those at the end, and all intervals meet."""
+        """The stored current state and memberships are those at the end, and all intervals join."""
         uri = uri_of(self.server)
         rows = psql(uri, "SELECT t.type, s.state_key, convert_from(e.json, 'UTF8') FROM room_state s "
                          "JOIN event_types t ON t.id = s.type JOIN events e ON e.position = s.event "

@@ -1,4 +1,4 @@
-"""Backups of a server's data, and going back to them."""
+"""Backups of a server's data, and restoring them."""
 
 import contextlib
 import re
@@ -9,7 +9,7 @@ from server import as_superuser
 
 
 class Copy:
-    """The whole data directory of a server, as it was while nothing ran."""
+    """A copy of a server's whole data directory, made while it is stopped."""
 
     def __init__(self, server, path):
         self.server, self.path = server, path
@@ -18,7 +18,7 @@ class Copy:
         server.start()
 
     def restore(self):
-        """What was done since is lost."""
+        """Restores the copy; later changes are lost."""
         self.server.stop()
         shutil.rmtree(self.server.data)
         copy_tree(self.path, self.server.data)
@@ -31,12 +31,12 @@ def copy_tree(source, target):
 
 
 def uri_of(server):
-    """Of the database of a server that runs."""
+    """The URI of a running server's database."""
     return (server.data / "concorde.lock").read_text().split(" ", 1)[1]
 
 
 def make_database(uri, name):
-    """Beside that one, for the same role."""
+    """Makes another database in the same cluster, with the same owner."""
     psql(as_superuser(uri), f"CREATE DATABASE {name} OWNER concorde TEMPLATE template0")
 
 
@@ -48,7 +48,7 @@ def psql(uri, sql):
 
 @contextlib.contextmanager
 def locked(server, table):
-    """While nothing else can read it."""
+    """Locks a table against all readers."""
     uri = as_superuser(uri_of(server))
     holder = subprocess.Popen(["psql", "-qXAt", uri], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     holder.stdin.write(f"BEGIN; LOCK TABLE {table}; SELECT 'held';\n")
@@ -60,7 +60,7 @@ def locked(server, table):
 
 
 class Database:
-    """A session of its own on the server's database."""
+    """A separate session on the server's database."""
 
     def __init__(self, server):
         self.psql = subprocess.Popen(["psql", "-XqAt", uri_of(server).strip()], stdin=subprocess.PIPE, text=True,
@@ -82,7 +82,7 @@ class Database:
 
 @contextlib.contextmanager
 def commits_held(server):
-    """While nothing can be committed. Gives a question: does a writer wait for that?"""
+    """Blocks commits. Yields a function: does a writer wait?"""
     holder, watcher = Database(server), Database(server)
     holder("BEGIN; SELECT FROM log_head FOR UPDATE")
     try:

@@ -1,4 +1,4 @@
-"""What tests of the sender share: a fake server in one of our rooms, and what it was sent."""
+"""Helpers for tests of the sender: a fake server in one of our rooms, and what it was sent."""
 
 import threading
 
@@ -25,7 +25,7 @@ def transactions(remote):
 
 
 def got(remote):
-    """The ids of all events that it has taken, in the order in which they came first."""
+    """The ids of all events that the remote accepted, in the order of first arrival."""
     return list(dict.fromkeys(remote.pdu_ids()))
 
 
@@ -47,7 +47,7 @@ class Gate:
 
 
 class Failing:
-    """Answers the next transactions with a status; noted are those that it refused."""
+    """Answers the next transactions with a status; `refused` lists them."""
 
     def __init__(self, remote, times, status=500):
         self.left, self.status, self.refused = times, status, []

@@ -1,4 +1,4 @@
-"""One Concorde under test: its own data directory, a free port of the loopback address."""
+"""One Concorde under test, with its own data directory and a free port of the loopback address."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ BINARY = os.environ.get("CONCORDE_BIN", str(ROOT / "build" / "concorde"))
 SCRATCH = os.environ.get("CONCORDE_TEST_SCRATCH")  # tests/scratch.sh
 START_SECONDS = 120
 
-# What a sanitizer or a failed assertion leaves in the log, or one that is only logged in this build.
+# What a sanitizer or an assertion, failed or only logged, writes to the log.
 REPORTS = re.compile(
     r"ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed|Segmentation"
     r"|outside of the remote pool"
@@ -38,7 +38,7 @@ TEST_SETTINGS = {
 
 
 def environment():
-    """Nothing of the caller's settings reaches the server."""
+    """The environment without settings of Concorde."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("CONCORDE_")}
     env["ASAN_OPTIONS"] = "detect_leaks=1:" + env.get("ASAN_OPTIONS", "")
     env["UBSAN_OPTIONS"] = "print_stacktrace=1:" + env.get("UBSAN_OPTIONS", "")
@@ -64,7 +64,7 @@ def as_superuser(uri):
 
 
 def make_template(directory):
-    """postgres/ in the directory, without a name (template.py)."""
+    """Makes postgres/ in the directory, without a server name (template.py)."""
     s = Server(is_first=True)
     try:
         s.start()
@@ -78,8 +78,8 @@ def make_template(directory):
 
 class Server:
     """settings: what --set takes, over TEST_SETTINGS; None removes one. A list repeats the option.
-    data: an existing data directory, which then stays; otherwise a new one, which does not.
-    is_first: it makes its database itself, as a server's first start does."""
+    data: an existing data directory, which is kept; otherwise a new one, which is removed.
+    is_first: the server makes its database itself, as at a first start."""
 
     def __init__(self, settings=None, data=None, is_first=False):
         self.is_first = is_first
@@ -88,7 +88,7 @@ class Server:
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="concorde-test-", dir=SCRATCH))
         self.data.chmod(0o711)  # the embedded PostgreSQL may run as another user
         self.log = tempfile.NamedTemporaryFile("w+", prefix="concorde-log-", delete=False)
-        self.more = []  # further options
+        self.more = []  # other options
         self.environment = {}
         self.process = None
         self.addresses = []
@@ -137,7 +137,7 @@ class Server:
         raise RuntimeError(f"the server did not start:\n{self.log_tail()}")
 
     def stop(self, timeout=60):
-        """Asks it to stop; its exit status."""
+        """Stops the server; its exit status."""
         if not self.process:
             return None
         if self.process.poll() is None:
@@ -164,7 +164,7 @@ class Server:
         return self.start()
 
     def cli(self, *args, input=None):
-        """A command on this server's data."""
+        """Runs a command on this server's data."""
         return run_cli(*args, *self.options(), input=input)
 
     def log_text(self):
@@ -174,13 +174,13 @@ class Server:
         return "\n".join(self.log_text().splitlines()[-lines:])
 
     def reports(self):
-        """What sanitizers and assertions said, with what follows."""
+        """What sanitizers and assertions logged, with the lines after it."""
         text = self.log_text()
         found = REPORTS.search(text)
         return text[found.start() : found.start() + 6000] if found else ""
 
     def close(self):
-        """Stops it for good and removes its files; fails when it was not well."""
+        """Stops the server and removes its files; fails if there were reports or a bad exit status."""
         status = self.stop()
         try:
             assert not self.reports(), self.reports()

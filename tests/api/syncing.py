@@ -1,10 +1,10 @@
-"""Reading /sync replies, and a client that keeps what it was told as real clients do."""
+"""Reading /sync replies, and a client that keeps rooms and state as real clients do."""
 
 import json
 
 
 def section(reply, room, name="join"):
-    """The room's part of the reply; {} when it is not in it."""
+    """The room's part of the reply, {} if absent."""
     return reply.get("rooms", {}).get(name, {}).get(room, {})
 
 
@@ -21,7 +21,7 @@ def bodies(events):
 
 
 def state_of(reply, room, name="join", key="state"):
-    """{(type, state key): event}; no key may come twice."""
+    """{(type, state key): event}; each key may occur once."""
     events = section(reply, room, name).get(key, {}).get("events", [])
     by_key = {(e["type"], e["state_key"]): e for e in events}
     assert len(by_key) == len(events), [(e["type"], e["state_key"]) for e in events]

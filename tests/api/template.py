@@ -1,5 +1,5 @@
-"""A database as the first start of a server leaves it, but without the server's name: made once by each
-binary and copied for each server of the tests, since making one costs a second of the processor."""
+"""A database as the first start of a server leaves it, but without the server's name: made once for each
+binary and copied for each server of the tests, since making one takes a second of processor time."""
 
 import fcntl
 import functools
@@ -27,6 +27,6 @@ def _template(binary, make):
 
 
 def copy_to(data, binary, make):
-    """Into a data directory that has no database yet. make(directory) puts `postgres/` there."""
+    """Copies it into a data directory without a database. make(directory) makes `postgres/` there."""
     if not (data / "postgres").exists() and os.access(binary, os.X_OK):
         subprocess.run(["cp", "-a", _template(binary, make) / "postgres", data], check=True)

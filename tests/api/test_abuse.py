@@ -9,7 +9,7 @@ from restoring import psql, uri_of
 
 @pytest.fixture
 def limited(fresh_server):
-    """Settings by which hardly anything but the first request of a kind is let through."""
+    """Settings that allow little more than the first request of a kind."""
 
     def start(*kinds):
         rates = {}
@@ -105,7 +105,7 @@ def test_account_data_is_bounded(alice):
     for i in range(67):
         alice.put(f"{path}t{i}", large)
     alice.fails(413, "M_TOO_LARGE", "PUT", f"{path}another", large)
-    alice.put(f"{path}t0", large)  # what is there can be replaced
+    alice.put(f"{path}t0", large)  # stored data can be replaced
     alice.put(f"{path}small", {})
 
 
@@ -186,8 +186,7 @@ def test_errors_do_not_quote_the_database_password(uri, tmp_path):
 
 
 def test_what_people_and_bots_do_at_once_is_let_through(fresh_server):
-    """With the limits as they are unless configured: a fast writer, a bot that reports, who invites a
-    whole team."""
+    """With default limits: a fast writer, a bot that reports, a user who invites a whole team."""
     alice = Client(fresh_server(rate_limits="on")).register("alice")
     room = alice.create_room()
     for n in range(40):

@@ -193,7 +193,7 @@ def test_moderation_errors(moderated, what, key):
     s, admin = moderated
     cat = Client(s).register(f"cat-{what}")
     dan = Client(s).register(f"dan-{what}")
-    for user in dan.user_id, "@no-such:test.example", admin.user_id:  # nobody learns who exists
+    for user in dan.user_id, "@no-such:test.example", admin.user_id:  # existing or not
         cat.fails(403, "M_FORBIDDEN", "GET", admin_path(what, user))
         cat.fails(403, "M_FORBIDDEN", "PUT", admin_path(what, user), {key: True})
     admin.fails(403, "M_FORBIDDEN", "PUT", admin_path(what, admin.user_id), {key: True})
@@ -220,7 +220,7 @@ def test_whois(moderated, alice, bob):
     (b"Element/1.2 (\xc3\xa9)", "Element/1.2 (\u00e9)"), (b"odd \xff bytes", "odd "),
     (b"x" * 126 + "\u00e9".encode(), "x" * 126)])
 def test_whois_names_the_program(moderated, sent, listed):
-    """What it is last seen with is stored by a thread, within seconds."""
+    """A thread stores where a device was last seen, within seconds."""
     s, _ = moderated
     fay = Client(s).register(f"fay{len(listed)}")
     fay.get("/joined_rooms", headers={"User-Agent": sent})

@@ -1,6 +1,7 @@
-"""Routes that may ask other servers (`concorde routes`: MOVES-TO, or POOL, is remote): while one user's, address's or
-server's requests wait for a server that never answers, others are answered, by the same route too,
-and only workers of the remote pool wait. A new route that asks needs a row in ASKING."""
+"""Routes that may ask other servers (`concorde routes`: MOVES-TO, or POOL, is remote): while the
+requests of one user, address or server wait for a server that never answers, others are answered,
+on the same route too, and only workers of the remote pool wait. A new route that asks needs a row in
+ASKING."""
 
 import contextlib
 import json
@@ -18,7 +19,7 @@ from federation import Ministry, eventually, listen_at_new_port
 from remote import FED, Remote
 from server import run_cli
 
-AS_MANY = 110  # more than are held of one source
+AS_MANY = 110  # more than the queue holds of one source
 EVIL, GOOD = "192.0.2.66", "192.0.2.7"
 OTHER_POOLS = "client", "federation", "slow", "password", "search", "initial"
 
@@ -28,11 +29,11 @@ def asking_routes():
     return [(method, path, who) for method, path, who, *pools in lines if "remote" in pools[:2]]
 
 
-# ---- who is there ----
+# ---- the servers and users ----
 
 
 class Silent:
-    """A server that takes connections, and no more."""
+    """A server that accepts connections and never answers."""
 
     def __init__(self):
         self.listener = listen_at_new_port()
@@ -85,7 +86,7 @@ def silent():
 
 @pytest.fixture
 def turning_silent():
-    """One that could speak until now: silence() ends that."""
+    """A server that answers until silence() is called."""
     r = Remote()
     r.silence = r.link.mute
     yield r
@@ -97,8 +98,8 @@ def turning_silent():
 
 
 class Ask:
-    """Values for the path's parameters, the query and the body: of what asks the server, {n} being
-    another one each time, and of what does not. who: "server" is one whose key must be asked for."""
+    """Values for the path's parameters, the query and the body: of requests that ask the server, {n}
+    differing each time, and of requests that do not. who: "server" is one whose key must be fetched."""
 
     def __init__(self, params, here, query="", body=None, here_query="", here_body=None,
                  statuses=(200,), before=None):
@@ -109,7 +110,7 @@ class Ask:
 
 
 def invites(w, remote):
-    """Mallory is invited to rooms of theirs."""
+    """Mallory is invited to rooms of the silent server."""
     rooms = []
     for _ in range(3):
         carol = remote.user("carol")
@@ -120,7 +121,7 @@ def invites(w, remote):
 
 
 def old_history(w, remote):
-    """Mallory is in a room of theirs, whose history is not here."""
+    """Mallory is in a room of the silent server, whose history is missing here."""
     carol = remote.user("carol")
     room = remote.create_room(carol, "11")
     for n in range(5):
@@ -143,7 +144,7 @@ def any_status(**here):
 
 ROOM, MINE = {"room": "!r{n}:{silent}"}, {"room": "{hall}"}
 FILE = Ask({"server": "{silent}", "media": "m{n}"}, {"server": "{a}", "media": "{file}"},
-           statuses=(200, 404))  # 404: the old paths do not have what is new
+           statuses=(200, 404))  # 404: the old paths do not serve new media
 THUMBNAIL = Ask({"server": "{silent}", "media": "m{n}"}, {"server": "{a}", "media": "{file}"},
                 query="?width=32&height=32", here_query="?width=32&height=32",
                 statuses=(200, 400, 404))
@@ -152,7 +153,7 @@ PUBLIC = Ask({}, {}, "?server={silent}&limit={n}", body={}, here_body={})
 KEYS = Ask({"serverName": "{silent}", "key": "ed25519:{n}"},
            {"serverName": "{a}", "key": "ed25519:1"})
 
-# by the method and the path without its beginning; routes of other servers are all alike
+# by the method and the path without its prefix; routes for other servers are all alike
 ASKING = {
     "GET profile/{user}": Ask({"user": "@u{n}:{silent}"}, {"user": "{alice}"}),
     "GET profile/{user}/{key}": Ask({"user": "@u{n}:{silent}", "key": "displayname"},
@@ -228,7 +229,7 @@ def fill(value, names):
 
 
 def uri_of(path, params, query, names):
-    """Parameters without a value get one that is well-formed and not there."""
+    """Parameters without a value get a well-formed one that does not exist."""
     absent = {"room": "!absent:{a}", "user": "@absent:{a}", "event": "$absent", "type": "a.type"}
 
     def value(m):
@@ -239,7 +240,7 @@ def uri_of(path, params, query, names):
 
 
 def send_bytes(w, method, uri, body, headers):
-    """A connection with a request on it, whose reply nobody awaits."""
+    """A connection on which a request was sent; its reply is not read."""
     at = urlsplit(w.a.url)
     data = b"" if body is None else json.dumps(body).encode()
     lines = [f"{method} {uri} HTTP/1.1", "Host: x", f"Content-Length: {len(data)}",
@@ -251,7 +252,7 @@ def send_bytes(w, method, uri, body, headers):
 
 def evil_headers(w, silent, who):
     headers = {"X-Forwarded-For": EVIL}
-    if who == "server":  # nobody knows its key but itself
+    if who == "server":  # no other server knows its key
         headers["Authorization"] = (
             f'X-Matrix origin="{silent.name}",destination="{w.a.name}",key="ed25519:1",'
             f'sig="{b64(bytes(64))}"')
@@ -261,7 +262,7 @@ def evil_headers(w, silent, who):
 
 
 def ask_here(w, method, uri, body, who):
-    """The neighbour's request."""
+    """A request that asks no other server."""
     if method == "GET":
         body = None
     if who == "server":
@@ -316,7 +317,7 @@ def test_waiting_for_a_silent_server(world, silent, turning_silent, method, path
              "alice": w.alice.user_id, "mallory": w.mallory.user_id, "n": 1}
     if "{left}" in row.here.values():
         names["left"] = w.alice.create_room()
-    eventually(lambda: not at_work(w)["remote"], 60)  # of the test before
+    eventually(lambda: not at_work(w)["remote"], 60)  # of the previous test
     params = row.before(w, silent) if row.before else row.params
     names["before_join"] = w.before_join
     headers = evil_headers(w, silent, who)
@@ -335,7 +336,7 @@ def test_waiting_for_a_silent_server(world, silent, turning_silent, method, path
 
 
 def signed_by(w, silent, room):
-    """An event of a server in the room whose key nobody has."""
+    """An event of a server in the room whose key is not known."""
     event = room.build(f"@u:{silent.name}", "m.room.message", {"body": "x", "msgtype": "m.text"})
     return pdus.sign(event, room.version, silent.name, SigningKey(), "ed25519:1")
 
@@ -345,7 +346,7 @@ def transaction_of_an_unknown_server(w, silent):
 
 
 def test_events_of_a_silent_server(world, silent):
-    """A server that is known sends what others must have signed: their keys are asked for."""
+    """A known server sends events that others must have signed: their keys are fetched."""
     w = world
     eventually(lambda: not at_work(w)["remote"], 60)
     body, requests = transaction_of_an_unknown_server(w, silent), []
@@ -361,7 +362,7 @@ def test_events_of_a_silent_server(world, silent):
 
 
 def test_a_gap_that_a_silent_server_does_not_close(world, turning_silent):
-    """It is closed by threads of its own: no worker waits."""
+    """Other threads close it: no worker waits."""
     w, loud = world, turning_silent
     room = loud.join(w.a.name, w.hall, loud.user("lou"))
     loud.event(room, loud.user("lou"), "m.room.message", {"body": "lost", "msgtype": "m.text"})

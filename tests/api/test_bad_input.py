@@ -1,5 +1,5 @@
 """Hostile and broken input on every route that takes a body: a 4xx with an errcode, never a 5xx,
-and nothing of it is stored."""
+and nothing is stored."""
 
 import json
 import socket
@@ -34,7 +34,7 @@ NOT_JSON = (
 
 
 def routes(*methods):
-    """Of handlers that stand under several names, the stable one."""
+    """The routes; where a handler has several paths, the stable one."""
     for line in run_cli("routes").stdout.splitlines()[1:]:
         method, path = line.split()[:2]
         if method in methods and not any(old in path for old in ("/unstable/", "/media/r0/")):
@@ -47,8 +47,8 @@ BY_NAME = pytest.mark.parametrize("method,path", ROUTES)
 
 @pytest.fixture(scope="module")
 def victim(server):
-    """A user with a room, whose things the paths name; made anew when a route ended its token or took
-    it out of the room."""
+    """A user with a room, whom the paths name; made anew when a route ended the token or the user
+    left the room."""
 
     class Victim:
         def __init__(self):
@@ -93,7 +93,7 @@ def stored(user, room):
 
 
 def is_unreachable(r):
-    """What is well-formed may name a server that there is not."""
+    """A well-formed name may be that of a server that does not exist."""
     return r.status_code == 502 and r.json().get("errcode") == "M_CONNECTION_FAILED"
 
 
@@ -118,7 +118,7 @@ def test_broken_bodies_are_refused(victim, method, path):
     assert stored(user, victim.room) == before
 
 
-# Members that some body or other has.
+# Members that occur in some request body.
 FIELDS = """
     user_id room_id reason name topic invite room_version preset initial_state creation_content
     visibility room_alias_name power_level_content_override is_direct invite_3pid identifier type
@@ -142,7 +142,7 @@ VALUES = [
 
 @BY_NAME
 def test_wrong_types_are_survived(victim, method, path):
-    """Whatever a member's type: an answer, and never that the server failed."""
+    """Whatever a member's type, the answer is never a server error."""
     for value in VALUES:
         r = victim.alive().request(method, victim.path(path), {f: value for f in FIELDS})
         assert r.status_code == 200 or is_error(r) or "flows" in r.json(), f"{value}: {r.text}"

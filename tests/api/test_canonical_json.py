@@ -1,5 +1,5 @@
-"""Appendices, "Canonical JSON": numbers that servers read and write in different ways never come from
-our users, and what others wrote so in old rooms does not spoil what we sign."""
+"""Appendices, "Canonical JSON": numbers that implementations encode differently are not accepted from
+our users, and those of others in old rooms do not break our signatures."""
 
 import json
 import re
@@ -18,7 +18,7 @@ FLOATS = {"tenth": 0.1, "tiny": 1e-7, "long": 123456789.123456789, "large": 1e22
 
 
 def refused(client, method, path, body):
-    """The body has NUMBER where a number goes. Each wrong one is M_BAD_JSON, a right one is taken."""
+    """The body has NUMBER in place of a number. Each wrong one is M_BAD_JSON, a valid one accepted."""
     for number in WRONG:
         r = client.request(method, path, content=body.replace("NUMBER", number),
                            headers={"Content-Type": "application/json"})
@@ -73,7 +73,7 @@ def test_profile_fields(alice):
 
 
 def test_floats_of_others_are_shown_as_they_are(two, remote):
-    """Local data may hold them, too: only what others must check may not."""
+    """Local data may have floats, too: only data that others verify may not."""
     alice = two[0].user("alice")
     carol = remote.user("carol")
     remote.on("GET", f"{FED}/v1/query/profile", lambda r: (200, {"org.example.n": FLOATS}))
@@ -87,8 +87,8 @@ def test_floats_of_others_are_shown_as_they_are(two, remote):
 
 @pytest.mark.parametrize("version", ["1", "3", "5"])
 def test_floats_of_others_in_signed_requests(two, remotes, version):
-    """A server that parses and encodes again finds our signature right: of a transaction that relays
-    an event, and of an invite with the room's state. The event's own hash stays right, too."""
+    """A server that parses and re-encodes finds our signature valid: of a transaction that relays an
+    event, and of an invite with the room's state. The event's own hash stays valid, too."""
     a, carols, daves, erins = two[0], remotes(), remotes(), remotes()
     alice, carol, dave = a.user("alice"), carols.user("carol"), daves.user("dave")
     erin = erins.user("erin")
@@ -110,7 +110,7 @@ def test_floats_of_others_in_signed_requests(two, remotes, version):
 
 
 def test_numbers_that_cannot_be_read_are_no_event(two, remote):
-    """Python, Go and JavaScript have no number for 1E400: who took it could send no reply with it."""
+    """Python, Go and JavaScript cannot represent 1E400: a server that took it could not relay it."""
     a = two[0]
     alice, carol = a.user("alice"), remote.user("carol")
     room = remote.join(a.name, alice.create_room(preset="public_chat", room_version="5"), carol)

@@ -60,7 +60,7 @@ def test_routes_are_listed_aligned():
 def test_example_is_a_valid_file(tmp_path):
     example = run_cli("check-config", "--example").stdout
     assert "#server_name: localhost\n" in example
-    assert yaml.safe_load(example) is None  # all of it comments
+    assert yaml.safe_load(example) is None  # only comments
     file = tmp_path / "c.yaml"
     file.write_text(example + "server_name: gov.example\n")
     assert run_cli("check-config", "--config", str(file)).stdout == "OK\n"
@@ -102,7 +102,7 @@ def printed_line(server):
 
 @pytest.mark.parametrize("how", ["set", "environment", "config"])
 def test_the_printed_line_is_complete(how, tmp_path):
-    """Pasted into a shell it makes an account of this server, wherever its settings came from."""
+    """Pasted into a shell it makes an account, whatever the source of the server's settings."""
     tmp_path.chmod(0o711)
     name, data = "name.of-it.example", tmp_path / "it's here"
     data.mkdir()
@@ -174,7 +174,7 @@ def test_a_database_that_lacks_something_is_not_served(fresh_server):
 
 
 def until_logged_out(client, seconds=10):
-    """The server is told of what a command did at once, but not in the same moment."""
+    """The server is notified of a command's change at once, but asynchronously."""
     deadline = time.monotonic() + seconds
     while client.request("GET", "/account/whoami").status_code == 200:
         assert time.monotonic() < deadline
@@ -215,7 +215,7 @@ def test_user_add_without_a_server(fresh_server):
     assert s.cli("user", "add", "first", input=PASSWORD).returncode == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
 def test_root_leaves_nothing_behind_that_the_owner_cannot_use(tmp_path):
     data = tmp_path / "data"
     data.mkdir(mode=0o755)
@@ -224,7 +224,7 @@ def test_root_leaves_nothing_behind_that_the_owner_cannot_use(tmp_path):
     os.chown(data, 65534, 65534)
     s = Server(data=data).start()
     s.stop()
-    (data / "concorde.lock").unlink()  # what a restore does not bring along
+    (data / "concorde.lock").unlink()  # a restore does not include it
     s.start()
     s.stop()
     r = s.cli("user", "add", "first", input=PASSWORD)
@@ -250,7 +250,7 @@ def test_user_commands_refuse(server):
 
 
 def test_password_is_asked_for_without_echo(server):
-    """At a terminal: twice, unseen; two that differ are refused."""
+    """At a terminal it is asked for twice; two that differ are refused."""
 
     def ask(name, *answers):
         pid, terminal = pty.fork()
@@ -286,7 +286,7 @@ def metrics(server):
 
 
 def test_a_command_makes_the_server_forget_nothing_else(fresh_server):
-    """The changes of another process are published as our own are: caches stay."""
+    """The changes of another process are published like our own: caches are kept."""
     s = fresh_server()
     alice, bob, carol = (Client(s).register(n) for n in ("alice", "bob", "carol"))
     room = alice.create_room(preset="public_chat")

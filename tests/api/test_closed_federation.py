@@ -1,6 +1,5 @@
-"""Closed federation: only the servers of the list, in every way that could lead to another. The
-others are played here, and watched: not one connection reaches them, nor does anybody ask for their
-address."""
+"""Closed federation: only servers of the allow-list are contacted, whatever a request names. The
+denied server is a fake one: it gets no connection, and its address is not looked up."""
 
 import pytest
 
@@ -16,7 +15,7 @@ DENIED = "denied.gov.test"
 
 @pytest.fixture
 def world(ministries, remotes):
-    """a Ministry, an ally of its list, and a stranger; the stranger is also behind a name."""
+    """a Ministry, a server of its allow-list, and one that is denied, which also has a DNS name."""
 
     class World:
         pass
@@ -106,14 +105,14 @@ def test_the_notary_serves_no_keys_of_denied_servers(world):
 
 
 def test_denied_servers_in_a_room_are_sent_nothing_and_their_events_refused(world):
-    """The ally has users of a stranger in its room, who also speak."""
+    """The allowed server's room has users of the denied one, who also send events."""
     carol = world.allowed.user("carol")
     room = world.allowed.create_room(carol, "11")
     dave = world.denied.user("dave")
     join = room.build(dave, "m.room.member", {"membership": "join"}, dave)
     room.add(world.denied.sign(room, join))
     world.alice.join(room.id, via=[world.allowed.name])
-    sent = world.alice.send(room.id, "to the ally alone")
+    sent = world.alice.send(room.id, "to the allowed server alone")
     eventually(lambda: sent in room.events)
     said = world.denied.sign(room, room.build(
         dave, "m.room.message", {"msgtype": "m.text", "body": "hello"}))
@@ -121,7 +120,8 @@ def test_denied_servers_in_a_room_are_sent_nothing_and_their_events_refused(worl
     answer = world.allowed.put_transaction(world.a.name, [said])
     i = pdus.event_id(said, room.version)
     assert "error" in answer["pdus"].get(i, {"error": ""})
-    last = world.allowed.send(room, carol, "again", to=[world.a.name])  # after what cannot be checked
+    last = world.allowed.send(room, carol, "again", to=[world.a.name])
+    # it comes after the events of the denied server
     eventually(lambda: has_event(world.alice, room.id, last))
     assert not has_event(world.alice, room.id, i)
 

@@ -11,8 +11,8 @@ import pytest
 
 from server import BINARY, environment, run_cli
 
-# What stands in the file after the first line, and what must be said of it. `{f}` is the file: each
-# problem is told with it and its line.
+# The file's text after the first line, and the error message. `{f}` is the file: each problem is
+# reported with it and its line.
 WRONG = {
     "server_nam: example.org": "{f}:2: unknown key `server_nam` (did you mean `server_name`?)",
     "\nlog_level: loud": "{f}:3: `log_level`: expected one of debug, info, warn, error",
@@ -93,13 +93,13 @@ def test_unusable_paths_are_reported(tmp_path):
 
 
 def run_unprivileged(*args):
-    user = pwd.getpwnam("nobody")
+    user = pwd.getpwuid(65534)
     return subprocess.run([BINARY, *args], capture_output=True, text=True, env=environment(),
                           user=user.pw_uid, group=user.pw_gid, extra_groups=[], cwd="/")
 
 
 def test_unreadable_files_are_reported(tmp_path):
-    """Root may read everything, so the program runs as another user."""
+    """Root can read every file, so the program runs as another user."""
     assert os.geteuid() == 0, "these tests run as root, or as a user whom this one can become"
     place = pathlib.Path(tempfile.mkdtemp(prefix="concorde-private-"))
     data, key, file = place / "data", place / "key", place / "c.yaml"

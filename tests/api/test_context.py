@@ -70,7 +70,7 @@ def test_filter(alice, bob):
         ids.append(alice.send(room, f"a{i}"))
         bob.send(room, f"b{i}")
     r = context(alice, room, ids[2], limit=4, filter=json.dumps({"senders": [bob.user_id]}))
-    assert r["event"]["content"]["body"] == "a2"  # the filter is not for the event itself
+    assert r["event"]["content"]["body"] == "a2"  # the filter does not apply to the event itself
     assert texts(r["events_before"]) == ["b1", "b0"] and texts(r["events_after"]) == ["b2", "b3"]
     assert {e["sender"] for e in r["state"]} == {bob.user_id}
 

@@ -59,7 +59,7 @@ def test_presets(alice, preset, rule, guests):
     assert content(alice, room, "m.room.join_rules") == {"join_rule": rule}
     if guests:
         assert content(alice, room, "m.room.guest_access") == {"guest_access": guests}
-    else:  # forbidden is the default, and needs no event
+    else:  # "forbidden" is the default, and needs no event
         assert "m.room.guest_access" not in [e["type"] for e in alice.state(room)]
     assert content(alice, room, "m.room.history_visibility") == {"history_visibility": "shared"}
 
@@ -121,7 +121,7 @@ def test_name_and_topic(alice):
 
 
 def test_a_new_room_is_of_bounded_size(alice):
-    """Others wait for the one write that makes it."""
+    """Other writes wait for the one that creates it."""
     state = [{"type": "org.example.x", "state_key": str(i), "content": {}} for i in range(1001)]
     users = [f"@u{i}:test.example" for i in range(501)]
     alice.fails(413, "M_TOO_LARGE", "POST", "/createRoom", {"initial_state": state})

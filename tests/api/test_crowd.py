@@ -1,5 +1,5 @@
-"""Many users change the state of one room at once: what they are told is what happened, in an order
-in which every event is allowed."""
+"""Many users change the state of one room at once: the responses agree with the room's events, and each
+event is allowed by those before it."""
 
 import os
 import threading
@@ -15,13 +15,13 @@ USERS, TURNS = 8, 12
 
 
 class Crowd:
-    """Runs functions side by side; what was acknowledged is kept."""
+    """Runs functions concurrently; acknowledged requests are recorded."""
 
     def __init__(self, room):
         self.room, self.acknowledged, self.wrong = room, [], []
 
     def ask(self, client, method, path, json=None):
-        """True when it was done; a refusal must be one of the authorization rules."""
+        """True if it succeeded; a refusal must be one by the authorization rules."""
         r = client.request(method, path, {} if json is None else json)
         if r.status_code == 200:
             if "event_id" in r.json():
@@ -128,7 +128,7 @@ def test_power_holds_from_its_place(server, users, version):
 
 
 def test_a_cursor_sees_each_change_once(server, users):
-    """Whose /sync goes on while the crowd moves ends with the state of the room."""
+    """A client that syncs during the changes ends with the state of the room."""
     owner, watcher, *others = users
     crowd = Crowd(owner.create_room(preset="public_chat"))
     watcher.join(crowd.room)
@@ -178,7 +178,7 @@ def test_a_cursor_sees_each_change_once(server, users):
 @pytest.mark.parametrize("seed", os.environ.get("CROWD_SEEDS", "1 2").split())
 def test_membership_changes_at_random(server, users, version, seed):
     """Kicks, bans, unbans, joins, invites, new names, rules and powers at random, all at once. The
-    replay finds what the rules do not allow; what was not meant is found by the reasons."""
+    replay finds events that the rules do not allow; the reasons show those that no request meant."""
     owner, *others = users
     room = owner.create_room(preset="public_chat", room_version=version)
     owner.put(f"/rooms/{q(room)}/state/m.room.power_levels/",

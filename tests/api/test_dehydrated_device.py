@@ -11,7 +11,7 @@ BASE = "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device"
 
 
 class Dehydrated(Device):
-    """A device that nobody is signed in on."""
+    """A device that no client is signed in on."""
 
     def __init__(self, client):
         super().__init__(client)
@@ -86,7 +86,7 @@ def test_events_come_in_batches_and_stay(alice, bob, dehydrated):
         assert "next_batch" not in second
         assert [e["content"]["n"] for e in first["events"] + second["events"]] == list(range(150))
         assert first["events"][0]["sender"] == bob.user_id
-    # The older draft goes on until nothing comes.
+    # Clients of the older draft ask until the reply is empty.
     got, body = [], {}
     while True:
         r = alice.post(where, body)

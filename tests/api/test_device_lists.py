@@ -1,4 +1,4 @@
-"""Who is in `device_lists` of /sync and in /keys/changes: users of this server alone. Between
+"""The users in `device_lists` of /sync and in /keys/changes; users of this server alone. Between
 servers: test_fed_e2ee*.py."""
 
 import pytest
@@ -19,7 +19,7 @@ def changes(client, since, until):
 
 
 def both(client, **params):
-    """What the next /sync says; /keys/changes must say the same of that range."""
+    """device_lists of the next /sync; /keys/changes must give the same for that range."""
     since = client.next_batch
     reply = client.next_sync(**params)
     assert changes(client, since, reply["next_batch"]) == lists(reply)
@@ -31,7 +31,7 @@ def three(register):
     return register("alice"), register("bob"), register("carol")
 
 
-# ---- coming and going ----
+# ---- joining and leaving ----
 
 
 @pytest.mark.parametrize("way", ["leaves", "is kicked", "is banned"])
@@ -56,7 +56,7 @@ def test_who_leaves_and_comes_back_between_two_syncs_has_changed(three, way):
 
 
 def test_who_changed_devices_before_the_client_read_has_changed_again(three):
-    """The change of devices is before `since`; what is after it is only the coming back."""
+    """The change of devices is before `since`; only the rejoining is after it."""
     alice, bob, _ = three
     room = alice.create_room(preset="public_chat")
     bob.join(room)
@@ -89,7 +89,7 @@ def test_who_comes_back_and_leaves_again_has_left(three):
 
 
 def test_who_leaves_one_of_two_rooms_and_comes_back(three):
-    """Sharing never ended; who is said to have changed is asked for once more, which does no harm."""
+    """A room was shared all the time; a needless entry in `changed` only causes one more query."""
     alice, bob, _ = three
     rooms = [alice.create_room(preset="public_chat") for _ in range(2)]
     for room in rooms:
@@ -141,7 +141,7 @@ def test_ones_own_join_is_in_it(three):
 
 
 def test_a_replaced_room(three):
-    """Who is in the old room and not in the new one is said to have left when the old one is left."""
+    """Users of the old room who are not in the new one are in `left` when the old one is left."""
     alice, bob, carol = three
     old = alice.create_room(preset="public_chat")
     bob.join(old), carol.join(old)
@@ -182,14 +182,14 @@ def test_a_gap_has_all_member_changes_also_lazily(three, register, params):
     assert {found[c.user_id]["membership"] for c in (carol, dave, erin)} == {"join"}
     assert found[dave.user_id]["displayname"] == "Dave"
     assert lists(reply) == (sorted([carol.user_id, erin.user_id]), [bob.user_id])
-    # Nothing of it comes again.
+    # The next reply has none of them again.
     alice.send(room, "x")
     again = state_of(alice.next_sync(**lazily), room, key="state_after" if params else "state")
     assert bob.user_id not in {k for t, k in again}
 
 
 def test_redundant_members_come_once(three):
-    """Who changed in the gap and also wrote in the timeline is one member of `state`."""
+    """A user who changed in the gap and also wrote in the timeline is once in `state`."""
     alice, bob, carol = three
     room = alice.create_room(preset="public_chat")
     bob.join(room)
@@ -199,10 +199,10 @@ def test_redundant_members_come_once(three):
     carol.join(room)
     carol.send(room, "x"), carol.send(room, "y")
     reply = alice.next_sync(**lazily)
-    assert carol.user_id in {k for t, k in state_of(reply, room)}  # state_of: none comes twice
+    assert carol.user_id in {k for t, k in state_of(reply, room)}  # each key occurs once
 
 
-# ---- what else is news ----
+# ---- other changes of devices ----
 
 
 def is_changed(reply, user):

@@ -80,7 +80,7 @@ def test_when_a_device_was_last_seen_is_stored(fresh_server):
     c = Client(s).register("ann")
     c.get("/account/whoami")
     assert "last_seen_ts" not in c.get(f"/devices/{c.device_id}")  # not in the request's path
-    s.restart()  # stores what was noted
+    s.restart()  # the last-seen data are stored at the stop
     d = Client(s, token=c.token).get(f"/devices/{c.device_id}")
     assert before <= d["last_seen_ts"] <= int(time.time() * 1000)
     assert d["last_seen_ip"] == "127.0.0.1"

@@ -90,7 +90,7 @@ def test_aliases_of_a_room_are_for_members(alice, bob):
     assert bob.get(f"/rooms/{q(room)}/aliases") == {"aliases": []}
 
 
-# ---- being published ----
+# ---- publishing ----
 
 
 def test_publishing(alice, bob, anonymous):
@@ -162,7 +162,7 @@ def test_the_list_keeps_up(alice, bob):
 
 
 def test_long_topics(fresh_server, register):
-    """They are shown whole; a page ends when it is long."""
+    """Topics are not shortened; a page ends when it is long."""
     alice = register("alice", on=fresh_server())
     topics = {}
     for n in range(72):

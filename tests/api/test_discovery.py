@@ -118,7 +118,7 @@ def test_metrics_are_for_direct_loopback_peers(anonymous):
 
 
 def test_metrics_are_well_formed(anonymous):
-    """Each family is announced once, with what it means, and its samples follow."""
+    """Each family has its HELP and TYPE once, and its samples follow."""
     families, seen, helped = {}, set(), set()
     for line in anonymous.request("GET", "/metrics").text.splitlines():
         if line.startswith("# TYPE "):
@@ -147,14 +147,14 @@ def test_metrics_are_well_formed(anonymous):
 
 
 def address_of_this_machine():
-    """One that is not loopback; nothing is sent."""
+    """An address that is not loopback; no packet is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.connect(("192.0.2.1", 9))
         return s.getsockname()[0]
 
 
 def test_metrics_for_the_machines_that_are_named(fresh_server):
-    """`enable_metrics`, as with Synapse, makes them public to nobody."""
+    """`enable_metrics`, known from Synapse, does not make them public."""
     own = address_of_this_machine()
     for settings, status in ({}, 404), ({"metrics_allowlist": f"{own}/32,10.255.0.0/16"}, 200):
         s = fresh_server(enable_metrics="true", listen="0.0.0.0:0", **settings)
@@ -162,7 +162,7 @@ def test_metrics_for_the_machines_that_are_named(fresh_server):
         url = f"http://{own}:{port}/metrics"
         assert httpx.get(f"http://127.0.0.1:{port}/metrics").status_code == 200
         assert httpx.get(url).status_code == status
-        for header in "X-Forwarded-For", "Forwarded":  # whoever the proxy speaks for
+        for header in "X-Forwarded-For", "Forwarded":  # for any client of the proxy
             assert httpx.get(url, headers={header: own}).status_code == 404
 
 

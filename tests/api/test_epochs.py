@@ -1,4 +1,4 @@
-"""The database goes back in time: what was told of the lost part is not taken for what is there."""
+"""The database is restored from a backup: tokens and ids of the lost part are not taken for new ones."""
 
 
 import pytest
@@ -15,7 +15,7 @@ ENCRYPTION = {"type": "m.room.encryption", "state_key": "",
 
 
 def again(client):
-    """The same device after the server has come up again, perhaps at another port."""
+    """The same device after a restart of the server, perhaps at another port."""
     return Client(client.server, client.user_id, client.token, client.device_id, client.password)
 
 
@@ -26,7 +26,7 @@ def state_types(room):
 
 @pytest.fixture
 def story(fresh_server, tmp_path):
-    """A backup in the middle; alice has tokens from before it and from after it."""
+    """A backup was made midway; alice has tokens from before and after it."""
 
     class Story:
         pass
@@ -53,7 +53,7 @@ def story(fresh_server, tmp_path):
     t.server, t.alice, t.bob, t.carol = s, again(alice), again(bob), again(carol)
     t.new_room = t.bob.create_room(preset="public_chat", initial_state=[ENCRYPTION])
     t.alice.join(t.new_room)
-    t.said += [t.bob.send(t.old, f"new {i}") for i in range(30)]  # further than the lost ones were
+    t.said += [t.bob.send(t.old, f"new {i}") for i in range(30)]  # to positions beyond the lost ones
     return t
 
 
@@ -119,12 +119,12 @@ def test_pages_go_on_from_where_the_histories_part(story):
 
 
 def test_another_server_cannot_take_the_database(story, tmp_path):
-    """Nor does one that lost it go on."""
+    """Nor does a server that lost the database continue."""
     other = Server({"database": uri_of(story.server)})
     with pytest.raises(RuntimeError, match="Another server is using this database"):
         other.start()
     since = story.alice.sync()["next_batch"]
-    psql(uri_of(story.server), "UPDATE log_head SET epoch = 4711")  # as another one would
+    psql(uri_of(story.server), "UPDATE log_head SET epoch = 4711")  # as another server would
     r = story.bob.request("PUT", f"/rooms/{q(story.old)}/send/m.room.message/fenced",
                           {"body": "fenced", "msgtype": "m.text"})
     assert r.status_code == 503
@@ -147,7 +147,7 @@ def test_an_idle_server_hears_that_it_lost_the_database(fresh_server):
 
 
 def test_other_servers_take_what_is_said_again(ministries, remote, tmp_path):
-    """Numbers of device lists and transactions do not come twice."""
+    """Numbers of device lists and transactions are not reused."""
     a = ministries()
     alice = a.user("alice")
     room = alice.create_room(preset="public_chat")
@@ -164,8 +164,8 @@ def test_other_servers_take_what_is_said_again(ministries, remote, tmp_path):
     copy = Copy(a, tmp_path / "copy")
 
     def change(n):
-        """A new device signs in and uploads keys: how to see the EDUs about it, one or two. The
-        second may come later, for the first has the keys when it was sent after the upload."""
+        """A new device signs in and uploads keys; a function that gives the EDUs about it, one or two:
+        if the first was sent after the upload it has the keys, and the second may come later."""
         d = Device(Client(a).login(alice.user_id, alice.password))
         d.upload()
         about = lambda: [e for e in remote.edus_of("m.device_list_update") if e["device_id"] == d.id]
@@ -180,6 +180,6 @@ def test_other_servers_take_what_is_said_again(ministries, remote, tmp_path):
     assert min(e["stream_id"] for edus in new for e in edus) > \
         max(e["stream_id"] for edus in lost for e in edus)
     assert new[1][0]["prev_id"] == [new[0][-1]["stream_id"]]
-    assert new[0][0]["prev_id"] == lost[0][0]["prev_id"]  # what we know: who has heard more asks anew
+    assert new[0][0]["prev_id"] == lost[0][0]["prev_id"]  # as we know it
     ids = [r.path.rsplit("/", 1)[1] for r in remote.seen("PUT", f"{FED}/v1/send/")]
     assert len(ids) == len(set(ids))

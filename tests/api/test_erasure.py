@@ -1,6 +1,6 @@
-"""Client-server API, "Account deactivation", `erase`: users and servers that come into a room after the
-erasure are served redacted copies of what the user said, by whatever route; who was there before still
-sees it."""
+"""Client-server API, "Account deactivation", `erase`: users and servers that join a room after the
+erasure are served redacted copies of the user's events, on every route; those that were in it before
+still see the originals."""
 
 import json
 import re
@@ -17,8 +17,8 @@ C1, C3 = "/_matrix/client/v1", "/_matrix/client/v3"
 UNSTABLE = re.compile(r"/_matrix/client/(unstable/(?:[a-z.0-9-]+\.[a-z0-9.-]+/)?|v\d/)"
                       r"|/_matrix/federation/(unstable/[a-z.0-9-]+/|v\d/)")
 
-# Routes that show events, or what was in them, and how they are asked: (path with {names} of the scene,
-# body). Names of routes are without the version in front of them.
+# Routes that serve events or parts of them, and their requests: (path with {names} of the scene,
+# body). The names of routes are without the version.
 CLIENT = {
     "GET rooms/{room}/messages": [C3 + "/rooms/{room}/messages?dir=b&limit=200",
                                   C3 + "/rooms/{room}/messages?dir=f&limit=200"],
@@ -83,7 +83,7 @@ SERVER = {
     "GET query/profile": [FED + "/v1/query/profile?user_id={gone}"],
 }
 
-# Routes that show no event and nothing of one, as regular expressions of METHOD and name.
+# Routes that serve no part of an event, as regular expressions of METHOD and name.
 NO_CLIENT = """
     GET /_matrix/client/versions|GET capabilities|GET joined_rooms|GET mutual_rooms|GET user/mutual_rooms
     (GET|POST) login.*|POST (refresh|logout|logout/all)|(GET|POST) register.*|(GET|POST) account/.*
@@ -113,7 +113,7 @@ def is_listed(name, patterns):
 
 
 def test_every_route_is_listed():
-    """Whoever adds a route says here whether it can show an event."""
+    """A new route is listed here as one that serves events or one that does not."""
     unknown, seen = [], set()
     for line in run_cli("routes").stdout.splitlines()[1:]:
         method, path = line.split()[:2]
@@ -130,7 +130,7 @@ def test_every_route_is_listed():
 
 @pytest.fixture
 def scene(two, remotes):
-    """A room in which `gone` said much (all of it with the word secret), and was erased."""
+    """A room where `gone` sent many events, all with the word secret, and was erased."""
     a, early = two[0], remotes()
     host, gone, witness, late = (a.user(n) for n in ("host", "gone", "witness", "late"))
     pending = a.user("pending")
@@ -195,7 +195,7 @@ def deactivate(client, **body):
 
 
 def asked(table, ids):
-    """(name of the route, method, path, body) of all that a table says."""
+    """(name of the route, method, path, body) of all entries of a table."""
     for name, list_ in table.items():
         for entry in list_:
             path, body = entry if isinstance(entry, tuple) else (entry, None)
@@ -211,7 +211,7 @@ def answers(client, ids):
         yield name, path, r.status_code, r.text
 
 
-# Where nothing of an event's content is shown, or what is shown is that of the present.
+# Replies without content of events, or with current content only.
 ALIKE = {"GET rooms/{room}/state/{type}", "GET rooms/{room}/joined_members", "GET notifications",
          "POST search", "GET profile/{user}", "GET profile/{user}/{key}", "POST user_directory/search",
          "GET room_summary/{room_or_alias}", "GET rooms/{room}/hierarchy", "GET publicRooms",
@@ -272,8 +272,8 @@ def test_settings_stay(two):
 
 
 def test_since_when(two):
-    """Who came between the event and the erasure had seen it; who came back after it, and was not
-    there between, had not."""
+    """Users who joined between the event and the erasure had seen it; users who rejoined after the
+    erasure, and were not in the room between, had not."""
     a = two[0]
     host, gone, between, back, later = (a.user(n) for n in ("host", "gone", "between", "back", "later"))
     room = host.create_room(preset="public_chat")
@@ -320,7 +320,7 @@ def test_without_erase_all_stays(two):
 
 
 def test_search_forgets(scene):
-    """For all, and whatever was indexed before."""
+    """For all users, and also events that were indexed before."""
     host, gone, witness, late = scene.clients
 
     def results():
@@ -339,7 +339,7 @@ def test_by_command_and_after_a_restart(fresh_server, register):
     gone.join(room)
     i = gone.send(room, "SECRET")
     deactivate(gone)
-    assert host.event(room, i)["content"]["body"] == "SECRET"  # who is erased is in memory now
+    assert host.event(room, i)["content"]["body"] == "SECRET"  # the erasures are in memory now
     assert "--erase" in run_cli("help").stdout
     done = server.cli("user", "deactivate", gone.user_id, "--erase")
     assert done.returncode == 0, done.stderr
@@ -371,7 +371,7 @@ def test_servers(scene, remotes):
     assert "SECRET" not in json.dumps(reply)
     member = [e for e in reply["state"] if e.get("state_key") == scene.ids["pending"]]
     assert [e["content"] for e in member] == [{"membership": "invite"}]
-    for e in reply["state"] + reply["auth_chain"]:  # signed as they were
+    for e in reply["state"] + reply["auth_chain"]:  # with the original signatures
         origin = e["sender"].split(":", 1)[1]
         assert late.is_signed(pdus.signed_bytes(e, room.version), origin, e["signatures"][origin])
     seen, refused = [], []

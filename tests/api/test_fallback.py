@@ -1,4 +1,4 @@
-"""Client-server API, "Fallback" and "Login Fallback": pages for clients that cannot do it themselves."""
+"""Client-server API, "Fallback" and "Login Fallback": pages for clients that do not support a stage."""
 
 import re
 
@@ -34,14 +34,14 @@ def test_anothers_password_does_not_help(anonymous, alice, register):
 
 
 def test_a_stage_that_the_flow_does_not_have(anonymous, alice):
-    """It would spoil the session, for no flow begins with it."""
+    """It would make the session useless, since no flow begins with it."""
     session = ask(alice)["session"]
     url = "/_matrix/client/v3/auth/m.login.dummy/fallback/web"
     for method in "GET", "POST":
         anonymous.fails(404, "M_NOT_FOUND", method, url, params={"session": session})
     assert ask(alice, {"session": session})["completed"] == []
     assert page(anonymous, "m.login.password", session, {"password": alice.password}).status_code == 200
-    # once more: it is done, and that is well
+    # once more: the stage is complete, and stays so
     assert page(anonymous, "m.login.password", session, {"password": alice.password}).status_code == 200
     assert ask(alice, {"session": session}, status=200)["login_token"]
 

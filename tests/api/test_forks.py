@@ -1,4 +1,4 @@
-"""Servers that were cut from each other agree again: on the state, and on the history."""
+"""Servers that were disconnected agree again on the state and on the history."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def meet(servers, version, moderators=()):
 
 
 def agree(room, users, sent, seconds=60, on_history=True):
-    """A last word of everybody, then all see the same."""
+    """A last message of each user, then all see the same."""
     sent = [*sent, *(u.send(room, f"{u.user_id} is back") for u in users)]
     for u in users:
         eventually(lambda: set(sent) <= set(history(u, room)), seconds)
@@ -132,7 +132,7 @@ def test_two_forks_in_a_row_heal(two, network):
 
 
 def test_a_long_gap_is_closed(two, network):
-    """More than one transaction and more than one answer holds."""
+    """The gap is larger than one transaction and one answer."""
     room, users = meet(two, "12")
     network.part([two[0]], [two[1]])
     sent = [users[0].send(room, f"message {n}") for n in range(150)]

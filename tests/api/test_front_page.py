@@ -1,4 +1,4 @@
-"""GET /: the page for those who open the address in a browser."""
+"""GET /: the page that a browser shows at the server's address."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""The program as it was linked: what makes a fault in memory hard to use is really in it."""
+"""The linked program really has the mitigations against memory faults."""
 
 import platform
 import re
@@ -38,7 +38,7 @@ def test_what_the_linker_fills_in_is_read_only(program):
 def test_buffers_on_the_stack_are_guarded(program):
     symbols = read("readelf", "-Ws", "--dyn-syms", program)
     assert "__stack_chk_fail" in symbols
-    if program == BINARY and not is_sanitized(program):  # those have their own checks
+    if program == BINARY and not is_sanitized(program):  # sanitizers have their own checks
         assert re.search(r"__\w+_chk@", symbols), "_FORTIFY_SOURCE"
 
 
@@ -48,5 +48,5 @@ def test_the_flow_of_control_is_guarded(program):
     code = read("objdump", "-d", "--no-show-raw-insn", program)
     main = code[code.index("<main>:"):]
     assert "endbr64" in "\n".join(main.split("\n")[1:3]), "-fcf-protection"
-    if program == BINARY:  # the other has no large frame
+    if program == BINARY:  # the other program has no large frame
         assert re.search(r"(or|mov)q +\$0x0,\(%rsp\)", code), "-fstack-clash-protection"

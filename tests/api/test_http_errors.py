@@ -1,4 +1,4 @@
-"""Client-server API, "API standards": what every request is answered with."""
+"""Client-server API, "API standards": errors and headers of every answer."""
 
 import socket
 
@@ -55,7 +55,7 @@ def test_rubbish_is_survived(server, anonymous, what):
             s.shutdown(socket.SHUT_WR)
             while chunk := s.recv(65536):
                 reply += chunk
-        except OSError:  # it may hang up at once
+        except OSError:  # the server may hang up at once
             pass
     assert not reply.startswith(b"HTTP/1.1 5")
     anonymous.get("/_matrix/client/versions")

@@ -242,7 +242,7 @@ def test_what_a_user_has_backed_up_is_bounded(fresh_server, register):
     first = create(alice)
     for i in range(3):
         put(alice, first, key(x="y" * 60000), "!r:x", f"s{i}")
-    for _ in range(5):  # a better one instead of it is no more
+    for _ in range(5):  # replacing a key adds none
         put(alice, first, key(x="z" * 60000, verified=True), "!r:x", "s0")
     alice.fails(413, "M_TOO_LARGE", "PUT", path("!r:x", "s3"), key(x="y" * 60000),
                 params={"version": first})
@@ -273,11 +273,11 @@ def test_backups_of_a_user_are_bounded(alice):
                 {"algorithm": "m.megolm_backup.v1", "auth_data": {}})
     for v in versions[-3:]:
         alice.delete(f"/room_keys/version/{v}")
-    assert int(create(alice)) == int(versions[-1]) + 1  # no number comes twice
+    assert int(create(alice)) == int(versions[-1]) + 1  # no number is reused
 
 
 def test_thousands_of_keys_at_once(alice, version):
-    """They are stored in pieces, and all of them or none."""
+    """They are stored in several statements, all or none."""
     rooms = {f"!r{r}:test.example": {"sessions": {f"s{i}": key(ciphertext="x" * 900) for i in range(300)}}
              for r in range(20)}
     assert put(alice, version, {"rooms": rooms})["count"] == 6000

@@ -20,7 +20,7 @@ def claim(client, *devices, algorithm="signed_curve25519"):
 
 
 def claim_one(client, device):
-    """The name of the key that was given out, None without one."""
+    """The id of the claimed key, or None."""
     got = claim(client, device)["one_time_keys"].get(device.user_id, {}).get(device.id, {})
     assert len(got) <= 1
     return next(iter(got), None)
@@ -208,7 +208,7 @@ def test_no_two_claims_get_the_same_key(alice, register):
     given = [n for n in names if n != "signed_curve25519:F"]
     assert len(names) == 128 and None not in names
     assert len(given) == len(set(given)) <= 100
-    # One that another claim holds is passed over for the fallback key, but none is lost.
+    # A key that another claim has locked is skipped for the fallback key, but none is lost.
     left = [claim_one(claimers[0], d) for _ in range(100 - len(given))]
     assert len(set(given) | set(left)) == 100
     assert claim_one(claimers[0], d) == "signed_curve25519:F"

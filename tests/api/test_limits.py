@@ -1,5 +1,5 @@
-"""The tables of limits in docs/operations.md ("Limits"): each row has a test that proves it, and here it
-says which. A row without one fails, and so does a name that no test has."""
+"""The tables of limits in docs/operations.md ("Limits"): each row has a test, which is named
+here. A row without a test fails, and so does a name that no test has."""
 
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""What the operator finds in the log, and that nobody else can fill it."""
+"""The log that operators read, and that requests cannot fill it."""
 
 import json
 
@@ -14,7 +14,7 @@ def records(server):
 
 
 def logged(server, **wanted):
-    """The first record with these members, once it is there."""
+    """Waits for the first record with these members."""
     return eventually(lambda: next(
         (r for r in records(server) if all(r.get(k) == v for k, v in wanted.items())), None))
 

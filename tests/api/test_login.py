@@ -39,8 +39,8 @@ def test_password(anonymous, alice):
 
 
 def test_a_password_is_the_same_in_every_unicode_form(anonymous, register):
-    """One system composes an accent, another combines it: NFKC comes before hashing, wherever a
-    password is set or asked for."""
+    """One system composes an accent, another combines it: passwords are normalised by NFKC before
+    hashing, wherever one is set or checked."""
     composed, combining = "\u00dcbergr\u00f6\u00dfe 1234", "U\u0308bergro\u0308\u00dfe 1234"
     user = register("umlaut", password=composed)
     for typed in composed, combining:
@@ -92,7 +92,7 @@ def test_device_ids(anonymous, alice):
     assert r["device_id"] == "PHONE"
     first = Client(anonymous.server, token=r["access_token"])
     assert first.get("/devices/PHONE")["display_name"] == "My phone"
-    # the same device again: its name stays, the tokens it had end
+    # the same device again: its name is kept, its tokens end
     r = anonymous.post("/login", password_login(alice.user_id, alice.password, device_id="PHONE",
                                                 initial_device_display_name="Another name"))
     second = Client(anonymous.server, token=r["access_token"])
@@ -146,7 +146,7 @@ def test_a_waiting_sync_ends_with_its_token(alice):
 
 
 def test_tokens_end_for_good_among_many_sessions(alice):
-    """Whatever others do at the same time, a token that was logged out stays so."""
+    """A token that was logged out stays invalid, whatever other sessions do at the same time."""
 
     def session(n):
         for _ in range(5):
@@ -181,7 +181,7 @@ def test_login_tokens(anonymous, alice):
     token = login_token(alice)
     r = anonymous.post("/login", {"type": "m.login.token", "token": token, "device_id": "TV"})
     assert r["user_id"] == alice.user_id and r["device_id"] == "TV"
-    for bad in token, "nonsense":  # once is enough
+    for bad in token, "nonsense":  # it can be used once
         anonymous.fails(403, "M_FORBIDDEN", "POST", "/login", {"type": "m.login.token", "token": bad})
 
 
@@ -260,8 +260,8 @@ def ends_all(server, used, *tokens):
 
 
 def test_a_used_refresh_token_ends_what_came_from_it(brief):
-    """Its successor's access token was used, or its successor was: then two have the token, and which
-    of them is the thief nobody knows."""
+    """Its successor, or the successor's access token, was used: then two clients have the token, and
+    either may be the thief."""
     one = session(brief, "robbed")
     two = refresh(brief, one["refresh_token"])
     whoami(brief, two["access_token"])
@@ -272,7 +272,7 @@ def test_a_used_refresh_token_ends_what_came_from_it(brief):
     three = refresh(brief, two["refresh_token"])
     four = refresh(brief, three["refresh_token"])
     ends_all(brief, one["refresh_token"], two, three, four)
-    # another device of theirs goes on
+    # the user's other device stays signed in
     other = Client(brief).login("robbed-later", "correct horse")
     assert whoami(brief, other.token)
 
@@ -309,7 +309,7 @@ def test_tokens_survive_a_restart(fresh_server):
 
 @pytest.fixture
 def attacked(fresh_server):
-    """A server whose users come from many addresses, and may try three times."""
+    """A server whose users come from many addresses and have three attempts."""
     s = fresh_server(rate_limits="on", rc_login__per_second="0.001", rc_login__burst_count="3",
                      rc_registration__burst_count="100", trusted_proxies="127.0.0.1")
     s.tries = lambda address, password="wrong", name="ann": httpx.post(
@@ -336,10 +336,10 @@ def test_wrong_passwords_from_elsewhere_keep_none_out_where_they_are_known(attac
     assert answers.count(403) == 15  # all unknown networks together
     assert answers[15:] == [429] * 45
     assert attacked.tries("10.1.0.1", "a password for tests").status_code == 429
-    # The same /64 that she registered at; what is tried there counts there alone.
+    # The same /64 that she registered at; attempts there count there alone.
     assert attacked.tries("2001:db8:1:2:ffff::7", "a password for tests").status_code == 200
     assert attacked.tries("2001:db8:1:3::1", "a password for tests").status_code == 429
-    # Who is signed in is asked for the password nevertheless.
+    # Users who are signed in are asked for the password nevertheless.
     c = Client(attacked)
     c.token = attacked.token
     c.post("/account/password", {"new_password": "another password", "logout_devices": False, "auth": {
@@ -373,12 +373,12 @@ def test_login_tells_where_the_server_is(fresh_server):
     assert r["well_known"] == {"m.homeserver": {"base_url": "https://hs.example"}}
 
 
-# ---- in whose turn passwords are hashed ----
+# ---- the order in which passwords are hashed ----
 
 
 @pytest.fixture
 def crowded(fresh_server):
-    """A server whose users come from many addresses, and hashing a password takes a while."""
+    """A server with users of many addresses and slow password hashing."""
     s = fresh_server(rate_limits="on", rc_login__burst_count=str(50 * os.cpu_count()),
                      rc_registration__burst_count="100", password_hash_cost="5", trusted_proxies="127.0.0.1")
     for name in "ann", "bob", "carol":
@@ -390,7 +390,7 @@ def crowded(fresh_server):
 
 
 def post_from(server, address, path, body):
-    """A connection with a request on it, whose reply is not awaited."""
+    """A connection on which a request was sent; its reply is not read."""
     data = json.dumps(body).encode()
     s = socket.create_connection(("127.0.0.1", httpx.URL(server.url).port))
     s.sendall(f"POST /_matrix/client/v3/{path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\n"
@@ -400,7 +400,7 @@ def post_from(server, address, path, body):
 
 @pytest.mark.parametrize("what", ["login", "register"])
 def test_who_signs_in_once_waits_for_no_crowd(crowded, what):
-    """Neither where they are known, nor from elsewhere."""
+    """Neither on a known network nor on a new one."""
     crowd, body = [], lambda n: password_login("ann", "wrong")
     if what == "register":
         body = lambda n: {"username": f"new{n}", "password": "a password for tests",

@@ -24,7 +24,7 @@ def upload(c, content, type="text/plain", status=200, **params):
 
 
 def mxc(c, content, type="text/plain", **params):
-    """Uploads; what follows mxc://"""
+    """Uploads; the mxc URI without its scheme."""
     return upload(c, content, type, **params)["content_uri"].removeprefix("mxc://")
 
 
@@ -247,7 +247,7 @@ def test_nothing_is_left_of_an_upload_that_broke_off(fresh_server):
 
 @pytest.fixture
 def disk(tmp_path):
-    """disk(options) mounts a file system of its own; what makes it larger or full."""
+    """disk(options) mounts a file system; a function that remounts it with other options."""
     made = []
 
     def mount(options, path=None):
@@ -281,14 +281,14 @@ def test_a_full_disk(fresh_server, disk):
 
 
 def test_no_room_for_the_name(fresh_server, disk):
-    """The content fits, its folders do not."""
+    """There is space for the content but not for its folders."""
     store = disk("nr_inodes=3,mode=700")
     server = fresh_server(media_store_path=str(store), media_quota_per_user="5")
     ann = Client(server).register("ann")
     ann.fails(507, "M_UNKNOWN", "POST", UPLOAD, content=b"abc")
     assert [p for p in store.rglob("*") if p.is_file()] == []
     disk("nr_inodes=100", store)
-    name = mxc(ann, b"abc")  # what failed was not counted
+    name = mxc(ann, b"abc")  # the failed upload was not counted
     assert fetch(ann, f"{MEDIA}/download/{name}").content == b"abc"
 
 
@@ -364,7 +364,7 @@ def test_not_yet_uploaded(alice, bob):
 
 
 def test_a_download_waits_for_the_upload(alice, bob):
-    """It is woken: looking again now and then would not always be late."""
+    """The upload wakes it: polling would be late."""
     delays = []
     for _ in range(5):
         name = announce(alice)

@@ -79,7 +79,7 @@ def test_join_takes_no_reason_but_text(alice):
 
 
 def test_many_join_at_once(alice, register):
-    """Every one of them builds upon the head that another one moves."""
+    """Each join is built upon the head that another one changes."""
     from concurrent.futures import ThreadPoolExecutor
 
     room = alice.create_room(preset="public_chat")
@@ -457,7 +457,7 @@ def test_the_suspended_may_only_leave_and_take_back(fresh_server):
 
 
 def test_rooms_of_a_server_administrator(fresh_server):
-    """Administrators may tidy the directory without being in the room."""
+    """Administrators may unpublish a room without being in it."""
     from test_register import secret_body
 
     server = fresh_server(registration_shared_secret="s3cret")
@@ -511,7 +511,7 @@ def test_joined_rooms(alice):
 
 
 def test_what_else_the_body_of_a_join_says(alice, bob, two):
-    """It becomes part of the member event, also in a room of another server."""
+    """Other members of the body are put into the member event, also in a room of another server."""
     body = {"org.example.x": [1, "two"], "displayname": "Bob of Records", "reason": "work",
             "membership": "ban", "join_authorised_via_users_server": alice.user_id,
             "third_party_signed": None}

@@ -36,7 +36,7 @@ def test_backwards_to_the_beginning(alice):
         raise AssertionError("there is no end")
     assert seen[-1]["type"] == "m.room.create"
     assert len({e["event_id"] for e in seen}) == len(seen)
-    assert len(r["chunk"]) > 0  # the last page is not an empty one
+    assert len(r["chunk"]) > 0  # the last page is not empty
 
 
 def test_forwards(alice):
@@ -66,7 +66,7 @@ def test_at_the_live_end_one_can_go_on(alice, bob):
     assert "end" not in alice.messages(room, dir="f", to=r["end"], limit=1000)
     bob.leave(room)
     numbered(alice, room, 1)
-    assert "end" not in bob.messages(room, dir="f", limit=1000)  # they see no more of it
+    assert "end" not in bob.messages(room, dir="f", limit=1000)  # no later event is visible to them
 
 
 def test_permission_is_checked_first(alice, bob):

@@ -63,7 +63,7 @@ def test_pages(alice, bob, room):
     other = alice.create_room(preset="public_chat")
     bob.join(other)
     sent = []
-    for i in range(130):  # more than is looked at in one go, mostly of one room
+    for i in range(130):  # more than one query reads, mostly of one room
         sent.append(f"m{i}")
         alice.send(other if i % 40 == 0 else room, sent[-1])
         if i % 3 == 0:

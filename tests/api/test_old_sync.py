@@ -1,4 +1,4 @@
-"""What was before /sync: GET /rooms/{roomId}/initialSync, GET /initialSync, GET /events."""
+"""The routes that /sync replaced: GET /rooms/{roomId}/initialSync, GET /initialSync, GET /events."""
 
 import threading
 
@@ -49,7 +49,7 @@ def test_outsiders(alice, bob):
     assert texts(r)[-1] == "hello" and "membership" not in r and r["visibility"] == "private"
 
 
-# ---- who has read, who is there ----------------------------------------------------------------
+# ---- receipts and presence -------------------------------------------------------------------
 
 
 def test_with_receipts_and_presence(alice, bob, register):
@@ -219,7 +219,7 @@ def test_events_of_a_room_that_one_only_looks_into(alice, bob):
 
 
 def test_peeking_waits_for_new_events(fresh_server, register):
-    """And does not look again and again meanwhile."""
+    """Without polling the database meanwhile."""
     server = fresh_server()
     alice, bob = (register(name, on=server) for name in ("alice", "bob"))
     room = alice.create_room(initial_state=[{"type": "m.room.history_visibility",
@@ -237,9 +237,9 @@ def test_peeking_waits_for_new_events(fresh_server, register):
     waiting = threading.Thread(target=lambda: found.extend(stream.read(timeout=600000)))
     waiting.start()
     eventually(lambda: metric(server, "concorde_http_requests_parked") == 1)
-    alice.send(room, "news")
+    alice.send(room, "new")
     waiting.join(60)
-    assert bodies(found) == ["news"]
+    assert bodies(found) == ["new"]
 
 
 def test_events_stop_at_the_leaving(alice, bob):

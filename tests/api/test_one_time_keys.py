@@ -1,4 +1,4 @@
-"""Each one-time key is given out at most once, whatever is uploaded again (end-to-end encryption,
+"""Each one-time key is claimed at most once, even if it is uploaded again (end-to-end encryption,
 "One-time and fallback keys")."""
 
 import random
@@ -75,7 +75,7 @@ def test_a_fallback_key_is_no_one_time_key(device, bob):
     upload(device, second, "fallback_keys")
     assert upload(device, first).json()["one_time_key_counts"]["signed_curve25519"] == 0
     assert upload(device, {"signed_curve25519:F1": device.one_time_key()}).status_code == 400
-    # As a fallback key, the device may go back to it.
+    # A device may upload an old fallback key again.
     assert upload(device, first, "fallback_keys").status_code == 200
     assert claim_one(bob, device) == "signed_curve25519:F1"
 

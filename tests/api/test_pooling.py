@@ -1,4 +1,4 @@
-"""Between Concorde and its database there may be pgbouncer, if it leaves sessions alone."""
+"""pgbouncer may be between Concorde and its database, in session mode."""
 
 import os
 import pathlib
@@ -35,7 +35,7 @@ def proxied(fresh_server):
     direct = uri_of(s)
     make_database(direct, "proxied")
     words = dict(re.findall(r"(\w+)='?([^' ]+)'?", direct))
-    binary = shutil.copy(program("pgbouncer"), home)  # where its user reaches it
+    binary = shutil.copy(program("pgbouncer"), home)  # where its user can execute it
     cluster = (s.data / "postgres" / "data").stat()
 
     def start(mode):

@@ -143,7 +143,7 @@ def test_the_newest_word_of_a_device_replaces_its_earlier_one(alice, bob, room):
     alice.sync(set_presence="unavailable")
     assert alice.get(path(alice))["presence"] == "unavailable"
     assert bob.sync_until(lambda r: (of(alice)(r) or {}).get("presence") == "unavailable")
-    alice.sync(set_presence="offline")  # says nothing
+    alice.sync(set_presence="offline")  # sends no presence
     assert alice.get(path(alice))["presence"] == "unavailable"
     alice.sync()
     assert alice.get(path(alice))["presence"] == "online"
@@ -165,7 +165,7 @@ def test_who_only_acts_is_online(alice, bob, room):
     said = alice.send(room, "without ever syncing")
     assert alice.get(path(alice))["presence"] == "online"
     assert bob.sync_until(lambda r: (of(alice)(r) or {}).get("presence") == "online")
-    alice.put(path(alice), {"presence": "offline"})  # who is not to be seen stays so
+    alice.put(path(alice), {"presence": "offline"})  # an offline user stays offline
     alice.post(f"/rooms/{q(room)}/receipt/m.read/{q(said)}", {})
     alice.send(room, "unseen")
     assert alice.get(path(alice))["presence"] == "offline"

@@ -29,7 +29,7 @@ def test_empty_texts_remove(alice, nothing):
 def test_delete(alice):
     alice.put(path(alice, "avatar_url"), {"avatar_url": "mxc://test.example/abc"})
     assert alice.delete(path(alice, "avatar_url")) == {}
-    assert alice.delete(path(alice, "avatar_url")) == {}  # there was none
+    assert alice.delete(path(alice, "avatar_url")) == {}  # none was set
     assert "avatar_url" not in alice.get(path(alice))
 
 
@@ -51,7 +51,7 @@ def test_the_unstable_path(alice):
     assert alice.get(base)["us.cloke.msc4175.tz"] == "Europe/Berlin"
     alice.delete(f"{base}/us.cloke.msc4175.tz")
     e = alice.fails(404, "M_NOT_FOUND", "GET", f"{base}/us.cloke.msc4175.tz")
-    assert "no such field" in e["error"]  # the user is there
+    assert "no such field" in e["error"]  # the user exists
 
 
 @pytest.mark.parametrize("key, value, errcode", [

@@ -1,4 +1,4 @@
-"""The examples in deploy/ for reverse proxies, as they stand but for names, ports and files."""
+"""The example configurations of reverse proxies in deploy/, with names, ports and files replaced."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def free_port():
 
 
 class Proxied:
-    """What a Client needs to know of a server: its URL. And the certificate of the proxy."""
+    """A server as a Client needs it: its URL, and the certificate of the proxy."""
 
     def __init__(self, url, context, behind):
         self.url, self.context, self.behind = url, context, behind
@@ -117,13 +117,13 @@ def test_behind_a_proxy(proxied):
     event = user.send(room, "hello")
     found = user.sync_until(lambda r: [e["event_id"] for e in timeline(r, room)])
     assert event in found
-    # The operator's pages stay inside.
+    # The operator's pages are not reachable from outside.
     for path in "/metrics", "/health", "/ready":
         assert user.http.get(path).status_code == 404
-    # Browsers are let in.
+    # CORS headers for browsers are present.
     r = user.http.options("/_matrix/client/v3/sync", headers={"Origin": "https://app.example"})
     assert r.headers.get_list("access-control-allow-origin") == ["*"]
-    # What a client says about its address does not count: the proxy knows better.
+    # The client's own address headers are ignored.
     guesses = [
         proxied.client().request(
             "POST", "/login", {"type": "m.login.password", "password": "x",
@@ -160,8 +160,8 @@ def test_what_stays_inside(proxied):
 
 
 def test_limits_agree(proxied):
-    """The proxy lets through what the server takes, and a little more: the server then says what is
-    too large, as clients understand it."""
+    """The proxy passes bodies a little larger than the server's limit, so that the server answers
+    with an error that clients understand."""
     user = proxied.client("user")
     largest = user.get("/_matrix/client/v1/media/config")["m.upload.size"]
     assert largest == 50 << 20

@@ -1,4 +1,4 @@
-"""Push rules: API. What rules do to counts is in test_unread.py."""
+"""Push rules: API. Their effect on counts is in test_unread.py."""
 
 import pytest
 

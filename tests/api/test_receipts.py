@@ -114,7 +114,7 @@ def test_a_reaction_is_in_the_thread_of_what_it_is_to(alice, bob, room):
                                                   "key": "x"}}, type="m.reaction")
 
     bob.read(room, react(in_thread), thread_id=root)
-    # What relates to the root in another way is in the main timeline, but clients show it in the
+    # Events with another relation to the root are in the main timeline, but clients show them in the
     # thread, and send such receipts.
     bob.read(room, react(root), thread_id=root)
     about = alice.send(room, {"m.relates_to": {"rel_type": "m.reference", "event_id": root}},
@@ -184,7 +184,7 @@ def test_the_ephemeral_filter(alice, bob, room):
 
 
 def test_receipts_in_a_crowd_reach_who_waits(register):
-    """In a large room receipts are told together, a little later; but they are told."""
+    """In a large room receipts are sent together, a little later."""
     import threading
 
     speaker = register("speaker")

@@ -50,7 +50,7 @@ def test_a_finished_session_answers_the_same(anonymous, named):
     assert anonymous.post("/register", body) == done
     assert Client(anonymous.server, token=done["access_token"]).get("/account/whoami")
     anonymous.fails(403, "M_FORBIDDEN", "POST", "/register", {**body, "username": name()})
-    del body["auth"]["session"]  # without it, this is somebody else
+    del body["auth"]["session"]  # without it, this is another client
     if named:
         anonymous.fails(400, "M_USER_IN_USE", "POST", "/register", body)
     else:
@@ -196,7 +196,7 @@ def test_shared_secret_is_checked(closed):
     c.fails(403, "M_FORBIDDEN", "POST", path, secret_body(c, "eve", secret="wrong"))
     body = secret_body(c, "eve")
     c.fails(403, "M_FORBIDDEN", "POST", path, {**body, "admin": True})
-    c.fails(400, "M_UNKNOWN", "POST", path, body)  # the nonce was used up
+    c.fails(400, "M_UNKNOWN", "POST", path, body)  # the nonce has been used
     body = secret_body(c, "eve")
     del body["mac"]
     c.fails(400, "M_MISSING_PARAM", "POST", path, body)

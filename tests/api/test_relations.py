@@ -139,8 +139,8 @@ def react_with(client, room, event, txn):
 
 
 def test_annotations_that_are_sent_at_once_are_not_doubled(alice, room):
-    """The first waits for its commit while the others come: all wait to learn what became of it. What
-    repeats its transaction gets its event."""
+    """The first waits for its commit while the others arrive: they wait for its outcome. A request
+    with the same transaction id gets its event."""
     event = alice.send(room, "x")
     txns = ["one", "two", "three", "four", "one", "two"]
     with concurrent.futures.ThreadPoolExecutor(len(txns)) as pool:
@@ -156,7 +156,7 @@ def test_annotations_that_are_sent_at_once_are_not_doubled(alice, room):
 
 
 def test_a_repeated_annotation_is_the_first_one_after_a_restart(fresh_server):
-    """Its event does not stand in its own way."""
+    """It is not refused as a duplicate of its own event."""
     server = fresh_server()
     alice = Client(server).register("alice")
     room = alice.create_room()

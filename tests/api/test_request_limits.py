@@ -1,5 +1,5 @@
-"""What one request may bring and make the server compute is bounded: the tables in docs/operations.md,
-"Limits". Those bounds that have no test elsewhere (test_limits.py says where each has its test)."""
+"""Bounds of one request's size and computation: the tables in docs/operations.md, "Limits". Only
+bounds without a test elsewhere (test_limits.py names the test of each)."""
 
 import concurrent.futures
 import http.client
@@ -19,7 +19,7 @@ FED = "/_matrix/federation/v1"
 
 
 def of_size(size, n=0):
-    """JSON of so many bytes, of which a server makes no tree of many values."""
+    """JSON of so many bytes with few values."""
     return b'{"x":"' + b"y" * (size - 8 - n) + b'"}' + b" " * n
 
 
@@ -36,7 +36,7 @@ def of_size(size, n=0):
     ("POST", "/user_directory/search", 64 * KIB), ("POST", "/join/{room}", 64 * KIB),
 ])
 def test_bodies(alice, method, path, limit):
-    """One byte less is another matter, whatever the answer is."""
+    """A body one byte smaller is not refused for its size."""
     path = path.format(room=q(alice.create_room()), user=q(alice.user_id))
     r = alice.request(method, path, content=of_size(limit + 1))
     assert r.status_code == 413 and r.json()["errcode"] == "M_TOO_LARGE", r.text
@@ -46,7 +46,7 @@ def test_bodies(alice, method, path, limit):
 
 
 def test_bodies_of_servers(remote, two):
-    """By their length alone, before they are sent."""
+    """They are refused by Content-Length, before the body is sent."""
     server, uri = two[0], f"{FED}/send/1"
     limits = {f"{FED}/send/1": 10 * MIB, f"{FED}/user/keys/query": 2 * MIB, f"{FED}/user/keys/claim": 2 * MIB}
     for uri, limit in limits.items():
@@ -91,7 +91,7 @@ def test_users_of_one_question(alice, path, member, item):
 
 
 def test_pools(fresh_server):
-    """As many workers as the table says, and as much of one source; test_http_fair.c proves what that does."""
+    """Workers and each source's share are as in the table; test_http_fair.c tests their effect."""
     text = Client(fresh_server()).request("GET", "/metrics").text
 
     def value(name, pool):
@@ -159,7 +159,7 @@ def test_what_is_ranked_and_counted(long_room, server):
 
 
 def test_a_name_that_more_have_than_are_looked_at(fresh_server):
-    """Who shares a room, and who has it as id, are found all the same."""
+    """Users who share a room, and the user with this id, are found all the same."""
     server = fresh_server()
     alice, bob, meant = (Client(server).register(n) for n in ("alice", "bob", "dupont"))
     psql(uri_of(server), "INSERT INTO users (id, user_id) SELECT 100000 + n, '@many' || n || ':test.example' "

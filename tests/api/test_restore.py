@@ -1,5 +1,5 @@
-"""The backups of docs/operations.md are taken of a server that runs, restored, and served: all that was
-there is there, and clients go on or begin anew, as they must."""
+"""The backups of docs/operations.md are taken of a server that runs, restored, and served: nothing
+is missing, and clients continue or sync anew, as they must."""
 
 import os
 import pathlib
@@ -17,7 +17,7 @@ from test_to_device import send
 
 ENCRYPTION = {"type": "m.room.encryption", "state_key": "",
               "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
-# Where a server stands that has been started since.
+# Tables that a server changes as it starts and runs.
 NOT_COMPARED = {"log_head", "log_epochs", "presence", "search_cursor", "search_index", "devices"}
 
 
@@ -27,7 +27,7 @@ def run(*command, **options):
 
 
 class Story:
-    """People with everything that a server keeps for them, and what is told of it."""
+    """Users with all kinds of data that a server keeps, and how clients read them."""
 
     def __init__(self, server):
         self.server = server
@@ -58,7 +58,7 @@ class Story:
         self.said = alice.send(self.room, "after the token")
 
     def on(self, server):
-        """The same people at another server, or at the same after a start."""
+        """The same users at another server, or at the same after a restart."""
         for name in "alice", "bob":
             c = getattr(self, name)
             setattr(self, name, Client(server, c.user_id, c.token, c.device_id, c.password))
@@ -97,7 +97,7 @@ def tables(uri):
 
 
 def check_tokens(story, lost):
-    """Who has a token from before the backup goes on, who has one from after it gets everything."""
+    """A token from before the backup continues; with one from after it a client gets everything."""
     reply = story.bob.sync(since=story.before)
     room = reply["rooms"]["join"][story.room]
     assert [e["event_id"] for e in timeline(reply, story.room)] == [story.said]
@@ -114,7 +114,7 @@ def check_tokens(story, lost):
 
 
 def lose_something(story):
-    """What was done after the backup; a token that knows it."""
+    """Changes after the backup; a token from after them."""
     room = story.bob.create_room(initial_state=[ENCRYPTION])
     for i in range(4):
         story.bob.send(room, "lost")

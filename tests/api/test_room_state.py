@@ -223,7 +223,7 @@ def test_joined_members(alice, bob):
 
 
 def test_many_members_come_in_pages(alice, bob):
-    """More than are read at once."""
+    """More than one query reads."""
     room = alice.create_room(preset="public_chat")
     for n in range(3):
         alice.ban(room, f"@spam{n}:elsewhere.example")
@@ -268,7 +268,7 @@ def test_canonical_alias_may_keep_what_it_had(alice):
 
 
 def test_what_cannot_be_set_in_version_12(alice, bob):
-    """Of whatever power: it is the request that is wrong."""
+    """By no user: the request itself is invalid."""
     room = alice.create_room(creation_content={"additional_creators": [bob.user_id]})
     alice.invite(room, bob)
     bob.join(room)

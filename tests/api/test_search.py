@@ -81,7 +81,7 @@ def library(alice):
 
 
 def test_people_find_what_is_written(library):
-    """A text by itself, its words and their parts, in another form, without accents, inflected."""
+    """A text by its words and their parts, in another form, without accents, inflected."""
     finds = {
         "link": ["https://www.youtube.com/watch?v=oHg5SJYRHA0", "oHg5SJYRHA0", "ohg5sjyrha0", "youtube",
                  "www.youtube.com", "watch?v=oHg5SJYRHA0", SAID["link"]],
@@ -121,7 +121,7 @@ def test_people_do_not_find_what_is_not_there(library, term):
 def test_words_that_are_everywhere_count_when_there_are_no_others(library):
     assert hits(search(library, "what are the xlsx")) == [SAID["budget"]]
     assert hits(search(library, "the is")) == [SAID["budget"]]
-    assert hits(search(library, "-xlsx")) == [SAID["budget"]]  # nothing else was asked for
+    assert hits(search(library, "-xlsx")) == [SAID["budget"]]  # a lone negated word is searched for
     assert sorted(hits(search(library, "anna OR youtube"))) == sorted([SAID["mail"], SAID["link"]])
 
 
@@ -137,7 +137,7 @@ def test_highlights_stand_in_the_text(library, term, words):
 
 
 def test_an_index_of_another_form_is_made_anew_in_the_background(fresh_server):
-    """The form is that of the version and of the configured languages."""
+    """The form depends on the version and the configured languages."""
     s = fresh_server(search_languages="german")
     user = Client(s).register("archivist")
     room = user.create_room()
@@ -262,7 +262,7 @@ def test_redacted_and_encrypted_are_not_found(alice):
 
 
 def test_history_that_came_from_another_server(two):
-    """It is found as what was said while the user was there."""
+    """Backfilled events are found like those sent while the user was a member."""
     a, b = two
     alice, bob = a.user("alice"), b.user("bob")
     room = alice.create_room(preset="public_chat", name="Ostrich club")

@@ -19,7 +19,7 @@ def room(alice):
 
 
 def sent(client, room, event):
-    """An event as the room's history has it."""
+    """An event as /messages returns it."""
     chunk = client.messages(room, limit=50)["chunk"]
     return next(e for e in chunk if e["event_id"] == event)
 
@@ -109,7 +109,7 @@ BACKGROUND = ("search_", "erasures_forgetting", "erasures_list", "profiles_page"
 
 
 def statements(client):
-    """How often each SQL statement has run, but for those of the thread that indexes."""
+    """How often each SQL statement has run, without those of the indexing thread."""
     counts = {}
     for line in client.request("GET", "/metrics").text.splitlines():
         if line.startswith("synapse_storage_transaction_time_count") and not any(b in line for b in BACKGROUND):
@@ -119,7 +119,7 @@ def statements(client):
 
 
 def test_sending_asks_the_database_for_nothing_but_the_commit(fresh_server, register):
-    # Who sends is online, which is written in the background, once in a while.
+    # A sender is online, which is written in the background now and then.
     alice = register("alice", on=fresh_server(presence__enabled="false"))
     room = alice.create_room()
     alice.send(room, "warm", txn="0")

@@ -167,7 +167,7 @@ def test_log_can_be_json(fresh_server):
 
 
 def test_forwarded_addresses_count_only_from_trusted_proxies(fresh_server):
-    """Rate limits go by the address that a trusted proxy names."""
+    """Rate limits use the address that a trusted proxy sends."""
 
     def tries(s, addresses):
         return [
@@ -191,8 +191,8 @@ def test_forwarded_addresses_count_only_from_trusted_proxies(fresh_server):
 
 
 def test_its_unit_bounds_memory():
-    """The caches, what bodies may take besides (tests/fault/test_memory.py), and a database of its own have
-    room; who is killed for lack of memory does not take the others along."""
+    """The limit has space for the caches, bodies (tests/fault/test_memory.py) and an embedded database;
+    a process killed for lack of memory does not end the others."""
     unit = dict(line.split("=", 1) for line in (ROOT / "deploy" / "concorde.service").read_text().splitlines()
                 if "=" in line and not line.startswith("#"))
     caches = re.search(r"^#? *cache_size: *(\d+)M", run_cli("check-config", "--example").stdout, re.M)

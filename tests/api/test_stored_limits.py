@@ -1,5 +1,5 @@
-"""What one user can make the server store is bounded: the table in docs/operations.md, "Limits". One
-test for each row that has none elsewhere; what is there beforehand is put into the database.
+"""Bounds of the data that one user can store: the table in docs/operations.md, "Limits". One
+test for each row that has none elsewhere; earlier data are written into the database directly.
 
 Elsewhere: messages to devices in test_to_device.py; devices in test_abuse.py; ignored
 users in test_account_data.py; media of a user in test_media.py, of other servers in test_fed_media.py;
@@ -75,8 +75,8 @@ def test_rooms(fresh_server):
     ann.fails(*code, "POST", "/createRoom", {})
     ann.fails(*code, "POST", f"/join/{q(public)}", {})
     ann.fails(*code, "POST", f"/knock/{q(knocked)}", {})
-    ann.put(f"/profile/{q(ann.user_id)}/displayname", {"displayname": "Ann"})  # goes on in all of them
-    eve.invite(public, ann)  # which may wait
+    ann.put(f"/profile/{q(ann.user_id)}/displayname", {"displayname": "Ann"})  # reaches all rooms
+    eve.invite(public, ann)  # the invite may stay pending
     ann.leave(rooms[0])
     ann.join(public)
 
@@ -101,7 +101,7 @@ def test_invites_that_wait(alice, bob, fill):
 
 
 def test_state_of_a_room(alice, bob):
-    """As many bytes as one sender may have there; what replaces is not counted."""
+    """As many bytes as one sender may have there; replacements do not count."""
     room = alice.create_room(preset="public_chat", power_level_content_override={"state_default": 0})
     bob.join(room)
     content = {"x": "x" * 64000}
@@ -130,7 +130,7 @@ def test_signatures(alice, bob, fill):
     fill("INSERT INTO user_signature_changes (signer, target, position) "
          "SELECT $user, -n, 1 FROM generate_series(1, 20000) n")
     alice.fails(413, "M_TOO_LARGE", "POST", "/keys/signatures/upload", {bob.user_id: {"k": {}}})
-    alice.post("/keys/signatures/upload", {alice.user_id: {"k": {}}})  # one's own
+    alice.post("/keys/signatures/upload", {alice.user_id: {"k": {}}})  # of the user's own keys
 
 
 def test_reports(alice, bob, fill, count):
@@ -189,7 +189,7 @@ def test_one_time_keys_of_a_device(alice, fill):
 
 
 def test_devices_in_one_request(alice, bob, fill):
-    """Ten thousand that are named, and twice as many of those who have more than the request says."""
+    """At most 10,000 devices that are named, and 20,000 with those of "*"."""
     path = "/sendToDevice/m.test/"
     named = {bob.user_id: {f"D{n}": {} for n in range(10001)}}
     alice.fails(400, "M_INVALID_PARAM", "PUT", path + "named", {"messages": named})
@@ -226,7 +226,7 @@ def test_tokens_of_a_few_minutes(alice, anonymous, fill, count):
 
 
 def test_presence_of_devices(alice):
-    """The word of the device that ends first makes room for the thirty-third."""
+    """The device whose presence ends first is replaced by the thirty-third."""
     path = f"/presence/{q(alice.user_id)}/status"
     alice.put(path, {"presence": "online"})
     for n in range(32):
@@ -251,4 +251,4 @@ def test_number_of_state_events_of_a_room(alice):
         if (r := put(n)).status_code != 200:
             break
     assert r.status_code == 413 and r.json()["errcode"] == "M_TOO_LARGE"
-    assert put(0).status_code == 200  # what replaces is not counted
+    assert put(0).status_code == 200  # replacements do not count

@@ -1,4 +1,4 @@
-"""Client-server API, "Syncing": what a reply holds, initially and from a token on."""
+"""Client-server API, "Syncing": initial and incremental replies."""
 
 import threading
 import time
@@ -52,14 +52,14 @@ def test_initial_room(alice, bob):
 def test_incremental_is_only_what_is_new(alice):
     rooms = [alice.create_room() for _ in range(3)]
     since = alice.sync()["next_batch"]
-    sent = alice.send(rooms[1], "news")
+    sent = alice.send(rooms[1], "new")
     r = alice.sync(since=since)
     assert list(r["rooms"]["join"]) == [rooms[1]]
     part = section(r, rooms[1])
     assert ids(part["timeline"]["events"]) == [sent]
     assert part["timeline"]["limited"] is False
     assert part["state"]["events"] == []
-    assert alice.sync(since=since)["rooms"]["join"].keys() == {rooms[1]}  # as often as one asks
+    assert alice.sync(since=since)["rooms"]["join"].keys() == {rooms[1]}  # the same for each request
     assert not alice.sync(since=r["next_batch"])["rooms"].get("join")
 
 
@@ -143,7 +143,7 @@ def test_summary_comes_when_members_change(alice, bob):
     bob.leave(room)
     summary = section(alice.next_sync(), room)["summary"]
     assert summary["m.joined_member_count"] == 1
-    assert summary["m.heroes"] == [bob.user_id]  # who was there last
+    assert summary["m.heroes"] == [bob.user_id]  # members who have left
 
 
 # ---- ephemeral, account data -------------------------------------------------------------------
@@ -163,7 +163,7 @@ def test_receipts(alice, bob):
     r = alice.next_sync()
     assert ephemeral(r, room, "m.receipt")[0]["content"][sent]["m.read"].keys() == {bob.user_id}
     assert not ephemeral(alice.next_sync(), room, "m.receipt")
-    assert ephemeral(alice.sync(), room, "m.receipt")  # an initial sync tells all
+    assert ephemeral(alice.sync(), room, "m.receipt")  # an initial sync has all
     assert section(bob.next_sync(), room)["unread_notifications"]["notification_count"] == 0
     alice.read(room, sent, kind="m.read.private")
     assert not ephemeral(bob.next_sync(), room, "m.receipt")
@@ -242,11 +242,11 @@ def test_to_device_until_acknowledged(alice, bob):
     assert first["to_device"]["events"] == wanted
     assert bob.sync(since=since)["to_device"]["events"] == wanted  # the reply was lost
     assert bob.sync(since=first["next_batch"])["to_device"]["events"] == []
-    assert bob.sync(since=since)["to_device"]["events"] == []  # acknowledged is gone
+    assert bob.sync(since=since)["to_device"]["events"] == []  # acknowledged messages are deleted
 
 
 def test_to_device_in_portions(alice, bob):
-    """No more than a hundred at once; rooms do not run ahead of them."""
+    """At most a hundred in a reply; rooms wait until all are sent."""
     room = alice.create_room(preset="public_chat")
     bob.join(room)
     bob.next_sync()
@@ -283,7 +283,7 @@ def changed_devices(reply):
 
 @pytest.mark.parametrize("how", ["shown", "hidden", "room not wanted", "lazily"])
 def test_device_lists_follow_members(alice, bob, how):
-    """Whom to encrypt for does not depend on what a filter shows of the room."""
+    """device_lists does not depend on the filter."""
     room = alice.create_room(preset="public_chat")
     params = {
         "shown": {}, "hidden": timeline_filter(types=["m.none"]),
@@ -313,7 +313,7 @@ def test_device_lists_when_one_joins_or_leaves(alice, bob):
 
 
 class Waiting:
-    """A long poll in a thread of its own. Presence, which comes and goes, is not what it is for."""
+    """A long poll in a thread. Presence is filtered out, since it would wake it."""
 
     def __init__(self, client, timeout=30000, **room):
         params = inline(presence={"not_types": ["*"]}, room=room)
@@ -333,7 +333,7 @@ class Waiting:
 
     def result(self):
         self.thread.join(20)
-        assert self.reply is not None, "nobody woke it"
+        assert self.reply is not None, "it was not woken"
         assert self.seconds < 15
         return self.reply
 
@@ -426,12 +426,12 @@ def test_timeout(alice):
     since = alice.sync()["next_batch"]
     for timeout, least, most in (0, 0, 1), (700, 0.6, 3):
         started = time.monotonic()
-        # Her own coming online is news, too: left out.
+        # Her own presence would be in the reply too: filtered out.
         r = alice.sync(since=since, timeout=timeout, filter='{"presence":{"not_types":["*"]}}')
         assert least <= time.monotonic() - started < most
         since = r["next_batch"]
     started = time.monotonic()
-    alice.sync(timeout=20000)  # an initial one never waits
+    alice.sync(timeout=20000)  # an initial sync never waits
     assert time.monotonic() - started < 5
 
 
@@ -456,7 +456,7 @@ def test_garbage_tokens(alice, token):
 
 
 def test_a_token_from_the_future(alice):
-    """Of a database that was set back: the client goes on from what there is."""
+    """After the database was restored: the client continues from the current position."""
     room = alice.create_room()
     since = alice.sync(since="s999999999999_1")["next_batch"]
     sent = alice.send(room, "x")

@@ -1,5 +1,5 @@
-"""Every cursor on the log sees every event once and in order: random stories, cursors of several
-kinds and speeds, restarts in between; then what each has put together is compared with the room."""
+"""Every cursor on the log sees every event once and in order: random actions, cursors of several
+kinds and speeds, restarts in between; then each cursor's result is compared with the room."""
 
 import random
 import threading
@@ -19,7 +19,7 @@ KINDS = {
 
 
 class Story:
-    """Users who do random things in a few rooms; each has cursors of all kinds."""
+    """Users who act at random in a few rooms; each has cursors of all kinds."""
 
     def __init__(self, server, register, seed):
         self.server, self.random = server, random.Random(seed)
@@ -39,7 +39,7 @@ class Story:
              "content": {"history_visibility": visibility}}]))
 
     def act(self):
-        """One random thing; the server may refuse it."""
+        """One random action; the server may refuse it."""
         self.n += 1
         user, other = self.random.sample(self.users, 2)
         room = q(self.random.choice(self.rooms))
@@ -116,7 +116,7 @@ def test_random_story_over_restarts(fresh_server, register):
 
 
 class Follower(threading.Thread):
-    """Reads one user's long polls until told to stop."""
+    """Reads one user's long polls until it is stopped."""
 
     def __init__(self, client, **params):
         super().__init__(daemon=True)
@@ -134,12 +134,12 @@ class Follower(threading.Thread):
                     assert not part["timeline"]["limited"]
                     self.seen += ids(part["timeline"]["events"])
                 self.since = r["next_batch"]
-        except Exception as e:  # told in the test's own thread
+        except Exception as e:  # raised in the test's own thread
             self.failure = e
 
 
 def test_cursors_under_load(register):
-    """Several write to two rooms at once; several follow."""
+    """Several users write to two rooms at once; several follow."""
     users = [register("loud") for _ in range(4)]
     rooms = [users[0].create_room(preset="public_chat") for _ in range(2)]
     for user in users[1:]:
@@ -177,7 +177,7 @@ def test_cursors_under_load(register):
         truth = [e for e in truth if e in everything]
         for follower in followers:
             assert [e for e in follower.seen if e in set(truth)] == truth
-    for events in sent:  # each writer's events stand in the order in which they were answered
+    for events in sent:  # each writer's events are in the order of their answers
         for room in rooms:
             truth = ids(users[0].messages(room, limit=1000)["chunk"])[::-1]
             mine = [e for e in truth if e in set(events)]

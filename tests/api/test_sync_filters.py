@@ -107,7 +107,7 @@ def test_event_format_federation(talk):
         assert "age" in e["unsigned"]
 
 
-# ---- what the filter hides of the state --------------------------------------------------------
+# ---- state that the filter hides ---------------------------------------------------------------
 
 
 ONLY_MESSAGES = timeline_filter(types=["m.room.message"])
@@ -115,7 +115,7 @@ ONLY_MESSAGES = timeline_filter(types=["m.room.message"])
 
 @pytest.mark.parametrize("what", ["initial", "incremental", "limited"])
 def test_hidden_state_changes_come_in_state(alice, what):
-    """Also those that lie between or behind the shown messages; each key once, the newest."""
+    """Also changes between or after the shown messages; each key once, the newest."""
     room = alice.create_room(topic="first")
     since = None if what == "initial" else alice.sync(**ONLY_MESSAGES)["next_batch"]
     alice.send(room, "m0")
@@ -150,7 +150,7 @@ def test_shown_state_does_not_come_in_state(alice):
 
 
 def test_state_at_the_start_of_the_timeline(alice):
-    """What is set within the timeline is shown in `state` as it was before."""
+    """State that the timeline changes is in `state` as it was before."""
     room = alice.create_room(topic="before")
     since = alice.sync()["next_batch"]
     for n in range(8):
@@ -197,7 +197,7 @@ def test_lazy_initial(crowd):
     (ann, ben, cat, dan, eve), room = crowd
     ben.send(room, "x"), cat.send(room, "y")
     r = ann.sync(**lazy(limit=2))
-    # the senders, and oneself
+    # the senders and the user
     assert members_in(state_of(r, room)) == sorted(u.user_id for u in (ann, ben, cat))
     everything = {(e["type"], e["state_key"]) for e in ann.state(room)}
     others = {key for key in everything if key[0] != "m.room.member"}
@@ -271,7 +271,7 @@ def test_lazy_gap_has_state_and_members_who_changed(crowd):
 
 
 def test_lazy_heroes(register):
-    """Members who give a room its name come with it, also when they change later."""
+    """Heroes are sent with the summary, also when they change later."""
     users = [register(name) for name in ("ann", "ben", "cat", "dan", "eve", "fay", "gus")]
     ann, ben = users[:2]
     room = ann.create_room(preset="public_chat")

@@ -1,4 +1,4 @@
-"""What /sync tells of rooms that a user is out of: nothing of those they never were in."""
+"""`leave` of /sync: left rooms, but none that the user was never in."""
 
 from client import timeline
 

@@ -63,7 +63,7 @@ def test_gaps(alice, sent_n, limited):
 
 
 def test_gap_with_a_filter(alice, bob):
-    """The limit counts what the filter lets through; nothing of it is lost between."""
+    """The limit counts events that pass the filter; none of them is lost."""
     room = alice.create_room(preset="public_chat")
     bob.join(room)
     only_bob = {"senders": [bob.user_id], "types": ["m.room.message"], "limit": 2}
@@ -95,11 +95,11 @@ def test_timelines_that_the_filter_empties(alice):
     assert not section(r, room) or not section(r, room)["timeline"]["limited"]
 
 
-# ---- older than what is in memory --------------------------------------------------------------
+# ---- tokens older than the memory --------------------------------------------------------------
 
 
 def comparable(value):
-    """A reply without what depends on when it was asked for, and to-device messages, which end."""
+    """A reply without the parts that depend on time, and without to-device messages."""
     if isinstance(value, dict):
         return {k: comparable(v) for k, v in value.items()
                 if k not in ("age", "next_batch", "presence", "to_device")}
@@ -122,7 +122,7 @@ def sorted_parts(reply):
 
 
 def test_answers_do_not_depend_on_memory(fresh_server, register):
-    """What is told from the feed and from the database is the same, for every token of a story."""
+    """Replies from the feed and from the database are the same, for every token of a story."""
     server = fresh_server()
     alice, bob = (register(name, on=server) for name in ("alice", "bob"))
     tokens = [bob.sync()["next_batch"]]
@@ -152,7 +152,7 @@ def test_answers_do_not_depend_on_memory(fresh_server, register):
     then(bob.leave(other))
 
     filters = [{}, timeline_filter(limit=2), timeline_filter(types=["m.room.message"]),
-               # redundant ones too: which members a device was sent is forgotten now and then
+               # redundant ones too: the server may forget which members it sent to a device
                inline(room={"state": {"lazy_load_members": True,
                                       "include_redundant_members": True}}),
                {"use_state_after": "true"}]
@@ -171,11 +171,11 @@ def test_answers_do_not_depend_on_memory(fresh_server, register):
         assert memory == database, f"since {since} of {tokens}, {params}"
 
 
-# ---- what costs as much as an initial sync has workers of its own ----
+# ---- syncs as large as an initial one have separate workers ----
 
 
 def test_long_syncs_move(fresh_server):
-    """Without `since`, with `full_state`, and after very much; nothing else does."""
+    """Only those without `since`, with `full_state`, and after a long absence."""
     s = fresh_server()
     user, friend = Client(s).register("user"), Client(s).register("friend")
     moved = lambda: metric(s, 'concorde_http_moved_total{pool="initial"}')
@@ -197,7 +197,7 @@ def test_long_syncs_move(fresh_server):
     moves(0, since=since, **timeline_filter(limit=1000))
     for room in rooms:
         user.send(room, "one each")
-    s.restart()  # nothing is in memory
+    s.restart()  # the memory is empty
     user = Client(s, user.user_id, user.token, user.device_id)
     assert len(moves(0, since=since)["rooms"]["join"]) == len(rooms)
     many = moves(1, since=since, **timeline_filter(limit=100))
@@ -208,7 +208,7 @@ def test_long_syncs_move(fresh_server):
 
 
 def test_a_long_sync_does_not_wait(fresh_server):
-    """One that moved, and has nothing to say, is answered: it would be woken among those that are long."""
+    """One that moved, and is empty, is answered: else it would be woken in the pool for long ones."""
     s = fresh_server()
     user = Client(s).register("user")
     rooms = [user.create_room() for _ in range(25)]

@@ -1,5 +1,5 @@
-"""Client-server API, "Syncing": rooms that one is invited to, knocks on, joins, leaves, is thrown
-out of, forgets and comes back to."""
+"""Client-server API, "Syncing": rooms that a user is invited to, knocks on, joins, leaves, is kicked
+from, forgets and rejoins."""
 
 import pytest
 
@@ -36,12 +36,12 @@ def test_an_invite(alice, bob):
         assert mine["content"]["membership"] == "invite" and mine["sender"] == alice.user_id
         assert state["m.room.member", alice.user_id]["content"]["membership"] == "join"
     alice.send(room, "x")
-    assert rooms_in(bob.next_sync()) == {}  # an invited user hears nothing of the room
+    assert rooms_in(bob.next_sync()) == {}  # an invited user gets no events of the room
 
 
 @pytest.mark.parametrize("who", ["declined", "withdrawn"])
 def test_an_invite_that_ends(alice, bob, who):
-    """It is told as left; nothing of the room is told."""
+    """The room is in `leave`, without events of others."""
     room = alice.create_room(invite=[bob.user_id], name="secret")
     alice.send(room, "secret")
     bob.next_sync()
@@ -133,7 +133,7 @@ def test_joining_a_room_that_hides_its_past(alice, bob):
     alice.send(room, "after")
     r = bob.next_sync()
     assert bodies(events_of(r, room)) == ["after"]
-    assert ("org.hidden", "") in state_of(r, room)  # its event is hidden, what it says is not
+    assert ("org.hidden", "") in state_of(r, room)  # its event is hidden, its state is not
 
 
 # ---- leaving -----------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_left_and_rejoined_between_two_syncs(alice, bob, visibility, seen):
     assert rooms_in(r) == {"join": [room]}
     assert bodies(events_of(r, room)) == (["while away"] if seen else []) + ["back"]
     known = set(ids(events_of(r, room))) | {e["event_id"] for e in state_of(r, room).values()}
-    assert topic in known  # whoever is in the room has all of its state
+    assert topic in known  # members have all of the room's state
 
 
 def test_rejoining_is_like_joining(alice, bob):
@@ -295,7 +295,7 @@ def test_other_members_come_and_go(alice, bob, register):
     assert event["unsigned"]["prev_content"]["membership"] == "join"
 
 
-# ---- spaces of time that state_after tells -----------------------------------------------------
+# ---- ranges that state_after covers ------------------------------------------------------------
 
 
 AFTER = [("state_after", {"use_state_after": "true"}),
@@ -362,7 +362,7 @@ def test_state_after_newly_joined_and_left(alice, bob):
 
 
 def test_state_after_a_declined_invite(alice, bob):
-    """The leaving itself, which clients take from nowhere else; and nothing of the room."""
+    """The leave event itself, which clients get nowhere else, and no other event of the room."""
     room = alice.create_room(invite=[bob.user_id], name="secret")
     bob.next_sync(use_state_after="true")
     bob.leave(room)

@@ -1,4 +1,4 @@
-"""Client-server API, "Third-party Lookup": clients ask at each start, bridges or not."""
+"""Client-server API, "Third-party Lookup": clients ask at each start, with or without bridges."""
 
 BASE = "/thirdparty"
 

@@ -45,7 +45,7 @@ def test_latest_event_shows_its_edit(alice, bob, room):
     reply = in_thread(bob, room, root, "reply")
     newest = edit(bob, room, reply, "better")
     summary = bundled(alice, room, root)["m.thread"]
-    assert summary["count"] == 1  # the edit is not of the thread
+    assert summary["count"] == 1  # the edit is not part of the thread
     assert summary["latest_event"]["event_id"] == reply
     assert summary["latest_event"]["unsigned"]["m.relations"]["m.replace"]["event_id"] == newest
 

@@ -26,7 +26,7 @@ def thumbnail(c, name, width, height, status=200, **params):
 
 
 def kept(server):
-    """What was made of this server's images."""
+    """The stored thumbnails of this server's images."""
     return {p for p in files(server) if "thumbnails" in p.parts}
 
 
@@ -35,7 +35,7 @@ PICTURE = images.png(1000, 500)
 
 @pytest.fixture(scope="module")
 def picture(server):
-    """1000x500, of somebody."""
+    """An uploaded image of 1000x500."""
     c = Client(server).register(f"painter-{os.getpid()}")
     yield mxc(c, PICTURE, "image/png", filename="picture.png")
     c.close()
@@ -51,7 +51,7 @@ def picture(server):
     (800, 600, "scale", (800, 400)), (1, 1, "scale", (320, 160)), (1, 241, "scale", (640, 320)),
     (801, 1, "scale", (1000, 500)), (5000, 5000, "scale", (1000, 500)),
     (5000, 5000, "crop", (1000, 500)), (5000, 32, "crop", (1000, 32)),
-    (640, 640, "crop", (640, 500)),  # enlarged it is never
+    (640, 640, "crop", (640, 500)),  # it is never enlarged
 ])
 def test_sizes(alice, picture, width, height, method, wanted):
     r, (kind, *size, moves) = thumbnail(alice, picture, width, height, method=method)
@@ -80,7 +80,7 @@ def test_a_small_image_is_sent_as_it_is(alice):
     name = mxc(alice, small, "text/html")
     r, _ = thumbnail(alice, name, 32, 32, method="crop")
     assert r.content == small
-    assert r.headers["content-type"] == "image/png"  # what it is, not what was said of it
+    assert r.headers["content-type"] == "image/png"  # the real type, not the one of the upload
     assert r.headers["content-disposition"] == 'inline; filename="thumbnail.png"'
 
 
@@ -106,7 +106,7 @@ def test_a_turned_photograph_is_set_upright(alice):
     name = mxc(alice, images.jpeg(800, 400, orientation=6))
     r, size = thumbnail(alice, name, 320, 240)
     assert size == ("jpeg", 120, 240, False)
-    assert b"Exif" not in r.content  # where it was taken stays untold
+    assert b"Exif" not in r.content  # the place of the photo is removed
 
 
 def test_avif_is_never_sent_as_a_thumbnail(alice):
@@ -170,7 +170,7 @@ def test_bad_parameters(alice, picture, params, errcode):
     b"", b"no image at all", b"<svg xmlns='http://www.w3.org/2000/svg' width='10' height='10'/>",
     b"%PDF-1.4\n", images.png_header(100, 100), PICTURE[:40], b"GIF89a", b"\xff\xd8\xff\xe0 no",
     b"RIFF\x10\0\0\0WEBPVP8 ", images.AVIF[:100], b"II*\0\x08\0\0\0" + bytes(100),
-    b"\0\0\0\x1d" + images.AVIF[4:],  # the decoder itself does not take it for AVIF
+    b"\0\0\0\x1d" + images.AVIF[4:],  # the decoder itself does not see it as AVIF
 ], ids=range(12))
 def test_not_an_image(alice, content):
     name = mxc(alice, content, "image/png")
@@ -178,7 +178,7 @@ def test_not_an_image(alice, content):
 
 
 def test_an_image_that_breaks_off(alice, server):
-    """Either what there is, or an error; never a hang, never a file that is half done."""
+    """Either a partial thumbnail or an error; never a hang, never an incomplete file."""
     name = mxc(alice, PICTURE[:len(PICTURE) // 2], "image/png")
     r = alice.request("GET", f"{MEDIA}/thumbnail/{name}", params={"width": 32, "height": 32})
     assert r.status_code in (200, 400)
@@ -212,7 +212,7 @@ def test_bombs(fresh_server):
 
 
 def test_a_large_real_image(alice):
-    """30 million pixels, under the limit: within the time and memory that it gets."""
+    """30 million pixels are under the limit: the time and memory allowed suffice."""
     name = mxc(alice, images.png_bomb(6000, 5000), "image/png")
     assert thumbnail(alice, name, 96, 96, method="crop")[1] == ("png", 96, 96, False)
 
@@ -224,7 +224,7 @@ PROGRAM = pathlib.Path(servers.BINARY).with_name("concorde-thumbnail")
 
 
 def test_its_program_is_confined(tmp_path):
-    """Looked at while it writes: into a pipe, which is soon full."""
+    """It is inspected while it writes into a pipe that is full."""
     (tmp_path / "image").write_bytes(PICTURE)
     with (tmp_path / "image").open("rb") as image, subprocess.Popen(
             [PROGRAM, "640", "480", "scale", "still", "1000000"], stdin=image,
@@ -276,7 +276,7 @@ def test_made_once(fresh_server):
         "thumbnails", name[:2], name[2:4], f"{name}-96x96-crop")
     metrics = Client(server).request("GET", "/metrics").text
     made = int(metrics.split("concorde_media_thumbnails_made_total ")[-1].split()[0])
-    assert 1 <= made <= 4  # no more than run at once
+    assert 1 <= made <= 4  # at most as many as run at once
     assert "concorde_media_thumbnails_served_total 48" in metrics
     assert "concorde_media_thumbnailers 0" in metrics
     path.unlink()  # a cache: it is made again
@@ -284,7 +284,7 @@ def test_made_once(fresh_server):
 
 
 def used(server):
-    """What is counted, and what is there: names and bytes, in blocks."""
+    """The recorded and the real use: names and bytes, in blocks."""
     counted = psql(uri_of(server), "SELECT bytes FROM media_usage WHERE \"user\" = -1")
     rows = psql(uri_of(server), "SELECT encode(sha256, 'hex') || '-' || variant FROM thumbnails")
     assert set(rows.split()) == {p.name for p in kept(server)}
@@ -296,13 +296,13 @@ def test_the_oldest_of_what_is_beyond_the_budget_goes(fresh_server):
     server = fresh_server(thumbnail_budget="16K")
     ann = Client(server).register("ann")
     name = mxc(ann, images.gif(200, 200))
-    for side in 32, 96, 320:  # the last is as large as the image: nothing is stored of it
+    for side in 32, 96, 320:  # the last is as large as the image: it is not stored
         thumbnail(ann, name, side, side, method="crop")
     assert used(server) == {"32x32-crop", "96x96-crop", "320x320-crop"}
     psql(uri_of(server), "UPDATE thumbnails SET accessed_ts = accessed_ts - 7200000")
     for path in kept(server):
         os.utime(path, (0, 0))
-    thumbnail(ann, name, 32, 32, method="crop")  # the one that was sent last
+    thumbnail(ann, name, 32, 32, method="crop")  # the most recently sent one
     before = thumbnail(ann, name, 96, 96, method="crop")[0].content
     for side in 240, 480:
         thumbnail(ann, name, side, side, method="crop")
@@ -358,7 +358,7 @@ def test_not_modified(alice, picture):
     assert other.headers["etag"] != r.headers["etag"]
 
 
-# ---- who may ----
+# ---- access ----
 
 
 def test_they_need_a_token(anonymous, alice, picture):

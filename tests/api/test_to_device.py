@@ -36,7 +36,7 @@ def test_not_acknowledged_is_sent_again(alice, bob):
     assert len(received(first)) == 1
     assert received(bob.sync(since=since)) == received(first)
     assert received(bob.sync(since=first["next_batch"])) == []
-    # Acknowledged is gone for good, even for an older token.
+    # Acknowledged messages are deleted, even for an older token.
     assert received(bob.sync(since=since)) == []
 
 
@@ -75,7 +75,7 @@ def test_repeated_transaction_sends_nothing(alice, bob):
         send(alice, {bob.user_id: {bob.device_id: {"n": n}}}, txn="same")
     assert [e["content"]["n"] for e in bob.sync_until(received)] == [1]
     assert received(bob.next_sync()) == []
-    # Another type, and another device, have transactions of their own.
+    # Another type, and another device, have separate transactions.
     send(alice, {bob.user_id: {bob.device_id: {"n": 3}}}, type="m.other", txn="same")
     send(alice.another_device(), {bob.user_id: {bob.device_id: {"n": 4}}}, txn="same")
     assert [e["content"]["n"] for e in received(bob.next_sync())] == [3, 4]
@@ -133,7 +133,7 @@ def test_too_large_is_refused(alice, bob):
 
 
 def waiting(server, user=None):
-    """Rows, and the bytes in them, that wait in the database; with a user, what they have sent."""
+    """Pending rows in the database and their bytes; with a user, those they have sent."""
     of = f"source = (SELECT id FROM users WHERE user_id = '{user.user_id}')" if user else "true"
     rows = psql(uri_of(server), "SELECT (SELECT count(*) FROM to_device WHERE " + of + "), (SELECT "
                 "COALESCE(sum(octet_length(json)), 0) FROM to_device WHERE " + of + ") + (SELECT "
@@ -142,7 +142,7 @@ def waiting(server, user=None):
 
 
 def contents(client):
-    """All that waits for a client, read to the end."""
+    """All pending messages of a client, read to the end."""
     got = []
     while part := received(client.next_sync()):
         got += [e["content"] for e in part]
@@ -204,7 +204,7 @@ def test_the_oldest_go_of_a_user_who_has_too_much_waiting(fresh_server, register
 
 
 def test_what_is_written_is_charged(fresh_server, register):
-    """A message to "*" of a user with a thousand devices is a small request and much to store."""
+    """A message to "*" of a user with a thousand devices is a small request that stores much."""
     server = fresh_server(rate_limits="on", rc_keys__per_second="0.001", rc_keys__burst_count="3")
     alice, bob = register("alice", on=server), register("bob", on=server)
     psql(uri_of(server), "INSERT INTO devices (\"user\", device_id, created_ts) SELECT id, 'D' || n, 0 FROM users, "

@@ -30,7 +30,7 @@ def test_start_and_stop(alice, bob, room):
     assert put(bob, room, True, timeout=30000) == {}
     assert alice.sync_until(lambda r: typing(r, room)) == [bob.user_id]
     assert typing(alice.next_sync(), room) is None
-    put(bob, room, True, timeout=30000)  # going on is no news
+    put(bob, room, True, timeout=30000)  # typing on is no change
     assert typing(alice.next_sync(), room) is None
     assert typing(alice.sync(), room) == [bob.user_id]
     put(bob, room, False)
@@ -42,7 +42,7 @@ def test_a_waiting_client_is_woken(alice, bob, room):
     put(bob, room, True, timeout=700)
     started = time.monotonic()
     assert alice.sync_until(lambda r: typing(r, room)) == [bob.user_id]
-    assert alice.sync_until(lambda r: typing(r, room) == [])  # the time is up
+    assert alice.sync_until(lambda r: typing(r, room) == [])  # the timeout has passed
     assert time.monotonic() - started < 10
 
 
@@ -72,7 +72,7 @@ def test_refusals(alice, bob, room, register):
 
 
 def test_not_after_a_restart(fresh_server, register):
-    """A token from before a restart goes on working."""
+    """A token from before a restart still works."""
     server = fresh_server()
     alice, bob = register("alice", on=server), register("bob", on=server)
     room = alice.create_room(preset="public_chat")

@@ -98,7 +98,7 @@ def test_sessions_are_bound_to_caller_and_operation(alice, bob):
 
 
 def test_parameters_of_earlier_requests_count(alice, bob):
-    """Of whatever operation: the client may come back with `auth` alone."""
+    """On every route the client may send `auth` alone afterwards."""
     session = alice.call("POST", "/account/password", {"new_password": "a much better password"},
                          status=401)["session"]
     alice.post("/account/password", {"auth": password(alice, session)})

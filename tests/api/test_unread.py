@@ -1,4 +1,4 @@
-"""Unread counts as /sync tells them: receipts, threads, mentions, own push rules."""
+"""Unread counts in /sync: receipts, threads, mentions, own push rules."""
 
 import json
 
@@ -106,7 +106,7 @@ def test_the_receipt_further_ahead_counts(alice, bob, room):
 
 
 def test_a_receipt_far_back_is_looked_up(alice, bob, room):
-    """Further back than the events that are kept in memory for this."""
+    """It is older than the events that are kept in memory."""
     first = alice.send(room, "first")
     for i in range(50):
         alice.send(room, f"m{i}")
@@ -134,7 +134,7 @@ def test_what_never_notifies(alice, bob, room):
 def test_mentions_highlight(alice, bob, room, register):
     carol = register("carol")
     carol.join(room)
-    counts(bob, room), counts(carol, room)  # both in the cache
+    counts(bob, room), counts(carol, room)  # both are in the cache
     alice.send(room, mention(bob.user_id))
     assert counts(bob, room) == (1, 1)
     assert counts(carol, room) == (1, 0)
@@ -205,7 +205,7 @@ def test_names_highlight_without_their_accents(alice, bob, room, name, said, tim
 
 
 def test_a_localpart_highlights_beside_other_letters(alice, bob, room):
-    """The rule about it looks at the body as it is."""
+    """The rule matches the body as it is."""
     localpart = bob.user_id[1:].split(":")[0]
     alice.send(room, f"\u00e9{localpart}\u00e9")
     assert counts(bob, room)[1] == 1
@@ -227,7 +227,7 @@ def test_a_muted_room_does_not_count(alice, bob, room, register):
     carol.join(room)
     alice.send(room, "before")
     mute(bob, room)
-    assert counts(bob, room) == (1, 0)  # what has been counted stays
+    assert counts(bob, room) == (1, 0)  # counted events keep counting
     alice.send(room, "after")
     alice.send(room, mention(bob.user_id))
     assert counts(bob, room) == (1, 0)
@@ -337,7 +337,7 @@ def test_redaction_keeps_the_count(alice, bob, room):
 
 
 def play(alice, bob, carol, room):
-    """A long mixed history; what each of the others then has unread is compared by the caller."""
+    """A long mixed history; the caller compares the unread counts of the others."""
     mute_other = {"actions": ["notify", {"set_tweak": "highlight"}], "pattern": "cake"}
     carol.put("/pushrules/global/content/cake", mute_other)
     roots = [alice.send(room, f"root {i}") for i in range(3)]
@@ -361,7 +361,7 @@ def play(alice, bob, carol, room):
 
 
 def test_memory_and_database_agree(fresh_server):
-    """What was kept in step by the log is what a restarted server counts anew."""
+    """Counts that followed the log equal those that a restarted server computes."""
     server = fresh_server()
     alice, bob, carol = (Client(server).register(n) for n in ("alice", "bob", "carol"))
     room = alice.create_room(preset="public_chat")
@@ -403,7 +403,7 @@ def test_ignoring_counts_for_what_was_said_before_and_unignoring_too(alice, bob,
     root = bob.send(room, "root")
     alice.send(room, mention(bob.user_id))
     alice.send(room, reply(root))
-    carol.send(room, "from somebody else")
+    carol.send(room, "from another user")
     assert by_thread(bob, room) == {"main": (2, 1), root: (1, 0)}
     ignore(bob, alice)
     assert by_thread(bob, room) == {"main": (1, 0)}
@@ -417,7 +417,7 @@ def test_counts_of_who_ignores_follow_every_message(alice, bob, room, register):
     carol.join(room)
     ignore(bob, alice)
     bob.next_sync()
-    for i in range(40):  # more than are remembered of a room
+    for i in range(40):  # more than are kept in memory of a room
         alice.send(room, f"unheard {i}")
     carol.send(room, "heard")
     got = bob.next_sync()["rooms"]["join"][room]["unread_notifications"]

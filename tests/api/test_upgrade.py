@@ -115,7 +115,7 @@ def test_the_old_room_falls_silent(alice, bob):
 
 
 def test_moderators_who_may_send_tombstones_upgrade(alice, bob):
-    """The upgrader keeps the little power they had."""
+    """The upgrading user keeps their low power level."""
     room = alice.create_room(preset="public_chat", room_version="11", name="Theirs")
     bob.join(room)
     levels = alice.state(room, "m.room.power_levels")
@@ -132,7 +132,7 @@ def test_moderators_who_may_send_tombstones_upgrade(alice, bob):
 
 
 def test_what_changes_while_a_room_is_upgraded(alice, bob):
-    """A moderator loses their power, and the room is closed, after the new room was written down."""
+    """A moderator loses their power, and the room is closed, after the new room was prepared."""
     room = alice.create_room(preset="public_chat", room_version="11")
     bob.join(room)
     levels = alice.state(room, "m.room.power_levels")
@@ -180,7 +180,7 @@ def test_more_bans_than_are_copied(fresh_server, register):
 
 
 def test_an_upgrade_that_fails_leaves_no_room(alice, bob):
-    """Who may not send the tombstone any more has made a room for nothing."""
+    """The user loses the right to send the tombstone meanwhile: the new room is given up."""
     room = alice.create_room(preset="public_chat", room_version="11")
     bob.join(room)
     levels = alice.state(room, "m.room.power_levels")
@@ -246,7 +246,7 @@ def test_what_a_user_set_for_the_room_follows_them(alice, bob):
 
 
 def follow(user, old, new):
-    """Sets what is to follow from the old room, enters the new one by new(), and looks."""
+    """Sets state in the old room that is copied, joins the new room by new(), and checks it."""
     home = f"/user/{q(user.user_id)}"
     user.put(f"{home}/rooms/{q(old)}/tags/m.favourite", {"order": 0.5})
     user.put(f"/pushrules/global/room/{q(old)}", {"actions": []})
@@ -264,7 +264,7 @@ def test_what_was_set_follows_into_a_successor_made_by_hand(alice, bob):
     alias = "/directory/room/" + q("#by-hand:test.example")
     unlinked = alice.create_room(
         preset="public_chat", creation_content={"predecessor": {"room_id": old, "event_id": "$x"}})
-    bob.join(unlinked)  # the old room does not say so
+    bob.join(unlinked)  # the old room has no tombstone
     assert alice.get(alias)["room_id"] == old
     alice.send_state(old, "m.room.tombstone", {"body": "moved", "replacement_room": new})
     follow(bob, old, lambda: bob.join(new) or new)

@@ -20,7 +20,7 @@ def rename(client, name):
 
 @pytest.fixture
 def word():
-    """A name that nobody else has."""
+    """A name that no other user has."""
     return f"Ünique{next(numbers)}x"
 
 
@@ -43,7 +43,7 @@ def test_found_by_those_who_share_a_room(alice, bob, register, word):
 def test_those_who_search_find_themselves(register, word):
     user = register("alone")
     rename(user, word)
-    assert search(user, word)[0] == [user.user_id]  # who is in no room, too
+    assert search(user, word)[0] == [user.user_id]  # also without any room
     assert search(user, user.user_id)[0] == [user.user_id]
 
 

@@ -1,4 +1,4 @@
-"""Who may see which event: history visibility by membership."""
+"""Which users may see an event: history visibility by membership."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def room_with(alice, visibility):
 
 
 def seen_by(client, room):
-    """Bodies of all messages that /messages shows, which is what /event shows, too."""
+    """Bodies of all messages that /messages returns; /event must agree."""
     seen, at = [], {}
     while True:
         r = client.messages(room, dir="f", limit=100, **at)
@@ -96,7 +96,7 @@ def test_the_invited_do_not_read_before_they_join(alice, bob, visibility):
 
 
 def test_the_setting_of_its_time_counts(alice, bob):
-    """What was said under a tighter setting stays hidden, under a looser one open."""
+    """Each event keeps the visibility of its own time, tighter or looser."""
     room = room_with(alice, "joined")
     alice.send(room, "joined")
     for visibility in ("shared", "invited", "world_readable", "joined"):
