@@ -2,7 +2,7 @@
 # Runs the pytest suite tests/$1 and ends with one line `NAME: N passed, N failed`. Further
 # arguments go to pytest. WORKERS: how many processes share the files of the suite (1).
 # Where few tests fail their files run once more, one after the other: on a loaded machine another
-# suite's work can make a server late. What passes only then is named, since it wants mending.
+# suite's work can make a server late. Tests that pass only then are named: they need to be fixed.
 set -u
 cd "$(dirname "$0")/.."
 name=$1

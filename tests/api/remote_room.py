@@ -1,6 +1,6 @@
 """A room of a fake remote server (remote.py): its events in the order of their arrival, and its state.
-There is no state resolution: tests that fork a room set the
-state themselves (`room.state`, `room.state_before[event_id]`)."""
+There is no state resolution: tests that fork a room set the state themselves
+(`room.state`, `room.state_before[event_id]`)."""
 
 import os
 import time

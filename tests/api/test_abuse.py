@@ -1,4 +1,4 @@
-"""What one user or one address can make the server do and keep is bounded."""
+"""The work and storage that one user or one address can cause is bounded."""
 
 import httpx
 import pytest

@@ -144,4 +144,4 @@ def test_users_cannot_ignore_themselves(alice, bob):
                 {"ignored_users": {bob.user_id: {}, alice.user_id: {}}})
     alice.fails(404, "M_NOT_FOUND", "GET", where)
     alice.put(where, {"ignored_users": {bob.user_id: {}}})
-    alice.put(where, {"ignored_users": "everybody"})
+    alice.put(where, {"ignored_users": "all"})

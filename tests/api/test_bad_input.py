@@ -47,7 +47,7 @@ BY_NAME = pytest.mark.parametrize("method,path", ROUTES)
 
 @pytest.fixture(scope="module")
 def victim(server):
-    """A user with a room, whom the paths name; made anew when a route ended the token or the user
+    """A user with a room, named by the paths; made anew when a route ended the token or the user
     left the room."""
 
     class Victim:

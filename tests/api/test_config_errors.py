@@ -100,7 +100,7 @@ def run_unprivileged(*args):
 
 def test_unreadable_files_are_reported(tmp_path):
     """Root can read every file, so the program runs as another user."""
-    assert os.geteuid() == 0, "these tests run as root, or as a user whom this one can become"
+    assert os.geteuid() == 0, "these tests run as root, or as a user who can become it"
     place = pathlib.Path(tempfile.mkdtemp(prefix="concorde-private-"))
     data, key, file = place / "data", place / "key", place / "c.yaml"
     data.mkdir()

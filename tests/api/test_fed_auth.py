@@ -1,4 +1,4 @@
-"""Who asks: requests of other servers and their X-Matrix signatures (server-server API, "Request
+"""Requests of other servers and their X-Matrix signatures (server-server API, "Request
 Authentication")."""
 
 import re
@@ -10,7 +10,7 @@ from e2ee import SigningKey
 from federation import eventually, metric
 from remote import FED
 
-# Any request that wants to know who asks; there is no such user.
+# A request that must be authenticated; the user does not exist.
 ASK = f"{FED}/v1/user/devices/%40unknown%3Anowhere?a=b"
 QUERY = f"{FED}/v1/user/keys/query"
 
@@ -34,7 +34,7 @@ def quoted(header):
     return dict(re.findall(r'(\w+)="([^"]*)"', header))
 
 
-# How servers may write what means the same.
+# Different ways to write the same header.
 WAYS = {
     "as most do": lambda v: "X-Matrix " + ",".join(f'{k}="{x}"' for k, x in v.items()),
     "the other way round": lambda v: "X-Matrix " + ",".join(
@@ -160,7 +160,7 @@ def test_callers_whose_keys_are_slow_delay_no_others(ministries, remotes):
     asking = [threading.Thread(target=asks, args=(r,)) for r in slow for _ in range(6)]
     for t in asking:
         t.start()
-    # All of them come from one address: few are with workers, and the others behind them.
+    # All come from one address: few of them have workers, and the others wait.
     eventually(lambda: metric(a, 'concorde_http_queue_depth{pool="remote"}') == 30)
     assert metric(a, 'concorde_http_workers_busy{pool="remote"}') == 6
     assert asks(known)

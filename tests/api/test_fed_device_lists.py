@@ -1,5 +1,5 @@
-"""Server-server API, "Device Management": changes of devices between servers, and what is made of
-them. Who comes and goes meanwhile: test_fed_e2ee_moves.py."""
+"""Server-server API, "Device Management": changes of devices between servers. With users who
+leave and rejoin meanwhile: test_fed_e2ee_moves.py."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ def test_changes_of_devices_reach_the_other_side(two):
 
     second = Device(bob.another_device())
     second.upload()
-    alice.sync_until(device_change_of(bob))  # maybe of the sign-in alone, before the keys
+    alice.sync_until(device_change_of(bob))  # perhaps only of the sign-in, before the keys
     eventually(lambda: set(devices_of(alice, bob)) == {first.id, second.id})
 
     bob.post("/delete_devices", {"devices": [second.id], "auth": {
@@ -78,7 +78,7 @@ def test_who_comes_is_asked_for(two):
 
 @pytest.fixture
 def met(two, remote):
-    """alice, and carol of a remote server whose keys alice's server follows."""
+    """alice, and carol of a remote server whose device list alice's server follows."""
     alice, carol = two[0].user("alice"), Carol(remote)
     room = alice.create_room(preset="public_chat")
     remote.join(two[0].name, room, carol.user_id)
@@ -148,7 +148,7 @@ def test_clients_need_not_wait_for_a_stale_list(met):
     carol.change("LOST")
     carol.change("HEARD", to=server)
     eventually(lambda: len(carol.remote.seen("GET", f"{FED}/v1/user/devices/")) > 1)
-    # Meanwhile clients get what the server says now, not what was known.
+    # Meanwhile clients get the remote server's current answer, not the stored list.
     assert devices_of(alice, carol) == carol.devices
     carol.remote.answers.remove(failing)
     alice.sync_until(device_change_of(carol), seconds=60)
@@ -167,7 +167,7 @@ def test_a_stale_list_survives_a_restart(ministries, remote):
     failing = remote.on("GET", path, 500)
     carol.change("ONE", to=a.name)
     eventually(lambda: remote.seen("GET", path))
-    alice.sync_until(device_change_of(carol))  # that it is wrong is known before the right one is here
+    alice.sync_until(device_change_of(carol))  # the list is outdated before the new one arrives
     a.stop()
     remote.answers.remove(failing)
     a.start()
@@ -224,16 +224,16 @@ def test_keys_before_the_member_list_is_known(two, remote):
     alice.join(room.id, via=[remote.name])
     asked.wait(20)
     assert devices_of(alice, member) == member.devices
-    member.change("TWO", to=a.name)  # of whom nobody here knows that they are in the room
+    member.change("TWO", to=a.name)  # their membership is not known here yet
     assert devices_of(alice, member) == member.devices
     changed = set(alice.next_sync().get("device_lists", {}).get("changed", []))
     opened.set()
 
-    def everybody(reply):
+    def everyone(reply):
         changed.update(reply.get("device_lists", {}).get("changed", []))
         return set(room.members()) <= changed | {alice.user_id}
 
-    alice.sync_until(everybody)
+    alice.sync_until(everyone)
     devices_of(alice, member)
     member.change("THREE", to=a.name)
     alice.sync_until(device_change_of(member))
@@ -251,7 +251,7 @@ def test_who_shares_no_room_is_not_heeded(two, remote):
     carol.change("TWO", to=two[0].name)
     assert not device_change_of(carol)(alice.next_sync())
     assert carol.asked() == asked
-    assert set(devices_of(alice, carol)) == {"ONE", "TWO"}  # asked for each time
+    assert set(devices_of(alice, carol)) == {"ONE", "TWO"}  # queried each time
     assert carol.asked() == asked + 1
 
 

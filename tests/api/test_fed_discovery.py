@@ -1,5 +1,5 @@
-"""Server-server API, "Resolving server names" and "TLS": where other servers are looked for, what they
-must show, and whom nobody contacts. A profile that is asked for makes the server look."""
+"""Server-server API, "Resolving server names" and "TLS": how servers are found, the certificates
+they need, and those never contacted. A request for a profile makes the server look."""
 
 import http.server
 import itertools
@@ -33,7 +33,7 @@ def may_listen(address, port):
     return True
 
 
-# The hosts of .well-known are asked at port 443.
+# Requests for .well-known go to port 443.
 needs_443 = pytest.mark.skipif(not may_listen("127.0.0.80", 443),
                                reason="port 443 of 127.0.0.80 cannot be listened on")
 
@@ -47,7 +47,7 @@ def dns():
 
 @pytest.fixture(scope="module")
 def asker(dns, network):
-    """A user of a server that asks this DNS."""
+    """A user of a server that uses this DNS."""
     m = Ministry(network, {"dns_servers": dns.address}).start()
     yield m.user("asker")
     m.close()
@@ -59,19 +59,19 @@ def new_name():
 
 @pytest.fixture
 def remote(remotes):
-    """A server with a name of its own, at 127.0.0.1 and a port of its own."""
+    """A server with a DNS name, at 127.0.0.1 and its own port."""
     return remotes(name=new_name())
 
 
 def ask(user, remote, status=200):
-    """Asks for the profile of somebody new there."""
+    """Asks for the profile of a new user there."""
     who = remote.user(f"u{next(numbers)}")
     remote.profiles[who] = {"displayname": "Someone"}
     return user.call("GET", f"/profile/{who}", status=status)
 
 
 def reaches(user, remote, host):
-    """Is it found, and asked under this name?"""
+    """Is the server found, and requested under this name?"""
     assert ask(user, remote)["displayname"] == "Someone"
     request = remote.seen("GET", QUERY)[-1]
     assert request.is_authentic
@@ -91,7 +91,7 @@ def srv(port, target, priority=10, weight=5):
     return priority, weight, port, target
 
 
-# ---- names that say it all ----
+# ---- names with address or port ----
 
 
 def test_address_with_port(asker, remotes):
@@ -117,7 +117,7 @@ def test_ipv6(ministries, remotes, dns):
     user = ministries(ip_range_allowlist="::1/128", dns_servers=dns.address).user()
     with Forward("::1", 0, None) as way:
         for name in "[::1]", new_name():
-            dns.records[name] = {"AAAA": ["::1"], "A": ["127.0.0.1"]}  # of which one is denied
+            dns.records[name] = {"AAAA": ["::1"], "A": ["127.0.0.1"]}  # one of them is denied
             r = remotes(name=f"{name}:{way.port}")
             way.to = r.link.port
             assert reaches(user, r, r.name)
@@ -164,7 +164,7 @@ def test_the_registered_service_comes_before_the_deprecated(asker, remote, dns):
 def test_targets_are_tried_in_turn(asker, remote, dns):
     dns.records["t.gov.test"] = {"A": ["127.0.0.1"]}
     dns.records[f"_matrix-fed._tcp.{remote.name}"] = {"SRV": [
-        srv(1, "t.gov.test", priority=1),  # nobody listens
+        srv(1, "t.gov.test", priority=1),  # no server listens
         srv(remote.link.port, "nowhere.gov.test", priority=2),
         srv(remote.link.port, "t.gov.test", priority=3),
     ]}
@@ -203,7 +203,7 @@ def test_several_addresses_are_tried(asker, remotes, dns):
     r = remotes()
     host = new_name()
     dns.records[host] = {"A": ["127.0.0.87", "127.0.0.1"]}
-    r.name = f"{host}:{r.link.port}"  # nobody listens on this port of 127.0.0.87
+    r.name = f"{host}:{r.link.port}"  # no server listens on this port of 127.0.0.87
     assert reaches(asker, r, r.name)
 
 
@@ -234,7 +234,7 @@ def test_delegation_to_a_service(asker, remote, dns, service):
     host = new_name()
     dns.records["t.gov.test"] = {"A": ["127.0.0.1"]}
     dns.records[f"{service}.{host}"] = {"SRV": [srv(remote.link.port, "t.gov.test")]}
-    dns.records[f"{service}.{remote.name}"] = {"SRV": [srv(1, "t.gov.test")]}  # does not count
+    dns.records[f"{service}.{remote.name}"] = {"SRV": [srv(1, "t.gov.test")]}  # is ignored
     with Website(dns, remote.name, host):
         assert reaches(asker, remote, host)
 
@@ -288,7 +288,7 @@ def test_redirects_are_followed(asker, remote, dns):
 def test_what_was_found_is_kept(asker, remote, dns):
     headers = {"Cache-Control": "max-age=3600"}
     with Website(dns, remote.name, f"127.0.0.1:{remote.link.port}", headers=headers) as site:
-        with ThreadPoolExecutor(8) as pool:  # of those who look at once, one asks
+        with ThreadPoolExecutor(8) as pool:  # concurrent lookups send one request
             assert all(pool.map(lambda _: ask(asker, remote), range(8)))
         ask(asker, remote)
         assert len(site.asked) == 1
@@ -329,7 +329,7 @@ def test_certificates_are_not_verified_when_so_configured(ministries, remotes):
     assert ask(ministries(federation_verify_certificates=False).user(), r)
 
 
-# ---- whom nobody contacts ----
+# ---- servers that are never contacted ----
 
 
 def test_private_addresses_are_not_contacted(ministries, remotes, dns):
@@ -367,11 +367,11 @@ def test_broken_dns_does_not_hold_anybody_for_long(ministries, remotes):
     assert "cannot be looked up" in fails_to_reach(user, r)
     assert time.monotonic() - began < 15
     local = remotes()
-    assert ask(user, local)  # nobody needs the DNS for localhost
+    assert ask(user, local)  # localhost needs no DNS
     dns.close()
 
 
-# ---- those that do not answer ----
+# ---- servers that do not answer ----
 
 
 def test_stopping_does_not_wait_for_others(ministries, remotes):
@@ -383,7 +383,7 @@ def test_stopping_does_not_wait_for_others(ministries, remotes):
         eventually(lambda: r.link.connections)
         began = time.monotonic()
         m.stop()
-        assert time.monotonic() - began < 15  # and not the minute that a request may take
+        assert time.monotonic() - began < 15  # and not a minute, the limit of a request
         assert waiting.result()["errcode"] == "M_CONNECTION_TIMEOUT"
 
 
@@ -400,14 +400,14 @@ def test_reply_that_is_none(asker, remotes):
         assert ask(asker, r, status=502)["errcode"] == "M_BAD_STATUS"
 
 
-# ---- the way out ----
+# ---- proxies for outgoing requests ----
 
 
 def test_outbound_proxy(ministries, remotes, dns):
     with Proxy() as proxy:
         m = ministries(outbound_proxy=f"http://127.0.0.1:{proxy.port}", dns_servers=dns.address)
         r = remotes()
-        host = new_name()  # which only the proxy knows
+        host = new_name()  # only the proxy resolves it
         r.name = f"{host}:{r.link.port}"
         proxy.names[host] = "127.0.0.1"
         assert reaches(m.user(), r, r.name)
@@ -432,11 +432,11 @@ def test_metrics_count_outcomes(asker, remotes):
     assert "concorde_federation_servers_known" in text and "gov.test" not in text
 
 
-# ---- what they meet ----
+# ---- helpers: forwarder, website, proxy ----
 
 
 class Forward:
-    """Passes connections to a fixed address and port on to a port of 127.0.0.1."""
+    """Forwards connections to a fixed address and port to a port of 127.0.0.1."""
 
     def __init__(self, address, port, to):
         self.to = to
@@ -475,7 +475,7 @@ def pump(a, b):
 
 
 class Website(http.server.ThreadingHTTPServer):
-    """The website of a name, which says who answers for it."""
+    """The website of a name, with its .well-known."""
 
     ADDRESS = "127.0.0.80"
 
@@ -513,7 +513,7 @@ class Page(http.server.BaseHTTPRequestHandler):
 
 
 class Proxy:
-    """An HTTP proxy that knows CONNECT."""
+    """An HTTP proxy that supports CONNECT."""
 
     def __init__(self):
         self.names, self.asked = {}, []

@@ -14,7 +14,7 @@ def claim(client, device, timeout=10000):
         "one_time_keys": {device.user_id: {device.id: "signed_curve25519"}}, "timeout": timeout})
 
 
-# ---- asking and answering ----
+# ---- queries of keys ----
 
 
 def test_keys_of_another_server_are_found(two):
@@ -73,7 +73,7 @@ def test_a_user_of_another_server_is_verified(two):
     mine.user_signing.sign(master, alice.user_id, mine.user_signing.public)
     body = {bob.user_id: {theirs.master.public: master}}
     assert alice.post("/keys/signatures/upload", body) == {"failures": {}}
-    # The signature stays when the keys are asked for again; others do not see it.
+    # The signature is kept when the keys are queried again; other users do not see it.
     for _ in range(2):
         found = query(alice, bob.user_id)["master_keys"][bob.user_id]
         assert found["signatures"][alice.user_id] == master["signatures"][alice.user_id]
@@ -233,7 +233,7 @@ def test_a_message_that_comes_twice_is_delivered_once(two, remote):
         remote.put_transaction(two[0].name, edus=[message(i, i)])
     remote.put_transaction(two[0].name, edus=[message("again", "two"), message("three", "three")])
     assert collect(alice, 3) == ["one", "two", "three"]
-    # The message ids of one server are not those of another.
+    # Message ids are unique for each server only.
     assert received(alice.next_sync()) == []
 
 
@@ -283,7 +283,7 @@ def test_who_joins_a_room_with_a_server_for_the_first_time_tells_it_of_their_dev
     stream = remote.get(two[0].name, f"{FED}/v1/user/devices/{q(bob.user_id)}")["stream_id"]
     (edu,) = remote.edus_of("m.device_list_update")
     assert edu["stream_id"] == stream and edu["keys"] == devices[bob.user_id].keys()
-    # A room that lives elsewhere, and one with a server that hears of them already.
+    # A room of another server, and one with a server that gets updates already.
     dave = two[0].user("dave")
     devices[dave.user_id] = Device(dave)
     devices[dave.user_id].upload()

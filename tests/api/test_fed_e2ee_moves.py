@@ -1,5 +1,5 @@
-"""Encryption never goes to the wrong keys: who leaves, changes devices and comes back, between servers
-and with real keys. For each way: who is in `device_lists`, and what /keys/query gives."""
+"""Clients never encrypt for outdated keys: users leave, change devices and rejoin, across servers
+and with real keys. For each case: `device_lists` of /sync, and the answer of /keys/query."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from test_fed_fast_join import Gate
 
 
 class Person:
-    """A user with two devices, one of which is exchanged for another."""
+    """A user with two devices, one of which is replaced."""
 
     def __init__(self, server, name):
         self.client = server.user(name)
@@ -46,14 +46,14 @@ def sees(viewer, person):
 
 
 def stays(client, room, user):
-    """How often the user has joined the room, as this client's server knows it."""
+    """How often the user has joined the room, as this client's server has it."""
     return sum(e["type"] == "m.room.member" and e["state_key"] == user.user_id
                and e["content"]["membership"] == "join"
                for e in client.messages(room, limit=100)["chunk"] if "state_key" in e)
 
 
 def back(client, room, user, times=2):
-    """The user's server has left and come back, and the client's server knows both."""
+    """The user's server left and rejoined, and the client's server has both events."""
     eventually(lambda: stays(client, room, user) >= times
                and membership(client, room, user) == "join", seconds=60)
 
@@ -74,7 +74,7 @@ def gathered(client, done, **params):
     return changed, left
 
 
-# ---- leaving, changing devices, coming back: while the client is offline ----
+# ---- leaving, changing devices, rejoining: while the client is offline ----
 
 
 def test_they_leave_change_and_come_back(two):
@@ -94,7 +94,7 @@ def test_they_leave_change_and_come_back(two):
 
 
 def test_we_leave_and_come_back_when_they_have_changed(two):
-    """The server that asks left, and was told of nothing meanwhile."""
+    """The querying server left, and was sent no updates meanwhile."""
     alice, bob = two[0].user("alice"), Person(two[1], "bob")
     room = bob.client.create_room(preset="public_chat")
     alice.join(room, via=[two[1].name])
@@ -113,7 +113,7 @@ def test_we_leave_and_come_back_when_they_have_changed(two):
 
 
 def test_another_of_our_users_stayed(two):
-    """The list was followed all the time, for who stayed; who came back is right, too."""
+    """The list was followed all the time for the user who stayed; the one who rejoined sees it too."""
     alice, anna, bob = two[0].user("alice"), two[0].user("anna"), Person(two[1], "bob")
     room = share_room(alice, bob.client)
     anna.join(room)
@@ -139,7 +139,7 @@ def test_they_leave_for_good(two):
     eventually(lambda: membership(alice, room, bob) == "leave")
     assert lists_of(alice.next_sync()) == ([], [bob.user_id])
     bob.change_devices()
-    assert sees(alice, bob)  # asked for: nobody tells the server any more
+    assert sees(alice, bob)  # queried: the server gets no updates any more
 
 
 # ---- while the server is offline ----
@@ -175,7 +175,7 @@ def test_the_server_was_away_when_they_came_back(apart, network, how):
         network.heal()
     else:
         a.start()
-    # What is said in the room wakes the servers, which may have given up for a while.
+    # Events of the room wake the servers, which may be backing off.
     last = bob.client.send(room, "back")
     eventually(lambda: has_event(alice, room, last), seconds=60)
     changed, left = gathered(alice, lambda changed, _: {bob.user_id, carol.user_id} <= changed)
@@ -184,7 +184,7 @@ def test_the_server_was_away_when_they_came_back(apart, network, how):
 
 
 def test_their_server_was_away_when_we_came_back(apart, network):
-    """bob changed while nobody could be told; alice left and came back meanwhile."""
+    """bob changed devices while no update could be sent; alice left and rejoined meanwhile."""
     a, alice, bob, carol, room = apart
     network.part([bob.server], [a, carol.server])
     alice.leave(room)
@@ -193,7 +193,7 @@ def test_their_server_was_away_when_we_came_back(apart, network):
     alice.join(room, via=[carol.server.name])
     assert {bob.user_id, carol.user_id} <= set(lists_of(alice.next_sync())[0])
     r = alice.post("/keys/query", {"device_keys": {bob.user_id: []}, "timeout": 1000})
-    assert list(r["failures"]) == [bob.server.name]  # the client knows that it does not know
+    assert list(r["failures"]) == [bob.server.name]  # the client sees that the list is missing
     network.heal()
     eventually(lambda: sees(alice, bob), seconds=60)
 
@@ -240,7 +240,7 @@ def test_an_invited_user(two):
     alice.invite(room, bob.client)
     assert lists_of(alice.next_sync()) == ([bob.user_id], [])
     assert sees(alice, bob)
-    bob.change_devices()  # no room is shared: nobody is told, and each query asks
+    bob.change_devices()  # no room is shared: no update is sent, and each query asks
     assert sees(alice, bob)
     bob.change_devices().join(room, two[0])
     alice.sync_until(device_change_of(bob))
@@ -286,7 +286,7 @@ def test_who_moves_while_the_member_list_is_incomplete(two, remote):
     alice.join(room.id, via=[remote.name])
     assert gate.asked.wait(20)
     changed = set(lists_of(alice.next_sync())[0])
-    # Whom a client hears speak before the list is here has the devices of now.
+    # Senders of events are queried before the member list has arrived.
     last = remote.send(room, known.user_id, "hello", to=[a.name])
     eventually(lambda: has_event(alice, room.id, last))
     assert devices_of(alice, known) == known.devices
@@ -305,12 +305,12 @@ def test_who_moves_while_the_member_list_is_incomplete(two, remote):
     eventually(lambda: set(alice.get(f"/rooms/{q(room.id)}/joined_members")["joined"]) == want)
 
 
-# ---- what servers of other kinds say ----
+# ---- updates of other implementations ----
 
 
 def test_a_chain_that_hides_what_was_missed(two, remote):
-    """Synapse names as the update before the last one that it sent to this server: one from before
-    the user left. What happened meanwhile is not in the list, and still is in the answer."""
+    """Synapse's prev_id is the last update that it sent to this server: one from before the user
+    left. Changes made meanwhile are not in prev_id, but they are in the answer to a query."""
     a, alice, carol = two[0], two[0].user("alice"), Carol(remote)
     room = remote.join(a.name, alice.create_room(preset="public_chat"), carol.user_id)
     carol.change("ONE", to=a.name)

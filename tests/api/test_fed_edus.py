@@ -21,7 +21,7 @@ def alice(ministry):
 
 @pytest.fixture
 def shared(ministry, remote, alice):
-    """(room, carol): she is of the remote, alice of ours."""
+    """(room, carol): carol is a user of the remote, alice one of ours."""
     return enter(remote, ministry, alice)
 
 
@@ -65,7 +65,7 @@ def test_typing_is_heard(ministry, remote, alice, shared):
     say(True, where="!unknown")
     say(False)
     alice.sync_until(lambda r: ephemeral(r, room, "m.typing") == [{"user_ids": []}])
-    assert not remote.edus_of("m.typing")  # nobody is told what they said themselves
+    assert not remote.edus_of("m.typing")  # servers are not sent their own users' typing
 
 
 # ---- receipts ----

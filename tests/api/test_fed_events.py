@@ -1,5 +1,5 @@
 """Server-server API, "Retrieving events", "Retrieving event authorisation information" and
-"Backfilling and retrieving missing events", from the side of who answers."""
+"Backfilling and retrieving missing events": the answering side."""
 
 import pytest
 
@@ -68,7 +68,7 @@ def test_state_at_events(room_of, version):
     state, chain = by_id(whole["pdus"]), by_id(whole["auth_chain"])
     assert set(state) == set(ids["pdu_ids"]) and set(chain) == set(ids["auth_chain_ids"])
     assert len(ids["pdu_ids"]) == len(state) and len(ids["auth_chain_ids"]) == len(chain)
-    # the chain is whole
+    # the chain is complete
     have = {**chain, **state}
     cited = {i for e in have.values() for i in pdus.ids_of(e["auth_events"])}
     assert cited <= set(have) and cited == set(chain)
@@ -144,7 +144,7 @@ def test_what_a_server_may_not_see_is_redacted(room_of):
     assert "a secret" not in str(reply)
     one = remote.request(a.name, "GET", v1("event/{}", secret))
     assert "a secret" not in one.text
-    # who has left sees nothing of what came later
+    # a server that has left gets no later events
     remote.send(room, carol, {"membership": "leave"}, "m.room.member", carol)
     later = alice.send(room_id, "without carol")
     remote.fails(a.name, 403, "M_FORBIDDEN", "GET", v1("event/{}", later))

@@ -1,5 +1,5 @@
-"""Another server's branches pile up as forward extremities of a room: they are brought together by
-dummy events, which no client is shown and no server is sent before something follows them."""
+"""Another server's branches pile up as forward extremities of a room: they are merged by
+dummy events, which clients are not shown, and servers are sent only when an event follows them."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def extremities(server):
 
 
 def pile_up(remote, server, room, user):
-    """Branches that all begin at the same event; the id of the last."""
+    """Sends branches that all begin at the same event; the id of the last."""
     base = room.heads[:]
     events = [remote.event(room, user, "m.room.message", {"msgtype": "m.text", "body": f"{n}"},
                            prev=base) for n in range(MANY)]
@@ -39,13 +39,13 @@ def test_branches_are_brought_together(ministries, remotes, version):
     last = pile_up(remote, a.name, room, carol)
     received(alice, room_id, last)
     assert extremities(a) <= 20 and dummies(a) >= 9
-    # No client is shown them, and who is said to have sent them has read nothing by that.
+    # No client is shown them, and they do not move their sender's read marker.
     timeline = alice.get(f"/rooms/{q(room_id)}/messages", params={"dir": "b", "limit": 500})["chunk"]
     assert len(timeline) > MANY and not [e for e in timeline if e["type"] == DUMMY]
     synced = alice.get("/sync")["rooms"]["join"][room_id]
     assert synced["unread_notifications"]["notification_count"] == MANY
     assert not [e for e in synced["timeline"]["events"] if e["type"] == DUMMY]
-    # Other servers hear of them when something follows.
+    # Other servers are sent them when an event follows.
     assert not [p for p in other.pdus if p["type"] == DUMMY]
     said = alice.send(room_id, "after all of that")
     assert extremities(a) == 1

@@ -1,5 +1,5 @@
 """Fast joins (server-server-api, send_join, omit_members): the joining user reads and sends before
-the member list has arrived, which comes in the background, also over a restart."""
+the member list has arrived; it is fetched in the background, also after a restart."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ def members(client, room, **options):
 
 
 class Gate:
-    """Holds back what the fake server answers to /state until it is opened."""
+    """Holds back the fake server's answers to /state until it is opened."""
 
     def __init__(self, remote):
         self.opened = threading.Event()
@@ -43,14 +43,14 @@ def test_reading_and_sending_before_the_members_are_known(two, remote, version):
     remote.wait_for(lambda: hello in remote.pdu_ids(version))
     back = remote.send(room, carol, "welcome", to=[a.name])
     eventually(lambda: has_event(alice, room.id, back))
-    # a member who was not told speaks, and is heard
+    # an omitted member sends an event, which is accepted
     other = remote.send(room, remote.user("member-7"), "me too", to=[a.name])
     eventually(lambda: has_event(alice, room.id, other))
     answers = []
     waits = threading.Thread(target=lambda: answers.append(members(alice, room.id)))
     waits.start()
     time.sleep(0.5)
-    assert not answers  # whoever asks for the members waits
+    assert not answers  # a request for the members waits
     gate.opened.set()
     waits.join(40)
     assert set(answers[0]) == set(room.members())
@@ -88,7 +88,7 @@ def test_what_happens_meanwhile_wins(two, remote):
     gate.asked.wait(20)
     remote.set_member(room, gone, gone, "leave", to=[a.name])
     remote.set_member(room, renamed, renamed, "join", to=[a.name], displayname="New")
-    busy = remote.user("member-3")  # who says much at once, and then leaves
+    busy = remote.user("member-3")  # sends many events, and then leaves
     events = [remote.event(room, busy, "m.room.message", {"msgtype": "m.text", "body": str(n)})[1]
               for n in range(3)]
     events.append(remote.event(room, busy, "m.room.member", {"membership": "leave"}, busy)[1])
@@ -124,7 +124,7 @@ def test_another_server_completes_when_the_first_is_gone(ministries, remotes):
     theirs = other.join(one.name, room.id, dave)
     alice.join(room.id, via=[one.name])
     gate.asked.wait(20)
-    for e in [room.events[i] for i in room.order]:  # the other server has seen our join, too
+    for e in [room.events[i] for i in room.order]:  # the other server has our join, too
         theirs.add(e)
     theirs.state_before[room.state["m.room.member", alice.user_id]] = {
         k: i for k, i in room.state.items() if k[1] != alice.user_id}

@@ -1,5 +1,5 @@
-"""Servers that are cut from each other go on, and have the same state and history when they are
-whole again ("Room State Resolution")."""
+"""Servers that are disconnected from each other continue, and have the same state and history after
+they are reconnected ("Room State Resolution")."""
 
 import uuid
 
@@ -13,7 +13,7 @@ HEAL_SECONDS = 60
 
 
 def settle(room, *clients):
-    """One more message from everybody: whoever hears it knows what it lacks."""
+    """One more message from each user: servers that get it see which events they lack."""
     for c in clients:
         if c.request("GET", f"/rooms/{q(room)}/state").status_code == 200:
             r = c.request("PUT", f"/rooms/{q(room)}/send/m.room.message/{uuid.uuid4()}",
@@ -22,7 +22,7 @@ def settle(room, *clients):
 
 
 def agree(room, *clients):
-    """They come to the same state; whoever heard late of what a third server did says so again."""
+    """All reach the same state; a server that got a third server's events late sends again."""
     for attempt in range(HEAL_SECONDS // 10):
         settle(room, *clients)
         try:
@@ -38,7 +38,7 @@ def healed(room, *clients):
 
 
 def reaches(room, sender, *others):
-    """A message of one that all of the others get."""
+    """A message of one user reaches all others."""
     i = sender.send(room, "hello")
     for c in others:
         eventually(lambda: has_event(c, room, i))
@@ -56,7 +56,7 @@ def shared(two):
         bob.join(room, via=[a.name])
         bea.join(room, via=[a.name])
         power = alice.state(room, "m.room.power_levels")
-        power["users"][bob.user_id] = 100  # in version 12 that of alice has no bounds
+        power["users"][bob.user_id] = 100  # in version 12 alice, as creator, has unlimited power
         alice.send_state(room, "m.room.power_levels", {**power, **levels})
         reaches(room, alice, bob, bea)
         reaches(room, bob, alice)
@@ -131,9 +131,9 @@ def test_power_levels_on_both_sides(shared, network, version):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_who_lost_power_meanwhile(shared, network, version):
-    """What a moderator does on the other side while they are demoted here does not last."""
+    """A moderator is demoted on one side: their actions on the other side are reverted."""
     a, b, alice, bob, bea, room = shared(version)
-    if int(version) < 12:  # of equals none can take the other's power
+    if int(version) < 12:  # a user cannot demote one of equal power
         power = bob.state(room, "m.room.power_levels")
         power["users"][bob.user_id] = 99
         bob.send_state(room, "m.room.power_levels", power)
@@ -170,7 +170,7 @@ def test_joins_and_leaves_on_both_sides(shared, network, version):
 
 @pytest.mark.parametrize("version", ["10", "12"])
 def test_closed_while_others_join(shared, network, version):
-    """The join rule changed on one side: those who came in on the other stay out."""
+    """The join rule changed on one side: joins on the other side are reverted."""
     a, b, alice, bob, bea, room = shared(version)
     network.part([a], [b])
     alice.send_state(room, "m.room.join_rules", {"join_rule": "invite"})
@@ -188,7 +188,7 @@ def test_three_servers(three, network, version):
     alice, bob, cora = a.user("alice"), b.user("bob"), c.user("cora")
     room = alice.create_room(preset="public_chat", room_version=version)
     bob.join(room, via=[a.name])
-    eventually(lambda: cora.join(room, via=[b.name]))  # once it knows the whole room itself
+    eventually(lambda: cora.join(room, via=[b.name]))  # once it has the full state itself
     eventually(lambda: alice.state(room, "m.room.member", cora.user_id)["membership"] == "join")
     power = alice.state(room, "m.room.power_levels")
     power["users"].update({bob.user_id: 50, cora.user_id: 50})
@@ -204,7 +204,7 @@ def test_three_servers(three, network, version):
     alice.send_state(room, "m.room.name", {"name": "alice's"})
     bob.send_state(room, "m.room.name", {"name": "bob's"})
     cora.send_state(room, "m.room.name", {"name": "cora's"})
-    network.part([a, b], [c])  # first two of them
+    network.part([a, b], [c])  # first two of the three
     agree(room, alice, bob)
     alice.send(room, "two of us")
     cora.send(room, "alone")
@@ -213,7 +213,7 @@ def test_three_servers(three, network, version):
 
 
 def test_hours_apart(shared, network):
-    """A gap of hundreds of events, and many rooms."""
+    """A gap of hundreds of events, in many rooms."""
     a, b, alice, bob, bea, room = shared("12")
     more = [alice.create_room(preset="public_chat") for _ in range(5)]
     for r in more:

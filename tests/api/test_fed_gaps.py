@@ -1,4 +1,4 @@
-"""Server-server API, "Backfilling and retrieving missing events": events whose parents did not come,
+"""Server-server API, "Backfilling and retrieving missing events": events whose parents are missing,
 and history from before a server was in the room."""
 
 import pytest
@@ -11,7 +11,7 @@ from syncing import ids as ids_in, section, state_of
 
 
 def unsent(remote, room, sender, n):
-    """Events of the room that nobody is told of."""
+    """Events of the room that are not sent."""
     return [remote.event(room, sender, "m.room.message", {"msgtype": "m.text", "body": f"{i}"})[0]
             for i in range(n)]
 
@@ -63,7 +63,7 @@ def test_a_gap_that_cannot_be_closed_ends_with_the_state(room_of):
 
 
 def open_gap(a, alice, remote, room, carol):
-    """Events that come, some that nobody gives, and the ones after them."""
+    """Events that are sent, some that no server returns, and the ones after them."""
     before = remote.send(room, carol, "before")
     received(alice, room.id, before)
     alice.next_sync()
@@ -82,7 +82,7 @@ def open_gap(a, alice, remote, room, carol):
 
 @pytest.mark.parametrize("how", ["from memory", "after a restart", "state_after"])
 def test_a_timeline_does_not_reach_over_a_gap(ministries, room_of, how):
-    """What is before and after it are not neighbours: the client is shown where the gap is."""
+    """The events before and after it are not adjacent: the client is shown the gap."""
     a, alice, remote, room, carol = room_of(server=ministries())
     before, shown, lost, dave, after = open_gap(a, alice, remote, room, carol)
     if how == "after a restart":
@@ -103,7 +103,7 @@ def test_a_timeline_does_not_reach_over_a_gap(ministries, room_of, how):
     assert dave in reply["device_lists"]["changed"]
     older = alice.messages(room.id, **{"from": line["prev_batch"]})["chunk"]
     assert ids_in(older)[:2] == [*shown, before]
-    # One is as far as the other: nothing is said twice, nor is it a gap for ever.
+    # Both servers are equally far: no event is repeated, and the gap does not stay for ever.
     last = remote.send(room, carol, "last")
     received(alice, room.id, last)
     line = section(alice.next_sync(), room.id)["timeline"]
@@ -121,7 +121,7 @@ def test_a_gap_that_was_filled_later_is_none(room_of):
 
 @pytest.mark.parametrize("type, key", [("m.room.message", None), ("m.room.topic", "")])
 def test_the_state_after_the_missing_parent_is_asked_for(room_of, type, key):
-    """As others do: one round of get_missing_events, then /state_ids at the parent, and the parent."""
+    """As in Synapse: one round of get_missing_events, then /state_ids at the parent, and the parent."""
     a, alice, remote, room, carol = room_of()
     levels = dict(room.find(room.state["m.room.power_levels", ""])["content"])
     alice.send_state(room.id, "m.room.power_levels", {**levels, "state_default": 0})
@@ -151,7 +151,7 @@ def test_auth_events_that_are_missing_are_fetched(room_of):
     heads = room.heads[:]
     dave = remote.user("dave")
     joined, join = remote.event(room, dave, "m.room.member", {"membership": "join"}, dave)
-    # beside the join, citing it
+    # concurrent with the join, citing it
     i, event = remote.event(room, dave, "m.room.message", {"msgtype": "m.text", "body": "x"},
                             prev=heads)
     remote.put_transaction(a.name, [event])
@@ -177,7 +177,7 @@ def test_others_are_asked_when_the_sender_does_not_answer(room_of, remotes):
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_failure_is_no_answer(room_of, remotes, status):
-    """Who did not answer may still have what is missing, whatever others have."""
+    """A server that did not answer may still have the missing events, whatever others have."""
     a, alice, remote, room, carol = room_of()
     other = remotes()
     other.join(a.name, room.id, other.user("erin"))
@@ -198,7 +198,7 @@ LATER = 429, ({"errcode": "M_LIMIT_EXCEEDED", "error": "later"},
 
 
 def test_state_that_may_be_asked_for_later_is_not_lost(room_of):
-    """One of the many events of a state: so little of it may be missing for good."""
+    """One of the many events of a state: a state may lack so few for good."""
     a, alice, remote, room, carol = room_of(initial_state=[
         {"type": "a.test", "state_key": str(n), "content": {}} for n in range(40)])
     dave = remote.user("dave")
@@ -233,7 +233,7 @@ def test_another_server_is_asked_for_the_rest_of_a_state(room_of, remotes):
 
 @pytest.mark.parametrize("version", ["1", "10", "12"])
 def test_an_event_beside_our_join_does_not_lead_to_the_beginning(two, remote, version):
-    """Its parent is history that we do not have: the state after that parent is asked for."""
+    """Its parent is history that we do not have: the state after that parent is requested."""
     alice, carol = two[0].user("alice"), remote.user("carol")
     room = remote.create_room(carol, version)
     before = [remote.event(room, carol, "m.room.message", {"body": f"{i}", "msgtype": "m.text"})[0]
@@ -255,8 +255,8 @@ def test_an_event_beside_our_join_does_not_lead_to_the_beginning(two, remote, ve
 
 @pytest.mark.parametrize("what", ["topic", "member", "our user"])
 def test_state_of_our_join_wakes_no_sync(two, remote, what):
-    """Were it judged by what is allowed now, it would be soft-failed."""
-    remote.on("GET", f"{FED}/v1/backfill/", 404)  # whoever reads history would give it a place
+    """Checked against the current state it would be soft-failed."""
+    remote.on("GET", f"{FED}/v1/backfill/", 404)  # backfill would put it on the timeline
     alice, carol, dave = two[0].user("alice"), remote.user("carol"), remote.user("dave")
     room = remote.create_room(carol, levels={"state_default": 0})
     remote.event(room, dave, "m.room.member", {"membership": "join"}, dave)
@@ -274,7 +274,7 @@ def test_state_of_our_join_wakes_no_sync(two, remote, what):
     i, event = listed[what]
     assert remote.put_transaction(two[0].name, [event])["pdus"] == {i: {}}
     assert metric(two[0], "concorde_federation_received_pdus_kept_total") == kept
-    # What refers to it is taken all the same.
+    # An event that refers to it is accepted all the same.
     child = remote.send(room, carol, "beside our join", prev=[i],
                         state=room.state_at(i) | room.state)
     received(alice, room.id, child)
@@ -285,7 +285,7 @@ def test_state_of_our_join_wakes_no_sync(two, remote, what):
 
 @pytest.mark.parametrize("when", ["before our join", "after it"])
 def test_the_child_of_an_event_whose_auth_events_do_not_allow_it(two, remote, when):
-    """Such an event is known from the state or an auth chain, without a place among the others."""
+    """The parent is an outlier, known from the state or an auth chain."""
     remote.on("GET", f"{FED}/v1/backfill/", 404)
     alice, carol, dave = two[0].user("alice"), remote.user("carol"), remote.user("dave")
     room = remote.create_room(carol, "11")
@@ -327,7 +327,7 @@ def test_a_parent_that_comes_by_itself_wakes_what_waits_for_it(room_of, remotes)
 
 
 def test_a_parent_that_comes_by_itself_and_is_not_accepted(room_of, remotes):
-    """It wakes what waits for it as well: neither the rejected nor the soft-failed one is news."""
+    """It wakes the events that wait for it, although it is rejected or soft-failed."""
     waiting = []
     for what in "rejected", "soft-failed":
         a, alice, remote, room, carol = room_of()
@@ -350,7 +350,7 @@ def test_a_parent_that_comes_by_itself_and_is_not_accepted(room_of, remotes):
     for a, _, _, _, other, event, _ in waiting:
         other.put_transaction(a.name, [event])
     for _, alice, _, room, _, _, child in waiting:
-        received(alice, room.id, child, seconds=12)  # by itself it would pause for 16 at least
+        received(alice, room.id, child, seconds=12)  # the back-off alone would be 16 at least
 
 
 def test_a_restart_in_the_middle(ministries, room_of):
@@ -419,7 +419,7 @@ def test_history_when_no_server_answers(two, network):
 
 
 def test_history_that_may_be_asked_for_later(remote, two):
-    """As soon as the other server said, which is sooner than after an answer that was of no use."""
+    """At the time that the other server set, which is sooner than after a useless answer."""
     bob, carol = two[0].user("bob"), remote.user("carol")
     room = remote.create_room(carol)
     early = unsent(remote, room, carol, 5)
@@ -432,7 +432,7 @@ def test_history_that_may_be_asked_for_later(remote, two):
 
 
 def test_a_hostile_history(remote, two):
-    """What is no event of the room, or wrongly signed, stays out."""
+    """Events of other rooms and wrongly signed ones are refused."""
     a = two[0]
     bob, carol = a.user("bob"), remote.user("carol")
     room = remote.create_room(carol, version="11")

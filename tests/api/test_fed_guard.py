@@ -1,5 +1,5 @@
-"""Who may ask of a room, and how much at once: server ACLs (server-server API, "Server Access Control
-Lists (ACLs)") and each server's share of the workers."""
+"""Server ACLs (server-server API, "Server Access Control Lists (ACLs)") and each server's share of the
+workers."""
 
 import threading
 
@@ -11,7 +11,7 @@ from remote import FED, q
 
 EVENT = "$" + "A" * 43
 
-# "The following endpoint prefixes MUST be protected"; and what else is asked of a room.
+# "The following endpoint prefixes MUST be protected"; and other requests about a room.
 PROTECTED = [
     ("GET", "v1/make_join/{room}/{user}", None),
     ("GET", "v1/make_leave/{room}/{user}", None),
@@ -39,7 +39,7 @@ def a(shared_ministries):
 
 
 def test_what_is_asked_of_a_room_is_not_for_servers_that_it_denies(a, remote):
-    """Whatever else is wrong with the request: the list comes first."""
+    """The ACL is checked before all other errors of the request."""
     alice, carol = a.user("alice"), remote.user("carol")
     room = alice.create_room(preset="public_chat", room_version="11")
     asked = [(method, f"{FED}/" + path.format(room=q(room), user=q(carol), event=q(EVENT)), body)
@@ -64,7 +64,7 @@ def test_a_denied_server_cannot_invite(a, remote):
 
 def test_a_server_has_no_more_than_its_share_of_the_workers(ministries, remotes):
     """Twenty joins that wait for the keys of a silent server leave workers for all others."""
-    a = ministries(workers=16)  # of them eight for other servers
+    a = ministries(workers=16)  # eight of them for other servers
     alice, evil, good, silent = a.user("alice"), remotes(), remotes(), remotes()
     room = alice.create_room(preset="public_chat", room_version="11")
     silent.link.mute()

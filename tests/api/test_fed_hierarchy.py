@@ -1,4 +1,4 @@
-"""Server-server API, "Spaces", and the client's view of spaces and rooms that are elsewhere."""
+"""Server-server API, "Spaces", and the client's view of spaces and rooms of other servers."""
 
 from urllib.parse import unquote
 
@@ -212,7 +212,7 @@ def test_a_loop_between_servers_ends(remote, one):
 
 
 def test_a_space_of_many_servers_comes_page_by_page(remote, one):
-    """However many must be asked, one request asks a bounded number of times."""
+    """One request asks other servers a bounded number of times."""
     alice = one.user("alice")
     children = [f"!{n:03}:{remote.name}" for n in range(130)]
     space = "!space:" + remote.name
@@ -270,7 +270,7 @@ def test_large_spaces_count_as_many_questions(remote, ministries):
     for n in range(60):
         add(alice, space, f"!{n}:elsewhere.example", m.name)
     assert len(remote.get(m.name, V1 + q(space))["room"]["children_state"]) == 60
-    remote.get(m.name, V1 + q(space))  # the last of it; more than it, and paid off later
+    remote.get(m.name, V1 + q(space))  # uses up the rest of the allowance, and more
     remote.fails(m.name, 429, "M_LIMIT_EXCEEDED", "GET", V1 + q(space))
 
 
@@ -285,7 +285,7 @@ def pages(client, room, limit=100):
 
 
 def test_the_rooms_of_a_tree_are_bounded(remote, one):
-    """What lies behind the first two thousand is not shown."""
+    """Rooms after the first two thousand are not shown."""
     names = [f"!space{n}:{remote.name}" for n in range(3)]
     inside = {s: [f"!{n}-{k:03}:{remote.name}" for k in range(800)] for n, s in enumerate(names)}
 

@@ -1,4 +1,4 @@
-"""A hostile or broken server costs little, is told what is wrong, and harms no other room."""
+"""A hostile or broken server costs little, gets errors, and harms no other room."""
 
 import contextlib
 import hashlib
@@ -18,7 +18,7 @@ def made_up_id(n):
 
 
 def orphan(remote, room, sender, n=0):
-    """An event whose parent nobody ever heard of; (id, event)."""
+    """An event with an unknown parent; (id, event)."""
     return remote.event(room, sender, "m.room.message", {"msgtype": "m.text", "body": f"orphan {n}"},
                         prev=[made_up_id(n)])
 
@@ -37,7 +37,7 @@ def test_endless_ancestors(room_of):
     made = []
 
     def endless(request):
-        """Each event refers to one more that is missing."""
+        """Each event refers to another one that is missing."""
         wanted = request.body["latest_events"] if request.method == "POST" else request.query["v"]
         events = []
         for _ in range(20):
@@ -70,7 +70,7 @@ def room_build(room, remote, sender, n):
 
 
 def test_ancestors_that_really_never_end(ministries, room_of):
-    """A chain that is made as it is asked for, each event really the parent of the next."""
+    """A chain made as it is requested, each event really the parent of the next."""
     a, alice, remote, room, carol = room_of(server=ministries())
     # made from the oldest to the newest, longer than any budget
     state = dict(room.state)
@@ -96,7 +96,7 @@ def test_ancestors_that_really_never_end(ministries, room_of):
     eventually(lambda: remote.seen("GET", f"{FED}/v1/state_ids/"), seconds=60)
     assert len(remote.seen("GET", f"{FED}/v1/backfill/")) < 60
     assert not has_event(alice, room.id, last)
-    # told the state, it takes what it has fetched
+    # once it gets the state, it accepts the fetched events
     listed = list(state.values())
     remote.on("GET", f"{FED}/v1/state_ids/", (200, {"pdu_ids": listed,
                                                     "auth_chain_ids": room.auth_chain(listed)}))
@@ -111,7 +111,7 @@ def test_a_server_that_never_answers_harms_no_other(room_of):
     room.heads = heads
     remote.put_transaction(a.name, events)
     remote.link.mute()
-    # gaps of others close meanwhile
+    # gaps of other servers are closed meanwhile
     for n in range(3):
         ids = [quiet[2].event(quiet[3], quiet[4], "m.room.message", {"body": "x"})[0]
                for _ in range(3)]
@@ -161,7 +161,7 @@ def test_events_that_are_too_large(room_of):
     assert reply["pdus"][fine] == {} and reply["pdus"].get(i) != {}
     assert not has_event(alice, room.id, i) and has_event(alice, room.id, fine)
     body = json.dumps({"origin": remote.name, "pdus": [], "x": "y" * (20 << 20)})
-    with contextlib.suppress(httpx.WriteError):  # it does not listen to all of that
+    with contextlib.suppress(httpx.WriteError):  # the server hangs up before the end
         r = remote.client.put(f"https://{a.name}{FED}/v1/send/1", content=body)
         assert r.status_code == 413 and r.json()["errcode"] == "M_TOO_LARGE"
     works(a, alice, room, remote, carol)
@@ -198,7 +198,7 @@ def test_an_event_that_cites_a_rejected_one(room_of):
 
 
 def test_state_that_is_made_up(room_of):
-    """The state that a server tells for the end of a gap is judged like everything else."""
+    """The state that a server returns for the end of a gap is checked like all events."""
     a, alice, remote, room, carol = room_of("11")
     heads, state = room.heads[:], dict(room.state)
     levels, _ = remote.event(room, carol, "m.room.power_levels", {"users": {carol: 100}}, "")
@@ -216,7 +216,7 @@ def test_state_that_is_made_up(room_of):
 
 
 def test_servers_out_of_the_room_send_nothing(room_of, remotes):
-    """A good event of a server in the room may come through another; a stranger's own may not."""
+    """A server in the room may relay events of others in it; a server outside may send none."""
     a, alice, remote, room, carol = room_of()
     outsider = remotes()
     mallory = outsider.user("mallory")

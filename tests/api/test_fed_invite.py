@@ -13,7 +13,7 @@ VERSIONS = pdus.VERSIONS
 
 
 def invited(client, room):
-    """The stripped state of a pending invite, by type and key; None when there is none."""
+    """The stripped state of a pending invite, by type and key; None without an invite."""
     invite = client.sync().get("rooms", {}).get("invite", {}).get(room)
     return invite and {(e["type"], e["state_key"]): e for e in invite["invite_state"]["events"]}
 
@@ -55,7 +55,7 @@ def test_reject(two, version):
     eventually(lambda: membership(alice, room, bob) == "leave")
     member = alice.state(room, "m.room.member", bob.user_id)
     assert member.get("reason") == "no time"
-    alice.invite(room, bob)  # and once more
+    alice.invite(room, bob)  # a second time
     eventually(lambda: invited(bob, room))
     bob.join(room)
     eventually(lambda: membership(alice, room, bob) == "join")
@@ -186,7 +186,7 @@ def test_a_foreign_server_invites(two, remote, version):
 
 
 def test_a_foreign_server_fills_no_list(two, remote):
-    """Invites of one server that wait for a user, and rooms that it has us know of, are bounded."""
+    """One server's pending invites for a user, and the rooms known by its invites, are bounded."""
     alice = two[0].user("alice")
     carol = remote.user("carol")
     uri = uri_of(two[0])
@@ -206,7 +206,7 @@ def test_a_foreign_server_fills_no_list(two, remote):
               "highlight_total, source) SELECT '!noted-' || n || ':remote.example', '11', 0, 0, '{}', 0, 0, "
               f"{source} FROM generate_series(1, 99999) n")
     assert remote.invite(room, carol, alice.user_id, status=403)["errcode"] == "M_RESOURCE_LIMIT_EXCEEDED"
-    alice.join(first.id)  # one that our user is in counts no more
+    alice.join(first.id)  # a joined room no longer counts
     remote.invite(room, carol, alice.user_id)
 
 
@@ -274,7 +274,7 @@ def test_what_is_no_invite_is_not_signed(two, remote):
 
 
 def test_state_of_an_invite_shows_nothing_forged(two, remote):
-    """Before version 12 stripped events are taken, but whole ones must hold."""
+    """Before version 12 stripped events are accepted, but full ones must be valid."""
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")
     room, other = (remote.create_room(carol, "10", state=[("m.room.name", "", {"name": n})])
@@ -292,7 +292,7 @@ def test_state_of_an_invite_shows_nothing_forged(two, remote):
 
 @pytest.mark.parametrize("lie", ["1", "9"])
 def test_an_invite_with_the_wrong_version_spoils_nothing(two, remote, lie):
-    """A hostile invite names the room of others, and lies about its version."""
+    """A hostile invite names another server's room with a wrong version."""
     a, b = two
     alice, bob, mallory = a.user("alice"), b.user("bob"), remote.user("mallory")
     room = bob.create_room(preset="public_chat", room_version="11")
@@ -328,7 +328,7 @@ def test_inviting_a_foreign_user(two, remote, version):
     assert named == version and remote.check_event(event, version)
     types = {e["type"]: e for e in state}
     assert types["m.room.name"]["content"]["name"] == "Ours"
-    for e in state:  # whole events
+    for e in state:  # full events
         assert remote.check_event(e, version)
     if version == "12":
         assert "!" + pdus.event_id(types["m.room.create"], "12")[1:] == room
@@ -368,7 +368,7 @@ def test_an_old_server_may_say_anything_of_version_2(two, remote, refusal):
 
 
 def test_an_invite_is_not_sent_to_a_server_that_is_not_in_the_room(two, remote):
-    """It has signed it already; when it is in the room, it gets the event as all others do."""
+    """It has signed the event already; a server that is in the room gets it like all others."""
     a, _ = two
     alice, carol, dave = a.user("alice"), remote.user("carol"), remote.user("dave")
     room = alice.create_room(preset="private_chat", room_version="11")
@@ -470,7 +470,7 @@ def test_rejecting_when_the_inviter_forgot(two, remote):
 
 
 def offer(alice, room, identity):
-    """alice offers a place to whoever the identity server finds."""
+    """alice invites an address that the identity server resolves."""
     alice.send_state(room, "m.room.third_party_invite", {
         "display_name": "c...@example.org", "key_validity_url": "https://id.example/valid",
         "public_key": identity.public, "public_keys": [{"public_key": identity.public}]}, "token")

@@ -1,5 +1,5 @@
 """Joining and leaving rooms across servers (server-server-api, "Joining Rooms", "Leaving Rooms"), in
-every room version and on both sides: two of ours, and a fake server that also misbehaves."""
+every room version and on both sides: two of ours, and a fake server, which may misbehave."""
 
 import copy
 import threading
@@ -104,7 +104,7 @@ def test_unknown_rooms_and_servers(two, remote):
 def test_the_next_server_is_asked(two, remote):
     a, b = two
     alice, bob = a.user("alice"), b.user("bob")
-    room = alice.create_room(preset="public_chat", room_version="12")  # its id names no server
+    room = alice.create_room(preset="public_chat", room_version="12")  # the id has no server name
     remote.link.cut()
     bob.join(room, via=[remote.name, a.name])
     eventually(lambda: same_state(room, alice, bob))
@@ -160,7 +160,7 @@ def test_local_joins_do_not_wait_for_slow_servers(two, remote):
     assert time.monotonic() - began < 3
 
 
-# ---- a fake server as the one that joins ----
+# ---- a fake server joins ----
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -278,7 +278,7 @@ def test_the_others_hear_of_a_join(three, remote):
     eventually(lambda: membership(alice, room, carol) == "leave")
 
 
-# ---- a fake server that lets us in, or pretends to ----
+# ---- a fake server as the resident server ----
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -341,7 +341,7 @@ def test_a_wrong_template_is_not_signed(two, remote, wrong):
 
 
 def test_events_that_come_before_the_reply_to_send_join(two, remote):
-    """The resident server has our join, and others send to us, before we have the room."""
+    """The resident server has our join, and servers send us events, before we have the room."""
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")
     room = remote.create_room(carol, "12")
@@ -361,7 +361,7 @@ def test_events_that_come_before_the_reply_to_send_join(two, remote):
 @pytest.mark.parametrize("follows", ["our join", "what was before"])
 @pytest.mark.parametrize("tables", [["events"], ["events", "inbound_pdus"]])
 def test_early_events_that_cannot_be_stored_at_once(ministries, remote, tables, follows):
-    """They were acknowledged: they come as soon as the database takes them."""
+    """They were acknowledged: they are stored as soon as the database accepts them."""
     a = ministries()
     alice, carol = a.user("alice"), remote.user("carol")
     room = remote.create_room(carol, "12")
@@ -492,7 +492,7 @@ def test_more_kinds_of_state_than_are_taken_at_once(two, remote):
 def test_state_of_another_room(two, remote):
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")
-    # two create events of one moment would be the same one
+    # two create events of one timestamp would be the same one
     room, other = (remote.create_room(carol, "12", create={"x.n": n}) for n in range(2))
 
     def change(reply):
@@ -504,7 +504,7 @@ def test_state_of_another_room(two, remote):
 
 
 def test_forged_state_is_left_out(two, remote):
-    """Bad signatures, changed contents, and events that their own auth events refuse."""
+    """Bad signatures, changed contents, and events that their own auth events do not allow."""
     a, _ = two
     alice, carol, mallory = a.user("alice"), remote.user("carol"), remote.user("mallory")
     room = remote.create_room(carol, "11", state=[("m.room.topic", "", {"topic": "true"})])
@@ -526,7 +526,7 @@ def test_forged_state_is_left_out(two, remote):
 
 
 def test_a_join_that_the_state_forbids(two, remote):
-    """The other server lets us in, although its own rules do not."""
+    """The resident server accepts our join against its room's rules."""
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")
     room = remote.create_room(carol, "11", join_rule="invite")
@@ -578,7 +578,7 @@ def membership_at(client, room, user):
 def test_guests_join_elsewhere_only_where_they_may(ministries, remote):
     a, b = ministries(allow_guest_access="true"), ministries()
     bob, guest = b.user("bob"), guest_of(a)
-    unstated = remote.create_room(remote.user("carol"), "11")  # says nothing of itself
+    unstated = remote.create_room(remote.user("carol"), "11")  # has no guest_access event
     join_fails(guest, unstated.id, remote.name, 403, "M_GUEST_ACCESS_FORBIDDEN")
     closed = bob.create_room(preset="public_chat")
     join_fails(guest, closed, b.name, 403, "M_GUEST_ACCESS_FORBIDDEN")
@@ -590,7 +590,7 @@ def test_guests_join_elsewhere_only_where_they_may(ministries, remote):
 
 
 def test_an_invited_guest_is_judged_by_the_state(ministries, remote):
-    """Its server tells nothing of the room to those who are not in it."""
+    """The resident server serves no state to users outside the room."""
     a = ministries(allow_guest_access="true")
     carol, guest = remote.user("carol"), guest_of(a)
     for access in "can_join", "forbidden":
@@ -645,7 +645,7 @@ def test_ones_own_join_comes_once(two, invited, lazily):
 
 
 def test_a_stay_elsewhere_is_a_gap(two):
-    """Who left and came back between two syncs is not shown the two stays as one."""
+    """A user who left and rejoined between two syncs sees a gap between the two memberships."""
     alice, bob = two[0].user("alice"), two[1].user("bob")
     room = alice.create_room(preset="public_chat")
     bob.join(room, via=[two[0].name])

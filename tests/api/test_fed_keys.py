@@ -1,5 +1,5 @@
-"""Keys of servers: published, fetched, pinned, asked of notaries and answered as one (server-server
-API, "Retrieving server keys")."""
+"""Keys of servers: published, fetched, pinned, fetched from notaries and served as a notary
+(server-server API, "Retrieving server keys")."""
 
 import base64
 import time
@@ -15,7 +15,7 @@ from remote import FED, q, unb64
 
 KEY = "/_matrix/key/v2"
 PUBLICATION = f"{KEY}/server"
-# Any request that wants to know who asks; there is no such user.
+# A request that must be authenticated; the user does not exist.
 ASK = f"{FED}/v1/user/devices/%40unknown%3Anowhere"
 
 
@@ -33,14 +33,14 @@ def is_signed(answer, server, key_id, key):
 
 
 def is_let_in(remote, server, **options):
-    """Does the server believe the remote's signature?"""
+    """Does the server accept the remote's signature?"""
     status = remote.request(server, "GET", ASK, **options).status_code
     assert status in (400, 401), status
     return status != 401
 
 
 def publication(remote, keys=None, old=None, valid_for=3600, signed_by=None):
-    """What the remote says of its keys: {id: SigningKey}; old: {id: (SigningKey, expired)}."""
+    """The remote's published keys: {id: SigningKey}; old: {id: (SigningKey, expired)}."""
     keys = keys or {remote.key_id: remote.key}
     answer = {
         "server_name": remote.name,
@@ -53,7 +53,7 @@ def publication(remote, keys=None, old=None, valid_for=3600, signed_by=None):
     return answer
 
 
-# ---- ours ----
+# ---- our keys ----
 
 def test_own_keys_are_published_and_signed(two, web):
     a, _ = two
@@ -107,7 +107,7 @@ def test_events_outlive_the_key_that_signed_them(ministries, two, web):
     assert status_of_joining_from(c) == 200
 
 
-# ---- theirs ----
+# ---- keys of others ----
 
 def test_keys_are_fetched_once_and_kept(ministries, remote):
     a = ministries()
@@ -155,7 +155,7 @@ def test_a_server_that_has_recovered_is_believed_soon(two, remote):
 def test_a_new_key_is_asked_for(two, remote):
     assert is_let_in(remote, two[0].name)
     remote.key, remote.key_id = SigningKey(), "ed25519:2"
-    # Asked a moment ago, it is not asked again at once.
+    # A server that was just asked is not asked again at once.
     assert not is_let_in(remote, two[0].name)
     assert len(remote.seen("GET", PUBLICATION)) == 1
 
@@ -184,7 +184,7 @@ def test_closed_federation_asks_no_other_server(ministries, remotes):
 # ---- asking notaries ----
 
 def notarised(notary, answer, key=None):
-    """Signed by the notary, too."""
+    """The publication, signed by the notary, too."""
     bare = {k: v for k, v in answer.items() if k != "signatures"}
     signature = b64((key or notary.key).private.sign(canonical(bare)))
     return {**answer, "signatures": {**answer["signatures"], notary.name: {notary.key_id: signature}}}
@@ -238,7 +238,7 @@ def test_many_are_asked_of_a_notary_at_once(ministries, remotes, web):
     assert max(len(r.body["server_keys"]) for r in notary.seen("POST", f"{KEY}/query")) == 12
 
 
-# ---- being one ----
+# ---- as a notary ----
 
 def test_a_notary_asks_and_signs(two, remote, web):
     a, _ = two

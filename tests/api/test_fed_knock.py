@@ -82,7 +82,7 @@ def test_a_foreign_server_knocks(two, remote, version):
     i, reply = remote.knock(a.name, room, carol, reason="please")
     state = {e["type"]: e for e in reply["knock_room_state"]}
     assert state["m.room.name"]["content"]["name"] == "Archive"
-    for e in state.values():  # whole events, the create event among them
+    for e in state.values():  # full events, with the create event
         assert remote.check_event(e, version)
     assert "m.room.create" in state
     assert membership(alice, room, carol) == "knock"
@@ -131,13 +131,13 @@ def test_what_a_knock_is_shown_may_be_nonsense(two, remote):
 
 
 def answer(remote, room, sender, target, membership):
-    """An answer to the target's membership as it is now, which is on its way."""
+    """An answer to the target's current membership, not yet sent."""
     return remote.event(room, sender, "m.room.member", {"membership": membership}, target)[1]
 
 
 @pytest.mark.parametrize("late_answer", ["leave", "ban", "invite"])
 def test_an_answer_to_an_earlier_knock(two, remote, late_answer):
-    """The answer was on its way when the knock was taken back and repeated: it ends the earlier one."""
+    """The answer was under way when the knock was retracted and repeated: it ends the earlier one."""
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")
     room = remote.create_room(carol, "11", join_rule="knock")
@@ -166,7 +166,7 @@ def test_an_answer_to_an_earlier_knock(two, remote, late_answer):
 
 
 def test_an_invite_that_was_taken_back_late(two, remote):
-    """It was repeated before the news came that the earlier one was taken back."""
+    """It was repeated before the retraction of the earlier one arrived."""
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")
     room = remote.create_room(carol, "11", join_rule="invite")

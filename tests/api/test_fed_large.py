@@ -12,7 +12,7 @@ from test_fed_extremities import DUMMY, extremities, pile_up
 
 @pytest.fixture
 def crowded(ministries, remotes):
-    """A room in which none of us may bring together what another server's carol has piled up."""
+    """A room in which our users may not merge the branches that carol's server made."""
     a, remote = ministries(), remotes()
     alice, carol = a.user("alice"), remote.user("carol")
     room_id = alice.create_room(preset="public_chat", room_version="10")

@@ -1,4 +1,4 @@
-"""What another server wants no more of for now (429, Retry-After) is kept from it, and only that."""
+"""Requests that another server refuses for now (429, Retry-After) pause, and only those."""
 
 import time
 
@@ -8,7 +8,7 @@ from federation import eventually, received
 from remote import FED, q
 from test_fed_keys import KEY, PUBLICATION, is_let_in, notarised, publication
 
-# Nothing that backs off comes again within a test.
+# No back-off ends within a test.
 SLOW = {"federation__destination_min_retry_interval": "1h",
         "federation__destination_max_retry_interval": "2h"}
 
@@ -33,11 +33,11 @@ def test_too_many_joins_keep_no_message_back(ministries, remote):
     assert refused_join(bob, crowded.id, remote.name) == 100000
     said = alice.send(ours, "while others wait")
     remote.wait_for(lambda: said in remote.pdu_ids())
-    # The room is left alone, with templates, too.
+    # The room gets no requests, also none for templates.
     assert 0 < refused_join(alice, crowded.id, remote.name) < 100000
     assert len(remote.seen("PUT", f"{FED}/v2/send_join/{q(crowded.id)}")) == 1
     assert len(remote.seen("GET", f"{FED}/v1/make_join/{q(crowded.id)}")) == 1
-    # Other rooms are joined.
+    # Other rooms can be joined.
     assert bob.join(other.id, via=[remote.name]) == other.id
 
 
@@ -76,7 +76,7 @@ def test_questions_of_that_kind_wait(ministries, remote):
 
 
 def test_keys_are_asked_for_again_when_the_server_says(two, remote):
-    """What was signed meanwhile is not refused."""
+    """Requests signed meanwhile are not refused for good."""
     answers = [limited(1)]
     remote.on("GET", PUBLICATION, lambda request: answers.pop() if answers else None)
     began = time.monotonic()
@@ -91,7 +91,7 @@ def test_events_wait_for_keys_that_are_to_be_had_later(two, remotes):
     carol, erin = remote.user("carol"), other.user("erin")
     room_id = alice.create_room(preset="public_chat")
     room = remote.join(a.name, room_id, carol)
-    # Another server passes on what erin's server signed, whose keys are not known yet.
+    # Another server relays an event of erin's server, whose keys are not known yet.
     answers = [limited(1)]
     other.on("GET", PUBLICATION, lambda request: answers.pop() if answers else None)
     other.rooms[room_id] = room

@@ -1,4 +1,4 @@
-"""Server-server API, "Content Repository": media that other servers have, and ours for them."""
+"""Server-server API, "Content Repository": media of other servers, and ours for them."""
 
 import concurrent.futures
 import time
@@ -66,7 +66,7 @@ def test_a_file_of_another_concorde(two, size):
     r = fetch(bob, mxc)
     assert r.content == data and r.headers["content-type"] == "text/plain"
     assert r.headers["content-disposition"] == "inline; filename*=utf-8''gr%C3%BCn%20%22x%22.txt"
-    a.link.cut()  # it is here now
+    a.link.cut()  # it is cached here now
     assert fetch(bob, mxc).content == data
     assert bob.request("GET", f"{MEDIA}/download/{mxc}", headers={"Range": "bytes=0-9"}).content \
         == data[:10]
@@ -145,7 +145,7 @@ def test_refusals(remote, alice, one):
 
 
 def test_only_our_own_media_is_given_to_others(remote, alice, one):
-    """What we fetched from a third server is not ours to give."""
+    """Media of third servers are not served."""
     remote.media["theirs"] = "text/plain", b"x"
     fetch(alice, f"{remote.name}/theirs")
     remote.fails(one.name, 404, "M_NOT_FOUND", "GET", DOWNLOAD + "theirs")
@@ -328,7 +328,7 @@ def test_redirects_that_are_not_followed(remote, remotes, alice):
 
 
 def test_no_redirect_to_private_addresses(remote, remotes, alice):
-    """The tests' servers are at 127.0.0.1, which these may contact; other private ones not."""
+    """The tests' servers may contact 127.0.0.1, where all run, but no other private address."""
     for n, host in enumerate(["169.254.169.254", "10.0.0.1", "[::1]", "192.168.1.1"]):
         remote.on("GET", DOWNLOAD, redirect(f"https://{host}/latest/meta-data"))
         fails(alice, f"{remote.name}/private{n}", 502, "M_BAD_STATUS")
@@ -344,11 +344,11 @@ def test_no_redirect_out_of_closed_federation(remote, remotes, ministries):
     assert store.link.connections == 0
 
 
-# ---- what is kept of other servers ----
+# ---- the cache of other servers' media ----
 
 
 def kept(m):
-    """Media ids of other servers that are here, and the files that hold something."""
+    """Cached media ids of other servers, and the files that are not empty."""
     ids = psql(uri_of(m), "SELECT media_id FROM media WHERE uploader IS NULL ORDER BY 1").split()
     folders = (m.data / "media").rglob("*")
     return ids, [f for f in folders if f.is_file() and f.stat().st_size]
@@ -363,11 +363,11 @@ def test_the_oldest_of_what_is_beyond_the_budget_goes_and_comes_again(remote, mi
     for name in "f0", "f1", "f2":
         fetch(alice, f"{remote.name}/{name}")
     psql(uri_of(m), "UPDATE media SET accessed_ts = accessed_ts - 7200000 WHERE uploader IS NULL")
-    fetch(alice, f"{remote.name}/f0")  # of the three it is now the one that was sent last
+    fetch(alice, f"{remote.name}/f0")  # of the three it is now the most recently sent one
     fetch(alice, f"{remote.name}/f3")
     ids, files = kept(m)
     assert len(ids) == 3 and {"f0", "f3"} <= set(ids) and len(files) == 3
-    fetch(alice, f"{remote.name}/same")  # another name for a content that is here
+    fetch(alice, f"{remote.name}/same")  # another id for cached content
     fetch(alice, f"{remote.name}/f4")
     ids, files = kept(m)
     assert len(ids) == 3 and "f4" in ids
@@ -410,4 +410,4 @@ def test_what_is_fetched_is_charged_by_its_size(remote, ministries):
     remote.media.update({f"f{i}": ("text/plain", bytes([65 + i]) * 3_000_000) for i in range(2)})
     fetch(alice, f"{remote.name}/f0")
     fails(alice, f"{remote.name}/f1", 429, "M_LIMIT_EXCEEDED")
-    fetch(alice, f"{remote.name}/f0")  # it is here
+    fetch(alice, f"{remote.name}/f0")  # it is cached

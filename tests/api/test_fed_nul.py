@@ -1,4 +1,4 @@
-"""U+0000 is allowed in JSON, and PostgreSQL does not know it: what holds it must not stop anything."""
+"""JSON allows U+0000, but PostgreSQL does not store it: events with it must not stop processing."""
 
 from client import q
 from federation import eventually
@@ -23,7 +23,7 @@ def test_member_events_with_nul(remote, two):
         alice.send_state(room, "m.room.member", {"membership": "join", "displayname": name},
                          alice.user_id)
     events = remote.get(one.name, f"{FED}/v1/backfill/{q(room)}?v={q(seen)}&limit=20")["pdus"]
-    assert "hello" in events[0]["content"]["body"]  # what it could see, in spite of the old name
+    assert "hello" in events[0]["content"]["body"]  # events are visible in spite of the old name
     alice.leave(room)
     remote.wait_for(lambda: there.find(there.state["m.room.member", alice.user_id])["content"][
         "membership"] == "leave", 10)
@@ -42,7 +42,7 @@ def test_profiles_with_nul(two):
 
 
 def test_messages_with_nul(remote, two):
-    """In bodies, names, reactions, aliases of rooms, and where text is looked for."""
+    """In bodies, names, reactions, room aliases and searches."""
     one = two[0]
     alice, carol = one.user("alice"), remote.user("carol")
     room = alice.create_room(preset="public_chat", name="a")

@@ -1,5 +1,5 @@
-"""Federation through the reverse proxies of deploy/: what other servers sign must come through as it
-was sent."""
+"""Federation through the reverse proxies of deploy/: signed requests must arrive
+unchanged."""
 
 import os
 import ssl
@@ -30,7 +30,7 @@ def wait_for(url, process, log):
 
 @pytest.fixture(params=[nginx, caddy], ids=["nginx", "caddy"])
 def proxied(request, tmp_path):
-    """A server that others reach through the proxy alone."""
+    """A server that others reach only through the proxy."""
     port = free_port()
     server = Server({"server_name": f"localhost:{port}", "trusted_proxies": "127.0.0.1",
                      "public_baseurl": f"https://localhost:{port}", **federation_settings()}).start()

@@ -12,7 +12,7 @@ URL = "/publicRooms"
 
 @pytest.fixture(scope="module")
 def open_one(network):
-    """With nothing but these in its directory."""
+    """A server with only these rooms in its directory."""
     m = Ministry(network).start()
     running.append(m)
     alice = m.user("alice")

@@ -34,7 +34,7 @@ def test_an_alias_of_another_concorde(two):
     alias = f"#{name}:{a.name}"
     found = {"room_id": room, "servers": [a.name]}
     assert bob.get(f"/directory/room/{q(alias)}") == found
-    assert Client(b).get(f"/directory/room/{q(alias)}") == found  # asked by nobody
+    assert Client(b).get(f"/directory/room/{q(alias)}") == found  # without a user
     bob.fails(404, "M_NOT_FOUND", "GET", f"/directory/room/{q('#nowhere:' + a.name)}")
 
 
@@ -181,9 +181,9 @@ def test_profile_answers_are_checked(remote, one):
 
 
 def test_a_silent_server_does_not_stall_others(remote, remotes, one):
-    """Many questions wait for it; other servers and local profiles are asked for as fast as ever."""
+    """Many queries wait for it; those to other servers and for local profiles stay fast."""
     alice, other = one.user("alice"), remotes()
-    askers = [one.user("asker") for _ in range(4)]  # of one user a few wait at once
+    askers = [one.user("asker") for _ in range(4)]  # a few of each user wait at once
     statuses = []
     remote.link.mute()
     with httpx.Client(base_url=one.url, timeout=0.3) as c:

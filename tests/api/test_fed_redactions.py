@@ -23,7 +23,7 @@ def redaction(remote, room, sender, target, **options):
 
 
 def is_withheld(client, room, event_id, since):
-    """By every route that could show it."""
+    """On every route that could return it."""
     shown = history(client, room)
     assert event_id not in shown
     client.fails(404, "M_NOT_FOUND", "GET", f"/rooms/{q(room)}/event/{q(event_id)}")
@@ -46,7 +46,7 @@ def test_it_waits_for_its_target(room_of, version):
     later = remote.send(room, carol, "later")
     received(alice, room.id, later)
     assert is_withheld(alice, room.id, redacts, since)
-    assert remote.get(a.name, f"{FED}/v1/event/{q(redacts)}")["pdus"]  # servers are told
+    assert remote.get(a.name, f"{FED}/v1/event/{q(redacts)}")["pdus"]  # servers get it
 
     remote.put_transaction(a.name, [event])
     gone = eventually(lambda: alice.event(room.id, target))
@@ -58,7 +58,7 @@ def test_it_waits_for_its_target(room_of, version):
 
 
 def too_long(remote):
-    """Longer than what fits into an index, however it is compressed."""
+    """Longer than an index entry, even when compressed."""
     return "$" + secrets.token_urlsafe(9000) + ":" + remote.name
 
 
@@ -113,7 +113,7 @@ def test_one_that_points_into_another_room(room_of, version):
 
 
 def test_of_several_each_is_judged(room_of, remotes):
-    """Of an event that came after two redactions of it, one good and one not."""
+    """An event that came after two redactions of it, one allowed and one not."""
     a, alice, remote, room, carol = room_of()
     dan_remote = remotes()
     dan = dan_remote.user("dan")
@@ -157,8 +157,8 @@ def test_own_redactions_need_a_target(two):
 
 @pytest.mark.parametrize("version", ["1", "10", "12"])
 def test_a_redaction_that_overtakes_its_target(ministries, remotes, version):
-    """Both wait for another writer of the room; the target looked before whether a redaction is here,
-    and there was none yet."""
+    """Both wait for another writer of the room; when the target looked for a redaction, none was
+    stored yet."""
     a, remote = ministries(), remotes()
     alice = a.user("alice")
     room_id = alice.create_room(preset="public_chat", room_version=version)
@@ -183,7 +183,7 @@ def test_a_redaction_that_overtakes_its_target(ministries, remotes, version):
 
 @pytest.mark.parametrize("allowed", [False, True])
 def test_what_is_withheld_counts_for_nothing(room_of, allowed):
-    """It neither notifies, nor takes a count away, nor is an event of a thread."""
+    """It does not notify, changes no count, and is not in a thread."""
     a, alice, remote, room, carol = room_of()
     root = remote.send(room, carol, "root")
     target = remote.send(room, carol, "x") if allowed else alice.send(room.id, "stays")

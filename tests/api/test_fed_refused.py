@@ -1,5 +1,5 @@
-"""What another server refuses to take: the refused transaction is divided, what it does not want is
-set aside, and the rest goes on (server-server API, "Transactions")."""
+"""Events and EDUs that another server refuses: the transaction is divided, the refused items are stored
+for the operator, and the rest is sent (server-server API, "Transactions")."""
 
 import pytest
 
@@ -13,7 +13,7 @@ STATUSES = 400, 401, 403, 404, 413, 500
 
 
 class Picky:
-    """Refuses transactions with something in them that it does not want."""
+    """Refuses transactions that contain certain items."""
 
     def __init__(self, remote, wants, status=500):
         self.wants, self.status, self.refused, self.is_open = wants, status, [], False
@@ -90,7 +90,7 @@ def test_refused_items_are_resent_when_the_operator_asks(a, remote):
     eventually(lambda: len(refused_items(a, remote)) == 2)
     refused = len(picky.refused)
     assert a.cli("federation", "resend", remote.name).returncode == 0
-    eventually(lambda: len(picky.refused) >= refused + 2)  # each alone, and both refused again
+    eventually(lambda: len(picky.refused) >= refused + 2)  # each is sent alone, and refused again
     wait_for_event(remote, alice.send(room, "still good"))
     assert len(refused_items(a, remote)) == 2
     picky.is_open = True
@@ -123,7 +123,7 @@ def test_a_message_to_a_device_that_is_refused_stops_no_other(a, remote):
 
 
 def test_a_server_that_refuses_everything_loses_nothing(a, remote):
-    """Not even an empty transaction is taken: it is no matter of what is in them."""
+    """It refuses even an empty transaction: the items are not the cause."""
     alice = a.user("alice")
     room, carol = enter(remote, a, alice)
     picky = Picky(remote, lambda t: False, 403)
@@ -139,7 +139,7 @@ def test_a_server_that_refuses_everything_loses_nothing(a, remote):
 
 
 def test_a_server_that_takes_nothing_but_empty_transactions_loses_nothing(a, remote):
-    """After a few in a row it is no matter of what they are: they come again when it is well."""
+    """After a few refusals in a row the items are not the cause: they are resent later."""
     alice = a.user("alice")
     room, carol = enter(remote, a, alice)
     picky = Picky(remote, lambda t: not t["pdus"] and not t.get("edus"))
@@ -190,7 +190,7 @@ def test_presence_that_is_refused_is_left_out(a, remote):
 
 
 def test_no_more_than_a_thousand_things_are_kept(a, remote):
-    """Then what is refused holds up the rest, until the operator forgets what was set aside."""
+    """Then refused items block the queue, until the operator discards the stored ones."""
     alice = a.user("alice")
     room, _ = enter(remote, a, alice)
     of = f"federation_set_aside WHERE server = '{remote.name}'"

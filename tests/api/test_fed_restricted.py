@@ -1,5 +1,5 @@
 """Restricted rooms across servers (server-server-api, "Restricted rooms"): members of another room
-may come in, and a server of the room vouches for them."""
+may join, authorised by a user of a resident server."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_members_of_the_other_room_come_in(two, version):
     content = bob.state(room, "m.room.member", bob.user_id)
     assert content["join_authorised_via_users_server"] == alice.user_id
     eventually(lambda: same_state(room, alice, bob))
-    # the server is in the room now, but nobody of it may let others in
+    # the server is in the room now, but none of its users may invite
     dora.join(gate)
     eventually(lambda: membership(alice, gate, dora) == "join")
     alice.send_state(room, "m.room.power_levels",
@@ -147,7 +147,7 @@ def test_a_join_without_authorising_user_is_not_accepted(two, remote):
     alice = a.user("alice")
     room = vouched_room(remote, alice)
     r = alice.request("POST", f"/join/{q(room.id)}", {}, params={"via": remote.name})
-    assert r.status_code == 502  # send_join answered with our event, unsigned by theirs
+    assert r.status_code == 502  # send_join answered with our event, without their signature
 
 
 def test_their_signature_lets_us_in(two, remote):
@@ -170,7 +170,7 @@ def test_their_signature_lets_us_in(two, remote):
 
 
 def test_vouched_for_elsewhere_after_events_that_we_have_not_seen(two, remote):
-    """We are in the room, but nobody of ours may let others in; and the server that may is ahead."""
+    """We are in the room, but none of our users may invite; a server whose users may is ahead."""
     from remote_answers import whole_state
 
     a, _ = two

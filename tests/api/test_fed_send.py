@@ -1,5 +1,5 @@
-"""Server-server API, "Transactions" and "Checks performed on receipt of a PDU": what a server that
-other servers send events to does with each."""
+"""Server-server API, "Transactions" and "Checks performed on receipt of a PDU": how
+each received event is treated."""
 
 import contextlib
 import copy
@@ -63,7 +63,7 @@ def test_a_repeated_transaction_is_answered_alike(room_of):
     i, event = remote.event(room, carol, "m.room.message", text(1))
     first = remote.put_transaction(a.name, [event], txn="same")
     assert remote.put_transaction(a.name, [event], txn="same") == first == {"pdus": {i: {}}}
-    # another transaction with the same event: it is known
+    # another transaction with the same event: it is a duplicate
     assert remote.put_transaction(a.name, [event]) == first
     assert history(alice, room.id).count(i) == 1
 
@@ -115,7 +115,7 @@ def test_events_of_unknown_rooms(room_of, remotes):
 
 
 def refused(a, alice, remote, room, i, event):
-    """The event is answered with an error, and is nowhere; what follows is taken."""
+    """The event gets an error and is not stored; later ones are accepted."""
     reply = remote.put_transaction(a.name, [event])
     assert error_of(reply, i)
     assert not has_event(alice, room.id, i)
@@ -137,7 +137,7 @@ def test_bad_signatures(room_of):
     event["signatures"] = {"localhost:1": event["signatures"][remote.name]}
     refused(a, alice, remote, room, pdus.event_id(event, "12"), event)
 
-    # in the name of a user of the receiving server
+    # sender of the receiving server
     event = remote.sign(room, room.build(alice.user_id, "m.room.message", text(1)))
     refused(a, alice, remote, room, pdus.event_id(event, "12"), event)
     received(alice, room.id, remote.send(room, carol, "fine"))
@@ -159,9 +159,9 @@ def test_events_that_the_rules_reject(room_of):
     refused(a, alice, remote, room, i, event)
     assert "name" not in alice.state(room.id, "m.room.create")
     alice.fails(404, "M_NOT_FOUND", "GET", f"/rooms/{q(room.id)}/state/m.room.name/")
-    # what refers to it is taken all the same
+    # an event that refers to it is accepted all the same
     received(alice, room.id, remote.send(room, carol, "after"))
-    # a user who is not in the room
+    # the sender is not in the room
     room.heads = before
     outsider = remote.user("outsider")
     i, event = remote.event(room, outsider, "m.room.message", text(1), prev=before)
@@ -197,7 +197,7 @@ def test_server_acl(room_of):
                                                     "allow_ip_literals": True})
     acl_with_port = alice.state(room.id, "m.room.server_acl")
     assert acl_with_port["deny"] == [remote.name]
-    # the port is no part of what is compared
+    # ACLs ignore the port
     alice.send_state(room.id, "m.room.server_acl", {"allow": ["*"], "deny": ["localhost"]})
     i, event = remote.event(room, carol, "m.room.message", text(1), prev=heads)
     assert "ACL" in refused(a, alice, remote, room, i, event) or True
@@ -211,7 +211,7 @@ def test_server_acl(room_of):
 
 
 def test_too_many_at_once_are_refused(room_of):
-    """More transactions at once than anybody needs: none is lost."""
+    """More concurrent transactions than allowed: none is lost."""
     a, alice, remote, room, carol = room_of()
     events = [remote.event(room, carol, "m.room.message", text(n)) for n in range(60)]
     statuses = []
@@ -234,12 +234,12 @@ def test_too_many_at_once_are_refused(room_of):
     eventually(lambda: {i for i, _ in events} <= set(history(alice, room.id)))
 
 
-# ---- what is ours to mend ----
+# ---- failures of our own ----
 
 
 @contextlib.contextmanager
 def losing(server, times=1 << 30):
-    """So many writes to rooms lose, as if another writer were faster each time."""
+    """So many room writes fail, as if another writer had committed first each time."""
     psql(uri_of(server), "CREATE SEQUENCE lost; CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS "
          f"'BEGIN RETURN CASE WHEN nextval(''lost'') > {times} THEN NEW END; END';"
          "CREATE TRIGGER lose BEFORE UPDATE ON rooms FOR EACH ROW EXECUTE FUNCTION lose()")
@@ -256,7 +256,7 @@ def test_events_that_lost_to_other_writers_are_stored(ministries, room_of, times
 
 
 def test_who_met_a_busy_room_may_come_again(ministries, room_of):
-    """A status of 4xx, or 500, would say that the transaction is refused."""
+    """A status of 4xx, or 500, would mean that the transaction is refused."""
     a, alice, remote, room, carol = room_of(server=ministries())
     dave = remote.user("dave")
     i, message = remote.event(room, carol, "m.room.message", {"msgtype": "m.text", "body": "m"})

@@ -84,7 +84,7 @@ def test_what_failed_comes_again_under_the_same_id(ministries, remote):
     assert len({r.path for r in tries}) == 1
     assert len({tuple(event_ids(r)) for r in tries}) == 1
     assert [r.time for r in tries] == sorted(r.time for r in tries)
-    assert tries[1].time - tries[0].time >= 0.04  # the first wait
+    assert tries[1].time - tries[0].time >= 0.04  # the first back-off
     metrics = alice.request("GET", "/metrics").text
     assert "concorde_federation_transactions_failed_total 3" in metrics
     assert 'concorde_federation_destinations{state="idle"} 1' in metrics
@@ -172,14 +172,14 @@ def test_nothing_is_lost_when_we_are_killed(ministries, remote):
     room, _ = enter(remote, a, alice)
     early = [alice.send(room, f"early {i}") for i in range(20)]
     wait_for_event(remote, early[-1])
-    time.sleep(1)  # the cursor is saved
+    time.sleep(1)  # time for the cursor to be saved
     stop, sent = threading.Event(), []
 
     def talk():
         while not stop.is_set():
             try:
                 sent.append(alice.send(room, f"message {len(sent)}"))
-            except Exception:  # the server is gone
+            except Exception:  # the server was killed
                 return
 
     for _ in range(2):
@@ -214,7 +214,7 @@ def test_what_waited_while_we_were_down_is_sent(ministries, remote):
 
 
 def test_changes_made_by_commands_are_sent_too(ministries, remote):
-    """Written by another process: the server only hears that something happened."""
+    """Another process wrote them: the server is only notified of the commit."""
     a = ministries(**QUICK)
     alice, bob = a.user("alice"), a.user("bob")
     room, _ = enter(remote, a, alice)
@@ -252,7 +252,7 @@ def test_messages_to_devices_are_never_dropped(ministries, remote):
     remote.link.cut()
     for i in range(130):
         alice.put(f"/sendToDevice/m.test/{i}", {"messages": {carol: {"*": {"number": i}}}})
-    for i in range(520):  # beyond what is remembered
+    for i in range(520):  # more than are kept in memory
         alice.send(room, f"message {i}")
     a.kill()
     a.start()
@@ -278,7 +278,7 @@ def test_after_long_only_the_newest_of_each_room(ministries, remote):
     remote.link.heal()
     wait_for_event(remote, in_loud[-1])
     came = [i for i in got(remote) if i in in_loud or i in in_quiet]
-    assert in_quiet[-1] in came and len(came) < 60  # what had been tried before may come as well
+    assert in_quiet[-1] in came and len(came) < 60  # events of earlier attempts may arrive as well
     after = alice.send(loud, "and on")
     wait_for_event(remote, after)
     assert got(remote)[-1] == after
@@ -329,7 +329,7 @@ def test_a_server_that_the_acl_denies_is_sent_no_more(ministry, remotes):
     room, _ = enter(denied, ministry, alice)
     enter(allowed, ministry, alice, room=room)
     other, _ = enter(denied, ministry, alice)
-    # ports are not looked at: a name of its own is needed to deny only one of them
+    # ACLs ignore ports: only a separate name can be denied alone
     acl = alice.send_state(room, "m.room.server_acl", {"allow": ["*"], "deny": ["localhost"]})
     secret = alice.send(room, "not for them")
     wait_for_event(denied, acl)

@@ -1,4 +1,4 @@
-"""Server-server API, timestamp_to_event, and the client's question where our history has a gap."""
+"""Server-server API, timestamp_to_event, and the client's route where our history has a gap."""
 
 import pytest
 
@@ -64,7 +64,7 @@ def test_what_we_do_not_have_is_asked_for_and_fetched(remote, one):
     around = alice.get(f"/rooms/{q(room.id)}/context/{q(sent[11])}")
     assert around["event"]["content"]["body"] == "11"
     asked = len(remote.seen(path=V1))
-    assert closest(alice, room.id, times[20], "b")["event_id"] == sent[20]  # is here now
+    assert closest(alice, room.id, times[20], "b")["event_id"] == sent[20]  # is stored now
     assert len(remote.seen(path=V1)) == asked
 
 

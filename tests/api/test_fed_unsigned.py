@@ -1,5 +1,5 @@
 """`unsigned` of state events (client-server-api, "Room event format"): prev_content, replaces_state and
-prev_sender are those of the state before the event, by whatever way the event came."""
+prev_sender are those of the state before the event, however the event arrived."""
 
 import pytest
 
@@ -12,14 +12,14 @@ def unsigned_of(client, room, event):
 
 
 def said(events):
-    """What unsigned says of what was replaced, of a list of events."""
+    """The unsigned members about replaced state, for a list of events."""
     keys = "prev_content", "replaces_state", "prev_sender"
     return {e["event_id"]: {k: e["unsigned"].get(k) for k in keys} for e in events
             if "state_key" in e}
 
 
 def changes(client, room):
-    """A chain of state events, and what each must say of the one before."""
+    """A chain of state events, and the unsigned members that each must have."""
     contents = [{"topic": str(n)} for n in range(3)]
     ids = [client.send_state(room, "m.room.topic", c) for c in contents]
     names = []
@@ -51,7 +51,7 @@ def test_history_that_came_by_backfill(two, version):
         assert {i: shown[i] for i in must} == must
         for i in must:
             assert said([client.event(room, i)])[i] == must[i]
-    # what came before the joining and what came with it are one chain
+    # state from before the join and state with it form one chain
     latest = alice.send_state(room, "m.room.topic", {"topic": "latest"})
     received(bob, room, latest)
     assert unsigned_of(bob, room, latest)["prev_content"] == {"topic": "2"}
@@ -78,7 +78,7 @@ def test_a_gap(carols):
 
 
 def test_a_fork(carols):
-    """Two branches change the same name: each event tells of the one before it in its branch."""
+    """Two branches change the same name: each event refers to the one before it in its branch."""
     a, alice, remote, room, carol = carols
     name = lambda text, **more: remote.event(
         room, carol, "m.room.member", {"membership": "join", "displayname": text}, carol, **more)

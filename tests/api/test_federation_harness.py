@@ -1,4 +1,4 @@
-"""The tests' own tools: what they sign, cut and resolve is right before servers are judged by it."""
+"""The tests' own tools: they sign, cut and resolve correctly."""
 
 import os
 import socket

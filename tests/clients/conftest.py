@@ -1,5 +1,5 @@
-"""One server and the clients of a story for each file of steps. A step that fails shows the last sync of
-each client, its log's tail, and the server's."""
+"""One server and the clients of a story for each file of steps. A step that fails shows each client's last
+sync and the tails of its log and the server's."""
 
 import signal
 
@@ -8,7 +8,7 @@ import pytest
 from device import STEP_SECONDS, js_device, nio_device
 from server import Server
 
-# Unstable endpoints that a client tries, and gets on without.
+# Unstable endpoints that a client tries but does not need.
 EXPECTED_UNKNOWN = {
     "GET /_matrix/client/unstable/org.matrix.msc4143/rtc/transports 404",
 }
@@ -16,7 +16,7 @@ unknown = set()  # all of them, for the summary
 
 
 class Story:
-    """The server, who is there, and what the steps tell each other (attributes of the steps' own)."""
+    """The server, the clients, and attributes by which the steps share data."""
 
     def __init__(self):
         self.server = Server().start()
@@ -34,13 +34,13 @@ class Story:
         return self.devices[-1]
 
     def unexpected_requests(self):
-        """What the clients asked that the server did not know (M_UNRECOGNIZED) or failed at (5xx)."""
+        """Requests of the clients that the server answered with M_UNRECOGNIZED or 5xx."""
         found = {request for d in self.devices for request in d.requests()}
         unknown.update(found)
         return found - EXPECTED_UNKNOWN
 
     def complaints(self):
-        """What the server logged as wrong."""
+        """The server's warnings and errors."""
         return [line for line in self.server.log_text().splitlines()
                 if line.split()[1:2] in (["warn"], ["error"])]
 
@@ -66,7 +66,7 @@ def story():
 
 @pytest.fixture(autouse=True)
 def patience(request):
-    """No step waits for ever; `@pytest.mark.seconds(n)` gives one more time."""
+    """Fails a step that takes too long; `@pytest.mark.seconds(n)` gives one more time."""
     marker = request.node.get_closest_marker("seconds")
     seconds = marker.args[0] if marker else STEP_SECONDS + 15
 

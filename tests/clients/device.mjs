@@ -1,7 +1,7 @@
-// One signed-in device of one user: matrix-js-sdk with its Rust crypto, as Element runs it. It is told
-// what to do by lines of JSON on its standard input, {"id": 1, "do": "send", "args": [...]}, and
-// answers each with {"id": 1, "value": ...} or {"id": 1, "error": "..."}. What its user would see of a
-// room is `view`: tests look at that until it is right. Logs go to the standard error.
+// One signed-in device of one user: matrix-js-sdk with its Rust crypto, as Element runs it. It reads
+// commands as lines of JSON from its standard input, {"id": 1, "do": "send", "args": [...]}, and
+// answers each with {"id": 1, "value": ...} or {"id": 1, "error": "..."}. `view` is a room as its user
+// would see it: tests repeat it until it is right. Logs go to the standard error.
 import { Console } from "node:console";
 import { createInterface } from "node:readline";
 
@@ -21,11 +21,11 @@ let verification = null; // the request in progress
 let sas = null;
 let online = true;
 let ended = false; // the server ended the session
-const oddities = new Set(); // requests that the server did not know or that made it stumble
+const oddities = new Set(); // requests that the server did not know or failed at
 let lastSync = "";
 const counted = {}; // by room, the unread counts that the server sent last
 
-// Every request of the client goes through here: a cable to pull, and a place to listen.
+// Every request of the client goes through here, so that tests can cut and observe them.
 async function cable(url, options) {
     if (!online) throw new TypeError("the network is down");
     const response = await fetch(url, options);
@@ -53,8 +53,8 @@ function noteSync(text) {
             };
 }
 
-// When /sync brings an event before the answer to its sending has been handled, the SDK trips over its
-// own echo, and would send the event again and again. It was sent: the echo says so.
+// When /sync returns an event before the answer to its sending has been handled, the SDK fails at its
+// own echo, and would send the event again and again. The echo shows that it was sent.
 const retryUnlessEchoed = (event, attempts, error) =>
     error.message?.includes("not a local echo")
         ? -1
@@ -118,7 +118,7 @@ async function start(signedIn, lazyLoadMembers = false) {
     return { user: client.getUserId(), device: client.getDeviceId() };
 }
 
-// What the password proves, as user-interactive authentication asks for it.
+// The password stage of user-interactive authentication.
 const authenticate = (request) =>
     request({
         type: "m.login.password",
@@ -138,7 +138,7 @@ const event = (roomId, eventId) => {
     return found;
 };
 
-// After a gap the live timeline is a new one, and joined to the older when the gap has been filled.
+// After a gap there is a new live timeline, which is joined to the older one when the gap is filled.
 function timelines(r) {
     const found = [];
     for (let t = r.getLiveTimeline(); t; t = t.getNeighbouringTimeline("b")) found.unshift(t);
@@ -215,13 +215,13 @@ const commands = {
 
     logOut: async () => void (await client.logout(true)),
 
-    // The devices of a user, as this client knows them.
+    // The devices of a user that this client knows.
     async devices(user) {
         const known = await client.getCrypto().getUserDeviceInfo([user]);
         return [...known.get(user).keys()];
     },
 
-    // A new identity: cross-signing keys, secret storage and key backup. Gives the recovery key.
+    // A new identity: cross-signing keys, secret storage and key backup. Returns the recovery key.
     async bootstrap() {
         const crypto = client.getCrypto();
         const key = await crypto.createRecoveryKeyFromPassphrase();
@@ -233,11 +233,11 @@ const commands = {
         return key.encodedPrivateKey;
     },
 
-    // A new device becomes a trusted one and reads the key backup.
+    // A new device gets verified and reads the key backup.
     async recover(recoveryKey) {
         const crypto = client.getCrypto();
         storageKey = decodeRecoveryKey(recoveryKey);
-        await crypto.userHasCrossSigningKeys(client.getUserId(), true); // learns the public ones
+        await crypto.userHasCrossSigningKeys(client.getUserId(), true); // fetches the public keys
         await crypto.bootstrapCrossSigning({});
         await crypto.loadSessionBackupPrivateKeyFromSecretStorage();
         await crypto.checkKeyBackupAndEnable();
@@ -257,15 +257,15 @@ const commands = {
         };
     },
 
-    // Everything new; the others see that this user's identity changed.
+    // A new identity and backup; the others see that this user's identity changed.
     resetEncryption: () => client.getCrypto().resetEncryption(authenticate),
 
-    // A device that takes part while no other is signed in.
+    // A dehydrated device, which receives keys while no other device is signed in.
     async dehydrate() {
         if (!(await client.getCrypto().isDehydrationSupported())) throw new Error("no dehydration");
         await client.getCrypto().startDehydration();
     },
-    // Takes the keys that the dehydrated device was sent. Gives how many messages that were.
+    // Takes the keys that the dehydrated device was sent. Returns the number of messages.
     async rehydrate() {
         let last = null;
         client.on(CryptoEvent.RehydrationProgress, (keys, messages) => (last = messages));
@@ -355,7 +355,7 @@ const commands = {
             })
         ).event_id,
     redact: async (roomId, eventId) => (await client.redactEvent(roomId, eventId)).event_id,
-    // The client forgets the events of a new thread for as long as it asks for them anew.
+    // The client drops the events of a new thread while it fetches them again.
     async markRead(roomId, eventId) {
         const known = () => room(roomId).findEventById(eventId);
         await client.sendReadReceipt(await wait(known, `event ${eventId}`));
@@ -382,7 +382,7 @@ const commands = {
         return new TextDecoder().decode(await attachments.decryptAttachment(cipher.buffer, file));
     },
 
-    // What this user sees of a room now; null before the client knows it.
+    // The room as this user sees it now; null before the client knows it.
     view(roomId) {
         const r = client.getRoom(roomId);
         if (!r) return null;
@@ -412,7 +412,7 @@ const commands = {
         };
     },
 
-    // Asks for older events until one of them is there or the room's beginning is reached.
+    // Fetches older events until the given one is loaded or the room's start is reached.
     async scrollBackTo(roomId, eventId) {
         const r = room(roomId);
         const found = () => events(r).some((e) => e.getId() === eventId);
@@ -432,7 +432,7 @@ const commands = {
         await wait(() => client.getSyncState() === "SYNCING", "the client to sync again", 30);
     },
 
-    // For whom the next message would be encrypted.
+    // The devices for which the next message would be encrypted.
     async encryptsTo(roomId) {
         const members = await room(roomId).getEncryptionTargetMembers();
         return members.map((member) => member.userId);
@@ -440,7 +440,7 @@ const commands = {
 
     // Any method of the client whose arguments and value are plain data.
     sdk: (method, ...values) => client[method](...values),
-    // One that is asked for the password: its last argument is the proof.
+    // A method that needs the password: its last argument is the authentication.
     async proven(method, ...values) {
         try {
             return await client[method](...values);
@@ -459,7 +459,7 @@ const commands = {
     sessionEnded: () => ended,
     accountData: (type) => client.getAccountData(type)?.getContent(),
 
-    // The events around one, as a permalink shows them.
+    // The events around a given one, as a permalink shows them.
     async around(roomId, eventId) {
         const r = room(roomId);
         const timeline = await client.getEventTimeline(r.getUnfilteredTimelineSet(), eventId);
@@ -468,7 +468,7 @@ const commands = {
         return timeline.getEvents().map((e) => showEvent(r, e));
     },
 
-    // Bytes travel as base64.
+    // Bytes are passed as base64.
     upload: async (bytes, type, name) =>
         (await client.uploadContent(new Blob([Buffer.from(bytes, "base64")]), { type, name }))
             .content_uri,

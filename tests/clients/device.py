@@ -1,7 +1,7 @@
-"""A real client in a process of its own, told what to do by lines of JSON (device.mjs says how).
+"""A real client in a separate process, controlled by lines of JSON (see device.mjs).
 
 `alice.send_many(room, bodies)` runs the client's command sendMany and gives its value; a command that
-fails raises ClientError with what the client said."""
+fails raises ClientError with the client's error."""
 
 import json
 import os
@@ -23,7 +23,7 @@ STEP_SECONDS = 30
 
 
 def show(answer):
-    """A view in lines, of its timeline only the end."""
+    """A view as lines, with only the end of its timeline."""
     if not isinstance(answer, dict):
         return str(answer)
     lines = [f"{key}: {value}"[:2000] for key, value in answer.items() if key != "timeline"]
@@ -31,7 +31,7 @@ def show(answer):
 
 
 def bodies(view):
-    """The messages that a client shows, in its order. Edits are not messages of their own."""
+    """The messages that a client shows, in its order. Edits are not separate messages."""
     return [e.get("body") for e in view["timeline"]
             if e["type"] == "m.room.message" and "isEdit" not in e]
 
@@ -71,7 +71,7 @@ class Device:
         return self.end(self.begin(name, *args), seconds)
 
     def begin(self, name, *args):
-        """Tells the client to do something, and goes on: `end` waits for the value."""
+        """Sends the client a command, and returns: `end` waits for the value."""
         self.last = number = self.last + 1
         try:
             self.process.stdin.write(json.dumps({"id": number, "do": name, "args": args}) + "\n")
@@ -102,7 +102,7 @@ class Device:
         return self
 
     def waits_until(self, command, right, what, *args, seconds=STEP_SECONDS):
-        """Asks again and again until the answer is right; gives that answer."""
+        """Repeats the command until its answer is right; that answer."""
         deadline = time.monotonic() + seconds
         while True:
             answer = self.call(command, *args)
@@ -113,7 +113,7 @@ class Device:
             time.sleep(0.1)
 
     def sees(self, room, right, what):
-        """Waits until this client's view of the room is right; gives that view."""
+        """Waits until this client's view of the room is right; that view."""
         return self.waits_until("view", right, what, room)
 
     def log_tail(self, lines=40):
@@ -122,7 +122,7 @@ class Device:
 
     def close(self):
         if self.process.poll() is None:
-            self.process.stdin.close()  # which ends it
+            self.process.stdin.close()  # this ends the process
             try:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:

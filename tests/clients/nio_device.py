@@ -1,5 +1,5 @@
-"""One signed-in device of one user: Debian's matrix-nio with libolm. It takes the same commands in the
-same way as device.mjs."""
+"""One signed-in device of one user: Debian's matrix-nio with libolm. It has the same
+commands as device.mjs."""
 
 import asyncio
 import io
@@ -17,7 +17,7 @@ from nio.crypto.attachments import decrypt_attachment
 
 
 class Client(AsyncClient):
-    """Notes what the server did not know or stumbled over."""
+    """Records requests that the server did not know or failed at."""
 
     oddities = set()
 
@@ -39,8 +39,8 @@ class Device:
     def __init__(self, url, store):
         self.url, self.store = url, store
         self.client = None
-        self.timelines = {}  # room → events as they came
-        self.files = {}  # event → its file, as its content says
+        self.timelines = {}  # room → events in the order of arrival
+        self.files = {}  # event → the file of its content
         self.syncing = None
 
     async def start(self, user):
@@ -64,7 +64,7 @@ class Device:
         checked(await self.client.sync(timeout=0, full_state=True))
         if self.client.should_upload_keys:
             checked(await self.client.keys_upload())
-        # nio does not fill gaps: it asks for long timelines instead.
+        # nio does not fill gaps: this client asks for long timelines instead.
         wide = {"room": {"timeline": {"limit": 1000}}}
         self.syncing = asyncio.create_task(
             self.client.sync_forever(timeout=20000, sync_filter=wide))
@@ -96,7 +96,7 @@ class Device:
         return checked(sent).event_id
 
     async def readFile(self, room, event):
-        """This nio downloads only from where no token is needed; its decryption is what counts."""
+        """This nio can only download without a token; the test is of its decryption."""
         file = self.files[event]
         url = f"{self.url}/_matrix/client/v1/media/download/{file['url'].removeprefix('mxc://')}"
         headers = {"Authorization": f"Bearer {self.client.access_token}"}

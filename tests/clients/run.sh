@@ -1,5 +1,5 @@
 #!/bin/bash
-# Lets real clients use the server; ends with one line `clients: N passed, N failed`. Further arguments
+# Tests the server with real clients; ends with one line `clients: N passed, N failed`. Further arguments
 # go to pytest.
 set -eu
 cd "$(dirname "$0")"

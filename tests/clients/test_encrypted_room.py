@@ -1,5 +1,5 @@
 """A story in steps: matrix-js-sdk and matrix-nio, end to end encrypted, through this server. Each step
-builds on those before it."""
+depends on those before it."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_they_exchange_encrypted_messages(story):
 
 
 def verify_by_emoji(one_side, other_side):
-    """Both have a request: they accept, compare what they are shown, and confirm."""
+    """Both have a request: they accept, compare the emoji, and confirm."""
     other_side.accept_verification(one_side.user)
     one_side.start_emoji()
     other_side.follow_emoji()

@@ -1,9 +1,9 @@
 """A story in steps: matrix-js-sdk as Element runs it, which loads the members of an encrypted room
-lazily, is offline while some leave and others come. It encrypts to who is there."""
+lazily, is offline while some leave and others join. It encrypts for the current members."""
 
 from device import bodies, one
 
-MESSAGES = 30  # more than a /sync shows
+MESSAGES = 30  # more than a /sync returns
 
 
 def test_three_meet_in_an_encrypted_room(story):

@@ -1,5 +1,5 @@
 """A story in steps: what matrix-js-sdk and matrix-nio do in public rooms, and with their accounts. Each
-step builds on those before it."""
+step depends on those before it."""
 
 import base64
 import time

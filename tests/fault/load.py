@@ -1,4 +1,4 @@
-"""Senders and readers that never give up: what they were told must be true for ever."""
+"""Senders and readers that never give up: every answer they got must stay true."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ PATIENCE = 0.05  # seconds between attempts while the server is away
 
 class Stubborn:
     """A client that repeats a request until it is answered with something other than "come back
-    later". It counts the 503s, and fails on any that does not say when to come back."""
+    later". It counts the 503s, and fails on any without Retry-After."""
 
     def __init__(self, server, user):
         self.server, self.user = server, user
@@ -73,8 +73,8 @@ class Sender(threading.Thread):
 
 
 class Reader(threading.Thread):
-    """A /sync cursor that lives through everything. `seen`: event ids by room, in order. It only
-    moves on when a reply was read whole, as clients do."""
+    """A /sync cursor that continues over all failures. `seen`: event ids by room, in order. It
+    advances only when a reply was read completely, as clients do."""
 
     def __init__(self, server, user, stop):
         super().__init__(daemon=True)
@@ -117,7 +117,7 @@ def history(user: Client, room):
 
 
 def furnish(server, senders, rooms):
-    """Users, public rooms that they are spread over, and a watcher in every room."""
+    """Users, public rooms with some of them each, and a watcher who is in every room."""
     users = [Client(server).register(f"sender{i}") for i in range(senders)]
     made = []
     for i in range(rooms):

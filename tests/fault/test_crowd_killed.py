@@ -1,5 +1,5 @@
 """The server is killed (-9) again and again while a crowd joins and leaves one room, and users of
-another kick, ban and invite each other: what was acknowledged is there, every event is allowed by
+another kick, ban and invite each other: acknowledged events are stored, every event is allowed by
 those before it and does what its sender meant, and the memberships agree."""
 
 import threading
@@ -20,7 +20,7 @@ MOVERS, SPEAKERS, MODERATORS, ROUNDS = 24, 4, 6, 10
 
 class Mover(threading.Thread):
     """Joins and leaves. A step counts when it is acknowledged; one that was cut off is repeated, and
-    what is then refused had happened."""
+    if it is refused then, the first had been stored."""
 
     def __init__(self, server, user, room, stop):
         super().__init__(daemon=True)
@@ -34,7 +34,7 @@ class Mover(threading.Thread):
                 r = self.client.http.request(
                     "POST", f"{self.client.server.url}/_matrix/client/v3/rooms/{q(self.room)}/{what}",
                     headers={"Authorization": f"Bearer {self.client.user.token}"}, json={})
-            except Exception:  # the server is gone: what became of the request is not known
+            except Exception:  # the server was killed: the outcome of the request is unknown
                 is_repeated = True
                 time.sleep(PATIENCE)
                 continue
@@ -56,8 +56,8 @@ class Mover(threading.Thread):
 
 
 class Moderator(threading.Thread):
-    """Moves others at random. Of a request that was cut off it is known only what the repeated one is
-    told: when that is refused, the first may have happened."""
+    """Changes others' memberships at random. A request that was cut off is repeated: when that is
+    refused, the first may have been stored."""
 
     def __init__(self, server, me, room, owner, people, version, stop):
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""The disk is full: reading goes on, writing says so, and all is well again when there is room."""
+"""The disk is full: reads work, writes get errors, and all works again when there is space."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from client import Client
 from federation import eventually
 from server import Server
 
-SIZE = 420 << 20  # PostgreSQL's first files, its log of changes, and some room
+SIZE = 420 << 20  # PostgreSQL's first files, its WAL, and some space
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def small_disk():
 
 
 def fill(path, leave):
-    """Leaves so many bytes; the file that takes the others."""
+    """Fills the disk but for so many bytes; the file that does."""
     name = f"{path}/filler"
     s = os.statvfs(path)
     with open(name, "wb") as f:

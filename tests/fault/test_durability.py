@@ -1,5 +1,5 @@
-"""Whatever was acknowledged survives: the server and its PostgreSQL are killed (-9) at random
-moments under 32 senders, again and again."""
+"""Acknowledged events survive: the server and its PostgreSQL are killed (-9) at random times
+under 32 senders, again and again."""
 
 import os
 import pathlib
@@ -22,8 +22,8 @@ def postmaster(server):
 
 
 def wait_for_postmaster(server, not_these, seconds=60):
-    """The process id of a PostgreSQL that was started since: the orphans of a killed one may go on
-    committing for a moment, and its file stays."""
+    """The process id of a newly started PostgreSQL: the orphans of a killed one may still commit for
+    a while, and its pid file stays."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -47,7 +47,7 @@ def free_port():
 
 @pytest.fixture
 def house():
-    """A server on a port that stays the same over restarts, rooms full of users, and the load."""
+    """A server that keeps its port over restarts, rooms with users, and the load."""
     server = Server({"listen": f"127.0.0.1:{free_port()}", "log_level": "info"}).start()
     yield server, *furnish(server, SENDERS, ROOMS)
     server.close()
@@ -76,7 +76,7 @@ class Load:
         self.stop_reading.set()
         for reader in self.readers:
             reader.join(60)
-            for _ in range(3):  # whatever is still on its way
+            for _ in range(3):  # events that are still under way
                 reader.step(timeout=0)
 
     def wait_for_more(self, n=1, seconds=60):
@@ -101,7 +101,7 @@ def check(load, users, rooms, watcher):
         event, txn = sender.acknowledged[len(acknowledged) // 2]
         assert sender.send(txn, "sent again much later")["event_id"] == event
     for reader in load.readers:
-        assert not reader.gaps, "the cursor was told to fetch a gap"
+        assert not reader.gaps, "the cursor had a gap to fetch"
         for room, seen in reader.seen.items():
             assert seen == [e for e in stored[room] if e in set(seen)], "out of order, or twice"
             first = stored[room].index(seen[0])
@@ -143,10 +143,10 @@ def test_kill_the_database(house):
 
 
 def test_while_the_database_is_away(house):
-    """Requests are refused with 503 and Retry-After at once, and served again without help."""
+    """Requests are refused with 503 and Retry-After at once, and served again by themselves."""
     server, users, rooms, watcher = house
     stopped = wait_for_postmaster(server, not_these=[])
-    os.kill(stopped, signal.SIGSTOP)  # accepts nothing, and nobody restarts it
+    os.kill(stopped, signal.SIGSTOP)  # accepts no connection, and is not restarted
     backends = [int(p) for p in os.listdir("/proc") if p.isdigit() and is_child(int(p), stopped)]
     for pid in backends:
         os.kill(pid, signal.SIGKILL)

@@ -1,5 +1,5 @@
-"""The database hangs: it is stopped, not dead, so that it closes nothing and answers nothing. Requests
-get 503 by a deadline, what watches the server is served, and all is well when it goes on."""
+"""The database hangs: it is stopped, not dead, so it neither closes connections nor answers. Requests get
+503 by a deadline, health checks are served, and all works when it continues."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from server import Server
 from test_durability import Load, check, free_port, is_child, wait_for_postmaster
 
 LIMIT = 3  # database_statement_timeout, seconds
-# A request that has sent its write waits for the statement, then for what became of it (10 s from
+# A request that has sent its write waits for the statement, then for its outcome (10 s from
 # its beginning, and an attempt to connect of 5 s); the rest is for a slow machine.
 PATIENCE = LIMIT + 10 + 5 + 12
 NO_PRESENCE = '{"presence":{"types":[]}}'
@@ -32,7 +32,7 @@ def house():
 
 
 def cluster(server):
-    """The postmaster and its children. First the postmaster is stopped, so that none are added."""
+    """The postmaster and its children. The postmaster is stopped first, so that it starts no more."""
     pid = wait_for_postmaster(server, not_these=[])
     return [pid] + [int(p) for p in os.listdir("/proc") if p.isdigit() and is_child(int(p), pid)]
 
@@ -53,7 +53,7 @@ def hung(server):
 
 
 class Timed(httpx.Client):
-    """Notes how long its slowest request took, and what it was."""
+    """Records its slowest request, and how long it took."""
 
     slowest = (0, None)
 
@@ -71,7 +71,7 @@ def ready(server):
 
 
 def watched(server, seconds, until):
-    """/health answers all the while."""
+    """/health answers all the time."""
     deadline = time.monotonic() + seconds
     while not until():
         assert httpx.get(server.url + "/health", timeout=10).status_code == 200
@@ -94,7 +94,7 @@ def test_under_load(house):
             status, text = ready(server)
             assert status == 503 and "the database has not answered for " in text, text
             assert time.monotonic() - began < PATIENCE
-            # It is known not to answer: who comes now does not wait for that to show again.
+            # It is known not to answer: new requests do not wait for that again.
             assert 'concorde_db_away 1' in httpx.get(server.url + "/metrics").text
         load.wait_for_more(len(users), seconds=PATIENCE)
         eventually(lambda: ready(server)[0] == 200, seconds=PATIENCE)
@@ -108,7 +108,7 @@ def test_under_load(house):
 
 
 def test_parked_sync(house):
-    """It stays parked, and gets what comes when the database is back."""
+    """It stays parked, and gets new events when the database is back."""
     server, users, rooms, _ = house
     since = users[0].get("/sync")["next_batch"]
     answers = []
@@ -155,7 +155,7 @@ def ministries():
 
 
 def test_federation(ministries):
-    """What others send is refused by the deadline, sent again, and taken once; and so is ours."""
+    """Transactions of others are refused by the deadline, resent, and applied once; and so are ours."""
     a, b = ministries
     alice, bob = a.user("alice"), b.user("bob")
     room = alice.create_room(preset="private_chat")
@@ -166,7 +166,7 @@ def test_federation(ministries):
     txn = f"/rooms/{room}/send/m.room.message/hung"
     before = [alice.send(room, f"before {n}") for n in range(20)]
     with hung(a):
-        sent = [bob.send(room, f"meanwhile {n}") for n in range(60)]  # more than a transaction has
+        sent = [bob.send(room, f"meanwhile {n}") for n in range(60)]  # more than fit into a transaction
         watched(a, PATIENCE, lambda: destinations(b, "backing_off") == 1)
         refused = alice.request("PUT", f"/_matrix/client/v3{txn}", timeout=120,
                                 json={"msgtype": "m.text", "body": "Is it there?"})
@@ -189,7 +189,7 @@ def parked(server):
 
 
 def test_a_reader_who_asks_nothing_of_the_committer(house):
-    """Only reads are waited for: they are refused by the deadline, and then at once."""
+    """Only its reads wait: they are refused by the deadline, and then at once."""
     server, users, rooms, _ = house
     with hung(server):
         def refused():
@@ -206,7 +206,7 @@ def test_a_reader_who_asks_nothing_of_the_committer(house):
 
 
 def test_a_broken_schema(house):
-    """/ready names what is missing, until it is there again."""
+    """/ready names the missing object until it exists again."""
     server, _, _, _ = house
     uri = (server.data / "concorde.lock").read_text().split(" ", 1)[1].strip()
 

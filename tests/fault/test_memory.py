@@ -1,4 +1,4 @@
-"""Bodies made to become large in memory: 64 of each kind at once, and the server stays small."""
+"""Bodies designed to use much memory: 64 of each kind at once, and the server stays small."""
 
 import collections
 import concurrent.futures
@@ -13,11 +13,11 @@ from remote import FED, Remote, b64, canonical
 
 AT_ONCE = 64
 PEAK_MAX = 512 << 20
-REST_MAX = 64 << 20  # above what it was in the beginning
+REST_MAX = 64 << 20  # above its use at the start
 
 
 def repeated(unit, size):
-    """A list of so many bytes of one thing."""
+    """A list of so many bytes that repeats one value."""
     return b"[" + b",".join([unit] * (size // (len(unit) + 1))) + b"]"
 
 
@@ -50,7 +50,7 @@ def forget_peak(server):
 
 
 def at_once(send, bodies):
-    """Everything at the same time; the statuses. A connection that is cut is an answer, too."""
+    """Sends all requests at once; the statuses. A closed connection is an answer, too."""
     def one(i):
         try:
             return send(i, bodies[i % len(bodies)])
@@ -90,7 +90,7 @@ def http():
 
 
 def from_many_addresses(i):
-    """Each is a source of its own."""
+    """Each address is a source."""
     return {"X-Forwarded-For": f"192.0.{2 + i // 200}.{1 + i % 200}"}
 
 
@@ -122,7 +122,7 @@ def sender_of(users, http, method, path):
 
 
 def backup(data):
-    """One key of one room, or whatever is in place of it."""
+    """A backup of one key of one room, or of another value in its place."""
     return (b'{"rooms":{"!a:b":{"sessions":{"s":{"first_message_index":0,"forwarded_count":0,'
             b'"is_verified":false,"session_data":' + data + b"}}}}}")
 
@@ -189,9 +189,9 @@ def played():
 
 @pytest.mark.parametrize("signed", [True, False])
 def test_transactions(server, played, http, signed):
-    """Of four servers, or of those who only say that they are."""
+    """Of four servers, signed or in their name only."""
     for r in played:
-        r.put_transaction(server.name)  # its key is known by now
+        r.put_transaction(server.name)  # so that its key is known
     size = 10_000_000
     contents = [SHAPES[k](size) for k in ("objects", "numbers", "keys", "long_string")]
     made = {}

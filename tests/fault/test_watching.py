@@ -1,5 +1,5 @@
-"""What watches the server is answered while everything else waits: behind a database that hangs, and for
-memory that large bodies have taken. Neither /health nor /ready nor /metrics waits behind a pool."""
+"""Health checks are answered while all other requests wait: for a database that hangs, and for memory
+that large bodies use. Neither /health nor /ready nor /metrics waits behind a pool."""
 
 import concurrent.futures
 import json
@@ -14,7 +14,7 @@ from server import Server
 from test_hung_database import hung
 
 WORKERS, SOURCES = 4, 8
-HANGS_S = 30  # database_statement_timeout: as long as may be
+HANGS_S = 30  # database_statement_timeout: its maximum
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_while_all_workers_wait_for_the_database(server):
 
 
 def half_a_body(server, user, size):
-    """A request that goes on for as long as the connection is kept."""
+    """A request that lasts as long as the connection is kept."""
     host, port = server.url.removeprefix("http://").split(":")
     s = socket.create_connection((host, int(port)), timeout=60)
     head = (f"PUT /_matrix/client/v3/sendToDevice/m.x/1 HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n"

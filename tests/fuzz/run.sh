@@ -1,6 +1,6 @@
 #!/bin/bash
-# Fuzzes with each of the given libFuzzer programs for FUZZ_SECONDS, starting from its corpus. What
-# it finds stays beside the program: corpus-fuzz_<name>/ and crash-fuzz_<name>-*.
+# Runs each of the given libFuzzer programs for FUZZ_SECONDS, starting from its corpus. Its
+# findings are kept beside the program: corpus-fuzz_<name>/ and crash-fuzz_<name>-*.
 set -u
 seeds=$(dirname "$0")/corpus
 failed=0

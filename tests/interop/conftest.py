@@ -1,5 +1,5 @@
 """A Concorde and a Synapse that federate, for the whole session. Most tests run in both directions:
-`host` has the room, `guest` comes from the other server. With SYNAPSE_ALONE=1 a second Synapse takes
+`host` has the room, `guest` is of the other server. With SYNAPSE_ALONE=1 a second Synapse takes
 Concorde's place, which tests the tests."""
 
 import contextlib
@@ -22,7 +22,7 @@ def network():
 
 
 class LongHistory(threading.Thread):
-    """A public room where a thousand messages are sent, one after the other, while other tests run."""
+    """A public room where a thousand messages are sent in sequence while other tests run."""
 
     def __init__(self, server):
         super().__init__(daemon=True)
@@ -62,7 +62,7 @@ running = []
 
 
 def wait_until_complete(client, room):
-    """A server that joined fast does not answer before it has the room's members."""
+    """After a fast join, a server answers only once it has the room's members."""
     client.get(f"/rooms/{q(room)}/members")
 
 
@@ -110,7 +110,7 @@ def host(request, servers):
 
 @pytest.fixture
 def guest(host, servers):
-    """The other one."""
+    """The other server."""
     return servers.synapse if host is servers.concorde else servers.concorde
 
 
@@ -132,7 +132,7 @@ def room(alice):
 
 @pytest.fixture
 def joined(alice, bob, room, host):
-    """The room, with both in it, and its state complete on both servers."""
+    """The room with both users, its state complete on both servers."""
     bob.join(room, via=[host.name])
     alice.sync_until(lambda r: bob.user_id in str(r))
     wait_until_complete(bob, room)
@@ -141,7 +141,7 @@ def joined(alice, bob, room, host):
 
 @pytest.fixture(autouse=True)
 def whole_again(network):
-    """Whatever becomes of the test."""
+    """Restores the network, whether the test passes or fails."""
     yield
     network.heal()
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Lets Concorde and Synapse federate; ends with one line `interop: N passed, N failed`. Where PyPI
-# cannot be reached and Synapse is not installed yet it says so, and counts nothing. Further arguments
+# Tests federation of Concorde and Synapse; ends with one line `interop: N passed, N failed`. Where PyPI
+# cannot be reached and Synapse is not installed yet, it reports that and counts nothing. Further arguments
 # go to pytest.
 set -eu
 cd "$(dirname "$0")"

@@ -1,5 +1,5 @@
-"""Synapse from its package, as another ministry: the same network, test CA and PostgreSQL as the
-Concorde that it is given. It runs in the virtual environment of SYNAPSE_HOME (run.sh makes it)."""
+"""Synapse from its package, as another ministry: it uses the network, test CA and PostgreSQL of the
+given Concorde. It runs in the virtual environment of SYNAPSE_HOME (run.sh makes it)."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def free_port():
 
 
 def make_database(uri, name):
-    """In a Concorde's own PostgreSQL, of which that is the URI; what to give psycopg2."""
+    """Makes one in a Concorde's own PostgreSQL, given its URI; the parameters for psycopg2."""
     uri = as_superuser(uri)
     psql = shutil.which("psql") or sorted(
         pathlib.Path("/usr/lib/postgresql").glob("*/bin/psql"))[-1]
@@ -42,7 +42,7 @@ def make_database(uri, name):
 
 
 class Synapse:
-    """database: what psycopg2 is given."""
+    """database: parameters for psycopg2."""
 
     def __init__(self, network, database, **settings):
         self.network, self.link = network, Link(network)
@@ -68,7 +68,7 @@ class Synapse:
                  "destination_max_retry_interval": 1000, "max_short_retries": 1,
                  "max_short_retry_delay": 1000, "client_timeout": 20000}
         self.config = folder / "homeserver.yaml"
-        self.config.write_text(json.dumps({  # JSON is YAML
+        self.config.write_text(json.dumps({  # JSON is valid YAML
             "server_name": self.name, "pid_file": str(folder / "pid"), "report_stats": False,
             "listeners": [{**listener, "port": self.port, "tls": False},
                           {**listener, "port": self.tls_port, "tls": True}],

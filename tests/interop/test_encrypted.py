@@ -1,4 +1,4 @@
-"""matrix-js-sdk on either server, end to end encrypted across them. Steps, each after those before."""
+"""matrix-js-sdk on either server, end to end encrypted across them. Each step depends on those before it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Coming and going, between Concorde and Synapse in both directions."""
+"""Joining and leaving, between Concorde and Synapse in both directions."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from pdus import VERSIONS
 
 
 def invited(client, room):
-    """The stripped state of an invite, once it is there."""
+    """Waits for an invite; its stripped state."""
     return client.sync_until(
         lambda r: r.get("rooms", {}).get("invite", {}).get(room), seconds=20)["invite_state"]["events"]
 
@@ -87,7 +87,7 @@ def test_a_knock_is_answered_with_an_invite(alice, bob, host):
 
 
 def test_a_knock_is_taken_back(servers):
-    """By a user of Concorde: Synapse tells nobody when its users take back a knock."""
+    """By a user of Concorde: Synapse sends no event when its users retract a knock."""
     alice, bob = servers.synapse.user("alice"), servers.concorde.user("bob")
     room = alice.create_room(preset="private_chat", initial_state=[
         {"type": "m.room.join_rules", "state_key": "", "content": {"join_rule": "knock"}}])

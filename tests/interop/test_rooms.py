@@ -128,7 +128,7 @@ def test_a_partition_heals(alice, bob, host, guest, network, version):
     sent.append(eve.send(room, "I have come"))
     network.heal()
 
-    for c in alice, bob:  # a first word, so that each hears of the other's end
+    for c in alice, bob:  # a first message, so that each gets the other's extremity
         sent.append(c.send(room, "again"))
     for c in alice, bob:
         eventually(lambda: has_event(c, room, sent[-1]) and has_event(c, room, sent[-2]), 60)

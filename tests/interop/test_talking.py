@@ -1,4 +1,4 @@
-"""What is said in rooms and between devices, between Concorde and Synapse in both directions."""
+"""Messages in rooms and between devices, between Concorde and Synapse in both directions."""
 
 import httpx
 
@@ -79,7 +79,7 @@ def ephemeral(reply, room, type):
 
 
 def test_typing_is_seen_and_ends(alice, bob, joined):
-    # Synapse shows a room to ordinary syncs when its state is whole, and then no older typing.
+    # Synapse shows a room to ordinary syncs when its state is complete, and then no older typing.
     bob.sync_until(lambda r: joined in r.get("rooms", {}).get("join", {}))
     for sender, reader in both_ways(alice, bob):
         path = f"/rooms/{q(joined)}/typing/{q(sender.user_id)}"
@@ -130,7 +130,7 @@ def test_presence_is_seen(alice, bob, joined):
     for who, reader in both_ways(alice, bob):
         path = f"/presence/{q(who.user_id)}/status"
         who.put(path, {"presence": "online", "status_msg": f"at my desk, {who.user_id}"})
-        who.sync()  # Synapse says so only of those who sync
+        who.sync()  # Synapse sends presence only of users who sync
         def seen(reply):
             return [e for e in reply.get("presence", {}).get("events", [])
                     if e["sender"] == who.user_id and "at my desk" in e["content"].get("status_msg", "")]
@@ -216,8 +216,8 @@ def test_openid_names_the_user(alice, host, guest):
 
 
 def test_floats_do_not_stop_what_is_sent(servers):
-    """Synapse parses and encodes again what it checks the signature of. Its users may write 0.1 in old
-    rooms and to devices; ours may not; what we sign with theirs in it must be right."""
+    """Synapse re-encodes JSON to check its signature. Its users may send 0.1 in old rooms and to
+    devices, ours may not; objects that we sign with such values in them must verify."""
     alice, bob = servers.concorde.user("alice"), servers.synapse.user("bob")
     dora = servers.synapse.user("dora")
     room = alice.create_room(preset="public_chat", room_version="5",
@@ -233,7 +233,7 @@ def test_floats_do_not_stop_what_is_sent(servers):
     eventually(lambda: alice.state(room, "m.room.name")["name"] == "Numbers")
     assert alice.event(room, sent)["content"]["n"] == floats["n"]
 
-    alice.invite(room, dora.user_id)  # with the room's name
+    alice.invite(room, dora.user_id)  # its stripped state has the room's name
     eventually(lambda: room in dora.sync()["rooms"].get("invite", {}))
     messages = {"messages": {bob.user_id: {bob.device_id: {"volume": 0.1}}}}
     alice.fails(400, "M_BAD_JSON", "PUT", "/sendToDevice/x.y/2", messages)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Starts a server of its own, lets the libolm devices use it, and ends with one line
+# Starts a server, runs the libolm devices against it, and ends with one line
 # `olm: N passed, N failed` (test cases, as cmocka counts them).
 #   run.sh build/concorde build/olm/test_olm_devices
 set -u

@@ -49,7 +49,7 @@ class Reader(threading.Thread):
                            if e["event_id"] in self.ids]
             self.take(events)
             timeline = section(reply, self.room).get("timeline", {})
-            if timeline.get("limited") and "prev_batch" in timeline:  # as clients fill a gap
+            if timeline.get("limited") and "prev_batch" in timeline:  # fills the gap as clients do
                 self.take(self.client.messages(
                     self.room, **{"from": timeline["prev_batch"], "limit": 100})["chunk"])
             self.since = reply["next_batch"]
@@ -64,7 +64,7 @@ def write(client, room, tag, sent, n=3):
 
 
 def run_round(number, a, b, c, clients):
-    """(delays, what never came)"""
+    """(delays, messages that never came)"""
     alice, bob, carol = clients
     room = alice.create_room(preset="public_chat", name=f"round {number}")
     carol.join(room, via=[a.name])

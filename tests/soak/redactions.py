@@ -2,9 +2,9 @@
 
     CONCORDE_BIN=build/concorde PYTHONPATH=tests/api python3 tests/soak/redactions.py [SECONDS] [LOAD]
 
-A server that the test plays sends a message and its redaction in transactions of their own, at the same
-moment or either first by a few milliseconds, in rooms of several versions; another thread keeps the room
-busy. A round is right when the message ends up redacted, and wrong when it is not so after LOST seconds.
+A fake server sends a message and its redaction in separate transactions, at the same time or either
+first by a few milliseconds, in rooms of several versions; another thread keeps the room
+busy. A round is right when the message ends up redacted, and wrong when it is not after LOST seconds.
 LOAD processes (2) keep the processors busy. The script fails when a round was wrong."""
 
 import itertools

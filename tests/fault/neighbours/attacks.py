@@ -1,8 +1,8 @@
-"""What a bad neighbour does: bounded attacks upon a server, each from one source or from twenty.
+"""Attacks of a bad neighbour: bounded, each from one source or from twenty.
 
-An attack prepares what it needs while rate limits are off, and then runs in a process of its own,
-under default limits, a few threads for each source, until it is stopped or MAX_SECONDS are over. A
-source has a user, an address (127.0.1.N) and a server of its own."""
+An attack is prepared while rate limits are off, and then runs in a separate process under default
+limits, a few threads for each source, until it is stopped or MAX_SECONDS are over. Each
+source has its own user, address (127.0.1.N) and server."""
 
 import multiprocessing
 import random
@@ -28,7 +28,7 @@ class Source:
         self.remote = house.remotes[n]
 
     def client(self, **options):
-        """From the source's own address."""
+        """A client with the source's address."""
         transport = httpx.HTTPTransport(
             local_address=self.address, verify=authority().client_context(), retries=0)
         return httpx.Client(transport=transport, timeout=30, **options)
@@ -38,7 +38,7 @@ class Source:
         return self.client(base_url=self.house.url, headers=headers)
 
     def server(self):
-        """To the federation's port, for signed requests."""
+        """The same for the federation port, for signed requests."""
         return self.client(base_url=self.house.federation_url)
 
 
@@ -50,7 +50,7 @@ def signed(source, http, method, uri, body=None):
         "Authorization": header, "Content-Type": "application/json"})
 
 
-# ---- the attacks: each is called again and again by every thread of a source ----
+# ---- the attacks: every thread of a source repeats `step` ----
 
 
 class Attack:
@@ -62,7 +62,7 @@ class Attack:
         pass
 
     def start(self, source):
-        """What a thread keeps: connections, counters."""
+        """A thread's state: connections, counters."""
         return source.http()
 
     def step(self, source, kept):
@@ -123,7 +123,7 @@ class Searches(Attack):
 
 
 class ToDeviceToMany(Attack):
-    """`*` to as many devices as one has."""
+    """Messages to `*`, with as many devices as a user may have."""
 
     DEVICES = 100
 
@@ -167,7 +167,7 @@ class RemoteMedia(Attack):
 
 
 class SlowConnections(Attack):
-    """Half a head each, and then nothing."""
+    """Connections that send half a request head, and stop."""
 
     threads, HELD = 1, 1500
 
@@ -196,11 +196,11 @@ class HostileBodies(Attack):
         http.post(C + "/refresh", content=self.BODY, headers={"Content-Type": "application/json"})
 
 
-# ---- five more ----
+# ---- servers, initial syncs, registrations and the directory ----
 
 
 class ForgedOrigins(Attack):
-    """Signed, it says, by servers that are dead: their keys must be asked for."""
+    """Requests in the name of dead servers: their keys must be fetched."""
 
     threads = 16
 
@@ -215,7 +215,7 @@ class ForgedOrigins(Attack):
 
 
 class SendersOfDeadServers(Attack):
-    """Transactions whose events are by users of servers that do not answer."""
+    """Transactions with events of users of servers that do not answer."""
 
     def start(self, source):
         return source.server()
@@ -243,7 +243,7 @@ class InitialSyncs(Attack):
 
 
 class Registrations(Attack):
-    """Each makes the server hash a password."""
+    """Each causes a password hash."""
 
     def step(self, source, http):
         http.post(C + "/register", json={
@@ -252,7 +252,7 @@ class Registrations(Attack):
 
 
 class PublicRooms(Attack):
-    """Anybody may ask for the directory, with a word to look for."""
+    """Searches of the directory, which need no token."""
 
     def start(self, source):
         return source.http(source.user.token)
@@ -292,7 +292,7 @@ ATTACKS = [
 
 
 def _threads(attack, sources):
-    """Of each source."""
+    """The number of threads of each source."""
     return max(1, attack.threads // (1 if sources == 1 else 4))
 
 
@@ -304,7 +304,7 @@ def _work(attack, source, begun, end):
         try:
             attack.step(source, kept)
         except (httpx.HTTPError, OSError):
-            time.sleep(0.01)  # who is refused comes again; without a pause that only costs processor time
+            time.sleep(0.01)  # a refused request is repeated; the pause saves processor time
 
 
 def _attack(attack, house, sources, begun):
@@ -318,7 +318,7 @@ def _attack(attack, house, sources, begun):
 
 
 class Running:
-    """with Running(attack, house, sources): ..., from when every thread has begun what it does."""
+    """with Running(attack, house, sources): ...; the body runs once every thread has begun."""
 
     def __init__(self, attack, house, sources):
         fork = multiprocessing.get_context("fork")
@@ -332,7 +332,7 @@ class Running:
         return self
 
     def steps(self):
-        """How many were begun."""
+        """The number of steps begun."""
         return self.begun.value
 
     def __exit__(self, *_):

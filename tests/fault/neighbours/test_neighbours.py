@@ -1,9 +1,9 @@
-"""No attack (attacks.py) slows others down: while it lasts, from one source or from twenty, a user who
-does nothing special sends, syncs, signs in and searches, and another server's transactions are taken,
+"""No attack (attacks.py) slows others down: while it lasts, from one source or from twenty, an ordinary
+user sends, syncs, signs in and searches, and another server's transactions are taken,
 in less than ten times their quiet latency, or 250 ms.
 
-Latencies are what this is about, so time decides here, unlike everywhere else. The attackers share
-the machine: what they compute themselves counts against the server too."""
+The test is of latencies, so time decides here, unlike elsewhere. The attackers share the machine:
+their own computing slows the server too."""
 
 import itertools
 import time
@@ -23,7 +23,7 @@ numbers = itertools.count(1)
 
 
 class Probe:
-    """What a well-behaved user and server do, timed."""
+    """The timed requests of a well-behaved user and server."""
 
     def __init__(self, house):
         self.house, self.alice, self.friend = house, house.victim, house.friend
@@ -38,7 +38,7 @@ class Probe:
             "GET", "/sync", params={"since": self.since, "timeout": 0})["next_batch"]
 
     def login(self):
-        """At an address of its own each time: no user signs in ten times a minute."""
+        """From a new address each time: no user signs in ten times a minute."""
         n = next(numbers)
         transport = httpx.HTTPTransport(local_address=f"127.0.2.{n % 250 + 1}")
         with httpx.Client(transport=transport, base_url=self.house.url, timeout=60) as http:
@@ -52,7 +52,7 @@ class Probe:
             return took
 
     def search(self):
-        """On a quiet machine the probes reach the user's own limit of searches, which is waited for."""
+        """On a quiet machine the probes reach the user's own limit of searches, and wait for it."""
         body = {"search_categories": {"room_events": {"search_term": "message"}}}
         while True:
             began = time.monotonic()
@@ -105,9 +105,9 @@ class House:
         self.good = Remote()
         self.carol = self.good.user("carol")
         self.good_room = self.good.join(self.name, self.room, self.carol)
-        self.quiet_socket = listen_at_new_port()  # accepts, and says nothing
+        self.quiet_socket = listen_at_new_port()  # accepts, and never answers
         self.silent = f"127.0.0.1:{self.quiet_socket.getsockname()[1]}"
-        for remote in self.remotes:  # their keys are known
+        for remote in self.remotes:  # so that their keys are known
             remote.send_edu(self.name, "m.typing", {
                 "room_id": self.room, "user_id": remote.user("x"), "typing": False})
         self.restart(rate_limits=None)
