@@ -131,7 +131,7 @@ def stored(server):
                     "to_device UNION ALL SELECT json FROM to_device_contents) AS m"))
 
 
-def test_what_goes_to_all_devices_is_stored_once(alice):
+def test_messages_to_all_devices_are_stored_once(alice):
     def message(size):
         return {"messages": {alice.user_id: {"*": {"text": "x" * size}}}}
 
@@ -185,7 +185,7 @@ def test_errors_do_not_quote_the_database_password(uri, tmp_path):
     assert "cret" not in r.stdout + r.stderr
 
 
-def test_what_people_and_bots_do_at_once_is_let_through(fresh_server):
+def test_bursts_of_people_and_bots_are_allowed(fresh_server):
     """With default limits: a fast writer, a bot that reports, a user who invites a whole team."""
     alice = Client(fresh_server(rate_limits="on")).register("alice")
     room = alice.create_room()

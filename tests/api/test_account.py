@@ -81,7 +81,7 @@ def test_deactivate(register, alice):
     assert own
 
 
-def test_who_is_deactivated_stays_in_no_room(register, alice):
+def test_deactivation_leaves_all_rooms(register, alice):
     """Joins, knocks and new rooms were on their way when the account ended."""
     eve = register("eve")
     open_room = alice.create_room(preset="public_chat")

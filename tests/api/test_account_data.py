@@ -15,7 +15,7 @@ def events(reply, room=None):
     return {e["type"]: e["content"] for e in part.get("account_data", {}).get("events", [])}
 
 
-def test_what_was_put_is_got(alice):
+def test_stored_values_are_returned(alice):
     content = {"a": [1, 2.5, {"b": "ä\n\"\\"}], "empty": {}, "null": None}
     assert alice.put(path(alice, "org.example.test"), content) == {}
     assert alice.get(path(alice, "org.example.test")) == content
@@ -47,7 +47,7 @@ def test_only_ones_own(alice, bob):
 
 
 @pytest.mark.parametrize("type", ["m.fully_read", "m.push_rules"])
-def test_what_the_server_manages(alice, type):
+def test_values_that_the_server_manages(alice, type):
     room = alice.create_room()
     alice.fails(405, "M_BAD_JSON", "PUT", path(alice, type), {"event_id": "$x"})
     alice.fails(405, "M_BAD_JSON", "PUT", path(alice, type, room), {"event_id": "$x"})

@@ -90,7 +90,7 @@ def test_lazy_loading(alice, bob, register):
     assert {e["state_key"] for e in r["state"] if e["type"] == "m.room.member"} >= {carol.user_id}
 
 
-def test_what_cannot_be_seen(alice, bob):
+def test_hidden_events(alice, bob):
     room, other = alice.create_room(), alice.create_room()
     event = alice.send(room, "a")
     alice.fails(404, "M_NOT_FOUND", "GET", f"/rooms/{q(other)}/context/{q(event)}")

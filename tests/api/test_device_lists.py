@@ -35,7 +35,7 @@ def three(register):
 
 
 @pytest.mark.parametrize("way", ["leaves", "is kicked", "is banned"])
-def test_who_leaves_and_comes_back_between_two_syncs_has_changed(three, way):
+def test_leaving_and_rejoining_between_two_syncs_is_a_change(three, way):
     alice, bob, carol = three
     room = alice.create_room(preset="public_chat")
     bob.join(room), carol.join(room)
@@ -55,7 +55,7 @@ def test_who_leaves_and_comes_back_between_two_syncs_has_changed(three, way):
     assert both(alice) == ([], [])
 
 
-def test_who_changed_devices_before_the_client_read_has_changed_again(three):
+def test_a_rejoin_after_a_change_of_devices_is_a_change(three):
     """The change of devices is before `since`; only the rejoining is after it."""
     alice, bob, _ = three
     room = alice.create_room(preset="public_chat")
@@ -66,7 +66,7 @@ def test_who_changed_devices_before_the_client_read_has_changed_again(three):
     assert both(alice) == ([bob.user_id], [])
 
 
-def test_who_comes_back_oneself_asks_for_all(three):
+def test_after_ones_own_rejoin_all_members_are_changed(three):
     alice, bob, carol = three
     room = alice.create_room(preset="public_chat")
     bob.join(room), carol.join(room)
@@ -78,7 +78,7 @@ def test_who_comes_back_oneself_asks_for_all(three):
     assert both(alice) == ([bob.user_id], [])
 
 
-def test_who_comes_back_and_leaves_again_has_left(three):
+def test_rejoining_and_leaving_again_is_left(three):
     alice, bob, _ = three
     room = alice.create_room(preset="public_chat")
     bob.join(room)
@@ -88,7 +88,7 @@ def test_who_comes_back_and_leaves_again_has_left(three):
     assert both(bob) == ([], [alice.user_id])
 
 
-def test_who_leaves_one_of_two_rooms_and_comes_back(three):
+def test_leaving_and_rejoining_one_of_two_rooms(three):
     """A room was shared all the time; a needless entry in `changed` only causes one more query."""
     alice, bob, _ = three
     rooms = [alice.create_room(preset="public_chat") for _ in range(2)]
@@ -101,7 +101,7 @@ def test_who_leaves_one_of_two_rooms_and_comes_back(three):
     assert both(alice) == ([bob.user_id], [])
 
 
-def test_who_comes_and_leaves_between_two_syncs_is_in_neither(three):
+def test_joining_and_leaving_between_two_syncs_is_in_neither(three):
     alice, bob, _ = three
     room = alice.create_room(preset="public_chat")
     alice.next_sync()

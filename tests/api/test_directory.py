@@ -125,7 +125,7 @@ def test_accents_case_and_unicode_form_do_not_matter(alice):
     assert room not in found(alice, "educatoin")[0]
 
 
-def test_what_the_list_shows(alice, bob):
+def test_entries_of_the_list(alice, bob):
     room = alice.create_room(
         visibility="public", name="Shown Room", topic="About ÜBUNGEN", room_alias_name="shown",
         initial_state=[
@@ -189,7 +189,7 @@ def test_long_topics(fresh_server, register):
     assert found(alice, "71 tt")[0] == [room for room, n in topics.items() if n == 71]
 
 
-def test_what_is_looked_for_in_long_topics(alice):
+def test_searches_in_long_topics(alice):
     filler = "x" * 4000
     near = alice.create_room(visibility="public", topic=f"{filler} halcyon")
     alice.create_room(visibility="public", topic=f"{filler} {filler} halcyon")

@@ -294,7 +294,7 @@ def test_since_when(two):
     assert body(between, message) == "SECRET"
 
 
-def test_who_only_looks_in(two):
+def test_peeking_users(two):
     a = two[0]
     host, gone, guest = a.user("host"), a.user("gone"), a.user("guest")
     room = host.create_room(preset="public_chat", initial_state=[

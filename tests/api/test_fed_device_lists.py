@@ -62,7 +62,7 @@ def test_changes_are_heard_of_after_an_outage(two):
     eventually(lambda: set(devices_of(alice, bob)) == {d.id for d in [first, *more]})
 
 
-def test_who_comes_is_asked_for(two):
+def test_joining_users_are_queried(two):
     alice, bob = two[0].user("alice"), two[1].user("bob")
     d = Device(bob)
     d.upload()
@@ -92,7 +92,7 @@ def met(two, remote):
     return alice, carol, two[0].name
 
 
-def test_what_is_known_is_not_asked_for_again(met):
+def test_known_lists_are_not_queried_again(met):
     alice, carol, server = met
     asked = carol.asked()
     for n in range(3):
@@ -242,7 +242,7 @@ def test_keys_before_the_member_list_is_known(two, remote):
     assert member.asked() == before
 
 
-def test_who_shares_no_room_is_not_heeded(two, remote):
+def test_users_who_share_no_room_are_ignored(two, remote):
     alice, carol = two[0].user("alice"), Carol(remote)
     carol.change("ONE")
     assert list(devices_of(alice, carol)) == ["ONE"]

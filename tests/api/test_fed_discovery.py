@@ -264,7 +264,7 @@ INVALID = {
 
 @needs_443
 @pytest.mark.parametrize("what", INVALID)
-def test_what_is_invalid_is_passed_over(asker, remote, dns, what):
+def test_an_invalid_well_known_is_skipped(asker, remote, dns, what):
     dns.records["t.gov.test"] = {"A": ["127.0.0.1"]}
     dns.records[f"_matrix-fed._tcp.{remote.name}"] = {"SRV": [srv(remote.link.port, "t.gov.test")]}
     with Website(dns, remote.name, answer=INVALID[what]) as site:
@@ -285,7 +285,7 @@ def test_redirects_are_followed(asker, remote, dns):
 
 
 @needs_443
-def test_what_was_found_is_kept(asker, remote, dns):
+def test_well_known_is_cached(asker, remote, dns):
     headers = {"Cache-Control": "max-age=3600"}
     with Website(dns, remote.name, f"127.0.0.1:{remote.link.port}", headers=headers) as site:
         with ThreadPoolExecutor(8) as pool:  # concurrent lookups send one request

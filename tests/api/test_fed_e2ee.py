@@ -267,7 +267,7 @@ def test_the_fake_remote_hears_of_changes_and_messages(two, remote):
     assert edu["self_signing_key"] == identity.self_signing_key()
 
 
-def test_who_joins_a_room_with_a_server_for_the_first_time_tells_it_of_their_devices(two, remote):
+def test_a_first_join_of_a_room_with_a_server_sends_it_the_devices(two, remote):
     """server-server API, "Device Management": "when that user joins a room which contains servers which
     are not already receiving updates for that user's device list"."""
     alice, bob = two[0].user("alice"), two[0].user("bob")

@@ -273,7 +273,7 @@ def test_an_upgraded_room(two):
 # ---- while the state is partial ----
 
 
-def test_who_moves_while_the_member_list_is_incomplete(two, remote):
+def test_membership_changes_while_the_member_list_is_incomplete(two, remote):
     a, _ = two
     alice, carol = a.user("alice"), Carol(remote)
     carol.change("ONE")

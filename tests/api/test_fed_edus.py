@@ -217,7 +217,7 @@ def test_a_denied_server_is_sent_no_edus(remote, alice, shared):
     assert not remote.edus_of("m.typing")
 
 
-def test_what_is_no_edu_harms_no_other(ministry, remote, alice, shared):
+def test_invalid_edus_harm_no_others(ministry, remote, alice, shared):
     room, carol = shared
     alice.next_sync()
     remote.put_transaction(ministry.name, edus=[

@@ -129,7 +129,7 @@ def test_missing_events(room_of):
     remote.fails(a.name, 400, "M_MISSING_PARAM", "POST", v1("get_missing_events/{}", room.id), {})
 
 
-def test_what_a_server_may_not_see_is_redacted(room_of):
+def test_events_that_a_server_may_not_see_are_redacted(room_of):
     a, alice, remote, _, carol = room_of()
     room_id = alice.create_room(preset="public_chat", initial_state=[
         {"type": "m.room.history_visibility", "state_key": "",

@@ -78,7 +78,7 @@ def test_the_server_itself_is_in_the_room_though_it_does_not_say_so(two, remote)
     assert len(members(alice, room.id)) == 5
 
 
-def test_what_happens_meanwhile_wins(two, remote):
+def test_concurrent_changes_win(two, remote):
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")
     gate = Gate(remote)

@@ -130,7 +130,7 @@ def test_power_levels_on_both_sides(shared, network, version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_who_lost_power_meanwhile(shared, network, version):
+def test_a_user_demoted_meanwhile(shared, network, version):
     """A moderator is demoted on one side: their actions on the other side are reverted."""
     a, b, alice, bob, bea, room = shared(version)
     if int(version) < 12:  # a user cannot demote one of equal power

@@ -38,7 +38,7 @@ def a(shared_ministries):
     return shared_ministries(1)[0]
 
 
-def test_what_is_asked_of_a_room_is_not_for_servers_that_it_denies(a, remote):
+def test_servers_that_the_acl_denies_get_nothing_of_a_room(a, remote):
     """The ACL is checked before all other errors of the request."""
     alice, carol = a.user("alice"), remote.user("carol")
     room = alice.create_room(preset="public_chat", room_version="11")

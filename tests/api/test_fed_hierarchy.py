@@ -152,7 +152,7 @@ def room_of(room_id, **more):
             "guest_can_join": False, "join_rule": "public", **more}
 
 
-def test_who_was_asked_for_the_space_is_not_asked_for_its_rooms(remote, one):
+def test_the_server_of_a_space_is_not_asked_again_for_its_rooms(remote, one):
     alice = one.user("alice")
     a, b, c, d = (f"!{n}:{remote.name}" for n in "abcd")
     remote.on("GET", V1, lambda r: (200, {

@@ -136,7 +136,7 @@ def test_slow_drip(room_of):
     remote.link.heal()
 
 
-def test_what_waits_is_bounded(ministries, room_of):
+def test_waiting_events_are_bounded(ministries, room_of):
     a, alice, remote, room, carol = room_of(server=ministries())
     for path in ("get_missing_events/", "backfill/", "state", "event"):
         remote.on("GET", f"{FED}/v1/{path}", 404)

@@ -153,7 +153,7 @@ def test_an_invite_taken_back_reaches_a_server_that_was_away(ministries):
     assert room in r["rooms"].get("leave", {})
 
 
-def test_who_is_deactivated_rejects_their_invites(two):
+def test_deactivation_rejects_invites(two):
     a, b = two
     alice, bob = a.user("alice"), b.user("bob")
     room = alice.create_room(preset="private_chat")
@@ -224,7 +224,7 @@ def test_an_old_server_invites(two, remote):
     alice.join(room.id, via=[remote.name])
 
 
-def test_what_is_no_invite_is_not_signed(two, remote):
+def test_only_invites_are_signed(two, remote):
     a, b = two
     alice, bob, carol = a.user("alice"), b.user("bob"), remote.user("carol")
     room = remote.create_room(carol, "12")

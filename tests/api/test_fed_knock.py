@@ -121,7 +121,7 @@ def test_knocking_on_a_foreign_room(two, remote, version):
     remote.wait_for(lambda: alice.user_id in room.members("leave"))
 
 
-def test_what_a_knock_is_shown_may_be_nonsense(two, remote):
+def test_the_state_shown_to_a_knock_may_be_invalid(two, remote):
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")
     room = remote.create_room(carol, "11", join_rule="knock")

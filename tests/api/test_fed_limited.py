@@ -42,7 +42,7 @@ def test_too_many_joins_keep_no_message_back(ministries, remote):
 
 
 @pytest.mark.parametrize("what", ["invite", "leave"])
-def test_nor_does_any_other_request(ministries, remote, what):
+def test_other_requests_do_not_either(ministries, remote, what):
     a = ministries(**SLOW)
     alice, carol, dave = a.user("alice"), remote.user("carol"), remote.user("dave")
     ours = alice.create_room(preset="public_chat")

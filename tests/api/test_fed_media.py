@@ -92,7 +92,7 @@ def test_an_upload_that_comes_later(two):
         assert waiting.result().content == b"at last"
 
 
-def test_what_is_fetched_is_not_for_the_old_endpoints(two):
+def test_fetched_media_is_not_served_by_the_old_endpoints(two):
     a, b = two
     mxc = upload(a.user("alice"), b"secret")
     anonymous, bob = Client(b), b.user("bob")
@@ -165,7 +165,7 @@ def test_fetched_once_for_all(remote, one, alice):
     assert remote.seen(path=DOWNLOAD)[0].is_authentic
 
 
-def test_what_is_not_there_is_not_asked_for_again(remote, alice):
+def test_missing_media_is_not_requested_again(remote, alice):
     for _ in range(3):
         fails(alice, f"{remote.name}/nothing", 404, "M_NOT_FOUND")
     assert len(remote.seen(path=DOWNLOAD)) == 1
@@ -377,7 +377,7 @@ def test_the_oldest_of_what_is_beyond_the_budget_goes_and_comes_again(remote, mi
     assert int(used) == 300_000 * len(kept(m)[0])
 
 
-def test_what_was_not_sent_for_long_goes_with_its_thumbnails(remote, ministries):
+def test_old_media_is_removed_with_its_thumbnails(remote, ministries):
     m = ministries(media_retention__remote_media_lifetime="1d")
     alice = m.user("alice")
     remote.media.update({"old": ("image/png", png(200, 200)), "new": ("text/plain", b"new")})
@@ -404,7 +404,7 @@ def test_a_lost_file_of_another_server_is_fetched_anew(remote, ministries):
     assert fetch(alice, f"{remote.name}/x").content == b"x"
 
 
-def test_what_is_fetched_is_charged_by_its_size(remote, ministries):
+def test_fetched_media_is_charged_by_its_size(remote, ministries):
     m = ministries(rate_limits="true", rc_remote__per_second="0.001", rc_remote__burst_count="5")
     alice = m.user("alice")
     remote.media.update({f"f{i}": ("text/plain", bytes([65 + i]) * 3_000_000) for i in range(2)})

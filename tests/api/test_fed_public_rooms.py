@@ -80,7 +80,7 @@ def test_asking_another_concorde(two, open_one):
     assert sorted(names(page) + names(rest)) == ["Alpha", "Beta", "Gamma"]
 
 
-def test_what_another_server_lists_is_checked(remote, two):
+def test_lists_of_another_server_are_checked(remote, two):
     bob, server = two[1].user("bob"), {"server": remote.name}
     remote.on("GET", PATH, lambda r: (200, {"chunk": [
         {"room_id": "!good:x", "name": "Good", "num_joined_members": 5, "world_readable": True,
@@ -96,7 +96,7 @@ def test_what_another_server_lists_is_checked(remote, two):
     bob.fails(400, "M_INVALID_PARAM", "GET", URL, params={"server": "no server"})
 
 
-def test_what_is_asked_of_another_server(remote, two):
+def test_requests_to_another_server(remote, two):
     bob, server = two[1].user("bob"), {"server": remote.name}
     bob.get(URL, params={**server, "limit": 7, "since": "a b&c"})
     bob.post(URL, {"third_party_instance_id": "irc"}, params=server)

@@ -112,7 +112,7 @@ def test_one_that_points_into_another_room(room_of, version):
     assert alice.event(other.id, elsewhere)["content"]["body"] == "stays"
 
 
-def test_of_several_each_is_judged(room_of, remotes):
+def test_each_of_several_redactions_is_checked(room_of, remotes):
     """An event that came after two redactions of it, one allowed and one not."""
     a, alice, remote, room, carol = room_of()
     dan_remote = remotes()
@@ -182,7 +182,7 @@ def test_a_redaction_that_overtakes_its_target(ministries, remotes, version):
 
 
 @pytest.mark.parametrize("allowed", [False, True])
-def test_what_is_withheld_counts_for_nothing(room_of, allowed):
+def test_withheld_redactions_have_no_effect(room_of, allowed):
     """It does not notify, changes no count, and is not in a thread."""
     a, alice, remote, room, carol = room_of()
     root = remote.send(room, carol, "root")

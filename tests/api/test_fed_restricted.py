@@ -67,7 +67,7 @@ def test_the_invited_need_no_authorising_user(two):
     assert "join_authorised_via_users_server" not in bob.state(room, "m.room.member", bob.user_id)
 
 
-def test_what_make_join_answers(two, remote):
+def test_answers_of_make_join(two, remote):
     a, _ = two
     alice, carol = a.user("alice"), remote.user("carol")
     gate = alice.create_room(preset="public_chat")
@@ -83,7 +83,7 @@ def test_what_make_join_answers(two, remote):
                  f"{FED}/v1/make_join/{q(far)}/{q(carol)}?ver=10")
 
 
-def test_who_cannot_vouch_says_so(two, remote):
+def test_a_server_that_cannot_authorise_answers_so(two, remote):
     a, b = two
     alice, bob, carol = a.user("alice"), b.user("bob"), remote.user("carol")
     gate = alice.create_room(preset="public_chat")

@@ -97,7 +97,7 @@ def test_wrong_transactions_are_refused(room_of):
     assert not has_event(alice, room.id, i)
 
 
-def test_what_is_no_event_is_passed_over(room_of):
+def test_invalid_events_are_skipped(room_of):
     a, alice, remote, room, carol = room_of()
     i, event = remote.event(room, carol, "m.room.message", text(1))
     assert remote.put_transaction(a.name, ["x", 1, None, [], {}, {"room_id": room.id}, event]) == {
@@ -255,7 +255,7 @@ def test_events_that_lost_to_other_writers_are_stored(ministries, room_of, times
     assert history(alice, room.id)[:3] == ids[::-1]
 
 
-def test_who_met_a_busy_room_may_come_again(ministries, room_of):
+def test_requests_to_a_busy_room_may_be_repeated(ministries, room_of):
     """A status of 4xx, or 500, would mean that the transaction is refused."""
     a, alice, remote, room, carol = room_of(server=ministries())
     dave = remote.user("dave")

@@ -71,7 +71,7 @@ def test_large_events_are_spread(ministry, remote):
     assert max(len(r.raw) for r in transactions(remote)) < 1.2 * 2**20
 
 
-def test_what_failed_comes_again_under_the_same_id(ministries, remote):
+def test_a_failed_transaction_is_repeated_with_the_same_id(ministries, remote):
     a = ministries(**QUICK)
     alice = a.user("alice")
     room, _ = enter(remote, a, alice)
@@ -199,7 +199,7 @@ def test_nothing_is_lost_when_we_are_killed(ministries, remote):
     assert all(again.count(i) == 1 for i in early)
 
 
-def test_what_waited_while_we_were_down_is_sent(ministries, remote):
+def test_events_pending_at_a_restart_are_sent(ministries, remote):
     a = ministries(**QUICK)
     alice = a.user("alice")
     room, _ = enter(remote, a, alice)

@@ -54,7 +54,7 @@ def old_room(remote, messages=30):
     return room, sent, [start + n * HOUR for n in range(messages)]
 
 
-def test_what_we_do_not_have_is_asked_for_and_fetched(remote, one):
+def test_missing_events_are_requested_and_fetched(remote, one):
     alice = one.user("alice")
     room, sent, times = old_room(remote)
     alice.join(room.id, via=[remote.name])
@@ -68,7 +68,7 @@ def test_what_we_do_not_have_is_asked_for_and_fetched(remote, one):
     assert len(remote.seen(path=V1)) == asked
 
 
-def test_what_others_claim_is_checked(remote, one):
+def test_claims_of_others_are_checked(remote, one):
     alice = one.user("alice")
     room, sent, times = old_room(remote, 3)
     for id in sent:

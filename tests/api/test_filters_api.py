@@ -12,7 +12,7 @@ def path(client, id=None):
     return f"/user/{q(client.user_id)}/filter" + (f"/{q(id)}" if id else "")
 
 
-def test_what_was_put_is_got(alice):
+def test_stored_values_are_returned(alice):
     id = alice.post(path(alice), FILTER)["filter_id"]
     assert isinstance(id, str) and not id.startswith("{")
     assert alice.get(path(alice, id)) == FILTER

@@ -82,7 +82,7 @@ def test_power_that_was_taken_away_counts_on_both_sides(two, network, version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_who_joined_on_one_side_is_there_for_all(two, network, version):
+def test_joins_on_one_side_reach_all(two, network, version):
     room, (alice, bob) = meet(two, version)
     network.part([two[0]], [two[1]])
     dave, eve = two[0].user("dave"), two[1].user("eve")

@@ -27,7 +27,7 @@ def test_nothing_of_it_lies_at_a_known_address(program):
     assert re.search(r"\(FLAGS_1\).*\bPIE\b", read("readelf", "-d", program))
 
 
-def test_what_the_linker_fills_in_is_read_only(program):
+def test_relocated_data_is_read_only(program):
     assert re.search(r"\(FLAGS\).*BIND_NOW|\(FLAGS_1\).*\bNOW\b", read("readelf", "-d", program))
     segments = read("readelf", "-Wl", program)
     assert "GNU_RELRO" in segments

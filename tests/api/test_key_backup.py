@@ -237,7 +237,7 @@ def test_needs_a_token(anonymous):
     anonymous.fails(401, "M_MISSING_TOKEN", "GET", "/room_keys/version")
 
 
-def test_what_a_user_has_backed_up_is_bounded(fresh_server, register):
+def test_the_backups_of_a_user_are_bounded(fresh_server, register):
     alice = register("alice", on=fresh_server(max_key_backup_bytes_per_user="200K"))
     first = create(alice)
     for i in range(3):

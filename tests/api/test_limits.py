@@ -22,9 +22,9 @@ PROOFS = {
     "announced uploads of a user": "test_media.py::test_announced_uris_expire_and_are_limited",
     "media of other servers":
         "test_fed_media.py::test_the_oldest_of_what_is_beyond_the_budget_goes_and_comes_again",
-    "the same, by age": "test_fed_media.py::test_what_was_not_sent_for_long_goes_with_its_thumbnails",
+    "the same, by age": "test_fed_media.py::test_old_media_is_removed_with_its_thumbnails",
     "thumbnails": "test_thumbnails.py::test_the_oldest_of_what_is_beyond_the_budget_goes",
-    "key backups of a user": "test_key_backup.py::test_what_a_user_has_backed_up_is_bounded "
+    "key backups of a user": "test_key_backup.py::test_the_backups_of_a_user_are_bounded "
                              "test_key_backup.py::test_backups_of_a_user_are_bounded",
     "one-time keys of a device": f"{STORED}::test_one_time_keys_of_a_device",
     "other users whose keys a user has signed": f"{STORED}::test_signatures",
@@ -47,7 +47,7 @@ PROOFS = {
                                    "test_dehydrated_device.py::test_a_new_one_replaces_it",
     "devices that another server may tell of one user":
         "test_fed_device_lists.py::test_more_devices_than_are_taken",
-    "events of another server that wait": "test_fed_hostile.py::test_what_waits_is_bounded",
+    "events of another server that wait": "test_fed_hostile.py::test_waiting_events_are_bounded",
     "what another server refused of ours":
         "test_fed_refused.py::test_no_more_than_a_thousand_things_are_kept",
     "what messages singled out a user": "test_retention.c::test_actions_go_once_they_are_read "
@@ -92,11 +92,11 @@ PROOFS = {
     "password: what hashes one":
         f"{REQUEST}::test_pools test_http_fair.c::test_what_goes_first "
         "test_http_fair.c::test_what_is_usual_has_a_bound "
-        "test_login.py::test_who_signs_in_once_waits_for_no_crowd",
+        "test_login.py::test_one_login_does_not_wait_for_many",
     # computed
     "`/search`": "test_search.py::test_hostile_texts_and_terms_are_bounded test_search_terms.c::test_bounds",
     "`/search`: time": "test_search.py::test_a_search_ends_when_its_time_is_over",
-    "`/search`: order and count": f"{REQUEST}::test_what_is_ranked_and_counted",
+    "`/search`: order and count": f"{REQUEST}::test_ranking_and_counts",
     "`/search` with `include_state`": "test_search.py::test_a_page_has_the_state_of_ten_rooms",
     "`/user_directory/search`": f"{REQUEST}::test_a_name_that_more_have_than_are_looked_at",
     "`/user_directory/search`: term and time":
@@ -115,7 +115,7 @@ PROOFS = {
     "`/keys/query`, `/keys/claim`":
         f"{REQUEST}::test_users_of_one_question test_fed_e2ee.py::test_servers_that_do_not_answer_are_failures",
     "`/publicRooms`": f"{REQUEST}::test_rooms_of_a_page test_directory.py::test_long_topics",
-    "`/publicRooms`: what is looked for": "test_directory.py::test_what_is_looked_for_in_long_topics",
+    "`/publicRooms`: what is looked for": "test_directory.py::test_searches_in_long_topics",
     "`/refresh`": "test_abuse.py::test_refreshes_count_for_their_user",
     "`/threads`, `/relations` without a type or with `recurse`":
         "test_relations.py::test_questions_about_a_whole_room_have_a_time_limit",

@@ -76,7 +76,7 @@ def test_unknown_paths_are_seen_at_debug(fresh_server):
     assert "secret" not in json.dumps(records(s))
 
 
-def test_what_users_can_bring_about_is_summed_up(fresh_server):
+def test_records_that_users_cause_are_summarised(fresh_server):
     """Profiles of a server that does not answer: 40 failures are at most 10 records."""
     s = fresh_server(log_format="json", log_level="info", ip_range_denylist="10.0.0.0/8")
     user = Client(s).register("alice")

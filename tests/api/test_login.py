@@ -399,7 +399,7 @@ def post_from(server, address, path, body):
 
 
 @pytest.mark.parametrize("what", ["login", "register"])
-def test_who_signs_in_once_waits_for_no_crowd(crowded, what):
+def test_one_login_does_not_wait_for_many(crowded, what):
     """Neither on a known network nor on a new one."""
     crowd, body = [], lambda n: password_login("ann", "wrong")
     if what == "register":
@@ -419,7 +419,7 @@ def test_who_signs_in_once_waits_for_no_crowd(crowded, what):
         s.close()
 
 
-def test_what_is_refused_is_not_hashed(attacked):
+def test_refused_requests_hash_no_password(attacked):
     moved = lambda: metric(attacked, 'concorde_http_moved_total{pool="password"}')
     before = moved()
     answers = [attacked.tries("10.0.0.1").status_code for _ in range(5)]

@@ -47,7 +47,7 @@ def files(server):
 # ---- upload and download ----
 
 
-def test_what_is_uploaded_comes_back(alice, bob):
+def test_uploads_can_be_downloaded(alice, bob):
     content = os.urandom(300_000)
     name = mxc(alice, content, "application/x-test; a=b", filename="a file.bin")
     server, media_id = name.split("/")
@@ -175,7 +175,7 @@ def test_uploads_need_a_user(anonymous):
     "test.example/nothing", "test.example/..%2F..%2Fetc%2Fpasswd", "test.example/a.b",
     "..%2F../abc", "test.example/" + "a" * 300,
 ], ids=range(5))
-def test_what_is_not_there(alice, name):
+def test_missing_media(alice, name):
     alice.fails(404, "M_NOT_FOUND", "GET", f"{MEDIA}/download/{name}")
     alice.fails(404, "M_NOT_FOUND", "GET", f"{OLD}/download/{name}")
 

@@ -510,7 +510,7 @@ def test_joined_rooms(alice):
     assert set(alice.get("/joined_rooms")["joined_rooms"]) == rooms
 
 
-def test_what_else_the_body_of_a_join_says(alice, bob, two):
+def test_other_members_in_the_body_of_a_join(alice, bob, two):
     """Other members of the body are put into the member event, also in a room of another server."""
     body = {"org.example.x": [1, "two"], "displayname": "Bob of Records", "reason": "work",
             "membership": "ban", "join_authorised_via_users_server": alice.user_id,

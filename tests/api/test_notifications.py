@@ -21,7 +21,7 @@ def mention(user, body):
     return {"msgtype": "m.text", "body": body, "m.mentions": {"user_ids": [user]}}
 
 
-def test_what_notified(alice, bob, room, register):
+def test_listed_notifications(alice, bob, room, register):
     carol = register("carol")
     carol.join(room)
     assert bob.get("/notifications") == {"notifications": []}

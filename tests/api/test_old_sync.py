@@ -73,7 +73,7 @@ def test_with_receipts_and_presence(alice, bob, register):
     assert set(r["receipts"][0]["content"][said]["m.read"]) == {carol.user_id}
 
 
-def test_who_left_is_not_shown_who_is_there_now(alice, bob, anonymous):
+def test_members_who_left_do_not_see_the_current_members(alice, bob, anonymous):
     room = alice.create_room(preset="public_chat")
     bob.join(room)
     alice.put(f"/presence/{q(alice.user_id)}/status", {"presence": "online"})

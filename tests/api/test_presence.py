@@ -59,7 +59,7 @@ def test_refusals(alice, bob):
     bob.fails(400, "M_INVALID_PARAM", "GET", "/presence/unknown/status")
 
 
-def test_who_shares_a_room_may_see(alice, bob, room):
+def test_users_who_share_a_room_may_see(alice, bob, room):
     alice.put(path(alice), {"presence": "online", "status_msg": "hi"})
     assert bob.get(path(alice))["status_msg"] == "hi"
 
@@ -160,7 +160,7 @@ def test_the_highest_over_all_devices_counts(alice):
     assert alice.get(path(alice))["presence"] == "unavailable"
 
 
-def test_who_only_acts_is_online(alice, bob, room):
+def test_active_users_are_online(alice, bob, room):
     bob.next_sync()
     said = alice.send(room, "without ever syncing")
     assert alice.get(path(alice))["presence"] == "online"

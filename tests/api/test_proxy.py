@@ -148,7 +148,7 @@ def test_large_uploads_pass_a_proxy(proxied):
     assert r.status_code == 200 and r.content == data
 
 
-def test_what_stays_inside(proxied):
+def test_pages_that_stay_internal(proxied):
     with httpx.Client(base_url=proxied.url, verify=proxied.context) as http:
         for path in "/_synapse/admin/v1/registration_tokens", "/metrics", "/health", "/ready":
             assert httpx.get(proxied.behind.url + path).status_code != 404

@@ -110,7 +110,7 @@ def test_actions(alice):
     ("override", "x" * 300, {"actions": [], "conditions": []}),
     ("nonsense", "x", {"actions": []}),
 ])
-def test_what_is_refused(alice, kind, id, body):
+def test_refusals(alice, kind, id, body):
     r = alice.request("PUT", rule(kind, id), body)
     assert r.status_code in (400, 413), r.text
     assert r.json()["errcode"].startswith("M_")

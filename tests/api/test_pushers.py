@@ -51,13 +51,13 @@ def test_it_goes_with_its_device(alice):
     ({"data": {"url": "https://push.example.org/other"}}, "M_INVALID_PARAM"),
     ({"data": {"url": "https://push.example.org"}}, "M_INVALID_PARAM"),
 ])
-def test_what_is_refused(alice, change, errcode):
+def test_refusals(alice, change, errcode):
     alice.fails(400, errcode, "POST", "/pushers/set", {**PUSHER, **change})
     assert alice.get("/pushers") == {"pushers": []}
 
 
 @pytest.mark.parametrize("missing", ["kind", "app_id", "pushkey", "app_display_name",
                                      "device_display_name", "lang", "data"])
-def test_what_must_be_there(alice, missing):
+def test_required_members(alice, missing):
     body = {k: v for k, v in PUSHER.items() if k != missing}
     alice.fails(400, "M_MISSING_PARAM", "POST", "/pushers/set", body)

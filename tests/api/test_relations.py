@@ -266,7 +266,7 @@ def test_children_stay_when_the_parent_is_redacted(alice, room):
     assert ids(children(alice, room, event)) == [vote]
 
 
-def test_whose_children_cannot_be_seen(alice, bob, register, room):
+def test_relations_that_cannot_be_seen(alice, bob, register, room):
     event = alice.send(room, "x")
     base = f"/_matrix/client/v1/rooms/{q(room)}/relations/"
     alice.fails(404, "M_NOT_FOUND", "GET", base + "%24nothing")

@@ -141,7 +141,7 @@ def test_events_of_a_page(long_room):
     assert [e["event_id"] for e in rest["chunk"]] == [rare]
 
 
-def test_what_is_ranked_and_counted(long_room, server):
+def test_ranking_and_counts(long_room, server):
     alice, room, _, first = long_room
     last = alice.send(room, "needle needle needle")
 

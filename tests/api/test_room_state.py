@@ -267,7 +267,7 @@ def test_canonical_alias_may_keep_what_it_had(alice):
     assert alice.state(room, "m.room.canonical_alias")["alias"] == one
 
 
-def test_what_cannot_be_set_in_version_12(alice, bob):
+def test_values_that_version_12_forbids(alice, bob):
     """By no user: the request itself is invalid."""
     room = alice.create_room(creation_content={"additional_creators": [bob.user_id]})
     alice.invite(room, bob)

@@ -18,7 +18,7 @@ def hits(reply):
     return [r["result"]["content"].get("body") for r in reply["results"]]
 
 
-def test_what_was_just_said_is_found(alice):
+def test_new_messages_are_found(alice):
     room = alice.create_room()
     alice.send(room, "Quick brown foxes")
     event = alice.send(room, "The lazy dog sleeps")

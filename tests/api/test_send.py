@@ -185,7 +185,7 @@ def test_redacted_state(alice, room):
     assert alice.state(room, "m.room.name") == {}
 
 
-def test_what_makes_the_room_cannot_be_redacted(alice, room):
+def test_the_create_event_cannot_be_redacted(alice, room):
     create = next(e for e in alice.state(room) if e["type"] == "m.room.create")["event_id"]
     alice.fails(403, "M_FORBIDDEN", "PUT", f"/rooms/{q(room)}/redact/{q(create)}/1")
 

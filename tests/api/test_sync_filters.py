@@ -315,7 +315,7 @@ def test_ignored_users(talk):
     assert other not in alice.next_sync().get("rooms", {}).get("invite", {})
 
 
-def test_what_ignored_users_do_is_withheld(alice, bob, register):
+def test_events_of_ignored_users_are_withheld(alice, bob, register):
     carol = register("carol")
     room = alice.create_room(preset="public_chat")
     bob.join(room)

@@ -10,7 +10,7 @@ def left(reply, room):
     return reply["rooms"]["leave"].get(room)
 
 
-def test_who_rejects_an_invite_is_shown_their_leaving_and_no_state(alice, bob):
+def test_a_rejected_invite_shows_the_leave_and_no_state(alice, bob):
     room = alice.create_room(preset="private_chat", name="Secret")
     alice.invite(room, bob)
     since = bob.sync()["next_batch"]
@@ -20,7 +20,7 @@ def test_who_rejects_an_invite_is_shown_their_leaving_and_no_state(alice, bob):
     assert [e["content"]["membership"] for e in shown["timeline"]["events"]] == ["leave"]
 
 
-def test_whose_invite_is_withdrawn_is_shown_no_state(alice, bob):
+def test_a_withdrawn_invite_shows_no_state(alice, bob):
     room = alice.create_room(preset="private_chat", name="Secret")
     alice.invite(room, bob)
     since = bob.sync()["next_batch"]
@@ -30,7 +30,7 @@ def test_whose_invite_is_withdrawn_is_shown_no_state(alice, bob):
     assert {e["type"] for e in shown["timeline"]["events"]} <= {"m.room.member"}
 
 
-def test_who_is_banned_from_afar_is_shown_nothing_else(alice, bob):
+def test_a_ban_without_membership_shows_only_itself(alice, bob):
     room = alice.create_room(preset="private_chat", name="Secret")
     since = bob.sync()["next_batch"]
     alice.ban(room, bob)
@@ -40,7 +40,7 @@ def test_who_is_banned_from_afar_is_shown_nothing_else(alice, bob):
         assert {e["type"] for e in shown["timeline"]["events"]} <= {"m.room.member"}
 
 
-def test_who_joined_and_left_between_two_syncs_is_shown_the_room(alice, bob):
+def test_joining_and_leaving_between_two_syncs_shows_the_room(alice, bob):
     room = alice.create_room(preset="public_chat", name="Square")
     since = bob.sync()["next_batch"]
     bob.join(room)
@@ -54,7 +54,7 @@ def test_who_joined_and_left_between_two_syncs_is_shown_the_room(alice, bob):
     assert "hello bob" in bodies and "he is gone" not in bodies
 
 
-def test_what_was_said_between_leaving_and_rejoining_stays_hidden(alice, bob):
+def test_messages_between_leaving_and_rejoining_stay_hidden(alice, bob):
     room = alice.create_room(preset="private_chat", initial_state=SECRET)
     alice.invite(room, bob)
     bob.join(room)

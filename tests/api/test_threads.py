@@ -29,7 +29,7 @@ def test_summary(alice, bob, room):
     assert latest["room_id"] == room and latest["unsigned"]["age"] >= 0
 
 
-def test_who_took_part(alice, bob, register, room):
+def test_participation(alice, bob, register, room):
     carol = register("carol")
     carol.join(room)
     root = alice.send(room, "root")

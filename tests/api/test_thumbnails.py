@@ -134,7 +134,7 @@ def test_animated_and_scaled(alice):
 @pytest.mark.parametrize("content, kind", [
     (images.gif(20, 10, frames=2), "gif"), (images.png(20, 10, animated=True), "png"),
 ], ids=["gif", "apng"])
-def test_what_moves_and_is_small(alice, content, kind):
+def test_small_animations(alice, content, kind):
     name = mxc(alice, content)
     r, size = thumbnail(alice, name, 32, 32, animated="false")
     assert size == ("png", 20, 10, False)

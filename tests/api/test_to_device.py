@@ -149,7 +149,7 @@ def contents(client):
     return got
 
 
-def test_what_goes_to_many_devices_is_stored_once(fresh_server, register):
+def test_messages_to_many_devices_are_stored_once(fresh_server, register):
     server = fresh_server()
     alice, bob = register("alice", on=server), register("bob", on=server)
     devices = [bob] + [bob.another_device() for _ in range(9)]
@@ -203,7 +203,7 @@ def test_the_oldest_go_of_a_user_who_has_too_much_waiting(fresh_server, register
     assert sum(map(len, got)) < 50
 
 
-def test_what_is_written_is_charged(fresh_server, register):
+def test_stored_bytes_are_charged(fresh_server, register):
     """A message to "*" of a user with a thousand devices is a small request that stores much."""
     server = fresh_server(rate_limits="on", rc_keys__per_second="0.001", rc_keys__burst_count="3")
     alice, bob = register("alice", on=server), register("bob", on=server)

@@ -115,7 +115,7 @@ def test_a_receipt_far_back_is_looked_up(alice, bob, room):
     assert counts(bob, room) == (50, 0)
 
 
-def test_what_never_notifies(alice, bob, room):
+def test_events_that_never_notify(alice, bob, room):
     e = alice.send(room, "one")
     bob.read(room, e)
     alice.send(room, {"msgtype": "m.notice", "body": "beep"})
@@ -386,7 +386,7 @@ def ignore(client, *users):
                {"ignored_users": {u if isinstance(u, str) else u.user_id: {} for u in users}})
 
 
-def test_what_ignored_users_say_is_not_unread(alice, bob, room):
+def test_messages_of_ignored_users_are_not_unread(alice, bob, room):
     root = bob.send(room, "root")
     ignore(bob, alice)
     assert counts(bob, room) == (0, 0)

@@ -131,7 +131,7 @@ def test_moderators_who_may_send_tombstones_upgrade(alice, bob):
         "events": {**levels["events"], "m.room.tombstone": 50}}
 
 
-def test_what_changes_while_a_room_is_upgraded(alice, bob):
+def test_changes_while_a_room_is_upgraded(alice, bob):
     """A moderator loses their power, and the room is closed, after the new room was prepared."""
     room = alice.create_room(preset="public_chat", room_version="11")
     bob.join(room)
@@ -226,7 +226,7 @@ def test_a_space_keeps_its_rooms(alice):
     assert [e["state_key"] for e in children] == [room]
 
 
-def test_what_a_user_set_for_the_room_follows_them(alice, bob):
+def test_settings_of_a_user_are_copied(alice, bob):
     room = alice.create_room(preset="public_chat")
     bob.join(room)
     for user in alice, bob:
@@ -256,7 +256,7 @@ def follow(user, old, new):
     return room
 
 
-def test_what_was_set_follows_into_a_successor_made_by_hand(alice, bob):
+def test_settings_are_copied_to_a_successor_made_by_hand(alice, bob):
     old = alice.create_room(visibility="public", room_alias_name="by-hand", preset="public_chat")
     bob.join(old)
     new = follow(alice, old, lambda: alice.create_room(
@@ -273,7 +273,7 @@ def test_what_was_set_follows_into_a_successor_made_by_hand(alice, bob):
     assert alice.get(f"/directory/list/room/{q(old)}") == {"visibility": "private"}
 
 
-def test_what_was_set_follows_after_an_upgrade_on_another_server(two):
+def test_settings_are_copied_after_an_upgrade_on_another_server(two):
     a, b = two
     alice, bob = a.user("alice"), b.user("bob")
     old = alice.create_room(preset="public_chat")

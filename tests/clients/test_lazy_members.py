@@ -21,7 +21,7 @@ def test_three_meet_in_an_encrypted_room(story):
         d.user for d in (story.alice, story.bob, story.carol)}
 
 
-def test_who_left_in_a_gap_is_not_encrypted_to(story):
+def test_members_who_left_in_a_gap_get_no_keys(story):
     story.alice.pull_cable()
     story.bob.sdk("leave", story.room)
     for n in range(MESSAGES):
@@ -31,7 +31,7 @@ def test_who_left_in_a_gap_is_not_encrypted_to(story):
     assert set(story.alice.encrypts_to(story.room)) == {story.alice.user, story.carol.user}
 
 
-def test_who_came_back_in_a_gap_with_another_device_can_read(story):
+def test_a_rejoin_in_a_gap_with_another_device_can_read(story):
     story.alice.pull_cable()
     story.carol.sdk("invite", story.room, story.bob.user)
     story.bob.sees(story.room, lambda v: v["membership"] == "invite", "the invite")

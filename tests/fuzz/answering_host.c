@@ -42,7 +42,7 @@ static bool skip_bytes(SSL *s, long n)
     return true;
 }
 
-/* A request of our own client is well-formed: its head, and a body of a length that it tells. */
+/* A request of our own client is well-formed: its head, and a body with Content-Length. */
 static bool read_request(SSL *s)
 {
     char head[HEAD_BYTES_MAX + 1];
@@ -76,7 +76,7 @@ static void *talk(void *arg)
             ;
     close(SSL_get_fd(s));
     SSL_free(s);
-    OPENSSL_thread_stop(); /* what it keeps of this thread */
+    OPENSSL_thread_stop(); /* frees its data of this thread */
     return NULL;
 }
 

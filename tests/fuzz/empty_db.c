@@ -10,7 +10,7 @@
 
 enum { STATEMENTS_MAX = 4096, MESSAGE_MAX = 64 << 20, OID_INT8 = 20, OID_TEXT = 25 };
 
-/* Statements that give a row even here. Columns: 'i' for 0, 't' for the text {}. */
+/* Statements that return a row even here. Columns: 'i' for 0, 't' for the text {}. */
 static const struct {
     const char *begins, *columns;
 } rows[] = {
@@ -31,7 +31,7 @@ struct session {
     int fd;
     struct buf out;
     struct statement known[STATEMENTS_MAX]; /* by the number in "s12" */
-    struct statement now;                   /* what is bound */
+    struct statement now;                   /* the bound one */
     bool failed;                            /* until the next Sync */
     char transaction;                       /* 'I', 'T' or 'E' */
 };
@@ -208,7 +208,7 @@ static void *talk(void *arg)
             break;
         answer(s, type, body);
         free(body);
-        if (type == 'S' || type == 'Q') /* in one piece, or TCP waits between the pieces */
+        if (type == 'S' || type == 'Q') /* in one write, or TCP waits between two */
             open = send_out(s);
     }
     close(s->fd);

@@ -1,4 +1,4 @@
-/* What the fuzz targets share. A target is one file fuzz_<name>.c that defines
+/* Shared by the fuzz targets. A target is one file fuzz_<name>.c that defines
  * LLVMFuzzerTestOneInput, with seeds in corpus/fuzz_<name>/. `make fuzz` links it with libFuzzer,
  * `make fuzz-replay` with replay.c. */
 #ifndef TESTS_FUZZ_FUZZ_H

@@ -18,7 +18,7 @@ static void check_address(struct str text, const struct address_ranges *ranges)
         HOLDS(address_is_within(ranges, &address) == address_is_within(ranges, &again));
 }
 
-/* An address is within the range of itself alone. */
+/* An address is in the range of itself alone. */
 static void check_own_range(struct arena *a, struct str text)
 {
     struct address address;

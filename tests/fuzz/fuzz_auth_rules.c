@@ -22,7 +22,7 @@ static void add_text(struct buf *b, const char *key, const char *text)
     buf_add_char(b, ',');
 }
 
-/* NULL for what no parser would have let through. */
+/* NULL for events that no parser accepts. */
 static const struct event *make_event(struct arena *a, const struct room_version *v,
                                       const json_t *words, size_t number)
 {

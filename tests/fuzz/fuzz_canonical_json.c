@@ -1,6 +1,6 @@
-/* The canonical writer: accepts what the scanner accepts (but numbers beyond doubles), is
- * idempotent, the strict form agrees with the others and with the one made from a tree, and what
- * goes into signed requests is what those make of it who parse and write again. */
+/* The canonical writer accepts the same input as the scanner (but no numbers beyond doubles) and is
+ * idempotent; the strict form agrees with the others and with the one made from a tree, and the
+ * form for signed requests equals its own parsed and re-encoded copy. */
 #include "fuzz.h"
 #include "matrix/canonical_json.h"
 #include "matrix/json_scan.h"
@@ -10,7 +10,7 @@ static void check_tree(enum canonical_mode mode, struct str doc, struct str cano
     buf_auto struct buf b = {0};
     json_auto_t *tree = json_loadb(doc.p, doc.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
     if (!tree && mode == CANONICAL_SHORTEST)
-        return; /* integers beyond 64 bits, which others can read */
+        return; /* integers beyond 64 bits, which others accept */
     HOLDS(tree);
     HOLDS(!canonical_json_check_tree(tree) == (mode == CANONICAL_STRICT) ||
           mode == CANONICAL_SHORTEST);

@@ -1,5 +1,5 @@
-/* Input: a request of a client, as whole_server.h takes it: its path, its query and its body are
- * looked at by the handlers of the client-server API. */
+/* Input: a request of a client in the form of whole_server.h: the handlers of the client-server API
+ * read its path, query and body. */
 #include "fuzz.h"
 #include "server/account/caller.h"
 #include "whole_server.h"

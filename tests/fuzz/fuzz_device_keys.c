@@ -1,5 +1,5 @@
-/* Keys that clients upload: what passes the checks has the form that others are sent, and whatever
- * is wrong with its form is M_BAD_JSON. */
+/* Keys that clients upload: accepted keys have the form that is sent to others, and any fault of
+ * form is M_BAD_JSON. */
 #include "fuzz.h"
 #include "matrix/canonical_json.h"
 #include "matrix/device_keys.h"

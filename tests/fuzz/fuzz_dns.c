@@ -1,5 +1,5 @@
-/* Input: a byte that says what is looked up (see below), then what a DNS server answers after the
- * id and the question, which it repeats: flags, counts, and the records.
+/* Input: a byte that selects the look-up, then the answer of a DNS server without the id and the
+ * question, which it repeats: flags, counts, and the records.
  *
  * The look-up is the real one, over UDP. A second answer, after which there is nothing to wait for,
  * follows in case the first is dropped. */

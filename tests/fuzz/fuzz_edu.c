@@ -8,7 +8,7 @@
 
 static const char origin[] = "a.example";
 
-/* A text as the sender wrote it: C must not see an end before its end. */
+/* A text of the sender: it must not contain NUL. */
 static bool is_whole(const char *text, const json_t *v)
 {
     return json_is_string(v) && text == json_string_value(v) &&

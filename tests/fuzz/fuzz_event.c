@@ -1,5 +1,5 @@
 /* Events: the first byte picks the room version and whether the rest is a PDU to parse or the
- * content of an event to build. What was accepted must survive every way of reading it again. */
+ * content of an event to build. An accepted event must be readable again in every way. */
 #include "fuzz.h"
 #include "matrix/event.h"
 #include "matrix/json_scan.h"

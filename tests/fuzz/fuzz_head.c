@@ -1,6 +1,5 @@
-/* Input: a request as it comes from the wire. libmicrohttpd reads it from a socket of ours; the
- * heads that we take must be those that anybody in front reads in the same way (RFC 9112), and so
- * must the length of the body. */
+/* Input: a request as received. libmicrohttpd reads it from a socket of ours; any proxy must read
+ * the heads that we accept, and the length of the body, in the same way (RFC 9112). */
 #include "fuzz.h"
 
 #include "http/internal.h"
@@ -12,7 +11,7 @@
 
 enum { INPUT_MAX = 1 << 15, ROUNDS_MAX = 40, MEMORY = HEAD_MAX + 4 * 1024 };
 
-/* The one request that is looked at. */
+/* The one request. */
 static struct {
     struct str bytes;
     struct exchange ex;
@@ -32,7 +31,7 @@ static bool take(struct str *left, const char *text)
 
 /* An end of a line. libmicrohttpd 0.9.75 writes NUL over CR, LF and the colon, and takes a line
  * that begins with NUL or a colon for an empty one: head_check() sees two NUL where CR LF must be,
- * and cannot see what they were. */
+ * and not the original bytes. */
 static bool take_end(struct str *left)
 {
     for (size_t i = 0; i < 2; i++)
@@ -71,7 +70,7 @@ static bool is_in_line(unsigned char c)
     return c != '\n';
 }
 
-/* "GET /x HTTP/1.1"; what is before it are empty lines. */
+/* "GET /x HTTP/1.1"; only empty lines may precede it. */
 static bool read_request_line(struct str *left, struct str *ret_method, struct str *ret_uri,
                               bool *ret_is_10)
 {
@@ -95,7 +94,7 @@ static bool read_request_line(struct str *left, struct str *ret_method, struct s
     return take_end(left);
 }
 
-/* The headers that say where a request ends. */
+/* The headers that define the end of a request. */
 struct headers {
     size_t n, hosts, lengths, encodings;
     struct str length, encoding; /* the last of each */
@@ -134,7 +133,7 @@ static bool read_headers(struct str *left, struct headers *ret)
     return true;
 }
 
-/* ---- what libmicrohttpd calls ---- */
+/* ---- callbacks of libmicrohttpd ---- */
 
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *c)
 {
@@ -147,7 +146,7 @@ static size_t leave_undecoded(void *cls, struct MHD_Connection *c, char *text)
     return strlen(text);
 }
 
-/* A body is taken only where no two readings of the head can differ about its end. */
+/* A body is accepted only where the head leaves no doubt about its end. */
 static void check_body(const struct headers *h, const char *version, bool is_10)
 {
     int64_t length = 0;

@@ -15,7 +15,7 @@ static void check_parameter(struct arena *a, const char *value, const char *name
     HOLDS(!memchr(main.p, ';', main.n));
 }
 
-/* What is written with it can be read again, and is one header. */
+/* The header made of it can be read again, and is one line. */
 static void check_file_name(struct arena *a, const char *value)
 {
     const char *name = disposition_file_name(a, value);

@@ -1,5 +1,5 @@
-/* Input: a byte (1: HEAD, 2: only a few bytes are wanted, 4: the caller scans the body), then what
- * another server answers, as it comes from the wire. libcurl reads it from a socket of ours. */
+/* Input: a byte (1: HEAD, 2: only a few bytes are wanted, 4: the caller scans the body), then the
+ * raw answer of another server. libcurl reads it from a socket of ours. */
 #include "fuzz.h"
 
 #include "base/clock.h"
@@ -12,7 +12,7 @@
 
 enum { FLAG_HEAD = 1, FLAG_FEW = 2, FLAG_SCANS = 4, FEW = 16, MANY = 1 << 20, INPUT_MAX = 1 << 15 };
 
-/* Where libcurl is made to connect to, and what it finds there. */
+/* The socket to which libcurl connects, and the answer on it. */
 static struct {
     int fd, theirs;
     struct sockaddr_un address;

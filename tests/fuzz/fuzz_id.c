@@ -1,4 +1,4 @@
-/* Identifiers: what is accepted can be taken apart and put together again. */
+/* Identifiers: accepted ones can be split and joined again. */
 #include "fuzz.h"
 #include "matrix/id.h"
 

@@ -1,5 +1,5 @@
-/* Input: a byte that says which thumbnail is asked for, then an image. What concorde-thumbnail does
- * with it, without its confinement; here the decoders see images of a bounded size only. */
+/* Input: a byte that selects the thumbnail, then an image. Runs concorde-thumbnail's code without
+ * its confinement; here the decoders get only images of a bounded size. */
 #include "fuzz.h"
 
 #include "server/media/thumbnail_image.h"
@@ -10,8 +10,8 @@
 
 enum { BYTES_MAX = 32 * 1024, PIXELS_MAX = 256 * 1024 };
 
-/* The program ends after each image: what libraries leave in memory then is no fault, but here it
- * adds up. */
+/* The program ends after each image: memory that libraries do not free is no fault there, but here
+ * it adds up. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
@@ -37,7 +37,7 @@ static int make_empty_file(void)
     return file;
 }
 
-/* What goes out is an image again, of a kind that browsers show. */
+/* The output is an image of a type that browsers show. */
 static void check_made(int file)
 {
     char first[IMAGE_TYPE_BYTES];

@@ -1,4 +1,4 @@
-/* The scanner accepts what jansson accepts, and reads the same from it. */
+/* The scanner accepts the same input as jansson, and reads the same values. */
 #include "fuzz.h"
 #include "matrix/json_scan.h"
 
@@ -11,7 +11,7 @@ static char *unescape(struct arena *a, struct str inside, size_t *ret_n)
     return text;
 }
 
-/* Of a key that stands twice, jansson has the last. */
+/* Of a repeated key, jansson keeps the last. */
 static void compare_object(struct arena *a, struct str raw, const json_t *tree)
 {
     struct json_members ms;
@@ -69,7 +69,7 @@ static void compare(struct arena *a, struct str raw, const json_t *tree)
         HOLDS(!json_scan_int(raw, &i));
 }
 
-/* Anything goes in, but never a byte beyond the end is read (the sanitizers see to that). */
+/* On any input, no byte beyond the end is read (the sanitizers check that). */
 static void survive(struct str doc)
 {
     struct json_member m;

@@ -1,5 +1,5 @@
-/* What other servers publish as their keys: what is taken of it is well-formed, bounded, theirs and
- * signed by them. */
+/* Keys published by other servers: accepted keys are well-formed, bounded, of that server and
+ * signed by it. */
 #include "federation/keys/key_response.h"
 #include "fuzz.h"
 #include "matrix/id.h"

@@ -18,7 +18,7 @@ static unsigned hex(char c)
     return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'A') + 10;
 }
 
-/* What a client reads out of the parameter: quoted-string, or RFC 8187. */
+/* The parameter as a client reads it: quoted-string, or RFC 8187. */
 static void read_name(struct str header, struct buf *ret)
 {
     const char *quoted = "; filename=\"", *encoded = "; filename*=utf-8''";

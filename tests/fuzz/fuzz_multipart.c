@@ -13,7 +13,7 @@ static struct str take_line(struct str *left)
     return line;
 }
 
-/* What is sent on to clients stays within its header. */
+/* Values sent to clients stay within their header. */
 static void check_header(const char *value)
 {
     for (; value && *value; value++)

@@ -1,5 +1,5 @@
-/* Lists of PDUs as other servers send them: the first byte picks the room version. Nobody's keys
- * are known, so that no event may be accepted; what is asked for must be in bounds. */
+/* Lists of PDUs as other servers send them: the first byte picks the room version. No keys are
+ * known, so that no event may be accepted; the requested keys must be within bounds. */
 #include "federation/in/pdu.h"
 #include "fuzz.h"
 

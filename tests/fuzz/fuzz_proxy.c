@@ -20,7 +20,7 @@ static void check_chain(const struct address_ranges *l, struct str forwarded)
     HOLDS(address_parse(STR("192.0.2.1"), &peer));
     client = proxy_client(l, peer, forwarded);
     check_address(&client);
-    /* what a client puts before the last hop that is not trusted changes nothing */
+    /* entries before the last hop that is not trusted change nothing */
     if (!address_is_within(l, &client) && memcmp(&client, &peer, sizeof peer) != 0) {
         buf_auto struct buf longer = {0};
         buf_add_text(&longer, "203.0.113.1,");

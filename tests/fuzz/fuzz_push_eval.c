@@ -28,7 +28,7 @@ static bool is_singled_out(const json_t *event)
                                   push_words_contain(&words, STR("Al B."))));
 }
 
-/* Whom the event does not single out gets the base outcome. */
+/* Users who are not singled out by the event get the base outcome. */
 static void compare_with_base(const json_t *event, const struct push_context *c)
 {
     json_auto_t *ruleset = push_rules_merge(ALICE, NULL);

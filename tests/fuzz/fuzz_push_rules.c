@@ -1,4 +1,4 @@
-/* Push rules as clients write them, one change after the other: what is stored stays within its
+/* Push rules as clients write them, one change after the other: the stored form stays within its
  * bounds and merges into a whole ruleset. The input is a list of [kind, rule id, body, before,
  * after], where a body of true or false switches the rule. */
 #include "fuzz.h"

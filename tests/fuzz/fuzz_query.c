@@ -1,4 +1,4 @@
-/* Input: what stands after the '?' of a request. */
+/* Input: the part after the '?' of a request. */
 #include "fuzz.h"
 
 #include "http/query.h"

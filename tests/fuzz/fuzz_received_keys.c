@@ -1,4 +1,4 @@
-/* What another server tells of a user's keys: what is kept of it is small, canonical and named. */
+/* A user's keys from another server: the parts that are kept are small, canonical and named. */
 #include "federation/users/received_keys.h"
 #include "fuzz.h"
 #include "matrix/canonical_json.h"
@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     received_keys_add_cross_signing(a, &received, KEY_MASTER, json_object_get(reply, "master_key"));
     received_keys_add_cross_signing(a, &received, KEY_SELF_SIGNING,
                                     json_object_get(reply, "self_signing_key"));
-    received_keys_add_cross_signing(a, &received, KEY_USER_SIGNING, reply); /* never told */
+    received_keys_add_cross_signing(a, &received, KEY_USER_SIGNING, reply); /* never sent */
     HOLDS(received.n <= RECEIVED_DEVICES_MAX + 2);
     for (size_t k = 0; k < received.n; k++)
         check_key(a, &received.keys[k]);

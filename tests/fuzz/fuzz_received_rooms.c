@@ -1,4 +1,4 @@
-/* Input: JSON, as another server tells of rooms: a summary with children_state. */
+/* Input: JSON, a room summary of another server with children_state. */
 #include "fuzz.h"
 
 #include "federation/routes/public_rooms.h"
@@ -44,7 +44,7 @@ static void check_children(struct job *job, const json_t *list, bool suggested_o
     }
 }
 
-/* The same as a page of its directory: of each room what a summary is checked for. */
+/* The same as a page of its directory: each room is checked like a summary. */
 static void check_directory(const json_t *answer)
 {
     json_auto_t *page = json_pack("{s:[O,O], s:O, s:O}", "chunk", answer, answer, "next_batch",

@@ -1,5 +1,5 @@
-/* Redaction: the first byte picks the room version, the rest is an event. What is redacted is valid
- * JSON and stays as it is. */
+/* Redaction: the first byte picks the room version, the rest is an event. The result is valid
+ * JSON, and redacting it again changes nothing. */
 #include "fuzz.h"
 #include "matrix/json_scan.h"
 #include "matrix/redact.h"

@@ -1,6 +1,6 @@
-/* Input: a letter for what another server is asked (`questions`), the Content-Type of its answer, a
- * newline, and the answer's body, which it gives to all further questions too. "THERE" stands for
- * that server's name. */
+/* Input: a letter for the request to another server (`questions`), the Content-Type of its answer,
+ * a newline, and the answer's body, which later requests get too. "THERE" is replaced by that
+ * server's name. */
 #include "answering_host.h"
 #include "base/clock.h"
 #include "federation/federation.h"
@@ -28,7 +28,7 @@
 
 enum { INPUT_MAX = 1 << 16, MEDIA_MAX = 4096 };
 
-static const char *server; /* who is asked */
+static const char *server; /* the other server */
 
 static const struct author alice = {.user = 1, .user_id = "@alice:us"};
 
@@ -37,7 +37,7 @@ static const char *id_there(struct job *job, char sigil, const char *localpart)
     return arena_printf(job->arena, "%c%s:%s", sigil, localpart, server);
 }
 
-/* ---- what clients ask about ---- */
+/* ---- requests on behalf of clients ---- */
 
 static void ask_alias(struct job *job)
 {
@@ -96,7 +96,7 @@ static void ask_directory(struct job *job)
     json_decref(page);
 }
 
-/* ---- what is asked of a room ---- */
+/* ---- requests about a room ---- */
 
 static void make_room(struct room *room)
 {
@@ -180,7 +180,7 @@ static void ask_server_keys(struct job *job)
         HOLDS(n <= 1);
 }
 
-/* ---- coming and going ---- */
+/* ---- joining and leaving ---- */
 
 static void check_template(struct job *job, enum membership membership)
 {

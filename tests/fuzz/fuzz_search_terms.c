@@ -1,5 +1,5 @@
-/* The folding, the words of a text, and a search term. What comes out is a well-formed question and
- * a well-formed text of the index, both bounded; folding twice is folding once. The first half of
+/* The folding, the words of a text, and a search term. The results are a well-formed query and a
+ * well-formed text of the index, both bounded; folding twice is folding once. The first half of
  * the input is a text, the other a term. */
 #include "base/text.h"
 #include "fuzz.h"

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (json_read(a, (struct str){(const char *)line + 1, size - (size_t)(line - data) - 1}, &acl))
         return 0;
     bool allowed = server_acl_allows(acl, name);
-    /* Nobody passes without an allow list, and a port changes nothing. */
+    /* Without an allow list all servers are denied, and a port changes nothing. */
     if (allowed && json_array_size(json_object_get(acl, "allow")) == 0)
         abort();
     if (!strpbrk(name, ":[]") &&

@@ -1,5 +1,5 @@
-/* Input: a request of another server, as whole_server.h takes it, whose signature was found right:
- * its path, its query and its body are looked at by the handlers of the server-server API. */
+/* Input: a request of another server in the form of whole_server.h, with a valid signature: the
+ * handlers of the server-server API read its path, query and body. */
 #include "federation/federation.h"
 #include "fuzz.h"
 #include "whole_server.h"

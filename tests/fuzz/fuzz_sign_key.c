@@ -1,4 +1,5 @@
-/* Key files and signatures: a key survives its own line, and its signature its own check. */
+/* Key files and signatures: a key can be read from the line written for it, and verifies its own
+ * signature. */
 #include "fuzz.h"
 #include "matrix/sign.h"
 

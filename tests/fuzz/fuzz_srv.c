@@ -1,4 +1,4 @@
-/* Input: an answer of the DNS about a service. */
+/* Input: a DNS answer with SRV records. */
 #include "fuzz.h"
 
 #include "http/client/resolver.h"

@@ -1,4 +1,4 @@
-/* The state of a room as another server tells it. */
+/* The state of a room in another server's answer. */
 #include "federation/rooms/state_reply.h"
 #include "fuzz.h"
 #include "matrix/json_scan.h"

@@ -1,5 +1,6 @@
-/* Input: a letter for the room version (a: 1 to l: 12), then ten bytes an event: what it is, who
- * did what to whom, which events it cites (perhaps itself), when, and which of three sets it is in.
+/* Input: a letter for the room version (a: 1 to l: 12), then ten bytes an event: its type, sender,
+ * state key and content, the events it cites (perhaps itself), its time, and which of three sets it
+ * is in.
  * Whatever the order of the sets, the outcome must be the same. */
 #include "base/map.h"
 #include "matrix/auth/state_res.h"

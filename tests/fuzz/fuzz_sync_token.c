@@ -29,7 +29,7 @@ static void read_epochs(struct epochs *e, struct str *left)
     }
 }
 
-/* What a token names can be named again, by a token of now, which nothing was lost of. */
+/* A parsed token can be written again in the current epoch, of which nothing was lost. */
 static void check_again(const struct node *node, const struct sync_token *t)
 {
     buf_auto struct buf b = {0};

@@ -1,4 +1,4 @@
-/* Transactions of other servers: what the scanner finds lies within the body and is JSON itself. */
+/* Transactions of other servers: the scanner's results lie within the body and are JSON. */
 #include "federation/in/transaction_scan.h"
 #include "fuzz.h"
 #include "matrix/json_scan.h"

@@ -1,4 +1,4 @@
-/* The Authorization header of other servers. What is read can be written down and read again. */
+/* The Authorization header of other servers. A parsed one can be written and parsed again. */
 #include "federation/routes/xmatrix.h"
 #include "fuzz.h"
 

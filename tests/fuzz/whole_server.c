@@ -37,7 +37,7 @@ static struct {
 
 /* ---- starting ---- */
 
-/* A name server for which no name is there: it sends back each question as its answer. */
+/* A name server without names: it returns each question as its answer. */
 static void *deny_names(void *arg)
 {
     enum { MESSAGE_MAX = 512, HEAD_BYTES = 12, IS_ANSWER = 0x80, NO_SUCH_NAME = 3 };
@@ -69,7 +69,7 @@ static const char *start_name_server(void)
     return arena_printf(whole.arena, "127.0.0.1:%d", ntohs(address.sin_port));
 }
 
-/* No name is looked up in the network, and no other address may be gone to. */
+/* No name is looked up in the network, and no other address may be contacted. */
 static const struct config *make_config(const char *reachable)
 {
     const struct config_override set[] = {
@@ -197,7 +197,7 @@ static const struct err *run(struct exchange *ex, struct reply *rp)
     return ex->rq.route->handler(&ex->rq, rp);
 }
 
-/* ---- what comes of it ---- */
+/* ---- its result ---- */
 
 static bool is_json(const struct reply *rp)
 {
@@ -254,7 +254,7 @@ void whole_server_run(const uint8_t *data, size_t size, bool (*is_wanted)(const 
     ex.rq.caller = caller;
     ex.rq.caller_id = "caller";
     ex.rq.runs = 1;
-    ex.rq.pool = ex.rq.route->moves_to ? ex.rq.route->moves_to : POOL_REMOTE; /* to its end */
+    ex.rq.pool = ex.rq.route->moves_to ? ex.rq.route->moves_to : POOL_REMOTE; /* runs to its end */
     ex.rq.timed_out = true;
     const struct err *e = run(&ex, &rp);
     if (e)

@@ -1,6 +1,6 @@
 /* The whole server without its network, on a database that is empty (empty_db.h): runs the handlers
  * of requests as a worker does, behind their authentication and rate limits. It reaches no other
- * server but one that the target plays itself. Files without a name are made in /tmp. */
+ * server but the target's own fake one. Unnamed files are made in /tmp. */
 #ifndef TESTS_FUZZ_WHOLE_SERVER_H
 #define TESTS_FUZZ_WHOLE_SERVER_H
 
@@ -9,8 +9,7 @@
 #include <stdint.h>
 
 /* Input: "POST /path?query", a newline, then the body. Only routes that `is_wanted` are run, with
- * that caller. What comes back must be a reply, or an error that a client can be sent and that is
- * not an internal one. */
+ * that caller. The result must be a reply, or an error for the client that is not internal. */
 void whole_server_run(const uint8_t *data, size_t size, bool (*is_wanted)(const struct route *r),
                       void *caller);
 

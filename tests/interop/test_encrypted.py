@@ -73,7 +73,7 @@ def test_a_new_device_reads_what_comes_after(story):
         device.sees(story.room, lambda v: "for both of your devices" in bodies(v), "Alice's message")
 
 
-def test_what_was_sent_during_a_cut_is_read(story, network):
+def test_messages_sent_during_a_cut_are_read(story, network):
     network.part([story.host], [story.guest])
     sent = [f"unseen {n}" for n in range(5)]
     story.alice.send_many(story.room, sent)

@@ -137,7 +137,7 @@ def test_a_partition_heals(alice, bob, host, guest, network, version):
     assert membership(alice, room, eve) == "join"
 
 
-def test_what_was_said_during_a_cut_arrives(alice, bob, joined, host, guest, network):
+def test_messages_sent_during_a_cut_arrive(alice, bob, joined, host, guest, network):
     network.part([host], [guest])
     sent = [c.send(joined, f"{c.user_id} {n}") for n in range(30) for c in (alice, bob)]
     network.heal()

@@ -1,5 +1,5 @@
-/* A client with a real libolm account: what Element does, in the order in which it does it. Every
- * failure ends the test. */
+/* A client with a real libolm account, which does the same steps as Element in the same order.
+ * Every failure ends the test. */
 #ifndef TESTS_OLM_DEVICE_H
 #define TESTS_OLM_DEVICE_H
 
@@ -21,10 +21,10 @@ void device_finish(struct device *d);
 
 json_t *device_call(struct device *d, const char *method, const char *path, json_t *body);
 
-/* Uploads device keys, signed one-time keys and, if asked for, a fallback key. */
+/* Uploads device keys, signed one-time keys and, if requested, a fallback key. */
 void device_upload(struct device *d, size_t one_time_keys, bool fallback);
 
-/* Asks for the other's keys and checks that they are the ones it has, well signed. */
+/* Queries the other's keys and checks that they are its own, with valid signatures. */
 void device_check_keys(struct device *d, const struct device *other);
 
 /* Claims a key of the other's, checks its signature, and starts an Olm session with it.
@@ -40,7 +40,7 @@ void device_send_olm(struct device *d, OlmSession *session, const struct device 
  * which is returned there. The caller owns the event. */
 json_t *device_receive_olm(struct device *d, const struct device *from, OlmSession **session);
 
-/* The next /sync, waiting for news up to ten seconds; the caller owns the reply. */
+/* The next /sync, waiting up to ten seconds; the caller owns the reply. */
 json_t *device_sync(struct device *d);
 
 void session_free(OlmSession *s);

@@ -1,6 +1,6 @@
 /* Two devices with real libolm accounts meet on the server, exchange keys, talk over Olm, and read
- * each other's Megolm messages in an encrypted room. Run by run.sh, which gives the server's URL.
- * The tests build upon each other. */
+ * each other's Megolm messages in an encrypted room. Run by run.sh, which passes the server's URL.
+ * Each test depends on those before it. */
 #include "device.h"
 #include "http.h"
 
@@ -189,7 +189,7 @@ static void check_message(OlmInboundGroupSession *s, const json_t *event, int i)
     free(plain);
 }
 
-/* The encrypted events of the room that come down /sync, until there are as many as were sent. */
+/* The encrypted events of the room from /sync, as many as were sent. */
 static json_t *receive_encrypted(struct device *d)
 {
     json_t *found = json_array();

@@ -1,5 +1,5 @@
-/* Rows of authorization tests. A row is a small room, an event and what each room version says of
- * it: `expect` lists "version:rule that refuses it" or "version:allow", each entry from that
+/* Rows of authorization tests. A row is a small room, an event and its outcome in each room
+ * version: `expect` lists "version:rule that refuses it" or "version:allow", each entry from that
  * version up to the next entry. Header-only, as every unit test is one file.
  *
  * Users are called by names: bob is @bob:b, of server b. Alice creates the room. */
@@ -14,11 +14,11 @@
 struct auth_row {
     const char *name, *expect;
     const char *create;       /* content; NULL: {'creator':'@alice:a'}; "none": no create event */
-    const char *members;      /* "bob=join carol=ban", and alice=join unless said */
+    const char *members;      /* "bob=join carol=ban"; alice=join by default */
     const char *join_rule;    /* NULL: no event */
     const char *power;        /* content; NULL: no event */
     const char *token;        /* content of an m.room.third_party_invite by bob with key "token" */
-    struct event_words event; /* of bob in the room, unless it says otherwise */
+    struct event_words event; /* of bob in the room by default */
 };
 
 struct room {

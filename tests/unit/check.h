@@ -1,4 +1,4 @@
-/* What the unit tests of base/ and matrix/ share. */
+/* Shared by the unit tests of base/ and matrix/. */
 #ifndef TESTS_UNIT_CHECK_H
 #define TESTS_UNIT_CHECK_H
 

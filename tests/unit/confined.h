@@ -1,4 +1,4 @@
-/* What the tests of concorde-thumbnail's confinement share: attempts made by confined children. */
+/* For the tests of concorde-thumbnail's confinement: attempts made by confined children. */
 #ifndef TESTS_UNIT_CONFINED_H
 #define TESTS_UNIT_CONFINED_H
 
@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DONE = 200, KILLED = -1 }; /* else the errno of what failed */
+enum { DONE = 200, KILLED = -1 }; /* otherwise the errno */
 
 static char folder[] = "/tmp/concorde-confine-XXXXXX", file[64], other[64];
 
@@ -44,7 +44,7 @@ static inline int remove_folder(void **state)
     return rmdir(folder);
 }
 
-/* How the attempt of a confined child went. */
+/* The outcome of a confined child's attempt. */
 static inline int in_child(bool (*confine)(void), long (*attempt)(const void *), const void *p)
 {
     int status = 0;

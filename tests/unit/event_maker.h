@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-/* cmocka wants those before it */
+/* cmocka needs these before it */
 #include <cmocka.h>
 
 /* Texts are JSON with ' for ", so that they can stand in C. NULL members are left out. */

@@ -1,5 +1,5 @@
-/* A node whose log is held still, so that what is written waits in the committer's queue; and
- * requests that are made meanwhile, each by a thread of its own. */
+/* A node whose log is locked, so that writes wait in the committer's queue; and requests that are
+ * made meanwhile, each by its own thread. */
 #ifndef TESTS_HELD_LOG_H
 #define TESTS_HELD_LOG_H
 
@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-/* ---- a log that nothing can be written to ---- */
+/* ---- a log that cannot be written to ---- */
 
 static inline PGconn *hold_log(void)
 {
@@ -31,7 +31,7 @@ static inline void let_log_go(PGconn *pg)
     PQfinish(pg);
 }
 
-/* ---- what is asked for while it is held ---- */
+/* ---- requests made while it is held ---- */
 
 enum { SENDERS_MAX = 16 };
 
@@ -87,7 +87,7 @@ static inline struct sender *start(const char *room_id, struct author author,
     return start_((struct sender){.room_id = room_id, .author = author, .event = event});
 }
 
-/* Anything else than appending an event. */
+/* Any request other than appending an event. */
 static inline struct sender *
 start_asking(const char *room_id, struct author author,
              const struct err *(*ask)(struct job *job, struct room *room, struct sender *s,
@@ -115,7 +115,7 @@ static inline void look_again_soon(void)
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-/* Until the event is in the queue: the head of the room has moved on. */
+/* Waits until the event is in the queue: the head of the room has changed. */
 static inline struct sender *queue(const char *room_id, struct author author,
                                    struct new_event event)
 {
@@ -150,9 +150,9 @@ static inline struct new_event ban_event(const char *user_id, const char *conten
         .type = "m.room.member", .state_key = user_id, .content = str_of(content)};
 }
 
-/* ---- what the room says ---- */
+/* ---- the room ---- */
 
-/* Each event follows the one before it, and the intervals of each key meet. */
+/* Each event follows the one before it, and the intervals of each key join. */
 static inline void check_room(struct job *job, const char *room_id)
 {
     struct room *room = room_named(job, room_id);

@@ -85,7 +85,7 @@ FIXTURE_MAY void fixture_send_bytes(int fd, const char *bytes, size_t n)
     while (n) {
         ssize_t w = send(fd, bytes, n, MSG_NOSIGNAL);
         if (w <= 0)
-            return; /* the server hung up: what it said before is still to be read */
+            return; /* the server hung up: its earlier reply can still be read */
         bytes += w;
         n -= (size_t)w;
     }

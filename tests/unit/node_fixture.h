@@ -21,7 +21,7 @@ static inline struct node *node_store(void)
     return &node_fixture_.running.node;
 }
 
-/* What the first `concorde serve` leaves behind. */
+/* The settings that the first `concorde serve` stores. */
 static inline void node_make_deployment_(const struct config *config)
 {
     const struct signing_key *keys;
@@ -76,8 +76,8 @@ static inline const char *create_public_room(struct job *job, const struct autho
 {
     json_auto_t *body = json_pack("{s:s,s:s}", "preset", "public_chat", "room_version", version);
     const char *room_id;
-    struct invited_elsewhere nobody;
-    pg_must("room_create", room_create(job, author, body, &room_id, &nobody));
+    struct invited_elsewhere none;
+    pg_must("room_create", room_create(job, author, body, &room_id, &none));
     return room_id;
 }
 

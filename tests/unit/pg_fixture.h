@@ -28,7 +28,7 @@ static struct {
     struct db *db;
 } pg_fixture_;
 
-/* Where tests/scratch.sh says that databases are to be. */
+/* The folder for databases that tests/scratch.sh sets. */
 static inline void pg_make_dir(const char *name, size_t max, char *ret)
 {
     const char *scratch = getenv("CONCORDE_TEST_SCRATCH");
@@ -53,7 +53,7 @@ static inline void pg_must(const char *doing, const struct err *e)
     exit(1);
 }
 
-/* Runs a command on a connection of its own. */
+/* Runs a command on a separate connection. */
 static inline const struct err *pg_command(const char *uri, const char *sql)
 {
     PGconn *pg;
@@ -92,7 +92,7 @@ static inline void pg_use_server_(const char *admin_uri)
              pg_fixture_.name);
 }
 
-/* The server's role is an ordinary one; tests make databases with it. */
+/* The server's role has few rights; tests need to make databases with it. */
 static inline void pg_let_make_databases_(const char *uri)
 {
     char admin[512]; /* of settings given twice the last one counts */

@@ -1,5 +1,4 @@
-/* Events that another server might send: built with a key of its own, on whatever they shall cite.
- */
+/* Events as another server may send them: signed with its key, citing the given events. */
 #ifndef TESTS_REMOTE_EVENTS_H
 #define TESTS_REMOTE_EVENTS_H
 

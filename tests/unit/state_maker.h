@@ -17,7 +17,7 @@ struct state_event {
     bool rejected, missing;
 };
 
-/* Every scenario begins with this: Alice has created a public room, Bob is a moderator, Carol and
+/* The start of every scenario: Alice has created a public room, Bob is a moderator, Carol and
  * Dave are members. */
 #define PUBLIC "{'join_rule':'public'}"
 #define JOINED "{'membership':'join'}"
@@ -61,7 +61,7 @@ static inline char *ids_of(struct state_maker *m, const char *names)
     return arena_strdup(m->a, b.n ? b.p : "");
 }
 
-/* v12 power levels do not name the creator. */
+/* v12 power levels must not contain the creator. */
 static inline char *content_of(struct state_maker *m, const char *content)
 {
     char *text = arena_strdup(m->a, content);
@@ -102,7 +102,7 @@ static inline const struct event *get_held(void *ctx, const char *event_id, bool
     m->asked++;
     if (!held || held->from->missing)
         return NULL;
-    assert_false(held->was_asked); /* each id is asked for once */
+    assert_false(held->was_asked); /* each id is requested once */
     held->was_asked = true;
     *ret_rejected = held->from->rejected;
     return held->e;

@@ -192,7 +192,7 @@ static void who_was_banned_meanwhile_is_not_heard(void **state)
     }
 }
 
-/* bob may set topics; both set one upon the same head. */
+/* bob may set topics; both users set one on the same head. */
 static void topics_of_two_branches_are_resolved(void **state)
 {
     EACH_VERSION(v)
@@ -216,7 +216,7 @@ static void topics_of_two_branches_are_resolved(void **state)
         if (!is_v1)
             assert_string_equal(now, theirs->event_id);
         assert_int_equal(room_named(c.job, c.room_id)->extremities_n, 2);
-        /* the state of the branch is what it was */
+        /* the state of the branch is unchanged */
         const struct stored_event *before;
         NO_ERR(state_before_get(c.job, room_named(c.job, c.room_id), o.position, TYPE_TOPIC, "",
                                 &before));
@@ -230,7 +230,7 @@ static void topics_of_two_branches_are_resolved(void **state)
         NO_ERR(state_before_get(c.job, room_named(c.job, c.room_id), o.position, TYPE_TOPIC, "",
                                 &before));
         assert_string_equal(before->event->event_id, theirs->event_id);
-        /* read anew, it is the same */
+        /* after reloading it is the same */
         room_forget(c.job, room_named(c.job, c.room_id));
         assert_string_equal(state_id(c.job, c.room_id, "m.room.topic", ""), now);
         assert_non_null(ours);
@@ -238,7 +238,7 @@ static void topics_of_two_branches_are_resolved(void **state)
     }
 }
 
-/* Ours, which is older, comes second: what is current then was current before. */
+/* Ours, which is older, comes second: the current event stays the same. */
 static void a_loser_is_in_the_timeline_and_not_in_the_state(void **state)
 {
     struct scene c;
@@ -277,7 +277,7 @@ static void a_redaction_waits_for_its_target(void **state)
         for (r.ts = 1; r.ts < 4; r.ts++, r.prev[0] = head_of(&c))
             assert_int_equal(take(&c, make(&c, &r)), VERDICT_ACCEPTED);
         const char *const *pending;
-        size_t n; /* of a sender's redactions one is looked at, however many wait */
+        size_t n; /* only one waiting redaction of each sender is considered */
         NO_ERR(pending_redactions_find(job_tx(c.job), c.v, 0, &target->event_id, 1, &pending, &n));
         assert_int_equal(n, 1);
         assert_int_equal(take(&c, target), VERDICT_ACCEPTED);
@@ -290,7 +290,7 @@ static void a_redaction_waits_for_its_target(void **state)
     }
 }
 
-/* ---- one event by two ways at once ---- */
+/* ---- one event on two ways at once ---- */
 
 struct bringer {
     const struct scene *scene;
@@ -308,7 +308,8 @@ static void *bring(void *ctx)
     return NULL;
 }
 
-/* The transaction that has it and the closing of a gap: each looks it up before it has the room. */
+/* The transaction that has it and the closing of a gap: each looks it up before locking the room.
+ */
 static void an_event_of_a_fork_is_taken_once(void **state)
 {
     enum { ROUNDS = 30, BRINGERS = 8 };

@@ -53,7 +53,7 @@ static void test_forgetting(void **state)
     answers_destroy(answers);
 }
 
-/* However many there are, the newest stay and the memory is bounded. */
+/* The newest answers stay and the memory is bounded. */
 static void test_the_oldest_go(void **state)
 {
     struct answers *answers = answers_create(100000);
@@ -104,11 +104,11 @@ static void test_one_fetches_for_all(void **state)
     wakes = 0;
     assert_int_equal(begin(f, "a", &mine), FETCH_MINE);
     assert_int_equal(begin(f, "a", &other), FETCH_WAIT);
-    assert_int_equal(begin(f, "a", &other), FETCH_WAIT); /* woken for nothing */
+    assert_int_equal(begin(f, "a", &other), FETCH_WAIT); /* a spurious wake */
     fetches_end(f, "server", "a", NULL);
     assert_int_equal(wakes, 1);
     leave(&other);
-    assert_int_equal(begin(f, "a", &other), FETCH_MINE); /* it has come and gone */
+    assert_int_equal(begin(f, "a", &other), FETCH_MINE); /* that fetch has ended */
     fetches_end(f, "server", "a", NULL);
     fetches_destroy(f);
 }

@@ -1,4 +1,4 @@
-/* The tokens in memory: what is forgotten, and what must not come back. */
+/* The tokens in memory: evicted ones, and revoked ones, which must not come back. */
 #include "check.h"
 #include "server/account/auth_cache.h"
 
@@ -83,7 +83,7 @@ static void a_user_is_forgotten_with_all_tokens_and_alone(void **state)
     auth_cache_destroy(c);
 }
 
-/* Read before the logout, put after it: the token must not come to life again. */
+/* Read before the logout, put after it: the token must stay invalid. */
 static void what_was_read_before_a_change_is_not_put(void **state)
 {
     arena_auto struct arena *a = arena_create();

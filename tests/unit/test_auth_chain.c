@@ -1,5 +1,5 @@
-/* An auth chain is what a plain walk finds, whatever its shape is: deep, wide, with events that
- * were rejected, that are in no timeline, or that are not here. */
+/* An auth chain of any shape equals the result of a plain walk: deep, wide, with events that are
+ * rejected, off the timeline, or missing. */
 #include "node_with_alice.h"
 #include "random_draw.h"
 #include "remote_events.h"
@@ -27,7 +27,7 @@ static void open_scene(struct scene *c, const char *version)
     c->room_id = create_public_room(c->job, &alice, version);
 }
 
-/* What the state of a new room has, and a few of the events before. */
+/* The state events of a new room, and a few earlier events. */
 static const struct event *draw_event(struct scene *c, int i)
 {
     struct wanted w = {.type = "m.room.member", .depth = 10 + i};
@@ -62,7 +62,7 @@ static void store_events(struct scene *c)
     NO_ERR(outliers_store(c->job, room_named(c->job, c->room_id), events, EVENTS, NULL, NULL));
 }
 
-/* Into another room, where it is not what the chain means. */
+/* Moves an event to another room, where it is not part of the chain. */
 static void move_away(struct scene *c, const char *id)
 {
     char sql[200];

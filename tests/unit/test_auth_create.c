@@ -1,4 +1,4 @@
-/* rooms/vN, rule 1, and what later rules ask of the create event. */
+/* rooms/vN, rule 1, and the create event in later rules. */
 #include "auth_rows.h"
 
 #define CREATE .type = "m.room.create", .state_key = "", .sender = "@alice:a", .id = "$create"
@@ -12,7 +12,7 @@ static const struct auth_row rows[] = {
      .expect = "1:1.2 12:skip",
      .create = "none",
      .event = {CREATE, .content = "{'creator':'@alice:a'}", .room_id = "!room:b"}},
-    {.name = "1.2: a room id without server is nobody's",
+    {.name = "1.2: a room id without server matches no sender",
      .expect = "1:1.2 12:skip",
      .create = "none",
      .event = {CREATE, .content = "{'creator':'@alice:a'}", .room_id = "!room"}},
@@ -61,7 +61,7 @@ static const struct auth_row rows[] = {
      .create = "none",
      .event = {CREATE, .content = "{'creator':'@alice:a','m.federate':false}"}},
 
-    {.name = "2.4: nothing goes without a create event",
+    {.name = "2.4: no event is allowed without a create event",
      .expect = "1:2.4 12:2",
      .create = "none",
      .members = "bob=join",
@@ -79,7 +79,7 @@ static const struct auth_row rows[] = {
      .create = "{'creator':'@alice:a','m.federate':false}",
      .members = "bob=join",
      .event = {.type = "m.room.message"}},
-    {.name = "3: in a room that does not federate its own server's users are at home",
+    {.name = "3: a room that does not federate is open to its own server's users",
      .expect = "1:allow",
      .create = "{'creator':'@alice:a','m.federate':false}",
      .event = {.type = "m.room.message", .sender = "@alice:a"}},

@@ -1,4 +1,4 @@
-/* The walks over graphs of auth events, of any shape, against what their definitions say. */
+/* The walks over graphs of auth events, of any shape, against their definitions. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,7 +45,7 @@ static const struct err *load(struct auth_graph *g, uint32_t node)
 static void draw_node(struct shape *s, uint32_t node)
 {
     s->leads[node][node] = true;
-    uint32_t near = draw(2) ? 6 : NODES_MAX; /* chains, or anything */
+    uint32_t near = draw(2) ? 6 : NODES_MAX; /* chains, or any shape */
     for (uint32_t i = draw(CITES_MAX + 1); i > 0 && node > 1; i--) {
         uint32_t back = 1 + draw(node - 1 < near ? node - 1 : near);
         uint32_t cited = node - back;
@@ -71,7 +71,7 @@ static void draw_shape(struct shape *s)
     for (uint32_t node = s->n - later + 1; node <= s->n; node++)
         assert_int_equal(
             auth_graph_add(&s->graph, s->cites[node], s->cites_n[node], s->power[node]), node);
-    if (draw(2)) { /* what was added for a while leaves nothing behind */
+    if (draw(2)) { /* temporary nodes leave nothing behind */
         auth_graph_add(&s->graph, s->cites[s->n], s->cites_n[s->n], 1);
         auth_graph_cut(&s->graph, s->n);
     }
@@ -163,7 +163,7 @@ static void what_is_walked_is_what_is_defined(void **state)
         arena_auto struct arena *a = arena_create();
         struct shape s;
         draw_shape(&s);
-        for (int k = 0; k < 3; k++) { /* nothing of a walk is left for the next */
+        for (int k = 0; k < 3; k++) { /* a walk leaves nothing for the next */
             check_difference(&s, a);
             check_between(&s, a);
             check_mainline(&s, a);
@@ -172,7 +172,7 @@ static void what_is_walked_is_what_is_defined(void **state)
     }
 }
 
-/* A chain below the place where two sets have met is not looked at. */
+/* A chain below the point where two sets have met is not walked. */
 static void what_is_common_is_not_walked(void **state)
 {
     arena_auto struct arena *a = arena_create();

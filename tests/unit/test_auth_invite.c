@@ -10,7 +10,7 @@
 #define SIGNED_FOR_CAROL "{'signed':{'mxid':'@carol:c','token':'token','signatures':{}}}"
 
 static const struct auth_row rows[] = {
-    {.name = "invite 2: who invites is in the room",
+    {.name = "invite 2: the sender is in the room",
      .expect = INVITE("2"),
      .members = "bob=invite",
      .event = {OF("@carol:c", INVITED)}},
@@ -22,11 +22,11 @@ static const struct auth_row rows[] = {
      .expect = INVITE("3"),
      .members = "bob=join carol=ban",
      .event = {OF("@carol:c", INVITED)}},
-    {.name = "invite 4: by default everybody invites",
+    {.name = "invite 4: by default every member invites",
      .expect = "1:allow",
      .members = "bob=join",
      .event = {OF("@carol:c", INVITED)}},
-    {.name = "invite 4: who has the invite level invites",
+    {.name = "invite 4: users with the invite level invite",
      .expect = "1:allow",
      .members = "bob=join carol=leave",
      .power = "{'invite':50,'users':{'@bob:b':50}}",
@@ -39,7 +39,7 @@ static const struct auth_row rows[] = {
      .expect = "1:allow",
      .members = "bob=join carol=invite",
      .event = {OF("@carol:c", INVITED)}},
-    {.name = "invite 5: who lacks the invite level does not",
+    {.name = "invite 5: users without the invite level do not",
      .expect = INVITE("5"),
      .members = "bob=join",
      .power = "{'invite':51,'users':{'@bob:b':50}}",
@@ -93,12 +93,12 @@ static const struct auth_row rows[] = {
      .token = "{'public_key':'Xs9AhbZUI8b6qSJKTkNZ7iwj3Jl9CVeP+OMvSqZ0mDo'}",
      .event = {OF("@carol:c", THIRD_PARTY(SIGNED_FOR_CAROL))}},
 
-    {.name = "m.room.third_party_invite: who may invite sends it",
+    {.name = "m.room.third_party_invite: users who may invite send it",
      .expect = "1:allow",
      .members = "bob=join",
      .power = "{'invite':50,'users':{'@bob:b':50},'state_default':100}",
      .event = {.type = "m.room.third_party_invite", .state_key = "t"}},
-    {.name = "m.room.third_party_invite: who may not invite does not",
+    {.name = "m.room.third_party_invite: users who may not invite do not",
      .expect = "1:7.1 6:6.1 12:7.1",
      .members = "bob=join",
      .power = "{'invite':51,'users':{'@bob:b':50},'state_default':0}",
@@ -110,7 +110,7 @@ struct signed_case {
     const char *name, *expect;
     const char *token;      /* with RIGHT for the key and WRONG for another */
     const char *after;      /* members put into the signed part after signing */
-    bool sender_is_outside; /* the signature stands for the sender's being in the room */
+    bool sender_is_outside; /* the signature replaces the sender's membership */
 };
 
 static const struct signed_case signed_cases[] = {
@@ -118,13 +118,13 @@ static const struct signed_case signed_cases[] = {
     {"third party 7: signed by one of public_keys", "1:allow",
      "{'public_key':'WRONG','public_keys':[{'public_key':'WRONG'},{'public_key':'RIGHT'}]}", NULL,
      false},
-    {"third party 7: neither membership nor invite level is asked for", "1:allow",
+    {"third party 7: neither membership nor invite level is needed", "1:allow",
      "{'public_key':'RIGHT'}", NULL, true},
     {"third party 8: signed by another key", THIRD("8"),
      "{'public_key':'WRONG','public_keys':[{'public_key':'WRONG'}]}", NULL, false},
     {"third party 8: the signed part was changed", THIRD("8"), "{'public_key':'RIGHT'}", "x",
      false},
-    {"third party 8: keys that are none", THIRD("8"),
+    {"third party 8: malformed keys", THIRD("8"),
      "{'public_key':7,'public_keys':['RIGHT',{'public_key':null},{'key':'RIGHT'}]}", NULL, false},
 };
 
@@ -175,7 +175,7 @@ static void test_signed(void **state)
     run_auth_row(&as_state);
 }
 
-/* However many signatures and keys a hostile invite has, judging it takes bounded time. */
+/* Checking a hostile invite with many signatures and keys takes bounded time. */
 static void test_hostile_signatures(void **state)
 {
     arena_auto struct arena *a = arena_create();

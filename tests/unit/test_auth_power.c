@@ -1,5 +1,5 @@
-/* rooms/vN, the rules on power levels: what sending takes, who may alter levels, and how each
- * version spells a level. */
+/* rooms/vN, the rules on power levels: levels required to send and to alter levels, and the forms
+ * of a level in each version. */
 #include "auth_rows.h"
 
 #define POWER(text) .type = "m.room.power_levels", .state_key = "", .content = text
@@ -19,7 +19,7 @@
 #define IN_ROOM .members = "bob=join"
 
 static const struct auth_row rows[] = {
-    {.name = "required level: messages take events_default, which is 0",
+    {.name = "required level: messages need events_default, which is 0",
      .expect = "1:allow",
      IN_ROOM,
      .event = {.type = "m.room.message"}},
@@ -33,17 +33,17 @@ static const struct auth_row rows[] = {
      IN_ROOM,
      .power = "{'events_default':1}",
      .event = {.type = "m.room.message"}},
-    {.name = "required level: state takes state_default, which is 50",
+    {.name = "required level: state needs state_default, which is 50",
      .expect = LACKS_POWER,
      IN_ROOM,
      .power = "{'users':{'@bob:b':49}}",
      .event = {.type = "m.room.topic", .state_key = ""}},
-    {.name = "required level: state by who has 50",
+    {.name = "required level: state by a user with 50",
      .expect = "1:allow",
      IN_ROOM,
      .power = "{'users':{'@bob:b':50}}",
      .event = {.type = "m.room.topic", .state_key = ""}},
-    {.name = "required level: without power levels state takes 50",
+    {.name = "required level: without power levels state needs 50",
      .expect = LACKS_POWER,
      IN_ROOM,
      .event = {.type = "m.room.topic", .state_key = ""}},
@@ -52,7 +52,7 @@ static const struct auth_row rows[] = {
      .expect = "1:allow",
      IN_ROOM,
      .event = {.type = "m.room.topic", .state_key = "", .sender = "@alice:a"}},
-    {.name = "required level: up to v10 the creator is who the content says",
+    {.name = "required level: up to v10 the content names the creator",
      .expect = "1:allow 11:7 12:8",
      .create = "{'creator':'@bob:b'}",
      IN_ROOM,
@@ -272,17 +272,17 @@ static const struct auth_row rows[] = {
      IN_ROOM,
      .power = "{'users':{" USERS ",'@erin:e':49}}",
      .event = {POWER("{'users':{" USERS ",'@erin:e':50}}")}},
-    {.name = "power 7.1: nobody is raised above oneself",
+    {.name = "power 7.1: no user is raised above one's own level",
      .expect = USER_NEW,
      IN_ROOM,
      .power = "{'users':{" USERS ",'@erin:e':49}}",
      .event = {POWER("{'users':{" USERS ",'@erin:e':51}}")}},
-    {.name = "power 7.1: nobody is added above oneself",
+    {.name = "power 7.1: no user is added above one's own level",
      .expect = USER_NEW,
      IN_ROOM,
      .power = "{'users':{" USERS "}}",
      .event = {POWER("{'users':{" USERS ",'@erin:e':51}}")}},
-    {.name = "power 7.1: nobody raises themselves",
+    {.name = "power 7.1: users cannot raise themselves",
      .expect = USER_NEW,
      IN_ROOM,
      .power = "{'users':{" USERS "}}",

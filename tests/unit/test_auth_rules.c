@@ -1,4 +1,4 @@
-/* rooms/vN: the remaining rules, the lists of auth events, and who may redact. */
+/* rooms/vN: the remaining rules, the lists of auth events, and redactions. */
 #include "auth_rows.h"
 
 #define NOT_JOINED "1:6 6:5 12:6"
@@ -16,14 +16,14 @@ static const struct auth_row rows[] = {
      .expect = "1:allow 6:5 12:6",
      .event = {.type = "m.room.aliases", .state_key = "b"}},
 
-    {.name = "sender is joined: a stranger is not",
+    {.name = "sender is joined: a user without membership is not",
      .expect = NOT_JOINED,
      .event = {.type = "m.room.message"}},
     {.name = "sender is joined: an invited user is not",
      .expect = NOT_JOINED,
      .members = "bob=invite",
      .event = {.type = "m.room.message"}},
-    {.name = "sender is joined: who left is not",
+    {.name = "sender is joined: a user who left is not",
      .expect = NOT_JOINED,
      .members = "bob=leave",
      .event = {.type = "m.room.message"}},
@@ -31,7 +31,7 @@ static const struct auth_row rows[] = {
      .expect = NOT_JOINED,
      .members = "bob=ban",
      .event = {.type = "m.room.message"}},
-    {.name = "sender is joined: who knocks is not",
+    {.name = "sender is joined: a knocking user is not",
      .expect = NOT_JOINED,
      .members = "bob=knock",
      .event = {.type = "m.room.message"}},
@@ -61,7 +61,7 @@ static const struct auth_row rows[] = {
      .power = "{'users':{'@bob:b':100}}",
      .event = {.type = "org.example.x", .state_key = "carol"}},
 
-    {.name = "redaction 1: who has the redact level",
+    {.name = "redaction 1: a user with the redact level",
      .expect = "1:allow",
      .members = "bob=join",
      .power = "{'users':{'@bob:b':50}}",
@@ -70,7 +70,7 @@ static const struct auth_row rows[] = {
      .expect = "1:allow",
      .members = "bob=join",
      .event = {.type = "m.room.redaction", .redacts = "$x:b", .content = "{'redacts':'$x:b'}"}},
-    {.name = "redaction 3: in v1 and v2 nobody else",
+    {.name = "redaction 3: in v1 and v2 no other user",
      .expect = "1:11.3 3:allow",
      .members = "bob=join",
      .event = {.type = "m.room.redaction", .redacts = "$x:c", .content = "{'redacts':'$x:c'}"}},
@@ -79,14 +79,14 @@ static const struct auth_row rows[] = {
      .members = "bob=join",
      .power = "{'users':{'@bob:b':50},'redact':51}",
      .event = {.type = "m.room.redaction", .redacts = "$x:c", .content = "{'redacts':'$x:c'}"}},
-    {.name = "redaction: sending one takes the level of its type",
+    {.name = "redaction: sending one needs the level of its type",
      .expect = "1:8 6:7 12:8",
      .members = "bob=join",
      .power = "{'users':{'@bob:b':50},'events':{'m.room.redaction':51}}",
      .event = {.type = "m.room.redaction", .redacts = "$x:b", .content = "{'redacts':'$x:b'}"}},
 };
 
-/* An event's list of auth events: indices into `cited`, and what each version says. */
+/* An event's list of auth events: indices into `cited`, and each version's outcome. */
 struct list_row {
     const char *name, *expect;
     const char *list;
@@ -120,15 +120,15 @@ static const struct list_row list_rows[] = {
     {"list: a message cites create, power levels and its sender", "1:allow 12:3.2", "cpb", 0,
      MESSAGE},
     {"list: the v12 create event is not cited", "1:2.4 12:allow", "pb", 0, MESSAGE},
-    {"list: little is enough", "1:allow 12:3.2", "c", 0, MESSAGE},
+    {"list: the fewest events", "1:allow 12:3.2", "c", 0, MESSAGE},
     {"list: a create event cites nothing", "1:allow", "", 0,
      .event = {.type = "m.room.create", .state_key = "", .sender = "@alice:a"}},
     {"list 1: one event twice", "1:2.1 12:3.1", "cpp", 0, MESSAGE},
     {"list 1: two events as one piece of state", "1:2.1 12:3.1", "cpqb", 0, MESSAGE},
-    {"list 2: others' membership does not belong", "1:2.2 12:3.2", "cpbd", 0, MESSAGE},
-    {"list 2: join rules do not belong to a message", "1:2.2 12:3.2", "cpbj", 0, MESSAGE},
-    {"list 2: what authorises nothing does not belong", "1:2.2 12:3.2", "cpbn", 0, MESSAGE},
-    {"list 2: what is no state does not belong", "1:2.2 12:3.2", "cmb", 0, MESSAGE},
+    {"list 2: other users' membership", "1:2.2 12:3.2", "cpbd", 0, MESSAGE},
+    {"list 2: join rules of a message", "1:2.2 12:3.2", "cpbj", 0, MESSAGE},
+    {"list 2: state that authorises nothing", "1:2.2 12:3.2", "cpbn", 0, MESSAGE},
+    {"list 2: an event that is no state", "1:2.2 12:3.2", "cmb", 0, MESSAGE},
     {"list 3: a rejected event", "1:2.3 12:3.2", "cpb", 2, MESSAGE},
     {"list 3: a rejected event, without create event", "1:2.3 12:3.3", "pb", 1, MESSAGE},
     {"list 5: an event of another room", "1:2.5 12:3.2", "cob", 0, MESSAGE},
@@ -150,9 +150,9 @@ static const struct list_row list_rows[] = {
      MEMBER("'invite','third_party_invite':{'signed':{'token':'tok'}}")},
     {"list of a join: not the token", "1:2.2 12:3.2", "cpbjt", 0,
      MEMBER("'join','third_party_invite':{'signed':{'token':'tok'}}")},
-    {"list of a restricted join: who vouches, from v8 on", "1:2.2 8:allow 12:3.2", "cpbje", 0,
-     MEMBER("'join','join_authorised_via_users_server':'@erin:e'")},
-    {"list of an invite: nobody vouches", "1:2.2 12:3.2", "cpbje", 0,
+    {"list of a restricted join: the authorising user, from v8 on", "1:2.2 8:allow 12:3.2", "cpbje",
+     0, MEMBER("'join','join_authorised_via_users_server':'@erin:e'")},
+    {"list of an invite: no authorising user", "1:2.2 12:3.2", "cpbje", 0,
      MEMBER("'invite','join_authorised_via_users_server':'@erin:e'")},
 };
 
@@ -203,7 +203,7 @@ static void collect(void *ctx, const char *type, const char *state_key)
     buf_printf(ctx, "%s|%s ", type + strlen("m.room."), state_key);
 }
 
-/* What is selected, in full: each once, although sender, target and voucher may coincide. */
+/* The selected events: each once, although sender, target and authorising user may coincide. */
 static void test_selection(void **state)
 {
     static const struct {
@@ -314,7 +314,7 @@ static void test_levels(void **state)
     assert_int_equal(auth_power_of_user(&list.state, v, "@alice:a"), POWER_INFINITE);
 }
 
-/* The list's extra place is for the create event that v12 events do not cite. */
+/* The list has one more place for the create event, which v12 events do not cite. */
 static void test_list_with_create(void **state)
 {
     arena_auto struct arena *a = arena_create();

@@ -8,7 +8,7 @@
 
 static struct node node;
 
-/* One row a write: who wrote it, and at which position it was told to be. */
+/* One row a write: its writer, and the position that the writer was given. */
 SQL(notes_insert_sql, "INSERT INTO notes (id, position, n) SELECT u.id, "
                       "(SELECT position FROM log_head) - u.back, u.n "
                       "FROM unnest($1::int8[], $2::int8[], $3::int8[]) u(id, back, n)")
@@ -163,7 +163,7 @@ static void who_finds_the_work_done_opens_no_transaction(void **state)
     scope_init(&s, &node);
     struct write *early = new_note(&s.job, fresh_id());
     write_enqueue(&s.job, early);
-    NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), NULL)); /* takes `early` along */
+    NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), NULL)); /* commits `early`, too */
     NO_ERR(write_wait(&s.job, early, NULL));
     assert_int_equal(commits_so_far(), commits + 1);
     scope_finish(&s);
@@ -258,7 +258,7 @@ static void a_bad_write_fails_alone(void **state)
     assert_true(e && e->code == ERR_CONFLICT);
     NO_ERR(write_wait(&s.job, last, &at[1]));
     assert_true(is_noted(good[0]) && is_noted(good[1]));
-    /* the failed one left no hole */
+    /* the failed one left no gap */
     assert_true(at[0] == before + 1 && at[1] == before + 2);
     assert_int_equal(log_head_position(&node), before + 2);
     scope_finish(&s);
@@ -276,7 +276,7 @@ static void a_write_is_all_or_nothing(void **state)
     assert_false(is_noted(id));
     assert_int_equal(log_head_position(&node), before);
     assert_int_equal(feed_position(node.feed), before);
-    NO_ERR(write_commit(&s.job, new_note(&s.job, id), NULL)); /* the connection is fit for more */
+    NO_ERR(write_commit(&s.job, new_note(&s.job, id), NULL)); /* the connection is usable again */
     scope_finish(&s);
 }
 
@@ -310,7 +310,7 @@ static void fail_notes_no_more(void)
     pg_must("trigger", pg_command(pg_uri(), "DROP TRIGGER fail ON notes; DROP FUNCTION fail()"));
 }
 
-/* A new epoch makes tokens worth less, and a new connection costs time. */
+/* Failures that need no new epoch and no new connection begin none. */
 static void a_failed_batch_begins_no_epoch(void **state)
 {
     static const struct {
@@ -322,7 +322,7 @@ static void a_failed_batch_begins_no_epoch(void **state)
         {"23514", ERR_INTERNAL, 0},    /* a check that is violated */
         {"57014", ERR_TOO_SLOW, 0},    /* statement_timeout */
         {"53100", ERR_UNAVAILABLE, 0}, /* the disk is full */
-        {"26000", ERR_INTERNAL, 1},    /* prepared statements were dropped: begin anew */
+        {"26000", ERR_INTERNAL, 1},    /* prepared statements were dropped: reconnects */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct scope s;
@@ -339,7 +339,7 @@ static void a_failed_batch_begins_no_epoch(void **state)
         }
         fail_notes_no_more();
         NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), NULL));
-        /* Together, then each on its own. */
+        /* Together, then each alone. */
         assert_int_equal(count_epochs() - epochs, 3 * rows[i].epochs);
         assert_int_equal(log_head_position(&node), before + 1);
         assert_int_equal(feed_position(node.feed), before + 1);
@@ -487,7 +487,7 @@ static void write_many(void *ctx, int number)
     }
 }
 
-/* Whoever reads the log sees no hole that fills later: what is at or below the head is there. */
+/* A reader of the log sees no gap that fills later: all changes up to the head are visible. */
 static void read_meanwhile(struct tally *t)
 {
     struct scope s;
@@ -609,8 +609,8 @@ static void *cut_soon(void *ctx)
     return NULL;
 }
 
-/* The commit itself takes a while, and the connection breaks meanwhile: what the writer is told
- * must be what happens in the end. */
+/* The commit itself takes a while, and the connection breaks meanwhile: the writer's result must be
+ * the final outcome. */
 static void a_commit_in_doubt_is_decided(void **state)
 {
     pg_must("trigger",
@@ -624,7 +624,7 @@ static void a_commit_in_doubt_is_decided(void **state)
     int64_t id = fresh_id();
     scope_init(&s, &node);
     for (int i = 0; i < 5 && write_commit(&s.job, new_note(&s.job, fresh_id()), NULL); i++)
-        ; /* the connection is fit again */
+        ; /* the connection is usable again */
     pthread_create(&cutter, NULL, cut_soon, NULL);
     const struct err *e = write_commit(&s.job, new_note(&s.job, id), NULL);
     pthread_join(cutter, NULL);
@@ -638,7 +638,7 @@ static void a_commit_in_doubt_is_decided(void **state)
     scope_finish(&s);
 }
 
-/* A commit that is not answered in time is decided, too; those who come meanwhile do not wait. */
+/* A commit that is not answered in time is decided, too; later writers do not wait. */
 static void a_commit_that_is_late_is_decided(void **state)
 {
     enum { LIMIT_MS = 500 };
@@ -705,7 +705,7 @@ static void while_the_database_is_away(void **state)
     note_change(w);
     int64_t position;
     NO_ERR(write_commit(&s.job, w, &position));
-    assert_int_equal(position, 2); /* nothing of what was refused came to be */
+    assert_int_equal(position, 2); /* no refused write was stored */
     scope_finish(&s);
     log_stop(&away);
     db_close(away.db);

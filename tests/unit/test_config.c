@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-/* A file that lives for one test. */
+/* A file for one test. */
 static char file_name[] = "/tmp/concorde-test-config-XXXXXX";
 
 static void write_file(const char *text)
@@ -20,7 +20,7 @@ static void write_file(const char *text)
     close(fd);
 }
 
-/* Reads text as a file; what is wrong with it, without the file's name. */
+/* Reads text as a file; the error message without the file's name. */
 static const struct config *read_text(struct arena *a, const char *text, const char **ret_problems)
 {
     const struct config *c = NULL;
@@ -174,7 +174,7 @@ static void test_refused(void **state)
     }
 }
 
-/* Whatever the key, a value of another kind is refused with its line. */
+/* For every key, a value of a wrong type is refused with its line. */
 static void test_each_key_refuses(void **state)
 {
     for (const struct config_key *k = config_keys; k->name; k++) {

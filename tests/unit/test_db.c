@@ -515,7 +515,7 @@ static void a_lost_transaction_is_unavailable_and_the_next_works(void **state)
     NO_ERR(tx_commit(&s.tx));
     assert_int_equal(count_rows(), 1);
 
-    e = db_exec(&s.tx, &suicide_sql, NO_PARAMS, NULL); /* a read: repeated once, no more */
+    e = db_exec(&s.tx, &suicide_sql, NO_PARAMS, NULL); /* a read: repeated once only */
     assert_non_null(e);
     assert_int_equal(e->code, ERR_UNAVAILABLE);
     assert_int_equal(count_rows(), 1);
@@ -564,7 +564,7 @@ static void while_away_all_get_an_answer_at_once_and_it_recovers(void **state)
     buf_auto struct buf metrics = {0};
     db_add_metrics(db, &metrics);
     assert_non_null(strstr(metrics.p, "concorde_db_away 1\n"));
-    /* A hundred requests within moments made few attempts to connect. */
+    /* A hundred requests in quick succession made few attempts to connect. */
     const char *failures = strstr(metrics.p, "\nconcorde_db_connect_failures_total ");
     assert_in_range(atoi(failures + strlen("\nconcorde_db_connect_failures_total ")), 1, 20);
 

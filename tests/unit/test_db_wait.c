@@ -1,4 +1,4 @@
-/* A database that falls silent: nothing is answered, nothing is closed. */
+/* A database that stops answering without closing its connections. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,16 +18,16 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* ---- between the database and its clients: passes on so many bytes of its answers ---- */
+/* ---- a relay to the database that passes on so many bytes of its answers ---- */
 
 enum { PAIRS = 16, NO_END = INT32_MAX };
 
 struct relay {
     int listener, port, pairs_n;
     int pairs[PAIRS][2]; /* client, database */
-    _Atomic int left;    /* bytes of answers until it falls silent; then it reads nothing, too */
+    _Atomic int left;    /* bytes of answers until it stops; then it reads nothing, either */
     _Atomic bool stop;
-    bool offers_tls; /* says yes to TLS itself, and nothing more */
+    bool offers_tls; /* accepts TLS itself, and sends no more */
     pthread_t thread;
 };
 
@@ -56,7 +56,7 @@ static void take_client(struct relay *r)
         send(pair[0], "S", 1, MSG_NOSIGNAL);
 }
 
-/* Passes on what has come from one end. An end that is gone takes the other with it. */
+/* Passes on the data of one end. When one end is closed, the other is closed too. */
 static void hand_over(struct relay *r, int *pair, int from)
 {
     char bytes[65536];
@@ -126,7 +126,7 @@ static const char *relay_uri(const struct relay *r, const char *more)
     return uri;
 }
 
-/* Far beyond each limit, for slow machines; what waits without end fails all the same. */
+/* Far beyond each limit, for slow machines; an endless wait fails all the same. */
 enum { LIMIT_MS = 300, PATIENCE_MS = 15000 };
 
 static void is_away(const struct err *e, int64_t started, int least_ms)
@@ -171,7 +171,7 @@ static void connecting_ends_wherever_the_server_falls_silent(void **state)
 {
     struct attempt attempts[] = {
         {.more = "sslmode=disable", .left = 0},                     /* the startup packet */
-        {.more = "sslmode=prefer", .left = 0},                      /* the wish for TLS */
+        {.more = "sslmode=prefer", .left = 0},                      /* the request for TLS */
         {.more = "sslmode=require", .offers_tls = true, .left = 0}, /* TLS's first message */
         {.more = "sslmode=disable", .left = 5},                     /* within its welcome */
         {.more = "sslmode=disable", .left = 300},
@@ -229,7 +229,7 @@ static void sending_ends_when_nothing_is_read(void **state)
     int64_t started = mono_ms();
     is_away(db_ask(pg, sql, LIMIT_MS, "it", NULL), started, LIMIT_MS);
     started = mono_ms();
-    PQfinish(pg); /* says goodbye, behind all of that */
+    PQfinish(pg); /* sends Terminate after all of that */
     assert_true(mono_ms() - started < PATIENCE_MS);
     relay_stop(&r);
     free(sql);
@@ -289,7 +289,7 @@ static void a_silent_database_is_asked_by_one_at_a_time(void **state)
     r.left = 0;
     int64_t started = mono_ms();
     is_away(db_exec(&s.tx, &one_sql, NO_PARAMS, NULL), started, LIMIT_MS);
-    for (int i = 0; i < 100; i++) /* the first wait a moment for the attempt to connect */
+    for (int i = 0; i < 100; i++) /* the first wait shortly for the attempt to connect */
         is_away(i % 2 ? tx_begin(&s.tx) : db_exec(&s.tx, &one_sql, NO_PARAMS, NULL), started, 0);
     assert_int_equal(metric(db, "concorde_db_statement_timeouts_total"), 1);
     assert_int_equal(metric(db, "concorde_db_away"), 1);
@@ -324,7 +324,7 @@ static void a_transaction_of_a_silent_database_ends(void **state)
                                              {&one_sql, NO_PARAMS, &two}};
     is_away(db_query_many(&s.tx, queries, 2), started, LIMIT_MS);
     started = mono_ms();
-    tx_rollback(&s.tx); /* without asking again */
+    tx_rollback(&s.tx); /* without a query */
     assert_true(mono_ms() - started < PATIENCE_MS);
     assert_int_equal(metric(db, "concorde_db_away"), 1);
     assert_int_equal(metric(db, "concorde_db_statement_timeouts_total"), 1);
@@ -334,7 +334,7 @@ static void a_transaction_of_a_silent_database_ends(void **state)
     relay_stop(&r);
 }
 
-/* The others are served: that one was slow says nothing of them. */
+/* The others are served: one slow connection does not affect them. */
 static void a_slow_statement_is_given_up_alone(void **state)
 {
     struct scope s;

@@ -1,5 +1,5 @@
-/* Device lists and to-device messages across servers, below the network: what is told of our users,
- * and what is believed of others'. */
+/* Device lists and to-device messages across servers, below the network: EDUs sent about our
+ * users, and EDUs received about others'. */
 #include "node_fixture.h"
 #include "storage/db/epochs.h"
 
@@ -17,7 +17,7 @@
 
 #define OTHER "other.example"
 
-static struct author alice, bob, carol; /* bob and carol live elsewhere */
+static struct author alice, bob, carol; /* bob and carol are of other servers */
 static struct federation federation;
 
 static int set_up(void **state)
@@ -44,9 +44,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- what is told of ours ---- */
+/* ---- EDUs sent about our users ---- */
 
-/* Puts somebody into a room of alice's, as if their server had done it. */
+/* Joins a user to a room of alice's, as if their server had done it. */
 static void put_into_room(struct job *job, const char *room_id, const struct author *who)
 {
     struct write *w = write_begin(job);
@@ -119,7 +119,7 @@ static void change_of(struct job *job, const struct author *who)
     NO_ERR(write_commit(job, w, NULL));
 }
 
-/* Whose keys changed is asked in two ways, by how long the range is. */
+/* Changed users are queried in two ways, depending on the length of the range. */
 static void long_ranges_have_the_same_changes(void **state)
 {
     struct scope s;
@@ -162,7 +162,7 @@ static void changes_are_a_chain_for_each_server(void **state)
     check_device_edu(edu(&s.job, &l, 0), "D1", first, 0);
     check_device_edu(edu(&s.job, &l, 1), "D2", second, first);
 
-    /* A device that changed twice is told once, and the chain leads past what was left out. */
+    /* A device that changed twice is sent once, and the prev_id chain skips the omitted update. */
     int64_t third = change_device(&s.job, "D1", "three");
     int64_t fourth = change_device(&s.job, "D1", NULL);
     until = fourth;
@@ -252,7 +252,7 @@ static void messages_come_in_order_until_acknowledged(void **state)
     scope_finish(&s);
 }
 
-/* ---- what is believed of others ---- */
+/* ---- EDUs received about others ---- */
 
 static const char *device_json(struct job *job, const struct author *who, const char *device_id)
 {
@@ -275,7 +275,7 @@ static const struct err *update(struct job *job, const char *origin, const char 
     return edu_in_device_list_update(job, origin, content);
 }
 
-/* The list as carol's server told it: no device, at this stream id. */
+/* The list as carol's server sent it: no device, at this stream id. */
 static void receive_list(struct job *job, int64_t stream)
 {
     struct remote_list l;
@@ -313,7 +313,7 @@ static void updates_that_follow_are_applied(void **state)
     assert_int_equal(l.state, REMOTE_LIST_FRESH);
     assert_int_equal(l.stream_id, 9);
     int64_t head = feed_position(node_store()->feed);
-    NO_ERR(update(&s.job, OTHER, "C2", 9, 7)); /* again: nobody is told anew */
+    NO_ERR(update(&s.job, OTHER, "C2", 9, 7)); /* again: no change is notified */
     assert_int_equal(feed_position(node_store()->feed), head);
     bool usable;
     NO_ERR(remote_lists_usable(job_tx(&s.job), alice.user, &carol.user_id, 1, &usable));
@@ -335,7 +335,7 @@ static void a_gap_makes_the_list_stale(void **state)
     NO_ERR(remote_lists_usable(job_tx(&s.job), alice.user, &carol.user_id, 1, &usable));
     assert_false(usable);
 
-    /* An answer that was on its way when the update came is not the last word. */
+    /* The answer to a query from before the update leaves the list stale. */
     struct write *w = write_begin(&s.job);
     struct remote_list older = l;
     older.touched--;
@@ -350,7 +350,7 @@ static void a_gap_makes_the_list_stale(void **state)
     assert_int_equal(l.user, carol.user);
     assert_string_equal(l.server, OTHER);
     NO_ERR(remote_list_take_stale(job_tx(&s.job), 1500, 2500, NULL, 0, &l));
-    assert_int_equal(l.user, 0); /* somebody has it */
+    assert_int_equal(l.user, 0); /* it is taken */
     receive_list(&s.job, 24);
     assert_int_equal(list_of_carol(&s.job).state, REMOTE_LIST_FRESH);
     scope_finish(&s);
@@ -390,7 +390,7 @@ static void without_a_shared_room_nothing_is_kept(void **state)
     assert_int_equal(list_of_carol(&s.job).state, REMOTE_LIST_UNTRACKED);
     assert_true(has_device(&s.job, "C1"));
     NO_ERR(remote_lists_forget(job_tx(&s.job), head - 1, 10, &n));
-    assert_int_equal(n, 0); /* just asked for */
+    assert_int_equal(n, 0); /* just requested */
     NO_ERR(remote_lists_forget(job_tx(&s.job), head, 10, &n));
     assert_int_equal(n, 1);
     assert_false(has_device(&s.job, "C1"));
@@ -448,7 +448,7 @@ static int64_t contents_of(struct job *job, int64_t source)
     return n;
 }
 
-/* One content for two devices goes with the last of them, also when that is gone itself. */
+/* One content for two devices is deleted with the last message, also when a device is deleted. */
 static void a_shared_content_goes_with_the_last(void **state)
 {
     enum { SOURCE = 987654 };

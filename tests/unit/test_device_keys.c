@@ -6,7 +6,7 @@
 
 #define USER "@u:x"
 #define DEVICE "DEV"
-/* 32 and 64 zero bytes: well-formed, and right for nothing. */
+/* 32 and 64 zero bytes: well-formed, but valid for no key. */
 #define ZERO_KEY "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 #define ZERO_SIGNATURE                                                                             \
     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -49,7 +49,7 @@ static void test_device_keys_rules(void **state)
          "{'user_id':'@u:x','device_id':'DEV','algorithms':[],'keys':{'ed25519:DEV':'" ZERO_KEY
          "'},'signatures':{'@u:x':{'ed25519:DEV':'" ZERO_SIGNATURE "'}}}",
          "M_INVALID_SIGNATURE"},
-        {"what is no Ed25519 key cannot be checked",
+        {"a key other than Ed25519 cannot be checked",
          "{'user_id':'@u:x','device_id':'DEV','algorithms':[],'keys':{'ed25519:DEV':'base64+key'},"
          "'signatures':{'@u:x':{'ed25519:DEV':'" ZERO_SIGNATURE "'}}}",
          NULL},

@@ -1,5 +1,4 @@
-/* The directories of users and of published rooms read no table from end to end, whatever is looked
- * for. */
+/* Searches of the directories of users and of published rooms never scan a whole table. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,7 +64,7 @@ static void reads_by_keys(PGconn *pg, const char *name, const char *arguments)
     assert_int_equal(PQresultStatus(plan), PGRES_TUPLES_OK);
     for (int i = 0; i < PQntuples(plan); i++)
         if (strstr(PQgetvalue(plan, i, 0), "Seq Scan") &&
-            !strstr(PQgetvalue(plan, i, 0), "Seq Scan on room_members")) /* one room has them all */
+            !strstr(PQgetvalue(plan, i, 0), "Seq Scan on room_members")) /* one room has all rows */
             fail_msg("%s(%s): %s", name, arguments, PQgetvalue(plan, i, 0));
     PQclear(plan);
     run(pg, "DEALLOCATE s");

@@ -1,4 +1,4 @@
-/* Finding servers: what needs no network. The rest is in tests/api/test_fed_discovery.py. */
+/* Server discovery without network. The rest is in tests/api/test_fed_discovery.py. */
 #include "check.h"
 
 #include "base/clock.h"
@@ -123,7 +123,7 @@ static void test_cache_times(void **state)
 
 /* ---- the order of SRV records ---- */
 
-static uint32_t chance; /* of what random gives: first, last */
+static uint32_t chance; /* the random values: lowest, highest */
 
 static uint32_t lowest(uint32_t n)
 {
@@ -178,7 +178,7 @@ static void test_srv_order(void **state)
     assert_in_range(first, 1, 100); /* seldom, but not never */
 }
 
-/* ---- whom we may contact ---- */
+/* ---- allowed and denied servers ---- */
 
 static void test_closed_federation(void **state)
 {
@@ -227,7 +227,7 @@ static void test_names_that_need_no_lookup(void **state)
                 {"[2001:db8::1]", "2001:db8::1", 8448},
                 {"example.org:443", "example.org", 443}};
     arena_auto struct arena *a = arena_create();
-    struct discovery *d = discovery_create(NULL); /* nobody is asked */
+    struct discovery *d = discovery_create(NULL); /* no server is asked */
     struct server_endpoint to;
     for (size_t i = 0; i < COUNT(rows); i++) {
         check_error(rows[i].name, discovery_find(d, a, rows[i].name, mono_ms(), &to), NULL);

@@ -1,4 +1,4 @@
-/* PDUs that wait for the end of a join: nobody takes the place of all, and they can be put back. */
+/* PDUs that wait for the end of a join: no server takes all the space, and they can be put back. */
 #include "federation/in/early_pdus.h"
 
 #include "check.h"
@@ -28,7 +28,7 @@ static bool keep(const char *room_id, const char *origin, size_t n)
     return early_pdus_keep(early, room_id, origin, &raw, 1);
 }
 
-/* How many of that size it may send, at most 1000. */
+/* How many of that size a server may send, at most 1000. */
 static int fill(const char *room_id, const char *origin, size_t n)
 {
     int kept = 0;
@@ -44,7 +44,7 @@ static void a_server_does_not_fill_a_room(void **state)
     assert_in_range(kept, 1, 300);
     assert_true(keep("!a", "good.example", 10));
     fill("!a", "good.example", 10);
-    assert_int_equal(fill("!a", "third.example", 10), 0); /* the room's own bound */
+    assert_int_equal(fill("!a", "third.example", 10), 0); /* the bound of a room */
 }
 
 static void a_server_does_not_fill_all_rooms(void **state)
@@ -57,7 +57,7 @@ static void a_server_does_not_fill_all_rooms(void **state)
     }
     assert_in_range(kept, 1, 8);
     assert_true(keep("!0", "good.example", sizeof bytes));
-    /* what has been processed counts no more */
+    /* processed ones no longer count */
     size_t n;
     early_pdus_take(early, arena, "!0", &n);
     assert_true(n >= 2);

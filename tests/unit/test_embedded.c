@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-/* The data directory of one test, and what its cluster is copied from. */
+/* The data directory of one test, and the template of its cluster. */
 static char dir[64], template[64];
 
 static int make_dir(void **state)
@@ -211,7 +211,7 @@ static void an_old_cluster_is_moved(void **state)
     }
 }
 
-/* It went away between two steps of the move. */
+/* The process ended between two steps of the move. */
 static void a_move_that_was_interrupted_is_finished(void **state)
 {
     struct embedded *e;
@@ -255,7 +255,7 @@ static void what_a_killed_server_left_running_is_taken_over(void **state)
     assert_int_equal(pg_postmaster_in(dir), left);
     assert_int_equal(count_rows(uri), 1);
 
-    kill(left, SIGKILL); /* not our child, yet looked after */
+    kill(left, SIGKILL); /* not our child, but still ended */
     int64_t started = mono_ms();
     while (pg_command(uri, insert_row) && mono_ms() - started < 5000)
         usleep(10 * 1000);
@@ -386,7 +386,7 @@ static void odd_and_long_paths_work(void **state)
         const char *uri;
         NO_ERR(embedded_start(path, &e, &uri));
         NO_ERR(pg_command(uri, make_table));
-        if (i > 0) { /* the socket is elsewhere: tidy up after the test */
+        if (i > 0) { /* the socket is in another folder: remove it */
             char socket_dir[200];
             assert_int_equal(sscanf(uri, "host='%199[^']'", socket_dir), 1);
             struct stat s;
@@ -403,7 +403,7 @@ static void odd_and_long_paths_work(void **state)
 static void a_way_that_is_closed_to_postgres_is_gone_around(void **state)
 {
     if (geteuid() != 0)
-        skip(); /* only root's PostgreSQL is somebody else */
+        skip(); /* only root's PostgreSQL runs as another user */
     char data[300], link[320], elsewhere[256];
     assert_int_equal(chmod(dir, 0700), 0);
     snprintf(data, sizeof data, "%s/data", dir);

@@ -1,5 +1,5 @@
-/* Where tokens stand after the database went back in time, and what a batch of changes is as a row.
- */
+/* The position of tokens after the database was restored from a backup, and batches of changes as
+ * rows. */
 #include "node_fixture.h"
 
 #include "event_maker.h"
@@ -16,7 +16,7 @@ static int64_t place(struct epochs *e, int64_t epoch, int64_t position, bool is_
     return at;
 }
 
-/* Epoch 1 began at 0, 2 at 100, 3 at 150 (with history down to -20), 4 at 150, which goes on. */
+/* Epoch 1 began at 0, 2 at 100, 3 at 150 (with history down to -20), 4 at 150, which is current. */
 static struct epochs *some_epochs(void)
 {
     struct epochs *e = epochs_create();
@@ -34,7 +34,7 @@ static void tokens_are_good_as_far_as_their_epoch_went(void **state)
     assert_int_equal(place(e, 1, 100, false), 100);
     assert_int_equal(place(e, 1, 101, true), 100);
     assert_int_equal(place(e, 2, 150, false), 150);
-    assert_int_equal(place(e, 2, 5, false), 5); /* old places are told in new epochs, too */
+    assert_int_equal(place(e, 2, 5, false), 5); /* old positions exist in new epochs, too */
     assert_int_equal(place(e, 2, 160, true), 150);
     assert_int_equal(place(e, 3, 151, true), 150);
     assert_int_equal(place(e, 4, 100000, false), 100000);
@@ -156,8 +156,8 @@ static void a_change_comes_back_as_it_was(void **state)
     assert_true(!back[0].resets_room && back[1].resets_room && back[1].room == 4);
 }
 
-/* What a field may hold is not known here: each byte by itself comes back, but for pointers, which
- * have values of their own in the test above, and what every change has. */
+/* Each byte must survive alone, whatever the field's meaning, except in pointers, which the test
+ * above covers, and in the fields that every change has. */
 static bool is_exposed_otherwise(size_t at)
 {
 #define OF(name) offsetof(struct change, name), sizeof((struct change *)0)->name
@@ -172,7 +172,7 @@ static bool is_exposed_otherwise(size_t at)
     return false;
 }
 
-/* gcc knows which bytes are padding; clang learned it late, and then checks none. */
+/* gcc can tell padding bytes; older clang cannot, and then no byte is checked. */
 #if !__has_builtin(__builtin_clear_padding)
 #define __builtin_clear_padding(p) memset(p, 0, sizeof *(p))
 #endif

@@ -73,7 +73,7 @@ static void check_same(const char *proves, const struct event *x, const struct e
         assert_string_equal(x->auth_events[i], y->auth_events[i]);
 }
 
-/* What we build is canonical, hashed, signed, and reads back the same, in every version. */
+/* Events that we build are canonical, hashed, signed, and parse to the same, in every version. */
 static void test_round_trip(void **state)
 {
     static const struct {
@@ -340,7 +340,7 @@ static void test_redacted(void **state)
     assert_string_equal(event_keep(a, parsed)->event_id, e->event_id);
 }
 
-/* An event of version 5 as somebody else may have made it, and as it may be stored here. */
+/* An event of version 5 as another server may have made it, and as it may be stored here. */
 static const struct event *with_content(struct arena *a, const char *content)
 {
     const struct room_version *v = room_version_find("5");
@@ -371,7 +371,7 @@ static void *read_content(void *e)
     return (void *)event_content(e);
 }
 
-/* Whoever comes first parses; all get the same tree. */
+/* The first caller parses; all get the same tree. */
 static void test_content_in_threads(void **state)
 {
     arena_auto struct arena *a = arena_create();
@@ -394,7 +394,7 @@ static void test_references(void **state)
     const struct event *e = build(a, room_version_find("11"), "x", NULL, "{}");
     struct event *mine = event_ref(e);
     arena_reset(a);
-    assert_string_equal(mine->type, "x"); /* the address sanitizer would see it gone */
+    assert_string_equal(mine->type, "x"); /* the address sanitizer would find a freed one */
     event_unref(mine);
     event_unref(NULL);
 }

@@ -2,7 +2,7 @@
 #include "event_fixture.h"
 #include "matrix/json_scan.h"
 
-/* One member of a good event is replaced (value NULL: removed), in the versions from..to. */
+/* One member of a valid event is replaced (value NULL: removed), in the versions from..to. */
 static const struct row {
     const char *proves;
     int from, to;
@@ -248,7 +248,7 @@ static void test_unsigned_is_dropped(void **state)
     }
 }
 
-/* rooms/v12: the create event has no room id, whatever else is of that type has one. */
+/* rooms/v12: the create event has no room id; other events of that type have one. */
 static void test_create_events(void **state)
 {
     struct event_template t = {

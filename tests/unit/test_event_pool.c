@@ -1,5 +1,4 @@
-/* What is missing between fetched events and those that are stored, and the order to take them in.
- */
+/* The events missing between fetched and stored ones, and the order in which to accept them. */
 #include "federation/in/event_pool.h"
 
 #include "check.h"
@@ -8,7 +7,7 @@
 static struct job job;
 static struct room some_room;
 
-/* In place of the database: events whose ids begin with "$s" are stored. */
+/* A fake database: events whose ids begin with "$s" are stored. */
 const struct err *events_find_unplaced(struct tx *tx, int64_t room, const struct room_version *v,
                                        const char *const *ids, size_t n, const char *const **ret,
                                        size_t *ret_n)
@@ -79,7 +78,7 @@ static void test_chain(void **state)
     assert_null(event_pool_look(&pool));
     assert_int_equal(pool.missing.n, 1);
     assert_true(event_pool_misses_before(&pool, pool.all[0]->event));
-    /* in whatever order they come; what nobody asked for stays out */
+    /* in any order; events that were not requested are dropped */
     assert_int_equal(offer((const char *const[]){"$b $a", "$x $y", "$c $b", "$s0 $s1"}, 4), 2);
     const char *missing[4];
     assert_int_equal(event_pool_list_missing(&pool, missing, 4), 1);
@@ -99,7 +98,7 @@ static void test_forks(void **state)
     assert_int_equal(pool.missing.n, 0);
     check_order("$n $p $q $t $u");
     pool.all[0]->is_taken = true;
-    check_order("$n $p $q $u"); /* nothing waits for what is stored */
+    check_order("$n $p $q $u"); /* no event waits for stored ones */
 }
 
 static void test_odd_ones(void **state)

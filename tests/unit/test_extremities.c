@@ -1,5 +1,5 @@
-/* Another server's branches pile up as forward extremities: what each further event costs stays
- * bounded, and one of us brings them together. */
+/* Another server's branches pile up as forward extremities: the cost of each further event stays
+ * bounded, and one of our users merges them. */
 #include "node_with_alice.h"
 #include "remote_events.h"
 
@@ -56,7 +56,7 @@ static size_t extremities(struct scene *c)
     return room_named(c->job, c->room_id)->extremities_n;
 }
 
-/* As transactions bring them. */
+/* Accepts events as from transactions. */
 static void take_branches(struct scene *c, int n)
 {
     for (int from = 0; from < n; from += AT_ONCE) {
@@ -70,7 +70,7 @@ static void take_branches(struct scene *c, int n)
     }
 }
 
-/* So many of this job's statements, not of others. */
+/* The statements of this job, without those of others. */
 static int64_t statements_of_one_more(struct scene *c, const struct event *e)
 {
     int64_t before = c->job->tx.statements;
@@ -106,7 +106,7 @@ static void many_branches_are_brought_together(void **state)
     }
 }
 
-/* As many as an event can cite need no other event. */
+/* An event can cite so many: no dummy is needed. */
 static void some_branches_are_left_alone(void **state)
 {
     struct scene c;
@@ -120,7 +120,7 @@ static void some_branches_are_left_alone(void **state)
     scope_finish(&c.s);
 }
 
-/* Where none of us may send, events still cost no statement for each extremity. */
+/* Where none of our users may send, events still cost no statement for each extremity. */
 static void of_a_room_that_is_not_ours_to_write_in(void **state)
 {
     EACH_VERSION(v)
@@ -136,7 +136,7 @@ static void of_a_room_that_is_not_ours_to_write_in(void **state)
                            : STR("{\"users\":{\"@alice:test.example\":50,\"" BOB
                                  "\":100},\"events\":{\"org.matrix.dummy_event\":100}}")};
         NO_ERR(room_append(c.job, room_named(c.job, c.room_id), &alice, &power, 1, &id));
-        if (c.v->privileged_creators) /* whose power is infinite: she leaves */
+        if (c.v->privileged_creators) /* with infinite power: she leaves */
             NO_ERR(set_membership(c.job, c.room_id, &alice, "leave"));
         c.power = arena_strdup(c.job->arena, id);
         c.base = arena_strdup(c.job->arena, room_named(c.job, c.room_id)->extremities[0]);

@@ -1,4 +1,4 @@
-/* A 429 of another server: for how long it wants to be left alone. */
+/* A 429 of another server: how long to pause. */
 #include "federation/peer/reply.h"
 
 #include <setjmp.h>
@@ -13,16 +13,16 @@ static const struct {
     const char *rule;
     int status;
     const char *header, *body;
-    int wanted_ms, wait_ms; /* as it says; as background work keeps it */
+    int wanted_ms, wait_ms; /* as answered; as background work waits */
 } rows[] = {
     {"the header is in seconds", 429, "30", "{}", 30000, 30000},
     {"the older member of the body", 429, NULL, "{\"retry_after_ms\":2500}", 2500, 2500},
     {"the header overrides it", 429, "7", "{\"retry_after_ms\":2500}", 7000, 7000},
     {"a header that is no number does not", 429, "Mon, 30 Nov 2026 12:00:00 GMT",
      "{\"retry_after_ms\":2500}", 2500, 2500},
-    {"it says nothing", 429, NULL, "{}", 1000, 1000},
-    {"it says nothing in JSON", 429, NULL, "<html>", 1000, 1000},
-    {"a number of another kind", 429, NULL, "{\"retry_after_ms\":1.5}", 1000, 1000},
+    {"no time is given", 429, NULL, "{}", 1000, 1000},
+    {"no time is given in JSON", 429, NULL, "<html>", 1000, 1000},
+    {"a number of another type", 429, NULL, "{\"retry_after_ms\":1.5}", 1000, 1000},
     {"at once", 429, "0", "{}", 0, 500},
     {"before now", 429, "-9223372036854775808", "{}", 0, 500},
     {"for ever", 429, "9223372036854775807", "{}", 60 * MINUTE_MS, 5 * MINUTE_MS},
@@ -50,7 +50,7 @@ static void test_rows(void **state)
     }
 }
 
-/* What our own server says of itself is not of another one. */
+/* A 429 of our own is not one of another server. */
 static void test_own_limits(void **state)
 {
     assert_int_equal(federation_wait_ms(NULL), 0);

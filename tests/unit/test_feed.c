@@ -77,7 +77,7 @@ static void changes_are_chained_by_room_user_and_kind(void **state)
     assert_string_equal(room_text(a, f, 7, 10, 100, 9), "");
     assert_string_equal(user_text(a, f, 2, 10), "14 18 22");
     assert_string_equal(user_text(a, f, 2, 18), "22");
-    /* 0 is no room and nobody */
+    /* 0 is no room and no user */
     assert_string_equal(room_text(a, f, 0, 10, 100, 9), "");
     assert_int_equal(feed_room_position(f, 1), 22);
     assert_int_equal(feed_room_position(f, 7), 0);
@@ -135,7 +135,7 @@ static void bytes_are_bounded(void **state)
             1);
     assert_false(feed_covers(f, 10));
     assert_true(feed_covers(f, 18));
-    /* one that is larger than everything stays alone */
+    /* one larger than the whole budget is kept alone */
     struct str huge = {arena_alloc(a, 100000), 100000};
     memset((char *)huge.p, 'y', huge.n);
     feed_publish(
@@ -146,7 +146,7 @@ static void bytes_are_bounded(void **state)
     feed_destroy(f);
 }
 
-/* A few bytes of JSON may be many in memory, once their tree is made. */
+/* A few bytes of JSON may use much memory once they are parsed. */
 static void trees_of_contents_count(void **state)
 {
     arena_auto struct arena *a = arena_create();
@@ -236,7 +236,7 @@ static void a_redaction_reaches_into_the_ring(void **state)
          .event = message(a, "$2", "{}"),
          .redacts_position = 1,
          .redacted_event = message(a, "$1", "{}")},
-        /* of one that the ring never had */
+        /* of one that was never in the ring */
         {.kind = CHANGE_EVENT,
          .position = 3,
          .room = 1,
@@ -315,7 +315,7 @@ struct race {
     _Atomic int64_t holes;
 };
 
-/* What a reader gets is whole when the ring still covers it afterwards. */
+/* A reader's result is complete when the ring still covers it afterwards. */
 static void *read_on(void *arg)
 {
     struct race *r = arg;

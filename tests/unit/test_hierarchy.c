@@ -1,4 +1,4 @@
-/* How much of a tree of rooms one walk looks at. */
+/* Bounds of one walk through a tree of rooms. */
 #include "node_with_alice.h"
 
 #include "matrix/json_scan.h"
@@ -26,7 +26,7 @@ static json_t *space_with(const char *id, const char *format, int n)
                      "m.space", "children_state", children);
 }
 
-/* A root with spaces, all of which have the same children, which are not to be seen. */
+/* A root with spaces that all have the same children, which are not visible. */
 static const struct err *tell(void *ctx, struct job *job, const char *room_id,
                               const char *const *via, size_t via_n, struct space_answer *ret)
 {
@@ -61,7 +61,7 @@ static void the_children_of_a_tree_are_bounded(void **state)
     scope_init(&s, node_store());
     while ((from = read_page(&s.job, from, &rooms)))
         ;
-    /* The root and its children come first: after so many spaces there are as many as may be. */
+    /* The root and its children come first: after so many spaces the bound is reached. */
     assert_int_equal(rooms, 1 + (LOOKED_AT - SPACES + CHILDREN - 1) / CHILDREN);
     scope_finish(&s);
 }

@@ -127,7 +127,7 @@ static int stop_server(void **state)
     http_server_stop(*state, 1000);
     unlink(certificate);
     unlink(key);
-    return rmdir(folder); /* fails when the socket is still there */
+    return rmdir(folder); /* fails while the socket exists */
 }
 
 static void check_lines(const struct buf *b, size_t total)
@@ -153,7 +153,7 @@ static void test_stream(void **state)
         check_lines(&r.body, STREAM_BYTES);
     }
     assert_in_range(atomic_load(&largest_piece), 1, 1024 * 1024);
-    /* sizes around that of a piece, on the same connection */
+    /* sizes around that of a chunk, on the same connection */
     for (int bytes = 262000; bytes <= 263000; bytes += 100) {
         fixture_sendf(fd, "GET /lines?bytes=%d HTTP/1.1\r\nHost: x\r\n\r\n", bytes);
         assert_true(fixture_read(fd, true, &r));
@@ -170,7 +170,7 @@ static void wait_for_streams(int n)
     assert_int_equal(atomic_load(&streams_done), n);
 }
 
-/* The handler must not run ahead of a client in memory, nor wait for one that is slow. */
+/* The handler must neither buffer much for a slow client nor block on it. */
 static void test_slow_reader(void **state)
 {
     struct fixture_reply r = {0};
@@ -212,7 +212,7 @@ static void test_readers_that_vanish(void **state)
     wait_for_failures(before + READERS);
 }
 
-/* More of them than workers, and still others are served; in the end the timeout takes them. */
+/* There are more of them than workers, and others are still served; finally they time out. */
 static void test_readers_that_stop(void **state)
 {
     enum { READERS = 20 };
@@ -227,7 +227,7 @@ static void test_readers_that_stop(void **state)
         fixture_send(fds[i], "GET /lines HTTP/1.1\r\nHost: x\r\n\r\n");
     }
     assert_int_equal(fixture_ask(s, &r, "GET /secure HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
-    assert_int_equal(atomic_load(&streams_failed), failed); /* no timeout has helped */
+    assert_int_equal(atomic_load(&streams_failed), failed); /* without a timeout */
     wait_for_streams(done + READERS);
     fixture_await_metric(s, "concorde_http_connections", 0);
     for (int i = 0; i < READERS; i++) {
@@ -397,7 +397,7 @@ static void test_bodies_share_a_budget(void **state)
 
     int third = begin_body(s, "2.2.2.2", 60001, 60000);
     wait_for_drawn(s, 192 * 1024);
-    assert_int_equal(end_body(first, "x"), 429); /* the first source has too much by now */
+    assert_int_equal(end_body(first, "x"), 429); /* the first source is over its share now */
     assert_int_equal(end_body(second, "x"), 200);
     assert_int_equal(end_body(third, "x"), 200);
     wait_for_drawn(s, 0);
@@ -405,12 +405,12 @@ static void test_bodies_share_a_budget(void **state)
     int gone = begin_body(s, "1.1.1.1", 60001, 60000);
     wait_for_drawn(s, 64 * 1024);
     close(gone);
-    wait_for_drawn(s, 0); /* who hangs up has nothing */
+    wait_for_drawn(s, 0); /* a closed connection holds none */
     assert_int_equal(end_body(begin_body(s, "1.1.1.1", 100000, 100000), ""), 200);
     wait_for_drawn(s, 0);
 }
 
-/* Nobody fills the disk with uploads that are not allowed. */
+/* Uploads that are not allowed do not fill the disk. */
 static void test_upload_is_judged_by_its_head(void **state)
 {
     struct fixture_reply r = {0};
@@ -419,7 +419,7 @@ static void test_upload_is_judged_by_its_head(void **state)
     send_upload(fd, "bad", 1000000, false);
     assert_true(fixture_read(fd, true, &r));
     assert_int_equal(r.status, 401);
-    send_upload(fd, "good", 5, false); /* the connection is still good */
+    send_upload(fd, "good", 5, false); /* the connection is still usable */
     assert_true(fixture_read(fd, true, &r));
     assert_int_equal(r.status, 200);
     assert_int_equal(atomic_load(&handlers_run), before + 1);

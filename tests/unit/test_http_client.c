@@ -1,4 +1,4 @@
-/* The HTTP client against a server that does what it is told by the path, well or badly. */
+/* The HTTP client against a server that behaves, or misbehaves, as the path says. */
 #include "certificate_fixture.h"
 #include "http_fixture.h"
 
@@ -64,7 +64,7 @@ static const struct route routes[] = {
     {.path = NULL},
 };
 
-/* ---- and one that does not ---- */
+/* ---- a server that does not ---- */
 
 static void *serve_oddly(void *fd_of)
 {
@@ -122,7 +122,7 @@ static void start_odd_server(void)
     assert_int_equal(pthread_create(&t.odd, NULL, odd_server, NULL), 0);
 }
 
-/* ---- asking ---- */
+/* ---- requests ---- */
 
 static struct http_client_config settings(void)
 {
@@ -202,7 +202,7 @@ static void test_what_is_asked_arrives(void **state)
 {
     struct http_answer answer = answers(
         200, (struct http_call){.url = url("localhost", t.https, "/echo/a%2Fb/../c?x=%20")});
-    holds(&answer, "a%2Fb/../c"); /* as it stood: the target is signed */
+    holds(&answer, "a%2Fb/../c"); /* unchanged: the target is signed */
     holds(&answer, arena_printf(t.arena, "\"host\":\"localhost:%d\"", t.https));
     assert_string_equal(http_answer_header(t.arena, &answer, "content-TYPE"), "application/json");
     assert_null(http_answer_header(t.arena, &answer, "X-Absent"));
@@ -221,7 +221,7 @@ static void test_what_is_asked_arrives(void **state)
 static void test_certificates(void **state)
 {
     const struct http_peer here = {.host = "127.0.0.1", .port = t.https};
-    /* The name of the URL counts, not where it leads. */
+    /* The URL's name is verified, not the address. */
     struct http_answer answer = answers(
         200, (struct http_call){.url = "https://localhost/echo", .peers = &here, .peers_n = 1});
     holds(&answer, "\"host\":\"localhost\"");
@@ -233,15 +233,16 @@ static void test_certificates(void **state)
 
     struct http_client_config c = settings();
     c.ca_files_n = 0; /* the system's authorities do not know it */
-    struct http_client *stranger = client_of(&c);
+    struct http_client *untrusting = client_of(&c);
     const char *const to = url("localhost", t.https, "/echo");
-    assert_string_equal(code_of(run(stranger, (struct http_call){.url = to}, &answer)),
+    assert_string_equal(code_of(run(untrusting, (struct http_call){.url = to}, &answer)),
                         "M_CONNECTION_FAILED");
-    http_client_destroy(stranger);
+    http_client_destroy(untrusting);
     c.verify = false;
-    stranger = client_of(&c);
-    assert_string_equal(code_of(run(stranger, (struct http_call){.url = to}, &answer)), "success");
-    http_client_destroy(stranger);
+    untrusting = client_of(&c);
+    assert_string_equal(code_of(run(untrusting, (struct http_call){.url = to}, &answer)),
+                        "success");
+    http_client_destroy(untrusting);
 }
 
 static void test_denied_addresses(void **state)
@@ -258,7 +259,7 @@ static void test_denied_addresses(void **state)
     c.allowed_n = 0;
     struct http_client *timid = client_of(&c);
     struct http_answer answer;
-    const char *const to = url("localhost", t.https, "/echo"); /* a name that leads there */
+    const char *const to = url("localhost", t.https, "/echo"); /* a name of that address */
     assert_string_equal(code_of(run(timid, (struct http_call){.url = to}, &answer)), "M_FORBIDDEN");
     http_client_destroy(timid);
 }
@@ -280,14 +281,14 @@ static void test_urls_that_are_none(void **state)
 
 static void test_the_next_address_is_tried(void **state)
 {
-    const struct http_peer peers[] = {{.host = "127.0.0.1", .port = 1},      /* nobody listens */
+    const struct http_peer peers[] = {{.host = "127.0.0.1", .port = 1},      /* no server listens */
                                       {.host = "10.0.0.1", .port = t.https}, /* denied */
                                       {.host = "no..name", .port = t.https},
                                       {.host = "localhost", .port = t.https}};
     answers(200, (struct http_call){.url = "https://localhost/echo", .peers = peers, .peers_n = 4});
     fails("M_CONNECTION_FAILED",
           (struct http_call){.url = "https://localhost/echo", .peers = peers, .peers_n = 1});
-    /* What was sent is not sent again elsewhere. */
+    /* A request that was sent is not repeated at another peer. */
     const struct http_peer odd[] = {{.host = "127.0.0.1", .port = t.raw},
                                     {.host = "127.0.0.1", .port = http_server_port(t.server, 1)}};
     fails("M_CONNECTION_FAILED",
@@ -308,7 +309,7 @@ static void test_limits(void **state)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         int64_t began = mono_ms();
-        /* the drip is cut long before its deadline */
+        /* the slow reply is cut long before its deadline */
         int64_t timeout = strcmp(rows[i].path, "/drip") == 0 ? 60000 : 1000;
         fails(rows[i].errcode, (struct http_call){.url = odd_url(rows[i].path),
                                                   .allow_plain = true,
@@ -324,7 +325,7 @@ static void test_limits(void **state)
     assert_int_equal(answer.body.n, 1000);
 }
 
-/* One server's replies that are still held take half of what there is, and not more. */
+/* Replies of one server that are still held use at most half of the memory. */
 static void test_replies_share_a_budget(void **state)
 {
     enum { LARGE = 4000000, KEPT_MAX = 32 << 20 };
@@ -359,7 +360,7 @@ static void test_sink(void **state)
     assert_int_equal(lseek(fileno(f), 0, SEEK_END), 300000);
     answer = answers(404, (struct http_call){.url = url("localhost", t.https, "/status/404"),
                                              .sink_fd = fileno(f)});
-    holds(&answer, "M_TEST"); /* a complaint is no file */
+    holds(&answer, "M_TEST"); /* an error is no file */
     assert_int_equal(lseek(fileno(f), 0, SEEK_END), 300000);
     fclose(f);
 }
@@ -371,7 +372,7 @@ static void test_redirects(void **state)
     struct http_answer answer = answers(302, (struct http_call){.url = there, .headers = headers});
     assert_string_equal(http_answer_header(t.arena, &answer, "Location"), "/echo");
     answer = answers(200, (struct http_call){.url = there, .headers = headers, .redirects_max = 3});
-    holds(&answer, "\"auth\":\"no\""); /* whom it leads to gets no credentials */
+    holds(&answer, "\"auth\":\"no\""); /* the target of a redirect gets no credentials */
 
     const char *loop = url("localhost", t.https, "/loop");
     fails("M_CONNECTION_FAILED", (struct http_call){.url = loop, .redirects_max = 5});
@@ -420,7 +421,7 @@ static void test_many_at_once(void **state)
     assert_int_equal(well, 20 * COUNT(askers));
 }
 
-/* The code of the error, and one more; 0: none. */
+/* The code of the error plus one; 0: none. */
 static void *ask_silence(void *silence)
 {
     arena_auto struct arena *a = arena_create();

@@ -1,4 +1,4 @@
-/* Connections are bounded in all and by address, and make room for new ones. */
+/* Connections are bounded in total and by address; old ones are closed for new ones. */
 #include "http_fixture.h"
 
 enum { CONNECTIONS_MAX = 40, OF_ADDRESS_MAX = 20 };
@@ -59,7 +59,7 @@ static long displaced(struct http_server *s)
     return fixture_metric(s, "concorde_http_connections_displaced_total");
 }
 
-/* Of a crowd, each was taken or refused, and those that were displaced are gone. */
+/* Each connection was accepted or refused, and the displaced ones are closed. */
 static bool is_settled(struct http_server *s, int crowd, int taken)
 {
     return fixture_metric(s, "concorde_http_connections") == taken &&
@@ -67,7 +67,7 @@ static bool is_settled(struct http_server *s, int crowd, int taken)
                crowd;
 }
 
-/* Half a head each, within less time than one may keep: room is made when it is over. */
+/* Half a head each, within the time allowed for one: connections are closed when it is over. */
 static void test_an_address_has_a_bound(void **state)
 {
     enum { CROWD = 3 * OF_ADDRESS_MAX };
@@ -88,7 +88,7 @@ static void test_an_address_has_a_bound(void **state)
         close(fds[i]);
 }
 
-/* Many addresses, none at its bound, have all connections: the one with the most makes room. */
+/* Many addresses, none at its bound, have all connections: the one with the most loses one. */
 static void test_a_full_server_makes_room(void **state)
 {
     int fds[CONNECTIONS_MAX];
@@ -131,7 +131,7 @@ static void test_newcomers_of_a_crowd_are_closed_while_connections_are_short(voi
         close(fds[i]);
 }
 
-/* Many clients stand behind a proxy. */
+/* Many clients share the address of a proxy. */
 static void test_a_trusted_proxy_has_no_bound(void **state)
 {
     static const char *const proxies[] = {"127.0.0.2"};

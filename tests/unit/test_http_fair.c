@@ -14,7 +14,7 @@ static struct {
     bool open;
     char pass; /* one request with this tag may pass */
     int blocked;
-    char order[64]; /* the tags of the requests, as they came to work */
+    char order[64]; /* the tags of the requests, in the order of their start */
     size_t order_n;
 } gate;
 
@@ -37,7 +37,7 @@ static const struct err *wait_at_gate_elsewhere(struct request *rq, struct reply
     return rq->pool == POOL_REMOTE ? wait_at_gate(rq, rp) : reply_elsewhere(rp, POOL_REMOTE);
 }
 
-/* Of those who say so, before others. */
+/* Requests with this header are served before others. */
 static const struct err *wait_at_gate_first(struct request *rq, struct reply *rp)
 {
     enum route_pool pool = rq->route->moves_to ? rq->route->moves_to : POOL_REMOTE;
@@ -208,7 +208,7 @@ static size_t came_to_work(void)
     return gate.order_n;
 }
 
-/* All of a waited before the first of b. Each worker that becomes free takes the other's next. */
+/* All of a waited before the first of b. Each free worker takes the other source's next. */
 static void test_in_order(void **state)
 {
     int first[WORKERS], a[4], b[4];
@@ -239,7 +239,7 @@ static void test_too_many_are_refused(void **state)
     for (int i = 0; i < HELD_MAX; i++)
         fds[i] = ask(*state, "/user-gate?tag=a", "alice", "192.0.2.1");
     wait_until_queued(*state, "client", HELD_MAX - RUNNING_MAX);
-    expect(ask(*state, "/user-gate?tag=a", "alice", "192.0.2.9"), 429); /* wherever she is */
+    expect(ask(*state, "/user-gate?tag=a", "alice", "192.0.2.9"), 429); /* from any address */
     int bob = ask(*state, "/user-gate?tag=b", "bob", "192.0.2.1");
     wait_until_blocked(RUNNING_MAX + 1);
     open_gate();
@@ -248,7 +248,7 @@ static void test_too_many_are_refused(void **state)
     expect(ask(*state, "/user-gate?tag=a", "alice", "192.0.2.1"), 200);
 }
 
-/* A name that is not proven takes nothing from the server that it belongs to. */
+/* An unproven name does not use the share of the server of that name. */
 static void test_a_claimed_name_counts_with_the_address(void **state)
 {
     int fds[HELD_MAX];
@@ -263,7 +263,7 @@ static void test_a_claimed_name_counts_with_the_address(void **state)
     expect_all(fds, HELD_MAX, 200);
 }
 
-/* Else each name that it makes up would be a source more. */
+/* Otherwise each made-up name would be another source. */
 static void test_an_address_that_claims_many_names_is_few_sources(void **state)
 {
     enum { NAMES = 120, SOURCES_MAX = 4, HELD = SOURCES_MAX * HELD_MAX };
@@ -283,7 +283,7 @@ static void test_an_address_that_claims_many_names_is_few_sources(void **state)
         close(fds[i]);
 }
 
-/* The bound of the pool to which a request moves is that pool's own. */
+/* Each pool has its own bound, also for requests that move to it. */
 static void test_moving_is_bounded(void **state)
 {
     int fds[HELD_MAX];
@@ -308,8 +308,8 @@ static void let_next_through(char tag)
         usleep(1000);
 }
 
-/* What goes first does, in turn among its like, but others are served too. A source has as many
- * more of these as it may have at all. */
+/* Urgent requests go first, in turn by source, but others are served too. A source may have as many
+ * of them in addition to its others. */
 static void test_what_goes_first(void **state)
 {
     enum { USUAL = 4, FIRST = 5 };
@@ -366,7 +366,7 @@ static void test_what_goes_ahead_of_the_usual(void **state)
         expect_all(asked[order], EACH, 200);
 }
 
-/* Workers are left for what goes first. */
+/* Some workers are reserved for urgent requests. */
 static void test_what_is_usual_has_a_bound(void **state)
 {
     int usual[HELD_MAX], first[USUAL_MAX];
@@ -393,11 +393,11 @@ static void test_a_route_moves_where_its_row_says(void **state)
     assert_true(route_may_move(&r, POOL_PASSWORD));
     assert_false(route_may_move(&r, POOL_REMOTE));
     assert_false(route_may_move(&r, POOL_CLIENT));
-    r.who = WHO_SERVER; /* its key may have to be asked for */
+    r.who = WHO_SERVER; /* its key may have to be fetched */
     assert_true(route_may_move(&r, POOL_REMOTE));
 }
 
-/* The head of an upload is judged by a worker: also that has its turn. */
+/* A worker checks the head of an upload: this too is served in turn. */
 static void test_an_upload_is_refused_and_the_connection_lives(void **state)
 {
     struct fixture_reply r = {0};

@@ -1,4 +1,4 @@
-/* http/: which heads of requests are taken (RFC 9112), and how others are refused. */
+/* http/: accepted heads of requests (RFC 9112), and the refusal of others. */
 #include "http_fixture.h"
 
 static const struct err *say_size(struct request *rq, struct reply *rp)
@@ -19,7 +19,7 @@ struct row {
     int status;
 };
 
-/* What a proxy may take for a body is a request of its own: it must not be answered. */
+/* The bytes that a proxy may take for a body are a second request: it must not be answered. */
 #define HIDDEN "GET /get HTTP/1.1\r\nHost: x\r\nX: "
 #define ROW(rule, status, bytes)                                                                   \
     {                                                                                              \
@@ -72,7 +72,7 @@ static const struct row rows[] = {
     ROW("a control character in the version", 400, "GET /get HTTP/1.1\x0b\r\nHost: x\r\n\r\n"),
 };
 
-/* Every refusal is the spec's JSON, readable for a browser's client, and ends the connection. */
+/* Every refusal is the spec's JSON with CORS headers, and ends the connection. */
 static void check_refusal(int fd, const char *rule, int status, const char *errcode)
 {
     struct fixture_reply r = {0};

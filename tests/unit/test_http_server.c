@@ -140,8 +140,7 @@ static const struct row rows[] = {
      "POST /object" HOST "Transfer-Encoding: chunked\r\n\r\n4\r\n{\"a\"\r\n3\r\n:1}\r\n0\r\n\r\n",
      200, "{\"a\":1}"},
     {"malformed JSON", "POST /object" HOST "Content-Length: 2\r\n\r\n{x", 400, NOT_JSON_START},
-    {"no body where one must be", "POST /object" HOST "Content-Length: 0\r\n\r\n", 400,
-     NOT_JSON_START},
+    {"a missing body", "POST /object" HOST "Content-Length: 0\r\n\r\n", 400, NOT_JSON_START},
     {"not an object", "POST /object" HOST "Content-Length: 2\r\n\r\n[]", 400,
      "{\"errcode\":\"M_BAD_JSON\""},
     {"an empty body counts as {}", "POST /maybe" HOST "Content-Length: 0\r\n\r\n", 200, "{}"},
@@ -154,7 +153,7 @@ static const struct row rows[] = {
      "PUT /small" HOST "Transfer-Encoding: chunked\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n", 413,
      "{\"errcode\":\"M_TOO_LARGE\""},
     {"exactly at the limit", "PUT /small" HOST "Content-Length: 10\r\n\r\n1234567890", 200, "10"},
-    {"an error's further members", "GET /refuses" HOST "\r\n", 401,
+    {"other members of an error", "GET /refuses" HOST "\r\n", 401,
      "{\"errcode\":\"M_UNKNOWN_TOKEN\",\"error\":\"Not \\\"you\\\"\",\"soft_logout\":true}"},
     {"the cause stays inside", "GET /fails" HOST "\r\n", 500,
      "{\"errcode\":\"M_UNKNOWN\",\"error\":\"Internal server error\"}"},
@@ -299,7 +298,7 @@ static void test_head(void **state)
     fixture_forget(&r);
 }
 
-/* A client that sends all of a body that is far too large before it reads must still learn why. */
+/* A client that sends a far too large body before it reads must still get the error. */
 static void test_refused_upload_hears_why(void **state)
 {
     struct fixture_reply r = {0};
@@ -334,7 +333,7 @@ static void test_expect_continue(void **state)
     fixture_send(fd, "PUT /raw HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n"
                      "Expect: 100-continue\r\n\r\n");
     assert_true(fixture_read(fd, true, &r));
-    assert_int_equal(r.status, 413); /* without having asked for the body */
+    assert_int_equal(r.status, 413); /* without 100 Continue */
     close(fd);
     fixture_forget(&r);
 }
@@ -365,7 +364,7 @@ static void test_slow_clients_are_cut(void **state)
     shutdown(half, SHUT_WR);
     int64_t from = mono_ms(), until = from + 8000;
     bool head_cut = false, body_cut = false;
-    while (!(head_cut && body_cut) && mono_ms() < until) { /* a byte now and then */
+    while (!(head_cut && body_cut) && mono_ms() < until) { /* one byte at a time */
         fixture_send(head, "X");
         fixture_send(body, "x");
         head_cut = head_cut || fixture_is_closed(head, 100);
@@ -383,7 +382,7 @@ static void test_slow_clients_are_cut(void **state)
     http_server_stop(s, 0);
 }
 
-/* Over the limit connections wait in the kernel until others end, and idle ones do so for them. */
+/* Over the limit connections wait in the kernel until others end; idle ones are closed for them. */
 static void test_connection_limit(void **state)
 {
     struct http_config config = fixture_config();

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
-/* What requests wait for: a counter. */
+/* Requests wait for this counter. */
 static struct queue_source {
     struct lock lock;
     struct waiter *first;
@@ -57,7 +57,7 @@ static int count_waiters(void)
     return source.waiters;
 }
 
-/* Sets the value and wakes whoever waits, as a publisher does: under the source's lock. */
+/* Sets the value and wakes the waiters, as a publisher does: under the source's lock. */
 static void publish(int value)
 {
     LOCKED(&source.lock);
@@ -101,7 +101,7 @@ static void count_end(void *ctx, struct request *rq)
     atomic_fetch_add(&runs_ended, 1);
 }
 
-/* Tells which pools' workers ran it. */
+/* Returns the pools whose workers ran it. */
 static const struct err *go_elsewhere(struct request *rq, struct reply *rp)
 {
     char thread[16];
@@ -200,7 +200,7 @@ static void test_body_outlives_a_wait(void **state)
     fixture_forget(&r);
 }
 
-/* The wake falls before, into and after the moment at which the handler's answer becomes a wait. */
+/* The wake comes before, while and after the handler's answer becomes a wait. */
 static void test_another_pool(void **state)
 {
     struct fixture_reply r = {0};

@@ -40,7 +40,7 @@ static void test_server_names(void **state)
         {"unclosed IPv6", "[::1", false},
         {"IPv6 without brackets", "::1", false},
         {"rest behind IPv6", "[::1]x", false},
-        {"letters beyond f in IPv6", "[::g]", false},
+        {"letters after f in IPv6", "[::g]", false},
         {"too short for IPv6", "[:]", false},
         {"empty brackets", "[]", false},
     };

@@ -101,7 +101,7 @@ static void counting_free(void *p)
     free(p);
 }
 
-/* What jansson takes is never much more than what was counted, and seldom far less. */
+/* jansson never uses much more memory than was counted, and seldom far less. */
 static void test_measure(void **state)
 {
     static const struct {
@@ -182,7 +182,7 @@ static void test_budget(void **state)
     assert_false(budget_take(&b, 5, 1));
     budget_give_back(&b, 4, 1000);
     assert_true(budget_take(&b, 5, 1));
-    for (int i = 0; i < 1000; i++) /* twenty that take what they get, and give up what is over */
+    for (int i = 0; i < 1000; i++) /* twenty that take what they get, and return the rest */
         for (uint64_t hog = 10; hog < 30; hog++) {
             budget_take(&b, hog, 1);
             if (budget_is_over(&b, hog))
@@ -221,7 +221,7 @@ static const struct err *read_tree(struct arena *a, uint64_t source, size_t byte
 
 enum { MIB = 1 << 20 };
 
-/* Ten sources have as much as they get, and keep it. */
+/* Ten sources take all they get, and keep it. */
 static void test_another_source_has_its_share(void **state)
 {
     struct arena *hogs[30];
@@ -229,7 +229,7 @@ static void test_another_source_has_its_share(void **state)
     for (uint64_t source = 1; source <= 10; source++)
         for (size_t mib = 24; mib; mib /= 2) {
             struct tree_memory m = {.source = source, .bytes = mib * MIB};
-            if (!tree_memory_take(&m)) /* it would wait */
+            if (!tree_memory_take(&m)) /* the next would wait */
                 continue;
             tree_memory_give_back(&m);
             hogs[n] = arena_create();
@@ -276,18 +276,18 @@ static void end_reader(struct reader *r)
     arena_destroy(r->arena);
 }
 
-/* Of those that wait, the source that holds nothing is next; and none that comes passes it. */
+/* Of the waiting sources, the one that holds nothing is next; later ones do not overtake it. */
 static void test_sources_are_served_in_turn(void **state)
 {
     arena_auto struct arena *first = arena_create(), *second = arena_create();
     struct reader same, other;
     check_error("first", read_tree(first, 1, 30 * MIB), NULL);
     check_error("second", read_tree(second, 2, 30 * MIB), NULL);
-    start_reader(&same, 2, 1); /* 80 MiB and 50 of its own are too many */
+    start_reader(&same, 2, 1); /* 80 MiB and another 50 are too many */
     start_reader(&other, 3, 2);
     struct tree_memory late = {.source = 4, .bytes = 2 * MIB};
     assert_false(tree_memory_take(&late));
-    arena_reset(first); /* room for one of them */
+    arena_reset(first); /* space for one of them */
     end_reader(&other);
     assert_false(atomic_load(&same.done));
     arena_reset(second);

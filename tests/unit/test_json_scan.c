@@ -88,7 +88,7 @@ static void test_get(void **state)
         const char *proves, *doc, *key, *value;
     } rows[] = {
         {"number", "{'a':1,'b':2}", "b", "2"},
-        {"the value as it stands", "{ 'a' : { 'b' : [ 1 , 2 ] } }", "a", "{ 'b' : [ 1 , 2 ] }"},
+        {"the unchanged value", "{ 'a' : { 'b' : [ 1 , 2 ] } }", "a", "{ 'b' : [ 1 , 2 ] }"},
         {"a string keeps its quotes", "{'a':'x\\\"}'}", "a", "'x\\\"}'"},
         {"a word", "{'a':true ,'b':null}", "a", "true"},
         {"absent", "{'a':1}", "b", NULL},
@@ -154,7 +154,7 @@ static void test_next_walks_arrays(void **state)
     assert_int_equal(n, 4);
 }
 
-/* Not promised to make sense, but to stay within the bytes. */
+/* The result may be meaningless, but stays within the bytes. */
 static void test_next_survives_garbage(void **state)
 {
     static const char *const rows[] = {"{\"",   "{\"a",  "{\"a\"", "{\"a\":", "{\"a\":\"", "[\"\\",

@@ -1,6 +1,5 @@
-/* The keyring on a database and the real client, with servers that refuse connections: what is kept
- * is found, nobody is asked twice, many are asked at once, and whoever waits is let go at the stop.
- */
+/* The keyring on a database and the real client, with servers that refuse connections: stored
+ * keys are found, no server is asked twice, many are asked at once, and a stop ends all waits. */
 #include "node_fixture.h"
 
 #include "base/clock.h"
@@ -83,7 +82,7 @@ static void test_kept_keys(void **state)
 
 enum { SERVERS = 40, THREADS = 6 };
 
-/* Ports of the loopback address on which nobody listens. */
+/* Ports of the loopback address on which no server listens. */
 static void want(struct arena *a, struct key_wanted_of *w)
 {
     for (int i = 0; i < SERVERS; i++)
@@ -125,7 +124,7 @@ static void test_no_server_is_asked_twice(void **state)
         assert_non_null(well);
     }
     assert_int_equal(failed_so_far() - before, SERVERS);
-    /* And once more, at once: they are left alone. */
+    /* Again at once: they are not asked. */
     int64_t from = mono_ms();
     assert_non_null(find_all(&server));
     assert_true(mono_ms() - from < 1000);
@@ -142,7 +141,7 @@ static void *find_silent(void *arg)
     return e ? NULL : arg;
 }
 
-/* A server that takes connections and says nothing. */
+/* A server that accepts connections and never answers. */
 static void test_stopping_lets_go(void **state)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

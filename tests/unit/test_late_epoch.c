@@ -1,5 +1,5 @@
-/* The head of the log is held while an epoch begins: it begins after the committer has given up,
- * and is its own all the same. */
+/* The head of the log is locked while an epoch begins: it begins after the committer has given up,
+ * which recognises it as its own nevertheless. */
 #include "log_fixture.h"
 
 #include "base/clock.h"

@@ -1,4 +1,4 @@
-/* What others wrote cannot make a line of the log anything but a line of the log. */
+/* Text of users and servers cannot break the lines of the log. */
 #include "base/log.h"
 #include "base/str.h"
 
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-/* What a record with this message and this field looks like. */
+/* The record with this message and this field. */
 static struct str written(char *into, size_t size, enum log_format format, const char *text)
 {
     int pipe_ends[2], kept = dup(STDERR_FILENO);
@@ -30,7 +30,7 @@ static struct str written(char *into, size_t size, enum log_format format, const
 static const char *const texts[] = {
     "caf\xc3", /* cut */
     "\xff\xc2\x9b"
-    "2J", /* not UTF-8, then a terminal's order to clear the screen */
+    "2J", /* not UTF-8, then an escape sequence that clears the screen */
     "a\nb\x1b[2J\"",
     "\u00e9\u00a0\U0001f980",
 };

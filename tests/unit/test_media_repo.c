@@ -1,4 +1,4 @@
-/* Who is woken when, with waiters that only count their wakes. */
+/* The wakes of waiters, which only count them. */
 #include "check.h"
 
 #include "server/media/repo.h"
@@ -44,7 +44,7 @@ static bool ask(struct media_repo *r, int i)
     return media_repo_take_decoder(r, &clients[i].waiter);
 }
 
-/* Takes what there is; how many turns that were. */
+/* Takes all turns; their number. */
 static int take_all(struct media_repo *r)
 {
     int n = 0;
@@ -67,7 +67,7 @@ static void test_decoders_are_bounded_and_in_order(void **state)
     assert_in_range(n, 1, 4);
     assert_false(ask(r, 1));
     assert_false(ask(r, 2));
-    assert_false(ask(r, 1)); /* woken for nothing, it keeps its place */
+    assert_false(ask(r, 1)); /* after a spurious wake it keeps its place */
     media_repo_release_decoder(r);
     assert_int_equal(clients[1].wakes, 1);
     assert_int_equal(clients[2].wakes, 0);
@@ -86,7 +86,7 @@ static void test_a_wake_that_is_not_needed_is_passed_on(void **state)
     assert_false(ask(r, 1));
     assert_false(ask(r, 2));
     media_repo_release_decoder(r);
-    leave(&clients[1]); /* found its thumbnail made by another, or hung up */
+    leave(&clients[1]); /* its thumbnail was made by another, or it hung up */
     assert_int_equal(clients[2].wakes, 1);
     end_all(r, n - 1);
 }
@@ -98,7 +98,7 @@ static void test_several_free_decoders_wake_several(void **state)
     for (int i = 1; i < CLIENTS; i++)
         assert_false(ask(r, i));
     end_all(r, n);
-    for (int i = 1; i <= n; i++) { /* each that takes one wakes the next */
+    for (int i = 1; i <= n; i++) { /* each taken turn wakes the next */
         assert_in_range(clients[i].wakes, 1, n);
         assert_true(ask(r, i));
     }
@@ -122,7 +122,7 @@ static void test_uploads_wake_those_who_wait_for_them(void **state)
     assert_int_equal(clients[1].wakes, 2);
 }
 
-/* A thumbnail of what was only announced: first the upload is awaited, then a turn. */
+/* A thumbnail of a pending upload: first it waits for the upload, then for a turn. */
 static void test_from_one_wait_to_the_other(void **state)
 {
     struct media_repo *r = *state;

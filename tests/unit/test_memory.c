@@ -31,11 +31,11 @@ static void give(char **pieces, int from, int to)
     }
 }
 
-/* It is looked at twice: in the middle of a burst, when half is free, and after its end. */
+/* The heap is checked twice: in the middle of a burst, when half is free, and after its end. */
 static void test_what_a_burst_frees_late_goes_back_too(void **state)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    skip(); /* they bring a malloc of their own */
+    skip(); /* sanitizers have their own malloc */
 #endif
     char **pieces = calloc(PIECES, sizeof *pieces);
     take(pieces);
@@ -45,7 +45,7 @@ static void test_what_a_burst_frees_late_goes_back_too(void **state)
     assert_true(memory_trim());
     size_t half = memory_resident();
     assert_true(half < all - all / 4);
-    assert_false(memory_trim()); /* there is nothing more */
+    assert_false(memory_trim()); /* nothing is left to trim */
     give(pieces, PIECES / 2, PIECES);
     assert_true(memory_trim());
     assert_true(memory_resident() < half - half / 2);

@@ -65,7 +65,7 @@ static void a_second_run_applies_nothing(void **state)
 
 static void a_missing_migration_is_applied(void **state)
 {
-    /* The newest one, forgotten and undone: its tables are not there, so it must run again. */
+    /* The newest migration is undone and its record removed: it must run again. */
     NO_ERR(pg_command(pg_uri(), "DROP SCHEMA public CASCADE; CREATE SCHEMA public"));
     int applied = 0;
     NO_ERR(migrate(pg_uri(), &applied));
@@ -116,7 +116,7 @@ static void a_database_that_is_away_is_unavailable(void **state)
     assert_non_null(strstr(e->cause, "/nonexistent"));
 }
 
-/* ---- what there must be ---- */
+/* ---- required objects ---- */
 
 static void list_objects(struct arena *a, struct buf *ret)
 {
@@ -207,7 +207,7 @@ static void a_check_changes_nothing(void **state)
     NO_ERR(pg_command(pg_uri(), "DROP DATABASE concorde_unit_empty"));
 }
 
-/* ---- whose it is ---- */
+/* ---- ownership ---- */
 
 static const struct err *claim(const char *server_name, bool may_claim, bool *ret_is_new)
 {

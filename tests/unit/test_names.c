@@ -4,7 +4,7 @@
 
 #include "check.h"
 
-enum { ALICE = 1, BOB, LI, EMOJI, SPACED, NOBODY, MEMBERS };
+enum { ALICE = 1, BOB, LI, EMOJI, SPACED, NAMELESS, MEMBERS };
 
 static struct name_index *some_members(void)
 {
@@ -14,7 +14,7 @@ static struct name_index *some_members(void)
     name_index_put(n, LI, "@u17:test.example", "李雷");
     name_index_put(n, EMOJI, "@u18:test.example", "Éric (ops)");
     name_index_put(n, SPACED, "@u19:test.example", "[bot] Alice");
-    name_index_put(n, NOBODY, "@u20:test.example", "");
+    name_index_put(n, NAMELESS, "@u20:test.example", "");
     return n;
 }
 
@@ -48,7 +48,7 @@ static void test_users_that_a_body_names(void **state)
         {"a localpart of several words", "ask bob.b today", "2"},
         {"its first word alone is none", "ask bob today", ""},
         {"no match within a word", "malice and alices", ""},
-        {"an underscore is of the word", "_alice alice_", ""},
+        {"an underscore is part of the word", "_alice alice_", ""},
         {"a name without ASCII letters", "你好李雷，再见", "3"},
         {"half of it", "你好李", ""},
         {"case of other alphabets", "éRIC (OPS) is on call", "4"},
@@ -58,7 +58,7 @@ static void test_users_that_a_body_names(void **state)
         {"a name that begins with a sign", "ping [bot] alice", "15"},
         {"numbers", "u17 u18 u19 u20", "3456"},
         {"several at once", "alice, bob.b", "12"},
-        {"the empty name names nobody", " ", ""},
+        {"the empty name matches no member", " ", ""},
         {"an empty body", "", ""},
     };
     arena_auto struct arena *a = arena_create();
@@ -90,7 +90,7 @@ static void count(void *ctx, int64_t user)
     ++*(int *)ctx;
 }
 
-/* Many members come and go; a body that repeats their word looks at them once. */
+/* Many members join and leave; a body that repeats their word checks each once. */
 static void test_many_of_one_word(void **state)
 {
     enum { N = 2000 };

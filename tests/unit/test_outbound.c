@@ -1,4 +1,4 @@
-/* What other servers are owed, from SQL: storage/servers/outbound.h and
+/* Pending data for other servers, in SQL: storage/servers/outbound.h and
  * storage/servers/destinations.h. */
 #include "check.h"
 #include "node_fixture.h"
@@ -156,10 +156,10 @@ static void test_who_has_something_to_do(void **state)
 {
     struct author carol = author_named("@carol:near.example");
     member(&carol, "join");
-    assert_null(find_busy("near.example")); /* nothing was said since */
+    assert_null(find_busy("near.example")); /* no event was sent since */
     int64_t said = send(&alice, "hello");
     const struct destination_row *d = find_busy("near.example");
-    assert_non_null(d); /* although nobody made its row */
+    assert_non_null(d); /* although it had no row */
     assert_true(d->sent_position < said);
     check_owed("(another server)", outbound_events, said, NOTHING);
     save(said, 0);

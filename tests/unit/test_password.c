@@ -80,7 +80,7 @@ static void test_unicode_forms(void **state)
     assert_false(right);
 }
 
-/* Hashes of what was typed, not normalised: by an older version, and by another server. */
+/* Hashes of the password as typed, not normalised: by an older version, and by another server. */
 static void test_hashes_of_the_form_as_typed(void **state)
 {
     char argon[crypto_pwhash_STRBYTES];
@@ -96,7 +96,7 @@ static void test_hashes_of_the_form_as_typed(void **state)
         assert_null(password_verify(hashes[i], TYPED, 1, &right, &rehash));
         assert_true(right && rehash);
         assert_null(password_verify(hashes[i], SET, 1, &right, &rehash));
-        assert_false(right); /* until it was hashed anew */
+        assert_false(right); /* until it is hashed again */
     }
 }
 

@@ -1,5 +1,5 @@
-/* Which signatures events of other servers need, by room version, and what becomes of wrong ones.
- * The keys are pinned or our own: nobody is asked, and no database is needed. */
+/* Required signatures of events of other servers, by room version, and the outcome of wrong ones.
+ * The keys are pinned or our own: no server is asked, and no database is needed. */
 #include "federation/in/pdu.h"
 
 #include "event_fixture.h"
@@ -9,13 +9,13 @@
 #define SEED(letter) letter "JDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW+3XA1"
 #define OLD_UNTIL 1600000000000
 
-enum signer { US, US_OLD, ONE, TWO, TWO_B, STRANGER, SIGNERS };
+enum signer { US, US_OLD, ONE, TWO, TWO_B, THREE, SIGNERS };
 static const struct {
     const char *server, *line;
 } signers[SIGNERS] = {
     [US] = {"us", "ed25519 new " SEED("Y")},   [US_OLD] = {"us", "ed25519 old " SEED("Z")},
     [ONE] = {"one", "ed25519 1 " SEED("W")},   [TWO] = {"two", "ed25519 2 " SEED("X")},
-    [TWO_B] = {"two", "ed25519 b " SEED("V")}, [STRANGER] = {"three", "ed25519 3 " SEED("U")},
+    [TWO_B] = {"two", "ed25519 b " SEED("V")}, [THREE] = {"three", "ed25519 3 " SEED("U")},
 };
 
 static struct fixture {
@@ -74,7 +74,7 @@ static int stop(void **state)
     return 0;
 }
 
-/* What an event is made of; `by` ends with SIGNERS. */
+/* The members of an event; `by` ends with SIGNERS. */
 struct words {
     const char *sender, *type, *state_key, *content, *event_id_server;
     int64_t ts;
@@ -99,7 +99,7 @@ static const struct event *make(const struct room_version *v, const struct words
         .auth_events = ids,
         .auth_n = 1,
     };
-    /* The first signer is also in whose name the event's id is made (versions 1 and 2). */
+    /* The event's id has the first signer's server name (versions 1 and 2). */
     const char *origin = w->event_id_server ? w->event_id_server : signers[w->by[0]].server;
     struct event *e, *signed_;
     check_error("building", event_build(v, &t, origin, &fixture.keys[w->by[0]], &e), NULL);
@@ -209,7 +209,7 @@ static void test_signatures_wanted(void **state)
          {.sender = "@a:us", .ts = OLD_UNTIL - 1, .by = {US_OLD, SIGNERS}},
          1,
          12},
-        {"an old key, later, in versions that do not mind",
+        {"an old key, later, in versions that allow it",
          {.sender = "@a:us", .ts = OLD_UNTIL + 1, .by = {US_OLD, SIGNERS}},
          1,
          4},
@@ -222,11 +222,7 @@ static void test_signatures_wanted(void **state)
          {.sender = "@a:us", .ts = OLD_UNTIL + 1, .by = {US, US_OLD, SIGNERS}},
          5,
          12},
-        {"closed federation",
-         {.sender = "@a:three", .by = {STRANGER, SIGNERS}},
-         1,
-         12,
-         "M_FORBIDDEN"},
+        {"closed federation", {.sender = "@a:three", .by = {THREE, SIGNERS}}, 1, 12, "M_FORBIDDEN"},
     };
     for (size_t i = 0; i < COUNT(rows); i++)
         for (int n = rows[i].first; n <= rows[i].last; n++) {
@@ -251,7 +247,7 @@ static void test_changed_events(void **state)
 {
     for (const struct room_version *v = room_versions; v->id; v++) {
         const struct event *e = make(v, &(struct words){.by = {ONE, SIGNERS}});
-        /* What redaction takes away is not covered by signatures, only by the hash. */
+        /* Redacted members are not covered by signatures, only by the hash. */
         struct pdu p = read_one(v, NULL, replaced(e->json.p, "\"body\":\"x\"", "\"body\":\"y\""));
         check("a wrong hash", v, &p, NULL);
         check_text("redacted", p.event->content, "{}");
@@ -289,7 +285,7 @@ static void test_one_wrong_signature_of_two(void **state)
     check("a known key's signature is wrong", v, &p, "M_INVALID_SIGNATURE");
 }
 
-/* Enough of them for several threads; each is judged for itself. */
+/* Enough of them for several threads; each is checked alone. */
 static void test_many(void **state)
 {
     enum { MANY = 500 };

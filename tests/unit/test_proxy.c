@@ -85,7 +85,7 @@ static const struct {
 } chains[] = {
     {"no header", "", "10.0.0.1"},
     {"one client", "192.0.2.1", "192.0.2.1"},
-    {"what the client claims is not believed", "6.6.6.6, 192.0.2.1", "192.0.2.1"},
+    {"the client's own entry is ignored", "6.6.6.6, 192.0.2.1", "192.0.2.1"},
     {"proxies behind proxies", "192.0.2.1, 10.1.1.1,10.2.2.2", "192.0.2.1"},
     {"only proxies: the farthest", "10.3.3.3, 10.2.2.2", "10.3.3.3"},
     {"IPv6", "2001:db8::7", "2001:db8::7"},

@@ -1,4 +1,4 @@
-/* Which rule an event meets, and what follows. */
+/* The rule that matches an event, and its actions. */
 #include "tests/unit/json_quotes.h"
 
 #include "matrix/push_rules.h"
@@ -68,7 +68,7 @@ static const struct row predefined_rows[] = {
      ".m.rule.is_user_mention", "nhdefault"},
     {"my display name", MESSAGE("hey AL *!"), &usual, ".m.rule.contains_display_name", "nhdefault"},
     {"its star is no wildcard", MESSAGE("Al what"), &usual, ".m.rule.message", "n-"},
-    {"my name is old-fashioned beside mentions", MENTIONING("hey Al * alice @room", "{}"), &usual,
+    {"my name is ignored beside mentions", MENTIONING("hey Al * alice @room", "{}"), &usual,
      ".m.rule.message", "n-"},
     {"no display name", MESSAGE("hey"), &nameless, ".m.rule.message", "n-"},
     {"the room is mentioned", MENTIONING("hi", "{'room':true}"), &usual, ".m.rule.is_room_mention",
@@ -153,7 +153,7 @@ static void test_master(void **state)
     }
 }
 
-/* Who is singled out, and would a name match? */
+/* The users singled out, and whether a name may match. */
 struct singled {
     const char *user_id;
     bool found;
@@ -178,7 +178,7 @@ static bool is_singled_out(const json_t *event, const struct push_context *c)
            (c->display_name && push_words_contain(&words, str_of(c->display_name)));
 }
 
-/* For whom the event does not single out, base and whole evaluation agree. */
+/* For users who are not singled out, base and whole evaluation agree. */
 static void test_base(void **state)
 {
     json_auto_t *ruleset = push_rules_merge(ALICE, NULL);
@@ -186,9 +186,9 @@ static void test_base(void **state)
     for (size_t i = 0; i < sizeof predefined_rows / sizeof *predefined_rows; i++) {
         const struct row *r = &predefined_rows[i];
         json_auto_t *event = quoted(r->event);
-        struct push_context nobody = *r->context;
-        nobody.user_id = nobody.display_name = NULL;
-        struct push_outcome base = push_rules_evaluate_base(event, &nobody), whole;
+        struct push_context anonymous = *r->context;
+        anonymous.user_id = anonymous.display_name = NULL;
+        struct push_outcome base = push_rules_evaluate_base(event, &anonymous), whole;
         push_rules_evaluate(ruleset, event, r->context, &whole);
         char base_text[50], whole_text[50];
         outcome_text(&base, base_text);
@@ -247,8 +247,8 @@ static void test_conditions(void **state)
          "{'kind':'event_match','key':'content.body','pattern':'example'}", true},
         {"event_match on the body wants whole words",
          "{'kind':'event_match','key':'content.body','pattern':'exampl'}", false},
-        {"event_match on what is absent", "{'kind':'event_match','key':'content.x','pattern':'*'}",
-         false},
+        {"event_match on an absent member",
+         "{'kind':'event_match','key':'content.x','pattern':'*'}", false},
         {"event_match on an integer", "{'kind':'event_match','key':'content.n','pattern':'*'}",
          false},
         {"event_match on null", "{'kind':'event_match','key':'content.nil','pattern':'*'}", false},
@@ -384,8 +384,7 @@ static void test_own_kinds_not_matching(void **state)
         {"a content rule needs a body", EVENT("m.room.message", "{'body':1}"), &usual, "none",
          "--"},
         {"a content rule takes any type", EVENT("org.x", "{'body':'hi'}"), &usual, "c", "n-"},
-        {"a user's own content rule cares not for mentions", MENTIONING("hi", "{}"), &usual, "c",
-         "n-"},
+        {"a user's own content rule ignores mentions", MENTIONING("hi", "{}"), &usual, "c", "n-"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         check(ruleset, &rows[i]);
@@ -420,7 +419,7 @@ static void test_actions(void **state)
     }
 }
 
-/* As many rules as one may have, with as many conditions, none of which matches before its end. */
+/* The maximum of rules and conditions, none of which fails before its end. */
 static json_t *costly_rules(void)
 {
     json_t *overrides = json_array(), *contents = json_array();
@@ -459,7 +458,7 @@ static void test_steps_are_bounded(void **state)
     push_rules_evaluate(ruleset, event, &c, &o);
     assert_int_equal(o.steps, 100);
     assert_true(o.notify);
-    /* What people write is far below. */
+    /* Real rules are far smaller. */
     json_object_set_new(json_object_get(event, "content"), "body", json_string("a word or two"));
     json_auto_t *few = quoted("{'rules':{'content':[{'rule_id':'c','default':false,'enabled':true,"
                               "'actions':[],'pattern':'two'}]}}");
@@ -481,11 +480,11 @@ static void test_mentioned(void **state)
         const char *proves, *event, *users;
         bool names;
     } rows[] = {
-        {"nobody, but names matter", MESSAGE("hi"), "", true},
-        {"everybody in the list", MENTIONING("hi", "{'user_ids':['@a:x','@b:x']}"), "@a:x @b:x ",
+        {"no user, but names matter", MESSAGE("hi"), "", true},
+        {"all users of the list", MENTIONING("hi", "{'user_ids':['@a:x','@b:x']}"), "@a:x @b:x ",
          false},
         {"mentions alone switch names off", MENTIONING("hi", "{}"), "", false},
-        {"what is no user id is left out",
+        {"values that are no user ids are left out",
          MENTIONING("hi", "{'user_ids':[1,'@a:x',{},'@n\\u0000:x']}"), "@a:x ", false},
         {"not a list", MENTIONING("hi", "{'user_ids':'@a:x'}"), "", false},
         {"the invited", STATE("m.room.member", "@i:x", "{'membership':'invite'}"), "@i:x ", false},

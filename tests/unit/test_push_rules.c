@@ -117,7 +117,7 @@ static const char *put(struct user *u, const char *kind, const char *id, const c
     json_auto_t *b = quoted(body), *was = json_deep_copy(u->stored);
     json_t *stored = NULL;
     const struct err *e = push_rules_put(u->stored, kind, id, b, before, after, &stored);
-    assert_true(json_equal(was, u->stored) || !was); /* what went in is not changed */
+    assert_true(json_equal(was, u->stored) || !was); /* the input is not changed */
     assert_true(!e == !!stored);
     if (stored)
         take(u, stored);
@@ -275,7 +275,7 @@ static void test_changes_of_predefined_rules(void **state)
     assert_rule(&u, "underride", ".m.rule.message",
                 "{'rule_id':'.m.rule.message','default':true,'enabled':false,'actions':[],"
                 "'conditions':[" MATCH("type", "m.room.message") "]}");
-    /* Setting all back leaves no change. */
+    /* After resetting all, no change is stored. */
     assert_string_equal(enable(&u, "override", ".m.rule.master", false), "");
     assert_string_equal(act(&u, "underride", ".m.rule.message", "['notify']"), "");
     assert_true(push_rules_changed(u.stored));
@@ -326,8 +326,8 @@ static void test_refusals(void **state)
         {"condition without kind", "underride", "x", "{'actions':[],'conditions':[{}]}", NULL, NULL,
          "M_MISSING_PARAM"},
         {"body that is no object", "override", "x", "[]", NULL, NULL, "M_MISSING_PARAM"},
-        {"before what is not there", "override", "x", NOTHING, "y", NULL, "M_UNKNOWN"},
-        {"after what is not there", "override", "x", NOTHING, NULL, "y", "M_UNKNOWN"},
+        {"before a rule that does not exist", "override", "x", NOTHING, "y", NULL, "M_UNKNOWN"},
+        {"after a rule that does not exist", "override", "x", NOTHING, NULL, "y", "M_UNKNOWN"},
         {"not beside predefined rules", "override", "x", NOTHING, ".m.rule.master", NULL,
          "M_UNKNOWN"},
         {"not beside rules of another kind", "override", "x", NOTHING, "!there", NULL, "M_UNKNOWN"},
@@ -401,7 +401,7 @@ static void test_number_of_rules(void **state)
     json_decref(u.stored);
 }
 
-/* What is stored may be damaged; it must not harm. */
+/* Damaged stored rules must do no harm. */
 static void test_strange_stored_forms(void **state)
 {
     static const char *const forms[] = {

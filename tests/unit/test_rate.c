@@ -37,7 +37,7 @@ static void test_buckets_are_apart(void **state)
     rate_table_destroy(t);
 }
 
-/* One token is enough for many things at once, which are paid off before the next one. */
+/* One token allows many actions at once, which are paid off before the next one. */
 static void test_a_debt(void **state)
 {
     struct rate_table *t = rate_table_create();
@@ -50,7 +50,7 @@ static void test_a_debt(void **state)
     rate_table_destroy(t);
 }
 
-/* What cannot be refused any more is paid off later, even if nothing was left. */
+/* An action that cannot be refused any more is paid off later, even if no token was left. */
 static void test_owing(void **state)
 {
     struct rate_table *t = rate_table_create();
@@ -74,7 +74,7 @@ static void test_no_limit(void **state)
     rate_table_destroy(t);
 }
 
-/* However many callers there were: those who wait keep their place, the idle ones make room. */
+/* With many callers, the limited ones are kept, and the idle ones replaced. */
 static void test_the_table_is_bounded(void **state)
 {
     struct rate_table *t = rate_table_create();

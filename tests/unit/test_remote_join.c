@@ -31,7 +31,7 @@ static int tear_down(void **state)
 
 enum { MEMBERS = 40, EVENTS_MAX = 3 * REMOTE_STATE_AT_ONCE };
 
-/* A room of another server: what it has, as that server would tell it. */
+/* A room of another server, as that server would send it. */
 struct far_room {
     struct scope s;
     struct job *job;
@@ -174,7 +174,7 @@ static void members_may_come_later(void **state)
         struct author alice = author_named(ALICE);
         const char *id;
         NO_ERR(send_text(r.job, r.room_id, &alice, "already here", &id));
-        /* somebody whose membership is not known yet speaks */
+        /* a user whose membership is not known yet sends an event */
         const struct event *said = far_add(&r, "m.room.message", "@user3:third.example", NULL,
                                            "{\"body\":\"hi\"}", r.state[4 + 3]);
         assert_int_equal(accept_one(r.job, r.room_id, said).verdict, VERDICT_MISSING);
@@ -196,7 +196,7 @@ static void members_may_come_later(void **state)
         NO_ERR(room_await_resync(r.job, &room, mono_ms() + 10, &done));
         assert_true(done);
         NO_ERR(room_resync(r.job, room, &remote)); /* after a restart: once more */
-        /* events that fork from the joining find the members that were told later */
+        /* events that fork from the join have the members that were received later */
         const struct stored_event *late = NULL;
         for (size_t i = 0; i < n; i++)
             if (list[i].room == room->id)
@@ -281,7 +281,7 @@ static void add_much_state(struct far_room *r)
     far_add(r, "m.room.topic", CAROL, "", "{\"topic\":\"comes with the join\"}", r->carol);
 }
 
-/* What others write meanwhile waits for one piece of it. */
+/* Other writes wait for one part of it only. */
 static void a_large_state_comes_in_pieces(void **state)
 {
     struct far_room r;
@@ -321,7 +321,7 @@ static void too_many_kinds_of_state_are_refused(void **state)
     scope_finish(&r.s);
 }
 
-/* What members did while we were away is known when we are back. */
+/* Membership changes during our absence are known after the rejoin. */
 static void members_of_a_former_membership_are_replaced(void **state)
 {
     struct far_room r;
@@ -359,7 +359,7 @@ SQL(largest_end_sql, "SELECT COALESCE(max(n), 0) FROM (SELECT count(*) AS n FROM
                      "JOIN rooms r ON r.id = s.room WHERE r.room_id = $1 "
                      "AND valid_to < 9223372036854775807 GROUP BY valid_to) w")
 
-/* The other server forgets most of what it has told. */
+/* Removes most of the room from the other server's answers. */
 static void a_large_former_state_ends_in_pieces(void **state)
 {
     struct far_room r;
@@ -400,8 +400,8 @@ static void *complete_the_room(void *arg)
     return NULL;
 }
 
-/* The members are told of beside the timeline. Meanwhile history gives them places in it: what
- * becomes current state is where they are then. */
+/* The members are received off the timeline. Meanwhile backfill puts them on it: the current state
+ * then has their positions. */
 static void members_and_history_may_come_at_once(void **state)
 {
     enum { ROUNDS = 12 };
@@ -415,7 +415,7 @@ static void members_and_history_may_come_at_once(void **state)
         struct completion c = {.r = &r};
         pthread_create(&c.thread, NULL, complete_the_room, &c);
         while (history_add(r.job, room, r.line, before_n, NULL, 0, &added))
-            room = room_named(r.job, r.room_id); /* it lost to the other */
+            room = room_named(r.job, r.room_id); /* the other was first */
         pthread_join(c.thread, NULL);
         room = room_named(r.job, r.room_id);
         assert_int_equal(room->joined_n, MEMBERS + 2);
@@ -436,14 +436,14 @@ static void invites_are_noted_and_undone(void **state)
         .version = r.v, .room_id = r.room_id, .event = invite, .stripped = STR("[]")};
     struct author alice = author_named(ALICE);
     NO_ERR(room_note_membership(r.job, &note));
-    NO_ERR(room_note_membership(r.job, &note)); /* told twice */
+    NO_ERR(room_note_membership(r.job, &note)); /* received twice */
     assert_int_equal(room_membership(room_named(r.job, r.room_id), alice.user), MEMBERSHIP_INVITE);
     assert_false(room_is_resident(room_named(r.job, r.room_id)));
     r.target = invite;
     note.event = far_add(&r, "m.room.member", "@user1:third.example", ALICE,
                          "{\"membership\":\"leave\"}", r.carol);
     const struct err *e = room_note_membership(r.job, &note);
-    assert_true(e && e->code == ERR_FORBIDDEN); /* not who invited */
+    assert_true(e && e->code == ERR_FORBIDDEN); /* not the inviting user */
     r.n--;
     r.state_n--;
     note.event = far_add(&r, "m.room.member", CAROL, ALICE, "{\"membership\":\"leave\"}", r.carol);
@@ -490,8 +490,8 @@ static void sweep_noted(int64_t days_later, int64_t since)
     scope_finish(&s);
 }
 
-/* Whose server had us note them does not matter, nor how it came: what matters is whether a user of
- * ours has to do with them. */
+/* Old noted rooms are removed unless a user of ours is in them or invited to them, whatever server
+ * had them noted. */
 static void noted_rooms_go_when_they_are_old(void **state)
 {
     struct far_room rejected, waiting, joined_at;
@@ -521,7 +521,7 @@ static void noted_rooms_go_when_they_are_old(void **state)
     note(&rejected, "invite"); /* it can be noted anew */
     assert_int_not_equal(room_named(rejected.job, rejected.room_id)->id, id);
     sweep_noted(RETENTION_ROOMS_DAYS, then);
-    note(&waiting, "leave"); /* it was made sure of meanwhile, and changed */
+    note(&waiting, "leave"); /* it was confirmed meanwhile, and changed */
     sweep_noted(RETENTION_ROOMS_DAYS, then);
     assert_int_equal(
         room_membership(room_named(waiting.job, waiting.room_id), author_named(ALICE).user),
@@ -531,7 +531,7 @@ static void noted_rooms_go_when_they_are_old(void **state)
     scope_finish(&joined_at.s);
 }
 
-/* Anybody may send an invite to a room that they name, of a version that they make up. */
+/* Any server may send an invite with any room id and version. */
 static void a_lie_about_the_version_does_not_last(void **state)
 {
     struct far_room r;

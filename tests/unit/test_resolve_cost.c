@@ -1,5 +1,5 @@
-/* State resolution costs what the conflict is large: an event of a fork takes few statements,
- * however long the chains of auth events are that the room's state stands upon. */
+/* The cost of state resolution depends on the size of the conflict: an event of a fork takes few
+ * statements, however long the auth chains of the room's state are. */
 #include "node_with_alice.h"
 #include "remote_events.h"
 
@@ -92,7 +92,7 @@ static void close_scene(struct scene *c)
     scope_finish(&c->s);
 }
 
-/* Bob changes his name again and again, which anybody can do. */
+/* Bob changes his name again and again, as every user can. */
 static void make_chain(struct scene *c, int length)
 {
     struct incoming in[AT_ONCE];
@@ -108,7 +108,7 @@ static void make_chain(struct scene *c, int length)
     }
 }
 
-/* The i-th of what bob does on his side: messages, and every other kind of state. */
+/* The i-th event of bob on his side: messages, and every other kind of state. */
 static const struct event *on_the_fork(struct scene *c, int i)
 {
     if (i % 3 == 0)
@@ -118,7 +118,7 @@ static const struct event *on_the_fork(struct scene *c, int i)
     return bobs(c, "m.room.message", NULL, "{\"body\":\"hi\",\"msgtype\":\"m.text\"}");
 }
 
-/* Of this test's job: nothing that others do counts. */
+/* Statements of this test's job, without those of others. */
 static int64_t statements(const struct scene *c)
 {
     return c->job->tx.statements;
@@ -145,7 +145,7 @@ static const char *versions[] = {"2", "12"};
     for (size_t v##_i = 0; v##_i < sizeof versions / sizeof *versions; v##_i++)                    \
         for (const char *v = versions[v##_i]; v; v = NULL)
 
-/* What /state, /event_auth and send_join answer with. */
+/* The answers of /state, /event_auth and send_join. */
 static void check_auth_chain(struct scene *c)
 {
     const struct stored_event *chain;
@@ -183,8 +183,7 @@ static void long_chains_cost_no_statements(void **state)
     }
 }
 
-/* Nothing but the event itself is written: no commit before it, or beside it, to find out what is
- * stored. */
+/* Only the event itself is written: no other commit is made to find out which events are stored. */
 static void an_event_of_a_fork_is_one_commit(void **state)
 {
     EACH_VERSION(v)
@@ -203,7 +202,7 @@ static void an_event_of_a_fork_is_one_commit(void **state)
     }
 }
 
-/* As after a gap: what goes on from each other is stored at once. */
+/* As after a gap: a chain of events is stored at once. */
 static void events_that_go_on_share_a_commit(void **state)
 {
     EACH_VERSION(v)
@@ -213,7 +212,7 @@ static void events_that_go_on_share_a_commit(void **state)
         struct accept_outcome out[FORK];
         open_scene(&c, v);
         set_state(&c, "m.room.topic", "{\"topic\":\"ours\"}");
-        take(&c, on_the_fork(&c, 1)); /* what is current is decided */
+        take(&c, on_the_fork(&c, 1)); /* the current state is resolved */
         for (int i = 0; i < FORK; i++)
             in[i] = (struct incoming){.event = on_the_fork(&c, i)};
         int64_t commits = counted("concorde_commits_total"), before = statements(&c);
@@ -252,8 +251,7 @@ static void talk_or_fork(void *ctx, int number)
     scope_finish(&own);
 }
 
-/* What of ours is on its way when an event of a fork comes is stored before it, and none is lost.
- */
+/* Our queued events are stored before an event of a fork that arrives later, and none is lost. */
 static void forks_and_our_messages_cross(void **state)
 {
     EACH_VERSION(v)
@@ -274,8 +272,8 @@ static void forks_and_our_messages_cross(void **state)
     }
 }
 
-/* Bob's server was away, and comes back with a chain that is itself what is in conflict: all of it
- * is looked at, and still in few statements. */
+/* Bob's server was away, and returns with a chain that is itself in conflict: all of it is read, in
+ * few statements. */
 static void a_long_conflict_costs_no_statements(void **state)
 {
     static const char *const some[] = {"10", "12"};
@@ -307,7 +305,7 @@ static void a_long_conflict_costs_no_statements(void **state)
         assert_int_equal(out.verdict, VERDICT_ACCEPTED);
         print_message("v%s: %lld statements for the first event\n", some[k],
                       (long long)(statements(&c) - before));
-        /* And the state that was told, and two names that are new. */
+        /* And the received state, and two new names. */
         assert_in_range(statements(&c) - before, 1, STATEMENTS + 4);
         assert_string_equal(state_id(c.job, c.room_id, "m.room.member", BOB), c.bob);
         for (int i = 0; i < 4; i++) {
@@ -319,7 +317,7 @@ static void a_long_conflict_costs_no_statements(void **state)
     }
 }
 
-/* Into another room, where it does not count, or back from there. */
+/* Moves an event into another room, where it does not count, or back. */
 static void move_away_or_back(struct scene *c, const char *id)
 {
     char sql[200];
@@ -329,14 +327,14 @@ static void move_away_or_back(struct scene *c, const char *id)
     NO_ERR(pg_command(pg_uri(), sql));
 }
 
-/* An auth event that was not here when numbers were given gets its place when it has come. */
+/* An auth event that was missing when numbers were assigned gets its number when it arrives. */
 static void what_was_missing_gets_its_number(void **state)
 {
     struct scene c;
     open_scene(&c, "10");
     make_chain(&c, 3);
     const char *missing = c.bob;
-    make_chain(&c, 40); /* more than wait in memory to be stored */
+    make_chain(&c, 40); /* more than are kept in memory before they are stored */
     set_state(&c, "m.room.topic", "{\"topic\":\"ours\"}");
     move_away_or_back(&c, missing);
     for (int i = 0; i < 4; i++)

@@ -1,4 +1,4 @@
-/* Forks whose branches differ in much: what that costs is no matter of others, and grows with it.
+/* Forks whose branches differ much: the cost grows with the difference, and does not delay others.
  */
 #include "node_with_alice.h"
 #include "remote_events.h"
@@ -116,7 +116,7 @@ static void open_scene(struct scene *c, const char *version)
     c->bob = c->base = c->prev[0] = c->prev[1] = join->event_id;
 }
 
-/* Of this test's job: nothing that others do counts. */
+/* Statements of this test's job, without those of others. */
 static int64_t statements(const struct scene *c)
 {
     return c->job->tx.statements;
@@ -138,7 +138,7 @@ static void check_large(const char *version)
         struct accept_outcome out = accept_by(&c, room_accept_unless_large, in);
         assert_int_equal(out.verdict, VERDICT_MISSING);
         assert_true(out.is_large);
-        assert_in_range(statements(&c) - before, 0, 4); /* its branches were not looked at */
+        assert_in_range(statements(&c) - before, 0, 4); /* its branches were not read */
         before = statements(&c);
         assert_int_equal(accept_by(&c, room_accept, in).verdict, VERDICT_ACCEPTED);
         assert_in_range(statements(&c) - before, 1, STATEMENTS);
@@ -169,7 +169,7 @@ static void small_conflicts_are_not(void **state)
     scope_finish(&c.s);
 }
 
-/* What a request brings waits for its turn, or is to come again; the others go on. */
+/* Events of a request wait for their turn or are refused for now; other requests go on. */
 static void large_conflicts_run_one_at_a_time(void **state)
 {
     struct scene c;

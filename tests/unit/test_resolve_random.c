@@ -1,5 +1,5 @@
-/* Whatever servers do on forks, the room's current state is what the algorithm of its version makes
- * of the states at its extremities, with all chains walked in full. */
+/* For random forks, the room's current state is the result of its version's algorithm on the states
+ * at its extremities, with all chains walked in full. */
 #include "node_with_alice.h"
 #include "random_draw.h"
 #include "remote_events.h"
@@ -79,9 +79,9 @@ static const char *find(const struct state_set *set, const char *type, const cha
     return NULL;
 }
 
-/* ---- what a user might do ---- */
+/* ---- random events of users ---- */
 
-/* Cites what a state has. */
+/* Cites the events of a state. */
 struct citing {
     const struct scene *c;
     const struct state_set *state;
@@ -155,7 +155,7 @@ static const struct event *make_event(struct scene *c, const struct state_set *s
     return remote_event(c->job, c->v, c->room_id, &w);
 }
 
-/* What the database has of the state before an event is the state after its parent. */
+/* The stored state before an event is the state after its parent. */
 static void check_goes_on(struct scene *c, const struct event *e)
 {
     struct state_set before = state_before(c, e->event_id),
@@ -170,7 +170,7 @@ static void check_goes_on(struct scene *c, const struct event *e)
     assert_int_equal(before.n, after.n);
 }
 
-/* One event, or some that go on from each other and come together. */
+/* One event, or a chain of them that arrives together. */
 static void step(struct scene *c)
 {
     struct incoming in[TOGETHER];
@@ -199,7 +199,7 @@ static void step(struct scene *c)
     }
 }
 
-/* ---- what must come of it ---- */
+/* ---- the expected result ---- */
 
 static const struct event *get_stored(void *ctx, const char *id, bool *ret_rejected)
 {

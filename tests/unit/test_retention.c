@@ -1,4 +1,4 @@
-/* What is removed when it is old (storage/rooms/retention.h). */
+/* The removal of old rows (storage/rooms/retention.h). */
 #include "storage/devices/key_backup.h"
 #include "storage/rooms/retention.h"
 
@@ -81,7 +81,7 @@ static void test_keys_of_backups_that_are_gone_go_in_parts(void **state)
     run("INSERT INTO key_backup_sessions SELECT u, v, 'r', n, 0, 0, false, '' "
         "FROM generate_series(1, 2) u, generate_series(1, 2) v, generate_series(1, 3000) n");
     NO_ERR(key_backup_delete(&tx, 1, 2));
-    NO_ERR(key_backup_delete(&tx, 1, 2)); /* once more */
+    NO_ERR(key_backup_delete(&tx, 1, 2)); /* again */
     holds("(SELECT deleted AND count = 0 FROM key_backups WHERE \"user\" = 1 AND version = 2)");
     holds("(SELECT count(*) = 12000 FROM key_backup_sessions)"); /* its transaction was short */
     NO_ERR(key_backups_sweep(&tx));

@@ -1,4 +1,4 @@
-/* State that waits in the committer's queue: built upon, shown to no reader, gone when it fails. */
+/* State in the committer's queue: built upon, hidden from readers, dropped when its write fails. */
 #include "held_log.h"
 
 #include "rooms/write/membership.h"
@@ -24,7 +24,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- what the room says ---- */
+/* ---- the room ---- */
 
 static const struct stored_event *stored(struct job *job, const char *id)
 {
@@ -110,7 +110,7 @@ static void a_key_that_changes_often_has_intervals_that_meet(void **state)
     scope_init(&s, node_store());
     const char *room_id = create_public_room(&s.job, &alice, "12");
     const struct event *topic;
-    for (int round = 0; round < 2; round++) { /* nothing is replaced, then something stored */
+    for (int round = 0; round < 2; round++) { /* no state is replaced, then stored state */
         PGconn *log = hold_log();
         queue(room_id, alice, text_event("{\"body\":\"leads a batch\"}"));
         queue(room_id, alice, topic_event("{\"topic\":\"one\"}"));
@@ -143,8 +143,8 @@ static void a_key_that_changes_often_has_intervals_that_meet(void **state)
     "END $$; CREATE TRIGGER poison BEFORE INSERT ON events FOR EACH ROW "                          \
     "EXECUTE FUNCTION refuse_poison()"
 
-/* bob may set the topic by power levels that wait. They fail, and so does what they allowed; what
- * did not need them is built anew. */
+/* bob may set the topic by power levels that wait. They fail, and so do events that they allowed;
+ * events that did not need them are rebuilt. */
 static void what_was_built_on_a_failure_is_judged_anew(void **state)
 {
     struct scope s;
@@ -180,7 +180,7 @@ static void what_was_built_on_a_failure_is_judged_anew(void **state)
     scope_finish(&s);
 }
 
-/* A refusal because of a ban that waits stands only when the ban does. */
+/* A refusal because of a queued ban is final only when the ban is committed. */
 static void a_refusal_is_judged_anew_when_the_ban_fails(void **state)
 {
     struct scope s;
@@ -212,7 +212,7 @@ static const struct err *ask_for_template(struct job *job, struct room *room, st
     return e;
 }
 
-/* And so does that of a template for another server. */
+/* The same for a template for another server. */
 static void a_template_is_refused_when_the_ban_is_there(void **state)
 {
     struct scope s;
@@ -247,7 +247,7 @@ static int64_t highlights(struct job *job, const char *room_id, const struct aut
     return counts.highlight;
 }
 
-/* A message behind a join means to its user what it means to every member. */
+/* A message behind a join notifies the joining user like every member. */
 static void who_is_about_to_join_is_mentioned(void **state)
 {
     struct scope s;
@@ -275,7 +275,7 @@ static void who_is_about_to_join_is_mentioned(void **state)
     scope_finish(&s);
 }
 
-/* ---- push rules of who joins ---- */
+/* ---- push rules of a joining user ---- */
 
 static bool joins_with_own_rules(struct job *job, struct known_rules rules)
 {
@@ -302,8 +302,8 @@ static void what_is_known_of_rules_holds_until_rules_change(void **state)
     scope_finish(&s);
 }
 
-/* They are published when the join that did not know of them still waits. In v1 no reader knows of
- * a join before it is stored. */
+/* They are published while the join, which was built without them, still waits. No reader sees a
+ * join before it is stored. */
 static void rules_that_change_before_the_join_count(void **state)
 {
     static const char *const versions[] = {"1", "12"};
@@ -339,7 +339,7 @@ struct crowd {
     _Atomic int64_t failed;
 };
 
-/* Some are banned and let in again, some forget the room, all come and go. */
+/* Some are banned and unbanned, some forget the room, all join and leave. */
 static void come_and_go(void *ctx, int number)
 {
     struct crowd *c = ctx;

@@ -35,7 +35,7 @@ static void read_room(struct job *job, const char *room_id, const struct stored_
     NO_ERR(events_page(job_tx(job), room->id, 0, INT64_MAX, false, 10000, ret, ret_n));
 }
 
-/* Every event follows the one before it and is one deeper: nobody built upon the same. */
+/* Every event follows the one before it and is one deeper: no two have the same parent. */
 static void check_line(struct job *job, const char *room_id, size_t at_least)
 {
     const struct stored_event *list;
@@ -68,8 +68,8 @@ static void many_threads_make_one_line(void **state)
     }
 }
 
-/* Other processes write, and so does a room object that was dropped from the cache: whoever loses
- * reads the room anew. */
+/* Other processes write, and so does a room object that was dropped from the cache: if another
+ * writer commits first, the room is reloaded. */
 static void forget_again_and_again(void *ctx, int number)
 {
     struct crowd *c = ctx;
@@ -108,18 +108,18 @@ static void a_failed_commit_leaves_the_room_as_it_was(void **state)
     snprintf(tip, sizeof tip, "%s", room->extremities[0]);
 
     /* not allowed: nothing is queued, the head stays */
-    struct author stranger = author_named("@outsider:test.example");
-    const struct err *e = send_text(&s.job, room_id, &stranger, "no", &id);
+    struct author outsider = author_named("@outsider:test.example");
+    const struct err *e = send_text(&s.job, room_id, &outsider, "no", &id);
     assert_true(e && e->code == ERR_FORBIDDEN);
     assert_string_equal(room_named(&s.job, room_id)->extremities[0], tip);
 
-    /* somebody else took the version that the cached room would build upon */
+    /* another writer took the version that the cached room would build upon */
     char sql[128];
     snprintf(sql, sizeof sql, "UPDATE rooms SET version = version + 1 WHERE id = %lld",
              (long long)room->id);
     pg_must("foreign", pg_command(pg_uri(), sql));
     NO_ERR(send_text(&s.job, room_id, &alice, "second", &id));
-    assert_true(room_named(&s.job, room_id) != room); /* read anew */
+    assert_true(room_named(&s.job, room_id) != room); /* reloaded */
     check_line(&s.job, room_id, 3);
     scope_finish(&s);
 }
@@ -144,7 +144,7 @@ static void several_events_are_one_write(void **state)
     NO_ERR(room_state_history(job_tx(&s.job), room->id, TYPE_TOPIC, "", &history, &n));
     assert_int_equal(n, 2); /* the first was current between the two */
 
-    /* one of them is refused: none happens */
+    /* one of them is refused: none is stored */
     const struct new_event bad[] = {
         {.type = "m.room.message", .content = STR("{\"body\":\"d\"}")},
         {.type = "m.room.create", .state_key = "", .content = STR("{}")},
@@ -200,7 +200,7 @@ static void a_transaction_happens_once(void **state)
     scope_finish(&s);
 }
 
-/* The cache of the room says what the database says, after a crowd came and went. */
+/* The cached room equals the database after many joined and left. */
 static void the_cache_is_what_the_database_says(void **state)
 {
     struct scope s;

@@ -1,5 +1,5 @@
-/* What is decided upon the state of a room is decided upon the state that its event is built on:
- * also when that waits in the committer's queue, or has changed since. */
+/* Decisions about an event use the state that the event is built on, also when that state waits in
+ * the committer's queue, or has changed since. */
 #include "held_log.h"
 
 #include "rooms/write/basis.h"
@@ -26,7 +26,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- asking ---- */
+/* ---- requests ---- */
 
 static const struct err *ask_change(struct job *job, struct room *room, struct sender *s,
                                     const char **ret_id)
@@ -34,7 +34,7 @@ static const struct err *ask_change(struct job *job, struct room *room, struct s
     return membership_change(job, room, &s->author, s->asked, ret_id);
 }
 
-/* A change of a membership that is decided while the log is held: behind what was queued before. */
+/* A change of membership decided while the log is held: after the writes queued before. */
 static struct sender *change(const char *room_id, struct author author,
                              const struct member_change *what)
 {
@@ -138,7 +138,7 @@ static void a_join_behind_a_leave_joins(void **state)
     scope_finish(&s);
 }
 
-/* It is answered with that one, but not before that one is committed. */
+/* It is answered with that event, but only once that is committed. */
 static void a_join_behind_a_join_is_the_same(void **state)
 {
     struct scope s;
@@ -192,7 +192,7 @@ static void guests_are_kept_out_from_the_rule_on(void **state)
 
 /* ---- restricted rooms ---- */
 
-/* Whoever is in one room may join the other, whose moderators are alice and carol. */
+/* Members of one room may join the other, whose moderators are alice and carol. */
 static const char *create_restricted(struct job *job, const char **ret_lets_in)
 {
     const char *lets_in = create_public_room(job, &alice, "11");
@@ -251,14 +251,14 @@ static void a_condition_holds_until_the_rule_changes(void **state)
     scope_finish(&s);
 }
 
-/* ---- state that changes while it is looked at ---- */
+/* ---- state that changes while it is read ---- */
 
 struct surprise {
     const char *room_id;
     _Atomic int looked;
 };
 
-/* The ban comes between the look and the event. */
+/* The ban comes between the check and the event. */
 static const struct err *decide_to_kick(void *ctx, struct basis *on, struct new_event *ret,
                                         const char **ret_stands)
 {
@@ -360,7 +360,7 @@ static const struct err *ask_to_upgrade(struct job *job, struct room *room, stru
     return room_upgrade(job, room, &s->author, room_version_find("11"), NULL, ret_id);
 }
 
-/* Whose power goes with an event that waits gets no aliases by an upgrade. */
+/* A user who loses power by a queued event gets no aliases by an upgrade. */
 static void an_upgrade_behind_a_demotion_takes_nothing(void **state)
 {
     struct scope s;
@@ -414,7 +414,7 @@ static void an_upgrade_takes_along_bans_that_come_meanwhile(void **state)
 
 /* ---- profiles ---- */
 
-/* Keeps what says "slow" from being committed. */
+/* Blocks the commit of events that contain "slow". */
 #define HOLD_SLOW                                                                                  \
     "CREATE FUNCTION wait_if_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "                 \
     "IF position('slow'::bytea IN NEW.json) > 0 THEN PERFORM pg_advisory_xact_lock(4711); END "    \
@@ -456,7 +456,7 @@ static void wait_for_batch(PGconn *pg)
     }
 }
 
-/* The new name is there when the leave still waits: it must not become a join. */
+/* The name changes while the leave still waits: it must not become a join. */
 static void a_new_name_brings_no_one_back(void **state)
 {
     struct scope s;

@@ -1,5 +1,5 @@
-/* What is read from the database while changes are published: the function that reads, or lists, is
- * wrapped (see the Makefile), and what it races against happens inside of it. */
+/* Reads from the database while changes are published: the function that reads, or lists, is
+ * wrapped (see the Makefile), and the change happens inside of it. */
 #include "node_fixture.h"
 
 #include "rooms/ahead.h"
@@ -25,7 +25,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- what happens meanwhile: once for each `times` ---- */
+/* ---- the change, made once for each `times` ---- */
 
 static struct {
     void (*happens)(void);
@@ -193,7 +193,7 @@ static void a_member_that_changes_while_it_is_read_is_the_new_one(void **state)
 
 static const char *published_room;
 
-/* It is lost: the node that wrote it goes, and what it told others with it. */
+/* The write is lost: the node that wrote it ends before it notifies others. */
 static void a_change_is_missed(void)
 {
     struct scope s;
@@ -218,9 +218,9 @@ static void the_directory_reads_anew_what_it_read_while_changes_were_missed(void
 {
     struct scope s;
     scope_init(&s, node_store());
-    struct invited_elsewhere nobody;
+    struct invited_elsewhere none;
     json_auto_t *body = json_pack("{s:s,s:s}", "visibility", "public", "name", "before");
-    NO_ERR(room_create(&s.job, &alice, body, &published_room, &nobody));
+    NO_ERR(room_create(&s.job, &alice, body, &published_room, &none));
     plan(a_change_is_missed, 1);
     assert_true(lists(&s.job, "before"));
     assert_int_equal(meanwhile.times, 0);
@@ -237,10 +237,10 @@ static void make_equal_rooms(void *failed, int number)
     for (int i = 0; i < TURNS; i++) {
         struct scope s;
         scope_init(&s, node_store());
-        struct invited_elsewhere nobody;
+        struct invited_elsewhere none;
         const char *room_id;
         json_auto_t *body = json_pack("{s:s}", "room_version", "12");
-        const struct err *e = room_create(&s.job, &alice, body, &room_id, &nobody);
+        const struct err *e = room_create(&s.job, &alice, body, &room_id, &none);
         *(_Atomic int64_t *)failed += e != NULL;
         scope_finish(&s);
     }

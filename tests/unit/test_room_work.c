@@ -1,4 +1,4 @@
-/* Work on rooms: tried again later, and at once when an event comes that it waits for. */
+/* Work on rooms: retried later, and at once when an event that it waits for arrives. */
 #include "federation/in/room_work.h"
 
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 
 static atomic_llong ahead_ms;
 
-/* In place of the library's, so that the test can move the clock. */
+/* Replaces the library's function, so that the test can move the clock. */
 int clock_gettime(clockid_t which, struct timespec *t)
 {
     long failed = syscall(SYS_clock_gettime, which, t);
@@ -157,7 +157,7 @@ static void do_something_else(void)
     wait_until(&run_of[2], before + 1);
 }
 
-/* News do not shorten the time for which another server wants to be left alone. */
+/* New events do not shorten the pause that another server demands. */
 static void test_a_rest_is_kept(void **state)
 {
     start_with(rests);
@@ -176,7 +176,7 @@ static void test_a_rest_is_kept(void **state)
 
 static atomic_int large_now, large_most, small_done, large_done;
 
-/* Items of rooms 1 and 2 are large, and last until one of room 3 was done beside them. */
+/* Items of rooms 1 and 2 are large, and last until one of room 3 is done in parallel. */
 static enum work_result is_large_or_not(void *ctx, struct job *job, const struct work_item *what)
 {
     if (what->room == 3) {

@@ -1,5 +1,4 @@
-/* Writers that must be alone, and those that need not, take turns: neither waits for all that the
- * other kind brings. */
+/* Exclusive and shared writers alternate: neither kind waits until the other has none left. */
 #include "check.h"
 
 #include "rooms/writer.h"

@@ -1,4 +1,4 @@
-/* What holds of every route: the limits of bodies. */
+/* The limits of bodies, for every route. */
 #include "server/routes.h"
 
 #include "check.h"
@@ -36,7 +36,7 @@ static void test_limits_of_bodies(void **state)
     assert_true(trees > 60);
 }
 
-/* Those that anybody may send, again and again, before we know who. */
+/* Bodies that are read before the sender is known. */
 static void test_small_ones(void **state)
 {
     static const char *const paths[] = {
@@ -57,7 +57,7 @@ static void test_small_ones(void **state)
     }
 }
 
-/* A lower setting holds for all that do not say otherwise. */
+/* A lower setting applies to all routes without their own limit. */
 static void test_setting(void **state)
 {
     struct route json = {.body = BODY_JSON}, raw = {.body = BODY_RAW};

@@ -1,5 +1,4 @@
-/* What older versions have left is made anew in the background: words of messages, display names.
- */
+/* Indexes of older versions are rebuilt in the background: words of messages, display names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +13,7 @@
 #include "rooms/read/search_index.h"
 #include "storage/users/users.h"
 
-/* The one value that a query gives, "" for none. */
+/* The one value that a query returns, "" for none. */
 static const char *value_of(const char *sql)
 {
     static char value[256];
@@ -69,7 +68,7 @@ static void make_user(const char *localpart, const char *name)
     scope_finish(&s);
 }
 
-/* History from other servers, and what is redacted late, comes beside the log. */
+/* Backfilled events and late redactions are indexed apart from the log. */
 static void test_stretches_that_the_log_does_not_name(void **state)
 {
     enum { N = 450 }; /* two pages and a half */
@@ -119,7 +118,7 @@ static void test_what_older_versions_left(void **state)
     CHECK_STATE(NAMES, "leon soren");
     search_indexer_stop(x);
 
-    /* Interrupted in the middle: it goes on where it was. */
+    /* After an interruption it continues where it was. */
     NO_ERR(pg_command(pg_uri(),
                       "UPDATE search_index SET words = to_tsvector('simple', 'lundi');"
                       "UPDATE search_cursor SET remake_below = "

@@ -66,7 +66,7 @@ const struct err *federation_exchange(struct job *job, const struct fed_request 
     bool taken = s->taken;
     pthread_mutex_unlock(&world.mutex);
     *ret = (struct fed_reply){.status = 200};
-    return taken ? NULL : err(ERR_CONNECTION_FAILED, "Nobody is at home");
+    return taken ? NULL : err(ERR_CONNECTION_FAILED, "No server listens");
 }
 
 const struct err *federation_request(struct job *job, const struct fed_request *r,
@@ -116,7 +116,7 @@ static bool is_backed_off(const char *server)
 {
     return federation.watch.is_backed_off(federation.watch.of, server);
 }
-static struct sender *by_hand; /* one that hears, and does nothing by itself */
+static struct sender *by_hand; /* a sender that is notified, and does nothing by itself */
 static struct arena *arena;
 static struct job job;
 static struct author alice, bob, carol;
@@ -129,7 +129,7 @@ static int begin(void **state)
     node_store()->federation = &federation;
     federation.answers = answers_create(1 << 20);
     by_hand = sender_create(node_store());
-    federation.sender = sender_create(node_store()); /* the last one hears of typing */
+    federation.sender = sender_create(node_store()); /* the last one is notified of typing */
     federation.watch = sender_watch(federation.sender);
     sender_start(federation.sender);
     return 0;
@@ -159,14 +159,14 @@ static int set_up(void **state)
     room_id = create_public_room(&job, &alice, "11");
     pg_must("join", set_membership(&job, room_id, &bob, "join"));
     pg_must("join", set_membership(&job, room_id, &carol, "join"));
-    usleep(300000); /* whatever else is to be told of that is told */
+    usleep(300000); /* all that is pending is sent */
     pthread_mutex_lock(&world.mutex);
     world.n = 0;
     pthread_mutex_unlock(&world.mutex);
     return 0;
 }
 
-/* Until it is saved that the server has been told everything. */
+/* Waits until it is saved that the server has been sent everything. */
 static const struct destination_row *await_cursor(const char *server)
 {
     const struct destination_row *rows;
@@ -178,7 +178,7 @@ static const struct destination_row *await_cursor(const char *server)
             return rows;
         usleep(20000);
     }
-    fail_msg("%s has not been told everything", server);
+    fail_msg("%s has not been sent everything", server);
     return NULL;
 }
 
@@ -247,8 +247,8 @@ static bool is_queued(int64_t position)
     return false;
 }
 
-/* Nothing has looked yet for those whom an event of a room concerns that is not in memory, when the
- * other server comes in. */
+/* The room of an event is not in memory, and its servers have not been read when the other server
+ * joins. */
 static void test_nothing_from_before_it_joined(void **state)
 {
     const char *id;
@@ -267,7 +267,7 @@ static void test_nothing_from_before_it_joined(void **state)
     assert_true(d->queue[d->first].position > joined);
 }
 
-/* A room in memory is as it is after all changes of a commit. */
+/* A cached room already has all changes of a commit. */
 static void test_a_join_in_the_same_commit(void **state)
 {
     const char *before, *join, *after;
@@ -287,8 +287,8 @@ static void test_a_join_in_the_same_commit(void **state)
     assert_true(is_queued(together[2].position));
 }
 
-/* The turn of a destination may come between the marking of an event and the end of the changes
- * that it came with. */
+/* A destination may be served between the marking of an event and the end of the changes of its
+ * commit. */
 static void test_what_is_skipped_is_caught_up(void **state)
 {
     int64_t heard = by_hand->heard;
@@ -332,7 +332,7 @@ static void test_a_repetition_is_the_same_transaction(void **state)
         usleep(10000);
     assert_true(is_backed_off("far.example"));
     assert_false(is_backed_off("near.example"));
-    say(1); /* does not join the one that failed */
+    say(1); /* is not added to the failed transaction */
     world.far_fails = false;
     await_events("after its time", "far.example", 4);
     const struct seen *first = NULL;
@@ -364,7 +364,7 @@ static void test_after_long_the_newest_is_enough(void **state)
     world.far_fails = false;
     sender_heard_from(federation.sender, "far.example");
     await_cursor("far.example");
-    /* the newest when it was tried last, and what came since */
+    /* the newest event at the last attempt, and later ones */
     assert_in_range(taken("far.example", NULL), 1, 200);
     size_t before = taken("far.example", NULL);
     say(2);
@@ -376,7 +376,7 @@ static void test_what_is_not_in_the_log(void **state)
     struct room *room = room_named(&job, room_id);
     typing_set(node_store()->typing, room->id, alice.user, alice.user_id, 60000);
     await_edus("typing", "far.example", 1);
-    typing_set(node_store()->typing, room->id, bob.user, bob.user_id, 60000); /* not ours to tell */
+    typing_set(node_store()->typing, room->id, bob.user, bob.user_id, 60000); /* not our user */
     const char *id = say(1);
     pg_must("receipt", receipt_set(&job, room, &alice, RECEIPT_READ_PRIVATE, "", id));
     pg_must("receipt", receipt_set(&job, room, &bob, RECEIPT_READ, "", id));

@@ -42,7 +42,7 @@ static void test_order(void **state)
     queue_clear_locked(&d);
 }
 
-/* A queue that is always long and moves on: its memory does not grow with what went through. */
+/* A queue that is always long and moves on: its memory does not grow with the items that passed. */
 static void test_moves_on_in_bounded_memory(void **state)
 {
     struct destination d = {0};
@@ -77,9 +77,9 @@ static void test_typing_notices(void **state)
     typing_put_locked(&d, &alice);
     check_notices("the newest of each", &d, "-@alice:x +@bob:x ");
     typing_sent_locked(&d, &received);
-    check_notices("what is newer than what was told stays", &d, "-@alice:x +@bob:x ");
+    check_notices("notices newer than the sent ones stay", &d, "-@alice:x +@bob:x ");
     typing_sent_locked(&d, &alice);
-    check_notices("what was told goes", &d, "+@bob:x ");
+    check_notices("sent notices are removed", &d, "+@bob:x ");
     bob.since = now - 60000;
     typing_put_locked(&d, &bob);
     typing_expire_locked(&d);

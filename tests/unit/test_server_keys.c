@@ -1,5 +1,5 @@
-/* Keys of other servers: what they publish, what the configuration fixes, what the keyring
- * remembers (federation/keys/key_response.h, key_settings.h, key_table.h). */
+/* Keys of other servers: published ones, those of the configuration, and the keyring's
+ * memory (federation/keys/key_response.h, key_settings.h, key_table.h). */
 #include "check.h"
 
 #include "federation/keys/key_response.h"
@@ -69,7 +69,8 @@ static void test_publications(void **state)
         struct key_response r = {0};
         json_t *o;
         check_error("row", json_read(a, str_of(quoted(a, rows[i].answer)), &o), NULL);
-        /* What has a float cannot be signed, and then is refused for its signature at the latest.
+        /* A publication with a float cannot be signed: it is refused, for its signature at the
+         * latest.
          */
         const struct err *e = sign_json(o, "domain", &k);
         if (!e)
@@ -88,7 +89,7 @@ static void test_publications(void **state)
     }
 }
 
-/* The signature itself: changed behind it, or made by another key under the same id. */
+/* Bad signatures: of changed content, or made by another key with the same id. */
 static void test_publication_signatures(void **state)
 {
     arena_auto struct arena *a = arena_create();
@@ -189,7 +190,7 @@ static void test_wrong_settings(void **state)
         "ed25519:p:" PUBLIC_KEY ":",
         "ed25519:p:" PUBLIC_KEY ":x",
     };
-    static const char *const origins[256]; /* nothing says where a setting stands */
+    static const char *const origins[256]; /* the settings have no origin */
     for (size_t i = 0; i < COUNT(wrong); i++) {
         buf_auto struct buf problems = {0};
         const struct config c = {.origins = origins,
@@ -232,14 +233,14 @@ static void test_memory(void **state)
     put(&t, "a", "ed25519:1", 50, KEY_SOURCE_NEWER);
     assert_true(has(&t, "a", "ed25519:1", 50) && !has(&t, "a", "ed25519:1", 51));
 
-    /* An id means another key only when the server itself says so. */
+    /* Only the server itself may give an id another key. */
     const struct server_key other = {"a", "ed25519:1", "other", 400};
     key_server_put(key_table_use(&t, "a"), &other, KEY_SOURCE_NEWER);
     assert_false(has(&t, "a", "ed25519:1", 400));
     key_server_put(key_table_use(&t, "a"), &other, KEY_SOURCE_DIRECT);
     assert_true(has(&t, "a", "ed25519:1", 400));
 
-    /* The one not used for longest goes, unless it is being asked. */
+    /* The least recently used server is evicted, unless it is being asked. */
     put(&t, "b", "ed25519:1", 100, KEY_SOURCE_OLDER);
     key_table_use(&t, "a");
     put(&t, "c", "ed25519:1", 100, KEY_SOURCE_OLDER);
@@ -264,7 +265,7 @@ static void test_patience(void **state)
         wait = i == 0 ? 10000 : wait < 640000 ? 2 * wait : wait;
         assert_false(key_server_is_due(&s, false, now + wait - 1));
         assert_true(key_server_is_due(&s, false, now + wait));
-        /* Who speaks to us is there. */
+        /* A server that makes requests is reachable. */
         assert_false(key_server_is_due(&s, true, now + 4999));
         assert_true(key_server_is_due(&s, true, now + 5000));
     }
@@ -272,7 +273,7 @@ static void test_patience(void **state)
     key_server_asked(&s, false, 0, now);
     assert_true(key_server_is_due(&s, false, now + 10000));
 
-    /* It says itself when it wants to be asked again, which is no failure. */
+    /* The server sets the time of the next request itself: that is no failure. */
     key_server_asked(&s, true, 0, now);
     key_server_asked(&s, false, 20000, now);
     assert_false(key_server_is_due(&s, false, now + 19999));

@@ -25,7 +25,7 @@ static int tear_down(void **state)
 struct sleeper {
     struct waiter waiter;
     _Atomic int wakes;
-    _Atomic int64_t position; /* of the feed when it was woken last */
+    _Atomic int64_t position; /* of the feed at the last wake */
 };
 
 static void wake(struct waiter *w)
@@ -53,7 +53,7 @@ static void get_up(struct sleeper *z)
     z->waiter.leave(&z->waiter);
 }
 
-/* Was it woken since the last look, and did it find the log where it was told to? */
+/* Was it woken since the last call, and was the log at the given position? */
 static bool was_woken(struct sleeper *z)
 {
     bool woken = z->wakes > 0;
@@ -100,7 +100,7 @@ static void members_are_woken_others_are_not(void **state)
     NO_ERR(send_text(&s.job, room, &alice, "y", &id));
     assert_true(was_woken(&a) && was_woken(&b));
     NO_ERR(set_membership(&s.job, room, &bob, "leave"));
-    assert_true(was_woken(&a) && was_woken(&b)); /* one's own leaving is still told */
+    assert_true(was_woken(&a) && was_woken(&b)); /* the user's own leave is still sent */
     NO_ERR(send_text(&s.job, room, &alice, "z", &id));
     assert_true(was_woken(&a) && !was_woken(&b));
 
@@ -111,8 +111,8 @@ static void members_are_woken_others_are_not(void **state)
     scope_finish(&s);
 }
 
-/* The rooms that changed, as the session remembers them; -1: it does not reach back so far. */
-/* Those who look into a room that they are not in. */
+/* The rooms that changed, by the session's memory; -1: it does not reach back so far. */
+/* Peeking: users who follow a room without being in it. */
 static void who_awaits_a_room_is_woken_for_it(void **state)
 {
     struct scope s;
@@ -178,7 +178,7 @@ static void changed_rooms_are_remembered(void **state)
     scope_finish(&s);
 }
 
-/* What is told of a user to those who share rooms with them is no change of those rooms. */
+/* A change of a user that is sent to those who share rooms is no change of those rooms. */
 static void changes_of_users_do_not_hide_those_of_rooms(void **state)
 {
     struct scope s;
@@ -215,7 +215,7 @@ static void a_reset_wakes_all_sessions_and_reads_anew(void **state)
     struct session *session = open_session(&s.job, &bob);
     assert_false(session_is_joined(session, room->id));
     sleep_on(&z, session);
-    /* another process let bob join: nobody here was told */
+    /* another process let bob join: this one was not notified */
     char sql[512];
     snprintf(sql, sizeof sql,
              "INSERT INTO room_members (room, \"user\", membership, event, is_local) "
@@ -259,7 +259,7 @@ struct churn {
     _Atomic int64_t wrong;
 };
 
-/* Number 0 comes and goes; the others open their session again and again, as after a reset. */
+/* Number 0 joins and leaves; the others reopen their session, as after a reset. */
 static void come_and_go(void *ctx, int number)
 {
     struct churn *c = ctx;
@@ -301,7 +301,7 @@ static void no_membership_is_missed_while_loading(void **state)
     scope_finish(&s);
 }
 
-/* Their clients get an empty reply: nobody parks more than a user's share. */
+/* Their clients get an empty reply: no user parks more than a share. */
 static void the_oldest_of_too_many_waiters_is_displaced(void **state)
 {
     enum { MORE = 3, ALL = SESSION_WAITERS_MAX + MORE };
@@ -319,7 +319,7 @@ static void the_oldest_of_too_many_waiters_is_displaced(void **state)
     for (size_t i = 0; i < ALL; i++)
         get_up(&sleepers[i]);
     for (size_t i = 0; i < SESSION_WAITERS_MAX; i++)
-        sleep_on(&sleepers[i], s); /* there is room again for as many */
+        sleep_on(&sleepers[i], s); /* there is space again for as many */
     assert_false(sleepers[0].waiter.is_displaced);
     for (size_t i = 0; i < SESSION_WAITERS_MAX; i++)
         get_up(&sleepers[i]);

@@ -1,5 +1,5 @@
 /* Every statement of the program (this one is linked with all of the library) prepares against a
- * fresh schema, and gives only columns that storage/db/db.h can read. */
+ * fresh schema, and returns only columns that storage/db/db.h can read. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ static bool is_readable(Oid type)
     return false;
 }
 
-/* How many complaints there are about a statement. */
+/* The number of errors of a statement. */
 static int check_columns(PGconn *pg, const struct sql *s)
 {
     int bad = 0;

@@ -1,8 +1,8 @@
-/* State resolution: what becomes of forks, in every version and in every order of the input. */
+/* State resolution of forks, in every version and in every order of the input. */
 #include "state_maker.h"
 
 /* `expect` lists "version:outcome" up to the next '|', each from that version up to the next. An
- * outcome is told by how it differs from the base: "-jb" for a base event that is gone, then the
+ * outcome is written as its difference from the base: "-jb" for a base event that is gone, then the
  * other events in the order of the scenario. */
 struct scenario {
     const char *name, *expect;
@@ -38,12 +38,12 @@ static const struct scenario scenarios[] = {
       {"t2", "m.room.topic", "@alice:a", "", TOPIC("2"), BY_ALICE, 11, 11, 0, 0},
       {"t3", "m.room.topic", "@bob:b", "", TOPIC("3"), BY_BOB, 12, 12, 0, 0}},
      {BASE "t1", BASE "t2", BASE "t3"}},
-    {"what only one set has is kept if it is allowed, in v1 anyhow",
+    {"an event of one set only is kept if it is allowed, in v1 always",
      "1:t1 t2|2:t1",
      {{"t1", "m.room.topic", "@bob:b", "", TOPIC("1"), BY_BOB, 10, 10, 0, 0},
       {"t2", "m.room.name", "@carol:c", "", TOPIC("2"), "create p0 jc", 11, 11, 0, 0}},
      {BASE "t1", BASE "t2"}},
-    {"a ban undoes what the banned user did meanwhile",
+    {"a ban undoes the banned user's concurrent events",
      "1:t0 ban -jb|2:t0 ban -jb",
      {{"t0", "m.room.topic", "@alice:a", "", TOPIC("0"), BY_ALICE, 9, 9, 0, 0},
       {"t1", "m.room.topic", "@bob:b", "", TOPIC("1"), BY_BOB, 12, 12, 0, 0},
@@ -84,14 +84,14 @@ static const struct scenario scenarios[] = {
       {"t1", "m.room.topic", "@bob:b", "", TOPIC("late clock"), BY_BOB, 99, 99, 0, 0},
       {"t2", "m.room.topic", "@carol:c", "", TOPIC("early clock"), "create p1 jc", 1, 12, 0, 0}},
      {BASE "t1", "create ja r0 jb jc jd p1 t2"}},
-    {"an admin who was away changes what others did not",
+    {"an admin who was away changes state that others did not",
      "1:p1 t1 kick -p0 -jd|2:p1 t1 kick -p0 -jd",
      {{"p1", "m.room.power_levels", "@alice:a", "", "{'users':{'@alice:a':100,'@bob:b':60}}",
        BY_ALICE, 10, 10, 0, 0},
       {"t1", "m.room.topic", "@bob:b", "", TOPIC("1"), BY_BOB, 20, 20, 0, 0},
       {"kick", "m.room.member", "@bob:b", "@dave:d", LEFT, "create p0 jb jd", 19, 19, 0, 0}},
      {"create ja r0 jb jc jd p1", "create ja p0 r0 jb jc kick t1"}},
-    {"what two forks reached on the same way is kept",
+    {"state that two forks reached on the same way is kept",
      "1:p2 -p0|2:p2 -p0",
      {{"p1", "m.room.power_levels", "@alice:a", "", "{'users':{'@alice:a':100,'@bob:b':100}}",
        BY_ALICE, 10, 10, 0, 0},
@@ -112,7 +112,7 @@ static const struct scenario scenarios[] = {
        "{'users':{'@alice:a':100,'@bob:b':50,'@carol:c':50}}", BY_ALICE, 10, 10, true, 0},
       {"t1", "m.room.topic", "@carol:c", "", TOPIC("1"), "create p1 jc", 11, 11, 0, 0}},
      {"create ja r0 jb jc jd", "create ja r0 jb jc jd t1"}},
-    {"rejected auth events are no help",
+    {"rejected auth events authorise nothing",
      "2:n t0 -p0",
      {{"p1", "m.room.power_levels", "@alice:a", "",
        "{'users':{'@alice:a':100,'@bob:b':50,'@carol:c':50}}", BY_ALICE, 10, 10, true, 0},
@@ -120,7 +120,7 @@ static const struct scenario scenarios[] = {
       {"t0", "m.room.topic", "@alice:a", "", TOPIC("0"), "create p1 ja", 12, 12, 0, 0},
       {"t1", "m.room.topic", "@carol:c", "", TOPIC("1"), "create p1 jc", 13, 13, 0, 0}},
      {"create ja r0 jb jc jd n t0", "create ja r0 jb jc jd n t1"}},
-    {"auth events that were not rejected are",
+    {"auth events that were not rejected do",
      "2:n t1 -p0",
      {{"p1", "m.room.power_levels", "@alice:a", "",
        "{'users':{'@alice:a':100,'@bob:b':50,'@carol:c':50}}", BY_ALICE, 10, 10, 0, 0},
@@ -145,7 +145,7 @@ static const struct scenario scenarios[] = {
      {BASE "t0", BASE "t1"}},
     {"a set that lacks nearly everything", "1:|2:", {{0}}, {BASE, "create"}},
     {"an empty set", "1:|2:", {{0}}, {BASE, ""}},
-    /* rooms/v1: the power levels that come after one that is refused are not looked at */
+    /* rooms/v1: power levels after a refused one are not considered */
     {"v1 stops at the first power levels that are refused",
      "1:p1 -p0|2:skip",
      {{"p1", "m.room.power_levels", "@alice:a", "", "{'users':{'@alice:a':100}}", BY_ALICE, 10, 10,
@@ -155,7 +155,7 @@ static const struct scenario scenarios[] = {
        BY_ALICE, 12, 12, 0, 0}},
      {"create ja r0 jb jc jd p1", "create ja r0 jb jc jd p2", "create ja r0 jb jc jd p3"}},
     /* MSC4297, problem A: one fork has an outdated join rule, both know that its sender left */
-    {"join rules are not lost with who set them (v2.1)",
+    {"join rules are not lost with their sender (v2.1)",
      "1:left -ja|2:left -ja -r0|12:r1 left -ja -r0",
      {{"r1", "m.room.join_rules", "@alice:a", "", "{'join_rule':'invite'}", BY_ALICE, 10, 10, 0, 0},
       {"left", MEMBER("@alice:a"), LEFT, "create p0 ja", 11, 11, 0, 0}},
@@ -200,7 +200,7 @@ static char *describe_outcome(struct state_maker *m, const struct scenario *s,
     return arena_strdup(m->a, b.p ? b.p : "");
 }
 
-/* The union less the intersection of the chains, worked out without cleverness. */
+/* The union less the intersection of the chains, computed in the simplest way. */
 static void add_chain(struct state_maker *m, struct map *chain, const char *id)
 {
     struct held *held = map_get(&m->events, str_of(id));
@@ -239,8 +239,8 @@ static const struct err *difference_by_force(void *ctx, struct arena *a,
     return NULL;
 }
 
-/* Resolves one order of the sets, in both orders of their entries, with and without the source's
- * own auth difference. */
+/* Resolves one order of the sets, in both orders of their entries, with and without an auth
+ * difference given by the source. */
 static void check_order(const struct scenario *s, const struct room_version *v, const size_t *order,
                         size_t n, const char *expected)
 {

@@ -1,5 +1,5 @@
-/* State resolution of made-up histories: whatever happened on three forks, every order of the input
- * gives one outcome, which is a sane state. And of many conflicts at once, in acceptable time. */
+/* State resolution of random histories on three forks: every order of the input gives the same
+ * outcome, which is a sane state. And of many conflicts at once, in acceptable time. */
 #include "random_draw.h"
 #include "state_maker.h"
 
@@ -59,7 +59,7 @@ static const char *const users[] = {"@alice:a", "@bob:b", "@carol:c", "@dave:d",
 static const char *const memberships[] = {"join", "leave", "ban", "invite"};
 static const char *const rules[] = {"public", "invite", "knock"};
 
-/* Something that a user might do, allowed or not. */
+/* A random action of a user, allowed or not. */
 static struct state_event draw_event(struct state_maker *m)
 {
     const char *sender = users[draw(5)], *target = users[draw(5)];
@@ -141,9 +141,9 @@ static void check_agreed_is_kept(const struct fork *forks, const struct state_se
     }
 }
 
-/* ---- with the graph of auth events that a caller keeps ---- */
+/* ---- with a caller's graph of auth events ---- */
 
-/* All events by number, each after those that it cites, and a graph that learns them bit by bit. */
+/* All events by number, each after those that it cites, and a graph that loads them on demand. */
 struct keeper {
     struct auth_graph graph; /* first: load gets it */
     struct state_maker *m;
@@ -281,7 +281,7 @@ static const struct event *get_kept(void *ctx, const char *event_id, bool *ret_r
     return held ? held->e : NULL;
 }
 
-/* The outcome by way of the graph, with sets that leave out what all agree on. */
+/* The outcome by the graph, with sets that leave out the common state. */
 static const char *resolve_by_graph(struct state_maker *m, const struct fork *forks,
                                     size_t events_n)
 {
@@ -365,7 +365,7 @@ static void test_random_histories(void **state)
             check_history(v, seed * 2654435761u);
 }
 
-/* Everybody has changed their profile on both forks, and been so busy that their member events are
+/* All users have changed their profile on both forks, so often that their member events are
  * chains. */
 static void check_crowd(const struct room_version *v, size_t users_n, size_t chain)
 {
@@ -426,7 +426,7 @@ static void test_crowd(void **state)
     check_crowd(room_version_find("12"), 5000, 3);
 }
 
-/* A chain of power levels as long as a hostile server cares to make it: no recursion, no square. */
+/* A very long chain of power levels, by a hostile server: no recursion, no quadratic time. */
 static void test_long_chain(void **state)
 {
     enum { LENGTH = 20000 };

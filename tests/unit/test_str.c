@@ -142,7 +142,7 @@ static void test_base64_decode(void **state)
         {"standard alphabet in URL", "+/8", BASE64_URL, false},
         {"white space", "Zm9v\n", BASE64_STANDARD, false},
         {"padding inside", "Zg==Zg==", BASE64_STANDARD, false},
-        {"more than there is room for", "Zm9vYmFyZm9vYmFyZm9vYmFy", BASE64_STANDARD, false},
+        {"more than the buffer holds", "Zm9vYmFyZm9vYmFyZm9vYmFy", BASE64_STANDARD, false},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         char out[8];

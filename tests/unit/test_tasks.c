@@ -1,4 +1,4 @@
-/* Work that is tried until it is done, and turns that are taken one at a time. */
+/* Work that is retried until it is done, and keyed locks. */
 #include "base/clock.h"
 #include "federation/keyed_lock.h"
 #include "federation/tasks.h"
@@ -54,10 +54,10 @@ static void test_tried_again_until_done(void **state)
     wait_until(&tries, 1);
     usleep(50 * 1000);
     assert_int_equal(atomic_load(&tries), 1); /* it waits before the next try ... */
-    tasks_hurry(e);                           /* ... unless somebody knows better */
+    tasks_hurry(e);                           /* ... unless it is hurried */
     wait_until(&done, 1);
     usleep(50 * 1000);
-    assert_int_equal(atomic_load(&tries), 2); /* what is done is forgotten */
+    assert_int_equal(atomic_load(&tries), 2); /* a finished task is removed */
     end(e);
 }
 
@@ -83,7 +83,7 @@ static void test_several_at_once_but_each_alone(void **state)
     assert_in_range(atomic_load(&most_running), 2, 4);
     end(e);
     e = start(4);
-    for (int i = 0; i < 5; i++) { /* the same one: it runs once more for what came meanwhile */
+    for (int i = 0; i < 5; i++) { /* the same one: it runs once more for later calls */
         tasks_add(e, slow, "a test", 1, 1);
         usleep(5 * 1000);
     }
@@ -105,7 +105,7 @@ static void test_stops_with_work_left(void **state)
     assert_in_range(atomic_load(&done), 1, 99);
 }
 
-/* ---- turns ---- */
+/* ---- keyed locks ---- */
 
 static struct keyed_lock *locks;
 
@@ -145,7 +145,7 @@ static void test_one_holder_at_a_time(void **state)
     keyed_lock_destroy(locks);
 }
 
-/* In the order in which they came: a1, a2 and a3 of one source, then those of others. */
+/* In the order of arrival: a1, a2 and a3 of one source, then those of others. */
 static const char *served[8];
 static _Atomic size_t served_n;
 
@@ -167,13 +167,13 @@ static void test_sources_alternate(void **state)
     locks = keyed_lock_create();
     assert_true(keyed_lock_take(locks, "large", "x", 0));
     assert_true(
-        keyed_lock_take(locks, "another", "x", 0)); /* names have nothing to do with each other */
+        keyed_lock_take(locks, "another", "x", 0)); /* locks of different names are independent */
     for (size_t i = 0; i < N; i++) {
         pthread_create(&threads[i], NULL, note_turn, (void *)came[i]);
         while (turns_waiting(locks, "large") < i + 1)
             usleep(1000);
     }
-    assert_false(keyed_lock_take(locks, "large", "a", 0)); /* who gives up leaves no place behind */
+    assert_false(keyed_lock_take(locks, "large", "a", 0)); /* giving up leaves no place behind */
     keyed_lock_release(locks, "large");
     for (size_t i = 0; i < N; i++)
         pthread_join(threads[i], NULL);

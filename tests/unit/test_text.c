@@ -70,8 +70,8 @@ static size_t put_utf8(char *out, uint32_t c)
     return n;
 }
 
-/* Every character: what is folded stays as it is, is valid, has no more accents than its capital,
- * and is the same alone and beside one that the short way does not know. */
+/* Every character: its folded form is valid, folds to itself, has no more accents than its
+ * capital's, and is the same alone and beside a character that the fast path does not handle. */
 static void test_every_character(void **state)
 {
     arena_auto struct arena *a = arena_create();
@@ -100,14 +100,14 @@ static void test_very_many_marks(void **state)
         size_t kept;
     } rows[] = {
         {"\u0301\u0323", "\u0301", 15},       /* above, below */
-        {"\u0301\u034f\u0323", "\u0301", 15}, /* joined by what folding takes away */
+        {"\u0301\u034f\u0323", "\u0301", 15}, /* joined by a character that folding removes */
         {"\u0f73", "\u0f71", 30},             /* no mark by itself, but two when decomposed */
     };
     arena_auto struct arena *a = arena_create();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         buf_auto struct buf b = {0};
         size_t found = 0;
-        buf_add_char(&b, '1'); /* of no script whose marks go */
+        buf_add_char(&b, '1'); /* of no script whose marks are removed */
         for (size_t k = 0; k < 1000; k++)
             buf_add_text(&b, rows[i].mark);
         struct str folded = text_fold(a, buf_str(&b));

@@ -1,5 +1,5 @@
-/* The system calls that concorde-thumbnail can no longer make: each is made by a child of its own,
- * without Landlock, which would hide what the filter lets pass. */
+/* The system calls that concorde-thumbnail can no longer make: each is made by a separate child,
+ * without Landlock, which would hide calls that the filter allows. */
 #include "confined.h"
 
 #include <netinet/in.h>
@@ -32,7 +32,7 @@ static long make_call(const void *p)
 #define CALL(name, ...) {#name, SYS_##name, {__VA_ARGS__}}
 /* clang-format on */
 
-/* Without a filter those that do no lasting harm would succeed. */
+/* Harmless calls, which would succeed without a filter. */
 static const struct call deadly[] = {
     /* files by their names */
     CALL(truncate, P(file), 0),
@@ -62,7 +62,7 @@ static const struct call deadly[] = {
     CALL(open_tree, AT_FDCWD, P("/")),
     CALL(inotify_init1),
     CALL(fanotify_init),
-    /* what it holds, beyond reading and writing */
+    /* its descriptors, beyond reading and writing */
     CALL(ftruncate, 2),
     CALL(fchmod, 2, 0666),
     CALL(fchown, 2, 1, 1),
@@ -111,7 +111,7 @@ static const struct call deadly[] = {
     CALL(clone, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_NEWNET),
     CALL(unshare, CLONE_NEWUSER),
     CALL(setns, 0),
-    /* memory that others have, or that can be run */
+    /* memory of others, or executable memory */
     CALL(shmget, IPC_PRIVATE, 4096, 0600 | 01000),
     CALL(shmat, 0),
     CALL(msgget, IPC_PRIVATE, 0600 | 01000),
@@ -153,7 +153,7 @@ static const struct call deadly[] = {
     CALL(quotactl),
     CALL(swapon, P(file)),
     CALL(acct, 1),
-#ifdef SYS_open /* what older architectures have besides */
+#ifdef SYS_open /* older architectures have these, too */
     CALL(creat, P(other), 0600),
     CALL(rename, P(file), P(other)),
     CALL(unlink, P(file)),
@@ -189,7 +189,7 @@ static void test_calls_kill(void **state)
 }
 
 #ifdef __x86_64__
-/* The calls of i386, by which a filter of numbers alone would be passed: 20 is getpid there. */
+/* The calls of i386, which a filter of numbers alone would allow: 20 is getpid there. */
 static long call_i386(const void *p)
 {
     long result = 20;
@@ -252,7 +252,7 @@ static void test_calls_are_refused(void **state)
     check_end("ioctl", in_child(confine_calls, make_call, &terminal), ENOTTY);
 }
 
-/* ---- threads that were there before ---- */
+/* ---- threads that exist already ---- */
 
 static pthread_barrier_t confined;
 

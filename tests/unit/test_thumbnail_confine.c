@@ -1,5 +1,5 @@
-/* What concorde-thumbnail can no longer do by its user and by Landlock, each tried alone, and what
- * it still can when everything is done. Its system calls: test_thumbnail_calls.c. */
+/* The actions that concorde-thumbnail's user and Landlock forbid, each tested alone, and those that
+ * remain under all confinement. Its system calls: test_thumbnail_calls.c. */
 #include "confined.h"
 
 #include <arpa/inet.h>
@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <time.h>
 
-/* ---- what it needs ---- */
+/* ---- allowed actions ---- */
 
 static bool confine_wholly(void)
 {
@@ -59,7 +59,7 @@ static void test_what_remains_allowed(void **state)
     check_end("write", in_child(confine_wholly, writes_to_what_it_holds, NULL), DONE);
 }
 
-/* The server tells by the signal that memory ran out. */
+/* The server recognises by the signal that memory ran out. */
 static void test_abort_is_seen(void **state)
 {
     int status = 0;
@@ -113,7 +113,7 @@ static long binds(const void *path)
     return fd < 0 ? -1 : bind(fd, (const struct sockaddr *)&a, sizeof a);
 }
 
-/* Sockets of the test, outside of what is confined. */
+/* Sockets of the test, outside of the confinement. */
 static int tcp = -1, abstract = -1;
 static struct sockaddr_in tcp_address;
 static struct sockaddr_un abstract_address;
@@ -148,7 +148,7 @@ static long connects_abstract(const void *path)
 static const struct {
     const char *what;
     long (*attempt)(const void *);
-    long abi; /* that refuses it first */
+    long abi; /* the first that refuses it */
     int wanted;
 } locked[] = {
     {"open to read", opens, 1, EACCES},
@@ -183,7 +183,7 @@ static void test_landlock_alone(void **state)
     check_end("write", in_child(confine_paths, writes_to_what_it_holds, NULL), DONE);
 }
 
-/* ---- a user of its own, limits ---- */
+/* ---- its separate user, limits ---- */
 
 static bool change_user(void)
 {
@@ -229,9 +229,9 @@ static void test_user(void **state)
     check_end("limits", in_child(limit_as_another, widens_limits, NULL), EPERM);
 }
 
-/* ---- kernels that lack it ---- */
+/* ---- kernels without Landlock ---- */
 
-/* From here on the kernel answers ENOSYS, as one does that was built without. */
+/* From here on the kernel answers ENOSYS, like one built without it. */
 static bool take_away(int call)
 {
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
@@ -248,7 +248,7 @@ static long confines_calls_without_filters(const void *p)
     return taken && confine_calls() ? 0 : -1;
 }
 
-/* The filter must do alone; without it nothing is decoded. */
+/* The filter alone is enough; without it no image is decoded. */
 static void test_older_kernels(void **state)
 {
     make_file();

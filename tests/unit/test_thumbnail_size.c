@@ -36,7 +36,7 @@ static void test_sizes(void **state)
     }
 }
 
-/* What was snapped snaps to itself: a size has one name. */
+/* A snapped size snaps to itself: a size has one name. */
 static void test_sizes_are_stable(void **state)
 {
     for (int w = 1; w < 2000; w += 7)

@@ -1,5 +1,5 @@
-/* What receiving transactions rests on: their scanner, the table of those at work, the crew that
- * helps, and the queue of work on rooms. */
+/* The parts of receiving transactions: their scanner, the table of those at work, the helper
+ * threads, and the queue of work on rooms. */
 #include "federation/helpers.h"
 #include "federation/in/room_work.h"
 #include "federation/in/transaction_scan.h"
@@ -21,7 +21,8 @@ static const struct {
     {"both lists may be absent", "{'origin':'a'}", NULL, 0, 0},
     {"PDUs and EDUs",
      "{'pdus':[{'room_id':'!r:a'},{}],'edus':[{'edu_type':'x'}],'origin_server_ts':1}", NULL, 2, 1},
-    {"what is no object is left out", "{'pdus':[1,'x',null,[],{}],'edus':[[{}]]}", NULL, 1, 0},
+    {"items that are no objects are left out", "{'pdus':[1,'x',null,[],{}],'edus':[[{}]]}", NULL, 1,
+     0},
     {"the last of a key counts", "{'pdus':[{}],'pdus':[{},{}]}", NULL, 2, 0},
     {"escaped keys", "{'\\u0070dus':[{}]}", NULL, 1, 0},
     {"no JSON", "{'pdus':[", "M_NOT_JSON", 0, 0},
@@ -134,7 +135,7 @@ static void test_share(void **state)
     transaction_table_destroy(t);
 }
 
-/* ---- the crew ---- */
+/* ---- the helper threads ---- */
 
 struct counted {
     int number;
@@ -169,7 +170,7 @@ static void test_helpers(void **state)
         for (size_t i = 0; i < n; i++)
             assert_int_equal(parts[i].square, i * i);
     }
-    assert_in_range(atomic_load(&most_at_once), 2, 4); /* three help */
+    assert_in_range(atomic_load(&most_at_once), 2, 4); /* three helpers */
     job_finish(&job);
     helpers_destroy(c);
 }

@@ -43,7 +43,7 @@ static void test_start_and_stop(void **state)
     int64_t rooms[4], before = typing_serial(t);
     assert_true(before > 1000000000000); /* so that it grows over restarts */
     assert_int_equal(typing_room_serial(t, ROOM), 0);
-    check_typing("nobody", ROOM, "");
+    check_typing("no user", ROOM, "");
     typing_set(t, ROOM, ALICE, "@alice:x", 60000);
     typing_set(t, ROOM, BOB, "@bob:x", 60000);
     check_typing("two type", ROOM, "'@alice:x','@bob:x'");
@@ -52,7 +52,7 @@ static void test_start_and_stop(void **state)
     assert_int_equal(serial, before + 2);
     assert_int_equal(typing_room_serial(t, ROOM), serial);
     typing_set(t, ROOM, ALICE, "@alice:x", 60000);
-    assert_int_equal(typing_serial(t), serial); /* going on is no news */
+    assert_int_equal(typing_serial(t), serial); /* typing on is no change */
     typing_set(t, OTHER_ROOM, ALICE, "@alice:x", 60000);
     assert_int_equal(typing_changed_since(t, before, rooms, 4), 2);
     assert_int_equal(rooms[0], OTHER_ROOM);

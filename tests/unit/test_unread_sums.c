@@ -3,8 +3,8 @@
 
 #include "check.h"
 
-/* Random histories of a room with threads, mentions and receipts: whatever the sums say must be
- * what counting every event says. */
+/* Random histories of a room with threads, mentions and receipts: the sums must equal the
+ * result of counting every event. */
 enum { USERS = 4, EVENTS = 400, ROOTS = 3, HISTORIES = 60 };
 
 struct said {
@@ -17,7 +17,7 @@ struct marks {
 };
 
 static const char *const names[USERS] = {"@0:x", "@1:x", "@2:x", "@3:x"};
-/* Of each user, whom they ignore: one nobody, one a user that single others out, one two. */
+/* The ignored users of each user. */
 static const char *const ignored_texts[USERS] = {"{}", "{\"ignored_users\":{\"@0:x\":{}}}",
                                                  "{\"ignored_users\":{\"@0:x\":{},\"@3:x\":{}}}",
                                                  "{}"};
@@ -44,7 +44,7 @@ static int64_t read_up_to(int user, int64_t thread)
     return later(m->everything, thread ? m->threads[thread] : m->main);
 }
 
-/* Of one user, by counting, as of a position. */
+/* The counts of one user at a position, by counting. */
 static struct unread_tally count(int user, int64_t thread, int64_t until)
 {
     struct unread_tally t = {0};
@@ -93,7 +93,7 @@ static void check(struct arena *a, struct room_sums *r)
         struct reader_sums *x = map_get_int(&r->readers, u + 1);
         struct standing s;
         if (!x || !x->loaded || random_below(3) == 0 || !reader_catch_up(x))
-            continue; /* not every event is looked at when it comes */
+            continue; /* not every event is evaluated at once */
         reader_standing(a, x, &s);
         same("the main timeline", u, s.main, count(u, 0, newest));
         for (int64_t root = 1; root <= ROOTS; root++)
@@ -158,7 +158,7 @@ static void play(struct arena *a)
         case 0:
             load(a, r, user);
             break;
-        case 1: { /* mostly of what is new, sometimes far back */
+        case 1: { /* mostly of new events, sometimes far back */
             int64_t back = random_below(8) ? random_below(4) : random_below(newest + 1);
             int64_t scope = random_below(ROOTS + 2);
             if (back < newest)
@@ -187,7 +187,7 @@ static void test_sums_are_what_counting_gives(void **state)
     }
 }
 
-/* While the database was read, the room went on. */
+/* Events arrived while the database was read. */
 static void test_an_outdated_standing(void **state)
 {
     arena_auto struct arena *a = arena_create();

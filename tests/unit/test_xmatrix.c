@@ -67,7 +67,7 @@ static void test_signed_bytes(void **state)
                  "{'content':{},'destination':'b','method':'PUT','origin':'a','uri':'/x?y=\\''}");
 }
 
-/* What we write we can read, and the signature in it is good. */
+/* A header that we write can be parsed, and its signature is valid. */
 static void test_header(void **state)
 {
     arena_auto struct arena *a = arena_create();
