@@ -16,7 +16,7 @@ const struct err *media_find(struct tx *tx, const char *server, const char *medi
     return NULL;
 }
 
-/* The class keeps these apart from advisory locks of other kinds. */
+/* The first number separates these locks from advisory locks of other kinds. */
 SQL(media_lock_sql, "SELECT pg_advisory_xact_lock(1835297121, $1::bigint::int)")
 
 const struct err *media_lock_content(struct tx *tx, struct str sha256)
@@ -34,7 +34,7 @@ const struct err *media_has_content(struct tx *tx, struct str sha256, bool *ret)
     return db_one(tx, &media_has_content_sql, P(BYTES(sha256)), NULL, R(BOOL_OUT(ret)));
 }
 
-/* $1: user, $2: bytes, $3: quota. No row comes back when it does not allow that much. */
+/* $1: user, $2: bytes, $3: quota. Returns no row if the quota would be exceeded. */
 #define CHARGE                                                                                     \
     "WITH charge AS (INSERT INTO media_usage AS u (\"user\", bytes) "                              \
     "SELECT $1::bigint, $2::bigint WHERE $3::bigint = 0 OR $2 <= $3 "                              \
@@ -126,7 +126,7 @@ const struct err *media_used_by(struct tx *tx, int64_t user, int64_t *ret_bytes)
     return db_one(tx, &media_used_by_sql, P(INT(user)), NULL, R(INT_OUT(ret_bytes)));
 }
 
-/* ---- what is here of other servers ---- */
+/* ---- media cached from other servers ---- */
 
 SQL(media_touch_sql, "UPDATE media SET accessed_ts = $3 WHERE server = $1 AND media_id = $2 "
                      "AND accessed_ts < $3")

@@ -1,9 +1,9 @@
-/* media: what the media repository knows of each mxc:// URI (client-server-api, "Content
+/* media: one row for each mxc:// URI of the media repository (client-server-api, "Content
  * repository"). The bytes themselves are files, one for each SHA-256 (server/media/content.h).
  *
- * A content file may go only when no row names it. So that one comes or goes together with its row,
- * what links or unlinks a file holds media_lock_content for it, in the transaction that adds or
- * removes the row. */
+ * A content file may be deleted only when no row names it. So that files and rows agree, code that
+ * links or unlinks a file holds media_lock_content for it, in the transaction that adds or removes
+ * the row. */
 #ifndef STORAGE_MEDIA_H
 #define STORAGE_MEDIA_H
 
@@ -19,7 +19,7 @@ struct media {
     const char *file_name; /* NULL: none was given */
     int64_t created_ts;
     int64_t expires_ts;  /* while nothing is uploaded */
-    int64_t accessed_ts; /* of other servers' media: when it was sent last, about */
+    int64_t accessed_ts; /* of other servers' media: about when it was last sent */
     bool authenticated;  /* not for the unauthenticated endpoints */
 };
 
@@ -30,12 +30,12 @@ const struct err *media_find(struct tx *tx, const char *server, const char *medi
 const struct err *media_lock_content(struct tx *tx, struct str sha256);
 const struct err *media_has_content(struct tx *tx, struct str sha256, bool *ret);
 
-/* Adds a row for what was uploaded, and counts its bytes for the uploader. *ret_done is false, and
- * nothing has changed, when the user would then have more than the quota (0: no limit). */
+/* Adds a row for an upload, and counts its bytes for the uploader. *ret_done is false, and nothing
+ * has changed, when the user would then have more than the quota (0: no limit). */
 const struct err *media_add(struct tx *tx, const struct media *m, int64_t quota, bool *ret_done);
 
-/* The same for what was fetched from another server, which counts for no user; false also when
- * there is such a row already. */
+/* The same for media fetched from another server, which count for no user; also false if there is
+ * such a row already. */
 const struct err *media_add_remote(struct tx *tx, const struct media *m, int64_t quota,
                                    bool *ret_done);
 
@@ -44,19 +44,19 @@ const struct err *media_add_remote(struct tx *tx, const struct media *m, int64_t
 const struct err *media_complete(struct tx *tx, const struct media *m, int64_t quota,
                                  bool *ret_done);
 
-/* Adds a row without content and forgets those of the uploader that have expired. When there are
- * `most` others that have not, no row is added and *ret_until is when the first of them expires. */
+/* Adds a row without content and deletes expired ones of the uploader. If `most` others have not
+ * expired, no row is added and *ret_until is when the first of them expires. */
 const struct err *media_announce(struct tx *tx, const struct media *m, int64_t most,
                                  int64_t *ret_until);
 
-/* By a user, or by: */
-enum { MEDIA_OF_OTHERS = 0 /* what is here of other servers */, MEDIA_THUMBNAILS = -1 };
+/* Bytes used by a user, or by: */
+enum { MEDIA_OF_OTHERS = 0 /* cached from other servers */, MEDIA_THUMBNAILS = -1 };
 const struct err *media_used_by(struct tx *tx, int64_t user, int64_t *ret_bytes);
 
-/* ---- what is here of other servers ---- */
+/* ---- media cached from other servers ---- */
 
 const struct err *media_touch(struct tx *tx, const struct media *m, int64_t now);
-/* What was not sent since, the oldest first: name, sha256, bytes, accessed_ts. */
+/* Media that were not sent since then, oldest first: name, sha256, bytes, accessed_ts. */
 const struct err *media_oldest_remote(struct tx *tx, int64_t accessed_before, int64_t limit,
                                       const struct media **ret, size_t *ret_n);
 /* Removes the row, unless it was sent since m was read; its content is the caller's to remove. */

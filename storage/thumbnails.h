@@ -1,5 +1,5 @@
-/* thumbnails: what each of them takes, and when it was sent last. The files are the media store's
- * (server/media/content.h). How much all of them take says media_used_by(). */
+/* thumbnails: the size of each and when it was last sent. The files belong to the media store
+ * (server/media/content.h). media_used_by() gives the total size. */
 #ifndef STORAGE_THUMBNAILS_H
 #define STORAGE_THUMBNAILS_H
 
@@ -11,7 +11,7 @@ struct thumbnail {
     int64_t bytes, accessed_ts;
 };
 
-/* It is being sent, perhaps for the first time. */
+/* Notes that it is being sent, perhaps for the first time. */
 const struct err *thumbnails_sent(struct tx *tx, const struct thumbnail *t);
 const struct err *thumbnails_oldest(struct tx *tx, int64_t limit, const struct thumbnail **ret,
                                     size_t *ret_n);

@@ -21,7 +21,7 @@ void batch_finish(struct batch *b)
     arena_destroy(b->arena);
 }
 
-/* Keeps the tables and their column buffers: the next batch will want the same ones. */
+/* Keeps the tables and their column buffers for the next batch. */
 void batch_clear(struct batch *b)
 {
     for (size_t i = 0; i < b->tables_n; i++) {
@@ -88,8 +88,8 @@ static struct db_param *find_in_index(struct batch *b, struct table_rows *t,
     return map_get(&t->by_key, batch_key_of(b, t->table, values));
 }
 
-/* The row of this batch that an upsert would collide with. Most batches are small (one row a
- * waiting request): looking back over them costs less than an index would. */
+/* The row of this batch with the same key (of an upsert). Most batches are small (one row a waiting
+ * request), and a linear search costs less than an index. */
 static struct db_param *find_same_key(struct batch *b, struct table_rows *t,
                                       const struct db_param *values)
 {

@@ -15,29 +15,29 @@
 enum {
     BATCH_WRITES_MAX = 512,
     BATCH_BYTES_MAX = 2 << 20,
-    RECONNECT_MS = 200, /* between attempts while the database is away */
+    RECONNECT_MS = 200, /* between attempts while the database cannot be reached */
     RETRY_AFTER_MS = 1000
 };
 
-/* There is no thread for it: the first that waits commits for all that wait with it (the leader),
- * then hands the lead to the first of those who came meanwhile. A lone writer so pays for no switch
- * of threads, and a crowd for no more than one each. */
+/* The committer has no thread: the first waiting writer (the leader) commits for all that wait with
+ * it, then hands the lead to the first that came meanwhile. So a lone writer needs no thread
+ * switch, and many writers one each. */
 struct queue {
     struct write *first, **last;
 };
 
 struct committer {
-    struct lock lock; /* the queues, and who leads */
+    struct lock lock; /* the queues and the lead */
     struct queue usual;
     struct queue large; /* each is a transaction of its own (storage/db/write.h) */
-    bool large_is_next; /* a batch of others has passed */
+    bool large_is_next; /* a batch of others has been committed */
     uint64_t queued;
     bool led;            /* a writer is committing */
-    pthread_cond_t idle; /* no writer leads any more */
+    pthread_cond_t idle; /* no writer is the leader */
     _Atomic bool stopping;
-    int64_t away_since; /* the database, as far as the leader knows; by mono_ms(), 0: it is there */
+    int64_t away_since; /* mono_ms() since which the leader cannot reach the database; 0: it can */
 
-    /* The leader's: */
+    /* Used by the leader only: */
     struct feed *feed;
     struct log_session session;
     struct batch batch;
@@ -80,7 +80,7 @@ static struct write *queue_take_locked(struct queue *q, struct write *last)
 SQL(begin_sql, "BEGIN")
 SQL(commit_sql, "COMMIT")
 SQL(rollback_sql, "ROLLBACK")
-/* A batch of an epoch that is over fails as a whole. */
+/* A batch of an epoch that has ended fails as a whole. */
 SQL(head_sql, "UPDATE log_head SET node = $2, batch = $3, "
               "position = CASE WHEN epoch = $4 THEN position + $1 ELSE log_refuse() END "
               "RETURNING position")
@@ -120,7 +120,7 @@ SQL(batch_row_sql, "INSERT INTO log_batches (first, last, changes) "
                    "SELECT position - $1 + 1, position, $2 FROM log_head")
 SQL(old_batches_sql, "DELETE FROM log_batches WHERE written_at < now() - interval '1 day'")
 
-/* What the server that runs must hear of. */
+/* Stores the changes of a command for the running server. */
 static const struct err *send_batch_row(struct committer *c, const struct write *writes,
                                         int64_t changes_n)
 {
@@ -200,7 +200,7 @@ static void finish_all(struct write *writes, const struct err *e)
     }
 }
 
-/* Publishes what other processes have written up to this position. False: it is not known. */
+/* Publishes the changes of other processes up to this position. False: they cannot be read. */
 static bool follow_others(struct committer *c, int64_t position)
 {
     arena_auto struct arena *a = arena_create();
@@ -222,7 +222,7 @@ static bool follow_others(struct committer *c, int64_t position)
     return true;
 }
 
-/* Another process wrote, and the ring has no holes. */
+/* The ring must have no gaps: publishes the changes of other processes, or resets the feed. */
 static void committer_catch_up(struct committer *c, int64_t position)
 {
     if (feed_position(c->feed) != position && !follow_others(c, position))
@@ -248,7 +248,7 @@ static void publish(struct committer *c, struct write *writes, int64_t head)
 
 static const struct err *unavailable(void)
 {
-    return err_with_retry(err(ERR_UNAVAILABLE, "The database is away; try again soon"),
+    return err_with_retry(err(ERR_UNAVAILABLE, "The database cannot be reached; try again soon"),
                           RETRY_AFTER_MS);
 }
 
@@ -260,8 +260,8 @@ static void disconnect(struct committer *c)
     log_session_close(&c->session);
 }
 
-/* Ends a failed transaction. The connection goes on, for a new one begins an epoch; unless it is
- * not fit for more. */
+/* Ends a failed transaction. Keeps the connection if it is still good, since a new one begins an
+ * epoch. */
 static void rollback(struct committer *c)
 {
     struct pipeline *p = &c->session.pipeline;
@@ -274,7 +274,7 @@ static void rollback(struct committer *c)
         disconnect(c);
 }
 
-/* The end of committing: nothing that this process knows of the log may be believed any more. */
+/* Ends committing: what this process knows of the log may be wrong from now on. */
 static void lose(struct committer *c, const char *why)
 {
     if (c->lost)
@@ -287,10 +287,10 @@ static void lose(struct committer *c, const char *why)
 
 static const struct err *is_lost(void)
 {
-    return err_unavailable(RETRY_AFTER_MS, "the log is not this process's any more");
+    return err_unavailable(RETRY_AFTER_MS, "another process has the log");
 }
 
-/* Is the log as this process has left it, or further by what a command wrote? */
+/* Is the log as this process has left it, or extended only by commands? */
 static bool is_as_it_was(struct committer *c, const struct log_head *head)
 {
     if (!log_session_owns(&c->session, head->epoch))
@@ -300,8 +300,8 @@ static bool is_as_it_was(struct committer *c, const struct log_head *head)
     return !c->lost;
 }
 
-/* With a new connection comes a new epoch: the database may be one that has lost what came last,
- * and what is written now must not be taken for that. */
+/* Each new connection begins an epoch: the database may have lost its last changes, and new ones
+ * get the same positions. */
 static const struct err *committer_reconnect(struct committer *c, struct log_head *ret)
 {
     const struct err *e = log_session_open(&c->session);
@@ -336,8 +336,9 @@ static const struct err *look_at_head(struct committer *c, bool *ret_committed, 
     return NULL;
 }
 
-/* While the database is away one writer at a time finds out whether it is back, or what became of
- * its batch; the others come again later. Returns those who wait, of whom nothing was sent. */
+/* Notes that the database cannot be reached. One writer at a time then tries to connect, or to
+ * learn the outcome of its batch. Returns the waiting writes, of which nothing was sent, for the
+ * caller to fail. */
 static struct write *say_away(struct committer *c)
 {
     LOCKED(&c->lock);
@@ -359,8 +360,7 @@ static void say_there(struct committer *c)
 /* The writers of a batch whose outcome is unknown wait at most this long to learn it. */
 enum { IN_DOUBT_MS = 10000, IN_DOUBT_MIN_MS = 2000 };
 
-/* started: when the batch was sent. Those of a database that does not answer have waited already.
- */
+/* started: when the batch was sent, since its writers may have waited long already. */
 static void resolve_in_doubt(struct committer *c, struct write *writes, int64_t started)
 {
     int64_t give_up = mono_ms() + IN_DOUBT_MIN_MS;
@@ -387,8 +387,7 @@ static void resolve_in_doubt(struct committer *c, struct write *writes, int64_t 
     finish_all(writes, unavailable());
 }
 
-/* Brings the connection back; everything that waits meanwhile is told to come back later. False:
- * not yet. */
+/* Connects again. False: that failed, and all waiting writes with it. */
 static bool ensure_connection(struct committer *c)
 {
     if (log_session_is_open(&c->session))
@@ -409,14 +408,14 @@ static bool ensure_connection(struct committer *c)
 
 /* ---- leading ---- */
 
-/* A full disk fails the statement alone: that batch is rolled back as any other that fails. */
+/* A full disk only fails the statement: that batch is rolled back as after other errors. */
 static bool connection_was_lost(struct committer *c, const struct err *e)
 {
     const struct pipeline *p = &c->session.pipeline;
     return !pipeline_is_open(p) || (e->code == ERR_UNAVAILABLE && pipeline_is_stale(p));
 }
 
-/* The log refuses batches of an epoch that is over. */
+/* Finds out why the log refused a batch: it refuses those of an epoch that has ended. */
 static void look_why_refused(struct committer *c)
 {
     bool committed;
@@ -434,8 +433,8 @@ static bool all_are_empty(const struct write *writes)
     return !writes;
 }
 
-/* Commits these writes together; if one of them is bad, each on its own. An empty write only looks
- * at the head: it learns of what others wrote, and whether the log is still ours. */
+/* Commits these writes together; if one of them fails, each on its own. An empty write only reads
+ * the head, to learn what others wrote and whether another process has the log. */
 static void commit(struct committer *c, struct write *writes)
 {
     int64_t head, started = mono_ms();
@@ -493,7 +492,7 @@ static bool is_of_room(const struct write *w, int64_t room)
     return false;
 }
 
-/* Does a large one wait that touches a room of this one, too? Then this is built upon it. */
+/* Does a large write to a room of this one wait? Then this one may depend on it. */
 static bool follows_large_locked(const struct committer *c, const struct write *w)
 {
     for (const struct write *l = c->large.first; l; l = l->next)
@@ -503,14 +502,14 @@ static bool follows_large_locked(const struct committer *c, const struct write *
     return false;
 }
 
-/* A large one does not pass those that were queued before it. */
+/* A large write is not committed before writes that were queued earlier. */
 static bool takes_large_locked(const struct committer *c)
 {
     const struct write *large = c->large.first, *usual = c->usual.first;
     return large && (!usual || (c->large_is_next && large->number < usual->number));
 }
 
-/* Takes what is waiting, up to a bound. */
+/* Takes waiting writes, up to a bound. */
 static struct write *take_waiting(struct committer *c)
 {
     LOCKED(&c->lock);
@@ -531,7 +530,7 @@ static struct write *take_waiting(struct committer *c)
     return last ? queue_take_locked(&c->usual, last) : NULL;
 }
 
-/* Hands the lead to one who waits. */
+/* Hands the lead to a waiting writer. */
 static void committer_hand_over(struct committer *c)
 {
     lock_take(&c->lock);
@@ -547,8 +546,8 @@ static void committer_hand_over(struct committer *c)
         sem_post(&next->done);
 }
 
-/* What the new leader has queued itself may have been committed just before it took the lead: then
- * there can be nothing to do. */
+/* The new leader's own write may have been committed just before it took the lead: then there may
+ * be nothing to do. */
 static void lead(struct committer *c)
 {
     struct write *writes = take_waiting(c);
@@ -679,11 +678,11 @@ void committer_add_metrics(struct committer *c, struct buf *out)
     buf_printf(out,
                "# HELP concorde_commits_total Transactions that the committer has made.\n"
                "# TYPE concorde_commits_total counter\nconcorde_commits_total %lld\n"
-               "# HELP concorde_writes_total Writes that it was given.\n"
+               "# HELP concorde_writes_total Writes that were queued.\n"
                "# TYPE concorde_writes_total counter\nconcorde_writes_total %lld\n"
                "# HELP concorde_writes_large_total Writes that were a transaction of their own.\n"
                "# TYPE concorde_writes_large_total counter\nconcorde_writes_large_total %lld\n"
-               "# HELP concorde_writes_failed_total Writes that were refused.\n"
+               "# HELP concorde_writes_failed_total Writes that failed.\n"
                "# TYPE concorde_writes_failed_total counter\nconcorde_writes_failed_total %lld\n"
                "# HELP concorde_commit_timeouts_total Times that the database did not answer the "
                "committer in time.\n"

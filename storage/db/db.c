@@ -64,7 +64,7 @@ int64_t db_silence_ms(struct db *db)
     return db_pool_silence_ms(db->pool);
 }
 
-/* Synapse's names: its dashboards show the costliest transactions by them. */
+/* Synapse's metric names, by which its dashboards show the costliest transactions. */
 static void add_times(struct db *db, struct buf *out)
 {
     BUF_LIT(out, "# HELP synapse_storage_transaction_time_count_total Runs of each statement.\n"
@@ -90,7 +90,7 @@ void db_add_metrics(struct db *db, struct buf *out)
     db_pool_add_metrics(db->pool, out);
     add_times(db, out);
     buf_printf(out,
-               "# HELP concorde_db_statements_total Statements so far, but for those of commits.\n"
+               "# HELP concorde_db_statements_total Statements so far, without those of commits.\n"
                "# TYPE concorde_db_statements_total counter\nconcorde_db_statements_total %lld\n",
                (long long)db_statements(db));
     BUF_LIT(out, "# HELP concorde_db_errors_total Statements that failed.\n"
@@ -130,7 +130,7 @@ static void end_transaction(struct tx *tx)
     tx->in_transaction = false;
 }
 
-/* In a transaction, whose connection may have been lent long ago. */
+/* In a transaction, whose connection may have been taken long ago. */
 static void begin_statement(struct db_connection *c)
 {
     c->asked_ms = mono_ms();
@@ -142,7 +142,7 @@ const struct err *tx_begin(struct tx *tx)
     assert(!tx->in_transaction);
     const struct err *e = NULL;
     int64_t deadline = db_statement_deadline();
-    /* A BEGIN that is lost with its connection has done nothing: once more on a fresh one. */
+    /* A BEGIN that is lost with its connection has done nothing: retry on a new one. */
     for (int attempt = 0; attempt < 2; attempt++) {
         struct db_connection *c;
         TRY(db_pool_take(tx->db->pool, deadline, &c));
@@ -195,7 +195,7 @@ void tx_finish(struct tx *tx)
 
 /* ---- statements ---- */
 
-/* One or several statements, whichever the caller has. */
+/* One or several statements. */
 struct work {
     struct sql *sql; /* NULL: several */
     const struct db_param *params;
@@ -266,7 +266,7 @@ static const struct err *db_run(struct tx *tx, struct work *w)
     tx->statements += n;
     atomic_fetch_add_explicit(&tx->db->statements, n, memory_order_relaxed);
     const struct err *e = tx->in_transaction ? run_in_transaction(tx, w) : run_alone(tx, w);
-    /* Several count as the first one's: they share one round trip. */
+    /* Several are counted under the first one's name: they share one round trip. */
     count_run(tx->db, w->sql ? w->sql : w->queries[0].sql, started_us, e);
     return e;
 }

@@ -1,6 +1,6 @@
 /* PostgreSQL: a pool of connections, prepared statements, typed parameters and results.
  *
- * SQL stands as a string above the function that runs it, and nowhere outside storage/:
+ * SQL is written as a string above the function that runs it, and only in storage/:
  *
  *     SQL(alias_get_sql, "SELECT room_id FROM room_aliases WHERE alias = $1")
  *     const struct err *alias_get(struct tx *tx, const char *alias, const char **ret_room)
@@ -9,8 +9,8 @@
  *     }
  *
  * Results live in the arena of the tx. Errors: ERR_UNAVAILABLE (503 with Retry-After) while the
- * database is away, ERR_CONFLICT for unique violations and serialization failures, ERR_TOO_SLOW for
- * statements that took longer than they may, ERR_INTERNAL with the cause for the rest. */
+ * database cannot be reached, ERR_CONFLICT for unique violations and serialization failures,
+ * ERR_TOO_SLOW for statements over their time limit, ERR_INTERNAL with the cause for the rest. */
 #ifndef STORAGE_DB_DB_H
 #define STORAGE_DB_DB_H
 
@@ -19,15 +19,16 @@
 
 struct db;
 
-/* Did the database say so in that time? Reading goes on, so nothing else shows it. */
+/* Did the database report a full disk in that time? Reads still succeed, so nothing else would show
+ * it. */
 bool db_disk_is_full(int64_t within_ms);
 
-/* For how long the database has left unanswered what it was asked; 0: not at all. */
+/* For how long the database has left a statement unanswered; 0: no statement waits. */
 int64_t db_silence_ms(struct db *db);
 
-/* Statements have deadlines on this side, for a database that is stopped answers nothing: those of
- * this thread have so many milliseconds each from now on. Returns how many they had; a thread
- * begins with 35 seconds, after PostgreSQL's own limit. What is late fails with ERR_UNAVAILABLE. */
+/* Sets the time limit of each statement of this thread and returns the limit that it had. The limit
+ * is enforced on this side, since a stopped database answers nothing. A thread begins with 35
+ * seconds, more than PostgreSQL's own limit. A late statement fails with ERR_UNAVAILABLE. */
 int db_limit_statements(int limit_ms);
 
 /* Is it a libpq connection string? */
@@ -38,7 +39,8 @@ bool db_uri_is_valid(const char *uri);
 const struct err *db_open(const char *uri, int connections, struct db **ret);
 void db_close(struct db *db);
 void db_add_metrics(struct db *db, struct buf *out);
-/* How many statements ran so far, each of those in one round trip; not those of the committer. */
+/* How many statements ran so far, without those of the committer. Statements that share a round
+ * trip are counted one by one. */
 int64_t db_statements(struct db *db);
 
 /* ---- statements ---- */
@@ -130,11 +132,11 @@ struct db_out {
 /* ---- running ---- */
 
 /* Where statements run. Outside of tx_begin each statement is its own transaction, on a connection
- * that the pool lends for just that long; tx_begin holds one until the transaction ends. When a
+ * that the pool lends for that time; tx_begin holds a connection until the transaction ends. When a
  * statement fails in a transaction, all of it is rolled back at once and later statements fail too.
  *
- * When the database restarts, idle connections are replaced unseen; a statement that loses its
- * connection outside of a transaction is repeated once if its text begins with SELECT. */
+ * When the database restarts, idle connections are replaced; a statement that loses its connection
+ * outside of a transaction is repeated once if its text begins with SELECT. */
 struct tx {
     struct db *db;
     struct arena *arena;

@@ -27,7 +27,7 @@ static const char *one_line(const char *message, char *out, size_t size)
 const struct err *db_away(const char *cause)
 {
     char line[ERR_CAUSE_MAX];
-    int spread_ms = (int)(mono_us() % 1000); /* so that not all clients come back at once */
+    int spread_ms = (int)(mono_us() % 1000); /* so that not all clients retry at once */
     return err_unavailable(1000 + spread_ms, "database: %s", one_line(cause, line, sizeof line));
 }
 
@@ -93,9 +93,9 @@ bool db_result_is_good(const PGresult *result)
     return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 }
 
-/* client_connection_check_interval: so that a statement ends soon after this side has given it up
- * (PostgreSQL 14, on systems that have it).
- * jit: never worth its compile time for short statements. The schema is named in functions, too. */
+/* client_connection_check_interval: so that the server ends a statement soon after this side has
+ * given it up (PostgreSQL 14, on systems that support it). jit: never worth its compile time for
+ * short statements. The schema is named in functions, too. */
 static const char session_settings[] =
     "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'; SET jit = off;"
     "SET search_path = public;"
@@ -103,7 +103,7 @@ static const char session_settings[] =
     "on; DO $$ BEGIN PERFORM set_config('client_connection_check_interval', '5s', false); "
     "EXCEPTION WHEN OTHERS THEN NULL; END $$";
 
-/* Neither the host nor the port is the rest of a password that holds an @ or a slash. */
+/* False if host or port contain the rest of a password with an @ or a slash. */
 static bool is_whole(const PQconninfoOption *options)
 {
     for (; options->keyword; options++) {
@@ -115,7 +115,8 @@ static bool is_whole(const PQconninfoOption *options)
     return true;
 }
 
-/* What libpq says of a malformed URI quotes it, and may so tell the log a part of its password. */
+/* libpq's message on a malformed URI quotes it, and would put a part of its password into the log.
+ */
 static const struct err *check_uri(const char *uri)
 {
     if (!strstr(uri, "://") && !strchr(uri, '='))
@@ -137,7 +138,7 @@ const struct err *db_connect(const char *uri, PGconn **ret)
 {
     enum { SETTINGS_LIMIT_MS = 5000 };
     TRY(check_uri(uri));
-    /* The connection string comes last: what it says wins. */
+    /* The connection string is last, so its settings win. */
     static const char *const keys[] = {
         "application_name",    "connect_timeout",  "keepalives_idle",
         "keepalives_interval", "keepalives_count", "tcp_user_timeout",
@@ -195,12 +196,12 @@ bool db_connection_is_lost(const struct db_connection *c)
 bool db_connection_is_alive_when_idle(struct db_connection *c)
 {
     struct pollfd p = {.fd = PQsocket(c->pg), .events = POLLIN};
-    /* What arrives without having been asked for is the end, or tells of changed settings: rare
-     * enough to reconnect for. */
+    /* Unsolicited data are the end of the connection or a notice of changed settings, which is rare
+     * enough to reconnect. */
     return poll(&p, 1, 0) == 0;
 }
 
-/* The result of what was sent; NULL when that failed, or when it is late. */
+/* The result of the statement that was sent; NULL if sending failed, or if it is late. */
 static PGresult *db_connection_finish(struct db_connection *c, int sent)
 {
     return sent ? db_wait_last(c->pg, c->deadline, &c->late) : NULL;

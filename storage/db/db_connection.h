@@ -12,8 +12,8 @@
 
 /* Opens a connection with Concorde's session settings: time limits, keep-alives, no notices on
  * standard error; nothing that is sent on it blocks (storage/db/db_wait.h). Waits for each address
- * of the URI for five seconds, unless it says otherwise. ERR_UNAVAILABLE when that fails, whatever
- * the reason; the cause says it. */
+ * of the URI for five seconds, unless the URI sets another time. ERR_UNAVAILABLE when that fails;
+ * the cause has the reason. */
 const struct err *db_connect(const char *uri, PGconn **ret);
 
 /* The error for a failed result (NULL: the connection itself failed) by its SQLSTATE. what: the
@@ -28,12 +28,12 @@ const struct err *db_connection_failure(struct db_connection *c, const PGresult 
 /* ERR_UNAVAILABLE with a Retry-After between one and two seconds. */
 const struct err *db_away(const char *cause);
 
-/* The same, for what was not answered in time. */
+/* The same, for a statement that was not answered in time. */
 const struct err *db_late(const char *what);
 
 bool db_result_is_good(const PGresult *result);
 
-/* Under what name a connection knows a prepared statement. Returns its argument. */
+/* Writes the name of a prepared statement on a connection. Returns its argument. */
 enum { DB_STATEMENT_NAME = 16 };
 const char *db_statement_name(const struct sql *s, char *ret);
 
@@ -41,11 +41,11 @@ struct db_connection {
     PGconn *pg;
     bool *prepared; /* by the statement's id */
     struct db_encoded encoded;
-    int64_t asked_ms;           /* when the pool lent it, or a transaction's next statement began */
-    int64_t deadline;           /* of what runs on it: the caller sets it, by mono_ms() */
-    bool late;                  /* something was not answered by then: it is lost */
-    bool failed;                /* the transaction open on it failed and was rolled back */
-    bool stale;                 /* to be replaced: what it is or has prepared no longer fits */
+    int64_t asked_ms; /* when the pool lent it, or a transaction's next statement began */
+    int64_t deadline; /* of the current statement (mono_ms()); set by the caller */
+    bool late;        /* a statement was not answered by then: the connection is lost */
+    bool failed;      /* the transaction open on it failed and was rolled back */
+    bool stale;       /* to be replaced: its server or its prepared statements no longer fit */
     struct db_connection *next; /* the pool's list of idle ones */
 };
 
@@ -54,7 +54,7 @@ void db_connection_close(struct db_connection *c); /* NULL-safe */
 
 bool db_connection_is_lost(const struct db_connection *c);
 
-/* For a connection that waited in the pool: false when the server hung up meanwhile. One poll(). */
+/* For an idle connection of the pool: false if the server has closed it. One poll(). */
 bool db_connection_is_alive_when_idle(struct db_connection *c);
 
 /* A command without parameters or result: BEGIN, COMMIT. */

@@ -183,7 +183,7 @@ void db_encode(struct db_encoded *e, const struct db_param *params, size_t n)
             add_scalar(&e->bytes, p);
         e->lengths[i] = (int)(e->bytes.n - e->offsets[i]);
     }
-    for (size_t i = 0; i < n; i++) { /* only now does the buffer stay where it is */
+    for (size_t i = 0; i < n; i++) { /* the buffer does not move any more */
         const struct db_param *p = &params[i];
         e->values[i] = p->null ? NULL : is_sent_in_place(p) ? p->s.p : e->bytes.p + e->offsets[i];
     }

@@ -15,7 +15,7 @@ struct db_encoded {
     Oid *types;
     const char **values;
     int *lengths, *formats; /* formats: all binary */
-    size_t *offsets;        /* where in `bytes` a value stands that is not sent in place */
+    size_t *offsets;        /* where in `bytes` the value begins, if it is not sent in place */
     int size;
     struct buf bytes;
 };

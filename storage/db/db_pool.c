@@ -14,19 +14,19 @@ struct db_pool {
     char *uri;
     int max;
     struct lock lock;
-    pthread_cond_t returned;    /* for those who wait for a connection */
+    pthread_cond_t returned;    /* for threads that wait for a connection */
     pthread_cond_t needed;      /* for the opener */
     struct db_connection *idle; /* newest first */
     int idle_n, open;           /* open: idle, in use, or being opened */
-    int opening, waiting;       /* 1 or 0; those who wait */
+    int opening, waiting;       /* opening: 1 or 0; waiting: threads that wait */
     bool away;                  /* the last attempt to connect failed */
-    bool hung;                  /* a statement was late, and nothing was answered since */
+    bool hung;                  /* a statement was late, and none was answered since */
     bool stopping;
     int64_t next_try_ms;
     int pause_ms;
-    int64_t doubted_ms;  /* since when the database is in doubt; 0: it is not */
-    int64_t answered_ms; /* when it last gave an answer */
-    int64_t asked_ms;    /* since when it has given none, though it was asked; 0: it has */
+    int64_t doubted_ms;  /* since when a late statement puts the database in doubt; 0: it is not */
+    int64_t answered_ms; /* when it last answered */
+    int64_t asked_ms;    /* since when a statement is unanswered; 0: none is */
     int64_t waits, timeouts, connects, connect_failures, lost, late;
     pthread_t opener;
 };
@@ -92,7 +92,7 @@ static void open_another_locked(struct db_pool *p)
         note_answer_locked(p);
         add_idle_locked(p, c);
     }
-    pthread_cond_broadcast(&p->returned); /* those who wait may have to think again */
+    pthread_cond_broadcast(&p->returned); /* they may have to give up */
 }
 
 static void *open_when_needed(void *what)
@@ -181,7 +181,7 @@ static enum next_step db_pool_choose_locked(const struct db_pool *p, int64_t now
         return now - p->doubted_ms < DOUBT_MS ? WAIT : SAY_AWAY;
     if (p->idle)
         return USE_IDLE;
-    /* What was lent when it went away may be well. */
+    /* Connections that are in use may still be good. */
     return p->away && (!in_use || p->hung) ? SAY_AWAY : WAIT;
 }
 
@@ -208,7 +208,7 @@ static const struct err *db_pool_take_idle_locked(struct db_pool *p, int64_t dea
             return db_away("all connections of the pool are in use");
         }
     if (step == SAY_AWAY)
-        return db_away("the database is away");
+        return db_away("the database cannot be reached");
     struct db_connection *c = p->idle;
     p->idle = c->next;
     p->idle_n--;
@@ -235,14 +235,15 @@ const struct err *db_pool_take(struct db_pool *p, int64_t deadline, struct db_co
             *ret = c;
             return NULL;
         }
-        c->stale = true; /* the server hung up while it was idle: on to the next */
+        c->stale = true; /* the server closed it while it was idle: try the next */
         db_pool_give(p, c);
     }
 }
 
 /* ---- giving back ---- */
 
-/* Returns the idle connections, which the caller closes: nothing is to wait on them, too. */
+/* Returns the idle connections for the caller to close, so that no other statement waits on them.
+ */
 static struct db_connection *doubt_locked(struct db_pool *p)
 {
     struct db_connection *idle = p->idle;

@@ -6,7 +6,7 @@
 
 #include <libpq-fe.h>
 
-/* Takes the result over: it dies with the arena or at rows_finish. */
+/* Takes ownership of the result: it is freed with the arena or by rows_finish. */
 void rows_init(struct rows *r, struct arena *arena, PGresult *owned);
 
 /* Copies the first row into the outputs; without one they become zero / NULL. */

@@ -21,15 +21,16 @@ int64_t db_statement_deadline(void)
     return mono_ms() + limit_of_thread;
 }
 
-/* Bytes that were taken from the socket and not yet given to libpq: poll() knows nothing of them.
- */
+/* Has libpq's TLS or GSSAPI layer bytes that were read from the socket already? poll() does not see
+ * them. */
 static bool has_decrypted(PGconn *pg)
 {
     const SSL *ssl = PQsslInUse(pg) ? PQsslStruct(pg, "OpenSSL") : NULL;
     return ssl && SSL_pending(ssl) > 0;
 }
 
-/* Until the socket is readable (or writable, if wanted), or may be. False: the deadline is over. */
+/* Waits until the socket is, or may be, readable (or writable, if wanted). False: the deadline is
+ * over. */
 static bool wait_for_socket(PGconn *pg, bool to_write, int64_t deadline)
 {
     enum { GSS_SLICE_MS = 10 }; /* GSSAPI does not say how much it has decrypted */
@@ -47,7 +48,7 @@ static bool wait_for_socket(PGconn *pg, bool to_write, int64_t deadline)
     }
 }
 
-/* Waits for the server and takes what has come. *ret_lost: PQgetResult says how it ended. */
+/* Waits for the server and reads what has arrived. *ret_lost: PQgetResult then gives the error. */
 static bool take_more(PGconn *pg, bool to_write, int64_t deadline, bool *ret_lost)
 {
     *ret_lost = PQsocket(pg) < 0;

@@ -4,7 +4,8 @@
 
 #include <pthread.h>
 
-/* Restarts in a loop for a day; a token of an older epoch costs its client a full sync. */
+/* Enough for restarts in a loop for a day; a client with a token of an older epoch does a full
+ * sync. */
 enum { EPOCHS_KEPT = 20000, EPOCHS_OFF_TIMELINE_BITS = 61 };
 
 struct epochs {
@@ -75,11 +76,12 @@ int64_t epochs_current(struct epochs *e)
     return id;
 }
 
-/* Where what was known at this position was already known when the epoch began. */
+/* Was this position given out before the epoch began? */
 static bool epochs_is_before(const struct epoch *next, int64_t position)
 {
     if (position <=
-        -(1LL << EPOCHS_OFF_TIMELINE_BITS)) /* in no timeline: before all that is in one */
+        -(1LL
+          << EPOCHS_OFF_TIMELINE_BITS)) /* off the timeline: before all positions in a timeline */
         return true;
     return position >= 0 ? position <= next->begins : position >= next->history_begins;
 }
@@ -104,7 +106,7 @@ int64_t epochs_place(struct epochs *e, int64_t epoch, int64_t position, bool *re
         place = place_before(&e->list[i], position, ret_lost);
     else if (i == 0 && !epochs_is_before(&e->list[0], position)) {
         /* It began in a history that was lost, which may have parted from this one anywhere up to
-         * the newest beginning. */
+         * the newest beginning of an epoch. */
         bool unused;
         place = place_before(&e->list[e->n - 1], position, &unused);
         *ret_lost = true;
@@ -113,7 +115,7 @@ int64_t epochs_place(struct epochs *e, int64_t epoch, int64_t position, bool *re
     return place;
 }
 
-/* The last that began before the position was given out. */
+/* The last epoch that began before the position was given out. */
 static const struct epoch *epochs_find_locked(const struct epochs *e, int64_t position)
 {
     size_t i = e->n - 1;

@@ -8,13 +8,13 @@ enum { LISTENERS_MAX = 16 };
 
 /* One remembered change, with its links to the previous change of the same room and user. */
 struct entry {
-    struct change change; /* owns a reference to the event and the copied bytes behind `owned` */
+    struct change change; /* owns a reference to the event and the bytes at `owned` */
     char *owned;
     size_t bytes;
     int64_t previous_of_room, previous_of_user;
 };
 
-/* Entries stand at position % size. Valid positions are oldest .. newest without gaps. */
+/* The index of an entry is position % size. Valid positions are oldest .. newest without gaps. */
 struct feed {
     pthread_rwlock_t lock;
     struct entry *ring;
@@ -108,7 +108,7 @@ static const char *copy_text(char **into, const char *s)
     return copy;
 }
 
-/* Readers of the ring must not see what a redaction took away. */
+/* Readers of the ring must not see redacted content. */
 static void redact_in_ring(struct feed *f, const struct change *redaction)
 {
     int64_t target = redaction->redacts_position;
@@ -120,7 +120,7 @@ static void redact_in_ring(struct feed *f, const struct change *redaction)
     c->redacted_by = redaction->position;
 }
 
-/* Copies a change so that nothing in it belongs to the writer any more. */
+/* Copies a change so that it needs no memory of the writer. */
 static void feed_remember(struct feed *f, const struct change *c)
 {
     struct entry *e = entry_at(f, c->position);

@@ -8,7 +8,7 @@
 
 struct entry {
     int64_t id;
-    struct str name; /* behind the entry, ends in NUL */
+    struct str name; /* stored after the entry, ends in NUL */
 };
 
 /* The names of one kind. The hot path is one lookup under the shared lock, which is a leaf: nothing
@@ -32,7 +32,7 @@ SQL(rooms_by_id_sql, "SELECT id, room_id FROM rooms WHERE id = ANY($1::bigint[])
 SQL(types_by_name_sql, "SELECT id, type FROM event_types WHERE type = ANY($1::text[])")
 SQL(types_by_id_sql, "SELECT id, type FROM event_types WHERE id = ANY($1::bigint[])")
 
-/* In one order for all, so that two that add the same names never wait for each other. */
+/* Sorted, so that two transactions that add the same names do not deadlock. */
 SQL(users_add_sql, "INSERT INTO users (user_id) SELECT DISTINCT name FROM unnest($1::text[]) name"
                    " ORDER BY name ON CONFLICT DO NOTHING RETURNING id, user_id")
 SQL(types_add_sql,

@@ -13,8 +13,8 @@ void intern_add_metrics(struct intern *in, struct buf *out);
 
 enum intern_kind { INTERN_USER, INTERN_ROOM, INTERN_TYPE, INTERN_KIND_COUNT };
 
-/* The id of a name; made when it is new. Not for rooms: a room's row says more than its name, so
- * what creates a room writes it and then announces its id with intern_remember. */
+/* The id of a name; allocated when it is new. Not for rooms: a room's row has more than its name,
+ * so the function that creates a room writes the row and then calls intern_remember. */
 const struct err *intern_id(struct intern *in, enum intern_kind kind, const char *name,
                             int64_t *ret);
 /* Many at once, in at most three round trips for those not cached. */

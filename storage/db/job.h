@@ -1,4 +1,4 @@
-/* What every request or background job carries: its arena, and the way to the database. */
+/* What every request or background job carries: its arena and its database connection. */
 #ifndef STORAGE_DB_JOB_H
 #define STORAGE_DB_JOB_H
 
@@ -22,14 +22,15 @@ struct media_repo;    /* server/media/repo.h */
 struct federation;    /* federation/federation.h */
 struct erasures;      /* rooms/read/erasure.h */
 
-/* What lives as long as the process. Made by server/main.c, shared by all threads. */
+/* One server process and what lives as long as it. Made by server/node.c, shared by all threads. */
 struct node {
     const struct config *config;
     struct signing_key signing_key;
     const struct signing_key *further_keys; /* further lines of the key file: published, unused */
     size_t further_keys_n;
     struct db *db;
-    _Atomic int64_t schema_good_until; /* by mono_ms(): for so long it need not be checked again */
+    _Atomic int64_t
+        schema_good_until; /* mono_ms() until which the schema need not be checked again */
     struct committer *committer;
     struct feed *feed;
     struct epochs *epochs; /* storage/db/epochs.h */
@@ -61,8 +62,7 @@ struct job {
 void job_init(struct job *job, struct node *node, struct arena *arena);
 void job_finish(struct job *job); /* gives the connection back; the arena is the caller's */
 
-/* From here on everything is allocated in that arena: for work in bounded memory, piece by piece.
- */
+/* From now on everything is allocated in that arena, for piecewise work in bounded memory. */
 void job_use_arena(struct job *job, struct arena *arena);
 
 static inline struct tx *job_tx(struct job *job)

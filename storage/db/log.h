@@ -1,4 +1,4 @@
-/* Where the log stands in the database. */
+/* The head of the log in the database. */
 #ifndef STORAGE_DB_LOG_H
 #define STORAGE_DB_LOG_H
 

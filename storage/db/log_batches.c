@@ -2,8 +2,7 @@
 
 #include <jansson.h>
 
-/* A change is a JSON object of what is not zero in it; the event is its bytes, which need nothing
- * else to be read again. */
+/* A change is a JSON object of its members that are not zero; an event is stored as its JSON. */
 
 enum { CHANGES_MAX = 20000 };
 
@@ -211,7 +210,7 @@ static bool read_change(struct arena *a, const json_t *o, struct change *ret)
     if (json_is_string(json))
         ret->json = log_batches_read_text(a, json);
     log_batches_read_lists(a, o, ret);
-    /* What is remembered of the room was not made by who wrote this: its head above all. */
+    /* Another process wrote this: what is cached of the room, above all its head, is stale. */
     ret->resets_room |= ret->kind == CHANGE_EVENT || ret->kind == CHANGE_STATE;
     return ret->kind != CHANGE_EVENT || ret->event;
 }

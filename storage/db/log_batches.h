@@ -1,5 +1,5 @@
-/* The log as another process reads it: each batch of changes that a command commits is a row, and
- * the server that runs publishes it in its own feed. */
+/* The log as another process reads it: each batch of changes that a command commits is a row, which
+ * the running server publishes in its own feed. */
 #ifndef STORAGE_DB_LOG_BATCHES_H
 #define STORAGE_DB_LOG_BATCHES_H
 
@@ -14,7 +14,8 @@ void log_batch_end(struct buf *b);
 bool log_batch_decode(struct arena *a, struct str encoded, int64_t first, struct change **ret,
                       size_t *ret_n);
 
-/* All changes in (after, until]. *ret_covers is false when they are not all there, or too many. */
+/* All changes in (after, until]. *ret_covers is false when some are missing, or when there are too
+ * many. */
 const struct err *log_batches_read(struct tx *tx, int64_t after, int64_t until,
                                    const struct change **ret, size_t *ret_n, bool *ret_covers);
 

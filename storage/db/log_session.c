@@ -5,15 +5,15 @@
 
 enum { RETRY_AFTER_MS = 1000, LOCK_TRIES = 15, LOCK_PAUSE_MS = 200 };
 
-/* CTE: so that nothing but our own old connection is ever considered. */
+/* CTE: so that only our own old connection is ever considered. */
 SQL(end_old_connection_sql, "WITH old AS MATERIALIZED (SELECT pid FROM pg_stat_activity "
                             "WHERE application_name = $1 AND pid <> pg_backend_pid()) "
                             "SELECT count(*) FROM old WHERE NOT pg_terminate_backend(pid, 5000)")
 SQL(lock_sql, "SELECT pg_try_advisory_lock(4205070202)::int::int8")
 SQL(head_of_log_sql, "SELECT node, batch, position, epoch FROM log_head")
 
-/* The offset makes numbers of the clock, 4096 a second: more than the log ever grows by, so that
- * the next epoch is beyond all that was told in this one, and in one that is lost. */
+/* The offset is taken from the clock, 4096 a second: more than the log ever grows by, so that the
+ * stream ids of the next epoch are higher than all of this one, and of one that is lost. */
 SQL(begin_epoch_sql,
     "WITH head AS (UPDATE log_head SET epoch = $1 WHERE epoch = $2 RETURNING position) "
     "INSERT INTO log_epochs (number, epoch, begins, history_begins, stream_offset) "
@@ -24,7 +24,7 @@ SQL(begin_epoch_sql,
     "            FROM events_history_seq) h "
     "RETURNING begins, history_begins, stream_offset")
 
-/* The database's end of it is gone soon after ours is, and with it the lock. */
+/* So that the database closes its end soon after ours is gone, and frees the lock. */
 static const char keep_alive[] =
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; "
     "SET tcp_user_timeout = 20000";
@@ -36,7 +36,7 @@ static const struct err *run_int(struct log_session *s, struct sql *sql,
     return pipeline_run(&s->pipeline, 0, ret, 1);
 }
 
-/* A server that stops, or a command, gives it back in a moment. */
+/* Retries for a short time, since a stopping server or a command frees it soon. */
 static const struct err *log_session_take_lock(struct log_session *s, bool *ret_has)
 {
     int64_t has = 0;
@@ -53,16 +53,17 @@ const struct err *log_session_open(struct log_session *s)
 {
     int64_t remaining = 0;
     TRY(pipeline_open(s->uri, s->name, keep_alive, s->limit_ms, &s->pipeline));
-    /* The server may not have noticed yet that the old connection is gone, and may still commit
-     * what it was sent: only when its process has ended, the head says what happened. */
+    /* PostgreSQL may not have noticed yet that the old connection is gone, and may still commit a
+     * batch: only when its process has ended, the head shows the outcome. */
     TRY(run_int(s, &end_old_connection_sql, P(TEXT(s->name)), &remaining));
     if (remaining)
         return err_unavailable(RETRY_AFTER_MS, "the old connection does not end");
     TRY(log_session_take_lock(s, &s->has_lock));
     if (s->is_server && !s->has_lock)
-        return err(ERR_CONFLICT, "Another server is using this database. Two of them would lose "
-                                 "each other's news: stop that one first (if its machine died, its "
-                                 "lock ends within half a minute)");
+        return err(ERR_CONFLICT,
+                   "Another server is using this database. Two servers would miss "
+                   "each other's changes: stop that one first (if its machine died, its "
+                   "lock ends within half a minute)");
     return NULL;
 }
 
@@ -98,7 +99,7 @@ const struct err *log_session_begin(struct log_session *s, const struct log_head
         return NULL;
     }
     randombytes_buf(&id, sizeof id);
-    id = (id & INT64_MAX) | 1; /* not 0, which is that of tokens without one */
+    id = (id & INT64_MAX) | 1; /* not 0, which means a token without an epoch */
     s->late = id;
     TRY(pipeline_send(&s->pipeline, &begin_epoch_sql, P(INT(id), INT(head->epoch))));
     const struct err *e = pipeline_run(&s->pipeline, 0, values, 3);

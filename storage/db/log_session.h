@@ -1,4 +1,4 @@
-/* The committer's hold on the log: its connection, the lock by which one server at a time has the
+/* The committer's session: its connection, the lock that lets one server at a time use the
  * database, and the epoch in which it commits (storage/db/epochs.h). Private to the committer. */
 #ifndef STORAGE_DB_LOG_SESSION_H
 #define STORAGE_DB_LOG_SESSION_H
@@ -9,13 +9,15 @@
 struct log_session {
     struct pipeline pipeline;
     char *uri;
-    char name[40]; /* of the connection, which tells it from other processes' */
+    char name[40]; /* of the connection, unique to this process */
     struct epochs *epochs;
     int limit_ms;   /* of a statement's answer */
-    bool is_server; /* a command may share the log with the server that runs */
+    bool is_server; /* false: a command, which may share the log with the running server */
     bool has_lock;
-    int64_t epoch; /* by which every commit says that the log is still ours; 0: none begun */
-    int64_t late;  /* one whose beginning was not answered in time, and may have come after; or 0 */
+    int64_t
+        epoch; /* every commit checks by it that no other process writes the log; 0: none begun */
+    int64_t
+        late; /* one whose beginning was not answered in time and may still be committed; or 0 */
 };
 
 struct log_head {
@@ -30,11 +32,11 @@ bool log_session_is_open(const struct log_session *s);
 
 const struct err *log_session_read(struct log_session *s, struct log_head *ret);
 
-/* Is that the epoch that this process left the log in? */
+/* Is this the epoch in which this process last committed? */
 bool log_session_owns(const struct log_session *s, int64_t epoch);
 
-/* Begins an epoch at the head, after the one that the head names; a command on the log of a server
- * that runs goes on in that server's. ERR_CONFLICT: another process was first. */
+/* Begins an epoch at the head, after the one that the head names; a command stays in the epoch of
+ * the running server. ERR_CONFLICT: another process was first. */
 const struct err *log_session_begin(struct log_session *s, const struct log_head *head);
 
 #endif

@@ -7,9 +7,9 @@
 
 #include <stdio.h>
 
-/* The committer's statements touch rows by their keys and nothing else. One plan each, made once: a
- * new plan for every batch costs more than the batch, and a table that grows must not keep a plan
- * that scans it. */
+/* The committer's statements access rows by their keys only. Each is planned once: a new plan for
+ * every batch costs more than the batch, and a table that grows must not keep a plan that scans it.
+ */
 static const char planner_settings[] = "SET plan_cache_mode = force_generic_plan; SET "
                                        "enable_seqscan = off; SET enable_hashjoin = off; "
                                        "SET enable_mergejoin = off";
@@ -59,7 +59,7 @@ bool pipeline_is_late(const struct pipeline *p)
     return p->connection && p->connection->late;
 }
 
-/* Is a PREPARE of this statement already on its way? */
+/* Is a PREPARE of this statement already queued? */
 static bool is_queued(const struct pipeline *p, const struct sql *s)
 {
     for (size_t i = 0; i < p->n; i++)
@@ -68,7 +68,7 @@ static bool is_queued(const struct pipeline *p, const struct sql *s)
     return false;
 }
 
-/* Much takes long: ten seconds more for a MiB, up to PostgreSQL's own limit. */
+/* Large batches take longer: ten seconds more for a MiB, up to PostgreSQL's own limit. */
 static int64_t next_deadline(const struct pipeline *p)
 {
     enum { MS_PER_KIB = 10 };
@@ -77,7 +77,7 @@ static int64_t next_deadline(const struct pipeline *p)
     return mono_ms() + (is_most ? DB_BACKGROUND_LIMIT_MS : (int64_t)limit);
 }
 
-/* What does not go out at once is kept by libpq, and moved with every part of it that goes. */
+/* libpq buffers what it cannot send at once, and moves the buffer with every part that it sends. */
 static bool send_large(struct pipeline *p, const struct db_encoded *e)
 {
     enum { HELD_MAX = 256 * 1024 };
@@ -151,7 +151,7 @@ const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, i
     const struct err *e = NULL;
     PGresult *wanted = NULL;
     size_t n = p->n;
-    p->n = p->unsent = 0; /* its bytes count for the answers, too */
+    p->n = p->unsent = 0; /* kept until now: the deadlines of the answers depend on the size */
     bool connected = PQpipelineSync(p->connection->pg);
     for (size_t i = 0; connected && i < n; i++) {
         const struct queued *q = &p->queued[i];

@@ -13,31 +13,30 @@ struct pipeline {
     } * queued;
     size_t n, cap;
     int limit_ms;         /* for the next answer, counted from the one before */
-    size_t bytes, unsent; /* of what is queued, and of that what libpq may still hold */
+    size_t bytes, unsent; /* of all queued statements; of those that libpq may still hold */
     struct db_encoded encoded;
 };
 
-/* limit_ms: how long the connection may be silent, beyond that it is lost; a little longer when
+/* limit_ms: how long the connection may be silent before it counts as lost; a little longer when
  * much was sent. name: how the server lists the connection (application_name); letters, digits and
- * '-'. settings: further SET commands.
- */
+ * '-'. settings: further SET commands. */
 const struct err *pipeline_open(const char *uri, const char *name, const char *settings,
                                 int limit_ms, struct pipeline *ret);
-void pipeline_close(struct pipeline *p); /* also of one that was never opened (zeroed) */
+void pipeline_close(struct pipeline *p); /* also if it was never opened (zeroed) */
 bool pipeline_is_open(const struct pipeline *p);
-/* What is open has seen an error after which a new connection is better. */
+/* Has the connection had an error after which it should be replaced? */
 bool pipeline_is_late(const struct pipeline *p);
 bool pipeline_is_stale(const struct pipeline *p);
 
-/* Queues a statement with parameters that are encoded already, or plain ones. */
+/* Queues a statement with encoded or with plain parameters. */
 const struct err *pipeline_send_encoded(struct pipeline *p, struct sql *s,
                                         const struct db_encoded *e);
 const struct err *pipeline_send(struct pipeline *p, struct sql *s, const struct db_param *params,
                                 size_t n);
 
-/* Sends what is queued and waits for every result. The first error is the outcome; without one, the
- * integers of the first row of statement number `which` are written to ret. Without columns, no row
- * is expected. */
+/* Sends all queued statements and waits for every result. The first error is the outcome; without
+ * one, the integers of the first row of statement number `which` are written to ret. Without
+ * columns, no row is expected. */
 const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, int columns);
 
 #endif

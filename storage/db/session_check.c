@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* The first column of the first row; -1: there is none. */
+/* The first column of the first row; -1: no row. */
 static const struct err *session_check_ask(PGconn *pg, const char *sql, int *ret)
 {
     PGresult *result;
@@ -16,8 +16,8 @@ static const struct err *session_check_ask(PGconn *pg, const char *sql, int *ret
     return NULL;
 }
 
-/* A mark that one session sets must be there in it, also while another one is in a transaction, and
- * must not be there in that one. */
+/* A setting made in one session must be visible in it, also while another session is in a
+ * transaction, and must not be visible in that one. */
 static const struct err *session_check_compare(PGconn *one, PGconn *other, bool *ret_good)
 {
     enum { MARK = 4711 };
@@ -41,7 +41,7 @@ static const struct err *check_behind_proxy(const char *uri, PGconn *one)
     PQfinish(other);
     if (!e && !good)
         e = err(ERR_INVALID_PARAM,
-                "`database` leads to a proxy that gives each transaction another session: set "
+                "`database` is a proxy that gives each transaction another session: set "
                 "pool_mode = session in pgbouncer, or connect to PostgreSQL itself");
     return e;
 }
@@ -52,7 +52,7 @@ const struct err *session_check(const char *uri)
     int pid;
     TRY(db_connect(uri, &pg));
     const struct err *e = session_check_ask(pg, "SELECT pg_backend_pid()", &pid);
-    if (!e && pid != PQbackendPID(pg)) /* a proxy makes numbers of its own */
+    if (!e && pid != PQbackendPID(pg)) /* a proxy gives process ids of its own */
         e = check_behind_proxy(uri, pg);
     PQfinish(pg);
     return e;

@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-/* What is sent together is one transaction, to which the settings are confined. */
+/* Statements that are sent together are one transaction, and the settings are local to it. */
 SQL(time_limit_sql, "SELECT set_config('statement_timeout', $1, true), "
                     "set_config('plan_cache_mode', 'force_custom_plan', true)")
 

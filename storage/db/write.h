@@ -1,5 +1,5 @@
 /* Writing the log. A request prepares a struct write (changes, and the rows that store them), hands
- * it to the committer and waits. The committer takes whatever is waiting and writes it as ONE
+ * it to the committer and waits. The committer takes all waiting writes and stores them as ONE
  * transaction, in one round trip, with one fsync; position order is commit order.
  *
  *     struct write *w = write_begin(job);
@@ -8,13 +8,13 @@
  *     TRY(write_commit(job, w, &position));
  *
  * Rows of one batch_table from all waiting writes go out as one INSERT ... SELECT FROM unnest().
- * Statements (write_statement) go out one by one, in order, after the rows: for rare things.
- * A write is atomic: all of it or nothing. If a batch fails, its writes are retried one by one, so
+ * Statements (write_statement) are sent one by one, in order, after the rows: for rare things. A
+ * write is atomic: all of it or nothing. If a batch fails, its writes are retried one by one, so
  * that one bad row harms only its own request.
  *
  * Errors of write_commit: ERR_CONFLICT (another writer won: reload and retry), ERR_UNAVAILABLE (the
- * database is away; whether the write happened is then decided: it did not, or the reply says so
- * only after checking), or the statement's. */
+ * database cannot be reached; the write did not happen, unless the connection broke during the
+ * commit and the outcome could not be learned in time), or the statement's. */
 #ifndef STORAGE_DB_WRITE_H
 #define STORAGE_DB_WRITE_H
 
@@ -25,8 +25,8 @@
 /* In SQL a position parameter arrives as "how far back from the head": write
  *   in a batch table:  (SELECT position FROM log_head) - u.back
  *   in a statement:    log_at($n)
- * A statement that must touch a certain number of rows says so itself, with expect_rows(): the
- * transaction then fails with ERR_CONFLICT. */
+ * A statement that must affect a certain number of rows calls expect_rows(): with another number
+ * the transaction fails with ERR_CONFLICT. */
 #define POSITION(change) ((struct db_param){.type = DB_POSITION, .i = (change)})
 
 enum { BATCH_COLUMNS_MAX = 20 };
@@ -53,23 +53,23 @@ int write_change(struct write *w, const struct change *c);
 void write_row(struct write *w, const struct batch_table *t, const struct db_param *values,
                size_t n);
 void write_statement(struct write *w, struct sql *s, const struct db_param *params, size_t n);
-/* For one with a statement that touches many rows. Large writes (of 256 KiB, or marked so) are
- * transactions of their own, and those that wait let a batch of others pass before each: others
- * wait for one of them at most. Writes to one room stay in their order. */
+/* For a write with a statement that affects many rows. Large writes (256 KiB, or marked so) are
+ * transactions of their own. A batch of other writes is committed before each, so that these wait
+ * for one large write at most. Writes to one room stay in their order. */
 void write_set_large(struct write *w);
 size_t write_changes_n(const struct write *w);
 bool write_is_empty(const struct write *w);
-/* For one that is not committed after all. */
+/* Discards a write that will not be committed. */
 void write_abandon(struct write *w);
 struct arena *write_arena(const struct write *w); /* lives until write_commit has returned */
 
-/* Queues the write (in the order of calls) without waiting: what a caller does under a lock that
- * decides the order. Follow with write_wait after releasing the lock. */
+/* Queues the write (in the order of calls) without waiting. A caller does this under the lock that
+ * decides the order, releases the lock, and calls write_wait. */
 void write_enqueue(struct job *job, struct write *w);
 /* Waits until the write is committed AND published. ret_position (may be NULL): of its last change.
  */
 const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_position);
-/* Both. */
+/* write_enqueue and write_wait. */
 const struct err *write_commit(struct job *job, struct write *w, int64_t *ret_position);
 
 /* ---- the committer itself, for start-up ---- */
@@ -81,18 +81,18 @@ struct committer_settings {
     struct feed *feed;
     struct epochs *epochs;    /* the committer adds those that it begins; NULL: not wanted */
     int statement_timeout_ms; /* 0: that of storage/db/db_wait.h */
-    bool is_server;           /* one at a time has the database; others (commands) join in */
-    /* The log is another process's now, or the database went back in time: nothing is committed any
+    bool is_server;           /* one server at a time has the database; commands may share it */
+    /* Another process writes the log, or the database went back in time: nothing is committed any
      * more, and this process must end. Called by the thread that commits; must not block. */
     void (*on_lost)(void *ctx, const char *why);
     void *ctx;
 };
 const struct err *committer_start(const struct committer_settings *settings,
                                   struct committer **ret);
-void committer_stop(struct committer *c); /* waits for what is being committed */
+void committer_stop(struct committer *c); /* waits for the current commit */
 
-/* What keeps it from committing, a sentence; NULL: nothing. *ret_since: mono_ms() of its beginning,
- * 0 if that does not matter. */
+/* A sentence on what keeps it from committing; NULL: nothing. *ret_since: mono_ms() of its
+ * beginning, 0 if that does not matter. */
 const char *committer_trouble(struct committer *c, int64_t *ret_since);
 void committer_add_metrics(struct committer *c, struct buf *out);
 

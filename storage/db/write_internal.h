@@ -7,14 +7,14 @@
 #include <semaphore.h>
 
 struct write {
-    struct arena *arena; /* the job's, which waits and so does not touch it */
+    struct arena *arena; /* the job's; not used by the job while it waits */
     struct change *changes;
     size_t changes_n, changes_cap;
     struct batch_row *rows, **last_row;
     struct statement *statements, **last_statement;
     struct write *next; /* in the committer's queue or batch */
     uint64_t number;    /* in the order in which they were queued */
-    size_t bytes;       /* about what it sends to the database */
+    size_t bytes;       /* approximate size of what it sends to the database */
     bool is_large;
     sem_t done; /* posted when the write is finished, or when it is to lead */
     bool leads;
@@ -23,7 +23,7 @@ struct write {
 };
 
 enum {
-    WRITE_ROW_BYTES = 128, /* what a row, a statement or a change counts besides its values */
+    WRITE_ROW_BYTES = 128, /* counted for a row, a statement or a change besides its values */
     WRITE_LARGE_BYTES = 256 * 1024 /* no message in a room is so large */
 };
 

@@ -1,5 +1,5 @@
-/* Dehydrated devices (MSC3814): at most one a user. It is a device as any other, with keys and
- * waiting messages, that nobody is signed in on; this is the data to bring it back to life with. */
+/* Dehydrated devices (MSC3814): at most one a user. It is a device with keys and waiting messages
+ * on which the user is not signed in; the data is for rehydrating it. */
 #ifndef STORAGE_DEVICES_DEHYDRATED_DEVICES_H
 #define STORAGE_DEVICES_DEHYDRATED_DEVICES_H
 
@@ -11,7 +11,7 @@ struct dehydrated_device {
 };
 
 const struct err *dehydrated_device_get(struct tx *tx, int64_t user, struct dehydrated_device *ret);
-/* In place of the one that is there. It goes with its device (e2ee_delete_device). */
+/* Replaces the user's previous one. It is deleted with its device (e2ee_delete_devices). */
 void dehydrated_device_write(struct write *w, int64_t user, int64_t device, struct str data);
 
 #endif

@@ -1,4 +1,5 @@
-/* Devices of local users. Tokens belong to a device and go with it (storage/users/tokens.h). */
+/* Devices of local users. Tokens belong to a device and are deleted with it
+ * (storage/users/tokens.h). */
 #ifndef STORAGE_DEVICES_DEVICES_H
 #define STORAGE_DEVICES_DEVICES_H
 
@@ -10,11 +11,11 @@ struct device {
     const char *display_name;    /* NULL: none */
     int64_t last_seen_ts;        /* ms; 0: never */
     const char *last_seen_ip;    /* NULL: never */
-    const char *last_seen_agent; /* NULL: never, or it did not say */
+    const char *last_seen_agent; /* NULL: never, or no User-Agent */
 };
 
-/* A list holds all of a user's devices, so that ending all sessions misses none: there are no more
- * than DEVICES_MAX, but for logins at the same moment. */
+/* A list has all of a user's devices, so that ending all sessions misses none: more than
+ * DEVICES_MAX are only possible by simultaneous logins. */
 enum { DEVICES_MAX = 2000, DEVICES_LISTED_MAX = 10000 };
 
 /* In the tx's arena, the newest first. */
@@ -23,24 +24,24 @@ const struct err *devices_list(struct tx *tx, int64_t user, const struct device 
 const struct err *devices_find(struct tx *tx, int64_t user, const char *device_id, bool *ret_found,
                                struct device *ret);
 
-/* Makes the device, or finds the one of that name, whose display name then stays. An error for who
- * has DEVICES_MAX already. */
+/* Creates the device, or finds the one of that name and keeps its display name. An error if the
+ * user already has DEVICES_MAX. */
 const struct err *devices_open(struct tx *tx, int64_t user, const char *device_id,
                                const char *display_name, int64_t *ret_id, bool *ret_is_new);
 
 /* Parts of a write: */
 void devices_write_name(struct write *w, int64_t device, const char *display_name);
 /* Removes devices with their tokens and pushers; their keys and messages:
- * storage/devices/e2ee_keys.h. Needs users_write_changed in the same write, and tells no user that
- * the device list changed. */
+ * storage/devices/e2ee_keys.h. Needs users_write_changed in the same write; does not write that the
+ * device list changed. */
 void devices_write_deletion(struct write *w, const struct device *devices, size_t n);
 
-/* When, from where and by which program devices were last used; older news than what is stored is
+/* When, from where and by which program devices were last used; data older than what is stored is
  * ignored. */
 struct device_seen {
     int64_t device, ts;
     const char *ip;
-    const char *agent; /* UTF-8; NULL: not said */
+    const char *agent; /* UTF-8; NULL: not given */
 };
 const struct err *devices_seen(struct tx *tx, const struct device_seen *seen, size_t n);
 

@@ -106,8 +106,8 @@ void device_keys_write(struct write *w, int64_t user, const char *device_id,
                     P(INT(user), TEXT(device_id), TEXT(display_name), BYTES(json)));
 }
 
-/* What the old key signed of its owner's keys goes, too; what it signed of other users' keys is
- * seen by no other user and does no harm. */
+/* Also deletes the old key's signatures of its owner's keys; its signatures of other users' keys
+ * are visible to its owner only. */
 SQL(cross_signing_signatures_delete_sql,
     "DELETE FROM key_signatures s USING cross_signing_keys c "
     "WHERE c.\"user\" = $1 AND c.kind = $2 AND s.target = $1 AND (s.target_key = c.public_key "

@@ -3,8 +3,8 @@
  * storage/devices/one_time_keys.h.
  *
  * A key's JSON is kept canonical and without `signatures` and `unsigned`; each signature is a row
- * of its own, whether it came with the key or was uploaded later by another user. Who writes
- * checks keys and signatures first (matrix/device_keys.h); here nothing is judged. */
+ * of its own, whether it was part of the key or was uploaded later by another user. Callers check
+ * keys and signatures before they write (matrix/device_keys.h); nothing is checked here. */
 #ifndef STORAGE_DEVICES_E2EE_KEYS_H
 #define STORAGE_DEVICES_E2EE_KEYS_H
 
@@ -42,20 +42,19 @@ const struct err *device_keys_get(struct tx *tx, int64_t user, const char *devic
 const struct err *cross_signing_keys_get(struct tx *tx, int64_t user,
                                          struct public_key ret[KEY_KIND_COUNT]);
 
-/* Is there a device, or a cross-signing key, of that name? They must never be the same. */
+/* Does the user have a device, or a cross-signing key, of that name? Their names must differ. */
 const struct err *device_id_exists(struct tx *tx, int64_t user, const char *device_id, bool *ret);
 const struct err *cross_signing_key_exists(struct tx *tx, int64_t user, const char *public_key,
                                            bool *ret);
 
-/* Puts a key in place of the one of the same device (of the same kind); signatures of the old one
- * are dropped. */
+/* Replaces the key of the same device (of the same kind); signatures of the old one are deleted. */
 void device_keys_write(struct write *w, int64_t user, const char *device_id,
                        const char *display_name, struct str json);
 void cross_signing_key_write(struct write *w, int64_t user, enum key_kind kind,
                              const char *public_key, struct str json);
 void cross_signing_key_delete(struct write *w, int64_t user, enum key_kind kind);
 
-/* Of another server's user, who has this device no more. */
+/* Deletes the keys of a device that a user of another server no longer has. */
 void device_keys_delete(struct write *w, int64_t user, const char *device_id);
 
 struct key_signature {
@@ -67,21 +66,19 @@ struct key_signature {
 };
 void key_signature_write(struct write *w, const struct key_signature *s);
 
-/* Tells the signer's own devices that they signed a key of another user (a change of kind
+/* Notifies the signer's own devices that they signed a key of another user (a change of kind
  * CHANGE_DEVICE_LIST that is private to the signer, user_id naming the target). */
 void user_signature_change_write(struct write *w, int64_t signer, int64_t target,
                                  const char *target_id);
 
-/* M_TOO_LARGE when the user has signed the keys of so many other users. */
+/* M_TOO_LARGE when the user has signed the keys of USERS_SIGNED_MAX other users. */
 enum { USERS_SIGNED_MAX = 20000 };
 const struct err *user_signatures_check_number(struct tx *tx, int64_t signer);
 
-/* Removes all that devices leave behind: keys, signatures, one-time keys, waiting messages. Whose
- * device list changed is for the caller to say (storage/devices/device_lists.h). The write is a
- * large one.
- */
+/* Deletes keys, signatures, one-time keys and waiting messages of devices. The caller writes the
+ * change of the device list (storage/devices/device_lists.h). The write is a large one. */
 void e2ee_delete_devices(struct write *w, int64_t user, const struct device *devices, size_t n);
-/* The same for what belongs to a user rather than to a device: cross-signing keys and backups. */
+/* Deletes a user's cross-signing keys and key backups. */
 void e2ee_delete_user(struct write *w, int64_t user);
 
 #endif

@@ -2,7 +2,7 @@
 
 /* ---- versions ---- */
 
-/* Of the deleted ones only the newest row is needed, so that no number comes twice. */
+/* Of deleted backups only the newest row is kept, so that no version is reused. */
 SQL(key_backup_create_sql,
     "WITH have AS (SELECT COALESCE(max(version), 0) AS newest, count(*) FILTER (WHERE NOT deleted) "
     " AS n FROM key_backups WHERE \"user\" = $1), "
@@ -70,7 +70,7 @@ const struct err *key_backup_set_auth_data(struct tx *tx, int64_t user, int64_t 
     return db_exec(tx, &key_backup_set_sql, P(INT(user), INT(version), BYTES(auth_data)), NULL);
 }
 
-/* Its keys can be a million. */
+/* A backup can have a million keys, so they are deleted later. */
 #define DELETE_BACKUPS(which)                                                                      \
     "WITH going AS (UPDATE key_backups SET deleted = true, count = 0, bytes = 0, "                 \
     "auth_data = '' WHERE \"user\" = $1 AND " which " RETURNING \"user\", version) "               \

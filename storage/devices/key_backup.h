@@ -10,18 +10,18 @@
 
 struct key_backup {
     int64_t version, etag, count;
-    const char *algorithm; /* NULL: there is no such backup */
+    const char *algorithm; /* NULL: no such backup */
     struct str auth_data;  /* JSON object */
     bool deleted;
 };
 
-enum { KEY_BACKUPS_MAX = 100 }; /* of one user, that are not deleted */
+enum { KEY_BACKUPS_MAX = 100 }; /* of one user, without deleted ones */
 
 /* ERR_TOO_LARGE when there are too many, ERR_CONFLICT when another request of the user was first:
- * try again. */
+ * retry. */
 const struct err *key_backup_create(struct tx *tx, int64_t user, const char *algorithm,
                                     struct str auth_data, int64_t *ret_version);
-/* A deleted one is found, too; version 0: the newest that is not deleted. */
+/* Also finds a deleted one; version 0: the newest that is not deleted. */
 const struct err *key_backup_get(struct tx *tx, int64_t user, int64_t version,
                                  struct key_backup *ret);
 /* The same, and keeps every other writer of it out until the transaction ends. */
@@ -29,10 +29,10 @@ const struct err *key_backup_lock(struct tx *tx, int64_t user, int64_t version,
                                   struct key_backup *ret);
 const struct err *key_backup_set_auth_data(struct tx *tx, int64_t user, int64_t version,
                                            struct str auth_data);
-/* Its keys are seen no more, and go in the background (key_backups_sweep). */
+/* Its keys cannot be read any more, and are deleted in the background (key_backups_sweep). */
 const struct err *key_backup_delete(struct tx *tx, int64_t user, int64_t version);
 void key_backups_delete(struct write *w, int64_t user); /* all of them, as part of a write */
-/* Deletes keys of backups that are gone, a bounded part. */
+/* Deletes a bounded number of keys of deleted backups. */
 const struct err *key_backups_sweep(struct tx *tx);
 
 struct backup_session {
@@ -42,9 +42,9 @@ struct backup_session {
     struct str session_data; /* JSON object */
 };
 
-/* Stores keys, but keeps what is there where it is better (verified, then lower first index, then
- * forwarded less often). Inside a transaction that has locked the backup; no key may stand twice.
- */
+/* Stores keys, but keeps a stored one that is better (verified, then lower first index, then
+ * forwarded less often). Inside a transaction that has locked the backup; `keys` must have no
+ * duplicates. */
 const struct err *backup_sessions_put(struct tx *tx, int64_t user, int64_t version,
                                       const struct backup_session *sessions, size_t n,
                                       struct key_backup *ret);
@@ -55,17 +55,17 @@ struct backup_scope {
 };
 
 /* At most limit keys in order of room and session; `after` (NULL: from the start) is the last one
- * of the page before. The rows live in the arena until rows_finish(ret_rows). */
+ * of the previous page. The rows live in the arena until rows_finish(ret_rows). */
 const struct err *backup_sessions_read(struct tx *tx, int64_t user, int64_t version,
                                        struct backup_scope scope,
                                        const struct backup_session *after, int limit,
                                        struct rows *ret_rows, struct backup_session *ret,
                                        size_t *ret_n);
 
-/* How much the keys in all backups of a user take. */
+/* The size of the keys in all backups of a user. */
 const struct err *key_backups_used_by(struct tx *tx, int64_t user, int64_t *ret_bytes);
 
-/* Inside a transaction that has locked the backup, too. */
+/* Also inside a transaction that has locked the backup. */
 const struct err *backup_sessions_delete(struct tx *tx, int64_t user, int64_t version,
                                          struct backup_scope scope, struct key_backup *ret);
 

@@ -2,20 +2,20 @@
 
 #include "base/map.h"
 
-/* Membership numbers are those of enum membership. Whether a member stayed since `since` decides
- * who came, because a changed display name makes a new member event, too, and because who left and
- * came back may have other devices. Member events since then are found by room_state_by_start, so
- * that large rooms cost no more than small ones; each OFFSET 0 keeps the planner to index probes
- * where it would rather read a whole table (and so does event <> 0, without which it reads all
- * members from the primary key's index). Whose membership was told late was a member all along
- * (storage/rooms/partial_rooms.c), and is news even so. */
+/* Membership numbers are those of enum membership. A user counts as new unless they were joined
+ * without a break from `since` on: a changed display name makes a new member event, too, and a user
+ * who left and came back may have other devices. Member events since then are found by
+ * room_state_by_start, so that large rooms cost no more than small ones; each OFFSET 0 makes the
+ * planner use index probes where it would rather read a whole table (and so does event <> 0,
+ * without which it reads all members from the primary key's index). Members learned by a resync
+ * (storage/rooms/partial_rooms.c) are backdated, but count as new, too. */
 #define MY_ROOMS(condition)                                                                        \
     "mine AS MATERIALIZED (SELECT room, membership, since FROM room_members "                      \
     " WHERE \"user\" = $1" condition ") "
 #define MOVED_SINCE                                                                                \
-    "moved AS MATERIALIZED (SELECT m.room, u.id, u.user_id, t.membership, s.is_told_late "         \
+    "moved AS MATERIALIZED (SELECT m.room, u.id, u.user_id, t.membership, s.is_backdated "         \
     " FROM mine m CROSS JOIN LATERAL (SELECT state_key, "                                          \
-    "  bool_or(event <= -2305843009213693952) AS is_told_late FROM (SELECT type, state_key, "      \
+    "  bool_or(event <= -2305843009213693952) AS is_backdated FROM (SELECT type, state_key, "      \
     "event "                                                                                       \
     "   FROM room_state WHERE room = m.room AND valid_from > $3 AND event <> 0 OFFSET 0) c "       \
     "  WHERE type = 1 GROUP BY state_key) s "                                                      \
@@ -39,7 +39,7 @@ SQL(keys_changed_sql,
     "AND (c.\"user\" = $1 OR " SHARES_A_ROOM("c.\"user\"") ") UNION " SIGNED)
 
 /* The same for long ranges, in which all users of the server may have changed: by the members of
- * the user's rooms, of whom there are fewer. */
+ * the user's rooms, which are fewer. */
 SQL(keys_changed_long_ago_sql,
     "WITH " MY_ROOMS(
         " AND membership = 1") ", "
@@ -53,13 +53,13 @@ SQL(keys_changed_long_ago_sql,
                                                   "CROSS JOIN LATERAL (SELECT user_id FROM users "
                                                   "WHERE id = o.id OFFSET 0) u UNION " SIGNED)
 
-/* Others came into the user's rooms or were invited or knocked there, or the user came to theirs,
- * where the user's own id is one of them. */
+/* Others joined the user's rooms or were invited or knocked there, or the user joined theirs, which
+ * also gives the user's own id. */
 SQL(members_came_sql,
     "WITH " MY_ROOMS(
         " AND membership = 1") ", " MOVED_SINCE "SELECT user_id FROM moved WHERE membership IN (2, "
                                "5) OR membership = 1 "
-                               " AND (is_told_late OR NOT stayed_joined(room, user_id, $3)) "
+                               " AND (is_backdated OR NOT stayed_joined(room, user_id, $3)) "
                                "UNION "
                                "SELECT u.user_id FROM (SELECT room FROM mine WHERE since > $3 "
                                " AND NOT stayed_joined(room, $2, $3)) m CROSS JOIN " MEMBERS_OF(
@@ -67,8 +67,8 @@ SQL(members_came_sql,
                                                      "CROSS JOIN LATERAL (SELECT user_id FROM "
                                                      "users WHERE id = t.id OFFSET 0) u")
 
-/* Others left rooms where the user was, or the user left them; who shares a room again is not
- * among them. */
+/* Others left rooms that the user was in, or the user left them; without users who share a room
+ * again. */
 SQL(members_went_sql,
     "WITH " MY_ROOMS(
         "") ", " MOVED_SINCE ", gone AS MATERIALIZED ( "

@@ -1,6 +1,6 @@
 #include "storage/devices/one_time_keys.h"
 
-/* Of each device: more than clients hold of keys that they uploaded. */
+/* Of each device: more than clients keep of the keys that they uploaded. */
 enum { CLAIMED_KEYS_KEPT = 5000 };
 
 /* The columns of some keys as arrays. */
@@ -32,7 +32,7 @@ static struct key_columns columns_of(struct arena *a, const struct one_time_key 
     "FROM claimed_one_time_keys c WHERE c.device = $1 AND c.name = " HASH_OF_NAME(                 \
         "w.algorithm", "w.id") condition
 
-/* A fallback key given out is no one-time key any more; one that is there may be uploaded again. */
+/* A used fallback key cannot become a one-time key; a stored key may be uploaded again. */
 SQL(one_time_keys_find_sql,
     "SELECT w.n, COALESCE("
     " (SELECT c.value = " HALF_HASH("w.json") " " CLAIMED(
@@ -156,8 +156,9 @@ void device_keys_change_write(struct write *w, int64_t user, int64_t device, con
 
 /* ---- claiming ---- */
 
-/* What other claims hold locked is skipped, so that no claim waits and no two get the same. An id
- * that was given out before, and came back by an upload that overlapped that claim, is dropped. */
+/* Keys locked by other claims are skipped, so that no claim waits and no two get the same key. An
+ * id that was given out before, and was stored again by an upload concurrent with that claim, is
+ * dropped. */
 SQL(one_time_keys_claim_sql,
     "WITH picked AS (SELECT w.n, d.\"user\", d.id AS device, w.algorithm, k.number "
     " FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY "

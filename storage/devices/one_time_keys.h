@@ -14,23 +14,23 @@ struct one_time_key {
 
 enum one_time_key_found { ONE_TIME_KEY_IS_NEW, ONE_TIME_KEY_IS_SAME, ONE_TIME_KEY_DIFFERS };
 
-/* What of these keys the device has now or had before it was given out, for each; and how many keys
- * it has in all. */
+/* For each of these keys, what the device has or had under its id; and how many keys it has in all.
+ */
 const struct err *one_time_keys_find(struct tx *tx, int64_t device, const struct one_time_key *keys,
                                      size_t n, const enum one_time_key_found **ret,
                                      int64_t *ret_total);
-/* No one-time key of the device has its id, or had it. */
+/* True if no one-time key of the device has or had this id. */
 const struct err *fallback_key_is_free(struct tx *tx, int64_t device,
                                        const struct one_time_key *key, bool *ret);
 
-/* Adds keys to what the device has; one whose id it has already is skipped. */
+/* Adds keys; one whose id the device already has is skipped. */
 void one_time_keys_write(struct write *w, int64_t device, const struct one_time_key *keys,
                          size_t n);
-/* Puts a fallback key in place of the one of the same algorithm. It counts as unused. */
+/* Replaces the fallback key of the same algorithm. The new one counts as unused. */
 void fallback_key_write(struct write *w, int64_t device, const struct one_time_key *key);
-/* Forgets all of a device whose identity changed: they are signed by its old key. */
+/* Deletes all keys of a device whose identity key changed: they are signed by its old key. */
 void one_time_keys_delete(struct write *w, int64_t device);
-/* Says that the counts of the device have changed (CHANGE_DEVICE_KEYS). */
+/* Writes a CHANGE_DEVICE_KEYS: the counts of the device have changed. */
 void device_keys_change_write(struct write *w, int64_t user, int64_t device, const char *device_id);
 
 struct key_claim {
@@ -40,12 +40,12 @@ struct claimed_key {
     int64_t user, device;
     const char *user_id, *device_id;
     struct one_time_key key;
-    bool changes_counts; /* a one-time key went, or a fallback key is used for the first time */
+    bool changes_counts; /* a one-time key was given out, or a fallback key for the first time */
 };
 
 /* Gives out a key for each claim that can be served; no two calls ever give the same one-time key.
- * Commits at once, whatever becomes of the caller: better to lose a key than to give it twice. The
- * caller then tells of the changed counts (device_keys_change_write). */
+ * Commits at once, even if the caller fails later: losing a key is better than giving it out twice.
+ * The caller then writes that the counts changed (device_keys_change_write). */
 const struct err *one_time_keys_claim(struct tx *tx, const struct key_claim *claims, size_t n,
                                       const struct claimed_key **ret, size_t *ret_n);
 

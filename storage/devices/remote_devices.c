@@ -43,7 +43,7 @@ const struct err *remote_list_get(struct tx *tx, const char *user_id, struct rem
     return remote_lists_get(tx, &user_id, 1, ret);
 }
 
-/* Both came into the room before the list was told, and neither left since. */
+/* Both joined the room before the list was received, and neither left since. */
 SQL(remote_lists_usable_sql,
     "SELECT w.n FROM unnest($2::text[]) WITH ORDINALITY AS w(user_id, n) "
     "JOIN users u ON u.user_id = w.user_id "

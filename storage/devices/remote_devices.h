@@ -1,17 +1,18 @@
-/* What is known of the device lists of other servers' users: remote_device_lists, one row for each
- * user whose keys were asked for, and the to-device messages that other servers sent (server-server
- * API, "Device Management", "Send-to-device messaging"). The keys: storage/devices/e2ee_keys.h.
+/* Device lists of other servers' users: remote_device_lists, one row for each user whose keys were
+ * queried; and the ids of to-device messages received from other servers (server-server API,
+ * "Device Management", "Send-to-device messaging"). The keys: storage/devices/e2ee_keys.h.
  *
- * A list is asked for again unless it is fresh, and one of our users has shared a room with its
- * owner ever since their server told all of it: only then that server sends us its changes. */
+ * A list may be used without asking again if it is fresh and one of our users has shared a room
+ * with its owner ever since it was received whole: only then the owner's server sends us its
+ * changes. */
 #ifndef STORAGE_DEVICES_REMOTE_DEVICES_H
 #define STORAGE_DEVICES_REMOTE_DEVICES_H
 
 #include "storage/db/write.h"
 
 enum remote_list_state {                            /* stored as these numbers */
-                         REMOTE_LIST_UNTRACKED = 0, /* no server tells us of changes */
-                         REMOTE_LIST_STALE = 1,     /* changes were missed; device_watch asks */
+                         REMOTE_LIST_UNTRACKED = 0, /* no server sends us changes */
+                         REMOTE_LIST_STALE = 1, /* changes were missed; device_watch queries them */
                          REMOTE_LIST_FRESH = 2
 };
 
@@ -22,7 +23,7 @@ struct remote_list {
     int64_t stream_id; /* -1: not known */
     int64_t touched;
     int failures;
-    bool was_known;   /* their server has told the list once */
+    bool was_known;   /* their server has sent the list once */
     bool shares_room; /* with one of our users */
     const char *user_id, *server;
 };
@@ -36,34 +37,34 @@ const struct err *remote_lists_get(struct tx *tx, const char *const *user_ids, s
 const struct err *remote_lists_usable(struct tx *tx, int64_t requester, const char *const *user_ids,
                                       size_t n, bool *ret);
 
-/* Makes rows for those that have none, before their server is asked: updates that come meanwhile
- * are counted in `touched`. */
+/* Adds missing rows before the server is asked: updates received meanwhile are counted in
+ * `touched`. */
 const struct err *remote_lists_open(struct tx *tx, const int64_t *users, size_t n);
 
-/* Their server has told the whole list, asked when the log stood at `position` and the list was as
- * in l. It becomes fresh if nothing was touched meanwhile and a room is shared, else stale or
- * untracked. stream_id -1: their server did not say. */
+/* The whole list was received; when it was asked for, the head of the log was `position` and the
+ * list as in l. It becomes fresh if it was not touched meanwhile and a room is shared, else stale
+ * or untracked. stream_id -1: not given by their server. */
 void remote_list_write_whole(struct write *w, const struct remote_list *l, int64_t position,
                              int64_t stream_id);
-/* An update that follows what is there. The write fails with ERR_CONFLICT when the list is no
- * longer as in l. */
+/* An update that follows the stored one. The write fails with ERR_CONFLICT if the list is no longer
+ * as in l. */
 void remote_list_write_update(struct write *w, const struct remote_list *l, int64_t stream_id);
-/* An update whose place in the chain is not known: stale, to be asked for at once. */
+/* After an update that does not follow the stored one: stale, to be queried at once. */
 const struct err *remote_list_set_stale(struct tx *tx, int64_t user);
-/* An update without a place in the chain. */
+/* After an update without a stream id. */
 void remote_list_write_touched(struct write *w, int64_t user);
 
-/* A stale list whose time to ask has come, of a server that is not among `busy`; nobody else is
- * given it before lease_until. ret->user 0: none. */
+/* A stale list that is due to be queried, of a server that is not in `busy`; not returned again
+ * before lease_until. ret->user 0: none. */
 const struct err *remote_list_take_stale(struct tx *tx, int64_t now, int64_t lease_until,
                                          const char *const *busy, size_t busy_n,
                                          struct remote_list *ret);
-/* ms since the epoch when the next stale list is to be asked for; 0: there is none. */
+/* When the next stale list is to be queried (ms since the epoch); 0: there is none. */
 const struct err *remote_lists_next(struct tx *tx, int64_t *ret);
 const struct err *remote_list_failed(struct tx *tx, int64_t user, int64_t retry_ts);
 
-/* Forgets lists, and the keys in them, of users who share no room with any of ours, except those
- * that were asked for after `position`; at most `max` at once. */
+/* Deletes lists, and the keys in them, of users who share no room with any of ours, except those
+ * that were queried after `position`; at most `max` at once. */
 const struct err *remote_lists_forget(struct tx *tx, int64_t position, int64_t max, int64_t *ret_n);
 
 /* To-device messages by a hash of where they came from. The write fails with ERR_CONFLICT when it

@@ -100,8 +100,8 @@ const struct err *to_device_read(struct tx *tx, int64_t device, int64_t since, i
     return NULL;
 }
 
-/* In a statement of its own after what deleted the references: of several that delete the last
- * ones at the same time, the one that asks last sees that none is left. */
+/* A statement of its own after the one that deleted the references: if several delete the last
+ * references at the same time, the last of these sees that none is left. */
 SQL(to_device_contents_delete_sql,
     "DELETE FROM to_device_contents c WHERE c.position = ANY($1) "
     "AND NOT EXISTS (SELECT FROM to_device t WHERE t.content = c.position)")
@@ -241,7 +241,7 @@ const struct err *to_device_caused(struct tx *tx, int64_t source, struct to_devi
     return to_device_measure(tx, &to_device_caused_sql, source, ret);
 }
 
-/* Of what refers to a content, the content counts for each. */
+/* A shared content counts for each message that refers to it. */
 SQL(to_device_waiting_sql,
     "SELECT count(*), COALESCE(sum(" ROW_BYTES " + octet_length(COALESCE(t.json, c.json))), "
     "0)::bigint FROM to_device t LEFT JOIN to_device_contents c ON c.position = t.content "
@@ -252,7 +252,7 @@ const struct err *to_device_waiting(struct tx *tx, int64_t device, struct to_dev
     return to_device_measure(tx, &to_device_waiting_sql, device, ret);
 }
 
-/* Both tables have their oldest deleted, which are not each other's, but nearly so. */
+/* The oldest of each table; those of both together would be only slightly different. */
 SQL(to_device_drop_caused_sql,
     "WITH here AS (DELETE FROM to_device WHERE ctid = ANY(ARRAY(SELECT ctid FROM to_device "
     " WHERE source = $1 ORDER BY position LIMIT $2)) RETURNING content), "
@@ -278,7 +278,8 @@ const struct err *to_device_drop_waiting(struct tx *tx, int64_t device, int64_t 
     return to_device_drop(tx, &to_device_drop_waiting_sql, P(INT(device), INT(max)), ret_n);
 }
 
-/* A message may have come for a device while it went: a device is done with when none is left. */
+/* A message may have been stored while the device was deleted: the device is removed when none is
+ * left. */
 SQL(to_device_gone_sql,
     "DELETE FROM to_device WHERE ctid = ANY(ARRAY(SELECT t.ctid FROM to_device_gone g "
     "JOIN to_device t ON t.device = g.device LIMIT $1))")

@@ -24,7 +24,7 @@
 enum {
     POLL_MS = 5,
     START_LIMIT_MS = 600 * 1000, /* crash recovery may have much to replay */
-    ORPHANS_PATIENCE_MS = 500,   /* then they are told to quit, and after another, killed */
+    ORPHANS_PATIENCE_MS = 500,   /* then they get SIGQUIT, and after as long again SIGKILL */
     STOP_PATIENCE_MS = 60 * 1000,
     LOG_BYTES_MAX = 16 << 20
 };
@@ -36,7 +36,7 @@ struct embedded {
     int stop_fd; /* eventfd: embedded_stop was called */
     pthread_t supervisor;
     bool supervised;
-    /* The postmaster; after the start only the supervisor's. */
+    /* The postmaster; after the start used by the supervisor only. */
     pid_t pid;
     int pid_fd; /* readable when it has ended; -1: none */
     bool is_child;
@@ -76,8 +76,8 @@ static const struct err *hold(struct embedded *e, pid_t pid, bool is_child)
     return NULL;
 }
 
-/* Children of a postmaster that was killed notice soon, but a busy one may take its time, and until
- * all are gone no new one can start. */
+/* Children of a killed postmaster end soon, but a busy one may take some time, and no postmaster
+ * can start before all have ended. */
 static void wait_for_orphans(struct embedded *e)
 {
     enum postmaster_state state;
@@ -106,7 +106,7 @@ static const struct err *spawn_postmaster(struct embedded *e)
     return hold(e, pid, true);
 }
 
-/* Takes over the postmaster that runs, or starts one. */
+/* Takes over a running postmaster, or starts one. */
 static const struct err *get_postmaster(struct embedded *e)
 {
     enum postmaster_state state;
@@ -144,8 +144,8 @@ static const struct err *wait_until_ready(struct embedded *e, bool *ret_ready)
     return failed_to_start(e);
 }
 
-/* Until it is ready. One that was taken over may be about to stop, and one that was spawned may
- * have met a remainder of the one before, so it is tried a few times. */
+/* Waits until it is ready. One that was taken over may be about to stop, and a new one may fail
+ * because of processes of the previous one, so this is tried a few times. */
 static const struct err *bring_up(struct embedded *e)
 {
     for (int attempt = 0; attempt < 5; attempt++) {
@@ -226,7 +226,7 @@ static const struct err *start_supervisor(struct embedded *e)
 
 /* ---- start and stop ---- */
 
-/* One server a data directory: a second one would stop the first one's database at its end. */
+/* One server a data directory: a second one would stop the first one's database when it ends. */
 static const struct err *embedded_take_lock(struct embedded *e)
 {
     const char *path = arena_printf(e->arena, "%s/lock", e->cluster.dir);
@@ -234,7 +234,7 @@ static const struct err *embedded_take_lock(struct embedded *e)
     if (e->lock_fd < 0)
         return err(ERR_INTERNAL, "Cannot open %.150s: %s", path, strerror(errno));
     if (e->cluster.other_user && fchown(e->lock_fd, e->cluster.uid, e->cluster.gid) != 0)
-        return err(ERR_INTERNAL, "Cannot give away %.150s: %s", path, strerror(errno));
+        return err(ERR_INTERNAL, "Cannot change the owner of %.150s: %s", path, strerror(errno));
     if (flock(e->lock_fd, LOCK_EX | LOCK_NB) != 0)
         return err(ERR_INTERNAL, "Another server is using %.150s", e->cluster.dir);
     return NULL;

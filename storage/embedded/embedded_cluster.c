@@ -27,7 +27,7 @@ const char *cluster_quote(struct arena *a, const char *s, const char *special, c
 
 /* ---- settings ---- */
 
-/* Replaces a file at once. Refuses to follow a link that the other user may have laid there. */
+/* Replaces a file atomically. Does not follow a link that the other user may have made there. */
 static const struct err *write_file(const struct cluster *c, const char *path, struct str text)
 {
     const char *new = arena_printf(c->arena, "%s.new", path);
@@ -72,7 +72,7 @@ static const char settings[] =
     "log_line_prefix = '%m [%p] '\n"
     "log_checkpoints = off\n"
     "log_autovacuum_min_duration = -1\n"
-    "log_error_verbosity = terse\n" /* DETAIL would show keys, and so tokens */
+    "log_error_verbosity = terse\n" /* DETAIL would log keys, and so tokens */
     "log_timezone = 'UTC'\n"
     "timezone = 'UTC'\n";
 
@@ -131,8 +131,8 @@ static const struct err *write_main_configuration(const struct cluster *c, const
     return write_file(c, arena_printf(c->arena, "%s/postgresql.conf", pgdata), buf_str(&b));
 }
 
-/* Bytes sort as C, which every index relies on; letters are those of Unicode where the system
- * knows them, for searches that ignore case. */
+/* The collation is C, which every index relies on; the character classes are Unicode's if the
+ * system has them, for searches that ignore case. */
 static const char *letters(void)
 {
     locale_t l = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
@@ -155,7 +155,7 @@ const struct err *cluster_create_if_missing(const struct cluster *c)
 {
     if (access(c->pgdata, F_OK) == 0)
         return NULL;
-    /* Made under another name: what bears the final one is complete. */
+    /* Created under another name, so that a cluster with the final name is complete. */
     const char *new = arena_printf(c->arena, "%s.new", c->pgdata);
     const char *clear[] = {"/bin/rm", "-rf", "--", new, NULL};
     TRY(cluster_run(c, clear));

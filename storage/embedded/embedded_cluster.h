@@ -1,11 +1,11 @@
-/* The embedded cluster's places on disk, its programs, its user and its configuration; creation at
- * the first start. For embedded.c; processes are in embedded_process.h.
+/* The embedded cluster's directories, programs, user and configuration; creation at the first
+ * start. For embedded.c; processes are in embedded_process.h.
  *
  * Layout, all owned by the user PostgreSQL runs as:
- *     DATA/postgres/            mode 0700, so that only that user (and root) reaches the socket;
- * may be a link to another place DATA/postgres/data/       the cluster DATA/postgres/log what
- * postgres and initdb say DATA/postgres/lock        held by the server that uses the cluster The
- * socket is in DATA/postgres too, unless that path is too long for one. */
+ *     DATA/postgres/         mode 0700, so that only that user (and root) reaches the socket; may
+ * be a link to another place DATA/postgres/data/    the cluster DATA/postgres/log      output of
+ * postgres and initdb DATA/postgres/lock     held by the server that uses the cluster The socket is
+ * in DATA/postgres too, unless its path would be too long. */
 #ifndef STORAGE_EMBEDDED_EMBEDDED_CLUSTER_H
 #define STORAGE_EMBEDDED_EMBEDDED_CLUSTER_H
 
@@ -17,14 +17,14 @@
 struct cluster {
     struct arena *arena; /* of everything below */
     const char *dir, *pgdata, *log, *socket_dir;
-    const char *pid_file, *socket_lock; /* by which a second postmaster sees the first */
+    const char *pid_file, *socket_lock; /* by which a second postmaster detects the first */
     const char *name; /* unique to the data directory: marks its processes (cluster_name) */
     const char *uri;  /* of the database that the server uses */
     const char *bin;  /* the directory of initdb and postgres */
-    const char *user; /* whose processes they are: for messages */
+    const char *user; /* that its processes run as: for messages */
     uid_t uid;
     gid_t gid;
-    bool other_user; /* we are root and they shall not be */
+    bool other_user; /* we are root, and they must not be */
 };
 
 /* Decides all of it and makes the directories. */
@@ -39,7 +39,7 @@ const struct err *cluster_configure(const struct cluster *c);
 /* A libpq connection string for one of the cluster's databases. */
 const char *cluster_uri(const struct cluster *c, const char *role, const char *database);
 
-/* What stands within quotes in a connection string or a setting: each of the special characters is
+/* Escapes a quoted value of a connection string or a setting: each of the special characters is
  * preceded by the mark (0: doubled). */
 const char *cluster_quote(struct arena *a, const char *s, const char *special, char mark);
 

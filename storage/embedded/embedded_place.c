@@ -25,9 +25,9 @@ static bool embedded_place_look_up(struct cluster *c, const struct passwd *p)
     return true;
 }
 
-/* PostgreSQL refuses to run as root. A cluster that exists keeps its owner; a new one gets that of
- * the data directory, as whom the server will run, if it is not root. Start-up is single-threaded,
- * so getpw* may be used. */
+/* PostgreSQL refuses to run as root. An existing cluster keeps its owner; a new one gets the owner
+ * of the data directory, if that is not root. Start-up is single-threaded, so getpw* may be used.
+ */
 static const struct err *choose_user(struct cluster *c)
 {
     struct stat s;
@@ -69,8 +69,8 @@ static bool may_use(const struct cluster *c, const struct stat *s)
     return s->st_mode & S_IXOTH;
 }
 
-/* The first directory, from the given one upwards, that the database's user may not enter; NULL
- * when the way is open. */
+/* The first directory, from the given one upwards, that the database's user cannot enter; NULL:
+ * none. */
 static const char *find_blocked(const struct cluster *c, const char *path)
 {
     struct stat s;
@@ -82,7 +82,7 @@ static const char *find_blocked(const struct cluster *c, const char *path)
     }
 }
 
-/* The data directory itself is ours to open (entering is not listing). */
+/* Lets the database's user enter, but not list, the data directory. */
 static void open_data_dir(const struct cluster *c, const char *data)
 {
     struct stat s;
@@ -90,8 +90,8 @@ static void open_data_dir(const struct cluster *c, const char *data)
         chmod(data, (s.st_mode & 07777) | S_IXGRP | S_IXOTH);
 }
 
-/* Somewhere above the data directory is closed to the database's user, as /root is: the cluster
- * goes to a directory of its own, and DATA/postgres becomes a link to it. */
+/* For a data directory below one that the database's user cannot enter, such as /root: the cluster
+ * is made in a directory elsewhere, and DATA/postgres becomes a link to it. */
 static const struct err *place_elsewhere(struct cluster *c, const char *link, const char *blocked)
 {
     const char *parent = access("/var/lib", W_OK) == 0 ? "/var/lib" : "/var/tmp";
@@ -102,13 +102,13 @@ static const struct err *place_elsewhere(struct cluster *c, const char *link, co
         rmdir(dir);
         return cluster_cannot("link", link);
     }
-    log_warn("PostgreSQL runs as the user %s, who may not enter %s: its files are in %s", c->user,
+    log_warn("PostgreSQL runs as the user %s, which cannot enter %s: its files are in %s", c->user,
              blocked, dir);
     c->dir = dir;
     return NULL;
 }
 
-/* As root: the other user must be able to walk down to the cluster. */
+/* As root: the other user must be able to reach the cluster. */
 static const struct err *open_the_way(struct cluster *c, const char *data, bool is_link)
 {
     if (!is_link)
@@ -120,7 +120,7 @@ static const struct err *open_the_way(struct cluster *c, const char *data, bool 
     if (!is_link && access(c->dir, F_OK) != 0)
         return place_elsewhere(c, c->dir, blocked);
     return err(ERR_INTERNAL,
-               "PostgreSQL runs as the user %s, who may not enter %.80s: move %.80s, or start the "
+               "PostgreSQL runs as the user %s, which cannot enter %.80s: move %.80s, or start the "
                "server as an unprivileged user",
                c->user, blocked, c->dir);
 }
@@ -135,7 +135,7 @@ static const struct err *make_private_dir(const struct cluster *c, const char *p
     if (s.st_uid == 0 && c->other_user && lchown(path, c->uid, c->gid) != 0)
         return cluster_cannot("give to the database's user", path);
     if (s.st_uid != 0 && s.st_uid != c->uid)
-        return err(ERR_INTERNAL, "%.180s belongs to somebody else (uid %d)", path, (int)s.st_uid);
+        return err(ERR_INTERNAL, "%.180s belongs to another user (uid %d)", path, (int)s.st_uid);
     if ((s.st_mode & 0777) != 0700 && chmod(path, 0700) != 0)
         return cluster_cannot("make private", path);
     return NULL;
@@ -148,7 +148,7 @@ static bool fits_a_socket(const char *dir)
            strlen(dir) + strlen("/.s.PGSQL.5432") < sizeof((struct sockaddr_un *)0)->sun_path;
 }
 
-/* A path that fits, the same at every start. */
+/* A short path, the same at every start. */
 static const char *short_socket_dir(const struct cluster *c)
 {
     const char *parent = access("/run", W_OK) == 0 ? "/run" : "/tmp";
@@ -207,7 +207,7 @@ static const char *real_path(struct arena *a, const char *path)
     return copy;
 }
 
-/* The directory of everything: DATA/postgres, or where that points. */
+/* The cluster's directory: DATA/postgres, or the target of that link. */
 static const struct err *choose_dir(struct cluster *c, const char *data)
 {
     c->dir = arena_printf(c->arena, "%s/postgres", data);

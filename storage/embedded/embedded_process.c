@@ -84,7 +84,7 @@ const char *cluster_log_tail(const struct cluster *c)
     if (n <= 0)
         return "";
     bytes[n] = '\0';
-    const char *fatal = NULL; /* the last line that says so, else the last line */
+    const char *fatal = NULL; /* the last line with FATAL, else the last line */
     for (const char *p = bytes; (p = strstr(p, "FATAL:")); p++)
         fatal = p;
     for (char *p = bytes + n - 1; p > bytes && *p == '\n'; p--)
@@ -94,9 +94,9 @@ const char *cluster_log_tail(const struct cluster *c)
     return arena_memdup(c->arena, line, strcspn(line, "\n"));
 }
 
-/* ---- those that live ---- */
+/* ---- running processes ---- */
 
-/* A process's arguments, each ended by NUL; false when it is gone. */
+/* A process's arguments, each ended by NUL; false if it has ended. */
 static bool read_arguments(pid_t pid, char *out, size_t size, size_t *ret_n)
 {
     char path[40];
@@ -121,9 +121,9 @@ static bool has_argument(const char *arguments, size_t n, const char *wanted)
     return false;
 }
 
-/* A postmaster, and a child that it has just forked, bear the data directory among their arguments;
- * other children bear the cluster's name in their title. (Everybody may read command lines, other
- * than /proc/PID/cwd.) */
+/* A postmaster, and a child that it has just forked, have the data directory among their arguments;
+ * other children have the cluster's name in their title. (Any user may read command lines, unlike
+ * /proc/PID/cwd.) */
 static bool is_of_cluster(const struct cluster *c, pid_t pid)
 {
     char arguments[4096], title[80];
@@ -166,7 +166,7 @@ pid_t cluster_live_postmaster(const struct cluster *c, enum postmaster_state *re
     return pid;
 }
 
-/* Has it ended, though its parent has not asked yet? */
+/* Has it ended, but its parent has not waited for it yet? */
 static bool is_zombie(pid_t pid)
 {
     char path[40], line[512];

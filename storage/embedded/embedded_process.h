@@ -1,7 +1,7 @@
-/* Processes of the embedded cluster: running its programs as its user, finding the ones that live.
+/* Processes of the embedded cluster: running its programs as its user, finding running ones.
  *
- * They get a session of their own (the terminal's Ctrl-C is not for them), no descriptor of ours,
- * a small environment (ours may hold secrets), and the cluster's log as their output. */
+ * They get a session of their own (Ctrl-C does not reach them), no descriptor of ours, a small
+ * environment (ours may hold secrets), and the cluster's log as output. */
 #ifndef STORAGE_EMBEDDED_EMBEDDED_PROCESS_H
 #define STORAGE_EMBEDDED_EMBEDDED_PROCESS_H
 
@@ -14,18 +14,17 @@ const struct err *cluster_spawn(const struct cluster *c, const char *const argv[
 /* Runs a program to its end; an error, with the log's last line, when it fails. */
 const struct err *cluster_run(const struct cluster *c, const char *const argv[]);
 
-/* The end of the log, where the reason of a failure stands. */
+/* The end of the log, which has the reason of a failure. */
 const char *cluster_log_tail(const struct cluster *c);
 
 enum postmaster_state { POSTMASTER_STARTING, POSTMASTER_READY, POSTMASTER_STOPPING };
 
-/* The postmaster that postmaster.pid names and what it says of itself; 0 when that file is missing
- * or was left behind by one that is gone. */
+/* The postmaster that postmaster.pid names, and its state; 0 when the file is missing or stale. */
 pid_t cluster_live_postmaster(const struct cluster *c, enum postmaster_state *ret_state);
 
-/* Removes postmaster.pid and the socket's lock when their process id now belongs to some other
- * program (common in containers, where ids are few) or to a zombie: postgres would refuse to start.
- * In every other case postgres judges the files itself. */
+/* Removes postmaster.pid and the socket's lock when their process id now belongs to another program
+ * (common in containers, where ids are few) or to a zombie: postgres would refuse to start. In
+ * every other case postgres judges the files itself. */
 void cluster_remove_stale_pid_files(const struct cluster *c);
 
 /* Sends a signal (0: none, to count) to every process of this cluster. Returns to how many. */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where distributions put each version beside the others. */
+/* Where distributions install several versions. */
 static const char *const versioned[] = {"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin",
                                         "/usr/local/pgsql/bin", "/usr/lib/postgresql*/bin"};
 
@@ -30,7 +30,7 @@ static const char *first_line(struct arena *a, const char *command)
     return arena_strdup(a, line);
 }
 
-/* The major version of the programs in a directory; 0: not a usable set of them. */
+/* The major version of the programs in a directory; 0: not all are usable. */
 static int version_in(struct arena *a, const char *dir)
 {
     if (strchr(dir, '\'') || !has_program(a, dir, "postgres") || !has_program(a, dir, "initdb"))

@@ -1,6 +1,6 @@
-/* Who owns what in the embedded cluster: the superuser is "postgres", which only this file uses;
- * the database and all in it belong to "concorde", an ordinary role, and the server is that. So
- * what an injected statement could do ends at the database's walls: no files, no programs. */
+/* Ownership in the embedded cluster: the superuser is "postgres", which only this file uses; the
+ * database and its objects belong to "concorde", an ordinary role, as which the server connects. So
+ * an injected statement could not reach files or programs. */
 #include "storage/embedded/embedded_roles.h"
 
 #include "storage/db/db_connection.h"
@@ -23,9 +23,9 @@ static const struct err *run_as(const struct cluster *c, const char *role, const
     return e;
 }
 
-/* ---- clusters made when the superuser was called "concorde" ---- */
+/* ---- old clusters, whose superuser is called "concorde" ---- */
 
-/* No role can rename itself. Each step may be the last before a crash. */
+/* A role cannot rename itself, so a helper role does. A crash may happen after each step. */
 static const char add_helper[] =
     "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'concorde_rename') THEN "
     "CREATE ROLE concorde_rename SUPERUSER LOGIN; END IF; END $$";
@@ -49,7 +49,7 @@ static const char add_role[] =
     "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'concorde') THEN "
     "CREATE ROLE concorde LOGIN; END IF; END $$";
 
-/* Sequences of columns go with their tables, row types and array types with theirs. */
+/* Without sequences of columns, row types and array types, which follow their tables and types. */
 static const char give_objects[] =
     "DO $$ DECLARE what text; BEGIN "
     "FOR what IN "

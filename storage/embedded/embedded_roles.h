@@ -4,8 +4,8 @@
 
 #include "storage/embedded/embedded_cluster.h"
 
-/* Makes the role and the database when they are missing, and gives it what is not its own yet. At
- * every start, while the cluster is ready. */
+/* Creates the role and the database if they are missing, and makes the role own the objects of the
+ * database. Called at every start, once the cluster is ready. */
 const struct err *embedded_prepare_roles(const struct cluster *c);
 
 #endif

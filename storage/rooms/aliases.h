@@ -18,8 +18,8 @@ const struct err *aliases_find(struct tx *tx, const char *alias, bool *ret_found
 const struct err *aliases_of_room(struct tx *tx, int64_t room, const char *const **ret,
                                   size_t *ret_n);
 
-enum { ALIASES_MAX = 1000 }; /* that one user has made, and of one room */
-/* M_TOO_LARGE when there are as many. room 0: a new one. */
+enum { ALIASES_MAX = 1000 }; /* that one user has created, and of one room */
+/* M_TOO_LARGE when the user or the room has ALIASES_MAX. room 0: a new one. */
 const struct err *aliases_check_number(struct tx *tx, int64_t creator, int64_t room);
 
 /* False when it is taken. */

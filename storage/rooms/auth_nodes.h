@@ -1,5 +1,5 @@
 /* The graph of auth events of a room by number (schema/0100-auth-nodes.sql). Rows are derived from
- * the events; who writes them keeps other writers of the room out. */
+ * the events. Callers that write keep other writers of the room out. */
 #ifndef STORAGE_ROOMS_AUTH_NODES_H
 #define STORAGE_ROOMS_AUTH_NODES_H
 
@@ -11,25 +11,25 @@ struct auth_node_row {
     uint32_t node; /* 0: it has no row */
     bool is_power;
     /* Only when it has no row: */
-    bool is_stored;         /* the event is here */
+    bool is_stored;         /* the event is stored */
     const struct str *auth; /* ids of its auth events */
     size_t auth_n;
 };
 
-/* The newest node; 0: none. ret_lack: some rows lack events; ret_came: some of those are here now.
- */
+/* The newest node; 0: none. ret_lack: some rows lack events; ret_came: some of those are stored
+ * now. */
 const struct err *auth_nodes_newest(struct tx *tx, int64_t room, uint32_t *ret, bool *ret_lack,
                                     bool *ret_came);
 
-/* Of these events and of all auth events that lead on from them to events which have rows: at most
- * `limit`. There may be more when ret_n is `limit`. */
+/* These events, and those in their auth chains up to events that have rows: at most `limit`. There
+ * may be more when ret_n is `limit`. */
 const struct err *auth_nodes_find(struct tx *tx, int64_t room, const struct room_version *v,
                                   const struct str *ids, size_t n, size_t limit,
                                   const struct auth_node_row **ret, size_t *ret_n);
 
-/* The same of all events that ever were current state of the room, numbered or not, without looking
- * for rows: at most `limit`, behind the place `after` (all zero: from the beginning), which moves
- * on. Reading many so costs much less than finding them. */
+/* All events that ever were current state of the room, with or without rows: at most `limit`, after
+ * the place `after` (all zero: from the beginning), which advances. This is much cheaper for many
+ * events than auth_nodes_find. */
 struct auth_history_place {
     int64_t valid_from, event;
 };
@@ -62,8 +62,8 @@ const struct err *auth_nodes_events(struct tx *tx, int64_t room, const uint32_t 
                                     const struct known_event **ret, const uint32_t **ret_nodes,
                                     size_t *ret_n);
 
-/* Events whose being current state began or ended after a position (-1: all that are current): each
- * once, with node 0 where it has no row. */
+/* Events that became or ceased to be current state after a position (-1: all that are current):
+ * each once, with node 0 if it has no row. */
 struct auth_node_state {
     struct str event_id;
     uint32_t node;

@@ -1,4 +1,4 @@
-/* Where the history of rooms ends: events of a timeline some of whose prev events are not here. */
+/* Backward extremities: events of a timeline some of whose prev events are not stored. */
 #ifndef STORAGE_ROOMS_BACKWARD_EXTREMITIES_H
 #define STORAGE_ROOMS_BACKWARD_EXTREMITIES_H
 

@@ -35,7 +35,7 @@ const struct err *events_find_unplaced(struct tx *tx, int64_t room, const struct
     struct rows rows;
     for (size_t i = 0; i < n; i++) {
         bytes[i] = event_id_to_bytes(tx->arena, v, ids[i]);
-        if (!bytes[i].p) /* no hash: no event has it */
+        if (!bytes[i].p) /* no hash: not an id of any event */
             bytes[i] = STR("");
     }
     TRY(db_query(tx, &events_unplaced_sql, P(INT(room), BYTES_ARRAY(bytes, n)), &rows));

@@ -9,15 +9,14 @@ const struct err *events_find_many(struct tx *tx, int64_t room, const struct roo
                                    const char *const *ids, size_t n,
                                    const struct stored_event **ret, size_t *ret_n);
 
-/* Which of these ids do not stand in the room's graph: they are not stored, or were told of beside
- * the timeline, so that the state before them is not known (rooms/state/lookup.h, known_is_placed).
- */
+/* The ids whose events are not stored, or are outliers, so that the state before them is not known
+ * (rooms/state/lookup.h, known_is_placed). */
 const struct err *events_find_unplaced(struct tx *tx, int64_t room, const struct room_version *v,
                                        const char *const *ids, size_t n, const char *const **ret,
                                        size_t *ret_n);
 
-/* The ids of all that these events lead to by their auth events, they themselves included, also of
- * what is not stored; at most `limit`. */
+/* The ids of these events and of their auth chains, also of events that are not stored; at most
+ * `limit`. */
 const struct err *events_find_auth_chain(struct tx *tx, int64_t room, const struct room_version *v,
                                          const char *const *ids, size_t n, size_t limit,
                                          const char *const **ret, size_t *ret_n);

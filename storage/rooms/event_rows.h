@@ -19,11 +19,11 @@ const struct err *event_rows(struct tx *tx, struct sql *s, const struct db_param
                              const struct stored_event **ret, size_t *ret_n);
 const struct err *event_rows_one(struct tx *tx, struct sql *s, const struct db_param *params,
                                  size_t n, const struct stored_event **ret);
-/* For queries of db_query_many, whose rows came separately. Frees the rows. */
+/* For results of db_query_many. Frees the rows. */
 const struct err *event_rows_read(struct tx *tx, struct rows *rows, const struct stored_event **ret,
                                   size_t *ret_n);
 
-/* The row that rows_next went to; columns after EVENT_COLUMNS are the caller's. */
+/* The current row of rows_next; columns after EVENT_COLUMNS are the caller's. */
 const struct err *event_rows_read_one(struct arena *a, const struct rows *r,
                                       struct stored_event *ret);
 

@@ -30,7 +30,7 @@ void events_write(struct write *w, const struct stored_event *e, int at)
                 BOOL(e->is_state), BYTES(id), BYTES(e->event->json), INT4(e->status)));
 }
 
-/* ---- events without a place in the log ---- */
+/* ---- events without a position of the log ---- */
 
 SQL(events_reserve_history_sql, "SELECT nextval('events_history_seq') FROM generate_series(1, $1)")
 SQL(events_reserve_off_timeline_sql,
@@ -203,7 +203,8 @@ const struct err *events_get_by_id(struct tx *tx, const char *event_id,
     struct str id = event_id_any_to_bytes(tx->arena, event_id);
     if (id.p)
         TRY(event_rows_one(tx, &events_get_by_id_sql, P(BYTES(id)), &found));
-    /* v3 and v4 spell the same bytes with different alphabets: the spelling must be the room's. */
+    /* Versions 3 and 4 encode the same bytes with different alphabets: the encoding must be the
+     * room's. */
     *ret = found && strcmp(found->event->event_id, event_id) == 0 ? found : NULL;
     return NULL;
 }
@@ -243,7 +244,7 @@ SQL(events_redact_late_sql, "UPDATE events SET json = $2, redacted_by = $3 WHERE
 SQL(pending_redactions_drop_sql, "DELETE FROM pending_redactions WHERE target = $1 AND redaction = "
                                  "(SELECT event_id FROM events WHERE position = $2)")
 
-/* Its words may be in the search index. */
+/* The redacted event may be in the search index: its range is indexed again. */
 SQL(events_search_again_sql, "INSERT INTO search_ranges (room, first, last) "
                              "SELECT room, position, position FROM events WHERE event_id = $1")
 
@@ -266,13 +267,13 @@ void pending_redaction_write(struct write *w, const struct event *redaction, int
 {
     struct str target = event_id_to_bytes(write_arena(w), redaction->version, redaction->redacts);
     struct str id = event_id_to_bytes(write_arena(w), redaction->version, redaction->event_id);
-    if (!target.p || target.n > EVENT_KEY_MAX) /* no event has such an id: it waits for ever */
+    if (!target.p || target.n > EVENT_KEY_MAX) /* no event has such an id */
         target = STR("");
     write_statement(w, &pending_redactions_insert_sql, P(BYTES(target), BYTES(id), INT(room)));
 }
 
-/* One for each sender: what a sender may redact does not depend on the redaction, and a server may
- * send any number of them. The LIMIT keeps each event a look-up by its id. */
+/* One for each sender: a sender's right to redact does not depend on the redaction, and a server
+ * may send any number of them. The LIMIT makes each event a look-up by its id. */
 SQL(pending_redactions_find_sql,
     "SELECT DISTINCT ON (p.target, e.sender) p.redaction FROM pending_redactions p "
     "CROSS JOIN LATERAL (SELECT position, sender, redacted_by IS NULL AS is_whole FROM events "

@@ -27,13 +27,13 @@ enum {
     TYPE_THIRD_PARTY_INVITE
 };
 
-/* What became of an event (stored as these numbers). Where it stands in the timeline is its
- * position's to say (schema/0050-event-graph.sql). */
+/* The status of an event (stored as these numbers). Its position gives its place in the timeline
+ * (schema/0050-event-graph.sql). */
 enum event_status {
     EVENT_NORMAL = 0,
-    EVENT_RELAYED = 1,     /* it came to us as resident server, and we tell the others */
-    EVENT_OUTLIER = 2,     /* told of beside the timeline; the state before it is unknown */
-    EVENT_SOFT_FAILED = 3, /* good in its own past, not by the state that was current */
+    EVENT_RELAYED = 1, /* received as resident server (send_join ...): we send it to the others */
+    EVENT_OUTLIER = 2, /* the state before it is not known */
+    EVENT_SOFT_FAILED = 3, /* allowed by the state before it, not by the current state */
     EVENT_REJECTED = 4
 };
 #define EVENT_OFF_TIMELINE_MAX (-(INT64_C(1) << 61)) /* positions up to here are in no timeline */
@@ -42,10 +42,10 @@ static inline bool event_is_off_timeline(int64_t position)
     return position <= EVENT_OFF_TIMELINE_MAX;
 }
 
-/* An event as stored, with what belongs to it but is not in its bytes. */
+/* An event as stored, with its metadata. */
 struct stored_event {
     int64_t position, room, sender, type;
-    int64_t since; /* of lists of state: the position at which it became state; else 0 */
+    int64_t since; /* in lists of state: the position at which it became state; else 0 */
     enum event_status status;
     int64_t thread; /* position of the thread root, 0: main timeline */
     int64_t notify_total, highlight_total;
@@ -65,21 +65,22 @@ void event_txns_write(struct write *w, int64_t device, struct str txn, int at);
 /* The event that this transaction id was used for; 0 when none. */
 const struct err *event_txns_find(struct tx *tx, int64_t device, struct str txn, int64_t *ret);
 
-/* Positions for n events that get none of the log: in history (in descending order) or aside. */
+/* Positions for n events that get none of the log: in history (in descending order) or off the
+ * timeline. */
 const struct err *events_reserve(struct tx *tx, bool in_history, size_t n, const int64_t **ret);
 /* Stores a new event at such a position. */
 void events_write_at(struct write *w, const struct stored_event *e);
-/* Moves an event from aside into the timeline: to change `at` of this write, or (at == 0) to
- * e->position. Everything that referred to its old position follows. */
+/* Moves an event from off the timeline into it: to change `at` of this write, or (at == 0) to
+ * e->position. References to its old position are updated. */
 void events_move(struct write *w, const struct stored_event *e, int64_t from, int at);
 
-/* An event with the state before it, where that is not the current state of its moment. */
+/* An event with the state before it, if that was not the current state at its position. */
 struct known_event {
     struct stored_event e;
     int64_t state_ref; /* storage/rooms/state_refs.h; 0: none */
-    bool is_stored;    /* it was read from the database, and is not just about to be written */
+    bool is_stored;    /* read from the database; false: about to be written */
 };
-/* Those of these events (ids of one room version) that are stored; others are left out. */
+/* The stored ones of these events (ids of one room version). */
 const struct err *events_find(struct tx *tx, const struct room_version *v, const char *const *ids,
                               size_t n, const struct known_event **ret, size_t *ret_n);
 /* The same by position. */
@@ -104,15 +105,14 @@ const struct err *events_page(struct tx *tx, int64_t room, int64_t from, int64_t
 void events_write_redaction(struct write *w, const char *event_id,
                             const struct room_version *version, struct str redacted, int at);
 
-/* The same for a redaction that came before its target: it stands at a position already. */
+/* The same for a redaction that was stored before its target, at a position. */
 void events_write_late_redaction(struct write *w, const char *event_id,
                                  const struct room_version *version, struct str redacted,
                                  int64_t redaction);
-/* A redaction that is not applied: its target is not here, or not its sender's to redact. It is
- * withheld from clients, until its target comes and it may be applied. */
+/* A redaction that is not applied: its target is not stored, or its sender may not redact it. It is
+ * withheld from clients until its target is stored and it can be applied. */
 void pending_redaction_write(struct write *w, const struct event *redaction, int64_t room);
-/* Redactions that wait for these events: ids of the redactions, which stand in the same room (0:
- * any). */
+/* Redactions that wait for these events: ids of the redactions, of the same room (0: any). */
 const struct err *pending_redactions_find(struct tx *tx, const struct room_version *v, int64_t room,
                                           const char *const *targets, size_t n,
                                           const char *const **ret, size_t *ret_n);
@@ -124,7 +124,7 @@ struct relation {
 void relations_write(struct write *w, const struct room_version *v, const struct relation *r,
                      int64_t room, int64_t sender, int64_t type, int at);
 
-/* The same for a child that stands in history, at that position. */
+/* The same for a child in history, at that position. */
 void relations_write_at(struct write *w, const struct room_version *v, const struct relation *r,
                         int64_t room, int64_t sender, int64_t type, int64_t position);
 

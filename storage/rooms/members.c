@@ -1,7 +1,6 @@
 #include "storage/rooms/members.h"
 
-/* Who is deactivated while their join is on its way has one more room to leave
- * (users_write_parted). */
+/* A user who was deactivated during their join has one more room to leave (users_write_parted). */
 SQL(members_upsert_sql,
     "WITH u AS (SELECT * FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[], $5::int8[], "
     "$6::bool[], $7::bytea[]) u(room, \"user\", membership, back, event, is_local, stripped)), "

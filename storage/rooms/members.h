@@ -19,21 +19,21 @@ struct member_row {
  * when that is not the change itself; else 0. */
 void members_write(struct write *w, int64_t room, int64_t user, enum membership m, int at,
                    int64_t event, bool is_local, struct str stripped);
-/* The users, an array of the write's arena, have no membership any more: a fork was resolved that
- * way, or the room is another than it was. */
+/* The users, an array of the write's arena, have no membership any more: a fork was resolved so, or
+ * the room's contents were replaced. */
 void members_write_none(struct write *w, int64_t room, const int64_t *users, size_t n);
 
-/* Everybody of a room (only user, membership, event, is_local, has_own_rules are filled). */
+/* All members of a room (only user, membership, event, is_local, has_own_rules are filled). */
 const struct err *members_of_room(struct tx *tx, int64_t room, const struct member_row **ret,
                                   size_t *ret_n);
 /* The rooms of a user, all memberships, without what they have forgotten. */
 const struct err *members_of_user(struct tx *tx, int64_t user, const struct member_row **ret,
                                   size_t *ret_n);
-/* With those that they have forgotten: of these the newest FORGOTTEN_MAX that they left. */
+/* The same with forgotten rooms: the newest FORGOTTEN_MAX that they left. */
 enum { FORGOTTEN_MAX = 1000 };
 const struct err *members_of_user_and_forgotten(struct tx *tx, int64_t user,
                                                 const struct member_row **ret, size_t *ret_n);
-/* Hides a room that the user has left; ret_done false when they are not out of it. */
+/* Forgets a room that the user has left; ret_done false if they have not. */
 const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool *ret_done);
 
 /* Does the user still have the room in their list (not forgotten)? */
@@ -47,9 +47,8 @@ const struct err *members_guests(struct tx *tx, int64_t room, const int64_t **re
 /* The rooms that any of our guests is joined to. */
 const struct err *members_rooms_with_guests(struct tx *tx, const int64_t **ret, size_t *ret_n);
 
-/* The invites that wait for a user, and those of them by users of that server; counted up to
- * `most`.
- */
+/* The number of a user's pending invites, and of those by users of that server; each counted up to
+ * `most`. */
 const struct err *members_count_invites(struct tx *tx, int64_t user, const char *server,
                                         int64_t most, int64_t *ret_n, int64_t *ret_of_server);
 

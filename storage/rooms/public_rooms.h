@@ -1,6 +1,4 @@
-/* What the directory shows of published rooms, read for many of them at once
- * (rooms/read/directory.h).
- */
+/* Data of published rooms for the directory, read for many at once (rooms/read/directory.h). */
 #ifndef STORAGE_ROOMS_PUBLIC_ROOMS_H
 #define STORAGE_ROOMS_PUBLIC_ROOMS_H
 
@@ -16,7 +14,8 @@ struct public_room_state {
     struct str json;    /* the PDU */
 };
 
-/* Both by room: of those that there are, and their current state of these types with empty keys. */
+/* The rooms that exist, and their current state of these types with empty keys; both sorted by
+ * room. */
 const struct err *public_rooms_read(struct tx *tx, const int64_t *ids, size_t n,
                                     const struct public_room **ret, size_t *ret_n);
 const struct err *public_rooms_read_state(struct tx *tx, const int64_t *ids, size_t n,

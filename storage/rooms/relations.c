@@ -3,7 +3,7 @@
 #include "storage/db/time_limit.h"
 #include "storage/rooms/event_rows.h"
 
-/* Of statements that look at all there is before they sort it. */
+/* For statements that read all matches before they sort them. */
 enum { TIME_MAX_MS = 2000 };
 
 SQL(relations_has_annotation_sql,
@@ -52,7 +52,7 @@ const struct err *relations_find_parents(struct tx *tx, const int64_t *positions
 SQL(relations_page_down_sql, RELATED "DESC LIMIT $7")
 SQL(relations_page_up_sql, RELATED "LIMIT $7")
 
-/* The filters hold for every step: what relates only through something else is not found. */
+/* The filters apply to every step: events related through a filtered one are not found. */
 #define RELATED_STEP                                                                               \
     "l.room = $1 AND ($3::text IS NULL OR l.rel_type = $3) AND ($4 = 0 OR l.type = $4) "
 SQL(relations_page_deep_sql,
@@ -82,8 +82,8 @@ const struct err *relations_page(struct tx *tx, int64_t room, const struct relat
     return event_rows_read(tx, &rows, ret, ret_n);
 }
 
-/* The roots are found one after the other in events_by_thread, and the latest event of each by one
- * probe there, so that the work grows with the number of threads and not with what was said. */
+/* The roots are read one after the other from events_by_thread, and the latest event of each by one
+ * probe there, so that the cost depends on the number of threads, not of their events. */
 SQL(threads_page_sql,
     "WITH RECURSIVE roots (root) AS ("
     "(SELECT e.thread FROM events e WHERE e.room = $1 AND e.thread > 0 ORDER BY e.thread LIMIT 1) "
@@ -115,7 +115,7 @@ const struct err *threads_page(struct tx *tx, int64_t room, int64_t to, int64_t 
     return NULL;
 }
 
-/* ---- bundled with events ---- */
+/* ---- bundled aggregations ---- */
 
 /* 20: EDITS_MAX */
 SQL(relations_edits_sql,
@@ -195,7 +195,7 @@ static void read_threads(struct tx *tx, struct rows *rows, struct children *ret)
     ret->threads_n = n;
 }
 
-/* The third statement differs; the first two are the same for every kind of parent. */
+/* Edits and references of the parents, and a third statement. */
 static const struct err *run_three(struct tx *tx, const struct children_query *q, struct sql *third,
                                    const struct db_param *params, size_t params_n,
                                    struct children *ret, struct rows *ret_third)

@@ -21,7 +21,7 @@ struct relations_match {
 const struct err *relations_find_parents(struct tx *tx, const int64_t *positions, size_t n,
                                          const struct relations_match *match, bool *ret);
 
-/* The children of an event, and with depth > 1 theirs in turn. */
+/* The children of an event, and with depth > 1 their children. */
 struct relations_range {
     struct str parent;    /* event id as stored */
     const char *rel_type; /* NULL: any */
@@ -43,15 +43,15 @@ struct thread_row {
 const struct err *threads_page(struct tx *tx, int64_t room, int64_t to, int64_t participant,
                                int64_t limit, const struct thread_row **ret, size_t *ret_n);
 
-/* ---- what is bundled with events (rooms/read/aggregate.h) ---- */
+/* ---- bundled aggregations (rooms/read/aggregate.h) ---- */
 
 /* Which children count. */
 struct children_query {
     const int64_t *parents; /* positions */
     size_t parents_n;
     int64_t up_to;          /* children at later positions do not count */
-    int64_t user;           /* whose part in threads is asked for */
-    const int64_t *ignored; /* users.id: whose children do not count */
+    int64_t user;           /* whose participation in threads is looked up */
+    const int64_t *ignored; /* users.id: senders whose children do not count */
     size_t ignored_n;
 };
 
@@ -93,8 +93,7 @@ const struct err *relations_of_parents(struct tx *tx, const struct children_quer
 const struct err *relations_of_latest(struct tx *tx, const struct children_query *q,
                                       struct children *ret);
 
-/* What an event relates to: its position and thread; position 0 when it relates to nothing that is
- * known here. */
+/* The position and thread of an event's parent; position 0 if it has none that is stored. */
 const struct err *relations_parent(struct tx *tx, int64_t child, int64_t *ret_position,
                                    int64_t *ret_thread);
 

@@ -2,9 +2,9 @@
 #include "storage/rooms/room_state.h"
 
 /* The state before an event is that of the intervals at the position before its own, unless it has
- * a reference (storage/rooms/state_refs.h): then that at the reference's base, but for the keys
- * that the reference and its parents name, the nearest first. An entry without an event means as at
- * the base, one of 0 means none. */
+ * a reference (storage/rooms/state_refs.h): then it is that at the reference's base, except for the
+ * keys in the reference and its parents, where the nearest entry counts. An entry without an event
+ * means as at the base, an entry of 0 none. */
 SQL(room_state_replaced_sql,
     "WITH asked AS (SELECT a.position, t.id AS type, a.state_key "
     "FROM unnest($2::int8[], $3::text[], $4::text[]) a(position, type, state_key) "
@@ -25,9 +25,9 @@ SQL(room_state_replaced_sql,
     "SELECT " EVENT_COLUMNS ", f.position FROM found f JOIN events e ON e.position = f.event "
     "JOIN rooms r ON r.id = e.room WHERE f.event <> f.position")
 
-/* The same for events without a reference, as nearly all are, at half the cost. Those that have one
- * come with it, and without what they replaced. Events of the feed do not know the number of their
- * type. */
+/* The same for events without a reference, as nearly all are, at half the cost. Events with a
+ * reference are returned with it, but without the event that they replaced. Events of the feed lack
+ * the number of their type. */
 SQL(room_state_replaced_usual_sql,
     "SELECT " EVENT_COLUMNS ", a.position, w.event FROM "
     "unnest($2::int8[], $3::int8[], $4::text[], $5::text[]) a(position, type, type_name, "
@@ -41,7 +41,7 @@ SQL(room_state_replaced_usual_sql,
     "LEFT JOIN events e ON e.position = i.event AND i.event <> a.position "
     "LEFT JOIN rooms r ON r.id = e.room WHERE w.event IS NOT NULL OR e.position IS NOT NULL")
 
-/* Events whose state before is asked for, as parameters of a statement. */
+/* The state events, as parameters of a statement. */
 struct asked {
     const struct stored_event **events;
     int64_t *positions, *types;

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 
-/* The oldest of the user's go. */
+/* Deletes the user's oldest reports beyond the limit. */
 SQL(reports_add_sql, "WITH old AS (DELETE FROM reports WHERE reporter = $1 AND id <= "
                      " (SELECT id FROM reports WHERE reporter = $1 ORDER BY id DESC "
                      " OFFSET $7 - 1 LIMIT 1)) "

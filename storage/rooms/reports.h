@@ -1,10 +1,10 @@
-/* reports: what users told the operator about (client-server-api, "Reporting content"). */
+/* reports: what users reported to the operator (client-server-api, "Reporting content"). */
 #ifndef STORAGE_ROOMS_REPORTS_H
 #define STORAGE_ROOMS_REPORTS_H
 
 #include "storage/db/db.h"
 
-enum { REPORTS_MAX = 1000 }; /* by a user: the oldest go */
+enum { REPORTS_MAX = 1000 }; /* by a user: beyond that the oldest are deleted */
 
 struct report {
     int64_t reporter; /* users.id */

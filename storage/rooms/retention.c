@@ -14,7 +14,7 @@ SQL(log_times_note_sql,
     "INSERT INTO log_times (position, ts) SELECT position, $1::bigint FROM log_head "
     "WHERE NOT EXISTS (SELECT FROM log_times WHERE ts > $1::bigint - 3600000) ON CONFLICT DO "
     "NOTHING")
-/* The newest of those that are older than everything that is asked for is still needed. */
+/* The newest row that is older than every retention time is still needed. */
 SQL(log_times_forget_sql, "DELETE FROM log_times WHERE ts < "
                           "(SELECT max(ts) FROM log_times WHERE ts <= $1)")
 
@@ -45,8 +45,8 @@ const struct err *event_txns_remove(struct tx *tx, int64_t position, int64_t max
 
 /* ---- push_actions ---- */
 
-/* Read by an unthreaded receipt, by one of its own timeline, or (the id of a thread's root has two
- * spellings, by the room's version) of its thread. */
+/* Read by an unthreaded receipt, or by one of the main timeline or of the thread, whichever the
+ * event is in (the id of a thread's root has two encodings, by the room version). */
 SQL(push_actions_remove_read_sql,
     "WITH page AS MATERIALIZED (SELECT \"user\", room, event, thread FROM push_actions "
     " WHERE (\"user\", room, event) > ($2, $3, $4) ORDER BY \"user\", room, event LIMIT $5), "

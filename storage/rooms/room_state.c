@@ -15,10 +15,10 @@ static const struct batch_table room_state_rows = {
     .order = BATCH_STATE,
 };
 
-/* The interval before each of these changes ends there. After the new rows: of a key that changes
- * again and again in one batch, each interval ends where the next one begins. It is the row before
- * the change in the order of the primary key, if it is of the same key. Other indexes may look as
- * good when the plan is made, but by them it would be one among as many as the room has members. */
+/* Ends the interval before each of these changes, after the new rows were added: if a key changes
+ * several times in one batch, each interval ends where the next one begins. That interval is the
+ * row before the change in the order of the primary key, if it has the same key. The planner might
+ * think another index as good, but by that it would have to search all members of the room. */
 SQL(room_state_end_sql,
     "UPDATE room_state s SET valid_to = e.ends FROM ("
     "SELECT u.type, u.state_key, (SELECT position FROM log_head) - u.back AS ends, "

@@ -108,8 +108,8 @@ SQL(rooms_head_sql,
 
 enum { HEAD_ID, HEAD_BUILT_ON, HEAD_VERSION, HEAD_COLUMNS = 7 };
 
-/* Two writes to one room in one batch: the later head counts, the earlier base is checked. One that
- * was not built on the other fails the batch, so that each is tried on its own. */
+/* Two writes to one room in one batch: the later head is stored, the earlier base is checked. If
+ * the later was not built on the earlier, the batch fails, and each is tried on its own. */
 static void merge_heads(struct db_param *older, const struct db_param *newer)
 {
     if (newer[HEAD_BUILT_ON].i != older[HEAD_VERSION].i)
@@ -165,7 +165,7 @@ void rooms_write_joined_remotely(struct write *w, int64_t room, int at)
     write_statement(w, &rooms_joined_remotely_sql, P(INT(room), POSITION(at)));
 }
 
-/* One text: tens of thousands of rows take several times as long. */
+/* One text, since tens of thousands of rows take several times as long. */
 SQL(rooms_published_sql,
     "SELECT count(*), COALESCE(string_agg(id::text, ' ' ORDER BY id), '') FROM rooms "
     "WHERE is_published")

@@ -14,37 +14,37 @@ struct room_head {
     const struct str *extremities; /* event ids as stored */
     size_t extremities_n;
     bool is_published;
-    bool is_noted;     /* known, and never entered (storage/rooms/noted_rooms.h) */
-    int64_t joined_at; /* where we came into it through another server; 0: made here */
+    bool is_noted;     /* known, but never joined (storage/rooms/noted_rooms.h) */
+    int64_t joined_at; /* position of our join through another server; 0: created here */
     int64_t gap;       /* the newest row of history_ends; 0: none */
-    int64_t source;    /* of a new room: the user, or below zero the server, it is here for */
+    int64_t source;    /* of a new room: the user (below zero: the server) that caused it */
 };
 
-/* NULL when there is no such room. */
+/* NULL if the room does not exist. */
 const struct err *rooms_get(struct tx *tx, int64_t id, const struct room_head **ret);
 
-/* An id for a room that is about to be made. */
+/* An id for a new room. */
 const struct err *rooms_next_id(struct tx *tx, int64_t *ret);
-/* n of them; those that are not used are lost. */
+/* n ids; unused ones are lost. */
 const struct err *rooms_reserve_ids(struct tx *tx, size_t n, const int64_t **ret);
 
-/* How many rooms are here for a source; they are counted up to `most`. */
+/* How many rooms a source has caused, counted up to `most`. */
 const struct err *rooms_count_of_source(struct tx *tx, int64_t source, int64_t most, int64_t *ret);
 
-/* A new room. */
+/* Adds a room. */
 void rooms_write_new(struct write *w, const struct room_head *head);
 
-/* The new head, whose version no other head has; fails the write with ERR_CONFLICT unless the
+/* Stores the new head; each has a unique version. The write fails with ERR_CONFLICT unless the
  * stored version is still `built_on`. Several in one batch merge into the last, checked against the
  * first. */
 void rooms_write_head(struct write *w, const struct room_head *head, int64_t built_on);
 
-/* Its events, state and members. */
+/* Deletes a room's events, state and members. */
 void rooms_write_drop_contents(struct write *w, int64_t room);
-/* Forgets all that is known of a room but its name: it was noted with a wrong version. */
+/* Deletes all that is stored of a room but its name: it was noted with a wrong version. */
 void rooms_write_begin_anew(struct write *w, int64_t room, const char *version);
 
-/* Change `at` of the write is where our server came into the room through another one. */
+/* Change `at` of the write is our server's join through another one. */
 void rooms_write_joined_remotely(struct write *w, int64_t room, int at);
 
 /* Sets ret[i] for those of the rooms that have events or receipts after the position. */

@@ -44,7 +44,7 @@ const struct err *search_range_done(struct tx *tx, const struct search_range *r,
     return db_exec(tx, &search_range_done_sql, P(INT(r->id), INT(up_to)), NULL);
 }
 
-/* Those that have words, and redactions. */
+/* Types with words, and redactions. */
 static const int64_t searched_types[] = {TYPE_MESSAGE, TYPE_NAME, TYPE_TOPIC, TYPE_REDACTION};
 enum { SEARCHED_TYPES_N = sizeof searched_types / sizeof *searched_types };
 

@@ -72,7 +72,7 @@ static bool search_terms_find(struct str s, size_t from, const char *what, size_
     return at != NULL;
 }
 
-/* What stands between quotes at *pos, which moves behind them. */
+/* The text between quotes at *pos, which is moved behind them. */
 static bool search_terms_read_quoted(struct str term, size_t *pos, struct str *ret)
 {
     struct str rest = {term.p + *pos, term.n - *pos};
@@ -121,7 +121,7 @@ static bool search_terms_is_same(const struct search_part *x, const struct searc
     return true;
 }
 
-/* Since the last OR: what is said twice finds no less, and costs twice as much. */
+/* Is the part repeated since the last OR? It would find the same, at twice the cost. */
 static bool is_repeated(const struct search_terms *t, const struct search_part *p)
 {
     bool same_alternative = !p->or_before;
@@ -196,7 +196,7 @@ void search_terms_want_stems(const struct search_terms *t, struct search_stems *
             search_stems_want(stems, &t->parts[i].words[0]);
 }
 
-/* ---- the question ---- */
+/* ---- the query ---- */
 
 static bool is_inflected(const struct search_part *p)
 {
@@ -216,9 +216,9 @@ static void add_inflected(struct buf *out, const struct word *w, const struct se
     buf_add_char(out, ')');
 }
 
-/* Words at successive positions, as they were written (weight A). Of a run its last character alone
- * is indexed too, but there a text may go on: it counts only if something else follows, or as the
- * beginning of a pair if it is all there is. */
+/* Words at successive positions, as they were written (weight A). The last character of a run is
+ * also indexed alone, but the text may go on there: it only matches if another word follows, or as
+ * the beginning of a pair if it is the only one. */
 static void add_sequence(struct buf *out, const struct search_part *p)
 {
     size_t n = p->n;
@@ -239,8 +239,8 @@ static void add_sequence(struct buf *out, const struct search_part *p)
 struct alternative {
     const struct search_part *parts;
     size_t n;
-    bool has_wanted;    /* something that is not excluded */
-    bool has_selective; /* and is more than a stop word */
+    bool has_wanted;    /* a part that is not excluded */
+    bool has_selective; /* a wanted part that is more than a stop word */
 };
 
 static bool is_stop(const struct search_part *p, const struct search_stems *stems)
@@ -262,7 +262,7 @@ static struct alternative next_alternative(const struct search_terms *t, size_t 
     return alt;
 }
 
-/* "-5" alone excludes nothing: there is nothing else. */
+/* "-5" alone is a word: an exclusion needs another part. */
 static void add_alternative(struct buf *out, const struct alternative *alt,
                             const struct search_stems *stems)
 {

@@ -105,7 +105,7 @@ void event_state_write(struct write *w, int at, int64_t position, int64_t ref)
         write_row(w, &event_states_known_rows, P(INT(position), INT(ref)));
 }
 
-/* Of a chain of references the nearest entry of each key counts; NULL: as at the base. */
+/* In a chain of references the nearest entry of each key counts; NULL: as at the base. */
 SQL(state_ref_read_sql,
     "WITH RECURSIVE chain AS (SELECT id, parent, 0 AS distance FROM state_refs WHERE id = $1 "
     "UNION ALL SELECT r.id, r.parent, c.distance + 1 FROM chain c JOIN state_refs r "
@@ -117,7 +117,7 @@ SQL(state_ref_read_sql,
     "SELECT own.type, own.state_key, own.event, r.base FROM state_refs r LEFT JOIN own ON true "
     "WHERE r.id = $1")
 
-/* The base comes with every row, and in one without a key when there is no difference. */
+/* Every row has the base; without differences there is one row without a key. */
 static const struct err *read_with_base(struct tx *tx, struct rows *rows, int64_t *ret_base,
                                         const struct state_ref_entry **ret, size_t *ret_n,
                                         bool *ret_found)

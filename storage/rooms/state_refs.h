@@ -1,5 +1,5 @@
-/* The state before events that did not extend the head of their room: references to a base position
- * and what differs from the intervals there (schema/0050-event-graph.sql). */
+/* The state before events that did not extend the head of their room: a base position and the
+ * differences from the intervals there (schema/0050-event-graph.sql). */
 #ifndef STORAGE_ROOMS_STATE_REFS_H
 #define STORAGE_ROOMS_STATE_REFS_H
 
@@ -8,12 +8,12 @@
 struct state_ref_entry {
     int64_t type; /* event_types.id */
     const char *state_key;
-    int64_t event; /* position; 0: there is no such state */
-    bool as_base;  /* after all as at the base, unlike in the parent */
-    int at;        /* of what is written: the event is that of this change of the write; else 0 */
+    int64_t event; /* position; 0: the key has no event */
+    bool as_base;  /* as at the base, unlike in the parent */
+    int at;        /* when writing: the event is that of this change of the write; else 0 */
 };
 
-/* Ids for references that are about to be written: ret[0..n). */
+/* Ids for n new references. */
 const struct err *state_refs_reserve(struct tx *tx, size_t n, const int64_t **ret);
 
 /* base: a position at which the intervals are known; parent: a reference with an equal base, 0:
@@ -23,24 +23,24 @@ void state_ref_write(struct write *w, int64_t id, int64_t room, int64_t base, in
 /* The same with the position of change `at` as the base. */
 void state_ref_write_at(struct write *w, int64_t id, int64_t room, int at,
                         const struct state_ref_entry *entries, size_t n);
-/* The state before the event that change `at` of this write makes, or (at == 0) that stands at the
+/* Sets the state before the event of change `at` of this write, or (at == 0) of the event at the
  * position. */
 void event_state_write(struct write *w, int at, int64_t position, int64_t ref);
 
 /* ret_n: all differences from the base, those of its parents included, each key once. ret_found
- * false: there is no such reference. */
+ * false: no such reference. */
 const struct err *state_ref_read(struct tx *tx, int64_t ref, int64_t *ret_base,
                                  const struct state_ref_entry **ret, size_t *ret_n,
                                  bool *ret_found);
 /* The reference of an event; 0: none. */
 const struct err *event_state_find(struct tx *tx, int64_t position, int64_t *ret_ref);
 
-/* A state as what differs from the room's current one. */
+/* A state as its differences from the room's current one. */
 struct state_difference {
     const struct state_ref_entry *entries; /* event 0: none, unlike in the current state */
     size_t n;
     int64_t base;  /* of the reference */
-    bool is_known; /* else there is no such reference */
+    bool is_known; /* false: no such reference */
 };
 /* The states of these references, or (refs[i] == 0) at these positions of the log: ret[0..n). */
 const struct err *state_differences(struct tx *tx, int64_t room, const int64_t *refs,

@@ -3,8 +3,8 @@
 SQL(deployment_get_sql, "SELECT server_name FROM deployment")
 SQL(deployment_claim_sql,
     "INSERT INTO deployment (server_name) VALUES ($1) ON CONFLICT ((true)) DO NOTHING")
-/* Databases are older than the row: their accounts say whose they are. Ours first, if it is there.
- */
+/* Databases may be older than the row: then their accounts have the server's name. Ours is first,
+ * if it is among them. */
 SQL(deployment_of_accounts_sql,
     "SELECT server_of(u.user_id) FROM accounts a JOIN users u ON u.id = a.\"user\" "
     "GROUP BY 1 ORDER BY server_of(u.user_id) = $1 DESC, count(*) DESC LIMIT 1")
@@ -12,7 +12,7 @@ SQL(deployment_of_accounts_sql,
 static const struct err *belongs_to_another(const char *owner, const char *server_name)
 {
     return err(ERR_INVALID_PARAM,
-               "These are the data of %.80s, but `server_name` is %.80s here. Set `server_name` as "
+               "This database belongs to %.80s, but `server_name` is %.80s. Set `server_name` as "
                "`serve` has it (--config, --set, CONCORDE_SERVER_NAME); it can never be changed",
                owner, server_name);
 }

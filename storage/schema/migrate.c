@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-/* Held while migrating: nodes that start together take turns. The number is arbitrary. */
+/* Held while migrating: nodes that start together migrate one after the other. The number is
+ * arbitrary. */
 static const char lock_sql[] = "SET statement_timeout = 0; SELECT pg_advisory_lock(4205070201)";
 
 static const char table_sql[] = "CREATE TABLE IF NOT EXISTS schema_migrations ("
@@ -92,7 +93,7 @@ static const struct err *apply_missing(PGconn *pg, const PGresult *applied, int 
     return NULL;
 }
 
-/* What is left open by an error (the lock, a transaction) ends with the connection. */
+/* After an error the lock and the transaction end with the connection. */
 static const struct err *migrate_on(PGconn *pg, int *count)
 {
     TRY(check_encoding(pg));

@@ -1,5 +1,5 @@
 /* Numbered migrations (schema/NNNN-name.sql), each applied once, in order, in one transaction. They
- * travel inside the binary. */
+ * are embedded in the binary. */
 #ifndef STORAGE_SCHEMA_MIGRATE_H
 #define STORAGE_SCHEMA_MIGRATE_H
 
@@ -12,8 +12,8 @@ struct migration {
 };
 extern const struct migration migrations[]; /* ends with a NULL name */
 
-/* Brings the database up to date; refuses one that a newer program has migrated further. Safe when
- * several nodes start at once (advisory lock). */
+/* Migrates the database; refuses one that a newer program has migrated further. Safe when several
+ * nodes start at once (advisory lock). */
 const struct err *migrate(const char *uri, int *ret_applied);
 
 /* Changes nothing: refuses a database that is not up to date. */

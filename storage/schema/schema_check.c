@@ -2,8 +2,8 @@
 
 enum { OBJECTS_MAX = 4096, NAMED_MAX = 4 };
 
-/* Only what the migrations say themselves: how PostgreSQL writes the rest of a definition differs
- * between its versions. */
+/* Only what the migrations contain literally: PostgreSQL's versions print the rest of a definition
+ * differently. */
 #define OBJECTS                                                                                    \
     "SELECT CASE c.relkind WHEN 'r' THEN 'table ' WHEN 'S' THEN 'sequence ' ELSE 'index ' END "    \
     " || c.relname AS name FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid "          \

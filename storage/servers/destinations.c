@@ -38,8 +38,8 @@ const struct err *destinations_add(struct tx *tx, const char *server, int64_t se
 
 /* ---- reading ---- */
 
-/* Anything at all in the rooms of its users, or for it alone. More than it will be told: a false
- * alarm costs a look, the opposite would lose something. */
+/* Any change in the rooms of its users, or for it alone. This may be more than it will be sent: a
+ * false alarm costs a query, a missed change would be lost. */
 #define HAS_PENDING                                                                                \
     "(EXISTS (SELECT FROM to_device_outbound o WHERE o.server = d.server "                         \
     "AND o.position > d.sent_position) "                                                           \
@@ -54,7 +54,7 @@ const struct err *destinations_add(struct tx *tx, const char *server, int64_t se
 #define COLUMNS                                                                                    \
     "d.server, d.sent_position, d.failing_since_ts, d.retry_at_ts, d.retry_interval_ms, "          \
     "d.last_success_ts, d.last_error, d.refusals, "                                                \
-    "(SELECT count(*) FROM federation_set_aside a WHERE a.server = d.server) AS aside_n, "         \
+    "(SELECT count(*) FROM federation_set_aside a WHERE a.server = d.server) AS refused_n, "       \
     "EXISTS (SELECT FROM federation_set_aside a WHERE a.server = d.server AND a.asked) "           \
     "AS must_resend, " HAS_PENDING
 
@@ -82,7 +82,7 @@ static const struct err *destinations_read_rows(struct rows *rows,
 
 #define HAS_NO_ROW(name) "NOT EXISTS (SELECT FROM destinations d WHERE d.server = " name ") "
 
-/* Who has no row, and the position before the first that they may have to get. */
+/* Servers without a row, and the position before the first change that they may have to be sent. */
 #define UNKNOWN                                                                                    \
     "SELECT server_of(u.user_id) AS server, greatest(m.event, 1) - 1 AS before "                   \
     "FROM users u JOIN room_members m ON m.\"user\" = u.id AND m.membership = 1 "                  \
@@ -96,8 +96,8 @@ static const struct err *destinations_read_rows(struct rows *rows,
                                 "WHERE " HAS_NO_ROW("o.server")
 
 SQL(destinations_busy_sql,
-    "SELECT * FROM (SELECT " COLUMNS " AS has_news FROM destinations d) d "
-    "WHERE has_news OR failing_since_ts > 0 OR must_resend "
+    "SELECT * FROM (SELECT " COLUMNS " AS has_pending FROM destinations d) d "
+    "WHERE has_pending OR failing_since_ts > 0 OR must_resend "
     "UNION ALL SELECT x.server, min(x.before), 0, 0, 0, 0, NULL, 0, 0, false, true FROM (" UNKNOWN
     ") x GROUP BY 1")
 
@@ -120,7 +120,7 @@ const struct err *destinations_list(struct tx *tx, const char *server,
     return destinations_read_rows(&rows, ret, ret_n);
 }
 
-/* ---- what the operator asks ---- */
+/* ---- commands of the operator ---- */
 
 SQL(destinations_ask_sql,
     "WITH asked AS (UPDATE destinations SET asked = $2::int WHERE server = $1 RETURNING 1) "

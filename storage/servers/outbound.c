@@ -2,15 +2,15 @@
 
 /* $1 server, $2 own name, $3 from, $4 to, $5 limit. */
 
-/* Sent by one of our users, or to be relayed (EVENT_RELAYED) though another server sent it. Not how
- * we came into the room: the server that let us in tells the others. */
+/* Sent by one of our users, or received from another server to be relayed (EVENT_RELAYED). Not our
+ * own first join: the resident server sends it to the others. */
 #define SENT_BY_US                                                                                 \
     "(e.status = 1 OR EXISTS (SELECT FROM users s WHERE s.id = e.sender "                          \
     "AND server_of(s.user_id) = $2) AND NOT EXISTS (SELECT FROM rooms r WHERE r.id = e.room "      \
     "AND r.entered = e.position))"
 
-/* stays: one row for each room where it has been: when, and is it still? about: member events of
- * its users, but for invites, which it has signed. */
+/* stays: one row for each room that the server was in, with the intervals, and whether it still is.
+ * about: member events about its users, except invites, which it has signed. */
 #define STAYS                                                                                      \
     "WITH stays AS MATERIALIZED (SELECT room, range_agg(int8range(valid_from, valid_to)) AS "      \
     "span, "                                                                                       \
@@ -19,17 +19,17 @@
     "WHERE " SENT_BY_US " AND json_of(e.json) #>> '{content,membership}' IS DISTINCT FROM "        \
     "'invite') "
 
-/* Of a room, from its own index: r is the room's row of stays. */
+/* Events of one room, by the index of events; r is the room's row of stays. */
 #define OF_ROOM                                                                                    \
     "FROM events e WHERE e.room = r.room AND e.position > $3 AND e.position <= $4 "                \
     "AND r.span @> e.position AND " SENT_BY_US
 
-/* All, then sorted: only good for few. */
+/* Reads all, then sorts: only good for few. */
 SQL(outbound_few_sql,
     STAYS "SELECT e.position FROM stays r CROSS JOIN LATERAL (SELECT e.position " OF_ROOM ") e "
           "UNION SELECT position FROM about ORDER BY 1 LIMIT $5")
 
-/* In the order of the log until there are enough: only good for many. */
+/* Reads the log in order until there are enough: only good for many. */
 SQL(outbound_many_sql,
     STAYS "SELECT e.position FROM events e LEFT JOIN stays r ON r.room = e.room "
           "WHERE e.position > $3 AND e.position <= $4 AND " SENT_BY_US " AND (r.span @> e.position "

@@ -1,14 +1,13 @@
-/* Which events of the log another server has to be sent: those of our users, and those that we
- * relay, in rooms where the server was when they happened; and member events about its users
- * wherever they are, but for invites. For catching up: what is new is known from memory
- * (federation/out/sender.h). */
+/* The events of the log that another server must be sent: those of our users, and those that we
+ * relay, in rooms that the server was in at the time; and member events about its users in any
+ * room, except invites. For catching up: new events are in memory (federation/out/sender.h). */
 #ifndef STORAGE_SERVERS_OUTBOUND_H
 #define STORAGE_SERVERS_OUTBOUND_H
 
 #include "storage/db/db.h"
 
 struct outbound_range {
-    const char *server, *own; /* who is told, and our name */
+    const char *server, *own; /* the destination, and our name */
     int64_t from, to;         /* from < position <= to */
     int limit;
 };
@@ -17,13 +16,13 @@ struct outbound_range {
 const struct err *outbound_events(struct tx *tx, const struct outbound_range *r,
                                   const int64_t **ret, size_t *ret_n);
 
-/* Of each room where the server is now only the newest, and all member events about its users in
- * rooms where it is not; oldest first. */
+/* Only the newest event of each room that the server is in, and all member events about its users
+ * in rooms that it is not in; oldest first. */
 const struct err *outbound_newest(struct tx *tx, const struct outbound_range *r,
                                   const int64_t **ret, size_t *ret_n);
 
-/* The servers whose members of a room changed after that position; each: was it in the room then?
- */
+/* The servers whose members of a room changed after that position; for each: was it in the room
+ * then? */
 struct outbound_server {
     const char *name;
     bool was_there;

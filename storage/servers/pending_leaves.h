@@ -1,5 +1,5 @@
-/* pending_leaves: our users who left a room elsewhere (rejected an invite, took back a knock) while
- * no server of it answered. Kept until one was told. */
+/* pending_leaves: our users who rejected an invite or retracted a knock while no server of the room
+ * answered. Kept until one has received the leave. */
 #ifndef STORAGE_SERVERS_PENDING_LEAVES_H
 #define STORAGE_SERVERS_PENDING_LEAVES_H
 
@@ -9,7 +9,7 @@ struct pending_leave {
     int64_t room, user;
     const char *reason; /* NULL: none was given */
     int64_t since_ts;
-    const struct str *servers; /* that must hear of it; each ends in NUL */
+    const struct str *servers; /* to be tried; each ends in NUL */
     size_t servers_n;
 };
 
@@ -19,7 +19,7 @@ const struct err *pending_leaves_add(struct tx *tx, int64_t room, int64_t user, 
 const struct err *pending_leaves_get(struct tx *tx, int64_t room, int64_t user,
                                      const struct pending_leave **ret);
 const struct err *pending_leaves_remove(struct tx *tx, int64_t room, int64_t user);
-/* All of them: room and user only. */
+/* All; only room and user are filled. */
 const struct err *pending_leaves_list(struct tx *tx, const struct pending_leave **ret,
                                       size_t *ret_n);
 

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 
-/* The same thing again, after a restart, is the same row. */
+/* The same item again, after a restart, is the same row. */
 SQL(refused_items_add_sql,
     "WITH same AS (UPDATE federation_set_aside SET answer = $6, asked = $7, since_ts = $8 "
     "WHERE server = $1 AND position = $2 AND type = $3 AND event_id = $4 AND json = $5 RETURNING "

@@ -1,5 +1,5 @@
-/* federation_set_aside: events and EDUs that a server refused though it took others. They wait for
- * the operator, who can have them sent again or discard them. */
+/* federation_set_aside: events and EDUs that a server refused while it accepted others. The
+ * operator can resend or discard them. */
 #ifndef STORAGE_SERVERS_REFUSED_ITEMS_H
 #define STORAGE_SERVERS_REFUSED_ITEMS_H
 
@@ -14,7 +14,7 @@ struct refused_item {
     const char *answer;
 };
 
-/* false: there are REFUSED_ITEMS_MAX already. asked: it is to be sent again by itself. */
+/* false: there are REFUSED_ITEMS_MAX already. asked: it is to be resent without a command. */
 const struct err *refused_items_add(struct tx *tx, const char *server,
                                     const struct refused_item *what, bool asked, bool *ret_added);
 
@@ -22,17 +22,17 @@ const struct err *refused_items_add(struct tx *tx, const char *server,
 const struct err *refused_items_list(struct tx *tx, const char *server, int limit,
                                      const struct refused_item **ret, size_t *ret_n);
 
-/* All that were set aside at this time or later are to be sent again. */
+/* Marks all that were refused at this time or later for resending. */
 const struct err *refused_items_ask(struct tx *tx, const char *server, int64_t since_ts,
                                     int64_t *ret_n);
-/* The first of those; NULL when there is none. */
+/* The first one marked for resending; NULL: none. */
 const struct err *refused_items_next_asked(struct tx *tx, const char *server,
                                            const struct refused_item **ret);
-/* It was refused again: not asked for any longer. */
+/* It was refused again: no longer marked. */
 const struct err *refused_items_refused_again(struct tx *tx, int64_t id, const char *answer);
-/* It was taken. */
+/* It was accepted. */
 const struct err *refused_items_remove(struct tx *tx, int64_t id);
-/* All of a server's. */
+/* Deletes all of a server. */
 const struct err *refused_items_discard(struct tx *tx, const char *server, int64_t *ret_n);
 
 #endif

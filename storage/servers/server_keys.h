@@ -1,4 +1,4 @@
-/* The signing keys of other servers, and the answers that they came in. */
+/* The signing keys of other servers, and the responses that contained them. */
 #ifndef STORAGE_SERVERS_SERVER_KEYS_H
 #define STORAGE_SERVERS_SERVER_KEYS_H
 
@@ -20,13 +20,13 @@ struct server_key_response {
     struct str json;
 };
 
-/* Keeps an answer and its keys. One that came through others (direct: false) and is older than what
- * is there only adds keys that are not known yet; then *ret_newest is false. Only the server itself
- * can give an id to another key. */
+/* Stores a response and its keys. One from a notary (direct: false) that is older than the stored
+ * one only adds unknown keys; then *ret_newest is false. Only the server itself can change the key
+ * of an id. */
 const struct err *server_keys_put(struct tx *tx, const struct server_key_response *r, bool direct,
                                   const struct server_key *keys, size_t n, bool *ret_newest);
 
-/* The answers there are of these servers, in no order. */
+/* The stored responses of these servers, in no order. */
 const struct err *server_key_responses_load(struct tx *tx, const char *const *servers, size_t n,
                                             const struct server_key_response **ret, size_t *ret_n);
 

@@ -1,6 +1,6 @@
 #include "storage/servers/server_rooms.h"
 
-/* server_of() is the expression of the index users_by_server, which it is inlined to. */
+/* server_of() is inlined to the expression of the index users_by_server. */
 SQL(server_rooms_sql,
     "SELECT DISTINCT m.room FROM users u JOIN room_members m ON m.\"user\" = u.id "
     "WHERE server_of(u.user_id) = $1 AND m.membership = 1 "

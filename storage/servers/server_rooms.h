@@ -8,7 +8,7 @@
 const struct err *server_rooms(struct tx *tx, const char *server, const int64_t **ret,
                                size_t *ret_n);
 
-/* Had the server a joined (or invited) member in the room at this position? */
+/* Did the server have a joined (or invited) member in the room at this position? */
 const struct err *server_was_in_room(struct tx *tx, int64_t room, const char *server, int64_t at,
                                      bool invited_too, bool *ret);
 

@@ -22,7 +22,7 @@ static void write_content(struct write *w, int64_t user, int64_t room, const cha
               P(INT(user), INT(room), TEXT(type), BYTES(content), POSITION(at)));
 }
 
-/* The change that tells of it; its number in the write. */
+/* Adds the change; returns its number in the write. */
 static int account_data_add_change(struct write *w, int64_t user, int64_t room, const char *type,
                                    struct str shown)
 {
@@ -83,7 +83,7 @@ const struct err *account_data_check_space(struct tx *tx, int64_t user, int64_t 
                R(INT_OUT(&rows), INT_OUT(&used))));
     if (rows < ACCOUNT_DATA_ROWS_MAX && used + (int64_t)bytes <= ACCOUNT_DATA_BYTES_MAX)
         return NULL;
-    return err(ERR_TOO_LARGE, "You have stored as much account data as you may");
+    return err(ERR_TOO_LARGE, "You have too much account data: remove some of it");
 }
 
 SQL(account_data_get_sql, "SELECT content, position FROM account_data "

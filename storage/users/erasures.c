@@ -58,9 +58,9 @@ const struct err *erasures_forget_words(struct tx *tx, int64_t limit, bool *ret_
                      : db_exec(tx, &erasures_forgotten_sql, NULL, 0, NULL);
 }
 
-/* ---- stays ---- */
+/* ---- membership intervals ---- */
 
-/* Of the member events `s`, those of being joined, as few ranges as there can be. */
+/* The ranges of positions in which the member events `s` are joins, merged as far as possible. */
 #define RANGES                                                                                     \
     "SELECT lower(r), upper(r) FROM (SELECT unnest(range_agg(int8range(valid_from, valid_to))) "   \
     "AS r FROM ("
@@ -72,7 +72,7 @@ SQL(join_intervals_of_user_sql,
     RANGES "SELECT s.valid_from, s.valid_to FROM room_state s "
            "WHERE s.room = $1 AND s.type = 1 AND s.state_key = $2 AND " JOINED
            ") stays) ranges ORDER BY 1")
-/* While a room's state is partial, the servers that were named are in it. */
+/* While a room's state is partial, its listed servers count as joined. */
 SQL(join_intervals_of_server_sql,
     RANGES "SELECT s.valid_from, s.valid_to FROM users u "
            "JOIN room_members m ON m.\"user\" = u.id AND m.room = $1 "

@@ -1,4 +1,4 @@
-/* filters: what clients uploaded, immutable and numbered. */
+/* filters: uploaded by clients, immutable and numbered. */
 #ifndef STORAGE_USERS_FILTERS_H
 #define STORAGE_USERS_FILTERS_H
 

@@ -8,7 +8,7 @@ SQL(known_networks_note_sql,
 SQL(known_networks_trim_sql,
     "DELETE FROM known_networks WHERE (\"user\", network) IN (SELECT \"user\", network "
     "FROM known_networks WHERE \"user\" = $1 ORDER BY seen_ts DESC, network OFFSET $2)")
-/* A few of anybody's for each that is added: none stays long. */
+/* With each new row a few expired ones of any user are deleted. */
 SQL(known_networks_forget_sql,
     "DELETE FROM known_networks WHERE ctid = ANY(ARRAY(SELECT ctid FROM known_networks "
     "WHERE seen_ts <= $1 ORDER BY seen_ts LIMIT 100))")

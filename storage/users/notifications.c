@@ -2,10 +2,11 @@
 
 #include "storage/db/time_limit.h"
 
-enum { EVENTS_A_ROOM = 100 /* looked at in one go */, TIME_MAX_MS = 2000 };
+enum { EVENTS_A_ROOM = 100 /* read at once */, TIME_MAX_MS = 2000 };
 
-/* What an event added is the difference to the counter of the one before it. A room of which not
- * all was looked at says how far: what is older in other rooms must wait for the next page. */
+/* An event's count is the difference to the counter of the event before it. For a room that was not
+ * read completely, the position reached is returned: older events of other rooms must wait for the
+ * next page. */
 SQL(notifications_before_sql,
     "WITH looked AS MATERIALIZED (SELECT m.room, e.* FROM room_members m CROSS JOIN LATERAL ("
     " SELECT x.position, x.sender, x.is_state, "

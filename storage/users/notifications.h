@@ -11,8 +11,8 @@ struct notification {
 };
 
 /* The newest ones before a position, newest first, of the rooms the user is in; at most limit.
- * ignored: users.id of those whose events do not count, but state events.
- * ret_floor: everything after this position was looked at; 0: all there is. */
+ * ignored: users.id of senders whose events do not count, except state events. ret_floor:
+ * everything after this position was searched; 0: all events were. */
 const struct err *notifications_before(struct tx *tx, int64_t user, int64_t before,
                                        bool only_highlights, int64_t limit, const int64_t *ignored,
                                        size_t ignored_n, const struct notification **ret,

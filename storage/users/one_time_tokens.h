@@ -1,5 +1,5 @@
-/* Passes: random secrets that live for minutes and are good for one thing: login tokens, OpenID
- * tokens, nonces of registration with the shared secret. Kept as SHA-256. */
+/* One-time tokens: random secrets that are valid for minutes and for one purpose: login tokens,
+ * OpenID tokens, nonces of registration with the shared secret. Stored as SHA-256. */
 #ifndef STORAGE_USERS_ONE_TIME_TOKENS_H
 #define STORAGE_USERS_ONE_TIME_TOKENS_H
 
@@ -14,12 +14,12 @@ enum one_time_token_kind { /* stored as these numbers */
 /* Makes one for the user (0: of no user). ret: in the tx's arena. */
 const struct err *one_time_tokens_make(struct tx *tx, enum one_time_token_kind kind, int64_t user,
                                        int64_t lifetime_ms, const char **ret);
-/* Whose it is; ret_found false when it is unknown or has run out. */
+/* Finds its user; ret_found false when it is unknown or has expired. */
 const struct err *one_time_tokens_look(struct tx *tx, enum one_time_token_kind kind,
                                        const char *pass, bool *ret_found, int64_t *ret_user);
-/* The same, and it is used up. */
+/* The same, and deletes it. */
 const struct err *one_time_tokens_take(struct tx *tx, enum one_time_token_kind kind,
                                        const char *pass, bool *ret_found, int64_t *ret_user);
-const struct err *one_time_tokens_purge(struct tx *tx); /* removes those that ran out */
+const struct err *one_time_tokens_purge(struct tx *tx); /* deletes expired ones */
 
 #endif

@@ -1,4 +1,4 @@
-/* presence: what users last let be known of their being there. */
+/* presence: the last presence that users have set. */
 #ifndef STORAGE_USERS_PRESENCE_H
 #define STORAGE_USERS_PRESENCE_H
 
@@ -19,7 +19,7 @@ void presence_write(struct write *w, const struct presence_row *r, int at);
 /* *ret_found false for a user who never had a presence. */
 const struct err *presence_find(struct tx *tx, int64_t user, bool *ret_found,
                                 struct presence_row *ret);
-/* Everybody who is not offline. */
+/* All users who are not offline. */
 const struct err *presence_list_present(struct tx *tx, const struct presence_row **ret,
                                         size_t *ret_n);
 /* Are both joined to some room? */

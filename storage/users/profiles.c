@@ -55,7 +55,7 @@ const char *profile_search_name(struct arena *a, struct str displayname)
     name = text_fold(a, name);
     char *text = str_dup(a, name);
     for (size_t i = 0; i < name.n; i++)
-        if (!text[i]) /* no text of PostgreSQL has one */
+        if (!text[i]) /* PostgreSQL's text cannot have NUL */
             text[i] = ' ';
     return text;
 }
@@ -75,7 +75,7 @@ void profile_write(struct write *w, int64_t user, struct str fields, int64_t see
                     P(INT(user), BYTES(fields), POSITION(at), INT(seen), TEXT(name)));
 }
 
-/* ---- names that were not folded, or by another version ---- */
+/* ---- names that are not folded, or were by another version ---- */
 
 SQL(profiles_page_sql,
     "SELECT \"user\", position, fields, search_name, grams IS NULL FROM profiles "

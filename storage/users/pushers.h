@@ -7,13 +7,13 @@
 enum { PUSHERS_MAX = 100 }; /* of one user */
 
 struct pusher {
-    int64_t user, device; /* device: which made it; it goes with it */
+    int64_t user, device; /* device: that set it; deleted with it */
     const char *app_id, *pushkey;
-    struct str json; /* as GET /pushers shows it */
+    struct str json; /* as GET /pushers returns it */
 };
 
-/* Makes or replaces the user's pusher of this app and key, from the end of the log on. alone: takes
- * it away from other users. M_TOO_LARGE when the user has too many. */
+/* Adds or replaces the user's pusher of this app and key, beginning at the head of the log. alone:
+ * deletes those of other users. M_TOO_LARGE when the user has too many. */
 const struct err *pushers_set(struct tx *tx, const struct pusher *p, bool alone);
 const struct err *pushers_delete(struct tx *tx, int64_t user, const char *app_id,
                                  const char *pushkey);

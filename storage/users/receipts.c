@@ -10,7 +10,7 @@ SQL(receipts_write_sql,
     "event = excluded.event, ts = excluded.ts, position = excluded.position "
     "WHERE r.event <= excluded.event")
 
-/* Of two for the same mark in one batch, the one further ahead counts. */
+/* Of two receipts with the same key in one batch, the later one counts. */
 static void merge(struct db_param *older, const struct db_param *newer)
 {
     enum { EVENT = 5, COLUMNS = 8 };

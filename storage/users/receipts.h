@@ -12,20 +12,20 @@ struct receipt {
     enum receipt_type type;
     const char *thread; /* "" unthreaded, "main", or the event id of the thread's root */
     const char *event_id;
-    int64_t event; /* its position; 0: not known here */
+    int64_t event; /* its position; 0: not stored */
     int64_t ts;
 };
 
 /* As change `at`; never moves one backwards. */
 void receipts_write(struct write *w, int64_t room, const struct receipt *r, int at);
 
-/* Drops the oldest of one user's in threads, down to `keep`. */
+/* Deletes a user's oldest receipts in threads, down to `keep`. */
 void receipts_drop_oldest(struct write *w, int64_t room, int64_t user, int64_t keep);
 
 /* One user's in one room. user_id is not filled. */
 const struct err *receipts_of_user(struct tx *tx, int64_t room, int64_t user,
                                    const struct receipt **ret, size_t *ret_n);
-/* What was set in (since, until] and what this user may see of it. since 0: all. */
+/* The receipts set in (since, until] that this user may see. since 0: all. */
 const struct err *receipts_since(struct tx *tx, int64_t room, int64_t user, int64_t since,
                                  int64_t until, const struct receipt **ret, size_t *ret_n);
 

@@ -1,6 +1,6 @@
 /* Registration tokens: shared by administrators with those who may register (client-server API,
- * "Token-authenticated registration"). Not secret to those who read the database: they open no
- * account but a new one. */
+ * "Token-authenticated registration"). Stored in plain text: they give access to no existing
+ * account. */
 #ifndef STORAGE_USERS_REGISTRATION_TOKENS_H
 #define STORAGE_USERS_REGISTRATION_TOKENS_H
 
@@ -23,14 +23,14 @@ const struct err *registration_token_get(struct tx *tx, const char *token, bool 
                                          struct registration_token *ret);
 const struct err *registration_tokens_list(struct tx *tx, const struct registration_token **ret,
                                            size_t *ret_n);
-/* ret_done false when one of that name is there already (not there, respectively). */
+/* ret_done false when one of that name already exists (does not exist, respectively). */
 const struct err *registration_token_add(struct tx *tx, const struct registration_token *t,
                                          bool *ret_done);
 const struct err *registration_token_change(struct tx *tx, const struct registration_token *t,
                                             bool *ret_done);
 const struct err *registration_token_remove(struct tx *tx, const char *token, bool *ret_done);
 
-/* Uses it up once; false when it cannot be used any more. */
+/* Counts one use; false when it cannot be used any more. */
 const struct err *registration_token_use(struct tx *tx, const char *token, bool *ret_done);
 
 #endif

@@ -89,7 +89,7 @@ const struct err *tokens_find_refresh(struct tx *tx, struct str hash, bool *ret_
 SQL(tokens_refresh_secret_sql, "UPDATE refresh_tokens SET secret = coalesce(secret, $2) "
                                "WHERE token = $1 AND ended_ts IS NULL RETURNING secret")
 
-/* The secret that the successors of this token are made with: the same at each repetition. */
+/* The secret from which the successors of this token are made: the same at each repetition. */
 static const struct err *find_secret(struct tx *tx, struct str hash, bool *ret_found,
                                      struct str *ret)
 {
@@ -98,7 +98,7 @@ static const struct err *find_secret(struct tx *tx, struct str hash, bool *ret_f
                   R(BYTES_OUT(ret)));
 }
 
-/* Neither the database alone nor the old token alone leads to the new one. */
+/* The new token can be derived neither from the database alone nor from the old token alone. */
 static const char *make_successor(struct arena *a, const char *prefix, struct str secret,
                                   const char *token)
 {
@@ -108,9 +108,8 @@ static const char *make_successor(struct arena *a, const char *prefix, struct st
     return arena_printf(a, "%s%s", prefix, base64_encode(a, BASE64_URL, hash, sizeof hash));
 }
 
-/* The token that is used becomes the device's older one: the one before it ends. An access token
- * that runs out is not worth telling the caches of. Of those that have ended the newest hundred are
- * remembered. */
+/* The used token becomes the device's older one, and the one before it ends. Caches need not be
+ * invalidated for an access token that expires. The newest hundred ended tokens are kept. */
 SQL(tokens_refresh_sql,
     "WITH used AS (SELECT token, device, \"user\", access_token FROM refresh_tokens "
     "WHERE token = $1 AND ended_ts IS NULL FOR UPDATE), "

@@ -1,11 +1,11 @@
-/* Access tokens and refresh tokens: random, and kept as SHA-256 only, so that one who reads the
- * database cannot sign in.
+/* Access tokens and refresh tokens: random, and stored as SHA-256 only, so that reading the
+ * database does not allow signing in.
  *
- * A device has one access token, and with a refresh token for a short time two: after a refresh the
- * old refresh token works until the new tokens are used (client-server API, "Refreshing access
- * tokens"). One that is used after that was stolen, or its successor was: the device's tokens end
- * (RFC 9700, section 4.14.2). Access tokens that ran out stay until the device has a newer one, so
- * that the client is told to refresh rather than that it was logged out. */
+ * A device has one access token, or two for a short time if it has a refresh token: after a refresh
+ * the old refresh token works until the new tokens are used (client-server API, "Refreshing access
+ * tokens"). If it is used after that, it or its successor was stolen: all tokens of the device end
+ * (RFC 9700, section 4.14.2). Expired access tokens are kept until the device has a newer one, so
+ * that the client learns to refresh (soft_logout) instead of being logged out. */
 #ifndef STORAGE_USERS_TOKENS_H
 #define STORAGE_USERS_TOKENS_H
 
@@ -27,14 +27,14 @@ static inline struct str token_bytes(const struct token_hash *h)
     return (struct str){(const char *)h->bytes, sizeof h->bytes};
 }
 
-/* A new random token: the prefix says what it is, should one be found in a log. */
+/* A new random token. The prefix identifies its kind, should it be found in a log. */
 #define TOKEN_ACCESS_PREFIX "cct_"
 #define TOKEN_REFRESH_PREFIX "ccr_"
 const char *token_make(struct arena *a, const char *prefix);
 
 /* ---- sessions ---- */
 
-/* What an access token stands for. */
+/* The user and device of an access token. */
 struct token_owner {
     int64_t user, device;
     const char *user_id, *device_id;
@@ -46,30 +46,29 @@ struct token_owner {
 const struct err *tokens_find(struct tx *tx, struct str hash, bool *ret_found,
                               struct token_owner *ret);
 
-/* At the first use of an access token that came from a refresh: the refresh token before it ends.
- */
+/* At the first use of an access token from a refresh: the previous refresh token ends. */
 const struct err *tokens_settle(struct tx *tx, struct str hash, int64_t device);
 
 struct token_pair {
-    const char *access, *refresh; /* refresh NULL: a token that lasts */
+    const char *access, *refresh; /* refresh NULL: the access token does not expire */
     int64_t expires_ts;           /* of the access token; 0: never */
 };
 /* Gives a device its tokens. */
 const struct err *tokens_give(struct tx *tx, int64_t user, int64_t device,
                               const struct token_pair *pair);
-/* A part of a write: the tokens that the device has end. Needs users_write_changed. */
+/* A part of a write: all tokens of the device end. Needs users_write_changed. */
 void tokens_write_end(struct write *w, int64_t device);
 
 struct refresh_owner {
     int64_t user, device;
     const char *user_id;
-    bool locked, has_ended; /* another one took its place, and was used */
+    bool locked, has_ended; /* replaced by another that was used */
 };
 const struct err *tokens_find_refresh(struct tx *tx, struct str hash, bool *ret_found,
                                       struct refresh_owner *ret);
-/* Gives the device of this refresh token a new pair, and the same one again when it is repeated
- * before the pair is used; only the two newest of the device's refresh tokens work. False: the
- * refresh token has ended meanwhile. */
+/* Gives the device of this refresh token a new pair; a repeated call before the pair is used gives
+ * a pair again. Only the two newest of the device's refresh tokens work. False: the refresh token
+ * has ended meanwhile. */
 const struct err *tokens_refresh(struct tx *tx, const char *token, int64_t expires_ts,
                                  bool *ret_done, struct token_pair *ret);
 

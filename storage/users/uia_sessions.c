@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "storage/users/tokens.h"
 
-/* Of a user the newest stay. */
+/* Keeps the newest of a user. */
 SQL(uia_session_put_sql,
     "WITH old AS (DELETE FROM uia_sessions WHERE session IN (SELECT session FROM uia_sessions "
     " WHERE \"user\" = $6 AND \"user\" <> 0 AND session <> $1 "

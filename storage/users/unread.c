@@ -85,7 +85,7 @@ const struct err *unread_totals_at(struct tx *tx, int64_t room, int64_t position
     return NULL;
 }
 
-/* ---- what is behind that ---- */
+/* ---- events after that ---- */
 
 SQL(unread_own_events_sql,
     "SELECT max(position), thread, 0, 0 FROM (SELECT position, thread, sender, type FROM events "
@@ -110,7 +110,7 @@ SQL(unread_in_threads_sql,
 SQL(unread_exceptions_sql,
     "SELECT event, thread, notify, highlight FROM push_actions WHERE \"user\" = $2 AND room = $1 "
     "AND event > $3 AND event <= $4 ORDER BY event DESC LIMIT $5")
-/* State events of ignored users are shown, and count. */
+/* State events of ignored users are sent to clients, and count. */
 SQL(unread_ignored_sql,
     EACH_ADDS("(SELECT position, room, thread, sender, is_state, notify_total, highlight_total "
               "FROM events WHERE room = $1 AND position > $3 AND position <= $4 "
@@ -155,7 +155,7 @@ const struct err *unread_read_range(struct tx *tx, const struct unread_reader *r
     return NULL;
 }
 
-/* ---- what else is asked ---- */
+/* ---- other queries ---- */
 
 SQL(unread_event_ids_sql, "SELECT e.event_id FROM unnest($1::bigint[]) WITH ORDINALITY "
                           "AS w(position, n) LEFT JOIN events e USING (position) ORDER BY w.n")

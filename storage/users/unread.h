@@ -1,26 +1,26 @@
-/* What unread counts are made of (users/unread.h): the rooms' counters in events, and push_actions
- * for the users that an event singles out. */
+/* The sources of unread counts (users/unread.h): the rooms' counters in events, and push_actions
+ * for users whose counts differ. */
 #ifndef STORAGE_USERS_UNREAD_H
 #define STORAGE_USERS_UNREAD_H
 
 #include "storage/db/write.h"
 
-/* What an event means to a user beyond what it means to everybody, as change `at`. */
+/* How an event, change `at`, counts for one user, if that differs from the room's counters. */
 void push_actions_write(struct write *w, int64_t room, int64_t thread, const struct push_action *a,
                         int at);
 
-/* One event, or many of them up to it. */
+/* One event, or the sum of all up to it. */
 struct unread_row {
     int64_t position, thread, notify, highlight;
 };
 
-/* What says how far a user has read, in one round trip. */
+/* How far a user has read, in one round trip. */
 struct unread_marks {
     struct unread_row
         newest; /* of the room's events up to a position; its counters are the room's */
     const struct unread_receipt {
         const char *thread; /* storage/users/receipts.h */
-        int64_t event;      /* of the receipt that is further ahead, of both types */
+        int64_t event;      /* of the later receipt of both types */
     } * receipts;
     size_t receipts_n;
     const struct member_event { /* the user's, newest first, a few of them */
@@ -32,15 +32,15 @@ struct unread_marks {
 const struct err *unread_read_marks(struct tx *tx, int64_t room, int64_t user, const char *user_id,
                                     int64_t until, struct unread_marks *ret);
 
-/* What there is behind that, in (since, until], in one round trip: of each kind the newest
- * UNREAD_ROWS_MAX at most. */
+/* What was not read, in (since, until], in one round trip: at most the newest UNREAD_ROWS_MAX of
+ * each kind. */
 enum { UNREAD_ROWS_MAX = 5000 };
 struct unread_range {
-    const struct unread_row *own;        /* the user's newest event in each thread (0: main), member
-                                            events apart */
+    const struct unread_row
+        *own; /* the user's newest event in each thread (0: main), without member events */
     const struct unread_row *in_threads; /* events in threads, newest first */
-    const struct unread_row *exceptions; /* what singles the user out */
-    const struct unread_row *ignored;    /* all that the events of ignored users add */
+    const struct unread_row *exceptions; /* events that count differently for the user */
+    const struct unread_row *ignored;    /* all events of ignored users */
     size_t own_n, in_threads_n, exceptions_n, ignored_n;
 };
 struct unread_reader {

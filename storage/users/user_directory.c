@@ -6,10 +6,10 @@
 
 enum { WORDS_MAX = 10, TIME_MAX_MS = 2000, CANDIDATES_MAX = 1000, NEAR_MAX = 2000 };
 
-/* What is looked for: a user is found whose display name or user id has every word in it. */
+/* The term: users match if their display name or user id contains every word. */
 struct wanted {
     const char *term;             /* the words, a space between them */
-    const char *words[WORDS_MAX]; /* the longest first: the fewest names have it */
+    const char *words[WORDS_MAX]; /* the longest first, which the fewest names have */
     size_t n;
 };
 
@@ -59,7 +59,7 @@ static bool user_directory_is_found(const struct wanted *w, const char *name, co
     return true;
 }
 
-/* What users of other servers are called is known from their newest member event in a room that the
+/* The name of a user of another server is taken from their newest member event in a room that the
  * viewer shares. */
 SQL(user_directory_theirs_sql,
     "SELECT t.\"user\", t.event, u.user_id, member_name(e.json) FROM ("
@@ -74,7 +74,7 @@ struct theirs {
     size_t n;
 };
 
-/* Those that are found. */
+/* The matching ones. */
 static const struct err *user_directory_find_theirs(struct tx *tx, int64_t viewer,
                                                     const struct wanted *wanted, struct theirs *ret)
 {
@@ -97,14 +97,14 @@ static const struct err *user_directory_find_theirs(struct tx *tx, int64_t viewe
     return NULL;
 }
 
-/* Local users that may match, by an index of parts of names (schema/0133). A term that so many have
- * is not looked for in all of them: then those who share a room with the viewer count as well. */
+/* Local users that may match, by an index of parts of names (schema/0133). For a frequent term not
+ * all of them are returned; then users who share a room with the viewer are candidates, too. */
 SQL(user_directory_candidates_sql, "SELECT directory_candidates($1, $2)")
 SQL(user_directory_near_sql,
     "SELECT DISTINCT \"user\" FROM (SELECT m.\"user\" FROM room_members o "
     "JOIN room_members m ON m.room = o.room AND m.membership = 1 AND m.is_local "
     "WHERE o.\"user\" = $1 AND o.membership = 1 LIMIT $2) near UNION SELECT $1")
-/* Of any server: the user may be in a public room that the viewer is not in. */
+/* A user of any server, who may be in a public room that the viewer is not in. */
 SQL(user_directory_meant_sql, "SELECT id FROM users WHERE user_id = $1")
 
 struct directory_candidates {
@@ -125,7 +125,7 @@ static const struct err *add_candidates(struct tx *tx, struct rows *rows,
     return NULL;
 }
 
-/* The id that the term is, or begins: of the viewer's server. */
+/* The user id that the term gives, with the viewer's server if it lacks one. */
 static const char *meant_id(struct arena *a, const char *term, const char *server)
 {
     const char *at = *term == '@' ? "" : "@";
@@ -152,10 +152,9 @@ static const struct err *find_candidates(struct tx *tx, int64_t viewer, const ch
     return add_candidates(tx, &rows, ret);
 }
 
-/* Only the few that match are asked for their rooms, and of these only what is needed is read: with
- * EXISTS PostgreSQL would look for all public rooms first. Whether a room is public can be seen
- * from the bytes of its state, for they are canonical JSON. Those who search find themselves too.
- */
+/* Rooms are read only for the few users that match, and only as far as needed: with EXISTS
+ * PostgreSQL would search all public rooms first. Public rooms are recognised by the bytes of their
+ * state, which is canonical JSON. The viewer is found, too. */
 SQL(user_directory_sql,
     "WITH named AS MATERIALIZED ("
     "SELECT u.id AS \"user\", u.user_id, lower(u.user_id) AS id, p.fields, t.event, "

@@ -11,13 +11,14 @@ struct found_user {
 
 /* Users whose id or display name contains each of the first ten words of the term, in any order and
  * folded (base/text.h), and who share a room with `viewer`, are in one that is public, or are the
- * viewer; best matches first. Of a term that a thousand local users have, a thousand are looked at,
- * and two thousand of those in the viewer's rooms, and who has it as id. server: our name. */
+ * viewer; best matches first. At most a thousand matching local users and two thousand matching
+ * members of the viewer's rooms are ranked, besides a user with the term as id. server: our name.
+ */
 const struct err *user_directory_search(struct tx *tx, int64_t viewer, const char *server,
                                         const char *term, int64_t limit,
                                         const struct found_user **ret, size_t *ret_n);
 
-/* The rooms that both are joined to, by rooms.id, from behind `after` on. ret_total: of all. */
+/* The rooms that both are joined to, in order of rooms.id, after `after`. ret_total: of all. */
 struct mutual_room {
     int64_t room;
     const char *room_id;

@@ -82,7 +82,7 @@ const struct err *users_check_available(struct job *job, const char *localpart,
     return NULL;
 }
 
-/* Nobody shares a room with a new user, so nobody needs to be told of the profile: position 0. */
+/* No user shares a room with a new user, so the profile needs no change: position 0. */
 SQL(users_create_sql,
     "WITH made AS ("
     "INSERT INTO accounts (\"user\", password_hash, is_admin, is_guest, created_ts) "
@@ -170,7 +170,8 @@ void users_write_suspended(struct write *w, int64_t user, bool on)
     write_statement(w, &users_suspended_sql, P(INT(user), BOOL(on)));
 }
 
-/* The password stays unless the account is erased: its owner is told why they cannot sign in. */
+/* The password is kept unless the account is erased, so that its owner learns why they cannot sign
+ * in. */
 SQL(users_deactivate_sql,
     "WITH data AS (DELETE FROM account_data WHERE \"user\" = $1), "
     "given AS (DELETE FROM passes WHERE \"user\" = $1), "
@@ -201,7 +202,7 @@ const struct err *users_list_parting(struct tx *tx, int64_t max, const struct ac
     return NULL;
 }
 
-/* In a transaction of the log, so that no join is committed beside it. */
+/* In a transaction of the log, so that no join is committed concurrently. */
 SQL(users_parted_sql,
     "UPDATE accounts SET parting = EXISTS (SELECT FROM room_members m WHERE m.\"user\" = $1 "
     "AND m.membership IN (1, 2, 5) AND m.since > $2) WHERE \"user\" = $1")

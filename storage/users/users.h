@@ -1,8 +1,8 @@
-/* Accounts of local users. An account is never removed, so that its name is never given to somebody
- * else: a deactivated one has no password, no devices and no tokens.
+/* Accounts of local users. An account is never deleted, so that its name is never reused: a
+ * deactivated one has no password, no devices and no tokens.
  *
- * Whatever ends sessions or changes what an account may do goes through a write that holds a
- * CHANGE_ACCOUNT (users_write_changed), by which every node forgets what it cached. */
+ * A write that ends sessions or changes what an account may do has a CHANGE_ACCOUNT
+ * (users_write_changed), on which every node drops what it cached. */
 #ifndef STORAGE_USERS_USERS_H
 #define STORAGE_USERS_USERS_H
 
@@ -21,7 +21,7 @@ const struct err *users_find(struct tx *tx, const char *user_id, bool *ret_found
                              struct account *ret);
 const struct err *users_get(struct tx *tx, int64_t user, bool *ret_found, struct account *ret);
 
-/* Of these user ids, of any server, the users.id of those that are known; in any order. */
+/* The users.id of those of these user ids (of any server) that are known; in any order. */
 const struct err *users_find_ids(struct tx *tx, const char *const *user_ids, size_t n,
                                  const int64_t **ret, size_t *ret_n);
 
@@ -39,7 +39,7 @@ struct new_account {
 const struct err *users_create(struct job *job, const struct new_account *account,
                                int64_t *ret_user, const char **ret_user_id);
 
-/* May the name be registered? The errors of users_create. */
+/* Checks that the name can be registered. The errors of users_create. */
 const struct err *users_check_available(struct job *job, const char *localpart,
                                         const char **ret_user_id);
 
@@ -53,15 +53,15 @@ void users_write_password(struct write *w, int64_t user, const char *password_ha
 void users_write_upgrade(struct write *w, int64_t user, const char *password_hash);
 void users_write_locked(struct write *w, int64_t user, bool on);
 void users_write_suspended(struct write *w, int64_t user, bool on);
-/* Also removes passwords, account data and passes.
- * The rooms are left afterwards: the account counts as parting until users_write_parted. */
+/* Also deletes the password, account data and one-time tokens. The rooms are left afterwards: the
+ * account counts as parting until users_write_parted. */
 void users_write_deactivation(struct write *w, int64_t user);
 
 /* Deactivated accounts that still have rooms to leave, at most `max` of them. */
 const struct err *users_list_parting(struct tx *tx, int64_t max, const struct account **ret,
                                      size_t *ret_n);
-/* They have left the rooms that they were in at this position of the log. Who has come into another
- * since, by a request that was on its way, is still parting. */
+/* The user has left the rooms that they were in at this position of the log. A user who joined
+ * another since, by a concurrent request, is still parting. */
 void users_write_parted(struct write *w, int64_t user, int64_t position);
 
 #endif
