@@ -43,7 +43,7 @@ void keyed_lock_destroy(struct keyed_lock *t)
     free(t);
 }
 
-static void hold_locked(struct keyed_lock *t, const char *name)
+static void keyed_lock_hold_locked(struct keyed_lock *t, const char *name)
 {
     size_t n = strlen(name) + 1;
     struct holder *h = mem_zalloc(sizeof *h + n);
@@ -80,7 +80,7 @@ bool keyed_lock_take(struct keyed_lock *t, const char *name, const char *source,
     const struct holder *h = map_get(&t->taken, str_of(name));
     struct lock_waiter w = {.name = name, .source = source};
     if (!h) {
-        hold_locked(t, name);
+        keyed_lock_hold_locked(t, name);
         return true;
     }
     queue_locked(t, &w, h);

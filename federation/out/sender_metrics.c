@@ -1,7 +1,7 @@
 #include "federation/out/sender_internal.h"
 
-static void count_states(struct sender *s, long long *idle, long long *sending, long long *failing,
-                         long long *catching_up)
+static void sender_metrics_count_states(struct sender *s, long long *idle, long long *sending,
+                                        long long *failing, long long *catching_up)
 {
     LOCKED(&s->lock);
     for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));) {
@@ -17,7 +17,7 @@ void sender_add_metrics(struct sender *s, struct buf *out)
     long long idle = 0, sending = 0, failing = 0, catching_up = 0;
     if (!s)
         return;
-    count_states(s, &idle, &sending, &failing, &catching_up);
+    sender_metrics_count_states(s, &idle, &sending, &failing, &catching_up);
     buf_printf(out,
                "# HELP concorde_federation_destinations Other servers, by what is done for them.\n"
                "# TYPE concorde_federation_destinations gauge\n"

@@ -15,16 +15,18 @@ struct pause {
 struct pauses {
     struct lock lock;
     struct map by_key; /* of struct pause */
+    int64_t next_end;  /* mono_ms; none of them is over before */
 };
 
 struct pauses *pauses_create(void)
 {
     struct pauses *p = mem_zalloc(sizeof *p);
+    p->next_end = INT64_MAX;
     lock_init(&p->lock, RANK_LEAF);
     return p;
 }
 
-static void peer_pauses_destroy(struct pause *one)
+static void pause_destroy(struct pause *one)
 {
     free(one->key);
     free(one);
@@ -35,7 +37,7 @@ void pauses_destroy(struct pauses *p)
     if (!p)
         return;
     for (struct map_slot *s = NULL; (s = map_next(&p->by_key, s));)
-        peer_pauses_destroy(s->value);
+        pause_destroy(s->value);
     map_finish(&p->by_key);
     lock_finish(&p->lock);
     free(p);
@@ -93,12 +95,16 @@ static struct str pauses_key_of(struct buf *b, const char *server, const char *p
 static void forget_old_locked(struct pauses *p, int64_t now_mono)
 {
     struct map kept = {0};
+    p->next_end = INT64_MAX;
     for (struct map_slot *s = NULL; (s = map_next(&p->by_key, s));) {
         struct pause *one = s->value;
-        if (one->until_mono > now_mono)
+        if (one->until_mono > now_mono) {
             map_put(&kept, str_of(one->key), one);
-        else
-            peer_pauses_destroy(one);
+            if (one->until_mono < p->next_end)
+                p->next_end = one->until_mono;
+        } else {
+            pause_destroy(one);
+        }
     }
     map_finish(&p->by_key);
     p->by_key = kept;
@@ -111,7 +117,7 @@ void pauses_note(struct pauses *p, const char *server, const char *path, int64_t
     struct str key = pauses_key_of(&b, server, path);
     LOCKED(&p->lock);
     struct pause *one = map_get(&p->by_key, key);
-    if (!one && p->by_key.n >= PAUSES_MAX)
+    if (!one && p->by_key.n >= PAUSES_MAX && now_mono >= p->next_end)
         forget_old_locked(p, now_mono);
     if (!one && p->by_key.n >= PAUSES_MAX)
         return; /* it will say so again */
@@ -121,6 +127,8 @@ void pauses_note(struct pauses *p, const char *server, const char *path, int64_t
         map_put(&p->by_key, str_of(one->key), one);
     }
     one->until_mono = now_mono + wait_ms;
+    if (one->until_mono < p->next_end)
+        p->next_end = one->until_mono;
 }
 
 int64_t pauses_left(struct pauses *p, const char *server, const char *path, int64_t now_mono)
