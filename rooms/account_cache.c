@@ -14,7 +14,7 @@ enum kind { IGNORED, RULES, KINDS };
 
 static const char *const kind_types[KINDS] = {"m.ignored_user_list", "m.push_rules"};
 
-/* A ruleset as a tree takes about so much; the budget is a share of all caches. */
+/* Approximate size of a ruleset as a tree; the budget is a share of all caches. */
 enum { BYTES_A_RULESET = 16 * 1024, SHARE = 8, BYTES_MIN = 4 * 1024 * 1024 };
 
 struct ignored_list {
@@ -31,8 +31,8 @@ struct entry {
     struct user_rules rules;
     struct entry *newer, *older;
     size_t bytes;
-    bool is_stored; /* there is account data of this type */
-    int refs;       /* jobs that use it, and the cache while it is in there */
+    bool is_stored; /* the user has account data of this type */
+    int refs;       /* of jobs that use it, and of the cache while it contains it */
 };
 
 struct account_cache {
@@ -40,7 +40,7 @@ struct account_cache {
     struct map entries[KINDS]; /* users.id -> struct entry */
     struct entry *newest, *oldest;
     size_t bytes, bytes_max;
-    uint64_t epoch; /* grows whenever something is dropped because it changed */
+    uint64_t epoch; /* grows when an entry is dropped because of a change */
 };
 
 /* ---- ignored users ---- */
@@ -165,7 +165,7 @@ static struct entry *account_cache_find(struct job *job, enum kind kind, int64_t
     return e;
 }
 
-/* What was read before a change is only for the job that read it. */
+/* Data that were read before a change are not cached, but only used by the job that read them. */
 static struct entry *account_cache_put(struct job *job, struct entry *e, uint64_t epoch)
 {
     struct account_cache *c = job->node->account_cache;
@@ -309,7 +309,7 @@ static const struct err *account_cache_get(struct job *job, enum kind kind, int6
         }
         e->bytes = arena_bytes(own) + (kind == RULES ? BYTES_A_RULESET : 0) +
                    (e->ignored ? arena_bytes(e->ignored->arena) : 0);
-        if (kind == RULES && !e->is_stored) /* seldom asked for: not worth its memory */
+        if (kind == RULES && !e->is_stored) /* rarely needed: not worth its memory */
             arena_defer(job->arena, destroy_arena, own);
         else
             e = account_cache_put(job, e, epoch);

@@ -1,6 +1,6 @@
-/* What of a user's account data the server itself acts on, parsed and cached: push rules and the
- * list of ignored users (rooms/read/visibility.h, ignored_users). Entries go when the log says that
- * the account data changed, and the least recently used go when there are too many. */
+/* The account data that the server itself uses, parsed and cached: push rules and the list of
+ * ignored users (rooms/read/visibility.h, ignored_users). An entry is dropped when the account data
+ * change, and the least recently used one when there are too many. */
 #ifndef ROOMS_ACCOUNT_CACHE_H
 #define ROOMS_ACCOUNT_CACHE_H
 
@@ -13,7 +13,8 @@ struct account_cache;
 struct account_cache *account_cache_create(struct node *node); /* listens to the feed */
 void account_cache_destroy(struct account_cache *c);           /* NULL-safe */
 
-/* Users that a user ignores: user id text. Immutable; a keeper beyond a job holds a reference. */
+/* The users that a user ignores, by user id. Immutable; hold a reference to keep it beyond a job.
+ */
 struct ignored_list;
 const struct map *ignored_list_users(const struct ignored_list *l); /* NULL: none */
 struct ignored_list *ignored_list_ref(struct ignored_list *l);      /* NULL-safe, as unref */
@@ -25,15 +26,15 @@ struct ignored_list *ignored_list_create(const json_t *content); /* of m.ignored
 /* NULL: no user is ignored. Valid with the job's arena, and as long as it is referenced. */
 const struct err *ignored_list_get(struct job *job, int64_t user, struct ignored_list **ret);
 
-/* The users.id of those that are known here at all. */
+/* The users.id of those that have one. */
 const struct err *ignored_list_ids(struct job *job, const struct ignored_list *l,
                                    const int64_t **ret, size_t *ret_n);
 
 struct user_rules {
-    const json_t *ruleset; /* merged: what GET /pushrules/global/ shows */
+    const json_t *ruleset; /* merged: the response of GET /pushrules/global/ */
     bool differs;          /* from the predefined rules */
-    /* What the difference can be about. Events of other rooms and by other senders get the same
-     * outcome as for everybody, unless they single this user out. */
+    /* What the difference may concern. Events of other rooms and by other senders count as by the
+     * predefined rules, unless they mention this user. */
     bool anything;
     const char *const *rooms, *const *senders; /* ids */
     size_t rooms_n, senders_n;

@@ -24,7 +24,7 @@ const struct err *guests_remove_one(struct job *job, struct room *room, const st
     const char *event_id;
     struct member_change leave = {.action = MEMBER_LEAVE, .target = guest->user_id};
     const struct err *e = membership_change(job, room, guest, &leave, &event_id);
-    bool is_out = room_membership(room, guest->user) != MEMBERSHIP_JOIN; /* another was first */
+    bool is_out = room_membership(room, guest->user) != MEMBERSHIP_JOIN; /* by another thread */
     return is_out ? NULL : e;
 }
 

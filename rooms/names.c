@@ -9,7 +9,7 @@
 
 enum { DISPLAY_NAME, LOCALPART, NAMES }; /* of one member */
 
-/* A first word, folded, or a first character: which is kept apart by what it begins with. */
+/* A first word, folded, or a first character; their first bytes differ. */
 enum { KEY_MAX = 256 };
 
 struct key {
@@ -19,9 +19,9 @@ struct key {
 
 struct name {
     struct member *member;
-    struct str text;       /* p NULL: none, or not one that can be mentioned */
-    struct bucket *bucket; /* where it stands ... */
-    size_t at;             /* ... and as which */
+    struct str text;       /* p NULL: none, or one that cannot be mentioned */
+    struct bucket *bucket; /* the bucket that contains it ... */
+    size_t at;             /* ... and the index there */
 };
 
 struct member {
@@ -34,7 +34,7 @@ struct member {
 struct bucket {
     struct name **names;
     size_t n, size;
-    uint64_t looked_at; /* number of the search that was here last */
+    uint64_t looked_at; /* number of the last search that visited it */
     size_t key_n;
     char key[];
 };
@@ -53,7 +53,7 @@ struct name_index *name_index_create(void)
 
 /* ---- keys ---- */
 
-/* The key of what begins at *pos, which moves behind it; false for a word that is too long. */
+/* The key at *pos, which is moved behind it; false for a word that is too long. */
 static bool next_key(struct str s, size_t *pos, struct key *ret)
 {
     ret->n = 0;
@@ -186,7 +186,7 @@ void name_index_destroy(struct name_index *n)
 
 /* ---- searching ---- */
 
-/* Each bucket is looked at once, however often its word occurs. */
+/* The bucket at *pos; NULL if this search has visited it already. */
 static struct bucket *new_bucket_at(struct name_index *n, struct str body, size_t *pos)
 {
     struct key key;

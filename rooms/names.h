@@ -1,12 +1,13 @@
 /* The names of a room's local members (display names and localparts) by their first word, so that
- * whom a message mentions by name is found by the words of its body, not by asking for each member.
+ * the members that a message mentions by name are found by the words of its body, without a search
+ * for each member.
  *
- * Display names are kept as text_fold_unless_ascii() has them, and found in bodies of the same
- * form; localparts as they are.
+ * Display names are kept folded by text_fold_unless_ascii(), and found in bodies folded so;
+ * localparts as they are.
  *
- * A name can only be mentioned where its first word stands as a word (a run of [A-Za-z0-9_]); of a
- * name that begins with another character it is that character that is looked for. Not thread-safe:
- * the room's lock guards it. */
+ * A name matches only where its first word is a word of the body (a run of [A-Za-z0-9_]); a name
+ * that begins with another character is found by that character. Not thread-safe: the room's lock
+ * guards it. */
 #ifndef ROOMS_NAMES_H
 #define ROOMS_NAMES_H
 
@@ -23,7 +24,7 @@ void name_index_put(struct name_index *n, int64_t user, const char *user_id,
 void name_index_remove(struct name_index *n, int64_t user);
 const char *name_index_display_name(const struct name_index *n, int64_t user); /* NULL: none */
 
-/* Calls each() for everybody one of whose names stands in the body, for some twice. */
+/* Calls each() for every member with a name in the body, for some twice. */
 void name_index_find(struct name_index *n, struct str body, void (*each)(void *ctx, int64_t user),
                      void *ctx);
 

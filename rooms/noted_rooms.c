@@ -7,7 +7,7 @@ enum { PAGE = 500, PAGES_MAX = 20, OUTLIERS_AT_ONCE = 2000 };
 
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
-/* An invite may have come since they were listed: then this one stays. */
+/* Keeps the room if it was used, for example by an invite, since it was listed. */
 static const struct err *noted_rooms_remove_one(struct job *job, const struct noted_room *room,
                                                 int64_t position)
 {

@@ -69,7 +69,7 @@ struct str room_state_key(const char *type, const char *state_key,
     return (struct str){ret, t + 1 + k};
 }
 
-/* NULL also for keys longer than any event may have. */
+/* Also NULL for keys longer than any event may have. */
 struct room_state_slot *room_state_slot_locked(struct room *r, const char *type,
                                                const char *state_key)
 {
@@ -208,7 +208,7 @@ static const struct err *load_state(struct job *job, struct room *r)
     return room_state_newest(job_tx(job), r->id, &r->state_position); /* members too */
 }
 
-/* While the member list is not complete, the resident server has said who is in the room. */
+/* While the state is partial, the servers in the room are those that the resident server listed. */
 static const struct err *load_partial(struct job *job, struct room *r)
 {
     const struct partial_room *p;
@@ -234,7 +234,7 @@ static void load_head(struct job *job, struct room *r, const struct room_head *h
             mem_strdup(event_id_from_bytes(job->arena, h->room_version, h->extremities[i]));
 }
 
-/* NULL when there is no such room. */
+/* NULL if the room does not exist. */
 const struct err *room_load(struct job *job, int64_t id, struct room **ret)
 {
     const struct room_head *h;
@@ -276,7 +276,7 @@ const struct err *room_load_state_locked(struct job *job, struct room *r, const 
         return NULL;
     const struct stored_event *stored;
     TRY(events_get(job_tx(job), m->event, &stored));
-    if (!stored) /* it stood aside, and has been given a place in the timeline since */
+    if (!stored) /* it was off the timeline, and was moved into it since */
         TRY(room_state_get(job_tx(job), r->id, TYPE_MEMBER, state_key, VALID_FOREVER - 1, &stored));
     if (!stored)
         return err_internal("member event %lld is missing", (long long)m->event);
@@ -286,7 +286,7 @@ const struct err *room_load_state_locked(struct job *job, struct room *r, const 
     return NULL;
 }
 
-/* Which of them have a member event that is not in memory. */
+/* Lists those of them whose member event is not in memory. */
 static const struct err *list_unread(struct job *job, struct room *r, const char *const *user_ids,
                                      size_t n, const char **ret, size_t *ret_n)
 {
@@ -321,7 +321,7 @@ const struct err *room_load_members(struct job *job, struct room *r, const char 
         TRY(intern_find(job->node->intern, INTERN_USER, found[i].event->state_key, &user));
         struct room_member *m = user ? map_get_int(&r->members, user) : NULL;
         if (!m || m->position != found[i].since)
-            continue; /* another took its place meanwhile */
+            continue; /* replaced meanwhile */
         m->event = found[i].position;
         room_put_state_locked(r, found[i].event, m->position);
     }
@@ -463,7 +463,7 @@ const struct err *room_need_joined(struct room *r, int64_t user)
 
 /* ---- power levels ---- */
 
-/* create, power levels, join rules and one member: what questions about power need. */
+/* What power checks need: create, power levels, join rules and one member. */
 struct auth_view {
     const struct event *create, *power_levels, *join_rules, *member;
     const char *user_id;

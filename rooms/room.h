@@ -1,11 +1,11 @@
-/* The cache of rooms: what the server knows of a room that is in use, kept in step with the log.
+/* The cache of rooms: the state of each room in use, kept in step with the log.
  *
  * A struct room holds the head that writers build upon (extremities, depth, version, counters) and
  * the committed current state. Writers hold the room's lock while they build
  * (rooms/write/append.c); readers use the functions here, which lock for themselves. Rooms are
- * shared and reference-counted: room_get keeps one for as long as the job's arena. A room that lost
- * a race is dropped from the cache (room_forget) and read anew. Nothing here cannot be rebuilt from
- * the database. */
+ * shared and reference-counted: room_get keeps one for as long as the job's arena. If another node
+ * commits to a room first, the room is dropped from the cache (room_forget) and reloaded.
+ * Everything here can be rebuilt from the database. */
 #ifndef ROOMS_ROOM_H
 #define ROOMS_ROOM_H
 
@@ -19,14 +19,14 @@ struct room_cache;
 struct room_cache *room_cache_create(struct node *node); /* listens to the feed */
 void room_cache_destroy(struct room_cache *c);
 void room_cache_add_metrics(struct room_cache *c, struct buf *out);
-/* Where the newest change of anybody's push rules stands, as far as the cache knows: what was read
- * of them holds while this stays. */
+/* The position of the newest change of any user's push rules that the cache has seen: rules that
+ * were read stay valid while it does not change. */
 int64_t room_cache_rules_position(struct room_cache *c);
 
 struct room_member {
     int64_t user;
     const char *user_id; /* interned: lives as long as the process */
-    int64_t position;    /* where it became the membership, and ... */
+    int64_t position;    /* at which it became the membership, and ... */
     int64_t event;       /* ... the position of the member event */
     enum membership membership;
     bool is_local;
@@ -36,46 +36,47 @@ struct room_member {
 /* Fields marked (const) never change after loading; all others need the lock. */
 struct room {
     struct lock lock;
-    pthread_cond_t changed;             /* broadcast when a writer that others wait for is done */
-    int64_t id;                         /* (const) rooms.id */
-    const char *room_id;                /* (const) */
+    pthread_cond_t changed; /* broadcast when a writer that others wait for has finished */
+    int64_t id;             /* (const) rooms.id */
+    const char *room_id;    /* (const) */
     const struct room_version *version; /* (const) */
 
-    /* The head: may be ahead of the log by what waits in the committer's queue, ... */
+    /* The head: may be ahead of the log by writes in the committer's queue, ... */
     int64_t head_version, depth;
     int64_t notify_total, highlight_total;
     const char **extremities; /* event ids; malloc'd */
     size_t extremities_n;
-    int64_t gather_again_mono; /* none of us could bring them together: not to be tried before */
-    /* Grows when what stands beside the timeline changed: an event got a place in it, and with that
-     * another position, or a redaction was stored whose target is not here. What was looked up
-     * before that is outdated. */
+    int64_t gather_again_mono; /* none of our users could merge the extremities: not tried again
+                                  before this time */
+    /* Grows when events off the timeline changed: one was moved into it, and got another position,
+     * or a redaction was stored whose target is missing. Results of earlier look-ups are then
+     * outdated. */
     _Atomic uint64_t off_timeline_version;
     _Atomic int waiting; /* writes of the timeline in the committer's queue; grows under the lock */
     _Atomic bool has_large_conflict; /* as of the newest event of a fork (rooms/accept/accept.h) */
-    bool busy;          /* a writer is alone until its write is committed: others wait for it */
-    _Atomic bool stale; /* dropped from the cache: writers must get the room anew */
+    bool busy; /* a writer needs the room alone until its write is committed; others wait for it */
+    _Atomic bool stale; /* dropped from the cache: writers must get the room again */
 
-    /* ... and so may be the state that writers build upon (rooms/ahead.h). */
+    /* ... and so may be the state that writers build on (rooms/ahead.h). */
     struct map ahead;                 /* "type NUL state_key" -> struct ahead */
     struct map ahead_members;         /* users.id -> the same, of member events */
-    int64_t state_queued, state_done; /* writes of state: queued, and known to be over */
-    struct map annotations;           /* that wait in it, by name (rooms/write/relations.h) */
-    int wanted_alone;                 /* writers that wait until none of them is under way */
-    int waiting_behind;               /* writers that wait until those leave room for them ... */
-    int due;                          /* ... and so many of them go before the next of those */
+    int64_t state_queued, state_done; /* writes of state: queued, and finished */
+    struct map annotations;           /* in the queue, by name (rooms/write/relations.h) */
+    int wanted_alone;                 /* writers that wait until no write of state is queued */
+    int waiting_behind;               /* writers that wait for those ... */
+    int due; /* ... and how many of them may write before the next of those */
 
     /* Committed current state. */
     struct map state; /* "type NUL state_key" -> struct room_state_slot; members lazily */
     size_t state_but_members_n;
-    struct map members; /* users.id -> struct room_member: everybody who ever had one */
+    struct map members; /* users.id -> struct room_member: all users who ever had one */
     int64_t joined_n, invited_n, joined_local_n;
     int64_t state_position; /* of the newest state change */
     int64_t gap; /* the newest event that may follow a gap (rooms/accept/history.h); 0: none */
-    int64_t joined_at;  /* where we came into it through another server; 0: made here */
-    bool is_noted;      /* none of our users has been in it (storage/rooms/noted_rooms.h) */
-    bool is_partial;    /* its members are not all known yet (rooms/accept/remote_join.h) */
-    struct map servers; /* server name -> struct room_server: who has joined members */
+    int64_t joined_at;  /* position of our join through another server; 0: created here */
+    bool is_noted;      /* none of our users was ever in it (storage/rooms/noted_rooms.h) */
+    bool is_partial;    /* partial state (rooms/accept/resync.h) */
+    struct map servers; /* server name -> struct room_server: servers with joined members */
     int64_t *own_rules; /* users.id of joined local members with push rules of their own */
     size_t own_rules_n, own_rules_cap;
 
@@ -84,10 +85,11 @@ struct room {
     struct name_index *names;   /* rooms/names.h; NULL: not built */
 };
 
-/* M_NOT_FOUND-free: an unknown room gives NULL. The reference is dropped with the job's arena. */
+/* *ret is NULL if the room does not exist (not an error). The reference is dropped with the job's
+ * arena. */
 const struct err *room_find(struct job *job, const char *room_id, struct room **ret);
 const struct err *room_get_by_id(struct job *job, int64_t id, struct room **ret);
-/* The same, but unknown is M_NOT_FOUND "Unknown room". */
+/* The same, but M_NOT_FOUND "Unknown room" if it does not exist. */
 const struct err *room_get(struct job *job, const char *room_id, struct room **ret);
 
 /* Drops a room from the cache: the next room_get reads the database. */
@@ -96,30 +98,29 @@ void room_forget(struct job *job, struct room *room);
 /* The current state event of that key, kept by the job's arena; NULL when there is none. */
 const struct err *room_state(struct job *job, struct room *room, const char *type,
                              const char *state_key, const struct event **ret);
-/* Reads the member events of these users together, those that are in memory excepted. */
+/* Reads the member events of these users together, except those that are in memory. */
 const struct err *room_load_members(struct job *job, struct room *room, const char *const *user_ids,
                                     size_t n);
-/* Its position as well. */
+/* Also returns its position. */
 const struct err *room_state_at_head(struct job *job, struct room *room, const char *type,
                                      const char *state_key, const struct event **ret,
                                      int64_t *ret_position);
-/* All current state but member events, from memory. */
+/* All current state except member events, from memory. */
 void room_state_without_members(struct job *job, struct room *room, const struct event *const **ret,
                                 size_t *ret_n);
 
-/* Is every state event that the cache holds at or before this position? Then it is the state there.
- */
+/* Is every state event in the cache at or before this position? Then they are the state there. */
 bool room_state_is_older(struct room *room, int64_t position);
 
 enum membership room_membership(struct room *room, int64_t user);
-/* A copy of the member row; membership MEMBERSHIP_NONE when the user never had one. */
+/* A copy of the member row; membership MEMBERSHIP_NONE if the user never had one. */
 struct room_member room_member(struct room *room, int64_t user);
 /* Are other servers in the room, or were they? */
 bool room_is_shared(struct room *room);
-/* Where our server came into the room through another one; 0: it was made here. */
+/* The position of our server's join through another one; 0: the room was created here. */
 int64_t room_join_position(struct room *room);
 int64_t room_gap(struct room *room);
-/* What was said to be the gap is none any more; `now` is the newest one. */
+/* Replaces the gap `was`, which is closed, by the newest remaining one, `now`. */
 void room_gap_closed(struct room *room, int64_t was, int64_t now);
 int64_t room_joined_count(struct room *room);
 int64_t room_invited_count(struct room *room);
@@ -147,7 +148,7 @@ struct room_state_slot {
     char key[]; /* the map's key */
 };
 struct room *room_create_unlisted(int64_t id, const char *room_id, const struct room_version *v);
-void room_destroy_unlisted(struct room *room); /* one that never got into the cache */
+void room_destroy_unlisted(struct room *room); /* a room that was never in the cache */
 const struct err *room_load_state_locked(struct job *job, struct room *room, const char *type,
                                          const char *state_key, const struct event **ret);
 

@@ -15,7 +15,7 @@ enum {
     BYTES_A_ROOM = 64 * 1024,
     ROOMS_MIN = 64,
     IDS_AT_ONCE = 32,
-    CLOCK_STEP_MS = 1000 /* rather than that many rooms, someone has set the clock back */
+    CLOCK_STEP_MS = 1000 /* a larger difference means that the clock was set back */
 };
 
 struct room_cache {
@@ -25,7 +25,7 @@ struct room_cache {
     struct room *newest, *oldest; /* the order of use */
     size_t rooms_max;
     struct recent_rules rules;
-    int64_t ids[IDS_AT_ONCE]; /* of rooms to come */
+    int64_t ids[IDS_AT_ONCE]; /* reserved ids for new rooms */
     size_t ids_n;
     int64_t created_ms; /* the time of the newest room of this node */
     int64_t loads, hits, evictions;
@@ -112,8 +112,8 @@ static void set_own_rules(void *room, int64_t user)
     room_set_own_rules_locked(room, user, true);
 }
 
-/* Were changes published while the room was read? Of push rules it learns here: users may change
- * theirs all the time, and no room would ever be loaded. */
+/* Were changes published while the room was read? Changes of push rules are applied here instead,
+ * since they are so frequent that no room might ever be loaded. */
 static bool is_outdated_locked(struct room_cache *c, struct room *r, int64_t before)
 {
     return feed_room_position(c->node->feed, r->id) > before ||
@@ -252,7 +252,7 @@ void room_give_back(struct room_cache *c, struct room *r)
     room_cache_release(&(struct held){c, r});
 }
 
-/* The member event's user was interned when the event was written; so this finds it in memory. */
+/* The member event's user was interned when the event was written, so this finds it in memory. */
 static void room_cache_apply_member_locked(struct room_cache *c, struct room *r,
                                            const struct change *change)
 {
@@ -282,11 +282,11 @@ static void room_cache_apply_member_locked(struct room_cache *c, struct room *r,
         });
     ahead_settle_locked(r, change->event);
     const struct room_member *now = map_get_int(&r->members, user);
-    if (ahead_member_locked(r, user) == now) /* else a newer name is known already */
+    if (ahead_member_locked(r, user) == now) /* else a newer name is already set */
         unread_member_changed_locked(r, now, is_end ? NULL : json_text(content, "displayname"));
 }
 
-/* What is cached of a state event that was redacted. */
+/* Replaces a cached state event by its redacted form. */
 static void apply_redaction_locked(struct room *r, const struct change *change)
 {
     const struct event *left = change->redacted_event;
@@ -328,7 +328,7 @@ static void apply_event(struct room_cache *c, const struct change *change)
     room_give_back(c, r);
 }
 
-/* A user's push rules became their own: every room they are in must know. */
+/* A user has push rules of their own now: notes that in all rooms they are in. */
 static void apply_push_rules(struct room_cache *c, int64_t user, int64_t position)
 {
     LOCKED(&c->lock);

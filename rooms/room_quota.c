@@ -10,7 +10,7 @@ const struct err *room_quota_check_made(int64_t made)
 {
     return made < ROOMS_OF_USER_MAX
                ? NULL
-               : err(ERR_RESOURCE_LIMIT_EXCEEDED, "You have made or entered %d new rooms",
+               : err(ERR_RESOURCE_LIMIT_EXCEEDED, "You have created or joined %d new rooms",
                      ROOMS_OF_USER_MAX);
 }
 
@@ -41,7 +41,7 @@ const struct err *room_quota_check_invite(struct job *job, int64_t user, const c
     TRY(members_count_invites(job_tx(job), user, server, INVITES_MAX, &n, &of_server));
     return n < INVITES_MAX && of_server < INVITES_OF_SERVER_MAX
                ? NULL
-               : err(ERR_RESOURCE_LIMIT_EXCEEDED, "The user has too many invites waiting");
+               : err(ERR_RESOURCE_LIMIT_EXCEEDED, "The user has too many pending invites");
 }
 
 const struct err *room_quota_check_state_locked(struct room *room, const char *sender)

@@ -11,11 +11,11 @@
 /* A server in a room. */
 struct room_server {
     int64_t joined; /* members */
-    bool named;     /* by the resident, while the member list is not complete */
+    bool named;     /* listed by the resident server, while the state is partial */
     char name[];
 };
 
-/* ---- keeping count ---- */
+/* ---- counting ---- */
 
 static struct room_server *server_of_locked(struct room *r, struct str name)
 {
@@ -55,7 +55,7 @@ void room_servers_finish(struct room *r)
     map_finish(&r->servers);
 }
 
-/* ---- asking ---- */
+/* ---- reading ---- */
 
 bool room_has_server(struct room *r, const char *server)
 {
@@ -117,15 +117,15 @@ bool room_was_joined_with(struct node *node, int64_t room, int64_t position)
     return joined_at;
 }
 
-/* What lists said of servers lately: a list of thousands of patterns takes milliseconds, and is
- * asked for each EDU and for each server that is sent an event. The lowest bit of a word is the
- * answer, the others are of the keyed hash of what was asked. */
+/* Recent results of ACL checks: a list of thousands of patterns takes milliseconds, and is checked
+ * for each EDU and for each server that is sent an event. The lowest bit of a word is the result,
+ * the others are of the keyed hash of the arguments. */
 enum { ACL_ANSWERS = 16384 };
 static _Atomic uint64_t acl_answers[ACL_ANSWERS];
 
 static bool acl_allows(const struct event *acl, const char *server)
 {
-    /* The length tells a redacted list from what it was. */
+    /* The length distinguishes a redacted list from the original. */
     uint64_t parts[3] = {hash_bytes(acl->event_id, strlen(acl->event_id)), acl->content.n,
                          hash_bytes(server, strlen(server))};
     uint64_t asked = hash_bytes(parts, sizeof parts) & ~UINT64_C(1);

@@ -5,7 +5,7 @@
 
 enum { BACK_OFF_MAX_MS = 64 };
 
-/* The lock is held at the end only when the room is still in the cache. */
+/* Keeps the lock only if the room is still in the cache. */
 static bool keep_lock_unless_stale(struct room *room)
 {
     if (!room->stale)
@@ -14,7 +14,7 @@ static bool keep_lock_unless_stale(struct room *room)
     return false;
 }
 
-/* Who must be alone and who need not take turns: of each kind there may be a crowd. */
+/* Lets writers that need the room alone alternate with the others: there may be many of each. */
 static void make_ready_locked(struct room *room)
 {
     room->due = room->waiting_behind;

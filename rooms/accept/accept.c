@@ -11,14 +11,14 @@
 
 #include <stdatomic.h>
 
-/* Events are taken in runs: as many as can stand in one write. The usual event, whose state before
- * is the current state, is judged from memory; one of a fork ends the run and begins another, of
- * those that go on from it. */
+/* Events are taken in runs, one write each. A usual event, whose state before it is the current
+ * state, is checked from memory. An event of a fork ends the run and begins another with the events
+ * that extend it. */
 enum step { STEP_DONE, STEP_FORK, STEP_AFTER_COMMIT };
 
 enum {
-    NEW_EXTREMITIES_MAX = 50, /* of a run: then they are brought together */
-    FORK_MAX = 50             /* events of a fork in one write: the room is kept from others */
+    NEW_EXTREMITIES_MAX = 50, /* of a run: then they are merged */
+    FORK_MAX = 50             /* events of a fork in one write, during which other writers wait */
 };
 
 /* ---- the usual event ---- */
@@ -31,9 +31,8 @@ static bool accept_is_in(const char *const *ids, size_t n, const char *id)
     return false;
 }
 
-/* Is the state after that event the current state (with what is drafted)? False when it is not
- * sure.
- */
+/* Is the state after that event the current state (with the drafted events)? False if that is not
+ * certain. */
 static const struct err *has_current_state(struct intake *in, const char *id, bool *ret)
 {
     const struct draft *d = &in->draft;
@@ -49,7 +48,8 @@ static const struct err *has_current_state(struct intake *in, const char *id, bo
     return NULL;
 }
 
-/* Do its parents stand for the current state, and does its coming leave nothing to resolve? */
+/* Is the state after its parents the current one, and need no states be resolved once it is added?
+ */
 static const struct err *is_usual(struct intake *in, const struct incoming *new, bool *ret)
 {
     const struct draft *d = &in->draft;
@@ -73,7 +73,7 @@ static const struct err *is_usual(struct intake *in, const struct incoming *new,
     return NULL;
 }
 
-/* What refers to an event that is only drafted finds it when that is stored. */
+/* An event that refers to a drafted one finds it only when that is stored. */
 static bool refers_to_drafted(struct intake *in, const struct event *e)
 {
     if (e->redacts && draft_find(&in->draft, e->redacts))
@@ -140,7 +140,7 @@ static const struct err *accept_take_usual(struct intake *in, size_t i,
     *ret = STEP_DONE;
     if (!why)
         return accept_put(in, i, known);
-    if (in->draft.last_state_at) { /* the state before it has no position yet */
+    if (in->draft.last_state_at) { /* the position of the state before it is not known yet */
         *ret = STEP_AFTER_COMMIT;
         return NULL;
     }
@@ -149,8 +149,8 @@ static const struct err *accept_take_usual(struct intake *in, size_t i,
 
 /* ---- one event ---- */
 
-/* Is it part of the state that came with our join? Then it is from before that, and no news. What
- * is deeper than the join is not: a member that an event cited while the members were missing. */
+/* Was it received with the state at our join? Then it is older than the join, and not new. A deeper
+ * event is new: it is a member event that was cited while the state was partial. */
 static const struct err *came_with_our_join(struct intake *in, const struct stored_event *e,
                                             bool *ret)
 {
@@ -186,8 +186,8 @@ static const struct err *accept_find_known(struct intake *in, size_t i,
     return NULL;
 }
 
-/* A redaction whose target is not here: or is just being stored, which only who keeps other writers
- * out can tell. */
+/* Is it a redaction whose target is not stored? The target may be in the committer's queue, so a
+ * yes is only certain when other writers are kept out. */
 static const struct err *has_unknown_target(struct intake *in, const struct event *e, bool *ret)
 {
     const struct known_event *target = NULL;
@@ -232,11 +232,11 @@ static const struct err *accept_take_one(struct intake *in, size_t i, enum step 
 
 void accept_begin_write(struct intake *in)
 {
-    static const struct author nobody;
+    static const struct author no_author;
     in->write = write_begin(in->job);
     in->off_timeline_n = 0;
     in->moves = false;
-    draft_init(&in->draft, in->job, in->room, &nobody, in->write);
+    draft_init(&in->draft, in->job, in->room, &no_author, in->write);
 }
 
 static void accept_enqueue(struct intake *in)
@@ -252,7 +252,7 @@ static void accept_enqueue(struct intake *in)
         draft_apply_head(&in->draft);
 }
 
-/* Waits for the write; the outcomes learn their positions. */
+/* Waits for the write, and sets the positions of the outcomes. */
 static const struct err *accept_finish(struct intake *in, size_t from, size_t to)
 {
     int64_t last;
@@ -269,7 +269,7 @@ static const struct err *accept_finish(struct intake *in, size_t from, size_t to
     return e;
 }
 
-/* With the room's lock: something changed since the events were looked up, perhaps of these. */
+/* With the room's lock: may the events have changed since they were looked up? */
 static bool accept_is_outdated(const struct intake *in)
 {
     return atomic_load(&in->room->off_timeline_version) != in->off_timeline_version;
@@ -341,8 +341,8 @@ static size_t list_ids(const struct intake *in, size_t from, const char **ids)
     return n;
 }
 
-/* Does events[i] go on from the one before, and nothing else? A redaction, and what may have been
- * redacted by one, is alone: it matters who came first. */
+/* Is events[i - 1] the only parent of events[i]? False if one is a redaction: their order matters,
+ * so that they need separate writes. */
 static bool goes_on(const struct intake *in, size_t i)
 {
     const struct incoming *before = &in->events[i - 1], *new = &in->events[i];
@@ -368,8 +368,8 @@ static size_t count_states(const struct intake *in, size_t from, size_t to)
     return n;
 }
 
-/* All that taking in these events of a fork asks for by id: with other writers kept out, for what
- * was looked up before may be outdated. */
+/* Looks up all ids that these events of a fork need, with other writers kept out, since earlier
+ * look-ups may be outdated. */
 static const struct err *look_up_fork(struct intake *in, size_t from, size_t to)
 {
     struct intake some = {.events = in->events, .n = to};
@@ -386,7 +386,7 @@ static const struct err *look_up_fork(struct intake *in, size_t from, size_t to)
     return lookup_load(in->lookup, ids, n);
 }
 
-/* One that goes on from those before. ret_taken false: it must wait, and begins the next run. */
+/* Takes an event that extends the previous ones. ret_taken false: it begins the next run. */
 static const struct err *take_next_of_fork(struct intake *in, size_t i, struct fork *f,
                                            bool *ret_taken)
 {
@@ -419,8 +419,8 @@ static const struct err *take_fork(struct intake *in, size_t from, size_t *ret_n
     return NULL;
 }
 
-/* Events of a fork, with other writers kept out: the states around the first are asked of the
- * database. */
+/* Takes events of a fork, with other writers kept out. The states around the first are read from
+ * the database. */
 static const struct err *run_fork(struct intake *in, size_t from, size_t *ret_next)
 {
     size_t next;
@@ -442,8 +442,8 @@ static const struct err *run_fork(struct intake *in, size_t from, size_t *ret_ne
     return e;
 }
 
-/* ret_next is written only when all before it is stored: what lost to another writer is tried anew.
- */
+/* ret_next is set only when all before it are stored: if another writer was first, the run is tried
+ * again. */
 static const struct err *accept_run(struct intake *in, size_t from, size_t *ret_next)
 {
     size_t next;
@@ -479,7 +479,7 @@ static const struct err *accept_run(struct intake *in, size_t from, size_t *ret_
 
 /* ---- all of them ---- */
 
-/* Of all events that are left, as long as no other redaction comes to stand aside. */
+/* For all remaining events; valid until another redaction is stored off the timeline. */
 static const struct err *accept_look_up_redactions(struct intake *in, size_t from)
 {
     uint64_t version = atomic_load(&in->room->off_timeline_version);
@@ -503,7 +503,7 @@ void accept_wanted_ids(struct intake *in, size_t from, const char *const **ret, 
     const char **ids =
         arena_alloc_array(a, count_ids(in, from) + room->extremities_n + 2, sizeof *ids);
     size_t n = list_ids(in, from, ids);
-    const struct event *first = in->events[from].event; /* the usual one cites them all */
+    const struct event *first = in->events[from].event; /* a usual event cites them all */
     for (size_t i = 0; i < room->extremities_n; i++)
         if (!accept_is_in(first->prev_events, first->prev_n, room->extremities[i]))
             ids[n++] = arena_strdup(a, room->extremities[i]);
@@ -515,8 +515,8 @@ void accept_wanted_ids(struct intake *in, size_t from, const char *const **ret, 
     *ret_n = n;
 }
 
-/* What the events are and cite, and the room's extremities, in one query; the newest state is in
- * memory already. */
+/* Looks up the events, those they cite, and the room's extremities in one query; the current state
+ * is in memory. */
 static const struct err *accept_look_up(struct intake *in, size_t from)
 {
     const char *const *ids;
@@ -554,7 +554,7 @@ static const struct err *accept_all(struct intake *in)
         if (!e) {
             attempt = 0;
             extremities_gather(in->job, in->room);
-            /* What follows an event of a fork mostly is one, and looks up what it needs itself. */
+            /* An event after one of a fork is mostly of the fork, too, and does its own look-up. */
             ahead = in->was_fork ? 1 : n;
             continue;
         }

@@ -1,7 +1,7 @@
-/* Taking in events of a fork: those whose state before is not simply the current state, or whose
- * coming changes what the current state is. The first stands upon committed state. Those that
- * simply go on from it share its write: the states around them are those that it left, and all
- * views differ from the state that was current before the write. */
+/* Taking in events of a fork: those for which the state before them is not the current state, or
+ * which make state resolution necessary. The first is based on committed state. Events that extend
+ * it share its write: the states around them are those after it, and all views are differences from
+ * the state that was current before the write. */
 #include "rooms/accept/accept_internal.h"
 
 #include "rooms/state/auth_index.h"
@@ -13,7 +13,7 @@ enum { LARGE_KEYS = 1000, LARGE_BRANCHES = 100 };
 
 enum { FLAT_MAX = 32, FLATTEN_EVERY = 16 };
 
-/* What differs from the parent's differences. */
+/* The entries that the parent's differences lack. */
 static size_t differences(struct arena *a, const struct state_view *state,
                           const struct state_view *parent, struct state_ref_entry *ret)
 {
@@ -37,7 +37,7 @@ static size_t differences(struct arena *a, const struct state_view *state,
     return n;
 }
 
-/* A reference with the same base that the state was made of: what is new then is little. As the
+/* A reference with the same base from which the state was made, so that few entries are new. As the
  * current state has not changed since that base, the view has the reference's own differences. */
 static const struct state_view *find_parent(const struct state_view *state, int64_t base)
 {
@@ -45,7 +45,7 @@ static const struct state_view *find_parent(const struct state_view *state, int6
     return parent && parent->ref && parent->base == base ? parent : NULL;
 }
 
-/* Events that are being taken in get their positions with the write. */
+/* Refers to events of the intake by their change, since they have no position yet. */
 static void name_drafted(const struct intake *in, struct state_ref_entry *entries, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -156,7 +156,7 @@ static bool is_prev(const struct event *e, const char *id)
     return false;
 }
 
-/* Those of these events that are stored. */
+/* Adds those of these events that are stored. */
 static const struct err *accept_fork_add_stored(struct intake *in, const char *const *ids, size_t n,
                                                 const struct known_event **list, size_t *list_n)
 {
@@ -218,7 +218,7 @@ void accept_leave_large(struct intake *in, size_t i)
     in->outcomes[i] = (struct accept_outcome){.verdict = VERDICT_MISSING, .is_large = true};
 }
 
-/* What resolution will cost: the keys in which branches differ, and the branches. */
+/* A bound on the keys that resolution compares: those in which the branches differ. */
 static size_t count_keys(const struct around *around, const struct state_view *before)
 {
     size_t keys = before->n;
@@ -233,8 +233,8 @@ static bool is_large(const struct around *around, const struct state_view *befor
            around->parents_n + around->others_n > LARGE_BRANCHES;
 }
 
-/* The current state once the event is there: that after it, resolved with those of the extremities
- * that it leaves. */
+/* The current state with the event: the state after it, resolved with those after the other
+ * extremities. */
 static const struct err *state_with_event(struct intake *in, const struct around *around,
                                           const struct state_view *after, struct state_view *ret)
 {
@@ -302,8 +302,8 @@ static bool holds(const struct state_view *v, int64_t event)
     return false;
 }
 
-/* One that goes without saying: the state before the event is that of its position, and the state
- * after it is too. */
+/* Are the states before and after the event those of its position, so that it needs no reference?
+ */
 static bool is_as_position(const struct intake *in, size_t i, const struct state_view *before,
                            const struct draft_event *d)
 {
@@ -325,7 +325,8 @@ static const struct err *write_accepted(struct intake *in, size_t i, int64_t mov
                                         struct state_view *before, const struct state_view *now)
 {
     const struct event *e = in->events[i].event;
-    bool changes_state = in->draft.last_state_at; /* the state at its position is not that before */
+    bool changes_state =
+        in->draft.last_state_at; /* the state at its position is not the state before it */
     struct draft_event *d = accept_draft(in, i, moved_from);
     d->is_lost = e->state_key && !holds(now, EVENT_BEING_TAKEN(i));
     d->follows_gap = in->events[i].state_ids != NULL;
@@ -341,8 +342,8 @@ static const struct err *write_accepted(struct intake *in, size_t i, int64_t mov
     return write_state_before(in, d, before);
 }
 
-/* For resolution the event counts among those that are stored. ret_was: where it stands aside, 0 if
- * it does not. */
+/* Adds the event to the stored ones, for state resolution. ret_was: its position off the timeline;
+ * 0: it has none. */
 static const struct err *add_taken(struct intake *in, size_t i, int64_t *ret_was)
 {
     const struct event *e = in->events[i].event;
@@ -360,7 +361,7 @@ static const struct err *add_taken(struct intake *in, size_t i, int64_t *ret_was
     return NULL;
 }
 
-/* ret_why: it is put aside. */
+/* ret_why: the reason why it is stored off the timeline. */
 static const struct err *judge(struct intake *in, size_t i, const struct state_view *before,
                                const char **ret_why)
 {
@@ -372,7 +373,7 @@ static const struct err *judge(struct intake *in, size_t i, const struct state_v
         TRY(accept_judge_by_state(in, e, before, ret_why));
     if (*ret_why)
         return accept_store_off_timeline(in, i, EVENT_REJECTED, *ret_why, before);
-    if (!in->room->is_partial) /* what members may do now is not known yet */
+    if (!in->room->is_partial) /* the current members are not all known yet */
         TRY(accept_judge_by_state(in, e, NULL, ret_why));
     return *ret_why ? accept_store_off_timeline(in, i, EVENT_SOFT_FAILED, *ret_why, before) : NULL;
 }
@@ -421,9 +422,9 @@ const struct err *accept_on_fork(struct intake *in, size_t i, struct fork *f)
     return NULL;
 }
 
-/* ---- those that go on from it ---- */
+/* ---- events that extend it ---- */
 
-/* Does the event change nothing of the current state but its own key? */
+/* Does the event change only its own key of the current state? */
 static bool changes_own_key_only(struct intake *in, size_t i, const struct fork *f,
                                  const struct state_view *now)
 {

@@ -1,4 +1,4 @@
-/* What the files of taking in events share: an intake is one call of room_accept. */
+/* Shared by the accept*.c files. An intake is one call of room_accept. */
 #ifndef ROOMS_ACCEPT_ACCEPT_INTERNAL_H
 #define ROOMS_ACCEPT_ACCEPT_INTERNAL_H
 
@@ -13,28 +13,28 @@ struct intake {
     struct lookup *lookup;
     const struct incoming *events;
     struct accept_outcome *outcomes;
-    size_t n, all_n; /* that are looked at now; that there are */
+    size_t n, all_n; /* of the present step; of the call */
     /* The write that is being prepared. */
     struct write *write;
     struct draft draft;
-    int *changes;              /* of events[i] in the write; 0: it makes none */
-    const struct event **left; /* of events[i], when a redaction of it is here already; else NULL */
-    int64_t *redactions;       /* position of that redaction */
-    uint64_t off_timeline_version; /* the room's, before they were looked up */
-    bool has_redactions;           /* as of off_timeline_version, of all events */
+    int *changes;                  /* of events[i] in the write; 0: none */
+    const struct event **left;     /* events[i] redacted, if its redaction is stored; else NULL */
+    int64_t *redactions;           /* position of that redaction */
+    uint64_t off_timeline_version; /* the room's, before the events were looked up */
+    bool has_redactions;           /* as of off_timeline_version, for all events */
     int64_t seen_head;             /* the room's, before they were looked up, ... */
     bool seen_quiet;               /* ... and nothing was in the committer's queue */
-    size_t off_timeline_n;         /* events of the write that are stored aside */
+    size_t off_timeline_n;         /* events of the write that are stored off the timeline */
     const int64_t *refs;           /* ids for references to states, ... */
     size_t refs_n;                 /* ... that are left, ... */
     size_t refs_more;              /* ... and how many the write may need */
-    bool moves;                    /* the write gives places to events that stood aside */
+    bool moves;                    /* the write moves events into the timeline */
     bool leaves_large;             /* room_accept_unless_large */
     bool was_fork;                 /* the newest run ended with an event of a fork */
     bool locked; /* the room's lock is held; else `busy` alone keeps other writers out */
 };
 
-/* What an event needs that is not here goes into its outcome: true when anything is missing. */
+/* Puts the missing events that an event needs into its outcome: true if there are any. */
 const struct err *accept_find_missing(struct intake *in, size_t i, bool *ret_missing);
 
 /* The events that an event cites for its authorization, and the create event of the room. */
@@ -45,62 +45,62 @@ struct cited_events {
 };
 const struct err *accept_read_cited(struct intake *in, const struct event *e,
                                     struct cited_events *ret);
-/* By the list of auth events itself, then by the state they make up. *ret_why: NULL when allowed.
- */
+/* Checks the list of auth events, then the event by the state that they form. *ret_why: NULL when
+ * allowed. */
 const struct err *accept_judge_by_cited(struct intake *in, const struct event *e,
                                         const struct cited_events *c, const char **ret_why);
-/* By a state that differs from the current one as the view says; NULL: by the current one, with
- * what is drafted. */
+/* Checks the event by the state of the view; NULL: by the current state with the drafted events. */
 const struct err *accept_judge_by_state(struct intake *in, const struct event *e,
                                         const struct state_view *view, const char **ret_why);
 
-/* Stores an event aside, with the state before it as a difference from the current one. */
+/* Stores an event off the timeline, with the state before it as a difference from the current one.
+ */
 const struct err *accept_store_off_timeline(struct intake *in, size_t i, enum event_status status,
                                             const char *why, const struct state_view *state);
 
-/* Leaves the event for later. */
+/* Leaves the event for room_accept (is_large). */
 void accept_leave_large(struct intake *in, size_t i);
 /* The states after the event's parents, and after the room's other extremities. */
 struct around {
-    struct state_view *views; /* first those of the parents */
+    struct state_view *views; /* of the parents, then of the others */
     size_t parents_n, others_n;
 };
 
 /* accept_fork.c: events of a fork in one write, each of which is the only parent of the next. */
 struct fork {
     const struct event *newest; /* NULL: none was accepted */
-    struct around around;       /* others_n are not touched by those that follow */
+    struct around around;       /* others_n do not change with the following events */
     struct state_view *after;   /* the newest */
-    struct state_view now;      /* what is current then */
-    size_t keys;                /* that were looked at */
+    struct state_view now;      /* the current state then */
+    size_t keys;                /* compared so far */
     bool can_grow;
 };
-/* One event whose state is not simply the current one, the first of its write. */
+/* Takes an event whose state before it is not the current one, as the first of its write. */
 const struct err *accept_on_fork(struct intake *in, size_t i, struct fork *ret);
-/* One that is new and has one parent. ret_taken false: it must wait for the commit of those before.
- */
+/* Takes a further new event with one parent. ret_taken false: the previous ones must be committed
+ * first. */
 const struct err *accept_go_on_fork(struct intake *in, size_t i, struct fork *f, bool *ret_taken);
-/* A reference to a state, for events that are written with it. */
+/* Writes a reference to a state, for events of the same write. */
 const struct err *accept_write_state_ref(struct intake *in, const struct state_view *state,
                                          int64_t *ret_ref);
-/* Stores an event aside that has such a reference. */
+/* Stores an event with such a reference off the timeline. */
 const struct err *accept_store_off_timeline_known(struct intake *in, const struct event *e,
                                                   enum event_status status, int64_t ref);
 
-/* While the member list is not complete, a member who speaks becomes known by what their event
- * cites, so that clients are shown who it was. With the room's lock held. */
+/* While the state is partial, the sender's member event is taken from the auth events of their
+ * event, so that clients can show the sender. With the room's lock held. */
 const struct err *accept_add_sender(struct intake *in, const struct event *e);
 
 /* events[i] as it goes into the write. */
 struct draft_event *accept_draft(struct intake *in, size_t i, int64_t moved_from);
 void accept_init(struct intake *in, struct job *job, struct room *room,
                  const struct incoming *events, size_t n, struct accept_outcome *outcomes);
-/* The ids that the events from `from` on are and cite, the room's extremities, and its create event
- * where no event cites it. Notes when that was. */
+/* The ids of the events from `from` on and of those they cite, of the room's extremities, and of
+ * its create event if no event cites it. Notes the room's versions at that time. */
 void accept_wanted_ids(struct intake *in, size_t from, const char *const **ret, size_t *ret_n);
-/* Builds and queues the usual events from `from` on, under the room's lock, which is held at the
- * start and not at the end. ret_next: the first that was not taken; ret_fork: for it is of a fork.
- * What was queued must be ended. */
+/* Builds and queues the usual events from `from` on, under the room's lock, which the caller holds
+ * and this function releases. ret_next: the first that was not taken; ret_fork: it is of a fork. A
+ * queued write must be ended. */
 const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret_next,
                                      bool *ret_fork, bool *ret_queued);
 const struct err *accept_end_usual(struct intake *in, size_t from, size_t to);

@@ -1,11 +1,11 @@
-/* Judging one event: what it cites, and the authorization rules by one state or another. */
+/* Checking one event: the events it cites, and the authorization rules by a state. */
 #include "rooms/accept/accept_internal.h"
 
 #include "storage/db/intern.h"
 
 /* ---- what is missing ---- */
 
-/* Is it here, so that its state is known? */
+/* Is it stored, and the state at it known? */
 static const struct err *has_parent(struct intake *in, const char *id, bool *ret)
 {
     const struct known_event *known;
@@ -59,8 +59,8 @@ static const struct err *accept_judge_find_missing(struct intake *in, size_t i)
     return NULL;
 }
 
-/* What was looked up before the room's turn came may have been stored by another transaction: what
- * seems to be missing is asked for again. */
+/* Events that were missing when they were looked up may have been stored by another transaction
+ * since: looks them up again. */
 const struct err *accept_find_missing(struct intake *in, size_t i, bool *ret_missing)
 {
     struct accept_outcome *o = &in->outcomes[i];
@@ -93,13 +93,13 @@ const struct err *accept_read_cited(struct intake *in, const struct event *e,
     return NULL;
 }
 
-/* NULL, or what the rules say. */
+/* The reason of a refusal; NULL: none. */
 static const char *reason_of(struct intake *in, const struct err *refused)
 {
     return refused ? arena_strdup(in->job->arena, refused->text) : NULL;
 }
 
-/* In v12 no event cites the create event. */
+/* In version 12 no event cites the create event. */
 static const struct err *create_event(struct intake *in, const struct event **ret)
 {
     *ret = NULL;
@@ -130,18 +130,17 @@ const struct err *accept_judge_by_cited(struct intake *in, const struct event *e
 
 enum { KEYS_MAX = 16 };
 
-/* The events of a state that an event is judged by. */
+/* The events of a state by which an event is checked. */
 struct gathered {
     struct intake *in;
     const struct state_view *view;
-    const struct cited_events
-        *cited; /* where the state lacks members: what the event cites; else NULL */
+    const struct cited_events *cited; /* if the state lacks members: the cited events; else NULL */
     const struct event *events[KEYS_MAX];
     size_t n;
     const struct err *error;
 };
 
-/* While the member list is not complete, an event's own auth events say who its sender is. */
+/* While the state is partial, the sender's member event is taken from the event's auth events. */
 static const struct event *cited_member(const struct gathered *g, const char *type,
                                         const char *state_key)
 {
@@ -199,7 +198,7 @@ static void accept_judge_gather(void *ctx, const char *type, const char *state_k
         g->events[g->n++] = e;
 }
 
-/* What a view has of the keys that an event is judged by. */
+/* A view's entries of the keys by which an event is checked. */
 struct named {
     struct intake *in;
     const struct state_view *view;

@@ -12,7 +12,7 @@ struct room_intake {
 
 /* ---- looking up ---- */
 
-/* The rooms of one version: their ids are spelt alike. */
+/* Looks up the events of rooms of one version, which have the same form of event ids. */
 static const struct err *look_up_version(struct job *job, struct room_intake *all, size_t n,
                                          const struct room_version *v)
 {
@@ -39,7 +39,7 @@ static const struct err *look_up_version(struct job *job, struct room_intake *al
     TRY(events_find(job_tx(job), v, ids, ids_n, &found, &found_n));
     TRY(pending_redactions_find(job_tx(job), v, 0, targets, targets_n, &pending, &pending_n));
     for (size_t i = 0; i < n; i++)
-        if (all[i].in.room->version == v && !pending_n) { /* else each room looks for its own */
+        if (all[i].in.room->version == v && !pending_n) { /* else each room does its own look-up */
             all[i].in.lookup = lookup_create(job, v, all[i].in.room->id);
             lookup_fill(all[i].in.lookup, all[i].ids, all[i].ids_n, found, found_n);
         }
@@ -55,7 +55,7 @@ static const struct err *look_up_all(struct job *job, struct room_intake *all, s
 
 /* ---- building and storing ---- */
 
-/* Who must wait for several rooms takes them in this order, as everybody does. */
+/* The order in which every thread locks several rooms. */
 static int by_room(const void *left, const void *right)
 {
     const struct room_intake *a = left, *b = right;
@@ -81,7 +81,7 @@ static const struct err *accept_many_end(struct room_intake *r)
     return e;
 }
 
-/* Who lost to another writer is no failure: nothing of the room is taken. */
+/* It is no failure if another writer was first: then no event of the room is taken. */
 static void accept_many_note_failure(const struct err *e, struct err *failure, bool *failed)
 {
     if (e && e->code != ERR_CONFLICT) {
@@ -96,7 +96,7 @@ static const struct err *accept_many_take_all(struct room_intake *all, size_t n)
     bool failed = false;
     for (size_t i = 0; i < n && !failed; i++)
         accept_many_note_failure(accept_many_begin(&all[i]), &failure, &failed);
-    for (size_t i = 0; i < n; i++) /* what is queued ends in any case */
+    for (size_t i = 0; i < n; i++) /* queued writes are ended in any case */
         accept_many_note_failure(accept_many_end(&all[i]), &failure, &failed);
     for (size_t i = 0; i < n && !failed; i++)
         if (all[i].queued)

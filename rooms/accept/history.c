@@ -9,7 +9,7 @@
 #include "storage/rooms/backward_extremities.h"
 #include "storage/rooms/search.h"
 
-/* ---- where it ends ---- */
+/* ---- backward extremities ---- */
 
 /* Which of the row's events are still not in the timeline. */
 static const struct err *still_missing(struct job *job, struct room *room,
@@ -33,7 +33,7 @@ static const struct err *still_missing(struct job *job, struct room *room,
     return NULL;
 }
 
-/* Of the rows those that still are ends; the others are dropped. */
+/* Keeps the rows that still are backward extremities, and deletes the others. */
 static const struct err *keep_ends(struct job *job, struct room *room,
                                    const struct backward_extremity *rows, size_t rows_n,
                                    struct history_end *ret, size_t *ret_n)
@@ -64,7 +64,7 @@ const struct err *history_ends(struct job *job, struct room *room, size_t max,
     do {
         TRY(backward_extremities_read(job_tx(job), room->id, (int64_t)max, &rows, &rows_n));
         TRY(keep_ends(job, room, rows, rows_n, list, &n));
-    } while (!n && rows_n == max); /* none of these: perhaps of the next */
+    } while (!n && rows_n == max); /* none of these: try the next rows */
     *ret = list;
     *ret_n = n;
     return NULL;
@@ -89,14 +89,14 @@ const struct err *history_note_backward_extremity(struct intake *in, const struc
     return NULL;
 }
 
-/* ---- the order of a stretch ---- */
+/* ---- the order of the events ---- */
 
 struct old_event {
     const struct event *event;
-    size_t children; /* in the stretch, that have no place yet */
+    size_t children; /* among these events, not yet in order */
     bool placed;
     struct state_view before;
-    const char *why; /* rejected; NULL: good */
+    const char *why; /* reason of the rejection; NULL: allowed */
 };
 
 struct stretch {
@@ -142,7 +142,7 @@ static void count_children(struct stretch *s)
         }
 }
 
-/* Of those whose children all have their places the deepest comes next; on a cycle, any. */
+/* The deepest event whose children are all in order is next; on a cycle, any. */
 static struct old_event *history_pick(struct stretch *s)
 {
     struct old_event *best = NULL;
@@ -205,7 +205,7 @@ static const struct err *after_parent(struct stretch *s, const char *id, struct 
     return known ? state_views_after(s->in.job, s->in.room, &known, 1, ret, ret_known) : NULL;
 }
 
-/* From its parents; where they are not here, what the other server told. */
+/* The state before an event: by its parents, or the received one if they are not stored. */
 static const struct err *history_find_before(struct stretch *s, struct old_event *o)
 {
     const struct event *e = o->event;
@@ -217,7 +217,7 @@ static const struct err *history_find_before(struct stretch *s, struct old_event
         n += known;
         unknown += !known;
     }
-    if (unknown || !e->prev_n) /* before the first event there is nothing, and nothing was told */
+    if (unknown || !e->prev_n) /* the first event has no state before it, and none was received */
         views[n++] = s->remote;
     return state_view_resolve(s->in.job, s->in.room, s->in.lookup, views, n, &o->before);
 }
@@ -273,7 +273,7 @@ static const struct err *place(struct stretch *s, struct old_event *o, int64_t p
     return history_write_relation(s, &known->e);
 }
 
-/* Oldest first: the state before each follows from its parents. */
+/* Called oldest first, since the state before each depends on its parents. */
 static const struct err *history_write_one(struct stretch *s, struct old_event *o, int64_t position,
                                            int64_t *ref, const struct state_view **ref_of)
 {
@@ -323,7 +323,7 @@ static const struct err *accept_history_add(struct stretch *s, const struct even
     TRY(state_view_of_ids(s->in.job, s->in.room, s->in.lookup, s->state_ids, s->state_n, &s->remote,
                           &missing, &missing_n));
     if (missing_n)
-        return err(ERR_NOT_FOUND, "The state before the history is not here");
+        return err(ERR_NOT_FOUND, "The state before the history is not stored");
     history_put_in_order(s);
     accept_begin_write(&s->in);
     const struct err *e = history_write_all(s, ret_added);

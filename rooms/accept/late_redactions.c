@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-/* The rule is that of today's power levels, which a redaction that came late had to meet anyway. */
+/* Checked by the current power levels, as late redactions must be allowed by these, too. */
 static const struct err *late_redactions_applies(struct job *job, struct room *room,
                                                  const struct event *redaction,
                                                  const struct event *target, bool *ret)
@@ -61,7 +61,7 @@ const struct err *late_redactions_of(struct job *job, struct room *room,
     return NULL;
 }
 
-/* The target of a redaction that stands in history. */
+/* Redacts the target of a redaction in history. */
 static const struct err *redact_target(struct job *job, struct room *room, struct write *w,
                                        const struct event *redaction)
 {

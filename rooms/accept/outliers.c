@@ -10,20 +10,20 @@ struct outlier_set {
     struct room *room;
     struct lookup *lookup;
     struct map listed;          /* event id -> struct listed_event */
-    const struct event **order; /* those that can be judged, parents first */
+    const struct event **order; /* those that can be checked, parents first */
     size_t order_n;
 };
 
 /* An event of the list. */
 struct listed_event {
     const struct event *event;
-    size_t waits_for; /* auth events of the list that are not judged yet */
+    size_t waits_for; /* auth events of the list that are not checked yet */
     bool lacks;       /* an auth event is neither stored nor listed */
     struct listed_event **cited_by;
     size_t cited_by_n, cited_by_cap;
 };
 
-/* ---- which can be judged, and in what order ---- */
+/* ---- selection and order ---- */
 
 static void outliers_cite(struct arena *a, struct listed_event *cited, struct listed_event *by)
 {
@@ -114,8 +114,8 @@ static bool outliers_is_create(const struct listed_event *e)
     return e->event->auth_n == 0 && strcmp(e->event->type, "m.room.create") == 0;
 }
 
-/* Parents first; what lacks one, or stands on a cycle, never gets its turn. The create event before
- * all: in version 12 others are judged by it without citing it. */
+/* Parents first; events that lack one, or are on a cycle, are left out. The create event is the
+ * first: in version 12 others are checked by it without citing it. */
 static void outliers_put_in_order(struct outlier_set *t, struct listed_event *list, size_t n)
 {
     struct listed_event **ready =
@@ -138,7 +138,7 @@ static void outliers_put_in_order(struct outlier_set *t, struct listed_event *li
     }
 }
 
-/* ---- judging and storing ---- */
+/* ---- checking and storing ---- */
 
 static const struct err *is_good(struct outlier_set *t, const struct event *e, bool *ret)
 {
@@ -182,7 +182,7 @@ static const struct err *store_one(struct outlier_set *t, struct write *w, const
     return NULL;
 }
 
-/* Names that are new are interned together. */
+/* Interns new names together. */
 static const struct err *intern_all(struct outlier_set *t)
 {
     const char **names = arena_alloc_array(t->job->arena, t->order_n + 1, sizeof *names);

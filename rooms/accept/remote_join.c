@@ -17,7 +17,7 @@
 
 /* ---- the room's row ---- */
 
-/* A room that is not known here: a row without a head. */
+/* Adds the row of an unknown room, without a head. */
 static const struct err *remote_join_make_row(struct job *job, const struct room_version *version,
                                               const char *room_id, int64_t source)
 {
@@ -37,7 +37,7 @@ static const struct err *remote_join_make_row(struct job *job, const struct room
     return e;
 }
 
-/* Whose event this is: a user of ours, or another server. */
+/* The source of an event: a user of ours, or another server. */
 static const struct err *source_of(struct job *job, const struct event *e, int64_t *ret)
 {
     struct str server = id_server(str_of(e->sender));
@@ -47,8 +47,7 @@ static const struct err *source_of(struct job *job, const struct event *e, int64
     return NULL;
 }
 
-/* A room that none of our users has been in stays for as long again, now that one of them has to do
- * with it. */
+/* Finds the room. A noted room is kept for as long again, since it is used. */
 static const struct err *find_and_touch(struct job *job, const char *room_id, struct room **ret)
 {
     bool is_there;
@@ -58,11 +57,11 @@ static const struct err *find_and_touch(struct job *job, const char *room_id, st
     TRY(noted_room_touch(job_tx(job), (*ret)->id, &is_there));
     if (is_there)
         return NULL;
-    room_forget(job, *ret); /* it was removed, or entered */
+    room_forget(job, *ret); /* it was deleted, or joined */
     return room_find(job, room_id, ret);
 }
 
-/* event: what makes us know of the room. */
+/* event: the reason for adding the room. */
 static const struct err *find_or_make(struct job *job, const struct room_version *version,
                                       const struct event *event, const char *room_id,
                                       struct room **ret)
@@ -80,8 +79,8 @@ static const struct err *find_or_make(struct job *job, const struct room_version
     return NULL;
 }
 
-/* What was noted of a room by invites alone may be a lie, also of its version: who is told the
- * state by a server of the room knows better. */
+/* A version that was noted by an invite may be wrong; the state received from a server of the room
+ * has the right one. */
 static const struct err *correct_version(struct job *job, struct room **room,
                                          const struct room_version *version)
 {
@@ -107,22 +106,22 @@ bool room_is_resident(struct room *room)
     return room->joined_local_n > 0;
 }
 
-/* ---- entering ---- */
+/* ---- joining ---- */
 
 struct joining {
     struct job *job;
     const struct remote_join *entry;
     struct room *room;
     struct remote_state remote;
-    bool is_partial;            /* state was left out, by the other server or here, ... */
-    const char *const *servers; /* ... and these are in the room */
+    bool is_partial;            /* state was left out, by the other server or by us, ... */
+    const char *const *servers; /* ... and these servers are in the room */
     size_t servers_n;
-    uint64_t off_timeline_version; /* the room's, before that was looked up */
+    uint64_t off_timeline_version; /* the room's, before the look-up */
     struct write *write;
     struct draft draft;
 };
 
-/* The join by the state that was told. */
+/* Checks the join by the received state. */
 static const struct err *judge_join(const struct joining *en)
 {
     struct auth_state_list list;
@@ -134,7 +133,7 @@ static const struct err *judge_join(const struct joining *en)
     return auth_check(en->entry->join, &list.state);
 }
 
-/* The state before the join: what was told. */
+/* Writes the received state as the state before the join. */
 static const struct err *write_join_state(struct joining *en, int at)
 {
     const struct event *join = en->entry->join;
@@ -150,17 +149,17 @@ static const struct err *write_join_state(struct joining *en, int at)
 
 static const struct err *remote_join_build(struct joining *en)
 {
-    static const struct author nobody;
+    static const struct author no_author;
     const struct remote_join *entry = en->entry;
     const struct stored_event *stored;
     struct draft_event *d = arena_alloc(en->job->arena, sizeof *d);
-    draft_init(&en->draft, en->job, en->room, &nobody, en->write);
+    draft_init(&en->draft, en->job, en->room, &no_author, en->write);
     TRY(events_get_by_id(job_tx(en->job), entry->join->event_id, &stored));
     if (stored && !event_is_off_timeline(stored->position))
         return err(ERR_FORBIDDEN, "The join event has been used before");
     *d = (struct draft_event){
         .event = entry->join, .moved_from = stored ? stored->position : 0, .resets_room = true};
-    en->draft.extremities_n = 0; /* a former stay is history: nothing leads on from it */
+    en->draft.extremities_n = 0; /* new events do not extend those of a former membership */
     TRY(draft_put(&en->draft, d));
     TRY(write_join_state(en, d->at));
     TRY(remote_state_write(en->job, en->room, &en->remote, entry->join, en->is_partial, en->write,
@@ -204,7 +203,7 @@ static const struct err *try_join(struct joining *en)
     en->room->busy = true;
     lock_release(&en->room->lock);
     e = write_wait(en->job, en->write, NULL);
-    room_forget(en->job, en->room); /* whatever came of it, it is read anew */
+    room_forget(en->job, en->room); /* it must be reloaded, also after an error */
     writer_done(en->room);
     return e;
 }
@@ -228,8 +227,8 @@ static const struct err *end_some(struct joining *en, size_t *ret_n)
     return e;
 }
 
-/* What was current in a former stay ends with the join, and what is too much for that in writes
- * before it: none of our users is in the room, so none sees a part of it. */
+/* The state of a former membership ends with the join; if it is too large, a part ends in earlier
+ * writes. None of our users is in the room, so none sees an incomplete state. */
 static const struct err *end_former(struct joining *en)
 {
     bool ended = false;
@@ -259,7 +258,7 @@ static bool remote_join_is_joined(const struct event *e)
            membership_parse(json_text(event_content(e), "membership")) == MEMBERSHIP_JOIN;
 }
 
-/* Of all members that were told, also of those that are left out. */
+/* The servers of all received members, also of those left out. */
 static void find_servers(struct joining *en)
 {
     struct arena *a = en->job->arena;
@@ -296,7 +295,7 @@ static const struct err *need_create(const struct remote_join *entry,
 {
     const struct stored_event *create = remote_state_find(remote, "m.room.create", "");
     if (!create)
-        return err(ERR_FORBIDDEN, "The other server told no valid m.room.create of the room");
+        return err(ERR_FORBIDDEN, "The other server sent no valid m.room.create of the room");
     const char *version = json_text(event_content(create->event), "room_version");
     if (strcmp(version ? version : "1", entry->version->id) != 0)
         return err(ERR_FORBIDDEN, "The room is not of version %s, as the other server said",
@@ -329,7 +328,7 @@ const struct err *room_join_remote(struct job *job, const struct remote_join *en
     return e;
 }
 
-/* ---- what happens to our users in rooms that we are not in ---- */
+/* ---- memberships of our users in rooms that we are not in ---- */
 
 static bool remote_join_cites(const struct event *e, const char *event_id)
 {
@@ -339,7 +338,7 @@ static bool remote_join_cites(const struct event *e, const char *event_id)
     return false;
 }
 
-/* Does the event cite another member event of its user that we know: one that was before? */
+/* Does the event cite an earlier stored member event of its user? */
 static const struct err *cites_earlier(struct draft *d, const struct event *e, bool *ret)
 {
     const struct stored_event *found;
@@ -359,10 +358,10 @@ static const struct err *too_late(const struct event *e)
                e->state_key);
 }
 
-/* Others may only end what they began, and what they mean is the membership that their event cites
- * among its auth events: an answer that was long on its way ends nothing that is newer. To an
- * invite that knows less than we do (of a rejection that did not reach its server) that does not
- * apply, unless the user has knocked again. */
+/* Other servers may only end a membership that they began, namely the one that the event cites
+ * among its auth events: a delayed answer must not end a newer one. This does not apply to invites,
+ * which may cite an older membership (if a rejection did not reach their server), unless the user
+ * has knocked since. */
 static const struct err *check_note(struct draft *d, const struct event *e)
 {
     const struct event *before;
@@ -380,19 +379,19 @@ static const struct err *check_note(struct draft *d, const struct event *e)
         TRY(cites_earlier(d, e, &earlier));
         return earlier ? too_late(e) : NULL;
     }
-    /* A knock any server of the room may answer; whether others may take an invite back than the
-     * inviter, only the room's state says. */
+    /* Any server of the room may answer a knock; only the room's state would show whether users
+     * other than the inviter may retract an invite. */
     bool may_end = then == MEMBERSHIP_KNOCK ||
                    (then == MEMBERSHIP_INVITE && strcmp(e->sender, before->sender) == 0);
     if (!may_end)
-        return err(ERR_FORBIDDEN, "%s has no invite that %s could take back", e->state_key,
+        return err(ERR_FORBIDDEN, "%s has no invite that %s could retract", e->state_key,
                    e->sender);
     return answers ? NULL : too_late(e);
 }
 
 static const struct err *try_note(struct job *job, struct room *room, const struct room_note *note)
 {
-    static const struct author nobody;
+    static const struct author no_author;
     struct write *w = write_begin(job);
     struct draft d;
     struct room_head head;
@@ -400,7 +399,7 @@ static const struct err *try_note(struct job *job, struct room *room, const stru
         write_abandon(w);
         return err(ERR_CONFLICT, "The room is changing; try again");
     }
-    draft_init(&d, job, room, &nobody, w);
+    draft_init(&d, job, room, &no_author, w);
     const char **extremities = d.extremities;
     size_t extremities_n = d.extremities_n;
     struct draft_event e = {.event = note->event, .stripped = note->stripped};
@@ -412,7 +411,7 @@ static const struct err *try_note(struct job *job, struct room *room, const stru
         write_abandon(w);
         return problem;
     }
-    d.extremities = extremities; /* we are not in the room: no event builds upon it */
+    d.extremities = extremities; /* we are not in the room: no event will extend it */
     d.extremities_n = extremities_n;
     draft_head(&d, &head);
     rooms_write_head(w, &head, d.built_on);
@@ -441,7 +440,7 @@ const struct err *room_note_membership(struct job *job, const struct room_note *
                        room->version->id, note->version->id);
         TRY(events_get_by_id(job_tx(job), note->event->event_id, &stored));
         if (stored)
-            return NULL; /* noted before */
+            return NULL; /* already stored */
         e = try_note(job, room, note);
         if (!e || e->code != ERR_CONFLICT)
             return e;

@@ -21,29 +21,29 @@ struct remote_join {
     bool is_partial;            /* member events were left out (omit_members) ... */
     const char *const *servers; /* ... and these servers are in the room; else NULL */
     size_t servers_n;
-    const char *resident; /* the server that told it: completes it later */
+    const char *resident; /* the server that sent the state, which a resync asks first */
 };
 
-/* Makes our server part of the room: judges state and auth chain (those that fail
- * are left out), then the join by them (M_FORBIDDEN), makes it the room's current state and the
- * join its only extremity. The room may be known already (invites, an earlier stay): its state is
- * then replaced, and what was before stays history.
+/* Makes our server part of the room: checks state and auth chain (events that fail are left out),
+ * then the join by them (M_FORBIDDEN), makes them the room's current state and the join its only
+ * extremity. The room may be known already (by invites, or a former membership): then its state is
+ * replaced, and its earlier events remain as history.
  *
  * This is one atomic write of bounded size. When the state is larger (rooms/accept/remote_state.h)
  * the room is partial afterwards: call room_resync() with the same state. */
 const struct err *room_join_remote(struct job *job, const struct remote_join *entry,
                                    struct room **ret);
 
-/* A member event about one of our users in a room that our server is not in: invited, invite taken
- * back, rejected, knocking, knock taken back or refused. The user is told. There is no state to
- * judge by: the user who ends an invite must be of the inviting server, and there must be one
- * (M_FORBIDDEN). Makes the room's row when there is none. */
+/* Stores a member event about one of our users in a room that our server is not in, and sends it to
+ * the user: an invite or knock, or its retraction or rejection. There is no state to check it by:
+ * an invite must exist and may only be retracted by a user of the inviting server (M_FORBIDDEN).
+ * Adds the room's row if there is none. */
 struct room_note {
     const struct room_version *version;
     const char *room_id;
     const struct event *event;
     struct str stripped; /* invite_room_state or knock_room_state: a JSON array; p NULL: none */
-    bool proves_version; /* the room's create event came along, signed by its maker */
+    bool proves_version; /* the room's create event was sent along, signed by its server */
 };
 const struct err *room_note_membership(struct job *job, const struct room_note *note);
 

@@ -15,7 +15,7 @@ static void remote_state_finish_map(void *map)
 
 /* ---- storing ---- */
 
-/* New names are interned together: each on its own would be a commit. */
+/* Interns new names together: each alone would be a commit. */
 static const struct err *intern_members(struct job *job, const struct received_state *state)
 {
     const char **names = arena_alloc_array(job->arena, state->state_n + 1, sizeof *names);
@@ -93,7 +93,7 @@ static bool remote_state_cites(const struct event *event, const struct event *e)
     return false;
 }
 
-/* What the room is, what the join stands upon, and what it replaces. */
+/* State that defines the room, that the join depends on, and that it replaces. */
 static bool is_needed_at_once(const struct event *e, const struct event *join)
 {
     return !*e->state_key || remote_state_cites(join, e) || is_key_of(join, e->type, e->state_key);
@@ -110,7 +110,8 @@ const struct err *remote_state_divide(struct job *job, struct remote_state *t,
     for (size_t i = 0; i < t->n; i++)
         first_n += is_needed_at_once(t->events[i]->event, join);
     if (first_n > REMOTE_STATE_AT_ONCE)
-        return err(ERR_TOO_LARGE, "The room has more than %d kinds of state", REMOTE_STATE_AT_ONCE);
+        return err(ERR_TOO_LARGE, "The room has more than %d state events besides members",
+                   REMOTE_STATE_AT_ONCE);
     for (size_t i = 0, n = 0; i < t->n; i++)
         if (is_needed_at_once(t->events[i]->event, join))
             first[n++] = t->events[i];
@@ -140,7 +141,7 @@ const struct err *remote_state_write_one(struct job *job, struct room *room,
     return NULL;
 }
 
-/* ---- what was current and was not told: it is no more ---- */
+/* ---- ending current state that was not received ---- */
 
 static void list_absent(struct job *job, const struct remote_state *t, const struct event *join,
                         bool keep_members, const struct state_name *names, size_t n,

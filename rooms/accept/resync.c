@@ -1,5 +1,4 @@
-/* Completing the state of a room that was entered without its members, or without all of a large
- * state. */
+/* Completing partial state (rooms/accept/resync.h). */
 #include "rooms/accept/resync.h"
 #include "rooms/accept/remote_state.h"
 #include "rooms/room_internal.h"
@@ -42,11 +41,11 @@ const struct err *room_await_resync(struct job *job, struct room **room, int64_t
     return NULL;
 }
 
-/* ---- what is to be added ---- */
+/* ---- choosing the events to add ---- */
 
-/* Is what was told of the moment before our coming to become current, where this is (NULL:
- * nothing)? What happened since wins; members of a former stay do not. Of other state only what is
- * missing is added, and only where it has a key: the rest came with our join. */
+/* Does a received event, from before our join, replace the current one (NULL: none)? Changes since
+ * the join win, members of a former membership do not. Other state is only added where it is
+ * missing and has a state key: the rest was added with our join. */
 static bool is_to_be_added(const struct stored_event *remote, const struct state_name *now,
                            int64_t joined_at)
 {
@@ -84,7 +83,7 @@ static const struct err *choose_new(struct job *job, struct room *room,
 
 /* ---- writing it ---- */
 
-/* What is told late was true from our coming on: state at events since then has it, too. */
+/* Received members were members since our join: the state at events since then gets them, too. */
 static const struct err *add_one(struct job *job, struct room *room, const struct stored_event *e,
                                  bool had_predecessor, struct write *w, int at)
 {
@@ -138,7 +137,7 @@ static const struct err *choose_and_add(struct job *job, struct room *room,
     return e;
 }
 
-/* Other writers are kept out from the choice to the commit. In an arena of its own, for there may
+/* Other writers are kept out from the choice to the commit. In an arena of its own, since there may
  * be a hundred steps. */
 static const struct err *complete_step(struct job *job, struct room *room,
                                        const struct remote_state *remote, bool *ret_done)
@@ -165,7 +164,7 @@ const struct err *room_resync(struct job *job, struct room *room,
         }
         bool locked = writer_lock(room);
         if (locked && atomic_load(&room->off_timeline_version) != off_timeline_version) {
-            lock_release(&room->lock); /* told events got places: they have other positions now */
+            lock_release(&room->lock); /* outliers were moved into the timeline */
         } else if (locked) {
             room->busy = true;
             lock_release(&room->lock);

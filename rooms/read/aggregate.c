@@ -18,7 +18,7 @@ static bool is_edit(const struct event *e)
                                "m.replace");
 }
 
-/* The threads' latest events with what is bundled with them in turn. It goes no deeper: a thread
+/* The threads' latest events with their own aggregations. There is no deeper level, since a thread
  * cannot start inside of a thread. */
 static const struct err *look_up_latest(struct aggregation *a)
 {
@@ -33,7 +33,7 @@ static const struct err *look_up_latest(struct aggregation *a)
     return q.parents_n ? relations_of_latest(job_tx(a->job), &q, &a->latest) : NULL;
 }
 
-/* What erased users said may be redacted for the viewer, and then relates to nothing. */
+/* Events of erased users may be redacted for the viewer, and then have no relation. */
 static const struct err *aggregate_look_at(struct aggregation *a, struct children *c)
 {
     struct onlooker *o = a->viewer->onlooker;
@@ -48,7 +48,7 @@ static const struct err *aggregate_look_at(struct aggregation *a, struct childre
 
 /* ---- m.replace ---- */
 
-/* An encrypted edit has its m.new_content inside of the ciphertext. */
+/* An encrypted edit has its m.new_content in the ciphertext. */
 static bool edit_is_valid(const struct aggregation *a, const struct event_edit *edit)
 {
     const struct event *e = edit->event.event;
@@ -164,7 +164,7 @@ const struct err *aggregate_events(struct job *job, const struct viewer *v,
     a.query =
         (struct children_query){.parents = parents, .up_to = visibility->end, .user = v->user};
     for (size_t i = 0; i < n; i++)
-        if (!events[i]->is_state) /* the spec bundles nothing with state events */
+        if (!events[i]->is_state) /* the specification bundles nothing with state events */
             parents[a.query.parents_n++] = events[i]->position;
     if (!a.query.parents_n)
         return NULL;

@@ -8,29 +8,29 @@
 
 enum {
     READ_AT_ONCE = 500,        /* rooms, by one statement */
-    JSON_KEPT_MAX = 4096,      /* bytes of an entry; what is longer is read when it is shown */
-    TEXT_LOOKED_AT_MAX = 4096, /* bytes of a name or topic that a search looks at */
+    JSON_KEPT_MAX = 4096,      /* bytes of an entry; longer ones are read when needed */
+    TEXT_LOOKED_AT_MAX = 4096, /* bytes of a name or topic that are searched */
     PAGE_BYTES_MAX = 4 << 20
 };
 
 struct entry {
     int64_t room, joined_n;
     size_t bytes;               /* of its JSON */
-    char *json, *room_type;     /* json NULL: it is not kept; room_type NULL: none */
-    char *name, *topic, *alias; /* what a search looks at, folded; NULL: none */
-    unsigned seen;              /* in the newest list that was made */
+    char *json, *room_type;     /* json NULL: not kept; room_type NULL: none */
+    char *name, *topic, *alias; /* the searched texts, folded; NULL: none */
+    unsigned seen;              /* number of the newest list that contains it */
     bool stale;
 };
 
-/* Who reads many entries holds `reading`, which keeps them what they are. The listener, for which
- * all commits wait, takes `lock` alone, for a moment: it marks entries as stale. What changes the
- * map holds both. */
+/* A thread that reads many entries holds `reading`, so that they do not change. The listener, for
+ * which all commits wait, only takes `lock`, for a short time, to mark entries as stale. Code that
+ * changes the map holds both. */
 struct directory {
     struct lock reading, lock;
     struct node *node;
     struct map entries; /* rooms.id -> struct entry */
     unsigned lists;
-    /* The newest list, most members first, and the rooms that it was made of. */
+    /* The newest list, most members first, and the rooms in it. */
     struct entry **sorted;
     int64_t *rooms;
     size_t sorted_n, rooms_n;
@@ -103,7 +103,7 @@ static void set_stale(struct directory *d, int64_t room)
         e->stale = true;
 }
 
-/* Not through the cache of rooms: those that are being used would have to go for them. */
+/* Without the cache of rooms, from which they would displace rooms in use. */
 static const struct err *directory_refresh(struct job *job, struct directory *d, const int64_t *ids,
                                            size_t n)
 {
@@ -135,7 +135,7 @@ static size_t directory_find_missing(struct directory *d, const int64_t *rooms, 
     return missing;
 }
 
-/* Some at a time, for there may be many. */
+/* Some at a time, since there may be many. */
 static const struct err *refresh_all(struct job *job, struct directory *d, const int64_t *rooms,
                                      size_t n)
 {
@@ -151,7 +151,7 @@ static const struct err *refresh_all(struct job *job, struct directory *d, const
     return e;
 }
 
-/* Those that the newest list did not have. */
+/* Drops entries that are not in the newest list. */
 static void drop_unpublished_reading(struct directory *d, struct arena *a)
 {
     struct entry **gone = arena_alloc_array(a, d->entries.n + 1, sizeof *gone);
@@ -172,8 +172,8 @@ static void drop_unpublished_reading(struct directory *d, struct arena *a)
 
 /* ---- listing ---- */
 
-/* A token names an entry's place in the order: `n` for what comes behind it, `p` for what comes
- * before. */
+/* A token names an entry's place in the order: `n` for the entries after it, `p` for those before.
+ */
 struct token {
     char direction;
     int64_t joined_n, room;
@@ -208,9 +208,9 @@ static int compare_entries(const void *a, const void *b)
     return directory_compare(x->joined_n, x->room, y->joined_n, y->room);
 }
 
-/* What is looked for: as it is, or with a `*` in it. */
+/* The search term, as it is or with a `*` in it. */
 struct wanted {
-    const char *term, *pattern; /* NULL: not that way */
+    const char *term, *pattern; /* one of them is NULL */
 };
 
 static bool directory_is_found(const struct wanted *w, const char *text)
@@ -247,7 +247,7 @@ static bool directory_is_wanted(const struct entry *e, const struct directory_qu
     return !q->room_types;
 }
 
-/* The list is made anew only when rooms or entries have changed. */
+/* The list is sorted again only when rooms or entries have changed. */
 static void sort_reading(struct directory *d, struct arena *a, const int64_t *rooms, size_t n)
 {
     if (!d->is_old && n == d->rooms_n && (!n || memcmp(rooms, d->rooms, n * sizeof *rooms) == 0))
@@ -286,7 +286,7 @@ struct page {
     size_t found, n;
     int64_t rooms[DIRECTORY_PAGE_MAX];
     const char *json[DIRECTORY_PAGE_MAX]; /* in the arena; NULL: still to be read */
-    const char *next, *prev;              /* tokens; NULL: there is no such page */
+    const char *next, *prev;              /* tokens; NULL: no such page */
 };
 
 static const char *token_of(struct arena *a, char direction, const struct entry *e)
@@ -294,7 +294,7 @@ static const char *token_of(struct arena *a, char direction, const struct entry 
     return arena_printf(a, "%c%lld_%lld", direction, (long long)e->joined_n, (long long)e->room);
 }
 
-/* How many fit, from the token on: at least one. */
+/* How many entries fit, from the token on: at least one. */
 static size_t fitting(struct entry *const *entries, size_t from, size_t to, bool back)
 {
     size_t n = 0, bytes = 0;
@@ -335,7 +335,7 @@ static size_t find_in_page(const struct page *p, int64_t room)
     return i;
 }
 
-/* What is too long to be kept. */
+/* Reads the entries that are too long to be kept. */
 static const struct err *read_rest(struct job *job, struct page *p)
 {
     int64_t missing[DIRECTORY_PAGE_MAX];
@@ -369,7 +369,7 @@ static void write_page(struct buf *out, const struct page *p)
     BUF_LIT(out, "{\"chunk\":[");
     for (size_t i = 0; i < p->n; i++) {
         if (!p->json[i])
-            continue; /* it has gone meanwhile */
+            continue; /* the room was unpublished meanwhile */
         buf_add_text(out, any ? "," : "");
         buf_add_text(out, p->json[i]);
         any = true;

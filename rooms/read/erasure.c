@@ -9,14 +9,14 @@
 
 #include <stdatomic.h>
 
-/* ---- who was erased ---- */
+/* ---- erased users ---- */
 
 struct entry {
     int64_t position;
     char user_id[];
 };
 
-/* No user ever leaves it: an erasure cannot be taken back. */
+/* Users are never removed: an erasure cannot be undone. */
 struct erasures {
     struct lock lock;
     struct map users; /* user id -> struct entry */
@@ -104,12 +104,12 @@ const struct err *erasures_find(struct job *job, const char *user_id, int64_t *r
     return NULL;
 }
 
-/* ---- who looks ---- */
+/* ---- onlookers ---- */
 
 struct onlooker {
     struct arena *arena;
     const char *user_id, *server; /* one of them */
-    int64_t room;                 /* whose stays these are; 0: none yet */
+    int64_t room;                 /* the room of `intervals`; 0: none yet */
     const struct join_interval *join_intervals;
     size_t join_intervals_n;
 };
@@ -138,7 +138,7 @@ static const struct err *look_up_join_intervals(struct job *job, struct onlooker
         TRY(join_intervals_of_user(job_tx(job), room, o->user_id, &join_intervals, &n));
     else
         TRY(join_intervals_of_server(job_tx(job), room, o->server, &join_intervals, &n));
-    /* The job's arena may be that of one page, which the onlooker outlives. */
+    /* The job's arena may belong to one page, which the onlooker outlives. */
     struct join_interval *kept = arena_alloc_array(o->arena, n + 1, sizeof *kept);
     memcpy(kept, join_intervals, n * sizeof *kept);
     o->join_intervals = kept;
@@ -147,15 +147,15 @@ static const struct err *look_up_join_intervals(struct job *job, struct onlooker
     return NULL;
 }
 
-/* ---- what is shown ---- */
+/* ---- redacting ---- */
 
 static bool erasure_is_member(const struct event *e)
 {
     return e->state_key && strcmp(e->type, "m.room.member") == 0;
 }
 
-/* Where its sender, or the user that a membership is of, was erased: the earlier one; 0: neither.
- */
+/* The position of the erasure of its sender, or of the user of a member event: the earlier one; 0:
+ * neither. */
 static const struct err *find_erasure(struct job *job, const struct event *e, int64_t *ret)
 {
     int64_t subject = 0;
@@ -167,8 +167,8 @@ static const struct err *find_erasure(struct job *job, const struct event *e, in
     return NULL;
 }
 
-/* Servers and clients act upon these, also upon older ones (state resolution may bring them back).
- */
+/* Servers and clients act upon these, also upon older ones (state resolution may make them current
+ * again). */
 static bool is_acted_upon(const char *type)
 {
     static const char *const types[] = {
@@ -199,8 +199,8 @@ static const struct err *is_setting(struct job *job, const struct stored_event *
     return NULL;
 }
 
-/* Was the onlooker in the room between the event and the erasure? What was said before the event
- * counts as well: the event may be what ended the stay. */
+/* Was the onlooker in the room between the event and the erasure? A membership that the event
+ * itself ended counts, too. */
 static const struct err *erasure_was_there(struct job *job, struct onlooker *o,
                                            const struct stored_event *e, int64_t erased, bool *ret)
 {
@@ -214,7 +214,8 @@ static const struct err *erasure_was_there(struct job *job, struct onlooker *o,
         position = known->position;
     }
     TRY(look_up_join_intervals(job, o, e->room));
-    int64_t until = erased > position ? erased : position; /* of leaving afterwards all are told */
+    /* A leave after the erasure is for all who are members then. */
+    int64_t until = erased > position ? erased : position;
     for (size_t i = 0; i < o->join_intervals_n && !*ret; i++)
         *ret = o->join_intervals[i].from <= until && o->join_intervals[i].to >= position;
     return NULL;

@@ -10,7 +10,7 @@ const struct err *event_by_time_position(struct job *job, struct room *room, int
     const struct stored_event *oldest;
     size_t any;
     TRY(events_page(job_tx(job), room->id, low, high, false, 1, &oldest, &any));
-    low = any ? oldest->position - 1 : high; /* most of what is below the log is empty */
+    low = any ? oldest->position - 1 : high; /* most positions below the log are empty */
     while (low < high) {
         int64_t middle = low + (high - low) / 2;
         const struct stored_event *e;

@@ -3,7 +3,7 @@
 #include "rooms/read/space.h"
 #include "rooms/servers.h"
 
-/* Of one tree; what lies behind is not shown. */
+/* Of one tree; the rest is left out. */
 enum { ROOMS_MAX = 2000, CHILDREN_MAX = 50000 };
 enum { PAGE_BYTES = 4 << 20 }; /* then a page ends */
 
@@ -11,7 +11,7 @@ enum { PAGE_BYTES = 4 << 20 }; /* then a page ends */
 struct waiting {
     const char *room_id;
     int64_t depth;
-    const char *const *via; /* servers that may know it */
+    const char *const *via; /* servers that may know the room */
     size_t via_n;
     struct waiting *next;
 };
@@ -21,16 +21,16 @@ struct hierarchy_walk {
     const struct hierarchy_query *q;
     struct buf *out;
     struct waiting *first;
-    struct map seen;   /* room ids that were visited or wait */
-    struct map answer; /* room id -> what a server that was asked for its parent told of it */
+    struct map seen;   /* ids of rooms that were visited or wait */
+    struct map answer; /* room id -> its RoomSummary from a server that was asked for its parent */
     struct map hidden; /* room ids that such a server called inaccessible */
     int64_t skip;      /* rooms that earlier pages had */
     int64_t visible;   /* so far */
-    size_t children;   /* that were looked at so far */
+    size_t children;   /* read so far */
     bool more;
 };
 
-/* They come before everything that waits already. */
+/* They are visited before all rooms that wait already. */
 static void push_children(struct hierarchy_walk *w, const struct space_child *children, size_t n,
                           int64_t depth)
 {
@@ -49,7 +49,7 @@ static void push_children(struct hierarchy_walk *w, const struct space_child *ch
 
 /* ---- one room ---- */
 
-/* A room as it is shown, wherever the knowledge comes from. */
+/* A room of the reply, ours or another server's. */
 struct shown {
     const json_t *summary; /* NULL: the user may not see it */
     const struct space_child *children;
@@ -69,7 +69,7 @@ static const struct err *look_at_ours(struct hierarchy_walk *w, struct room *roo
     return space_children(w->job, room, &summary, w->q->suggested_only, &ret->children, &ret->n);
 }
 
-/* What was learnt about the children of a room that another server told of. */
+/* Keeps what another server's answer about a room has on its children. */
 static void remember_children(struct hierarchy_walk *w, const struct space_answer *answer)
 {
     for (size_t i = 0; i < json_array_size(answer->children); i++) {
@@ -91,9 +91,9 @@ static bool hierarchy_is_space(const json_t *summary)
     return type && strcmp(type, "m.space") == 0;
 }
 
-/* Who was asked for a room has told of its children, too: enough for those that are no spaces. When
- * no more may be asked, the page ends here, unless it would be empty: the next one would be, too.
- */
+/* An answer about a room has summaries of its children, too, which suffice for children that are no
+ * spaces. When no more servers may be asked, the page ends here, unless it would be empty, as the
+ * next one would be, too. */
 static const struct err *hierarchy_ask_for_summary(struct hierarchy_walk *w,
                                                    const struct waiting *at, const json_t **ret)
 {

@@ -34,7 +34,7 @@ static const struct err *remove_redacted(struct job *job, const struct stored_ev
     return id.p ? search_index_remove(job_tx(job), id) : NULL;
 }
 
-/* What was said by users who are erased is forgotten. */
+/* Indexes events, without those of erased users. */
 static const struct err *read_search_index_put(struct job *job, const struct stored_event *events,
                                                size_t n)
 {
@@ -52,7 +52,7 @@ static const struct err *read_search_index_put(struct job *job, const struct sto
     return rows_n ? search_index_put(job_tx(job), rows, rows_n) : NULL;
 }
 
-/* Onward along the log. */
+/* Indexes a page of the log. */
 static const struct err *index_page(struct job *job, bool *ret_more)
 {
     struct tx *tx = job_tx(job);
@@ -73,7 +73,7 @@ static const struct err *index_page(struct job *job, bool *ret_more)
     return search_cursor_set(tx, &c);
 }
 
-/* A piece of the oldest stretch that the log does not name. */
+/* Indexes a part of the oldest range of history. */
 static const struct err *range_page(struct job *job, bool *ret_more)
 {
     struct tx *tx = job_tx(job);
@@ -94,7 +94,7 @@ static const struct err *range_page(struct job *job, bool *ret_more)
     return search_range_done(tx, &r, r.last);
 }
 
-/* Back over what is indexed in an older form. */
+/* Indexes a page of events again that have an older form, newest first. */
 static const struct err *remake_page(struct job *job, bool *ret_more)
 {
     struct tx *tx = job_tx(job);
@@ -112,7 +112,7 @@ static const struct err *remake_page(struct job *job, bool *ret_more)
     return search_cursor_set(tx, &c);
 }
 
-/* The number goes up when words are made otherwise. */
+/* The number is increased when words are formed differently. */
 static const char *form_of(struct arena *a, const struct config_list *languages)
 {
     buf_auto struct buf form = {0};
@@ -122,7 +122,7 @@ static const char *form_of(struct arena *a, const struct config_list *languages)
     return str_dup(a, buf_str(&form));
 }
 
-/* Once, when the server starts: an index of another form is to be made anew. */
+/* Once, when the server starts: marks an index of another form for rebuilding. */
 static const struct err *adopt(struct job *job, bool *ret_more)
 {
     struct search_cursor c;
@@ -176,11 +176,11 @@ struct search_indexer {
     struct node *node;
     pthread_t thread;
     bool running;
-    /* The thread's own: the form of the index is ours, all of it is, all names are folded that are
-     * not behind names_after. */
+    /* Used by the thread only: new entries have our form; all entries have; all names up to
+     * names_after are folded. */
     bool adopted, remade, names_folded;
     int64_t names_after;
-    atomic_bool behind;  /* something was said that is not indexed */
+    atomic_bool behind;  /* there are events to index */
     atomic_bool forgets; /* erased users are to be forgotten */
     struct lock lock;
     pthread_cond_t wake;
@@ -210,7 +210,7 @@ static void search_index_wait_locked(struct search_indexer *x, int ms)
         lock_wait_until(&x->lock, &x->wake, until);
 }
 
-/* Display names of profiles from before they were folded, or that an older version has written. */
+/* Folds display names of profiles that are not folded, or were by an older version. */
 static const struct err *fold_names(struct search_indexer *x)
 {
     arena_auto struct arena *a = arena_create();
@@ -223,7 +223,7 @@ static const struct err *fold_names(struct search_indexer *x)
     return e;
 }
 
-/* A page of what older versions have left. */
+/* Rewrites a page of older versions' data. */
 static const struct err *search_index_renew(struct search_indexer *x)
 {
     if (!x->names_folded)
@@ -234,8 +234,7 @@ static const struct err *search_index_renew(struct search_indexer *x)
     return NULL;
 }
 
-/* What is said in the log and beside it first, then what is to be forgotten, then what is of an
- * older form. */
+/* First the log and history, then erased users, then entries of an older form. */
 static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
 {
     bool adopting, index = true, ranges = true, forget = atomic_exchange(&x->forgets, false);
@@ -258,7 +257,7 @@ static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
     return NULL;
 }
 
-/* How long to rest after it. */
+/* Returns the time to rest after it. */
 static int search_index_follow(struct search_indexer *x)
 {
     bool more = true;
@@ -269,7 +268,7 @@ static int search_index_follow(struct search_indexer *x)
     if (e) {
         atomic_store(&x->forgets, true);
         atomic_store(&x->behind, true);
-        log_err(LOG_WARN, "the search index does not follow; it will be tried again", e);
+        log_err(LOG_WARN, "the search index cannot follow the log; it will try again", e);
     }
     return e ? RETRY_MS : x->remade ? IDLE_MS : REMAKE_MS;
 }
@@ -296,7 +295,7 @@ struct search_indexer *search_indexer_create(struct node *node)
     x->node = node;
     lock_init(&x->lock, RANK_LEAF);
     cond_init(&x->wake);
-    atomic_init(&x->forgets, true); /* what a stop interrupted goes on */
+    atomic_init(&x->forgets, true); /* continues what a stop interrupted */
     feed_listen(node->feed, search_index_hear, x);
     return x;
 }

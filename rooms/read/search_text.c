@@ -4,9 +4,9 @@
 #include "matrix/json_scan.h"
 #include "storage/db/intern.h"
 
-/* ---- what of an event is looked at ---- */
+/* ---- the text of an event ---- */
 
-/* The text/plain representation in m.topic, NULL when there is none. */
+/* The text/plain representation in m.topic; NULL: none. */
 static const char *plain_topic(struct arena *a, struct str content)
 {
     struct str list = json_scan_path(content, "m.topic", "m.text", NULL);
@@ -33,7 +33,7 @@ static const char *topic_of(struct arena *a, struct str content)
     return arena_printf(a, "%s\n%s", topic, plain);
 }
 
-/* A file is found by its name too where the body is its caption. */
+/* The text of a file whose body is a caption includes its name. */
 static const char *search_text_body_of(struct arena *a, struct str content)
 {
     const char *body = json_scan_string(a, json_scan_get(content, "body"));
@@ -72,7 +72,7 @@ struct text_words {
     size_t n;
 };
 
-/* The words of those events that have any. */
+/* The words of the events that have any. */
 static const struct text_words *split(struct arena *a, const struct stored_event *const *events,
                                       size_t n, size_t *ret_n)
 {
@@ -90,7 +90,8 @@ static const struct text_words *split(struct arena *a, const struct stored_event
     return texts;
 }
 
-/* A stem begins as its word does: only words that begin as one of the term's may match it. */
+/* A stem has the same beginning as its word: only words that begin like one of the term may match
+ * it. */
 static bool may_match(const struct search_terms *terms, const struct word *w)
 {
     enum { SAME = 2 };
@@ -103,7 +104,8 @@ static bool may_match(const struct search_terms *terms, const struct word *w)
     return false;
 }
 
-/* The words, and the stems of those that terms may match (NULL: of all) and of the terms. */
+/* The words of the events, and the stems of those that may match terms (NULL: of all) and of the
+ * terms. */
 static const struct err *split_with_stems(struct tx *tx, const struct config_list *languages,
                                           const struct search_terms *terms,
                                           const struct stored_event *const *events, size_t n,
@@ -145,7 +147,7 @@ const struct err *search_text_rows(struct tx *tx, const struct config_list *lang
     return NULL;
 }
 
-/* ---- for those who have found it ---- */
+/* ---- highlights ---- */
 
 struct highlights {
     struct map seen;
@@ -159,7 +161,7 @@ static void search_text_add_highlights(struct highlights *h, const struct search
 {
     for (size_t i = 0; i < text->n && h->n < SEARCH_HIGHLIGHTS_MAX; i++) {
         const struct word *w = &text->words[i];
-        /* Of a run it is the pair that was found, not all that is written there. */
+        /* In a run the pair has matched, not the whole run. */
         struct str word = w->kind == WORD_WHOLE ? w->written : w->folded;
         if (map_get(&h->seen, word) || !search_terms_match(terms, stems, w))
             continue;

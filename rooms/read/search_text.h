@@ -1,4 +1,4 @@
-/* What of an event a search looks at, and which of its words were found. */
+/* The searched text of an event, and the words in it that matched. */
 #ifndef ROOMS_READ_SEARCH_TEXT_H
 #define ROOMS_READ_SEARCH_TEXT_H
 
@@ -9,17 +9,17 @@ struct search_text {
     enum search_key key;
     struct str text;
 };
-/* False when the event has nothing to be found by. */
+/* False if the event has no text. */
 bool search_text_of(struct arena *a, const struct stored_event *e, struct search_text *ret);
 
-/* The rows of the index for these events, of those that have one. */
+/* The rows of the index for those of these events that have a text. */
 const struct err *search_text_rows(struct tx *tx, const struct config_list *languages,
                                    const struct stored_event *const *events, size_t n,
                                    const struct search_row **ret, size_t *ret_n);
 
 enum { SEARCH_HIGHLIGHTS_MAX = 100 };
 
-/* The words of these events that a term has found, as they stand there. */
+/* The words of these events that match a term, as written there. */
 const struct err *search_text_highlights(struct tx *tx, const struct config_list *languages,
                                          const struct search_terms *terms,
                                          const struct stored_event *const *events, size_t n,

@@ -4,11 +4,11 @@
 #include "rooms/read/aggregate.h"
 #include "storage/rooms/room_state.h"
 
-/* What `unsigned` says besides the event's own columns, looked up for a whole page at once. */
+/* The parts of `unsigned` besides the event's own columns, looked up for a whole page at once. */
 struct extras {
     struct visibility visibility;
     struct str *relations;                 /* m.relations of each event; p NULL: none */
-    const struct stored_event *redactions; /* that took something from events of the page */
+    const struct stored_event *redactions; /* of events of the page */
     size_t redactions_n;
     const struct replaced_event *replaced; /* by state events of the page */
     size_t replaced_n;
@@ -72,7 +72,7 @@ static const struct stored_event *find_replaced(const struct extras *x,
 /* event_format "federation": the PDU without its own `unsigned`. */
 static void add_pdu(struct buf *out, const struct event *e)
 {
-    static const char key[] = ",\"unsigned\":"; /* never the first member of canonical JSON */
+    static const char key[] = ",\"unsigned\":"; /* never the first key of canonical JSON */
     struct str pdu = e->json, theirs = json_scan_get(pdu, "unsigned");
     if (theirs.p) {
         buf_add(out, pdu.p, (size_t)(theirs.p - pdu.p) - (sizeof key - 1));
@@ -82,7 +82,7 @@ static void add_pdu(struct buf *out, const struct event *e)
     buf_add(out, pdu.p, pdu.n - 1);
 }
 
-/* Everything but `unsigned` and the closing brace. */
+/* Everything except `unsigned` and the closing brace. */
 static void begin_event(struct buf *out, const struct viewer *v, const struct event *e)
 {
     if (v->fields && v->fields->format_federation)

@@ -1,6 +1,6 @@
-/* Showing events to a user: the client format with its `unsigned` (client-server-api, "Room event
- * format"), bundled aggregations included. Used by everything that returns events: /sync,
- * /messages, /context, /event, /relations, /search. */
+/* Events in the client format with `unsigned` (client-server-api, "Room event format") and bundled
+ * aggregations, for one viewer. Used by everything that returns events: /sync, /messages, /context,
+ * /event, /relations, /search. */
 #ifndef ROOMS_READ_SERIALIZE_H
 #define ROOMS_READ_SERIALIZE_H
 
@@ -11,22 +11,22 @@
 struct viewer {
     int64_t user;
     const char *user_id;
-    int64_t device;              /* devices.id: sees its own transaction ids; 0: none */
+    int64_t device;              /* devices.id: gets its own transaction ids; 0: none */
     int64_t now_ms;              /* for unsigned.age */
     bool with_room_id;           /* false inside /sync */
     const struct filter *fields; /* event_fields and event_format; NULL: all, as for clients */
-    struct onlooker *onlooker;   /* the user's eyes: what erased users said is not for all */
+    struct onlooker *onlooker;   /* for events of erased users */
 };
 
-/* What the caller knows of an event beyond struct stored_event. */
+/* What the caller knows of an event besides struct stored_event. */
 enum relations_known {
-    RELATIONS_UNKNOWN, /* look in the database whether others relate to these events */
-    RELATIONS_NONE     /* known to have no children: nothing is looked up */
+    RELATIONS_UNKNOWN, /* children are looked up in the database */
+    RELATIONS_NONE     /* the events have no children: nothing is looked up */
 };
 
 /* Writes events of one room, separated by commas, in the given order. Their aggregations and
- * redactions are looked up for all of them together, in a number of round trips that does not
- * depend on theirs. */
+ * redactions are looked up together, in a number of round trips that does not depend on the number
+ * of events. */
 const struct err *serialize_events(struct job *job, const struct viewer *v,
                                    const struct stored_event *const *events, size_t n,
                                    enum relations_known known, struct buf *out);
@@ -36,7 +36,7 @@ const struct err *serialize_events(struct job *job, const struct viewer *v,
 void serialize_related_event(const struct viewer *v, const struct visibility *visibility,
                              const struct stored_event *e, struct str relations, struct buf *out);
 
-/* The event as the viewer may see it: for those who show parts of its content. */
+/* The event as the viewer may see it, for callers that use parts of its content. */
 const struct err *viewer_event(struct job *job, const struct viewer *v,
                                const struct stored_event *e, const struct event **ret);
 

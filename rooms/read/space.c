@@ -29,7 +29,7 @@ static void space_read_via(const json_t *via, struct space_child *child)
     }
 }
 
-/* False: it is no child. */
+/* False: not a valid child. */
 static bool read_child(const char *room_id, const json_t *content, int64_t ts, bool suggested_only,
                        struct space_child *ret)
 {
@@ -84,7 +84,7 @@ const struct err *space_children(struct job *job, struct room *room, const struc
     return NULL;
 }
 
-/* ---- told by another server ---- */
+/* ---- from another server ---- */
 
 static bool space_write_child(struct arena *a, const json_t *event, struct str *ret)
 {

@@ -1,4 +1,4 @@
-/* What a space shows of itself: its summary and its children (client-server-api, "Spaces"). */
+/* The summary and the children of a space (client-server-api, "Spaces"). */
 #ifndef ROOMS_READ_SPACE_H
 #define ROOMS_READ_SPACE_H
 
@@ -9,21 +9,21 @@ enum { SPACE_VIA_MAX = 5, SPACE_CHILDREN_MAX = 1000 };
 /* A valid m.space.child. */
 struct space_child {
     const char *room_id;
-    const char *order; /* NULL: has none that is valid */
+    const char *order; /* NULL: no valid one */
     int64_t ts;
     const char *via[SPACE_VIA_MAX]; /* servers to ask */
     size_t via_n;
     const struct event *event; /* ours, in memory */
-    struct str shown;          /* else the stripped event with origin_server_ts, JSON */
+    struct str shown; /* if `event` is NULL: the stripped event with origin_server_ts, JSON */
 };
 
-/* Of a room that we are in, in the order that the specification wants; none when it is no space. In
- * the arena. */
+/* The children of a room that we are in, in the order of the specification; none if it is no space.
+ * In the arena. */
 const struct err *space_children(struct job *job, struct room *room, const struct room_summary *s,
                                  bool suggested_only, const struct space_child **ret,
                                  size_t *ret_n);
 
-/* The same from children_state as another server tells it; what is malformed is left out. */
+/* The same from another server's children_state; malformed ones are left out. */
 void space_children_of_answer(struct job *job, const json_t *children_state, bool suggested_only,
                               const struct space_child **ret, size_t *ret_n);
 

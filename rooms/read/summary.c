@@ -7,7 +7,7 @@
 #include "storage/rooms/events.h"
 #include "storage/rooms/public_rooms.h"
 
-/* An empty text is as good as none. */
+/* An empty text counts as none. */
 static const struct err *summary_read_text(struct job *job, struct room *room, const char *type,
                                            const char *key, const char **ret)
 {
@@ -133,7 +133,7 @@ const struct err *room_summaries_read(struct job *job, const int64_t *ids, size_
     return NULL;
 }
 
-/* ---- as it is shown ---- */
+/* ---- JSON ---- */
 
 static void summary_set_text(json_t *o, const char *key, const char *text)
 {
@@ -173,7 +173,7 @@ json_t *room_summary_whole(const struct room_summary *s)
 
 /* ---- who may see it ---- */
 
-/* May anybody come in, or ask to be let in? */
+/* May all users join or knock? */
 static bool is_open(const struct room *room, const struct room_summary *s)
 {
     return is_rule(s, "public") || (is_rule(s, "knock") && room->version->knock) ||

@@ -1,5 +1,5 @@
-/* What may be said of a room to people outside of it (client-server-api, definitions RoomSummary
- * and PublishedRoomsChunk): for the directory, room summaries and space hierarchies. */
+/* What users outside of a room may know of it (client-server-api, definitions RoomSummary and
+ * PublishedRoomsChunk): for the directory, room summaries and space hierarchies. */
 #ifndef ROOMS_READ_SUMMARY_H
 #define ROOMS_READ_SUMMARY_H
 
@@ -9,7 +9,7 @@ struct room_summary {
     const char *room_id, *room_version;
     const char *name, *topic, *avatar_url, *canonical_alias, *room_type, *encryption; /* or NULL */
     const char *join_rule;
-    const json_t *allow; /* of a restricted room: its conditions; else NULL */
+    const json_t *allow; /* of a restricted room: its `allow` conditions; else NULL */
     int64_t joined_n;
     bool world_readable, guest_can_join;
 };
@@ -17,8 +17,8 @@ struct room_summary {
 /* Everything lives as long as the job's arena. */
 const struct err *room_summary_read(struct job *job, struct room *room, struct room_summary *ret);
 
-/* What a PublishedRoomsChunk needs, of many rooms and without loading them: those that there are,
- * by their numbers (ret_rooms, rooms.id). */
+/* What a PublishedRoomsChunk needs, for many rooms and without loading them: those that exist,
+ * sorted by rooms.id (ret_rooms). */
 const struct err *room_summaries_read(struct job *job, const int64_t *ids, size_t n,
                                       const int64_t **ret_rooms, struct room_summary **ret,
                                       size_t *ret_n);
@@ -27,14 +27,15 @@ const struct err *room_summaries_read(struct job *job, const int64_t *ids, size_
 json_t *room_summary_chunk(const struct room_summary *s);
 json_t *room_summary_whole(const struct room_summary *s);
 
-/* May the user see it? Members, those who may join or knock, and everybody if the room is
- * world-readable. user 0: one who is not signed in. */
+/* May the user see it? True for members, for users who may join or knock, and for all users if the
+ * room is world-readable. user 0: not signed in. */
 const struct err *room_summary_may_see(struct job *job, struct room *room,
                                        const struct room_summary *s, int64_t user, bool *ret);
-/* The same of a room that we are not in, by the RoomSummary that another server told. */
+/* The same for a room that we are not in, by the RoomSummary of another server. */
 const struct err *remote_summary_may_see(struct job *job, const json_t *summary, int64_t user,
                                          bool *ret);
-/* May users of that server see it or come in, by what can be known of all of them together? */
+/* May users of that server see or join it, as far as that can be decided for all of them together?
+ */
 const struct err *room_summary_may_serve(struct job *job, struct room *room,
                                          const struct room_summary *s, const char *server,
                                          bool *ret);

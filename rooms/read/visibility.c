@@ -4,14 +4,14 @@
 #include "storage/db/intern.h"
 #include "storage/rooms/room_state.h"
 
-/* From the loosest to the tightest. */
+/* From the least to the most restrictive. */
 enum history { WORLD_READABLE, SHARED, INVITED, JOINED };
 
 static enum history history_of(const struct event *e)
 {
     const char *text = e ? json_text(event_content(e), "history_visibility") : NULL;
     if (!text)
-        return SHARED; /* the spec's default, also for values it does not know */
+        return SHARED; /* the default of the specification, also for unknown values */
     return strcmp(text, "world_readable") == 0 ? WORLD_READABLE
            : strcmp(text, "invited") == 0      ? INVITED
            : strcmp(text, "joined") == 0       ? JOINED
@@ -51,8 +51,8 @@ static bool joins_after(const struct visibility *s, int64_t position)
     return false;
 }
 
-/* The five rules. For the events that change the history visibility or the user's membership, the
- * looser of before and after counts. */
+/* The five rules. For events that change the history visibility or the user's membership, the less
+ * restrictive of before and after counts. */
 bool visibility_allows(const struct visibility *s, int64_t position)
 {
     if (s->all)
@@ -67,7 +67,7 @@ bool visibility_allows(const struct visibility *s, int64_t position)
         return true;
     if (visible == INVITED && (was == MEMBERSHIP_INVITE || is == MEMBERSHIP_INVITE))
         return true;
-    /* One's own leaving, and being banned or turned down, is always shown. */
+    /* The user's own leave, ban or refused knock is always visible. */
     return is != was && was != MEMBERSHIP_NONE;
 }
 
@@ -80,8 +80,8 @@ static int64_t oldest_of(const struct stored_event *const *events, size_t n)
     return oldest;
 }
 
-/* The usual case, known from memory: the user is joined, and either has been since before the
- * oldest of the events, or the room has shared its history all along. */
+/* The usual case, from memory: the user is joined, and either has been since before the oldest of
+ * the events, or the history has always been shared. */
 static bool all_is_visible(const struct visibility *s, const struct event *history, int64_t changed,
                            int64_t from)
 {
@@ -113,7 +113,7 @@ const struct err *visibility_open(struct job *job, struct room *room, int64_t us
     return NULL;
 }
 
-/* In history that was fetched later the intervals say nothing: the state at each event does. */
+/* For history that was fetched later the state at each event decides, since it has no intervals. */
 static const struct err *may_see_old(struct job *job, struct room *room, const struct visibility *s,
                                      const char *user_id, const struct stored_event *e, bool *ret)
 {

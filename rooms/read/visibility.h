@@ -1,14 +1,14 @@
-/* Who may see which event (client-server-api, "Room history visibility"). */
+/* Which events a user may see (client-server-api, "Room history visibility"). */
 #ifndef ROOMS_READ_VISIBILITY_H
 #define ROOMS_READ_VISIBILITY_H
 
 #include "rooms/room.h"
 #include "storage/rooms/events.h"
 
-/* What decides over time what one user sees of one room: from memory while nothing relevant
- * changed, otherwise read once from the intervals of history visibility and membership. */
+/* What one user may see of one room over time: from memory while nothing relevant changed,
+ * otherwise read once from the intervals of history visibility and membership. */
 struct visibility {
-    bool all;               /* everything is visible, from where it was opened */
+    bool all;               /* everything is visible, from the position of visibility_open on */
     struct room_member now; /* the user's membership */
     int64_t end;            /* nothing after this position is visible */
     const struct stored_event *history, *members; /* as state, oldest first; unless known from `now`
@@ -21,16 +21,16 @@ const struct err *visibility_open(struct job *job, struct room *room, int64_t us
                                   const char *user_id, int64_t from, struct visibility *ret);
 /* May the user see the event at this position, as far as history visibility goes? */
 bool visibility_allows(const struct visibility *s, int64_t position);
-/* The user's membership when the event at this position had happened. */
+/* The user's membership after the event at this position. */
 enum membership visibility_membership(const struct visibility *s, int64_t position);
 
-/* May the user read anything of the room (joined, has left, or the room is world-readable)? Not who
- * is banned from it. M_FORBIDDEN if not. */
+/* M_FORBIDDEN unless the user may read anything of the room: they are joined, or have left without
+ * a ban, or the room is world-readable. */
 const struct err *visibility_need_room(struct job *job, struct room *room, int64_t user);
 
 /* Of these events of one room (any order), sets ret_visible[i] for those the user may see: by the
  * history visibility and the user's membership at each event, and the user's ignore list (not for
- * state events). Redactions that are not applied are for no user. */
+ * state events). Redactions that are not applied are visible to no user. */
 const struct err *visibility_filter(struct job *job, struct room *room, int64_t user,
                                     const char *user_id, const struct stored_event *const *events,
                                     size_t n, bool *ret_visible);
@@ -41,7 +41,7 @@ const struct err *visibility_may_see(struct job *job, struct room *room, int64_t
 
 /* The user's ignored users, cached; a set of user id text. NULL when there are none. */
 const struct err *ignored_users(struct job *job, int64_t user, const struct map **ret);
-/* The users.id of those of them that are known here at all. */
+/* The users.id of those of them that have one. */
 const struct err *ignored_user_ids(struct job *job, int64_t user, const int64_t **ret,
                                    size_t *ret_n);
 

@@ -20,7 +20,7 @@ bool walk_filter_matches(struct arena *a, const struct event_filter *f, const st
                              });
 }
 
-/* related_by_senders, related_by_rel_types: clears what has no such children. */
+/* related_by_senders, related_by_rel_types: drops events without such children. */
 static const struct err *keep_related(struct job *job, const struct event_filter *f,
                                       const struct stored_event *events, size_t n, bool *wanted)
 {
@@ -44,7 +44,7 @@ static const struct err *keep_related(struct job *job, const struct event_filter
     return NULL;
 }
 
-/* Which events of the page the user may see and asked for. */
+/* Chooses the events of the page that the user may see and that match the filter. */
 static const struct err *walk_choose(struct job *job, const struct room_walk *w,
                                      const struct stored_event *events, size_t n, bool *ret_wanted)
 {
@@ -65,7 +65,7 @@ static int64_t place_behind(const struct room_walk *w, const struct stored_event
     return w->backwards ? e->position - 1 : e->position;
 }
 
-/* One page from where the walk stands; ret_n: how many events were looked at. */
+/* Reads the next page; ret_n: how many events were read. */
 static const struct err *walk_page(struct job *job, const struct room_walk *w, size_t page,
                                    struct walked *walked, size_t *ret_n)
 {
@@ -106,9 +106,9 @@ const struct err *walk_room(struct job *job, const struct room_walk *w, struct w
                         &visibility));
     walked.is_live = !w->backwards && visibility.end == VALID_FOREVER;
     if (w->backwards && visibility.end < walked.place)
-        walked.place = visibility.end; /* one who left need not walk back over what came later */
+        walked.place = visibility.end; /* a user who left need not walk back over later events */
     for (size_t scanned = 0, n; walked.n < w->limit && scanned < SCAN_MAX; scanned += n) {
-        /* One more than is missing tells whether there is more. */
+        /* One more than needed, to learn whether there is more. */
         size_t page = w->limit - walked.n + 1;
         page = page > PAGE_MAX ? PAGE_MAX : w->filter && page < PAGE_MIN ? PAGE_MIN : page;
         TRY(walk_page(job, w, page, &walked, &n));

@@ -1,8 +1,9 @@
-/* Walking a room's timeline in one direction as a user sees it, event by event through a filter:
- * /messages, /context and alike.
+/* Walking a room's timeline in one direction as a user sees it, through a filter: for /messages,
+ * /context and others.
  *
- * A place in the timeline is a position p of the log: between the event there and the next one.
- * Back from p come the events at positions <= p, onward those at > p. */
+ * A place in the timeline is a position p of the log: between the event there and the next one. A
+ * walk backwards from p returns the events at positions <= p, one forwards those at positions > p.
+ */
 #ifndef ROOMS_READ_WALK_H
 #define ROOMS_READ_WALK_H
 
@@ -10,7 +11,7 @@
 #include "storage/rooms/events.h"
 #include "storage/rooms/relations.h"
 
-/* Before everything that is here: history that was fetched from other servers lies below zero. */
+/* Before all events: history that was fetched from other servers has negative positions. */
 #define WALK_START EVENT_OFF_TIMELINE_MAX
 
 struct room_walk {
@@ -26,15 +27,15 @@ struct room_walk {
 struct walked {
     const struct stored_event **events; /* in the order of the walk */
     size_t n;
-    int64_t place; /* where the walk stopped: to go on from there */
+    int64_t place; /* where the walk stopped, to continue from there */
     bool more;     /* there may be more; false: the end was reached */
-    bool is_live;  /* onward, and the viewer will see what comes next */
+    bool is_live;  /* forwards, and the viewer will see new events */
 };
 
-/* Looks at a bounded number of events: with a filter that few pass, it stops before the limit. */
+/* Reads a bounded number of events: with a filter that matches few, it stops before the limit. */
 const struct err *walk_room(struct job *job, const struct room_walk *w, struct walked *ret);
 
-/* Does the filter let this event through, as far as the event itself tells (not related_by_…)? */
+/* Does the filter match this event, without regard to its children (related_by_…)? */
 bool walk_filter_matches(struct arena *a, const struct event_filter *f, const struct event *e);
 
 #endif

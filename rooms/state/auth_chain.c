@@ -9,8 +9,8 @@ enum {
     LOAD_AT_ONCE = 20000
 };
 
-/* A breadth-first walk, a wave of ids at a time; what is deeper than some waves is found by the
- * database in one. */
+/* A breadth-first walk, a wave of ids at a time; after some waves the database finds the rest in
+ * one query. */
 struct chain_walk {
     struct arena *arena;
     struct lookup *lookup;
@@ -64,7 +64,7 @@ static const struct err *walk_wave(struct chain_walk *w, const char *const *ids,
     return NULL;
 }
 
-/* What the next wave would lead to. */
+/* The rest of the chain, from the next wave on. */
 static const struct err *walk_rest(struct chain_walk *w, struct room *room)
 {
     const char *const *ids;

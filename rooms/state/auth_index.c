@@ -7,19 +7,19 @@
 enum {
     SHARE = 8, /* of the budget of all caches */
     BYTES_MIN = 4 << 20,
-    PAGE = 4096, /* nodes that are loaded first; then more and more */
+    PAGE = 4096, /* nodes that are loaded first; later pages are larger */
     PAGE_MAX = 1 << 20,
-    EVENTS_BYTES = 4 << 20, /* of events that one room keeps */
+    EVENTS_BYTES = 4 << 20, /* of the events kept for one room */
     NUMBERS_BYTES = 4 << 20,
     MAP_BYTES = 2 * sizeof(struct map_slot)
 };
 
 struct auth_indexes {
     struct lock lock;
-    struct map rooms; /* rooms.id -> struct auth_index that no job has */
+    struct map rooms; /* rooms.id -> struct auth_index that no job uses */
     struct auth_index *newest, *oldest;
     size_t bytes, bytes_max;
-    uint64_t epoch; /* grows whenever something that was remembered is not so any more */
+    uint64_t epoch; /* grows when cached data become wrong */
     int64_t loads, hits;
 };
 
@@ -32,7 +32,7 @@ static size_t auth_index_bytes_of(const struct auth_index *x)
 
 static size_t bytes_of_event(const struct event *e)
 {
-    return sizeof *e + 4 * e->json.n + MAP_BYTES; /* with its content as a tree */
+    return sizeof *e + 4 * e->json.n + MAP_BYTES; /* including its content as a tree */
 }
 
 static void forget_numbers(struct auth_index *x)
@@ -110,7 +110,7 @@ void auth_index_keep(struct auth_index *x, const struct known_event *e, uint32_t
     kept->node = node ? node : kept->node;
 }
 
-/* What one room keeps beside its graph is bounded: it begins anew. */
+/* Drops the data besides the graph when they exceed the bound. */
 static void auth_index_trim(struct auth_index *x)
 {
     map_finish(&x->extra);
@@ -120,7 +120,7 @@ static void auth_index_trim(struct auth_index *x)
         forget_events(x);
     if (x->numbers_bytes <= NUMBERS_BYTES)
         return;
-    if (x->known_n > x->stored_n) { /* the pending ones are found again, and what is CURRENT */
+    if (x->known_n > x->stored_n) { /* pending and CURRENT nodes are found again */
         auth_graph_cut(&x->graph, x->stored_n);
         for (uint32_t node = 1; node <= x->stored_n; node++)
             x->graph.nodes[node].flags = 0;
@@ -147,7 +147,7 @@ static const struct err *auth_index_load(struct auth_graph *g, uint32_t node)
     size_t loaded = g->n + 1 - g->from, more = 3 * loaded;
     more = more < PAGE ? PAGE : more > PAGE_MAX ? PAGE_MAX : more;
     uint32_t to = g->from - 1, from = to > more ? to - (uint32_t)more : 0;
-    arena_auto struct arena *a = arena_create(); /* much comes through it */
+    arena_auto struct arena *a = arena_create(); /* for large results */
     struct arena *was = x->job->arena;
     job_use_arena(x->job, a);
     const struct err *e = auth_nodes_page(job_tx(x->job), x->room_id, from, to, auth_index_fill, x);
@@ -161,7 +161,7 @@ static const struct err *auth_index_make(struct job *job, struct room *room,
     uint32_t newest;
     bool lacks, came;
     TRY(auth_nodes_newest(job_tx(job), room->id, &newest, &lacks, &came));
-    if (came) { /* the numbers would not be in order */
+    if (came) { /* numbers must be in order */
         TRY(auth_nodes_drop(job_tx(job), room->id));
         newest = 0;
         lacks = false;
@@ -220,7 +220,7 @@ static void give(struct auth_indexes *all, struct auth_index *x)
     }
 }
 
-/* Where nodes lack auth events that have come since, the numbers are made anew. */
+/* Assigns the numbers again if nodes lacked auth events that have been stored since. */
 static const struct err *auth_index_renew(struct job *job, struct room *room, struct auth_index **x)
 {
     uint32_t newest;
@@ -277,7 +277,7 @@ void auth_indexes_forget(struct auth_indexes *all, int64_t room)
         auth_index_unlink_locked(all, x);
         auth_index_destroy(x);
     } else {
-        all->epoch++; /* a job may have it */
+        all->epoch++; /* a job may be using it */
     }
 }
 
@@ -301,7 +301,7 @@ static void auth_index_on_changes(void *ctx, const struct change *changes, size_
 {
     struct auth_indexes *all = ctx;
     if (n)
-        return; /* auth_index_find asks what has changed */
+        return; /* auth_index_find reads the changes */
     LOCKED(&all->lock);
     all->epoch++;
     while (all->newest) {

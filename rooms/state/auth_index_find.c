@@ -1,5 +1,5 @@
-/* Giving auth events their numbers: those that have none yet are found in one walk by the database,
- * put in order, and stored. */
+/* Numbering auth events: those without a number are found in one walk by the database, put in
+ * order, and stored. */
 #include "rooms/state/auth_index.h"
 
 #include "base/mem.h"
@@ -9,18 +9,17 @@
 enum {
     FIND_AT_ONCE = 20000,
     HISTORY_AT_ONCE = 20000,
-    HISTORY_MAX = 200 * 1000, /* what is beyond is found by its ids */
+    HISTORY_MAX = 200 * 1000, /* further events are found by their ids */
     WRITE_AT_ONCE = 20000,
-    PENDING_MAX =
-        32, /* new numbers that may wait to be stored: they are found again if they are lost */
-    FRESH_MAX = 2000 * 1000, /* no room has so many; each takes 300 bytes meanwhile */
+    PENDING_MAX = 32, /* new numbers that may be unsaved: they are found again if they are lost */
+    FRESH_MAX = 2000 * 1000, /* more than any room has; each takes 300 bytes for the time */
 };
 
 /* An event without a number. */
 struct fresh {
     struct str id;
     const struct str *auth;
-    size_t auth_n, next; /* next: of auth, while it is on the stack */
+    size_t auth_n, next; /* next: index in auth, while it is on the stack */
     bool is_power, is_extra, is_missing, on_stack;
     uint32_t node;
 };
@@ -28,10 +27,10 @@ struct fresh {
 struct discovery {
     struct auth_index *x;
     struct arena *arena;    /* the job's, until the end of the discovery */
-    struct arena *outlives; /* the job's own: what x->extra keeps */
+    struct arena *outlives; /* the job's own, for x->extra */
     struct map found;       /* event id -> struct fresh */
-    struct map history;     /* the same of events that may be wanted, read before */
-    struct fresh **fresh;   /* that have an event */
+    struct map history;     /* the same for events that were read ahead */
+    struct fresh **fresh;   /* whose event is known */
     size_t fresh_n, fresh_cap, extra_n;
 };
 
@@ -77,7 +76,7 @@ static void auth_index_find_describe(struct discovery *d, struct fresh *f, const
     f->is_power = e->state_key && !*e->state_key && strcmp(e->type, "m.room.power_levels") == 0;
 }
 
-/* An event that is not stored may be one that is being taken in. */
+/* An event that is not stored may be one of the intake. */
 static void add_unstored(struct discovery *d, struct fresh *f)
 {
     const char *id = event_id_from_bytes(d->arena, d->x->room->version, f->id);
@@ -88,7 +87,7 @@ static void add_unstored(struct discovery *d, struct fresh *f)
         auth_index_find_describe(d, f, known->e.event);
 }
 
-/* Those of which the lookup has all that there is to know need no query; ret: the others. */
+/* Takes the events that are complete in the lookup, without a query; ret: the others. */
 static size_t take_looked_up(struct discovery *d, const struct str *ids, size_t n, struct str *ret)
 {
     size_t others = 0;
@@ -112,8 +111,8 @@ static size_t take_looked_up(struct discovery *d, const struct str *ids, size_t 
 
 /* ---- the first time ---- */
 
-/* All of the room's state that ever was, which is most of what its state stands upon: to follow ids
- * is slower by far. */
+/* Reads all state that the room ever had, which is most of the auth chains: following ids is much
+ * slower. */
 static const struct err *read_history(struct discovery *d)
 {
     struct auth_history_place after = {0};
@@ -142,7 +141,7 @@ static bool take_from_history(struct discovery *d, struct str id)
     return f != NULL;
 }
 
-/* Of what the events found from there on lead to. */
+/* Takes events from the history that are in the auth chains of those found from `from` on. */
 static void take_chains_from_history(struct discovery *d, size_t from)
 {
     for (size_t i = from; d->history.n && i < d->fresh_n; i++)
@@ -169,7 +168,7 @@ static void take_row(struct discovery *d, const struct auth_node_row *row)
     add_fresh(d, f);
 }
 
-/* What the events found from there on cite and is not known yet, and these others. */
+/* Lists unknown events that those found from `from` on cite, and the unknown ones of `others`. */
 static size_t list_wanted(struct discovery *d, size_t from, const struct str *others,
                           size_t others_n, const struct str **ret)
 {
@@ -212,8 +211,8 @@ static const struct err *find_all(struct discovery *d, const struct str *ids, si
         for (size_t i = 0; i < rows_n; i++)
             take_row(d, &rows[i]);
         if (d->fresh_n > FRESH_MAX)
-            return err(ERR_TOO_LARGE, "The room's state stands upon too many events");
-        /* All of them again: where the LIMIT cut the walk off is not said. */
+            return err(ERR_TOO_LARGE, "The room's state depends on too many auth events");
+        /* All of them again, as it is not known where the LIMIT ended the walk. */
         from = rows_n < FIND_AT_ONCE ? from : 0;
         take_chains_from_history(d, from);
         n = list_wanted(d, from, NULL, 0, &next);
@@ -237,7 +236,7 @@ static void add_to_graph(struct discovery *d, struct fresh *f, struct auth_node_
         uint32_t node = cited ? cited->node : number ? number->node : 0;
         if (cited && cited->is_missing)
             lacks[row->lacks_n++] = f->auth[i];
-        if (!node) /* missing, or on a cycle */
+        if (!node) /* it is missing, or on a cycle */
             continue;
         cites[row->cites_n++] = node;
         if (!row->power && (cited ? cited->is_power : number->is_power))
@@ -247,7 +246,7 @@ static void add_to_graph(struct discovery *d, struct fresh *f, struct auth_node_
     row->node = f->node;
 }
 
-/* An event gets its number when all that it cites have theirs. */
+/* Numbers each event after all events that it cites. */
 static void auth_index_find_put_in_order(struct discovery *d, bool extra,
                                          struct auth_node_new *rows, size_t *rows_n)
 {
@@ -289,7 +288,7 @@ static const struct err *store_numbers(struct discovery *d, const struct auth_no
     return NULL;
 }
 
-/* What the graph has of the pending ones, as rows. */
+/* Stores the pending nodes of the graph as rows. */
 static const struct err *store_pending(struct discovery *d)
 {
     struct auth_index *x = d->x;
@@ -316,7 +315,7 @@ static bool some_lack(const struct auth_node_new *rows, size_t n)
     return false;
 }
 
-/* New numbers are stored many at once: while a fork lasts, few come with each event. */
+/* New numbers are stored many at once, as each event of a fork brings few. */
 static const struct err *keep_numbers(struct discovery *d, const struct auth_node_new *rows,
                                       size_t n)
 {
@@ -359,8 +358,8 @@ static const struct err *discover(struct discovery *d, const struct str *ids, si
     size_t stored_n = 0, extra_n = 0;
     TRY(find_all(d, ids, n));
     struct auth_node_new *rows = arena_alloc_array(d->arena, d->fresh_n + 1, sizeof *rows);
-    /* Stored events come below those that are for this job alone. Once there are any of these, all
-     * that the state stands upon has its numbers. */
+    /* Stored events are numbered below those that are only for this job. Once there are any of
+     * these, all auth events of the current state have numbers. */
     if (d->x->graph.n == d->x->known_n)
         auth_index_find_put_in_order(d, false, rows, &stored_n);
     TRY(keep_numbers(d, rows, stored_n));
@@ -371,7 +370,7 @@ static const struct err *discover(struct discovery *d, const struct str *ids, si
 
 static const struct err *discover_all(struct auth_index *x, const struct str *ids, size_t n)
 {
-    arena_auto struct arena *a = arena_create(); /* the first time there may be many */
+    arena_auto struct arena *a = arena_create(); /* there may be many the first time */
     struct arena *was = x->job->arena;
     struct discovery d = {.x = x, .arena = a, .outlives = was};
     job_use_arena(x->job, a);
@@ -384,8 +383,7 @@ static const struct err *discover_all(struct auth_index *x, const struct str *id
 
 /* ---- looking them up ---- */
 
-/* Events that are not stored cite each other: they are asked for together, or each would be a
- * query. */
+/* Adds unstored events that these cite, so that all are looked up in one query. */
 static size_t with_unstored(struct auth_index *x, const char *const *ids, size_t n,
                             struct str **ret)
 {
@@ -425,7 +423,7 @@ static size_t with_unstored(struct auth_index *x, const char *const *ids, size_t
     return asked;
 }
 
-/* What has become current state since, and what has ceased to be. */
+/* Events that became or ceased to be current state since the last look-up. */
 struct moved {
     const struct auth_node_state *list;
     size_t n;

@@ -1,5 +1,5 @@
-/* Events by id while others are being taken in: what is stored, and what is about to be. Each id is
- * asked of the database once. Not thread-safe; lives as long as the job's arena. */
+/* Events by id during an intake: stored ones, and those about to be stored. Each id is queried
+ * once. Not thread-safe; lives as long as the job's arena. */
 #ifndef ROOMS_STATE_LOOKUP_H
 #define ROOMS_STATE_LOOKUP_H
 
@@ -11,13 +11,12 @@ struct lookup {
     struct job *job;
     const struct room_version *version;
     int64_t room;
-    struct map known;    /* event id -> struct known_event, or the one that stands for absence */
+    struct map known;    /* event id -> struct known_event, or the one that means "not stored" */
     struct map by_place; /* position -> struct known_event */
 };
 
-/* Does it stand in the room's graph, so that the state before it is known? Not so what was told of
- * beside the timeline, be it an outlier or rejected by its auth events alone
- * (events_find_unplaced). */
+/* Is the state before the event known? Not that of outliers, also if they were rejected by their
+ * auth events (events_find_unplaced). */
 static inline bool known_is_placed(const struct known_event *e)
 {
     return !event_is_off_timeline(e->e.position) || e->state_ref;
@@ -26,23 +25,22 @@ static inline bool known_is_placed(const struct known_event *e)
 /* In the job's arena. */
 struct lookup *lookup_create(struct job *job, const struct room_version *v, int64_t room);
 
-/* Asks for all of these together, those that were asked for before excepted. */
+/* Queries all of these together, except those that were queried before. */
 const struct err *lookup_load(struct lookup *l, const char *const *ids, size_t n);
-/* Asks again for those that were absent: another request may have stored them since. */
+/* Queries those again that were not stored: another request may have stored them since. */
 const struct err *lookup_again(struct lookup *l, const char *const *ids, size_t n);
-/* For what was asked elsewhere: of these ids those are stored. */
+/* Adds the result of another query: of these ids those are stored. */
 void lookup_fill(struct lookup *l, const char *const *ids, size_t n,
                  const struct known_event *found, size_t found_n);
 /* NULL: it is not stored. Events of other rooms count as not stored. */
 const struct err *lookup_get(struct lookup *l, const char *id, const struct known_event **ret);
-/* What is known without asking. */
+/* The event if it is in the lookup; no query. */
 const struct known_event *lookup_peek(const struct lookup *l, const char *id);
-/* By position: what is in the lookup, else what is stored. NULL: neither. */
+/* By position: from the lookup, else from the database. NULL: in neither. */
 const struct err *lookup_at(struct lookup *l, int64_t position, const struct stored_event **ret);
-/* Asks for all that stand at these positions together; 0 and what is in the lookup is passed over.
- */
+/* Queries the events at these positions together, without 0 and those in the lookup. */
 const struct err *lookup_load_at(struct lookup *l, const int64_t *positions, size_t n);
-/* From now on this event is found; *e must live as long as the lookup. */
+/* Adds an event; *e must live as long as the lookup. */
 void lookup_add(struct lookup *l, const struct known_event *e);
 
 #endif

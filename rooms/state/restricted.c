@@ -4,7 +4,7 @@
 #include "rooms/accept/resync.h"
 #include "rooms/servers.h"
 
-enum { ROOMS_MAX = 64 }; /* conditions looked at */
+enum { ROOMS_MAX = 64 }; /* conditions that are read */
 
 static const struct err *read_rule(struct basis *on, const json_t **ret)
 {
@@ -19,8 +19,8 @@ static const struct err *read_rule(struct basis *on, const json_t **ret)
     return NULL;
 }
 
-/* By what is committed of the rooms that let in: between rooms there is no order. server: anybody
- * of it, instead of the user. */
+/* By the committed state of the allowing rooms, since there is no order between rooms. server: any
+ * user of it, instead of the user. */
 static const struct err *is_allowed(struct job *job, const json_t *rule, int64_t user,
                                     const char *server, bool *ret)
 {
@@ -67,7 +67,7 @@ const struct err *restricted_applies(struct basis *on, bool *ret)
     return NULL;
 }
 
-/* Do we see who is in every room that a condition names? */
+/* Do we know the members of every room that a condition names? */
 static const struct err *knows_all(struct job *job, const json_t *rule, bool *ret)
 {
     const json_t *allow = json_object_get(rule, "allow");
@@ -95,9 +95,10 @@ const struct err *restricted_check_remote(struct basis *on, int64_t user)
         return NULL;
     if (rule)
         TRY(knows_all(on->job, rule, &knows));
-    return knows ? err(ERR_FORBIDDEN, "The user is in none of the rooms that let into this one")
+    return knows ? err(ERR_FORBIDDEN,
+                       "The user is in none of the rooms whose members may join this one")
                  : err(ERR_UNABLE_TO_AUTHORISE_JOIN,
-                       "This server does not see who is in the rooms that let into this one");
+                       "This server does not know the members of the rooms whose members may join");
 }
 
 const struct err *restricted_find_authoriser(struct basis *on, int64_t user, const char **ret)

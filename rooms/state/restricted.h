@@ -1,5 +1,5 @@
-/* Restricted rooms (client-server-api, "Restricted rooms"): who may join because of another room
- * they are in, and which of our users' server vouches for it. */
+/* Restricted rooms (client-server-api, "Restricted rooms"): users who may join because they are in
+ * another room, and the authorising user. */
 #ifndef ROOMS_STATE_RESTRICTED_H
 #define ROOMS_STATE_RESTRICTED_H
 
@@ -13,18 +13,18 @@ const struct err *restricted_is_allowed(struct job *job, struct room *room, int6
 const struct err *restricted_is_allowed_server(struct job *job, struct room *room,
                                                const char *server, bool *ret);
 
-/* Does the room's join rule let people in by such conditions? */
+/* Does the room's join rule have such conditions? */
 const struct err *restricted_applies(struct basis *on, bool *ret);
 
-/* May the user of another server come in by a condition of the room, as far as we can tell?
- * M_UNABLE_TO_AUTHORISE_JOIN when another server may know better, since we are not in all of the
- * rooms named; M_FORBIDDEN. */
+/* Checks whether a user of another server fulfils a condition of the room.
+ * M_UNABLE_TO_AUTHORISE_JOIN if another server may know, since we are not in all of the rooms
+ * named; M_FORBIDDEN. */
 const struct err *restricted_check_remote(struct basis *on, int64_t user);
 
-/* Whose id goes into join_authorised_via_users_server when this user joins without an invite: a
- * local member with the power to invite. NULL when the room is not restricted, or (left to the
- * authorization rules to refuse) the user fulfils no condition. M_UNABLE_TO_GRANT_JOIN when no user
- * of ours can vouch. */
+/* The authorising user (join_authorised_via_users_server) for this user's join without an invite: a
+ * local member with the power to invite. NULL if the room is not restricted, or if the user fulfils
+ * no condition (the authorization rules then refuse the join). M_UNABLE_TO_GRANT_JOIN if no user of
+ * ours can authorise it. */
 const struct err *restricted_find_authoriser(struct basis *on, int64_t user, const char **ret);
 
 #endif

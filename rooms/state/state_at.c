@@ -7,7 +7,7 @@
 
 /* ---- the state at an event ---- */
 
-/* The state before an event: the intervals at a base, and what differs. */
+/* The state before an event: the intervals at a base, and the differences. */
 struct before {
     int64_t base;
     const struct state_ref_entry *entries;
@@ -152,7 +152,7 @@ static const struct err *may_see(struct job *job, struct room *room, const char 
     return *ret ? NULL : state_at_was_there(job, room, server, e->position, invited, ret);
 }
 
-/* Has the room always been open to its members? Then nothing must be asked of each event. */
+/* Was the history always shared or world-readable? Then no event needs a check of its own. */
 static const struct err *is_all_shared(struct job *job, struct room *room, bool *ret)
 {
     const struct stored_event *history;

@@ -1,9 +1,8 @@
-/* The state of a room at any event that we have, not only now (docs/architecture.md, "State as
- * intervals").
+/* The state of a room at any stored event (docs/architecture.md, "State as intervals").
  *
- * An event that extended the room's head has the current state of its moment before it: an index
- * range of room_state. Events on forks, in history from before our joining, and those aside carry a
- * reference (state_refs): a base position and a chain of differences. */
+ * The state before an event that extended the room's head is the state at its position: an index
+ * range of room_state. Events on forks, in history from before our join, and off the timeline have
+ * a reference (state_refs): a base position and a chain of differences. */
 #ifndef ROOMS_STATE_STATE_AT_H
 #define ROOMS_STATE_STATE_AT_H
 
@@ -22,14 +21,14 @@ const struct err *state_after_get(struct job *job, struct room *room, int64_t po
 const struct err *state_before_list(struct job *job, struct room *room, int64_t position,
                                     const struct stored_event **ret, size_t *ret_n,
                                     bool *ret_known);
-/* The same but for member events: cheap in rooms of any size. */
+/* The same without member events: cheap in rooms of any size. */
 const struct err *state_before_list_without_members(struct job *job, struct room *room,
                                                     int64_t position,
                                                     const struct stored_event **ret, size_t *ret_n,
                                                     bool *ret_known);
 
-/* May this server see the event (server_in_room and history visibility at the event)?
- * Sets ret_visible[i]; the caller sends what is not visible redacted or not at all. */
+/* May this server see the event (server_in_room and history visibility at the event)? Sets
+ * ret_visible[i]; the caller sends invisible events redacted or not at all. */
 const struct err *visibility_for_server(struct job *job, struct room *room, const char *server,
                                         const struct stored_event *const *events, size_t n,
                                         bool *ret_visible);

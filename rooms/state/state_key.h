@@ -1,4 +1,4 @@
-/* A place in the state of a room, (type, state_key), as one key for maps. */
+/* The key (type, state_key) of a room's state as one key for maps. */
 #ifndef ROOMS_STATE_STATE_KEY_H
 #define ROOMS_STATE_STATE_KEY_H
 

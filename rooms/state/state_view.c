@@ -90,7 +90,7 @@ static bool same_entry(const struct state_ref_entry *a, const struct state_ref_e
     return a->event == b->event && a->type == b->type && strcmp(a->state_key, b->state_key) == 0;
 }
 
-/* Mostly they are in one order. */
+/* Their entries are mostly in the same order. */
 bool state_view_equal(struct arena *a, const struct state_view *x, const struct state_view *y)
 {
     struct map index;
@@ -119,7 +119,7 @@ static int64_t newest_state(struct room *room)
     return room->state_position;
 }
 
-/* Did it make the current state of its moment? Then it is in that of its position. */
+/* Did it become current state? Then it is in the state at its position. */
 static bool made_current(const struct known_event *e)
 {
     return !e->state_ref && e->e.position > 0;
@@ -141,7 +141,7 @@ static const struct err *state_view_apply(struct job *job, struct room *room,
     return NULL;
 }
 
-/* What is at or after the newest change of the state differs in nothing. */
+/* States at or after the newest change of the state have no differences. */
 static const struct err *read_views(struct job *job, struct room *room,
                                     const struct known_event *const *events, size_t n,
                                     struct state_view *ret)

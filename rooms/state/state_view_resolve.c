@@ -1,5 +1,5 @@
-/* State resolution between states that are given as differences from the current one: the sets that
- * matrix/auth/state_res.h wants, and its outcome as a difference again. */
+/* State resolution between states that are differences from the current one: makes the sets that
+ * matrix/auth/state_res.h needs, and from its result a difference again. */
 #include "rooms/state/state_view.h"
 
 #include "matrix/auth/state_res.h"
@@ -14,13 +14,13 @@ struct resolving {
     struct auth_index *index; /* NULL: state resolution v1, which walks no chains */
     struct map differing;     /* of any view: entry key -> struct key */
     struct key *keys;         /* the same as a list */
-    struct map current;       /* event id -> event of the current state that was looked at */
+    struct map current;       /* event id -> event of the current state that was read */
     struct map nodes;         /* event id of a set -> its node in the index, as uintptr_t */
     struct err failure;
     bool failed;
 };
 
-/* A key that stands in some view. */
+/* A key of some view. */
 struct key {
     int64_t type;
     const char *type_text, *state_key;
@@ -67,7 +67,7 @@ static const struct err *state_view_resolve_find_now(struct resolving *r, const 
     return NULL;
 }
 
-/* The events that the views name, and those that stand in their places now. */
+/* Loads the events of the views, and the current ones of the same keys. */
 static const struct err *load_events(struct resolving *r, const struct state_view *views, size_t n)
 {
     size_t most = 1, wanted = 0, keys_n = 0;
@@ -95,7 +95,7 @@ static const char *id_at(struct resolving *r, int64_t position)
     return known ? known->e.event->event_id : NULL;
 }
 
-/* What the view has of the keys in which any of them differ. */
+/* The view's state of the keys in which any of the views differ. */
 static struct state_set make_set(struct resolving *r, const struct state_view *view)
 {
     struct arena *a = r->job->arena;
@@ -116,9 +116,9 @@ static struct state_set make_set(struct resolving *r, const struct state_view *v
     return (struct state_set){entries, n};
 }
 
-/* ---- what state resolution asks ---- */
+/* ---- callbacks of state resolution ---- */
 
-/* A failed query looks like an event that is missing; what comes of it is not used. */
+/* After a failed query the event looks missing, so the result must not be used. */
 static void state_view_resolve_note_failure(struct resolving *r, const struct err *e)
 {
     if (e && !r->failed)
@@ -192,7 +192,7 @@ static uint32_t node_of(struct resolving *r, const char *id)
     return (uint32_t)(uintptr_t)map_get(&r->nodes, str_of(id));
 }
 
-/* The nodes of all that stands in the sets, or would stand in their places. */
+/* Finds the nodes of all events of the sets, and of the current ones of the same keys. */
 static const struct err *find_nodes(struct resolving *r, const struct state_set *sets, size_t n)
 {
     struct map ids = {0};
@@ -219,7 +219,7 @@ static const struct err *find_nodes(struct resolving *r, const struct state_set 
     return NULL;
 }
 
-/* What stands in the places of the keys that differ is not in every set. */
+/* The current events of differing keys are not in every set. */
 static void state_view_resolve_mark_current(struct resolving *r, bool are_current)
 {
     for (const struct key *k = r->keys; k; k = k->next) {
@@ -278,7 +278,7 @@ static const struct err *mainline(void *ctx, const char *power_id, const char *c
     return auth_graph_mainline(&r->index->graph, a, power, nodes, n, ret);
 }
 
-/* ---- the outcome ---- */
+/* ---- the result ---- */
 
 static const struct err *position_of(struct resolving *r, const char *id, int64_t *ret)
 {
@@ -309,7 +309,7 @@ static const struct err *load_outcome(struct resolving *r, const struct state_se
     return lookup_load(r->lookup, ids, n);
 }
 
-/* Only keys that some view names can have come out differently. */
+/* Only keys of some view can differ from the current state. */
 static const struct err *read_outcome(struct resolving *r, const struct state_set *outcome,
                                       struct state_view *ret)
 {
@@ -364,13 +364,13 @@ static const struct err *state_view_resolve_resolve(struct resolving *r,
         TRY(auth_index_open(r->job, r->room, r->lookup, &r->index));
     const struct err *e = resolve_sets(r, sets, n, &outcome);
     if (!e)
-        e = read_outcome(r, &outcome, ret); /* what it names may be the index's events */
+        e = read_outcome(r, &outcome, ret); /* its events may belong to the index */
     if (r->index)
         auth_index_close(r->index, !e);
     return e;
 }
 
-/* Each of them once: servers that agree make no difference. */
+/* Keeps each state once: equal ones do not change the result. */
 static size_t drop_equal(struct arena *a, const struct state_view *views, size_t n,
                          struct state_view *ret)
 {

@@ -1,11 +1,11 @@
-/* Stripped state (client-server-api, "Stripped state"): what an invited or knocking user is shown
- * of a room. */
+/* Stripped state (client-server-api, "Stripped state"): what an invited or knocking user gets of a
+ * room. */
 #ifndef ROOMS_STATE_STRIPPED_H
 #define ROOMS_STATE_STRIPPED_H
 
 #include "rooms/write/draft.h"
 
-/* The types of state (with an empty state key) that are shown; ends in NULL. */
+/* The types of state (with an empty state key) in it; ends in NULL. */
 extern const char *const stripped_types[];
 
 /* The JSON array for the target of a membership event that is being drafted, that event included.

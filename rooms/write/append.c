@@ -24,7 +24,7 @@ struct str txn_key(struct arena *a, const struct new_event *e)
     return (struct str){arena_memdup(a, hash, TXN_KEY_BYTES), TXN_KEY_BYTES};
 }
 
-/* The event that an earlier request with this transaction id made; NULL when there was none. */
+/* The event of an earlier request with this transaction id; NULL: none. */
 static const struct err *find_earlier(struct job *job, const struct author *author,
                                       const struct new_event *e, const char **ret_id)
 {
@@ -63,8 +63,8 @@ static bool has_state(const struct new_event *events, size_t n)
     return false;
 }
 
-/* What is refused, or said to be so already, because of state that is not committed is answered
- * only when that is. */
+/* A refusal, or a result without an event, that depends on queued state is returned only when that
+ * is committed. */
 static const struct err *append_answer(struct room *room, int64_t judged_by, const struct err *e)
 {
     return writer_wait_for_state(room, judged_by) ? e : is_changing();
@@ -104,7 +104,7 @@ static const struct err *append_finish(struct draft *d)
 {
     const struct err *e = write_wait(d->job, d->write, NULL);
     if (e)
-        room_forget(d->job, d->room); /* what others may have built upon never happened */
+        room_forget(d->job, d->room); /* others may have built on events that were not committed */
     finish_annotations(d);
     d->room->waiting--;
     if (d->is_alone)
@@ -114,7 +114,7 @@ static const struct err *append_finish(struct draft *d)
     return e;
 }
 
-/* Has the author said just that before? */
+/* Has the author already set the same content? */
 static const struct err *find_same(struct draft *d, const struct new_event *e, const char **ret_id)
 {
     const struct event *current;
@@ -128,7 +128,7 @@ static const struct err *find_same(struct draft *d, const struct new_event *e, c
     return NULL;
 }
 
-/* on: what the one event was decided upon; it is not drafted when it says nothing new. */
+/* on: the basis of the single event, which is not drafted if it changes nothing. */
 static const struct err *build_upon(struct draft *d, const struct basis *on,
                                     const struct new_event *event, const char **ret_id)
 {
@@ -144,8 +144,8 @@ static const struct err *build_upon(struct draft *d, const struct basis *on,
     return NULL;
 }
 
-/* A transaction that is repeated after a refusal was none the first time: it may be what is in its
- * own way. */
+/* A refused transaction may be a repeated one, refused because of its own first event: returns that
+ * event. */
 static const struct err *unless_earlier(struct job *job, const struct author *author,
                                         const struct new_event *event, const struct err *refusal,
                                         const char **ret_id)
@@ -159,7 +159,7 @@ static const struct err *unless_earlier(struct job *job, const struct author *au
 }
 
 /* One attempt. on: NULL, the events do not depend on the state. ERR_CONFLICT: another writer was
- * first, the room must be read anew. */
+ * first, the room must be reloaded. */
 static const struct err *try_append(struct job *job, struct room *room, const struct author *author,
                                     const struct basis *on, const struct new_event *events,
                                     size_t n, const char **ret_ids)
@@ -216,7 +216,7 @@ const struct err *room_append(struct job *job, struct room *room, const struct a
 
 /* ---- state that depends on state ---- */
 
-/* One decision, and what comes of it. ERR_CONFLICT: another writer was first. */
+/* Makes the decision and appends its event. ERR_CONFLICT: another writer was first. */
 static const struct err *try_decide(struct job *job, struct room *room, const struct author *author,
                                     const struct decision *decision, bool *ret_again,
                                     const char **ret_id)
@@ -270,7 +270,8 @@ const struct err *room_set_state(struct job *job, struct room *room, const struc
 
 /* ---- new rooms ---- */
 
-/* In v12 the create event names the room, so it is built before the room has an id. */
+/* In version 12 the room id is made from the create event, which is built before the room has an
+ * id. */
 static const struct err *build_new(struct draft *d, const struct new_event *events, size_t n,
                                    const char **ret_ids)
 {
@@ -284,7 +285,7 @@ static const struct err *build_new(struct draft *d, const struct new_event *even
     return NULL;
 }
 
-/* What else a new room brings into the write. */
+/* Adds the other rows of a new room to the write. */
 static void write_new(struct write *w, const struct new_room *new_room, const struct author *author,
                       struct room_head *head)
 {
@@ -295,8 +296,8 @@ static void write_new(struct write *w, const struct new_room *new_room, const st
         aliases_write_new(w, new_room->alias, head->id, author->user);
 }
 
-/* In the cache it is before it is committed, when none knows its id: the feed then finds it there,
- * as it does any room that changes, and who comes next need not read what was just written. */
+/* Puts the room into the cache before it is committed, when its id is not known to anyone: so the
+ * feed applies the changes to it, and the next request need not read it. */
 static void append_list_new(struct draft *d)
 {
     lock_take(&d->room->lock);
@@ -353,7 +354,7 @@ static const struct err *try_append_new(struct job *job, const struct new_room *
     return NULL;
 }
 
-/* In v12 the id of a room is the hash of its create event: equal ones need times of their own. */
+/* In version 12 the room id is the hash of the create event: equal ones need different times. */
 static const struct new_event *with_own_time(struct job *job, const struct new_event *events,
                                              size_t n)
 {
@@ -375,7 +376,7 @@ const struct err *room_append_new(struct job *job, const struct new_room *new_ro
         e = try_append_new(job, new_room, author, list, n, ret_room_id, ret_ids);
         if (!e || e->code != ERR_CONFLICT)
             break;
-        writer_back_off(i); /* another node made an equal room just now */
+        writer_back_off(i); /* another node has just created an equal room */
     }
     if (e && e->code == ERR_CONFLICT && new_room->alias)
         return err(ERR_ROOM_IN_USE, "The alias %s is taken", new_room->alias);

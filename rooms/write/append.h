@@ -1,24 +1,24 @@
-/* Appending events of our own users to a room: the one way in for everything that is sent, joined,
- * kicked, redacted or set.
+/* Appending events of our own users to a room: all messages, memberships, redactions and state go
+ * through here.
  *
  * The event is built on the head of the room under its lock (prev events, auth events, depth,
  * counters), checked against the room's state by the authorization rules, handed to the committer,
- * and answered when it is committed. Plain messages are queued one behind the other without
- * waiting; a state change keeps other writers out until it is committed. Who loses a race against
- * another node reloads and tries again, a bounded number of times. */
+ * and answered when it is committed. Events are queued one after the other without waiting; some
+ * writers keep others out until they are committed (rooms/writer.h). If another node commits first,
+ * the room is reloaded and the append retried, a bounded number of times. */
 #ifndef ROOMS_WRITE_APPEND_H
 #define ROOMS_WRITE_APPEND_H
 
 #include "rooms/room.h"
 
-/* A local user in whose name events are made. */
+/* The local user who sends the events. */
 struct author {
     int64_t user; /* users.id */
     const char *user_id;
-    int64_t device; /* devices.id; 0: none (server's doing) */
+    int64_t device; /* devices.id; 0: none (sent by the server itself) */
 };
 
-/* Whether a user has push rules of their own, and as of which room_cache_rules_position(). */
+/* Does a user have push rules of their own, as of this room_cache_rules_position()? */
 struct known_rules {
     bool is_known, has_own;
     int64_t as_of;
@@ -39,26 +39,25 @@ struct new_event {
 
 /* Appends the events as one atomic write. ret_ids: n event ids in the job's arena. When the event
  * (n == 1) has a client_txn that was used before, nothing is sent and the first id is returned.
- * M_FORBIDDEN when the rules refuse one of them. */
+ * M_FORBIDDEN if one of them is not allowed. */
 const struct err *room_append(struct job *job, struct room *room, const struct author *author,
                               const struct new_event *events, size_t n, const char **ret_ids);
 
 struct new_room {
     const struct room_version *version;
     bool is_published; /* in the public directory */
-    const char *alias; /* of this server, leads to the room; NULL: none */
+    const char *alias; /* of this server, points to the room; NULL: none */
 };
 
-/* Makes a new room with these first events (the first is m.room.create): one atomic write.
+/* Creates a room with these first events (the first is m.room.create) in one atomic write.
  * M_ROOM_IN_USE when the alias is taken. */
 const struct err *room_append_new(struct job *job, const struct new_room *new_room,
                                   const struct author *author, const struct new_event *events,
                                   size_t n, const char **ret_room_id, const char **ret_ids);
 
-/* Decides upon the room's state, which it sees through rooms/write/basis.h alone, what state event
- * is sent. It is called again when that state has changed before the event could be built.
- * *ret_stands: nothing is sent, for the event of that id, or (empty) the absence of one, says it
- * already. */
+/* Decides by the room's state, which it reads only through rooms/write/basis.h, what state event is
+ * sent. It is called again if that state changes before the event is built. *ret_stands: nothing is
+ * sent, since the event of that id, or (empty) the absence of one, already has that effect. */
 struct basis;
 struct decision {
     const struct err *(*decide)(void *ctx, struct basis *on, struct new_event *ret,
@@ -66,9 +65,9 @@ struct decision {
     void *ctx;
 };
 
-/* Takes the decision and appends the event upon the very state that it was taken on. When the
- * author's current event of that key has the same content, nothing is sent and its id is returned.
- * Refusals, and that nothing is sent, are answered when what they rest on is committed. */
+/* Calls the decision and appends the event on the very state that was read for it. If the author's
+ * current event of that key has the same content, nothing is sent and its id is returned. Errors,
+ * and results without an event, are returned when the state they are based on is committed. */
 const struct err *room_decide_state(struct job *job, struct room *room, const struct author *author,
                                     const struct decision *decision, const char **ret_id);
 

@@ -122,7 +122,7 @@ void basis_list_joined(struct basis *b, const struct room_member **ret, size_t *
     *ret_n = j.n;
 }
 
-/* A redaction leaves the id and takes the content. */
+/* A redaction keeps the id and changes the content. */
 static bool basis_is_same(const struct event *a, const struct event *b)
 {
     if (!a || !b || a == b)

@@ -6,19 +6,19 @@
 #include "rooms/write/naming.h"
 #include "storage/rooms/aliases.h"
 
-/* More is refused: the room is built in memory as one write, for which others wait. */
+/* Limits, since the room is built in memory as one write, for which others wait. */
 enum { INVITED_MAX = 500, INITIAL_STATE_MAX = 1000 };
 
 struct preset {
     const char *name, *join_rule, *history_visibility, *guest_access;
     int invite_level;
-    bool trusts_invited; /* they get the creator's power */
+    bool trusts_invited; /* invited users get the creator's power level */
 };
 
 static const struct preset presets[] = {
     {"private_chat", "invite", "shared", "can_join", 0, false},
     {"trusted_private_chat", "invite", "shared", "can_join", 0, true},
-    {"public_chat", "public", "shared", NULL, 50, false}, /* guests are out by default */
+    {"public_chat", "public", "shared", NULL, 50, false}, /* guests may not join by default */
 };
 
 struct creation {
@@ -130,7 +130,7 @@ static const struct err *read_alias(struct job *job, const json_t *body, struct 
     return NULL;
 }
 
-/* ---- the events, in the order of the spec ---- */
+/* ---- the events, in the order of the specification ---- */
 
 static const json_t *find_initial(const struct creation *c, const char *type)
 {
@@ -152,8 +152,7 @@ static const struct err *create_add_create(struct creation *c, const json_t *bod
                                    c->preset->trusts_invited ? c->invited_n : 0);
 }
 
-/* The generated levels, what the request overrides of them on top; initial_state may bring its own
- * event instead. */
+/* The default levels with the overrides of the request; an event of initial_state replaces them. */
 static const struct err *add_power_levels(struct creation *c, const json_t *body)
 {
     const json_t *override, *initial = find_initial(c, "m.room.power_levels");
@@ -201,8 +200,7 @@ static void add_preset(struct creation *c)
     add_preset_event(c, "m.room.guest_access", "guest_access", p->guest_access);
 }
 
-/* Does something later in the request replace this event of initial_state, or was it used before?
- */
+/* Does another key of the request replace this event of initial_state, or did it use it already? */
 static bool is_superseded(const struct creation *c, const char *type, const char *key)
 {
     return !*key && (strcmp(type, "m.room.power_levels") == 0 ||

@@ -1,4 +1,4 @@
-/* POST /createRoom (client-server-api, "Creation"): from the request's body to the events that make
+/* POST /createRoom (client-server-api, "Creation"): from the request's body to the first events of
  * the room. */
 #ifndef ROOMS_WRITE_CREATE_H
 #define ROOMS_WRITE_CREATE_H
@@ -12,9 +12,8 @@ struct invited_elsewhere {
     bool is_direct;
 };
 
-/* The whole request as one atomic write: either all of the room is there, alias and invites of our
- * users included, or nothing. Invites of others need their servers: they are the caller's to make
- * afterwards (federation/rooms/join.h). */
+/* The whole request as one atomic write, with the alias and the invites of our users. The caller
+ * then sends the invites of other users, which need their servers (federation/rooms/join.h). */
 const struct err *room_create(struct job *job, const struct author *author, const json_t *body,
                               const char **ret_room_id, struct invited_elsewhere *ret_elsewhere);
 

@@ -18,9 +18,9 @@
 #include "storage/rooms/room_state.h"
 
 enum { VIEW_MAX = 12 };
-#define DEPTH_MAX ((INT64_C(1) << 53) - 1) /* what canonical JSON can write */
+#define DEPTH_MAX ((INT64_C(1) << 53) - 1) /* the maximum of canonical JSON */
 
-/* The state that one event is judged by: the events it cites, and the create event. */
+/* The state by which an event is checked: the events it cites, and the create event. */
 struct view {
     struct draft *draft;
     const struct event *events[VIEW_MAX];
@@ -43,7 +43,7 @@ void draft_init(struct draft *d, struct job *job, struct room *room, const struc
         .highlight_total = room->highlight_total,
         .extremities = room->extremities,
         .extremities_n = room->extremities_n,
-        /* v1 and v2 need the previous event's bytes, so they wait until it is stored. */
+        /* Versions 1 and 2 need the previous event's bytes, so they wait until it is stored. */
         .changes_state = room->version->event_id == EVENT_ID_GIVEN,
         .is_alone = room->version->event_id == EVENT_ID_GIVEN,
     };
@@ -82,7 +82,7 @@ static struct map *make_map(struct arena *a)
     return m;
 }
 
-/* The oldest first: of several with one key the newest counts. */
+/* The oldest first, so that the newest of a key counts. */
 static void index_from(struct draft *d, struct draft_event *e)
 {
     if (!e)
@@ -92,7 +92,7 @@ static void index_from(struct draft *d, struct draft_event *e)
         map_put(d->by_key, state_key_join(d->job->arena, e->event->type, e->event->state_key), e);
 }
 
-/* Looking through a few costs less than an index. */
+/* A linear search over a few events costs less than an index. */
 static void index_newest(struct draft *d)
 {
     enum { FEW = 32 };
@@ -120,8 +120,8 @@ static void put_set(struct draft *d, const struct event *e, bool is_end, int at)
     map_put(d->sets, state_key_join(a, e->type, e->state_key), set);
 }
 
-/* What the draft itself leaves of that key. False: nothing, the room's state stands. at 0: the key
- * has no event. */
+/* The state that the draft gives that key. False: none, the room's state applies. at 0: the key has
+ * no event. */
 static bool draft_find_own(const struct draft *d, const char *type, const char *state_key,
                            int *ret_at, const struct event **ret)
 {
@@ -180,7 +180,7 @@ static const struct event *draft_view_get(const struct auth_state *s, const char
     return NULL;
 }
 
-/* v1 and v2 events name the hashes of what they cite. */
+/* Events of versions 1 and 2 cite others with their hashes. */
 static const char *reference_hash_text(struct draft *d, const struct event *e)
 {
     unsigned char hash[32];
@@ -192,7 +192,7 @@ static const struct err *prev_hashes(struct draft *d, size_t n, const char *cons
 {
     const char **hashes = arena_alloc_array(d->job->arena, n + 1, sizeof *hashes);
     struct lookup *stored = lookup_create(d->job, d->room->version, d->room->id);
-    size_t from = d->newest && n; /* the first is what was drafted last */
+    size_t from = d->newest && n; /* the first is the newest drafted event */
     TRY(lookup_load(stored, d->extremities + from, n - from));
     for (size_t i = 0; i < n; i++) {
         const struct known_event *known = lookup_peek(stored, d->extremities[i]);
@@ -213,13 +213,13 @@ static const char *const *auth_hashes(struct draft *d, const struct event *const
     return hashes;
 }
 
-/* How many of the extremities the next event cites: the first ones. */
+/* How many of the extremities, from the first on, the next event cites. */
 static size_t cited_n(const struct draft *d)
 {
     return d->extremities_n < EVENT_PREV_MAX ? d->extremities_n : EVENT_PREV_MAX;
 }
 
-/* The state the event must cite, then the event itself, then the verdict of the rules. */
+/* Reads the state that the event must cite, builds the event, then checks it by the rules. */
 const struct err *draft_build(struct draft *d, const struct new_event *wanted,
                               const struct event **ret)
 {
@@ -233,7 +233,7 @@ const struct err *draft_build(struct draft *d, const struct new_event *wanted,
                     add_to_view, &view);
     size_t auth_n = view.n;
     if (!draft_view_get(&(struct auth_state){.ctx = &view}, "m.room.create", ""))
-        add_to_view(&view, "m.room.create", ""); /* v12 judges by it without citing it */
+        add_to_view(&view, "m.room.create", ""); /* version 12 checks by it without citing it */
     if (view.error)
         return view.error;
 
@@ -275,8 +275,7 @@ static const struct err *has_own_rules(struct draft *d, const struct known_rules
     return members_have_own_rules(job_tx(d->job), user, ret);
 }
 
-/* The membership that a member event makes. event: its position when it is not the change itself.
- */
+/* Writes the membership of a member event. event: its position if it is not the change itself. */
 static const struct err *draft_write_member(struct draft *d, const struct draft_event *of, int at,
                                             int64_t event, struct change *change,
                                             struct room_member *ret)
@@ -307,7 +306,7 @@ static const struct err *draft_write_member(struct draft *d, const struct draft_
     return intern_name(d->job->node->intern, INTERN_USER, target, &ret->user_id);
 }
 
-/* Does the key have an event: of this write, of the queue, or stored? */
+/* Does the key already have an event, in this write, in the queue, or stored? */
 static const struct err *is_replaced(struct draft *d, const struct event *e, bool *ret)
 {
     const struct event *before;
@@ -316,7 +315,7 @@ static const struct err *is_replaced(struct draft *d, const struct event *e, boo
     return NULL;
 }
 
-/* The rows of a state event: its interval, and for member events the membership. */
+/* Writes the rows of a state event: its interval, and for member events the membership. */
 static const struct err *draft_write_state(struct draft *d, struct draft_event *e,
                                            struct change *change)
 {
@@ -431,7 +430,8 @@ static const struct err *draft_write_event(struct draft *d, struct draft_event *
     struct related related = {0};
     e->at = (int)write_changes_n(d->write) + 1;
     TRY(prepare_redaction(d, e, &change));
-    /* Clients are not shown what is withheld: it is no news of a thread, and notifies no one. */
+    /* A withheld event is not sent to clients: it does not count in its thread, and notifies no
+     * user. */
     if (!change.is_withheld)
         TRY(find_related(d, e, &related));
     change.parent = related.parent;
@@ -451,8 +451,8 @@ static const struct err *draft_write_event(struct draft *d, struct draft_event *
     return draft_write_relation(d, e, change.user, &related.relation);
 }
 
-/* A number that no other event leads to. A mere count would do so twice when a write fails: for
- * what was built on the event that never happened, and for its rival of the same count. */
+/* A number that is unique to the event. A mere count would be used twice after a failed write: by
+ * events built on the lost one, and by its rival with the same count. */
 static int64_t version_after(const struct event *e)
 {
     return (int64_t)(hash_bytes(e->event_id, strlen(e->event_id)) >> 1);
@@ -466,7 +466,7 @@ static bool is_cited(const struct event *e, const char *event_id)
     return false;
 }
 
-/* The new event takes the place of those that it cites. */
+/* The new event replaces the extremities that it cites. */
 static void replace_extremities(struct draft *d, const struct event *e)
 {
     const char **now = arena_alloc_array(d->job->arena, d->extremities_n + 1, sizeof *now);
@@ -524,11 +524,11 @@ void draft_head(const struct draft *d, struct room_head *ret)
 
 void draft_rename_head(struct job *job, struct room *room, struct write *w)
 {
-    static const struct author nobody;
+    static const struct author no_author;
     struct draft d;
     struct room_head head;
     LOCKED(&room->lock);
-    draft_init(&d, job, room, &nobody, w);
+    draft_init(&d, job, room, &no_author, w);
     d.version = (d.version + 1) & INT64_MAX;
     draft_head(&d, &head);
     rooms_write_head(w, &head, d.built_on);
@@ -552,7 +552,7 @@ void draft_apply_head(const struct draft *d)
     r->highlight_total = d->highlight_total;
 }
 
-/* The oldest first: of several with one key the last one counts. */
+/* The oldest first, so that the newest of a key counts. */
 static void apply_from(struct room *r, const struct draft_event *e)
 {
     if (!e)

@@ -1,5 +1,5 @@
-/* A draft: events being built, one after the other, on the head of a room that the caller has
- * locked. Nothing of it touches the room until draft_apply_head. */
+/* A draft: events built, one after the other, on the head of a room that the caller has locked. The
+ * room is not changed before draft_apply_head. */
 #ifndef ROOMS_WRITE_DRAFT_H
 #define ROOMS_WRITE_DRAFT_H
 
@@ -10,19 +10,19 @@
 
 struct draft_event {
     const struct event *event;      /* kept by the arena */
-    const struct new_event *wanted; /* what it was built from; NULL: another server made it */
+    const struct new_event *wanted; /* what it was built from; NULL: an event of another server */
     struct str stripped;            /* of an invite or knock; p NULL: made here */
     enum event_status status;
-    int64_t moved_from;  /* where it stood aside; 0: it is new */
+    int64_t moved_from;  /* its position off the timeline; 0: it is new */
     bool is_lost;        /* a state event that does not become the current one */
-    bool follows_gap;    /* another server told the state before it */
-    bool resets_room;    /* so much changes with it that caches must read the room anew */
-    int64_t redacted_by; /* position of a redaction that was here first; event is then redacted */
+    bool follows_gap;    /* the state before it was received from another server */
+    bool resets_room;    /* so much changes with it that caches must reload the room */
+    int64_t redacted_by; /* position of an earlier redaction; event is then redacted */
     int at;              /* its change in the write */
     int64_t type;        /* event_types.id */
     struct str once; /* an annotation of ours, by name (rooms/write/relations.h); p NULL: none */
-    struct room_member member; /* of a member event that becomes current; user 0: it is none */
-    struct draft_event *next;  /* the one built before */
+    struct room_member member; /* of a member event that becomes current; user 0: none */
+    struct draft_event *next;  /* the one built before it */
 };
 
 /* State that a change of the draft made current without a new event. */
@@ -44,31 +44,31 @@ struct draft {
     int64_t version, depth, notify_total, highlight_total;
     const char **extremities;
     size_t extremities_n;
-    struct str awaited; /* an annotation that waits, and must not be sent twice; p NULL: none */
+    struct str awaited; /* a queued annotation, which must not be sent twice; p NULL: none */
     int last_state_at;  /* the newest change of state in the write; 0: none */
-    bool changes_state; /* or what is cached of it */
-    bool is_alone;      /* nothing can be built upon it before it is committed */
+    bool changes_state; /* or data cached of it */
+    bool is_alone;      /* nothing can be built on it before it is committed */
 };
 
 void draft_init(struct draft *d, struct job *job, struct room *room, const struct author *author,
                 struct write *w);
 
-/* The state event of that key as the draft would leave it; NULL when there is none. */
+/* The state event of that key after the draft; NULL: none. */
 const struct err *draft_state(struct draft *d, const char *type, const char *state_key,
                               const struct event **ret);
 
-/* Builds and checks an event without adding it. M_FORBIDDEN when the rules refuse it. */
+/* Builds and checks an event without adding it. M_FORBIDDEN if it is not allowed. */
 const struct err *draft_build(struct draft *d, const struct new_event *wanted,
                               const struct event **ret);
 
-/* Builds, checks and adds one event to the write. M_FORBIDDEN when the rules refuse it. */
+/* Builds, checks and adds one event to the write. M_FORBIDDEN if it is not allowed. */
 const struct err *draft_add(struct draft *d, const struct new_event *wanted,
                             const struct event **ret);
 
-/* Adds an event that is built and judged already: of another server. */
+/* Adds an event that is already built and checked: of another server. */
 const struct err *draft_put(struct draft *d, struct draft_event *e);
 
-/* The drafted event of that id; NULL: it is not drafted here. */
+/* The drafted event of that id; NULL: none. */
 const struct draft_event *draft_find(const struct draft *d, const char *event_id);
 
 /* A change of state without a new event: the stored event becomes current again (is_end: its key
@@ -77,12 +77,12 @@ const struct err *draft_set_state(struct draft *d, const struct stored_event *e,
 
 /* The head that the write stores. */
 void draft_head(const struct draft *d, struct room_head *ret);
-/* Makes it the head that the next writer builds upon. */
+/* Makes it the head that the next writer builds on. */
 void draft_apply_head(const struct draft *d);
-/* The same of its state (rooms/ahead.h). Not for a draft that is alone. */
+/* The same for its state (rooms/ahead.h). Not for a draft with is_alone. */
 void draft_apply_state(const struct draft *d);
-/* The head stays what it is under a name of its own, so that the write fails when another process
- * has changed the room. For those who are alone. */
+/* Gives the unchanged head a new version, so that the write fails if another process has changed
+ * the room. For writers that have the room alone. */
 void draft_rename_head(struct job *job, struct room *room, struct write *w);
 
 #endif

@@ -14,7 +14,7 @@ static size_t count_too_many(struct room *room)
     return n > EVENT_PREV_MAX && mono_ms() >= room->gather_again_mono ? n - EVENT_PREV_MAX : 0;
 }
 
-/* One of our users who may send it; user 0: there is none. */
+/* One of our users who may send the event; user 0: none. */
 static const struct err *find_author(struct job *job, struct room *room, struct author *ret)
 {
     const struct room_member *members;
@@ -32,7 +32,7 @@ static const struct err *find_author(struct job *job, struct room *room, struct 
     return NULL;
 }
 
-/* Each cites as many as it can, and is one itself. */
+/* Each dummy event cites as many extremities as it can, and is one itself. */
 static const struct err *extremities_send(struct job *job, struct room *room,
                                           const struct author *author, size_t too_many)
 {
@@ -62,5 +62,5 @@ void extremities_gather(struct job *job, struct room *room)
 {
     size_t too_many = count_too_many(room);
     const struct err *e = too_many ? write_extremities_gather(job, room, too_many) : NULL;
-    (void)e; /* what was taken in is stored, whatever becomes of this */
+    (void)e; /* the received events are stored, even if this fails */
 }

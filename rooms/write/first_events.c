@@ -37,7 +37,7 @@ static bool has_string(const json_t *array, const char *text)
     return false;
 }
 
-/* Both lists in one, no user twice. */
+/* Both lists in one, each user once. */
 static const struct err *join_creators(const json_t *given, const char *const *creators, size_t n,
                                        json_t *ret)
 {
@@ -91,7 +91,7 @@ json_t *first_events_power_levels(const struct first_events *f)
     json_t *users = json_object();
     if (lists_creator)
         json_object_set_new(users, f->author->user_id, json_integer(100));
-    /* In v12 a tombstone must take more than any other state. */
+    /* In version 12 a tombstone must need more power than any other state. */
     json_t *events =
         json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "m.room.name", 50, "m.room.avatar",
                   50, "m.room.canonical_alias", 50, "m.room.power_levels", 100,
@@ -110,6 +110,6 @@ const struct err *first_events_make_room(const struct first_events *f, struct ne
     const struct err *e =
         room_append_new(f->job, new_room, f->author, f->list, f->n, ret_room_id, ids);
     if (e && e->code == ERR_FORBIDDEN)
-        return err(ERR_INVALID_ROOM_STATE, "The room cannot be made like this: %s", e->text);
+        return err(ERR_INVALID_ROOM_STATE, "The room cannot be created like this: %s", e->text);
     return e;
 }

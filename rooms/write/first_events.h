@@ -23,8 +23,8 @@ void first_events_add(struct first_events *f, const char *type, const char *stat
 void first_events_add_raw(struct first_events *f, const char *type, const char *state_key,
                           struct str content);
 
-/* m.room.create. `content` (borrowed, may be NULL) is what else it says; `creators` (n of them) are
- * added to its additional_creators where the version has those. M_INVALID_PARAM when its
+/* m.room.create. `content` (borrowed, may be NULL) has further keys; `creators` (n of them) are
+ * added to its additional_creators if the version has those. M_INVALID_PARAM when its
  * additional_creators are not a list of user ids. */
 const struct err *first_events_add_create(struct first_events *f, const json_t *content,
                                           const char *const *creators, size_t n);
@@ -32,16 +32,16 @@ const struct err *first_events_add_create(struct first_events *f, const json_t *
 /* The creator's join, with their profile. */
 const struct err *first_events_add_creator(struct first_events *f);
 
-/* The content of m.room.power_levels as it is unless the request wants it otherwise. Owned. */
+/* The default content of m.room.power_levels. Owned. */
 json_t *first_events_power_levels(const struct first_events *f);
 
-/* The creator has infinite power in this version and is not listed. */
+/* False if the creator has infinite power in this version, and must not be listed. */
 static inline bool first_events_lists_creator(const struct first_events *f)
 {
     return !f->version->privileged_creators;
 }
 
-/* Makes the room. What the rules refuse is M_INVALID_ROOM_STATE here. */
+/* Creates the room. M_INVALID_ROOM_STATE if an event is not allowed. */
 const struct err *first_events_make_room(const struct first_events *f, struct new_room *new_room,
                                          const char **ret_room_id);
 

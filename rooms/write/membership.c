@@ -27,7 +27,7 @@ static bool is_entering(enum membership m)
     return m == MEMBERSHIP_JOIN || m == MEMBERSHIP_KNOCK;
 }
 
-/* What becomes of the user: is in one more room; has made it, too. */
+/* How the membership counts for the limits: not; as one more room; as one more created room. */
 enum entrance { STAYS, ENTERS, MAKES };
 
 static const struct err *check_quotas(struct job *job, enum entrance entrance,
@@ -84,7 +84,7 @@ const struct err *membership_content(struct job *job, const char *user_id, enum 
                                          &unused);
 }
 
-/* ---- what must hold before the rules judge ---- */
+/* ---- checks before the authorization rules ---- */
 
 struct attempt {
     struct job *job;
@@ -100,7 +100,7 @@ static const struct err *need_self(const struct attempt *a)
 {
     if (strcmp(a->author->user_id, a->change->target) == 0)
         return NULL;
-    return err(ERR_FORBIDDEN, "This can only be done for oneself");
+    return err(ERR_FORBIDDEN, "You can only do this for yourself");
 }
 
 static const struct err *prepare_join(struct attempt *a)
@@ -182,7 +182,7 @@ static json_t *start_content(struct job *job, const struct member_change *change
                                                             : json_object());
     json_object_set_new(content, "membership",
                         json_string(membership_text(actions[change->action].membership)));
-    json_object_del(content, "join_authorised_via_users_server"); /* the server's to say */
+    json_object_del(content, "join_authorised_via_users_server"); /* only the server sets it */
     if (change->reason)
         json_object_set_new(content, "reason", json_string(change->reason));
     return content;
@@ -205,7 +205,7 @@ bool membership_is_remote_invite(struct job *job, const struct member_change *ch
     return change->action == MEMBER_INVITE && !membership_is_local_user(job, change->target);
 }
 
-/* The authorization rules, by which the signed event is judged, refuse the same. */
+/* The authorization rules, by which the signed event is checked, refuse the same. */
 const struct err *membership_prepare_invite(struct job *job, struct room *room,
                                             const struct author *author,
                                             const struct member_change *change,
@@ -219,7 +219,7 @@ const struct err *membership_prepare_invite(struct job *job, struct room *room,
     return NULL;
 }
 
-/* Joining where the user is joined changes nothing, unless the event is to say more. */
+/* A join of a joined user changes nothing, unless the event has further keys. */
 static const struct err *find_standing_join(struct attempt *a, const char **ret_stands)
 {
     const struct event *current;
@@ -259,8 +259,8 @@ const struct err *membership_change(struct job *job, struct room *room, const st
     return room_decide_state(job, room, author, &decision, ret_event_id);
 }
 
-/* By what is committed, which is all that the sender can know: who meant to remove a member lifts
- * no ban that was on its way. */
+/* By committed state, which is all that the sender can know: a user who meant to remove a member
+ * must not lift a ban that is still queued. */
 const struct err *membership_action(struct job *job, struct room *room, const char *sender,
                                     const char *target, const json_t *content,
                                     enum member_action *ret)

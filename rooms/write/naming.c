@@ -136,7 +136,7 @@ static json_t *naming_without_alias(struct arena *a, const json_t *current, cons
         if (other && strcmp(other, alias) == 0)
             json_array_remove(others, i);
     }
-    if (canonical_json_check_tree(content)) /* others could write floats into it in old rooms */
+    if (canonical_json_check_tree(content)) /* in old rooms it may have floats of other servers */
         content = json_keep(a, json_pack("{s:O*, s:O*}", "alias", json_object_get(content, "alias"),
                                          "alt_aliases", others));
     return content;

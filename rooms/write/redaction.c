@@ -2,7 +2,7 @@
 
 #include "storage/rooms/events.h"
 
-/* Power levels and the sender's membership are all that the rule asks for. */
+/* The rule only needs the power levels and the sender's membership. */
 struct redaction_view {
     const struct event *create, *power_levels, *member;
 };
@@ -17,8 +17,9 @@ static const struct event *redaction_view_get(const struct auth_state *s, const 
                                                       : NULL;
 }
 
-/* Stricter than the authorization rules, which cannot tell the users of one server apart: without
- * the power to redact, only one's own events. The room's own creation stays. */
+/* Stricter than the authorization rules, which do not distinguish users of one server: a user
+ * without the power to redact may only redact their own events. The create event cannot be
+ * redacted. */
 static const struct err *redaction_check(const struct auth_state *s, const struct event *redaction,
                                          const struct event *target)
 {
@@ -92,7 +93,7 @@ const struct err *redaction_prepare_remote(struct draft *d, const struct event *
     TRY(find_target(d, redaction, &target));
     TRY(read_view(d, redaction, &view));
     if (!redaction->redacts)
-        return NULL; /* one that was redacted itself */
+        return NULL; /* a redaction that was redacted itself */
     if (!target || strcmp(target->event->type, "m.room.create") == 0 ||
         !auth_redaction_applies(redaction, target->event,
                                 &(struct auth_state){.get = redaction_view_get, .ctx = &view})) {

@@ -1,5 +1,5 @@
-/* Redactions of events of ours (client-server-api, "Redactions"): may it be applied, and what
- * becomes of its target. */
+/* Redactions (client-server-api, "Redactions"): whether one may be applied, and the redacted form
+ * of its target. */
 #ifndef ROOMS_WRITE_REDACTION_H
 #define ROOMS_WRITE_REDACTION_H
 
@@ -10,10 +10,10 @@
 const struct err *redaction_prepare(struct draft *d, const struct event *redaction,
                                     struct change *change);
 
-/* The same for a redaction of another server: one that may not be applied, or has nothing to apply
- * to, does nothing and is withheld from clients (rooms/v3, "Handling redactions"); it is kept for a
- * target that is not here yet. What the committer is about to store is not seen: who calls this
- * with an unknown target keeps other writers out. */
+/* The same for a redaction of another server: one that may not be applied, or whose target is
+ * missing, has no effect and is withheld from clients (rooms/v3, "Handling redactions"); it is kept
+ * for a target that is received later. Events in the committer's queue are not seen: callers with
+ * an unknown target keep other writers out. */
 const struct err *redaction_prepare_remote(struct draft *d, const struct event *redaction,
                                            struct change *change);
 

@@ -52,7 +52,7 @@ static const struct err *check_annotation(struct job *job, struct room *room, co
 
 /* ---- any relation ---- */
 
-/* A thread's root must not itself relate to something; being a reply is no such relation. */
+/* A thread's root must not relate to another event; a reply is allowed. */
 static const struct err *relations_check_thread(const struct stored_event *root)
 {
     struct str rel_type = json_scan_path(root->event->content, "m.relates_to", "rel_type", NULL);
@@ -75,7 +75,7 @@ const struct err *relation_of_new_event(struct job *job, struct room *room, cons
         }};
     if (!r.relation.parent || !r.relation.rel_type || strlen(r.relation.parent) > EVENT_KEY_MAX ||
         strlen(r.relation.rel_type) > EVENT_KEY_MAX)
-        return NULL; /* an ill-formed relation is no relation */
+        return NULL; /* a malformed relation counts as none */
     const struct stored_event *parent;
     TRY(events_get_by_id(job_tx(job), r.relation.parent, &parent));
     if (parent && parent->room != room->id)

@@ -18,7 +18,7 @@ static const struct err *template_build(struct job *job, struct room *room,
     return problem;
 }
 
-/* A refusal because of state that waits is given when that is committed. */
+/* A refusal that depends on queued state is returned when that is committed. */
 static const struct err *build_settled(struct job *job, struct room *room,
                                        const struct author *author, const struct new_event *e,
                                        const struct event **ret)
@@ -45,7 +45,7 @@ const struct err *room_template(struct job *job, struct room *room, const char *
     TRY(json_read_own(job->arena, built->json, &tree));
     json_object_del(tree, "signatures");
     json_object_del(tree, "hashes");
-    json_object_del(tree, "event_id"); /* versions 1 and 2: its signer names it */
+    json_object_del(tree, "event_id"); /* versions 1 and 2: the signing server sets it */
     json_object_del(tree, "origin");
     *ret = tree;
     return NULL;

@@ -1,6 +1,5 @@
-/* What an event means to each user, worked out while it is built. The usual message is judged by a
- * look at its bytes; a tree is only made of an event that singles users out, or that is not an
- * ordinary message. */
+/* Evaluation of push rules while an event is built. An ordinary message is evaluated by its bytes;
+ * a tree is only made for an event that mentions users, or that is not an ordinary message. */
 #include "rooms/write/unread_evaluate.h"
 
 #include "base/text.h"
@@ -31,9 +30,9 @@ struct evaluation {
     struct str body;
     struct push_context context;
     struct push_outcome base;
-    size_t steps;         /* that own rules have taken */
+    size_t steps;         /* used by own rules so far */
     struct map mentioned; /* ids of local users */
-    struct map users;     /* users.id -> user id: to these the event may mean something else */
+    struct map users;     /* users.id -> user id: the event may count differently for these users */
     struct push_action *actions;
     size_t actions_n, actions_cap;
 };
@@ -77,9 +76,8 @@ static bool says_room(struct str body)
     return false;
 }
 
-/* An ordinary message notifies everybody who keeps the predefined rules, and singles no user out
- * but by names in its body. The content is canonical: what is compared has one spelling.
- */
+/* An ordinary message notifies all users with the predefined rules, and mentions users only by
+ * names in its body. The content is canonical, so that bytes can be compared. */
 static bool is_ordinary(struct evaluation *v)
 {
     const struct event *e = v->event;
@@ -108,7 +106,7 @@ static bool is_ordinary(struct evaluation *v)
     return true;
 }
 
-/* State that the predefined rules say nothing of, unless its content is like that of a message. */
+/* State that no predefined rule matches, unless its content is like that of a message. */
 static bool is_unnoticed_type(const char *type)
 {
     static const char *const types[] = {
@@ -125,16 +123,16 @@ static bool is_unnoticed_type(const char *type)
     return false;
 }
 
-/* The usual change of state notifies no user, and singles none out: an invite does. */
+/* The usual change of state notifies and mentions no user; an invite does. */
 static bool is_unnoticed(const struct event *e)
 {
-    static const char *const telling[] = {"body", "msgtype", "m.mentions", "m.relates_to"};
+    static const char *const message_keys[] = {"body", "msgtype", "m.mentions", "m.relates_to"};
     struct json_member m;
     if (!e->state_key || !is_unnoticed_type(e->type))
         return false;
     for (size_t pos = 0; json_scan_next(e->content, &pos, &m);) {
-        for (size_t i = 0; i < sizeof telling / sizeof *telling; i++)
-            if (str_is(m.key, telling[i]))
+        for (size_t i = 0; i < sizeof message_keys / sizeof *message_keys; i++)
+            if (str_is(m.key, message_keys[i]))
                 return false;
         if (str_is(m.key, "membership") && strcmp(e->type, "m.room.member") == 0 &&
             json_scan_string_is(m.value, "invite"))
@@ -143,7 +141,7 @@ static bool is_unnoticed(const struct event *e)
     return true;
 }
 
-/* ---- what evaluation looks at ---- */
+/* ---- input of the evaluation ---- */
 
 static const struct event *state_get(const struct auth_state *s, const char *type,
                                      const char *state_key)
@@ -156,7 +154,7 @@ static const struct event *state_get(const struct auth_state *s, const char *typ
     return slot ? slot->event : NULL;
 }
 
-/* Who sends, and how many listen. All state but member events is in memory. */
+/* Sender, power levels and member count. All state except member events is in memory. */
 static void fill_context(struct evaluation *v)
 {
     const struct room_version *version = v->room->version;
@@ -219,7 +217,7 @@ void unread_member_changed_locked(struct room *room, const struct room_member *m
         name_index_remove(room->names, m->user);
 }
 
-/* ---- who is singled out ---- */
+/* ---- users with another result ---- */
 
 static void unread_evaluate_add_user(struct evaluation *v, int64_t user, const char *user_id)
 {
@@ -249,8 +247,8 @@ static void add_if_mentioned(void *ctx, const struct room_member *m)
         unread_evaluate_add_member(v, m->user);
 }
 
-/* Very many are found by walking over the members once: names that no user has would each cost a
- * question to the database. */
+/* For very many mentions, walks over the members once, since each unknown user id would cost a
+ * query. */
 static const struct err *add_all_mentioned(struct evaluation *v)
 {
     struct intern *in = v->job->node->intern;
@@ -269,7 +267,7 @@ static const struct err *add_all_mentioned(struct evaluation *v)
     return NULL;
 }
 
-/* An invited user is no member yet. */
+/* An invited user is not a member yet. */
 static const struct err *unread_evaluate_add_invited(struct evaluation *v)
 {
     const struct event *e = v->event;
@@ -293,7 +291,7 @@ static const struct err *find_singled_out(struct evaluation *v)
     if (!v->body.n || (!v->room->joined_local_n && !v->room->ahead_members.n))
         return NULL;
     TRY(need_names(v));
-    /* Localparts stand in the body as it is, display names in the folded one. */
+    /* Localparts are searched in the body as it is, display names in the folded body. */
     struct str folded = text_fold_unless_ascii(v->job->arena, v->body);
     name_index_find(v->room->names, v->body, unread_evaluate_add_member, v);
     if (folded.p != v->body.p)
@@ -313,7 +311,7 @@ static const struct err *ask_own_rules(struct evaluation *v, const struct room_m
     return NULL;
 }
 
-/* Members whose own rules may say something about such an event. */
+/* Members whose own rules may match such an event. */
 static const struct err *find_own_rules(struct evaluation *v)
 {
     for (size_t i = 0; i < v->room->own_rules_n; i++)
@@ -328,7 +326,7 @@ static const struct err *find_own_rules(struct evaluation *v)
     return NULL;
 }
 
-/* ---- the outcome ---- */
+/* ---- the result ---- */
 
 static void add_action(struct evaluation *v, struct push_action a)
 {

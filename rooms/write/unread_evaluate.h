@@ -1,10 +1,9 @@
-/* What an event means to each user, worked out while it is built: does it notify, does it
- * highlight?
+/* Evaluation of push rules while an event is built: which users does it notify or highlight for?
  *
- * Every event carries the room's counters up to itself (events.notify_total, highlight_total): what
- * a member who has the predefined push rules and is not singled out gets. Each user whom an event
- * singles out (mentions, display names, own rules) has a row in push_actions with the difference.
- * So a message to ten thousand members writes no row for any of them. */
+ * Every event stores the room's counters up to itself (events.notify_total, highlight_total), as
+ * they are for a member with the predefined push rules who is not mentioned. Each user with another
+ * result (by mentions, display names, own rules) gets a row in push_actions with the difference. So
+ * a message to ten thousand members writes no row for most of them. */
 #ifndef ROOMS_WRITE_UNREAD_EVALUATE_H
 #define ROOMS_WRITE_UNREAD_EVALUATE_H
 
@@ -13,14 +12,14 @@
 struct room;
 struct room_member;
 
-/* Under the room's lock: a member event changed what a local member is called, or whether they are
- * one. display_name may be NULL. */
+/* Under the room's lock: a member event changed a local member's name or membership. display_name
+ * may be NULL. */
 void unread_member_changed_locked(struct room *room, const struct room_member *m,
                                   const char *display_name);
 
-/* Under the room's lock, while an event is built as change `at` of the write: works out what
- * everybody gets (notify and highlight of the change, 0 or 1 each), and who gets something else
- * (its actions, and their rows in the write). The change says which thread it is in. */
+/* Under the room's lock, while an event is built as change `at` of the write: sets the counters of
+ * the room (notify and highlight of the change, 0 or 1 each), and the users who differ (its
+ * actions, and their rows in the write). The change has the thread. */
 const struct err *unread_evaluate_locked(struct job *job, struct room *room, struct write *w,
                                          int at, const struct event *e, struct change *change);
 

@@ -10,13 +10,13 @@
 
 enum {
     COPIED_MAX = 20000, /* bans, and rooms of a space */
-    AT_ONCE = 1000,     /* events of one write: others wait for one of those at most */
-    ATTEMPTS = 8,       /* to copy what is current at the tombstone */
+    AT_ONCE = 1000,     /* events of one write, so that others do not wait long */
+    ATTEMPTS = 8,       /* to copy the state that is current at the tombstone */
 };
 
-/* What moves as it is or nearly so; aliases and bans have functions of their own. What opens the
- * room comes last: until there are power levels the creator may do everything, however little power
- * the old ones leave them. */
+/* State that is copied with few changes; aliases and bans have functions of their own. Join rules
+ * and power levels are last: until there are power levels the creator may do everything, however
+ * little power the old ones give them. */
 static const char *const copied[] = {
     "m.room.server_acl",   "m.room.encryption", "m.room.name",
     "m.room.avatar",       "m.room.topic",      "m.room.history_visibility",
@@ -29,13 +29,13 @@ struct upgrade {
     const struct author *author;
     struct first_events events;
     struct succession succession;
-    const char *copies[COPIED_N]; /* ids of the events that were copied; "": there was none */
-    const char *const *aliases;   /* of this server, that lead to the old room */
+    const char *copies[COPIED_N]; /* ids of the copied events; "": none */
+    const char *const *aliases;   /* of this server, that point to the old room */
     size_t aliases_n;
-    bool is_outdated; /* one of those was replaced since */
+    bool is_outdated; /* one of the copied events was replaced since */
 };
 
-/* ---- may they? ---- */
+/* ---- permission ---- */
 
 static const struct err *check_power(struct upgrade *u)
 {
@@ -51,7 +51,7 @@ static const struct err *check_power(struct upgrade *u)
 
 /* ---- m.room.create ---- */
 
-/* The newest event of the old room, which clients show as its end. */
+/* The newest event of the old room, for the predecessor's event_id. */
 static const char *last_event(struct upgrade *u)
 {
     LOCKED(&u->old->lock);
@@ -78,7 +78,7 @@ static const struct err *upgrade_add_create(struct upgrade *u)
 
 /* ---- other state ---- */
 
-/* e: NULL, the old room says nothing of it. */
+/* e: NULL: the old room has none. */
 static json_t *upgrade_copy_of(const struct upgrade *u, const char *type, const struct event *e)
 {
     bool needs_one = strcmp(type, "m.room.power_levels") == 0;
@@ -146,7 +146,7 @@ static bool moves(const struct upgrade *u, const char *alias)
     return false;
 }
 
-/* The part of an m.room.canonical_alias content that moves with the aliases, or that stays. */
+/* The part of an m.room.canonical_alias content that moves with the aliases, or that remains. */
 static json_t *part_of_aliases(const struct upgrade *u, const json_t *content, bool moving)
 {
     json_t *o = json_object(), *others = json_array();
@@ -178,8 +178,8 @@ static const struct err *add_aliases(struct upgrade *u)
 
 /* ---- the old room ---- */
 
-/* Only when the new room says what is current at that moment: a moderator who has lost their power,
- * or a rule that has been made stricter, must not have passed the copy by. */
+/* Only if the copied state is still current: otherwise the new room might lack a demotion of a
+ * moderator, or a stricter rule. */
 static const struct err *decide_tombstone(void *ctx, struct basis *on, struct new_event *ret,
                                           const char **ret_stands)
 {
@@ -199,7 +199,7 @@ static const struct err *decide_tombstone(void *ctx, struct basis *on, struct ne
     return NULL;
 }
 
-/* What has changed in the old room since it was copied. */
+/* Copies the state that has changed in the old room since. */
 static const struct err *copy_again(struct upgrade *u)
 {
     for (size_t i = 0; i < COPIED_N; i++) {
@@ -236,7 +236,7 @@ static const struct err *send_tombstone(struct upgrade *u)
     return e;
 }
 
-/* An event that says what the current one says, with a change; make: NULL when there is none. */
+/* A changed copy of the current event. make() returns NULL if nothing must change. */
 struct edit {
     const struct upgrade *u;
     const char *type;
@@ -280,13 +280,13 @@ static json_t *make_without_aliases(const struct upgrade *u, const json_t *curre
     return json_object_size(moved) ? part_of_aliases(u, current, false) : NULL;
 }
 
-/* What is only nice to have may be beyond the author's power. */
+/* Ignores that the author lacks the power for an optional step. */
 static const struct err *unless_forbidden(const struct err *e)
 {
     return e && e->code == ERR_FORBIDDEN ? NULL : e;
 }
 
-/* Bans that have come since those of the old room were copied. */
+/* Copies bans that were added to the old room since. */
 static const struct err *carry_bans(struct upgrade *u)
 {
     const struct room_member *banned;
@@ -304,8 +304,8 @@ static const struct err *carry_bans(struct upgrade *u)
     return NULL;
 }
 
-/* Aliases and the place in the directory move when the old room says what replaces it: a user whose
- * power to say so is gone meanwhile gets neither. */
+/* Aliases and the place in the directory move after the tombstone is sent: a user who lost the
+ * power to send it gets neither. */
 static const struct err *close_old(struct upgrade *u)
 {
     TRY(room_get_by_id(u->job, u->old->id, &u->old));
@@ -328,8 +328,8 @@ static const struct err *upgrade_gather(struct upgrade *u)
     return add_bans(u);
 }
 
-/* What is too much for one write comes in several. The room can be entered after the last of them,
- * and is known to none but its creator before the tombstone. */
+/* Appends the events in several writes if there are many. The room can be joined after the last of
+ * them, and only its creator knows it before the tombstone. */
 static const struct err *upgrade_fill(struct upgrade *u, size_t from)
 {
     const char **ids = arena_alloc_array(u->job->arena, AT_ONCE, sizeof *ids);
@@ -365,7 +365,7 @@ static const struct err *make_new(struct upgrade *u)
     return upgrade_fill(u, filled);
 }
 
-/* A room that replaces none is of no use to its creator. */
+/* The creator leaves a new room that replaces none. */
 static void abandon_new(struct upgrade *u)
 {
     struct new_event leave = {.type = "m.room.member",
@@ -400,7 +400,7 @@ const struct err *room_upgrade(struct job *job, struct room *room, const struct 
     return NULL;
 }
 
-/* ---- upgrades that were made elsewhere, or by hand ---- */
+/* ---- upgrades on another server, or by hand ---- */
 
 static const struct err *is_replaced_by(struct job *job, struct room *old, const struct room *new,
                                         bool *ret)

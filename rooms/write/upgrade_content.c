@@ -4,7 +4,7 @@
 
 /* ---- numbers ---- */
 
-/* Old versions took levels as text and floats; events of ours want integers. */
+/* Old versions allowed levels as text and floats; ours must be integers. */
 static json_t *as_integer(const json_t *level)
 {
     int64_t n;
@@ -33,7 +33,7 @@ static void make_integers(json_t *levels, int depth)
     }
 }
 
-/* Floats and large integers, which others could write in old rooms and we cannot write anew. */
+/* Removes floats and large integers, which are in old rooms but not allowed in new events. */
 void successor_drop_uncanonical(json_t *content)
 {
     const char *key;
@@ -53,8 +53,8 @@ static json_t *member_object(json_t *o, const char *key)
     return json_object_get(o, key);
 }
 
-/* Where creators have infinite power they are not listed, and a tombstone takes more than any other
- * state. */
+/* For versions in which creators have infinite power: they are not listed, and a tombstone needs
+ * more power than any other state. */
 static void make_privileged(const struct succession *s, json_t *levels)
 {
     json_t *users = member_object(levels, "users"), *events = member_object(levels, "events");
@@ -68,8 +68,8 @@ static void make_privileged(const struct succession *s, json_t *levels)
     json_object_set_new(events, "m.room.tombstone", json_integer(now > least ? now : least));
 }
 
-/* The other way round: those who had infinite power get the usual 100, which must suffice to
- * replace the room again. */
+/* For other versions: users who had infinite power get the usual 100, which must suffice to send a
+ * tombstone. */
 static void make_ordinary(const struct succession *s, json_t *levels)
 {
     json_t *users = member_object(levels, "users"), *events = member_object(levels, "events");
@@ -107,7 +107,7 @@ static void raise_level(json_t *levels, const char *key, json_int_t now, json_in
         json_object_set_new(levels, key, json_integer(least));
 }
 
-/* Only moderators shall write there or invite any more. */
+/* Only moderators may send or invite. */
 json_t *successor_silent_levels(const json_t *current)
 {
     json_t *levels = json_deep_copy(current);
@@ -122,8 +122,8 @@ json_t *successor_silent_levels(const json_t *current)
 
 /* ---- any state ---- */
 
-/* A rule that the new version does not know would lock everybody out for good; invites can be
- * given. */
+/* With a rule that is unknown in the new version no user could ever join; with `invite` they can be
+ * invited. */
 static bool is_known_rule(const struct room_version *v, const char *rule)
 {
     return strcmp(rule, "knock") == 0              ? v->knock

@@ -1,4 +1,4 @@
-/* What the new room of an upgrade says where the old one says something. Pure. */
+/* The contents of the new room's state in an upgrade, by those of the old one. Pure functions. */
 #ifndef ROOMS_WRITE_UPGRADE_CONTENT_H
 #define ROOMS_WRITE_UPGRADE_CONTENT_H
 
@@ -11,14 +11,13 @@ struct succession {
     const json_t *additional_creators; /* as the client gave them; NULL: none */
 };
 
-/* Of a content of the old room, that of the new one. Owned; NULL: nothing is said there. */
+/* The new room's content for one of the old room. Owned; NULL: not in the new room. */
 json_t *successor_content(const struct succession *s, const char *type, const json_t *current);
 
-/* Power levels of the old room, by which only moderators write or invite there any more. Owned. */
+/* Power levels of the old room that let only moderators send or invite. Owned. */
 json_t *successor_silent_levels(const json_t *current);
 
-/* Takes away floats and large integers, which others could write in old rooms and we cannot write
- * anew. */
+/* Removes floats and large integers, which are in old rooms but not allowed in new events. */
 void successor_drop_uncanonical(json_t *content);
 
 #endif

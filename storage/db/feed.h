@@ -51,9 +51,8 @@ struct change {
     /* CHANGE_EVENT, as stored: cumulative counters of the room (docs/architecture.md, "Unread"). */
     int64_t thread; /* position of the thread root; 0: main timeline. RECEIPT: users/receipts.h */
     int64_t notify_total, highlight_total;
-    int notify, highlight; /* what the event itself adds to them, and ... */
-    const struct push_action
-        *actions; /* ... and for which users it differs; not kept in the ring */
+    int notify, highlight;             /* what the event itself adds to them, and ... */
+    const struct push_action *actions; /* ... and users with other counts; not kept in the ring */
     size_t actions_n;
     int64_t redacts_position;           /* CHANGE_EVENT, a redaction that applies: its target ... */
     const struct event *redacted_event; /* ... and its redacted form; not kept in the ring */

@@ -14,10 +14,8 @@ struct log_session {
     int limit_ms;   /* of a statement's answer */
     bool is_server; /* false: a command, which may share the log with the running server */
     bool has_lock;
-    int64_t
-        epoch; /* every commit checks by it that no other process writes the log; 0: none begun */
-    int64_t
-        late; /* one whose beginning was not answered in time and may still be committed; or 0 */
+    int64_t epoch; /* checked by every commit: no other process has the log; 0: none begun */
+    int64_t late;  /* one whose beginning was not answered, and may be committed later; or 0 */
 };
 
 struct log_head {

@@ -16,8 +16,7 @@ struct unread_row {
 
 /* How far a user has read, in one round trip. */
 struct unread_marks {
-    struct unread_row
-        newest; /* of the room's events up to a position; its counters are the room's */
+    struct unread_row newest; /* of the room's events up to a position, with its counters */
     const struct unread_receipt {
         const char *thread; /* storage/users/receipts.h */
         int64_t event;      /* of the later receipt of both types */
@@ -36,8 +35,7 @@ const struct err *unread_read_marks(struct tx *tx, int64_t room, int64_t user, c
  * each kind. */
 enum { UNREAD_ROWS_MAX = 5000 };
 struct unread_range {
-    const struct unread_row
-        *own; /* the user's newest event in each thread (0: main), without member events */
+    const struct unread_row *own; /* the user's newest in each thread (0: main), no member events */
     const struct unread_row *in_threads; /* events in threads, newest first */
     const struct unread_row *exceptions; /* events that count differently for the user */
     const struct unread_row *ignored;    /* all events of ignored users */
