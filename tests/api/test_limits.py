@@ -90,8 +90,8 @@ PROOFS = {
        for row in ("client", "federation", "slow: thumbnails, uploads", "search",
                    "initial: syncs that tell all, or more than 2,000 events from the database", "remote: waits for other servers", "watch: `/health`, `/ready`, `/metrics`")},
     "password: what hashes one":
-        f"{REQUEST}::test_pools test_http_fair.c::test_what_goes_first "
-        "test_http_fair.c::test_what_is_usual_has_a_bound "
+        f"{REQUEST}::test_pools test_http_fair.c::test_urgent_requests "
+        "test_http_fair.c::test_ordinary_requests_have_a_bound "
         "test_login.py::test_one_login_does_not_wait_for_many",
     # computed
     "`/search`": "test_search.py::test_hostile_texts_and_terms_are_bounded test_search_terms.c::test_bounds",

@@ -120,7 +120,7 @@ static void a_line_is_taken_in_one_go(void **state)
     }
 }
 
-static void what_is_missing_is_named(void **state)
+static void missing_parents_are_named(void **state)
 {
     struct scene c;
     open_scene(&c, "11");
@@ -138,7 +138,7 @@ static void what_is_missing_is_named(void **state)
     close_scene(&c);
 }
 
-static void who_may_not_is_rejected_and_does_no_harm(void **state)
+static void events_without_permission_are_rejected_and_harmless(void **state)
 {
     EACH_VERSION(v)
     {
@@ -177,7 +177,7 @@ static void messages_at_the_same_time_leave_two_ends(void **state)
     }
 }
 
-static void who_was_banned_meanwhile_is_not_heard(void **state)
+static void events_of_a_user_banned_meanwhile_are_soft_failed(void **state)
 {
     EACH_VERSION(v)
     {
@@ -345,10 +345,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_taken_in_one_go),
-        cmocka_unit_test(what_is_missing_is_named),
-        cmocka_unit_test(who_may_not_is_rejected_and_does_no_harm),
+        cmocka_unit_test(missing_parents_are_named),
+        cmocka_unit_test(events_without_permission_are_rejected_and_harmless),
         cmocka_unit_test(messages_at_the_same_time_leave_two_ends),
-        cmocka_unit_test(who_was_banned_meanwhile_is_not_heard),
+        cmocka_unit_test(events_of_a_user_banned_meanwhile_are_soft_failed),
         cmocka_unit_test(topics_of_two_branches_are_resolved),
         cmocka_unit_test(a_loser_is_in_the_timeline_and_not_in_the_state),
         cmocka_unit_test(a_redaction_waits_for_its_target),

@@ -40,7 +40,7 @@ static bool has(struct auth_cache *c, int n)
     return get(c, n, 1000, &e);
 }
 
-static void what_was_put_is_found(void **state)
+static void cached_tokens_are_found(void **state)
 {
     struct auth_cache *c = auth_cache_create(100);
     struct auth_entry e;
@@ -84,7 +84,7 @@ static void a_user_is_forgotten_with_all_tokens_and_alone(void **state)
 }
 
 /* Read before the logout, put after it: the token must stay invalid. */
-static void what_was_read_before_a_change_is_not_put(void **state)
+static void tokens_read_before_a_change_are_not_cached(void **state)
 {
     arena_auto struct arena *a = arena_create();
     struct auth_cache *c = auth_cache_create(100);
@@ -122,10 +122,10 @@ static void the_least_used_go_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_put_is_found),
+        cmocka_unit_test(cached_tokens_are_found),
         cmocka_unit_test(a_device_is_noted_once_a_minute),
         cmocka_unit_test(a_user_is_forgotten_with_all_tokens_and_alone),
-        cmocka_unit_test(what_was_read_before_a_change_is_not_put),
+        cmocka_unit_test(tokens_read_before_a_change_are_not_cached),
         cmocka_unit_test(the_least_used_go_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,7 +157,7 @@ static void check_mainline(struct shape *s, struct arena *a)
         assert_int_equal(places[i], place_of(s, power, nodes[i]));
 }
 
-static void what_is_walked_is_what_is_defined(void **state)
+static void walks_match_their_definition(void **state)
 {
     for (int i = 0; i < ROUNDS; i++) {
         arena_auto struct arena *a = arena_create();
@@ -173,7 +173,7 @@ static void what_is_walked_is_what_is_defined(void **state)
 }
 
 /* A chain below the point where two sets have met is not walked. */
-static void what_is_common_is_not_walked(void **state)
+static void common_chains_are_not_walked(void **state)
 {
     arena_auto struct arena *a = arena_create();
     struct shape s = {.n = NODES_MAX};
@@ -196,8 +196,8 @@ static void what_is_common_is_not_walked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_walked_is_what_is_defined),
-        cmocka_unit_test(what_is_common_is_not_walked),
+        cmocka_unit_test(walks_match_their_definition),
+        cmocka_unit_test(common_chains_are_not_walked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,7 +119,7 @@ static void rows_and_statements_know_their_positions(void **state)
     scope_finish(&s);
 }
 
-static void what_waits_goes_out_together(void **state)
+static void queued_writes_are_committed_together(void **state)
 {
     enum { N = 40 };
     struct scope s;
@@ -156,7 +156,7 @@ static void upserts_of_one_batch_merge(void **state)
     scope_finish(&s);
 }
 
-static void who_finds_the_work_done_opens_no_transaction(void **state)
+static void an_early_write_shares_the_transaction(void **state)
 {
     struct scope s;
     int64_t commits = commits_so_far();
@@ -189,7 +189,7 @@ static int64_t finish_at(struct job *job, struct write *w)
     return position;
 }
 
-static void a_large_write_goes_alone(void **state)
+static void a_large_write_is_committed_alone(void **state)
 {
     struct scope s;
     int64_t commits = commits_so_far();
@@ -205,7 +205,7 @@ static void a_large_write_goes_alone(void **state)
     scope_finish(&s);
 }
 
-static void a_batch_goes_between_two_large_ones(void **state)
+static void a_batch_is_committed_between_two_large_ones(void **state)
 {
     struct scope s;
     scope_init(&s, &node);
@@ -224,7 +224,7 @@ static void a_batch_goes_between_two_large_ones(void **state)
     scope_finish(&s);
 }
 
-static void what_is_built_upon_a_large_write_follows_it(void **state)
+static void writes_built_on_a_large_one_follow_it(void **state)
 {
     struct scope s;
     scope_init(&s, &node);
@@ -424,7 +424,7 @@ static void heads_built_on_the_same_do_not_fork_the_room(void **state)
     scope_finish(&s);
 }
 
-static void heads_built_on_what_failed_fail(void **state)
+static void heads_built_on_failed_ones_fail(void **state)
 {
     struct scope s;
     scope_init(&s, &node);
@@ -577,7 +577,7 @@ static void *end_again_and_again(void *ctx)
     return NULL;
 }
 
-static void what_is_answered_holds_when_connections_are_killed(void **state)
+static void answers_hold_when_connections_are_killed(void **state)
 {
     struct chaos c = {0};
     pthread_t killer;
@@ -742,21 +742,21 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_and_statements_know_their_positions),
-        cmocka_unit_test(what_waits_goes_out_together),
+        cmocka_unit_test(queued_writes_are_committed_together),
         cmocka_unit_test(upserts_of_one_batch_merge),
-        cmocka_unit_test(who_finds_the_work_done_opens_no_transaction),
-        cmocka_unit_test(a_large_write_goes_alone),
-        cmocka_unit_test(a_batch_goes_between_two_large_ones),
-        cmocka_unit_test(what_is_built_upon_a_large_write_follows_it),
+        cmocka_unit_test(an_early_write_shares_the_transaction),
+        cmocka_unit_test(a_large_write_is_committed_alone),
+        cmocka_unit_test(a_batch_is_committed_between_two_large_ones),
+        cmocka_unit_test(writes_built_on_a_large_one_follow_it),
         cmocka_unit_test(a_bad_write_fails_alone),
         cmocka_unit_test(a_write_is_all_or_nothing),
         cmocka_unit_test(a_failed_batch_begins_no_epoch),
         cmocka_unit_test(heads_built_on_each_other_merge),
         cmocka_unit_test(heads_built_on_the_same_do_not_fork_the_room),
-        cmocka_unit_test(heads_built_on_what_failed_fail),
+        cmocka_unit_test(heads_built_on_failed_ones_fail),
         cmocka_unit_test(positions_are_gapless_under_16_threads),
         cmocka_unit_test(the_lead_is_handed_over_under_64_threads),
-        cmocka_unit_test(what_is_answered_holds_when_connections_are_killed),
+        cmocka_unit_test(answers_hold_when_connections_are_killed),
         cmocka_unit_test(a_commit_in_doubt_is_decided),
         cmocka_unit_test(a_commit_that_is_late_is_decided),
         cmocka_unit_test(while_the_database_is_away),

@@ -449,7 +449,7 @@ static int64_t contents_of(struct job *job, int64_t source)
 }
 
 /* One content for two devices is deleted with the last message, also when a device is deleted. */
-static void a_shared_content_goes_with_the_last(void **state)
+static void a_shared_content_is_deleted_with_the_last(void **state)
 {
     enum { SOURCE = 987654 };
     struct scope s;
@@ -488,7 +488,7 @@ int main(void)
         cmocka_unit_test(servers_without_a_shared_room_are_ignored),
         cmocka_unit_test(without_a_shared_room_nothing_is_kept),
         cmocka_unit_test(a_message_counts_once),
-        cmocka_unit_test(a_shared_content_goes_with_the_last),
+        cmocka_unit_test(a_shared_content_is_deleted_with_the_last),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

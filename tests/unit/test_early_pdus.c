@@ -64,7 +64,7 @@ static void a_server_does_not_fill_all_rooms(void **state)
     assert_true(keep("!1", "bad.example", sizeof bytes));
 }
 
-static void what_was_put_back_comes_again_in_its_order(void **state)
+static void pdus_put_back_keep_their_order(void **state)
 {
     const char *room_id;
     size_t n;
@@ -93,8 +93,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_server_does_not_fill_a_room, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_server_does_not_fill_all_rooms, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_was_put_back_comes_again_in_its_order, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(pdus_put_back_keep_their_order, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

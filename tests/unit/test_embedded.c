@@ -244,7 +244,7 @@ static void start_and_be_killed(void)
     assert_true(WIFSIGNALED(status));
 }
 
-static void what_a_killed_server_left_running_is_taken_over(void **state)
+static void a_cluster_left_running_is_taken_over(void **state)
 {
     start_and_be_killed();
     pid_t left = pg_postmaster_in(dir);
@@ -296,7 +296,7 @@ static void a_pid_file_of_another_process_is_no_obstacle(void **state)
     embedded_stop(e);
 }
 
-static void it_comes_back_from_every_kill_with_what_was_acknowledged(void **state)
+static void acknowledged_rows_survive_every_kill(void **state)
 {
     struct embedded *e;
     const char *uri;
@@ -450,10 +450,10 @@ int main(void)
         ON_A_COPY(the_server_is_an_ordinary_role),
         ON_A_COPY(an_old_cluster_is_moved),
         ON_A_COPY(a_move_that_was_interrupted_is_finished),
-        ON_A_COPY(what_a_killed_server_left_running_is_taken_over),
+        ON_A_COPY(a_cluster_left_running_is_taken_over),
         ON_A_COPY(a_cluster_that_is_just_stopping_is_started_again),
         ON_A_COPY(a_pid_file_of_another_process_is_no_obstacle),
-        ON_A_COPY(it_comes_back_from_every_kill_with_what_was_acknowledged),
+        ON_A_COPY(acknowledged_rows_survive_every_kill),
         ON_A_COPY(a_busy_orphan_does_not_hold_up_the_next_start),
         ON_A_COPY(one_server_a_data_directory),
         ON_A_COPY(a_first_start_that_was_interrupted_is_begun_anew),

@@ -108,7 +108,7 @@ static void tokens_are_read_as_they_are_written(void **state)
 
 /* ---- batches of other processes ---- */
 
-static void a_change_comes_back_as_it_was(void **state)
+static void a_change_is_read_back_unchanged(void **state)
 {
     arena_auto struct arena *a = arena_create();
     buf_auto struct buf b = {0};
@@ -199,7 +199,7 @@ static void no_field_is_forgotten(void **state)
     }
 }
 
-static void what_is_no_batch_is_refused(void **state)
+static void malformed_batches_are_refused(void **state)
 {
     arena_auto struct arena *a = arena_create();
     static const char *const bad[] = {"",
@@ -240,9 +240,9 @@ int main(void)
         cmocka_unit_test(fetched_history_is_given_out_again_too),
         cmocka_unit_test(numbers_for_other_servers_grow),
         cmocka_unit_test(tokens_are_read_as_they_are_written),
-        cmocka_unit_test(a_change_comes_back_as_it_was),
+        cmocka_unit_test(a_change_is_read_back_unchanged),
         cmocka_unit_test(no_field_is_forgotten),
-        cmocka_unit_test(what_is_no_batch_is_refused),
+        cmocka_unit_test(malformed_batches_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

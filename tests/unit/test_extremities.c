@@ -121,7 +121,7 @@ static void some_branches_are_left_alone(void **state)
 }
 
 /* Where none of our users may send, events still cost no statement for each extremity. */
-static void of_a_room_that_is_not_ours_to_write_in(void **state)
+static void rooms_where_we_may_not_send(void **state)
 {
     EACH_VERSION(v)
     {
@@ -156,7 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(many_branches_are_brought_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(some_branches_are_left_alone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(of_a_room_that_is_not_ours_to_write_in, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rooms_where_we_may_not_send, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

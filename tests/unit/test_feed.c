@@ -189,7 +189,7 @@ static void a_reset_starts_anew(void **state)
     feed_destroy(f);
 }
 
-static void what_is_read_belongs_to_the_reader(void **state)
+static void read_changes_belong_to_the_reader(void **state)
 {
     arena_auto struct arena *a = arena_create();
     struct feed *f = feed_create(2, ROOMY, 0);
@@ -362,7 +362,7 @@ int main(void)
         cmocka_unit_test(bytes_are_bounded),
         cmocka_unit_test(trees_of_contents_count),
         cmocka_unit_test(a_reset_starts_anew),
-        cmocka_unit_test(what_is_read_belongs_to_the_reader),
+        cmocka_unit_test(read_changes_belong_to_the_reader),
         cmocka_unit_test(a_redaction_reaches_into_the_ring),
         cmocka_unit_test(readers_see_what_listeners_have_seen),
         cmocka_unit_test(readers_beside_a_writer),

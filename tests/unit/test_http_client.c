@@ -198,7 +198,7 @@ static void holds(const struct http_answer *answer, const char *text)
 
 /* ---- tests ---- */
 
-static void test_what_is_asked_arrives(void **state)
+static void test_requests_arrive(void **state)
 {
     struct http_answer answer = answers(
         200, (struct http_call){.url = url("localhost", t.https, "/echo/a%2Fb/../c?x=%20")});
@@ -520,7 +520,7 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_asked_arrives),
+        cmocka_unit_test(test_requests_arrive),
         cmocka_unit_test(test_certificates),
         cmocka_unit_test(test_denied_addresses),
         cmocka_unit_test(test_urls_that_are_none),

@@ -310,7 +310,7 @@ static void let_next_through(char tag)
 
 /* Urgent requests go first, in turn by source, but others are served too. A source may have as many
  * of them in addition to its others. */
-static void test_what_goes_first(void **state)
+static void test_urgent_requests(void **state)
 {
     enum { USUAL = 4, FIRST = 5 };
     static const char *const users[FIRST] = {"alice", "bob", "carol", "dan", "eve"};
@@ -338,7 +338,7 @@ static void test_what_goes_first(void **state)
 }
 
 /* Three orders: each is served three times before the next lower one. */
-static void test_what_goes_ahead_of_the_usual(void **state)
+static void test_three_orders(void **state)
 {
     enum { EACH = 5 };
     static const char *const users[EACH] = {"alice", "bob", "carol", "dan", "eve"};
@@ -367,7 +367,7 @@ static void test_what_goes_ahead_of_the_usual(void **state)
 }
 
 /* Some workers are reserved for urgent requests. */
-static void test_what_is_usual_has_a_bound(void **state)
+static void test_ordinary_requests_have_a_bound(void **state)
 {
     int usual[HELD_MAX], first[USUAL_MAX];
     for (int i = 0; i < HELD_MAX; i++)
@@ -440,9 +440,9 @@ int main(void)
         TEST(test_a_claimed_name_counts_with_the_address),
         TEST(test_an_address_that_claims_many_names_is_few_sources),
         TEST(test_moving_is_bounded),
-        TEST(test_what_goes_first),
-        TEST(test_what_goes_ahead_of_the_usual),
-        TEST(test_what_is_usual_has_a_bound),
+        TEST(test_urgent_requests),
+        TEST(test_three_orders),
+        TEST(test_ordinary_requests_have_a_bound),
         TEST(test_a_route_moves_where_its_row_says),
         TEST(test_an_upload_is_refused_and_the_connection_lives),
         TEST(test_health_never_waits),

@@ -240,7 +240,7 @@ static void test_errors_say_when_to_come_back(void **state)
     fixture_forget(&r);
 }
 
-static void test_who_the_client_is(void **state)
+static void test_client_addresses(void **state)
 {
     struct fixture_reply r = {0};
     fixture_ask(*state, &r, "GET /address HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -414,7 +414,7 @@ static void check_refused(const struct http_config *config, const struct route *
     assert_null(s);
 }
 
-static void test_what_is_refused_at_start(void **state)
+static void test_settings_refused_at_start(void **state)
 {
     struct http_config config = fixture_config();
     struct http_listener l = {.address = "127.0.0.1:1", .tls_certificate = "/nowhere"};
@@ -451,7 +451,7 @@ int main(void)
         cmocka_unit_test(test_large_heads),
         cmocka_unit_test(test_cors),
         cmocka_unit_test(test_errors_say_when_to_come_back),
-        cmocka_unit_test(test_who_the_client_is),
+        cmocka_unit_test(test_client_addresses),
         cmocka_unit_test(test_keep_alive_and_pipelining),
         cmocka_unit_test(test_errors_keep_the_connection),
         cmocka_unit_test(test_head),
@@ -460,7 +460,7 @@ int main(void)
         cmocka_unit_test(test_metrics),
         cmocka_unit_test(test_slow_clients_are_cut),
         cmocka_unit_test(test_connection_limit),
-        cmocka_unit_test(test_what_is_refused_at_start),
+        cmocka_unit_test(test_settings_refused_at_start),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }

@@ -32,7 +32,7 @@ static void give(char **pieces, int from, int to)
 }
 
 /* The heap is checked twice: in the middle of a burst, when half is free, and after its end. */
-static void test_what_a_burst_frees_late_goes_back_too(void **state)
+static void test_memory_freed_late_is_returned_too(void **state)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     skip(); /* sanitizers have their own malloc */
@@ -58,7 +58,7 @@ int main(void)
 {
     memory_begin(2);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_a_burst_frees_late_goes_back_too),
+        cmocka_unit_test(test_memory_freed_late_is_returned_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

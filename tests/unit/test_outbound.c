@@ -91,7 +91,7 @@ static void check_owed(const char *proves, reader *read, int64_t from, const int
         0                                                                                          \
     }
 
-static void test_only_what_happened_while_it_was_there(void **state)
+static void test_only_events_during_membership(void **state)
 {
     int64_t start = head();
     send(&alice, "before it joined");
@@ -152,7 +152,7 @@ static void save(int64_t position, int64_t failing_since)
     pg_must("write", write_commit(&job, w, NULL));
 }
 
-static void test_who_has_something_to_do(void **state)
+static void test_busy_destinations(void **state)
 {
     struct author carol = author_named("@carol:near.example");
     member(&carol, "join");
@@ -210,9 +210,9 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_only_what_happened_while_it_was_there),
+        TEST(test_only_events_during_membership),
         TEST(test_events_about_its_users_reach_it_anyway),
-        TEST(test_who_has_something_to_do),
+        TEST(test_busy_destinations),
         TEST(test_the_operators_wishes),
     };
     return cmocka_run_group_tests(tests, begin, end);

@@ -328,7 +328,7 @@ static void move_away_or_back(struct scene *c, const char *id)
 }
 
 /* An auth event that was missing when numbers were assigned gets its number when it arrives. */
-static void what_was_missing_gets_its_number(void **state)
+static void missing_events_get_their_number(void **state)
 {
     struct scene c;
     open_scene(&c, "10");
@@ -356,7 +356,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_event_of_a_fork_is_one_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_that_go_on_share_a_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(forks_and_our_messages_cross, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_was_missing_gets_its_number, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(missing_events_get_their_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_conflict_costs_no_statements, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,7 @@ static size_t intervals_of(struct job *job, const char *room_id, int64_t type,
 
 /* ---- the tests ---- */
 
-static void what_waits_is_built_upon_and_not_read(void **state)
+static void waiting_state_is_built_upon_and_not_read(void **state)
 {
     struct scope s;
     scope_init(&s, node_store());
@@ -145,7 +145,7 @@ static void a_key_that_changes_often_has_intervals_that_meet(void **state)
 
 /* bob may set the topic by power levels that wait. They fail, and so do events that they allowed;
  * events that did not need them are rebuilt. */
-static void what_was_built_on_a_failure_is_judged_anew(void **state)
+static void events_built_on_a_failure_are_checked_again(void **state)
 {
     struct scope s;
     scope_init(&s, node_store());
@@ -248,7 +248,7 @@ static int64_t highlights(struct job *job, const char *room_id, const struct aut
 }
 
 /* A message behind a join notifies the joining user like every member. */
-static void who_is_about_to_join_is_mentioned(void **state)
+static void a_joining_user_is_mentioned(void **state)
 {
     struct scope s;
     scope_init(&s, node_store());
@@ -286,7 +286,7 @@ static bool joins_with_own_rules(struct job *job, struct known_rules rules)
     return room_member(room_named(job, room_id), bob.user).has_own_rules;
 }
 
-static void what_is_known_of_rules_holds_until_rules_change(void **state)
+static void known_rules_hold_until_rules_change(void **state)
 {
     struct scope s;
     scope_init(&s, node_store());
@@ -382,14 +382,14 @@ static void a_crowd_leaves_a_room_that_agrees_with_itself(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_waits_is_built_upon_and_not_read),
+        cmocka_unit_test(waiting_state_is_built_upon_and_not_read),
         cmocka_unit_test(a_ban_holds_from_its_place_in_the_queue),
         cmocka_unit_test(a_key_that_changes_often_has_intervals_that_meet),
-        cmocka_unit_test(what_was_built_on_a_failure_is_judged_anew),
+        cmocka_unit_test(events_built_on_a_failure_are_checked_again),
         cmocka_unit_test(a_refusal_is_judged_anew_when_the_ban_fails),
         cmocka_unit_test(a_template_is_refused_when_the_ban_is_there),
-        cmocka_unit_test(who_is_about_to_join_is_mentioned),
-        cmocka_unit_test(what_is_known_of_rules_holds_until_rules_change),
+        cmocka_unit_test(a_joining_user_is_mentioned),
+        cmocka_unit_test(known_rules_hold_until_rules_change),
         cmocka_unit_test(rules_that_change_before_the_join_count),
         cmocka_unit_test(a_crowd_leaves_a_room_that_agrees_with_itself),
     };

@@ -201,7 +201,7 @@ static void a_transaction_happens_once(void **state)
 }
 
 /* The cached room equals the database after many joined and left. */
-static void the_cache_is_what_the_database_says(void **state)
+static void the_cache_equals_the_database(void **state)
 {
     struct scope s;
     scope_init(&s, node_store());
@@ -224,7 +224,7 @@ static void the_cache_is_what_the_database_says(void **state)
 }
 
 /* An event cites 20 events at most; the others stay to be cited by the next. */
-static void what_an_event_cannot_cite_is_kept(void **state)
+static void extremities_that_do_not_fit_are_kept(void **state)
 {
     struct scope s;
     scope_init(&s, node_store());
@@ -258,8 +258,8 @@ int main(void)
         cmocka_unit_test(a_failed_commit_leaves_the_room_as_it_was),
         cmocka_unit_test(several_events_are_one_write),
         cmocka_unit_test(a_transaction_happens_once),
-        cmocka_unit_test(the_cache_is_what_the_database_says),
-        cmocka_unit_test(what_an_event_cannot_cite_is_kept),
+        cmocka_unit_test(the_cache_equals_the_database),
+        cmocka_unit_test(extremities_that_do_not_fit_are_kept),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

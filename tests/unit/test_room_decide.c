@@ -213,7 +213,7 @@ static const char *create_restricted(struct job *job, const char **ret_lets_in)
     return room_id;
 }
 
-static void who_vouches_is_still_there(void **state)
+static void the_authorising_user_is_still_a_member(void **state)
 {
     static const struct author *const moderators[] = {&alice, &carol};
     struct scope s;
@@ -280,7 +280,7 @@ static const struct err *ask_surprised(struct job *job, struct room *room, struc
     return room_decide_state(job, room, &s->author, &decision, ret_id);
 }
 
-static void what_has_changed_is_decided_again(void **state)
+static void decisions_on_changed_state_are_repeated(void **state)
 {
     struct scope s;
     scope_init(&s, node_store());
@@ -301,7 +301,7 @@ static void what_has_changed_is_decided_again(void **state)
 
 /* ---- other state ---- */
 
-static void what_was_said_before_the_last_change_is_said_again(void **state)
+static void repeating_an_earlier_value_is_a_change(void **state)
 {
     struct scope s;
     scope_init(&s, node_store());
@@ -498,10 +498,10 @@ int main(void)
         cmocka_unit_test(a_join_behind_a_join_is_the_same),
         cmocka_unit_test(an_invite_that_waits_lets_in),
         cmocka_unit_test(guests_are_kept_out_from_the_rule_on),
-        cmocka_unit_test(who_vouches_is_still_there),
+        cmocka_unit_test(the_authorising_user_is_still_a_member),
         cmocka_unit_test(a_condition_holds_until_the_rule_changes),
-        cmocka_unit_test(what_has_changed_is_decided_again),
-        cmocka_unit_test(what_was_said_before_the_last_change_is_said_again),
+        cmocka_unit_test(decisions_on_changed_state_are_repeated),
+        cmocka_unit_test(repeating_an_earlier_value_is_a_change),
         cmocka_unit_test(an_alias_is_dropped_from_the_newest_list),
         cmocka_unit_test(an_upgrade_behind_a_demotion_takes_nothing),
         cmocka_unit_test(an_upgrade_takes_along_bans_that_come_meanwhile),

@@ -214,7 +214,7 @@ static bool lists(struct job *job, const char *text)
     return strstr(out.p, text) != NULL;
 }
 
-static void the_directory_reads_anew_what_it_read_while_changes_were_missed(void **state)
+static void the_directory_rereads_rooms_whose_changes_were_missed(void **state)
 {
     struct scope s;
     scope_init(&s, node_store());
@@ -282,7 +282,7 @@ int main(void)
         cmocka_unit_test(a_load_need_not_wait_until_rules_rest),
         cmocka_unit_test(the_newest_rules_are_remembered),
         cmocka_unit_test(a_member_that_changes_while_it_is_read_is_the_new_one),
-        cmocka_unit_test(the_directory_reads_anew_what_it_read_while_changes_were_missed),
+        cmocka_unit_test(the_directory_rereads_rooms_whose_changes_were_missed),
         cmocka_unit_test(equal_rooms_of_one_timestamp_are_two),
         cmocka_unit_test(a_room_that_another_node_has_made_gets_another_id),
     };

@@ -121,7 +121,7 @@ static enum work_result fails(void *ctx, struct job *job, const struct work_item
     return WORK_LATER;
 }
 
-static void test_what_came_during_a_failure_shortens_the_pause(void **state)
+static void test_events_during_a_failure_shorten_the_pause(void **state)
 {
     start_with(fails);
     room_work_add(work, 1, "a.example");
@@ -214,7 +214,7 @@ int main(void)
         cmocka_unit_test(test_each_item_that_waits_for_it_is_woken),
         cmocka_unit_test(test_nothing_is_awaited_by_work_that_is_done),
         cmocka_unit_test(test_large_work_leaves_threads_to_others),
-        cmocka_unit_test(test_what_came_during_a_failure_shortens_the_pause),
+        cmocka_unit_test(test_events_during_a_failure_shorten_the_pause),
         cmocka_unit_test(test_a_rest_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,7 +42,7 @@ static void *write_alone(void *arg)
     return NULL;
 }
 
-static void state_goes_between_those_who_must_be_alone(void **state)
+static void shared_writers_go_between_exclusive_ones(void **state)
 {
     struct crowd c = {.room =
                           room_create_unlisted(1, "!room:test.example", room_version_find("11"))};
@@ -82,7 +82,7 @@ static void *write_behind(void *arg)
     return NULL;
 }
 
-static void who_must_be_alone_goes_between_changes_of_state(void **state)
+static void exclusive_writers_go_between_shared_ones(void **state)
 {
     struct crowd c = {.room =
                           room_create_unlisted(1, "!room:test.example", room_version_find("11"))};
@@ -107,8 +107,8 @@ static void who_must_be_alone_goes_between_changes_of_state(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(state_goes_between_those_who_must_be_alone),
-        cmocka_unit_test(who_must_be_alone_goes_between_changes_of_state),
+        cmocka_unit_test(shared_writers_go_between_exclusive_ones),
+        cmocka_unit_test(exclusive_writers_go_between_shared_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

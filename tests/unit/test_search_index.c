@@ -97,7 +97,7 @@ static void test_stretches_that_the_log_does_not_name(void **state)
     NO_ERR(pg_command(pg_uri(), "DELETE FROM search_index"));
 }
 
-static void test_what_older_versions_left(void **state)
+static void test_indexes_of_older_versions(void **state)
 {
     enum { N = 250 }; /* more than a page */
     make_messages(N);
@@ -138,7 +138,7 @@ int main(void)
     node_begin();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stretches_that_the_log_does_not_name),
-        cmocka_unit_test(test_what_older_versions_left),
+        cmocka_unit_test(test_indexes_of_older_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

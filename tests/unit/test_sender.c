@@ -289,7 +289,7 @@ static void test_a_join_in_the_same_commit(void **state)
 
 /* A destination may be served between the marking of an event and the end of the changes of its
  * commit. */
-static void test_what_is_skipped_is_caught_up(void **state)
+static void test_skipped_events_are_caught_up(void **state)
 {
     int64_t heard = by_hand->heard;
     struct destination *d = far_by_hand();
@@ -371,7 +371,7 @@ static void test_after_long_the_newest_is_enough(void **state)
     await_events("and then everything again", "far.example", before + 2);
 }
 
-static void test_what_is_not_in_the_log(void **state)
+static void test_typing_and_receipts(void **state)
 {
     struct room *room = room_named(&job, room_id);
     typing_set(node_store()->typing, room->id, alice.user, alice.user_id, 60000);
@@ -416,11 +416,11 @@ int main(void)
                                         tear_down_quietly),
         cmocka_unit_test_setup_teardown(test_a_join_in_the_same_commit, set_up_alone,
                                         tear_down_quietly),
-        TEST(test_what_is_skipped_is_caught_up),
+        TEST(test_skipped_events_are_caught_up),
         TEST(test_all_come_in_order_fifty_at_most),
         TEST(test_a_repetition_is_the_same_transaction),
         TEST(test_after_long_the_newest_is_enough),
-        TEST(test_what_is_not_in_the_log),
+        TEST(test_typing_and_receipts),
         TEST(test_nothing_for_denied_servers),
         TEST(test_the_cursor_is_saved),
     };

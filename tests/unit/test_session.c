@@ -113,7 +113,7 @@ static void members_are_woken_others_are_not(void **state)
 
 /* The rooms that changed, by the session's memory; -1: it does not reach back so far. */
 /* Peeking: users who follow a room without being in it. */
-static void who_awaits_a_room_is_woken_for_it(void **state)
+static void waiters_of_a_room_are_woken_for_it(void **state)
 {
     struct scope s;
     struct sleeper a, b, other;
@@ -331,7 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(looking_for_a_session_makes_none),
         cmocka_unit_test(members_are_woken_others_are_not),
-        cmocka_unit_test(who_awaits_a_room_is_woken_for_it),
+        cmocka_unit_test(waiters_of_a_room_are_woken_for_it),
         cmocka_unit_test(the_oldest_of_too_many_waiters_is_displaced),
         cmocka_unit_test(changed_rooms_are_remembered),
         cmocka_unit_test(changes_of_users_do_not_hide_those_of_rooms),

@@ -42,7 +42,7 @@ static void test_spec_vectors(void **state)
     }
 }
 
-static void test_sign_json_keeps_what_is_there(void **state)
+static void test_sign_json_keeps_other_members(void **state)
 {
     arena_auto struct arena *a = arena_create();
     struct signing_key k = key();
@@ -144,7 +144,7 @@ static void test_key_round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_spec_vectors), cmocka_unit_test(test_sign_json_keeps_what_is_there),
+        cmocka_unit_test(test_spec_vectors), cmocka_unit_test(test_sign_json_keeps_other_members),
         cmocka_unit_test(test_check),        cmocka_unit_test(test_check_bytes),
         cmocka_unit_test(test_key_lines),    cmocka_unit_test(test_key_round_trip),
     };

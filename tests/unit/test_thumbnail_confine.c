@@ -52,7 +52,7 @@ static long aborts(const void *p)
     abort();
 }
 
-static void test_what_remains_allowed(void **state)
+static void test_actions_that_remain_allowed(void **state)
 {
     check_end("threads", in_child(confine_wholly, makes_threads, NULL), DONE);
     check_end("memory", in_child(confine_wholly, computes, NULL), DONE);
@@ -259,8 +259,10 @@ static void test_older_kernels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_remains_allowed), cmocka_unit_test(test_abort_is_seen),
-        cmocka_unit_test(test_landlock_alone),       cmocka_unit_test(test_user),
+        cmocka_unit_test(test_actions_that_remain_allowed),
+        cmocka_unit_test(test_abort_is_seen),
+        cmocka_unit_test(test_landlock_alone),
+        cmocka_unit_test(test_user),
         cmocka_unit_test(test_older_kernels),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -176,7 +176,7 @@ static void play(struct arena *a)
     room_sums_destroy(r);
 }
 
-static void test_sums_are_what_counting_gives(void **state)
+static void test_sums_equal_counts(void **state)
 {
     arena_auto struct arena *a = arena_create();
     for (seed = 1; seed <= HISTORIES; seed++) {
@@ -211,7 +211,7 @@ static void test_an_outdated_standing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sums_are_what_counting_gives),
+        cmocka_unit_test(test_sums_equal_counts),
         cmocka_unit_test(test_an_outdated_standing),
     };
     for (int u = 0; u < USERS; u++) {
