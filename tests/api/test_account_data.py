@@ -75,7 +75,7 @@ def test_bad_rooms(alice):
     alice.fails(404, "M_NOT_FOUND", "GET", path(alice, "org.example.test", "!unknown:test.example"))
 
 
-def test_it_comes_down_sync(alice):
+def test_it_is_in_sync(alice):
     room = alice.create_room()
     phone = alice.another_device()
     phone.next_sync()

@@ -81,7 +81,7 @@ def test_shipped_config_is_valid():
     assert (r.returncode, r.stdout) == (0, "OK\n"), r.stderr
 
 
-def test_welcome_says_what_matters(server):
+def test_welcome_names_the_next_steps(server):
     assert f"serves {server.name}" in server.welcome
     assert str(pathlib.Path(server.data).resolve()) in server.welcome
     assert "user add NAME --admin" in server.welcome

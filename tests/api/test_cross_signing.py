@@ -268,7 +268,7 @@ def test_good_signatures_beside_bad_ones_are_kept(alice, bob, identity):
     assert len(found[second.id]["signatures"][alice.user_id]) == 1
 
 
-def test_signature_by_a_key_that_was_replaced_goes(alice, bob, identity):
+def test_signature_by_a_replaced_key_is_dropped(alice, bob, identity):
     d = Device(alice)
     d.upload()
     sign(alice, signed_device(d, identity))

@@ -188,7 +188,7 @@ def test_a_gap_has_all_member_changes_also_lazily(three, register, params):
     assert bob.user_id not in {k for t, k in again}
 
 
-def test_redundant_members_come_once(three):
+def test_redundant_members_are_sent_once(three):
     """A user who changed in the gap and also wrote in the timeline is once in `state`."""
     alice, bob, carol = three
     room = alice.create_room(preset="public_chat")

@@ -16,7 +16,7 @@ def at(name):
 # ---- aliases ----
 
 
-def test_alias_comes_and_goes(alice, bob, anonymous):
+def test_alias_is_added_and_removed(alice, bob, anonymous):
     room = alice.create_room()
     assert alice.put(at("comes"), {"room_id": room}) == {}
     assert anonymous.get(at("comes")) == {"room_id": room, "servers": ["test.example"]}
@@ -73,7 +73,7 @@ def test_deleted_alias_leaves_the_canonical_ones(alice):
     assert alice.state(room, "m.room.canonical_alias") == {"alt_aliases": []}
 
 
-def test_alias_is_deleted_even_by_those_who_may_not_say_so(alice, bob):
+def test_alias_is_deleted_without_power_over_the_canonical_alias(alice, bob):
     room = alice.create_room(preset="public_chat")
     bob.join(room)
     bob.put(at("leftover"), {"room_id": room})

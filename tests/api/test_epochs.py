@@ -57,7 +57,7 @@ def story(fresh_server, tmp_path):
     return t
 
 
-def test_a_token_from_what_was_lost_gets_everything(story):
+def test_a_token_of_the_lost_part_gets_everything(story):
     reply = story.alice.sync(since=story.after)
     joined = reply["rooms"]["join"]
     assert set(joined) == {story.old, story.new_room}
@@ -75,7 +75,7 @@ def test_a_token_from_what_was_lost_gets_everything(story):
     assert "m.room.create" not in state_types(reply["rooms"]["join"][story.old])
 
 
-def test_a_token_from_before_goes_on(story):
+def test_a_token_from_before_continues(story):
     reply = story.alice.sync(since=story.before, filter='{"room":{"timeline":{"limit":50}}}')
     room = reply["rooms"]["join"][story.old]
     assert [e["event_id"] for e in timeline(reply, story.old)] == story.said[3:]
@@ -146,7 +146,7 @@ def test_an_idle_server_hears_that_it_lost_the_database(fresh_server):
     s.process = None
 
 
-def test_other_servers_take_what_is_said_again(ministries, remote, tmp_path):
+def test_other_servers_accept_new_numbers(ministries, remote, tmp_path):
     """Numbers of device lists and transactions are not reused."""
     a = ministries()
     alice = a.user("alice")

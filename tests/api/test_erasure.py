@@ -391,7 +391,7 @@ def test_servers(scene, remotes):
     assert "SECRET" not in json.dumps(late.pdus)
 
 
-def test_a_late_server_gives_its_users_what_it_got(two):
+def test_a_late_server_serves_its_users_fetched_events(two):
     a, b = two
     host, gone, bob = a.user("host"), a.user("gone"), b.user("bob")
     room = host.create_room(preset="public_chat")

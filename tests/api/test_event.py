@@ -66,7 +66,7 @@ def test_no_event_at_that_time(alice, bob):
     bob.fails(403, "M_FORBIDDEN", "GET", path, params={"ts": 1, "dir": "f"})
 
 
-def test_time_skips_what_is_not_visible(alice, bob):
+def test_time_skips_hidden_events(alice, bob):
     room = alice.create_room(preset="private_chat", initial_state=[
         {"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}])
     hidden = alice.event(room, alice.send(room, "hidden"))

@@ -77,7 +77,7 @@ def gathered(client, done, **params):
 # ---- leaving, changing devices, rejoining: while the client is offline ----
 
 
-def test_they_leave_change_and_come_back(two):
+def test_they_leave_change_and_rejoin(two):
     alice, bob = two[0].user("alice"), Person(two[1], "bob")
     room = share_room(alice, bob.client)
     assert sees(alice, bob)
@@ -93,7 +93,7 @@ def test_they_leave_change_and_come_back(two):
     assert set(changed) == {alice.user_id, bob.user_id} and left == []
 
 
-def test_we_leave_and_come_back_when_they_have_changed(two):
+def test_we_leave_and_rejoin_after_they_have_changed(two):
     """The querying server left, and was sent no updates meanwhile."""
     alice, bob = two[0].user("alice"), Person(two[1], "bob")
     room = bob.client.create_room(preset="public_chat")
@@ -308,7 +308,7 @@ def test_membership_changes_while_the_member_list_is_incomplete(two, remote):
 # ---- updates of other implementations ----
 
 
-def test_a_chain_that_hides_what_was_missed(two, remote):
+def test_a_prev_id_chain_that_hides_missed_changes(two, remote):
     """Synapse's prev_id is the last update that it sent to this server: one from before the user
     left. Changes made meanwhile are not in prev_id, but they are in the answer to a query."""
     a, alice, carol = two[0], two[0].user("alice"), Carol(remote)

@@ -122,7 +122,7 @@ def test_receipts_are_heard(ministry, remote, alice, shared):
     assert not remote.edus_of("m.receipt")
 
 
-def test_a_receipt_that_comes_before_its_event_is_not_lost(ministry, remote, alice, shared):
+def test_a_receipt_before_its_event_is_not_lost(ministry, remote, alice, shared):
     room, carol = shared
     alice.next_sync()
     theirs = remote.rooms[room]

@@ -174,7 +174,7 @@ def test_serving_a_fast_join(two, remote):
     assert len([e for e in whole["pdus"] if e["type"] == "m.room.member"]) == 8
 
 
-def test_a_room_without_a_name_comes_with_its_heroes(two, remote):
+def test_a_room_without_a_name_has_heroes(two, remote):
     a, _ = two
     users = [a.user(f"u{n}") for n in range(8)]
     room = users[0].create_room(preset="public_chat")

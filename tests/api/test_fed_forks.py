@@ -100,7 +100,7 @@ def test_state_on_both_sides(shared, network, version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_ban_wins_over_what_the_banned_did(shared, network, version):
+def test_a_ban_wins_over_events_of_the_banned(shared, network, version):
     a, b, alice, bob, bea, room = shared(version, state_default=0)
     network.part([a], [b])
     alice.ban(room, bea)

@@ -310,7 +310,7 @@ def test_the_child_of_an_event_whose_auth_events_do_not_allow_it(two, remote, wh
     alice.fails(404, "M_NOT_FOUND", "GET", f"/rooms/{q(room.id)}/state/m.room.name/")
 
 
-def test_a_parent_that_comes_by_itself_wakes_what_waits_for_it(room_of, remotes):
+def test_a_parent_that_arrives_wakes_waiting_events(room_of, remotes):
     a, alice, remote, room, carol = room_of()
     other = remotes()
     theirs = other.join(a.name, room.id, other.user("erin"))
@@ -326,7 +326,7 @@ def test_a_parent_that_comes_by_itself_wakes_what_waits_for_it(room_of, remotes)
     received(alice, room.id, child)
 
 
-def test_a_parent_that_comes_by_itself_and_is_not_accepted(room_of, remotes):
+def test_a_parent_that_arrives_and_is_not_accepted(room_of, remotes):
     """It wakes the events that wait for it, although it is rejected or soft-failed."""
     waiting = []
     for what in "rejected", "soft-failed":

@@ -167,7 +167,7 @@ def test_the_server_of_a_space_is_not_asked_again_for_its_rooms(remote, one):
     assert len(remote.seen(path=V1)) == 2
 
 
-def test_users_see_what_they_may(remote, one):
+def test_users_see_only_visible_events(remote, one):
     alice, bob = one.user("alice"), one.user("bob")
     club = alice.create_room()
     a, b = (f"!{n}:{remote.name}" for n in "ab")

@@ -81,7 +81,7 @@ def test_a_private_room_stays_private(two):
     assert room not in bob.get("/joined_rooms")["joined_rooms"]
 
 
-def test_a_banned_user_does_not_come_back(two):
+def test_a_banned_user_does_not_rejoin(two):
     a, b = two
     alice, bob = a.user("alice"), b.user("bob")
     room = alice.create_room(preset="public_chat")

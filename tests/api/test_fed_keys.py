@@ -190,7 +190,7 @@ def notarised(notary, answer, key=None):
     return {**answer, "signatures": {**answer["signatures"], notary.name: {notary.key_id: signature}}}
 
 
-def test_a_notary_is_asked_for_what_a_server_does_not_tell(ministries, remotes):
+def test_a_notary_is_asked_for_keys_that_a_server_does_not_publish(ministries, remotes):
     quiet, notary = remotes(), remotes()
     quiet.on("GET", PUBLICATION, 500)
     notary.on("POST", f"{KEY}/query", lambda request: (
@@ -251,7 +251,7 @@ def test_a_notary_asks_and_signs(two, remote, web):
     assert len(remote.seen("GET", PUBLICATION)) == 1
 
 
-def test_a_notary_answers_for_who_is_away(two, remotes, web):
+def test_a_notary_answers_for_unreachable_servers(two, remotes, web):
     a, _ = two
     here, away, unknown = remotes(), remotes(), remotes()
     assert is_let_in(away, a.name)

@@ -80,7 +80,7 @@ def test_a_thumbnail_of_another_servers_image(two):
     assert r.headers["content-type"] == "image/png" and len(r.content) < len(png(400, 300))
 
 
-def test_an_upload_that_comes_later(two):
+def test_a_later_upload(two):
     a, b = two
     alice, bob = a.user("alice"), b.user("bob")
     mxc = alice.post("/_matrix/media/v1/create")["content_uri"].removeprefix("mxc://")
@@ -243,7 +243,7 @@ def test_too_large(remote, ministries):
 THUMBNAIL = FED + "/v1/media/thumbnail/"
 
 
-def test_a_thumbnail_of_what_is_too_large_is_made_there(remote, ministries):
+def test_thumbnails_of_media_over_the_limit_are_made_remotely(remote, ministries):
     m = ministries(max_remote_media_size="100000")
     alice, picture = m.user("alice"), png(64, 64)
     remote.media["large"] = "image/png", b"x" * 200_000
@@ -354,7 +354,7 @@ def kept(m):
     return ids, [f for f in folders if f.is_file() and f.stat().st_size]
 
 
-def test_the_oldest_of_what_is_beyond_the_budget_goes_and_comes_again(remote, ministries):
+def test_the_oldest_over_the_budget_are_removed_and_made_again(remote, ministries):
     m = ministries(remote_media_budget="1M")
     alice = m.user("alice")
     content = {f"f{i}": bytes([65 + i]) * 300_000 for i in range(5)}

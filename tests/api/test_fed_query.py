@@ -155,7 +155,7 @@ def test_profiles_are_not_served_when_switched_off(remote, ministries):
     assert fed_query(remote, m, "profile", 403, user_id=alice.user_id)["errcode"] == "M_FORBIDDEN"
 
 
-def test_profiles_can_be_for_those_who_are_signed_in(remote, ministries):
+def test_profiles_can_require_a_token(remote, ministries):
     m = ministries(require_auth_for_profile_requests="true")
     alice, anonymous, carol = m.user("alice"), Client(m), remote.user("carol")
     remote.profiles[carol] = {"displayname": "Carol"}

@@ -64,7 +64,7 @@ def too_long(remote):
 
 @pytest.mark.parametrize("version", ["1", "10", "11", "12"])
 @pytest.mark.parametrize("what", [lambda remote: "$nothing:" + remote.name, too_long])
-def test_one_of_what_can_be_no_event(room_of, version, what):
+def test_a_redaction_of_an_impossible_id(room_of, version, what):
     a, alice, remote, room, carol = room_of(version, power_level_content_override={"redact": 0})
     since = alice.sync()["next_batch"]
     redacts, event = redaction(remote, room, carol, what(remote))
@@ -76,7 +76,7 @@ def test_one_of_what_can_be_no_event(room_of, version, what):
 
 @pytest.mark.parametrize("version", ["1", "10", "12"])
 @pytest.mark.parametrize("what", [lambda remote: "$nothing:" + remote.name, too_long])
-def test_a_relation_to_what_can_be_no_event(room_of, version, what):
+def test_a_relation_to_an_invalid_event_id(room_of, version, what):
     a, alice, remote, room, carol = room_of(version)
     relation = {"rel_type": "m.thread", "event_id": what(remote)}
     content = {"msgtype": "m.text", "body": "x", "m.relates_to": relation}

@@ -18,7 +18,7 @@ def restricted_room(client, gate, version, rule="restricted", **body):
 
 
 @pytest.mark.parametrize("version", RESTRICTED)
-def test_members_of_the_other_room_come_in(two, version):
+def test_members_of_the_other_room_join(two, version):
     a, b = two
     alice, bob, dora = a.user("alice"), b.user("bob"), b.user("dora")
     gate = alice.create_room(preset="public_chat")

@@ -37,7 +37,7 @@ def test_messages_and_state_of_every_room_version(room_of, version):
     assert shown["unsigned"]["prev_content"]["membership"] == "join"
 
 
-def test_events_come_down_sync(room_of):
+def test_events_are_in_sync(room_of):
     a, alice, remote, room, carol = room_of()
     alice.next_sync()
     i = remote.send(room, carol, "hello")

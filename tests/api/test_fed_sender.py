@@ -229,7 +229,7 @@ def test_changes_made_by_commands_are_sent_too(ministries, remote):
     assert len(remote.pdu_ids()) == len(set(remote.pdu_ids()))
 
 
-def test_a_command_tells_servers_that_hear_of_us_for_the_first_time(ministries, remotes):
+def test_a_command_reaches_servers_without_earlier_contact(ministries, remotes):
     a = ministries(**QUICK)
     alice, bob = a.user("alice"), a.user("bob")
     rooms = [alice.create_room(preset="public_chat") for _ in range(2)]

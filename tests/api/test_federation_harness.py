@@ -54,7 +54,7 @@ def test_two_remotes_join_and_talk_in_every_room_version(remotes, version):
     assert set(ids["pdu_ids"]) == set(room.state.values())
 
 
-def test_a_remote_refuses_what_is_not_signed(remotes):
+def test_a_remote_refuses_unsigned_requests(remotes):
     one, other = remotes(), remotes()
     uri = f"{FED}/v1/query/profile?user_id=x"
     other.fails(one.name, 401, "M_UNAUTHORIZED", "GET", uri, sig="AAAA")
@@ -77,7 +77,7 @@ def test_a_link_is_cut_and_heals(remote):
     assert get().status_code == 200
 
 
-def test_the_network_is_parted_by_who_connects(two, network):
+def test_the_network_is_parted_by_source(two, network):
     tester = types.SimpleNamespace(name="the test", process=types.SimpleNamespace(pid=os.getpid()))
     network.servers.append(tester)
     try:

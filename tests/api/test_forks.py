@@ -43,7 +43,7 @@ def test_messages_of_both_sides_are_read_by_both(two, network, version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_ban_holds_against_what_the_banned_did_meanwhile(two, network, version):
+def test_a_ban_holds_against_concurrent_events_of_the_banned(two, network, version):
     room, (alice, bob) = meet(two, version, moderators=[1])
     dave = two[1].user("dave")
     dave.join(room, via=[two[0].name])

@@ -29,7 +29,7 @@ class Page(html.parser.HTMLParser):
         self.text += data
 
 
-def test_says_what_this_is_and_how_to_connect(fresh_server):
+def test_names_the_server_and_how_to_connect(fresh_server):
     s = fresh_server(
         server_name="gov.example", public_baseurl="https://matrix.gov.example/a&b'c",
         support_page="https://gov.example/help", support_email="<help>@gov.example",

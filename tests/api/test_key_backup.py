@@ -205,7 +205,7 @@ def test_concurrent_uploads_count_right(alice, version):
     assert len(get(alice, version, ROOM)["sessions"]) == 200
 
 
-def test_a_large_backup_comes_whole(alice, version):
+def test_a_large_backup_is_returned_completely(alice, version):
     rooms = {
         f"!{r}:test.example": {"sessions": {f"{s:04}": key(pad="x" * 400) for s in range(257)}}
         for r in range(11)
@@ -288,7 +288,7 @@ def test_thousands_of_keys_at_once(alice, version):
     assert alice.get("/room_keys/version")["count"] == 6000
 
 
-def test_a_key_that_stands_twice(alice, version):
+def test_a_repeated_key(alice, version):
     one, two = key(ciphertext="first"), key(ciphertext="second")
     body = ('{"rooms":{"%s":{"sessions":{"s":%s,"s":%s}}}}' %
             (ROOM, json.dumps(one), json.dumps(two)))

@@ -215,7 +215,7 @@ def test_no_two_claims_get_the_same_key(alice, register):
     assert counts(alice.sync())["signed_curve25519"] == 0
 
 
-def test_sync_tells_how_many_are_left(alice, bob):
+def test_sync_has_the_number_left(alice, bob):
     d = Device(alice)
     assert counts(alice.next_sync()) == {"signed_curve25519": 0}
     d.upload(one_time=3)
@@ -264,7 +264,7 @@ def shared_room(alice, bob):
     return room
 
 
-def test_new_keys_come_down_sync_of_who_shares_a_room(alice, bob, register):
+def test_new_keys_are_in_sync_of_users_who_share_a_room(alice, bob, register):
     outsider = register("outsider")
     shared_room(alice, bob)
     for c in (alice, bob, outsider):
@@ -333,7 +333,7 @@ def test_display_name_is_no_key_change(alice, bob):
     }
 
 
-def test_keys_changes_refuses_what_is_no_token(alice):
+def test_keys_changes_refuses_invalid_tokens(alice):
     token = alice.next_sync()["next_batch"]
     alice.fails(400, "M_MISSING_PARAM", "GET", f"/keys/changes?from={token}")
     alice.fails(400, "M_INVALID_PARAM", "GET", f"/keys/changes?from=junk&to={token}")

@@ -13,17 +13,17 @@ STORED, REQUEST = "test_stored_limits.py", "test_request_limits.py"
 PROOFS = {
     # stored
     "messages that wait for one device":
-        "test_to_device.py::test_the_oldest_go_of_who_has_too_much_waiting_for_a_device",
-    "of those that one user has sent": "test_to_device.py::test_the_oldest_go_of_a_user_who_has_too_much_waiting",
+        "test_to_device.py::test_the_oldest_are_removed_over_the_limit_of_a_device",
+    "of those that one user has sent": "test_to_device.py::test_the_oldest_are_removed_over_the_limit_of_a_user",
     "of those that another server has sent":
         "test_to_device.py::test_the_oldest_go_of_a_server_that_has_too_much_waiting",
     "devices in one request": f"{STORED}::test_devices_in_one_request",
     "media of a user": "test_media.py::test_quota test_media.py::test_a_quota_is_kept_under_concurrency",
     "announced uploads of a user": "test_media.py::test_announced_uris_expire_and_are_limited",
     "media of other servers":
-        "test_fed_media.py::test_the_oldest_of_what_is_beyond_the_budget_goes_and_comes_again",
+        "test_fed_media.py::test_the_oldest_over_the_budget_are_removed_and_made_again",
     "the same, by age": "test_fed_media.py::test_old_media_is_removed_with_its_thumbnails",
-    "thumbnails": "test_thumbnails.py::test_the_oldest_of_what_is_beyond_the_budget_goes",
+    "thumbnails": "test_thumbnails.py::test_the_oldest_over_the_budget_are_removed",
     "key backups of a user": "test_key_backup.py::test_the_backups_of_a_user_are_bounded "
                              "test_key_backup.py::test_backups_of_a_user_are_bounded",
     "one-time keys of a device": f"{STORED}::test_one_time_keys_of_a_device",
@@ -65,7 +65,7 @@ PROOFS = {
         "test_fed_join.py::test_more_kinds_of_state_than_are_taken_at_once",
     "rooms, messages, state, beside that": "test_abuse.py::test_rooms_joins_and_messages_are_limited",
     "rooms that none of our users has been in, after the last has rejected their invite":
-        "test_enter.c::noted_rooms_go_when_they_are_old",
+        "test_remote_join.c::noted_rooms_go_when_they_are_old",
     "`initial_state`, invites of a new room": "test_create_room.py::test_a_new_room_is_of_bounded_size",
     "bans, and rooms of a space, that an upgrade copies": "test_upgrade.py::test_more_bans_than_are_copied",
     # brought
@@ -122,7 +122,7 @@ PROOFS = {
     "an event of a fork in a room": "test_resolve_large.c::large_conflicts_are_left_for_later",
     "a join, invite or leave of another server in such a room":
         "test_resolve_large.c::large_conflicts_run_one_at_a_time "
-        "test_fed_large.py::test_joins_and_invites_come_through",
+        "test_fed_large.py::test_joins_and_invites_succeed",
     "forward extremities of a room": "test_extremities.c::many_branches_are_brought_together "
                                      "test_fed_extremities.py::test_branches_are_brought_together",
     "what another server wants to be left alone with (429)":

@@ -259,7 +259,7 @@ def ends_all(server, used, *tokens):
                              {"refresh_token": t["refresh_token"]})
 
 
-def test_a_used_refresh_token_ends_what_came_from_it(brief):
+def test_a_used_refresh_token_ends_its_successors(brief):
     """Its successor, or the successor's access token, was used: then two clients have the token, and
     either may be the thief."""
     one = session(brief, "robbed")
@@ -366,7 +366,7 @@ def test_names_without_an_account_are_limited_alike(attacked):
     assert answers == [403] * 15 + [429]
 
 
-def test_login_tells_where_the_server_is(fresh_server):
+def test_login_names_the_server(fresh_server):
     s = fresh_server(public_baseurl="https://hs.example/")
     Client(s).register("ann")
     r = Client(s).post("/login", password_login("ann", "a password for tests"))

@@ -400,7 +400,7 @@ def test_one_of_many_uploads_to_a_uri_wins(alice):
     assert fetch(alice, f"{MEDIA}/download/{name}").content == bytes([results[0][1]])
 
 
-def test_only_who_announced_it_may_upload(alice, bob):
+def test_only_the_creator_may_upload(alice, bob):
     name = announce(alice)
     bob.fails(403, "M_FORBIDDEN", "PUT", f"{UPLOAD}/{name}", content=b"x")
     alice.fails(404, "M_NOT_FOUND", "PUT", f"{UPLOAD}/test.example/unknown", content=b"x")

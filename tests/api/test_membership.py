@@ -64,7 +64,7 @@ def test_join_without_invite_is_refused(alice, bob):
     refused(bob, room, "join")
 
 
-def test_join_of_what_is_not_there(alice):
+def test_join_of_unknown_rooms(alice):
     alice.fails(404, "M_NOT_FOUND", "POST", f"/join/{q('!nowhere:test.example')}")
     alice.fails(404, "M_NOT_FOUND", "POST", f"/join/{q('#nowhere:test.example')}")
     alice.fails(404, "M_NOT_FOUND", "POST", f"/join/{q('#room:elsewhere.invalid')}")
@@ -194,7 +194,7 @@ def test_forget(alice, bob):
     assert bob.state(room, "m.room.join_rules")
 
 
-def test_forgetting_what_one_does_not_know(alice, bob):
+def test_forgetting_unknown_rooms(alice, bob):
     refused(bob, alice.create_room(), "forget", status=404, errcode="M_NOT_FOUND")
 
 
@@ -248,7 +248,7 @@ def test_ban_of_a_user_who_was_never_in_the_room(alice):
     refused(alice, room, "ban", {"user_id": "unknown"}, 400, "M_INVALID_PARAM")
 
 
-def test_ban_may_ask_to_hide_what_was_sent(alice, bob):
+def test_ban_may_request_redactions(alice, bob):
     room = alice.create_room(preset="public_chat")
     bob.join(room)
     alice.ban(room, bob, **{"org.matrix.msc4293.redact_events": True})

@@ -120,7 +120,7 @@ def test_events_have_the_client_format(alice):
     assert "transaction_id" not in other.messages(room, limit=1)["chunk"][0]["unsigned"]
 
 
-def test_state_shows_what_it_replaced(alice):
+def test_state_names_the_replaced_event(alice):
     room = alice.create_room(name="first")
     before = alice.messages(room, limit=50, filter=json.dumps({"types": ["m.room.name"]}))["chunk"][0]
     alice.send_state(room, "m.room.name", {"name": "second"})

@@ -28,7 +28,7 @@ def test_member(alice):
     assert [e["content"]["body"] for e in earlier] == ["a"]
 
 
-def test_those_who_left_see_what_was_then(alice, bob):
+def test_users_who_left_see_the_past_state(alice, bob):
     room = alice.create_room(preset="public_chat", name="then")
     bob.join(room)
     alice.send(room, "then")

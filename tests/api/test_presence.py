@@ -64,7 +64,7 @@ def test_users_who_share_a_room_may_see(alice, bob, room):
     assert bob.get(path(alice))["status_msg"] == "hi"
 
 
-def test_it_comes_down_sync(alice, bob, room, register):
+def test_it_is_in_sync(alice, bob, room, register):
     outsider = register("outsider")
     outsider.next_sync()
     bob.next_sync()

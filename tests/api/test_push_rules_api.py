@@ -121,7 +121,7 @@ def test_predefined_ones_stay(alice):
     alice.fails(404, "M_NOT_FOUND", "DELETE", rule("override", ".m.rule.master"))
 
 
-def test_changes_come_down_sync(alice):
+def test_changes_are_in_sync(alice):
     phone = alice.another_device()
     phone.next_sync()
     alice.put(rule("content", "cake"), {"pattern": "cake", "actions": ["notify"]})

@@ -32,7 +32,7 @@ def test_a_key_moves_to_the_next_user_or_is_shared(alice, bob):
     assert alice.get("/pushers") == {"pushers": []}
 
 
-def test_it_goes_with_its_device(alice):
+def test_it_is_deleted_with_its_device(alice):
     phone = alice.another_device()
     phone.post("/pushers/set", {**PUSHER, "pushkey": "of the phone"})
     assert len(alice.get("/pushers")["pushers"]) == 1

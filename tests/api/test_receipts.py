@@ -105,7 +105,7 @@ def test_events_of_other_threads(alice, bob, room):
               {"thread_id": "main"})
 
 
-def test_a_reaction_is_in_the_thread_of_what_it_is_to(alice, bob, room):
+def test_a_reaction_is_in_the_thread_of_its_target(alice, bob, room):
     root = alice.send(room, "root")
     in_thread = alice.send(room, reply(root))
 
@@ -183,7 +183,7 @@ def test_the_ephemeral_filter(alice, bob, room):
     assert receipts(alice.sync(filter=no_receipts), room) == {}
 
 
-def test_receipts_in_a_crowd_reach_who_waits(register):
+def test_receipts_in_a_large_room_wake_syncs(register):
     """In a large room receipts are sent together, a little later."""
     import threading
 

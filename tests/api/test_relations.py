@@ -34,7 +34,7 @@ def test_newest_edit_is_bundled(alice, room):
     assert alice.event(room, event)["content"]["body"] == "one"  # as it was sent
 
 
-def test_edits_come_with_every_way_to_read(alice, bob, room):
+def test_edits_are_served_on_every_route(alice, bob, room):
     event = alice.send(room, "one")
     newest = edit(alice, room, event, "two")
     after = alice.send(room, "after")

@@ -129,7 +129,7 @@ def test_world_readable_rooms_are_for_all(alice, bob):
     unreadable(bob, room, "joined_members")
 
 
-def test_those_who_left_see_the_state_of_their_leaving(alice, bob, register):
+def test_users_who_left_see_the_state_at_their_leave(alice, bob, register):
     carol = register("carol")
     room = alice.create_room(preset="public_chat", name="before")
     bob.join(room)
@@ -222,7 +222,7 @@ def test_joined_members(alice, bob):
     assert set(joined) == {alice.user_id, bob.user_id}
 
 
-def test_many_members_come_in_pages(alice, bob):
+def test_many_members_are_read_in_pages(alice, bob):
     """More than one query reads."""
     room = alice.create_room(preset="public_chat")
     for n in range(3):
@@ -258,7 +258,7 @@ def test_canonical_alias_must_lead_here(alice):
         alice.send_state(room, "m.room.canonical_alias", empty)
 
 
-def test_canonical_alias_may_keep_what_it_had(alice):
+def test_canonical_alias_may_keep_old_aliases(alice):
     room = alice.create_room(room_alias_name="keeps-one")
     alice.put("/directory/room/" + q("#keeps-two:test.example"), {"room_id": room})
     one, two = "#keeps-one:test.example", "#keeps-two:test.example"

@@ -80,7 +80,7 @@ def library(alice):
     return alice
 
 
-def test_people_find_what_is_written(library):
+def test_searches_that_match(library):
     """A text by its words and their parts, in another form, without accents, inflected."""
     finds = {
         "link": ["https://www.youtube.com/watch?v=oHg5SJYRHA0", "oHg5SJYRHA0", "ohg5sjyrha0", "youtube",
@@ -114,7 +114,7 @@ def test_people_find_what_is_written(library):
     "akte-4712", "2024-budget", "example/anna", '"reports"', '"is report"', "-https youtube -watch",
     "\u4eac\u6771", "\u65e5\u660e", "ministry school", "caf -lait", "budge", '"nation"', "watc", "or",
 ])
-def test_people_do_not_find_what_is_not_there(library, term):
+def test_searches_that_do_not_match(library, term):
     assert hits(search(library, term)) == []
 
 
@@ -236,7 +236,7 @@ def test_filter(alice, bob):
     assert found(rooms=["!nowhere:test.example"]) == []
 
 
-def test_only_what_may_be_seen(alice, bob, register):
+def test_only_visible_events(alice, bob, register):
     room = alice.create_room(preset="public_chat", initial_state=[
         {"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}])
     alice.send(room, "secret before")

@@ -134,7 +134,7 @@ def test_a_page_ends_when_it_is_long(alice):
     assert seen == [spaces[:3], spaces[3:]]
 
 
-def test_each_sees_what_they_may(alice, bob):
+def test_each_user_sees_only_visible_events(alice, bob):
     root = make_space(alice)
     private = alice.create_room()
     knockable = alice.create_room(initial_state=join_rule("knock"))
@@ -193,7 +193,7 @@ def test_summary(alice, bob, anonymous, form):
     assert bob.get(form.format(q(room)))["membership"] == "leave"
 
 
-def test_summaries_are_for_those_who_may_see_the_room(alice, bob, anonymous):
+def test_summaries_require_access_to_the_room(alice, bob, anonymous):
     def get(client, room):
         return client.request("GET", PATHS[0].format(q(room))).status_code
 

@@ -49,7 +49,7 @@ def test_initial_room(alice, bob):
     assert part["unread_notifications"] == {"notification_count": 1, "highlight_count": 0}
 
 
-def test_incremental_is_only_what_is_new(alice):
+def test_incremental_sync_has_only_new_events(alice):
     rooms = [alice.create_room() for _ in range(3)]
     since = alice.sync()["next_batch"]
     sent = alice.send(rooms[1], "new")
@@ -132,7 +132,7 @@ def test_summary_and_heroes(register):
     assert not section(ann.sync(), room)["summary"].get("m.heroes")
 
 
-def test_summary_comes_when_members_change(alice, bob):
+def test_summary_is_sent_when_members_change(alice, bob):
     room = alice.create_room(preset="public_chat")
     alice.next_sync()
     alice.send(room, "x")
@@ -371,7 +371,7 @@ def test_woken_by_to_device(alice, bob):
     assert len(w.result()["to_device"]["events"]) == 1
 
 
-def test_woken_by_what_another_device_does(alice):
+def test_woken_by_actions_of_another_device(alice):
     other = alice.another_device()
     w = Waiting(alice)
     other.put(f"/user/{q(alice.user_id)}/account_data/org.test", {"a": 1})
@@ -414,7 +414,7 @@ def test_not_woken_by_other_rooms(pair, register):
     assert not w.reply["rooms"].get("join")
 
 
-def test_not_woken_by_what_the_filter_hides(pair):
+def test_not_woken_by_filtered_events(pair):
     alice, bob, room = pair
     w = Waiting(bob, timeout=1500, timeline={"not_types": ["m.room.message"]})
     alice.send(room, "x")

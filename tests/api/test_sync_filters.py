@@ -114,7 +114,7 @@ ONLY_MESSAGES = timeline_filter(types=["m.room.message"])
 
 
 @pytest.mark.parametrize("what", ["initial", "incremental", "limited"])
-def test_hidden_state_changes_come_in_state(alice, what):
+def test_hidden_state_changes_are_in_state(alice, what):
     """Also changes between or after the shown messages; each key once, the newest."""
     room = alice.create_room(topic="first")
     since = None if what == "initial" else alice.sync(**ONLY_MESSAGES)["next_batch"]
@@ -140,7 +140,7 @@ def test_hidden_state_changes_come_in_state(alice, what):
         assert set(state) == {("m.room.topic", ""), ("org.once", "")}
 
 
-def test_shown_state_does_not_come_in_state(alice):
+def test_shown_state_is_not_in_state(alice):
     room = alice.create_room()
     alice.next_sync()
     alice.send_state(room, "m.room.topic", {"topic": "x"})

@@ -282,7 +282,7 @@ def test_a_forgotten_room_is_sent_after_a_restart(fresh_server, register):
     assert rooms_in(phone.next_sync()) == {"leave": [room]}
 
 
-def test_other_members_come_and_go(alice, bob, register):
+def test_other_members_join_and_leave(alice, bob, register):
     room = alice.create_room(preset="public_chat")
     alice.next_sync()
     bob.join(room)

@@ -11,7 +11,7 @@ def path(client, room, tag=None):
     return f"/user/{q(client.user_id)}/rooms/{q(room)}/tags" + (f"/{q(tag)}" if tag else "")
 
 
-def test_tags_come_and_go(alice):
+def test_tags_are_added_and_removed(alice):
     room = alice.create_room()
     assert alice.get(path(alice, room)) == {"tags": {}}
     assert alice.put(path(alice, room, "m.favourite"), {"order": 0.25}) == {}
@@ -50,7 +50,7 @@ def test_only_ones_own(alice, bob):
     bob.fails(403, "M_FORBIDDEN", "DELETE", path(alice, room, "u.x"))
 
 
-def test_they_come_down_sync(alice):
+def test_they_are_in_sync(alice):
     room = alice.create_room()
     alice.next_sync()
     alice.put(path(alice, room, "m.favourite"), {"order": 0.5})

@@ -69,7 +69,7 @@ def test_redacted_root_keeps_its_thread(alice, bob, room):
     assert bundled(alice, room, root)["m.thread"]["count"] == 1
 
 
-def test_threads_do_not_start_at_what_relates(alice, room):
+def test_threads_do_not_start_at_related_events(alice, room):
     root = alice.send(room, "root")
     children = [in_thread(alice, room, root, "reply"), react(alice, room, root),
                 edit(alice, room, root, "better")]

@@ -292,7 +292,7 @@ def used(server):
     return {p.name.partition("-")[2] for p in kept(server)}
 
 
-def test_the_oldest_of_what_is_beyond_the_budget_goes(fresh_server):
+def test_the_oldest_over_the_budget_are_removed(fresh_server):
     server = fresh_server(thumbnail_budget="16K")
     ann = Client(server).register("ann")
     name = mxc(ann, images.gif(200, 200))

@@ -40,7 +40,7 @@ def test_not_acknowledged_is_sent_again(alice, bob):
     assert received(bob.sync(since=since)) == []
 
 
-def test_initial_sync_has_what_waits(alice, bob):
+def test_initial_sync_has_pending_messages(alice, bob):
     send(alice, {bob.user_id: {bob.device_id: {"n": 1}}})
     assert [e["content"]["n"] for e in received(bob.sync())] == [1]
 
@@ -166,7 +166,7 @@ def test_messages_to_many_devices_are_stored_once(fresh_server, register):
     assert waiting(server) == (0, 0)
 
 
-def test_a_large_request_goes_in_pieces_and_once(alice, bob):
+def test_a_large_request_is_stored_in_parts_and_once(alice, bob):
     devices = [bob] + [bob.another_device() for _ in range(39)]
     for d in devices:
         d.next_sync()
@@ -177,7 +177,7 @@ def test_a_large_request_goes_in_pieces_and_once(alice, bob):
         assert [c["n"] for c in contents(d)] == [i]
 
 
-def test_the_oldest_go_of_who_has_too_much_waiting_for_a_device(fresh_server, register):
+def test_the_oldest_are_removed_over_the_limit_of_a_device(fresh_server, register):
     server = fresh_server(max_to_device_bytes_per_device="1M")
     alice, bob, carol = (register(n, on=server) for n in ("alice", "bob", "carol"))
     send(carol, {bob.user_id: {bob.device_id: {"n": "carol's"}}})
@@ -188,7 +188,7 @@ def test_the_oldest_go_of_who_has_too_much_waiting_for_a_device(fresh_server, re
     assert got[0] == "carol's" and got[1] > 0 and got[1:] == list(range(got[1], 40))
 
 
-def test_the_oldest_go_of_a_user_who_has_too_much_waiting(fresh_server, register):
+def test_the_oldest_are_removed_over_the_limit_of_a_user(fresh_server, register):
     server = fresh_server(max_to_device_bytes_per_user="1M")
     alice, bob, carol = (register(n, on=server) for n in ("alice", "bob", "carol"))
     devices = [bob] + [bob.another_device() for _ in range(9)]

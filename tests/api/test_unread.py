@@ -76,7 +76,7 @@ def test_sending_reads_what_was_before(alice, bob, room):
     assert counts(alice, room) == (1, 0)
 
 
-def test_the_count_comes_with_the_event(alice, bob, room):
+def test_the_count_is_sent_with_the_event(alice, bob, room):
     bob.next_sync()
     for n in (1, 2, 3):
         alice.send(room, f"message {n}")
@@ -270,7 +270,7 @@ def test_rules_made_before_joining_count(alice, register, room):
     assert counts(carol, room) == (0, 0)
 
 
-def test_notices_for_those_who_want_them(alice, bob, room):
+def test_notices_for_users_who_enabled_them(alice, bob, room):
     bob.put("/pushrules/global/override/.m.rule.suppress_notices/enabled", {"enabled": False})
     alice.send(room, {"msgtype": "m.notice", "body": "beep"})
     assert counts(bob, room) == (1, 0)
@@ -397,7 +397,7 @@ def test_messages_of_ignored_users_are_not_unread(alice, bob, room):
     assert counts(bob, room) == (0, 0)
 
 
-def test_ignoring_counts_for_what_was_said_before_and_unignoring_too(alice, bob, room, register):
+def test_ignoring_and_unignoring_apply_to_earlier_events(alice, bob, room, register):
     carol = register("carol")
     carol.join(room)
     root = bob.send(room, "root")
@@ -412,7 +412,7 @@ def test_ignoring_counts_for_what_was_said_before_and_unignoring_too(alice, bob,
     assert by_thread(bob, room) == {"main": (3, 1), root: (1, 0)}
 
 
-def test_counts_of_who_ignores_follow_every_message(alice, bob, room, register):
+def test_counts_of_users_who_ignore_others_follow_every_message(alice, bob, room, register):
     carol = register("carol")
     carol.join(room)
     ignore(bob, alice)

@@ -24,7 +24,7 @@ def word():
     return f"Ünique{next(numbers)}x"
 
 
-def test_found_by_those_who_share_a_room(alice, bob, register, word):
+def test_found_by_users_who_share_a_room(alice, bob, register, word):
     rename(bob, f"The {word} Bob")
     room = alice.create_room(invite=[bob.user_id])
     assert search(alice, word)[0] == []
@@ -40,7 +40,7 @@ def test_found_by_those_who_share_a_room(alice, bob, register, word):
     assert search(alice, word)[0] == []
 
 
-def test_those_who_search_find_themselves(register, word):
+def test_users_find_themselves(register, word):
     user = register("alone")
     rename(user, word)
     assert search(user, word)[0] == [user.user_id]  # also without any room

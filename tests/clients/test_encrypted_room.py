@@ -150,7 +150,7 @@ def test_alice_verifies_her_second_device_by_emoji(story):
                              and i["backupVersion"], "the secrets from the first device")
 
 
-def test_every_device_reads_what_another_sends(story):
+def test_every_device_reads_messages_of_others(story):
     story.bob.send(story.room, "for both of your devices")
     for device in story.alice, story.tablet:
         device.sees(story.room, lambda v: "for both of your devices" in bodies(v), "Bob's message")
@@ -176,7 +176,7 @@ def test_matrix_nio_joins_and_talks_with_them(story):
         assert next(e for e in view["timeline"] if e.get("body") == "hello from libolm")["encrypted"]
 
 
-def test_matrix_nio_cannot_read_what_was_said_before_it_came(story):
+def test_matrix_nio_cannot_read_messages_from_before_its_join(story):
     assert "welcome, Carol" in bodies(story.carol.view(story.room))
     assert "from the tablet" not in bodies(story.carol.view(story.room))
 

@@ -115,7 +115,7 @@ def test_a_muted_room_counts_nothing(story):
     read_all(story.bob, story.room, last)
 
 
-def test_tags_and_account_data_come_back(story):
+def test_tags_and_account_data_are_returned(story):
     story.bob.sdk("setRoomTag", story.room, "m.favourite", {"order": 0.5})
     story.bob.sees(story.room, lambda v: v["tags"] == ["m.favourite"], "the tag")
     story.bob.sdk("deleteRoomTag", story.room, "m.favourite")

@@ -188,7 +188,7 @@ def parked(server):
     raise AssertionError("no metric says how many requests are parked")
 
 
-def test_a_reader_who_asks_nothing_of_the_committer(house):
+def test_requests_that_only_read(house):
     """Only its reads wait: they are refused by the deadline, and then at once."""
     server, users, rooms, _ = house
     with hung(server):

@@ -64,7 +64,7 @@ def test_they_verify_each_other(story):
         device.waits_until("verified", lambda v: v, "the other as verified", other.user)
 
 
-def test_a_new_device_reads_what_comes_after(story):
+def test_a_new_device_reads_later_messages(story):
     story.tablet = story.js("tablet", story.guest).sign_in(
         "login", story.bob.user[1:].split(":")[0], "bob's password")
     story.alice.waits_until("devices", lambda d: story.tablet.device in d, "the tablet", story.bob.user)

@@ -133,7 +133,7 @@ def test_a_private_room_is_closed(alice, bob, host):
     bob.fails(403, "M_FORBIDDEN", "POST", f"/join/{q(room)}", params=[("via", host.name)])
 
 
-def test_a_guest_leaves_and_comes_back(alice, bob, host, joined):
+def test_a_guest_leaves_and_rejoins(alice, bob, host, joined):
     bob.leave(joined)
     eventually(lambda: membership(alice, joined, bob) == "leave")
     missed = alice.send(joined, "while you were out")

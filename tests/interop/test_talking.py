@@ -46,7 +46,7 @@ def test_reactions_are_sent(alice, bob, joined):
         eventually(lambda: reaction in [e["event_id"] for e in sender.get(path)["chunk"]])
 
 
-def test_redactions_empty_what_they_name(alice, bob, joined):
+def test_redactions_empty_their_target(alice, bob, joined):
     for sender, reader in both_ways(alice, bob):
         sent = sender.send(joined, "my password is hunter2")
         eventually(lambda: has_event(reader, joined, sent))
@@ -55,7 +55,7 @@ def test_redactions_empty_what_they_name(alice, bob, joined):
         assert "redacted_because" in reader.event(joined, sent)["unsigned"]
 
 
-def test_a_moderator_redacts_what_another_server_said(alice, bob, joined):
+def test_a_moderator_redacts_an_event_of_another_server(alice, bob, joined):
     sent = bob.send(joined, "rude")
     eventually(lambda: has_event(alice, joined, sent))
     alice.redact(joined, sent)
@@ -215,7 +215,7 @@ def test_openid_names_the_user(alice, host, guest):
     assert r.json() == {"sub": alice.user_id}
 
 
-def test_floats_do_not_stop_what_is_sent(servers):
+def test_floats_do_not_stop_sending(servers):
     """Synapse re-encodes JSON to check its signature. Its users may send 0.1 in old rooms and to
     devices, ours may not; objects that we sign with such values in them must verify."""
     alice, bob = servers.concorde.user("alice"), servers.synapse.user("bob")
