@@ -38,7 +38,7 @@ static const struct err *create_http(const struct config *c, struct http_client 
     return http_client_create(&settings, ret);
 }
 
-/* A server that was away is back. */
+/* Called when a server that was unreachable is back. */
 static void hurry_tasks(void *tasks)
 {
     tasks_hurry(tasks);
@@ -49,7 +49,7 @@ static const struct err *retry_receipts(struct job *job)
     return late_receipts_retry(job->node->federation->late_receipts, job);
 }
 
-/* As tasks, so that it is tried again when the database is away. */
+/* As tasks, so that they are retried while the database is down. */
 static void start_tasks(struct tasks *t)
 {
     tasks_add(t, resync_find_interrupted, "finding interrupted joins", 0, 0);
@@ -57,7 +57,7 @@ static void start_tasks(struct tasks *t)
     tasks_start(t);
 }
 
-/* In the order in which they need each other. */
+/* In the order of their dependencies. */
 static const struct err *create_all(struct federation *f)
 {
     struct node *s = f->node;
@@ -99,7 +99,7 @@ const struct err *federation_start(struct node *node, bool threads, struct feder
         federation_destroy(f);
         return e;
     }
-    *ret = node->federation = f; /* where the threads look for it */
+    *ret = node->federation = f; /* set before the threads use it */
     if (threads)
         federation_start_threads(f);
     return NULL;
@@ -118,7 +118,7 @@ void federation_stop(struct federation *f)
     if (!f)
         return;
     sender_halt(f->sender);
-    http_client_stop(f->http); /* first: no request waits for other servers any longer */
+    http_client_stop(f->http); /* first, so that no request waits for other servers any longer */
     keyring_stop(f->keyring);
     sender_stop(f->sender);
     device_watch_stop(f->device_watch);

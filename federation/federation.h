@@ -1,14 +1,13 @@
-/* What federation keeps as long as the process: made by server/node.c after the log is open, found
- * at store->federation. Its threads stop before the committer does. */
+/* The parts of federation, which live as long as the process: created by server/node.c after the
+ * log is open, found at node->federation. Its threads stop before the committer does. */
 #ifndef FEDERATION_FEDERATION_H
 #define FEDERATION_FEDERATION_H
 
 #include "http/route.h"
 #include "storage/db/job.h"
 
-/* What keeps account of which servers are there: asked before requests that do not insist, and
- * called when one has ended. So no question depends on the queue of what is sent, whose back-off it
- * is. */
+/* Tracks which servers are reachable. Requests that do not insist ask it first, and each that ends
+ * reports to it. It uses the sender's back-off, but no request depends on the sender's queue. */
 struct peer_watch {
     void *of;
     bool (*is_backed_off)(void *of, const char *server);
@@ -22,28 +21,28 @@ struct federation {
     struct keyring *keyring;     /* federation/keys/keyring.h */
     struct answers *answers;     /* federation/peer/answers.h */
     struct sender *sender;       /* federation/out/sender.h */
-    struct peer_watch watch;     /* the sender */
+    struct peer_watch watch;     /* implemented by the sender */
     struct inbound *inbound;     /* federation/in/inbound.h */
     struct device_watch
         *device_watch;          /* federation/users/device_watch.h: stale lists of remote devices */
     struct helpers *key_askers; /* federation/helpers.h: for federation/users/remote_keys.h */
-    struct tasks *tasks;        /* federation/tasks.h: what is tried again until it is done */
+    struct tasks *tasks;        /* federation/tasks.h: work that is retried until it is done */
     struct guest_watch *guest_watch;     /* federation/rooms/guests.h */
     struct keyed_lock *joins;            /* federation/keyed_lock.h: one join of a room at a time */
-    struct late_receipts *late_receipts; /* federation/in/late_receipts.h: of events to come */
-    struct early_pdus *early_pdus; /* federation/in/early_pdus.h: of rooms that are being joined */
-    struct pauses *pauses; /* federation/peer/pauses.h: what others want no more of for now */
+    struct late_receipts *late_receipts; /* federation/in/late_receipts.h: for events to come */
+    struct early_pdus *early_pdus; /* federation/in/early_pdus.h: for rooms that are being joined */
+    struct pauses *pauses;         /* federation/peer/pauses.h: rate limits of other servers */
 };
 
-/* threads: false for commands, which only ask. */
+/* threads: false for commands, which only send requests. */
 const struct err *federation_start(struct node *node, bool threads, struct federation **ret);
-/* From now on requests to other servers end within that time, so that no request waits longer. */
+/* From now on every request to another server ends within that time. */
 void federation_drain(struct federation *f, int within_ms); /* NULL-safe */
 void federation_stop(struct federation *f);                 /* ends the threads, once; NULL-safe */
-void federation_destroy(struct federation *f); /* when nothing is committed any more; NULL-safe */
+void federation_destroy(struct federation *f); /* once nothing is committed any more; NULL-safe */
 void federation_add_metrics(struct federation *f, struct buf *out);
 
-/* Who calls a route with WHO_SERVER. */
+/* The caller of a route with WHO_SERVER. */
 struct remote_server {
     const char *name;
 };
@@ -52,10 +51,10 @@ static inline const struct remote_server *remote_of(const struct request *rq)
     return rq->caller;
 }
 
-/* The authenticate hook of WHO_SERVER (federation/routes/xmatrix.c): the X-Matrix signature, the
- * destination, closed federation. M_UNAUTHORIZED, M_FORBIDDEN. */
+/* The authenticate hook of WHO_SERVER (federation/routes/xmatrix.c): checks the X-Matrix signature,
+ * the destination, and closed federation. M_UNAUTHORIZED, M_FORBIDDEN. */
 const struct err *federation_authenticate(void *ctx, struct request *rq);
-/* The source hook of WHO_SERVER: the server by whose name the request claims to be signed. */
+/* The source hook of WHO_SERVER: the server that the request claims to be from. */
 enum source_knowledge federation_source(void *ctx, const struct request *rq,
                                         char ret_name[SOURCE_NAME_MAX]);
 

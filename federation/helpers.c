@@ -11,7 +11,7 @@ struct work {
     size_t size, n;
     size_t taken, done; /* parts */
     int helpers, helpers_max;
-    bool may_wait; /* for other servers: as the thread that has the work */
+    bool may_wait; /* for other servers: as the thread that runs the work */
     pthread_cond_t finished;
     struct work *next;
 };
@@ -20,7 +20,7 @@ struct helpers {
     struct node *node;
     struct lock lock;
     pthread_cond_t called;
-    struct work *first, **last; /* works that have parts not taken yet */
+    struct work *first, **last; /* works with parts not taken yet */
     bool stopping;
     pthread_t *threads;
     int threads_n;
@@ -48,7 +48,7 @@ static void *take_part_locked(struct helpers *c, struct work *w)
     return part;
 }
 
-/* The last of them may end the work, which is gone then. */
+/* Finishing the last part may end the work, which is then freed. */
 static void part_done_locked(struct work *w)
 {
     if (++w->done == w->n)
@@ -98,7 +98,7 @@ static void *run_helper(void *ctx)
     return NULL;
 }
 
-/* ---- the thread that has the work ---- */
+/* ---- the thread that runs the work ---- */
 
 static void announce(struct helpers *c, struct work *w)
 {

@@ -4,8 +4,8 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-/* A source that waits many times has one turn in each round: those that come meanwhile are of the
- * round after that of who has the turn, or of the one after their own source's last. */
+/* A source that waits several times gets the lock once in each round. A new waiter is in the round
+ * after the holder's, or after the last one in which its own source waits. */
 struct lock_waiter {
     const char *name, *source;
     uint64_t round;
@@ -22,7 +22,7 @@ struct keyed_lock {
     struct lock lock;
     pthread_cond_t given_back;
     struct map taken;          /* name -> struct holder */
-    struct lock_waiter *first; /* by round, then as they came */
+    struct lock_waiter *first; /* by round, then in order of arrival */
 };
 
 struct keyed_lock *keyed_lock_create(void)
@@ -98,7 +98,7 @@ bool keyed_lock_is_taken(struct keyed_lock *t, const char *name)
     return map_get(&t->taken, str_of(name)) != NULL;
 }
 
-size_t turns_waiting(struct keyed_lock *t, const char *name)
+size_t keyed_lock_waiting(struct keyed_lock *t, const char *name)
 {
     LOCKED(&t->lock);
     size_t n = 0;

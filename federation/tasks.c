@@ -101,7 +101,7 @@ static struct task *most_urgent_locked(struct tasks *e)
     return best;
 }
 
-/* NULL: the threads end. */
+/* NULL: the thread must end. */
 static struct task *take_due(struct tasks *e)
 {
     LOCKED(&e->lock);
@@ -119,7 +119,7 @@ static struct task *take_due(struct tasks *e)
     return NULL;
 }
 
-/* Is it done? ret_wait_ms: for how long another server wants to be left alone. */
+/* Runs the task; true if it is done. ret_wait_ms: how long another server asked us to wait. */
 static bool tasks_run(struct tasks *e, const struct task *one, int64_t *ret_wait_ms)
 {
     arena_auto struct arena *a = arena_create();
@@ -152,7 +152,7 @@ static void tasks_put_back(struct tasks *e, struct task *one, bool done, int64_t
     } else if (done) {
         tasks_drop_locked(e, one);
     } else {
-        /* Not all at the same moment: up to a quarter more. */
+        /* Up to a quarter more, so that tasks do not all run at once. */
         int64_t pause = wait_ms > one->pause_ms ? wait_ms : one->pause_ms;
         one->due_mono_ms = mono_ms() + pause + mono_us() % (one->pause_ms / 4);
         one->pause_ms = one->pause_ms * 2 < PAUSE_MAX_MS ? one->pause_ms * 2 : PAUSE_MAX_MS;

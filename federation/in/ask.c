@@ -40,7 +40,7 @@ void ask_init(struct ask *a, struct job *job, struct room *room, const char *fir
     room_list_servers(job, room, &names, &n);
     if (first)
         ask_add_server(a, first);
-    for (size_t i = 0; i < n; i++) /* where the room was made there is most of it */
+    for (size_t i = 0; i < n; i++) /* the server that created the room has most of it */
         if (str_is(id_server(str_of(room->room_id)), names[i]))
             ask_add_server(a, names[i]);
     size_t from = n ? (size_t)mono_us() % n : 0;
@@ -88,7 +88,7 @@ void ask_skip(struct ask *a)
 
 /* ---- requests ---- */
 
-/* In an arena of its own: of the reply only the bytes are kept. */
+/* Uses an arena of its own: only the bytes of the reply are kept. */
 static const struct err *exchange(struct ask *a, struct fed_request *r, struct str *ret)
 {
     struct job *job = a->job;
@@ -112,7 +112,7 @@ void ask_note_failure(struct ask *a, size_t server, bool is_unreachable, int64_t
         a->wait_ms = wait_ms;
 }
 
-/* Too many requests, or a server that is away or ill, are no answer to the question. */
+/* A rate limit, an unreachable server or a server error is no answer to the request. */
 static void ask_note_outcome(struct ask *a, const struct err *e)
 {
     bool is_unreachable = federation_is_unreachable(e);
@@ -124,7 +124,7 @@ static void ask_note_outcome(struct ask *a, const struct err *e)
     ask_note_failure(a, a->answered, is_unreachable, wait_ms);
 }
 
-/* A server may know the room, but not what came before its own joining. */
+/* A server may know the room, but not what came before its own join. */
 static bool has_any(struct str reply, const char *list)
 {
     struct str found = json_scan_get(reply, list);

@@ -1,19 +1,20 @@
-/* State and auth events, which have no place in the timeline: they are stored as they come. */
+/* State and auth events from other servers. They are stored as outliers, in the order they
+ * arrive. */
 #include "federation/in/ask_internal.h"
 #include "federation/in/inbound_internal.h"
 #include "matrix/json_scan.h"
 #include "rooms/accept/outliers.h"
 
 enum {
-    ROUNDS = 5,              /* of fetching the auth events of auth events one by one */
-    FETCH_MAX = 200,         /* events that are fetched one by one */
-    CHAIN_MAX = 20000,       /* events of an auth chain that is told as a whole */
+    ROUNDS = 5,              /* of fetching auth events one by one */
+    FETCH_MAX = 200,         /* events fetched one by one */
+    CHAIN_MAX = 20000,       /* events of an auth chain received as a whole */
     STATE_MAX = 300000,      /* ids of a state */
-    WHOLE_STATE_MAX = 50000, /* events, told as a whole */
-    MISSING_SHARE = 20       /* one of so many state events may be missing */
+    WHOLE_STATE_MAX = 50000, /* events received as a whole */
+    MISSING_SHARE = 20       /* one in 20 state events may be missing */
 };
 
-/* ---- ids that are looked for ---- */
+/* ---- wanted ids ---- */
 
 struct ids {
     struct map seen;
@@ -27,7 +28,7 @@ static void ids_finish(struct ids *s)
 }
 #define ids_auto __attribute__((cleanup(ids_finish)))
 
-/* Each once. */
+/* Adds each id once. */
 static void ids_add(struct arena *a, struct ids *s, const char *id)
 {
     if (map_put(&s->seen, str_of(id), s))
@@ -85,7 +86,7 @@ static size_t ask_state_leave_out(const struct events *got, const char *const *i
     return left;
 }
 
-/* One by one. When the server sends us away in the middle, the next one is asked for the rest. */
+/* One by one. If the server asks us to wait, the next one is asked for the rest. */
 static const struct err *ask_state_fetch(struct ask *a, const char *const *ids, size_t n,
                                          struct events *ret)
 {
@@ -189,8 +190,8 @@ static const struct err *store_unknown(struct ask *a, const char *event_id, cons
     return events.n ? outliers_store(a->job, a->room, events.list, events.n, NULL, NULL) : NULL;
 }
 
-/* The state without what could not be had: a little of it may be lost, but not what may come yet,
- * and what is of servers that closed federation keeps out. */
+/* Drops unavailable events from the state. A few may be missing, but none that may be available
+ * later. Those of servers that closed federation denies are not counted. */
 static const struct err *drop_unknown(struct ask *a, const char *const *ids, size_t n,
                                       size_t denied, const char *const **ret, size_t *ret_n,
                                       bool *ret_known)
@@ -213,7 +214,7 @@ static const struct err *drop_unknown(struct ask *a, const char *const *ids, siz
     return NULL;
 }
 
-/* The ids of the state before the event; none: no server answered. */
+/* The ids of the state before the event; none if no server answered. */
 static const struct err *ask_state_ids(struct ask *a, const char *event_id, struct ids *state,
                                        struct str *ret_auth_chain)
 {
@@ -241,7 +242,7 @@ static const struct err *ask_state(struct ask *a, const char *event_id, bool and
     size_t denied = a->denied;
     if (!ids.n)
         return NULL;
-    if (and_itself) /* the last one of a place in the state counts */
+    if (and_itself) /* the last event of a type and state key counts */
         ids_add(a->job->arena, &ids, event_id);
     size_t state_n = ids.n;
     ask_state_add_ids(a->job->arena, auth_chain, &ids);

@@ -7,11 +7,11 @@
 enum {
     OF_ROOM_MAX = 500,
     OF_ROOM_AND_ORIGIN_MAX = 250,
-    BYTES_MAX = 16 << 20, /* of all rooms ... */
+    BYTES_MAX = 16 << 20, /* of all rooms */
     OF_ORIGIN_BYTES_MAX = 4 << 20
 };
 
-/* Who sent something that is kept. */
+/* A server with kept PDUs. */
 struct source {
     char *name;
     size_t n, bytes;
@@ -28,7 +28,7 @@ struct joining {
     char *room_id;
     struct kept *first, **last;
     size_t n;
-    struct joining *next; /* of those that were put back */
+    struct joining *next; /* list of rooms with PDUs put back */
 };
 
 struct early_pdus {
@@ -126,7 +126,8 @@ static struct early_pdu *early_pdus_take_locked(struct early_pdus *e, struct are
     return list;
 }
 
-/* Is there room for so many more of that server? Neither it nor a room takes the place of all. */
+/* True if the bounds allow so many more of that server: neither it nor a room uses up all of the
+ * space. */
 static bool has_room_locked(struct early_pdus *e, const struct joining *j, const char *origin,
                             size_t n, size_t bytes)
 {
@@ -138,7 +139,7 @@ static bool has_room_locked(struct early_pdus *e, const struct joining *j, const
            e->bytes + bytes <= BYTES_MAX && (s ? s->bytes : 0) + bytes <= OF_ORIGIN_BYTES_MAX;
 }
 
-/* ---- for others ---- */
+/* ---- the interface ---- */
 
 void early_pdus_destroy(struct early_pdus *e)
 {

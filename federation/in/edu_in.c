@@ -16,15 +16,15 @@ static const struct {
     {"org.matrix.signing_key_update", edu_in_signing_key_update}, /* what Synapse sends */
 };
 
-/* Is it our failure, so that the whole transaction should come again? */
+/* True if the failure is ours, so that the whole transaction must be sent again. */
 static bool edu_in_is_local_failure(const struct err *e)
 {
     return e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE || e->code == ERR_CONFLICT ||
            e->code == ERR_STORAGE_FULL;
 }
 
-/* Its tree goes at once: a transaction has many. Numbers or sizes that cannot be read would not be
- * next time. */
+/* Frees the tree at once, since a transaction has many. Numbers or sizes that cannot be read would
+ * not be readable next time either, so they are ignored. */
 static const struct err *run_with_tree(struct job *job, const char *origin, struct str content,
                                        edu_handler *handler)
 {

@@ -1,8 +1,8 @@
-/* m.device_list_update: one device of another server's user changed (server-server-api, "Device
+/* m.device_list_update: a device of another server's user changed (server-server-api, "Device
  * Management").
  *
- * An update says which update came before it. When that is the newest one we know, it is applied;
- * else, and at the first update of a user, device_watch asks for all of the list. */
+ * An update names the update before it. If that is the newest one we know, it is applied;
+ * otherwise, and at the first update of a user, device_watch fetches the whole list. */
 #include "federation/federation.h"
 #include "federation/in/edu_in.h"
 #include "federation/in/edu_read.h"
@@ -11,7 +11,7 @@
 #include "federation/users/received_keys.h"
 #include "users/device_changes.h"
 
-/* Everything that it builds upon is the update that we know. */
+/* True if every update that this one follows is known. */
 static bool follows(const struct device_list_update *u, const struct remote_list *l)
 {
     size_t i;
@@ -56,7 +56,7 @@ static const struct err *edu_in_device_list_apply(struct job *job,
     return write_commit(job, w, NULL);
 }
 
-/* Clients are told when the list is here, or as soon as it turns out not to be had. */
+/* Clients are notified once the list is fetched, or found to be unavailable. */
 static const struct err *ask_for_all(struct job *job, const struct remote_list *l)
 {
     if (!l->exists)
@@ -77,7 +77,7 @@ const struct err *edu_in_device_list_update(struct job *job, const char *origin,
     if (!heed)
         return NULL;
     if (l.state == REMOTE_LIST_FRESH && l.stream_id == u.stream_id)
-        return NULL; /* told before */
+        return NULL; /* clients were notified already */
     if (l.state == REMOTE_LIST_FRESH && follows(&u, &l)) {
         const struct err *e = edu_in_device_list_apply(job, &u, &l);
         if (!e || e->code != ERR_CONFLICT)

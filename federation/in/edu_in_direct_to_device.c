@@ -1,5 +1,5 @@
 /* m.direct_to_device: messages for devices of our users (server-server-api, "Send-to-device
- * messaging"). A server repeats what it is not sure that we got: a message counts once. */
+ * messaging"). A server repeats what was not acknowledged; each message is delivered once. */
 #include "base/clock.h"
 #include "base/sha256.h"
 #include "federation/in/edu_in.h"
@@ -11,10 +11,10 @@
 
 enum {
     HASH_BYTES = 16,
-    KEPT_MS = 14 * 24 * 3600 * 1000 /* longer than anybody waits before trying again */
+    KEPT_MS = 14 * 24 * 3600 * 1000 /* longer than any server's back-off */
 };
 
-/* Of one of the writes that a message is divided into. */
+/* The hash of one of the writes into which a message is split. */
 static struct str message_hash(struct arena *a, const char *origin, const char *message_id,
                                int piece)
 {
@@ -25,7 +25,7 @@ static struct str message_hash(struct arena *a, const char *origin, const char *
     return (struct str){arena_memdup(a, hash, HASH_BYTES), HASH_BYTES};
 }
 
-/* Delivered before, by a thread that was faster: that is as good. */
+/* A conflict means that another thread has delivered it, which counts as success. */
 static const struct err *edu_in_direct_to_device_settle(struct job *job, struct str hash,
                                                         const struct err *e)
 {
@@ -64,7 +64,7 @@ const struct err *edu_in_direct_to_device(struct job *job, const char *origin, s
     TRY(to_device_was_received(job_tx(job), hash, &received));
     if (received && delivery.bytes <= DEVICE_PIECE_BYTES)
         return NULL;
-    if (hash.p[0] == 0) /* one message in 256 clears away */
+    if (hash.p[0] == 0) /* one message in 256 deletes old hashes */
         TRY(to_device_received_delete_before(job_tx(job), now_ms() - KEPT_MS));
     TRY(deliver(job, origin, d.message_id, &delivery));
     return message_quota_caused(job, m.source, delivery.bytes);

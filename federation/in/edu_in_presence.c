@@ -18,7 +18,7 @@ static const struct err *edu_in_presence_take(struct job *job, const char *origi
     if (!edu_read_presence(origin, push, &p))
         return NULL;
     TRY(intern_find(job->node->intern, INTERN_USER, p.user_id, &user));
-    if (!user) /* no user here shares a room with them */
+    if (!user) /* unknown: shares no room with our users */
         return NULL;
     ago = p.last_active_ago;
     presence_set_remote(job, user, p.user_id, p.state, p.status_msg,

@@ -1,4 +1,4 @@
-/* Server-server API, "Receipts". Private ones (m.read.private) stay home. */
+/* Server-server API, "Receipts". Private receipts (m.read.private) are never federated. */
 #include "federation/in/edu_in.h"
 
 #include "federation/federation.h"
@@ -10,7 +10,7 @@
 
 enum { LOOKED_AT_MAX = 500 }; /* rooms and receipts of one EDU */
 
-/* left: how many more may be looked at. */
+/* left: how many more may be examined. */
 static const struct err *take_readers(struct job *job, const char *origin, struct room *room,
                                       const json_t *readers, size_t *left)
 {
@@ -30,7 +30,7 @@ static const struct err *take_readers(struct job *job, const char *origin, struc
     return NULL;
 }
 
-/* A room that we do not know, or that denies the server, does not harm the others. */
+/* A room that we do not know, or that denies the server, does not affect the others. */
 static const struct err *take_room(struct job *job, const char *origin, const char *room_id,
                                    const json_t *types, size_t *left)
 {

@@ -1,5 +1,5 @@
 /* m.signing_key_update: another server's user has new cross-signing keys (server-server-api,
- * "End-to-End Encryption"). Such updates have no place in the chain of device updates. */
+ * "End-to-End Encryption"). Such updates have no stream_id, unlike device updates. */
 #include "federation/in/edu_in.h"
 #include "federation/in/edu_read.h"
 #include "federation/peer/remote_user.h"

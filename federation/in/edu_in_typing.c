@@ -6,7 +6,7 @@
 #include "storage/db/intern.h"
 #include "users/typing.h"
 
-enum { TYPING_MS = 60 * 1000 }; /* it is said again before; and who falls silent stops */
+enum { TYPING_MS = 60 * 1000 }; /* servers repeat it sooner while the user types */
 
 const struct err *edu_in_typing(struct job *job, const char *origin, const json_t *content)
 {

@@ -1,6 +1,6 @@
-/* Reading what is in EDUs (server-server-api, "EDUs"): pure functions, apart from the handlers that
- * act on it (federation/in/edu_in.h). content is hostile; what is returned points into it. Where a
- * function is given the origin, the users are its own. */
+/* Parses EDUs (server-server-api, "EDUs"): pure functions, used by the handlers
+ * (federation/in/edu_in.h). content is hostile; results point into it. A function that takes the
+ * origin only accepts users of that server. */
 #ifndef FEDERATION_IN_EDU_READ_H
 #define FEDERATION_IN_EDU_READ_H
 
@@ -15,16 +15,16 @@ struct typing_edu {
 const struct err *edu_read_typing(const char *origin, const json_t *content,
                                   struct typing_edu *ret);
 
-/* m.receipt, of one room: what "m.read" maps users to. Malformed ones and those of other servers'
- * users are left out. left: how many more may be looked at. `user` and `event` stay 0. */
+/* m.receipt, in one room: the users under "m.read". Malformed ones and those of other servers'
+ * users are skipped. left: how many more may be examined. `user` and `event` stay 0. */
 size_t edu_read_receipts(struct arena *a, const char *origin, const json_t *readers, size_t *left,
                          struct receipt **ret);
 
-/* One of the list "push" of m.presence. False when it is malformed. */
+/* One member of the list "push" of m.presence. False if it is malformed. */
 struct presence_push {
     const char *user_id, *status_msg; /* NULL: none */
     enum presence_state state;
-    int64_t last_active_ago; /* ms; -1: not known */
+    int64_t last_active_ago; /* ms; -1: unknown */
 };
 bool edu_read_presence(const char *origin, const json_t *push, struct presence_push *ret);
 
@@ -44,7 +44,7 @@ struct signing_key_update {
 const struct err *edu_read_signing_key_update(const json_t *content,
                                               struct signing_key_update *ret);
 
-/* content: an object's bytes, of a VALID document. */
+/* content: the bytes of an object of a VALID document. */
 struct direct_to_device {
     const char *sender, *type, *message_id; /* in the arena */
     struct str messages;

@@ -38,7 +38,7 @@ void event_pool_add_kept(struct event_pool *p, const struct event *e, int64_t ke
     event_pool_add(p, e, kept);
 }
 
-/* The ids before these events that are not stored, as keys of a map. */
+/* The parents of these events that are not stored, as keys of a map. */
 static const struct err *find_unknown(struct event_pool *p, const struct event *const *events,
                                       size_t n, struct map *ret)
 {
@@ -87,7 +87,7 @@ const struct err *event_pool_look(struct event_pool *p)
     return e;
 }
 
-/* From what is missing on, so that events that were not asked for stay out. */
+/* Follows what is missing, so that events that were not asked for are not added. */
 static size_t add_wanted(struct event_pool *p, const struct map *offered, const struct map *unknown)
 {
     size_t added = 0;
@@ -138,7 +138,7 @@ bool event_pool_misses_before(const struct event_pool *p, const struct event *e)
     return false;
 }
 
-/* Lists an event after all of its parents, without recursion: chains are long. */
+/* Lists an event after all its parents, without recursion: chains are long. */
 static size_t list_with_parents(struct event_pool *p, struct pool_event *e,
                                 struct pool_event **stack, struct pool_event **ret, size_t n)
 {
@@ -170,7 +170,7 @@ static int event_pool_by_depth(const void *left, const void *right)
     return (a->event->depth > b->event->depth) - (a->event->depth < b->event->depth);
 }
 
-/* Roughly as they happened: branches go on side by side. */
+/* Roughly in the order in which they happened; branches are interleaved. */
 size_t event_pool_order(struct event_pool *p, struct pool_event **ret)
 {
     size_t size = sizeof(struct pool_event *), n = 0;

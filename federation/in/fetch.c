@@ -1,4 +1,4 @@
-/* Single events of other servers, many at once ("Retrieving events"). */
+/* Fetches single events from other servers, many at once ("Retrieving events"). */
 #include "federation/in/inbound_internal.h"
 #include "federation/in/pdu.h"
 #include "federation/peer/reply.h"
@@ -6,7 +6,7 @@
 
 enum { HELPERS_MAX = 7, TIMEOUT_MS = 15 * 1000, REPLY_MAX = 256 << 10 };
 
-/* Why the server is asked no more. */
+/* Why the server is not asked any more. */
 struct sent_away {
     atomic_bool is_unreachable;
     atomic_int_least64_t wait_ms;
@@ -14,7 +14,7 @@ struct sent_away {
 
 struct fetched {
     const char *server, *id;
-    struct sent_away *away; /* of all that are fetched together */
+    struct sent_away *away; /* shared by all that are fetched together */
     struct buf pdu;
 };
 
@@ -51,7 +51,7 @@ static void fetch_one(struct job *job, void *part)
         buf_add_str(&f->pdu, first.value);
 }
 
-/* Only what was asked for. */
+/* Only accepts the event that was asked for. */
 static const struct err *read_fetched(struct job *job, struct room *room, struct fetched *f,
                                       size_t n, struct fetched_events *ret)
 {

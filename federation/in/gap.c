@@ -1,12 +1,12 @@
-/* Closing a gap of a room: the events that one server sent and whose parents are not here
+/* Closes a gap of a room: events that one server sent and whose parents are not stored
  * ("Backfilling and retrieving missing events").
  *
- * - Take what can be taken by now.
- * - get_missing_events once, and backfill while a server gives as much as it may, until nothing is
- *   missing, the budget ends, or what is missing lies before our own join.
- * - Where that ended, and did not fail: the state after the missing parent, as a server of the room
- *   gives it.
- * - Take everything, oldest first. */
+ * - Accept what can be accepted.
+ * - get_missing_events once, then backfill while a server returns full replies, until nothing is
+ *   missing, the budget ends, or what is missing is before our own join.
+ * - If events are still missing and no request failed: the state after a missing parent, from a
+ *   server of the room.
+ * - Accept everything, oldest first. */
 #include "base/log.h"
 #include "federation/in/ask.h"
 #include "federation/in/event_pool.h"
@@ -18,13 +18,13 @@
 
 enum {
     KEPT_AT_ONCE = 100,
-    LARGE_AT_ONCE = 10, /* of a large conflict: then it is the turn of other rooms' */
+    LARGE_AT_ONCE = 10, /* of a large conflict; then another room's */
     ASKED_AT_ONCE = 20,
     BACKFILL_LIMIT = 100,
-    ENDS_MAX = 10, /* events whose state before them is asked for */
+    ENDS_MAX = 10, /* events for which the state before them is requested */
     TAKEN_AT_ONCE = 250,
     AUTH_ROUNDS = 3,
-    PATIENT_ATTEMPTS = 8, /* about six minutes, in which a failure may pass */
+    PATIENT_ATTEMPTS = 8, /* about six minutes: a failure may be temporary */
     ATTEMPTS_MAX = 16     /* about six hours */
 };
 
@@ -32,18 +32,18 @@ struct gap {
     struct job *job;
     struct inbound *in;
     struct room *room;
-    const char *server; /* that sent what waits */
+    const char *server; /* that sent the waiting events */
     struct event_pool pool;
     struct ask ask;
-    int attempts;         /* that failed before */
-    bool is_listed_whole; /* no more than this waits */
-    bool takes_large;     /* it is our turn with large conflicts, ... */
-    bool left_large;      /* ... or there are some, and it is not */
+    int attempts;         /* that have failed */
+    bool is_listed_whole; /* no other events wait */
+    bool takes_large;     /* may resolve large conflicts now */
+    bool left_large;      /* has large conflicts, but may not resolve them yet */
 };
 
-/* ---- taking ---- */
+/* ---- accepting ---- */
 
-/* Those that are decided no longer wait. */
+/* Events that are decided no longer wait. */
 static const struct err *gap_settle(struct gap *g, struct pool_event *const *events,
                                     const struct accept_outcome *outcomes, size_t n)
 {
@@ -68,7 +68,7 @@ static const struct err *gap_settle(struct gap *g, struct pool_event *const *eve
     return inbound_pdus_delete(job_tx(g->job), ids, ids_n);
 }
 
-/* Those whose auth events are missing, and nothing else. */
+/* Events that lack their auth events, and nothing else. */
 static size_t lack_auth(struct pool_event *const *events, const struct accept_outcome *outcomes,
                         size_t n, const struct event **ret)
 {
@@ -97,7 +97,7 @@ static const struct err *take_some(struct gap *g, struct pool_event *const *even
     return gap_settle(g, events, outcomes, n);
 }
 
-/* Everything that can be taken; ret_lacking: what needs auth events first. */
+/* Accepts everything that it can; ret_lacking: events that need auth events first. */
 static const struct err *gap_take_all(struct gap *g, const struct event **ret_lacking,
                                       size_t *ret_lacking_n)
 {
@@ -147,7 +147,7 @@ static void copy_extremities(struct gap *g, const char *const **ret, size_t *ret
     *ret_n = n;
 }
 
-/* From the events that lack something back to our head. */
+/* The events between those with missing parents and our head. */
 static const struct err *ask_between(struct gap *g, struct events *ret)
 {
     const char *latest[ASKED_AT_ONCE];
@@ -167,8 +167,8 @@ static const struct err *ask_before(struct gap *g, struct events *ret)
     return ask_backfill(&g->ask, ids, n, BACKFILL_LIMIT, ret);
 }
 
-/* What lies before the event by which we joined is history, which readers fetch when they come to
- * it. Without that bound an event beside our join would lead back to the beginning of the room. */
+/* Events before our own join are history, which is fetched when users read it. Without that bound
+ * an event concurrent with our join would lead back to the beginning of the room. */
 static const struct err *find_min_depth(struct gap *g)
 {
     const struct stored_event *join = NULL;
@@ -179,8 +179,8 @@ static const struct err *find_min_depth(struct gap *g)
     return NULL;
 }
 
-/* A server that gave less than it may has no more of it, unless it failed: ret_failed, for some
- * minutes. */
+/* A server that returned less than the limit has no more, unless it failed: ret_failed, in the
+ * first minutes. */
 static const struct err *fetch_missing(struct gap *g, bool *ret_failed)
 {
     TRY(find_min_depth(g));
@@ -198,7 +198,7 @@ static const struct err *fetch_missing(struct gap *g, bool *ret_failed)
     return NULL;
 }
 
-/* An event whose only parent is missing is judged by the state after that. */
+/* The state before an event is the state after its only parent. */
 static const struct err *ask_state_for(struct gap *g, const struct event *e,
                                        const char *const **ret, size_t *ret_n, bool *ret_known)
 {
@@ -208,7 +208,7 @@ static const struct err *ask_state_for(struct gap *g, const struct event *e,
     return *ret_known ? NULL : ask_state_before(&g->ask, e->event_id, ret, ret_n, ret_known);
 }
 
-/* What is missing still is not going to come: the state says what became of it. */
+/* For what is still missing: uses the state before the events whose parents are unavailable. */
 static const struct err *end_with_state(struct gap *g)
 {
     int ends = 0;
@@ -230,10 +230,10 @@ static const struct err *end_with_state(struct gap *g)
     return NULL;
 }
 
-/* ---- the whole ---- */
+/* ---- the work ---- */
 
-/* When the oldest cannot be completed it is the turn of the newest, for which a state may be told.
- */
+/* If the oldest cannot be completed, every other attempt takes the newest, whose state may be
+ * available. */
 static const struct err *list_kept(struct gap *g)
 {
     const struct inbound_pdu *kept;
@@ -261,15 +261,15 @@ static const struct err *close_gap(struct gap *g)
     bool failed;
     TRY(fetch_missing(g, &failed));
     if (g->pool.missing.n && !failed) {
-        g->ask.requests += ENDS_MAX; /* without it all was for nothing */
+        g->ask.requests += ENDS_MAX; /* otherwise the work so far is wasted */
         g->ask.events += ENDS_MAX;
         TRY(end_with_state(g));
     }
     return take_with_auth(g);
 }
 
-/* Events that come by another way, from another server or as another's gap, wake this one.
- * One that came since we looked is not missed. */
+/* An event that arrives from another server, or in another's gap, wakes this item. Checks again
+ * afterwards, so that one that arrived meanwhile is not missed. */
 static const struct err *await_missing(struct gap *g, const struct work_item *item,
                                        enum work_result *ret)
 {
@@ -294,7 +294,7 @@ static const struct err *gap_drop(struct gap *g, int64_t room)
     return NULL;
 }
 
-/* ret: WORK_LATER until it is known better. */
+/* ret: WORK_LATER unless set otherwise. */
 static const struct err *gap_work(struct gap *g, const struct work_item *item,
                                   enum work_result *ret)
 {
@@ -333,7 +333,7 @@ enum work_result gap_close(void *ctx, struct job *job, const struct work_item *i
                     .takes_large = item->is_large};
     enum work_result result = WORK_LATER;
     const struct err *e = gap_work(&g, item, &result);
-    event_pool_finish(&g.pool); /* also one that was never begun */
+    event_pool_finish(&g.pool); /* also if it was never initialised */
     if (e && log_limited("closing a gap of a room", LOG_FEW))
         log_err(LOG_WARN, "closing a gap of a room", e);
     return e ? WORK_LATER : result;

@@ -1,5 +1,5 @@
-/* History from before our server was in a room, fetched when a user reads back to where ours ends
- * ("Backfilling and retrieving missing events"). */
+/* History from before our server was in a room, fetched when a user pages back to a backward
+ * extremity ("Backfilling and retrieving missing events"). */
 #include "rooms/accept/history.h"
 #include "base/clock.h"
 #include "base/lock.h"
@@ -8,15 +8,15 @@
 #include "federation/in/inbound_internal.h"
 
 enum {
-    BACKFILL_LIMIT = 100, /* of one request, as servers have it */
+    BACKFILL_LIMIT = 100, /* of one request, as other servers use */
     ROUNDS_MAX = 5,
     ATTEMPTS = 8,
     ENDS_MAX = 5,
     ASKED_AT_ONCE = 20,
     TIME_MS = 20 * 1000,
-    WAIT_MS = 20 * 1000,      /* for what another request has begun */
-    RETRY_MS = 30 * 1000,     /* after no server had anything */
-    RETRY_SOON_MS = 2 * 1000, /* after no server could be reached; one may want another time */
+    WAIT_MS = 20 * 1000,      /* for another request's fetch */
+    RETRY_MS = 30 * 1000,     /* after no server had any */
+    RETRY_SOON_MS = 2 * 1000, /* after no server was reachable, or one asked us to wait */
     REMEMBERED_MAX = 10000
 };
 
@@ -24,15 +24,15 @@ enum {
 
 struct flight {
     bool running;
-    size_t added;               /* by the last one */
-    int64_t not_before_mono_ms; /* it was in vain */
+    size_t added;               /* by the last fetch */
+    int64_t not_before_mono_ms; /* after a fetch that added nothing */
 };
 
 struct flights {
     struct lock lock;
     pthread_cond_t ended;
     struct map rooms; /* rooms.id -> struct flight */
-    int waiting;      /* threads, for another's */
+    int waiting;      /* threads that wait for another's fetch */
 };
 
 struct flights *flights_create(void)
@@ -71,8 +71,8 @@ static bool is_used_locked(struct flights *f)
     return false;
 }
 
-/* True: it is the caller's to fly. Otherwise another did (ret_added: with what outcome), or
- * it is too soon to try again. */
+/* True: the caller must fetch. Otherwise another thread did (ret_added: how many events), or it is
+ * too soon to retry. */
 static bool history_begin(struct flights *f, int64_t room, size_t *ret_added)
 {
     int64_t deadline = mono_ms() + WAIT_MS;
@@ -117,7 +117,7 @@ static size_t list_missing(const struct history_end *ends, size_t n, const char 
     return ids_n;
 }
 
-/* The one whose own parents did not come along, and of several the lowest. */
+/* The event whose own parents are not in the list; the lowest one if there are several. */
 static const struct event *find_oldest(const struct events *events)
 {
     struct map have = {0};
@@ -136,7 +136,7 @@ static const struct event *find_oldest(const struct events *events)
     return oldest;
 }
 
-/* The room may have been read anew meanwhile, for instance when its state became complete. */
+/* The room may have been reloaded meanwhile, for instance when its state became complete. */
 static const struct err *in_history_add(struct ask *a, const struct events *events,
                                         const char *const *state, size_t state_n, size_t *ret_added)
 {
@@ -152,7 +152,7 @@ static const struct err *in_history_add(struct ask *a, const struct events *even
     return e;
 }
 
-/* One stretch of history. */
+/* Fetches one stretch of history. */
 static const struct err *fetch_some(struct ask *a, const struct history_end *ends, size_t n,
                                     size_t *ret_added)
 {
@@ -164,21 +164,21 @@ static const struct err *fetch_some(struct ask *a, const struct history_end *end
     const struct event *oldest = events.n ? find_oldest(&events) : NULL;
     if (!oldest)
         return NULL;
-    bool known = oldest->prev_n == 0; /* before the first event there is no state */
+    bool known = oldest->prev_n == 0; /* the state before the create event is empty */
     if (!known)
         TRY(ask_state_before(a, oldest->event_id, &state, &state_n, &known));
     if (!known)
         return NULL;
     TRY(ask_auth(a, events.list, events.n));
     if (a->may_come_yet)
-        return NULL; /* it would be judged without them */
+        return NULL; /* auth events are missing and may be available later */
     TRY(in_history_add(a, &events, state, state_n, ret_added));
     for (size_t i = 0; i < events.n; i++)
         inbound_event_came(inbound_of(a->job), events.list[i]->event_id);
     return NULL;
 }
 
-/* Until there is enough, or everything. */
+/* Fetches until there is enough, or all of it. */
 static const struct err *history_fetch(struct ask *a, size_t limit, size_t *added)
 {
     for (int round = 0; *added < limit && round < ROUNDS_MAX && ask_may_go_on(a); round++) {

@@ -14,8 +14,8 @@ enum {
     GAP_THREADS = 8,
     TRANSACTIONS_WAITING = 32, /* of one server */
     QUESTIONS_WAITING = 64,
-    KEPT_OF_PAIR = 500,    /* events that wait, of one server for one room ... */
-    KEPT_OF_ORIGIN = 5000, /* ... and for all rooms */
+    KEPT_OF_PAIR = 500,    /* waiting events of one server for one room */
+    KEPT_OF_ORIGIN = 5000, /* and for all rooms */
     BACKLOGS_MAX = 20000,
     LARGE_RETRY_MS = 2000
 };
@@ -54,7 +54,7 @@ struct inbound *inbound_create(struct node *node)
     return in;
 }
 
-/* What waited for its parents when the server stopped. */
+/* Resumes events that waited for their parents when the server stopped. */
 static const struct err *resume(struct inbound *in, struct job *job)
 {
     const struct inbound_backlog *backlogs;

@@ -1,9 +1,9 @@
 /* Events from other servers, queued per room (server-server-api, "Transactions", "Retrieving
  * missing events", "Backfilling").
  *
- * Events whose parents are here are taken at once (rooms/accept/accept.h). Others are kept in the
- * table inbound_pdus, acknowledged, and a worker closes the room's gap: get_missing_events,
- * backfill, state_ids, with a budget a room. One bad room holds up no other. */
+ * Events whose parents are stored are accepted at once (rooms/accept/accept.h). Others are kept in
+ * the table inbound_pdus, acknowledged, and a worker closes the room's gap: get_missing_events,
+ * backfill, state_ids, with a budget for each room. A bad room does not delay others. */
 #ifndef FEDERATION_IN_INBOUND_H
 #define FEDERATION_IN_INBOUND_H
 
@@ -11,33 +11,32 @@
 
 struct inbound;
 struct inbound *inbound_create(struct node *node);
-void inbound_start(struct inbound *in); /* goes on with what was kept before a restart */
+void inbound_start(struct inbound *in); /* resumes what was kept before a restart */
 void inbound_stop(struct inbound *in);
 void inbound_destroy(struct inbound *in);
 void inbound_add_metrics(struct inbound *in, struct buf *out);
 
-/* The join of the room has ended: processes the PDUs that came for it meanwhile
+/* Call when a join of the room has ended: processes the PDUs that arrived during it
  * (federation/in/early_pdus.h). */
 void inbound_take_early(struct job *job, const char *room_id);
-/* The task (federation/tasks.h) for those of all rooms that could not be processed then. */
+/* The task (federation/tasks.h) for PDUs, of all rooms, that could not be processed then. */
 const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, int64_t unused_b,
                                            bool *ret_done);
 
-/* Fetches history from before where ours ends (rooms/accept/history.h), asking the servers of the
- * room for at most `limit` more events. *ret_added: how many came. Silent when no server answers.
- */
+/* Fetches history before our backward extremities (rooms/accept/history.h) from the servers of the
+ * room: at most `limit` more events. *ret_added: how many were added; 0 if no server answers. */
 const struct err *federation_backfill(struct job *job, struct room *room, size_t limit,
                                       size_t *ret_added);
 
 struct fetched_events {
     const struct event **list;
     size_t n;
-    size_t denied;       /* not in the list: of servers that closed federation does not allow */
-    bool is_unreachable; /* the server, which was then asked no more; ... */
-    int64_t wait_ms;     /* ... the same if more than 0: federation_wait_ms() */
+    size_t denied;       /* not in the list: signed by servers that are not allowed */
+    bool is_unreachable; /* the server; it was not asked again */
+    int64_t wait_ms;     /* federation_wait_ms(); if more than 0 it was not asked again */
 };
-/* Fetches events by id from the server (/event, in parallel, bounded), checked as PDUs; those that
- * cannot be had are left out. Nothing is stored. */
+/* Fetches events by id from the server (/event, in parallel, bounded), checked as PDUs; unavailable
+ * ones are skipped. Nothing is stored. */
 const struct err *federation_fetch_events(struct job *job, struct room *room, const char *server,
                                           const char *const *ids, size_t n,
                                           struct fetched_events *ret);

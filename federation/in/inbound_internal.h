@@ -1,4 +1,4 @@
-/* What the files that take events from other servers share. */
+/* Shared by the files that receive events from other servers. */
 #ifndef FEDERATION_IN_INBOUND_INTERNAL_H
 #define FEDERATION_IN_INBOUND_INTERNAL_H
 
@@ -19,8 +19,8 @@ enum inbound_count {
     COUNT_REJECTED,
     COUNT_REFUSED, /* format, signatures, access: not stored */
     COUNT_WAITING, /* for their parents */
-    COUNT_DROPPED, /* of those, without having been judged */
-    COUNT_FETCHED, /* asked for and got */
+    COUNT_DROPPED, /* kept, and dropped without a decision */
+    COUNT_FETCHED, /* received on request */
     COUNT_EDUS,
     COUNTS
 };
@@ -29,12 +29,12 @@ struct inbound {
     struct node *node;
     struct transaction_table *transactions;
     struct transaction_table *questions; /* federation/in/share.h */
-    struct helpers *receivers; /* rooms of one transaction at once: they wait for the disk */
-    struct helpers *fetchers;  /* events asked for one by one: they wait for other servers */
+    struct helpers *receivers; /* for the rooms of one transaction; they wait for the disk */
+    struct helpers *fetchers;  /* for fetching single events; they wait for other servers */
     struct room_work *gaps;
-    struct flights *flights;  /* history that is being fetched */
-    struct keyed_lock *large; /* requests with a large conflict, one at a time */
-    atomic_bool stopping;     /* ask no server any more */
+    struct flights *flights;  /* fetches of history */
+    struct keyed_lock *large; /* one request with a large conflict at a time */
+    atomic_bool stopping;     /* send no more requests */
     atomic_llong counts[COUNTS];
 };
 
@@ -48,22 +48,22 @@ static inline struct inbound *inbound_of(const struct job *job)
     return job->node->federation->inbound;
 }
 
-/* Takes in an event for a request that waits for what comes of it. When it is of a large conflict
- * (rooms/accept/accept.h), which keeps a processor busy, it is one request's turn at a time;
- * M_LIMIT_EXCEEDED when that takes longer than wait_ms to come. */
+/* Accepts an event for a request that waits for the outcome. Events of large conflicts
+ * (rooms/accept/accept.h), which keep a processor busy, are accepted one at a time;
+ * M_LIMIT_EXCEEDED if that takes longer than wait_ms to start. */
 #define LARGE_KEY "large" /* of inbound->large */
 const struct err *inbound_accept(struct job *job, struct room *room, const struct incoming *event,
                                  int64_t wait_ms, struct accept_outcome *ret);
 
-/* Keeps checked events of that server until their parents are here; false: too many wait already.
- */
+/* Keeps checked events of that server until their parents are stored; false if too many wait
+ * already. */
 const struct err *inbound_keep(struct job *job, struct room *room, const char *origin,
                                const struct event *const *events, size_t n, bool *ret_kept);
 
-/* What waits for this event goes on. What the feed tells does so by itself: this is for events that
- * get their place in another way, aside or in history. Cheap when nothing waits. */
+/* Resumes what waits for this event. The feed does so for events on the timeline; this is for
+ * events off the timeline or in history. Cheap if nothing waits. */
 void inbound_event_came(struct inbound *in, const char *event_id);
-/* The same for an event that was taken, if it was put aside. */
+/* The same for an event that was accepted, if it is off the timeline. */
 void inbound_event_concluded(struct inbound *in, const char *event_id,
                              const struct accept_outcome *o);
 

@@ -77,7 +77,7 @@ static size_t late_receipts_take_all(struct late_receipts *l, struct arena *a, s
     return n;
 }
 
-/* Who has left meanwhile has read nothing. */
+/* Skipped if the user has left meanwhile. */
 static const struct err *late_receipts_set(struct job *job, struct late *one)
 {
     struct room *room;

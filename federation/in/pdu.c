@@ -30,12 +30,12 @@ const struct err *pdu_list(struct arena *a, struct str array, size_t max, struct
     return NULL;
 }
 
-/* ---- whose signatures an event needs ---- */
+/* ---- the signatures that an event needs ---- */
 
 enum { SIGNERS_MAX = 3, SIGNATURES_MAX = 8 };
 
 struct signature {
-    const char *key_id, *key; /* key NULL: not known, so that the signature is ignored */
+    const char *key_id, *key; /* key NULL: unknown, so the signature is ignored */
     struct str base64;
 };
 
@@ -47,7 +47,7 @@ struct signer {
 
 struct task {
     struct pdu *pdu;
-    struct event *event; /* ours until it is judged */
+    struct event *event; /* owned until it is checked */
     struct signer signers[SIGNERS_MAX];
     size_t n;
 };
@@ -58,8 +58,8 @@ static bool is_membership(const struct event *e, const char *membership)
            json_scan_string_is(json_scan_get(e->content, "membership"), membership);
 }
 
-/* Made by the invited user's server from what the inviter's server has signed before: its sender
- * never saw it. The authorisation rules check it. */
+/* Made by the invited user's server from what the inviter's server has signed: its sender never saw
+ * it. The authorisation rules check it. */
 static bool pdu_is_third_party_invite(const struct event *e)
 {
     return is_membership(e, "invite") && json_scan_get(e->content, "third_party_invite").p;
@@ -98,7 +98,7 @@ static const struct err *find_signers(struct arena *a, struct task *t)
     return NULL;
 }
 
-/* The signatures that are there of the servers wanted. */
+/* Finds the event's signatures by the servers that must sign. */
 static const struct err *find_signatures(struct arena *a, struct signer *s, const struct event *e)
 {
     struct str of = json_scan_path(e->json, "signatures", s->server, NULL);
@@ -151,7 +151,7 @@ static void pdu_refuse(struct task *t, const struct err *e)
     t->event = NULL;
 }
 
-/* ---- all of their keys at once ---- */
+/* ---- fetching the keys ---- */
 
 struct key_wish {
     struct signer *signer;
@@ -166,7 +166,7 @@ static bool pdu_has_key(const struct signer *s)
     return false;
 }
 
-/* The keys of all signers that have none yet, as wishes. */
+/* The missing keys of all signers, as wishes. */
 static size_t list_wishes(struct task *tasks, size_t n, struct key_wish *wishes,
                           struct key_wanted_of *wanted)
 {
@@ -207,7 +207,7 @@ static const struct err *find_keys(struct job *job, struct task *tasks, size_t n
 
 /* ---- verifying ---- */
 
-/* "All signatures from known unexpired keys" must be right, and one at least must be there. */
+/* "All signatures from known unexpired keys" must be valid, and there must be at least one. */
 static const struct err *check_signer(const struct signer *s, struct str signed_bytes)
 {
     if (!pdu_has_key(s))
@@ -259,7 +259,7 @@ static void *judge_share(void *arg)
 
 enum { THREADS_MAX = 8, SHARE_MIN = 64 };
 
-/* A verification takes 80 µs: those of a large room are shared between the processors. */
+/* A verification takes 80 µs: those of a large room are split between the processors. */
 static void judge_all(struct task *tasks, size_t n)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);

@@ -14,19 +14,19 @@ enum {
     OF_ROOM_MAX = 2,   /* at once */
     OF_SERVER_MAX = 3, /* at once */
     LARGE_MAX = 1,     /* at once: they keep a processor busy */
-    LOOK_MS = 500,     /* for items whose time has come */
+    LOOK_MS = 500,     /* how often due items are looked for */
     DELAY_MS = 2000,   /* after the first failure; doubles */
     DELAY_MAX_MS = 30 * 60 * 1000,
-    WAKE_PAUSE_MS = 30 * 1000 /* no longer than that once there is more to do */
+    WAKE_PAUSE_MS = 30 * 1000 /* the longest pause once there is more to do */
 };
 
 enum item_state { QUEUED, DELAYED, RUNNING };
 
-/* An event that an item waits for; those of one event are chained. */
+/* An event that an item waits for; those for the same event are chained. */
 struct awaited {
     char *event_id;
     struct item *item;
-    struct awaited *other; /* of the same event */
+    struct awaited *other; /* for the same event */
 };
 
 struct item {
@@ -35,8 +35,8 @@ struct item {
     struct awaited awaited[AWAITED_MAX];
     size_t awaited_n;
     enum item_state state;
-    bool again;    /* asked for while it is being done */
-    bool has_come; /* meanwhile an event that it waits for came */
+    bool again;    /* added again while it is being done */
+    bool has_come; /* an event that it waits for arrived meanwhile */
     int64_t due_mono_ms, rest_until_mono_ms;
     struct item *prev, *next;
 };
@@ -177,7 +177,7 @@ static void room_work_drop_locked(struct room_work *w, struct item *i)
     free(i);
 }
 
-/* has_more: to do than when it failed. */
+/* has_more: there is more to do than when it failed. */
 static void set_due_locked(struct item *i, int64_t due, bool has_more)
 {
     int64_t soon = mono_ms() + WAKE_PAUSE_MS;
@@ -186,7 +186,7 @@ static void set_due_locked(struct item *i, int64_t due, bool has_more)
     i->due_mono_ms = due > i->rest_until_mono_ms ? due : i->rest_until_mono_ms;
 }
 
-/* ---- asking for work ---- */
+/* ---- adding work ---- */
 
 bool room_work_add(struct room_work *w, int64_t room, const char *server)
 {
@@ -240,7 +240,7 @@ static int64_t delay_ms(int attempts)
 {
     int64_t ms = attempts < 20 ? (int64_t)DELAY_MS << attempts : DELAY_MAX_MS;
     ms = ms < DELAY_MAX_MS ? ms : DELAY_MAX_MS;
-    return ms / 2 + mono_us() % (ms / 2); /* those that failed together do not come back together */
+    return ms / 2 + mono_us() % (ms / 2); /* spreads the retries of items that failed together */
 }
 
 static void concluded_locked(struct room_work *w, struct item *i, enum work_result result)
@@ -274,7 +274,7 @@ static void do_one_locked(struct room_work *w, struct item *i, struct arena *are
     arena_reset(arena);
     lock_take(&w->lock);
     concluded_locked(w, i, result);
-    pthread_cond_broadcast(&w->called); /* its share is free */
+    pthread_cond_broadcast(&w->called); /* its threads are free */
 }
 
 static void *room_work_run(void *ctx)

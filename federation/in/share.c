@@ -10,7 +10,7 @@ const struct err *share_run(struct request *rq, struct reply *rp)
 {
     struct transaction_table *table = inbound_of(rq->job)->questions;
     const char *origin = remote_of(rq)->name;
-    const char *name = arena_printf(rq->arena, "%p", (void *)rq); /* each is another one */
+    const char *name = arena_printf(rq->arena, "%p", (void *)rq); /* unique for each request */
     struct str earlier;
     switch (
         transaction_admit(table, rq->arena, origin, name, (struct str){0}, &rq->waiter, &earlier)) {

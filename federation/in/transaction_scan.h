@@ -1,5 +1,5 @@
-/* The body of a transaction, scanned: which PDUs and EDUs it has, as byte ranges. Pure, and no tree
- * is built of the whole ("Transactions"). */
+/* Scans the body of a transaction for its PDUs and EDUs, as byte ranges ("Transactions"). Pure;
+ * builds no tree of the whole. */
 #ifndef FEDERATION_IN_TRANSACTION_SCAN_H
 #define FEDERATION_IN_TRANSACTION_SCAN_H
 
@@ -8,7 +8,7 @@
 enum { TRANSACTION_PDUS_MAX = 50, TRANSACTION_EDUS_MAX = 100 };
 
 struct incoming_transaction {
-    const char *origin; /* NULL: it does not say */
+    const char *origin; /* NULL: missing */
     struct transaction_pdu {
         struct str raw;
         const char *room_id; /* NULL: none, as in create events from version 12 on */
@@ -18,7 +18,7 @@ struct incoming_transaction {
 };
 
 /* M_NOT_JSON, M_BAD_JSON: malformed, or more PDUs or EDUs than a transaction may have. Members of
- * the lists that are no objects are left out. */
+ * the lists that are not objects are skipped. */
 const struct err *transaction_scan(struct arena *a, struct str body,
                                    struct incoming_transaction *ret);
 

@@ -9,7 +9,7 @@ enum {
     KEPT_MAX = 1024  /* answers */
 };
 
-/* A server with transactions at work or waiting. */
+/* A server with transactions in progress or waiting. */
 struct origin {
     char *name;
     char *running[RUNNING_MAX]; /* keys */
@@ -60,7 +60,7 @@ void transaction_table_destroy(struct transaction_table *t)
     free(t);
 }
 
-/* The body belongs to it: a server that lost its memory may count its transactions anew. */
+/* The key includes the body: a server that lost its state may reuse transaction ids. */
 static char *transaction_table_make_key(const char *origin, const char *txn, struct str body)
 {
     buf_auto struct buf b = {0};
@@ -109,7 +109,7 @@ static void detach_locked(struct waiter *w)
     w->prev = w->next = NULL;
 }
 
-/* By http/, when the request ends: it may have been woken already. */
+/* Called by http/ when the request ends; it may have been woken already. */
 static void transaction_table_leave(struct waiter *w)
 {
     struct transaction_table *t = w->source;
@@ -174,7 +174,7 @@ enum admission transaction_admit(struct transaction_table *t, struct arena *a, c
                                  struct str *ret_reply)
 {
     char *key = transaction_table_make_key(origin, txn, body);
-    if (w->source) /* what it waited for before has come, or not in time */
+    if (w->source) /* it was woken, or timed out */
         w->leave(w);
     lock_take(&t->lock);
     struct origin *o = origin_locked(t, origin);

@@ -1,4 +1,4 @@
-/* Server-server API, "Transactions": what other servers send, PDUs and EDUs. */
+/* Server-server API, "Transactions": received PDUs and EDUs. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "federation/in/early_pdus.h"
@@ -15,34 +15,34 @@
 #include "rooms/servers.h"
 
 enum {
-    BODY_MAX = 10 << 20, /* 50 of the largest PDUs, and as much again of EDUs and escapes */
-    HELPERS_MAX = 8,     /* threads besides the worker's own, for one transaction */
-    WAIT_MS = 60 * 1000, /* for a turn, or the same transaction's first arrival */
+    BODY_MAX = 10 << 20, /* 50 of the largest PDUs, and as much again for EDUs and escapes */
+    HELPERS_MAX = 8,     /* extra threads for one transaction */
+    WAIT_MS = 60 * 1000, /* for a turn, or for the first copy of the transaction */
     BUSY_RETRY_MS = 5 * 1000
 };
 
-/* What became of one PDU. */
+/* The outcome for one PDU. */
 struct result {
-    char event_id[EVENT_KEY_MAX + 1]; /* "": it has none that we can tell */
-    char error[ERR_TEXT_MAX];         /* "": it was taken */
+    char event_id[EVENT_KEY_MAX + 1]; /* "": unknown */
+    char error[ERR_TEXT_MAX];         /* "": accepted */
 };
 
-/* The PDUs of one room, in the order in which they came. */
+/* The PDUs of one room, in order of arrival. */
 struct part {
     const char *origin, *room_id;
     struct str *raw;
     struct result *results;
     size_t n;
-    /* Those that passed the checks, when we are in the room; index: which of the PDUs each is. */
+    /* Events that passed the checks, if we are in the room; index: of each among the PDUs. */
     struct room *room;
     struct incoming *events;
     size_t *index;
     size_t events_n, taken; /* the first `taken` are decided */
     bool failed;
-    struct err failure; /* ours */
+    struct err failure; /* our own */
 };
 
-/* ---- what is said of PDUs that are not taken ---- */
+/* ---- errors for PDUs ---- */
 
 static void set_id(struct result *r, const char *event_id)
 {
@@ -55,7 +55,7 @@ static void transactions_refuse(struct job *job, struct part *p, size_t i, const
     inbound_count(inbound_of(job), COUNT_REFUSED, 1);
 }
 
-/* Without more than the event's format: to tell the sender which one is meant. */
+/* Checks only the format: the id goes into the reply. */
 static void transactions_find_id(const struct room_version *v, struct str raw, struct result *r)
 {
     struct event *e;
@@ -74,13 +74,13 @@ static void transactions_refuse_all(struct job *job, struct part *p, const struc
     }
 }
 
-/* For events of rooms that we do not know. Most versions hash most events alike; who sent an event
- * of another one looks for an id that is not there, and is told nothing. */
+/* For events of unknown rooms. Most versions hash most events alike; with a wrong guess the sender
+ * only gets the error under an event id that it does not know. */
 static const struct room_version *guess_version(const struct part *p)
 {
     if (json_scan_get(p->raw[0], "event_id").p)
         return room_version_find("1");
-    if (json_scan_get(p->raw[0], "origin").p) /* which the hash covers before version 11 */
+    if (json_scan_get(p->raw[0], "origin").p) /* the hash covers it before version 11 */
         return room_version_find("10");
     return room_version_find(strchr(p->room_id, ':') ? "11" : "12");
 }
@@ -97,7 +97,7 @@ static void count_outcomes(struct inbound *in, const struct accept_outcome *outc
     inbound_count(in, COUNT_REJECTED, by_verdict[VERDICT_REJECTED]);
 }
 
-/* Checks them all: format, signatures, hash. */
+/* Checks the format, signatures and hash of all. */
 static const struct err *transactions_check(struct job *job, struct part *p, struct room *room)
 {
     struct pdu *pdus = arena_alloc_array(job->arena, p->n, sizeof *pdus);
@@ -136,7 +136,7 @@ static const struct err *keep_missing(struct job *job, struct part *p, size_t fr
     return NULL;
 }
 
-/* n of the events, from there on, were decided. */
+/* n events, starting at `from`, were decided. */
 static const struct err *transactions_conclude(struct job *job, struct part *p, size_t from,
                                                const struct accept_outcome *outcomes, size_t n)
 {
@@ -150,7 +150,7 @@ static const struct err *transactions_conclude(struct job *job, struct part *p, 
     return keep_missing(job, p, from, outcomes, n);
 }
 
-/* What could not be taken together with other rooms. */
+/* Accepts what could not be accepted together with other rooms. */
 static const struct err *take_rest(struct job *job, struct part *p)
 {
     struct accept_outcome outcomes[TRANSACTION_PDUS_MAX];
@@ -161,7 +161,7 @@ static const struct err *take_rest(struct job *job, struct part *p)
 
 /* ---- rooms that we are not in ---- */
 
-/* An invite may be taken back, or a knock refused: the only news we take of such rooms. */
+/* For rooms that we are not in, only these are accepted: a revoked invite, or a refused knock. */
 static bool concerns_our_user(const struct job *job, const struct event *e)
 {
     return strcmp(e->type, "m.room.member") == 0 && e->state_key &&
@@ -190,8 +190,8 @@ static const struct err *transactions_note(struct job *job, struct part *p, stru
 
 /* ---- all rooms ---- */
 
-/* Events of a room that is being joined wait for the end of the join. If it ended just now, the
- * room is here. */
+/* Keeps events of a room that is being joined until the join ends. If it ended just now, the room
+ * is stored. */
 static const struct err *keep_early(struct job *job, struct part *p, struct room **room,
                                     bool *ret_kept)
 {
@@ -229,7 +229,7 @@ static const struct err *transactions_prepare(struct job *job, struct part *p)
     return transactions_check(job, p, room);
 }
 
-/* The usual events of all rooms, in one commit. */
+/* Accepts the ordinary events of all rooms in one commit. */
 static const struct err *transactions_take_usual(struct job *job, struct part *parts, size_t n)
 {
     struct accept_room *rooms = arena_alloc_array(job->arena, n, sizeof *rooms);
@@ -264,7 +264,7 @@ static void run_rest(struct job *job, void *part)
         p->failure = *e;
 }
 
-/* Create events that name their own rooms are left out: no room is found by those alone. */
+/* Skips create events that define their own room id: no room is found by those alone. */
 static struct part *group_by_room(struct arena *a, const struct incoming_transaction *t,
                                   const char *origin, size_t *ret_n)
 {
@@ -341,8 +341,8 @@ static void transactions_add_results(struct buf *out, const struct part *parts, 
     BUF_LIT(out, "}}");
 }
 
-/* When something of ours fails, the whole transaction fails and comes again; what was taken until
- * then is known by then. */
+/* If something of ours fails, the whole transaction fails and is sent again; what was accepted
+ * before is then known. */
 static const struct err *receive(struct job *job, const struct incoming_transaction *t,
                                  const char *origin, struct buf *ret)
 {
@@ -359,7 +359,7 @@ static const struct err *receive(struct job *job, const struct incoming_transact
 
 /* ---- after a join ---- */
 
-/* From the i-th on: as many as one server sent, one after the other. */
+/* The PDUs from the i-th on that one server sent consecutively. */
 static struct part early_part(struct arena *a, const char *room_id, const struct early_pdu *pdus,
                               size_t i, size_t n)
 {
@@ -375,24 +375,24 @@ static struct part early_part(struct arena *a, const char *room_id, const struct
     return p;
 }
 
-/* They were acknowledged: what cannot be taken now waits where events wait for their parents, which
- * are tried again. */
+/* These PDUs were acknowledged: those that cannot be accepted now wait in inbound_pdus, and are
+ * retried. */
 static const struct err *take_early_part(struct job *job, struct part *p)
 {
     const struct event *left[TRANSACTION_PDUS_MAX];
     size_t n = 0;
-    bool kept; /* too many wait: their turn comes after a restart */
+    bool kept; /* unused: if too many wait, they are retried after a restart */
     const struct err *e = take_pdus(job, p, 1);
     if (!e || !p->room || !p->events_n)
         return e;
     if (log_limited("processing events that came during a join", LOG_FEW))
         log_err(LOG_WARN, "processing events that came during a join", e);
-    for (size_t i = 0; i < p->events_n; i++) /* those that were taken will be known */
+    for (size_t i = 0; i < p->events_n; i++) /* accepted ones will be known */
         left[n++] = p->events[i].event;
     return inbound_keep(job, p->room, p->origin, left, n, &kept);
 }
 
-/* Where not even that is possible, because the database is away, they stay in memory. */
+/* If the database is down, so that not even that is possible, they are put back into memory. */
 static const struct err *take_early(struct job *job, const char *room_id,
                                     const struct early_pdu *pdus, size_t n)
 {

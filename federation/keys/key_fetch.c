@@ -7,7 +7,7 @@
 enum {
     TIMEOUT_MS = 10 * 1000,
     NOTARY_REPLY_MAX = 2 * 1024 * 1024,
-    ANSWERS_MAX = 500, /* of a notary: it may have several for a server */
+    ANSWERS_MAX = 500, /* of a notary, which may have several for a server */
 };
 
 static const struct err *key_fetch_keep(struct job *job, const json_t *answer,
@@ -39,7 +39,7 @@ const struct err *key_fetch_direct(struct job *job, const char *server, struct k
         .timeout_ms = TIMEOUT_MS,
         .reply_max = KEY_RESPONSE_MAX,
         .unsigned_ = true,
-        .now = true, /* the keyring has its own patience */
+        .now = true, /* the keyring has its own back-off */
     };
     struct fed_reply reply;
     struct key_response keys;
@@ -106,7 +106,7 @@ static const struct err *read_answers(struct job *job, const json_t *reply,
     return NULL;
 }
 
-/* The keys that a notary must sign with: the one configured, else what it publishes itself. */
+/* The keys with which a notary must sign: the configured one, else those that it publishes. */
 static const struct err *keys_of_notary(struct job *job, const struct server_key *notary,
                                         const struct server_key **ret, size_t *ret_n)
 {

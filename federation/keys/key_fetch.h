@@ -1,4 +1,4 @@
-/* Asking for the keys of servers: one request, its answer checked and kept in the database. */
+/* Fetches the keys of servers: one request; its answer is checked and stored. */
 #ifndef FEDERATION_KEYS_KEY_FETCH_H
 #define FEDERATION_KEYS_KEY_FETCH_H
 
@@ -6,7 +6,7 @@
 #include "federation/keys/key_settings.h"
 #include "federation/keys/key_table.h"
 
-/* What was learnt, and how much is to be made of it. */
+/* The keys of an answer, and how far they are trusted. */
 struct key_answer {
     struct key_response keys;
     enum key_source source;
@@ -17,10 +17,10 @@ const struct err *key_fetch_direct(struct job *job, const char *server, struct k
 
 struct key_query {
     const char *server;
-    const char *key_id; /* NULL: all it has */
+    const char *key_id; /* NULL: all */
 };
-/* POST /_matrix/key/v2/query to a notary. Answers about others than were asked for, and those that
- * are wrong or not signed by the notary, are left out. */
+/* POST /_matrix/key/v2/query to a notary. Answers about other servers, and those that are invalid
+ * or not signed by the notary, are skipped. */
 const struct err *key_fetch_from_notary(struct job *job, const struct server_key *notary,
                                         const struct key_query *queries, size_t n,
                                         const struct key_answer **ret, size_t *ret_n);

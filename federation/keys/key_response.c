@@ -32,7 +32,7 @@ static bool key_response_has_key(const struct server_key *keys, size_t n, const 
     return false;
 }
 
-/* valid_until < 0: each key says itself when it expired. */
+/* valid_until < 0: each key has its own expiry. */
 static const struct err *key_response_read_keys(struct arena *a, const json_t *answer,
                                                 const char *member, int64_t valid_until,
                                                 struct server_key *keys, size_t *n)
@@ -43,7 +43,7 @@ static const struct err *key_response_read_keys(struct arena *a, const json_t *a
         const char *key = json_text(value, "key");
         const json_t *expired = json_object_get(value, "expired_ts");
         if (!is_our_algorithm(id) ||
-            key_response_has_key(keys, *n, id)) /* what is in use is not old */
+            key_response_has_key(keys, *n, id)) /* keys in use are not old */
             continue;
         if (!key || !key_is_wellformed(key) || (valid_until < 0 && !json_is_integer(expired)))
             return wrong("a key is malformed");

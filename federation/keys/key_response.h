@@ -1,4 +1,4 @@
-/* What servers publish at /_matrix/key/v2/server, read and checked (server-server-api, "Publishing
+/* Reads and checks what servers publish at /_matrix/key/v2/server (server-server-api, "Publishing
  * Keys"). Pure. */
 #ifndef FEDERATION_KEYS_KEY_RESPONSE_H
 #define FEDERATION_KEYS_KEY_RESPONSE_H
@@ -16,13 +16,13 @@ struct key_response {
     size_t n;
 };
 
-/* Reads an answer into the arena: the format, that one key in use at least has signed it, and no
- * signature of such a key is wrong. server: whose it must be; NULL: anybody's. What has another
- * algorithm than ed25519 is ignored. ERR_BAD_STATUS with the reason. */
+/* Reads an answer into the arena. Checks the format, that at least one key in use has signed it,
+ * and that no signature of such a key is wrong. server: the expected name; NULL: any. Keys of
+ * algorithms other than ed25519 are ignored. ERR_BAD_STATUS with the reason. */
 const struct err *key_response_read(struct arena *a, const json_t *answer, const char *server,
                                     int64_t now, struct key_response *ret);
 
-/* Is it the base64 of an Ed25519 public key? */
+/* Whether it is the base64 of an Ed25519 public key. */
 bool key_is_wellformed(const char *public_key);
 
 #endif

@@ -3,10 +3,10 @@
 #include "federation/keys/key_response.h"
 #include "matrix/id.h"
 
-/* Until the end of time: what is configured does not run out. */
+/* Configured keys never expire. */
 #define ALWAYS INT64_MAX
 
-/* Cuts off what is before the separator; false when there is none. */
+/* Cuts off the part before the separator; false if there is none. */
 static bool key_settings_cut(struct str *rest, char separator, struct str *ret)
 {
     const char *at = memchr(rest->p, separator, rest->n);
@@ -17,7 +17,7 @@ static bool key_settings_cut(struct str *rest, char separator, struct str *ret)
     return true;
 }
 
-/* "ed25519:id:base64", and for old keys ":expired_ts" behind it. */
+/* "ed25519:id:base64", followed by ":expired_ts" for old keys. */
 static bool key_settings_read_key(struct arena *a, struct str text, bool is_old,
                                   struct server_key *ret)
 {
@@ -37,7 +37,7 @@ static bool key_settings_read_key(struct arena *a, struct str text, bool is_old,
     return id_is_key(str_of(k.key_id)) && key_is_wellformed(k.public_key);
 }
 
-/* "server=ed25519:id:base64"; needs_key: else the server alone will do. */
+/* "server=ed25519:id:base64"; without needs_key the server alone suffices. */
 static bool read_server(struct arena *a, const char *text, bool needs_key, struct server_key *ret)
 {
     struct str server, key = str_of(text);

@@ -3,8 +3,8 @@
 #include "base/mem.h"
 
 enum {
-    AGAIN_MS = 30 * 1000,       /* after an answer: a server with a new key is believed so soon */
-    RETRY_FIRST_MS = 10 * 1000, /* after none; doubled each time, so often: */
+    AGAIN_MS = 30 * 1000,       /* after an answer: delays how soon a new key is found */
+    RETRY_FIRST_MS = 10 * 1000, /* after a failure; doubled each time */
     DOUBLINGS_MAX = 6,
     RETRY_URGENT_MS = 5 * 1000,
     KEYS_MAX = 200, /* of one server */

@@ -8,9 +8,9 @@
 
 enum {
     SERVERS_MAX = 20000, /* in memory */
-    WAIT_MS = 30 * 1000, /* for servers that are asked */
+    WAIT_MS = 30 * 1000, /* for servers that are being asked */
     WAIT_CALLER_MS = 12 * 1000,
-    AHEAD_MS = 10 * 60 * 1000, /* so long before its end a key in use is asked for anew */
+    AHEAD_MS = 10 * 60 * 1000, /* a key in use is refreshed this long before it expires */
     SIGNATURES_MAX = 10,
 };
 
@@ -57,11 +57,11 @@ void keyring_add_metrics(struct keyring *k, struct buf *out)
                (long long)k->answers_n, (long long)k->failures_n);
 }
 
-/* ---- servers of which something is wanted and not there yet ---- */
+/* ---- servers with missing keys ---- */
 
 struct open_servers {
     const char **names;
-    const char **key_ids; /* one wanted of each */
+    const char **key_ids; /* one wanted key of each */
     size_t n;
 };
 
@@ -85,7 +85,7 @@ static struct open_servers open_servers(const struct keyring *k, struct arena *a
     return o;
 }
 
-/* ---- looking ---- */
+/* ---- look-up ---- */
 
 static void look_locked(struct keyring *k, struct arena *a, struct key_wanted_of *w)
 {
@@ -127,7 +127,7 @@ static const struct err *keyring_load(struct keyring *k, struct job *job,
     LOCKED(&k->lock);
     for (size_t i = 0; i < n; i++)
         key_table_use(&k->table, names[i])->loaded = true;
-    /* What came meanwhile from the server itself is newer. */
+    /* Keys that the server itself sent meanwhile are newer. */
     for (size_t i = 0; i < keys_n; i++)
         key_server_put(key_table_use(&k->table, keys[i].server), &keys[i], KEY_SOURCE_OLDER);
     return NULL;
@@ -152,7 +152,7 @@ const struct err *keyring_find_here(struct job *job, struct key_wanted_of *wante
     return NULL;
 }
 
-/* ---- asking ---- */
+/* ---- requests ---- */
 
 static bool is_asking_locked(const struct keyring *k, const struct open_servers *o)
 {
@@ -164,7 +164,7 @@ static bool is_asking_locked(const struct keyring *k, const struct open_servers 
     return false;
 }
 
-/* HASTE_ANEW: one that answered just now is asked again; HASTE_CALLER: one that did not. */
+/* HASTE_ANEW: ask again even if it answered just now; HASTE_CALLER: even if it failed to. */
 enum haste { HASTE_NONE, HASTE_CALLER, HASTE_ANEW };
 
 static bool is_due(const struct key_server *s, enum haste haste)
@@ -173,7 +173,7 @@ static bool is_due(const struct key_server *s, enum haste haste)
            (haste == HASTE_ANEW && !s->failures);
 }
 
-/* Leaves in the list those that are being asked, or may be asked now. */
+/* Keeps in the list the servers that are being asked, or may be asked now. */
 static void keyring_choose_locked(struct keyring *k, struct open_servers *o, enum haste haste)
 {
     size_t n = 0;
@@ -209,7 +209,7 @@ static void keyring_wait_locked(struct keyring *k, const struct open_servers *o,
             return;
 }
 
-/* Asks the servers that may be asked, and waits. ERR_ELSEWHERE: not in this thread. */
+/* Asks the servers that may be asked, and waits. ERR_ELSEWHERE: this thread may not wait. */
 static const struct err *ask_and_wait_locked(struct keyring *k, struct open_servers *o,
                                              enum haste haste, int64_t until_mono)
 {
@@ -244,7 +244,7 @@ const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, si
     return keys_keyring_find(job, wanted, n, HASTE_NONE, WAIT_MS);
 }
 
-/* Keys that will soon be too old, of a server that is in contact, are asked for before they are. */
+/* Refreshes keys that will soon expire, if their server is in contact. */
 static void ask_ahead(struct keyring *k, const struct key_wanted_of *w)
 {
     LOCKED(&k->lock);

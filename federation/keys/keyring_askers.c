@@ -1,5 +1,5 @@
-/* The threads that ask servers for their keys: each server itself, then the notaries; when many
- * wait in the queue, the notaries first, for they know of many in one answer. */
+/* The threads that fetch keys: from each server itself, then from the notaries. If the queue is
+ * long, the notaries are first, since one answer has the keys of many servers. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -10,7 +10,7 @@
 
 enum { MANY = 8, AT_ONCE_MAX = 50 };
 
-/* What one thread is busy with. The entries cannot go while they are being asked. */
+/* What one thread works on. The entries are not evicted while they are asked. */
 struct task {
     struct keyring *k;
     struct job *job;
@@ -18,9 +18,9 @@ struct task {
     struct key_query queries[AT_ONCE_MAX]; /* copies: readable without the lock */
     bool answered[AT_ONCE_MAX];
     size_t n;
-    bool many; /* the notaries are asked, and who then is open goes back into the queue */
+    bool many; /* asks the notaries; servers still missing are queued again */
     bool skip_notaries;
-    int64_t wait_ms; /* > 0: the server itself wants to be asked later */
+    int64_t wait_ms; /* > 0: the server asked us to wait */
 };
 
 /* ---- the queue ---- */
@@ -45,8 +45,8 @@ static struct key_server *keyring_askers_take_locked(struct keyring *k)
     return s;
 }
 
-/* A room may name thousands of servers that are gone: those of which a request wants to know later
- * must not stand behind them. */
+/* A room may name thousands of dead servers: servers that a later request needs must not be queued
+ * behind them. */
 static void drop_late_locked(struct keyring *k)
 {
     bool dropped = false;
@@ -56,9 +56,9 @@ static void drop_late_locked(struct keyring *k)
         pthread_cond_broadcast(&k->answered);
 }
 
-/* ---- those that want to be asked later ---- */
+/* ---- servers that asked us to wait ---- */
 
-/* The notaries have been asked meanwhile. Idle threads look again when it is due. */
+/* The notaries were asked already. Idle threads check when it is due. */
 static void put_later_locked(struct keyring *k, struct key_server *s, int64_t at_mono)
 {
     s->notaries_asked = true;
@@ -126,7 +126,7 @@ void keyring_stop(struct keyring *k)
     k->askers_n = 0;
 }
 
-/* ---- learning ---- */
+/* ---- results ---- */
 
 static void learn_locked(struct task *e, const struct key_answer *a)
 {
@@ -145,7 +145,7 @@ static void learn(struct task *e, const struct key_answer *answers, size_t n)
         learn_locked(e, &answers[i]);
 }
 
-/* Has it answered, and has it the key for which it is asked? */
+/* Whether it has answered, with the wanted key. */
 static bool keyring_askers_is_done_locked(const struct task *e, size_t i)
 {
     return e->answered[i] &&
@@ -158,7 +158,7 @@ static bool keyring_askers_is_done(struct task *e)
     return e->n == 1 && keyring_askers_is_done_locked(e, 0);
 }
 
-/* ---- asking ---- */
+/* ---- requests ---- */
 
 static void keyring_askers_note_failure(const char *server, const struct err *e)
 {
@@ -224,7 +224,7 @@ static void begin_locked(struct task *e)
     } while (e->many && k->first && !k->first->notaries_asked && e->n < AT_ONCE_MAX);
 }
 
-/* It wants to be asked later, and so soon that there is a point in it for those who wait? */
+/* Whether it asked us to wait, but for less time than the requests wait for it. */
 static bool is_for_later_locked(const struct task *e, size_t i)
 {
     return e->wait_ms && !keyring_askers_is_done_locked(e, i) &&

@@ -1,8 +1,8 @@
 /* Server-server API, "Publishing keys" and "Server implementation".
  *
- * Published as in use: every line of the signing key file. The first signs; the others are there
- * for a change of keys without a gap (put the new one first, and when key_refresh_interval is over
- * move the old one to old_signing_keys). */
+ * Every line of the signing key file is published as in use. The first one signs; the others allow
+ * a change of keys without a gap (put the new one first, and once key_refresh_interval is over move
+ * the old one to old_signing_keys). */
 #include "base/clock.h"
 #include "federation/keys/keyring.h"
 #include "federation/routes.h"
@@ -56,15 +56,15 @@ static const struct err *keys_get_version(struct request *rq, struct reply *rp)
                       CONCORDE_VERSION);
 }
 
-/* Not in POOL_FEDERATION, whose workers may be waiting for the keys of those who call them: two
- * servers could wait for each other. */
+/* Not in POOL_FEDERATION, whose workers may be waiting for the keys of their callers: two servers
+ * could wait for each other. */
 const struct route federation_keys_routes[] = {
     {.method = GET,
      .path = "/_matrix/key/v2/server",
      .handler = get_server_keys,
      .pool = POOL_CLIENT,
      .spec = "publishing keys"},
-    {.method = GET, /* before v1.6, when servers asked for one key; all of them are right too */
+    {.method = GET, /* before v1.6: for one key; replying with all is valid too */
      .path = "/_matrix/key/v2/server/{key}",
      .handler = get_server_keys,
      .pool = POOL_CLIENT,

@@ -1,9 +1,9 @@
 /* Server-server API, "Querying Keys Through Another Server": answering as a notary.
  *
- * What we know is answered from the database; who was not asked for long is asked again, and who
- * may by now have the key that is wanted, or keys that are valid as long as is wanted; within
- * limits, for anybody may call here. A server that does not answer is answered for with what it
- * said last. Closed federation: of servers that are not allowed nothing is asked or told. */
+ * Answers come from the database. A server is asked again if its keys are old, or if it may now
+ * have the wanted key or a long enough validity; within limits, since any address may send such
+ * queries. For a server that does not answer, its last response is used. With closed federation,
+ * servers that are not allowed are neither asked nor answered for. */
 #include "base/clock.h"
 #include "federation/federation.h"
 #include "federation/keys/keyring.h"
@@ -13,7 +13,7 @@
 
 enum {
     SERVERS_MAX = 200,
-    ASKED_MAX = 20, /* servers that one request can make us ask */
+    ASKED_MAX = 20, /* servers asked for one request */
     TIMEOUT_MS = 8 * 1000,
 };
 
@@ -40,7 +40,7 @@ static void add_query(struct job *job, struct queries *q, const char *server, in
         q->of[q->n++] = (struct notary_query){server, min, key_ids, NULL};
 }
 
-/* ---- what is there ---- */
+/* ---- stored responses ---- */
 
 static const struct err *notary_load(struct job *job, struct queries *q)
 {
@@ -96,7 +96,7 @@ static size_t list_stale(struct job *job, const struct queries *q, const char **
 static void notary_refresh(struct request *rq, const char *const *servers, size_t n)
 {
     struct job *job = rq->job;
-    if (!request_charge(rq, RATE_REMOTE, (int)n)) /* else what is there must do */
+    if (!request_charge(rq, RATE_REMOTE, (int)n)) /* otherwise stored responses are used */
         keyring_refresh(job->node->federation->keyring, servers, n, TIMEOUT_MS);
 }
 
@@ -165,7 +165,7 @@ static const struct err *get_query_of_key(struct request *rq, struct reply *rp)
     return query_one(rq, rp, json_keep(rq->arena, json_pack("{s:{}}", request_param(rq, "key"))));
 }
 
-/* The latest of the times that are given for the keys of a server; without any, now. */
+/* The latest of the times given for the keys of a server; now if there are none. */
 static const struct err *notary_read_criteria(const json_t *keys, int64_t now, int64_t *ret_min)
 {
     const char *key_id;

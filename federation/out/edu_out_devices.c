@@ -1,6 +1,6 @@
-/* Outgoing EDUs of end-to-end encryption: changes of our users' devices and cross-signing keys, and
- * messages to devices (server-server-api, "Device Management", "Send-to-device messaging"). None
- * is ever dropped. */
+/* Sent EDUs of end-to-end encryption: changes of our users' devices and cross-signing keys, and
+ * to-device messages (server-server-api, "Device Management", "Send-to-device messaging"). None is
+ * ever dropped. */
 #include "federation/out/edu_out.h"
 #include "matrix/canonical_json.h"
 #include "storage/db/epochs.h"
@@ -31,13 +31,13 @@ struct device_list_edus {
     struct job *job;
     const struct device_change *changes;
     size_t n;
-    const struct public_key *keys; /* of all users in it */
+    const struct public_key *keys; /* of all users in the list */
     size_t keys_n;
     struct key_requester requester;
     struct edu_list *list;
 };
 
-/* A later change of the same device says all that this one does. */
+/* True if a later change in the list is for the same device. */
 static bool edu_out_devices_is_outdated(const struct device_list_edus *d, size_t i)
 {
     const struct device_change *c = &d->changes[i];
@@ -86,8 +86,8 @@ static const struct err *add_signing_keys(struct device_list_edus *d, const stru
                                    buf_str(&b));
 }
 
-/* What the other server has heard of this user's devices before: by the EDU before this one, or by
- * an earlier transaction. */
+/* The change of this user's devices that the other server was sent before: in an earlier EDU of the
+ * list, or in an earlier transaction. */
 static int64_t change_before(const struct device_list_edus *d, size_t i)
 {
     int64_t user = d->changes[i].user;
@@ -98,7 +98,7 @@ static int64_t change_before(const struct device_list_edus *d, size_t i)
     return d->changes[i].before;
 }
 
-/* position: of what it is told for, the change itself or a join. */
+/* position: of the change itself, or of the join for which it is sent. */
 static const struct err *edu_out_devices_add_device(struct device_list_edus *d,
                                                     const struct device_change *c, int64_t before,
                                                     int64_t position)
@@ -136,8 +136,8 @@ static const struct err *edu_out_devices_read_keys(struct device_list_edus *d)
     return public_keys_read(job_tx(d->job), users, d->n, 0, &d->keys, &d->keys_n);
 }
 
-/* Changes that others follow are cut off by their number, and only then those are left out that a
- * later one repeats: so what an EDU names as the one before it was really sent. */
+/* Cuts the list to the limit first, and then skips changes that a later one repeats, so that the
+ * prev_id of an EDU always names one that was sent. */
 static const struct err *add_changes(struct device_list_edus *d, const int64_t *rooms,
                                      size_t rooms_n, int64_t from, int64_t *until)
 {
@@ -165,8 +165,8 @@ static const struct err *add_changes(struct device_list_edus *d, const int64_t *
     return NULL;
 }
 
-/* Who came into a room with this server and was in none with it before: their newest change is
- * told, and a server that does not know the one before it asks for the whole list. */
+/* Users who joined a room with this server and shared none before: sends their newest change. A
+ * server that does not know the one before it requests the whole list. */
 static const struct err *add_joiners(struct device_list_edus *d, const int64_t *rooms,
                                      size_t rooms_n, int64_t from, int64_t *until)
 {

@@ -29,7 +29,7 @@ static void add_push(struct buf *out, const struct presence_row *r)
     buf_add_char(out, '}');
 }
 
-/* from 0: the server is told of those who are there. */
+/* from 0: the server is sent all who are online. */
 static const struct err *is_sent(struct job *job, const struct presence_update *p,
                                  const char *server, int64_t from, bool *ret)
 {

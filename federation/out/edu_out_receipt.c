@@ -1,4 +1,4 @@
-/* m.receipt: what our users have read (server-server-api, "Receipts"). Private ones stay here. */
+/* m.receipt: our users' receipts (server-server-api, "Receipts"). Private ones are not sent. */
 #include "federation/out/edu_out.h"
 
 #include "federation/federation.h"
@@ -11,11 +11,11 @@
 
 enum { RECEIPTS_AT_ONCE = 200, EDUS_MAX = 20 };
 
-/* A reader stands once in a room of an EDU: marks of several threads need one EDU each. */
+/* An EDU has each reader once in a room: receipts in several threads need one EDU each. */
 struct layer {
     struct buf content;
     size_t n;         /* receipts */
-    const char *room; /* the last one ... */
+    const char *room; /* the current one */
     const char *reader;
 };
 
@@ -65,8 +65,8 @@ static void finish_layer(struct arena *a, struct edu_list *list, int64_t until, 
     *l = (struct layer){0};
 }
 
-/* Marks come in the order of readers: the second of one goes to the second layer. Those for which
- * there is no room any more are left out: newer ones will follow. */
+/* Receipts are ordered by reader: a reader's second one goes into the second layer. Those that do
+ * not fit are skipped, since newer ones will follow. */
 static void edu_out_receipt_add_room(struct arena *a, struct edu_list *list, int64_t until,
                                      struct layer *layers, const char *room_id,
                                      const struct receipt *receipts, size_t n)
@@ -89,7 +89,7 @@ static int by_id(const void *x, const void *y)
     return strcmp((*a)->room_id, (*b)->room_id);
 }
 
-/* In the order of their names, as canonical JSON wants. Denied servers are told nothing. */
+/* Ordered by room id, as canonical JSON requires. Denied servers get none. */
 static const struct err *edu_out_receipt_find_rooms(struct job *job, const char *server,
                                                     int64_t from, struct room ***ret, size_t *ret_n)
 {

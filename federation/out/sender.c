@@ -11,7 +11,7 @@
 #include <sodium.h>
 #include <stdio.h>
 
-enum { REFUSED_MS = 30000 }; /* before one that refuses is tried again because it contacted us */
+enum { REFUSED_MS = 30000 }; /* before a refusing server that contacts us is retried */
 
 /* ---- destinations ---- */
 
@@ -45,7 +45,7 @@ static void out_sender_destroy(struct destination *d)
     free(d);
 }
 
-/* ---- whose turn it is ---- */
+/* ---- which destination is next ---- */
 
 static void sender_list_add(struct destination_list *l, struct destination *d)
 {
@@ -91,7 +91,7 @@ void sender_consider_all_locked(struct sender *s)
         sender_consider_locked(s, slot->value);
 }
 
-/* Those that fail get half of the threads at most: however many they are, the others go on. */
+/* Failing destinations get at most half of the threads, so that they cannot delay the others. */
 static struct destination *sender_take_due_locked(struct sender *s, bool *ret_is_retry)
 {
     struct destination *d = list_take(&s->ready);
@@ -130,11 +130,11 @@ static void *send_for_all(void *arg)
     return NULL;
 }
 
-/* ---- how they answer ---- */
+/* ---- success and failure ---- */
 
 void sender_succeeded_locked(struct sender *s, struct destination *d)
 {
-    if (d->failing_since) { /* it was told nothing of presence: now of those who are there */
+    if (d->failing_since) { /* it was sent no presence: now all who are online */
         d->presence_from = 0;
         d->presence_to = s->presence_position;
     }
@@ -163,7 +163,7 @@ void sender_failed_locked(struct sender *s, struct destination *d, const char *w
     pthread_cond_signal(&s->keep);
 }
 
-/* Not more often than a server that fails is tried at first. */
+/* No earlier than the first retry of a failing server. */
 static void end_backoff_locked(struct sender *s, struct destination *d)
 {
     int64_t pause = s->node->config->federation_retry_min_ms;
@@ -215,7 +215,7 @@ static void request_ended(void *of, const char *server, bool reached)
     LOCKED(&s->lock);
     struct destination *d =
         reached ? map_get(&s->destinations, str_of(server)) : sender_destination_locked(s, server);
-    if (!d || d->is_busy || d->is_denied) /* the thread that sends to it will see */
+    if (!d || d->is_busy || d->is_denied) /* the sending thread will notice */
         return;
     if (reached && d->failing_since && !d->is_refusing) {
         sender_succeeded_locked(s, d);

@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-/* What the transaction is to consist of, as it was when the lock was held. */
+/* The contents of the transaction, as they were when the lock was held. */
 struct plan {
     struct sender *s;
     struct destination *d;
@@ -24,7 +24,7 @@ struct plan {
     struct typing_notice *typing; /* its user_ids in the arena */
     size_t typing_n;
     struct edu_list edus; /* all of them */
-    size_t durable_n;     /* of them, those that lie behind the cursor come first */
+    size_t durable_n;     /* of them are from the log; they come first */
 };
 
 /* ---- taking ---- */
@@ -77,7 +77,7 @@ static void sender_build_take(struct sender *s, struct job *job, struct plan *p)
     take_events_locked(job, p);
     for (int i = 0; i < PENDING_KINDS; i++)
         p->ask[i] = d->pending[i] > d->sent && p->until > p->from;
-    if (d->divide_until) /* that is about what lies in the log */
+    if (d->divide_until) /* only what is in the log is divided */
         return;
     p->presence_from = d->presence_from;
     p->presence_to = d->presence_to;
@@ -114,7 +114,7 @@ static const struct err *sender_build_read_events(struct job *job, struct plan *
     return NULL;
 }
 
-/* At least one event goes along, however long it is. */
+/* At least one event is sent, however large it is. */
 static void bound_bytes(struct plan *p)
 {
     size_t bytes = 0;
@@ -127,7 +127,7 @@ static void bound_bytes(struct plan *p)
     }
 }
 
-/* Servers that the room denies are told no more than that. */
+/* Servers that the room denies are only sent the ACL. */
 static const struct err *drop_denied(struct job *job, struct plan *p)
 {
     size_t kept = 0;
@@ -151,7 +151,7 @@ static const struct err *drop_denied(struct job *job, struct plan *p)
     return NULL;
 }
 
-/* A server that was away may have come into a room after what it is sent of it. */
+/* A server that was unreachable may have joined a room after the events that it is sent now. */
 static const struct err *sender_build_look_at(struct job *job, struct plan *p)
 {
     struct onlooker *onlooker = onlooker_server(job->arena, p->d->server);
@@ -163,8 +163,9 @@ static const struct err *sender_build_look_at(struct job *job, struct plan *p)
     return NULL;
 }
 
-/* Others made events in old rooms, and older versions of this server took them, that no server
- * which parses and encodes again could check as part of a signed request. */
+/* Drops events of old rooms, made by other servers or accepted by older versions of this server,
+ * that a server which parses and re-encodes the request could not verify as part of its signature.
+ */
 static void drop_unwritable(struct plan *p)
 {
     buf_auto struct buf b = {0};
@@ -187,7 +188,7 @@ static edu_source *const sources[PENDING_KINDS] = {
     [PENDING_RECEIPTS] = edu_out_receipts,
 };
 
-/* As many as there is room for. */
+/* Adds as many as fit. */
 static void add_edus(struct edu_list *to, const struct edu_list *from)
 {
     for (size_t i = 0; i < from->n && to->n < TRANSACTION_EDUS; i++) {
@@ -197,7 +198,7 @@ static void add_edus(struct edu_list *to, const struct edu_list *from)
     }
 }
 
-/* Each source gets an empty list; false: all together are too many. */
+/* Each source gets an empty list; false if all together are too many. */
 static const struct err *try_sources(struct job *job, struct plan *p, bool *ret_fit)
 {
     struct edu_list *one = arena_alloc(job->arena, sizeof *one);
@@ -214,7 +215,7 @@ static const struct err *try_sources(struct job *job, struct plan *p, bool *ret_
     return NULL;
 }
 
-/* When the news of all kinds are too many for one transaction it ends earlier. */
+/* If the pending EDUs of all kinds are too many for one transaction, it ends earlier. */
 static const struct err *add_durable(struct job *job, struct plan *p)
 {
     bool fit;
@@ -226,10 +227,10 @@ static const struct err *add_durable(struct job *job, struct plan *p)
         if (!fit && p->until == tried && p->until > p->from + 1)
             p->until = p->from + (p->until - p->from) / 2;
         else if (!fit && p->until == tried)
-            return err_internal("the news at %lld do not fit into a transaction",
+            return err_internal("the EDUs at %lld do not fit into a transaction",
                                 (long long)p->until);
         if (p->until <= p->from && tried > p->from)
-            return err_internal("no news after %lld fit into a transaction", (long long)p->from);
+            return err_internal("no EDU after %lld fits into a transaction", (long long)p->from);
     }
     p->durable_n = p->edus.n;
     return NULL;
@@ -267,9 +268,9 @@ static const struct err *add_typing(struct job *job, struct plan *p)
 
 /* ---- writing ---- */
 
-/* The same content has the same id, also after a restart: a server that got it already knows. The
- * epoch keeps an id from coming twice after the database was set back. What is not in the log does
- * not count: when there is nothing else, it is of this moment alone. */
+/* The same content has the same id, also after a restart, so that a server that received it
+ * recognises it. The epoch keeps an id from being reused after the database was set back. What is
+ * not in the log does not count: a transaction with nothing else gets an id of its own. */
 static void name_transaction(struct plan *p, struct job *job, char ret[static 32])
 {
     struct str parts[1 + TRANSACTION_PDUS + TRANSACTION_EDUS];
@@ -328,7 +329,7 @@ static void write_body(const struct plan *p, struct buf *out)
     sender_write_body(p->s, p->edus.edus, p->edus.n, pdus, p->pdus_n, out);
 }
 
-/* What lies in the log, to be divided if it is refused. */
+/* The items from the log, to be divided if they are refused. */
 static void list_items(const struct plan *p, struct arena *a, struct transaction *ret)
 {
     struct transaction_item *items =

@@ -1,11 +1,12 @@
-/* What a destination was not told: it was away for longer than we remember, or we were. */
+/* What a destination was not sent: it, or this server, was away for longer than the queue
+ * reaches. */
 #include "federation/out/sender_internal.h"
 
 #include "base/log.h"
 #include "storage/servers/outbound.h"
 
-/* From here on the listener adds what is new; what lies before is read from the database. Of the
- * changes that the listener is about, some may be skipped already. */
+/* From here on the listener adds new events; older ones are read from the database. Some of the
+ * changes that the listener is handling may be skipped already. */
 static struct outbound_range sender_catch_up_begin(struct sender *s, struct destination *d,
                                                    bool *ret_may_skip)
 {
@@ -20,7 +21,8 @@ static struct outbound_range sender_catch_up_begin(struct sender *s, struct dest
                                    .limit = BACKLOG_MAX + 1};
 }
 
-/* Puts what was found before what came since. When there is more of it, that must wait. */
+/* Puts the found events before those added since. If there are too many, the later ones must
+ * wait. */
 static void sender_catch_up_take(struct sender *s, struct destination *d, const int64_t *positions,
                                  size_t n)
 {

@@ -1,11 +1,11 @@
-/* A transaction that is refused again and again, by a server that takes an empty one, has something
- * in it that this server does not want. It is divided until that is found; what was found is set
- * aside (storage/servers/refused_items.h), and the rest goes on in its order. A part that is taken
- * moves the cursor as always, so that after a restart only the rest is looked through again.
+/* A transaction that is refused repeatedly by a server that accepts an empty one contains something
+ * that this server refuses. It is divided until that is found; the refused item is stored
+ * (storage/servers/refused_items.h), and the rest is sent in order. A part that is accepted moves
+ * the cursor as always, so after a restart only the rest is divided again.
  *
- * A server that refuses one thing after another may refuse all for a while, whatever it says of an
- * empty transaction. After REFUSED_RUN_MAX in a row only one more is set aside for each back-off,
- * and all of that run are sent again by themselves when something has been taken. */
+ * A server that refuses one item after another may refuse everything for a while, whatever it says
+ * of an empty transaction. After REFUSED_RUN_MAX in a row only one more item is stored for each
+ * back-off, and all of that run are sent again automatically once something is accepted. */
 #include "federation/out/sender_internal.h"
 
 #include "base/clock.h"
@@ -17,13 +17,13 @@
 
 enum { REFUSALS_MIN = 5, REFUSED_RUN_MAX = 3, DATABASE_PAUSE_MS = 1000 };
 
-/* Others of 5xx are what a reverse proxy says of a server that is away. */
+/* Other 5xx are what a reverse proxy returns for a server that is down. */
 bool sender_is_refusal(int status)
 {
     return status == 500 || (status / 100 == 4 && status != 408 && status != 429);
 }
 
-/* ---- is it time? ---- */
+/* ---- when to divide ---- */
 
 static bool is_time(struct sender *s, struct destination *d)
 {
@@ -41,7 +41,7 @@ static bool takes_empty_one(struct sender *s, struct job *job, struct destinatio
     return !e && reply.status == 200;
 }
 
-/* ---- where to cut ---- */
+/* ---- where to divide ---- */
 
 static int sender_divide_by_position(const void *x, const void *y)
 {
@@ -49,8 +49,8 @@ static int sender_divide_by_position(const void *x, const void *y)
     return (*a > *b) - (*a < *b);
 }
 
-/* Half of the positions that have something. Receipts stand for a whole range: what is at one
- * position with others is divided by the range. 0: it is one thing. */
+/* The middle of the positions that have items. Receipts cover a whole range: several items at one
+ * position are divided by the range. 0: a single item. */
 static int64_t middle_of(struct arena *a, const struct transaction *t)
 {
     int64_t *list = arena_alloc_array(a, t->items_n, sizeof *list);
@@ -77,7 +77,7 @@ static void try_until(struct sender *s, struct destination *d, const struct tran
     d->retry_at = 0;
 }
 
-/* ---- setting aside ---- */
+/* ---- storing what is refused ---- */
 
 static const struct err *store_items(struct sender *s, struct job *job, struct destination *d,
                                      const struct transaction *t, const char *why, bool *ret_stored)
@@ -94,15 +94,15 @@ static const struct err *store_items(struct sender *s, struct job *job, struct d
                               ret_stored));
         if (!*ret_stored)
             return NULL;
-        s->refused_item++;
-        if (log_limited("something of ours was refused and is set aside", LOG_FEW))
-            log_warn("%s refuses %s %s of ours (%s): it is set aside", d->server, it->type,
+        s->refused_items++;
+        if (log_limited("another server refuses an event or EDU", LOG_FEW))
+            log_warn("%s refuses %s %s of ours (%s): it is kept as refused", d->server, it->type,
                      *it->event_id ? it->event_id : "(an EDU)", why);
     }
     return NULL;
 }
 
-/* The server is well if this was the only thing that it did not want. */
+/* The server counts as working if this was the only item that it refused. */
 static void sender_divide_skip(struct sender *s, struct destination *d, const struct transaction *t)
 {
     struct transaction gone = *t;
@@ -117,9 +117,9 @@ static void sender_divide_skip(struct sender *s, struct destination *d, const st
     d->is_dirty = s->must_save = true;
 }
 
-static const struct err *refused_item(struct sender *s, struct job *job, struct destination *d,
-                                      const struct transaction *t, const char *why,
-                                      bool *ret_stored)
+static const struct err *store_refused(struct sender *s, struct job *job, struct destination *d,
+                                       const struct transaction *t, const char *why,
+                                       bool *ret_stored)
 {
     if (!d->refused_run)
         d->refused_run_ts = now_ms();
@@ -136,18 +136,18 @@ static void store_refused_or_wait(struct sender *s, struct job *job, struct dest
                                   const struct transaction *t, const char *why)
 {
     bool is_stored = false;
-    const struct err *e = refused_item(s, job, d, t, why, &is_stored);
+    const struct err *e = store_refused(s, job, d, t, why, &is_stored);
     if (e)
-        log_err(LOG_WARN, "what another server refuses cannot be set aside now", e);
-    else if (!is_stored && log_limited("no more is set aside", LOG_FEW))
-        log_warn("%s has refused so much that no more is set aside", d->server);
+        log_err(LOG_WARN, "storing a refused item failed; it will be retried", e);
+    else if (!is_stored && log_limited("no more refused items are stored", LOG_FEW))
+        log_warn("%s has refused so much that no more refused items are stored", d->server);
     if (e || !is_stored || d->refused_run >= REFUSED_RUN_MAX) {
         sender_back_off(s, d, t, why, true, 0);
         d->attempted = is_stored ? 0 : d->attempted;
     }
 }
 
-/* ---- what the sender calls ---- */
+/* ---- the interface ---- */
 
 void sender_refused(struct sender *s, struct job *job, struct destination *d,
                     const struct transaction *t, const char *why)
@@ -177,7 +177,7 @@ void sender_taken(struct sender *s, struct destination *d)
     d->refusals = d->refused_run = 0;
 }
 
-/* ---- again ---- */
+/* ---- sending again ---- */
 
 static const struct err *sender_divide_resend(struct sender *s, struct job *job,
                                               struct destination *d, const struct refused_item *it)
@@ -216,7 +216,7 @@ void sender_resend(struct sender *s, struct job *job, struct destination *d)
     if (!e && it)
         e = sender_divide_resend(s, job, d, it);
     if (e)
-        log_err(LOG_WARN, "what was set aside cannot be sent again now", e);
+        log_err(LOG_WARN, "sending a refused item again failed; it will be retried", e);
     LOCKED(&s->lock);
     if (e)
         d->retry_at = now_ms() + DATABASE_PAUSE_MS;

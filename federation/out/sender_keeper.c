@@ -1,13 +1,13 @@
-/* The keeper: the thread that does for the sender what needs the database, or a clock. */
+/* The keeper: the thread for the sender's work that needs the database or a timer. */
 #include "federation/out/sender_internal.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 
 enum {
-    SAVE_MS = 50,       /* between two writes of cursors, each of which a commit may join */
-    TICK_MS = 1000,     /* presence, and ... */
-    RETRY_TICK_MS = 100 /* ... whose time to be tried again has come */
+    SAVE_MS = 50,       /* between writes of cursors */
+    TICK_MS = 1000,     /* for presence */
+    RETRY_TICK_MS = 100 /* for retries that are due */
 };
 
 static void sender_keeper_note(const char *doing, const struct err *e)
@@ -16,7 +16,7 @@ static void sender_keeper_note(const char *doing, const struct err *e)
         log_err(LOG_WARN, doing, e);
 }
 
-/* An hourglass of its own for each piece of work: the arena is empty again after it. */
+/* Runs one piece of work in a job of its own; the arena is empty again afterwards. */
 static const struct err *sender_keeper_keep(struct sender *s, struct arena *a,
                                             const struct err *(*work)(struct sender *s,
                                                                       struct job *job))
@@ -29,7 +29,7 @@ static const struct err *sender_keeper_keep(struct sender *s, struct arena *a,
     return e;
 }
 
-/* When the keeper has something to do next; false: now. */
+/* The time at which the keeper has something to do next; false: now. */
 static bool plan_locked(struct sender *s, int64_t last_save, int64_t last_tick, int64_t *ret)
 {
     bool failing = false;
@@ -51,10 +51,10 @@ static void sender_keeper_look(struct sender *s, struct arena *a)
     s->must_look = false;
     lock_release(&s->lock);
     if (must_scan)
-        sender_keeper_note("looking for servers that wait for news",
+        sender_keeper_note("finding servers with pending changes",
                            sender_keeper_keep(s, a, sender_scan));
     if (must_resolve)
-        sender_keeper_note("looking for whom changes concern",
+        sender_keeper_note("finding the servers for changes",
                            sender_keeper_keep(s, a, sender_resolve));
 }
 
@@ -63,12 +63,12 @@ static const struct err *run_each_second(struct sender *s, struct job *job)
     return s->each_second ? s->each_second(job) : NULL;
 }
 
-/* What is done once a second. */
+/* Work that is done once a second. */
 static void keep_slow(struct sender *s, struct arena *a)
 {
-    sender_keeper_note("telling other servers who is there",
+    sender_keeper_note("marking presence for other servers",
                        sender_keeper_keep(s, a, sender_spread_presence));
-    sender_keeper_note("setting receipts that came early",
+    sender_keeper_note("setting receipts that arrived early",
                        sender_keeper_keep(s, a, run_each_second));
 }
 
@@ -88,7 +88,7 @@ void *sender_keep(void *arg)
         last_tick = mono_ms();
         sender_keeper_look(s, a);
         if (must_save) {
-            sender_keeper_note("saving how far other servers were told",
+            sender_keeper_note("saving the cursors of other servers",
                                sender_keeper_keep(s, a, sender_save));
             last_save = mono_ms();
         }
@@ -100,7 +100,7 @@ void *sender_keep(void *arg)
         sender_consider_all_locked(s);
     }
     lock_release(&s->lock);
-    sender_keeper_note("saving how far other servers were told",
+    sender_keeper_note("saving the cursors of other servers",
                        sender_keeper_keep(s, a, sender_save));
     return NULL;
 }

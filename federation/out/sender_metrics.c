@@ -57,10 +57,11 @@ void sender_add_metrics(struct sender *s, struct buf *out)
         "of each room.\n"
         "# TYPE concorde_federation_catch_ups_total counter\n"
         "concorde_federation_catch_ups_total %lld\n"
-        "# HELP concorde_federation_set_aside_total Events and EDUs that other servers refuse.\n"
-        "# TYPE concorde_federation_set_aside_total counter\n"
-        "concorde_federation_set_aside_total %lld\n",
-        (long long)s->edus, (long long)s->catch_ups, (long long)s->refused_item);
+        "# HELP concorde_federation_refused_items_total Events and EDUs that other servers "
+        "refuse.\n"
+        "# TYPE concorde_federation_refused_items_total counter\n"
+        "concorde_federation_refused_items_total %lld\n",
+        (long long)s->edus, (long long)s->catch_ups, (long long)s->refused_items);
     buf_printf(out, /* the same, for Synapse's dashboards */
                "# HELP synapse_federation_client_sent_transactions_total Transactions taken.\n"
                "# TYPE synapse_federation_client_sent_transactions_total counter\n"

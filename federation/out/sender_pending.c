@@ -1,5 +1,5 @@
-/* Who has to be told of what is new. The listener runs in the committer's thread: it touches memory
- * only, and leaves to the keeper what is not there. */
+/* Finds the destinations of each change. The listener runs in the committer's thread: it only
+ * touches memory, and leaves the rest to the keeper. */
 #include "federation/federation.h"
 #include "federation/out/sender_internal.h"
 #include "federation/peer/answers.h"
@@ -14,16 +14,16 @@
 /* Changes that were published together. The rooms in memory are as they are after all of them. */
 struct published {
     const struct change *list;
-    size_t movers_n; /* so many, of which the last is of a member of another server */
+    size_t movers_n; /* the first so many; the last of them is another server's member event */
 };
 
-/* A change, and what it is to those that it concerns. */
+/* A change, and what it means for its destinations. */
 struct mark {
     struct sender *s;
     int64_t position, room;
-    const struct event *event; /* NULL: ... */
-    enum pending pending;      /* ... it is this */
-    struct str but;            /* not to this server, which has it */
+    const struct event *event; /* NULL: see pending */
+    enum pending pending;      /* the kind of change */
+    struct str but;            /* this server has it already */
 };
 
 int64_t sender_clear_position_locked(const struct sender *s)
@@ -47,7 +47,7 @@ static void touch_locked(struct sender *s, struct destination *d)
     s->touched[s->touched_n++] = d;
 }
 
-/* Too much to remember: what it was not told is read from the database when its turn comes. */
+/* Too many events for memory: what was not sent is read from the database when its turn comes. */
 static void forget_queue_locked(struct destination *d)
 {
     d->may_skip = d->may_skip || d->failing_since;
@@ -121,7 +121,7 @@ static void leave_to_keeper(struct sender *s, const struct change *c, int64_t ro
     pthread_cond_signal(&s->keep);
 }
 
-/* The other server of a member event's user; false when there is none. */
+/* The other server whose user the member event is about; false if there is none. */
 static bool target_of(const struct sender *s, const struct event *e,
                       char ret[static ID_LENGTH_MAX + 1])
 {
@@ -142,7 +142,7 @@ static bool has_membership(const struct event *e, const char *wanted)
     return membership && strcmp(membership, wanted) == 0;
 }
 
-/* A server that comes into a room hears who of us is there. */
+/* A server that joins a room is sent the presence of our users there. */
 static void greet(struct sender *s, const struct change *c, const char *server)
 {
     if (!s->node->presence || !has_membership(c->event, "join") ||
@@ -158,8 +158,8 @@ static void greet(struct sender *s, const struct change *c, const char *server)
     touch_locked(s, d);
 }
 
-/* One of our users is joined: they may have come, to servers that hear nothing of their devices yet
- * (server-server-api, "Device Management"). */
+/* A join of one of our users may be their first shared room with servers that are not sent their
+ * device list yet (server-server-api, "Device Management"). */
 static bool is_own_join(const struct sender *s, const struct event *e)
 {
     return sender_pending_is_local_user(s, e->state_key) && strcmp(e->type, "m.room.member") == 0 &&
@@ -173,8 +173,8 @@ static bool moves_server(const struct sender *s, const struct change *c)
            target_of(s, c->event, server);
 }
 
-/* Did servers come into the room, or leave it, after this change? The room in memory does not say
- * then who was there. */
+/* Whether servers joined or left the room after this change: then the room in memory does not say
+ * who was in it at the change. */
 static bool is_overtaken(const struct sender *s, const struct published *p, const struct change *c)
 {
     for (const struct change *later = c + 1; later < p->list + p->movers_n; later++)
@@ -194,7 +194,7 @@ static void hear_event(struct sender *s, const struct published *p, const struct
     if (has_target)
         greet(s, c, target);
     if (has_target && has_membership(e, "join") && s->node->federation)
-        answers_forget(s->node->federation->answers, target); /* it may tell of the room now */
+        answers_forget(s->node->federation->answers, target); /* it may know the room now */
     if (is_own_join(s, e))
         room_each_server(s->node, c->room, mark, &devices);
     if (!sender_pending_is_local_user(s, e->sender)) {
@@ -203,13 +203,13 @@ static void hear_event(struct sender *s, const struct published *p, const struct
         m.but = id_server(str_of(e->sender));
     }
     if (event_is_dummy(e))
-        return; /* who is told of an event that follows it asks for it */
+        return; /* servers fetch it when they receive an event that follows it */
     if (room_was_joined_with(s->node, c->room, c->position))
-        return; /* the server that let us in tells the others */
+        return; /* the resident server sends it to the others */
     if (is_overtaken(s, p, c) || !room_each_server(s->node, c->room, mark, &m))
         leave_to_keeper(s, c, c->room);
-    /* Member events reach the server of the user that they are about, wherever that is: it may have
-     * been invited, or just have left. The invite itself it has signed. */
+    /* A member event is also sent to the server of its user, which may be invited or just have
+     * left. The invite itself was signed there. */
     if (has_target && !has_membership(e, "invite"))
         mark(&m, target);
 }
@@ -260,7 +260,7 @@ void sender_on_changes(void *ctx, const struct change *changes, size_t n)
     }
     LOCKED(&s->lock);
     s->heard = n ? changes[n - 1].position : feed_newest(s->node->feed);
-    if (!n) { /* nothing is sent before it is known who was to hear of what was missed */
+    if (!n) { /* changes were missed: nothing is sent until the scan has run */
         s->has_scanned = false;
         is_asked = true;
     }
@@ -273,7 +273,7 @@ void sender_on_changes(void *ctx, const struct change *changes, size_t n)
     s->touched_n = 0;
 }
 
-/* ---- what the listener left ---- */
+/* ---- changes left to the keeper ---- */
 
 static struct unresolved *take_unresolved(struct sender *s)
 {
@@ -291,8 +291,8 @@ static void finish_unresolved(struct sender *s, struct unresolved *u)
     free(u);
 }
 
-/* The servers that were in the room at that position, which may be another set by now: an event
- * from before a server joined would be new to it. */
+/* The servers that were in the room at that position. The current set may differ: a server that
+ * joined later must not be sent an event from before. */
 static const struct err *list_servers_at(struct job *job, struct room *room, int64_t position,
                                          const char *const **ret, size_t *ret_n)
 {
@@ -302,7 +302,7 @@ static const struct err *list_servers_at(struct job *job, struct room *room, int
     struct map moved = {0};
     room_list_servers(job, room, &now, &now_n);
     *ret_n = 0;
-    if (!now_n) /* a room of our own, or one that the others have left */
+    if (!now_n) /* no other server is in the room */
         return NULL;
     TRY(outbound_servers_changed(job_tx(job), room->id, position, &changed, &changed_n));
     const char **list = arena_alloc_array(job->arena, now_n + changed_n + 1, sizeof *list);
@@ -368,7 +368,7 @@ const struct err *sender_resolve(struct sender *s, struct job *job)
         TRY(sender_pending_resolve(s, job, u));
         finish_unresolved(s, u);
     }
-    return NULL; /* the keeper looks at all destinations now */
+    return NULL; /* the keeper then considers all destinations */
 }
 
 /* ---- what is not in the log ---- */
@@ -378,7 +378,7 @@ struct typing_mark {
     struct typing_notice notice;
 };
 
-/* A server that does not answer for long would be told of it when it is over. */
+/* A server that has not answered for long would receive the notice too late. */
 static void mark_typing(void *ctx, const char *server)
 {
     struct typing_mark *m = ctx;
@@ -435,7 +435,7 @@ static const struct err *spread_presence(struct job *job, struct presence_mark *
     return NULL;
 }
 
-/* Once a second, so that a morning's arrivals cost each server a transaction or two. */
+/* Once a second, so that many changes at once cost each server a transaction or two. */
 const struct err *sender_spread_presence(struct sender *s, struct job *job)
 {
     struct presence_mark m = {s, s->presence_position, feed_position(s->node->feed)};
@@ -447,7 +447,7 @@ const struct err *sender_spread_presence(struct sender *s, struct job *job)
     return NULL;
 }
 
-/* ---- for the source of receipts ---- */
+/* ---- rooms with receipts ---- */
 
 bool sender_receipt_rooms(struct job *job, struct sender *s, const char *server, int64_t from,
                           const int64_t **ret, size_t *ret_n)

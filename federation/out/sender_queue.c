@@ -18,7 +18,7 @@ void queue_add_locked(struct destination *d, const struct outgoing *o)
     while (at && queue[at - 1].position > o->position)
         at--;
     if (at && queue[at - 1].position == o->position)
-        return; /* it concerns this server for two reasons */
+        return; /* added already, for another reason */
     memmove(queue + at + 1, queue + at, (d->n - at) * sizeof *queue);
     queue[at] = *o;
     if (o->event)

@@ -1,12 +1,12 @@
-/* Cursors to the database, and from there at start-up. What is saved late is at worst sent twice:
- * receivers know events and messages by their ids. */
+/* Stores cursors, and loads them at start-up. What is stored late is at worst sent twice: receivers
+ * know events and messages by their ids. */
 #include "federation/out/sender_internal.h"
 
 #include "base/mem.h"
 #include "storage/devices/to_device.h"
 #include "storage/servers/destinations.h"
 
-enum { LAG_MAX = 10000 }; /* how far the stored cursor of an idle destination may lie behind */
+enum { LAG_MAX = 10000 }; /* how far the stored cursor of an idle destination may lag */
 
 /* ---- saving ---- */
 
@@ -15,7 +15,7 @@ struct saved {
     int64_t to_device_sent;
 };
 
-/* Nothing lies behind the cursor: it may as well stand at the end. */
+/* Nothing follows the cursor, so it may be moved to the end. */
 static bool sender_save_is_done_locked(const struct sender *s, const struct destination *d)
 {
     int64_t clear = sender_clear_position_locked(s);
@@ -89,7 +89,7 @@ static const struct err *sender_save_forget_messages(struct job *job, const stru
     return NULL;
 }
 
-/* Through the committer: the rows go along with whatever else is being written. */
+/* Through the committer, together with other writes. */
 const struct err *sender_save(struct sender *s, struct job *job)
 {
     struct saved *list;
@@ -107,9 +107,9 @@ const struct err *sender_save(struct sender *s, struct job *job)
     return e;
 }
 
-/* ---- who has news ---- */
+/* ---- finding pending changes ---- */
 
-/* There may be something of every kind: the queue is not all of it. */
+/* Assumes pending changes of every kind: the queue is not complete. */
 static void look_again_locked(struct sender *s, struct destination *d)
 {
     queue_clear_locked(d);
@@ -147,7 +147,7 @@ static void find_busy_locked(struct sender *s, const struct destination_row *row
         look_again_locked(s, d);
 }
 
-/* Those of which the database does not know yet. */
+/* Destinations that have no row yet. */
 static void find_unstored_locked(struct sender *s)
 {
     for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));) {
@@ -173,7 +173,7 @@ static void obey_locked(struct sender *s, const struct destination_wish *w)
     d->is_dirty = s->must_save = true;
 }
 
-/* Saved first: the database compares its rows with the log. */
+/* Saves first: the database compares its rows with the log. */
 const struct err *sender_scan(struct sender *s, struct job *job)
 {
     const struct destination_row *rows;
@@ -192,7 +192,7 @@ const struct err *sender_scan(struct sender *s, struct job *job)
         s->must_scan = true;
         return e;
     }
-    s->has_scanned = !s->must_scan; /* it may have happened again meanwhile */
+    s->has_scanned = !s->must_scan; /* changes may have been missed again meanwhile */
     for (size_t i = 0; i < n; i++)
         find_busy_locked(s, &rows[i]);
     find_unstored_locked(s);

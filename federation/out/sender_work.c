@@ -9,7 +9,7 @@
 
 /* ---- the reply ---- */
 
-/* What the other server says of each event; an event that it refuses is not sent again. */
+/* Counts the errors that the other server reports for single events; those are not sent again. */
 static void count_refused(struct sender *s, const struct destination *d, const json_t *reply)
 {
     const char *event_id;
@@ -59,7 +59,7 @@ void sender_back_off(struct sender *s, struct destination *d, const struct trans
                      const char *why, bool is_refusing, int64_t at_least_ms)
 {
     LOCKED(&s->lock);
-    if (s->stopping) /* we hung up */
+    if (s->stopping) /* we closed the connection */
         return;
     s->failures++;
     log_debug("sending to %s failed: %s", d->server, why);
@@ -116,7 +116,7 @@ static void sender_work_send_one(struct sender *s, struct job *job, struct desti
 /* ---- a turn ---- */
 
 /* Under load a transaction for each event would cost more than the events: the second one of a
- * burst waits a little for others. A full one does not. */
+ * burst waits briefly for more events. A full one does not wait. */
 static void sender_work_gather(struct sender *s, struct destination *d)
 {
     int64_t now = mono_us(), wait;
@@ -129,7 +129,7 @@ static void sender_work_gather(struct sender *s, struct destination *d)
     d->began_us = mono_us();
 }
 
-/* A server that is sent something for the first time gets a row before, so that nothing is lost. */
+/* A destination gets its row before its first transaction, so that nothing is lost. */
 static const struct err *sender_work_make_row(struct sender *s, struct job *job,
                                               struct destination *d)
 {
@@ -158,11 +158,11 @@ static const struct err *sender_work_prepare(struct sender *s, struct job *job,
 
 enum { DATABASE_PAUSE_MS = 1000 };
 
-/* It is ours to fail: the other server is not held responsible. */
+/* The failure is our own: the other server is not backed off. */
 static void pause_after(struct sender *s, struct destination *d, const struct err *e)
 {
-    if (log_limited("a transaction cannot be made", LOG_FEW))
-        log_err(LOG_WARN, "a transaction cannot be made; it will be tried again", e);
+    if (log_limited("a transaction cannot be built", LOG_FEW))
+        log_err(LOG_WARN, "a transaction cannot be built; it will be tried again", e);
     LOCKED(&s->lock);
     d->retry_at = now_ms() + DATABASE_PAUSE_MS;
 }

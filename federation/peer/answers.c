@@ -8,7 +8,7 @@
 
 enum {
     LARGEST_SHARE = 16,
-    AT_ONCE = 8, /* questions to one server */
+    AT_ONCE = 8, /* requests to one server */
     RETRY_AFTER_MS = 2000,
     FORGOTTEN_MAX = 1000 /* servers */
 };
@@ -21,13 +21,13 @@ struct answer {
     char bytes[]; /* the key, then the answer */
 };
 
-/* Questions to one server. */
+/* Requests to one server. */
 struct waiting {
     int n;
     char server[];
 };
 
-/* What a server answered until then does not count. */
+/* Answers of this server from before then are invalid. */
 struct forgotten {
     int64_t at_mono_ms;
     char server[];
@@ -36,7 +36,7 @@ struct forgotten {
 struct answers {
     struct lock lock;
     struct map forgotten;     /* server -> struct forgotten */
-    int64_t all_forgotten_ms; /* what anybody answered until then does not count */
+    int64_t all_forgotten_ms; /* all answers from before then are invalid */
     struct map waiting;       /* server -> struct waiting */
     struct map by_key;
     struct answer *oldest, *newest;

@@ -28,7 +28,7 @@ static void candidates_add(struct job *job, struct candidates *c, struct str ser
         c->servers[c->n++] = name;
 }
 
-/* Of those who wrote what the user is shown of the room: in version 12 its id names no server. */
+/* The servers of the senders of the stripped state: in version 12 the room id names no server. */
 static void add_writers(struct job *job, struct str stripped, struct candidates *c)
 {
     struct json_member entry;
@@ -39,7 +39,8 @@ static void add_writers(struct job *job, struct str stripped, struct candidates 
     }
 }
 
-/* The servers of those who made the user's newest member event and the room. */
+/* The servers of the sender of the user's member event, and of the senders of its stripped
+ * state. */
 static const struct err *add_inviter(struct job *job, struct room *room, const char *user_id,
                                      struct candidates *c)
 {
@@ -92,17 +93,17 @@ static int weight(const struct err *e)
     return candidate_was_away(e) ? 0 : e->code == ERR_NOT_FOUND ? 1 : 2;
 }
 
-/* Our own failures: the other servers would fare no better. */
+/* Our own failures: they would be the same with other servers. */
 static bool candidates_is_local_failure(const struct err *e)
 {
     return e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE;
 }
 
-/* What the other server finds wrong with our request, or we with its reply, is not for the client
- * to mend (server-server-api, send_join, 400). */
+/* Errors of the other server about our request, or of ours about its reply, cannot be fixed by the
+ * client (server-server-api, send_join, 400). */
 static void blame_server(struct err *e, const char *server)
 {
-    if (e->errcode[0]) /* its own */
+    if (e->errcode[0]) /* the other server's */
         return;
     switch (e->code) {
     case ERR_MISSING_PARAM:

@@ -11,18 +11,18 @@
 
 enum {
     DEFAULT_PORT = 8448,
-    SERVERS_MAX = 10000, /* known at once */
+    SERVERS_MAX = 10000, /* cached at once */
     SRV_MAX = 16,
     DNS_MS = 10 * 1000,
     MINUTE_MS = 60 * 1000,
     HOUR_MS = 60 * MINUTE_MS,
     SERVICES_KEEP_MS = 10 * MINUTE_MS,
-    /* A lookup that failed is repeated after this, twice that, and so on. */
+    /* A failed lookup is retried after this, then after twice that, and so on. */
     RETRY_LEAST_MS = MINUTE_MS,
     RETRY_MOST_MS = HOUR_MS,
-    /* While the host cannot be asked again, what it last said counts for so long. */
+    /* While the host does not answer, its last answer is used for this long. */
     DELEGATION_LASTS_MS = 48 * HOUR_MS,
-    /* What is younger is not doubted when no server could be reached. */
+    /* Results younger than this are kept if the server is unreachable. */
     SURE_MS = 5 * MINUTE_MS
 };
 
@@ -31,14 +31,14 @@ struct services {
     size_t n;
 };
 
-/* What is known of a server whose name is a host without port. */
+/* A cached server whose name is a host without port. */
 struct known_server {
     char *name;
-    char *delegated; /* NULL: no other answers in its place */
+    char *delegated; /* NULL: not delegated */
     struct services services;
     int64_t delegation_until, delegation_read, services_until; /* mono_ms */
-    int failures; /* of asking for the delegation, in a row */
-    bool in_hand; /* a thread is looking; the fields above are its own */
+    int failures;                                              /* of delegation lookups in a row */
+    bool in_hand; /* a thread is looking it up, and owns the fields above */
 };
 
 enum found { FOUND_WELL_KNOWN, FOUND_SRV, FOUND_PLAIN, FOUND_COUNT };
@@ -51,7 +51,7 @@ struct discovery {
     atomic_ulong lookups[FOUND_COUNT];
 };
 
-/* ---- what is known ---- */
+/* ---- the cache ---- */
 
 static void services_clear(struct services *s)
 {
@@ -73,7 +73,7 @@ static bool discovery_is_fresh(const struct known_server *k, int64_t now)
     return now < k->delegation_until && now < k->services_until;
 }
 
-/* Makes room: what is out of date goes, or else all that no thread has in hand. */
+/* Makes space: drops outdated entries or, if there are none, all that no thread is looking up. */
 static void discovery_shrink_locked(struct discovery *d)
 {
     struct map left = {0};
@@ -105,7 +105,7 @@ static struct known_server *discovery_find_locked(struct discovery *d, const cha
     return k;
 }
 
-/* ---- finding out ---- */
+/* ---- lookups ---- */
 
 static int64_t discovery_retry_ms(int failures)
 {
@@ -120,7 +120,7 @@ static void find_delegation(struct discovery *d, struct arena *a, struct known_s
     struct well_known w;
     well_known_ask(d->http, a, k->name, &w);
     int64_t now = mono_ms();
-    k->services_until = 0; /* of another host, perhaps */
+    k->services_until = 0; /* they may be of another host */
     if (w.failed_for_now) {
         k->delegation_until = now + discovery_retry_ms(++k->failures);
         if (k->delegated && now - k->delegation_read < DELEGATION_LASTS_MS)
@@ -134,7 +134,7 @@ static void find_delegation(struct discovery *d, struct arena *a, struct known_s
     k->delegated = mem_strdup(w.delegated);
 }
 
-/* The service's own name, and the deprecated one that was never registered. */
+/* The registered service name, and the deprecated one that was never registered. */
 static const struct err *ask_for_services(struct discovery *d, struct arena *a, const char *host,
                                           struct srv_record **ret, size_t *ret_n)
 {
@@ -161,7 +161,7 @@ static void find_services(struct discovery *d, struct arena *a, struct known_ser
         return;
     }
     if (ask_for_services(d, a, h.host, &records, &n)) {
-        k->services_until = now + RETRY_LEAST_MS; /* what was known before stays */
+        k->services_until = now + RETRY_LEAST_MS; /* keeps the previous records */
         return;
     }
     services_clear(&k->services);
@@ -183,7 +183,7 @@ static void find_out(struct discovery *d, struct arena *a, struct known_server *
     atomic_fetch_add_explicit(&d->lookups[found], 1, memory_order_relaxed);
 }
 
-/* ---- telling ---- */
+/* ---- endpoints ---- */
 
 static void one_peer(struct arena *a, const char *authority, const char *host, int port,
                      struct server_endpoint *ret)
@@ -193,7 +193,7 @@ static void one_peer(struct arena *a, const char *authority, const char *host, i
     *ret = (struct server_endpoint){authority, peer, 1};
 }
 
-/* Steps 1 and 2: the name says it all. */
+/* Steps 1 and 2: the name alone decides. */
 static bool discovery_is_direct(struct arena *a, const char *name, const struct host_name *h,
                                 struct server_endpoint *ret)
 {
@@ -203,7 +203,7 @@ static bool discovery_is_direct(struct arena *a, const char *name, const struct 
     return true;
 }
 
-/* Steps 3 to 6, of what has been found out. */
+/* Steps 3 to 6, from the cached results. */
 static const struct err *discovery_copy_known_locked(struct arena *a, const struct known_server *k,
                                                      struct server_endpoint *ret)
 {
@@ -274,7 +274,7 @@ void discovery_failed(struct discovery *d, const char *server)
     k->delegation_until = 0;
 }
 
-/* ---- the whole ---- */
+/* ---- finding a server ---- */
 
 struct discovery *discovery_create(struct http_client *http)
 {

@@ -1,9 +1,9 @@
-/* Where another server is: from its name to what to connect to, and what its certificate must be
- * for (server-server-api, "Resolving server names").
+/* Server discovery: from a server name to the addresses to connect to, and the name that the
+ * certificate must have (server-server-api, "Resolving server names").
  *
- * What was found is kept, in bounds; of several threads that look for one server, one asks. A
- * server whose lookup fails is looked for at its own name and port 8448, as the specification says.
- */
+ * Results are cached within bounds; if several threads look for one server, only one does the
+ * lookup. A server whose lookup fails is tried at its own name and port 8448, as the specification
+ * says. */
 #ifndef FEDERATION_PEER_DISCOVERY_H
 #define FEDERATION_PEER_DISCOVERY_H
 
@@ -15,19 +15,18 @@ void discovery_destroy(struct discovery *d); /* NULL-safe */
 void discovery_add_metrics(struct discovery *d, struct buf *out);
 
 struct server_endpoint {
-    const char *authority;         /* of the URL: the Host header, and who must be certified */
+    const char *authority;         /* of the URL: the Host header, and the certificate's name */
     const struct http_peer *peers; /* tried in turn */
     size_t peers_n;
 };
 
-/* Blocks while the server is looked for: until the deadline when others are looking, and at most
- * half a minute when it is up to us. Errors: ERR_INVALID_PARAM for what is no server name,
- * ERR_CONNECTION_FAILED when the server's DNS says that it does not federate,
- * ERR_CONNECTION_TIMEOUT. */
+/* Blocks during the lookup: until the deadline if another thread does it, else at most half a
+ * minute. ERR_INVALID_PARAM for an invalid server name, ERR_CONNECTION_FAILED if the server's DNS
+ * says that it does not federate, ERR_CONNECTION_TIMEOUT. */
 const struct err *discovery_find(struct discovery *d, struct arena *a, const char *server,
                                  int64_t deadline_mono_ms, struct server_endpoint *ret);
 
-/* No server was there: what is known of the server is found out anew before long. */
+/* The server was unreachable: its entry is looked up again soon. */
 void discovery_failed(struct discovery *d, const char *server);
 
 /* The parts of a server name. */

@@ -45,8 +45,7 @@ void pauses_destroy(struct pauses *p)
 
 /* ---- the kinds of requests ---- */
 
-/* The n-th part of "/_matrix/federation/v1/send_join/!room/$event", from 0; empty: there is none.
- */
+/* The n-th part of "/_matrix/federation/v1/send_join/!room/$event", from 0; empty if missing. */
 static struct str pauses_part_of(const char *path, int n)
 {
     const char *at = path + (*path == '/');
@@ -64,21 +63,21 @@ static bool take_prefix(struct str *s, const char *prefix)
     return true;
 }
 
-/* The two halves of a handshake are one kind. Servers count the joins of each of their rooms (and
- * who knocks, leaves or is invited): what is too much for one room is not for the others. */
+/* The two requests of a handshake are one kind. Servers limit joins (and knocks, leaves, invites)
+ * for each room, so the limit of one room does not affect the others. */
 static bool is_of_a_room(struct str *endpoint)
 {
     return take_prefix(endpoint, "make_") || take_prefix(endpoint, "send_") ||
            str_is(*endpoint, "invite") || str_is(*endpoint, "exchange_third_party_invite");
 }
 
-/* "query/profile", "user/devices": one word does not say what is asked. */
+/* "query/profile", "user/devices": one word does not identify the request. */
 static bool is_of_two_words(struct str endpoint)
 {
     return str_is(endpoint, "query") || str_is(endpoint, "user");
 }
 
-/* The server, the API, and what is asked of it. */
+/* The server, the API, and the kind of request. */
 static struct str pauses_key_of(struct buf *b, const char *server, const char *path)
 {
     struct str endpoint = pauses_part_of(path, 3);
@@ -91,7 +90,7 @@ static struct str pauses_key_of(struct buf *b, const char *server, const char *p
 
 /* ---- the table ---- */
 
-/* Maps cannot lose entries while they are walked: those that are not over go into a new one. */
+/* Maps cannot lose entries during iteration: pauses that are not over go into a new one. */
 static void forget_old_locked(struct pauses *p, int64_t now_mono)
 {
     struct map kept = {0};
@@ -120,7 +119,7 @@ void pauses_note(struct pauses *p, const char *server, const char *path, int64_t
     if (!one && p->by_key.n >= PAUSES_MAX && now_mono >= p->next_end)
         forget_old_locked(p, now_mono);
     if (!one && p->by_key.n >= PAUSES_MAX)
-        return; /* it will say so again */
+        return; /* the server will send another 429 */
     if (!one) {
         one = mem_zalloc(sizeof *one);
         one->key = mem_strdup(b.p);

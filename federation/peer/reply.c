@@ -1,11 +1,11 @@
 #include "federation/peer/reply.h"
 
 enum {
-    RETRY_AFTER_MS = 1000, /* of a server that does not say */
+    RETRY_AFTER_MS = 1000, /* if a server does not say */
     RETRY_AFTER_MOST_MS = 3600 * 1000,
-    WAIT_LEAST_MS = 500, /* after a 429, of what goes on without a user */
+    WAIT_LEAST_MS = 500, /* after a 429, for requests that no user waits for */
     WAIT_MOST_MS = 5 * 60 * 1000,
-    SENTENCE_MAX = 200 /* bytes of another server's that are passed on */
+    SENTENCE_MAX = 200 /* bytes passed on of another server's message */
 };
 
 static json_t *tree_of(struct arena *a, struct str body)
@@ -31,7 +31,7 @@ void fed_reply_read(struct arena *a, const struct http_answer *answer, bool with
     };
 }
 
-/* ---- what the other server complains of ---- */
+/* ---- errors of the other server ---- */
 
 /* Another server must not make our users' clients believe that their sessions have ended. */
 static bool is_about_sessions(enum err_code code)
@@ -52,8 +52,7 @@ static struct str sentence_of(const struct fed_reply *reply)
     return s;
 }
 
-/* "Retry-After" in seconds, or the older "retry_after_ms", which it overrides; a date is not read.
- */
+/* "Retry-After" in seconds, which overrides the older "retry_after_ms"; dates are not supported. */
 int fed_reply_retry_after_ms(const struct fed_reply *reply)
 {
     const json_t *in_body = json_object_get(reply->json, "retry_after_ms");
@@ -84,7 +83,7 @@ static const struct err *bad_status(const struct fed_request *r, const struct fe
         (int)(reply->body.n < SENTENCE_MAX ? reply->body.n : SENTENCE_MAX), reply->body.p);
 }
 
-/* What our code calls an errcode that it does not know; it goes on as it is. */
+/* Our code for an unknown errcode, which itself is passed on unchanged. */
 static enum err_code code_of_status(int status)
 {
     return status == 403 ? ERR_FORBIDDEN : status == 404 ? ERR_NOT_FOUND : ERR_UNKNOWN;
@@ -120,7 +119,7 @@ const struct err *fed_reply_check(struct arena *a, const struct fed_request *r,
     return NULL;
 }
 
-/* ---- what failed ---- */
+/* ---- kinds of failure ---- */
 
 bool federation_is_unreachable(const struct err *e)
 {

@@ -19,7 +19,7 @@ static void unmap(void *what)
     munmap(m->bytes, m->n);
 }
 
-/* The mapping holds the file, which has no name. */
+/* The mapping keeps the unnamed file alive. */
 static const struct err *map_file(struct arena *a, int fd, struct str *ret)
 {
     struct stat st;

@@ -25,16 +25,16 @@ bool federation_may_contact(const struct config *c, const char *server)
     return !allowed->items;
 }
 
-/* ---- asking ---- */
+/* ---- requests ---- */
 
 static void free_bytes(void *bytes)
 {
     free(bytes);
 }
 
-/* What is signed is what is sent: canonical JSON. Many servers check the signature of what they
- * parsed and encoded again, so floats (of events that others made in old rooms) are written as that
- * gives them. */
+/* The signed bytes are the sent bytes: canonical JSON. Many servers check the signature of what
+ * they parsed and encoded again, so floats (in other servers' events of old rooms) are written as
+ * that encodes them. */
 static const struct err *request_body_of(struct arena *a, const struct fed_request *r,
                                          struct str *ret)
 {
@@ -97,7 +97,7 @@ static const struct err *send_request(struct job *job, const struct fed_request 
         .peers_n = to.peers_n,
         .headers = headers_of(job, r, body),
         .body = body,
-        /* finding the server may have taken it all: then there is a little more, once */
+        /* discovery may have used up the time: then a quarter more is allowed */
         .timeout_ms = left > timeout / 4 ? left : timeout / 4,
         .reply_max = r->reply_max ? r->reply_max : REPLY_MAX,
         .sink_fd = r->sink_fd,
@@ -111,10 +111,9 @@ static void end_request(struct federation *f, const char *server, bool reached)
         f->watch.request_ended(f->watch.of, server, reached);
 }
 
-/* What this says of how the server is, for discovery and for the back-off of what is sent. One that
- * cannot answer a question (a file that it lost, say) may be well: only what it fails to take (PUT)
- * counts, or its not being there. Nor is it ill when something is too much for it (429): only that
- * kind of requests is kept from it. */
+/* Reports the server's condition to discovery and to the sender's back-off. A 5xx to a GET or POST
+ * (a lost file, say) does not count, only one to a PUT, or an unreachable server. Neither does a
+ * 429, which only pauses requests of that kind. */
 static void request_note_outcome(struct federation *f, const struct fed_request *r,
                                  const struct err *e, int status)
 {
@@ -124,7 +123,7 @@ static void request_note_outcome(struct federation *f, const struct fed_request 
         return;
     if (federation_is_unreachable(e))
         discovery_failed(f->discovery, r->server);
-    if (!e || is_ill || e->code == ERR_TOO_LARGE) /* others are failures of our own */
+    if (!e || is_ill || e->code == ERR_TOO_LARGE) /* other errors are our own */
         end_request(f, r->server, !is_ill);
 }
 
@@ -140,7 +139,7 @@ const struct err *federation_exchange(struct job *job, const struct fed_request 
 {
     struct http_answer answer = {0};
     waits_assert(r->server);
-    assert(!job->tx.in_transaction); /* no connection may be held while others are waited for */
+    assert(!job->tx.in_transaction); /* no connection may be held while waiting for other servers */
     TRY(request_check_allowed(job, r));
     const struct err *e = send_request(job, r, &answer);
     request_note_outcome(job->node->federation, r, e, answer.status);

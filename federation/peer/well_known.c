@@ -27,9 +27,9 @@ const char *well_known_read(struct arena *a, struct str body)
     return name && id_is_server_name(str_of(name)) ? arena_strdup(a, name) : NULL;
 }
 
-/* ---- how long ---- */
+/* ---- caching ---- */
 
-/* Finds a directive of Cache-Control, with what stands behind its '='. */
+/* Finds a directive of Cache-Control, and the value after its '='. */
 static bool find_directive(const char *header, const char *name, struct str *ret_value)
 {
     size_t name_n = strlen(name);
@@ -63,7 +63,7 @@ static int64_t seconds_to_ms(int64_t s)
 static int64_t until_expiry_ms(const char *expires, int64_t now)
 {
     struct tm tm = {0};
-    if (!strptime(expires, "%a, %d %b %Y %H:%M:%S GMT", &tm)) /* "0" and alike: in the past */
+    if (!strptime(expires, "%a, %d %b %Y %H:%M:%S GMT", &tm)) /* "0" and the like: in the past */
         return 0;
     return seconds_to_ms((int64_t)timegm(&tm) - now / 1000);
 }
@@ -87,7 +87,7 @@ int64_t well_known_keep_ms(const char *cache_control, const char *age, const cha
     return well_known_between(KEEP_LEAST_MS, keep, KEEP_MOST_MS);
 }
 
-/* ---- asking ---- */
+/* ---- the request ---- */
 
 static int64_t keep_ms(struct arena *a, const struct http_answer *answer)
 {

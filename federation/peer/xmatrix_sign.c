@@ -1,4 +1,4 @@
-/* The header of our own requests. */
+/* The Authorization header of our own requests. */
 #include "federation/routes/xmatrix.h"
 
 static void add_text(struct buf *b, const char *before, const char *value)

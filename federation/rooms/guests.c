@@ -17,8 +17,8 @@ static bool guests_is_invited(struct room *room, int64_t user)
     return room && room_membership(room, user) == MEMBERSHIP_INVITE;
 }
 
-/* Before other servers hear of the guest. Where no server tells anything of the room, an invited
- * guest is judged by its state once it is here. */
+/* Checked before other servers learn of the guest. If no server knows the room, an invited guest is
+ * checked against its state after the join. */
 static const struct err *check_summary(struct job *job, const char *room_id, const struct via *via,
                                        const struct author *author)
 {
@@ -72,7 +72,7 @@ static void watch_room(struct guest_watch *g, int64_t room)
     tasks_add(g->tasks, look_at_room, "removing guests", room, 0);
 }
 
-/* What was revoked while we were away, or just before we stopped. */
+/* For access that was revoked while the server was stopped, or just before. */
 static const struct err *look_at_all(struct job *job, int64_t unused_a, int64_t unused_b,
                                      bool *ret_done)
 {

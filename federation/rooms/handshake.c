@@ -8,7 +8,7 @@ static const char *verb(const struct handshake *h)
     return h->membership == MEMBERSHIP_LEAVE ? "leave" : membership_text(h->membership);
 }
 
-/* ---- where the event goes ---- */
+/* ---- the event's place in the graph ---- */
 
 /* "$id", in versions 1 and 2 ["$id", {"sha256": "…"}]. */
 static const struct err *read_reference(const struct room_version *v, const json_t *entry,
@@ -88,7 +88,7 @@ static const struct err *handshake_read_version(struct handshake *h, const json_
                             "The room has a version that this server does not know");
 }
 
-/* Our content, and the user who vouches for the join. */
+/* Our content, and the authorising user of the template. */
 static const struct err *handshake_make_content(struct handshake *h, const json_t *template_content,
                                                 struct str *ret)
 {
@@ -107,8 +107,8 @@ static const struct err *handshake_make_content(struct handshake *h, const json_
     return NULL;
 }
 
-/* The template may refer to what is no event in a room of that version, or tell a version that the
- * room's id does not fit: then no server could read what we sign. */
+/* The template may name event ids that are invalid in that room version, or a version that the room
+ * id does not fit: then no server could parse what we sign. */
 static const struct err *check_made(const struct event *made)
 {
     struct event *again;
@@ -134,7 +134,7 @@ static const struct err *complete(struct handshake *h, const json_t *event)
     return check_made(h->event);
 }
 
-/* ---- asking ---- */
+/* ---- requests ---- */
 
 static const char *handshake_make_path(const struct handshake *h)
 {
@@ -173,8 +173,8 @@ const char *handshake_send_path(const struct handshake *h, int api_version, cons
     return arena_printf(a, "%s%s", path, query);
 }
 
-/* Some say so by a status alone. Rooms of versions 1 and 2 are as old as servers that know nothing
- * of version 2 of the endpoint, and say anything. */
+/* Some servers only signal it with a status. For rooms of versions 1 and 2 any such status counts:
+ * their servers may predate version 2 of the endpoint. */
 bool handshake_lacks_v2(const struct room_version *v, const struct err *e)
 {
     if (e->code == ERR_UNRECOGNIZED || e->code == ERR_METHOD_NOT_ALLOWED)

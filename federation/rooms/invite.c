@@ -1,4 +1,4 @@
-/* Inviting users of other servers: their server signs the invite, then it becomes part of the room
+/* Invites users of other servers: their server signs the invite, then it is added to the room
  * (server-server-api, "Inviting to a room"). */
 #include "base/clock.h"
 #include "federation/in/inbound_internal.h"
@@ -21,7 +21,7 @@ struct invite {
     const char *target, *server;
     const struct event *event; /* signed by us */
     struct str state;
-    const json_t *answer; /* the event as their server sent it back */
+    const json_t *answer; /* the event as their server returned it */
 };
 
 /* ---- our event ---- */
@@ -47,7 +47,7 @@ static const struct err *invite_make_event(struct invite *i, const json_t *conte
     return NULL;
 }
 
-/* ---- asking their server ---- */
+/* ---- the request ---- */
 
 static struct str body_v2(const struct invite *i)
 {
@@ -62,7 +62,7 @@ static struct str body_v2(const struct invite *i)
     return (struct str){arena_memdup(i->job->arena, b.p, b.n), b.n};
 }
 
-/* Version 1 sends the event alone, the state in its `unsigned`. */
+/* Version 1 sends only the event, with the state in its `unsigned`. */
 static struct str body_v1(const struct invite *i)
 {
     buf_auto struct buf b = {0};
@@ -97,7 +97,7 @@ static const struct err *invite_put(const struct invite *i, int api_version,
                                       : err(ERR_BAD_STATUS, "%s sent back no event", i->server);
 }
 
-/* Older servers have version 1 alone, which knows rooms of versions 1 and 2 only. */
+/* Older servers only have version 1 of the endpoint, for rooms of versions 1 and 2. */
 static const struct err *invite_ask(void *ctx, const char *server)
 {
     struct invite *i = ctx;
@@ -108,14 +108,14 @@ static const struct err *invite_ask(void *ctx, const char *server)
     return e;
 }
 
-/* The one server that can sign it. */
+/* Only the user's own server can sign it. */
 static const struct err *ask_their_server(struct invite *i)
 {
     struct candidates c = {.servers = {i->server}, .n = 1};
     return candidates_ask(&c, INVITE_TIMEOUT_MS, invite_ask, i);
 }
 
-/* ---- what came back ---- */
+/* ---- the reply ---- */
 
 static const struct err *is_signed_by_them(const struct invite *i, const struct event *signed_,
                                            bool *ret)

@@ -6,7 +6,7 @@
 
 enum { ENTRIES_MAX = 50 };
 
-/* ---- for others ---- */
+/* ---- writing ---- */
 
 static const struct err *invite_state_add_state(struct job *job, struct room *room,
                                                 const char *type, const char *key, struct buf *b)
@@ -35,7 +35,7 @@ const struct err *invite_state_write(struct job *job, struct room *room, const c
     return NULL;
 }
 
-/* ---- from others ---- */
+/* ---- reading ---- */
 
 static bool is_pdu(const json_t *entry)
 {
@@ -48,7 +48,7 @@ static bool invite_state_is_create(const char *type, const char *state_key)
     return strcmp(type, "m.room.create") == 0 && !*state_key;
 }
 
-/* What clients may rely upon in a stripped event that is no more than that. */
+/* The members that clients may rely on in a stripped event. */
 static bool is_stripped(const json_t *entry)
 {
     const char *sender = json_text(entry, "sender");
@@ -58,7 +58,7 @@ static bool is_stripped(const json_t *entry)
 
 struct reading {
     const json_t *list;
-    struct pdu *pdus; /* one for each entry; those that are no PDUs have no bytes */
+    struct pdu *pdus; /* one for each entry; without bytes if it is not a PDU */
     size_t n;
     bool has_create, proves_version;
 };
@@ -81,7 +81,7 @@ static const struct err *check_pdus(struct job *job, const struct event *member,
     return NULL;
 }
 
-/* Only the server in a room's id may make that room; in version 12 the id is made of the event. */
+/* Only the server in the room id may create that room; in version 12 the id is the event's hash. */
 static bool is_version_proof(const struct event *create)
 {
     const char *version = json_text(event_content(create), "room_version");

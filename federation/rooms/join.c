@@ -1,4 +1,4 @@
-/* Joining a room by way of a resident server (server-server-api, "Joining Rooms"). */
+/* Joins a room through a resident server (server-server-api, "Joining Rooms"). */
 #include "federation/rooms/join.h"
 
 #include "base/clock.h"
@@ -23,13 +23,13 @@ enum {
     LARGE_WAIT_MS = 30 * 1000,
     JOIN_TIME_MS = 120 * 1000,
     WAIT_FOR_OTHER_MS = 150 * 1000,
-    REPLY_MAX = 256 * 1024 * 1024 /* the whole state of the largest rooms, in a file */
+    REPLY_MAX = 256 * 1024 * 1024 /* the state of the largest rooms, in a file */
 };
 
 struct join {
     struct job *job;
     struct handshake hand;
-    struct room *resident_in; /* we are in the room, but no user of ours may let the user in: */
+    struct room *resident_in; /* set if we are in the room, but none of our users may authorise: */
     struct err no_authorisation;
 };
 
@@ -38,7 +38,7 @@ struct join {
 static const struct err *put_join(const struct join *j, int api_version, struct str *ret)
 {
     const struct handshake *h = &j->hand;
-    /* A server in the room already has the members, or needs the state whole. */
+    /* A server in the room has the members already; version 1 cannot omit them. */
     const char *query = j->resident_in || api_version == 1 ? "" : "?omit_members=true";
     struct fed_request r = {.server = h->server,
                             .method = PUT,
@@ -50,7 +50,7 @@ static const struct err *put_join(const struct join *j, int api_version, struct 
     return federation_request_file(j->job, &r, ret);
 }
 
-/* Version 1 answers [200, {…}]. */
+/* The reply of version 1 is [200, {…}]. */
 static struct str second_of(struct str array)
 {
     struct json_member m = {0};
@@ -75,7 +75,7 @@ static const struct err *send_join(const struct join *j, struct state_reply *ret
     return state_reply_read(j->job, reply, "state", ret);
 }
 
-/* The event that others get: ours, or ours with the signature of the server that vouches for it. */
+/* The event as others receive it: ours, possibly with the authorising server's signature. */
 static const struct err *read_join_event(const struct join *j, const struct state_reply *remote,
                                          const struct event **ret)
 {
@@ -93,9 +93,10 @@ static const struct err *read_join_event(const struct join *j, const struct stat
     return NULL;
 }
 
-/* ---- being in ---- */
+/* ---- storing the join ---- */
 
-/* Who is in the room while its members are not known: those that the server names, and itself. */
+/* The servers in the room while its members are unknown: those in the reply, and the resident
+ * server. */
 static void join_add_servers(const struct join *j, const struct state_reply *remote,
                              struct remote_join *entry)
 {
@@ -138,8 +139,8 @@ static const struct err *join_accept_one(const struct join *j, const struct inco
     return NULL;
 }
 
-/* Where we are in the room already, the join is an event like any other, wherever the other server
- * put it. */
+/* If we are in the room already, the join is accepted like any other event, wherever the other
+ * server put it in the graph. */
 static const struct err *accept(const struct join *j, const struct received_state *state,
                                 const struct event *event)
 {
@@ -188,7 +189,7 @@ static const struct err *join_locally(struct job *job, struct room *room,
     return membership_change(job, room, author, &change, ret_event_id);
 }
 
-/* A user of ours may have come in while we waited. ret_done: the user is in the room. */
+/* Another of our users may have joined while we waited. ret_done: the user is in the room. */
 static const struct err *look_again(struct join *j, const char **ret_event_id, bool *ret_done)
 {
     struct room *room;
@@ -218,7 +219,7 @@ static const struct err *join_locked(struct join *j, const struct via *via,
     if (j->resident_in && !candidates.n)
         return err_copy(&j->no_authorisation);
     const struct err *e = candidates_ask(&candidates, JOIN_TIME_MS, join_through, j);
-    /* What they said of the room's space or alias was wrong, or said to a server outside. */
+    /* Cached answers about the room may be wrong, or were given to a server outside the room. */
     for (size_t i = 0; i < candidates.n; i++)
         answers_forget(j->job->node->federation->answers, candidates.servers[i]);
     TRY(e);
@@ -239,7 +240,7 @@ const struct err *federation_join(struct job *job, const char *room_id, const st
                               .content = content,
                               .not_again = via->not_again}};
     if (!keyed_lock_take(locks, room_id, author->user_id, mono_ms() + WAIT_FOR_OTHER_MS))
-        return err(ERR_CONNECTION_TIMEOUT, "Somebody else is still joining the room; try again");
+        return err(ERR_CONNECTION_TIMEOUT, "Another user is still joining the room; try again");
     early_pdus_begin(job->node->federation->early_pdus, room_id);
     const struct err *e = join_locked(&j, via, ret_event_id);
     inbound_take_early(job, room_id);

@@ -1,4 +1,4 @@
-/* Knocking on a room by way of a resident server (server-server-api, "Knocking upon a room"). */
+/* Knocks on a room through a resident server (server-server-api, "Knocking upon a room"). */
 #include "federation/peer/candidates.h"
 #include "federation/rooms/handshake.h"
 #include "federation/rooms/invite_state.h"
@@ -18,7 +18,7 @@ static const struct err *knock_through(void *ctx, const char *server)
     h->server = server;
     TRY(handshake_make(h));
     if (!h->version->knock)
-        return err(ERR_FORBIDDEN, "Nobody can knock on rooms of version %s", h->version->id);
+        return err(ERR_FORBIDDEN, "Rooms of version %s do not support knocking", h->version->id);
     struct fed_request r = {.server = server,
                             .method = PUT,
                             .path = handshake_send_path(h, 1, ""),

@@ -1,4 +1,4 @@
-/* Rejecting invites to, and taking back knocks on rooms that we are not in (server-server-api,
+/* Rejects invites to rooms that we are not in, and withdraws knocks on them (server-server-api,
  * "Leaving Rooms (Rejecting Invites)"). */
 #include "federation/rooms/leave.h"
 
@@ -12,7 +12,7 @@
 #include "storage/servers/pending_leaves.h"
 
 enum { LEAVE_TIME_MS = 25 * 1000, SEND_TIMEOUT_MS = 20 * 1000 };
-/* After that no request waits for it any more. */
+/* After that the leave is not sent any more. */
 static const int64_t send_for_ms = INT64_C(30) * 24 * 3600 * 1000;
 
 /* ---- the handshake ---- */
@@ -49,8 +49,8 @@ static const struct err *leave_note(struct job *job, const struct room *room,
         &(struct room_note){.version = room->version, .room_id = room->room_id, .event = event});
 }
 
-/* No server made a template, so the event follows what it answers: the invite or knock. No other
- * server ever sees it. */
+/* No server made a template, so the event follows the one that it answers: the invite or knock. No
+ * other server ever sees it. */
 static const struct err *make_alone(struct job *job, const struct room *room,
                                     const struct author *author, const json_t *content,
                                     const struct event *before, const struct event **ret)
@@ -90,7 +90,7 @@ static const struct err *leave_alone(struct job *job, struct room *room,
 
 static void leave_send_later(struct federation *f, int64_t room, int64_t user);
 
-/* First the row, then the leave: it is told late rather than never. */
+/* First the row, then the leave: the leave is sent late rather than never. */
 static const struct err *leave_pending(struct job *job, struct room *room,
                                        const struct author *author, const json_t *content,
                                        const struct candidates *c)
@@ -98,7 +98,7 @@ static const struct err *leave_pending(struct job *job, struct room *room,
     TRY(pending_leaves_add(job_tx(job), room->id, author->user, json_text(content, "reason"),
                            c->servers, c->n));
     TRY(leave_alone(job, room, author, content));
-    if (job->node->federation) /* a command leaves the telling to the server's next start */
+    if (job->node->federation) /* after a command the server sends it at its next start */
         leave_send_later(job->node->federation, room->id, author->user);
     return NULL;
 }
@@ -125,7 +125,7 @@ static const struct err *rooms_leave_leave(struct job *job, struct room *room,
         return leave_note(job, room, h.event);
     if (e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE)
         return e;
-    /* Those who answered that there is nothing to leave need not be told again. */
+    /* If a server has refused the leave, it need not be sent later. */
     return c.n && candidate_was_away(e) ? leave_pending(job, room, author, content, &c)
                                         : leave_alone(job, room, author, content);
 }
@@ -154,9 +154,9 @@ const struct err *federation_leave_unattended(struct job *job, struct room *room
     return leave_pending(job, room, author, content_of(job, NULL), &c);
 }
 
-/* ---- telling it later ---- */
+/* ---- sending it later ---- */
 
-static const struct err *leave_tell(struct job *job, struct room *room, const struct author *author,
+static const struct err *leave_send(struct job *job, struct room *room, const struct author *author,
                                     const struct pending_leave *absent)
 {
     struct candidates c;
@@ -176,7 +176,7 @@ static const struct err *leave_tell(struct job *job, struct room *room, const st
     return candidates_ask(&c, LEAVE_TIME_MS, leave_through, &h);
 }
 
-/* It ends when a server was told or knows better, when the user has come back, and when it is too
+/* Done once a server has accepted or refused it, the user is in the room again, or it is too
  * old. */
 static const struct err *leave_send_task(struct job *job, int64_t room_id, int64_t user,
                                          bool *ret_done)
@@ -193,7 +193,7 @@ static const struct err *leave_send_task(struct job *job, int64_t room_id, int64
     const struct err *e = NULL;
     if (room && room_membership(room, user) == MEMBERSHIP_LEAVE &&
         now_ms() - absent->since_ts < send_for_ms)
-        e = leave_tell(job, room, &author, absent);
+        e = leave_send(job, room, &author, absent);
     if (e && (candidate_was_away(e) || e->code == ERR_INTERNAL || e->code == ERR_UNAVAILABLE))
         return e;
     TRY(pending_leaves_remove(job_tx(job), room_id, user));
@@ -203,7 +203,7 @@ static const struct err *leave_send_task(struct job *job, int64_t room_id, int64
 
 static void leave_send_later(struct federation *f, int64_t room, int64_t user)
 {
-    tasks_add(f->tasks, leave_send_task, "telling others that a user left", room, user);
+    tasks_add(f->tasks, leave_send_task, "sending a leave to other servers", room, user);
 }
 
 const struct err *leave_find_interrupted(struct job *job, int64_t unused_a, int64_t unused_b,

@@ -9,7 +9,7 @@
 enum {
     REPLY_MAX = 256 * 1024 * 1024,
     STATE_TIMEOUT_MS = 5 * 60 * 1000,
-    ASK_MAX = 8 /* servers a try */
+    ASK_MAX = 8 /* servers for each try */
 };
 
 /* ---- partial state ---- */
@@ -50,7 +50,7 @@ static const struct err *complete_from(struct job *job, const struct partial_roo
     return e;
 }
 
-/* The server that let us in first, then the others that it named. */
+/* Asks the resident server of our join first, then the others that it named. */
 static const struct err *complete_room(struct job *job, int64_t id, int64_t unused, bool *ret_done)
 {
     const struct partial_room *p;

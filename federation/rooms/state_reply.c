@@ -29,7 +29,7 @@ static const struct err *state_reply_read_servers(struct arena *a, struct str li
     return NULL;
 }
 
-/* `members_omitted`, or its name before v1.6, which some servers still send. */
+/* `members_omitted`, or its name before v1.6, which some servers still use. */
 static bool read_omitted(struct str reply)
 {
     return str_is(json_scan_get(reply, "members_omitted"), "true") ||
@@ -119,7 +119,7 @@ const struct err *state_reply_check(struct job *job, const struct room_version *
     return state_reply_check_create(create, v, refused);
 }
 
-/* ---- members that were left out ---- */
+/* ---- omitted members ---- */
 
 static bool state_reply_cites(const struct event *event, const struct event *e)
 {

@@ -12,7 +12,7 @@
 
 enum { BOUND_INVITES_MAX = 20, TIME_MS = 30 * 1000 };
 
-/* ---- asking another server ---- */
+/* ---- requests to another server ---- */
 
 struct exchange_asked {
     struct job *job;
@@ -54,7 +54,7 @@ const struct err *third_party_exchange(struct job *job, const char *room_id, con
     return candidates_ask(&c, TIME_MS, third_party_ask, &x);
 }
 
-/* ---- being asked by another server ---- */
+/* ---- requests of another server ---- */
 
 static const struct err *third_party_need_text(const json_t *o, const char *key, const char *wanted)
 {
@@ -82,8 +82,8 @@ static const struct err *read_request(struct request *rq, const char **ret_sende
     return NULL;
 }
 
-/* What the invite says is ours to say: the name it was made with, and what the identity server
- * signed. Whether that is right the authorization rules judge. */
+/* We choose the content of the invite: the display name it was made with, and what the identity
+ * server signed. The authorisation rules check it. */
 static const struct err *third_party_make_content(struct job *job, struct room *room,
                                                   const json_t *third_party, json_t **ret)
 {
@@ -120,7 +120,7 @@ static const struct err *put_exchange(struct request *rq, struct reply *rp)
     return reply_empty(rp);
 }
 
-/* ---- being told by an identity server ---- */
+/* ---- requests of an identity server ---- */
 
 static const struct err *take_bound_invite(struct job *job, const char *user_id,
                                            const json_t *invite)
@@ -141,7 +141,7 @@ static const struct err *take_bound_invite(struct job *job, const char *user_id,
     return third_party_exchange(job, room_id, sender, user_id, signed_);
 }
 
-/* This request is not signed, but the invites in it are signed, and judged where they were made. */
+/* This request is not signed, but the invites in it are, and are checked where they were made. */
 static const struct err *put_onbind(struct request *rq, struct reply *rp)
 {
     struct job *job = rq->job;

@@ -1,13 +1,13 @@
 /* Invites by e-mail address or phone number that an identity server has matched with one of our
- * users (server-server-api, "Third-party invites"). We ask no identity server, but take what one
- * signed: the server of the user who made the invite then turns it into one for the user. */
+ * users (server-server-api, "Third-party invites"). We send no requests to identity servers, but
+ * accept what one signed: the inviting user's server then turns it into an invite for the user. */
 #ifndef FEDERATION_ROOMS_THIRD_PARTY_H
 #define FEDERATION_ROOMS_THIRD_PARTY_H
 
 #include "storage/db/job.h"
 
-/* Has the server of `sender`, who made the m.room.third_party_invite, invite our user.
- * signed_: {"mxid", "token", "signatures"}. Blocks: for POOL_REMOTE. */
+/* Makes the server of `sender`, who sent the m.room.third_party_invite, invite our user. signed_:
+ * {"mxid", "token", "signatures"}. Blocks: for POOL_REMOTE. */
 const struct err *third_party_exchange(struct job *job, const char *room_id, const char *sender,
                                        const char *user_id, const json_t *signed_);
 

@@ -1,5 +1,5 @@
 /* Server-server API, "Retrieving events", "Retrieving event authorisation information" and
- * "Backfilling and retrieving missing events": what other servers of a room may ask of it. */
+ * "Backfilling and retrieving missing events": requests of other servers in a room. */
 #include "base/clock.h"
 #include "federation/federation.h"
 #include "federation/in/pdu.h"
@@ -17,11 +17,11 @@ enum {
     BACKFILL_MAX = 100,
     MISSING_MAX = 20,
     MISSING_DEFAULT = 10,
-    IDS_MAX = 100,    /* that a request may name */
-    FLUSH_EVERY = 64, /* events of a streamed reply */
+    IDS_MAX = 100,    /* in a request */
+    FLUSH_EVERY = 64, /* events, in a streamed reply */
 };
 
-/* ---- who may ask ---- */
+/* ---- access ---- */
 
 static const struct err *not_in_room(void)
 {
@@ -37,7 +37,7 @@ static const struct err *event_routes_find_room(struct request *rq, struct room 
     return NULL;
 }
 
-/* A server that is in the room, or was when this happened. */
+/* The server is in the room, or was in it at the time of the event. */
 static const struct err *need_access(struct request *rq, struct room *room,
                                      const struct stored_event *e)
 {
@@ -56,7 +56,7 @@ static const struct err *no_such_event(void)
     return err(ERR_NOT_FOUND, "There is no such event here");
 }
 
-/* An event of the room, by its id in the request. */
+/* The event of the room that the request names. */
 static const struct err *event_routes_find_event(struct request *rq, struct room *room,
                                                  const char *event_id,
                                                  const struct stored_event **ret)
@@ -73,7 +73,7 @@ static const struct err *event_routes_find_event(struct request *rq, struct room
 
 /* ---- writing events ---- */
 
-/* Events that the server may not see are sent without their content. */
+/* Events that the server may not see are sent redacted. */
 static const struct err *add_visible(struct request *rq, struct room *room,
                                      const struct stored_event *const *events, size_t n,
                                      struct buf *out)
@@ -213,7 +213,7 @@ static const struct err *get_event_auth(struct request *rq, struct reply *rp)
     return reply_body(rp, 200);
 }
 
-/* ---- what came before ---- */
+/* ---- earlier events ---- */
 
 static const struct err *find_room_of_members(struct request *rq, struct room **ret)
 {
@@ -274,7 +274,7 @@ static const struct err *post_missing_events(struct request *rq, struct reply *r
     w.limit = (size_t)(limit < 0 ? 0 : limit < MISSING_MAX ? limit : MISSING_MAX);
     TRY(find_room_of_members(rq, &room));
     TRY(event_walk_back(rq->job, room, &w, &events, &n));
-    for (size_t i = 0; i < n / 2; i++) { /* oldest first, as they are going to be taken */
+    for (size_t i = 0; i < n / 2; i++) { /* oldest first, the order in which they are accepted */
         const struct stored_event *swapped = events[i];
         events[i] = events[n - 1 - i];
         events[n - 1 - i] = swapped;

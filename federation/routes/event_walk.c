@@ -3,9 +3,9 @@
 #include "storage/rooms/event_lookup.h"
 
 enum {
-    PAGES = 4, /* of the timeline that are read ahead: most events refer to the one before them */
+    PAGES = 4, /* of the timeline to read ahead: most events follow the one before */
     VISITED_SHARE = 4,
-    VISITED_MORE = 100 /* events looked at: so many, and this many for each of the answer */
+    VISITED_MORE = 100 /* events visited: so many, and VISITED_SHARE for each returned */
 };
 
 struct state {
@@ -13,7 +13,7 @@ struct state {
     struct room *room;
     const struct event_walk *w;
     struct map ahead; /* event id -> struct stored_event, read from the timeline */
-    struct map seen;  /* ids that were looked for */
+    struct map seen;  /* ids already visited */
     const struct stored_event **frontier;
     size_t frontier_n, visits;
     int pages;
@@ -43,7 +43,7 @@ static void reach(struct state *s, const struct stored_event *e)
     }
 }
 
-/* Puts those of the ids that are here on the frontier. */
+/* Adds the stored ones among the ids to the frontier. */
 static const struct err *reach_all(struct state *s, const char *const *ids, size_t n)
 {
     const char **wanted = arena_alloc_array(s->job->arena, n + 1, sizeof *wanted);
@@ -82,7 +82,7 @@ static const struct stored_event *take_deepest(struct state *s)
     return e;
 }
 
-/* The events of `from` themselves are walked over unless they are wanted. */
+/* The events of `from` themselves are not returned unless with_from is set. */
 static const struct err *event_walk_start(struct state *s)
 {
     const struct event_walk *w = s->w;

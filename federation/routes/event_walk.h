@@ -1,5 +1,5 @@
-/* Walking back through a room by what its events refer to (prev_events), as other servers ask for
- * it ("Backfilling and retrieving missing events"). */
+/* Walks back through a room along prev_events, as other servers request it ("Backfilling and
+ * retrieving missing events"). */
 #ifndef FEDERATION_ROUTES_EVENT_WALK_H
 #define FEDERATION_ROUTES_EVENT_WALK_H
 
@@ -9,14 +9,14 @@
 struct event_walk {
     const char *const *from; /* event ids */
     size_t from_n;
-    bool with_from; /* they are part of the answer */
+    bool with_from; /* include the events of `from` */
     const char *const *until;
-    size_t until_n; /* neither these nor what is only before them */
+    size_t until_n; /* exclude these, and do not walk past them */
     int64_t min_depth;
     size_t limit;
 };
 
-/* Those that are here, the deepest first. Rejected events are walked over. */
+/* The stored events, deepest first. Rejected events are walked through but not returned. */
 const struct err *event_walk_back(struct job *job, struct room *room, const struct event_walk *w,
                                   const struct stored_event ***ret, size_t *ret_n);
 

@@ -1,27 +1,27 @@
-/* Server-server API, "Spaces": what we answer. */
+/* Server-server API, "Spaces": our replies. */
 #include "federation/federation.h"
 #include "federation/routes.h"
 #include "rooms/read/space.h"
 #include "rooms/servers.h"
 
 enum {
-    CHILDREN_MAX = 500,            /* that are described, ... */
-    DESCRIPTION_BYTES = 2 << 20,   /* ... as long as the reply is not longer than this */
-    CHILDREN_FOR_ONE_QUESTION = 10 /* more of them count as more questions */
+    CHILDREN_MAX = 500,            /* in a reply */
+    DESCRIPTION_BYTES = 2 << 20,   /* of a reply, then no more children */
+    CHILDREN_FOR_ONE_QUESTION = 10 /* a request is charged once for each 10 children */
 };
 
 /* The reply while it is written. */
 struct description {
     struct request *rq;
     struct job *job;
-    const char *server; /* who asks */
+    const char *server; /* the caller */
     bool suggested_only;
     struct buf *out;
     json_t *inaccessible;
     bool any_child;
 };
 
-/* *ret: NULL when we are not in it, or know nothing of it. */
+/* *ret: NULL if we are not in the room, or know nothing of it. */
 static const struct err *hierarchy_find_room(struct job *job, const char *room_id,
                                              struct room **ret)
 {

@@ -1,25 +1,25 @@
-/* Spaces of other servers (server-server-api, "Spaces"): what they tell of rooms that we are not
- * in. Remembered for some minutes for each set of servers that were asked: what one server says of
- * a room is not told to those who asked others. */
+/* Spaces of other servers (server-server-api, "Spaces"): their summaries of rooms that we are not
+ * in. Cached for some minutes for each set of servers that were asked: one server's answer about a
+ * room is not given to callers who asked others. */
 #ifndef FEDERATION_ROUTES_HIERARCHY_H
 #define FEDERATION_ROUTES_HIERARCHY_H
 
 #include "rooms/read/hierarchy.h"
 
-enum { SPACE_SERVERS_MAX = 3 }; /* asked for one room, in turn */
+enum { SPACE_SERVERS_MAX = 3 }; /* asked for one room, one after the other */
 
 struct space_question {
     const char *room_id;
-    const char *const *servers; /* the first few that may be asked; the room id's own is added */
+    const char *const *servers; /* the first few allowed ones are asked; the room id's is added */
     size_t servers_n;
     bool suggested_only;
 };
 
-/* From memory; false when a server must be asked. */
+/* From the cache; false if a server must be asked. */
 bool federation_space_known(struct job *job, const struct space_question *q,
                             struct space_answer *ret);
 
-/* Blocks. ret->room is NULL when no server tells anything. Errors are ours alone. */
+/* Blocks. ret->room is NULL if no server knows the room. Errors are our own failures only. */
 const struct err *federation_ask_space(struct job *job, const struct space_question *q,
                                        struct space_answer *ret);
 

@@ -1,4 +1,5 @@
-/* Server-server API, "Inviting to a room": our user is invited by a user of another server. */
+/* Server-server API, "Inviting to a room": one of our users is invited by a user of another
+ * server. */
 #include "federation/federation.h"
 #include "federation/in/pdu.h"
 #include "federation/in/share.h"
@@ -14,12 +15,12 @@
 struct invitation {
     struct request *rq;
     const struct room_version *version;
-    struct str raw;           /* the event as it was sent */
-    const json_t *room_state; /* NULL: not told */
+    struct str raw;           /* the event as received */
+    const json_t *room_state; /* NULL: absent */
     const struct event *event;
 };
 
-/* ---- is it an invite, and for us? ---- */
+/* ---- checking the event ---- */
 
 static const struct err *invite_receive_check_form(const struct invitation *i)
 {
@@ -37,7 +38,8 @@ static const struct err *invite_receive_check_form(const struct invitation *i)
                                     : err(ERR_INVALID_PARAM, "The event's hash is not right");
 }
 
-/* Before the signatures, so that no server has us fetch keys for what is no invite anyway. */
+/* Checked before the signatures, so that no server makes us fetch keys for what is not an
+ * invite. */
 static const struct err *invite_receive_read_event(struct invitation *i)
 {
     struct event *parsed;
@@ -66,9 +68,9 @@ static const struct err *check_invitee(const struct invitation *i)
     return membership_check_invitee(job, user_id, remote_of(i->rq)->name);
 }
 
-/* ---- taking it ---- */
+/* ---- storing the invite ---- */
 
-/* A server that is in the room gets the event along with the others of the room, and tells its user
+/* A server in the room receives the event with the others of the room, and notifies its user
  * then. */
 static const struct err *invite_receive_keep(const struct invitation *i,
                                              const struct event *signed_)
@@ -82,7 +84,7 @@ static const struct err *invite_receive_keep(const struct invitation *i,
     return room && room_is_resident(room) ? NULL : room_note_membership(job, &note);
 }
 
-/* Everybody may invite as often as our own users may. */
+/* Other servers' users are limited like our own. */
 static const struct err *charge_sender(const struct invitation *i)
 {
     struct request *rq = i->rq;
@@ -119,7 +121,7 @@ static const struct err *put_invite(struct request *rq, struct reply *rp)
     i.version = room_version_find(version);
     if (!i.version)
         return resident_refuse_version(version);
-    i.raw = json_scan_get(rq->raw, "event"); /* as it was written, for its hash */
+    i.raw = json_scan_get(rq->raw, "event"); /* the original bytes, for its hash */
     i.room_state = json_object_get(rq->body, "invite_room_state");
     TRY(invite_receive_take(&i, &signed_));
     BUF_LIT(&rp->body, "{\"event\":");
@@ -128,7 +130,7 @@ static const struct err *put_invite(struct request *rq, struct reply *rp)
     return reply_body(rp, 200);
 }
 
-/* The body is the event; its room is of version 1 or 2, which have the same events. */
+/* The body is the event itself, of room version 1 or 2, which have the same event format. */
 static const struct err *put_invite_v1(struct request *rq, struct reply *rp)
 {
     struct job *job = rq->job;

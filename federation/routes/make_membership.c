@@ -6,7 +6,7 @@
 #include "rooms/write/template.h"
 #include "storage/db/intern.h"
 
-/* `ver`: the room versions that the caller knows; when absent, version 1. */
+/* `ver`: the room versions that the caller supports; version 1 if absent. */
 static const struct err *check_version(const struct request *rq, const struct room *room)
 {
     const char *const *versions;
@@ -45,7 +45,7 @@ static const struct err *make_membership_find(struct request *rq, struct room **
     return intern_find(job->node->intern, INTERN_USER, *ret_user_id, ret_user);
 }
 
-/* In a restricted room a user without an invitation needs one who vouches for them. */
+/* In a restricted room a user without an invite needs an authorising user. */
 static const struct err *add_authoriser(struct basis *on, const char *user_id, int64_t user,
                                         json_t *content)
 {
@@ -72,7 +72,7 @@ static const struct err *get_make_join(struct request *rq, struct reply *rp)
     TRY(check_version(rq, room));
     json_auto_t *content = json_pack("{s:s}", "membership", "join");
     struct basis on;
-    basis_init(&on, rq->job, room); /* as the template */
+    basis_init(&on, rq->job, room); /* the same as for the template */
     TRY(add_authoriser(&on, user_id, user, content));
     return reply_template(rq, rp, room, user_id, content);
 }
@@ -85,7 +85,7 @@ static const struct err *get_make_knock(struct request *rq, struct reply *rp)
     TRY(make_membership_find(rq, &room, &user_id, &user));
     TRY(check_version(rq, room));
     if (!room->version->knock)
-        return err(ERR_FORBIDDEN, "Nobody can knock on rooms of version %s", room->version->id);
+        return err(ERR_FORBIDDEN, "Rooms of version %s do not support knocking", room->version->id);
     json_auto_t *content = json_pack("{s:s}", "membership", "knock");
     return reply_template(rq, rp, room, user_id, content);
 }

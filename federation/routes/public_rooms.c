@@ -9,7 +9,7 @@
 #define PATH "/_matrix/federation/v1/publicRooms"
 enum { TIMEOUT_MS = 20000, REPLY_MAX = 4 << 20, TOKEN_MAX = 1024 };
 
-/* ---- the question ---- */
+/* ---- the query ---- */
 
 static const struct err *public_rooms_check(struct public_rooms *q, int64_t limit)
 {
@@ -58,7 +58,7 @@ const struct err *public_rooms_of_body(const json_t *body, struct public_rooms *
     return NULL;
 }
 
-/* ---- what we answer ---- */
+/* ---- our reply ---- */
 
 const struct err *public_rooms_list(struct job *job, const struct public_rooms *q, struct reply *rp)
 {
@@ -91,7 +91,7 @@ static const struct err *public_rooms_post_public_rooms(struct request *rq, stru
     return public_rooms_answer(rq, rp, &q);
 }
 
-/* ---- what we ask ---- */
+/* ---- our request ---- */
 
 static void public_rooms_set_text(json_t *o, const char *key, const char *text)
 {
@@ -99,7 +99,7 @@ static void public_rooms_set_text(json_t *o, const char *key, const char *text)
         json_object_set_new(o, key, json_string(text));
 }
 
-/* A filter can only be told in a POST. */
+/* Only a POST can have a filter. */
 static json_t *make_body(const struct public_rooms *q)
 {
     json_t *body = json_pack("{s:I}", "limit", (json_int_t)q->list.limit);

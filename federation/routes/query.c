@@ -1,4 +1,4 @@
-/* Server-server API, "Querying for information": what we answer. */
+/* Server-server API, "Querying for information": our replies. */
 #include "federation/routes/query.h"
 #include "federation/federation.h"
 #include "federation/routes.h"

@@ -62,17 +62,17 @@ static const struct err *resident_check_form(struct request *rq, const struct ev
                                     : err(ERR_INVALID_PARAM, "The event's hash is not right");
 }
 
-/* Does a user of ours vouch for this join, of a user who does not come by invitation? */
-static bool is_ours_to_sign(const struct job *job, const struct event *e)
+/* Whether one of our users authorises this join of a user without an invite. */
+static bool needs_our_signature(const struct job *job, const struct event *e)
 {
     const char *who = json_text(event_content(e), "join_authorised_via_users_server");
     return who && e->version->restricted &&
            str_is(id_server(str_of(who)), job->node->config->server_name);
 }
 
-/* Our signature says that the user fulfils a condition of the room, now. */
-static const struct err *vouch(struct job *job, struct room *room, const struct event *e,
-                               const struct event **ret)
+/* Our signature confirms that the user fulfils a condition of the room now. */
+static const struct err *authorise(struct job *job, struct room *room, const struct event *e,
+                                   const struct event **ret)
 {
     int64_t user;
     struct event *with_ours;
@@ -94,8 +94,8 @@ const struct err *resident_read_event(struct request *rq, struct room *room,
     TRY(event_parse(room->version, rq->raw, &parsed));
     const struct event *e = event_keep(rq->arena, parsed);
     TRY(resident_check_form(rq, e, membership));
-    if (membership == MEMBERSHIP_JOIN && is_ours_to_sign(job, e))
-        TRY(vouch(job, room, e, &e));
+    if (membership == MEMBERSHIP_JOIN && needs_our_signature(job, e))
+        TRY(authorise(job, room, e, &e));
     struct pdu pdu = {.raw = pdu_bytes(e)};
     TRY(pdu_read(job, room->version, room->room_id, &pdu, 1));
     if (!pdu.event)
@@ -104,8 +104,8 @@ const struct err *resident_read_event(struct request *rq, struct room *room,
     return NULL;
 }
 
-/* A template names the newest events, which may still be waiting for their commit, and be the
- * newest no more: so what waits is stored before an event's parents are called unknown. */
+/* A template names the newest events, which may still wait for their commit, or no longer be the
+ * newest. So pending writes are committed before an event's parents count as unknown. */
 static const struct err *resident_accept_one(struct job *job, struct room *room,
                                              const struct incoming *in, struct accept_outcome *ret)
 {

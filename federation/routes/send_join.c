@@ -1,4 +1,4 @@
-/* Server-server API, send_join: a user of another server comes in, and their server gets the room's
+/* Server-server API, send_join: a user of another server joins, and their server gets the room's
  * state, spliced from the stored bytes. */
 #include "federation/in/pdu.h"
 #include "federation/in/share.h"
@@ -24,9 +24,9 @@ struct answer {
     size_t servers_n;
 };
 
-/* ---- what to tell ---- */
+/* ---- the state to send ---- */
 
-/* The members by whom a room without a name is named: the first of those who are in it. */
+/* The heroes, which name a room without a name: its earliest members. */
 struct heroes {
     const struct stored_event *list[HEROES];
     size_t n;
@@ -100,7 +100,7 @@ static const struct err *send_join_add_heroes(struct answer *a, int64_t position
     return NULL;
 }
 
-/* Without members, but for the heroes of a room that has neither name nor alias. */
+/* Without members, except for the heroes of a room that has neither name nor alias. */
 static const struct err *read_without_members(struct answer *a, int64_t position)
 {
     const struct stored_event *list;
@@ -124,9 +124,9 @@ static const struct err *send_join_read_state(struct answer *a, int64_t position
     return NULL;
 }
 
-/* ---- telling it ---- */
+/* ---- writing the reply ---- */
 
-/* What erased users said is redacted for a server that comes only now. */
+/* Events of erased users are redacted for a server that joins now. */
 static const struct err *send_join_add_event(struct answer *a, const struct stored_event *e)
 {
     const struct event *shown;
@@ -145,8 +145,8 @@ static const struct err *send_join_add_state(struct answer *a)
     return NULL;
 }
 
-/* Of the join and of all the state that is told. Events that stand in `state` need not come again
- * for those who asked for little. */
+/* The auth chain of the join and of all state that is sent. With omitted members, events in `state`
+ * are not repeated. */
 static const struct err *add_auth_chain(struct answer *a)
 {
     struct job *job = a->rq->job;
@@ -207,7 +207,7 @@ static const struct err *write_answer(struct answer *a)
 
 /* ---- the endpoints ---- */
 
-/* With joined members; we are one of them. */
+/* Servers with joined members, including our own. */
 static void list_servers(struct answer *a)
 {
     struct job *job = a->rq->job;

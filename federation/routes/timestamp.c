@@ -17,13 +17,13 @@ enum {
     SERVERS_MAX = 3,
     TIMEOUT_MS = 10000,
     REACH_ROUNDS = 5,
-    REACH_EVENTS = 500, /* a round */
+    REACH_EVENTS = 500, /* in each round */
     REACH_MS = 20000
 };
 
-/* ---- what we answer ---- */
+/* ---- our reply ---- */
 
-/* Of one side of the place the closest event that the server may see. */
+/* On one side of the place, the closest event that the server may see. */
 static const struct err *timestamp_look(struct request *rq, struct room *room, int64_t place,
                                         bool down, int64_t ts, bool backwards,
                                         const struct event **closest)
@@ -90,9 +90,9 @@ const struct route federation_timestamp_routes[] = {
     {.path = NULL},
 };
 
-/* ---- what we ask ---- */
+/* ---- our request ---- */
 
-/* *ret_event_id stays NULL when that server has no answer, or none that fits the question. */
+/* *ret_event_id stays NULL if that server has no answer, or none that fits. */
 static void timestamp_ask_one(struct job *job, struct room *room, const char *server, int64_t ts,
                               bool backwards, const char **ret_event_id, int64_t *ret_ts)
 {

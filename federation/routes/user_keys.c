@@ -1,4 +1,4 @@
-/* Server-server API, "Device Management" and "End-to-End Encryption": what other servers ask about
+/* Server-server API, "Device Management" and "End-to-End Encryption": other servers' requests for
  * the devices and keys of our users. */
 #include "federation/federation.h"
 #include "federation/routes.h"
@@ -50,7 +50,7 @@ static const struct err *user_keys_get_devices(struct request *rq, struct reply 
     int64_t user, newest;
     if (!user_keys_is_our_user(job, user_id))
         return err(ERR_INVALID_PARAM, "That user does not live here");
-    /* The number first: what changes between the two is then told once more. */
+    /* stream_id first: a change between the two reads is then sent again. */
     TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
     TRY(device_changes_newest(job_tx(job), user, &newest));
     if (newest)

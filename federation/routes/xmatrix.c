@@ -14,7 +14,7 @@ enum { HEADERS_MAX = 4 };
 /* ---- reading ---- */
 
 struct claims {
-    struct xmatrix of[HEADERS_MAX]; /* all of one origin */
+    struct xmatrix of[HEADERS_MAX]; /* all with the same origin */
     size_t n;
 };
 
@@ -62,8 +62,8 @@ static bool is_signed(const struct xmatrix_request *r, const struct xmatrix *x, 
     return sign_check(str_of(key), buf_str(&b), str_of(x->signature));
 }
 
-/* Most servers send what they have signed, byte by byte: then nothing needs to be put into
- * canonical form first. A body that is no JSON would be found out by its reader. */
+/* Most servers send exactly the bytes that they signed, which need not be made canonical first. A
+ * body that is not JSON is refused when it is read. */
 static bool is_signed_as_sent_or_canonical(struct xmatrix_request *r, const struct xmatrix *x,
                                            const char *key, struct str body)
 {
@@ -103,9 +103,9 @@ static const struct err *check_signature(struct job *job, const struct request *
                           c->of[0].key_id, r.origin);
 }
 
-/* What is asked of a room, {room} in the path, is not for servers that the room denies, whatever
- * else is wrong with it (server-server-api, "Server Access Control Lists"). {root} of a space is:
- * it is hidden instead. */
+/* A request with {room} in its path is refused if the room denies the server, whatever else is
+ * wrong with it (server-server-api, "Server Access Control Lists"). {root} of a space is not: the
+ * space is hidden instead. */
 static const struct err *check_acl(struct request *rq, const char *origin)
 {
     const char *room_id = request_param(rq, "room");
@@ -133,7 +133,7 @@ const struct err *federation_authenticate(void *ctx, struct request *rq)
     return check_acl(rq, origin);
 }
 
-/* ---- in whose turn ---- */
+/* ---- the source ---- */
 
 enum source_knowledge federation_source(void *ctx, const struct request *rq,
                                         char ret_name[SOURCE_NAME_MAX])

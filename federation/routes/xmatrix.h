@@ -1,5 +1,5 @@
-/* Who asks: `Authorization: X-Matrix` (server-server-api, "Request Authentication"), read from
- * other servers' requests and made for our own. The hook that uses it is federation_authenticate()
+/* `Authorization: X-Matrix` (server-server-api, "Request Authentication"), parsed from other
+ * servers' requests and made for our own. The hook that uses it is federation_authenticate()
  * (federation/federation.h). */
 #ifndef FEDERATION_ROUTES_XMATRIX_H
 #define FEDERATION_ROUTES_XMATRIX_H
@@ -9,17 +9,17 @@
 
 struct xmatrix {
     const char *origin, *key_id, *signature;
-    const char *destination; /* NULL: older servers leave it out */
+    const char *destination; /* NULL: older servers omit it */
 };
 
-/* Is this header of that scheme at all, whatever follows? */
+/* Whether this header has that scheme, whatever follows. */
 bool xmatrix_is_scheme(struct str header);
 
-/* Takes one header apart, into the arena: quoted values and tokens, in any order, with white space
- * around the commas; unknown parameters are ignored, repeated ones refused. M_UNAUTHORIZED. */
+/* Parses one header into the arena: quoted values and tokens, in any order, with white space around
+ * the commas; unknown parameters are ignored, repeated ones refused. M_UNAUTHORIZED. */
 const struct err *xmatrix_parse(struct arena *a, struct str header, struct xmatrix *ret);
 
-/* What is signed: a request's line and content. */
+/* The signed parts of a request: its line and content. */
 struct xmatrix_request {
     const char *method, *target; /* "PUT", "/_matrix/federation/v1/send/1?x=y" */
     const char *origin, *destination;
@@ -27,8 +27,8 @@ struct xmatrix_request {
 };
 void xmatrix_signed_bytes(struct buf *ret, const struct xmatrix_request *r);
 
-/* The value of our own Authorization header. content: the canonical bytes of the body that is going
- * to be sent, n == 0 when none is. */
+/* The value of our own Authorization header. content: the canonical bytes of the body; n == 0 if
+ * there is none. */
 const char *xmatrix_header(struct arena *a, const struct node *s, const char *server,
                            enum http_method method, const char *target, struct str content);
 

@@ -1,4 +1,4 @@
-/* The grammar of the header (RFC 9110, section 11.4), with what older servers send besides. */
+/* The grammar of the header (RFC 9110, section 11.4), and the deviations of older servers. */
 #include "federation/routes/xmatrix.h"
 
 #include <strings.h>
@@ -57,8 +57,8 @@ static bool xmatrix_parse_is_token(char c)
            (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
-/* Not only tokens: older servers leave out the quotes around colons, and base64 and IPv6 addresses
- * are as easily understood. */
+/* More than tokens: older servers omit the quotes around values with colons, and base64 and IPv6
+ * addresses are unambiguous too. */
 static bool is_plain(char c)
 {
     return xmatrix_parse_is_token(c) || (c && strchr(":/=[]", c));
@@ -106,7 +106,7 @@ static bool is_named(struct str name, const char *text)
     return name.n == strlen(text) && strncasecmp(name.p, text, name.n) == 0;
 }
 
-/* The spec's examples, and all servers, say `sig`; its list of parameters says `signature`. */
+/* The spec's examples, and all servers, use `sig`; its list of parameters says `signature`. */
 static const char **xmatrix_parse_slot_of(struct xmatrix *x, struct str name)
 {
     return is_named(name, "origin")                               ? &x->origin

@@ -19,10 +19,10 @@
 enum {
     THREADS = 4,
     TIMEOUT_MS = 30 * 1000,
-    LEASE_MS = 2 * TIMEOUT_MS, /* longer than asking takes */
-    RETRY_MS = 5 * 1000,       /* after the first failure; twice as long after each further one */
-    RETRY_MAX_MS = 900 * 1000, /* ... up to this */
-    LOOK_MS = 60 * 1000,       /* how often the database is looked at without a reason */
+    LEASE_MS = 2 * TIMEOUT_MS, /* longer than a request takes */
+    RETRY_MS = 5 * 1000,       /* after the first failure; doubled after each */
+    RETRY_MAX_MS = 900 * 1000, /* up to this */
+    LOOK_MS = 60 * 1000,       /* how often the database is checked in any case */
     SWEEP_MS = 3600 * 1000,
     SWEEP_PAGE = 500
 };
@@ -31,19 +31,19 @@ struct watcher {
     struct device_watch *watch;
     pthread_t thread;
     bool running;
-    char *server; /* that is being asked; under take_lock */
+    char *server; /* being asked; under take_lock */
 };
 
 struct device_watch {
     struct node *node;
-    struct lock take_lock; /* one takes at a time, so that no server is asked for two at once */
+    struct lock take_lock; /* held while taking a list, so that no server is asked for two */
     struct watcher watchers[THREADS];
     struct lock lock;
     pthread_cond_t wake;
     uint64_t pokes; /* under the lock */
     bool stopping;
     int64_t sweep_mono_ms; /* when to sweep; under take_lock */
-    int64_t swept_at;      /* position of the log at the sweep before; under take_lock */
+    int64_t swept_at;      /* log position at the last sweep; under take_lock */
     atomic_llong asked, failed;
 };
 
@@ -98,7 +98,7 @@ static int64_t device_watch_retry_ms(int failures)
     return ms / 2 + (int64_t)randombytes_uniform((uint32_t)ms);
 }
 
-/* The list is wrong, and clients must know it even if the right one cannot be had yet. */
+/* The stored list is wrong; clients must know that even if the right one is not available yet. */
 static const struct err *device_watch_note_failure(struct job *job, const struct remote_list *l)
 {
     struct write *w = write_begin(job);
@@ -114,14 +114,14 @@ static const struct err *ask_and_note(struct job *job, const struct remote_list 
     if (!e)
         return NULL;
     atomic_fetch_add(&w->failed, 1);
-    log_debug("the devices of %s are not to be had: %s", l->user_id, e->text);
+    log_debug("the devices of %s are not available: %s", l->user_id, e->text);
     int64_t ms = device_watch_retry_ms(l->failures), wait_ms = federation_wait_ms(e);
     if (!l->failures)
         TRY(device_watch_note_failure(job, l));
     return remote_list_failed(job_tx(job), l->user, now_ms() + (ms > wait_ms ? ms : wait_ms));
 }
 
-/* ---- taking turns ---- */
+/* ---- taking a list ---- */
 
 static const struct err *device_watch_take(struct job *job, struct watcher *me,
                                            struct remote_list *ret)
@@ -146,8 +146,8 @@ static void device_watch_give_back(struct watcher *me)
     me->server = NULL;
 }
 
-/* Lists that were asked for since the sweep before may belong to a room that is just being
- * joined. */
+/* Lists fetched since the last sweep may belong to a room that is being joined, so they are
+ * kept. */
 static const struct err *device_watch_sweep(struct job *job, struct device_watch *w)
 {
     int64_t n = SWEEP_PAGE, before;
@@ -271,9 +271,9 @@ void device_watch_destroy(struct device_watch *w)
 void device_watch_add_metrics(struct device_watch *w, struct buf *out)
 {
     buf_printf(out,
-               "# HELP concorde_federation_device_lists_total Device lists asked for again.\n"
+               "# HELP concorde_federation_device_lists_total Device lists fetched again.\n"
                "# TYPE concorde_federation_device_lists_total counter\n"
-               "concorde_federation_device_lists_total{result=\"told\"} %lld\n"
+               "concorde_federation_device_lists_total{result=\"received\"} %lld\n"
                "concorde_federation_device_lists_total{result=\"failed\"} %lld\n",
                (long long)(atomic_load(&w->asked) - atomic_load(&w->failed)),
                (long long)atomic_load(&w->failed));

@@ -1,8 +1,8 @@
-/* Asks for the device lists of other servers' users of which changes were missed, or the first one
- * came (server-server-api, "Device Management"): threads that take what is stale from the database
- * (storage/devices/remote_devices.h), so that a restart forgets nothing and no user is asked for
- * twice. One list of a server at a time, and later and later when it does not answer. Now and then
- * they forget the lists of users with whom no room is shared any more. */
+/* Fetches stale device lists of other servers' users: new ones, and those for which updates were
+ * missed (server-server-api, "Device Management"). Its threads take stale lists from the database
+ * (storage/devices/remote_devices.h), so that a restart loses none and none is fetched twice. One
+ * list of a server at a time, with growing pauses if it does not answer. Periodically they delete
+ * the lists of users who share no room with ours any more. */
 #ifndef FEDERATION_USERS_DEVICE_WATCH_H
 #define FEDERATION_USERS_DEVICE_WATCH_H
 
@@ -15,7 +15,7 @@ void device_watch_stop(struct device_watch *w); /* NULL-safe */
 void device_watch_destroy(struct device_watch *w);
 void device_watch_add_metrics(struct device_watch *w, struct buf *out);
 
-/* There is a stale list. */
+/* Call when a list has become stale. */
 void device_watch_poke(struct device_watch *w);
 
 #endif

@@ -1,4 +1,4 @@
-/* Server-server API, "Spaces": what we ask. */
+/* Server-server API, "Spaces": our requests. */
 #include "federation/federation.h"
 #include "federation/peer/answers.h"
 #include "federation/peer/request.h"
@@ -49,9 +49,9 @@ static const char *hierarchy_ask_key_of(struct job *job, const struct space_ques
     return key;
 }
 
-/* ---- what is told ---- */
+/* ---- answers ---- */
 
-/* Owned; NULL when it is of no room, or of another than `room_id` (NULL: any). */
+/* Owned; NULL if it is not a room, or not `room_id` (NULL: any). */
 static json_t *read_room(const json_t *answer, const char *room_id)
 {
     const json_t *children = json_object_get(answer, "children_state");
@@ -87,7 +87,7 @@ static json_t *hierarchy_ask_read_ids(const json_t *list)
     return ids;
 }
 
-/* The answer, checked, as it is kept; NULL: it is none. */
+/* The checked answer, as it is cached; NULL if it is not one. */
 static json_t *read_answer(struct arena *a, const json_t *answer, const char *room_id)
 {
     json_t *room = read_room(json_object_get(answer, "room"), room_id);
@@ -99,14 +99,14 @@ static json_t *read_answer(struct arena *a, const json_t *answer, const char *ro
                      hierarchy_ask_read_ids(json_object_get(answer, "inaccessible_children"))));
 }
 
-static void hierarchy_ask_tell(const json_t *answer, struct space_answer *ret)
+static void hierarchy_ask_fill(const json_t *answer, struct space_answer *ret)
 {
     ret->room = json_object_get(answer, "room");
     ret->children = json_object_get(answer, "children");
     ret->inaccessible = json_object_get(answer, "inaccessible_children");
 }
 
-/* ---- asking ---- */
+/* ---- requests ---- */
 
 bool federation_space_known(struct job *job, const struct space_question *q,
                             struct space_answer *ret)
@@ -115,7 +115,7 @@ bool federation_space_known(struct job *job, const struct space_question *q,
     size_t n = choose_servers(job, q, servers);
     struct str known;
     json_t *answer = NULL;
-    if (n == 0) /* no server could be asked */
+    if (n == 0) /* no server may be asked */
         *ret = (struct space_answer){0};
     if (n == 0)
         return true;
@@ -124,11 +124,11 @@ bool federation_space_known(struct job *job, const struct space_question *q,
         return false;
     if (known.p && json_read(job->arena, known, &answer))
         return false;
-    hierarchy_ask_tell(answer, ret);
+    hierarchy_ask_fill(answer, ret);
     return true;
 }
 
-/* *ret stays NULL when that server tells nothing of it. */
+/* *ret stays NULL if the server knows nothing of the room. */
 static const struct err *hierarchy_ask_ask_one(struct job *job, const struct space_question *q,
                                                const char *server, const json_t **ret)
 {
@@ -145,7 +145,7 @@ static const struct err *hierarchy_ask_ask_one(struct job *job, const struct spa
     return NULL;
 }
 
-/* That no server tells anything is remembered too, but not that we could not ask. */
+/* Also caches that no server knows the room, but not that none could be asked. */
 static void hierarchy_ask_remember(struct job *job, const char *key, const json_t *answer)
 {
     buf_auto struct buf text = {0};
@@ -168,6 +168,6 @@ const struct err *federation_ask_space(struct job *job, const struct space_quest
     }
     if (answer || were_asked)
         hierarchy_ask_remember(job, hierarchy_ask_key_of(job, q, servers, n), answer);
-    hierarchy_ask_tell(answer, ret);
+    hierarchy_ask_fill(answer, ret);
     return NULL;
 }

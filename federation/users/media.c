@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum {
-    TIMEOUT_MS = 120000,      /* of everything */
+    TIMEOUT_MS = 120000,      /* in total */
     WRAPPING_MAX = 64 * 1024, /* what multipart adds to the content */
     REDIRECTS_MAX = 3,
     COPY_BYTES = 256 * 1024,
@@ -41,7 +41,7 @@ static const struct err *empty_file(const struct fetch *f)
     return ftruncate(f->fd, 0) || lseek(f->fd, 0, SEEK_SET) < 0 ? file_failed() : NULL;
 }
 
-/* ---- asking ---- */
+/* ---- requests ---- */
 
 static const struct err *media_ask(const struct fetch *f, const char *path, bool is_signed,
                                    int64_t more_bytes, struct fed_reply *ret)
@@ -80,9 +80,9 @@ static const struct err *check_status(const struct fetch *f, const struct fed_re
                r->status);
 }
 
-/* ---- what came ---- */
+/* ---- results ---- */
 
-/* Moves a stretch of the file to its beginning, and cuts off the rest. */
+/* Moves this part of the file to its beginning, and cuts off the rest. */
 static const struct err *keep_only(const struct fetch *f, int64_t from, int64_t bytes)
 {
     char *piece = arena_alloc(f->job->arena, COPY_BYTES);
@@ -96,9 +96,9 @@ static const struct err *keep_only(const struct fetch *f, int64_t from, int64_t 
     return ftruncate(f->fd, bytes) ? file_failed() : NULL;
 }
 
-/* May we go to a place that the other server chose? Only by https, and where federation is closed,
- * only to a host that is one of its servers. Addresses that are denied are http/client/client.h's
- * to refuse. */
+/* Whether to follow a redirect that the other server chose: only by https and, with closed
+ * federation, only to a host that is an allowed server. http/client/client.h refuses denied
+ * addresses. */
 static bool may_follow(const struct config *c, struct arena *a, const char *url)
 {
     if (strncmp(url, "https://", 8) != 0)
@@ -188,7 +188,7 @@ static const struct err *fetch_old(const struct fetch *f, const char *path,
     return NULL;
 }
 
-/* old_path: for servers that do not know the other. */
+/* old_path: for servers that do not know `path`. */
 static const struct err *users_media_fetch(const struct fetch *f, const char *path,
                                            const char *old_path, struct fetched_media *ret)
 {

@@ -61,11 +61,11 @@ bool multipart_boundary(struct arena *a, const char *content_type, struct str *r
 
 /* A line "--BOUNDARY" or, at the very end, "--BOUNDARY--". */
 struct delimiter {
-    size_t from, to; /* with the line break before it, which belongs to it, and the one behind it */
+    size_t from, to; /* includes the line breaks before and after it */
     bool is_last;
 };
 
-/* What follows the boundary at `at`; false: it only looked like a delimiter. */
+/* Reads what follows the boundary at `at`; false if it is not a delimiter. */
 static bool read_tail(struct str whole, size_t at, struct delimiter *d)
 {
     d->is_last = whole.n - at >= 2 && memcmp(whole.p + at, "--", 2) == 0;
@@ -78,7 +78,8 @@ static bool read_tail(struct str whole, size_t at, struct delimiter *d)
     return has_break || (d->is_last && at == whole.n);
 }
 
-/* The next one from `from` on. The first may stand at the very start, without a line before it. */
+/* The next delimiter from `from` on. The first may be at the very start, without a line break
+ * before it. */
 static bool find_delimiter(struct str whole, struct str line, size_t from, struct delimiter *ret)
 {
     struct str bare = multipart_skip(line, 2); /* without the line break */
@@ -104,7 +105,7 @@ static bool find_delimiter(struct str whole, struct str line, size_t from, struc
 
 /* ---- parts ---- */
 
-/* What cannot stand in a header that we might send on counts as absent. */
+/* A value that may not be used in a header counts as absent. */
 static const char *header_value(struct arena *a, struct str value)
 {
     for (size_t i = 0; i < value.n; i++)
@@ -128,7 +129,7 @@ static void read_header(struct arena *a, struct str line, struct multipart_part 
         part->location = header_value(a, value);
 }
 
-/* A head of lines, an empty line, the body. Without a head it begins with the empty line. */
+/* Header lines, an empty line, the body. Without headers it begins with the empty line. */
 static const struct err *read_part(struct arena *a, struct str text, struct multipart_part *ret)
 {
     struct multipart_part part = {0};
@@ -159,7 +160,7 @@ const struct err *multipart_read(struct arena *a, struct str boundary, struct st
     if (!find_delimiter(whole, line, 0, &before))
         return multipart_malformed("no part begins");
     while (!before.is_last) {
-        /* the line break of the delimiter before may be that of the one behind it, too */
+        /* two adjacent delimiters may share a line break */
         if (!find_delimiter(whole, line, before.to - 2, &after))
             return multipart_malformed("it ends early");
         if (n == max)

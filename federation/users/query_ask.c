@@ -1,4 +1,4 @@
-/* Server-server API, "Querying for information": what we ask. */
+/* Server-server API, "Querying for information": our requests. */
 #include "federation/federation.h"
 #include "federation/peer/answers.h"
 #include "federation/peer/request.h"
@@ -26,8 +26,7 @@ void federation_forget_answers(struct job *job, const char *id)
     answers_forget(job->node->federation->answers, str_dup(job->arena, id_server(str_of(id))));
 }
 
-/* The answer to a question, remembered or asked for. An answer that there is none is remembered
- * too. */
+/* The answer to a query, cached or requested. That there is no answer is cached too. */
 static const struct err *query_ask_ask(struct job *job, const char *server, const char *path,
                                        int64_t keep_ms, const json_t **ret)
 {
@@ -58,7 +57,7 @@ static const struct err *query_ask_ask(struct job *job, const char *server, cons
 
 /* ---- aliases ---- */
 
-/* A server that is not there has no aliases, and clients know only that answer. */
+/* An unreachable server has no such alias: clients only know that answer. */
 static const struct err *not_reached(const char *alias, const struct err *e)
 {
     if (e->code != ERR_CONNECTION_FAILED && e->code != ERR_CONNECTION_TIMEOUT)
@@ -81,7 +80,7 @@ static const struct err *query_ask_read_servers(struct job *job, const json_t *l
             strcmp(name, job->node->config->server_name) != 0)
             servers[n++] = name;
     }
-    if (n == 0) /* the server that knows the alias may well know the room */
+    if (n == 0) /* the alias's server probably knows the room */
         servers[n++] = first;
     *ret = servers;
     *ret_n = n;

@@ -42,7 +42,7 @@ void received_keys_add_device(struct arena *a, struct received_keys *t, const ch
     received_keys_add(a, t, &k);
 }
 
-/* A cross-signing key never has the name of a device: their signatures would be mixed up. */
+/* A cross-signing key must not have the name of a device: their signatures would be mixed up. */
 void received_keys_add_cross_signing(struct arena *a, struct received_keys *t, enum key_kind kind,
                                      const json_t *key)
 {
@@ -162,7 +162,8 @@ bool received_keys_write(struct job *job, struct write *w, const struct received
     return differs;
 }
 
-/* Who asks for the first time has the answer; only later ones are news. */
+/* Not for the first request: its caller gets the list as the answer. Later differences are a
+ * change. */
 const struct err *received_list_write(struct job *job, struct write *w,
                                       const struct received_keys *t,
                                       const struct stored_keys *stored, const struct remote_list *l,

@@ -1,8 +1,8 @@
-/* The keys of other servers' users as their servers tell them (server-server-api, "Device
- * Management", "End-to-End Encryption"): what is malformed is left out, what is new is stored.
+/* The keys of other servers' users, received from their servers (server-server-api, "Device
+ * Management", "End-to-End Encryption"): malformed keys are skipped, new ones are stored.
  *
- * Whether a signature is worth anything the clients judge, who trust no server; here it only must
- * be a signature. */
+ * Clients verify the signatures, since they trust no server; here a signature only must be
+ * well-formed. */
 #ifndef FEDERATION_USERS_RECEIVED_KEYS_H
 #define FEDERATION_USERS_RECEIVED_KEYS_H
 
@@ -15,9 +15,9 @@ enum { RECEIVED_DEVICES_MAX = 500, RECEIVED_NAME_MAX = 255 };
 struct received_key {
     enum key_kind kind;
     const char *name;         /* device id, or public key */
-    const char *display_name; /* devices; NULL: not told */
+    const char *display_name; /* of a device; NULL: none */
     struct str form;          /* canonical, without signatures */
-    const json_t *signatures; /* by the owner: names of keys -> signatures; NULL: none */
+    const json_t *signatures; /* by the owner: key ids -> signatures; NULL: none */
 };
 struct received_keys {
     const char *user_id;
@@ -26,14 +26,14 @@ struct received_keys {
     size_t n, cap;
 };
 
-/* Device keys, or a cross-signing key of that kind; NULL, or what is malformed, is left out. What
- * was told must live as long as the list. */
+/* Adds device keys, or a cross-signing key of that kind; NULL and malformed ones are skipped. The
+ * JSON must live as long as the list. */
 void received_keys_add_device(struct arena *a, struct received_keys *t, const char *device_id,
                               const json_t *keys, const char *display_name);
 void received_keys_add_cross_signing(struct arena *a, struct received_keys *t, enum key_kind kind,
                                      const json_t *key);
 
-/* Keys that are stored, of one user or many. */
+/* Stored keys of one user or several. */
 struct stored_keys {
     const struct public_key *keys;
     size_t n;
@@ -41,13 +41,13 @@ struct stored_keys {
 const struct err *stored_keys_read(struct job *job, const char *const *user_ids, size_t n,
                                    struct stored_keys *ret);
 
-/* Adds to the write what differs from what is stored; true when anything does. whole: what was not
- * told is not there any more. */
+/* Adds what differs from the stored keys to the write; true if anything does. whole: stored keys
+ * that were not received are removed. */
 bool received_keys_write(struct job *job, struct write *w, const struct received_keys *t,
                          const struct stored_keys *stored, bool whole);
 
-/* The same of a whole list, which their server told when it was as in l and our log stood at
- * `position`. stream_id -1: it did not say. */
+/* The same for a whole list, requested when the stored list was l and our log at `position`.
+ * stream_id -1: not given. */
 const struct err *received_list_write(struct job *job, struct write *w,
                                       const struct received_keys *t,
                                       const struct stored_keys *stored, const struct remote_list *l,

@@ -15,14 +15,14 @@
 enum {
     USERS_AT_ONCE = 250,
     HELPERS_MAX = 16,
-    KEYS_A_WRITE = 200 /* statements of one write hold up all others */
+    KEYS_A_WRITE = 200 /* a large write delays all others */
 };
 
-/* What one server is asked for. */
+/* The request to one server. */
 struct part {
     const char *server;
-    const char **user_ids;         /* queries: of these users */
-    const struct key_claim *first; /* claims: of all claims, those of this server in a row */
+    const char **user_ids;         /* queries: for these users */
+    const struct key_claim *first; /* claims: the first of n for this server */
     size_t n;
     int64_t deadline_mono_ms;
     struct buf answer; /* claims */
@@ -57,7 +57,7 @@ static void remote_keys_read_received(struct arena *a, const json_t *reply, stru
                                     json_at(reply, "self_signing_keys", t->user_id, NULL));
 }
 
-/* Users that were never heard of before get a name here only when there is something to keep. */
+/* Adds users to the database only if there is something to store for them. */
 static const struct err *name_new_users(struct job *job, struct remote_list *lists,
                                         struct received_keys *received, size_t n)
 {
@@ -154,7 +154,7 @@ static json_t *claims_json(struct arena *a, const struct part *p)
     return users;
 }
 
-/* The key that the server gave out for a claim, NULL if it gave none that is one. */
+/* The key that the server returned for a claim; NULL if there is no valid one. */
 static const json_t *find_claimed(struct arena *a, const json_t *reply, const struct key_claim *c,
                                   const char **ret_name)
 {

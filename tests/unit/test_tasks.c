@@ -170,7 +170,7 @@ static void test_sources_alternate(void **state)
         keyed_lock_take(locks, "another", "x", 0)); /* locks of different names are independent */
     for (size_t i = 0; i < N; i++) {
         pthread_create(&threads[i], NULL, note_turn, (void *)came[i]);
-        while (turns_waiting(locks, "large") < i + 1)
+        while (keyed_lock_waiting(locks, "large") < i + 1)
             usleep(1000);
     }
     assert_false(keyed_lock_take(locks, "large", "a", 0)); /* giving up leaves no place behind */
