@@ -61,7 +61,7 @@ static void print_row(const struct destination_row *d, int64_t behind)
         span(last, now - d->last_success_ts);
     snprintf(events, sizeof events, "%lld%s", (long long)behind, behind == BEHIND_MAX ? "+" : "");
     printf("%-*s %-12s %-8s %-10lld %-14s %-14s %-14s %s\n", SERVER_WIDTH, d->server,
-           state_of(d, behind), events, (long long)d->off_timeline_n, last, failing, next,
+           state_of(d, behind), events, (long long)d->refused_n, last, failing, next,
            d->last_error ? d->last_error : "");
 }
 
@@ -72,7 +72,7 @@ static const struct err *print_refused_items(struct job *job, const char *server
     char since[TIME_MAX];
     TRY(refused_items_list(job_tx(job), server, REFUSED_ITEMS_MAX, &list, &n));
     if (n)
-        printf("\n%-14s %-30s %-48s %s\n", "SET ASIDE FOR", "TYPE", "EVENT", "ANSWER");
+        printf("\n%-14s %-30s %-48s %s\n", "REFUSED AGO", "TYPE", "EVENT", "ANSWER");
     for (size_t i = 0; i < n; i++)
         printf("%-14s %-30s %-48s %s\n", span(since, now_ms() - list[i].since_ts), list[i].type,
                *list[i].event_id ? list[i].event_id : "-", list[i].answer);
@@ -90,7 +90,7 @@ static const struct err *status(struct cli *cli, struct job *job)
     if (server && !n)
         return err(ERR_NOT_FOUND, "Nothing was ever sent to %s", server);
     printf("%-*s %-12s %-8s %-10s %-14s %-14s %-14s %s\n", SERVER_WIDTH, "SERVER", "STATE",
-           "EVENTS", "SET ASIDE", "LAST SENT", "FAILING FOR", "NEXT TRY IN", "LAST ERROR");
+           "EVENTS", "REFUSED", "LAST SENT", "FAILING FOR", "NEXT TRY IN", "LAST ERROR");
     for (size_t i = 0; i < n; i++) {
         int64_t behind;
         TRY(count_behind(job, &list[i], head, &behind));
@@ -131,14 +131,14 @@ static const struct err *reset(struct cli *cli, struct job *job)
     return federation_commands_ask(cli, job, ASKED_RESET);
 }
 
-/* ---- what was set aside ---- */
+/* ---- what was refused ---- */
 
 static const struct err *federation_commands_resend(struct cli *cli, struct job *job)
 {
     int64_t n;
     TRY(check_known(job, cli->words[2]));
     TRY(refused_items_ask(job_tx(job), cli->words[2], 0, &n));
-    printf("%lld set aside\n", (long long)n);
+    printf("%lld refused\n", (long long)n);
     return n ? federation_commands_ask(cli, job, ASKED_RESEND) : NULL;
 }
 

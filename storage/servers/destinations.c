@@ -72,7 +72,7 @@ static const struct err *destinations_read_rows(struct rows *rows,
                                       .last_success_ts = row_int(rows, 5),
                                       .last_error = row_text(rows, 6),
                                       .refusals = (int)row_int(rows, 7),
-                                      .off_timeline_n = row_int(rows, 8),
+                                      .refused_n = row_int(rows, 8),
                                       .must_resend = row_bool(rows, 9),
                                       .has_pending = row_bool(rows, 10)};
     *ret = list;

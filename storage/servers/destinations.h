@@ -20,9 +20,9 @@ struct destination_row {
     int64_t last_success_ts;                                  /* 0: never */
     const char *last_error;                                   /* NULL: none */
     int refusals;                                             /* of the same transaction in a row */
-    int64_t off_timeline_n; /* its refused items (storage/servers/refused_items.h) */
-    bool must_resend;       /* some of that is to be sent again */
-    bool has_pending;       /* there may be changes after the cursor to be sent */
+    int64_t refused_n; /* its refused items (storage/servers/refused_items.h) */
+    bool must_resend;  /* some of that is to be sent again */
+    bool has_pending;  /* there may be changes after the cursor to be sent */
 };
 
 /* Stores the row; the cursor never goes back. */

@@ -75,7 +75,7 @@ def test_an_event_that_is_refused_stops_no_other(a, remotes):
         listed = eventually(lambda: refused_items(a, remote))
         assert len(listed) == 1 and sent[7] in listed[0] and f"answered {code}" in listed[0]
         eventually(lambda: "up to date" in status(a, remote))
-    assert "concorde_federation_set_aside_total 6" in alice.request("GET", "/metrics").text
+    assert "concorde_federation_refused_items_total 6" in alice.request("GET", "/metrics").text
 
 
 def test_refused_items_are_resent_when_the_operator_asks(a, remote):
@@ -94,7 +94,7 @@ def test_refused_items_are_resent_when_the_operator_asks(a, remote):
     wait_for_event(remote, alice.send(room, "still good"))
     assert len(refused_items(a, remote)) == 2
     picky.is_open = True
-    assert "2 set aside" in a.cli("federation", "resend", remote.name).stdout
+    assert "2 refused" in a.cli("federation", "resend", remote.name).stdout
     wait_for_event(remote, bad)
     eventually(lambda: whispers(remote) == [0, 2, 1])
     eventually(lambda: not refused_items(a, remote))
