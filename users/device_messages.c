@@ -22,7 +22,7 @@ struct reading {
 
 static const struct err *device_messages_too_many(void)
 {
-    return err(ERR_INVALID_PARAM, "Send to %d devices at most at once", DEVICE_MESSAGES_MAX);
+    return err(ERR_INVALID_PARAM, "At most %d devices can be named at once", DEVICE_MESSAGES_MAX);
 }
 
 static const struct err *device_messages_read_members(struct arena *a, struct str object,
@@ -204,8 +204,7 @@ static const struct err *find_targets(struct job *job, const struct device_conte
     TRY(to_device_targets(job_tx(job), user_ids, device_ids, ours->n, DEVICE_TARGETS_MAX + 1,
                           &d->targets, &d->n));
     if (d->n > DEVICE_TARGETS_MAX)
-        return err(ERR_TOO_LARGE, "That is for more than %d devices: send it to fewer at once",
-                   DEVICE_TARGETS_MAX);
+        return err(ERR_TOO_LARGE, "The messages are for more than %d devices", DEVICE_TARGETS_MAX);
     d->contents = contents;
     return NULL;
 }

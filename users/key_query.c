@@ -135,7 +135,7 @@ const struct err *key_query_add(struct job *job, const struct key_wanted *wanted
 
 static const struct err *too_many_claims(void)
 {
-    return err(ERR_INVALID_PARAM, "Claim %d keys at most", KEY_CLAIMS_MAX);
+    return err(ERR_INVALID_PARAM, "At most %d keys can be claimed at once", KEY_CLAIMS_MAX);
 }
 
 /* Appends the claims for one user to the *n claims in the list. */

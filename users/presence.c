@@ -334,7 +334,7 @@ static void flush(struct presence_table *p, struct arena *a)
         job_init(&job, p->node, a);
         const struct err *e = write_pending(&job, list, n);
         if (e) {
-            log_err(LOG_WARN, "presence is not written; it will be tried again", e);
+            log_err(LOG_WARN, "presence could not be written; it will be retried", e);
             mark_dirty(p, list, n);
         }
         job_finish(&job);

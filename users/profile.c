@@ -44,7 +44,7 @@ const struct err *profile_check_key(const char *key)
         return NULL;
     bool well = key[0] >= 'a' && key[0] <= 'z' && strchr(key, '.') && key[n - 1] != '.';
     if (!well || strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789._-") != n)
-        return err(ERR_INVALID_PARAM, "That is not the name of a profile field");
+        return err(ERR_INVALID_PARAM, "This is not a valid name of a profile field");
     return NULL;
 }
 

@@ -16,8 +16,8 @@ const struct err *receipt_set(struct job *job, struct room *room, const struct a
                               enum receipt_type type, const char *thread, const char *event_id);
 
 /* Sets receipts of joined users of other servers, all in one write. Skipped are those behind the
- * stored receipt, those whose event is not in the thread, and those for unknown events. `event` is
- * then 0, else it is filled. */
+ * stored receipt, those whose event is not in the thread, and those for unknown events, whose
+ * `event` stays 0. */
 const struct err *receipts_set_remote(struct job *job, struct room *room, struct receipt *list,
                                       size_t n);
 /* The public receipts that our users set in (since, until]; the newest of each. */

@@ -27,8 +27,8 @@ struct session_room {
 /* The user's session, created if missing; held until the job's arena is reset. */
 const struct err *session_open(struct job *job, int64_t user, const char *user_id,
                                struct session **ret);
-/* The same, but NULL when there is none: what has a session is told of every event in its rooms, so
- * only what the user waits for or reads should make one. */
+/* The same, but NULL if there is none. A session is notified of every event in its rooms, so only
+ * requests that wait or read should create one. */
 const struct err *session_find(struct job *job, int64_t user, struct session **ret);
 
 int64_t session_user(const struct session *s);

@@ -1,7 +1,7 @@
 /* Unread counts: notifications and highlights of a user in a room.
  *
  * A user's unread count is the room's counter now (rooms/write/unread_evaluate.h), minus the
- * counter where their read receipt (or own last message) stands, plus the push_actions rows in
+ * counter at their read receipt (or own last message), plus the push_actions rows in
  * between. */
 #ifndef USERS_UNREAD_H
 #define USERS_UNREAD_H

@@ -71,10 +71,10 @@ const struct err *edu_in_device_list_update(struct job *job, const char *origin,
 {
     struct device_list_update u = {0};
     struct remote_list l;
-    bool heed;
+    bool relevant;
     TRY(edu_read_device_list_update(content, &u));
-    TRY(remote_user_heed(job, origin, u.user_id, &l, &heed));
-    if (!heed)
+    TRY(remote_user_check(job, origin, u.user_id, &l, &relevant));
+    if (!relevant)
         return NULL;
     if (l.state == REMOTE_LIST_FRESH && l.stream_id == u.stream_id)
         return NULL; /* clients were notified already */

@@ -11,10 +11,10 @@ const struct err *edu_in_signing_key_update(struct job *job, const char *origin,
 {
     struct signing_key_update u;
     struct remote_list l;
-    bool heed, differs = true;
+    bool relevant, differs = true;
     TRY(edu_read_signing_key_update(content, &u));
-    TRY(remote_user_heed(job, origin, u.user_id, &l, &heed));
-    if (!heed)
+    TRY(remote_user_check(job, origin, u.user_id, &l, &relevant));
+    if (!relevant)
         return NULL;
     struct write *w = write_begin(job);
     if (l.exists) {

@@ -69,7 +69,7 @@ static const struct err *need_signer(struct arena *a, struct task *t, const char
 {
     struct str server = id_server(str_of(id));
     if (!server.n)
-        return err(ERR_BAD_JSON, "The event names a user who has no server");
+        return err(ERR_BAD_JSON, "The event names a user without a server");
     for (size_t i = 0; i < t->n; i++)
         if (str_is(server, t->signers[i].server))
             return NULL;
@@ -129,7 +129,7 @@ static const struct err *pdu_check_allowed(const struct config *c, const struct 
 static const struct err *check_room(const char *room_id, const struct event *e)
 {
     if (room_id && strcmp(e->room_id, room_id) != 0)
-        return err(ERR_BAD_JSON, "The event is of another room");
+        return err(ERR_BAD_JSON, "The event is in another room");
     return NULL;
 }
 
@@ -211,8 +211,7 @@ static const struct err *find_keys(struct job *job, struct task *tasks, size_t n
 static const struct err *check_signer(const struct signer *s, struct str signed_bytes)
 {
     if (!pdu_has_key(s))
-        return err(ERR_INVALID_SIGNATURE, "No valid key of %.200s is known that has signed it",
-                   s->server);
+        return err(ERR_INVALID_SIGNATURE, "No known valid key of %.200s has signed it", s->server);
     for (size_t i = 0; i < s->n; i++)
         if (s->signatures[i].key &&
             !sign_check(str_of(s->signatures[i].key), signed_bytes, s->signatures[i].base64))

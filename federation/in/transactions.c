@@ -264,7 +264,7 @@ static void run_rest(struct job *job, void *part)
         p->failure = *e;
 }
 
-/* Skips create events that define their own room id: no room is found by those alone. */
+/* Skips create events without a room_id (from version 12): no room is found by those alone. */
 static struct part *group_by_room(struct arena *a, const struct incoming_transaction *t,
                                   const char *origin, size_t *ret_n)
 {
@@ -385,8 +385,8 @@ static const struct err *take_early_part(struct job *job, struct part *p)
     const struct err *e = take_pdus(job, p, 1);
     if (!e || !p->room || !p->events_n)
         return e;
-    if (log_limited("processing events that came during a join", LOG_FEW))
-        log_err(LOG_WARN, "processing events that came during a join", e);
+    if (log_limited("processing events that arrived during a join", LOG_FEW))
+        log_err(LOG_WARN, "processing events that arrived during a join", e);
     for (size_t i = 0; i < p->events_n; i++) /* accepted ones will be known */
         left[n++] = p->events[i].event;
     return inbound_keep(job, p->room, p->origin, left, n, &kept);
@@ -414,8 +414,8 @@ void inbound_take_early(struct job *job, const char *room_id)
     size_t n;
     const struct early_pdu *pdus = early_pdus_take(f->early_pdus, job->arena, room_id, &n);
     if (take_early(job, room_id, pdus, n))
-        tasks_add(f->tasks, inbound_take_early_again, "processing events that came during a join",
-                  0, 0);
+        tasks_add(f->tasks, inbound_take_early_again,
+                  "processing events that arrived during a join", 0, 0);
 }
 
 const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, int64_t unused_b,

@@ -15,7 +15,7 @@ bool key_is_wellformed(const char *public_key)
 
 static const struct err *wrong(const char *what)
 {
-    return err(ERR_BAD_STATUS, "The server's answer about its keys is not acceptable: %s", what);
+    return err(ERR_BAD_STATUS, "The server's answer about its keys is invalid: %s", what);
 }
 
 static bool is_our_algorithm(const char *key_id)

@@ -3,7 +3,7 @@
 #include "base/mem.h"
 
 enum {
-    AGAIN_MS = 30 * 1000,       /* after an answer: delays how soon a new key is found */
+    AGAIN_MS = 30 * 1000,       /* after an answer: how soon a new key is found */
     RETRY_FIRST_MS = 10 * 1000, /* after a failure; doubled each time */
     DOUBLINGS_MAX = 6,
     RETRY_URGENT_MS = 5 * 1000,

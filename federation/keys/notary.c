@@ -191,7 +191,7 @@ static const struct err *notary_post_query(struct request *rq, struct reply *rp)
     struct queries q = {.of = arena_alloc_array(rq->arena, n, sizeof *q.of)};
     json_object_foreach ((json_t *)servers, server, keys) {
         if (!json_is_object(keys))
-            return err(ERR_BAD_JSON, "What is wanted of each server must be an object");
+            return err(ERR_BAD_JSON, "The wanted keys of each server must be an object");
         TRY(notary_read_criteria(keys, now, &min));
         add_query(rq->job, &q, server, min, json_object_size(keys) ? keys : NULL);
     }

@@ -1,5 +1,4 @@
-/* What a destination was not sent: it, or this server, was away for longer than the queue
- * reaches. */
+/* Catches up after a destination, or this server, was away for longer than the queue reaches. */
 #include "federation/out/sender_internal.h"
 
 #include "base/log.h"
@@ -52,7 +51,8 @@ static const struct err *sender_catch_up_find(struct job *job, const struct outb
     if (!may_skip || *ret_n <= BACKLOG_MAX)
         return NULL;
     if (log_limited("a server was away for long", LOG_FEW))
-        log_info("%s was away for long: it is sent the newest event of each room", r->server);
+        log_info("%s was unreachable for long: it is sent the newest event of each room",
+                 r->server);
     return outbound_newest(job_tx(job), r, ret, ret_n);
 }
 

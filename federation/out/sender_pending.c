@@ -143,7 +143,7 @@ static bool has_membership(const struct event *e, const char *wanted)
 }
 
 /* A server that joins a room is sent the presence of our users there. */
-static void greet(struct sender *s, const struct change *c, const char *server)
+static void mark_presence_of_room(struct sender *s, const struct change *c, const char *server)
 {
     if (!s->node->presence || !has_membership(c->event, "join") ||
         room_server_joined(s->node, c->room, server) != 1)
@@ -192,7 +192,7 @@ static void hear_event(struct sender *s, const struct published *p, const struct
     char target[ID_LENGTH_MAX + 1];
     bool has_target = target_of(s, e, target);
     if (has_target)
-        greet(s, c, target);
+        mark_presence_of_room(s, c, target);
     if (has_target && has_membership(e, "join") && s->node->federation)
         answers_forget(s->node->federation->answers, target); /* it may know the room now */
     if (is_own_join(s, e))

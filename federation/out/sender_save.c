@@ -157,7 +157,7 @@ static void find_unstored_locked(struct sender *s)
     }
 }
 
-static void obey_locked(struct sender *s, const struct destination_wish *w)
+static void apply_wish_locked(struct sender *s, const struct destination_wish *w)
 {
     struct destination *d = sender_destination_locked(s, w->server);
     if (!d)
@@ -197,6 +197,6 @@ const struct err *sender_scan(struct sender *s, struct job *job)
         find_busy_locked(s, &rows[i]);
     find_unstored_locked(s);
     for (size_t i = 0; i < wishes_n; i++)
-        obey_locked(s, &wishes[i]);
+        apply_wish_locked(s, &wishes[i]);
     return NULL;
 }

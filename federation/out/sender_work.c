@@ -161,8 +161,8 @@ enum { DATABASE_PAUSE_MS = 1000 };
 /* The failure is our own: the other server is not backed off. */
 static void pause_after(struct sender *s, struct destination *d, const struct err *e)
 {
-    if (log_limited("a transaction cannot be built", LOG_FEW))
-        log_err(LOG_WARN, "a transaction cannot be built; it will be tried again", e);
+    if (log_limited("a transaction could not be built", LOG_FEW))
+        log_err(LOG_WARN, "a transaction could not be built; it will be retried", e);
     LOCKED(&s->lock);
     d->retry_at = now_ms() + DATABASE_PAUSE_MS;
 }

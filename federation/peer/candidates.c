@@ -143,5 +143,5 @@ const struct err *candidates_ask(const struct candidates *c, int64_t time_ms, ca
     if (any)
         return err_copy(&best);
     return c->left_out ? err(ERR_FORBIDDEN, "This server may not contact any server of that room")
-                       : err(ERR_NOT_FOUND, "No server is known that is in that room");
+                       : err(ERR_NOT_FOUND, "No server in that room is known");
 }

@@ -211,8 +211,8 @@ static const struct err *discovery_copy_known_locked(struct arena *a, const stru
     struct host_name h;
     const char *name = arena_strdup(a, k->delegated ? k->delegated : k->name);
     if (!host_name_read(a, name, &h))
-        return err(ERR_CONNECTION_FAILED, "%.150s says that it is at %.100s, which cannot be",
-                   k->name, name);
+        return err(ERR_CONNECTION_FAILED,
+                   "%.150s is delegated to %.100s, which is not a server name", k->name, name);
     if (discovery_is_direct(a, name, &h, ret))
         return NULL;
     if (!k->services.n) {

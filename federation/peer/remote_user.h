@@ -9,8 +9,8 @@
 bool is_user_of(const char *server, const char *user_id);
 
 /* The stored device list of the user, for an EDU of that server about them. M_FORBIDDEN if they are
- * not its user; *ret_heed is false if no room is shared, so that no client needs to know. */
-const struct err *remote_user_heed(struct job *job, const char *origin, const char *user_id,
-                                   struct remote_list *ret, bool *ret_heed);
+ * not its user; *ret_relevant is false if no room is shared: then the EDU is ignored. */
+const struct err *remote_user_check(struct job *job, const char *origin, const char *user_id,
+                                    struct remote_list *ret, bool *ret_relevant);
 
 #endif

@@ -44,7 +44,7 @@ static const struct err *request_body_of(struct arena *a, const struct fed_reque
                                           : NULL;
     if (e) {
         buf_finish(&b);
-        return err_internal("the body for %s is no JSON: %s", r->path, e->text);
+        return err_internal("the body for %s is not JSON: %s", r->path, e->text);
     }
     ret->p = buf_steal(&b, &ret->n);
     arena_defer(a, free_bytes, (char *)ret->p);

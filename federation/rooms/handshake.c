@@ -19,7 +19,7 @@ static const struct err *read_reference(const struct room_version *v, const json
     const char *text = json_string_text(id);
     const char *hash = with_hash ? json_text(json_array_get(entry, 1), "sha256") : NULL;
     if (!text || !id_is_event(str_of(text)))
-        return err(ERR_BAD_JSON, "The event's template refers to what is no event");
+        return err(ERR_BAD_JSON, "The event's template refers to invalid event ids");
     *ret_id = text;
     *ret_hash = hash ? hash : "";
     return NULL;
@@ -54,7 +54,7 @@ const struct err *handshake_read_place(struct arena *a, const struct room_versio
                                   &t->prev_hashes, &t->prev_n));
     TRY(handshake_read_references(a, v, event, "auth_events", EVENT_AUTH_MAX, &t->auth_events,
                                   &t->auth_hashes, &t->auth_n));
-    return t->prev_n ? NULL : err(ERR_BAD_JSON, "The event's template follows no other event");
+    return t->prev_n ? NULL : err(ERR_BAD_JSON, "The event's template has no prev_events");
 }
 
 /* ---- checking the template ---- */
@@ -64,7 +64,7 @@ static const struct err *handshake_need(const json_t *event, const char *key, co
     const char *got = json_text(event, key);
     return got && strcmp(got, wanted) == 0
                ? NULL
-               : err(ERR_BAD_JSON, "The event's template has another %s than was asked for", key);
+               : err(ERR_BAD_JSON, "The event's template has the wrong %s", key);
 }
 
 static const struct err *check_identity(const struct handshake *h, const json_t *event)

@@ -175,7 +175,8 @@ const struct err *federation_invite(struct job *job, struct room *room, const st
     const struct event *signed_;
     i.server = str_dup(job->arena, id_server(str_of(target)));
     if (!federation_may_contact(job->node->config, i.server))
-        return err(ERR_FORBIDDEN, "Users of %s cannot be invited: this server does not talk to it",
+        return err(ERR_FORBIDDEN,
+                   "Users of %s cannot be invited: this server does not federate with it",
                    i.server);
     TRY(invite_make_event(&i, content));
     TRY(invite_state_write(job, room, author->user_id, &i.state));

@@ -118,8 +118,8 @@ static const struct err *check_all(const struct reading *r)
     for (size_t i = 0; i < r->n; i++)
         if (!r->pdus[i].event || !r->pdus[i].event->state_key)
             return err(ERR_INVALID_PARAM,
-                       "Entry %zu of invite_room_state is no valid state event of the room: %s", i,
-                       r->pdus[i].raw.p ? r->pdus[i].refused.text : "it is no PDU");
+                       "Entry %zu of invite_room_state is not a valid state event of the room: %s",
+                       i, r->pdus[i].raw.p ? r->pdus[i].refused.text : "it is not a PDU");
     return r->has_create ? NULL
                          : err(ERR_INVALID_PARAM, "The create event is not in invite_room_state");
 }

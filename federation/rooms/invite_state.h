@@ -15,7 +15,7 @@ const struct err *invite_state_write(struct job *job, struct room *room, const c
  * other server sent (NULL: nothing), hostile.
  * is_strict: M_MISSING_PARAM, M_INVALID_PARAM unless every entry is a PDU of the room with valid
  * signatures and the create event is among them. Otherwise invalid entries are skipped; stripped
- * entries, as sent before v1.16, are accepted unchecked.
+ * entries, as sent before v1.16, are accepted as they are.
  * *ret_proves_version: the create event is included, has this room version, and is signed by the
  * server that may have created the room. */
 const struct err *invite_state_read(struct job *job, const struct event *member, const json_t *list,

@@ -71,7 +71,7 @@ static const struct err *send_join(const struct join *j, struct state_reply *ret
     if (reply.n && reply.p[0] == '[')
         reply = second_of(reply);
     if (!reply.n || reply.p[0] != '{')
-        return err(ERR_BAD_JSON, "The reply to send_join is no object");
+        return err(ERR_BAD_JSON, "The reply to send_join is not an object");
     return state_reply_read(j->job, reply, "state", ret);
 }
 
@@ -85,7 +85,7 @@ static const struct err *read_join_event(const struct join *j, const struct stat
                                                                     : pdu_bytes(h->event)};
     TRY(pdu_read(j->job, h->version, h->room_id, &pdu, 1));
     if (!pdu.event)
-        return err(ERR_BAD_STATUS, "The join was not signed as it must be: %s", pdu.refused.text);
+        return err(ERR_BAD_STATUS, "The join is not signed correctly: %s", pdu.refused.text);
     if (strcmp(pdu.event->event_id, h->event->event_id) != 0 ||
         !str_eq(pdu.event->content, h->event->content))
         return err(ERR_BAD_STATUS, "The server changed the join event");
@@ -158,7 +158,7 @@ static const struct err *accept(const struct join *j, const struct received_stat
     in.state_n = state->state_n;
     TRY(join_accept_one(j, &in, &outcome));
     return outcome.verdict == VERDICT_MISSING
-               ? err(ERR_BAD_STATUS, "%s did not tell the whole state of the room", j->hand.server)
+               ? err(ERR_BAD_STATUS, "%s did not send the whole state of the room", j->hand.server)
                : NULL;
 }
 

@@ -110,8 +110,8 @@ static json_t *content_of(struct job *job, const json_t *given)
     return content;
 }
 
-static const struct err *rooms_leave_leave(struct job *job, struct room *room,
-                                           const struct author *author, const json_t *content)
+static const struct err *leave_through_servers(struct job *job, struct room *room,
+                                               const struct author *author, const json_t *content)
 {
     struct candidates c;
     struct handshake h = {.job = job,
@@ -138,7 +138,7 @@ const struct err *federation_leave(struct job *job, const char *room_id,
     switch (room_membership(room, author->user)) {
     case MEMBERSHIP_INVITE:
     case MEMBERSHIP_KNOCK:
-        return rooms_leave_leave(job, room, author, content_of(job, content));
+        return leave_through_servers(job, room, author, content_of(job, content));
     case MEMBERSHIP_LEAVE:
         return NULL;
     default:

@@ -71,7 +71,7 @@ static const struct err *state_reply_check_create(const struct event *create,
                    refused);
     const char *version = json_text(event_content(create), "room_version");
     if (strcmp(version ? version : "1", v->id) != 0)
-        return err(ERR_BAD_JSON, "The room is of another version than the server said");
+        return err(ERR_BAD_JSON, "The room has another version than the server said");
     return NULL;
 }
 

@@ -40,7 +40,8 @@ const struct err *third_party_exchange(struct job *job, const char *room_id, con
     const char *name = str_dup(job->arena, server);
     struct candidates c = {.servers = {name}, .n = 1};
     if (!id_is_user(str_of(sender)) || !federation_may_contact(job->node->config, name))
-        return err(ERR_FORBIDDEN, "The invite is of a server that this one does not talk to");
+        return err(ERR_FORBIDDEN,
+                   "The invite is from a server with which this one does not federate");
     json_t *body = json_keep(
         job->arena,
         json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:{s:s, s:O}}}", "type", "m.room.member", "room_id",
@@ -155,7 +156,7 @@ static const struct err *put_onbind(struct request *rq, struct reply *rp)
     if (!found || account.deactivated)
         return err(ERR_NOT_FOUND, "There is no user %s", user_id);
     if (json_array_size(invites) > BOUND_INVITES_MAX)
-        return err(ERR_TOO_LARGE, "At most %d invites are taken at once", BOUND_INVITES_MAX);
+        return err(ERR_TOO_LARGE, "At most %d invites are accepted at once", BOUND_INVITES_MAX);
     struct err last;
     bool failed = false;
     for (size_t i = 0; i < json_array_size(invites); i++) {

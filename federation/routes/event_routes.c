@@ -53,7 +53,7 @@ static const struct err *need_access(struct request *rq, struct room *room,
 
 static const struct err *no_such_event(void)
 {
-    return err(ERR_NOT_FOUND, "There is no such event here");
+    return err(ERR_NOT_FOUND, "There is no such event on this server");
 }
 
 /* The event of the room that the request names. */

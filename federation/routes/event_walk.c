@@ -101,8 +101,7 @@ static const struct err *event_walk_start(struct state *s)
     return NULL;
 }
 
-static const struct err *event_walk_walk(struct state *s, const struct stored_event **ret,
-                                         size_t *ret_n)
+static const struct err *walk_back(struct state *s, const struct stored_event **ret, size_t *ret_n)
 {
     size_t n = 0;
     TRY(event_walk_start(s));
@@ -126,7 +125,7 @@ const struct err *event_walk_back(struct job *job, struct room *room, const stru
                       .pages = PAGES};
     s.frontier = arena_alloc_array(job->arena, s.visits + 1, sizeof *s.frontier);
     *ret = arena_alloc_array(job->arena, w->limit + 1, sizeof(struct stored_event *));
-    const struct err *e = event_walk_walk(&s, *ret, ret_n);
+    const struct err *e = walk_back(&s, *ret, ret_n);
     map_finish(&s.ahead);
     map_finish(&s.seen);
     return e;

@@ -100,7 +100,7 @@ static const struct err *hierarchy_get_hierarchy(struct request *rq, struct repl
     if (room)
         TRY(hierarchy_look_at(&d, room, &summary, &visible));
     if (!visible)
-        return err(ERR_NOT_FOUND, "There is no such room that your server may know of");
+        return err(ERR_NOT_FOUND, "The room does not exist, or your server may not see it");
     d.inaccessible = json_keep(rq->arena, json_array());
     TRY(hierarchy_describe(&d, room, &summary));
     return reply_body(rp, 200);

@@ -29,13 +29,13 @@ static const struct err *invite_receive_check_form(const struct invitation *i)
     if (strcmp(e->type, "m.room.member") != 0 || !membership || strcmp(membership, "invite") != 0)
         return err(ERR_INVALID_PARAM, "Not an invite event");
     if (!str_is(id_server(str_of(e->sender)), remote_of(i->rq)->name))
-        return err(ERR_FORBIDDEN, "The sender is no user of your server");
+        return err(ERR_FORBIDDEN, "The sender is not a user of your server");
     if (strcmp(e->room_id, request_param(i->rq, "room")) != 0)
-        return err(ERR_INVALID_PARAM, "The event is of another room");
+        return err(ERR_INVALID_PARAM, "The event is in another room");
     if (strcmp(e->event_id, request_param(i->rq, "event")) != 0)
-        return err(ERR_INVALID_PARAM, "The event is another one than the path says");
+        return err(ERR_INVALID_PARAM, "The event is not the one in the path");
     return event_content_hash_ok(e) ? NULL
-                                    : err(ERR_INVALID_PARAM, "The event's hash is not right");
+                                    : err(ERR_INVALID_PARAM, "The event's content hash is wrong");
 }
 
 /* Checked before the signatures, so that no server makes us fetch keys for what is not an
@@ -61,7 +61,7 @@ static const struct err *check_invitee(const struct invitation *i)
     struct account account;
     bool found;
     if (!user_id || !str_is(id_server(str_of(user_id)), job->node->config->server_name))
-        return err(ERR_INVALID_PARAM, "The state_key is no user of this server");
+        return err(ERR_INVALID_PARAM, "The state_key is not a user of this server");
     TRY(users_find(job_tx(job), user_id, &found, &account));
     if (!found || account.deactivated)
         return err(ERR_NOT_FOUND, "There is no user %s", user_id);

@@ -73,7 +73,8 @@ static const struct err *public_rooms_answer(struct request *rq, struct reply *r
 {
     struct job *job = rq->job;
     if (!job->node->config->allow_public_rooms_over_federation)
-        return err(ERR_FORBIDDEN, "This server does not show its room directory to others");
+        return err(ERR_FORBIDDEN,
+                   "This server does not share its room directory with other servers");
     return public_rooms_list(job, q, rp);
 }
 

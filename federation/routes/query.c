@@ -38,7 +38,8 @@ static const struct err *query_get_profile(struct request *rq, struct reply *rp)
     const json_t *profile;
     TRY(need_query(rq, "user_id", &user_id));
     if (!job->node->config->allow_profile_lookup_over_federation)
-        return err(ERR_FORBIDDEN, "This server does not tell others the profiles of its users");
+        return err(ERR_FORBIDDEN,
+                   "This server does not share its users' profiles with other servers");
     if (!id_is_user(str_of(user_id)) || federation_is_remote_id(job, user_id))
         return err(ERR_INVALID_PARAM, "\"%s\" is not a user of this server", user_id);
     TRY(profile_read(job, user_id, &profile));
@@ -54,7 +55,7 @@ static const struct err *query_get_profile(struct request *rq, struct reply *rp)
 
 static const struct err *get_unknown(struct request *rq, struct reply *rp)
 {
-    return err(ERR_UNRECOGNIZED, "There is no query of this type");
+    return err(ERR_UNRECOGNIZED, "Unknown type of query");
 }
 
 #define ROW(path_, handler_)                                                                       \

@@ -28,7 +28,7 @@ const struct err *resident_need_own_user(struct request *rq, const char *user_id
 {
     if (id_is_user(str_of(user_id)) && str_is(id_server(str_of(user_id)), remote_of(rq)->name))
         return NULL;
-    return err(ERR_FORBIDDEN, "%s is no user of %s", user_id, remote_of(rq)->name);
+    return err(ERR_FORBIDDEN, "%s is not a user of %s", user_id, remote_of(rq)->name);
 }
 
 const struct err *resident_refuse_version(const char *version)
@@ -53,13 +53,13 @@ static const struct err *resident_check_form(struct request *rq, const struct ev
     if (!e->state_key || strcmp(e->state_key, e->sender) != 0)
         return err(ERR_INVALID_PARAM, "The sender and the state_key must be the same user");
     if (!str_is(id_server(str_of(e->sender)), remote_of(rq)->name))
-        return err(ERR_FORBIDDEN, "The sender is no user of your server");
+        return err(ERR_FORBIDDEN, "The sender is not a user of your server");
     if (strcmp(e->room_id, request_param(rq, "room")) != 0)
-        return err(ERR_INVALID_PARAM, "The event is of another room");
+        return err(ERR_INVALID_PARAM, "The event is in another room");
     if (strcmp(e->event_id, request_param(rq, "event")) != 0)
-        return err(ERR_INVALID_PARAM, "The event is another one than the path says");
+        return err(ERR_INVALID_PARAM, "The event is not the one in the path");
     return event_content_hash_ok(e) ? NULL
-                                    : err(ERR_INVALID_PARAM, "The event's hash is not right");
+                                    : err(ERR_INVALID_PARAM, "The event's content hash is wrong");
 }
 
 /* Whether one of our users authorises this join of a user without an invite. */
@@ -128,7 +128,7 @@ const struct err *resident_accept(struct request *rq, struct room *room, const s
     case VERDICT_ACCEPTED:
     case VERDICT_KNOWN:
         if (event_is_off_timeline(outcome.position))
-            return err(ERR_FORBIDDEN, "The event is known, and not allowed now");
+            return err(ERR_FORBIDDEN, "The event is known, but not allowed now");
         *ret_position = outcome.position;
         return NULL;
     case VERDICT_MISSING:

@@ -49,7 +49,7 @@ static const struct err *user_keys_get_devices(struct request *rq, struct reply 
     size_t n;
     int64_t user, newest;
     if (!user_keys_is_our_user(job, user_id))
-        return err(ERR_INVALID_PARAM, "That user does not live here");
+        return err(ERR_INVALID_PARAM, "The user is not on this server");
     /* stream_id first: a change between the two reads is then sent again. */
     TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
     TRY(device_changes_newest(job_tx(job), user, &newest));
@@ -90,7 +90,7 @@ static const struct err *user_keys_read_wanted(struct request *rq, struct key_wa
     size_t users_n, n = 0;
     TRY(json_body_object(rq->raw, "device_keys", &device_keys));
     if (!json_named_list(rq->arena, device_keys, QUERY_USERS_MAX, &users, &users_n))
-        return err(ERR_INVALID_PARAM, "Ask for %d users at most", QUERY_USERS_MAX);
+        return err(ERR_INVALID_PARAM, "At most %d users can be queried at once", QUERY_USERS_MAX);
     struct key_wanted *wanted = arena_alloc_array(rq->arena, users_n, sizeof *wanted);
     for (size_t i = 0; i < users_n; i++) {
         if (users[i].value.p[0] != '[')

@@ -191,7 +191,7 @@ static int64_t work_once(struct watcher *me)
     job_init(&job, me->watch->node, a);
     const struct err *e = device_watch_work(&job, me, &next);
     if (e) {
-        log_err(LOG_WARN, "device lists of other servers are not followed; trying again", e);
+        log_err(LOG_WARN, "updating other servers' device lists failed; it will be retried", e);
         next = RETRY_MS;
     }
     job_finish(&job);

@@ -129,8 +129,8 @@ bool federation_space_known(struct job *job, const struct space_question *q,
 }
 
 /* *ret stays NULL if the server knows nothing of the room. */
-static const struct err *hierarchy_ask_ask_one(struct job *job, const struct space_question *q,
-                                               const char *server, const json_t **ret)
+static const struct err *ask_space_server(struct job *job, const struct space_question *q,
+                                          const char *server, const json_t **ret)
 {
     struct fed_request r = {
         .server = server,
@@ -163,7 +163,7 @@ const struct err *federation_ask_space(struct job *job, const struct space_quest
     const json_t *answer = NULL;
     bool were_asked = true;
     for (size_t i = 0; i < n && !answer; i++) {
-        const struct err *e = hierarchy_ask_ask_one(job, q, servers[i], &answer);
+        const struct err *e = ask_space_server(job, q, servers[i], &answer);
         were_asked = were_asked && (!e || e->code != ERR_UNAVAILABLE);
     }
     if (answer || were_asked)

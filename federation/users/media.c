@@ -73,9 +73,9 @@ static const struct err *check_status(const struct fetch *f, const struct fed_re
     if (errcode && strcmp(errcode, "M_NOT_YET_UPLOADED") == 0)
         return err(ERR_NOT_YET_UPLOADED, "The media has not been uploaded to %s yet", f->server);
     if (errcode && strcmp(errcode, "M_TOO_LARGE") == 0)
-        return err(ERR_REMOTE_TOO_LARGE, "The media is too large, says %s", f->server);
+        return err(ERR_REMOTE_TOO_LARGE, "%s says that the media is too large", f->server);
     if (r->status == 404)
-        return err(ERR_NOT_FOUND, "The media was not found by %s", f->server);
+        return err(ERR_NOT_FOUND, "%s did not find the media", f->server);
     return err(ERR_BAD_STATUS, "%s answered with status %d instead of the media", f->server,
                r->status);
 }

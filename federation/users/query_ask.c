@@ -27,8 +27,8 @@ void federation_forget_answers(struct job *job, const char *id)
 }
 
 /* The answer to a query, cached or requested. That there is no answer is cached too. */
-static const struct err *query_ask_ask(struct job *job, const char *server, const char *path,
-                                       int64_t keep_ms, const json_t **ret)
+static const struct err *ask_cached(struct job *job, const char *server, const char *path,
+                                    int64_t keep_ms, const json_t **ret)
 {
     struct answers *answers = job->node->federation->answers;
     const char *key = arena_printf(job->arena, "%s %s", server, path);
@@ -44,7 +44,7 @@ static const struct err *query_ask_ask(struct job *job, const char *server, cons
         if (known.p)
             TRY(json_read(job->arena, known, &o));
         *ret = o;
-        return o ? NULL : err(ERR_NOT_FOUND, "%s knows nothing of it", server);
+        return o ? NULL : err(ERR_NOT_FOUND, "%s does not know it", server);
     }
     const struct err *e = federation_question(job, &r, &reply);
     if (e && e->code == ERR_NOT_FOUND)
@@ -103,7 +103,7 @@ const struct err *federation_resolve_alias(struct job *job, const char *alias,
     const char *server = str_dup(job->arena, id_server(str_of(alias)));
     const char *path =
         federation_path(job->arena, "/_matrix/federation/v1/query/directory?room_alias=%s", alias);
-    const struct err *e = query_ask_ask(job, server, path, ALIAS_KEPT_MS, &answer);
+    const struct err *e = ask_cached(job, server, path, ALIAS_KEPT_MS, &answer);
     if (e)
         return not_reached(alias, e);
     const char *room_id = json_text(answer, "room_id");
@@ -136,7 +136,7 @@ const struct err *federation_get_profile(struct job *job, const char *user_id, c
         field ? federation_path(a, "/_matrix/federation/v1/query/profile?user_id=%s&field=%s",
                                 user_id, field)
               : federation_path(a, "/_matrix/federation/v1/query/profile?user_id=%s", user_id);
-    TRY(query_ask_ask(job, server, path, PROFILE_KEPT_MS, &answer));
+    TRY(ask_cached(job, server, path, PROFILE_KEPT_MS, &answer));
     json_t *profile = json_keep(a, json_object());
     const json_t *value = field ? json_object_get(answer, field) : NULL;
     if (value)
