@@ -94,3 +94,10 @@ void rate_owe(struct rate_table *t, enum route_rate kind, struct str key,
     if (limit->per_second > 0)
         http_rate_take(t, kind, key, limit, n, now_us, true);
 }
+
+void rate_give_back(struct rate_table *t, enum route_rate kind, struct str key,
+                    const struct rate_limit *limit, int n, int64_t now_us)
+{
+    if (limit->per_second > 0)
+        http_rate_take(t, kind, key, limit, -n, now_us, true);
+}

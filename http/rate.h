@@ -23,4 +23,8 @@ int rate_take(struct rate_table *t, enum route_rate kind, struct str key,
 void rate_owe(struct rate_table *t, enum route_rate kind, struct str key,
               const struct rate_limit *limit, int n, int64_t now_us);
 
+/* Puts n tokens back that were taken. */
+void rate_give_back(struct rate_table *t, enum route_rate kind, struct str key,
+                    const struct rate_limit *limit, int n, int64_t now_us);
+
 #endif

@@ -102,6 +102,9 @@ bool route_may_move(const struct route *r, enum route_pool pool);
 struct exchange;      /* private to http/ */
 struct reply_outcome; /* private to http/ */
 
+/* Whose turn is first among those that wait for a pool (http/fair_queue.h). */
+enum queue_order { ORDER_USUAL, ORDER_AHEAD, ORDER_FIRST, ORDER_COUNT };
+
 struct request {
     const struct route *route;
     enum http_method method;
@@ -120,6 +123,7 @@ struct request {
     int64_t started_mono_us;
     int runs;                  /* 1 at the first run, more after waits */
     enum route_pool pool;      /* whose worker runs the handler */
+    enum queue_order order;    /* in which it came there */
     bool timed_out;            /* this run was caused by the deadline of reply_wait */
     struct exchange *exchange; /* private to http/ */
 };
@@ -204,8 +208,7 @@ const struct err *reply_wait(struct reply *rp, int64_t deadline_mono_ms);
  * found out by looking at a request, that it must wait for another server, or computes much. The
  * route's row says so (moves_to). */
 const struct err *reply_elsewhere(struct reply *rp, enum route_pool pool);
-/* The same, and there it goes before what is of a lower order (http/fair_queue.h). */
-enum queue_order { ORDER_USUAL, ORDER_AHEAD, ORDER_FIRST, ORDER_COUNT };
+/* The same, and there it goes before what is of a lower order. */
 const struct err *reply_elsewhere_as(struct reply *rp, enum route_pool pool,
                                      enum queue_order order);
 

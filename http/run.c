@@ -293,6 +293,7 @@ static void move(struct exchange *ex, struct reply *rp)
     struct queue_source *before = ex->source;
     enum route_pool from = ex->rq.pool;
     ex->rq.pool = rp->outcome->pool;
+    ex->rq.order = rp->outcome->order;
     const struct err *e = pool_take_in(ex, source_proven(ex), rp->outcome->order);
     if (e) {
         ex->rq.pool = from;

@@ -51,20 +51,33 @@ static const struct err *attempts_take(const struct config *config, const char *
     return wait_ms ? err_limit_exceeded(wait_ms) : NULL;
 }
 
-static bool is_one_of_few(const char *key)
+static const struct rate_limit few_of_user = {1.0 / ATTEMPTS_RARE_S, ATTEMPTS_RARE};
+static const struct rate_limit few_of_network = {1.0 / ATTEMPTS_FAILED_S, ATTEMPTS_FAILED};
+
+static bool is_one_of_few(const char *key, const struct rate_limit *few, int64_t now_us)
 {
-    static const struct rate_limit few = {1.0 / ATTEMPTS_RARE_S, ATTEMPTS_RARE};
-    return rate_take(attempts, RATE_LOGIN, str_of(key), &few, 1, mono_us()) == 0;
+    return rate_take(attempts, RATE_LOGIN, str_of(key), few, 1, now_us) == 0;
 }
 
-static enum queue_order order_of(struct arena *a, const char *user_id, const char *network,
-                                 bool known)
+static const char *key_of_few(struct arena *a, const char *network)
 {
-    if (known)
-        return ORDER_FIRST;
-    bool of_user = is_one_of_few(arena_printf(a, "few\n%s\n", user_id));
-    bool of_network = is_one_of_few(arena_printf(a, "few\n\n%s", network));
-    return of_user && of_network ? ORDER_AHEAD : ORDER_USUAL;
+    return arena_printf(a, "few\n\n%s", network);
+}
+
+enum queue_order attempts_order(struct arena *a, const char *user_id, const char *network,
+                                int64_t now_us)
+{
+    pthread_once(&attempts_once, make_attempts);
+    bool is_few = is_one_of_few(arena_printf(a, "few\n%s\n", user_id), &few_of_user, now_us) &&
+                  is_one_of_few(key_of_few(a, network), &few_of_network, now_us);
+    return is_few ? ORDER_AHEAD : ORDER_USUAL;
+}
+
+void attempts_give_back(struct arena *a, const char *network, int64_t now_us)
+{
+    pthread_once(&attempts_once, make_attempts);
+    rate_give_back(attempts, RATE_LOGIN, str_of(key_of_few(a, network)), &few_of_network, 1,
+                   now_us);
 }
 
 /* No part of a key holds a newline. */
@@ -88,15 +101,17 @@ const struct err *attempts_count(struct request *rq, const char *user_id, int64_
     if (!known)
         TRY(attempts_take(config, arena_printf(job->arena, "elsewhere\n%s", user_id),
                           ATTEMPTS_ELSEWHERE));
-    *ret_order = order_of(job->arena, user_id, network, known);
+    *ret_order = known ? ORDER_FIRST : attempts_order(job->arena, user_id, network, mono_us());
     return NULL;
 }
 
 const struct err *attempts_note_sign_in(struct request *rq, int64_t user)
 {
     struct job *job = job_of(rq);
-    return known_networks_note(job_tx(job), user, network_of(job->arena, rq->remote_address),
-                               now_ms());
+    const char *network = network_of(job->arena, rq->remote_address);
+    if (rq->order == ORDER_AHEAD)
+        attempts_give_back(job->arena, network, mono_us());
+    return known_networks_note(job_tx(job), user, network, now_ms());
 }
 
 void attempts_log_failure(const struct request *rq, const char *user_id, const char *why)
