@@ -42,9 +42,9 @@ class Carol:
     def __init__(self, remote, name="carol"):
         self.remote, self.user_id = remote, remote.user(name)
         self.stream, self.devices = 1, {}
-        self.tell()
+        self.send_update()
 
-    def tell(self, **more):
+    def send_update(self, **more):
         self.remote.devices[self.user_id] = {
             "stream_id": self.stream, **more,
             "devices": [{"device_id": i, "keys": k} for i, k in self.devices.items()]}
@@ -53,7 +53,7 @@ class Carol:
         """Adds a device, and sends the server an update."""
         before, self.stream = self.stream, self.stream + 1
         self.devices[device] = self.keys(device)
-        self.tell()
+        self.send_update()
         if to:
             self.update(to, device, [before] if prev is None else prev, **more)
 

@@ -198,13 +198,14 @@ class Remote:
         if isinstance(content, str):
             content = {"msgtype": "m.text", "body": content}
         i, event = self.event(room, sender, type, content, state_key, **options)
-        self.tell(room, [event], to)
+        self.deliver(room, [event], to)
         return i
 
     def set_member(self, room, sender, user, membership, to=None, **content):
         return self.send(room, sender, {"membership": membership, **content}, "m.room.member", user, to)
 
-    def tell(self, room, events, to=None):
+    def deliver(self, room, events, to=None):
+        """Sends these events to all (or these) servers of the room."""
         for server in room.servers_in() if to is None else to:
             if server != self.name:
                 self.put_transaction(server, events)

@@ -121,7 +121,7 @@ def test_a_deleted_device_is_gone(met):
     before = carol.stream
     carol.stream += 1
     del carol.devices["ONE"]
-    carol.tell()
+    carol.send_update()
     carol.remote.send_edu(server, "m.device_list_update", {
         "user_id": carol.user_id, "device_id": "ONE", "stream_id": carol.stream,
         "prev_id": [before], "deleted": True})
@@ -259,6 +259,6 @@ def test_more_devices_than_are_taken(two, remote):
     alice, carol = two[0].user("alice"), Carol(remote)
     remote.join(two[0].name, alice.create_room(preset="public_chat"), carol.user_id)
     carol.devices = {f"D{n}": carol.keys(f"D{n}") for n in range(501)}
-    carol.tell()
+    carol.send_update()
     found = devices_of(alice, carol)
     assert len(found) == 500 and found.items() < carol.devices.items()

@@ -45,7 +45,7 @@ def sees(viewer, person):
     return devices_of(viewer, person) == person.devices()
 
 
-def stays(client, room, user):
+def join_count(client, room, user):
     """How often the user has joined the room, as this client's server has it."""
     return sum(e["type"] == "m.room.member" and e["state_key"] == user.user_id
                and e["content"]["membership"] == "join"
@@ -54,7 +54,7 @@ def stays(client, room, user):
 
 def back(client, room, user, times=2):
     """The user's server left and rejoined, and the client's server has both events."""
-    eventually(lambda: stays(client, room, user) >= times
+    eventually(lambda: join_count(client, room, user) >= times
                and membership(client, room, user) == "join", seconds=60)
 
 

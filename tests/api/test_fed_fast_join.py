@@ -92,7 +92,7 @@ def test_concurrent_changes_win(two, remote):
     events = [remote.event(room, busy, "m.room.message", {"msgtype": "m.text", "body": str(n)})[1]
               for n in range(3)]
     events.append(remote.event(room, busy, "m.room.member", {"membership": "leave"}, busy)[1])
-    remote.tell(room, events, to=[a.name])
+    remote.deliver(room, events, to=[a.name])
     last = remote.send(room, carol, "done", to=[a.name])
     eventually(lambda: has_event(alice, room.id, last))
     gate.opened.set()

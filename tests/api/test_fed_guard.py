@@ -72,7 +72,7 @@ def test_a_server_has_no_more_than_its_share_of_the_workers(ministries, remotes)
     for n in range(20):
         user = evil.user(f"evil-{n}")
         made = evil.make(a.name, "join", room, user)
-        made["event"]["content"]["join_authorised_via_users_server"] = silent.user("voucher")
+        made["event"]["content"]["join_authorised_via_users_server"] = silent.user("authoriser")
         i, event = evil.fill_template(made["event"], "11", user)
         pdus.add_signature(event, "11", silent.name, silent.key, silent.key_id)
         requests.append((f"{FED}/v2/send_join/{q(room)}/{q(i)}", event))

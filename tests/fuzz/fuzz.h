@@ -30,8 +30,7 @@ static inline struct str fuzz_str(const uint8_t *data, size_t size)
     return (struct str){(const char *)data, size};
 }
 
-/* One that goes on for ever, and its own ones. libFuzzer's alarm would interrupt what it waits for.
- */
+/* A thread that never ends. It blocks libFuzzer's alarm, which would interrupt its waits. */
 static inline void fuzz_start_thread(void *(*run)(void *), void *arg)
 {
     pthread_t thread;

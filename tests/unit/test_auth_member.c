@@ -17,7 +17,7 @@
 #define LEAVES "{'membership':'leave'}"
 #define BANNED "{'membership':'ban'}"
 #define KNOCKS "{'membership':'knock'}"
-#define VOUCHED(user) "{'membership':'join','join_authorised_via_users_server':'" user "'}"
+#define AUTHORISED_BY(user) "{'membership':'join','join_authorised_via_users_server':'" user "'}"
 
 #define BOB_50 "{'users':{'@bob:b':50}}"
 
@@ -123,13 +123,13 @@ static const struct auth_row rows[] = {
      .members = "carol=leave",
      .join_rule = "restricted",
      .power = "{'users':{'@carol:c':100}}",
-     .event = {OF("@bob:b", VOUCHED("@carol:c"))}},
+     .event = {OF("@bob:b", AUTHORISED_BY("@carol:c"))}},
     {.name = "restricted 2: the authorising user may invite",
      .expect = "1:5.2.6 6:4.2.6 8:4.3.5.2 12:5.3.5.2",
      .members = "carol=join",
      .join_rule = "restricted",
      .power = "{'users':{'@carol:c':49},'invite':50}",
-     .event = {OF("@bob:b", VOUCHED("@carol:c"))}},
+     .event = {OF("@bob:b", AUTHORISED_BY("@carol:c"))}},
     {.name = "restricted 2: the authorising user is a string",
      .expect = "1:5.2.6 6:4.2.6 8:4.3.5.2 12:5.3.5.2",
      .members = "carol=join",
@@ -141,12 +141,12 @@ static const struct auth_row rows[] = {
      .members = "carol=join",
      .join_rule = "restricted",
      .power = "{'users':{'@carol:c':50},'invite':50}",
-     .event = {OF("@bob:b", VOUCHED("@carol:c"))}},
+     .event = {OF("@bob:b", AUTHORISED_BY("@carol:c"))}},
     {.name = "restricted: knock_restricted counts from v10 on",
      .expect = "1:5.2.6 6:4.2.6 8:4.3.7 10:allow",
      .members = "carol=join",
      .join_rule = "knock_restricted",
-     .event = {OF("@bob:b", VOUCHED("@carol:c"))}},
+     .event = {OF("@bob:b", AUTHORISED_BY("@carol:c"))}},
     {.name = "restricted: knock_restricted needs an authorising user, too",
      .expect = "1:5.2.6 6:4.2.6 8:4.3.7 10:4.3.5.2 12:5.3.5.2",
      .join_rule = "knock_restricted",
@@ -155,7 +155,7 @@ static const struct auth_row rows[] = {
      .expect = JOIN("3"),
      .members = "bob=ban carol=join",
      .join_rule = "restricted",
-     .event = {OF("@bob:b", VOUCHED("@carol:c"))}},
+     .event = {OF("@bob:b", AUTHORISED_BY("@carol:c"))}},
 
     {.name = "leave 1: members leave",
      .expect = "1:allow",
