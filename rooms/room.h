@@ -1,6 +1,6 @@
 /* The cache of rooms: the state of each room in use, kept in step with the log.
  *
- * A struct room holds the head that writers build upon (extremities, depth, version, counters) and
+ * A struct room holds the head that writers build on (extremities, depth, version, counters) and
  * the committed current state. Writers hold the room's lock while they build
  * (rooms/write/append.c); readers use the functions here, which lock for themselves. Rooms are
  * shared and reference-counted: room_get keeps one for as long as the job's arena. If another node

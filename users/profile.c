@@ -132,13 +132,13 @@ struct propagation {
 
 /* A user who is no longer a member must not rejoin through a new display name. */
 static const struct err *profile_decide(void *ctx, struct basis *on, struct new_event *ret,
-                                        const char **ret_stands)
+                                        const char **ret_existing)
 {
     const struct propagation *t = ctx;
     enum membership m;
     TRY(basis_membership(on, t->author->user_id, &m));
     if (m != MEMBERSHIP_JOIN)
-        *ret_stands = "";
+        *ret_existing = "";
     *ret = (struct new_event){
         .type = "m.room.member", .state_key = t->author->user_id, .content = t->content};
     return NULL;

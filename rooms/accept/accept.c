@@ -343,7 +343,7 @@ static size_t list_ids(const struct intake *in, size_t from, const char **ids)
 
 /* Is events[i - 1] the only parent of events[i]? False if one is a redaction: their order matters,
  * so that they need separate writes. */
-static bool goes_on(const struct intake *in, size_t i)
+static bool extends_previous(const struct intake *in, size_t i)
 {
     const struct incoming *before = &in->events[i - 1], *new = &in->events[i];
     return !new->state_ids &&new->event->prev_n == 1 && !new->event->redacts &&
@@ -354,12 +354,12 @@ static bool goes_on(const struct intake *in, size_t i)
 static size_t end_of_fork(const struct intake *in, size_t from)
 {
     size_t to = from + 1;
-    while (to < in->all_n && to < from + FORK_MAX && goes_on(in, to))
+    while (to < in->all_n && to < from + FORK_MAX && extends_previous(in, to))
         to++;
     return to;
 }
 
-/* The state before an event is another one where the event before changes it. */
+/* How many different states the events have before them: another one after each state event. */
 static size_t count_states(const struct intake *in, size_t from, size_t to)
 {
     size_t n = 1;

@@ -53,7 +53,7 @@ static void name_drafted(const struct intake *in, struct state_ref_entry *entrie
             entries[i].at = in->changes[entries[i].event - EVENT_BEING_TAKEN(0)];
 }
 
-/* Those that the write may need come in one query. */
+/* The next reserved id. All ids that the write may need are reserved in one query. */
 static const struct err *next_ref(struct intake *in, int64_t *ret)
 {
     if (!in->refs_n) {

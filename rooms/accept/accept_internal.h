@@ -25,9 +25,9 @@ struct intake {
     int64_t seen_head;             /* the room's, before they were looked up, ... */
     bool seen_quiet;               /* ... and nothing was in the committer's queue */
     size_t off_timeline_n;         /* events of the write that are stored off the timeline */
-    const int64_t *refs;           /* ids for references to states, ... */
-    size_t refs_n;                 /* ... that are left, ... */
-    size_t refs_more;              /* ... and how many the write may need */
+    const int64_t *refs;           /* reserved ids for references to states, ... */
+    size_t refs_n;                 /* ... how many are left, ... */
+    size_t refs_more;              /* ... how many more the write may need */
     bool moves;                    /* the write moves events into the timeline */
     bool leaves_large;             /* room_accept_unless_large */
     bool was_fork;                 /* the newest run ended with an event of a fork */

@@ -93,7 +93,7 @@ static const struct err *correct_version(struct job *job, struct room **room,
         return err(ERR_FORBIDDEN, "Room %s is of version %s, not %s", (*room)->room_id,
                    (*room)->version->id, version->id);
     struct write *w = write_begin(job);
-    rooms_write_begin_anew(w, id, version->id);
+    rooms_write_reset(w, id, version->id);
     TRY(write_commit(job, w, NULL));
     auth_indexes_forget(job->node->auth_indexes, id);
     room_forget(job, *room);

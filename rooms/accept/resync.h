@@ -15,7 +15,7 @@ const struct err *room_resync(struct job *job, struct room *room,
                               const struct received_state *remote);
 
 bool room_is_partial(struct room *room);
-/* Waits until the state is complete; *room is then the room read anew. *ret false: the deadline
+/* Waits until the state is complete; *room is then the reloaded room. *ret false: the deadline
  * (mono_ms) passed. */
 const struct err *room_await_resync(struct job *job, struct room **room, int64_t deadline_mono_ms,
                                     bool *ret);

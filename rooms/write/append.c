@@ -223,10 +223,10 @@ static const struct err *try_decide(struct job *job, struct room *room, const st
 {
     struct basis on;
     struct new_event event = {0};
-    const char *stands = NULL;
+    const char *existing = NULL;
     basis_init(&on, job, room);
-    const struct err *e = decision->decide(decision->ctx, &on, &event, &stands);
-    if (!e && !stands) {
+    const struct err *e = decision->decide(decision->ctx, &on, &event, &existing);
+    if (!e && !existing) {
         e = try_append(job, room, author, &on, &event, 1, ret_id);
         *ret_again = e && e->code == ERR_CONFLICT;
         return e;
@@ -235,7 +235,7 @@ static const struct err *try_decide(struct job *job, struct room *room, const st
     if (*ret_again)
         return is_changing();
     if (!e)
-        *ret_id = stands;
+        *ret_id = existing;
     return e;
 }
 
@@ -255,7 +255,7 @@ const struct err *room_decide_state(struct job *job, struct room *room, const st
 }
 
 static const struct err *decide_as_given(void *ctx, struct basis *on, struct new_event *ret,
-                                         const char **ret_stands)
+                                         const char **ret_existing)
 {
     *ret = *(const struct new_event *)ctx;
     return NULL;

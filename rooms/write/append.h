@@ -56,12 +56,12 @@ const struct err *room_append_new(struct job *job, const struct new_room *new_ro
                                   size_t n, const char **ret_room_id, const char **ret_ids);
 
 /* Decides by the room's state, which it reads only through rooms/write/basis.h, what state event is
- * sent. It is called again if that state changes before the event is built. *ret_stands: nothing is
- * sent, since the event of that id, or (empty) the absence of one, already has that effect. */
+ * sent. It is called again if that state changes before the event is built. *ret_existing: nothing
+ * is sent, since the event of that id, or (empty) the absence of one, already has that effect. */
 struct basis;
 struct decision {
     const struct err *(*decide)(void *ctx, struct basis *on, struct new_event *ret,
-                                const char **ret_stands);
+                                const char **ret_existing);
     void *ctx;
 };
 

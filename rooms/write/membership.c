@@ -22,37 +22,37 @@ static void membership_set_text(json_t *o, const char *key, const char *text)
         json_object_set_new(o, key, json_string(text));
 }
 
-static bool is_entering(enum membership m)
+static bool adds_room(enum membership m)
 {
     return m == MEMBERSHIP_JOIN || m == MEMBERSHIP_KNOCK;
 }
 
 /* How the membership counts for the limits: not; as one more room; as one more created room. */
-enum entrance { STAYS, ENTERS, MAKES };
+enum new_rooms { NO_ROOM, JOINED_ROOM, CREATED_ROOM };
 
-static const struct err *check_quotas(struct job *job, enum entrance entrance,
+static const struct err *check_quotas(struct job *job, enum new_rooms counts_as,
                                       const struct member_profile *m)
 {
     int64_t most = job->node->config->max_rooms_per_user;
-    if (entrance != STAYS && most && m->rooms >= most)
+    if (counts_as != NO_ROOM && most && m->rooms >= most)
         return err(ERR_RESOURCE_LIMIT_EXCEEDED, "You are in %lld rooms: leave some of them",
                    (long long)m->rooms);
-    return entrance == MAKES ? room_quota_check_made(m->made) : NULL;
+    return counts_as == CREATED_ROOM ? room_quota_check_made(m->made) : NULL;
 }
 
 static const struct err *membership_add_profile(struct job *job, const char *user_id,
-                                                enum entrance entrance, json_t *content,
+                                                enum new_rooms counts_as, json_t *content,
                                                 struct known_rules *ret)
 {
-    int64_t user = 0, most = entrance != STAYS ? job->node->config->max_rooms_per_user : 0;
+    int64_t user = 0, most = counts_as != NO_ROOM ? job->node->config->max_rooms_per_user : 0;
     struct member_profile m = {0};
     *ret = (struct known_rules){.as_of = room_cache_rules_position(job->node->rooms)};
     if (membership_is_local_user(job, user_id))
         TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
     if (user)
-        TRY(profile_of_member(job_tx(job), user, most, entrance == MAKES ? ROOMS_OF_USER_MAX : 0,
-                              &m));
-    TRY(check_quotas(job, entrance, &m));
+        TRY(profile_of_member(job_tx(job), user, most,
+                              counts_as == CREATED_ROOM ? ROOMS_OF_USER_MAX : 0, &m));
+    TRY(check_quotas(job, counts_as, &m));
     ret->is_known = user != 0;
     ret->has_own = m.has_own_rules;
     membership_set_text(content, "displayname", m.profile.displayname);
@@ -61,11 +61,11 @@ static const struct err *membership_add_profile(struct job *job, const char *use
 }
 
 static const struct err *write_membership_make_content(struct job *job, const char *user_id,
-                                                       enum membership m, enum entrance entrance,
+                                                       enum membership m, enum new_rooms counts_as,
                                                        json_t **ret, struct known_rules *ret_rules)
 {
     json_auto_t *content = json_pack("{s:s}", "membership", membership_text(m));
-    TRY(membership_add_profile(job, user_id, entrance, content, ret_rules));
+    TRY(membership_add_profile(job, user_id, counts_as, content, ret_rules));
     *ret = json_incref(content);
     return NULL;
 }
@@ -73,14 +73,15 @@ static const struct err *write_membership_make_content(struct job *job, const ch
 const struct err *membership_content_of_creator(struct job *job, const char *user_id, json_t **ret,
                                                 struct known_rules *ret_rules)
 {
-    return write_membership_make_content(job, user_id, MEMBERSHIP_JOIN, MAKES, ret, ret_rules);
+    return write_membership_make_content(job, user_id, MEMBERSHIP_JOIN, CREATED_ROOM, ret,
+                                         ret_rules);
 }
 
 const struct err *membership_content(struct job *job, const char *user_id, enum membership m,
                                      json_t **ret)
 {
     struct known_rules unused;
-    return write_membership_make_content(job, user_id, m, is_entering(m) ? ENTERS : STAYS, ret,
+    return write_membership_make_content(job, user_id, m, adds_room(m) ? JOINED_ROOM : NO_ROOM, ret,
                                          &unused);
 }
 
@@ -193,10 +194,10 @@ static const struct err *membership_prepare(struct attempt *a)
     TRY(basis_membership(a->on, a->change->target, &a->before));
     a->content = start_content(a->job, a->change);
     TRY(actions[a->change->action].prepare(a));
-    bool enters = is_entering(actions[a->change->action].membership) && !is_entering(a->before);
+    bool adds = adds_room(actions[a->change->action].membership) && !adds_room(a->before);
     if (actions[a->change->action].with_profile)
-        TRY(membership_add_profile(a->job, a->change->target, enters ? ENTERS : STAYS, a->content,
-                                   &a->rules));
+        TRY(membership_add_profile(a->job, a->change->target, adds ? JOINED_ROOM : NO_ROOM,
+                                   a->content, &a->rules));
     return NULL;
 }
 
@@ -220,7 +221,7 @@ const struct err *membership_prepare_invite(struct job *job, struct room *room,
 }
 
 /* A join of a joined user changes nothing, unless the event has further keys. */
-static const struct err *find_standing_join(struct attempt *a, const char **ret_stands)
+static const struct err *find_existing_join(struct attempt *a, const char **ret_existing)
 {
     const struct event *current;
     if (a->change->action != MEMBER_JOIN || a->change->content)
@@ -229,17 +230,17 @@ static const struct err *find_standing_join(struct attempt *a, const char **ret_
     TRY(basis_state(a->on, "m.room.member", a->change->target, &current));
     const char *m = current ? json_text(event_content(current), "membership") : NULL;
     if (membership_parse(m) == MEMBERSHIP_JOIN)
-        *ret_stands = current->event_id;
+        *ret_existing = current->event_id;
     return NULL;
 }
 
 static const struct err *membership_decide(void *ctx, struct basis *on, struct new_event *ret,
-                                           const char **ret_stands)
+                                           const char **ret_existing)
 {
     struct attempt *a = ctx;
     a->on = on;
-    TRY(find_standing_join(a, ret_stands));
-    if (*ret_stands)
+    TRY(find_existing_join(a, ret_existing));
+    if (*ret_existing)
         return NULL;
     TRY(membership_prepare(a));
     *ret = (struct new_event){.type = "m.room.member",

@@ -143,14 +143,14 @@ static json_t *naming_without_alias(struct arena *a, const json_t *current, cons
 }
 
 static const struct err *decide_to_drop(void *ctx, struct basis *on, struct new_event *ret,
-                                        const char **ret_stands)
+                                        const char **ret_existing)
 {
     const char *alias = ctx;
     const struct event *current;
     struct arena *a = on->job->arena;
     TRY(basis_state(on, "m.room.canonical_alias", "", &current));
     if (!current || !names_alias(event_content(current), alias)) {
-        *ret_stands = current ? current->event_id : "";
+        *ret_existing = current ? current->event_id : "";
         return NULL;
     }
     const json_t *content = naming_without_alias(a, event_content(current), alias);

@@ -181,7 +181,7 @@ static const struct err *add_aliases(struct upgrade *u)
 /* Only if the copied state is still current: otherwise the new room might lack a demotion of a
  * moderator, or a stricter rule. */
 static const struct err *decide_tombstone(void *ctx, struct basis *on, struct new_event *ret,
-                                          const char **ret_stands)
+                                          const char **ret_existing)
 {
     struct upgrade *u = ctx;
     for (size_t i = 0; i < COPIED_N; i++) {
@@ -244,14 +244,14 @@ struct edit {
 };
 
 static const struct err *decide_edit(void *ctx, struct basis *on, struct new_event *ret,
-                                     const char **ret_stands)
+                                     const char **ret_existing)
 {
     const struct edit *edit = ctx;
     const struct event *current;
     TRY(basis_state(on, edit->type, "", &current));
     json_auto_t *content = current ? edit->make(edit->u, event_content(current)) : NULL;
     if (!content) {
-        *ret_stands = current ? current->event_id : "";
+        *ret_existing = current ? current->event_id : "";
         return NULL;
     }
     *ret = (struct new_event){.type = edit->type,

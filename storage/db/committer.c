@@ -35,7 +35,8 @@ struct committer {
     bool led;            /* a writer is committing */
     pthread_cond_t idle; /* no writer is the leader */
     _Atomic bool stopping;
-    int64_t away_since; /* mono_ms() since which the leader cannot reach the database; 0: it can */
+    int64_t unreachable_since; /* mono_ms() since which the leader cannot reach the database; 0: it
+                                  can */
 
     /* Used by the leader only: */
     struct feed *feed;
@@ -339,11 +340,11 @@ static const struct err *look_at_head(struct committer *c, bool *ret_committed, 
 /* Notes that the database cannot be reached. One writer at a time then tries to connect, or to
  * learn the outcome of its batch. Returns the waiting writes, of which nothing was sent, for the
  * caller to fail. */
-static struct write *say_away(struct committer *c)
+static struct write *mark_unreachable(struct committer *c)
 {
     LOCKED(&c->lock);
-    if (!c->away_since)
-        c->away_since = mono_ms();
+    if (!c->unreachable_since)
+        c->unreachable_since = mono_ms();
     *c->usual.last = c->large.first;
     struct write *waiting = c->usual.first;
     queue_init(&c->usual);
@@ -351,10 +352,10 @@ static struct write *say_away(struct committer *c)
     return waiting;
 }
 
-static void say_there(struct committer *c)
+static void mark_reachable(struct committer *c)
 {
     LOCKED(&c->lock);
-    c->away_since = 0;
+    c->unreachable_since = 0;
 }
 
 /* The writers of a batch whose outcome is unknown wait at most this long to learn it. */
@@ -366,13 +367,13 @@ static void resolve_in_doubt(struct committer *c, struct write *writes, int64_t 
     int64_t give_up = mono_ms() + IN_DOUBT_MIN_MS;
     if (give_up < started + IN_DOUBT_MS)
         give_up = started + IN_DOUBT_MS;
-    finish_all(say_away(c), unavailable());
+    finish_all(mark_unreachable(c), unavailable());
     for (;;) {
         bool committed;
         int64_t head;
         const struct err *e = look_at_head(c, &committed, &head);
         if (!e)
-            say_there(c);
+            mark_reachable(c);
         if (!e && committed) {
             publish(c, writes, head);
             return;
@@ -398,10 +399,10 @@ static bool ensure_connection(struct committer *c)
     if (e) {
         log_err(LOG_WARN, "the committer cannot reach the database", e);
         disconnect(c);
-        finish_all(say_away(c), unavailable());
+        finish_all(mark_unreachable(c), unavailable());
         return false;
     }
-    say_there(c);
+    mark_reachable(c);
     committer_catch_up(c, head);
     return true;
 }
@@ -574,7 +575,7 @@ void write_enqueue(struct job *job, struct write *w)
 {
     struct committer *c = job->node->committer;
     LOCKED(&c->lock);
-    if (c->led && c->away_since) {
+    if (c->led && c->unreachable_since) {
         finish_write(w, unavailable());
         return;
     }
@@ -666,11 +667,11 @@ void committer_stop(struct committer *c)
 const char *committer_trouble(struct committer *c, int64_t *ret_since)
 {
     LOCKED(&c->lock);
-    *ret_since = c->lost ? 0 : c->away_since;
-    return c->lost         ? "the log is not this server's any more: another server has the "
-                             "database, or it was restored"
-           : c->away_since ? "the database has taken no writes"
-                           : NULL;
+    *ret_since = c->lost ? 0 : c->unreachable_since;
+    return c->lost                ? "the log is not this server's any more: another server has the "
+                                    "database, or it was restored"
+           : c->unreachable_since ? "the database has taken no writes"
+                                  : NULL;
 }
 
 void committer_add_metrics(struct committer *c, struct buf *out)

@@ -38,7 +38,8 @@ const struct err *public_keys_read(struct tx *tx, const char *const *user_ids, s
 /* One device's keys (only name and json are filled). */
 const struct err *device_keys_get(struct tx *tx, int64_t user, const char *device_id,
                                   struct public_key *ret);
-/* Of a user, indexed by kind (only name and json are filled); KEY_DEVICE stays empty. */
+/* A user's cross-signing keys, indexed by kind (only name and json are filled); KEY_DEVICE stays
+ * empty. */
 const struct err *cross_signing_keys_get(struct tx *tx, int64_t user,
                                          struct public_key ret[KEY_KIND_COUNT]);
 

@@ -18,7 +18,7 @@ enum remote_list_state {                            /* stored as these numbers *
 
 struct remote_list {
     int64_t user; /* 0: a name that was never seen here */
-    bool exists;  /* is there a row? */
+    bool exists;  /* has a row */
     enum remote_list_state state;
     int64_t stream_id; /* -1: not known */
     int64_t touched;
@@ -28,7 +28,7 @@ struct remote_list {
     const char *user_id, *server;
 };
 
-/* Of one user, or of many in their order (user_id is the argument's). */
+/* The list of one user, or of many in their order (user_id is the argument's). */
 const struct err *remote_list_get(struct tx *tx, const char *user_id, struct remote_list *ret);
 const struct err *remote_lists_get(struct tx *tx, const char *const *user_ids, size_t n,
                                    struct remote_list *ret);

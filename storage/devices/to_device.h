@@ -41,7 +41,7 @@ const struct err *to_device_read(struct tx *tx, int64_t device, int64_t since, i
 /* Deletes what the device has acknowledged: position <= until. */
 const struct err *to_device_delete(struct tx *tx, int64_t device, int64_t until);
 
-/* What a device's /sync says of its keys, as JSON, and the positions of its oldest and newest
+/* What a device's /sync returns on its keys, as JSON, and the positions of its oldest and newest
  * waiting message (0: none). users/device_state.h keeps it. */
 struct device_summary {
     const char *one_time_key_counts;   /* object; signed_curve25519 is always in it */

@@ -109,7 +109,7 @@ static const struct err *place_elsewhere(struct cluster *c, const char *link, co
 }
 
 /* As root: the other user must be able to reach the cluster. */
-static const struct err *open_the_way(struct cluster *c, const char *data, bool is_link)
+static const struct err *make_reachable(struct cluster *c, const char *data, bool is_link)
 {
     if (!is_link)
         open_data_dir(c, data);
@@ -221,7 +221,7 @@ static const struct err *choose_dir(struct cluster *c, const char *data)
     }
     TRY(choose_user(c));
     if (c->other_user)
-        TRY(open_the_way(c, data, is_link));
+        TRY(make_reachable(c, data, is_link));
     return make_private_dir(c, c->dir);
 }
 

@@ -151,7 +151,7 @@ void rooms_write_drop_contents(struct write *w, int64_t room)
     write_statement(w, &rooms_drop_auth_nodes_sql, P(INT(room)));
 }
 
-void rooms_write_begin_anew(struct write *w, int64_t room, const char *version)
+void rooms_write_reset(struct write *w, int64_t room, const char *version)
 {
     rooms_write_drop_contents(w, room);
     write_statement(w, &rooms_retype_sql, P(INT(room), TEXT(version)));

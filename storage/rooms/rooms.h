@@ -1,4 +1,4 @@
-/* rooms: one row a room, with the head that the next event builds upon. */
+/* rooms: one row a room, with the head that the next event is built on. */
 #ifndef STORAGE_ROOMS_ROOMS_H
 #define STORAGE_ROOMS_ROOMS_H
 
@@ -42,7 +42,7 @@ void rooms_write_head(struct write *w, const struct room_head *head, int64_t bui
 /* Deletes a room's events, state and members. */
 void rooms_write_drop_contents(struct write *w, int64_t room);
 /* Deletes all that is stored of a room but its name: it was noted with a wrong version. */
-void rooms_write_begin_anew(struct write *w, int64_t room, const char *version);
+void rooms_write_reset(struct write *w, int64_t room, const char *version);
 
 /* Change `at` of the write is our server's join through another one. */
 void rooms_write_joined_remotely(struct write *w, int64_t room, int at);

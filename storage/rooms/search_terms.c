@@ -2,7 +2,7 @@
 
 /* ---- lexemes ---- */
 
-/* Quotes and backslashes are doubled. There must be room for that. Returns where it ends. */
+/* Quotes and backslashes are doubled. The buffer must be large enough. Returns the end. */
 static char *write_lexeme(char *p, struct str lexeme)
 {
     *p++ = '\'';

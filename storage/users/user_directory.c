@@ -105,7 +105,7 @@ SQL(user_directory_near_sql,
     "JOIN room_members m ON m.room = o.room AND m.membership = 1 AND m.is_local "
     "WHERE o.\"user\" = $1 AND o.membership = 1 LIMIT $2) near UNION SELECT $1")
 /* A user of any server, who may be in a public room that the viewer is not in. */
-SQL(user_directory_meant_sql, "SELECT id FROM users WHERE user_id = $1")
+SQL(user_directory_by_id_sql, "SELECT id FROM users WHERE user_id = $1")
 
 struct directory_candidates {
     int64_t *users;
@@ -126,7 +126,7 @@ static const struct err *add_candidates(struct tx *tx, struct rows *rows,
 }
 
 /* The user id that the term gives, with the viewer's server if it lacks one. */
-static const char *meant_id(struct arena *a, const char *term, const char *server)
+static const char *id_of_term(struct arena *a, const char *term, const char *server)
 {
     const char *at = *term == '@' ? "" : "@";
     return strchr(term, ':') ? arena_printf(a, "%s%s", at, term)
@@ -138,7 +138,7 @@ static const struct err *find_candidates(struct tx *tx, int64_t viewer, const ch
 {
     struct rows rows;
     *ret = (struct directory_candidates){0};
-    TRY(db_query(tx, &user_directory_meant_sql, P(TEXT(meant_id(tx->arena, w->term, server))),
+    TRY(db_query(tx, &user_directory_by_id_sql, P(TEXT(id_of_term(tx->arena, w->term, server))),
                  &rows));
     TRY(add_candidates(tx, &rows, ret));
     TRY(time_limit_query(tx, TIME_MAX_MS, &user_directory_candidates_sql,

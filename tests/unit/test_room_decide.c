@@ -260,7 +260,7 @@ struct surprise {
 
 /* The ban comes between the check and the event. */
 static const struct err *decide_to_kick(void *ctx, struct basis *on, struct new_event *ret,
-                                        const char **ret_stands)
+                                        const char **ret_existing)
 {
     struct surprise *s = ctx;
     enum membership m;

@@ -64,7 +64,7 @@ struct naming {
 };
 
 static const struct err *decide_canonical(void *ctx, struct basis *on, struct new_event *ret,
-                                          const char **ret_stands)
+                                          const char **ret_existing)
 {
     struct naming *n = ctx;
     const struct alias_asker asker = {room_state_ask_for_alias, &n->asking};
