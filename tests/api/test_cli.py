@@ -134,9 +134,9 @@ def test_the_name_of_a_server_is_in_its_database(fresh_server):
     for _ in "while it runs", "while it does not":
         r = s.cli("user", "add", "first", input=PASSWORD)
         assert (r.returncode, r.stdout) == (1, "")
-        assert "the data of right.example" in r.stderr and "--set" in r.stderr
+        assert "belongs to right.example" in r.stderr and "--set" in r.stderr
         s.stop()
-    with pytest.raises(RuntimeError, match="the data of right.example"):
+    with pytest.raises(RuntimeError, match="belongs to right.example"):
         s.start()
     s.settings["server_name"] = "right.example"
     s.start()
