@@ -7,7 +7,11 @@
 #include "rooms/state/auth_index.h"
 #include "storage/db/intern.h"
 
-enum { LARGE_KEYS = 1000, LARGE_BRANCHES = 100 };
+enum {
+    LARGE_KEYS = 1000,
+    LARGE_BRANCHES = 100,
+    WEIGHED_MAX = 1000 /* then what must be resolved anew has a write of its own */
+};
 
 /* ---- references to states ---- */
 
@@ -197,9 +201,8 @@ static const struct err *read_around(struct intake *in, const struct incoming *n
     return NULL;
 }
 
-static const struct err *state_before_event(struct intake *in, size_t i,
-                                            const struct around *around, struct state_view *ret,
-                                            bool *ret_missing)
+static const struct err *state_before_event(struct intake *in, size_t i, struct fork *f,
+                                            struct state_view *ret, bool *ret_missing)
 {
     const struct incoming *new = &in->events[i];
     struct accept_outcome *o = &in->outcomes[i];
@@ -210,7 +213,8 @@ static const struct err *state_before_event(struct intake *in, size_t i,
         *ret_missing = o->missing_auth_n > 0;
         return NULL;
     }
-    return state_view_resolve(in->job, in->room, in->lookup, around->views, around->parents_n, ret);
+    return state_view_resolve(in->job, in->room, in->lookup, f->around.views, f->around.parents_n,
+                              ret, &f->weighed);
 }
 
 void accept_leave_large(struct intake *in, size_t i)
@@ -235,14 +239,14 @@ static bool is_large(const struct around *around, const struct state_view *befor
 
 /* The current state with the event: the state after it, resolved with those after the other
  * extremities. */
-static const struct err *state_with_event(struct intake *in, const struct around *around,
-                                          const struct state_view *after, struct state_view *ret)
+static const struct err *state_with_event(struct intake *in, struct fork *f, struct state_view *ret)
 {
+    const struct around *around = &f->around;
     size_t n = around->others_n;
     struct state_view *views = arena_alloc_array(in->job->arena, n + 1, sizeof *views);
     memcpy(views, around->views + around->parents_n, n * sizeof *views);
-    views[n++] = *after;
-    return state_view_resolve(in->job, in->room, in->lookup, views, n, ret);
+    views[n++] = *f->after;
+    return state_view_resolve(in->job, in->room, in->lookup, views, n, ret, &f->weighed);
 }
 
 static const struct err *state_after_event(struct intake *in, size_t i, struct state_view *before,
@@ -390,7 +394,7 @@ const struct err *accept_on_fork(struct intake *in, size_t i, struct fork *f)
     TRY(read_around(in, &in->events[i], &f->around));
     bool large = is_large(&f->around, &(struct state_view){0});
     if (!large || !in->leaves_large) {
-        TRY(state_before_event(in, i, &f->around, before, &missing));
+        TRY(state_before_event(in, i, f, before, &missing));
         large = is_large(&f->around, before);
     }
     in->room->has_large_conflict = large;
@@ -407,7 +411,7 @@ const struct err *accept_on_fork(struct intake *in, size_t i, struct fork *f)
         return NULL;
     TRY(add_taken(in, i, &moved_from));
     TRY(state_after_event(in, i, before, &f->after));
-    TRY(state_with_event(in, &f->around, f->after, &f->now));
+    TRY(state_with_event(in, f, &f->now));
     TRY(write_accepted(in, i, moved_from, before, &f->now));
     if (in->events[i].state_ids) {
         LOCKED(&in->room->lock);
@@ -453,7 +457,7 @@ static const struct err *accept_fork_find_now(struct intake *in, size_t i, struc
     *ret = f->now;
     if (!in->events[i].event->state_key)
         return NULL;
-    return state_with_event(in, &f->around, f->after, ret);
+    return state_with_event(in, f, ret);
 }
 
 const struct err *accept_go_on_fork(struct intake *in, size_t i, struct fork *f, bool *ret_taken)
@@ -465,6 +469,8 @@ const struct err *accept_go_on_fork(struct intake *in, size_t i, struct fork *f,
     f->keys += count_keys(&f->around, before);
     *ret_taken = false;
     if (strcmp(e->prev_events[0], f->newest->event_id) != 0 || f->keys > LARGE_KEYS)
+        return NULL;
+    if (e->state_key && f->weighed > WEIGHED_MAX) /* other writers of the room wait meanwhile */
         return NULL;
     TRY(judge(in, i, before, &why));
     *ret_taken = why != NULL;

@@ -73,6 +73,7 @@ struct fork {
     struct state_view *after;   /* the newest */
     struct state_view now;      /* the current state then */
     size_t keys;                /* compared so far */
+    size_t weighed;             /* events of auth chains that state resolution read so far */
     bool can_grow;
 };
 /* Takes an event whose state before it is not the current one, as the first of its write. */

@@ -219,7 +219,8 @@ static const struct err *history_find_before(struct stretch *s, struct old_event
     }
     if (unknown || !e->prev_n) /* the first event has no state before it, and none was received */
         views[n++] = s->remote;
-    return state_view_resolve(s->in.job, s->in.room, s->in.lookup, views, n, &o->before);
+    size_t weighed = 0;
+    return state_view_resolve(s->in.job, s->in.room, s->in.lookup, views, n, &o->before, &weighed);
 }
 
 static const struct err *history_judge(struct stretch *s, struct old_event *o)

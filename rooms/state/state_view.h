@@ -50,9 +50,10 @@ void state_view_index(struct arena *a, const struct state_view *v, struct map *r
 const struct state_ref_entry *state_view_indexed(struct arena *a, const struct map *index,
                                                  const struct state_ref_entry *key);
 
-/* State resolution over several states. */
+/* State resolution over several states. *weighed grows by the events of their auth chains that had
+ * to be looked at: a few keys may stand upon thousands. */
 const struct err *state_view_resolve(struct job *job, struct room *room, struct lookup *lookup,
                                      const struct state_view *views, size_t n,
-                                     struct state_view *ret);
+                                     struct state_view *ret, size_t *weighed);
 
 #endif

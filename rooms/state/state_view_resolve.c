@@ -16,6 +16,7 @@ struct resolving {
     struct key *keys;         /* the same as a list */
     struct map current;       /* event id -> event of the current state that was read */
     struct map nodes;         /* event id of a set -> its node in the index, as uintptr_t */
+    size_t weighed;           /* events of auth chains that are in conflict, too */
     struct err failure;
     bool failed;
 };
@@ -250,6 +251,7 @@ static const struct err *auth_difference(void *ctx, struct arena *a, const struc
     const struct err *e =
         auth_graph_difference(&r->index->graph, a, members, members_n, n, &nodes, &nodes_n);
     state_view_resolve_mark_current(r, true);
+    r->weighed += e ? 0 : nodes_n;
     return e ? e : auth_index_ids(r->index, nodes, nodes_n, ret_ids, ret_n);
 }
 
@@ -264,6 +266,7 @@ static const struct err *conflicted_subgraph(void *ctx, struct arena *a, const c
         if ((conflicted[conflicted_n] = node_of(r, ids[i])))
             conflicted_n++;
     TRY(auth_graph_between(&r->index->graph, a, conflicted, conflicted_n, &nodes, &nodes_n));
+    r->weighed += nodes_n;
     return auth_index_ids(r->index, nodes, nodes_n, ret_ids, ret_n);
 }
 
@@ -387,7 +390,7 @@ static size_t drop_equal(struct arena *a, const struct state_view *views, size_t
 
 const struct err *state_view_resolve(struct job *job, struct room *room, struct lookup *lookup,
                                      const struct state_view *views, size_t n,
-                                     struct state_view *ret)
+                                     struct state_view *ret, size_t *weighed)
 {
     struct state_view *distinct = arena_alloc_array(job->arena, n + 1, sizeof *distinct);
     n = drop_equal(job->arena, views, n, distinct);
@@ -397,6 +400,7 @@ const struct err *state_view_resolve(struct job *job, struct room *room, struct 
     }
     struct resolving r = {.job = job, .room = room, .lookup = lookup};
     const struct err *e = state_view_resolve_resolve(&r, distinct, n, ret);
+    *weighed += r.weighed;
     map_finish(&r.differing);
     map_finish(&r.current);
     map_finish(&r.nodes);

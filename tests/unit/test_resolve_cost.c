@@ -202,32 +202,40 @@ static void an_event_of_a_fork_is_one_commit(void **state)
     }
 }
 
-/* As after a gap: a chain of events is stored at once. */
-static void events_that_go_on_share_a_commit(void **state)
+/* As after a gap: a chain of events is stored at once, up to 50. */
+static void check_commits(int n, int commits_n)
 {
     EACH_VERSION(v)
     {
+        enum { MOST = 51 };
         struct scene c;
-        struct incoming in[FORK];
-        struct accept_outcome out[FORK];
+        struct incoming in[MOST];
+        struct accept_outcome out[MOST];
         open_scene(&c, v);
         set_state(&c, "m.room.topic", "{\"topic\":\"ours\"}");
         take(&c, on_the_fork(&c, 1)); /* the current state is resolved */
-        for (int i = 0; i < FORK; i++)
+        for (int i = 0; i < n; i++)
             in[i] = (struct incoming){.event = on_the_fork(&c, i)};
         int64_t commits = counted("concorde_commits_total"), before = statements(&c);
-        NO_ERR(room_accept(c.job, room_named(c.job, c.room_id), in, FORK, out));
-        for (int i = 0; i < FORK; i++)
+        NO_ERR(room_accept(c.job, room_named(c.job, c.room_id), in, (size_t)n, out));
+        for (int i = 0; i < n; i++)
             assert_int_equal(out[i].verdict, VERDICT_ACCEPTED);
-        for (int i = 1; i < FORK; i++)
+        for (int i = 1; i < n; i++)
             assert_int_equal(out[i].position, out[i - 1].position + 1);
         print_message("v%s: %lld statements for %d events at once\n", v,
-                      (long long)(statements(&c) - before), FORK);
-        assert_int_equal(counted("concorde_commits_total") - commits, 1);
-        assert_in_range(statements(&c) - before, 1, STATEMENTS);
+                      (long long)(statements(&c) - before), n);
+        assert_int_equal(counted("concorde_commits_total") - commits, commits_n);
+        assert_in_range(statements(&c) - before, 1, commits_n * STATEMENTS);
         assert_string_equal(state_id(c.job, c.room_id, "m.room.member", BOB), c.bob);
         close_scene(&c);
     }
+}
+
+static void events_that_go_on_share_a_commit(void **state)
+{
+    check_commits(FORK, 1);
+    check_commits(50, 1);
+    check_commits(51, 2);
 }
 
 enum { TALKERS = 3, MESSAGES = 40 };
@@ -272,6 +280,22 @@ static void forks_and_our_messages_cross(void **state)
     }
 }
 
+/* Other writers of the room must not wait until the whole chain was read for each of the events: of
+ * a name, a topic, a message, and the same again, only the messages share a write. */
+static void check_writes_of_a_long_conflict(struct scene *c)
+{
+    enum { N = 6, STATES = 4 };
+    struct incoming in[N];
+    struct accept_outcome out[N];
+    for (int i = 0; i < N; i++)
+        in[i] = (struct incoming){.event = on_the_fork(c, i)};
+    int64_t before = counted("concorde_writes_total");
+    NO_ERR(room_accept(c->job, room_named(c->job, c->room_id), in, N, out));
+    for (int i = 0; i < N; i++)
+        assert_int_equal(out[i].verdict, VERDICT_ACCEPTED);
+    assert_int_equal(counted("concorde_writes_total") - before, STATES);
+}
+
 /* Bob's server was away, and returns with a chain that is itself in conflict: all of it is read, in
  * few statements. */
 static void a_long_conflict_costs_no_statements(void **state)
@@ -313,6 +337,7 @@ static void a_long_conflict_costs_no_statements(void **state)
             take(&c, on_the_fork(&c, i));
             assert_in_range(statements(&c) - before, 1, STATEMENTS);
         }
+        check_writes_of_a_long_conflict(&c);
         close_scene(&c);
     }
 }
