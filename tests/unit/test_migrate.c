@@ -232,7 +232,7 @@ static void a_database_belongs_to_one_server(void **state)
     NO_ERR(claim("a.example", false, NULL));
     e = claim("b.example", true, NULL);
     assert_non_null(e);
-    assert_non_null(strstr(e->text, "the data of a.example"));
+    assert_non_null(strstr(e->text, "belongs to a.example"));
     NO_ERR(pg_command(pg_uri(), "DELETE FROM deployment"));
 }
 
@@ -242,7 +242,7 @@ static void accounts_say_whose_an_older_database_is(void **state)
                                 "INSERT INTO accounts (\"user\", created_ts) VALUES (9, 0)"));
     const struct err *e = claim("new.example", true, NULL);
     assert_non_null(e);
-    assert_non_null(strstr(e->text, "the data of old.example"));
+    assert_non_null(strstr(e->text, "belongs to old.example"));
     bool is_new = true;
     NO_ERR(claim("old.example", true, &is_new));
     assert_false(is_new);
