@@ -46,4 +46,10 @@ const struct err *user_rules_get(struct job *job, int64_t user, const char *user
 /* Can the user's own rules matter for an event of this sender in this room? */
 bool user_rules_concern(const struct user_rules *r, const char *room_id, const char *sender);
 
+/* The user's ignored users, cached; a set of user id text. NULL when there are none. */
+const struct err *ignored_users(struct job *job, int64_t user, const struct map **ret);
+/* The users.id of those of them that have one. */
+const struct err *ignored_user_ids(struct job *job, int64_t user, const int64_t **ret,
+                                   size_t *ret_n);
+
 #endif

@@ -16,12 +16,6 @@
 #include "storage/rooms/members.h"
 
 struct room_cache;
-struct room_cache *room_cache_create(struct node *node); /* listens to the feed */
-void room_cache_destroy(struct room_cache *c);
-void room_cache_add_metrics(struct room_cache *c, struct buf *out);
-/* The position of the newest change of any user's push rules that the cache has seen: rules that
- * were read stay valid while it does not change. */
-int64_t room_cache_rules_position(struct room_cache *c);
 
 struct room_member {
     int64_t user;
@@ -84,16 +78,6 @@ struct room {
     struct room *newer, *older; /* the cache's order of use */
     struct name_index *names;   /* rooms/names.h; NULL: not built */
 };
-
-/* *ret is NULL if the room does not exist (not an error). The reference is dropped with the job's
- * arena. */
-const struct err *room_find(struct job *job, const char *room_id, struct room **ret);
-const struct err *room_get_by_id(struct job *job, int64_t id, struct room **ret);
-/* The same, but M_NOT_FOUND "Unknown room" if it does not exist. */
-const struct err *room_get(struct job *job, const char *room_id, struct room **ret);
-
-/* Drops a room from the cache: the next room_get reads the database. */
-void room_forget(struct job *job, struct room *room);
 
 /* The current state event of that key, kept by the job's arena; NULL when there is none. */
 const struct err *room_state(struct job *job, struct room *room, const char *type,

@@ -1,3 +1,4 @@
+#include "rooms/room_cache.h"
 #include "rooms/room_internal.h"
 
 #include "base/clock.h"

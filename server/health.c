@@ -4,6 +4,7 @@
 #include "server/account/caller.h"
 #include "server/metrics.h"
 #include "server/routes.h"
+#include "storage/db/committer.h"
 #include "storage/db/log.h"
 #include "storage/db/write.h"
 #include "storage/schema/schema_check.h"

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "matrix/id.h"
+#include "rooms/room_cache.h"
 #include "storage/db/intern.h"
 
 enum {

@@ -1,6 +1,7 @@
 #include "users/profile.h"
 
 #include "matrix/canonical_json.h"
+#include "rooms/room_cache.h"
 #include "rooms/write/basis.h"
 #include "storage/rooms/members.h"
 #include "storage/users/users.h"

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "federation/in/ask_internal.h"
 #include "federation/in/inbound_internal.h"
+#include "federation/peer/path.h"
 #include "federation/peer/request.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"

@@ -1,7 +1,9 @@
 /* State and auth events from other servers. They are stored as outliers, in the order they
  * arrive. */
 #include "federation/in/ask_internal.h"
+#include "federation/in/fetch.h"
 #include "federation/in/inbound_internal.h"
+#include "federation/peer/path.h"
 #include "matrix/json_scan.h"
 #include "rooms/accept/outliers.h"
 

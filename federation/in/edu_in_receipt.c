@@ -4,6 +4,7 @@
 #include "federation/federation.h"
 #include "federation/in/edu_read.h"
 #include "federation/in/late_receipts.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 #include "storage/db/intern.h"
 #include "users/receipts.h"

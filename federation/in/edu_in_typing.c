@@ -2,6 +2,7 @@
 #include "federation/in/edu_in.h"
 
 #include "federation/in/edu_read.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 #include "storage/db/intern.h"
 #include "users/typing.h"

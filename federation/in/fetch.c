@@ -1,6 +1,8 @@
+#include "federation/in/fetch.h"
 /* Fetches single events from other servers, many at once ("Retrieving events"). */
 #include "federation/in/inbound_internal.h"
 #include "federation/in/pdu.h"
+#include "federation/peer/path.h"
 #include "federation/peer/reply.h"
 #include "matrix/json_scan.h"
 

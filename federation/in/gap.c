@@ -13,6 +13,7 @@
 #include "federation/in/inbound_internal.h"
 #include "rooms/accept/accept.h"
 #include "rooms/accept/remote_join.h"
+#include "rooms/room_cache.h"
 #include "storage/rooms/event_lookup.h"
 #include "storage/servers/inbound.h"
 

@@ -1,11 +1,13 @@
+#include "federation/in/history.h"
 /* History from before our server was in a room, fetched when a user pages back to a backward
  * extremity ("Backfilling and retrieving missing events"). */
-#include "rooms/accept/history.h"
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/mem.h"
 #include "federation/in/ask.h"
 #include "federation/in/inbound_internal.h"
+#include "rooms/accept/history.h"
+#include "rooms/room_cache.h"
 
 enum {
     BACKFILL_LIMIT = 100, /* of one request, as other servers use */

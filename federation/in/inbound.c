@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "federation/keyed_lock.h"
 #include "matrix/id.h"
+#include "rooms/room_cache.h"
 #include "storage/db/feed.h"
 #include "storage/servers/inbound.h"
 

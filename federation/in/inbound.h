@@ -23,11 +23,6 @@ void inbound_take_early(struct job *job, const char *room_id);
 const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, int64_t unused_b,
                                            bool *ret_done);
 
-/* Fetches history before our backward extremities (rooms/accept/history.h) from the servers of the
- * room: at most `limit` more events. *ret_added: how many were added; 0 if no server answers. */
-const struct err *federation_backfill(struct job *job, struct room *room, size_t limit,
-                                      size_t *ret_added);
-
 struct fetched_events {
     const struct event **list;
     size_t n;
@@ -35,10 +30,5 @@ struct fetched_events {
     bool is_unreachable; /* the server; it was not asked again */
     int64_t wait_ms;     /* federation_wait_ms(); if more than 0 it was not asked again */
 };
-/* Fetches events by id from the server (/event, in parallel, bounded), checked as PDUs; unavailable
- * ones are skipped. Nothing is stored. */
-const struct err *federation_fetch_events(struct job *job, struct room *room, const char *server,
-                                          const char *const *ids, size_t n,
-                                          struct fetched_events *ret);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/mem.h"
+#include "rooms/room_cache.h"
 #include "users/receipts.h"
 
 enum { KEPT_MAX = 500, KEEP_MS = 30 * 1000 };

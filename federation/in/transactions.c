@@ -12,6 +12,7 @@
 #include "matrix/json_scan.h"
 #include "rooms/accept/accept.h"
 #include "rooms/accept/remote_join.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 
 enum {

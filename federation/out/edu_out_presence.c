@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "matrix/id.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 #include "users/presence.h"
 

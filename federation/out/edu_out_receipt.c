@@ -4,6 +4,7 @@
 #include "federation/federation.h"
 #include "federation/out/sender_internal.h"
 #include "matrix/id.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 #include "storage/db/intern.h"
 #include "storage/servers/server_rooms.h"

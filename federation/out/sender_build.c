@@ -6,6 +6,7 @@
 #include "federation/in/pdu.h"
 #include "matrix/id.h"
 #include "rooms/read/erasure.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 #include "storage/db/epochs.h"
 #include "storage/rooms/events.h"

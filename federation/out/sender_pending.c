@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "matrix/id.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 #include "storage/servers/outbound.h"
 #include "users/presence.h"

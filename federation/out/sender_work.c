@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "federation/peer/path.h"
 #include "federation/peer/reply.h"
 #include "storage/servers/destinations.h"
 

@@ -4,6 +4,7 @@
 #include "federation/peer/request.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 #include "storage/db/intern.h"
 #include "storage/rooms/events.h"

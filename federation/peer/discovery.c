@@ -4,7 +4,9 @@
 #include "base/lock.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "federation/peer/host_name.h"
 #include "federation/peer/well_known.h"
+#include "http/client/srv.h"
 
 #include <sodium.h>
 #include <stdatomic.h>

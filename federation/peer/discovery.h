@@ -35,6 +35,5 @@ struct host_name {
     int port;         /* 0: not given */
     bool is_literal;  /* an IP address */
 };
-bool host_name_read(struct arena *a, const char *server_name, struct host_name *ret);
 
 #endif

@@ -1,4 +1,4 @@
-#include "federation/peer/discovery.h"
+#include "federation/peer/host_name.h"
 #include "matrix/id.h"
 
 bool host_name_read(struct arena *a, const char *server_name, struct host_name *ret)

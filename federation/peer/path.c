@@ -1,5 +1,5 @@
 /* Paths of requests. */
-#include "federation/peer/request.h"
+#include "federation/peer/path.h"
 
 #include <assert.h>
 #include <stdarg.h>

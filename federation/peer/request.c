@@ -5,6 +5,7 @@
 #include "federation/peer/discovery.h"
 #include "federation/peer/pauses.h"
 #include "federation/peer/reply.h"
+#include "federation/peer/xmatrix_sign.h"
 #include "federation/routes/xmatrix.h"
 #include "http/waits.h"
 #include "matrix/canonical_json.h"

@@ -48,8 +48,4 @@ const struct err *federation_request(struct job *job, const struct fed_request *
 /* Whether the server may be contacted (closed federation, our own name). */
 bool federation_may_contact(const struct config *c, const char *server);
 
-/* "/_matrix/federation/v1/make_join/%s/%s?ver=1": each %s is percent-encoded; %d, %zu and %lld are
- * numbers. */
-const char *federation_path(struct arena *a, const char *format, ...) PRINTF_LIKE(2, 3);
-
 #endif

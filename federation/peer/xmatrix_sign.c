@@ -1,5 +1,5 @@
 /* The Authorization header of our own requests. */
-#include "federation/routes/xmatrix.h"
+#include "federation/peer/xmatrix_sign.h"
 
 static void add_text(struct buf *b, const char *before, const char *value)
 {

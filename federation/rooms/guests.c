@@ -5,9 +5,11 @@
 #include "federation/peer/candidates.h"
 #include "federation/routes/hierarchy.h"
 #include "federation/tasks.h"
+#include "federation/users/hierarchy_ask.h"
 #include "matrix/id.h"
 #include "rooms/accept/remote_join.h"
 #include "rooms/guests.h"
+#include "rooms/room_cache.h"
 #include "storage/db/feed.h"
 
 /* ---- joining ---- */

@@ -1,6 +1,7 @@
 #include "federation/rooms/handshake.h"
 
 #include "base/clock.h"
+#include "federation/peer/path.h"
 #include "matrix/id.h"
 
 static const char *verb(const struct handshake *h)

@@ -1,13 +1,14 @@
 /* Invites users of other servers: their server signs the invite, then it is added to the room
  * (server-server-api, "Inviting to a room"). */
+#include "federation/rooms/invite.h"
 #include "base/clock.h"
 #include "federation/in/inbound_internal.h"
 #include "federation/in/pdu.h"
 #include "federation/keys/keyring.h"
 #include "federation/peer/candidates.h"
+#include "federation/peer/path.h"
 #include "federation/rooms/handshake.h"
 #include "federation/rooms/invite_state.h"
-#include "federation/rooms/join.h"
 #include "matrix/id.h"
 #include "rooms/accept/accept.h"
 #include "rooms/write/template.h"

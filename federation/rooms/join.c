@@ -17,6 +17,7 @@
 #include "rooms/accept/outliers.h"
 #include "rooms/accept/remote_join.h"
 #include "rooms/accept/resync.h"
+#include "rooms/room_cache.h"
 #include "rooms/write/membership.h"
 
 enum {

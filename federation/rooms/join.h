@@ -22,18 +22,5 @@ const struct err *federation_join(struct job *job, const char *room_id, const st
 /* Whether one of our users is joining that room through another server now. federation_join then
  * waits for them; a caller that should not hold a thread checks again later. */
 bool federation_join_is_under_way(struct job *job, const char *room_id);
-const struct err *federation_knock(struct job *job, const char *room_id, const struct via *via,
-                                   const struct author *author, const json_t *content);
-/* Rejects an invite or withdraws a knock. If no server is reachable, the user leaves the room
- * anyway, and the leave is sent later. */
-const struct err *federation_leave(struct job *job, const char *room_id,
-                                   const struct author *author, const json_t *content);
-/* The same without waiting: the leave is sent later. */
-const struct err *federation_leave_unattended(struct job *job, struct room *room,
-                                              const struct author *author);
-/* Has the target's server sign an invite of one of our users, then appends it. */
-const struct err *federation_invite(struct job *job, struct room *room, const struct author *author,
-                                    const char *target, const json_t *content,
-                                    const char **ret_event_id);
 
 #endif

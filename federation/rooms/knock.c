@@ -1,3 +1,4 @@
+#include "federation/rooms/knock.h"
 /* Knocks on a room through a resident server (server-server-api, "Knocking upon a room"). */
 #include "federation/peer/candidates.h"
 #include "federation/rooms/handshake.h"

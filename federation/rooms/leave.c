@@ -7,6 +7,7 @@
 #include "federation/peer/candidates.h"
 #include "federation/rooms/handshake.h"
 #include "rooms/accept/remote_join.h"
+#include "rooms/room_cache.h"
 #include "storage/db/intern.h"
 #include "storage/rooms/events.h"
 #include "storage/servers/pending_leaves.h"

@@ -5,8 +5,18 @@
 #define FEDERATION_ROOMS_LEAVE_H
 
 #include "federation/tasks.h"
+#include "rooms/room.h"
+#include "rooms/write/append.h"
 
 /* At start: adds a task for every stored leave. */
 task_fn leave_find_interrupted;
+
+/* Rejects an invite or withdraws a knock. If no server is reachable, the user leaves the room
+ * anyway, and the leave is sent later. */
+const struct err *federation_leave(struct job *job, const char *room_id,
+                                   const struct author *author, const json_t *content);
+/* The same without waiting: the leave is sent later. */
+const struct err *federation_leave_unattended(struct job *job, struct room *room,
+                                              const struct author *author);
 
 #endif

@@ -1,9 +1,11 @@
 #include "federation/rooms/resync.h"
 
 #include "base/log.h"
+#include "federation/peer/path.h"
 #include "federation/peer/reply_file.h"
 #include "federation/rooms/state_reply.h"
 #include "rooms/accept/resync.h"
+#include "rooms/room_cache.h"
 #include "storage/rooms/partial_rooms.h"
 
 enum {

@@ -8,6 +8,7 @@
 #include "federation/routes/event_walk.h"
 #include "rooms/accept/resync.h"
 #include "rooms/read/erasure.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 #include "rooms/state/auth_chain.h"
 #include "rooms/state/state_at.h"

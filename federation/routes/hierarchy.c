@@ -2,6 +2,7 @@
 #include "federation/federation.h"
 #include "federation/routes.h"
 #include "rooms/read/space.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 
 enum {

@@ -9,6 +9,7 @@
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 #include "rooms/accept/remote_join.h"
+#include "rooms/room_cache.h"
 #include "rooms/write/membership.h"
 #include "storage/users/users.h"
 

@@ -2,7 +2,9 @@
 #include "federation/routes/query.h"
 #include "federation/federation.h"
 #include "federation/routes.h"
+#include "federation/users/query_ask.h"
 #include "matrix/id.h"
+#include "rooms/room_cache.h"
 #include "rooms/write/naming.h"
 #include "users/profile.h"
 

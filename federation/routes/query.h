@@ -13,20 +13,4 @@
 
 enum { QUERY_SERVERS_MAX = 50 }; /* believed to be in a room */
 
-/* The room of an alias of any server, and servers through which to join it, in this order; none for
- * our own aliases. M_INVALID_PARAM if it is malformed. */
-const struct err *federation_resolve_alias(struct job *job, const char *alias,
-                                           const char **ret_room_id,
-                                           const char *const **ret_servers, size_t *ret_n);
-
-/* The profile of another server's user, an object; or only one field of it: an object with that
- * member, or none. */
-const struct err *federation_get_profile(struct job *job, const char *user_id, const char *field,
-                                         const json_t **ret);
-
-/* Whether this id of a user, room or alias belongs to another server. */
-bool federation_is_remote_id(struct job *job, const char *id);
-/* Invalidates the cached answers of the server of that id. */
-void federation_forget_answers(struct job *job, const char *id);
-
 #endif

@@ -6,6 +6,7 @@
 #include "rooms/accept/accept.h"
 #include "rooms/accept/remote_join.h"
 #include "rooms/accept/resync.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 #include "rooms/state/restricted.h"
 #include "storage/db/intern.h"

@@ -5,8 +5,10 @@
 #include "federation/keys/keyring.h"
 #include "federation/out/sender.h"
 #include "federation/peer/request.h"
+#include "federation/peer/xmatrix_sign.h"
 #include "matrix/canonical_json.h"
 #include "matrix/id.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 
 enum { HEADERS_MAX = 4 };

@@ -19,17 +19,4 @@ bool xmatrix_is_scheme(struct str header);
  * the commas; unknown parameters are ignored, repeated ones refused. M_UNAUTHORIZED. */
 const struct err *xmatrix_parse(struct arena *a, struct str header, struct xmatrix *ret);
 
-/* The signed parts of a request: its line and content. */
-struct xmatrix_request {
-    const char *method, *target; /* "PUT", "/_matrix/federation/v1/send/1?x=y" */
-    const char *origin, *destination;
-    struct str content; /* canonical JSON; n == 0: without a body */
-};
-void xmatrix_signed_bytes(struct buf *ret, const struct xmatrix_request *r);
-
-/* The value of our own Authorization header. content: the canonical bytes of the body; n == 0 if
- * there is none. */
-const char *xmatrix_header(struct arena *a, const struct node *s, const char *server,
-                           enum http_method method, const char *target, struct str content);
-
 #endif

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "federation/federation.h"
+#include "federation/peer/path.h"
 #include "federation/peer/reply.h"
 #include "federation/users/received_keys.h"
 #include "matrix/id.h"

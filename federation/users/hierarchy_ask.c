@@ -1,8 +1,9 @@
 /* Server-server API, "Spaces": our requests. */
+#include "federation/users/hierarchy_ask.h"
 #include "federation/federation.h"
 #include "federation/peer/answers.h"
+#include "federation/peer/path.h"
 #include "federation/peer/request.h"
-#include "federation/routes/hierarchy.h"
 #include "federation/users/remote_summary.h"
 #include "matrix/id.h"
 #include "rooms/read/space.h"

@@ -2,6 +2,7 @@
 
 #include "federation/federation.h"
 #include "federation/peer/answers.h"
+#include "federation/peer/path.h"
 #include "federation/peer/request.h"
 #include "federation/users/multipart.h"
 #include "http/client/client.h"

@@ -1,8 +1,9 @@
 /* Server-server API, "Querying for information": our requests. */
+#include "federation/users/query_ask.h"
 #include "federation/federation.h"
 #include "federation/peer/answers.h"
+#include "federation/peer/path.h"
 #include "federation/peer/request.h"
-#include "federation/routes/query.h"
 #include "matrix/id.h"
 #include "rooms/write/naming.h"
 #include "users/profile.h"

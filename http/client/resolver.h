@@ -37,8 +37,4 @@ const struct err *resolver_srv(struct resolver *r, struct arena *a, const char *
 int srv_read(struct arena *a, const unsigned char *answer, int n, struct srv_record **ret,
              size_t *ret_n);
 
-/* Puts records into the order in which they are to be tried (RFC 2782): by priority, then at random
- * by weight. random(n) gives a number below n. */
-void srv_order(struct srv_record *records, size_t n, uint32_t (*random)(uint32_t n));
-
 #endif

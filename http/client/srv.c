@@ -1,5 +1,5 @@
 /* The order of SRV records. */
-#include "http/client/resolver.h"
+#include "http/client/srv.h"
 
 static void swap(struct srv_record *a, struct srv_record *b)
 {

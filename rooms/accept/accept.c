@@ -2,6 +2,7 @@
 
 #include "matrix/json_scan.h"
 #include "rooms/accept/late_redactions.h"
+#include "rooms/room_cache.h"
 #include "rooms/room_internal.h"
 #include "rooms/state/state_at.h"
 #include "rooms/write/extremities.h"

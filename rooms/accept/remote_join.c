@@ -3,6 +3,7 @@
 #include "matrix/id.h"
 #include "rooms/accept/accept_internal.h"
 #include "rooms/accept/remote_state.h"
+#include "rooms/room_cache.h"
 #include "rooms/room_internal.h"
 #include "rooms/room_quota.h"
 #include "rooms/state/auth_index.h"

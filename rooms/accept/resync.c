@@ -1,6 +1,7 @@
 /* Completing partial state (rooms/accept/resync.h). */
 #include "rooms/accept/resync.h"
 #include "rooms/accept/remote_state.h"
+#include "rooms/room_cache.h"
 #include "rooms/room_internal.h"
 #include "rooms/state/state_key.h"
 #include "rooms/write/draft.h"

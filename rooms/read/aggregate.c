@@ -1,6 +1,7 @@
 #include "rooms/read/aggregate.h"
 
 #include "matrix/json_scan.h"
+#include "rooms/account_cache.h"
 #include "storage/rooms/relations.h"
 
 struct aggregation {

@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "rooms/room.h"
+#include "rooms/room_cache.h"
 #include "storage/db/feed.h"
 #include "storage/users/erasures.h"
 

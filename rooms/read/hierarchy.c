@@ -1,6 +1,7 @@
 #include "rooms/read/hierarchy.h"
 
 #include "rooms/read/space.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 
 /* Of one tree; the rest is left out. */

@@ -2,6 +2,7 @@
 
 #include "matrix/json_scan.h"
 #include "rooms/read/aggregate.h"
+#include "rooms/room_cache.h"
 #include "storage/rooms/room_state.h"
 
 /* The parts of `unsigned` besides the event's own columns, looked up for a whole page at once. */

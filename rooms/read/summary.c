@@ -2,6 +2,7 @@
 
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 #include "rooms/state/restricted.h"
 #include "storage/rooms/events.h"

@@ -1,5 +1,6 @@
 #include "rooms/read/visibility.h"
 
+#include "rooms/account_cache.h"
 #include "rooms/state/state_at.h"
 #include "storage/db/intern.h"
 #include "storage/rooms/room_state.h"

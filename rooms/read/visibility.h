@@ -39,10 +39,4 @@ const struct err *visibility_filter(struct job *job, struct room *room, int64_t 
 const struct err *visibility_may_see(struct job *job, struct room *room, int64_t user,
                                      const char *user_id, const struct stored_event *e, bool *ret);
 
-/* The user's ignored users, cached; a set of user id text. NULL when there are none. */
-const struct err *ignored_users(struct job *job, int64_t user, const struct map **ret);
-/* The users.id of those of them that have one. */
-const struct err *ignored_user_ids(struct job *job, int64_t user, const int64_t **ret,
-                                   size_t *ret_n);
-
 #endif

@@ -2,6 +2,7 @@
 
 #include "rooms/accept/remote_join.h"
 #include "rooms/accept/resync.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 
 enum { ROOMS_MAX = 64 }; /* conditions that are read */

@@ -2,6 +2,7 @@
 
 #include "base/sha256.h"
 #include "matrix/id.h"
+#include "rooms/room_cache.h"
 #include "rooms/room_internal.h"
 #include "rooms/write/basis.h"
 #include "rooms/write/draft.h"

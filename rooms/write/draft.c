@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "matrix/id.h"
 #include "rooms/ahead.h"
+#include "rooms/room_cache.h"
 #include "rooms/room_internal.h"
 #include "rooms/room_quota.h"
 #include "rooms/state/lookup.h"

@@ -2,6 +2,7 @@
 
 #include "matrix/id.h"
 #include "rooms/guests.h"
+#include "rooms/room_cache.h"
 #include "rooms/room_quota.h"
 #include "rooms/state/restricted.h"
 #include "rooms/write/basis.h"

@@ -1,5 +1,6 @@
 #include "rooms/write/template.h"
 
+#include "rooms/room_cache.h"
 #include "rooms/write/draft.h"
 #include "rooms/writer.h"
 

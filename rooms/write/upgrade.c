@@ -1,6 +1,7 @@
 #include "rooms/write/upgrade.h"
 
 #include "matrix/canonical_json.h"
+#include "rooms/room_cache.h"
 #include "rooms/write/basis.h"
 #include "rooms/write/first_events.h"
 #include "rooms/write/upgrade_content.h"

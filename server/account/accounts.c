@@ -1,7 +1,9 @@
 #include "server/account/accounts.h"
 
 #include "federation/rooms/join.h"
+#include "federation/rooms/leave.h"
 #include "rooms/accept/remote_join.h"
+#include "rooms/room_cache.h"
 #include "rooms/write/append.h"
 #include "server/account/credentials.h"
 #include "server/account/sessions_end.h"

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "rooms/read/visibility.h"
+#include "rooms/room_cache.h"
 #include "server/client/timeline/room_snapshot.h"
 #include "server/routes.h"
 #include "server/sync/sync.h"

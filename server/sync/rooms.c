@@ -1,5 +1,6 @@
 #include "server/sync/sync.h"
 
+#include "rooms/room_cache.h"
 #include "storage/rooms/room_state.h"
 #include "storage/rooms/rooms.h"
 #include "users/typing.h"

@@ -1,6 +1,7 @@
 #include "server/sync/sync.h"
 
 #include "base/clock.h"
+#include "rooms/account_cache.h"
 #include "rooms/read/visibility.h"
 #include "server/routes.h"
 #include "server/sync_token.h"

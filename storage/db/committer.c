@@ -1,3 +1,4 @@
+#include "storage/db/committer.h"
 #include "storage/db/write_internal.h"
 
 #include "base/clock.h"

@@ -3,6 +3,7 @@
 #include "fuzz.h"
 
 #include "federation/peer/discovery.h"
+#include "federation/peer/host_name.h"
 #include "federation/peer/well_known.h"
 #include "matrix/id.h"
 

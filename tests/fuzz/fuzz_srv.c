@@ -2,6 +2,7 @@
 #include "fuzz.h"
 
 #include "http/client/resolver.h"
+#include "http/client/srv.h"
 
 static uint32_t last_of(uint32_t n)
 {

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "pg_fixture.h"
+#include "storage/db/committer.h"
 #include "storage/db/log.h"
 #include "storage/db/write.h"
 

@@ -3,6 +3,7 @@
 #define TESTS_NODE_FIXTURE_H
 
 #include "log_fixture.h"
+#include "rooms/room_cache.h"
 #include "rooms/write/append.h"
 #include "rooms/write/create.h"
 #include "server/cli/data_dir.h"

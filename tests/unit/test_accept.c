@@ -1,6 +1,7 @@
 #include "node_with_alice.h"
 #include "remote_events.h"
 
+#include "rooms/room_cache.h"
 #include "rooms/state/state_at.h"
 #include "storage/db/feed.h"
 

@@ -1,6 +1,7 @@
 #include "log_fixture.h"
 
 #include "base/clock.h"
+#include "storage/db/committer.h"
 #include "storage/rooms/rooms.h"
 
 #include <stdatomic.h>

@@ -3,8 +3,11 @@
 
 #include "base/clock.h"
 #include "federation/peer/discovery.h"
+#include "federation/peer/host_name.h"
+#include "federation/peer/path.h"
 #include "federation/peer/request.h"
 #include "federation/peer/well_known.h"
+#include "http/client/srv.h"
 
 /* ---- server names ---- */
 

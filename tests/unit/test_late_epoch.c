@@ -3,6 +3,7 @@
 #include "log_fixture.h"
 
 #include "base/clock.h"
+#include "storage/db/committer.h"
 
 #include <libpq-fe.h>
 

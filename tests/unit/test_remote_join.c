@@ -8,6 +8,7 @@
 #include "rooms/accept/remote_state.h"
 #include "rooms/accept/resync.h"
 #include "rooms/noted_rooms.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 #include "rooms/state/state_at.h"
 #include "rooms/write/membership.h"

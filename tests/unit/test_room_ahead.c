@@ -1,6 +1,7 @@
 /* State in the committer's queue: built upon, hidden from readers, dropped when its write fails. */
 #include "held_log.h"
 
+#include "rooms/room_cache.h"
 #include "rooms/write/membership.h"
 #include "rooms/write/template.h"
 #include "storage/rooms/room_state.h"

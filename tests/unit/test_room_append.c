@@ -1,5 +1,6 @@
 #include "node_with_alice.h"
 
+#include "rooms/room_cache.h"
 #include "storage/rooms/events.h"
 #include "storage/rooms/room_state.h"
 

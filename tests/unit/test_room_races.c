@@ -6,6 +6,7 @@
 #include "rooms/read/directory.h"
 #include "rooms/read/summary.h"
 #include "rooms/recent_rules.h"
+#include "rooms/room_cache.h"
 #include "rooms/room_internal.h"
 #include "storage/rooms/events.h"
 

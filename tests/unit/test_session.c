@@ -1,5 +1,6 @@
 #include "node_fixture.h"
 
+#include "rooms/room_cache.h"
 #include "users/session.h"
 
 #include <stdatomic.h>

@@ -1,6 +1,7 @@
 #include "federation/routes/xmatrix.h"
 
 #include "check.h"
+#include "federation/peer/xmatrix_sign.h"
 
 static void test_parse(void **state)
 {

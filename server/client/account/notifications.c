@@ -1,7 +1,9 @@
 /* Client-server API, "Listing Notifications". */
 #include "storage/users/notifications.h"
 #include "base/clock.h"
+#include "rooms/account_cache.h"
 #include "rooms/read/serialize.h"
+#include "rooms/room_cache.h"
 #include "server/account/caller.h"
 #include "server/client/shared/room_reading.h"
 #include "server/routes.h"

@@ -1,6 +1,7 @@
 /* Client-server API, "Profiles". */
 #include "users/profile.h"
 #include "federation/routes/query.h"
+#include "federation/users/query_ask.h"
 #include "matrix/id.h"
 #include "server/remote_request.h"
 #include "server/routes.h"

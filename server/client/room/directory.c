@@ -1,8 +1,10 @@
 /* Client-server API, "Room aliases" and "Published room directory". */
 #include "federation/routes/public_rooms.h"
 #include "federation/routes/query.h"
+#include "federation/users/query_ask.h"
 #include "matrix/id.h"
 #include "rooms/read/summary.h"
+#include "rooms/room_cache.h"
 #include "rooms/write/naming.h"
 #include "server/client/shared/room_request.h"
 #include "server/remote_request.h"

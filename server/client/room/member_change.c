@@ -1,8 +1,11 @@
 #include "server/client/room/member_change.h"
 
 #include "federation/peer/request.h"
+#include "federation/rooms/invite.h"
 #include "federation/rooms/join.h"
+#include "federation/rooms/leave.h"
 #include "federation/routes/query.h"
+#include "federation/users/query_ask.h"
 #include "matrix/id.h"
 #include "rooms/accept/remote_join.h"
 

@@ -1,10 +1,13 @@
 /* Client-server API, "Room membership". */
 #include "base/clock.h"
 #include "federation/rooms/guests.h"
+#include "federation/rooms/knock.h"
 #include "federation/rooms/third_party.h"
 #include "federation/routes/query.h"
+#include "federation/users/query_ask.h"
 #include "matrix/id.h"
 #include "rooms/accept/remote_join.h"
+#include "rooms/room_cache.h"
 #include "rooms/write/naming.h"
 #include "server/client/room/member_change.h"
 #include "server/client/shared/room_request.h"

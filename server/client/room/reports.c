@@ -1,6 +1,7 @@
 /* Client-server API, "Reporting content". */
 #include "storage/rooms/reports.h"
 #include "matrix/id.h"
+#include "rooms/room_cache.h"
 #include "server/client/shared/room_request.h"
 #include "server/routes.h"
 #include "storage/users/users.h"

@@ -2,6 +2,7 @@
 #include "storage/rooms/room_state.h"
 #include "base/clock.h"
 #include "federation/routes/query.h"
+#include "federation/users/query_ask.h"
 #include "matrix/json_scan.h"
 #include "rooms/accept/resync.h"
 #include "rooms/guests.h"

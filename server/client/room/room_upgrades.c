@@ -1,4 +1,5 @@
 /* Client-server API, "Room upgrades". */
+#include "rooms/room_cache.h"
 #include "rooms/write/upgrade.h"
 #include "server/client/shared/room_request.h"
 #include "server/client/shared/room_successor.h"

@@ -1,6 +1,7 @@
 #include "server/client/shared/room_request.h"
 
 #include "matrix/json_scan.h"
+#include "rooms/room_cache.h"
 #include "storage/rooms/events.h"
 #include "storage/rooms/room_state.h"
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "matrix/push_rules.h"
+#include "rooms/room_cache.h"
 #include "rooms/write/upgrade.h"
 #include "server/client/shared/user_request.h"
 #include "storage/users/account_data.h"

@@ -1,4 +1,5 @@
 /* Client-server API, "Getting events for a room": one event by its id. */
+#include "rooms/room_cache.h"
 #include "server/client/shared/room_reading.h"
 #include "server/routes.h"
 

@@ -1,7 +1,9 @@
 /* Client-server API, "Syncing": paginating a room's events. */
+#include "federation/in/history.h"
 #include "federation/in/inbound.h"
 #include "rooms/accept/history.h"
 #include "rooms/read/walk.h"
+#include "rooms/room_cache.h"
 #include "rooms/servers.h"
 #include "server/client/shared/room_reading.h"
 #include "server/routes.h"

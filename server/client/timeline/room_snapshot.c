@@ -1,5 +1,6 @@
 #include "server/client/timeline/room_snapshot.h"
 
+#include "rooms/account_cache.h"
 #include "rooms/read/walk.h"
 #include "storage/db/feed.h"
 #include "storage/rooms/room_state.h"

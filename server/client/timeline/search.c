@@ -3,9 +3,11 @@
 #include "server/sync_token.h"
 
 #include "base/clock.h"
+#include "rooms/account_cache.h"
 #include "rooms/read/erasure.h"
 #include "rooms/read/search_index.h"
 #include "rooms/read/walk.h"
+#include "rooms/room_cache.h"
 #include "server/routes.h"
 #include "storage/db/intern.h"
 #include "storage/rooms/room_state.h"
