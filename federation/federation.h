@@ -3,7 +3,7 @@
 #ifndef FEDERATION_FEDERATION_H
 #define FEDERATION_FEDERATION_H
 
-#include "http/route.h"
+#include "http/request.h"
 #include "storage/db/job.h"
 
 /* Tracks which servers are reachable. Requests that do not insist ask it first, and each that ends

@@ -2,7 +2,8 @@
 #ifndef FEDERATION_ROUTES_H
 #define FEDERATION_ROUTES_H
 
-#include "http/route.h"
+#include "http/reply.h"
+#include "http/request.h"
 
 extern const struct route federation_keys_routes[];
 extern const struct route federation_event_routes[];

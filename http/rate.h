@@ -6,6 +6,7 @@
 #ifndef HTTP_RATE_H
 #define HTTP_RATE_H
 
+#include "base/str.h"
 #include "http/route.h"
 
 struct rate_table;

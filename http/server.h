@@ -8,9 +8,8 @@
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
-#include "base/json.h"
-#include "base/waiter.h"
-#include "http/route.h"
+#include "http/reply.h"
+#include "http/request.h"
 
 #include <sys/socket.h>
 

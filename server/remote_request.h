@@ -2,6 +2,7 @@
 #ifndef SERVER_REMOTE_REQUEST_H
 #define SERVER_REMOTE_REQUEST_H
 
+#include "http/reply.h"
 #include "server/account/caller.h"
 
 /* For a handler that has found out that it must ask `server`. *ret_here is true when it may go on

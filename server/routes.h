@@ -3,7 +3,8 @@
 #ifndef SERVER_ROUTES_H
 #define SERVER_ROUTES_H
 
-#include "http/route.h"
+#include "http/reply.h"
+#include "http/request.h"
 
 extern const struct route create_room_routes[];
 extern const struct route health_routes[];

@@ -8,7 +8,7 @@
 #ifndef FEDERATION_IN_SHARE_H
 #define FEDERATION_IN_SHARE_H
 
-#include "http/route.h"
+#include "http/reply.h"
 
 /* The handler of such a route, with WHO_SERVER: runs the route's `inner` when it is the caller's
  * turn. */

@@ -8,7 +8,7 @@
 #ifndef FEDERATION_PEER_REQUEST_H
 #define FEDERATION_PEER_REQUEST_H
 
-#include "http/route.h"
+#include "http/request.h"
 #include "storage/db/job.h"
 
 struct fed_request {

@@ -3,7 +3,8 @@
 #ifndef FEDERATION_ROUTES_PUBLIC_ROOMS_H
 #define FEDERATION_ROUTES_PUBLIC_ROOMS_H
 
-#include "http/route.h"
+#include "http/reply.h"
+#include "http/request.h"
 #include "rooms/read/directory.h"
 
 struct public_rooms {

@@ -4,7 +4,7 @@
 #ifndef FEDERATION_ROUTES_XMATRIX_H
 #define FEDERATION_ROUTES_XMATRIX_H
 
-#include "http/route.h"
+#include "http/request.h"
 #include "storage/db/job.h"
 
 struct xmatrix {

@@ -13,7 +13,7 @@
 #define HTTP_CLIENT_CLIENT_H
 
 #include "http/client/resolver.h"
-#include "http/route.h"
+#include "http/request.h"
 
 struct http_client;
 

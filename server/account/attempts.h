@@ -14,7 +14,8 @@
 #ifndef SERVER_ACCOUNT_ATTEMPTS_H
 #define SERVER_ACCOUNT_ATTEMPTS_H
 
-#include "http/route.h"
+#include "http/reply.h"
+#include "http/request.h"
 
 enum {
     ATTEMPTS_ELSEWHERE = 5,

@@ -2,7 +2,7 @@
 #ifndef SERVER_ACCOUNT_CALLER_H
 #define SERVER_ACCOUNT_CALLER_H
 
-#include "http/route.h"
+#include "http/request.h"
 #include "storage/db/job.h"
 #include "users/presence.h"
 

@@ -4,7 +4,8 @@
 #define SERVER_ACCOUNT_CREDENTIALS_H
 
 #include "base/json.h"
-#include "http/route.h"
+#include "http/reply.h"
+#include "http/request.h"
 #include "storage/users/users.h"
 
 /* The user id that an `identifier` (or the old `user`) of a login or of a stage names ("Identifier

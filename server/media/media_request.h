@@ -3,6 +3,7 @@
 #ifndef SERVER_MEDIA_MEDIA_REQUEST_H
 #define SERVER_MEDIA_MEDIA_REQUEST_H
 
+#include "http/reply.h"
 #include "server/account/caller.h"
 #include "storage/media.h"
 

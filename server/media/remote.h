@@ -2,6 +2,7 @@
 #ifndef SERVER_MEDIA_REMOTE_H
 #define SERVER_MEDIA_REMOTE_H
 
+#include "http/reply.h"
 #include "server/account/caller.h"
 
 /* For media that is not here. *ret_here: it is now. Otherwise the reply is made: to wait, until

@@ -7,6 +7,7 @@
 #ifndef SERVER_SYNC_SYNC_H
 #define SERVER_SYNC_SYNC_H
 
+#include "http/reply.h"
 #include "rooms/read/serialize.h"
 #include "server/account/caller.h"
 #include "storage/users/account_data.h"

@@ -2,6 +2,7 @@
 #ifndef SERVER_CLIENT_SHARED_ROOM_READING_H
 #define SERVER_CLIENT_SHARED_ROOM_READING_H
 
+#include "http/reply.h"
 #include "rooms/read/serialize.h"
 #include "server/client/shared/room_request.h"
 
