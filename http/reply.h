@@ -41,9 +41,9 @@ const struct err *reply_flush(struct reply *rp);
  * again from its start. */
 const struct err *reply_wait(struct reply *rp, int64_t deadline_mono_ms);
 
-/* Runs the handler again from its start, at once, in a worker of that pool (rq->pool): for a handler
- * that finds out that it must wait for another server or compute much. The route must allow it
- * (moves_to). */
+/* Runs the handler again from its start, at once, in a worker of that pool (rq->pool): for a
+ * handler that finds out that it must wait for another server or compute much. The route must allow
+ * it (moves_to). */
 const struct err *reply_elsewhere(struct reply *rp, enum route_pool pool);
 /* The same; in that pool's queue it goes before requests of a lower order (http/fair_queue.h). */
 const struct err *reply_elsewhere_as(struct reply *rp, enum route_pool pool,
