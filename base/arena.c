@@ -59,8 +59,8 @@ static void run_deferred(struct arena *a)
     }
 }
 
-/* Keeps one block of the usual size, so that an arena that is used again and again seldom asks for
- * memory; never a huge one. */
+/* Keeps one block of the usual size, never a huge one, so that a reused arena seldom calls malloc.
+ */
 void arena_reset(struct arena *a)
 {
     run_deferred(a);

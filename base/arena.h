@@ -1,6 +1,6 @@
 /* One arena per request or job: memory that is freed all at once.
  *
- * What a function returns from an arena is const and dies with the arena (or at its reset).
+ * Memory that a function returns from an arena is const and dies with the arena (or at its reset).
  * Out of memory aborts. Not thread-safe: an arena belongs to one thread at a time. */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
@@ -31,13 +31,13 @@ void arena_defer(struct arena *a, void (*fn)(void *), void *what);
 
 size_t arena_bytes(const struct arena *a); /* held from malloc, for metrics and tests */
 
-/* Memory that is not the arena's own but goes with it, by a deferred call: it is counted. */
+/* Counts memory outside the arena that a deferred call frees with it. */
 void arena_own(struct arena *a, size_t bytes);
 void arena_disown(struct arena *a, size_t bytes);
 size_t arena_owned(const struct arena *a);
 
-/* The user, address or server whose request needs the memory; by default each arena is a source of
- * its own. */
+/* The source (user, address or server) of the request that needs the memory; by default each arena
+ * is a source of its own. */
 void arena_set_source(struct arena *a, uint64_t source);
 uint64_t arena_source(const struct arena *a);
 

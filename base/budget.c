@@ -27,7 +27,7 @@ bool budget_is_over(const struct budget *b, uint64_t source)
     return budget_held(b, source) + atomic_load(&b->taken) > b->size;
 }
 
-/* Taken first and looked at then: of several at once too many may be refused, never too few. */
+/* Takes first and checks then: concurrent calls may be refused too often, never too seldom. */
 bool budget_take(struct budget *b, uint64_t source, size_t bytes)
 {
     if (bytes > b->size)

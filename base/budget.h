@@ -1,9 +1,8 @@
-/* A budget of bytes that many sources draw on: a source is given nothing that would be more than
- * what is then left for all others. One alone may so have half of it. When others have come it may
- * turn out to have too much (budget_is_over): where those give up what they have, twenty sources
- * have a 21st each, and as much is left for the next. Lock-free; sources are told apart by their
- * hash, and two of one slot count as one. With a `share` a source is given that much instead, while
- * there is some. */
+/* A budget of bytes that many sources draw on: a source never gets more than what is then left for
+ * all others. So a single source may have half of it. When others come, it may have too much
+ * (budget_is_over); if such sources give back the excess, twenty sources have a 21st each, and as
+ * much is left for the next. Lock-free; sources are distinguished by their hash, and two in one
+ * slot count as one. With a `share` a source gets up to that much instead, while some is left. */
 #ifndef BASE_BUDGET_H
 #define BASE_BUDGET_H
 
@@ -21,14 +20,14 @@ struct budget {
 };
 
 bool budget_take(struct budget *b, uint64_t source, size_t bytes);
-/* Takes what is missing until *held are `need`. */
+/* Takes bytes until *held is `need`. */
 bool budget_grow(struct budget *b, uint64_t source, size_t *held, size_t need);
-/* What so many bytes draw: nothing up to `free`, and then whole steps. */
+/* How much that many bytes draw: nothing up to `free`, then whole steps. */
 size_t budget_steps(size_t bytes, size_t free, size_t step);
-/* Also when there is not enough: for what cannot be refused. */
+/* Takes bytes even if too few are left: for memory that cannot be refused. */
 void budget_overdraw(struct budget *b, uint64_t source, size_t bytes);
 size_t budget_held(const struct budget *b, uint64_t source);
-/* Has the source more than what is left? */
+/* Whether the source has more than what is left. */
 bool budget_is_over(const struct budget *b, uint64_t source);
 void budget_give_back(struct budget *b, uint64_t source, size_t bytes);
 

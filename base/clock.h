@@ -1,4 +1,4 @@
-/* Time. Wall-clock milliseconds for what the protocol shows, monotonic ones for deadlines. */
+/* Time: wall-clock milliseconds for the protocol, monotonic ones for deadlines. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 

@@ -60,14 +60,14 @@ const struct config_key *config_find_key(const char *name)
     return NULL;
 }
 
-/* Is `name` equal to `group`, or a key below it? What follows the group, or NULL. */
+/* If `name` is `group` or a key below it, returns the rest of the name, else NULL. */
 static const char *below(const char *name, const char *group)
 {
     size_t n = strlen(group);
     return strncmp(name, group, n) == 0 && (name[n] == '.' || !name[n]) ? name + n : NULL;
 }
 
-/* Is it the beginning of a dotted key? */
+/* Whether it is the beginning of a dotted key. */
 static bool is_group(const char *name)
 {
     for (const struct config_key *k = config_keys; k->name; k++) {
@@ -78,7 +78,7 @@ static bool is_group(const char *name)
     return false;
 }
 
-/* Edit distance, as far as it matters: names are short. */
+/* Edit distance of short names. */
 static size_t config_distance(const char *a, const char *b)
 {
     enum { NAME_MAX_ = 64 };
@@ -191,7 +191,7 @@ static const char *environment_name(struct arena *a, const char *key)
     return name;
 }
 
-/* What others put there: this program's own variables, and those that Kubernetes makes of a service
+/* Variables that are not settings: the program's own, and those that Kubernetes makes for a service
  * called "concorde". */
 static bool is_no_setting(struct str name)
 {
@@ -261,7 +261,7 @@ static bool is_list(const struct config_key *key)
     return key->type == CONFIG_LIST || key->type == CONFIG_LISTEN;
 }
 
-/* Later --set options replace earlier ones; those of a list add up. */
+/* Later --set options replace earlier ones; those of a list are added. */
 static void read_overrides(struct config_reader *r, const struct config_override *overrides,
                            size_t n)
 {
@@ -282,7 +282,7 @@ static void read_overrides(struct config_reader *r, const struct config_override
     }
 }
 
-/* ---- what follows from other settings ---- */
+/* ---- settings that depend on others ---- */
 
 static void check_together(struct config_reader *r)
 {

@@ -1,10 +1,9 @@
-/* The configuration: one YAML file, keys named as Synapse's where the thing is the same, each also
+/* The configuration: one YAML file, keys named as in Synapse where they mean the same, each also
  * settable by environment (CONCORDE_SERVER_NAME) and --set key=value. Unknown keys and bad values
- * are refused with file, line and what was expected.
+ * are refused with file, line and the expected form.
  *
- * Adding a key: a field here and a row in config_keys.c; nothing else. What needs knowledge of the
- * protocol (is server_name valid?) is checked by server/. Everything lives in the caller's arena.
- */
+ * Adding a key: a field here and a row in config_keys.c; nothing else. Checks that need the
+ * protocol (is server_name valid?) are in server/. Everything lives in the caller's arena. */
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
 
@@ -35,7 +34,7 @@ struct config {
     const char *data_dir;
     const struct config_listener *listen;
     size_t listen_n;
-    const char *public_baseurl; /* without trailing slash; NULL: discovery tells nothing */
+    const char *public_baseurl; /* without trailing slash; NULL: no discovery */
     const char *database;       /* libpq URI; NULL: embedded */
     int64_t database_connections;
     int64_t database_statement_timeout_ms;
@@ -97,7 +96,7 @@ struct config {
     const char *turn_shared_secret, *turn_username, *turn_password;
     struct config_list turn_uris;
     int64_t turn_user_lifetime_ms;
-    /* /.well-known/matrix/support; NULL: not told */
+    /* /.well-known/matrix/support; NULL: not published */
     const char *support_page, *support_email, *support_matrix_id, *support_role;
     const char *terms_url; /* for the page at / */
 

@@ -25,7 +25,7 @@ static bool add_item(struct taker *t, const char *text)
     return true;
 }
 
-/* Calls `take` for each `key: value` of a mapping, until it says no. */
+/* Calls `take` for each `key: value` of a mapping, until it returns false. */
 static bool each_pair(struct taker *t, const yaml_node_t *node, void *into,
                       bool (*take)(struct taker *t, void *into, const char *key,
                                    const yaml_node_t *value))
@@ -76,7 +76,7 @@ static bool take_database_key(struct taker *t, void *into, const char *key,
         d->name = config_scalar(value);
     if (strcmp(key, "args") == 0)
         return each_pair(t, value, d, take_argument);
-    return true; /* how Synapse uses it: txn_limit and the like */
+    return true; /* settings of Synapse's own use: txn_limit and the like */
 }
 
 static bool take_database(struct taker *t, const yaml_node_t *node)

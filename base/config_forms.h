@@ -1,4 +1,4 @@
-/* Private to base/config*.c: values as Synapse writes them, where they mean the same as ours. */
+/* Private to base/config*.c: values in Synapse's forms, where they mean the same as ours. */
 #ifndef BASE_CONFIG_FORMS_H
 #define BASE_CONFIG_FORMS_H
 
@@ -6,10 +6,10 @@
 
 #include <yaml.h>
 
-/* Does the key have another form, which this node may be? */
+/* Whether the key has another form, which this node may be. */
 bool config_has_form(const struct config_key *key, const yaml_node_t *node);
 
-/* Puts the value into our form; NULL, or what was expected. */
+/* Converts the value to our form; returns NULL, or what was expected. */
 const char *config_take_form(struct arena *a, yaml_document_t *document,
                              const struct config_key *key, const yaml_node_t *node,
                              struct config_value *ret);

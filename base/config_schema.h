@@ -1,7 +1,7 @@
 /* Private to base/config*.c: how keys are described, and a value on its way into struct config.
  *
- * A value is a list of items (one for a scalar), whatever it came from; its origin ("file:12",
- * "CONCORDE_LISTEN", "--set") is what messages about it begin with. */
+ * A value is a list of items (one for a scalar) from any origin ("file:12", "CONCORDE_LISTEN",
+ * "--set"), with which messages about it begin. */
 #ifndef BASE_CONFIG_SCHEMA_H
 #define BASE_CONFIG_SCHEMA_H
 
@@ -23,7 +23,7 @@ struct config_key {
     const char *name;
     enum config_type type;
     size_t offset;
-    const char *initial; /* as it would be given to --set; NULL: unset (zero, empty) */
+    const char *initial; /* in the form of --set; NULL: unset (zero, empty) */
     const char *help;
     int64_t min, max;           /* INT, SIZE, DURATION, NUMBER; both 0: not negative */
     const char *const *choices; /* CHOICE: ends with NULL */
@@ -40,8 +40,8 @@ struct config_alias {
 };
 extern const struct config_alias config_aliases[];
 
-/* Keys of Synapse's that an operator may bring along. Refused ones would change what the operator
- * relies on; the others are accepted with a warning. */
+/* Synapse's keys that may still be in an operator's file. Keys that the operator relies on are
+ * refused; the others are accepted with a warning. */
 struct config_note {
     const char *name; /* also matches everything below it */
     bool refused;
@@ -83,7 +83,7 @@ void config_set(struct config_reader *r, const struct config_value *v);
 void config_set_text(struct config_reader *r, const struct config_key *key, const char *origin,
                      const char *text);
 
-/* Reads the YAML file and sets what stands there. */
+/* Reads the YAML file and sets its keys. */
 void config_read_file(struct config_reader *r, const char *file);
 
 /* Checks for config_keys.c, in config_value.c. */

@@ -37,7 +37,7 @@ static bool parse_bool(const char *text, bool *ret)
     return false;
 }
 
-/* A decimal integer with an optional unit behind it. */
+/* A decimal integer with an optional unit after it. */
 static bool parse_units(const char *text, const struct unit *units, int64_t *ret)
 {
     size_t digits = strspn(text, "0123456789");

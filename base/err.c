@@ -28,7 +28,7 @@ static struct err *next_in_ring(enum err_code code)
     return e;
 }
 
-/* The next slot may be the one that `from` stands in. */
+/* `from` may be in the next slot. */
 static struct err *copy_in_ring(const struct err *from)
 {
     struct err copy = *from, *e = next_in_ring(from->code);
@@ -36,7 +36,8 @@ static struct err *copy_in_ring(const struct err *from)
     return e;
 }
 
-/* A text is cut at its most, and may quote what was cut before: clients are sent UTF-8. */
+/* Removes an incomplete character at the end: a text is cut at its maximum length, and may quote a
+ * cut one, but clients are sent UTF-8. */
 static void keep_whole_characters(char *text)
 {
     struct str s = str_of(text);

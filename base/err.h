@@ -40,20 +40,20 @@ struct err {
 
 #define MUST_USE __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
-#define NEVER_NULL __attribute__((returns_nonnull)) /* who looks for faults needs to know it */
+#define NEVER_NULL __attribute__((returns_nonnull)) /* for static analysis */
 
 /* An error with a sentence for the client. */
 const struct err *err(enum err_code code, const char *text, ...)
     PRINTF_LIKE(2, 3) MUST_USE NEVER_NULL;
 
-/* An internal failure: the client is told only that the server failed, the log gets the cause. */
+/* An internal failure: the client learns only that the server failed, the log gets the cause. */
 const struct err *err_internal(const char *cause, ...) PRINTF_LIKE(1, 2) MUST_USE NEVER_NULL;
 
-/* 503 with Retry-After: what is needed (the database, mostly) is away and will be back. */
+/* 503 with Retry-After: something needed (mostly the database) is unavailable for a while. */
 const struct err *err_unavailable(int retry_after_ms, const char *cause, ...)
     PRINTF_LIKE(2, 3) MUST_USE NEVER_NULL;
 
-/* A file could not be written: 507 when the disk, or our share of it, is full, else internal. */
+/* A file could not be written: 507 when the disk, or the quota on it, is full, else internal. */
 const struct err *err_storage(int errno_, const char *cause, ...)
     PRINTF_LIKE(2, 3) MUST_USE NEVER_NULL;
 
@@ -72,14 +72,14 @@ const struct err *err_with_retry(const struct err *e, int retry_after_ms) NEVER_
  * that is NULL or no errcode. */
 const struct err *err_with_answer(const struct err *e, int status, const char *errcode) NEVER_NULL;
 
-/* 429 M_LIMIT_EXCEEDED that says when to come back. */
+/* 429 M_LIMIT_EXCEEDED that says when to try again. */
 const struct err *err_limit_exceeded(int retry_after_ms) MUST_USE NEVER_NULL;
 
 /* A copy of an error that came from elsewhere, in this thread's ring. NULL stays NULL. */
 const struct err *err_copy(const struct err *e) MUST_USE;
 
-/* The code of an errcode that another server has sent with that status; of several, the one with
- * the same status or else the first. False when there is none. */
+/* The code for an errcode that another server sent with that status: one with the same status if
+ * possible, else the first. False when there is none. */
 bool err_code_find(const char *errcode, int status, enum err_code *ret);
 
 const char *err_errcode(const struct err *e); /* "M_FORBIDDEN" */

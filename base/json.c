@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* What jansson takes from malloc for one of each, when it is alone; measured by test_json.c. */
+/* What jansson allocates for one of each; measured by test_json.c. */
 enum {
     OBJECT_BYTES = 240,
     ARRAY_BYTES = 144,
@@ -72,7 +72,7 @@ static size_t tree_max(size_t bytes)
 
 enum kind { FOREIGN, OWN, KEPT };
 
-/* An arena has a little free of charge. One that has drawn already does not wait for others that
+/* An arena has a small amount for free. One that has drawn already does not wait for others, which
  * may wait for it. */
 static bool json_draw(const struct arena *a, enum kind kind, struct tree_memory *m)
 {
@@ -143,7 +143,7 @@ static const struct err *read_as(enum kind kind, struct arena *a, struct str byt
     *t = (struct tree){.arena = a, .memory = {.source = arena_source(a)}};
     TRY(json_check(bytes, &t->memory.bytes));
     if (!json_draw(a, kind, &t->memory))
-        return err_unavailable(1000, "too many large JSON documents are read at once");
+        return err_unavailable(1000, "too many large JSON documents are being read at once");
     const struct err *e = json_parse(bytes, &t->v);
     if (e)
         tree_memory_give_back(&t->memory);

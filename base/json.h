@@ -13,28 +13,28 @@
 
 enum {
     JSON_DEPTH_MAX = 100,
-    /* A tree may become so large: a fixed part, and so much for each byte of the document. */
+    /* The maximum size of a tree: a fixed part, and a part for each byte of the document. */
     JSON_TREE_LEAST = 16 << 20,
     JSON_TREE_RATIO = 8,
     JSON_TREE_MAX = 32 << 20,
     JSON_TREES_FREE = 256 << 10 /* an arena's first need no memory of base/json_trees.h */
 };
 
-/* What a document will take, found by looking at it once, before anything is made of it. */
+/* How much a document will take, measured in one pass before it is parsed. */
 struct json_measure {
     int depth;
     size_t tree_bytes; /* from malloc; rather too many */
 };
 struct json_measure json_measure(struct str bytes);
 
-/* Parses one JSON value. M_NOT_JSON when malformed, not UTF-8 or nested deeper than
- * JSON_DEPTH_MAX, M_BAD_JSON for integers beyond 64 bits and floats beyond doubles, M_TOO_LARGE
- * when the tree would be too large; duplicate keys take the last value, as browsers do. A large
- * tree waits until others have gone, and then is ERR_UNAVAILABLE. Trees count together when their
- * arenas have the same source. */
+/* Parses one JSON value. M_NOT_JSON when malformed, not UTF-8 or nested deeper than JSON_DEPTH_MAX,
+ * M_BAD_JSON for integers beyond 64 bits and floats beyond doubles, M_TOO_LARGE when the tree would
+ * be too large; duplicate keys take the last value, as browsers do. A large tree waits for others
+ * to be freed, and finally fails with ERR_UNAVAILABLE. Trees count together when their arenas have
+ * the same source. */
 const struct err *json_read(struct arena *a, struct str bytes, json_t **ret);
-/* The same for what we have stored or checked, which is never refused for others' trees: who reads
- * it could not go on without. */
+/* The same for stored or checked documents, which are never refused because of other trees: their
+ * readers cannot do without. */
 const struct err *json_read_own(struct arena *a, struct str bytes, json_t **ret);
 /* The same for an arena that lives in a cache, which has a bound of its own. */
 const struct err *json_read_to_keep(struct arena *a, struct str bytes, json_t **ret);
@@ -56,7 +56,7 @@ const struct err *json_want_object(const json_t *o, const char *key, const json_
 const struct err *json_want_array(const json_t *o, const char *key, const json_t **ret);
 
 /* Lenient access for data that was checked already: NULL when absent or of another type. A text
- * with NUL in it counts as absent, for C would read "public\u0000" as "public". */
+ * with NUL in it counts as absent, since C would read "public\u0000" as "public". */
 const char *json_text(const json_t *o, const char *key);
 const char *json_string_text(const json_t *v); /* the same of a value itself */
 

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 
-/* In order of coming; in the stack of who waits. */
+/* In order of arrival; on the stack of the waiting thread. */
 struct waiting {
     struct tree_memory *m;
     struct waiting *next;
@@ -49,7 +49,7 @@ void tree_memory_overdraw(struct tree_memory *m)
 
 /* ---- turns ---- */
 
-/* Of those that wait, the first whose source holds least. */
+/* The first waiting one of the source that holds least. */
 static struct tree_memory *json_trees_next_locked(void)
 {
     struct tree_memory *next = NULL;
@@ -103,7 +103,7 @@ bool tree_memory_await(struct tree_memory *m)
     while (!m->from && !late)
         late = lock_wait_until(&trees.lock, &trees.given, until);
     json_trees_remove_locked(&w);
-    serve_locked(); /* it was the next one, perhaps */
+    serve_locked(); /* it may have been the next one */
     return m->from != NULL;
 }
 

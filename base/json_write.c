@@ -24,8 +24,9 @@ static void raise_last_digit(char *text)
         ++*p;
 }
 
-/* "d.ddde-XX": the fewest digits that read back the same. Above a power of two doubles lie further
- * apart than below it: the nearest decimal may be another double's, and the next one above ours. */
+/* "d.ddde-XX": the fewest digits that read back the same. Above a power of two, doubles are further
+ * apart than below it: the nearest decimal may belong to another double, and the next one above it
+ * to this one. */
 static void shortest_digits(double v, char text[static 40])
 {
     for (int digits = 0; digits < DIGITS_MAX; digits++) {

@@ -1,7 +1,7 @@
 /* Mutexes with ranks. A thread may only take a lock of a higher rank than those it holds; debug
- * builds (without NDEBUG) assert it, so that a deadlock shows in the first test that could make
- * one. All ranks stand in this one list, outermost first. Two locks of one rank are never held
- * together. */
+ * builds (without NDEBUG) assert it, so that a possible deadlock fails the first test that reaches
+ * it. All ranks are in this list, outermost first. Two locks of one rank are never held together.
+ */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H
 
@@ -17,7 +17,7 @@ enum lock_rank {
     RANK_TYPING,         /* users/typing.c */
     RANK_PRESENCE,       /* users/presence.c */
     RANK_SENDER,         /* federation/out/sender.c: destinations */
-    RANK_MEDIA,          /* server/media/repo.c: who waits for uploads and thumbnails */
+    RANK_MEDIA,          /* server/media/repo.c: requests that wait for uploads and thumbnails */
     RANK_DB_POOL,        /* storage/db/db_pool.c */
     RANK_HTTP_QUEUE,     /* http/: work queues and parked requests */
     RANK_HTTP_LOOP,

@@ -57,8 +57,8 @@ static void add_time(struct buf *line, int64_t ms)
     buf_printf(line, "%s.%03dZ", text, (int)(ms % 1000));
 }
 
-/* What others wrote may be cut in the middle of a character, or hold controls of the second set,
- * which terminals obey: a line of JSON must stay JSON, and a line of text a line. */
+/* Text of others may be cut in the middle of a character, or contain C1 controls, which terminals
+ * obey: a line of JSON must stay JSON, and a line of text one line. */
 static void add_clean(struct buf *out, struct str s)
 {
     for (size_t i = 0, n; i < s.n; i += n) {
@@ -140,7 +140,7 @@ static struct {
         int64_t since_ms; /* the minute */
         int written;
         unsigned long left_out;
-    } kinds[KINDS_MAX]; /* the last: all that no longer have room */
+    } kinds[KINDS_MAX]; /* the last: all kinds beyond these */
     size_t n;
 } limits = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 static _Atomic int64_t summary_due_ms = INT64_MAX;
@@ -159,7 +159,7 @@ static struct kind *log_find_kind(const char *name)
     return k;
 }
 
-/* The summaries that are due, one at a time; a minute without records more leaves its own due. */
+/* The next summary that is due; a minute without further records leaves its own due. */
 static bool take_summary(int64_t now, struct kind *ret)
 {
     bool found = false;
@@ -218,7 +218,7 @@ bool log_limited(const char *name, int a_minute)
     return may;
 }
 
-/* ---- what others call ---- */
+/* ---- the interface ---- */
 
 static void write_message(enum log_level level, const struct log_field *fields, size_t n,
                           const char *fmt, va_list ap)

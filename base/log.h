@@ -1,9 +1,8 @@
 /* Logging: one line a record, to standard error, as text or JSON (`log_format`). Library code never
- * logs; dispatchers (HTTP, the committer, background jobs, start-up) do. Secrets never go in.
+ * logs; dispatchers (HTTP, the committer, background jobs, start-up) do. Secrets are never logged.
  *
- * A record may have fields, which JSON shows beside the message; the text format shows the message
- * alone. What a user or another server can bring about as often as they like is written by
- * log_limited. */
+ * A record may have fields, which JSON has beside the message; the text format has only the
+ * message. Records that a user or another server can cause at will are limited by log_limited. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -28,7 +27,7 @@ void log_at(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 #define log_warn(...) log_at(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
 
-/* An error with its private cause, prefixed by what was being done. */
+/* An error with its private cause, after what was being done. */
 void log_err(enum log_level level, const char *doing, const struct err *e);
 
 struct log_field {
@@ -40,10 +39,9 @@ struct log_field {
 void log_record(enum log_level level, const struct log_field *fields, size_t n, const char *fmt,
                 ...) PRINTF_LIKE(4, 5);
 
-/* May one more record of this kind be written? At most `a_minute` of a kind are; then the others
- * are counted, and the next record of any kind is preceded by one that says how many were left out.
- * At debug level everything is written. kind: a short text, the same for all that count together.
- */
+/* Whether one more record of this kind may be written: at most `a_minute` of a kind. Further ones
+ * are counted, and the next record of any kind is preceded by one with their number. At debug level
+ * all are written. kind: a short text, the same for all records that count together. */
 bool log_limited(const char *kind, int a_minute);
 enum { LOG_FEW = 10, LOG_MANY = 600 }; /* a minute */
 

@@ -1,9 +1,8 @@
 /* Hash maps from a 64-bit integer or a byte string to a pointer.
  *
- * Open addressing, grows by itself, never shrinks. String keys are borrowed: they must live as
- * long as their entry (usually they are a member of the value). Not thread-safe: the owner of the
- * map locks. Hashes are keyed with a per-process random seed, so remote parties cannot make
- * collisions. */
+ * Open addressing, grows by itself, never shrinks. String keys are borrowed: they must live as long
+ * as their entry (usually they are a member of the value). Not thread-safe: the owner of the map
+ * locks. Hashes are keyed with a per-process random seed, so that others cannot make collisions. */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
 
@@ -23,8 +22,8 @@ struct map {
 void map_finish(struct map *m);
 
 void *map_get_int(const struct map *m, int64_t key);
-void *map_put_int(struct map *m, int64_t key, void *value); /* returns what it replaced or NULL */
-void *map_remove_int(struct map *m, int64_t key);           /* returns what was there or NULL */
+void *map_put_int(struct map *m, int64_t key, void *value); /* returns the replaced value or NULL */
+void *map_remove_int(struct map *m, int64_t key);           /* returns the removed value or NULL */
 
 void *map_get(const struct map *m, struct str key);
 void *map_put(struct map *m, struct str key, void *value);

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 enum {
-    /* What is larger is mapped by itself, and goes back at once. By default glibc raises this to
-     * 32 MiB as soon as something so large was freed. */
+    /* Larger blocks are mapped alone, and unmapped when freed. By default glibc raises this to 32
+     * MiB once such a block was freed. */
     MAPPED_FROM = 1 << 20,
     TOP_KEPT = 8 << 20,
     MUCH = 24 << 20
@@ -14,7 +14,7 @@ enum {
 
 void memory_begin(int processors)
 {
-    /* By default there are eight for each processor, each with its own holes. */
+    /* By default eight for each processor, each with its own fragmentation. */
     int arenas = 2 * processors < 8 ? 8 : 2 * processors > 32 ? 32 : 2 * processors;
     mallopt(M_ARENA_MAX, arenas);
     mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
@@ -35,7 +35,7 @@ size_t memory_resident(void)
 
 bool memory_trim(void)
 {
-    static size_t resident_then, used_then; /* after the last time */
+    static size_t resident_then, used_then; /* after the last trim */
     struct mallinfo2 m = mallinfo2();
     size_t resident = memory_resident(), used = m.uordblks + m.hblkhd;
     if (resident < resident_then)

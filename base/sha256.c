@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-/* A fetch looks through the providers under a lock and costs more than hashing an event. */
+/* A fetch searches the providers under a lock and costs more than hashing an event. */
 static EVP_MD *digest;
 static pthread_once_t digest_once = PTHREAD_ONCE_INIT;
 

@@ -39,7 +39,7 @@ int str_cmp(struct str a, struct str b); /* bytewise, as memcmp, shorter first *
 bool str_starts_with(struct str s, const char *prefix);
 bool str_ends_with(struct str s, const char *suffix);
 char *str_dup(struct arena *a, struct str s); /* NUL-terminated */
-/* Without these bytes at both ends; NUL is none of them, unlike with strchr. */
+/* Removes these bytes at both ends; NUL is not one of them, unlike with strchr. */
 struct str str_trim(struct str s, const char *blanks);
 
 /* A decimal integer with optional minus and nothing else; false if malformed or out of range. */

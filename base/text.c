@@ -73,8 +73,8 @@ static void wide_normalise(const UNormalizer2 *form, struct wide *w)
     out = old;
 }
 
-/* Sorting marks that stand one after the other takes the square of their number: as in stream-safe
- * text (Unicode Standard Annex 15, section 13), thirty are kept of those that a character has. */
+/* Sorting consecutive marks takes the square of their number: as in stream-safe text (Unicode
+ * Standard Annex 15, section 13), a character keeps thirty. */
 static void limit_marks(const UNormalizer2 *form, struct wide *w)
 {
     enum { MARKS_MAX = 30 };
@@ -94,7 +94,7 @@ static void limit_marks(const UNormalizer2 *form, struct wide *w)
 
 enum {
     SHORT_MAX = 7,    /* bytes */
-    ASCII_MAX = 1024, /* Latin letters that something stands for in ASCII; of ICU 72, 400 */
+    ASCII_MAX = 1024, /* Latin letters with an ASCII equivalent; 400 in ICU 72 */
     LETTERS_END = 0x530 /* Latin, Greek, Cyrillic */,
     PUNCTUATION = 0x2010,
     PUNCTUATION_END = 0x2050
@@ -114,7 +114,7 @@ static struct {
     const UNormalizer2 *nfkc, *casefold, *nfd, *nfc;
     struct in_ascii ascii[ASCII_MAX]; /* in the order of code points */
     size_t ascii_n;
-    /* Folded forms of characters that do not depend on what stands beside them; n 0: none. */
+    /* Folded forms of characters that do not depend on their neighbours; n 0: none. */
     struct short_text letters[LETTERS_END], punctuation[PUNCTUATION_END - PUNCTUATION];
 } tables;
 
@@ -139,7 +139,7 @@ static UScriptCode script_of(UChar32 c)
     return uscript_getScript(c, &code);
 }
 
-/* Does a mark on such a letter make no other letter of it? `base` is decomposed and has no case. */
+/* Whether a mark leaves such a letter the same letter. `base` is decomposed and has no case. */
 static bool is_accent(UChar32 mark, UChar32 base, UScriptCode script)
 {
     enum { DIAERESIS = 0x308, BREVE = 0x306, CYRILLIC_IE = 0x435 };
@@ -198,7 +198,7 @@ static struct str fold_whole(struct arena *a, struct str s)
     limit_marks(tables.casefold, &w);
     wide_normalise(tables.casefold, &w);
     wide_normalise(tables.nfd, &w);
-    limit_marks(tables.nfd, &w); /* again: one may have become several */
+    limit_marks(tables.nfd, &w); /* again: one mark may have become several */
     drop_accents(&w);
     wide_normalise(tables.nfc, &w);
     return wide_to_str(a, &w);
@@ -206,8 +206,7 @@ static struct str fold_whole(struct arena *a, struct str s)
 
 /* ---- making the tables ---- */
 
-/* What stands for a letter in ASCII by CLDR's Latin-ASCII, which is made for names; false: nothing.
- */
+/* A letter's ASCII equivalent in CLDR's Latin-ASCII, which is made for names; false: none. */
 static bool to_ascii(UTransliterator *latin_ascii, UChar32 c, struct short_text *ret)
 {
     UErrorCode code = U_ZERO_ERROR;
@@ -279,7 +278,7 @@ static void need_tables(void)
     pthread_once(&once, make_tables);
 }
 
-/* ---- what most texts need ---- */
+/* ---- the fast path of most texts ---- */
 
 bool text_is_ascii(struct str s)
 {
@@ -319,7 +318,7 @@ static const struct short_text *short_of(UChar32 c)
     return found && found->n ? found : NULL;
 }
 
-/* Is it folded already, whatever stands beside it? So are Chinese characters, kana and emoji. */
+/* Whether it is folded already, with any neighbours, as are Chinese characters, kana and emoji. */
 static bool is_inert(UChar32 c)
 {
     return c >= LETTERS_END && unorm2_isInert(tables.casefold, c) &&
@@ -331,7 +330,7 @@ static bool is_ignorable(UChar32 c)
     return c >= LETTERS_END && u_hasBinaryProperty(c, UCHAR_DEFAULT_IGNORABLE_CODE_POINT);
 }
 
-/* One character after the other; false: there is one that this cannot fold. */
+/* Folds character by character; false: it cannot fold one of them. */
 static bool fold_each(struct arena *a, struct str s, struct str *ret)
 {
     size_t n = 0;

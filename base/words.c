@@ -94,7 +94,7 @@ static void add_run(struct splitting *s, struct str written)
     }
 }
 
-/* From *pos on, which moves behind the word or run, or behind one character that is neither. */
+/* From *pos, which moves past the word or run, or past one character that is neither. */
 static void next_piece(struct splitting *s, struct str text, size_t *pos)
 {
     size_t from = *pos, end;
