@@ -1,7 +1,7 @@
 /* IP addresses and ranges of them.
  *
  * An address is kept as IPv6; IPv4 is the mapped range ::ffff:0:0/96, so that both spellings of an
- * IPv4 address are the same one. */
+ * IPv4 address are equal. */
 #ifndef HTTP_ADDRESS_H
 #define HTTP_ADDRESS_H
 
@@ -20,12 +20,12 @@ bool address_of_socket(const struct sockaddr *sa, struct address *ret); /* false
 void address_write(const struct address *a, char ret[INET6_ADDRSTRLEN]);
 bool address_is_ipv4(const struct address *a);
 
-/* The bytes that stand for one subscriber: all of an IPv4 address, the /64 of an IPv6 one. */
+/* The bytes that identify a subscriber: all of an IPv4 address, the /64 of an IPv6 one. */
 struct str address_subscriber(const struct address *a);
 
 struct address_ranges;
 
-/* Addresses or CIDRs. The error names what is not one. */
+/* Addresses or CIDRs. The error names the malformed one. */
 const struct err *address_ranges_create(const char *const *cidrs, size_t n,
                                         struct address_ranges **ret);
 void address_ranges_destroy(struct address_ranges *l); /* NULL-safe */

@@ -1,8 +1,8 @@
-/* Taking in a request's body, bounded: into memory, or for uploads into a file without a name.
+/* Receives a request's body, bounded: into memory, or for uploads into a file without a name.
  *
- * A few KiB come with the connection. What is more is drawn from a budget that all bodies share by
- * their sources, until the request has been answered; so neither many connections nor slow senders
- * hold more memory than that. */
+ * A few KiB are part of the connection. The rest is drawn, until the request has been answered,
+ * from a budget that all sources share; so neither many connections nor slow senders take more
+ * memory than that. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/internal.h"
@@ -41,8 +41,8 @@ static enum MHD_Result add_framing(void *cls, enum MHD_ValueKind kind, const cha
     return MHD_YES;
 }
 
-/* libmicrohttpd is lenient here; a proxy in front that reads the same head otherwise could be made
- * to see two requests where we see one (RFC 9112, section 11.2). */
+/* libmicrohttpd is lenient here; a proxy in front that reads the same head differently could be
+ * made to see two requests where this server sees one (RFC 9112, section 11.2). */
 const struct err *body_measure(struct exchange *ex, const char *version)
 {
     struct framing f = {0};
@@ -82,7 +82,7 @@ const struct err *body_begin(struct exchange *ex)
     int64_t n = ex->announced;
     if (n > 0 && (size_t)n > ex->body_max)
         return body_too_large(ex->body_max);
-    /* Memory is given for what came, not for what is announced. */
+    /* Memory is allocated for received bytes, not for announced ones. */
     enum { AT_ONCE = 16 * 1024 };
     if (ex->keeps_body && route->body != BODY_FILE && n > 0)
         buf_reserve(&ex->body, n < AT_ONCE ? (size_t)n : AT_ONCE);
@@ -123,7 +123,7 @@ static void body_give_back(struct exchange *ex)
     ex->body_drawn = 0;
 }
 
-/* A source that has more than others have left gives up what it is sending. */
+/* The body of a source that has more than is left for others is refused. */
 static bool body_draw(struct exchange *ex, size_t bytes)
 {
     enum { WITH_CONNECTION = 4096, STEP = 16384 };

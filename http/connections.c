@@ -5,13 +5,13 @@
 #include "http/internal.h"
 
 enum {
-    /* Of a loop's connections, at once: a walk over all of them should be worth it. */
+    /* The share of a loop's connections to close at once, to be worth a walk over all of them. */
     DISPLACED_SHARE = 64,
-    /* Of the time that the longest have waited: those who have waited for nearly as long go, too.
-     */
+    /* Connections that have waited nearly as long as the longest, within this share of its time,
+     * are closed too. */
     LONG_SHARE = 4,
-    /* Of all connections, what is kept free: who finds none waits in the kernel's queue, behind
-     * those who open as many as they can. */
+    /* The share of connections to keep free: without one, a client waits in the kernel's queue,
+     * behind those who open as many as they can. */
     FREE_SHARE = 16
 };
 
@@ -53,7 +53,7 @@ static int *count_locked(struct connections *c, uint64_t key)
 
 enum connection_verdict { TAKEN, TAKEN_AT_BOUND, REFUSED_AT_BOUND, REFUSED_WHILE_SHORT };
 
-/* As many as each address would have if they had equally many. */
+/* Whether an address has as many as if all addresses had equally many. */
 static bool connections_has_its_share_locked(const struct connections *c,
                                              const struct http_server *s, int n)
 {
@@ -61,7 +61,7 @@ static bool connections_has_its_share_locked(const struct connections *c,
     return n >= (share > 1 ? share : 1);
 }
 
-/* A few more than the bound are taken, while those that they displace go. */
+/* A few more than the bound are accepted, while displaced ones close. */
 static enum connection_verdict judge_locked(const struct connections *c,
                                             const struct http_server *s, int n)
 {
@@ -159,7 +159,7 @@ static bool is_waiting(const struct exchange *ex, uint64_t key, int64_t now)
            now - ex->phase_since_ms >= DISPLACED_MS;
 }
 
-/* Of those that wait for (the rest of) a request: about how long the longest have. */
+/* About how long the longest-waiting connections have waited for (the rest of) a request. */
 static int64_t long_since_ms(const struct loop *l, uint64_t key, int64_t now)
 {
     int64_t oldest = now;
@@ -197,7 +197,7 @@ void connections_displace(struct loop *l)
         return;
     struct connections *c = &l->server->connections;
     unsigned long n = close_longest(l, key, now);
-    if (!n && is_over_bound(c, key)) { /* all have only just come */
+    if (!n && is_over_bound(c, key)) { /* all are new */
         l->displace_due_ms = now + DISPLACED_MS;
         return;
     }

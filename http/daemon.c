@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-/* Every connection has it, also while it is parked. A head must fit, the records of its lines, and
- * the head of the reply. */
+/* Every connection has this memory, even while it is parked. A head, the records of its lines and
+ * the head of the reply must fit. */
 enum { CONNECTION_MEMORY = HEAD_MAX + 4 * 1024 };
 
 /* Forward secrecy and authenticated encryption only. */
@@ -14,7 +14,7 @@ static const char tls_priorities[] =
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-CIPHER-ALL:+AES-256-GCM:+CHACHA20-POLY1305:"
     "+AES-128-GCM:-MAC-ALL:+AEAD:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:-SIGN-DSA-SHA1";
 
-/* The router and query.c decode for themselves, after taking the URI apart. */
+/* The router and query.c decode the parts themselves, after splitting the URI. */
 static size_t leave_undecoded(void *cls, struct MHD_Connection *c, char *text)
 {
     return strlen(text);

@@ -87,9 +87,9 @@ void exchange_on_connection(void *slot, struct MHD_Connection *c, void **context
         close_connection(*context);
 }
 
-/* The only moment at which libmicrohttpd shows the URI before it takes it apart. Its own parsing of
- * the query is kept from happening, by cutting its copy off there: the records would take memory of
- * the connection, and when that runs out libmicrohttpd forgets to answer at all. */
+/* The only callback with the URI before libmicrohttpd splits it. Its copy is cut off before the
+ * query, which it then does not parse: the records would take memory of the connection, and when
+ * that runs out libmicrohttpd does not answer at all. */
 void *exchange_on_uri(void *slot, const char *uri, struct MHD_Connection *c)
 {
     struct exchange *ex =
@@ -119,8 +119,8 @@ static bool parse_method(const char *text, enum http_method *ret)
     return false;
 }
 
-/* "/path", or for clients that think we are a proxy "http://host/path" (RFC 9112, section 3.2.2).
- */
+/* "/path", or for clients that take this server for a proxy "http://host/path" (RFC 9112, section
+ * 3.2.2). */
 static const char *path_of(const char *uri)
 {
     const char *authority = strstr(uri, "://");
@@ -154,7 +154,7 @@ static const struct err *find_route(struct exchange *ex, const char *method)
     return err(ERR_UNRECOGNIZED, "Unrecognized request");
 }
 
-/* What clients miss here. The query may hold a token: it is not shown. */
+/* Logs a request without a route. The query may contain a token, so it is left out. */
 static void log_unrouted(const struct exchange *ex, const char *method)
 {
     char address[INET6_ADDRSTRLEN], path[256];
@@ -211,8 +211,8 @@ static enum MHD_Result send_reply(struct exchange *ex)
     return r;
 }
 
-/* A body that is known to be short is read and dropped, so that the connection lives on; from
- * others the client learns its error at once, and the connection ends. */
+/* A body that is known to be short is read and dropped, so that the connection can be reused; for
+ * others the error is sent at once, and the connection ends. */
 static bool refuse_at_once(const struct exchange *ex)
 {
     enum { SHORT_BODY = 64 * 1024 };
@@ -225,7 +225,8 @@ static enum MHD_Result submit(struct exchange *ex, enum phase phase)
     set_phase(ex, phase);
     if (!ex->id[0])
         source_identify(ex);
-    atomic_fetch_add(&s->metrics.working, 1); /* first: the stop looks at it after `aborting` */
+    atomic_fetch_add(&s->metrics.working,
+                     1); /* first: http_server_stop reads it after `aborting` */
     if (atomic_load(&s->aborting)) {
         atomic_fetch_sub(&s->metrics.working, 1);
         return MHD_NO;
@@ -251,7 +252,7 @@ static enum MHD_Result take_body(struct exchange *ex, const char *bytes, size_t 
             reply_now(ex, e);
     }
     *n = 0;
-    /* What was refused is still read, so that the client gets to see why, but not for ever. */
+    /* A refused body is still read, so that the client receives the error, but not for ever. */
     enum { REFUSED_MAX = 4 * 1024 * 1024 };
     if (ex->response && ex->received > (int64_t)ex->body_max + REFUSED_MAX)
         return MHD_NO;

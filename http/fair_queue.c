@@ -42,7 +42,7 @@ void fair_queue_leave(struct fair_queue *q, struct queue_source *s)
     free_unused(q, s);
 }
 
-/* Behind the others, when it has something that may run and is not among them yet. */
+/* Appends the source to the ready ones, if it has something to run and is not among them yet. */
 static void make_ready(struct fair_queue *q, struct queue_source *s)
 {
     if (s->is_ready || !s->head || s->running >= q->running_max)
@@ -84,7 +84,8 @@ static bool lower_may_run(const struct fair_queue *q, int order)
     return false;
 }
 
-/* Whose turn it is; NULL: there is none. Of the highest order, unless it alone would be served. */
+/* The source whose turn it is; NULL: none. From the highest order, unless a lower one has waited
+ * long enough. */
 static struct queue_source *next_source(const struct fair_queue *q)
 {
     for (int order = ORDER_COUNT - 1; order >= 0; order--)

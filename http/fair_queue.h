@@ -1,14 +1,13 @@
 /* A pool's queue: one short queue for each source of requests, and the sources are served in turn.
  *
- * A source is a user, an address or another server (http/source.c). However much one of them asks,
- * the next request of another one waits for one request of each source that is waiting, at most.
- * Each source has a bound of requests that a worker has at once, so that handlers that block leave
- * workers to others, and a bound of requests that are here at all: queued, running or parked.
+ * A source is a user, an address or another server (http/source.c). However many requests one
+ * sends, the next request of another waits for at most one request of each waiting source. Each
+ * source has a bound of running requests, so that blocking handlers leave workers to others, and a
+ * bound of all its requests: queued, running or parked.
  *
- * What is of a higher order (reply_elsewhere_as) is a source of its own beside the rest of what the
- * same one asks. The sources of each order are served in turn, and three times before each turn of
- * a lower one. What is usual may have a bound of all its sources together, so that workers are left
- * for the rest.
+ * A source's requests of a higher order (reply_elsewhere_as) count as another source. The sources
+ * of each order are served in turn, and three times before each turn of a lower order. All requests
+ * of the usual order together may have a bound, so that workers are left for the rest.
  *
  * The pool's lock guards all of it. */
 #ifndef HTTP_FAIR_QUEUE_H
@@ -21,9 +20,9 @@ struct exchange;
 
 struct queue_source {
     uint64_t key;
-    struct exchange *head, *tail; /* that wait for a worker */
+    struct exchange *head, *tail; /* waiting for a worker */
     int held;                     /* its exchanges: waiting, with a worker, or parked */
-    int running; /* workers that run one, or are done with one that another may have by now */
+    int running; /* workers that run one, or have run one that another may have by now */
     enum queue_order order;
     bool is_ready;
     struct queue_source *next; /* among those that have a turn */
@@ -45,11 +44,11 @@ struct fair_queue {
 
 void fair_queue_finish(struct fair_queue *q);
 
-/* The source with this key takes one more exchange; NULL: it has as many as it may. */
+/* Adds an exchange to the source with this key; NULL: it is at its bound. */
 struct queue_source *fair_queue_hold(struct fair_queue *q, uint64_t key, enum queue_order order);
 void fair_queue_leave(struct fair_queue *q, struct queue_source *s); /* one exchange less */
 
-void fair_queue_add(struct fair_queue *q, struct exchange *ex); /* behind its source's others */
+void fair_queue_add(struct fair_queue *q, struct exchange *ex); /* after its source's others */
 /* The exchange whose turn it is, now with a worker; NULL: there is none. */
 struct exchange *fair_queue_take(struct fair_queue *q);
 /* The worker has run an exchange of the source, which is freed when it holds nothing any more. */

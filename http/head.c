@@ -1,11 +1,11 @@
-/* The head of a request, byte for byte. libmicrohttpd 0.9.75 takes heads that a proxy in front may
- * read otherwise: a space before the colon, a bare LF at the end of a line, NUL, folded lines.
- * Where two read differently, one's body is the other's next request (RFC 9112, section 11.2).
+/* The head of a request, byte for byte. libmicrohttpd 0.9.75 accepts heads that a proxy in front
+ * may read differently: a space before the colon, a bare LF at the end of a line, NUL, folded
+ * lines. If two readers differ, the body for one is the next request for the other (RFC 9112,
+ * section 11.2).
  *
- * libmicrohttpd keeps the head as it came, from the method on (its size is
- * MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE), and only writes NUL over what separates the parts. So
- * what it found must lie one after the other, apart by exactly the separators that there must be.
- */
+ * libmicrohttpd keeps the head as received, from the method on (its size is
+ * MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE), and only overwrites separators with NUL. So the parts
+ * that it found must follow each other with exactly the required separators between them. */
 #include "http/internal.h"
 
 #include <ctype.h>
@@ -37,7 +37,7 @@ static bool has_controls(const char *p, size_t n, bool space_is_one)
     return false;
 }
 
-/* Is there exactly one end of a line, CR LF, at `p`? */
+/* Whether there is exactly one end of a line, CR LF, at `p`. */
 static bool ends_line(const struct head_walk *w, const char *p)
 {
     return p + 2 <= w->end && !p[0] && !p[1];

@@ -26,7 +26,7 @@ struct str header_value_main(const char *value)
     return header_value_trim((struct str){value, strcspn(value, ";")});
 }
 
-/* Backslashes stand before what they protect. */
+/* A backslash escapes the next character. */
 static struct str take_quoted(struct arena *a, struct str *left)
 {
     char *out = arena_alloc(a, left->n);

@@ -1,9 +1,9 @@
-/* What the files of http/ share: the server, its loops and pools, and the life of one request.
+/* Shared by the files of http/: the server, its loops and pools, and the life of one request.
  *
- * An exchange belongs to its connection and serves one request after the other. It is in one hand
- * at a time: the loop's thread reads the request, then a worker (or none, while it is parked) has
- * it, then the loop sends the reply. Only a streamed reply is in two hands; what they share is
- * guarded by the loop's lock. */
+ * An exchange belongs to its connection and serves one request after the other. It has one owner at
+ * a time: the loop's thread reads the request, then a worker (or none, while it is parked) has it,
+ * then the loop sends the reply. Only a streamed reply has two owners; the loop's lock guards what
+ * they share. */
 #ifndef HTTP_INTERNAL_H
 #define HTTP_INTERNAL_H
 
@@ -25,7 +25,7 @@
 enum phase {
     PHASE_HEAD,  /* waiting for or reading a request's head */
     PHASE_BODY,  /* reading its body */
-    PHASE_ADMIT, /* an upload whose head a worker is judging */
+    PHASE_ADMIT, /* an upload whose head a worker is checking */
     PHASE_WORK,  /* with the workers, or parked */
     PHASE_REPLY, /* sending */
 };
@@ -41,18 +41,18 @@ enum run_state {
 
 enum { BODY_UNKNOWN = -1 }; /* chunked */
 
-/* What lives only while a handler runs. */
+/* Exists only while a handler runs. */
 struct run {
-    bool left; /* the exchange is no longer its source's in this pool: the worker says so */
+    bool left; /* the exchange has left its source in this pool: the worker reports it */
     const char *params[ROUTER_PARAMS_MAX];
     struct url_query query;
-    bool admitting; /* only the head of an upload is judged */
+    bool admitting; /* only the head of an upload is checked */
 };
 
 struct stream {
     struct buf data; /* the loop sends it from `taken` on, then the file */
     size_t taken;
-    int file; /* what a slow client has not taken yet; -1: none was needed */
+    int file; /* the rest for a slow client; -1: none was needed */
     int64_t file_written, file_taken;
     pthread_cond_t moved; /* the loop took something, or the client went */
     bool starved;         /* the loop found nothing and suspended the connection */
@@ -64,7 +64,7 @@ struct stream {
 };
 
 struct exchange {
-    struct request rq; /* first, so that handlers' view and ours are one */
+    struct request rq; /* first, so that a request can be cast to its exchange */
     struct http_server *server;
     struct loop *loop;
     struct daemon_slot *daemon;
@@ -74,7 +74,7 @@ struct exchange {
 
     struct exchange *before, *after; /* the loop's list of connections */
     struct exchange *next;           /* in a queue: pool, woken, done */
-    struct exchange *next_begun;     /* in the loop's list of those with a body to come */
+    struct exchange *next_begun;     /* in the loop's list of those that await a body */
     bool is_begun;
     enum phase phase;
     int64_t phase_since_ms;
@@ -87,12 +87,12 @@ struct exchange {
     struct router_match match;
     struct buf body;
     size_t body_max;
-    size_t body_drawn; /* from the budget of all bodies, */
-    uint64_t body_of;  /* by this source */
+    size_t body_drawn; /* from the budget of all bodies */
+    uint64_t body_of;  /* the source that it was drawn for */
     bool keeps_body;   /* otherwise what arrives is dropped */
     bool unread_body;  /* refused while the body was still arriving */
     bool ends;         /* the connection, with this reply */
-    bool admitted;     /* BODY_FILE: its head was judged */
+    bool admitted;     /* BODY_FILE: its head was checked */
     bool charged;      /* the rate limit was applied */
     bool counted_active;
     bool secure;
@@ -144,7 +144,7 @@ struct newcomer {
     struct sockaddr_storage address;
 };
 
-/* A connection that is over but for what the client still sends. */
+/* A connection that ends, but whose client may still send. */
 struct lingering {
     int fd;
     int64_t until_ms;
@@ -160,17 +160,17 @@ struct loop {
     struct daemon_slot *daemons;
     size_t daemons_n;
     struct exchange *connections;
-    struct exchange *begun; /* their head announced a body, in this run of their daemon */
+    struct exchange *begun; /* those whose head announced a body, in this run of their daemon */
     int64_t swept_ms;
     struct lingering lingering[LINGER_MAX];
     size_t lingering_n;
     atomic_int connections_n;
-    _Atomic(struct exchange *) done; /* a stack: to be resumed */
+    _Atomic(struct exchange *) done; /* a stack of exchanges to be resumed */
     atomic_bool sleeping;
     atomic_bool wake_all;    /* wake every parked request */
-    atomic_ullong displace;  /* key of an address that has to make room; 0: none */
+    atomic_ullong displace;  /* key of the address whose connections to close; 0: none */
     int64_t displace_due_ms; /* not before */
-    struct lock lock;        /* guards what follows, parked deadlines and streams */
+    struct lock lock;        /* guards the members below, parked deadlines and streams */
     struct exchange **deadlines;
     size_t deadlines_n, deadlines_size;
     struct newcomer *newcomers;
@@ -194,7 +194,7 @@ struct pool {
     enum route_pool kind;
     struct lock lock;
     struct fair_queue queue;
-    unsigned long refused; /* since their source had too many */
+    unsigned long refused; /* because their source had too many */
     unsigned long moved;   /* here from another pool */
     struct worker
         *idle; /* the last to fall asleep is the first to be called: its caches are warm */
@@ -209,12 +209,12 @@ struct listening {
     int fd;
     size_t kind;
     char *unix_path; /* to be unlinked */
-    bool more;       /* the last look did not take all that waited */
+    bool more;       /* the last accept left some waiting */
 };
 
 enum { LATENCY_BUCKETS = 10 };
 
-/* Of one route, the replies of one class of status: from the end of the head to the reply. */
+/* The replies of one route and class of status; times are from the end of the head to the reply. */
 struct answered {
     atomic_ulong n, us, by_time[LATENCY_BUCKETS];
 };
@@ -245,12 +245,12 @@ struct http_server {
     size_t listening_n;
     struct http_listener *tls; /* by kind, from 1: the PEM texts, not their paths */
     size_t kinds_n;
-    bool accepting;       /* this and the next: the first loop only */
+    bool accepting;       /* this and the next two: the first loop only */
     int refused_at;       /* connections when descriptors ran out; 0: they have not */
-    int64_t made_room_ms; /* the same */
+    int64_t made_room_ms; /* mono_ms */
     struct metrics metrics;
     struct connections connections;
-    struct budget bodies; /* bytes of bodies in memory, beyond the first of each */
+    struct budget bodies; /* bytes of bodies in memory, beyond a few KiB of each */
     atomic_int connections_n;
     atomic_ulong next_id;
     unsigned id_prefix;
@@ -264,8 +264,8 @@ const struct err *listen_open(const struct http_listener *l, struct listening *r
 void listen_close(struct listening *l);
 int listen_port(const struct listening *l);
 void listen_accept(struct loop *l, size_t listening);
-/* Where more waited than is taken at once: between other work of the loop, or those who come
- * meanwhile would fill the kernel's queue, and have to ask again, after a second. */
+/* Accepts more if more waited than are accepted at once: between other work of the loop, or new
+ * clients would fill the kernel's queue, and have to try again after a second. */
 void listen_accept_more(struct loop *l);
 void listen_watch(struct http_server *s); /* by the first loop, in every round */
 
@@ -283,7 +283,7 @@ void loop_deliver(struct exchange *ex); /* resumes the connection; any thread */
 void loop_add_newcomer(struct loop *l, const struct newcomer *n);
 
 void loop_watch_hang_up(struct exchange *ex);
-/* Its head announced a body: it is asked for, unless it comes at once. */
+/* Its head announced a body: the loop asks for it, unless it arrives at once. */
 void loop_await_body(struct exchange *ex);
 void loop_forget_body(struct exchange *ex);
 void loop_forget_hang_up(struct exchange *ex);
@@ -328,17 +328,17 @@ void body_free(struct exchange *ex);
 const struct err *pool_start(struct http_server *s, enum route_pool kind,
                              const struct http_pool *size);
 void pool_stop(struct pool *p);
-/* Makes the exchange one of the source's in rq->pool, or of those of its that go first.
- * M_LIMIT_EXCEEDED: it has too many there. */
+/* Adds the exchange to the source in rq->pool, in that order. M_LIMIT_EXCEEDED: the source has too
+ * many there. */
 const struct err *pool_take_in(struct exchange *ex, uint64_t source, enum queue_order order);
-void pool_submit(struct exchange *ex); /* which entered; for a worker to run */
+void pool_submit(struct exchange *ex); /* for a worker to run, after pool_take_in */
 const struct err *pool_submit_new(struct exchange *ex, uint64_t source); /* both */
 void pool_wake(struct waiter *w);
 
 /* source.c */
 void source_identify(struct exchange *ex); /* before the first run: id, client's address, TLS */
 uint64_t source_claimed(const struct exchange *ex); /* before the caller was authenticated */
-uint64_t source_certain(const struct exchange *ex); /* the same, without names that are claimed */
+uint64_t source_certain(const struct exchange *ex); /* the same, without claimed names */
 uint64_t source_proven(const struct exchange *ex);  /* in a run of the handler */
 
 /* run.c: true when the exchange has left its source in this pool */
@@ -356,17 +356,17 @@ struct reply_outcome {
     int fd; /* OUTCOME_FILE */
     int64_t offset, bytes;
     int64_t deadline_ms;  /* OUTCOME_WAIT */
-    enum route_pool pool; /* OUTCOME_MOVE, and the next */
+    enum route_pool pool; /* OUTCOME_MOVE, as is `order` */
     enum queue_order order;
 };
 struct MHD_Response *reply_response(struct reply *rp); /* empties the reply */
 void reply_drop(struct reply *rp);
 void reply_add_headers(struct reply *rp, struct MHD_Response *response);
 void reply_error(struct reply *rp, const struct err *e);
-void reply_now(struct exchange *ex, const struct err *e); /* the loop's own; NULL: a preflight */
+void reply_now(struct exchange *ex, const struct err *e); /* made by the loop; NULL: a preflight */
 
 /* stream.c */
-void stream_finish(struct reply *rp, bool broken); /* the exchange is no longer the worker's */
+void stream_finish(struct reply *rp, bool broken); /* afterwards the exchange is not the worker's */
 bool stream_on_completed(struct exchange *ex);     /* true: a worker still has the exchange */
 bool stream_on_closed(struct exchange *ex);        /* true: the worker will free it */
 void stream_destroy(struct exchange *ex);

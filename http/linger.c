@@ -1,6 +1,6 @@
-/* Connections whose request was refused before its body had come. To close them at once would make
- * the kernel reset the connection, and the client lose the reply that says why: so for a short time
- * what still comes is read and thrown away. */
+/* Connections whose request was refused before its body had arrived. If they were closed at once,
+ * the kernel would reset the connection and the client would lose the reply: so for a short time
+ * further bytes are read and dropped. */
 #include "base/clock.h"
 #include "http/internal.h"
 
@@ -22,7 +22,7 @@ void linger_begin(struct exchange *ex)
     l->lingering[l->lingering_n++] = (struct lingering){fd, mono_ms() + LINGER_MS};
 }
 
-/* False when there is nothing more to wait for. */
+/* False when nothing more can arrive. */
 static bool drop_what_came(int fd)
 {
     char nowhere[16384];

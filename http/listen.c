@@ -201,8 +201,8 @@ void listen_accept_more(struct loop *l)
             listen_accept(l, i);
 }
 
-/* The sockets are looked at while there is room. After the process ran out of descriptors, there is
- * room again when connections have ended. */
+/* The sockets are watched while there is room. After the process has run out of descriptors, there
+ * is room again when connections have ended. */
 void listen_watch(struct http_server *s)
 {
     int n = atomic_load(&s->connections_n);

@@ -1,6 +1,6 @@
-/* An event loop: one thread that runs its daemons whenever their sockets, a worker's reply, a new
- * connection or a deadline wants it. What has something for the loop puts it down first and then
- * calls loop_notify, which only costs a system call when the loop sleeps. */
+/* An event loop: one thread that runs its daemons for events of their sockets, replies of workers,
+ * new connections and deadlines. Other threads first queue their item and then call loop_notify,
+ * which costs a system call only while the loop sleeps. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -49,7 +49,7 @@ void loop_add_newcomer(struct loop *l, const struct newcomer *n)
     loop_notify(l);
 }
 
-/* All that there are, for the caller to free; those that come from here on are the next ones. */
+/* Takes all of them, for the caller to free. */
 static struct newcomer *take_newcomers(struct loop *l, size_t *ret_n)
 {
     LOCKED(&l->lock);
@@ -94,7 +94,7 @@ static void add_newcomers(struct loop *l)
     free(list);
 }
 
-/* All that is done is resumed before the daemons run: each run walks the daemon's whole list of
+/* Resumes all finished exchanges before the daemons run: each run walks the daemon's whole list of
  * suspended connections, once for the batch. */
 static void resume_done(struct loop *l)
 {
@@ -112,15 +112,15 @@ static void wake_expired(struct loop *l)
         pool_wake(&ex->rq.waiter);
 }
 
-/* The time a client may take for a head, or for a body: libmicrohttpd's own timeout begins anew
- * with each byte, so that one byte now and then would hold a connection for ever. */
+/* The time a client may take for a head, or for a body: libmicrohttpd's own timeout restarts with
+ * each byte, so that a very slow sender would hold a connection for ever. */
 static int64_t phase_allowance_ms(const struct exchange *ex)
 {
     int64_t idle_ms = ex->server->idle_timeout_s * 1000LL;
     if (ex->phase == PHASE_HEAD)
         return 2 * idle_ms;
     if (ex->phase == PHASE_BODY)
-        return 2 * idle_ms + ex->received; /* one byte a millisecond, at the least */
+        return 2 * idle_ms + ex->received; /* at least one byte a millisecond */
     return INT64_MAX / 2;
 }
 
@@ -141,7 +141,7 @@ static void loop_sweep(struct loop *l)
             shutdown(ex->fd, SHUT_RDWR); /* libmicrohttpd sees it closed */
 }
 
-static void wake_everybody(struct loop *l)
+static void wake_all_parked(struct loop *l)
 {
     for (struct exchange *ex = l->connections; ex; ex = ex->after)
         if (ex->phase == PHASE_WORK)
@@ -153,7 +153,7 @@ static int64_t min_ms(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* How long to sleep; 0 when something is to be done. */
+/* How long to sleep; 0 if there is work. */
 static int sleep_ms(struct loop *l)
 {
     int64_t now = mono_ms(), ms = l->swept_ms + sweep_every_ms(l) - now;
@@ -190,7 +190,7 @@ static void hang_up(struct exchange *ex, bool both_sides)
 static void wait_for_events(struct loop *l)
 {
     struct epoll_event events[EVENTS_MAX];
-    atomic_store(&l->sleeping, true); /* before looking: what comes from here on notifies */
+    atomic_store(&l->sleeping, true); /* before looking: later items notify */
     int n = epoll_wait(l->epoll_fd, events, EVENTS_MAX, sleep_ms(l));
     atomic_store(&l->sleeping, false);
     for (int i = 0; i < n; i++) {
@@ -204,9 +204,9 @@ static void wait_for_events(struct loop *l)
     }
 }
 
-/* Many clients write head and body apart, and hold the body back (Nagle) until the head is
- * acknowledged, which the kernel would put off for 40 ms. Where the body came with the head, there
- * is nothing to ask for. Unix sockets do not know the option. */
+/* Many clients write head and body separately, and delay the body (Nagle) until the head is
+ * acknowledged, which the kernel would delay for 40 ms. A body that came with the head needs
+ * nothing. Unix sockets do not have the option. */
 static void ask_for_bodies(struct loop *l)
 {
     int on = 1;
@@ -266,7 +266,7 @@ static void *run_loop(void *arg)
             listen_watch(l->server);
         wait_for_events(l);
         if (atomic_exchange(&l->wake_all, false))
-            wake_everybody(l);
+            wake_all_parked(l);
         connections_displace(l);
         add_newcomers(l);
         wake_expired(l);
@@ -291,7 +291,7 @@ const struct err *loop_watch_listening(struct loop *l, int fd, size_t listening)
     return loop_watch(l, fd, MARK_LISTENING + listening, 0);
 }
 
-/* libmicrohttpd does not look at a suspended connection. Edge-triggered, so that one registration
+/* libmicrohttpd does not watch a suspended connection. Edge-triggered, so that one registration
  * lasts for the life of the connection and costs nothing until its end. */
 void loop_watch_hang_up(struct exchange *ex)
 {
@@ -331,7 +331,7 @@ const struct err *loop_start(struct loop *l)
     return NULL;
 }
 
-/* Replies that are ready get a last moment to leave. */
+/* Gives ready replies a little time to be sent. */
 static void flush_replies(struct loop *l)
 {
     int64_t until = mono_ms() + 200;

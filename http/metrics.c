@@ -56,7 +56,7 @@ struct metric_row {
     struct answered *answered;
 };
 
-/* Calls `add` for each route and class of status that was answered. */
+/* Calls `add` for each answered route and class of status. */
 static void each_row(struct http_server *s, struct buf *out,
                      void (*add)(const struct metric_row *r, struct buf *out))
 {
@@ -92,7 +92,7 @@ static void add_times_row(const struct metric_row *r, struct buf *out)
         buf_printf(out, "%s_bucket{%s,le=\"%g\"} %lu\n", name, labels, latency_ms[i] / 1000.0, sum);
     }
     unsigned long n = atomic_load(&r->answered->n);
-    n = n < sum ? sum : n; /* counted meanwhile */
+    n = n < sum ? sum : n; /* a count may have changed meanwhile */
     buf_printf(out, "%s_bucket{%s,le=\"+Inf\"} %lu\n%s_sum{%s} %.6f\n%s_count{%s} %lu\n", name,
                labels, n, name, labels, (double)atomic_load(&r->answered->us) / 1e6, name, labels,
                n);
@@ -216,7 +216,7 @@ void http_server_add_metrics(struct http_server *s, struct buf *out)
         "their reply.\n"
         "# TYPE concorde_http_requests_in_flight gauge\n"
         "concorde_http_requests_in_flight %d\n"
-        "# HELP concorde_http_requests_parked Requests that wait for news, without a worker.\n"
+        "# HELP concorde_http_requests_parked Parked requests, which wait without a worker.\n"
         "# TYPE concorde_http_requests_parked gauge\n"
         "concorde_http_requests_parked %d\n"
         "# HELP concorde_http_connections Connections of clients and servers.\n"

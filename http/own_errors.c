@@ -1,8 +1,8 @@
-/* What libmicrohttpd answers by itself, to heads that are too large or malformed, as every other
- * error is answered: JSON, with the headers that let a browser's client read it.
+/* Turns libmicrohttpd's own error replies, to heads that are too large or malformed, into JSON like
+ * all other errors, with the headers that let a browser's client read it.
  *
- * It has no option for that. But it calls its own public functions as any program does: the dynamic
- * linker looks them up in the program first, and finds the two that stand here. They call the
+ * It has no option for that. But it calls its own public functions through the dynamic linker,
+ * which looks them up in the program first, and finds the two defined here. They call the
  * library's. */
 #include "http/internal.h"
 
@@ -50,7 +50,7 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *c, unsigned status,
         MHD_destroy_response(ex->response);
     ex->rq.route = NULL;
     ex->ends = true;
-    ex->unread_body = true; /* linger: what is unread would reset the connection */
+    ex->unread_body = true; /* linger: unread bytes would reset the connection */
     reply_now(ex, error_of(status));
     struct MHD_Response *response = ex->response;
     ex->response = NULL;
@@ -68,8 +68,8 @@ static bool is_length(const char *text, size_t n)
     return n > 0 && n <= DIGITS_MAX;
 }
 
-/* To a Content-Length that it does not understand libmicrohttpd 0.9.75 sends two heads, one after
- * the other. So it does not see it here, and body_measure refuses it. */
+/* libmicrohttpd 0.9.75 answers a malformed Content-Length with two heads. So it is hidden from it
+ * here, and body_measure refuses it. */
 enum MHD_Result MHD_lookup_connection_value_n(struct MHD_Connection *c, enum MHD_ValueKind kind,
                                               const char *key, size_t key_n, const char **value,
                                               size_t *value_n)

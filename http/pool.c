@@ -1,7 +1,7 @@
-/* Worker pools. New requests are queued under the pool's lock, by their sources, and call a worker
- * each, since handlers block (on commits, mostly) and should do so together. Parked requests that
- * are woken go onto a stack without a lock: a thousand of them cost their waker next to nothing and
- * call few workers, since they mostly run from memory. */
+/* Worker pools. New requests are queued under the pool's lock, by their sources, and each wakes a
+ * worker, since handlers block (mostly on commits) and should do so together. Woken requests go
+ * onto a lock-free stack: a thousand of them cost their waker almost nothing and wake few workers,
+ * since they mostly run from memory. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -97,7 +97,7 @@ static void push_woken(struct pool *p, struct exchange *ex)
         ex->next = top;
     while (!atomic_compare_exchange_weak(&p->woken, &top, ex));
     if (top)
-        return; /* a worker was called for the first one, and takes them all */
+        return; /* a worker was woken for the first one, and takes them all */
     lock_take(&p->lock);
     struct worker *w = pool_take_idle_locked(p);
     lock_release(&p->lock);
@@ -121,7 +121,7 @@ void pool_wake(struct waiter *w)
     }
 }
 
-/* The stack holds the newest on top: turned round, they run in the order of their wakes. */
+/* The newest is on top of the stack: reversed, they run in the order of their wakes. */
 static void take_woken_locked(struct pool *p)
 {
     struct exchange *newest = atomic_exchange(&p->woken, NULL), *oldest = NULL;
@@ -138,7 +138,7 @@ static void take_woken_locked(struct pool *p)
     }
 }
 
-/* Another worker helps when a processor may be free, or when those at work do not keep up because
+/* Wakes another worker if a processor may be free, or if the running workers do not keep up because
  * they block. */
 static struct worker *take_helper_locked(struct pool *p)
 {
@@ -159,10 +159,10 @@ static void sleep_locked(struct worker *w)
         lock_wait(&p->lock, &w->called);
 }
 
-/* What the worker has run. */
+/* What the worker has just run. */
 struct ran {
     struct queue_source *source; /* NULL: nothing yet */
-    bool left;                   /* the exchange is no longer the source's */
+    bool left;                   /* the exchange has left the source */
 };
 
 static void note_ran_locked(struct pool *p, const struct ran *ran)

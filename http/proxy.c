@@ -10,7 +10,7 @@ struct address proxy_client(const struct address_ranges *trusted, struct address
             start--;
         struct address hop;
         if (!address_parse((struct str){forwarded.p + start, forwarded.n - start}, &hop))
-            break; /* garbage: what the nearest trusted proxy saw is all that is known */
+            break; /* malformed: only the nearest trusted proxy's peer is known */
         client = hop;
         if (!address_is_within(trusted, &hop))
             break;

@@ -1,6 +1,6 @@
-/* Who the client is, when it may stand behind reverse proxies.
+/* The client's address behind reverse proxies.
  *
- * X-Forwarded-For is believed only as far as the chain of trusted proxies reaches: from its right
+ * X-Forwarded-For is trusted only as far as the chain of trusted proxies reaches: from its right
  * end, the first address that is not a trusted proxy is the client. A peer on a unix socket counts
  * as a trusted proxy. */
 #ifndef HTTP_PROXY_H

@@ -1,6 +1,6 @@
-/* Percent-decoding and query parameters. Everything decoded is NUL-terminated UTF-8 in the arena;
+/* Percent-decoding and query parameters. Decoded values are NUL-terminated UTF-8 in the arena;
  * bytes that are not UTF-8, or a NUL, are refused with M_INVALID_PARAM. A '%' that is not followed
- * by two hex digits stands for itself, as in browsers. */
+ * by two hex digits is literal, as in browsers. */
 #ifndef HTTP_QUERY_H
 #define HTTP_QUERY_H
 
@@ -20,10 +20,10 @@ struct url_query {
 const struct err *query_decode(struct arena *a, struct str raw, bool plus_is_space,
                                const char **ret);
 
-/* name=value pairs joined by '&', as they stand after the '?'. NULL counts as empty. */
+/* name=value pairs joined by '&', as they are after the '?'. NULL counts as empty. */
 const struct err *query_parse(struct arena *a, const char *text, struct url_query *ret);
 
-/* The raw bytes decoded into memory of raw.n bytes: what it returns is the length. */
+/* Decodes the raw bytes into memory of raw.n bytes; returns the length. */
 size_t query_decode_bytes(struct str raw, bool plus_is_space, char *ret);
 
 #endif

@@ -4,7 +4,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-/* No bucket fills slower than by a token a week. */
+/* No bucket refills slower than one token a week. */
 enum { WEEK_S = 7 * 24 * 3600 };
 static const int64_t token_us_max = WEEK_S * 1000000LL;
 
@@ -12,7 +12,7 @@ enum { SETS = 8192, WAYS = 8, LOCKS = 16 };
 
 struct bucket {
     uint64_t key;    /* keyed hash of kind and caller: two callers never meet in practice */
-    int64_t full_us; /* when it will be full again; in the past: full, that is, free */
+    int64_t full_us; /* when it will be full again; in the past: full, so unused */
 };
 
 struct rate_table {
@@ -63,7 +63,7 @@ static int64_t token_us(const struct rate_limit *limit)
     return token < token_us_max ? (int64_t)token : token_us_max;
 }
 
-/* Returns how many microseconds to wait; without `must`, nothing is then taken. */
+/* Returns the microseconds to wait; unless `must`, none are taken then. */
 static int64_t http_rate_take(struct rate_table *t, enum route_rate kind, struct str key,
                               const struct rate_limit *limit, int n, int64_t now_us, bool must)
 {

@@ -1,4 +1,4 @@
-/* What a handler says, and how it becomes libmicrohttpd's response. */
+/* A handler's reply, and how it becomes libmicrohttpd's response. */
 #include "http/header_value.h"
 #include "http/internal.h"
 
@@ -78,7 +78,8 @@ const struct err *reply_file(struct reply *rp, int fd, int64_t bytes, const char
     buf_clear(&rp->body);
     reply_header(rp, "Content-Type", content_type);
     reply_header(rp, "Accept-Ranges", "bytes");
-    /* If-Range asks for a comparison that only the handler could make: the whole file is right. */
+    /* If-Range needs a comparison that only the handler could make: the whole file is a valid
+     * answer. */
     if (range && !request_header(rp->rq, "If-Range") &&
         !header_value_range(str_of(range), bytes, &first, &last)) {
         close(fd);
@@ -113,7 +114,7 @@ const struct err *reply_elsewhere(struct reply *rp, enum route_pool pool)
 {
     const struct route *route = rp->rq->route;
     if (!route_may_move(route, pool))
-        return err_internal("%s goes on in pool %s, but its row does not say so", route->path,
+        return err_internal("%s moves to pool %s, but its route does not allow it", route->path,
                             http_pool_names[pool]);
     rp->outcome->pool = pool;
     rp->outcome->order = ORDER_USUAL;
@@ -147,7 +148,7 @@ void reply_add_headers(struct reply *rp, struct MHD_Response *response)
     for (size_t i = 0; i < rp->outcome->headers_n; i++)
         MHD_add_response_header(response, rp->outcome->headers[i].name,
                                 rp->outcome->headers[i].value);
-    if (request_is_secure(rp->rq)) /* by our certificate, or by a proxy's (RFC 6797, 7.2) */
+    if (request_is_secure(rp->rq)) /* over TLS here or at a proxy (RFC 6797, 7.2) */
         MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000");
     if (request_is_stopping(rp->rq) || rp->rq->exchange->ends)
         MHD_add_response_header(response, "Connection", "close");

@@ -1,4 +1,4 @@
-/* What a handler asks of its request. */
+/* A handler's access to its request. */
 #include "http/internal.h"
 
 #include <strings.h>
@@ -63,7 +63,7 @@ const struct err *request_query_bool(const struct request *rq, const char *name,
 const char *request_header(const struct request *rq, const char *name)
 {
     if (rq->exchange->stream)
-        return NULL; /* once the reply flows, the connection may go at any moment */
+        return NULL; /* once the reply is streamed, the connection may end at any time */
     return MHD_lookup_connection_value(rq->exchange->mhd, MHD_HEADER_KIND, name);
 }
 

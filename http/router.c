@@ -6,7 +6,7 @@
 enum { LITERAL_MAX = 128 }; /* bytes of a literal segment */
 
 struct route_node {
-    struct str text;              /* the literal segment that leads here */
+    struct str text;              /* the literal segment of this node */
     struct route_node **literals; /* children, sorted by text */
     size_t literals_n;
     struct route_node *param, *rest;
@@ -20,7 +20,7 @@ struct router {
     size_t routes_n;
 };
 
-/* What a search carries down the trie. */
+/* The state of a search down the trie. */
 struct route_search {
     struct str segments[ROUTER_SEGMENTS_MAX];
     size_t segments_n;
@@ -93,7 +93,7 @@ static const struct err *router_malformed(const char *path)
     return err_internal("route %s: malformed path", path);
 }
 
-/* Walks to the node of a path, making it where it is missing, and notes the parameters' names. */
+/* Finds or makes the node of a path, and stores the parameters' names. */
 static const struct err *add_path(struct router *r, const char *path,
                                   struct router_pattern *pattern, struct route_node **ret)
 {
@@ -120,7 +120,7 @@ static const struct err *add_path(struct router *r, const char *path,
     return NULL;
 }
 
-/* A path that is taken already is refused, or left alone when the new one is only an alias. */
+/* Refuses a path that exists already, or ignores the new one if it is only an alias. */
 static const struct err *add_pattern(struct router *r, size_t index, const char *path, bool alias)
 {
     const struct route *route = r->routes[index];
@@ -131,7 +131,7 @@ static const struct err *add_pattern(struct router *r, size_t index, const char 
     TRY(add_path(r, path, pattern, &node));
     struct router_pattern **slot = &node->patterns[route->method];
     if (*slot && !alias)
-        return err_internal("route %s stands twice (also as %s)", path, (*slot)->route->path);
+        return err_internal("route %s is listed twice (also as %s)", path, (*slot)->route->path);
     if (!*slot)
         *slot = pattern;
     return NULL;

@@ -1,7 +1,7 @@
 /* From a method and a path to a route: a trie of path segments, built once from the route tables.
  *
- * A literal segment wins over a {param}, which wins over {param...}. A path that nothing matches is
- * tried again without its trailing slash. HEAD falls back to GET. Matching allocates nothing; the
+ * A literal segment wins over a {param}, which wins over {param...}. An unmatched path is tried
+ * again without its trailing slash. HEAD falls back to GET. Matching allocates nothing; the
  * parameters' values are undecoded slices of the path. */
 #ifndef HTTP_ROUTER_H
 #define HTTP_ROUTER_H

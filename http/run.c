@@ -1,5 +1,5 @@
-/* One run of a request's handler by a worker: who asks, may they, what do they send, the handler,
- * and then the reply or the wait. */
+/* One run of a request's handler by a worker: authentication, rate limit, body, handler, then the
+ * reply or the wait. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -99,7 +99,7 @@ static const struct err *run_steps(struct exchange *ex, struct run *run, struct 
     return e;
 }
 
-/* A client that leaves or stops reading in the middle of a streamed reply is its own affair. */
+/* A client that leaves or stops reading during a streamed reply is not the server's fault. */
 static enum log_level failure_level(const struct exchange *ex, const struct err *e)
 {
     if (ex->stream && (e->code == ERR_CONNECTION_FAILED || e->code == ERR_CONNECTION_TIMEOUT))
@@ -151,7 +151,7 @@ static bool begin_run(struct worker *w, struct exchange *ex, struct run *run)
     struct request *rq = &ex->rq;
     struct http_server *s = ex->server;
     bool expired = deadlines_remove(ex);
-    /* What moved to another pool begins anew there: nothing of it has been done. */
+    /* A request that moved to another pool starts again there: none of it has been done. */
     bool in_vain =
         (ex->was_parked && atomic_load(&ex->hung_up)) || (rq->runs > 0 && atomic_load(&ex->gone));
     if (ex->was_parked)
@@ -184,7 +184,7 @@ static void end_run(struct exchange *ex)
     arena_reset(a);
 }
 
-/* While it is parked a request holds as little memory as can be. */
+/* A parked request holds as little memory as possible. */
 static void shrink(struct exchange *ex)
 {
     struct buf *b = &ex->body;
@@ -220,7 +220,7 @@ static void run_once_more(struct exchange *ex)
     pool_submit(ex);
 }
 
-/* The worker says so to its pool. */
+/* The worker reports it to its pool. */
 static void leave_pool(struct exchange *ex)
 {
     ex->run->left = true;
@@ -259,7 +259,7 @@ static void run_finish(struct exchange *ex, struct reply *rp, const struct err *
     atomic_fetch_sub(&s->metrics.working, 1);
 }
 
-/* Without a reply the loop closes the connection. */
+/* Without a reply, the loop closes the connection. */
 static void abandon(struct exchange *ex)
 {
     struct http_server *s = ex->server;
@@ -272,7 +272,7 @@ static void abandon(struct exchange *ex)
     atomic_fetch_sub(&s->metrics.working, 1);
 }
 
-/* The head of an upload was judged: its body may come, or is refused. */
+/* The head of an upload was checked: its body is accepted or refused. */
 static void admit(struct exchange *ex, struct reply *rp, const struct err *e)
 {
     if (e) {

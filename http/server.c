@@ -146,8 +146,8 @@ static void free_server(struct http_server *s)
     free(s);
 }
 
-/* First what runs may end by itself; then no further handler is run, and those that still run are
- * waited for, since a thread cannot be taken its stack away. */
+/* First, running requests may end; then no further handler is run, and it waits for those that
+ * still run, since their threads' stacks are in use. */
 void http_server_stop(struct http_server *s, int drain_ms)
 {
     atomic_store(&s->stopping, true);

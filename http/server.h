@@ -3,7 +3,7 @@
  *
  * Loop threads only read and write sockets. A complete request is queued to its route's pool; a
  * worker runs the handler straight down, blocking where it must, then the loop sends the reply. A
- * handler that has nothing to say yet returns reply_wait(): the connection is parked, no thread is
+ * handler with nothing to reply yet returns reply_wait(): the connection is parked, no thread is
  * held, the arena is emptied, and a wake or the deadline runs the handler again from its start. */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
@@ -19,27 +19,28 @@ struct http_listener {
 };
 
 struct http_hooks {
-    /* Each worker thread has a context (a struct job): made once, given to every request it runs.
-     */
+    /* Each worker thread has a context (a struct job), made once and passed to every request that
+     * it runs. */
     void *(*worker_start)(void *ctx);
     void (*worker_stop)(void *ctx, void *job);
     void (*request_begin)(void *ctx, struct request *rq); /* before authentication */
     void (*request_end)(void *ctx, struct request *rq);   /* after every run, also before a wait */
-    /* Establishes who calls; fills rq->caller. Indexed by enum route_who; NULL: nothing to check.
-     * Runs before each run of the handler, and for BODY_FILE also before the body is let in: then
-     * without the body, between a request_begin and a request_end of its own. */
+    /* Authenticates the caller; fills rq->caller. Indexed by enum route_who; NULL: nothing to
+     * check. Runs before each run of the handler, and for BODY_FILE also before the body is
+     * accepted: then without the body, between a request_begin and a request_end of its own. */
     const struct err *(*authenticate[WHO_COUNT])(void *ctx, struct request *rq);
-    /* Whose turn it is (http/fair_queue.h). Runs in the loop's thread: it must not block, and of
-     * request_...() it may use the headers only. Indexed by enum route_who; NULL: the address. */
+    /* The source of a request (http/fair_queue.h). Runs in the loop's thread: it must not block,
+     * and may read only headers with request_...(). Indexed by enum route_who; NULL: the address.
+     */
     source_hook *source[WHO_COUNT];
     void *ctx;
 };
 
 struct http_pool {
     int workers;     /* threads; 1 at least */
-    int running_max; /* requests of one source that are run at once; 0: any number */
-    int held_max;    /* requests of one source that wait, run or are parked; 0: any number */
-    int usual_max;   /* workers for what is of the usual order (reply_elsewhere_as); 0: all */
+    int running_max; /* running requests of one source; 0: any number */
+    int held_max;    /* queued, running and parked requests of one source; 0: any number */
+    int usual_max;   /* workers for requests of the usual order (reply_elsewhere_as); 0: all */
 };
 
 struct http_config {
@@ -49,13 +50,13 @@ struct http_config {
     struct http_pool pools[POOL_COUNT];
     int connections_max;            /* over all loops */
     int connections_of_address_max; /* trusted proxies are not bounded; 0: no bound of its own */
-    size_t body_max;                /* bytes, for routes that may have large ones */
+    size_t body_max;                /* bytes, for routes with BODY_AS_SET */
     size_t bodies_max;              /* bytes of all bodies in memory; 0: 64 MiB */
     size_t upload_max;              /* bytes, for routes with body = BODY_FILE */
     const char *upload_dir;         /* for uploads, and for large replies to slow clients */
     int idle_timeout_s;             /* slow or half-closed connections end after it */
-    /* Addresses or CIDRs whose X-Forwarded-For and X-Forwarded-Proto are believed. Peers on unix
-     * sockets always are: the socket's mode (0660) says who may be one. */
+    /* Addresses or CIDRs whose X-Forwarded-For and X-Forwarded-Proto are trusted. Peers on unix
+     * sockets are always trusted: the socket's mode (0660) restricts who may connect. */
     const char *const *trusted_proxies;
     size_t trusted_proxies_n;
     struct rate_limit rates[RATE_COUNT]; /* per_second 0: unlimited */
@@ -71,12 +72,12 @@ const struct err *http_server_start(const struct http_config *config,
                                     struct http_server **ret);
 
 /* Stops accepting, wakes every parked request (request_is_stopping() is then true; one that wants
- * to wait again runs once more with timed_out, and is then refused with 503), and lets what runs
- * end for up to drain_ms. Then no further handler is started; those that still run are waited for.
- */
+ * to wait again runs once more with timed_out, and is then refused with 503), and lets running
+ * requests end for up to drain_ms. Then no further handler is started; it waits for those that
+ * still run. */
 void http_server_stop(struct http_server *s, int drain_ms);
 
-/* The port a TCP listener got (for port 0). */
+/* The actual port of a TCP listener (for port 0). */
 int http_server_port(const struct http_server *s, size_t listener);
 
 void http_server_add_metrics(struct http_server *s, struct buf *out); /* Prometheus text */

@@ -1,9 +1,9 @@
-/* Who is behind a request: the address it comes from, and the source in whose turn it is served.
+/* The origin of a request: its address, and the source in whose turn it is served.
  *
- * A user's requests have one source, wherever they come from, and so have those of an address. What
- * has not been proven yet, the server that signs a request, counts together with the address: who
- * uses another's name takes nothing from it. And an address is no more than a few sources, whatever
- * names it claims; servers behind one address mostly have different ones of them. */
+ * All requests of a user are one source, from any address, and so are those of an address. Before
+ * its signature is checked, a server counts together with its address, so that a false name takes
+ * nothing from its owner. An address is only a few sources, whatever names it claims; servers
+ * behind one address mostly get different ones. */
 #include "http/internal.h"
 
 #include <stdio.h>

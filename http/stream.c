@@ -1,8 +1,8 @@
-/* Replies that flow while the handler still writes them. The worker hands over pieces and waits
- * until the client has taken most of the one before, so that two pieces at most are in memory; the
- * loop sends them as chunks, and suspends the connection when it has nothing to send. A client that
- * keeps the worker waiting gets the rest from a file, so that slow clients cannot hold all workers.
- * What both sides touch is guarded by the loop's lock, which outlives either. */
+/* Replies that are sent while the handler still writes them. The worker hands over pieces and waits
+ * until the client has taken most of the previous one, so that at most two pieces are in memory;
+ * the loop sends them as chunks, and suspends the connection when it has nothing to send. A slow
+ * client gets the rest from a file, so that slow clients cannot hold all workers. The loop's lock,
+ * which outlives both sides, guards their shared data. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "http/internal.h"
@@ -26,7 +26,7 @@ static size_t take_from_memory(struct stream *st, char *into, size_t max)
     return n;
 }
 
-/* 0: nothing is there; negative: it cannot be read. */
+/* 0: nothing to read; negative: a read error. */
 static ssize_t take_from_file(struct stream *st, char *into, size_t max)
 {
     int64_t left = st->file_written - st->file_taken;
@@ -80,7 +80,7 @@ static const struct err *client_is_gone(void)
     return err(ERR_CONNECTION_FAILED, "The client is gone");
 }
 
-/* Waits until most of the piece before was taken; *ret_room is false when that takes too long. */
+/* Waits until most of the previous piece was taken; *ret_room is false when that takes too long. */
 static const struct err *wait_for_room_locked(struct exchange *ex, bool *ret_room)
 {
     struct stream *st = ex->stream;
@@ -118,7 +118,7 @@ static const struct err *stream_open_file(struct exchange *ex, int *ret)
     return NULL;
 }
 
-/* Only the worker writes, and beyond what the loop reads. */
+/* Only the worker writes, and beyond the part that the loop reads. */
 static const struct err *stream_add_to_file(struct exchange *ex, struct buf *piece)
 {
     struct stream *st = ex->stream;
@@ -194,7 +194,8 @@ void stream_finish(struct reply *rp, bool broken)
         closed = st->closed;
     }
     buf_finish(&rp->body);
-    /* Unless the connection waits for us, or is closed, the exchange is the loop's by now. */
+    /* Unless the connection waits for the worker, or is closed, the exchange is the loop's by now.
+     */
     if (closed)
         exchange_destroy(ex);
     else if (starved)

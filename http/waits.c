@@ -29,5 +29,5 @@ void waits_assert(const char *on)
 
 const struct err *waits_elsewhere(const char *on)
 {
-    return err(ERR_ELSEWHERE, "This request must wait for %.150s, and may not here", on);
+    return err(ERR_ELSEWHERE, "This request must wait for %.150s, but not in this pool", on);
 }

@@ -10,13 +10,13 @@
 #include <strings.h>
 
 enum {
-    /* A server that does not answer must not take the time of the next address of the same one. */
+    /* An address that does not answer must leave time for the server's next address. */
     CONNECT_MS = 10 * 1000,
     CONNECT_EACH_MS = 4 * 1000,
     ATTEMPTS_MAX = 8,
-    /* After it a body must come at the rate of client_transfer.c. */
+    /* After it a body must arrive at the rate of client_transfer.c. */
     GRACE_MS = 15 * 1000,
-    CONNECTIONS_PER_ADDRESS = 64, /* many servers may stand behind one */
+    CONNECTIONS_PER_ADDRESS = 64, /* many servers may share one */
     CONNECTIONS_TOTAL = 400,
     CONNECTIONS_KEPT = 128
 };
@@ -25,7 +25,7 @@ struct attempts {
     struct http_client *client;
     struct arena *arena;
     const struct http_call *call;
-    struct http_peer peer; /* what is being tried */
+    struct http_peer peer; /* the one being tried */
     int64_t deadline_ms;
     int left;
     bool was_sent; /* the request has gone out: it is not sent again elsewhere */
@@ -38,7 +38,7 @@ static bool is_bad_certificate(CURLcode code)
     return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM;
 }
 
-/* Also what a connection that breaks at once looks like. */
+/* A connection that breaks at once looks the same. */
 static bool is_without_tls(CURLcode code)
 {
     return code == CURLE_SSL_CONNECT_ERROR || code == CURLE_SSL_CIPHER;
@@ -203,7 +203,7 @@ const char *http_answer_header(struct arena *a, const struct http_answer *answer
     return NULL;
 }
 
-/* ---- the whole ---- */
+/* ---- the client ---- */
 
 static const struct err *read_authorities(struct http_client *c,
                                           const struct http_client_config *config)

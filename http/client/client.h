@@ -1,14 +1,13 @@
 /* The HTTP client: all requests to other servers, and the only user of libcurl.
  *
  * One thread moves the bytes of all exchanges; a call blocks its own thread until its exchange has
- * ended, in time. Connections are kept and used again, HTTP/2 is spoken where it is offered, and
- * their number is bounded, for each address and in all.
+ * ended or timed out. Connections are reused, with HTTP/2 where it is offered, and their number is
+ * bounded, for each address and in all.
  *
- * The client resolves names itself, refuses addresses that are denied, and connects to the address
- * that it has checked, so that no DNS server can answer one lookup for the check and another for
- * the use. What the certificate must be for, SNI and Host always come from the URL. Through a
- * proxy, the proxy resolves the names: then only addresses that stand in the request are checked.
- */
+ * The client resolves names itself, refuses denied addresses, and connects to the address that it
+ * has checked, so that a DNS server cannot answer the check and the connection differently. The
+ * certificate's name, SNI and Host always come from the URL. A proxy resolves the names itself:
+ * then only literal addresses in the URL are checked. */
 #ifndef HTTP_CLIENT_CLIENT_H
 #define HTTP_CLIENT_CLIENT_H
 
@@ -23,19 +22,19 @@ struct http_client_config {
     bool verify;                                /* certificates; false is for tests only */
     bool only_tls13;                            /* else TLS 1.2 too */
     const char *proxy;                          /* URL; NULL: none */
-    const char *const *denied, *const *allowed; /* CIDRs; what is allowed is not denied */
+    const char *const *denied, *const *allowed; /* CIDRs; `allowed` wins over `denied` */
     size_t denied_n, allowed_n;
     const char *const *dns_servers; /* http/client/resolver.h */
     size_t dns_servers_n;
-    int grace_ms; /* how long a body may come by a drip; 0: 15 s */
+    int grace_ms; /* how long a body may arrive slowly; 0: 15 s */
 };
 
-/* Reads the CA files; the error says which is not one. */
+/* Reads the CA files; the error names the one that is not. */
 const struct err *http_client_create(const struct http_client_config *config,
                                      struct http_client **ret);
-/* From now on every exchange ends within that time. */
+/* From now on all exchanges end within that time. */
 void http_client_drain(struct http_client *c, int within_ms);
-/* Ends what is under way with an error. No call may be made afterwards. NULL-safe. */
+/* Ends all exchanges with an error. No call may be made afterwards. NULL-safe. */
 void http_client_stop(struct http_client *c);
 void http_client_destroy(struct http_client *c); /* NULL-safe */
 void http_client_add_metrics(struct http_client *c, struct buf *out);
@@ -50,16 +49,16 @@ struct http_peer {
 
 struct http_call {
     enum http_method method;
-    const char *url;               /* https://NAME[:PORT]/PATH?QUERY, sent as it stands */
+    const char *url;               /* https://NAME[:PORT]/PATH?QUERY, sent unchanged */
     bool allow_plain;              /* http:// too */
-    const struct http_peer *peers; /* tried in turn; none: what the URL names */
+    const struct http_peer *peers; /* tried in turn; none: the URL's host */
     size_t peers_n;
     const char *const *headers; /* "Name: value"; ends with NULL; may be NULL */
     struct str body;            /* PUT, POST */
     int64_t timeout_ms;         /* of the whole exchange, with lookups and redirects */
     size_t reply_max;           /* bytes of its body */
     int sink_fd;                /* > 0: the body of a 2xx goes there instead of memory */
-    int redirects_max;          /* GET: followed to https:// only; 0: a redirect is an answer */
+    int redirects_max;          /* GET: followed to https:// only; 0: a redirect is the answer */
 };
 
 struct http_answer {
@@ -74,7 +73,7 @@ struct http_answer {
 const struct err *http_client_run(struct http_client *c, struct arena *a,
                                   const struct http_call *call, struct http_answer *ret);
 
-/* The first header of that name, without white space around; NULL when there is none. */
+/* The first header of that name, without surrounding white space; NULL when there is none. */
 const char *http_answer_header(struct arena *a, const struct http_answer *answer, const char *name);
 
 #endif

@@ -1,5 +1,5 @@
-/* What the files of the client share. A transfer is one exchange with one address: made by the
- * thread that waits for it, moved by the client's thread, and back in the hands of the first once
+/* Shared by the files of the client. A transfer is one exchange with one address: the waiting
+ * thread makes it, the client's thread runs it, and the first thread owns it again once it has
  * `ended`. */
 #ifndef HTTP_CLIENT_CLIENT_INTERNAL_H
 #define HTTP_CLIENT_CLIENT_INTERNAL_H
@@ -11,7 +11,7 @@
 #include <openssl/ssl.h>
 #include <stdatomic.h>
 
-/* Why we cut a transfer ourselves. */
+/* Why this side cut a transfer. */
 enum transfer_cut { CUT_NONE, CUT_TOO_LARGE, CUT_SLOW, CUT_SINK, CUT_STOPPING, CUT_NO_MEMORY };
 
 struct transfer {
@@ -21,8 +21,8 @@ struct transfer {
     struct curl_slist *headers, *connect_to;
     struct buf body, head;
     int64_t bytes;
-    uint64_t source;                    /* the server that is asked, and what its reply has drawn */
-    size_t drawn;                       /* from the budget of all replies in memory */
+    uint64_t source; /* the server that is asked */
+    size_t drawn;    /* drawn by its reply from the budget of all replies in memory */
     int64_t deadline_ms, first_byte_ms; /* mono_ms; when the body began, 0: not yet */
     enum transfer_cut cut;
     CURLcode result;
@@ -62,7 +62,7 @@ struct http_client {
     struct transfer *queue;   /* under the lock: not yet taken by the thread */
     bool stopping;            /* under the lock */
     struct transfer *running; /* the thread's own */
-    atomic_llong end_by_ms;   /* mono_ms after which nothing goes on; 0: no such end */
+    atomic_llong end_by_ms;   /* mono_ms at which all transfers end; 0: no limit */
     atomic_ulong outcomes[OUTCOME_COUNT], durations[DURATION_BUCKETS + 1], duration_us;
 };
 
@@ -71,10 +71,10 @@ const struct err *transfer_create(struct http_client *c, const struct http_call 
                                   const char *connect_to, int64_t deadline_ms, int64_t connect_ms,
                                   struct transfer **ret);
 void transfer_destroy(struct transfer *t);
-/* Is it past its deadline, or has its body brought next to nothing for a while? */
+/* Whether it is past its deadline, or its body arrives too slowly. */
 bool transfer_is_slow(const struct transfer *t);
 
-/* What a transfer that went well has brought: its bytes move to the arena. */
+/* The answer of a successful transfer; its bytes move to the arena. */
 void transfer_answer(struct transfer *t, struct arena *a, struct http_answer *ret);
 
 /* client_thread.c */

@@ -1,4 +1,4 @@
-/* Counters of outgoing requests. Never by host: others choose those. */
+/* Counters of outgoing requests. Never by host, since others choose hosts. */
 #include "http/client/client_internal.h"
 
 static const char *const outcome_names[OUTCOME_COUNT] = {

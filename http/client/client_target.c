@@ -29,10 +29,10 @@ static bool is_name(const char *host)
 
 static const struct err *client_target_no_target(const char *url)
 {
-    return err(ERR_INVALID_PARAM, "Not a URL that can be asked: %.150s", url);
+    return err(ERR_INVALID_PARAM, "Not a URL that can be requested: %.150s", url);
 }
 
-/* libcurl would forgive other numbers of slashes. */
+/* libcurl would accept other numbers of slashes. */
 static bool has_authority(const char *url)
 {
     const char *at = strncmp(url, "https://", 8) == 0  ? url + 8

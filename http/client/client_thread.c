@@ -3,7 +3,7 @@
 #include "base/thread.h"
 #include "http/client/client_internal.h"
 
-enum { LOOK_MS = 500 }; /* how often slow transfers are looked for */
+enum { LOOK_MS = 500 }; /* how often it looks for slow transfers */
 
 static void link_into(struct transfer **list, struct transfer *t)
 {

@@ -1,4 +1,4 @@
-/* One exchange as libcurl is told of it. */
+/* One exchange, set up for libcurl. */
 #include "base/budget.h"
 #include "base/clock.h"
 #include "base/map.h"
@@ -9,9 +9,10 @@
 
 enum {
     HEAD_MAX = 64 * 1024,
-    /* A reply of another status than 2xx is only a sentence. */
+    /* A reply with another status than 2xx is only an error. */
     COMPLAINT_MAX = 64 * 1024,
-    /* After the grace a body must have come at this rate, so that no server holds us by a drip. */
+    /* After the grace period a body must have arrived at this rate, so that no slow server holds a
+     * thread. */
     BYTES_A_SECOND_LEAST = 512,
     IDLE_CONNECTION_S = 90
 };
@@ -19,7 +20,7 @@ enum {
 static const char *const method_names[METHOD_COUNT] = {"GET",    "POST", "PUT",
                                                        "DELETE", "HEAD", "OPTIONS"};
 
-/* ---- what comes back ---- */
+/* ---- the reply ---- */
 
 static size_t on_header(char *line, size_t size, size_t n, void *ctx)
 {
@@ -53,7 +54,7 @@ static bool client_transfer_write_all(int fd, const char *bytes, size_t n)
     return true;
 }
 
-/* What replies take in memory, also those of clients that are no more: they belong to arenas. A few
+/* The memory of all replies, also those of destroyed clients, since they belong to arenas. A few
  * KiB of each are free. */
 enum { REPLIES_MAX = 64 << 20, FREE = 64 * 1024, STEP = 64 * 1024 };
 static struct budget replies = {.size = REPLIES_MAX};
@@ -94,12 +95,12 @@ bool transfer_is_slow(const struct transfer *t)
     int64_t now = mono_ms(), ms = t->first_byte_ms ? now - t->first_byte_ms : 0;
     if (end_by && now > end_by)
         return true;
-    /* libcurl keeps the deadline, but not for what waits for a free connection */
+    /* libcurl keeps the deadline, but not for transfers that wait for a connection */
     return now > t->deadline_ms ||
            (ms > t->client->grace_ms && t->bytes * 1000 < ms * BYTES_A_SECOND_LEAST);
 }
 
-/* Bytes of a reply that an arena has. */
+/* Bytes of a reply that an arena holds. */
 struct kept {
     char *bytes;
     uint64_t source;
@@ -131,7 +132,7 @@ void transfer_answer(struct transfer *t, struct arena *a, struct http_answer *re
     t->drawn = 0;
 }
 
-/* ---- what is asked ---- */
+/* ---- the request ---- */
 
 static CURLcode use_authorities(CURL *easy, void *ssl_ctx, void *ctx)
 {
@@ -158,7 +159,8 @@ static void set_request(struct transfer *t)
     add_host_header(t);
     for (size_t i = 0; call->headers && call->headers[i]; i++)
         t->headers = curl_slist_append(t->headers, call->headers[i]);
-    t->headers = curl_slist_append(t->headers, "Expect:"); /* or larger bodies wait a second */
+    t->headers =
+        curl_slist_append(t->headers, "Expect:"); /* otherwise larger bodies wait a second */
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers);
     curl_easy_setopt(easy, CURLOPT_URL, call->url);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* the target is signed */
@@ -200,7 +202,7 @@ static void set_connection(struct transfer *t, const char *connect_to)
                      (long)(c->only_tls13 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2));
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, c->verify ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, c->verify ? 2L : 0L);
-    /* Our own store is read once; libcurl would read files again for new connections. */
+    /* This store is read once; libcurl would read the files again for each connection. */
     curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, use_authorities);

@@ -16,10 +16,10 @@ enum {
     TRIES = 3,
     ADDRESSES_MAX = 16,
     SRV_MAX = 16,
-    SRV_BYTES_MAX = 4096, /* an answer of TCP could make c-ares unpack many names of megabytes */
-    NAME_MAX_BYTES = 255, /* as people write it; unpacked it may be longer, but no host's */
+    SRV_BYTES_MAX = 4096, /* from a TCP answer c-ares could unpack many names of megabytes */
+    NAME_MAX_BYTES = 255, /* as written; an unpacked name may be longer, but not a host's */
     NAMES_MAX = 4096,     /* in the cache */
-    KEEP_LEAST_MS = 5000, /* what the DNS says not to keep is kept as long as one request's use */
+    KEEP_LEAST_MS = 5000, /* answers with a shorter TTL are kept for the length of a request */
     KEEP_MOST_MS = 3600 * 1000,
     KEEP_ABSENT_MS = 30 * 1000,
     KEEP_FAILURE_MS = 3 * 1000 /* a request looks a name up more than once */
@@ -50,7 +50,7 @@ static void known_name_destroy(struct known_name *k)
     }
 }
 
-/* Makes room: what has expired goes, or else all. */
+/* Makes room: removes expired names, or else all. */
 static void resolver_shrink_locked(struct resolver *r)
 {
     struct map left = {0};
@@ -102,7 +102,7 @@ static void resolver_keep(struct resolver *r, const char *name, const struct res
     map_put(&r->names, str_of(k->name), k);
 }
 
-/* ---- asking ---- */
+/* ---- queries ---- */
 
 static const struct err *open_channel(const struct resolver *r, ares_channel *ret)
 {
@@ -125,7 +125,7 @@ static void wait_for_sockets(ares_channel channel, int64_t deadline)
     struct pollfd fds[ARES_GETSOCK_MAXNUM];
     struct timeval most = {.tv_sec = 1}, room;
     nfds_t n = 0;
-    /* not by the macros of c-ares, which shift a one into the sign */
+    /* not with the macros of c-ares, which shift a 1 into the sign bit */
     unsigned bits = (unsigned)ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
         short events = (short)((bits >> i & 1 ? POLLIN : 0) |
@@ -139,10 +139,10 @@ static void wait_for_sockets(ares_channel channel, int64_t deadline)
     for (nfds_t i = 0; i < n; i++)
         ares_process_fd(channel, fds[i].revents & ~POLLOUT ? fds[i].fd : ARES_SOCKET_BAD,
                         fds[i].revents & POLLOUT ? fds[i].fd : ARES_SOCKET_BAD);
-    ares_process_fd(channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD); /* what has timed out */
+    ares_process_fd(channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD); /* handles timeouts */
 }
 
-/* Until the callback has set *status, at the latest by the cancellation at the deadline. */
+/* Runs until the callback has set *status, at the latest when it is cancelled at the deadline. */
 static void drive(ares_channel channel, const int *status, int64_t deadline)
 {
     while (*status < 0 && mono_ms() < deadline)
@@ -159,9 +159,8 @@ static bool resolver_is_absent(int status)
 static const struct err *resolver_no_answer(const char *name, int status)
 {
     bool late = status == ARES_ETIMEOUT || status == ARES_ECANCELLED;
-    return err_with_cause(
-        err(ERR_CONNECTION_FAILED, "The name %s cannot be looked up at the moment", name),
-        "DNS: %s", late ? "no answer in time" : ares_strerror(status));
+    return err_with_cause(err(ERR_CONNECTION_FAILED, "The name %s cannot be looked up now", name),
+                          "DNS: %s", late ? "no answer in time" : ares_strerror(status));
 }
 
 /* ---- addresses ---- */
@@ -178,7 +177,7 @@ static void got_addresses(void *arg, int status, int timeouts, struct ares_addri
     l->info = info;
 }
 
-/* Returns for how long they may be kept. */
+/* Returns how long they may be cached. */
 static int64_t read_addresses(struct arena *a, const struct ares_addrinfo *info,
                               struct resolved *ret)
 {
@@ -273,7 +272,7 @@ const struct err *resolver_srv(struct resolver *r, struct arena *a, const char *
     return NULL;
 }
 
-/* ---- the whole ---- */
+/* ---- the resolver ---- */
 
 const struct err *resolver_create(const char *const *servers, size_t n, struct resolver **ret)
 {
@@ -285,7 +284,7 @@ const struct err *resolver_create(const char *const *servers, size_t n, struct r
         buf_printf(&csv, "%s%s", i ? "," : "", servers[i]);
     r->servers = n ? mem_strdup(csv.p) : NULL;
     lock_init(&r->lock, RANK_LEAF);
-    ares_channel channel; /* to complain early */
+    ares_channel channel; /* to fail early */
     const struct err *e = open_channel(r, &channel);
     if (e) {
         resolver_destroy(r);

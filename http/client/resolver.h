@@ -1,7 +1,7 @@
 /* DNS: the addresses and SRV records of names, by c-ares.
  *
- * Names are absolute (no search domains); /etc/hosts comes first. A lookup blocks its caller, who
- * says until when. Addresses are kept as long as the DNS says, within bounds. Thread-safe. */
+ * Names are absolute (no search domains); /etc/hosts comes first. A lookup blocks its caller up to
+ * a deadline. Addresses are kept as long as the DNS says, within bounds. Thread-safe. */
 #ifndef HTTP_CLIENT_RESOLVER_H
 #define HTTP_CLIENT_RESOLVER_H
 
@@ -13,14 +13,14 @@ struct resolver;
 const struct err *resolver_create(const char *const *servers, size_t n, struct resolver **ret);
 void resolver_destroy(struct resolver *r); /* NULL-safe */
 
-/* In the order in which they should be tried; none when there is no such name. */
+/* In the order in which to try them; none for an unknown name. */
 struct resolved {
     const struct address *addresses;
     size_t n;
     bool is_alias; /* the name is a CNAME */
 };
 
-/* Errors: ERR_CONNECTION_FAILED when no DNS server answers, for now. */
+/* Errors: ERR_CONNECTION_FAILED when no DNS server answers. */
 const struct err *resolver_addresses(struct resolver *r, struct arena *a, const char *name,
                                      int64_t deadline_mono_ms, struct resolved *ret);
 
@@ -29,11 +29,11 @@ struct srv_record {
     int port, priority, weight;
 };
 
-/* As the DNS gives them; *ret_n is 0 when there are none. The same errors. */
+/* In the DNS's order; *ret_n is 0 when there are none. The same errors. */
 const struct err *resolver_srv(struct resolver *r, struct arena *a, const char *name,
                                int64_t deadline_mono_ms, struct srv_record **ret, size_t *ret_n);
 
-/* The records of an answer of the DNS as it came; a status of c-ares, 0 when it is well-formed. */
+/* Parses a DNS answer; returns a status of c-ares, 0 when it is well-formed. */
 int srv_read(struct arena *a, const unsigned char *answer, int n, struct srv_record **ret,
              size_t *ret_n);
 

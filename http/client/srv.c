@@ -8,8 +8,8 @@ static void swap(struct srv_record *a, struct srv_record *b)
     *b = was;
 }
 
-/* Brings one of the records, which are all of one priority, to the front: each with the chance that
- * its weight gives it, those without weight with a very small one. */
+/* Moves one of the records, all of one priority, to the front: each with a chance proportional to
+ * its weight, those without weight with a very small chance. */
 static void choose_first(struct srv_record *records, size_t n, uint32_t (*random)(uint32_t))
 {
     enum { SMALL = 1, SCALE = 100 };

@@ -4,8 +4,8 @@
 
 #include "http/client/resolver.h"
 
-/* Puts records into the order in which they are to be tried (RFC 2782): by priority, then at random
- * by weight. random(n) gives a number below n. */
+/* Sorts records into the order in which to try them (RFC 2782): by priority, then at random by
+ * weight. random(n) gives a number below n. */
 void srv_order(struct srv_record *records, size_t n, uint32_t (*random)(uint32_t n));
 
 #endif
