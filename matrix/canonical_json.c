@@ -7,12 +7,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Of all objects that are open. A document of ten megabytes may have two million, and each takes
- * memory of its own; an event cannot have so many. */
+/* The maximum of members in all open objects. A document of ten megabytes may have two million, and
+ * each takes memory of its own; an event cannot have so many. */
 enum { MEMBERS_MAX = 100000 };
 
-/* The writer goes over the input once, validating and writing at the same time. It notes where each
- * member of an object came to stand, and puts them in order afterwards only if they were not. */
+/* The writer reads the input once, validating and writing at the same time. It records the place of
+ * each member of an object, and sorts them afterwards only if necessary. */
 struct member {
     size_t key, value, end; /* offsets in the output; the key with its quotes */
 };
@@ -72,7 +72,8 @@ static const struct err *write_string(struct writer *w, bool is_key)
     return NULL;
 }
 
-/* Is it a whole number of the range, though written with an exponent (appendices, example 1e10)? */
+/* Whether it is a whole number in the range, written with an exponent (appendices, example 1e10).
+ */
 static bool exponent_int(struct str number, double value, int64_t *ret)
 {
     if (!memchr(number.p, 'e', number.n) && !memchr(number.p, 'E', number.n))
@@ -146,7 +147,7 @@ static const struct err *write_word(struct writer *w)
     return NULL;
 }
 
-/* The bytes of a key up to its end; escapes count as what they stand for. */
+/* Iterates over the bytes of a key, with escapes decoded. */
 struct key_walk {
     const char *p, *end;
 };
@@ -157,7 +158,7 @@ static int next_key_byte(struct key_walk *k)
         return -1;
     if (*k->p != '\\')
         return (unsigned char)*k->p++;
-    uint32_t code_point = 0; /* below U+0080: everything else stands unescaped here */
+    uint32_t code_point = 0; /* below U+0080: all others are unescaped here */
     k->p = json_lex_escape(k->p, k->end, &code_point);
     return (int)code_point;
 }
@@ -183,7 +184,7 @@ static int compare_members(const void *px, const void *py, void *buf)
     return c ? c : x->key < y->key ? -1 : x->key > y->key;
 }
 
-/* Puts the members from `first` on in order. Of equal keys the last stays. */
+/* Sorts the members from `first` on. Of equal keys the last one stays. */
 static const struct err *sort_members(struct writer *w, size_t first)
 {
     struct member *m = w->members + first;
@@ -234,7 +235,7 @@ static const struct err *canonical_json_write_member(struct writer *w, int depth
     return NULL;
 }
 
-/* Behind an item: true at the end of the container. */
+/* After an item: true at the end of the container. */
 static const struct err *write_separator(struct writer *w, char close, bool *ret_end)
 {
     w->p = json_lex_space(w->p, w->end);

@@ -9,10 +9,10 @@
  * exponent becomes an integer (the 1e10 of the appendices' example), and only numbers that no
  * double can hold are refused: most servers could not even read them. */
 enum canonical_mode {
-    CANONICAL_LENIENT,  /* room versions 1-5, as others made them: numbers stay as written */
-    CANONICAL_SHORTEST, /* bodies that we sign: floats as those write them who parse and encode
-                           again before they check the signature */
-    CANONICAL_STRICT    /* room versions 6 and later, and all that our users write: M_BAD_JSON for
+    CANONICAL_LENIENT,  /* room versions 1-5, as received: numbers stay as written */
+    CANONICAL_SHORTEST, /* bodies to sign: floats as written by servers that parse and encode again
+                           before they check the signature */
+    CANONICAL_STRICT    /* room versions 6 and later, and all content of local users: M_BAD_JSON for
                            floats and large integers */
 };
 
@@ -24,12 +24,12 @@ enum canonical_mode {
  * must not build a jansson tree. */
 const struct err *canonical_json_add(struct buf *b, enum canonical_mode mode, struct str raw);
 
-/* Does a tree of our user's obey the strict rules? M_BAD_JSON if not. For whatever may become part
- * of an event, an EDU or a signed request. */
+/* M_BAD_JSON unless a local user's tree obeys the strict rules. For all content that may become
+ * part of an event, an EDU or a signed request. */
 const struct err *canonical_json_check_tree(const json_t *v);
 
-/* The canonical form of a tree. It no longer says how floats were written: they are the shortest.
- */
+/* The canonical form of a tree. A tree no longer has the original spelling of floats: they get the
+ * shortest. */
 const struct err *canonical_json_add_tree(struct buf *b, enum canonical_mode mode, const json_t *v);
 
 #endif

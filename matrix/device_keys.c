@@ -51,7 +51,7 @@ const char *device_keys_find(const json_t *keys, const char *algorithm, const ch
     return NULL;
 }
 
-/* keys_upload: whatever is wrong with the form of a key is M_BAD_JSON. */
+/* keys_upload: any error in the form of a key is M_BAD_JSON. */
 static const struct err *device_keys_malformed(const struct err *e)
 {
     bool is_form = e && (e->code == ERR_MISSING_PARAM || e->code == ERR_INVALID_PARAM);

@@ -1,6 +1,6 @@
-/* The public keys of end-to-end encryption as JSON objects: what a well-formed one is, what of it
- * is signed, and by whom (end-to-end encryption, "Key algorithms" and "Cross-signing"). Pure
- * functions; texts that are returned belong to the object given. */
+/* The public keys of end-to-end encryption as JSON objects: their form, their signed part, and
+ * their signers (end-to-end encryption, "Key algorithms" and "Cross-signing"). Pure functions;
+ * returned texts belong to the given object. */
 #ifndef MATRIX_DEVICE_KEYS_H
 #define MATRIX_DEVICE_KEYS_H
 
@@ -8,7 +8,7 @@
 
 enum { KEY_NAME_MAX = 255, KEY_JSON_MAX = 16384 };
 
-/* "ed25519:ABC" in two; false when a half is missing or the whole is longer than KEY_NAME_MAX. */
+/* Splits "ed25519:ABC"; false when a half is missing or the whole is longer than KEY_NAME_MAX. */
 bool key_name_split(struct arena *a, const char *name, const char **ret_algorithm,
                     const char **ret_id);
 
@@ -16,16 +16,16 @@ bool key_name_split(struct arena *a, const char *name, const char **ret_algorith
  * when it is too large. */
 const struct err *key_signed_form(struct arena *a, const json_t *key, struct str *ret);
 
-/* Device keys of just this user and device. A signature by the device itself is checked as far as
- * it can be: one that is there and well-formed must be right (M_INVALID_SIGNATURE). A client that
- * trusts a device checks all of this anyway; the server only keeps nonsense out. */
+/* Checks device keys of exactly this user and device. If there is a well-formed signature by the
+ * device itself, it must be valid (M_INVALID_SIGNATURE). A client that trusts a device checks all
+ * of this anyway; the server only refuses malformed keys. */
 const struct err *device_keys_check(const json_t *keys, const char *user_id, const char *device_id);
 
 /* The device's key of that algorithm (ed25519, curve25519), NULL when it has none. */
 const char *device_keys_find(const json_t *keys, const char *algorithm, const char *device_id);
 
-/* A cross-signing key of just this user and usage ("master", "self_signing", "user_signing"); its
- * signatures are not looked at. ret_public_key: unpadded base64. */
+/* A cross-signing key of exactly this user and usage ("master", "self_signing", "user_signing");
+ * its signatures are not checked. ret_public_key: unpadded base64. */
 const struct err *cross_signing_key_check(const json_t *key, const char *user_id, const char *usage,
                                           const char **ret_public_key);
 

@@ -5,11 +5,11 @@
 
 #include "base/json.h"
 
-enum { DOTTED_NAME_MAX = 255 }; /* longest property name that holds an escape */
+enum { DOTTED_NAME_MAX = 255 }; /* longest property name with an escape */
 
-/* Takes the first name off the path. `\.` and `\\` stand for the second character, other
- * backslashes for themselves. The name lies in the path itself or, if it had escapes, in the
- * buffer. False at the end of the path (its p is then NULL) and for a name that is too long. */
+/* Takes the first name off the path. `\.` and `\\` mean the second character, other backslashes are
+ * literal. The name is in the path itself or, if it had escapes, in the buffer. False at the end of
+ * the path (its p is then NULL) and for a name that is too long. */
 bool dotted_path_next(struct str *path, char buffer[DOTTED_NAME_MAX], struct str *ret_name);
 
 /* The value at a path; NULL when there is none. */

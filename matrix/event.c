@@ -9,7 +9,7 @@
 
 /* One allocation: this, the two lists of ids, the strings, the JSON. */
 struct event_block {
-    struct event e; /* first, so that one pointer is the other */
+    struct event e; /* first, so that both have the same address */
     atomic_uint references;
     _Atomic(json_t *) content_tree;
     const char *ids[];
@@ -45,7 +45,7 @@ const struct event *event_keep(struct arena *a, struct event *e)
     return e;
 }
 
-/* Rooms of versions 1 to 5 may contain numbers that jansson cannot hold as integers, or at all. */
+/* Rooms of versions 1 to 5 may contain numbers beyond jansson's integers, or beyond doubles. */
 static json_t *parse_content(struct str content)
 {
     json_t *tree = json_loadb(content.p, content.n, JSON_ALLOW_NUL, NULL);
@@ -145,7 +145,7 @@ static const char *put_text(const char *text, char **at)
     return copy;
 }
 
-/* Ids stand plain, or in versions 1 and 2 as pairs of id and hashes. */
+/* Ids are plain strings, or in versions 1 and 2 pairs of id and hashes. */
 static bool put_ids(struct str list, const char **ids, char **at)
 {
     struct json_member m, first;
@@ -159,7 +159,7 @@ static bool put_ids(struct str list, const char **ids, char **at)
     return true;
 }
 
-/* Raw `redacts` of a redaction, from where the version keeps it. */
+/* Raw `redacts` of a redaction, from the version's place for it. */
 static struct str find_redacts(const struct room_version *v, const struct event_fields *f)
 {
     if (!json_scan_string_is(f->type, "m.room.redaction"))
@@ -197,8 +197,8 @@ struct event *event_create(const struct room_version *v, const char *event_id, s
     if (!f->content.n || f->content.p[0] != '{' || !json_scan_int(f->depth, &e.depth) ||
         !json_scan_int(f->origin_server_ts, &e.origin_server_ts))
         return NULL;
-    /* Unescaped, a string needs less room than it has in the JSON. The event id may come on top,
-     * and a second time as room id. */
+    /* Unescaped, a string is no longer than in the JSON. The event id may be added, and again as
+     * room id. */
     size_t ids = (e.prev_n + e.auth_n) * sizeof(char *);
     size_t strings = pdu.n + (event_id ? 2 * (strlen(event_id) + 1) : 0);
     struct event_block *b = mem_alloc(sizeof *b + ids + strings + pdu.n + 1);

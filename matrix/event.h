@@ -14,8 +14,8 @@
 enum {
     EVENT_SIZE_MAX = 65536,
     EVENT_KEY_MAX = 255,
-    EVENT_STATE_KEY_MAX = 4 * 255, /* of others' events: before version 11 the limit of 255 was one
-                                      of characters in practice; in bytes */
+    EVENT_STATE_KEY_MAX = 4 * 255, /* in bytes, of received events: before version 11 the limit was
+                                      255 characters in practice */
     EVENT_PREV_MAX = 20,
     EVENT_AUTH_MAX = 10
 };
@@ -26,7 +26,7 @@ struct event {
     const char *room_id;  /* "!..."; in v12 for the create event: derived from its id */
     const char *type, *sender;
     const char *state_key; /* NULL: not a state event */
-    const char *redacts;   /* of m.room.redaction, from where this version keeps it; NULL if none */
+    const char *redacts;   /* of m.room.redaction, from this version's place for it; NULL if none */
     int64_t origin_server_ts, depth;
     const char *const *prev_events; /* event ids */
     const char *const *auth_events;
@@ -35,7 +35,7 @@ struct event {
     struct str content; /* range of json: the raw content object */
 };
 
-/* What servers send only to bring forward extremities together; no client is shown it. */
+/* Sent by servers only to join forward extremities; clients never see it. */
 #define EVENT_TYPE_DUMMY "org.matrix.dummy_event"
 static inline bool event_is_dummy(const struct event *e)
 {
@@ -49,13 +49,13 @@ const struct event *event_keep(struct arena *a, struct event *e);
 
 /* The content as a tree: parsed at the first call (thread-safe), owned by the event. */
 const json_t *event_content(const struct event *e);
-/* What it takes in memory, with that tree where there is one or is likely to be. */
+/* Its size in memory, with that tree if it exists or is likely to. */
 size_t event_memory(const struct event *e);
 
 /* Parses a PDU of a known room version; e->json is its canonical form without `unsigned`, which
- * every server on the way may have changed (it is read from the original bytes). Checks the
+ * every server on the way may have changed (callers read it from the original bytes). Checks the
  * format of that version (types of every member, lengths of type/state_key/sender/room_id/event_id,
- * numbers of prev and auth events, total size) and works out the event id; checks neither hash nor
+ * numbers of prev and auth events, total size) and computes the event id; checks neither hash nor
  * signatures. M_BAD_JSON, M_TOO_LARGE. */
 const struct err *event_parse(const struct room_version *v, struct str pdu, struct event **ret);
 
@@ -64,11 +64,11 @@ const struct err *event_parse(const struct room_version *v, struct str pdu, stru
 const struct err *event_parse_stored(const struct room_version *v, const char *event_id,
                                      struct str pdu, struct event **ret);
 
-/* What a new event is made of. Borrowed; content is raw JSON of an object, any formatting. */
+/* The parts of a new event. Borrowed; content is the raw JSON of an object, in any formatting. */
 struct event_template {
     const char *room_id; /* NULL for a v12 create event */
     const char *type, *sender, *state_key;
-    const char *redacts; /* goes where the version keeps it */
+    const char *redacts; /* written to the version's place for it */
     struct str content;
     int64_t origin_server_ts, depth;
     const char *const *prev_events;
@@ -79,10 +79,10 @@ struct event_template {
     const char *const *auth_hashes;
 };
 
-/* Builds, hashes and signs an event of ours: the hot path of sending. The canonical bytes are
- * written directly in key order from the canonical content; for ordinary messages no jansson tree
- * is built. M_TOO_LARGE over EVENT_SIZE_MAX or an over-long key, M_BAD_JSON for content that is
- * not canonical JSON by the strict rules, whatever the version. */
+/* Builds, hashes and signs a local event: the hot path of sending. The canonical bytes are written
+ * directly in key order from the canonical content; for ordinary messages no jansson tree is built.
+ * M_TOO_LARGE over EVENT_SIZE_MAX or an over-long key, M_BAD_JSON for content that is not canonical
+ * JSON by the strict rules, whatever the version. */
 const struct err *event_build(const struct room_version *v, const struct event_template *t,
                               const char *origin, const struct signing_key *k, struct event **ret);
 
@@ -93,7 +93,7 @@ bool event_content_hash_ok(const struct event *e);
 /* The bytes that servers sign: redacted, without signatures and unsigned, canonical; appended. */
 void event_signed_bytes(const struct event *e, struct buf *ret);
 
-/* Does the event bear a valid signature of that server by this key? */
+/* Whether the event has a valid signature of that server by this key. */
 bool event_signature_ok(const struct event *e, const char *who, const char *key_id,
                         struct str public_key_base64);
 
@@ -106,9 +106,10 @@ const struct err *event_add_signature(const struct event *e, const char *who,
 
 /* The client format (client-server-api, "Room event format"), spliced from the stored bytes:
  * `{"content":…,"event_id":…,"origin_server_ts":…,"room_id":…,"sender":…,"state_key":…,"type":…`
- * WITHOUT the closing brace and without `unsigned`, so that the caller adds what is per-recipient
- * and then `}`. with_room_id is false inside /sync. In v11+ `redacts` of redactions appears both at
- * the top level and in content; in older versions likewise (spec: clients read both). */
+ * WITHOUT the closing brace and without `unsigned`, so that the caller adds members for the
+ * recipient and then `}`. with_room_id is false inside /sync. In v11+ `redacts` of redactions
+ * appears both at the top level and in content; in older versions likewise (spec: clients read
+ * both). */
 void event_add_client_format(struct buf *b, const struct event *e, bool with_room_id);
 
 /* The stripped form (content, sender, state_key, type; and origin_server_ts, as MSC4311 has it) for
@@ -116,7 +117,7 @@ void event_add_client_format(struct buf *b, const struct event *e, bool with_roo
 void event_add_stripped(struct buf *b, const struct event *e);
 
 /* Event ids as bytes for the database: 32 hash bytes for v3+ ids, the text for v1/v2 ids. The
- * version decides which text form comes back. An id of v3+ that is no hash gives p == NULL: no
+ * version decides which text form comes back. An id of v3+ that is not a hash gives p == NULL: no
  * event has it. */
 struct str event_id_to_bytes(struct arena *a, const struct room_version *v, const char *event_id);
 char *event_id_from_bytes(struct arena *a, const struct room_version *v, struct str bytes);

@@ -6,14 +6,14 @@
 
 #include <assert.h>
 
-/* The members in canonical order, without hashes and signatures: what the content hash covers.
- * The signed and the final form are put together from its pieces. */
+/* The members in canonical order, without hashes and signatures: the input of the content hash. The
+ * signed and the final form are assembled from its pieces. */
 struct event_draft {
     struct buf b;
     size_t content, content_end; /* the content object */
-    size_t hashes_at;            /* where `hashes` goes: behind depth or event_id */
+    size_t hashes_at;            /* where `hashes` is inserted: after depth or event_id */
     size_t redacts, redacts_end; /* the member that redaction removes, with its comma */
-    size_t signatures_at;        /* where `signatures` goes: behind the sender */
+    size_t signatures_at;        /* where `signatures` is inserted: after the sender */
 };
 
 static void event_build_add_text_member(struct buf *b, const char *key, const char *value)
@@ -54,8 +54,8 @@ static const struct err *add_content_with_redacts(struct buf *b, struct str cont
     return canonical_json_add(b, CANONICAL_STRICT, buf_str(&merged));
 }
 
-/* Strict in every room version: what we make must be read alike by everybody, also when it travels
- * in a signed request. */
+/* Strict in every room version: all servers must read our events alike, also within a signed
+ * request. */
 static const struct err *event_build_add_content(struct event_draft *d,
                                                  const struct room_version *v,
                                                  const struct event_template *t)
@@ -127,7 +127,7 @@ static void add_hashes(struct buf *b, const struct event_draft *d)
     BUF_LIT(b, "\"}");
 }
 
-/* The redacted form, which is what gets signed and what the event id is the hash of. */
+/* The redacted form, which is signed, and hashed for the event id. */
 static void add_signed_form(struct buf *b, const struct event_draft *d,
                             const struct room_version *v, const char *type, struct str hashes)
 {

@@ -1,4 +1,4 @@
-/* Events as clients see them, and new events made from old ones. */
+/* Events in client format, and new events made from old ones. */
 #include "matrix/event_internal.h"
 #include "matrix/redact.h"
 

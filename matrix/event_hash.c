@@ -79,7 +79,7 @@ static bool hash_of_id(const struct room_version *v, char sigil, struct str id,
                        unsigned char ret[SHA256_BYTES])
 {
     size_t n;
-    /* The last character has two bits to spare: only one spelling of a hash is its id. */
+    /* The last character has two unused bits: only one spelling of a hash is its id. */
     return id.n == EVENT_HASH_ID_LENGTH && id.p[0] == sigil &&
            memchr("AEIMQUYcgkosw048", id.p[id.n - 1], 16) &&
            base64_decode(alphabet(v), (struct str){id.p + 1, id.n - 1}, ret, SHA256_BYTES, &n) &&

@@ -1,4 +1,4 @@
-/* What the event*.c files share; no other file includes this (but their unit tests). */
+/* Shared by the event*.c files; only they and their unit tests include it. */
 #ifndef MATRIX_EVENT_INTERNAL_H
 #define MATRIX_EVENT_INTERNAL_H
 
@@ -12,11 +12,12 @@ struct event_fields {
 };
 void event_fields_find(struct str pdu, struct event_fields *ret);
 
-/* Is this the create event of a room whose id is made of it (v12), so that it bears none? */
+/* Whether this is the create event of a room whose id is its hash (v12), so that it has no room_id.
+ */
 bool event_names_its_room(const struct room_version *v, const struct event_fields *f);
 
-/* Makes the event from canonical bytes and their fields, copying all of it; NULL when a member has
- * the wrong form. event_id == NULL: the event bears its own. */
+/* Makes the event from canonical bytes and their fields, copying everything; NULL when a member has
+ * the wrong form. event_id == NULL: the event contains its own. */
 struct event *event_create(const struct room_version *v, const char *event_id, struct str pdu,
                            const struct event_fields *f);
 
@@ -28,7 +29,7 @@ void event_hash_reference(const struct room_version *v, struct str pdu,
 enum { EVENT_HASH_ID_LENGTH = 44 }; /* sigil and 43 characters of base64 */
 void event_id_from_hash(const struct room_version *v, char sigil,
                         const unsigned char hash[SHA256_BYTES], char ret[EVENT_HASH_ID_LENGTH + 1]);
-/* Is it an id that event_id_from_hash could have made? */
+/* Whether event_id_from_hash could have made this id. */
 bool event_id_is_hash(const struct room_version *v, char sigil, struct str id);
 
 #endif

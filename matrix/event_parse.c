@@ -1,4 +1,4 @@
-/* PDUs from elsewhere: the first of the checks on receipt, "complies with the event format". */
+/* Received PDUs: the first of the checks on receipt, "complies with the event format". */
 #include "matrix/event_internal.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
@@ -57,7 +57,7 @@ static const struct err *check_format(const struct event_fields *f)
     return NULL;
 }
 
-/* Which of them the version has. */
+/* Which of these members the version has. */
 static const struct err *check_versioned_format(const struct room_version *v,
                                                 const struct event_fields *f)
 {
@@ -140,7 +140,7 @@ static size_t count_characters(const char *utf8)
     return n;
 }
 
-/* There are rooms of versions before 11 with keys of 255 characters. */
+/* Rooms of versions before 11 have keys of up to 255 characters. */
 static const struct err *check_state_key(const struct event *e)
 {
     if (!e->state_key || e->version->state_keys_in_bytes ||
@@ -158,7 +158,7 @@ static const struct err *check_lengths(const struct event *e)
     return check_length("event_id", e->event_id);
 }
 
-/* With a server part, as ids have it that are not hashes. */
+/* An id with a server part, like all ids that are not hashes. */
 static bool is_named_id(char sigil, const char *id)
 {
     struct str localpart, server;

@@ -39,7 +39,7 @@ static const struct err *filter_read_list(struct arena *a, const json_t *o, cons
     return NULL;
 }
 
-/* Where a list goes, and how its name may be spelled. */
+/* The place of a list, and the spellings of its name. */
 struct list_member {
     const char *key;
     size_t offset;
@@ -89,7 +89,7 @@ static const struct err *check_globs(const struct filter_list *types)
     return NULL;
 }
 
-/* Some clients write their limits with a fraction of zero. */
+/* Some clients write their limits as 10.0. */
 static const struct err *read_limit(const json_t *o, struct event_filter *f)
 {
     const json_t *limit = json_object_get(o, "limit");
@@ -270,8 +270,8 @@ bool filter_wants_room(const struct filter *f, const char *room_id)
     return passes(&f->rooms, &f->not_rooms, room_id, filter_same_text);
 }
 
-/* Copies the property at a path, making the objects on its way. Objects of the event itself are
- * shared, never changed: where the copy already has one whole, the path adds nothing. */
+/* Copies the property at a path, with the objects above it. Objects of the event itself are shared,
+ * never changed: if the copy already has one completely, the path adds nothing. */
 static void copy_field(const json_t *from, struct str path, json_t *to)
 {
     if (!dotted_path_get(from, path))

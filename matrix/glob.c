@@ -43,7 +43,7 @@ static uint32_t previous_char(struct str s, size_t *end)
 
 uint32_t glob_fold(uint32_t c)
 {
-    /* Upper-case letters from first to last, `step` apart, and how far off their lower case is. */
+    /* Upper-case letters from first to last, `step` apart, and the distance to their lower case. */
     static const struct {
         uint32_t first, last, step, distance;
     } ranges[] = {
@@ -58,7 +58,7 @@ uint32_t glob_fold(uint32_t c)
     };
     if (c < 0x80)
         return c >= 'A' && c <= 'Z' ? c + 32 : c;
-    if (c == 0x178) /* Y with diaeresis: the only one whose lower case comes before it */
+    if (c == 0x178) /* Y with diaeresis: the only one whose lower case precedes it */
         return 0xff;
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges && c >= ranges[i].first; i++)
         if (c <= ranges[i].last)
@@ -97,7 +97,7 @@ struct states {
 
 struct machine {
     size_t words, n;          /* words in use; characters in the pattern, also the last state */
-    struct states any, stars; /* which characters are `?`; which states a `*` lets wait */
+    struct states any, stars; /* which characters are `?`; which states repeat at a `*` */
     size_t slots;             /* of the table from a character to its places; a power of two */
     uint32_t chars[SLOTS_MAX];
     struct states places[SLOTS_MAX];
@@ -178,8 +178,8 @@ static bool machine_matches(const struct machine *m, struct str text, int flags)
 
 bool glob_matches(struct str pattern, struct str text, int flags)
 {
-    /* What stands before the first star and behind the last is compared directly, which decides
-     * nearly every pattern that people write. */
+    /* The parts before the first star and after the last are compared directly, which decides
+     * nearly every real pattern. */
     size_t p = 0, t = 0;
     while (p < pattern.n && !is_star(pattern.p[p], flags)) {
         if (t == text.n || !same_char(glob_next_char(pattern, &p), glob_next_char(text, &t), flags))
@@ -193,7 +193,7 @@ bool glob_matches(struct str pattern, struct str text, int flags)
             !same_char(previous_char(middle, &middle.n), previous_char(rest, &rest.n), flags))
             return false;
     }
-    if (middle.n <= 2) /* nothing but stars */
+    if (middle.n <= 2) /* only stars */
         return true;
     struct machine m;
     return machine_init(&m, middle, flags) && machine_matches(&m, rest, flags);
@@ -205,7 +205,7 @@ static bool at_boundary(struct str text, size_t pos)
            !glob_is_word_char(text.p[pos]);
 }
 
-/* Does the pattern begin here as far as its first few characters tell? */
+/* Whether the pattern may begin here, by its first few characters. */
 static bool may_start(struct str pattern, struct str text, size_t pos, int flags)
 {
     size_t p = 0;
@@ -216,7 +216,7 @@ static bool may_start(struct str pattern, struct str text, size_t pos, int flags
     return true;
 }
 
-/* The first boundary where it may; false when there is none. Most texts end here, which saves
+/* The first boundary where it may; false when there is none. Most texts have none, which saves
  * making the automaton. */
 static bool find_start(struct str pattern, struct str text, int flags, size_t *ret)
 {

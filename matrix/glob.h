@@ -1,9 +1,9 @@
 /* Glob matching (appendices, "Glob-style matching"): `*` is any sequence of characters, `?` is one
- * character, everything else stands for itself. Pure, no allocation.
+ * character, everything else is literal. Pure, no allocation.
  *
- * Texts are UTF-8 and `?` takes a whole code point. Time is linear in the text for whatever
- * pattern: there is no backtracking. A pattern of more than GLOB_LITERALS_MAX characters between
- * its first and its last `*` never matches. */
+ * Texts are UTF-8 and `?` takes a whole code point. Time is linear in the text for any pattern:
+ * there is no backtracking. A pattern of more than GLOB_LITERALS_MAX characters between its first
+ * and its last `*` never matches. */
 #ifndef MATRIX_GLOB_H
 #define MATRIX_GLOB_H
 
@@ -18,15 +18,15 @@ enum glob_flag {
     GLOB_LITERAL = 4,   /* so is `*` */
 };
 
-/* Does the pattern match the whole text? */
+/* Whether the pattern matches the whole text. */
 bool glob_matches(struct str pattern, struct str text, int flags);
 
-/* Does it match some part of the text that starts and ends at a word boundary? There is one at the
- * start and the end of the text and beside every character outside [A-Za-z0-9_]. The empty pattern
- * matches nothing. */
+/* Whether it matches a part of the text that starts and ends at a word boundary. Boundaries are at
+ * the start and the end of the text and beside every character outside [A-Za-z0-9_]. The empty
+ * pattern matches nothing. */
 bool glob_finds_words(struct str pattern, struct str text, int flags);
 
-/* One code point at *pos, which moves behind it; a malformed byte counts as a character of its own
+/* One code point at *pos, which moves past it; a malformed byte counts as a character of its own
  * that equals no other. */
 uint32_t glob_next_char(struct str s, size_t *pos);
 

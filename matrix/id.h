@@ -1,5 +1,5 @@
 /* The identifiers of the protocol (appendices, "Identifier Grammar"): parsing, checking, making.
- * Lengths are limited to 255 bytes. Nothing here looks anything up. */
+ * Lengths are limited to 255 bytes. Pure. */
 #ifndef MATRIX_ID_H
 #define MATRIX_ID_H
 
@@ -12,20 +12,20 @@ enum { ID_LENGTH_MAX = 255 };
  * checked: '@', '!', '#' or '$'. Users and aliases always have a server part. */
 bool id_split(char sigil, struct str id, struct str *ret_localpart, struct str *ret_server);
 
-/* A user id as other servers may have made it: the historical grammar, which must be accepted in
- * events, allows any localpart without ':' and NUL, even an empty one. */
+/* Any user id of another server: the historical grammar, which must be accepted in events, allows
+ * any localpart without ':' and NUL, even an empty one. */
 bool id_is_user(struct str id);
-/* Localpart of U+0021 to U+007E and not empty. Others are not to be shown to clients outside of
- * events, for instance in device lists. */
+/* Localpart of U+0021 to U+007E and not empty. Clients must not receive others outside of events,
+ * for instance in device lists. */
 bool id_is_compliant_user(struct str id);
-/* What may be registered here: a-z 0-9 . _ = - / + */
+/* A localpart that may be registered: a-z 0-9 . _ = - / + */
 bool id_is_new_localpart(struct str localpart);
 bool id_is_room(struct str id); /* with or without server part */
 bool id_is_alias(struct str id);
 bool id_is_event(struct str id);
 bool id_is_server_name(struct str name); /* host or IP literal, optional port */
 bool id_is_device(struct str id);        /* 1 to 255 printable bytes */
-bool id_is_key(struct str id);           /* "ed25519:KEYID" and alike */
+bool id_is_key(struct str id);           /* "ed25519:KEYID" and the like */
 
 /* The server part of a user, room or alias id, e.g. for comparing with our own name. n == 0 if
  * none. */

@@ -2,7 +2,8 @@
 
 #define BYTES(c) (UINT64_C(0x0101010101010101) * (c))
 
-/* Eight bytes at once: is none of them a quote, a backslash, a control or a non-ASCII byte? */
+/* Eight bytes at once: whether none of them is a quote, a backslash, a control or a non-ASCII byte.
+ */
 static inline bool plain_word(const char *p)
 {
     uint64_t w;

@@ -1,8 +1,8 @@
-/* The tokens of JSON: shared by the scanner and the canonical writer, for no other file.
+/* The tokens of JSON. Private to the scanner and the canonical writer.
  *
- * The `lex` functions validate and return the position behind the token, NULL when it is malformed.
- * The `skip` functions walk over bytes that were validated before; on other bytes they stay within
- * the range and give nonsense. */
+ * The `lex` functions validate and return the position after the token, NULL when it is malformed.
+ * The `skip` functions walk over validated bytes; on other bytes they stay within the range and
+ * return garbage. */
 #ifndef MATRIX_JSON_LEX_H
 #define MATRIX_JSON_LEX_H
 
@@ -30,10 +30,10 @@ const char *json_lex_word(const char *p, const char *end);
 const char *json_skip_string(const char *p, const char *end);
 const char *json_skip_value(const char *p, const char *end);
 
-/* Does an escape stand for NUL between p and end, the inside of a valid string? */
+/* Whether an escape between p and end, the inside of a valid string, is a NUL. */
 bool json_lex_has_nul(const char *p, const char *end);
 
-/* UTF-8 of a code point; the length. */
+/* Writes a code point as UTF-8; returns the length. */
 size_t json_lex_utf8(uint32_t code_point, char ret[4]);
 
 #endif

@@ -13,7 +13,7 @@ struct checker {
 
 static bool json_scan_check_value(struct checker *c, int depth);
 
-/* Also of what is absent: not even 0 may be added to NULL. */
+/* Also for an absent value: not even 0 may be added to NULL. */
 static const char *end_of(struct str s)
 {
     return s.n ? s.p + s.n : s.p;
@@ -179,7 +179,7 @@ static bool inside_is(struct str inside, const char *text)
     return *text == '\0';
 }
 
-/* An escaped text is always longer than what it stands for. */
+/* An escaped text is always longer than the unescaped one. */
 static bool key_is(struct str key, struct str text)
 {
     if (key.n == text.n)

@@ -35,7 +35,7 @@ struct str push_rules_names_body(const json_t *event)
 }
 
 /* The next run of ASCII word characters from *pos on, as a hash of its lower-case form. A name can
- * only stand between word boundaries if each such run of it is one of the body's, whole. */
+ * be between word boundaries only if each of its runs is a whole run of the body. */
 static bool push_mentions_next_word(struct str s, size_t *pos, uint64_t *ret_hash)
 {
     while (*pos < s.n && !glob_is_word_char(s.p[*pos]))

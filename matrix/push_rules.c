@@ -9,7 +9,7 @@ const char *const push_kind_names[PUSH_KINDS] = {
     [PUSH_SENDER] = "sender",     [PUSH_UNDERRIDE] = "underride",
 };
 
-/* Stand in the table for what differs between users. */
+/* Placeholders in the table for values that differ between users. */
 static const char USER_ID[] = "[the user's Matrix ID]", LOCALPART[] = "[its localpart]";
 
 enum action { NOTIFY = 1, SOUND = 2, RING = 4, HIGHLIGHT = 8 };
@@ -91,7 +91,7 @@ static const struct predefined predefined[] = {
 
 enum { PREDEFINED = sizeof predefined / sizeof *predefined };
 
-/* Every string below is ours or was checked, so the JSON library can only fail for memory. */
+/* Every string below is constant or was checked, so jansson can only fail for lack of memory. */
 static json_t *push_rules_must(json_t *v)
 {
     if (!v)

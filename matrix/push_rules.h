@@ -1,13 +1,13 @@
 /* Push rules (client-server-api, "Push notifications"): the predefined rules, rule sets as JSON,
- * edits to them, and their evaluation. Pure; JSON that goes in is never changed, what comes out
- * shares parts with it.
+ * edits to them, and their evaluation. Pure; given JSON is never changed, results share parts with
+ * it.
  *
  * The predefined rules are those of v1.19 and the three that v1.17 removed
  * (.m.rule.contains_display_name, .m.rule.contains_user_name, .m.rule.roomnotif): deployed clients
- * still edit them, and bots still mention people by name only. As v1.7 to v1.16 wanted it, those
- * three apply only to events without m.mentions.
+ * still edit them, and bots still mention people by name only. As in v1.7 to v1.16, those three
+ * apply only to events without m.mentions.
  *
- * What is stored for a user is only the difference from the predefined rules:
+ * Only a user's differences from the predefined rules are stored:
  *     {"rules": {KIND: [whole rules, most important first]},
  *      "predefined": {RULE_ID: {"enabled": bool, "actions": [...]}}}
  * where every part may be missing. */
@@ -19,12 +19,12 @@
 enum {
     PUSH_RULES_MAX = 2000,          /* rules of one user's own */
     PUSH_RULE_ID_MAX = 255,         /* bytes */
-    PUSH_PATTERN_MAX = 255,         /* bytes; what matrix/glob.h can match */
+    PUSH_PATTERN_MAX = 255,         /* bytes; the limit of matrix/glob.h */
     PUSH_CONDITIONS_MAX = 64,       /* of one rule */
     PUSH_ACTIONS_MAX = 32,          /* of one rule */
     PUSH_RULE_BYTES_MAX = 8 * 1024, /* conditions and actions of one rule as JSON, each */
-    PUSH_STEPS_MAX = 256 * 1024,    /* of one evaluation: a character that is looked at is one */
-    PUSH_CONDITION_STEPS = 32       /* of a condition, whatever it looks at */
+    PUSH_STEPS_MAX = 256 * 1024,    /* of one evaluation: each character read is one */
+    PUSH_CONDITION_STEPS = 32       /* of each condition, in addition */
 };
 
 /* The kinds, in the order in which they are checked. */
@@ -38,7 +38,7 @@ extern const char *const push_kind_names[PUSH_KINDS];
  * own, then the other predefined ones. */
 json_t *push_rules_merge(const char *user_id, const json_t *stored);
 
-/* Do the stored changes say anything? If not, push_rules_evaluate_base serves this user. */
+/* Whether there are stored changes. If not, push_rules_evaluate_base is enough for this user. */
 bool push_rules_changed(const json_t *stored);
 
 /* The changes behind the /pushrules routes, on the stored form (NULL or object in, new reference
@@ -58,41 +58,41 @@ const struct err *push_rules_set_actions(const json_t *stored, const char *kind,
 /* The rule in a merged ruleset, borrowed; NULL when there is none. */
 const json_t *push_rules_find(const json_t *ruleset, const char *kind, const char *rule_id);
 
-/* What evaluation may look at besides the event. */
+/* The input of an evaluation besides the event. */
 struct push_context {
     const char *user_id;      /* of the recipient */
-    const char *display_name; /* as text_fold_unless_ascii() has it; may be NULL */
+    const char *display_name; /* folded by text_fold_unless_ascii(); may be NULL */
     int64_t member_count;
     int64_t sender_power, room_notify_power; /* for sender_notification_permission "room" */
     const json_t *notify_powers; /* "notifications" of m.room.power_levels, for other keys; or NULL
                                   */
-    struct str
-        folded_body;  /* content.body, in the form of display_name; p NULL: it has it already */
-    size_t steps_max; /* less than PUSH_STEPS_MAX; 0: those */
+    struct str folded_body; /* content.body, in the form of display_name; p NULL: it is in that form
+                               already */
+    size_t steps_max;       /* at most PUSH_STEPS_MAX; 0: that many */
 };
 
 struct push_outcome {
     bool notify, highlight;
     const json_t *actions; /* borrowed from the ruleset; NULL when no rule matched */
     const char *sound;     /* tweak, NULL if none */
-    size_t steps;          /* that the user's own rules have taken */
+    size_t steps;          /* taken by the user's own rules */
 };
 
 /* Evaluates a merged ruleset on an event in client format (a tree with content, type, sender,
  * room_id, state_key …). A user's own events never notify: the caller skips them. Allocates
- * nothing. Once the user's own rules have taken all the steps, what follows of them matches
- * nothing; the predefined ones go on. */
+ * nothing. Once the user's own rules have taken all steps, their further ones match nothing; the
+ * predefined rules still apply. */
 void push_rules_evaluate(const json_t *ruleset, const json_t *event, const struct push_context *c,
                          struct push_outcome *ret);
 
 /* The outcome under the predefined rules that is the SAME for every member of a room that the event
- * does not single out: computed once per event. user_id and display_name are not looked at. The
- * actions belong to a constant ruleset that lives as long as the process. */
+ * does not single out: computed once per event. user_id and display_name are ignored. The actions
+ * belong to a constant ruleset that lives as long as the process. */
 struct push_outcome push_rules_evaluate_base(const json_t *event, const struct push_context *c);
 
-/* The users that the event singles out: the outcome for them may differ from the base even though
- * they have no rules of their own: everybody in m.mentions, and the invited user. Calls each() for
- * them, for some perhaps twice, whether or not they are users or members. */
+/* The users that the event singles out: the outcome for them may differ from the base even without
+ * rules of their own: the users in m.mentions, and the invited user. Calls each() for them, for
+ * some perhaps twice, whether or not they are users or members. */
 void push_rules_mentioned(const json_t *event, void (*each)(void *ctx, const char *user_id),
                           void *ctx);
 
@@ -101,15 +101,14 @@ void push_rules_mentioned(const json_t *event, void (*each)(void *ctx, const cha
  */
 struct str push_rules_names_body(const json_t *event);
 
-/* The words of a body, prepared so that asking for very many names is cheap. The body is borrowed.
- */
+/* The words of a body, prepared for cheap checks of very many names. The body is borrowed. */
 struct push_words {
     struct str body;
     uint64_t seen[512]; /* a filter of the hashes of its words */
 };
 void push_words_init(struct push_words *w, struct str body);
-/* Does the name stand there, between word boundaries, case-insensitive, no wildcards? Accents and
- * Unicode form are the caller's: base/text.h. */
+/* Whether the name occurs between word boundaries, case-insensitive, without wildcards. The caller
+ * folds accents and Unicode forms (base/text.h). */
 bool push_words_contain(const struct push_words *w, struct str name);
 
 #endif

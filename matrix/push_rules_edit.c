@@ -27,7 +27,7 @@ static json_t *own_rules(const json_t *stored, const char *kind)
     return (json_t *)json_at(stored, "rules", kind, NULL);
 }
 
-/* Where a rule of the user's own stands; false when there is none. */
+/* The index of one of the user's own rules; false when there is none. */
 static bool push_rules_edit_find_own(const json_t *list, const char *rule_id, size_t *ret)
 {
     size_t i;
@@ -104,7 +104,7 @@ static const struct err *check_pattern(const json_t *o)
     return NULL;
 }
 
-/* Conditions of unknown kinds may be kept, they only never match. */
+/* Conditions of unknown kinds are stored, but never match. */
 static const struct err *check_conditions(const json_t *conditions)
 {
     if (json_array_size(conditions) > PUSH_CONDITIONS_MAX || too_big(conditions))
@@ -145,7 +145,7 @@ static const struct err *check_body(enum push_kind kind, const json_t *body)
     return conditions ? check_conditions(conditions) : NULL;
 }
 
-/* The rule as it is stored and shown, from a checked body. */
+/* The rule in stored and served form, from a checked body. */
 static json_t *make_rule(enum push_kind kind, const char *rule_id, const json_t *body, bool enabled)
 {
     json_t *rule = json_pack("{s:s,s:b,s:b}", "rule_id", rule_id, "default", 0, "enabled", enabled);
@@ -162,8 +162,8 @@ static json_t *make_rule(enum push_kind kind, const char *rule_id, const json_t 
     return rule;
 }
 
-/* Where the rule goes in a list that no longer has it. `before` is the rule that becomes the next
- * less important one and wins over `after`. */
+/* The new place of a rule in a list without it. `before` is the rule that becomes the next less
+ * important one and wins over `after`. */
 static const struct err *push_rules_edit_find_place(const json_t *list, const char *before,
                                                     const char *after, size_t otherwise,
                                                     size_t *ret)
@@ -236,7 +236,7 @@ static json_t *set_own(const json_t *stored, const char *kind, size_t place, con
     return with_own_rules(stored, kind, list);
 }
 
-/* What is set to its predefined value needs no storing: most users stay without changes. */
+/* A predefined value is not stored: so most users have no stored changes. */
 static json_t *set_predefined(const json_t *stored, const char *rule_id, const char *key,
                               const json_t *original, json_t *value)
 {

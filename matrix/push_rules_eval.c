@@ -2,16 +2,16 @@
 #include "matrix/glob.h"
 #include "matrix/push_rules_predefined.h"
 
-/* One event before one user's rules. */
+/* The evaluation of one user's rules on one event. */
 struct evaluation {
     const json_t *event, *content;
     const struct push_context *context;
     bool has_mentions;
     size_t steps_left; /* of the user's own rules */
-    bool is_own;       /* the rule that is looked at */
+    bool is_own;       /* whether the current rule is the user's own */
 };
 
-/* False: there are no steps left for it. */
+/* False: too few steps are left. */
 static bool take_steps(struct evaluation *e, size_t n)
 {
     if (!e->is_own)
@@ -32,8 +32,8 @@ static struct str member_text(const json_t *o, const char *key)
     return push_rules_eval_text_of(json_object_get(o, key));
 }
 
-/* Glob matching as push conditions want it: * and ?, case-insensitive. `word`: the pattern must
- * match at word boundaries somewhere in the text (content.body), else the whole text. */
+/* Glob matching for push conditions: * and ?, case-insensitive. `word`: the pattern must match at
+ * word boundaries somewhere in the text (content.body), else the whole text. */
 static bool matches_glob(struct evaluation *e, struct str pattern, struct str text, bool word)
 {
     if (!take_steps(e, text.n))
@@ -55,7 +55,7 @@ static bool event_match(struct evaluation *e, const json_t *condition)
            matches_glob(e, pattern, value, str_is(member_text(condition, "key"), "content.body"));
 }
 
-/* Equality of strings, integers, booleans and null; other values equal nothing. */
+/* Equality of strings, integers, booleans and null; other values are never equal. */
 static bool same_scalar(const json_t *a, const json_t *b)
 {
     if (!a || !b || json_is_object(a) || json_is_array(a) || json_is_real(a))
@@ -157,7 +157,8 @@ static bool conditions_hold(struct evaluation *e, const json_t *rule)
     return true;
 }
 
-/* Rules of before m.mentions give way to it (v1.7 to v1.16, "User and room mentions"). */
+/* Rules from before m.mentions do not apply to events with it (v1.7 to v1.16, "User and room
+ * mentions"). */
 static bool gives_way(struct evaluation *e, const json_t *rule)
 {
     const char *id = json_text(rule, "rule_id");

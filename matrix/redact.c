@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* Which room versions a row is for: those that have set, or not set, a flag of struct room_version,
- * which is given by its offset. */
+/* The room versions of a row: those with, or without, a flag of struct room_version, given by its
+ * offset. */
 enum when { FOR_ALL, IF_SET, UNLESS_SET };
 #define ALWAYS FOR_ALL, 0
 #define IF(field) IF_SET, offsetof(struct room_version, field)
@@ -78,7 +78,7 @@ static bool keeps_member(const struct room_version *v, struct str key)
     return false;
 }
 
-/* The rows of a type stand together: where they begin, and NULL when there are none. */
+/* The first row of a type, whose rows are consecutive; NULL when there are none. */
 static const struct kept *rows_of_type(struct str type)
 {
     for (size_t i = 0; i < KEPT_CONTENT; i++)

@@ -5,9 +5,8 @@
 #include "base/str.h"
 #include "matrix/room_version.h"
 
-/* The redacted form of a PDU in canonical form; what is written is canonical again.
- * for_signing leaves out `signatures`, too: these are the bytes that servers sign and that the
- * reference hash is made of. */
+/* The redacted form of a canonical PDU, canonical again. for_signing leaves out `signatures`, too:
+ * these are the bytes for signatures and the reference hash. */
 void redact_add(struct buf *b, const struct room_version *v, struct str event, bool for_signing);
 
 /* The redacted form of a canonical content object alone. */

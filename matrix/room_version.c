@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* Later versions inherit: each macro adds to the one before what that version changed. */
+/* Later versions inherit: each macro adds a version's changes to the previous one. */
 #define V1 .aliases_special = true
 #define V3 V1, .redaction_auth_by_receiver = true
 #define V5 V3, .enforce_key_validity = true

@@ -1,5 +1,5 @@
-/* What each room version (1 to 12) does differently, as one table. Everything in matrix/ that
- * depends on the version asks this struct, never the number. */
+/* The differences between room versions (1 to 12), as one table. All code in matrix/ that depends
+ * on the version reads this struct, never the number. */
 #ifndef MATRIX_ROOM_VERSION_H
 #define MATRIX_ROOM_VERSION_H
 
@@ -32,7 +32,7 @@ struct room_version {
     bool privileged_creators;    /* 12: creators have infinite power */
 };
 
-/* NULL when the version is unknown to us. */
+/* NULL when the version is unknown. */
 const struct room_version *room_version_find(const char *id);
 const struct room_version *room_version_find_number(int number);
 /* All versions, oldest first; ends with a NULL id. */

@@ -4,7 +4,8 @@
 
 #include "base/json.h"
 
-/* May this server take part? acl is the content of the state event, NULL when there is none. */
+/* Whether this server may take part. acl is the content of the state event, NULL when there is
+ * none. */
 bool server_acl_allows(const json_t *acl, const char *server_name);
 
 #endif

@@ -126,7 +126,7 @@ static const struct err *add_signed_bytes(struct buf *b, const json_t *object)
     return canonical_json_add_tree(b, CANONICAL_LENIENT, bare);
 }
 
-/* The object that is a member, put there if there is none. */
+/* The member that is an object, made if it does not exist. */
 static json_t *need_member(json_t *object, const char *key)
 {
     json_t *o = json_object_get(object, key);

@@ -27,11 +27,11 @@ bool sign_check(struct str public_key_base64, struct str bytes, struct str signa
  * signatures.<who>.<key id>. */
 const struct err *sign_json(json_t *object, const char *who, const struct signing_key *k);
 
-/* The same for a signature that is there already, given the `signatures` object. */
+/* Adds an existing signature to a `signatures` object. */
 void sign_put_signature(json_t *signatures, const char *who, const char *key_id,
                         const char *signature);
 
-/* Does the object bear a valid signature of `who` by this key? */
+/* Whether the object has a valid signature of `who` by this key. */
 bool sign_check_json(const json_t *object, const char *who, const char *key_id,
                      struct str public_key_base64);
 

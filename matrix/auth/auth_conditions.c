@@ -3,7 +3,8 @@
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 
-/* Member events are read with the scanner: rooms have many, and a tree of each would stay. */
+/* Member events are read with the scanner: rooms have many, and a tree for each would stay in
+ * memory. */
 enum membership auth_membership_in(const struct event *member)
 {
     if (!member)
@@ -74,7 +75,7 @@ bool room_is_not_of_senders_server(struct auth_case *c)
     return !auth_same_server(c->e->room_id, c->e->sender);
 }
 
-/* The struct's room_id is derived when the event has none, so the PDU itself is asked. */
+/* If the event has no room_id, the struct's is derived: so this reads the PDU itself. */
 bool has_room_id_of_its_own(struct auth_case *c)
 {
     return json_scan_get(c->e->json, "room_id").p != NULL;

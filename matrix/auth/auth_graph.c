@@ -46,7 +46,7 @@ static void set_node(struct auth_graph *g, uint32_t number, const uint32_t *cite
     node->cites = chunk->cites + chunk->n;
     node->cites_n = 0;
     for (size_t i = 0; i < n; i++)
-        if (cites[i] > 0 && cites[i] < number) /* others would be no order */
+        if (cites[i] > 0 && cites[i] < number) /* ignores nodes that would break the order */
             chunk->cites[chunk->n + node->cites_n++] = cites[i];
     chunk->n += node->cites_n;
     node->power = power < number ? power : 0;
@@ -116,14 +116,14 @@ static void auth_graph_list_add(struct arena *a, struct list *list, uint32_t nod
     list->nodes[list->n++] = node;
 }
 
-/* ---- the difference of chains ---- */
+/* ---- the auth difference ---- */
 
 struct graph_walk {
     struct auth_graph *g;
     uint64_t *bits; /* by node, `words` each: the sets whose chains it is known to be in */
     uint64_t *all;
     size_t words;
-    size_t open; /* nodes still to come that are in some chains, and perhaps not in all */
+    size_t open; /* nodes ahead that are in some chains, and perhaps not in all */
 };
 
 static bool is_in_all(const struct graph_walk *w, const uint64_t *bits)
@@ -163,8 +163,8 @@ static void cite_all(struct graph_walk *w, uint32_t node, const uint64_t *bits)
         auth_graph_add_bits(w, from->cites[i], bits);
 }
 
-/* Members pass on what they have at once, and again when the walk comes to them: those that no
- * chain leads to, often old ones, need not be waited for. */
+/* Members propagate their sets at once, and again when the walk reaches them: so the walk need not
+ * go down to members, often old ones, that no chain leads to. */
 static const struct err *add_members(struct graph_walk *w, const struct auth_member *members,
                                      size_t n)
 {
@@ -180,7 +180,7 @@ static const struct err *add_members(struct graph_walk *w, const struct auth_mem
     return NULL;
 }
 
-/* From the newest node down, until what is left is in all chains or in none. */
+/* From the newest node down, until all remaining nodes are in all chains or in none. */
 static const struct err *walk_down(struct graph_walk *w, struct arena *a, struct list *ret)
 {
     for (uint32_t node = w->g->n; node >= 1 && w->open; node--) {
@@ -207,7 +207,7 @@ const struct err *auth_graph_difference(struct auth_graph *g, struct arena *a,
     w.all = arena_alloc_array(a, w.words + 1, sizeof *w.all);
     for (size_t i = 0; i < sets_n; i++)
         w.all[i / 64] |= UINT64_C(1) << (i % 64);
-    /* Of a large graph most is never touched, and then takes no memory. */
+    /* Most of a large graph is never touched, and then takes no memory. */
     w.bits = mem_check_(calloc((g->n + (size_t)1) * w.words + 1, sizeof *w.bits));
     const struct err *e = add_members(&w, members, n);
     if (!e)
@@ -278,7 +278,7 @@ const struct err *auth_graph_between(struct auth_graph *g, struct arena *a, cons
 struct mainline {
     struct auth_graph *g;
     int64_t *place; /* by node: 1 more than the position; 0: not known; PLACE_NOWHERE */
-    uint32_t next;  /* of the mainline, to be placed */
+    uint32_t next;  /* the mainline's next node to be placed */
     int64_t placed_n;
 };
 #define PLACE_NOWHERE (-1)
@@ -300,7 +300,7 @@ static const struct err *place_mainline(struct mainline *m, uint32_t down_to)
     return NULL;
 }
 
-/* Every node of the chain learns where it meets the mainline: no part of any is walked again. */
+/* Stores for every node of the chain where it meets the mainline: no part is walked again. */
 static const struct err *place_chain(struct mainline *m, uint32_t from)
 {
     uint32_t node = from;

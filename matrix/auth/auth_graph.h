@@ -1,9 +1,8 @@
-/* The auth events of a room as a graph of small numbers, and what state resolution asks of it.
- * Nodes are numbered 1 to n so that each is greater than those it cites: chains are walked by
- * counting down, each node once, and only as far as the answer needs. Events themselves are not
- * here.
+/* The auth events of a room as a graph of small numbers, and state resolution's queries on it.
+ * Nodes are numbered 1 to n, each greater than those it cites: chains are walked by counting down,
+ * each node once, and only as far as the answer needs. The graph does not hold the events.
  *
- * What lies below `from` is loaded when a walk comes to it. Not thread-safe. */
+ * Nodes below `from` are loaded when a walk reaches them. Not thread-safe. */
 #ifndef MATRIX_AUTH_AUTH_GRAPH_H
 #define MATRIX_AUTH_AUTH_GRAPH_H
 
@@ -14,14 +13,14 @@
 
 enum auth_node_flag {
     AUTH_NODE_CURRENT = 1,    /* in every set that is resolved: set by the owner, in any node */
-    AUTH_NODE_CONFLICTED = 2, /* of the walks themselves */
+    AUTH_NODE_CONFLICTED = 2, /* the others: private to the walks */
     AUTH_NODE_REACHED = 4,
     AUTH_NODE_REACHES = 8
 };
 
 struct auth_node {
     const uint32_t *cites; /* the nodes of its auth events */
-    uint32_t power;        /* the one of them that is the power levels; 0: none */
+    uint32_t power;        /* the node of its power levels event; 0: none */
     uint16_t cites_n;
     uint8_t flags;
 };
@@ -29,10 +28,10 @@ struct auth_node {
 struct auth_chunk;
 struct auth_graph {
     struct auth_node *nodes; /* by number */
-    uint32_t n, from, cap;   /* room: of the array */
+    uint32_t n, from, cap;   /* size of the array */
     struct auth_chunk *chunks;
     size_t bytes;
-    /* Loads more of what is below `from` (auth_graph_fill), at least this node. */
+    /* Loads nodes below `from` (auth_graph_fill), at least down to this one. */
     const struct err *(*load)(struct auth_graph *g, uint32_t node);
 };
 
@@ -42,9 +41,9 @@ void auth_graph_finish(struct auth_graph *g);
 /* Adds node n + 1. power: see struct auth_node. */
 uint32_t auth_graph_add(struct auth_graph *g, const uint32_t *cites, size_t cites_n,
                         uint32_t power);
-/* Forgets the nodes above n, which were added last. */
+/* Removes the nodes above n, which were added last. */
 void auth_graph_cut(struct auth_graph *g, uint32_t n);
-/* For load: what node `from` - 1 is; it moves down with each call. */
+/* For load: adds node `from` - 1; `from` moves down with each call. */
 void auth_graph_fill(struct auth_graph *g, const uint32_t *cites, size_t cites_n, uint32_t power);
 
 /* An event of one of the sets. */
@@ -52,13 +51,13 @@ struct auth_member {
     uint32_t node, set;
 };
 /* rooms/v2, "Auth difference": the nodes in the chains of some sets but not of all, where the
- * events of a set count as part of its chain. Each set has its members, and all nodes that are
- * CURRENT. Members themselves are left out. */
+ * events of a set count as part of its chain. Each set consists of its members and all CURRENT
+ * nodes. The result leaves out the members themselves. */
 const struct err *auth_graph_difference(struct auth_graph *g, struct arena *a,
                                         const struct auth_member *members, size_t n, size_t sets_n,
                                         const uint32_t **ret, size_t *ret_n);
-/* rooms/v12, "Conflicted state subgraph": what lies on a path between two of these nodes; they
- * themselves are left out. */
+/* rooms/v12, "Conflicted state subgraph": the nodes on a path between two of these, without these
+ * themselves. */
 const struct err *auth_graph_between(struct auth_graph *g, struct arena *a, const uint32_t *nodes,
                                      size_t n, const uint32_t **ret, size_t *ret_n);
 /* rooms/v2, "Mainline ordering": ret[i] is where the chain of power levels that begins with

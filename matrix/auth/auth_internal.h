@@ -1,11 +1,11 @@
-/* What the files of the authorization rules share: a case to judge, and the form of a rule. */
+/* Shared by the files of the authorization rules: a case to check, and the form of a rule. */
 #ifndef MATRIX_AUTH_AUTH_INTERNAL_H
 #define MATRIX_AUTH_AUTH_INTERNAL_H
 
 #include "matrix/auth/auth_rules.h"
 #include "matrix/membership.h"
 
-enum auth_kind { /* the event types that rules speak of */
+enum auth_kind { /* the event types that rules mention */
                  KIND_OTHER,
                  KIND_CREATE,
                  KIND_ALIASES,
@@ -15,17 +15,17 @@ enum auth_kind { /* the event types that rules speak of */
                  KIND_REDACTION
 };
 
-/* One event before the judge. */
+/* One event to check. */
 struct auth_case {
     const struct event *e;
     const struct room_version *v;
     const struct auth_state *s;
     const struct event *create; /* NULL: the state has none */
     enum auth_kind kind;
-    enum membership membership; /* of a member event: the one it asks for */
+    enum membership membership; /* of a member event: the new membership */
     bool sender_power_known;
     int64_t sender_power;                   /* see auth_sender_power */
-    const struct event *const *auth_events; /* for the rules on the event's own list */
+    const struct event *const *auth_events; /* for the rules on auth_events */
     const bool *rejected;
     char why[192]; /* set by a condition: a better sentence than the rule's own */
 };
@@ -56,7 +56,7 @@ bool auth_because(struct auth_case *c, const char *why, ...) PRINTF_LIKE(2, 3);
 /* Reading state (auth_conditions.c). */
 enum membership auth_membership_in(const struct event *member); /* NULL: MEMBERSHIP_NONE */
 enum membership auth_membership_of(const struct auth_case *c, const char *user_id);
-bool auth_same_server(const char *id, const char *other_id); /* both have one, and it is the same */
+bool auth_same_server(const char *id, const char *other_id); /* false unless both have one */
 const json_t *auth_content_of(const struct auth_state *s, const char *type, const char *state_key);
 
 /* Levels (auth_power.c). */

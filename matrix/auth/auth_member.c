@@ -65,7 +65,7 @@ bool asks_for_knock(struct auth_case *c)
     return c->membership == MEMBERSHIP_KNOCK;
 }
 
-/* "The creator" of the room is one user here, also where there are additional ones. */
+/* "The creator" is one user here, even if the room has additional ones. */
 bool is_creators_first_join(struct auth_case *c)
 {
     const struct event *create = c->create;
@@ -187,12 +187,12 @@ static bool sender_is_above_target(struct auth_case *c)
 
 bool sender_may_kick_target(struct auth_case *c)
 {
-    return !auth_sender_lacks(c, auth_power_for(c->s, c->v, "kick"), "to remove somebody") &&
+    return !auth_sender_lacks(c, auth_power_for(c->s, c->v, "kick"), "to remove users") &&
            sender_is_above_target(c);
 }
 
 bool sender_may_ban_target(struct auth_case *c)
 {
-    return !auth_sender_lacks(c, auth_power_for(c->s, c->v, "ban"), "to ban somebody") &&
+    return !auth_sender_lacks(c, auth_power_for(c->s, c->v, "ban"), "to ban users") &&
            sender_is_above_target(c);
 }

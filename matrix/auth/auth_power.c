@@ -5,8 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Levels beyond 64 bits can only stand in old rooms; they are held at the ends of this range, which
- * is symmetric and short of POWER_INFINITE. */
+/* Only old rooms can have levels beyond 64 bits; they are clamped to this range, which is symmetric
+ * and short of POWER_INFINITE. */
 #define LEVEL_MAX (INT64_MAX - 1)
 
 static bool auth_power_is_space(char c)
@@ -65,7 +65,7 @@ bool auth_read_level(const struct room_version *v, const json_t *value, int64_t 
            read_floaty_level(json_real_value(value), ret);
 }
 
-/* A member of an object of levels; what is absent or cannot be read gives the default. */
+/* A member of an object of levels; the default if it is absent or unreadable. */
 static int64_t level_in(const struct room_version *v, const json_t *levels, const char *key,
                         int64_t otherwise)
 {

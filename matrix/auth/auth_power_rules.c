@@ -54,7 +54,7 @@ bool event_levels_are_malformed(struct auth_case *c)
     return levels_are_malformed(c, "events") || levels_are_malformed(c, "notifications");
 }
 
-/* v1 to v5 let through numbers that no double holds; such content comes as an empty tree. */
+/* v1 to v5 allow numbers beyond doubles; such content is read as an empty tree. */
 static bool content_is_unreadable(const struct auth_case *c)
 {
     return json_object_size(new_content(c)) == 0 && !str_is(c->e->content, "{}");
@@ -91,7 +91,7 @@ bool room_has_no_power_levels(struct auth_case *c)
     return !c->s->get(c->s, "m.room.power_levels", "");
 }
 
-/* Added, changed or removed. Two spellings of one level ("50" and 50) are no alteration. */
+/* Added, changed or removed. Two spellings of one level ("50" and 50) count as equal. */
 static bool is_altered(const struct auth_case *c, const json_t *now, const json_t *then)
 {
     int64_t a, b;
@@ -104,7 +104,7 @@ static bool is_altered(const struct auth_case *c, const json_t *now, const json_
 
 enum side { CURRENT_LEVEL, NEW_LEVEL };
 
-/* Is the level above the limit? Before v10 nothing else refuses new levels that cannot be read. */
+/* Whether the level is above the limit. Before v10 nothing else refuses unreadable new levels. */
 static bool is_above(struct auth_case *c, const char *name, const json_t *value, enum side side,
                      int64_t limit)
 {
@@ -178,7 +178,7 @@ bool alters_event_level_to_above_sender(struct auth_case *c)
     return alters_events(c, NEW_LEVEL);
 }
 
-/* An equal's level cannot be altered either, one's own can. */
+/* Users of equal level cannot be altered either; the sender's own level can. */
 bool alters_user_level_not_below_sender(struct auth_case *c)
 {
     return alters_entry(c, "users", CURRENT_LEVEL, auth_sender_power(c) - 1, c->e->sender);

@@ -1,6 +1,6 @@
-/* The authorization rules as tables, to be read beside the numbered lists of rooms/vN.md. Lists
+/* The authorization rules as tables, to be compared with the numbered lists of rooms/vN.md. Lists
  * that several versions share are named after the first of them. The rules about signatures (v8 to
- * v11 rule 4.2, v12 rule 5.2) are not here but where signatures are checked. */
+ * v11 rule 4.2, v12 rule 5.2) belong to the check of signatures, not here. */
 #include "matrix/auth/auth_internal.h"
 
 #include <assert.h>
@@ -62,7 +62,7 @@ static const struct rule aliases_v1[] = {
 
 static const struct rule join_v1[] = {
     ALLOW("1", is_creators_first_join),
-    REJECT("2", sender_is_not_target, "Nobody can join for somebody else"),
+    REJECT("2", sender_is_not_target, "Only the user can join, not another one"),
     REJECT("3", sender_is_banned, "You are banned from this room"),
     ALLOW("4", rule_is_invite_and_target_is_invited),
     ALLOW("5", rule_is_public),
@@ -70,7 +70,7 @@ static const struct rule join_v1[] = {
 };
 static const struct rule join_v7[] = {
     ALLOW("1", is_creators_first_join),
-    REJECT("2", sender_is_not_target, "Nobody can join for somebody else"),
+    REJECT("2", sender_is_not_target, "Only the user can join, not another one"),
     REJECT("3", sender_is_banned, "You are banned from this room"),
     ALLOW("4", rule_is_invite_or_knock_and_target_is_invited),
     ALLOW("5", rule_is_public),
@@ -79,12 +79,12 @@ static const struct rule join_v7[] = {
 static const struct rule restricted_v8[] = {
     ALLOW("1", target_is_joined_or_invited),
     REJECT("2", authoriser_may_not_invite,
-           "You are not invited to this room, and nobody who may invite vouches for you"),
+           "You are not invited to this room, and no user who may invite authorises your join"),
     ALLOW("3", ALWAYS),
 };
 static const struct rule join_v8[] = {
     ALLOW("1", is_creators_first_join),
-    REJECT("2", sender_is_not_target, "Nobody can join for somebody else"),
+    REJECT("2", sender_is_not_target, "Only the user can join, not another one"),
     REJECT("3", sender_is_banned, "You are banned from this room"),
     ALLOW("4", rule_is_invite_or_knock_and_target_is_invited),
     LIST("5", rule_is_restricted, restricted_v8),
@@ -93,7 +93,7 @@ static const struct rule join_v8[] = {
 };
 static const struct rule join_v10[] = {
     ALLOW("1", is_creators_first_join),
-    REJECT("2", sender_is_not_target, "Nobody can join for somebody else"),
+    REJECT("2", sender_is_not_target, "Only the user can join, not another one"),
     REJECT("3", sender_is_banned, "You are banned from this room"),
     ALLOW("4", rule_is_invite_or_knock_and_target_is_invited),
     LIST("5", rule_is_restricted_or_knock_restricted, restricted_v8),
@@ -101,7 +101,7 @@ static const struct rule join_v10[] = {
     REJECT("7", ALWAYS, "You are not invited to this room"),
 };
 
-/* m.room.member: everything else */
+/* m.room.member: other memberships */
 
 static const struct rule third_party_v1[] = {
     REJECT("1", target_is_banned, "The invited user is banned from this room"),
@@ -143,13 +143,13 @@ static const struct rule ban_v1[] = {
 };
 static const struct rule knock_v7[] = {
     REJECT("1", rule_is_not_knock, "This room does not let users knock"),
-    REJECT("2", sender_is_not_target, "Nobody can knock for somebody else"),
+    REJECT("2", sender_is_not_target, "Only the user can knock, not another one"),
     ALLOW("3", target_is_not_banned_invited_or_joined),
     REJECT("4", ALWAYS, "You are in this room, invited to it or banned from it"),
 };
 static const struct rule knock_v10[] = {
     REJECT("1", rule_is_neither_knock_nor_knock_restricted, "This room does not let users knock"),
-    REJECT("2", sender_is_not_target, "Nobody can knock for somebody else"),
+    REJECT("2", sender_is_not_target, "Only the user can knock, not another one"),
     ALLOW("3", target_is_not_banned_invited_or_joined),
     REJECT("4", ALWAYS, "You are in this room, invited to it or banned from it"),
 };
@@ -248,8 +248,8 @@ static const struct rule redaction_v1[] = {
     REJECT("3", ALWAYS, "You may not redact that event"),
 };
 
-/* The rules of each version. A state without a create event is refused as rule 2.4 refuses a list
- * of auth events without one. */
+/* The rules of each version. A state without a create event is refused, like a list of auth events
+ * without one (rule 2.4). */
 
 #define NO_CREATE "The room has no create event"
 #define CLOSED "This room is closed to other servers"

@@ -2,8 +2,8 @@
  * an identity server signed that the token of an m.room.third_party_invite belongs to a user. */
 #include "matrix/auth/auth_internal.h"
 
-/* A hostile invite could name thousands of signatures and keys; a signature costs 80 us. Real ones
- * have two keys and one signature. */
+/* A hostile invite could contain thousands of signatures and keys; checking one costs 80 us. Real
+ * ones have two keys and one signature. */
 enum { SIGNATURE_CHECKS_MAX = 64 };
 
 static const json_t *signed_part(const struct auth_case *c)
@@ -47,7 +47,7 @@ bool sender_did_not_make_token(struct auth_case *c)
     return strcmp(invite_of_token(c)->sender, c->e->sender) != 0;
 }
 
-/* Tries every signature with one key; false when there is no budget left either. */
+/* Tries every signature with one key; also false when the budget is used up. */
 static bool key_signed(const json_t *signed_, const char *key, int *budget)
 {
     const char *server, *key_id;

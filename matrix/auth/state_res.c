@@ -1,5 +1,5 @@
-/* State resolution: what all versions share, that is, telling what is in conflict, the state to
- * judge by, and the outcome. */
+/* State resolution: the parts that all versions share: finding conflicts, the state for checks, and
+ * the outcome. */
 #include "matrix/auth/state_res_internal.h"
 
 void res_list_add(struct arena *a, struct res_list *list, struct res_node *node)
@@ -59,7 +59,7 @@ static struct res_slot *make_slot(struct res *r, const char *type, const char *s
     return slot;
 }
 
-/* A slot that no set has is made when it is first asked for. */
+/* A slot that no set has is made when it is first needed. */
 struct res_slot *res_find_slot(struct res *r, const char *type, const char *state_key)
 {
     struct res_slot *slot = map_get(&r->slots, slot_key(r, type, state_key));
@@ -95,7 +95,7 @@ struct res_node *res_create_of(struct res *r, const struct event *e)
     return create ? create : res_node_of(r, arena_strdup(r->a, id));
 }
 
-/* The state an event is judged by. */
+/* The state that an event is checked against. */
 struct judged_by {
     struct auth_state state;
     struct res *r;
@@ -135,7 +135,7 @@ bool res_allows(struct res *r, struct res_node *node, bool use_auth_events)
     return auth_check(node->e, &j.state) == NULL;
 }
 
-/* The keys of agreed state that events are judged by. */
+/* The keys of agreed state that events are checked against. */
 struct asked {
     struct res *r;
     struct state_key *keys;
@@ -172,7 +172,7 @@ void res_prepare(struct res *r, const struct res_list *list)
     map_finish(&asked.seen);
 }
 
-/* Enters the sets into slots. In v1 only different events are in conflict, from v2 on also a key
+/* Adds the sets to the slots. In v1 only different events are in conflict, from v2 on also a key
  * that some sets lack. Returns whether there is any conflict. */
 static bool add_sets(struct res *r)
 {
@@ -229,8 +229,8 @@ static void add_candidate(struct res *r, struct res_slot *slot, struct res_node 
     node->conflicted = true;
 }
 
-/* An event of a set that we do not have cannot be judged, and one that is not what the set says it
- * is must not be: both are as if absent. */
+/* An event that is not stored cannot be checked, and one with another type or key than the set says
+ * must not be: both count as absent. */
 static void collect_conflicted(struct res *r)
 {
     prefetch_conflicted(r);

@@ -1,7 +1,7 @@
 /* Walks over the graph of auth events, breadth-first, a wave of events at a time. */
 #include "matrix/auth/state_res_internal.h"
 
-/* Tells the source which events the next wave will ask for. */
+/* Gives the source a hint which events the next wave needs. */
 static void prefetch_auth(struct res *r, struct res_node *const *nodes, size_t n)
 {
     if (!r->source->prefetch)
@@ -57,8 +57,8 @@ static void state_res_graph_enqueue(struct res *r, struct res_list *wave, struct
     res_list_add(r->a, wave, node);
 }
 
-/* Passes each node's bits on to its auth events until nothing changes any more: bits are only ever
- * added, so that cycles end too. `seen` gathers the nodes that got any. */
+/* Propagates each node's bits to its auth events until nothing changes any more: bits are only
+ * added, so that cycles end too. `seen` collects the nodes that got any. */
 static void spread(struct res *r, struct res_list *wave, struct res_list *seen)
 {
     struct res_list next = {0};
@@ -90,7 +90,7 @@ static bool in_every_chain(const struct res *r, const struct res_node *node)
     return bits == r->sets_n;
 }
 
-/* Starts with what all sets agree on, so that most of the graph is done with after one visit. */
+/* Starts with the state that all sets share, so that most of the graph is visited once. */
 static void walk_chains(struct res *r, struct res_list *seen)
 {
     struct res_list wave = {0};
@@ -137,7 +137,7 @@ static void state_res_graph_add_ids(struct res *r, struct res_list *full, const 
 }
 
 /* rooms/v2, "Auth difference". The events of a set count as part of its chain, as in every deployed
- * server: what is agreed on is not replayed, and it wins in the last step anyway. */
+ * server: agreed state is not replayed, and it wins in the last step anyway. */
 const struct err *res_add_auth_difference(struct res *r, struct res_list *full)
 {
     if (r->source->auth_difference) {
@@ -155,7 +155,7 @@ const struct err *res_add_auth_difference(struct res *r, struct res_list *full)
     return NULL;
 }
 
-/* Everything that the conflicted events' chains reach, they themselves first. */
+/* All events in the chains of conflicted events, these themselves first. */
 static void walk_from_conflicted(struct res *r, struct res_list *reached)
 {
     for (size_t i = 0; i < r->conflicted.n; i++) {
@@ -177,8 +177,8 @@ static void walk_from_conflicted(struct res *r, struct res_list *reached)
     }
 }
 
-/* rooms/v12, "Conflicted state subgraph": what lies between two conflicted events is reached from
- * one of them, and by walking back from one of them. */
+/* rooms/v12, "Conflicted state subgraph": an event between two conflicted ones is reached from one
+ * of them, and by walking back from the other. */
 static void walk_subgraph(struct res *r, struct res_list *full)
 {
     struct res_list reached = {0}, back = {0};

@@ -1,5 +1,5 @@
-/* What the files of state resolution share: the state being resolved, as slots, and the events that
- * were looked at, as nodes of the graph of auth events. All of it lives in the caller's arena. */
+/* Shared by the files of state resolution: the state being resolved, as slots, and the events seen,
+ * as nodes of the graph of auth events. All of it lives in the caller's arena. */
 #ifndef MATRIX_AUTH_STATE_RES_INTERNAL_H
 #define MATRIX_AUTH_STATE_RES_INTERNAL_H
 
@@ -8,10 +8,10 @@
 
 #include <stdint.h>
 
-/* An event id that came up, whether we have the event or not. */
+/* An event id that occurred, whether its event is stored or not. */
 struct res_node {
     const char *id;
-    const struct event *e;  /* NULL: not to be had */
+    const struct event *e;  /* NULL: not stored */
     struct res_node **auth; /* its auth events, once res_expand was called */
     size_t auth_n;
     bool rejected, expanded, queued;
@@ -19,7 +19,7 @@ struct res_node {
     bool full;       /* in the full conflicted set */
     bool reached;    /* from a conflicted event, for the conflicted state subgraph */
     /* reverse topological power ordering */
-    bool picked; /* in the set that is ordered */
+    bool picked; /* in the set to be ordered */
     size_t index, waits_for;
     int64_t power;
     /* mainline ordering */
@@ -44,11 +44,11 @@ struct res_candidate {
 /* One (type, state_key) of the state. */
 struct res_slot {
     const char *type, *state_key;
-    const char *agreed_id; /* in every set that has the key at all; NULL when they differ */
+    const char *agreed_id; /* in every set that has the key; NULL when they differ */
     size_t sets_n, last_set;
     bool unconflicted; /* by the version's definition: agreed_id goes into the outcome */
     struct res_candidate *candidates; /* if not */
-    const char *id;                   /* the state that events are judged by; NULL: none */
+    const char *id;                   /* the state that events are checked against; NULL: none */
     struct res_slot *next;
 };
 
@@ -62,20 +62,20 @@ struct res {
     struct map slots;     /* by type, NUL, state key */
     struct buf key;
     struct res_slot *first_slot, **last_slot;
-    struct res_list conflicted; /* the conflicted state set; has no node without event */
+    struct res_list conflicted; /* the conflicted state set; each node has its event */
 };
 
 /* state_res.c */
 struct res_node *res_node_of(struct res *r, const char *event_id);
 struct res_slot *res_find_slot(struct res *r, const char *type, const char *state_key);
-/* Tells the source which agreed state these events will be judged by. */
+/* Gives the source a hint which agreed state these events will be checked against. */
 void res_prepare(struct res *r, const struct res_list *list);
 void res_apply(struct res *r, const struct event *e); /* puts a state event into its slot */
 bool res_is(const struct res_node *node, const char *type, const char *state_key);
-/* v12, whose events cite no create event: the one that the room id stands for. Else NULL. */
+/* In v12, whose events cite no create event: the one that the room id names. Else NULL. */
 struct res_node *res_create_of(struct res *r, const struct event *e);
-/* Is the event allowed in the state of the slots? If asked, what they lack is taken from the
- * event's own auth events. */
+/* Whether the event is allowed in the state of the slots. With use_auth_events, missing state is
+ * taken from the event's own auth events. */
 bool res_allows(struct res *r, struct res_node *node, bool use_auth_events);
 
 /* state_res_graph.c */

@@ -43,7 +43,7 @@ static bool state_res_order_is_before(const struct res_node *a, const struct res
     return by_time_and_id(a, b) < 0;
 }
 
-/* A binary heap of the nodes that wait for no other. */
+/* A binary heap of the nodes without unsorted predecessors. */
 static void heap_push(struct res_node **heap, size_t n, struct res_node *node)
 {
     size_t at = n;
@@ -67,7 +67,7 @@ static struct res_node *heap_pop(struct res_node **heap, size_t n)
     return first;
 }
 
-/* The edges of the DAG that is sorted, turned round: which event waits for which. */
+/* The reversed edges of the DAG to be sorted: which events must follow which. */
 struct edges {
     size_t *start; /* of node i in `waiting`; n + 2 of them */
     struct res_node **waiting;
@@ -145,8 +145,8 @@ static void walk_mainline(struct res *r)
     }
 }
 
-/* Where a chain of power-level events meets the mainline; INT64_MAX: nowhere. Every node of the
- * chain learns it, so that no part of any chain is walked more than twice. */
+/* Where a chain of power-level events meets the mainline; INT64_MAX: nowhere. It is stored for
+ * every node of the chain, so that no part of any chain is walked more than twice. */
 static int64_t position_from(struct res *r, struct res_node *from)
 {
     struct res_node *node = from;
@@ -164,7 +164,7 @@ static int64_t position_from(struct res *r, struct res_node *from)
     return position;
 }
 
-/* The place in the order, apart from `position`, which belongs to the chains. */
+/* The place in the order, except `position`, which belongs to the chains. */
 struct placed {
     struct res_node *node;
     int64_t position;
@@ -178,7 +178,7 @@ static int by_mainline(const void *left, const void *right)
     return by_time_and_id(a->node, b->node);
 }
 
-/* The place of each by the source's own graph. */
+/* The place of each from the source's own graph. */
 static const struct err *ask_places(struct res *r, struct placed *placed, size_t n)
 {
     const struct res_slot *slot = res_find_slot(r, "m.room.power_levels", "");

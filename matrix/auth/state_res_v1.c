@@ -38,7 +38,7 @@ static const struct err *sort_candidates(struct res *r, const struct res_slot *s
     return NULL;
 }
 
-/* For the events that authorization depends on: each must be allowed by the one before it. */
+/* For the events that authorization depends on: each must be allowed by the previous one. */
 static const struct err *resolve_auth_slot(struct res *r, struct res_slot *slot)
 {
     struct candidate *list;
@@ -64,26 +64,27 @@ static const struct err *resolve_other_slot(struct res *r, struct res_slot *slot
     return NULL;
 }
 
-static const struct pass {
-    const char *type; /* NULL: all that other passes leave */
+static const struct round {
+    const char *type; /* NULL: all other types */
     const struct err *(*resolve)(struct res *r, struct res_slot *slot);
-} passes[] = {
+} rounds[] = {
     {"m.room.power_levels", resolve_auth_slot},
     {"m.room.join_rules", resolve_auth_slot},
     {"m.room.member", resolve_auth_slot},
     {NULL, resolve_other_slot},
 };
 
-static bool state_res_v1_is_for(const struct pass *pass, const struct res_slot *slot)
+static bool state_res_v1_is_for(const struct round *round, const struct res_slot *slot)
 {
-    const struct pass *first = passes;
+    const struct round *first = rounds;
     while (first->type && strcmp(first->type, slot->type) != 0)
         first++;
-    return first == pass;
+    return first == round;
 }
 
-/* No slot sees what the same pass made of another, so that their order does not matter. */
-static const struct err *run_pass(struct res *r, const struct pass *pass)
+/* No slot sees the outcome of another one in the same round, so that their order does not matter.
+ */
+static const struct err *resolve_round(struct res *r, const struct round *round)
 {
     struct outcome {
         struct res_slot *slot;
@@ -91,9 +92,9 @@ static const struct err *run_pass(struct res *r, const struct pass *pass)
         struct outcome *next;
     } *outcomes = NULL;
     for (struct res_slot *slot = r->first_slot; slot; slot = slot->next) {
-        if (slot->unconflicted || !state_res_v1_is_for(pass, slot))
+        if (slot->unconflicted || !state_res_v1_is_for(round, slot))
             continue;
-        TRY(pass->resolve(r, slot));
+        TRY(round->resolve(r, slot));
         struct outcome *o = arena_alloc(r->a, sizeof *o);
         *o = (struct outcome){slot, slot->id, outcomes};
         outcomes = o;
@@ -109,7 +110,7 @@ const struct err *res_resolve_v1(struct res *r)
     for (struct res_slot *slot = r->first_slot; slot; slot = slot->next)
         slot->id = slot->unconflicted ? slot->agreed_id : NULL;
     res_prepare(r, &r->conflicted);
-    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
-        TRY(run_pass(r, &passes[i]));
+    for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++)
+        TRY(resolve_round(r, &rounds[i]));
     return NULL;
 }

@@ -2,7 +2,7 @@
 #include "matrix/auth/auth_internal.h"
 #include "matrix/auth/state_res_internal.h"
 
-/* Events that may take a user's ability to do something. */
+/* Events that may remove a user's ability to do something. */
 static bool is_power_event(const struct res_node *node)
 {
     const struct event *e = node->e;
@@ -36,7 +36,7 @@ static void state_res_v2_pick(struct res *r, struct res_list *power, struct res_
     res_list_add(r->a, power, node);
 }
 
-/* Step 1: the power events and what of their auth chains is in the full conflicted set. The chains
+/* Step 1: the power events and the part of their auth chains in the full conflicted set. The chains
  * are followed within that set only, as all deployed servers do. */
 static void pick_power_events(struct res *r, const struct res_list *full, struct res_list *power)
 {
