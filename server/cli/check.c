@@ -108,7 +108,7 @@ static void check_server_name(const struct config *c, struct buf *ret)
     if (c->file && !config_is_set(c, "server_name"))
         buf_printf(ret,
                    "%s: `server_name` is missing: write `server_name: example.org`, the part of "
-                   "your users' ids behind the colon\n",
+                   "your users' ids after the colon\n",
                    c->file);
     else if (!id_is_server_name(str_of(c->server_name)))
         config_complain(c, "server_name", ret,

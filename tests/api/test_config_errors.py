@@ -77,7 +77,7 @@ def test_server_name_must_be_one_and_must_be_there(tmp_path):
     r = check("check-config", file)
     assert (r.returncode, r.stderr) == (1, (
         f"{file}: `server_name` is missing: write `server_name: example.org`, the part of your "
-        "users' ids behind the colon\n"))
+        "users' ids after the colon\n"))
     assert check("check-config", file, "--set", "server_name=gov.example").returncode == 0
     r = check("check-config", file, "--set", "server_name=a b")
     assert r.stderr.startswith("--set: `server_name`: expected a host name")
