@@ -70,9 +70,9 @@ void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* A text in HTML, also within quotes. */
 void buf_add_html(struct buf *b, const char *text);
-/* A JSON string with its quotes, escaped as canonical JSON wants (shortest form). */
 /* As one word of a shell's command line: in quotes when it needs them. */
 void buf_add_shell_word(struct buf *b, const char *text);
+/* A JSON string with its quotes, in canonical JSON's (the shortest) escapes. */
 void buf_add_json_string(struct buf *b, struct str s);
 void buf_add_json_inside(struct buf *b, struct str s); /* the same without the quotes */
 

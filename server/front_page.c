@@ -1,5 +1,5 @@
-/* GET /: what a person sees who opens the server's address in a browser. It loads nothing and runs
- * nothing, and says nothing that the operator did not configure. */
+/* GET /: the page for a person who opens the server's address in a browser. It loads and runs
+ * nothing, and contains only what the operator has configured. */
 #include "base/sha256.h"
 #include "server/account/caller.h"
 #include "server/routes.h"
@@ -71,7 +71,7 @@ static void add_section(struct buf *out, const struct config *c, const struct wo
     BUF_LIT(out, "</section>");
 }
 
-/* No style but the one that stands in the page: its hash says so. */
+/* Allows only the page's own style, by its hash. */
 static const char *policy(struct arena *a)
 {
     unsigned char hash[SHA256_BYTES];

@@ -1,4 +1,4 @@
-/* What operators' tools ask: is the process there, can it serve, how is it doing. */
+/* For operators' tools: /health, /ready, /metrics. */
 #include "base/clock.h"
 #include "http/address.h"
 #include "server/account/caller.h"
@@ -34,7 +34,7 @@ static const struct err *health_no_answer(struct job *job, const struct err *e)
                           "%s", e->cause);
 }
 
-/* Anybody may ask, as often as they like: one that was whole is believed for a while. */
+/* The route needs no caller and has no limit: so a good result is cached for a while. */
 static const struct err *check_schema(struct job *job)
 {
     enum { BELIEVED_MS = 5000 };
@@ -56,13 +56,13 @@ static const struct err *check_database(struct job *job)
         return health_no_answer(job, e);
     if (!e)
         return check_schema(job);
-    struct err cause = *e; /* the schema was changed under us, mostly */
+    struct err cause = *e; /* mostly: the schema was changed meanwhile */
     job->node->schema_good_until = 0;
     TRY(check_schema(job));
     return err_with_cause(not_ready("the log cannot be read", 0), "%s", cause.cause);
 }
 
-/* Writes that failed are tried again when requests come back after that time. */
+/* Failed writes are tried again when requests are repeated after that time. */
 enum { DISK_FULL_MS = 30 * 1000 };
 
 static const struct err *check_ready(struct request *rq)
@@ -80,7 +80,7 @@ static const struct err *check_ready(struct request *rq)
     return trouble ? not_ready(trouble, mono_ms() - since) : NULL;
 }
 
-/* Ready: the database answers, is whole and takes writes, and we are not stopping. */
+/* Ready: the database answers, is complete and takes writes, and the server is not stopping. */
 static const struct err *get_ready(struct request *rq, struct reply *rp)
 {
     enum { LIMIT_MS = 2000 };
@@ -91,8 +91,8 @@ static const struct err *get_ready(struct request *rq, struct reply *rp)
     return get_health(rq, rp);
 }
 
-/* A program on this machine, or one that the operator named, and not through a proxy: there every
- * client would be a local one. */
+/* A program on this machine or in metrics_allowlist, but not through a proxy, where every client
+ * would look local. */
 static const struct err *may_read_metrics(struct request *rq, bool *ret)
 {
     const struct config_list *more = &job_of(rq)->node->config->metrics_allowlist;

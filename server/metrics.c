@@ -12,7 +12,7 @@
 enum { SOURCES_MAX = 32 };
 
 static struct {
-    pthread_mutex_t mutex; /* no ranked lock: sources take any of those */
+    pthread_mutex_t mutex; /* no ranked lock: sources take locks of any rank */
     int n;
     struct {
         void (*fn)(void *what, struct buf *out);
@@ -65,7 +65,7 @@ static double open_files(void)
         n += one->d_name[0] != '.';
     if (d)
         closedir(d);
-    return d ? n - 1 : 0; /* without the one that reads them */
+    return d ? n - 1 : 0; /* without the one for reading the list */
 }
 
 static double files_max(void)

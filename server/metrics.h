@@ -1,4 +1,4 @@
-/* What /metrics shows: what counts something registers once, at start-up. */
+/* The sources of /metrics: each registers once, at start-up. */
 #ifndef SERVER_METRICS_H
 #define SERVER_METRICS_H
 

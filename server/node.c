@@ -73,7 +73,8 @@ static const struct err *read_signing_keys(struct running_node *n, enum node_kin
     return NULL;
 }
 
-/* The process asks itself to stop, as an operator would; server/serve.c says that it failed. */
+/* The process stops itself with a signal, as an operator would; server/serve.c reports the failure.
+ */
 static void on_lost(void *ctx, const char *why)
 {
     struct running_node *n = ctx;
@@ -95,7 +96,8 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
     s->feed = feed_create(FEED_ENTRIES, (size_t)(s->config->cache_size / FEED_SHARE), position);
     s->epochs = epochs_create();
     s->intern = intern_create(s->db);
-    s->auth = auth_create(s); /* first: what a change wakes must not pass with a token that ended */
+    s->auth = auth_create(
+        s); /* first: a request woken by a change must not be accepted with an ended token */
     s->erasures = erasures_create(s);
     s->device_states = device_states_create();
     s->message_quota = message_quota_create();
@@ -127,7 +129,7 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
     return e;
 }
 
-/* Is it whole, and this server's? */
+/* Whether the data is complete, and belongs to this server. */
 static const struct err *check_data(struct tx *tx, const struct config *config, enum node_kind kind,
                                     bool had_key)
 {
@@ -135,7 +137,7 @@ static const struct err *check_data(struct tx *tx, const struct config *config, 
     TRY(schema_check(tx));
     TRY(deployment_check(tx, config->server_name, kind == NODE_SERVER, &is_new));
     if (!had_key && !is_new)
-        log_warn("%s was not there: this server signs with a new key from now on. If there is a "
+        log_warn("%s did not exist: this server signs with a new key from now on. If there is a "
                  "backup of the old one, restore it",
                  config->signing_key_path);
     return NULL;

@@ -1,6 +1,6 @@
-/* One process of a deployment (docs/architecture.md, "Nodes"): its configuration, its database and
- * what lives as long as the process (struct node). `concorde serve` is a node, and so is every
- * command that works on the data.
+/* One process of a deployment: its configuration, its database and everything that lives as long as
+ * the process (struct node). `concorde serve` is a node, and so is every command that works on the
+ * data.
  *
  * The data directory belongs to one server at a time, by a lock on DATA/concorde.lock. While a
  * server runs, that file says which process it is and where its database is, so that commands use
@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 enum node_kind {
-    /* Makes what is not there yet; fails when another server has the data directory. */
+    /* Makes missing data; fails when another server has the data directory. */
     NODE_SERVER,
     /* Joins a running server's database, or starts the embedded one itself; makes nothing new. */
     NODE_COMMAND
@@ -22,22 +22,22 @@ enum node_kind {
 
 struct running_node {
     struct node node;
-    struct embedded *embedded; /* NULL: not ours to stop */
+    struct embedded *embedded; /* NULL: this process did not start it */
     struct search_indexer *indexer;
     const char *uri; /* of the database; in the arena */
     struct arena *arena;
     enum node_kind kind;
-    _Atomic bool is_lost; /* the log is not this process's any more: it is stopping */
+    _Atomic bool is_lost; /* the process has lost the log and is stopping */
     int lock_fd;          /* -1: no lock held */
-    pid_t server_pid; /* of the server that runs on this data; 0: none but us. It learns of writes
-                         that are not its own at its next one, or by SIGUSR1. */
+    pid_t server_pid;     /* of the server that runs on this data; 0: no other one. It reads other
+                             processes' writes at its next own one, or on SIGUSR1. */
 };
 
-/* Opens the database (a server migrates it), checks whose it is, starts the committer, loads the
+/* Opens the database (a server migrates it), checks its owner, starts the committer, loads the
  * signing key (a server may make it). The configuration is borrowed. On an error nothing is left
  * running. */
 const struct err *node_start(struct running_node *n, const struct config *config,
                              enum node_kind kind);
-void node_stop(struct running_node *n); /* commits what waits, stops what node_start started */
+void node_stop(struct running_node *n); /* commits waiting writes, undoes node_start */
 
 #endif

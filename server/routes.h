@@ -1,4 +1,4 @@
-/* The one list of all route tables. A file of endpoints exports its table here and stands in
+/* The one list of all route tables. A file of endpoints declares its table here and is listed in
  * routes.c. */
 #ifndef SERVER_ROUTES_H
 #define SERVER_ROUTES_H

@@ -24,7 +24,7 @@ void sd_notify_state(const char *state)
     socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
     if (fd < 0 ||
         sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, length) < 0)
-        log_warn("cannot tell systemd %s: %s", state, strerror(errno));
+        log_warn("cannot notify systemd of %s: %s", state, strerror(errno));
     if (fd >= 0)
         close(fd);
 }

@@ -1,5 +1,5 @@
-/* Tells systemd (Type=notify) how the service is doing: one datagram to $NOTIFY_SOCKET. Does
- * nothing when not run by systemd. */
+/* Notifies systemd (Type=notify) of the service's state: one datagram to $NOTIFY_SOCKET. Does
+ * nothing without systemd. */
 #ifndef SERVER_SD_NOTIFY_H
 #define SERVER_SD_NOTIFY_H
 

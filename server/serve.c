@@ -34,7 +34,7 @@
 
 enum {
     LOOPS_MAX = 4,
-    /* Most of them wait for a commit: as many as there are, so large a batch can get. */
+    /* Most of them wait for a commit: their number bounds the size of a batch. */
     WORKERS = 64,
     /* Longer than reverse proxies keep connections, so that they close first. */
     IDLE_TIMEOUT_S = 75,
@@ -76,8 +76,8 @@ static void set_rates(const struct config *c, struct http_config *ret)
             ret->rates[i] = (struct rate_limit){rates[i]->per_second, (int)rates[i]->burst};
 }
 
-/* Of each source a few run at once and a few more wait: what others need stays free, also beside
- * twenty who ask without end. */
+/* A few requests of each source run at once and a few more wait: so workers stay free for others,
+ * even beside twenty sources that never stop. */
 static void set_pools(const struct config *c, struct http_pool ret[POOL_COUNT])
 {
     int workers = c->workers ? (int)c->workers : WORKERS;
@@ -86,7 +86,7 @@ static void set_pools(const struct config *c, struct http_pool ret[POOL_COUNT])
         (struct http_pool){at_least(1, workers / 2), at_least(1, workers / 8), 200};
     ret[POOL_SLOW] = (struct http_pool){8, 2, 200};
     /* As many hash at once as there are processors (server/account/password.h): the other half of
-     * the workers is for those that go first, which so wait for these at the most. */
+     * the workers is for requests that go first, which so wait only for the hashes under way. */
     ret[POOL_PASSWORD] = (struct http_pool){2 * processors(), 2, 200, processors()};
     ret[POOL_SEARCH] = (struct http_pool){4, 1, 20};
     int initial = at_least(2, processors());
@@ -137,7 +137,7 @@ static struct http_config http_settings(struct running_node *n)
                                                  : c->max_connections / 2),
         .body_max = (size_t)c->max_request_body,
         .upload_max = (size_t)c->max_upload_size,
-        .upload_dir = c->media_store_path, /* an upload becomes media without being copied */
+        .upload_dir = c->media_store_path, /* an upload becomes media without a copy */
         .idle_timeout_s = IDLE_TIMEOUT_S,
         .trusted_proxies = c->trusted_proxies.items,
         .trusted_proxies_n = c->trusted_proxies.n,
@@ -155,13 +155,13 @@ static struct http_config http_settings(struct running_node *n)
     return http;
 }
 
-/* The callers of every route that not everybody may call must be checked. */
+/* Every route that needs a caller must have a hook. */
 static const struct err *check_hooks(const struct http_hooks *hooks)
 {
     for (size_t i = 0; i < route_tables_n; i++)
         for (const struct route *r = route_tables[i]; r->path; r++)
             if (r->who != WHO_ANYONE && !hooks->authenticate[r->who])
-                return err_internal("%s: nothing checks who calls", r->path);
+                return err_internal("%s: no hook checks the caller", r->path);
     return NULL;
 }
 
@@ -202,7 +202,7 @@ static void add_store_metrics(void *what, struct buf *out)
     federation_add_metrics(s->federation, out);
 }
 
-/* The address with the port that was really taken. */
+/* The address with the actual port. */
 static void print_listener(const struct config_listener *l, int port)
 {
     if (strncmp(l->address, "unix:", 5) == 0)
@@ -244,12 +244,12 @@ static void look_at_log(struct running_node *n)
     job_init(&job, &n->node, a);
     const struct err *e = write_commit(&job, write_begin(&job), NULL);
     if (e)
-        log_err(LOG_WARN, "looking at the log", e);
+        log_err(LOG_WARN, "reading the log", e);
     job_finish(&job);
 }
 
-/* Serves until SIGINT or SIGTERM. Now and then memory is given back, and the log is looked at, so
- * that a server that has nothing to write hears, too, when it has lost the database to another. */
+/* Serves until SIGINT or SIGTERM. Now and then it returns memory and checks the log, so that an
+ * idle server also notices when it has lost the database to another. */
 static void wait_for_stop(struct cli *cli, struct running_node *n, const sigset_t *signals)
 {
     for (;;) {
@@ -261,7 +261,7 @@ static void wait_for_stop(struct cli *cli, struct running_node *n, const sigset_
         else if (signal == SIGUSR1 || errno == EAGAIN)
             look_at_log(n);
         if (memory_trim())
-            log_debug("gave memory back: %zu MiB are left", memory_resident() >> 20);
+            log_debug("returned memory to the system: %zu MiB are left", memory_resident() >> 20);
     }
     log_info("stopping");
 }
@@ -273,7 +273,7 @@ static const struct err *server_serve_serve(struct cli *cli, struct running_node
     struct http_server *http;
     const struct err *e = thumbnail_check_program();
     if (e)
-        log_err(LOG_WARN, "there will be no thumbnails", e);
+        log_err(LOG_WARN, "thumbnails will not work", e);
     TRY(check_hooks(&settings.hooks));
     TRY(http_server_start(&settings, route_tables, route_tables_n, &http));
     metrics_add_source(add_http_metrics, http);
@@ -302,7 +302,7 @@ int serve_command(struct cli *cli)
     sigaddset(&signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: only sigwait takes them */
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is then an error, like a full disk */
     allow_many_files(config);
     memory_begin(processors());
     struct running_node running;

@@ -1,29 +1,29 @@
-/* Tokens of /sync and of pagination: `s<position>_<serial>_<epoch>`. The serial is for what is
- * never stored, the epoch says which history of the log the position belongs to
- * (storage/db/epochs.h). Tokens of both kinds are accepted wherever a token is (clients paginate
- * back from a sync token), and so are those of earlier versions, which end after the position or
- * the serial. */
+/* Tokens of /sync and of pagination: `s<position>_<serial>_<epoch>`. The serial is for typing,
+ * which is never stored; the epoch says which history of the log the position belongs to
+ * (storage/db/epochs.h). Both kinds are accepted for any token parameter (clients paginate back
+ * from a sync token), and so are those of earlier versions, which end after the position or the
+ * serial. */
 #ifndef SERVER_SYNC_TOKEN_H
 #define SERVER_SYNC_TOKEN_H
 
 #include "storage/db/job.h"
 
 struct sync_token {
-    /* In the log as it is. Below zero: a place in history that was fetched later. */
+    /* In the current log. Below zero: a place in history that was fetched later. */
     int64_t position;
     int64_t serial; /* of typing; 0 when the token has none */
-    /* The client that got it has seen what the database has lost: the position is where that
+    /* The token's client has seen history that the database has lost: the position is where that
      * begins. */
     bool is_lost;
 };
 
 void sync_token_add(struct buf *b, const struct node *node, int64_t position, int64_t serial);
 
-/* M_INVALID_PARAM when it is not one of ours. */
+/* M_INVALID_PARAM when it is not one of this server's. */
 const struct err *sync_token_parse(const struct node *node, const char *text,
                                    struct sync_token *ret);
 
-/* The same for what follows the log, which begins at zero; one from beyond its head is lost, too.
+/* The same for readers of the log, which begins at zero; a token from beyond its head is lost, too.
  */
 const struct err *sync_token_parse_since(const struct node *node, const char *text,
                                          struct sync_token *ret);

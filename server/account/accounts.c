@@ -59,7 +59,7 @@ static const struct err *leave_room(struct job *job, int64_t room_id, const stru
                        1, &event_id);
 }
 
-/* A room that refuses does not keep the user from leaving the others. */
+/* A refusal in one room does not prevent leaving the others. */
 static const struct err *part(struct job *job, int64_t user, const char *user_id)
 {
     const struct member_row *rows;
@@ -70,7 +70,7 @@ static const struct err *part(struct job *job, int64_t user, const char *user_id
     for (size_t i = 0; i < n; i++) {
         if (!accounts_is_in(rows[i].membership))
             continue;
-        arena_auto struct arena *a = arena_create(); /* rooms are held no longer than needed */
+        arena_auto struct arena *a = arena_create(); /* so that rooms are released soon */
         struct job one;
         job_init(&one, job->node, a);
         const struct err *e = leave_room(&one, rows[i].room, &author);

@@ -18,7 +18,7 @@ static void make_attempts(void)
     attempts = rate_table_create();
 }
 
-/* One network in one spelling, also of an address as it was noted. */
+/* The canonical spelling of a network, also for a stored address. */
 static const char *network_of(struct arena *a, const char *text)
 {
     struct address address, first = {0};
@@ -42,7 +42,7 @@ static const struct err *is_known(struct job *job, int64_t user, const char *net
     return NULL;
 }
 
-/* times: how many times as much as one network may. */
+/* times: the multiple of one network's limit. */
 static const struct err *attempts_take(const struct config *config, const char *key, int times)
 {
     struct rate_limit rate = {config->rc_login.per_second * times,
@@ -80,7 +80,7 @@ void attempts_give_back(struct arena *a, const char *network, int64_t now_us)
                    now_us);
 }
 
-/* No part of a key holds a newline. */
+/* No part of a key contains a newline. */
 const struct err *attempts_count(struct request *rq, const char *user_id, int64_t user,
                                  enum queue_order *ret_order)
 {

@@ -1,16 +1,15 @@
-/* Limits on trying passwords, by which no user can be kept out by others.
+/* Limits on trying passwords, such that no user can be locked out by others.
  *
- * An attempt counts for its account and network (an address; of IPv6 the first 64 bits), and if the
- * user has not signed in or used a device from there lately, also for the account and all such
- * networks together, which may try ATTEMPTS_ELSEWHERE times as much. Those of a client that is
- * signed in as the user count for its device alone.
+ * An attempt counts for its account and network (an address; for IPv6 the first 64 bits). If the
+ * user has not recently signed in or used a device from there, it also counts for the account and
+ * all such networks together, which have ATTEMPTS_ELSEWHERE times as many attempts. Attempts of a
+ * client that is signed in as the user count for its device only.
  *
- * What is within these limits goes first (ORDER_FIRST) from a network that the account is known
- * from. Elsewhere one of few (ATTEMPTS_RARE at once, then one each ATTEMPTS_RARE_S) for its account
- * goes before the usual ones (ORDER_AHEAD), unless as many from its network have failed
- * (ATTEMPTS_FAILED at once, then one each ATTEMPTS_FAILED_S). So who tries passwords from many
- * networks, or for many accounts, keeps no user waiting who signs in where they did before, and
- * others only at the beginning: networks soon have none left that goes ahead. */
+ * Attempts within these limits go first (ORDER_FIRST) from a network where the account is known. From
+ * others they go before the usual ones (ORDER_AHEAD) if there were few for the account (ATTEMPTS_RARE
+ * at once, then one each ATTEMPTS_RARE_S), and few failed ones from the network (ATTEMPTS_FAILED at
+ * once, then one each ATTEMPTS_FAILED_S). So attackers who use many networks or accounts do not delay
+ * users on networks where they are known, and others only until each of these networks has failed. */
 #ifndef SERVER_ACCOUNT_ATTEMPTS_H
 #define SERVER_ACCOUNT_ATTEMPTS_H
 
@@ -25,21 +24,21 @@ enum {
     ATTEMPTS_FAILED_S = 300
 };
 
-/* Counts one. M_LIMIT_EXCEEDED when there were too many (rc_login). user: users.id; 0: there is no
- * such account. */
+/* Counts one. M_LIMIT_EXCEEDED when there were too many (rc_login). user: users.id; 0: no such
+ * account. */
 const struct err *attempts_count(struct request *rq, const char *user_id, int64_t user,
                                  enum queue_order *ret_order);
 
-/* Of an attempt from a network where the account is not known. now_us: monotonic. */
+/* The order of an attempt from a network where the account is not known. now_us: monotonic. */
 enum queue_order attempts_order(struct arena *a, const char *user_id, const char *network,
                                 int64_t now_us);
-/* One that went ahead has not failed. */
+/* An attempt that went ahead has not failed. */
 void attempts_give_back(struct arena *a, const char *network, int64_t now_us);
 
-/* Notes that the user has signed in from where the request comes from. */
+/* Records that the user has signed in from the request's network. */
 const struct err *attempts_note_sign_in(struct request *rq, int64_t user);
 
-/* Writes to the log which user a client could not prove to be, and from where. */
+/* Logs a failed login, with user and address. */
 void attempts_log_failure(const struct request *rq, const char *user_id, const char *why);
 
 #endif

@@ -23,14 +23,14 @@
 #include <pthread.h>
 
 enum {
-    AGENT_MAX = 127,   /* bytes of a User-Agent that are kept */
+    AGENT_MAX = 127,   /* bytes stored of a User-Agent */
     CACHE_SHARE = 16,  /* of the memory for all caches */
-    ENTRY_BYTES = 400, /* about what a token takes there */
-    SEEN_MAX = 100000, /* noted devices: more wait for their next request */
-    FLUSH_MS = 15000,  /* how often the thread stores what was noted */
+    ENTRY_BYTES = 400, /* approximate size of an entry */
+    SEEN_MAX = 100000, /* pending devices: further ones wait for their next request */
+    FLUSH_MS = 15000,  /* how often the thread stores pending times */
     HOUSE_FIRST_MS = 60000,
-    HOUSE_MS = 600000,   /* how often it removes what ran out */
-    SEEN_AT_ONCE = 1000, /* devices a statement */
+    HOUSE_MS = 600000,   /* how often it removes expired and old rows */
+    SEEN_AT_ONCE = 1000, /* devices in one statement */
 };
 
 struct note {
@@ -43,7 +43,7 @@ struct auth {
     struct node *node;
     struct auth_cache *cache;
 
-    struct lock lock; /* of what follows; a leaf */
+    struct lock lock; /* of the members below; a leaf */
     pthread_cond_t stop;
     bool stopping;
     struct note *notes;
@@ -51,13 +51,13 @@ struct auth {
 
     pthread_t thread;
     bool running;                    /* the thread */
-    struct push_actions_place swept; /* of the thread alone, as is: */
+    struct push_actions_place swept; /* the thread's own, like the next one: */
     int64_t contents_swept;          /* storage/devices/to_device.h */
 };
 
 /* ---- when devices were last seen ---- */
 
-/* Of what a client says of itself, as much as is text and has room. */
+/* Copies the part of the User-Agent that is valid text and fits. */
 static void copy_agent(const char *agent, char *ret)
 {
     size_t n = 0, left = agent ? strlen(agent) : 0;
@@ -112,7 +112,7 @@ static void flush_notes(struct auth *a)
     free(notes);
 }
 
-/* Mostly there are none. */
+/* Mostly there is nothing to do. */
 static void part_users(struct auth *a)
 {
     arena_auto struct arena *arena = arena_create();
@@ -145,7 +145,7 @@ static void keep_house(struct auth *a)
     if (!e)
         e = thumbnails_sweep(&job);
     if (e)
-        log_err(LOG_WARN, "removing what ran out or is old", e);
+        log_err(LOG_WARN, "removing expired and old rows", e);
     job_finish(&job);
 }
 
@@ -196,7 +196,7 @@ static const struct err *auth_unknown_token(void)
     return err(ERR_UNKNOWN_TOKEN, "Unknown access token");
 }
 
-/* What the token stands for, from the database. */
+/* Reads the token's owner from the database. */
 static const struct err *auth_load(struct auth *a, struct job *job, const struct token_hash *hash,
                                    uint64_t epoch, struct token_owner *ret)
 {
@@ -294,7 +294,7 @@ static const struct err *auth_authenticate(void *ctx, struct request *rq)
     return NULL;
 }
 
-/* A token that is not in memory counts with its address, once. */
+/* A request with a token that is not in memory counts for its address, once. */
 static enum source_knowledge find_source(void *ctx, const struct request *rq,
                                          char ret_name[SOURCE_NAME_MAX])
 {

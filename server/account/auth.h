@@ -1,10 +1,10 @@
-/* Who calls: access tokens to callers, the authenticate hooks of http/server.h.
+/* From access tokens to callers: the authenticate hooks of http/server.h.
  *
- * What a token stands for is kept in memory, by the token's SHA-256, so that a request whose token
- * was seen before costs no SQL. An entry goes when the log says that the account changed
- * (CHANGE_ACCOUNT: logout, new password, lock, deactivation), whichever node did it, and when there
- * are too many. When devices were last seen is noted in memory and stored by a thread, at most once
- * a minute for each device. */
+ * A cache maps a token's SHA-256 to its caller, so that a request with a known token costs no SQL.
+ * An entry is removed when the log has a change of the account (CHANGE_ACCOUNT: logout, new
+ * password, lock, deactivation) by any node, and when there are too many. The times when devices
+ * were last seen are collected in memory and stored by a thread, at most once a minute for each
+ * device. */
 #ifndef SERVER_ACCOUNT_AUTH_H
 #define SERVER_ACCOUNT_AUTH_H
 
@@ -14,10 +14,10 @@
 struct auth;
 
 struct auth *auth_create(struct node *node); /* listens to the feed, starts the thread */
-void auth_destroy(struct auth *a);           /* stores what was noted; NULL-safe */
+void auth_destroy(struct auth *a);           /* stores pending times; NULL-safe */
 void auth_add_metrics(struct auth *a, struct buf *out);
 
-/* Sets the hooks for everything but WHO_SERVER. They find the auth in the job's store. */
+/* Sets the hooks for everything but WHO_SERVER. They find the auth in the job's node. */
 void auth_set_hooks(struct http_hooks *hooks);
 
 #endif

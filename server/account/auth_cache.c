@@ -10,7 +10,7 @@ enum { SHARDS = 16 };
 struct entry {
     struct token_hash hash;
     struct token_owner owner; /* device_id: behind the entry */
-    int64_t noted_ts;         /* when the device's use was last noted */
+    int64_t noted_ts;         /* when the device's use was last recorded */
     struct entry *newer, *older;
     struct entry *next_of_user, **link_of_user;
 };
@@ -58,7 +58,7 @@ static void unlink_entry(struct shard *s, struct entry *e)
     *(e->older ? &e->older->newer : &s->oldest) = e->newer;
 }
 
-/* The first entry of a user hangs on the map, so its link is NULL. */
+/* The map holds the first entry of a user, whose own link is NULL. */
 static void link_user(struct shard *s, struct entry *e)
 {
     struct entry *first = map_put_int(&s->users, e->owner.user, e);

@@ -2,7 +2,7 @@
  *
  * Sixteen shards by the token's hash, each a map and a list in the order of use under a lock of its
  * own (RANK_CACHE). A user's entries within a shard are chained, so that forgetting a user does not
- * walk the others'. */
+ * walk other users' entries. */
 #ifndef SERVER_ACCOUNT_AUTH_CACHE_H
 #define SERVER_ACCOUNT_AUTH_CACHE_H
 
@@ -11,7 +11,7 @@
 
 struct auth_cache;
 
-enum { AUTH_SEEN_EVERY_MS = 60 * 1000 }; /* how often a device's use is noted */
+enum { AUTH_SEEN_EVERY_MS = 60 * 1000 }; /* how often a device's use is recorded */
 
 struct auth_cache *auth_cache_create(size_t entries_max);
 void auth_cache_destroy(struct auth_cache *c);
@@ -23,18 +23,18 @@ struct auth_entry {
     struct caller caller;
     int64_t expires_ts; /* ms; 0: never */
     bool locked;
-    bool unseen; /* the device's use is to be noted */
+    bool unseen; /* the device's use must be recorded */
 };
 
-/* False when it is not there; *ret_epoch is then for auth_cache_put. */
+/* False when the token is not in memory; *ret_epoch is then for auth_cache_put. */
 bool auth_cache_get(struct auth_cache *c, struct arena *a, const struct token_hash *hash,
                     int64_t now, struct auth_entry *ret, uint64_t *ret_epoch);
 
-/* The user whose token it is, an id that lives as long as the process; NULL: it is not there. */
+/* The id of the token's user, which lives as long as the process; NULL: it is not in memory. */
 const char *auth_cache_user(struct auth_cache *c, const struct token_hash *hash);
 
-/* Adds what was read from the database, unless something was forgotten since: then it may be
- * outdated already. user_id must live as long as the process. */
+/* Adds an entry read from the database, unless one was forgotten since: then it may be outdated
+ * already. user_id must live as long as the process. */
 void auth_cache_put(struct auth_cache *c, const struct token_hash *hash,
                     const struct token_owner *owner, uint64_t epoch);
 

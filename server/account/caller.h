@@ -1,4 +1,4 @@
-/* Who makes a request: filled by the authenticate hook, read by handlers through caller_of(). */
+/* The caller of a request: set by the authenticate hook, read by handlers through caller_of(). */
 #ifndef SERVER_ACCOUNT_CALLER_H
 #define SERVER_ACCOUNT_CALLER_H
 
@@ -20,7 +20,7 @@ static inline struct job *job_of(struct request *rq)
     return rq->job;
 }
 
-/* NULL only on routes that anybody may call. */
+/* NULL only on routes that need no caller. */
 static inline const struct caller *caller_of(const struct request *rq)
 {
     return rq->caller;

@@ -5,7 +5,7 @@
 #include "server/account/caller.h"
 #include "server/account/password.h"
 
-/* ---- who ---- */
+/* ---- the user ---- */
 
 static const char *credentials_lower(struct arena *a, const char *text)
 {
@@ -16,8 +16,8 @@ static const char *credentials_lower(struct arena *a, const char *text)
     return l;
 }
 
-/* A localpart may be given for the whole id. New localparts have no capitals; an imported account
- * may, and is then found by its exact name. */
+/* A localpart may replace the whole id. New localparts have no capitals; an imported account's may,
+ * and is then found by its exact name. */
 static const struct err *complete_id(struct job *job, const char *user, const char **ret)
 {
     const char *id = user[0] == '@'
@@ -30,7 +30,7 @@ static const struct err *complete_id(struct job *job, const char *user, const ch
     return NULL;
 }
 
-static const struct err *nobody(void)
+static const struct err *wrong_credentials(void)
 {
     return err(ERR_FORBIDDEN, "Wrong user name or password");
 }
@@ -44,12 +44,12 @@ const struct err *credentials_user_id(struct job *job, const json_t *o, const ch
     if (identifier) {
         TRY(json_need_string(identifier, "type", &type));
         if (strcmp(type, "m.id.thirdparty") == 0 || strcmp(type, "m.id.phone") == 0)
-            return nobody();
+            return wrong_credentials();
         if (strcmp(type, "m.id.user") != 0)
             return err(ERR_UNKNOWN, "Unknown type of identifier");
         TRY(json_need_string(identifier, "user", &user));
     } else if (!user && json_object_get(o, "address")) {
-        return nobody();
+        return wrong_credentials();
     }
     *ret = NULL;
     return user ? complete_id(job, user, ret) : NULL;

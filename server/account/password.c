@@ -99,7 +99,7 @@ static const struct err *verify_argon2id(const char *hash, const char *password,
     return NULL;
 }
 
-/* As much work as checking a hash of this cost. */
+/* Does as much work as checking a hash of this cost. */
 static const struct err *verify_nothing(const char *password, int64_t cost, bool *ret_right)
 {
     unsigned char out[crypto_pwhash_BYTES_MIN], salt[crypto_pwhash_SALTBYTES] = {0};
@@ -118,9 +118,8 @@ static const struct err *verify_form(const char *hash, const char *password, int
                              : verify_argon2id(hash, password, ret_right);
 }
 
-/* Normalised, as they are hashed now, and then as it was typed: so hashes were made before, and are
- * by servers that do not normalise. How long it takes depends on the given password alone, unless
- * it is right. */
+/* Tries the normalised form, then the form as typed, which older hashes and those of servers that
+ * do not normalise have. Unless it is right, the time depends on the given password alone. */
 static const struct err *verify_forms(const char *hash, const char *password, int64_t cost,
                                       bool *ret_right, bool *ret_as_typed)
 {

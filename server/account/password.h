@@ -1,13 +1,13 @@
 /* Password hashes: argon2id through libsodium, and bcrypt ($2a$, $2b$, $2y$) for accounts imported
  * from Synapse, which the caller re-hashes at the next login.
  *
- * Passwords are normalised (NFKC) before they are hashed, so that one with an accent is the same
- * wherever it is typed. A hash of the form as typed is right too, and to be made anew.
+ * Passwords are normalised (NFKC) before they are hashed, so that one with an accent is the same on
+ * all keyboards. A hash of the form as typed is right too, and to be replaced.
  *
  * `cost` is password_hash_cost: 5 takes 64 MiB and two passes, each step doubles or halves the
- * memory; 1 is the least that argon2id takes, for tests. At most as many hashings run at once as
- * there are processors, so that a flood of logins neither fills the memory nor starves everything
- * else; further callers wait. Call from POOL_PASSWORD. */
+ * memory; 1 is argon2id's minimum, for tests. At most as many hashings run at once as there are
+ * processors, so that a flood of logins neither fills the memory nor starves other work; further
+ * callers wait. Call from POOL_PASSWORD. */
 #ifndef SERVER_ACCOUNT_PASSWORD_H
 #define SERVER_ACCOUNT_PASSWORD_H
 
@@ -18,17 +18,17 @@
 
 enum { PASSWORD_BYTES_MAX = 512 };
 
-/* The form that is hashed, in the arena or the password itself. ERR_INVALID_PARAM when it, or the
- * password as typed, is longer than PASSWORD_BYTES_MAX. */
+/* The form to hash, in the arena or the password itself. ERR_INVALID_PARAM when it, or the password
+ * as typed, is longer than PASSWORD_BYTES_MAX. */
 const struct err *password_normalise(struct arena *a, const char *password, const char **ret);
 
 /* ret: the hash as text, in the arena. ERR_INVALID_PARAM as above. */
 const struct err *password_hash(struct arena *a, int64_t cost, const char *password,
                                 const char **ret);
 
-/* hash: NULL for an account that has no password or is not there: takes as long as a real one (so
- * that answers do not tell which accounts exist), and is never right. ret_needs_rehash: right, but
- * of another kind, cost or form than password_hash would make. ERR_INTERNAL when there is no memory
+/* hash: NULL for an account that has no password or does not exist: takes as long as a real one (so
+ * that answers do not reveal which accounts exist), and is never right. ret_needs_rehash: right,
+ * but of another kind, cost or form than password_hash makes. ERR_INTERNAL when there is no memory
  * or the hash is malformed. */
 const struct err *password_verify(const char *hash, const char *password, int64_t cost,
                                   bool *ret_right, bool *ret_needs_rehash);

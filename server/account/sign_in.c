@@ -29,7 +29,7 @@ static const char *make_device_id(struct arena *a)
     char *id = id_random(a, DEVICE_ID_LETTERS);
     for (char *p = id; *p; p++)
         if (*p >= 'a' && *p <= 'z')
-            *p -= 'a' - 'A'; /* as clients are used to see them */
+            *p -= 'a' - 'A'; /* as clients expect them */
     return id;
 }
 
@@ -42,7 +42,7 @@ static const struct err *end_tokens(struct job *job, int64_t user, const char *u
     return write_commit(job, w, NULL);
 }
 
-/* A device is on its user's list before it has keys. */
+/* A device is in its user's list before it has keys. */
 static const struct err *write_new_device(struct job *job, int64_t user, const char *user_id,
                                           const char *device_id)
 {

@@ -1,5 +1,5 @@
-/* Signing in: a device and its tokens for a user who has proven who they are. What login,
- * registration and refresh have in common. */
+/* Signs in an authenticated user: a device and its tokens. Shared by login, registration and
+ * refresh. */
 #ifndef SERVER_ACCOUNT_SIGN_IN_H
 #define SERVER_ACCOUNT_SIGN_IN_H
 
@@ -17,8 +17,8 @@ struct sign_in {
 /* device_id, initial_device_display_name and refresh_token of a request's body. */
 const struct err *sign_in_read(const json_t *body, struct sign_in *ret);
 
-/* Opens the device, ends the tokens that it had, gives it new ones. ret: the members of the reply
- * (user_id, access_token, device_id, home_server, and what belongs to refresh tokens); the caller
+/* Makes or reuses the device, ends its previous tokens, and makes new ones. ret: the members of the
+ * reply (user_id, access_token, device_id, home_server, and those for refresh tokens); the caller
  * owns it. */
 const struct err *sign_in(struct job *job, int64_t user, const char *user_id,
                           const struct sign_in *how, json_t **ret);

@@ -14,7 +14,7 @@ struct attempt {
     struct request *rq;
     const struct uia_flow *flows;
     size_t flows_n;
-    const char *user_id; /* who asks; NULL: a user who registers */
+    const char *user_id; /* the caller; NULL: a user who registers */
     struct uia_session session;
     bool stored;             /* the session is in the database */
     const struct err *wrong; /* why the stage failed, for the 401 reply; NULL: it did not */
@@ -30,10 +30,10 @@ static const struct err *uia_check_password(struct attempt *t, const json_t *aut
     if (!user_id)
         user_id = t->user_id;
     if (!user_id || strcmp(user_id, t->user_id) != 0)
-        return err(ERR_FORBIDDEN, "That is another user than the one who asks");
+        return err(ERR_FORBIDDEN, "That is another user than the caller");
     struct account a;
     bool right;
-    enum queue_order order; /* it is here already */
+    enum queue_order order; /* unused: the request is in this pool already */
     TRY(credentials_count(t->rq, user_id, &order));
     TRY(credentials_check(t->rq, user_id, password, &right, &a));
     if (!right) {
@@ -159,7 +159,7 @@ static void operation_of(const struct request *rq, unsigned char ret[SHA256_BYTE
     sha256_parts(parts, sizeof parts / sizeof *parts, ret);
 }
 
-/* The session that the client names; not found when it names none, or one that ran out. */
+/* The session that the client names; not found without one, or when it has expired. */
 static const struct err *find_named(struct request *rq, bool *ret_found, struct uia_session *ret)
 {
     const json_t *auth;
@@ -191,7 +191,7 @@ static const char **flow_texts(const struct attempt *t)
     return texts;
 }
 
-/* The client's session, or a new one: one that ran out costs only the stages it had. */
+/* The client's session, or a new one: an expired session only loses its stages. */
 static const struct err *find_session(struct attempt *t)
 {
     const struct caller *caller = caller_of(t->rq);
@@ -206,7 +206,7 @@ static const struct err *find_session(struct attempt *t)
     return NULL;
 }
 
-/* ---- what a session remembers ---- */
+/* ---- the session's parameters and answer ---- */
 
 /* The parameters of the request, which uia_recall has completed. */
 static json_t *params_of(struct request *rq)
@@ -308,7 +308,7 @@ const struct err *uia_require_password(struct request *rq, struct reply *rp, boo
     return uia_require(rq, rp, &flow, 1, ret_done, NULL);
 }
 
-/* ---- outside of the client ---- */
+/* ---- fallback pages ---- */
 
 static struct uia_flow parse_flow(struct arena *a, const char *text)
 {
@@ -321,7 +321,7 @@ static struct uia_flow parse_flow(struct arena *a, const char *text)
     return flow;
 }
 
-/* Found: a session that is waited for, and the stage, which is the next one or is done already. */
+/* Finds an open session, and the stage, which is the next one or completed already. */
 static const struct err *find_waiting(struct attempt *t, const char *session_id, const char *stage,
                                       bool *ret_found)
 {

@@ -6,11 +6,11 @@
  *     if (!done)
  *         return NULL;
  *
- * Not done: the 401 reply with flows, params, session and what is completed has been written. The
- * steps of one operation share a session in the database, bound to method, path and caller: with
- * another one it is M_FORBIDDEN. Call uia_recall before the request's own parameters are read, and
- * check them first: a completed session is used up. Passwords are hashed, so such routes belong
- * into POOL_PASSWORD. */
+ * Not done: the 401 reply with flows, params, session and completed stages has been written. The
+ * steps of one operation share a session in the database, bound to method, path and caller: for
+ * another operation it is M_FORBIDDEN. Call uia_recall before you read the request's own
+ * parameters, and check these before uia_require: a completed session is used up. Passwords are
+ * hashed, so such routes belong in POOL_PASSWORD. */
 #ifndef SERVER_ACCOUNT_UIA_H
 #define SERVER_ACCOUNT_UIA_H
 
@@ -26,29 +26,29 @@ struct uia_flow {
     const char *stages[UIA_STAGES_MAX]; /* in order; the unused ones NULL */
 };
 
-/* Completes the body with the parameters of earlier requests of its session: a client may come back
- * with `auth` alone. *ret_answer (ret_answer may be NULL): what the finished session answered to
- * the same request (uia_remember); NULL: it is not finished. */
+/* Completes the body with the parameters of earlier requests of its session: a client may repeat
+ * the request with `auth` only. *ret_answer (ret_answer may be NULL): the finished session's answer
+ * to the same request (uia_remember); NULL: it is not finished. */
 const struct err *uia_recall(struct request *rq, const json_t **ret_answer);
 
-/* What a completed session had. */
+/* The data of a completed session. */
 struct uia_proof {
-    const char *session;            /* NULL: it was all done in one request */
-    const char *registration_token; /* shown in the stage for it, valid a moment ago; NULL: none */
+    const char *session;            /* NULL: done in one request */
+    const char *registration_token; /* given in its stage, valid when it was checked; NULL: none */
 };
 
 /* One of the flows must be completed. ret_proof may be NULL. */
 const struct err *uia_require(struct request *rq, struct reply *rp, const struct uia_flow *flows,
                               size_t flows_n, bool *ret_done, struct uia_proof *ret_proof);
 
-/* The answer for who repeats the request with the same session. */
+/* Stores the answer for a repetition of the request with the same session. */
 const struct err *uia_remember(struct request *rq, const struct uia_proof *p, const json_t *answer);
 
 /* The caller's password. */
 const struct err *uia_require_password(struct request *rq, struct reply *rp, bool *ret_done);
 
-/* For the fallback pages, where a stage is completed in a browser and the client then comes back
- * with the session alone. ret_user_id: whose session it is; NULL: of a user who registers. */
+/* For the fallback pages, where a stage is completed in a browser and the client then repeats the
+ * request with the session only. ret_user_id: the session's user; NULL: one who registers. */
 const struct err *uia_find_session(struct request *rq, const char *session_id, const char *stage,
                                    bool *ret_found, const char **ret_user_id);
 /* ret_wrong: why the stage failed; NULL: it is completed. M_NOT_FOUND without such a session, or

@@ -12,7 +12,7 @@ static json_t *number_or_null(int64_t v, bool is_null)
     return is_null ? json_null() : json_integer(v);
 }
 
-/* `pending` is always 0: a token is used up in the moment the account is made. */
+/* `pending` is always 0: a token is used up when the account is made. */
 static json_t *token_json(const struct registration_token *t)
 {
     return json_pack("{s:s, s:o, s:i, s:I, s:o}", "token", t->token, "uses_allowed",
@@ -50,7 +50,7 @@ static const struct err *get_token(struct request *rq, struct reply *rp)
     return reply_tree(rp, 200, token_json(&t));
 }
 
-/* Absent members leave what there is, null removes the limit. */
+/* Absent members change nothing, null removes the limit. */
 static const struct err *read_limits(const json_t *body, struct registration_token *t)
 {
     const json_t *uses = json_object_get(body, "uses_allowed"),

@@ -12,7 +12,7 @@
 
 /* ---- files ---- */
 
-/* May this process not do that with the path? The reason. */
+/* Why this process may not access the path; NULL: it may. */
 static const char *refused(const char *path, int how)
 {
     return faccessat(AT_FDCWD, path, how, AT_EACCESS) ? strerror(errno) : NULL;
@@ -28,7 +28,7 @@ static void check_file(const struct config *c, const char *key, const char *path
         config_complain(c, key, ret, "%s: %s (a file that the server's user may read)", path, why);
 }
 
-/* The directory that is there already, of all those on the way to a path. */
+/* The nearest existing directory above a path. */
 static const char *nearest_parent(struct arena *a, const char *path)
 {
     char *parent = arena_strdup(a, path);
@@ -59,7 +59,7 @@ static void check_dir(const struct config *c, const char *key, const char *path,
                         dir, why);
 }
 
-/* The key is made where there is none; under data_dir, which is made first. */
+/* A missing key will be made; if it is under data_dir, that is made first. */
 static void check_signing_key(const struct config *c, struct buf *ret)
 {
     arena_auto struct arena *a = arena_create();
@@ -72,7 +72,7 @@ static void check_signing_key(const struct config *c, struct buf *ret)
     }
     const char *parent = nearest_parent(a, path), *why = refused(parent, W_OK | X_OK);
     if (why)
-        config_complain(c, "signing_key_path", ret, "%s: %s (the key is to be made there)", parent,
+        config_complain(c, "signing_key_path", ret, "%s: %s (the key must be made there)", parent,
                         why);
 }
 
@@ -90,7 +90,7 @@ static void check_files(const struct config *c, struct buf *ret)
     check_signing_key(c, ret);
 }
 
-/* ---- what the protocol says ---- */
+/* ---- rules of the protocol ---- */
 
 static void check_servers(const struct config *c, const char *key, struct config_list names,
                           struct buf *ret)

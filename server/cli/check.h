@@ -1,4 +1,5 @@
-/* What base/config.c cannot check because it needs to know the protocol, or the machine. */
+/* Checks of the configuration that need to know the protocol or the machine, unlike those of
+ * base/config.c. */
 #ifndef SERVER_CLI_CHECK_H
 #define SERVER_CLI_CHECK_H
 

@@ -59,18 +59,18 @@ static const struct command {
     {{"user", "deactivate"},
      1,
      "user deactivate NAME [--erase]",
-     "close an account for good; --erase: newcomers read nothing of it",
+     "close an account for good; --erase: redact its messages for new readers",
      user_deactivate_command},
     {{"federation", "status"},
      0,
      "federation status [SERVER]",
-     "how other servers answer, and what waits for them",
+     "how other servers answer, and how much waits for them",
      federation_status_command,
      1},
     {{"federation", "retry"},
      1,
      "federation retry SERVER",
-     "try a server that fails again now",
+     "try a failing server again now",
      federation_retry_command},
     {{"federation", "reset"},
      1,
@@ -80,20 +80,20 @@ static const struct command {
     {{"federation", "resend"},
      1,
      "federation resend SERVER",
-     "send again what the server refused",
+     "send again the items that the server refused",
      federation_resend_command},
     {{"federation", "discard"},
      1,
      "federation discard SERVER",
-     "forget what the server refused",
+     "forget the items that the server refused",
      federation_discard_command},
     {{"check-config"},
      0,
      "check-config [--example]",
-     "say what is wrong with the settings, or show all of them",
+     "check the settings, or show all of them",
      check_config_command},
     {{"routes"}, 0, "routes", "list the endpoints", routes_command},
-    {{"version"}, 0, "version", "say which version this is", version_command},
+    {{"version"}, 0, "version", "print the version", version_command},
     {{"help"}, 0, "help", "show this", help_command},
 };
 enum { COMMANDS_N = sizeof commands / sizeof *commands };
@@ -106,8 +106,8 @@ static void print_help(FILE *out)
     fputs("\noptions:\n"
           "  --config FILE                  settings (default: $CONCORDE_CONFIG, else "
           "concorde.yaml in\n"
-          "                                 the data directory when it is there)\n"
-          "  --data DIR                     where everything is kept (default: data)\n"
+          "                                 the data directory if it exists)\n"
+          "  --data DIR                     the data directory (default: data)\n"
           "  --set KEY=VALUE                one setting; dots descend: rc_message.per_second=5\n\n"
           "A password is asked for on the terminal, or read from standard input.\n",
           out);
@@ -147,7 +147,7 @@ static bool add_override(struct cli *cli, const char *text)
     return true;
 }
 
-/* Options may stand anywhere; --name VALUE and --name=VALUE are the same. False: not understood. */
+/* Options may be anywhere; --name VALUE and --name=VALUE are the same. False: unknown. */
 static bool take_option(struct cli *cli, const char *name, const char *value, bool *ret_used_value)
 {
     const struct {
@@ -253,7 +253,7 @@ void cli_add_command(const struct cli *cli, const char *command, struct buf *out
 
 int cli_fail(const struct err *e)
 {
-    /* To an operator the cause is the message; "internal server error" says nothing. */
+    /* For an operator the cause is the message; "internal server error" does not help. */
     bool only_cause = e->code == ERR_INTERNAL && e->cause[0];
     fprintf(stderr, "concorde: %s%s%s\n", only_cause ? "" : e->text,
             e->cause[0] && !only_cause ? ": " : "", e->cause);

@@ -1,4 +1,4 @@
-/* The command line: what was asked for, and the settings that every command takes. */
+/* The command line: the command, and the options of every command. */
 #ifndef SERVER_CLI_CLI_H
 #define SERVER_CLI_CLI_H
 
@@ -15,21 +15,19 @@ struct cli {
     bool admin, erase, example, help, version;
 };
 
-/* Reads the configuration that the command line asks for, checks all of it, prints what is wrong or
- * odd to standard error, and sets up the log. NULL: it was wrong. */
+/* Reads and checks the configuration that the command line names, prints errors and warnings to
+ * standard error, and sets up the log. NULL: there were errors. */
 const struct config *cli_config(struct cli *cli);
 
-/* The line for a shell that runs a command with the settings of this one: its options, and what
- * came from the environment. What is secret is left out: a running server says where its database
- * is. */
+/* Appends a shell command line that runs a command with the settings of this one: its options and
+ * environment variables. Secrets are left out: a running server publishes where its database is. */
 void cli_add_command(const struct cli *cli, const char *command, struct buf *out);
 
 /* Prints an error and returns the exit status for it. */
 int cli_fail(const struct err *e);
 
-/* Runs a command on the data: of the server that is running, which is told to look, or of none. The
- * exit status. */
 struct job;
+/* Runs a command on the data; a running server is notified of its changes. The exit status. */
 typedef const struct err *cli_node_command(struct cli *cli, struct job *job);
 int cli_run_on_node(struct cli *cli, cli_node_command *command);
 

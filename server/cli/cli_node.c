@@ -1,4 +1,4 @@
-/* Commands that work on the data of a server that runs or not. */
+/* Runs commands on a server's data, whether it is running or not. */
 #include "server/cli/cli.h"
 #include "server/node.h"
 
@@ -14,13 +14,13 @@ static const struct err *run_on_node(struct cli *cli, const struct config *confi
     job_init(&job, &running.node, cli->arena);
     const struct err *e = command(cli, &job);
     if (running.server_pid)
-        kill(running.server_pid, SIGUSR1); /* it looks at what was written */
+        kill(running.server_pid, SIGUSR1); /* it reads the new changes */
     job_finish(&job);
     node_stop(&running);
     return e;
 }
 
-/* Stopping the embedded PostgreSQL must not be cut short. */
+/* Stopping the embedded PostgreSQL must not be interrupted. */
 static void hold_signals(void)
 {
     sigset_t signals;

@@ -14,8 +14,8 @@ static const struct err *data_dir_failed(const char *path)
     return err(ERR_INVALID_PARAM, "%s: %s", path, strerror(errno));
 }
 
-/* What root makes belongs to the owner of the data: a command run as root leaves nothing behind
- * that the server cannot read. */
+/* Files that root makes are given to the owner of the data, so that the server can read all files
+ * of commands run as root. */
 static const struct err *give_to_owner(const char *dir, const char *path)
 {
     struct stat owner;
@@ -107,9 +107,8 @@ const struct err *data_dir_lock(struct arena *a, const char *dir, int *ret_fd,
     if (fd < 0)
         return data_dir_failed(path);
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        const struct err *e = ftruncate(fd, 0)
-                                  ? data_dir_failed(path) /* what a killed server left */
-                                  : give_to_owner(dir, path);
+        const struct err *e = ftruncate(fd, 0) ? data_dir_failed(path) /* left by a killed server */
+                                               : give_to_owner(dir, path);
         if (e)
             close(fd);
         else

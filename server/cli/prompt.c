@@ -9,7 +9,8 @@
 
 enum { CTRL_C = 3 };
 
-/* One line of standard input, without its end; Ctrl-C, which a terminal passes on, is one too. */
+/* One line of standard input, without its end; Ctrl-C, which the terminal then passes on, ends it
+ * too. */
 static const struct err *read_line(struct arena *a, const char **ret)
 {
     char line[PASSWORD_BYTES_MAX + 1], c = 0;
@@ -30,7 +31,8 @@ static const struct err *read_line(struct arena *a, const char **ret)
     return NULL;
 }
 
-/* Without echo. Ctrl-C ends the line instead of the program, so that the echo always comes back. */
+/* Reads without echo. Ctrl-C ends the line instead of the program, so that the echo is always
+ * restored. */
 static const struct err *prompt_ask(struct arena *a, const char *question, const char **ret)
 {
     struct termios before, quiet;

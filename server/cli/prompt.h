@@ -1,4 +1,4 @@
-/* Asking for a password. */
+/* Asks for a password. */
 #ifndef SERVER_CLI_PROMPT_H
 #define SERVER_CLI_PROMPT_H
 

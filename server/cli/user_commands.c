@@ -1,4 +1,4 @@
-/* `concorde user ...`: accounts from the command line, on the data of a server that runs or not. */
+/* `concorde user ...`: accounts from the command line, whether the server is running or not. */
 #include "server/account/accounts.h"
 #include "server/account/credentials.h"
 #include "server/cli/cli.h"
@@ -14,12 +14,12 @@ static const struct err *localpart_of(const struct cli *cli, const struct job *j
     const char *own = job->node->config->server_name;
     const char *name = cli->words[2], *colon = strchr(name, ':');
     if (*name == '@' && (!colon || strcmp(colon + 1, own) != 0))
-        return err(ERR_INVALID_PARAM, "%s is no user of %s", name, own);
+        return err(ERR_INVALID_PARAM, "%s is not a user of %s", name, own);
     *ret = *name == '@' ? arena_memdup(cli->arena, name + 1, (size_t)(colon - name - 1)) : name;
     return NULL;
 }
 
-/* A password that may become a user's. */
+/* Asks for an allowed password. */
 static const struct err *ask_password(struct job *job, const char **ret)
 {
     const char *password;

@@ -72,7 +72,7 @@ const struct err *content_create(const struct config *c, int *ret)
     return NULL;
 }
 
-/* Opens the folder of a name, making it and those above where they are missing. */
+/* Opens the folder of a name, making missing ones. */
 static const struct err *open_folder(int root, const char *name, int *ret)
 {
     int fd = dup(root);
@@ -106,7 +106,7 @@ const struct err *content_link(const struct config *c, int fd, const char *name,
     bool is_new = linkat(AT_FDCWD, self, root, name, AT_SYMLINK_FOLLOW) == 0;
     if (!is_new && errno != EEXIST)
         return content_failed(name);
-    if (fsync(folder)) { /* also for the file of another who has not come so far */
+    if (fsync(folder)) { /* also for the file of another upload that has not synced it yet */
         const struct err *e = content_failed(name);
         if (is_new)
             unlinkat(root, name, 0);

@@ -1,10 +1,10 @@
 /* The files of the media repository, below media_store_path:
  *
- *     aa/bb/HASH                       what was uploaded, once for each SHA-256 (64 hex digits)
+ *     aa/bb/HASH                       an uploaded file, once for each SHA-256 (64 hex digits)
  *     thumbnails/aa/bb/HASH-32x32-crop a thumbnail of it; it may be removed at any time
  *
- * A file gets its name (linkat) only when it is whole and on the disk, and its folder is written
- * down before anybody is told. What is unfinished has no name: it goes with its process.
+ * A file gets its name (linkat) only when it is complete and on the disk, and its folder is synced
+ * before the upload is answered. An unfinished file has no name and ends with its process.
  *
  * All nodes of a deployment share this folder. */
 #ifndef SERVER_MEDIA_CONTENT_H
@@ -24,8 +24,8 @@ const struct err *content_open(const struct config *c, const char *name, int *re
 /* A file without a name in the same file system, to be given one by content_link. */
 const struct err *content_create(const struct config *c, int *ret);
 
-/* Writes it down and gives it its name. *ret_new: false when a file of that name was there, which
- * then stays. An error leaves nothing behind. */
+/* Syncs the file and gives it its name. *ret_new: false when a file of that name exists, which then
+ * stays. An error leaves nothing behind. */
 const struct err *content_link(const struct config *c, int fd, const char *name, bool *ret_new);
 
 const struct err *content_unlink(const struct config *c, const char *name);

@@ -23,8 +23,8 @@ bool disposition_is_safe_inline(const char *content_type)
     return false;
 }
 
-/* What stands for itself within quotes (RFC 9110, "quoted-string"), and is not read otherwise by
- * some browsers, as percent signs are. */
+/* Names that need no escapes within quotes (RFC 9110, "quoted-string") and have no percent signs,
+ * which some browsers decode. */
 static bool is_quotable(const char *name)
 {
     for (; *name; name++)

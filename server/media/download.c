@@ -1,8 +1,8 @@
 /* Client-server API and server-server API, "Content repository": downloads.
  *
- * Neither these nor thumbnails have a rate limit: one list of members asks for hundreds of avatars,
- * and everybody behind one address would share that of the old endpoints. What is costly about
- * them is bounded by turns (repo.h). */
+ * Neither these nor thumbnails have a rate limit: one list of members needs hundreds of avatars,
+ * and all users behind one address would share the limit of the old endpoints. Their costly part is
+ * bounded by turns (repo.h). */
 #include "server/media/content.h"
 #include "server/media/media_request.h"
 #include "server/media/repo.h"

@@ -12,8 +12,8 @@ enum {
     BUCKETS = 64,
     FROM_ONE_SERVER = 6,
     FAILURES_MAX = 256,
-    ABSENT_MS = 60 * 1000, /* how long that counts which is not there, ... */
-    FAILED_MS = 10 * 1000  /* ... and what failed otherwise */
+    ABSENT_MS = 60 * 1000, /* how long an unknown media id is not tried again, ... */
+    FAILED_MS = 10 * 1000  /* ... and after other failures */
 };
 
 struct fetch {
@@ -85,8 +85,8 @@ static void fetches_drop_oldest_locked(struct fetches *f)
     free(e);
 }
 
-/* Different failures are forgotten after different times: what is in the front holds up those that
- * could go earlier, which costs nothing but their memory. */
+/* Failures expire after different times: one at the front may keep others longer than necessary,
+ * which costs only memory. */
 static void drop_old_locked(struct fetches *f, int64_t now)
 {
     while (f->oldest && (f->failed_n > FAILURES_MAX || f->oldest->until_mono_ms <= now))
@@ -115,7 +115,7 @@ static void fetches_start_locked(struct fetches *f, const char *server, const ch
     map_put(&f->by_key, str_of(e->key), e);
 }
 
-/* A failure that may be tried again: out of the list of failures. */
+/* Removes a failure that may be tried again from the list. */
 static void forget_locked(struct fetches *f, struct fetch *old)
 {
     struct fetch **place = &f->oldest, *before = NULL;

@@ -58,7 +58,7 @@ const char *image_type_name(enum image_type t)
     return types[t].name;
 }
 
-/* The chunk acTL stands before the first IDAT. A chunk: length, type, data, checksum. */
+/* The chunk acTL comes before the first IDAT. A chunk: length, type, data, checksum. */
 bool image_png_is_animated(struct str file)
 {
     for (size_t at = 8; at + 12 <= file.n;) {

@@ -1,4 +1,4 @@
-/* What a file is, by its first bytes: what the uploader says of it is not believed. */
+/* The type of an image by its first bytes: the uploader's Content-Type is not trusted. */
 #ifndef SERVER_MEDIA_IMAGE_TYPE_H
 #define SERVER_MEDIA_IMAGE_TYPE_H
 
@@ -6,15 +6,15 @@
 
 enum image_type { IMAGE_NONE, IMAGE_PNG, IMAGE_JPEG, IMAGE_GIF, IMAGE_WEBP, IMAGE_AVIF };
 
-enum { IMAGE_TYPE_BYTES = 64 }; /* as many decide */
+enum { IMAGE_TYPE_BYTES = 64 }; /* enough to decide */
 
-/* Of the images that thumbnails are made of. */
+/* Of the types that thumbnails are made of. */
 enum image_type image_type_of(struct str first);
 
 const char *image_type_mime(enum image_type t); /* "image/png" */
 const char *image_type_name(enum image_type t); /* "png" */
 
-/* Does a whole PNG file hold an animation (APNG)? */
+/* Whether a whole PNG file is an animation (APNG). */
 bool image_png_is_animated(struct str file);
 
 #endif

@@ -13,7 +13,7 @@ enum {
     WAIT_MS = 20000, /* the spec's default */
     WAIT_MAX_MS = 60000,
     FETCH_WAIT_MS = 60000, /* for media of other servers */
-    POLL_MS = 1000,        /* for uploads to other nodes, which wake no request here */
+    POLL_MS = 1000,        /* for uploads to other nodes, which wake no request on this one */
     PIECE_BYTES = 64 * 1024,
     BOUNDARY_LETTERS = 32,
 };
@@ -29,7 +29,7 @@ static const struct err *media_request_not_found(void)
     return err(ERR_NOT_FOUND, "The media was not found");
 }
 
-/* How long the caller is ready to wait. A longer wait than we allow is shortened. */
+/* How long the caller is ready to wait, up to the server's maximum. */
 static const struct err *read_timeout(const struct request *rq, int64_t *ret)
 {
     int64_t ms;
@@ -58,8 +58,7 @@ static const struct err *wait_for_upload(struct request *rq, struct reply *rp, i
     return reply_wait(rp, until < now + POLL_MS ? until : now + POLL_MS);
 }
 
-/* *ret_found: false when there is no such row. Nothing is announced by other servers: what is there
- * of theirs is whole. */
+/* *ret_found: false when there is no such row. Rows of other servers' media are always complete. */
 static const struct err *media_request_find(struct request *rq, const char *server,
                                             const char *media_id, bool *ret_found,
                                             struct media *ret)
@@ -67,13 +66,13 @@ static const struct err *media_request_find(struct request *rq, const char *serv
     return media_find(job_tx(job_of(rq)), server, media_id, ret_found, ret);
 }
 
-/* Of our own. ret->sha256.p stays NULL while it is not uploaded: then the request waits for it. */
+/* Local media. ret->sha256.p stays NULL while it is not uploaded: then the request waits for it. */
 static const struct err *find_ours(struct request *rq, const char *media_id, struct media *ret)
 {
     const char *server = job_of(rq)->node->config->server_name;
     bool found;
     TRY(media_request_find(rq, server, media_id, &found, ret));
-    if (found && !ret->sha256.p) { /* before looking again, or an upload in between is missed */
+    if (found && !ret->sha256.p) { /* before reading again, or an upload in between is missed */
         media_repo_await_upload(job_of(rq)->node->media, &rq->waiter, media_id);
         TRY(media_request_find(rq, server, media_id, &found, ret));
     }
@@ -81,8 +80,8 @@ static const struct err *find_ours(struct request *rq, const char *media_id, str
                                                                      : NULL;
 }
 
-/* Of another server. *ret_here is false when the reply is made: to wait until it is fetched. What
- * is fetched now is not for the old endpoints, once they are frozen. */
+/* Another server's media. *ret_here is false when the reply is made: to wait until it is fetched.
+ * Media fetched now is not for the old endpoints, once they are frozen. */
 static const struct err *media_request_find_theirs(struct request *rq, struct reply *rp,
                                                    enum media_access access, const char *server,
                                                    const char *media_id, bool *ret_here,
@@ -135,7 +134,7 @@ const struct err *media_of_request(struct request *rq, struct reply *rp, enum me
 
 /* ---- replies ---- */
 
-/* The policy of the specification: nothing that is sent here runs or loads anything else. */
+/* The policy of the specification: content cannot run or load anything. */
 #define POLICY                                                                                     \
     "sandbox; default-src 'none'; script-src 'none'; plugin-types application/pdf; "               \
     "style-src 'unsafe-inline'; media-src 'self'; object-src 'self';"
@@ -150,13 +149,13 @@ static const struct {
     {"X-Robots-Tag", "noindex, nofollow, noarchive, noimageindex"},
 };
 
-/* What an mxc:// URI names never changes, but it can be removed: a day is a compromise. */
+/* The content of an mxc:// URI never changes, but it can be removed: a day is a compromise. */
 static const char *const caching[] = {
     [MEDIA_AUTHENTICATED] = "private, max-age=86400, immutable",
     [MEDIA_FROZEN] = "public, max-age=86400, s-maxage=86400, immutable",
 };
 
-/* If-None-Match is a list of quoted tags, or "*"; hashes hold no quotes. */
+/* If-None-Match is a list of quoted tags, or "*"; hashes contain no quotes. */
 static bool has_it_already(const struct request *rq, const char *etag)
 {
     const char *known = request_header(rq, "If-None-Match");

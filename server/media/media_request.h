@@ -1,5 +1,5 @@
-/* What the endpoints of the media repository have in common: finding what an mxc:// URI names,
- * waiting for it when it is not uploaded yet, and the headers that content is sent with. */
+/* Shared by the endpoints of the media repository: finding the media of an mxc:// URI, waiting
+ * until it is uploaded, and the headers of content. */
 #ifndef SERVER_MEDIA_MEDIA_REQUEST_H
 #define SERVER_MEDIA_MEDIA_REQUEST_H
 
@@ -7,20 +7,20 @@
 #include "server/account/caller.h"
 #include "storage/media.h"
 
-/* The paths of before v1.11, with all the spellings that clients use. */
+/* The paths from before v1.11, in all spellings that clients use. */
 #define OLD_MEDIA_PATHS(PATH_ROW, rest)                                                            \
     PATH_ROW("/_matrix/media/v3/" rest, "/_matrix/media/r0/" rest),                                \
         PATH_ROW("/_matrix/media/v1/" rest, NULL)
 
 enum media_access {
     MEDIA_AUTHENTICATED,
-    MEDIA_FROZEN,    /* the old endpoints: only what came before they were frozen */
-    MEDIA_FEDERATION /* for other servers: only our own */
+    MEDIA_FROZEN,    /* the old endpoints: only media from before they were frozen */
+    MEDIA_FEDERATION /* for other servers: only local media */
 };
 
-/* What {server} and {media} of the path name; what another server has is fetched from there. NULL:
- * it is not uploaded or here yet, and the reply is made: to wait. M_NOT_FOUND when there is
- * nothing, M_NOT_YET_UPLOADED after `timeout_ms`, and the errors of server/media/remote.h. */
+/* The media of {server} and {media} in the path, fetched from another server if necessary. NULL: it
+ * is not uploaded or fetched yet, and the reply is made: to wait. M_NOT_FOUND if it does not exist,
+ * M_NOT_YET_UPLOADED after `timeout_ms`, and the errors of server/media/remote.h. */
 const struct err *media_of_request(struct request *rq, struct reply *rp, enum media_access access,
                                    const struct media **ret);
 

@@ -14,7 +14,7 @@
 
 enum {
     CONTENT_TYPE_MAX = 255,
-    BYTES_OF_ONE = 512 << 10, /* fetched, for one question of the rate limit rc_remote */
+    BYTES_OF_ONE = 512 << 10, /* bytes fetched that count as one request for rc_remote */
     GUEST_FACTOR = 8
 };
 
@@ -38,7 +38,8 @@ static const struct err *fetch_into(struct job *job, int fd, struct media *m)
     m->content_type = content_type_of(&got);
     m->file_name = disposition_file_name(job->arena, got.content_disposition);
     m->created_ts = now_ms();
-    m->authenticated = c->enable_authenticated_media; /* new here, however old it is there */
+    m->authenticated =
+        c->enable_authenticated_media; /* new here, even if it is old on its server */
     return media_store_file(job, fd, media_add_remote, m);
 }
 
@@ -48,8 +49,8 @@ static const struct err *remote_is_here(struct job *job, const struct media *m, 
     return media_find(job_tx(job), m->server, m->media_id, ret, &found);
 }
 
-/* Another may have fetched it since the caller looked: here before its turn came, or another node,
- * whose row then forbids ours. */
+/* It may have been fetched since the caller looked: by another request on this node, or by another
+ * node, whose row then conflicts with this one. */
 static const struct err *remote_fetch(struct job *job, struct media *m)
 {
     bool here;
@@ -67,7 +68,7 @@ static const struct err *remote_fetch(struct job *job, struct media *m)
     return here ? NULL : err_copy(&forbidden);
 }
 
-/* What has come is charged to the one who asked for it, and others' go for it beyond the budget. */
+/* Charges the caller for the fetched media, and removes old media beyond the budget. */
 static const struct err *remote_settle(struct request *rq, const struct media *m)
 {
     const struct caller *c = rq->caller;
@@ -102,7 +103,7 @@ const struct err *media_fetch(struct request *rq, struct reply *rp, const char *
     case FETCH_WAIT:
         return mono_ms() < until_mono_ms
                    ? reply_wait(rp, until_mono_ms)
-                   : err(ERR_CONNECTION_TIMEOUT, "The media has not come from %s yet", server);
+                   : err(ERR_CONNECTION_TIMEOUT, "The media has not arrived from %s yet", server);
     case FETCH_MINE:
         break;
     }

@@ -13,7 +13,7 @@ enum { BUCKETS = 64, DECODERS_MAX = 4 };
 struct media_repo {
     struct lock lock;
     struct waiter uploads[BUCKETS]; /* heads of circular lists */
-    struct waiter asking;           /* for a turn; the first is next */
+    struct waiter asking;           /* waiting for a turn; the first is next */
     int decoders, decoders_free;
     struct fetches *fetches;
     atomic_llong counts[MEDIA_COUNTS];
@@ -80,7 +80,7 @@ void media_repo_uploaded(struct media_repo *r, const char *media_id)
 
 /* ---- turns ---- */
 
-/* One that was woken and then needed no turn passes the wake on. */
+/* A woken waiter that no longer needs its turn wakes the next one. */
 static void leave_asking(struct waiter *w)
 {
     struct media_repo *r = w->source;

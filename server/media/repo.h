@@ -1,5 +1,5 @@
-/* What the media repository keeps while the process lives: who waits for an upload or for a turn at
- * making a thumbnail, and what is counted. */
+/* State of the media repository in this process: requests that wait for an upload or for a turn at
+ * making a thumbnail, and counters. */
 #ifndef SERVER_MEDIA_REPO_H
 #define SERVER_MEDIA_REPO_H
 
@@ -13,17 +13,17 @@ struct media_repo *media_repo_create(void);
 void media_repo_destroy(struct media_repo *r);
 void media_repo_add_metrics(struct media_repo *r, struct buf *out);
 
-/* Wakes the waiter when that media was uploaded to this node (or another one that shares its
- * bucket): subscribe, look, then wait. Other nodes' uploads wake no request. */
+/* Wakes the waiter when that media was uploaded to this node (or other media in its hash bucket):
+ * subscribe, look, then wait. Other nodes' uploads wake no request. */
 void media_repo_await_upload(struct media_repo *r, struct waiter *w, const char *media_id);
 void media_repo_uploaded(struct media_repo *r, const char *media_id);
 
-/* A turn at making a thumbnail. False: all are taken; the waiter is woken when one is free, in the
- * order of asking. */
+/* A turn at making a thumbnail. False: all are in use; the waiter is woken when one is free, in the
+ * order of calls. */
 bool media_repo_take_decoder(struct media_repo *r, struct waiter *w);
 void media_repo_release_decoder(struct media_repo *r);
 
-/* What is being fetched from other servers. */
+/* The media being fetched from other servers. */
 struct fetches *media_repo_fetches(struct media_repo *r);
 
 enum media_count {

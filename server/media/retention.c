@@ -72,7 +72,7 @@ static bool retention_is_same(const struct media *a, const struct media *b)
     return b && strcmp(a->server, b->server) == 0 && strcmp(a->media_id, b->media_id) == 0;
 }
 
-/* Of those not sent since `before`, until *surplus bytes are gone. ret_n: how many went. */
+/* Removes files not sent since `before`, until *surplus bytes are freed. ret_n: how many. */
 static const struct err *remove_page(struct job *job, int64_t before, const struct media *newest,
                                      int64_t *surplus, size_t *ret_n)
 {

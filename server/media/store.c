@@ -23,13 +23,13 @@ static const struct err *store_locked(struct job *job, int fd, media_row_maker *
     TRY(content_link(c, fd, name, ret_linked));
     TRY(make_row(job_tx(job), m, c->media_quota_per_user, &done));
     if (!done)
-        return err(ERR_FORBIDDEN, "You have uploaded as much as you may");
+        return err(ERR_FORBIDDEN, "You have reached your upload quota");
     return tx_commit(job_tx(job));
 }
 
-/* After a failure: removes the file again unless a row names it, ours (a commit may succeed without
- * our hearing of it) or another's. While the database is away it stays, and serves the next file of
- * the same content. */
+/* After a failure: removes the file again unless a row refers to it, this one (the commit may have
+ * succeeded after all) or another. While the database is unavailable it stays, and serves the next
+ * file of the same content. */
 static const struct err *take_back(struct job *job, const struct media *m, const char *name)
 {
     struct tx *tx = job_tx(job);

@@ -1,6 +1,6 @@
-/* Client-server API and server-server API, "Content repository": thumbnails. They are made when
- * they are first asked for, by a few programs at a time, and then kept as files. An empty file says
- * that the original is to be sent. */
+/* Client-server API and server-server API, "Content repository": thumbnails. They are made on first
+ * request, by a few programs at a time, and then stored as files. An empty file means that the
+ * original is sent. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "federation/users/media.h"
@@ -80,7 +80,7 @@ static const struct err *make_with_decoder(struct request *rq, int original,
     return e;
 }
 
-/* *ret_done is false when the reply is to wait for a turn. */
+/* *ret_done is false when the request waits for a turn. */
 static const struct err *media_thumbnail_make(struct request *rq, struct reply *rp,
                                               const struct media *m, struct thumbnail_size size,
                                               const char *name, bool *ret_done)
@@ -116,9 +116,9 @@ static const struct err *thumbnail_send(struct reply *rp, enum media_access acce
     return media_reply(rp, access, file);
 }
 
-/* ---- of what is too large to be fetched ---- */
+/* ---- of media that is too large to fetch ---- */
 
-/* Into an empty file, as the other server makes it. */
+/* Writes the other server's thumbnail into an empty file. */
 static const struct err *fetch_thumbnail(struct request *rq, struct thumbnail_size size,
                                          struct media_file *file)
 {
@@ -131,12 +131,12 @@ static const struct err *fetch_thumbnail(struct request *rq, struct thumbnail_si
                                    request_param(rq, "media"), asked,
                                    most < FETCHED_MAX ? most : FETCHED_MAX, file->fd, &got));
     if (type_of(file->fd) == IMAGE_NONE)
-        return err(ERR_BAD_STATUS, "What the other server sent is no image");
+        return err(ERR_BAD_STATUS, "The other server did not send an image");
     file->bytes = got.bytes;
     return NULL;
 }
 
-/* It is sent on and not kept: it belongs to no content that is here. */
+/* It is relayed and not stored, since its original is not stored. */
 static const struct err *relay(struct request *rq, struct reply *rp, enum media_access access,
                                struct thumbnail_size size)
 {
@@ -154,7 +154,7 @@ static const struct err *relay(struct request *rq, struct reply *rp, enum media_
 
 /* ---- the endpoints ---- */
 
-/* The user has it in any case. */
+/* Errors do not matter: the user has it. */
 static void thumbnail_note(struct job *job, const struct media *m, const char *variant, int fd,
                            bool is_new)
 {

@@ -1,10 +1,10 @@
 /* The system calls of concorde-thumbnail.
  *
- * The lists are what libvips and the decoders were seen to do (strace) with each format that is
+ * The lists are the calls that libvips and the decoders make (by strace) with each format that is
  * supported, good and broken, on glibc 2.36, and what other versions of the C library do instead of
  * it. Any other call kills the process, and the server's log says so: an error would let an
- * attacker try one call after the other, unseen. Errors are for calls that libraries make in good
- * faith and can do without. */
+ * attacker try one call after the other unnoticed. Errors are for calls that libraries try and do
+ * not need. */
 #include "server/media/sanitized.h"
 #include "server/media/thumbnail_confine.h"
 
@@ -33,14 +33,14 @@ static const int allowed[] = {
     SCMP_SYS(sched_getaffinity),
     SCMP_SYS(sched_yield),
     SCMP_SYS(set_robust_list),
-    /* what it holds */
+    /* its open files */
     SCMP_SYS(close),
     SCMP_SYS(dup),
     SCMP_SYS(fstat),
     SCMP_SYS(lseek),
     SCMP_SYS(read),
     SCMP_SYS(write),
-    /* itself, the time */
+    /* its process, the time */
     SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_nanosleep),
     SCMP_SYS(getpid),
@@ -53,7 +53,7 @@ static const int allowed[] = {
 #endif
 };
 
-/* Looked at, and done without. */
+/* Calls that libraries try and do not need. */
 static const struct {
     int call, error;
 } refused[] = {
@@ -65,7 +65,7 @@ static const struct {
     {SCMP_SYS(statx), EACCES},
     {SCMP_SYS(readlink), EACCES},
     {SCMP_SYS(readlinkat), EACCES},
-    {SCMP_SYS(ioctl), ENOTTY}, /* isatty() of what is written to */
+    {SCMP_SYS(ioctl), ENOTTY}, /* isatty() of its output */
 };
 
 /* Threads as the C library makes them; never processes, never namespaces. */
@@ -75,8 +75,8 @@ enum {
 };
 #define ALL_BITS (~(scmp_datum_t)0)
 
-/* Allowed with some arguments only. Memory that is written is never run, and no file becomes
- * memory. A compiler within a library, which asks for memory to run, must do without. */
+/* Allowed with some arguments only. Written memory is never executable, and no file is mapped. A
+ * compiler within a library, which needs executable memory, does not work. */
 static int add_conditional(scmp_filter_ctx f)
 {
     const struct {
@@ -104,7 +104,7 @@ static int add_conditional(scmp_filter_ctx f)
          1,
          {SCMP_A0(SCMP_CMP_MASKED_EQ, ALL_BITS & ~(scmp_datum_t)THREAD_MAY, THREAD_MUST)}},
         {SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, {SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME)}},
-        /* abort() signals the own process, by which the server learns that memory ran out. */
+        /* abort() signals the own process, by which the server detects that memory ran out. */
         {SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, {SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -125,8 +125,8 @@ static int add_rules(scmp_filter_ctx f)
     return e ? e : add_conditional(f);
 }
 
-/* The calls of other architectures (on x86-64 those of i386 and x32) have other numbers:
- * they kill too. Threads that a library may have started already get the same filter. */
+/* The calls of other architectures (on x86-64 those of i386 and x32) kill the process too. Threads
+ * that a library may have started already get the same filter. */
 bool confine_calls(void)
 {
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);

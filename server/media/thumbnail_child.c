@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <vips/vips.h>
 
-/* Nothing is worth an orderly end, and the sanitizers would complain of what libraries keep. */
+/* No cleanup is needed, and sanitizers would report memory that libraries keep. */
 __attribute__((noreturn)) static void thumbnail_child_finish(enum thumbnail_outcome outcome)
 {
     if (outcome == THUMBNAIL_FAILED)

@@ -1,4 +1,5 @@
-/* What the server and the program `concorde-thumbnail`, which stands beside it, know of each other.
+/* The interface between the server and the program `concorde-thumbnail`, which is in the same
+ * folder.
  *
  *     concorde-thumbnail WIDTH HEIGHT crop|scale still|animated MAX_PIXELS
  *
@@ -7,8 +8,8 @@
  *
  * It is a program of its own because images are hostile and decoders have holes: it has limits, it
  * cannot open files, use the network or start programs (server/media/thumbnail_confine.h), and it
- * knows no secrets. And libvips in the
- * server would cost every start 50 ms and 20 MB for the 70 libraries that it brings. */
+ * has no secrets. Also, libvips in the server would cost every start 50 ms and 20 MB for its 70
+ * libraries. */
 #ifndef SERVER_MEDIA_THUMBNAIL_CHILD_H
 #define SERVER_MEDIA_THUMBNAIL_CHILD_H
 

@@ -16,10 +16,11 @@ enum {
     MEMORY_MB = 1024, /* an image of max_image_pixels, decoded, with room to spare */
     WRITE_MB = 64,
     OPEN_FILES = 32,
-    NO_OWNER_ID = 65533, /* as 65534, "nobody", PostgreSQL may run */
+    NO_OWNER_ID = 65533, /* not 65534, as which PostgreSQL may run */
 };
 
-/* Without the privilege, or where a container does not map that number, the other steps must do. */
+/* Without the privilege, or if a container does not map that number, the other steps must suffice.
+ */
 void confine_user(void)
 {
     if (geteuid() != 0 || setgroups(0, NULL) != 0)
@@ -51,22 +52,22 @@ bool confine_resources(void)
 
 /* ---- Landlock ---- */
 
-/* As newer headers have it; a kernel that knows less takes it when the rest is zero. */
+/* The struct of newer headers; an older kernel accepts it when the rest is zero. */
 struct ruleset {
     uint64_t files, network, scopes;
 };
 
-/* What each version of Landlock's ABI can refuse more than the one before (linux/landlock.h). */
+/* What each version of Landlock's ABI can refuse in addition (linux/landlock.h). */
 static const struct ruleset refusals[] = {
     {.files = (1 << 13) - 1}, /* 1: execute, read, list, write, remove, make of any kind */
     {.files = 1 << 13},       /* 2: link and rename between directories */
     {.files = 1 << 14},       /* 3: truncate */
     {.network = 1 | 1 << 1},  /* 4: bind and connect TCP */
     {.files = 1 << 15},       /* 5: ioctl of devices */
-    {.scopes = 1 | 1 << 1},   /* 6: abstract unix sockets and signals of those outside */
+    {.scopes = 1 | 1 << 1},   /* 6: abstract unix sockets and signals to processes outside */
 };
 
-/* All that this kernel can refuse. A ruleset without a rule allows none of it. */
+/* Everything that this kernel can refuse. A ruleset without a rule allows none of it. */
 static struct ruleset thumbnail_confine_refuse_all(long abi)
 {
     struct ruleset all = {0};

@@ -12,7 +12,7 @@ enum { JPEG_QUALITY = 82, WEBP_QUALITY = 78 };
 struct work {
     const struct thumbnail_task *task;
     struct thumbnail_size size;
-    int width, height, frames; /* of the image, as it is to be seen */
+    int width, height, frames; /* of the image, in its displayed orientation */
     const char *profile;       /* of the thumbnail's colors; NULL: the image is sRGB as it is */
 };
 
@@ -25,16 +25,16 @@ static void image_unref(VipsImage **image)
 
 /* ---- libvips ---- */
 
-/* GLib would look for a terminal, the journal and the time zone to write what is not read here:
- * errors are in vips_error_buffer(). What is fatal still ends the process. */
+/* GLib would look for a terminal, the journal and the time zone to write messages that are not
+ * needed: errors are in vips_error_buffer(). Fatal ones still end the process. */
 static GLogWriterOutput drop_words(GLogLevelFlags level, const GLogField *fields, gsize n,
                                    void *ctx)
 {
     return G_LOG_WRITER_HANDLED;
 }
 
-/* AVIF's decoder is in a module. libvips itself would load all that are installed: ImageMagick's
- * among them, which takes 70 ms and then looks at each image that no other decoder knows. */
+/* AVIF's decoder is in a module. libvips itself would load all installed ones, among them
+ * ImageMagick's, which takes 70 ms and then tries each image that no other decoder knows. */
 static void load_avif_decoder(void)
 {
     char path[PATH_MAX];
@@ -47,11 +47,11 @@ static void load_avif_decoder(void)
                      (int)(slash - libvips.dli_fname), libvips.dli_fname, vips_version(0),
                      vips_version(1));
     if (n < (int)sizeof path)
-        g_module_open(path, G_MODULE_BIND_LAZY); /* built in where it is not there */
+        g_module_open(path, G_MODULE_BIND_LAZY); /* built in if it does not exist */
 }
 
 /* Without VIPSHOME all modules are loaded. And libvips before 8.15 compiles its inner loops while
- * it runs (Orc), into memory that could be written: there is none here. */
+ * it runs (Orc), into memory that is writable and executable, which is not allowed here. */
 bool thumbnail_image_start(void)
 {
     setenv("VIPSHOME", "/nonexistent", 1);
@@ -66,8 +66,8 @@ bool thumbnail_image_start(void)
     return true;
 }
 
-/* Only the decoders of the formats that we know, which libvips calls fit for untrusted input; for
- * AVIF it does not, but nothing else reads it. */
+/* Only the decoders of known formats, which libvips calls fit for untrusted input; for AVIF it does
+ * not, but there is no other decoder. */
 void thumbnail_image_allow(enum image_type type)
 {
     static const char *const loaders[] = {
@@ -88,7 +88,7 @@ static bool is_turned(VipsImage *image)
     return vips_image_get_orientation(image) >= 5;
 }
 
-/* The header alone: nothing is decoded yet. False: there is none. */
+/* Reads only the header: nothing is decoded yet. False: there is none. */
 static bool thumbnail_image_measure(struct work *w)
 {
     const struct thumbnail_task *t = w->task;
@@ -113,8 +113,8 @@ static bool thumbnail_image_is_too_large(const struct work *w)
     return pixels > w->task->pixels_max;
 }
 
-/* Nothing is ever enlarged. What moves must not be sent as it is to one who asked for what does
- * not. */
+/* Nothing is ever enlarged. An animation must not be sent unchanged for a request for a still
+ * image. */
 static bool original_will_do(const struct work *w)
 {
     const struct thumbnail_task *t = w->task;

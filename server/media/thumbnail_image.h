@@ -1,6 +1,6 @@
-/* Thumbnails by libvips: the part of concorde-thumbnail that looks at hostile images. Whatever it
- * finds is an outcome, so that a fuzz target can run it again and again. Only that program and that
- * target are linked with it: the server is not linked with libvips. */
+/* Thumbnails by libvips: the part of concorde-thumbnail that decodes hostile images. Every result
+ * is an outcome, so that a fuzz target can run it repeatedly. Only that program and that target are
+ * linked with it: the server is not linked with libvips. */
 #ifndef SERVER_MEDIA_THUMBNAIL_IMAGE_H
 #define SERVER_MEDIA_THUMBNAIL_IMAGE_H
 

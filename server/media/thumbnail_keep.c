@@ -10,13 +10,13 @@
 
 enum { BLOCK = 4096, PAGE = 100, PAGES_MAX = 20, SENT_STEP_S = 3600 };
 
-/* Also an empty one takes something, in the folder and in the database. */
+/* Even an empty one takes space in the folder and in the database. */
 static int64_t thumbnail_keep_bytes_of(const struct stat *s)
 {
     return (s->st_size / BLOCK + 1) * BLOCK;
 }
 
-/* When it was noted last, the file itself knows. */
+/* The file's own time says when it was last recorded. */
 const struct err *thumbnail_sent(struct job *job, struct str sha256, const char *variant, int fd,
                                  bool is_new)
 {
@@ -36,8 +36,8 @@ const struct err *thumbnail_sent(struct job *job, struct str sha256, const char 
     return is_new ? thumbnails_sweep(job) : NULL;
 }
 
-/* Whoever reads the file goes on reading it. Made again between row and file, it is without a row
- * until it is sent again. */
+/* An open file can still be read. If it is made again between the removal of row and file, it has
+ * no row until it is sent again. */
 static const struct err *thumbnail_keep_remove_one(struct job *job, const struct thumbnail *t,
                                                    int64_t *surplus)
 {

@@ -36,7 +36,7 @@ const struct err *thumbnail_check_program(void)
     return access(program, X_OK) ? err_internal("%.200s: %s", program, strerror(errno)) : NULL;
 }
 
-/* Its environment is empty, it holds three files, and no signal is blocked or ignored. */
+/* Its environment is empty, it has three open files, and no signal is blocked or ignored. */
 static int spawn(const char *program, char *const argv[], const int files[3], pid_t *ret)
 {
     static char *const environment[] = {"LC_ALL=C", NULL};
@@ -72,7 +72,7 @@ static int wait_for(pid_t pid)
     return status;
 }
 
-/* What the program said, for the log. */
+/* Reads the program's messages, for the log. */
 static void read_words(int fd, char *ret, size_t size)
 {
     ssize_t n = pread(fd, ret, size - 1, 0);
@@ -87,14 +87,14 @@ static const struct err *thumbnail_make_too_large(void)
     return err(ERR_TOO_LARGE, "The content is too large for thumbnails");
 }
 
-/* Limits end it by these signals; those of other decoders' faults mean that the image is bad. */
+/* Limits end it by these signals; other signals are faults of decoders and mean a bad image. */
 static bool is_limit(int number)
 {
     return number == SIGXCPU || number == SIGXFSZ || number == SIGKILL || number == SIGABRT ||
            number == SIGTRAP;
 }
 
-/* An attack, or a version of a library that needs more than ours: the operator has to know. */
+/* An attack, or a library version that needs more calls: the operator must know. */
 static const struct err *forbidden_call(void)
 {
     return err_internal(THUMBNAIL_PROGRAM

@@ -7,8 +7,8 @@ static const struct {
     {320, 240}, {640, 480}, {800, 600}, {1600, 1200}, {THUMBNAIL_SIDE_MAX, THUMBNAIL_SIDE_MAX},
 };
 
-/* Clients crop mostly for avatars, which are square, and always mean the ratio that they ask for:
- * each side is rounded up by itself. 32 and 96 are the specification's. */
+/* Clients crop mostly for avatars, which are square, and always want the requested ratio: each side
+ * is rounded up separately. 32 and 96 are the specification's. */
 static const int sides[] = {32, 96, 240, 320, 480, 600, 640, 800, 1600, THUMBNAIL_SIDE_MAX};
 
 static int snap_side(int side)

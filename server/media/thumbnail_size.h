@@ -1,6 +1,5 @@
-/* Which thumbnails there are. A client may ask for any size; it gets one out of a small number of
- * sizes that is not smaller, so that an image has few thumbnails (client-server-api, "Thumbnails").
- */
+/* The sizes of thumbnails. A client may request any size; it gets one of a small number of sizes
+ * that is not smaller, so that an image has few thumbnails (client-server-api, "Thumbnails"). */
 #ifndef SERVER_MEDIA_THUMBNAIL_SIZE_H
 #define SERVER_MEDIA_THUMBNAIL_SIZE_H
 
@@ -21,7 +20,7 @@ struct thumbnail_size thumbnail_size_snap(struct thumbnail_size wanted);
 /* "96x96-crop", "640x480-scale-animated" */
 void thumbnail_size_add_name(struct buf *b, struct thumbnail_size size);
 
-/* Calls fn with each that there is, until it fails. */
+/* Calls fn with each existing size, until it fails. */
 const struct err *thumbnail_size_each(const struct err *(*fn)(void *ctx, struct thumbnail_size),
                                       void *ctx);
 

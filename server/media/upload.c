@@ -17,7 +17,7 @@ struct upload {
     struct media media;
 };
 
-/* ---- what the client says of it ---- */
+/* ---- the client's description ---- */
 
 static bool is_printable(const char *s)
 {
@@ -48,14 +48,14 @@ static const struct err *upload_describe(struct request *rq, struct media *m)
     return NULL;
 }
 
-/* Spares the disk what would be refused in the end. */
+/* Refuses early, before the file is written. */
 static const struct err *check_quota(struct request *rq, const struct media *m)
 {
     int64_t quota = job_of(rq)->node->config->media_quota_per_user, used;
     if (!quota)
         return NULL;
     TRY(media_used_by(job_tx(job_of(rq)), m->uploader, &used));
-    return used + m->bytes > quota ? err(ERR_FORBIDDEN, "You have uploaded as much as you may")
+    return used + m->bytes > quota ? err(ERR_FORBIDDEN, "You have reached your upload quota")
                                    : NULL;
 }
 
@@ -104,7 +104,7 @@ static const struct err *post_create(struct request *rq, struct reply *rp)
                       (json_int_t)m.expires_ts);
 }
 
-/* May the caller upload to this URI? */
+/* Whether the caller may upload to this URI. */
 static const struct err *check_announced(struct request *rq, const char *media_id)
 {
     const char *server = request_param(rq, "server");
@@ -115,7 +115,7 @@ static const struct err *check_announced(struct request *rq, const char *media_i
     if (!found)
         return err(ERR_NOT_FOUND, "No such media was announced");
     if (m.uploader != caller_of(rq)->user)
-        return err(ERR_FORBIDDEN, "This media was announced by somebody else");
+        return err(ERR_FORBIDDEN, "This media was announced by another user");
     if (m.sha256.p)
         return err(ERR_CANNOT_OVERWRITE_MEDIA, "This media has been uploaded already");
     if (m.expires_ts <= now_ms())

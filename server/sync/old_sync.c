@@ -1,7 +1,6 @@
-/* The endpoints that were before /sync (client-server-api, "Syncing"; deprecated, but bots and old
+/* The endpoints from before /sync (client-server-api, "Syncing"; deprecated, but bots and old
  * clients use them): GET /initialSync, GET /rooms/{roomId}/initialSync, and GET /events, which
- * streams from the first one's token. They read what /sync reads, and their tokens are its tokens.
- */
+ * streams from the first one's token. They read the same data as /sync and use its tokens. */
 #include "base/clock.h"
 #include "rooms/read/visibility.h"
 #include "rooms/room_cache.h"
@@ -40,7 +39,7 @@ static void begin_bare(struct buf *out, const struct room *room, enum membership
     buf_printf(out, ",\"membership\":\"%s\"", membership_text(m));
 }
 
-/* *ret_any false: not shown (an ignored user has invited). */
+/* *ret_any false: left out (an ignored user has invited). */
 static const struct err *old_sync_add_invited(struct sync *s, struct room *room,
                                               const struct session_room *at, bool *ret_any)
 {
@@ -145,15 +144,15 @@ static const struct err *get_initial_sync(struct request *rq, struct reply *rp)
 
 /* ---- events ---- */
 
-/* What is new in one room. */
+/* The new events of one room. */
 struct room_update {
     struct room *room;
     struct session_room at;
-    const struct stored_event **events; /* oldest first, those that the user may see */
+    const struct stored_event **events; /* oldest first, only visible ones */
     size_t n;
 };
 
-/* Where a page is full, the reply goes no further than its end: nothing is left out. */
+/* If a page is full, the reply ends with it, so that nothing is left out. */
 static const struct err *read_timeline(struct sync *s, struct room_update *update, size_t max)
 {
     const struct stored_event *list;
@@ -240,7 +239,7 @@ static const struct err *add_ephemeral(struct sync *s, const struct room_update 
     return NULL;
 }
 
-/* The rooms with news, or the one that is asked for, which the user need not be in. */
+/* The rooms with changes, or the requested one, which the user need not be in. */
 static const struct err *old_sync_choose(struct sync *s, struct room *only)
 {
     if (!only)
@@ -307,7 +306,7 @@ static const struct err *old_sync_reply_events(struct request *rq, struct reply 
     return reply_body(rp, 200);
 }
 
-/* What happens in their own rooms wakes users anyway. */
+/* Changes in their own rooms wake users anyway. */
 static const struct err *await_only_room(struct sync *s, struct request *rq,
                                          const struct room *only)
 {
@@ -321,7 +320,7 @@ static const struct err *await_only_room(struct sync *s, struct request *rq,
     return NULL;
 }
 
-/* Without `from` the answer is where the stream is now. */
+/* Without `from` the answer is the stream's current token. */
 static const struct err *old_sync_get_events(struct request *rq, struct reply *rp)
 {
     struct sync s = sync_of(rq, rp);

@@ -120,7 +120,7 @@ static bool write_room_account_data(struct sync *s, const struct room_task *t, s
     return any;
 }
 
-/* Writes the room as a member of rooms.join; ret_any: there is something in it worth telling. */
+/* Writes the room as a member of rooms.join; ret_any: it is not empty. */
 const struct err *sync_write_joined(struct sync *s, struct room_task *t, struct buf *out,
                                     bool *ret_any)
 {

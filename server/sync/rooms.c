@@ -10,7 +10,7 @@ enum { TYPING_ROOMS_MAX = 256 };
 enum section { JOIN, INVITE, KNOCK, LEAVE, SECTIONS, OMITTED };
 static const char *const section_names[] = {"join", "invite", "knock", "leave"};
 
-/* ---- which rooms ---- */
+/* ---- changed rooms ---- */
 
 static void rooms_add_room(struct session_room *list, size_t *n, const struct session_room *room)
 {
@@ -20,7 +20,7 @@ static void rooms_add_room(struct session_room *list, size_t *n, const struct se
     list[(*n)++] = *room;
 }
 
-/* Typing is not in the log: rooms where it changed are added to what the log says. */
+/* Typing is not in the log: rooms where it changed are added. */
 static void add_typing_rooms(struct sync *s, struct session_room *list, size_t *n, size_t max)
 {
     int64_t typing[TYPING_ROOMS_MAX];
@@ -32,7 +32,7 @@ static void add_typing_rooms(struct sync *s, struct session_room *list, size_t *
             rooms_add_room(list, n, &room);
 }
 
-/* Of all rooms of the user, those that the log says anything new of. */
+/* Those of the user's rooms that have changes in the log. */
 static const struct err *changed_by_log(struct sync *s, const struct session_room *all, size_t n,
                                         struct session_room *list, size_t *list_n)
 {
@@ -82,7 +82,7 @@ const struct err *sync_choose_rooms(struct sync *s)
     return NULL;
 }
 
-/* ---- where each belongs ---- */
+/* ---- the section of each room ---- */
 
 static enum membership membership_in(const struct stored_event *e)
 {
@@ -101,8 +101,8 @@ static const struct err *membership_at_since(struct sync *s, const struct room_t
     return NULL;
 }
 
-/* All of the room that can be shown at once: what came before our server's entering is no timeline
- * that the state there could be the start of. */
+/* As much of the room as one timeline can hold: events from before this server joined cannot be in
+ * one timeline with the state at the join. */
 static void begin_at_start(struct room_task *t)
 {
     int64_t joined_at = room_join_position(t->room);
@@ -128,7 +128,7 @@ static const struct err *plan_joined(struct sync *s, struct room_task *t, enum s
     return NULL;
 }
 
-/* Was the user joined at any time between the client's token and their leaving? */
+/* Whether the user was joined at any time between the client's token and their leave. */
 static const struct err *was_joined_since(struct sync *s, const struct room_task *t, bool *ret)
 {
     const struct stored_event *list;
@@ -158,7 +158,7 @@ static const struct err *plan_left(struct sync *s, struct room_task *t, enum sec
         begin_at_start(t);
     t->is_full = !is_known || s->is_initial || s->full_state;
     t->may_hide = true;
-    t->may_see_state = was_joined; /* not one who only declined an invite */
+    t->may_see_state = was_joined; /* not a user who only rejected an invite */
     *ret = LEAVE;
     return NULL;
 }
@@ -288,8 +288,7 @@ static const struct err *write_section(struct sync *s, const struct session_room
     return NULL;
 }
 
-/* The session may be ahead of what this reply tells: the user's membership as it was then. False:
- * they had none. */
+/* The session may be ahead of this reply: gets the user's membership at its end. False: none. */
 static const struct err *step_back(struct sync *s, struct session_room *at, bool *ret)
 {
     *ret = true;

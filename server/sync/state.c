@@ -13,14 +13,14 @@ struct writer {
     struct sync *s;
     const struct room_task *t;
     struct buf *out;
-    /* Events that replace what they have the same key as; NULL: nothing is replaced. */
+    /* Events that replace those with the same key; NULL: nothing is replaced. */
     const struct stored_event *const *newer;
     size_t newer_n;
-    /* Where what changed is collected from several places: the keys that are written already. */
+    /* The keys written already, when changes are collected from several places. */
     struct map written;
     bool writes_each_once;
-    int64_t entry; /* position of the join by which our server entered, when the timeline shows it:
-                      the state there has the event before it; else 0 */
+    int64_t entry; /* position of this server's first join, if it is in the timeline: the state has
+                      the event before it; else 0 */
     bool any;
 };
 
@@ -71,7 +71,7 @@ static const struct err *state_write_event(struct writer *w, const struct stored
 
 /* ---- lazily loaded members ---- */
 
-/* Whose member events the reader needs: the senders of the timeline, and some more. */
+/* The users whose member events the reader needs: the senders of the timeline, and a few more. */
 struct wanted {
     const char **users;
     size_t n;
@@ -104,7 +104,7 @@ static const struct err *wanted_members(struct writer *w, const struct timeline 
     return NULL;
 }
 
-/* Members whose events are newer than the state that is shown: asked for as they were then. */
+/* Members whose events are newer than the returned state: reads their events at its position. */
 static const struct err *write_older_members(struct writer *w, int64_t at,
                                              const struct wanted *older)
 {
@@ -144,7 +144,7 @@ static const struct err *state_write_member(struct writer *w, int64_t at, const 
                                                        .event = e});
 }
 
-/* Members who stand in the timeline need not be sent again later. */
+/* Members in the timeline need not be sent again later. */
 static const struct err *note_visible_members(struct writer *w, const struct timeline *line)
 {
     struct sync *s = w->s;
@@ -174,7 +174,7 @@ static const struct err *write_lazy_members(struct writer *w, const struct timel
 
 /* ---- whole state ---- */
 
-/* The current state when nothing of it is newer than `at`; otherwise as it was then. */
+/* The current state if none of it is newer than `at`; else the state at that position. */
 static const struct err *write_without_members(struct writer *w, int64_t at)
 {
     struct job *job = w->s->job;
@@ -240,7 +240,7 @@ static const struct err *write_last_of(struct writer *w, const struct stored_eve
     return NULL;
 }
 
-/* What the timeline does not show although it is later than its start. */
+/* State events after the timeline's start that are not in it. */
 static const struct err *write_hidden(struct writer *w, const struct timeline *line)
 {
     TRY(write_last_of(w, line->hidden, line->hidden_n));
@@ -264,11 +264,11 @@ static const struct err *write_whole(struct writer *w, const struct timeline *li
     return write_all_members(w, at);
 }
 
-/* ---- what changed ---- */
+/* ---- changes ---- */
 
-/* What became state in (from, to]; events that stand at `before` or later are shown elsewhere. Of
- * members "the server MUST return membership events for events in the gap", lazily loaded or not;
- * only who was there all along, and was told late, is left to be loaded when needed. */
+/* State changes in (from, to], without events at `before` or later, which are returned elsewhere.
+ * "The server MUST return membership events for events in the gap", lazily loaded or not; only
+ * members who were received late, by a resync, are loaded when needed. */
 static const struct err *write_changes_before(struct writer *w, int64_t from, int64_t to,
                                               int64_t before)
 {
@@ -283,8 +283,8 @@ static const struct err *write_changes_before(struct writer *w, int64_t from, in
     return NULL;
 }
 
-/* State that changed without a new event, because a fork was resolved or a member list completed:
- * from the ring what it says, else from the intervals what the timeline does not show. */
+/* State that changed without a new event, by state resolution or a resync: from the ring, or else
+ * from the intervals, without what the timeline contains. */
 static const struct err *write_resolved(struct writer *w, const struct timeline *line)
 {
     struct sync *s = w->s;
@@ -308,7 +308,7 @@ static const struct err *write_resolved(struct writer *w, const struct timeline 
     return read_anew ? write_changes_before(w, t->since, t->until, line->start) : NULL;
 }
 
-/* Up to the timeline's start, and what was resolved differently since. */
+/* Changes up to the timeline's start, and later ones by state resolution. */
 static const struct err *write_gap(struct writer *w, const struct timeline *line, int64_t at)
 {
     const struct room_task *t = w->t;
@@ -342,7 +342,7 @@ static const struct err *state_write_state(struct writer *w, const struct timeli
         return write_whole(w, line);
     if (w->t->may_see_state)
         return write_delta(w, line);
-    if (w->s->state_after) /* there, what stands in the timeline is not taken as state */
+    if (w->s->state_after) /* there, clients do not take timeline events as state */
         return write_last_of(w, line->shown, line->visible_n);
     return NULL;
 }

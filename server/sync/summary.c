@@ -10,7 +10,7 @@ static int summary_by_position(const void *x, const void *y)
     return a->position < b->position ? -1 : a->position > b->position;
 }
 
-/* Keeps the members who came first, oldest first. */
+/* Keeps the members who joined first, oldest first. */
 static void summary_add_hero(struct room_member *heroes, size_t *n, const struct room_member *m)
 {
     if (*n < HEROES) {
@@ -48,7 +48,7 @@ const struct err *sync_heroes(struct sync *s, struct room *room, const char *con
     size_t n = 0;
     summary_add_heroes(s, room, MEMBERSHIP_JOIN, heroes, &n);
     summary_add_heroes(s, room, MEMBERSHIP_INVITE, heroes, &n);
-    if (n == 0) { /* everybody else has left: the client shows who was there */
+    if (n == 0) { /* all others have left: the client shows who was there */
         summary_add_heroes(s, room, MEMBERSHIP_LEAVE, heroes, &n);
         summary_add_heroes(s, room, MEMBERSHIP_BAN, heroes, &n);
     }

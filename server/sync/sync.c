@@ -11,8 +11,8 @@
 
 enum {
     TIMEOUT_MAX_MS = 10 * 60 * 1000,
-    FEW_EVENTS = 10,   /* what is read of a room, at the least */
-    LONG_EVENTS = 2000 /* of all rooms, from the database: as much as an initial sync */
+    FEW_EVENTS = 10,   /* the minimum to read from a room */
+    LONG_EVENTS = 2000 /* of all rooms, from the database: treated like an initial sync */
 };
 
 bool sync_is_ignored(const struct sync *s, const char *user_id)
@@ -50,12 +50,12 @@ static const struct err *touch_presence(struct sync *s, struct request *rq)
     return NULL;
 }
 
-/* Where reading ends, and what it needs to know before any room. */
+/* Sets the end of the range, and reads what is needed before any room. */
 const struct err *sync_open_range(struct sync *s, struct request *rq)
 {
     struct node *node = s->job->node;
     TRY(session_open(s->job, s->caller->user, s->caller->user_id, &s->session));
-    session_subscribe(s->session, &rq->waiter); /* before reading, or a wake is lost */
+    session_subscribe(s->session, &rq->waiter); /* before reading, so that no wake is lost */
     s->typing_until = typing_serial(node->typing);
     s->until = feed_position(node->feed);
     s->from_feed = !s->is_initial && feed_covers(node->feed, s->since);
@@ -86,10 +86,10 @@ bool sync_must_move(const struct sync *s, const struct request *rq)
            (!s->from_feed && s->rooms_n * events_of_room(s) > LONG_EVENTS);
 }
 
-/* Nothing, when it must move. */
+/* Writes nothing when the request must move. */
 static const struct err *write_reply(struct sync *s, const struct request *rq, struct buf *out)
 {
-    buf_auto struct buf first = {0}; /* decides how far the token goes */
+    buf_auto struct buf first = {0}; /* decides the position of the token */
     TRY(sync_write_to_device(s, &first));
     TRY(sync_read_account_data(s));
     TRY(sync_choose_rooms(s));
@@ -133,7 +133,7 @@ static const struct err *get_sync(struct request *rq, struct reply *rp)
     TRY(touch_presence(&s, rq));
     if (sync_must_move(&s, rq))
         return reply_elsewhere(rp, POOL_INITIAL);
-    do { /* again, when what was read from the feed fell out of it meanwhile */
+    do { /* again, if the feed has dropped changes meanwhile */
         buf_clear(&rp->body);
         s.any = s.members_changed = false;
         TRY(sync_open_range(&s, rq));

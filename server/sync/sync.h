@@ -1,9 +1,8 @@
 /* GET /sync (client-server-api, "Syncing"), version 2. Private to server/sync/.
  *
- * A token (server/sync_token.h) says how far the client has read the log, and what it knows of
- * typing, which is never stored. The reply covers (since, until] of the log, where `until` is what
- * every cache has seen. A cursor that the feed and the session still reach is served from memory.
- */
+ * A token (server/sync_token.h) says how far the client has read the log and the typing notices,
+ * which are never stored. The reply covers (since, until] of the log, where every cache has seen
+ * `until`. It is served from memory while the feed and the session reach back to the cursor. */
 #ifndef SERVER_SYNC_SYNC_H
 #define SERVER_SYNC_SYNC_H
 
@@ -23,18 +22,18 @@ struct sync {
     int64_t since, until; /* positions of the log */
     int64_t typing_since, typing_until;
     bool is_initial, full_state;
-    /* The token knows more than the database does, which was set back: an initial sync, and what a
-     * client needs that takes it for an incremental one. is_initial is set, too. */
+    /* The token is from history that the database has lost: an initial sync, with additions for a
+     * client that takes it for an incremental one. is_initial is set, too. */
     bool is_resync;
     const char *state_after; /* the key to use, when the client asked for it; else NULL */
     bool from_feed;          /* the ring reaches back to since */
     bool members_changed;    /* a user joined or left a room of this one: devices to track */
-    const struct account_data *account_data; /* what changed, of all rooms and globally */
+    const struct account_data *account_data; /* changes, of all rooms and global */
     size_t account_data_n;
     const struct map *ignored;        /* user ids; NULL: none */
-    const struct session_room *rooms; /* those with news, and alike */
+    const struct session_room *rooms; /* those with changes */
     size_t rooms_n;
-    bool any; /* there is something to tell */
+    bool any; /* the reply is not empty */
 };
 
 /* One room of the reply. */
@@ -42,9 +41,9 @@ struct room_task {
     struct session_room at; /* the user's membership */
     struct room *room;
     int64_t since, until; /* its part of the log: 0 means from the start */
-    int64_t joined_at;    /* where our server came into the room through another one, if the part of
-                           the log begins there: what is older was told as state; else 0 */
-    bool is_full;         /* whole state: initial, newly joined, or asked for */
+    int64_t joined_at; /* where this server joined the room through another one, if the range begins
+                          there: older events were received as state; else 0 */
+    bool is_full;      /* whole state: initial, newly joined, or requested */
     bool is_newly_joined;
     bool may_hide; /* the user was not in the room all the time: history visibility decides */
     bool may_see_state;
@@ -58,16 +57,16 @@ struct timeline {
     const struct stored_event **hidden;
     size_t hidden_n;
     bool limited;
-    int64_t start; /* the first position that the timeline speaks for: what is older is state */
+    int64_t start; /* the first position that the timeline covers: older changes are state */
     enum relations_known relations;
 };
 
-/* sync/sync.c: a request's part of the log, and what changed in account data in it. */
+/* sync/sync.c: a request's range of the log, and changes of account data in it. */
 struct sync sync_of(struct request *rq, struct reply *rp);
 const struct err *sync_open_range(struct sync *s, struct request *rq);
 const struct err *sync_read_account_data(struct sync *s);
-/* It tells all there is, or of so much that the feed does not reach: such requests go on in
- * POOL_INITIAL, beside those that tell a message. Asked before any room is read. */
+/* Whether it is an initial sync, or has very many changes that are not in the feed: such requests
+ * move to POOL_INITIAL. Call it before any room is read. */
 bool sync_must_move(const struct sync *s, const struct request *rq);
 /* sync/timeline.c */
 const struct err *sync_read_timeline(struct sync *s, const struct room_task *t,

@@ -6,15 +6,15 @@
 
 enum { LIMIT_DEFAULT = 10, LIMIT_MAX = 1000, SCAN_MAX = 1000, PAGES_MAX = 10, GAPS_MAX = 4 };
 
-/* Events being gathered from the newest back to the oldest. */
+/* Events collected from the newest to the oldest. */
 struct gathering {
     const struct stored_event **kept; /* newest first */
     size_t kept_n, limit;
-    const struct stored_event **hidden; /* state that is not shown */
+    const struct stored_event **hidden; /* invisible state events */
     size_t hidden_n, hidden_cap;
     bool limited, complete;
-    int64_t gap; /* position of an event whose prev events are not all here: what is older does not
-                    lead up to it; 0: none */
+    int64_t gap; /* position of an event with missing prev events: older ones do not lead up to it;
+                    0: none */
 };
 
 static size_t limit_of(const struct sync *s)
@@ -58,7 +58,8 @@ static void hide(struct sync *s, struct gathering *g, const struct stored_event 
     g->hidden[g->hidden_n++] = e;
 }
 
-/* The newest gap in this part of the log; with our server's entering it may begin anyway. */
+/* The newest gap in this range; this server's own join is not one, since the timeline may begin
+ * there. */
 static const struct err *find_gap(struct sync *s, const struct room_task *t, int64_t *ret)
 {
     const struct history_end *ends;
@@ -75,7 +76,7 @@ static const struct err *find_gap(struct sync *s, const struct room_task *t, int
     return NULL;
 }
 
-/* Adds events (newest first) until the limit is passed, or a gap. */
+/* Adds events (newest first) until the limit is exceeded, or a gap. */
 static const struct err *timeline_gather(struct sync *s, const struct room_task *t,
                                          struct gathering *g,
                                          const struct stored_event *const *events, size_t n)
@@ -90,7 +91,7 @@ static const struct err *timeline_gather(struct sync *s, const struct room_task 
         if (events[i]->position < g->gap) {
             g->limited = g->complete = true;
         } else if (!visible[i] && events[i]->is_state && g->kept_n) {
-            /* A timeline cannot step over a change of state that must not be shown. */
+            /* A timeline cannot span a change of state that must not be shown. */
             g->limited = g->complete = true;
         } else if (!shown) {
             if (events[i]->is_state)

@@ -1,4 +1,4 @@
-/* What /sync tells a user and a device besides rooms. */
+/* The parts of /sync for a user and a device, except rooms. */
 #include "server/sync/sync.h"
 
 #include "rooms/account_cache.h"
@@ -18,7 +18,7 @@ static void write_account_event(struct buf *out, bool *any, const char *type, st
     *any = true;
 }
 
-/* Stored is only the difference from the predefined rules, which everybody has. */
+/* Only the difference from the predefined rules, which all users have, is stored. */
 static const struct err *write_push_rules(struct sync *s, struct buf *out, bool *any)
 {
     const struct user_rules *rules;
@@ -71,7 +71,8 @@ const struct err *sync_write_to_device(struct sync *s, struct buf *out)
     bool more;
     TRY(device_state_read_messages(s->job, &device, s->since, s->until, MESSAGES_MAX, &messages, &n,
                                    &more));
-    /* What is at or before the next token counts as delivered: it must not pass what is left. */
+    /* What is at or before the next token counts as delivered: it must not be beyond waiting
+     * messages. */
     if (more)
         s->until = messages[n - 1].position;
     BUF_LIT(out, ",\"to_device\":{\"events\":[");
@@ -110,8 +111,8 @@ static void write_users(struct buf *out, const char *key, const char *const *use
     buf_add_char(out, ']');
 }
 
-/* Asks the database only when keys changed anywhere, or the user shares rooms with others than
- * before. */
+/* Queries the database only when keys changed anywhere, or the user shares rooms with other users
+ * than before. */
 static bool members_may_have_changed(const struct sync *s)
 {
     return s->members_changed || !s->from_feed;

@@ -241,7 +241,7 @@ def test_user_commands_refuse(server):
         return r.stderr
 
     assert "characters a-z" in refused("add", "Ünal")
-    assert "is no user of test.example" in refused("add", "@a:elsewhere.example")
+    assert "is not a user of test.example" in refused("add", "@a:elsewhere.example")
     assert "at least 8 characters" in refused("add", "short", input="äöüäöüä\n")
     assert "password is needed" in refused("add", "none", input="")
     assert "must be UTF-8" in refused("add", "latin", input=b"\xe4" * 10)

@@ -1,6 +1,6 @@
 /* Client-server API, "Password management", "Account deactivation", "Adding Account Administrative
- * Contact Information" (of which there is none here: e-mail addresses and phone numbers belong to
- * identity servers). */
+ * Contact Information" (not supported: e-mail addresses and phone numbers belong to identity
+ * servers). */
 #include "server/account/accounts.h"
 #include "server/account/credentials.h"
 #include "server/account/uia.h"
@@ -25,7 +25,7 @@ static const struct err *post_password(struct request *rq, struct reply *rp)
     return reply_empty(rp);
 }
 
-/* There are no third-party identifiers to unbind, so that always succeeds. */
+/* Without third-party identifiers, unbinding always succeeds. */
 static const struct err *post_deactivate(struct request *rq, struct reply *rp)
 {
     const struct caller *c = caller_of(rq);

@@ -7,10 +7,11 @@
 enum {
     TYPE_MAX = 255,
     CONTENT_MAX = 512 * 1024,
-    IGNORED_MAX = 2000 /* users: each is looked up wherever something is counted for the ignorer */
+    IGNORED_MAX =
+        2000 /* users: each is looked up whenever something is counted for the ignoring user */
 };
 
-/* What the server manages is set by other means. */
+/* Types that the server manages have APIs of their own. */
 static const struct err *check_type(const char *type)
 {
     if (strcmp(type, "m.fully_read") == 0 || strcmp(type, "m.push_rules") == 0)
@@ -32,7 +33,7 @@ static const struct err *account_account_data_set(struct request *rq, struct rep
     return reply_empty(rp);
 }
 
-/* Who ignored themself would not see what they say. */
+/* Users who ignored themselves would not see their own messages. */
 static const struct err *check_content(struct request *rq)
 {
     const json_t *ignored = json_object_get(rq->body, "ignored_users");
@@ -64,7 +65,7 @@ static const struct err *put_room(struct request *rq, struct reply *rp)
     return account_account_data_set(rq, rp, room);
 }
 
-/* What is stored is only the difference from the predefined rules. */
+/* Only the difference from the predefined rules is stored. */
 static const struct err *reply_push_rules(struct request *rq, struct reply *rp)
 {
     const struct user_rules *rules;

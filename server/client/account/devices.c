@@ -45,7 +45,7 @@ static const struct err *devices_get_device(struct request *rq, struct reply *rp
     return reply_tree(rp, 200, device_json(&d));
 }
 
-/* The name is shown to others with the device's keys. */
+/* Others receive the name with the device's keys. */
 static const struct err *rename_device(struct request *rq, int64_t device, const char *name)
 {
     struct job *job = job_of(rq);

@@ -1,4 +1,4 @@
-/* Pages for clients that do not know a way to log in or to confirm something (client-server API,
+/* Pages for clients that do not support a way to log in or a UIA stage (client-server API,
  * "Fallback" and "Login Fallback"): they open them in a browser. */
 #include "http/query.h"
 #include "server/account/caller.h"
@@ -28,7 +28,7 @@ static const struct err *reply_page(struct reply *rp, int status)
 /* ---- stages of User-Interactive Authentication ---- */
 
 static const struct {
-    const char *stage, *field; /* what is asked for; NULL: nothing */
+    const char *stage, *field; /* the page's field; NULL: none */
     const char *label, *type;
 } forms[] = {
     {UIA_PASSWORD, "password", "Password", "password"},
@@ -44,7 +44,7 @@ static const struct err *need_form(struct request *rq, size_t *ret)
             *ret = i;
             return NULL;
         }
-    return err(ERR_NOT_FOUND, "There is no such way to confirm");
+    return err(ERR_NOT_FOUND, "There is no such stage");
 }
 
 static const struct err *need_session(struct request *rq, const char **ret, const char **ret_user)
@@ -91,7 +91,7 @@ static const struct err *get_auth_page(struct request *rq, struct reply *rp)
     return reply_form(rp, form, user_id, NULL);
 }
 
-/* The form's one field, as the client would have sent it. */
+/* The form's only field, in the form that a client would send. */
 static const struct err *fallback_read_form(struct request *rq, size_t form, json_t **ret)
 {
     struct url_query fields;

@@ -32,7 +32,7 @@ static const struct err *login_check_password(struct request *rq, const char *us
     return right ? NULL : err(ERR_FORBIDDEN, "Wrong user name or password");
 }
 
-/* What is refused, because there were too many attempts, never comes to those that are hashed. */
+/* Attempts above the limit are refused before they reach POOL_PASSWORD. */
 static const struct err *by_password(struct request *rq, struct reply *rp, bool *ret_here,
                                      struct account *ret)
 {
@@ -72,7 +72,7 @@ static const struct {
                                struct account *ret);
 } ways[] = {{"m.login.password", by_password}, {"m.login.token", by_token}};
 
-/* *ret_here false: the request goes on in another pool. */
+/* *ret_here false: the request moves to another pool. */
 static const struct err *prove(struct request *rq, struct reply *rp, bool *ret_here,
                                struct account *ret)
 {
@@ -116,7 +116,7 @@ static const struct err *post_login(struct request *rq, struct reply *rp)
     return reply_tree(rp, 200, reply);
 }
 
-/* Each further client is confirmed anew: a completed session is used up. */
+/* Each further client needs a new confirmation: a completed session is used up. */
 static const struct err *post_get_token(struct request *rq, struct reply *rp)
 {
     bool done;
@@ -130,7 +130,7 @@ static const struct err *post_get_token(struct request *rq, struct reply *rp)
                       LOGIN_TOKEN_LIFETIME_MS);
 }
 
-/* ---- and out again ---- */
+/* ---- logging out ---- */
 
 static const struct err *post_refresh(struct request *rq, struct reply *rp)
 {

@@ -33,7 +33,7 @@ static const struct err *notifications_write_one(struct request *rq, const struc
     return NULL;
 }
 
-/* What was said before the user came, or is hidden from them, did not notify them. */
+/* Events from before the user joined, and hidden ones, did not notify the user. */
 static const struct err *notifications_add(struct request *rq, const struct notification *n,
                                            struct buf *out)
 {

@@ -12,14 +12,14 @@ static const struct err *post_request_token(struct request *rq, struct reply *rp
     const struct caller *c = caller_of(rq);
     const char *token;
     if (strcmp(c->user_id, request_param(rq, "user")) != 0)
-        return err(ERR_FORBIDDEN, "Tokens can only be had for oneself");
+        return err(ERR_FORBIDDEN, "You can only get tokens for yourself");
     TRY(one_time_tokens_make(job_tx(job), ONE_TIME_OPENID, c->user, LIFETIME_S * 1000LL, &token));
     return reply_json(rp, 200, "{s:s, s:s, s:s, s:i}", "access_token", token, "token_type",
                       "Bearer", "matrix_server_name", job->node->config->server_name, "expires_in",
                       LIFETIME_S);
 }
 
-/* Asked by the service that was given the token; not signed by a server. */
+/* Called by the service that received the token; not signed by a server. */
 static const struct err *get_userinfo(struct request *rq, struct reply *rp)
 {
     struct job *job = job_of(rq);

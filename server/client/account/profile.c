@@ -20,7 +20,7 @@ static const struct err *ask_for_profile(struct request *rq, struct reply *rp, c
     return here ? federation_get_profile(job_of(rq), user_id, field, ret) : NULL;
 }
 
-/* Whole, or at least that field. *ret stays NULL when the reply is made already. */
+/* The whole profile, or at least that field. *ret stays NULL when the reply is made already. */
 static const struct err *read_profile(struct request *rq, struct reply *rp, const char *field,
                                       const json_t **ret)
 {
@@ -62,7 +62,7 @@ static const struct err *check_may_change(struct request *rq, const char *key)
 {
     const struct caller *c = caller_of(rq);
     if (strcmp(c->user_id, request_param(rq, "user")) != 0)
-        return err(ERR_FORBIDDEN, "That is the profile of somebody else");
+        return err(ERR_FORBIDDEN, "That is another user's profile");
     if (c->is_guest && strcmp(key, "displayname") != 0)
         return err(ERR_GUEST_ACCESS_FORBIDDEN, "Guests may only change their display name");
     if (c->is_suspended)
@@ -78,7 +78,7 @@ static const struct err *put_field(struct request *rq, struct reply *rp)
     TRY(check_may_change(rq, key));
     const json_t *value = json_object_get(rq->body, key);
     if (!value)
-        return err(ERR_MISSING_PARAM, "The body must have a member named as the field");
+        return err(ERR_MISSING_PARAM, "The body must have a member with the field's name");
     TRY(profile_set_field(job_of(rq), c->user, c->user_id, key, value));
     return reply_empty(rp);
 }
@@ -101,7 +101,7 @@ const struct route profile_routes[] = {
      .path = "/_matrix/client/v3/profile/{user}",
      .handler = profile_get_profile,
      .moves_to = POOL_REMOTE,
-     .who = WHO_MAYBE_USER, /* a client that makes us ask other servers is charged for it */
+     .who = WHO_MAYBE_USER, /* so that a client can be charged for requests to other servers */
      .spec = SPEC,
      .also = UNSTABLE},
     {.method = GET,
@@ -114,7 +114,7 @@ const struct route profile_routes[] = {
     {.method = PUT,
      .path = "/_matrix/client/v3/profile/{user}/{key}",
      .handler = put_field,
-     .body_max = 128 * 1024, /* so that a field that is too large is called so */
+     .body_max = 128 * 1024, /* so that a field that is too large gets its own error */
      .who = WHO_GUEST_TOO,
      .body = BODY_JSON,
      .rate = RATE_MESSAGE,

@@ -14,8 +14,8 @@ static const struct err *read_ruleset(struct request *rq, const json_t **ret)
     return NULL;
 }
 
-/* Below /pushrules/ other servers have one handler that takes paths apart by itself, and clients
- * know its answers. */
+/* Below /pushrules/ other servers have one handler that parses the path itself, and clients expect
+ * its answers. */
 static const struct err *odd_path(void)
 {
     return err(ERR_ODD_PATH,
@@ -85,7 +85,7 @@ static const struct err *get_actions(struct request *rq, struct reply *rp)
 
 /* ---- changing ---- */
 
-static json_t *push_rules_show(void *ctx, const json_t *stored)
+static json_t *push_rules_complete(void *ctx, const json_t *stored)
 {
     struct request *rq = ctx;
     return json_pack("{s:o}", "global", push_rules_merge(caller_of(rq)->user_id, stored));
@@ -98,7 +98,7 @@ push_rules_change(struct request *rq, struct reply *rp,
     TRY(account_data_edit(job_of(rq), &(struct account_edit){.user = caller_of(rq)->user,
                                                              .type = "m.push_rules",
                                                              .edit = edit,
-                                                             .show = push_rules_show,
+                                                             .show = push_rules_complete,
                                                              .ctx = rq}));
     return reply_empty(rp);
 }

@@ -20,7 +20,7 @@ static const struct err *get_pushers(struct request *rq, struct reply *rp)
     return reply_body(rp, 200);
 }
 
-/* Notifications leave over HTTPS, to the path that push gateways have. */
+/* Notifications are sent over HTTPS, to the path of push gateways. */
 static const struct err *check_http(const json_t *data)
 {
     const char *url;
@@ -34,7 +34,7 @@ static const struct err *check_http(const json_t *data)
     return NULL;
 }
 
-/* What is shown of a pusher is what was given, without what only told how to store it. */
+/* A pusher is returned as it was given, without members that only controlled how to store it. */
 static const struct err *pusher_json(struct request *rq, const char **ret)
 {
     static const char *const texts[] = {"app_display_name", "device_display_name", "lang"};

@@ -33,11 +33,11 @@ static const struct err *check_name(struct job *job, const char *name)
 {
     const char *user_id;
     if (is_number(name))
-        return err(ERR_INVALID_USERNAME, "Names of digits alone are kept for guests");
+        return err(ERR_INVALID_USERNAME, "Names of digits only are reserved for guests");
     return users_check_available(job, name, &user_id);
 }
 
-/* Asking how to register, or whether a name is free, is not yet an attempt. */
+/* Asking for the flows, or whether a name is free, is not yet an attempt. */
 static const struct err *count_attempt(struct request *rq)
 {
     return request_charge(rq, RATE_REGISTRATION, 1);
@@ -45,7 +45,7 @@ static const struct err *count_attempt(struct request *rq)
 
 /* ---- guests ---- */
 
-/* All parameters are ignored but initial_device_display_name. */
+/* Ignores all parameters except initial_device_display_name. */
 static const struct err *register_guest(struct request *rq, struct reply *rp)
 {
     struct job *job = job_of(rq);
@@ -72,8 +72,8 @@ struct registration {
     const char *name, *password; /* NULL: not given */
     bool inhibit_login;
     struct sign_in how;
-    struct uia_proof proof;   /* its registration token, if any, is to be used up */
-    struct token_owner guest; /* who becomes a user; user 0: none */
+    struct uia_proof proof;   /* its registration token, if any, must be used up */
+    struct token_owner guest; /* the guest who becomes a user; user 0: none */
 };
 
 /* A guest becomes a user of the same name ("Guest Access"). */
@@ -161,7 +161,7 @@ static const struct err *upgrade_guest(struct job *job, const struct registratio
     return NULL;
 }
 
-/* A new account and the use of its registration token are one transaction. */
+/* Makes an account and uses its registration token in one transaction. */
 static const struct err *create_account(struct job *job, const struct registration *r,
                                         int64_t *ret_user, const char **ret_user_id)
 {
@@ -305,9 +305,9 @@ static const struct err *check_proof(struct request *rq, const char *secret, boo
     TRY(json_need_string(rq->body, "mac", &mac));
     TRY(json_want_string(rq->body, "user_type", NULL, &user_type));
     bool found;
-    int64_t nobody;
+    int64_t no_user;
     TRY(one_time_tokens_take(job_tx(job_of(rq)), ONE_TIME_REGISTRATION_NONCE, nonce, &found,
-                             &nobody));
+                             &no_user));
     if (!found)
         return err(ERR_UNKNOWN, "Unknown nonce");
     const char *parts[] = {nonce, name, password, admin ? "admin" : "notadmin", user_type};

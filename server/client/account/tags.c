@@ -5,7 +5,7 @@
 
 enum { TAG_BYTES_MAX = 255, TAGS_MAX = 100, TAG_DATA_MAX = 4096 };
 
-/* What becomes of one tag. */
+/* A change of one tag. */
 struct tagging {
     const char *tag;
     json_t *data; /* borrowed; NULL: removed */

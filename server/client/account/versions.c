@@ -6,7 +6,7 @@ static const char *const versions[] = {
     "v1.10",  "v1.11", "v1.12", "v1.13", "v1.14", "v1.15", "v1.16", "v1.17", "v1.18", "v1.19",
 };
 
-/* What clients look for beyond the versions: a row only once the thing works. */
+/* Features that clients look for beyond the versions: only those that work. */
 static const char *const unstable_features[] = {
     "org.matrix.e2e_cross_signing",
     "org.matrix.msc2285.stable",               /* private read receipts */

@@ -6,7 +6,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-/* The TURN REST API (draft-uberti-behave-turn-rest): the user name begins with when it ends, the
+/* The TURN REST API (draft-uberti-behave-turn-rest): the user name begins with its expiry time, the
  * password is its HMAC-SHA1. */
 static const char *turn_password(struct arena *a, const char *secret, const char *username)
 {

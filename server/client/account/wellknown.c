@@ -1,5 +1,5 @@
 /* Client-server API, "Well-known URIs", and server-server API, "Resolving server names": discovery
- * from settings. Nothing is told that the operator did not configure. */
+ * from settings. It contains only what the operator has configured. */
 #include "server/account/caller.h"
 #include "server/routes.h"
 
@@ -10,7 +10,7 @@ static const struct config *config_of(struct request *rq)
 
 static const struct err *not_configured(void)
 {
-    return err(ERR_NOT_FOUND, "Nothing is configured to be told here");
+    return err(ERR_NOT_FOUND, "Nothing is configured for this path");
 }
 
 static const struct err *get_client(struct request *rq, struct reply *rp)

@@ -1,5 +1,5 @@
-/* End-to-end encryption, "Cross-signing": publishing one's cross-signing keys. Signatures by them
- * are uploaded in key_signatures.c. */
+/* End-to-end encryption, "Cross-signing": publishing cross-signing keys. Signatures by them are
+ * uploaded in key_signatures.c. */
 #include "matrix/canonical_json.h"
 #include "matrix/device_keys.h"
 #include "matrix/sign.h"
@@ -9,7 +9,7 @@
 #include "storage/devices/e2ee_keys.h"
 #include "users/device_changes.h"
 
-/* What a request holds for one kind of key, beside what is stored. */
+/* One kind of key in a request, and the stored one. */
 struct upload {
     const json_t *key;      /* NULL: not in the request */
     const char *public_key; /* of the request */
@@ -66,7 +66,7 @@ static const struct err *check_signed_by_master(struct job *job, const struct ca
     return NULL;
 }
 
-/* Of the signatures on the master key those count that it made itself or a device of the user. */
+/* Only signatures on the master key by itself or by a device of the user count. */
 static const struct err *add_master_signatures(struct job *job, const struct caller *c,
                                                const struct upload *u, struct write *w)
 {
@@ -124,7 +124,7 @@ static const struct err *store_keys(struct job *job, const struct caller *c,
             add_signature_by_master(job, c, u,
                                     master->key ? master->public_key : stored[KEY_MASTER].name, w);
         } else if (!u->key && master->is_new) {
-            /* Signed by the former master key: worth nothing any more. */
+            /* Signed by the former master key, so no longer valid. */
             cross_signing_key_delete(w, c->user, kind);
         }
     }
@@ -136,7 +136,7 @@ static const struct err *store_keys(struct job *job, const struct caller *c,
     return write_commit(job, w, NULL);
 }
 
-/* The first set of keys is free, and so is what is there already; new keys must be confirmed. */
+/* The first set of keys, and keys that are stored already, need no confirmation; new keys do. */
 static const struct err *post_device_signing(struct request *rq, struct reply *rp)
 {
     struct job *job = job_of(rq);

@@ -44,7 +44,7 @@ static const struct err *dehydrated_device_read_body(struct request *rq, struct 
     return NULL;
 }
 
-/* The new device's keys, and the end of the one before, as one write. */
+/* Stores the new device's keys and removes the previous device, in one write. */
 static const struct err *dehydrated_device_store(struct request *rq, const struct dehydration *d,
                                                  int64_t device,
                                                  const struct dehydrated_device *old)
@@ -117,7 +117,7 @@ static const struct err *dehydrated_device_delete_device(struct request *rq, str
     return reply_json(rp, 200, "{s:s}", "device_id", d.device.device_id);
 }
 
-/* With a token that knows what the database has lost, all that waits is read again. */
+/* With a token from lost history, all waiting messages are read again. */
 static const struct err *read_place(const struct node *node, const char *from, int64_t *ret)
 {
     struct sync_token token = {0};
@@ -127,7 +127,7 @@ static const struct err *read_place(const struct node *node, const char *from, i
     return NULL;
 }
 
-/* Nothing is deleted: if the one who reads it breaks off, another device can start anew. */
+/* Nothing is deleted: if the reading device stops halfway, another one can start again. */
 static const struct err *dehydrated_device_reply_events(struct request *rq, struct reply *rp,
                                                         const char *from, bool always_next_batch)
 {
@@ -164,7 +164,8 @@ static const struct err *dehydrated_device_get_events(struct request *rq, struct
     return dehydrated_device_reply_events(rq, rp, request_query(rq, "from"), false);
 }
 
-/* The older draft: clients go on until no events come, and always need a token for that. */
+/* The older draft: clients continue until no events are returned, and always need a token for that.
+ */
 static const struct err *post_events(struct request *rq, struct reply *rp)
 {
     const char *from;

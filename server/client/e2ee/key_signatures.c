@@ -1,7 +1,7 @@
 /* End-to-end encryption, "Cross-signing": uploading signatures.
  *
- * Who may sign what: one's self-signing key one's devices, one's devices (and the key itself) one's
- * master key, and one's user-signing key the master keys of other users. */
+ * Which keys may sign which: a self-signing key signs the user's devices; devices, and the master
+ * key itself, sign the master key; a user-signing key signs master keys of other users. */
 #include "matrix/device_keys.h"
 #include "matrix/sign.h"
 #include "server/account/caller.h"
@@ -103,7 +103,7 @@ static const struct err *sign_one(struct signing *s, const char *user_id, const 
     struct str form;
     TRY(key_signed_form(a, object, &form));
     if (!str_eq(form, target->json))
-        return err(ERR_INVALID_PARAM, "The key is not the one that is known here");
+        return err(ERR_INVALID_PARAM, "The key is not the stored one");
 
     bool any = false;
     const char *name, *algorithm, *id;

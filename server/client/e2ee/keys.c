@@ -1,8 +1,8 @@
-/* End-to-end encryption, "Key management API": asking for keys of others. Uploading is in
+/* End-to-end encryption, "Key management API": querying and claiming keys. Uploading is in
  * keys_upload.c, /keys/changes in key_changes.c.
  *
- * What is known here is answered at once; when other servers must be asked, the request moves to
- * POOL_REMOTE and begins anew there. */
+ * Requests for stored keys are answered at once; when other servers must be asked, the request
+ * moves to POOL_REMOTE and starts again there. */
 #include "users/key_query.h"
 
 #include "federation/users/remote_keys.h"
@@ -31,9 +31,9 @@ static void add_failures(struct buf *out, const json_t *failed)
 
 struct keys_query {
     struct request *rq;
-    struct key_wanted *wanted; /* whose keys are here */
+    struct key_wanted *wanted; /* users whose keys are stored */
     size_t n;
-    struct key_wanted *others; /* whose are not */
+    struct key_wanted *others; /* all others */
     size_t others_n;
     json_t *failed;
 };
@@ -72,8 +72,7 @@ static const char **user_ids_of(struct arena *a, const struct key_wanted *wanted
     return user_ids;
 }
 
-/* Users of other servers whose keys are here, as their servers keep us informed, are like our own.
- */
+/* Users of other servers with a fresh device list are treated like local ones. */
 static const struct err *take_known(struct keys_query *q)
 {
     struct job *job = job_of(q->rq);

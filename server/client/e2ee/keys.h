@@ -5,14 +5,14 @@
 #include "storage/db/write.h"
 #include "users/device_state.h"
 
-/* Whose keys. */
+/* The owner of the keys. */
 struct key_owner {
     int64_t user, device;
     const char *user_id, *device_id;
 };
 
-/* Checks device_keys, one_time_keys and fallback_keys of a request's body and adds what is new in
- * them to the write. Nothing is written when the keys are those that are there already. */
+/* Checks device_keys, one_time_keys and fallback_keys of a request's body and adds new ones to the
+ * write. Nothing is written when all are stored already. */
 const struct err *keys_upload_add(struct job *job, const struct key_owner *owner,
                                   const json_t *body, struct write *w);
 

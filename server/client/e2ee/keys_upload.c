@@ -40,7 +40,7 @@ static bool keys_upload_same_text(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* Has the device become another one, whose one-time keys are worth nothing? */
+/* Whether the device has a new identity, so that its old one-time keys are useless. */
 static const struct err *identity_changed(struct job *job, const struct key_owner *owner,
                                           struct str stored, const json_t *keys, bool *ret)
 {
@@ -53,7 +53,7 @@ static const struct err *identity_changed(struct job *job, const struct key_owne
     return NULL;
 }
 
-/* Adds the signatures by the owner's keys; those of others come by /keys/signatures/upload. */
+/* Adds the signatures by the owner's keys; others are uploaded with /keys/signatures/upload. */
 static bool keys_upload_add_signatures(struct job *job, const struct key_owner *owner,
                                        const json_t *keys, const char *stored, struct write *w)
 {
@@ -74,7 +74,7 @@ static bool keys_upload_add_signatures(struct job *job, const struct key_owner *
     return changed;
 }
 
-/* ret_renewed: the one-time keys of a former identity of the device are gone. */
+/* ret_renewed: the one-time keys of a former identity of the device are removed. */
 static const struct err *add_device_keys(struct job *job, const struct key_owner *owner,
                                          const json_t *keys, struct write *w, bool *ret_renewed)
 {

@@ -50,9 +50,9 @@ static const struct err *reply_counts(struct reply *rp, const struct key_backup 
 struct storing {
     struct tx *tx;
     int64_t user, version;
-    size_t n; /* keys so far, with those of the pieces before */
+    size_t n; /* keys so far, including previous pieces */
     struct arena *piece;
-    struct map places; /* in the piece: of each key, one more than its index */
+    struct map places; /* in the piece: key to its index plus one */
     struct backup_session sessions[PIECE];
     size_t piece_n, piece_bytes;
     struct key_backup now;
@@ -68,7 +68,7 @@ static const struct err *end_piece(struct storing *s)
     return NULL;
 }
 
-/* A key that stands twice in a body: the last one counts. */
+/* The last of duplicate keys in a body counts. */
 static struct backup_session *place_of(struct storing *s, const struct backup_session *b)
 {
     const char *name = arena_printf(s->piece, "%s %s", b->room_id, b->session_id);
@@ -150,7 +150,7 @@ static const struct err *add_session(struct storing *s, const char *room_id, con
     return NULL;
 }
 
-/* The key of a member as text; "" when it is too long, or holds NUL, to be one. */
+/* The key of a member as text; "" when it is too long or contains NUL. */
 static const char *key_text(struct str inside, char ret[SESSION_ID_MAX * 6 + 1])
 {
     if (inside.n > SESSION_ID_MAX * 6)
@@ -184,7 +184,7 @@ static const struct err *add_rooms(struct storing *s, struct str body)
     return NULL;
 }
 
-/* What the path leaves open, the body names. */
+/* The body names the room and session unless the path does. */
 static const struct err *add_body(struct request *rq, struct storing *s, struct str body)
 {
     const char *room = request_param(rq, "room"), *session = request_param(rq, "session");
@@ -260,7 +260,7 @@ static void add_data(struct buf *b, const struct backup_session *s)
     buf_add_char(b, '}');
 }
 
-/* Not by looking at the buffer: what is in it may have been sent off. */
+/* is_first is a parameter because the buffer may have been flushed. */
 static void room_keys_add_name(struct buf *b, bool is_first, const char *name)
 {
     if (!is_first)
@@ -277,13 +277,13 @@ static const struct err *need_backup(struct request *rq, int64_t *ret_version)
     return backup.algorithm && !backup.deleted ? NULL : unknown_version();
 }
 
-/* Where a reply that is written page by page stands: its last key. */
+/* The last key of a reply that is written page by page. */
 struct place {
     char room[SESSION_ID_MAX + 1], session[SESSION_ID_MAX + 1];
     bool any;
 };
 
-/* Writes `"session":{…}`; with_rooms puts those of a room into `"!room":{"sessions":{…}}`. */
+/* Writes `"session":{…}`; with_rooms groups them as `"!room":{"sessions":{…}}`. */
 static void add_next(struct buf *b, struct place *last, const struct backup_session *s,
                      bool with_rooms)
 {

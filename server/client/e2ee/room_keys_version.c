@@ -97,7 +97,7 @@ static const struct err *put_version(struct request *rq, struct reply *rp)
     return reply_empty(rp);
 }
 
-/* Deleting once more succeeds. */
+/* Deleting again succeeds. */
 static const struct err *delete_version(struct request *rq, struct reply *rp)
 {
     struct key_backup b;

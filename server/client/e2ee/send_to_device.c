@@ -14,10 +14,10 @@
 enum {
     TEXT_BYTES_MAX = 255,
     TXN_HASH_BYTES = 16,
-    TXN_KEPT_MS = 86400000, /* no client repeats a request after so long */
+    TXN_KEPT_MS = 86400000, /* no client repeats a request later */
     BODY_BYTES_MAX = 8 << 20,
     EDU_BYTES_MAX = 48 << 10,
-    BYTES_OF_ONE = 65536 /* written, for one more request of the rate limit */
+    BYTES_OF_ONE = 65536 /* bytes written that count as one more request for the rate limit */
 };
 
 /* ---- for other servers ---- */
@@ -27,16 +27,16 @@ struct outbound_edu {
     struct str json;
 };
 
-/* EDUs, each with what goes to some devices of one server: other servers refuse large ones. */
+/* EDUs, each for some devices of one server: other servers refuse large ones. */
 struct outbound {
     struct job *job;
     const struct device_message *message;
-    const char *server, *user_id; /* whose object is open in edu; NULL: none */
+    const char *server, *user_id; /* of the object that is open in edu; NULL: none */
     bool may_contact;
     struct buf edu;
     struct outbound_edu *edus;
-    size_t n, cap, next; /* next: the first that is not written */
-    size_t bytes;        /* that they take in the database, with rows */
+    size_t n, cap, next; /* next: the first one not yet written */
+    size_t bytes;        /* their size in the database, with rows */
 };
 
 static void keep_edu(struct outbound *o, struct str json)
@@ -98,7 +98,7 @@ static const struct err *add_message(struct outbound *o, const struct device_con
     return NULL;
 }
 
-/* Which an id that was checked has. */
+/* The server of a checked id. */
 static const char *server_of(const struct device_content *m)
 {
     return strchr(m->user_id, ':') + 1;
@@ -111,7 +111,7 @@ static int by_server(const void *x, const void *y)
     return c ? c : *a < *b ? -1 : 1;
 }
 
-/* Server after server, of each as they came. */
+/* Grouped by server, in the order of arrival within each. */
 static const struct err *send_to_device_add_messages(struct outbound *o,
                                                      const struct device_contents *c)
 {
@@ -151,8 +151,7 @@ static void write_outbound(struct outbound *o, struct write *w, size_t *bytes)
 
 /* ---- the request ---- */
 
-/* "Transaction identifiers": of one device, and of one endpoint; of each of the writes that a
- * request is divided into. */
+/* "Transaction identifiers": for one device, endpoint, and piece of the request. */
 static struct str txn_hash(struct request *rq, const char *user_id, int piece)
 {
     unsigned char hash[SHA256_BYTES];
@@ -169,14 +168,14 @@ static struct str txn_hash(struct request *rq, const char *user_id, int piece)
     return (struct str){arena_memdup(rq->arena, hash, TXN_HASH_BYTES), TXN_HASH_BYTES};
 }
 
-/* Sent before, when the write's transaction id is there: then the answer is the same, and it is not
- * sent again. */
+/* If the write's transaction id exists, the piece was sent before: then it is not sent again, and
+ * the answer is the same. */
 static const struct err *commit_piece(struct request *rq, struct write *w, int piece)
 {
     struct job *job = job_of(rq);
     const struct caller *c = caller_of(rq);
     struct str txn = txn_hash(rq, c->user_id, piece);
-    if (txn.p[0] == 0) /* one request in 256 clears away */
+    if (txn.p[0] == 0) /* one request in 256 removes old ids */
         TRY(to_device_txns_delete_before(job_tx(job), now_ms() - TXN_KEPT_MS));
     to_device_txn_write(w, c->device, txn, now_ms());
     const struct err *e = write_commit(job, w, NULL);

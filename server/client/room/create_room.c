@@ -13,7 +13,7 @@
 #include "server/client/shared/room_successor.h"
 #include "server/routes.h"
 
-/* They count as those of /invite do. */
+/* They count like those of /invite. */
 static const struct err *charge_invites(struct request *rq)
 {
     const json_t *invited;
@@ -53,8 +53,8 @@ static bool create_room_is_among(const char *const *servers, size_t n, struct st
     return false;
 }
 
-/* The room is there already: who cannot be invited now can be later, and keeps no other out. A
- * server that is away is not waited for twice. */
+/* The room exists already: a user who cannot be invited now can be later, and does not prevent
+ * other invites. It waits only once for an unreachable server. */
 static const struct err *invite_all(struct request *rq, const struct author *author,
                                     const char *room_id, const struct invited_elsewhere *invited)
 {
@@ -77,7 +77,8 @@ static const struct err *invite_all(struct request *rq, const struct author *aut
     return NULL;
 }
 
-/* Made by hand to replace another: the creator's settings follow, as after an upgrade. */
+/* For a room made by hand to replace another: copies the creator's settings, as after an upgrade.
+ */
 static const struct err *follow_predecessor(struct request *rq, const char *room_id)
 {
     struct room *room;

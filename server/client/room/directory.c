@@ -12,7 +12,7 @@
 #include "storage/rooms/aliases.h"
 #include "storage/rooms/rooms.h"
 
-/* Who may set the canonical alias speaks for how the room is known. */
+/* Users who may set the canonical alias may also change how the room is listed. */
 static const struct err *may_name(struct request *rq, struct room *room, bool *ret)
 {
     const struct caller *c = caller_of(rq);
@@ -84,7 +84,7 @@ static const struct err *get_alias(struct request *rq, struct reply *rp)
     return reply_alias(rp, room_id, servers, n);
 }
 
-/* The alias has gone, whether or not the user may say so in the room. */
+/* The alias is removed even if the user may not change the room's canonical alias. */
 static const struct err *update_canonical(struct request *rq, struct room *room, const char *alias)
 {
     struct author author = author_of(rq);
@@ -130,7 +130,7 @@ static const struct err *get_room_aliases(struct request *rq, struct reply *rp)
     return reply_json(rp, 200, "{s:o}", "aliases", list);
 }
 
-/* ---- being published ---- */
+/* ---- publishing ---- */
 
 static const struct err *get_visibility(struct request *rq, struct reply *rp)
 {
@@ -168,7 +168,7 @@ static const struct err *check_sees_list(struct request *rq)
     return NULL;
 }
 
-/* `server`: whose directory. */
+/* `server`: the directory's server. */
 static const struct err *list_public_rooms(struct request *rq, struct reply *rp,
                                            const struct public_rooms *q)
 {

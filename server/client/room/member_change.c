@@ -11,7 +11,7 @@
 
 enum { PROFILE_TEXT_MAX = 1024 }; /* bytes of another server's */
 
-/* Of a room that we have only heard of, by an invite or a knock, there is no create event. */
+/* A room known only from an invite or a knock has no create event. */
 const struct err *member_room_is_here(struct job *job, struct room *room, bool *ret)
 {
     const struct event *create = NULL;
@@ -33,8 +33,8 @@ bool member_change_is_remote(struct job *job, struct room *room, const struct me
     return membership_is_remote_invite(job, change) || leaves_elsewhere(job, room, change);
 }
 
-/* What the invited user is called, when their server says so. One that is away cannot sign the
- * invite either. */
+/* Adds the invited user's profile from their server. If the server is unreachable, it cannot sign
+ * the invite either. */
 static const struct err *member_change_add_profile(struct job *job, const char *user_id,
                                                    json_t *content)
 {

@@ -23,7 +23,7 @@ static const struct err *unknown_room(const char *room_id)
     return err(ERR_NOT_FOUND, "No room %s is known to this server", room_id);
 }
 
-/* What must wait for another server, and is not where it may. */
+/* Whether the request must move to POOL_REMOTE to wait for another server. */
 static bool must_move(const struct request *rq)
 {
     return rq->pool != POOL_REMOTE;
@@ -36,12 +36,13 @@ static const struct err *read_reason(const struct request *rq, struct member_cha
 
 /* ---- joining and knocking ---- */
 
-/* The room to join: unlike elsewhere, one may well not be in it yet, and it may be elsewhere. */
+/* The room to join: unlike in other requests, the user may not be in it yet, and the server
+ * neither. */
 struct place {
     const char *room_id;
-    struct room *room; /* NULL: we are not in it */
+    struct room *room; /* NULL: this server is not in it */
     struct via via;
-    const char *alias; /* of another server, that led here; NULL: none */
+    const char *alias; /* another server's alias of the room; NULL: none */
 };
 
 /* `via`, and `server_name` as it was called before v1.12. */
@@ -58,7 +59,7 @@ static void membership_read_via(const struct request *rq, struct via *ret)
     *ret = (struct via){.servers = all, .n = n + older_n};
 }
 
-/* The servers that the alias's own names come after those that the client names. */
+/* Servers named by the alias's server follow those named by the client. */
 static const struct err *membership_resolve(struct request *rq, const char *alias, struct place *p)
 {
     const char *const *servers;
@@ -103,14 +104,14 @@ static const struct err *reply_joined(struct request *rq, struct reply *rp, cons
     return reply_json(rp, 200, "{s:s}", "room_id", room_id);
 }
 
-/* What else the body of a join says becomes part of the event; NULL: nothing. */
+/* Other members of a join's body become part of the event; NULL: none. */
 static const json_t *spoken_content(struct request *rq)
 {
     json_t *content = json_keep(rq->arena, json_copy(rq->body));
     json_object_del(content, "reason");
     json_object_del(content, "third_party_signed");
     json_object_del(content, "membership");
-    json_object_del(content, "join_authorised_via_users_server"); /* a server's to say */
+    json_object_del(content, "join_authorised_via_users_server"); /* only servers may set it */
     return json_object_size(content) ? content : NULL;
 }
 
@@ -139,7 +140,7 @@ static const struct err *join_elsewhere(struct request *rq, struct reply *rp, co
         caller_of(rq)->is_guest
             ? federation_join_as_guest(job_of(rq), p->room_id, &p->via, &author, content, &event_id)
             : federation_join(job_of(rq), p->room_id, &p->via, &author, content, &event_id);
-    if (e && p->alias) /* it may lead elsewhere by now */
+    if (e && p->alias) /* it may name another room by now */
         federation_forget_answers(job_of(rq), p->alias);
     TRY(e);
     TRY(room_get(job_of(rq), p->room_id, &room));
@@ -170,8 +171,8 @@ static bool has_waited(const struct request *rq)
     return mono_us() - rq->started_mono_us > SHORT_MS * INT64_C(1000);
 }
 
-/* A room that another user of ours is just joining is here soon, or not at all: until then the
- * request is parked, so that a crowd that follows a link to a slow server holds no workers. */
+/* While another local user joins the same room, the request is parked, so that many users who
+ * follow a link to a slow server hold no workers. */
 static bool must_queue(const struct request *rq, const struct place *p)
 {
     enum { WAIT_MS = 120 * 1000 };
@@ -224,7 +225,7 @@ static const struct err *join(struct request *rq, struct reply *rp, const char *
         p.room ? join_here(rq, rp, &p, spoken.reason) : join_elsewhere(rq, rp, &p, spoken.reason);
     if (!p.room || !e || e->code != ERR_UNABLE_TO_GRANT_JOIN || !room_is_resident(p.room))
         return e;
-    /* No user of ours may let the user in, but one of another server in the room may. */
+    /* No local user can authorise the join, but a user of another server in the room may. */
     return must_move(rq) ? reply_elsewhere(rp, POOL_REMOTE)
                          : join_elsewhere(rq, rp, &p, spoken.reason);
 }
@@ -269,7 +270,7 @@ static const struct err *post_knock(struct request *rq, struct reply *rp)
     return reply_joined(rq, rp, p.room_id);
 }
 
-/* ---- oneself out, others in and out ---- */
+/* ---- leaving, and changes by others ---- */
 
 static const struct err *post_leave(struct request *rq, struct reply *rp)
 {
@@ -287,7 +288,7 @@ static const struct err *post_leave(struct request *rq, struct reply *rp)
     return reply_empty(rp);
 }
 
-/* MSC4293: clients and servers then hide what the user has sent. */
+/* MSC4293: clients and servers then hide the user's messages. */
 static const struct err *read_redact_events(struct request *rq, struct member_change *change)
 {
     static const char key[] = "org.matrix.msc4293.redact_events";
@@ -317,7 +318,7 @@ static const struct err *change_other(struct request *rq, struct reply *rp,
     return reply_empty(rp);
 }
 
-/* The other use of this path: inviting an address by way of an identity server. */
+/* The other use of this path: inviting an address through an identity server. */
 static const struct err *invite_address(struct request *rq)
 {
     static const char *const needed[] = {"id_server", "id_access_token", "medium", "address"};
@@ -353,7 +354,7 @@ static const struct err *post_unban(struct request *rq, struct reply *rp)
     return change_other(rq, rp, MEMBER_UNBAN);
 }
 
-/* ---- the user's own list ---- */
+/* ---- joined rooms, forgetting ---- */
 
 static const struct err *post_forget(struct request *rq, struct reply *rp)
 {

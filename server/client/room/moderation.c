@@ -1,11 +1,11 @@
-/* Client-server API, "Server Administration": locking and suspending accounts, and who is where. */
+/* Client-server API, "Server Administration": locking and suspending accounts, and whois. */
 #include "matrix/id.h"
 #include "server/account/caller.h"
 #include "server/routes.h"
 #include "storage/devices/devices.h"
 #include "storage/users/users.h"
 
-/* The account that the path names: one that an administrator may act upon. */
+/* The account in the path, if an administrator may change it. */
 static const struct err *need_target(struct request *rq, struct account *ret)
 {
     struct job *job = job_of(rq);
@@ -70,7 +70,7 @@ static const struct err *put_suspend(struct request *rq, struct reply *rp)
     return set_flag(rq, rp, "suspended", users_write_suspended);
 }
 
-/* A user may ask about themselves, an administrator about everybody. */
+/* Users may query themselves, administrators all users. */
 static const struct err *get_whois(struct request *rq, struct reply *rp)
 {
     const struct caller *c = caller_of(rq);

@@ -20,9 +20,9 @@ static const struct err *receipts_read_thread(const json_t *body, const char *ty
         return NULL;
     *ret = json_string_text(v);
     if (!*ret || !**ret)
-        return err(ERR_INVALID_PARAM, "thread_id must be a string that is not empty");
+        return err(ERR_INVALID_PARAM, "thread_id must be a non-empty string");
     if (strcmp(type, "m.fully_read") == 0)
-        return err(ERR_INVALID_PARAM, "thread_id does not go with m.fully_read");
+        return err(ERR_INVALID_PARAM, "thread_id is not allowed with m.fully_read");
     return NULL;
 }
 

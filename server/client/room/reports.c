@@ -48,7 +48,7 @@ static const struct err *post_event_report(struct request *rq, struct reply *rp)
         rq, rp, &(struct report){.room_id = room->room_id, .event_id = e->event->event_id});
 }
 
-/* Users of other servers may be reported without our knowing whether they exist. */
+/* Users of other servers may be reported even if it is not known whether they exist. */
 static const struct err *post_user_report(struct request *rq, struct reply *rp)
 {
     const char *user_id = request_param(rq, "user");

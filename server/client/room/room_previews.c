@@ -1,4 +1,4 @@
-/* Client-server API, "Room previews" (summaries) and "Spaces": what can be learnt of rooms before
+/* Client-server API, "Room previews" (summaries) and "Spaces": information about rooms before
  * joining them. */
 #include "base/clock.h"
 #include "federation/routes/hierarchy.h"
@@ -23,7 +23,7 @@ static void room_previews_add_membership(const struct request *rq, struct room *
         json_object_set_new(o, "membership", json_string(membership_text(m)));
 }
 
-/* The names that the members had before they were specified (MSC3266). */
+/* The unstable names of these members (MSC3266). */
 static void add_unstable(json_t *o)
 {
     static const char *const names[][2] = {
@@ -41,7 +41,8 @@ static int64_t user_of(const struct request *rq)
     return caller_of(rq) ? caller_of(rq)->user : 0;
 }
 
-/* Of a room that we are in. *ret stays NULL when the caller may not see it. Owned. */
+/* The summary of a room that this server is in. *ret stays NULL when the caller may not see it.
+ * Owned. */
 static const struct err *summarise_ours(struct request *rq, struct room *room, json_t **ret)
 {
     struct room_summary summary;
@@ -53,7 +54,7 @@ static const struct err *summarise_ours(struct request *rq, struct room *room, j
     return NULL;
 }
 
-/* The same of another room, by what its servers tell. */
+/* The same for another room, from its servers' answer. */
 static const struct err *summarise_remote(struct request *rq, const json_t *answer, json_t **ret)
 {
     bool visible;
@@ -77,7 +78,7 @@ static const struct err *reply_summary(struct request *rq, struct reply *rp, str
     return reply_tree(rp, 200, summary);
 }
 
-/* room: what we knew when we left it, or were invited; NULL: nothing. */
+/* room: its state when this server left or was invited; NULL: unknown. */
 static const struct err *room_previews_ask_for_summary(struct request *rq, struct reply *rp,
                                                        struct room *room,
                                                        const struct space_question *q)
@@ -153,13 +154,13 @@ static const struct err *get_summary(struct request *rq, struct reply *rp)
 
 /* ---- spaces ---- */
 
-/* What a walk through a tree may cost: with what is left, other servers are asked no more. */
+/* Bounds of a walk through a tree: at them, no further servers are asked. */
 enum { ASK_MS = 20000, ASKED_MAX = 50 };
 
 struct asking {
     const struct request *rq;
     bool suggested_only;
-    bool must_move; /* a server must be asked: not by this worker */
+    bool must_move; /* a server must be asked, in another pool */
     int asked;
 };
 

@@ -1,13 +1,13 @@
-/* Client-server API, "Sending events to a room" and "Redactions". Sending is what a server does
- * most: the body is never parsed into a tree, and in the usual case nothing but the commit asks the
- * database. */
+/* Client-server API, "Sending events to a room" and "Redactions". Sending is the most frequent
+ * request: the body is never parsed into a tree, and usually only the commit uses the database. */
 #include "matrix/json_scan.h"
 #include "server/client/shared/room_request.h"
 #include "server/routes.h"
 
 enum { TXN_ID_MAX = 512 };
 
-/* The transaction id, and as its scope the path before it. Older bots send by POST, without one. */
+/* The transaction id, and as its scope the path before it. Older bots send with POST, without one.
+ */
 static const struct err *set_transaction(const struct request *rq, struct new_event *e)
 {
     if (rq->method == POST)
@@ -35,7 +35,7 @@ static const struct err *room_send_append(struct request *rq, struct reply *rp,
     return reply_body(rp, 200);
 }
 
-/* A redaction that comes as an ordinary event says in its content what it redacts, as all do from
+/* A redaction sent as an ordinary event names the redacted event in its content, as all do from
  * room version 11 on. */
 static const struct err *set_redacts(struct request *rq, struct new_event *e)
 {
@@ -58,7 +58,7 @@ static const struct err *room_send_put_send(struct request *rq, struct reply *rp
     return room_send_append(rq, rp, &e);
 }
 
-/* Suspended users may still take back what they said. */
+/* Suspended users may still redact their own messages. */
 static const struct err *check_suspended(struct request *rq)
 {
     if (!caller_of(rq)->is_suspended)

@@ -17,12 +17,12 @@
 
 enum {
     ALIASES_ASKED_MAX = 10,
-    EVENT_BODY_MAX = 256 * 1024 /* an event, with white space and escapes */
+    EVENT_BODY_MAX = 256 * 1024 /* an event with white space and escapes */
 };
 
 /* ---- setting ---- */
 
-/* *ret_event_id NULL: the request goes on where it may wait for another server. */
+/* *ret_event_id NULL: the request moves to POOL_REMOTE. */
 static const struct err *put_member(struct request *rq, struct room *room, const char *target,
                                     const char **ret_event_id)
 {
@@ -36,10 +36,10 @@ static const struct err *put_member(struct request *rq, struct room *room, const
     return member_change_apply(job_of(rq), room, &author, &change, ret_event_id);
 }
 
-/* Aliases of other servers: whether they lead to the room is theirs to say. */
+/* Aliases of other servers: those servers decide whether they name the room. */
 struct asking {
     const struct request *rq;
-    bool must_move; /* not by this worker */
+    bool must_move; /* to another pool */
     int asked;
 };
 
@@ -128,7 +128,7 @@ static const struct err *put_state(struct request *rq, struct reply *rp)
 
 /* ---- reading one event ---- */
 
-/* NULL when the room had no such state then. */
+/* NULL if the room had no such state then. */
 static const struct err *find_state(struct job *job, struct room *room, int64_t position,
                                     const char *type, const char *key,
                                     const struct stored_event **ret)
@@ -146,8 +146,8 @@ static const struct err *find_state(struct job *job, struct room *room, int64_t 
     return type_id ? room_state_get(job_tx(job), room->id, type_id, key, position, ret) : NULL;
 }
 
-/* While other servers still tell us who is in the room, a request for that waits, without a
- * thread, for a bounded time. *ret_ready false: the reply is made. */
+/* While the room's state is partial, a request for its members waits, without a thread, for a
+ * bounded time. *ret_ready false: the reply is made. */
 static const struct err *await_members(struct request *rq, struct reply *rp, struct room *room,
                                        bool *ret_ready)
 {
@@ -192,7 +192,7 @@ static const struct err *get_state_event(struct request *rq, struct reply *rp)
 
 /* ---- reading all, members in steps ---- */
 
-/* Which members to show, and how. */
+/* Which members to return, and how. */
 struct member_list {
     struct request *rq;
     struct reply *rp;
@@ -238,7 +238,8 @@ static struct member_list list_of(struct request *rq, struct reply *rp)
         .rq = rq, .rp = rp, .viewer = viewer_of(rq), .add = room_state_add_event};
 }
 
-/* A page and its memory at a time; ret_last: the last state key of the page, "" at the end. */
+/* Writes one page, and frees its memory; ret_last: the last state key of the page, "" at the end.
+ */
 static const struct err *add_members_page(struct member_list *l, const char *after, char *ret_last)
 {
     enum { PAGE = 500 };
@@ -268,7 +269,7 @@ static const struct err *room_state_add_all_members(struct member_list *l)
     return NULL;
 }
 
-/* Pages are read one after the other, so they are all of one position. */
+/* A fixed position, so that all pages belong together. */
 static int64_t room_state_settle(struct request *rq, int64_t position)
 {
     return position == ROOM_STATE_NOW ? feed_position(job_of(rq)->node->feed) : position;
@@ -304,8 +305,8 @@ static const struct err *read_membership(struct request *rq, const char *name, c
     return NULL;
 }
 
-/* `at`, no further than the user may see. Before a room's first member there is none, and
- * a client that pages back to there is shown that one. */
+/* `at`, limited to what the user may see. A client that pages back to before the room's first
+ * member gets that member. */
 static const struct err *members_position(struct request *rq, struct room *room, int64_t allowed,
                                           int64_t *ret)
 {

@@ -20,7 +20,8 @@ static const struct err *post_upgrade(struct request *rq, struct reply *rp)
                    id);
     TRY(room_find(job_of(rq), request_param(rq, "room"), &room));
     if (!room)
-        return err(ERR_NOT_FOUND, "There is no room %.255s here", request_param(rq, "room"));
+        return err(ERR_NOT_FOUND, "This server is not in the room %.255s",
+                   request_param(rq, "room"));
     TRY(room_upgrade(job_of(rq), room, &author, version, creators, &room_id));
     TRY(room_get(job_of(rq), room_id, &room));
     room_successor_joined(rq, room);

@@ -6,11 +6,11 @@ static const struct err *state_content_check_create(struct job *job, struct room
                                                     const json_t *content)
 {
     return room->version->room_id_is_create_hash
-               ? err(ERR_INVALID_PARAM, "A room has one create event, which names it")
+               ? err(ERR_INVALID_PARAM, "A room has only one create event")
                : NULL;
 }
 
-/* Creators have infinite power, which no level can say. */
+/* Creators have infinite power, which no level can express. */
 static const struct err *check_power_levels(struct job *job, struct room *room,
                                             const json_t *content)
 {
@@ -27,7 +27,7 @@ static const struct err *check_power_levels(struct job *job, struct room *room,
     return NULL;
 }
 
-/* Clients would follow it round and round. */
+/* Clients would follow it in a circle. */
 static const struct err *check_tombstone(struct job *job, struct room *room, const json_t *content)
 {
     const char *replacement = json_text(content, "replacement_room");

@@ -1,5 +1,5 @@
-/* What clients may not set as state, beyond what the authorization rules refuse with 403: requests
- * that no user of whatever power could make are told 400, as other servers do. */
+/* State that clients may not set, beyond what the authorization rules refuse with 403: requests
+ * that no user could make, with any power level, get 400, as on other servers. */
 #ifndef SERVER_CLIENT_ROOM_STATE_CONTENT_H
 #define SERVER_CLIENT_ROOM_STATE_CONTENT_H
 

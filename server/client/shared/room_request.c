@@ -22,7 +22,7 @@ const struct err *need_not_suspended(const struct request *rq)
     return NULL;
 }
 
-/* Where the user's newest time in the room ended; 0 when they never were a member. */
+/* The end of the user's last membership in the room; 0 when they never were a member. */
 static const struct err *end_of_membership(struct request *rq, struct room *room, int64_t *ret)
 {
     const struct stored_event *events; /* oldest first */

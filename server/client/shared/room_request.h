@@ -1,4 +1,4 @@
-/* What the handlers of room endpoints share: who acts, and in which room. */
+/* Shared by the handlers of room endpoints: the acting user, and the room. */
 #ifndef SERVER_CLIENT_SHARED_ROOM_REQUEST_H
 #define SERVER_CLIENT_SHARED_ROOM_REQUEST_H
 
@@ -14,7 +14,7 @@ static inline struct author author_of(const struct request *rq)
     return (struct author){.user = c->user, .user_id = c->user_id, .device = c->device};
 }
 
-/* The user does something that others see: who only acts and never syncs is online, too. */
+/* For a request that others see the effect of: a user who acts but never syncs is online, too. */
 static inline void caller_acts(struct request *rq)
 {
     struct presence_who who = presence_who_of(rq);
@@ -28,9 +28,9 @@ const struct err *room_of_request(struct request *rq, struct room **ret);
 /* M_USER_SUSPENDED for those who may only read and leave. */
 const struct err *need_not_suspended(const struct request *rq);
 
-/* The position at whose state the user may look: ROOM_STATE_NOW for members and in world-readable
- * rooms, the end of their membership for those who have left. M_FORBIDDEN for everybody else, also
- * for those who are banned. */
+/* The position whose state the user may see: ROOM_STATE_NOW for members and in world-readable
+ * rooms, the end of their membership for users who have left. M_FORBIDDEN for all others, also
+ * banned users. */
 const struct err *room_state_position(struct request *rq, struct room *room, int64_t *ret);
 
 #endif

@@ -10,10 +10,10 @@
 struct room_succession {
     struct request *rq;
     struct room *old, *new;
-    const json_t *found; /* what the old room had */
+    const json_t *found; /* the old room's data */
 };
 
-/* The room that this one says it replaces, when we know it; NULL otherwise. */
+/* The room that this one claims to replace, if it is known; else NULL. */
 static const struct err *find_old(struct request *rq, struct room *room, struct room **ret)
 {
     const struct event *create;

@@ -9,7 +9,7 @@ enum { ATTEMPTS = 8, EDITED_BYTES_MAX = 1 << 20 };
 const struct err *need_own_user(const struct request *rq)
 {
     if (strcmp(request_param(rq, "user"), caller_of(rq)->user_id) != 0)
-        return err(ERR_FORBIDDEN, "That belongs to somebody else");
+        return err(ERR_FORBIDDEN, "That belongs to another user");
     return NULL;
 }
 

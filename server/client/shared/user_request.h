@@ -1,4 +1,4 @@
-/* What the handlers below /user/{user}/ share. */
+/* Shared by the handlers below /user/{user}/. */
 #ifndef SERVER_CLIENT_SHARED_USER_REQUEST_H
 #define SERVER_CLIENT_SHARED_USER_REQUEST_H
 
@@ -7,12 +7,12 @@
 /* M_FORBIDDEN unless the path's {user} is the caller. */
 const struct err *need_own_user(const struct request *rq);
 
-/* rooms.id of the path's {room}: M_INVALID_PARAM for what is no room id, 0 for an unknown room. */
+/* rooms.id of the path's {room}: M_INVALID_PARAM for a malformed room id, 0 for an unknown room. */
 const struct err *room_number_of_request(struct request *rq, int64_t *ret);
 
-/* A change of an account data object that starts from what is there: `edit` makes the new content
- * from the old one (NULL: none), and is called again when another request was faster. `show` (may
- * be NULL) makes of the new content what readers are told. Both return new references. */
+/* A change of an account data object based on its old content: `edit` makes the new content from
+ * the old one (NULL: none), and is called again when another request was faster. `show` (may be
+ * NULL) converts the new content for readers. Both return new references. */
 struct account_edit {
     int64_t user, room;
     const char *type;

@@ -1,4 +1,4 @@
-/* Client-server API, "Event Context": what happened just before and after an event. */
+/* Client-server API, "Event Context": the events just before and after an event. */
 #include "rooms/read/walk.h"
 #include "server/client/shared/room_reading.h"
 #include "server/routes.h"

@@ -3,8 +3,8 @@
 #include "server/client/shared/room_reading.h"
 #include "server/routes.h"
 
-static const struct err *event_show(struct request *rq, struct reply *rp,
-                                    const struct stored_event *e)
+static const struct err *reply_event(struct request *rq, struct reply *rp,
+                                     const struct stored_event *e)
 {
     struct viewer viewer = viewer_of(rq);
     TRY(serialize_events(job_of(rq), &viewer, &e, 1, RELATIONS_UNKNOWN, &rp->body));
@@ -19,7 +19,7 @@ static const struct err *get_room_event(struct request *rq, struct reply *rp)
     if (!room)
         return err(ERR_NOT_FOUND, "There is no such event, or you may not see it");
     TRY(reading_event(rq, room, request_param(rq, "event"), &e));
-    return event_show(rq, rp, e);
+    return reply_event(rq, rp, e);
 }
 
 /* Deprecated: the same without naming the room. */
@@ -34,7 +34,7 @@ static const struct err *event_get_event(struct request *rq, struct reply *rp)
     if (!room)
         return err(ERR_NOT_FOUND, "There is no such event, or you may not see it");
     TRY(reading_event(rq, room, event_id, &e));
-    return event_show(rq, rp, e);
+    return reply_event(rq, rp, e);
 }
 
 const struct route event_routes[] = {

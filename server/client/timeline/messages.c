@@ -28,7 +28,7 @@ static int64_t newest_of(const struct walked *walked)
     return newest;
 }
 
-/* Did the walk come to where our history of the room ends, and not the room's? */
+/* Whether the walk has reached the end of the stored history, but not of the room's. */
 static const struct err *needs_history(struct job *job, const struct room_walk *w,
                                        const struct walked *walked, bool *ret)
 {
@@ -43,7 +43,7 @@ static const struct err *needs_history(struct job *job, const struct room_walk *
     return NULL;
 }
 
-/* By a worker that may wait: other servers are asked for what is before, and the walk goes on. */
+/* For a worker that may wait: asks other servers for earlier events, and continues the walk. */
 static const struct err *walk_on(struct job *job, struct room_walk *w, struct walked *walked)
 {
     size_t added;
@@ -51,7 +51,7 @@ static const struct err *walk_on(struct job *job, struct room_walk *w, struct wa
     TRY(federation_backfill(job, w->room, w->limit - walked->n, &added));
     if (!added)
         return NULL;
-    TRY(room_get(job, w->room->room_id, &w->room)); /* it may have been read anew */
+    TRY(room_get(job, w->room->room_id, &w->room)); /* it may have been reloaded */
     TRY(walk_room(job, w, walked));
     TRY(needs_history(job, w, walked, &needs_more));
     walked->more = walked->more || needs_more;
@@ -63,7 +63,8 @@ static const struct err *get_messages(struct request *rq, struct reply *rp)
     struct viewer viewer = viewer_of(rq);
     struct room_walk w = {.viewer = &viewer};
     struct walked walked;
-    TRY(reading_room(rq, &w.room)); /* first: who may not read it is told so, whatever they ask */
+    TRY(reading_room(
+        rq, &w.room)); /* first: a user who may not read the room gets that error for any request */
     TRY(read_walk(rq, &w));
     TRY(walk_room(job_of(rq), &w, &walked));
     bool needs_more;

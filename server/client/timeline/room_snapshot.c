@@ -59,7 +59,7 @@ static const struct err *add_account_data(struct request *rq, struct buf *out, s
     return NULL;
 }
 
-/* Who left is not shown who is there now. */
+/* Users who have left do not see who is there now. */
 static const struct err *add_receipts_and_presence(struct request *rq, struct buf *out,
                                                    struct room *room, int64_t end, bool is_now)
 {

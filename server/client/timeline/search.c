@@ -20,9 +20,9 @@ enum {
     CONTEXT_DEFAULT = 5,
     CONTEXT_MAX = 50,
     TERM_MAX = 1024,
-    STATE_ROOMS_MAX = 10, /* a page ends before it has the state of more */
+    STATE_ROOMS_MAX = 10, /* a page ends before it has the state of more rooms */
     TIME_MAX_MS = 2000,
-    PAGES_MAX = 10,     /* of hits that may turn out not to be visible */
+    PAGES_MAX = 10,     /* pages of hits, since hits may be invisible */
     CATCH_UP_PAGES = 20 /* of the index, before the search */
 };
 
@@ -106,7 +106,7 @@ static const struct err *read_extras(struct search_request *s, const json_t *cri
     return NULL;
 }
 
-/* A token names the last result of the page before, by its rank and its place. */
+/* A token names the last result of the previous page, by its rank and its place. */
 static const struct err *search_read_token(struct search_request *s)
 {
     const char *token = request_query(s->rq, "next_batch");
@@ -158,7 +158,7 @@ static bool filter_wants_room_id(const struct search_request *s, const int64_t *
     return false;
 }
 
-/* The rooms that the user is in or was in, as far as the filter names them. */
+/* The user's present and former rooms, as far as the filter accepts them. */
 static const struct err *choose_rooms(struct search_request *s)
 {
     struct job *job = job_of(s->rq);
@@ -191,13 +191,13 @@ static const struct err *make_query(struct search_request *s)
     return NULL;
 }
 
-/* Adds the hit when the user may see it and the filter lets it through. */
+/* Adds the hit if the user may see it and the filter accepts it. */
 static const struct err *take_hit(struct search_request *s, const struct search_hit *hit)
 {
     struct job *job = job_of(s->rq);
     struct room *room;
     bool visible = false;
-    int64_t erased; /* what the index has not forgotten yet */
+    int64_t erased; /* of erased messages that are still in the index */
     TRY(room_get_by_id(job, hit->event.room, &room));
     TRY(erasures_find(job, hit->event.event->sender, &erased));
     if (room && !erased && walk_filter_matches(job->arena, &s->filter, hit->event.event))
@@ -208,7 +208,7 @@ static const struct err *take_hit(struct search_request *s, const struct search_
     return NULL;
 }
 
-/* Whose state a page would have to show. */
+/* Whether the page would need the state of a further room. */
 static bool is_of_new_room(const struct search_request *s, int64_t room)
 {
     for (size_t i = 0; i < s->found_n; i++)
@@ -240,7 +240,7 @@ static const struct err *take_hits(struct search_request *s, const struct search
     return NULL;
 }
 
-/* What was found before the time was over is a page, if a short one. */
+/* The results until the time is over are a page, if a short one. */
 static const struct err *timeline_search_find(struct search_request *s)
 {
     struct job *job = job_of(s->rq);

@@ -1,4 +1,4 @@
-/* POST /search between its two files. Private to them. */
+/* Shared by the two files of POST /search. */
 #ifndef SERVER_CLIENT_TIMELINE_SEARCH_H
 #define SERVER_CLIENT_TIMELINE_SEARCH_H
 
@@ -21,7 +21,7 @@ struct search_request {
     bool with_context, with_profiles, with_state, by_room, by_sender;
     size_t before, after; /* of the context */
     struct search_match *found;
-    size_t found_n, rooms_n; /* rooms_n: that they are in */
+    size_t found_n, rooms_n; /* rooms_n: the rooms of the results */
     int64_t count;
     struct search_terms terms;
     bool more;

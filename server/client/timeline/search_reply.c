@@ -1,4 +1,4 @@
-/* What POST /search answers: results with their context, groups, state and words. */
+/* The reply of POST /search: results with their context, groups, state and words. */
 #include "rooms/read/walk.h"
 #include "server/client/timeline/search.h"
 #include "server/sync_token.h"
@@ -100,7 +100,7 @@ static bool is_first_of_its_room(const struct search_request *s, size_t i)
     return true;
 }
 
-/* Of rooms that the user has left: the state when they did. */
+/* For rooms that the user has left: the state at that time. */
 static const struct err *search_reply_add_state(struct search_request *s)
 {
     struct job *job = job_of(s->rq);

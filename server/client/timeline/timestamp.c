@@ -10,8 +10,7 @@
 
 enum { NEIGHBOURS = 50, ENDS_MAX = 5 };
 
-/* Of the walked events the one whose time is closest to ts in the wanted direction; the first of
- * several. */
+/* The walked event whose time is closest to ts in the wanted direction; the first of several. */
 static void choose_closest(const struct walked *walked, int64_t ts, bool backwards,
                            const struct event **closest)
 {
@@ -27,7 +26,7 @@ static const struct err *timestamp_find_event(struct request *rq, struct room *r
     struct walked ahead, around;
     const struct event *closest = NULL;
     TRY(event_by_time_position(job_of(rq), room, ts, &w.from));
-    /* First in the direction that was asked for, then what lies on the other side out of order. */
+    /* First in the wanted direction, then events on the other side that are out of order. */
     for (int side = 0; side < 2; side++) {
         w.backwards = side == 0 ? backwards : !backwards;
         w.to = w.backwards ? WALK_START : feed_position(job_of(rq)->node->feed);
@@ -40,19 +39,19 @@ static const struct err *timestamp_find_event(struct request *rq, struct room *r
 
 /* ---- where our history has a gap ---- */
 
-/* The place just behind the time that was asked for. */
+/* The place just after the requested time. */
 static const struct err *place_after(struct job *job, struct room *room, int64_t ts, int64_t *ret)
 {
-    int64_t moment, end = feed_position(job->node->feed);
+    int64_t position, end = feed_position(job->node->feed);
     const struct stored_event *next;
     size_t n;
-    TRY(event_by_time_position(job, room, ts, &moment));
-    TRY(events_page(job_tx(job), room->id, moment, end, false, 1, &next, &n));
+    TRY(event_by_time_position(job, room, ts, &position));
+    TRY(events_page(job_tx(job), room->id, position, end, false, 1, &next, &n));
     *ret = n ? next->position : end;
     return NULL;
 }
 
-/* Is history missing between the time and the event that is the closest here (NULL: none is)? Then
+/* Whether history is missing between the time and the closest stored event (NULL: none). Then
  * another server may know a closer one. */
 static const struct err *is_gap_between(struct job *job, struct room *room, int64_t ts,
                                         bool backwards, const struct event *closest, bool *ret)
@@ -93,8 +92,8 @@ static int64_t timestamp_distance(int64_t a, int64_t b)
     return a > b ? a - b : b - a;
 }
 
-/* What another server finds is taken when it is closer, and is had here first, so that the client
- * can read it and what is around it. */
+/* Another server's event is used if it is closer, and fetched first, so that the client can read it
+ * and the events around it. */
 static const struct err *ask_others(struct request *rq, struct reply *rp, struct room *room,
                                     int64_t ts, bool backwards, const struct event *closest)
 {
@@ -108,7 +107,7 @@ static const struct err *ask_others(struct request *rq, struct reply *rp, struct
     TRY(federation_reach_event(job_of(rq), room, server, event_id, remote_ts, &here, &exists));
     if (!here && exists)
         return reply_event_by_time(rp, event_id, remote_ts);
-    if (here) /* as far as the user may see what has come */
+    if (here) /* if the user may see the fetched event */
         TRY(timestamp_find_event(rq, room, ts, backwards, &closest));
     return reply_closest(rp, closest, backwards);
 }
