@@ -73,7 +73,7 @@ build: $(BUILD)/concorde $(BUILD)/concorde-thumbnail ## compile build/concorde
 deps: ## install what building, running and testing need (Debian 12, apt-get)
 	@scripts/deps.sh run test
 
-run: ## install what is missing, build, and run the server with its data in ./data
+run: ## install missing packages, build, and run the server with its data in ./data
 	@scripts/deps.sh run
 	@$(AGAIN) -s build
 	@exec $(BUILD)/concorde serve --data data
@@ -143,7 +143,7 @@ $(BUILD)/unit/test_room_races: LDFLAGS += $(foreach f,room_cache_list_new room_l
 # This one must see every statement that is registered, also those it does not refer to.
 $(BUILD)/unit/test_sql: WHOLE := $(filter $(BUILD)/obj/storage/%,$(LIB_OBJ))
 
-test: ## install what is missing, build, run every suite; ends with `N passed, N failed`
+test: ## install missing packages, build, run every suite; ends with `N passed, N failed`
 	@scripts/deps.sh run test
 	@$(AGAIN) -s build
 	@$(AGAIN) -s -k $(UNIT) $(OLM) || true # what does not build is counted as a failed suite
@@ -256,7 +256,7 @@ lto: ## is every function and variable defined as it is declared elsewhere?
 	@scripts/deps.sh run lto
 	@$(AGAIN) -s BUILD=build-lto CC=gcc DEV=1 CFLAGS="-O1 -flto=auto -Wlto-type-mismatch -Wno-maybe-uninitialized" build
 
-# In a build of its own, without -Werror: at -O1 gcc sees less of what it warns of.
+# A separate build, without -Werror: at -O1 gcc has other warnings.
 COVERED ?= unit api
 COVERAGE := BUILD=build-cov DEV= CFLAGS="-O1 -g" SANFLAGS="--coverage -fprofile-update=atomic"
 coverage: ## which lines the suites COVERED ("unit api") run: by floor here, by file in build-cov/coverage.txt

@@ -74,8 +74,8 @@ struct config {
     int64_t remote_media_budget, thumbnail_budget;   /* bytes; 0: none */
     int64_t remote_media_lifetime_ms;                /* since it was sent last; 0: for ever */
     struct config_list prevent_media_downloads_from; /* servers */
-    bool enable_authenticated_media; /* what is uploaded now needs a token to be seen */
-    int64_t max_image_pixels;        /* for thumbnails */
+    bool enable_authenticated_media;                 /* downloads of new uploads need a token */
+    int64_t max_image_pixels;                        /* for thumbnails */
     int64_t max_rooms_per_user;
     int64_t max_pending_media_uploads, unused_media_expiration_ms;
     /* bytes of messages to devices that wait: for one device; of what a user has caused, or a
@@ -100,8 +100,8 @@ struct config {
     const char *support_page, *support_email, *support_matrix_id, *support_role;
     const char *terms_url; /* for the page at / */
 
-    /* Where each setting stands, by its place in config_keys ("FILE:LINE", "--set", an environment
-     * variable); NULL: nowhere. file: the one that was read, or NULL. */
+    /* The origin of each setting, by its place in config_keys ("FILE:LINE", "--set", an environment
+     * variable); NULL: not set. file: the one that was read, or NULL. */
     const char *const *origins;
     const char *file;
     struct config_list warnings; /* for the operator: settings without effect and the like */
@@ -118,13 +118,13 @@ void config_read(struct arena *a, const char *file, const char *data_dir,
                  const struct config_override *overrides, size_t overrides_n,
                  struct buf *ret_problems, const struct config **ret);
 
-/* Environment variables that set keys, as `NAME='value' ` for a shell, and whether a key of --set
- * is one: both leave out what is secret. */
+/* Environment variables that set keys, as `NAME='value' ` for a shell, without secrets; and whether
+ * a key of --set is secret. */
 void config_add_environment(struct arena *a, struct buf *out);
 bool config_is_secret(const char *key);
 
-/* Adds one line for a problem that only who knows the protocol or the machine can see: where the
- * setting stands, its name, what is wrong and what to write. */
+/* Adds one line for a problem found by code that knows the protocol or the machine: the setting's
+ * origin, its name, the problem and what to write. */
 void config_complain(const struct config *c, const char *key, struct buf *ret_problems,
                      const char *fmt, ...) PRINTF_LIKE(4, 5);
 bool config_is_set(const struct config *c, const char *key);

@@ -10,7 +10,7 @@ struct yaml_reader {
     struct config_reader *r;
     const char *file;
     yaml_document_t *document;
-    size_t *seen; /* by key: the line at which it stands */
+    size_t *seen; /* by key: its line */
 };
 
 static const char *origin_of(const struct yaml_reader *y, size_t line)
@@ -114,7 +114,7 @@ static bool first_time(struct yaml_reader *y, const struct config_key *key, cons
 {
     size_t *seen = &y->seen[key - config_keys];
     if (*seen)
-        config_problem(y->r, "%s: `%s` stands twice (first in line %zu)", origin, key->name, *seen);
+        config_problem(y->r, "%s: `%s` is set twice (first in line %zu)", origin, key->name, *seen);
     else
         *seen = line;
     return *seen == line;

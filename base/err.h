@@ -32,7 +32,7 @@ struct err {
     enum err_code code;
     int retry_after_ms;            /* > 0: also sent as Retry-After */
     int answered;                  /* the status that another server answered with; 0: none */
-    char errcode[ERR_ERRCODE_MAX]; /* its errcode, which goes on with its status; "": the code's */
+    char errcode[ERR_ERRCODE_MAX]; /* its errcode, sent on with its status; "": the code's */
     char text[ERR_TEXT_MAX];       /* for the client, UTF-8 */
     char cause[ERR_CAUSE_MAX];     /* for the log, never for the client */
     char fields[ERR_FIELDS_MAX];   /* further members of the reply: `"soft_logout":true`, or "" */

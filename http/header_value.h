@@ -1,11 +1,11 @@
-/* What stands in headers' values (RFC 9110): parameters, `type; name=value; name="va\"lue"`, as in
+/* Parses headers' values (RFC 9110): parameters, `type; name=value; name="va\"lue"`, as in
  * Content-Type and Content-Disposition, and Range. */
 #ifndef HTTP_HEADER_VALUE_H
 #define HTTP_HEADER_VALUE_H
 
 #include "base/str.h"
 
-/* What stands before the first parameter, without white space around. */
+/* The part before the first parameter, without surrounding white space. */
 struct str header_value_main(const char *value);
 
 /* The first parameter of that name (case does not matter), unquoted, in the arena; false when there

@@ -158,7 +158,7 @@ static void add_pools(struct http_server *s, struct buf *out)
                  "# TYPE concorde_http_queue_depth gauge\n"
                  "# HELP concorde_http_workers_busy Workers that are serving a request.\n"
                  "# TYPE concorde_http_workers_busy gauge\n"
-                 "# HELP concorde_http_workers Workers that there are.\n"
+                 "# HELP concorde_http_workers Worker threads.\n"
                  "# TYPE concorde_http_workers gauge\n"
                  "# HELP concorde_http_source_running_max Requests of one source at work at once.\n"
                  "# TYPE concorde_http_source_running_max gauge\n"

@@ -97,8 +97,7 @@ void push_rules_mentioned(const json_t *event, void (*each)(void *ctx, const cha
                           void *ctx);
 
 /* Besides those, an event without m.mentions singles out users whose display name is in its body,
- * folded, or localpart as it is. This gives that body, or p == NULL when names do not matter.
- */
+ * folded, or localpart as it is. Returns that body, or p == NULL when names do not matter. */
 struct str push_rules_names_body(const json_t *event);
 
 /* The words of a body, prepared for cheap checks of very many names. The body is borrowed. */

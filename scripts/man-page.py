@@ -56,7 +56,7 @@ the settings; \fBconcorde check\-config \-\-example\fR shows all of them with th
 .SH SIGNALS
 .TP
 .BR SIGTERM ", " SIGINT
-finish what is being answered, and stop
+finish running requests, and stop
 .TP
 .B SIGHUP
 read again what may change while the server runs

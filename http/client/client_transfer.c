@@ -142,7 +142,7 @@ static CURLcode use_authorities(CURL *easy, void *ssl_ctx, void *ctx)
     return CURLE_OK;
 }
 
-/* The authority as it stands in the URL: libcurl leaves out a port that is the scheme's own. */
+/* The authority exactly as in the URL: libcurl leaves out the scheme's default port. */
 static void add_host_header(struct transfer *t)
 {
     const char *authority = strstr(t->call->url, "://") + 3;

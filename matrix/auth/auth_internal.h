@@ -30,7 +30,7 @@ struct auth_case {
     char why[192]; /* set by a condition: a better sentence than the rule's own */
 };
 
-/* A row of a rule table: "If WHEN holds, THEN". Rules are tried in order; the first verdict stands.
+/* A row of a rule table: "If WHEN holds, THEN". Rules are tried in order; the first verdict counts.
  * A nested list always ends in a verdict. */
 enum auth_verdict {
     RULE_ALLOW,

@@ -51,7 +51,7 @@ static const struct err *user_commands_add(struct cli *cli, struct job *job)
     const struct new_account account = {
         .localpart = localpart, .password_hash = hash, .flags = cli->admin ? USER_ADMIN : 0};
     TRY(users_create(job, &account, &user, &user_id));
-    printf("%s is there%s\n", user_id, cli->admin ? ", an administrator" : "");
+    printf("added %s%s\n", user_id, cli->admin ? ", an administrator" : "");
     return NULL;
 }
 

@@ -71,7 +71,7 @@ const struct err *sync_write_to_device(struct sync *s, struct buf *out)
     bool more;
     TRY(device_state_read_messages(s->job, &device, s->since, s->until, MESSAGES_MAX, &messages, &n,
                                    &more));
-    /* What is at or before the next token counts as delivered: it must not be beyond waiting
+    /* Messages at or before the next token count as delivered: it must not be beyond waiting
      * messages. */
     if (more)
         s->until = messages[n - 1].position;

@@ -120,7 +120,7 @@ def test_the_printed_line_is_complete(how, tmp_path):
         line = printed_line(s).replace(" NAME ", " first ")
         r = subprocess.run(["sh", "-c", line], input=PASSWORD, capture_output=True, text=True,
                            env=environment(), timeout=60)
-        assert r.stdout == f"@first:{name} is there, an administrator\n", (line, r.stderr)
+        assert r.stdout == f"added @first:{name}, an administrator\n", (line, r.stderr)
         assert Client(s).login("first", PASSWORD.strip()).user_id == f"@first:{name}"
     finally:
         s.close()
@@ -185,7 +185,7 @@ def until_logged_out(client, seconds=10):
 
 def test_user_add_while_the_server_runs(server):
     r = server.cli("user", "add", "operator", "--admin", input=PASSWORD)
-    assert (r.returncode, r.stdout) == (0, "@operator:test.example is there, an administrator\n")
+    assert (r.returncode, r.stdout) == (0, "added @operator:test.example, an administrator\n")
     r = server.cli("user", "add", "operator", input=PASSWORD)
     assert r.returncode == 1 and "That user name is taken" in r.stderr
     operator = Client(server).login("operator", PASSWORD.strip())
@@ -210,7 +210,7 @@ def test_user_add_without_a_server(fresh_server):
     s = fresh_server()
     s.stop()
     r = s.cli("user", "add", "first", input=PASSWORD)
-    assert (r.returncode, r.stdout) == (0, "@first:test.example is there\n"), r.stderr
+    assert (r.returncode, r.stdout) == (0, "added @first:test.example\n"), r.stderr
     s.start()
     assert s.cli("user", "add", "first", input=PASSWORD).returncode == 1
 
@@ -270,7 +270,7 @@ def test_password_is_asked_for_without_echo(server):
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen.decode()
 
     status, seen = ask("typist", b"secret words\n", b"secret words\n")
-    assert status == 0 and "@typist:test.example is there" in seen and "secret" not in seen
+    assert status == 0 and "added @typist:test.example" in seen and "secret" not in seen
     status, seen = ask("typist2", b"secret words\n", b"secret swords\n")
     assert status == 1 and "differ" in seen
     status, seen = ask("typist3", b"\x03")

@@ -82,7 +82,7 @@ static const struct {
     {"server_name: {a: b}\n", ":1: `server_name`: expected one value, not a mapping\n"},
     {"server_name: ''\n", ":1: `server_name`: expected a text that is not empty, got ``\n"},
     {"server_name: \"a\\0b\"\n", ":1: `server_name`: expected one value, not a mapping\n"},
-    {"server_name: a\nserver_name: b\n", ":2: `server_name` stands twice (first in line 1)\n"},
+    {"server_name: a\nserver_name: b\n", ":2: `server_name` is set twice (first in line 1)\n"},
     {"enable_metrics: maybe\n", ":1: `enable_metrics`: expected true or false, got `maybe`\n"},
     {"password_hash_cost: 11\n",
      ":1: `password_hash_cost`: expected a whole number between 1 and 10, got `11`\n"},
@@ -104,7 +104,7 @@ static const struct {
     {"rc_message:\n  per_secnd: 1\n",
      ":2: unknown key `rc_message.per_secnd` (did you mean `rc_message.per_second`?)\n"},
     {"rc_login:\n  per_second: 1\n  address:\n    per_second: 2\n",
-     ":4: `rc_login.per_second` stands twice (first in line 2)\n"},
+     ":4: `rc_login.per_second` is set twice (first in line 2)\n"},
     {"rc_login: &a\n  address: *a\n", ":2: `rc_login`: expected a mapping\n"},
     {"ip_range_denylist: [10.0.0.0/33]\n",
      ":1: `ip_range_denylist`: expected a list in which each item is an IP address or a range such "

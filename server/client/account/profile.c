@@ -11,7 +11,7 @@ static const struct err *profile_not_found(void)
     return err(ERR_NOT_FOUND, "There is no such user");
 }
 
-/* Of a user of another server. */
+/* For a user of another server. */
 static const struct err *ask_for_profile(struct request *rq, struct reply *rp, const char *user_id,
                                          const char *field, const json_t **ret)
 {

@@ -18,9 +18,8 @@ static const struct err *read_ruleset(struct request *rq, const json_t **ret)
  * its answers. */
 static const struct err *odd_path(void)
 {
-    return err(ERR_ODD_PATH,
-               "Unrecognized request: the path of push rules is "
-               "pushrules/global/{kind}/{rule}, with a slash behind what holds rules");
+    return err(ERR_ODD_PATH, "Unrecognized request: the path of push rules is "
+                             "pushrules/global/{kind}/{rule}, with a slash at the end of lists");
 }
 
 static const struct err *refuse_path(struct request *rq, struct reply *rp)
