@@ -5,11 +5,12 @@
  * all such networks together, which have ATTEMPTS_ELSEWHERE times as many attempts. Attempts of a
  * client that is signed in as the user count for its device only.
  *
- * Attempts within these limits go first (ORDER_FIRST) from a network where the account is known. From
- * others they go before the usual ones (ORDER_AHEAD) if there were few for the account (ATTEMPTS_RARE
- * at once, then one each ATTEMPTS_RARE_S), and few failed ones from the network (ATTEMPTS_FAILED at
- * once, then one each ATTEMPTS_FAILED_S). So attackers who use many networks or accounts do not delay
- * users on networks where they are known, and others only until each of these networks has failed. */
+ * Attempts within these limits go first (ORDER_FIRST) from a network where the account is known.
+ * From others they go before the usual ones (ORDER_AHEAD) if there were few for the account
+ * (ATTEMPTS_RARE at once, then one each ATTEMPTS_RARE_S), and few failed ones from the network
+ * (ATTEMPTS_FAILED at once, then one each ATTEMPTS_FAILED_S). So attackers who use many networks or
+ * accounts do not delay users on networks where they are known, and others only until each of these
+ * networks has failed. */
 #ifndef SERVER_ACCOUNT_ATTEMPTS_H
 #define SERVER_ACCOUNT_ATTEMPTS_H
 
