@@ -19,7 +19,7 @@ VERSION  := $(shell cat VERSION 2>/dev/null || echo 0.1.0)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 CFLAGS   ?= -O2 -g
-# Rows of tables may leave out their last fields: those are zero. Only clang complains.
+# Rows of tables may leave out their last fields, which are then zero. Only clang complains.
 WARN     := -Wall -Wextra $(if $(DEV),-Werror) -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wno-unused-parameter -Wno-missing-field-initializers
 CPPFLAGS += -I. -D_GNU_SOURCE -DCONCORDE_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
@@ -30,7 +30,7 @@ SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 else ifeq ($(SAN),tsan)
 SANFLAGS := -fsanitize=thread -fno-omit-frame-pointer
 endif
-# What makes a fault in memory hard to use; tests/api/test_hardening.py reads it off the program.
+# Hardening against memory errors; tests/api/test_hardening.py checks it in the program.
 # Sanitizers have checks of their own, and _FORTIFY_SOURCE (which needs optimization) gets in their way.
 accepts   = $(shell $(CC) -Werror $(1) -x c -c -o /dev/null /dev/null 2>/dev/null && echo '$(1)')
 FORTIFIED = $(shell echo '\#include <string.h>' | $(CC) -O2 -D_FORTIFY_SOURCE=3 -E -dM -x c - 2>/dev/null | \
@@ -54,7 +54,7 @@ LIB_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(MAIN) $(THUMBNAIL),$(S
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 MIGRATIONS := $(sort $(wildcard schema/[0-9]*.sql))
 
-# What is built at once, unless the caller has said how much (make -j4 test).
+# The number of parallel jobs, unless the caller has given one (make -j4 test).
 JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 AGAIN = $(MAKE) --no-print-directory $(JOBS)
 
@@ -69,8 +69,8 @@ help: ## list the targets
 
 build: $(BUILD)/concorde $(BUILD)/concorde-thumbnail ## compile build/concorde
 
-# What was missing is found by a make of its own, after it has been installed.
-deps: ## install what building, running and testing need (Debian 12, apt-get)
+# Another make, started after the installation, finds the new packages.
+deps: ## install the packages for building, running and testing (Debian 12, apt-get)
 	@scripts/deps.sh run test
 
 run: ## install missing packages, build, and run the server with its data in ./data
@@ -92,7 +92,7 @@ install: build $(BUILD)/concorde.8 ## install under PREFIX (/usr/local), with a 
 	[ -e $(DESTDIR)$(SYSCONFDIR)/concorde/concorde.yaml ] || \
 	    install -D -m 640 deploy/concorde.yaml $(DESTDIR)$(SYSCONFDIR)/concorde/concorde.yaml
 
-# What is compiled otherwise than the last time is compiled again: this file changes with the flags.
+# This file changes with the flags, so that objects are then compiled again.
 FLAGS := $(subst ','\'',$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LDLIBS))
 ifneq ($(filter-out help clean deps format format-check,$(or $(MAKECMDGOALS),build)),)
 $(shell mkdir -p $(BUILD) && { echo '$(FLAGS)' | cmp -s - $(BUILD)/flags || echo '$(FLAGS)' > $(BUILD)/flags; })
@@ -103,7 +103,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@echo "  CC $<"
 	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-# The migrations travel inside the binary.
+# The migrations are built into the binary.
 $(BUILD)/gen/schema_data.c: schema/objects.txt $(MIGRATIONS) scripts/embed-schema.sh
 	@mkdir -p $(@D)
 	@scripts/embed-schema.sh schema/objects.txt $(MIGRATIONS) > $@.new && mv $@.new $@
@@ -111,7 +111,7 @@ $(BUILD)/obj/gen/schema_data.o: $(BUILD)/gen/schema_data.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
 
-schema-objects: $(BUILD)/unit/test_migrate ## write the list of all that the migrations make, after a new one
+schema-objects: $(BUILD)/unit/test_migrate ## list all objects that the migrations make, after a new one
 	@SCHEMA_OBJECTS=schema/objects.txt $(BUILD)/unit/test_migrate > /dev/null 2>&1; \
 	    git diff --stat schema/objects.txt
 
@@ -122,7 +122,7 @@ $(BUILD)/concorde: $(BUILD)/obj/server/main.o $(BUILD)/libconcorde.a
 	@echo "  LD $@"
 	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# The allow list of its system calls: nothing else is linked with libseccomp, but the tests of it.
+# The allow-list of its system calls: only it and its tests are linked with libseccomp.
 CONFINED := $(BUILD)/unit/test_thumbnail_calls $(BUILD)/unit/test_thumbnail_confine
 $(BUILD)/obj/server/media/thumbnail_calls.o: CPPFLAGS += $(shell pkg-config --cflags libseccomp)
 $(CONFINED): CPPFLAGS += $(shell pkg-config --cflags libseccomp)
@@ -137,16 +137,16 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libconcorde.a $(BUILD)/flags
 	@echo "  LD $@"
 	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Itests/unit -MMD -MP -MT $@ -c $< -o $@.o
 	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $@.o $(WHOLE) $(BUILD)/libconcorde.a $(LDLIBS) -lcmocka
-# In this one something happens while these functions are at work.
+# This test changes something while these functions run.
 $(BUILD)/unit/test_room_races: LDFLAGS += $(foreach f,room_cache_list_new room_load room_state_members \
 	room_summaries_read,-Wl,--wrap=$(f))
-# This one must see every statement that is registered, also those it does not refer to.
+# This test must see every registered statement, also those that it does not refer to.
 $(BUILD)/unit/test_sql: WHOLE := $(filter $(BUILD)/obj/storage/%,$(LIB_OBJ))
 
 test: ## install missing packages, build, run every suite; ends with `N passed, N failed`
 	@scripts/deps.sh run test
 	@$(AGAIN) -s build
-	@$(AGAIN) -s -k $(UNIT) $(OLM) || true # what does not build is counted as a failed suite
+	@$(AGAIN) -s -k $(UNIT) $(OLM) || true # a suite that does not build counts as failed
 	@$(AGAIN) -s -k BUILD=build-asan SAN=asan $(addprefix build-asan/fuzz/,$(FUZZ)) || true
 	@BUILD=$(BUILD) scripts/test.sh
 
@@ -174,7 +174,7 @@ interop: build ## let Synapse, from its package, federate with the server
 fault: build ## kill, starve and cut off the server under load
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh fault --ignore tests/fault/neighbours
 
-neighbours: build ## attack the server, and measure what others notice
+neighbours: build ## attack the server, and measure the effect on others
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh fault/neighbours
 
 SOAK_SECONDS ?= 1200
@@ -210,7 +210,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(FUZZ_MAIN) $(BUILD)
 FUZZ_WHOLE := $(addprefix $(BUILD)/fuzz/fuzz_,client_request server_request remote_answer)
 $(FUZZ_WHOLE): FUZZ_MORE := $(addprefix tests/fuzz/,whole_server.c empty_db.c answering_host.c)
 $(FUZZ_WHOLE): tests/fuzz/whole_server.c tests/fuzz/empty_db.c tests/fuzz/answering_host.c
-# This one runs what concorde-thumbnail does with an image.
+# This one runs the decoding of concorde-thumbnail.
 FUZZ_IMAGE_OBJ := $(BUILD)/obj/server/media/thumbnail_image.o
 $(BUILD)/fuzz/fuzz_image: FUZZ_MORE := $(FUZZ_IMAGE_OBJ)
 $(BUILD)/fuzz/fuzz_image: $(FUZZ_IMAGE_OBJ)
@@ -233,13 +233,13 @@ format: ## format every C file
 format-check: ## is every C file formatted?
 	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
 
-# Anew each time, since a new file belongs in it.
+# Written each time, since new files must be in it.
 compile_commands.json: $(BUILD)/flags ## how each file is compiled, for clangd and clang-tidy
 	@scripts/compile-commands.py $(BUILD)/flags $(SOURCES) $(wildcard tests/unit/*.c tests/fuzz/*.c bench/*.c) > $@
 
-# How many states of a function the analyzer looks at: more take longer (clang's own figure is 225000).
+# How many states of a function the analyzer explores: more take longer (clang's default is 225000).
 TIDY_STATES ?= 50000
-# Looks again at what is compiled again: a file whose headers, flags and checks are as they were is skipped.
+# A file is checked again when it is compiled again: if its headers, flags and checks are unchanged, it is skipped.
 $(BUILD)/tidy/%.ok: $(BUILD)/obj/%.o .clang-tidy | compile_commands.json
 	@mkdir -p $(@D)
 	@echo "  TIDY $*.c"
@@ -249,9 +249,9 @@ tidy: ## let clang-tidy look for faults (.clang-tidy)
 	@scripts/deps.sh run tidy
 	@$(AGAIN) -s -k $(SOURCES:%.c=$(BUILD)/tidy/%.ok)
 
-# The whole program compiled as one: a function or variable whose declaration in one file is not what another
-# file defines is found (-Wlto-type-mismatch; what pointers lead to is not compared). Across files gcc cannot
-# follow what ties an error to an output; `make build` looks at each file for that.
+# Compiles the whole program as one, to find a function or variable whose declaration in one file differs from its
+# definition in another (-Wlto-type-mismatch; pointed-to types are not compared). Across files gcc cannot relate an
+# error to an output; `make build` has that check for each file.
 lto: ## is every function and variable defined as it is declared elsewhere?
 	@scripts/deps.sh run lto
 	@$(AGAIN) -s BUILD=build-lto CC=gcc DEV=1 CFLAGS="-O1 -flto=auto -Wlto-type-mismatch -Wno-maybe-uninitialized" build
@@ -272,7 +272,7 @@ check: test ## the same as test
 layers: build ## check that includes and symbols only go down the floors, and the sizes of files and folders
 	@tests/layers.py $(BUILD)
 
-clean: ## remove what was built
+clean: ## remove built files
 	rm -rf $(BUILD) build-asan build-tsan build-fuzz build-lto build-cov build-tools compile_commands.json
 
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

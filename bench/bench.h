@@ -8,7 +8,7 @@
 struct bench {
     const char *address; /* of the server, host:port */
     pid_t server;
-    const char *database; /* libpq URI, for row counts and the limits; NULL: those are left out */
+    const char *database; /* libpq URI, for row counts and the limits; NULL: both are left out */
     double seconds;       /* how long a timed part lasts */
     size_t scale;         /* members, connections: 0 for each benchmark's own */
 };
@@ -20,6 +20,6 @@ void bench_initial(const struct bench *b); /* 4: 300 rooms of 300 members */
 void bench_bigroom(const struct bench *b); /* 5: 10,000 members */
 void bench_joins(const struct bench *b);   /* 6: a crowd joins one room, and leaves it */
 void bench_create(const struct bench *b);  /* 7: new rooms */
-void bench_limits(const struct bench *b);  /* what the machine itself gives */
+void bench_limits(const struct bench *b);  /* the limits of the machine */
 
 #endif

@@ -2,7 +2,7 @@
 
     CONCORDE_BIN=build/concorde PYTHONPATH=tests/api tests/python.sh bench/directories.py [USERS [ROOMS]]
 
-Users and rooms are put into the database; what is timed goes over HTTP, one request after the other."""
+Users and rooms are put into the database; timed requests go over HTTP, one after the other."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ from server import Server
 USERS, ROOMS = (int(a) for a in (sys.argv[1:] + ["300000", "50000"][len(sys.argv) - 1:]))
 TIMES = 20
 
-# Names of two or three words that are made of syllables, as names are.
+# Names of two or three words made of syllables, like real names.
 NAME = """CREATE FUNCTION pg_temp.name(n bigint, k int) RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(part, '' ORDER BY i) FROM (SELECT i, (ARRAY['du','mon','la','ro','che','mar','tin','be',
         'nard','fon','ta','ne','gi','rard','le','roy','si','ber','na','dia'])
@@ -83,7 +83,7 @@ def rooms(alice, term):
 
 
 def rename(uri, with_grams):
-    """A display name changes: what the statement of the server takes, with and without the trigger."""
+    """Times the server's statement for a new display name, with and without the trigger."""
     on = "ENABLE" if with_grams else "DISABLE"
     psql(uri, f"ALTER TABLE profiles {on} TRIGGER profiles_grams")
     text = psql(uri, "EXPLAIN (ANALYZE, SUMMARY) UPDATE profiles SET search_name = reverse(search_name), fields = "

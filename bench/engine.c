@@ -87,7 +87,7 @@ struct client *engine_client(struct engine *e, size_t i)
     return e->clients[i];
 }
 
-/* A server closes connections that are idle for long, as they are while many users are made. */
+/* The server closes idle connections, which occur while many users are made. */
 static void engine_reconnect(struct engine *e, struct client *c)
 {
     close(c->fd);
@@ -144,7 +144,7 @@ static struct str engine_find_header(struct str head, const char *name)
     return (struct str){0};
 }
 
-/* Joins chunks in place; false when the last one has not come yet. */
+/* Joins chunks in place; false when the last one has not arrived yet. */
 static bool unchunk(char *p, size_t n, size_t *ret_n)
 {
     size_t from = 0, to = 0;
@@ -166,7 +166,7 @@ static bool unchunk(char *p, size_t n, size_t *ret_n)
     }
 }
 
-/* Is the response whole? Then tells whoever asked. */
+/* Calls back if the response is complete. */
 static void handle_input(struct client *c)
 {
     char *end = c->in.n ? memmem(c->in.p, c->in.n, "\r\n\r\n", 4) : NULL;
@@ -179,7 +179,7 @@ static void handle_input(struct client *c)
         if (body_n < strtoul(length.p, NULL, 10))
             return;
     } else if (engine_find_header(head, "Transfer-Encoding").p) {
-        /* Only tried when the closing chunk is there, for it changes the buffer. */
+        /* Only tried when the closing chunk has arrived, for it changes the buffer. */
         if (c->in.n < 5 || memcmp(c->in.p + c->in.n - 5, "0\r\n\r\n", 5) != 0 ||
             !unchunk(c->in.p + body_at, body_n, &body_n))
             return;
@@ -259,7 +259,7 @@ void take_string(struct str json, const char *key, char *ret, size_t size)
     char pattern[64];
     int n = snprintf(pattern, sizeof pattern, "\"%s\":\"", key);
     const char *p = memmem(json.p, json.n, pattern, (size_t)n);
-    if (!p) { /* some servers put a space behind the colon */
+    if (!p) { /* some servers write a space after the colon */
         n = snprintf(pattern, sizeof pattern, "\"%s\": \"", key);
         p = memmem(json.p, json.n, pattern, (size_t)n);
     }

@@ -1,5 +1,5 @@
 /* The load generator's HTTP: many keep-alive connections driven by one epoll loop, so that the
- * generator is never what is measured. Requests are answered through callbacks, from which the next
+ * generator does not limit the result. Requests are answered through callbacks, from which the next
  * request may be sent. */
 #ifndef BENCH_ENGINE_H
 #define BENCH_ENGINE_H
@@ -40,7 +40,7 @@ void client_send(struct engine *e, struct client *c, const char *method, const c
 /* Runs the loop until done() is true, or for max_ms (0: no limit). */
 void engine_run(struct engine *e, bool (*done)(void *ctx), void *ctx, int64_t max_ms);
 
-/* One request, waited for; the body lives until the client's next request. Ends the program when
+/* One request, blocking; the body lives until the client's next request. Ends the program when
  * the status is not 200: a benchmark on errors is worth nothing. */
 struct str client_call(struct engine *e, struct client *c, const char *method, const char *path,
                        const char *body);

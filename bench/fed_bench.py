@@ -153,7 +153,7 @@ NAMES, FORK = 220, 31
 
 
 def on_a_fork(remote, room, carol, prev, n):
-    """n events of which the server hears nothing yet: every other one is state."""
+    """n events that the server does not receive yet: every other one is state."""
     for k in range(n):
         if k % 2:
             i, event = remote.event(room, carol, "m.room.message",

@@ -1,5 +1,5 @@
-"""What the benchmarks of federation load and measure with: processes' CPU time, prepared requests on
-bare sockets, a sink that counts what it is sent without reading it. None of it is what is measured."""
+"""Tools of the federation benchmarks: processes' CPU time, prepared requests on
+bare sockets, a sink that counts PDUs without parsing them. Their own cost is not measured."""
 
 import contextlib
 import functools
@@ -78,7 +78,7 @@ class Sink:
 
 
 class Sinks:
-    """So many servers that only count, in a process of their own."""
+    """n servers that only count, in a process of their own."""
 
     def __init__(self, n):
         self.counts = multiprocessing.Array("q", n, lock=False)
@@ -88,7 +88,7 @@ class Sinks:
         self.process.start()
 
     def join(self, server, rooms):
-        """One user of each joins the rooms of that server; until no more comes of it."""
+        """One user of each joins the rooms of that server; until no further PDUs arrive."""
         self.here.send((server, rooms))
         assert self.here.recv() == "joined"
         before = None
@@ -151,7 +151,7 @@ def read_chunks(reader):
 
 
 class Talker(threading.Thread):
-    """Sends messages to a room as fast as they are answered, until it shall end."""
+    """Sends messages to a room as fast as they are answered, until it is stopped."""
 
     def __init__(self, client, room):
         super().__init__(daemon=True)

@@ -72,7 +72,7 @@ static void send_to(struct engine *e, struct client *c, const char *room, int n,
     }
 }
 
-/* PostgreSQL's processes tell what they did at the end of a transaction, at most once a second: so
+/* PostgreSQL's processes report their counts at the end of a transaction, at most once a second: so
  * one more message is sent after a pause. The caller allows for it. */
 static long count_rows(PGconn *pg, struct engine *e, struct client *c, const char *room)
 {

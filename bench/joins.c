@@ -125,7 +125,7 @@ void bench_joins(const struct bench *b)
     setup_users(e, "joiner", CROWD);
     setup_room(e, engine_client(e, 0), "talk", talk);
     setup_joins(e, 1, AT_ONCE - 1, talk);
-    setup_users(e, "owner", 1); /* outside of the crowd */
+    setup_users(e, "owner", 1); /* not one of the crowd */
     setup_room(e, engine_client(e, CROWD), "crowd", crowd);
     run_send(b, e, talk);
     run_in_room(b, e, crowd, "join", "joins: join, 64 clients, 1 room");

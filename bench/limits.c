@@ -1,4 +1,4 @@
-/* What the machine itself gives, measured in the same run: the yardstick for all other figures. */
+/* The limits of the machine, measured in the same run, to compare all other figures with. */
 #include "bench/bench.h"
 
 #include "base/clock.h"

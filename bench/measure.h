@@ -1,4 +1,4 @@
-/* What a benchmark reports: latencies, and the CPU time that the server and its database took. */
+/* Figures of a benchmark: latencies, and the CPU time of the server and its database. */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
 

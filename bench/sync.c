@@ -11,7 +11,7 @@ struct crowd {
     size_t first, n;
     size_t parked, received;
     bool keep_parking;
-    const char *marker; /* a told client's reply must contain it */
+    const char *marker; /* a reply that counts must contain it */
 };
 
 static void sync_park(struct crowd *c, struct client *client);
@@ -57,7 +57,7 @@ static bool all_received(void *ctx)
     return c->received == c->n;
 }
 
-/* Each reads the state of things once, some at a time. */
+/* Each syncs once, some at a time. */
 static void sync_once(struct crowd *c)
 {
     enum { AT_ONCE = 64 };
@@ -78,7 +78,7 @@ static void park_all(struct crowd *c)
         if (i % AT_ONCE == 0)
             engine_run(c->engine, never, c, 1);
     }
-    engine_run(c->engine, never, c, 3000); /* what came meanwhile has been told */
+    engine_run(c->engine, never, c, 3000); /* until changes that came meanwhile have been sent */
 }
 
 static void send_marked(struct engine *e, struct client *sender, const char *room,
@@ -115,7 +115,7 @@ void bench_fanout(const struct bench *b)
         send_marked(e, sender, room, marker);
         engine_run(e, all_received, &c, 10000);
         if (c.received != c.n) {
-            fprintf(stderr, "only %zu of %zu were told\n", c.received, c.n);
+            fprintf(stderr, "only %zu of %zu were reached\n", c.received, c.n);
             exit(1);
         }
         latencies_add(&all, mono_us() - from);
@@ -123,11 +123,11 @@ void bench_fanout(const struct bench *b)
     }
     struct cpu cpu = cpu_since(b->server, before);
     double n = (double)members * MESSAGES;
-    printf(
-        "| fan-out, %zu members | all told p50 %.0f ms | worst %.0f ms | per delivery: server %.0f "
-        "µs | postgres %.1f µs |\n",
-        members, latencies_ms(&all, 0.5), latencies_ms(&all, 1), cpu.server / n * 1e6,
-        cpu.postgres / n * 1e6);
+    printf("| fan-out, %zu members | all received p50 %.0f ms | worst %.0f ms | per delivery: "
+           "server %.0f "
+           "µs | postgres %.1f µs |\n",
+           members, latencies_ms(&all, 0.5), latencies_ms(&all, 1), cpu.server / n * 1e6,
+           cpu.postgres / n * 1e6);
     latencies_finish(&all);
     engine_destroy(e);
 }
@@ -152,8 +152,8 @@ void bench_parked(const struct bench *b)
         "| parked, %zu users | %.1f KiB resident each, connection and account | signed in %.1f | "
         "synced once %.1f |\n",
         n, parked, signed_in, synced);
-    /* One user is woken again and again while all others stay parked; what the sending itself costs
-     * is measured before, with nobody listening. */
+    /* One user is woken repeatedly while all others stay parked; the cost of sending alone is
+     * measured before, without a listener. */
     struct client *quiet = sender;
     char other[ID_SIZE];
     setup_room(e, quiet, "unheard", other);
@@ -175,9 +175,9 @@ void bench_parked(const struct bench *b)
         engine_run(e, all_received, &c, 5000);
     }
     struct cpu woken = cpu_since(b->server, before);
-    printf(
-        "| parked, waking one of %zu | server %.0f µs | the same send with nobody to wake %.0f µs "
-        "|\n",
-        n, (woken.server - alone.server) / WAKES * 1e6, alone.server / WAKES * 1e6);
+    printf("| parked, waking one of %zu | server %.0f µs | the same send with no request to wake "
+           "%.0f µs "
+           "|\n",
+           n, (woken.server - alone.server) / WAKES * 1e6, alone.server / WAKES * 1e6);
     engine_destroy(e);
 }

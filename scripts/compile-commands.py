@@ -8,7 +8,7 @@ import sys
 
 flags = pathlib.Path(sys.argv[1]).read_text().strip()
 vips = subprocess.run(["pkg-config", "--cflags", "vips"], capture_output=True, text=True).stdout.strip()
-# What the Makefile adds for some files, by the beginning of their path.
+# Flags that the Makefile adds for some files, by the beginning of their path.
 more = {"tests/unit/": "-Itests/unit", "tests/fuzz/": "-Itests/fuzz", "server/media/thumbnail_": vips,
         "tests/fuzz/fuzz_image": vips}
 

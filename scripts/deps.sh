@@ -1,8 +1,8 @@
 #!/bin/bash
-# Installs what is missing with apt-get (Debian 12), as root or by sudo.
-#   deps.sh run         what building and running need
-#   deps.sh run test    and what the tests need
-#   deps.sh run tidy    and what that target needs; so with lto and coverage
+# Installs missing packages with apt-get (Debian 12), as root or by sudo.
+#   deps.sh run         packages for building and running
+#   deps.sh run test    and for the tests
+#   deps.sh run tidy    and for that target; likewise lto and coverage
 # A stamp makes it instant when nothing has changed since.
 set -eu
 cd "$(dirname "$0")/.."
@@ -26,7 +26,7 @@ case " $* " in *" test "*)
     command -v npm >/dev/null || packages="$packages npm" ;;
 esac
 
-# Proxies that are tested, ours and of the database. Only unpacked: installing them would start services.
+# Proxies for tests, of HTTP and of the database. Only unpacked: installing them would start services.
 unpacked=""
 case " $* " in *" test "*)
     for p in nginx caddy pgbouncer; do command -v $p >/dev/null || unpacked="$unpacked $p"; done ;;
@@ -51,7 +51,7 @@ if [ -n "$missing" ]; then
         as_root=sudo
     fi
     echo "deps: installing$missing"
-    # The programs of PostgreSQL are wanted, not a database that runs beside ours.
+    # Only the programs of PostgreSQL are needed, not another running database.
     settings=/etc/postgresql-common/createcluster.conf
     case "$missing " in *" postgresql "*)
         [ -e $settings ] || {

@@ -17,7 +17,7 @@ def escape(text):
 
 
 def literal(text):
-    """What is typed as it stands is bold; what stands for something else is in italics."""
+    """Literal words are bold; placeholders are in italics."""
     return "\\fB" + re.sub(r"\b[A-Z]{2,}\b", r"\\fI\g<0>\\fB", escape(text)) + "\\fR"
 
 

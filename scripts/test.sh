@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs every test suite that is there. Each ends with a line `NAME: N passed, N failed`; the last
+# Runs every existing test suite. Each ends with a line `NAME: N passed, N failed`; the last
 # line here is their sum, `N passed, N failed`. Fails when anything failed.
 #   test.sh             all suites but fault, which takes long
 #   test.sh unit api    only these
@@ -9,7 +9,7 @@ BUILD=${BUILD:-build}
 passed=0 failed=0 took=""
 log=$(mktemp) && trap 'rm -f "$log"' EXIT
 
-# Suites that know only good or bad count as one test.
+# A suite that only passes or fails counts as one test.
 one() {
     if "${@:2}"; then echo "$1: 1 passed, 0 failed"; else echo "$1: 0 passed, 1 failed"; fi
 }
