@@ -259,6 +259,15 @@ static void a_loser_is_in_the_timeline_and_not_in_the_state(void **state)
     close_scene(&c);
 }
 
+static struct wanted redaction_of(struct scene *c, const struct event *target)
+{
+    struct wanted w = bobs(c, "m.room.redaction", "{}");
+    w.redacts = target->event_id;
+    if (c->v->redacts_in_content)
+        w.content = arena_printf(c->job->arena, "{\"redacts\":\"%s\"}", target->event_id);
+    return w;
+}
+
 static void a_redaction_waits_for_its_target(void **state)
 {
     EACH_VERSION(v)
@@ -271,10 +280,7 @@ static void a_redaction_waits_for_its_target(void **state)
         }
         struct wanted w = bobs(&c, "m.room.message", "{\"body\":\"secret\"}");
         const struct event *target = make(&c, &w), *left;
-        struct wanted r = bobs(&c, "m.room.redaction", "{}");
-        r.redacts = target->event_id;
-        if (c.v->redacts_in_content)
-            r.content = arena_printf(c.job->arena, "{\"redacts\":\"%s\"}", target->event_id);
+        struct wanted r = redaction_of(&c, target);
         for (r.ts = 1; r.ts < 4; r.ts++, r.prev[0] = head_of(&c))
             assert_int_equal(take(&c, make(&c, &r)), VERDICT_ACCEPTED);
         const char *const *pending;
@@ -287,6 +293,46 @@ static void a_redaction_waits_for_its_target(void **state)
         left = stored->event;
         assert_true(stored->redacted_by > 0);
         assert_true(json_object_size(event_content(left)) == 0);
+        close_scene(&c);
+    }
+}
+
+/* A redaction that came before its target, and one that follows it in the chain. */
+static void redactions_apply_in_a_chain_on_a_fork(void **state)
+{
+    EACH_VERSION(v)
+    {
+        enum { N = 5, EARLY = 1, TARGET = 2, REDACTION = 3 };
+        struct scene c;
+        struct incoming in[N] = {{NULL}};
+        struct accept_outcome out[N];
+        open_scene(&c, v);
+        if (c.v->event_id == EVENT_ID_GIVEN) {
+            close_scene(&c);
+            continue; /* as above */
+        }
+        for (int i = 0; i < N; i++) {
+            struct wanted w = bobs(&c, "m.room.message", "{\"body\":\"secret\"}");
+            if (i == REDACTION)
+                w = redaction_of(&c, in[TARGET].event);
+            if (i)
+                w.prev[0] = in[i - 1].event->event_id;
+            w.depth += i;
+            in[i].event = make(&c, &w);
+        }
+        struct wanted early = redaction_of(&c, in[EARLY].event);
+        assert_int_equal(take(&c, make(&c, &early)), VERDICT_ACCEPTED);
+        set_state(&c, "m.room.topic", "", "{\"topic\":\"ours\"}");
+        NO_ERR(room_accept(c.job, room_named(c.job, c.room_id), in, N, out));
+        for (int i = 0; i < N; i++) {
+            const struct stored_event *stored;
+            bool is_redacted = i == EARLY || i == TARGET;
+            assert_int_equal(out[i].verdict, VERDICT_ACCEPTED);
+            NO_ERR(events_get_by_id(job_tx(c.job), in[i].event->event_id, &stored));
+            assert_int_equal(stored->redacted_by > 0, is_redacted);
+            if (i != REDACTION)
+                assert_int_equal(json_object_size(event_content(stored->event)), !is_redacted);
+        }
         close_scene(&c);
     }
 }
@@ -353,6 +399,7 @@ int main(void)
         cmocka_unit_test(topics_of_two_branches_are_resolved),
         cmocka_unit_test(a_loser_is_in_the_timeline_and_not_in_the_state),
         cmocka_unit_test(a_redaction_waits_for_its_target),
+        cmocka_unit_test(redactions_apply_in_a_chain_on_a_fork),
         cmocka_unit_test(an_event_of_a_fork_is_taken_once),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
