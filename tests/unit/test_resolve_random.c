@@ -363,6 +363,15 @@ static void store_some_as_outliers(struct scene *c, const struct incoming *in, s
         outliers_store(c->job, room_named(c->job, c->room_id), some, some_n, &missing, &missing_n));
 }
 
+/* The first write then fails, as when another process has changed the room, and is tried anew. */
+static void change_head_elsewhere(struct scene *c)
+{
+    char sql[100];
+    snprintf(sql, sizeof sql, "UPDATE rooms SET version = version + 1 WHERE id = %lld",
+             (long long)room_named(c->job, c->room_id)->id);
+    NO_ERR(pg_command(pg_uri(), sql));
+}
+
 /* One event, or a chain of them that arrives together. */
 static void step(struct scene *c)
 {
@@ -384,6 +393,8 @@ static void step(struct scene *c)
     }
     if (draw(4) == 0)
         store_some_as_outliers(c, in, n);
+    if (draw(5) == 0)
+        change_head_elsewhere(c);
     int64_t writes = committer_counted(node_store()->committer, "concorde_writes_total");
     if (first)
         accept_and_check(c, &m, in, first, 0);
