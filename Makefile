@@ -63,7 +63,7 @@ SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
 .PHONY: help build deps run install test unit api olm clients interop fault neighbours soak fuzz fuzz-replay asan tsan bench \
-        schema-objects format format-check compile_commands.json tidy lto coverage check layers clean
+        schema-objects format format-check compile_commands.json tidy lto coverage check layers words clean
 help: ## list the targets
 	@grep -hE '^[a-z_.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 24
 
@@ -271,6 +271,9 @@ check: test ## the same as test
 
 layers: build ## check that includes and symbols only go down the floors, and the sizes of files and folders
 	@tests/layers.py $(BUILD)
+
+words: ## check that words and names mean what a Matrix engineer reads in them (docs/glossary.md)
+	@tests/words.py
 
 clean: ## remove built files
 	rm -rf $(BUILD) build-asan build-tsan build-fuzz build-lto build-cov build-tools compile_commands.json

@@ -18,12 +18,12 @@ target() { make --no-print-directory BUILD="$BUILD" "$1"; }
 run_suite() {
     case $1 in
     format) command -v clang-format >/dev/null && one format target format-check ;;
-    layers) one layers target layers ;;
+    layers | words) one "$1" target "$1" ;;
     *) [ -d "tests/${1%-replay}" ] && target "$1" ;;
     esac
 }
 
-for suite in ${@:-format layers unit fuzz-replay api olm clients interop}; do
+for suite in ${@:-format layers words unit fuzz-replay api olm clients interop}; do
     SECONDS=0
     run_suite "$suite" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]} took="$took $suite $SECONDS"
