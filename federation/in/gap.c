@@ -54,12 +54,7 @@ static const struct err *gap_settle(struct gap *g, struct pool_event *const *eve
         if (outcomes[i].verdict == VERDICT_MISSING)
             continue;
         events[i]->is_taken = true;
-        inbound_event_concluded(g->in, events[i]->event->event_id, &outcomes[i]);
-        if (outcomes[i].reason)
-            log_debug("%s, fetched for a gap in %s, is %s: %.200s", events[i]->event->event_id,
-                      g->room->room_id,
-                      outcomes[i].verdict == VERDICT_REJECTED ? "rejected" : "soft-failed",
-                      outcomes[i].reason);
+        inbound_event_concluded(g->in, events[i]->event, &outcomes[i]);
         if (events[i]->kept)
             ids[ids_n++] = events[i]->kept;
         inbound_count(g->in, COUNT_ACCEPTED, outcomes[i].verdict == VERDICT_ACCEPTED);

@@ -35,11 +35,15 @@ void inbound_event_came(struct inbound *in, const char *event_id)
         room_work_event_came(in->gaps, event_id);
 }
 
-void inbound_event_concluded(struct inbound *in, const char *event_id,
+void inbound_event_concluded(struct inbound *in, const struct event *e,
                              const struct accept_outcome *o)
 {
-    if (o->verdict == VERDICT_SOFT_FAILED || o->verdict == VERDICT_REJECTED)
-        inbound_event_came(in, event_id);
+    if (o->verdict != VERDICT_SOFT_FAILED && o->verdict != VERDICT_REJECTED)
+        return;
+    log_debug("%s of %s in %s is %s: %.200s", e->event_id, e->sender, e->room_id ? e->room_id : "?",
+              o->verdict == VERDICT_REJECTED ? "rejected" : "soft-failed",
+              o->reason ? o->reason : "no reason is known");
+    inbound_event_came(in, e->event_id);
 }
 
 struct inbound *inbound_create(struct node *node)

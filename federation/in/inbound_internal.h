@@ -64,7 +64,7 @@ const struct err *inbound_keep(struct job *job, struct room *room, const char *o
  * events off the timeline or in history. Cheap if nothing waits. */
 void inbound_event_came(struct inbound *in, const char *event_id);
 /* The same for an event that was accepted, if it is off the timeline. */
-void inbound_event_concluded(struct inbound *in, const char *event_id,
+void inbound_event_concluded(struct inbound *in, const struct event *e,
                              const struct accept_outcome *o);
 
 /* gap.c: the work of inbound.gaps. */

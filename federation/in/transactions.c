@@ -143,7 +143,7 @@ static const struct err *transactions_conclude(struct job *job, struct part *p, 
 {
     count_outcomes(inbound_of(job), outcomes, n);
     for (size_t i = 0; i < n; i++) {
-        inbound_event_concluded(inbound_of(job), p->events[from + i].event->event_id, &outcomes[i]);
+        inbound_event_concluded(inbound_of(job), p->events[from + i].event, &outcomes[i]);
         if (outcomes[i].verdict == VERDICT_REJECTED)
             snprintf(p->results[p->index[from + i]].error, sizeof p->results->error, "%s",
                      outcomes[i].reason ? outcomes[i].reason : "The event was rejected");

@@ -134,7 +134,7 @@ static const struct err *join_accept_one(const struct join *j, const struct inco
                                          struct accept_outcome *ret)
 {
     TRY(inbound_accept(j->job, j->resident_in, in, LARGE_WAIT_MS, ret));
-    inbound_event_concluded(inbound_of(j->job), in->event->event_id, ret);
+    inbound_event_concluded(inbound_of(j->job), in->event, ret);
     if (ret->verdict == VERDICT_REJECTED || ret->verdict == VERDICT_SOFT_FAILED)
         return err(ERR_FORBIDDEN, "%s", ret->reason);
     return NULL;

@@ -124,7 +124,7 @@ const struct err *resident_accept(struct request *rq, struct room *room, const s
     struct incoming in = {.event = event, .relay = true};
     struct accept_outcome outcome;
     TRY(resident_accept_one(rq->job, room, &in, &outcome));
-    inbound_event_concluded(inbound_of(rq->job), event->event_id, &outcome);
+    inbound_event_concluded(inbound_of(rq->job), event, &outcome);
     switch (outcome.verdict) {
     case VERDICT_ACCEPTED:
     case VERDICT_KNOWN:

@@ -177,6 +177,7 @@ def test_events_after_a_ban_are_soft_failed(room_of):
     assert i in remote.put_transaction(a.name, [event])["pdus"]
     assert i not in history(alice, room.id)
     assert membership(alice, room.id, carol) == "ban"
+    assert f"{i} of {carol} in {room.id} is soft-failed: " in a.log_text()
     # the next event of the room does not refer to it
     own = alice.send(room.id, "after")
     assert own in history(alice, room.id)
