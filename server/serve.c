@@ -85,9 +85,10 @@ static void set_pools(const struct config *c, struct http_pool ret[POOL_COUNT])
     ret[POOL_FEDERATION] =
         (struct http_pool){at_least(1, workers / 2), at_least(1, workers / 8), 200};
     ret[POOL_SLOW] = (struct http_pool){8, 2, 200};
-    /* As many hash at once as there are processors (server/account/password.h): the other half of
-     * the workers is for requests that go first, which so wait only for the hashes under way. */
-    ret[POOL_PASSWORD] = (struct http_pool){2 * processors(), 2, 200, processors()};
+    /* As many usual requests hash at once as there are processors; the other workers are for
+     * requests that go first, which so begin at once. */
+    int ahead = at_least(1, processors() / 4);
+    ret[POOL_PASSWORD] = (struct http_pool){processors() + ahead, 2, 200, processors()};
     ret[POOL_SEARCH] = (struct http_pool){4, 1, 20};
     int initial = at_least(2, processors());
     ret[POOL_INITIAL] = (struct http_pool){initial, initial < 4 ? 1 : 2, 50};

@@ -5,29 +5,17 @@
 #include <crypt.h>
 #include <errno.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <sodium.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { COST_MAX = 10, MEMORY_OF_COST_1 = 4 << 20 };
 
-static sem_t slots;
-static pthread_once_t slots_once = PTHREAD_ONCE_INIT;
+static pthread_once_t sodium_once = PTHREAD_ONCE_INIT;
 
-static void make_slots(void)
+static void start_sodium(void)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    sem_init(&slots, 0, processors > 1 ? (unsigned)processors : 1);
     if (sodium_init() < 0)
         abort();
-}
-
-static void take_slot(void)
-{
-    pthread_once(&slots_once, make_slots);
-    while (sem_wait(&slots))
-        ; /* interrupted by a signal */
 }
 
 static size_t memory_of(int64_t cost)
@@ -59,10 +47,9 @@ const struct err *password_hash(struct arena *a, int64_t cost, const char *passw
     TRY(password_normalise(a, password, &password));
     size_t n = strlen(password);
     char *hash = arena_alloc(a, crypto_pwhash_STRBYTES);
-    take_slot();
+    pthread_once(&sodium_once, start_sodium);
     int failed = crypto_pwhash_str_alg(hash, password, n, rounds_of(cost), memory_of(cost),
                                        crypto_pwhash_ALG_ARGON2ID13);
-    sem_post(&slots);
     if (failed)
         return err_internal("argon2id: no memory for password_hash_cost %lld", (long long)cost);
     *ret = hash;
@@ -141,10 +128,8 @@ const struct err *password_verify(const char *hash, const char *password, int64_
 {
     bool right = false, as_typed = false;
     if (strlen(password) <= PASSWORD_BYTES_MAX) {
-        take_slot();
-        const struct err *e = verify_forms(hash, password, cost, &right, &as_typed);
-        sem_post(&slots);
-        TRY(e);
+        pthread_once(&sodium_once, start_sodium);
+        TRY(verify_forms(hash, password, cost, &right, &as_typed));
     }
     *ret_needs_rehash =
         right && (as_typed || is_bcrypt(hash) ||

@@ -5,9 +5,9 @@
  * all keyboards. A hash of the form as typed is right too, and to be replaced.
  *
  * `cost` is password_hash_cost: 5 takes 64 MiB and two passes, each step doubles or halves the
- * memory; 1 is argon2id's minimum, for tests. At most as many hashings run at once as there are
- * processors, so that a flood of logins neither fills the memory nor starves other work; further
- * callers wait. Call from POOL_PASSWORD. */
+ * memory; 1 is argon2id's minimum, for tests. Call from POOL_PASSWORD, whose workers bound how many
+ * hashings run at once, so that a flood of logins neither fills the memory nor starves other work.
+ */
 #ifndef SERVER_ACCOUNT_PASSWORD_H
 #define SERVER_ACCOUNT_PASSWORD_H
 
