@@ -7,8 +7,8 @@ set -u
 cd "$(dirname "$0")/.."
 name=$1
 shift
-CONCORDE_TEST_SCRATCH=$(tests/scratch.sh)
-export CONCORDE_TEST_SCRATCH
+TEST_SCRATCH=$(tests/scratch.sh)
+export TEST_SCRATCH
 AGAIN_MAX=3 # tests
 parallel=()
 [ "${WORKERS:-1}" -gt 1 ] && tests/python.sh -c 'import xdist' 2>/dev/null &&

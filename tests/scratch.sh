@@ -8,4 +8,4 @@ enough=$((8 << 20))
 place=${TMPDIR:-/tmp}
 [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] && [ -w /dev/shm ] &&
     [ "$(free_kib)" -ge $enough ] && [ "$(available_kib)" -ge $enough ] && place=/dev/shm
-echo "${CONCORDE_TEST_SCRATCH:-$place}"
+echo "${TEST_SCRATCH:-$place}"

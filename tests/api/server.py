@@ -16,7 +16,7 @@ import template
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("CONCORDE_BIN", str(ROOT / "build" / "concorde"))
-SCRATCH = os.environ.get("CONCORDE_TEST_SCRATCH")  # tests/scratch.sh
+SCRATCH = os.environ.get("TEST_SCRATCH")  # tests/scratch.sh
 START_SECONDS = 120
 
 # What a sanitizer or an assertion, failed or only logged, writes to the log.

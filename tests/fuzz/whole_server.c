@@ -241,7 +241,7 @@ void whole_server_run(const uint8_t *data, size_t size, bool (*is_wanted)(const 
     struct str left = fuzz_str(data, size);
     struct job job;
     struct run own = {0};
-    struct outcome outcome = {0};
+    struct reply_outcome outcome = {0};
     struct exchange ex = {.server = &whole.http, .run = &own};
     struct reply rp = {.status = 200, .rq = &ex.rq, .outcome = &outcome};
     if (size > INPUT_MAX || !read_head(a, take(&left, '\n'), &ex) || !is_wanted(ex.rq.route))

@@ -31,7 +31,7 @@ static struct {
 /* The folder for databases that tests/scratch.sh sets. */
 static inline void pg_make_dir(const char *name, size_t max, char *ret)
 {
-    const char *scratch = getenv("CONCORDE_TEST_SCRATCH");
+    const char *scratch = getenv("TEST_SCRATCH");
     snprintf(ret, max, "%s/concorde-%s-XXXXXX", scratch ? scratch : "/tmp", name);
     if (!mkdtemp(ret))
         abort();

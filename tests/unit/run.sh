@@ -6,8 +6,8 @@ set -u
 AGAIN_MAX=3 # programs
 passed=0 failed=0
 logs=$(mktemp -d) && trap 'rm -rf "$logs"' EXIT
-CONCORDE_TEST_SCRATCH=$("$(dirname "$0")/../scratch.sh")
-export logs CONCORDE_TEST_SCRATCH
+TEST_SCRATCH=$("$(dirname "$0")/../scratch.sh")
+export logs TEST_SCRATCH
 
 run() { # run HOW_MANY_AT_ONCE PROGRAM...
     printf '%s\n' "${@:2}" | xargs -P "$1" -I{} \

@@ -102,7 +102,7 @@ static void no_table_is_scanned(void **state)
     candidates_by_index(pg, "'{ab,cd,ef}'");
     run(pg, "RESET enable_seqscan");
     reads_by_keys(pg, "user_directory_near_sql", "1, 2000");
-    reads_by_keys(pg, "user_directory_meant_sql", "'@a:test.example'");
+    reads_by_keys(pg, "user_directory_by_id_sql", "'@a:test.example'");
     char arguments[7000];
     int n = snprintf(arguments, sizeof arguments, "1, 'a', 10, '{}', '{}', '{}', '{a}', '{1");
     for (int user = 2; user <= 1000; user++)

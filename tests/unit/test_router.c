@@ -162,8 +162,8 @@ static void test_bad_tables_are_refused(void **state)
         const char *says;
         struct route table[3];
     } bad[] = {
-        {"stands twice", {ROW(GET, "/a/{b}"), ROW(GET, "/a/{c}"), {0}}},
-        {"stands twice", {ROW(GET, "/a"), {GET, "/b", nothing, .also = "/a"}, {0}}},
+        {"listed twice", {ROW(GET, "/a/{b}"), ROW(GET, "/a/{c}"), {0}}},
+        {"listed twice", {ROW(GET, "/a"), {GET, "/b", nothing, .also = "/a"}, {0}}},
         {"malformed", {ROW(GET, "a"), {0}}},
         {"malformed", {ROW(GET, "/{}"), {0}}},
         {"malformed", {ROW(GET, "/{a"), {0}}},
