@@ -12,10 +12,10 @@ STORED, REQUEST = "test_stored_limits.py", "test_request_limits.py"
 # tests/api, unless it says where.
 PROOFS = {
     # stored
-    "messages that wait for one device":
+    "to-device messages that wait for one device":
         "test_to_device.py::test_the_oldest_are_removed_over_the_limit_of_a_device",
-    "of those that one user has sent": "test_to_device.py::test_the_oldest_are_removed_over_the_limit_of_a_user",
-    "of those that another server has sent":
+    "waiting to-device messages of one user": "test_to_device.py::test_the_oldest_are_removed_over_the_limit_of_a_user",
+    "waiting to-device messages of another server":
         "test_to_device.py::test_the_oldest_go_of_a_server_that_has_too_much_waiting",
     "devices in one request": f"{STORED}::test_devices_in_one_request",
     "media of a user": "test_media.py::test_quota test_media.py::test_a_quota_is_kept_under_concurrency",
@@ -45,40 +45,40 @@ PROOFS = {
         f"test_profile.py::test_the_whole_profile_is_bounded {STORED}::test_presence_of_devices",
     "dehydrated device of a user": "test_dehydrated_device.py::test_its_data_is_bounded "
                                    "test_dehydrated_device.py::test_a_new_one_replaces_it",
-    "devices that another server may tell of one user":
+    "devices of one user on another server":
         "test_fed_device_lists.py::test_more_devices_than_are_taken",
-    "events of another server that wait": "test_fed_hostile.py::test_waiting_events_are_bounded",
-    "what another server refused of ours":
+    "waiting events of another server": "test_fed_hostile.py::test_waiting_events_are_bounded",
+    "items that another server refused":
         "test_fed_refused.py::test_no_more_than_a_thousand_things_are_kept",
-    "what messages singled out a user": "test_retention.c::test_actions_go_once_they_are_read "
+    "records of which users a message singled out": "test_retention.c::test_actions_go_once_they_are_read "
                                         "test_retention.c::test_young_actions_are_kept",
     "rooms that a user is in or knocks at": f"{STORED}::test_rooms",
-    "rooms that a user has made, or was the first to enter through another server":
+    "rooms that a user has made, or was the first to join through another server":
         f"{STORED}::test_new_rooms",
-    "rooms that another server has invited to and none of our users is in":
+    "rooms with invites from another server and no local member":
         "test_fed_invite.py::test_a_foreign_server_fills_no_list",
-    "invites that wait for a user; of these from one other server":
+    "pending invites of a user; of these from one other server":
         f"{STORED}::test_invites_that_wait test_fed_invite.py::test_a_foreign_server_fills_no_list",
-    "current state of a room with keys of one sender's of ours, but members":
+    "current state events of one local sender in a room, except members":
         f"{STORED}::test_state_of_a_room {STORED}::test_number_of_state_events_of_a_room",
-    "kinds of state (with an empty key) of a room that is joined through another server":
+    "state events with an empty key in a room that is joined through another server":
         "test_fed_join.py::test_more_kinds_of_state_than_are_taken_at_once",
-    "rooms, messages, state, beside that": "test_abuse.py::test_rooms_joins_and_messages_are_limited",
-    "rooms that none of our users has been in, after the last has rejected their invite":
+    "rooms, messages, state otherwise": "test_abuse.py::test_rooms_joins_and_messages_are_limited",
+    "rooms that never had a local member, after the last local user has rejected the invite":
         "test_remote_join.c::noted_rooms_go_when_they_are_old",
     "`initial_state`, invites of a new room": "test_create_room.py::test_a_new_room_is_of_bounded_size",
     "bans, and rooms of a space, that an upgrade copies": "test_upgrade.py::test_more_bans_than_are_copied",
     # brought
     "a body of login, refresh, registration, `requestToken`":
         f"{REQUEST}::test_bodies test_routes.c::test_small_ones",
-    "one that sends an event, makes a room, asks for keys or stores them, invites from elsewhere":
+    "a body that sends an event, makes a room, queries or stores keys, or is another server's invite":
         f"{REQUEST}::test_bodies test_routes.c::test_setting",
     "a state event; account data": f"{REQUEST}::test_bodies",
-    "messages to devices; a key backup; a server's transaction":
+    "to-device messages; a key backup; a server's transaction":
         f"{REQUEST}::test_bodies {REQUEST}::test_keys_of_one_backup_request {REQUEST}::test_bodies_of_servers",
     "other JSON bodies": f"{REQUEST}::test_bodies test_routes.c::test_limits_of_bodies",
     "nesting": f"{REQUEST}::test_nesting test_json.c::test_read test_json_scan.c::test_depth",
-    "what a JSON document becomes in memory": "test_json.c::test_tree_bounds",
+    "a parsed JSON document in memory": "test_json.c::test_tree_bounds",
     "bodies in memory, beyond 4 KiB of each": "test_http_bodies.c::test_bodies_share_a_budget",
     "JSON trees in memory, beyond 256 KiB of a request":
         "test_json.c::test_sources_are_served_in_turn test_json.c::test_another_source_has_its_share",
@@ -88,8 +88,8 @@ PROOFS = {
     **{row: f"{REQUEST}::test_pools test_http_fair.c::test_few_of_one_run_at_once "
             "test_http_fair.c::test_too_many_are_refused"
        for row in ("client", "federation", "slow: thumbnails, uploads", "search",
-                   "initial: syncs that tell all, or more than 2,000 events from the database", "remote: waits for other servers", "watch: `/health`, `/ready`, `/metrics`")},
-    "password: what hashes one":
+                   "initial: initial syncs, or more than 2,000 events from the database", "remote: waits for other servers", "watch: `/health`, `/ready`, `/metrics`")},
+    "password: hashing":
         f"{REQUEST}::test_pools test_http_fair.c::test_urgent_requests "
         "test_http_fair.c::test_ordinary_requests_have_a_bound "
         "test_login.py::test_one_login_does_not_wait_for_many",
@@ -115,17 +115,19 @@ PROOFS = {
     "`/keys/query`, `/keys/claim`":
         f"{REQUEST}::test_users_of_one_question test_fed_e2ee.py::test_servers_that_do_not_answer_are_failures",
     "`/publicRooms`": f"{REQUEST}::test_rooms_of_a_page test_directory.py::test_long_topics",
-    "`/publicRooms`: what is looked for": "test_directory.py::test_searches_in_long_topics",
+    "`/publicRooms`: searched text": "test_directory.py::test_searches_in_long_topics",
     "`/refresh`": "test_abuse.py::test_refreshes_count_for_their_user",
     "`/threads`, `/relations` without a type or with `recurse`":
         "test_relations.py::test_questions_about_a_whole_room_have_a_time_limit",
+    "events of a fork in one write": "test_resolve_cost.c::events_that_go_on_share_a_commit "
+                                     "test_resolve_cost.c::a_long_conflict_costs_no_statements",
     "an event of a fork in a room": "test_resolve_large.c::large_conflicts_are_left_for_later",
     "a join, invite or leave of another server in such a room":
         "test_resolve_large.c::large_conflicts_run_one_at_a_time "
         "test_fed_large.py::test_joins_and_invites_succeed",
     "forward extremities of a room": "test_extremities.c::many_branches_are_brought_together "
                                      "test_fed_extremities.py::test_branches_are_brought_together",
-    "what another server wants to be left alone with (429)":
+    "requests that another server limits (429)":
         "test_fed_limited.py::test_too_many_joins_keep_no_message_back",
     "making thumbnails": "test_thumbnails.py::test_bombs test_thumbnails.py::test_one_user_has_two_made_at_once",
     "filters": "test_filter.c::test_bounds",

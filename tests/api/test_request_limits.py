@@ -99,7 +99,7 @@ def test_pools(fresh_server):
     processors = os.cpu_count()
     initial = max(2, processors)
     sizes = {"client": (64, 16, 1000), "federation": (32, 8, 200), "slow": (8, 2, 200),
-             "password": (2 * processors, 2, 200), "search": (4, 1, 20),
+             "password": (processors + max(1, processors // 4), 2, 200), "search": (4, 1, 20),
              "initial": (initial, 1 if initial < 4 else 2, 50), "remote": (128, 6, 100), "watch": (4, 2, 20)}
     for pool, wanted in sizes.items():
         assert wanted == tuple(value(f"concorde_http_{what}", pool)
