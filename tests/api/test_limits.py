@@ -88,7 +88,8 @@ PROOFS = {
     **{row: f"{REQUEST}::test_pools test_http_fair.c::test_few_of_one_run_at_once "
             "test_http_fair.c::test_too_many_are_refused"
        for row in ("client", "federation", "slow: thumbnails, uploads", "search",
-                   "initial: initial syncs, or more than 2,000 events from the database", "remote: waits for other servers", "watch: `/health`, `/ready`, `/metrics`")},
+                   "initial: initial syncs, or more than 2,000 events from the database",
+                   "remote: waits for other servers", "watch: `/health`, `/ready`, `/metrics`")},
     "password: hashing":
         f"{REQUEST}::test_pools test_http_fair.c::test_urgent_requests "
         "test_http_fair.c::test_ordinary_requests_have_a_bound "
