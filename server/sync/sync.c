@@ -10,6 +10,7 @@
 #include "users/typing.h"
 
 enum {
+    DATABASE_PAUSE_MS = 1000,
     TIMEOUT_MAX_MS = 10 * 60 * 1000,
     FEW_EVENTS = 10,   /* the minimum to read from a room */
     LONG_EVENTS = 2000 /* of all rooms, from the database: treated like an initial sync */
@@ -122,7 +123,7 @@ struct sync sync_of(struct request *rq, struct reply *rp)
     };
 }
 
-static const struct err *get_sync(struct request *rq, struct reply *rp)
+static const struct err *sync_answer(struct request *rq, struct reply *rp)
 {
     struct sync s = sync_of(rq, rp);
     int64_t timeout;
@@ -148,6 +149,18 @@ static const struct err *get_sync(struct request *rq, struct reply *rp)
     buf_finish(&rp->body);
     return reply_wait(rp, rq->started_mono_us / 1000 +
                               (timeout < TIMEOUT_MAX_MS ? timeout : TIMEOUT_MAX_MS));
+}
+
+/* A parked request that is woken while the database cannot be reached stays parked: it soon runs
+ * once more. */
+static const struct err *get_sync(struct request *rq, struct reply *rp)
+{
+    const struct err *e = sync_answer(rq, rp);
+    if (!e || e->code != ERR_UNAVAILABLE || rq->runs == 1 || rq->timed_out ||
+        rq->pool == POOL_INITIAL || request_is_stopping(rq))
+        return e;
+    buf_finish(&rp->body);
+    return reply_wait(rp, mono_ms() + DATABASE_PAUSE_MS);
 }
 
 const struct route sync_routes[] = {
