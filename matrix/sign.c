@@ -1,31 +1,19 @@
 #include "matrix/sign.h"
 
+#include "base/sodium.h"
 #include "matrix/canonical_json.h"
 
-#include <pthread.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 static const char algorithm[] = "ed25519";
 
-static void start_sodium(void)
-{
-    if (sodium_init() < 0)
-        abort();
-}
-
-static void need_sodium(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, start_sodium);
-}
-
 void signing_key_make(struct signing_key *ret)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     char name[5] = "";
-    need_sodium();
+    sodium_begin();
     for (size_t i = 0; i + 1 < sizeof name; i++)
         name[i] = letters[randombytes_uniform(sizeof letters - 1)];
     snprintf(ret->id, sizeof ret->id, "%s:a_%s", algorithm, name);
@@ -75,7 +63,7 @@ const struct err *signing_key_parse(struct str line, struct signing_key *ret)
     bool ok = base64_decode(BASE64_STANDARD, seed64, seed, sizeof seed, &n) && n == sizeof seed;
     if (ok) {
         snprintf(k.id, sizeof k.id, "%s:%.*s", algorithm, STR_FMT(version));
-        need_sodium();
+        sodium_begin();
         crypto_sign_seed_keypair(k.public_, k.secret, seed);
         *ret = k;
     }

@@ -1,22 +1,14 @@
 #include "server/account/password.h"
 
+#include "base/sodium.h"
 #include "base/text.h"
 
 #include <crypt.h>
 #include <errno.h>
-#include <pthread.h>
 #include <sodium.h>
 #include <string.h>
 
 enum { COST_MAX = 10, MEMORY_OF_COST_1 = 4 << 20 };
-
-static pthread_once_t sodium_once = PTHREAD_ONCE_INIT;
-
-static void password_start_sodium(void)
-{
-    if (sodium_init() < 0)
-        abort();
-}
 
 static size_t memory_of(int64_t cost)
 {
@@ -47,7 +39,7 @@ const struct err *password_hash(struct arena *a, int64_t cost, const char *passw
     TRY(password_normalise(a, password, &password));
     size_t n = strlen(password);
     char *hash = arena_alloc(a, crypto_pwhash_STRBYTES);
-    pthread_once(&sodium_once, password_start_sodium);
+    sodium_begin();
     int failed = crypto_pwhash_str_alg(hash, password, n, rounds_of(cost), memory_of(cost),
                                        crypto_pwhash_ALG_ARGON2ID13);
     if (failed)
@@ -128,7 +120,7 @@ const struct err *password_verify(const char *hash, const char *password, int64_
 {
     bool right = false, as_typed = false;
     if (strlen(password) <= PASSWORD_BYTES_MAX) {
-        pthread_once(&sodium_once, password_start_sodium);
+        sodium_begin();
         TRY(verify_forms(hash, password, cost, &right, &as_typed));
     }
     *ret_needs_rehash =
