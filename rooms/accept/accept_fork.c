@@ -435,12 +435,11 @@ static bool changes_own_key_only(struct intake *in, size_t i, const struct fork 
     struct arena *a = in->job->arena;
     struct map was;
     size_t same = 0;
-    bool others = false, own = false;
+    bool others = false;
     state_view_index(a, &f->now, &was);
     for (size_t k = 0; k < now->n; k++) {
         const struct state_ref_entry *before = state_view_indexed(a, &was, &now->entries[k]);
-        own = now->entries[k].event == EVENT_BEING_TAKEN(i);
-        if (own)
+        if (now->entries[k].event == EVENT_BEING_TAKEN(i))
             same += before != NULL;
         else if (before && before->event == now->entries[k].event)
             same++;

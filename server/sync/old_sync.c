@@ -321,7 +321,7 @@ static const struct err *await_only_room(struct sync *s, struct request *rq,
 }
 
 /* Without `from` the answer is the stream's current token. */
-static const struct err *old_sync_get_events(struct request *rq, struct reply *rp)
+static const struct err *answer_events(struct request *rq, struct reply *rp)
 {
     struct sync s = sync_of(rq, rp);
     const char *from = request_query(rq, "from");
@@ -351,6 +351,11 @@ static const struct err *old_sync_get_events(struct request *rq, struct reply *r
         request_is_stopping(rq))
         return old_sync_reply_events(rq, rp, &s, from, &chunk);
     return reply_wait(rp, until);
+}
+
+static const struct err *old_sync_get_events(struct request *rq, struct reply *rp)
+{
+    return sync_keep_parked(rq, rp, answer_events(rq, rp));
 }
 
 const struct route old_sync_routes[] = {

@@ -151,16 +151,18 @@ static const struct err *sync_answer(struct request *rq, struct reply *rp)
                               (timeout < TIMEOUT_MAX_MS ? timeout : TIMEOUT_MAX_MS));
 }
 
-/* A parked request that is woken while the database cannot be reached stays parked: it soon runs
- * once more. */
-static const struct err *get_sync(struct request *rq, struct reply *rp)
+const struct err *sync_keep_parked(struct request *rq, struct reply *rp, const struct err *e)
 {
-    const struct err *e = sync_answer(rq, rp);
     if (!e || e->code != ERR_UNAVAILABLE || rq->runs == 1 || rq->timed_out ||
         rq->pool == POOL_INITIAL || request_is_stopping(rq))
         return e;
     buf_finish(&rp->body);
     return reply_wait(rp, mono_ms() + DATABASE_PAUSE_MS);
+}
+
+static const struct err *get_sync(struct request *rq, struct reply *rp)
+{
+    return sync_keep_parked(rq, rp, sync_answer(rq, rp));
 }
 
 const struct route sync_routes[] = {

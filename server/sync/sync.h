@@ -64,6 +64,9 @@ struct timeline {
 /* sync/sync.c: a request's range of the log, and changes of account data in it. */
 struct sync sync_of(struct request *rq, struct reply *rp);
 const struct err *sync_open_range(struct sync *s, struct request *rq);
+/* Passes `e` on, unless a parked request was woken while the database cannot be reached: it stays
+ * parked, and soon runs once more. */
+const struct err *sync_keep_parked(struct request *rq, struct reply *rp, const struct err *e);
 const struct err *sync_read_account_data(struct sync *s);
 /* Whether it is an initial sync, or has very many changes that are not in the feed: such requests
  * move to POOL_INITIAL. Call it before any room is read. */
