@@ -92,10 +92,11 @@ install: build $(BUILD)/concorde.8 ## install under PREFIX (/usr/local), with a 
 	[ -e $(DESTDIR)$(SYSCONFDIR)/concorde/concorde.yaml ] || \
 	    install -D -m 640 deploy/concorde.yaml $(DESTDIR)$(SYSCONFDIR)/concorde/concorde.yaml
 
-# This file changes with the flags, so that objects are then compiled again.
-FLAGS := $(subst ','\'',$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) $(LDLIBS))
+# This file changes with the flags, so that objects are then compiled again: a line for compiling, one for linking.
+quoted = '$(subst ','\'',$(1))'
+FLAGS := $(call quoted,$(CC) $(CPPFLAGS) $(ALL_CFLAGS)) $(call quoted,$(LDFLAGS) $(LDLIBS))
 ifneq ($(filter-out help clean deps format format-check,$(or $(MAKECMDGOALS),build)),)
-$(shell mkdir -p $(BUILD) && { echo '$(FLAGS)' | cmp -s - $(BUILD)/flags || echo '$(FLAGS)' > $(BUILD)/flags; })
+$(shell mkdir -p $(BUILD) && { printf '%s\n' $(FLAGS) | cmp -s - $(BUILD)/flags || printf '%s\n' $(FLAGS) > $(BUILD)/flags; })
 endif
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
