@@ -2,7 +2,7 @@
 #ifndef SERVER_CLI_CLI_H
 #define SERVER_CLI_CLI_H
 
-#include "base/config.h"
+#include "base/config/config.h"
 
 struct cli {
     struct arena *arena;

@@ -2,7 +2,7 @@
 #ifndef SERVER_CLI_DATA_DIR_H
 #define SERVER_CLI_DATA_DIR_H
 
-#include "base/config.h"
+#include "base/config/config.h"
 #include "matrix/sign.h"
 
 #include <sys/types.h>

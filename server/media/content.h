@@ -10,7 +10,7 @@
 #ifndef SERVER_MEDIA_CONTENT_H
 #define SERVER_MEDIA_CONTENT_H
 
-#include "base/config.h"
+#include "base/config/config.h"
 #include "base/sha256.h"
 
 /* Names are relative to media_store_path. */

@@ -2,7 +2,7 @@
 #ifndef STORAGE_DB_JOB_H
 #define STORAGE_DB_JOB_H
 
-#include "base/config.h"
+#include "base/config/config.h"
 #include "matrix/sign.h"
 #include "storage/db/db.h"
 

@@ -5,7 +5,7 @@
 #ifndef STORAGE_ROOMS_SEARCH_STEMS_H
 #define STORAGE_ROOMS_SEARCH_STEMS_H
 
-#include "base/config.h"
+#include "base/config/config.h"
 #include "base/words.h"
 #include "storage/db/db.h"
 

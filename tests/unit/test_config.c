@@ -1,4 +1,4 @@
-#include "base/config_schema.h"
+#include "base/config/config_schema.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

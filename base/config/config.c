@@ -1,6 +1,6 @@
-#include "base/config.h"
+#include "base/config/config.h"
 
-#include "base/config_schema.h"
+#include "base/config/config_schema.h"
 
 #include <assert.h>
 #include <stdlib.h>

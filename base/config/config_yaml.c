@@ -1,5 +1,5 @@
 /* The configuration file, through libyaml's documents (which know the line of every node). */
-#include "base/config_forms.h"
+#include "base/config/config_forms.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef BASE_CONFIG_FORMS_H
 #define BASE_CONFIG_FORMS_H
 
-#include "base/config_schema.h"
+#include "base/config/config_schema.h"
 
 #include <yaml.h>
 

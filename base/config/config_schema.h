@@ -5,7 +5,7 @@
 #ifndef BASE_CONFIG_SCHEMA_H
 #define BASE_CONFIG_SCHEMA_H
 
-#include "base/config.h"
+#include "base/config/config.h"
 
 enum config_type {
     CONFIG_TEXT,

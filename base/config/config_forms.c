@@ -1,4 +1,4 @@
-#include "base/config_forms.h"
+#include "base/config/config_forms.h"
 
 enum { FORM_ITEMS_MAX = 1000 };
 

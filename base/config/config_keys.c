@@ -1,5 +1,5 @@
 /* Every key of the configuration, in the order in which the example shows them. */
-#include "base/config_schema.h"
+#include "base/config/config_schema.h"
 
 #define AT(field) offsetof(struct config, field)
 #define KEY(key, kind, field, initial_, help_, ...)                                                \

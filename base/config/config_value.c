@@ -1,4 +1,4 @@
-#include "base/config_schema.h"
+#include "base/config/config_schema.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

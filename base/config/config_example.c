@@ -1,5 +1,5 @@
 /* The commented example file that `concorde check-config --example` prints. */
-#include "base/config_schema.h"
+#include "base/config/config_schema.h"
 
 enum { LINE_MAX_ = 96 };
 
