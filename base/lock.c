@@ -9,12 +9,17 @@ enum { HELD_MAX = 16 };
 static _Thread_local enum lock_rank held[HELD_MAX];
 static _Thread_local int held_n;
 
+static void note_tried(enum lock_rank rank)
+{
+    assert(held_n < HELD_MAX);
+    held[held_n++] = rank;
+}
+
 static void note_taken(enum lock_rank rank)
 {
     for (int i = 0; i < held_n; i++)
         assert(held[i] < rank && "locks taken out of rank");
-    assert(held_n < HELD_MAX);
-    held[held_n++] = rank;
+    note_tried(rank);
 }
 
 static void note_released(enum lock_rank rank)
@@ -29,6 +34,7 @@ static void note_released(enum lock_rank rank)
 }
 #else
 #define note_taken(rank) (void)(rank)
+#define note_tried(rank) (void)(rank)
 #define note_released(rank) (void)(rank)
 #endif
 
@@ -47,6 +53,14 @@ void lock_take(struct lock *l)
 {
     note_taken(l->rank);
     pthread_mutex_lock(&l->mutex);
+}
+
+bool lock_try(struct lock *l)
+{
+    if (pthread_mutex_trylock(&l->mutex) != 0)
+        return false;
+    note_tried(l->rank);
+    return true;
 }
 
 void lock_release(struct lock *l)

@@ -6,6 +6,7 @@
 #define BASE_LOCK_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 enum lock_rank {
     RANK_ROOM_CACHE = 1, /* rooms/room_cache.c: the table of cached rooms */
@@ -33,6 +34,8 @@ struct lock {
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_finish(struct lock *l);
 void lock_take(struct lock *l);
+/* Does not wait, so it may be tried whatever ranks are held. True: it was taken. */
+bool lock_try(struct lock *l);
 void lock_release(struct lock *l);
 
 /* Waits on a condition with the lock held; forever, or until a mono_ms deadline (true: reached). */
