@@ -20,6 +20,7 @@ SOURCES = 20
 PROBES = 6  # of each kind
 FACTOR, FLOOR = 10, 0.25
 numbers = itertools.count(1)
+logins = itertools.count(1)
 
 
 class Probe:
@@ -38,8 +39,9 @@ class Probe:
             "GET", "/sync", params={"since": self.since, "timeout": 0})["next_batch"]
 
     def login(self):
-        """From a new address each time: no user signs in ten times a minute."""
-        n = next(numbers)
+        """From a new address each time, and another user: no user signs in ten times a minute, and more
+        than a few attempts on an account from new networks go behind others (server/account/attempts.h)."""
+        n = next(logins)
         transport = httpx.HTTPTransport(local_address=f"127.0.2.{n % 250 + 1}")
         with httpx.Client(transport=transport, base_url=self.house.url, timeout=60) as http:
             user = self.house.sign_in[n % len(self.house.sign_in)]
