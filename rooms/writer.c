@@ -1,9 +1,7 @@
 #include "rooms/writer.h"
 
-#include "base/clock.h"
+#include "rooms/room_cache.h"
 #include "storage/db/write.h"
-
-enum { BACK_OFF_MAX_MS = 64 };
 
 /* Keeps the lock only if the room is still in the cache. */
 static bool keep_lock_unless_stale(struct room *room)
@@ -78,9 +76,17 @@ const struct err *writer_wait_for_queue(struct job *job, struct room *room)
     return room->waiting ? write_commit(job, write_begin(job), NULL) : NULL;
 }
 
-void writer_back_off(int attempt)
+const struct err *writer_conflict(void)
 {
-    int64_t at_most_ms = attempt < 6 ? 1 << attempt : BACK_OFF_MAX_MS;
-    int64_t us = mono_us() % (at_most_ms * 1000);
-    nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
+    return err(ERR_CONFLICT, "The room is changing; try again");
+}
+
+bool writer_retry(struct retry *r, struct job *job, struct room **room, const struct err **e)
+{
+    if (!retry_conflict(r, *e))
+        return false;
+    *e = room_get_by_id(job, (*room)->id, room);
+    if (!*e && !*room)
+        *e = err(ERR_NOT_FOUND, "Unknown room");
+    return !*e;
 }

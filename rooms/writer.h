@@ -7,8 +7,7 @@
 #define ROOMS_WRITER_H
 
 #include "rooms/room.h"
-
-enum { WRITER_ATTEMPTS = 24 };
+#include "storage/db/retry.h"
 
 /* Takes the room's lock for a writer that needs the room alone; later writers of state wait for it,
  * but not for the next of its kind. False: the room was dropped from the cache and must be
@@ -27,7 +26,10 @@ bool writer_wait_for_state(struct room *room, int64_t queued);
 /* Waits until all earlier writes to the room are stored, for a writer that has the room alone and
  * reads it from the database. Costs nothing if none is queued, as is usual. */
 const struct err *writer_wait_for_queue(struct job *job, struct room *room);
-/* Sleeps before a retry for a random time that grows with the attempts. */
-void writer_back_off(int attempt);
+/* The error of a writer that another one came before. */
+const struct err *writer_conflict(void);
+/* Is *e such a conflict, and may the writer try again (storage/db/retry.h)? Then *room is the
+ * reloaded room. If that fails, *e is why. */
+bool writer_retry(struct retry *r, struct job *job, struct room **room, const struct err **e);
 
 #endif

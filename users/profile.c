@@ -3,11 +3,12 @@
 #include "matrix/canonical_json.h"
 #include "rooms/room_cache.h"
 #include "rooms/write/basis.h"
+#include "storage/db/retry.h"
 #include "storage/rooms/members.h"
 #include "storage/users/users.h"
 #include "users/session.h"
 
-enum { ATTEMPTS = 5, DISPLAYNAME_MAX = 1024, AVATAR_URL_MAX = 1024 }; /* bytes */
+enum { DISPLAYNAME_MAX = 1024, AVATAR_URL_MAX = 1024 }; /* bytes */
 
 /* ---- reading ---- */
 
@@ -193,12 +194,11 @@ const struct err *profile_set_field(struct job *job, int64_t user, const char *u
     TRY(profile_check_key(key));
     TRY(profile_check_value(key, value, &value));
     bool changed = false;
-    const struct err *e = NULL;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    struct retry retry = {0};
+    const struct err *e;
+    do
         e = try_set(job, user, user_id, key, value, &changed);
-        if (!e || e->code != ERR_CONFLICT)
-            break;
-    }
+    while (retry_conflict(&retry, e));
     if (e)
         return e;
     return changed && is_sent_to_rooms(key) ? propagate(job, user, user_id) : NULL;

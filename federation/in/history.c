@@ -7,12 +7,11 @@
 #include "federation/in/ask.h"
 #include "federation/in/inbound_internal.h"
 #include "rooms/accept/history.h"
-#include "rooms/room_cache.h"
+#include "rooms/writer.h"
 
 enum {
     BACKFILL_LIMIT = 100, /* of one request, as other servers use */
     ROUNDS_MAX = 5,
-    ATTEMPTS = 8,
     ENDS_MAX = 5,
     ASKED_AT_ONCE = 20,
     TIME_MS = 20 * 1000,
@@ -142,15 +141,11 @@ static const struct event *find_oldest(const struct events *events)
 static const struct err *in_history_add(struct ask *a, const struct events *events,
                                         const char *const *state, size_t state_n, size_t *ret_added)
 {
-    const struct err *e = NULL;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    struct retry retry = {0};
+    const struct err *e;
+    do
         e = history_add(a->job, a->room, events->list, events->n, state, state_n, ret_added);
-        if (!e || e->code != ERR_CONFLICT)
-            return e;
-        TRY(room_get_by_id(a->job, a->room->id, &a->room));
-        if (!a->room)
-            return err(ERR_NOT_FOUND, "Unknown room");
-    }
+    while (writer_retry(&retry, a->job, &a->room, &e));
     return e;
 }
 

@@ -286,7 +286,7 @@ const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret
     *ret_fork = *ret_queued = false;
     if (accept_is_outdated(in)) {
         lock_release(&in->room->lock);
-        return err(ERR_CONFLICT, "The room is changing; try again");
+        return writer_conflict();
     }
     in->locked = true;
     accept_begin_write(in);
@@ -427,7 +427,7 @@ static const struct err *run_fork(struct intake *in, size_t from, size_t *ret_ne
     size_t next;
     TRY(writer_wait_for_queue(in->job, in->room));
     if (in->room->stale)
-        return err(ERR_CONFLICT, "The room is changing; try again");
+        return writer_conflict();
     accept_begin_write(in);
     const struct err *e = take_fork(in, from, &next);
     if (e || (!in->draft.newest && !in->off_timeline_n)) {
@@ -451,7 +451,7 @@ static const struct err *accept_run(struct intake *in, size_t from, size_t *ret_
     bool fork, queued;
     in->was_fork = false;
     if (!writer_lock(in->room))
-        return err(ERR_CONFLICT, "The room is changing; try again");
+        return writer_conflict();
     TRY(accept_begin_usual(in, from, &next, &fork, &queued));
     if (queued)
         TRY(accept_end_usual(in, from, next));
@@ -464,10 +464,10 @@ static const struct err *accept_run(struct intake *in, size_t from, size_t *ret_
         return NULL;
     }
     if (!writer_lock(in->room))
-        return err(ERR_CONFLICT, "The room is changing; try again");
+        return writer_conflict();
     if (accept_is_outdated(in)) {
         lock_release(&in->room->lock);
-        return err(ERR_CONFLICT, "The room is changing; try again");
+        return writer_conflict();
     }
     in->room->busy = in->was_fork = true;
     lock_release(&in->room->lock);
@@ -546,26 +546,22 @@ void accept_init(struct intake *in, struct job *job, struct room *room,
 
 static const struct err *accept_all(struct intake *in)
 {
-    int attempt = 0;
+    struct retry retry = {0};
     size_t n = in->n, ahead = n;
     for (size_t next = 0; next < n;) {
         in->n = n - next < ahead ? n : next + ahead;
         TRY(accept_look_up(in, next));
         const struct err *e = accept_run(in, next, &next);
         if (!e) {
-            attempt = 0;
+            retry.attempts = 0;
             extremities_gather(in->job, in->room);
             /* An event after one of a fork is mostly of the fork, too, and does its own look-up. */
             ahead = in->was_fork ? 1 : n;
             continue;
         }
-        if (e->code != ERR_CONFLICT || attempt == WRITER_ATTEMPTS)
+        if (!writer_retry(&retry, in->job, &in->room, &e))
             return e;
-        writer_back_off(attempt++);
-        TRY(room_get_by_id(in->job, in->room->id, &in->room));
         in->has_redactions = false;
-        if (!in->room)
-            return err(ERR_NOT_FOUND, "Unknown room");
     }
     return NULL;
 }

@@ -344,7 +344,7 @@ const struct err *history_add(struct job *job, struct room *room, const struct e
         .in = {.job = job, .room = room}, .state_ids = state_ids, .state_n = state_n};
     *ret_added = 0;
     if (!writer_lock(room))
-        return err(ERR_CONFLICT, "The room is changing; try again");
+        return writer_conflict();
     room->busy = true;
     lock_release(&room->lock);
     const struct err *e = accept_history_add(&s, events, n, ret_added);

@@ -186,10 +186,10 @@ static const struct err *try_join(struct joining *en)
 {
     struct room_head head;
     if (!writer_lock(en->room))
-        return err(ERR_CONFLICT, "The room is changing; try again");
+        return writer_conflict();
     if (atomic_load(&en->room->off_timeline_version) != en->off_timeline_version) {
         lock_release(&en->room->lock);
-        return err(ERR_CONFLICT, "The room is changing; try again");
+        return writer_conflict();
     }
     en->write = write_begin(en->job);
     const struct err *e = remote_join_build(en);
@@ -235,7 +235,7 @@ static const struct err *end_former(struct joining *en)
     bool ended = false;
     for (size_t n = REMOTE_STATE_AT_ONCE; n;) {
         if (!writer_lock(en->room))
-            return err(ERR_CONFLICT, "The room is changing; try again");
+            return writer_conflict();
         bool is_much = en->room->members.n + en->room->state_but_members_n > REMOTE_STATE_AT_ONCE;
         en->room->busy = is_much;
         lock_release(&en->room->lock);
@@ -308,8 +308,9 @@ const struct err *room_join_remote(struct job *job, const struct remote_join *en
                                    struct room **ret)
 {
     struct joining en = {.job = job, .entry = entry};
-    const struct err *e = NULL;
-    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
+    struct retry retry = {0};
+    const struct err *e;
+    do {
         TRY(find_or_make(job, entry->version, entry->join, entry->room_id, &en.room));
         TRY(correct_version(job, &en.room, entry->version));
         en.off_timeline_version = atomic_load(&en.room->off_timeline_version);
@@ -320,13 +321,8 @@ const struct err *room_join_remote(struct job *job, const struct remote_join *en
         e = end_former(&en);
         if (!e)
             e = try_join(&en);
-        if (!e)
-            return room_get(job, entry->room_id, ret);
-        if (e->code != ERR_CONFLICT)
-            return e;
-        writer_back_off(attempt);
-    }
-    return e;
+    } while (retry_conflict(&retry, e));
+    return e ? e : room_get(job, entry->room_id, ret);
 }
 
 /* ---- memberships of our users in rooms that we are not in ---- */
@@ -398,7 +394,7 @@ static const struct err *try_note(struct job *job, struct room *room, const stru
     struct room_head head;
     if (!writer_lock(room)) {
         write_abandon(w);
-        return err(ERR_CONFLICT, "The room is changing; try again");
+        return writer_conflict();
     }
     draft_init(&d, job, room, &no_author, w);
     const char **extremities = d.extremities;
@@ -429,8 +425,9 @@ static const struct err *try_note(struct job *job, struct room *room, const stru
 
 const struct err *room_note_membership(struct job *job, const struct room_note *note)
 {
-    const struct err *e = NULL;
-    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
+    struct retry retry = {0};
+    const struct err *e;
+    do {
         struct room *room;
         const struct stored_event *stored;
         TRY(find_or_make(job, note->version, note->event, note->room_id, &room));
@@ -443,9 +440,6 @@ const struct err *room_note_membership(struct job *job, const struct room_note *
         if (stored)
             return NULL; /* already stored */
         e = try_note(job, room, note);
-        if (!e || e->code != ERR_CONFLICT)
-            return e;
-        writer_back_off(attempt);
-    }
+    } while (retry_conflict(&retry, e));
     return e;
 }

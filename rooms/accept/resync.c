@@ -130,11 +130,12 @@ static const struct err *choose_and_add(struct job *job, struct room *room,
     const struct err *e = writer_wait_for_queue(job, room);
     if (!e)
         e = choose_new(job, room, remote, new, &n, &had);
-    if (!e) {
-        *ret_done = n <= REMOTE_STATE_AT_ONCE;
-        e = add_some(job, room, new, *ret_done ? n : REMOTE_STATE_AT_ONCE, &had, *ret_done);
-    }
+    bool is_last = !e && n <= REMOTE_STATE_AT_ONCE;
+    if (!e)
+        e = add_some(job, room, new, is_last ? n : REMOTE_STATE_AT_ONCE, &had, is_last);
     map_finish(&had);
+    if (!e)
+        *ret_done = is_last;
     return e;
 }
 
@@ -151,30 +152,47 @@ static const struct err *complete_step(struct job *job, struct room *room,
     return e;
 }
 
+/* off_timeline_version: as of the look-up; now another one if outliers were moved into the
+ * timeline.
+ */
+static const struct err *resync_step(struct job *job, struct room *room,
+                                     uint64_t off_timeline_version,
+                                     const struct remote_state *remote, bool *ret_done)
+{
+    if (!writer_lock(room))
+        return writer_conflict();
+    if (atomic_load(&room->off_timeline_version) != off_timeline_version) {
+        lock_release(&room->lock);
+        return writer_conflict();
+    }
+    room->busy = true;
+    lock_release(&room->lock);
+    const struct err *e = complete_step(job, room, remote, ret_done);
+    writer_done(room);
+    return e;
+}
+
 const struct err *room_resync(struct job *job, struct room *room,
                               const struct received_state *state)
 {
     struct remote_state remote;
     const struct room *looked_up = NULL;
     uint64_t off_timeline_version = 0;
+    struct retry retry = {0};
     for (bool done = false; !done;) {
+        const struct err *e;
         if (room != looked_up || atomic_load(&room->off_timeline_version) != off_timeline_version) {
             looked_up = room;
             off_timeline_version = atomic_load(&room->off_timeline_version);
             TRY(remote_state_store(job, room, state, &remote));
         }
-        bool locked = writer_lock(room);
-        if (locked && atomic_load(&room->off_timeline_version) != off_timeline_version) {
-            lock_release(&room->lock); /* outliers were moved into the timeline */
-        } else if (locked) {
-            room->busy = true;
-            lock_release(&room->lock);
-            const struct err *e = complete_step(job, room, &remote, &done);
-            writer_done(room);
-            if (e && e->code != ERR_CONFLICT)
-                return e;
-        }
-        TRY(room_get_by_id(job, room->id, &room));
+        e = resync_step(job, room, off_timeline_version, &remote, &done);
+        if (e && !writer_retry(&retry, job, &room, &e))
+            return e;
+        if (e)
+            continue;
+        retry.attempts = 0;
+        TRY(room_get_by_id(job, room->id, &room)); /* what was added has reset it */
         if (!room)
             return err(ERR_NOT_FOUND, "Unknown room");
     }

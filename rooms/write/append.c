@@ -13,8 +13,6 @@
 #include "storage/rooms/aliases.h"
 #include "storage/rooms/events.h"
 
-enum { NEW_ROOM_ATTEMPTS = 5 };
-
 /* ---- transaction ids ---- */
 
 struct str txn_key(struct arena *a, const struct new_event *e)
@@ -51,11 +49,6 @@ static const struct err *build_all(struct draft *d, const struct new_event *even
     return NULL;
 }
 
-static const struct err *is_changing(void)
-{
-    return err(ERR_CONFLICT, "The room is changing; try again");
-}
-
 static bool has_state(const struct new_event *events, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -68,7 +61,7 @@ static bool has_state(const struct new_event *events, size_t n)
  * is committed. */
 static const struct err *append_answer(struct room *room, int64_t judged_by, const struct err *e)
 {
-    return writer_wait_for_state(room, judged_by) ? e : is_changing();
+    return writer_wait_for_state(room, judged_by) ? e : writer_conflict();
 }
 
 static void note_annotations_locked(const struct draft *d)
@@ -137,7 +130,7 @@ static const struct err *build_upon(struct draft *d, const struct basis *on,
     const char *same = NULL;
     TRY(basis_holds(on, d, &holds));
     if (!holds)
-        return is_changing();
+        return writer_conflict();
     TRY(find_same(d, event, &same));
     if (!same)
         return build_all(d, event, 1, ret_id);
@@ -169,7 +162,7 @@ static const struct err *try_append(struct job *job, struct room *room, const st
     struct draft d;
     if (!writer_lock_behind(room, has_state(events, n))) {
         write_abandon(w);
-        return is_changing();
+        return writer_conflict();
     }
     draft_init(&d, job, room, author, w);
     int64_t judged_by = room->state_queued;
@@ -194,24 +187,15 @@ const struct err *room_append(struct job *job, struct room *room, const struct a
     struct str key = has_txn ? txn_key(job->arena, &events[0]) : (struct str){0};
     if (has_txn && (ret_ids[0] = txn_recent(job, author->device, key)))
         return NULL;
-    const struct err *e = NULL;
-    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
+    struct retry retry = {0};
+    const struct err *e;
+    do {
         e = try_append(job, room, author, NULL, events, n, ret_ids);
-        if (!e) {
-            if (has_txn)
-                txn_remember(job->node->txns, author->device, key, ret_ids[0]);
-            return NULL;
-        }
-        if (e->code != ERR_CONFLICT)
-            return has_txn ? unless_earlier(job, author, events, e, ret_ids) : e;
-        if (has_txn) {
-            TRY(find_earlier(job, author, &events[0], ret_ids));
-            if (ret_ids[0])
-                return NULL;
-        }
-        writer_back_off(attempt);
-        TRY(room_get_by_id(job, room->id, &room));
-    }
+        if (e && has_txn)
+            e = unless_earlier(job, author, events, e, ret_ids);
+    } while (writer_retry(&retry, job, &room, &e));
+    if (!e && has_txn)
+        txn_remember(job->node->txns, author->device, key, ret_ids[0]);
     return e;
 }
 
@@ -234,7 +218,7 @@ static const struct err *try_decide(struct job *job, struct room *room, const st
     }
     *ret_again = !basis_settle(&on);
     if (*ret_again)
-        return is_changing();
+        return writer_conflict();
     if (!e)
         *ret_id = existing;
     return e;
@@ -243,15 +227,12 @@ static const struct err *try_decide(struct job *job, struct room *room, const st
 const struct err *room_decide_state(struct job *job, struct room *room, const struct author *author,
                                     const struct decision *decision, const char **ret_id)
 {
-    const struct err *e = NULL;
-    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
-        bool again;
+    struct retry retry = {0};
+    const struct err *e;
+    bool again;
+    do
         e = try_decide(job, room, author, decision, &again, ret_id);
-        if (!again)
-            return e;
-        writer_back_off(attempt);
-        TRY(room_get_by_id(job, room->id, &room));
-    }
+    while (again && writer_retry(&retry, job, &room, &e));
     return e;
 }
 
@@ -370,15 +351,14 @@ const struct err *room_append_new(struct job *job, const struct new_room *new_ro
                                   size_t n, const char **ret_room_id, const char **ret_ids)
 {
     bool is_hash = new_room->version->room_id_is_create_hash;
-    const struct err *e = NULL;
-    for (int i = 0; i < (is_hash ? NEW_ROOM_ATTEMPTS : 1); i++) {
-        const struct new_event *list =
-            is_hash && (i || !events->origin_server_ts) ? with_own_time(job, events, n) : events;
+    struct retry retry = {0};
+    const struct err *e;
+    do {
+        const struct new_event *list = is_hash && (retry.attempts || !events->origin_server_ts)
+                                           ? with_own_time(job, events, n)
+                                           : events;
         e = try_append_new(job, new_room, author, list, n, ret_room_id, ret_ids);
-        if (!e || e->code != ERR_CONFLICT)
-            break;
-        writer_back_off(i); /* another node has just created an equal room */
-    }
+    } while (is_hash && retry_conflict(&retry, e)); /* another node has created an equal room */
     if (e && e->code == ERR_CONFLICT && new_room->alias)
         return err(ERR_ROOM_IN_USE, "The alias %s is taken", new_room->alias);
     return e;

@@ -1,6 +1,5 @@
 #include "rooms/write/template.h"
 
-#include "rooms/room_cache.h"
 #include "rooms/write/draft.h"
 #include "rooms/writer.h"
 
@@ -24,15 +23,14 @@ static const struct err *build_settled(struct job *job, struct room *room,
                                        const struct author *author, const struct new_event *e,
                                        const struct event **ret)
 {
-    const struct err *problem = NULL;
-    for (int attempt = 0; attempt < WRITER_ATTEMPTS; attempt++) {
+    struct retry retry = {0};
+    const struct err *problem;
+    do {
         int64_t judged_by;
         problem = template_build(job, room, author, e, ret, &judged_by);
-        if (!problem || writer_wait_for_state(room, judged_by))
-            return problem;
-        writer_back_off(attempt);
-        TRY(room_get_by_id(job, room->id, &room));
-    }
+        if (problem && !writer_wait_for_state(room, judged_by))
+            problem = writer_conflict();
+    } while (writer_retry(&retry, job, &room, &problem));
     return problem;
 }
 

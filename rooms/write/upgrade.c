@@ -5,6 +5,7 @@
 #include "rooms/write/basis.h"
 #include "rooms/write/first_events.h"
 #include "rooms/write/upgrade_content.h"
+#include "rooms/writer.h"
 #include "storage/rooms/aliases.h"
 #include "storage/rooms/events.h"
 #include "storage/rooms/rooms.h"
@@ -12,7 +13,6 @@
 enum {
     COPIED_MAX = 20000, /* bans, and rooms of a space */
     AT_ONCE = 1000,     /* events of one write, so that others do not wait long */
-    ATTEMPTS = 8,       /* to copy the state that is current at the tombstone */
 };
 
 /* State that is copied with few changes; aliases and bans have functions of their own. Join rules
@@ -191,7 +191,7 @@ static const struct err *decide_tombstone(void *ctx, struct basis *on, struct ne
         u->is_outdated |= strcmp(e ? e->event_id : "", u->copies[i]) != 0;
     }
     if (u->is_outdated)
-        return err(ERR_CONFLICT, "The room is changing; try again");
+        return writer_conflict();
     json_auto_t *content = json_pack("{s:s, s:s}", "body", "This room has been replaced",
                                      "replacement_room", u->new->room_id);
     *ret = (struct new_event){.type = "m.room.tombstone",
@@ -225,16 +225,15 @@ static const struct err *send_tombstone(struct upgrade *u)
 {
     const struct decision decision = {decide_tombstone, u};
     const char *id;
-    const struct err *e = NULL;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    struct retry retry = {0};
+    const struct err *e;
+    for (;;) {
         u->is_outdated = false;
         e = room_decide_state(u->job, u->old, u->author, &decision, &id);
-        if (!u->is_outdated)
+        if (!u->is_outdated || !writer_retry(&retry, u->job, &u->old, &e))
             return e;
-        TRY(room_get_by_id(u->job, u->old->id, &u->old));
         TRY(copy_again(u));
     }
-    return e;
 }
 
 /* A changed copy of the current event. make() returns NULL if nothing must change. */

@@ -2,9 +2,10 @@
 
 #include "matrix/id.h"
 #include "storage/db/intern.h"
+#include "storage/db/retry.h"
 #include "storage/users/account_data.h"
 
-enum { ATTEMPTS = 8, EDITED_BYTES_MAX = 1 << 20 };
+enum { EDITED_BYTES_MAX = 1 << 20 };
 
 const struct err *need_own_user(const struct request *rq)
 {
@@ -47,11 +48,10 @@ static const struct err *try_edit(struct job *job, const struct account_edit *e)
 
 const struct err *account_data_edit(struct job *job, const struct account_edit *e)
 {
-    const struct err *bad = NULL;
-    for (int i = 0; i < ATTEMPTS; i++) {
+    struct retry retry = {0};
+    const struct err *bad;
+    do
         bad = try_edit(job, e);
-        if (!bad || bad->code != ERR_CONFLICT)
-            return bad;
-    }
+    while (retry_conflict(&retry, bad));
     return bad;
 }
