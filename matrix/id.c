@@ -161,6 +161,16 @@ struct str id_server(struct str id)
     return (struct str){0};
 }
 
+bool id_is_of(const char *id, const char *server)
+{
+    return id && str_is(id_server(str_of(id)), server);
+}
+
+bool id_is_user_of(const char *id, const char *server)
+{
+    return id && id_is_user(str_of(id)) && id_is_of(id, server);
+}
+
 char *id_random(struct arena *a, size_t letters)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

@@ -27,9 +27,13 @@ bool id_is_server_name(struct str name); /* host or IP literal, optional port */
 bool id_is_device(struct str id);        /* 1 to 255 printable bytes */
 bool id_is_key(struct str id);           /* "ed25519:KEYID" and the like */
 
-/* The server part of a user, room or alias id, e.g. for comparing with our own name. n == 0 if
- * none. */
+/* The server part of a user, room, alias or event id; n == 0 if none. */
 struct str id_server(struct str id);
+/* Whether an id (NULL: no) names that server. The rest of it is not checked, nor what it is an id
+ * of. Of this server: id_is_local() in storage/db/job.h. */
+bool id_is_of(const char *id, const char *server);
+/* Also checked: a user id. */
+bool id_is_user_of(const char *id, const char *server);
 
 /* "sigil + 18 random letters + : + server" (room ids up to v11, event ids of v1 and v2). */
 char *id_make(struct arena *a, char sigil, const char *server);

@@ -265,7 +265,6 @@ static void room_cache_apply_member_locked(struct room_cache *c, struct room *r,
         return;
     const struct room_member *before = map_get_int(&r->members, user);
     const json_t *content = event_content(change->event);
-    struct str server = id_server(str_of(user_id));
     bool is_end = change->is_end;
     const struct room_member *ahead = ahead_member_locked(r, user);
     room_put_member_locked(
@@ -277,7 +276,7 @@ static void room_cache_apply_member_locked(struct room_cache *c, struct room *r,
             .event = change->kind == CHANGE_STATE ? change->state_event : change->position,
             .membership =
                 is_end ? MEMBERSHIP_NONE : membership_parse(json_text(content, "membership")),
-            .is_local = str_is(server, c->node->config->server_name),
+            .is_local = id_is_local(c->node, user_id),
             .has_own_rules = change->has_own_rules || (before && before->has_own_rules) ||
                              (ahead && ahead->has_own_rules) || recent_rules_has(&c->rules, user),
         });

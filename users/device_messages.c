@@ -106,12 +106,12 @@ static const struct err *device_messages_read_messages(struct reading *r, const 
     size_t users_n, n;
     TRY(device_messages_read_members(r->arena, messages, &users, &users_n));
     for (size_t i = 0; i < users_n; i++) {
-        struct str user_id = str_of(users[i].name);
+        const char *user_id = users[i].name;
         TRY(read_devices(r, users[i].value, &devices, &n));
-        if (str_is(id_server(user_id), server))
-            TRY(device_messages_add_user(r, user_id.p, devices, n, ours));
-        else if (others && id_is_user(user_id))
-            TRY(device_messages_add_user(r, user_id.p, devices, n, others));
+        if (id_is_of(user_id, server))
+            TRY(device_messages_add_user(r, user_id, devices, n, ours));
+        else if (others && id_is_user(str_of(user_id)))
+            TRY(device_messages_add_user(r, user_id, devices, n, others));
     }
     return NULL;
 }

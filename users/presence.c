@@ -131,11 +131,6 @@ void presence_act(struct job *job, const struct presence_who *who)
 
 /* ---- writing ---- */
 
-static bool is_local(const struct node *node, const char *user_id)
-{
-    return str_is(id_server(str_of(user_id)), node->config->server_name);
-}
-
 static const struct err *list_joined(struct job *job, const struct presence_row *who, int64_t **ret,
                                      size_t *ret_n)
 {
@@ -380,7 +375,7 @@ const struct err *presence_start(struct presence_table *p, struct arena *a)
         LOCKED(&p->lock);
         for (size_t i = 0; i < n; i++) {
             struct presence_entry *x = entry_locked(p, rows[i].user, rows[i].user_id);
-            int64_t keep_ms = is_local(p->node, rows[i].user_id) ? KEEP_MS : REMOTE_MS;
+            int64_t keep_ms = id_is_local(p->node, rows[i].user_id) ? KEEP_MS : REMOTE_MS;
             x->shown.state = rows[i].state;
             x->shown.status_msg = mem_strdup(rows[i].status_msg);
             say_locked(x, 0, rows[i].state, now, keep_ms);

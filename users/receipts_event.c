@@ -176,7 +176,7 @@ const struct err *receipts_list_own(struct job *job, int64_t room, int64_t since
     size_t n, kept = 0;
     TRY(read_newest(job, room, 0, since, until, &list, &n));
     for (size_t i = 0; i < n; i++)
-        if (str_is(id_server(str_of(list[i].user_id)), job->node->config->server_name))
+        if (id_is_local(job->node, list[i].user_id))
             list[kept++] = list[i];
     *ret = list;
     *ret_n = kept;

@@ -42,7 +42,7 @@ void ask_init(struct ask *a, struct job *job, struct room *room, const char *fir
     if (first)
         ask_add_server(a, first);
     for (size_t i = 0; i < n; i++) /* the server that created the room has most of it */
-        if (str_is(id_server(str_of(room->room_id)), names[i]))
+        if (id_is_of(room->room_id, names[i]))
             ask_add_server(a, names[i]);
     size_t from = n ? (size_t)mono_us() % n : 0;
     for (size_t i = 0; i < n; i++)

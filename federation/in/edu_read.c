@@ -1,6 +1,5 @@
 #include "federation/in/edu_read.h"
 
-#include "federation/peer/remote_user.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 
@@ -15,7 +14,7 @@ const struct err *edu_read_typing(const char *origin, const json_t *content, str
     TRY(json_need_string(content, "room_id", &ret->room_id));
     TRY(json_need_string(content, "user_id", &ret->user_id));
     TRY(json_want_bool(content, "typing", false, &ret->typing));
-    if (!is_user_of(origin, ret->user_id))
+    if (!id_is_user_of(ret->user_id, origin))
         return err(ERR_FORBIDDEN, "%.100s does not speak for %.100s", origin, ret->user_id);
     return NULL;
 }
@@ -50,7 +49,7 @@ size_t edu_read_receipts(struct arena *a, const char *origin, const json_t *read
             break;
         --*left;
         list[n] = (struct receipt){.user_id = user_id};
-        n += is_user_of(origin, user_id) && read_receipt(v, &list[n]);
+        n += id_is_user_of(user_id, origin) && read_receipt(v, &list[n]);
     }
     *ret = list;
     return n;
@@ -64,8 +63,7 @@ bool edu_read_presence(const char *origin, const json_t *push, struct presence_p
     ret->status_msg = json_text(push, "status_msg");
     ret->last_active_ago =
         json_is_integer(ago) && json_integer_value(ago) >= 0 ? json_integer_value(ago) : -1;
-    return ret->user_id && is_user_of(origin, ret->user_id) && state &&
-           presence_state_parse(state, &ret->state);
+    return id_is_user_of(ret->user_id, origin) && state && presence_state_parse(state, &ret->state);
 }
 
 /* ---- devices ---- */
@@ -108,7 +106,7 @@ const struct err *edu_read_direct_to_device(struct arena *a, const char *origin,
     ret->messages = json_scan_get(content, "messages");
     if (!ret->messages.p || ret->messages.p[0] != '{')
         return err(ERR_BAD_JSON, "\"messages\" must be an object");
-    if (!is_user_of(origin, ret->sender))
+    if (!id_is_user_of(ret->sender, origin))
         return err(ERR_FORBIDDEN, "%.100s is not a user of %.100s", ret->sender, origin);
     if (strlen(ret->type) > TYPE_BYTES_MAX || strlen(ret->message_id) > MESSAGE_ID_BYTES_MAX)
         return err(ERR_INVALID_PARAM, "The type or the id of a message is too long");

@@ -165,8 +165,7 @@ static const struct err *take_rest(struct job *job, struct part *p)
 /* For rooms that we are not in, only these are accepted: a revoked invite, or a refused knock. */
 static bool concerns_our_user(const struct job *job, const struct event *e)
 {
-    return strcmp(e->type, "m.room.member") == 0 && e->state_key &&
-           str_is(id_server(str_of(e->state_key)), job->node->config->server_name);
+    return strcmp(e->type, "m.room.member") == 0 && id_is_local(job->node, e->state_key);
 }
 
 static const struct err *transactions_note(struct job *job, struct part *p, struct room *room)

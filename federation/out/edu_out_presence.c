@@ -37,7 +37,7 @@ static const struct err *is_sent(struct job *job, const struct presence_update *
     *ret = false;
     if (from == 0 && p->row.state == PRESENCE_OFFLINE)
         return NULL;
-    if (!str_is(id_server(str_of(p->row.user_id)), job->node->config->server_name))
+    if (!id_is_local(job->node, p->row.user_id))
         return NULL;
     for (size_t i = 0; i < p->rooms_n && !*ret; i++) {
         struct room *room;

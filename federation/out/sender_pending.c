@@ -32,11 +32,6 @@ int64_t sender_clear_position_locked(const struct sender *s)
     return s->unresolved ? s->unresolved->position - 1 : s->heard;
 }
 
-static bool sender_pending_is_local_user(const struct sender *s, const char *user_id)
-{
-    return user_id && str_is(id_server(str_of(user_id)), s->node->config->server_name);
-}
-
 /* ---- marking one destination ---- */
 
 static void touch_locked(struct sender *s, struct destination *d)
@@ -127,7 +122,7 @@ static bool target_of(const struct sender *s, const struct event *e,
                       char ret[static ID_LENGTH_MAX + 1])
 {
     if (!e->state_key || strcmp(e->type, "m.room.member") != 0 ||
-        sender_pending_is_local_user(s, e->state_key))
+        id_is_local(s->node, e->state_key))
         return false;
     struct str server = id_server(str_of(e->state_key));
     if (!server.n || server.n > ID_LENGTH_MAX)
@@ -163,7 +158,7 @@ static void mark_presence_of_room(struct sender *s, const struct change *c, cons
  * device list yet (server-server-api, "Device Management"). */
 static bool is_own_join(const struct sender *s, const struct event *e)
 {
-    return sender_pending_is_local_user(s, e->state_key) && strcmp(e->type, "m.room.member") == 0 &&
+    return id_is_local(s->node, e->state_key) && strcmp(e->type, "m.room.member") == 0 &&
            has_membership(e, "join");
 }
 
@@ -198,7 +193,7 @@ static void hear_event(struct sender *s, const struct published *p, const struct
         answers_forget(s->node->federation->answers, target); /* it may know the room now */
     if (is_own_join(s, e))
         room_each_server(s->node, c->room, mark, &devices);
-    if (!sender_pending_is_local_user(s, e->sender)) {
+    if (!id_is_local(s->node, e->sender)) {
         if (!c->is_relayed)
             return;
         m.but = id_server(str_of(e->sender));
@@ -218,7 +213,7 @@ static void hear_event(struct sender *s, const struct published *p, const struct
 static void hear_receipt(struct sender *s, const struct change *c)
 {
     struct mark m = {.s = s, .position = c->position, .room = c->room, .pending = PENDING_RECEIPTS};
-    if (c->private_to_user || !sender_pending_is_local_user(s, c->user_id))
+    if (c->private_to_user || !id_is_local(s->node, c->user_id))
         return;
     if (!room_each_server(s->node, c->room, mark, &m))
         leave_to_keeper(s, c, c->room);
@@ -227,7 +222,7 @@ static void hear_receipt(struct sender *s, const struct change *c)
 static void hear_device_list(struct sender *s, const struct change *c)
 {
     struct mark m = {.s = s, .position = c->position, .pending = PENDING_DEVICE_LISTS};
-    if (c->private_to_user || !sender_pending_is_local_user(s, c->user_id))
+    if (c->private_to_user || !id_is_local(s->node, c->user_id))
         return;
     for (size_t i = 0; i < c->audience_n; i++)
         if (!room_each_server(s->node, c->audience[i], mark, &m))
@@ -395,7 +390,7 @@ void sender_on_typing(void *ctx, int64_t room, const char *user_id, bool typing)
 {
     struct sender *s = ctx;
     struct typing_mark m = {s, {room, mono_ms(), (char *)user_id, typing}};
-    if (sender_pending_is_local_user(s, user_id))
+    if (id_is_local(s->node, user_id))
         room_each_server(s->node, room, mark_typing, &m);
 }
 
@@ -422,8 +417,8 @@ static const struct err *spread_presence(struct job *job, struct presence_mark *
     size_t n;
     presence_list_updates(job, m->from, m->to, &list, &n);
     for (size_t i = 0; i < n; i++)
-        for (size_t k = 0;
-             sender_pending_is_local_user(m->s, list[i].row.user_id) && k < list[i].rooms_n; k++) {
+        for (size_t k = 0; id_is_local(m->s->node, list[i].row.user_id) && k < list[i].rooms_n;
+             k++) {
             struct room *room;
             const char *const *servers;
             size_t servers_n = 0;

@@ -5,9 +5,6 @@
 #include "storage/db/job.h"
 #include "storage/devices/remote_devices.h"
 
-/* Whether it is a user of that server. */
-bool is_user_of(const char *server, const char *user_id);
-
 /* The stored device list of the user, for an EDU of that server about them. M_FORBIDDEN if they are
  * not its user; *ret_relevant is false if no room is shared: then the EDU is ignored. */
 const struct err *remote_user_check(struct job *job, const char *origin, const char *user_id,

@@ -95,8 +95,7 @@ static bool may_revoke(const struct guest_watch *g, const struct change *c)
         return true;
     const struct event *e = c->event;
     return e && e->state_key && !*e->state_key && strcmp(e->type, "m.room.guest_access") == 0 &&
-           (c->kind == CHANGE_STATE ||
-            !str_is(id_server(str_of(e->sender)), g->node->config->server_name));
+           (c->kind == CHANGE_STATE || !id_is_local(g->node, e->sender));
 }
 
 static void guests_on_changes(void *ctx, const struct change *changes, size_t n)

@@ -81,7 +81,7 @@ static const struct err *read_request(struct request *rq, const char **ret_sende
     TRY(json_need_object(content, "third_party_invite", ret_third_party));
     TRY(resident_need_own_user(rq, *ret_target));
     struct job *job = rq->job;
-    if (!str_is(id_server(str_of(*ret_sender)), job->node->config->server_name))
+    if (!id_is_local(job->node, *ret_sender))
         return err(ERR_FORBIDDEN, "The invite was made on another server");
     return NULL;
 }
@@ -139,8 +139,7 @@ static const struct err *take_bound_invite(struct job *job, const char *user_id,
     if (strcmp(mxid, user_id) != 0 || !id_is_room(str_of(room_id)))
         return err(ERR_INVALID_PARAM, "The invite is not one for %s", user_id);
     TRY(room_find(job, room_id, &room));
-    if (room && room_is_resident(room) &&
-        str_is(id_server(str_of(sender)), job->node->config->server_name))
+    if (room && room_is_resident(room) && id_is_local(job->node, sender))
         return membership_claim_invite(job, room, user_id, signed_);
     return third_party_exchange(job, room_id, sender, user_id, signed_);
 }

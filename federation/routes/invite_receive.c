@@ -29,7 +29,7 @@ static const struct err *invite_receive_check_form(const struct invitation *i)
     const char *membership = json_text(event_content(e), "membership");
     if (strcmp(e->type, "m.room.member") != 0 || !membership || strcmp(membership, "invite") != 0)
         return err(ERR_INVALID_PARAM, "Not an invite event");
-    if (!str_is(id_server(str_of(e->sender)), remote_of(i->rq)->name))
+    if (!id_is_of(e->sender, remote_of(i->rq)->name))
         return err(ERR_FORBIDDEN, "The sender is not a user of your server");
     if (strcmp(e->room_id, request_param(i->rq, "room")) != 0)
         return err(ERR_INVALID_PARAM, "The event is in another room");
@@ -61,7 +61,7 @@ static const struct err *check_invitee(const struct invitation *i)
     const char *user_id = i->event->state_key;
     struct account account;
     bool found;
-    if (!user_id || !str_is(id_server(str_of(user_id)), job->node->config->server_name))
+    if (!id_is_local(job->node, user_id))
         return err(ERR_INVALID_PARAM, "The state_key is not a user of this server");
     TRY(users_find(job_tx(job), user_id, &found, &account));
     if (!found || account.deactivated)

@@ -22,7 +22,7 @@ static const struct err *get_directory(struct request *rq, struct reply *rp)
     struct room *room;
     size_t n;
     TRY(need_query(rq, "room_alias", &alias));
-    if (!id_is_alias(str_of(alias)) || federation_is_remote_id(job, alias))
+    if (!id_is_alias(str_of(alias)) || id_is_remote(job->node, alias))
         return err(ERR_INVALID_PARAM, "\"%s\" is not a room alias of this server", alias);
     TRY(naming_resolve(job, alias, &room_id));
     TRY(room_get(job, room_id, &room));
@@ -42,7 +42,7 @@ static const struct err *query_get_profile(struct request *rq, struct reply *rp)
     if (!job->node->config->allow_profile_lookup_over_federation)
         return err(ERR_FORBIDDEN,
                    "This server does not share its users' profiles with other servers");
-    if (!id_is_user(str_of(user_id)) || federation_is_remote_id(job, user_id))
+    if (!id_is_user(str_of(user_id)) || id_is_remote(job->node, user_id))
         return err(ERR_INVALID_PARAM, "\"%s\" is not a user of this server", user_id);
     TRY(profile_read(job, user_id, &profile));
     if (!profile)

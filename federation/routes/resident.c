@@ -27,7 +27,7 @@ const struct err *resident_room(struct request *rq, struct room **ret)
 
 const struct err *resident_need_own_user(struct request *rq, const char *user_id)
 {
-    if (id_is_user(str_of(user_id)) && str_is(id_server(str_of(user_id)), remote_of(rq)->name))
+    if (id_is_user_of(user_id, remote_of(rq)->name))
         return NULL;
     return err(ERR_FORBIDDEN, "%s is not a user of %s", user_id, remote_of(rq)->name);
 }
@@ -53,7 +53,7 @@ static const struct err *resident_check_form(struct request *rq, const struct ev
         return err(ERR_INVALID_PARAM, "Not a %s event", membership_text(membership));
     if (!e->state_key || strcmp(e->state_key, e->sender) != 0)
         return err(ERR_INVALID_PARAM, "The sender and the state_key must be the same user");
-    if (!str_is(id_server(str_of(e->sender)), remote_of(rq)->name))
+    if (!id_is_of(e->sender, remote_of(rq)->name))
         return err(ERR_FORBIDDEN, "The sender is not a user of your server");
     if (strcmp(e->room_id, request_param(rq, "room")) != 0)
         return err(ERR_INVALID_PARAM, "The event is in another room");
@@ -67,8 +67,7 @@ static const struct err *resident_check_form(struct request *rq, const struct ev
 static bool needs_our_signature(const struct job *job, const struct event *e)
 {
     const char *who = json_text(event_content(e), "join_authorised_via_users_server");
-    return who && e->version->restricted &&
-           str_is(id_server(str_of(who)), job->node->config->server_name);
+    return e->version->restricted && id_is_local(job->node, who);
 }
 
 /* Our signature confirms that the user fulfils a condition of the room now. */

@@ -12,12 +12,6 @@
 
 enum { QUERY_USERS_MAX = 10000, BODY_BYTES_MAX = 2 << 20 };
 
-static bool user_keys_is_our_user(const struct job *job, const char *user_id)
-{
-    return id_is_user(str_of(user_id)) &&
-           str_is(id_server(str_of(user_id)), job->node->config->server_name);
-}
-
 static struct key_requester a_server(const struct job *job)
 {
     return (struct key_requester){.sees_names =
@@ -48,7 +42,7 @@ static const struct err *user_keys_get_devices(struct request *rq, struct reply 
     const struct public_key *keys;
     size_t n;
     int64_t user, newest;
-    if (!user_keys_is_our_user(job, user_id))
+    if (!id_is_user_of(user_id, job->node->config->server_name))
         return err(ERR_INVALID_PARAM, "The user is not on this server");
     /* stream_id first: a change between the two reads is then sent again. */
     TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
@@ -85,6 +79,7 @@ static const struct err *user_keys_get_devices(struct request *rq, struct reply 
 static const struct err *user_keys_read_wanted(struct request *rq, struct key_wanted **ret,
                                                size_t *ret_n)
 {
+    const struct job *job = rq->job;
     struct str device_keys;
     struct json_named *users;
     size_t users_n, n = 0;
@@ -95,7 +90,7 @@ static const struct err *user_keys_read_wanted(struct request *rq, struct key_wa
     for (size_t i = 0; i < users_n; i++) {
         if (users[i].value.p[0] != '[')
             return err(ERR_BAD_JSON, "`device_keys` must map users to arrays of device ids");
-        if (user_keys_is_our_user(rq->job, users[i].name))
+        if (id_is_user_of(users[i].name, job->node->config->server_name))
             wanted[n++] = (struct key_wanted){users[i].name, users[i].value};
     }
     *ret = wanted;
@@ -145,16 +140,17 @@ static const struct err *user_keys_post_query(struct request *rq, struct reply *
 
 static const struct err *user_keys_post_claim(struct request *rq, struct reply *rp)
 {
+    struct job *job = rq->job;
     struct key_claim *claims;
     struct str users;
     size_t all, n = 0;
     TRY(json_body_object(rq->raw, "one_time_keys", &users));
     TRY(key_claims_read(rq->arena, users, &claims, &all));
     for (size_t i = 0; i < all; i++)
-        if (user_keys_is_our_user(rq->job, claims[i].user_id))
+        if (id_is_user_of(claims[i].user_id, job->node->config->server_name))
             claims[n++] = claims[i];
     BUF_LIT(&rp->body, "{\"one_time_keys\":{");
-    TRY(key_claim_add(rq->job, claims, n, &rp->body));
+    TRY(key_claim_add(job, claims, n, &rp->body));
     BUF_LIT(&rp->body, "}}");
     return reply_body(rp, 200);
 }

@@ -16,12 +16,6 @@ enum {
     REPLY_MAX = 256 * 1024
 };
 
-bool federation_is_remote_id(struct job *job, const char *id)
-{
-    struct str server = id_server(str_of(id));
-    return server.n && !str_is(server, job->node->config->server_name);
-}
-
 void federation_forget_answers(struct job *job, const char *id)
 {
     answers_forget(job->node->federation->answers, str_dup(job->arena, id_server(str_of(id))));
@@ -95,7 +89,7 @@ const struct err *federation_resolve_alias(struct job *job, const char *alias,
     const json_t *answer;
     if (!id_is_alias(str_of(alias)))
         return err(ERR_INVALID_PARAM, "\"%s\" is not a room alias", alias);
-    if (!federation_is_remote_id(job, alias)) {
+    if (!id_is_remote(job->node, alias)) {
         TRY(naming_resolve(job, alias, ret_room_id));
         *ret_servers = NULL;
         *ret_n = 0;

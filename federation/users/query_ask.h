@@ -13,8 +13,6 @@ const struct err *federation_resolve_alias(struct job *job, const char *alias,
  * member, or none. */
 const struct err *federation_get_profile(struct job *job, const char *user_id, const char *field,
                                          const json_t **ret);
-/* Whether this id of a user, room or alias belongs to another server. */
-bool federation_is_remote_id(struct job *job, const char *id);
 /* Invalidates the cached answers of the server of that id. */
 void federation_forget_answers(struct job *job, const char *id);
 

@@ -236,7 +236,7 @@ static bool has_invited(struct job *job, struct room *room, const char *server)
     size_t n;
     room_list_members(job, room, MEMBERSHIP_INVITE, false, &members, &n);
     for (size_t i = 0; i < n; i++)
-        if (str_is(id_server(str_of(members[i].user_id)), server))
+        if (id_is_of(members[i].user_id, server))
             return true;
     return false;
 }

@@ -236,7 +236,7 @@ static const struct err *add_invites(struct creation *c, struct invited_elsewher
     *elsewhere = (struct invited_elsewhere){.ids = ids, .is_direct = c->is_direct};
     for (size_t i = 0; i < c->invited_n; i++) {
         json_t *content;
-        if (!str_is(id_server(str_of(c->invited[i])), job->node->config->server_name)) {
+        if (!id_is_local(job->node, c->invited[i])) {
             ids[elsewhere->n++] = c->invited[i];
             continue;
         }

@@ -293,7 +293,7 @@ static const struct err *draft_write_member(struct draft *d, const struct draft_
         return NULL;
     }
     enum membership m = membership_parse(json_text(event_content(e), "membership"));
-    bool is_local = str_is(id_server(str_of(e->state_key)), d->job->node->config->server_name);
+    bool is_local = id_is_local(d->job->node, e->state_key);
     if (is_local && !stripped.p && (m == MEMBERSHIP_INVITE || m == MEMBERSHIP_KNOCK))
         TRY(stripped_state(d, e, &stripped));
     if (is_local && m == MEMBERSHIP_JOIN)

@@ -12,11 +12,6 @@
 
 /* ---- contents ---- */
 
-static bool membership_is_local_user(struct job *job, const char *user_id)
-{
-    return str_is(id_server(str_of(user_id)), job->node->config->server_name);
-}
-
 static void membership_set_text(json_t *o, const char *key, const char *text)
 {
     if (text && !json_object_get(o, key))
@@ -48,7 +43,7 @@ static const struct err *membership_add_profile(struct job *job, const char *use
     int64_t user = 0, most = counts_as != NO_ROOM ? job->node->config->max_rooms_per_user : 0;
     struct member_profile m = {0};
     *ret = (struct known_rules){.as_of = room_cache_rules_position(job->node->rooms)};
-    if (membership_is_local_user(job, user_id))
+    if (id_is_local(job->node, user_id))
         TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
     if (user)
         TRY(profile_of_member(job_tx(job), user, most,
@@ -204,7 +199,7 @@ static const struct err *membership_prepare(struct attempt *a)
 
 bool membership_is_remote_invite(struct job *job, const struct member_change *change)
 {
-    return change->action == MEMBER_INVITE && !membership_is_local_user(job, change->target);
+    return change->action == MEMBER_INVITE && !id_is_local(job->node, change->target);
 }
 
 /* The authorization rules, by which the signed event is checked, refuse the same. */
@@ -297,7 +292,7 @@ const struct err *membership_check_invitee(struct job *job, const char *user_id,
 {
     int64_t user = 0;
     struct str raw = {0};
-    if (membership_is_local_user(job, user_id))
+    if (id_is_local(job->node, user_id))
         TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
     if (user) {
         TRY(room_quota_check_invite(job, user, other_server));
@@ -329,7 +324,7 @@ const struct err *membership_claim_invite(struct job *job, struct room *room, co
     TRY(room_state(job, room, "m.room.third_party_invite", token, &offer));
     if (!offer || strcmp(mxid, user_id) != 0)
         return err(ERR_FORBIDDEN, "There is no such invite for %s", user_id);
-    if (!membership_is_local_user(job, offer->sender))
+    if (!id_is_local(job->node, offer->sender))
         return err(ERR_FORBIDDEN, "The invite was made on another server");
     struct author inviter = {.user_id = offer->sender};
     TRY(intern_id(job->node->intern, INTERN_USER, offer->sender, &inviter.user));

@@ -5,11 +5,6 @@
 #include "rooms/servers.h"
 #include "storage/rooms/aliases.h"
 
-static bool is_local_alias(struct job *job, const char *alias)
-{
-    return str_is(id_server(str_of(alias)), job->node->config->server_name);
-}
-
 static const struct err *naming_malformed(const char *alias)
 {
     return err(ERR_INVALID_PARAM, "\"%s\" is not a room alias", alias);
@@ -24,7 +19,7 @@ const struct err *naming_check_new_alias(struct job *job, const char *alias)
     for (size_t i = 0; i < localpart.n; i++)
         if ((unsigned char)localpart.p[i] <= ' ')
             return err(ERR_INVALID_PARAM, "A room alias must not contain white space");
-    if (!is_local_alias(job, alias))
+    if (!id_is_local(job->node, alias))
         return err(ERR_INVALID_PARAM, "%s is not an alias of this server", alias);
     return NULL;
 }
@@ -32,7 +27,7 @@ const struct err *naming_check_new_alias(struct job *job, const char *alias)
 static const struct err *naming_find(struct job *job, const char *alias, struct alias *ret)
 {
     bool found = false;
-    if (is_local_alias(job, alias))
+    if (id_is_local(job->node, alias))
         TRY(aliases_find(job_tx(job), alias, &found, ret));
     if (!found)
         *ret = (struct alias){0};
@@ -76,7 +71,7 @@ static const struct err *leads_to(struct job *job, struct room *room, const char
 {
     struct alias alias;
     const char *room_id = NULL;
-    if (!is_local_alias(job, text)) {
+    if (!id_is_local(job->node, text)) {
         TRY(asker->ask(asker->ctx, job, text, &room_id));
         *ret = room_id && strcmp(room_id, room->room_id) == 0;
         return NULL;

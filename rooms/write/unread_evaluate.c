@@ -236,7 +236,7 @@ static void unread_evaluate_add_member(void *ctx, int64_t user)
 static void add_mentioned(void *ctx, const char *user_id)
 {
     struct evaluation *v = ctx;
-    if (str_is(id_server(str_of(user_id)), v->job->node->config->server_name))
+    if (id_is_local(v->job->node, user_id))
         map_put(&v->mentioned, str_of(user_id), (void *)user_id);
 }
 

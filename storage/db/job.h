@@ -3,6 +3,7 @@
 #define STORAGE_DB_JOB_H
 
 #include "base/config/config.h"
+#include "matrix/id.h"
 #include "matrix/sign.h"
 #include "storage/db/db.h"
 
@@ -52,6 +53,17 @@ struct node {
     struct media_repo *media;            /* server/media/repo.h */
     struct federation *federation;       /* federation/federation.h; NULL: not started */
 };
+
+/* Whether an id of a user, room, alias or event (NULL: no) names this server, or another one. A
+ * room id without a server part is neither. */
+static inline bool id_is_local(const struct node *node, const char *id)
+{
+    return id_is_of(id, node->config->server_name);
+}
+static inline bool id_is_remote(const struct node *node, const char *id)
+{
+    return id && id_server(str_of(id)).n && !id_is_local(node, id);
+}
 
 struct job {
     struct node *node;

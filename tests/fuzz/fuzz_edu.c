@@ -2,7 +2,6 @@
 #include "fuzz.h"
 
 #include "federation/in/edu_read.h"
-#include "federation/peer/remote_user.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 
@@ -31,7 +30,7 @@ static void check_receipts(struct arena *a, const json_t *readers, size_t left)
         const struct receipt *r = &list[i];
         const json_t *v = json_object_get(readers, r->user_id);
         const json_t *thread = json_at(v, "data", "thread_id", NULL);
-        HOLDS(is_user_of(origin, r->user_id) && !r->user && !r->event && r->ts >= 0);
+        HOLDS(id_is_user_of(r->user_id, origin) && !r->user && !r->event && r->ts >= 0);
         HOLDS(is_whole(r->event_id, json_array_get(json_object_get(v, "event_ids"), 0)));
         HOLDS(id_is_event(str_of(r->event_id)) && strlen(r->thread) <= ID_LENGTH_MAX);
         HOLDS(thread ? is_whole(r->thread, thread) : !*r->thread);
@@ -43,7 +42,7 @@ static void check_presence(const json_t *push)
     struct presence_push p;
     if (!edu_read_presence(origin, push, &p))
         return;
-    HOLDS(is_user_of(origin, p.user_id) && p.last_active_ago >= -1);
+    HOLDS(id_is_user_of(p.user_id, origin) && p.last_active_ago >= -1);
     HOLDS(p.state == PRESENCE_OFFLINE || p.state == PRESENCE_UNAVAILABLE ||
           p.state == PRESENCE_ONLINE);
 }
@@ -68,7 +67,7 @@ static void check_messages(struct arena *a, struct str raw, const json_t *conten
     if (!json_is_object(content) || json_scan_check(raw) ||
         edu_read_direct_to_device(a, origin, raw, &d))
         return;
-    HOLDS(is_user_of(origin, d.sender) && d.messages.p[0] == '{');
+    HOLDS(id_is_user_of(d.sender, origin) && d.messages.p[0] == '{');
     HOLDS(json_is_object(json_object_get(content, "messages")));
     HOLDS(is_same(d.type, json_object_get(content, "type")) && strlen(d.type) <= 255);
     HOLDS(is_same(d.message_id, json_object_get(content, "message_id")));
@@ -84,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (json_read(a, fuzz_str(data, size), &content))
         return 0;
     if (!edu_read_typing(origin, content, &t))
-        HOLDS(is_user_of(origin, t.user_id) &&
+        HOLDS(id_is_user_of(t.user_id, origin) &&
               is_whole(t.room_id, json_object_get(content, "room_id")));
     json_object_foreach (content, key, v) {
         check_receipts(a, json_object_get(v, "m.read"), 500);

@@ -1,6 +1,7 @@
 #include "matrix/id.h"
 
 #include "check.h"
+#include "storage/db/job.h"
 
 struct row {
     const char *proves, *text;
@@ -145,6 +146,37 @@ static void test_split(void **state)
     assert_int_equal(id_server(STR("")).n, 0);
 }
 
+static void test_whose_server(void **state)
+{
+    static const struct {
+        const char *rule, *id;
+        bool is_of, is_user_of, is_remote;
+    } rows[] = {
+        {"user", "@a:b.org", true, true, false},
+        {"alias", "#a:b.org", true, false, false},
+        {"room", "!a:b.org", true, false, false},
+        {"event", "$a:b.org", true, false, false},
+        {"user of another server", "@a:c.org", false, false, true},
+        {"alias of another server", "#a:c.org", false, false, true},
+        {"with a port", "@a:b.org:8448", false, false, true},
+        {"a name that only ends so", "@a:ab.org", false, false, true},
+        {"in upper case", "@a:B.org", false, false, true},
+        {"no server part", "!a", false, false, false},
+        {"no sigil", "a:b.org", false, false, false},
+        {"nothing", "", false, false, false},
+        {"NULL", NULL, false, false, false},
+    };
+    struct config config = {.server_name = "b.org"};
+    const struct node node = {.config = &config};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        print_message("%s\n", rows[i].rule);
+        assert_int_equal(id_is_of(rows[i].id, "b.org"), rows[i].is_of);
+        assert_int_equal(id_is_local(&node, rows[i].id), rows[i].is_of);
+        assert_int_equal(id_is_user_of(rows[i].id, "b.org"), rows[i].is_user_of);
+        assert_int_equal(id_is_remote(&node, rows[i].id), rows[i].is_remote);
+    }
+}
+
 static void test_devices_and_keys(void **state)
 {
     static const struct row devices[] = {
@@ -187,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_localparts),
         cmocka_unit_test(test_rooms_aliases_events),
         cmocka_unit_test(test_split),
+        cmocka_unit_test(test_whose_server),
         cmocka_unit_test(test_devices_and_keys),
         cmocka_unit_test(test_make),
     };

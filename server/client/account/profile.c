@@ -29,7 +29,7 @@ static const struct err *read_profile(struct request *rq, struct reply *rp, cons
         return err(ERR_MISSING_TOKEN, "Sign in to see profiles of this server");
     if (!id_is_user(str_of(user_id)))
         return err(ERR_INVALID_PARAM, "That is not a user id");
-    if (federation_is_remote_id(job_of(rq), user_id))
+    if (id_is_remote(job_of(rq)->node, user_id))
         return ask_for_profile(rq, rp, user_id, field, ret);
     TRY(profile_read(job_of(rq), user_id, ret));
     return *ret ? NULL : profile_not_found();

@@ -15,11 +15,6 @@
 
 enum { QUERY_USERS_MAX = 10000 };
 
-static bool keys_is_our_user(struct job *job, const char *user_id)
-{
-    return str_is(id_server(str_of(user_id)), job->node->config->server_name);
-}
-
 /* The reply's `failures`: the servers that did not answer, and why. */
 static void add_failures(struct buf *out, const json_t *failed)
 {
@@ -56,7 +51,7 @@ static const struct err *read_query(struct keys_query *q)
             return err(ERR_BAD_JSON, "`device_keys` must map users to arrays of device ids");
         if (!id_is_user(str_of(w.user_id)))
             continue;
-        if (keys_is_our_user(job, w.user_id))
+        if (id_is_local(job->node, w.user_id))
             q->wanted[q->n++] = w;
         else
             q->others[q->others_n++] = w;
@@ -171,7 +166,7 @@ static const struct err *keys_read_claims(struct request *rq, struct claims *ret
     ret->ours = arena_alloc_array(rq->arena, n, sizeof *ret->ours);
     ret->others = arena_alloc_array(rq->arena, n, sizeof *ret->others);
     for (size_t i = 0; i < n; i++) {
-        if (keys_is_our_user(job_of(rq), claims[i].user_id))
+        if (id_is_local(job_of(rq)->node, claims[i].user_id))
             ret->ours[ret->ours_n++] = claims[i];
         else
             ret->others[ret->others_n++] = claims[i];

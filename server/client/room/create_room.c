@@ -24,12 +24,12 @@ static const struct err *charge_invites(struct request *rq)
 
 /* ---- users of other servers ---- */
 
-static bool invites_elsewhere(const struct request *rq)
+static bool invites_elsewhere(struct request *rq)
 {
     const json_t *invited = json_object_get(rq->body, "invite");
     for (size_t i = 0; i < json_array_size(invited); i++) {
         const char *id = json_string_text(json_array_get(invited, i));
-        if (id && id_is_user(str_of(id)) && federation_is_remote_id(rq->job, id))
+        if (id && id_is_user(str_of(id)) && id_is_remote(job_of(rq)->node, id))
             return true;
     }
     return false;

@@ -76,7 +76,7 @@ static const struct err *get_alias(struct request *rq, struct reply *rp)
     size_t n;
     if (!id_is_alias(str_of(alias)))
         return err(ERR_INVALID_PARAM, "\"%s\" is not a room alias", alias);
-    if (federation_is_remote_id(job_of(rq), alias))
+    if (id_is_remote(job_of(rq)->node, alias))
         return directory_ask_for_alias(rq, rp, alias);
     TRY(naming_resolve(job_of(rq), alias, &room_id));
     TRY(room_get(job_of(rq), room_id, &room));

@@ -75,9 +75,9 @@ static const struct err *membership_resolve(struct request *rq, const char *alia
     return NULL;
 }
 
-static bool is_alias_elsewhere(const struct request *rq, const char *id_or_alias)
+static bool is_alias_elsewhere(struct request *rq, const char *id_or_alias)
 {
-    return id_is_alias(str_of(id_or_alias)) && federation_is_remote_id(rq->job, id_or_alias);
+    return id_is_alias(str_of(id_or_alias)) && id_is_remote(job_of(rq)->node, id_or_alias);
 }
 
 static const struct err *membership_find_place(struct request *rq, const char *id_or_alias,
@@ -189,7 +189,7 @@ static const struct err *claim_invite(struct request *rq, const struct place *p,
     struct job *job = job_of(rq);
     const char *sender;
     TRY(json_need_string(third_party_signed, "sender", &sender));
-    if (p->room && !federation_is_remote_id(job, sender))
+    if (p->room && !id_is_remote(job->node, sender))
         return membership_claim_invite(job, p->room, caller_of(rq)->user_id, third_party_signed);
     return third_party_exchange(job, p->room_id, sender, caller_of(rq)->user_id,
                                 third_party_signed);

@@ -57,7 +57,7 @@ static const struct err *post_user_report(struct request *rq, struct reply *rp)
     TRY(need_reason(rq));
     if (!id_is_user(str_of(user_id)))
         return err(ERR_INVALID_PARAM, "\"%s\" is not a user id", user_id);
-    if (str_is(id_server(str_of(user_id)), job_of(rq)->node->config->server_name))
+    if (id_is_local(job_of(rq)->node, user_id))
         TRY(users_find(job_tx(job_of(rq)), user_id, &found, &account));
     if (!found)
         return err(ERR_NOT_FOUND, "The user was not found");

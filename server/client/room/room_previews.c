@@ -123,7 +123,7 @@ static const struct err *find_room_id(struct request *rq, struct reply *rp,
     const char *const *servers = NULL;
     size_t n = 0;
     *ret_here = true;
-    if (name[0] == '#' && federation_is_remote_id(job, name))
+    if (name[0] == '#' && id_is_remote(job->node, name))
         TRY(remote_request_begin(rq, rp, NULL, ret_here));
     if (!*ret_here)
         return NULL;
