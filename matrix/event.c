@@ -67,6 +67,11 @@ const json_t *event_content(const struct event *e)
     return other;
 }
 
+enum membership event_membership(const struct event *e)
+{
+    return e ? membership_parse_raw(json_scan_get(e->content, "membership")) : MEMBERSHIP_NONE;
+}
+
 size_t event_memory(const struct event *e)
 {
     bool has_tree = e->state_key || atomic_load(&block_of(e)->content_tree);

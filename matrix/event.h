@@ -8,6 +8,7 @@
 #define MATRIX_EVENT_H
 
 #include "base/json.h"
+#include "matrix/membership.h"
 #include "matrix/room_version.h"
 #include "matrix/sign.h"
 
@@ -49,6 +50,9 @@ const struct event *event_keep(struct arena *a, struct event *e);
 
 /* The content as a tree: parsed at the first call (thread-safe), owned by the event. */
 const json_t *event_content(const struct event *e);
+/* What a member event says; MEMBERSHIP_NONE without one that is known, or if e is NULL. Reads the
+ * bytes: rooms have many member events, and a tree for each would stay in memory. */
+enum membership event_membership(const struct event *e);
 /* Its size in memory, with that tree if it exists or is likely to. */
 size_t event_memory(const struct event *e);
 

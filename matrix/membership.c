@@ -1,6 +1,6 @@
 #include "matrix/membership.h"
 
-#include <string.h>
+#include "matrix/json_scan.h"
 
 static const char *const texts[] = {
     [MEMBERSHIP_NONE] = "none",   [MEMBERSHIP_JOIN] = "join", [MEMBERSHIP_INVITE] = "invite",
@@ -11,6 +11,14 @@ enum membership membership_parse(const char *text)
 {
     for (enum membership m = MEMBERSHIP_JOIN; text && m <= MEMBERSHIP_KNOCK; m++)
         if (strcmp(text, texts[m]) == 0)
+            return m;
+    return MEMBERSHIP_NONE;
+}
+
+enum membership membership_parse_raw(struct str raw)
+{
+    for (enum membership m = MEMBERSHIP_JOIN; raw.p && m <= MEMBERSHIP_KNOCK; m++)
+        if (json_scan_string_is(raw, texts[m]))
             return m;
     return MEMBERSHIP_NONE;
 }

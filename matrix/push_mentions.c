@@ -1,4 +1,5 @@
 #include "matrix/glob.h"
+#include "matrix/membership.h"
 #include "matrix/push_rules.h"
 
 static bool is_plain_text(const json_t *v)
@@ -14,7 +15,7 @@ void push_rules_mentioned(const json_t *event, void (*each)(void *ctx, const cha
     if (type && strcmp(type, "m.room.member") == 0) {
         const json_t *membership = json_at(event, "content", "membership", NULL);
         if (is_plain_text(state_key) && is_plain_text(membership) &&
-            strcmp(json_string_value(membership), "invite") == 0)
+            membership_parse(json_string_value(membership)) == MEMBERSHIP_INVITE)
             each(ctx, json_string_value(state_key));
     }
     const json_t *user_id, *user_ids = json_at(event, "content", "m.mentions", "user_ids", NULL);

@@ -274,8 +274,7 @@ static void room_cache_apply_member_locked(struct room_cache *c, struct room *r,
             .user_id = user_id,
             .position = change->position,
             .event = change->kind == CHANGE_STATE ? change->state_event : change->position,
-            .membership =
-                is_end ? MEMBERSHIP_NONE : membership_parse(json_text(content, "membership")),
+            .membership = is_end ? MEMBERSHIP_NONE : event_membership(change->event),
             .is_local = id_is_local(c->node, user_id),
             .has_own_rules = change->has_own_rules || (before && before->has_own_rules) ||
                              (ahead && ahead->has_own_rules) || recent_rules_has(&c->rules, user),

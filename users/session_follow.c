@@ -170,9 +170,7 @@ static void apply_membership_locked(struct session_table *t, const struct change
     struct session *s = map_get_int(&t->sessions, user);
     if (!s)
         return;
-    enum membership m = c->is_end
-                            ? MEMBERSHIP_NONE
-                            : membership_parse(json_text(event_content(c->event), "membership"));
+    enum membership m = c->is_end ? MEMBERSHIP_NONE : event_membership(c->event);
     lock_take(&s->lock);
     s->moves++;
     const struct session_room *before = map_get_int(&s->rooms, c->room);

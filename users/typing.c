@@ -299,8 +299,7 @@ static void typing_on_changes(void *ctx, const struct change *changes, size_t n)
             strcmp(c->event->type, "m.room.member") != 0)
             continue;
         struct typing_room *r = map_get_int(&t->rooms, c->room);
-        const char *membership = json_text(event_content(c->event), "membership");
-        if (!r || (membership && strcmp(membership, "join") == 0))
+        if (!r || event_membership(c->event) == MEMBERSHIP_JOIN)
             continue;
         for (size_t k = r->n; k-- > 0;)
             if (strcmp(r->typers[k].user_id, c->event->state_key) == 0) {

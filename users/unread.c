@@ -109,8 +109,7 @@ static void unread_apply_member_locked(struct unread_cache *c, struct room_sums 
                                        const struct event *e)
 {
     int64_t user = 0;
-    const char *membership = json_text(event_content(e), "membership");
-    if (membership && strcmp(membership, "join") == 0)
+    if (event_membership(e) == MEMBERSHIP_JOIN)
         return;
     if (intern_find(c->node->intern, INTERN_USER, e->state_key, &user) || !user)
         return;

@@ -43,9 +43,8 @@ static int64_t joined_at(const struct unread_marks *m)
 {
     int64_t joined = 0;
     for (size_t i = 0; i < m->member_events_n; i++) {
-        struct str membership =
-            json_scan_path(m->member_events[i].json, "content", "membership", NULL);
-        if (!json_scan_string_is(membership, "join"))
+        struct str raw = json_scan_path(m->member_events[i].json, "content", "membership", NULL);
+        if (membership_parse_raw(raw) != MEMBERSHIP_JOIN)
             break;
         joined = m->member_events[i].position;
     }

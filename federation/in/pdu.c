@@ -52,17 +52,17 @@ struct task {
     size_t n;
 };
 
-static bool is_membership(const struct event *e, const char *membership)
+static bool is_membership(const struct event *e, enum membership membership)
 {
     return e->state_key && strcmp(e->type, "m.room.member") == 0 &&
-           json_scan_string_is(json_scan_get(e->content, "membership"), membership);
+           event_membership(e) == membership;
 }
 
 /* Made by the invited user's server from what the inviter's server has signed: its sender never saw
  * it. The authorisation rules check it. */
 static bool pdu_is_third_party_invite(const struct event *e)
 {
-    return is_membership(e, "invite") && json_scan_get(e->content, "third_party_invite").p;
+    return is_membership(e, MEMBERSHIP_INVITE) && json_scan_get(e->content, "third_party_invite").p;
 }
 
 static const struct err *need_signer(struct arena *a, struct task *t, const char *id)
@@ -86,7 +86,7 @@ static const struct err *find_signers(struct arena *a, struct task *t)
     if (e->version->event_id == EVENT_ID_GIVEN &&
         !(third_party && str_eq(id_server(str_of(e->event_id)), id_server(str_of(e->sender)))))
         TRY(need_signer(a, t, e->event_id));
-    struct str by = e->version->restricted && is_membership(e, "join")
+    struct str by = e->version->restricted && is_membership(e, MEMBERSHIP_JOIN)
                         ? json_scan_get(e->content, "join_authorised_via_users_server")
                         : (struct str){0};
     if (by.p) {

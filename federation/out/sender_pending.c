@@ -132,16 +132,10 @@ static bool target_of(const struct sender *s, const struct event *e,
     return true;
 }
 
-static bool has_membership(const struct event *e, const char *wanted)
-{
-    const char *membership = json_text(event_content(e), "membership");
-    return membership && strcmp(membership, wanted) == 0;
-}
-
 /* A server that joins a room is sent the presence of our users there. */
 static void mark_presence_of_room(struct sender *s, const struct change *c, const char *server)
 {
-    if (!s->node->presence || !has_membership(c->event, "join") ||
+    if (!s->node->presence || event_membership(c->event) != MEMBERSHIP_JOIN ||
         room_server_joined(s->node, c->room, server) != 1)
         return;
     LOCKED(&s->lock);
@@ -159,7 +153,7 @@ static void mark_presence_of_room(struct sender *s, const struct change *c, cons
 static bool is_own_join(const struct sender *s, const struct event *e)
 {
     return id_is_local(s->node, e->state_key) && strcmp(e->type, "m.room.member") == 0 &&
-           has_membership(e, "join");
+           event_membership(e) == MEMBERSHIP_JOIN;
 }
 
 static bool moves_server(const struct sender *s, const struct change *c)
@@ -189,7 +183,7 @@ static void hear_event(struct sender *s, const struct published *p, const struct
     bool has_target = target_of(s, e, target);
     if (has_target)
         mark_presence_of_room(s, c, target);
-    if (has_target && has_membership(e, "join") && s->node->federation)
+    if (has_target && event_membership(e) == MEMBERSHIP_JOIN && s->node->federation)
         answers_forget(s->node->federation->answers, target); /* it may know the room now */
     if (is_own_join(s, e))
         room_each_server(s->node, c->room, mark, &devices);
@@ -206,7 +200,7 @@ static void hear_event(struct sender *s, const struct published *p, const struct
         leave_to_keeper(s, c, c->room);
     /* A member event is also sent to the server of its user, which may be invited or just have
      * left. The invite itself was signed there. */
-    if (has_target && !has_membership(e, "invite"))
+    if (has_target && event_membership(e) != MEMBERSHIP_INVITE)
         mark(&m, target);
 }
 

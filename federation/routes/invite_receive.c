@@ -26,8 +26,7 @@ struct invitation {
 static const struct err *invite_receive_check_form(const struct invitation *i)
 {
     const struct event *e = i->event;
-    const char *membership = json_text(event_content(e), "membership");
-    if (strcmp(e->type, "m.room.member") != 0 || !membership || strcmp(membership, "invite") != 0)
+    if (strcmp(e->type, "m.room.member") != 0 || event_membership(e) != MEMBERSHIP_INVITE)
         return err(ERR_INVALID_PARAM, "Not an invite event");
     if (!id_is_of(e->sender, remote_of(i->rq)->name))
         return err(ERR_FORBIDDEN, "The sender is not a user of your server");

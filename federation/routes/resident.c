@@ -47,9 +47,7 @@ const struct err *resident_refuse_version(const char *version)
 static const struct err *resident_check_form(struct request *rq, const struct event *e,
                                              enum membership membership)
 {
-    const char *said = json_text(event_content(e), "membership");
-    if (strcmp(e->type, "m.room.member") != 0 || !said ||
-        strcmp(said, membership_text(membership)) != 0)
+    if (strcmp(e->type, "m.room.member") != 0 || event_membership(e) != membership)
         return err(ERR_INVALID_PARAM, "Not a %s event", membership_text(membership));
     if (!e->state_key || strcmp(e->state_key, e->sender) != 0)
         return err(ERR_INVALID_PARAM, "The sender and the state_key must be the same user");

@@ -34,8 +34,8 @@ struct heroes {
 
 static bool is_around(const struct event *e)
 {
-    struct str membership = json_scan_get(e->content, "membership");
-    return json_scan_string_is(membership, "join") || json_scan_string_is(membership, "invite");
+    enum membership m = event_membership(e);
+    return m == MEMBERSHIP_JOIN || m == MEMBERSHIP_INVITE;
 }
 
 static void send_join_add_hero(struct heroes *h, const struct stored_event *e)

@@ -3,8 +3,6 @@
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 
-/* Member events are read with the scanner: rooms have many, and a tree for each would stay in
- * memory. */
 enum membership auth_membership_in(const struct event *member)
 {
     if (!member)
@@ -12,10 +10,8 @@ enum membership auth_membership_in(const struct event *member)
     struct str raw = json_scan_get(member->content, "membership");
     if (!raw.p)
         return MEMBERSHIP_NONE;
-    for (enum membership m = MEMBERSHIP_JOIN; m < MEMBERSHIP_UNKNOWN; m++)
-        if (json_scan_string_is(raw, membership_text(m)))
-            return m;
-    return MEMBERSHIP_UNKNOWN;
+    enum membership m = membership_parse_raw(raw);
+    return m != MEMBERSHIP_NONE ? m : MEMBERSHIP_UNKNOWN;
 }
 
 enum membership auth_membership_of(const struct auth_case *c, const char *user_id)

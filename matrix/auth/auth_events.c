@@ -1,11 +1,6 @@
 /* Which state an event must cite, and the rules on the list that it does cite. */
 #include "matrix/auth/auth_internal.h"
 
-static bool is_one_of(const char *s, const char *a, const char *b, const char *c)
-{
-    return s && (strcmp(s, a) == 0 || strcmp(s, b) == 0 || strcmp(s, c) == 0);
-}
-
 static bool same(const char *a, const char *b)
 {
     return a && b && strcmp(a, b) == 0;
@@ -17,18 +12,18 @@ static void select_for_member(const struct room_version *v, const char *sender, 
                               void (*each)(void *ctx, const char *type, const char *state_key),
                               void *ctx)
 {
-    const char *membership = json_text(content, "membership");
+    enum membership m = membership_parse(json_text(content, "membership"));
     if (target && !same(target, sender))
         each(ctx, "m.room.member", target);
-    if (is_one_of(membership, "join", "invite", "knock"))
+    if (m == MEMBERSHIP_JOIN || m == MEMBERSHIP_INVITE || m == MEMBERSHIP_KNOCK)
         each(ctx, "m.room.join_rules", "");
-    if (same(membership, "invite")) {
+    if (m == MEMBERSHIP_INVITE) {
         const char *token =
             json_text(json_at(content, "third_party_invite", "signed", NULL), "token");
         if (token)
             each(ctx, "m.room.third_party_invite", token);
     }
-    if (same(membership, "join") && v->restricted) {
+    if (m == MEMBERSHIP_JOIN && v->restricted) {
         const char *authoriser = json_text(content, "join_authorised_via_users_server");
         if (authoriser && !same(authoriser, sender) && !same(authoriser, target))
             each(ctx, "m.room.member", authoriser);

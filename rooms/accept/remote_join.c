@@ -255,8 +255,7 @@ static const struct err *end_former(struct joining *en)
 
 static bool remote_join_is_joined(const struct event *e)
 {
-    return strcmp(e->type, "m.room.member") == 0 &&
-           membership_parse(json_text(event_content(e), "membership")) == MEMBERSHIP_JOIN;
+    return strcmp(e->type, "m.room.member") == 0 && event_membership(e) == MEMBERSHIP_JOIN;
 }
 
 /* The servers of all received members, also of those left out. */
@@ -364,9 +363,7 @@ static const struct err *check_note(struct draft *d, const struct event *e)
     const struct event *before;
     bool earlier;
     TRY(draft_state(d, "m.room.member", e->state_key, &before));
-    const char *is = json_text(event_content(e), "membership");
-    const char *was = before ? json_text(event_content(before), "membership") : NULL;
-    enum membership now = membership_parse(is), then = membership_parse(was);
+    enum membership now = event_membership(e), then = event_membership(before);
     if (strcmp(e->sender, e->state_key) == 0)
         return NULL;
     bool answers = before && remote_join_cites(e, before->event_id);

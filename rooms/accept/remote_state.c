@@ -135,9 +135,8 @@ const struct err *remote_state_write_one(struct job *job, struct room *room,
     int64_t user;
     TRY(intern_id(job->node->intern, INTERN_USER, state_key, &user));
     bool is_local = id_is_local(job->node, state_key);
-    members_write(w, room->id, user,
-                  membership_parse(json_text(event_content(e->event), "membership")), at,
-                  e->position, is_local, (struct str){0});
+    members_write(w, room->id, user, event_membership(e->event), at, e->position, is_local,
+                  (struct str){0});
     return NULL;
 }
 

@@ -21,7 +21,7 @@ static enum history history_of(const struct event *e)
 
 static enum membership membership_of(const struct event *e)
 {
-    return e ? membership_parse(json_text(event_content(e), "membership")) : MEMBERSHIP_NONE;
+    return event_membership(e);
 }
 
 static const struct event *value_at(const struct stored_event *events, size_t n, int64_t position)

@@ -58,7 +58,7 @@ const struct err *basis_membership(struct basis *b, const char *user_id, enum me
 {
     const struct event *e;
     TRY(basis_state(b, "m.room.member", user_id, &e));
-    *ret = e ? membership_parse(json_text(event_content(e), "membership")) : MEMBERSHIP_NONE;
+    *ret = event_membership(e);
     return NULL;
 }
 

@@ -292,7 +292,7 @@ static const struct err *draft_write_member(struct draft *d, const struct draft_
         members_write_none(d->write, d->room->id, users, 1);
         return NULL;
     }
-    enum membership m = membership_parse(json_text(event_content(e), "membership"));
+    enum membership m = event_membership(e);
     bool is_local = id_is_local(d->job->node, e->state_key);
     if (is_local && !stripped.p && (m == MEMBERSHIP_INVITE || m == MEMBERSHIP_KNOCK))
         TRY(stripped_state(d, e, &stripped));

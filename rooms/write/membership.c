@@ -224,8 +224,7 @@ static const struct err *find_existing_join(struct attempt *a, const char **ret_
         return NULL;
     TRY(need_self(a));
     TRY(basis_state(a->on, "m.room.member", a->change->target, &current));
-    const char *m = current ? json_text(event_content(current), "membership") : NULL;
-    if (membership_parse(m) == MEMBERSHIP_JOIN)
+    if (event_membership(current) == MEMBERSHIP_JOIN)
         *ret_existing = current->event_id;
     return NULL;
 }

@@ -135,7 +135,7 @@ static bool is_unnoticed(const struct event *e)
             if (str_is(m.key, message_keys[i]))
                 return false;
         if (str_is(m.key, "membership") && strcmp(e->type, "m.room.member") == 0 &&
-            json_scan_string_is(m.value, "invite"))
+            membership_parse_raw(m.value) == MEMBERSHIP_INVITE)
             return false;
     }
     return true;

@@ -86,7 +86,7 @@ const struct err *sync_choose_rooms(struct sync *s)
 
 static enum membership membership_in(const struct stored_event *e)
 {
-    return membership_parse(json_text(event_content(e->event), "membership"));
+    return event_membership(e->event);
 }
 
 /* The user's membership when the client last read the log. */

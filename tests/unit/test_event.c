@@ -366,6 +366,32 @@ static void test_content_tree(void **state)
     assert_int_equal(json_object_size(event_content(e)), 0);
 }
 
+static void test_membership(void **state)
+{
+    static const struct {
+        const char *content;
+        enum membership membership;
+    } rows[] = {
+        {"{\"membership\":\"join\"}", MEMBERSHIP_JOIN},
+        {"{\"membership\":\"invite\"}", MEMBERSHIP_INVITE},
+        {"{\"membership\":\"leave\"}", MEMBERSHIP_LEAVE},
+        {"{\"membership\":\"ban\"}", MEMBERSHIP_BAN},
+        {"{\"membership\":\"knock\"}", MEMBERSHIP_KNOCK},
+        {"{\"membership\":\"\\u006aoin\"}", MEMBERSHIP_JOIN},
+        {"{\"membership\":\"none\"}", MEMBERSHIP_NONE},
+        {"{\"membership\":\"joined\"}", MEMBERSHIP_NONE},
+        {"{\"membership\":1}", MEMBERSHIP_NONE},
+        {"{\"membership\":{\"membership\":\"join\"}}", MEMBERSHIP_NONE},
+        {"{}", MEMBERSHIP_NONE},
+    };
+    assert_int_equal(event_membership(NULL), MEMBERSHIP_NONE);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        print_message("%s\n", rows[i].content);
+        const struct event e = {.content = str_of(rows[i].content)};
+        assert_int_equal(event_membership(&e), rows[i].membership);
+    }
+}
+
 static void *read_content(void *e)
 {
     return (void *)event_content(e);
@@ -445,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_add_signature),
         cmocka_unit_test(test_redacted),
         cmocka_unit_test(test_content_tree),
+        cmocka_unit_test(test_membership),
         cmocka_unit_test(test_content_in_threads),
         cmocka_unit_test(test_references),
         cmocka_unit_test(test_id_bytes),

@@ -198,7 +198,7 @@ struct member_list {
     struct reply *rp;
     struct room *room;
     int64_t position;
-    const char *membership, *not_membership; /* filters; NULL: none */
+    enum membership membership, not_membership; /* filters; MEMBERSHIP_NONE: none */
     struct viewer viewer;
     const struct err *(*add)(struct member_list *l, const struct stored_event *e);
     bool any; /* something was written before */
@@ -208,9 +208,8 @@ static bool room_state_is_wanted(const struct member_list *l, const struct event
 {
     if (!l->membership && !l->not_membership)
         return true;
-    struct str is = json_scan_get(e->content, "membership");
-    return (l->membership && json_scan_string_is(is, l->membership)) ||
-           (l->not_membership && !json_scan_string_is(is, l->not_membership));
+    enum membership is = event_membership(e);
+    return (l->membership && is == l->membership) || (l->not_membership && is != l->not_membership);
 }
 
 static const struct err *room_state_add_event(struct member_list *l, const struct stored_event *e)
@@ -296,11 +295,12 @@ static const struct err *room_state_get_state(struct request *rq, struct reply *
     return reply_body(rp, 200);
 }
 
-/* A membership, or NULL; M_INVALID_PARAM for anything else. */
-static const struct err *read_membership(struct request *rq, const char *name, const char **ret)
+/* MEMBERSHIP_NONE if it is absent; M_INVALID_PARAM for anything else. */
+static const struct err *read_membership(struct request *rq, const char *name, enum membership *ret)
 {
-    *ret = request_query(rq, name);
-    if (*ret && membership_parse(*ret) == MEMBERSHIP_NONE)
+    const char *text = request_query(rq, name);
+    *ret = membership_parse(text);
+    if (text && *ret == MEMBERSHIP_NONE)
         return err(ERR_INVALID_PARAM, "\"%s\" must be a membership", name);
     return NULL;
 }
@@ -364,7 +364,7 @@ static const struct err *room_state_add_joined(struct member_list *l,
 static const struct err *get_joined_members(struct request *rq, struct reply *rp)
 {
     struct member_list l = list_of(rq, rp);
-    l.membership = "join";
+    l.membership = MEMBERSHIP_JOIN;
     l.add = room_state_add_joined;
     bool ready;
     TRY(room_of_request(rq, &l.room));

@@ -34,11 +34,9 @@ static const struct err *end_of_membership(struct request *rq, struct room *room
         return NULL;
     TRY(room_state_history(job_tx(job_of(rq)), room->id, TYPE_MEMBER, caller_of(rq)->user_id,
                            &events, &n));
-    for (size_t i = 0; i + 1 < n; i++) {
-        struct str membership = json_scan_get(events[i].event->content, "membership");
-        if (json_scan_string_is(membership, "join"))
+    for (size_t i = 0; i + 1 < n; i++)
+        if (event_membership(events[i].event) == MEMBERSHIP_JOIN)
             *ret = events[i + 1].since;
-    }
     return NULL;
 }
 
