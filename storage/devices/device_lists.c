@@ -1,4 +1,5 @@
 #include "storage/devices/device_lists.h"
+#include "storage/rooms/sql_numbers.h"
 
 /* ---- for clients ---- */
 
@@ -53,7 +54,8 @@ SQL(device_changes_read_sql,
     " EXISTS (SELECT FROM devices d WHERE d.\"user\" = c.\"user\" AND d.device_id = c.device_id) "
     "FROM device_changes c JOIN users u ON u.id = c.\"user\" "
     "WHERE c.position > $2 AND c.position <= $3 "
-    "AND EXISTS (SELECT FROM room_members m WHERE m.\"user\" = c.\"user\" AND m.membership = 1 "
+    "AND EXISTS (SELECT FROM room_members m WHERE m.\"user\" = c.\"user\" AND m.membership "
+    "= " MEMBERSHIP_JOIN_SQL " "
     " AND m.room = ANY($1)) ORDER BY c.position LIMIT $4")
 
 const struct err *device_changes_read(struct tx *tx, const int64_t *rooms, size_t rooms_n,
@@ -84,7 +86,8 @@ SQL(device_joiners_sql,
     "WITH came AS MATERIALIZED (SELECT u.id, u.user_id, min(s.valid_from) AS joined "
     "FROM room_state s JOIN users u ON u.user_id = s.state_key "
     "JOIN room_members m ON m.room = s.room AND m.\"user\" = u.id AND m.is_local "
-    "AND m.membership = 1 WHERE s.room = ANY($1) AND s.type = 1 AND s.valid_from > $2 "
+    "AND m.membership = " MEMBERSHIP_JOIN_SQL
+    " WHERE s.room = ANY($1) AND s.type = " TYPE_MEMBER_SQL " AND s.valid_from > $2 "
     "AND s.valid_from <= $3 AND " IS_JOIN(
         "s.event") " GROUP BY 1, 2) "
                    "SELECT c.id, c.user_id, d.position, d.device_id, (SELECT max(p.position) "
@@ -97,7 +100,8 @@ SQL(device_joiners_sql,
                    "position DESC LIMIT 1) "
                    "d WHERE d.position <= $2 AND NOT EXISTS (SELECT FROM room_state s WHERE s.room "
                    "= ANY($1) "
-                   "AND s.type = 1 AND s.state_key = c.user_id AND s.valid_from <= $2 AND "
+                   "AND s.type = " TYPE_MEMBER_SQL
+                   " AND s.state_key = c.user_id AND s.valid_from <= $2 AND "
                    "s.valid_to > $2 "
                    "AND " IS_JOIN("s.event") ") ORDER BY c.joined LIMIT $4")
 

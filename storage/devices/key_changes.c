@@ -1,8 +1,9 @@
 #include "storage/devices/key_changes.h"
 
 #include "base/map.h"
+#include "storage/rooms/sql_numbers.h"
 
-/* Membership numbers are those of enum membership. A user counts as new unless they were joined
+/* A user counts as new unless they were joined
  * without a break from `since` on: a changed display name makes a new member event, too, and a user
  * who left and came back may have other devices. Member events since then are found by
  * room_state_by_start, so that large rooms cost no more than small ones; each OFFSET 0 makes the
@@ -12,23 +13,31 @@
 #define MY_ROOMS(condition)                                                                        \
     "mine AS MATERIALIZED (SELECT room, membership, since FROM room_members "                      \
     " WHERE \"user\" = $1" condition ") "
+#define MY_JOINED_ROOMS MY_ROOMS(" AND membership = " MEMBERSHIP_JOIN_SQL)
+#define MY_ROOMS_OF_ANY_KIND MY_ROOMS("")
 #define MOVED_SINCE                                                                                \
     "moved AS MATERIALIZED (SELECT m.room, u.id, u.user_id, t.membership, s.is_backdated "         \
     " FROM mine m CROSS JOIN LATERAL (SELECT state_key, "                                          \
-    "  bool_or(event <= -2305843009213693952) AS is_backdated FROM (SELECT type, state_key, "      \
+    "  bool_or(event <= " EVENT_OFF_TIMELINE_MAX_SQL                                               \
+    ") AS is_backdated FROM (SELECT type, state_key, "                                             \
     "event "                                                                                       \
     "   FROM room_state WHERE room = m.room AND valid_from > $3 AND event <> 0 OFFSET 0) c "       \
-    "  WHERE type = 1 GROUP BY state_key) s "                                                      \
+    "  WHERE type = " TYPE_MEMBER_SQL " GROUP BY state_key) s "                                    \
     " CROSS JOIN LATERAL (SELECT id, user_id FROM users WHERE user_id = s.state_key OFFSET 0) u "  \
     " CROSS JOIN LATERAL (SELECT membership FROM room_members "                                    \
     "  WHERE room = m.room AND \"user\" = u.id OFFSET 0) t WHERE u.id <> $1) "
 #define MEMBERS_OF(room, memberships)                                                              \
     "LATERAL (SELECT \"user\" AS id FROM room_members WHERE room = " room                          \
     " AND membership IN (" memberships ") OFFSET 0)"
+#define JOINED_MEMBERS MEMBERS_OF("m.room", MEMBERSHIP_JOIN_SQL)
+#define MEMBERS_TO_BE MEMBERS_OF("m.room", MEMBERSHIP_JOIN_SQL ", " MEMBERSHIP_INVITE_SQL)
 #define SHARES_A_ROOM(who)                                                                         \
     "EXISTS (SELECT FROM (SELECT room FROM room_members WHERE \"user\" = " who                     \
-    " AND membership = 1 OFFSET 0) t CROSS JOIN LATERAL (SELECT FROM room_members "                \
-    " WHERE room = t.room AND \"user\" = $1 AND membership = 1 OFFSET 0) m)"
+    " AND membership = " MEMBERSHIP_JOIN_SQL                                                       \
+    " OFFSET 0) t CROSS JOIN LATERAL (SELECT FROM room_members "                                   \
+    " WHERE room = t.room AND \"user\" = $1 AND membership = " MEMBERSHIP_JOIN_SQL " OFFSET 0) m)"
+
+#define SHARES_A_ROOM_STILL SHARES_A_ROOM("gone.id")
 
 #define SIGNED                                                                                     \
     "SELECT u.user_id FROM user_signature_changes s JOIN users u ON u.id = s.target "              \
@@ -41,47 +50,32 @@ SQL(keys_changed_sql,
 /* The same for long ranges, in which all users of the server may have changed: by the members of
  * the user's rooms, which are fewer. */
 SQL(keys_changed_long_ago_sql,
-    "WITH " MY_ROOMS(
-        " AND membership = 1") ", "
-                               "others AS (SELECT t.id FROM mine m CROSS JOIN " MEMBERS_OF(
-                                   "m.room", "1") " t "
-                                                  " UNION SELECT $1) "
-                                                  "SELECT u.user_id FROM others o CROSS JOIN "
-                                                  "LATERAL (SELECT FROM device_list_changes c "
-                                                  " WHERE c.\"user\" = o.id AND c.position > $2 "
-                                                  "AND c.position <= $3 OFFSET 0) c "
-                                                  "CROSS JOIN LATERAL (SELECT user_id FROM users "
-                                                  "WHERE id = o.id OFFSET 0) u UNION " SIGNED)
+    "WITH " MY_JOINED_ROOMS ", others AS (SELECT t.id FROM mine m CROSS JOIN " JOINED_MEMBERS " t "
+    " UNION SELECT $1) "
+    "SELECT u.user_id FROM others o CROSS JOIN LATERAL (SELECT FROM device_list_changes c "
+    " WHERE c.\"user\" = o.id AND c.position > $2 AND c.position <= $3 OFFSET 0) c "
+    "CROSS JOIN LATERAL (SELECT user_id FROM users WHERE id = o.id OFFSET 0) u UNION " SIGNED)
 
 /* Others joined the user's rooms or were invited or knocked there, or the user joined theirs, which
  * also gives the user's own id. */
-SQL(members_came_sql,
-    "WITH " MY_ROOMS(
-        " AND membership = 1") ", " MOVED_SINCE "SELECT user_id FROM moved WHERE membership IN (2, "
-                               "5) OR membership = 1 "
-                               " AND (is_backdated OR NOT stayed_joined(room, user_id, $3)) "
-                               "UNION "
-                               "SELECT u.user_id FROM (SELECT room FROM mine WHERE since > $3 "
-                               " AND NOT stayed_joined(room, $2, $3)) m CROSS JOIN " MEMBERS_OF(
-                                   "m.room", "1, 2") " t "
-                                                     "CROSS JOIN LATERAL (SELECT user_id FROM "
-                                                     "users WHERE id = t.id OFFSET 0) u")
+SQL(members_came_sql, "WITH " MY_JOINED_ROOMS ", " MOVED_SINCE
+                      "SELECT user_id FROM moved WHERE membership IN (" MEMBERSHIP_INVITE_SQL
+                      ", " MEMBERSHIP_KNOCK_SQL ") OR membership = " MEMBERSHIP_JOIN_SQL " "
+                      " AND (is_backdated OR NOT stayed_joined(room, user_id, $3)) "
+                      "UNION SELECT u.user_id FROM (SELECT room FROM mine WHERE since > $3 "
+                      " AND NOT stayed_joined(room, $2, $3)) m CROSS JOIN " MEMBERS_TO_BE " t "
+                      "CROSS JOIN LATERAL (SELECT user_id FROM users WHERE id = t.id OFFSET 0) u")
 
 /* Others left rooms that the user was in, or the user left them; without users who share a room
  * again. */
 SQL(members_went_sql,
-    "WITH " MY_ROOMS(
-        "") ", " MOVED_SINCE ", gone AS MATERIALIZED ( "
-            " SELECT id FROM moved WHERE membership <> 1 AND was_joined(room, user_id, $3) "
-            "  AND was_joined(room, $2, $3) "
-            " UNION "
-            " SELECT t.id FROM (SELECT room FROM mine WHERE since > $3 AND membership <> 1 "
-            "  AND was_joined(room, $2, $3)) m CROSS JOIN " MEMBERS_OF(
-                "m.room",
-                "1") " t) "
-                     "SELECT u.user_id FROM gone CROSS JOIN LATERAL (SELECT user_id FROM users "
-                     " WHERE id = gone.id AND id <> $1 OFFSET 0) u WHERE NOT " SHARES_A_ROOM(
-                         "gone.id"))
+    "WITH " MY_ROOMS_OF_ANY_KIND ", " MOVED_SINCE ", gone AS MATERIALIZED ( "
+    " SELECT id FROM moved WHERE membership <> " MEMBERSHIP_JOIN_SQL
+    " AND was_joined(room, user_id, $3) AND was_joined(room, $2, $3) UNION "
+    " SELECT t.id FROM (SELECT room FROM mine WHERE since > $3 AND membership "
+    "<> " MEMBERSHIP_JOIN_SQL " AND was_joined(room, $2, $3)) m CROSS JOIN " JOINED_MEMBERS " t) "
+    "SELECT u.user_id FROM gone CROSS JOIN LATERAL (SELECT user_id FROM users "
+    " WHERE id = gone.id AND id <> $1 OFFSET 0) u WHERE NOT " SHARES_A_ROOM_STILL)
 
 /* The texts of both results' first columns, each once. */
 static const char *const *texts_of(struct tx *tx, struct rows *rows, struct rows *more,

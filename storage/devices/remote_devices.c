@@ -1,11 +1,13 @@
 #include "storage/devices/remote_devices.h"
+#include "storage/rooms/sql_numbers.h"
 
 /* ---- reading ---- */
 
 #define SHARES_A_ROOM(who)                                                                         \
-    "EXISTS (SELECT FROM room_members m WHERE m.\"user\" = " who " AND m.membership = 1 "          \
+    "EXISTS (SELECT FROM room_members m WHERE m.\"user\" = " who                                   \
+    " AND m.membership = " MEMBERSHIP_JOIN_SQL " "                                                 \
     " AND EXISTS (SELECT FROM room_members o WHERE o.room = m.room AND o.is_local "                \
-    "  AND o.membership = 1))"
+    "  AND o.membership = " MEMBERSHIP_JOIN_SQL "))"
 
 SQL(remote_lists_get_sql,
     "SELECT w.n, u.id, l.\"user\" IS NOT NULL, l.state, COALESCE(l.stream_id, -1), l.touched, "
@@ -48,9 +50,11 @@ SQL(remote_lists_usable_sql,
     "SELECT w.n FROM unnest($2::text[]) WITH ORDINALITY AS w(user_id, n) "
     "JOIN users u ON u.user_id = w.user_id "
     "JOIN remote_device_lists l ON l.\"user\" = u.id AND l.state = 2 "
-    "WHERE EXISTS (SELECT FROM room_members t WHERE t.\"user\" = u.id AND t.membership = 1 "
+    "WHERE EXISTS (SELECT FROM room_members t WHERE t.\"user\" = u.id AND t.membership "
+    "= " MEMBERSHIP_JOIN_SQL " "
     " AND t.since <= l.complete_at AND EXISTS (SELECT FROM room_members m WHERE m.room = t.room "
-    "  AND m.\"user\" = $1 AND m.membership = 1 AND m.since <= l.complete_at))")
+    "  AND m.\"user\" = $1 AND m.membership = " MEMBERSHIP_JOIN_SQL
+    " AND m.since <= l.complete_at))")
 
 const struct err *remote_lists_usable(struct tx *tx, int64_t requester, const char *const *user_ids,
                                       size_t n, bool *ret)

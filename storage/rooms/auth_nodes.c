@@ -2,6 +2,7 @@
 
 #include "matrix/json_scan.h"
 #include "storage/rooms/event_rows.h"
+#include "storage/rooms/sql_numbers.h"
 
 SQL(auth_nodes_newest_sql,
     "SELECT COALESCE((SELECT node FROM auth_nodes WHERE room = $1 ORDER BY node DESC LIMIT 1), 0), "
@@ -73,7 +74,8 @@ static struct str copy_bytes(struct arena *a, struct str s)
 }
 
 SQL(auth_nodes_history_sql,
-    "SELECT s.valid_from, s.event, s.type = 7 AND s.state_key = '', e.event_id, e.json "
+    "SELECT s.valid_from, s.event, s.type = " TYPE_POWER_LEVELS_SQL
+    " AND s.state_key = '', e.event_id, e.json "
     "FROM room_state s CROSS JOIN LATERAL ("
     "SELECT event_id, json FROM events WHERE position = s.event AND room + 0 = $1 LIMIT 1) e "
     "WHERE s.room = $1 AND s.valid_from >= $2 AND (s.valid_from > $2 OR s.event > $3) "
@@ -227,7 +229,7 @@ SQL(auth_nodes_state_now_sql,
     "SELECT e.event_id, COALESCE(n.node, 0), true FROM room_state s "
     "CROSS JOIN LATERAL (SELECT event_id FROM events WHERE position = s.event LIMIT 1) e "
     "LEFT JOIN LATERAL (SELECT node FROM auth_nodes WHERE event_id = e.event_id AND room + 0 = $1 "
-    "LIMIT 1) n ON true WHERE s.room = $1 AND s.valid_to = 9223372036854775807")
+    "LIMIT 1) n ON true WHERE s.room = $1 AND s.valid_to = " VALID_FOREVER_SQL)
 
 const struct err *auth_nodes_state(struct tx *tx, int64_t room, int64_t after,
                                    const struct auth_node_state **ret, size_t *ret_n)

@@ -1,6 +1,7 @@
 #include "storage/rooms/event_lookup.h"
 
 #include "storage/rooms/event_rows.h"
+#include "storage/rooms/sql_numbers.h"
 
 SQL(events_find_many_sql, EVENT_SELECT "WHERE e.event_id = ANY($2) AND e.room = $1")
 
@@ -23,7 +24,7 @@ const struct err *events_find_many(struct tx *tx, int64_t room, const struct roo
 SQL(events_unplaced_sql,
     "SELECT u.n FROM unnest($2::bytea[]) WITH ORDINALITY u(event_id, n) WHERE NOT EXISTS "
     "(SELECT FROM events e WHERE e.event_id = u.event_id AND e.room = $1 "
-    "AND (e.position > -2305843009213693952 "
+    "AND (e.position > " EVENT_OFF_TIMELINE_MAX_SQL " "
     "OR EXISTS (SELECT FROM event_states s WHERE s.event = e.position)))")
 
 const struct err *events_find_unplaced(struct tx *tx, int64_t room, const struct room_version *v,

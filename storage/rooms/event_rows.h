@@ -4,12 +4,14 @@
 #define STORAGE_ROOMS_EVENT_ROWS_H
 
 #include "storage/rooms/events.h"
+#include "storage/rooms/sql_numbers.h"
 
 /* Every such query starts with these columns from `events e` joined with its room. */
 #define EVENT_COLUMNS                                                                              \
     "e.position, e.room, e.sender, e.type, e.thread, e.notify_total, e.highlight_total, "          \
     "e.redacted_by, e.client_device, e.client_txn, e.is_state, e.event_id, e.json, "               \
-    "r.room_version, e.status, CASE WHEN e.type = 5 THEN EXISTS (SELECT FROM pending_redactions "  \
+    "r.room_version, e.status, CASE WHEN e.type = " TYPE_REDACTION_SQL                             \
+    " THEN EXISTS (SELECT FROM pending_redactions "                                                \
     "w "                                                                                           \
     "WHERE w.redaction = e.event_id) ELSE false END "
 enum { EVENT_COLUMNS_N = 16 };

@@ -1,11 +1,12 @@
 #include "storage/rooms/members.h"
+#include "storage/rooms/sql_numbers.h"
 
 /* A user who was deactivated during their join has one more room to leave (users_write_parted). */
 SQL(members_upsert_sql,
     "WITH u AS (SELECT * FROM unnest($1::int8[], $2::int8[], $3::int4[], $4::int8[], $5::int8[], "
     "$6::bool[], $7::bytea[]) u(room, \"user\", membership, back, event, is_local, stripped)), "
     "parting AS (UPDATE accounts a SET parting = true FROM u WHERE a.\"user\" = u.\"user\" "
-    "AND u.is_local AND u.membership IN (1, 2, 5) AND a.deactivated) "
+    "AND u.is_local AND u.membership IN (" MEMBERSHIPS_EXPECTED_SQL ") AND a.deactivated) "
     "INSERT INTO room_members (room, \"user\", membership, event, since, is_local, stripped) "
     "SELECT u.room, u.\"user\", u.membership, CASE WHEN u.event = 0 THEN h.position - u.back "
     "ELSE u.event END, h.position - u.back, u.is_local, u.stripped FROM u, log_head h "
@@ -81,8 +82,8 @@ const struct err *members_of_room(struct tx *tx, int64_t room, const struct memb
 SQL(members_of_user_sql, OF_USER "AND NOT forgotten")
 /* 1000: FORGOTTEN_MAX */
 SQL(members_of_user_and_forgotten_sql,
-    OF_USER "AND NOT forgotten UNION ALL (" OF_USER
-            "AND membership IN (3, 4) AND forgotten ORDER BY since DESC LIMIT 1000)")
+    OF_USER "AND NOT forgotten UNION ALL (" OF_USER "AND membership IN (" MEMBERSHIPS_ENDED_SQL
+            ") AND forgotten ORDER BY since DESC LIMIT 1000)")
 
 const struct err *members_of_user(struct tx *tx, int64_t user, const struct member_row **ret,
                                   size_t *ret_n)
@@ -98,7 +99,7 @@ const struct err *members_of_user_and_forgotten(struct tx *tx, int64_t user,
 
 SQL(members_forget_sql,
     "UPDATE room_members SET forgotten = true WHERE room = $1 AND \"user\" = $2 "
-    "AND membership IN (3, 4)")
+    "AND membership IN (" MEMBERSHIPS_ENDED_SQL ")")
 
 const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool *ret_done)
 {
@@ -110,7 +111,8 @@ const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool
 
 SQL(members_count_invites_sql,
     "SELECT count(*), count(*) FILTER (WHERE substr(u.user_id, strpos(u.user_id, ':') + 1) = $2) "
-    "FROM (SELECT event FROM room_members WHERE \"user\" = $1 AND membership = 2 LIMIT $3) i "
+    "FROM (SELECT event FROM room_members WHERE \"user\" = $1 AND membership "
+    "= " MEMBERSHIP_INVITE_SQL " LIMIT $3) i "
     "JOIN events e ON e.position = i.event JOIN users u ON u.id = e.sender")
 
 const struct err *members_count_invites(struct tx *tx, int64_t user, const char *server,
@@ -120,18 +122,20 @@ const struct err *members_count_invites(struct tx *tx, int64_t user, const char 
                   R(INT_OUT(ret_n), INT_OUT(ret_of_server)));
 }
 
-SQL(members_guests_sql, "SELECT m.\"user\" FROM room_members m "
-                        "JOIN accounts a ON a.\"user\" = m.\"user\" AND a.is_guest "
-                        "WHERE m.room = $1 AND m.membership = 1 AND m.is_local")
+SQL(members_guests_sql,
+    "SELECT m.\"user\" FROM room_members m "
+    "JOIN accounts a ON a.\"user\" = m.\"user\" AND a.is_guest "
+    "WHERE m.room = $1 AND m.membership = " MEMBERSHIP_JOIN_SQL " AND m.is_local")
 
 const struct err *members_guests(struct tx *tx, int64_t room, const int64_t **ret, size_t *ret_n)
 {
     return db_ints(tx, &members_guests_sql, P(INT(room)), ret, ret_n);
 }
 
-SQL(members_rooms_with_guests_sql, "SELECT DISTINCT m.room FROM accounts a JOIN room_members m "
-                                   "ON m.\"user\" = a.\"user\" AND m.membership = 1 "
-                                   "WHERE a.is_guest")
+SQL(members_rooms_with_guests_sql,
+    "SELECT DISTINCT m.room FROM accounts a JOIN room_members m "
+    "ON m.\"user\" = a.\"user\" AND m.membership = " MEMBERSHIP_JOIN_SQL " "
+    "WHERE a.is_guest")
 
 const struct err *members_rooms_with_guests(struct tx *tx, const int64_t **ret, size_t *ret_n)
 {

@@ -2,6 +2,7 @@
 
 #include "storage/rooms/events.h"
 #include "storage/rooms/rooms.h"
+#include "storage/rooms/sql_numbers.h"
 
 SQL(noted_room_insert_sql, "UPDATE rooms SET noted = (SELECT position FROM log_head) WHERE id = $1")
 
@@ -43,7 +44,7 @@ SQL(noted_rooms_keep_sql,
     "UPDATE rooms r SET noted = (SELECT position FROM log_head) "
     "WHERE r.id = ANY($1) AND r.noted IS NOT NULL AND ("
     "EXISTS (SELECT FROM room_members m WHERE m.room = r.id AND m.is_local "
-    " AND (m.membership IN (1, 2, 5) OR m.since > $2)) OR "
+    " AND (m.membership IN (" MEMBERSHIPS_EXPECTED_SQL ") OR m.since > $2)) OR "
     "EXISTS (SELECT FROM untold_leaves u WHERE u.room = r.id)) RETURNING r.id")
 
 const struct err *noted_rooms_keep(struct tx *tx, const int64_t *rooms, size_t n, int64_t position,

@@ -1,7 +1,8 @@
 #include "storage/rooms/public_rooms.h"
+#include "storage/rooms/sql_numbers.h"
 
 SQL(public_rooms_sql, "SELECT r.id, r.room_id, (SELECT count(*) FROM room_members m "
-                      "WHERE m.room = r.id AND m.membership = 1) "
+                      "WHERE m.room = r.id AND m.membership = " MEMBERSHIP_JOIN_SQL ") "
                       "FROM rooms r WHERE r.id = ANY($1::int8[]) ORDER BY r.id")
 
 const struct err *public_rooms_read(struct tx *tx, const int64_t *ids, size_t n,
@@ -24,7 +25,7 @@ SQL(public_rooms_state_sql,
     "SELECT u.room, s.type, e.json FROM unnest($1::int8[]) u(room) "
     "CROSS JOIN unnest($2::int8[]) t(type) CROSS JOIN LATERAL "
     "(SELECT type, event FROM room_state WHERE room = u.room AND type = t.type AND state_key = '' "
-    "AND valid_to = 9223372036854775807 LIMIT 1) s CROSS JOIN LATERAL "
+    "AND valid_to = " VALID_FOREVER_SQL " LIMIT 1) s CROSS JOIN LATERAL "
     "(SELECT json FROM events WHERE position = s.event LIMIT 1) e ORDER BY u.room")
 
 const struct err *public_rooms_read_state(struct tx *tx, const int64_t *ids, size_t n,

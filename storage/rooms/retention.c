@@ -1,4 +1,5 @@
 #include "storage/rooms/retention.h"
+#include "storage/rooms/sql_numbers.h"
 
 enum {
     PAGE = 2000,
@@ -59,7 +60,7 @@ SQL(push_actions_remove_read_sql,
     "    LATERAL (VALUES (b.plain), (translate(b.plain, '+/', '-_'))) s(id) "
     "    WHERE e.position = p.thread)))) "
     "  OR NOT EXISTS (SELECT FROM room_members m WHERE m.room = p.room "
-    "   AND m.\"user\" = p.\"user\" AND m.membership = 1)) RETURNING 1) "
+    "   AND m.\"user\" = p.\"user\" AND m.membership = " MEMBERSHIP_JOIN_SQL ")) RETURNING 1) "
     "SELECT \"user\", room, event, (SELECT count(*) FROM gone), "
     "(SELECT count(*) FROM page) FROM page ORDER BY \"user\" DESC, room DESC, event DESC LIMIT 1")
 

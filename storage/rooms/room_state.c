@@ -1,11 +1,12 @@
 /* room_state (storage/rooms/room_state.h). */
 #include "storage/rooms/room_state.h"
 #include "storage/rooms/event_rows.h"
+#include "storage/rooms/sql_numbers.h"
 
 SQL(room_state_insert_sql,
     "INSERT INTO room_state (room, type, state_key, event, valid_from, valid_to) "
-    "SELECT u.room, u.type, u.state_key, h.position - u.back, h.position - u.back, "
-    "9223372036854775807 FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[]) "
+    "SELECT u.room, u.type, u.state_key, h.position - u.back, h.position - "
+    "u.back, " VALID_FOREVER_SQL " FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[]) "
     "u(room, type, state_key, back), log_head h")
 
 static const struct batch_table room_state_rows = {
@@ -28,7 +29,7 @@ SQL(room_state_end_sql,
     "ORDER BY r.type DESC, r.state_key DESC, r.valid_from DESC LIMIT 1) AS place "
     "FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[]) u(room, type, state_key, back) "
     "OFFSET 0) e WHERE s.ctid = e.place AND s.type = e.type AND s.state_key = e.state_key "
-    "AND s.valid_to + 0 = 9223372036854775807")
+    "AND s.valid_to + 0 = " VALID_FOREVER_SQL)
 
 static const struct batch_table room_state_ends = {
     .sql = &room_state_end_sql,
@@ -47,7 +48,7 @@ void room_state_write(struct write *w, int64_t room, int64_t type, const char *s
 
 SQL(room_state_backdated_sql,
     "INSERT INTO room_state (room, type, state_key, event, valid_from, valid_to) "
-    "SELECT u.room, u.type, u.state_key, u.event, h.position - u.back, 9223372036854775807 "
+    "SELECT u.room, u.type, u.state_key, u.event, h.position - u.back, " VALID_FOREVER_SQL " "
     "FROM unnest($1::int8[], $2::int8[], $3::text[], $4::int8[], $5::int8[]) "
     "u(room, type, state_key, event, back), log_head h")
 
@@ -120,7 +121,7 @@ static const struct err *state_rows(struct tx *tx, struct sql *s, const struct d
 
 SQL(room_state_newest_sql,
     "SELECT GREATEST((SELECT max(valid_from) FROM room_state WHERE room = $1), "
-    "(SELECT max(valid_to) FROM room_state WHERE room = $1 AND valid_to < 9223372036854775807))")
+    "(SELECT max(valid_to) FROM room_state WHERE room = $1 AND valid_to < " VALID_FOREVER_SQL "))")
 
 const struct err *room_state_newest(struct tx *tx, int64_t room, int64_t *ret)
 {
@@ -144,8 +145,10 @@ const struct err *room_state_get(struct tx *tx, int64_t room, int64_t type, cons
 
 #define STATE_AT "WHERE s.room = $1 AND s.valid_to > $2 AND s.valid_from <= $2 "
 SQL(room_state_list_sql, STATE_SELECT STATE_AT "ORDER BY s.valid_from")
-SQL(room_state_others_sql, STATE_SELECT STATE_AT "AND s.type > 1 ORDER BY s.valid_from")
-SQL(room_state_only_members_sql, STATE_SELECT STATE_AT "AND s.type = 1 ORDER BY s.valid_from")
+SQL(room_state_others_sql,
+    STATE_SELECT STATE_AT "AND s.type > " TYPE_MEMBER_SQL " ORDER BY s.valid_from")
+SQL(room_state_only_members_sql,
+    STATE_SELECT STATE_AT "AND s.type = " TYPE_MEMBER_SQL " ORDER BY s.valid_from")
 
 const struct err *room_state_list(struct tx *tx, int64_t room, int64_t at_position,
                                   enum state_part part, const struct stored_event **ret,
@@ -159,12 +162,12 @@ const struct err *room_state_list(struct tx *tx, int64_t room, int64_t at_positi
     return state_rows(tx, by_part[part], P(INT(room), INT(at_position)), ret, ret_n);
 }
 
-SQL(room_state_changes_sql,
-    STATE_SELECT "WHERE s.room = $1 AND s.valid_from > $2 AND s.valid_from <= $3 "
-                 "AND s.valid_to > $3 AND ($4 OR s.event > -2305843009213693952 OR NOT EXISTS ( "
-                 " SELECT FROM room_state o WHERE o.room = s.room AND o.type = s.type "
-                 " AND o.state_key = s.state_key AND o.event = s.event AND o.valid_from <= $2 "
-                 " AND o.valid_to > $2)) ORDER BY s.valid_from")
+SQL(room_state_changes_sql, STATE_SELECT
+    "WHERE s.room = $1 AND s.valid_from > $2 AND s.valid_from <= $3 "
+    "AND s.valid_to > $3 AND ($4 OR s.event > " EVENT_OFF_TIMELINE_MAX_SQL " OR NOT EXISTS ( "
+    " SELECT FROM room_state o WHERE o.room = s.room AND o.type = s.type "
+    " AND o.state_key = s.state_key AND o.event = s.event AND o.valid_from <= $2 "
+    " AND o.valid_to > $2)) ORDER BY s.valid_from")
 
 const struct err *room_state_changes(struct tx *tx, int64_t room, int64_t from, int64_t to,
                                      bool with_backdated, const struct stored_event **ret,
@@ -198,7 +201,7 @@ const struct err *room_state_history_from(struct tx *tx, int64_t room, int64_t t
 }
 
 SQL(room_state_members_sql,
-    STATE_SELECT "WHERE s.room = $1 AND s.type = 1 AND s.state_key = ANY($3) "
+    STATE_SELECT "WHERE s.room = $1 AND s.type = " TYPE_MEMBER_SQL " AND s.state_key = ANY($3) "
                  "AND s.valid_to > $2 AND s.valid_from <= $2")
 
 const struct err *room_state_members(struct tx *tx, int64_t room, int64_t at_position,
@@ -209,8 +212,9 @@ const struct err *room_state_members(struct tx *tx, int64_t room, int64_t at_pos
                       P(INT(room), INT(at_position), TEXT_ARRAY(user_ids, n)), ret, ret_n);
 }
 
-SQL(room_state_first_member_sql, "SELECT valid_from FROM room_state WHERE room = $1 AND type = 1 "
-                                 "ORDER BY valid_from LIMIT 1")
+SQL(room_state_first_member_sql,
+    "SELECT valid_from FROM room_state WHERE room = $1 AND type = " TYPE_MEMBER_SQL " "
+    "ORDER BY valid_from LIMIT 1")
 
 const struct err *room_state_first_member(struct tx *tx, int64_t room, int64_t *ret)
 {
@@ -222,7 +226,7 @@ const struct err *room_state_first_member(struct tx *tx, int64_t room, int64_t *
 }
 
 SQL(room_state_members_page_sql,
-    STATE_SELECT "WHERE s.room = $1 AND s.type = 1 AND s.state_key > $3 "
+    STATE_SELECT "WHERE s.room = $1 AND s.type = " TYPE_MEMBER_SQL " AND s.state_key > $3 "
                  "AND s.valid_to > $2 AND s.valid_from <= $2 ORDER BY s.state_key LIMIT $4")
 
 const struct err *room_state_members_page(struct tx *tx, int64_t room, int64_t at_position,

@@ -1,4 +1,5 @@
 #include "storage/servers/destinations.h"
+#include "storage/rooms/sql_numbers.h"
 
 /* ---- writing ---- */
 
@@ -85,7 +86,8 @@ static const struct err *destinations_read_rows(struct rows *rows,
 /* Servers without a row, and the position before the first change that they may have to be sent. */
 #define UNKNOWN                                                                                    \
     "SELECT server_of(u.user_id) AS server, greatest(m.event, 1) - 1 AS before "                   \
-    "FROM users u JOIN room_members m ON m.\"user\" = u.id AND m.membership = 1 "                  \
+    "FROM users u JOIN room_members m ON m.\"user\" = u.id AND m.membership "                      \
+    "= " MEMBERSHIP_JOIN_SQL " "                                                                   \
     "WHERE NOT m.is_local AND " HAS_NO_ROW(                                                        \
         "server_of(u.user_id)") "AND EXISTS (SELECT FROM events e JOIN users s ON s.id = "         \
                                 "e.sender "                                                        \

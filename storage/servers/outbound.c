@@ -1,11 +1,12 @@
 #include "storage/servers/outbound.h"
+#include "storage/rooms/sql_numbers.h"
 
 /* $1 server, $2 own name, $3 from, $4 to, $5 limit. */
 
 /* Sent by one of our users, or received from another server to be relayed (EVENT_RELAYED). Not our
  * own first join: the resident server sends it to the others. */
 #define SENT_BY_US                                                                                 \
-    "(e.status = 1 OR EXISTS (SELECT FROM users s WHERE s.id = e.sender "                          \
+    "(e.status = " EVENT_RELAYED_SQL " OR EXISTS (SELECT FROM users s WHERE s.id = e.sender "      \
     "AND server_of(s.user_id) = $2) AND NOT EXISTS (SELECT FROM rooms r WHERE r.id = e.room "      \
     "AND r.entered = e.position))"
 
@@ -70,12 +71,12 @@ const struct err *outbound_count(struct tx *tx, const struct outbound_range *r, 
 
 SQL(servers_changed_sql,
     "SELECT c.server, EXISTS (SELECT FROM room_state s JOIN events e ON e.position = s.event "
-    "WHERE s.room = $1 AND s.type = 1 AND s.valid_from <= $2 AND s.valid_to > $2 "
+    "WHERE s.room = $1 AND s.type = " TYPE_MEMBER_SQL " AND s.valid_from <= $2 AND s.valid_to > $2 "
     "AND server_of(s.state_key) = c.server "
     "AND json_of(e.json) #>> '{content,membership}' = 'join') "
     "OR EXISTS (SELECT FROM partial_rooms p WHERE p.room = $1 AND p.position <= $2 "
     "AND c.server = ANY (p.servers)) FROM (SELECT DISTINCT server_of(state_key) AS server "
-    "FROM room_state WHERE room = $1 AND type = 1 AND valid_from > $2) c")
+    "FROM room_state WHERE room = $1 AND type = " TYPE_MEMBER_SQL " AND valid_from > $2) c")
 
 const struct err *outbound_servers_changed(struct tx *tx, int64_t room, int64_t position,
                                            const struct outbound_server **ret, size_t *ret_n)

@@ -1,4 +1,5 @@
 #include "storage/users/erasures.h"
+#include "storage/rooms/sql_numbers.h"
 
 SQL(erasures_account_sql,
     "UPDATE accounts SET erased = true, password_hash = NULL, position = log_at($2), "
@@ -70,16 +71,16 @@ const struct err *erasures_forget_words(struct tx *tx, int64_t limit, bool *ret_
 
 SQL(join_intervals_of_user_sql,
     RANGES "SELECT s.valid_from, s.valid_to FROM room_state s "
-           "WHERE s.room = $1 AND s.type = 1 AND s.state_key = $2 AND " JOINED
+           "WHERE s.room = $1 AND s.type = " TYPE_MEMBER_SQL " AND s.state_key = $2 AND " JOINED
            ") stays) ranges ORDER BY 1")
 /* While a room's state is partial, its listed servers count as joined. */
-SQL(join_intervals_of_server_sql,
-    RANGES "SELECT s.valid_from, s.valid_to FROM users u "
-           "JOIN room_members m ON m.\"user\" = u.id AND m.room = $1 "
-           "JOIN room_state s ON s.room = $1 AND s.type = 1 AND s.state_key = u.user_id "
-           "WHERE server_of(u.user_id) = $2 AND " JOINED
-           "UNION ALL SELECT p.position, 9223372036854775807 FROM partial_rooms p "
-           "WHERE p.room = $1 AND $2 = ANY(p.servers)) stays) ranges ORDER BY 1")
+SQL(join_intervals_of_server_sql, RANGES
+    "SELECT s.valid_from, s.valid_to FROM users u "
+    "JOIN room_members m ON m.\"user\" = u.id AND m.room = $1 "
+    "JOIN room_state s ON s.room = $1 AND s.type = " TYPE_MEMBER_SQL " AND s.state_key = u.user_id "
+    "WHERE server_of(u.user_id) = $2 AND " JOINED "UNION ALL SELECT p.position, " VALID_FOREVER_SQL
+    " FROM partial_rooms p "
+    "WHERE p.room = $1 AND $2 = ANY(p.servers)) stays) ranges ORDER BY 1")
 
 static const struct err *read_join_intervals(struct tx *tx, struct sql *sql, int64_t room,
                                              const char *whose, const struct join_interval **ret,

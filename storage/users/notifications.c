@@ -1,6 +1,7 @@
 #include "storage/users/notifications.h"
 
 #include "storage/db/time_limit.h"
+#include "storage/rooms/sql_numbers.h"
 
 enum { EVENTS_A_ROOM = 100 /* read at once */, TIME_MAX_MS = 2000 };
 
@@ -15,7 +16,7 @@ SQL(notifications_before_sql,
     "  row_number() OVER (ORDER BY x.position DESC) AS n "
     " FROM (SELECT position, sender, is_state, notify_total, highlight_total FROM events "
     "  WHERE room = m.room AND position < $2 ORDER BY position DESC LIMIT $5) x) e "
-    " WHERE m.\"user\" = $1 AND m.membership = 1), "
+    " WHERE m.\"user\" = $1 AND m.membership = " MEMBERSHIP_JOIN_SQL "), "
     "floor AS (SELECT COALESCE(max(position), 0) AS position FROM looked WHERE n = $5) "
     "SELECT l.position, l.room, l.highlight + COALESCE(a.highlight, 0) > 0, f.position "
     "FROM floor f LEFT JOIN (looked l LEFT JOIN push_actions a ON a.\"user\" = $1 "

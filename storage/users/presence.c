@@ -1,4 +1,5 @@
 #include "storage/users/presence.h"
+#include "storage/rooms/sql_numbers.h"
 
 SQL(presence_write_sql,
     "INSERT INTO presence (\"user\", state, status_msg, last_active_ts, position) "
@@ -64,7 +65,8 @@ const struct err *presence_list_present(struct tx *tx, const struct presence_row
 
 SQL(presence_share_room_sql,
     "SELECT EXISTS (SELECT FROM room_members a JOIN room_members b ON b.room = a.room "
-    "AND b.\"user\" = $2 AND b.membership = 1 WHERE a.\"user\" = $1 AND a.membership = 1)")
+    "AND b.\"user\" = $2 AND b.membership = " MEMBERSHIP_JOIN_SQL
+    " WHERE a.\"user\" = $1 AND a.membership = " MEMBERSHIP_JOIN_SQL ")")
 
 const struct err *presence_share_room(struct tx *tx, int64_t one, int64_t other, bool *ret)
 {

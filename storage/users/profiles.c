@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "matrix/json_scan.h"
+#include "storage/rooms/sql_numbers.h"
 
 SQL(profile_get_sql, "SELECT fields, position FROM profiles WHERE \"user\" = $1")
 
@@ -28,7 +29,7 @@ SQL(profile_of_member_sql,
     "SELECT COALESCE(p.fields, '{}'), EXISTS (SELECT FROM account_data d WHERE d.\"user\" = $1 "
     "AND d.room = 0 AND d.type = 'm.push_rules'), "
     "(SELECT count(*) FROM (SELECT FROM room_members m WHERE m.\"user\" = $1 "
-    " AND m.membership IN (1, 5) LIMIT $2) r), "
+    " AND m.membership IN (" MEMBERSHIP_JOIN_SQL ", " MEMBERSHIP_KNOCK_SQL ") LIMIT $2) r), "
     "(SELECT count(*) FROM (SELECT FROM rooms WHERE source = $1 LIMIT $3) n) "
     "FROM (VALUES ($1::int8)) u(id) LEFT JOIN profiles p ON p.\"user\" = u.id")
 

@@ -1,4 +1,5 @@
 #include "storage/users/receipts.h"
+#include "storage/rooms/sql_numbers.h"
 
 SQL(receipts_write_sql,
     "INSERT INTO receipts AS r (room, \"user\", type, thread, event_id, event, ts, position) "
@@ -80,7 +81,7 @@ SQL(receipts_since_sql,
     "SELECT r.\"user\", u.user_id, r.type, r.thread, r.event_id, r.event, r.ts FROM receipts r "
     "JOIN users u ON u.id = r.\"user\" "
     "WHERE r.room = $1 AND r.position > $3 AND r.position <= $4 "
-    "AND (r.type = 1 OR r.\"user\" = $2) ORDER BY r.position")
+    "AND (r.type = " RECEIPT_READ_SQL " OR r.\"user\" = $2) ORDER BY r.position")
 
 const struct err *receipts_since(struct tx *tx, int64_t room, int64_t user, int64_t since,
                                  int64_t until, const struct receipt **ret, size_t *ret_n)

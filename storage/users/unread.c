@@ -1,6 +1,7 @@
 #include "storage/users/unread.h"
 
 #include "matrix/event.h"
+#include "storage/rooms/sql_numbers.h"
 
 SQL(push_actions_write_sql,
     "INSERT INTO push_actions (\"user\", room, event, thread, notify, highlight) "
@@ -31,7 +32,8 @@ SQL(unread_receipts_sql,
     "GROUP BY thread")
 SQL(unread_member_events_sql,
     "SELECT s.valid_from, e.json FROM room_state s JOIN events e ON e.position = s.event "
-    "WHERE s.room = $1 AND s.type = 1 AND s.state_key = $2 ORDER BY s.valid_from DESC LIMIT 20")
+    "WHERE s.room = $1 AND s.type = " TYPE_MEMBER_SQL
+    " AND s.state_key = $2 ORDER BY s.valid_from DESC LIMIT 20")
 
 static struct unread_row read_row(const struct rows *r)
 {
@@ -90,7 +92,8 @@ const struct err *unread_totals_at(struct tx *tx, int64_t room, int64_t position
 SQL(unread_own_events_sql,
     "SELECT max(position), thread, 0, 0 FROM (SELECT position, thread, sender, type FROM events "
     "WHERE room = $1 AND position > $3 AND position <= $4 ORDER BY position DESC LIMIT $5) e "
-    "WHERE sender = $2 AND type <> 1 AND type IS DISTINCT FROM (SELECT id FROM event_types "
+    "WHERE sender = $2 AND type <> " TYPE_MEMBER_SQL
+    " AND type IS DISTINCT FROM (SELECT id FROM event_types "
     "WHERE type = '" EVENT_TYPE_DUMMY "') GROUP BY thread")
 /* What each event of `source` adds to the room's counters: the difference to the event before. */
 #define EACH_ADDS(source, more)                                                                    \
@@ -172,7 +175,7 @@ const struct err *unread_event_ids(struct tx *tx, const int64_t *positions, size
 
 SQL(unread_local_members_sql,
     "SELECT m.\"user\", e.json FROM room_members m JOIN events e ON e.position = m.event "
-    "WHERE m.room = $1 AND m.membership = 1 AND m.is_local")
+    "WHERE m.room = $1 AND m.membership = " MEMBERSHIP_JOIN_SQL " AND m.is_local")
 
 const struct err *unread_local_members(struct tx *tx, int64_t room, const struct local_member **ret,
                                        size_t *ret_n)

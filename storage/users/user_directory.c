@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "storage/db/time_limit.h"
+#include "storage/rooms/sql_numbers.h"
 #include "storage/users/profiles.h"
 
 enum { WORDS_MAX = 10, TIME_MAX_MS = 2000, CANDIDATES_MAX = 1000, NEAR_MAX = 2000 };
@@ -64,8 +65,10 @@ static bool user_directory_is_found(const struct wanted *w, const char *name, co
 SQL(user_directory_theirs_sql,
     "SELECT t.\"user\", t.event, u.user_id, member_name(e.json) FROM ("
     "SELECT DISTINCT ON (m.\"user\") m.\"user\", m.event FROM room_members o "
-    "JOIN room_members m ON m.room = o.room AND m.membership = 1 AND NOT m.is_local "
-    "WHERE o.\"user\" = $1 AND o.membership = 1 ORDER BY m.\"user\", m.event DESC LIMIT 20000) t "
+    "JOIN room_members m ON m.room = o.room AND m.membership = " MEMBERSHIP_JOIN_SQL
+    " AND NOT m.is_local "
+    "WHERE o.\"user\" = $1 AND o.membership = " MEMBERSHIP_JOIN_SQL
+    " ORDER BY m.\"user\", m.event DESC LIMIT 20000) t "
     "JOIN users u ON u.id = t.\"user\" JOIN events e ON e.position = t.event")
 
 struct theirs {
@@ -102,8 +105,10 @@ static const struct err *user_directory_find_theirs(struct tx *tx, int64_t viewe
 SQL(user_directory_candidates_sql, "SELECT directory_candidates($1, $2)")
 SQL(user_directory_near_sql,
     "SELECT DISTINCT \"user\" FROM (SELECT m.\"user\" FROM room_members o "
-    "JOIN room_members m ON m.room = o.room AND m.membership = 1 AND m.is_local "
-    "WHERE o.\"user\" = $1 AND o.membership = 1 LIMIT $2) near UNION SELECT $1")
+    "JOIN room_members m ON m.room = o.room AND m.membership = " MEMBERSHIP_JOIN_SQL
+    " AND m.is_local "
+    "WHERE o.\"user\" = $1 AND o.membership = " MEMBERSHIP_JOIN_SQL
+    " LIMIT $2) near UNION SELECT $1")
 /* A user of any server, who may be in a public room that the viewer is not in. */
 SQL(user_directory_by_id_sql, "SELECT id FROM users WHERE user_id = $1")
 
@@ -173,13 +178,15 @@ SQL(user_directory_sql,
     "SELECT FROM unnest($7::text[]) w(word) "
     "WHERE strpos(n.id, w.word) = 0 AND strpos(n.name, w.word) = 0) "
     "AND (n.\"user\" = $1 OR EXISTS ("
-    "SELECT 1 FROM room_members m WHERE m.\"user\" = n.\"user\" AND m.membership = 1 AND ("
+    "SELECT 1 FROM room_members m WHERE m.\"user\" = n.\"user\" AND m.membership "
+    "= " MEMBERSHIP_JOIN_SQL " AND ("
     "EXISTS (SELECT 1 FROM room_members o WHERE o.room = m.room AND o.\"user\" = $1 "
-    "AND o.membership = 1) OR "
+    "AND o.membership = " MEMBERSHIP_JOIN_SQL ") OR "
     "COALESCE((SELECT true FROM room_state s CROSS JOIN LATERAL "
     "(SELECT json FROM events WHERE position = s.event LIMIT 1) e "
-    "WHERE s.room = m.room AND s.type IN (8, 13) AND s.state_key = '' "
-    "AND s.valid_to = 9223372036854775807 "
+    "WHERE s.room = m.room AND s.type IN (" TYPE_JOIN_RULES_SQL ", " TYPE_HISTORY_VISIBILITY_SQL
+    ") AND s.state_key = '' "
+    "AND s.valid_to = " VALID_FOREVER_SQL " "
     "AND (position('\"join_rule\":\"public\"'::bytea IN e.json) > 0 "
     "OR position('\"history_visibility\":\"world_readable\"'::bytea IN e.json) > 0) LIMIT 1), "
     "false)))) "
@@ -222,8 +229,10 @@ const struct err *user_directory_search(struct tx *tx, int64_t viewer, const cha
 
 SQL(mutual_rooms_sql,
     "WITH mutual AS (SELECT r.id, r.room_id FROM room_members a "
-    "JOIN room_members b ON b.room = a.room AND b.\"user\" = $2 AND b.membership = 1 "
-    "JOIN rooms r ON r.id = a.room WHERE a.\"user\" = $1 AND a.membership = 1) "
+    "JOIN room_members b ON b.room = a.room AND b.\"user\" = $2 AND b.membership "
+    "= " MEMBERSHIP_JOIN_SQL " "
+    "JOIN rooms r ON r.id = a.room WHERE a.\"user\" = $1 AND a.membership = " MEMBERSHIP_JOIN_SQL
+    ") "
     "SELECT id, room_id, (SELECT count(*) FROM mutual) FROM mutual WHERE id > $3 "
     "ORDER BY id LIMIT $4")
 

@@ -4,6 +4,7 @@
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 #include "storage/db/intern.h"
+#include "storage/rooms/sql_numbers.h"
 #include "storage/users/profiles.h"
 
 #define ACCOUNT_COLUMNS                                                                            \
@@ -205,7 +206,7 @@ const struct err *users_list_parting(struct tx *tx, int64_t max, const struct ac
 /* In a transaction of the log, so that no join is committed concurrently. */
 SQL(users_parted_sql,
     "UPDATE accounts SET parting = EXISTS (SELECT FROM room_members m WHERE m.\"user\" = $1 "
-    "AND m.membership IN (1, 2, 5) AND m.since > $2) WHERE \"user\" = $1")
+    "AND m.membership IN (" MEMBERSHIPS_EXPECTED_SQL ") AND m.since > $2) WHERE \"user\" = $1")
 
 void users_write_parted(struct write *w, int64_t user, int64_t position)
 {

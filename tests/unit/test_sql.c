@@ -8,6 +8,10 @@
 #include <cmocka.h>
 
 #include "pg_fixture.h"
+#include "storage/rooms/members.h"
+#include "storage/rooms/room_state.h"
+#include "storage/rooms/sql_numbers.h"
+#include "storage/users/receipts.h"
 
 static const struct {
     Oid oid;
@@ -78,9 +82,38 @@ static void statements_have_numbers_of_their_own(void **state)
     assert_int_equal(before, 1);
 }
 
+static void numbers_in_statements_are_those_of_the_program(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t number;
+    } rows[] = {
+        {MEMBERSHIP_JOIN_SQL, MEMBERSHIP_JOIN},
+        {MEMBERSHIP_INVITE_SQL, MEMBERSHIP_INVITE},
+        {MEMBERSHIP_LEAVE_SQL, MEMBERSHIP_LEAVE},
+        {MEMBERSHIP_BAN_SQL, MEMBERSHIP_BAN},
+        {MEMBERSHIP_KNOCK_SQL, MEMBERSHIP_KNOCK},
+        {TYPE_MEMBER_SQL, TYPE_MEMBER},
+        {TYPE_REDACTION_SQL, TYPE_REDACTION},
+        {TYPE_POWER_LEVELS_SQL, TYPE_POWER_LEVELS},
+        {TYPE_JOIN_RULES_SQL, TYPE_JOIN_RULES},
+        {TYPE_HISTORY_VISIBILITY_SQL, TYPE_HISTORY_VISIBILITY},
+        {EVENT_RELAYED_SQL, EVENT_RELAYED},
+        {EVENT_OFF_TIMELINE_MAX_SQL, EVENT_OFF_TIMELINE_MAX},
+        {VALID_FOREVER_SQL, VALID_FOREVER},
+        {RECEIPT_READ_SQL, RECEIPT_READ},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char number[32];
+        snprintf(number, sizeof number, "%" PRId64, rows[i].number);
+        assert_string_equal(rows[i].text, number);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_in_statements_are_those_of_the_program),
         cmocka_unit_test(every_statement_prepares_and_is_readable),
         cmocka_unit_test(statements_have_numbers_of_their_own),
     };
