@@ -1,5 +1,7 @@
 #include "base/lock.h"
 
+#include "base/clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <time.h>
@@ -74,11 +76,19 @@ void lock_wait(struct lock *l, pthread_cond_t *c)
     pthread_cond_wait(c, &l->mutex);
 }
 
-int lock_wait_until(struct lock *l, pthread_cond_t *c, long long deadline_mono_ms)
+static bool cond_wait_until(struct lock *l, pthread_cond_t *c, int64_t unmoved_ms)
 {
-    struct timespec t = {.tv_sec = deadline_mono_ms / 1000,
-                         .tv_nsec = deadline_mono_ms % 1000 * 1000000};
-    return pthread_cond_timedwait(c, &l->mutex, &t) == ETIMEDOUT;
+    struct timespec t = {.tv_sec = unmoved_ms / 1000, .tv_nsec = unmoved_ms % 1000 * 1000000};
+    return pthread_cond_timedwait(c, &l->mutex, &t) != ETIMEDOUT;
+}
+
+bool lock_wait_until(struct lock *l, pthread_cond_t *c, int64_t deadline_mono_ms)
+{
+    if (!clock_is_movable())
+        return !cond_wait_until(l, c, deadline_mono_ms);
+    int64_t left = clock_wait_ms(deadline_mono_ms - mono_ms());
+    return !cond_wait_until(l, c, mono_unmoved_ms() + (left > 0 ? left : 0)) &&
+           mono_ms() >= deadline_mono_ms;
 }
 
 void cond_init(pthread_cond_t *c)

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum lock_rank {
     RANK_ROOM_CACHE = 1, /* rooms/room_cache.c: the table of cached rooms */
@@ -38,9 +39,10 @@ void lock_take(struct lock *l);
 bool lock_try(struct lock *l);
 void lock_release(struct lock *l);
 
-/* Waits on a condition with the lock held; forever, or until a mono_ms deadline (true: reached). */
+/* Waits on a condition with the lock held; forever, or until a mono_ms deadline (true: reached).
+ * Both may return early, where the clock is movable every few milliseconds. */
 void lock_wait(struct lock *l, pthread_cond_t *c);
-int lock_wait_until(struct lock *l, pthread_cond_t *c, long long deadline_mono_ms);
+bool lock_wait_until(struct lock *l, pthread_cond_t *c, int64_t deadline_mono_ms);
 void cond_init(pthread_cond_t *c); /* on the monotonic clock, as lock_wait_until needs */
 
 /* For a scope: `LOCKED(&room->lock);` releases at its end. */

@@ -144,7 +144,7 @@ bool connections_are_short(const struct http_server *s)
 
 void connections_make_room(struct http_server *s)
 {
-    int64_t now = mono_ms();
+    int64_t now = mono_unmoved_ms();
     if (!connections_are_short(s) || now < s->made_room_ms + MAKE_ROOM_MS)
         return;
     s->made_room_ms = now;
@@ -192,7 +192,7 @@ static unsigned long close_longest(struct loop *l, uint64_t key, int64_t now)
 void connections_displace(struct loop *l)
 {
     unsigned long long key = atomic_load(&l->displace);
-    int64_t now = mono_ms();
+    int64_t now = mono_unmoved_ms();
     if (!key || now < l->displace_due_ms)
         return;
     struct connections *c = &l->server->connections;

@@ -12,7 +12,7 @@
 static void set_phase(struct exchange *ex, enum phase phase)
 {
     ex->phase = phase;
-    ex->phase_since_ms = mono_ms();
+    ex->phase_since_ms = mono_unmoved_ms();
 }
 
 static void open_connection(struct daemon_slot *slot, struct MHD_Connection *c, void **context)

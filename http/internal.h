@@ -247,7 +247,7 @@ struct http_server {
     size_t kinds_n;
     bool accepting;       /* this and the next two: the first loop only */
     int refused_at;       /* connections when descriptors ran out; 0: they have not */
-    int64_t made_room_ms; /* mono_ms */
+    int64_t made_room_ms; /* mono_unmoved_ms */
     struct metrics metrics;
     struct connections connections;
     struct budget bodies; /* bytes of bodies in memory, beyond a few KiB of each */

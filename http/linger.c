@@ -19,7 +19,7 @@ void linger_begin(struct exchange *ex)
     if (fd < 0)
         return;
     shutdown(fd, SHUT_WR);
-    l->lingering[l->lingering_n++] = (struct lingering){fd, mono_ms() + LINGER_MS};
+    l->lingering[l->lingering_n++] = (struct lingering){fd, mono_unmoved_ms() + LINGER_MS};
 }
 
 /* False when nothing more can arrive. */

@@ -132,7 +132,7 @@ static int64_t sweep_every_ms(const struct loop *l)
 
 static void loop_sweep(struct loop *l)
 {
-    int64_t now = mono_ms();
+    int64_t now = mono_unmoved_ms();
     if (now - l->swept_ms < sweep_every_ms(l))
         return;
     l->swept_ms = now;
@@ -156,12 +156,12 @@ static int64_t min_ms(int64_t a, int64_t b)
 /* How long to sleep; 0 if there is work. */
 static int sleep_ms(struct loop *l)
 {
-    int64_t now = mono_ms(), ms = l->swept_ms + sweep_every_ms(l) - now;
+    int64_t now = mono_unmoved_ms(), ms = l->swept_ms + sweep_every_ms(l) - now;
     for (size_t i = 0; i < l->daemons_n; i++)
         ms = min_ms(ms, l->daemons[i].due_ms - now);
     int64_t earliest = deadlines_earliest(l);
     if (earliest != INT64_MAX)
-        ms = min_ms(ms, earliest - now);
+        ms = min_ms(ms, earliest - now - clock_moved_ms());
     lock_take(&l->lock);
     if (l->newcomers_n)
         ms = 0;
@@ -174,7 +174,7 @@ static int sleep_ms(struct loop *l)
         ms = min_ms(ms, l->displace_due_ms - now);
     if (atomic_load(&l->done) || atomic_load(&l->wake_all) || atomic_load(&l->server->quit))
         ms = 0;
-    return ms < 0 ? 0 : (int)ms;
+    return ms < 0 ? 0 : (int)clock_wait_ms(ms);
 }
 
 /* Half-closed counts as gone for a request that is parked, and for no other. */
@@ -244,12 +244,12 @@ static void run_daemon(struct daemon_slot *d)
     ask_for_bodies(d->loop);
     d->due_ms = INT64_MAX / 2;
     if (MHD_get_timeout(d->mhd, &ms) == MHD_YES)
-        d->due_ms = mono_ms() + (ms < 60000 ? (int64_t)ms : 60000);
+        d->due_ms = mono_unmoved_ms() + (ms < 60000 ? (int64_t)ms : 60000);
 }
 
 static void run_daemons(struct loop *l)
 {
-    int64_t now = mono_ms();
+    int64_t now = mono_unmoved_ms();
     for (size_t i = 0; i < l->daemons_n; i++) {
         if (l->daemons[i].due || l->daemons[i].due_ms <= now) {
             run_daemon(&l->daemons[i]);
@@ -273,7 +273,7 @@ static void *run_loop(void *arg)
         resume_done(l);
         run_daemons(l);
         loop_sweep(l);
-        linger_run(l, mono_ms());
+        linger_run(l, mono_unmoved_ms());
     }
     return NULL;
 }
@@ -308,7 +308,7 @@ const struct err *loop_create(struct http_server *s, struct loop *l)
 {
     l->server = s;
     lock_init(&l->lock, RANK_HTTP_LOOP);
-    l->swept_ms = mono_ms();
+    l->swept_ms = mono_unmoved_ms();
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->epoll_fd < 0 || l->event_fd < 0)
@@ -334,9 +334,9 @@ const struct err *loop_start(struct loop *l)
 /* Gives ready replies a little time to be sent. */
 static void flush_replies(struct loop *l)
 {
-    int64_t until = mono_ms() + 200;
+    int64_t until = mono_unmoved_ms() + 200;
     bool sending = true;
-    while (sending && mono_ms() < until) {
+    while (sending && mono_unmoved_ms() < until) {
         resume_done(l);
         run_daemons(l);
         sending = false;

@@ -282,7 +282,9 @@ static void *wake_now_and_then(void *arg)
     struct session_table *t = arg;
     LOCKED(&t->lock);
     while (!t->stopping) {
-        lock_wait_until(&t->lock, &t->stop, mono_ms() + SOON_MS);
+        int64_t until = mono_ms() + SOON_MS;
+        while (!t->stopping && !lock_wait_until(&t->lock, &t->stop, until))
+            ;
         if (!t->settling)
             wake_listed_locked(t, SOON);
     }

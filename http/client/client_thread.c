@@ -93,7 +93,7 @@ static void *client_client_thread_run(void *ctx)
             end_slow(c);
             looked = mono_ms();
         }
-        curl_multi_poll(c->multi, NULL, 0, LOOK_MS, NULL);
+        curl_multi_poll(c->multi, NULL, 0, (int)clock_wait_ms(LOOK_MS), NULL);
     }
     end_all(c);
     return NULL;

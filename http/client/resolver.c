@@ -135,7 +135,7 @@ static void wait_for_sockets(ares_channel channel, int64_t deadline)
     }
     const struct timeval *wait = ares_timeout(channel, &most, &room);
     int64_t ms = wait->tv_sec * 1000 + wait->tv_usec / 1000 + 1, left = deadline - mono_ms();
-    poll(fds, n, (int)(left < ms ? (left > 0 ? left : 0) : ms));
+    poll(fds, n, (int)clock_wait_ms(left < ms ? (left > 0 ? left : 0) : ms));
     for (nfds_t i = 0; i < n; i++)
         ares_process_fd(channel, fds[i].revents & ~POLLOUT ? fds[i].fd : ARES_SOCKET_BAD,
                         fds[i].revents & POLLOUT ? fds[i].fd : ARES_SOCKET_BAD);

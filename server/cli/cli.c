@@ -1,5 +1,6 @@
 #include "server/cli/cli.h"
 
+#include "base/clock.h"
 #include "server/cli/check.h"
 #include "server/routes.h"
 
@@ -279,8 +280,18 @@ static int cli_run(struct cli *cli)
     return c->run(cli);
 }
 
+/* TEST_CLOCK: a file by which a test moves the clock. */
+static const struct err *cli_follow_clock(void)
+{
+    const char *path = getenv("TEST_CLOCK");
+    return path ? clock_follow_file(path) : NULL;
+}
+
 int cli_main(int argc, char **argv)
 {
+    const struct err *e = cli_follow_clock();
+    if (e)
+        return cli_fail(e);
     struct cli cli = {.arena = arena_create()};
     int status = cli_parse(&cli, argc, argv) ? cli_run(&cli) : EXIT_USAGE;
     arena_destroy(cli.arena);

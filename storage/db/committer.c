@@ -365,7 +365,7 @@ enum { IN_DOUBT_MS = 10000, IN_DOUBT_MIN_MS = 2000 };
 /* started: when the batch was sent, since its writers may have waited long already. */
 static void resolve_in_doubt(struct committer *c, struct write *writes, int64_t started)
 {
-    int64_t give_up = mono_ms() + IN_DOUBT_MIN_MS;
+    int64_t give_up = mono_unmoved_ms() + IN_DOUBT_MIN_MS;
     if (give_up < started + IN_DOUBT_MS)
         give_up = started + IN_DOUBT_MS;
     finish_all(mark_unreachable(c), unavailable());
@@ -382,7 +382,7 @@ static void resolve_in_doubt(struct committer *c, struct write *writes, int64_t 
         if (!e)
             break;
         disconnect(c);
-        if (mono_ms() >= give_up || c->stopping || c->lost)
+        if (mono_unmoved_ms() >= give_up || c->stopping || c->lost)
             break;
         nanosleep(&(struct timespec){.tv_nsec = RECONNECT_MS * 1000000L}, NULL);
     }
@@ -439,7 +439,7 @@ static bool all_are_empty(const struct write *writes)
  * the head, to learn what others wrote and whether another process has the log. */
 static void commit(struct committer *c, struct write *writes)
 {
-    int64_t head, started = mono_ms();
+    int64_t head, started = mono_unmoved_ms();
     bool is_own_epoch;
     const struct err *e =
         all_are_empty(writes) ? look_at_head(c, &is_own_epoch, &head) : run_batch(c, writes, &head);

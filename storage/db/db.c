@@ -133,7 +133,7 @@ static void end_transaction(struct tx *tx)
 /* In a transaction, whose connection may have been taken long ago. */
 static void begin_statement(struct db_connection *c)
 {
-    c->asked_ms = mono_ms();
+    c->asked_ms = mono_unmoved_ms();
     c->deadline = db_statement_deadline();
 }
 

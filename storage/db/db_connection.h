@@ -42,7 +42,7 @@ struct db_connection {
     bool *prepared; /* by the statement's id */
     struct db_encoded encoded;
     int64_t asked_ms; /* when the pool lent it, or a transaction's next statement began */
-    int64_t deadline; /* of the current statement (mono_ms()); set by the caller */
+    int64_t deadline; /* of the current statement (mono_unmoved_ms()); set by the caller */
     bool late;        /* a statement was not answered by then: the connection is lost */
     bool failed;      /* the transaction open on it failed and was rolled back */
     bool stale;       /* to be replaced: its server or its prepared statements no longer fit */

@@ -55,7 +55,7 @@ static void note_answer_locked(struct db_pool *p)
 {
     p->hung = false;
     p->doubted_ms = p->asked_ms = 0;
-    p->answered_ms = mono_ms();
+    p->answered_ms = mono_unmoved_ms();
 }
 
 /* Waits until another connection is to be opened. False: the pool ends. */
@@ -189,20 +189,21 @@ static enum next_step db_pool_choose_locked(const struct db_pool *p, int64_t now
 static bool wait_for_change_locked(struct db_pool *p, int64_t deadline)
 {
     int64_t until = p->doubted_ms ? p->doubted_ms + DOUBT_MS : deadline;
+    until = until < deadline ? until : deadline;
     p->waiting++;
     pthread_cond_signal(&p->needed);
-    lock_wait_until(&p->lock, &p->returned, until < deadline ? until : deadline);
+    lock_wait_until(&p->lock, &p->returned, until + clock_moved_ms());
     p->waiting--;
-    return p->idle || mono_ms() < deadline;
+    return p->idle || mono_unmoved_ms() < deadline;
 }
 
 static const struct err *db_pool_take_idle_locked(struct db_pool *p, int64_t deadline,
                                                   struct db_connection **ret)
 {
-    int64_t now = mono_ms(), give_up = now + WAIT_MS < deadline ? now + WAIT_MS : deadline;
+    int64_t now = mono_unmoved_ms(), give_up = now + WAIT_MS < deadline ? now + WAIT_MS : deadline;
     enum next_step step = db_pool_choose_locked(p, now);
     p->waits += step == WAIT;
-    for (; step == WAIT; step = db_pool_choose_locked(p, now = mono_ms()))
+    for (; step == WAIT; step = db_pool_choose_locked(p, now = mono_unmoved_ms()))
         if (!wait_for_change_locked(p, give_up)) {
             p->timeouts++;
             return db_away("all connections of the pool are in use");
@@ -248,7 +249,7 @@ static struct db_connection *doubt_locked(struct db_pool *p)
 {
     struct db_connection *idle = p->idle;
     p->hung = true;
-    p->doubted_ms = mono_ms();
+    p->doubted_ms = mono_unmoved_ms();
     p->open -= p->idle_n;
     p->idle_n = 0;
     p->idle = NULL;
@@ -286,7 +287,7 @@ void db_pool_give(struct db_pool *p, struct db_connection *c)
 int64_t db_pool_silence_ms(struct db_pool *p)
 {
     LOCKED(&p->lock);
-    return p->asked_ms ? mono_ms() - p->asked_ms : 0;
+    return p->asked_ms ? mono_unmoved_ms() - p->asked_ms : 0;
 }
 
 void db_pool_add_metrics(struct db_pool *p, struct buf *out)

@@ -18,7 +18,7 @@ int db_limit_statements(int limit_ms)
 
 int64_t db_statement_deadline(void)
 {
-    return mono_ms() + limit_of_thread;
+    return mono_unmoved_ms() + limit_of_thread;
 }
 
 /* Has libpq's TLS or GSSAPI layer bytes that were read from the socket already? poll() does not see
@@ -38,7 +38,7 @@ static bool wait_for_socket(PGconn *pg, bool to_write, int64_t deadline)
     if (has_decrypted(pg))
         return true;
     for (;;) {
-        int64_t left = deadline - mono_ms();
+        int64_t left = deadline - mono_unmoved_ms();
         bool is_slice = PQgssEncInUse(pg) && left > GSS_SLICE_MS;
         int n = poll(&p, 1, left <= 0 ? 0 : is_slice ? GSS_SLICE_MS : (int)left);
         if (n > 0 || (n == 0 && is_slice))
@@ -103,7 +103,8 @@ const struct err *db_ask(PGconn *pg, const char *sql, int limit_ms, const char *
                          PGresult **ret)
 {
     bool late = false;
-    PGresult *result = PQsendQuery(pg, sql) ? db_wait_last(pg, mono_ms() + limit_ms, &late) : NULL;
+    PGresult *result =
+        PQsendQuery(pg, sql) ? db_wait_last(pg, mono_unmoved_ms() + limit_ms, &late) : NULL;
     const struct err *e = late                        ? db_late(what)
                           : db_result_is_good(result) ? NULL
                                                       : db_result_error(pg, result, what);

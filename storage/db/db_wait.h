@@ -3,7 +3,7 @@
  *
  * All statements go through here: they are sent without blocking (db_connect sets the connection to
  * that) and their results are waited for with poll(). A late connection can only be closed, which
- * does not block either. Deadlines are of mono_ms(). */
+ * does not block either. Deadlines are of mono_unmoved_ms(). */
 #ifndef STORAGE_DB_DB_WAIT_H
 #define STORAGE_DB_DB_WAIT_H
 

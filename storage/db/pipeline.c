@@ -74,7 +74,7 @@ static int64_t next_deadline(const struct pipeline *p)
     enum { MS_PER_KIB = 10 };
     size_t limit = (size_t)p->limit_ms + p->bytes / 1024 * MS_PER_KIB;
     bool is_most = limit > DB_BACKGROUND_LIMIT_MS && p->bytes >= 1024;
-    return mono_ms() + (is_most ? DB_BACKGROUND_LIMIT_MS : (int64_t)limit);
+    return mono_unmoved_ms() + (is_most ? DB_BACKGROUND_LIMIT_MS : (int64_t)limit);
 }
 
 /* libpq buffers what it cannot send at once, and moves the buffer with every part that it sends. */

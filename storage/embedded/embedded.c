@@ -81,10 +81,10 @@ static const struct err *hold(struct embedded *e, pid_t pid, bool is_child)
 static void wait_for_orphans(struct embedded *e)
 {
     enum postmaster_state state;
-    int64_t start = mono_ms(), signalled = 0;
+    int64_t start = mono_unmoved_ms(), signalled = 0;
     while (cluster_signal_all(&e->cluster, 0) > 0 &&
            !cluster_live_postmaster(&e->cluster, &state)) {
-        int64_t waited = mono_ms() - start;
+        int64_t waited = mono_unmoved_ms() - start;
         if (waited > ORPHANS_PATIENCE_MS && signalled < waited / ORPHANS_PATIENCE_MS) {
             signalled = waited / ORPHANS_PATIENCE_MS;
             cluster_signal_all(&e->cluster, signalled == 1 ? SIGQUIT : SIGKILL);
@@ -126,8 +126,8 @@ static const struct err *failed_to_start(const struct embedded *e)
 /* *ret_ready: false when it ended, or when embedded_stop was called. */
 static const struct err *wait_until_ready(struct embedded *e, bool *ret_ready)
 {
-    int64_t deadline = mono_ms() + START_LIMIT_MS;
-    while (mono_ms() < deadline) {
+    int64_t deadline = mono_unmoved_ms() + START_LIMIT_MS;
+    while (mono_unmoved_ms() < deadline) {
         enum postmaster_state state;
         if (cluster_live_postmaster(&e->cluster, &state) == e->pid && state == POSTMASTER_READY) {
             *ret_ready = true;
@@ -163,8 +163,8 @@ static const struct err *bring_up(struct embedded *e)
 static bool wait_for_end(const struct embedded *e, int limit_ms)
 {
     struct pollfd p = {.fd = e->pid_fd, .events = POLLIN};
-    int64_t deadline = mono_ms() + limit_ms;
-    for (int64_t left; (left = deadline - mono_ms()) > 0;)
+    int64_t deadline = mono_unmoved_ms() + limit_ms;
+    for (int64_t left; (left = deadline - mono_unmoved_ms()) > 0;)
         if (poll(&p, 1, (int)left) > 0)
             return true;
     return false;
@@ -189,11 +189,12 @@ static void end_postmaster(struct embedded *e)
 static void restart(struct embedded *e)
 {
     log_warn("PostgreSQL has ended unexpectedly; starting it again");
-    int64_t start = mono_ms();
+    int64_t start = mono_unmoved_ms();
     for (int pause_ms = 100;; pause_ms = pause_ms < 5000 ? pause_ms * 2 : 10000) {
         const struct err *error = bring_up(e);
         if (!error) {
-            log_info("PostgreSQL is ready again after %lld ms", (long long)(mono_ms() - start));
+            log_info("PostgreSQL is ready again after %lld ms",
+                     (long long)(mono_unmoved_ms() - start));
             return;
         }
         if (embedded_watch(e, pause_ms) == SEEN_STOP)

@@ -72,7 +72,7 @@ static const struct err *migrate_apply(PGconn *pg, const struct migration *m)
     bool late = false;
     PGresult *result = NULL;
     if (PQsendQueryParams(pg, record_sql, 2, NULL, values, NULL, NULL, 0))
-        result = db_wait_last(pg, mono_ms() + DB_LIMIT_MS, &late);
+        result = db_wait_last(pg, mono_unmoved_ms() + DB_LIMIT_MS, &late);
     const struct err *e = late                        ? db_late(m->name)
                           : db_result_is_good(result) ? NULL
                                                       : db_result_error(pg, result, m->name);

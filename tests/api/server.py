@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 import threading
@@ -89,7 +90,10 @@ class Server:
         self.data.chmod(0o711)  # the embedded PostgreSQL may run as another user
         self.log = tempfile.NamedTemporaryFile("w+", prefix="concorde-log-", delete=False)
         self.more = []  # other options
-        self.environment = {}
+        self.moved_ms = 0
+        self.clock = tempfile.NamedTemporaryFile("wb", prefix="concorde-clock-", buffering=0)
+        self.advance(0)
+        self.environment = {"TEST_CLOCK": self.clock.name}
         self.process = None
         self.addresses = []
         self.welcome = ""
@@ -163,9 +167,15 @@ class Server:
         self.stop()
         return self.start()
 
+    def advance(self, seconds):
+        """Moves the clock of this server and of its commands forward; all that is then due is done within
+        some milliseconds. The clocks of the database, of connections and of other servers do not move."""
+        self.moved_ms += int(seconds * 1000)
+        os.pwrite(self.clock.fileno(), struct.pack("=q", self.moved_ms), 0)
+
     def cli(self, *args, input=None):
         """Runs a command on this server's data."""
-        return run_cli(*args, *self.options(), input=input)
+        return run_cli(*args, *self.options(), input=input, env=self.environment)
 
     def log_text(self):
         return pathlib.Path(self.log.name).read_text(errors="replace")
@@ -187,6 +197,7 @@ class Server:
             assert status in (None, 0), f"exit status {status}\n{self.log_tail()}"
         finally:
             self.log.close()
+            self.clock.close()
             os.unlink(self.log.name)
             if self.owns_data:
                 shutil.rmtree(self.data, ignore_errors=True)

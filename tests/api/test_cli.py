@@ -113,7 +113,7 @@ def test_the_printed_line_is_complete(how, tmp_path):
                 "turn_shared_secret": "hidden"}, data=data)
     s.more = ["--config", str(config)]
     if how == "environment":
-        s.environment = {"CONCORDE_SERVER_NAME": name, "CONCORDE_TURN_SHARED_SECRET": "hidden"}
+        s.environment |= {"CONCORDE_SERVER_NAME": name, "CONCORDE_TURN_SHARED_SECRET": "hidden"}
     try:
         s.start()
         assert "hidden" not in s.welcome

@@ -75,7 +75,7 @@ def test_systemd_is_notified(tmp_path, monkeypatch):
         notify.bind(path)
         notify.settimeout(30)
         s = Server()
-        s.environment = {"NOTIFY_SOCKET": path}
+        s.environment |= {"NOTIFY_SOCKET": path}
         try:
             s.start()
             assert notify.recv(100) == b"READY=1"
