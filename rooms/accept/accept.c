@@ -36,7 +36,7 @@ static bool accept_is_in(const char *const *ids, size_t n, const char *id)
  * certain. */
 static const struct err *has_current_state(struct intake *in, const char *id, bool *ret)
 {
-    const struct draft *d = &in->draft;
+    const struct draft *d = &in->w.draft;
     const struct draft_event *drafted = draft_find(d, id);
     const struct known_event *known;
     if (drafted) {
@@ -53,7 +53,7 @@ static const struct err *has_current_state(struct intake *in, const char *id, bo
  */
 static const struct err *is_usual(struct intake *in, const struct incoming *new, bool *ret)
 {
-    const struct draft *d = &in->draft;
+    const struct draft *d = &in->w.draft;
     const struct event *e = new->event;
     size_t replaced = 0;
     *ret = false;
@@ -77,17 +77,17 @@ static const struct err *is_usual(struct intake *in, const struct incoming *new,
 /* An event that refers to a drafted one finds it only when that is stored. */
 static bool refers_to_drafted(struct intake *in, const struct event *e)
 {
-    if (e->redacts && draft_find(&in->draft, e->redacts))
+    if (e->redacts && draft_find(&in->w.draft, e->redacts))
         return true;
     struct str parent = json_scan_path(e->content, "m.relates_to", "event_id", NULL);
     const char *id = parent.p ? json_scan_string(in->job->arena, parent) : NULL;
-    return id && draft_find(&in->draft, id);
+    return id && draft_find(&in->w.draft, id);
 }
 
 struct draft_event *accept_draft(struct intake *in, size_t i, int64_t moved_from)
 {
     struct draft_event *d = arena_alloc(in->job->arena, sizeof *d);
-    in->moves |= moved_from != 0;
+    in->w.is_off_timeline |= moved_from != 0;
     *d = (struct draft_event){
         .event = in->left[i] ? in->left[i] : in->events[i].event,
         .redacted_by = in->redactions[i],
@@ -103,7 +103,7 @@ const struct err *accept_add_sender(struct intake *in, const struct event *e)
     const struct event *member;
     if (!in->room->is_partial)
         return NULL;
-    TRY(draft_state(&in->draft, "m.room.member", e->sender, &member));
+    TRY(draft_state(&in->w.draft, "m.room.member", e->sender, &member));
     for (size_t i = 0; i < e->auth_n && !member; i++) {
         const struct known_event *known;
         TRY(lookup_get(in->lookup, e->auth_events[i], &known));
@@ -111,9 +111,9 @@ const struct err *accept_add_sender(struct intake *in, const struct event *e)
             !known->e.is_state || strcmp(known->e.event->state_key, e->sender) != 0)
             continue;
         member = known->e.event;
-        TRY(draft_set_state(&in->draft, &known->e, false));
-        room_state_write_past(in->write, in->room->id, TYPE_MEMBER, e->sender, known->e.position,
-                              in->room->joined_at, in->draft.last_state_at);
+        TRY(draft_set_state(&in->w.draft, &known->e, false));
+        room_state_write_past(in->w.write, in->room->id, TYPE_MEMBER, e->sender, known->e.position,
+                              in->room->joined_at, in->w.draft.last_state_at);
     }
     return NULL;
 }
@@ -122,7 +122,7 @@ static const struct err *accept_put(struct intake *in, size_t i, const struct kn
 {
     struct draft_event *d = accept_draft(in, i, known ? known->e.position : 0);
     TRY(accept_add_sender(in, d->event));
-    TRY(draft_put(&in->draft, d));
+    TRY(draft_put(&in->w.draft, d));
     in->changes[i] = d->at;
     in->outcomes[i] = (struct accept_outcome){.verdict = VERDICT_ACCEPTED};
     return NULL;
@@ -141,7 +141,7 @@ static const struct err *accept_take_usual(struct intake *in, size_t i,
     *ret = STEP_DONE;
     if (!why)
         return accept_put(in, i, known);
-    if (in->draft.last_state_at) { /* the position of the state before it is not known yet */
+    if (in->w.draft.last_state_at) { /* the position of the state before it is not known yet */
         *ret = STEP_AFTER_COMMIT;
         return NULL;
     }
@@ -173,7 +173,7 @@ static const struct err *accept_find_known(struct intake *in, size_t i,
 {
     const char *id = in->events[i].event->event_id;
     *ret_done = true;
-    if (draft_find(&in->draft, id)) {
+    if (draft_find(&in->w.draft, id)) {
         in->outcomes[i] = (struct accept_outcome){.verdict = VERDICT_KNOWN};
         return NULL;
     }
@@ -231,49 +231,17 @@ static const struct err *accept_take_one(struct intake *in, size_t i, enum step 
 
 /* ---- a run ---- */
 
-void accept_begin_write(struct intake *in)
+static const struct err *accept_begin(struct intake *in, enum write_turn turn)
 {
-    static const struct author no_author;
-    in->write = write_begin(in->job);
+    in->w = (struct room_write){
+        .job = in->job, .room = in->room, .looked_up = &in->off_timeline_version};
     in->off_timeline_n = 0;
-    in->moves = false;
-    draft_init(&in->draft, in->job, in->room, &no_author, in->write);
+    return room_write_begin(&in->w, turn);
 }
 
-static void accept_enqueue(struct intake *in)
+static bool accept_has_events(const struct intake *in)
 {
-    struct room_head head;
-    if (in->draft.newest) {
-        draft_head(&in->draft, &head);
-        rooms_write_head(in->write, &head, in->draft.built_on);
-    }
-    in->room->waiting++;
-    write_enqueue(in->job, in->write);
-    if (in->draft.newest)
-        draft_apply_head(&in->draft);
-}
-
-/* Waits for the write, and sets the positions of the outcomes. */
-static const struct err *accept_finish(struct intake *in, size_t from, size_t to)
-{
-    int64_t last;
-    int64_t changes = (int64_t)write_changes_n(in->write);
-    const struct err *e = write_wait(in->job, in->write, &last);
-    if (e)
-        room_forget(in->job, in->room);
-    in->room->waiting--;
-    if (in->moves)
-        room_note_off_timeline(in->room);
-    for (size_t i = from; i < to && !e; i++)
-        if (in->changes[i])
-            in->outcomes[i].position = last - changes + in->changes[i];
-    return e;
-}
-
-/* With the room's lock: may the events have changed since they were looked up? */
-static bool accept_is_outdated(const struct intake *in)
-{
-    return atomic_load(&in->room->off_timeline_version) != in->off_timeline_version;
+    return in->w.draft.newest || in->off_timeline_n;
 }
 
 const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret_next,
@@ -284,38 +252,32 @@ const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret
     enum step step = STEP_DONE;
     *ret_next = from;
     *ret_fork = *ret_queued = false;
-    if (accept_is_outdated(in)) {
-        lock_release(&in->room->lock);
-        return writer_conflict();
-    }
-    in->locked = true;
-    accept_begin_write(in);
-    size_t most = in->draft.extremities_n + NEW_EXTREMITIES_MAX;
-    for (; i < in->n && !e && in->draft.extremities_n < most; i += step == STEP_DONE && !e) {
+    TRY(accept_begin(in, WRITE_ALONE));
+    size_t most = in->w.draft.extremities_n + NEW_EXTREMITIES_MAX;
+    for (; i < in->n && !e && in->w.draft.extremities_n < most; i += step == STEP_DONE && !e) {
         e = accept_take_one(in, i, &step);
         if (step != STEP_DONE)
             break;
     }
-    in->locked = false;
     *ret_next = i;
     *ret_fork = step == STEP_FORK;
-    *ret_queued = !e && (in->draft.newest || in->off_timeline_n);
-    if (*ret_queued) {
-        accept_enqueue(in);
-        in->room->busy = in->draft.changes_state;
-    } else {
-        write_abandon(in->write);
-    }
-    lock_release(&in->room->lock);
+    *ret_queued = !e && accept_has_events(in);
+    if (*ret_queued)
+        room_write_enqueue(&in->w);
+    else
+        room_write_abandon(&in->w);
     return e;
 }
 
-const struct err *accept_end_usual(struct intake *in, size_t from, size_t to)
+/* Waits for the write, and sets the positions of the outcomes. */
+const struct err *accept_end(struct intake *in, size_t from, size_t to)
 {
-    const struct err *e = accept_finish(in, from, to);
-    if (in->draft.changes_state)
-        writer_done(in->room);
-    return e;
+    int64_t last, changes = (int64_t)write_changes_n(in->w.write);
+    TRY(room_write_finish(&in->w, &last));
+    for (size_t i = from; i < to; i++)
+        if (in->changes[i])
+            in->outcomes[i].position = last - changes + in->changes[i];
+    return NULL;
 }
 
 static size_t count_ids(const struct intake *in, size_t from)
@@ -375,11 +337,11 @@ static const struct err *look_up_fork(struct intake *in, size_t from, size_t to)
 {
     struct intake some = {.events = in->events, .n = to};
     struct arena *a = in->job->arena;
-    size_t n = count_ids(&some, from) + in->draft.extremities_n + 1;
+    size_t n = count_ids(&some, from) + in->w.draft.extremities_n + 1;
     const char **ids = arena_alloc_array(a, n + 1, sizeof *ids);
     n = list_ids(&some, from, ids);
-    for (size_t k = 0; k < in->draft.extremities_n; k++)
-        ids[n++] = in->draft.extremities[k];
+    for (size_t k = 0; k < in->w.draft.extremities_n; k++)
+        ids[n++] = in->w.draft.extremities[k];
     if (in->room->version->room_id_is_create_hash)
         ids[n++] = arena_printf(a, "$%s", in->room->room_id + 1);
     if (!in->seen_quiet || in->seen_head != in->room->head_version) /* it may be outdated */
@@ -425,18 +387,15 @@ static const struct err *take_fork(struct intake *in, size_t from, size_t *ret_n
 static const struct err *run_fork(struct intake *in, size_t from, size_t *ret_next)
 {
     size_t next;
-    TRY(writer_wait_for_queue(in->job, in->room));
-    if (in->room->stale)
-        return writer_conflict();
-    accept_begin_write(in);
+    in->was_fork = true;
+    TRY(accept_begin(in, WRITE_EXCLUSIVE));
+    in->w.is_off_timeline = in->events[from].event->redacts != NULL;
     const struct err *e = take_fork(in, from, &next);
-    if (e || (!in->draft.newest && !in->off_timeline_n)) {
-        write_abandon(in->write);
+    if (e || !accept_has_events(in)) {
+        room_write_abandon(&in->w);
     } else {
-        lock_take(&in->room->lock);
-        accept_enqueue(in);
-        lock_release(&in->room->lock);
-        e = accept_finish(in, from, next);
+        room_write_enqueue(&in->w);
+        e = accept_end(in, from, next);
     }
     if (!e)
         *ret_next = next;
@@ -450,11 +409,9 @@ static const struct err *accept_run(struct intake *in, size_t from, size_t *ret_
     size_t next;
     bool fork, queued;
     in->was_fork = false;
-    if (!writer_lock(in->room))
-        return writer_conflict();
     TRY(accept_begin_usual(in, from, &next, &fork, &queued));
     if (queued)
-        TRY(accept_end_usual(in, from, next));
+        TRY(accept_end(in, from, next));
     *ret_next = next;
     if (!fork || next != from)
         return NULL; /* the next run begins with it */
@@ -463,19 +420,7 @@ static const struct err *accept_run(struct intake *in, size_t from, size_t *ret_
         *ret_next = from + 1;
         return NULL;
     }
-    if (!writer_lock(in->room))
-        return writer_conflict();
-    if (accept_is_outdated(in)) {
-        lock_release(&in->room->lock);
-        return writer_conflict();
-    }
-    in->room->busy = in->was_fork = true;
-    lock_release(&in->room->lock);
-    const struct err *e = run_fork(in, from, ret_next);
-    if (in->events[from].event->redacts)
-        room_note_off_timeline(in->room);
-    writer_done(in->room);
-    return e;
+    return run_fork(in, from, ret_next);
 }
 
 /* ---- all of them ---- */

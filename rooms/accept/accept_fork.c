@@ -91,7 +91,7 @@ static const struct err *write_ref(struct intake *in, const struct state_view *s
             memcpy(changed, state->entries, changed_n * sizeof *changed);
     }
     name_drafted(in, changed, changed_n);
-    state_ref_write(in->write, id, in->room->id, base, is_flat ? 0 : parent->ref, changed,
+    state_ref_write(in->w.write, id, in->room->id, base, is_flat ? 0 : parent->ref, changed,
                     changed_n);
     *ret_ref = id;
     return NULL;
@@ -101,8 +101,8 @@ const struct err *accept_write_state_ref(struct intake *in, const struct state_v
                                          int64_t *ret_ref)
 {
     TRY(next_ref(in, ret_ref));
-    state_ref_write(in->write, *ret_ref, in->room->id, in->room->state_position, 0, state->entries,
-                    state->n);
+    state_ref_write(in->w.write, *ret_ref, in->room->id, in->room->state_position, 0,
+                    state->entries, state->n);
     return NULL;
 }
 
@@ -119,14 +119,14 @@ const struct err *accept_store_off_timeline_known(struct intake *in, const struc
     if (known) {
         auth_indexes_forget_event(in->job->node->auth_indexes, in->room->id, e->event_id);
         stored.position = known->e.position;
-        events_move(in->write, &stored, known->e.position, 0);
+        events_move(in->w.write, &stored, known->e.position, 0);
     } else {
         const int64_t *place;
         TRY(events_reserve(job_tx(in->job), false, 1, &place));
         stored.position = place[0];
-        events_write_at(in->write, &stored);
+        events_write_at(in->w.write, &stored);
     }
-    event_state_write(in->write, 0, stored.position, ref);
+    event_state_write(in->w.write, 0, stored.position, ref);
     *now = (struct known_event){.e = stored, .state_ref = ref};
     lookup_add(in->lookup, now);
     in->off_timeline_n++;
@@ -177,7 +177,7 @@ static const struct err *read_around(struct intake *in, const struct incoming *n
                                      struct around *ret)
 {
     const struct event *e = new->event;
-    const struct draft *d = &in->draft;
+    const struct draft *d = &in->w.draft;
     struct arena *a = in->job->arena;
     size_t most = e->prev_n + d->extremities_n + 1, others_n = 0, n = 0, parents_n;
     const struct known_event **list = arena_alloc_array(a, most, sizeof(struct known_event *));
@@ -273,7 +273,7 @@ static const struct err *current_event(struct intake *in, const struct state_ref
 {
     const char *type;
     TRY(intern_name(in->job->node->intern, INTERN_TYPE, entry->type, &type));
-    return draft_state(&in->draft, type, entry->state_key, ret);
+    return draft_state(&in->w.draft, type, entry->state_key, ret);
 }
 
 /* State that became current without a new event. */
@@ -287,13 +287,13 @@ static const struct err *write_other_changes(struct intake *in, const struct sta
         if (entry->event) {
             TRY(lookup_at(in->lookup, entry->event, &stored));
             if (stored)
-                TRY(draft_set_state(&in->draft, stored, false));
+                TRY(draft_set_state(&in->w.draft, stored, false));
             continue;
         }
         struct stored_event ended = {.type = entry->type};
         TRY(current_event(in, entry, &ended.event));
         if (ended.event)
-            TRY(draft_set_state(&in->draft, &ended, true));
+            TRY(draft_set_state(&in->w.draft, &ended, true));
     }
     return NULL;
 }
@@ -319,7 +319,7 @@ static const struct err *write_state_before(struct intake *in, const struct draf
 {
     int64_t ref;
     TRY(write_ref(in, before, &ref));
-    event_state_write(in->write, d->at, 0, ref);
+    event_state_write(in->w.write, d->at, 0, ref);
     before->ref = ref;
     before->base = in->room->state_position;
     return NULL;
@@ -330,14 +330,14 @@ static const struct err *write_accepted(struct intake *in, size_t i, int64_t mov
 {
     const struct event *e = in->events[i].event;
     bool changes_state =
-        in->draft.last_state_at; /* the state at its position is not the state before it */
+        in->w.draft.last_state_at; /* the state at its position is not the state before it */
     struct draft_event *d = accept_draft(in, i, moved_from);
     d->is_lost = e->state_key && !holds(now, EVENT_BEING_TAKEN(i));
     d->follows_gap = in->events[i].state_ids != NULL;
     {
         LOCKED(&in->room->lock);
         TRY(accept_add_sender(in, e));
-        TRY(draft_put(&in->draft, d));
+        TRY(draft_put(&in->w.draft, d));
     }
     in->changes[i] = d->at;
     in->outcomes[i] = (struct accept_outcome){.verdict = VERDICT_ACCEPTED};
@@ -422,7 +422,7 @@ const struct err *accept_on_fork(struct intake *in, size_t i, struct fork *f)
     f->can_grow = !large && !moved_from && !in->room->is_partial && f->around.others_n;
     LOCKED(&in->room->lock);
     TRY(write_other_changes(in, &f->now));
-    f->can_grow = f->can_grow && !in->draft.sets;
+    f->can_grow = f->can_grow && !in->w.draft.sets;
     return NULL;
 }
 

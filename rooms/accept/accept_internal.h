@@ -5,7 +5,7 @@
 #include "rooms/accept/accept.h"
 #include "rooms/state/lookup.h"
 #include "rooms/state/state_view.h"
-#include "rooms/write/draft.h"
+#include "rooms/write/room_write.h"
 
 struct intake {
     struct job *job;
@@ -15,8 +15,7 @@ struct intake {
     struct accept_outcome *outcomes;
     size_t n, all_n; /* of the present step; of the call */
     /* The write that is being prepared. */
-    struct write *write;
-    struct draft draft;
+    struct room_write w;
     int *changes;                  /* of events[i] in the write; 0: none */
     const struct event **left;     /* events[i] redacted, if its redaction is stored; else NULL */
     int64_t *redactions;           /* position of that redaction */
@@ -28,10 +27,8 @@ struct intake {
     const int64_t *refs;           /* reserved ids for references to states, ... */
     size_t refs_n;                 /* ... how many are left, ... */
     size_t refs_more;              /* ... how many more the write may need */
-    bool moves;                    /* the write moves events into the timeline */
     bool leaves_large;             /* room_accept_unless_large */
     bool was_fork;                 /* the newest run ended with an event of a fork */
-    bool locked; /* the room's lock is held; else `busy` alone keeps other writers out */
 };
 
 /* Puts the missing events that an event needs into its outcome: true if there are any. */
@@ -99,15 +96,11 @@ void accept_init(struct intake *in, struct job *job, struct room *room,
 /* The ids of the events from `from` on and of those they cite, of the room's extremities, and of
  * its create event if no event cites it. Notes the room's versions at that time. */
 void accept_wanted_ids(struct intake *in, size_t from, const char *const **ret, size_t *ret_n);
-/* Builds and queues the usual events from `from` on, under the room's lock, which the caller holds
- * and this function releases. ret_next: the first that was not taken; ret_fork: it is of a fork. A
- * queued write must be ended. */
+/* Builds and queues the usual events from `from` on. ret_next: the first that was not taken;
+ * ret_fork: it is of a fork. A queued write must be ended. */
 const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret_next,
                                      bool *ret_fork, bool *ret_queued);
-const struct err *accept_end_usual(struct intake *in, size_t from, size_t to);
-
-/* Begins in->write, with a draft on the room's head. */
-void accept_begin_write(struct intake *in);
+const struct err *accept_end(struct intake *in, size_t from, size_t to);
 
 /* rooms/accept/history.c: notes that some of the event's parents are not in the timeline. */
 const struct err *history_note_backward_extremity(struct intake *in, const struct event *e, int at,

@@ -9,7 +9,7 @@
 static const struct err *has_parent(struct intake *in, const char *id, bool *ret)
 {
     const struct known_event *known;
-    *ret = draft_find(&in->draft, id) != NULL;
+    *ret = draft_find(&in->w.draft, id) != NULL;
     if (*ret)
         return NULL;
     TRY(lookup_get(in->lookup, id, &known));
@@ -28,7 +28,7 @@ static bool is_extremity(const struct draft *d, const char *id)
 static const struct err *has_auth(struct intake *in, const char *id, bool *ret)
 {
     const struct known_event *known;
-    *ret = draft_find(&in->draft, id) != NULL;
+    *ret = draft_find(&in->w.draft, id) != NULL;
     if (*ret)
         return NULL;
     TRY(lookup_get(in->lookup, id, &known));
@@ -45,7 +45,7 @@ static const struct err *accept_judge_find_missing(struct intake *in, size_t i)
     bool is_here;
     *o = (struct accept_outcome){.missing_prev = prev, .missing_auth = auth};
     for (size_t k = 0; k < e->prev_n && !in->events[i].state_ids; k++) {
-        if (is_extremity(&in->draft, e->prev_events[k]))
+        if (is_extremity(&in->w.draft, e->prev_events[k]))
             continue;
         TRY(has_parent(in, e->prev_events[k], &is_here));
         if (!is_here)
@@ -83,7 +83,7 @@ const struct err *accept_read_cited(struct intake *in, const struct event *e,
 {
     ret->n = 0;
     for (size_t k = 0; k < e->auth_n && k < EVENT_AUTH_MAX; k++) {
-        const struct draft_event *drafted = draft_find(&in->draft, e->auth_events[k]);
+        const struct draft_event *drafted = draft_find(&in->w.draft, e->auth_events[k]);
         const struct known_event *known = NULL;
         if (!drafted)
             TRY(lookup_get(in->lookup, e->auth_events[k], &known));
@@ -157,10 +157,10 @@ static const struct event *cited_member(const struct gathered *g, const char *ty
 static const struct err *current_state(struct intake *in, const char *type, const char *state_key,
                                        const struct event **ret)
 {
-    if (in->locked)
-        return draft_state(&in->draft, type, state_key, ret);
+    if (in->w.is_locked)
+        return draft_state(&in->w.draft, type, state_key, ret);
     LOCKED(&in->room->lock);
-    TRY(draft_state(&in->draft, type, state_key, ret));
+    TRY(draft_state(&in->w.draft, type, state_key, ret));
     if (*ret)
         event_keep(in->job->arena, event_ref(*ret));
     return NULL;

@@ -1,6 +1,5 @@
 #include "rooms/accept/accept_internal.h"
 #include "rooms/write/extremities.h"
-#include "rooms/writer.h"
 
 struct room_intake {
     struct intake in;
@@ -65,7 +64,7 @@ static int by_room(const void *left, const void *right)
 static const struct err *accept_many_begin(struct room_intake *r)
 {
     bool fork;
-    if (!r->in.lookup || !writer_lock(r->in.room))
+    if (!r->in.lookup)
         return NULL;
     const struct err *e = accept_begin_usual(&r->in, 0, &r->room->taken, &fork, &r->queued);
     if (e)
@@ -75,7 +74,7 @@ static const struct err *accept_many_begin(struct room_intake *r)
 
 static const struct err *accept_many_end(struct room_intake *r)
 {
-    const struct err *e = r->queued ? accept_end_usual(&r->in, 0, r->room->taken) : NULL;
+    const struct err *e = r->queued ? accept_end(&r->in, 0, r->room->taken) : NULL;
     if (e)
         r->room->taken = 0;
     return e;

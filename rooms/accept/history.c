@@ -2,9 +2,7 @@
 
 #include "rooms/accept/accept_internal.h"
 #include "rooms/accept/late_redactions.h"
-#include "rooms/room_internal.h"
 #include "rooms/write/relations.h"
-#include "rooms/writer.h"
 #include "storage/db/intern.h"
 #include "storage/rooms/backward_extremities.h"
 #include "storage/rooms/search.h"
@@ -85,7 +83,7 @@ const struct err *history_note_backward_extremity(struct intake *in, const struc
             missing[n++] = id;
     }
     if (n)
-        backward_extremity_write(in->write, in->room->id, at, position, missing, n);
+        backward_extremity_write(in->w.write, in->room->id, at, position, missing, n);
     return NULL;
 }
 
@@ -249,7 +247,7 @@ static const struct err *history_write_relation(struct stretch *s, const struct 
     struct related related = {0};
     TRY(relation_of_new_event(s->in.job, s->in.room, e->event, false, &related));
     if (related.relation.parent)
-        relations_write_at(s->in.write, s->in.room->version, &related.relation, s->in.room->id,
+        relations_write_at(s->in.w.write, s->in.room->version, &related.relation, s->in.room->id,
                            e->sender, e->type, e->position);
     return NULL;
 }
@@ -267,9 +265,9 @@ static const struct err *place(struct stretch *s, struct old_event *o, int64_t p
     TRY(intern_id(s->in.job->node->intern, INTERN_USER, e->sender, &known->e.sender));
     TRY(intern_id(s->in.job->node->intern, INTERN_TYPE, e->type, &known->e.type));
     if (before)
-        events_move(s->in.write, &known->e, before->e.position, 0);
+        events_move(s->in.w.write, &known->e, before->e.position, 0);
     else
-        events_write_at(s->in.write, &known->e);
+        events_write_at(s->in.w.write, &known->e);
     lookup_add(s->in.lookup, known);
     return history_write_relation(s, &known->e);
 }
@@ -291,7 +289,7 @@ static const struct err *history_write_one(struct stretch *s, struct old_event *
     if (o->why)
         return accept_store_off_timeline_known(&s->in, o->event, EVENT_REJECTED, *ref);
     TRY(place(s, o, position, known));
-    event_state_write(s->in.write, 0, position, *ref);
+    event_state_write(s->in.w.write, 0, position, *ref);
     return history_note_backward_extremity(&s->in, o->event, 0, position);
 }
 
@@ -301,9 +299,9 @@ static const struct err *history_write_all(struct stretch *s, size_t *ret_added)
     const struct state_view *ref_of = NULL;
     int64_t ref = 0;
     TRY(events_reserve(job_tx(s->in.job), true, s->n, &places));
-    search_range_write(s->in.write, &(struct search_range){.room = s->in.room->id,
-                                                           .first = places[s->n - 1],
-                                                           .last = places[0]});
+    search_range_write(s->in.w.write, &(struct search_range){.room = s->in.room->id,
+                                                             .first = places[s->n - 1],
+                                                             .last = places[0]});
     for (size_t i = s->n; i-- > 0;) {
         TRY(history_write_one(s, &s->events[i], places[i], &ref, &ref_of));
         *ret_added += !s->events[i].why;
@@ -311,12 +309,11 @@ static const struct err *history_write_all(struct stretch *s, size_t *ret_added)
     return NULL;
 }
 
-static const struct err *accept_history_add(struct stretch *s, const struct event *const *events,
-                                            size_t n, size_t *ret_added)
+static const struct err *history_build(struct stretch *s, const struct event *const *events,
+                                       size_t n, size_t *ret_added)
 {
     const char *const *missing;
     size_t missing_n;
-    TRY(writer_wait_for_queue(s->in.job, s->in.room));
     s->in.lookup = lookup_create(s->in.job, s->in.room->version, s->in.room->id);
     TRY(history_list_new(s, events, n));
     if (!s->n)
@@ -326,14 +323,7 @@ static const struct err *accept_history_add(struct stretch *s, const struct even
     if (missing_n)
         return err(ERR_NOT_FOUND, "The state before the history is not stored");
     history_put_in_order(s);
-    accept_begin_write(&s->in);
-    const struct err *e = history_write_all(s, ret_added);
-    if (e) {
-        write_abandon(s->in.write);
-        return e;
-    }
-    TRY(write_commit(s->in.job, s->in.write, NULL));
-    return late_redactions_apply(s->in.job, s->in.room, events, n);
+    return history_write_all(s, ret_added);
 }
 
 const struct err *history_add(struct job *job, struct room *room, const struct event *const *events,
@@ -343,13 +333,18 @@ const struct err *history_add(struct job *job, struct room *room, const struct e
     struct stretch s = {
         .in = {.job = job, .room = room}, .state_ids = state_ids, .state_n = state_n};
     *ret_added = 0;
-    if (!writer_lock(room))
-        return writer_conflict();
-    room->busy = true;
-    lock_release(&room->lock);
-    const struct err *e = accept_history_add(&s, events, n, ret_added);
-    room_note_off_timeline(room);
-    writer_done(room);
+    s.in.w = (struct room_write){.job = job, .room = room, .is_off_timeline = true};
+    TRY(room_write_begin(&s.in.w, WRITE_EXCLUSIVE));
+    const struct err *e = history_build(&s, events, n, ret_added);
     map_finish(&s.by_id);
+    if (e || !s.n) {
+        room_write_abandon(&s.in.w);
+        return e;
+    }
+    room_write_enqueue(&s.in.w);
+    e = room_write_wait(&s.in.w, NULL);
+    if (!e)
+        e = late_redactions_apply(job, room, events, n);
+    room_write_release(&s.in.w);
     return e;
 }

@@ -118,8 +118,7 @@ struct joining {
     const char *const *servers; /* ... and these servers are in the room */
     size_t servers_n;
     uint64_t off_timeline_version; /* the room's, before the look-up */
-    struct write *write;
-    struct draft draft;
+    struct room_write w;
 };
 
 /* Checks the join by the received state. */
@@ -143,34 +142,32 @@ static const struct err *write_join_state(struct joining *en, int at)
         .type = TYPE_MEMBER, .state_key = join->state_key, .event = before ? before->position : 0};
     const int64_t *ref;
     TRY(state_refs_reserve(job_tx(en->job), 1, &ref));
-    state_ref_write_at(en->write, *ref, en->room->id, at, &entry, 1);
-    event_state_write(en->write, at, 0, *ref);
+    state_ref_write_at(en->w.write, *ref, en->room->id, at, &entry, 1);
+    event_state_write(en->w.write, at, 0, *ref);
     return NULL;
 }
 
 static const struct err *remote_join_build(struct joining *en)
 {
-    static const struct author no_author;
     const struct remote_join *entry = en->entry;
     const struct stored_event *stored;
     struct draft_event *d = arena_alloc(en->job->arena, sizeof *d);
-    draft_init(&en->draft, en->job, en->room, &no_author, en->write);
     TRY(events_get_by_id(job_tx(en->job), entry->join->event_id, &stored));
     if (stored && !event_is_off_timeline(stored->position))
         return err(ERR_FORBIDDEN, "The join event has been used before");
     *d = (struct draft_event){
         .event = entry->join, .moved_from = stored ? stored->position : 0, .resets_room = true};
-    en->draft.extremities_n = 0; /* new events do not extend those of a former membership */
-    TRY(draft_put(&en->draft, d));
+    en->w.draft.extremities_n = 0; /* new events do not extend those of a former membership */
+    TRY(draft_put(&en->w.draft, d));
     TRY(write_join_state(en, d->at));
-    TRY(remote_state_write(en->job, en->room, &en->remote, entry->join, en->is_partial, en->write,
+    TRY(remote_state_write(en->job, en->room, &en->remote, entry->join, en->is_partial, en->w.write,
                            d->at));
-    rooms_write_joined_remotely(en->write, en->room->id, d->at);
-    struct intake in = {.job = en->job, .room = en->room, .write = en->write};
+    rooms_write_joined_remotely(en->w.write, en->room->id, d->at);
+    struct intake in = {.job = en->job, .room = en->room, .w = en->w};
     in.lookup = lookup_create(en->job, en->room->version, en->room->id);
     TRY(history_note_backward_extremity(&in, entry->join, d->at, 0));
     if (en->is_partial)
-        partial_room_write(en->write,
+        partial_room_write(en->w.write,
                            &(struct partial_room){.room = en->room->id,
                                                   .join_event_id = entry->join->event_id,
                                                   .resident = entry->resident,
@@ -178,53 +175,50 @@ static const struct err *remote_join_build(struct joining *en)
                                                   .servers_n = en->servers_n},
                            d->at);
     else
-        partial_room_end(en->write, en->room->id);
+        partial_room_end(en->w.write, en->room->id);
     return NULL;
 }
 
 static const struct err *try_join(struct joining *en)
 {
-    struct room_head head;
-    if (!writer_lock(en->room))
-        return writer_conflict();
-    if (atomic_load(&en->room->off_timeline_version) != en->off_timeline_version) {
-        lock_release(&en->room->lock);
-        return writer_conflict();
-    }
-    en->write = write_begin(en->job);
+    en->w = (struct room_write){.job = en->job,
+                                .room = en->room,
+                                .looked_up = &en->off_timeline_version,
+                                .resets_room = true};
+    TRY(room_write_begin(&en->w, WRITE_ALONE));
     const struct err *e = remote_join_build(en);
-    if (e) {
-        lock_release(&en->room->lock);
-        write_abandon(en->write);
-        return e;
-    }
-    draft_head(&en->draft, &head);
-    rooms_write_head(en->write, &head, en->draft.built_on);
-    write_enqueue(en->job, en->write);
-    en->room->busy = true;
-    lock_release(&en->room->lock);
-    e = write_wait(en->job, en->write, NULL);
-    room_forget(en->job, en->room); /* it must be reloaded, also after an error */
-    writer_done(en->room);
+    if (!e)
+        return room_write_commit(&en->w);
+    room_write_abandon(&en->w);
     return e;
 }
 
 /* ---- a state that is too large for one write ---- */
 
+static bool has_much_state(const struct room *room)
+{
+    return room->members.n + room->state_but_members_n > REMOTE_STATE_AT_ONCE;
+}
+
+/* ret_n: how many state events; 0: the rest can end with the join. */
 static const struct err *end_some(struct joining *en, size_t *ret_n)
 {
-    struct write *w = write_begin(en->job);
-    int at = write_change(
-        w, &(struct change){.kind = CHANGE_STATE, .room = en->room->id, .resets_room = true});
-    const struct err *e = remote_state_end_former(en->job, en->room, &en->remote, en->entry->join,
-                                                  en->is_partial, w, at, ret_n);
-    if (e || !*ret_n) {
-        write_abandon(w);
-        return e;
+    struct room_write w = {
+        .job = en->job, .room = en->room, .renews_head = true, .resets_room = true};
+    *ret_n = 0;
+    TRY(room_write_begin(&w, WRITE_ALONE));
+    if (!has_much_state(en->room)) {
+        room_write_abandon(&w);
+        return NULL;
     }
-    draft_rename_head(en->job, en->room, w);
-    e = write_commit(en->job, w, NULL);
-    room_forget(en->job, en->room);
+    room_write_keep_alone(&w);
+    int at = write_change(
+        w.write, &(struct change){.kind = CHANGE_STATE, .room = en->room->id, .resets_room = true});
+    const struct err *e = remote_state_end_former(en->job, en->room, &en->remote, en->entry->join,
+                                                  en->is_partial, w.write, at, ret_n);
+    if (!e && *ret_n)
+        return room_write_commit(&w);
+    room_write_abandon(&w);
     return e;
 }
 
@@ -232,25 +226,16 @@ static const struct err *end_some(struct joining *en, size_t *ret_n)
  * writes. None of our users is in the room, so none sees an incomplete state. */
 static const struct err *end_former(struct joining *en)
 {
-    bool ended = false;
-    for (size_t n = REMOTE_STATE_AT_ONCE; n;) {
-        if (!writer_lock(en->room))
-            return writer_conflict();
-        bool is_much = en->room->members.n + en->room->state_but_members_n > REMOTE_STATE_AT_ONCE;
-        en->room->busy = is_much;
-        lock_release(&en->room->lock);
-        const struct err *e = is_much ? end_some(en, &n) : NULL;
-        if (is_much)
-            writer_done(en->room);
-        TRY(e);
-        if (!is_much || !n)
-            break;
-        ended = true;
+    size_t n;
+    TRY(end_some(en, &n));
+    bool ended = n;
+    while (n) {
         TRY(room_get_by_id(en->job, en->room->id, &en->room));
         if (!en->room)
             break;
+        TRY(end_some(en, &n));
     }
-    return ended ? err(ERR_CONFLICT, "The room has changed; try again") : NULL;
+    return ended ? writer_conflict() : NULL;
 }
 
 static bool remote_join_is_joined(const struct event *e)
@@ -385,39 +370,21 @@ static const struct err *check_note(struct draft *d, const struct event *e)
 
 static const struct err *try_note(struct job *job, struct room *room, const struct room_note *note)
 {
-    static const struct author no_author;
-    struct write *w = write_begin(job);
-    struct draft d;
-    struct room_head head;
-    if (!writer_lock(room)) {
-        write_abandon(w);
-        return writer_conflict();
-    }
-    draft_init(&d, job, room, &no_author, w);
-    const char **extremities = d.extremities;
-    size_t extremities_n = d.extremities_n;
+    struct room_write w = {.job = job, .room = room};
     struct draft_event e = {.event = note->event, .stripped = note->stripped};
-    const struct err *problem = check_note(&d, note->event);
+    TRY(room_write_begin(&w, WRITE_ALONE));
+    const char **extremities = w.draft.extremities;
+    size_t extremities_n = w.draft.extremities_n;
+    const struct err *problem = check_note(&w.draft, note->event);
     if (!problem)
-        problem = draft_put(&d, &e);
+        problem = draft_put(&w.draft, &e);
     if (problem) {
-        lock_release(&room->lock);
-        write_abandon(w);
+        room_write_abandon(&w);
         return problem;
     }
-    d.extremities = extremities; /* we are not in the room: no event will extend it */
-    d.extremities_n = extremities_n;
-    draft_head(&d, &head);
-    rooms_write_head(w, &head, d.built_on);
-    write_enqueue(job, w);
-    draft_apply_head(&d);
-    room->busy = true;
-    lock_release(&room->lock);
-    problem = write_wait(job, w, NULL);
-    if (problem)
-        room_forget(job, room);
-    writer_done(room);
-    return problem;
+    w.draft.extremities = extremities; /* we are not in the room: no event will extend it */
+    w.draft.extremities_n = extremities_n;
+    return room_write_commit(&w);
 }
 
 const struct err *room_note_membership(struct job *job, const struct room_note *note)

@@ -2,9 +2,8 @@
 #include "rooms/accept/resync.h"
 #include "rooms/accept/remote_state.h"
 #include "rooms/room_cache.h"
-#include "rooms/room_internal.h"
 #include "rooms/state/state_key.h"
-#include "rooms/write/draft.h"
+#include "rooms/write/room_write.h"
 #include "rooms/writer.h"
 #include "storage/rooms/partial_rooms.h"
 #include "storage/rooms/room_state.h"
@@ -95,80 +94,66 @@ static const struct err *add_one(struct job *job, struct room *room, const struc
     return NULL;
 }
 
-static const struct err *add_some(struct job *job, struct room *room,
-                                  const struct stored_event *const *events, size_t n,
-                                  const struct map *had, bool is_last)
+static const struct err *add_some(struct room_write *w, const struct stored_event *const *events,
+                                  size_t n, const struct map *had)
 {
-    struct write *w = write_begin(job);
     const struct err *e = NULL;
     int at = write_change(
-        w, &(struct change){.kind = CHANGE_STATE, .room = room->id, .resets_room = true});
+        w->write, &(struct change){.kind = CHANGE_STATE, .room = w->room->id, .resets_room = true});
     for (size_t i = 0; i < n && !e; i++) {
         const struct event *remote = events[i]->event;
-        struct str key = state_key_join(job->arena, remote->type, remote->state_key);
-        e = add_one(job, room, events[i], map_get(had, key) != NULL, w, at);
+        struct str key = state_key_join(w->job->arena, remote->type, remote->state_key);
+        e = add_one(w->job, w->room, events[i], map_get(had, key) != NULL, w->write, at);
     }
-    if (e) {
-        write_abandon(w);
-        return e;
-    }
-    if (is_last)
-        partial_room_end(w, room->id);
-    draft_rename_head(job, room, w);
-    e = write_commit(job, w, NULL);
-    if (e)
-        room_forget(job, room);
     return e;
 }
 
-static const struct err *choose_and_add(struct job *job, struct room *room,
-                                        const struct remote_state *remote, bool *ret_done)
+static const struct err *choose_and_add(struct room_write *w, const struct remote_state *remote,
+                                        bool *ret_is_last)
 {
-    const struct stored_event **new = arena_alloc_array(job->arena, remote->n + 1, sizeof *new);
+    struct arena *a = w->job->arena;
+    const struct stored_event **new = arena_alloc_array(a, remote->n + 1, sizeof *new);
     struct map had = {0};
     size_t n;
-    const struct err *e = writer_wait_for_queue(job, room);
-    if (!e)
-        e = choose_new(job, room, remote, new, &n, &had);
+    const struct err *e = choose_new(w->job, w->room, remote, new, &n, &had);
     bool is_last = !e && n <= REMOTE_STATE_AT_ONCE;
     if (!e)
-        e = add_some(job, room, new, is_last ? n : REMOTE_STATE_AT_ONCE, &had, is_last);
+        e = add_some(w, new, is_last ? n : REMOTE_STATE_AT_ONCE, &had);
+    if (is_last)
+        partial_room_end(w->write, w->room->id);
     map_finish(&had);
-    if (!e)
-        *ret_done = is_last;
+    *ret_is_last = is_last;
     return e;
 }
 
-/* Other writers are kept out from the choice to the commit. In an arena of its own, since there may
- * be a hundred steps. */
+/* Other writers are kept out from the choice to the commit. */
 static const struct err *complete_step(struct job *job, struct room *room,
-                                       const struct remote_state *remote, bool *ret_done)
+                                       const uint64_t *looked_up, const struct remote_state *remote,
+                                       bool *ret_done)
+{
+    struct room_write w = {.job = job, .room = room, .looked_up = looked_up, .renews_head = true};
+    bool is_last;
+    TRY(room_write_begin(&w, WRITE_EXCLUSIVE));
+    const struct err *e = choose_and_add(&w, remote, &is_last);
+    if (e) {
+        room_write_abandon(&w);
+        return e;
+    }
+    TRY(room_write_commit(&w));
+    *ret_done = is_last;
+    return NULL;
+}
+
+/* In an arena of its own, since there may be a hundred steps. looked_up: room->off_timeline_version
+ * before the look-up of the received events. */
+static const struct err *resync_step(struct job *job, struct room *room, const uint64_t *looked_up,
+                                     const struct remote_state *remote, bool *ret_done)
 {
     struct arena *outer = job->arena;
     arena_auto struct arena *a = arena_create();
     job_use_arena(job, a);
-    const struct err *e = choose_and_add(job, room, remote, ret_done);
+    const struct err *e = complete_step(job, room, looked_up, remote, ret_done);
     job_use_arena(job, outer);
-    return e;
-}
-
-/* off_timeline_version: as of the look-up; now another one if outliers were moved into the
- * timeline.
- */
-static const struct err *resync_step(struct job *job, struct room *room,
-                                     uint64_t off_timeline_version,
-                                     const struct remote_state *remote, bool *ret_done)
-{
-    if (!writer_lock(room))
-        return writer_conflict();
-    if (atomic_load(&room->off_timeline_version) != off_timeline_version) {
-        lock_release(&room->lock);
-        return writer_conflict();
-    }
-    room->busy = true;
-    lock_release(&room->lock);
-    const struct err *e = complete_step(job, room, remote, ret_done);
-    writer_done(room);
     return e;
 }
 
@@ -186,7 +171,7 @@ const struct err *room_resync(struct job *job, struct room *room,
             off_timeline_version = atomic_load(&room->off_timeline_version);
             TRY(remote_state_store(job, room, state, &remote));
         }
-        e = resync_step(job, room, off_timeline_version, &remote, &done);
+        e = resync_step(job, room, &off_timeline_version, &remote, &done);
         if (e && !writer_retry(&retry, job, &room, &e))
             return e;
         if (e)

@@ -1,12 +1,12 @@
 #include "rooms/write/append.h"
 
-#include "base/sha256.h"
 #include "matrix/id.h"
 #include "rooms/room_cache.h"
 #include "rooms/room_internal.h"
 #include "rooms/write/basis.h"
 #include "rooms/write/draft.h"
 #include "rooms/write/relations.h"
+#include "rooms/write/room_write.h"
 #include "rooms/write/txn.h"
 #include "rooms/writer.h"
 #include "storage/db/intern.h"
@@ -14,14 +14,6 @@
 #include "storage/rooms/events.h"
 
 /* ---- transaction ids ---- */
-
-struct str txn_key(struct arena *a, const struct new_event *e)
-{
-    unsigned char hash[SHA256_BYTES];
-    const struct str parts[] = {str_of(e->txn_scope), {"", 1}, str_of(e->client_txn)};
-    sha256_parts(parts, sizeof parts / sizeof *parts, hash);
-    return (struct str){arena_memdup(a, hash, TXN_KEY_BYTES), TXN_KEY_BYTES};
-}
 
 /* The event of an earlier request with this transaction id; NULL: none. */
 static const struct err *find_earlier(struct job *job, const struct author *author,
@@ -62,50 +54,6 @@ static bool has_state(const struct new_event *events, size_t n)
 static const struct err *append_answer(struct room *room, int64_t judged_by, const struct err *e)
 {
     return writer_wait_for_state(room, judged_by) ? e : writer_conflict();
-}
-
-static void note_annotations_locked(const struct draft *d)
-{
-    for (const struct draft_event *e = d->newest; e; e = e->next)
-        if (e->once.p)
-            annotation_queued_locked(d->room, e->once);
-}
-
-static void finish_annotations(const struct draft *d)
-{
-    for (const struct draft_event *e = d->newest; e; e = e->next)
-        if (e->once.p)
-            annotation_done(d->room, e->once);
-}
-
-static void enqueue_locked(struct draft *d)
-{
-    struct room_head head;
-    draft_head(d, &head);
-    rooms_write_head(d->write, &head, d->built_on);
-    d->room->waiting++;
-    note_annotations_locked(d);
-    write_enqueue(d->job, d->write);
-    draft_apply_head(d);
-    d->room->busy = d->is_alone;
-    if (d->changes_state && !d->is_alone) {
-        draft_apply_state(d);
-        d->room->state_queued++;
-    }
-}
-
-static const struct err *append_finish(struct draft *d)
-{
-    const struct err *e = write_wait(d->job, d->write, NULL);
-    if (e)
-        room_forget(d->job, d->room); /* others may have built on events that were not committed */
-    finish_annotations(d);
-    d->room->waiting--;
-    if (d->is_alone)
-        writer_done(d->room);
-    else if (d->changes_state)
-        writer_state_done(d->room);
-    return e;
 }
 
 /* Has the author already set the same content? */
@@ -158,25 +106,16 @@ static const struct err *try_append(struct job *job, struct room *room, const st
                                     const struct basis *on, const struct new_event *events,
                                     size_t n, const char **ret_ids)
 {
-    struct write *w = write_begin(job);
-    struct draft d;
-    if (!writer_lock_behind(room, has_state(events, n))) {
-        write_abandon(w);
-        return writer_conflict();
-    }
-    draft_init(&d, job, room, author, w);
+    struct room_write w = {.job = job, .room = room, .author = author};
+    TRY(room_write_begin(&w, has_state(events, n) ? WRITE_STATE_BEHIND : WRITE_BEHIND));
     int64_t judged_by = room->state_queued;
     const struct err *e =
-        on ? build_upon(&d, on, events, ret_ids) : build_all(&d, events, n, ret_ids);
-    bool is_queued = !e && d.newest;
-    if (is_queued)
-        enqueue_locked(&d);
-    lock_release(&room->lock);
-    if (is_queued)
-        return append_finish(&d);
-    write_abandon(w);
-    if (d.awaited.p)
-        annotation_await(room, d.awaited);
+        on ? build_upon(&w.draft, on, events, ret_ids) : build_all(&w.draft, events, n, ret_ids);
+    if (!e && w.draft.newest)
+        return room_write_commit(&w);
+    room_write_abandon(&w);
+    if (w.draft.awaited.p)
+        annotation_await(room, w.draft.awaited);
     return e && e->code == ERR_CONFLICT ? e : append_answer(room, judged_by, e);
 }
 

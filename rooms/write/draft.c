@@ -523,19 +523,6 @@ void draft_head(const struct draft *d, struct room_head *ret)
     };
 }
 
-void draft_rename_head(struct job *job, struct room *room, struct write *w)
-{
-    static const struct author no_author;
-    struct draft d;
-    struct room_head head;
-    LOCKED(&room->lock);
-    draft_init(&d, job, room, &no_author, w);
-    d.version = (d.version + 1) & INT64_MAX;
-    draft_head(&d, &head);
-    rooms_write_head(w, &head, d.built_on);
-    draft_apply_head(&d);
-}
-
 void draft_apply_head(const struct draft *d)
 {
     struct room *r = d->room;

@@ -81,8 +81,5 @@ void draft_head(const struct draft *d, struct room_head *ret);
 void draft_apply_head(const struct draft *d);
 /* The same for its state (rooms/ahead.h). Not for a draft with is_alone. */
 void draft_apply_state(const struct draft *d);
-/* Gives the unchanged head a new version, so that the write fails if another process has changed
- * the room. For writers that have the room alone. */
-void draft_rename_head(struct job *job, struct room *room, struct write *w);
 
 #endif

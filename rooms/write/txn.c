@@ -1,6 +1,7 @@
 #include "rooms/write/txn.h"
 
 #include "base/mem.h"
+#include "base/sha256.h"
 
 struct remembered {
     unsigned char key[8 + TXN_KEY_BYTES]; /* device, then the transaction's key */
@@ -34,6 +35,14 @@ void txn_memory_destroy(struct txn_memory *m)
     map_finish(&m->by_key);
     lock_finish(&m->lock);
     free(m);
+}
+
+struct str txn_key(struct arena *a, const struct new_event *e)
+{
+    unsigned char hash[SHA256_BYTES];
+    const struct str parts[] = {str_of(e->txn_scope), {"", 1}, str_of(e->client_txn)};
+    sha256_parts(parts, sizeof parts / sizeof *parts, hash);
+    return (struct str){arena_memdup(a, hash, TXN_KEY_BYTES), TXN_KEY_BYTES};
 }
 
 static struct str full_key(unsigned char *into, int64_t device, struct str key)
