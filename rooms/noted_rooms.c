@@ -14,7 +14,8 @@ static const struct err *noted_rooms_remove_one(struct job *job, const struct no
     for (int64_t n = OUTLIERS_AT_ONCE; n == OUTLIERS_AT_ONCE;)
         TRY(noted_room_drop_outliers(job_tx(job), room->id, position, OUTLIERS_AT_ONCE, &n));
     struct write *w = write_begin(job);
-    write_change(w, &(struct change){.kind = CHANGE_STATE, .room = room->id, .resets_room = true});
+    write_change(
+        w, &(struct change){.kind = CHANGE_STATE, .room = room->id, .local.resets_room = true});
     noted_room_write_gone(w, room, position);
     const struct err *e = write_commit(job, w, NULL);
     return e && e->code == ERR_CONFLICT ? NULL : e;

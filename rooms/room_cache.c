@@ -257,29 +257,30 @@ void room_give_back(struct room_cache *c, struct room *r)
 static void room_cache_apply_member_locked(struct room_cache *c, struct room *r,
                                            const struct change *change)
 {
+    const struct event *e = change_state_event(change);
     int64_t user = 0;
-    if (intern_find(c->node->intern, INTERN_USER, change->event->state_key, &user) || !user)
+    if (intern_find(c->node->intern, INTERN_USER, e->state_key, &user) || !user)
         return;
     const char *user_id;
     if (intern_name(c->node->intern, INTERN_USER, user, &user_id))
         return;
     const struct room_member *before = map_get_int(&r->members, user);
-    const json_t *content = event_content(change->event);
-    bool is_end = change->is_end;
+    const json_t *content = event_content(e);
+    bool is_end = change_ends_state(change);
     const struct room_member *ahead = ahead_member_locked(r, user);
-    room_put_member_locked(
-        r,
-        &(struct room_member){
-            .user = user,
-            .user_id = user_id,
-            .position = change->position,
-            .event = change->kind == CHANGE_STATE ? change->state_event : change->position,
-            .membership = is_end ? MEMBERSHIP_NONE : event_membership(change->event),
-            .is_local = id_is_local(c->node, user_id),
-            .has_own_rules = change->has_own_rules || (before && before->has_own_rules) ||
-                             (ahead && ahead->has_own_rules) || recent_rules_has(&c->rules, user),
-        });
-    ahead_settle_locked(r, change->event);
+    room_put_member_locked(r, &(struct room_member){
+                                  .user = user,
+                                  .user_id = user_id,
+                                  .position = change->position,
+                                  .event = change_state_position(change),
+                                  .membership = is_end ? MEMBERSHIP_NONE : event_membership(e),
+                                  .is_local = id_is_local(c->node, user_id),
+                                  .has_own_rules = change->local.has_own_rules ||
+                                                   (before && before->has_own_rules) ||
+                                                   (ahead && ahead->has_own_rules) ||
+                                                   recent_rules_has(&c->rules, user),
+                              });
+    ahead_settle_locked(r, e);
     const struct room_member *now = map_get_int(&r->members, user);
     if (ahead_member_locked(r, user) == now) /* else a newer name is already set */
         unread_member_changed_locked(r, now, is_end ? NULL : json_text(content, "displayname"));
@@ -288,28 +289,32 @@ static void room_cache_apply_member_locked(struct room_cache *c, struct room *r,
 /* Replaces a cached state event by its redacted form. */
 static void apply_redaction_locked(struct room *r, const struct change *change)
 {
-    const struct event *left = change->redacted_event;
+    const struct event *left = change->local.redacted_event;
+    int64_t at = change_as_event(change)->redacts_position;
     struct room_state_slot *slot = room_state_slot_locked(r, left->type, left->state_key);
-    if (slot && slot->position == change->redacts_position)
-        room_put_state_locked(r, left, change->redacts_position);
+    if (slot && slot->position == at)
+        room_put_state_locked(r, left, at);
 }
 
 static void apply_state_locked(struct room_cache *c, struct room *r, const struct change *change)
 {
-    if (change->is_end)
-        room_end_state_locked(r, change->event, change->position);
+    const struct event *e = change_state_event(change);
+    if (change_ends_state(change))
+        room_end_state_locked(r, e, change->position);
     else
-        room_put_state_locked(r, change->event, change->position);
-    if (strcmp(change->event->type, "m.room.member") == 0)
+        room_put_state_locked(r, e, change->position);
+    if (strcmp(e->type, "m.room.member") == 0)
         room_cache_apply_member_locked(c, r, change);
-    ahead_settle_locked(r, change->event);
+    ahead_settle_locked(r, e);
 }
 
 static void apply_event(struct room_cache *c, const struct change *change)
 {
-    bool redacts_state = change->redacted_event && change->redacted_event->state_key;
-    bool changes_state = change->event && change->event->state_key && !change->is_lost;
-    if (!changes_state && !redacts_state && !change->resets_room && !change->follows_gap)
+    const struct event *redacted = change->local.redacted_event;
+    bool redacts_state = redacted && redacted->state_key;
+    bool changes_state = change_state_event(change) != NULL;
+    bool follows_gap = change->kind == CHANGE_EVENT && change->event.follows_gap;
+    if (!changes_state && !redacts_state && !change->local.resets_room && !follows_gap)
         return;
     struct room *r = room_take_cached(c, change->room);
     if (!r)
@@ -319,10 +324,10 @@ static void apply_event(struct room_cache *c, const struct change *change)
         apply_redaction_locked(r, change);
     if (changes_state)
         apply_state_locked(c, r, change);
-    if (change->follows_gap && r->gap < change->position)
+    if (follows_gap && r->gap < change->position)
         r->gap = change->position;
     lock_release(&r->lock);
-    if (change->resets_room)
+    if (change->local.resets_room)
         room_cache_forget(c, r);
     room_give_back(c, r);
 }
@@ -356,7 +361,7 @@ static void room_cache_on_changes(void *ctx, const struct change *changes, size_
     for (size_t i = 0; i < n; i++) {
         if (changes[i].kind == CHANGE_EVENT || changes[i].kind == CHANGE_STATE)
             apply_event(c, &changes[i]);
-        else if (changes[i].kind == CHANGE_ACCOUNT_DATA && changes[i].is_push_rules)
+        else if (changes[i].kind == CHANGE_ACCOUNT_DATA && changes[i].account_data.is_push_rules)
             apply_push_rules(c, changes[i].user, changes[i].position);
     }
 }

@@ -9,7 +9,8 @@ const struct err *device_changes_add(struct job *job, struct write *w, int64_t u
                                      const char *user_id, const char *const *device_ids, size_t n)
 {
     assert(n > 0);
-    struct change change = {.kind = CHANGE_DEVICE_LIST, .user = user, .user_id = user_id};
+    struct change change = {
+        .kind = CHANGE_DEVICE_LIST, .user = user, .device_list.user_id = user_id};
     int at = 0;
     TRY(session_fill_audience(job, &change));
     for (size_t i = 0; i < n; i++) {
@@ -24,7 +25,8 @@ const struct err *device_changes_add(struct job *job, struct write *w, int64_t u
 const struct err *remote_devices_change_add(struct job *job, struct write *w, int64_t user,
                                             const char *user_id)
 {
-    struct change change = {.kind = CHANGE_DEVICE_LIST, .user = user, .user_id = user_id};
+    struct change change = {
+        .kind = CHANGE_DEVICE_LIST, .user = user, .device_list.user_id = user_id};
     TRY(session_fill_audience(job, &change));
     device_lists_write(w, user, write_change(w, &change));
     return NULL;

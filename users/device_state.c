@@ -132,7 +132,7 @@ static bool device_state_catch_up(struct job *job, const struct device_ref *devi
         if (more)
             return false;
         for (size_t i = 0; i < n; i++) {
-            if (strcmp(changes[i].device, device->device_id) != 0)
+            if (strcmp(changes[i].device.device_id, device->device_id) != 0)
                 continue;
             if (changes[i].kind == CHANGE_DEVICE_KEYS)
                 return false;

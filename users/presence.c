@@ -190,13 +190,7 @@ static void set_rooms(struct presence_table *p, const struct presence_change *c)
 
 static void presence_add_change(struct job *job, struct write *w, const struct presence_change *c)
 {
-    buf_auto struct buf json = {0};
-    presence_add_event(&c->row, &json);
-    struct str kept = {arena_memdup(job->arena, json.p, json.n), json.n};
-    int at = write_change(w, &(struct change){.kind = CHANGE_PRESENCE,
-                                              .user = c->row.user,
-                                              .user_id = c->row.user_id,
-                                              .json = kept});
+    int at = write_change(w, &(struct change){.kind = CHANGE_PRESENCE, .user = c->row.user});
     presence_write(w, &c->row, at);
 }
 
@@ -401,10 +395,10 @@ void presence_stop(struct presence_table *p)
 /* ---- following the log ---- */
 
 /* A user's presence is sent in other rooms after a join or leave. */
-static void rooms_changed_locked(struct presence_table *p, const struct change *c)
+static void rooms_changed_locked(struct presence_table *p, const char *user_id)
 {
     int64_t user = 0;
-    if (intern_find(p->node->intern, INTERN_USER, c->event->state_key, &user) || !user)
+    if (intern_find(p->node->intern, INTERN_USER, user_id, &user) || !user)
         return;
     struct presence_entry *e = map_get_int(&p->entries, user);
     if (e && e->shown.state != PRESENCE_OFFLINE)
@@ -417,9 +411,9 @@ static void presence_on_changes(void *ctx, const struct change *changes, size_t 
     LOCKED(&p->lock);
     for (size_t i = 0; i < n; i++) {
         const struct change *c = &changes[i];
-        if (c->kind == CHANGE_EVENT && c->event->state_key &&
-            strcmp(c->event->type, "m.room.member") == 0)
-            rooms_changed_locked(p, c);
+        const struct event *event = c->kind == CHANGE_EVENT ? c->event.event : NULL;
+        if (event && event->state_key && strcmp(event->type, "m.room.member") == 0)
+            rooms_changed_locked(p, event->state_key);
         struct presence_entry *e =
             c->kind == CHANGE_PRESENCE ? map_get_int(&p->entries, c->user) : NULL;
         if (!e)

@@ -79,7 +79,7 @@ static const struct err *profile_check_value(const char *key, const json_t *valu
 static const struct err *write_fields(struct job *job, struct write *w, int64_t user,
                                       const char *user_id, struct str fields, int64_t seen)
 {
-    struct change change = {.kind = CHANGE_PROFILE, .user = user, .user_id = user_id};
+    struct change change = {.kind = CHANGE_PROFILE, .user = user};
     TRY(session_fill_audience(job, &change));
     profile_write(w, user, fields, seen, write_change(w, &change));
     return NULL;

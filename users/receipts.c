@@ -24,8 +24,8 @@ static bool find_in_feed(struct job *job, const struct room *room, const char *e
     feed_read_room(f, job->arena, room->id, 0, feed_position(f), 1u << CHANGE_EVENT,
                    NEWEST_LOOKED_AT, &changes, &n, &more);
     for (size_t i = 0; i < n; i++)
-        if (strcmp(changes[i].event->event_id, event_id) == 0) {
-            *ret = (struct read_event){changes[i].position, changes[i].thread};
+        if (strcmp(changes[i].event.event->event_id, event_id) == 0) {
+            *ret = (struct read_event){changes[i].position, changes[i].event.thread};
             return true;
         }
     return false;
@@ -121,15 +121,15 @@ static void receipts_add(struct job *job, struct write *w, int64_t room, const s
     buf_add_char(&json, ':');
     receipt_add_data(&json, r);
     BUF_LIT(&json, "}}}");
-    int at =
-        write_change(w, &(struct change){.kind = CHANGE_RECEIPT,
-                                         .room = room,
-                                         .user = r->user,
-                                         .user_id = r->user_id,
-                                         .json = {arena_memdup(job->arena, json.p, json.n), json.n},
-                                         .private_to_user = r->type == RECEIPT_READ_PRIVATE,
-                                         .thread = p->root,
-                                         .parent = r->event});
+    int at = write_change(
+        w, &(struct change){.kind = CHANGE_RECEIPT,
+                            .room = room,
+                            .user = r->user,
+                            .receipt = {.user_id = r->user_id,
+                                        .json = {arena_memdup(job->arena, json.p, json.n), json.n},
+                                        .is_private = r->type == RECEIPT_READ_PRIVATE,
+                                        .thread = p->root,
+                                        .event = r->event}});
     receipts_write(w, room, r, at);
     if (p->others >= RECEIPTS_MAX)
         receipts_drop_oldest(w, room, r->user, RECEIPTS_MAX - RECEIPTS_MAX / 8);

@@ -5,7 +5,7 @@
 #include "rooms/write/append.h"
 #include "storage/users/receipts.h"
 
-/* struct change.thread of a CHANGE_RECEIPT: 0 for an unthreaded one, the position of the thread's
+/* thread of a struct change_receipt: 0 for an unthreaded one, the position of the thread's
  * root, or this for the main timeline. Its `parent` is the position of the event that was read. */
 enum { RECEIPT_OF_MAIN = -1 };
 

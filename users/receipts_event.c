@@ -26,8 +26,9 @@ void receipt_add_data(struct buf *out, const struct receipt *r)
 static bool parse_change(struct arena *a, const struct change *c, struct receipt *ret)
 {
     struct json_member event, type, user;
+    const struct change_receipt *of = change_as_receipt(c);
     size_t p = 0, q = 0, r = 0;
-    if (!json_scan_next(c->json, &p, &event) || !json_scan_next(event.value, &q, &type) ||
+    if (!json_scan_next(of->json, &p, &event) || !json_scan_next(event.value, &q, &type) ||
         !json_scan_next(type.value, &r, &user))
         return false;
     char *event_id = arena_alloc(a, event.key.n + 1);
@@ -35,11 +36,11 @@ static bool parse_change(struct arena *a, const struct change *c, struct receipt
     struct str thread = json_scan_get(user.value, "thread_id");
     *ret = (struct receipt){
         .user = c->user,
-        .user_id = c->user_id,
-        .type = c->private_to_user ? RECEIPT_READ_PRIVATE : RECEIPT_READ,
+        .user_id = of->user_id,
+        .type = of->is_private ? RECEIPT_READ_PRIVATE : RECEIPT_READ,
         .thread = thread.p ? json_scan_string(a, thread) : "",
         .event_id = event_id,
-        .event = c->parent,
+        .event = of->event,
     };
     return json_scan_int(json_scan_get(user.value, "ts"), &ret->ts);
 }
@@ -56,7 +57,7 @@ static const struct err *read_feed(struct job *job, int64_t room, int64_t user, 
                    &changes_n, &more);
     struct receipt *list = arena_alloc_array(job->arena, changes_n + 1, sizeof *list);
     for (size_t i = 0; i < changes_n; i++)
-        if (!changes[i].private_to_user || changes[i].user == user)
+        if (!changes[i].receipt.is_private || changes[i].user == user)
             n += parse_change(job->arena, &changes[i], &list[n]);
     *ret = list;
     *ret_n = n;

@@ -65,8 +65,8 @@ void session_forget_room(struct session_table *t, int64_t user, int64_t room);
 /* Wakes all users in a room for what is not in the log: typing. */
 void session_wake_room(struct session_table *t, int64_t room);
 
-/* Fills change->audience with the rooms whose members are sent a change of this user (device lists,
- * presence, profiles). Lives in the job's arena: use it for write_change. */
+/* Fills change->local.audience with the rooms whose members are sent a change of this user (device
+ * lists, presence, profiles). Lives in the job's arena: use it for write_change. */
 const struct err *session_fill_audience(struct job *job, struct change *change);
 
 #endif

@@ -164,19 +164,19 @@ static void wake_for_receipt_locked(struct session_table *t, const struct change
 
 static void apply_membership_locked(struct session_table *t, const struct change *c)
 {
+    const struct event *e = change_state_event(c);
     int64_t user = 0;
-    if (intern_find(t->node->intern, INTERN_USER, c->event->state_key, &user) || !user)
+    if (intern_find(t->node->intern, INTERN_USER, e->state_key, &user) || !user)
         return;
     struct session *s = map_get_int(&t->sessions, user);
     if (!s)
         return;
-    enum membership m = c->is_end ? MEMBERSHIP_NONE : event_membership(c->event);
+    enum membership m = change_ends_state(c) ? MEMBERSHIP_NONE : event_membership(e);
     lock_take(&s->lock);
     s->moves++;
     const struct session_room *before = map_get_int(&s->rooms, c->room);
     bool was_joined = before && before->membership == MEMBERSHIP_JOIN;
-    session_put_room_locked(s, c->room, m, c->position,
-                            c->kind == CHANGE_STATE ? c->state_event : c->position);
+    session_put_room_locked(s, c->room, m, c->position, change_state_position(c));
     lock_release(&s->lock);
     if (m == MEMBERSHIP_JOIN)
         session_watch_locked(t, c->room, s);
@@ -188,8 +188,9 @@ static void apply_membership_locked(struct session_table *t, const struct change
 /* Users who were joined are still sent their own leave; after it they no longer watch the room. */
 static void end_watch_locked(struct session_table *t, const struct change *c)
 {
+    const struct event *e = change_state_event(c);
     int64_t user = 0;
-    if (intern_find(t->node->intern, INTERN_USER, c->event->state_key, &user) || !user)
+    if (intern_find(t->node->intern, INTERN_USER, e->state_key, &user) || !user)
         return;
     struct session *s = map_get_int(&t->sessions, user);
     if (s && !session_is_joined(s, c->room))
@@ -198,8 +199,8 @@ static void end_watch_locked(struct session_table *t, const struct change *c)
 
 static void session_follow_apply_event_locked(struct session_table *t, const struct change *c)
 {
-    bool is_member = c->event && c->event->state_key && !c->is_lost &&
-                     strcmp(c->event->type, "m.room.member") == 0;
+    const struct event *e = change_state_event(c);
+    bool is_member = e && strcmp(e->type, "m.room.member") == 0;
     if (is_member)
         apply_membership_locked(t, c);
     wake_room_locked(t, c->room, c->position, AT_ONCE);
@@ -216,7 +217,7 @@ static void session_follow_apply_locked(struct session_table *t, const struct ch
         session_follow_apply_event_locked(t, c);
         return;
     case CHANGE_RECEIPT:
-        if (!c->private_to_user)
+        if (!c->receipt.is_private)
             wake_for_receipt_locked(t, c);
         else
             wake_user_locked(t, c->user, c->room, c->position);
@@ -225,8 +226,8 @@ static void session_follow_apply_locked(struct session_table *t, const struct ch
         return; /* sent with the next change */
     default:
         wake_user_locked(t, c->user, c->room, c->position);
-        for (size_t i = 0; i < c->audience_n; i++)
-            wake_audience_locked(t, c->audience[i]);
+        for (size_t i = 0; i < c->local.audience_n; i++)
+            wake_audience_locked(t, c->local.audience[i]);
     }
 }
 
@@ -309,8 +310,8 @@ const struct err *session_fill_audience(struct job *job, struct change *change)
     for (size_t i = 0; i < n; i++)
         if (rows[i].membership == MEMBERSHIP_JOIN)
             rooms[joined++] = rows[i].room;
-    change->audience = rooms;
-    change->audience_n = joined;
+    change->local.audience = rooms;
+    change->local.audience_n = joined;
     return NULL;
 }
 

@@ -295,14 +295,14 @@ static void typing_on_changes(void *ctx, const struct change *changes, size_t n)
     LOCKED(&t->lock);
     for (size_t i = 0; i < n; i++) {
         const struct change *c = &changes[i];
-        if (c->kind != CHANGE_EVENT || !c->event->state_key ||
-            strcmp(c->event->type, "m.room.member") != 0)
+        const struct event *e = c->kind == CHANGE_EVENT ? c->event.event : NULL;
+        if (!e || !e->state_key || strcmp(e->type, "m.room.member") != 0)
             continue;
         struct typing_room *r = map_get_int(&t->rooms, c->room);
-        if (!r || event_membership(c->event) == MEMBERSHIP_JOIN)
+        if (!r || event_membership(e) == MEMBERSHIP_JOIN)
             continue;
         for (size_t k = r->n; k-- > 0;)
-            if (strcmp(r->typers[k].user_id, c->event->state_key) == 0) {
+            if (strcmp(r->typers[k].user_id, e->state_key) == 0) {
                 users_typing_remove_locked(r, &r->typers[k]);
                 changed_locked(t, r);
             }

@@ -94,12 +94,12 @@ static void apply_read_locked(struct unread_cache *c, struct reader_sums *x, int
 /* Events of an ignored user count for nothing, highlights included. */
 static void apply_exceptions(struct room_sums *r, const struct change *change, const char *sender)
 {
-    for (size_t i = 0; i < change->actions_n; i++) {
-        const struct push_action *a = &change->actions[i];
+    for (size_t i = 0; i < change->local.actions_n; i++) {
+        const struct push_action *a = &change->local.actions[i];
         struct reader_sums *x = map_get_int(&r->readers, a->user);
         if (x && !reader_ignores(x, sender))
             reader_add_exception(x, &(struct newest_event){change->position,
-                                                           change->thread,
+                                                           change->event.thread,
                                                            {a->notify, a->highlight}});
     }
 }
@@ -118,27 +118,26 @@ static void unread_apply_member_locked(struct unread_cache *c, struct room_sums 
         unread_drop_locked(c, x);
 }
 
-static void unread_apply_event_locked(struct unread_cache *c, struct room_sums *r,
+static void unread_apply_event_locked(struct unread_cache *u, struct room_sums *r,
                                       const struct change *change)
 {
-    bool is_member = change->event->state_key && strcmp(change->event->type, "m.room.member") == 0;
+    const struct change_event *c = change_as_event(change);
+    bool is_member = c->event->state_key && strcmp(c->event->type, "m.room.member") == 0;
     if (r->threads_n > UNREAD_THREADS_MAX) {
-        drop_room_locked(c, r);
+        drop_room_locked(u, r);
         return;
     }
     /* State events count even if their sender is ignored. */
-    bool is_state = change->event->state_key && !change->is_lost;
-    const char *sender = is_state ? NULL : change->event->sender;
-    room_sums_add_event(r,
-                        &(struct newest_event){
-                            change->position, change->thread, {change->notify, change->highlight}},
-                        sender);
+    bool is_state = c->event->state_key && !c->is_lost;
+    const char *sender = is_state ? NULL : c->event->sender;
+    room_sums_add_event(
+        r, &(struct newest_event){change->position, c->thread, {c->notify, c->highlight}}, sender);
     apply_exceptions(r, change, sender);
     struct reader_sums *author = map_get_int(&r->readers, change->user);
     if (is_member)
-        unread_apply_member_locked(c, r, change->event);
-    else if (author && !event_is_dummy(change->event))
-        apply_read_locked(c, author, change->thread ? change->thread : READ_MAIN, change->position);
+        unread_apply_member_locked(u, r, c->event);
+    else if (author && !event_is_dummy(c->event))
+        apply_read_locked(u, author, c->thread ? c->thread : READ_MAIN, change->position);
 }
 
 static void unread_apply_locked(struct unread_cache *c, const struct change *change)
@@ -152,7 +151,7 @@ static void unread_apply_locked(struct unread_cache *c, const struct change *cha
     } else if (change->kind == CHANGE_RECEIPT) {
         struct reader_sums *x = map_get_int(&r->readers, change->user);
         if (x)
-            apply_read_locked(c, x, change->thread, change->parent);
+            apply_read_locked(c, x, change->receipt.thread, change->receipt.event);
     }
 }
 

@@ -20,7 +20,7 @@ enum {
     UNREAD_THREADS_A_READER = 100 /* with something unread, counted from the newest */
 };
 
-/* Scopes of reading, besides the position of a thread's root; as in struct change.thread. */
+/* Scopes of reading, besides the position of a thread's root; as in struct change_receipt. */
 enum { READ_EVERYTHING = 0, READ_MAIN = RECEIPT_OF_MAIN };
 
 struct newest_event {

@@ -26,7 +26,7 @@ static void inbound_on_changes(void *ctx, const struct change *changes, size_t n
     struct inbound *in = ctx;
     for (size_t i = 0; i < n && room_work_awaits(in->gaps); i++)
         if (changes[i].kind == CHANGE_EVENT)
-            room_work_event_came(in->gaps, changes[i].event->event_id);
+            room_work_event_came(in->gaps, changes[i].event.event->event_id);
 }
 
 void inbound_event_came(struct inbound *in, const char *event_id)

@@ -104,12 +104,13 @@ static void mark(void *ctx, const char *server)
 
 static void leave_to_keeper(struct sender *s, const struct change *c, int64_t room)
 {
+    const struct event *e = change_any_event(c);
     struct unresolved *u = mem_zalloc(sizeof *u);
     *u = (struct unresolved){.kind = c->kind,
                              .position = c->position,
                              .room = room,
                              .user = c->user,
-                             .event = c->event ? event_ref(c->event) : NULL};
+                             .event = e ? event_ref(e) : NULL};
     LOCKED(&s->lock);
     *s->last_unresolved = u;
     s->last_unresolved = &u->next;
@@ -135,7 +136,7 @@ static bool target_of(const struct sender *s, const struct event *e,
 /* A server that joins a room is sent the presence of our users there. */
 static void mark_presence_of_room(struct sender *s, const struct change *c, const char *server)
 {
-    if (!s->node->presence || event_membership(c->event) != MEMBERSHIP_JOIN ||
+    if (!s->node->presence || event_membership(c->event.event) != MEMBERSHIP_JOIN ||
         room_server_joined(s->node, c->room, server) != 1)
         return;
     LOCKED(&s->lock);
@@ -159,8 +160,8 @@ static bool is_own_join(const struct sender *s, const struct event *e)
 static bool moves_server(const struct sender *s, const struct change *c)
 {
     char server[ID_LENGTH_MAX + 1];
-    return (c->kind == CHANGE_EVENT || c->kind == CHANGE_STATE) && c->event &&
-           target_of(s, c->event, server);
+    const struct event *e = change_any_event(c);
+    return e && target_of(s, e, server);
 }
 
 /* Whether servers joined or left the room after this change: then the room in memory does not say
@@ -175,7 +176,7 @@ static bool is_overtaken(const struct sender *s, const struct published *p, cons
 
 static void hear_event(struct sender *s, const struct published *p, const struct change *c)
 {
-    const struct event *e = c->event;
+    const struct event *e = change_as_event(c)->event;
     struct mark m = {.s = s, .position = c->position, .room = c->room, .event = e};
     struct mark devices = {
         .s = s, .position = c->position, .room = c->room, .pending = PENDING_DEVICE_LISTS};
@@ -188,7 +189,7 @@ static void hear_event(struct sender *s, const struct published *p, const struct
     if (is_own_join(s, e))
         room_each_server(s->node, c->room, mark, &devices);
     if (!id_is_local(s->node, e->sender)) {
-        if (!c->is_relayed)
+        if (!c->event.is_relayed)
             return;
         m.but = id_server(str_of(e->sender));
     }
@@ -207,7 +208,8 @@ static void hear_event(struct sender *s, const struct published *p, const struct
 static void hear_receipt(struct sender *s, const struct change *c)
 {
     struct mark m = {.s = s, .position = c->position, .room = c->room, .pending = PENDING_RECEIPTS};
-    if (c->private_to_user || !id_is_local(s->node, c->user_id))
+    const struct change_receipt *r = change_as_receipt(c);
+    if (r->is_private || !id_is_local(s->node, r->user_id))
         return;
     if (!room_each_server(s->node, c->room, mark, &m))
         leave_to_keeper(s, c, c->room);
@@ -216,11 +218,11 @@ static void hear_receipt(struct sender *s, const struct change *c)
 static void hear_device_list(struct sender *s, const struct change *c)
 {
     struct mark m = {.s = s, .position = c->position, .pending = PENDING_DEVICE_LISTS};
-    if (c->private_to_user || !id_is_local(s->node, c->user_id))
+    if (c->device_list.is_private || !id_is_local(s->node, c->device_list.user_id))
         return;
-    for (size_t i = 0; i < c->audience_n; i++)
-        if (!room_each_server(s->node, c->audience[i], mark, &m))
-            leave_to_keeper(s, c, c->audience[i]);
+    for (size_t i = 0; i < c->local.audience_n; i++)
+        if (!room_each_server(s->node, c->local.audience[i], mark, &m))
+            leave_to_keeper(s, c, c->local.audience[i]);
 }
 
 static void sender_pending_hear(struct sender *s, const struct published *p, const struct change *c)
@@ -233,7 +235,7 @@ static void sender_pending_hear(struct sender *s, const struct published *p, con
     else if (c->kind == CHANGE_DEVICE_LIST)
         hear_device_list(s, c);
     else if (c->kind == CHANGE_TO_SERVER)
-        mark(&m, c->device);
+        mark(&m, c->to_server.server);
 }
 
 void sender_on_changes(void *ctx, const struct change *changes, size_t n)
@@ -246,7 +248,7 @@ void sender_on_changes(void *ctx, const struct change *changes, size_t n)
             p.movers_n = i + 1;
     for (size_t i = 0; i < n; i++) {
         sender_pending_hear(s, &p, &changes[i]);
-        is_asked |= changes[i].is_asked;
+        is_asked |= changes[i].local.is_asked;
     }
     LOCKED(&s->lock);
     s->heard = n ? changes[n - 1].position : feed_newest(s->node->feed);

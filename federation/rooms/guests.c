@@ -89,11 +89,9 @@ static const struct err *look_at_all(struct job *job, int64_t unused_a, int64_t 
 
 static bool may_revoke(const struct guest_watch *g, const struct change *c)
 {
-    if (!c->room || (c->kind != CHANGE_EVENT && c->kind != CHANGE_STATE))
-        return false;
-    if (c->resets_room)
-        return true;
-    const struct event *e = c->event;
+    if (c->local.resets_room)
+        return c->room != 0;
+    const struct event *e = change_any_event(c);
     return e && e->state_key && !*e->state_key && strcmp(e->type, "m.room.guest_access") == 0 &&
            (c->kind == CHANGE_STATE || !id_is_local(g->node, e->sender));
 }

@@ -213,7 +213,8 @@ static const struct err *end_some(struct joining *en, size_t *ret_n)
     }
     room_write_keep_alone(&w);
     int at = write_change(
-        w.write, &(struct change){.kind = CHANGE_STATE, .room = en->room->id, .resets_room = true});
+        w.write,
+        &(struct change){.kind = CHANGE_STATE, .room = en->room->id, .local.resets_room = true});
     const struct err *e = remote_state_end_former(en->job, en->room, &en->remote, en->entry->join,
                                                   en->is_partial, w.write, at, ret_n);
     if (!e && *ret_n)

@@ -99,7 +99,8 @@ static const struct err *add_some(struct room_write *w, const struct stored_even
 {
     const struct err *e = NULL;
     int at = write_change(
-        w->write, &(struct change){.kind = CHANGE_STATE, .room = w->room->id, .resets_room = true});
+        w->write,
+        &(struct change){.kind = CHANGE_STATE, .room = w->room->id, .local.resets_room = true});
     for (size_t i = 0; i < n && !e; i++) {
         const struct event *remote = events[i]->event;
         struct str key = state_key_join(w->job->arena, remote->type, remote->state_key);

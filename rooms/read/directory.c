@@ -419,8 +419,8 @@ static void directory_on_changes(void *ctx, const struct change *changes, size_t
         ((struct entry *)s->value)->stale = true;
     for (size_t i = 0; i < n; i++) {
         const struct change *c = &changes[i];
-        bool shows = (c->kind == CHANGE_EVENT && (c->event->state_key || c->redacted_event)) ||
-                     c->kind == CHANGE_STATE;
+        bool shows = c->kind == CHANGE_STATE || c->local.redacted_event ||
+                     (c->kind == CHANGE_EVENT && c->event.event->state_key);
         struct entry *e = shows ? map_get_int(&d->entries, c->room) : NULL;
         if (e)
             e->stale = true;

@@ -46,9 +46,9 @@ static void erasure_on_changes(void *ctx, const struct change *changes, size_t n
         atomic_store(&x->is_loaded, false);
     }
     for (size_t i = 0; i < n; i++)
-        if (changes[i].kind == CHANGE_ACCOUNT && changes[i].is_erasure) {
+        if (changes[i].kind == CHANGE_ACCOUNT && changes[i].account.is_erasure) {
             LOCKED(&x->lock);
-            erasure_add_locked(x, changes[i].user_id, changes[i].position);
+            erasure_add_locked(x, changes[i].account.user_id, changes[i].position);
         }
 }
 

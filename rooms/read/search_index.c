@@ -192,7 +192,7 @@ static void search_index_hear(void *ctx, const struct change *changes, size_t n)
     struct search_indexer *x = ctx;
     bool erased = n == 0, any = n == 0; /* changes were missed */
     for (size_t i = 0; i < n; i++) {
-        erased |= changes[i].is_erasure;
+        erased |= changes[i].kind == CHANGE_ACCOUNT && changes[i].account.is_erasure;
         any |= erased || changes[i].kind == CHANGE_EVENT;
     }
     if (erased)

@@ -286,7 +286,7 @@ static const struct err *draft_write_member(struct draft *d, const struct draft_
     struct str stripped = of->stripped;
     int64_t target;
     TRY(intern_id(d->job->node->intern, INTERN_USER, e->state_key, &target));
-    if (change->is_end) {
+    if (change_ends_state(change)) {
         int64_t *users = arena_alloc(d->job->arena, sizeof *users);
         *users = target;
         members_write_none(d->write, d->room->id, users, 1);
@@ -298,12 +298,12 @@ static const struct err *draft_write_member(struct draft *d, const struct draft_
         TRY(stripped_state(d, e, &stripped));
     if (is_local && m == MEMBERSHIP_JOIN)
         TRY(has_own_rules(d, of->wanted ? &of->wanted->rules : &nothing, target,
-                          &change->has_own_rules));
+                          &change->local.has_own_rules));
     members_write(d->write, d->room->id, target, m, at, event, is_local, stripped);
     *ret = (struct room_member){.user = target,
                                 .membership = m,
                                 .is_local = is_local,
-                                .has_own_rules = change->has_own_rules};
+                                .has_own_rules = change->local.has_own_rules};
     return intern_name(d->job->node->intern, INTERN_USER, target, &ret->user_id);
 }
 
@@ -334,11 +334,10 @@ static const struct err *draft_write_state(struct draft *d, struct draft_event *
 
 const struct err *draft_set_state(struct draft *d, const struct stored_event *e, bool is_end)
 {
-    struct change change = {.kind = CHANGE_STATE,
-                            .room = d->room->id,
-                            .event = e->event,
-                            .state_event = e->position,
-                            .is_end = is_end};
+    struct change change = {
+        .kind = CHANGE_STATE,
+        .room = d->room->id,
+        .state = {.event = e->event, .event_position = e->position, .is_end = is_end}};
     bool replaced;
     struct room_member member;
     int at = (int)write_changes_n(d->write) + 1;
@@ -382,11 +381,11 @@ static void write_row_of_event(struct draft *d, const struct draft_event *e,
         .room = d->room->id,
         .sender = change->user,
         .type = e->type,
-        .thread = change->thread,
-        .notify_total = change->notify_total,
-        .highlight_total = change->highlight_total,
-        .client_device = change->client_device,
-        .client_txn = change->client_txn,
+        .thread = change->event.thread,
+        .notify_total = change->event.notify_total,
+        .highlight_total = change->event.highlight_total,
+        .client_device = change->event.client_device,
+        .client_txn = change->event.client_txn,
         .is_state = e->event->state_key != NULL,
         .status = e->status,
         .event = e->event,
@@ -413,41 +412,40 @@ static const struct err *find_related(struct draft *d, struct draft_event *e, st
 static const struct err *draft_write_event(struct draft *d, struct draft_event *e)
 {
     const struct new_event *wanted = e->wanted;
-    struct change change = {
-        .kind = CHANGE_EVENT,
-        .room = d->room->id,
-        .event = e->event,
-        .client_txn = wanted ? wanted->client_txn : NULL,
-        .is_lost = e->is_lost,
-        .follows_gap = e->follows_gap,
-        .resets_room = e->resets_room,
-        .redacted_by = e->redacted_by,
-        .is_relayed = e->status == EVENT_RELAYED,
-        .is_withheld = event_is_dummy(e->event),
-    };
-    change.client_device = change.client_txn ? d->author->device : 0;
+    struct change change = {.kind = CHANGE_EVENT,
+                            .room = d->room->id,
+                            .event = {.event = e->event,
+                                      .client_txn = wanted ? wanted->client_txn : NULL,
+                                      .is_lost = e->is_lost,
+                                      .follows_gap = e->follows_gap,
+                                      .redacted_by = e->redacted_by,
+                                      .is_relayed = e->status == EVENT_RELAYED,
+                                      .is_withheld = event_is_dummy(e->event)},
+                            .local.resets_room = e->resets_room};
+    struct change_event *c = &change.event;
+    struct related related = {0};
+    c->client_device = c->client_txn ? d->author->device : 0;
     TRY(intern_id(d->job->node->intern, INTERN_USER, e->event->sender, &change.user));
     TRY(intern_id(d->job->node->intern, INTERN_TYPE, e->event->type, &e->type));
-    struct related related = {0};
     e->at = (int)write_changes_n(d->write) + 1;
     TRY(prepare_redaction(d, e, &change));
     /* A withheld event is not sent to clients: it does not count in its thread, and notifies no
      * user. */
-    if (!change.is_withheld)
+    if (!c->is_withheld)
         TRY(find_related(d, e, &related));
-    change.parent = related.parent;
-    change.thread = related.thread;
-    if (!change.is_withheld)
+    c->parent = related.parent;
+    c->thread = related.thread;
+    if (!c->is_withheld)
         TRY(unread_evaluate_locked(d->job, d->room, d->write, e->at, e->event, &change));
-    change.notify_total = d->notify_total += change.notify;
-    change.highlight_total = d->highlight_total += change.highlight;
+    c->notify_total = d->notify_total += c->notify;
+    c->highlight_total = d->highlight_total += c->highlight;
     if (e->event->state_key && !e->is_lost)
         TRY(draft_write_state(d, e, &change));
-    if (change.redacted_event)
+    if (change.local.redacted_event)
         redaction_write(d, e->event, &change, e->at);
     write_change(d->write, &change);
     write_row_of_event(d, e, &change);
-    if (change.client_txn)
+    if (c->client_txn)
         event_txns_write(d->write, d->author->device, txn_key(d->job->arena, wanted), e->at);
     return draft_write_relation(d, e, change.user, &related.relation);
 }

@@ -64,10 +64,10 @@ static const struct err *read_view(struct draft *d, const struct event *redactio
 static void redaction_take(struct draft *d, const struct stored_event *target,
                            struct change *change)
 {
-    change->redacts_position = target->position;
+    change->event.redacts_position = target->position;
     if (target->is_state)
         d->changes_state = d->is_alone = true;
-    change->redacted_event = event_keep(d->job->arena, event_redacted(target->event));
+    change->local.redacted_event = event_keep(d->job->arena, event_redacted(target->event));
 }
 
 const struct err *redaction_prepare(struct draft *d, const struct event *redaction,
@@ -97,7 +97,7 @@ const struct err *redaction_prepare_remote(struct draft *d, const struct event *
     if (!target || strcmp(target->event->type, "m.room.create") == 0 ||
         !auth_redaction_applies(redaction, target->event,
                                 &(struct auth_state){.get = redaction_view_get, .ctx = &view})) {
-        change->is_withheld = true;
+        change->event.is_withheld = true;
         pending_redaction_write(d->write, redaction, d->room->id);
     } else if (!target->redacted_by) {
         redaction_take(d, target, change);
@@ -109,5 +109,5 @@ void redaction_write(struct draft *d, const struct event *redaction, const struc
                      int at)
 {
     events_write_redaction(d->write, redaction->redacts, d->room->version,
-                           change->redacted_event->json, at);
+                           change->local.redacted_event->json, at);
 }

@@ -393,11 +393,11 @@ const struct err *unread_evaluate_locked(struct job *job, struct room *room, str
     map_finish(&v.users);
     if (bad)
         return bad;
-    change->notify = v.base.notify;
-    change->highlight = v.base.highlight;
-    change->actions = v.actions;
-    change->actions_n = v.actions_n;
+    change->event.notify = v.base.notify;
+    change->event.highlight = v.base.highlight;
+    change->local.actions = v.actions;
+    change->local.actions_n = v.actions_n;
     for (size_t i = 0; i < v.actions_n; i++)
-        push_actions_write(w, room->id, change->thread, &v.actions[i], at);
+        push_actions_write(w, room->id, change->event.thread, &v.actions[i], at);
     return NULL;
 }

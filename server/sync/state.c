@@ -297,13 +297,14 @@ static const struct err *write_resolved(struct writer *w, const struct timeline 
                        1u << CHANGE_STATE, STATE_CHANGES_MAX, &changes, &n, &more);
         read_anew = more;
         for (size_t i = 0; i < n && !read_anew; i++)
-            read_anew = changes[i].resets_room;
+            read_anew = changes[i].local.resets_room;
         for (size_t i = 0; i < n && !read_anew; i++)
-            if (!changes[i].is_end)
-                TRY(state_write_event(w, &(struct stored_event){.position = changes[i].state_event,
-                                                                .room = t->room->id,
-                                                                .is_state = true,
-                                                                .event = changes[i].event}));
+            if (!changes[i].state.is_end)
+                TRY(state_write_event(
+                    w, &(struct stored_event){.position = changes[i].state.event_position,
+                                              .room = t->room->id,
+                                              .is_state = true,
+                                              .event = changes[i].state.event}));
     }
     return read_anew ? write_changes_before(w, t->since, t->until, line->start) : NULL;
 }

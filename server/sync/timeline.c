@@ -107,20 +107,21 @@ static const struct err *timeline_gather(struct sync *s, const struct room_task 
 
 static struct stored_event *from_change(struct arena *a, const struct change *c)
 {
+    const struct change_event *of = change_as_event(c);
     struct stored_event *e = arena_alloc(a, sizeof *e);
     *e = (struct stored_event){
         .position = c->position,
         .room = c->room,
         .sender = c->user,
-        .thread = c->thread,
-        .notify_total = c->notify_total,
-        .highlight_total = c->highlight_total,
-        .redacted_by = c->redacted_by,
-        .client_device = c->client_device,
-        .client_txn = c->client_txn,
-        .is_state = c->event->state_key && !c->is_lost,
-        .is_withheld = c->is_withheld,
-        .event = c->event,
+        .thread = of->thread,
+        .notify_total = of->notify_total,
+        .highlight_total = of->highlight_total,
+        .redacted_by = of->redacted_by,
+        .client_device = of->client_device,
+        .client_txn = of->client_txn,
+        .is_state = of->event->state_key && !of->is_lost,
+        .is_withheld = of->is_withheld,
+        .event = of->event,
     };
     return e;
 }
@@ -137,7 +138,7 @@ static const struct err *gather_from_feed(struct sync *s, const struct room_task
     const struct stored_event **events = arena_alloc_array(s->job->arena, n + 1, sizeof *events);
     for (size_t i = 0; i < n; i++) {
         events[i] = from_change(s->job->arena, &changes[n - 1 - i]);
-        *ret_has_children |= changes[i].has_children;
+        *ret_has_children |= changes[i].event.has_children;
     }
     g->limited = more;
     return timeline_gather(s, t, g, events, n);

@@ -51,7 +51,7 @@ static struct entry *entry_at(struct feed *f, int64_t position)
 static void feed_forget_oldest(struct feed *f)
 {
     struct entry *e = entry_at(f, f->oldest);
-    event_unref(e->change.event);
+    event_unref(change_any_event(&e->change));
     free(e->owned);
     f->bytes -= e->bytes;
     *e = (struct entry){0};
@@ -93,31 +93,58 @@ static int64_t chain(struct map *heads, int64_t id, int64_t position)
     return id ? (int64_t)(intptr_t)map_put_int(heads, id, (void *)(intptr_t)position) : 0;
 }
 
-static size_t text_size(const char *s)
+/* The text that a change points to, and its length with the final zero; *ret_n is 0 for none. */
+static const char **feed_text_of(struct change *c, size_t *ret_n)
 {
-    return s ? strlen(s) + 1 : 0;
-}
-
-static const char *copy_text(char **into, const char *s)
-{
-    if (!s)
-        return NULL;
-    size_t n = strlen(s) + 1;
-    char *copy = memcpy(*into, s, n);
-    *into += n;
-    return copy;
+    const char **text = NULL;
+    switch (c->kind) {
+    case CHANGE_EVENT:
+        text = &c->event.client_txn;
+        break;
+    case CHANGE_RECEIPT:
+        text = &c->receipt.user_id;
+        break;
+    case CHANGE_DEVICE_LIST:
+        text = &c->device_list.user_id;
+        break;
+    case CHANGE_TO_DEVICE:
+    case CHANGE_DEVICE_KEYS:
+        text = &c->device.device_id;
+        break;
+    case CHANGE_ACCOUNT:
+        text = &c->account.user_id;
+        break;
+    case CHANGE_TO_SERVER:
+        text = &c->to_server.server;
+        break;
+    default:
+        break;
+    }
+    *ret_n = text && *text ? strlen(*text) + 1 : 0;
+    return text;
 }
 
 /* Readers of the ring must not see redacted content. */
 static void redact_in_ring(struct feed *f, const struct change *redaction)
 {
-    int64_t target = redaction->redacts_position;
+    int64_t target = redaction->event.redacts_position;
     if (target < f->oldest || target >= redaction->position)
         return;
     struct change *c = &entry_at(f, target)->change;
-    event_unref(c->event);
-    c->event = event_ref(redaction->redacted_event);
-    c->redacted_by = redaction->position;
+    if (c->kind != CHANGE_EVENT)
+        return;
+    event_unref(c->event.event);
+    c->event.event = event_ref(redaction->local.redacted_event);
+    c->event.redacted_by = redaction->position;
+}
+
+static void note_child(struct feed *f, const struct change *c)
+{
+    int64_t parent = c->event.parent;
+    struct change *of =
+        parent >= f->oldest && parent < c->position ? &entry_at(f, parent)->change : NULL;
+    if (of && of->kind == CHANGE_EVENT)
+        of->event.has_children = true;
 }
 
 /* Copies a change so that it needs no memory of the writer. */
@@ -125,22 +152,24 @@ static void feed_remember(struct feed *f, const struct change *c)
 {
     struct entry *e = entry_at(f, c->position);
     *e = (struct entry){.change = *c};
-    size_t texts = text_size(c->user_id) + text_size(c->device) + text_size(c->client_txn);
-    e->bytes = texts + c->json.n + (c->event ? event_memory(c->event) : 0) + sizeof *e;
-    e->owned = texts + c->json.n ? mem_alloc(texts + c->json.n) : NULL;
-    char *into = e->owned;
-    e->change.user_id = copy_text(&into, c->user_id);
-    e->change.device = copy_text(&into, c->device);
-    e->change.client_txn = copy_text(&into, c->client_txn);
-    if (c->json.n)
-        e->change.json.p = memcpy(into, c->json.p, c->json.n);
-    e->change.event = c->event ? event_ref(c->event) : NULL;
-    e->change.redacted_event = NULL;
-    e->change.audience = NULL;
-    e->change.actions = NULL;
-    if (c->kind == CHANGE_EVENT && c->parent >= f->oldest && c->parent < c->position)
-        entry_at(f, c->parent)->change.has_children = true;
-    if (c->redacted_event)
+    size_t text_n, json_n = c->kind == CHANGE_RECEIPT ? c->receipt.json.n : 0;
+    const char **text = feed_text_of(&e->change, &text_n);
+    const struct event *event = change_any_event(c);
+    e->bytes = text_n + json_n + (event ? event_memory(event) : 0) + sizeof *e;
+    e->owned = text_n + json_n ? mem_alloc(text_n + json_n) : NULL;
+    if (text_n)
+        *text = memcpy(e->owned, *text, text_n);
+    if (json_n)
+        e->change.receipt.json.p = memcpy(e->owned + text_n, c->receipt.json.p, json_n);
+    if (event)
+        event_ref(event);
+    e->change.local.actions = NULL;
+    e->change.local.redacted_event = NULL;
+    e->change.local.audience = NULL;
+    e->change.local.actions_n = e->change.local.audience_n = 0;
+    if (c->kind == CHANGE_EVENT)
+        note_child(f, c);
+    if (c->kind == CHANGE_EVENT && c->local.redacted_event)
         redact_in_ring(f, c);
     e->previous_of_room = chain(&f->rooms, c->room, c->position);
     e->previous_of_user = chain(&f->users, c->user, c->position);
@@ -237,12 +266,14 @@ static void feed_drop_event(void *event)
 static void copy_out(struct arena *a, const struct change *from, struct change *to)
 {
     *to = *from;
-    to->user_id = arena_strdup(a, from->user_id);
-    to->device = arena_strdup(a, from->device);
-    to->client_txn = arena_strdup(a, from->client_txn);
-    to->json.p = from->json.n ? arena_memdup(a, from->json.p, from->json.n) : NULL;
-    if (from->event)
-        arena_defer(a, feed_drop_event, event_ref(from->event));
+    size_t text_n;
+    const char **text = feed_text_of(to, &text_n);
+    if (text_n)
+        *text = arena_memdup(a, *text, text_n);
+    if (from->kind == CHANGE_RECEIPT && from->receipt.json.n)
+        to->receipt.json.p = arena_memdup(a, from->receipt.json.p, from->receipt.json.n);
+    if (change_any_event(from))
+        arena_defer(a, feed_drop_event, event_ref(change_any_event(from)));
 }
 
 /* Walks a chain from its head back to `since`; the newest `max` matches, turned oldest first. */

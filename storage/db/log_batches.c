@@ -6,46 +6,57 @@
 
 enum { CHANGES_MAX = 20000 };
 
-enum field_type { FIELD_INT64, FIELD_INT, FIELD_BOOL, FIELD_TEXT, FIELD_EVENT };
+enum field_type { FIELD_INT64, FIELD_INT, FIELD_BOOL, FIELD_TEXT, FIELD_JSON, FIELD_EVENT };
 
-#define FIELD(type, name)                                                                          \
+/* kinds: bits of those that have it, ~0u for all; name: of the member of the object. */
+#define FIELD(type, kinds, name, member)                                                           \
     {                                                                                              \
-#name, FIELD_##type, offsetof(struct change, name)                                         \
+        name, kinds, FIELD_##type, offsetof(struct change, member)                                 \
     }
+#define OF(kind) (1u << CHANGE_##kind)
 static const struct field {
     const char *name;
+    unsigned kinds;
     enum field_type type;
     size_t offset;
 } fields[] = {
-    FIELD(INT64, room),
-    FIELD(INT64, user),
-    FIELD(TEXT, user_id),
-    FIELD(TEXT, device),
-    FIELD(EVENT, event),
-    FIELD(TEXT, client_txn),
-    FIELD(INT64, client_device),
-    FIELD(BOOL, private_to_user),
-    FIELD(INT64, thread),
-    FIELD(INT64, notify_total),
-    FIELD(INT64, highlight_total),
-    FIELD(INT, notify),
-    FIELD(INT, highlight),
-    FIELD(INT64, redacts_position),
-    FIELD(EVENT, redacted_event),
-    FIELD(INT64, redacted_by),
-    FIELD(INT64, parent),
-    FIELD(BOOL, has_children),
-    FIELD(BOOL, is_push_rules),
-    FIELD(BOOL, is_lost),
-    FIELD(BOOL, follows_gap),
-    FIELD(BOOL, is_end),
-    FIELD(BOOL, resets_room),
-    FIELD(BOOL, is_relayed),
-    FIELD(INT64, state_event),
-    FIELD(BOOL, is_asked),
-    FIELD(BOOL, has_own_rules),
-    FIELD(BOOL, is_withheld),
-    FIELD(BOOL, is_erasure),
+    FIELD(INT64, ~0u, "room", room),
+    FIELD(INT64, ~0u, "user", user),
+    FIELD(EVENT, OF(EVENT), "event", event.event),
+    FIELD(TEXT, OF(EVENT), "client_txn", event.client_txn),
+    FIELD(INT64, OF(EVENT), "client_device", event.client_device),
+    FIELD(INT64, OF(EVENT), "thread", event.thread),
+    FIELD(INT64, OF(EVENT), "parent", event.parent),
+    FIELD(INT64, OF(EVENT), "redacts_position", event.redacts_position),
+    FIELD(INT64, OF(EVENT), "redacted_by", event.redacted_by),
+    FIELD(INT64, OF(EVENT), "notify_total", event.notify_total),
+    FIELD(INT64, OF(EVENT), "highlight_total", event.highlight_total),
+    FIELD(INT, OF(EVENT), "notify", event.notify),
+    FIELD(INT, OF(EVENT), "highlight", event.highlight),
+    FIELD(BOOL, OF(EVENT), "has_children", event.has_children),
+    FIELD(BOOL, OF(EVENT), "is_withheld", event.is_withheld),
+    FIELD(BOOL, OF(EVENT), "is_lost", event.is_lost),
+    FIELD(BOOL, OF(EVENT), "follows_gap", event.follows_gap),
+    FIELD(BOOL, OF(EVENT), "is_relayed", event.is_relayed),
+    FIELD(EVENT, OF(STATE), "event", state.event),
+    FIELD(INT64, OF(STATE), "state_event", state.event_position),
+    FIELD(BOOL, OF(STATE), "is_end", state.is_end),
+    FIELD(TEXT, OF(RECEIPT), "user_id", receipt.user_id),
+    FIELD(JSON, OF(RECEIPT), "json", receipt.json),
+    FIELD(INT64, OF(RECEIPT), "parent", receipt.event),
+    FIELD(INT64, OF(RECEIPT), "thread", receipt.thread),
+    FIELD(BOOL, OF(RECEIPT), "private_to_user", receipt.is_private),
+    FIELD(BOOL, OF(ACCOUNT_DATA), "is_push_rules", account_data.is_push_rules),
+    FIELD(TEXT, OF(TO_DEVICE) | OF(DEVICE_KEYS), "device", device.device_id),
+    FIELD(TEXT, OF(DEVICE_LIST), "user_id", device_list.user_id),
+    FIELD(BOOL, OF(DEVICE_LIST), "private_to_user", device_list.is_private),
+    FIELD(TEXT, OF(ACCOUNT), "user_id", account.user_id),
+    FIELD(BOOL, OF(ACCOUNT), "is_erasure", account.is_erasure),
+    FIELD(TEXT, OF(TO_SERVER), "device", to_server.server),
+    FIELD(EVENT, ~0u, "redacted_event", local.redacted_event),
+    FIELD(BOOL, ~0u, "resets_room", local.resets_room),
+    FIELD(BOOL, ~0u, "has_own_rules", local.has_own_rules),
+    FIELD(BOOL, ~0u, "is_asked", local.is_asked),
 };
 enum { FIELDS_N = sizeof fields / sizeof *fields };
 
@@ -72,6 +83,10 @@ static json_t *field_value(const struct field *f, const struct change *c)
         const char *text = *(const char *const *)at;
         return text ? text_value(str_of(text)) : NULL;
     }
+    case FIELD_JSON: {
+        const struct str *json = at;
+        return json->n ? text_value(*json) : NULL;
+    }
     case FIELD_EVENT: {
         const struct event *e = *(const struct event *const *)at;
         return e ? event_value(e) : NULL;
@@ -89,17 +104,17 @@ static json_t *field_value(const struct field *f, const struct change *c)
     return n ? json_integer(n) : NULL;
 }
 
-static void add_lists(json_t *o, const struct change *c)
+static void add_lists(json_t *o, const struct change_local *l)
 {
     json_t *audience = json_array(), *actions = json_array();
-    for (size_t i = 0; i < c->audience_n; i++)
-        json_array_append_new(audience, json_integer(c->audience[i]));
-    for (size_t i = 0; i < c->actions_n; i++)
-        json_array_append_new(actions, json_pack("[I, i, i]", (json_int_t)c->actions[i].user,
-                                                 c->actions[i].notify, c->actions[i].highlight));
-    if (c->audience_n)
+    for (size_t i = 0; i < l->audience_n; i++)
+        json_array_append_new(audience, json_integer(l->audience[i]));
+    for (size_t i = 0; i < l->actions_n; i++)
+        json_array_append_new(actions, json_pack("[I, i, i]", (json_int_t)l->actions[i].user,
+                                                 l->actions[i].notify, l->actions[i].highlight));
+    if (l->audience_n)
         json_object_set(o, "audience", audience);
-    if (c->actions_n)
+    if (l->actions_n)
         json_object_set(o, "actions", actions);
     json_decref(audience);
     json_decref(actions);
@@ -109,13 +124,11 @@ void log_batch_add(struct buf *b, const struct change *c)
 {
     json_t *o = json_pack("{s:i}", "kind", (int)c->kind);
     for (size_t i = 0; i < FIELDS_N; i++) {
-        json_t *value = field_value(&fields[i], c);
+        json_t *value = fields[i].kinds & 1u << c->kind ? field_value(&fields[i], c) : NULL;
         if (value)
             json_object_set_new(o, fields[i].name, value);
     }
-    if (c->json.p)
-        json_object_set_new(o, "json", text_value(c->json));
-    add_lists(o, c);
+    add_lists(o, &c->local);
     char *text = json_dumps(o, JSON_COMPACT);
     buf_add_char(b, b->n ? ',' : '[');
     buf_add_text(b, text);
@@ -159,6 +172,10 @@ static bool read_field(struct arena *a, const struct field *f, const json_t *val
         if (json_is_string(value))
             *(const char **)at = log_batches_read_text(a, value).p;
         return json_is_string(value);
+    case FIELD_JSON:
+        if (json_is_string(value))
+            *(struct str *)at = log_batches_read_text(a, value);
+        return json_is_string(value);
     case FIELD_EVENT:
         return log_batches_read_event(a, value, at);
     case FIELD_INT64:
@@ -174,7 +191,7 @@ static bool read_field(struct arena *a, const struct field *f, const json_t *val
     return json_is_integer(value);
 }
 
-static void log_batches_read_lists(struct arena *a, const json_t *o, struct change *c)
+static void log_batches_read_lists(struct arena *a, const json_t *o, struct change_local *l)
 {
     const json_t *audience = json_object_get(o, "audience"),
                  *actions = json_object_get(o, "actions");
@@ -189,30 +206,47 @@ static void log_batches_read_lists(struct arena *a, const json_t *o, struct chan
         list[i].notify = (int)json_integer_value(json_array_get(one, 1));
         list[i].highlight = (int)json_integer_value(json_array_get(one, 2));
     }
-    c->audience = rooms;
-    c->audience_n = audience_n;
-    c->actions = list;
-    c->actions_n = actions_n;
+    l->audience = rooms;
+    l->audience_n = audience_n;
+    l->actions = list;
+    l->actions_n = actions_n;
+}
+
+/* Has it what its listeners and readers count on? */
+static bool change_is_whole(const struct change *c)
+{
+    switch (c->kind) {
+    case CHANGE_EVENT:
+        return c->event.event;
+    case CHANGE_TO_DEVICE:
+    case CHANGE_DEVICE_KEYS:
+        return c->device.device_id;
+    case CHANGE_ACCOUNT:
+        return c->account.user_id || !c->account.is_erasure;
+    case CHANGE_TO_SERVER:
+        return c->to_server.server;
+    default:
+        return true;
+    }
 }
 
 static bool read_change(struct arena *a, const json_t *o, struct change *ret)
 {
-    const json_t *kind = json_object_get(o, "kind"), *json = json_object_get(o, "json");
+    const json_t *kind = json_object_get(o, "kind");
     json_int_t number = json_integer_value(kind);
     if (!json_is_integer(kind) || number < 0 || number >= CHANGE_KIND_COUNT)
         return false;
     *ret = (struct change){.kind = (enum change_kind)number};
     for (size_t i = 0; i < FIELDS_N; i++) {
-        const json_t *value = json_object_get(o, fields[i].name);
+        const json_t *value =
+            fields[i].kinds & 1u << number ? json_object_get(o, fields[i].name) : NULL;
         if (value && !read_field(a, &fields[i], value, ret))
             return false;
     }
-    if (json_is_string(json))
-        ret->json = log_batches_read_text(a, json);
-    log_batches_read_lists(a, o, ret);
+    log_batches_read_lists(a, o, &ret->local);
     /* Another process wrote this: what is cached of the room, above all its head, is stale. */
-    ret->resets_room |= ret->kind == CHANGE_EVENT || ret->kind == CHANGE_STATE;
-    return ret->kind != CHANGE_EVENT || ret->event;
+    ret->local.resets_room |= ret->kind == CHANGE_EVENT || ret->kind == CHANGE_STATE;
+    return change_is_whole(ret);
 }
 
 bool log_batch_decode(struct arena *a, struct str encoded, int64_t first, struct change **ret,

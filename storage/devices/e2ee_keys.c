@@ -154,8 +154,7 @@ void user_signature_change_write(struct write *w, int64_t signer, int64_t target
 {
     int at = write_change(w, &(struct change){.kind = CHANGE_DEVICE_LIST,
                                               .user = signer,
-                                              .user_id = target_id,
-                                              .private_to_user = true});
+                                              .device_list = {target_id, .is_private = true}});
     write_statement(w, &user_signature_change_write_sql, P(INT(signer), INT(target), POSITION(at)));
 }
 
@@ -206,8 +205,8 @@ void e2ee_delete_devices(struct write *w, int64_t user, const struct device *dev
     for (size_t i = 0; i < n; i++) {
         numbers[i] = devices[i].id;
         ids[i] = devices[i].device_id;
-        write_change(w,
-                     &(struct change){.kind = CHANGE_DEVICE_KEYS, .user = user, .device = ids[i]});
+        write_change(w, &(struct change){
+                            .kind = CHANGE_DEVICE_KEYS, .user = user, .device.device_id = ids[i]});
     }
     write_statement(w, &devices_keys_delete_sql, P(INT(user), TEXT_ARRAY(ids, n)));
     write_statement(w, &devices_signatures_delete_sql, P(INT(user), TEXT_ARRAY(ids, n)));

@@ -68,7 +68,7 @@ struct key_signature {
 void key_signature_write(struct write *w, const struct key_signature *s);
 
 /* Notifies the signer's own devices that they signed a key of another user (a change of kind
- * CHANGE_DEVICE_LIST that is private to the signer, user_id naming the target). */
+ * CHANGE_DEVICE_LIST that is private to the signer, with the user id of the target). */
 void user_signature_change_write(struct write *w, int64_t signer, int64_t target,
                                  const char *target_id);
 

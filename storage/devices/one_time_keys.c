@@ -150,7 +150,8 @@ static const struct batch_table device_keys_change_table = {
 void device_keys_change_write(struct write *w, int64_t user, int64_t device, const char *device_id)
 {
     int at = write_change(
-        w, &(struct change){.kind = CHANGE_DEVICE_KEYS, .user = user, .device = device_id});
+        w,
+        &(struct change){.kind = CHANGE_DEVICE_KEYS, .user = user, .device.device_id = device_id});
     write_row(w, &device_keys_change_table, P(INT(device), POSITION(at)));
 }
 

@@ -18,8 +18,9 @@ static const struct batch_table to_device_table = {
 
 static int note_message(struct write *w, const struct to_device_address *to)
 {
-    return write_change(
-        w, &(struct change){.kind = CHANGE_TO_DEVICE, .user = to->user, .device = to->device_id});
+    return write_change(w, &(struct change){.kind = CHANGE_TO_DEVICE,
+                                            .user = to->user,
+                                            .device.device_id = to->device_id});
 }
 
 void to_device_write(struct write *w, const struct to_device_address *to, struct str json,
@@ -170,7 +171,8 @@ static const struct batch_table to_device_outbound_table = {
 
 void to_device_outbound_write(struct write *w, const char *server, struct str json, int64_t source)
 {
-    int at = write_change(w, &(struct change){.kind = CHANGE_TO_SERVER, .device = server});
+    int at =
+        write_change(w, &(struct change){.kind = CHANGE_TO_SERVER, .to_server.server = server});
     write_row(w, &to_device_outbound_table,
               P(TEXT(server), POSITION(at), BYTES(json), INT(source)));
 }

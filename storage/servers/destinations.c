@@ -130,7 +130,9 @@ SQL(destinations_ask_sql,
 
 void destinations_write_asked(struct write *w, const char *server, enum destination_asked what)
 {
-    write_change(w, &(struct change){.kind = CHANGE_TO_SERVER, .device = server, .is_asked = true});
+    write_change(w, &(struct change){.kind = CHANGE_TO_SERVER,
+                                     .to_server.server = server,
+                                     .local.is_asked = true});
     write_statement(w, &destinations_ask_sql, P(TEXT(server), INT4(what)));
 }
 

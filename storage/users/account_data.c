@@ -23,22 +23,13 @@ static void write_content(struct write *w, int64_t user, int64_t room, const cha
 }
 
 /* Adds the change; returns its number in the write. */
-static int account_data_add_change(struct write *w, int64_t user, int64_t room, const char *type,
-                                   struct str shown)
+static int account_data_add_change(struct write *w, int64_t user, int64_t room, const char *type)
 {
-    struct arena *a = write_arena(w);
-    buf_auto struct buf event = {0};
-    BUF_LIT(&event, "{\"type\":");
-    buf_add_json_string(&event, str_of(type));
-    BUF_LIT(&event, ",\"content\":");
-    buf_add_str(&event, shown);
-    buf_add_char(&event, '}');
-    return write_change(
-        w, &(struct change){.kind = CHANGE_ACCOUNT_DATA,
-                            .user = user,
-                            .room = room,
-                            .json = {arena_memdup(a, event.p, event.n), event.n},
-                            .is_push_rules = !room && strcmp(type, "m.push_rules") == 0});
+    bool is_push_rules = !room && strcmp(type, "m.push_rules") == 0;
+    return write_change(w, &(struct change){.kind = CHANGE_ACCOUNT_DATA,
+                                            .user = user,
+                                            .room = room,
+                                            .account_data.is_push_rules = is_push_rules});
 }
 
 static struct str account_data_copy_of(struct write *w, struct str s)
@@ -49,7 +40,7 @@ static struct str account_data_copy_of(struct write *w, struct str s)
 void account_data_set(struct write *w, int64_t user, int64_t room, const char *type,
                       struct str content)
 {
-    int at = account_data_add_change(w, user, room, type, content);
+    int at = account_data_add_change(w, user, room, type);
     write_content(w, user, room, arena_strdup(write_arena(w), type),
                   account_data_copy_of(w, content), at);
 }
@@ -63,9 +54,9 @@ SQL(account_data_replace_sql,
     "SELECT expect_rows((SELECT count(*) FROM written), 1)")
 
 void account_data_replace(struct write *w, int64_t user, int64_t room, const char *type,
-                          struct str content, struct str shown, int64_t seen)
+                          struct str content, int64_t seen)
 {
-    int at = account_data_add_change(w, user, room, type, shown);
+    int at = account_data_add_change(w, user, room, type);
     write_statement(w, &account_data_replace_sql,
                     P(INT(user), INT(room), TEXT(arena_strdup(write_arena(w), type)),
                       BYTES(account_data_copy_of(w, content)), POSITION(at), INT(seen)));

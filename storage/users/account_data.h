@@ -19,10 +19,9 @@ void account_data_set(struct write *w, int64_t user, int64_t room, const char *t
                       struct str content);
 
 /* The same if the stored content is still the one that was read, else ERR_CONFLICT. seen: its
- * position, 0 if there was none. shown: what clients are sent, which differs from what is stored
- * for m.push_rules. */
+ * position, 0 if there was none. */
 void account_data_replace(struct write *w, int64_t user, int64_t room, const char *type,
-                          struct str content, struct str shown, int64_t seen);
+                          struct str content, int64_t seen);
 
 /* content.p == NULL: none. */
 const struct err *account_data_get(struct tx *tx, int64_t user, int64_t room, const char *type,

@@ -9,9 +9,9 @@ SQL(erasures_begin_sql, "WITH earlier AS (DELETE FROM search_forgetting) "
 
 void erasures_write(struct write *w, int64_t user, const char *user_id)
 {
-    int at = write_change(
-        w, &(struct change){
-               .kind = CHANGE_ACCOUNT, .user = user, .user_id = user_id, .is_erasure = true});
+    int at = write_change(w, &(struct change){.kind = CHANGE_ACCOUNT,
+                                              .user = user,
+                                              .account = {user_id, .is_erasure = true}});
     write_statement(w, &erasures_account_sql, P(INT(user), POSITION(at)));
     write_statement(w, &erasures_begin_sql, NULL, 0);
 }

@@ -138,8 +138,8 @@ SQL(users_changed_sql, "UPDATE accounts SET position = log_at($2) WHERE \"user\"
 
 void users_write_changed(struct write *w, int64_t user, const char *user_id)
 {
-    int at =
-        write_change(w, &(struct change){.kind = CHANGE_ACCOUNT, .user = user, .user_id = user_id});
+    int at = write_change(
+        w, &(struct change){.kind = CHANGE_ACCOUNT, .user = user, .account.user_id = user_id});
     write_statement(w, &users_changed_sql, P(INT(user), POSITION(at)));
 }
 

@@ -120,83 +120,144 @@ static void a_change_is_read_back_unchanged(void **state)
                                                                  .type = "t",
                                                                  .sender = "@a:x",
                                                                  .content = "{'a':'\\u0000'}"});
-    const struct change c = {.kind = CHANGE_DEVICE_LIST,
-                             .event = event,
-                             .redacted_event = event,
-                             .user = INT64_MIN,
-                             .user_id = "@ä\"\\:x",
-                             .device = "D",
-                             .client_txn = "t",
-                             .json = STR("{\"a\":\"\\u0000\"}"),
-                             .private_to_user = true,
-                             .notify = -3,
-                             .audience = rooms,
-                             .audience_n = 2,
-                             .actions = actions,
-                             .actions_n = 1};
+    const struct change list[] = {
+        {.kind = CHANGE_EVENT,
+         .user = INT64_MIN,
+         .event = {event, .client_txn = "t", .notify = -3},
+         .local = {.redacted_event = event, .actions = actions, .actions_n = 1}},
+        {.kind = CHANGE_RECEIPT,
+         .receipt = {"@ä\"\\:x", .json = STR("{\"a\":\"\\u0000\"}"), .is_private = true}},
+        {.kind = CHANGE_DEVICE_LIST,
+         .device_list = {"@a:x", .is_private = true},
+         .local = {.audience = rooms, .audience_n = 2}},
+        {.kind = CHANGE_TO_DEVICE, .device.device_id = "D"},
+        {.kind = CHANGE_STATE, .room = 4},
+        {.kind = CHANGE_STATE, .state.event = event},
+        {.kind = CHANGE_ACCOUNT, .account = {"@b:x", .is_erasure = true}},
+        {.kind = CHANGE_TO_SERVER, .to_server.server = "s"},
+    };
+    enum { N = sizeof list / sizeof *list };
     struct change *back;
     size_t n;
-    log_batch_add(&b, &c);
-    log_batch_add(&b, &(struct change){.kind = CHANGE_STATE, .room = 4});
+    for (size_t i = 0; i < N; i++)
+        log_batch_add(&b, &list[i]);
     log_batch_end(&b);
     assert_true(log_batch_decode(a, buf_str(&b), 40, &back, &n));
-    assert_int_equal(n, 2);
-    assert_true(back[0].position == 40 && back[1].position == 41);
-    assert_true(back[0].kind == c.kind && back[0].user == c.user && back[0].notify == -3);
-    assert_string_equal(back[0].user_id, c.user_id);
-    assert_true(str_eq(back[0].json, c.json) && back[0].private_to_user);
-    assert_true(str_eq(back[0].event->json, event->json));
-    assert_string_equal(back[0].event->event_id, "$e");
-    assert_true(str_eq(back[0].redacted_event->json, event->json));
-    assert_string_equal(back[0].device, "D");
-    assert_string_equal(back[0].client_txn, "t");
-    assert_true(!back[1].device && !back[1].event && !back[1].redacted_event);
-    assert_true(back[0].audience_n == 2 && back[0].audience[1] == INT64_MAX);
-    assert_true(back[0].actions_n == 1 && back[0].actions[0].notify == -1);
-    assert_true(!back[0].resets_room && back[1].resets_room && back[1].room == 4);
+    assert_int_equal(n, N);
+    for (int i = 0; i < N; i++)
+        assert_true(back[i].position == 40 + i && back[i].kind == list[i].kind);
+    assert_true(back[0].user == INT64_MIN && back[0].event.notify == -3);
+    assert_true(str_eq(back[0].event.event->json, event->json));
+    assert_string_equal(back[0].event.event->event_id, "$e");
+    assert_string_equal(back[0].event.client_txn, "t");
+    assert_true(str_eq(back[0].local.redacted_event->json, event->json));
+    assert_true(back[0].local.actions_n == 1 && back[0].local.actions[0].notify == -1);
+    assert_string_equal(back[1].receipt.user_id, list[1].receipt.user_id);
+    assert_true(str_eq(back[1].receipt.json, list[1].receipt.json) && back[1].receipt.is_private);
+    assert_true(!back[1].local.redacted_event && !back[1].local.resets_room);
+    assert_string_equal(back[2].device_list.user_id, "@a:x");
+    assert_true(back[2].device_list.is_private && !back[2].local.resets_room);
+    assert_true(back[2].local.audience_n == 2 && back[2].local.audience[1] == INT64_MAX);
+    assert_string_equal(back[3].device.device_id, "D");
+    assert_true(!back[4].state.event && back[4].local.resets_room && back[4].room == 4);
+    assert_true(str_eq(back[5].state.event->json, event->json));
+    assert_string_equal(back[6].account.user_id, "@b:x");
+    assert_string_equal(back[7].to_server.server, "s");
 }
 
-/* Each byte must survive alone, whatever the field's meaning, except in pointers, which the test
- * above covers, and in the fields that every change has. */
-static bool is_exposed_otherwise(size_t at)
-{
-#define OF(name) offsetof(struct change, name), sizeof((struct change *)0)->name
-    static const size_t ranges[][2] = {{OF(kind)},       {OF(position)},  {OF(user_id)},
-                                       {OF(device)},     {OF(event)},     {OF(json)},
-                                       {OF(client_txn)}, {OF(audience)},  {OF(audience_n)},
-                                       {OF(actions)},    {OF(actions_n)}, {OF(redacted_event)}};
-#undef OF
-    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
-        if (at >= ranges[i][0] && at < ranges[i][0] + ranges[i][1])
-            return true;
-    return false;
-}
+/* What each kind has, without its pointers, which the test above covers. */
+#define PART(kind, member, pointers)                                                               \
+    {                                                                                              \
+        CHANGE_##kind, offsetof(struct change, member), sizeof((struct change *)0)->member,        \
+            (pointers) * sizeof(void *)                                                            \
+    }
+static const struct part {
+    enum change_kind kind;
+    size_t at, n, pointers; /* in bytes; pointers come first */
+} parts[] = {
+    PART(EVENT, event, 2),
+    PART(STATE, state, 1),
+    PART(RECEIPT, receipt, 3), /* with the length of the text */
+    PART(ACCOUNT_DATA, account_data, 0),
+    PART(TO_DEVICE, device, 1),
+    PART(DEVICE_LIST, device_list, 1),
+    PART(PRESENCE, local, 5), /* as of any kind */
+    PART(PROFILE, room, 0),
+    PART(PROFILE, user, 0),
+    PART(DEVICE_KEYS, device, 1),
+    PART(ACCOUNT, account, 1),
+    PART(TO_SERVER, to_server, 1),
+};
 
 /* gcc can tell padding bytes; older clang cannot, and then no byte is checked. */
 #if !__has_builtin(__builtin_clear_padding)
 #define __builtin_clear_padding(p) memset(p, 0, sizeof *(p))
 #endif
 
-static void no_field_is_forgotten(void **state)
+/* The bytes of a part that are no padding are not zero. */
+static void fill_without_padding(const struct part *p, struct change *ret)
+{
+    memset(ret, 0xff, sizeof *ret);
+    switch (p->kind) {
+    case CHANGE_EVENT:
+        __builtin_clear_padding(&ret->event);
+        break;
+    case CHANGE_STATE:
+        __builtin_clear_padding(&ret->state);
+        break;
+    case CHANGE_RECEIPT:
+        __builtin_clear_padding(&ret->receipt);
+        break;
+    case CHANGE_DEVICE_LIST:
+        __builtin_clear_padding(&ret->device_list);
+        break;
+    case CHANGE_ACCOUNT:
+        __builtin_clear_padding(&ret->account);
+        break;
+    case CHANGE_PRESENCE:
+        __builtin_clear_padding(&ret->local);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Each byte must survive alone, whatever the field's meaning. */
+static void check_part(const struct part *p, const struct event *event)
 {
     struct change used;
-    memset(&used, 0xff, sizeof used);
-    __builtin_clear_padding(&used);
-    for (size_t at = 0; at < sizeof used; at++) {
+    fill_without_padding(p, &used);
+    for (size_t at = p->at + p->pointers; at < p->at + p->n; at++) {
         arena_auto struct arena *a = arena_create();
         buf_auto struct buf b = {0};
-        struct change c = {.kind = CHANGE_ACCOUNT}, *back;
-        unsigned char *bytes = (unsigned char *)&c;
+        struct change c = {.kind = p->kind}, *back;
         size_t n;
-        if (!((unsigned char *)&used)[at] || is_exposed_otherwise(at))
+        if (!((unsigned char *)&used)[at])
             continue;
-        bytes[at] = 1;
+        if (p->pointers && p->kind != CHANGE_PRESENCE)
+            *(const void **)((char *)&c + p->at) =
+                p->kind == CHANGE_EVENT || p->kind == CHANGE_STATE ? (const void *)event : "x";
+        ((unsigned char *)&c)[at] = 1;
         log_batch_add(&b, &c);
         log_batch_end(&b);
         assert_true(log_batch_decode(a, buf_str(&b), 1, &back, &n));
         if (!((const unsigned char *)back)[at])
-            fail_msg("what stands at %zu in struct change is not in a batch", at);
+            fail_msg("what stands at %zu in a change of kind %d is not in a batch", at, p->kind);
     }
+}
+
+static void no_field_is_forgotten(void **state)
+{
+    arena_auto struct arena *a = arena_create();
+    const struct event *event = make_event(
+        a, room_version_find("11"),
+        &(struct event_words){.id = "$e", .room_id = "!r:x", .type = "t", .sender = "@a:x"});
+    unsigned seen = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        check_part(&parts[i], event);
+        seen |= 1u << parts[i].kind;
+    }
+    assert_int_equal(seen, (1u << CHANGE_KIND_COUNT) - 1);
 }
 
 static void malformed_batches_are_refused(void **state)
@@ -211,7 +272,11 @@ static void malformed_batches_are_refused(void **state)
                                       "[{\"kind\":0}]",
                                       "[{\"kind\":1,\"room\":\"x\"}]",
                                       "[{\"kind\":0,\"event\":{}}]",
-                                      "[{\"kind\":7,\"user_id\":1}]"};
+                                      "[{\"kind\":9,\"user_id\":1}]",
+                                      "[{\"kind\":9,\"is_erasure\":1}]",
+                                      "[{\"kind\":4}]",
+                                      "[{\"kind\":8}]",
+                                      "[{\"kind\":10}]"};
     struct change *back;
     size_t n;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

@@ -26,8 +26,7 @@ static void publish(struct feed *f, int64_t position, int64_t room, int64_t user
                                   .position = position,
                                   .room = room,
                                   .user = user,
-                                  .user_id = "@someone:x",
-                                  .json = STR("{}")},
+                                  .receipt = {"@someone:x", .json = STR("{}")}},
                  1);
 }
 
@@ -92,10 +91,10 @@ static void kinds_are_distinguished(void **state)
     arena_auto struct arena *a = arena_create();
     struct feed *f = feed_create(100, ROOMY, 0);
     const struct change list[] = {
-        {.kind = CHANGE_EVENT, .position = 1, .room = 5, .event = message(a, "$1", "{}")},
+        {.kind = CHANGE_EVENT, .position = 1, .room = 5, .event.event = message(a, "$1", "{}")},
         {.kind = CHANGE_RECEIPT, .position = 2, .room = 5},
         {.kind = CHANGE_PRESENCE, .position = 3, .user = 6},
-        {.kind = CHANGE_EVENT, .position = 4, .room = 5, .event = message(a, "$4", "{}")},
+        {.kind = CHANGE_EVENT, .position = 4, .room = 5, .event.event = message(a, "$4", "{}")},
     };
     feed_publish(f, list, 4);
     const struct change *got;
@@ -131,7 +130,8 @@ static void bytes_are_bounded(void **state)
     for (int64_t p = 1; p <= 20; p++)
         feed_publish(
             f,
-            &(struct change){.kind = CHANGE_RECEIPT, .position = p, .room = 1, .json = {big, 5000}},
+            &(struct change){
+                .kind = CHANGE_RECEIPT, .position = p, .room = 1, .receipt.json = {big, 5000}},
             1);
     assert_false(feed_covers(f, 10));
     assert_true(feed_covers(f, 18));
@@ -139,7 +139,9 @@ static void bytes_are_bounded(void **state)
     struct str huge = {arena_alloc(a, 100000), 100000};
     memset((char *)huge.p, 'y', huge.n);
     feed_publish(
-        f, &(struct change){.kind = CHANGE_RECEIPT, .position = 21, .room = 1, .json = huge}, 1);
+        f,
+        &(struct change){.kind = CHANGE_RECEIPT, .position = 21, .room = 1, .receipt.json = huge},
+        1);
     assert_true(feed_covers(f, 20));
     assert_false(feed_covers(f, 19));
     assert_string_equal(room_text(a, f, 1, 20, 99, 9), "21");
@@ -164,7 +166,8 @@ static void trees_of_contents_count(void **state)
     struct feed *f = feed_create(1000, 3 << 20, 0);
     for (int64_t p = 1; p <= 10; p++)
         feed_publish(
-            f, &(struct change){.kind = CHANGE_EVENT, .position = p, .room = 1, .event = e}, 1);
+            f, &(struct change){.kind = CHANGE_EVENT, .position = p, .room = 1, .event.event = e},
+            1);
     assert_true(feed_covers(f, 9));
     assert_false(feed_covers(f, 7));
     feed_destroy(f);
@@ -192,36 +195,42 @@ static void a_reset_starts_anew(void **state)
 static void read_changes_belong_to_the_reader(void **state)
 {
     arena_auto struct arena *a = arena_create();
-    struct feed *f = feed_create(2, ROOMY, 0);
+    struct feed *f = feed_create(4, ROOMY, 0);
     char user_id[] = "@someone:x", device[] = "DEVICE", txn[] = "txn", json[] = "{\"a\":1}";
     {
         arena_auto struct arena *writers = arena_create();
-        feed_publish(f,
-                     &(struct change){.kind = CHANGE_EVENT,
-                                      .position = 1,
-                                      .room = 1,
-                                      .user_id = user_id,
-                                      .device = device,
-                                      .client_txn = txn,
-                                      .json = {json, sizeof json - 1},
-                                      .event = message(writers, "$1", "{'n':1}")},
-                     1);
+        const struct change list[] = {
+            {.kind = CHANGE_EVENT,
+             .position = 1,
+             .room = 1,
+             .event = {message(writers, "$1", "{'n':1}"), .client_txn = txn}},
+            {.kind = CHANGE_RECEIPT,
+             .position = 2,
+             .room = 1,
+             .receipt = {user_id, .json = {json, sizeof json - 1}}},
+            {.kind = CHANGE_TO_DEVICE, .position = 3, .room = 1, .device.device_id = device},
+            {.kind = CHANGE_TO_SERVER, .position = 4, .room = 1, .to_server.server = user_id},
+        };
+        feed_publish(f, list, 4);
     }
     memset(user_id, 'x', sizeof user_id - 1);
     memset(json, 'x', sizeof json - 1);
+    memset(device, 'x', sizeof device - 1);
+    memset(txn, 'x', sizeof txn - 1);
     const struct change *got;
     size_t n;
     bool more;
-    feed_read_room(f, a, 1, 0, 9, EVENTS, 9, &got, &n, &more);
-    for (int64_t p = 2; p <= 5; p++)
+    feed_read_room(f, a, 1, 0, 9, ALL, 9, &got, &n, &more);
+    for (int64_t p = 5; p <= 9; p++)
         publish(f, p, 1, 1);
     feed_destroy(f);
-    assert_int_equal(n, 1);
-    assert_string_equal(got->user_id, "@someone:x");
-    assert_string_equal(got->device, "DEVICE");
-    assert_string_equal(got->client_txn, "txn");
-    check_text("json", got->json, "{\"a\":1}");
-    check_text("event", got->event->content, "{\"n\":1}");
+    assert_int_equal(n, 4);
+    assert_string_equal(got[0].event.client_txn, "txn");
+    check_text("event", got[0].event.event->content, "{\"n\":1}");
+    assert_string_equal(got[1].receipt.user_id, "@someone:x");
+    check_text("json", got[1].receipt.json, "{\"a\":1}");
+    assert_string_equal(got[2].device.device_id, "DEVICE");
+    assert_string_equal(got[3].to_server.server, "@someone:x");
 }
 
 static void a_redaction_reaches_into_the_ring(void **state)
@@ -229,25 +238,28 @@ static void a_redaction_reaches_into_the_ring(void **state)
     arena_auto struct arena *a = arena_create();
     struct feed *f = feed_create(8, ROOMY, 0);
     const struct change list[] = {
-        {.kind = CHANGE_EVENT, .position = 1, .room = 1, .event = message(a, "$1", "{'s':1}")},
+        {.kind = CHANGE_EVENT,
+         .position = 1,
+         .room = 1,
+         .event.event = message(a, "$1", "{'s':1}")},
         {.kind = CHANGE_EVENT,
          .position = 2,
          .room = 1,
-         .event = message(a, "$2", "{}"),
-         .redacts_position = 1,
-         .redacted_event = message(a, "$1", "{}")},
+         .event.event = message(a, "$2", "{}"),
+         .event.redacts_position = 1,
+         .local.redacted_event = message(a, "$1", "{}")},
         /* of one that was never in the ring */
         {.kind = CHANGE_EVENT,
          .position = 3,
          .room = 1,
-         .event = message(a, "$3", "{}"),
-         .redacts_position = -5,
-         .redacted_event = message(a, "$0", "{}")},
+         .event.event = message(a, "$3", "{}"),
+         .event.redacts_position = -5,
+         .local.redacted_event = message(a, "$0", "{}")},
         {.kind = CHANGE_EVENT,
          .position = 4,
          .room = 1,
-         .event = message(a, "$4", "{}"),
-         .parent = 2},
+         .event.event = message(a, "$4", "{}"),
+         .event.parent = 2},
     };
     feed_publish(f, list, 4);
     const struct change *got;
@@ -255,10 +267,10 @@ static void a_redaction_reaches_into_the_ring(void **state)
     bool more;
     feed_read_room(f, a, 1, 0, 9, EVENTS, 9, &got, &n, &more);
     assert_int_equal(n, 4);
-    check_text("redacted", got[0].event->content, "{}");
-    assert_int_equal(got[0].redacted_by, 2);
-    assert_int_equal(got[2].redacted_by, 0);
-    assert_true(got[1].has_children && !got[0].has_children);
+    check_text("redacted", got[0].event.event->content, "{}");
+    assert_int_equal(got[0].event.redacted_by, 2);
+    assert_int_equal(got[2].event.redacted_by, 0);
+    assert_true(got[1].event.has_children && !got[0].event.has_children);
     feed_destroy(f);
 }
 
@@ -332,7 +344,7 @@ static void *read_on(void *arg)
             r->holes++;
         for (size_t i = 0; i < n; i++)
             if (list[i].position != since + 1 + (int64_t)i ||
-                strcmp(list[i].user_id, "@someone:x") != 0)
+                strcmp(list[i].receipt.user_id, "@someone:x") != 0)
                 r->holes++;
     }
     return NULL;

@@ -319,7 +319,7 @@ static void rules_that_change_before_the_join_count(void **state)
         struct write *rules = write_begin(&s.job);
         write_change(rules, &(struct change){.kind = CHANGE_ACCOUNT_DATA,
                                              .user = whose.user,
-                                             .is_push_rules = true});
+                                             .account_data.is_push_rules = true});
         PGconn *log = hold_log();
         write_enqueue(&s.job, rules);
         queue(room_id, whose, join);

@@ -99,8 +99,9 @@ static void change_rules_of(int64_t user)
     struct scope s;
     scope_init(&s, node_store());
     struct write *w = write_begin(&s.job);
-    write_change(
-        w, &(struct change){.kind = CHANGE_ACCOUNT_DATA, .user = user, .is_push_rules = true});
+    write_change(w, &(struct change){.kind = CHANGE_ACCOUNT_DATA,
+                                     .user = user,
+                                     .account_data.is_push_rules = true});
     pg_must("rules", write_commit(&s.job, w, NULL));
     scope_finish(&s);
 }

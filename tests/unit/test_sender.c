@@ -237,7 +237,7 @@ static struct change as_change(const char *event_id)
     const struct stored_event *e;
     pg_must("find", events_get_by_id(job_tx(&job), event_id, &e));
     return (struct change){
-        .kind = CHANGE_EVENT, .position = e->position, .room = e->room, .event = e->event};
+        .kind = CHANGE_EVENT, .position = e->position, .room = e->room, .event.event = e->event};
 }
 
 static bool is_queued(int64_t position)

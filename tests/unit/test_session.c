@@ -194,7 +194,7 @@ static void changes_of_users_do_not_hide_those_of_rooms(void **state)
     sleep_on(&z, session);
     struct change c = {.kind = CHANGE_PROFILE, .user = bob.user};
     NO_ERR(session_fill_audience(&s.job, &c));
-    assert_true(c.audience_n >= 1);
+    assert_true(c.local.audience_n >= 1);
     struct write *w = write_begin(&s.job);
     write_change(w, &c);
     NO_ERR(write_commit(&s.job, w, NULL));

@@ -84,12 +84,6 @@ static const struct err *get_actions(struct request *rq, struct reply *rp)
 
 /* ---- changing ---- */
 
-static json_t *push_rules_complete(void *ctx, const json_t *stored)
-{
-    struct request *rq = ctx;
-    return json_pack("{s:o}", "global", push_rules_merge(caller_of(rq)->user_id, stored));
-}
-
 static const struct err *
 push_rules_change(struct request *rq, struct reply *rp,
                   const struct err *(*edit)(void *ctx, const json_t *before, json_t **ret))
@@ -97,7 +91,6 @@ push_rules_change(struct request *rq, struct reply *rp,
     TRY(account_data_edit(job_of(rq), &(struct account_edit){.user = caller_of(rq)->user,
                                                              .type = "m.push_rules",
                                                              .edit = edit,
-                                                             .show = push_rules_complete,
                                                              .ctx = rq}));
     return reply_empty(rp);
 }

@@ -64,12 +64,6 @@ static const struct err *move_tags(struct room_succession *s)
 
 /* ---- push rules ---- */
 
-static json_t *write_rules(void *ctx, const json_t *stored)
-{
-    const struct room_succession *s = ctx;
-    return json_pack("{s:o}", "global", push_rules_merge(caller_of(s->rq)->user_id, stored));
-}
-
 static const struct err *edit_rules(void *ctx, const json_t *before, json_t **ret)
 {
     const struct room_succession *s = ctx;
@@ -89,7 +83,6 @@ static const struct err *move_rules(struct room_succession *s)
     return account_data_edit(job_of(s->rq), &(struct account_edit){.user = caller_of(s->rq)->user,
                                                                    .type = "m.push_rules",
                                                                    .edit = edit_rules,
-                                                                   .show = write_rules,
                                                                    .ctx = s});
 }
 

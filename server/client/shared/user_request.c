@@ -39,10 +39,8 @@ static const struct err *try_edit(struct job *job, const struct account_edit *e)
         return err(ERR_TOO_LARGE, "That is more than can be stored");
     if (!content.p)
         TRY(account_data_check_space(job_tx(job), e->user, e->room, e->type, text.n));
-    json_t *shown = e->show ? json_keep(job->arena, e->show(e->ctx, after)) : after;
     struct write *w = write_begin(job);
-    account_data_replace(w, e->user, e->room, e->type, text, str_of(json_write(job->arena, shown)),
-                         seen);
+    account_data_replace(w, e->user, e->room, e->type, text, seen);
     return write_commit(job, w, NULL);
 }
 

@@ -11,13 +11,12 @@ const struct err *need_own_user(const struct request *rq);
 const struct err *room_number_of_request(struct request *rq, int64_t *ret);
 
 /* A change of an account data object based on its old content: `edit` makes the new content from
- * the old one (NULL: none), and is called again when another request was faster. `show` (may be
- * NULL) converts the new content for readers. Both return new references. */
+ * the old one (NULL: none), and is called again when another request was faster. It returns a
+ * new reference. */
 struct account_edit {
     int64_t user, room;
     const char *type;
     const struct err *(*edit)(void *ctx, const json_t *before, json_t **ret);
-    json_t *(*show)(void *ctx, const json_t *after);
     void *ctx;
 };
 const struct err *account_data_edit(struct job *job, const struct account_edit *e);
